@@ -1,0 +1,75 @@
+/**
+ * @file Every error that graft raises on purpose: one table of codes, classes by who must act.
+ *
+ * A message reads `Cannot <verb> <thing> "<name>": <found>, expected <wanted>`; the hint says how to mend it.
+ * Adding a code is one line in CODES.
+ */
+
+/** Who must act: the caller, whoever made the file, nobody but time, or the operator who restarts. */
+type ErrorKind = "usage" | "format" | "capacity" | "dead" | "failed";
+
+/** code → [who must act, one sentence for the documentation]. */
+export const CODES = {
+  "usage/flag": ["usage", "A flag or setting is unknown, missing or out of range."],
+  "usage/model": ["usage", "The model is of a kind, or has a setting, that graft does not implement."],
+  "usage/target-modules": ["usage", "The target modules match nothing in the model."],
+  "usage/adapter": [
+    "usage",
+    "The adapter was made for another model or by a method that graft does not know.",
+  ],
+  "usage/data": ["usage", "The data set is empty or an example cannot be trained on."],
+  "usage/resume": ["usage", "There is nothing to resume, or it was made with other settings."],
+  "usage/output": ["usage", "The output folder holds another run."],
+  "usage/shape": ["usage", "Sizes of tensors do not fit each other."],
+  "format/file": ["format", "A file is missing, truncated or not what its name says."],
+  "format/tensor": ["format", "A tensor of a file is missing, surplus or of a wrong shape or type."],
+  "format/json": ["format", "A JSON or JSONL file cannot be parsed."],
+  "source/unreachable": ["failed", "No source has the model."],
+  "source/corrupt": ["failed", "A download does not have the expected checksum."],
+  "capacity/memory": ["capacity", "The plan needs more memory than the machine has free."],
+  "failed/write": ["failed", "The disk is full or the output cannot be written."],
+  "train/nan": ["failed", "The loss is not a number any more."],
+  "train/no-movement": ["failed", "No trainable parameter moved in the first step."],
+  "train/stopped": ["failed", "The run was stopped from outside; it can be resumed."],
+} as const satisfies Record<string, readonly [ErrorKind, string]>;
+
+export type ErrorCode = keyof typeof CODES;
+
+/** Options that every graft error takes. */
+export interface ErrorDetails {
+  /** How to mend it, one sentence in the imperative. */
+  readonly hint?: string;
+  readonly cause?: unknown;
+}
+
+/** Base of all errors that graft raises on purpose. */
+export class GraftError extends Error {
+  readonly code: ErrorCode;
+  readonly hint: string | null;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.name = new.target.name;
+    this.code = code;
+    this.hint = details.hint ?? null;
+  }
+}
+
+/** The caller must change the call. */
+export class UsageError extends GraftError {}
+/** Whoever made the file must mend it. */
+export class FormatError extends GraftError {}
+/** The machine has too little of something. */
+export class CapacityError extends GraftError {}
+/** The work failed for a reason outside the call. */
+export class FailedError extends GraftError {}
+
+/** Exit status of a process that ends with this error: 2 for usage, 1 for everything else. */
+export function exitStatus(error: unknown): 1 | 2 {
+  return error instanceof GraftError && CODES[error.code][0] === "usage" ? 2 : 1;
+}
+
+/** States what must hold unless graft itself is wrong; never used for bad input. */
+export function assertInternal(condition: unknown, message: string): asserts condition {
+  if (!condition) throw new Error(`internal: ${message}`);
+}
