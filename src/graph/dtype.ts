@@ -1,0 +1,24 @@
+/**
+ * @file Element types of tensors: name, number in ONNX files, bytes, and the typed array that holds them on the host.
+ *
+ * float16 and bfloat16 lie on the host as their 16 raw bits.
+ */
+
+export const DTYPES = {
+  float32: { onnx: 1, sizeBytes: 4, array: Float32Array },
+  uint8: { onnx: 2, sizeBytes: 1, array: Uint8Array },
+  int8: { onnx: 3, sizeBytes: 1, array: Int8Array },
+  int32: { onnx: 6, sizeBytes: 4, array: Int32Array },
+  int64: { onnx: 7, sizeBytes: 8, array: BigInt64Array },
+  bool: { onnx: 9, sizeBytes: 1, array: Uint8Array },
+  float16: { onnx: 10, sizeBytes: 2, array: Uint16Array },
+  bfloat16: { onnx: 16, sizeBytes: 2, array: Uint16Array },
+} as const;
+
+export type DType = keyof typeof DTYPES;
+
+/** The typed array of an element type. */
+export type DataOf<D extends DType> = InstanceType<(typeof DTYPES)[D]["array"]>;
+
+/** Any typed array that can hold a tensor. */
+export type TensorData = DataOf<DType>;

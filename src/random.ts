@@ -1,0 +1,83 @@
+/**
+ * @file The one source of chance: a seeded generator whose state can be saved and restored.
+ *
+ * xoshiro128** (Blackman and Vigna, 2018), seeded through splitmix32. Every draw of graft comes from an instance
+ * that was passed in, so equal seeds give equal runs and a resumed run goes on where it stopped.
+ */
+
+/** State of a generator: four unsigned 32-bit words. */
+export type RandomState = readonly [number, number, number, number];
+
+function rotateLeft(x: number, bits: number): number {
+  return (x << bits) | (x >>> (32 - bits));
+}
+
+/** Seeded generator of uniform and normal numbers. */
+export class Random {
+  #s: [number, number, number, number];
+
+  /** Makes a generator from an integer seed and, for independent streams of one seed, further integers. */
+  constructor(seed: number, ...stream: readonly number[]) {
+    let x = seed >>> 0;
+    const next = (): number => {
+      x = (x + 0x9e3779b9) | 0;
+      let z = x;
+      z = Math.imul(z ^ (z >>> 16), 0x85ebca6b);
+      z = Math.imul(z ^ (z >>> 13), 0xc2b2ae35);
+      return (z ^ (z >>> 16)) >>> 0;
+    };
+    for (const part of stream) x = (next() ^ Math.imul(part + 1, 0x27d4eb2f)) >>> 0;
+    this.#s = [next(), next(), next(), next()];
+  }
+
+  /** Draws an unsigned 32-bit integer. */
+  uint32(): number {
+    const s = this.#s;
+    const result = Math.imul(rotateLeft(Math.imul(s[1], 5), 7), 9) >>> 0;
+    const t = s[1] << 9;
+    s[2] ^= s[0];
+    s[3] ^= s[1];
+    s[1] ^= s[2];
+    s[0] ^= s[3];
+    s[2] ^= t;
+    s[3] = rotateLeft(s[3], 11);
+    return result;
+  }
+
+  /** Draws a number in [0, 1) with 53 random bits. */
+  uniform(): number {
+    return ((this.uint32() >>> 5) * 67108864 + (this.uint32() >>> 6)) / 9007199254740992;
+  }
+
+  /** Draws an integer in [0, below). */
+  integer(below: number): number {
+    return Math.floor(this.uniform() * below);
+  }
+
+  /** Draws from the standard normal distribution (Box and Muller). */
+  normal(): number {
+    return Math.sqrt(-2 * Math.log(1 - this.uniform())) * Math.cos(2 * Math.PI * this.uniform());
+  }
+
+  /** Puts a list in random order, in place (Fisher and Yates). */
+  shuffle<T>(items: T[]): T[] {
+    for (let i = items.length - 1; i > 0; i--) {
+      const j = this.integer(i + 1);
+      const swap = items[i] as T;
+      items[i] = items[j] as T;
+      items[j] = swap;
+    }
+    return items;
+  }
+
+  /** A copy of the state, for `restore`. */
+  get state(): RandomState {
+    const [a, b, c, d] = this.#s;
+    return [a >>> 0, b >>> 0, c >>> 0, d >>> 0];
+  }
+
+  /** Continues from a saved state. */
+  restore(state: RandomState): void {
+    this.#s = [...state];
+  }
+}

@@ -1,0 +1,33 @@
+/** @file Tensors in host memory: a typed array (or a view into one) with a shape, row-major. */
+import { DTYPES, type DataOf, type DType } from "../graph/dtype.ts";
+
+/** A tensor in host memory. Whoever made `data` owns it. */
+export interface HostTensor<D extends DType = DType> {
+  readonly dtype: D;
+  readonly shape: readonly number[];
+  readonly data: DataOf<D>;
+}
+
+/** Counts the elements of a shape. */
+export function numElements(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1);
+}
+
+/** Wraps a typed array, without copying it. @throws RangeError when the length does not fit the shape. */
+export function hostTensor<D extends DType>(
+  dtype: D,
+  shape: readonly number[],
+  data: DataOf<D>,
+): HostTensor<D> {
+  if (data.length !== numElements(shape)) {
+    throw new RangeError(
+      `Cannot wrap ${dtype} [${shape.join(", ")}]: ${data.length} elements, expected ${numElements(shape)}`,
+    );
+  }
+  return { dtype, shape, data };
+}
+
+/** Makes a tensor of zeros; the caller owns it. */
+export function zeros<D extends DType>(dtype: D, shape: readonly number[]): HostTensor<D> {
+  return { dtype, shape, data: new DTYPES[dtype].array(numElements(shape)) as DataOf<D> };
+}
