@@ -1,0 +1,101 @@
+/** @file Collects the ONNX nodes, constants and names of one program. */
+import type { DType, TensorData } from "./dtype.ts";
+import type { Node, Value } from "./graph.ts";
+
+/** Settings of an ONNX node; integers must be given as such, floats as `{ float }`. */
+export type OnnxAttribute = number | readonly number[] | string | { readonly float: number };
+
+export interface OnnxNode {
+  readonly opType: string;
+  readonly domain: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly attributes: Readonly<Record<string, OnnxAttribute>>;
+}
+
+export interface OnnxConstant {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly data: TensorData;
+}
+
+export class Emitter {
+  readonly nodes: OnnxNode[] = [];
+  readonly constants: OnnxConstant[] = [];
+  readonly #names = new Map<Value, string>();
+  readonly #constantNames = new Map<string, string>();
+  #numTemporaries = 0;
+
+  /** Gives a value the name under which the program takes or returns it. */
+  setName(value: Value, name: string): void {
+    this.#names.set(value, name);
+  }
+
+  /** The name of a value in the file. */
+  name(value: Value): string {
+    const known = this.#names.get(value);
+    if (known !== undefined) return known;
+    const data = value.graph.constantData.get(value);
+    const name = data ? this.constant(value.dtype, value.shape as number[], data) : `v${value.id}`;
+    this.#names.set(value, name);
+    return name;
+  }
+
+  /** A fresh name for a value between two ONNX nodes of one operation. */
+  temporary(): string {
+    return `t${this.#numTemporaries++}`;
+  }
+
+  /** Adds a constant, once for equal data, and returns its name. */
+  constant(dtype: DType, shape: readonly number[], data: TensorData): string {
+    const key = `${dtype}[${shape.join(",")}]${data.join(",")}`;
+    let name = this.#constantNames.get(key);
+    if (name === undefined) {
+      name = `c${this.constants.length}`;
+      this.#constantNames.set(key, name);
+      this.constants.push({ name, dtype, shape, data });
+    }
+    return name;
+  }
+
+  /** Adds an int64 vector constant. */
+  int64(values: readonly number[]): string {
+    return this.constant("int64", [values.length], BigInt64Array.from(values, BigInt));
+  }
+
+  /** Adds a float32 scalar constant. */
+  scalar(value: number): string {
+    return this.constant("float32", [], Float32Array.of(value));
+  }
+
+  /** Adds one ONNX node. */
+  node(
+    opType: string,
+    inputs: readonly string[],
+    outputs: readonly string[],
+    attributes: Readonly<Record<string, OnnxAttribute>> = {},
+    domain = "",
+  ): void {
+    this.nodes.push({ opType, domain, inputs, outputs, attributes });
+  }
+
+  /** Adds the ONNX node that computes a whole operation: its inputs, its outputs. */
+  simple(
+    node: Pick<Node, "inputs" | "outputs">,
+    opType: string,
+    attributes: Readonly<Record<string, OnnxAttribute>> = {},
+    domain = "",
+  ): void {
+    this.node(
+      opType,
+      node.inputs.map((v) => this.name(v)),
+      node.outputs.map((v) => this.name(v)),
+      attributes,
+      domain,
+    );
+  }
+}
+
+/** Domain of ONNX Runtime's own operators. */
+export const MICROSOFT = "com.microsoft";

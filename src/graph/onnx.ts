@@ -1,0 +1,119 @@
+/**
+ * @file Writes a program as an ONNX file (protobuf).
+ *
+ * The message types below are the part of the public ONNX schema (onnx.proto, IR version 10) that graft writes.
+ */
+import protobuf from "protobufjs/light.js";
+import { DTYPES, type TensorData } from "./dtype.ts";
+import type { OnnxAttribute } from "./emitter.ts";
+import type { Value } from "./graph.ts";
+import { type ProgramSpec, emitProgram } from "./program.ts";
+
+const IR_VERSION = 10;
+const OPSETS = [
+  { domain: "", version: 21 },
+  { domain: "com.microsoft", version: 1 },
+];
+/** AttributeProto.AttributeType. */
+const ATTRIBUTE = { float: 1, int: 2, string: 3, ints: 7 } as const;
+
+type Fields = Readonly<Record<string, readonly [type: string, id: number, rule?: "repeated"]>>;
+const MESSAGES: Readonly<Record<string, Fields>> = {
+  OperatorSetIdProto: { domain: ["string", 1], version: ["int64", 2] },
+  ModelProto: {
+    irVersion: ["int64", 1],
+    producerName: ["string", 2],
+    graph: ["GraphProto", 7],
+    opsetImport: ["OperatorSetIdProto", 8, "repeated"],
+  },
+  GraphProto: {
+    node: ["NodeProto", 1, "repeated"],
+    name: ["string", 2],
+    initializer: ["TensorProto", 5, "repeated"],
+    input: ["ValueInfoProto", 11, "repeated"],
+    output: ["ValueInfoProto", 12, "repeated"],
+  },
+  NodeProto: {
+    input: ["string", 1, "repeated"],
+    output: ["string", 2, "repeated"],
+    name: ["string", 3],
+    opType: ["string", 4],
+    attribute: ["AttributeProto", 5, "repeated"],
+    domain: ["string", 7],
+  },
+  AttributeProto: {
+    name: ["string", 1],
+    f: ["float", 2],
+    i: ["int64", 3],
+    s: ["bytes", 4],
+    ints: ["int64", 8, "repeated"],
+    type: ["int32", 20],
+  },
+  TensorProto: {
+    dims: ["int64", 1, "repeated"],
+    dataType: ["int32", 2],
+    name: ["string", 8],
+    rawData: ["bytes", 9],
+  },
+  ValueInfoProto: { name: ["string", 1], type: ["TypeProto", 2] },
+  TypeProto: { tensorType: ["TensorTypeProto", 1] },
+  TensorTypeProto: { elemType: ["int32", 1], shape: ["TensorShapeProto", 2] },
+  TensorShapeProto: { dim: ["DimensionProto", 1, "repeated"] },
+  DimensionProto: { dimValue: ["int64", 1], dimParam: ["string", 2] },
+};
+
+const SCHEMA = new protobuf.Root();
+for (const [name, fields] of Object.entries(MESSAGES)) {
+  const type = new protobuf.Type(name);
+  for (const [field, [fieldType, id, rule]] of Object.entries(fields)) {
+    type.add(new protobuf.Field(field, id, fieldType, rule));
+  }
+  SCHEMA.add(type);
+}
+SCHEMA.resolveAll();
+const MODEL = SCHEMA.lookupType("ModelProto");
+
+/** Serialises a program. The bytes are fresh. */
+export function toOnnx(spec: ProgramSpec): Uint8Array {
+  const emitter = emitProgram(spec);
+  const model = {
+    irVersion: IR_VERSION,
+    producerName: "graft",
+    opsetImport: OPSETS,
+    graph: {
+      name: spec.name,
+      node: emitter.nodes.map(({ opType, domain, inputs, outputs, attributes }) => ({
+        input: inputs,
+        output: outputs,
+        opType,
+        domain,
+        attribute: Object.entries(attributes).map(([name, value]) => attributeProto(name, value)),
+      })),
+      initializer: emitter.constants.map(({ name, dtype, shape, data }) => ({
+        name,
+        dims: shape,
+        dataType: DTYPES[dtype].onnx,
+        rawData: bytesOf(data),
+      })),
+      input: Object.entries(spec.inputs).map(([name, value]) => valueInfo(name, value)),
+      output: Object.entries(spec.outputs).map(([name, value]) => valueInfo(name, value)),
+    },
+  };
+  return MODEL.encode(MODEL.create(model)).finish();
+}
+
+function bytesOf(data: TensorData): Uint8Array {
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+}
+
+function attributeProto(name: string, value: OnnxAttribute): object {
+  if (typeof value === "number") return { name, i: value, type: ATTRIBUTE.int };
+  if (typeof value === "string") return { name, s: new TextEncoder().encode(value), type: ATTRIBUTE.string };
+  if ("float" in value) return { name, f: value.float, type: ATTRIBUTE.float };
+  return { name, ints: value, type: ATTRIBUTE.ints };
+}
+
+function valueInfo(name: string, value: Value): object {
+  const dim = value.shape.map((d) => (typeof d === "number" ? { dimValue: d } : { dimParam: d }));
+  return { name, type: { tensorType: { elemType: DTYPES[value.dtype].onnx, shape: { dim } } } };
+}

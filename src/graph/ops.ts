@@ -1,0 +1,59 @@
+/** @file The list of operations. The conformance suite loops over it. */
+import type { Op } from "./op.ts";
+import { addOp } from "./ops/add.ts";
+import { castOp } from "./ops/cast.ts";
+import { concatOp } from "./ops/concat.ts";
+import { divOp } from "./ops/div.ts";
+import { expOp } from "./ops/exp.ts";
+import { expandLikeOp } from "./ops/expand-like.ts";
+import { gatherRowsOp } from "./ops/gather-rows.ts";
+import { linearCrossEntropyOp } from "./ops/linear-cross-entropy.ts";
+import { logOp } from "./ops/log.ts";
+import { matmulOp } from "./ops/matmul.ts";
+import { mulOp } from "./ops/mul.ts";
+import { negOp } from "./ops/neg.ts";
+import { padLikeOp } from "./ops/pad-like.ts";
+import { reduceMeanOp } from "./ops/reduce-mean.ts";
+import { reduceSumOp } from "./ops/reduce-sum.ts";
+import { reshapeOp } from "./ops/reshape.ts";
+import { rmsNormOp } from "./ops/rms-norm.ts";
+import { ropeOp } from "./ops/rope.ts";
+import { scatterAddRowsOp } from "./ops/scatter-add-rows.ts";
+import { sigmoidOp } from "./ops/sigmoid.ts";
+import { signOp } from "./ops/sign.ts";
+import { siluOp } from "./ops/silu.ts";
+import { sliceOp } from "./ops/slice.ts";
+import { softmaxOp } from "./ops/softmax.ts";
+import { sqrtOp } from "./ops/sqrt.ts";
+import { subOp } from "./ops/sub.ts";
+import { transposeOp } from "./ops/transpose.ts";
+
+export const OPS = [
+  addOp,
+  subOp,
+  mulOp,
+  divOp,
+  negOp,
+  expOp,
+  logOp,
+  sqrtOp,
+  signOp,
+  sigmoidOp,
+  siluOp,
+  matmulOp,
+  reduceSumOp,
+  reduceMeanOp,
+  softmaxOp,
+  reshapeOp,
+  transposeOp,
+  sliceOp,
+  padLikeOp,
+  concatOp,
+  expandLikeOp,
+  gatherRowsOp,
+  scatterAddRowsOp,
+  castOp,
+  rmsNormOp,
+  ropeOp,
+  linearCrossEntropyOp,
+] as unknown as readonly Op[];

@@ -1,0 +1,78 @@
+/**
+ * @file Matrix product  C = alpha · op(A) · op(B),  op = transpose of the last two axes or nothing; leading axes broadcast.
+ *
+ * ONNX Runtime's FusedMatMul takes transposes and the factor, so one stored layout of a weight serves both directions.
+ */
+import { MICROSOFT } from "../emitter.ts";
+import type { Value } from "../graph.ts";
+import { type Op, applyOne } from "../op.ts";
+import { type Dim, broadcastShapes, mulDims, showShape } from "../shape.ts";
+import { sumTo } from "./broadcast.ts";
+import { reshape } from "./reshape.ts";
+
+/** Transposes and factor of a product. */
+export interface MatmulOptions {
+  readonly transA?: boolean;
+  readonly transB?: boolean;
+  readonly alpha?: number;
+}
+type MatmulAttributes = Record<string, unknown> & Required<MatmulOptions>;
+
+export const matmulOp: Op<MatmulAttributes> = {
+  name: "matmul",
+  infer: ([a, b], { transA, transB }) => {
+    const [m, k] = lastTwo(a as Value, transA);
+    const [k2, n] = lastTwo(b as Value, transB);
+    if (k !== k2) {
+      throw new RangeError(
+        `Cannot multiply ${showShape((a as Value).shape)} by ${showShape((b as Value).shape)}: inner sizes ${k} and ${k2} differ`,
+      );
+    }
+    const lead = broadcastShapes(
+      "multiply",
+      (a as Value).shape.slice(0, -2),
+      (b as Value).shape.slice(0, -2),
+    );
+    return [{ dtype: (a as Value).dtype, shape: [...lead, m, n] }];
+  },
+  emit: (node, emitter) => {
+    const { transA, transB, alpha } = node.attributes;
+    if (!transA && !transB && alpha === 1) return emitter.simple(node, "MatMul");
+    const attributes = { transA: Number(transA), transB: Number(transB), alpha: { float: alpha } };
+    return emitter.simple(node, "FusedMatMul", attributes, MICROSOFT);
+  },
+  vjp: (node, [gradient]) => {
+    const { transA, transB, alpha } = node.attributes;
+    const [a, b] = node.inputs as [Value, Value];
+    const g = gradient as Value;
+    const da = transA
+      ? matmul(b, g, { transA: transB, transB: true, alpha })
+      : matmul(g, b, { transB: !transB, alpha });
+    // Rows of a batch times one matrix: one product over all rows, not one per batch entry and a sum.
+    const flat = b.shape.length === 2 && !transA;
+    const [rows, gRows] = flat ? [flattenRows(a), flattenRows(g)] : [a, g];
+    const db = transB
+      ? matmul(gRows, rows, { transA: true, transB: transA, alpha })
+      : matmul(rows, gRows, { transA: !transA, alpha });
+    return [sumTo(da, a.shape), sumTo(db, b.shape)];
+  },
+};
+
+function lastTwo(value: Value, transposed: boolean): [Dim, Dim] {
+  const [rows, columns] = value.shape.slice(-2);
+  if (rows === undefined || columns === undefined) {
+    throw new RangeError(`Cannot multiply ${showShape(value.shape)}: a matrix has two axes`);
+  }
+  return transposed ? [columns, rows] : [rows, columns];
+}
+
+/** Joins all axes but the last. */
+export function flattenRows(value: Value): Value {
+  if (value.shape.length === 2) return value;
+  return reshape(value, [mulDims(...value.shape.slice(0, -1)), value.shape.at(-1) as Dim]);
+}
+
+/** Multiplies matrices: [..., M, K] by [..., K, N] (or their transposes) gives [..., M, N]. */
+export function matmul(a: Value, b: Value, options: MatmulOptions = {}): Value {
+  return applyOne(matmulOp, [a, b], { transA: false, transB: false, alpha: 1, ...options });
+}

@@ -1,0 +1,55 @@
+/**
+ * @file Root-mean-square norm over the last axis:  y = w ∘ x r,  r = 1 / √(mean x² + ε).   x [..., D]  w [D]  r [..., 1]
+ *
+ *   dx = r (dy ∘ w) - x r³ mean(dy ∘ w ∘ x)        dw = Σ dy ∘ x r
+ *
+ * Paper: "Root Mean Square Layer Normalization", arXiv:1910.07467, eq. 4. r is a second output, so that a backward
+ * program can take it instead of computing it again.
+ */
+import type { Value } from "../graph.ts";
+import type { Op } from "../op.ts";
+import { type Dim, showShape } from "../shape.ts";
+import { sumTo } from "./broadcast.ts";
+import { mul } from "./mul.ts";
+import { reduceMean } from "./reduce-mean.ts";
+import { sub } from "./sub.ts";
+
+type NormAttributes = Readonly<{ epsilon: number }>;
+
+export const rmsNormOp: Op<NormAttributes> = {
+  name: "rmsNorm",
+  infer: ([x, weight]) => {
+    const { dtype, shape } = x as Value;
+    if ((weight as Value).shape[0] !== shape.at(-1)) {
+      throw new RangeError(
+        `Cannot normalise ${showShape(shape)} with weight ${showShape((weight as Value).shape)}: sizes differ`,
+      );
+    }
+    return [
+      { dtype, shape },
+      { dtype, shape: shape.map((dim, i): Dim => (i === shape.length - 1 ? 1 : dim)) },
+    ];
+  },
+  emit: (node, emitter) =>
+    emitter.simple(node, "SimplifiedLayerNormalization", {
+      axis: -1,
+      epsilon: { float: node.attributes.epsilon },
+      stash_type: 1,
+    }),
+  vjp: (node, [dy, dr]) => {
+    const [x, weight] = node.inputs as [Value, Value];
+    const r = node.outputs[1] as Value;
+    if (dr || !dy)
+      throw new TypeError("Cannot differentiate rmsNorm: a gradient flows into its second output");
+    const last = x.shape.length - 1;
+    const weighted = mul(dy, weight);
+    const mean = reduceMean(mul(weighted, x), [last]);
+    const dx = sub(mul(weighted, r), mul(x, mul(mul(r, mul(r, r)), mean)));
+    return [dx, sumTo(mul(dy, mul(x, r)), weight.shape)];
+  },
+};
+
+/** Normalises the last axis: x [..., D], weight [D] give [y [..., D], r [..., 1]]. */
+export function rmsNorm(x: Value, weight: Value, epsilon: number): readonly [Value, Value] {
+  return x.graph.apply(rmsNormOp, [x, weight], { epsilon }) as unknown as readonly [Value, Value];
+}

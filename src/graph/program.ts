@@ -1,0 +1,71 @@
+/**
+ * @file A program: a cut through a graph, from the values that are given to the values that are wanted.
+ *
+ * Any value may be given, not only graph inputs: a backward program that is given saved activations runs from them,
+ * one that is not recomputes. Whatever the wanted values do not need is left out.
+ */
+import { Emitter } from "./emitter.ts";
+import type { Graph, Node, Value } from "./graph.ts";
+
+export interface ProgramSpec {
+  /** For messages and profiles. */
+  readonly name: string;
+  readonly inputs: Readonly<Record<string, Value>>;
+  readonly outputs: Readonly<Record<string, Value>>;
+}
+
+/** Lists the nodes that a program runs, in order. @throws TypeError when a needed input is not given. */
+export function nodesOf(spec: ProgramSpec): Node[] {
+  const given = new Set(Object.values(spec.inputs));
+  const nodes = new Set<Node>();
+  const open = Object.values(spec.outputs).filter((v) => !given.has(v));
+  for (const value of open) {
+    const { node } = value;
+    if (!node) {
+      if (value.graph.constantData.has(value)) continue;
+      throw new TypeError(`Cannot build program "${spec.name}": input "${value.name}" is not given`);
+    }
+    if (nodes.has(node)) continue;
+    nodes.add(node);
+    for (const input of node.inputs) if (!given.has(input)) open.push(input);
+  }
+  return [...nodes].sort((a, b) => (a.outputs[0] as Value).id - (b.outputs[0] as Value).id);
+}
+
+/**
+ * Keeps of the named values those that the outputs need.
+ * Used to find which activations a backward program reads.
+ */
+export function neededInputs(
+  outputs: Readonly<Record<string, Value>>,
+  candidates: Readonly<Record<string, Value>>,
+): Record<string, Value> {
+  const byValue = new Map(Object.entries(candidates).map(([name, value]) => [value, name]));
+  const needed: Record<string, Value> = {};
+  const seen = new Set<Value>();
+  const open = Object.values(outputs);
+  for (const value of open) {
+    if (seen.has(value)) continue;
+    seen.add(value);
+    const name = byValue.get(value);
+    if (name !== undefined) needed[name] = value;
+    else if (value.node) open.push(...value.node.inputs);
+  }
+  return Object.fromEntries(Object.keys(candidates).flatMap((n) => (needed[n] ? [[n, needed[n]]] : [])));
+}
+
+/** Emits the ONNX nodes of a program. */
+export function emitProgram(spec: ProgramSpec): Emitter {
+  const emitter = new Emitter();
+  for (const [name, value] of Object.entries(spec.inputs)) emitter.setName(value, name);
+  for (const [name, value] of Object.entries(spec.outputs)) emitter.setName(value, name);
+  for (const node of nodesOf(spec)) node.op.emit(node, emitter);
+  return emitter;
+}
+
+/** The graph that a program is cut from. */
+export function graphOf(spec: ProgramSpec): Graph {
+  const first = Object.values(spec.outputs)[0];
+  if (!first) throw new TypeError(`Cannot build program "${spec.name}": no outputs`);
+  return first.graph;
+}
