@@ -1,8 +1,35 @@
 #!/usr/bin/env node
 // In a clone the TypeScript source runs as it is (Node >= 22.18); an installed package carries compiled JavaScript.
+// A clone also carries a new Node of its own, for machines whose Node is older.
+import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 
 const source = new URL("../src/cli/main.ts", import.meta.url);
 const compiled = new URL("../dist/cli/main.js", import.meta.url);
-const { main } = await import(existsSync(source) ? source.href : compiled.href);
-process.exitCode = await main(process.argv.slice(2));
+const ownNode = fileURLToPath(new URL("../node_modules/node/bin/node", import.meta.url));
+
+const [major, minor] = process.versions.node.split(".").map(Number);
+const isClone = existsSync(source);
+const isNewEnough = major > 22 || (major === 22 && (!isClone || minor >= 18));
+
+if (isNewEnough) {
+  const { main } = await import(isClone ? source.href : compiled.href);
+  process.exitCode = await main(process.argv.slice(2));
+} else if (process.execPath !== ownNode && existsSync(ownNode)) {
+  const child = spawn(ownNode, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
+    stdio: "inherit",
+  });
+  // The terminal sends Ctrl+C to both processes; the child decides when to end.
+  process.on("SIGINT", () => {});
+  process.on("SIGTERM", () => child.kill("SIGTERM"));
+  child.on("exit", (status, signal) => {
+    process.exitCode = signal === null ? (status ?? 1) : 1;
+  });
+} else {
+  console.error(
+    `error[usage/node]: Cannot run graft on Node ${process.versions.node}: expected Node 22.18 or newer`,
+  );
+  console.error("hint: Install a current Node (24 is the tested one), or run npm install in a clone.");
+  process.exitCode = 2;
+}

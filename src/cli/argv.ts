@@ -1,0 +1,116 @@
+/** @file The words of a command line, sorted into texts of flags and plain arguments. Collects problems, never throws. */
+import { readSwitch } from "./flag-value.ts";
+import type { Flag } from "./flags.ts";
+import { nearest } from "./nearest.ts";
+
+/** A command line, sorted. */
+export interface ParsedArgv {
+  /** Key of the schema → texts given for it, in order. */
+  readonly texts: ReadonlyMap<string, readonly string[]>;
+  readonly configPath: string | null;
+  readonly help: boolean;
+  readonly json: boolean;
+  readonly problems: readonly string[];
+}
+
+/** Flags that every command has. */
+export const SHARED_FLAGS: readonly { name: string; form: string; description: string }[] = [
+  {
+    name: "config",
+    form: "-c, --config FILE",
+    description: "Take settings from a YAML or JSON file; flags win",
+  },
+  { name: "json", form: "    --json", description: "Write one JSON object per line instead of text" },
+  { name: "help", form: "-h, --help", description: "Show this help" },
+];
+
+const SHORT_FORMS: Readonly<Record<string, string>> = { "-h": "--help", "-c": "--config" };
+
+function isSwitch(flag: Flag): boolean {
+  return flag.kinds.includes("boolean");
+}
+
+/** Tells whether a word can only be a flag; "-1" and "-" are values. */
+function startsFlag(word: string): boolean {
+  return word.startsWith("--") || word in SHORT_FORMS;
+}
+
+/** Sorts the words after the command's name. */
+export function parseArgv(
+  words: readonly string[],
+  flags: readonly Flag[],
+  positionals: readonly string[],
+): ParsedArgv {
+  const texts = new Map<string, string[]>();
+  const problems: string[] = [];
+  const plain: string[] = [];
+  const rest = [...words];
+  let [configPath, help, json] = [null as string | null, false, false];
+
+  const add = (key: string, text: string): void => void texts.set(key, [...(texts.get(key) ?? []), text]);
+  const takeValue = (name: string, inline: string | undefined): string | null => {
+    if (inline !== undefined) return inline;
+    if (rest.length > 0 && !startsFlag(rest[0] ?? "")) return rest.shift() ?? null;
+    problems.push(`--${name} has no value`);
+    return null;
+  };
+
+  for (let word = rest.shift(); word !== undefined; word = rest.shift()) {
+    if (word === "--") {
+      plain.push(...rest.splice(0));
+      break;
+    }
+    const long = SHORT_FORMS[word] ?? word;
+    if (!long.startsWith("--")) {
+      if (/^-[A-Za-z]/.test(long)) problems.push(`${long} is not a flag`);
+      else plain.push(long);
+      continue;
+    }
+    const [name, inline] = splitOnce(long.slice(2));
+    const flag = flags.find((candidate) => candidate.name === name);
+    const negated = flags.find((candidate) => isSwitch(candidate) && `no-${candidate.name}` === name);
+    if (flag !== undefined && isSwitch(flag)) {
+      const next = rest[0] ?? "";
+      const takesNext =
+        inline === undefined && (readSwitch(next) !== undefined || flag.choices.includes(next));
+      add(flag.key, inline ?? (takesNext ? (rest.shift() ?? "") : "on"));
+    } else if (flag !== undefined) {
+      const value = takeValue(name, inline);
+      if (value !== null) add(flag.key, value);
+    } else if (negated !== undefined) {
+      if (inline !== undefined) problems.push(`--${name} takes no value`);
+      add(negated.key, "off");
+    } else if (name === "config") configPath = takeValue(name, inline) ?? configPath;
+    else if (name === "json" && inline === undefined) json = true;
+    else if (name === "help" && inline === undefined) help = true;
+    else problems.push(unknownFlag(name, flags));
+  }
+
+  for (const [index, key] of positionals.entries()) {
+    const isLast = index === positionals.length - 1;
+    const flag = flags.find((candidate) => candidate.key === key);
+    const takesRest = isLast && flag !== undefined && flag.element !== null;
+    for (const word of plain.splice(0, takesRest ? plain.length : 1)) {
+      if (!takesRest && texts.has(key))
+        problems.push(`argument "${word}" and --${flag?.name} are the same setting`);
+      add(key, word);
+    }
+  }
+  for (const word of plain) problems.push(`argument "${word}" is one too many`);
+  return { texts, configPath, help, json, problems };
+}
+
+function splitOnce(word: string): [string, string | undefined] {
+  const at = word.indexOf("=");
+  return at < 0 ? [word, undefined] : [word.slice(0, at), word.slice(at + 1)];
+}
+
+function unknownFlag(name: string, flags: readonly Flag[]): string {
+  const names = [
+    ...flags.map((flag) => flag.name),
+    ...flags.filter(isSwitch).map((flag) => `no-${flag.name}`),
+    ...SHARED_FLAGS.map((flag) => flag.name),
+  ];
+  const match = nearest(name, names);
+  return `--${name} is not a flag${match === null ? "" : `, the nearest is --${match}`}`;
+}

@@ -1,0 +1,47 @@
+/**
+ * @file Contract of a command: its flags are the keys of one zod schema, its output goes through CommandIO.
+ *
+ * The list is commands.ts. A new command is its file and one line there.
+ */
+import type colors from "picocolors";
+import type { z } from "zod";
+
+import type { ProgressFactory } from "./progress.ts";
+
+/** What a command may touch of the outside world. */
+export interface CommandIO {
+  /** Writes a line for people to standard output; dropped in --json mode. */
+  stdout(text: string): void;
+  /** Writes a line to standard error, in every mode. */
+  stderr(text: string): void;
+  /** Writes one JSON object as a line to standard output; dropped without --json. */
+  emit(event: { readonly event: string; readonly [key: string]: unknown }): void;
+  /** Whether --json was given. */
+  readonly json: boolean;
+  /** Whether standard error is a terminal that somebody watches. */
+  readonly interactive: boolean;
+  readonly color: typeof colors;
+  readonly progress: ProgressFactory;
+  /** Aborts at the first SIGINT or SIGTERM. */
+  readonly signal: AbortSignal;
+  readonly env: NodeJS.ProcessEnv;
+}
+
+/** One command of the program. */
+export interface Command<S extends z.ZodObject = z.ZodObject> {
+  /** One word, or two for a command of a group ("data show"). */
+  readonly name: string;
+  /** One sentence, without a period. */
+  readonly summary: string;
+  /** Keys of `options` that plain arguments fill, in this order; a last key of an array type takes all the rest. */
+  readonly positionals: readonly string[];
+  /** A strict object: key = flag, `.describe()` = help, `.default()` = default. */
+  readonly options: S;
+  /** Runs; returns an exit status other than 0 if need be. */
+  run(options: z.output<S>, io: CommandIO): Promise<number | void>;
+}
+
+/** Checks a command's types and forgets the schema's, so that commands of different flags fit in one list. */
+export function defineCommand<S extends z.ZodObject>(command: Command<S>): Command {
+  return command;
+}

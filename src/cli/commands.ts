@@ -1,0 +1,5 @@
+/** @file All commands, in the order in which the help shows them. */
+import type { Command } from "./command.ts";
+import { pull } from "./pull.ts";
+
+export const COMMANDS: readonly Command[] = [pull];

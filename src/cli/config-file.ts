@@ -1,0 +1,69 @@
+/** @file A settings file (`--config FILE`, YAML or JSON) as values for the keys of a command's schema. */
+import { readFile } from "node:fs/promises";
+
+import { parse } from "yaml";
+
+import { FormatError } from "../errors.ts";
+import { systemCode } from "../hub/staging.ts";
+import { readSetting } from "./flag-value.ts";
+import { kebabCase, type Flag } from "./flags.ts";
+import { nearest } from "./nearest.ts";
+
+/** A settings file, read. */
+export interface ConfigFile {
+  /** Key of the schema → value, not yet checked by it. */
+  readonly values: ReadonlyMap<string, unknown>;
+  readonly problems: readonly string[];
+}
+
+async function readText(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    throw new FormatError("format/file", `Cannot read settings file "${path}": ${systemCode(error)}`, {
+      hint: "Give --config the path of a YAML or JSON file.",
+      cause: error,
+    });
+  }
+}
+
+/** Brings camelCase, snake_case and kebab-case together. */
+function flagName(key: string): string {
+  return kebabCase(key.replaceAll("_", "-"));
+}
+
+/** Reads a settings file for a command with these flags. @throws FormatError "format/file" when it cannot be read or parsed. */
+export async function readConfigFile(path: string, flags: readonly Flag[]): Promise<ConfigFile> {
+  const text = await readText(path);
+  let content: unknown;
+  try {
+    // YAML contains JSON.
+    content = parse(text);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.trim() : String(error);
+    throw new FormatError("format/file", `Cannot parse settings file "${path}": ${reason}`, { cause: error });
+  }
+  if (content === null) return { values: new Map(), problems: [] };
+  if (typeof content !== "object" || Array.isArray(content)) {
+    throw new FormatError(
+      "format/file",
+      `Cannot use settings file "${path}": its top level is ${Array.isArray(content) ? "a list" : typeof content}, expected keys with values`,
+    );
+  }
+  const values = new Map<string, unknown>();
+  const problems: string[] = [];
+  for (const [key, value] of Object.entries(content)) {
+    const flag = flags.find((candidate) => candidate.name === flagName(key));
+    if (flag === undefined) {
+      const match = nearest(
+        flagName(key),
+        flags.map((candidate) => candidate.name),
+      );
+      const known = flags.find((candidate) => candidate.name === match);
+      const hint = known === undefined ? "" : `, the nearest is "${known.key}"`;
+      problems.push(`key "${key}" of ${path} is not a setting${hint}`);
+    } else if (values.has(flag.key)) problems.push(`key "${key}" of ${path} is there twice`);
+    else values.set(flag.key, readSetting(flag, value));
+  }
+  return { values, problems };
+}

@@ -1,0 +1,123 @@
+/** @file The text of a flag, or the value of a key in a settings file, as the value that the schema expects. */
+import { parse } from "yaml";
+
+import type { Flag, FlagKind } from "./flags.ts";
+
+/** A value, or in one phrase what was expected instead. */
+export type Reading = { readonly value: unknown } | { readonly expected: string };
+
+const SWITCH_WORDS: Readonly<Record<string, boolean>> = {
+  on: true,
+  off: false,
+  true: true,
+  false: false,
+  yes: true,
+  no: false,
+};
+
+/** Reads on, off, true, false, yes or no; `undefined` for anything else. */
+export function readSwitch(text: string): boolean | undefined {
+  return Object.hasOwn(SWITCH_WORDS, text) ? SWITCH_WORDS[text] : undefined;
+}
+
+function readYaml(text: string): Reading | null {
+  try {
+    return { value: parse(text) as unknown };
+  } catch {
+    return null;
+  }
+}
+
+/** Reads text as one kind of value; `null` when it is not of that kind. */
+function readKind(text: string, kind: FlagKind, choices: readonly string[]): Reading | null {
+  switch (kind) {
+    case "enum": {
+      if (choices.includes(text)) return { value: text };
+      const state = readSwitch(text);
+      const word = state === undefined ? "" : state ? "on" : "off";
+      return choices.includes(word) ? { value: word } : null;
+    }
+    case "integer":
+    case "number": {
+      const value = text.trim() === "" ? Number.NaN : Number(text);
+      const isFit = kind === "integer" ? Number.isSafeInteger(value) : Number.isFinite(value);
+      return isFit ? { value } : null;
+    }
+    case "boolean": {
+      const value = readSwitch(text);
+      return value === undefined ? null : { value };
+    }
+    case "yaml":
+      return readYaml(text);
+    case "string":
+      return { value: text };
+    case "array":
+      // Its elements are read one by one.
+      break;
+  }
+  return null;
+}
+
+/** Text is tried as the narrowest kind first: "3" is a number before it is a string. */
+const NARROW_FIRST: readonly FlagKind[] = ["enum", "integer", "number", "boolean", "yaml", "string"];
+
+function phrase(kinds: readonly FlagKind[], choices: readonly string[]): string {
+  const phrases: Readonly<Record<FlagKind, string>> = {
+    enum: choices.length === 1 ? (choices[0] ?? "") : `one of ${choices.join(", ")}`,
+    integer: "an integer",
+    number: "a number",
+    boolean: "on or off",
+    yaml: "YAML or JSON",
+    array: "a list with commas",
+    string: "text",
+  };
+  return kinds.map((kind) => phrases[kind]).join(" or ");
+}
+
+function readOne(text: string, kinds: readonly FlagKind[], choices: readonly string[]): Reading {
+  for (const kind of NARROW_FIRST) {
+    const reading = kinds.includes(kind) ? readKind(text, kind, choices) : null;
+    if (reading !== null) return reading;
+  }
+  return { expected: phrase(kinds, choices) };
+}
+
+/** Reads all texts that were given for one flag; only an array can have more than one. */
+export function readFlag(flag: Flag, texts: readonly string[]): Reading {
+  const last = texts.at(-1) ?? "";
+  const { element } = flag;
+  if (element === null) return readOne(last, flag.kinds, flag.choices);
+  const other = flag.kinds.filter((kind) => kind !== "array");
+  // A word such as "all" beside a list of names.
+  if (texts.length === 1 && other.length > 0) {
+    const reading = readOne(last, other, flag.choices);
+    if (!("expected" in reading)) return reading;
+  }
+  const parts = element.kinds.includes("yaml")
+    ? texts
+    : texts.flatMap((text) => (text === "" ? [] : text.split(",")));
+  const values: unknown[] = [];
+  for (const part of parts) {
+    const reading = readOne(part.trim(), element.kinds, element.choices);
+    if ("expected" in reading) return { expected: `a list, each ${reading.expected}` };
+    values.push(reading.value);
+  }
+  return { value: values };
+}
+
+/** Brings a value of a settings file nearer to the schema: on/off words, single elements of lists; zod judges the rest. */
+export function readSetting(flag: Flag, value: unknown): unknown {
+  if (flag.element !== null && typeof value === "string") {
+    const reading = readFlag(flag, [value]);
+    return "expected" in reading ? value : reading.value;
+  }
+  if (flag.element !== null && typeof value === "number" && !flag.kinds.includes("number")) return [value];
+  if (typeof value === "boolean" && flag.kinds.includes("enum") && !flag.kinds.includes("boolean")) {
+    const word = value ? "on" : "off";
+    return flag.choices.includes(word) ? word : value;
+  }
+  if (typeof value === "string" && flag.kinds.length === 1 && flag.kinds[0] === "boolean") {
+    return readSwitch(value) ?? value;
+  }
+  return value;
+}

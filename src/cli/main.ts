@@ -1,0 +1,103 @@
+/** @file The program: finds the command, reads its options, runs it, tells failures, returns the exit status. */
+import { existsSync, readFileSync, realpathSync } from "node:fs";
+
+import { UsageError } from "../errors.ts";
+import { parseArgv } from "./argv.ts";
+import type { Command, CommandIO } from "./command.ts";
+import { COMMANDS } from "./commands.ts";
+import { flagsOf } from "./flags.ts";
+import { commandHelp, programHelp } from "./help.ts";
+import { nearest } from "./nearest.ts";
+import { readOptions } from "./options.ts";
+import { reportError } from "./report.ts";
+import { createIO, openProcessTerminal, type Terminal } from "./terminal.ts";
+
+/** Reads a string of package.json, which lies two folders up both in the sources and in the build. */
+function packageField(name: "version" | "description"): string {
+  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as Record<typeof name, string>)[name];
+}
+
+/** Finds the command that the first words name, the longest name first. */
+function findCommand(commands: readonly Command[], words: readonly string[]): Command | null {
+  for (const length of [2, 1]) {
+    const name = words.slice(0, length).join(" ");
+    const command = commands.find((candidate) => candidate.name === name);
+    if (command !== undefined && words.length >= length) return command;
+  }
+  return null;
+}
+
+/** Explains a first word that is no command. */
+function unknownCommand(commands: readonly Command[], words: readonly string[]): UsageError {
+  const plain = words.filter((word) => !word.startsWith("-")).slice(0, 2);
+  const names = commands.map((command) => command.name);
+  const match =
+    nearest(plain.join(" "), names) ??
+    nearest(
+      plain[0] ?? "",
+      names.map((name) => name.split(" ")[0] ?? ""),
+    );
+  const found = plain.length === 0 ? (words[0] ?? "") : plain.join(" ");
+  const hint =
+    match === null
+      ? "See graft --help for the commands."
+      : `The nearest command is ${match}; see graft --help.`;
+  return new UsageError("usage/flag", `Cannot run "graft ${found}": there is no such command`, { hint });
+}
+
+/** Runs what the words ask for and returns the exit status. */
+async function dispatch(
+  words: readonly string[],
+  commands: readonly Command[],
+  io: CommandIO,
+): Promise<number> {
+  const [first = "--help"] = words;
+  if (first === "help") return await dispatch([...words.slice(1), "--help"], commands, io);
+  if (first === "--version") {
+    io.stdout(packageField("version"));
+    io.emit({ event: "done", version: packageField("version") });
+    return 0;
+  }
+  if (first === "--help" || first === "-h") {
+    io.stdout(programHelp(commands, `graft: ${packageField("description")}.`));
+    return 0;
+  }
+  const command = findCommand(commands, words);
+  if (command === null) {
+    const group = commands.filter((candidate) => candidate.name.startsWith(`${first} `));
+    const asksHelp = words.length === 1 || ["--help", "-h"].includes(words[1] ?? "");
+    if (group.length === 0 || !asksHelp) throw unknownCommand(commands, words);
+    io.stdout(programHelp(group, `graft ${first}: ${group.length} commands.`));
+    return 0;
+  }
+  const flags = flagsOf(command);
+  const argv = parseArgv(words.slice(command.name.split(" ").length), flags, command.positionals);
+  if (argv.help) {
+    io.stdout(commandHelp(command));
+    return 0;
+  }
+  return (await command.run(await readOptions(command, flags, argv), io)) ?? 0;
+}
+
+/** Runs the program with the words after its name; returns the exit status: 0 done, 1 failed, 2 wrong usage, 130 stopped. */
+export async function main(
+  argv: readonly string[],
+  terminal?: Terminal,
+  commands: readonly Command[] = COMMANDS,
+): Promise<number> {
+  using owned = terminal === undefined ? openProcessTerminal() : null;
+  const plainFrom = argv.indexOf("--");
+  const json = argv.slice(0, plainFrom < 0 ? argv.length : plainFrom).includes("--json");
+  const io = createIO((terminal ?? owned) as Terminal, json);
+  try {
+    return await dispatch(argv, commands, io);
+  } catch (error) {
+    return reportError(error, io);
+  }
+}
+
+const entry = process.argv[1];
+if (entry !== undefined && existsSync(entry) && realpathSync(entry) === import.meta.filename) {
+  process.exitCode = await main(process.argv.slice(2));
+}

@@ -1,0 +1,70 @@
+/** @file The process's streams, environment and signals as one value that tests can replace, and CommandIO made from it. */
+import colors from "picocolors";
+
+import type { CommandIO } from "./command.ts";
+import { createProgress } from "./progress.ts";
+
+/** What `main` needs of a process. */
+export interface Terminal {
+  readonly stdout: NodeJS.WritableStream;
+  readonly stderr: NodeJS.WritableStream;
+  readonly env: NodeJS.ProcessEnv;
+  /** Whether standard error is a terminal that somebody watches. */
+  readonly interactive: boolean;
+  /** Whether standard output is a terminal. */
+  readonly hasColor: boolean;
+  readonly signal: AbortSignal;
+  /** Current time in milliseconds. */
+  readonly now: () => number;
+}
+
+/** A terminal on the running process; dispose it to take the signal handlers away. */
+export interface ProcessTerminal extends Terminal, Disposable {}
+
+const INTERRUPTED_STATUS = 130;
+
+/** Connects to the running process: the first SIGINT or SIGTERM aborts, the second ends it. */
+export function openProcessTerminal(): ProcessTerminal {
+  const { stdout, stderr, env } = process;
+  const controller = new AbortController();
+  const onSignal = (): void => {
+    if (controller.signal.aborted) process.exit(INTERRUPTED_STATUS);
+    controller.abort();
+  };
+  // A reader that closes the pipe (`graft … | head`) has seen enough.
+  const onError = (error: NodeJS.ErrnoException): void => {
+    if (error.code !== "EPIPE") throw error;
+    process.exit(0);
+  };
+  for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, onSignal);
+  stdout.on("error", onError);
+  return {
+    stdout,
+    stderr,
+    env,
+    interactive: stderr.isTTY && env["TERM"] !== "dumb" && env["CI"] === undefined,
+    hasColor: stdout.isTTY && colors.isColorSupported,
+    signal: controller.signal,
+    now: () => performance.now(),
+    [Symbol.dispose]() {
+      for (const name of ["SIGINT", "SIGTERM"] as const) process.off(name, onSignal);
+      // onError stays: buffered output may still meet a closed pipe.
+    },
+  };
+}
+
+/** Makes what a command gets to see of the terminal. */
+export function createIO(terminal: Terminal, json: boolean): CommandIO {
+  const { stdout, stderr, interactive } = terminal;
+  return {
+    stdout: (text) => void (json || stdout.write(`${text}\n`)),
+    stderr: (text) => void stderr.write(`${text}\n`),
+    emit: (event) => void (json && stdout.write(`${JSON.stringify(event)}\n`)),
+    json,
+    interactive,
+    color: colors.createColors(terminal.hasColor) as typeof colors,
+    progress: createProgress({ stream: stderr, interactive, now: terminal.now }),
+    signal: terminal.signal,
+    env: terminal.env,
+  };
+}

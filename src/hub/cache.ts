@@ -1,0 +1,57 @@
+/**
+ * @file Source: models that were pulled before, or that somebody put into the cache folder by hand.
+ *
+ * An entry is a folder `OWNER--NAME` or `OWNER--NAME@REVISION` with either config.json and safetensors files, or one .gguf file.
+ */
+import { existsSync } from "node:fs";
+import { readdir, readFile } from "node:fs/promises";
+import { homedir } from "node:os";
+import { join } from "node:path";
+
+import { expandHome } from "./model-name.ts";
+import { unreachable, type Source } from "./source.ts";
+
+/** Folder of finished models: in `GRAFT_HOME`, else `$XDG_CACHE_HOME/graft`, else `~/.cache/graft`. */
+export function modelsFolderOf(env: NodeJS.ProcessEnv): string {
+  const xdg = env["XDG_CACHE_HOME"] || join(env["HOME"] ?? homedir(), ".cache");
+  return join(expandHome(env["GRAFT_HOME"] || join(xdg, "graft"), env), "models");
+}
+
+/** Path of the cache entry of a repository at a revision. */
+export function entryFolder(modelsFolder: string, repository: string, revision: string | null): string {
+  const suffix = revision === null ? "" : `@${revision.replaceAll("/", "--")}`;
+  return join(modelsFolder, repository.replaceAll("/", "--") + suffix);
+}
+
+/** Names the shards that an index file lists and the folder lacks. */
+async function missingShards(folder: string): Promise<readonly string[]> {
+  const indexPath = join(folder, "model.safetensors.index.json");
+  if (!existsSync(indexPath)) return [];
+  const index = JSON.parse(await readFile(indexPath, "utf8")) as { weight_map?: Record<string, string> };
+  return [...new Set(Object.values(index.weight_map ?? {}))].filter(
+    (file) => !existsSync(join(folder, file)),
+  );
+}
+
+/** Finds the model inside an entry: the folder, or its one .gguf file; otherwise says what is wrong with it. */
+export async function modelInFolder(folder: string): Promise<{ path: string } | { problem: string }> {
+  if (!existsSync(folder)) return { problem: `nothing at ${folder}` };
+  const files = await readdir(folder);
+  if (files.includes("config.json") && files.some((file) => file.endsWith(".safetensors"))) {
+    const missing = await missingShards(folder);
+    return missing.length === 0 ? { path: folder } : { problem: `${folder} lacks ${missing.join(", ")}` };
+  }
+  const ggufs = files.filter((file) => file.endsWith(".gguf"));
+  if (ggufs.length === 1) return { path: join(folder, ggufs[0] ?? "") };
+  return { problem: `${folder} holds neither config.json with *.safetensors nor one .gguf file` };
+}
+
+/** Finds models in the cache folder. */
+export const cache: Source = {
+  name: "cache",
+  async find(model, context) {
+    if (model.repository === null) return null;
+    const entry = await modelInFolder(entryFolder(context.modelsFolder, model.repository, model.revision));
+    return "path" in entry ? { kind: "found", path: entry.path } : unreachable(entry.problem);
+  },
+};

@@ -1,0 +1,126 @@
+/**
+ * @file Download of one file of known size: resumes, checks, and shows the final name only when the file is whole.
+ *
+ * Bytes go to `PATH.<checksum>.part`, so that a changed file never continues an old one.
+ */
+import { createWriteStream } from "node:fs";
+import { rename, rm, stat } from "node:fs/promises";
+import { basename } from "node:path";
+import { pipeline } from "node:stream/promises";
+
+import { FailedError } from "../errors.ts";
+import { hashFile, type Digest } from "./digest.ts";
+import { fetchReason, Watchdog } from "./reach.ts";
+import { UnreachableError } from "./source.ts";
+
+/** A file to fetch. */
+export interface RemoteFile {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly sizeBytes: number;
+  /** `null` when the source gives none; then only the size is checked. */
+  readonly digest: Digest | null;
+}
+
+/** How to fetch it. */
+export interface DownloadOptions {
+  readonly signal: AbortSignal;
+  readonly timeoutMs: number;
+  readonly onBytes: (receivedBytes: number) => void;
+}
+
+/** Connections that may break, each after some progress, before the source counts as unreachable. */
+const MAX_BROKEN_CONNECTIONS = 8;
+
+async function sizeOf(path: string): Promise<number | null> {
+  const stats = await stat(path).catch(() => null);
+  return stats?.size ?? null;
+}
+
+/** Tells whether the file at `path` has the expected size and checksum. */
+async function isWhole(path: string, file: RemoteFile): Promise<boolean> {
+  if ((await sizeOf(path)) !== file.sizeBytes) return false;
+  if (file.digest === null) return true;
+  return (await hashFile(path, file.digest.algorithm, file.sizeBytes)) === file.digest.hex;
+}
+
+/** Appends what is missing to `part` over one connection; a server that ignores the range makes it start again. */
+async function fetchInto(part: string, file: RemoteFile, options: DownloadOptions): Promise<void> {
+  const offset = (await sizeOf(part)) ?? 0;
+  using watchdog = new Watchdog(options.timeoutMs);
+  const response = await fetch(file.url, {
+    // A compressed answer could not be resumed: its offsets are not those of the file.
+    headers: {
+      ...file.headers,
+      "accept-encoding": "identity",
+      ...(offset > 0 ? { range: `bytes=${offset}-` } : {}),
+    },
+    signal: AbortSignal.any([options.signal, watchdog.signal]),
+  });
+  if (response.status === 416) await rm(part, { force: true });
+  if (!response.ok || response.body === null) {
+    await response.body?.cancel();
+    throw new UnreachableError(`HTTP ${response.status} for ${file.url}`);
+  }
+  const isAppending =
+    response.status === 206 && (response.headers.get("content-range") ?? "").startsWith(`bytes ${offset}-`);
+  let received = isAppending ? offset : 0;
+  const count = async function* (chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const chunk of chunks) {
+      watchdog.feed();
+      received += chunk.length;
+      if (received > file.sizeBytes) throw new UnreachableError(`more than ${file.sizeBytes} bytes came`);
+      options.onBytes(received);
+      yield chunk;
+    }
+  };
+  await pipeline(response.body, count, createWriteStream(part, { flags: isAppending ? "a" : "w" }));
+}
+
+/** Fetches until `part` has all bytes, over as many connections as it takes while each brings something. */
+async function fetchAll(part: string, file: RemoteFile, options: DownloadOptions): Promise<void> {
+  if (file.sizeBytes === 0) await pipeline([], createWriteStream(part));
+  for (let broken = 0; (await sizeOf(part)) !== file.sizeBytes;) {
+    const before = (await sizeOf(part)) ?? 0;
+    if (before > file.sizeBytes) await rm(part);
+    try {
+      await fetchInto(part, file, options);
+    } catch (error) {
+      options.signal.throwIfAborted();
+      const after = (await sizeOf(part)) ?? 0;
+      // A part that shrank was not resumable; the next connection starts at zero.
+      if (after !== before && ++broken < MAX_BROKEN_CONNECTIONS) continue;
+      throw fetchReason(error);
+    }
+    if (((await sizeOf(part)) ?? 0) < file.sizeBytes && ++broken >= MAX_BROKEN_CONNECTIONS) {
+      throw new UnreachableError("the connection closed early, time and again");
+    }
+  }
+}
+
+/**
+ * Fetches `file` to `path`, going on where an earlier call stopped; a whole file already there is left alone.
+ * @throws UnreachableError when the bytes do not come; FailedError "source/corrupt" when they are the wrong ones.
+ */
+export async function download(path: string, file: RemoteFile, options: DownloadOptions): Promise<void> {
+  if (await isWhole(path, file)) return;
+  const part = `${path}.${file.digest?.hex.slice(0, 12) ?? file.sizeBytes}.part`;
+  const wasResumed = (await sizeOf(part)) !== null;
+  await fetchAll(part, file, options);
+  let isGood = await isWhole(part, file);
+  if (!isGood && wasResumed) {
+    // The old bytes may be at fault, not the server.
+    await rm(part, { force: true });
+    await fetchAll(part, file, options);
+    isGood = await isWhole(part, file);
+  }
+  if (!isGood) {
+    await rm(part, { force: true });
+    throw new FailedError(
+      "source/corrupt",
+      `Cannot accept file "${basename(path)}" from ${file.url}: its checksum differs, expected ${file.digest?.hex}`,
+      { hint: "Pull again; when it happens again, the server or a proxy alters the file." },
+    );
+  }
+  await rename(part, path);
+}

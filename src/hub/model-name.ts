@@ -1,0 +1,41 @@
+/** @file Names of models: a path, or `OWNER/NAME` with an optional `@REVISION`; short names stand in package-models.ts. */
+import { homedir } from "node:os";
+import { join } from "node:path";
+
+import { PACKAGE_MODELS } from "./package-models.ts";
+
+/** A model as the caller named it and, unless the name can only be a path, as a repository. */
+export interface ModelName {
+  readonly given: string;
+  /** `OWNER/NAME` or `NAME`; `null` when the name can only be a path. */
+  readonly repository: string | null;
+  /** Branch, tag or commit after `@`; `null` means the default branch. */
+  readonly revision: string | null;
+}
+
+const PATH_START = /^(\.{1,2}([/\\]|$)|[/~\\]|[A-Za-z]:[/\\])/;
+const MODEL_FILE = /\.(gguf|safetensors)$/i;
+const PART = "[A-Za-z0-9][A-Za-z0-9._-]*";
+const REPOSITORY = new RegExp(`^(${PART}(?:/${PART})?)(?:@([A-Za-z0-9][A-Za-z0-9._/-]*))?$`);
+
+/** Tells names that can only be meant as a path (`./x`, `~/x`, `/x`, `x.gguf`, `a/b/c`) from names of repositories. */
+export function isPathLike(given: string): boolean {
+  return PATH_START.test(given) || MODEL_FILE.test(given) || !REPOSITORY.test(given);
+}
+
+/** Reads a model name; short names become the full one. */
+export function parseModelName(given: string): ModelName {
+  const match = isPathLike(given) ? null : REPOSITORY.exec(given);
+  if (match === null) return { given, repository: null, revision: null };
+  const written = match[1] ?? given;
+  const known = PACKAGE_MODELS.find((model) =>
+    [model.repository, ...model.aliases].some((name) => name.toLowerCase() === written.toLowerCase()),
+  );
+  return { given, repository: known?.repository ?? written, revision: match[2] ?? null };
+}
+
+/** Replaces a leading `~` by the home folder. */
+export function expandHome(path: string, env: NodeJS.ProcessEnv): string {
+  if (path !== "~" && !path.startsWith("~/")) return path;
+  return join(env["HOME"] ?? homedir(), path.slice(1));
+}

@@ -1,0 +1,59 @@
+/** @file From the name of a model to a folder or file on the local disk: asks the sources in order. */
+import { FailedError } from "../errors.ts";
+import { entryFolder, modelsFolderOf } from "./cache.ts";
+import { parseModelName } from "./model-name.ts";
+import type { PullProgress, Source } from "./source.ts";
+import { SOURCES } from "./sources.ts";
+
+/** The model used when none is named. */
+export const DEFAULT_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct";
+
+/** Settings of `resolveModel`; all have defaults. */
+export interface ResolveOptions {
+  readonly onProgress?: (progress: PullProgress) => void;
+  readonly signal?: AbortSignal;
+  /** Environment to read settings from; the process's own by default. */
+  readonly env?: NodeJS.ProcessEnv;
+  /** Time until the first byte after which a source counts as unreachable; 5000 by default. */
+  readonly timeoutMs?: number;
+  readonly sources?: readonly Source[];
+}
+
+/** Where a model lies and which source gave it. */
+export interface ResolvedModel {
+  /** A model folder, or a .gguf file. */
+  readonly path: string;
+  readonly source: string;
+}
+
+/**
+ * Finds the model called `name` (a path, `OWNER/NAME`, or `OWNER/NAME@REVISION`) and copies it into the cache if need be.
+ * @throws FormatError "format/file" for a path with nothing there; FailedError "source/unreachable" when no source has it,
+ * "source/corrupt" for a wrong checksum, "failed/write" when the cache cannot be written.
+ */
+export async function resolveModel(name: string, options: ResolveOptions = {}): Promise<ResolvedModel> {
+  const env = options.env ?? process.env;
+  const model = parseModelName(name);
+  const context = {
+    env,
+    signal: options.signal ?? new AbortController().signal,
+    modelsFolder: modelsFolderOf(env),
+    timeoutMs: options.timeoutMs ?? 5000,
+    onProgress: options.onProgress ?? (() => {}),
+  };
+  const reasons: string[] = [];
+  for (const source of options.sources ?? SOURCES) {
+    context.signal.throwIfAborted();
+    const result = await source.find(model, context);
+    if (result?.kind === "found") return { path: result.path, source: source.name };
+    reasons.push(`${source.name}: ${result?.reason ?? "does not know this name"}`);
+  }
+  const folder = entryFolder(context.modelsFolder, model.repository ?? name, model.revision);
+  throw new FailedError(
+    "source/unreachable",
+    `Cannot find model "${name}": no source has it, tried\n  ${reasons.join("\n  ")}`,
+    {
+      hint: `Give the path of a model folder or .gguf file, set HF_ENDPOINT to a reachable hub, or put the model's files into ${folder}.`,
+    },
+  );
+}
