@@ -18,6 +18,7 @@ export const CODES = {
     "The adapter was made for another model or by a method that graft does not know.",
   ],
   "usage/data": ["usage", "The data set is empty or an example cannot be trained on."],
+  "usage/chat-template": ["usage", "The model has no chat template, or it rejects the messages."],
   "usage/resume": ["usage", "There is nothing to resume, or it was made with other settings."],
   "usage/output": ["usage", "The output folder holds another run."],
   "usage/shape": ["usage", "Sizes of tensors do not fit each other."],

@@ -1,0 +1,39 @@
+/** @file What reading a data set did: counts and lengths, so that nothing is cut or dropped in silence. */
+import { countTrained, type Example } from "./example.ts";
+
+/** Counts of one part of a data set. */
+export interface DataReport {
+  readonly numExamples: number;
+  readonly numTokens: number;
+  readonly numTrainedTokens: number;
+  /** Examples that lost their end to maxLength and are still trained on. */
+  readonly numTruncated: number;
+  /** Examples left out: too long, or without any trained token (left). */
+  readonly numDropped: number;
+  /** Tokens an example. */
+  readonly lengths: {
+    readonly min: number;
+    readonly median: number;
+    readonly mean: number;
+    readonly max: number;
+  };
+}
+
+/** Counts the examples that are kept. */
+export function reportOn(examples: readonly Example[], numTruncated: number, numDropped: number): DataReport {
+  const lengths = examples.map(({ ids }) => ids.length).sort((a, b) => a - b);
+  const numTokens = lengths.reduce((sum, length) => sum + length, 0);
+  return {
+    numExamples: examples.length,
+    numTokens,
+    numTrainedTokens: examples.reduce((sum, example) => sum + countTrained(example), 0),
+    numTruncated,
+    numDropped,
+    lengths: {
+      min: lengths[0] ?? 0,
+      median: lengths[(lengths.length - 1) >> 1] ?? 0,
+      mean: numTokens / Math.max(1, lengths.length),
+      max: lengths.at(-1) ?? 0,
+    },
+  };
+}

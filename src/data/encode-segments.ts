@@ -1,0 +1,64 @@
+/**
+ * @file Tokenizes a text and tells at which token each of some cuts lies.
+ *
+ * The ids are those of the whole text wherever no token crosses a cut. Where one does (a prompt that ends in a space,
+ * say), both sides are tokenized apart: the left side is the prompt exactly as a server tokenizes it, and the right side
+ * is what the model has to write after it. Only if a tokenizer cannot continue a text (it puts a space before each) the
+ * ids of the whole text stay, and the crossing token belongs to the right side.
+ */
+import type { Tokenizer } from "./tokenizer.ts";
+
+/** Token ids of a text and, for each cut, the number of tokens before it. */
+export interface EncodedSegments {
+  readonly ids: number[];
+  readonly tokenCuts: number[];
+}
+
+function commonLength(a: readonly number[], b: readonly number[]): number {
+  let length = 0;
+  while (length < a.length && a[length] === b[length]) length++;
+  return length;
+}
+
+/** Encodes without the tokenizer's own bos and eos; `cuts` are character positions in ascending order. */
+export function encodeSegments(tokenizer: Tokenizer, text: string, cuts: readonly number[]): EncodedSegments {
+  const encode = (part: string): number[] => tokenizer.encode(part, { addSpecialTokens: false });
+  const whole = encode(text);
+
+  // Usual case: the parts, one by one, give the whole.
+  const joined: number[] = [];
+  const tokenCuts: number[] = [];
+  let previous = 0;
+  for (const cut of cuts) {
+    for (const id of encode(text.slice(previous, cut))) joined.push(id);
+    tokenCuts.push(joined.length);
+    previous = cut;
+  }
+  for (const id of encode(text.slice(previous))) joined.push(id);
+  if (joined.length === whole.length && commonLength(joined, whole) === whole.length) {
+    return { ids: whole, tokenCuts };
+  }
+
+  // Else: as long as the text before a cut gives the first ids of the run, nothing crosses it; start a new run where it does.
+  const ids: number[] = [];
+  const cutsOfRuns: number[] = [];
+  let runStart = 0;
+  let run = whole;
+  for (const cut of cuts) {
+    const before = encode(text.slice(runStart, cut));
+    if (commonLength(before, run) === before.length) {
+      cutsOfRuns.push(ids.length + before.length);
+      continue;
+    }
+    ids.push(...before);
+    cutsOfRuns.push(ids.length);
+    runStart = cut;
+    run = encode(text.slice(cut));
+  }
+  for (const id of run) ids.push(id);
+  if (tokenizer.decode(ids) === tokenizer.decode(whole)) return { ids, tokenCuts: cutsOfRuns };
+  return {
+    ids: whole,
+    tokenCuts: cuts.map((cut) => commonLength(encode(text.slice(0, cut)), whole)),
+  };
+}

@@ -1,0 +1,105 @@
+/**
+ * @file A row of a data set as token ids with the loss decided for each token; nothing later changes it.
+ *
+ *   chat        the model's template; loss on what assistants write (content and end-of-turn token, no header)
+ *   completion  prompt + completion + eos; loss on completion and eos
+ *   text        text + eos; loss on all
+ *
+ * bos stands first where the tokenizer asks for it (a chat template writes its own).
+ */
+import type { ChatTemplate } from "./chat-template.ts";
+import { encodeSegments } from "./encode-segments.ts";
+import type { Row } from "./rows.ts";
+import type { Tokenizer } from "./tokenizer.ts";
+import { renderTurns } from "./turn-spans.ts";
+
+export const TRAIN_ON = ["assistant", "last-assistant", "all"] as const;
+
+/** Which turns of a conversation are trained; turns of weight 0 never are. */
+export type TrainOn = (typeof TRAIN_ON)[number];
+
+/** Where an example came from; in a .json file `line` counts the items, from 1. */
+export interface ExampleSource {
+  readonly file: string;
+  readonly line: number;
+}
+
+/** Token ids of one example. */
+export interface Example {
+  readonly ids: Int32Array;
+  /** 1 where the token is predicted with loss; always 0 for the first token, which nothing predicts. */
+  readonly trained: Uint8Array;
+  readonly source: ExampleSource;
+}
+
+/** What turns rows into examples. */
+export interface ExampleOptions {
+  readonly tokenizer: Tokenizer;
+  readonly template: ChatTemplate;
+  /** "assistant" unless given. */
+  readonly trainOn?: TrainOn;
+}
+
+/** Counts the tokens that are predicted with loss. */
+export function countTrained(example: Example): number {
+  return example.trained.reduce((sum, flag) => sum + flag, 0);
+}
+
+/** Wraps ids and flags as an example; copies both and clears the first flag. */
+export function makeExample(
+  ids: readonly number[],
+  isTrained: (tokenIndex: number) => boolean,
+  source: ExampleSource,
+): Example {
+  return {
+    ids: Int32Array.from(ids),
+    trained: Uint8Array.from(ids, (_, i) => (i > 0 && isTrained(i) ? 1 : 0)),
+    source,
+  };
+}
+
+function chatExample(row: Row & { kind: "chat" }, options: ExampleOptions, source: ExampleSource): Example {
+  const { tokenizer, template } = options;
+  const trainOn = options.trainOn ?? "assistant";
+  const messages = row.messages.map(({ message }) => message);
+  const lastTurn = messages.findLastIndex(({ role }) => role === "assistant");
+  // Under "all" the turns that need a place are those to be left out.
+  const isWanted = (index: number): boolean => {
+    const isTrained = row.messages[index]?.isTrained ?? false;
+    return trainOn === "all" ? !isTrained : isTrained && (trainOn === "assistant" || index === lastTurn);
+  };
+  const { text, spans } = renderTurns(
+    template,
+    messages,
+    row.tools,
+    [...tokenizer.specialTokens.keys()],
+    isWanted,
+  );
+  const turns = messages.flatMap(({ role }, i) => (role === "assistant" ? [i] : []));
+  const wanted = spans.filter((_, i) => isWanted(turns[i] ?? -1));
+  const { ids, tokenCuts } = encodeSegments(
+    tokenizer,
+    text,
+    wanted.flatMap(({ start, end }) => [start, end]),
+  );
+  const inside = new Uint8Array(ids.length);
+  for (let i = 0; i < tokenCuts.length; i += 2) inside.fill(1, tokenCuts[i], tokenCuts[i + 1]);
+  return makeExample(ids, (i) => (inside[i] === 1) !== (trainOn === "all"), source);
+}
+
+/** Turns a row into an example. @throws usage/chat-template when the template is missing or rejects the messages */
+export function toExample(row: Row, options: ExampleOptions, source: ExampleSource): Example {
+  if (row.kind === "chat") return chatExample(row, options, source);
+  const { tokenizer } = options;
+  const text = row.kind === "text" ? row.text : row.prompt + row.completion;
+  const cuts = row.kind === "text" ? [] : [row.prompt.length];
+  const { ids, tokenCuts } = encodeSegments(tokenizer, text, cuts);
+  const { prefixIds, suffixIds, eosId } = tokenizer;
+  const ending = eosId !== null && ids.at(-1) !== eosId && !suffixIds.includes(eosId) ? [eosId] : [];
+  const firstTrained = options.trainOn === "all" ? 0 : prefixIds.length + (tokenCuts[0] ?? 0);
+  return makeExample(
+    [...prefixIds, ...ids, ...suffixIds, ...ending],
+    (i) => row.kind === "text" || i >= firstTrained,
+    source,
+  );
+}

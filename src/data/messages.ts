@@ -1,0 +1,156 @@
+/**
+ * @file Chat messages in OpenAI's form, read from rows of a data set, and the order of roles that is demanded of them.
+ *
+ * Errors carry no place; whoever reads the file adds the line.
+ */
+import { UsageError } from "../errors.ts";
+
+export const ROLES = ["system", "user", "assistant", "tool"] as const;
+
+export type Role = (typeof ROLES)[number];
+
+/** One message. Keys besides role and content (`tool_calls`, `name`, …) are handed to the template as they are. */
+export interface Message {
+  readonly role: Role;
+  readonly content: string;
+  readonly [key: string]: unknown;
+}
+
+/** A message with the word of the data set on whether its tokens are trained; true unless `weight` is 0. */
+export interface WeightedMessage {
+  readonly message: Message;
+  readonly isTrained: boolean;
+}
+
+/** Names that ShareGPT files use for the roles, besides the roles themselves. */
+const SHAREGPT_ROLES: Record<string, Role> = {
+  human: "user",
+  gpt: "assistant",
+  chatgpt: "assistant",
+  bing: "assistant",
+  bard: "assistant",
+  observation: "tool",
+};
+
+/** Makes the error of a row that cannot be used. */
+export function rowError(what: string, found: string, expected: string, hint: string): UsageError {
+  return new UsageError("usage/data", `Cannot read ${what}: ${found}, expected ${expected}`, { hint });
+}
+
+/** Tells whether a value is an object with keys. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Names the kind of a JSON value for a message. */
+export function jsonKind(value: unknown): string {
+  if (value === undefined) return "nothing";
+  if (value === null) return "null";
+  return Array.isArray(value) ? "a list" : typeof value === "object" ? "an object" : `a ${typeof value}`;
+}
+
+/** Reads content, which may be a string, absent beside tool calls, or a list of text parts, which are joined. */
+function readContent(content: unknown, hasToolCalls: boolean, what: string): string {
+  if (typeof content === "string") return content;
+  if (content == null && hasToolCalls) return "";
+  const hint = "Write the content as one string; images and audio cannot be trained on.";
+  if (!Array.isArray(content)) throw rowError(what, `content is ${jsonKind(content)}`, "a string", hint);
+  return content
+    .map((part: unknown) => {
+      if (isRecord(part) && part["type"] === "text" && typeof part["text"] === "string") return part["text"];
+      const kind = isRecord(part) ? `a part of type ${JSON.stringify(part["type"])}` : jsonKind(part);
+      throw rowError(what, `content has ${kind}`, "text parts", hint);
+    })
+    .join("");
+}
+
+/** OpenAI writes the arguments of a call as JSON in a string; templates expect the object. */
+function readToolCalls(calls: unknown): unknown {
+  if (!Array.isArray(calls)) return calls;
+  return calls.map((call: unknown) => {
+    if (!isRecord(call) || !isRecord(call["function"])) return call;
+    const given = call["function"]["arguments"];
+    if (typeof given !== "string") return call;
+    try {
+      return { ...call, function: { ...call["function"], arguments: JSON.parse(given) as unknown } };
+    } catch {
+      return call; // not JSON: the template prints the string
+    }
+  });
+}
+
+function readMessage(value: unknown, index: number): WeightedMessage {
+  const what = `message ${index + 1}`;
+  if (!isRecord(value))
+    throw rowError(what, jsonKind(value), "an object with role and content", "Mend the row.");
+  const isShareGpt = value["role"] === undefined && value["from"] !== undefined;
+  const named = isShareGpt ? value["from"] : value["role"];
+  const role = ROLES.find((role) => role === named || (isShareGpt && role === SHAREGPT_ROLES[String(named)]));
+  if (role === undefined) {
+    throw rowError(
+      what,
+      `role ${JSON.stringify(named) ?? "is absent"}`,
+      "system, user, assistant or tool",
+      "Rename the role.",
+    );
+  }
+  const { role: _role, from: _from, value: _value, content: _content, weight, ...rest } = value;
+  if (weight !== undefined && weight !== 0 && weight !== 1) {
+    throw rowError(
+      what,
+      `weight ${JSON.stringify(weight)}`,
+      "0 or 1",
+      "Leave the weight out to train on it.",
+    );
+  }
+  const calls = rest["tool_calls"];
+  return {
+    message: {
+      ...rest,
+      ...(calls == null ? {} : { tool_calls: readToolCalls(calls) }),
+      role,
+      content: readContent(isShareGpt ? value["value"] : value["content"], calls != null, what),
+    },
+    isTrained: weight !== 0,
+  };
+}
+
+/** Reads a list of messages, OpenAI's or ShareGPT's. @throws usage/data when an element is no message */
+export function readMessages(value: unknown, key: string): WeightedMessage[] {
+  if (!Array.isArray(value) || value.length === 0) {
+    const found = Array.isArray(value) ? "an empty list" : jsonKind(value);
+    throw rowError(`"${key}"`, found, "a list of messages", "Give each message a role and content.");
+  }
+  return value.map(readMessage);
+}
+
+/** Checks that an assistant turn is there to train on and that none comes before the user. @throws usage/data */
+export function checkTurns(messages: readonly WeightedMessage[]): void {
+  const roles = messages.map(({ message }) => message.role);
+  const firstAssistant = roles.indexOf("assistant");
+  const firstUser = roles.indexOf("user");
+  if (firstAssistant < 0) {
+    throw rowError(
+      "conversation",
+      `roles ${roles.join(", ")}`,
+      "an assistant turn",
+      "Add the answer to learn, or remove the row.",
+    );
+  }
+  if (firstUser < 0 || firstAssistant < firstUser) {
+    throw rowError(
+      "conversation",
+      `message ${firstAssistant + 1} is the assistant's but no user spoke before it`,
+      "a user turn first",
+      "Add the user's message, or remove the row.",
+    );
+  }
+  if (!messages.some(({ message, isTrained }) => isTrained && message.role === "assistant")) {
+    throw rowError(
+      "conversation",
+      "weight 0 on every assistant turn",
+      "one to train on",
+      "Set a weight to 1, or remove the row.",
+    );
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * @file Decodes a stream of token ids; what it emits, joined, is what decoding all ids at once gives.
+ *
+ * A token may end in the middle of a UTF-8 character; that shows as one U+FFFD at the end of the decoded text, which is
+ * held back until the next token settles it. Only ids since the last settled point are decoded again.
+ */
+
+/** A decoder that takes one id at a time. */
+export interface TokenStream {
+  /** Takes an id and returns the text that is settled by it, possibly "". */
+  push(id: number): string;
+  /** Returns what is still held back; the stream can then be used for another text. */
+  end(): string;
+}
+
+const REPLACEMENT = "\uFFFD";
+
+/** Makes a stream from a function that decodes a list of ids. */
+export function createTokenStream(decode: (ids: readonly number[]) => string): TokenStream {
+  // `context` ids are settled and stay for decoders that treat the first token of a text in a special way.
+  let context: number[] = [];
+  let pending: number[] = [];
+  let numEmitted = 0; // characters of the pending ids' text that have been emitted
+
+  const takeText = (isLast: boolean): string => {
+    const text = decode([...context, ...pending]).slice(decode(context).length);
+    const numSettled = !isLast && text.endsWith(REPLACEMENT) ? text.length - 1 : text.length;
+    const settled = text.slice(numEmitted, numSettled);
+    if (numSettled === text.length && text !== "") {
+      context = pending;
+      pending = [];
+      numEmitted = 0;
+    } else {
+      numEmitted = Math.max(numEmitted, numSettled);
+    }
+    return settled;
+  };
+
+  return {
+    push(id) {
+      pending.push(id);
+      return takeText(false);
+    },
+    end() {
+      const rest = takeText(true);
+      context = [];
+      pending = [];
+      numEmitted = 0;
+      return rest;
+    },
+  };
+}

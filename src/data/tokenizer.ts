@@ -1,0 +1,144 @@
+/**
+ * @file Text to token ids and back, from the two tokenizer files of a Hugging Face model folder.
+ *
+ * The work is done by @huggingface/tokenizers; this file settles what it leaves open: special tokens are put around a
+ * text as `add_bos_token` and `add_eos_token` say, spaces before punctuation are never "cleaned up" (it corrupts
+ * decoded text), and ids beyond the vocabulary (padded embeddings) decode to nothing.
+ */
+import { Tokenizer as UntypedHubTokenizer } from "@huggingface/tokenizers";
+import { FormatError } from "../errors.ts";
+import type { TokenizerFiles } from "../format/checkpoint.ts";
+import { createTokenStream, type TokenStream } from "./token-stream.ts";
+
+/** Options of `encode`. */
+export interface EncodeOptions {
+  /** Puts the tokenizer's own bos and eos around the text; true unless told. */
+  readonly addSpecialTokens?: boolean;
+}
+
+/** Options of `decode` and `stream`. */
+export interface DecodeOptions {
+  /** Leaves special tokens out of the text; false unless told. */
+  readonly skipSpecialTokens?: boolean;
+}
+
+/** Text to token ids and back. Special tokens are recognised in the text itself. */
+export interface Tokenizer {
+  /** Highest id plus one. */
+  readonly vocabSize: number;
+  readonly bosId: number | null;
+  readonly eosId: number | null;
+  readonly padId: number | null;
+  /** Written form → id of each special token. */
+  readonly specialTokens: ReadonlyMap<string, number>;
+  /** What `encode` puts before a text: bos, or nothing. */
+  readonly prefixIds: readonly number[];
+  /** What `encode` puts after a text: nothing, or eos. */
+  readonly suffixIds: readonly number[];
+  encode(text: string, options?: EncodeOptions): number[];
+  decode(ids: readonly number[] | Int32Array, options?: DecodeOptions): string;
+  tokenToId(token: string): number | null;
+  /** Starts a decoder that takes one id at a time and emits whole characters. */
+  stream(options?: DecodeOptions): TokenStream;
+}
+
+/** Reads a token of tokenizer_config.json, which is a string or an object with `content`; null when absent. */
+export function specialTokenText(value: unknown): string | null {
+  if (typeof value === "string") return value;
+  if (typeof value === "object" && value !== null && "content" in value)
+    return specialTokenText(value.content);
+  return null;
+}
+
+/** The part of the library's class that is used; its own declarations do not resolve under NodeNext. */
+interface HubTokenizer {
+  encode(text: string, options?: { add_special_tokens?: boolean }): { ids: number[] };
+  decode(ids: number[], options: { clean_up_tokenization_spaces: boolean }): string;
+  token_to_id(token: string): number | undefined;
+  id_to_token(id: number): string | undefined;
+  get_vocab(): Map<string, number>;
+  get_added_tokens_decoder(): Map<number, { content: string; special: boolean }>;
+}
+
+const HubTokenizer = UntypedHubTokenizer as new (tokenizer: object, config: object) => HubTokenizer;
+
+function openHubTokenizer(files: TokenizerFiles): HubTokenizer {
+  try {
+    return new HubTokenizer(files.tokenizer, files.config);
+  } catch (cause) {
+    const found = cause instanceof Error ? cause.message : String(cause);
+    throw new FormatError("format/file", `Cannot read tokenizer "tokenizer.json": ${found}`, {
+      hint: "Take tokenizer.json and tokenizer_config.json unchanged from the model's folder.",
+      cause,
+    });
+  }
+}
+
+/** Finds the ids that the post-processor puts before and after any text. */
+function readAffixes(hub: HubTokenizer): { prefix: number[]; suffix: number[] } {
+  const body = hub.encode("a", { add_special_tokens: false }).ids;
+  const whole = hub.encode("a").ids;
+  for (let start = 0; start + body.length <= whole.length; start++) {
+    if (body.every((id, i) => whole[start + i] === id)) {
+      return { prefix: whole.slice(0, start), suffix: whole.slice(start + body.length) };
+    }
+  }
+  return { prefix: [], suffix: [] };
+}
+
+/** Adds or removes one id of an affix as the configuration says; anything but true or false leaves it alone. */
+function applySetting(affix: number[], id: number | null, setting: unknown): number[] {
+  if (id === null) return affix;
+  if (setting === false) return affix.filter((other) => other !== id);
+  return setting === true && !affix.includes(id) ? [id] : affix;
+}
+
+/** Makes a tokenizer. Encoding takes time linear in the text. @throws format/file */
+export function createTokenizer(files: TokenizerFiles): Tokenizer {
+  const hub = openHubTokenizer(files);
+  const { config } = files;
+  const tokenToId = (token: string): number | null => hub.token_to_id(token) ?? null;
+  const idOf = (value: unknown): number | null => {
+    const text = specialTokenText(value);
+    return text === null ? null : tokenToId(text);
+  };
+  const bosId = idOf(config["bos_token"]);
+  const eosId = idOf(config["eos_token"]);
+  const specialTokens = new Map<string, number>();
+  for (const [id, token] of hub.get_added_tokens_decoder()) {
+    if (token.special) specialTokens.set(token.content, id);
+  }
+  const specialIds = new Set(specialTokens.values());
+  const affixes = readAffixes(hub);
+  const prefix = applySetting(affixes.prefix, bosId, config["add_bos_token"]);
+  const suffix = applySetting(affixes.suffix, eosId, config["add_eos_token"]);
+
+  const decode = (ids: readonly number[] | Int32Array, options: DecodeOptions = {}): string => {
+    const known = Array.from(ids).filter(
+      (id) =>
+        hub.id_to_token(id) !== undefined && !(options.skipSpecialTokens === true && specialIds.has(id)),
+    );
+    return known.length === 0 ? "" : hub.decode(known, { clean_up_tokenization_spaces: false });
+  };
+
+  return {
+    vocabSize:
+      hub
+        .get_vocab()
+        .values()
+        .reduce((highest, id) => Math.max(highest, id), -1) + 1,
+    bosId,
+    eosId,
+    padId: idOf(config["pad_token"]),
+    specialTokens,
+    prefixIds: prefix,
+    suffixIds: suffix,
+    encode(text, options = {}) {
+      const { ids } = hub.encode(text, { add_special_tokens: false });
+      return options.addSpecialTokens === false ? ids : [...prefix, ...ids, ...suffix];
+    },
+    decode,
+    tokenToId,
+    stream: (options = {}) => createTokenStream((ids) => decode(ids, options)),
+  };
+}
