@@ -30,7 +30,7 @@ export interface DownloadOptions {
 }
 
 /** Connections that may break, each after some progress, before the source counts as unreachable. */
-const MAX_BROKEN_CONNECTIONS = 8;
+const MAX_BROKEN_CONNECTIONS = 5;
 
 async function sizeOf(path: string): Promise<number | null> {
   const stats = await stat(path).catch(() => null);

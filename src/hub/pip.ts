@@ -56,16 +56,15 @@ async function runPip(
     });
   }, POLL_MS);
   try {
-    const status = await new Promise<number | null>((resolve, reject) => {
-      child.on("error", reject);
-      child.on("close", resolve);
-    });
-    return { status, stderr };
-  } catch (error) {
+    let failure: Error | null = null;
+    child.on("error", (error) => (failure = error));
+    // A killed pip still writes until it has closed; only then can its folder be removed.
+    const status = await new Promise<number | null>((resolve) => child.on("close", resolve));
     options.signal.throwIfAborted();
     if (hang.signal.aborted) throw new UnreachableError("pip hangs");
-    if (["ENOENT", "EACCES"].includes(systemCode(error))) return null;
-    throw error;
+    if (failure === null) return { status, stderr };
+    if (["ENOENT", "EACCES"].includes(systemCode(failure))) return null;
+    throw failure;
   } finally {
     clearInterval(poll);
   }

