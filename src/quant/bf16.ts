@@ -1,0 +1,16 @@
+/** @file Storage bf16: the upper half of 32-bit floats. Plane: data bfloat16, the tensor's shape. */
+import { packDense, unpackDense } from "./dense.ts";
+import { bfloat16ToFloat32 } from "./half.ts";
+import { type Storage, plane } from "./storage.ts";
+
+/** The upper half of 32-bit floats. */
+export const bf16: Storage = {
+  name: "bf16",
+  ggmlTypes: [30],
+  summary: "The upper half of 32-bit floats.",
+  blockSize: 1,
+  blockBytes: 2,
+  unpack: (bytes, shape) => unpackDense("bfloat16", bytes, shape),
+  pack: (planes) => packDense("bfloat16", planes),
+  dequantize: (stored) => bfloat16ToFloat32(plane(stored.planes, "data", "bfloat16").data),
+};

@@ -1,0 +1,15 @@
+/** @file Storage f32: 32-bit floats, as they are. Plane: data float32, the tensor's shape. */
+import { packDense, unpackDense } from "./dense.ts";
+import { type Storage, plane } from "./storage.ts";
+
+/** 32-bit floats, as they are. */
+export const f32: Storage = {
+  name: "f32",
+  ggmlTypes: [0],
+  summary: "32-bit floats, as they are.",
+  blockSize: 1,
+  blockBytes: 4,
+  unpack: (bytes, shape) => unpackDense("float32", bytes, shape),
+  pack: (planes) => packDense("float32", planes),
+  dequantize: (stored) => plane(stored.planes, "data", "float32").data,
+};

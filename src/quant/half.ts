@@ -1,0 +1,85 @@
+/**
+ * @file 16-bit floats to 32-bit floats and back, by table and by bits.
+ *
+ * float16 has 1 sign, 5 exponent and 10 mantissa bits; bfloat16 is the upper half of a float32. Both lie on the
+ * host as raw bits in a Uint16Array, because Float16Array is missing in Node 22.
+ */
+import type { DataOf } from "../graph/dtype.ts";
+import type { HostTensor } from "../runtime/host-tensor.ts";
+
+const WORD_FLOAT = new Float32Array(1);
+const WORD_BITS = new Uint32Array(WORD_FLOAT.buffer);
+
+/** Converts the 16 bits of a float16 to a number. */
+function decodeFloat16(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 0x1f;
+  const mantissa = bits & 0x3ff;
+  if (exponent === 0) return sign * mantissa * 2 ** -24;
+  if (exponent === 0x1f) return mantissa === 0 ? sign * Infinity : NaN;
+  return sign * (1 + mantissa / 1024) * 2 ** (exponent - 15);
+}
+
+/** Value of each of the 65,536 float16 bit patterns: one load a value where bit code costs ten operations. */
+export const FLOAT16_VALUES: Float32Array = Float32Array.from({ length: 65536 }, (_, bits) =>
+  decodeFloat16(bits),
+);
+
+/** Rounds a number to float16, ties to even, and returns the 16 bits; what is too large becomes infinity. */
+export function encodeFloat16(value: number): number {
+  WORD_FLOAT[0] = value;
+  const bits = WORD_BITS[0]!;
+  const sign = (bits >>> 16) & 0x8000;
+  const magnitude = bits & 0x7fffffff;
+  if (magnitude > 0x7f800000) return sign | 0x7e00;
+  if (magnitude >= 0x477ff000) return sign | 0x7c00; // 65520 and more round up past the largest float16
+  if (magnitude < 0x38800000) {
+    // Subnormal: units of 2^-24. Adding 0.5 leaves a float32 whose last bit is worth exactly that, rounded to even.
+    WORD_FLOAT[0] = Math.abs(WORD_FLOAT[0]) + 0.5;
+    return sign | (WORD_BITS[0]! - 0x3f000000);
+  }
+  return sign | ((magnitude - 0x38000000 + 0xfff + ((magnitude >>> 13) & 1)) >>> 13);
+}
+
+/** Widens float16 bits to float32; the caller owns the result. */
+export function float16ToFloat32(bits: Uint16Array): DataOf<"float32"> {
+  const values = new Float32Array(bits.length);
+  for (let i = 0; i < bits.length; i++) values[i] = FLOAT16_VALUES[bits[i]!]!;
+  return values;
+}
+
+/** Rounds float32 to float16 bits, ties to even; the caller owns the result. */
+export function float32ToFloat16(values: Float32Array): DataOf<"float16"> {
+  const bits = new Uint16Array(values.length);
+  for (let i = 0; i < values.length; i++) bits[i] = encodeFloat16(values[i]!);
+  return bits;
+}
+
+/** Widens bfloat16 bits to float32; the caller owns the result. */
+export function bfloat16ToFloat32(bits: Uint16Array): DataOf<"float32"> {
+  const words = new Uint32Array(bits.length);
+  for (let i = 0; i < bits.length; i++) words[i] = bits[i]! << 16;
+  return new Float32Array(words.buffer);
+}
+
+/** Rounds float32 to bfloat16 bits, ties to even; the caller owns the result. */
+export function float32ToBfloat16(values: Float32Array): DataOf<"float16"> {
+  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  const bits = new Uint16Array(values.length);
+  for (let i = 0; i < bits.length; i++) {
+    const word = words[i]!;
+    // Rounding could carry a NaN into infinity, so it keeps its upper bits and one mantissa bit is set.
+    const isNaN = (word & 0x7fffffff) > 0x7f800000;
+    bits[i] = isNaN ? (word >>> 16) | 0x40 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
+  }
+  return bits;
+}
+
+/** Widens a float tensor to float32: a view when it is float32 already. @throws TypeError for other types. */
+export function widen(tensor: HostTensor): HostTensor<"float32"> {
+  const { dtype, shape, data } = tensor;
+  if (dtype === "float32") return tensor as HostTensor<"float32">;
+  if (dtype === "float16") return { dtype: "float32", shape, data: float16ToFloat32(data as Uint16Array) };
+  if (dtype === "bfloat16") return { dtype: "float32", shape, data: bfloat16ToFloat32(data as Uint16Array) };
+  throw new TypeError(`Cannot widen tensor [${shape.join(", ")}]: ${dtype}, expected a float type`);
+}

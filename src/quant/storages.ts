@@ -1,0 +1,43 @@
+/** @file All storage kinds. To add one: its file and one line here. */
+import { assertInternal } from "../errors.ts";
+import type { DataOf } from "../graph/dtype.ts";
+import { bf16 } from "./bf16.ts";
+import { f16 } from "./f16.ts";
+import { f32 } from "./f32.ts";
+import { q4_0 } from "./q4-0.ts";
+import { q4_1 } from "./q4-1.ts";
+import { q8_0 } from "./q8-0.ts";
+import { type Storage, type StoredTensor, storedBytes } from "./storage.ts";
+
+export const STORAGES = { f32, f16, bf16, q8_0, q4_0, q4_1 } as const;
+
+/** Name of a storage kind. */
+export type StorageName = keyof typeof STORAGES;
+
+/** Finds the storage kind of a ggml type number; null when graft does not know it. */
+export function storageOfGgmlType(ggmlType: number): Storage | null {
+  return Object.values(STORAGES).find((storage) => storage.ggmlTypes.includes(ggmlType)) ?? null;
+}
+
+/** Splits the raw bytes of a tensor into planes: views where the layout allows, else fresh. */
+export function unpackStored(name: StorageName, bytes: Uint8Array, shape: readonly number[]): StoredTensor {
+  const storage: Storage = STORAGES[name];
+  const expected = storedBytes(storage, shape);
+  assertInternal(bytes.length === expected, `${bytes.length} bytes of ${name}, expected ${expected}`);
+  return { storage: name, shape, planes: storage.unpack(bytes, shape) };
+}
+
+/** Joins a stored tensor into the raw bytes of its kind; the caller owns them. */
+export function packStored(stored: StoredTensor): Uint8Array {
+  return STORAGES[stored.storage].pack(stored.planes, stored.shape);
+}
+
+/** Computes the values of a stored tensor in float32, bit for bit as ggml does; a view for f32, else fresh. */
+export function dequantize(stored: StoredTensor): DataOf<"float32"> {
+  return STORAGES[stored.storage].dequantize(stored);
+}
+
+/** Computes the bytes that a stored tensor takes in memory and in files. */
+export function sizeBytes(stored: StoredTensor): number {
+  return storedBytes(STORAGES[stored.storage], stored.shape);
+}
