@@ -54,9 +54,9 @@ export interface ChatTemplateOptions {
 const NO_TEMPLATE_HINT =
   "Name a template (CHATML is built in) or use rows of prompt and completion, or of text.";
 const GENERATION_TAG = /{%(-?)\s*(end)?generation\s*(-?)%}/g;
-// Private-use characters; spans are only believed when the text without them equals the plain rendering.
-const MARK_START = "\uE0F0";
-const MARK_END = "\uE0F1";
+// Noncharacters of Unicode with a word between them: no text has these.
+const MARK_START = "\uFDD0start\uFDD0";
+const MARK_END = "\uFDD0end\uFDD0";
 
 /** Reads templates by name: tokenizer_config.json may hold one string or a list of {name, template}. */
 function readSources(files: TokenizerFiles): Map<string, string> {
@@ -71,10 +71,19 @@ function readSources(files: TokenizerFiles): Map<string, string> {
   return sources;
 }
 
+/**
+ * Parses a template. Generation marks become expressions in a block with the same white-space control: the library
+ * would take them out before it strips white space, and render other text than Python does.
+ */
 function parseTemplate(source: string): Template {
+  const marked = source.replace(
+    GENERATION_TAG,
+    (_, left: string, end: string | undefined, right: string) =>
+      `{%${left} if true %}{{ "${end === undefined ? MARK_START : MARK_END}" }}{% endif ${right}%}`,
+  );
   try {
     // The library's own strftime_now has no clock to set and speaks the locale of the machine.
-    return new Template(source.replaceAll("strftime_now", "strftime_at"));
+    return new Template(marked.replaceAll("strftime_now", "strftime_at"));
   } catch (cause) {
     const found = cause instanceof Error ? cause.message : String(cause);
     throw new FormatError("format/file", `Cannot parse chat template: ${found}`, {
@@ -84,13 +93,17 @@ function parseTemplate(source: string): Template {
   }
 }
 
-/** Wraps each mark in a block with the same white-space control, so that both renderings differ by the marks alone. */
-function markGeneration(source: string): string {
-  return source.replace(
-    GENERATION_TAG,
-    (_, left: string, end: string | undefined, right: string) =>
-      `{%${left} if true %}{{ "${end === undefined ? MARK_START : MARK_END}" }}{% endif ${right}%}`,
-  );
+/** Takes the marks out of a rendered text. */
+function readMarks(marked: string): { text: string; spans: TextSpan[] } {
+  const spans: TextSpan[] = [];
+  let text = "";
+  let start = 0;
+  for (const part of marked.split(/(\uFDD0(?:start|end)\uFDD0)/)) {
+    if (part === MARK_START) start = text.length;
+    else if (part === MARK_END) spans.push({ start, end: text.length });
+    else text += part;
+  }
+  return { text, spans };
 }
 
 /** Makes the chat template of a model. @throws format/file when a template cannot be parsed */
@@ -98,12 +111,6 @@ export function createChatTemplate(files: TokenizerFiles, options: ChatTemplateO
   const sources =
     options.template === undefined ? readSources(files) : new Map([["default", options.template]]);
   const parsed = new Map(sources.entries().map(([name, source]) => [name, parseTemplate(source)]));
-  const marked = new Map(
-    sources
-      .entries()
-      .filter(([, source]) => source.search(GENERATION_TAG) >= 0)
-      .map(([name, source]) => [name, parseTemplate(markGeneration(source))]),
-  );
   const now = options.now ?? new Date();
   const variables: Record<string, unknown> = { strftime_at: (format: string) => strftime(now, format) };
   for (const [key, value] of Object.entries(files.config)) {
@@ -114,16 +121,26 @@ export function createChatTemplate(files: TokenizerFiles, options: ChatTemplateO
 
   const pick = (tools: RenderOptions["tools"]): string =>
     tools != null && tools.length > 0 && sources.has("tool_use") ? "tool_use" : "default";
-  const run = (template: Template, messages: readonly Message[], options: RenderOptions): string => {
+  const run = (messages: readonly Message[], options: RenderOptions): { text: string; spans: TextSpan[] } => {
+    const template = parsed.get(pick(options.tools));
+    if (template === undefined) {
+      throw new UsageError(
+        "usage/chat-template",
+        "Cannot render messages: the model has no chat template, expected one in tokenizer_config.json or chat_template.jinja",
+        { hint: NO_TEMPLATE_HINT },
+      );
+    }
     try {
-      return template.render({
-        ...variables,
-        messages,
-        // Python's renderer passes these two always, so templates may compare them with none.
-        tools: options.tools ?? null,
-        documents: null,
-        add_generation_prompt: options.addGenerationPrompt ?? false,
-      });
+      return readMarks(
+        template.render({
+          ...variables,
+          messages,
+          // Python's renderer passes these two always, so templates may compare them with none.
+          tools: options.tools ?? null,
+          documents: null,
+          add_generation_prompt: options.addGenerationPrompt ?? false,
+        }),
+      );
     } catch (cause) {
       const found = cause instanceof Error ? cause.message : String(cause);
       throw new UsageError(
@@ -134,34 +151,14 @@ export function createChatTemplate(files: TokenizerFiles, options: ChatTemplateO
       );
     }
   };
-  const render = (messages: readonly Message[], options: RenderOptions = {}): string => {
-    const template = parsed.get(pick(options.tools));
-    if (template === undefined) {
-      throw new UsageError(
-        "usage/chat-template",
-        "Cannot render messages: the model has no chat template, expected one in tokenizer_config.json or chat_template.jinja",
-        { hint: NO_TEMPLATE_HINT },
-      );
-    }
-    return run(template, messages, options);
-  };
 
   return {
     source,
     hash: source === null ? null : createHash("sha256").update(source).digest("hex"),
-    render,
+    render: (messages, options = {}) => run(messages, options).text,
     generationSpans(messages, options = {}) {
-      const template = marked.get(pick(options.tools));
-      if (template === undefined) return null;
-      const spans: TextSpan[] = [];
-      let plain = "";
-      let start = 0;
-      for (const part of run(template, messages, options).split(/([\uE0F0\uE0F1])/)) {
-        if (part === MARK_START) start = plain.length;
-        else if (part === MARK_END) spans.push({ start, end: plain.length });
-        else plain += part;
-      }
-      return plain === render(messages, options) ? spans : null;
+      const hasMarks = (sources.get(pick(options.tools)) ?? "").search(GENERATION_TAG) >= 0;
+      return hasMarks ? run(messages, options).spans : null;
     },
   };
 }
