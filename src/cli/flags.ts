@@ -47,7 +47,7 @@ interface Node {
 
 /** Turns `batchSize` into `batch-size`. */
 export function kebabCase(key: string): string {
-  return key.replaceAll(/([a-z0-9])([A-Z])/g, "$1-$2").toLowerCase();
+  return key.replaceAll(/([a-z0-9])(?=[A-Z])|([A-Z])(?=[A-Z][a-z])/g, "$1$2-").toLowerCase();
 }
 
 function unionOf(node: Node): readonly Node[] {

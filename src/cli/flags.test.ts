@@ -1,0 +1,209 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+
+import * as fc from "fast-check";
+import { stringify } from "yaml";
+import { z } from "zod";
+
+import { UsageError } from "../errors.ts";
+import { parseArgv } from "./argv.ts";
+import { defineCommand } from "./command.ts";
+import { flagsOf, kebabCase } from "./flags.ts";
+import { readOptions } from "./options.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "graft-flags-"));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+/** A command with every kind of flag; its options are what the tests look at. */
+const COMMAND = defineCommand({
+  name: "probe all",
+  summary: "Show the options",
+  positionals: ["inputFile", "moreFiles"],
+  options: z.strictObject({
+    inputFile: z.string(),
+    moreFiles: z.array(z.string()).default([]),
+    learningRate: z.number().positive().default(1e-4),
+    rank: z.int().min(1).max(1024).default(8),
+    dropRate: z.number().min(0).max(1).optional(),
+    runName: z.string().default(""),
+    packing: z.boolean().default(true),
+    dtype: z.enum(["f32", "int8"]).default("f32"),
+    checkpointing: z.enum(["on", "off"]).default("off"),
+    targetModules: z.union([z.literal("all"), z.array(z.string())]).default("all"),
+    layers: z.array(z.int()).optional(),
+    memory: z.union([z.literal("auto"), z.number()]).default("auto"),
+    init: z.record(z.string(), z.number()).optional(),
+  }),
+  run: async () => {},
+});
+const FLAGS = flagsOf(COMMAND);
+
+async function read(...words: string[]): Promise<Record<string, unknown>> {
+  return await readOptions(COMMAND, FLAGS, parseArgv(words, FLAGS, COMMAND.positionals));
+}
+
+async function problemsOf(...words: string[]): Promise<string> {
+  const error = await read(...words).then(
+    () => assert.fail("no error"),
+    (error: unknown) => error,
+  );
+  assert.ok(error instanceof UsageError && error.code === "usage/flag");
+  return error.message;
+}
+
+let numFiles = 0;
+function writeSettings(text: string): string {
+  const path = join(folder, `${numFiles++}.yaml`);
+  writeFileSync(path, text);
+  return path;
+}
+
+const word = fc.stringMatching(/^[a-z][a-z0-9_./]{0,8}$/).filter((text) => text !== "all");
+const VALUES = fc.record(
+  {
+    inputFile: word,
+    moreFiles: fc.array(word, { minLength: 1, maxLength: 3 }),
+    learningRate: fc.double({ min: 1e-9, max: 10, noNaN: true }),
+    rank: fc.integer({ min: 1, max: 1024 }),
+    dropRate: fc.double({ min: 0, max: 1, noNaN: true }).map((value) => value + 0),
+    runName: fc.string({ minLength: 1 }),
+    packing: fc.boolean(),
+    dtype: fc.constantFrom("f32", "int8"),
+    checkpointing: fc.constantFrom("on", "off"),
+    targetModules: fc.oneof(fc.constant("all"), fc.array(word, { minLength: 1, maxLength: 3 })),
+    layers: fc.array(fc.integer({ min: -9, max: 99 }), { minLength: 1, maxLength: 4 }),
+    memory: fc.oneof(fc.constant("auto"), fc.integer({ min: 0, max: 999 })),
+    init: fc.dictionary(fc.stringMatching(/^[a-z]{1,5}$/), fc.integer({ min: 0, max: 9 }), {
+      noNullPrototype: true,
+    }),
+  },
+  { requiredKeys: ["inputFile"] },
+);
+
+/** Types one option in the way that `style` picks. */
+function type(key: string, value: unknown, style: number): string[] {
+  const flag = `--${kebabCase(key)}`;
+  if (typeof value === "boolean") {
+    const forms = [
+      [value ? flag : `--no-${kebabCase(key)}`],
+      [flag, value ? "on" : "off"],
+      [`${flag}=${value}`],
+    ];
+    return forms[style % 3] ?? [];
+  }
+  if (Array.isArray(value) && style % 2 === 1) return value.flatMap((part) => [flag, String(part)]);
+  const isText = typeof value === "string" || Array.isArray(value);
+  const text = isText ? String(value) : JSON.stringify(value);
+  // A value that looks like a flag can only be given with an equals sign.
+  return style % 3 === 0 || text.startsWith("-") ? [`${flag}=${text}`] : [flag, text];
+}
+
+test("every flag of a schema reaches the options, in every way to type it", async () => {
+  await fc.assert(
+    fc.asyncProperty(VALUES, fc.nat(5), async (values, style) => {
+      const words = Object.entries(values).flatMap(([key, value]) => type(key, value, style));
+      assert.deepEqual(await read(...words), COMMAND.options.parse(values));
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test("every key of a settings file reaches the options, in every spelling", async () => {
+  const spellings = [(key: string) => key, kebabCase, (key: string) => kebabCase(key).replaceAll("-", "_")];
+  await fc.assert(
+    fc.asyncProperty(VALUES, fc.nat(2), fc.boolean(), async (values, spelling, isJson) => {
+      const spelled = Object.fromEntries(
+        Object.entries(values).map(([key, value]) => [spellings[spelling]?.(key) ?? key, value]),
+      );
+      const path = writeSettings(isJson ? JSON.stringify(spelled) : stringify(spelled));
+      assert.deepEqual(await read("--config", path), COMMAND.options.parse(values));
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test("plain arguments fill the positional keys in order, the last one taking the rest", async () => {
+  const options = await read("a", "--rank", "4", "b", "--", "--c");
+  assert.deepEqual([options["inputFile"], options["moreFiles"], options["rank"]], ["a", ["b", "--c"], 4]);
+});
+
+test("flags win over the settings file, which wins over the defaults", async () => {
+  const path = writeSettings(
+    "input_file: from-file\nrank: 16\npacking: off\nlayers: 1,2\ncheckpointing: true\n",
+  );
+  const options = await read("-c", path, "--rank", "32");
+  assert.equal(options["rank"], 32);
+  assert.equal(options["inputFile"], "from-file");
+  assert.equal(options["packing"], false);
+  assert.deepEqual(options["layers"], [1, 2]);
+  assert.equal(options["checkpointing"], "on");
+  assert.equal(options["learningRate"], 1e-4);
+});
+
+test("a negative number is a value, not a flag", async () => {
+  assert.deepEqual((await read("a", "--layers", "-1"))["layers"], [-1]);
+  assert.match(await problemsOf("a", "--drop-rate", "-1"), /--drop-rate is -1: expected number to be >=0/);
+});
+
+test("an unknown flag is an error that names the nearest one", async () => {
+  assert.equal(
+    await problemsOf("a", "--leraning-rate", "1"),
+    'Cannot run "graft probe all": --leraning-rate is not a flag, the nearest is --learning-rate',
+  );
+});
+
+test("all problems are told at once", async () => {
+  const message = await problemsOf(
+    "--rank",
+    "x",
+    "--dtype=f16",
+    "--no-dtype",
+    "--learning-rate",
+    "0",
+    "--run-name",
+  );
+  assert.deepEqual(
+    message
+      .split("\n")
+      .slice(1)
+      .map((line) => line.trim()),
+    [
+      "--no-dtype is not a flag, the nearest is --dtype",
+      "--run-name has no value",
+      '--rank is "x", expected an integer',
+      '--dtype is "f16", expected one of f32, int8',
+      "--input-file is missing",
+      "--learning-rate is 0: expected number to be >0",
+    ],
+  );
+});
+
+test("an unknown key of a settings file is an error that names the nearest one", async () => {
+  const path = writeSettings("input: a\nlearning_rte: 1\n");
+  const message = await problemsOf("a", "--config", path);
+  assert.match(message, /key "learning_rte" of .* is not a setting, the nearest is "learningRate"/);
+  assert.match(message, /key "input" of .* is not a setting/);
+});
+
+test("a settings file that is missing, broken or a list is a format error", async () => {
+  await assert.rejects(read("a", "--config", join(folder, "nothing.yaml")), { code: "format/file" });
+  await assert.rejects(read("a", "--config", writeSettings("a: [1")), { code: "format/file" });
+  await assert.rejects(read("a", "--config", writeSettings("- a")), { code: "format/file" });
+  assert.equal((await read("a", "--config", writeSettings("")))["rank"], 8);
+});
+
+test("a plain argument and a flag for the same key contradict each other", async () => {
+  assert.match(
+    await problemsOf("a", "--input-file", "b"),
+    /argument "a" and --input-file are the same setting/,
+  );
+});
+
+test("a surplus argument is an error", async () => {
+  const single = defineCommand({ ...COMMAND, positionals: ["inputFile"] });
+  const argv = parseArgv(["a", "b"], FLAGS, single.positionals);
+  assert.deepEqual(argv.problems, ['argument "b" is one too many']);
+});

@@ -1,0 +1,188 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { PassThrough } from "node:stream";
+import { after, test } from "node:test";
+import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
+
+import { z } from "zod";
+
+import { FailedError } from "../errors.ts";
+import { defineCommand, type Command } from "./command.ts";
+import { main } from "./main.ts";
+
+const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
+const BIN = fileURLToPath(new URL("../../bin/graft.js", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "graft-main-"));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+interface Result {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs the program inside this process. */
+async function run(
+  words: readonly string[],
+  commands?: readonly Command[],
+  signal?: AbortSignal,
+): Promise<Result> {
+  const [stdout, stderr] = [new PassThrough(), new PassThrough()];
+  const status = await main(
+    words,
+    {
+      stdout,
+      stderr,
+      env: { GRAFT_HOME: folder },
+      interactive: false,
+      hasColor: false,
+      signal: signal ?? new AbortController().signal,
+      now: () => 0,
+    },
+    commands,
+  );
+  stdout.end();
+  stderr.end();
+  return { status, stdout: await text(stdout), stderr: await text(stderr) };
+}
+
+function makeCommand(name: string, body: Command["run"]): Command {
+  return defineCommand({ name, summary: "Test", positionals: [], options: z.strictObject({}), run: body });
+}
+
+test("graft, graft --help, graft -h and graft help all list the commands", async () => {
+  const { status, stdout } = await run(["--help"]);
+  assert.equal(status, 0);
+  assert.match(stdout, /^Commands:\n {2}pull /m);
+  for (const words of [[], ["-h"], ["help"]]) assert.equal((await run(words)).stdout, stdout);
+  assert.equal((await run(["help", "pull"])).stdout, (await run(["pull", "-h"])).stdout);
+});
+
+test("graft --version prints the version alone", async () => {
+  assert.match((await run(["--version"])).stdout, /^\d+\.\d+\.\d+\n$/);
+});
+
+test("an unknown command is a usage error that names the nearest one", async () => {
+  const { status, stdout, stderr } = await run(["pul", "x"]);
+  assert.deepEqual([status, stdout], [2, ""]);
+  assert.match(
+    stderr,
+    /^error\[usage\/flag\]: Cannot run "graft pul x": there is no such command\nhint: .*pull/,
+  );
+});
+
+test("a group of commands has a help of its own", async () => {
+  const commands = [makeCommand("data show", async () => {}), makeCommand("train", async () => {})];
+  const { status, stdout } = await run(["data", "--help"], commands);
+  assert.equal(status, 0);
+  assert.match(stdout, /data show/);
+  assert.doesNotMatch(stdout, /train/);
+  assert.equal((await run(["data", "shwo"], commands)).status, 2);
+  assert.equal((await run(["data", "show"], commands)).status, 0);
+});
+
+test("an unknown flag ends with status 2 before the command runs", async () => {
+  const { status, stderr } = await run(["pull", "--modle", "x"]);
+  assert.equal(status, 2);
+  assert.match(stderr, /--modle is not a flag, the nearest is --model/);
+});
+
+test("in --json mode errors are events as well, and nothing else is on standard output", async () => {
+  const { status, stdout, stderr } = await run(["pull", "./nowhere", "--json"]);
+  assert.equal(status, 1);
+  const event = JSON.parse(stdout) as Record<string, unknown>;
+  assert.deepEqual(Object.keys(event), ["event", "code", "message", "hint"]);
+  assert.deepEqual([event["event"], event["code"]], ["error", "format/file"]);
+  assert.match(stderr, /^error\[format\/file\]: /);
+});
+
+test("the exit status is the command's own, 1 for failures, and 130 for a stop", async () => {
+  assert.equal((await run(["x"], [makeCommand("x", async () => 7)])).status, 7);
+  const failing = makeCommand("x", async () => {
+    throw new FailedError("train/nan", "Cannot go on");
+  });
+  const failed = await run(["x"], [failing]);
+  assert.deepEqual([failed.status, failed.stderr], [1, "error[train/nan]: Cannot go on\n"]);
+  const stop = new AbortController();
+  const stopping = makeCommand("x", async (_, io) => {
+    stop.abort();
+    io.signal.throwIfAborted();
+  });
+  const stopped = await run(["x"], [stopping], stop.signal);
+  assert.deepEqual([stopped.status, stopped.stderr], [130, "stopped\n"]);
+});
+
+test("an unexpected exception shows its stack and ends with status 1", async () => {
+  const broken = makeCommand("x", async () => {
+    throw new RangeError("oops");
+  });
+  const { status, stdout, stderr } = await run(["x", "--json"], [broken]);
+  assert.equal(status, 1);
+  assert.match(stderr, /RangeError: oops\n\s+at .*main\.test\.ts/);
+  assert.equal((JSON.parse(stdout) as { code: string }).code, "internal");
+});
+
+test("stdout() speaks to people and emit() to programs, never both", async () => {
+  const speaking = makeCommand("x", async (_, io) => {
+    io.stdout("text");
+    io.emit({ event: "step", loss: 1.5 });
+  });
+  assert.equal((await run(["x"], [speaking])).stdout, "text\n");
+  assert.equal((await run(["x", "--json"], [speaking])).stdout, '{"event":"step","loss":1.5}\n');
+});
+
+test("graft pull prints the path of a local model, or an event with its size", async () => {
+  const model = join(folder, "m");
+  writeFileSync(model, "12345");
+  assert.equal((await run(["pull", model])).stdout, `${model}\n`);
+  assert.deepEqual(JSON.parse((await run(["pull", model, "--json"])).stdout), {
+    event: "done",
+    name: model,
+    path: model,
+    source: "local path",
+    size_bytes: 5,
+  });
+});
+
+test("the program runs as a process, from its source and through bin/", async () => {
+  for (const entry of [MAIN, BIN]) {
+    const child = spawn(process.execPath, [entry, "pull", "./nowhere"], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const [stderr, [status]] = await Promise.all([text(child.stderr), once(child, "close")]);
+    assert.equal(status, 1);
+    assert.match(stderr, /error\[format\/file\]/);
+  }
+});
+
+test("a reader that closes the pipe ends the program quietly", async () => {
+  const child = spawn(process.execPath, [MAIN, "--help"], { stdio: ["ignore", "pipe", "pipe"] });
+  child.stdout.destroy();
+  const [stderr, [status]] = await Promise.all([text(child.stderr), once(child, "close")]);
+  assert.deepEqual([status, stderr], [0, ""]);
+});
+
+test("SIGINT stops a running pull with status 130", async () => {
+  const server = createServer(() => child.kill("SIGINT"));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const env = {
+    ...process.env,
+    GRAFT_HOME: folder,
+    HF_ENDPOINT: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+  };
+  const child = spawn(process.execPath, [MAIN, "pull", "owner/tiny"], {
+    env,
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  const [stderr, [status]] = await Promise.all([text(child.stderr), once(child, "close")]);
+  server.closeAllConnections();
+  server.close();
+  assert.deepEqual([status, stderr], [130, "stopped\n"]);
+});

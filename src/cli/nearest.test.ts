@@ -1,0 +1,24 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { editDistance, nearest } from "./nearest.ts";
+
+test("editDistance() counts insertions, deletions, changes and swaps", () => {
+  assert.deepEqual(
+    [
+      ["", ""],
+      ["abc", "abc"],
+      ["abc", "ab"],
+      ["abc", "abd"],
+      ["abc", "acb"],
+      ["kitten", "sitting"],
+      ["", "abc"],
+    ].map(([a = "", b = ""]) => editDistance(a, b)),
+    [0, 0, 1, 1, 1, 3, 3],
+  );
+});
+
+test("nearest() finds a slip and leaves unlike words alone", () => {
+  assert.equal(nearest("rnak", ["rank", "alpha"]), "rank");
+  assert.equal(nearest("zzzz", ["rank", "alpha"]), null);
+});

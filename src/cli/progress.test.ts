@@ -1,0 +1,67 @@
+import assert from "node:assert/strict";
+import { PassThrough } from "node:stream";
+import { test } from "node:test";
+
+import { createProgress, formatBar, formatBytes, formatDuration } from "./progress.ts";
+
+test("formatBytes() uses decimal units and never shows 1000 of one", () => {
+  assert.deepEqual([0, 999, 1000, 98_362_432, 999_960, 3.5e9].map(formatBytes), [
+    "0 B",
+    "999 B",
+    "1.0 KB",
+    "98.4 MB",
+    "1.0 MB",
+    "3.5 GB",
+  ]);
+});
+
+test("formatDuration() shows two units at most", () => {
+  assert.deepEqual([400, 59_400, 200_000, 7_500_000].map(formatDuration), [
+    "0 s",
+    "59 s",
+    "3 min 20 s",
+    "2 h 05 min",
+  ]);
+});
+
+test("formatBar() shows counts, rate, notes and the time left", () => {
+  const bar = {
+    label: "train",
+    value: 5,
+    total: 20,
+    unit: "steps",
+    notes: { loss: "2.31" },
+    elapsedMs: 10_000,
+  } as const;
+  assert.equal(
+    formatBar({ ...bar, startValue: 0 }),
+    "train  ██████░░░░░░░░░░░░░░░░░░  5/20  loss 2.31  30 s left",
+  );
+  const bytes = { ...bar, unit: "bytes", value: 3e6, total: 4e6, notes: {}, startValue: 1e6 } as const;
+  assert.equal(formatBar(bytes), "train  ██████████████████░░░░░░  3.0 MB/4.0 MB  200.0 KB/s  5 s left");
+  assert.equal(formatBar({ ...bytes, total: null }), "train  3.0 MB  200.0 KB/s");
+});
+
+test("without a terminal a bar is a plain line now and then, and a short run writes nothing", () => {
+  const stream = new PassThrough();
+  let nowMs = 0;
+  const progress = createProgress({ stream, interactive: false, now: () => nowMs });
+  const short = progress("short", 2, "steps");
+  short.update(1);
+  short.stop();
+  assert.equal(stream.read(), null);
+  const long = progress("long", 3000, "steps");
+  for (let i = 0; i <= 300; i++, nowMs += 100) long.update(i);
+  long.stop();
+  const lines = String(stream.read()).trim().split("\n");
+  assert.equal(lines.length, 4);
+  assert.match(lines[0] ?? "", /^long .* 100\/3000 /);
+});
+
+test("on a terminal the bar is drawn and erased by control sequences on that stream", () => {
+  const stream = Object.assign(new PassThrough(), { isTTY: true, columns: 100 });
+  const bar = createProgress({ stream, interactive: true, now: () => 0 })("train", 2, "steps");
+  bar.update(2, { loss: "1.0" });
+  bar.stop();
+  assert.match(String(stream.read()), /train .*2\/2 {2}loss 1\.0/);
+});
