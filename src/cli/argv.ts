@@ -24,7 +24,10 @@ export const SHARED_FLAGS: readonly { name: string; form: string; description: s
   { name: "help", form: "-h, --help", description: "Show this help" },
 ];
 
-const SHORT_FORMS: Readonly<Record<string, string>> = { "-h": "--help", "-c": "--config" };
+const SHORT_FORMS: ReadonlyMap<string, string> = new Map([
+  ["-h", "--help"],
+  ["-c", "--config"],
+]);
 
 function isSwitch(flag: Flag): boolean {
   return flag.kinds.includes("boolean");
@@ -32,7 +35,7 @@ function isSwitch(flag: Flag): boolean {
 
 /** Tells whether a word can only be a flag; "-1" and "-" are values. */
 function startsFlag(word: string): boolean {
-  return word.startsWith("--") || word in SHORT_FORMS;
+  return word.startsWith("--") || SHORT_FORMS.has(word);
 }
 
 /** Sorts the words after the command's name. */
@@ -60,7 +63,7 @@ export function parseArgv(
       plain.push(...rest.splice(0));
       break;
     }
-    const long = SHORT_FORMS[word] ?? word;
+    const long = SHORT_FORMS.get(word) ?? word;
     if (!long.startsWith("--")) {
       if (/^-[A-Za-z]/.test(long)) problems.push(`${long} is not a flag`);
       else plain.push(long);

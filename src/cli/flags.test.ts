@@ -202,6 +202,12 @@ test("a plain argument and a flag for the same key contradict each other", async
   );
 });
 
+test("words that every JavaScript object knows are plain words", async () => {
+  assert.equal((await read("valueOf", "--run-name", "toString"))["runName"], "toString");
+  assert.match(await problemsOf("a", "--constructor"), /--constructor is not a flag/);
+  assert.match(await problemsOf("a", "--packing=valueOf"), /--packing is "valueOf", expected on or off/);
+});
+
 test("a surplus argument is an error", async () => {
   const single = defineCommand({ ...COMMAND, positionals: ["inputFile"] });
   const argv = parseArgv(["a", "b"], FLAGS, single.positionals);

@@ -179,7 +179,7 @@ test("SIGINT stops a running pull with status 130", async () => {
   };
   const child = spawn(process.execPath, [MAIN, "pull", "owner/tiny"], {
     env,
-    stdio: ["ignore", "ignore", "pipe"],
+    stdio: ["ignore", "pipe", "pipe"],
   });
   const [stderr, [status]] = await Promise.all([text(child.stderr), once(child, "close")]);
   server.closeAllConnections();

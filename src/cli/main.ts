@@ -46,6 +46,12 @@ function unknownCommand(commands: readonly Command[], words: readonly string[]):
   return new UsageError("usage/flag", `Cannot run "graft ${found}": there is no such command`, { hint });
 }
 
+function showHelp(text: string, io: CommandIO): number {
+  io.stdout(text);
+  io.emit({ event: "help", text });
+  return 0;
+}
+
 /** Runs what the words ask for and returns the exit status. */
 async function dispatch(
   words: readonly string[],
@@ -60,23 +66,18 @@ async function dispatch(
     return 0;
   }
   if (first === "--help" || first === "-h") {
-    io.stdout(programHelp(commands, `graft: ${packageField("description")}.`));
-    return 0;
+    return showHelp(programHelp(commands, `graft: ${packageField("description")}.`), io);
   }
   const command = findCommand(commands, words);
   if (command === null) {
     const group = commands.filter((candidate) => candidate.name.startsWith(`${first} `));
     const asksHelp = words.length === 1 || ["--help", "-h"].includes(words[1] ?? "");
     if (group.length === 0 || !asksHelp) throw unknownCommand(commands, words);
-    io.stdout(programHelp(group, `graft ${first}: ${group.length} commands.`));
-    return 0;
+    return showHelp(programHelp(group, `graft ${first}: ${group.length} commands.`), io);
   }
   const flags = flagsOf(command);
   const argv = parseArgv(words.slice(command.name.split(" ").length), flags, command.positionals);
-  if (argv.help) {
-    io.stdout(commandHelp(command));
-    return 0;
-  }
+  if (argv.help) return showHelp(commandHelp(command), io);
   return (await command.run(await readOptions(command, flags, argv), io)) ?? 0;
 }
 
