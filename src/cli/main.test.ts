@@ -177,10 +177,7 @@ test("SIGINT stops a running pull with status 130", async () => {
     GRAFT_HOME: folder,
     HF_ENDPOINT: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
   };
-  const child = spawn(process.execPath, [MAIN, "pull", "owner/tiny"], {
-    env,
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  const child = spawn(process.execPath, [MAIN, "pull", "owner/tiny"], { env });
   const [stderr, [status]] = await Promise.all([text(child.stderr), once(child, "close")]);
   server.closeAllConnections();
   server.close();

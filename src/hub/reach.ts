@@ -54,7 +54,7 @@ export function fetchReason(error: unknown): unknown {
   if (error instanceof UnreachableError) return error;
   // fetch throws TypeError for network faults, with the fault as its cause; several tried addresses make an AggregateError.
   if (!(error instanceof TypeError)) {
-    return systemCode(error) in NETWORK_REASONS
+    return Object.hasOwn(NETWORK_REASONS, systemCode(error))
       ? new UnreachableError(NETWORK_REASONS[systemCode(error)])
       : error;
   }
