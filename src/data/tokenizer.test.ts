@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { FormatError } from "../errors.ts";
 import { byteTokenizerFiles, createByteTokenizer } from "./byte-tokenizer.ts";
 import { createTokenizer, specialTokenText } from "./tokenizer.ts";
