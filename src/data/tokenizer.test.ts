@@ -96,6 +96,20 @@ describe("createTokenizer()", () => {
     assert.deepEqual(createTokenizer(mergingFiles()).encode("hehe\n\n\nx"), [259, 259, 261, 10, 120]);
   });
 
+  it("splits at white space as Unicode defines it: U+0085 is, U+FEFF is not", () => {
+    const model = files.tokenizer["model"] as { vocab: Record<string, number> };
+    // Two line feeds, and a mark followed by a byte order mark, merge only inside one part of the split text.
+    const tokenizer = createTokenizer({
+      ...files,
+      tokenizer: {
+        ...files.tokenizer,
+        model: { ...model, vocab: { ...model.vocab, ĊÂ: 259, "!ï": 260 }, merges: ["Ċ Â", "! ï"] },
+      },
+    });
+    assert.deepEqual(tokenizer.encode("\n\u0085"), [259, 0x85]);
+    assert.deepEqual(tokenizer.encode("!\uFEFF"), [260, 0xbb, 0xbf]);
+  });
+
   it("puts bos and eos around a text as add_bos_token and add_eos_token say", () => {
     const plain = createTokenizer(mergingFiles({ bos_token: { content: "<|endoftext|>" } }));
     assert.deepEqual(plain.encode("h"), [104]);

@@ -58,13 +58,35 @@ interface HubTokenizer {
   id_to_token(id: number): string | undefined;
   get_vocab(): Map<string, number>;
   get_added_tokens_decoder(): Map<number, { content: string; special: boolean }>;
+  pre_tokenizer: PreTokenizer | null;
+}
+
+/** A step that splits text, or a list of such steps. */
+interface PreTokenizer {
+  pattern?: unknown;
+  tokenizers?: PreTokenizer[];
 }
 
 const HubTokenizer = UntypedHubTokenizer as new (tokenizer: object, config: object) => HubTokenizer;
 
+/**
+ * Gives `\s` in split patterns the meaning it has in the original library: JavaScript's counts U+FEFF as white space and
+ * U+0085 not, and ids would differ around these.
+ */
+function useUnicodeSpaces(step: PreTokenizer | null): void {
+  if (step?.pattern instanceof RegExp) {
+    const { source, flags } = step.pattern;
+    const spelled = source.replace(/\\[sS]/g, (escape) => `\\${escape === "\\s" ? "p" : "P"}{White_Space}`);
+    if (flags.includes("u")) step.pattern = new RegExp(spelled, flags);
+  }
+  for (const part of step?.tokenizers ?? []) useUnicodeSpaces(part);
+}
+
 function openHubTokenizer(files: TokenizerFiles): HubTokenizer {
   try {
-    return new HubTokenizer(files.tokenizer, files.config);
+    const hub = new HubTokenizer(files.tokenizer, files.config);
+    useUnicodeSpaces(hub.pre_tokenizer);
+    return hub;
   } catch (cause) {
     const found = cause instanceof Error ? cause.message : String(cause);
     throw new FormatError("format/file", `Cannot read tokenizer "tokenizer.json": ${found}`, {
