@@ -33,12 +33,9 @@ test("formatBar() shows counts, rate, notes and the time left", () => {
     notes: { loss: "2.31" },
     elapsedMs: 10_000,
   } as const;
-  assert.equal(
-    formatBar({ ...bar, startValue: 0 }),
-    "train  ██████░░░░░░░░░░░░░░░░░░  5/20  loss 2.31  30 s left",
-  );
+  assert.equal(formatBar({ ...bar, startValue: 0 }), "train  ████░░░░░░░░░░░░  5/20  loss 2.31  30 s left");
   const bytes = { ...bar, unit: "bytes", value: 3e6, total: 4e6, notes: {}, startValue: 1e6 } as const;
-  assert.equal(formatBar(bytes), "train  ██████████████████░░░░░░  3.0 MB/4.0 MB  200.0 KB/s  5 s left");
+  assert.equal(formatBar(bytes), "train  ████████████░░░░  3.0 MB/4.0 MB  200.0 KB/s  5 s left");
   assert.equal(formatBar({ ...bytes, total: null }), "train  3.0 MB  200.0 KB/s");
 });
 

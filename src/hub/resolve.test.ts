@@ -71,6 +71,8 @@ test("the cache refuses a folder that lacks a shard, and names it", async () => 
     "model.safetensors.index.json": index,
   });
   await assert.rejects(resolveModel("o/half", { env }), /lacks model-00002-of-00002\.safetensors/);
+  writeFileSync(join(folder, "models", "o--half", "model.safetensors.index.json"), "{");
+  await assert.rejects(resolveModel("o/half", { env }), /index\.json is not an index of shards/);
 });
 
 test("when no source has the model, one error lists every source with its reason and a remedy", async () => {

@@ -31,7 +31,12 @@ function openEntry(zip: ZipFile, name: string): Promise<Readable | null> {
  * Writes the entry `name` of a zip archive to `path` and returns its SHA-256 in hexadecimal; `null` when there is no such entry.
  * @throws Error when the archive is damaged.
  */
-export async function extractFile(archive: string, name: string, path: string): Promise<string | null> {
+export async function extractFile(
+  archive: string,
+  name: string,
+  path: string,
+  signal: AbortSignal,
+): Promise<string | null> {
   const zip = await openArchive(archive);
   try {
     const stream = await openEntry(zip, name);
@@ -43,7 +48,7 @@ export async function extractFile(archive: string, name: string, path: string): 
         yield chunk;
       }
     };
-    await pipeline(stream, tap, createWriteStream(path));
+    await pipeline(stream, tap, createWriteStream(path), { signal });
     return hash.digest("hex");
   } finally {
     zip.close();
