@@ -17,8 +17,19 @@ export const DTYPES = {
 
 export type DType = keyof typeof DTYPES;
 
+interface Arrays {
+  readonly float32: Float32Array;
+  readonly uint8: Uint8Array;
+  readonly int8: Int8Array;
+  readonly int32: Int32Array;
+  readonly int64: BigInt64Array;
+  readonly bool: Uint8Array;
+  readonly float16: Uint16Array;
+  readonly bfloat16: Uint16Array;
+}
+
 /** The typed array of an element type. */
-export type DataOf<D extends DType> = InstanceType<(typeof DTYPES)[D]["array"]>;
+export type DataOf<D extends DType> = Arrays[D];
 
 /** Any typed array that can hold a tensor. */
 export type TensorData = DataOf<DType>;

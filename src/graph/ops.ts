@@ -24,6 +24,7 @@ import { signOp } from "./ops/sign.ts";
 import { siluOp } from "./ops/silu.ts";
 import { sliceOp } from "./ops/slice.ts";
 import { softmaxOp } from "./ops/softmax.ts";
+import { splitOp } from "./ops/split.ts";
 import { sqrtOp } from "./ops/sqrt.ts";
 import { subOp } from "./ops/sub.ts";
 import { transposeOp } from "./ops/transpose.ts";
@@ -47,6 +48,7 @@ export const OPS = [
   reshapeOp,
   transposeOp,
   sliceOp,
+  splitOp,
   padLikeOp,
   concatOp,
   expandLikeOp,

@@ -59,7 +59,14 @@ export function emitProgram(spec: ProgramSpec): Emitter {
   const emitter = new Emitter();
   for (const [name, value] of Object.entries(spec.inputs)) emitter.setName(value, name);
   for (const [name, value] of Object.entries(spec.outputs)) emitter.setName(value, name);
-  for (const node of nodesOf(spec)) node.op.emit(node, emitter);
+  const given = new Map(Object.entries(spec.inputs).map(([name, value]) => [value, name]));
+  for (const node of nodesOf(spec)) {
+    // An output that is given, beside one that is wanted, is computed again under a name that nobody reads.
+    const twice = node.outputs.filter((value) => given.has(value));
+    for (const value of twice) emitter.setName(value, emitter.temporary());
+    node.op.emit(node, emitter);
+    for (const value of twice) emitter.setName(value, given.get(value) as string);
+  }
   return emitter;
 }
 

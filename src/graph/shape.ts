@@ -1,7 +1,7 @@
 /**
  * @file Sizes of tensors, known or symbolic.
  *
- * A size is a number or a polynomial of symbols in canonical text form ("B", "B*T", "P+T", "3*T"), so two sizes are
+ * A size is a number or a polynomial of symbols in canonical text form ("B", "B*T", "P+T", "-256+T"), so two sizes are
  * equal exactly when they are `===`. A program is compiled once and bound to numbers at each run.
  */
 
@@ -18,7 +18,7 @@ function parse(dim: Dim): Polynomial {
   const terms: Polynomial = new Map();
   for (const text of dim.split("+")) {
     const factors = text.split("*");
-    const coefficient = /^\d+$/.test(factors[0] ?? "") ? Number(factors.shift()) : 1;
+    const coefficient = /^-?\d+$/.test(factors[0] ?? "") ? Number(factors.shift()) : 1;
     const symbols = factors.sort().join("*");
     terms.set(symbols, (terms.get(symbols) ?? 0) + coefficient);
   }

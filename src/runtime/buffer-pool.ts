@@ -1,48 +1,68 @@
 /**
  * @file Keeps host memory for reuse: what was released is handed out again before anything is allocated.
  *
- * Buffers are kept by element type and exact number of elements; programs of one shape ask for the same ones each step.
+ * A request takes the smallest free block that holds it and is not more than twice as large, so batches of changing
+ * lengths share blocks. Views into a block are made once per shape: a steady loop makes none.
  */
-import type { DType } from "../graph/dtype.ts";
-import { type HostTensor, numElements, zeros } from "./host-tensor.ts";
+import { DTYPES, type DType } from "../graph/dtype.ts";
+import { type HostTensor, numElements } from "./host-tensor.ts";
+
+interface Block {
+  readonly buffer: ArrayBuffer;
+  readonly views: Map<string, HostTensor>;
+}
+
+/** The largest share of a block that may lie idle. */
+const MAX_OVERSIZE = 2;
 
 export class BufferPool {
-  readonly #free = new Map<string, HostTensor[]>();
+  /** Free blocks by rising size. */
+  readonly #free: Block[] = [];
+  readonly #blockOf = new WeakMap<HostTensor, Block>();
   #allocatedBytes = 0;
 
-  /** Bytes of all buffers that the pool has ever made and not dropped. */
+  /** Bytes of all blocks, lent or free. */
   get allocatedBytes(): number {
     return this.#allocatedBytes;
   }
 
   /** Lends a tensor; its contents are undefined. The borrower gives it back with `release`. */
   acquire<D extends DType>(dtype: D, shape: readonly number[]): HostTensor<D> {
-    const kept = this.#free.get(key(dtype, shape))?.pop() as HostTensor<D> | undefined;
-    if (kept) return kept;
-    const made = zeros(dtype, shape);
-    this.#allocatedBytes += made.data.byteLength;
-    return made;
+    const sizeBytes = numElements(shape) * DTYPES[dtype].sizeBytes;
+    const place = this.#free.findIndex(({ buffer }) => buffer.byteLength >= sizeBytes);
+    const fits = place >= 0 && (this.#free[place] as Block).buffer.byteLength <= MAX_OVERSIZE * sizeBytes;
+    const block = fits ? (this.#free.splice(place, 1)[0] as Block) : this.#allocate(sizeBytes);
+    const key = `${dtype}[${shape.join(",")}]`;
+    let view = block.views.get(key);
+    if (!view) {
+      const data = new DTYPES[dtype].array(block.buffer, 0, numElements(shape));
+      view = { dtype, shape: [...shape], data };
+      block.views.set(key, view);
+      this.#blockOf.set(view, block);
+    }
+    return view as HostTensor<D>;
   }
 
-  /** Takes tensors back. */
+  #allocate(sizeBytes: number): Block {
+    this.#allocatedBytes += sizeBytes;
+    return { buffer: new ArrayBuffer(sizeBytes), views: new Map() };
+  }
+
+  /** Takes tensors back. @throws RangeError for one that is not lent. */
   release(...tensors: readonly HostTensor[]): void {
     for (const tensor of tensors) {
-      const name = key(tensor.dtype, tensor.shape);
-      const kept = this.#free.get(name);
-      if (kept) kept.push(tensor);
-      else this.#free.set(name, [tensor]);
+      const block = this.#blockOf.get(tensor);
+      if (!block || this.#free.includes(block)) {
+        throw new RangeError(`Cannot release ${tensor.dtype} [${tensor.shape.join(", ")}]: it is not lent`);
+      }
+      const place = this.#free.findIndex(({ buffer }) => buffer.byteLength > block.buffer.byteLength);
+      this.#free.splice(place < 0 ? this.#free.length : place, 0, block);
     }
   }
 
   /** Drops everything that is not lent. */
   clear(): void {
-    for (const kept of this.#free.values()) {
-      for (const { shape, data } of kept) this.#allocatedBytes -= numElements(shape) && data.byteLength;
-    }
-    this.#free.clear();
+    for (const { buffer } of this.#free) this.#allocatedBytes -= buffer.byteLength;
+    this.#free.length = 0;
   }
-}
-
-function key(dtype: DType, shape: readonly number[]): string {
-  return `${dtype}[${shape.join(",")}]`;
 }

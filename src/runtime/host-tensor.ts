@@ -1,5 +1,5 @@
 /** @file Tensors in host memory: a typed array (or a view into one) with a shape, row-major. */
-import { DTYPES, type DataOf, type DType } from "../graph/dtype.ts";
+import { DTYPES, type DataOf, type DType, type TensorData } from "../graph/dtype.ts";
 
 /** A tensor in host memory. Whoever made `data` owns it. */
 export interface HostTensor<D extends DType = DType> {
@@ -29,5 +29,5 @@ export function hostTensor<D extends DType>(
 
 /** Makes a tensor of zeros; the caller owns it. */
 export function zeros<D extends DType>(dtype: D, shape: readonly number[]): HostTensor<D> {
-  return { dtype, shape, data: new DTYPES[dtype].array(numElements(shape)) as DataOf<D> };
+  return { dtype, shape, data: new DTYPES[dtype].array(numElements(shape)) as TensorData as DataOf<D> };
 }

@@ -11,7 +11,12 @@ export const concatOp: Op<ConcatAttributes> = {
   infer: (inputs, { axis }) => {
     const first = inputs[0] as Value;
     for (const { dtype, shape } of inputs) {
-      if (dtype !== first.dtype || shape.some((dim, i) => i !== axis && dim !== first.shape[i])) {
+      if (
+        dtype !== first.dtype ||
+        shape.length !== first.shape.length ||
+        !(axis in shape) ||
+        shape.some((dim, i) => i !== axis && dim !== first.shape[i])
+      ) {
         throw new RangeError(
           `Cannot join ${showShape(first.shape)} and ${showShape(shape)} along axis ${axis}`,
         );

@@ -1,13 +1,19 @@
 /** @file Rows of a table by number, [V, D] and int64 [...] give [..., D]. Its gradient adds rows up where they came from. */
 import type { Value } from "../graph.ts";
 import { type Op, applyOne } from "../op.ts";
+import { showShape } from "../shape.ts";
 import { scatterAddRows } from "./scatter-add-rows.ts";
 
 export const gatherRowsOp: Op<Record<string, never>> = {
   name: "gatherRows",
   infer: ([table, rows]) => {
     const { dtype, shape } = table as Value;
-    return [{ dtype, shape: [...(rows as Value).shape, ...shape.slice(1)] }];
+    if (rows?.dtype !== "int64" || shape.length === 0) {
+      throw new TypeError(
+        `Cannot take rows of ${showShape(shape)} by ${rows?.dtype} numbers, expected int64`,
+      );
+    }
+    return [{ dtype, shape: [...rows.shape, ...shape.slice(1)] }];
   },
   emit: (node, emitter) => emitter.simple(node, "Gather", { axis: 0 }),
   vjp: (node, [gradient]) => {

@@ -1,24 +1,21 @@
 /** @file Mean over axes, which stay with size 1; the axes must have known sizes. */
 import type { Value } from "../graph.ts";
 import { type Op, applyOne } from "../op.ts";
-import type { Dim } from "../shape.ts";
-import { mul } from "./mul.ts";
 import { expandLike } from "./expand-like.ts";
+import { mul } from "./mul.ts";
+import { reducedType } from "./reduce-sum.ts";
 
 type ReduceAttributes = Readonly<Record<"axes", readonly number[]>>;
 
 export const reduceMeanOp: Op<ReduceAttributes> = {
   name: "reduceMean",
-  infer: ([x], { axes }) => {
-    const { dtype, shape } = x as Value;
-    return [{ dtype, shape: shape.map((dim, i): Dim => (axes.includes(i) ? 1 : dim)) }];
-  },
+  infer: ([x], { axes }) => [reducedType(x as Value, axes)],
   emit: (node, emitter) =>
     emitter.node(
       "ReduceMean",
       [emitter.name(node.inputs[0] as Value), emitter.int64(node.attributes.axes)],
       [emitter.name(node.outputs[0] as Value)],
-      { keepdims: 1 },
+      { keepdims: 1, noop_with_empty_axes: 1 },
     ),
   vjp: (node, [gradient]) => {
     const x = node.inputs[0] as Value;

@@ -8,7 +8,7 @@
  */
 import type { Value } from "../graph.ts";
 import type { Op } from "../op.ts";
-import { type Dim, showShape } from "../shape.ts";
+import { type Dim, sameShape, showShape } from "../shape.ts";
 import { sumTo } from "./broadcast.ts";
 import { mul } from "./mul.ts";
 import { reduceMean } from "./reduce-mean.ts";
@@ -20,7 +20,7 @@ export const rmsNormOp: Op<NormAttributes> = {
   name: "rmsNorm",
   infer: ([x, weight]) => {
     const { dtype, shape } = x as Value;
-    if ((weight as Value).shape[0] !== shape.at(-1)) {
+    if (!sameShape((weight as Value).shape, shape.slice(-1))) {
       throw new RangeError(
         `Cannot normalise ${showShape(shape)} with weight ${showShape((weight as Value).shape)}: sizes differ`,
       );

@@ -8,6 +8,7 @@
 import { MICROSOFT } from "../emitter.ts";
 import type { Value } from "../graph.ts";
 import { type Op, applyOne } from "../op.ts";
+import { type Dim, sameShape, showShape } from "../shape.ts";
 import { neg } from "./neg.ts";
 
 export const ropeOp: Op<Record<string, never>> = {
@@ -19,9 +20,12 @@ export const ropeOp: Op<Record<string, never>> = {
       shape.length !== 4 ||
       cos?.shape[1] !== half ||
       sin?.shape[1] !== half ||
-      positions?.dtype !== "int64"
+      positions?.dtype !== "int64" ||
+      !sameShape(positions.shape, [shape[0] as Dim, shape[2] as Dim])
     ) {
-      throw new RangeError(`Cannot rotate [${shape.join(", ")}] with tables of width ${cos?.shape[1]}`);
+      throw new RangeError(
+        `Cannot rotate ${showShape(shape)} by positions ${showShape(positions?.shape ?? [])} and tables of width ${cos?.shape[1]}`,
+      );
     }
     return [{ dtype, shape }];
   },

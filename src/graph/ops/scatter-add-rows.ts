@@ -1,11 +1,20 @@
 /** @file Adds rows [..., D] at places int64 [...] into zeros of the shape of a table [V, D]: the reverse of gatherRows. */
 import type { Value } from "../graph.ts";
 import { type Op, applyOne } from "../op.ts";
+import { sameShape, showShape } from "../shape.ts";
 import { gatherRows } from "./gather-rows.ts";
 
 export const scatterAddRowsOp: Op<Record<string, never>> = {
   name: "scatterAddRows",
-  infer: ([x, , like]) => [{ dtype: (x as Value).dtype, shape: (like as Value).shape }],
+  infer: (inputs) => {
+    const [x, rows, like] = inputs as [Value, Value, Value];
+    if (rows.dtype !== "int64" || !sameShape(x.shape, [...rows.shape, ...like.shape.slice(1)])) {
+      throw new RangeError(
+        `Cannot add ${showShape(x.shape)} to rows of ${showShape(like.shape)} by ${rows.dtype} ${showShape(rows.shape)}`,
+      );
+    }
+    return [{ dtype: x.dtype, shape: like.shape }];
+  },
   emit: (node, emitter) => {
     const [x, rows, like] = node.inputs.map((v) => emitter.name(v)) as [string, string, string];
     const [shape, zeros, places] = [emitter.temporary(), emitter.temporary(), emitter.temporary()];

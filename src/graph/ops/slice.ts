@@ -1,7 +1,7 @@
 /** @file A range of one axis. Its gradient is the same range of zeros elsewhere. */
 import type { Value } from "../graph.ts";
 import { type Op, applyOne } from "../op.ts";
-import type { Dim } from "../shape.ts";
+import { type Dim, addDims } from "../shape.ts";
 import { padLike } from "./pad-like.ts";
 
 /** `end` null means: to the end. `size` is the size of the result. */
@@ -13,10 +13,12 @@ export const sliceOp: Op<SliceAttributes> = {
   infer: ([x], { axis, start, end, size }) => {
     const { dtype, shape } = x as Value;
     const from = shape[axis];
+    const to = end ?? from;
     if (
       from === undefined ||
-      (typeof from === "number" && (end ?? from) > from) ||
-      (end !== null && end - start !== size)
+      start < 0 ||
+      (typeof to === "number" && (to < start || to - start !== size)) ||
+      (typeof from === "number" && typeof to === "number" && to > from)
     ) {
       throw new RangeError(`Cannot slice axis ${axis} of size ${from} from ${start} to ${end}, size ${size}`);
     }
@@ -41,7 +43,8 @@ export const sliceOp: Op<SliceAttributes> = {
   },
 };
 
-/** Takes entries `start` up to but not including `end` of an axis; `size` must be given when `end` is null. */
+/** Takes entries `start` up to but not including `end` (null: all the rest) of an axis; `size` names what that makes. */
 export function slice(x: Value, axis: number, start: number, end: number | null, size?: Dim): Value {
-  return applyOne(sliceOp, [x], { axis, start, end, size: size ?? (end as number) - start });
+  const made = size ?? addDims(end ?? x.shape[axis] ?? 0, -start);
+  return applyOne(sliceOp, [x], { axis, start, end, size: made });
 }

@@ -9,7 +9,7 @@ export const transposeOp: Op<TransposeAttributes> = {
   name: "transpose",
   infer: ([x], { order }) => {
     const { dtype, shape } = x as Value;
-    if (order.length !== shape.length || new Set(order).size !== shape.length) {
+    if (order.length !== shape.length || shape.some((_, axis) => !order.includes(axis))) {
       throw new RangeError(`Cannot transpose ${shape.length} axes by [${order.join(", ")}]`);
     }
     return [{ dtype, shape: order.map((axis) => shape[axis] as Dim) }];

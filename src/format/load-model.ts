@@ -1,0 +1,85 @@
+/**
+ * @file Loads a base model: finds its family, holds the file's tensors against what the family needs, reads them.
+ *
+ * Nothing is read before the list of tensors has been found right: every missing, surplus or misshaped one is named.
+ */
+import { FormatError } from "../errors.ts";
+import { type ModelConfig, modelTensors } from "../models/architecture.ts";
+import { findArchitecture } from "../models/architectures.ts";
+import { BaseModel } from "../models/base-model.ts";
+import type { StoredTensor } from "../quant/storage.ts";
+import { type Checkpoint, type TensorInfo, openCheckpoint } from "./checkpoint.ts";
+
+/** Tensors that checkpoints carry and no computation needs: tables that are computed, a tied head's copy. */
+const IGNORED = /rotary_emb\.inv_freq$|attn\.(masked_)?bias$/;
+/** How many names a message lists. */
+const MAX_LISTED = 5;
+
+/** How to load. */
+export interface LoadOptions {
+  /** Name for adapter files; default: the path. */
+  readonly name?: string;
+  /** Holds all weights in float32: faster, with more memory. */
+  readonly keepWidened?: boolean;
+}
+
+/** A loaded model with its open checkpoint; whoever loads closes the checkpoint. */
+export interface LoadedModel {
+  readonly base: BaseModel;
+  readonly checkpoint: Checkpoint;
+}
+
+/**
+ * Loads a model from a folder or file.
+ * @throws FormatError "format/tensor" when tensors do not fit the configuration; UsageError "usage/model".
+ */
+export async function loadModel(path: string, options: LoadOptions = {}): Promise<LoadedModel> {
+  const checkpoint = await openCheckpoint(path);
+  const architecture = findArchitecture(checkpoint.config);
+  const config = architecture.readConfig(checkpoint.config);
+  const specs = modelTensors(architecture, config);
+  checkTensors(path, config, specs, checkpoint.tensors, architecture.names.head);
+  const tensors = new Map<string, StoredTensor>();
+  for (const { name } of specs) tensors.set(name, await checkpoint.read(name));
+  const base = new BaseModel({
+    name: options.name ?? path,
+    architecture,
+    config,
+    tensors,
+    keepWidened: options.keepWidened ?? false,
+  });
+  return { base, checkpoint };
+}
+
+function checkTensors(
+  path: string,
+  config: ModelConfig,
+  specs: readonly { readonly name: string; readonly shape: readonly number[] }[],
+  found: ReadonlyMap<string, TensorInfo>,
+  headName: string,
+): void {
+  const known = new Set(specs.map((spec) => spec.name));
+  const missing = specs.filter((spec) => !found.has(spec.name)).map((spec) => spec.name);
+  const surplus = [...found.keys()].filter(
+    (name) => !known.has(name) && !IGNORED.test(name) && !(config.tiedHead && name === headName),
+  );
+  const misshaped = specs.flatMap(({ name, shape }) => {
+    const info = found.get(name);
+    if (!info || info.shape.join() === shape.join()) return [];
+    return [`${name} is [${info.shape.join(", ")}], expected [${shape.join(", ")}]`];
+  });
+  const problems = [
+    ...(missing.length > 0 ? [`missing ${list(missing)}`] : []),
+    ...(surplus.length > 0 ? [`surplus ${list(surplus)}`] : []),
+    ...(misshaped.length > 0 ? [list(misshaped)] : []),
+  ];
+  if (problems.length === 0) return;
+  throw new FormatError("format/tensor", `Cannot load model "${path}": ${problems.join("; ")}`, {
+    hint: "The tensors do not fit config.json; fetch the model again or mend the configuration",
+  });
+}
+
+function list(names: readonly string[]): string {
+  const rest = names.length - MAX_LISTED;
+  return names.slice(0, MAX_LISTED).join(", ") + (rest > 0 ? ` and ${rest} more` : "");
+}

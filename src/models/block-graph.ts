@@ -1,0 +1,156 @@
+/**
+ * @file Builds the graph of one block from a family's definition: inputs, kept activations, output, cache rows.
+ *
+ * The projections are built by a projector that is passed in, so adapters sit here without the family knowing.
+ */
+import { Graph, type Value } from "../graph/graph.ts";
+import { mul } from "../graph/ops/mul.ts";
+import { linear } from "../nn/linear.ts";
+import { attention } from "../nn/attention.ts";
+import type { Architecture, ModelConfig, SiteSpec } from "./architecture.ts";
+import { blockTensors } from "./architecture.ts";
+
+/** The frozen parts of a projection and what may be built around them. */
+export interface SiteGraph {
+  readonly spec: SiteSpec;
+  /** [out, in] */
+  readonly weight: Value;
+  /** [out], or null when the layer has none. */
+  readonly bias: Value | null;
+  /** x [..., in] to x Wᵀ + b. */
+  project(x: Value): Value;
+  /** Adds an input of the block program, named after the site: an adapter's tensor. */
+  input(name: string, shape: readonly number[]): Value;
+  /**
+   * Multiplies x by a mask of zeros and 1/(1-p), drawn by whoever runs the program; x itself when not training or p = 0.
+   */
+  dropout(x: Value, probability: number): Value;
+}
+
+/** Builds the projection of a site. */
+export type Projector = (site: SiteGraph, x: Value) => Value;
+
+/** How a block is to be built. */
+export interface BlockGraphOptions {
+  readonly projector: Projector;
+  /** Reads and extends a cache of keys and values. */
+  readonly cached: boolean;
+  /** Draws dropout. */
+  readonly training: boolean;
+  /** Queries of one attention chunk and the number of chunks that T makes. */
+  readonly chunk: { readonly length: number; readonly count: number };
+}
+
+/** The graph of a block and its named values. Symbols: B rows, T tokens, P cached tokens, R rows of rotary tables. */
+export interface BlockGraph {
+  readonly graph: Graph;
+  /** [B, T, D] */
+  readonly x: Value;
+  /** [B, T, D] */
+  readonly y: Value;
+  /** Tensors of the block, by path inside the block. */
+  readonly tensors: Readonly<Record<string, Value>>;
+  /** What a projector added, by site and name: `self_attn.q_proj.lora_A.weight`. */
+  readonly adapter: Readonly<Record<string, Value>>;
+  /** Dropout masks [B, T, in] by site, with their probability. */
+  readonly dropout: Readonly<Record<string, { readonly mask: Value; readonly probability: number }>>;
+  /** mask, positions, cos, sin, and past_key, past_value when cached. */
+  readonly context: Readonly<Record<string, Value>>;
+  /** Activations worth keeping for the backward program. */
+  readonly kept: Readonly<Record<string, Value>>;
+  /** [B, T, K, E] each. */
+  readonly newKey: Value;
+  readonly newValue: Value;
+}
+
+/** Builds the graph of a block. */
+export function buildBlockGraph(
+  architecture: Architecture,
+  config: ModelConfig,
+  options: BlockGraphOptions,
+): BlockGraph {
+  const graph = new Graph();
+  const { numHeads, numKeyValueHeads, headWidth } = config;
+  const x = graph.input("x", "float32", ["B", "T", config.width]);
+  const tensors: Record<string, Value> = {};
+  for (const { name, shape } of blockTensors(architecture, config)) {
+    tensors[name] = graph.input(name, "float32", shape);
+  }
+  const tableShape = ["R", headWidth / 2];
+  const context: Record<string, Value> = {
+    mask: graph.input("mask", "float32", ["B", 1, "T", options.cached ? "P+T" : "T"]),
+    positions: graph.input("positions", "int64", ["B", "T"]),
+    cos: graph.input("cos", "float32", tableShape),
+    sin: graph.input("sin", "float32", tableShape),
+  };
+  if (options.cached) {
+    const pastShape = ["B", "P", numKeyValueHeads, headWidth];
+    context["past_key"] = graph.input("past_key", "float32", pastShape);
+    context["past_value"] = graph.input("past_value", "float32", pastShape);
+  }
+  const adapter: Record<string, Value> = {};
+  const dropout: Record<string, { mask: Value; probability: number }> = {};
+  const kept: Record<string, Value> = {};
+  const need = (values: Record<string, Value>, name: string): Value => {
+    const value = values[name];
+    if (!value) throw new RangeError(`Cannot build a ${config.modelType} block: it has no "${name}"`);
+    return value;
+  };
+  const sites = new Map(architecture.sites(config).map((spec) => [spec.name, spec]));
+  const cacheRows: { newKey?: Value; newValue?: Value } = {};
+  const y = architecture.block(
+    {
+      tensor: (name) => need(tensors, name),
+      project: (name, input) => {
+        const spec = sites.get(name);
+        if (!spec) throw new RangeError(`Cannot build a ${config.modelType} block: it has no site "${name}"`);
+        const weight = need(tensors, `${name}.weight`);
+        const bias = spec.bias ? need(tensors, `${name}.bias`) : null;
+        const site: SiteGraph = {
+          spec,
+          weight,
+          bias,
+          project: (value) => linear(value, weight, bias),
+          input: (suffix, shape) =>
+            (adapter[`${name}.${suffix}`] ??= graph.input(`${name}.${suffix}`, "float32", shape)),
+          dropout: (value, probability) => {
+            if (!options.training || probability === 0) return value;
+            const mask = graph.input(`dropout.${name}`, "float32", value.shape);
+            dropout[name] = { mask, probability };
+            return mul(value, mask);
+          },
+        };
+        return options.projector(site, input);
+      },
+      attend: (q, k, v) => {
+        const past = options.cached
+          ? { key: need(context, "past_key"), value: need(context, "past_value") }
+          : null;
+        const result = attention(
+          q,
+          k,
+          v,
+          { numHeads, numKeyValueHeads, headWidth },
+          {
+            mask: need(context, "mask"),
+            positions: need(context, "positions"),
+            cos: need(context, "cos"),
+            sin: need(context, "sin"),
+            past,
+            chunk: options.chunk,
+          },
+        );
+        Object.assign(kept, result.kept);
+        Object.assign(cacheRows, { newKey: result.newKey, newValue: result.newValue });
+        return result.output;
+      },
+      keep: (name, value) => (kept[name] = value),
+    },
+    x,
+    config,
+  );
+  const { newKey, newValue } = cacheRows;
+  if (!newKey || !newValue)
+    throw new RangeError(`Cannot build a ${config.modelType} block without attention`);
+  return { graph, x, y, tensors, adapter, dropout, context, kept, newKey, newValue };
+}

@@ -1,0 +1,20 @@
+/** @file Full fine-tuning: every tensor of the base is trained; no adapter, the result is an ordinary model. */
+import { z } from "zod";
+import { defineMethod } from "./method.ts";
+
+const OPTIONS = z.strictObject({});
+
+export const full = defineMethod<z.output<typeof OPTIONS>, null>({
+  name: "full",
+  peftType: "none",
+  paper: { title: "Fine-tuning of all parameters (no paper)", arxiv: "none" },
+  options: OPTIONS,
+  defaultTargets: () => [],
+  trainsBase: () => true,
+  configure: () => null,
+  parameters: () => [],
+  adapt: (site, x) => site.project(x),
+  merge: (base) => base,
+  toPeft: () => ({}),
+  fromPeft: () => ({}),
+});

@@ -1,0 +1,79 @@
+/**
+ * @file (IA)³: one learned vector scales the output of a projection, or the input of a feed-forward one.
+ *
+ *   y = l ∘ (x Wᵀ + b)   l [out, 1]        feed-forward:  y = (l ∘ x) Wᵀ + b   l [1, in]
+ *
+ * Paper: "Few-Shot Parameter-Efficient Fine-Tuning is Better and Cheaper than In-Context Learning", arXiv:2205.05638,
+ * section 3.3. l starts at 1, so the output starts as the base's.
+ */
+import { z } from "zod";
+import { mul } from "../graph/ops/mul.ts";
+import { reshape } from "../graph/ops/reshape.ts";
+import { defineMethod } from "./method.ts";
+import { matchSuffix } from "./targets.ts";
+
+const OPTIONS = z.strictObject({
+  feedforwardModules: z
+    .array(z.string())
+    .default(["down_proj"])
+    .describe("targets whose input is scaled instead of their output"),
+});
+type Ia3Options = z.output<typeof OPTIONS>;
+
+interface Ia3Site {
+  readonly feedforward: boolean;
+}
+
+const L = "ia3_l";
+
+export const ia3 = defineMethod<Ia3Options, Ia3Site>({
+  name: "ia3",
+  peftType: "IA3",
+  paper: {
+    title: "Few-Shot Parameter-Efficient Fine-Tuning is Better and Cheaper than In-Context Learning",
+    arxiv: "2205.05638",
+  },
+  options: OPTIONS,
+  // The published choice scales keys, values and the inner feed-forward activations.
+  defaultTargets: () => ["k_proj", "v_proj", "down_proj"],
+  trainsBase: () => false,
+
+  configure: (options, path) => ({
+    feedforward: options.feedforwardModules.some((name) => matchSuffix(name, path)),
+  }),
+
+  parameters: ({ inFeatures, outFeatures }, { feedforward }) => [
+    {
+      suffix: L,
+      shape: feedforward ? [1, inFeatures] : [outFeatures, 1],
+      init: (values) => {
+        values.fill(1);
+      },
+    },
+  ],
+
+  adapt: (site, x, { [L]: l }, { feedforward }) => {
+    const { inFeatures, outFeatures } = site.spec;
+    return feedforward
+      ? site.project(mul(x, reshape(l!, [inFeatures])))
+      : mul(site.project(x), reshape(l!, [outFeatures]));
+  },
+
+  merge: ({ weight, bias }, { [L]: l }, { outFeatures }, { feedforward }) => ({
+    weight: mul(weight, l!),
+    bias: bias && !feedforward ? mul(bias, reshape(l!, [outFeatures])) : bias,
+  }),
+
+  toPeft: (o, targets) => ({
+    feedforward_modules: targets.filter((t) => o.feedforwardModules.some((name) => matchSuffix(name, t))),
+    fan_in_fan_out: false,
+    init_ia3_weights: true,
+  }),
+
+  fromPeft: (raw) => {
+    const modules = raw["feedforward_modules"] ?? [];
+    delete raw["feedforward_modules"];
+    delete raw["init_ia3_weights"];
+    return { feedforwardModules: typeof modules === "string" ? [modules] : modules };
+  },
+});

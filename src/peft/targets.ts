@@ -1,0 +1,107 @@
+/**
+ * @file Which modules an adapter sits on, by the rules of PEFT: a string is a regular expression for the whole path, a
+ * list matches whole paths or dotted suffixes, "all-linear" is every projection of the blocks.
+ */
+import { UsageError } from "../errors.ts";
+
+/** The choice of modules. */
+export interface Targets {
+  /** "all-linear", a regular expression, or a list of names. */
+  readonly modules: string | readonly string[];
+  /** Names that are left out, by the same rules as a list. */
+  readonly exclude: readonly string[];
+  /** Blocks that are adapted; null: all. */
+  readonly layers: readonly number[] | null;
+}
+
+/** Tells whether a name is the whole path or a dotted suffix of it. */
+export function matchSuffix(name: string, path: string): boolean {
+  return path === name || path.endsWith(`.${name}`);
+}
+
+/**
+ * Value of the first pattern, in file order, that matches the end of a path as PEFT does: the whole path or a part of
+ * it after a dot, as a regular expression.
+ */
+export function matchPattern(patterns: Readonly<Record<string, number>>, path: string): number | null {
+  for (const [pattern, value] of Object.entries(patterns)) {
+    if (new RegExp(`^(.*\\.)?(${pattern})$`).test(path)) return value;
+  }
+  return null;
+}
+
+/** A module that could be a target. */
+export interface Candidate {
+  readonly path: string;
+  readonly layer: number;
+}
+
+/**
+ * Picks the targets among the candidates.
+ * @throws UsageError "usage/target-modules" when nothing matches or a listed name matches nothing.
+ */
+export function selectTargets<C extends Candidate>(candidates: readonly C[], targets: Targets): C[] {
+  const { modules, exclude, layers } = targets;
+  const matches = matcher(modules);
+  const unmatched =
+    typeof modules === "string" ? [] : modules.filter((m) => !candidates.some((c) => matchSuffix(m, c.path)));
+  if (unmatched.length > 0) throw noMatch(unmatched.join(", "), candidates);
+  const numLayers = Math.max(0, ...candidates.map((c) => c.layer + 1));
+  const outside = layers?.filter((layer) => layer >= numLayers || layer < 0) ?? [];
+  if (outside.length > 0) {
+    throw new UsageError(
+      "usage/target-modules",
+      `Cannot adapt layers ${outside.join(", ")}: the model has layers 0 to ${numLayers - 1}`,
+    );
+  }
+  const selected = candidates.filter(
+    (c) =>
+      matches(c.path) &&
+      !exclude.some((name) => matchSuffix(name, c.path)) &&
+      (layers === null || layers.includes(c.layer)),
+  );
+  if (selected.length === 0 && modules.length > 0) throw noMatch(String(modules), candidates);
+  return selected;
+}
+
+function matcher(modules: Targets["modules"]): (path: string) => boolean {
+  if (modules === "all-linear") return () => true;
+  if (typeof modules !== "string") return (path) => modules.some((name) => matchSuffix(name, path));
+  try {
+    const whole = new RegExp(`^(?:${modules})$`);
+    return (path) => whole.test(path);
+  } catch (cause) {
+    throw new UsageError(
+      "usage/target-modules",
+      `Cannot read target modules "${modules}": not a regular expression`,
+      { cause },
+    );
+  }
+}
+
+function noMatch(wanted: string, candidates: readonly Candidate[]): UsageError {
+  const names = [...new Set(candidates.map((c) => c.path.slice(c.path.lastIndexOf(".") + 1)))];
+  const nearest = names
+    .map((name) => ({ name, distance: editDistance(name, wanted) }))
+    .sort((a, b) => a.distance - b.distance)
+    .map(({ name }) => name);
+  return new UsageError(
+    "usage/target-modules",
+    `Cannot find target modules "${wanted}": no module matches, nearest is "${nearest[0]}"`,
+    { hint: `Choose among ${nearest.join(", ")}, or all-linear` },
+  );
+}
+
+/** Levenshtein distance: insertions, deletions and replacements that turn one word into the other. */
+export function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replace = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(replace, (row[j] as number) + 1, (next[j - 1] as number) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] as number;
+}

@@ -1,0 +1,193 @@
+/**
+ * @file Runs the blocks of a model: forward with or without kept activations, backward, and with a cache.
+ *
+ * Between two runs nothing is decided here; whoever calls may drop, pause or reorder. Activations come from the pool
+ * and belong to the caller, who releases them.
+ */
+import type { Value } from "../graph/graph.ts";
+import { type Bindings, evaluateShape } from "../graph/shape.ts";
+import type { BaseModel } from "../models/base-model.ts";
+import type { Projector } from "../models/block-graph.ts";
+import type { Adapter } from "../peft/attach.ts";
+import type { BufferPool } from "../runtime/buffer-pool.ts";
+import type { Engine } from "../runtime/engine.ts";
+import type { HostTensor } from "../runtime/host-tensor.ts";
+import { type BlockProgram, type BlockProgramKind, BlockPrograms, GRADIENT } from "./block-programs.ts";
+import type { PassContext } from "./context.ts";
+import type { GradientSink } from "./gradient-sink.ts";
+
+const FROZEN: Projector = (site, x) => site.project(x);
+
+/** Fills the dropout mask of a site: zeros and 1/(1-p). Called again for the backward pass, so it must give the same. */
+export type FillDropout = (layer: number, site: string, mask: Float32Array, probability: number) => void;
+
+/** Activations by name, lent by the pool. */
+export type Kept = Record<string, HostTensor<"float32">>;
+
+export class BlockRunner {
+  readonly base: BaseModel;
+  readonly adapter: Adapter | null;
+  readonly pool: BufferPool;
+  readonly #programs: BlockPrograms;
+  readonly #fillDropout: FillDropout | null;
+  readonly #numLayers: number;
+
+  /** `fillDropout` null: evaluation, nothing is dropped. */
+  constructor(
+    engine: Engine,
+    base: BaseModel,
+    adapter: Adapter | null,
+    pool: BufferPool,
+    fillDropout: FillDropout | null,
+  ) {
+    this.base = base;
+    this.adapter = adapter;
+    this.pool = pool;
+    this.#programs = new BlockPrograms(engine, base.architecture, base.config);
+    this.#fillDropout = fillDropout;
+    this.#numLayers = base.config.numLayers;
+  }
+
+  get numLayers(): number {
+    return this.#numLayers;
+  }
+
+  /** Whether a block holds something that is trained. */
+  isTrained(layer: number): boolean {
+    const prefix = this.base.architecture.names.blockPrefix(layer);
+    return this.adapter?.parameters.some((p) => p.name.startsWith(prefix)) ?? false;
+  }
+
+  #program(
+    kind: BlockProgramKind,
+    layer: number,
+    length: number,
+    inputGradient: boolean,
+  ): Promise<BlockProgram> {
+    const prefix = this.base.architecture.names.blockPrefix(layer);
+    const trained = [...this.base.specs.keys()].filter(
+      (name) => name.startsWith(prefix) && this.adapter?.tensor(name),
+    );
+    return this.#programs.get({
+      kind,
+      signature: this.adapter?.signature(layer) ?? "frozen",
+      training: this.#fillDropout !== null,
+      length,
+      projector: this.adapter?.projector(layer) ?? FROZEN,
+      trained: trained.map((name) => name.slice(prefix.length)),
+      inputGradient,
+    });
+  }
+
+  /** Everything a block program may read but activations; masks in it are lent and must be released. */
+  #feeds(layer: number, context: PassContext, { block }: BlockProgram): { feeds: Kept; lent: HostTensor[] } {
+    const prefix = this.base.architecture.names.blockPrefix(layer);
+    const feeds: Record<string, HostTensor> = { ...context.tensors, ...this.base.block(layer) };
+    if (this.adapter) {
+      for (const name of Object.keys({ ...block.tensors, ...block.adapter })) {
+        const own = this.adapter.tensor(prefix + name);
+        if (own) feeds[name] = own;
+      }
+    }
+    const lent: HostTensor[] = [];
+    for (const [site, { mask, probability }] of Object.entries(block.dropout)) {
+      const tensor = this.pool.acquire("float32", this.#shape(mask, context));
+      this.#fillDropout?.(layer, site, tensor.data, probability);
+      feeds[`dropout.${site}`] = tensor;
+      lent.push(tensor);
+    }
+    return { feeds: feeds as Kept, lent };
+  }
+
+  #shape(value: Value, { numRows, length }: PassContext): number[] {
+    const bindings: Bindings = { B: numRows, T: length };
+    return evaluateShape(value.shape, bindings);
+  }
+
+  #outputs(names: readonly string[], of: Readonly<Record<string, Value>>, context: PassContext): Kept {
+    return Object.fromEntries(
+      names.map((name) => [name, this.pool.acquire("float32", this.#shape(of[name] as Value, context))]),
+    );
+  }
+
+  /** Runs a block on x [B, T, D]. With `keep` it also returns the activations for `backward`. */
+  async forward(
+    layer: number,
+    x: HostTensor<"float32">,
+    context: PassContext,
+    keep: boolean,
+  ): Promise<{ y: HostTensor<"float32">; kept: Kept }> {
+    const compiled = await this.#program(keep ? "forwardKeeping" : "forward", layer, context.length, true);
+    const { outputs } = compiled.program.spec;
+    const into = this.#outputs(Object.keys(outputs), outputs, context);
+    const { feeds, lent } = this.#feeds(layer, context, compiled);
+    await compiled.program.run({ ...feeds, x }, into);
+    this.pool.release(...lent);
+    const { y, ...kept } = into;
+    return { y: y as HostTensor<"float32">, kept };
+  }
+
+  /**
+   * Runs a block backward from dy [B, T, D]; gradients go into the sink. `kept` null: compute the activations again.
+   * Returns dx, or null when `inputGradient` is false.
+   */
+  async backward(
+    layer: number,
+    activations: {
+      readonly x: HostTensor<"float32">;
+      readonly kept: Kept | null;
+      readonly dy: HostTensor<"float32">;
+    },
+    context: PassContext,
+    sink: GradientSink,
+    inputGradient: boolean,
+  ): Promise<HostTensor<"float32"> | null> {
+    const { x, kept, dy } = activations;
+    const compiled = await this.#program(
+      kept ? "backward" : "backwardAnew",
+      layer,
+      context.length,
+      inputGradient,
+    );
+    const { program } = compiled;
+    const prefix = this.base.architecture.names.blockPrefix(layer);
+    const into: Kept = inputGradient ? this.#outputs(["dx"], program.spec.outputs, context) : {};
+    const targets: [string, HostTensor<"float32">][] = [];
+    for (const output of Object.keys(program.spec.outputs)) {
+      if (!output.startsWith(GRADIENT)) continue;
+      const name = prefix + output.slice(GRADIENT.length);
+      const target = sink.target(name);
+      into[output] = target;
+      targets.push([name, target]);
+    }
+    const { feeds, lent } = this.#feeds(layer, context, compiled);
+    await program.run({ ...feeds, ...kept, x, dy }, into);
+    this.pool.release(...lent);
+    for (const [name, target] of targets) await sink.add(name, target);
+    return into["dx"] ?? null;
+  }
+
+  /** Runs a block on x [1, T, D] after cached keys and values [1, P, K, E]; the new rows go into the given views. */
+  async cached(
+    layer: number,
+    x: HostTensor<"float32">,
+    context: PassContext,
+    past: { readonly key: HostTensor; readonly value: HostTensor },
+    fresh: { readonly key: HostTensor; readonly value: HostTensor },
+  ): Promise<HostTensor<"float32">> {
+    const compiled = await this.#program("cached", layer, context.length, false);
+    const { feeds, lent } = this.#feeds(layer, context, compiled);
+    const y = this.pool.acquire("float32", x.shape);
+    await compiled.program.run(
+      { ...feeds, x, past_key: past.key, past_value: past.value },
+      { y, new_key: fresh.key, new_value: fresh.value },
+    );
+    this.pool.release(...lent);
+    return y;
+  }
+
+  /** Frees the programs. */
+  release(): Promise<void> {
+    return this.#programs.release();
+  }
+}
