@@ -52,7 +52,8 @@ export function toBatch(rows: readonly (readonly Example[])[], length?: number):
         ids[at] = BigInt(example.ids[i]!);
         positions[at] = BigInt(i);
         segments[at] = segmentIndex + 1;
-        if (i + 1 < example.ids.length && example.trained[i + 1] === 1) {
+        // Past the end of the example there is no flag, hence no label.
+        if (example.trained[i + 1] === 1) {
           labels[at] = example.ids[i + 1]!;
           numLabels++;
         }
