@@ -35,35 +35,18 @@ function text(value: string): Buffer {
   return Buffer.concat([uint64(bytes.length), bytes]);
 }
 
-function encode(entry: GgufValue): Buffer {
-  switch (entry.type) {
-    case "string":
-      return Buffer.concat([uint32(TYPE_NUMBERS.string), text(entry.value)]);
-    case "uint32":
-    case "int32":
-      return Buffer.concat([uint32(TYPE_NUMBERS[entry.type]), uint32(entry.value)]);
-    case "float32": {
-      const bytes = Buffer.alloc(4);
-      bytes.writeFloatLE(entry.value);
-      return Buffer.concat([uint32(TYPE_NUMBERS.float32), bytes]);
-    }
-    case "bool":
-      return Buffer.concat([uint32(TYPE_NUMBERS.bool), Buffer.from([entry.value ? 1 : 0])]);
-    case "strings":
-      return Buffer.concat([
-        uint32(TYPE_NUMBERS.array),
-        uint32(TYPE_NUMBERS.string),
-        uint64(entry.value.length),
-        ...entry.value.map(text),
-      ]);
-    case "int32s":
-      return Buffer.concat([
-        uint32(TYPE_NUMBERS.array),
-        uint32(TYPE_NUMBERS.int32),
-        uint64(entry.value.length),
-        ...entry.value.map(uint32),
-      ]);
+function encode({ type, value }: GgufValue): Buffer {
+  if (type === "string") return Buffer.concat([uint32(TYPE_NUMBERS.string), text(value)]);
+  if (type === "bool") return Buffer.concat([uint32(TYPE_NUMBERS.bool), Buffer.from([value ? 1 : 0])]);
+  if (type === "strings" || type === "int32s") {
+    const items = type === "strings" ? value.map(text) : value.map(uint32);
+    const itemType = type === "strings" ? TYPE_NUMBERS.string : TYPE_NUMBERS.int32;
+    return Buffer.concat([uint32(TYPE_NUMBERS.array), uint32(itemType), uint64(items.length), ...items]);
   }
+  if (type !== "float32") return Buffer.concat([uint32(TYPE_NUMBERS[type]), uint32(value)]);
+  const bytes = Buffer.alloc(4);
+  bytes.writeFloatLE(value);
+  return Buffer.concat([uint32(TYPE_NUMBERS.float32), bytes]);
 }
 
 function padded(bytes: Uint8Array): Buffer {

@@ -22,8 +22,8 @@ const REMEDIES: Readonly<Record<string, string>> = {
   EISDIR: "A folder has the name of the output file: remove it or choose another name.",
 };
 
-/** Turns a system error of writing `path` into a FailedError; other errors pass as they are. */
-function toFailed(error: unknown, path: string): unknown {
+/** Turns a system error of writing `path` into a FailedError with its remedy; other errors pass as they are. */
+export function toFailedWrite(error: unknown, path: string): unknown {
   const code = (error as NodeJS.ErrnoException).code;
   if (!(error instanceof Error) || code === undefined || !("syscall" in error)) return error;
   return new FailedError("failed/write", `Cannot write file "${path}": ${code}, expected a writable place`, {
@@ -37,7 +37,7 @@ async function attempt<T>(path: string, step: () => Promise<T>): Promise<T> {
   try {
     return await step();
   } catch (error) {
-    throw toFailed(error, path);
+    throw toFailedWrite(error, path);
   }
 }
 
