@@ -1,0 +1,62 @@
+/**
+ * @file The contract of a benchmark. A file `bench/NAME.bench.ts` exports one `benchmark`; `npm run bench -- NAME` finds it by its
+ * file name, so there is no list to keep.
+ *
+ *   export const benchmark = defineBenchmark({
+ *     question: "How long does one operation take?",
+ *     flags: { repeats: { value: 20, help: "timed runs of each case" } },
+ *     async run({ repeats }, { say }) { …; return { parameters, versions: {}, table, results }; },
+ *   });
+ */
+
+/** Anything that JSON can hold. */
+export type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json };
+
+/** A flag: its value when it is not given (which also fixes its kind) and one line of help. A `false` flag is a switch. */
+export interface Flag {
+  readonly value: string | number | boolean;
+  readonly help: string;
+}
+
+/** A printed table: every row has as many cells as the head. */
+export interface Table {
+  readonly head: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+}
+
+/** What a benchmark hands back: what it ran with, the versions it met beyond Node and onnxruntime, the table to print and the numbers. */
+export interface Outcome {
+  readonly parameters: Readonly<Record<string, Json>>;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly table: Table;
+  readonly results: Readonly<Record<string, Json>>;
+}
+
+/** What the harness gives to a run. */
+export interface BenchContext {
+  /** Prints one line of progress on standard error. */
+  readonly say: (line: string) => void;
+}
+
+/** The values of the flags: the kind of each is the kind of its `value`. */
+export type FlagValues<F extends Readonly<Record<string, Flag>>> = {
+  readonly [K in keyof F]: F[K]["value"] extends string
+    ? string
+    : F[K]["value"] extends number
+      ? number
+      : boolean;
+};
+
+/** One question, its flags and the run that answers it. */
+export interface Benchmark<F extends Readonly<Record<string, Flag>> = Readonly<Record<string, Flag>>> {
+  readonly question: string;
+  readonly flags: F;
+  run(values: FlagValues<F>, context: BenchContext): Promise<Outcome>;
+}
+
+/** Returns the benchmark itself; exists so that the kinds of `run`'s values follow from `flags`. */
+export function defineBenchmark<const F extends Readonly<Record<string, Flag>>>(
+  benchmark: Benchmark<F>,
+): Benchmark<F> {
+  return benchmark;
+}
