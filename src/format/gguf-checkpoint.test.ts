@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { after } from "node:test";
+import { assert as check, asyncProperty, nat, tuple } from "fast-check";
 import { type GgufTensorToWrite, type GgufValue, ggufValues } from "../../test/gguf-builder.ts";
 import { buildTinyGguf, countingTensor, TINY_TENSORS } from "../../test/tiny-gguf.ts";
 import { FormatError, UsageError } from "../errors.ts";
@@ -223,4 +224,33 @@ test("a GGUF file that is cut anywhere is a FormatError with found and expected 
   await assert.rejects(openGgufCheckpoint(path), {
     message: new RegExp(`${whole.length - 33} bytes, expected at least ${whole.length} for tensor`),
   });
+});
+
+test("a GGUF file with any damaged byte opens or is a FormatError or UsageError", async () => {
+  const whole = buildTinyGguf();
+  const damage = tuple(nat(1600), nat(255));
+  await check(
+    asyncProperty(damage, async ([index, byte]) => {
+      const bytes = Buffer.from(whole);
+      bytes[index] = byte;
+      try {
+        await (await openGgufCheckpoint(write(bytes))).close();
+      } catch (error) {
+        assert.ok(error instanceof FormatError || error instanceof UsageError, String(error));
+      }
+    }),
+    { numRuns: 300, seed: 1 },
+  );
+});
+
+test("words of a file that every object knows are not taken for entries of a table", async () => {
+  for (const metadata of [
+    { "general.architecture": "constructor" },
+    { "llama.toString": 1 },
+    { "tokenizer.ggml.pre": "valueOf" },
+  ]) {
+    await assert.rejects(openGgufCheckpoint(tiny(ggufValues(metadata))), { code: "usage/model" });
+  }
+  const strange = tiny({}, [...TINY_TENSORS, countingTensor("constructor.weight", [1])]);
+  await assert.rejects(openGgufCheckpoint(strange), { code: "format/tensor" });
 });

@@ -6,13 +6,14 @@ import { type GgufFile, type GgufTensor, openGguf } from "./gguf.ts";
 import { buildConfig, buildGenerationConfig } from "./gguf-config.ts";
 import { GGUF_ARCHITECTURES, type GgufName, originalRowOrder, translateName } from "./gguf-names.ts";
 import { buildTokenizerFiles } from "./gguf-tokenizer.ts";
+import { lookup } from "./lookup.ts";
 
 /** Tensors that repeat what the config says; gguf-config.ts reads them. */
 const DERIVED = new Set(["rope_freqs.weight"]);
 
 async function toCheckpoint(file: GgufFile): Promise<Checkpoint> {
   const name = String(file.metadata["general.architecture"]);
-  const architecture = GGUF_ARCHITECTURES[name];
+  const architecture = lookup(GGUF_ARCHITECTURES, name);
   if (architecture === undefined) {
     throw new UsageError(
       "usage/model",

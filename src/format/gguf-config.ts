@@ -36,7 +36,7 @@ function refuseUnknownSettings(file: GgufFile, name: string, { settings }: GgufA
   for (const [key, value] of Object.entries(file.metadata)) {
     if (!key.startsWith(`${name}.`)) continue;
     const setting = key.slice(name.length + 1);
-    if (setting in settings || HANDLED.has(setting)) continue;
+    if (Object.hasOwn(settings, setting) || HANDLED.has(setting)) continue;
     if (value === 0 || value === 0n || value === false || value === "") continue;
     throw unsupported(file, `setting ${key} is ${JSON.stringify(value, stringifyBigint)}`, "no such setting");
   }

@@ -4,6 +4,7 @@
  * To add a family: one entry in GGUF_ARCHITECTURES. llama's converter reorders the rows of q and k from
  * (heads, 2, head width / 2) to (heads, head width / 2, 2); `reordered` names them, so that it can be undone.
  */
+import { lookup } from "./lookup.ts";
 
 /** How the GGUF files of one family map to Hugging Face folders. */
 export interface GgufArchitecture {
@@ -105,13 +106,13 @@ export function translateName(architecture: GgufArchitecture, ggufName: string):
   const match = /^(?:blk\.(?<block>\d+)\.)?(?<module>.+)\.(?<part>weight|bias)$/.exec(ggufName);
   const { block, module = "", part } = match?.groups ?? {};
   if (block === undefined) {
-    const hfModule = architecture.modules[module];
+    const hfModule = lookup(architecture.modules, module);
     return hfModule === undefined ? null : { hfName: `${hfModule}.${part}`, reordered: null };
   }
-  const hfModule = architecture.blockModules[module];
+  const hfModule = lookup(architecture.blockModules, module);
   if (hfModule === undefined) return null;
   const hfName = `${architecture.blockPrefix}.${block}.${hfModule}.${part}`;
-  return { hfName, reordered: architecture.reordered[module] ?? null };
+  return { hfName, reordered: lookup(architecture.reordered, module) ?? null };
 }
 
 /**

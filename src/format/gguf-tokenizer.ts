@@ -9,6 +9,7 @@ import type { TokenizerFiles } from "./checkpoint.ts";
 import type { GgufFile } from "./gguf.ts";
 import { metadataNumber } from "./gguf-config.ts";
 import type { JsonObject } from "./json-file.ts";
+import { lookup } from "./lookup.ts";
 
 /** Values of `tokenizer.ggml.token_type`. */
 const CONTROL = 3;
@@ -72,7 +73,7 @@ function findPreTokenizer(file: GgufFile): PreTokenizer {
     );
   }
   const pre = file.metadata["tokenizer.ggml.pre"];
-  const found = typeof pre === "string" ? PRE_TOKENIZERS[pre] : undefined;
+  const found = typeof pre === "string" ? lookup(PRE_TOKENIZERS, pre) : undefined;
   if (found !== undefined) return found;
   throw new UsageError(
     "usage/model",

@@ -36,11 +36,30 @@ function damaged(path: string, found: string, expected: string, cause?: unknown)
   });
 }
 
+/** Least bytes of a tensor's entry (name, axes, type, offset) and of a setting (key, type, value). */
+const [MIN_TENSOR_BYTES, MIN_SETTING_BYTES] = [24, 13];
+
+/** Refuses counts that the file has no room for, before the reader makes millions of entries out of nothing. */
+async function checkCounts(file: ByteFile): Promise<void> {
+  const view = new DataView((await file.read(0, 24)).buffer);
+  if (view.getUint32(4, true) < 2) return; // version 1 has narrower counts
+  const [tensors, settings] = [Number(view.getBigUint64(8, true)), Number(view.getBigUint64(16, true))];
+  const headerBytes = 24 + tensors * MIN_TENSOR_BYTES + settings * MIN_SETTING_BYTES;
+  if (headerBytes > file.sizeBytes) {
+    throw damaged(
+      file.path,
+      `${file.sizeBytes} bytes`,
+      `at least ${headerBytes} for ${tensors} tensors and ${settings} settings`,
+    );
+  }
+}
+
 type Header = Awaited<ReturnType<typeof gguf>>;
 
 async function readHeader(file: ByteFile): Promise<Header> {
   const magic = new TextDecoder().decode(await file.read(0, Math.min(4, file.sizeBytes)));
   if (magic !== "GGUF") throw damaged(file.path, `it starts with ${JSON.stringify(magic)}`, "GGUF");
+  await checkCounts(file);
   let header: Header;
   try {
     header = await gguf(file.path, { allowLocalFile: true });

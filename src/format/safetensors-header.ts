@@ -9,6 +9,7 @@ import { DTYPES, type DType } from "../graph/dtype.ts";
 import { numElements } from "../runtime/host-tensor.ts";
 import type { ByteFile } from "./byte-file.ts";
 import { parseJsonObject } from "./json-file.ts";
+import { lookup } from "./lookup.ts";
 
 /** Element types of safetensors that graft can hold. */
 const DTYPE_OF: Readonly<Record<string, DType>> = {
@@ -76,8 +77,8 @@ function parseEntry(path: string, name: string, value: unknown, dataStart: numbe
     throw damaged(path, `tensor "${name}" has a bad entry (${problem})`, "dtype, shape and data_offsets");
   }
   const { dtype: fileDtype, shape, data_offsets: offsets } = parsed.data;
-  const dtype = DTYPE_OF[fileDtype] ?? null;
-  const elementBytes = dtype === null ? FOREIGN_BYTES[fileDtype] : DTYPES[dtype].sizeBytes;
+  const dtype = lookup(DTYPE_OF, fileDtype) ?? null;
+  const elementBytes = dtype === null ? lookup(FOREIGN_BYTES, fileDtype) : DTYPES[dtype].sizeBytes;
   if (elementBytes === undefined) {
     throw damaged(path, `tensor "${name}" is ${fileDtype}`, `one of ${Object.keys(DTYPE_OF).join(" ")}`);
   }

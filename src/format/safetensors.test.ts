@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { after } from "node:test";
+import { assert as check, asyncProperty, nat } from "fast-check";
 import { FormatError } from "../errors.ts";
 import type { DType } from "../graph/dtype.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
@@ -170,6 +171,11 @@ test("openSafetensorsIndex() reads from all files of a model and refuses missing
   await assert.rejects(openSafetensorsIndex(index), { code: "format/file", message: /m-3\.safetensors/ });
   writeIndex({ one: "m-1.safetensors", three: "m-2.safetensors" });
   await assert.rejects(openSafetensorsIndex(index), { code: "format/tensor", message: /"three" of .+m-2/ });
+  writeIndex({ one: "../m-1.safetensors" });
+  await assert.rejects(openSafetensorsIndex(index), {
+    code: "format/file",
+    message: /expected a file of the same/,
+  });
   writeIndex(3);
   await assert.rejects(openSafetensorsIndex(index), { code: "format/file", message: /no weight_map/ });
 });
@@ -178,4 +184,23 @@ test("writeSafetensors() below a file fails with failed/write", async () => {
   const file = join(root, "plain");
   writeFileSync(file, "");
   await assert.rejects(writeSafetensors(join(file, "x.safetensors"), TENSORS), { code: "failed/write" });
+});
+
+test("a safetensors file with any damaged byte opens or is a FormatError", async () => {
+  const path = join(root, "damaged.safetensors");
+  await writeSafetensors(path, TENSORS);
+  const whole = readFileSync(path);
+  await check(
+    asyncProperty(nat(whole.length - 1), nat(255), async (index, byte) => {
+      const bytes = Buffer.from(whole);
+      bytes[index] = byte;
+      writeFileSync(path, bytes);
+      try {
+        await (await openSafetensors(path)).close();
+      } catch (error) {
+        assert.ok(error instanceof FormatError, String(error));
+      }
+    }),
+    { numRuns: 300, seed: 1 },
+  );
 });

@@ -4,7 +4,7 @@
  * Format: 8 bytes little-endian length of the JSON header, the header, then the data without gaps. A model of
  * several files has `model.safetensors.index.json`, which maps each tensor to its file.
  */
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { z } from "zod";
 import { FormatError } from "../errors.ts";
 import { DTYPES, type DataOf, type DType } from "../graph/dtype.ts";
@@ -88,6 +88,13 @@ export async function openSafetensorsIndex(indexPath: string): Promise<Safetenso
   };
   try {
     for (const name of new Set(fileOf.values())) {
+      if (basename(name) !== name) {
+        throw new FormatError(
+          "format/file",
+          `Cannot read index "${indexPath}": file name "${name}", expected a file of the same folder`,
+          { hint: "Download the index file again." },
+        );
+      }
       shards.set(name, await openSafetensors(join(dirname(indexPath), name)));
     }
     const tensors = new Map<string, TensorRange>();
