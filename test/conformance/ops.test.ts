@@ -1,0 +1,187 @@
+/** @file Every operation of the list: shape rule, forward, and gradient against float64 references and differences. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { gradients } from "../../src/graph/autodiff.ts";
+import { Graph, type Value } from "../../src/graph/graph.ts";
+import type { Op } from "../../src/graph/op.ts";
+import { OPS } from "../../src/graph/ops.ts";
+import type { ProgramSpec } from "../../src/graph/program.ts";
+import { type Bindings, evaluateShape } from "../../src/graph/shape.ts";
+import { Random } from "../../src/random.ts";
+import { zeros } from "../../src/runtime/host-tensor.ts";
+import { createOrtEngine } from "../../src/runtime/ort-node.ts";
+import { evaluate } from "../evaluator.ts";
+import { type Array64, count } from "../ops/array64.ts";
+import { decode, drawInputs, toHost } from "../ops/host-arrays.ts";
+import { OP_SUITES } from "../ops/index.ts";
+import type { OpCase, OpSuite } from "../ops/op-suite.ts";
+
+const STEP = 1e-5;
+const GRADIENT_TOLERANCE = 1e-6;
+const engine = createOrtEngine({ threads: 1 });
+
+type Arrays = Readonly<Record<string, Array64>>;
+
+/** One case as a graph: the operation, seeds for its outputs, and the gradients that follow from them. */
+function buildCase(op: Op, suite: OpSuite, testCase: OpCase) {
+  const graph = new Graph();
+  const inputs = testCase.inputs.map(({ dtype, shape }, i) => graph.input(`x${i}`, dtype, shape));
+  const outputs = graph.apply(op, inputs, testCase.attributes);
+  const isFloat = (value: Value): boolean => value.dtype.includes("float");
+  const seeds = testCase.seeded.map((i) => {
+    const value = outputs[i] as Value;
+    return { value, gradient: graph.input(`seed${i}`, value.dtype, value.shape) };
+  });
+  const differentiable =
+    op.vjp !== "not-differentiable" &&
+    isFloat(outputs[0] as Value) &&
+    inputs.some(isFloat) &&
+    testCase.smooth;
+  const found = differentiable ? gradients(seeds, inputs) : [];
+  const expected = inputs.map((value, i) => isFloat(value) && suite.differentiable(i));
+  return { inputs, outputs, seeds: seeds.map(({ gradient }) => gradient), found, expected, differentiable };
+}
+
+function usesFloat16({ inputs, attributes, bindings }: OpCase): boolean {
+  const empty = Object.values(bindings).includes(0);
+  return !empty && (attributes["dtype"] === "float16" || inputs.some(({ dtype }) => dtype === "float16"));
+}
+
+const named = (prefix: string, values: readonly Value[]): Record<string, Value> =>
+  Object.fromEntries(values.map((value, i) => [`${prefix}${i}`, value]));
+
+/** Runs a program in onnxruntime and returns its outputs as float64 arrays. */
+async function run(spec: ProgramSpec, feeds: Arrays, bindings: Bindings): Promise<Arrays> {
+  const program = await engine.compile(spec);
+  const host = Object.entries(spec.inputs).map(([name, { dtype }]) => [
+    name,
+    toHost(dtype, feeds[name] as Array64),
+  ]);
+  const into = Object.entries(spec.outputs).map(
+    ([name, { dtype, shape }]) => [name, zeros(dtype, evaluateShape(shape, bindings))] as const,
+  );
+  await program.run(Object.fromEntries(host), Object.fromEntries(into));
+  await program.release();
+  return Object.fromEntries(
+    into.map(([name, { dtype, shape, data }]) => [name, { shape, data: decode(dtype, data) }]),
+  );
+}
+
+function assertClose(actual: Array64, expected: Array64, tolerance: number, what: string): void {
+  assert.deepEqual(actual.shape, expected.shape, `shape of ${what}`);
+  for (const [i, value] of expected.data.entries()) {
+    const found = actual.data[i] as number;
+    const error = Math.abs(found - value);
+    assert.ok(error <= tolerance * (1 + Math.abs(value)), `${what}[${i}] is ${found}, expected ${value}`);
+  }
+}
+
+/** Derivatives of the sum of <seed, output> for one input by central differences in float64. */
+function centralDifferences(
+  suite: OpSuite,
+  { attributes, bindings, seeded }: OpCase,
+  inputs: readonly Array64[],
+  which: number,
+  seeds: readonly Array64[],
+): Array64 {
+  const x = inputs[which] as Array64;
+  const along = (place: number, by: number): number => {
+    const moved = { shape: x.shape, data: x.data.slice() };
+    moved.data[place] = (x.data[place] as number) + by;
+    const outputs = suite.reference(inputs.with(which, moved), attributes, bindings);
+    let sum = 0;
+    for (const [k, { data }] of seeds.entries()) {
+      const y = (outputs[seeded[k] as number] as Array64).data;
+      for (const [i, value] of y.entries()) sum += value * (data[i] as number);
+    }
+    return sum;
+  };
+  return {
+    shape: x.shape,
+    data: x.data.map((_, place) => (along(place, STEP) - along(place, -STEP)) / (2 * STEP)),
+  };
+}
+
+for (const op of OPS) {
+  const suite = OP_SUITES.find((s) => s.op === op.name);
+  describe(`operation ${op.name}`, () => {
+    test("has a suite with cases", () => {
+      assert.ok(suite, `Cannot test ${op.name}: test/ops has no suite for it`);
+      assert.ok(suite.cases.length > 0);
+    });
+    if (!suite) return;
+    for (const { name, inputs, attributes } of suite.rejected) {
+      test(`refuses ${name}`, () => {
+        const graph = new Graph();
+        const values = inputs.map(({ dtype, shape }, i) => graph.input(`x${i}`, dtype, shape));
+        assert.throws(() => graph.apply(op, values, attributes), /^(Range|Type)Error: Cannot /);
+      });
+    }
+    for (const [caseIndex, testCase] of suite.cases.entries()) {
+      const { bindings, tolerance } = testCase;
+      // onnxruntime-node refuses the Float16Array that its own Tensor makes of 16 raw bits.
+      const todo = usesFloat16(testCase) && "the engine cannot pass float16 tensors yet";
+      test(`${testCase.name}: shapes, forward and gradient agree with the reference`, { todo }, async () => {
+        const { inputs, outputs, seeds, found, expected, differentiable } = buildCase(op, suite, testCase);
+        const drawn = drawInputs(testCase.inputs, bindings, 1 + caseIndex);
+        const reference = suite.reference(drawn, testCase.attributes, bindings);
+        assert.deepEqual(
+          outputs.map((value) => evaluateShape(value.shape, bindings)),
+          reference.map((y) => y.shape),
+        );
+        const feeds: Arrays = Object.fromEntries(drawn.map((x, i) => [`x${i}`, x]));
+        const forward = await run(
+          { name: op.name, inputs: named("x", inputs), outputs: named("y", outputs) },
+          feeds,
+          bindings,
+        );
+        for (const [i, y] of reference.entries()) {
+          assertClose(forward[`y${i}`] as Array64, y, tolerance, `y${i}`);
+        }
+        if (!differentiable) return;
+
+        const random = new Random(100 + caseIndex);
+        const seedValues = testCase.seeded.map((i): Array64 => {
+          const { shape } = reference[i] as Array64;
+          return { shape, data: new Float64Array(count(shape)).map(() => Math.fround(random.normal())) };
+        });
+        assert.deepEqual(
+          found.map((g) => g !== null),
+          expected,
+        );
+        // Equal gradients are one value, and one may be a seed itself: a program gives each value once.
+        const computed = [...new Set(found)].filter((g): g is Value => g !== null && !seeds.includes(g));
+        const spec = {
+          name: `${op.name}-gradient`,
+          inputs: { ...named("x", inputs), ...named("seed", seeds) },
+          outputs: named("g", computed),
+        };
+        const allFeeds: Arrays = {
+          ...feeds,
+          ...Object.fromEntries(seedValues.map((value, i) => [`seed${i}`, value])),
+        };
+        const exact = evaluate(spec, allFeeds, bindings);
+        for (const [i, gradient] of found.entries()) {
+          if (!gradient) continue;
+          const value = seedValues[seeds.indexOf(gradient)] ?? exact[`g${computed.indexOf(gradient)}`];
+          const differences = centralDifferences(suite, testCase, drawn, i, seedValues);
+          assertClose(value as Array64, differences, GRADIENT_TOLERANCE, `gradient of x${i}`);
+        }
+        if (computed.length === 0) return;
+        const single = await run(spec, allFeeds, bindings);
+        // Gradients pass through more roundings than the function itself.
+        for (const [name, value] of Object.entries(exact)) {
+          assertClose(single[name] as Array64, value, Math.max(8 * tolerance, 1e-5), name);
+        }
+      });
+    }
+  });
+}
+
+test("each suite belongs to an operation of the list", () => {
+  const listed = new Set(OPS.map((op) => op.name));
+  assert.deepEqual(
+    OP_SUITES.map((suite) => suite.op).filter((name) => !listed.has(name)),
+    [],
+  );
+});

@@ -1,0 +1,55 @@
+/** @file The list of operation suites. A new operation is tested by adding its suite here. */
+import { castSuite } from "./cast.ts";
+import { addSuite, divSuite, mulSuite, subSuite } from "./elementwise-binary.ts";
+import {
+  expSuite,
+  logSuite,
+  negSuite,
+  sigmoidSuite,
+  signSuite,
+  siluSuite,
+  sqrtSuite,
+} from "./elementwise-unary.ts";
+import { expandLikeSuite } from "./expand-like.ts";
+import { linearCrossEntropySuite } from "./linear-cross-entropy.ts";
+import { matmulSuite } from "./matmul.ts";
+import type { OpSuite } from "./op-suite.ts";
+import { concatSuite, padLikeSuite, sliceSuite, splitSuite } from "./pieces.ts";
+import { reduceMeanSuite, reduceSumSuite } from "./reductions.ts";
+import { reshapeSuite } from "./reshape.ts";
+import { rmsNormSuite } from "./rms-norm.ts";
+import { ropeSuite } from "./rope.ts";
+import { gatherRowsSuite, scatterAddRowsSuite } from "./rows.ts";
+import { softmaxSuite } from "./softmax.ts";
+import { transposeSuite } from "./transpose.ts";
+
+export const OP_SUITES: readonly OpSuite[] = [
+  addSuite,
+  subSuite,
+  mulSuite,
+  divSuite,
+  negSuite,
+  expSuite,
+  logSuite,
+  sqrtSuite,
+  signSuite,
+  sigmoidSuite,
+  siluSuite,
+  matmulSuite,
+  reduceSumSuite,
+  reduceMeanSuite,
+  softmaxSuite,
+  reshapeSuite,
+  transposeSuite,
+  sliceSuite,
+  splitSuite,
+  padLikeSuite,
+  concatSuite,
+  expandLikeSuite,
+  gatherRowsSuite,
+  scatterAddRowsSuite,
+  castSuite,
+  rmsNormSuite,
+  ropeSuite,
+  linearCrossEntropySuite,
+];

@@ -1,0 +1,31 @@
+/** @file Reference and cases of reshape. */
+import { evaluateShape, type Shape } from "../../src/graph/shape.ts";
+import type { Array64 } from "./array64.ts";
+import { type OpCase, type OpSuite, float, opCase, reject } from "./op-suite.ts";
+
+const reshaped = (name: string, from: Shape, to: Shape, bindings: Record<string, number> = {}): OpCase =>
+  opCase(name, [float(from)], { attributes: { shape: to }, bindings, tolerance: 0 });
+
+export const reshapeSuite: OpSuite = {
+  op: "reshape",
+  reference: ([x], attributes, bindings) => [
+    { shape: evaluateShape(attributes["shape"] as Shape, bindings), data: (x as Array64).data },
+  ],
+  differentiable: () => true,
+  cases: [
+    reshaped("joins axes", [2, 3, 4], [6, 4]),
+    reshaped("splits an axis", [6, 4], [2, 3, 4]),
+    reshaped("to a scalar", [1, 1], []),
+    reshaped("from a scalar", [], [1, 1]),
+    reshaped("drops an axis of size 1", [3, 1, 2], [3, 2]),
+    reshaped("splits heads", ["B", "T", 6], ["B", "T", 2, 3], { B: 2, T: 5 }),
+    reshaped("joins heads", ["B", "T", 2, 3], ["B", "T", 6], { B: 2, T: 5 }),
+    reshaped("no tokens", ["B", "T", 6], ["B", "T", 2, 3], { B: 2, T: 0 }),
+    reshaped("moves a symbol", ["T", 2, 3], [2, "T", 3], { T: 4 }),
+  ],
+  rejected: [
+    reject("another number of elements", [float([2, 3])], { shape: [5] }),
+    reject("another symbol", [float(["B", 3])], { shape: ["T", 3] }),
+  ],
+  realistic: reshaped("[4, 256, 576] to heads", [4, 256, 576], [4, 256, 9, 64]),
+};

@@ -1,0 +1,91 @@
+/** @file Reference and cases of rope. The tables take no gradient: they are fixed. */
+import { type Array64, at, build } from "./array64.ts";
+import {
+  type Draw,
+  type OpCase,
+  type OpSuite,
+  float,
+  given,
+  int64,
+  integers,
+  opCase,
+  reject,
+} from "./op-suite.ts";
+
+type Shape = readonly (number | string)[];
+
+/** Angles of position p and pair i, with a small base so that short tables turn visibly. */
+const table =
+  (f: (angle: number) => number, half: number): Draw =>
+  (_random, place) =>
+    f(Math.floor(place / half) / 10 ** ((place % half) / half));
+
+const rotated = (
+  name: string,
+  shape: Shape,
+  numPositions: number,
+  bindings: Record<string, number> = {},
+  positions: Draw = integers(numPositions),
+): OpCase => {
+  const half = (shape[3] as number) / 2;
+  return opCase(
+    name,
+    [
+      float(shape),
+      int64([shape[0] as number, shape[2] as number], positions),
+      float([numPositions, half], table(Math.cos, half)),
+      float([numPositions, half], table(Math.sin, half)),
+    ],
+    { bindings },
+  );
+};
+
+export const ropeSuite: OpSuite = {
+  op: "rope",
+  reference: ([x, positions, cos, sin]) => {
+    const [input, p, c, s] = [x, positions, cos, sin] as [Array64, Array64, Array64, Array64];
+    const half = (input.shape[3] as number) / 2;
+    return [
+      build(input.shape, (index) => {
+        const [b, h, t, e] = index as [number, number, number, number];
+        const position = at(p, [b, t]);
+        const i = e % half;
+        const [first, second] = [at(input, [b, h, t, i]), at(input, [b, h, t, i + half])];
+        const [cosine, sine] = [at(c, [position, i]), at(s, [position, i])];
+        return e < half ? first * cosine - second * sine : second * cosine + first * sine;
+      }),
+    ];
+  },
+  differentiable: (input) => input === 0,
+  cases: [
+    rotated("positions in order", [1, 2, 4, 6], 8, {}, given(0, 1, 2, 3)),
+    rotated("positions in disorder", [2, 3, 4, 6], 8),
+    rotated("one token at a late position", [1, 2, 1, 8], 16, {}, given(15)),
+    rotated("heads of width 2", [2, 2, 3, 2], 4),
+    rotated("symbolic sizes", ["B", 2, "T", 6], 16, { B: 2, T: 5 }),
+    rotated("wide heads", [1, 2, 3, 64], 8),
+    rotated("no tokens", ["B", 2, "T", 4], 8, { B: 2, T: 0 }),
+  ],
+  rejected: [
+    reject("tables of another width", [
+      float([1, 2, 3, 8]),
+      int64([1, 3], integers(4)),
+      float([4, 3]),
+      float([4, 3]),
+    ]),
+    reject("three axes", [float([2, 3, 8]), int64([2, 3], integers(4)), float([4, 4]), float([4, 4])]),
+    reject("positions that are not integers", [
+      float([1, 2, 3, 8]),
+      float([1, 3]),
+      float([4, 4]),
+      float([4, 4]),
+    ]),
+    reject("positions of another batch", [
+      float([2, 2, 3, 8]),
+      int64([1, 3], integers(4)),
+      float([4, 4]),
+      float([4, 4]),
+    ]),
+  ],
+  realistic: rotated("[4, 9, 256, 64]", [4, 9, 256, 64], 256),
+};
