@@ -62,26 +62,33 @@ export function llama3Factors(
   });
 }
 
+/** Lengths that llama3 scaling may start from: that of the published models first, then all powers of two. */
+const ORIGINAL_LENGTHS = [8192, ...Array.from({ length: 15 }, (_, i) => 64 << i)];
+
 /**
  * Finds the settings of llama3 scaling behind the factors in `rope_freqs.weight`; the file keeps the factors alone.
- * All published models have the same settings but for the largest factor, and the guess is checked.
+ * The bounds 1 and 4 are those of all published models. A guess that gives the same factors gives the same model.
  */
 async function readLlama3Scaling(file: GgufFile, theta: number): Promise<JsonObject | null> {
   const tensor = file.tensors.get("rope_freqs.weight");
   if (tensor === undefined) return null;
   const found = dequantize(await file.read(tensor));
   const factor = found.reduce((a, b) => Math.max(a, b), 1);
-  const scaling = { factor, low: 1, high: 4, originalLength: 8192 };
-  const expected = llama3Factors(scaling, theta, found.length);
-  if (!expected.every((value, i) => Math.abs(value - found[i]!) <= 1e-4 * value)) {
-    throw unsupported(file, "rope_freqs.weight holds other frequencies", "those of Llama 3.1 to 3.3");
+  const [low, high] = [1, 4];
+  const originalLength = ORIGINAL_LENGTHS.find((originalLength) =>
+    llama3Factors({ factor, low, high, originalLength }, theta, found.length).every(
+      (value, i) => Math.abs(value - found[i]!) <= 1e-4 * value,
+    ),
+  );
+  if (originalLength === undefined) {
+    throw unsupported(file, "rope_freqs.weight holds other frequencies", "those of llama3 scaling");
   }
   return {
     rope_type: "llama3",
     factor,
-    low_freq_factor: scaling.low,
-    high_freq_factor: scaling.high,
-    original_max_position_embeddings: scaling.originalLength,
+    low_freq_factor: low,
+    high_freq_factor: high,
+    original_max_position_embeddings: originalLength,
   };
 }
 
