@@ -1,0 +1,44 @@
+/**
+ * @file The contract of an optimizer: its options, its state per parameter, and its update rule as a graph.
+ *
+ * Adding one: a file, a line in `optimizers.ts`, and its five steps in `test/conformance/optimizers.test.ts`.
+ */
+import type { z } from "zod";
+import type { Value } from "../graph/graph.ts";
+
+/** Where an optimizer was published. */
+export interface OptimizerPaper {
+  readonly title: string;
+  readonly url: string;
+}
+
+/** What an update rule computes with: vectors are float32 [P], everything else is a float32 scalar []. */
+export interface UpdateInputs {
+  readonly parameter: Value;
+  readonly gradient: Value;
+  /** State vectors by the names of `slots`. */
+  readonly slots: Readonly<Record<string, Value>>;
+  readonly learningRate: Value;
+  readonly weightDecay: Value;
+  /** Scalars by the names that `scalars` gives. */
+  readonly scalars: Readonly<Record<string, Value>>;
+}
+
+/** The new parameter and the new state, all [P]. */
+export interface UpdateOutputs {
+  readonly parameter: Value;
+  readonly slots: Readonly<Record<string, Value>>;
+}
+
+export interface Optimizer<O = unknown> {
+  readonly name: string;
+  readonly paper: OptimizerPaper;
+  /** Strict schema of the options, each with a default. */
+  readonly options: z.ZodType<O>;
+  /** Names of the state vectors; each starts at 0 and has one entry per parameter. */
+  readonly slots: readonly string[];
+  /** Numbers that change with the step, counted from 1; computed in float64. The names are the same at every step. */
+  scalars(step: number, options: O): Readonly<Record<string, number>>;
+  /** Adds the update to the graph of the given values. */
+  update(inputs: UpdateInputs, options: O): UpdateOutputs;
+}

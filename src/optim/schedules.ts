@@ -1,0 +1,28 @@
+/** @file The list of learning-rate schedules. All rise during the warm-up and differ in what follows. */
+import { UsageError } from "../errors.ts";
+import type { Schedule } from "./schedule.ts";
+
+/** Makes a schedule from its course after the warm-up: `after(0)` at its first step, `after(1)` at the end of the run. */
+function withWarmup(name: string, after: (progress: number) => number): Schedule {
+  return {
+    name,
+    factor: (step, totalSteps, warmupSteps) => {
+      if (step < warmupSteps) return step / warmupSteps;
+      return after(Math.min(1, (step - warmupSteps) / Math.max(1, totalSteps - warmupSteps)));
+    },
+  };
+}
+
+export const SCHEDULES: readonly Schedule[] = [
+  withWarmup("constant", () => 1),
+  withWarmup("linear", (progress) => 1 - progress),
+  withWarmup("cosine", (progress) => 0.5 * (1 + Math.cos(Math.PI * progress))),
+];
+
+/** Finds a schedule by name. @throws UsageError "usage/flag" when there is none. */
+export function findSchedule(name: string): Schedule {
+  const found = SCHEDULES.find((schedule) => schedule.name === name);
+  if (found) return found;
+  const known = SCHEDULES.map((schedule) => schedule.name).join(", ");
+  throw new UsageError("usage/flag", `Cannot use schedule "${name}": expected one of ${known}`);
+}

@@ -1,0 +1,41 @@
+/**
+ * @file Stochastic gradient descent with momentum, and weight decay beside it.
+ *
+ *   b ← μ b + g      p ← p (1 - η λ) - η d      d = b, or g + μ b (Nesterov)
+ *
+ *   p parameter  g gradient  b momentum  μ its share  η learning rate  λ weight decay
+ * Paper: "On the importance of initialization and momentum in deep learning", in the form that PyTorch uses; decay as in
+ * "Decoupled Weight Decay Regularization", algorithm 1, so that it means the same for all optimizers here.
+ * Differs from PyTorch: `torch.optim.SGD` adds λ p to the gradient instead.
+ */
+import { z } from "zod";
+import type { Value } from "../graph/graph.ts";
+import { add } from "../graph/ops/add.ts";
+import { mul } from "../graph/ops/mul.ts";
+import { sub } from "../graph/ops/sub.ts";
+import { decayed } from "./moving-average.ts";
+import type { Optimizer } from "./optimizer.ts";
+
+const options = z.strictObject({
+  momentum: z.number().min(0).lt(1).default(0.9).describe("share of the old direction that is kept"),
+  nesterov: z.boolean().default(false).describe("look ahead along the momentum"),
+});
+type SgdOptions = z.infer<typeof options>;
+
+export const sgd: Optimizer<SgdOptions> = {
+  name: "sgd",
+  paper: {
+    title: "On the importance of initialization and momentum in deep learning",
+    url: "https://proceedings.mlr.press/v28/sutskever13.html",
+  },
+  options,
+  slots: ["momentum"],
+  scalars: () => ({}),
+  update: ({ parameter, gradient, slots, learningRate, weightDecay }, { momentum, nesterov }) => {
+    const share = parameter.graph.scalar(momentum);
+    const b = add(mul((slots as Record<"momentum", Value>).momentum, share), gradient);
+    const direction = nesterov ? add(gradient, mul(b, share)) : b;
+    const kept = decayed(parameter, learningRate, weightDecay);
+    return { parameter: sub(kept, mul(direction, learningRate)), slots: { momentum: b } };
+  },
+};
