@@ -9,7 +9,6 @@ import {
   given,
   int64,
   integers,
-  normal,
   opCase,
 } from "./op-suite.ts";
 
@@ -37,5 +36,9 @@ export const castSuite: OpSuite = {
     converted("no elements", float(["B", 3]), "float16", { bindings: { B: 0 } }),
   ],
   rejected: [],
-  realistic: converted("[1024, 576] to float16", float([1024, 576], normal()), "float16"),
+  realistic: converted(
+    "[1536, 576] codes",
+    { dtype: "uint8", shape: [1536, 576], draw: integers(256) },
+    "float32",
+  ),
 };
