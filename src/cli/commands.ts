@@ -1,5 +1,6 @@
 /** @file All commands, in the order in which the help shows them. */
 import type { Command } from "./command.ts";
 import { pull } from "./pull.ts";
+import { train } from "./train.ts";
 
-export const COMMANDS: readonly Command[] = [pull];
+export const COMMANDS: readonly Command[] = [pull, train];

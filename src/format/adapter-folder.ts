@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { FormatError } from "../errors.ts";
 import { widen } from "../quant/half.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
-import { textFile, writeFolderAtomic } from "./atomic.ts";
+import { type FolderFile, textFile, writeFolderAtomic } from "./atomic.ts";
 import { describeFileProblem } from "./byte-file.ts";
 import { formatJson, type JsonObject, readJson } from "./json-file.ts";
 import { openSafetensors, safetensorsFile } from "./safetensors.ts";
@@ -94,22 +94,30 @@ Made with graft. Load it with \`PeftModel.from_pretrained(model, folder)\` of pe
 `;
 }
 
+/** What `adapterFolderFiles` needs. */
+export interface AdapterFolderParts {
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly tensors: Iterable<readonly [string, HostTensor]>;
+}
+
 /**
- * Writes an adapter folder, all files or none: float32 tensors, `inference_mode` true, keys sorted.
- * @throws FailedError failed/write; TypeError when a tensor is not of a float type
+ * Plans the files of an adapter folder: float32 tensors, `inference_mode` true, keys sorted.
+ * @throws TypeError when a tensor is not of a float type
  */
-export async function writeAdapterFolder(
-  path: string,
-  files: {
-    readonly config: Readonly<Record<string, unknown>>;
-    readonly tensors: Iterable<readonly [string, HostTensor]>;
-  },
-): Promise<void> {
-  const config = { ...files.config, inference_mode: true };
-  const tensors = [...files.tensors].map(([name, tensor]) => [name, widen(tensor)] as const);
-  await writeFolderAtomic(path, [
+export function adapterFolderFiles(parts: AdapterFolderParts): FolderFile[] {
+  const config = { ...parts.config, inference_mode: true };
+  const tensors = [...parts.tensors].map(([name, tensor]) => [name, widen(tensor)] as const);
+  return [
     safetensorsFile(WEIGHTS_FILE, tensors),
     textFile(CONFIG_FILE, formatJson(config)),
     textFile("README.md", modelCard(config)),
-  ]);
+  ];
+}
+
+/**
+ * Writes an adapter folder, all files or none.
+ * @throws FailedError failed/write
+ */
+export async function writeAdapterFolder(path: string, parts: AdapterFolderParts): Promise<void> {
+  await writeFolderAtomic(path, adapterFolderFiles(parts));
 }

@@ -12,7 +12,7 @@ import { describeFileProblem } from "./byte-file.ts";
 import { openGgufCheckpoint } from "./gguf-checkpoint.ts";
 import { openHfCheckpoint } from "./hf-folder.ts";
 
-export { type ModelParts, writeModel } from "./hf-folder.ts";
+export { type ModelParts, modelFolderFiles, writeModel } from "./hf-folder.ts";
 
 /** What is known of a tensor before it is read. `shape` has the rows (outputs) first. */
 export interface TensorInfo {

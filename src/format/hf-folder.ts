@@ -112,11 +112,8 @@ export interface ModelParts {
   readonly tensors: Iterable<readonly [string, TensorSource]>;
 }
 
-/**
- * Writes an ordinary Hugging Face model folder, whole or not at all; tensors may be made one by one.
- * @throws FailedError failed/write
- */
-export async function writeModel(path: string, parts: ModelParts): Promise<void> {
+/** Plans the files of an ordinary Hugging Face model folder; tensors may be made one by one. */
+export function modelFolderFiles(parts: ModelParts): FolderFile[] {
   const { config, generationConfig, tokenizerFiles, tensors } = parts;
   const files: FolderFile[] = [
     safetensorsFile("model.safetensors", tensors),
@@ -132,5 +129,13 @@ export async function writeModel(path: string, parts: ModelParts): Promise<void>
     if (tokenizerFiles.chatTemplate !== null)
       files.push(textFile("chat_template.jinja", tokenizerFiles.chatTemplate));
   }
-  await writeFolderAtomic(path, files);
+  return files;
+}
+
+/**
+ * Writes an ordinary Hugging Face model folder, whole or not at all.
+ * @throws FailedError failed/write
+ */
+export async function writeModel(path: string, parts: ModelParts): Promise<void> {
+  await writeFolderAtomic(path, modelFolderFiles(parts));
 }

@@ -35,20 +35,28 @@ export interface LoadedModel {
  */
 export async function loadModel(path: string, options: LoadOptions = {}): Promise<LoadedModel> {
   const checkpoint = await openCheckpoint(path);
+  return { base: await loadWeights(path, checkpoint, options), checkpoint };
+}
+
+/** Reads the weights of an open checkpoint. @throws as `loadModel`. */
+export async function loadWeights(
+  path: string,
+  checkpoint: Checkpoint,
+  options: LoadOptions = {},
+): Promise<BaseModel> {
   const architecture = findArchitecture(checkpoint.config);
   const config = architecture.readConfig(checkpoint.config);
   const specs = modelTensors(architecture, config);
   checkTensors(path, config, specs, checkpoint.tensors, architecture.names.head);
   const tensors = new Map<string, StoredTensor>();
   for (const { name } of specs) tensors.set(name, await checkpoint.read(name));
-  const base = new BaseModel({
+  return new BaseModel({
     name: options.name ?? path,
     architecture,
     config,
     tensors,
     keepWidened: options.keepWidened ?? false,
   });
-  return { base, checkpoint };
 }
 
 function checkTensors(

@@ -4,7 +4,7 @@
  * Widening a block fills buffers that every block shares, so a model of any depth has one block in float32 at a time.
  */
 import type { StoredTensor } from "../quant/storage.ts";
-import { dequantize } from "../quant/storages.ts";
+import { dequantize, dequantizeInto } from "../quant/storages.ts";
 import { type HostTensor, hostTensor, numElements } from "../runtime/host-tensor.ts";
 import {
   type Architecture,
@@ -113,7 +113,7 @@ export class BaseModel {
 
 /** Widens into a buffer, or into fresh memory (a view for what is float32 already). */
 function widen(stored: StoredTensor, into: HostTensor<"float32"> | null): HostTensor<"float32"> {
-  const values = dequantize(stored);
-  into?.data.set(values);
-  return into ?? hostTensor("float32", stored.shape, values);
+  if (!into) return hostTensor("float32", stored.shape, dequantize(stored));
+  dequantizeInto(stored, into.data);
+  return into;
 }

@@ -5,7 +5,13 @@
  * checkpoints see one array. Nothing here is written for one method.
  */
 import { UsageError } from "../errors.ts";
-import { type Architecture, type ModelConfig, type SiteSpec, modelTensors } from "../models/architecture.ts";
+import {
+  type Architecture,
+  type ModelConfig,
+  type SiteSpec,
+  type TensorSpec,
+  modelTensors,
+} from "../models/architecture.ts";
 import type { Projector } from "../models/block-graph.ts";
 import type { Random } from "../random.ts";
 import { type HostTensor, hostTensor, numElements } from "../runtime/host-tensor.ts";
@@ -62,12 +68,20 @@ export interface Adapter {
   signature(layer: number): string;
 }
 
-/**
- * Attaches a method to a model.
- * @throws UsageError "usage/flag" for bad options, "usage/target-modules" when the targets match nothing.
- */
-export function attach(architecture: Architecture, config: ModelConfig, request: AttachOptions): Adapter {
-  const { method, random } = request;
+/** What a method puts where, before any number is made. */
+interface Layout {
+  readonly options: unknown;
+  readonly targets: Targets;
+  readonly sites: ReadonlyMap<string, AdaptedSite>;
+  readonly trainedBase: readonly TensorSpec[];
+}
+
+function layOut(
+  architecture: Architecture,
+  config: ModelConfig,
+  request: Pick<AttachOptions, "method" | "options" | "targets">,
+): Layout {
+  const { method } = request;
   const options = parseOptions(method, request.options);
   const modules = request.targets.modules ?? method.defaultTargets(config.modelType);
   const targets: Targets = { ...request.targets, modules };
@@ -86,6 +100,27 @@ export function attach(architecture: Architecture, config: ModelConfig, request:
     }),
   );
   const trainedBase = modelTensors(architecture, config).filter((tensor) => method.trainsBase(tensor));
+  return { options, targets, sites, trainedBase };
+}
+
+/** Counts the numbers that `attach` would make trainable. @throws as `attach`. */
+export function countParameters(
+  architecture: Architecture,
+  config: ModelConfig,
+  request: Pick<AttachOptions, "method" | "options" | "targets">,
+): number {
+  const { sites, trainedBase } = layOut(architecture, config, request);
+  const shapes = [...trainedBase, ...[...sites.values()].flatMap((site) => site.parameters)];
+  return shapes.reduce((sum, { shape }) => sum + numElements(shape), 0);
+}
+
+/**
+ * Attaches a method to a model.
+ * @throws UsageError "usage/flag" for bad options, "usage/target-modules" when the targets match nothing.
+ */
+export function attach(architecture: Architecture, config: ModelConfig, request: AttachOptions): Adapter {
+  const { method, random } = request;
+  const { options, targets, sites, trainedBase } = layOut(architecture, config, request);
   const inits = [
     ...trainedBase.map(({ name, shape }) => ({
       name,

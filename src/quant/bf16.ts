@@ -1,6 +1,6 @@
 /** @file Storage bf16: the upper half of 32-bit floats. Plane: data bfloat16, the tensor's shape. */
 import { packDense, unpackDense } from "./dense.ts";
-import { bfloat16ToFloat32 } from "./half.ts";
+import { widenBfloat16 } from "./half.ts";
 import { type Storage, plane } from "./storage.ts";
 
 /** The upper half of 32-bit floats. */
@@ -12,5 +12,5 @@ export const bf16: Storage = {
   blockBytes: 2,
   unpack: (bytes, shape) => unpackDense("bfloat16", bytes, shape),
   pack: (planes) => packDense("bfloat16", planes),
-  dequantize: (stored) => bfloat16ToFloat32(plane(stored.planes, "data", "bfloat16").data),
+  dequantize: (stored, into) => widenBfloat16(plane(stored.planes, "data", "bfloat16").data, into),
 };

@@ -1,6 +1,6 @@
 /** @file Storage f16: 16-bit floats of IEEE 754. Plane: data float16, the tensor's shape. */
 import { packDense, unpackDense } from "./dense.ts";
-import { float16ToFloat32 } from "./half.ts";
+import { widenFloat16 } from "./half.ts";
 import { type Storage, plane } from "./storage.ts";
 
 /** 16-bit floats of IEEE 754. */
@@ -12,5 +12,5 @@ export const f16: Storage = {
   blockBytes: 2,
   unpack: (bytes, shape) => unpackDense("float16", bytes, shape),
   pack: (planes) => packDense("float16", planes),
-  dequantize: (stored) => float16ToFloat32(plane(stored.planes, "data", "float16").data),
+  dequantize: (stored, into) => widenFloat16(plane(stored.planes, "data", "float16").data, into),
 };

@@ -11,5 +11,5 @@ export const f32: Storage = {
   blockBytes: 4,
   unpack: (bytes, shape) => unpackDense("float32", bytes, shape),
   pack: (planes) => packDense("float32", planes),
-  dequantize: (stored) => plane(stored.planes, "data", "float32").data,
+  dequantize: (stored, into) => into.set(plane(stored.planes, "data", "float32").data),
 };

@@ -41,11 +41,9 @@ export function encodeFloat16(value: number): number {
   return sign | ((magnitude - 0x38000000 + 0xfff + ((magnitude >>> 13) & 1)) >>> 13);
 }
 
-/** Widens float16 bits to float32; the caller owns the result. */
-export function float16ToFloat32(bits: Uint16Array): DataOf<"float32"> {
-  const values = new Float32Array(bits.length);
-  for (let i = 0; i < bits.length; i++) values[i] = FLOAT16_VALUES[bits[i]!]!;
-  return values;
+/** Widens float16 bits to float32, into memory of the caller. */
+export function widenFloat16(bits: Uint16Array, into: Float32Array): void {
+  for (let i = 0; i < bits.length; i++) into[i] = FLOAT16_VALUES[bits[i]!]!;
 }
 
 /** Rounds float32 to float16 bits, ties to even; the caller owns the result. */
@@ -55,11 +53,10 @@ export function float32ToFloat16(values: Float32Array): DataOf<"float16"> {
   return bits;
 }
 
-/** Widens bfloat16 bits to float32; the caller owns the result. */
-export function bfloat16ToFloat32(bits: Uint16Array): DataOf<"float32"> {
-  const words = new Uint32Array(bits.length);
+/** Widens bfloat16 bits to float32, into memory of the caller. */
+export function widenBfloat16(bits: Uint16Array, into: Float32Array): void {
+  const words = new Uint32Array(into.buffer, into.byteOffset, into.length);
   for (let i = 0; i < bits.length; i++) words[i] = bits[i]! << 16;
-  return new Float32Array(words.buffer);
 }
 
 /** Rounds float32 to bfloat16 bits, ties to even; the caller owns the result. */
@@ -79,7 +76,11 @@ export function float32ToBfloat16(values: Float32Array): DataOf<"float16"> {
 export function widen(tensor: HostTensor): HostTensor<"float32"> {
   const { dtype, shape, data } = tensor;
   if (dtype === "float32") return tensor as HostTensor<"float32">;
-  if (dtype === "float16") return { dtype: "float32", shape, data: float16ToFloat32(data as Uint16Array) };
-  if (dtype === "bfloat16") return { dtype: "float32", shape, data: bfloat16ToFloat32(data as Uint16Array) };
+  const widenInto = { float16: widenFloat16, bfloat16: widenBfloat16 }[dtype as "float16" | "bfloat16"];
+  if (widenInto) {
+    const values = new Float32Array(data.length);
+    widenInto(data as Uint16Array, values);
+    return { dtype: "float32", shape, data: values };
+  }
   throw new TypeError(`Cannot widen tensor [${shape.join(", ")}]: ${dtype}, expected a float type`);
 }

@@ -53,18 +53,16 @@ export const q4_0: Storage = {
     return bytes;
   },
 
-  dequantize({ planes }) {
+  dequantize({ planes }, into) {
     const codes = plane(planes, "codes", "uint8").data;
     const scale = plane(planes, "scale", "float16").data;
-    const values = new Float32Array(codes.length * 2);
     for (let block = 0, i = 0; block < scale.length; block++) {
       const d = FLOAT16_VALUES[scale[block]!]!;
       for (const end = i + NIBBLE_BYTES; i < end; i++) {
         const pair = codes[i]!;
-        values[2 * i] = ((pair & 0x0f) - 8) * d;
-        values[2 * i + 1] = ((pair >> 4) - 8) * d;
+        into[2 * i] = ((pair & 0x0f) - 8) * d;
+        into[2 * i + 1] = ((pair >> 4) - 8) * d;
       }
     }
-    return values;
   },
 };

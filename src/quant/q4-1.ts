@@ -58,21 +58,19 @@ export const q4_1: Storage = {
     return bytes;
   },
 
-  dequantize({ planes }) {
+  dequantize({ planes }, into) {
     const codes = plane(planes, "codes", "uint8").data;
     const scale = plane(planes, "scale", "float16").data;
     const min = plane(planes, "min", "float16").data;
-    const values = new Float32Array(codes.length * 2);
     for (let block = 0, i = 0; block < scale.length; block++) {
       const d = FLOAT16_VALUES[scale[block]!]!;
       const m = FLOAT16_VALUES[min[block]!]!;
       // Product and sum are exact in float64 here, so the store rounds once, as float32 arithmetic would.
       for (const end = i + NIBBLE_BYTES; i < end; i++) {
         const pair = codes[i]!;
-        values[2 * i] = (pair & 0x0f) * d + m;
-        values[2 * i + 1] = (pair >> 4) * d + m;
+        into[2 * i] = (pair & 0x0f) * d + m;
+        into[2 * i + 1] = (pair >> 4) * d + m;
       }
     }
-    return values;
   },
 };

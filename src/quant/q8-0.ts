@@ -47,14 +47,12 @@ export const q8_0: Storage = {
     return bytes;
   },
 
-  dequantize({ planes }) {
+  dequantize({ planes }, into) {
     const codes = plane(planes, "codes", "int8").data;
     const scale = plane(planes, "scale", "float16").data;
-    const values = new Float32Array(codes.length);
     for (let block = 0, i = 0; block < scale.length; block++) {
       const d = FLOAT16_VALUES[scale[block]!]!;
-      for (const end = i + BLOCK; i < end; i++) values[i] = codes[i]! * d;
+      for (const end = i + BLOCK; i < end; i++) into[i] = codes[i]! * d;
     }
-    return values;
   },
 };

@@ -35,8 +35,8 @@ export interface Storage {
   unpack(bytes: Uint8Array, shape: readonly number[]): Planes;
   /** Joins planes into raw bytes, the exact inverse of `unpack`; the caller owns the result. */
   pack(planes: Planes, shape: readonly number[]): Uint8Array;
-  /** Computes the values in float32, bit for bit as ggml does; fresh, but a view for f32. */
-  dequantize(stored: StoredTensor): DataOf<"float32">;
+  /** Computes the values in float32, bit for bit as ggml does, into memory of the caller. */
+  dequantize(stored: StoredTensor, into: DataOf<"float32">): void;
 }
 
 /** Takes a plane of a known type out of a set. */

@@ -1,6 +1,7 @@
 /** @file All storage kinds. To add one: its file and one line here. */
 import { assertInternal } from "../errors.ts";
 import type { DataOf } from "../graph/dtype.ts";
+import { numElements } from "../runtime/host-tensor.ts";
 import { bf16 } from "./bf16.ts";
 import { f16 } from "./f16.ts";
 import { f32 } from "./f32.ts";
@@ -34,7 +35,16 @@ export function packStored(stored: StoredTensor): Uint8Array {
 
 /** Computes the values of a stored tensor in float32, bit for bit as ggml does; a view for f32, else fresh. */
 export function dequantize(stored: StoredTensor): DataOf<"float32"> {
-  return STORAGES[stored.storage].dequantize(stored);
+  const { data } = stored.planes;
+  if (data?.dtype === "float32") return data.data as DataOf<"float32">;
+  const values = new Float32Array(numElements(stored.shape));
+  dequantizeInto(stored, values);
+  return values;
+}
+
+/** Computes the values of a stored tensor as `dequantize` does, into memory of the caller. */
+export function dequantizeInto(stored: StoredTensor, into: DataOf<"float32">): void {
+  STORAGES[stored.storage].dequantize(stored, into);
 }
 
 /** Computes the bytes that a stored tensor takes in memory and in files. */

@@ -1,0 +1,189 @@
+/**
+ * @file Adapters in files: what a method trained as a PEFT folder, or as an ordinary model when it trains the base itself.
+ *
+ * Knows no method: the method says its keys and its tensors' names.
+ */
+import { FormatError, UsageError } from "../errors.ts";
+import type { BaseModel } from "../models/base-model.ts";
+import { type Adapter, attach } from "../peft/attach.ts";
+import { findMethodOfPeftType } from "../peft/methods.ts";
+import { dequantize } from "../quant/storages.ts";
+import { Random } from "../random.ts";
+import type { HostTensor } from "../runtime/host-tensor.ts";
+import { adapterFolderFiles, readAdapterFolder } from "./adapter-folder.ts";
+import type { FolderFile } from "./atomic.ts";
+import { type Checkpoint, modelFolderFiles } from "./checkpoint.ts";
+import { openSafetensors } from "./safetensors.ts";
+
+const PREFIX = "base_model.model.";
+
+/** Keys of adapter_config.json that say nothing about the numbers, or that `attach` reads. */
+const NEUTRAL_KEYS = [
+  "auto_mapping",
+  "base_model_name_or_path",
+  "inference_mode",
+  "peft_type",
+  "peft_version",
+  "revision",
+  "task_type",
+  "layers_pattern",
+  "megatron_core",
+  "qalora_group_size",
+  "chat_template_sha256",
+];
+
+/** Whether the method's result is an adapter folder; else it is a whole model. */
+export function isAdapterMethod(adapter: Adapter): boolean {
+  return adapter.method.peftType !== "none";
+}
+
+/** Facts for a file that are not the adapter's own. */
+export interface AdapterOrigin {
+  readonly base: BaseModel;
+  readonly checkpoint: Checkpoint;
+  readonly chatTemplateHash: string | null;
+}
+
+/** The files that hold what was trained. */
+export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFile[] {
+  const { base, checkpoint } = origin;
+  if (!isAdapterMethod(adapter)) {
+    const tensors = [...base.specs.values()].map(({ name, shape }) => {
+      const load = (): HostTensor => adapter.tensor(name) ?? base.outer(name);
+      return [name, { dtype: "float32" as const, shape, load }] as const;
+    });
+    const { generationConfig, tokenizerFiles } = checkpoint;
+    const config = { ...checkpoint.config, dtype: "float32", torch_dtype: "float32" };
+    return modelFolderFiles({ config, generationConfig, tokenizerFiles, tensors });
+  }
+  const tensors = adapter.parameters.map(
+    ({ name }) => [PREFIX + name, adapter.tensor(name) as HostTensor] as const,
+  );
+  return adapterFolderFiles({ config: adapterConfig(adapter, origin), tensors });
+}
+
+function adapterConfig(adapter: Adapter, { base, chatTemplateHash }: AdapterOrigin): Record<string, unknown> {
+  const { method, targets } = adapter;
+  const paths = [...adapter.sites.keys()];
+  const names = [...new Set(paths.map((path) => path.slice(path.lastIndexOf(".") + 1)))].sort();
+  const bySuffix =
+    paths.length === names.length * new Set([...adapter.sites.values()].map((s) => s.layer)).size;
+  const modules =
+    typeof targets.modules === "string" && targets.modules !== "all-linear" ? targets.modules : null;
+  const targetModules = modules ?? (bySuffix ? names : paths);
+  return {
+    ...method.toPeft(adapter.options, Array.isArray(targetModules) ? targetModules : names),
+    auto_mapping: null,
+    base_model_name_or_path: base.name,
+    layers_to_transform: targets.layers,
+    modules_to_save: null,
+    peft_type: method.peftType,
+    revision: null,
+    target_modules: targetModules,
+    exclude_modules: modules && targets.exclude.length > 0 ? targets.exclude : null,
+    task_type: "CAUSAL_LM",
+    ...(chatTemplateHash === null ? {} : { chat_template_sha256: chatTemplateHash }),
+  };
+}
+
+/** An adapter that was read, with what its file says beside the numbers. */
+export interface ReadAdapter {
+  readonly adapter: Adapter;
+  readonly chatTemplateHash: string | null;
+}
+
+/**
+ * Reads an adapter folder onto a model.
+ * @throws UsageError "usage/adapter" when it was made for another model or says what graft does not do;
+ * FormatError "format/tensor" for a missing, surplus or misshaped tensor.
+ */
+export async function readAdapter(path: string, base: BaseModel): Promise<ReadAdapter> {
+  const { config, tensors } = await readAdapterFolder(path);
+  const raw: Record<string, unknown> = { ...config };
+  const method = findMethodOfPeftType(String(raw["peft_type"]));
+  const options = method.fromPeft(raw);
+  const take = (key: string): unknown => {
+    const value = raw[key];
+    delete raw[key];
+    return value ?? null;
+  };
+  const layers = take("layers_to_transform") as number | number[] | null;
+  const modules = take("target_modules") as string | string[] | null;
+  const exclude = take("exclude_modules") as string[] | null;
+  const chatTemplateHash = raw["chat_template_sha256"] as string | undefined;
+  refuseUnknown(path, raw);
+  const adapter = attach(base.architecture, base.config, {
+    method,
+    options,
+    targets: { modules, exclude: exclude ?? [], layers: layers === null ? null : [layers].flat() },
+    random: new Random(0),
+    baseValues: (name) => dequantize(base.stored(name)),
+  });
+  fill(path, adapter, new Map([...tensors].map(([name, tensor]) => [name.replace(PREFIX, ""), tensor])));
+  return { adapter, chatTemplateHash: chatTemplateHash ?? null };
+}
+
+/** Keys that are not known and are set: they would change the numbers. */
+function refuseUnknown(path: string, raw: Readonly<Record<string, unknown>>): void {
+  const set = Object.entries(raw).filter(([key, value]) => {
+    if (NEUTRAL_KEYS.includes(key)) return false;
+    const empty = typeof value === "object" && value !== null && Object.keys(value).length === 0;
+    return !(value === null || value === false || value === 0 || value === "" || empty || value === "none");
+  });
+  if (set.length === 0) return;
+  const found = set.map(([key, value]) => `${key} is ${JSON.stringify(value)}`).join("; ");
+  throw new UsageError(
+    "usage/adapter",
+    `Cannot use adapter "${path}": ${found}, which graft does not implement`,
+    {
+      hint: "Make the adapter without these settings, or merge it with the program that made it",
+    },
+  );
+}
+
+/** Copies tensors into an adapter. @throws FormatError, UsageError as `readAdapter`. */
+function fill(path: string, adapter: Adapter, tensors: ReadonlyMap<string, HostTensor<"float32">>): void {
+  const missing = adapter.parameters.filter(({ name }) => !tensors.has(name));
+  const known = new Set(adapter.parameters.map(({ name }) => name));
+  const surplus = [...tensors.keys()].filter((name) => !known.has(name));
+  const misshaped = adapter.parameters.flatMap(({ name, shape }) => {
+    const found = tensors.get(name)?.shape;
+    return found && found.join() !== shape.join()
+      ? [`${name} is [${found.join(", ")}], expected [${shape.join(", ")}]`]
+      : [];
+  });
+  if (misshaped.length > 0) {
+    throw new UsageError("usage/adapter", `Cannot use adapter "${path}" with this model: ${misshaped[0]}`, {
+      hint: "Choose the base model that the adapter was trained on",
+    });
+  }
+  if (missing.length > 0 || surplus.length > 0) {
+    const parts = [
+      ...(missing.length > 0 ? [`missing ${missing[0]?.name} and ${missing.length - 1} more`] : []),
+      ...(surplus.length > 0 ? [`surplus ${surplus[0]} and ${surplus.length - 1} more`] : []),
+    ];
+    throw new FormatError("format/tensor", `Cannot use adapter "${path}": ${parts.join("; ")}`, {
+      hint: "The adapter was made for another model, or its configuration does not say what its file holds",
+    });
+  }
+  for (const { name } of adapter.parameters) {
+    adapter.tensor(name)?.data.set((tensors.get(name) as HostTensor<"float32">).data);
+  }
+}
+
+/** Puts the numbers of a saved run, adapter folder or model, back into an adapter of the same settings. */
+export async function restoreAdapter(path: string, adapter: Adapter): Promise<void> {
+  if (isAdapterMethod(adapter)) {
+    const { tensors } = await readAdapterFolder(path);
+    fill(path, adapter, new Map([...tensors].map(([name, tensor]) => [name.replace(PREFIX, ""), tensor])));
+    return;
+  }
+  const file = await openSafetensors(`${path}/model.safetensors`);
+  try {
+    for (const { name } of adapter.parameters) {
+      adapter.tensor(name)?.data.set((await file.read(name)).data as Float32Array);
+    }
+  } finally {
+    await file.close();
+  }
+}

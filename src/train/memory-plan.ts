@@ -1,0 +1,89 @@
+/**
+ * @file What a run will need in memory, estimated before any weight is read, and whether activations can be kept.
+ *
+ * The estimate counts what graft itself holds: weights as stored, matrices that stay in float32, one widened block,
+ * kept activations, gradients, optimizer state, and the scratch of the largest programs.
+ */
+import { freemem } from "node:os";
+import { CapacityError } from "../errors.ts";
+import type { Architecture, ModelConfig } from "../models/architecture.ts";
+
+/** Bytes by what they are for. */
+export interface MemoryPlan {
+  readonly weightsBytes: number;
+  readonly outerBytes: number;
+  readonly activationsBytes: number;
+  readonly trainableBytes: number;
+  readonly scratchBytes: number;
+  readonly totalBytes: number;
+  /** Activations are computed twice instead of kept. */
+  readonly recompute: boolean;
+}
+
+/** What the plan is made from. */
+export interface MemoryRequest {
+  readonly architecture: Architecture;
+  readonly config: ModelConfig;
+  readonly storedBytes: number;
+  /** All weights are held in float32. */
+  readonly keepWidened: boolean;
+  /** Tokens of one micro-batch, B·T, and of one row, T. */
+  readonly batchTokens: number;
+  readonly rowTokens: number;
+  readonly numTrainable: number;
+  readonly numSlots: number;
+  readonly gradientCheckpointing: "auto" | "on" | "off";
+  /** Memory that may be used; default: what is free. */
+  readonly availableBytes?: number;
+}
+
+const FLOAT_BYTES = 4;
+/** Node, ONNX Runtime and the tokenizer at rest. */
+const PROCESS_BYTES = 180e6;
+/** Share of the free memory that automatic choices leave alone. */
+const RESERVE = 0.15;
+/** Logits and probabilities of one chunk of the head. */
+const HEAD_ROWS = 256;
+
+/** Estimates a run. @throws CapacityError "capacity/memory" when it does not fit. */
+export function planMemory(request: MemoryRequest): MemoryPlan {
+  const { architecture, config, batchTokens, rowTokens } = request;
+  const sites = architecture.sites(config);
+  const blockWeights = sites.reduce((sum, s) => sum + s.inFeatures * s.outFeatures, 0);
+  const headBytes = config.vocabSize * config.width * FLOAT_BYTES;
+  const wideBytes = config.numLayers * blockWeights * FLOAT_BYTES;
+  const outerBytes =
+    headBytes * (config.tiedHead ? 1 : 2) + (request.keepWidened ? wideBytes : blockWeights * FLOAT_BYTES);
+  const perToken = 2 * config.width + sites.reduce((sum, s) => sum + s.outFeatures, 0);
+  const kept = batchTokens * perToken * FLOAT_BYTES;
+  const inputs = batchTokens * config.width * FLOAT_BYTES;
+  const trainableBytes = request.numTrainable * FLOAT_BYTES * (2 + request.numSlots);
+  const scores = batchTokens * config.numHeads * Math.min(rowTokens, 256) * FLOAT_BYTES;
+  const scratchBytes = 3 * scores + 2 * kept + HEAD_ROWS * config.vocabSize * FLOAT_BYTES;
+  const available = request.availableBytes ?? freemem();
+  const total = (activations: number): number =>
+    PROCESS_BYTES + request.storedBytes + outerBytes + activations + trainableBytes + scratchBytes;
+  const [keepAll, keepInputs] = [config.numLayers * kept, config.numLayers * inputs];
+  const fits = total(keepAll) <= available * (1 - RESERVE);
+  const recompute =
+    request.gradientCheckpointing === "on" || (request.gradientCheckpointing === "auto" && !fits);
+  const activationsBytes = recompute ? keepInputs : keepAll;
+  const totalBytes = total(activationsBytes);
+  if (totalBytes > available) {
+    throw new CapacityError(
+      "capacity/memory",
+      `Cannot train with this plan: it needs about ${megabytes(totalBytes)}, ${megabytes(available)} is free`,
+      {
+        hint: recompute
+          ? "Choose a smaller batch size or max length"
+          : "Turn gradient checkpointing on, or choose a smaller batch size or max length",
+      },
+    );
+  }
+  const weightsBytes = request.storedBytes;
+  return { weightsBytes, outerBytes, activationsBytes, trainableBytes, scratchBytes, totalBytes, recompute };
+}
+
+function megabytes(bytes: number): string {
+  return `${Math.round(bytes / 1e6).toLocaleString("en")} MB`;
+}

@@ -1,0 +1,150 @@
+/**
+ * @file Every setting of a fine-tuning run: one schema for the command's flags, the settings file and the library.
+ *
+ * The options of the methods and optimizers join from their own schemas; giving one to a method that does not have it is an error.
+ */
+import { z } from "zod";
+import { TRAIN_ON } from "../data/example.ts";
+import { UsageError } from "../errors.ts";
+import { OPTIMIZERS } from "../optim/optimizers.ts";
+import { SCHEDULES } from "../optim/schedules.ts";
+import { METHODS } from "../peft/methods.ts";
+
+const names = (kinds: readonly { readonly name: string }[]): [string, ...string[]] =>
+  kinds.map((kind) => kind.name) as [string, ...string[]];
+
+const OWN = {
+  model: z.string().describe("base model: a name, a folder or a .gguf file"),
+  data: z.string().describe("training data: .jsonl, .json or .txt, or a folder with train.jsonl"),
+  output: z.string().describe("folder for the result"),
+  method: z.enum(names(METHODS)).default("lora").describe("what is trained"),
+  targetModules: z
+    .union([z.string(), z.array(z.string())])
+    .optional()
+    .describe("modules that are adapted: names, all-linear, or a regular expression"),
+  layers: z.array(z.int().min(0)).optional().describe("numbers of the blocks that are adapted; default: all"),
+  initAdapter: z.string().optional().describe("adapter folder to start from"),
+  epochs: z
+    .number()
+    .positive()
+    .optional()
+    .describe("passes over the data; default 3, unless steps are given"),
+  steps: z.int().positive().optional().describe("optimizer steps, instead of epochs"),
+  batchSize: z
+    .int()
+    .positive()
+    .default(4)
+    .describe("examples (packed rows with --packing) of one micro-batch"),
+  accumulation: z.int().positive().default(1).describe("micro-batches of one step"),
+  maxLength: z.int().min(2).default(512).describe("tokens of an example; longer ones are cut"),
+  packing: z.boolean().default(false).describe("fill rows of max-length tokens with several examples"),
+  shuffle: z.boolean().default(true).describe("draw a new order of the examples each epoch"),
+  trainOn: z.enum(TRAIN_ON).default("assistant").describe("turns of a conversation that are learned"),
+  learningRate: z.number().min(0).default(2e-4).describe("peak learning rate"),
+  schedule: z.enum(names(SCHEDULES)).default("linear").describe("course of the learning rate"),
+  warmupSteps: z.int().min(0).default(0).describe("steps over which the learning rate rises from 0"),
+  weightDecay: z.number().min(0).default(0).describe("decoupled weight decay"),
+  maxGradNorm: z.number().min(0).default(1).describe("largest gradient norm; 0 clips nothing"),
+  optimizer: z.enum(names(OPTIMIZERS)).default("adamw").describe("update rule"),
+  seed: z.int().min(0).default(0).describe("seed of every random draw"),
+  evalData: z.string().optional().describe("held-out data"),
+  evalEvery: z.int().positive().optional().describe("steps between evaluations; default: once an epoch"),
+  saveEvery: z.int().positive().optional().describe("steps between checkpoints; default: only the result"),
+  keepLast: z.int().positive().default(2).describe("checkpoints that are kept, beside the best"),
+  earlyStopping: z
+    .int()
+    .positive()
+    .optional()
+    .describe("stop after so many evaluations without a better loss; the best is the result"),
+  logEvery: z.int().positive().default(1).describe("steps between log lines"),
+  threads: z.int().positive().optional().describe("processor threads; default: all"),
+  gradientCheckpointing: z
+    .enum(["auto", "on", "off"])
+    .default("auto")
+    .describe("compute activations twice instead of keeping them; auto: when memory is short"),
+  keepWidened: z
+    .boolean()
+    .default(false)
+    .describe("hold all weights in float32 instead of widening block by block: faster, more memory"),
+  resume: z.boolean().default(false).describe("go on from the newest checkpoint in the output folder"),
+  overwrite: z.boolean().default(false).describe("replace the run that the output folder holds"),
+};
+
+/** Options of one kind of thing as flags: optional, so that what was given can be told from defaults. */
+function flagsOf(
+  kinds: readonly { readonly name: string; readonly options: z.ZodType }[],
+): Record<string, z.ZodType> {
+  const owners = new Map<string, { schema: z.ZodType; names: string[] }>();
+  for (const { name, options } of kinds) {
+    for (const [key, schema] of Object.entries((options as z.ZodObject).shape as Record<string, z.ZodType>)) {
+      const owner = owners.get(key);
+      if (owner) owner.names.push(name);
+      else owners.set(key, { schema, names: [name] });
+    }
+  }
+  return Object.fromEntries(
+    [...owners].map(([key, { schema, names: of }]) => {
+      const inner = schema instanceof z.ZodDefault ? (schema.unwrap() as z.ZodType) : schema;
+      const fallback =
+        schema instanceof z.ZodDefault ? `; default ${JSON.stringify(schema.parse(undefined))}` : "";
+      return [key, inner.optional().describe(`${of.join(", ")}: ${schema.description ?? key}${fallback}`)];
+    }),
+  );
+}
+
+const METHOD_FLAGS = flagsOf(METHODS);
+const OPTIMIZER_FLAGS = flagsOf(OPTIMIZERS);
+
+/** Schema of a run. */
+export const TRAIN_OPTIONS = z.strictObject({ ...OWN, ...METHOD_FLAGS, ...OPTIMIZER_FLAGS });
+
+/** Settings as a caller gives them. */
+export type TrainInput = z.input<z.ZodObject<typeof OWN>> & Readonly<Record<string, unknown>>;
+/** Settings with all defaults. */
+export type TrainOptions = z.output<z.ZodObject<typeof OWN>> & Readonly<Record<string, unknown>>;
+
+/**
+ * Parses settings.
+ * @throws UsageError "usage/flag" that lists every problem.
+ */
+export function parseTrainOptions(input: unknown): TrainOptions {
+  const parsed = TRAIN_OPTIONS.safeParse(input);
+  if (!parsed.success) {
+    throw new UsageError("usage/flag", `Cannot use these settings:\n${z.prettifyError(parsed.error)}`);
+  }
+  const options = parsed.data as unknown as TrainOptions;
+  if (options.epochs !== undefined && options.steps !== undefined) {
+    throw new UsageError("usage/flag", "Cannot use epochs and steps: both are given, expected one of them");
+  }
+  return options;
+}
+
+/** The options of the chosen method. @throws UsageError "usage/flag" for an option of another method. */
+export function methodOptions(options: TrainOptions): Record<string, unknown> {
+  return ownOptions("method", options.method, METHODS, METHOD_FLAGS, options);
+}
+
+/** The options of the chosen optimizer. @throws UsageError "usage/flag" for an option of another optimizer. */
+export function optimizerOptions(options: TrainOptions): Record<string, unknown> {
+  return ownOptions("optimizer", options.optimizer, OPTIMIZERS, OPTIMIZER_FLAGS, options);
+}
+
+function ownOptions(
+  kind: string,
+  name: string,
+  kinds: readonly { readonly name: string; readonly options: z.ZodType }[],
+  flags: Readonly<Record<string, z.ZodType>>,
+  options: TrainOptions,
+): Record<string, unknown> {
+  const given = Object.keys(flags).filter((key) => options[key] !== undefined);
+  const chosen = kinds.find((k) => k.name === name);
+  const own = Object.keys((chosen?.options as z.ZodObject).shape);
+  const foreign = given.filter((key) => !own.includes(key));
+  if (foreign.length > 0) {
+    throw new UsageError(
+      "usage/flag",
+      `Cannot use ${foreign.join(", ")} with ${kind} "${name}": expected ${own.length > 0 ? own.join(", ") : "no options"}`,
+    );
+  }
+  return Object.fromEntries(given.map((key) => [key, options[key]]));
+}

@@ -1,0 +1,188 @@
+/**
+ * @file The output folder of a run: checkpoints, the log, the state from which it is resumed, the result.
+ *
+ * A checkpoint folder appears whole or not at all, so what a killed run leaves behind can always be resumed.
+ */
+import { appendFile, mkdir, readFile, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { FailedError, UsageError } from "../errors.ts";
+import { type AdapterOrigin, adapterFiles, restoreAdapter } from "../format/adapter.ts";
+import { textFile, toFailedWrite, writeFolderAtomic } from "../format/atomic.ts";
+import { openSafetensors, safetensorsFile } from "../format/safetensors.ts";
+import type { Adapter } from "../peft/attach.ts";
+import { hostTensor } from "../runtime/host-tensor.ts";
+
+const STATE_FILE = "trainer_state.json";
+const OPTIMIZER_FILE = "optimizer.safetensors";
+const LOG_FILE = "log.jsonl";
+
+/** `trainer_state.json`: where a run stands. Names as the trainers that people know have them. */
+const STATE = z.object({
+  global_step: z.int().min(0),
+  max_steps: z.int().min(0),
+  epoch: z.number(),
+  best_metric: z.number().nullable(),
+  best_global_step: z.int().nullable(),
+  evaluations_without_improvement: z.int().min(0),
+  trained_tokens: z.int().min(0),
+  trainable_parameters: z.int().min(0),
+  /** Settings that must be the same for the run to go on as if it had never stopped. */
+  settings: z.record(z.string(), z.unknown()),
+  log_history: z.array(z.record(z.string(), z.unknown())),
+});
+export type RunState = z.output<typeof STATE>;
+
+/** State vectors of the optimizer by slot. */
+export type OptimizerState = Readonly<Record<string, Float32Array>>;
+
+export class RunFolder {
+  readonly path: string;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  /**
+   * Checks that a new run may write here, before work begins.
+   * @throws UsageError "usage/output" when the folder holds something that may not be replaced.
+   */
+  async check(overwrite: boolean): Promise<void> {
+    const found: string[] = await readdir(this.path).catch(() => []);
+    if (found.length === 0 || overwrite) return;
+    const holds =
+      found.includes(STATE_FILE) || (await this.#checkpoints()).length > 0 ? "another run" : "files";
+    throw new UsageError(
+      "usage/output",
+      `Cannot write to output "${this.path}": it holds ${holds}, expected an empty or new folder`,
+      { hint: "Choose another folder, go on with --resume, or replace it with --overwrite" },
+    );
+  }
+
+  /** Makes the folder empty for a new run. @throws FailedError "failed/write" when it cannot be written. */
+  async begin(): Promise<void> {
+    try {
+      await rm(this.path, { recursive: true, force: true });
+      await mkdir(this.path, { recursive: true });
+      await appendFile(join(this.path, LOG_FILE), "");
+    } catch (error) {
+      throw toFailedWrite(error, this.path);
+    }
+  }
+
+  async #checkpoints(): Promise<number[]> {
+    const names = await readdir(this.path).catch(() => []);
+    return names
+      .flatMap((name) => /^checkpoint-(\d+)$/.exec(name)?.[1] ?? [])
+      .map(Number)
+      .sort((a, b) => a - b);
+  }
+
+  /** The path of a checkpoint. */
+  checkpoint(step: number): string {
+    return join(this.path, `checkpoint-${step}`);
+  }
+
+  /** Step of the newest checkpoint; null when there is none. */
+  async newest(): Promise<number | null> {
+    return (await this.#checkpoints()).at(-1) ?? null;
+  }
+
+  /** Writes a checkpoint, then drops the older ones beyond `keepLast`, but never the best. */
+  async save(
+    adapter: Adapter,
+    origin: AdapterOrigin,
+    optimizer: OptimizerState,
+    state: RunState,
+    keepLast: number,
+  ): Promise<void> {
+    const slots = Object.entries(optimizer).map(
+      ([slot, values]) => [slot, hostTensor("float32", [values.length], values)] as const,
+    );
+    await writeFolderAtomic(this.checkpoint(state.global_step), [
+      ...adapterFiles(adapter, origin),
+      safetensorsFile(OPTIMIZER_FILE, slots),
+      textFile(STATE_FILE, JSON.stringify(state, null, 2)),
+    ]);
+    const old = (await this.#checkpoints()).slice(0, -keepLast);
+    for (const step of old) {
+      if (step !== state.best_global_step) await rm(this.checkpoint(step), { recursive: true });
+    }
+  }
+
+  /**
+   * Reads the newest checkpoint into an adapter; returns where the run stands.
+   * @throws UsageError "usage/resume" when there is none, or it was made with other settings.
+   */
+  async resume(
+    adapter: Adapter,
+    settings: Readonly<Record<string, unknown>>,
+  ): Promise<{ state: RunState; optimizer: OptimizerState }> {
+    const step = await this.newest();
+    if (step === null) {
+      throw new UsageError("usage/resume", `Cannot resume "${this.path}": it holds no checkpoint`, {
+        hint: "Start without --resume, and give --save-every to be able to resume",
+      });
+    }
+    const folder = this.checkpoint(step);
+    const state = STATE.parse(JSON.parse(await readFile(join(folder, STATE_FILE), "utf8")));
+    const same = (key: string): boolean =>
+      JSON.stringify(state.settings[key]) === JSON.stringify(settings[key]);
+    const changed = Object.keys({ ...state.settings, ...settings }).filter((key) => !same(key));
+    if (changed.length > 0) {
+      const found = changed.map(
+        (key) => `${key} was ${JSON.stringify(state.settings[key])}, is ${JSON.stringify(settings[key])}`,
+      );
+      throw new UsageError(
+        "usage/resume",
+        `Cannot resume "${folder}" with other settings: ${found.join("; ")}`,
+        {
+          hint: "Give the same settings, or start a new run from it with --init-adapter",
+        },
+      );
+    }
+    await restoreAdapter(folder, adapter);
+    const file = await openSafetensors(join(folder, OPTIMIZER_FILE));
+    try {
+      const optimizer: Record<string, Float32Array> = {};
+      for (const slot of file.tensors.keys()) optimizer[slot] = (await file.read(slot)).data as Float32Array;
+      return { state, optimizer };
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** Reads the numbers of a checkpoint back into an adapter. */
+  async restore(adapter: Adapter, step: number): Promise<void> {
+    await restoreAdapter(this.checkpoint(step), adapter);
+  }
+
+  /** Appends one line to the log. @throws FailedError "failed/write" */
+  async log(entry: Readonly<Record<string, unknown>>): Promise<void> {
+    try {
+      await appendFile(join(this.path, LOG_FILE), `${JSON.stringify(entry)}\n`);
+    } catch (cause) {
+      throw new FailedError(
+        "failed/write",
+        `Cannot write log "${join(this.path, LOG_FILE)}": ${String(cause)}`,
+        {
+          cause,
+        },
+      );
+    }
+  }
+
+  /** Writes the result: what was trained, the state, the settings as they took effect, and the loss curve. */
+  async finish(
+    adapter: Adapter,
+    origin: AdapterOrigin,
+    state: RunState,
+    extra: Readonly<Record<string, string>>,
+  ): Promise<void> {
+    await writeFolderAtomic(this.path, [
+      ...adapterFiles(adapter, origin),
+      textFile(STATE_FILE, JSON.stringify(state, null, 2)),
+      ...Object.entries(extra).map(([name, text]) => textFile(name, text)),
+    ]);
+  }
+}

@@ -1,0 +1,191 @@
+/**
+ * @file Gets everything a run needs, cheapest first: settings, data, the fit into memory, then weights and adapter.
+ */
+import { UsageError } from "../errors.ts";
+import { type ChatTemplate, createChatTemplate } from "../data/chat-template.ts";
+import { type Dataset, readDataFile, readDataset } from "../data/dataset.ts";
+import type { Example } from "../data/example.ts";
+import { type StepPlan, planSteps } from "../data/order.ts";
+import { type Tokenizer, createTokenizer } from "../data/tokenizer.ts";
+import { type AdapterOrigin, readAdapter } from "../format/adapter.ts";
+import { type Checkpoint, openCheckpoint } from "../format/checkpoint.ts";
+import { loadWeights } from "../format/load-model.ts";
+import { resolveModel } from "../hub/resolve.ts";
+import { type ModelConfig, modelTensors } from "../models/architecture.ts";
+import { findArchitecture } from "../models/architectures.ts";
+import type { BaseModel } from "../models/base-model.ts";
+import { type Optimizer } from "../optim/optimizer.ts";
+import { findOptimizer } from "../optim/optimizers.ts";
+import { type Adapter, attach, countParameters } from "../peft/attach.ts";
+import type { Method } from "../peft/method.ts";
+import { findMethod } from "../peft/methods.ts";
+import type { Targets } from "../peft/targets.ts";
+import { dequantize } from "../quant/storages.ts";
+import { Random } from "../random.ts";
+import { type MemoryPlan, planMemory } from "./memory-plan.ts";
+import { type TrainOptions, methodOptions, optimizerOptions } from "./options.ts";
+
+/** Stream of the seed that start values come from. */
+const INIT_STREAM = 0;
+const DEFAULT_EPOCHS = 3;
+
+/** What the loop works with. */
+export interface TrainingSetup {
+  readonly base: BaseModel;
+  readonly adapter: Adapter;
+  readonly origin: AdapterOrigin;
+  readonly tokenizer: Tokenizer;
+  readonly template: ChatTemplate;
+  readonly heldOut: readonly Example[] | null;
+  readonly plan: StepPlan;
+  readonly totalSteps: number;
+  readonly memory: MemoryPlan;
+  readonly optimizer: Optimizer;
+  readonly optimizerOptions: unknown;
+  /** Sentences about the data that the caller should see. */
+  readonly notes: readonly string[];
+}
+
+/** Prepares a run. @throws every error of bad settings, data, model and memory, before anything is written. */
+export async function setUp(options: TrainOptions): Promise<TrainingSetup> {
+  const method = findMethod(options.method);
+  const [ofMethod, ofOptimizer] = [methodOptions(options), optimizerOptions(options)];
+  const optimizer = findOptimizer(options.optimizer);
+  const { path } = await resolveModel(options.model);
+  const checkpoint = await openCheckpoint(path);
+  const architecture = findArchitecture(checkpoint.config);
+  const config = architecture.readConfig(checkpoint.config);
+  const targets = {
+    modules: readModules(options.targetModules),
+    exclude: [],
+    layers: options.layers ?? null,
+  };
+  const { tokenizer, template } = textTools(options.model, checkpoint);
+  const data = readData(options, config, tokenizer, template);
+  const plan = planSteps({ ...options, examples: data.train });
+  const totalSteps =
+    options.steps ?? Math.max(1, Math.round((options.epochs ?? DEFAULT_EPOCHS) * plan.stepsPerEpoch));
+  const request = { method, options: ofMethod, targets, random: new Random(options.seed, INIT_STREAM) };
+  const numTrainable = countParameters(architecture, config, request);
+  const memory = planMemory({
+    architecture,
+    config,
+    storedBytes: modelTensors(architecture, config).reduce(
+      (sum, { name }) => sum + (checkpoint.tensors.get(name)?.sizeBytes ?? 0),
+      0,
+    ),
+    keepWidened: options.keepWidened,
+    ...largestBatch(options, data.train),
+    numTrainable,
+    numSlots: optimizer.slots.length,
+    gradientCheckpointing: options.gradientCheckpointing,
+  });
+  const base = await loadWeights(path, checkpoint, { name: options.model, keepWidened: options.keepWidened });
+  const adapter = await makeAdapter(options, base, request);
+  const origin = { base, checkpoint, chatTemplateHash: template.hash };
+  return {
+    base,
+    adapter,
+    origin,
+    tokenizer,
+    template,
+    heldOut: data.heldOut,
+    plan,
+    totalSteps,
+    memory,
+    optimizer,
+    optimizerOptions: optimizer.options.parse(ofOptimizer),
+    notes: data.notes,
+  };
+}
+
+/** Tokenizer and chat template of a checkpoint. @throws UsageError "usage/model" when it carries no tokenizer. */
+export function textTools(
+  name: string,
+  checkpoint: Checkpoint,
+): { tokenizer: Tokenizer; template: ChatTemplate } {
+  const files = checkpoint.tokenizerFiles;
+  if (!files) {
+    throw new UsageError("usage/model", `Cannot use model "${name}" on text: it has no tokenizer.json`, {
+      hint: "Put the tokenizer's files into the model's folder",
+    });
+  }
+  return { tokenizer: createTokenizer(files), template: createChatTemplate(files) };
+}
+
+/** One word is "all-linear" or a regular expression when it has the signs of one, else a name. */
+function readModules(given: string | readonly string[] | undefined): Targets["modules"] | null {
+  if (given === undefined) return null;
+  const list = typeof given === "string" ? given.split(",").map((name) => name.trim()) : given;
+  const [only] = list;
+  if (list.length !== 1 || only === undefined) return list;
+  return only === "all-linear" || /[\\^$*+?()[\]|{}]/.test(only) ? only : list;
+}
+
+interface RunData {
+  readonly train: readonly Example[];
+  readonly heldOut: readonly Example[] | null;
+  readonly notes: readonly string[];
+}
+
+function readData(
+  options: TrainOptions,
+  config: ModelConfig,
+  tokenizer: Tokenizer,
+  template: ChatTemplate,
+): RunData {
+  if (options.maxLength > config.maxPositions) {
+    throw new UsageError(
+      "usage/flag",
+      `Cannot train on ${options.maxLength} tokens: the model has ${config.maxPositions} positions`,
+      { hint: `Choose a max length of at most ${config.maxPositions}` },
+    );
+  }
+  const how = { tokenizer, template, maxLength: options.maxLength, trainOn: options.trainOn };
+  const dataset: Dataset = readDataset(options.data, how);
+  const heldOut =
+    options.evalData === undefined ? dataset.valid : readDataFile(options.evalData, how).examples;
+  const { numTruncated, numDropped } = dataset.reports.train;
+  const notes = [
+    ...(numTruncated > 0 ? [`${numTruncated} examples were cut to ${options.maxLength} tokens`] : []),
+    ...(numDropped > 0
+      ? [`${numDropped} examples were left out: nothing to learn within ${options.maxLength} tokens`]
+      : []),
+  ];
+  return { train: dataset.train, heldOut, notes };
+}
+
+function largestBatch(
+  options: TrainOptions,
+  examples: readonly Example[],
+): { batchTokens: number; rowTokens: number } {
+  const longest = examples.reduce((max, { ids }) => Math.max(max, ids.length), 0);
+  const rowTokens = options.packing ? options.maxLength : longest;
+  return { batchTokens: rowTokens * options.batchSize, rowTokens };
+}
+
+async function makeAdapter(
+  options: TrainOptions,
+  base: BaseModel,
+  request: {
+    method: Method;
+    options: unknown;
+    targets: Omit<Targets, "modules"> & { modules: Targets["modules"] | null };
+    random: Random;
+  },
+): Promise<Adapter> {
+  if (options.initAdapter !== undefined) {
+    const { adapter } = await readAdapter(options.initAdapter, base);
+    if (adapter.method.name !== options.method) {
+      throw new UsageError(
+        "usage/adapter",
+        `Cannot start ${options.method} from adapter "${options.initAdapter}": it is ${adapter.method.name}`,
+      );
+    }
+    return adapter;
+  }
+  return attach(base.architecture, base.config, {
+    ...request,
+    baseValues: (name) => dequantize(base.stored(name)),
+  });
+}

@@ -1,0 +1,334 @@
+/**
+ * @file The fine-tuning loop: steps, evaluations, checkpoints, and the result.
+ *
+ * What a step does depends only on the settings and its number: data order and dropout are functions of the seed and
+ * the step, and parameters and optimizer state are what a checkpoint holds. So a resumed run ends bit-equal.
+ */
+import { isAbsolute, resolve } from "node:path";
+import { stringify } from "yaml";
+import { toBatch } from "../data/batch.ts";
+import type { Example } from "../data/example.ts";
+import { FailedError } from "../errors.ts";
+import { type GradientNorm, clipFactor, createGradientNorm } from "../optim/gradient-norm.ts";
+import { findSchedule } from "../optim/schedules.ts";
+import { type Updater, createUpdater } from "../optim/updater.ts";
+import { createOrtEngine } from "../runtime/ort-node.ts";
+import { type Evaluation, Evaluator } from "./evaluate.ts";
+import type { DoneEvent, EvalEvent, StepEvent, TrainEvent } from "./events.ts";
+import { fillRows } from "./fill-rows.ts";
+import { lossChart } from "./loss-chart.ts";
+import { type TrainInput, type TrainOptions, parseTrainOptions } from "./options.ts";
+import { RunFolder, type RunState } from "./run-folder.ts";
+import { type TrainingSetup, setUp } from "./setup.ts";
+import { StepRunner } from "./step-runner.ts";
+
+/** How a caller follows and stops a run. */
+export interface TrainHooks {
+  readonly onEvent?: (event: TrainEvent) => void;
+  /** Stops after the step in work, with a checkpoint. */
+  readonly signal?: AbortSignal;
+}
+
+/** What a run ended with. */
+export interface TrainResult extends DoneEvent {
+  /** The last evaluation; null when there was no held-out data. */
+  readonly evaluation: Evaluation | null;
+}
+
+/** Settings that may differ when a run goes on: they do not change its numbers. */
+const FREE_SETTINGS = [
+  "output",
+  "resume",
+  "overwrite",
+  "threads",
+  "logEvery",
+  "saveEvery",
+  "keepLast",
+  "keepWidened",
+];
+
+/**
+ * Fine-tunes a model and writes the result to a folder.
+ * @throws UsageError, FormatError, CapacityError before anything is written; FailedError "train/nan",
+ * "train/no-movement", "train/stopped" later, with the last good checkpoint in place.
+ */
+export async function train(input: TrainInput, hooks: TrainHooks = {}): Promise<TrainResult> {
+  const options = parseTrainOptions(input);
+  const folder = new RunFolder(options.output);
+  if (!options.resume) await folder.check(options.overwrite);
+  const setup = await setUp(options);
+  if (!options.resume) await folder.begin();
+  const run = await Run.start(options, setup, folder, hooks);
+  try {
+    return await run.complete();
+  } finally {
+    await run.release();
+    await setup.origin.checkpoint.close();
+  }
+}
+
+class Run {
+  readonly #options: TrainOptions;
+  readonly #setup: TrainingSetup;
+  readonly #folder: RunFolder;
+  readonly #hooks: TrainHooks;
+  readonly #steps: StepRunner;
+  readonly #evaluator: Evaluator | null;
+  readonly #updater: Updater;
+  readonly #norm: GradientNorm;
+  readonly #startedMs = performance.now();
+  #state: RunState;
+  #evaluation: Evaluation | null = null;
+  #savedStep = -1;
+
+  private constructor(parts: {
+    options: TrainOptions;
+    setup: TrainingSetup;
+    folder: RunFolder;
+    hooks: TrainHooks;
+    steps: StepRunner;
+    evaluator: Evaluator | null;
+    updater: Updater;
+    norm: GradientNorm;
+    state: RunState;
+  }) {
+    this.#options = parts.options;
+    this.#setup = parts.setup;
+    this.#folder = parts.folder;
+    this.#hooks = parts.hooks;
+    this.#steps = parts.steps;
+    this.#evaluator = parts.evaluator;
+    this.#updater = parts.updater;
+    this.#norm = parts.norm;
+    this.#state = parts.state;
+  }
+
+  static async start(
+    options: TrainOptions,
+    setup: TrainingSetup,
+    folder: RunFolder,
+    hooks: TrainHooks,
+  ): Promise<Run> {
+    const { base, adapter, optimizer, heldOut } = setup;
+    const settings = Object.fromEntries(
+      Object.entries(options).filter(([key, value]) => value !== undefined && !FREE_SETTINGS.includes(key)),
+    );
+    const resumed = options.resume ? await folder.resume(adapter, settings) : null;
+    const engine = createOrtEngine(options.threads === undefined ? {} : { threads: options.threads });
+    const { seed } = options;
+    const { recompute } = setup.memory;
+    const updater = await createUpdater(engine, optimizer, setup.optimizerOptions, adapter.values.length);
+    for (const [slot, values] of Object.entries(resumed?.optimizer ?? {})) updater.state[slot]?.set(values);
+    return new Run({
+      options,
+      setup,
+      folder,
+      hooks,
+      steps: await StepRunner.create({ engine, base, adapter, recompute, seed }),
+      evaluator: heldOut ? await Evaluator.create(engine, base, adapter) : null,
+      updater,
+      norm: await createGradientNorm(engine),
+      state: resumed?.state ?? {
+        global_step: 0,
+        max_steps: setup.totalSteps,
+        epoch: 0,
+        best_metric: null,
+        best_global_step: null,
+        evaluations_without_improvement: 0,
+        trained_tokens: 0,
+        trainable_parameters: adapter.values.length,
+        settings,
+        log_history: [],
+      },
+    });
+  }
+
+  #emit(event: TrainEvent): void {
+    this.#hooks.onEvent?.(event);
+  }
+
+  async complete(): Promise<TrainResult> {
+    for (const message of this.#setup.notes) this.#emit({ event: "note", message });
+    const { totalSteps } = this.#setup;
+    if (this.#state.global_step === 0) await this.#evaluate();
+    while (this.#state.global_step < totalSteps && !this.#isOverfit()) {
+      if (this.#hooks.signal?.aborted) await this.#stop();
+      await this.#step();
+      if (this.#isDue(this.#options.evalEvery ?? this.#setup.plan.stepsPerEpoch)) await this.#evaluate();
+      if (this.#options.saveEvery !== undefined && this.#isDue(this.#options.saveEvery)) await this.#save();
+    }
+    return this.#finish();
+  }
+
+  /** Every so many steps, and after the last. */
+  #isDue(everySteps: number): boolean {
+    const { global_step: step } = this.#state;
+    return step % everySteps === 0 || step === this.#setup.totalSteps;
+  }
+
+  #isOverfit(): boolean {
+    const patience = this.#options.earlyStopping;
+    return patience !== undefined && this.#state.evaluations_without_improvement >= patience;
+  }
+
+  async #step(): Promise<void> {
+    const startedMs = performance.now();
+    const { adapter, plan, totalSteps } = this.#setup;
+    const index = this.#state.global_step;
+    const { warmupSteps, learningRate: peak, maxGradNorm, weightDecay } = this.#options;
+    const batches = plan.microBatches(index).map((rows) => this.#toBatch(rows));
+    const numLabels = batches.reduce((sum, batch) => sum + batch.numLabels, 0);
+    const { sink } = this.#steps;
+    sink.begin();
+    let lossSum = 0;
+    for (const [micro, batch] of batches.entries()) {
+      lossSum += await this.#steps.accumulate(batch, 1 / numLabels, index, micro);
+    }
+    sink.finish();
+    const loss = lossSum / numLabels;
+    const gradientNorm = await this.#norm.norm(sink.values);
+    if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) throw this.#diverged(loss, gradientNorm);
+    const schedule = findSchedule(this.#options.schedule);
+    const learningRate = peak * schedule.factor(index, totalSteps, warmupSteps);
+    const before = index === 0 || gradientNorm === 0 ? adapter.values.slice() : null;
+    await this.#updater.step({
+      parameters: adapter.values,
+      gradients: sink.values,
+      gradientScale: maxGradNorm > 0 ? clipFactor(gradientNorm, maxGradNorm) : 1,
+      learningRate,
+      weightDecay,
+      step: index + 1,
+    });
+    if (before && learningRate > 0) this.#requireMovement(before, gradientNorm);
+    const tokens = batches.reduce((sum, batch) => sum + batch.numTokens, 0);
+    this.#state = {
+      ...this.#state,
+      global_step: index + 1,
+      epoch: (index + 1) / plan.stepsPerEpoch,
+      trained_tokens: this.#state.trained_tokens + tokens,
+    };
+    const event: StepEvent = {
+      event: "step",
+      step: index + 1,
+      totalSteps,
+      epoch: this.#state.epoch,
+      loss,
+      learning_rate: learningRate,
+      grad_norm: gradientNorm,
+      tokens,
+      tokens_per_second: tokens / ((performance.now() - startedMs) / 1000),
+      peak_mb: peakMegabytes(),
+    };
+    await this.#record(event, this.#isDue(this.#options.logEvery));
+  }
+
+  /** The log keeps every event; the caller is told those that are due. */
+  async #record(event: StepEvent | EvalEvent, tell: boolean): Promise<void> {
+    this.#state.log_history.push({ ...event });
+    if (tell) {
+      await this.#folder.log({ ...event });
+      this.#emit(event);
+    }
+  }
+
+  #toBatch(rows: readonly (readonly Example[])[]): ReturnType<typeof toBatch> {
+    return this.#options.packing ? toBatch(rows) : toBatch(fillRows(rows.flat()));
+  }
+
+  #requireMovement(before: Float32Array, gradientNorm: number): void {
+    if (this.#setup.adapter.values.some((value, i) => value !== before[i])) return;
+    throw new FailedError(
+      "train/no-movement",
+      `Cannot train: no parameter moved in step ${this.#state.global_step + 1}, gradient norm ${gradientNorm}`,
+      { hint: "Check that the target modules are used and that the learning rate is not too small" },
+    );
+  }
+
+  #diverged(loss: number, gradientNorm: number): FailedError {
+    const kept = this.#state.best_global_step ?? (this.#savedStep > 0 ? this.#savedStep : null);
+    return new FailedError(
+      "train/nan",
+      `Cannot go on training: loss ${loss}, gradient norm ${gradientNorm} in step ${this.#state.global_step + 1}`,
+      {
+        hint: `Choose a lower learning rate or clip gradients${kept === null ? "" : `; the last good checkpoint is ${this.#folder.checkpoint(kept)}`}`,
+      },
+    );
+  }
+
+  async #evaluate(): Promise<void> {
+    const { heldOut } = this.#setup;
+    if (!this.#evaluator || !heldOut) return;
+    const evaluation = await this.#evaluator.evaluate(heldOut);
+    this.#evaluation = evaluation;
+    const { global_step: step, best_metric: best, evaluations_without_improvement: idle } = this.#state;
+    const better = best === null || evaluation.loss < best;
+    this.#state = {
+      ...this.#state,
+      best_metric: better ? evaluation.loss : best,
+      best_global_step: better ? step : this.#state.best_global_step,
+      evaluations_without_improvement: better ? 0 : idle + 1,
+    };
+    await this.#record({ event: "eval", step, ...evaluation }, true);
+    if (better && this.#options.earlyStopping !== undefined) await this.#save();
+  }
+
+  async #save(): Promise<void> {
+    if (this.#savedStep === this.#state.global_step) return;
+    const { adapter, origin } = this.#setup;
+    await this.#folder.save(adapter, origin, this.#updater.state, this.#state, this.#options.keepLast);
+    this.#savedStep = this.#state.global_step;
+  }
+
+  async #stop(): Promise<never> {
+    await this.#save();
+    throw new FailedError(
+      "train/stopped",
+      `Cannot finish: the run was stopped after step ${this.#state.global_step} of ${this.#setup.totalSteps}`,
+      { hint: "Go on with the same command and --resume" },
+    );
+  }
+
+  async #finish(): Promise<TrainResult> {
+    const { adapter, origin, base } = this.#setup;
+    const { best_global_step: best } = this.#state;
+    if (this.#options.earlyStopping !== undefined && best !== null && best !== this.#state.global_step) {
+      await this.#folder.restore(adapter, best);
+    }
+    const steps = this.#state.log_history.filter((e) => e["event"] === "step") as unknown as StepEvent[];
+    const evaluations = this.#state.log_history.filter(
+      (e) => e["event"] === "eval",
+    ) as unknown as EvalEvent[];
+    const settings = Object.fromEntries(
+      Object.entries(this.#options).filter(([, value]) => value !== undefined),
+    );
+    await this.#folder.finish(adapter, origin, this.#state, {
+      "config.yaml": stringify({ ...settings, output: showPath(this.#options.output) }),
+      "loss.svg": lossChart(`${this.#options.method} on ${base.name}`, steps, evaluations),
+    });
+    const event: DoneEvent = {
+      event: "done",
+      output: this.#options.output,
+      steps: this.#state.global_step,
+      trainable_parameters: adapter.values.length,
+      seconds: (performance.now() - this.#startedMs) / 1000,
+    };
+    this.#emit(event);
+    return { ...event, evaluation: this.#evaluation };
+  }
+
+  async release(): Promise<void> {
+    await this.#steps.release();
+    await this.#evaluator?.release();
+    await this.#updater.release();
+    await this.#norm.release();
+  }
+}
+
+function showPath(path: string): string {
+  return isAbsolute(path) ? path : resolve(path);
+}
+
+/** Largest resident memory of this process so far. */
+export function peakMegabytes(): number {
+  return Math.round(process.resourceUsage().maxRSS / 1024);
+}
