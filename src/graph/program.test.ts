@@ -8,6 +8,7 @@ import { Graph, type Value } from "./graph.ts";
 import { add } from "./ops/add.ts";
 import { exp } from "./ops/exp.ts";
 import { mul } from "./ops/mul.ts";
+import { rmsNorm } from "./ops/rms-norm.ts";
 import { sigmoid } from "./ops/sigmoid.ts";
 import { type ProgramSpec, emitProgram, graphOf, neededInputs, nodesOf } from "./program.ts";
 
@@ -99,6 +100,21 @@ test("constants go into the program and need not be given", () => {
     [Float32Array.of(2), Float32Array.of(1)],
   );
   assert.deepEqual(evaluate(spec, { x: vector(1, 2, 3) })["y"], vector(3, 5, 7));
+});
+
+test("an output that is given beside one that is wanted keeps its given value", () => {
+  const graph = new Graph();
+  const x = graph.input("x", "float32", ["N", 2]);
+  const weight = graph.input("weight", "float32", [2]);
+  const [y, r] = rmsNorm(x, weight, 1e-5);
+  const spec: ProgramSpec = { name: "norm", inputs: { x, weight, r }, outputs: { y, z: mul(x, r) } };
+  checkNames(spec);
+  const matrix = (...values: number[]): Array64 => ({
+    shape: [1, values.length],
+    data: Float64Array.from(values),
+  });
+  const feeds = { x: matrix(3, 3), weight: vector(1, 1), r: matrix(7) };
+  assert.deepEqual(evaluate(spec, feeds)["z"], matrix(21, 21));
 });
 
 test("graphOf() gives the graph and refuses a program without outputs", () => {

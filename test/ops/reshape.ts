@@ -21,6 +21,10 @@ export const reshapeSuite: OpSuite = {
     reshaped("splits heads", ["B", "T", 6], ["B", "T", 2, 3], { B: 2, T: 5 }),
     reshaped("joins heads", ["B", "T", 2, 3], ["B", "T", 6], { B: 2, T: 5 }),
     reshaped("no tokens", ["B", "T", 6], ["B", "T", 2, 3], { B: 2, T: 0 }),
+    {
+      ...reshaped("joins symbols", ["B", "T", 4], ["B*T", 4], { B: 2, T: 3 }),
+      smooth: false, // The way back has two unknown sizes, which no program can tell.
+    },
     reshaped("moves a symbol", ["T", 2, 3], [2, "T", 3], { T: 4 }),
   ],
   rejected: [
