@@ -38,13 +38,11 @@ export interface BenchContext {
   readonly say: (line: string) => void;
 }
 
+type KindOf<V> = V extends string ? string : V extends number ? number : boolean;
+
 /** The values of the flags: the kind of each is the kind of its `value`. */
 export type FlagValues<F extends Readonly<Record<string, Flag>>> = {
-  readonly [K in keyof F]: F[K]["value"] extends string
-    ? string
-    : F[K]["value"] extends number
-      ? number
-      : boolean;
+  readonly [K in keyof F]: KindOf<F[K]["value"]>;
 };
 
 /** One question, its flags and the run that answers it. */

@@ -1,0 +1,63 @@
+/** @file Reads a benchmark's flags from the words after its name. */
+import { parseArgs } from "node:util";
+
+import { UsageError } from "../src/errors.ts";
+import type { Flag } from "./bench.ts";
+
+/** The value of each flag, and the two that the harness itself has. */
+export interface ParsedFlags {
+  readonly values: Readonly<Record<string, string | number | boolean>>;
+  readonly json: string;
+  readonly help: boolean;
+}
+
+const OWN_FLAGS: Readonly<Record<string, Flag>> = {
+  json: { value: "", help: "also writes the result to this file; a bare name goes to bench/results/" },
+  help: { value: false, help: "shows the flags" },
+};
+
+function readValue(name: string, flag: Flag, given: string | boolean): string | number | boolean {
+  if (typeof flag.value !== "number") return given;
+  const number = given === "" ? Number.NaN : Number(given);
+  if (Number.isFinite(number)) return number;
+  throw new UsageError("usage/flag", `Cannot read flag "--${name}": ${given}, expected a number`);
+}
+
+/** Reads the words. @throws usage/flag for an unknown flag or a value of another kind */
+export function parseFlags(words: readonly string[], own: Readonly<Record<string, Flag>>): ParsedFlags {
+  const flags = { ...own, ...OWN_FLAGS };
+  const options = Object.fromEntries(
+    Object.entries(flags).map(([name, { value }]) => [
+      name,
+      { type: typeof value === "boolean" ? ("boolean" as const) : ("string" as const) },
+    ]),
+  );
+  let given: Readonly<Record<string, unknown>>;
+  try {
+    given = parseArgs({ args: [...words], options, strict: true, allowPositionals: false }).values;
+  } catch (error) {
+    throw new UsageError("usage/flag", `Cannot read the flags: ${(error as Error).message}`, {
+      hint: `Known flags: ${Object.keys(flags)
+        .map((name) => `--${name}`)
+        .join(" ")}`,
+    });
+  }
+  const all = Object.fromEntries(
+    Object.entries(flags).map(([name, flag]) => {
+      const word = given[name];
+      return [name, word === undefined ? flag.value : readValue(name, flag, word as string | boolean)];
+    }),
+  );
+  const { json, help, ...values } = all;
+  return { values, json: json as string, help: help as boolean };
+}
+
+/** Lists flags with their defaults, one a line. */
+export function helpText(own: Readonly<Record<string, Flag>>): string {
+  return Object.entries({ ...own, ...OWN_FLAGS })
+    .map(([name, { value, help }]) => {
+      const shown = typeof value === "boolean" || value === "" ? "" : ` (${value})`;
+      return `  --${name.padEnd(20)} ${help}${shown}`;
+    })
+    .join("\n");
+}

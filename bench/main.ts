@@ -1,0 +1,91 @@
+/**
+ * @file Runs a benchmark.
+ *
+ *   npm run bench                         lists them
+ *   npm run bench -- NAME [flags]         prints a table and, as the last line of standard output, one JSON object
+ *   npm run bench -- setup                installs what graft is compared with
+ */
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+
+import { GraftError, UsageError, exitStatus } from "../src/errors.ts";
+import { nearest } from "../src/cli/nearest.ts";
+import type { Benchmark } from "./bench.ts";
+import { helpText, parseFlags } from "./flags.ts";
+import { formatTable, reportOf } from "./report.ts";
+import { setUpPeers } from "./setup.ts";
+
+const ENDING = ".bench.ts";
+const RESULTS = join(import.meta.dirname, "results");
+
+/** Names of all benchmarks: the files that end in `.bench.ts`. */
+export function listBenchmarks(): string[] {
+  return readdirSync(import.meta.dirname)
+    .filter((file) => file.endsWith(ENDING))
+    .map((file) => basename(file, ENDING))
+    .sort();
+}
+
+/** Loads a benchmark by name. @throws usage/flag when there is none */
+export async function loadBenchmark(name: string): Promise<Benchmark> {
+  const names = listBenchmarks();
+  if (!names.includes(name)) {
+    const near = nearest(name, names);
+    throw new UsageError(
+      "usage/flag",
+      `Cannot find benchmark "${name}", expected one of ${names.join(", ")}`,
+      near === null ? {} : { hint: `Did you mean "${near}"?` },
+    );
+  }
+  const module = (await import(`./${name}${ENDING}`)) as { readonly benchmark: Benchmark };
+  return module.benchmark;
+}
+
+/** Path that `--json` names: a bare name lies in bench/results/. */
+export function resultPath(file: string): string {
+  if (basename(file) !== file) return file;
+  return join(RESULTS, file.endsWith(".json") ? file : `${file}.json`);
+}
+
+async function runBenchmark(name: string, words: readonly string[]): Promise<void> {
+  const benchmark = await loadBenchmark(name);
+  const { values, json, help } = parseFlags(words, benchmark.flags);
+  if (help) {
+    process.stdout.write(`${name}: ${benchmark.question}\n\n${helpText(benchmark.flags)}\n`);
+    return;
+  }
+  const outcome = await benchmark.run(values, { say: (line) => process.stderr.write(`${line}\n`) });
+  const report = reportOf(name, outcome, new Date());
+  if (json !== "") {
+    const path = resultPath(json);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, `${JSON.stringify(report, null, 2)}\n`);
+  }
+  process.stdout.write(`${benchmark.question}\n\n${formatTable(outcome.table)}\n\n`);
+  process.stdout.write(`${JSON.stringify(report)}\n`);
+}
+
+async function showList(): Promise<void> {
+  const lines = ["npm run bench -- NAME [flags]        (NAME --help shows its flags)", ""];
+  for (const name of listBenchmarks())
+    lines.push(`  ${name.padEnd(16)} ${(await loadBenchmark(name)).question}`);
+  lines.push(`  ${"setup".padEnd(16)} Installs what graft is compared with, into bench/peers/.`);
+  process.stdout.write(`${lines.join("\n")}\n`);
+}
+
+async function main(words: readonly string[]): Promise<void> {
+  const [name, ...rest] = words;
+  if (name === undefined || name === "--help") return showList();
+  if (name === "setup") return setUpPeers();
+  return runBenchmark(name, rest);
+}
+
+if (import.meta.main) {
+  try {
+    await main(process.argv.slice(2));
+  } catch (error) {
+    const hint = error instanceof GraftError && error.hint !== null ? `\n  ${error.hint}` : "";
+    process.stderr.write(`${error instanceof GraftError ? error.message : String(error)}${hint}\n`);
+    process.exitCode = exitStatus(error);
+  }
+}

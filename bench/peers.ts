@@ -1,0 +1,70 @@
+/** @file Where the peers are (bench/peers/), their versions, and the model in the form that they read. */
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+
+import { modelsFolderOf } from "../src/hub/cache.ts";
+import { resolveModel } from "../src/hub/resolve.ts";
+import type { BenchContext } from "./bench.ts";
+import { runChild, type ChildRun } from "./child.ts";
+
+export const PEERS = join(import.meta.dirname, "peers");
+
+const VENV = join(PEERS, ".venv");
+
+/** Python of the environment that `setup` makes. */
+export const VENV_PYTHON =
+  process.platform === "win32" ? join(VENV, "Scripts", "python.exe") : join(VENV, "bin", "python");
+
+const REMEDY = "run `npm run bench -- setup` first";
+
+/** The Python that has torch and peft: `GRAFT_PEERS_PYTHON`, else the one of `setup`. @throws Error when there is none */
+export function peersPython(env: NodeJS.ProcessEnv = process.env): string {
+  const named = env["GRAFT_PEERS_PYTHON"];
+  if (named) return named;
+  if (existsSync(VENV_PYTHON)) return VENV_PYTHON;
+  throw new Error(`Cannot find the peers' Python at ${VENV_PYTHON}: ${REMEDY}, or set GRAFT_PEERS_PYTHON`);
+}
+
+/** Runs one of the Python scripts of bench/peers/. */
+export function runPeer(script: string, args: readonly string[]): Promise<ChildRun> {
+  return runChild(peersPython(), [join(PEERS, script), ...args], { TRANSFORMERS_VERBOSITY: "error" });
+}
+
+/** Versions of torch, peft and transformers. */
+export async function pythonVersions(): Promise<Record<string, string>> {
+  const { events } = await runPeer("versions.py", []);
+  return (events[0]?.value ?? {}) as Record<string, string>;
+}
+
+/** Folder of the installed node-llama-cpp. @throws Error when it is not installed */
+export function llamaPackage(): { folder: string; version: string } {
+  const folder = join(PEERS, "node_modules", "node-llama-cpp");
+  if (!existsSync(folder)) throw new Error(`Cannot find node-llama-cpp at ${folder}: ${REMEDY}`);
+  const { version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as { version: string };
+  return { folder, version };
+}
+
+/** Finds a model, getting it if need be; returns a folder or a .gguf file. */
+export async function findModel(name: string, { say }: BenchContext): Promise<string> {
+  const { path, source } = await resolveModel(name);
+  say(`model ${path} (${source})`);
+  return path;
+}
+
+/** Returns the model as a Hugging Face folder in f32, which both sides read: the folder itself, or one written once from a GGUF file. */
+export async function asFolder(modelPath: string, { say }: BenchContext): Promise<string> {
+  if (!modelPath.endsWith(".gguf")) return modelPath;
+  const name = `${basename(modelPath, ".gguf")}-${statSync(modelPath).size}-f32`;
+  const folder = join(dirname(modelsFolderOf(process.env)), "bench", name);
+  if (existsSync(folder)) return folder;
+  say(`writing ${folder} from ${modelPath}`);
+  const staging = `${folder}.${process.pid}.tmp`;
+  mkdirSync(staging, { recursive: true });
+  try {
+    await runPeer("gguf_to_folder.py", [modelPath, staging]);
+    renameSync(staging, folder);
+  } finally {
+    rmSync(staging, { recursive: true, force: true });
+  }
+  return folder;
+}

@@ -1,0 +1,145 @@
+/**
+ * @file How long the bare matrix products of a training step take: what the machine leaves no way around.
+ *
+ * Counted: x Wᵀ and dY W of every projection of every block, the two attention products and their four gradients, and
+ * the head forward and backward at the labelled positions. Not counted: gradients of frozen weights, which nobody
+ * computes, and the thin products of an adapter. Each product runs alone, with the weights as run-time inputs.
+ */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { Graph } from "../src/graph/graph.ts";
+import { matmul } from "../src/graph/ops/matmul.ts";
+import type { Architecture, ModelConfig } from "../src/models/architecture.ts";
+import { findArchitecture } from "../src/models/architectures.ts";
+import { Random } from "../src/random.ts";
+import { HEAD_CHUNK } from "../src/run/head.ts";
+import type { Engine } from "../src/runtime/engine.ts";
+import { hostTensor, numElements, zeros, type HostTensor } from "../src/runtime/host-tensor.ts";
+import { createOrtEngine } from "../src/runtime/ort-node.ts";
+import { median } from "./statistics.ts";
+
+/** op(A) · op(B), and how often a step runs it. */
+export interface Product {
+  readonly name: string;
+  readonly a: readonly number[];
+  readonly b: readonly number[];
+  readonly transA: boolean;
+  readonly transB: boolean;
+  readonly timesPerStep: number;
+}
+
+/** Seconds and floating-point operations of all products of a step. */
+export interface ProductCost {
+  readonly seconds: number;
+  readonly flop: number;
+}
+
+const TIMED_RUNS = 5;
+
+/** Lists the products of a step on `numRows` rows of `length` tokens with a label at all but the first. */
+export function stepProducts(
+  architecture: Architecture,
+  config: ModelConfig,
+  numRows: number,
+  length: number,
+): Product[] {
+  const { numLayers: L, numHeads: H, numKeyValueHeads: K, headWidth: E, width: D, vocabSize: V } = config;
+  const N = numRows * length;
+  const products: Product[] = architecture.sites(config).flatMap(({ name, inFeatures, outFeatures }) => {
+    const weight = [outFeatures, inFeatures];
+    return [
+      {
+        name: `${name} forward`,
+        a: [N, inFeatures],
+        b: weight,
+        transA: false,
+        transB: true,
+        timesPerStep: L,
+      },
+      { name: `${name} dX`, a: [N, outFeatures], b: weight, transA: false, transB: false, timesPerStep: L },
+    ];
+  });
+  const queries = [numRows, K, (H / K) * length, E]; // the heads of a group share one product
+  const keys = [numRows, K, length, E];
+  const scores = [numRows, K, (H / K) * length, length];
+  const attention: readonly (readonly [string, readonly number[], readonly number[], boolean, boolean])[] = [
+    ["scores", queries, keys, false, true],
+    ["mix", scores, keys, false, false],
+    ["d scores", queries, keys, false, true],
+    ["d values", scores, queries, true, false],
+    ["d queries", scores, keys, false, false],
+    ["d keys", scores, queries, true, false],
+  ];
+  for (const [name, a, b, transA, transB] of attention)
+    products.push({ name: `attention ${name}`, a, b, transA, transB, timesPerStep: L });
+  const numChunks = (numRows * (length - 1)) / HEAD_CHUNK;
+  products.push(
+    {
+      name: "head forward",
+      a: [HEAD_CHUNK, D],
+      b: [V, D],
+      transA: false,
+      transB: true,
+      timesPerStep: numChunks,
+    },
+    { name: "head dX", a: [HEAD_CHUNK, V], b: [V, D], transA: false, transB: false, timesPerStep: numChunks },
+  );
+  return products;
+}
+
+/** Shape of a product's result. */
+function resultShape({ a, b, transA, transB }: Product): number[] {
+  return [...a.slice(0, -2), a.at(transA ? -1 : -2) ?? 0, b.at(transB ? -2 : -1) ?? 0];
+}
+
+/** Floating-point operations of one run: a multiplication and an addition each count. */
+export function productFlop(product: Product): number {
+  const inner = product.a.at(product.transA ? -2 : -1) ?? 0;
+  return 2 * numElements(resultShape(product)) * inner;
+}
+
+function drawn(shape: readonly number[], random: Random): HostTensor<"float32"> {
+  // Far from denormal numbers, which would slow the processor.
+  const data = Float32Array.from({ length: numElements(shape) }, () => random.uniform() - 0.5);
+  return hostTensor("float32", shape, data);
+}
+
+async function timeProduct(product: Product, engine: Engine, random: Random): Promise<number> {
+  const graph = new Graph();
+  const a = graph.input("a", "float32", product.a);
+  const b = graph.input("b", "float32", product.b);
+  const { transA, transB } = product;
+  const c = matmul(a, b, { transA, transB });
+  const program = await engine.compile({ name: "product", inputs: { a, b }, outputs: { c } });
+  const feeds = { a: drawn(product.a, random), b: drawn(product.b, random) };
+  const into = { c: zeros("float32", resultShape(product)) };
+  await program.run(feeds, into);
+  const seconds: number[] = [];
+  for (let run = 0; run < TIMED_RUNS; run++) {
+    const start = performance.now();
+    await program.run(feeds, into);
+    seconds.push((performance.now() - start) / 1000);
+  }
+  await program.release();
+  return median(seconds);
+}
+
+/** Times every product alone and adds them up for one step. */
+export async function measureProducts(products: readonly Product[], threads: number): Promise<ProductCost> {
+  const engine = createOrtEngine(threads > 0 ? { threads } : {});
+  const random = new Random(1);
+  const cost = { seconds: 0, flop: 0 };
+  for (const product of products) {
+    cost.seconds += product.timesPerStep * (await timeProduct(product, engine, random));
+    cost.flop += product.timesPerStep * productFlop(product);
+  }
+  return cost;
+}
+
+/** Lists the products of a model that lies in a Hugging Face folder. */
+export async function productsOfFolder(folder: string, numRows: number, length: number): Promise<Product[]> {
+  const raw = JSON.parse(await readFile(join(folder, "config.json"), "utf8")) as Record<string, unknown>;
+  const architecture = findArchitecture(raw);
+  return stepProducts(architecture, architecture.readConfig(raw), numRows, length);
+}

@@ -1,0 +1,32 @@
+/** @file What a benchmark prints: a table, and one line of JSON with all that is needed to read the numbers later. */
+import type { Json, Outcome, Table } from "./bench.ts";
+import { describeMachine, ownVersions, readCommit } from "./machine.ts";
+
+/** Lays a table out in columns, as wide as their widest cell; the first is flush left, the others right. */
+export function formatTable({ head, rows }: Table): string {
+  const lines = [head, ...rows];
+  const widths = head.map((_, column) => Math.max(...lines.map((line) => (line[column] ?? "").length)));
+  return lines
+    .map((line) =>
+      line
+        .map((cell, column) =>
+          column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0),
+        )
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
+}
+
+/** The JSON object of an outcome. */
+export function reportOf(benchmark: string, outcome: Outcome, date: Date): Readonly<Record<string, Json>> {
+  return {
+    benchmark,
+    date: date.toISOString(),
+    ...readCommit(),
+    machine: describeMachine(),
+    versions: { ...ownVersions(), ...outcome.versions },
+    parameters: outcome.parameters,
+    results: outcome.results,
+  };
+}

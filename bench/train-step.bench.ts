@@ -1,0 +1,129 @@
+/** @file How fast is a LoRA training step, and in how much memory, against PEFT with PyTorch on the same processor? */
+import { copyFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
+import { smallModelText } from "../tools/make-small-model-text.ts";
+import { defineBenchmark, type Outcome } from "./bench.ts";
+import { interleave } from "./interleave.ts";
+import { largestPeak, peakRatio, showPeak } from "./memory.ts";
+import { asFolder, findModel, pythonVersions, runPeer } from "./peers.ts";
+import { measureProducts, productsOfFolder } from "./products.ts";
+import { withScratch } from "./scratch.ts";
+import { largestDifference, median, ratioOf, rounded, roundedSpread, showRatio } from "./statistics.ts";
+import { steadySeconds, trainWithGraft, trainWithPeft, type TrainingRun } from "./training-sides.ts";
+
+/** Bytes of text that surely hold one token. */
+const BYTES_PER_TOKEN = 8;
+
+export const benchmark = defineBenchmark({
+  question:
+    "How fast is a LoRA step, and in how much memory, against PEFT and PyTorch on the same processor?",
+  flags: {
+    model: { value: DEFAULT_MODEL, help: "model: a name, a Hugging Face folder or a .gguf file" },
+    "graft-model": { value: "", help: "the same weights in another form, for graft alone" },
+    "graft-flags": { value: "", help: "further flags of graft train, in one word with blanks" },
+    data: { value: "", help: "text file; generated stories when not given" },
+    batch: { value: 4, help: "rows of a step" },
+    length: { value: 256, help: "tokens of a row" },
+    steps: { value: 8, help: "steps of a run; the first two are not timed" },
+    rounds: { value: 2, help: "runs of each side" },
+    rank: { value: 8, help: "rank of the adapter" },
+    "learning-rate": { value: 2e-4, help: "AdamW's rate, constant" },
+    seed: { value: 1, help: "seed of the adapter's start and of the generated text" },
+    threads: { value: 0, help: "threads of both sides; 0: what each chooses" },
+  },
+  run: (values, context) =>
+    withScratch(async (scratch) => {
+      const model = await asFolder(await findModel(values.model, context), context);
+      const adapter = join(scratch, "start");
+      await runPeer("make_adapter.py", [model, String(values.rank), String(values.seed), adapter]);
+      const data = join(scratch, "text.txt");
+      const numTokens = values.batch * values.length * values.steps;
+      if (values.data !== "") await copyFile(values.data, data);
+      else await writeFile(data, smallModelText(numTokens * BYTES_PER_TOKEN, values.seed));
+      const { batch: batchSize, length: maxLength, "learning-rate": learningRate, threads } = values;
+      const task = { model, data, adapter, batchSize, maxLength, learningRate, threads };
+      const graftTask = { ...task, model: values["graft-model"] || model };
+      const products = await productsOfFolder(model, batchSize, maxLength);
+      const steps = ["--steps", String(values.steps)];
+      const graftFlags = [...steps, ...values["graft-flags"].split(" ").filter((word) => word !== "")];
+      const rounds = await interleave(
+        values.rounds,
+        {
+          graft: () => trainWithGraft(graftTask, join(scratch, "run"), graftFlags),
+          peft: () => trainWithPeft("peft_step.py", task, steps),
+          products: () => measureProducts(products, threads),
+          checkpointing: () => trainWithPeft("peft_step.py", task, [...steps, "--checkpointing"]),
+        },
+        context,
+      );
+      return {
+        parameters: values,
+        versions: await pythonVersions(),
+        ...compare(rounds, batchSize * maxLength),
+      };
+    }),
+});
+
+interface Rounds {
+  readonly graft: readonly TrainingRun[];
+  readonly peft: readonly TrainingRun[];
+  readonly checkpointing: readonly TrainingRun[];
+  readonly products: readonly { readonly seconds: number; readonly flop: number }[];
+}
+
+function compare(rounds: Rounds, tokensPerStep: number): Pick<Outcome, "table" | "results"> {
+  const { graft, peft, checkpointing, products } = rounds;
+  const seconds = (runs: readonly TrainingRun[]): number[] => runs.map((run) => median(steadySeconds(run)));
+  const sides = { graft, peft, "peft, checkpointing": checkpointing };
+  const difference = Math.max(...graft.map((run, i) => largestDifference(run.losses, peft[i]?.losses ?? [])));
+  const speed = ratioOf(seconds(peft), seconds(graft));
+  const speedCheckpointing = ratioOf(seconds(checkpointing), seconds(graft));
+  const productSeconds = products.map((cost) => cost.seconds);
+  const share = ratioOf(productSeconds, seconds(graft));
+  const rows = Object.entries(sides).map(([name, runs]) => {
+    const step = median(seconds(runs));
+    const ratio = ratioOf(seconds(runs), seconds(graft));
+    return [
+      name,
+      step.toFixed(3),
+      (tokensPerStep / step).toFixed(1),
+      showRatio(ratio),
+      showPeak(largestPeak(runs)),
+      (runs[0]?.losses.at(-1) ?? Number.NaN).toFixed(4),
+    ];
+  });
+  const flop = products[0]?.flop ?? 0;
+  rows.push(["bare products", median(productSeconds).toFixed(3), "", showRatio(share), "", ""]);
+  const peaks = [graft, peft, checkpointing].map(largestPeak);
+  const [graftPeak = null, peftPeak = null, checkpointingPeak = null] = peaks;
+  return {
+    table: { head: ["side", "s/step", "tokens/s", "time / graft's", "peak memory", "last loss"], rows },
+    results: {
+      losses: { graft: graft[0]?.losses ?? [], peft: peft[0]?.losses ?? [] },
+      largest_loss_difference: difference,
+      step_seconds: {
+        graft: seconds(graft),
+        peft: seconds(peft),
+        peft_checkpointing: seconds(checkpointing),
+      },
+      tokens_per_second: {
+        graft: rounded(tokensPerStep / median(seconds(graft)), 1),
+        peft: rounded(tokensPerStep / median(seconds(peft)), 1),
+        peft_checkpointing: rounded(tokensPerStep / median(seconds(checkpointing)), 1),
+      },
+      speed_ratio: roundedSpread(speed),
+      speed_ratio_checkpointing: roundedSpread(speedCheckpointing),
+      peak_mb: { graft: graftPeak, peft: peftPeak, peft_checkpointing: checkpointingPeak },
+      memory_ratio: peakRatio(graftPeak, peftPeak),
+      memory_ratio_checkpointing: peakRatio(graftPeak, checkpointingPeak),
+      products: {
+        seconds: productSeconds,
+        gflop: rounded(flop / 1e9, 1),
+        gflop_per_second: rounded(flop / 1e9 / median(productSeconds), 1),
+        share_of_step: roundedSpread(share),
+      },
+    },
+  };
+}

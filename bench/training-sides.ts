@@ -1,0 +1,109 @@
+/** @file The two sides of a training comparison as child processes with the same settings: `graft train`, and PEFT with PyTorch. */
+import { join } from "node:path";
+
+import { runChild, type ChildRun, type TimedEvent } from "./child.ts";
+import { ROOT } from "./machine.ts";
+import { runPeer } from "./peers.ts";
+
+/** What both sides are given. */
+export interface TrainingTask {
+  /** Folder that both sides read. */
+  readonly model: string;
+  readonly data: string;
+  /** PEFT folder that both sides start from. */
+  readonly adapter: string;
+  readonly batchSize: number;
+  readonly maxLength: number;
+  readonly learningRate: number;
+  /** 0: as many as each side chooses. */
+  readonly threads: number;
+}
+
+/** What one side did. */
+export interface TrainingRun {
+  readonly losses: readonly number[];
+  /** Seconds of each step, the first included. */
+  readonly stepSeconds: readonly number[];
+  /** `tokens` of each step as the side counts them. */
+  readonly tokens: readonly number[];
+  /** From the start of the process to the end of the first step. */
+  readonly firstStepMs: number;
+  readonly peakMb: number | null;
+  /** All events, for what one side alone tells. */
+  readonly events: readonly TimedEvent[];
+}
+
+/** Path of the program of graft. */
+export const GRAFT = join(ROOT, "src", "cli", "main.ts");
+
+/** Runs a command of graft in a process of its own. */
+export function runGraft(args: readonly string[]): Promise<ChildRun> {
+  return runChild(process.execPath, [GRAFT, ...args, "--json"]);
+}
+
+function commonArgs(task: TrainingTask): string[] {
+  const { model, data, learningRate } = task;
+  const threads = task.threads > 0 ? ["--threads", String(task.threads)] : [];
+  return ["--model", model, "--data", data, "--learning-rate", String(learningRate), ...threads];
+}
+
+/** Runs `graft train` in file order, without clipping, decay or schedule; `extra` are further flags. */
+export async function trainWithGraft(
+  task: TrainingTask,
+  output: string,
+  extra: readonly string[],
+): Promise<TrainingRun> {
+  const run = await runGraft([
+    "train",
+    ...commonArgs(task),
+    ...["--init-adapter", task.adapter, "--output", output, "--overwrite"],
+    ...["--batch-size", String(task.batchSize), "--max-length", String(task.maxLength)],
+    ...["--shuffle", "off", "--schedule", "constant", "--warmup-steps", "0"],
+    ...["--max-grad-norm", "0", "--weight-decay", "0"],
+    ...extra,
+  ]);
+  const first = eventsOf(run, "step")[0]?.value;
+  return summarize(run, Number(first?.["tokens"]) / Number(first?.["tokens_per_second"]));
+}
+
+/** Runs one of the PEFT scripts; `extra` are its further flags. */
+export async function trainWithPeft(
+  script: string,
+  task: TrainingTask,
+  extra: readonly string[],
+): Promise<TrainingRun> {
+  const run = await runPeer(script, [
+    ...commonArgs(task),
+    ...["--adapter", task.adapter, "--batch", String(task.batchSize), "--length", String(task.maxLength)],
+    ...extra,
+  ]);
+  const startMs = eventsOf(run, "start")[0]?.atMs ?? Number.NaN;
+  return summarize(run, ((eventsOf(run, "step")[0]?.atMs ?? Number.NaN) - startMs) / 1000);
+}
+
+/** Picks the events of one kind. */
+export function eventsOf(run: Pick<ChildRun, "events">, kind: string): readonly TimedEvent[] {
+  return run.events.filter(({ value }) => value["event"] === kind);
+}
+
+/** Seconds between neighbouring steps by the outer stopwatch, after `firstSeconds` for the first. @throws Error when there was no step */
+export function summarize(run: ChildRun, firstSeconds: number): TrainingRun {
+  const steps = eventsOf(run, "step");
+  const first = steps[0];
+  if (first === undefined) throw new Error("Cannot read the run: no step event, expected one or more");
+  return {
+    losses: steps.map(({ value }) => Number(value["loss"])),
+    stepSeconds: steps.map(({ atMs }, i) =>
+      i === 0 ? firstSeconds : (atMs - (steps[i - 1]?.atMs ?? 0)) / 1000,
+    ),
+    tokens: steps.map(({ value }) => Number(value["tokens"])),
+    firstStepMs: first.atMs,
+    peakMb: run.peakMb,
+    events: run.events,
+  };
+}
+
+/** The steps that count: those after the first two, which warm caches and pools. */
+export function steadySeconds({ stepSeconds }: TrainingRun): readonly number[] {
+  return stepSeconds.length > 2 ? stepSeconds.slice(2) : stepSeconds.slice(-1);
+}
