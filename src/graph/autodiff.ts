@@ -31,7 +31,7 @@ export function gradients(seeds: readonly Seed[], wrt: readonly Value[]): (Value
   const order = [...wanted].filter((v) => v.node).sort((a, b) => b.id - a.id);
   const done = new Set();
   for (const { node } of order) {
-    if (!node || done.has(node)) continue;
+    if (!node || done.has(node) || !node.inputs.some((input) => wanted.has(input))) continue;
     done.add(node);
     const outputs = node.outputs.map((v) => adjoint.get(v) ?? null);
     if (outputs.every((g) => g === null)) continue;

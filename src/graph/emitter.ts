@@ -37,14 +37,14 @@ export class Emitter {
     const known = this.#names.get(value);
     if (known !== undefined) return known;
     const data = value.graph.constantData.get(value);
-    const name = data ? this.constant(value.dtype, value.shape as number[], data) : `v${value.id}`;
+    const name = data ? this.constant(value.dtype, value.shape as number[], data) : `%v${value.id}`;
     this.#names.set(value, name);
     return name;
   }
 
   /** A fresh name for a value between two ONNX nodes of one operation. */
   temporary(): string {
-    return `t${this.#numTemporaries++}`;
+    return `%t${this.#numTemporaries++}`;
   }
 
   /** Adds a constant, once for equal data, and returns its name. */
@@ -52,7 +52,7 @@ export class Emitter {
     const key = `${dtype}[${shape.join(",")}]${data.join(",")}`;
     let name = this.#constantNames.get(key);
     if (name === undefined) {
-      name = `c${this.constants.length}`;
+      name = `%c${this.constants.length}`;
       this.#constantNames.set(key, name);
       this.constants.push({ name, dtype, shape, data });
     }

@@ -68,11 +68,11 @@ export class Graph {
   /** Applies an operation and returns its outputs; the same operation on the same values is made once. */
   apply<A extends Attributes>(op: Op<A>, inputs: readonly Value[], attributes: A): readonly Value[] {
     const key = `${op.name}(${inputs.map((v) => v.id).join(",")})${JSON.stringify(attributes)}`;
-    const known = this.#made.get(key);
-    if (known) return known.outputs;
     for (const input of inputs) {
       if (input.graph !== this) throw new TypeError(`Cannot apply ${op.name}: a value of another graph`);
     }
+    const known = this.#made.get(key);
+    if (known) return known.outputs;
     const outputs: Value[] = [];
     const node = { op, inputs, attributes, outputs } as unknown as Node;
     for (const type of op.infer(inputs, attributes)) outputs.push(this.#value(type, node, null));

@@ -58,8 +58,15 @@ export function neededInputs(
 export function emitProgram(spec: ProgramSpec): Emitter {
   const emitter = new Emitter();
   for (const [name, value] of Object.entries(spec.inputs)) emitter.setName(value, name);
-  for (const [name, value] of Object.entries(spec.outputs)) emitter.setName(value, name);
   const given = new Map(Object.entries(spec.inputs).map(([name, value]) => [value, name]));
+  // A value has one name: an output that is given, constant, or another output too, becomes a copy.
+  const named = new Set<Value>(given.keys());
+  const copies: [name: string, value: Value][] = [];
+  for (const [name, value] of Object.entries(spec.outputs)) {
+    if (named.has(value) || !value.node) copies.push([name, value]);
+    else emitter.setName(value, name);
+    named.add(value);
+  }
   for (const node of nodesOf(spec)) {
     // An output that is given, beside one that is wanted, is computed again under a name that nobody reads.
     const twice = node.outputs.filter((value) => given.has(value));
@@ -67,6 +74,7 @@ export function emitProgram(spec: ProgramSpec): Emitter {
     node.op.emit(node, emitter);
     for (const value of twice) emitter.setName(value, given.get(value) as string);
   }
+  for (const [name, value] of copies) emitter.node("Identity", [emitter.name(value)], [name]);
   return emitter;
 }
 

@@ -10,6 +10,8 @@ import { type HostTensor, numElements } from "./host-tensor.ts";
 interface Block {
   readonly buffer: ArrayBuffer;
   readonly views: Map<string, HostTensor>;
+  /** The view that is lent; null: the block is free. */
+  lent: HostTensor | null;
 }
 
 /** The largest share of a block that may lie idle. */
@@ -40,21 +42,23 @@ export class BufferPool {
       block.views.set(key, view);
       this.#blockOf.set(view, block);
     }
+    block.lent = view;
     return view as HostTensor<D>;
   }
 
   #allocate(sizeBytes: number): Block {
     this.#allocatedBytes += sizeBytes;
-    return { buffer: new ArrayBuffer(sizeBytes), views: new Map() };
+    return { buffer: new ArrayBuffer(sizeBytes), views: new Map(), lent: null };
   }
 
   /** Takes tensors back. @throws RangeError for one that is not lent. */
   release(...tensors: readonly HostTensor[]): void {
     for (const tensor of tensors) {
       const block = this.#blockOf.get(tensor);
-      if (!block || this.#free.includes(block)) {
+      if (block?.lent !== tensor) {
         throw new RangeError(`Cannot release ${tensor.dtype} [${tensor.shape.join(", ")}]: it is not lent`);
       }
+      block.lent = null;
       const place = this.#free.findIndex(({ buffer }) => buffer.byteLength > block.buffer.byteLength);
       this.#free.splice(place < 0 ? this.#free.length : place, 0, block);
     }

@@ -2,7 +2,7 @@
  * @file Executes programs with ONNX Runtime in Node, on the CPU.
  *
  * Session options were chosen by measurement (docs/log.md): all graph optimisations, one operator at a time on all
- * threads, no spinning between operators when asked to share the machine.
+ * threads, memory planned as it is needed rather than by pattern.
  */
 import { availableParallelism } from "node:os";
 import { InferenceSession, Tensor } from "onnxruntime-node";
@@ -53,6 +53,7 @@ class OrtProgram implements Program {
       executionProviders: ["cpu"],
       graphOptimizationLevel: "all",
       executionMode: "sequential",
+      enableMemPattern: false,
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
       logSeverityLevel: 3,
@@ -66,7 +67,7 @@ class OrtProgram implements Program {
   #view(tensor: HostTensor): Tensor {
     let view = this.#views.get(tensor);
     if (!view) {
-      view = new Tensor(tensor.dtype as "float32", tensor.data as Float32Array, tensor.shape);
+      view = viewOf(tensor);
       this.#views.set(tensor, view);
     }
     return view;
@@ -75,7 +76,7 @@ class OrtProgram implements Program {
   #pick(kind: string, names: Iterable<string>, from: Tensors): Record<string, Tensor> {
     const picked: Record<string, Tensor> = {};
     for (const name of names) {
-      const tensor = from[name] ?? this.#constants[name];
+      const tensor = from[name];
       if (!tensor)
         throw new RangeError(`Cannot run program "${this.spec.name}": ${kind} "${name}" is not given`);
       picked[name] = this.#view(tensor);
@@ -84,7 +85,7 @@ class OrtProgram implements Program {
   }
 
   async run(feeds: Tensors, into: Tensors): Promise<void> {
-    const inputs = this.#pick("input", Object.keys(this.spec.inputs), feeds);
+    const inputs = this.#pick("input", Object.keys(this.spec.inputs), { ...this.#constants, ...feeds });
     const outputs = this.#pick("output", Object.keys(this.spec.outputs), into);
     await this.#session.run(inputs, outputs);
   }
@@ -92,4 +93,12 @@ class OrtProgram implements Program {
   async release(): Promise<void> {
     if (this.#session) await this.#session.release();
   }
+}
+
+/** Wraps host memory without copying it. */
+function viewOf({ dtype, shape, data }: HostTensor): Tensor {
+  if (dtype !== "float16") return new Tensor(dtype as "float32", data as Float32Array, shape);
+  // Tensor would make a Float16Array of the raw bits, which the native side does not know: name the type afterwards.
+  const view = new Tensor("uint16", data as Uint16Array, shape);
+  return Object.assign(view, { type: "float16" });
 }
