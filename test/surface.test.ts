@@ -1,0 +1,34 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import * as graft from "../src/index.ts";
+
+test("the library exports exactly these names", () => {
+  assert.deepEqual(Object.keys(graft).toSorted(), [
+    "ARCHITECTURES",
+    "CODES",
+    "CapacityError",
+    "DEFAULT_MODEL",
+    "Evaluator",
+    "FailedError",
+    "FormatError",
+    "GraftError",
+    "METHODS",
+    "OPTIMIZERS",
+    "Random",
+    "SCHEDULES",
+    "UsageError",
+    "attach",
+    "createChatTemplate",
+    "createOrtEngine",
+    "createTokenizer",
+    "defineMethod",
+    "exitStatus",
+    "loadModel",
+    "openCheckpoint",
+    "readAdapter",
+    "readDataset",
+    "resolveModel",
+    "train",
+  ]);
+});
