@@ -1,0 +1,89 @@
+/**
+ * @file Chooses the next token from logits: the likeliest, or a seeded draw from what temperature, top-k and top-p leave.
+ *
+ * Temperature comes first, then top-k, then top-p over what top-k has left. Of equal logits the lowest id comes first.
+ */
+import { z } from "zod";
+import type { Random } from "../random.ts";
+
+/** The only description of the settings: flags, defaults and validation derive from it. */
+export const SAMPLING_OPTIONS = z.strictObject({
+  temperature: z.number().min(0).default(0).describe("how freely tokens are drawn; 0 takes the likeliest"),
+  topK: z.int().min(0).default(0).describe("draw from the K likeliest tokens alone; 0: from all"),
+  topP: z
+    .number()
+    .gt(0)
+    .max(1)
+    .default(1)
+    .describe("draw from the likeliest tokens that have this probability together"),
+  seed: z.int().min(0).default(0).describe("seed of the draws"),
+});
+
+/** Settings of a draw, without the seed. */
+export type SamplingOptions = Omit<z.output<typeof SAMPLING_OPTIONS>, "seed">;
+
+/** Settings that take the likeliest token. */
+export const GREEDY: SamplingOptions = { temperature: 0, topK: 0, topP: 1 };
+
+/** Chooses the id of the next token from logits [V]. Draws once from `random` when the temperature is above 0, else never. */
+export function sampleToken(logits: Float32Array, options: SamplingOptions, random: Random): number {
+  if (options.temperature === 0) return likeliest(logits);
+  const { ids, weights } = candidates(logits, options);
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  let left = random.uniform() * total;
+  for (let i = 0; i < ids.length; i++) {
+    left -= weights[i]!;
+    if (left < 0) return ids[i]!;
+  }
+  return ids.at(-1)!; // rounding has left a crumb
+}
+
+/** Finds the id of the largest logit, the lowest of equal ones. */
+function likeliest(logits: Float32Array): number {
+  let best = 0;
+  for (let id = 1; id < logits.length; id++) if (logits[id]! > logits[best]!) best = id;
+  return best;
+}
+
+/** Ids that may be drawn and their weights, which are probabilities up to one factor. */
+interface Candidates {
+  readonly ids: Int32Array | readonly number[];
+  readonly weights: Float64Array;
+}
+
+function candidates(logits: Float32Array, { temperature, topK, topP }: SamplingOptions): Candidates {
+  const ids = topK > 0 && topK < logits.length ? likeliestIds(logits, topK) : null;
+  const largest = logits[likeliest(logits)]!;
+  // The largest exponent is 0, so nothing overflows.
+  const weigh = (id: number): number => Math.exp((logits[id]! - largest) / temperature);
+  const all = ids ?? Int32Array.from(logits, (_, id) => id);
+  const weights = Float64Array.from(all, weigh);
+  return topP < 1 ? nucleus(all, weights, topP) : { ids: all, weights };
+}
+
+/** The k ids with the largest logits, in order of ids. */
+function likeliestIds(logits: Float32Array, k: number): number[] {
+  const bound = Float32Array.from(logits).sort()[logits.length - k]!;
+  let numAtBound = k;
+  for (const logit of logits) if (logit > bound) numAtBound--;
+  const ids: number[] = [];
+  for (const [id, logit] of logits.entries()) {
+    if (logit > bound || (logit === bound && numAtBound-- > 0)) ids.push(id);
+  }
+  return ids;
+}
+
+/** The likeliest ids that together have at least the share `topP`. */
+function nucleus(ids: Candidates["ids"], weights: Float64Array, topP: number): Candidates {
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  // Weights below this are together less than what may be left out: no need to sort them.
+  const negligible = ((1 - topP) * total) / weights.length;
+  const order: number[] = [];
+  for (let i = 0; i < weights.length; i++) if (weights[i]! >= negligible) order.push(i);
+  order.sort((a, b) => weights[b]! - weights[a]! || ids[a]! - ids[b]!);
+  let sum = 0;
+  let count = 0;
+  while (count < order.length && sum < topP * total) sum += weights[order[count++]!]!;
+  const kept = order.slice(0, Math.max(1, count));
+  return { ids: kept.map((i) => ids[i]!), weights: Float64Array.from(kept, (i) => weights[i]!) };
+}
