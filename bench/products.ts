@@ -4,9 +4,14 @@
  * Counted: x Wᵀ and dY W of every projection of every block, the two attention products and their four gradients, and
  * the head forward and backward at the labelled positions. Not counted: gradients of frozen weights, which nobody
  * computes, and the thin products of an adapter. Each product runs alone, with the weights as run-time inputs.
+ *
+ *   node bench/products.ts FOLDER ROWS LENGTH THREADS        prints {"seconds", "flop"}
+ *
+ * A process of its own, like every other side, so that nothing of it stays behind while the others run.
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 
 import { Graph } from "../src/graph/graph.ts";
 import { matmul } from "../src/graph/ops/matmul.ts";
@@ -17,6 +22,7 @@ import { HEAD_CHUNK } from "../src/run/head.ts";
 import type { Engine } from "../src/runtime/engine.ts";
 import { hostTensor, numElements, zeros, type HostTensor } from "../src/runtime/host-tensor.ts";
 import { createOrtEngine } from "../src/runtime/ort-node.ts";
+import { runChild } from "./child.ts";
 import { median } from "./statistics.ts";
 
 /** op(A) · op(B), and how often a step runs it. */
@@ -27,6 +33,18 @@ export interface Product {
   readonly transA: boolean;
   readonly transB: boolean;
   readonly timesPerStep: number;
+}
+
+/** Times the products of the model in a Hugging Face folder, in a process of its own. */
+export async function measureProductsOf(
+  folder: string,
+  numRows: number,
+  length: number,
+  threads: number,
+): Promise<ProductCost> {
+  const args = [fileURLToPath(import.meta.url), folder, ...[numRows, length, threads].map(String)];
+  const { events } = await runChild(process.execPath, args);
+  return events[0]?.value as unknown as ProductCost;
 }
 
 /** Seconds and floating-point operations of all products of a step. */
@@ -126,7 +144,7 @@ async function timeProduct(product: Product, engine: Engine, random: Random): Pr
 }
 
 /** Times every product alone and adds them up for one step. */
-export async function measureProducts(products: readonly Product[], threads: number): Promise<ProductCost> {
+async function measureProducts(products: readonly Product[], threads: number): Promise<ProductCost> {
   const engine = createOrtEngine(threads > 0 ? { threads } : {});
   const random = new Random(1);
   const cost = { seconds: 0, flop: 0 };
@@ -137,9 +155,12 @@ export async function measureProducts(products: readonly Product[], threads: num
   return cost;
 }
 
-/** Lists the products of a model that lies in a Hugging Face folder. */
-export async function productsOfFolder(folder: string, numRows: number, length: number): Promise<Product[]> {
+async function main([folder = "", numRows, length, threads]: readonly string[]): Promise<void> {
   const raw = JSON.parse(await readFile(join(folder, "config.json"), "utf8")) as Record<string, unknown>;
   const architecture = findArchitecture(raw);
-  return stepProducts(architecture, architecture.readConfig(raw), numRows, length);
+  const config = architecture.readConfig(raw);
+  const products = stepProducts(architecture, config, Number(numRows), Number(length));
+  process.stdout.write(`${JSON.stringify(await measureProducts(products, Number(threads)))}\n`);
 }
+
+if (import.meta.main) await main(process.argv.slice(2));

@@ -8,7 +8,7 @@ import { defineBenchmark, type Outcome } from "./bench.ts";
 import { interleave } from "./interleave.ts";
 import { largestPeak, peakRatio, showPeak } from "./memory.ts";
 import { asFolder, findModel, pythonVersions, runPeer } from "./peers.ts";
-import { measureProducts, productsOfFolder } from "./products.ts";
+import { measureProductsOf } from "./products.ts";
 import { withScratch } from "./scratch.ts";
 import { largestDifference, median, ratioOf, rounded, roundedSpread, showRatio } from "./statistics.ts";
 import { steadySeconds, trainWithGraft, trainWithPeft, type TrainingRun } from "./training-sides.ts";
@@ -45,7 +45,6 @@ export const benchmark = defineBenchmark({
       const { batch: batchSize, length: maxLength, "learning-rate": learningRate, threads } = values;
       const task = { model, data, adapter, batchSize, maxLength, learningRate, threads };
       const graftTask = { ...task, model: values["graft-model"] || model };
-      const products = await productsOfFolder(model, batchSize, maxLength);
       const steps = ["--steps", String(values.steps)];
       const graftFlags = [...steps, ...values["graft-flags"].split(" ").filter((word) => word !== "")];
       const rounds = await interleave(
@@ -53,7 +52,7 @@ export const benchmark = defineBenchmark({
         {
           graft: () => trainWithGraft(graftTask, join(scratch, "run"), graftFlags),
           peft: () => trainWithPeft("peft_step.py", task, steps),
-          products: () => measureProducts(products, threads),
+          products: () => measureProductsOf(model, batchSize, maxLength, threads),
           checkpointing: () => trainWithPeft("peft_step.py", task, [...steps, "--checkpointing"]),
         },
         context,
