@@ -7,6 +7,7 @@ import { FormatError, UsageError } from "../errors.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { type Adapter, attach } from "../peft/attach.ts";
 import { findMethodOfPeftType } from "../peft/methods.ts";
+import { matchSuffix } from "../peft/targets.ts";
 import { dequantize } from "../quant/storages.ts";
 import { Random } from "../random.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
@@ -64,26 +65,39 @@ export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFil
 
 function adapterConfig(adapter: Adapter, { base, chatTemplateHash }: AdapterOrigin): Record<string, unknown> {
   const { method, targets } = adapter;
-  const paths = [...adapter.sites.keys()];
-  const names = [...new Set(paths.map((path) => path.slice(path.lastIndexOf(".") + 1)))].sort();
-  const bySuffix =
-    paths.length === names.length * new Set([...adapter.sites.values()].map((s) => s.layer)).size;
-  const modules =
-    typeof targets.modules === "string" && targets.modules !== "all-linear" ? targets.modules : null;
-  const targetModules = modules ?? (bySuffix ? names : paths);
+  const { regex, modules } = targetsForFile(adapter, base);
   return {
-    ...method.toPeft(adapter.options, Array.isArray(targetModules) ? targetModules : names),
+    ...method.toPeft(adapter.options, modules),
     auto_mapping: null,
     base_model_name_or_path: base.name,
-    layers_to_transform: targets.layers,
     modules_to_save: null,
     peft_type: method.peftType,
     revision: null,
-    target_modules: targetModules,
-    exclude_modules: modules && targets.exclude.length > 0 ? targets.exclude : null,
+    target_modules: regex ?? modules,
+    exclude_modules: regex !== null && targets.exclude.length > 0 ? targets.exclude : null,
     task_type: "CAUSAL_LM",
     ...(chatTemplateHash === null ? {} : { chat_template_sha256: chatTemplateHash }),
   };
+}
+
+/**
+ * How a file names the sites: short names where they pick exactly these sites, else whole paths. Chosen layers are
+ * written as paths too: PEFT knows `layers_to_transform` for some methods only, and for none beside an expression.
+ */
+function targetsForFile(
+  { targets, sites }: Adapter,
+  { architecture, config }: BaseModel,
+): { regex: string | null; modules: readonly string[] } {
+  const paths = [...sites.keys()];
+  const names = [...new Set(paths.map((path) => path.slice(path.lastIndexOf(".") + 1)))].sort();
+  const { modules, layers } = targets;
+  if (typeof modules === "string" && modules !== "all-linear" && layers === null) {
+    return { regex: modules, modules: names };
+  }
+  const picked = architecture
+    .sites(config)
+    .filter((site) => names.some((name) => matchSuffix(name, site.name)));
+  return { regex: null, modules: picked.length * config.numLayers === paths.length ? names : paths };
 }
 
 /** An adapter that was read, with what its file says beside the numbers. */
@@ -109,7 +123,7 @@ export async function readAdapter(path: string, base: BaseModel): Promise<ReadAd
   };
   const layers = take("layers_to_transform") as number | number[] | null;
   const modules = take("target_modules") as string | string[] | null;
-  const exclude = take("exclude_modules") as string[] | null;
+  const exclude = take("exclude_modules") as string | string[] | null;
   const chatTemplateHash = raw["chat_template_sha256"] as string | undefined;
   refuseUnknown(path, raw);
   const adapter = attach(base.architecture, base.config, {

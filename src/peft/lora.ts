@@ -38,6 +38,9 @@ interface LoraSite {
   readonly init: LoraOptions["init"];
 }
 
+/** Values of PEFT's `init_lora_weights` that leave the base as it is. */
+const KNOWN_STARTS: readonly unknown[] = [undefined, true, false, "gaussian", "orthogonal", "eva"];
+
 const A = "lora_A.weight";
 const B = "lora_B.weight";
 
@@ -100,6 +103,8 @@ export const lora = defineMethod<LoraOptions, LoraSite>({
       return value ?? undefined;
     };
     const init = take("init_lora_weights");
+    // Other starts change the base as well: the numbers in the file mean nothing without it.
+    if (!KNOWN_STARTS.includes(init)) raw["init_lora_weights"] = init;
     if (raw["bias"] === "none") delete raw["bias"];
     return {
       rank: take("r"),

@@ -8,8 +8,8 @@ import { UsageError } from "../errors.ts";
 export interface Targets {
   /** "all-linear", a regular expression, or a list of names. */
   readonly modules: string | readonly string[];
-  /** Names that are left out, by the same rules as a list. */
-  readonly exclude: readonly string[];
+  /** What is left out, by the same rules. */
+  readonly exclude: string | readonly string[];
   /** Blocks that are adapted; null: all. */
   readonly layers: readonly number[] | null;
 }
@@ -42,7 +42,7 @@ export interface Candidate {
  */
 export function selectTargets<C extends Candidate>(candidates: readonly C[], targets: Targets): C[] {
   const { modules, exclude, layers } = targets;
-  const matches = matcher(modules);
+  const [matches, isExcluded] = [matcher(modules), matcher(exclude)];
   const unmatched =
     typeof modules === "string" ? [] : modules.filter((m) => !candidates.some((c) => matchSuffix(m, c.path)));
   if (unmatched.length > 0) throw noMatch(unmatched.join(", "), candidates);
@@ -55,10 +55,7 @@ export function selectTargets<C extends Candidate>(candidates: readonly C[], tar
     );
   }
   const selected = candidates.filter(
-    (c) =>
-      matches(c.path) &&
-      !exclude.some((name) => matchSuffix(name, c.path)) &&
-      (layers === null || layers.includes(c.layer)),
+    (c) => matches(c.path) && !isExcluded(c.path) && (layers === null || layers.includes(c.layer)),
   );
   if (selected.length === 0 && modules.length > 0) throw noMatch(String(modules), candidates);
   return selected;

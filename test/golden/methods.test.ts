@@ -1,0 +1,119 @@
+/** @file Adapter folders that peft wrote, on a tiny model: logits, gradients, merged weights, and the folder we write. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { readAdapter, adapterFiles } from "../../src/format/adapter.ts";
+import { readAdapterFolder } from "../../src/format/adapter-folder.ts";
+import { writeFolderAtomic } from "../../src/format/atomic.ts";
+import { loadModel } from "../../src/format/load-model.ts";
+import { BaseModel } from "../../src/models/base-model.ts";
+import { mergeAdapter } from "../../src/peft/merge.ts";
+import { createOrtEngine } from "../../src/runtime/ort-node.ts";
+import { batchFromRows, logitsOf, lossAndGradients } from "../model-passes.ts";
+import { temporaryFolder } from "../tiny-model.ts";
+import {
+  type GoldenBatch,
+  assertLogits,
+  assertNear,
+  goldenJson,
+  goldenPath,
+  goldenTensors,
+  relativeDifference,
+} from "./golden-files.ts";
+
+const METHOD_FOLDERS = [
+  "lora",
+  "lora-pattern",
+  "lora-pattern-overlap",
+  "lora-rslora",
+  "lora-regex",
+  "lora-layers",
+  "lora-all-linear",
+  "ia3",
+];
+const GRADIENT = "grad.base_model.model.";
+const MERGED = "merged.";
+
+const engine = createOrtEngine({ threads: 1 });
+const { base, checkpoint } = await loadModel(goldenPath("models", "llama"));
+await checkpoint.close();
+
+for (const name of METHOD_FOLDERS) {
+  describe(`adapter ${name} of peft`, async () => {
+    const golden = goldenJson<{ batch: GoldenBatch; loss: number }>("methods", name, "golden.json");
+    const tensors = await goldenTensors("methods", name, "golden.safetensors");
+    const folder = goldenPath("methods", name, "adapter");
+    const { adapter } = await readAdapter(folder, base);
+    const batch = batchFromRows(golden.batch);
+    const mask = golden.batch.attention_mask;
+    const tensor = (key: string): Float32Array => tensors.get(key) as Float32Array;
+
+    test("gives peft's logits", async () => {
+      assertLogits(await logitsOf(engine, base, adapter, batch), tensor("logits"), mask, 5e-5);
+    });
+
+    test("gives peft's loss and gradients", async () => {
+      const { loss, gradients } = await lossAndGradients(engine, base, adapter, [batch]);
+      assertNear(loss, golden.loss, 5e-6, "loss");
+      const expected = [...tensors].filter(([key]) => key.startsWith(GRADIENT));
+      assert.deepEqual(
+        [...gradients.keys()].sort(),
+        expected.map(([key]) => key.slice(GRADIENT.length)).sort(),
+      );
+      for (const [key, gradient] of expected) {
+        const own = gradients.get(key.slice(GRADIENT.length)) as Float32Array;
+        const difference = relativeDifference(own, gradient);
+        assert.ok(difference <= 1e-4, `${key} is ${difference} apart`);
+      }
+    });
+
+    test("merges into peft's weights and logits", async () => {
+      const merged = await mergeAdapter(engine, base, adapter);
+      for (const [key, weight] of tensors) {
+        if (!key.startsWith(MERGED)) continue;
+        const own = merged.get(key.slice(MERGED.length))?.data as Float32Array;
+        const difference = relativeDifference(own, weight);
+        assert.ok(difference <= 1e-6, `${key} is ${difference} apart`);
+      }
+      const stored = [...base.specs.keys()].map((key) => {
+        const own = merged.get(key);
+        return [
+          key,
+          own ? { storage: "f32" as const, shape: own.shape, planes: { data: own } } : base.stored(key),
+        ] as const;
+      });
+      const whole = new BaseModel({
+        name: "merged",
+        architecture: base.architecture,
+        config: base.config,
+        tensors: new Map(stored),
+        keepWidened: false,
+      });
+      assertLogits(await logitsOf(engine, whole, null, batch), tensor("merged_logits"), mask, 5e-5);
+    });
+
+    test("comes back equal from the folder that we write, under keys that peft has", async () => {
+      const path = `${temporaryFolder()}/adapter`;
+      await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+      const [written, original] = [await readAdapterFolder(path), await readAdapterFolder(folder)];
+      assert.deepEqual(
+        new Map([...written.tensors].sort(([a], [b]) => (a < b ? -1 : 1))),
+        new Map([...original.tensors].sort(([a], [b]) => (a < b ? -1 : 1))),
+      );
+      const unknown = Object.keys(written.config).filter((key) => !(key in original.config));
+      assert.deepEqual(unknown, []);
+      for (const key of ["peft_type", "task_type", "inference_mode", "r", "lora_alpha", "use_rslora"]) {
+        assert.deepEqual(written.config[key], original.config[key], key);
+      }
+      for (const key of ["rank_pattern", "alpha_pattern", "feedforward_modules"]) {
+        assert.deepEqual(written.config[key], original.config[key], key);
+      }
+      const { adapter: again } = await readAdapter(path, base);
+      assert.deepEqual(again.parameters, adapter.parameters);
+      assert.deepEqual(again.values, adapter.values);
+      assert.deepEqual(
+        [...again.sites].map(([site, { options }]) => [site, options]),
+        [...adapter.sites].map(([site, { options }]) => [site, options]),
+      );
+    });
+  });
+}

@@ -1,0 +1,135 @@
+/** @file Ten training steps against transformers and peft: loss, gradient norm, what is left at the end; accumulation. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { Batch } from "../../src/data/batch.ts";
+import { readAdapter } from "../../src/format/adapter.ts";
+import { loadModel } from "../../src/format/load-model.ts";
+import type { BaseModel } from "../../src/models/base-model.ts";
+import { clipFactor, createGradientNorm } from "../../src/optim/gradient-norm.ts";
+import { findOptimizer } from "../../src/optim/optimizers.ts";
+import { findSchedule } from "../../src/optim/schedules.ts";
+import { createUpdater } from "../../src/optim/updater.ts";
+import type { Adapter } from "../../src/peft/attach.ts";
+import { findMethod } from "../../src/peft/methods.ts";
+import type { Engine } from "../../src/runtime/engine.ts";
+import { createOrtEngine } from "../../src/runtime/ort-node.ts";
+import { StepRunner } from "../../src/train/step-runner.ts";
+import { attachTo, batchFromRows, lossAndGradients } from "../model-passes.ts";
+import {
+  type GoldenBatch,
+  assertNear,
+  goldenJson,
+  goldenPath,
+  goldenTensors,
+  relativeDifference,
+  relativeNorm,
+} from "./golden-files.ts";
+
+const PREFIX = "base_model.model.";
+const engine = createOrtEngine({ threads: 1 });
+const { base, checkpoint } = await loadModel(goldenPath("models", "llama"));
+await checkpoint.close();
+
+interface Curve {
+  readonly settings: { steps: number; lr: number; weight_decay: number; clip: number; warmup: number };
+  readonly steps: readonly { loss: number; grad_norm: number; lr: number }[];
+  readonly loss_on_batch_0_after_training: number;
+}
+
+interface StepSettings {
+  readonly rate: number;
+  readonly weightDecay: number;
+  readonly maxNorm: number;
+}
+
+/** Makes the function that trains one step and gives its loss and gradient norm. */
+async function trainer(
+  on: Engine,
+  model: BaseModel,
+  adapter: Adapter,
+): Promise<(batches: readonly Batch[], index: number, settings: StepSettings) => Promise<[number, number]>> {
+  const steps = await StepRunner.create({ engine: on, base: model, adapter, recompute: false, seed: 0 });
+  const adamw = findOptimizer("adamw");
+  const updater = await createUpdater(on, adamw, adamw.options.parse({}), adapter.values.length);
+  const norms = await createGradientNorm(on);
+  return async (batches, index, { rate, weightDecay, maxNorm }) => {
+    const numLabels = batches.reduce((sum, batch) => sum + batch.numLabels, 0);
+    let lossSum = 0;
+    steps.sink.begin();
+    for (const [micro, batch] of batches.entries()) {
+      lossSum += await steps.accumulate(batch, 1 / numLabels, index, micro);
+    }
+    steps.sink.finish();
+    const norm = await norms.norm(steps.sink.values);
+    await updater.step({
+      parameters: adapter.values,
+      gradients: steps.sink.values,
+      gradientScale: clipFactor(norm, maxNorm),
+      learningRate: rate,
+      weightDecay,
+      step: index + 1,
+    });
+    return [lossSum / numLabels, norm];
+  };
+}
+
+describe("ten steps of training", () => {
+  for (const name of ["lora", "ia3", "full"]) {
+    test(`${name}: losses, gradient norms and result are those of peft`, async () => {
+      const golden = goldenJson<Curve>("training", name, "golden.json");
+      const { steps: totalSteps, lr, weight_decay: weightDecay, clip, warmup } = golden.settings;
+      const adapter =
+        name === "full"
+          ? attachTo(base, findMethod("full"))
+          : (await readAdapter(goldenPath("training", name, "initial"), base)).adapter;
+      const batches = goldenJson<GoldenBatch[]>("training", "batches.json").map(batchFromRows);
+      const step = await trainer(engine, base, adapter);
+      assert.equal(golden.steps.length, totalSteps);
+      for (const [index, expected] of golden.steps.entries()) {
+        const rate = lr * findSchedule("cosine").factor(index, totalSteps, warmup);
+        assertNear(rate, expected.lr, 1e-9, `learning rate of step ${index}`);
+        const batch = batches[index % batches.length] as Batch;
+        const [loss, norm] = await step([batch], index, { rate, weightDecay, maxNorm: clip });
+        assertNear(loss, expected.loss, 2e-5, `loss of step ${index}`);
+        assertNear(norm / expected.grad_norm, 1, 1e-4, `gradient norm of step ${index}`);
+      }
+      const { loss } = await lossAndGradients(engine, base, adapter, batches.slice(0, 1));
+      assertNear(loss, golden.loss_on_batch_0_after_training, 2e-5, "loss after training");
+      const file = name === "full" ? "model.safetensors" : "adapter_model.safetensors";
+      const final = await goldenTensors("training", name, "final", file);
+      const joined = adapter.parameters.map(
+        (p) => final.get(name === "full" ? p.name : PREFIX + p.name) as Float32Array,
+      );
+      assert.equal(final.size, joined.length);
+      const difference = relativeNorm(
+        adapter.values,
+        Float32Array.from(joined.flatMap((values) => [...values])),
+      );
+      assert.ok(difference <= 1e-3, `result is ${difference} apart`);
+    });
+  }
+
+  test("gradients of micro-batches weigh tokens, not batches", async () => {
+    const golden = goldenJson<{ micro_batches: GoldenBatch[]; loss: number; grad_norm: number }>(
+      "training",
+      "accumulation",
+      "golden.json",
+    );
+    const { adapter } = await readAdapter(goldenPath("methods", "lora", "adapter"), base);
+    const batches = golden.micro_batches.map(batchFromRows);
+    const { loss, gradients } = await lossAndGradients(engine, base, adapter, batches);
+    assertNear(loss, golden.loss, 5e-6, "loss");
+    const expected = await goldenTensors("training", "accumulation", "golden.safetensors");
+    assert.equal(expected.size, gradients.size);
+    for (const [name, gradient] of gradients) {
+      const difference = relativeDifference(gradient, expected.get(`grad.${PREFIX}${name}`) as Float32Array);
+      assert.ok(difference <= 1e-4, `gradient of ${name} is ${difference} apart`);
+    }
+    const step = await trainer(engine, base, adapter);
+    const [, norm] = await step(batches, 0, { rate: 0.01, weightDecay: 0.01, maxNorm: Infinity });
+    assertNear(norm / golden.grad_norm, 1, 1e-4, "gradient norm");
+    const after = await readAdapter(goldenPath("training", "accumulation", "after_one_step"), base);
+    const difference = relativeNorm(adapter.values, after.adapter.values);
+    assert.ok(difference <= 1e-3, `result is ${difference} apart`);
+  });
+});

@@ -1,0 +1,125 @@
+/** @file Whole passes of a model for tests: logits, loss, gradients; the one place that knows how the parts are joined. */
+import { NO_LABEL, type Batch, toBatch } from "../src/data/batch.ts";
+import { makeExample, type Example } from "../src/data/example.ts";
+import type { BaseModel } from "../src/models/base-model.ts";
+import { type Adapter, attach } from "../src/peft/attach.ts";
+import type { Method } from "../src/peft/method.ts";
+import { dequantize } from "../src/quant/storages.ts";
+import { Random } from "../src/random.ts";
+import { BlockRunner } from "../src/run/block-runner.ts";
+import { ContextMaker } from "../src/run/context.ts";
+import { Embedding } from "../src/run/embedding.ts";
+import { Head } from "../src/run/head.ts";
+import { BufferPool } from "../src/runtime/buffer-pool.ts";
+import type { Engine } from "../src/runtime/engine.ts";
+import { hostTensor } from "../src/runtime/host-tensor.ts";
+import { StepRunner } from "../src/train/step-runner.ts";
+
+/** Attaches a method with its own targets, or those given. */
+export function attachTo(
+  base: BaseModel,
+  method: Method,
+  options: unknown = {},
+  modules: string | readonly string[] | null = null,
+  seed = 3,
+): Adapter {
+  return attach(base.architecture, base.config, {
+    method,
+    options,
+    targets: { modules, exclude: [], layers: null },
+    random: new Random(seed),
+    baseValues: (name) => dequantize(base.stored(name)),
+  });
+}
+
+/** Moves every trainable number a little, so that nothing stands at a special start. */
+export function perturb(adapter: Adapter, deviation: number, seed = 5): void {
+  const random = new Random(seed);
+  adapter.values.forEach((value, i) => {
+    adapter.values[i] = value + deviation * random.normal();
+  });
+}
+
+/** Examples of random ids below 256 with loss on the second half of each. */
+export function randomExamples(lengths: readonly number[], seed = 7): Example[] {
+  const random = new Random(seed);
+  return lengths.map((length, i) =>
+    makeExample(
+      Array.from({ length }, () => random.integer(256)),
+      (at) => at >= length / 2,
+      { file: "random", line: i + 1 },
+    ),
+  );
+}
+
+/** One row an example. */
+export function unpacked(examples: readonly Example[]): Batch {
+  return toBatch(examples.map((example) => [example]));
+}
+
+/** Logits [B·T, V] of a batch; fresh memory. */
+export async function logitsOf(
+  engine: Engine,
+  base: BaseModel,
+  adapter: Adapter | null,
+  batch: Batch,
+): Promise<Float32Array> {
+  const pool = new BufferPool();
+  const runner = new BlockRunner(engine, base, adapter, pool, null);
+  const embedding = await Embedding.create(engine, base, adapter, pool);
+  const head = await Head.create(engine, base, adapter, pool);
+  const { numRows, length } = batch;
+  const context = new ContextMaker(base.config).rows(numRows, length, batch.positions, batch.segments);
+  let x = await embedding.forward(hostTensor("int64", [numRows, length], batch.ids));
+  for (let layer = 0; layer < runner.numLayers; layer++) {
+    x = (await runner.forward(layer, x, context, false)).y;
+  }
+  const rows = hostTensor("float32", [numRows * length, base.config.width], x.data);
+  const { data } = await head.logits(rows);
+  await runner.release();
+  await embedding.release();
+  await head.release();
+  return data.slice();
+}
+
+/** Mean loss of a batch and the gradient of every parameter by name; fresh memory. */
+export async function lossAndGradients(
+  engine: Engine,
+  base: BaseModel,
+  adapter: Adapter,
+  batches: readonly Batch[],
+  options: { recompute?: boolean; seed?: number; step?: number } = {},
+): Promise<{ loss: number; gradients: Map<string, Float32Array> }> {
+  const { recompute = false, seed = 0, step = 0 } = options;
+  const runner = await StepRunner.create({ engine, base, adapter, recompute, seed });
+  const numLabels = batches.reduce((sum, batch) => sum + batch.numLabels, 0);
+  runner.sink.begin();
+  let lossSum = 0;
+  for (const [micro, batch] of batches.entries()) {
+    lossSum += await runner.accumulate(batch, 1 / numLabels, step, micro);
+  }
+  runner.sink.finish();
+  const { values } = runner.sink;
+  const gradients = new Map(
+    adapter.parameters.map(({ name, offset, length }) => [name, values.slice(offset, offset + length)]),
+  );
+  await runner.release();
+  return { loss: lossSum / numLabels, gradients };
+}
+
+/** Makes a batch of unshifted labels and a mask, as Hugging Face's models take them: padding on the right. */
+export function batchFromRows(rows: {
+  readonly input_ids: readonly (readonly number[])[];
+  readonly attention_mask?: readonly (readonly number[])[];
+  readonly labels?: readonly (readonly number[])[];
+}): Batch {
+  const examples = rows.input_ids.map((ids, row) => {
+    const length = rows.attention_mask?.[row]?.reduce((sum, flag) => sum + flag, 0) ?? ids.length;
+    const labels = rows.labels?.[row];
+    return makeExample(ids.slice(0, length), (i) => labels === undefined || labels[i] !== NO_LABEL, {
+      file: "golden",
+      line: row + 1,
+    });
+  });
+  return unpacked(examples);
+}
