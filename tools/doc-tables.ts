@@ -23,22 +23,32 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
 
 const code = (text: string): string => `\`${text}\``;
 const paperLink = ({ title, arxiv }: Method["paper"]): string =>
-  arxiv === "" ? title : `[${title}](https://arxiv.org/abs/${arxiv})`;
+  /^\d/.test(arxiv) ? `[${title}](https://arxiv.org/abs/${arxiv})` : title;
 
 const ROLES: readonly TensorRole[] = ["embedding", "head", "norm", "weight", "bias"];
 // Sizes that no constant of a method equals, so that they can be turned back into words.
-const SITE: SiteSpec = { name: "mlp.down_proj", inFeatures: 9973, outFeatures: 9967, bias: false };
+const SIZES = { inFeatures: 9973, outFeatures: 9967 };
 const SIZE_WORDS: ReadonlyMap<number, string> = new Map([
-  [SITE.inFeatures, "in"],
-  [SITE.outFeatures, "out"],
+  [SIZES.inFeatures, "in"],
+  [SIZES.outFeatures, "out"],
 ]);
+const SITES: readonly SiteSpec[] = ["self_attn.k_proj", "mlp.down_proj"].map((name) => ({
+  name,
+  ...SIZES,
+  bias: false,
+}));
 
-/** Says what a method trains, with the shapes at its default options. */
+/** Says what a method trains, with the shapes at its default options in attention and in the feed-forward part. */
 export function trainedBy(method: Method): string {
-  const options = method.configure(method.options.parse({}), `model.layers.0.${SITE.name}`);
-  const tensors = method
-    .parameters(SITE, options)
-    .map(({ suffix, shape }) => `${code(suffix)} [${shape.map((n) => SIZE_WORDS.get(n) ?? n).join(", ")}]`);
+  const shapes = new Map<string, Set<string>>();
+  for (const site of SITES) {
+    const options = method.configure(method.options.parse({}), `model.layers.0.${site.name}`);
+    for (const { suffix, shape } of method.parameters(site, options)) {
+      const text = `[${shape.map((size) => SIZE_WORDS.get(size) ?? size).join(", ")}]`;
+      shapes.set(suffix, (shapes.get(suffix) ?? new Set()).add(text));
+    }
+  }
+  const tensors = [...shapes].map(([suffix, texts]) => `${code(suffix)} ${[...texts].join(" or ")}`);
   const roles = ROLES.filter((role) => method.trainsBase({ name: "x", shape: [1], role }));
   const base = roles.length === ROLES.length ? "every tensor of the model" : roles.join(", ");
   return [...tensors, base].filter((part) => part !== "").join(", ");
@@ -146,13 +156,6 @@ export function commandTable(): string {
   );
 }
 
-const WHO_ACTS = {
-  usage: "the caller changes the call",
-  format: "a file is mended or fetched again",
-  capacity: "less is asked for, or memory is freed",
-  dead: "the process is started again",
-  failed: "the reason outside graft is removed",
-} as const;
 const CLASS_NAMES = {
   usage: "UsageError",
   format: "FormatError",
@@ -164,11 +167,10 @@ const CLASS_NAMES = {
 /** One row an error code. */
 export function errorTable(): string {
   return table(
-    ["code", "meaning", "what helps", "class", "exit status"],
+    ["code", "meaning", "class", "exit status"],
     Object.entries(CODES).map(([name, [kind, sentence]]) => [
       code(name),
       sentence,
-      WHO_ACTS[kind],
       code(CLASS_NAMES[kind]),
       String(exitStatus(new GraftError(name as ErrorCode, ""))),
     ]),

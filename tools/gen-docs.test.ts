@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+
+import { COMMANDS } from "../src/cli/commands.ts";
+import { CODES } from "../src/errors.ts";
+import { METHODS } from "../src/peft/methods.ts";
+import { generatedPages } from "./doc-pages.ts";
+import { table, trainedBy } from "./doc-tables.ts";
+import { fillParts, wantedFiles } from "./gen-docs.ts";
+
+const ROOT = new URL("../", import.meta.url);
+
+test("the generated docs in the repository are those of the program", () => {
+  for (const [path, text] of wantedFiles(ROOT)) {
+    assert.equal(readFileSync(new URL(path, ROOT), "utf8"), text, `${path} is out of date: run npm run docs`);
+  }
+});
+
+test("every command, error and method stands in its page", () => {
+  const pages = generatedPages();
+  for (const { name } of COMMANDS)
+    assert.ok(pages.get("docs/commands.md")?.includes(`## graft ${name}\n`), name);
+  for (const code of Object.keys(CODES))
+    assert.ok(pages.get("docs/errors.md")?.includes(`\`${code}\``), code);
+  for (const { name } of METHODS) assert.ok(pages.get("docs/methods.md")?.includes(`## ${name}\n`), name);
+});
+
+test("trainedBy() names tensors with words for sizes, or the whole model", () => {
+  const find = (name: string) => METHODS.find((method) => method.name === name) ?? assert.fail(name);
+  assert.equal(trainedBy(find("lora")), "`lora_A.weight` [8, in], `lora_B.weight` [out, 8]");
+  assert.equal(trainedBy(find("full")), "every tensor of the model");
+});
+
+test("table() escapes bars", () => {
+  assert.equal(table(["a", "b"], [["x|y", ""]]), "| a | b |\n| --- | --- |\n| x\\|y |  |");
+});
+
+test("fillParts() replaces what stands between markers and nothing else", () => {
+  const text = "1\n<!-- begin a -->\nold\n<!-- end a -->\n2";
+  const filled = fillParts(text, new Map([["a", "new"]]));
+  assert.equal(filled, "1\n<!-- begin a -->\nnew\n<!-- end a -->\n2");
+  assert.equal(fillParts(filled, new Map([["a", "new"]])), filled);
+});
+
+test("fillParts() refuses parts without markers and markers without parts", () => {
+  assert.throws(() => fillParts("", new Map([["a", "x"]])), /no markers/);
+  assert.throws(() => fillParts("<!-- begin b --><!-- end b -->", new Map()), /nothing generates it/);
+});
