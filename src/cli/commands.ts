@@ -1,6 +1,10 @@
 /** @file All commands, in the order in which the help shows them. */
+import { chat } from "./chat.ts";
 import type { Command } from "./command.ts";
+import { dataShow } from "./data-show.ts";
+import { evaluate } from "./eval.ts";
+import { generate } from "./generate.ts";
 import { pull } from "./pull.ts";
 import { train } from "./train.ts";
 
-export const COMMANDS: readonly Command[] = [pull, train];
+export const COMMANDS: readonly Command[] = [pull, train, evaluate, generate, chat, dataShow];

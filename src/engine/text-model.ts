@@ -16,7 +16,7 @@ import { createOrtEngine } from "../runtime/ort-node.ts";
 import { type Completion, type GenerateRequest, Generator } from "./generator.ts";
 
 /** What to open and how. */
-export interface OpenTextModelOptions {
+export interface OpenTextOptions {
   /** Name of the model for messages; the path unless given. */
   readonly name?: string;
   /** Folder of an adapter to put on the model. */
@@ -37,45 +37,48 @@ export interface WrittenText extends Completion {
   readonly text: string;
 }
 
-/** Parts of an open model. */
-interface TextModelParts {
+/** What a model's folder and an adapter hold. */
+export interface TextParts {
+  /** Whoever opened the parts closes it. */
   readonly checkpoint: Checkpoint;
   readonly base: BaseModel;
   readonly adapter: Adapter | null;
   readonly tokenizer: Tokenizer;
   readonly template: ChatTemplate;
-  readonly generator: Generator;
-  readonly stopIds: readonly number[];
+  /** Sentences that the user should see. */
   readonly notes: readonly string[];
 }
 
 /**
- * Opens a model folder or file, with an adapter if one is named; the caller closes it.
+ * Opens a model folder or file, with an adapter if one is named; the caller closes the checkpoint.
  * @throws FormatError, UsageError as `openCheckpoint`, `loadWeights`, `readAdapter` and `createTokenizer`;
  * UsageError "usage/model" for a model without a tokenizer.
  */
-export async function openTextModel(path: string, options: OpenTextModelOptions = {}): Promise<TextModel> {
+export async function openTextParts(path: string, options: OpenTextOptions = {}): Promise<TextParts> {
   const name = options.name ?? path;
   const checkpoint = await openCheckpoint(path);
   try {
-    const { tokenizer, template } = openTextTools(name, checkpoint);
+    const tools = openTextTools(name, checkpoint);
     const base = await loadWeights(path, checkpoint, { name, keepWidened: options.keepWidened ?? true });
     const read = options.adapterPath === undefined ? null : await readAdapter(options.adapterPath, base);
     const notes: string[] = [];
-    if (read && read.chatTemplateHash !== null && read.chatTemplateHash !== template.hash) {
+    if (read && read.chatTemplateHash !== null && read.chatTemplateHash !== tools.template.hash) {
       notes.push(
         `Adapter "${options.adapterPath}" was trained with another chat template than that of "${name}": its answers may be poor`,
       );
     }
-    const adapter = read?.adapter ?? null;
-    const engine = createOrtEngine(options.threads === undefined ? {} : { threads: options.threads });
-    const generator = await Generator.create({ engine, base, adapter });
-    const stopIds = stopIdsOf(tokenizer, checkpoint);
-    return new TextModel({ checkpoint, base, adapter, tokenizer, template, generator, stopIds, notes });
+    return { checkpoint, base, adapter: read?.adapter ?? null, ...tools, notes };
   } catch (error) {
     await checkpoint.close();
     throw error;
   }
+}
+
+/** Opens a model that writes text; the caller closes it. @throws as `openTextParts` */
+export async function openTextModel(path: string, options: OpenTextOptions = {}): Promise<TextModel> {
+  const parts = await openTextParts(path, options);
+  const engine = createOrtEngine(options.threads === undefined ? {} : { threads: options.threads });
+  return new TextModel(parts, await Generator.create({ ...parts, engine }));
 }
 
 /** Makes tokenizer and chat template of a checkpoint. @throws UsageError "usage/model" when it carries none. */
@@ -98,36 +101,27 @@ function stopIdsOf(tokenizer: Tokenizer, { generationConfig, config }: Checkpoin
 }
 
 export class TextModel {
-  readonly base: BaseModel;
-  readonly adapter: Adapter | null;
-  readonly tokenizer: Tokenizer;
-  readonly template: ChatTemplate;
+  readonly parts: TextParts;
   readonly generator: Generator;
+  /** Ids that end a text. */
   readonly stopIds: readonly number[];
-  /** Sentences that the user should see. */
-  readonly notes: readonly string[];
-  readonly #checkpoint: Checkpoint;
 
-  constructor(parts: TextModelParts) {
-    this.base = parts.base;
-    this.adapter = parts.adapter;
-    this.tokenizer = parts.tokenizer;
-    this.template = parts.template;
-    this.generator = parts.generator;
-    this.stopIds = parts.stopIds;
-    this.notes = parts.notes;
-    this.#checkpoint = parts.checkpoint;
+  constructor(parts: TextParts, generator: Generator) {
+    this.parts = parts;
+    this.generator = generator;
+    this.stopIds = stopIdsOf(parts.tokenizer, parts.checkpoint);
   }
 
   /** Encodes a text to go on from, with the bos that the tokenizer asks for but no eos. */
   encodePrompt(text: string): number[] {
-    return [...this.tokenizer.prefixIds, ...this.tokenizer.encode(text, { addSpecialTokens: false })];
+    const { tokenizer } = this.parts;
+    return [...tokenizer.prefixIds, ...tokenizer.encode(text, { addSpecialTokens: false })];
   }
 
   /** Encodes a conversation up to the start of the assistant's next turn. @throws UsageError "usage/chat-template" */
   encodeChat(messages: readonly Message[]): number[] {
-    const text = this.template.render(messages, { addGenerationPrompt: true });
-    return this.tokenizer.encode(text, { addSpecialTokens: false });
+    const text = this.parts.template.render(messages, { addGenerationPrompt: true });
+    return this.parts.tokenizer.encode(text, { addSpecialTokens: false });
   }
 
   /** Writes text after a prompt; `onText` is told of each piece as it comes. @throws as `Generator.generate` */
@@ -136,7 +130,7 @@ export class TextModel {
     request: TextRequest,
     onText: (piece: string) => void = () => {},
   ): Promise<WrittenText> {
-    const stream = this.tokenizer.stream({ skipSpecialTokens: true });
+    const stream = this.parts.tokenizer.stream({ skipSpecialTokens: true });
     let text = "";
     const tell = (piece: string): void => {
       if (piece === "") return;
@@ -154,6 +148,6 @@ export class TextModel {
   /** Frees the programs and closes the checkpoint. */
   async close(): Promise<void> {
     await this.generator.release();
-    await this.#checkpoint.close();
+    await this.parts.checkpoint.close();
   }
 }

@@ -1,0 +1,46 @@
+/** @file `graft generate`: goes on from a prompt, or answers it as a chat message. */
+import { text } from "node:stream/consumers";
+
+import { z } from "zod";
+
+import { defineCommand } from "./command.ts";
+import {
+  GENERATION_FLAGS,
+  MODEL_FLAGS,
+  openWithProgress,
+  showText,
+  tellSpeed,
+  textEvent,
+  textRequest,
+} from "./generation.ts";
+
+const INTERRUPTED_STATUS = 130;
+
+export const generate = defineCommand({
+  name: "generate",
+  summary: "Write text after a prompt",
+  positionals: [],
+  options: z.strictObject({
+    ...MODEL_FLAGS,
+    prompt: z.string().describe("Text to go on from; - reads it from standard input"),
+    chat: z.boolean().default(false).describe("Answer the prompt as a message of the model's chat template"),
+    ...GENERATION_FLAGS,
+  }),
+  async run(options, io) {
+    const prompt = options.prompt === "-" ? await text(process.stdin) : options.prompt;
+    const model = await openWithProgress(options, io);
+    try {
+      const ids = options.chat
+        ? model.encodeChat([{ role: "user", content: prompt }])
+        : model.encodePrompt(prompt);
+      const shown = showText(io);
+      const written = await model.write(ids, textRequest(options, io.signal), shown.piece);
+      shown.end(written.text);
+      tellSpeed(written, io);
+      io.emit({ event: "done", ...textEvent(written) });
+      return written.finishReason === "aborted" ? INTERRUPTED_STATUS : 0;
+    } finally {
+      await model.close();
+    }
+  },
+});

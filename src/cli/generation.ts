@@ -1,0 +1,104 @@
+/** @file What the commands that write text share: flags, opening the model, and text that appears as it is made. */
+import { z } from "zod";
+
+import { SAMPLING_OPTIONS, type SamplingOptions } from "../engine/sampler.ts";
+import { type TextModel, type TextRequest, type WrittenText, openTextModel } from "../engine/text-model.ts";
+import { DEFAULT_MODEL } from "../hub/resolve.ts";
+import type { CommandIO } from "./command.ts";
+import { pullWithProgress } from "./pull.ts";
+
+/** Flags that say which model, and how it is held. */
+export const MODEL_FLAGS = {
+  model: z
+    .string()
+    .default(DEFAULT_MODEL)
+    .describe("Model: OWNER/NAME, OWNER/NAME@REVISION, a folder or a .gguf file"),
+  adapter: z.string().optional().describe("Adapter folder to put on the model"),
+  threads: z.int().positive().optional().describe("Processor threads; default: all"),
+  keepWidened: z
+    .boolean()
+    .default(true)
+    .describe("Hold all weights in float32: 4 bytes a parameter, and faster"),
+};
+
+/** Flags of generated text. */
+export const GENERATION_FLAGS = {
+  maxNewTokens: z.int().positive().default(128).describe("Tokens to write at most"),
+  temperature: SAMPLING_OPTIONS.shape.temperature.describe(
+    "How freely tokens are drawn; 0 takes the likeliest",
+  ),
+  topP: SAMPLING_OPTIONS.shape.topP.describe(
+    "Draw from the likeliest tokens that have this probability together",
+  ),
+  topK: SAMPLING_OPTIONS.shape.topK.describe("Draw from the K likeliest tokens; 0: from all"),
+  seed: SAMPLING_OPTIONS.shape.seed.describe("Seed of the draws"),
+};
+
+/** Values of MODEL_FLAGS. */
+export type ModelFlags = z.output<z.ZodObject<typeof MODEL_FLAGS>>;
+
+/** Finds and opens a model, and tells what the user should know about it; the caller closes it. */
+export async function openWithProgress(flags: ModelFlags, io: CommandIO): Promise<TextModel> {
+  const { path } = await pullWithProgress(flags.model, io);
+  const model = await openTextModel(path, openOptions(flags));
+  for (const note of model.parts.notes) warn(note, io);
+  if (io.signal.aborted) await model.close();
+  io.signal.throwIfAborted();
+  return model;
+}
+
+/** The flags as the engine takes them. */
+export function openOptions(flags: ModelFlags): Parameters<typeof openTextModel>[1] {
+  return {
+    name: flags.model,
+    keepWidened: flags.keepWidened,
+    ...(flags.adapter === undefined ? {} : { adapterPath: flags.adapter }),
+    ...(flags.threads === undefined ? {} : { threads: flags.threads }),
+  };
+}
+
+/** Tells something that does not stop the command. */
+export function warn(message: string, io: CommandIO): void {
+  io.stderr(`${io.color.yellow("warning")}: ${message}`);
+}
+
+/** The flags of generated text as the engine takes them. */
+export function textRequest(
+  flags: SamplingOptions & { readonly maxNewTokens: number; readonly seed: number },
+  signal: AbortSignal,
+): TextRequest {
+  const { temperature, topK, topP, maxNewTokens, seed } = flags;
+  return { sampling: { temperature, topK, topP }, maxNewTokens, seed, signal };
+}
+
+/** Shows pieces of text on a terminal as they come; elsewhere the whole text, when it is done. */
+export function showText(io: CommandIO): {
+  readonly piece: (text: string) => void;
+  readonly end: (text: string) => void;
+} {
+  if (io.json || !io.interactive || !process.stdout.isTTY)
+    return { piece: () => {}, end: (text) => io.stdout(text) };
+  return {
+    piece: (text) => void process.stdout.write(text),
+    end: () => void process.stdout.write("\n"),
+  };
+}
+
+/** What --json tells of a text. */
+export function textEvent(written: WrittenText): Record<string, unknown> {
+  return {
+    prompt_ids: written.promptIds,
+    ids: written.ids,
+    text: written.text,
+    finish_reason: written.finishReason,
+    tokens_per_second: written.tokensPerSecond,
+    first_token_ms: written.firstTokenMs,
+    reused_tokens: written.numReusedTokens,
+  };
+}
+
+/** Tells the speed to somebody who watches. */
+export function tellSpeed({ ids, tokensPerSecond }: WrittenText, io: CommandIO): void {
+  if (!io.interactive) return;
+  io.stderr(io.color.dim(`${ids.length} tokens, ${tokensPerSecond.toFixed(1)} tokens/s`));
+}
