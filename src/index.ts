@@ -37,3 +37,12 @@ export { type Evaluation, Evaluator } from "./train/evaluate.ts";
 export type { DoneEvent, EvalEvent, NoteEvent, StepEvent, TrainEvent } from "./train/events.ts";
 export type { TrainInput, TrainOptions } from "./train/options.ts";
 export { train, type TrainHooks, type TrainResult } from "./train/trainer.ts";
+export { Conversation } from "./engine/conversation.ts";
+export type { FinishReason } from "./engine/generator.ts";
+export {
+  type OpenTextOptions,
+  openTextModel,
+  type TextModel,
+  type TextRequest,
+  type WrittenText,
+} from "./engine/text-model.ts";

@@ -13,7 +13,8 @@ const ROOT = new URL("../", import.meta.url);
 
 test("the generated docs in the repository are those of the program", () => {
   for (const [path, text] of wantedFiles(ROOT)) {
-    assert.equal(readFileSync(new URL(path, ROOT), "utf8"), text, `${path} is out of date: run npm run docs`);
+    const found = readFileSync(new URL(path, ROOT), "utf8");
+    assert.ok(found === text, `${path} is out of date: run npm run docs`);
   }
 });
 
