@@ -68,7 +68,8 @@ function showExample({ kept, cutIds, isDropped }: CutExample, tokenizer: Tokeniz
     ...(isDropped ? ["left out"] : []),
   ];
   io.stdout(io.color.bold(`${file}:${line}  ${notes.join(", ")}`));
-  io.stdout(`${pieces.map((piece) => paint(piece, io)).join("")}${paintCut(cutText, io)}\n`);
+  const shown = pieces.map((piece) => paint(piece, io)).join("") + paintCut(cutText, io);
+  io.stdout(`${shown.trimEnd()}\n`);
   io.emit({
     event: "example",
     file,

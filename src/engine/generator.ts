@@ -39,6 +39,8 @@ export interface GenerateRequest {
   readonly sampling?: SamplingOptions;
   readonly seed?: number;
   readonly signal?: AbortSignal;
+  /** Is shown the logits [V] before each choice; they are valid during the call alone. */
+  readonly onLogits?: (logits: Float32Array) => void;
 }
 
 /** One new token. */
@@ -134,6 +136,7 @@ export class Generator {
       for (let index = 0; ; index++) {
         const logits = await this.#forward(pending, signal);
         if (!logits) return end("aborted");
+        request.onLogits?.(logits.data);
         const id = sampleToken(logits.data, sampling, random);
         this.#pool.release(logits);
         const isStop = stopIds.includes(id);

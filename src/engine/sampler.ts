@@ -58,7 +58,7 @@ function candidates(logits: Float32Array, { temperature, topK, topP }: SamplingO
   const weigh = (id: number): number => Math.exp((logits[id]! - largest) / temperature);
   const all = ids ?? Int32Array.from(logits, (_, id) => id);
   const weights = Float64Array.from(all, weigh);
-  return topP < 1 ? nucleus(all, weights, topP) : { ids: all, weights };
+  return topP < 1 ? nucleus(logits, all, weights, topP) : { ids: all, weights };
 }
 
 /** The k ids with the largest logits, in order of ids. */
@@ -74,13 +74,18 @@ function likeliestIds(logits: Float32Array, k: number): number[] {
 }
 
 /** The likeliest ids that together have at least the share `topP`. */
-function nucleus(ids: Candidates["ids"], weights: Float64Array, topP: number): Candidates {
+function nucleus(
+  logits: Float32Array,
+  ids: Candidates["ids"],
+  weights: Float64Array,
+  topP: number,
+): Candidates {
   const total = weights.reduce((sum, weight) => sum + weight, 0);
   // Weights below this are together less than what may be left out: no need to sort them.
   const negligible = ((1 - topP) * total) / weights.length;
   const order: number[] = [];
   for (let i = 0; i < weights.length; i++) if (weights[i]! >= negligible) order.push(i);
-  order.sort((a, b) => weights[b]! - weights[a]! || ids[a]! - ids[b]!);
+  order.sort((a, b) => logits[ids[b]!]! - logits[ids[a]!]! || ids[a]! - ids[b]!);
   let sum = 0;
   let count = 0;
   while (count < order.length && sum < topP * total) sum += weights[order[count++]!]!;

@@ -1,0 +1,163 @@
+/** Tests on a tiny random model: equality with the full forward pass, ends, reuse of the cache, memory. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { loadModel } from "../format/load-model.ts";
+import { lora } from "../peft/lora.ts";
+import { createOrtEngine } from "../runtime/ort-node.ts";
+import { toBatch } from "../data/batch.ts";
+import { makeExample } from "../data/example.ts";
+import { attachTo, logitsOf, perturb } from "../../test/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
+import { type GenerateRequest, type GeneratedToken, createGenerator } from "./generator.ts";
+
+const VOCAB = 259;
+const engine = createOrtEngine({ threads: 1 });
+const { base, checkpoint } = await loadModel(await writeTinyModel(temporaryFolder()));
+await checkpoint.close();
+
+const ramp = (length: number): number[] => Array.from({ length }, (_, i) => (i * 37 + 11) % 256);
+
+/** Logits of every position, computed in one pass without a cache. */
+async function fullLogits(ids: readonly number[], adapter: ReturnType<typeof attachTo> | null = null) {
+  const batch = toBatch([[makeExample(ids, () => true, { file: "test", line: 1 })]]);
+  return await logitsOf(engine, base, adapter, batch);
+}
+
+/** Generates, and compares the logits of every choice with the full pass over what was written. */
+async function assertEqualsFullForward(
+  generator: Awaited<ReturnType<typeof createGenerator>>,
+  request: GenerateRequest,
+  adapter: ReturnType<typeof attachTo> | null = null,
+): Promise<void> {
+  const seen: Float32Array[] = [];
+  const { ids } = await generator.complete({ ...request, onLogits: (logits) => seen.push(logits.slice()) });
+  assert.equal(ids.length, request.maxNewTokens);
+  const full = await fullLogits([...request.promptIds, ...ids], adapter);
+  for (const [i, logits] of seen.entries()) {
+    const at = (request.promptIds.length - 1 + i) * VOCAB;
+    let largest = 0;
+    logits.forEach((logit, id) => {
+      largest = Math.max(largest, Math.abs(logit - (full[at + id] as number)));
+    });
+    assert.ok(largest <= 2e-5, `token ${i}: logits are ${largest} apart`);
+    assert.equal(ids[i], logits.indexOf(Math.max(...logits)));
+  }
+}
+
+test("cached decoding equals the full forward pass, for prompts of one token, some, and more than a chunk", async () => {
+  const generator = await createGenerator({ engine, base, adapter: null });
+  for (const length of [1, 7, 256, 300]) {
+    await assertEqualsFullForward(generator, { promptIds: ramp(length), maxNewTokens: 6 });
+  }
+  await generator.release();
+});
+
+test("an adapter takes part in prefill and decoding", async () => {
+  const adapter = attachTo(base, lora, { rank: 4 });
+  perturb(adapter, 0.1);
+  const generator = await createGenerator({ engine, base, adapter });
+  await assertEqualsFullForward(generator, { promptIds: ramp(9), maxNewTokens: 5 }, adapter);
+  const plain = await fullLogits(ramp(9));
+  const adapted = await fullLogits(ramp(9), adapter);
+  assert.ok(plain.some((logit, i) => Math.abs(logit - (adapted[i] as number)) > 0.01));
+  await generator.release();
+});
+
+test("a prompt that begins like the last sequence runs only what is new, with the same result", async () => {
+  const generator = await createGenerator({ engine, base, adapter: null });
+  const first = await generator.complete({ promptIds: ramp(20), maxNewTokens: 8 });
+  assert.equal(first.numReusedTokens, 0);
+  const goesOn = [...ramp(20), ...first.ids, 5, 6, 7];
+  // The last new token was chosen but never run.
+  const again = await generator.complete({ promptIds: goesOn, maxNewTokens: 4 });
+  assert.equal(again.numReusedTokens, 27);
+  await assertEqualsFullForward(generator, { promptIds: [...ramp(12), 1, 2], maxNewTokens: 4 });
+  const same = await generator.complete({ promptIds: goesOn, maxNewTokens: 4 });
+  assert.deepEqual([same.numReusedTokens, same.ids], [12, again.ids]);
+  // The logits of the last token of a prompt are needed, so it runs again.
+  const repeated = await generator.complete({ promptIds: goesOn, maxNewTokens: 4 });
+  assert.deepEqual([repeated.numReusedTokens, repeated.ids], [goesOn.length - 1, again.ids]);
+  await generator.release();
+});
+
+test("a stop id ends the text and is its last id; length and a full model end it as well", async () => {
+  const generator = await createGenerator({ engine, base, adapter: null });
+  const free = await generator.complete({ promptIds: ramp(5), maxNewTokens: 6 });
+  assert.equal(free.finishReason, "length");
+  const stopId = free.ids[3] as number;
+  const cut = free.ids.slice(0, free.ids.indexOf(stopId) + 1);
+  const tokens: GeneratedToken[] = [];
+  const stopped = await generator.complete(
+    { promptIds: ramp(5), maxNewTokens: 6, stopIds: [stopId] },
+    (token) => tokens.push(token),
+  );
+  assert.deepEqual([stopped.finishReason, stopped.ids], ["stop", cut]);
+  assert.deepEqual(tokens.at(-1), { id: stopId, index: cut.length - 1, isStop: true });
+  const full = await generator.complete({ promptIds: ramp(510), maxNewTokens: 50 });
+  assert.deepEqual([full.finishReason, full.ids.length], ["length", 3]);
+  const none = await generator.complete({ promptIds: ramp(5), maxNewTokens: 0 });
+  assert.deepEqual([none.finishReason, none.ids, none.tokensPerSecond], ["length", [], 0]);
+  await generator.release();
+});
+
+test("the signal ends the text between two tokens and before the first, and the cache stays right", async () => {
+  const generator = await createGenerator({ engine, base, adapter: null });
+  const stop = new AbortController();
+  const stopped = await generator.complete(
+    { promptIds: ramp(6), maxNewTokens: 50, signal: stop.signal },
+    ({ index }) => index === 2 && stop.abort(),
+  );
+  assert.deepEqual([stopped.finishReason, stopped.ids.length], ["aborted", 3]);
+  const never = await generator.complete({ promptIds: ramp(6), maxNewTokens: 5, signal: stop.signal });
+  assert.deepEqual([never.finishReason, never.ids], ["aborted", []]);
+  await assertEqualsFullForward(generator, { promptIds: ramp(6), maxNewTokens: 5 });
+  await generator.release();
+});
+
+test("a reader who stops early frees the generator, and two at once are refused", async () => {
+  const generator = await createGenerator({ engine, base, adapter: null });
+  const request = { promptIds: ramp(4), maxNewTokens: 9 };
+  for await (const token of generator.generate(request)) {
+    if (token.index === 1) break;
+    await assert.rejects(generator.complete(request), {
+      message: "Cannot generate: another generation is in work",
+    });
+  }
+  assert.equal((await generator.complete(request)).ids.length, 9);
+  await generator.release();
+});
+
+test("prompts that are empty, too long or of foreign ids are usage errors", async () => {
+  const generator = await createGenerator({ engine, base, adapter: null });
+  const refuse = async (promptIds: readonly number[], message: RegExp): Promise<void> => {
+    await assert.rejects(generator.complete({ promptIds, maxNewTokens: 1 }), {
+      code: "usage/shape",
+      message,
+    });
+  };
+  await refuse([], /the prompt is empty/);
+  await refuse(ramp(513), /513 tokens, expected at most 512/);
+  await refuse([3, VOCAB], /id 259, expected ids below 259/);
+  assert.equal((await generator.complete({ promptIds: ramp(512), maxNewTokens: 5 })).ids.length, 1);
+  await generator.release();
+});
+
+test("draws depend on the seed alone", async () => {
+  const generator = await createGenerator({ engine, base, adapter: null });
+  const draw = async (seed: number): Promise<readonly number[]> => {
+    const sampling = { temperature: 1.5, topK: 0, topP: 1 };
+    return (await generator.complete({ promptIds: ramp(5), maxNewTokens: 12, sampling, seed })).ids;
+  };
+  const [one, same, other] = [await draw(1), await draw(1), await draw(2)];
+  assert.deepEqual(one, same);
+  assert.notDeepEqual(one, other);
+  await generator.release();
+});
+
+test("one long generation allocates the cache only a few times", async () => {
+  const generator = await createGenerator({ engine, base, adapter: null });
+  await generator.complete({ promptIds: ramp(3), maxNewTokens: 400 });
+  const { numAllocations, capacity } = generator.cache;
+  assert.deepEqual([numAllocations, capacity], [4, 512]);
+  await generator.release();
+});
