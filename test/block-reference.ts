@@ -1,0 +1,133 @@
+/** @file One block of a model in float64: its output, and its gradients beside central differences. */
+import { gradients } from "../src/graph/autodiff.ts";
+import type { Value } from "../src/graph/graph.ts";
+import { type ProgramSpec, neededInputs } from "../src/graph/program.ts";
+import type { Bindings } from "../src/graph/shape.ts";
+import type { BaseModel } from "../src/models/base-model.ts";
+import { type BlockGraph, type BlockGraphOptions, buildBlockGraph } from "../src/models/block-graph.ts";
+import type { Adapter } from "../src/peft/attach.ts";
+import { Random } from "../src/random.ts";
+import { ContextMaker } from "../src/run/context.ts";
+import type { HostTensor } from "../src/runtime/host-tensor.ts";
+import { evaluate } from "./evaluator.ts";
+import { type Array64, count } from "./ops/array64.ts";
+import { decode } from "./ops/host-arrays.ts";
+
+/** Arrays by the names of a program's inputs. */
+export type Feeds = Record<string, Array64>;
+
+/** Copies a host tensor into float64. */
+export function widenTo64({ dtype, shape, data }: HostTensor): Array64 {
+  return { shape, data: decode(dtype, data) };
+}
+
+/** Draws an array of standard normal numbers. */
+export function normalArray(shape: readonly number[], random: Random): Array64 {
+  return { shape, data: new Float64Array(count(shape)).map(() => random.normal()) };
+}
+
+/** Mask, positions and rotary tables of rows of `length` tokens of one example each. */
+export function contextFeeds(base: BaseModel, numRows: number, length: number): Feeds {
+  const positions = BigInt64Array.from({ length: numRows * length }, (_, i) => BigInt(i % length));
+  const segments = new Int32Array(numRows * length).fill(1);
+  const { tensors } = new ContextMaker(base.config).rows(numRows, length, positions, segments);
+  return Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, widenTo64(tensor)]));
+}
+
+/** Weights of a block, and of the adapter on it, by the names of the block's inputs. */
+export function weightFeeds(
+  base: BaseModel,
+  adapter: Adapter | null,
+  layer: number,
+  block: BlockGraph,
+): Feeds {
+  const prefix = base.architecture.names.blockPrefix(layer);
+  const feeds: Feeds = {};
+  for (const name of Object.keys({ ...block.tensors, ...block.adapter })) {
+    const tensor = adapter?.tensor(prefix + name) ?? base.block(layer)[name];
+    if (tensor) feeds[name] = widenTo64(tensor);
+  }
+  return feeds;
+}
+
+/** Builds a block with whatever adapter sits on it, not training. */
+export function buildBlock(
+  base: BaseModel,
+  adapter: Adapter | null,
+  layer: number,
+  options: Partial<BlockGraphOptions> = {},
+): BlockGraph {
+  return buildBlockGraph(base.architecture, base.config, {
+    projector: adapter?.projector(layer) ?? ((site, x) => site.project(x)),
+    cached: false,
+    training: false,
+    chunk: { length: 64, count: 1 },
+    ...options,
+  });
+}
+
+/** All inputs of a block by name. */
+export function blockInputs(block: BlockGraph): Record<string, Value> {
+  return { x: block.x, ...block.context, ...block.tensors, ...block.adapter };
+}
+
+/** A program of some values of a block. */
+export function blockProgram(
+  block: BlockGraph,
+  outputs: Readonly<Record<string, Value>>,
+  more: Readonly<Record<string, Value>> = {},
+): ProgramSpec {
+  return { name: "block", inputs: neededInputs(outputs, { ...blockInputs(block), ...more }), outputs };
+}
+
+/** One entry of a gradient, computed and measured. */
+export interface CheckedEntry {
+  readonly name: string;
+  readonly exact: number;
+  readonly difference: number;
+}
+
+const STEP = 1e-5;
+const ENTRIES_PER_INPUT = 1;
+
+/** Checks an entry of the gradient of x and of every trained tensor of a block, for a random seed gradient. */
+export function blockGradient(base: BaseModel, adapter: Adapter, layer: number): CheckedEntry[] {
+  const random = new Random(17);
+  const bindings: Bindings = { B: 2, T: 5 };
+  const block = buildBlock(base, adapter, layer);
+  const dy = block.graph.input("dy", "float32", block.y.shape);
+  const prefix = base.architecture.names.blockPrefix(layer);
+  const wanted = Object.entries({ x: block.x, ...block.adapter, ...block.tensors }).filter(
+    ([name]) => name === "x" || adapter.tensor(prefix + name),
+  );
+  const found = gradients(
+    [{ value: block.y, gradient: dy }],
+    wanted.map(([, value]) => value),
+  );
+  const feeds: Feeds = {
+    x: normalArray([2, 5, base.config.width], random),
+    dy: normalArray([2, 5, base.config.width], random),
+    ...contextFeeds(base, 2, 5),
+    ...weightFeeds(base, adapter, layer, block),
+  };
+  const outputs = Object.fromEntries(wanted.map(([name], i) => [`d.${name}`, found[i] as Value]));
+  const exact = evaluate(blockProgram(block, outputs, { dy }), feeds, bindings);
+  const forward = blockProgram(block, { y: block.y });
+  const along = (name: string, place: number, by: number): number => {
+    const x = feeds[name] as Array64;
+    const data = x.data.slice();
+    data[place] = (data[place] as number) + by;
+    const { y } = evaluate(forward, { ...feeds, [name]: { shape: x.shape, data } }, bindings);
+    return (y as Array64).data.reduce((sum, value, i) => sum + value * (feeds["dy"]?.data[i] as number), 0);
+  };
+  return wanted.flatMap(([name]) =>
+    Array.from({ length: ENTRIES_PER_INPUT }, () => {
+      const place = random.integer(count((feeds[name] as Array64).shape));
+      return {
+        name: `${name}[${place}]`,
+        exact: exact[`d.${name}`]?.data[place] as number,
+        difference: (along(name, place, STEP) - along(name, place, -STEP)) / (2 * STEP),
+      };
+    }),
+  );
+}

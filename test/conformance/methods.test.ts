@@ -1,0 +1,350 @@
+/** @file Every fine-tuning method on every model family: start, gradients, freezing, merge, files, counts, dropout. */
+import assert from "node:assert/strict";
+import { after, describe, test } from "node:test";
+import type { z } from "zod";
+import { adapterFiles, isAdapterMethod, readAdapter } from "../../src/format/adapter.ts";
+import { writeFolderAtomic } from "../../src/format/atomic.ts";
+import { type LoadedModel, loadModel } from "../../src/format/load-model.ts";
+import { modelTensors } from "../../src/models/architecture.ts";
+import { ARCHITECTURES } from "../../src/models/architectures.ts";
+import { BaseModel } from "../../src/models/base-model.ts";
+import { findOptimizer } from "../../src/optim/optimizers.ts";
+import { createUpdater } from "../../src/optim/updater.ts";
+import { type Adapter, countParameters } from "../../src/peft/attach.ts";
+import { mergeAdapter } from "../../src/peft/merge.ts";
+import type { Method } from "../../src/peft/method.ts";
+import { METHODS, findMethod, findMethodOfPeftType } from "../../src/peft/methods.ts";
+import { numElements } from "../../src/runtime/host-tensor.ts";
+import { createOrtEngine } from "../../src/runtime/ort-node.ts";
+import { Evaluator } from "../../src/train/evaluate.ts";
+import { StepRunner } from "../../src/train/step-runner.ts";
+import { blockGradient } from "../block-reference.ts";
+import { attachTo, logitsOf, lossAndGradients, perturb, randomExamples, unpacked } from "../model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
+
+const engine = createOrtEngine({ threads: 1 });
+const folder = temporaryFolder();
+const examples = randomExamples([9, 6, 4]);
+const batch = unpacked(examples);
+
+/** Numbers that a method trains, from the sizes of its sites and of the model's tensors, as its paper counts them. */
+const FORMULAS: Readonly<Record<string, (adapter: Adapter, base: BaseModel) => number>> = {
+  lora: ({ sites, options }) => {
+    const { rank } = options as { rank: number };
+    return sum([...sites.values()].map(({ spec }) => rank * (spec.inFeatures + spec.outFeatures)));
+  },
+  ia3: ({ sites }) =>
+    sum(
+      [...sites.values()].map(({ spec: s }) => (s.name.endsWith("down_proj") ? s.inFeatures : s.outFeatures)),
+    ),
+  full: (_, base) => sum(modelTensors(base.architecture, base.config).map(({ shape }) => numElements(shape))),
+};
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, n) => total + n, 0);
+}
+
+function largestDifference(a: Float32Array, b: Float32Array): number {
+  assert.equal(a.length, b.length);
+  return a.reduce((max, value, i) => {
+    const apart = Math.abs(value - (b[i] as number));
+    return Number.isNaN(apart) ? Infinity : Math.max(max, apart);
+  }, 0);
+}
+
+/** Bytes of every tensor as it is kept. */
+function bytesOf(base: BaseModel): Map<string, Buffer> {
+  return new Map(
+    [...base.specs.keys()].map((name) => {
+      const planes = Object.values(base.stored(name).planes);
+      const copies = planes.map(({ data }) =>
+        Buffer.from(new Uint8Array(data.buffer, data.byteOffset, data.byteLength)),
+      );
+      return [name, Buffer.concat(copies)];
+    }),
+  );
+}
+
+/** The method on the model, moved away from its start. */
+function moved(base: BaseModel, method: Method, options: object = {}): Adapter {
+  const adapter = attachTo(base, method, options);
+  perturb(adapter, 0.05);
+  return adapter;
+}
+
+/** A model whose tensors are replaced by those given. */
+function withTensors(base: BaseModel, merged: Awaited<ReturnType<typeof mergeAdapter>>): BaseModel {
+  const tensors = [...base.specs.keys()].map((name) => {
+    const own = merged.get(name);
+    return [
+      name,
+      own ? { storage: "f32" as const, shape: own.shape, planes: { data: own } } : base.stored(name),
+    ] as const;
+  });
+  const { architecture, config, name } = base;
+  return new BaseModel({ name, architecture, config, tensors: new Map(tensors), keepWidened: false });
+}
+
+/** Name of a parameter without the number of its layer. */
+function kindOf(name: string): string {
+  return name.replace(/\.\d+\./, ".*.");
+}
+
+/** Forms of a family's tiny model, by their configuration. */
+const FORMS = {
+  plain: { tie_word_embeddings: false },
+  "with biases and a tied head": { tie_word_embeddings: true, attention_bias: true, mlp_bias: true },
+};
+
+for (const [architecture, method, form] of ARCHITECTURES.flatMap((a) =>
+  METHODS.flatMap((m) => Object.entries(FORMS).map((f) => [a, m, f] as const)),
+)) {
+  const [formName, config] = form;
+  describe(`method ${method.name} on ${architecture.modelType}, ${formName}`, async () => {
+    const { base, checkpoint }: LoadedModel = await loadModel(
+      await writeTinyModel(`${folder}/${architecture.modelType}-${method.name}-${formName}`, {
+        modelType: architecture.modelType,
+        config,
+      }),
+    );
+    after(() => checkpoint.close());
+
+    test("output equals the base's at the start", async () => {
+      const [with_, without] = [
+        await logitsOf(engine, base, attachTo(base, method), batch),
+        await logitsOf(engine, base, null, batch),
+      ];
+      const difference = largestDifference(with_, without);
+      assert.ok(difference <= 1e-6, `logits are ${difference} apart`);
+      const after_ = await logitsOf(engine, base, moved(base, method), batch);
+      assert.ok(largestDifference(after_, without) > 1e-3, "the parameters have no effect");
+    });
+
+    test("gradients reach each of its parameters", async () => {
+      const { gradients } = await lossAndGradients(engine, base, moved(base, method), [batch]);
+      assert.ok(gradients.size > 0);
+      for (const [name, gradient] of gradients) {
+        assert.ok(gradient.every(Number.isFinite), name);
+        assert.ok(
+          gradient.some((value) => value !== 0),
+          `${name} has no gradient`,
+        );
+      }
+    });
+
+    test("the loss changes along the gradient of each kind of parameter as the gradient says", async () => {
+      const adapter = moved(base, method);
+      const { gradients } = await lossAndGradients(engine, base, adapter, [batch]);
+      const evaluator = await Evaluator.create(engine, base, adapter);
+      const kinds = new Set(adapter.parameters.map((p) => kindOf(p.name)));
+      const start = adapter.values.slice();
+      for (const kind of kinds) {
+        const own = adapter.parameters.filter((p) => kindOf(p.name) === kind);
+        const norm = Math.hypot(...own.flatMap((p) => [...(gradients.get(p.name) ?? [])]));
+        // Far enough that the rounding of the loss does not matter, near enough that curvature does not.
+        const step = Math.min(0.02, 5e-3 / norm);
+        const lossAt = async (by: number): Promise<number> => {
+          adapter.values.set(start);
+          for (const { name, offset } of own) {
+            gradients.get(name)?.forEach((g, i) => {
+              adapter.values[offset + i] = (start[offset + i] as number) + (by * g) / norm;
+            });
+          }
+          return (await evaluator.evaluate(examples)).loss;
+        };
+        const slope = ((await lossAt(step)) - (await lossAt(-step))) / (2 * step);
+        assert.ok(Math.abs(slope / norm - 1) < 0.02, `${kind}: slope ${slope}, gradient norm ${norm}`);
+      }
+      await evaluator.release();
+    });
+
+    test("gradients of a block equal central differences in float64", () => {
+      const adapter = moved(base, method);
+      for (const { name, exact, difference } of blockGradient(base, adapter, 0)) {
+        const apart = Math.abs(exact - difference);
+        assert.ok(apart <= 1e-6 * (1 + Math.abs(exact)), `${name}: ${exact}, differences ${difference}`);
+      }
+    });
+
+    test("kept and recomputed activations give the same gradients", async () => {
+      const adapter = moved(base, method);
+      const kept = await lossAndGradients(engine, base, adapter, [batch], { recompute: false });
+      const anew = await lossAndGradients(engine, base, adapter, [batch], { recompute: true });
+      assert.ok(Math.abs(kept.loss - anew.loss) < 1e-6);
+      for (const [name, gradient] of kept.gradients) {
+        const difference = largestDifference(gradient, anew.gradients.get(name) as Float32Array);
+        const size = Math.max(...gradient.map(Math.abs));
+        assert.ok(difference <= 1e-5 * size, `${name} is ${difference} apart`);
+      }
+    });
+
+    test("the base stays bit-equal while it trains", async () => {
+      const before = bytesOf(base);
+      const adapter = attachTo(base, method);
+      const start = adapter.values.slice();
+      await trainSteps(base, adapter, 3);
+      assert.notDeepEqual(adapter.values, start);
+      for (const [name, bytes] of bytesOf(base)) assert.ok(bytes.equals(before.get(name) as Buffer), name);
+    });
+
+    test("merged weights compute what the adapted model computes", async (t) => {
+      if (method.merge === "not-mergeable") return t.skip("its result is not a change of weights");
+      const adapter = moved(base, method);
+      const before = bytesOf(base);
+      const merged = await mergeAdapter(engine, base, adapter);
+      for (const [name, bytes] of bytesOf(base)) assert.ok(bytes.equals(before.get(name) as Buffer), name);
+      assert.ok(merged.size > 0);
+      const difference = largestDifference(
+        await logitsOf(engine, withTensors(base, merged), null, batch),
+        await logitsOf(engine, base, adapter, batch),
+      );
+      assert.ok(difference <= 2e-5, `logits are ${difference} apart`);
+    });
+
+    test("what was saved and loaded computes bit for bit the same", async () => {
+      const adapter = moved(base, method);
+      const path = `${folder}/saved-${architecture.modelType}-${method.name}-${formName}`;
+      await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+      const expected = await logitsOf(engine, base, adapter, batch);
+      if (isAdapterMethod(adapter)) {
+        const { adapter: read } = await readAdapter(path, base);
+        assert.deepEqual(read.values, adapter.values);
+        assert.deepEqual(await logitsOf(engine, base, read, batch), expected);
+        return;
+      }
+      const loaded = await loadModel(path);
+      await loaded.checkpoint.close();
+      assert.deepEqual(await logitsOf(engine, loaded.base, null, batch), expected);
+    });
+
+    test("it trains as many numbers as its formula says", () => {
+      const adapter = attachTo(base, method);
+      const formula = FORMULAS[method.name];
+      assert.ok(formula, `Cannot count ${method.name}: it has no formula in this test`);
+      assert.equal(adapter.values.length, formula(adapter, base));
+      const request = { method, options: {}, targets: { modules: null, exclude: [], layers: null } };
+      assert.equal(countParameters(base.architecture, base.config, request), adapter.values.length);
+    });
+
+    test("dropped inputs are the same forward and backward, differ by step, and are whole in evaluation", async (t) => {
+      if (!("dropout" in (method.options as z.ZodObject).shape)) return t.skip("it has no dropout");
+      const [adapter, plain] = [moved(base, method, { dropout: 0.5 }), moved(base, method)];
+      const at = async (step: number, recompute = false): ReturnType<typeof lossAndGradients> =>
+        await lossAndGradients(engine, base, adapter, [batch], { step, recompute });
+      const [first, again, second] = [await at(0), await at(0), await at(1)];
+      assert.equal(first.loss, again.loss);
+      assert.deepEqual(first.gradients, again.gradients);
+      assert.notEqual(first.loss, second.loss);
+
+      // Along the gradient the loss of this very step changes as the gradient says: masks were the same ones.
+      for (const recompute of [false, true]) {
+        const { gradients } = await at(0, recompute);
+        const gradient = adapter.parameters.flatMap((p) => [...(gradients.get(p.name) as Float32Array)]);
+        const norm = Math.hypot(...gradient);
+        const start = adapter.values.slice();
+        const lossAt = async (by: number): Promise<number> => {
+          gradient.forEach((g, i) => (adapter.values[i] = (start[i] as number) + (by * g) / norm));
+          return (await at(0)).loss;
+        };
+        const step = 5e-3 / norm;
+        const slope = ((await lossAt(step)) - (await lossAt(-step))) / (2 * step);
+        adapter.values.set(start);
+        assert.ok(Math.abs(slope / norm - 1) < 0.02, `slope ${slope}, gradient norm ${norm}`);
+      }
+
+      const losses: number[] = [];
+      for (const each of [adapter, plain]) {
+        const evaluator = await Evaluator.create(engine, base, each);
+        losses.push((await evaluator.evaluate(examples)).loss);
+        await evaluator.release();
+      }
+      assert.equal(losses[0], losses[1]);
+    });
+
+    test("dropping keeps the mean", async (t) => {
+      if (!("dropout" in (method.options as z.ZodObject).shape)) return t.skip("it has no dropout");
+      // After a small step against the gradient the loss is nearly linear in the step, so that the mean of the losses
+      // is the loss of the mean.
+      const [adapter, plain] = [attachTo(base, method, { dropout: 0.5 }), attachTo(base, method)];
+      const { gradients, loss: without } = await lossAndGradients(engine, base, plain, [batch]);
+      const gradient = plain.parameters.flatMap((p) => [...(gradients.get(p.name) as Float32Array)]);
+      const norm = Math.hypot(...gradient);
+      for (const { values } of [adapter, plain]) {
+        gradient.forEach((g, i) => (values[i] = (values[i] as number) - (0.05 * g) / norm));
+      }
+      const steps = await StepRunner.create({ engine, base, adapter, recompute: false, seed: 4 });
+      const losses: number[] = [];
+      for (let step = 0; step < 200; step++) {
+        steps.sink.begin();
+        losses.push((await steps.accumulate(batch, 1 / batch.numLabels, step, 0)) / batch.numLabels);
+        steps.sink.finish();
+      }
+      await steps.release();
+      const mean = sum(losses) / losses.length;
+      const deviation = Math.sqrt(sum(losses.map((loss) => (loss - mean) ** 2)) / losses.length);
+      const { loss } = await lossAndGradients(engine, base, plain, [batch]);
+      const error = deviation / Math.sqrt(losses.length);
+      assert.ok(Math.abs(mean - loss) < 4 * error, `mean ${mean} ± ${error}, expected ${loss}`);
+      assert.ok(
+        Math.abs(without - loss) > 12 * error,
+        "the check is too weak to tell half the update from all",
+      );
+    });
+
+    test("unknown options and options out of range are refused", () => {
+      assert.throws(
+        () => attachTo(base, method, { notAnOption: 1 }),
+        /Cannot use options of method .*notAnOption/,
+      );
+    });
+  });
+}
+
+async function trainSteps(base: BaseModel, adapter: Adapter, numSteps: number): Promise<void> {
+  const steps = await StepRunner.create({ engine, base, adapter, recompute: false, seed: 0 });
+  const adamw = findOptimizer("adamw");
+  const updater = await createUpdater(engine, adamw, adamw.options.parse({}), adapter.values.length);
+  for (let step = 0; step < numSteps; step++) {
+    steps.sink.begin();
+    await steps.accumulate(batch, 1 / batch.numLabels, step, 0);
+    steps.sink.finish();
+    await updater.step({
+      parameters: adapter.values,
+      gradients: steps.sink.values,
+      gradientScale: 1,
+      learningRate: 0.01,
+      weightDecay: 0.01,
+      step: step + 1,
+    });
+  }
+  await steps.release();
+  await updater.release();
+}
+
+describe("the list of methods", () => {
+  test("names and types of files are unique, papers are well-formed and unique", () => {
+    const unique = (words: readonly string[]): void => assert.equal(new Set(words).size, words.length);
+    unique(METHODS.map((m) => m.name));
+    unique(METHODS.map((m) => m.peftType).filter((type) => type !== "none"));
+    unique(METHODS.map((m) => m.paper.arxiv).filter((id) => id !== "none"));
+    for (const { name, peftType, paper } of METHODS) {
+      assert.match(name, /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/);
+      assert.match(peftType, /^(none|[A-Z][A-Z0-9_]*)$/);
+      assert.match(paper.arxiv, /^(none|\d{4}\.\d{5}|\d{4}\.\d{4})$/);
+      assert.ok(paper.title.length > 10);
+    }
+  });
+
+  test("findMethod() and findMethodOfPeftType() find each and name those there are", () => {
+    for (const method of METHODS) assert.equal(findMethod(method.name), method);
+    for (const method of METHODS) {
+      if (method.peftType !== "none") assert.equal(findMethodOfPeftType(method.peftType), method);
+    }
+    const names = METHODS.map((m) => m.name).join(", ");
+    assert.throws(() => findMethod("lorra"), {
+      code: "usage/flag",
+      message: new RegExp(`"lorra": expected one of ${names}`),
+    });
+    assert.throws(() => findMethodOfPeftType("PROMPT"), { code: "usage/adapter", message: /"PROMPT".*LORA/ });
+  });
+});
