@@ -1,0 +1,150 @@
+import assert from "node:assert/strict";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { byteTokenizerFiles } from "../data/byte-tokenizer.ts";
+import { createChatTemplate } from "../data/chat-template.ts";
+import { adapterFiles } from "../format/adapter.ts";
+import { writeFolderAtomic } from "../format/atomic.ts";
+import { lora } from "../peft/lora.ts";
+import { attachTo, perturb } from "../../test/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
+import { Conversation } from "./conversation.ts";
+import { openTextModel, openTextParts } from "./text-model.ts";
+
+const folder = temporaryFolder();
+const modelPath = await writeTinyModel(join(folder, "model"));
+const IM_END = 257;
+
+/** Writes an adapter of the tiny model whose numbers are far from the start, and returns its folder. */
+async function writeAdapter(name: string, chatTemplateHash: string | null): Promise<string> {
+  const { base, checkpoint } = await openTextParts(modelPath);
+  const adapter = attachTo(base, lora, { rank: 2 });
+  perturb(adapter, 0.5);
+  const path = join(folder, name);
+  await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash }));
+  await checkpoint.close();
+  return path;
+}
+
+test("a prompt is encoded without eos, a chat through the template up to the answer", async () => {
+  const model = await openTextModel(modelPath, { threads: 1 });
+  assert.deepEqual(model.encodePrompt("ab"), [97, 98]);
+  const { tokenizer } = model.parts;
+  assert.equal(
+    tokenizer.decode(model.encodeChat([{ role: "user", content: "ab" }])),
+    "<|im_start|>user\nab<|im_end|>\n<|im_start|>assistant\n",
+  );
+  assert.deepEqual(model.stopIds, [IM_END]);
+  await model.close();
+});
+
+test("write() tells pieces that join to the text, which is that of the ids without special tokens", async () => {
+  const model = await openTextModel(modelPath, { threads: 1 });
+  const pieces: string[] = [];
+  const sampling = { temperature: 2, topK: 0, topP: 1 };
+  const promptIds = model.encodePrompt("hello");
+  const written = await model.write(promptIds, { maxNewTokens: 60, sampling, seed: 4 }, (piece) =>
+    pieces.push(piece),
+  );
+  assert.equal(pieces.join(""), written.text);
+  assert.equal(written.text, model.parts.tokenizer.decode(written.ids, { skipSpecialTokens: true }));
+  assert.deepEqual(written.promptIds, promptIds);
+  await model.close();
+});
+
+test("a stop id of the generation settings ends the text, and its own text is left out", async () => {
+  const path = await writeTinyModel(join(folder, "stopping"));
+  const free = await openTextModel(path, { threads: 1 });
+  const written = await free.write(free.encodePrompt("hello"), { maxNewTokens: 8 });
+  await free.close();
+  const stopId = written.ids[4] as number;
+  writeFileSync(join(path, "generation_config.json"), JSON.stringify({ eos_token_id: [stopId, 3] }));
+  const model = await openTextModel(path, { threads: 1 });
+  assert.deepEqual(model.stopIds, [stopId, 3, IM_END]);
+  const stopped = await model.write(model.encodePrompt("hello"), { maxNewTokens: 8 });
+  const count = written.ids.indexOf(stopId);
+  assert.deepEqual(
+    [stopped.finishReason, stopped.ids, stopped.text],
+    [
+      "stop",
+      written.ids.slice(0, count + 1),
+      model.parts.tokenizer.decode(written.ids.slice(0, count), { skipSpecialTokens: true }),
+    ],
+  );
+  await model.close();
+});
+
+test("an adapter changes what is written; one of another chat template says so", async () => {
+  const { hash } = createChatTemplate(byteTokenizerFiles());
+  const [same, other] = [await writeAdapter("same", hash), await writeAdapter("other", "0".repeat(64))];
+  const request = { maxNewTokens: 12 };
+  const texts: string[] = [];
+  for (const [adapterPath, numNotes] of [
+    [undefined, 0],
+    [same, 0],
+    [other, 1],
+  ] as const) {
+    const model = await openTextModel(modelPath, adapterPath === undefined ? {} : { adapterPath });
+    assert.equal(model.parts.notes.length, numNotes);
+    texts.push((await model.write(model.encodePrompt("hello"), request)).text);
+    await model.close();
+  }
+  assert.notEqual(texts[0], texts[1]);
+  assert.equal(texts[1], texts[2]);
+});
+
+test("a model without a tokenizer is refused by name, before its weights are read", async () => {
+  const path = await writeTinyModel(join(folder, "mute"));
+  rmSync(join(path, "tokenizer.json"));
+  await assert.rejects(openTextModel(path, { name: "mute" }), {
+    code: "usage/model",
+    message: 'Cannot use model "mute" on text: it has no tokenizer.json',
+  });
+});
+
+test("ask() keeps the conversation, and each turn runs only what is new", async () => {
+  const model = await openTextModel(modelPath, { threads: 1 });
+  const conversation = new Conversation(model, "be brief");
+  const first = await conversation.ask("hi", { maxNewTokens: 5 });
+  assert.deepEqual(conversation.messages, [
+    { role: "system", content: "be brief" },
+    { role: "user", content: "hi" },
+    { role: "assistant", content: first.text },
+  ]);
+  const second = await conversation.ask("more", { maxNewTokens: 5 });
+  assert.ok(second.numReusedTokens >= first.promptIds.length, `${second.numReusedTokens} reused`);
+  assert.deepEqual(second.promptIds, model.encodeChat(conversation.messages.slice(0, -1)));
+  conversation.reset();
+  assert.deepEqual(conversation.messages, [{ role: "system", content: "be brief" }]);
+  await model.close();
+});
+
+test("a stopped answer stays as far as it went; a question without an answer does not", async () => {
+  const model = await openTextModel(modelPath, { threads: 1 });
+  const conversation = new Conversation(model);
+  const stop = new AbortController();
+  const answer = await conversation.ask("hi", { maxNewTokens: 90, signal: stop.signal }, () => stop.abort());
+  assert.equal(answer.finishReason, "aborted");
+  assert.ok(answer.text !== "" && answer.ids.length < 90);
+  assert.equal(conversation.messages.length, 2);
+  await conversation.ask("again", { maxNewTokens: 9, signal: stop.signal });
+  assert.equal(conversation.messages.length, 2);
+  await assert.rejects(conversation.ask("x".repeat(600), { maxNewTokens: 1 }), { code: "usage/shape" });
+  assert.equal(conversation.messages.length, 2);
+  await model.close();
+});
+
+test("the template's refusal of messages passes through", async () => {
+  const path = await writeTinyModel(join(folder, "strict"));
+  const configPath = join(path, "tokenizer_config.json");
+  const config = JSON.parse(readFileSync(configPath, "utf8")) as Record<string, unknown>;
+  config["chat_template"] = "{{ raise_exception('no system') }}";
+  rmSync(join(path, "chat_template.jinja"), { force: true });
+  writeFileSync(configPath, JSON.stringify(config));
+  const model = await openTextModel(path, { threads: 1 });
+  await assert.rejects(new Conversation(model).ask("hi", { maxNewTokens: 1 }), {
+    code: "usage/chat-template",
+  });
+  await model.close();
+});
