@@ -101,8 +101,8 @@ function showSummary({ report, maxLength, numCutTokens }: Summary, io: CommandIO
   io.stdout(
     numTruncated + numDropped === 0
       ? `Nothing is cut at ${maxLength} tokens.`
-      : `At ${maxLength} tokens ${count(numTruncated)} examples are cut and lose ${count(numCutTokens)} tokens; ` +
-          `${count(numDropped)} are left out: nothing to learn in them.`,
+      : `Limit of ${maxLength} tokens: ${count(numTruncated)} cut (${count(numCutTokens)} tokens lost), ` +
+          `${count(numDropped)} left out (nothing to learn in them).`,
   );
   io.emit({
     event: "summary",

@@ -44,8 +44,8 @@ export const evaluate = defineCommand({
         trainOn: options.trainOn,
       });
       const { numTruncated, numDropped } = report;
-      if (numTruncated > 0) warn(`${numTruncated} examples were cut to ${options.length} tokens`, io);
-      if (numDropped > 0) warn(`${numDropped} examples were left out: no token of theirs counts`, io);
+      if (numTruncated > 0) warn(`examples cut to ${options.length} tokens: ${numTruncated}`, io);
+      if (numDropped > 0) warn(`examples left out, as no token of theirs counts: ${numDropped}`, io);
       const engine = createOrtEngine(options.threads === undefined ? {} : { threads: options.threads });
       const evaluator = await Evaluator.create(engine, base, adapter);
       const bar = io.progress("evaluating", examples.length, "steps");

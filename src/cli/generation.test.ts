@@ -1,0 +1,323 @@
+/** Tests of the commands that run a model: generate, chat, eval and data show, on a tiny random one. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { PassThrough } from "node:stream";
+import { text } from "node:stream/consumers";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { writeFolderAtomic } from "../format/atomic.ts";
+import { adapterFiles } from "../format/adapter.ts";
+import { openTextParts } from "../engine/text-model.ts";
+import { lora } from "../peft/lora.ts";
+import { attachTo, perturb } from "../../test/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
+import { main } from "./main.ts";
+
+const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
+const folder = temporaryFolder();
+const model = await writeTinyModel(join(folder, "model"));
+const adapter = await writeAdapter(join(folder, "adapter"));
+
+async function writeAdapter(path: string): Promise<string> {
+  const { base, checkpoint } = await openTextParts(model);
+  const adapter = attachTo(base, lora, { rank: 2 });
+  perturb(adapter, 0.5);
+  const files = adapterFiles(adapter, { base, checkpoint, chatTemplateHash: "0".repeat(64) });
+  await writeFolderAtomic(path, files);
+  await checkpoint.close();
+  return path;
+}
+
+function writeData(name: string, content: string): string {
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  return path;
+}
+
+interface Result {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs the program inside this process. */
+async function run(words: readonly string[], options: { color?: boolean; signal?: AbortSignal } = {}) {
+  const [stdout, stderr] = [new PassThrough(), new PassThrough()];
+  const status = await main(words, {
+    stdout,
+    stderr,
+    env: { GRAFT_HOME: folder },
+    interactive: false,
+    hasColor: options.color ?? false,
+    signal: options.signal ?? new AbortController().signal,
+    now: () => 0,
+  });
+  stdout.end();
+  stderr.end();
+  return { status, stdout: await text(stdout), stderr: await text(stderr) } satisfies Result;
+}
+
+/** Runs the program as a process that reads `input`. */
+async function runProcess(words: readonly string[], input: string): Promise<Result> {
+  const child = spawn(process.execPath, [MAIN, ...words], { env: { ...process.env, GRAFT_HOME: folder } });
+  child.stdin.end(input);
+  const [stdout, stderr, [status]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, "close"),
+  ]);
+  return { status: status as number, stdout, stderr };
+}
+
+type Json = Record<string, unknown>;
+const lines = (stdout: string): Json[] =>
+  stdout
+    .split("\n")
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as Json);
+
+test("generate --json tells ids, text, reason and speed in one object", async () => {
+  const words = ["generate", "--model", model, "--prompt", "hello", "--max-new-tokens", "7", "--json"];
+  const { status, stdout, stderr } = await run(words);
+  assert.deepEqual([status, stderr], [0, ""]);
+  const [object, ...rest] = lines(stdout);
+  assert.deepEqual(rest, []);
+  assert.deepEqual(object?.["prompt_ids"], [...Buffer.from("hello")]);
+  assert.equal((object?.["ids"] as number[] | undefined)?.length, 7);
+  assert.equal(object?.["finish_reason"], "length");
+  assert.ok((object?.["tokens_per_second"] as number) > 0);
+  const plain = await run(words.slice(0, -1));
+  assert.equal(plain.stdout, `${String(object?.["text"])}\n`);
+});
+
+test("generate --chat renders the prompt as one message of the user", async () => {
+  const { stdout } = await run([
+    "generate",
+    "--model",
+    model,
+    "--prompt",
+    "hi",
+    "--chat",
+    "--max-new-tokens",
+    "1",
+    "--json",
+  ]);
+  const ids = lines(stdout)[0]?.["prompt_ids"] as number[];
+  assert.deepEqual([ids[0], ids.filter((id) => id === 257).length], [256, 1]);
+  assert.ok(
+    Buffer.from(ids.filter((id) => id < 256))
+      .toString()
+      .endsWith("user\nhi\nassistant\n"),
+  );
+});
+
+test("generate draws by seed, and --temperature 0 does not look at it", async () => {
+  const draw = async (...words: string[]): Promise<unknown> => {
+    const common = ["generate", "--model", model, "--prompt", "hello", "--max-new-tokens", "9", "--json"];
+    return lines((await run([...common, ...words])).stdout)[0]?.["ids"];
+  };
+  const hot = ["--temperature", "2", "--seed"];
+  assert.deepEqual(await draw(...hot, "1"), await draw(...hot, "1"));
+  assert.notDeepEqual(await draw(...hot, "1"), await draw(...hot, "2"));
+  assert.deepEqual(await draw("--seed", "1"), await draw("--seed", "2"));
+  assert.deepEqual(await draw(...hot, "1", "--top-k", "1"), await draw());
+});
+
+test("generate with an adapter of another chat template warns and goes on", async () => {
+  const words = ["generate", "--model", model, "--prompt", "hello", "--max-new-tokens", "9", "--json"];
+  const adapted = await run([...words, "--adapter", adapter]);
+  assert.equal(adapted.status, 0);
+  assert.match(adapted.stderr, /^warning: Adapter ".*adapter" was trained with another chat template/);
+  assert.notDeepEqual(lines(adapted.stdout)[0]?.["ids"], lines((await run(words)).stdout)[0]?.["ids"]);
+});
+
+test("generate names what is wrong: no model, an adapter for another model, a prompt that is too long", async () => {
+  const narrow = await writeTinyModel(join(folder, "narrow"), { config: { hidden_size: 16 } });
+  const cases: [string[], number, RegExp][] = [
+    [["--model", join(folder, "nowhere"), "--prompt", "x"], 1, /error\[format\/file\]/],
+    [["--model", narrow, "--adapter", adapter, "--prompt", "x"], 2, /error\[usage\/adapter\]/],
+    [["--model", model, "--adapter", join(folder, "none"), "--prompt", "x"], 1, /error\[format\/file\]/],
+    [["--model", model, "--prompt", "x".repeat(513)], 2, /error\[usage\/shape\].*513 tokens/],
+    [["--model", model, "--prompt", ""], 2, /error\[usage\/shape\].*empty/],
+    [["--model", model], 2, /--prompt is missing/],
+    [["--model", model, "--prompt", "x", "--top-p", "0"], 2, /--top-p is 0/],
+  ];
+  for (const [words, status, message] of cases) {
+    const result = await run(["generate", ...words]);
+    assert.deepEqual([result.status, result.stdout], [status, ""], words.join(" "));
+    assert.match(result.stderr, message);
+  }
+});
+
+test("a signal ends generate with status 130", async () => {
+  const signal = AbortSignal.abort();
+  const { status, stdout } = await run(["generate", "--model", model, "--prompt", "x"], { signal });
+  assert.deepEqual([status, stdout], [130, ""]);
+});
+
+test("generate --prompt - reads standard input", async () => {
+  const words = ["generate", "--model", model, "--prompt", "-", "--max-new-tokens", "2", "--json"];
+  const { stdout } = await runProcess(words, "from a pipe");
+  assert.deepEqual(lines(stdout)[0]?.["prompt_ids"], [...Buffer.from("from a pipe")]);
+});
+
+test("chat answers each line of a pipe, remembers, forgets at /reset and leaves at /exit", async () => {
+  const words = ["chat", "--model", model, "--system", "brief", "--max-new-tokens", "4", "--json"];
+  const { status, stdout, stderr } = await runProcess(words, "hi\n\nhow\n/reset\nhi\n/exit\nnever\n");
+  assert.deepEqual([status, stderr], [0, ""]);
+  const answers = lines(stdout);
+  assert.deepEqual(
+    answers.map(({ event }) => event),
+    ["answer", "answer", "answer"],
+  );
+  const [first, second, third] = answers.map((answer) => answer["prompt_ids"] as number[]);
+  const textOf = (ids: number[] = []): string => Buffer.from(ids.filter((id) => id < 256)).toString();
+  assert.equal(textOf(first), "system\nbrief\nuser\nhi\nassistant\n");
+  assert.ok(textOf(second).endsWith("\nuser\nhow\nassistant\n"));
+  assert.deepEqual(second?.slice(0, first?.length), first);
+  assert.ok((answers[1]?.["reused_tokens"] as number) >= (first?.length ?? 0));
+  assert.deepEqual([third, answers[2]?.["ids"]], [first, answers[0]?.["ids"]]);
+});
+
+test("chat tells of a message that it cannot take and goes on", async () => {
+  const words = ["chat", "--model", model, "--max-new-tokens", "1"];
+  const { status, stderr, stdout } = await runProcess(words, `${"x".repeat(600)}\nhi\n`);
+  assert.equal(status, 0);
+  assert.match(stderr, /^error\[usage\/shape\]: .*\nhint: .*\n$/);
+  assert.equal(stdout.split("\n").length, 2);
+});
+
+test("eval gives loss, perplexity and tokens of windows without overlap", async () => {
+  const data = writeData("eval.txt", "abcdefghij".repeat(5));
+  const words = ["eval", "--model", model, "--data", data, "--length", "16", "--json"];
+  const { status, stdout } = await run(words);
+  assert.equal(status, 0);
+  const [object, ...rest] = lines(stdout);
+  assert.deepEqual(rest, []);
+  const { loss, perplexity, tokens } = object as { loss: number; perplexity: number; tokens: number };
+  // 16, 16, 16 and 2 tokens; the first of each is not predicted.
+  assert.equal(tokens, 15 * 3 + 1);
+  assert.ok(loss > 1 && Math.abs(perplexity - Math.exp(loss)) < 1e-9 * perplexity);
+  const adapted = lines((await run([...words, "--adapter", adapter])).stdout)[0];
+  assert.notEqual(adapted?.["loss"], loss);
+  assert.match(
+    (await run(words.slice(0, -1))).stdout,
+    /^loss \d+\.\d{4}, perplexity \d+\.\d{3} over 46 tokens\n$/,
+  );
+});
+
+test("eval of conversations counts the answers alone, and says what it cut", async () => {
+  const row = {
+    messages: [
+      { role: "user", content: "hi" },
+      { role: "assistant", content: "abc" },
+    ],
+  };
+  const data = writeData("eval.jsonl", `${JSON.stringify(row)}\n`);
+  const words = ["eval", "--model", model, "--data", data, "--json"];
+  assert.equal(lines((await run(words)).stdout)[0]?.["tokens"], 4);
+  const cut = await run([...words, "--length", "23"]);
+  assert.match(cut.stderr, /^warning: examples cut to 23 tokens: 1\n/);
+  assert.equal(lines(cut.stdout)[0]?.["tokens"], 2);
+});
+
+test("eval refuses a window longer than the model's positions, and data that are not there", async () => {
+  const data = writeData("one.txt", "abc");
+  const long = await run(["eval", "--model", model, "--data", data, "--length", "513"]);
+  assert.equal(long.status, 2);
+  assert.match(long.stderr, /513 tokens: the model has 512 positions/);
+  const none = await run(["eval", "--model", model, "--data", join(folder, "none.txt")]);
+  assert.deepEqual([none.status, none.stdout], [1, ""]);
+  assert.match(none.stderr, /error\[format\/file\]/);
+});
+
+const CHATS = writeData(
+  "chats.jsonl",
+  ["abc", "abcdefgh"]
+    .map((content) => ({
+      messages: [
+        { role: "user", content: "hi" },
+        { role: "assistant", content },
+      ],
+    }))
+    .map((row) => `${JSON.stringify(row)}\n`)
+    .join(""),
+);
+
+test("data show marks trained and cut text with brackets, and counts", async () => {
+  const { status, stdout } = await run(["data", "show", CHATS, "--model", model, "--max-length", "27"]);
+  assert.equal(status, 0);
+  const head = "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n";
+  assert.equal(
+    stdout,
+    [
+      `${CHATS}:1  26 tokens, 4 trained`,
+      `${head}[+abc<|im_end|>+]`,
+      "",
+      `${CHATS}:2  31 tokens, 6 trained, 4 cut`,
+      `${head}[+abcdef+][-gh<|im_end|>\n-]`,
+      "",
+      "2 examples, 53 tokens, 10 trained (19 %); lengths 26 to 27, median 26, mean 27",
+      "Limit of 27 tokens: 1 cut (4 tokens lost), 0 left out (nothing to learn in them).",
+      "",
+    ].join("\n"),
+  );
+});
+
+test("data show tells trained and masked text apart by colour on a terminal", async () => {
+  const { stdout } = await run(["data", "show", CHATS, "--model", model], { color: true });
+  assert.ok(stdout.includes("\u001B[32mabc<|im_end|>\u001B[39m"), stdout);
+  assert.ok(stdout.includes("\u001B[2m<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n\u001B[22m"));
+  assert.doesNotMatch(stdout, /\[\+/);
+  assert.match(stdout, /Nothing is cut at 512 tokens/);
+});
+
+test("data show --json gives one object an example and a summary, and counts what is left out", async () => {
+  const words = ["data", "show", CHATS, "--model", model, "--max-length", "22", "--limit", "1", "--json"];
+  const [example, summary, ...rest] = lines((await run(words)).stdout);
+  assert.deepEqual(rest, []);
+  assert.deepEqual(
+    [example?.["line"], example?.["tokens"], example?.["trained_tokens"], example?.["cut_tokens"]],
+    [1, 26, 1, 4],
+  );
+  assert.deepEqual((example?.["pieces"] as unknown[] | undefined)?.at(-1), { text: "a", trained: true });
+  assert.equal(example?.["cut_text"], "bc<|im_end|>\n");
+  assert.deepEqual(
+    [summary?.["event"], summary?.["examples"], summary?.["cut_examples"], summary?.["cut_tokens"]],
+    ["summary", 2, 2, 13],
+  );
+  const none = lines((await run(words.with(6, "20"))).stdout);
+  assert.deepEqual(
+    [none[0]?.["dropped"], none[1]?.["examples"], none[1]?.["dropped_examples"]],
+    [true, 0, 2],
+  );
+});
+
+test("data show takes a text in windows, and a folder by its training file", async () => {
+  const path = join(folder, "texts");
+  mkdirSync(path);
+  writeFileSync(join(path, "train.txt"), "abcdefghij");
+  const shown = async (data: string): Promise<Json[]> =>
+    lines((await run(["data", "show", data, "--model", model, "--max-length", "4", "--json"])).stdout);
+  const events = await shown(path);
+  assert.deepEqual(
+    events.map(({ event, tokens }) => [event, tokens]),
+    [
+      ["example", 4],
+      ["example", 4],
+      ["example", 2],
+      ["summary", 10],
+    ],
+  );
+  assert.deepEqual(events, await shown(join(path, "train.txt")));
+});
+
+test("data show names the line of a faulty row", async () => {
+  const data = writeData("bad.jsonl", '{"text":"a"}\n{"text":\n');
+  const { status, stderr, stdout } = await run(["data", "show", data, "--model", model]);
+  assert.deepEqual([status, stdout], [1, ""]);
+  assert.match(stderr, /bad\.jsonl:2/);
+});
