@@ -14,60 +14,60 @@ const names = (kinds: readonly { readonly name: string }[]): [string, ...string[
   kinds.map((kind) => kind.name) as [string, ...string[]];
 
 const OWN = {
-  model: z.string().describe("base model: a name, a folder or a .gguf file"),
-  data: z.string().describe("training data: .jsonl, .json or .txt, or a folder with train.jsonl"),
-  output: z.string().describe("folder for the result"),
-  method: z.enum(names(METHODS)).default("lora").describe("what is trained"),
+  model: z.string().describe("Base model: a name, a folder or a .gguf file"),
+  data: z.string().describe("Training data: .jsonl, .json or .txt, or a folder with train.jsonl"),
+  output: z.string().describe("Folder for the result"),
+  method: z.enum(names(METHODS)).default("lora").describe("What is trained"),
   targetModules: z
     .union([z.string(), z.array(z.string())])
     .optional()
-    .describe("modules that are adapted: names, all-linear, or a regular expression"),
-  layers: z.array(z.int().min(0)).optional().describe("numbers of the blocks that are adapted; default: all"),
-  initAdapter: z.string().optional().describe("adapter folder to start from"),
+    .describe("Modules that are adapted: names, all-linear, or a regular expression"),
+  layers: z.array(z.int().min(0)).optional().describe("Numbers of the blocks that are adapted; default: all"),
+  initAdapter: z.string().optional().describe("Adapter folder to start from"),
   epochs: z
     .number()
     .positive()
     .optional()
-    .describe("passes over the data; default 3, unless steps are given"),
-  steps: z.int().positive().optional().describe("optimizer steps, instead of epochs"),
+    .describe("Passes over the data; default 3, unless steps are given"),
+  steps: z.int().positive().optional().describe("Optimizer steps, instead of epochs"),
   batchSize: z
     .int()
     .positive()
     .default(4)
-    .describe("examples (packed rows with --packing) of one micro-batch"),
-  accumulation: z.int().positive().default(1).describe("micro-batches of one step"),
-  maxLength: z.int().min(2).default(512).describe("tokens of an example; longer ones are cut"),
-  packing: z.boolean().default(false).describe("fill rows of max-length tokens with several examples"),
-  shuffle: z.boolean().default(true).describe("draw a new order of the examples each epoch"),
-  trainOn: z.enum(TRAIN_ON).default("assistant").describe("turns of a conversation that are learned"),
-  learningRate: z.number().min(0).default(2e-4).describe("peak learning rate"),
-  schedule: z.enum(names(SCHEDULES)).default("linear").describe("course of the learning rate"),
-  warmupSteps: z.int().min(0).default(0).describe("steps over which the learning rate rises from 0"),
-  weightDecay: z.number().min(0).default(0).describe("decoupled weight decay"),
-  maxGradNorm: z.number().min(0).default(1).describe("largest gradient norm; 0 clips nothing"),
-  optimizer: z.enum(names(OPTIMIZERS)).default("adamw").describe("update rule"),
-  seed: z.int().min(0).default(0).describe("seed of every random draw"),
-  evalData: z.string().optional().describe("held-out data"),
-  evalEvery: z.int().positive().optional().describe("steps between evaluations; default: once an epoch"),
-  saveEvery: z.int().positive().optional().describe("steps between checkpoints; default: only the result"),
-  keepLast: z.int().positive().default(2).describe("checkpoints that are kept, beside the best"),
+    .describe("Examples (packed rows with --packing) of one micro-batch"),
+  accumulation: z.int().positive().default(1).describe("Micro-batches of one step"),
+  maxLength: z.int().min(2).default(512).describe("Tokens of an example; longer ones are cut"),
+  packing: z.boolean().default(false).describe("Fill rows of max-length tokens with several examples"),
+  shuffle: z.boolean().default(true).describe("Draw a new order of the examples each epoch"),
+  trainOn: z.enum(TRAIN_ON).default("assistant").describe("Turns of a conversation that are learned"),
+  learningRate: z.number().min(0).default(2e-4).describe("Peak learning rate"),
+  schedule: z.enum(names(SCHEDULES)).default("linear").describe("Course of the learning rate"),
+  warmupSteps: z.int().min(0).default(0).describe("Steps over which the learning rate rises from 0"),
+  weightDecay: z.number().min(0).default(0).describe("Decoupled weight decay"),
+  maxGradNorm: z.number().min(0).default(1).describe("Largest gradient norm; 0 clips nothing"),
+  optimizer: z.enum(names(OPTIMIZERS)).default("adamw").describe("Update rule"),
+  seed: z.int().min(0).default(0).describe("Seed of every random draw"),
+  evalData: z.string().optional().describe("Held-out data"),
+  evalEvery: z.int().positive().optional().describe("Steps between evaluations; default: once an epoch"),
+  saveEvery: z.int().positive().optional().describe("Steps between checkpoints; default: only the result"),
+  keepLast: z.int().positive().default(2).describe("Checkpoints that are kept, beside the best"),
   earlyStopping: z
     .int()
     .positive()
     .optional()
-    .describe("stop after so many evaluations without a better loss; the best is the result"),
-  logEvery: z.int().positive().default(1).describe("steps between log lines"),
-  threads: z.int().positive().optional().describe("processor threads; default: all"),
+    .describe("Stop after so many evaluations without a better loss; the best is the result"),
+  logEvery: z.int().positive().default(1).describe("Steps between log lines"),
+  threads: z.int().positive().optional().describe("Processor threads; default: all"),
   gradientCheckpointing: z
     .enum(["auto", "on", "off"])
     .default("auto")
-    .describe("compute activations twice instead of keeping them; auto: when memory is short"),
+    .describe("Compute activations twice instead of keeping them; auto: when memory is short"),
   keepWidened: z
     .boolean()
     .default(false)
-    .describe("hold all weights in float32 instead of widening block by block: faster, more memory"),
-  resume: z.boolean().default(false).describe("go on from the newest checkpoint in the output folder"),
-  overwrite: z.boolean().default(false).describe("replace the run that the output folder holds"),
+    .describe("Hold all weights in float32 instead of widening block by block: faster, more memory"),
+  resume: z.boolean().default(false).describe("Go on from the newest checkpoint in the output folder"),
+  overwrite: z.boolean().default(false).describe("Replace the run that the output folder holds"),
 };
 
 /** Options of one kind of thing as flags: optional, so that what was given can be told from defaults. */
@@ -76,7 +76,7 @@ function flagsOf(
 ): Record<string, z.ZodType> {
   const owners = new Map<string, { schema: z.ZodType; names: string[] }>();
   for (const { name, options } of kinds) {
-    for (const [key, schema] of Object.entries((options as z.ZodObject).shape as Record<string, z.ZodType>)) {
+    for (const [key, schema] of Object.entries((options as z.ZodObject<Record<string, z.ZodType>>).shape)) {
       const owner = owners.get(key);
       if (owner) owner.names.push(name);
       else owners.set(key, { schema, names: [name] });
@@ -137,8 +137,7 @@ function ownOptions(
   options: TrainOptions,
 ): Record<string, unknown> {
   const given = Object.keys(flags).filter((key) => options[key] !== undefined);
-  const chosen = kinds.find((k) => k.name === name);
-  const own = Object.keys((chosen?.options as z.ZodObject).shape);
+  const own = kinds.flatMap((k) => (k.name === name ? Object.keys((k.options as z.ZodObject).shape) : []));
   const foreign = given.filter((key) => !own.includes(key));
   if (foreign.length > 0) {
     throw new UsageError(

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { FailedError, UsageError } from "../errors.ts";
 import { type AdapterOrigin, adapterFiles, restoreAdapter } from "../format/adapter.ts";
-import { textFile, toFailedWrite, writeFolderAtomic } from "../format/atomic.ts";
+import { textFile, toFailedWrite, writeFolderAtomic, writeTextAtomic } from "../format/atomic.ts";
 import { openSafetensors, safetensorsFile } from "../format/safetensors.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { hostTensor } from "../runtime/host-tensor.ts";
@@ -16,6 +16,7 @@ import { hostTensor } from "../runtime/host-tensor.ts";
 const STATE_FILE = "trainer_state.json";
 const OPTIMIZER_FILE = "optimizer.safetensors";
 const LOG_FILE = "log.jsonl";
+const CHECKPOINT = /^checkpoint-(\d+)$/;
 
 /** `trainer_state.json`: where a run stands. Names as the trainers that people know have them. */
 const STATE = z.object({
@@ -48,15 +49,43 @@ export class RunFolder {
    * @throws UsageError "usage/output" when the folder holds something that may not be replaced.
    */
   async check(overwrite: boolean): Promise<void> {
-    const found: string[] = await readdir(this.path).catch(() => []);
-    if (found.length === 0 || overwrite) return;
-    const holds =
-      found.includes(STATE_FILE) || (await this.#checkpoints()).length > 0 ? "another run" : "files";
+    const found = await this.#entries();
+    if (found.length === 0) return;
+    const isRun = found.some((name) => name === STATE_FILE || name === LOG_FILE || CHECKPOINT.test(name));
+    if (isRun && overwrite) return;
     throw new UsageError(
       "usage/output",
-      `Cannot write to output "${this.path}": it holds ${holds}, expected an empty or new folder`,
-      { hint: "Choose another folder, go on with --resume, or replace it with --overwrite" },
+      `Cannot write to output "${this.path}": it holds ${isRun ? "another run" : "files"}, expected an empty or new folder`,
+      {
+        hint: isRun
+          ? "Choose another folder, go on with --resume, or replace it with --overwrite"
+          : "Choose another folder",
+      },
     );
+  }
+
+  /** Checks that there is something to go on from. @throws UsageError "usage/resume" when there is not. */
+  async checkResumable(): Promise<void> {
+    if ((await this.newest()) !== null) return;
+    throw new UsageError("usage/resume", `Cannot resume "${this.path}": it holds no checkpoint`, {
+      hint: "Start without --resume, and give --save-every to be able to resume",
+    });
+  }
+
+  /** Names in the folder; none when it does not exist. @throws UsageError "usage/output" when it is no folder. */
+  async #entries(): Promise<string[]> {
+    try {
+      return await readdir(this.path);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === "ENOENT") return [];
+      if (code !== "ENOTDIR") throw toFailedWrite(error, this.path);
+      throw new UsageError(
+        "usage/output",
+        `Cannot write to output "${this.path}": it is a file or lies in one, expected an empty or new folder`,
+        { hint: "Choose another folder" },
+      );
+    }
   }
 
   /** Makes the folder empty for a new run. @throws FailedError "failed/write" when it cannot be written. */
@@ -71,9 +100,9 @@ export class RunFolder {
   }
 
   async #checkpoints(): Promise<number[]> {
-    const names = await readdir(this.path).catch(() => []);
+    const names = await this.#entries();
     return names
-      .flatMap((name) => /^checkpoint-(\d+)$/.exec(name)?.[1] ?? [])
+      .flatMap((name) => CHECKPOINT.exec(name)?.[1] ?? [])
       .map(Number)
       .sort((a, b) => a - b);
   }
@@ -118,12 +147,8 @@ export class RunFolder {
     adapter: Adapter,
     settings: Readonly<Record<string, unknown>>,
   ): Promise<{ state: RunState; optimizer: OptimizerState }> {
-    const step = await this.newest();
-    if (step === null) {
-      throw new UsageError("usage/resume", `Cannot resume "${this.path}": it holds no checkpoint`, {
-        hint: "Start without --resume, and give --save-every to be able to resume",
-      });
-    }
+    await this.checkResumable();
+    const step = (await this.newest()) as number;
     const folder = this.checkpoint(step);
     const state = STATE.parse(JSON.parse(await readFile(join(folder, STATE_FILE), "utf8")));
     const same = (key: string): boolean =>
@@ -146,10 +171,19 @@ export class RunFolder {
     try {
       const optimizer: Record<string, Float32Array> = {};
       for (const slot of file.tensors.keys()) optimizer[slot] = (await file.read(slot)).data as Float32Array;
+      await this.#cutLog(step);
       return { state, optimizer };
     } finally {
       await file.close();
     }
+  }
+
+  /** Takes out of the log what a killed run wrote after its last checkpoint, half a line included. */
+  async #cutLog(step: number): Promise<void> {
+    const path = join(this.path, LOG_FILE);
+    const lines = (await readFile(path, "utf8").catch(() => "")).split("\n").slice(0, -1);
+    const kept = lines.filter((line) => ((JSON.parse(line) as { step?: number }).step ?? 0) <= step);
+    await writeTextAtomic(path, kept.map((line) => `${line}\n`).join(""));
   }
 
   /** Reads the numbers of a checkpoint back into an adapter. */

@@ -2,13 +2,14 @@
  * @file Gets everything a run needs, cheapest first: settings, data, the fit into memory, then weights and adapter.
  */
 import { UsageError } from "../errors.ts";
-import { type ChatTemplate, createChatTemplate } from "../data/chat-template.ts";
+import type { ChatTemplate } from "../data/chat-template.ts";
 import { type Dataset, readDataFile, readDataset } from "../data/dataset.ts";
 import type { Example } from "../data/example.ts";
 import { type StepPlan, planSteps } from "../data/order.ts";
-import { type Tokenizer, createTokenizer } from "../data/tokenizer.ts";
+import { openTextTools } from "../data/text-tools.ts";
+import type { Tokenizer } from "../data/tokenizer.ts";
 import { type AdapterOrigin, readAdapter } from "../format/adapter.ts";
-import { type Checkpoint, openCheckpoint } from "../format/checkpoint.ts";
+import { openCheckpoint } from "../format/checkpoint.ts";
 import { loadWeights } from "../format/load-model.ts";
 import { resolveModel } from "../hub/resolve.ts";
 import { type ModelConfig, modelTensors } from "../models/architecture.ts";
@@ -23,7 +24,7 @@ import type { Targets } from "../peft/targets.ts";
 import { dequantize } from "../quant/storages.ts";
 import { Random } from "../random.ts";
 import { type MemoryPlan, planMemory } from "./memory-plan.ts";
-import { type TrainOptions, methodOptions, optimizerOptions } from "./options.ts";
+import { type TrainOptions, methodOptions, optimizerOptions as ownOptimizerOptions } from "./options.ts";
 
 /** Stream of the seed that start values come from. */
 const INIT_STREAM = 0;
@@ -49,10 +50,33 @@ export interface TrainingSetup {
 /** Prepares a run. @throws every error of bad settings, data, model and memory, before anything is written. */
 export async function setUp(options: TrainOptions): Promise<TrainingSetup> {
   const method = findMethod(options.method);
-  const [ofMethod, ofOptimizer] = [methodOptions(options), optimizerOptions(options)];
+  const [ofMethod, ofOptimizer] = [methodOptions(options), ownOptimizerOptions(options)];
   const optimizer = findOptimizer(options.optimizer);
   const { path } = await resolveModel(options.model);
   const checkpoint = await openCheckpoint(path);
+  try {
+    const kinds = { method, ofMethod, optimizer, optimizerOptions: optimizer.options.parse(ofOptimizer) };
+    return await setUpOn(path, checkpoint, options, kinds);
+  } catch (error) {
+    await checkpoint.close();
+    throw error;
+  }
+}
+
+interface Kinds {
+  readonly method: Method;
+  /** The method's options as they were given. */
+  readonly ofMethod: unknown;
+  readonly optimizer: Optimizer;
+  readonly optimizerOptions: unknown;
+}
+
+async function setUpOn(
+  path: string,
+  checkpoint: Checkpoint,
+  options: TrainOptions,
+  { method, ofMethod, optimizer, optimizerOptions }: Kinds,
+): Promise<TrainingSetup> {
   const architecture = findArchitecture(checkpoint.config);
   const config = architecture.readConfig(checkpoint.config);
   const targets = {
@@ -60,7 +84,7 @@ export async function setUp(options: TrainOptions): Promise<TrainingSetup> {
     exclude: [],
     layers: options.layers ?? null,
   };
-  const { tokenizer, template } = textTools(options.model, checkpoint);
+  const { tokenizer, template } = openTextTools(options.model, checkpoint.tokenizerFiles);
   const data = readData(options, config, tokenizer, template);
   const plan = planSteps({ ...options, examples: data.train });
   const totalSteps =
@@ -94,23 +118,9 @@ export async function setUp(options: TrainOptions): Promise<TrainingSetup> {
     totalSteps,
     memory,
     optimizer,
-    optimizerOptions: optimizer.options.parse(ofOptimizer),
+    optimizerOptions,
     notes: data.notes,
   };
-}
-
-/** Tokenizer and chat template of a checkpoint. @throws UsageError "usage/model" when it carries no tokenizer. */
-export function textTools(
-  name: string,
-  checkpoint: Checkpoint,
-): { tokenizer: Tokenizer; template: ChatTemplate } {
-  const files = checkpoint.tokenizerFiles;
-  if (!files) {
-    throw new UsageError("usage/model", `Cannot use model "${name}" on text: it has no tokenizer.json`, {
-      hint: "Put the tokenizer's files into the model's folder",
-    });
-  }
-  return { tokenizer: createTokenizer(files), template: createChatTemplate(files) };
 }
 
 /** One word is "all-linear" or a regular expression when it has the signs of one, else a name. */

@@ -55,14 +55,17 @@ const FREE_SETTINGS = [
 export async function train(input: TrainInput, hooks: TrainHooks = {}): Promise<TrainResult> {
   const options = parseTrainOptions(input);
   const folder = new RunFolder(options.output);
-  if (!options.resume) await folder.check(options.overwrite);
+  await (options.resume ? folder.checkResumable() : folder.check(options.overwrite));
   const setup = await setUp(options);
-  if (!options.resume) await folder.begin();
-  const run = await Run.start(options, setup, folder, hooks);
   try {
-    return await run.complete();
+    if (!options.resume) await folder.begin();
+    const run = await Run.start(options, setup, folder, hooks);
+    try {
+      return await run.complete();
+    } finally {
+      await run.release();
+    }
   } finally {
-    await run.release();
     await setup.origin.checkpoint.close();
   }
 }
@@ -80,6 +83,8 @@ class Run {
   #state: RunState;
   #evaluation: Evaluation | null = null;
   #savedStep = -1;
+  /** Looked at in the first step with a learning rate: a warm-up begins at 0. */
+  #hasMoved = false;
 
   private constructor(parts: {
     options: TrainOptions;
@@ -150,7 +155,7 @@ class Run {
   async complete(): Promise<TrainResult> {
     for (const message of this.#setup.notes) this.#emit({ event: "note", message });
     const { totalSteps } = this.#setup;
-    if (this.#state.global_step === 0) await this.#evaluate();
+    if (this.#state.log_history.length === 0) await this.#evaluate();
     while (this.#state.global_step < totalSteps && !this.#isOverfit()) {
       if (this.#hooks.signal?.aborted) await this.#stop();
       await this.#step();
@@ -187,10 +192,12 @@ class Run {
     sink.finish();
     const loss = lossSum / numLabels;
     const gradientNorm = await this.#norm.norm(sink.values);
-    if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) throw this.#diverged(loss, gradientNorm);
+    if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
+      throw await this.#diverged(`loss ${loss}, gradient norm ${gradientNorm}`, index + 1);
+    }
     const schedule = findSchedule(this.#options.schedule);
     const learningRate = peak * schedule.factor(index, totalSteps, warmupSteps);
-    const before = index === 0 || gradientNorm === 0 ? adapter.values.slice() : null;
+    const before = !this.#hasMoved && learningRate > 0 ? adapter.values.slice() : null;
     await this.#updater.step({
       parameters: adapter.values,
       gradients: sink.values,
@@ -199,7 +206,7 @@ class Run {
       weightDecay,
       step: index + 1,
     });
-    if (before && learningRate > 0) this.#requireMovement(before, gradientNorm);
+    if (before) this.#requireMovement(before, gradientNorm);
     const tokens = batches.reduce((sum, batch) => sum + batch.numTokens, 0);
     this.#state = {
       ...this.#state,
@@ -236,7 +243,8 @@ class Run {
   }
 
   #requireMovement(before: Float32Array, gradientNorm: number): void {
-    if (this.#setup.adapter.values.some((value, i) => value !== before[i])) return;
+    this.#hasMoved = this.#setup.adapter.values.some((value, i) => value !== before[i]);
+    if (this.#hasMoved) return;
     throw new FailedError(
       "train/no-movement",
       `Cannot train: no parameter moved in step ${this.#state.global_step + 1}, gradient norm ${gradientNorm}`,
@@ -244,15 +252,19 @@ class Run {
     );
   }
 
-  #diverged(loss: number, gradientNorm: number): FailedError {
-    const kept = this.#state.best_global_step ?? (this.#savedStep > 0 ? this.#savedStep : null);
-    return new FailedError(
-      "train/nan",
-      `Cannot go on training: loss ${loss}, gradient norm ${gradientNorm} in step ${this.#state.global_step + 1}`,
-      {
-        hint: `Choose a lower learning rate or clip gradients${kept === null ? "" : `; the last good checkpoint is ${this.#folder.checkpoint(kept)}`}`,
-      },
-    );
+  async #diverged(found: string, step: number): Promise<FailedError> {
+    const kept = await this.#folder.newest();
+    return new FailedError("train/nan", `Cannot go on training: ${found} in step ${step}`, {
+      hint: `Choose a lower learning rate or clip gradients${kept === null ? "" : `; the last good checkpoint is ${this.#folder.checkpoint(kept)}`}`,
+    });
+  }
+
+  /** Nothing is saved that could not be trained on. */
+  async #requireFinite(): Promise<void> {
+    const { values } = this.#setup.adapter;
+    const bad = values.findIndex((value) => !Number.isFinite(value));
+    if (bad < 0) return;
+    throw await this.#diverged(`a parameter is ${values[bad]}`, this.#state.global_step);
   }
 
   async #evaluate(): Promise<void> {
@@ -275,6 +287,7 @@ class Run {
   async #save(): Promise<void> {
     if (this.#savedStep === this.#state.global_step) return;
     const { adapter, origin } = this.#setup;
+    await this.#requireFinite();
     await this.#folder.save(adapter, origin, this.#updater.state, this.#state, this.#options.keepLast);
     this.#savedStep = this.#state.global_step;
   }
@@ -294,6 +307,7 @@ class Run {
     if (this.#options.earlyStopping !== undefined && best !== null && best !== this.#state.global_step) {
       await this.#folder.restore(adapter, best);
     }
+    await this.#requireFinite();
     const steps = this.#state.log_history.filter((e) => e["event"] === "step") as unknown as StepEvent[];
     const evaluations = this.#state.log_history.filter(
       (e) => e["event"] === "eval",

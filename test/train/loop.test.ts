@@ -1,0 +1,247 @@
+/** @file The loop: accumulation, evaluation, early stopping, kept checkpoints, a loss that is no number, what is written. */
+import assert from "node:assert/strict";
+import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { describe, test } from "node:test";
+import { parse } from "yaml";
+import { loadModel } from "../../src/format/load-model.ts";
+import { readAdapter } from "../../src/format/adapter.ts";
+import { createOrtEngine } from "../../src/runtime/ort-node.ts";
+import { Evaluator } from "../../src/train/evaluate.ts";
+import type { EvalEvent, StepEvent } from "../../src/train/events.ts";
+import { readDataFile } from "../../src/data/dataset.ts";
+import { textTools } from "../../src/train/setup.ts";
+import { openSafetensors } from "../../src/format/safetensors.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+import { bytesOf, lossesOf, runTiny } from "./tiny-run.ts";
+
+const folder = temporaryFolder();
+const model = await writeTinyModel(`${folder}/model`);
+const data = writeTinyChats(`${folder}/chats.jsonl`, 16);
+const heldOut = writeTinyChats(`${folder}/held-out.jsonl`, 6, 2);
+const SETTINGS = { model, data, learningRate: 0.01, schedule: "constant", seed: 1 };
+
+async function adapterValues(path: string): Promise<number[]> {
+  const file = await openSafetensors(`${path}/adapter_model.safetensors`);
+  const values: number[] = [];
+  for (const name of file.tensors.keys()) values.push(...((await file.read(name)).data as Float32Array));
+  await file.close();
+  return values;
+}
+
+describe("the training loop", () => {
+  test("one batch of eight, two of four and eight of one train alike", async () => {
+    const runs = await Promise.all(
+      [
+        [8, 1],
+        [4, 2],
+        [1, 8],
+      ].map(async ([batchSize, accumulation]) => {
+        const output = `${folder}/accumulate-${batchSize}`;
+        const settings = { ...SETTINGS, batchSize, accumulation, steps: 4, learningRate: 1e-3, output };
+        const { events } = await runTiny(settings);
+        return { losses: lossesOf(events), values: await adapterValues(output) };
+      }),
+    );
+    const [first, ...others] = runs;
+    assert.ok(first);
+    for (const { losses, values } of others) {
+      losses.forEach((loss, i) => assert.ok(Math.abs(loss - (first.losses[i] as number)) < 1e-5, `${loss}`));
+      const worst = Math.max(...values.map((v, i) => Math.abs(v - (first.values[i] as number))));
+      assert.ok(worst < 1e-5, `adapters are ${worst} apart`);
+    }
+  });
+
+  test("training lowers the loss, on packed rows as well", async () => {
+    for (const packing of [false, true]) {
+      const output = `${folder}/learn-${packing}`;
+      const { events } = await runTiny({ ...SETTINGS, packing, steps: 30, batchSize: 4, output });
+      const losses = lossesOf(events);
+      const [start, end] = [losses[0] as number, losses.at(-1) as number];
+      assert.ok(end < start - 1, `loss ${start} to ${end}`);
+    }
+  });
+
+  test("it tells steps, evaluations and the end, and writes all that a run leaves", async () => {
+    const output = `${folder}/told`;
+    const { events, result } = await runTiny({ ...SETTINGS, evalData: heldOut, evalEvery: 2, output });
+    assert.deepEqual(
+      events.map((event) => ("step" in event ? `${event.event} ${event.step}` : event.event)),
+      [
+        "eval 0",
+        "step 1",
+        "step 2",
+        "eval 2",
+        "step 3",
+        "step 4",
+        "eval 4",
+        "step 5",
+        "step 6",
+        "eval 6",
+        "done",
+      ],
+    );
+    const step = events.find((event): event is StepEvent => event.event === "step") as StepEvent;
+    assert.ok(step.loss > 0 && step.grad_norm > 0 && step.tokens > 0 && step.tokens_per_second > 0);
+    assert.ok(step.peak_mb > 50);
+    assert.equal(step.learning_rate, 0.01);
+    const evaluation = events.findLast((event): event is EvalEvent => event.event === "eval") as EvalEvent;
+    assert.ok(Math.abs(Math.exp(evaluation.loss) - evaluation.perplexity) < 1e-9);
+    assert.equal(result.evaluation?.loss, evaluation.loss);
+    assert.deepEqual(readdirSync(output).sort(), [
+      "README.md",
+      "adapter_config.json",
+      "adapter_model.safetensors",
+      "config.yaml",
+      "log.jsonl",
+      "loss.svg",
+      "trainer_state.json",
+    ]);
+    const config = parse(readFileSync(`${output}/config.yaml`, "utf8")) as Record<string, unknown>;
+    assert.equal(config["learningRate"], 0.01);
+    const log = readFileSync(`${output}/log.jsonl`, "utf8").trim().split("\n");
+    assert.deepEqual(
+      log.map((line) => JSON.parse(line) as unknown),
+      events.filter((event) => event.event === "step" || event.event === "eval"),
+    );
+    assert.match(readFileSync(`${output}/loss.svg`, "utf8"), /^<svg/);
+
+    // The held-out loss of the result, loaded again, is the one that the run told.
+    const { base, checkpoint } = await loadModel(model);
+    const { adapter } = await readAdapter(output, base);
+    const evaluator = await Evaluator.create(createOrtEngine({ threads: 1 }), base, adapter);
+    const { examples } = readDataFile(heldOut, { ...textTools(model, checkpoint), maxLength: 64 });
+    assert.equal((await evaluator.evaluate(examples)).loss, evaluation.loss);
+    await evaluator.release();
+    await checkpoint.close();
+  });
+
+  test("early stopping ends the run and leaves the best", async () => {
+    const output = `${folder}/early`;
+    const settings = { ...SETTINGS, evalData: heldOut, evalEvery: 1, earlyStopping: 2, output };
+    // Far too large a rate: the held-out loss soon only rises.
+    const { events, result } = await runTiny({ ...settings, learningRate: 0.5, steps: 40 });
+    const losses = events.flatMap((event) => (event.event === "eval" ? [event.loss] : []));
+    const best = losses.indexOf(Math.min(...losses));
+    assert.ok(result.steps < 40, "it did not stop");
+    assert.equal(result.steps, best + 2);
+    assert.ok(
+      bytesOf(output, "adapter_model.safetensors").equals(
+        bytesOf(output, `checkpoint-${best}`, "adapter_model.safetensors"),
+      ),
+    );
+    const state = JSON.parse(readFileSync(`${output}/trainer_state.json`, "utf8")) as Record<string, unknown>;
+    assert.equal(state["best_global_step"], best);
+    assert.equal(state["best_metric"], losses[best]);
+  });
+
+  test("it keeps the newest checkpoints and the best", async () => {
+    const output = `${folder}/kept`;
+    await runTiny({ ...SETTINGS, output, saveEvery: 1, keepLast: 2, steps: 5 });
+    const names = readdirSync(output).filter((name) => name.startsWith("checkpoint-"));
+    assert.deepEqual(names.sort(), ["checkpoint-4", "checkpoint-5"]);
+    assert.deepEqual(readdirSync(`${output}/checkpoint-5`).sort(), [
+      "README.md",
+      "adapter_config.json",
+      "adapter_model.safetensors",
+      "optimizer.safetensors",
+      "trainer_state.json",
+    ]);
+    assert.ok(
+      bytesOf(output, "checkpoint-5", "adapter_model.safetensors").equals(
+        bytesOf(output, "adapter_model.safetensors"),
+      ),
+    );
+  });
+
+  test("a loss that is no number stops the run; the last good checkpoint stays, and it is named", async () => {
+    const output = `${folder}/nan`;
+    const settings = { ...SETTINGS, learningRate: 1e30, warmupSteps: 2, saveEvery: 1, steps: 8, output };
+    await assert.rejects(runTiny(settings), (error: Error & { code: string; hint: string }) => {
+      assert.equal(error.code, "train/nan");
+      assert.match(error.message, /^Cannot go on training: .*(NaN|Infinity).* in step \d+$/);
+      const named = /last good checkpoint is (\S+)$/.exec(error.hint)?.[1] as string;
+      assert.ok(existsSync(`${named}/adapter_model.safetensors`), error.hint);
+      return true;
+    });
+    assert.ok(!existsSync(`${output}/adapter_model.safetensors`), "a result was written");
+    for (const name of readdirSync(output).filter((entry) => entry.startsWith("checkpoint-"))) {
+      for (const value of await adapterValues(`${output}/${name}`)) assert.ok(Number.isFinite(value), name);
+    }
+  });
+
+  test("a parameter that is no number after the last step is not saved as a result", async () => {
+    const output = `${folder}/overflow`;
+    const settings = { ...SETTINGS, learningRate: 1e39, evalData: heldOut, steps: 1, output };
+    await assert.rejects(runTiny(settings), (error: Error & { code: string; hint: string }) => {
+      assert.equal(error.code, "train/nan");
+      assert.doesNotMatch(error.hint, /checkpoint/);
+      return true;
+    });
+    assert.deepEqual(readdirSync(output), ["log.jsonl"]);
+  });
+
+  test("parameters that do not move end the run, after a warm-up too", async () => {
+    for (const warmupSteps of [0, 1]) {
+      const output = `${folder}/still-${warmupSteps}`;
+      // The vectors of this method stand at 1, and 1 - 1e-9 is 1 in float32.
+      const settings = {
+        ...SETTINGS,
+        method: "ia3",
+        rank: undefined,
+        learningRate: 1e-9,
+        warmupSteps,
+        output,
+      };
+      await assert.rejects(runTiny(settings), {
+        code: "train/no-movement",
+        message: new RegExp(`no parameter moved in step ${warmupSteps + 1}, gradient norm \\d`),
+        hint: /learning rate/,
+      });
+      assert.deepEqual(readdirSync(output), ["log.jsonl"]);
+    }
+  });
+
+  test("text is trained in windows in the order of the file when it is not shuffled", async () => {
+    const text = `${folder}/text.txt`;
+    writeFileSync(text, "abcdefgh".repeat(20));
+    const output = `${folder}/windows`;
+    const { events } = await runTiny({
+      ...SETTINGS,
+      data: text,
+      maxLength: 16,
+      shuffle: false,
+      steps: 5,
+      output,
+    });
+    const tokens = events.flatMap((event) => (event.event === "step" ? [event.tokens] : []));
+    assert.deepEqual(tokens, [32, 32, 32, 32, 32]);
+    const { base, checkpoint } = await loadModel(model);
+    const { tokenizer, template } = textTools(model, checkpoint);
+    const { examples } = readDataFile(text, { tokenizer, template, maxLength: 16 });
+    assert.equal(examples.length, 10);
+    const evaluator = await Evaluator.create(createOrtEngine({ threads: 1 }), base, null);
+    const { loss } = await evaluator.evaluate(examples.slice(0, 2));
+    assert.ok(Math.abs(loss - (lossesOf(events)[0] as number)) < 1e-6);
+    await evaluator.release();
+    await checkpoint.close();
+  });
+
+  test("it starts from an adapter that is given", async () => {
+    const [first, second] = [`${folder}/first`, `${folder}/second`];
+    await runTiny({ ...SETTINGS, output: first, steps: 2 });
+    const { events } = await runTiny({
+      ...SETTINGS,
+      output: second,
+      initAdapter: first,
+      learningRate: 0,
+      steps: 1,
+    });
+    assert.deepEqual(await adapterValues(second), await adapterValues(first));
+    assert.equal(lossesOf(events).length, 1);
+    await assert.rejects(
+      runTiny({ ...SETTINGS, method: "ia3", rank: undefined, output: `${folder}/third`, initAdapter: first }),
+      { code: "usage/adapter", message: /Cannot start ia3 from adapter .*: it is lora/ },
+    );
+    assert.ok(!existsSync(`${folder}/third`));
+  });
+});

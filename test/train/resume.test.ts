@@ -1,0 +1,125 @@
+/** @file A run that was stopped or killed and then resumed ends bit-equal to one that never stopped. */
+import assert from "node:assert/strict";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { describe, test } from "node:test";
+import type { TrainInput } from "../../src/train/options.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+import { bytesOf, flagsFor, lossesOf, runTiny, startProgram } from "./tiny-run.ts";
+
+const RESULT = "adapter_model.safetensors";
+const folder = temporaryFolder();
+const model = await writeTinyModel(`${folder}/model`);
+const data = writeTinyChats(`${folder}/chats.jsonl`, 9);
+const SETTINGS = {
+  model,
+  data,
+  dropout: 0.1,
+  shuffle: true,
+  accumulation: 2,
+  learningRate: 0.01,
+  warmupSteps: 2,
+  weightDecay: 0.01,
+  seed: 5,
+};
+
+describe("resuming", () => {
+  for (const optimizer of ["adamw", "lion"]) {
+    test(`${optimizer}: stopped after step 3 and resumed, the result is bit-equal`, async () => {
+      const whole = `${folder}/${optimizer}-whole`;
+      const { events } = await runTiny({ ...SETTINGS, optimizer, output: whole });
+      const parts = `${folder}/${optimizer}-parts`;
+      const controller = new AbortController();
+      const stopped = runTiny(
+        { ...SETTINGS, optimizer, output: parts, saveEvery: 2 },
+        {
+          signal: controller.signal,
+          onEvent: (event) => {
+            if (event.event === "step" && event.step === 3) controller.abort();
+          },
+        },
+      );
+      await assert.rejects(stopped, {
+        code: "train/stopped",
+        message: /stopped after step 3 of 6/,
+        hint: /--resume/,
+      });
+      assert.deepEqual(readdirSync(parts).sort(), ["checkpoint-2", "checkpoint-3", "log.jsonl"]);
+      const resumed = await runTiny({ ...SETTINGS, optimizer, output: parts, resume: true });
+      assert.deepEqual(lossesOf(resumed.events), lossesOf(events).slice(3));
+      assert.ok(bytesOf(parts, RESULT).equals(bytesOf(whole, RESULT)));
+      assert.equal(resumed.result.steps, 6);
+      assert.deepEqual(stepsLogged(parts), [1, 2, 3, 4, 5, 6]);
+    });
+  }
+
+  test("full: stopped and resumed, the model is bit-equal", async () => {
+    const own = { model, data, method: "full", rank: undefined, seed: 2 };
+    const [whole, parts] = [`${folder}/full-whole`, `${folder}/full-parts`];
+    await runTiny({ ...own, output: whole });
+    const controller = new AbortController();
+    const onEvent = (event: { event: string }): void => {
+      if (event.event === "step") controller.abort();
+    };
+    await assert.rejects(runTiny({ ...own, output: parts }, { signal: controller.signal, onEvent }), {
+      code: "train/stopped",
+    });
+    await runTiny({ ...own, output: parts, resume: true });
+    assert.ok(bytesOf(parts, "model.safetensors").equals(bytesOf(whole, "model.safetensors")));
+  });
+
+  test("killed between checkpoints and resumed, the result is bit-equal", async () => {
+    const settings: TrainInput = { ...SETTINGS, steps: 60, output: `${folder}/killed` };
+    const run = startProgram(flagsFor({ ...settings, saveEvery: 2 }), (event) => {
+      if (event.event === "step" && event.step === 5) run.child.kill("SIGKILL");
+    });
+    const { signal, stderr } = await run.ended;
+    assert.equal(signal, "SIGKILL", stderr);
+    const left = readdirSync(settings.output).filter((name) => name.startsWith("checkpoint-"));
+    assert.ok(left.length > 0 && !existsSync(`${settings.output}/${RESULT}`), left.join());
+    await runTiny({ ...settings, resume: true });
+    const whole = `${folder}/unkilled`;
+    await runTiny({ ...settings, output: whole });
+    assert.ok(bytesOf(settings.output, RESULT).equals(bytesOf(whole, RESULT)));
+    assert.deepEqual(
+      stepsLogged(settings.output),
+      Array.from({ length: 60 }, (_, i) => i + 1),
+    );
+  });
+
+  test("SIGINT ends the program with a checkpoint, status 1 or 130, and the word how to go on", async () => {
+    const settings: TrainInput = { ...SETTINGS, steps: 60, output: `${folder}/interrupted` };
+    const run = startProgram(flagsFor(settings), (event) => {
+      if (event.event === "step" && event.step === 4) run.child.kill("SIGINT");
+    });
+    const { status, stderr, events } = await run.ended;
+    assert.ok(status === 130 || status === 1, `status ${status}: ${stderr}`);
+    assert.match(stderr, /stopped after step \d+ of 60/);
+    assert.match(stderr, /--resume/);
+    assert.equal((events.at(-1) as { code?: string }).code, "train/stopped");
+    const names = readdirSync(settings.output).sort();
+    assert.match(names.join(), /^checkpoint-\d+,log\.jsonl$/);
+    await runTiny({ ...settings, resume: true });
+    const whole = `${folder}/uninterrupted`;
+    await runTiny({ ...settings, output: whole });
+    assert.ok(bytesOf(settings.output, RESULT).equals(bytesOf(whole, RESULT)));
+  });
+
+  test("a run that is complete and resumed again changes nothing", async () => {
+    const output = `${folder}/complete`;
+    await runTiny({ ...SETTINGS, output, saveEvery: 3 });
+    const before = bytesOf(output, RESULT);
+    const { result, events } = await runTiny({ ...SETTINGS, output, resume: true });
+    assert.equal(result.steps, 6);
+    assert.deepEqual(lossesOf(events), []);
+    assert.ok(bytesOf(output, RESULT).equals(before));
+  });
+});
+
+/** Steps in log.jsonl, in the order of its lines. */
+function stepsLogged(output: string): number[] {
+  const lines = readFileSync(`${output}/log.jsonl`, "utf8").trim().split("\n");
+  return lines.flatMap((line) => {
+    const entry = JSON.parse(line) as { event: string; step: number };
+    return entry.event === "step" ? [entry.step] : [];
+  });
+}

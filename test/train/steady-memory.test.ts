@@ -1,0 +1,88 @@
+/** @file A steady training step allocates no tensor, and the process does not grow over 200 steps of changing lengths. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { loadModel } from "../../src/format/load-model.ts";
+import { findOptimizer } from "../../src/optim/optimizers.ts";
+import { createUpdater } from "../../src/optim/updater.ts";
+import { lora } from "../../src/peft/lora.ts";
+import { Random } from "../../src/random.ts";
+import type { Engine } from "../../src/runtime/engine.ts";
+import { createOrtEngine } from "../../src/runtime/ort-node.ts";
+import { StepRunner } from "../../src/train/step-runner.ts";
+import { attachTo, randomExamples, unpacked } from "../model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
+
+const NUM_STEPS = 200;
+const WARMUP_STEPS = 40;
+const MAX_GROWTH_BYTES = 12e6;
+
+/** Wraps an engine so that every buffer that a program writes into for the first time is counted. */
+function countingBuffers(engine: Engine): { engine: Engine; numNew: () => number } {
+  const seen = new WeakSet<ArrayBufferLike>();
+  let numNew = 0;
+  return {
+    numNew: () => numNew,
+    engine: {
+      ...engine,
+      compile: async (spec, options) => {
+        const program = await engine.compile(spec, options);
+        return {
+          spec,
+          release: () => program.release(),
+          run: (feeds, into) => {
+            for (const { data } of Object.values(into)) {
+              if (!seen.has(data.buffer)) numNew++;
+              seen.add(data.buffer);
+            }
+            return program.run(feeds, into);
+          },
+        };
+      },
+    },
+  };
+}
+
+for (const recompute of [false, true]) {
+  test(`200 steps with activations ${recompute ? "computed again" : "kept"} allocate no tensor after the first ${WARMUP_STEPS}`, async () => {
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as () => void;
+    const { base, checkpoint } = await loadModel(await writeTinyModel(`${temporaryFolder()}/model`));
+    await checkpoint.close();
+    const { engine, numNew } = countingBuffers(createOrtEngine({ threads: 1 }));
+    const adapter = attachTo(base, lora, { dropout: 0.1 });
+    const steps = await StepRunner.create({ engine, base, adapter, recompute, seed: 1 });
+    const adamw = findOptimizer("adamw");
+    const updater = await createUpdater(engine, adamw, adamw.options.parse({}), adapter.values.length);
+    const random = new Random(6);
+    let [buffers, rssBytes] = [0, 0];
+    for (let step = 0; step < NUM_STEPS; step++) {
+      if (step === WARMUP_STEPS) {
+        collect();
+        [buffers, rssBytes] = [numNew(), process.memoryUsage().rss];
+      }
+      const longest = 8 * (1 + random.integer(12));
+      const batch = unpacked(randomExamples([longest, longest - 3], step));
+      steps.sink.begin();
+      const lossSum = await steps.accumulate(batch, 1 / batch.numLabels, step, 0);
+      steps.sink.finish();
+      assert.ok(Number.isFinite(lossSum));
+      await updater.step({
+        parameters: adapter.values,
+        gradients: steps.sink.values,
+        gradientScale: 1,
+        learningRate: 1e-3,
+        weightDecay: 0,
+        step: step + 1,
+      });
+    }
+    collect();
+    const growth = process.memoryUsage().rss - rssBytes;
+    await steps.release();
+    await updater.release();
+    assert.ok(buffers > 0);
+    assert.equal(numNew() - buffers, 0, "new output buffers");
+    assert.ok(growth < MAX_GROWTH_BYTES, `the process grew by ${growth} bytes`);
+  });
+}
