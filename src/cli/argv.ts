@@ -1,7 +1,7 @@
 /** @file The words of a command line, sorted into texts of flags and plain arguments. Collects problems, never throws. */
 import { readSwitch } from "./flag-value.ts";
 import type { Flag } from "./flags.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../nearest.ts";
 
 /** A command line, sorted. */
 export interface ParsedArgv {

@@ -5,6 +5,7 @@ import { dataShow } from "./data-show.ts";
 import { evaluate } from "./eval.ts";
 import { generate } from "./generate.ts";
 import { pull } from "./pull.ts";
+import { quickstart } from "./quickstart.ts";
 import { train } from "./train.ts";
 
-export const COMMANDS: readonly Command[] = [pull, train, evaluate, generate, chat, dataShow];
+export const COMMANDS: readonly Command[] = [quickstart, pull, train, evaluate, generate, chat, dataShow];

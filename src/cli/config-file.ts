@@ -7,7 +7,7 @@ import { FormatError } from "../errors.ts";
 import { systemCode } from "../hub/staging.ts";
 import { readSetting } from "./flag-value.ts";
 import { kebabCase, type Flag } from "./flags.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../nearest.ts";
 
 /** A settings file, read. */
 export interface ConfigFile {

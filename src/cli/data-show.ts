@@ -10,7 +10,7 @@ import { type DataReport, reportOn } from "../data/data-report.ts";
 import { type Example, TRAIN_ON, countTrained } from "../data/example.ts";
 import { type ExamplePiece, describeExample } from "../data/show.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
-import { openTextTools } from "../engine/text-model.ts";
+import { openTextTools } from "../data/text-tools.ts";
 import { openCheckpoint } from "../format/checkpoint.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
 import { MODEL_FLAGS } from "./generation.ts";
@@ -132,7 +132,7 @@ export const dataShow = defineCommand({
     const { path } = await pullWithProgress(model, io);
     const checkpoint = await openCheckpoint(path);
     await checkpoint.close();
-    const { tokenizer, template } = openTextTools(model, checkpoint);
+    const { tokenizer, template } = openTextTools(model, checkpoint.tokenizerFiles);
     const { examples, numWithoutLabel } = readWhole(file, maxLength, { tokenizer, template, trainOn });
     const all = examples.map((example) => cut(example, maxLength));
     for (const example of all.slice(0, limit)) showExample(example, tokenizer, io);

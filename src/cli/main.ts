@@ -7,7 +7,7 @@ import type { Command, CommandIO } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
 import { flagsOf } from "./flags.ts";
 import { commandHelp, programHelp } from "./help.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../nearest.ts";
 import { readOptions } from "./options.ts";
 import { reportError } from "./report.ts";
 import { createIO, openProcessTerminal, type Terminal } from "./terminal.ts";

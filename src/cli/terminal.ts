@@ -43,7 +43,8 @@ export function openProcessTerminal(): ProcessTerminal {
     stderr,
     env,
     interactive: stderr.isTTY && env["TERM"] !== "dumb" && env["CI"] === undefined,
-    hasColor: stdout.isTTY && colors.isColorSupported,
+    // A pipe has no isTTY at all, and picocolors would then decide by itself.
+    hasColor: (stdout.isTTY ?? false) && colors.isColorSupported,
     signal: controller.signal,
     now: () => performance.now(),
     [Symbol.dispose]() {

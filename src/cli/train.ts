@@ -1,6 +1,6 @@
 /** @file `graft train`: fine-tunes a model on one's own data. */
 import { DEFAULT_MODEL } from "../hub/resolve.ts";
-import type { EvalEvent, StepEvent } from "../train/events.ts";
+import type { EvalEvent, StepEvent, TrainEvent } from "../train/events.ts";
 import { TRAIN_OPTIONS, type TrainInput } from "../train/options.ts";
 import { train as fineTune } from "../train/trainer.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
@@ -26,6 +26,7 @@ function describeEvaluation({ step, loss, perplexity }: EvalEvent): string {
 export async function trainWithProgress(
   options: TrainInput,
   io: CommandIO,
+  onEvent: (event: TrainEvent) => void = () => {},
 ): Promise<Awaited<ReturnType<typeof fineTune>>> {
   // Fetched here with a bar; the run finds it in the cache.
   await pullWithProgress(options.model, io);

@@ -3,10 +3,10 @@
  *
  * The one file of the engine that knows text; everything below works on ids.
  */
-import { type ChatTemplate, createChatTemplate } from "../data/chat-template.ts";
+import type { ChatTemplate } from "../data/chat-template.ts";
+import { openTextTools } from "../data/text-tools.ts";
 import type { Message } from "../data/messages.ts";
-import { type Tokenizer, createTokenizer } from "../data/tokenizer.ts";
-import { UsageError } from "../errors.ts";
+import type { Tokenizer } from "../data/tokenizer.ts";
 import { readAdapter } from "../format/adapter.ts";
 import { type Checkpoint, openCheckpoint } from "../format/checkpoint.ts";
 import { loadWeights } from "../format/load-model.ts";
@@ -58,7 +58,7 @@ export async function openTextParts(path: string, options: OpenTextOptions = {})
   const name = options.name ?? path;
   const checkpoint = await openCheckpoint(path);
   try {
-    const tools = openTextTools(name, checkpoint);
+    const tools = openTextTools(name, checkpoint.tokenizerFiles);
     const base = await loadWeights(path, checkpoint, { name, keepWidened: options.keepWidened ?? true });
     const read = options.adapterPath === undefined ? null : await readAdapter(options.adapterPath, base);
     const notes: string[] = [];
@@ -79,19 +79,6 @@ export async function openTextModel(path: string, options: OpenTextOptions = {})
   const parts = await openTextParts(path, options);
   const engine = createOrtEngine(options.threads === undefined ? {} : { threads: options.threads });
   return new TextModel(parts, await Generator.create({ ...parts, engine }));
-}
-
-/** Makes tokenizer and chat template of a checkpoint. @throws UsageError "usage/model" when it carries none. */
-export function openTextTools(
-  name: string,
-  { tokenizerFiles }: Pick<Checkpoint, "tokenizerFiles">,
-): { readonly tokenizer: Tokenizer; readonly template: ChatTemplate } {
-  if (!tokenizerFiles) {
-    throw new UsageError("usage/model", `Cannot use model "${name}" on text: it has no tokenizer.json`, {
-      hint: "Put the tokenizer's files into the model's folder.",
-    });
-  }
-  return { tokenizer: createTokenizer(tokenizerFiles), template: createChatTemplate(tokenizerFiles) };
 }
 
 /** Ids that end a text: the tokenizer's eos and those of the generation settings. */

@@ -3,6 +3,7 @@
  * list matches whole paths or dotted suffixes, "all-linear" is every projection of the blocks.
  */
 import { UsageError } from "../errors.ts";
+import { editDistance } from "../nearest.ts";
 
 /** The choice of modules. */
 export interface Targets {
@@ -87,18 +88,4 @@ function noMatch(wanted: string, candidates: readonly Candidate[]): UsageError {
     `Cannot find target modules "${wanted}": no module matches, nearest is "${nearest[0]}"`,
     { hint: `Choose among ${nearest.join(", ")}, or all-linear` },
   );
-}
-
-/** Levenshtein distance: insertions, deletions and replacements that turn one word into the other. */
-export function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const replace = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(replace, (row[j] as number) + 1, (next[j - 1] as number) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] as number;
 }

@@ -63,6 +63,13 @@ test("clear() drops what is free and leaves what is lent", () => {
   assert.equal(pool.acquire("float32", [4]), kept);
 });
 
+test("acquire() drops a block that is too small when it makes a larger one", () => {
+  const pool = new BufferPool();
+  pool.release(pool.acquire("float32", [4]));
+  pool.release(pool.acquire("float32", [6]));
+  assert.equal(pool.allocatedBytes, 24);
+});
+
 test("no memory is lent twice, and all of it is counted", () => {
   const action = fc.oneof(
     fc.record({ take: fc.integer({ min: 1, max: 12 }) }),
@@ -84,10 +91,8 @@ test("no memory is lent twice, and all of it is counted", () => {
           pool.release(...lent.splice(a.give % lent.length, 1));
         }
       }
-      assert.equal(
-        pool.allocatedBytes,
-        [...seen].reduce((sum, buffer) => sum + buffer.byteLength, 0),
-      );
+      const everMade = [...seen].reduce((sum, buffer) => sum + buffer.byteLength, 0);
+      assert.ok(pool.allocatedBytes <= everMade);
       pool.clear();
       assert.equal(
         pool.allocatedBytes,

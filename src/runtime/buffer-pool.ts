@@ -47,7 +47,10 @@ export class BufferPool {
   }
 
   #allocate(sizeBytes: number): Block {
-    this.#allocatedBytes += sizeBytes;
+    // A block that is too small makes room, so that changing lengths do not leave one set of blocks each.
+    const tooSmall = this.#free.findLastIndex(({ buffer }) => buffer.byteLength < sizeBytes);
+    const [dropped] = tooSmall < 0 ? [] : this.#free.splice(tooSmall, 1);
+    this.#allocatedBytes += sizeBytes - (dropped?.buffer.byteLength ?? 0);
     return { buffer: new ArrayBuffer(sizeBytes), views: new Map(), lent: null };
   }
 

@@ -11,6 +11,9 @@ import type { ProgramSpec } from "../graph/program.ts";
 import type { CompileOptions, Engine, Program, Tensors } from "./engine.ts";
 import type { HostTensor } from "./host-tensor.ts";
 
+/** Threads that wait must not spin: two busy processes would slow each other down several times. */
+const SESSION_ENTRIES = { session: { intra_op: { allow_spinning: "0" } } };
+
 /** Settings of the engine. */
 export interface OrtNodeOptions {
   /** Threads inside an operator; default: all processors. */
@@ -51,9 +54,11 @@ class OrtProgram implements Program {
   ): Promise<OrtProgram> {
     const session = await InferenceSession.create(toOnnx(spec), {
       executionProviders: ["cpu"],
+
       graphOptimizationLevel: "all",
       executionMode: "sequential",
       enableMemPattern: false,
+      extra: SESSION_ENTRIES,
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
       logSeverityLevel: 3,

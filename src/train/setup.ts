@@ -9,7 +9,7 @@ import { type StepPlan, planSteps } from "../data/order.ts";
 import { openTextTools } from "../data/text-tools.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { type AdapterOrigin, readAdapter } from "../format/adapter.ts";
-import { openCheckpoint } from "../format/checkpoint.ts";
+import { type Checkpoint, openCheckpoint } from "../format/checkpoint.ts";
 import { loadWeights } from "../format/load-model.ts";
 import { resolveModel } from "../hub/resolve.ts";
 import { type ModelConfig, modelTensors } from "../models/architecture.ts";

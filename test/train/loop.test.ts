@@ -9,7 +9,7 @@ import { createOrtEngine } from "../../src/runtime/ort-node.ts";
 import { Evaluator } from "../../src/train/evaluate.ts";
 import type { EvalEvent, StepEvent } from "../../src/train/events.ts";
 import { readDataFile } from "../../src/data/dataset.ts";
-import { textTools } from "../../src/train/setup.ts";
+import { openTextTools } from "../../src/data/text-tools.ts";
 import { openSafetensors } from "../../src/format/safetensors.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
 import { bytesOf, lossesOf, runTiny } from "./tiny-run.ts";
@@ -109,7 +109,10 @@ describe("the training loop", () => {
     const { base, checkpoint } = await loadModel(model);
     const { adapter } = await readAdapter(output, base);
     const evaluator = await Evaluator.create(createOrtEngine({ threads: 1 }), base, adapter);
-    const { examples } = readDataFile(heldOut, { ...textTools(model, checkpoint), maxLength: 64 });
+    const { examples } = readDataFile(heldOut, {
+      ...openTextTools(model, checkpoint.tokenizerFiles),
+      maxLength: 64,
+    });
     assert.equal((await evaluator.evaluate(examples)).loss, evaluation.loss);
     await evaluator.release();
     await checkpoint.close();
@@ -216,7 +219,7 @@ describe("the training loop", () => {
     const tokens = events.flatMap((event) => (event.event === "step" ? [event.tokens] : []));
     assert.deepEqual(tokens, [32, 32, 32, 32, 32]);
     const { base, checkpoint } = await loadModel(model);
-    const { tokenizer, template } = textTools(model, checkpoint);
+    const { tokenizer, template } = openTextTools(model, checkpoint.tokenizerFiles);
     const { examples } = readDataFile(text, { tokenizer, template, maxLength: 16 });
     assert.equal(examples.length, 10);
     const evaluator = await Evaluator.create(createOrtEngine({ threads: 1 }), base, null);

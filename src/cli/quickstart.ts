@@ -1,0 +1,137 @@
+/** @file `graft quickstart`: the whole product in one command, on the examples that come with it. */
+import { access } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { z } from "zod";
+import { readRow } from "../data/rows.ts";
+import { parseJsonLines, readText } from "../data/row-file.ts";
+import type { Message } from "../data/messages.ts";
+import { openTextModel } from "../engine/text-model.ts";
+import { FormatError } from "../errors.ts";
+import { DEFAULT_MODEL } from "../hub/resolve.ts";
+import type { EvalEvent } from "../train/events.ts";
+import { type CommandIO, defineCommand } from "./command.ts";
+import { pullWithProgress } from "./pull.ts";
+import { sideBySide } from "./side-by-side.ts";
+import { trainWithProgress } from "./train.ts";
+
+const EXAMPLES = new URL("../../examples/quickstart/", import.meta.url);
+const NUM_QUESTIONS = 3;
+const MAX_ANSWER_TOKENS = 60;
+
+/** Settings found by trying on the examples: docs/log.md. */
+const SETTINGS = {
+  method: "lora",
+  rank: 16,
+  alpha: 32,
+  learningRate: 1e-3,
+  schedule: "cosine",
+  warmupSteps: 10,
+  batchSize: 4,
+  epochs: 5,
+  maxLength: 256,
+} as const;
+
+async function examplePath(name: string): Promise<string> {
+  const path = fileURLToPath(new URL(name, EXAMPLES));
+  try {
+    await access(path);
+  } catch (cause) {
+    throw new FormatError(
+      "format/file",
+      `Cannot find the quickstart's examples "${path}": the file is missing`,
+      {
+        hint: "Run the quickstart in a clone of the project, or install the package again.",
+        cause,
+      },
+    );
+  }
+  return path;
+}
+
+/** The first questions of a file of one-question conversations, with their reference answers. */
+function questionsOf(path: string): { question: Message; reference: string }[] {
+  return parseJsonLines(readText(path), path)
+    .slice(0, NUM_QUESTIONS)
+    .map(({ value }) => {
+      const row = readRow(value);
+      const [question, reference] = row.kind === "chat" ? row.messages.map(({ message }) => message) : [];
+      if (question && reference) return { question, reference: String(reference.content) };
+      throw new FormatError("format/json", `Cannot use "${path}": no question and answer`);
+    });
+}
+
+async function answer(
+  modelPath: string,
+  adapterPath: string | null,
+  questions: readonly Message[],
+  io: CommandIO,
+): Promise<string[]> {
+  const model = await openTextModel(modelPath, adapterPath === null ? {} : { adapterPath });
+  const bar = io.progress(adapterPath === null ? "asking before" : "asking after", questions.length, "steps");
+  try {
+    const answers: string[] = [];
+    for (const question of questions) {
+      const request = { maxNewTokens: MAX_ANSWER_TOKENS, signal: io.signal };
+      answers.push((await model.write(model.encodeChat([question]), request)).text.trim());
+      bar.update(answers.length);
+    }
+    return answers;
+  } finally {
+    bar.stop();
+    await model.close();
+  }
+}
+
+export const quickstart = defineCommand({
+  name: "quickstart",
+  summary: "Fine-tune the default model on the examples that come with graft, and see what it learned",
+  positionals: [],
+  options: z.strictObject({
+    model: z.string().default(DEFAULT_MODEL).describe("Model to fine-tune"),
+    output: z
+      .string()
+      .default("runs/quickstart")
+      .describe("Folder for the result; an earlier run in it is replaced"),
+    epochs: z.number().positive().default(SETTINGS.epochs).describe("Passes over the examples"),
+    threads: z.int().positive().optional().describe("Processor threads; default: all"),
+  }),
+  async run({ model, output, epochs, threads }, io) {
+    const [data, evalData] = [await examplePath("train.jsonl"), await examplePath("held-out.jsonl")];
+    const questions = questionsOf(evalData);
+    const { path } = await pullWithProgress(model, io);
+    const asked = questions.map(({ question }) => question);
+    const before = await answer(path, null, asked, io);
+    const evaluations: EvalEvent[] = [];
+    await trainWithProgress(
+      {
+        ...SETTINGS,
+        model,
+        data,
+        evalData,
+        output,
+        epochs,
+        overwrite: true,
+        ...(threads === undefined ? {} : { threads }),
+      },
+      io,
+      (event) => {
+        if (event.event === "eval") evaluations.push(event);
+      },
+    );
+    const after = await answer(path, output, asked, io);
+    const [first, last] = [evaluations[0], evaluations.at(-1)];
+    if (first && last) {
+      io.stdout(
+        `\nHeld-out loss ${first.loss.toFixed(3)} -> ${last.loss.toFixed(3)}, perplexity ${first.perplexity.toFixed(1)} -> ${last.perplexity.toFixed(1)}\n`,
+      );
+    }
+    questions.forEach(({ question, reference }, i) => {
+      io.stdout(io.color.bold(`Question: ${String(question.content)}`));
+      io.stdout(sideBySide({ before: before[i] ?? "", after: after[i] ?? "" }, io.color));
+      io.stdout(io.color.dim(`Reference: ${reference}\n`));
+      io.emit({ event: "answer", question: question.content, before: before[i], after: after[i], reference });
+    });
+    io.stdout(`The adapter and its loss curve (loss.svg) are in ${output}. Talk to it:\n`);
+    io.stdout(`  npx graft chat --model ${model} --adapter ${output}`);
+  },
+});

@@ -1,0 +1,42 @@
+/** @file Texts in columns beside each other, each under its title. */
+import type colors from "picocolors";
+
+const WIDTH = 96;
+const GAP = "  ";
+
+/** Breaks a text into lines of at most `width` characters, at spaces where it can. */
+export function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const paragraph of text.split("\n")) {
+    let line = "";
+    for (const word of paragraph
+      .split(" ")
+      .flatMap((w) => w.match(new RegExp(`.{1,${width}}`, "g")) ?? [""])) {
+      const longer = line === "" ? word : `${line} ${word}`;
+      if (longer.length > width) {
+        lines.push(line);
+        line = word;
+      } else line = longer;
+    }
+    lines.push(line);
+  }
+  return lines;
+}
+
+/** Sets texts in columns of equal width. */
+export function sideBySide(
+  columns: Readonly<Record<string, string>>,
+  color: Pick<typeof colors, "underline">,
+): string {
+  const titles = Object.keys(columns);
+  const width = Math.floor((WIDTH - GAP.length * (titles.length - 1)) / titles.length);
+  const wrapped = Object.values(columns).map((text) => wrap(text, width));
+  const numLines = Math.max(...wrapped.map((lines) => lines.length));
+  const row = (cells: readonly string[]): string =>
+    cells
+      .map((cell) => cell.padEnd(width))
+      .join(GAP)
+      .trimEnd();
+  const body = Array.from({ length: numLines }, (_, i) => row(wrapped.map((lines) => lines[i] ?? "")));
+  return [color.underline(row(titles)), ...body].join("\n");
+}

@@ -1,0 +1,19 @@
+/** @file Tokenizer and chat template of a model, together. */
+import { UsageError } from "../errors.ts";
+import type { TokenizerFiles } from "../format/checkpoint.ts";
+import { type ChatTemplate, createChatTemplate } from "./chat-template.ts";
+import { type Tokenizer, createTokenizer } from "./tokenizer.ts";
+
+/** What turns text into ids and back. */
+export interface TextTools {
+  readonly tokenizer: Tokenizer;
+  readonly template: ChatTemplate;
+}
+
+/** Makes the text tools of a model. @throws UsageError "usage/model" when it carries no tokenizer. */
+export function openTextTools(modelName: string, files: TokenizerFiles | null): TextTools {
+  if (files) return { tokenizer: createTokenizer(files), template: createChatTemplate(files) };
+  throw new UsageError("usage/model", `Cannot use model "${modelName}" on text: it has no tokenizer.json`, {
+    hint: "Put the tokenizer's files into the model's folder.",
+  });
+}
