@@ -43,16 +43,25 @@ function parseEvent(line: string): Record<string, unknown> | null {
   }
 }
 
+/** Settings of `runChild`. */
+export interface ChildOptions {
+  readonly environment?: Readonly<Record<string, string>>;
+  /** The child is killed after this time; not at all by default. */
+  readonly limitMs?: number;
+}
+
 /** Runs a command to its end. Lines that are no JSON objects are left out. @throws Error with the end of its standard error when it fails */
 export async function runChild(
   command: string,
   args: readonly string[],
-  environment: Readonly<Record<string, string>> = {},
+  { environment = {}, limitMs }: ChildOptions = {},
 ): Promise<ChildRun> {
   const start = performance.now();
   const child = spawn(command, args, {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, ...environment },
+    killSignal: "SIGKILL",
+    ...(limitMs === undefined ? {} : { timeout: limitMs }),
   });
   const events: TimedEvent[] = [];
   let peakMb: number | null = null;

@@ -9,7 +9,7 @@ import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 
 import { GraftError, UsageError, exitStatus } from "../src/errors.ts";
-import { nearest } from "../src/cli/nearest.ts";
+import { nearest } from "../src/nearest.ts";
 import type { Benchmark } from "./bench.ts";
 import { helpText, parseFlags } from "./flags.ts";
 import { formatTable, reportOf } from "./report.ts";

@@ -4,7 +4,7 @@ import { basename, dirname, join } from "node:path";
 
 import { modelsFolderOf } from "../src/hub/cache.ts";
 import { resolveModel } from "../src/hub/resolve.ts";
-import type { BenchContext } from "./bench.ts";
+import type { BenchContext, Json } from "./bench.ts";
 import { runChild, type ChildRun } from "./child.ts";
 
 export const PEERS = join(import.meta.dirname, "peers");
@@ -27,7 +27,9 @@ export function peersPython(env: NodeJS.ProcessEnv = process.env): string {
 
 /** Runs one of the Python scripts of bench/peers/. */
 export function runPeer(script: string, args: readonly string[]): Promise<ChildRun> {
-  return runChild(peersPython(), [join(PEERS, script), ...args], { TRANSFORMERS_VERBOSITY: "error" });
+  return runChild(peersPython(), [join(PEERS, script), ...args], {
+    environment: { TRANSFORMERS_VERBOSITY: "error" },
+  });
 }
 
 /** Versions of torch, peft and transformers. */
@@ -36,12 +38,21 @@ export async function pythonVersions(): Promise<Record<string, string>> {
   return (events[0]?.value ?? {}) as Record<string, string>;
 }
 
-/** Folder of the installed node-llama-cpp. @throws Error when it is not installed */
-export function llamaPackage(): { folder: string; version: string } {
+/** Version of the installed node-llama-cpp. @throws Error when it is not installed */
+export function llamaVersion(): string {
   const folder = join(PEERS, "node_modules", "node-llama-cpp");
   if (!existsSync(folder)) throw new Error(`Cannot find node-llama-cpp at ${folder}: ${REMEDY}`);
-  const { version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as { version: string };
-  return { folder, version };
+  return (JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as { version: string }).version;
+}
+
+/** llama.cpp's threads wait for each other in a loop, and beside another busy process they hardly move. */
+const LLAMA_LIMIT_MS = 300_000;
+
+/** Decodes with llama.cpp; see llama_decode.mjs. @throws Error when it takes more than five minutes */
+export function runLlama(task: Readonly<Record<string, Json>>): Promise<ChildRun> {
+  return runChild(process.execPath, [join(PEERS, "llama_decode.mjs"), JSON.stringify(task)], {
+    limitMs: LLAMA_LIMIT_MS,
+  });
 }
 
 /** Finds a model, getting it if need be; returns a folder or a .gguf file. */

@@ -24,11 +24,12 @@ const context = await model.createContext({
 });
 const ids = [];
 const evaluation = context.getSequence().evaluate(promptIds, { temperature: 0, yieldEogToken: true });
-let firstMs = performance.now();
+const startMs = performance.now();
+let firstMs = startMs;
 for await (const id of evaluation) {
   if (ids.length === 0) {
     firstMs = performance.now();
-    emit({ event: "first" });
+    emit({ event: "first", prefillMs: firstMs - startMs });
   }
   ids.push(id);
   if (ids.length === maxNewTokens || model.isEogToken(id)) break;

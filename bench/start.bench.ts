@@ -1,0 +1,85 @@
+/** @file How long does a user wait for the first training step, and for the first written token? */
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
+import { smallModelText } from "../tools/make-small-model-text.ts";
+import { defineBenchmark } from "./bench.ts";
+import { interleave } from "./interleave.ts";
+import { findModel } from "./peers.ts";
+import { withScratch } from "./scratch.ts";
+import { roundedSpread, spread } from "./statistics.ts";
+import { eventsOf, runGraft } from "./training-sides.ts";
+
+/** Bytes of generated text that surely hold one token. */
+const BYTES_PER_TOKEN = 8;
+
+export const benchmark = defineBenchmark({
+  question: "How long does a user wait for the first training step, and for the first written token?",
+  flags: {
+    model: { value: DEFAULT_MODEL, help: "model: a name, a folder or a .gguf file" },
+    batch: { value: 4, help: "rows of the training step" },
+    length: { value: 256, help: "tokens of a row" },
+    prompt: { value: "What is a forest?", help: "what the first token answers" },
+    rounds: { value: 3, help: "runs of each command" },
+    threads: { value: 0, help: "threads; 0: all" },
+  },
+  run: (values, context) =>
+    withScratch(async (scratch) => {
+      const model = await findModel(values.model, context);
+      const { batch, length, rounds: numRounds, threads, prompt } = values;
+      const data = join(scratch, "text.txt");
+      await writeFile(data, smallModelText(batch * length * BYTES_PER_TOKEN, 1));
+      const threadFlags = threads > 0 ? ["--threads", String(threads)] : [];
+      const rounds = await interleave(
+        numRounds,
+        {
+          train: async () => {
+            const run = await runGraft([
+              ...["train", "--model", model, "--data", data, "--output", join(scratch, "run"), "--overwrite"],
+              ...["--steps", "1", "--batch-size", String(batch), "--max-length", String(length)],
+              ...threadFlags,
+            ]);
+            const step = eventsOf(run, "step")[0];
+            const stepMs = (1000 * Number(step?.value["tokens"])) / Number(step?.value["tokens_per_second"]);
+            return { firstStepMs: step?.atMs ?? Number.NaN, stepMs };
+          },
+          generate: async () => {
+            const run = await runGraft([
+              ...["generate", "--model", model, "--prompt", prompt, "--chat", "--max-new-tokens", "1"],
+              ...threadFlags,
+            ]);
+            return eventsOf(run, "done")[0]?.atMs ?? Number.NaN;
+          },
+          help: async () => (await runGraft(["--help"])).wallMs,
+        },
+        context,
+      );
+      const waits = {
+        first_step_ms: spread(rounds.train.map((run) => run.firstStepMs)),
+        of_which_step_ms: spread(rounds.train.map((run) => run.stepMs)),
+        first_token_ms: spread(rounds.generate),
+        help_ms: spread(rounds.help),
+      };
+      const names = {
+        first_step_ms: "graft train: start to end of step 1",
+        of_which_step_ms: "  of which the step itself",
+        first_token_ms: "graft generate: start to first token",
+        help_ms: "graft --help",
+      };
+      return {
+        parameters: values,
+        versions: {},
+        table: {
+          head: ["wait", "median", "lowest", "highest"],
+          rows: Object.entries(waits).map(([key, { median, lowest, highest }]) => [
+            names[key as keyof typeof names],
+            ...[median, lowest, highest].map((ms) => `${(ms / 1000).toFixed(2)} s`),
+          ]),
+        },
+        results: Object.fromEntries(
+          Object.entries(waits).map(([key, value]) => [key, roundedSpread(value, 0)]),
+        ),
+      };
+    }),
+});
