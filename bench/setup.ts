@@ -21,5 +21,6 @@ export function setUpPeers(): void {
   const base = process.platform === "win32" ? "python" : "python3";
   if (!existsSync(VENV_PYTHON)) run(base, ["-m", "venv", join(PEERS, ".venv")]);
   run(VENV_PYTHON, ["-m", "pip", "install", "--quiet", "-r", join(PEERS, "requirements.txt")]);
-  run("npm", ["ci", "--no-audit", "--no-fund"]);
+  // Not `npm ci`: it refuses a registry that lacks the packages of other platforms. The lock file still decides.
+  run("npm", ["install", "--no-save", "--no-audit", "--no-fund"]);
 }
