@@ -23,7 +23,7 @@ const adapter = await writeAdapter(join(folder, "adapter"));
 
 async function writeAdapter(path: string): Promise<string> {
   const { base, checkpoint } = await openTextParts(model);
-  const adapter = attachTo(base, lora, { rank: 2 });
+  const adapter = await attachTo(base, lora, { rank: 2 });
   perturb(adapter, 0.5);
   const files = adapterFiles(adapter, { base, checkpoint, chatTemplateHash: "0".repeat(64) });
   await writeFolderAtomic(path, files);

@@ -1,7 +1,8 @@
 /** Tests on a tiny random model: equality with the full forward pass, ends, reuse of the cache, memory. */
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import { loadModel } from "../format/load-model.ts";
+import type { Adapter } from "../peft/attach.ts";
 import { lora } from "../peft/lora.ts";
 import { createOrtEngine } from "../runtime/ort-node.ts";
 import { toBatch } from "../data/batch.ts";
@@ -13,12 +14,12 @@ import { type GenerateRequest, type GeneratedToken, createGenerator } from "./ge
 const VOCAB = 259;
 const engine = createOrtEngine({ threads: 1 });
 const { base, checkpoint } = await loadModel(await writeTinyModel(temporaryFolder()));
-await checkpoint.close();
+after(() => checkpoint.close());
 
 const ramp = (length: number): number[] => Array.from({ length }, (_, i) => (i * 37 + 11) % 256);
 
 /** Logits of every position, computed in one pass without a cache. */
-async function fullLogits(ids: readonly number[], adapter: ReturnType<typeof attachTo> | null = null) {
+async function fullLogits(ids: readonly number[], adapter: Adapter | null = null) {
   const batch = toBatch([[makeExample(ids, () => true, { file: "test", line: 1 })]]);
   return await logitsOf(engine, base, adapter, batch);
 }
@@ -27,7 +28,7 @@ async function fullLogits(ids: readonly number[], adapter: ReturnType<typeof att
 async function assertEqualsFullForward(
   generator: Awaited<ReturnType<typeof createGenerator>>,
   request: GenerateRequest,
-  adapter: ReturnType<typeof attachTo> | null = null,
+  adapter: Adapter | null = null,
 ): Promise<void> {
   const seen: Float32Array[] = [];
   const { ids } = await generator.complete({ ...request, onLogits: (logits) => seen.push(logits.slice()) });
@@ -53,7 +54,7 @@ test("cached decoding equals the full forward pass, for prompts of one token, so
 });
 
 test("an adapter takes part in prefill and decoding", async () => {
-  const adapter = attachTo(base, lora, { rank: 4 });
+  const adapter = await attachTo(base, lora, { rank: 4 });
   perturb(adapter, 0.1);
   const generator = await createGenerator({ engine, base, adapter });
   await assertEqualsFullForward(generator, { promptIds: ramp(9), maxNewTokens: 5 }, adapter);

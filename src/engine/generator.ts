@@ -1,5 +1,5 @@
 /**
- * @file Writes tokens after a prompt: prefill in chunks, then one token a step, all through the blocks' cached program.
+ * @file Writes tokens after a prompt: prefill in chunks, then one token a step, all through the blocks' cached programs.
  *
  * The cache stays from one call to the next: a prompt that begins with the same ids as the last sequence (a chat that
  * goes on) runs only what is new.
@@ -8,13 +8,13 @@ import { UsageError } from "../errors.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { Random } from "../random.ts";
-import { BlockRunner } from "../run/block-runner.ts";
 import { ContextMaker } from "../run/context.ts";
 import { Embedding } from "../run/embedding.ts";
 import { Head } from "../run/head.ts";
 import { BufferPool } from "../runtime/buffer-pool.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
+import { BlockStack } from "./block-stack.ts";
 import { KvCache } from "./kv-cache.ts";
 import { GREEDY, type SamplingOptions, sampleToken } from "./sampler.ts";
 
@@ -78,7 +78,8 @@ export async function createGenerator(parts: GeneratorParts): Promise<Generator>
 }
 
 export class Generator {
-  readonly #runner: BlockRunner;
+  readonly #base: BaseModel;
+  readonly #blocks: BlockStack;
   readonly #embedding: Embedding;
   readonly #head: Head;
   readonly #contexts: ContextMaker;
@@ -89,26 +90,34 @@ export class Generator {
   readonly #cachedIds: number[] = [];
   #isBusy = false;
 
-  private constructor(runner: BlockRunner, embedding: Embedding, head: Head) {
-    const { config } = runner.base;
-    this.#runner = runner;
-    this.#embedding = embedding;
-    this.#head = head;
-    this.#pool = runner.pool;
+  private constructor(parts: {
+    base: BaseModel;
+    blocks: BlockStack;
+    embedding: Embedding;
+    head: Head;
+    pool: BufferPool;
+  }) {
+    const { config } = parts.base;
+    this.#base = parts.base;
+    this.#blocks = parts.blocks;
+    this.#embedding = parts.embedding;
+    this.#head = parts.head;
+    this.#pool = parts.pool;
     this.#contexts = new ContextMaker(config);
     this.#cache = new KvCache(config);
     this.#maxPositions = config.maxPositions;
   }
 
-  /** Compiles what is not tied to a block; the block programs are compiled when first needed. */
+  /** Compiles the programs. */
   static async create({ engine, base, adapter }: GeneratorParts): Promise<Generator> {
     const pool = new BufferPool();
-    const runner = new BlockRunner(engine, base, adapter, pool, null);
-    return new Generator(
-      runner,
-      await Embedding.create(engine, base, adapter, pool),
-      await Head.create(engine, base, adapter, pool),
-    );
+    return new Generator({
+      base,
+      blocks: await BlockStack.create(engine, base, adapter, pool),
+      embedding: await Embedding.create(engine, base, adapter, pool),
+      head: await Head.create(engine, base, adapter, pool),
+      pool,
+    });
   }
 
   /** The cache, for its sizes. */
@@ -178,7 +187,7 @@ export class Generator {
   }
 
   #checkPrompt(promptIds: readonly number[]): void {
-    const { vocabSize } = this.#runner.base.config;
+    const { vocabSize } = this.#base.config;
     if (promptIds.length === 0) {
       throw new UsageError(
         "usage/shape",
@@ -230,26 +239,16 @@ export class Generator {
     }
   }
 
-  /** Runs the blocks on some tokens; gives x [1, T, D], which the caller releases. */
+  /** Runs the blocks on some tokens; gives y [1, T, D], which the caller releases. */
   async #forwardChunk(ids: readonly number[]): Promise<HostTensor<"float32">> {
     const T = ids.length;
     this.#cache.reserve(this.#cache.length + T);
     const context = this.#contexts.continuation(this.#cache.length, T);
-    let x = await this.#embedding.forward(hostTensor("int64", [1, T], BigInt64Array.from(ids, BigInt)));
-    for (let layer = 0; layer < this.#runner.numLayers; layer++) {
-      const y = await this.#runner.cached(
-        layer,
-        x,
-        context,
-        this.#cache.past(layer),
-        this.#cache.fresh(layer, T),
-      );
-      this.#pool.release(x);
-      x = y;
-    }
+    const x = await this.#embedding.forward(hostTensor("int64", [1, T], BigInt64Array.from(ids, BigInt)));
+    const y = await this.#blocks.forward(x, context, this.#cache);
     this.#cache.append(T);
     this.#cachedIds.push(...ids);
-    return x;
+    return y;
   }
 
   /** Logits [1, V] of the last row of x [1, T, D]. */
@@ -260,7 +259,7 @@ export class Generator {
 
   /** Frees the programs. */
   async release(): Promise<void> {
-    await this.#runner.release();
+    await this.#blocks.release();
     await this.#embedding.release();
     await this.#head.release();
   }

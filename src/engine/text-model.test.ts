@@ -19,7 +19,7 @@ const IM_END = 257;
 /** Writes an adapter of the tiny model whose numbers are far from the start, and returns its folder. */
 async function writeAdapter(name: string, chatTemplateHash: string | null): Promise<string> {
   const { base, checkpoint } = await openTextParts(modelPath);
-  const adapter = attachTo(base, lora, { rank: 2 });
+  const adapter = await attachTo(base, lora, { rank: 2 });
   perturb(adapter, 0.5);
   const path = join(folder, name);
   await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash }));

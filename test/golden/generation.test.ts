@@ -13,7 +13,6 @@ interface GenerationGolden {
 for (const name of ["llama", "llama-scaled"]) {
   test(`model ${name} writes greedily what transformers writes, from the same logits`, async () => {
     const { base, checkpoint } = await loadModel(goldenPath("models", name));
-    await checkpoint.close();
     const { prompt, new_ids: expected } = goldenJson<GenerationGolden>(
       "models",
       name,
@@ -35,5 +34,6 @@ for (const name of ["llama", "llama-scaled"]) {
     const flags = [expected.map(() => 1)];
     assertLogits(Float32Array.from(logits), tensors.get("generate.logits") as Float32Array, flags, 5e-5);
     await generator.release();
+    await checkpoint.close();
   });
 }
