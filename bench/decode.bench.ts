@@ -30,8 +30,15 @@ interface Task {
 /** Runs `graft generate`, greedy. */
 async function writeWithGraft({ model, prompt, maxNewTokens, threads, flags }: Task): Promise<Writing> {
   const run = await runGraft([
-    ...["generate", "--model", model, "--prompt", prompt],
-    ...["--max-new-tokens", String(maxNewTokens), "--temperature", "0"],
+    "generate",
+    "--model",
+    model,
+    "--prompt",
+    prompt,
+    "--max-new-tokens",
+    String(maxNewTokens),
+    "--temperature",
+    "0",
     ...(threads > 0 ? ["--threads", String(threads)] : []),
     ...flags,
   ]);

@@ -1,7 +1,7 @@
 /** @file Where a measurement was taken: commit, machine, versions. */
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { availableParallelism, cpus, totalmem } from "node:os";
+import { availableParallelism, cpus, loadavg, totalmem } from "node:os";
 import { join } from "node:path";
 
 import type { Json } from "./bench.ts";
@@ -35,6 +35,14 @@ export function describeMachine(): Readonly<Record<string, Json>> {
     memory_gb: Math.round(totalmem() / 2 ** 30),
     platform: `${process.platform}-${process.arch}`,
   };
+}
+
+/** Load above which a comparison is not fair: threads that wait for each other in a loop suffer most from a busy machine. */
+export const BUSY_LOAD = 0.5;
+
+/** How many processes wanted a processor during the last minute, on average; 0 where the system does not tell. */
+export function readLoad(): number {
+  return Number((loadavg()[0] ?? 0).toFixed(2));
 }
 
 /** Versions that every benchmark has. */

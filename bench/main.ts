@@ -11,6 +11,7 @@ import { basename, dirname, join } from "node:path";
 import { GraftError, UsageError, exitStatus } from "../src/errors.ts";
 import { nearest } from "../src/nearest.ts";
 import type { Benchmark } from "./bench.ts";
+import { BUSY_LOAD, readLoad } from "./machine.ts";
 import { helpText, parseFlags } from "./flags.ts";
 import { formatTable, reportOf } from "./report.ts";
 import { setUpPeers } from "./setup.ts";
@@ -54,8 +55,11 @@ async function runBenchmark(name: string, words: readonly string[]): Promise<voi
     process.stdout.write(`${name}: ${benchmark.question}\n\n${helpText(benchmark.flags)}\n`);
     return;
   }
-  const outcome = await benchmark.run(values, { say: (line) => process.stderr.write(`${line}\n`) });
-  const report = reportOf(name, outcome, new Date());
+  const say = (line: string): void => void process.stderr.write(`${line}\n`);
+  const load = readLoad();
+  if (load > BUSY_LOAD) say(`warning: the machine is busy (load ${load}), so the ratios are not fair`);
+  const outcome = await benchmark.run(values, { say });
+  const report = reportOf(name, outcome, new Date(), load);
   if (json !== "") {
     const path = resultPath(json);
     mkdirSync(dirname(path), { recursive: true });

@@ -18,13 +18,18 @@ export function formatTable({ head, rows }: Table): string {
     .join("\n");
 }
 
-/** The JSON object of an outcome. */
-export function reportOf(benchmark: string, outcome: Outcome, date: Date): Readonly<Record<string, Json>> {
+/** The JSON object of an outcome; `loadBefore` is how busy the machine was with other things. */
+export function reportOf(
+  benchmark: string,
+  outcome: Outcome,
+  date: Date,
+  loadBefore: number,
+): Readonly<Record<string, Json>> {
   return {
     benchmark,
     date: date.toISOString(),
     ...readCommit(),
-    machine: describeMachine(),
+    machine: { ...describeMachine(), load_before: loadBefore },
     versions: { ...ownVersions(), ...outcome.versions },
     parameters: outcome.parameters,
     results: outcome.results,

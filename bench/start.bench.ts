@@ -36,8 +36,20 @@ export const benchmark = defineBenchmark({
         {
           train: async () => {
             const run = await runGraft([
-              ...["train", "--model", model, "--data", data, "--output", join(scratch, "run"), "--overwrite"],
-              ...["--steps", "1", "--batch-size", String(batch), "--max-length", String(length)],
+              "train",
+              "--model",
+              model,
+              "--data",
+              data,
+              "--output",
+              join(scratch, "run"),
+              "--overwrite",
+              "--steps",
+              "1",
+              "--batch-size",
+              String(batch),
+              "--max-length",
+              String(length),
               ...threadFlags,
             ]);
             const step = eventsOf(run, "step")[0];
@@ -46,7 +58,14 @@ export const benchmark = defineBenchmark({
           },
           generate: async () => {
             const run = await runGraft([
-              ...["generate", "--model", model, "--prompt", prompt, "--chat", "--max-new-tokens", "1"],
+              "generate",
+              "--model",
+              model,
+              "--prompt",
+              prompt,
+              "--chat",
+              "--max-new-tokens",
+              "1",
               ...threadFlags,
             ]);
             return eventsOf(run, "done")[0]?.atMs ?? Number.NaN;

@@ -56,10 +56,25 @@ export async function trainWithGraft(
   const run = await runGraft([
     "train",
     ...commonArgs(task),
-    ...["--init-adapter", task.adapter, "--output", output, "--overwrite"],
-    ...["--batch-size", String(task.batchSize), "--max-length", String(task.maxLength)],
-    ...["--shuffle", "off", "--schedule", "constant", "--warmup-steps", "0"],
-    ...["--max-grad-norm", "0", "--weight-decay", "0"],
+    "--init-adapter",
+    task.adapter,
+    "--output",
+    output,
+    "--overwrite",
+    "--batch-size",
+    String(task.batchSize),
+    "--max-length",
+    String(task.maxLength),
+    "--shuffle",
+    "off",
+    "--schedule",
+    "constant",
+    "--warmup-steps",
+    "0",
+    "--max-grad-norm",
+    "0",
+    "--weight-decay",
+    "0",
     ...extra,
   ]);
   const first = eventsOf(run, "step")[0]?.value;
@@ -74,7 +89,12 @@ export async function trainWithPeft(
 ): Promise<TrainingRun> {
   const run = await runPeer(script, [
     ...commonArgs(task),
-    ...["--adapter", task.adapter, "--batch", String(task.batchSize), "--length", String(task.maxLength)],
+    "--adapter",
+    task.adapter,
+    "--batch",
+    String(task.batchSize),
+    "--length",
+    String(task.maxLength),
     ...extra,
   ]);
   const startMs = eventsOf(run, "start")[0]?.atMs ?? Number.NaN;

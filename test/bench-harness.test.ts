@@ -1,0 +1,260 @@
+/** @file What the benchmarks stand on: flags, statistics, child processes, the list of products, the report. */
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { test } from "node:test";
+import { promisify } from "node:util";
+
+import { readPeakMb, runChild } from "../bench/child.ts";
+import { commonPrefix } from "../bench/decode.bench.ts";
+import { helpText, parseFlags } from "../bench/flags.ts";
+import { interleave } from "../bench/interleave.ts";
+import { labelsPerStep, meanLoss } from "../bench/label-counts.ts";
+import { ROOT } from "../bench/machine.ts";
+import { listBenchmarks, loadBenchmark, resultPath } from "../bench/main.ts";
+import { largestPeak, peakRatio } from "../bench/memory.ts";
+import { peersPython } from "../bench/peers.ts";
+import { productFlop, stepProducts } from "../bench/products.ts";
+import { formatTable, reportOf } from "../bench/report.ts";
+import { largestDifference, median, ratioOf, showRatio } from "../bench/statistics.ts";
+import { steadySeconds, summarize } from "../bench/training-sides.ts";
+import { makeExample } from "../src/data/example.ts";
+import { findArchitecture } from "../src/models/architectures.ts";
+
+const silent = { say: (): void => {} };
+
+test("every benchmark asks a question and explains its flags", async () => {
+  const names = listBenchmarks();
+  for (const name of ["train-step", "conversations", "decode", "start"])
+    assert.ok(names.includes(name), name);
+  for (const name of names) {
+    const { question, flags } = await loadBenchmark(name);
+    assert.match(question, /^[A-Z].*\?$/, name);
+    for (const [flag, { help }] of Object.entries(flags)) assert.ok(help.length > 3, `${name} --${flag}`);
+  }
+});
+
+test("loadBenchmark() names the nearest benchmark for a mistyped name", async () => {
+  await assert.rejects(loadBenchmark("train-stpe"), {
+    code: "usage/flag",
+    hint: 'Did you mean "train-step"?',
+  });
+});
+
+test("parseFlags() gives each flag the kind of its default", () => {
+  const flags = {
+    steps: { value: 8, help: "steps" },
+    data: { value: "", help: "file" },
+    quick: { value: false, help: "short" },
+  };
+  const { values, json, help } = parseFlags(["--steps", "3", "--quick", "--json", "x"], flags);
+  assert.deepEqual(values, { steps: 3, data: "", quick: true });
+  assert.equal(json, "x");
+  assert.equal(help, false);
+  assert.throws(() => parseFlags(["--steps", "many"], flags), {
+    code: "usage/flag",
+    message: /"--steps": many/,
+  });
+  assert.throws(() => parseFlags(["--step", "3"], flags), { code: "usage/flag", hint: /--steps --data/ });
+  assert.match(helpText(flags), /--steps +steps \(8\)/);
+});
+
+test("median() takes the middle, or the mean of the two middle ones", () => {
+  assert.equal(median([5, 1, 3]), 3);
+  assert.equal(median([4, 1, 3, 2]), 2.5);
+  assert.throws(() => median([]), RangeError);
+});
+
+test("ratioOf() divides round by round", () => {
+  // The second round was twice as slow for both sides: the ratio does not show it.
+  assert.deepEqual(ratioOf([2, 4], [1, 2]), { median: 2, lowest: 2, highest: 2 });
+  assert.equal(showRatio(ratioOf([2, 3], [1, 2])), "1.75× (1.50–2.00)");
+  assert.throws(() => ratioOf([1], [1, 2]), RangeError);
+});
+
+test("largestDifference() compares lists of equal length", () => {
+  assert.equal(largestDifference([1, 2, 3], [1, 2.5, 3.25]), 0.5);
+  assert.throws(() => largestDifference([1], [1, 2]), RangeError);
+});
+
+test("interleave() runs the sides in turn, never two at a time", async () => {
+  const order: string[] = [];
+  const side = (name: string) => async (round: number) => {
+    order.push(`${name}${round}`);
+    await Promise.resolve();
+    order.push(`end of ${name}${round}`);
+    return round * 10;
+  };
+  const results = await interleave(2, { a: side("a"), b: side("b") }, silent);
+  assert.deepEqual(
+    order.filter((entry) => !entry.startsWith("end")),
+    ["a0", "b0", "a1", "b1"],
+  );
+  assert.ok(order.every((entry, i) => entry.startsWith("end") || order[i + 1] === `end of ${entry}`));
+  assert.deepEqual(results, { a: [0, 10], b: [0, 10] });
+});
+
+test("runChild() keeps JSON objects with their times, and the peak of memory", async () => {
+  // Holds 200 MB for a while, so that the gauge must see them.
+  const script = `
+    console.log("no JSON"); console.log('{"n":1}');
+    const held = Buffer.alloc(200e6, 1);
+    setTimeout(() => { console.log(JSON.stringify({ n: held[7] + 1 })); }, 150);`;
+  const run = await runChild(process.execPath, ["-e", script]);
+  assert.deepEqual(
+    run.events.map(({ value }) => value["n"]),
+    [1, 2],
+  );
+  const [first, second] = run.events;
+  assert.ok((second?.atMs ?? 0) - (first?.atMs ?? 0) > 100);
+  assert.ok(run.wallMs >= (second?.atMs ?? 0));
+  if (readPeakMb(process.pid) === null) assert.equal(run.peakMb, null);
+  else assert.ok((run.peakMb ?? 0) > 190, `peak ${run.peakMb}`);
+});
+
+test("runChild() tells how a child failed", async () => {
+  const script = 'console.error("out of luck"); process.exit(3)';
+  await assert.rejects(runChild(process.execPath, ["-e", script]), /ended with 3, expected 0\nout of luck/);
+});
+
+test("runChild() ends a child that takes too long", async () => {
+  const running = runChild(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { limitMs: 200 });
+  await assert.rejects(running, /ended with SIGKILL/);
+});
+
+test("summarize() measures steps by the outer stopwatch, and steadySeconds() leaves the first two out", () => {
+  const step = (atMs: number, loss: number): { atMs: number; value: Record<string, unknown> } => ({
+    atMs,
+    value: { event: "step", loss, tokens: 10 },
+  });
+  const events = [
+    { atMs: 1, value: { event: "note" } },
+    step(5000, 3),
+    step(6000, 2),
+    step(8000, 1.5),
+    step(9500, 1),
+  ];
+  const run = summarize({ events, wallMs: 9900, peakMb: 7 }, 2.5);
+  assert.deepEqual(run.stepSeconds, [2.5, 1, 2, 1.5]);
+  assert.deepEqual(run.losses, [3, 2, 1.5, 1]);
+  assert.equal(run.firstStepMs, 5000);
+  assert.deepEqual(steadySeconds(run), [2, 1.5]);
+  assert.throws(() => summarize({ events: [], wallMs: 1, peakMb: null }, 1), /no step event/);
+});
+
+test("stepProducts() counts the products that a step with frozen weights cannot do without", () => {
+  const raw = {
+    model_type: "llama",
+    hidden_size: 8,
+    intermediate_size: 12,
+    num_hidden_layers: 3,
+    num_attention_heads: 4,
+    num_key_value_heads: 2,
+    vocab_size: 20,
+    rms_norm_eps: 1e-5,
+    max_position_embeddings: 64,
+    tie_word_embeddings: true,
+    hidden_act: "silu",
+  };
+  const architecture = findArchitecture(raw);
+  const [B, T, L] = [2, 5, 3];
+  const products = stepProducts(architecture, architecture.readConfig(raw), B, T);
+  const flop = products.reduce((sum, product) => sum + product.timesPerStep * productFlop(product), 0);
+  const weights = 8 * 8 + 2 * (8 * 4) + 8 * 8 + 3 * (8 * 12); // q; k and v; o; gate, up and down
+  const projections = L * 2 * (2 * B * T * weights); // forward and dX
+  const attention = L * 6 * (2 * B * 4 * T * T * 2); // six products of [T, T] by width 2 for each of four heads
+  const head = 2 * (2 * B * (T - 1) * 20 * 8);
+  assert.ok(Math.abs(flop - (projections + attention + head)) < 1e-6);
+});
+
+test("labelsPerStep() follows the rows of each step, packed or not", () => {
+  // Lengths 3, 4, 2 and 5; the first token of each predicts nothing.
+  const examples = [3, 4, 2, 5].map((length, line) =>
+    makeExample(
+      Array.from({ length }, () => 1),
+      () => true,
+      { file: "x", line },
+    ),
+  );
+  assert.deepEqual(labelsPerStep(examples, 2, false, 8), [5, 5]);
+  const packed = labelsPerStep(examples, 1, true, 7);
+  assert.equal(packed.length, 2);
+  assert.equal(
+    packed.reduce((sum, count) => sum + count, 0),
+    10,
+  );
+});
+
+test("meanLoss() weighs steps by their labels", () => {
+  assert.equal(meanLoss([1, 4], [30, 10]), 1.75);
+  assert.throws(() => meanLoss([1], [1, 2]), RangeError);
+});
+
+test("peaks count only where the system tells them", () => {
+  assert.equal(largestPeak([{ peakMb: 10.2 }, { peakMb: 30.6 }]), 31);
+  assert.equal(largestPeak([{ peakMb: null }]), null);
+  assert.equal(peakRatio(10, 40), 0.25);
+  assert.equal(peakRatio(null, 40), null);
+});
+
+test("commonPrefix() counts the ids before the first difference", () => {
+  assert.equal(commonPrefix([1, 2, 3], [1, 2, 4]), 2);
+  assert.equal(commonPrefix([1, 2], [1, 2, 4]), 2);
+});
+
+test("peersPython() prefers GRAFT_PEERS_PYTHON", () => {
+  assert.equal(peersPython({ GRAFT_PEERS_PYTHON: "/opt/python" }), "/opt/python");
+});
+
+test("formatTable() sets columns side by side", () => {
+  const table = {
+    head: ["side", "s"],
+    rows: [
+      ["graft", "1.5"],
+      ["b", "12.25"],
+    ],
+  };
+  assert.equal(formatTable(table), "side       s\ngraft    1.5\nb      12.25");
+});
+
+test("reportOf() says where the numbers come from", () => {
+  const outcome = {
+    parameters: { steps: 3 },
+    versions: { torch: "9.9" },
+    table: { head: [], rows: [] },
+    results: { ratio: 2 },
+  };
+  const report = JSON.parse(JSON.stringify(reportOf("x", outcome, new Date(0), 0.25))) as Record<
+    string,
+    unknown
+  >;
+  assert.deepEqual(Object.keys(report), [
+    "benchmark",
+    "date",
+    "commit",
+    "dirty",
+    "machine",
+    "versions",
+    "parameters",
+    "results",
+  ]);
+  const versions = report["versions"] as Record<string, string>;
+  assert.equal(versions["node"], process.versions.node);
+  assert.match(versions["onnxruntime"] ?? "", /^\d+\.\d+/);
+  assert.equal(versions["torch"], "9.9");
+  const machine = report["machine"] as Record<string, unknown>;
+  assert.equal(machine["load_before"], 0.25);
+  assert.ok(Number(machine["cores"]) >= 1);
+});
+
+test("resultPath() puts bare names into bench/results/", () => {
+  assert.equal(resultPath("quiet"), join(ROOT, "bench", "results", "quiet.json"));
+  assert.equal(resultPath("./quiet"), "./quiet");
+});
+
+test("npm run bench lists the benchmarks, and an unknown flag ends with status 2", async () => {
+  const main = join(ROOT, "bench", "main.ts");
+  const { stdout } = await promisify(execFile)(process.execPath, [main]);
+  assert.match(stdout, /^ {2}train-step +How fast/m);
+  await assert.rejects(promisify(execFile)(process.execPath, [main, "decode", "--fast"]), { code: 2 });
+});
