@@ -35,16 +35,16 @@ export function contextFeeds(base: BaseModel, numRows: number, length: number): 
 }
 
 /** Weights of a block, and of the adapter on it, by the names of the block's inputs. */
-export function weightFeeds(
+export async function weightFeeds(
   base: BaseModel,
   adapter: Adapter | null,
   layer: number,
   block: BlockGraph,
-): Feeds {
+): Promise<Feeds> {
   const prefix = base.architecture.names.blockPrefix(layer);
   const feeds: Feeds = {};
   for (const name of Object.keys({ ...block.tensors, ...block.adapter })) {
-    const tensor = adapter?.tensor(prefix + name) ?? base.block(layer)[name];
+    const tensor = adapter?.tensor(prefix + name) ?? (await base.block(layer))[name];
     if (tensor) feeds[name] = widenTo64(tensor);
   }
   return feeds;
@@ -91,7 +91,11 @@ const STEP = 1e-5;
 const ENTRIES_PER_INPUT = 1;
 
 /** Checks an entry of the gradient of x and of every trained tensor of a block, for a random seed gradient. */
-export function blockGradient(base: BaseModel, adapter: Adapter, layer: number): CheckedEntry[] {
+export async function blockGradient(
+  base: BaseModel,
+  adapter: Adapter,
+  layer: number,
+): Promise<CheckedEntry[]> {
   const random = new Random(17);
   const bindings: Bindings = { B: 2, T: 5 };
   const block = buildBlock(base, adapter, layer);
@@ -108,7 +112,7 @@ export function blockGradient(base: BaseModel, adapter: Adapter, layer: number):
     x: normalArray([2, 5, base.config.width], random),
     dy: normalArray([2, 5, base.config.width], random),
     ...contextFeeds(base, 2, 5),
-    ...weightFeeds(base, adapter, layer, block),
+    ...(await weightFeeds(base, adapter, layer, block)),
   };
   const outputs = Object.fromEntries(wanted.map(([name], i) => [`d.${name}`, found[i] as Value]));
   const exact = evaluate(blockProgram(block, outputs, { dy }), feeds, bindings);

@@ -1,10 +1,10 @@
 /** @file Whole passes of a model for tests: logits, loss, gradients; the one place that knows how the parts are joined. */
 import { NO_LABEL, type Batch, toBatch } from "../src/data/batch.ts";
 import { makeExample, type Example } from "../src/data/example.ts";
-import type { BaseModel } from "../src/models/base-model.ts";
+import { BaseModel } from "../src/models/base-model.ts";
+import { memorySource } from "../src/models/memory-source.ts";
 import { type Adapter, attach } from "../src/peft/attach.ts";
 import type { Method } from "../src/peft/method.ts";
-import { dequantize } from "../src/quant/storages.ts";
 import { Random } from "../src/random.ts";
 import { BlockRunner } from "../src/run/block-runner.ts";
 import { ContextMaker } from "../src/run/context.ts";
@@ -12,7 +12,8 @@ import { Embedding } from "../src/run/embedding.ts";
 import { Head } from "../src/run/head.ts";
 import { BufferPool } from "../src/runtime/buffer-pool.ts";
 import type { Engine } from "../src/runtime/engine.ts";
-import { hostTensor } from "../src/runtime/host-tensor.ts";
+import type { StoredTensor } from "../src/quant/storage.ts";
+import { type HostTensor, hostTensor } from "../src/runtime/host-tensor.ts";
 import { StepRunner } from "../src/train/step-runner.ts";
 
 /** Attaches a method with its own targets, or those given. */
@@ -22,14 +23,32 @@ export function attachTo(
   options: unknown = {},
   modules: string | readonly string[] | null = null,
   seed = 3,
-): Adapter {
+): Promise<Adapter> {
   return attach(base.architecture, base.config, {
     method,
     options,
     targets: { modules, exclude: [], layers: null },
     random: new Random(seed),
-    baseValues: (name) => dequantize(base.stored(name)),
+    baseValues: async (name) => (await base.values(name)).data,
   });
+}
+
+/** A model whose tensors are replaced by those given. */
+export async function withTensors(
+  base: BaseModel,
+  replaced: ReadonlyMap<string, HostTensor<"float32">>,
+): Promise<BaseModel> {
+  const tensors = new Map<string, StoredTensor>();
+  for (const name of base.specs.keys()) {
+    const own = replaced.get(name);
+    tensors.set(
+      name,
+      own ? { storage: "f32", shape: own.shape, planes: { data: own } } : await base.source.stored(name),
+    );
+  }
+  const { architecture, config, name } = base;
+  const source = memorySource(tensors);
+  return BaseModel.open({ name, architecture, config, source, keepWidened: false });
 }
 
 /** Moves every trainable number a little, so that nothing stands at a special start. */

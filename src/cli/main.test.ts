@@ -60,7 +60,7 @@ function makeCommand(name: string, body: Command["run"]): Command {
 test("graft, graft --help, graft -h and graft help all list the commands", async () => {
   const { status, stdout } = await run(["--help"]);
   assert.equal(status, 0);
-  assert.match(stdout, /^Commands:\n {2}pull /m);
+  assert.match(stdout, /^Commands:\n {2}quickstart /m);
   for (const words of [[], ["-h"], ["help"]]) assert.equal((await run(words)).stdout, stdout);
   assert.equal((await run(["help", "pull"])).stdout, (await run(["pull", "-h"])).stdout);
 });

@@ -55,7 +55,7 @@ function questionsOf(path: string): { question: Message; reference: string }[] {
     .map(({ value }) => {
       const row = readRow(value);
       const [question, reference] = row.kind === "chat" ? row.messages.map(({ message }) => message) : [];
-      if (question && reference) return { question, reference: String(reference.content) };
+      if (question && reference) return { question, reference: reference.content };
       throw new FormatError("format/json", `Cannot use "${path}": no question and answer`);
     });
 }
@@ -126,7 +126,7 @@ export const quickstart = defineCommand({
       );
     }
     questions.forEach(({ question, reference }, i) => {
-      io.stdout(io.color.bold(`Question: ${String(question.content)}`));
+      io.stdout(io.color.bold(`Question: ${question.content}`));
       io.stdout(sideBySide({ before: before[i] ?? "", after: after[i] ?? "" }, io.color));
       io.stdout(io.color.dim(`Reference: ${reference}\n`));
       io.emit({ event: "answer", question: question.content, before: before[i], after: after[i], reference });

@@ -35,6 +35,7 @@ export async function trainWithProgress(
     return await fineTune(options, {
       signal: io.signal,
       onEvent: (event) => {
+        onEvent(event);
         if (event.event === "note") io.stderr(event.message);
         else io.emit({ ...event });
         if (event.event === "eval") io.stdout(describeEvaluation(event));

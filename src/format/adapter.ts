@@ -8,7 +8,6 @@ import type { BaseModel } from "../models/base-model.ts";
 import { type Adapter, attach } from "../peft/attach.ts";
 import { findMethodOfPeftType } from "../peft/methods.ts";
 import { matchSuffix } from "../peft/targets.ts";
-import { dequantize } from "../quant/storages.ts";
 import { Random } from "../random.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import { adapterFolderFiles, readAdapterFolder } from "./adapter-folder.ts";
@@ -50,7 +49,7 @@ export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFil
   const { base, checkpoint } = origin;
   if (!isAdapterMethod(adapter)) {
     const tensors = [...base.specs.values()].map(({ name, shape }) => {
-      const load = (): HostTensor => adapter.tensor(name) ?? base.outer(name);
+      const load = (): HostTensor | Promise<HostTensor> => adapter.tensor(name) ?? base.values(name);
       return [name, { dtype: "float32" as const, shape, load }] as const;
     });
     const { generationConfig, tokenizerFiles } = checkpoint;
@@ -126,12 +125,12 @@ export async function readAdapter(path: string, base: BaseModel): Promise<ReadAd
   const exclude = take("exclude_modules") as string | string[] | null;
   const chatTemplateHash = raw["chat_template_sha256"] as string | undefined;
   refuseUnknown(path, raw);
-  const adapter = attach(base.architecture, base.config, {
+  const adapter = await attach(base.architecture, base.config, {
     method,
     options,
     targets: { modules, exclude: exclude ?? [], layers: layers === null ? null : [layers].flat() },
     random: new Random(0),
-    baseValues: (name) => dequantize(base.stored(name)),
+    baseValues: async (name) => (await base.values(name)).data,
   });
   fill(path, adapter, new Map([...tensors].map(([name, tensor]) => [name.replace(PREFIX, ""), tensor])));
   return { adapter, chatTemplateHash: chatTemplateHash ?? null };

@@ -56,6 +56,14 @@ export class ByteFile {
   async read(offset: number, numBytes: number): Promise<Uint8Array<ArrayBuffer>> {
     if (offset + numBytes > this.sizeBytes) throw this.#truncated(offset + numBytes, this.sizeBytes);
     const bytes = new Uint8Array(numBytes);
+    await this.readInto(offset, bytes);
+    return bytes;
+  }
+
+  /** Fills `bytes`, which the caller owns, from `offset` on. @throws as `read` */
+  async readInto(offset: number, bytes: Uint8Array): Promise<void> {
+    const numBytes = bytes.length;
+    if (offset + numBytes > this.sizeBytes) throw this.#truncated(offset + numBytes, this.sizeBytes);
     let done = 0;
     while (done < numBytes) {
       const { bytesRead } = await this.#handle.read(
@@ -67,7 +75,6 @@ export class ByteFile {
       if (bytesRead === 0) throw this.#truncated(offset + numBytes, offset + done);
       done += bytesRead;
     }
-    return bytes;
   }
 
   /** Closes the file. */

@@ -39,6 +39,11 @@ export interface Checkpoint {
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   /** Reads one tensor; the caller owns it. @throws FormatError format/tensor, format/file */
   read(name: string): Promise<StoredTensor>;
+  /**
+   * Writes the values of a tensor into float32 memory of the caller, without memory of its own; null when this kind of
+   * file can only be read whole tensors at a time.
+   */
+  readonly readInto: ((name: string, into: Float32Array) => Promise<void>) | null;
   readonly tokenizerFiles: TokenizerFiles | null;
   close(): Promise<void>;
 }

@@ -71,6 +71,7 @@ async function toCheckpoint(file: GgufFile): Promise<Checkpoint> {
       }
       return permuteRows(stored, originalRowOrder(numRows, numHeads));
     },
+    readInto: null,
     close: () => file.close(),
   };
 }

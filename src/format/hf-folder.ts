@@ -96,6 +96,7 @@ export async function openHfCheckpoint(path: string, names: readonly string[]): 
           { hint: "The file keeps whole numbers under the name of a weight: convert the model again." },
         );
       },
+      readInto: (name, into) => weights.readInto(name, into),
       close: () => weights.close(),
     };
   } catch (error) {

@@ -4,9 +4,10 @@
  * Nothing is read before the list of tensors has been found right: every missing, surplus or misshaped one is named.
  */
 import { FormatError } from "../errors.ts";
-import { type ModelConfig, modelTensors } from "../models/architecture.ts";
+import { type ModelConfig, type TensorSpec, modelTensors } from "../models/architecture.ts";
 import { findArchitecture } from "../models/architectures.ts";
-import { BaseModel } from "../models/base-model.ts";
+import { BaseModel, type WeightSource } from "../models/base-model.ts";
+import { memorySource } from "../models/memory-source.ts";
 import type { StoredTensor } from "../quant/storage.ts";
 import { type Checkpoint, type TensorInfo, openCheckpoint } from "./checkpoint.ts";
 
@@ -48,15 +49,25 @@ export async function loadWeights(
   const config = architecture.readConfig(checkpoint.config);
   const specs = modelTensors(architecture, config);
   checkTensors(path, config, specs, checkpoint.tensors, architecture.names.head);
-  const tensors = new Map<string, StoredTensor>();
-  for (const { name } of specs) tensors.set(name, await checkpoint.read(name));
-  return new BaseModel({
+  return await BaseModel.open({
     name: options.name ?? path,
     architecture,
     config,
-    tensors,
+    source: await openSource(checkpoint, specs),
     keepWidened: options.keepWidened ?? false,
   });
+}
+
+/**
+ * Tensors that a file can give straight into a buffer stay in the file (the system keeps what is used often in its own
+ * cache, as with a mapped file); the others are read into memory as they are kept.
+ */
+async function openSource(checkpoint: Checkpoint, specs: readonly TensorSpec[]): Promise<WeightSource> {
+  const { readInto } = checkpoint;
+  if (readInto) return { residentBytes: 0, stored: (name) => checkpoint.read(name), readInto };
+  const tensors = new Map<string, StoredTensor>();
+  for (const { name } of specs) tensors.set(name, await checkpoint.read(name));
+  return memorySource(tensors);
 }
 
 function checkTensors(

@@ -8,6 +8,7 @@ import { basename, dirname, join } from "node:path";
 import { z } from "zod";
 import { FormatError } from "../errors.ts";
 import { DTYPES, type DataOf, type DType } from "../graph/dtype.ts";
+import { widenBfloat16, widenFloat16 } from "../quant/half.ts";
 import { type HostTensor, numElements } from "../runtime/host-tensor.ts";
 import type { FolderFile, Write } from "./atomic.ts";
 import { writeFileAtomic } from "./atomic.ts";
@@ -22,6 +23,8 @@ export interface Safetensors {
   readonly tensors: ReadonlyMap<string, TensorRange>;
   /** Reads one tensor; the caller owns it. @throws FormatError format/tensor, format/file */
   read(name: string): Promise<HostTensor>;
+  /** Writes the values of a float tensor into memory of the caller. @throws as `read` */
+  readInto(name: string, into: Float32Array): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -37,6 +40,18 @@ async function readRange(file: ByteFile, range: TensorRange): Promise<HostTensor
   const bytes = await file.read(offset, sizeBytes);
   const data = new DTYPES[dtype].array(bytes.buffer, 0, numElements(shape));
   return { dtype, shape, data: data as DataOf<DType> };
+}
+
+/** Reads 16-bit floats into the rear half of their float32 memory and widens them from the front: no second buffer. */
+async function readRangeInto(file: ByteFile, range: TensorRange, into: Float32Array): Promise<void> {
+  const { dtype, sizeBytes } = range;
+  const bytes = new Uint8Array(into.buffer, into.byteOffset + into.byteLength - sizeBytes, sizeBytes);
+  await file.readInto(range.offset, bytes);
+  if (dtype === "float32") return;
+  const bits = new Uint16Array(bytes.buffer, bytes.byteOffset, into.length);
+  if (dtype === "bfloat16") widenBfloat16(bits, into);
+  else if (dtype === "float16") widenFloat16(bits, into);
+  else throw new TypeError(`Cannot widen tensor "${range.name}": ${range.fileDtype}, expected a float type`);
 }
 
 function missingTensor(path: string, name: string): FormatError {
@@ -60,6 +75,11 @@ export async function openSafetensors(path: string): Promise<Safetensors> {
         const range = tensors.get(name);
         if (range === undefined) throw missingTensor(path, name);
         return await readRange(file, range);
+      },
+      async readInto(name, into) {
+        const range = tensors.get(name);
+        if (range === undefined) throw missingTensor(path, name);
+        await readRangeInto(file, range, into);
       },
       close: () => file.close(),
     };
@@ -111,6 +131,11 @@ export async function openSafetensorsIndex(indexPath: string): Promise<Safetenso
         const shard = shards.get(fileOf.get(name) ?? "");
         if (shard === undefined) throw missingTensor(indexPath, name);
         return await shard.read(name);
+      },
+      async readInto(name, into) {
+        const shard = shards.get(fileOf.get(name) ?? "");
+        if (shard === undefined) throw missingTensor(indexPath, name);
+        await shard.readInto(name, into);
       },
       close: closeAll,
     };

@@ -1,11 +1,12 @@
 /**
- * @file A base model in memory: its tensors in the form in which the checkpoint keeps them, widened when they are used.
+ * @file A base model: its tensors as the checkpoint keeps them, in float32 when they are used.
  *
- * Widening a block fills buffers that every block shares, so a model of any depth has one block in float32 at a time.
+ * Blocks take turns in two sets of buffers, one in use and one being filled for the next, so a model of any depth has
+ * two blocks in float32 at a time; `keepWidened` holds them all instead.
  */
 import type { StoredTensor } from "../quant/storage.ts";
-import { dequantize, dequantizeInto } from "../quant/storages.ts";
-import { type HostTensor, hostTensor, numElements } from "../runtime/host-tensor.ts";
+import { dequantize } from "../quant/storages.ts";
+import { type HostTensor, hostTensor, zeros } from "../runtime/host-tensor.ts";
 import {
   type Architecture,
   type ModelConfig,
@@ -14,106 +15,132 @@ import {
   modelTensors,
 } from "./architecture.ts";
 
+/** Where the tensors of a base model come from. */
+export interface WeightSource {
+  /** Bytes of memory that the source holds. */
+  readonly residentBytes: number;
+  /** A tensor as it is kept; the caller must not change it. */
+  stored(name: string): Promise<StoredTensor>;
+  /** Writes the values of a tensor into float32 memory of the caller. */
+  readInto(name: string, into: Float32Array): Promise<void>;
+}
+
 /** What a base model is made of. */
 export interface BaseModelParts {
   /** For adapter files: where the model came from. */
   readonly name: string;
   readonly architecture: Architecture;
   readonly config: ModelConfig;
-  /** By Hugging Face name. */
-  readonly tensors: ReadonlyMap<string, StoredTensor>;
-  /** Holds every tensor in float32 once it has been used: faster, with more memory. */
+  readonly source: WeightSource;
+  /** Holds every tensor in float32: faster, with more memory. */
   readonly keepWidened: boolean;
 }
+
+type Block = Readonly<Record<string, HostTensor<"float32">>>;
 
 export class BaseModel {
   readonly name: string;
   readonly architecture: Architecture;
   readonly config: ModelConfig;
+  /** Tensors by Hugging Face name. */
   readonly specs: ReadonlyMap<string, TensorSpec>;
-  readonly #tensors: ReadonlyMap<string, StoredTensor>;
-  readonly #keepWidened: boolean;
+  readonly source: WeightSource;
+  /** Whether all blocks are held in float32, each in memory of its own. */
+  readonly keepWidened: boolean;
   readonly #blockSpecs: readonly TensorSpec[];
-  /** Tensors that stay widened, by name. */
-  readonly #widened = new Map<string, HostTensor<"float32">>();
-  /** Buffers that all blocks share, by path inside the block. */
-  readonly #shared = new Map<string, HostTensor<"float32">>();
-  #sharedLayer = -1;
+  /** Tensors outside the blocks, by name. */
+  readonly #outer = new Map<string, HostTensor<"float32">>();
+  /** Blocks that are there or on their way, by layer, oldest first. */
+  readonly #blocks = new Map<number, Promise<Block>>();
+  /** Buffers of blocks that are no longer needed. */
+  readonly #idle: Block[] = [];
 
-  constructor({ name, architecture, config, tensors, keepWidened }: BaseModelParts) {
+  private constructor({ name, architecture, config, source, keepWidened }: BaseModelParts) {
     this.name = name;
     this.architecture = architecture;
     this.config = config;
-    this.#tensors = tensors;
-    this.#keepWidened = keepWidened;
+    this.source = source;
+    this.keepWidened = keepWidened;
     this.#blockSpecs = blockTensors(architecture, config);
     this.specs = new Map(modelTensors(architecture, config).map((spec) => [spec.name, spec]));
   }
 
-  /** Bytes of all tensors as they are kept. */
-  get storedBytes(): number {
-    let sum = 0;
-    for (const { planes } of this.#tensors.values()) {
-      for (const { data } of Object.values(planes)) sum += data.byteLength;
+  /** Makes a model and reads the tensors outside its blocks. @throws as the source */
+  static async open(parts: BaseModelParts): Promise<BaseModel> {
+    const model = new BaseModel(parts);
+    const { embedding, finalNorm, head } = model.architecture.names;
+    for (const name of model.config.tiedHead ? [embedding, finalNorm] : [embedding, finalNorm, head]) {
+      model.#outer.set(name, await model.values(name));
     }
-    return sum;
+    return model;
   }
 
-  /** A tensor as it is kept. */
-  stored(name: string): StoredTensor {
-    const tensor = this.#tensors.get(name);
-    if (!tensor) throw new RangeError(`Cannot read tensor "${name}": the model has none of this name`);
-    return tensor;
+  /** The values of any tensor in float32, fresh unless they are kept so already. */
+  async values(name: string): Promise<HostTensor<"float32">> {
+    const stored = await this.source.stored(name);
+    return hostTensor("float32", stored.shape, dequantize(stored));
   }
 
-  /** A tensor outside the blocks in float32; widened once, then kept. Owned by the model. */
+  /** A tensor outside the blocks; owned by the model. */
   outer(name: string): HostTensor<"float32"> {
-    let tensor = this.#widened.get(name);
-    if (!tensor) {
-      const stored = this.stored(name);
-      tensor = widen(stored, null);
-      this.#widened.set(name, tensor);
-    }
+    const tensor = this.#outer.get(name);
+    if (!tensor)
+      throw new RangeError(
+        `Cannot read tensor "${name}": the model has none of this name outside its blocks`,
+      );
     return tensor;
   }
 
-  /** The matrix of the output head, [V, D] float32; the embedding's when tied. */
+  /** The matrix of the output head, [V, D]; the embedding's when tied. */
   head(): HostTensor<"float32"> {
     const { names } = this.architecture;
     return this.outer(this.config.tiedHead ? names.embedding : names.head);
   }
 
   /**
-   * The tensors of a block in float32, by path inside the block. They are valid until another block is asked for.
+   * The tensors of a block, by path inside the block, and a start on those of `next`, which will be asked for after it.
+   * They are valid until the block after the next is asked for; owned by the model.
    */
-  block(layer: number): Readonly<Record<string, HostTensor<"float32">>> {
-    const prefix = this.architecture.names.blockPrefix(layer);
-    const fresh = layer !== this.#sharedLayer;
-    const tensors: Record<string, HostTensor<"float32">> = {};
-    for (const { name } of this.#blockSpecs) {
-      const stored = this.stored(prefix + name);
-      if (this.#keepWidened || stored.storage === "f32") {
-        tensors[name] = this.outer(prefix + name);
-        continue;
-      }
-      let buffer = this.#shared.get(name);
-      if (fresh || !buffer) {
-        buffer = widen(
-          stored,
-          buffer ?? hostTensor("float32", stored.shape, new Float32Array(numElements(stored.shape))),
-        );
-        this.#shared.set(name, buffer);
-      }
-      tensors[name] = buffer;
+  async block(layer: number, next: number | null = null): Promise<Block> {
+    const tensors = await this.#read(layer);
+    if (!this.keepWidened) await this.#retire(layer);
+    if (next !== null && next >= 0 && next < this.config.numLayers) {
+      // What goes wrong in reading ahead is told when the block is asked for.
+      this.#read(next).catch(() => {});
     }
-    this.#sharedLayer = layer;
     return tensors;
   }
-}
 
-/** Widens into a buffer, or into fresh memory (a view for what is float32 already). */
-function widen(stored: StoredTensor, into: HostTensor<"float32"> | null): HostTensor<"float32"> {
-  if (!into) return hostTensor("float32", stored.shape, dequantize(stored));
-  dequantizeInto(stored, into.data);
-  return into;
+  #read(layer: number): Promise<Block> {
+    let block = this.#blocks.get(layer);
+    if (!block) {
+      block = this.#fill(layer, this.#idle.pop() ?? this.#makeBuffers());
+      this.#blocks.set(layer, block);
+    }
+    return block;
+  }
+
+  /** Gives the buffers of all blocks but one back. */
+  async #retire(kept: number): Promise<void> {
+    for (const [layer, block] of this.#blocks) {
+      if (layer === kept) continue;
+      this.#blocks.delete(layer);
+      const buffers = await block.catch(() => null);
+      if (buffers) this.#idle.push(buffers);
+    }
+  }
+
+  #makeBuffers(): Block {
+    return Object.fromEntries(this.#blockSpecs.map(({ name, shape }) => [name, zeros("float32", shape)]));
+  }
+
+  async #fill(layer: number, buffers: Block): Promise<Block> {
+    const prefix = this.architecture.names.blockPrefix(layer);
+    await Promise.all(
+      this.#blockSpecs.map(({ name }) =>
+        this.source.readInto(prefix + name, (buffers[name] as HostTensor<"float32">).data),
+      ),
+    );
+    return buffers;
+  }
 }

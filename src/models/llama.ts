@@ -13,7 +13,7 @@ import { silu } from "../graph/ops/silu.ts";
 import type { Architecture } from "./architecture.ts";
 import { parseConfig, readRope } from "./hf-config.ts";
 
-const SCHEMA = z.object({
+const FIELDS = z.object({
   vocab_size: z.int().positive(),
   hidden_size: z.int().positive(),
   intermediate_size: z.int().positive(),
@@ -30,6 +30,17 @@ const SCHEMA = z.object({
   pretraining_tp: z.literal(1).default(1),
 });
 
+const headWidthOf = (c: z.output<typeof FIELDS>): number =>
+  c.head_dim ?? c.hidden_size / c.num_attention_heads;
+
+const SCHEMA = FIELDS.refine(
+  (c) => c.num_attention_heads % (c.num_key_value_heads ?? c.num_attention_heads) === 0,
+  { path: ["num_key_value_heads"], message: "expected a divisor of num_attention_heads" },
+).refine((c) => headWidthOf(c) % 2 === 0, {
+  path: ["head_dim"],
+  message: "expected an even width of each head, for its rotation",
+});
+
 export const llama: Architecture = {
   modelType: "llama",
   names: {
@@ -41,7 +52,7 @@ export const llama: Architecture = {
 
   readConfig: (raw) => {
     const c = parseConfig(SCHEMA, raw);
-    const headWidth = c.head_dim ?? c.hidden_size / c.num_attention_heads;
+    const headWidth = headWidthOf(c);
     return {
       modelType: "llama",
       vocabSize: c.vocab_size,

@@ -48,7 +48,7 @@ export interface AttachOptions {
   readonly targets: Omit<Targets, "modules"> & { readonly modules: Targets["modules"] | null };
   readonly random: Random;
   /** Values of a base tensor, for methods that train it. */
-  readonly baseValues: (name: string) => Float32Array;
+  readonly baseValues: (name: string) => Promise<Float32Array>;
 }
 
 /** A method on a model, with its parameters. */
@@ -118,20 +118,24 @@ export function countParameters(
  * Attaches a method to a model.
  * @throws UsageError "usage/flag" for bad options, "usage/target-modules" when the targets match nothing.
  */
-export function attach(architecture: Architecture, config: ModelConfig, request: AttachOptions): Adapter {
+export async function attach(
+  architecture: Architecture,
+  config: ModelConfig,
+  request: AttachOptions,
+): Promise<Adapter> {
   const { method, random } = request;
   const { options, targets, sites, trainedBase } = layOut(architecture, config, request);
   const inits = [
     ...trainedBase.map(({ name, shape }) => ({
       name,
       shape,
-      init: (values: Float32Array) => values.set(request.baseValues(name)),
+      init: async (values: Float32Array) => values.set(await request.baseValues(name)),
     })),
     ...[...sites.values()].flatMap((site) =>
       site.parameters.map((parameter) => ({
         name: `${site.path}.${parameter.suffix}`,
         shape: parameter.shape,
-        init: (values: Float32Array) => parameter.init(values, random),
+        init: async (values: Float32Array) => parameter.init(values, random),
       })),
     ),
   ];
@@ -148,7 +152,7 @@ export function attach(architecture: Architecture, config: ModelConfig, request:
       hostTensor("float32", shape, values.subarray(from, from + length)),
     ]),
   );
-  inits.forEach(({ name, init }) => init(views.get(name)?.data as Float32Array));
+  for (const { name, init } of inits) await init(views.get(name)?.data as Float32Array);
 
   return {
     method,

@@ -6,7 +6,6 @@ import { UsageError } from "../errors.ts";
 import { Graph, type Value } from "../graph/graph.ts";
 import { neededInputs } from "../graph/program.ts";
 import type { BaseModel } from "../models/base-model.ts";
-import { dequantize } from "../quant/storages.ts";
 import type { Engine, Program } from "../runtime/engine.ts";
 import { type HostTensor, hostTensor, zeros } from "../runtime/host-tensor.ts";
 import type { AdaptedSite, Adapter } from "./attach.ts";
@@ -90,8 +89,7 @@ async function mergeSite(
   }
   for (const name of ["weight", "bias"]) {
     if (!(`old.${name}` in program.spec.inputs)) continue;
-    const stored = base.stored(`${path}.${name}`);
-    feeds[`old.${name}`] = hostTensor("float32", stored.shape, dequantize(stored));
+    feeds[`old.${name}`] = await base.values(`${path}.${name}`);
   }
   const into = Object.fromEntries(
     Object.entries(program.spec.outputs).map(([name, { shape }]) => [

@@ -79,10 +79,15 @@ export class BlockRunner {
     });
   }
 
-  /** Everything a block program may read but activations; masks in it are lent and must be released. */
-  #feeds(layer: number, context: PassContext, { block }: BlockProgram): { feeds: Kept; lent: HostTensor[] } {
+  /** All that a block program may read but activations; masks in it are lent. `next`: the block that comes after. */
+  async #feeds(
+    layer: number,
+    next: number,
+    context: PassContext,
+    { block }: BlockProgram,
+  ): Promise<{ feeds: Kept; lent: HostTensor[] }> {
     const prefix = this.base.architecture.names.blockPrefix(layer);
-    const feeds: Record<string, HostTensor> = { ...context.tensors, ...this.base.block(layer) };
+    const feeds: Record<string, HostTensor> = { ...context.tensors, ...(await this.base.block(layer, next)) };
     if (this.adapter) {
       for (const name of Object.keys({ ...block.tensors, ...block.adapter })) {
         const own = this.adapter.tensor(prefix + name);
@@ -120,7 +125,7 @@ export class BlockRunner {
     const compiled = await this.#program(keep ? "forwardKeeping" : "forward", layer, context.length, true);
     const { outputs } = compiled.program.spec;
     const into = this.#outputs(Object.keys(outputs), outputs, context);
-    const { feeds, lent } = this.#feeds(layer, context, compiled);
+    const { feeds, lent } = await this.#feeds(layer, layer + 1, context, compiled);
     await compiled.program.run({ ...feeds, x }, into);
     this.pool.release(...lent);
     const { y, ...kept } = into;
@@ -160,7 +165,7 @@ export class BlockRunner {
       into[output] = target;
       targets.push([name, target]);
     }
-    const { feeds, lent } = this.#feeds(layer, context, compiled);
+    const { feeds, lent } = await this.#feeds(layer, layer - 1, context, compiled);
     await program.run({ ...feeds, ...kept, x, dy }, into);
     this.pool.release(...lent);
     for (const [name, target] of targets) await sink.add(name, target);
@@ -176,7 +181,7 @@ export class BlockRunner {
     fresh: { readonly key: HostTensor; readonly value: HostTensor },
   ): Promise<HostTensor<"float32">> {
     const compiled = await this.#program("cached", layer, context.length, false);
-    const { feeds, lent } = this.#feeds(layer, context, compiled);
+    const { feeds, lent } = await this.#feeds(layer, layer + 1, context, compiled);
     const y = this.pool.acquire("float32", x.shape);
     await compiled.program.run(
       { ...feeds, x, past_key: past.key, past_value: past.value },

@@ -47,11 +47,13 @@ export class BufferPool {
   }
 
   #allocate(sizeBytes: number): Block {
-    // A block that is too small makes room, so that changing lengths do not leave one set of blocks each.
-    const tooSmall = this.#free.findLastIndex(({ buffer }) => buffer.byteLength < sizeBytes);
-    const [dropped] = tooSmall < 0 ? [] : this.#free.splice(tooSmall, 1);
-    this.#allocatedBytes += sizeBytes - (dropped?.buffer.byteLength ?? 0);
-    return { buffer: new ArrayBuffer(sizeBytes), views: new Map(), lent: null };
+    // One that is just too small makes room, so that changing lengths do not leave a set of blocks each.
+    const place = this.#free.findLastIndex(({ buffer }) => buffer.byteLength < sizeBytes);
+    const isNear = place >= 0 && MAX_OVERSIZE * (this.#free[place] as Block).buffer.byteLength >= sizeBytes;
+    const [dropped] = isNear ? this.#free.splice(place, 1) : [];
+    const capacity = roundUp(sizeBytes);
+    this.#allocatedBytes += capacity - (dropped?.buffer.byteLength ?? 0);
+    return { buffer: new ArrayBuffer(capacity), views: new Map(), lent: null };
   }
 
   /** Takes tensors back. @throws RangeError for one that is not lent. */
@@ -72,4 +74,10 @@ export class BufferPool {
     for (const { buffer } of this.#free) this.#allocatedBytes -= buffer.byteLength;
     this.#free.length = 0;
   }
+}
+
+/** Eighths of a power of two: common sizes are exact, and few sizes occur. */
+function roundUp(sizeBytes: number): number {
+  const unit = 2 ** Math.max(0, Math.floor(Math.log2(Math.max(1, sizeBytes))) - 3);
+  return Math.ceil(sizeBytes / unit) * unit;
 }

@@ -21,7 +21,6 @@ import { type Adapter, attach, countParameters } from "../peft/attach.ts";
 import type { Method } from "../peft/method.ts";
 import { findMethod } from "../peft/methods.ts";
 import type { Targets } from "../peft/targets.ts";
-import { dequantize } from "../quant/storages.ts";
 import { Random } from "../random.ts";
 import { type MemoryPlan, planMemory } from "./memory-plan.ts";
 import { type TrainOptions, methodOptions, optimizerOptions as ownOptimizerOptions } from "./options.ts";
@@ -194,8 +193,8 @@ async function makeAdapter(
     }
     return adapter;
   }
-  return attach(base.architecture, base.config, {
+  return await attach(base.architecture, base.config, {
     ...request,
-    baseValues: (name) => dequantize(base.stored(name)),
+    baseValues: async (name) => (await base.values(name)).data,
   });
 }

@@ -7,7 +7,7 @@ import { writeFolderAtomic } from "../../src/format/atomic.ts";
 import { type LoadedModel, loadModel } from "../../src/format/load-model.ts";
 import { modelTensors } from "../../src/models/architecture.ts";
 import { ARCHITECTURES } from "../../src/models/architectures.ts";
-import { BaseModel } from "../../src/models/base-model.ts";
+import type { BaseModel } from "../../src/models/base-model.ts";
 import { findOptimizer } from "../../src/optim/optimizers.ts";
 import { createUpdater } from "../../src/optim/updater.ts";
 import { type Adapter, countParameters } from "../../src/peft/attach.ts";
@@ -19,7 +19,15 @@ import { createOrtEngine } from "../../src/runtime/ort-node.ts";
 import { Evaluator } from "../../src/train/evaluate.ts";
 import { StepRunner } from "../../src/train/step-runner.ts";
 import { blockGradient } from "../block-reference.ts";
-import { attachTo, logitsOf, lossAndGradients, perturb, randomExamples, unpacked } from "../model-passes.ts";
+import {
+  attachTo,
+  logitsOf,
+  lossAndGradients,
+  perturb,
+  randomExamples,
+  unpacked,
+  withTensors,
+} from "../model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
 
 const engine = createOrtEngine({ threads: 1 });
@@ -53,36 +61,23 @@ function largestDifference(a: Float32Array, b: Float32Array): number {
 }
 
 /** Bytes of every tensor as it is kept. */
-function bytesOf(base: BaseModel): Map<string, Buffer> {
-  return new Map(
-    [...base.specs.keys()].map((name) => {
-      const planes = Object.values(base.stored(name).planes);
-      const copies = planes.map(({ data }) =>
-        Buffer.from(new Uint8Array(data.buffer, data.byteOffset, data.byteLength)),
-      );
-      return [name, Buffer.concat(copies)];
-    }),
-  );
+async function bytesOf(base: BaseModel): Promise<Map<string, Buffer>> {
+  const bytes = new Map<string, Buffer>();
+  for (const name of base.specs.keys()) {
+    const planes = Object.values((await base.source.stored(name)).planes);
+    const copies = planes.map(({ data }) =>
+      Buffer.from(new Uint8Array(data.buffer, data.byteOffset, data.byteLength)),
+    );
+    bytes.set(name, Buffer.concat(copies));
+  }
+  return bytes;
 }
 
 /** The method on the model, moved away from its start. */
-function moved(base: BaseModel, method: Method, options: object = {}): Adapter {
-  const adapter = attachTo(base, method, options);
+async function moved(base: BaseModel, method: Method, options: object = {}): Promise<Adapter> {
+  const adapter = await attachTo(base, method, options);
   perturb(adapter, 0.05);
   return adapter;
-}
-
-/** A model whose tensors are replaced by those given. */
-function withTensors(base: BaseModel, merged: Awaited<ReturnType<typeof mergeAdapter>>): BaseModel {
-  const tensors = [...base.specs.keys()].map((name) => {
-    const own = merged.get(name);
-    return [
-      name,
-      own ? { storage: "f32" as const, shape: own.shape, planes: { data: own } } : base.stored(name),
-    ] as const;
-  });
-  const { architecture, config, name } = base;
-  return new BaseModel({ name, architecture, config, tensors: new Map(tensors), keepWidened: false });
 }
 
 /** Name of a parameter without the number of its layer. */
@@ -111,17 +106,17 @@ for (const [architecture, method, form] of ARCHITECTURES.flatMap((a) =>
 
     test("output equals the base's at the start", async () => {
       const [with_, without] = [
-        await logitsOf(engine, base, attachTo(base, method), batch),
+        await logitsOf(engine, base, await attachTo(base, method), batch),
         await logitsOf(engine, base, null, batch),
       ];
       const difference = largestDifference(with_, without);
       assert.ok(difference <= 1e-6, `logits are ${difference} apart`);
-      const after_ = await logitsOf(engine, base, moved(base, method), batch);
+      const after_ = await logitsOf(engine, base, await moved(base, method), batch);
       assert.ok(largestDifference(after_, without) > 1e-3, "the parameters have no effect");
     });
 
     test("gradients reach each of its parameters", async () => {
-      const { gradients } = await lossAndGradients(engine, base, moved(base, method), [batch]);
+      const { gradients } = await lossAndGradients(engine, base, await moved(base, method), [batch]);
       assert.ok(gradients.size > 0);
       for (const [name, gradient] of gradients) {
         assert.ok(gradient.every(Number.isFinite), name);
@@ -133,7 +128,7 @@ for (const [architecture, method, form] of ARCHITECTURES.flatMap((a) =>
     });
 
     test("the loss changes along the gradient of each kind of parameter as the gradient says", async () => {
-      const adapter = moved(base, method);
+      const adapter = await moved(base, method);
       const { gradients } = await lossAndGradients(engine, base, adapter, [batch]);
       const evaluator = await Evaluator.create(engine, base, adapter);
       const kinds = new Set(adapter.parameters.map((p) => kindOf(p.name)));
@@ -158,16 +153,16 @@ for (const [architecture, method, form] of ARCHITECTURES.flatMap((a) =>
       await evaluator.release();
     });
 
-    test("gradients of a block equal central differences in float64", () => {
-      const adapter = moved(base, method);
-      for (const { name, exact, difference } of blockGradient(base, adapter, 0)) {
+    test("gradients of a block equal central differences in float64", async () => {
+      const adapter = await moved(base, method);
+      for (const { name, exact, difference } of await blockGradient(base, adapter, 0)) {
         const apart = Math.abs(exact - difference);
         assert.ok(apart <= 1e-6 * (1 + Math.abs(exact)), `${name}: ${exact}, differences ${difference}`);
       }
     });
 
     test("kept and recomputed activations give the same gradients", async () => {
-      const adapter = moved(base, method);
+      const adapter = await moved(base, method);
       const kept = await lossAndGradients(engine, base, adapter, [batch], { recompute: false });
       const anew = await lossAndGradients(engine, base, adapter, [batch], { recompute: true });
       assert.ok(Math.abs(kept.loss - anew.loss) < 1e-6);
@@ -179,30 +174,32 @@ for (const [architecture, method, form] of ARCHITECTURES.flatMap((a) =>
     });
 
     test("the base stays bit-equal while it trains", async () => {
-      const before = bytesOf(base);
-      const adapter = attachTo(base, method);
+      const before = await bytesOf(base);
+      const adapter = await attachTo(base, method);
       const start = adapter.values.slice();
       await trainSteps(base, adapter, 3);
       assert.notDeepEqual(adapter.values, start);
-      for (const [name, bytes] of bytesOf(base)) assert.ok(bytes.equals(before.get(name) as Buffer), name);
+      for (const [name, bytes] of await bytesOf(base))
+        assert.ok(bytes.equals(before.get(name) as Buffer), name);
     });
 
     test("merged weights compute what the adapted model computes", async (t) => {
       if (method.merge === "not-mergeable") return t.skip("its result is not a change of weights");
-      const adapter = moved(base, method);
-      const before = bytesOf(base);
+      const adapter = await moved(base, method);
+      const before = await bytesOf(base);
       const merged = await mergeAdapter(engine, base, adapter);
-      for (const [name, bytes] of bytesOf(base)) assert.ok(bytes.equals(before.get(name) as Buffer), name);
+      for (const [name, bytes] of await bytesOf(base))
+        assert.ok(bytes.equals(before.get(name) as Buffer), name);
       assert.ok(merged.size > 0);
       const difference = largestDifference(
-        await logitsOf(engine, withTensors(base, merged), null, batch),
+        await logitsOf(engine, await withTensors(base, merged), null, batch),
         await logitsOf(engine, base, adapter, batch),
       );
       assert.ok(difference <= 2e-5, `logits are ${difference} apart`);
     });
 
     test("what was saved and loaded computes bit for bit the same", async () => {
-      const adapter = moved(base, method);
+      const adapter = await moved(base, method);
       const path = `${folder}/saved-${architecture.modelType}-${method.name}-${formName}`;
       await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
       const expected = await logitsOf(engine, base, adapter, batch);
@@ -213,12 +210,12 @@ for (const [architecture, method, form] of ARCHITECTURES.flatMap((a) =>
         return;
       }
       const loaded = await loadModel(path);
-      await loaded.checkpoint.close();
       assert.deepEqual(await logitsOf(engine, loaded.base, null, batch), expected);
+      await loaded.checkpoint.close();
     });
 
-    test("it trains as many numbers as its formula says", () => {
-      const adapter = attachTo(base, method);
+    test("it trains as many numbers as its formula says", async () => {
+      const adapter = await attachTo(base, method);
       const formula = FORMULAS[method.name];
       assert.ok(formula, `Cannot count ${method.name}: it has no formula in this test`);
       assert.equal(adapter.values.length, formula(adapter, base));
@@ -228,7 +225,7 @@ for (const [architecture, method, form] of ARCHITECTURES.flatMap((a) =>
 
     test("dropped inputs are the same forward and backward, differ by step, and are whole in evaluation", async (t) => {
       if (!("dropout" in (method.options as z.ZodObject).shape)) return t.skip("it has no dropout");
-      const [adapter, plain] = [moved(base, method, { dropout: 0.5 }), moved(base, method)];
+      const [adapter, plain] = [await moved(base, method, { dropout: 0.5 }), await moved(base, method)];
       const at = async (step: number, recompute = false): ReturnType<typeof lossAndGradients> =>
         await lossAndGradients(engine, base, adapter, [batch], { step, recompute });
       const [first, again, second] = [await at(0), await at(0), await at(1)];
@@ -265,7 +262,7 @@ for (const [architecture, method, form] of ARCHITECTURES.flatMap((a) =>
       if (!("dropout" in (method.options as z.ZodObject).shape)) return t.skip("it has no dropout");
       // After a small step against the gradient the loss is nearly linear in the step, so that the mean of the losses
       // is the loss of the mean.
-      const [adapter, plain] = [attachTo(base, method, { dropout: 0.5 }), attachTo(base, method)];
+      const [adapter, plain] = [await attachTo(base, method, { dropout: 0.5 }), await attachTo(base, method)];
       const { gradients, loss: without } = await lossAndGradients(engine, base, plain, [batch]);
       const gradient = plain.parameters.flatMap((p) => [...(gradients.get(p.name) as Float32Array)]);
       const norm = Math.hypot(...gradient);
@@ -291,8 +288,8 @@ for (const [architecture, method, form] of ARCHITECTURES.flatMap((a) =>
       );
     });
 
-    test("unknown options and options out of range are refused", () => {
-      assert.throws(
+    test("unknown options and options out of range are refused", async () => {
+      await assert.rejects(
         () => attachTo(base, method, { notAnOption: 1 }),
         /Cannot use options of method .*notAnOption/,
       );

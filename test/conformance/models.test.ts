@@ -61,7 +61,7 @@ for (const architecture of ARCHITECTURES) {
     test("each tensor of a checkpoint has one name, and every one of them has an effect", async () => {
       const specs = modelTensors(architecture, base.config);
       assert.equal(new Set(specs.map((spec) => spec.name)).size, specs.length);
-      const { gradients: all } = await lossAndGradients(engine, base, attachTo(base, full), [
+      const { gradients: all } = await lossAndGradients(engine, base, await attachTo(base, full), [
         unpacked(examples),
       ]);
       assert.deepEqual([...all.keys()].sort(), specs.map((spec) => spec.name).sort());
@@ -73,11 +73,12 @@ for (const architecture of ARCHITECTURES) {
       }
     });
 
-    test("attention in several chunks of queries equals one chunk, forward and backward", () => {
+    test("attention in several chunks of queries equals one chunk, forward and backward", async () => {
       const random = new Random(2);
       const [B, T] = [2, 8];
       const x = normalArray([B, T, base.config.width], random);
       const dy = normalArray([B, T, base.config.width], random);
+      const weights = await weightFeeds(base, null, 0, buildBlock(base, null, 0));
       const results = [
         { length: 8, count: 1 },
         { length: 3, count: 3 },
@@ -90,7 +91,7 @@ for (const architecture of ARCHITECTURES) {
           x,
           dy,
           ...contextFeeds(base, B, T),
-          ...weightFeeds(base, null, 0, block),
+          ...weights,
         };
         const spec = blockProgram(block, { y: block.y, dx: dx as Value }, { dy: seed });
         return evaluate(spec, feeds, { B, T });
@@ -101,11 +102,11 @@ for (const architecture of ARCHITECTURES) {
       }
     });
 
-    test("a block that reads cached keys and values gives what the whole sequence gives", () => {
+    test("a block that reads cached keys and values gives what the whole sequence gives", async () => {
       const [P, T] = [5, 3];
       const x = normalArray([1, P + T, base.config.width], new Random(3));
       const whole = buildBlock(base, null, 0);
-      const weights = weightFeeds(base, null, 0, whole);
+      const weights = await weightFeeds(base, null, 0, whole);
       const outputs = { y: whole.y, key: whole.newKey, value: whole.newValue };
       const all = evaluate(
         blockProgram(whole, outputs),
@@ -133,7 +134,7 @@ for (const architecture of ARCHITECTURES) {
     });
 
     test("packed rows give the loss and gradients of one example a row", async () => {
-      const adapter = attachTo(base, full);
+      const adapter = await attachTo(base, full);
       const apart = await lossAndGradients(engine, base, adapter, [unpacked(examples)]);
       const pick = (...indexes: number[]) => indexes.flatMap((i) => examples[i] ?? []);
       for (const rows of [[pick(0, 1, 2, 3)], [pick(2, 0), pick(3, 1)]]) {

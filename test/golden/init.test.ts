@@ -1,6 +1,6 @@
 /** @file Start values of fresh adapters: names, shapes and statistics are those of peft. */
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { after, describe, test } from "node:test";
 import { loadModel } from "../../src/format/load-model.ts";
 import type { Method } from "../../src/peft/method.ts";
 import { ia3 } from "../../src/peft/ia3.ts";
@@ -9,7 +9,7 @@ import { attachTo } from "../model-passes.ts";
 import { assertNear, goldenJson, goldenPath } from "./golden-files.ts";
 
 const { base, checkpoint } = await loadModel(goldenPath("models", "llama"));
-await checkpoint.close();
+after(() => checkpoint.close());
 
 type Start =
   | { readonly shape: number[]; readonly constant: number }
@@ -24,8 +24,8 @@ const CASES: readonly { name: string; method: Method; options: object; modules: 
 
 describe("start values", () => {
   for (const { name, method, options, modules } of CASES) {
-    test(`${name} starts as peft's does`, () => {
-      const adapter = attachTo(base, method, options, modules);
+    test(`${name} starts as peft's does`, async () => {
+      const adapter = await attachTo(base, method, options, modules);
       const golden = tensors[name] as Record<string, Start>;
       assert.deepEqual(
         adapter.parameters.map((p) => `base_model.model.${p.name}`).sort(),
@@ -58,8 +58,8 @@ describe("start values", () => {
     });
   }
 
-  test('lora with init "gaussian" starts A with a deviation of 1/R', () => {
-    const adapter = attachTo(base, lora, { rank: 8, init: "gaussian" }, "all-linear");
+  test('lora with init "gaussian" starts A with a deviation of 1/R', async () => {
+    const adapter = await attachTo(base, lora, { rank: 8, init: "gaussian" }, "all-linear");
     const all = adapter.parameters
       .filter((p) => p.name.endsWith("lora_A.weight"))
       .flatMap((p) => [...(adapter.tensor(p.name)?.data ?? [])]);
@@ -68,9 +68,10 @@ describe("start values", () => {
     assert.ok(all.some((value) => Math.abs(value) > 2 / 8));
   });
 
-  test("attach() draws equal values for equal seeds and other values for other seeds", () => {
-    const values = (seed: number): Float32Array => attachTo(base, lora, {}, null, seed).values;
-    assert.deepEqual(values(1), values(1));
-    assert.notDeepEqual(values(1), values(2));
+  test("attach() draws equal values for equal seeds and other values for other seeds", async () => {
+    const values = async (seed: number): Promise<Float32Array> =>
+      (await attachTo(base, lora, {}, null, seed)).values;
+    assert.deepEqual(await values(1), await values(1));
+    assert.notDeepEqual(await values(1), await values(2));
   });
 });

@@ -1,14 +1,13 @@
 /** @file Adapter folders that peft wrote, on a tiny model: logits, gradients, merged weights, and the folder we write. */
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { after, describe, test } from "node:test";
 import { readAdapter, adapterFiles } from "../../src/format/adapter.ts";
 import { readAdapterFolder } from "../../src/format/adapter-folder.ts";
 import { writeFolderAtomic } from "../../src/format/atomic.ts";
 import { loadModel } from "../../src/format/load-model.ts";
-import { BaseModel } from "../../src/models/base-model.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";
 import { createOrtEngine } from "../../src/runtime/ort-node.ts";
-import { batchFromRows, logitsOf, lossAndGradients } from "../model-passes.ts";
+import { batchFromRows, logitsOf, lossAndGradients, withTensors } from "../model-passes.ts";
 import { temporaryFolder } from "../tiny-model.ts";
 import {
   type GoldenBatch,
@@ -35,7 +34,7 @@ const MERGED = "merged.";
 
 const engine = createOrtEngine({ threads: 1 });
 const { base, checkpoint } = await loadModel(goldenPath("models", "llama"));
-await checkpoint.close();
+after(() => checkpoint.close());
 
 for (const name of METHOD_FOLDERS) {
   describe(`adapter ${name} of peft`, async () => {
@@ -74,20 +73,7 @@ for (const name of METHOD_FOLDERS) {
         const difference = relativeDifference(own, weight);
         assert.ok(difference <= 1e-6, `${key} is ${difference} apart`);
       }
-      const stored = [...base.specs.keys()].map((key) => {
-        const own = merged.get(key);
-        return [
-          key,
-          own ? { storage: "f32" as const, shape: own.shape, planes: { data: own } } : base.stored(key),
-        ] as const;
-      });
-      const whole = new BaseModel({
-        name: "merged",
-        architecture: base.architecture,
-        config: base.config,
-        tensors: new Map(stored),
-        keepWidened: false,
-      });
+      const whole = await withTensors(base, merged);
       assertLogits(await logitsOf(engine, whole, null, batch), tensor("merged_logits"), mask, 5e-5);
     });
 

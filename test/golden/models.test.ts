@@ -1,6 +1,6 @@
 /** @file Tiny Llama models against transformers: logits, loss, the gradient of every parameter. */
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { after, describe, test } from "node:test";
 import { copyFileSync } from "node:fs";
 import { join } from "node:path";
 import { loadModel } from "../../src/format/load-model.ts";
@@ -27,7 +27,7 @@ interface ModelGolden {
 
 for (const name of ["llama", "llama-scaled"]) {
   describe(`model ${name}`, async () => {
-    const { base } = await loadAndClose(goldenPath("models", name));
+    const { base } = await loadForTests(goldenPath("models", name));
     const golden = goldenJson<ModelGolden>("models", name, "golden.json");
     const tensors = await goldenTensors("models", name, "golden.safetensors");
     const batch = batchFromRows(golden.batch);
@@ -39,7 +39,7 @@ for (const name of ["llama", "llama-scaled"]) {
 
     for (const recompute of [false, true]) {
       test(`its loss and every gradient are those of transformers, activations ${recompute ? "computed again" : "kept"}`, async () => {
-        const adapter = attachTo(base, findMethod("full"));
+        const adapter = await attachTo(base, findMethod("full"));
         const { loss, gradients } = await lossAndGradients(engine, base, adapter, [batch], { recompute });
         assertNear(loss, golden.loss, 5e-6, "loss");
         const expected = [...tensors].filter(([key]) => key.startsWith("grad."));
@@ -59,14 +59,15 @@ for (const name of ["llama", "llama-scaled"]) {
       const folder = temporaryFolder();
       copyFileSync(goldenPath("models", name, "config.v4.json"), join(folder, "config.json"));
       copyFileSync(goldenPath("models", name, "model.safetensors"), join(folder, "model.safetensors"));
-      const { base: older } = await loadAndClose(folder);
+      const { base: older } = await loadForTests(folder);
       assert.deepEqual(older.config, base.config);
     });
   });
 }
 
-async function loadAndClose(path: string): ReturnType<typeof loadModel> {
+/** Loads a model whose file is closed when all tests are done. */
+async function loadForTests(path: string): ReturnType<typeof loadModel> {
   const loaded = await loadModel(path);
-  await loaded.checkpoint.close();
+  after(() => loaded.checkpoint.close());
   return loaded;
 }

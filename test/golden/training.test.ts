@@ -1,6 +1,6 @@
 /** @file Ten training steps against transformers and peft: loss, gradient norm, what is left at the end; accumulation. */
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { after, describe, test } from "node:test";
 import type { Batch } from "../../src/data/batch.ts";
 import { readAdapter } from "../../src/format/adapter.ts";
 import { loadModel } from "../../src/format/load-model.ts";
@@ -28,7 +28,7 @@ import {
 const PREFIX = "base_model.model.";
 const engine = createOrtEngine({ threads: 1 });
 const { base, checkpoint } = await loadModel(goldenPath("models", "llama"));
-await checkpoint.close();
+after(() => checkpoint.close());
 
 interface Curve {
   readonly settings: { steps: number; lr: number; weight_decay: number; clip: number; warmup: number };
@@ -80,7 +80,7 @@ describe("ten steps of training", () => {
       const { steps: totalSteps, lr, weight_decay: weightDecay, clip, warmup } = golden.settings;
       const adapter =
         name === "full"
-          ? attachTo(base, findMethod("full"))
+          ? await attachTo(base, findMethod("full"))
           : (await readAdapter(goldenPath("training", name, "initial"), base)).adapter;
       const batches = goldenJson<GoldenBatch[]>("training", "batches.json").map(batchFromRows);
       const step = await trainer(engine, base, adapter);

@@ -1,6 +1,6 @@
 /** @file A steady training step allocates no tensor, and the process does not grow over 200 steps of changing lengths. */
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { loadModel } from "../../src/format/load-model.ts";
@@ -15,7 +15,7 @@ import { attachTo, randomExamples, unpacked } from "../model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
 
 const NUM_STEPS = 200;
-const WARMUP_STEPS = 40;
+const WARMUP_STEPS = 100;
 const MAX_GROWTH_BYTES = 12e6;
 
 /** Wraps an engine so that every buffer that a program writes into for the first time is counted. */
@@ -49,9 +49,9 @@ for (const recompute of [false, true]) {
     setFlagsFromString("--expose-gc");
     const collect = runInNewContext("gc") as () => void;
     const { base, checkpoint } = await loadModel(await writeTinyModel(`${temporaryFolder()}/model`));
-    await checkpoint.close();
+    after(() => checkpoint.close());
     const { engine, numNew } = countingBuffers(createOrtEngine({ threads: 1 }));
-    const adapter = attachTo(base, lora, { dropout: 0.1 });
+    const adapter = await attachTo(base, lora, { dropout: 0.1 });
     const steps = await StepRunner.create({ engine, base, adapter, recompute, seed: 1 });
     const adamw = findOptimizer("adamw");
     const updater = await createUpdater(engine, adamw, adamw.options.parse({}), adapter.values.length);
