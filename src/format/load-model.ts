@@ -70,6 +70,11 @@ async function openSource(checkpoint: Checkpoint, specs: readonly TensorSpec[]):
   return memorySource(tensors);
 }
 
+/** Bytes of memory that the weights of a checkpoint will take as they are kept. */
+export function residentBytes({ readInto, tensors }: Checkpoint): number {
+  return readInto ? 0 : [...tensors.values()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+}
+
 function checkTensors(
   path: string,
   config: ModelConfig,

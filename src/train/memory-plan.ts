@@ -1,7 +1,7 @@
 /**
  * @file What a run will need in memory, estimated before any weight is read, and whether activations can be kept.
  *
- * The estimate counts what graft itself holds: weights as stored, matrices that stay in float32, one widened block,
+ * The estimate counts what graft itself holds: weights as stored, matrices that stay in float32, two widened blocks,
  * kept activations, gradients, optimizer state, and the scratch of the largest programs.
  */
 import { freemem } from "node:os";
@@ -24,6 +24,7 @@ export interface MemoryPlan {
 export interface MemoryRequest {
   readonly architecture: Architecture;
   readonly config: ModelConfig;
+  /** Weights in memory as they are kept; those that stay in the file take none. */
   readonly storedBytes: number;
   /** All weights are held in float32. */
   readonly keepWidened: boolean;
@@ -53,7 +54,8 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
   const headBytes = config.vocabSize * config.width * FLOAT_BYTES;
   const wideBytes = config.numLayers * blockWeights * FLOAT_BYTES;
   const outerBytes =
-    headBytes * (config.tiedHead ? 1 : 2) + (request.keepWidened ? wideBytes : blockWeights * FLOAT_BYTES);
+    headBytes * (config.tiedHead ? 1 : 2) +
+    (request.keepWidened ? wideBytes : 2 * blockWeights * FLOAT_BYTES);
   const perToken = 2 * config.width + sites.reduce((sum, s) => sum + s.outFeatures, 0);
   const kept = batchTokens * perToken * FLOAT_BYTES;
   const inputs = batchTokens * config.width * FLOAT_BYTES;

@@ -10,9 +10,9 @@ import { openTextTools } from "../data/text-tools.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { type AdapterOrigin, readAdapter } from "../format/adapter.ts";
 import { type Checkpoint, openCheckpoint } from "../format/checkpoint.ts";
-import { loadWeights } from "../format/load-model.ts";
+import { loadWeights, residentBytes } from "../format/load-model.ts";
 import { resolveModel } from "../hub/resolve.ts";
-import { type ModelConfig, modelTensors } from "../models/architecture.ts";
+import type { ModelConfig } from "../models/architecture.ts";
 import { findArchitecture } from "../models/architectures.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { type Optimizer } from "../optim/optimizer.ts";
@@ -93,10 +93,7 @@ async function setUpOn(
   const memory = planMemory({
     architecture,
     config,
-    storedBytes: modelTensors(architecture, config).reduce(
-      (sum, { name }) => sum + (checkpoint.tensors.get(name)?.sizeBytes ?? 0),
-      0,
-    ),
+    storedBytes: residentBytes(checkpoint),
     keepWidened: options.keepWidened,
     ...largestBatch(options, data.train),
     numTrainable,

@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import fc from "fast-check";
+import { editDistance, matchPattern, matchSuffix, selectTargets } from "./targets.ts";
+
+const CANDIDATES = [0, 1, 2].flatMap((layer) =>
+  ["attn.q_proj", "attn.o_proj", "mlp.c_proj", "attn.c_proj"].map((name) => ({
+    path: `model.layers.${layer}.${name}`,
+    layer,
+  })),
+);
+const ALL = { exclude: [], layers: null };
+
+function pathsOf(targets: Parameters<typeof selectTargets>[1]): string[] {
+  return selectTargets(CANDIDATES, targets).map(({ path }) => path);
+}
+
+describe("selectTargets()", () => {
+  test("a list matches whole paths and dotted suffixes, not parts of names", () => {
+    assert.equal(pathsOf({ ...ALL, modules: ["q_proj"] }).length, 3);
+    assert.equal(pathsOf({ ...ALL, modules: ["c_proj"] }).length, 6);
+    assert.equal(pathsOf({ ...ALL, modules: ["mlp.c_proj"] }).length, 3);
+    assert.deepEqual(pathsOf({ ...ALL, modules: ["model.layers.1.attn.q_proj"] }), [
+      "model.layers.1.attn.q_proj",
+    ]);
+    assert.throws(() => pathsOf({ ...ALL, modules: ["proj"] }), { code: "usage/target-modules" });
+    assert.throws(() => pathsOf({ ...ALL, modules: ["q_proj", "x_proj"] }), { code: "usage/target-modules" });
+  });
+
+  test("a string is an expression for the whole path", () => {
+    assert.equal(pathsOf({ ...ALL, modules: ".*q_proj" }).length, 3);
+    assert.equal(pathsOf({ ...ALL, modules: ".*1\\.attn\\.(q|o)_proj" }).length, 2);
+    assert.throws(() => pathsOf({ ...ALL, modules: "q_proj" }), { code: "usage/target-modules" });
+    // Alternatives are alternatives of the whole, not of its ends.
+    assert.throws(() => pathsOf({ ...ALL, modules: "model|q_proj" }), { code: "usage/target-modules" });
+  });
+
+  test("all-linear is everything, less what is excluded and the layers that were not chosen", () => {
+    assert.equal(pathsOf({ ...ALL, modules: "all-linear" }).length, CANDIDATES.length);
+    assert.equal(pathsOf({ ...ALL, modules: "all-linear", exclude: ["c_proj"] }).length, 6);
+    assert.equal(pathsOf({ ...ALL, modules: "all-linear", exclude: ".*attn.*" }).length, 3);
+    assert.equal(pathsOf({ ...ALL, modules: "all-linear", layers: [0, 2] }).length, 8);
+    assert.throws(() => pathsOf({ ...ALL, modules: "all-linear", layers: [3] }), /layers 3: .* 0 to 2/);
+  });
+
+  test("an empty list chooses nothing", () => {
+    assert.deepEqual(pathsOf({ ...ALL, modules: [] }), []);
+  });
+});
+
+describe("patterns", () => {
+  test("matchSuffix() takes whole parts between dots only", () => {
+    assert.ok(matchSuffix("q_proj", "a.q_proj") && matchSuffix("a.q_proj", "a.q_proj"));
+    assert.ok(!matchSuffix("proj", "a.q_proj") && !matchSuffix("b.a.q_proj", "a.q_proj"));
+  });
+
+  test("matchPattern() gives the first match in the order of the file", () => {
+    const path = "model.layers.1.mlp.down_proj";
+    assert.equal(matchPattern({ "layers.1.mlp.down_proj": 16, down_proj: 4 }, path), 16);
+    assert.equal(matchPattern({ down_proj: 4, "layers.1.mlp.down_proj": 16 }, path), 4);
+    assert.equal(matchPattern({ ".*\\.1\\..*": 3 }, path), 3);
+    assert.equal(matchPattern({ own_proj: 4 }, path), null);
+  });
+});
+
+test("editDistance() is a metric that counts single changes", () => {
+  assert.equal(editDistance("q_porj", "q_proj"), 2);
+  assert.equal(editDistance("", "abc"), 3);
+  assert.equal(editDistance("gate", "gate_proj"), 5);
+  const word = fc.string({ maxLength: 8 });
+  fc.assert(
+    fc.property(word, word, word, (a, b, c) => {
+      assert.equal(editDistance(a, b), editDistance(b, a));
+      assert.equal(editDistance(a, b) === 0, a === b);
+      assert.ok(editDistance(a, c) <= editDistance(a, b) + editDistance(b, c));
+    }),
+  );
+});
