@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
-import { editDistance, matchPattern, matchSuffix, selectTargets } from "./targets.ts";
+import { matchPattern, matchSuffix, selectTargets } from "./targets.ts";
 
 const CANDIDATES = [0, 1, 2].flatMap((layer) =>
   ["attn.q_proj", "attn.o_proj", "mlp.c_proj", "attn.c_proj"].map((name) => ({
@@ -63,16 +62,9 @@ describe("patterns", () => {
   });
 });
 
-test("editDistance() is a metric that counts single changes", () => {
-  assert.equal(editDistance("q_porj", "q_proj"), 2);
-  assert.equal(editDistance("", "abc"), 3);
-  assert.equal(editDistance("gate", "gate_proj"), 5);
-  const word = fc.string({ maxLength: 8 });
-  fc.assert(
-    fc.property(word, word, word, (a, b, c) => {
-      assert.equal(editDistance(a, b), editDistance(b, a));
-      assert.equal(editDistance(a, b) === 0, a === b);
-      assert.ok(editDistance(a, c) <= editDistance(a, b) + editDistance(b, c));
-    }),
-  );
+test("selectTargets() says the nearest name first, and all others", () => {
+  assert.throws(() => pathsOf({ ...ALL, modules: ["q_porj"] }), {
+    message: /no module matches, nearest is "q_proj"/,
+    hint: /q_proj.*c_proj.*all-linear|q_proj.*o_proj.*all-linear/,
+  });
 });

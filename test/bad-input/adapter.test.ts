@@ -1,0 +1,182 @@
+/** @file Adapters and targets that do not fit the model. */
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { describe, test } from "node:test";
+import assert from "node:assert/strict";
+import { readAdapter } from "../../src/format/adapter.ts";
+import { loadModel } from "../../src/format/load-model.ts";
+import { runTiny } from "../train/tiny-run.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+import { assertRefused, assertSays } from "./refusals.ts";
+
+const folder = temporaryFolder();
+const data = writeTinyChats(`${folder}/chats.jsonl`, 4);
+const output = `${folder}/out`;
+const model = await writeTinyModel(`${folder}/model`);
+
+/** An adapter of the tiny model with other settings in its configuration. */
+async function adapterWith(name: string, config: object): Promise<string> {
+  const path = `${folder}/${name}`;
+  await runTiny({ model, data, output: path, steps: 1 });
+  const old = JSON.parse(readFileSync(`${path}/adapter_config.json`, "utf8")) as object;
+  writeFileSync(`${path}/adapter_config.json`, JSON.stringify({ ...old, ...config }));
+  return path;
+}
+
+describe("an adapter that does not fit", () => {
+  test("one for a wider model", async () => {
+    const wider = await writeTinyModel(`${folder}/wider`, {
+      config: { hidden_size: 64, intermediate_size: 80 },
+    });
+    const initAdapter = `${folder}/of-wider`;
+    await runTiny({ model: wider, data, output: initAdapter, steps: 1 });
+    await assertRefused(
+      { model, data, output, initAdapter },
+      {
+        code: "usage/adapter",
+        says: ["of-wider", "with this model", /lora_A\.weight is \[4, 64\], expected \[4, 32\]/],
+        hint: /base model/,
+      },
+    );
+  });
+
+  test("one for a deeper model", async () => {
+    const deeper = await writeTinyModel(`${folder}/deeper`, { config: { num_hidden_layers: 3 } });
+    const initAdapter = `${folder}/of-deeper`;
+    await runTiny({ model: deeper, data, output: initAdapter, steps: 1 });
+    await assertRefused(
+      { model, data, output, initAdapter },
+      { code: "format/tensor", says: ["of-deeper", "surplus model.layers.2."], hint: /another model/ },
+    );
+  });
+
+  for (const [what, config, says] of [
+    ["a part that graft does not do", { use_dora: true }, ["use_dora is true"]],
+    ["biases that were trained", { bias: "all" }, ['bias is "all"']],
+    ["a start that changes the base", { init_lora_weights: "pissa" }, ['init_lora_weights is "pissa"']],
+    ["whole modules beside it", { modules_to_save: ["lm_head"] }, ['modules_to_save is ["lm_head"]']],
+    ["a method that is not known", { peft_type: "PREFIX_TUNING" }, ['type "PREFIX_TUNING"', "LORA"]],
+  ] as const) {
+    test(`one with ${what}`, async () => {
+      const initAdapter = await adapterWith(what.replaceAll(" ", "-"), config);
+      await assertRefused(
+        { model, data, output, initAdapter },
+        { code: "usage/adapter", says, hint: /merge|made|expected|./ },
+      );
+    });
+  }
+
+  test("a folder without an adapter", async () => {
+    await assertRefused(
+      { model, data, output, initAdapter: folder },
+      { code: "format/file", says: ["adapter_config.json"], hint: /./ },
+    );
+  });
+
+  test("weights that end too early", async () => {
+    const initAdapter = await adapterWith("cut", {});
+    const path = `${initAdapter}/adapter_model.safetensors`;
+    writeFileSync(path, readFileSync(path).subarray(0, -10));
+    await assertRefused(
+      { model, data, output, initAdapter },
+      { code: "format/file", says: ["adapter_model.safetensors"], hint: /./ },
+    );
+  });
+
+  test("excluded modules as an expression are read as peft reads them", async () => {
+    const { base, checkpoint } = await loadModel(model);
+    await checkpoint.close();
+    const path = `${folder}/excluding`;
+    await runTiny({ model, data, output: path, steps: 1, targetModules: "q_proj,v_proj" });
+    const config = JSON.parse(readFileSync(`${path}/adapter_config.json`, "utf8")) as object;
+    const changed = {
+      ...config,
+      target_modules: ["q_proj", "k_proj", "v_proj"],
+      exclude_modules: ".*k_proj",
+    };
+    writeFileSync(`${path}/adapter_config.json`, JSON.stringify(changed));
+    const { adapter } = await readAdapter(path, base);
+    assert.equal(adapter.sites.size, 4);
+  });
+});
+
+describe("targets that match nothing", () => {
+  test("a name with a slip: the nearest are listed", async () => {
+    await assertRefused(
+      { model, data, output, targetModules: "q_porj" },
+      {
+        code: "usage/target-modules",
+        says: ['target modules "q_porj"', 'nearest is "q_proj"'],
+        hint: /q_proj.*all-linear/,
+      },
+    );
+  });
+
+  test("one name among others", async () => {
+    await assertRefused(
+      { model, data, output, targetModules: ["q_proj", "gate"] },
+      { code: "usage/target-modules", says: ['"gate"', 'nearest is "gate_proj"'], hint: /gate_proj/ },
+    );
+  });
+
+  test("an expression", async () => {
+    await assertRefused(
+      { model, data, output, targetModules: ".*attention.*" },
+      { code: "usage/target-modules", says: [".*attention.*", "no module matches"], hint: /q_proj/ },
+    );
+  });
+
+  test("an expression that is none", async () => {
+    await assertRefused(
+      { model, data, output, targetModules: "(q_proj" },
+      { code: "usage/target-modules", says: ["(q_proj", "not a regular expression"], hint: /./ },
+    );
+  });
+
+  test("layers that are not there", async () => {
+    await assertRefused(
+      { model, data, output, layers: [1, 2] },
+      { code: "usage/target-modules", says: ["layers 2", "layers 0 to 1"], hint: /./ },
+    );
+  });
+
+  test("options of another method, and settings that are unknown", async () => {
+    await assertRefused(
+      { model, data, output, method: "ia3" },
+      { code: "usage/flag", says: ['rank with method "ia3"', "feedforwardModules"], hint: /./ },
+    );
+    await assertRefused(
+      { model, data, output, learningRat: 1, batchSize: 0 },
+      { code: "usage/flag", says: ["learningRat", "batchSize"], hint: /./ },
+    );
+    await assertRefused(
+      { model, data, output, epochs: 1 },
+      { code: "usage/flag", says: ["epochs and steps"], hint: /./ },
+    );
+    assert.ok(!existsSync(output));
+  });
+});
+
+test("a saved adapter names exactly its own sites", async () => {
+  const { base, checkpoint } = await loadModel(model);
+  await checkpoint.close();
+  for (const [i, choice] of [
+    { targetModules: ["model.layers.1.self_attn.q_proj"] },
+    { targetModules: "q_proj", layers: [0] },
+    { targetModules: ".*mlp.*", layers: [1] },
+    { targetModules: ".*layers\\.0.*_proj" },
+    { method: "ia3", rank: undefined, layers: [1] },
+  ].entries()) {
+    const path = `${folder}/sites-${i}`;
+    await runTiny({ model, data, output: path, steps: 1, ...choice });
+    const { adapter } = await readAdapter(path, base).catch((error: unknown) => {
+      assertSays(error, { code: "none", says: [], hint: /./ });
+      throw error;
+    });
+    const config = readFileSync(`${path}/adapter_config.json`, "utf8");
+    assert.doesNotMatch(config, /layers_to_transform/);
+    assert.ok(
+      [...adapter.sites.values()].every(({ layer }) => layer === (i === 1 || i === 3 ? 0 : 1)),
+      config,
+    );
+  }
+});

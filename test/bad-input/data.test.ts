@@ -1,0 +1,107 @@
+/** @file Data sets that cannot be trained on, each with the file and line. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { describe, test } from "node:test";
+import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
+import { lossesOf, runTiny } from "../train/tiny-run.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
+import { assertRefused } from "./refusals.ts";
+
+const folder = temporaryFolder();
+const output = `${folder}/out`;
+const model = await writeTinyModel(`${folder}/model`);
+const good = '{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}';
+
+function file(name: string, ...lines: readonly string[]): string {
+  const path = `${folder}/${name}`;
+  writeFileSync(path, lines.map((line) => `${line}\n`).join(""));
+  return path;
+}
+
+describe("data that cannot be trained on", () => {
+  for (const [what, lines, code, says] of [
+    ["an empty file", [], "usage/data", ["no examples", "expected at least one"]],
+    ["a broken line", [good, good, '{"messages":['], "format/json", ["line 3"]],
+    [
+      "an unknown role",
+      [good, '{"messages":[{"role":"robot","content":"a"},{"role":"assistant","content":"b"}]}'],
+      "usage/data",
+      ["line 2", '"robot"', "assistant"],
+    ],
+    [
+      "a conversation without an answer",
+      ['{"messages":[{"role":"user","content":"a"}]}'],
+      "usage/data",
+      ["line 1", "assistant"],
+    ],
+    ["a row of an unknown form", ['{"question":"a"}'], "usage/data", ["line 1", "question", "messages"]],
+    ["a row that is no object", ["[1,2]"], "usage/data", ["line 1", "object"]],
+  ] as const) {
+    test(what, async () => {
+      const data = file(`${what.replaceAll(" ", "-")}.jsonl`, ...lines);
+      await assertRefused(
+        { model, data, output },
+        { code, says: [data, ...says.map((s) => s.replace("line ", `${data}:`)).map((s) => s)], hint: /./ },
+      );
+    });
+  }
+
+  test("several faults are named together", async () => {
+    const data = file("many.jsonl", '{"a":1}', good, '{"b":1}', "[]");
+    await assertRefused(
+      { model, data, output },
+      { code: "usage/data", says: ["3 faulty rows", "4"], hint: /./ },
+    );
+  });
+
+  test("a file that is not there", async () => {
+    await assertRefused(
+      { model, data: `${folder}/none.jsonl`, output },
+      { code: "format/file", says: ["none.jsonl", "no such file"], hint: /./ },
+    );
+  });
+
+  test("a folder without a training file", async () => {
+    mkdirSync(`${folder}/empty`);
+    await assertRefused(
+      { model, data: `${folder}/empty`, output },
+      { code: "usage/data", says: ["no training file", "expected train.jsonl"], hint: /./ },
+    );
+  });
+
+  test("held-out data with a fault", async () => {
+    const evalData = file("held-out.jsonl", good, "{");
+    await assertRefused(
+      { model, data: file("fine.jsonl", good), evalData, output },
+      { code: "format/json", says: ["held-out.jsonl", "2"], hint: /./ },
+    );
+  });
+
+  test("only examples longer than the limit", async () => {
+    const question = "q".repeat(100);
+    const row = {
+      messages: [
+        { role: "user", content: question },
+        { role: "assistant", content: "b" },
+      ],
+    };
+    await assertRefused(
+      { model, data: file("long.jsonl", JSON.stringify(row)), output, maxLength: 32 },
+      { code: "usage/data", says: ["all 1 examples were dropped", "32 tokens"], hint: /maximum length/ },
+    );
+  });
+
+  test("an example longer than the limit among others is cut, and the run says so", async () => {
+    const row = {
+      messages: [
+        { role: "user", content: "a" },
+        { role: "assistant", content: "b".repeat(200) },
+      ],
+    };
+    const data = file("one-long.jsonl", good, JSON.stringify(row));
+    const { events } = await runTiny({ model, data, output: `${folder}/cut`, steps: 1 });
+    assert.deepEqual(events[0], { event: "note", message: "1 examples were cut to 64 tokens" });
+    assert.equal(lossesOf(events).length, 1);
+    assert.ok(readdirSync(`${folder}/cut`).includes("adapter_model.safetensors"));
+  });
+});

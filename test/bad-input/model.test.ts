@@ -1,0 +1,182 @@
+/** @file Models that cannot be used: files missing or cut, tensors that do not fit, settings that are not implemented. */
+import { copyFileSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { describe, test } from "node:test";
+import { writeModel } from "../../src/format/checkpoint.ts";
+import { hostTensor } from "../../src/runtime/host-tensor.ts";
+import { buildTinyGguf } from "../tiny-gguf.ts";
+import { temporaryFolder, tinyModelParts, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+import { assertRefused } from "./refusals.ts";
+
+const folder = temporaryFolder();
+const data = writeTinyChats(`${folder}/chats.jsonl`, 4);
+const output = `${folder}/out`;
+
+/** Writes the tiny model with other tensors. */
+async function modelWith(
+  name: string,
+  change: (parts: ReturnType<typeof tinyModelParts>) => void,
+): Promise<string> {
+  const parts = tinyModelParts();
+  change(parts);
+  const path = `${folder}/${name}`;
+  const whole = await writeTinyModel(`${folder}/${name}-whole`);
+  await writeModel(path, { ...parts, generationConfig: null, tokenizerFiles: null });
+  for (const file of ["tokenizer.json", "tokenizer_config.json"])
+    copyFileSync(`${whole}/${file}`, `${path}/${file}`);
+  return path;
+}
+
+/** Writes the tiny model with other settings, its tensors as they were. */
+async function modelWithConfig(name: string, config: object): Promise<string> {
+  const path = await writeTinyModel(`${folder}/${name}`);
+  const old = JSON.parse(readFileSync(`${path}/config.json`, "utf8")) as object;
+  writeFileSync(`${path}/config.json`, JSON.stringify({ ...old, ...config }));
+  return path;
+}
+
+describe("a model that cannot be used", () => {
+  test("a path with nothing there", async () => {
+    await assertRefused(
+      { model: `${folder}/nowhere`, data, output },
+      { code: "format/file", says: ["nowhere", /no such file|nothing/i], hint: /path|name/i },
+    );
+  });
+
+  test("a folder without weights", async () => {
+    const model = await writeTinyModel(`${folder}/no-weights`);
+    rmSync(`${model}/model.safetensors`);
+    await assertRefused(
+      { model, data, output },
+      {
+        code: "format/file",
+        says: ["no-weights", "no weights", "expected model.safetensors"],
+        hint: /complete/,
+      },
+    );
+  });
+
+  test("a folder without a configuration", async () => {
+    const model = await writeTinyModel(`${folder}/no-config`);
+    rmSync(`${model}/config.json`);
+    await assertRefused(
+      { model, data, output },
+      { code: "format/file", says: ["no-config", "no config.json"], hint: /config\.json/ },
+    );
+  });
+
+  test("weights that end too early", async () => {
+    const model = await writeTinyModel(`${folder}/cut`);
+    truncateSync(`${model}/model.safetensors`, readFileSync(`${model}/model.safetensors`).length - 100);
+    await assertRefused(
+      { model, data, output },
+      {
+        code: "format/file",
+        says: [/cut\/model\.safetensors/, /expected/],
+        hint: /download|complete|again/i,
+      },
+    );
+  });
+
+  test("a GGUF file that ends too early", async () => {
+    const model = `${folder}/cut.gguf`;
+    writeFileSync(model, buildTinyGguf().subarray(0, -40));
+    await assertRefused(
+      { model, data, output },
+      { code: "format/file", says: ["cut.gguf", /expected/], hint: /download|complete|again/i },
+    );
+  });
+
+  test("a configuration that is no JSON", async () => {
+    const model = await writeTinyModel(`${folder}/no-json`);
+    writeFileSync(`${model}/config.json`, '{"model_type": "llama",');
+    await assertRefused({ model, data, output }, { code: "format/json", says: ["config.json"], hint: /./ });
+  });
+
+  test("a tensor that is missing, one that is surplus, one of a wrong shape: all are named at once", async () => {
+    const norm = "model.layers.0.input_layernorm.weight";
+    const model = await modelWith("tensors", ({ tensors }) => {
+      tensors.delete(norm);
+      tensors.set("model.layers.7.mlp.gate_proj.weight", hostTensor("float32", [2], new Float32Array(2)));
+      tensors.set("model.norm.weight", hostTensor("float32", [31], new Float32Array(31)));
+    });
+    await assertRefused(
+      { model, data, output },
+      {
+        code: "format/tensor",
+        says: [
+          `missing ${norm}`,
+          "surplus model.layers.7.mlp.gate_proj.weight",
+          "model.norm.weight is [31], expected [32]",
+        ],
+        hint: /config\.json/,
+      },
+    );
+  });
+
+  for (const [what, config, says] of [
+    ["an activation", { hidden_act: "gelu" }, ['hidden_act is "gelu"']],
+    ["a rope scaling", { rope_scaling: { rope_type: "yarn", factor: 2 } }, ['rope scaling "yarn"', "llama3"]],
+    ["a rope scaling without its factor", { rope_scaling: { type: "linear" } }, ["has no factor"]],
+    [
+      "a size",
+      { num_hidden_layers: 0, hidden_size: "big" },
+      ["num_hidden_layers is 0", 'hidden_size is "big"'],
+    ],
+    ["a family", { model_type: "mamba" }, ['model type "mamba"', '"llama"']],
+    ["heads that do not divide", { num_key_value_heads: 3 }, ["num_key_value_heads"]],
+    ["an odd width of a head", { head_dim: 7 }, ["head_dim"]],
+  ] as const) {
+    test(`a configuration with ${what} that is not implemented`, async () => {
+      const model = await modelWithConfig(what.replaceAll(" ", "-"), config);
+      await assertRefused({ model, data, output }, { code: "usage/model", says, hint: /./ });
+    });
+  }
+
+  test("a model without a tokenizer", async () => {
+    const model = await writeTinyModel(`${folder}/mute`);
+    rmSync(`${model}/tokenizer.json`);
+    await assertRefused(
+      { model, data, output },
+      { code: "usage/model", says: ["mute", "no tokenizer.json"], hint: /tokenizer/ },
+    );
+  });
+
+  test("a model without a chat template on conversations", async () => {
+    const model = await writeTinyModel(`${folder}/no-template`);
+    const path = `${model}/tokenizer_config.json`;
+    const config = JSON.parse(readFileSync(path, "utf8")) as Record<string, unknown>;
+    writeFileSync(path, JSON.stringify({ ...config, chat_template: null }));
+    await assertRefused(
+      { model, data, output },
+      { code: "usage/chat-template", says: ["chat template"], hint: /./ },
+    );
+  });
+
+  test("more tokens than the model has positions", async () => {
+    const model = await writeTinyModel(`${folder}/short`);
+    await assertRefused(
+      { model, data, output, maxLength: 4096 },
+      { code: "usage/flag", says: ["4096 tokens", "512 positions"], hint: /at most 512/ },
+    );
+  });
+
+  test("a plan that does not fit the memory, said before weights are read", async () => {
+    // With a tensor of a wrong shape: reading the weights would fail for another reason.
+    const model = await modelWith("large", ({ tensors }) => {
+      tensors.set("model.norm.weight", hostTensor("float32", [31], new Float32Array(31)));
+    });
+    await assertRefused(
+      { model, data, output, batchSize: 100_000_000, packing: true, maxLength: 512 },
+      { code: "capacity/memory", says: [/needs about [\d,]+ MB, [\d,]+ MB is free/], hint: /batch size/ },
+    );
+  });
+
+  test("a data folder and model folder that were taken for each other", async () => {
+    mkdirSync(`${folder}/data`);
+    copyFileSync(data, `${folder}/data/train.jsonl`);
+    await assertRefused(
+      { model: `${folder}/data`, data: `${folder}/data`, output },
+      { code: "format/file", says: ["no config.json and no .gguf file"], hint: /config\.json/ },
+    );
+  });
+});

@@ -1,0 +1,122 @@
+/** @file Output folders that cannot be used: taken, not writable, full; and runs that cannot be resumed. */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { describe, test } from "node:test";
+import { runTiny, snapshot } from "../train/tiny-run.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+import { assertRefused, assertSays } from "./refusals.ts";
+
+const folder = temporaryFolder();
+const model = await writeTinyModel(`${folder}/model`);
+const data = writeTinyChats(`${folder}/chats.jsonl`, 4);
+
+describe("an output folder that cannot be used", () => {
+  test("one that holds another run", async () => {
+    const output = `${folder}/taken`;
+    await runTiny({ model, data, output, steps: 1 });
+    await assertRefused(
+      { model, data, output },
+      {
+        code: "usage/output",
+        says: ["taken", "another run", "expected an empty or new folder"],
+        hint: /--overwrite/,
+      },
+    );
+    await runTiny({ model, data, output, steps: 2, overwrite: true });
+  });
+
+  test("one that holds something else, even with --overwrite", async () => {
+    const output = `${folder}/precious`;
+    mkdirSync(output);
+    writeFileSync(`${output}/thesis.txt`, "years of work");
+    for (const overwrite of [false, true]) {
+      await assertRefused(
+        { model, data, output, overwrite },
+        { code: "usage/output", says: ["precious", "it holds files"], hint: /another folder/ },
+      );
+    }
+  });
+
+  test("a file", async () => {
+    const output = `${folder}/file`;
+    writeFileSync(output, "not a folder");
+    for (const place of [output, `${output}/inside`]) {
+      await assert.rejects(runTiny({ model, data, output: place }), (error) => {
+        assertSays(error, { code: "usage/output", says: ["it is a file"], hint: /another folder/ });
+        return true;
+      });
+    }
+    assert.equal(existsSync(output), true);
+  });
+
+  test("a place that cannot be written", async () => {
+    // The superuser may write everywhere but into the kernel's own tree.
+    const parent = process.getuid?.() === 0 ? "/sys" : `${folder}/locked`;
+    if (parent !== "/sys") mkdirSync(parent, { mode: 0o555 });
+    await assert.rejects(runTiny({ model, data, output: `${parent}/graft-run` }), (error) => {
+      const says = [`${parent}/graft-run`, /: E[A-Z]+, /, "expected a writable place"];
+      assertSays(error, { code: "failed/write", says, hint: /output folder|read-only/ });
+      return true;
+    });
+    assert.ok(!existsSync(`${parent}/graft-run`));
+  });
+
+  test("a disk that runs full: the error says so, and the checkpoint before stays whole", async (t) => {
+    const disk = `${folder}/disk`;
+    mkdirSync(disk);
+    const options = ["-t", "tmpfs", "-o", "size=600k", "tmpfs", disk];
+    const mounted = spawnSync("mount", options);
+    if (mounted.status !== 0) return t.skip("no right to mount a small disk");
+    try {
+      const output = `${disk}/run`;
+      await assert.rejects(
+        runTiny({ model, data, output, saveEvery: 1, keepLast: 50, steps: 50 }),
+        (error) => {
+          assertSays(error, { code: "failed/write", says: [disk, "ENOSPC"], hint: /space/ });
+          return true;
+        },
+      );
+      const names = readdirSync(output).sort();
+      assert.deepEqual(
+        names.filter((name) => !/^(checkpoint-\d+|log\.jsonl)$/.test(name)),
+        [],
+      );
+      const numWhole = names.filter((name) => name.startsWith("checkpoint-")).length;
+      assert.ok(numWhole > 0);
+      for (const name of names.slice(0, numWhole)) {
+        assert.ok(existsSync(`${output}/${name}/optimizer.safetensors`), name);
+      }
+      // With space again the run goes on.
+      rmSync(`${output}/checkpoint-1`, { recursive: true });
+      rmSync(`${output}/checkpoint-2`, { recursive: true });
+      const { result } = await runTiny({ model, data, output, resume: true, steps: 50 });
+      assert.equal(result.steps, 50);
+    } finally {
+      spawnSync("umount", [disk]);
+    }
+  });
+});
+
+describe("a run that cannot be resumed", () => {
+  test("nothing there", async () => {
+    await assertRefused(
+      { model, data, output: `${folder}/never`, resume: true },
+      { code: "usage/resume", says: ["never", "it holds no checkpoint"], hint: /--save-every/ },
+    );
+  });
+
+  test("other settings: each is named with both values", async () => {
+    const output = `${folder}/resumable`;
+    await runTiny({ model, data, output, saveEvery: 2, steps: 2 });
+    await assertRefused(
+      { model, data, output, resume: true, steps: 3, learningRate: 0.5, rank: 2 },
+      {
+        code: "usage/resume",
+        says: ["rank was 4, is 2", "learningRate was 0.0002, is 0.5", "steps was 2, is 3"],
+        hint: /--init-adapter/,
+      },
+    );
+    assert.ok(Object.keys(snapshot(output)).length > 5);
+  });
+});

@@ -1,0 +1,103 @@
+/** @file Rules of the code that a machine can check: kinds are named in their own files only, headers, sizes of files. */
+import assert from "node:assert/strict";
+import { readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { ARCHITECTURES } from "../src/models/architectures.ts";
+import { OPTIMIZERS } from "../src/optim/optimizers.ts";
+import { SCHEDULES } from "../src/optim/schedules.ts";
+import { METHODS } from "../src/peft/methods.ts";
+
+const SRC = join(import.meta.dirname, "../src");
+const MEDIAN_LINES = 120;
+const MAX_LINES = 400;
+const MAX_HEADER_LINES = 10;
+
+const files = (readdirSync(SRC, { recursive: true }) as string[])
+  .filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts"))
+  .map((name) => name.replaceAll("\\", "/"))
+  .map((name) => ({ name, text: readFileSync(join(SRC, name), "utf8") }));
+
+/** Lines outside of comments that hold a word in quotes. */
+function linesNaming(text: string, word: string): string[] {
+  const quoted = new RegExp(`["'\`]${word}["'\`]`);
+  const code = text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");
+  return code.split("\n").filter((line) => quoted.test(line));
+}
+
+/** The list of a kind, its folder, and lines that may name one of it: a default is a choice that somebody has to make. */
+const KINDS = [
+  { what: "method", names: METHODS.map((m) => m.name), list: "peft/methods.ts", folder: "peft" },
+  { what: "optimizer", names: OPTIMIZERS.map((o) => o.name), list: "optim/optimizers.ts", folder: "optim" },
+  { what: "schedule", names: SCHEDULES.map((s) => s.name), list: "optim/schedules.ts", folder: "optim" },
+  {
+    what: "model family",
+    names: ARCHITECTURES.map((a) => a.modelType),
+    list: "models/architectures.ts",
+    folder: "models",
+  },
+];
+
+/** Places where a kind's name is not the name of the kind: other formats' words, and defaults. */
+const ALLOWED = [
+  { file: "train/options.ts", line: /\.default\("/ },
+  // The settings of one run.
+  { file: "cli/quickstart.ts", line: /^\s*(method|schedule): "/ },
+  // The scaling of rotary tables, not the schedule.
+  { file: "nn/rope-tables.ts", line: /kind/ },
+  { file: "models/hf-config.ts", line: /kind/ },
+  // GGUF's own name of an architecture, with facts about its files.
+  { file: /^format\/gguf/, line: /./ },
+];
+
+describe("the shape of the code", () => {
+  for (const { what, names, list, folder } of KINDS) {
+    for (const kind of names) {
+      test(`only its own file and the list name ${what} "${kind}"`, () => {
+        const allowed = (file: string, line: string): boolean =>
+          ALLOWED.some(
+            (a) => (typeof a.file === "string" ? a.file === file : a.file.test(file)) && a.line.test(line),
+          );
+        const found = files
+          .filter(({ name }) => name !== list && name !== `${folder}/${kind}.ts`)
+          .flatMap(({ name, text }) =>
+            linesNaming(text, kind)
+              .filter((line) => !allowed(name, line))
+              .map((line) => `${name}: ${line.trim()}`),
+          );
+        assert.deepEqual(found, []);
+      });
+    }
+  }
+
+  test(`every file begins with a header of at most ${MAX_HEADER_LINES} lines`, () => {
+    const bad = files.flatMap(({ name, text }) => {
+      const header = /^(?:#!.*\n)?\/\*\*[\s\S]*?\*\//.exec(text)?.[0] ?? "";
+      const hasWords = /@file \S/.test(header);
+      // Without the lines that only open and close the comment.
+      const numLines = header.split("\n").filter((line) => !/^\s*(\/\*\*|\*\/)\s*$/.test(line)).length;
+      return hasWords && numLines <= MAX_HEADER_LINES
+        ? []
+        : [`${name}: ${hasWords ? `${numLines} lines` : "no header"}`];
+    });
+    assert.deepEqual(bad, []);
+  });
+
+  test(`the median file is under ${MEDIAN_LINES} lines and none over ${MAX_LINES}`, () => {
+    const lines = files.map(({ name, text }) => ({ name, count: text.split("\n").length - 1 }));
+    const sorted = lines.map(({ count }) => count).sort((a, b) => a - b);
+    assert.ok((sorted[Math.floor(sorted.length / 2)] as number) < MEDIAN_LINES);
+    assert.deepEqual(
+      lines.filter(({ count }) => count > MAX_LINES),
+      [],
+    );
+  });
+
+  test("no file has a name that says nothing", () => {
+    const bad = files.filter(({ name }) => /(^|\/)(utils?|helpers?|common|misc|types)\.ts$/.test(name));
+    assert.deepEqual(
+      bad.map(({ name }) => name),
+      [],
+    );
+  });
+});
