@@ -86,7 +86,7 @@ export async function logitsOf(
   const pool = new BufferPool();
   const runner = new BlockRunner(engine, base, adapter, pool, null);
   const embedding = await Embedding.create(engine, base, adapter, pool);
-  const head = await Head.create(engine, base, adapter, pool);
+  const head = new Head(engine, base, adapter, pool);
   const { numRows, length } = batch;
   const context = new ContextMaker(base.config).rows(numRows, length, batch.positions, batch.segments);
   let x = await embedding.forward(hostTensor("int64", [numRows, length], batch.ids));

@@ -52,7 +52,7 @@ export class BlockStack {
   ): Promise<BlockStack> {
     const programs = new Map<string, Program>();
     const groups: Group[] = [];
-    for (const layers of await groupLayers(base)) {
+    for (const layers of groupLayers(base)) {
       const blocks = layers.map((layer) => buildBlock(base, adapter, layer));
       const key = JSON.stringify(layers.map((layer) => adapter?.signature(layer) ?? "frozen"));
       const program = programs.get(key) ?? (await engine.compile(stackSpec(blocks)));
@@ -120,22 +120,13 @@ function bind(index: number, tensors: Record<string, HostTensor>, to: Record<str
 }
 
 /** Cuts the blocks into groups of nearly equal size; of one block each when blocks take turns in memory. */
-async function groupLayers(base: BaseModel): Promise<number[][]> {
+function groupLayers(base: BaseModel): number[][] {
   const { numLayers } = base.config;
   const layers = Array.from({ length: numLayers }, (_, layer) => layer);
-  const numGroups = (await takesTurns(base)) ? numLayers : Math.ceil(numLayers / MAX_BLOCKS);
+  const numGroups = base.keepWidened ? Math.ceil(numLayers / MAX_BLOCKS) : numLayers;
   return Array.from({ length: numGroups }, (_, group) =>
     layers.filter((layer) => Math.floor((layer * numGroups) / numLayers) === group),
   );
-}
-
-/** Whether asking for a block's weights overwrites those of the block before the last. */
-async function takesTurns(base: BaseModel): Promise<boolean> {
-  if (base.config.numLayers < 3) return false;
-  const first = await base.block(0);
-  await base.block(1);
-  const third = await base.block(2);
-  return Object.entries(first).some(([name, tensor]) => tensor === third[name]);
 }
 
 function buildBlock(base: BaseModel, adapter: Adapter | null, layer: number): BlockGraph {

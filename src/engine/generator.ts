@@ -115,7 +115,7 @@ export class Generator {
       base,
       blocks: await BlockStack.create(engine, base, adapter, pool),
       embedding: await Embedding.create(engine, base, adapter, pool),
-      head: await Head.create(engine, base, adapter, pool),
+      head: new Head(engine, base, adapter, pool),
       pool,
     });
   }

@@ -2,7 +2,7 @@
  * @file The programs of a model's blocks, compiled when first needed and shared by all blocks of equal structure.
  *
  * `forward` computes y; `forwardKeeping` also gives the activations that `backward` reads; `backwardAnew` computes them
- * again from x; `cached` reads and extends a cache of keys and values.
+ * again from x.
  */
 import { gradients } from "../graph/autodiff.ts";
 import type { Value } from "../graph/graph.ts";
@@ -15,7 +15,7 @@ import type { Engine, Program } from "../runtime/engine.ts";
 export const ATTENTION_CHUNK = 256;
 
 /** A kind of block program. */
-export type BlockProgramKind = "forward" | "forwardKeeping" | "backward" | "backwardAnew" | "cached";
+export type BlockProgramKind = "forward" | "forwardKeeping" | "backward" | "backwardAnew";
 
 /** What makes a program differ from another. */
 export interface BlockVariant {
@@ -53,7 +53,7 @@ export class BlockPrograms {
   /** Compiles a program, or returns the one there is. */
   get(variant: BlockVariant): Promise<BlockProgram> {
     const { kind, signature, training, trained, inputGradient } = variant;
-    const numChunks = kind === "cached" ? 1 : Math.max(1, Math.ceil(variant.length / ATTENTION_CHUNK));
+    const numChunks = Math.max(1, Math.ceil(variant.length / ATTENTION_CHUNK));
     const key = JSON.stringify([kind, signature, training, trained, inputGradient, numChunks]);
     let compiled = this.#compiled.get(key);
     if (!compiled) {
@@ -66,7 +66,7 @@ export class BlockPrograms {
   async #compile(variant: BlockVariant, numChunks: number): Promise<BlockProgram> {
     const block = buildBlockGraph(this.#architecture, this.#config, {
       projector: variant.projector,
-      cached: variant.kind === "cached",
+      cached: false,
       training: variant.training,
       chunk: { length: ATTENTION_CHUNK, count: numChunks },
     });
@@ -91,9 +91,6 @@ function specOf(variant: BlockVariant, block: BlockGraph): ProgramSpec {
   );
   const all = { x: block.x, ...block.context, ...block.tensors, ...block.adapter, ...dropout };
   if (kind === "forward") return cut(kind, all, { y: block.y });
-  if (kind === "cached") {
-    return cut(kind, all, { y: block.y, new_key: block.newKey, new_value: block.newValue });
-  }
   const backward = backwardOutputs(variant, block);
   const kept = neededInputs(backward.outputs, { ...all, ...block.kept });
   const keptOnly = Object.fromEntries(Object.entries(block.kept).filter(([name]) => name in kept));

@@ -1,5 +1,5 @@
 /**
- * @file Runs the blocks of a model: forward with or without kept activations, backward, and with a cache.
+ * @file Runs the blocks of a model: forward with or without kept activations, and backward.
  *
  * Between two runs nothing is decided here; whoever calls may drop, pause or reorder. Activations come from the pool
  * and belong to the caller, who releases them.
@@ -170,25 +170,6 @@ export class BlockRunner {
     this.pool.release(...lent);
     for (const [name, target] of targets) await sink.add(name, target);
     return into["dx"] ?? null;
-  }
-
-  /** Runs a block on x [1, T, D] after cached keys and values [1, P, K, E]; the new rows go into the given views. */
-  async cached(
-    layer: number,
-    x: HostTensor<"float32">,
-    context: PassContext,
-    past: { readonly key: HostTensor; readonly value: HostTensor },
-    fresh: { readonly key: HostTensor; readonly value: HostTensor },
-  ): Promise<HostTensor<"float32">> {
-    const compiled = await this.#program("cached", layer, context.length, false);
-    const { feeds, lent } = await this.#feeds(layer, layer + 1, context, compiled);
-    const y = this.pool.acquire("float32", x.shape);
-    await compiled.program.run(
-      { ...feeds, x, past_key: past.key, past_value: past.value },
-      { y, new_key: fresh.key, new_value: fresh.value },
-    );
-    this.pool.release(...lent);
-    return y;
   }
 
   /** Frees the programs. */

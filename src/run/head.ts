@@ -5,6 +5,7 @@
  */
 import { gradients } from "../graph/autodiff.ts";
 import { Graph, type Value } from "../graph/graph.ts";
+import type { ProgramSpec } from "../graph/program.ts";
 import { linearCrossEntropy } from "../graph/ops/linear-cross-entropy.ts";
 import { matmul } from "../graph/ops/matmul.ts";
 import { expandLike } from "../graph/ops/expand-like.ts";
@@ -26,72 +27,54 @@ export interface LabelledPosition {
   readonly label: number;
 }
 
+type HeadProgram = "logits" | "loss" | "lossAndGradients";
+
 export class Head {
+  readonly #engine: Engine;
   readonly #base: BaseModel;
   readonly #adapter: Adapter | null;
   readonly #pool: BufferPool;
-  readonly #loss: Program;
-  readonly #lossAndGradients: Program | null;
-  readonly #logits: Program;
+  readonly #compiled = new Map<HeadProgram, Promise<Program>>();
 
-  private constructor(parts: {
-    base: BaseModel;
-    adapter: Adapter | null;
-    pool: BufferPool;
-    loss: Program;
-    lossAndGradients: Program | null;
-    logits: Program;
-  }) {
-    this.#base = parts.base;
-    this.#adapter = parts.adapter;
-    this.#pool = parts.pool;
-    this.#loss = parts.loss;
-    this.#lossAndGradients = parts.lossAndGradients;
-    this.#logits = parts.logits;
+  /** `adapter` null: nothing is trained. Programs are compiled when first needed. */
+  constructor(engine: Engine, base: BaseModel, adapter: Adapter | null, pool: BufferPool) {
+    this.#engine = engine;
+    this.#base = base;
+    this.#adapter = adapter;
+    this.#pool = pool;
   }
 
-  /** Compiles the programs; the one with gradients only for an adapter. */
-  static async create(
-    engine: Engine,
-    base: BaseModel,
-    adapter: Adapter | null,
-    pool: BufferPool,
-  ): Promise<Head> {
-    const { width, vocabSize, normEpsilon } = base.config;
+  #program(kind: HeadProgram): Promise<Program> {
+    let program = this.#compiled.get(kind);
+    if (!program) {
+      program = this.#engine.compile(this.#spec(kind));
+      this.#compiled.set(kind, program);
+    }
+    return program;
+  }
+
+  #spec(kind: HeadProgram): ProgramSpec {
+    const { width, vocabSize, normEpsilon } = this.#base.config;
     const graph = new Graph();
     const hidden = graph.input("hidden", "float32", ["N", width]);
     const norm = graph.input("norm", "float32", [width]);
     const head = graph.input("head", "float32", [vocabSize, width]);
-    const labels = graph.input("labels", "int64", ["N"]);
-    const scale = graph.input("scale", "float32", []);
     const [normed] = rmsNorm(hidden, norm, normEpsilon);
+    if (kind === "logits") {
+      const logits = matmul(normed, head, { transB: true });
+      return { name: kind, inputs: { hidden, norm, head }, outputs: { logits } };
+    }
+    const labels = graph.input("labels", "int64", ["N"]);
     const loss = linearCrossEntropy(normed, head, labels); // [N, 1]
     const inputs = { hidden, norm, head, labels };
-    const logits = await engine.compile({
-      name: "logits",
-      inputs: { hidden, norm, head },
-      outputs: { logits: matmul(normed, head, { transB: true }) },
-    });
-    const lossOnly = await engine.compile({ name: "loss", inputs, outputs: { loss } });
-    let lossAndGradients: Program | null = null;
-    if (adapter) {
-      const [dHidden, dNorm, dHead] = gradients(
-        [{ value: loss, gradient: expandLike(scale, loss) }],
-        [hidden, norm, head],
-      );
-      const { names } = base.architecture;
-      lossAndGradients = await engine.compile({
-        name: "loss-backward",
-        inputs: { ...inputs, scale },
-        outputs: {
-          loss,
-          dHidden: dHidden as Value,
-          ...(adapter.tensor(names.finalNorm) ? { dNorm: dNorm as Value } : {}),
-          ...(adapter.tensor(headName(base)) ? { dHead: dHead as Value } : {}),
-        },
-      });
-    }
-    return new Head({ base, adapter, pool, loss: lossOnly, lossAndGradients, logits });
+    if (kind === "loss") return { name: kind, inputs, outputs: { loss } };
+    const scale = graph.input("scale", "float32", []);
+    const seed = { value: loss, gradient: expandLike(scale, loss) };
+    const [dHidden, dNorm, dHead] = gradients([seed], [hidden, norm, head]);
+    const outputs: Record<string, Value> = { loss, dHidden: dHidden as Value };
+    if (this.#adapter?.tensor(this.#base.architecture.names.finalNorm)) outputs["dNorm"] = dNorm as Value;
+    if (this.#adapter?.tensor(headName(this.#base))) outputs["dHead"] = dHead as Value;
+    return { name: kind, inputs: { ...inputs, scale }, outputs };
   }
 
   get #weights(): { norm: HostTensor<"float32">; head: HostTensor<"float32"> } {
@@ -105,17 +88,18 @@ export class Head {
   /** Logits of rows [N, D], [N, V]; the caller releases them. */
   async logits(hidden: HostTensor<"float32">): Promise<HostTensor<"float32">> {
     const logits = this.#pool.acquire("float32", [hidden.shape[0] as number, this.#base.config.vocabSize]);
-    await this.#logits.run({ hidden, ...this.#weights }, { logits });
+    await (await this.#program("logits")).run({ hidden, ...this.#weights }, { logits });
     return logits;
   }
 
   /** Sum of the losses of the labelled positions of x [B, T, D], and the loss of each. */
   async loss(x: HostTensor<"float32">, labelled: readonly LabelledPosition[]): Promise<number> {
+    const program = await this.#program("loss");
     let sum = 0;
     for (const chunk of chunksOf(labelled)) {
       const { hidden, labels } = this.#pick(x, chunk);
       const loss = this.#pool.acquire("float32", [chunk.length, 1]);
-      await this.#loss.run({ hidden, labels, ...this.#weights }, { loss });
+      await program.run({ hidden, labels, ...this.#weights }, { loss });
       sum += total(loss);
       this.#pool.release(hidden, labels, loss);
     }
@@ -132,8 +116,7 @@ export class Head {
     scale: number,
     sink: GradientSink,
   ): Promise<{ lossSum: number; dx: HostTensor<"float32"> }> {
-    const program = this.#lossAndGradients;
-    if (!program) throw new TypeError("Cannot compute a gradient: nothing is trained");
+    const program = await this.#program("lossAndGradients");
     const { width } = this.#base.config;
     const dx = this.#pool.acquire("float32", x.shape);
     dx.data.fill(0);
@@ -175,9 +158,8 @@ export class Head {
 
   /** Frees the programs. */
   async release(): Promise<void> {
-    await this.#loss.release();
-    await this.#logits.release();
-    await this.#lossAndGradients?.release();
+    for (const program of this.#compiled.values()) await (await program).release();
+    this.#compiled.clear();
   }
 }
 

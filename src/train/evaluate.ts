@@ -46,7 +46,7 @@ export class Evaluator {
     return new Evaluator(
       runner,
       await Embedding.create(engine, base, adapter, pool),
-      await Head.create(engine, base, adapter, pool),
+      new Head(engine, base, adapter, pool),
     );
   }
 

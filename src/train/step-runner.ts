@@ -80,7 +80,7 @@ export class StepRunner {
       sink: await GradientSink.create(engine, adapter, pool),
       runner,
       embedding: await Embedding.create(engine, base, adapter, pool),
-      head: await Head.create(engine, base, adapter, pool),
+      head: new Head(engine, base, adapter, pool),
       recompute,
       place,
     });
