@@ -73,4 +73,9 @@ export class GradientSink {
   finish(): void {
     for (const [name, view] of this.#views) if (!this.#written.has(name)) view.data.fill(0);
   }
+
+  /** Frees the program. */
+  async release(): Promise<void> {
+    await this.#sum.release();
+  }
 }

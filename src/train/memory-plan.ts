@@ -4,7 +4,6 @@
  * The estimate counts what graft itself holds: weights as stored, matrices that stay in float32, two widened blocks,
  * kept activations, gradients, optimizer state, and the scratch of the largest programs.
  */
-import { freemem } from "node:os";
 import { CapacityError } from "../errors.ts";
 import type { Architecture, ModelConfig } from "../models/architecture.ts";
 
@@ -62,7 +61,7 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
   const trainableBytes = request.numTrainable * FLOAT_BYTES * (2 + request.numSlots);
   const scores = batchTokens * config.numHeads * Math.min(rowTokens, 256) * FLOAT_BYTES;
   const scratchBytes = 3 * scores + 2 * kept + HEAD_ROWS * config.vocabSize * FLOAT_BYTES;
-  const available = request.availableBytes ?? freemem();
+  const available = request.availableBytes ?? process.availableMemory();
   const total = (activations: number): number =>
     PROCESS_BYTES + request.storedBytes + outerBytes + activations + trainableBytes + scratchBytes;
   const [keepAll, keepInputs] = [config.numLayers * kept, config.numLayers * inputs];

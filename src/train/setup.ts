@@ -167,7 +167,8 @@ function largestBatch(
 ): { batchTokens: number; rowTokens: number } {
   const longest = examples.reduce((max, { ids }) => Math.max(max, ids.length), 0);
   const rowTokens = options.packing ? options.maxLength : longest;
-  return { batchTokens: rowTokens * options.batchSize, rowTokens };
+  const numRows = options.packing ? options.batchSize : Math.min(options.batchSize, examples.length);
+  return { batchTokens: rowTokens * numRows, rowTokens };
 }
 
 async function makeAdapter(

@@ -133,6 +133,7 @@ export class StepRunner {
     await this.#runner.release();
     await this.#embedding.release();
     await this.#head.release();
+    await this.sink.release();
   }
 }
 
