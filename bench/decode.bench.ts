@@ -1,4 +1,5 @@
 /** @file How fast does graft write, token by token, against llama.cpp on the same GGUF file? */
+import { availableParallelism } from "node:os";
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import { defineBenchmark, type Outcome } from "./bench.ts";
 import { interleave } from "./interleave.ts";
@@ -39,7 +40,8 @@ async function writeWithGraft({ model, prompt, maxNewTokens, threads, flags }: T
     String(maxNewTokens),
     "--temperature",
     "0",
-    ...(threads > 0 ? ["--threads", String(threads)] : []),
+    "--threads",
+    String(threads),
     ...flags,
   ]);
   const done = eventsOf(run, "done")[0];
@@ -91,7 +93,7 @@ export const benchmark = defineBenchmark({
     prompt: { value: "Once upon a time, in a small village by the sea,", help: "what both go on from" },
     tokens: { value: 128, help: "new tokens of a run" },
     rounds: { value: 3, help: "runs of each side" },
-    threads: { value: 0, help: "threads of both sides; 0: what each chooses" },
+    threads: { value: 0, help: "threads of both sides; 0: all processors" },
   },
   async run(values, context) {
     const model = await findModel(values.model, context);
@@ -100,7 +102,9 @@ export const benchmark = defineBenchmark({
         `Cannot decode "${model}" with llama.cpp: expected a .gguf file, name one with --model`,
       );
     const flags = values["graft-flags"].split(" ").filter((word) => word !== "");
-    const { prompt, tokens: maxNewTokens, threads } = values;
+    const { prompt, tokens: maxNewTokens } = values;
+    // Left to itself node-llama-cpp takes more threads than there are processors, and stalls.
+    const threads = values.threads > 0 ? values.threads : availableParallelism();
     const task = { model, prompt, maxNewTokens, threads, flags };
     const version = llamaVersion();
     let promptIds: readonly number[] = [];

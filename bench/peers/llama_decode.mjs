@@ -1,7 +1,7 @@
 /**
- * Decodes greedily with llama.cpp through node-llama-cpp, on the processor alone, with its defaults:
+ * Decodes greedily with llama.cpp through node-llama-cpp, on the processor alone:
  *
- *   node llama_decode.mjs '{"model": FILE.gguf, "promptIds": [...], "maxNewTokens": N, "threads": 0}'
+ *   node llama_decode.mjs '{"model": FILE.gguf, "promptIds": [...], "maxNewTokens": N, "threads": N}'
  *
  * Prints one JSON object a line: "first" when the first token is there, "done" with all ids and the seconds after it.
  */
@@ -15,12 +15,12 @@ const llama = await getLlama({
   build: "never",
   progressLogs: false,
   logLevel: LlamaLogLevel.error,
-  ...(threads > 0 ? { maxThreads: threads } : {}),
+  maxThreads: threads,
 });
 const model = await llama.loadModel({ modelPath, gpuLayers: 0 });
 const context = await model.createContext({
   contextSize: promptIds.length + maxNewTokens + 1,
-  ...(threads > 0 ? { threads } : {}),
+  threads,
 });
 const ids = [];
 const evaluation = context.getSequence().evaluate(promptIds, { temperature: 0, yieldEogToken: true });

@@ -23,11 +23,11 @@ const SETTINGS = {
   method: "lora",
   rank: 16,
   alpha: 32,
-  learningRate: 1e-3,
+  learningRate: 2e-3,
   schedule: "cosine",
-  warmupSteps: 10,
-  batchSize: 4,
-  epochs: 5,
+  warmupSteps: 5,
+  batchSize: 8,
+  epochs: 3,
   maxLength: 256,
 } as const;
 

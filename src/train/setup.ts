@@ -119,13 +119,12 @@ async function setUpOn(
   };
 }
 
-/** One word is "all-linear" or a regular expression when it has the signs of one, else a name. */
+/** Names, or one text with the signs of a regular expression (which may hold commas), or "all-linear". */
 function readModules(given: string | readonly string[] | undefined): Targets["modules"] | null {
   if (given === undefined) return null;
-  const list = typeof given === "string" ? given.split(",").map((name) => name.trim()) : given;
-  const [only] = list;
-  if (list.length !== 1 || only === undefined) return list;
-  return only === "all-linear" || /[\\^$*+?()[\]|{}]/.test(only) ? only : list;
+  const text = typeof given === "string" ? given : given.join(",");
+  if (text === "all-linear" || /[\\^$*+?()[\]|{}]/.test(text)) return text;
+  return text.split(",").map((name) => name.trim());
 }
 
 interface RunData {
