@@ -2,7 +2,8 @@
  * @file The fine-tuning loop: steps, evaluations, checkpoints, and the result.
  *
  * What a step does depends only on the settings and its number: data order and dropout are functions of the seed and
- * the step, and parameters and optimizer state are what a checkpoint holds. So a resumed run ends bit-equal.
+ * the step, and parameters and optimizer state are what a checkpoint holds. So a resumed run ends bit-equal. Long because
+ * every method of the run reads or moves where it stands.
  */
 import { isAbsolute, resolve } from "node:path";
 import { stringify } from "yaml";
@@ -13,6 +14,7 @@ import { type GradientNorm, clipFactor, createGradientNorm } from "../optim/grad
 import { findSchedule } from "../optim/schedules.ts";
 import { type Updater, createUpdater } from "../optim/updater.ts";
 import { createOrtEngine } from "../runtime/ort-node.ts";
+import { divergence, requireFinite, requireMovement } from "./checks.ts";
 import { type Evaluation, Evaluator } from "./evaluate.ts";
 import type { DoneEvent, EvalEvent, StepEvent, TrainEvent } from "./events.ts";
 import { fillRows } from "./fill-rows.ts";
@@ -70,15 +72,20 @@ export async function train(input: TrainInput, hooks: TrainHooks = {}): Promise<
   }
 }
 
+/** What a run works with. */
+interface RunParts {
+  readonly options: TrainOptions;
+  readonly setup: TrainingSetup;
+  readonly folder: RunFolder;
+  readonly hooks: TrainHooks;
+  readonly steps: StepRunner;
+  readonly evaluator: Evaluator | null;
+  readonly updater: Updater;
+  readonly norm: GradientNorm;
+}
+
 class Run {
-  readonly #options: TrainOptions;
-  readonly #setup: TrainingSetup;
-  readonly #folder: RunFolder;
-  readonly #hooks: TrainHooks;
-  readonly #steps: StepRunner;
-  readonly #evaluator: Evaluator | null;
-  readonly #updater: Updater;
-  readonly #norm: GradientNorm;
+  readonly #parts: RunParts;
   readonly #startedMs = performance.now();
   #state: RunState;
   #evaluation: Evaluation | null = null;
@@ -86,26 +93,9 @@ class Run {
   /** Looked at in the first step with a learning rate: a warm-up begins at 0. */
   #hasMoved = false;
 
-  private constructor(parts: {
-    options: TrainOptions;
-    setup: TrainingSetup;
-    folder: RunFolder;
-    hooks: TrainHooks;
-    steps: StepRunner;
-    evaluator: Evaluator | null;
-    updater: Updater;
-    norm: GradientNorm;
-    state: RunState;
-  }) {
-    this.#options = parts.options;
-    this.#setup = parts.setup;
-    this.#folder = parts.folder;
-    this.#hooks = parts.hooks;
-    this.#steps = parts.steps;
-    this.#evaluator = parts.evaluator;
-    this.#updater = parts.updater;
-    this.#norm = parts.norm;
-    this.#state = parts.state;
+  private constructor(parts: RunParts, state: RunState) {
+    this.#parts = parts;
+    this.#state = state;
   }
 
   static async start(
@@ -124,7 +114,7 @@ class Run {
     const { recompute } = setup.memory;
     const updater = await createUpdater(engine, optimizer, setup.optimizerOptions, adapter.values.length);
     for (const [slot, values] of Object.entries(resumed?.optimizer ?? {})) updater.state[slot]?.set(values);
-    return new Run({
+    const parts: RunParts = {
       options,
       setup,
       folder,
@@ -133,34 +123,25 @@ class Run {
       evaluator: heldOut ? await Evaluator.create(engine, base, adapter) : null,
       updater,
       norm: await createGradientNorm(engine),
-      state: resumed?.state ?? {
-        global_step: 0,
-        max_steps: setup.totalSteps,
-        epoch: 0,
-        best_metric: null,
-        best_global_step: null,
-        evaluations_without_improvement: 0,
-        trained_tokens: 0,
-        trainable_parameters: adapter.values.length,
-        settings,
-        log_history: [],
-      },
-    });
+    };
+    return new Run(parts, resumed?.state ?? firstState(setup, settings));
   }
 
   #emit(event: TrainEvent): void {
-    this.#hooks.onEvent?.(event);
+    this.#parts.hooks.onEvent?.(event);
   }
 
   async complete(): Promise<TrainResult> {
-    for (const message of this.#setup.notes) this.#emit({ event: "note", message });
-    const { totalSteps } = this.#setup;
+    for (const message of this.#parts.setup.notes) this.#emit({ event: "note", message });
+    const { totalSteps } = this.#parts.setup;
     if (this.#state.log_history.length === 0) await this.#evaluate();
     while (this.#state.global_step < totalSteps && !this.#isOverfit()) {
-      if (this.#hooks.signal?.aborted) await this.#stop();
+      if (this.#parts.hooks.signal?.aborted) await this.#stop();
       await this.#step();
-      if (this.#isDue(this.#options.evalEvery ?? this.#setup.plan.stepsPerEpoch)) await this.#evaluate();
-      if (this.#options.saveEvery !== undefined && this.#isDue(this.#options.saveEvery)) await this.#save();
+      if (this.#isDue(this.#parts.options.evalEvery ?? this.#parts.setup.plan.stepsPerEpoch))
+        await this.#evaluate();
+      if (this.#parts.options.saveEvery !== undefined && this.#isDue(this.#parts.options.saveEvery))
+        await this.#save();
     }
     return this.#finish();
   }
@@ -168,37 +149,37 @@ class Run {
   /** Every so many steps, and after the last. */
   #isDue(everySteps: number): boolean {
     const { global_step: step } = this.#state;
-    return step % everySteps === 0 || step === this.#setup.totalSteps;
+    return step % everySteps === 0 || step === this.#parts.setup.totalSteps;
   }
 
   #isOverfit(): boolean {
-    const patience = this.#options.earlyStopping;
+    const patience = this.#parts.options.earlyStopping;
     return patience !== undefined && this.#state.evaluations_without_improvement >= patience;
   }
 
   async #step(): Promise<void> {
     const startedMs = performance.now();
-    const { adapter, plan, totalSteps } = this.#setup;
+    const { adapter, plan, totalSteps } = this.#parts.setup;
     const index = this.#state.global_step;
-    const { warmupSteps, learningRate: peak, maxGradNorm, weightDecay } = this.#options;
+    const { warmupSteps, learningRate: peak, maxGradNorm, weightDecay } = this.#parts.options;
     const batches = plan.microBatches(index).map((rows) => this.#toBatch(rows));
     const numLabels = batches.reduce((sum, batch) => sum + batch.numLabels, 0);
-    const { sink } = this.#steps;
+    const { sink } = this.#parts.steps;
     sink.begin();
     let lossSum = 0;
     for (const [micro, batch] of batches.entries()) {
-      lossSum += await this.#steps.accumulate(batch, 1 / numLabels, index, micro);
+      lossSum += await this.#parts.steps.accumulate(batch, 1 / numLabels, index, micro);
     }
     sink.finish();
     const loss = lossSum / numLabels;
-    const gradientNorm = await this.#norm.norm(sink.values);
+    const gradientNorm = await this.#parts.norm.norm(sink.values);
     if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
-      throw await this.#diverged(`loss ${loss}, gradient norm ${gradientNorm}`, index + 1);
+      throw await divergence(this.#parts.folder, `loss ${loss}, gradient norm ${gradientNorm}`, index + 1);
     }
-    const schedule = findSchedule(this.#options.schedule);
+    const schedule = findSchedule(this.#parts.options.schedule);
     const learningRate = peak * schedule.factor(index, totalSteps, warmupSteps);
     const before = !this.#hasMoved && learningRate > 0 ? adapter.values.slice() : null;
-    await this.#updater.step({
+    await this.#parts.updater.step({
       parameters: adapter.values,
       gradients: sink.values,
       gradientScale: maxGradNorm > 0 ? clipFactor(gradientNorm, maxGradNorm) : 1,
@@ -206,7 +187,10 @@ class Run {
       weightDecay,
       step: index + 1,
     });
-    if (before) this.#requireMovement(before, gradientNorm);
+    if (before) {
+      requireMovement(before, adapter.values, index + 1, gradientNorm);
+      this.#hasMoved = true;
+    }
     const tokens = batches.reduce((sum, batch) => sum + batch.numTokens, 0);
     this.#state = {
       ...this.#state,
@@ -226,51 +210,26 @@ class Run {
       tokens_per_second: tokens / ((performance.now() - startedMs) / 1000),
       peak_mb: peakMegabytes(),
     };
-    await this.#record(event, this.#isDue(this.#options.logEvery));
+    await this.#record(event, this.#isDue(this.#parts.options.logEvery));
   }
 
   /** The log keeps every event; the caller is told those that are due. */
   async #record(event: StepEvent | EvalEvent, tell: boolean): Promise<void> {
     this.#state.log_history.push({ ...event });
     if (tell) {
-      await this.#folder.log({ ...event });
+      await this.#parts.folder.log({ ...event });
       this.#emit(event);
     }
   }
 
   #toBatch(rows: readonly (readonly Example[])[]): ReturnType<typeof toBatch> {
-    return this.#options.packing ? toBatch(rows) : toBatch(fillRows(rows.flat()));
-  }
-
-  #requireMovement(before: Float32Array, gradientNorm: number): void {
-    this.#hasMoved = this.#setup.adapter.values.some((value, i) => value !== before[i]);
-    if (this.#hasMoved) return;
-    throw new FailedError(
-      "train/no-movement",
-      `Cannot train: no parameter moved in step ${this.#state.global_step + 1}, gradient norm ${gradientNorm}`,
-      { hint: "Check that the target modules are used and that the learning rate is not too small" },
-    );
-  }
-
-  async #diverged(found: string, step: number): Promise<FailedError> {
-    const kept = await this.#folder.newest();
-    return new FailedError("train/nan", `Cannot go on training: ${found} in step ${step}`, {
-      hint: `Choose a lower learning rate or clip gradients${kept === null ? "" : `; the last good checkpoint is ${this.#folder.checkpoint(kept)}`}`,
-    });
-  }
-
-  /** Nothing is saved that could not be trained on. */
-  async #requireFinite(): Promise<void> {
-    const { values } = this.#setup.adapter;
-    const bad = values.findIndex((value) => !Number.isFinite(value));
-    if (bad < 0) return;
-    throw await this.#diverged(`a parameter is ${values[bad]}`, this.#state.global_step);
+    return this.#parts.options.packing ? toBatch(rows) : toBatch(fillRows(rows.flat()));
   }
 
   async #evaluate(): Promise<void> {
-    const { heldOut } = this.#setup;
-    if (!this.#evaluator || !heldOut) return;
-    const evaluation = await this.#evaluator.evaluate(heldOut);
+    const { heldOut } = this.#parts.setup;
+    if (!this.#parts.evaluator || !heldOut) return;
+    const evaluation = await this.#parts.evaluator.evaluate(heldOut);
     this.#evaluation = evaluation;
     const { global_step: step, best_metric: best, evaluations_without_improvement: idle } = this.#state;
     const better = best === null || evaluation.loss < best;
@@ -281,14 +240,20 @@ class Run {
       evaluations_without_improvement: better ? 0 : idle + 1,
     };
     await this.#record({ event: "eval", step, ...evaluation }, true);
-    if (better && this.#options.earlyStopping !== undefined) await this.#save();
+    if (better && this.#parts.options.earlyStopping !== undefined) await this.#save();
   }
 
   async #save(): Promise<void> {
     if (this.#savedStep === this.#state.global_step) return;
-    const { adapter, origin } = this.#setup;
-    await this.#requireFinite();
-    await this.#folder.save(adapter, origin, this.#updater.state, this.#state, this.#options.keepLast);
+    const { adapter, origin } = this.#parts.setup;
+    await requireFinite(adapter.values, this.#parts.folder, this.#state.global_step);
+    await this.#parts.folder.save(
+      adapter,
+      origin,
+      this.#parts.updater.state,
+      this.#state,
+      this.#parts.options.keepLast,
+    );
     this.#savedStep = this.#state.global_step;
   }
 
@@ -296,32 +261,36 @@ class Run {
     await this.#save();
     throw new FailedError(
       "train/stopped",
-      `Cannot finish: the run was stopped after step ${this.#state.global_step} of ${this.#setup.totalSteps}`,
+      `Cannot finish: the run was stopped after step ${this.#state.global_step} of ${this.#parts.setup.totalSteps}`,
       { hint: "Go on with the same command and --resume" },
     );
   }
 
   async #finish(): Promise<TrainResult> {
-    const { adapter, origin, base } = this.#setup;
+    const { adapter, origin, base } = this.#parts.setup;
     const { best_global_step: best } = this.#state;
-    if (this.#options.earlyStopping !== undefined && best !== null && best !== this.#state.global_step) {
-      await this.#folder.restore(adapter, best);
+    if (
+      this.#parts.options.earlyStopping !== undefined &&
+      best !== null &&
+      best !== this.#state.global_step
+    ) {
+      await this.#parts.folder.restore(adapter, best);
     }
-    await this.#requireFinite();
+    await requireFinite(adapter.values, this.#parts.folder, this.#state.global_step);
     const steps = this.#state.log_history.filter((e) => e["event"] === "step") as unknown as StepEvent[];
     const evaluations = this.#state.log_history.filter(
       (e) => e["event"] === "eval",
     ) as unknown as EvalEvent[];
     const settings = Object.fromEntries(
-      Object.entries(this.#options).filter(([, value]) => value !== undefined),
+      Object.entries(this.#parts.options).filter(([, value]) => value !== undefined),
     );
-    await this.#folder.finish(adapter, origin, this.#state, {
-      "config.yaml": stringify({ ...settings, output: showPath(this.#options.output) }),
-      "loss.svg": lossChart(`${this.#options.method} on ${base.name}`, steps, evaluations),
+    await this.#parts.folder.finish(adapter, origin, this.#state, {
+      "config.yaml": stringify({ ...settings, output: showPath(this.#parts.options.output) }),
+      "loss.svg": lossChart(`${this.#parts.options.method} on ${base.name}`, steps, evaluations),
     });
     const event: DoneEvent = {
       event: "done",
-      output: this.#options.output,
+      output: this.#parts.options.output,
       steps: this.#state.global_step,
       trainable_parameters: adapter.values.length,
       seconds: (performance.now() - this.#startedMs) / 1000,
@@ -331,11 +300,30 @@ class Run {
   }
 
   async release(): Promise<void> {
-    await this.#steps.release();
-    await this.#evaluator?.release();
-    await this.#updater.release();
-    await this.#norm.release();
+    await this.#parts.steps.release();
+    await this.#parts.evaluator?.release();
+    await this.#parts.updater.release();
+    await this.#parts.norm.release();
   }
+}
+
+/** Where a new run stands. */
+function firstState(
+  { adapter, totalSteps }: TrainingSetup,
+  settings: Readonly<Record<string, unknown>>,
+): RunState {
+  return {
+    global_step: 0,
+    max_steps: totalSteps,
+    epoch: 0,
+    best_metric: null,
+    best_global_step: null,
+    evaluations_without_improvement: 0,
+    trained_tokens: 0,
+    trainable_parameters: adapter.values.length,
+    settings,
+    log_history: [],
+  };
 }
 
 function showPath(path: string): string {
