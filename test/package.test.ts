@@ -99,7 +99,7 @@ test("the package holds compiled files and types, and neither tests nor sources"
   }
   const foreign = packed.filter(
     (path) =>
-      !/^(bin\/graft\.js|dist\/[\w/-]+(\.d\.ts|\.js)|(LICENSE|README\.md|CHANGELOG\.md|package\.json))$/.test(
+      !/^(bin\/graft\.js|dist\/[\w/-]+(\.d\.ts|\.js)|examples\/quickstart\/[\w-]+\.jsonl|(LICENSE|README\.md|CHANGELOG\.md|package\.json))$/.test(
         path,
       ),
   );

@@ -23,11 +23,11 @@ const SETTINGS = {
   method: "lora",
   rank: 16,
   alpha: 32,
-  learningRate: 2e-3,
+  learningRate: 6e-4,
   schedule: "cosine",
-  warmupSteps: 5,
-  batchSize: 8,
-  epochs: 3,
+  warmupSteps: 10,
+  batchSize: 4,
+  epochs: 4,
   maxLength: 256,
 } as const;
 

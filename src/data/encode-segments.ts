@@ -39,21 +39,26 @@ export function encodeSegments(tokenizer: Tokenizer, text: string, cuts: readonl
     return { ids: whole, tokenCuts };
   }
 
-  // Else: as long as the text before a cut gives the first ids of the run, nothing crosses it; start a new run where it does.
+  // Else: as long as the text before a cut gives the first ids of the run, nothing crosses it; where something does, the
+  // text before it stands by itself, with the cuts that it has, and a new run starts.
   const ids: number[] = [];
   const cutsOfRuns: number[] = [];
   let runStart = 0;
   let run = whole;
+  let cutsOfRun: number[] = [];
   for (const cut of cuts) {
     const before = encode(text.slice(runStart, cut));
     if (commonLength(before, run) === before.length) {
+      cutsOfRun.push(cut - runStart);
       cutsOfRuns.push(ids.length + before.length);
       continue;
     }
-    ids.push(...before);
+    const left = encodeSegments(tokenizer, text.slice(runStart, cut), cutsOfRun);
+    cutsOfRuns.splice(-cutsOfRun.length || cutsOfRuns.length, cutsOfRun.length);
+    for (const tokenCut of left.tokenCuts) cutsOfRuns.push(ids.length + tokenCut);
+    for (const id of left.ids) ids.push(id);
     cutsOfRuns.push(ids.length);
-    runStart = cut;
-    run = encode(text.slice(cut));
+    [runStart, run, cutsOfRun] = [cut, encode(text.slice(cut)), []];
   }
   for (const id of run) ids.push(id);
   if (tokenizer.decode(ids) === tokenizer.decode(whole)) return { ids, tokenCuts: cutsOfRuns };
