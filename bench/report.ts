@@ -1,4 +1,5 @@
 /** @file What a benchmark prints: a table, and one line of JSON with all that is needed to read the numbers later. */
+import { basename, isAbsolute } from "node:path";
 import type { Json, Outcome, Table } from "./bench.ts";
 import { describeMachine, ownVersions, readCommit } from "./machine.ts";
 
@@ -31,7 +32,17 @@ export function reportOf(
     ...readCommit(),
     machine: { ...describeMachine(), load_before: loadBefore },
     versions: { ...ownVersions(), ...outcome.versions },
-    parameters: outcome.parameters,
+    parameters: withoutFolders(outcome.parameters),
     results: outcome.results,
   };
+}
+
+/** Kept results name files, not where they lay on somebody's machine. */
+function withoutFolders(parameters: Outcome["parameters"]): Readonly<Record<string, Json>> {
+  return Object.fromEntries(
+    Object.entries(parameters).map(([key, value]) => [
+      key,
+      typeof value === "string" && isAbsolute(value) ? basename(value) : value,
+    ]),
+  );
 }

@@ -28,7 +28,7 @@ export function lossChart(
     animation: false,
     backgroundColor: "#ffffff",
     title: { text: title, left: "center" },
-    legend: { bottom: 0 },
+    legend: { bottom: 0, itemGap: 40 },
     grid: { left: 60, right: 30, top: 50, bottom: 70 },
     xAxis: {
       type: "value",
@@ -46,7 +46,7 @@ export function lossChart(
         { color: "#a9c3e8", width: 1 },
         false,
       ),
-      line("training, running mean", mean, { color: "#2f6fd0", width: 2.5 }, false),
+      line("running mean", mean, { color: "#2f6fd0", width: 2.5 }, false),
       line(
         "held-out",
         evaluations.map((e) => [e.step, e.loss]),
