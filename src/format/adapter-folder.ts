@@ -16,10 +16,11 @@ import { openSafetensors, safetensorsFile } from "./safetensors.ts";
 const CONFIG_FILE = "adapter_config.json";
 const WEIGHTS_FILE = "adapter_model.safetensors";
 
-/** What an adapter folder holds; tensors in float32. */
+/** What an adapter folder holds; tensors in float32, and the notes in the head of their file. */
 export interface AdapterFiles {
   readonly config: JsonObject;
   readonly tensors: ReadonlyMap<string, HostTensor<"float32">>;
+  readonly metadata: Readonly<Record<string, string>>;
 }
 
 async function exists(path: string): Promise<boolean> {
@@ -66,7 +67,7 @@ export async function readAdapterFolder(path: string): Promise<AdapterFiles> {
       }
       tensors.set(name, widen(tensor));
     }
-    return { config, tensors };
+    return { config, tensors, metadata: weights.metadata };
   } finally {
     await weights.close();
   }
@@ -98,6 +99,8 @@ Made with graft. Load it with \`PeftModel.from_pretrained(model, folder)\` of pe
 export interface AdapterFolderParts {
   readonly config: Readonly<Record<string, unknown>>;
   readonly tensors: Iterable<readonly [string, HostTensor]>;
+  /** Notes for the head of the tensors' file; the format's own is added. */
+  readonly metadata?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -108,7 +111,7 @@ export function adapterFolderFiles(parts: AdapterFolderParts): FolderFile[] {
   const config = { ...parts.config, inference_mode: true };
   const tensors = [...parts.tensors].map(([name, tensor]) => [name, widen(tensor)] as const);
   return [
-    safetensorsFile(WEIGHTS_FILE, tensors),
+    safetensorsFile(WEIGHTS_FILE, tensors, { format: "pt", ...parts.metadata }),
     textFile(CONFIG_FILE, formatJson(config)),
     textFile("README.md", modelCard(config)),
   ];

@@ -16,6 +16,7 @@ import { type Checkpoint, modelFolderFiles } from "./checkpoint.ts";
 import { openSafetensors } from "./safetensors.ts";
 
 const PREFIX = "base_model.model.";
+const TEMPLATE_KEY = "chat_template_sha256";
 
 /** Keys of adapter_config.json that say nothing about the numbers, or that `attach` reads. */
 const NEUTRAL_KEYS = [
@@ -29,7 +30,6 @@ const NEUTRAL_KEYS = [
   "layers_pattern",
   "megatron_core",
   "qalora_group_size",
-  "chat_template_sha256",
 ];
 
 /** Whether the method's result is an adapter folder; else it is a whole model. */
@@ -59,10 +59,14 @@ export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFil
   const tensors = adapter.parameters.map(
     ({ name }) => [PREFIX + name, adapter.tensor(name) as HostTensor] as const,
   );
-  return adapterFolderFiles({ config: adapterConfig(adapter, origin), tensors });
+  const { chatTemplateHash } = origin;
+  // In the head of the tensors' file: peft warns of keys in adapter_config.json that it does not know.
+  const metadata: Record<string, string> =
+    chatTemplateHash === null ? {} : { [TEMPLATE_KEY]: chatTemplateHash };
+  return adapterFolderFiles({ config: adapterConfig(adapter, base), tensors, metadata });
 }
 
-function adapterConfig(adapter: Adapter, { base, chatTemplateHash }: AdapterOrigin): Record<string, unknown> {
+function adapterConfig(adapter: Adapter, base: BaseModel): Record<string, unknown> {
   const { method, targets } = adapter;
   const { regex, modules } = targetsForFile(adapter, base);
   return {
@@ -75,7 +79,6 @@ function adapterConfig(adapter: Adapter, { base, chatTemplateHash }: AdapterOrig
     target_modules: regex ?? modules,
     exclude_modules: regex !== null && targets.exclude.length > 0 ? targets.exclude : null,
     task_type: "CAUSAL_LM",
-    ...(chatTemplateHash === null ? {} : { chat_template_sha256: chatTemplateHash }),
   };
 }
 
@@ -111,7 +114,7 @@ export interface ReadAdapter {
  * FormatError "format/tensor" for a missing, surplus or misshaped tensor.
  */
 export async function readAdapter(path: string, base: BaseModel): Promise<ReadAdapter> {
-  const { config, tensors } = await readAdapterFolder(path);
+  const { config, tensors, metadata } = await readAdapterFolder(path);
   const raw: Record<string, unknown> = { ...config };
   const method = findMethodOfPeftType(String(raw["peft_type"]));
   const options = method.fromPeft(raw);
@@ -123,7 +126,6 @@ export async function readAdapter(path: string, base: BaseModel): Promise<ReadAd
   const layers = take("layers_to_transform") as number | number[] | null;
   const modules = take("target_modules") as string | string[] | null;
   const exclude = take("exclude_modules") as string | string[] | null;
-  const chatTemplateHash = raw["chat_template_sha256"] as string | undefined;
   refuseUnknown(path, raw);
   const adapter = await attach(base.architecture, base.config, {
     method,
@@ -133,7 +135,7 @@ export async function readAdapter(path: string, base: BaseModel): Promise<ReadAd
     baseValues: async (name) => (await base.values(name)).data,
   });
   fill(path, adapter, new Map([...tensors].map(([name, tensor]) => [name.replace(PREFIX, ""), tensor])));
-  return { adapter, chatTemplateHash: chatTemplateHash ?? null };
+  return { adapter, chatTemplateHash: metadata[TEMPLATE_KEY] ?? null };
 }
 
 /** Keys that are not known and are set: they would change the numbers. */
