@@ -26,6 +26,7 @@ test("the library exports exactly these names", () => {
     "defineMethod",
     "exitStatus",
     "loadModel",
+  "mergeAdapter",
     "openCheckpoint",
     "openTextModel",
     "readAdapter",

@@ -66,7 +66,11 @@ export class BlockStack {
    * Runs all blocks on x [1, T, D] after the tokens of the cache, and writes the rows of the T tokens behind them, where
    * there must be room; the caller counts them in. Takes x and gives y [1, T, D], which the caller releases.
    */
-  async forward(
+  forward(x: HostTensor<"float32">, context: PassContext, cache: KvCache): Promise<HostTensor<"float32">> {
+    return this.#base.exclusively(() => this.#forward(x, context, cache));
+  }
+
+  async #forward(
     x: HostTensor<"float32">,
     context: PassContext,
     cache: KvCache,

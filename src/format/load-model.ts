@@ -36,7 +36,12 @@ export interface LoadedModel {
  */
 export async function loadModel(path: string, options: LoadOptions = {}): Promise<LoadedModel> {
   const checkpoint = await openCheckpoint(path);
-  return { base: await loadWeights(path, checkpoint, options), checkpoint };
+  try {
+    return { base: await loadWeights(path, checkpoint, options), checkpoint };
+  } catch (error) {
+    await checkpoint.close();
+    throw error;
+  }
 }
 
 /** Reads the weights of an open checkpoint. @throws as `loadModel`. */

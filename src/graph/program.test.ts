@@ -10,7 +10,7 @@ import { exp } from "./ops/exp.ts";
 import { mul } from "./ops/mul.ts";
 import { rmsNorm } from "./ops/rms-norm.ts";
 import { sigmoid } from "./ops/sigmoid.ts";
-import { type ProgramSpec, emitProgram, graphOf, neededInputs, nodesOf } from "./program.ts";
+import { type ProgramSpec, emitProgram, neededInputs, nodesOf } from "./program.ts";
 
 const vector = (...values: number[]): Array64 => ({
   shape: [values.length],
@@ -115,15 +115,6 @@ test("an output that is given beside one that is wanted keeps its given value", 
   });
   const feeds = { x: matrix(3, 3), weight: vector(1, 1), r: matrix(7) };
   assert.deepEqual(evaluate(spec, feeds)["z"], matrix(21, 21));
-});
-
-test("graphOf() gives the graph and refuses a program without outputs", () => {
-  const { graph, x, y } = twoLayers();
-  assert.equal(graphOf({ name: "forward", inputs: { x }, outputs: { y } }), graph);
-  assert.throws(
-    () => graphOf({ name: "none", inputs: { x }, outputs: {} }),
-    /^TypeError: Cannot build program "none": no outputs$/,
-  );
 });
 
 test("a value can be two outputs", () => {

@@ -5,7 +5,7 @@
  * one that is not recomputes. Whatever the wanted values do not need is left out.
  */
 import { Emitter } from "./emitter.ts";
-import type { Graph, Node, Value } from "./graph.ts";
+import type { Node, Value } from "./graph.ts";
 
 export interface ProgramSpec {
   /** For messages and profiles. */
@@ -76,11 +76,4 @@ export function emitProgram(spec: ProgramSpec): Emitter {
   }
   for (const [name, value] of copies) emitter.node("Identity", [emitter.name(value)], [name]);
   return emitter;
-}
-
-/** The graph that a program is cut from. */
-export function graphOf(spec: ProgramSpec): Graph {
-  const first = Object.values(spec.outputs)[0];
-  if (!first) throw new TypeError(`Cannot build program "${spec.name}": no outputs`);
-  return first.graph;
 }

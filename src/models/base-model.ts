@@ -52,6 +52,7 @@ export class BaseModel {
   readonly #outer = new Map<string, HostTensor<"float32">>();
   /** Blocks that are there or on their way, by layer, oldest first. */
   readonly #blocks = new Map<number, Promise<Block>>();
+  #lastPass: Promise<void> = Promise.resolve();
   /** Buffers of blocks that are no longer needed. */
   readonly #idle: Block[] = [];
 
@@ -99,7 +100,7 @@ export class BaseModel {
 
   /**
    * The tensors of a block, by path inside the block, and a start on those of `next`, which will be asked for after it.
-   * They are valid until the block after the next is asked for; owned by the model.
+   * They are valid until another block is asked for; owned by the model. Passes take turns: see `exclusively`.
    */
   async block(layer: number, next: number | null = null): Promise<Block> {
     const tensors = await this.#read(layer);
@@ -109,6 +110,16 @@ export class BaseModel {
       this.#read(next).catch(() => {});
     }
     return tensors;
+  }
+
+  /** Runs a pass over the blocks when those that were asked for before are done: their buffers are shared. */
+  exclusively<T>(pass: () => Promise<T>): Promise<T> {
+    const result = this.#lastPass.then(pass);
+    this.#lastPass = result.then(
+      () => {},
+      () => {},
+    );
+    return result;
   }
 
   #read(layer: number): Promise<Block> {

@@ -17,7 +17,7 @@ export interface UpdateStep {
   readonly parameters: Float32Array;
   /** Their gradients, in the same order; only read. */
   readonly gradients: Float32Array;
-  /** Factor on every gradient: that of clipping times one over the number of accumulated batches. */
+  /** Factor on every gradient: that of clipping. */
   readonly gradientScale: number;
   readonly learningRate: number;
   readonly weightDecay: number;

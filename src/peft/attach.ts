@@ -100,6 +100,14 @@ function layOut(
     }),
   );
   const trainedBase = modelTensors(architecture, config).filter((tensor) => method.trainsBase(tensor));
+  const isRestricted = request.targets.modules !== null || request.targets.layers !== null;
+  if (isRestricted && trainedBase.length > 0 && [...sites.values()].every((s) => s.parameters.length === 0)) {
+    throw new UsageError(
+      "usage/target-modules",
+      `Cannot restrict method "${method.name}" to modules or layers: it trains tensors of the base, not modules`,
+      { hint: "Leave target modules and layers out, or choose a method of adapters" },
+    );
+  }
   return { options, targets, sites, trainedBase };
 }
 

@@ -26,7 +26,7 @@ export function matchSuffix(name: string, path: string): boolean {
  */
 export function matchPattern(patterns: Readonly<Record<string, number>>, path: string): number | null {
   for (const [pattern, value] of Object.entries(patterns)) {
-    if (new RegExp(`^(.*\\.)?(${pattern})$`).test(path)) return value;
+    if (compile(`^(.*\\.)?(${pattern})$`, pattern).test(path)) return value;
   }
   return null;
 }
@@ -58,6 +58,13 @@ export function selectTargets<C extends Candidate>(candidates: readonly C[], tar
   const selected = candidates.filter(
     (c) => matches(c.path) && !isExcluded(c.path) && (layers === null || layers.includes(c.layer)),
   );
+  if (selected.length === 0 && candidates.some((c) => matches(c.path))) {
+    throw new UsageError(
+      "usage/target-modules",
+      `Cannot adapt modules "${String(modules)}": layers and exclusions leave none of them`,
+      { hint: "Name other layers, or leave them out to adapt all" },
+    );
+  }
   if (selected.length === 0 && modules.length > 0) throw noMatch(String(modules), candidates);
   return selected;
 }
@@ -65,14 +72,21 @@ export function selectTargets<C extends Candidate>(candidates: readonly C[], tar
 function matcher(modules: Targets["modules"]): (path: string) => boolean {
   if (modules === "all-linear") return () => true;
   if (typeof modules !== "string") return (path) => modules.some((name) => matchSuffix(name, path));
+  const whole = compile(`^(?:${modules})$`, modules);
+  return (path) => whole.test(path);
+}
+
+function compile(source: string, given: string): RegExp {
   try {
-    const whole = new RegExp(`^(?:${modules})$`);
-    return (path) => whole.test(path);
+    return new RegExp(source);
   } catch (cause) {
     throw new UsageError(
       "usage/target-modules",
-      `Cannot read target modules "${modules}": not a regular expression`,
-      { cause },
+      `Cannot read module pattern "${given}": not a regular expression`,
+      {
+        hint: "Close its brackets, or write a backslash before them",
+        cause,
+      },
     );
   }
 }

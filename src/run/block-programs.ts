@@ -76,7 +76,8 @@ export class BlockPrograms {
 
   /** Frees all programs. */
   async release(): Promise<void> {
-    for (const compiled of this.#compiled.values()) await (await compiled).program.release();
+    for (const compiled of this.#compiled.values())
+      await (await compiled.catch(() => null))?.program.release();
     this.#compiled.clear();
   }
 }

@@ -82,7 +82,7 @@ export class BlockRunner {
   /** All that a block program may read but activations; masks in it are lent. `next`: the block that comes after. */
   async #feeds(
     layer: number,
-    next: number,
+    next: number | null,
     context: PassContext,
     { block }: BlockProgram,
   ): Promise<{ feeds: Kept; lent: HostTensor[] }> {
@@ -165,7 +165,7 @@ export class BlockRunner {
       into[output] = target;
       targets.push([name, target]);
     }
-    const { feeds, lent } = await this.#feeds(layer, layer - 1, context, compiled);
+    const { feeds, lent } = await this.#feeds(layer, inputGradient ? layer - 1 : null, context, compiled);
     await program.run({ ...feeds, ...kept, x, dy }, into);
     this.pool.release(...lent);
     for (const [name, target] of targets) await sink.add(name, target);

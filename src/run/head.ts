@@ -92,7 +92,7 @@ export class Head {
     return logits;
   }
 
-  /** Sum of the losses of the labelled positions of x [B, T, D], and the loss of each. */
+  /** Sum of the losses of the labelled positions of x [B, T, D]. */
   async loss(x: HostTensor<"float32">, labelled: readonly LabelledPosition[]): Promise<number> {
     const program = await this.#program("loss");
     let sum = 0;
@@ -158,7 +158,7 @@ export class Head {
 
   /** Frees the programs. */
   async release(): Promise<void> {
-    for (const program of this.#compiled.values()) await (await program).release();
+    for (const program of this.#compiled.values()) await (await program.catch(() => null))?.release();
     this.#compiled.clear();
   }
 }

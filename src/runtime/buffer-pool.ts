@@ -14,6 +14,8 @@ interface Block {
   lent: HostTensor | null;
 }
 
+/** Views that a block remembers: batches of ever new lengths must not pile them up. */
+const MAX_VIEWS = 8;
 /** The largest share of a block that may lie idle. */
 const MAX_OVERSIZE = 2;
 
@@ -37,6 +39,7 @@ export class BufferPool {
     const key = `${dtype}[${shape.join(",")}]`;
     let view = block.views.get(key);
     if (!view) {
+      if (block.views.size >= MAX_VIEWS) block.views.clear();
       const data = new DTYPES[dtype].array(block.buffer, 0, numElements(shape));
       view = { dtype, shape: [...shape], data };
       block.views.set(key, view);

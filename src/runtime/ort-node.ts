@@ -96,7 +96,7 @@ class OrtProgram implements Program {
   }
 
   async release(): Promise<void> {
-    if (this.#session) await this.#session.release();
+    await this.#session.release();
   }
 }
 

@@ -1,5 +1,7 @@
 /** @file What must hold while a run goes on: finite numbers, and parameters that move. */
-import { FailedError } from "../errors.ts";
+import type { Example } from "../data/example.ts";
+import { describeSource } from "../data/row-file.ts";
+import { FailedError, UsageError } from "../errors.ts";
 import type { RunFolder } from "./run-folder.ts";
 
 /** Makes the error of a run that has left the finite numbers; it names the checkpoint to go back to. */
@@ -30,4 +32,17 @@ export function requireMovement(
     `Cannot train: no parameter moved in step ${step}, gradient norm ${gradientNorm}`,
     { hint: "Check that the target modules are used and that the learning rate is not too small" },
   );
+}
+
+/** Refuses tokens that the embedding has no row for. @throws UsageError "usage/model" */
+export function requireKnownIds(examples: readonly Example[], vocabSize: number): void {
+  for (const { ids, source } of examples) {
+    const unknown = ids.find((id) => id >= vocabSize);
+    if (unknown === undefined) continue;
+    throw new UsageError(
+      "usage/model",
+      `Cannot use example "${describeSource(source)}": token id ${unknown}, expected less than ${vocabSize}`,
+      { hint: "The tokenizer has more tokens than the model's embedding: use the model's own tokenizer" },
+    );
+  }
 }

@@ -11,6 +11,7 @@ import { BufferPool } from "../runtime/buffer-pool.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { hostTensor } from "../runtime/host-tensor.ts";
 import { labelledPositions } from "./step-runner.ts";
+import { requireKnownIds } from "./checks.ts";
 import { fillRows } from "./fill-rows.ts";
 
 /** Mean loss over all predicted tokens. */
@@ -55,10 +56,11 @@ export class Evaluator {
     examples: readonly Example[],
     onProgress: (numDone: number) => void = () => {},
   ): Promise<Evaluation> {
+    requireKnownIds(examples, this.#runner.base.config.vocabSize);
     let [lossSum, tokens, numDone] = [0, 0, 0];
     for (const rows of passes(examples)) {
       const batch = toBatch(rows);
-      lossSum += await this.#lossSum(batch);
+      lossSum += await this.#runner.base.exclusively(() => this.#lossSum(batch));
       tokens += batch.numLabels;
       numDone += rows.reduce((sum, row) => sum + row.length, 0);
       onProgress(numDone);

@@ -21,6 +21,7 @@ const REQUEST: MemoryRequest = {
   keepWidened: false,
   batchTokens: 1024,
   rowTokens: 256,
+  trainsHead: false,
   numTrainable: 2.4e6,
   numSlots: 2,
   gradientCheckpointing: "auto",

@@ -5,6 +5,8 @@
  * kept activations, gradients, optimizer state, and the scratch of the largest programs.
  */
 import { CapacityError } from "../errors.ts";
+import { ATTENTION_CHUNK } from "../run/block-programs.ts";
+import { HEAD_CHUNK } from "../run/head.ts";
 import type { Architecture, ModelConfig } from "../models/architecture.ts";
 
 /** Bytes by what they are for. */
@@ -31,6 +33,8 @@ export interface MemoryRequest {
   readonly batchTokens: number;
   readonly rowTokens: number;
   readonly numTrainable: number;
+  /** The output head is among what is trained. */
+  readonly trainsHead: boolean;
   readonly numSlots: number;
   readonly gradientCheckpointing: "auto" | "on" | "off";
   /** Memory that may be used; default: what is free. */
@@ -43,7 +47,9 @@ const PROCESS_BYTES = 180e6;
 /** Share of the free memory that automatic choices leave alone. */
 const RESERVE = 0.15;
 /** Logits and probabilities of one chunk of the head. */
-const HEAD_ROWS = 256;
+const HEAD_ROWS = 2 * HEAD_CHUNK;
+/** Matrices of the head's size that its gradient takes: product, sums, and those being added. */
+const HEAD_GRADIENTS = 5;
 
 /** Estimates a run. @throws CapacityError "capacity/memory" when it does not fit. */
 export function planMemory(request: MemoryRequest): MemoryPlan {
@@ -58,9 +64,10 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
   const perToken = 2 * config.width + sites.reduce((sum, s) => sum + s.outFeatures, 0);
   const kept = batchTokens * perToken * FLOAT_BYTES;
   const inputs = batchTokens * config.width * FLOAT_BYTES;
-  const trainableBytes = request.numTrainable * FLOAT_BYTES * (2 + request.numSlots);
-  const scores = batchTokens * config.numHeads * Math.min(rowTokens, 256) * FLOAT_BYTES;
-  const scratchBytes = 3 * scores + 2 * kept + HEAD_ROWS * config.vocabSize * FLOAT_BYTES;
+  const trainableBytes = request.numTrainable * FLOAT_BYTES * (3 + request.numSlots);
+  const scores = batchTokens * config.numHeads * Math.min(rowTokens, ATTENTION_CHUNK) * FLOAT_BYTES;
+  const headGradientBytes = request.trainsHead ? HEAD_GRADIENTS * headBytes : 0;
+  const scratchBytes = 3 * scores + 2 * kept + HEAD_ROWS * config.vocabSize * FLOAT_BYTES + headGradientBytes;
   const available = request.availableBytes ?? process.availableMemory();
   const total = (activations: number): number =>
     PROCESS_BYTES + request.storedBytes + outerBytes + activations + trainableBytes + scratchBytes;

@@ -4,11 +4,12 @@
  * A checkpoint folder appears whole or not at all, so what a killed run leaves behind can always be resumed.
  */
 import { appendFile, mkdir, readFile, readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { z } from "zod";
-import { FailedError, UsageError } from "../errors.ts";
+import { FailedError, FormatError, UsageError } from "../errors.ts";
 import { type AdapterOrigin, adapterFiles, restoreAdapter } from "../format/adapter.ts";
 import { textFile, toFailedWrite, writeFolderAtomic, writeTextAtomic } from "../format/atomic.ts";
+import { readJson } from "../format/json-file.ts";
 import { openSafetensors, safetensorsFile } from "../format/safetensors.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { hostTensor } from "../runtime/host-tensor.ts";
@@ -17,6 +18,9 @@ const STATE_FILE = "trainer_state.json";
 const OPTIMIZER_FILE = "optimizer.safetensors";
 const LOG_FILE = "log.jsonl";
 const CHECKPOINT = /^checkpoint-(\d+)$/;
+/** Every name that a run writes. */
+const OF_A_RUN =
+  /^(checkpoint-\d+|trainer_state\.json|log\.jsonl|config\.yaml|loss\.svg|README\.md|adapter_config\.json|adapter_model\.safetensors|model\.safetensors|config\.json|generation_config\.json|tokenizer\.json|tokenizer_config\.json|chat_template\.jinja)$/;
 
 /** `trainer_state.json`: where a run stands. Names as the trainers that people know have them. */
 const STATE = z.object({
@@ -64,6 +68,16 @@ export class RunFolder {
     );
   }
 
+  /** Checks that the run does not read from where it writes. @throws UsageError "usage/output" */
+  refuseInput(what: string, path: string | undefined): void {
+    if (path === undefined || !`${resolve(path)}/`.startsWith(`${resolve(this.path)}/`)) return;
+    throw new UsageError(
+      "usage/output",
+      `Cannot write to output "${this.path}": ${what} "${path}" lies in it, expected another folder`,
+      { hint: "Choose another output folder" },
+    );
+  }
+
   /** Checks that there is something to go on from. @throws UsageError "usage/resume" when there is not. */
   async checkResumable(): Promise<void> {
     if ((await this.newest()) !== null) return;
@@ -88,10 +102,12 @@ export class RunFolder {
     }
   }
 
-  /** Makes the folder empty for a new run. @throws FailedError "failed/write" when it cannot be written. */
+  /** Takes out what an earlier run wrote, and nothing else, for a new run. @throws FailedError "failed/write" when it cannot be written. */
   async begin(): Promise<void> {
     try {
-      await rm(this.path, { recursive: true, force: true });
+      for (const name of await this.#entries()) {
+        if (OF_A_RUN.test(name)) await rm(join(this.path, name), { recursive: true });
+      }
       await mkdir(this.path, { recursive: true });
       await appendFile(join(this.path, LOG_FILE), "");
     } catch (error) {
@@ -150,7 +166,17 @@ export class RunFolder {
     await this.checkResumable();
     const step = (await this.newest()) as number;
     const folder = this.checkpoint(step);
-    const state = STATE.parse(JSON.parse(await readFile(join(folder, STATE_FILE), "utf8")));
+    const parsed = STATE.safeParse(await readJson(join(folder, STATE_FILE)));
+    if (!parsed.success) {
+      throw new FormatError(
+        "format/file",
+        `Cannot resume "${folder}": ${STATE_FILE} does not say where the run stands`,
+        {
+          hint: "Remove this checkpoint to go on from the one before",
+        },
+      );
+    }
+    const state = parsed.data;
     const same = (key: string): boolean =>
       JSON.stringify(state.settings[key]) === JSON.stringify(settings[key]);
     const changed = Object.keys({ ...state.settings, ...settings }).filter((key) => !same(key));
@@ -182,7 +208,7 @@ export class RunFolder {
   async #cutLog(step: number): Promise<void> {
     const path = join(this.path, LOG_FILE);
     const lines = (await readFile(path, "utf8").catch(() => "")).split("\n").slice(0, -1);
-    const kept = lines.filter((line) => ((JSON.parse(line) as { step?: number }).step ?? 0) <= step);
+    const kept = lines.filter((line) => stepOf(line) <= step);
     await writeTextAtomic(path, kept.map((line) => `${line}\n`).join(""));
   }
 
@@ -218,5 +244,14 @@ export class RunFolder {
       textFile(STATE_FILE, JSON.stringify(state, null, 2)),
       ...Object.entries(extra).map(([name, text]) => textFile(name, text)),
     ]);
+  }
+}
+
+/** The step of a line of the log; one that cannot be read counts as the last. */
+function stepOf(line: string): number {
+  try {
+    return (JSON.parse(line) as { step?: number }).step ?? 0;
+  } catch {
+    return Infinity;
   }
 }

@@ -12,7 +12,7 @@ import { type AdapterOrigin, readAdapter } from "../format/adapter.ts";
 import { type Checkpoint, openCheckpoint } from "../format/checkpoint.ts";
 import { loadWeights, residentBytes } from "../format/load-model.ts";
 import { resolveModel } from "../hub/resolve.ts";
-import type { ModelConfig } from "../models/architecture.ts";
+import { type ModelConfig, modelTensors } from "../models/architecture.ts";
 import { findArchitecture } from "../models/architectures.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { type Optimizer } from "../optim/optimizer.ts";
@@ -22,6 +22,7 @@ import type { Method } from "../peft/method.ts";
 import { findMethod } from "../peft/methods.ts";
 import type { Targets } from "../peft/targets.ts";
 import { Random } from "../random.ts";
+import { requireKnownIds } from "./checks.ts";
 import { type MemoryPlan, planMemory } from "./memory-plan.ts";
 import { type TrainOptions, methodOptions, optimizerOptions as ownOptimizerOptions } from "./options.ts";
 
@@ -97,6 +98,11 @@ async function setUpOn(
     keepWidened: options.keepWidened,
     ...largestBatch(options, data.train),
     numTrainable,
+    trainsHead: modelTensors(architecture, config).some(
+      (tensor) =>
+        tensor.name === (config.tiedHead ? architecture.names.embedding : architecture.names.head) &&
+        method.trainsBase(tensor),
+    ),
     numSlots: optimizer.slots.length,
     gradientCheckpointing: options.gradientCheckpointing,
   });
@@ -150,6 +156,7 @@ function readData(
   const dataset: Dataset = readDataset(options.data, how);
   const heldOut =
     options.evalData === undefined ? dataset.valid : readDataFile(options.evalData, how).examples;
+  requireKnownIds(dataset.train, config.vocabSize);
   const { numTruncated, numDropped } = dataset.reports.train;
   const notes = [
     ...(numTruncated > 0 ? [`${numTruncated} examples were cut to ${options.maxLength} tokens`] : []),
@@ -188,10 +195,40 @@ async function makeAdapter(
         `Cannot start ${options.method} from adapter "${options.initAdapter}": it is ${adapter.method.name}`,
       );
     }
+    requireSameOptions(options, adapter, base);
     return adapter;
   }
   return await attach(base.architecture, base.config, {
     ...request,
     baseValues: async (name) => (await base.values(name)).data,
   });
+}
+
+/** An adapter brings its options along: others beside it would be passed over. @throws UsageError "usage/adapter" */
+function requireSameOptions(options: TrainOptions, adapter: Adapter, base: BaseModel): void {
+  const own = adapter.options as Readonly<Record<string, unknown>>;
+  const others = Object.entries(methodOptions(options)).flatMap(([key, value]) =>
+    JSON.stringify(own[key]) === JSON.stringify(value)
+      ? []
+      : [`${key} is ${JSON.stringify(own[key])} there, ${JSON.stringify(value)} is asked for`],
+  );
+  const modules = readModules(options.targetModules);
+  if (modules !== null || options.layers !== undefined) {
+    const targets = {
+      modules: modules ?? adapter.targets.modules,
+      exclude: [],
+      layers: options.layers ?? null,
+    };
+    const request = { method: adapter.method, options: adapter.options, targets };
+    const asked = countParameters(base.architecture, base.config, request);
+    if (asked !== adapter.values.length) {
+      others.push(`it has ${adapter.values.length} parameters, the modules asked for would have ${asked}`);
+    }
+  }
+  if (others.length === 0) return;
+  throw new UsageError(
+    "usage/adapter",
+    `Cannot start from adapter "${options.initAdapter}" with other settings: ${others.join("; ")}`,
+    { hint: "Leave the method's options and target modules out: the adapter brings its own" },
+  );
 }

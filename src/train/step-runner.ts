@@ -89,7 +89,11 @@ export class StepRunner {
   /**
    * Adds the gradients of `scale` times the sum of the batch's losses to the sink; returns that sum, unscaled.
    */
-  async accumulate(batch: Batch, scale: number, step: number, micro: number): Promise<number> {
+  accumulate(batch: Batch, scale: number, step: number, micro: number): Promise<number> {
+    return this.#runner.base.exclusively(() => this.#accumulate(batch, scale, step, micro));
+  }
+
+  async #accumulate(batch: Batch, scale: number, step: number, micro: number): Promise<number> {
     Object.assign(this.#place, { step, micro });
     const { numRows, length } = batch;
     const context = this.#contexts.rows(numRows, length, batch.positions, batch.segments);

@@ -33,7 +33,7 @@ export interface TrainHooks {
 
 /** What a run ended with. */
 export interface TrainResult extends DoneEvent {
-  /** The last evaluation; null when there was no held-out data. */
+  /** The last evaluation of this process; null when it made none. */
   readonly evaluation: Evaluation | null;
 }
 
@@ -58,6 +58,9 @@ export async function train(input: TrainInput, hooks: TrainHooks = {}): Promise<
   const options = parseTrainOptions(input);
   const folder = new RunFolder(options.output);
   await (options.resume ? folder.checkResumable() : folder.check(options.overwrite));
+  for (const key of ["model", "data", "evalData", "initAdapter"] as const) {
+    if (!options.resume) folder.refuseInput(key, options[key]);
+  }
   const setup = await setUp(options);
   try {
     if (!options.resume) await folder.begin();
