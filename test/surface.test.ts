@@ -26,7 +26,7 @@ test("the library exports exactly these names", () => {
     "defineMethod",
     "exitStatus",
     "loadModel",
-  "mergeAdapter",
+    "mergeAdapter",
     "openCheckpoint",
     "openTextModel",
     "readAdapter",

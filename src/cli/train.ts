@@ -40,7 +40,7 @@ export async function trainWithProgress(
         else io.emit({ ...event });
         if (event.event === "eval") io.stdout(describeEvaluation(event));
         if (event.event === "step") {
-          bar ??= io.progress("training", event.totalSteps, "steps");
+          bar ??= io.progress("training", event.total_steps, "steps");
           bar.update(event.step, notesOf(event));
         }
       },

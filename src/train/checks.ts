@@ -7,7 +7,7 @@ import type { RunFolder } from "./run-folder.ts";
 /** Makes the error of a run that has left the finite numbers; it names the checkpoint to go back to. */
 export async function divergence(folder: RunFolder, found: string, step: number): Promise<FailedError> {
   const kept = await folder.newest();
-  const checkpoint = kept === null ? "" : `; the last good checkpoint is ${folder.checkpoint(kept)}`;
+  const checkpoint = kept === null ? "" : `; the newest checkpoint is ${folder.checkpoint(kept)}`;
   return new FailedError("train/nan", `Cannot go on training: ${found} in step ${step}`, {
     hint: `Choose a lower learning rate or clip gradients${checkpoint}`,
   });

@@ -5,7 +5,7 @@ export interface StepEvent {
   readonly event: "step";
   /** From 1. */
   readonly step: number;
-  readonly totalSteps: number;
+  readonly total_steps: number;
   readonly epoch: number;
   readonly loss: number;
   readonly learning_rate: number;

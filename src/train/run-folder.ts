@@ -102,14 +102,15 @@ export class RunFolder {
     }
   }
 
-  /** Takes out what an earlier run wrote, and nothing else, for a new run. @throws FailedError "failed/write" when it cannot be written. */
-  async begin(): Promise<void> {
+  /** Takes out what an earlier run wrote, and nothing else, for a new run, and writes the first files. @throws FailedError "failed/write" when it cannot be written. */
+  async begin(files: Readonly<Record<string, string>>): Promise<void> {
     try {
       for (const name of await this.#entries()) {
         if (OF_A_RUN.test(name)) await rm(join(this.path, name), { recursive: true });
       }
       await mkdir(this.path, { recursive: true });
       await appendFile(join(this.path, LOG_FILE), "");
+      for (const [name, text] of Object.entries(files)) await writeTextAtomic(join(this.path, name), text);
     } catch (error) {
       throw toFailedWrite(error, this.path);
     }

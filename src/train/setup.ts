@@ -86,6 +86,11 @@ async function setUpOn(
   };
   const { tokenizer, template } = openTextTools(options.model, checkpoint.tokenizerFiles);
   const data = readData(options, config, tokenizer, template);
+  if (options.earlyStopping !== undefined && data.heldOut === null) {
+    throw new UsageError("usage/flag", "Cannot stop early: there is no held-out data to evaluate on", {
+      hint: "Give --eval-data, or a data folder with valid.jsonl",
+    });
+  }
   const plan = planSteps({ ...options, examples: data.train });
   const totalSteps =
     options.steps ?? Math.max(1, Math.round((options.epochs ?? DEFAULT_EPOCHS) * plan.stepsPerEpoch));

@@ -5,7 +5,7 @@
  * the step, and parameters and optimizer state are what a checkpoint holds. So a resumed run ends bit-equal. Long because
  * every method of the run reads or moves where it stands.
  */
-import { isAbsolute, resolve } from "node:path";
+import { resolve } from "node:path";
 import { stringify } from "yaml";
 import { toBatch } from "../data/batch.ts";
 import type { Example } from "../data/example.ts";
@@ -37,6 +37,7 @@ export interface TrainResult extends DoneEvent {
   readonly evaluation: Evaluation | null;
 }
 
+const CONFIG_FILE = "config.yaml";
 /** Settings that may differ when a run goes on: they do not change its numbers. */
 const FREE_SETTINGS = [
   "output",
@@ -63,7 +64,7 @@ export async function train(input: TrainInput, hooks: TrainHooks = {}): Promise<
   }
   const setup = await setUp(options);
   try {
-    if (!options.resume) await folder.begin();
+    if (!options.resume) await folder.begin({ [CONFIG_FILE]: configText(options) });
     const run = await Run.start(options, setup, folder, hooks);
     try {
       return await run.complete();
@@ -204,7 +205,7 @@ class Run {
     const event: StepEvent = {
       event: "step",
       step: index + 1,
-      totalSteps,
+      total_steps: totalSteps,
       epoch: this.#state.epoch,
       loss,
       learning_rate: learningRate,
@@ -284,11 +285,8 @@ class Run {
     const evaluations = this.#state.log_history.filter(
       (e) => e["event"] === "eval",
     ) as unknown as EvalEvent[];
-    const settings = Object.fromEntries(
-      Object.entries(this.#parts.options).filter(([, value]) => value !== undefined),
-    );
     await this.#parts.folder.finish(adapter, origin, this.#state, {
-      "config.yaml": stringify({ ...settings, output: showPath(this.#parts.options.output) }),
+      [CONFIG_FILE]: configText(this.#parts.options),
       "loss.svg": lossChart(`${this.#parts.options.method} on ${base.name}`, steps, evaluations),
     });
     const event: DoneEvent = {
@@ -329,8 +327,10 @@ function firstState(
   };
 }
 
-function showPath(path: string): string {
-  return isAbsolute(path) ? path : resolve(path);
+/** The settings as they took effect, as a file that a new run can be started with. */
+function configText({ resume: _resume, overwrite: _overwrite, ...settings }: TrainOptions): string {
+  const given = Object.entries(settings).filter(([, value]) => value !== undefined);
+  return stringify({ ...Object.fromEntries(given), output: resolve(settings.output) });
 }
 
 /** Largest resident memory of this process so far. */

@@ -1,8 +1,9 @@
 /** @file Output folders that cannot be used: taken, not writable, full; and runs that cannot be resumed. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
+import { parse } from "yaml";
 import { runTiny, snapshot } from "../train/tiny-run.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
 import { assertRefused, assertSays } from "./refusals.ts";
@@ -23,7 +24,43 @@ describe("an output folder that cannot be used", () => {
         hint: /--overwrite/,
       },
     );
+    writeFileSync(`${output}/notes.txt`, "mine");
     await runTiny({ model, data, output, steps: 2, overwrite: true });
+    assert.ok(existsSync(`${output}/notes.txt`), "a file that no run wrote was removed");
+  });
+
+  test("one that the run reads from", async () => {
+    const output = `${folder}/source`;
+    await runTiny({ model, data, output, steps: 1 });
+    await assertRefused(
+      { model, data, output, initAdapter: output, overwrite: true },
+      { code: "usage/output", says: ["source", "initAdapter", "lies in it"], hint: /another output folder/ },
+    );
+  });
+
+  test("the settings are there from the start, and start a run again", async () => {
+    const output = `${folder}/told`;
+    const { result } = await runTiny({ model, data, output, steps: 2, overwrite: true });
+    const settings = parse(readFileSync(`${output}/config.yaml`, "utf8")) as Record<string, unknown>;
+    assert.equal(settings["output"], output);
+    assert.ok(!("overwrite" in settings) && !("resume" in settings));
+    assert.equal(settings["steps"], result.steps);
+  });
+
+  test("settings that cannot take effect: options beside an adapter that brings its own, stopping early on nothing", async () => {
+    const initAdapter = `${folder}/told`;
+    await assertRefused(
+      { model, data, output: `${folder}/none`, initAdapter, rank: 3 },
+      { code: "usage/adapter", says: ["told", "rank is 4 there, 3 is asked for"], hint: /brings its own/ },
+    );
+    await assertRefused(
+      { model, data, output: `${folder}/none`, earlyStopping: 2 },
+      { code: "usage/flag", says: ["stop early", "no held-out data"], hint: /--eval-data/ },
+    );
+    await assertRefused(
+      { model, data, output: `${folder}/none`, method: "full", layers: [0], rank: undefined },
+      { code: "usage/target-modules", says: ['method "full"'], hint: /Leave target modules/ },
+    );
   });
 
   test("one that holds something else, even with --overwrite", async () => {
@@ -79,7 +116,7 @@ describe("an output folder that cannot be used", () => {
       );
       const names = readdirSync(output).sort();
       assert.deepEqual(
-        names.filter((name) => !/^(checkpoint-\d+|log\.jsonl)$/.test(name)),
+        names.filter((name) => !/^(checkpoint-\d+|config\.yaml|log\.jsonl)$/.test(name)),
         [],
       );
       const numWhole = names.filter((name) => name.startsWith("checkpoint-")).length;

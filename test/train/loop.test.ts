@@ -162,7 +162,7 @@ describe("the training loop", () => {
     await assert.rejects(runTiny(settings), (error: Error & { code: string; hint: string }) => {
       assert.equal(error.code, "train/nan");
       assert.match(error.message, /^Cannot go on training: .*(NaN|Infinity).* in step \d+$/);
-      const named = /last good checkpoint is (\S+)$/.exec(error.hint)?.[1] as string;
+      const named = /newest checkpoint is (\S+)$/.exec(error.hint)?.[1] as string;
       assert.ok(existsSync(`${named}/adapter_model.safetensors`), error.hint);
       return true;
     });
@@ -180,7 +180,7 @@ describe("the training loop", () => {
       assert.doesNotMatch(error.hint, /checkpoint/);
       return true;
     });
-    assert.deepEqual(readdirSync(output), ["log.jsonl"]);
+    assert.deepEqual(readdirSync(output).sort(), ["config.yaml", "log.jsonl"]);
   });
 
   test("parameters that do not move end the run, after a warm-up too", async () => {
@@ -200,7 +200,7 @@ describe("the training loop", () => {
         message: new RegExp(`no parameter moved in step ${warmupSteps + 1}, gradient norm \\d`),
         hint: /learning rate/,
       });
-      assert.deepEqual(readdirSync(output), ["log.jsonl"]);
+      assert.deepEqual(readdirSync(output).sort(), ["config.yaml", "log.jsonl"]);
     }
   });
 

@@ -43,7 +43,12 @@ describe("resuming", () => {
         message: /stopped after step 3 of 6/,
         hint: /--resume/,
       });
-      assert.deepEqual(readdirSync(parts).sort(), ["checkpoint-2", "checkpoint-3", "log.jsonl"]);
+      assert.deepEqual(readdirSync(parts).sort(), [
+        "checkpoint-2",
+        "checkpoint-3",
+        "config.yaml",
+        "log.jsonl",
+      ]);
       const resumed = await runTiny({ ...SETTINGS, optimizer, output: parts, resume: true });
       assert.deepEqual(lossesOf(resumed.events), lossesOf(events).slice(3));
       assert.ok(bytesOf(parts, RESULT).equals(bytesOf(whole, RESULT)));
@@ -97,7 +102,7 @@ describe("resuming", () => {
     assert.match(stderr, /--resume/);
     assert.equal((events.at(-1) as { code?: string }).code, "train/stopped");
     const names = readdirSync(settings.output).sort();
-    assert.match(names.join(), /^checkpoint-\d+,log\.jsonl$/);
+    assert.match(names.join(), /^checkpoint-\d+,config\.yaml,log\.jsonl$/);
     await runTiny({ ...settings, resume: true });
     const whole = `${folder}/uninterrupted`;
     await runTiny({ ...settings, output: whole });
