@@ -7,7 +7,7 @@
 import { Graph, type Value } from "../graph/graph.ts";
 import { type ProgramSpec, neededInputs, nodesOf } from "../graph/program.ts";
 import type { BaseModel } from "../models/base-model.ts";
-import { type BlockGraph, type Projector, buildBlockGraph } from "../models/block-graph.ts";
+import { type BlockGraph, FROZEN, buildBlockGraph } from "../models/block-graph.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { ATTENTION_CHUNK } from "../run/block-programs.ts";
 import type { PassContext } from "../run/context.ts";
@@ -19,7 +19,6 @@ import type { KvCache } from "./kv-cache.ts";
 /** Blocks of one program: compiling takes longer with more of them, and beyond this little is gained. */
 const MAX_BLOCKS = 10;
 
-const FROZEN: Projector = (site, x) => site.project(x);
 /** Inputs that all blocks of a program share. */
 const SHARED = ["mask", "positions", "cos", "sin"];
 

@@ -30,6 +30,9 @@ export interface SiteGraph {
 /** Builds the projection of a site. */
 export type Projector = (site: SiteGraph, x: Value) => Value;
 
+/** The projection of a site without an adapter. */
+export const FROZEN: Projector = (site, x) => site.project(x);
+
 /** How a block is to be built. */
 export interface BlockGraphOptions {
   readonly projector: Projector;

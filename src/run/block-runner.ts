@@ -7,7 +7,7 @@
 import type { Value } from "../graph/graph.ts";
 import { type Bindings, evaluateShape } from "../graph/shape.ts";
 import type { BaseModel } from "../models/base-model.ts";
-import type { Projector } from "../models/block-graph.ts";
+import { FROZEN } from "../models/block-graph.ts";
 import type { Adapter } from "../peft/attach.ts";
 import type { BufferPool } from "../runtime/buffer-pool.ts";
 import type { Engine } from "../runtime/engine.ts";
@@ -15,8 +15,6 @@ import type { HostTensor } from "../runtime/host-tensor.ts";
 import { type BlockProgram, type BlockProgramKind, BlockPrograms, GRADIENT } from "./block-programs.ts";
 import type { PassContext } from "./context.ts";
 import type { GradientSink } from "./gradient-sink.ts";
-
-const FROZEN: Projector = (site, x) => site.project(x);
 
 /** Fills the dropout mask of a site: zeros and 1/(1-p). Called again for the backward pass, so it must give the same. */
 export type FillDropout = (layer: number, site: string, mask: Float32Array, probability: number) => void;
