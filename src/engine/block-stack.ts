@@ -9,6 +9,7 @@ import { type ProgramSpec, neededInputs, nodesOf } from "../graph/program.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { type BlockGraph, FROZEN, buildBlockGraph } from "../models/block-graph.ts";
 import type { Adapter } from "../peft/attach.ts";
+import { ownTensors } from "../run/own-tensors.ts";
 import { ATTENTION_CHUNK } from "../run/block-programs.ts";
 import type { PassContext } from "../run/context.ts";
 import type { BufferPool } from "../runtime/buffer-pool.ts";
@@ -82,7 +83,7 @@ export class BlockStack {
       for (const [index, block] of group.blocks.entries()) {
         const layer = group.firstLayer + index;
         const weights = await this.#base.block(layer, layer + 1);
-        bind(index, { ...weights, ...this.#ownTensors(layer, block) }, feeds);
+        bind(index, { ...weights, ...ownTensors(this.#base, this.#adapter, layer, block) }, feeds);
         const [past, fresh] = [cache.past(layer), cache.fresh(layer, context.length)];
         bind(index, { past_key: past.key, past_value: past.value }, feeds);
         bind(index, { new_key: fresh.key, new_value: fresh.value }, into);
@@ -92,18 +93,6 @@ export class BlockStack {
       current = y;
     }
     return current;
-  }
-
-  /** Tensors of a block that the adapter has its own values for. */
-  #ownTensors(layer: number, block: BlockGraph): Record<string, HostTensor> {
-    if (!this.#adapter) return {};
-    const prefix = this.#base.architecture.names.blockPrefix(layer);
-    const own: Record<string, HostTensor> = {};
-    for (const name of Object.keys({ ...block.tensors, ...block.adapter })) {
-      const tensor = this.#adapter.tensor(prefix + name);
-      if (tensor) own[name] = tensor;
-    }
-    return own;
   }
 
   /** Frees the programs. */

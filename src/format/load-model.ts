@@ -69,7 +69,7 @@ export async function loadWeights(
  */
 async function openSource(checkpoint: Checkpoint, specs: readonly TensorSpec[]): Promise<WeightSource> {
   const { readInto } = checkpoint;
-  if (readInto) return { residentBytes: 0, stored: (name) => checkpoint.read(name), readInto };
+  if (readInto) return { stored: (name) => checkpoint.read(name), readInto };
   const tensors = new Map<string, StoredTensor>();
   for (const { name } of specs) tensors.set(name, await checkpoint.read(name));
   return memorySource(tensors);

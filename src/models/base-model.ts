@@ -17,8 +17,6 @@ import {
 
 /** Where the tensors of a base model come from. */
 export interface WeightSource {
-  /** Bytes of memory that the source holds. */
-  readonly residentBytes: number;
   /** A tensor as it is kept; the caller must not change it. */
   stored(name: string): Promise<StoredTensor>;
   /** Writes the values of a tensor into float32 memory of the caller. */

@@ -1,6 +1,6 @@
 /** @file Tensors of a base model in memory, in the form in which they are kept. */
 import type { StoredTensor } from "../quant/storage.ts";
-import { dequantizeInto, sizeBytes } from "../quant/storages.ts";
+import { dequantizeInto } from "../quant/storages.ts";
 import type { WeightSource } from "./base-model.ts";
 
 /** Makes a source of tensors that are in memory, by Hugging Face name. */
@@ -11,7 +11,6 @@ export function memorySource(tensors: ReadonlyMap<string, StoredTensor>): Weight
     return tensor;
   };
   return {
-    residentBytes: [...tensors.values()].reduce((sum, tensor) => sum + sizeBytes(tensor), 0),
     stored: (name) => Promise.resolve(find(name)),
     readInto: (name, into) => {
       dequantizeInto(find(name), into);

@@ -12,9 +12,18 @@ import type { Adapter } from "../peft/attach.ts";
 import type { BufferPool } from "../runtime/buffer-pool.ts";
 import type { Engine } from "../runtime/engine.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
-import { type BlockProgram, type BlockProgramKind, BlockPrograms, GRADIENT } from "./block-programs.ts";
+import {
+  type BlockProgram,
+  type BlockProgramKind,
+  BlockPrograms,
+  GRADIENT,
+  type BlockVariant,
+} from "./block-programs.ts";
 import type { PassContext } from "./context.ts";
+import { ownTensors } from "./own-tensors.ts";
 import type { GradientSink } from "./gradient-sink.ts";
+
+type BlockStructure = Pick<BlockVariant, "signature" | "training" | "projector" | "trained">;
 
 /** Fills the dropout mask of a site: zeros and 1/(1-p). Called again for the backward pass, so it must give the same. */
 export type FillDropout = (layer: number, site: string, mask: Float32Array, probability: number) => void;
@@ -28,7 +37,7 @@ export class BlockRunner {
   readonly pool: BufferPool;
   readonly #programs: BlockPrograms;
   readonly #fillDropout: FillDropout | null;
-  readonly #numLayers: number;
+  readonly #structures = new Map<number, BlockStructure>();
 
   /** `fillDropout` null: evaluation, nothing is dropped. */
   constructor(
@@ -43,11 +52,10 @@ export class BlockRunner {
     this.pool = pool;
     this.#programs = new BlockPrograms(engine, base.architecture, base.config);
     this.#fillDropout = fillDropout;
-    this.#numLayers = base.config.numLayers;
   }
 
   get numLayers(): number {
-    return this.#numLayers;
+    return this.base.config.numLayers;
   }
 
   /** Whether a block holds something that is trained. */
@@ -62,19 +70,26 @@ export class BlockRunner {
     length: number,
     inputGradient: boolean,
   ): Promise<BlockProgram> {
-    const prefix = this.base.architecture.names.blockPrefix(layer);
-    const trained = [...this.base.specs.keys()].filter(
-      (name) => name.startsWith(prefix) && this.adapter?.tensor(name),
-    );
-    return this.#programs.get({
-      kind,
-      signature: this.adapter?.signature(layer) ?? "frozen",
-      training: this.#fillDropout !== null,
-      length,
-      projector: this.adapter?.projector(layer) ?? FROZEN,
-      trained: trained.map((name) => name.slice(prefix.length)),
-      inputGradient,
-    });
+    return this.#programs.get({ ...this.#structureOf(layer), kind, length, inputGradient });
+  }
+
+  /** What a block's programs depend on beside the pass: the same at every step, so worked out once. */
+  #structureOf(layer: number): BlockStructure {
+    let structure = this.#structures.get(layer);
+    if (!structure) {
+      const prefix = this.base.architecture.names.blockPrefix(layer);
+      const trained = [...this.base.specs.keys()].filter(
+        (name) => name.startsWith(prefix) && this.adapter?.tensor(name),
+      );
+      structure = {
+        signature: this.adapter?.signature(layer) ?? "frozen",
+        training: this.#fillDropout !== null,
+        projector: this.adapter?.projector(layer) ?? FROZEN,
+        trained: trained.map((name) => name.slice(prefix.length)),
+      };
+      this.#structures.set(layer, structure);
+    }
+    return structure;
   }
 
   /** All that a block program may read but activations; masks in it are lent. `next`: the block that comes after. */
@@ -84,14 +99,11 @@ export class BlockRunner {
     context: PassContext,
     { block }: BlockProgram,
   ): Promise<{ feeds: Kept; lent: HostTensor[] }> {
-    const prefix = this.base.architecture.names.blockPrefix(layer);
-    const feeds: Record<string, HostTensor> = { ...context.tensors, ...(await this.base.block(layer, next)) };
-    if (this.adapter) {
-      for (const name of Object.keys({ ...block.tensors, ...block.adapter })) {
-        const own = this.adapter.tensor(prefix + name);
-        if (own) feeds[name] = own;
-      }
-    }
+    const feeds: Record<string, HostTensor> = {
+      ...context.tensors,
+      ...(await this.base.block(layer, next)),
+      ...ownTensors(this.base, this.adapter, layer, block),
+    };
     const lent: HostTensor[] = [];
     for (const [site, { mask, probability }] of Object.entries(block.dropout)) {
       const tensor = this.pool.acquire("float32", this.#shape(mask, context));
