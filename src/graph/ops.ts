@@ -3,6 +3,7 @@ import type { Op } from "./op.ts";
 import { addOp } from "./ops/add.ts";
 import { castOp } from "./ops/cast.ts";
 import { concatOp } from "./ops/concat.ts";
+import { crossEntropyOp } from "./ops/cross-entropy.ts";
 import { divOp } from "./ops/div.ts";
 import { expOp } from "./ops/exp.ts";
 import { expandLikeOp } from "./ops/expand-like.ts";
@@ -23,9 +24,11 @@ import { sigmoidOp } from "./ops/sigmoid.ts";
 import { signOp } from "./ops/sign.ts";
 import { siluOp } from "./ops/silu.ts";
 import { sliceOp } from "./ops/slice.ts";
+import { softmaxErrorOp } from "./ops/softmax-error.ts";
 import { softmaxOp } from "./ops/softmax.ts";
 import { splitOp } from "./ops/split.ts";
 import { sqrtOp } from "./ops/sqrt.ts";
+import { stopGradientOp } from "./ops/stop-gradient.ts";
 import { subOp } from "./ops/sub.ts";
 import { transposeOp } from "./ops/transpose.ts";
 
@@ -58,4 +61,7 @@ export const OPS = [
   rmsNormOp,
   ropeOp,
   linearCrossEntropyOp,
+  crossEntropyOp,
+  softmaxErrorOp,
+  stopGradientOp,
 ] as unknown as readonly Op[];

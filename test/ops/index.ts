@@ -1,5 +1,6 @@
 /** @file The list of operation suites. A new operation is tested by adding its suite here. */
 import { castSuite } from "./cast.ts";
+import { crossEntropySuite, softmaxErrorSuite } from "./cross-entropy.ts";
 import { addSuite, divSuite, mulSuite, subSuite } from "./elementwise-binary.ts";
 import {
   expSuite,
@@ -21,6 +22,7 @@ import { rmsNormSuite } from "./rms-norm.ts";
 import { ropeSuite } from "./rope.ts";
 import { gatherRowsSuite, scatterAddRowsSuite } from "./rows.ts";
 import { softmaxSuite } from "./softmax.ts";
+import { stopGradientSuite } from "./stop-gradient.ts";
 import { transposeSuite } from "./transpose.ts";
 
 export const OP_SUITES: readonly OpSuite[] = [
@@ -52,4 +54,7 @@ export const OP_SUITES: readonly OpSuite[] = [
   rmsNormSuite,
   ropeSuite,
   linearCrossEntropySuite,
+  crossEntropySuite,
+  softmaxErrorSuite,
+  stopGradientSuite,
 ];

@@ -1,0 +1,16 @@
+/** @file The same numbers, taken for constants: no gradient flows through. Not meant as an output: it would be a copy. */
+import type { Value } from "../graph.ts";
+import { type Op, applyOne } from "../op.ts";
+
+export const stopGradientOp: Op<Record<string, never>> = {
+  name: "stopGradient",
+  infer: ([x]) => [{ dtype: (x as Value).dtype, shape: (x as Value).shape }],
+  // Inside a graph the runtime takes it out.
+  emit: (node, emitter) => emitter.simple(node, "Identity"),
+  vjp: () => [null],
+};
+
+/** Takes x [...] for a constant in the backward pass. */
+export function stopGradient(x: Value): Value {
+  return applyOne(stopGradientOp, [x], {});
+}
