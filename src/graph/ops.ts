@@ -5,9 +5,12 @@ import { castOp } from "./ops/cast.ts";
 import { concatOp } from "./ops/concat.ts";
 import { crossEntropyOp } from "./ops/cross-entropy.ts";
 import { divOp } from "./ops/div.ts";
+import { erfOp } from "./ops/erf.ts";
 import { expOp } from "./ops/exp.ts";
 import { expandLikeOp } from "./ops/expand-like.ts";
 import { gatherRowsOp } from "./ops/gather-rows.ts";
+import { geluOp } from "./ops/gelu.ts";
+import { layerNormOp } from "./ops/layer-norm.ts";
 import { linearCrossEntropyOp } from "./ops/linear-cross-entropy.ts";
 import { logOp } from "./ops/log.ts";
 import { matmulOp } from "./ops/matmul.ts";
@@ -44,6 +47,8 @@ export const OPS = [
   signOp,
   sigmoidOp,
   siluOp,
+  erfOp,
+  geluOp,
   matmulOp,
   reduceSumOp,
   reduceMeanOp,
@@ -59,6 +64,7 @@ export const OPS = [
   scatterAddRowsOp,
   castOp,
   rmsNormOp,
+  layerNormOp,
   ropeOp,
   linearCrossEntropyOp,
   crossEntropyOp,

@@ -12,6 +12,8 @@ import {
   sqrtSuite,
 } from "./elementwise-unary.ts";
 import { expandLikeSuite } from "./expand-like.ts";
+import { erfSuite, geluSuite } from "./gelu.ts";
+import { layerNormSuite } from "./layer-norm.ts";
 import { linearCrossEntropySuite } from "./linear-cross-entropy.ts";
 import { matmulSuite } from "./matmul.ts";
 import type { OpSuite } from "./op-suite.ts";
@@ -37,6 +39,8 @@ export const OP_SUITES: readonly OpSuite[] = [
   signSuite,
   sigmoidSuite,
   siluSuite,
+  erfSuite,
+  geluSuite,
   matmulSuite,
   reduceSumSuite,
   reduceMeanSuite,
@@ -52,6 +56,7 @@ export const OP_SUITES: readonly OpSuite[] = [
   scatterAddRowsSuite,
   castSuite,
   rmsNormSuite,
+  layerNormSuite,
   ropeSuite,
   linearCrossEntropySuite,
   crossEntropySuite,
