@@ -1,0 +1,167 @@
+/**
+ * @file Writes adapter folders with graft, has peft load them, and compares the logits.
+ *
+ *   npm run check:peers        prints a table; status 1 when a folder does not load, peft warns, or logits differ
+ *
+ * Needs the Python of `npm run bench -- setup`, or GRAFT_PEERS_PYTHON; so it is no part of `npm run check`.
+ */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { peersPython, pythonVersions, runPeer } from "../bench/peers.ts";
+import { formatTable } from "../bench/report.ts";
+import { adapterFiles } from "../src/format/adapter.ts";
+import { writeFolderAtomic } from "../src/format/atomic.ts";
+import { loadModel } from "../src/format/load-model.ts";
+import { findMethod } from "../src/peft/methods.ts";
+import type { Engine } from "../src/runtime/engine.ts";
+import { createOrtEngine } from "../src/runtime/ort-node.ts";
+import { attachTo, batchFromRows, logitsOf, perturb } from "../test/model-passes.ts";
+import { writeTinyModel } from "../test/tiny-model.ts";
+import { PEER_CASES, PEER_MODELS, type PeerCase } from "./peer-cases.ts";
+
+/** Largest difference of two logits: float32 in two programs, logits of size 1 to 10. */
+const TOLERANCE = 1e-4;
+/** Logits that an adapter moves less than this would hide that it is not read at all. */
+const LEAST_EFFECT = 100 * TOLERANCE;
+/** How far parameters are moved from where they start. */
+const DEVIATION = 0.1;
+const NUM_ROWS = 2;
+const NUM_TOKENS = 12;
+
+/** What the Python script says of a case: an error, or the other fields. */
+export interface PeerAnswer {
+  readonly name: string;
+  readonly error?: string;
+  readonly difference?: number;
+  /** Size of the largest logit. */
+  readonly largest?: number;
+  /** Tensors of the file that peft has no use for. */
+  readonly unused?: readonly string[];
+  readonly warnings?: readonly string[];
+}
+
+/** What is wrong with an answer, a sentence each; none when all is well. */
+export function problemsOf(answer: PeerAnswer | undefined): string[] {
+  if (answer === undefined) return ["peft gave no answer"];
+  if (answer.error !== undefined) return [`peft does not load it: ${answer.error}`];
+  const { difference = NaN, unused = [], warnings = [] } = answer;
+  return [
+    // Not `>`: NaN is a difference too.
+    ...(difference <= TOLERANCE ? [] : [`logits differ by ${difference}, expected at most ${TOLERANCE}`]),
+    ...(unused.length > 0 ? [`peft does not read ${unused.join(", ")}`] : []),
+    ...warnings.map((warning) => `peft warns: ${warning}`),
+  ];
+}
+
+interface Written {
+  readonly name: string;
+  readonly model: string;
+  readonly adapter: string | null;
+  readonly logits: string;
+}
+
+function writeLogits(path: string, logits: Float32Array): string {
+  writeFileSync(path, new Uint8Array(logits.buffer, logits.byteOffset, logits.byteLength));
+  return path;
+}
+
+/** Writes the models, the adapter folders of the cases and graft's logits of each into a folder. */
+async function writeCases(
+  engine: Engine,
+  folder: string,
+  cases: readonly PeerCase[],
+  ids: readonly (readonly number[])[],
+): Promise<Written[]> {
+  const batch = batchFromRows({ input_ids: ids });
+  const written: Written[] = [];
+  for (const [name, config] of Object.entries(PEER_MODELS)) {
+    const model = await writeTinyModel(join(folder, name), { config });
+    const { base, checkpoint } = await loadModel(model);
+    const alone = await logitsOf(engine, base, null, batch);
+    written.push({
+      name: `no adapter, ${name}`,
+      model,
+      adapter: null,
+      logits: writeLogits(`${model}.f32`, alone),
+    });
+    for (const { name: caseName, method, options, modules } of cases.filter((c) => c.model === name)) {
+      const adapter = await attachTo(base, findMethod(method), options, modules);
+      perturb(adapter, DEVIATION);
+      const path = join(folder, "adapters", String(written.length));
+      mkdirSync(join(folder, "adapters"), { recursive: true });
+      await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+      const logits = await logitsOf(engine, base, adapter, batch);
+      if (logits.every((value, i) => Math.abs(value - (alone[i] as number)) < LEAST_EFFECT)) {
+        throw new Error(`Cannot check "${caseName}": the adapter has no effect on the logits`);
+      }
+      written.push({ name: caseName, model, adapter: path, logits: writeLogits(`${path}.f32`, logits) });
+    }
+    await checkpoint.close();
+  }
+  return written;
+}
+
+/** Has peft load the folders of all cases. Returns a table and whether all is well; `say` gets progress. */
+export async function checkPeers(
+  cases: readonly PeerCase[],
+  say: (line: string) => void,
+): Promise<{ table: string; isEqual: boolean }> {
+  const folder = mkdtempSync(join(tmpdir(), "graft-peers-"));
+  try {
+    const ids = Array.from({ length: NUM_ROWS }, (_, row) =>
+      Array.from({ length: NUM_TOKENS }, (_, i) => (31 * i + 97 * row + 7) % 256),
+    );
+    const written = await writeCases(createOrtEngine({ threads: 1 }), folder, cases, ids);
+    say(`wrote ${written.length} cases; peft loads them`);
+    const task = join(folder, "task.json");
+    writeFileSync(task, JSON.stringify({ ids, cases: written }));
+    const { events } = await runPeer("adapter_logits.py", [task]);
+    const answers = new Map(events.map(({ value }) => [value["name"], value as unknown as PeerAnswer]));
+    const results = written.map(({ name }) => ({
+      name,
+      answer: answers.get(name),
+      problems: problemsOf(answers.get(name)),
+    }));
+    const rows = results.map(({ name, answer, problems }) => [
+      name,
+      answer?.largest?.toFixed(1) ?? "",
+      answer?.difference?.toExponential(1) ?? "",
+      problems.length === 0 ? "equal" : "DIFFERS",
+    ]);
+    const table = formatTable({ head: ["adapter", "largest logit", "difference", "result"], rows });
+    const list = results.flatMap(({ name, problems }) => problems.map((problem) => `${name}: ${problem}`));
+    return { table: [table, ...list].join("\n"), isEqual: list.length === 0 };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** The versions of the Python side. @throws Error that says how to get peft */
+async function requirePeft(): Promise<Record<string, string>> {
+  const python = peersPython();
+  try {
+    return await pythonVersions();
+  } catch (cause) {
+    throw new Error(
+      `Cannot check with peft: ${python} does not import torch, transformers and peft; ` +
+        "run `npm run bench -- setup`, or set GRAFT_PEERS_PYTHON to a Python that has them",
+      { cause },
+    );
+  }
+}
+
+if (import.meta.main) {
+  const say = (line: string): void => void process.stderr.write(`${line}\n`);
+  try {
+    const { peft, torch, transformers } = await requirePeft();
+    say(`peft ${peft}, torch ${torch}, transformers ${transformers}`);
+    const { table, isEqual } = await checkPeers(PEER_CASES, say);
+    process.stdout.write(`${table}\n`);
+    process.exitCode = isEqual ? 0 : 1;
+  } catch (error) {
+    say(error instanceof Error ? error.message : String(error));
+    process.exitCode = 1;
+  }
+}

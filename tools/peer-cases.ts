@@ -1,0 +1,67 @@
+/** @file The adapters that `npm run check:peers` has peft load; a new variant of a method is a line here. */
+
+/** Settings of the tiny models that the adapters sit on. */
+export const PEER_MODELS = {
+  plain: { tie_word_embeddings: false },
+  biased: { tie_word_embeddings: true, attention_bias: true, mlp_bias: true },
+} as const;
+
+/** One adapter folder. */
+export interface PeerCase {
+  /** Short words for the table. */
+  readonly name: string;
+  readonly method: string;
+  readonly model: keyof typeof PEER_MODELS;
+  /** The method's options. */
+  readonly options: Readonly<Record<string, unknown>>;
+  /** Target modules; null: the method's own. */
+  readonly modules: string | readonly string[] | null;
+}
+
+const REGEX = ".*\\.1\\.(self_attn|mlp)\\.(q|down)_proj";
+
+export const PEER_CASES: readonly PeerCase[] = [
+  { name: "lora", method: "lora", model: "plain", options: { rank: 4, alpha: 6 }, modules: null },
+  { name: "lora, biases", method: "lora", model: "biased", options: { rank: 4, alpha: 6 }, modules: null },
+  {
+    name: "lora, two modules",
+    method: "lora",
+    model: "plain",
+    options: { rank: 4 },
+    modules: ["q_proj", "up_proj"],
+  },
+  { name: "lora, expression", method: "lora", model: "plain", options: { rank: 4 }, modules: REGEX },
+  {
+    name: "lora, patterns",
+    method: "lora",
+    model: "plain",
+    options: {
+      rank: 4,
+      alpha: 6,
+      rankPattern: { "layers.1.mlp.down_proj": 2, v_proj: 5 },
+      alphaPattern: { q_proj: 3 },
+    },
+    modules: null,
+  },
+  {
+    name: "lora, rslora",
+    method: "lora",
+    model: "plain",
+    options: { rank: 4, alpha: 6, rslora: true },
+    modules: null,
+  },
+  { name: "ia3", method: "ia3", model: "plain", options: {}, modules: null },
+  { name: "ia3, biases", method: "ia3", model: "biased", options: {}, modules: null },
+  {
+    name: "ia3, modules",
+    method: "ia3",
+    model: "biased",
+    options: { feedforwardModules: ["up_proj"] },
+    modules: ["q_proj", "o_proj", "up_proj"],
+  },
+];
+
+/** Methods that peft cannot load, with the reason. */
+export const WITHOUT_PEER: Readonly<Record<string, string>> = {
+  full: "it writes a model folder",
+};
