@@ -1,5 +1,23 @@
 /** @file A GGUF model of one block for tests: llama, two query heads, one key head, width 4, six tokens. */
-import { buildGguf, type GgufTensorToWrite, type GgufValue, ggufValues } from "./gguf-builder.ts";
+import { encodeSettings, type GgufEntry, ggufHeader, type GgufValue } from "../src/format/gguf-writer.ts";
+
+/** A tensor as raw bytes, of whatever type. */
+export type RawTensor = Omit<GgufEntry, "sizeBytes"> & { readonly bytes: Uint8Array };
+
+/** Wraps plain values; whole numbers become uint32, others float32. */
+export function ggufValues(
+  values: Readonly<Record<string, string | number | boolean | readonly string[]>>,
+): Record<string, GgufValue> {
+  return Object.fromEntries(
+    Object.entries(values).map(([key, value]): [string, GgufValue] => {
+      if (typeof value === "string") return [key, { type: "string", value }];
+      if (typeof value === "boolean") return [key, { type: "bool", value }];
+      if (typeof value === "number")
+        return [key, { type: Number.isInteger(value) ? "uint32" : "float32", value }];
+      return [key, { type: "strings", value }];
+    }),
+  );
+}
 
 /** Tokens: two that control, three letters, and a merged pair. */
 export const TINY_TOKENS = ["<s>", "</s>", "a", "b", "Ġ", "ab"];
@@ -29,13 +47,13 @@ export const TINY_METADATA: Record<string, GgufValue> = {
 };
 
 /** A float32 tensor whose element i is `first + i`. */
-export function countingTensor(name: string, shape: readonly number[], first = 0): GgufTensorToWrite {
+export function countingTensor(name: string, shape: readonly number[], first = 0): RawTensor {
   const numElements = shape.reduce((product, size) => product * size, 1);
   const values = Float32Array.from({ length: numElements }, (_, i) => first + i);
   return { name, ggmlType: 0, shape, bytes: new Uint8Array(values.buffer) };
 }
 
-export const TINY_TENSORS: readonly GgufTensorToWrite[] = [
+export const TINY_TENSORS: readonly RawTensor[] = [
   countingTensor("token_embd.weight", [6, 8]),
   countingTensor("output_norm.weight", [8]),
   countingTensor("blk.0.attn_norm.weight", [8]),
@@ -53,9 +71,14 @@ export const TINY_TENSORS: readonly GgufTensorToWrite[] = [
 /** Builds the file; `metadata` replaces entries (null removes one). */
 export function buildTinyGguf(
   metadata: Readonly<Record<string, GgufValue | null>> = {},
-  tensors: readonly GgufTensorToWrite[] = TINY_TENSORS,
+  tensors: readonly RawTensor[] = TINY_TENSORS,
 ): Buffer {
-  const entries = Object.entries({ ...TINY_METADATA, ...metadata });
-  const kept = entries.filter((entry): entry is [string, GgufValue] => entry[1] !== null);
-  return buildGguf(Object.fromEntries(kept), tensors);
+  const kept = Object.entries({ ...TINY_METADATA, ...metadata }).filter(
+    (entry): entry is [string, GgufValue] => entry[1] !== null,
+  );
+  const settings = encodeSettings(Object.fromEntries(kept));
+  const padded = (bytes: Uint8Array): Buffer =>
+    Buffer.concat([bytes, Buffer.alloc(-bytes.length & (settings.alignment - 1))]);
+  const entries = tensors.map((tensor) => ({ ...tensor, sizeBytes: tensor.bytes.length }));
+  return Buffer.concat([ggufHeader(settings, entries), ...tensors.map(({ bytes }) => padded(bytes))]);
 }

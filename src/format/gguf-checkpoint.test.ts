@@ -4,12 +4,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { after } from "node:test";
 import { assert as check, asyncProperty, nat, tuple } from "fast-check";
-import { type GgufTensorToWrite, type GgufValue, ggufValues } from "../../test/gguf-builder.ts";
-import { buildTinyGguf, countingTensor, TINY_TENSORS } from "../../test/tiny-gguf.ts";
+import {
+  buildTinyGguf,
+  countingTensor,
+  ggufValues,
+  type RawTensor,
+  TINY_TENSORS,
+} from "../../test/tiny-gguf.ts";
 import { FormatError, UsageError } from "../errors.ts";
 import { dequantize } from "../quant/storages.ts";
 import { openGgufCheckpoint } from "./gguf-checkpoint.ts";
 import { llama3Factors } from "./gguf-config.ts";
+import type { GgufValue } from "./gguf-writer.ts";
 
 const root = mkdtempSync(join(tmpdir(), "graft-gguf-"));
 after(() => rmSync(root, { recursive: true }));
@@ -21,7 +27,7 @@ function write(bytes: Uint8Array, name = "m.gguf"): string {
 
 const tiny = (
   metadata: Record<string, GgufValue | null> = {},
-  tensors: readonly GgufTensorToWrite[] = TINY_TENSORS,
+  tensors: readonly RawTensor[] = TINY_TENSORS,
 ): string => write(buildTinyGguf(metadata, tensors));
 
 async function configOf(path: string): Promise<Record<string, unknown>> {
@@ -102,7 +108,7 @@ test("rope scaling comes from the settings, or from the factors of llama3", asyn
 
   const settings = { factor: 32, low: 1, high: 4, originalLength: 8192 };
   const theta: GgufValue = { type: "float32", value: 500000 };
-  const factors = (values: Float32Array): GgufTensorToWrite => ({
+  const factors = (values: Float32Array): RawTensor => ({
     name: "rope_freqs.weight",
     ggmlType: 0,
     shape: [values.length],

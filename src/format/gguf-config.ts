@@ -1,12 +1,12 @@
 /** @file The config.json that a GGUF file's metadata stands for. */
 import { FormatError, UsageError } from "../errors.ts";
 import { dequantize } from "../quant/storages.ts";
-import type { GgufFile } from "./gguf.ts";
+import type { GgufFile, GgufMetadata } from "./gguf.ts";
 import type { GgufArchitecture } from "./gguf-names.ts";
 import type { JsonObject } from "./json-file.ts";
 
 /** Reads a number of the metadata; null when absent. 64-bit numbers come as bigint. */
-export function metadataNumber(file: GgufFile, key: string): number | null {
+export function metadataNumber(file: GgufMetadata, key: string): number | null {
   const value = file.metadata[key];
   return typeof value === "number" || typeof value === "bigint" ? Number(value) : null;
 }

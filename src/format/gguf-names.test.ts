@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { GGUF_ARCHITECTURES, originalRowOrder, translateName } from "./gguf-names.ts";
+import {
+  fileRowOrder,
+  GGUF_ARCHITECTURES,
+  originalRowOrder,
+  toGgufName,
+  translateName,
+} from "./gguf-names.ts";
 
 test("translateName() gives Hugging Face's names for weights and biases, inside and outside blocks", () => {
   const llama = GGUF_ARCHITECTURES["llama"]!;
@@ -19,9 +25,18 @@ test("translateName() gives Hugging Face's names for weights and biases, inside 
     ["blk.1.ffn_down.weight", "model.layers.1.mlp.down_proj.weight", null],
   ] as const) {
     assert.deepEqual(translateName(llama, ggufName), { hfName, reordered });
+    assert.deepEqual(toGgufName(llama, hfName), { ggufName, reordered });
   }
   for (const ggufName of ["blk.0.ffn_gate_exps.weight", "output", "blk.x.attn_q.weight", "rope.weight"]) {
     assert.equal(translateName(llama, ggufName), null);
+  }
+  for (const hfName of [
+    "model.layers.0.mlp.router.weight",
+    "lm_head",
+    "model.layers.weight",
+    "toString.weight",
+  ]) {
+    assert.equal(toGgufName(llama, hfName), null);
   }
   const qwen3 = GGUF_ARCHITECTURES["qwen3"]!;
   assert.deepEqual(translateName(qwen3, "blk.3.attn_q_norm.weight"), {
@@ -41,4 +56,7 @@ test("originalRowOrder() undoes what the converter does to the rows of q and k",
   }
   const original = [...originalRowOrder(numHeads * width, numHeads)].map((row) => converted[row]);
   assert.deepEqual(original, converted.toSorted());
+
+  const back = [...fileRowOrder(numHeads * width, numHeads)].map((row) => original[row]);
+  assert.deepEqual(back, converted);
 });

@@ -115,6 +115,27 @@ export function translateName(architecture: GgufArchitecture, ggufName: string):
   return { hfName, reordered: lookup(architecture.reordered, module) ?? null };
 }
 
+/** Translates a name back, the inverse of `translateName`; null when the family's files have no such tensor. */
+export function toGgufName(
+  architecture: GgufArchitecture,
+  hfName: string,
+): (Pick<GgufName, "reordered"> & { readonly ggufName: string }) | null {
+  const { blockPrefix, blockModules, modules, reordered } = architecture;
+  const match = /^(?<path>.+)\.(?<part>weight|bias)$/.exec(hfName);
+  const { path = "", part } = match?.groups ?? {};
+  const inBlock = path.startsWith(`${blockPrefix}.`) ? path.slice(blockPrefix.length + 1) : null;
+  const dot = inBlock?.indexOf(".") ?? 0;
+  const hfModule = inBlock?.slice(dot + 1) ?? path;
+  const found = Object.entries(inBlock === null ? modules : blockModules).find(([, to]) => to === hfModule);
+  if (part === undefined || found === undefined) return null;
+  const [module] = found;
+  if (inBlock === null) return { ggufName: `${module}.${part}`, reordered: null };
+  return {
+    ggufName: `blk.${inBlock.slice(0, dot)}.${module}.${part}`,
+    reordered: lookup(reordered, module) ?? null,
+  };
+}
+
 /**
  * Computes the order that undoes the converter's reordering: row i of the Hugging Face tensor is row `order[i]` of
  * the file. Row (head, half, j) lies in the file at (head, j, half).
@@ -128,4 +149,11 @@ export function originalRowOrder(numRows: number, numHeads: number): Int32Array 
     order[row] = row - inHead + 2 * (inHead - half * (headRows / 2)) + half;
   }
   return order;
+}
+
+/** Computes the order that the converter makes, the inverse of `originalRowOrder`. */
+export function fileRowOrder(numRows: number, numHeads: number): Int32Array {
+  const inverse = new Int32Array(numRows);
+  for (const [row, from] of originalRowOrder(numRows, numHeads).entries()) inverse[from] = row;
+  return inverse;
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { Tokenizer } from "@huggingface/tokenizers";
 import { UsageError } from "../errors.ts";
-import type { GgufFile } from "./gguf.ts";
+import type { GgufMetadata } from "./gguf.ts";
 import { buildTokenizerFiles } from "./gguf-tokenizer.ts";
 
 /** Bytes that byte-level vocabularies show as they are; others move up, as in GPT-2. */
@@ -23,7 +23,7 @@ const TOKENS = [
   "whole",
 ];
 
-function fileWith(entries: Record<string, unknown>): GgufFile {
+function fileWith(entries: Record<string, unknown>): GgufMetadata {
   return {
     path: "m.gguf",
     metadata: {
@@ -38,9 +38,6 @@ function fileWith(entries: Record<string, unknown>): GgufFile {
       "tokenizer.ggml.eos_token_id": 1,
       ...entries,
     },
-    tensors: new Map(),
-    read: () => Promise.reject(new Error("no tensors")),
-    close: () => Promise.resolve(),
   };
 }
 

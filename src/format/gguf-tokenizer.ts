@@ -6,7 +6,7 @@
  */
 import { FormatError, UsageError } from "../errors.ts";
 import type { TokenizerFiles } from "./checkpoint.ts";
-import type { GgufFile } from "./gguf.ts";
+import type { GgufMetadata } from "./gguf.ts";
 import { metadataNumber } from "./gguf-config.ts";
 import type { JsonObject } from "./json-file.ts";
 import { lookup } from "./lookup.ts";
@@ -50,7 +50,7 @@ const PRE_TOKENIZERS: Readonly<Record<string, PreTokenizer>> = {
 };
 
 function metadataList<T extends string | number>(
-  file: GgufFile,
+  file: GgufMetadata,
   name: string,
   type: "string" | "number",
 ): T[] {
@@ -63,7 +63,7 @@ function metadataList<T extends string | number>(
   );
 }
 
-function findPreTokenizer(file: GgufFile): PreTokenizer {
+function findPreTokenizer(file: GgufMetadata): PreTokenizer {
   const model = file.metadata["tokenizer.ggml.model"];
   if (model !== "gpt2") {
     throw new UsageError(
@@ -98,7 +98,7 @@ function bosTemplate(token: string, id: number): JsonObject {
  * Builds the tokenizer files of a GGUF file; null when it holds no tokenizer.
  * @throws FormatError format/file when lists are missing; UsageError usage/model for kinds that graft does not know
  */
-export function buildTokenizerFiles(file: GgufFile): TokenizerFiles | null {
+export function buildTokenizerFiles(file: GgufMetadata): TokenizerFiles | null {
   if (file.metadata["tokenizer.ggml.model"] === undefined) return null;
   const pre = findPreTokenizer(file);
   const tokens = metadataList<string>(file, "tokens", "string");

@@ -18,14 +18,29 @@ export interface GgufTensor {
   readonly sizeBytes: number;
 }
 
-/** An open GGUF file. Whoever opened it closes it. */
-export interface GgufFile {
+/** The settings of a GGUF file as it has them. */
+export interface GgufSettings {
+  readonly count: number;
+  /** Key, type and value of each, one after another. */
+  readonly bytes: Uint8Array;
+  /** Tensors begin at multiples of so many bytes. */
+  readonly alignment: number;
+}
+
+/** What a GGUF file says beside its tensors. */
+export interface GgufMetadata {
   readonly path: string;
   readonly metadata: Readonly<Record<string, unknown>>;
+}
+
+/** An open GGUF file. Whoever opened it closes it. */
+export interface GgufFile extends GgufMetadata {
   /** Tensors under the file's own names. */
   readonly tensors: ReadonlyMap<string, GgufTensor>;
   /** Reads one tensor with its rows as the file has them; the caller owns it. @throws FormatError format/file */
   read(tensor: GgufTensor): Promise<StoredTensor>;
+  /** Reads the settings unchanged, for another file. @throws UsageError usage/model for files of version 1 */
+  readSettings(): Promise<GgufSettings>;
   close(): Promise<void>;
 }
 
@@ -38,13 +53,15 @@ function damaged(path: string, found: string, expected: string, cause?: unknown)
 
 /** Least bytes of a tensor's entry (name, axes, type, offset) and of a setting (key, type, value). */
 const [MIN_TENSOR_BYTES, MIN_SETTING_BYTES] = [24, 13];
+/** Where the settings begin: after magic, version and two counts. */
+const SETTINGS_OFFSET = 24;
 
 /** Refuses counts that the file has no room for, before the reader makes millions of entries out of nothing. */
 async function checkCounts(file: ByteFile): Promise<void> {
-  const view = new DataView((await file.read(0, 24)).buffer);
+  const view = new DataView((await file.read(0, SETTINGS_OFFSET)).buffer);
   if (view.getUint32(4, true) < 2) return; // version 1 has narrower counts
   const [tensors, settings] = [Number(view.getBigUint64(8, true)), Number(view.getBigUint64(16, true))];
-  const headerBytes = 24 + tensors * MIN_TENSOR_BYTES + settings * MIN_SETTING_BYTES;
+  const headerBytes = SETTINGS_OFFSET + tensors * MIN_TENSOR_BYTES + settings * MIN_SETTING_BYTES;
   if (headerBytes > file.sizeBytes) {
     throw damaged(
       file.path,
@@ -79,6 +96,20 @@ async function readHeader(file: ByteFile): Promise<Header> {
     );
   }
   return header;
+}
+
+async function readSettings(file: ByteFile, header: Header): Promise<GgufSettings> {
+  const { metadata, tensorInfoByteRange } = header;
+  if (metadata.version < 2) {
+    throw new UsageError(
+      "usage/model",
+      `Cannot take over the settings of "${file.path}": GGUF version 1, expected 2 or 3`,
+      { hint: "Convert the model to GGUF again." },
+    );
+  }
+  const bytes = await file.read(SETTINGS_OFFSET, tensorInfoByteRange[0] - SETTINGS_OFFSET);
+  const { "general.alignment": alignment = 32 } = metadata as unknown as Record<string, unknown>;
+  return { count: Number(metadata.kv_count), bytes, alignment: Number(alignment) };
 }
 
 /** Checks each tensor's type, and that it lies inside the file. */
@@ -155,6 +186,7 @@ export async function openGguf(path: string): Promise<GgufFile> {
       async read({ storage, shape, offset, sizeBytes }) {
         return unpackStored(storage, await file.read(offset, sizeBytes), shape);
       },
+      readSettings: () => readSettings(file, header),
       close: () => file.close(),
     };
   } catch (error) {
