@@ -19,7 +19,7 @@ export { createOrtEngine, type OrtNodeOptions } from "./runtime/ort-node.ts";
 export type { Architecture, ModelConfig } from "./models/architecture.ts";
 export { ARCHITECTURES } from "./models/architectures.ts";
 export type { BaseModel } from "./models/base-model.ts";
-export { type Adapter, attach, type AttachOptions } from "./peft/attach.ts";
+export { type Adapter, attach, type AttachRequest } from "./peft/attach.ts";
 export { mergeAdapter } from "./peft/merge.ts";
 export { defineMethod, type Method } from "./peft/method.ts";
 export { METHODS } from "./peft/methods.ts";

@@ -24,13 +24,8 @@ export function attachTo(
   modules: string | readonly string[] | null = null,
   seed = 3,
 ): Promise<Adapter> {
-  return attach(base.architecture, base.config, {
-    method,
-    options,
-    targets: { modules, exclude: [], layers: null },
-    random: new Random(seed),
-    baseValues: async (name) => (await base.values(name)).data,
-  });
+  const targets = { modules, exclude: [], layers: null };
+  return attach(base, { method, options, targets }, new Random(seed));
 }
 
 /** A model whose tensors are replaced by those given. */

@@ -34,6 +34,7 @@ const SIZE_WORDS: ReadonlyMap<number, string> = new Map([
 ]);
 const SITES: readonly SiteSpec[] = ["self_attn.k_proj", "mlp.down_proj"].map((name) => ({
   name,
+  kind: "linear",
   ...SIZES,
   bias: false,
 }));
@@ -42,14 +43,18 @@ const SITES: readonly SiteSpec[] = ["self_attn.k_proj", "mlp.down_proj"].map((na
 export function trainedBy(method: Method): string {
   const shapes = new Map<string, Set<string>>();
   for (const site of SITES) {
-    const options = method.configure(method.options.parse({}), `model.layers.0.${site.name}`);
+    const path = `model.layers.0.${site.name}`;
+    const place = { path, spec: site, storage: "f32", sites: SITES } as const;
+    const options = method.configure(method.options.parse({}), place);
     for (const { suffix, shape } of method.parameters(site, options)) {
       const text = `[${shape.map((size) => SIZE_WORDS.get(size) ?? size).join(", ")}]`;
       shapes.set(suffix, (shapes.get(suffix) ?? new Set()).add(text));
     }
   }
   const tensors = [...shapes].map(([suffix, texts]) => `${code(suffix)} ${[...texts].join(" or ")}`);
-  const roles = ROLES.filter((role) => method.trainsBase({ name: "x", shape: [1], role }));
+  const roles = ROLES.filter((role) =>
+    method.trainsBase({ name: "x", shape: [1], role }, method.options.parse({})),
+  );
   const base = roles.length === ROLES.length ? "every tensor of the model" : roles.join(", ");
   return [...tensors, base].filter((part) => part !== "").join(", ");
 }

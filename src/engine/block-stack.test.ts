@@ -51,13 +51,8 @@ test("blocks that take turns in memory run one by one", async () => {
 
 test("an adapter on some layers makes programs of its own", async () => {
   const base = await open(true);
-  const adapter = await attach(base.architecture, base.config, {
-    method: lora,
-    options: { rank: 2 },
-    targets: { modules: ["q_proj"], exclude: [], layers: [3] },
-    random: new Random(1),
-    baseValues: async (name) => (await base.values(name)).data,
-  });
+  const targets = { modules: ["q_proj"], exclude: [], layers: [3] };
+  const adapter = await attach(base, { method: lora, options: { rank: 2 }, targets }, new Random(1));
   const { engine, specs } = recording();
   const stack = await BlockStack.create(engine, base, adapter, new BufferPool());
   assert.deepEqual(specs.map(countBlocks), [6, 6]);

@@ -8,7 +8,7 @@ import { Graph, type Value } from "../graph/graph.ts";
 import { type ProgramSpec, neededInputs, nodesOf } from "../graph/program.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { type BlockGraph, FROZEN, buildBlockGraph } from "../models/block-graph.ts";
-import type { Adapter } from "../peft/attach.ts";
+import type { Overlay } from "../peft/attach.ts";
 import { ownTensors } from "../run/own-tensors.ts";
 import { ATTENTION_CHUNK } from "../run/block-programs.ts";
 import type { PassContext } from "../run/context.ts";
@@ -32,11 +32,11 @@ interface Group {
 
 export class BlockStack {
   readonly #base: BaseModel;
-  readonly #adapter: Adapter | null;
+  readonly #adapter: Overlay | null;
   readonly #pool: BufferPool;
   readonly #groups: readonly Group[];
 
-  private constructor(base: BaseModel, adapter: Adapter | null, pool: BufferPool, groups: readonly Group[]) {
+  private constructor(base: BaseModel, adapter: Overlay | null, pool: BufferPool, groups: readonly Group[]) {
     this.#base = base;
     this.#adapter = adapter;
     this.#pool = pool;
@@ -47,7 +47,7 @@ export class BlockStack {
   static async create(
     engine: Engine,
     base: BaseModel,
-    adapter: Adapter | null,
+    adapter: Overlay | null,
     pool: BufferPool,
   ): Promise<BlockStack> {
     const programs = new Map<string, Program>();
@@ -82,7 +82,7 @@ export class BlockStack {
       const into: Record<string, HostTensor> = { y };
       for (const [index, block] of group.blocks.entries()) {
         const layer = group.firstLayer + index;
-        const weights = await this.#base.block(layer, layer + 1);
+        const weights = await this.#base.block(layer, layer + 1, (of) => this.#readsOf(of));
         bind(index, { ...weights, ...ownTensors(this.#base, this.#adapter, layer, block) }, feeds);
         const [past, fresh] = [cache.past(layer), cache.fresh(layer, context.length)];
         bind(index, { past_key: past.key, past_value: past.value }, feeds);
@@ -93,6 +93,16 @@ export class BlockStack {
       current = y;
     }
     return current;
+  }
+
+  /** The tensors of the base that a block reads. */
+  #readsOf(layer: number): readonly string[] {
+    const group = this.#groups.findLast(({ firstLayer }) => firstLayer <= layer);
+    const index = layer - (group?.firstLayer ?? 0);
+    const block = group?.blocks[index];
+    return Object.keys(block?.tensors ?? {}).filter(
+      (name) => inBlock(index, name) in (group?.program.spec.inputs ?? {}),
+    );
   }
 
   /** Frees the programs. */
@@ -121,7 +131,7 @@ function groupLayers(base: BaseModel): number[][] {
   );
 }
 
-function buildBlock(base: BaseModel, adapter: Adapter | null, layer: number): BlockGraph {
+function buildBlock(base: BaseModel, adapter: Overlay | null, layer: number): BlockGraph {
   return buildBlockGraph(base.architecture, base.config, {
     projector: adapter?.projector(layer) ?? FROZEN,
     cached: true,

@@ -6,7 +6,7 @@
 import { FormatError, UsageError } from "../errors.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { type Adapter, attach } from "../peft/attach.ts";
-import { findMethodOfPeftType } from "../peft/methods.ts";
+import { findMethodOfConfig } from "../peft/methods.ts";
 import { matchSuffix } from "../peft/targets.ts";
 import { Random } from "../random.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
@@ -16,6 +16,8 @@ import { type Checkpoint, modelFolderFiles } from "./checkpoint.ts";
 import { openSafetensors } from "./safetensors.ts";
 
 const PREFIX = "base_model.model.";
+/** Of tensors that all sites share. */
+const SHARED_PREFIX = "base_model.";
 const TEMPLATE_KEY = "chat_template_sha256";
 
 /** Keys of adapter_config.json that say nothing about the numbers, or that `attach` reads. */
@@ -56,9 +58,7 @@ export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFil
     const config = { ...checkpoint.config, dtype: "float32", torch_dtype: "float32" };
     return modelFolderFiles({ config, generationConfig, tokenizerFiles, tensors });
   }
-  const tensors = adapter.parameters.map(
-    ({ name }) => [PREFIX + name, adapter.tensor(name) as HostTensor] as const,
-  );
+  const tensors = savedTensors(adapter);
   const { chatTemplateHash } = origin;
   // In the head of the tensors' file: peft warns of keys in adapter_config.json that it does not know.
   const metadata: Record<string, string> =
@@ -116,7 +116,7 @@ export interface ReadAdapter {
 export async function readAdapter(path: string, base: BaseModel): Promise<ReadAdapter> {
   const { config, tensors, metadata } = await readAdapterFolder(path);
   const raw: Record<string, unknown> = { ...config };
-  const method = findMethodOfPeftType(String(raw["peft_type"]));
+  const method = findMethodOfConfig(raw);
   const options = method.fromPeft(raw);
   const take = (key: string): unknown => {
     const value = raw[key];
@@ -127,14 +127,9 @@ export async function readAdapter(path: string, base: BaseModel): Promise<ReadAd
   const modules = take("target_modules") as string | string[] | null;
   const exclude = take("exclude_modules") as string | string[] | null;
   refuseUnknown(path, raw);
-  const adapter = await attach(base.architecture, base.config, {
-    method,
-    options,
-    targets: { modules, exclude: exclude ?? [], layers: layers === null ? null : [layers].flat() },
-    random: new Random(0),
-    baseValues: async (name) => (await base.values(name)).data,
-  });
-  fill(path, adapter, new Map([...tensors].map(([name, tensor]) => [name.replace(PREFIX, ""), tensor])));
+  const targets = { modules, exclude: exclude ?? [], layers: layers === null ? null : [layers].flat() };
+  const adapter = await attach(base, { method, options, targets }, new Random(0));
+  fill(path, adapter, tensors);
   return { adapter, chatTemplateHash: metadata[TEMPLATE_KEY] ?? null };
 }
 
@@ -156,15 +151,30 @@ function refuseUnknown(path: string, raw: Readonly<Record<string, unknown>>): vo
   );
 }
 
+/** The tensors of an adapter that its file holds, by their names there; views. */
+function savedTensors(adapter: Adapter): Map<string, HostTensor<"float32">> {
+  const saved = new Map<string, HostTensor<"float32">>();
+  for (const { name } of adapter.parameters)
+    saved.set(PREFIX + name, adapter.tensor(name) as HostTensor<"float32">);
+  for (const { path, frozen } of adapter.sites.values()) {
+    for (const { suffix, shared, saved: isSaved } of frozen) {
+      if (!isSaved) continue;
+      const [key, name] = shared ? [suffix, SHARED_PREFIX + suffix] : [`${path}.${suffix}`];
+      saved.set(name ?? PREFIX + key, adapter.frozen.get(key) as HostTensor<"float32">);
+    }
+  }
+  return saved;
+}
+
 /** Copies tensors into an adapter. @throws FormatError, UsageError as `readAdapter`. */
 function fill(path: string, adapter: Adapter, tensors: ReadonlyMap<string, HostTensor<"float32">>): void {
-  const missing = adapter.parameters.filter(({ name }) => !tensors.has(name));
-  const known = new Set(adapter.parameters.map(({ name }) => name));
-  const surplus = [...tensors.keys()].filter((name) => !known.has(name));
-  const misshaped = adapter.parameters.flatMap(({ name, shape }) => {
+  const own = savedTensors(adapter);
+  const missing = [...own.keys()].filter((name) => !tensors.has(name));
+  const surplus = [...tensors.keys()].filter((name) => !own.has(name));
+  const misshaped = [...own].flatMap(([name, { shape }]) => {
     const found = tensors.get(name)?.shape;
     return found && found.join() !== shape.join()
-      ? [`${name} is [${found.join(", ")}], expected [${shape.join(", ")}]`]
+      ? [`${name.replace(PREFIX, "")} is [${found.join(", ")}], expected [${shape.join(", ")}]`]
       : [];
   });
   if (misshaped.length > 0) {
@@ -173,24 +183,22 @@ function fill(path: string, adapter: Adapter, tensors: ReadonlyMap<string, HostT
     });
   }
   if (missing.length > 0 || surplus.length > 0) {
+    const list = (names: string[]): string => `${names[0]?.replace(PREFIX, "")} and ${names.length - 1} more`;
     const parts = [
-      ...(missing.length > 0 ? [`missing ${missing[0]?.name} and ${missing.length - 1} more`] : []),
-      ...(surplus.length > 0 ? [`surplus ${surplus[0]} and ${surplus.length - 1} more`] : []),
+      ...(missing.length > 0 ? [`missing ${list(missing)}`] : []),
+      ...(surplus.length > 0 ? [`surplus ${list(surplus)}`] : []),
     ];
     throw new FormatError("format/tensor", `Cannot use adapter "${path}": ${parts.join("; ")}`, {
       hint: "The adapter was made for another model, or its configuration does not say what its file holds",
     });
   }
-  for (const { name } of adapter.parameters) {
-    adapter.tensor(name)?.data.set((tensors.get(name) as HostTensor<"float32">).data);
-  }
+  for (const [name, { data }] of own) data.set((tensors.get(name) as HostTensor<"float32">).data);
 }
 
 /** Puts the numbers of a saved run, adapter folder or model, back into an adapter of the same settings. */
 export async function restoreAdapter(path: string, adapter: Adapter): Promise<void> {
   if (isAdapterMethod(adapter)) {
-    const { tensors } = await readAdapterFolder(path);
-    fill(path, adapter, new Map([...tensors].map(([name, tensor]) => [name.replace(PREFIX, ""), tensor])));
+    fill(path, adapter, (await readAdapterFolder(path)).tensors);
     return;
   }
   const file = await openSafetensors(`${path}/model.safetensors`);

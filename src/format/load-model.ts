@@ -9,6 +9,7 @@ import { findArchitecture } from "../models/architectures.ts";
 import { BaseModel, type WeightSource } from "../models/base-model.ts";
 import { memorySource } from "../models/memory-source.ts";
 import type { StoredTensor } from "../quant/storage.ts";
+import type { StorageName } from "../quant/storages.ts";
 import { type Checkpoint, type TensorInfo, openCheckpoint } from "./checkpoint.ts";
 
 /** Tensors that checkpoints carry and no computation needs: tables that are computed, a tied head's copy. */
@@ -69,10 +70,18 @@ export async function loadWeights(
  */
 async function openSource(checkpoint: Checkpoint, specs: readonly TensorSpec[]): Promise<WeightSource> {
   const { readInto } = checkpoint;
-  if (readInto) return { stored: (name) => checkpoint.read(name), readInto };
+  if (readInto) {
+    const storageOf = storageIn(checkpoint);
+    return { storageOf, stored: (name) => checkpoint.read(name), readInto };
+  }
   const tensors = new Map<string, StoredTensor>();
   for (const { name } of specs) tensors.set(name, await checkpoint.read(name));
   return memorySource(tensors);
+}
+
+/** How a checkpoint keeps each of its tensors. */
+export function storageIn({ tensors }: Checkpoint): (name: string) => StorageName {
+  return (name) => tensors.get(name)?.storage ?? "f32";
 }
 
 /** Bytes of memory that the weights of a checkpoint will take as they are kept. */

@@ -38,10 +38,12 @@ export interface TensorSpec {
   readonly role: TensorRole;
 }
 
-/** One projection of a block: y = x Wᵀ + b, the place where adapters sit. */
+/** One place where adapters sit: a projection y = x Wᵀ + b, or an embedding, whose rows are looked up. */
 export interface SiteSpec {
-  /** Path inside the block, "self_attn.q_proj". */
+  /** Path inside the block, "self_attn.q_proj"; the whole path outside the blocks. */
   readonly name: string;
+  readonly kind: "linear" | "embedding";
+  /** Of an embedding: the number of its rows. */
   readonly inFeatures: number;
   readonly outFeatures: number;
   readonly bias: boolean;
@@ -84,6 +86,22 @@ export interface Architecture {
   norms(config: ModelConfig): readonly { readonly name: string; readonly width: number }[];
   /** x [B, T, D] to y [B, T, D]. */
   block(builder: BlockBuilder, x: Value, config: ModelConfig): Value;
+}
+
+/** Lists the sites outside the blocks: embedding and output head. */
+export function outerSites({ names }: Architecture, config: ModelConfig): SiteSpec[] {
+  const module = (tensor: string): string => tensor.replace(/\.weight$/, "");
+  const { vocabSize, width } = config;
+  return [
+    {
+      name: module(names.embedding),
+      kind: "embedding",
+      inFeatures: vocabSize,
+      outFeatures: width,
+      bias: false,
+    },
+    { name: module(names.head), kind: "linear", inFeatures: width, outFeatures: vocabSize, bias: false },
+  ];
 }
 
 /** Lists the tensors of a block by their path inside the block. */

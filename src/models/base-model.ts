@@ -5,7 +5,7 @@
  * two blocks in float32 at a time; `keepWidened` holds them all instead.
  */
 import type { StoredTensor } from "../quant/storage.ts";
-import { dequantize } from "../quant/storages.ts";
+import { type StorageName, dequantize } from "../quant/storages.ts";
 import { type HostTensor, hostTensor, zeros } from "../runtime/host-tensor.ts";
 import {
   type Architecture,
@@ -17,6 +17,8 @@ import {
 
 /** Where the tensors of a base model come from. */
 export interface WeightSource {
+  /** How a tensor is kept. */
+  storageOf(name: string): StorageName;
   /** A tensor as it is kept; the caller must not change it. */
   stored(name: string): Promise<StoredTensor>;
   /** Writes the values of a tensor into float32 memory of the caller. */
@@ -36,6 +38,12 @@ export interface BaseModelParts {
 
 type Block = Readonly<Record<string, HostTensor<"float32">>>;
 
+/** Buffers of a block, and the tensors that are in them or on their way. */
+interface Filling {
+  readonly tensors: Record<string, HostTensor<"float32">>;
+  readonly filled: Map<string, Promise<void>>;
+}
+
 export class BaseModel {
   readonly name: string;
   readonly architecture: Architecture;
@@ -49,10 +57,10 @@ export class BaseModel {
   /** Tensors outside the blocks, by name. */
   readonly #outer = new Map<string, HostTensor<"float32">>();
   /** Blocks that are there or on their way, by layer, oldest first. */
-  readonly #blocks = new Map<number, Promise<Block>>();
+  readonly #blocks = new Map<number, Filling>();
   #lastPass: Promise<void> = Promise.resolve();
   /** Buffers of blocks that are no longer needed. */
-  readonly #idle: Block[] = [];
+  readonly #idle: Filling["tensors"][] = [];
 
   private constructor({ name, architecture, config, source, keepWidened }: BaseModelParts) {
     this.name = name;
@@ -98,14 +106,19 @@ export class BaseModel {
 
   /**
    * The tensors of a block, by path inside the block, and a start on those of `next`, which will be asked for after it.
-   * They are valid until another block is asked for; owned by the model. Passes take turns: see `exclusively`.
+   * They are valid until another block is asked for; owned by the model. Passes take turns: see `exclusively`. `reads`
+   * names the tensors of a block that are wanted; all unless given.
    */
-  async block(layer: number, next: number | null = null): Promise<Block> {
-    const tensors = await this.#read(layer);
+  async block(
+    layer: number,
+    next: number | null = null,
+    reads: (layer: number) => Iterable<string> = () => this.#blockSpecs.map(({ name }) => name),
+  ): Promise<Block> {
+    const tensors = await this.#read(layer, reads(layer));
     if (!this.keepWidened) await this.#retire(layer);
     if (next !== null && next >= 0 && next < this.config.numLayers) {
       // What goes wrong in reading ahead is told when the block is asked for.
-      this.#read(next).catch(() => {});
+      this.#read(next, reads(next)).catch(() => {});
     }
     return tensors;
   }
@@ -120,36 +133,34 @@ export class BaseModel {
     return result;
   }
 
-  #read(layer: number): Promise<Block> {
+  async #read(layer: number, names: Iterable<string>): Promise<Block> {
     let block = this.#blocks.get(layer);
     if (!block) {
-      block = this.#fill(layer, this.#idle.pop() ?? this.#makeBuffers());
+      block = { tensors: this.#idle.pop() ?? {}, filled: new Map() };
       this.#blocks.set(layer, block);
     }
-    return block;
+    await Promise.all([...names].map((name) => this.#fill(layer, name, block)));
+    return block.tensors;
+  }
+
+  #fill(layer: number, name: string, { tensors, filled }: Filling): Promise<void> {
+    let reading = filled.get(name);
+    if (!reading) {
+      const path = this.architecture.names.blockPrefix(layer) + name;
+      const buffer = (tensors[name] ??= zeros("float32", this.specs.get(path)?.shape ?? []));
+      reading = this.source.readInto(path, buffer.data);
+      filled.set(name, reading);
+    }
+    return reading;
   }
 
   /** Gives the buffers of all blocks but one back. */
   async #retire(kept: number): Promise<void> {
-    for (const [layer, block] of this.#blocks) {
+    for (const [layer, { tensors, filled }] of this.#blocks) {
       if (layer === kept) continue;
       this.#blocks.delete(layer);
-      const buffers = await block.catch(() => null);
-      if (buffers) this.#idle.push(buffers);
+      await Promise.allSettled(filled.values());
+      this.#idle.push(tensors);
     }
-  }
-
-  #makeBuffers(): Block {
-    return Object.fromEntries(this.#blockSpecs.map(({ name, shape }) => [name, zeros("float32", shape)]));
-  }
-
-  async #fill(layer: number, buffers: Block): Promise<Block> {
-    const prefix = this.architecture.names.blockPrefix(layer);
-    await Promise.all(
-      this.#blockSpecs.map(({ name }) =>
-        this.source.readInto(prefix + name, (buffers[name] as HostTensor<"float32">).data),
-      ),
-    );
-    return buffers;
   }
 }

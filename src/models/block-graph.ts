@@ -3,6 +3,7 @@
  *
  * The projections are built by a projector that is passed in, so adapters sit here without the family knowing.
  */
+import type { DType } from "../graph/dtype.ts";
 import { Graph, type Value } from "../graph/graph.ts";
 import { mul } from "../graph/ops/mul.ts";
 import { linear } from "../nn/linear.ts";
@@ -20,11 +21,22 @@ export interface SiteGraph {
   /** x [..., in] to x Wᵀ + b. */
   project(x: Value): Value;
   /** Adds an input of the block program, named after the site: an adapter's tensor. */
-  input(name: string, shape: readonly number[]): Value;
+  input(name: string, shape: readonly number[], dtype: DType): Value;
   /**
    * Multiplies x by a mask of zeros and 1/(1-p), drawn by whoever runs the program; x itself when not training or p = 0.
    */
   dropout(x: Value, probability: number): Value;
+}
+
+/** The frozen parts of a look-up of embeddings and what may be built around them. */
+export interface LookupGraph {
+  readonly spec: SiteSpec;
+  /** int64 [B, T] */
+  readonly ids: Value;
+  /** The rows of the base, [B, T, out]. */
+  readonly rows: Value;
+  /** Adds an input of the program, named after the site: an adapter's tensor. */
+  input(name: string, shape: readonly number[], dtype: DType): Value;
 }
 
 /** Builds the projection of a site. */
@@ -114,8 +126,8 @@ export function buildBlockGraph(
           weight,
           bias,
           project: (value) => linear(value, weight, bias),
-          input: (suffix, shape) =>
-            (adapter[`${name}.${suffix}`] ??= graph.input(`${name}.${suffix}`, "float32", shape)),
+          input: (suffix, shape, dtype) =>
+            (adapter[`${name}.${suffix}`] ??= graph.input(`${name}.${suffix}`, dtype, shape)),
           dropout: (value, probability) => {
             if (!options.training || probability === 0) return value;
             const mask = graph.input(`dropout.${name}`, "float32", value.shape);

@@ -75,12 +75,14 @@ export const llama: Architecture = {
     const [queries, keys] = [c.numHeads * c.headWidth, c.numKeyValueHeads * c.headWidth];
     const attention = (name: string, inFeatures: number, outFeatures: number) => ({
       name: `self_attn.${name}`,
+      kind: "linear" as const,
       inFeatures,
       outFeatures,
       bias: c.attentionBias,
     });
     const mlp = (name: string, inFeatures: number, outFeatures: number) => ({
       name: `mlp.${name}`,
+      kind: "linear" as const,
       inFeatures,
       outFeatures,
       bias: c.mlpBias,

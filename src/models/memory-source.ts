@@ -11,6 +11,7 @@ export function memorySource(tensors: ReadonlyMap<string, StoredTensor>): Weight
     return tensor;
   };
   return {
+    storageOf: (name) => find(name).storage,
     stored: (name) => Promise.resolve(find(name)),
     readInto: (name, into) => {
       dequantizeInto(find(name), into);

@@ -4,18 +4,22 @@
  * All trainable numbers lie in one vector, those of one tensor side by side, so that clipping, the optimizer and
  * checkpoints see one array. Nothing here is written for one method.
  */
-import { UsageError } from "../errors.ts";
+import { assertInternal, UsageError } from "../errors.ts";
+import type { Value } from "../graph/graph.ts";
 import {
   type Architecture,
   type ModelConfig,
   type SiteSpec,
   type TensorSpec,
   modelTensors,
+  outerSites,
 } from "../models/architecture.ts";
-import type { Projector } from "../models/block-graph.ts";
+import type { BaseModel } from "../models/base-model.ts";
+import type { LookupGraph, Projector, SiteGraph } from "../models/block-graph.ts";
+import type { StorageName } from "../quant/storages.ts";
 import type { Random } from "../random.ts";
 import { type HostTensor, hostTensor, numElements } from "../runtime/host-tensor.ts";
-import type { Method, ParameterSpec, SiteParameters } from "./method.ts";
+import type { FrozenSpec, Method, ParameterSpec, SiteParameters, SiteTensors } from "./method.ts";
 import { type Targets, selectTargets } from "./targets.ts";
 
 /** One trainable tensor. */
@@ -32,40 +36,50 @@ export interface Parameter {
 export interface AdaptedSite {
   /** Full module path. */
   readonly path: string;
-  readonly layer: number;
+  /** Null outside the blocks. */
+  readonly layer: number | null;
   readonly spec: SiteSpec;
   /** The method's options for this site. */
   readonly options: unknown;
   readonly parameters: readonly ParameterSpec[];
+  readonly frozen: readonly FrozenSpec[];
 }
 
-/** What `attach` needs. */
-export interface AttachOptions {
+/** What is put on a model. */
+export interface AttachRequest {
   readonly method: Method;
   /** Parsed by the method's schema here. */
   readonly options: unknown;
   /** `modules` null: the method's own choice for the family. */
   readonly targets: Omit<Targets, "modules"> & { readonly modules: Targets["modules"] | null };
-  readonly random: Random;
-  /** Values of a base tensor, for methods that train it. */
-  readonly baseValues: (name: string) => Promise<Float32Array>;
+}
+
+/** What the programs of a model need to know of what sits on it. `layer` null: outside the blocks. */
+export interface Overlay {
+  /** Builds the projections of a block. */
+  projector(layer: number | null): Projector;
+  /** Builds the look-up of embeddings. */
+  lookUp(graph: LookupGraph): Value;
+  /** Equal for blocks that can share programs. */
+  signature(layer: number): string;
+  /** What is trained. */
+  readonly parameters: readonly Parameter[];
+  /** Whatever a program reads by the full name of a tensor instead of the base, or beside it; null: nothing. */
+  input(name: string): HostTensor | null;
 }
 
 /** A method on a model, with its parameters. */
-export interface Adapter {
+export interface Adapter extends Overlay {
   readonly method: Method;
   readonly options: unknown;
   readonly targets: Targets;
   readonly sites: ReadonlyMap<string, AdaptedSite>;
-  readonly parameters: readonly Parameter[];
   /** All trainable numbers. */
   readonly values: Float32Array;
   /** View of one parameter, or null when nothing of this name is trained. */
   tensor(name: string): HostTensor<"float32"> | null;
-  /** Builds the projections of a block. */
-  projector(layer: number): Projector;
-  /** Equal for blocks that can share programs. */
-  signature(layer: number): string;
+  /** Tensors that are not trained, by full name; those that all sites share by their suffix. */
+  readonly frozen: ReadonlyMap<string, HostTensor>;
 }
 
 /** What a method puts where, before any number is made. */
@@ -76,30 +90,42 @@ interface Layout {
   readonly trainedBase: readonly TensorSpec[];
 }
 
+type StorageOf = (name: string) => StorageName;
+
 function layOut(
   architecture: Architecture,
   config: ModelConfig,
-  request: Pick<AttachOptions, "method" | "options" | "targets">,
+  storageOf: StorageOf,
+  request: AttachRequest,
 ): Layout {
   const { method } = request;
   const options = parseOptions(method, request.options);
   const modules = request.targets.modules ?? method.defaultTargets(config.modelType);
   const targets: Targets = { ...request.targets, modules };
-  const candidates = Array.from({ length: config.numLayers }, (_, layer) =>
+  const inBlocks = Array.from({ length: config.numLayers }, (_, layer) =>
     architecture.sites(config).map((spec) => ({
       path: architecture.names.blockPrefix(layer) + spec.name,
       layer,
       spec,
     })),
   ).flat();
+  const outside = outerSites(architecture, config).map((spec) => ({ path: spec.name, layer: null, spec }));
+  const selected = selectTargets([...inBlocks, ...outside], targets);
+  const specs = selected.map(({ spec }) => spec);
   const sites = new Map(
-    selectTargets(candidates, targets).map(({ path, layer, spec }): [string, AdaptedSite] => {
-      const siteOptions = method.configure(options, path);
+    selected.map(({ path, layer, spec }): [string, AdaptedSite] => {
+      refuseLookup(method, path, spec);
+      const tied = config.tiedHead && path === specName(architecture.names.head);
+      const storage = storageOf(tied ? architecture.names.embedding : `${path}.weight`);
+      const siteOptions = method.configure(options, { path, spec, storage, sites: specs });
       const parameters = method.parameters(spec, siteOptions);
-      return [path, { path, layer, spec, options: siteOptions, parameters }];
+      const frozen = method.frozen?.(spec, siteOptions) ?? [];
+      return [path, { path, layer, spec, options: siteOptions, parameters, frozen }];
     }),
   );
-  const trainedBase = modelTensors(architecture, config).filter((tensor) => method.trainsBase(tensor));
+  const trainedBase = modelTensors(architecture, config).filter((tensor) =>
+    method.trainsBase(tensor, options),
+  );
   const isRestricted = request.targets.modules !== null || request.targets.layers !== null;
   if (isRestricted && trainedBase.length > 0 && [...sites.values()].every((s) => s.parameters.length === 0)) {
     throw new UsageError(
@@ -111,44 +137,49 @@ function layOut(
   return { options, targets, sites, trainedBase };
 }
 
+/** The module of a tensor. */
+function specName(tensor: string): string {
+  return tensor.replace(/\.weight$/, "");
+}
+
+function refuseLookup(method: Method, path: string, { kind }: SiteSpec): void {
+  if (kind === "linear" || method.adaptLookup) return;
+  throw new UsageError(
+    "usage/target-modules",
+    `Cannot put method "${method.name}" on "${path}": an embedding, expected projections`,
+    { hint: `Leave "${path}" out of the target modules` },
+  );
+}
+
 /** Counts the numbers that `attach` would make trainable. @throws as `attach`. */
 export function countParameters(
   architecture: Architecture,
   config: ModelConfig,
-  request: Pick<AttachOptions, "method" | "options" | "targets">,
+  storageOf: StorageOf,
+  request: AttachRequest,
 ): number {
-  const { sites, trainedBase } = layOut(architecture, config, request);
+  const { sites, trainedBase } = layOut(architecture, config, storageOf, request);
   const shapes = [...trainedBase, ...[...sites.values()].flatMap((site) => site.parameters)];
   return shapes.reduce((sum, { shape }) => sum + numElements(shape), 0);
 }
 
 /**
- * Attaches a method to a model.
+ * Attaches a method to a model; the model is read where start values are made from its weights, and stays as it is.
  * @throws UsageError "usage/flag" for bad options, "usage/target-modules" when the targets match nothing.
  */
-export async function attach(
-  architecture: Architecture,
-  config: ModelConfig,
-  request: AttachOptions,
-): Promise<Adapter> {
-  const { method, random } = request;
-  const { options, targets, sites, trainedBase } = layOut(architecture, config, request);
-  const inits = [
-    ...trainedBase.map(({ name, shape }) => ({
-      name,
-      shape,
-      init: async (values: Float32Array) => values.set(await request.baseValues(name)),
-    })),
+export async function attach(base: BaseModel, request: AttachRequest, random: Random): Promise<Adapter> {
+  const { method } = request;
+  const { architecture, config } = base;
+  const layout = layOut(architecture, config, (name) => base.source.storageOf(name), request);
+  const { options, targets, sites, trainedBase } = layout;
+  let offset = 0;
+  const named = [
+    ...trainedBase,
     ...[...sites.values()].flatMap((site) =>
-      site.parameters.map((parameter) => ({
-        name: `${site.path}.${parameter.suffix}`,
-        shape: parameter.shape,
-        init: async (values: Float32Array) => parameter.init(values, random),
-      })),
+      site.parameters.map(({ suffix, shape }) => ({ name: `${site.path}.${suffix}`, shape })),
     ),
   ];
-  let offset = 0;
-  const parameters = inits.map(({ name, shape }): Parameter => {
+  const parameters = named.map(({ name, shape }): Parameter => {
     const parameter = { name, shape, offset, length: numElements(shape) };
     offset += parameter.length;
     return parameter;
@@ -160,8 +191,26 @@ export async function attach(
       hostTensor("float32", shape, values.subarray(from, from + length)),
     ]),
   );
-  for (const { name, init } of inits) await init(views.get(name)?.data as Float32Array);
+  const tensor = (name: string): HostTensor<"float32"> | null => views.get(name) ?? null;
+  for (const { name } of trainedBase) tensor(name)?.data.set((await base.values(name)).data);
+  const frozen = new Map<string, HostTensor>(
+    Object.entries(
+      method.shared?.(
+        [...sites.values()].map(({ spec }) => spec),
+        options,
+      ) ?? {},
+    ),
+  );
+  for (const site of sites.values()) await startSite(base, method, site, tensor, frozen, random);
 
+  const siteAt = (layer: number | null, { name }: SiteSpec): AdaptedSite | undefined =>
+    sites.get((layer === null ? "" : architecture.names.blockPrefix(layer)) + name);
+  const inputsOf = (site: AdaptedSite, graph: Pick<SiteGraph, "input">): SiteParameters =>
+    Object.fromEntries(
+      [...site.parameters.map((p) => ({ ...p, dtype: "float32" as const })), ...site.frozen].map(
+        ({ suffix, shape, dtype }) => [suffix, graph.input(suffix, shape, dtype)],
+      ),
+    );
   return {
     method,
     options,
@@ -169,23 +218,80 @@ export async function attach(
     sites,
     parameters,
     values,
-    tensor: (name) => views.get(name) ?? null,
+    frozen,
+    tensor,
+    input: (name) => tensor(name) ?? frozen.get(name) ?? sharedOf(sites, frozen, name),
     projector: (layer) => (graph, x) => {
-      const site = sites.get(architecture.names.blockPrefix(layer) + graph.spec.name);
-      if (!site) return graph.project(x);
-      const inputs: SiteParameters = Object.fromEntries(
-        site.parameters.map(({ suffix, shape }) => [suffix, graph.input(suffix, shape)]),
-      );
-      return method.adapt(graph, x, inputs, site.options);
+      const site = siteAt(layer, graph.spec);
+      return site ? method.adapt(graph, x, inputsOf(site, graph), site.options) : graph.project(x);
+    },
+    lookUp: (graph) => {
+      const site = siteAt(null, graph.spec);
+      return (site && method.adaptLookup?.(graph, inputsOf(site, graph), site.options)) ?? graph.rows;
     },
     signature: (layer) =>
       JSON.stringify(
         architecture.sites(config).map((spec) => {
-          const site = sites.get(architecture.names.blockPrefix(layer) + spec.name);
-          return site ? [spec.name, site.options, site.parameters.map((p) => p.shape)] : null;
+          const site = siteAt(layer, spec);
+          return site ? [spec.name, site.options, site.parameters.map((p) => p.shape), site.frozen] : null;
         }),
       ),
   };
+}
+
+/** Trained tensors of a site, by suffix; views. */
+export function siteTensors(
+  { path, parameters }: AdaptedSite,
+  tensor: (name: string) => HostTensor<"float32"> | null,
+): SiteTensors {
+  return Object.fromEntries(
+    parameters.map(({ suffix }) => [suffix, tensor(`${path}.${suffix}`) as HostTensor<"float32">]),
+  );
+}
+
+async function startSite(
+  base: BaseModel,
+  method: Method,
+  site: AdaptedSite,
+  tensor: (name: string) => HostTensor<"float32"> | null,
+  frozen: Map<string, HostTensor>,
+  random: Random,
+): Promise<void> {
+  const { path, spec } = site;
+  const { names } = base.architecture;
+  const weight = base.config.tiedHead && path === specName(names.head) ? names.embedding : `${path}.weight`;
+  const made = await method.start(
+    {
+      path,
+      spec,
+      random,
+      trained: siteTensors(site, tensor),
+      stored: () => base.source.stored(weight),
+      weight: async () => (await base.values(weight)).data,
+    },
+    site.options,
+  );
+  for (const { suffix, shape, dtype, shared } of site.frozen) {
+    const found = shared ? frozen.get(suffix) : made?.[suffix];
+    assertInternal(
+      found?.dtype === dtype && found.shape.join() === shape.join(),
+      `frozen tensor ${suffix} of ${path} is ${found?.dtype} [${found?.shape.join(", ")}], expected ${dtype} [${shape.join(", ")}]`,
+    );
+    if (!shared) frozen.set(`${path}.${suffix}`, found as HostTensor);
+  }
+}
+
+/** Finds a tensor that all sites share by its name at one of them. */
+function sharedOf(
+  sites: ReadonlyMap<string, AdaptedSite>,
+  frozen: ReadonlyMap<string, HostTensor>,
+  name: string,
+): HostTensor | null {
+  for (const { suffix, shared } of [...sites.values()][0]?.frozen ?? []) {
+    if (!shared || !name.endsWith(`.${suffix}`)) continue;
+    if (sites.has(name.slice(0, -suffix.length - 1))) return frozen.get(suffix) ?? null;
+  }
+  return null;
 }
 
 /** Parses a method's options. @throws UsageError "usage/flag" that lists every problem. */

@@ -13,8 +13,12 @@ export const full = defineMethod<z.output<typeof OPTIONS>, null>({
   trainsBase: () => true,
   configure: () => null,
   parameters: () => [],
+  start: () => {},
+  formsWeight: false,
   adapt: (site, x) => site.project(x),
+  adaptRows: "not-batchable",
   merge: (base) => base,
+  algebra: "not-composable",
   toPeft: () => ({}),
   fromPeft: () => ({}),
 });

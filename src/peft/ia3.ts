@@ -38,7 +38,7 @@ export const ia3 = defineMethod<Ia3Options, Ia3Site>({
   defaultTargets: () => ["k_proj", "v_proj", "down_proj"],
   trainsBase: () => false,
 
-  configure: (options, path) => ({
+  configure: (options, { path }) => ({
     feedforward: options.feedforwardModules.some((name) => matchSuffix(name, path)),
   }),
 
@@ -46,11 +46,14 @@ export const ia3 = defineMethod<Ia3Options, Ia3Site>({
     {
       suffix: L,
       shape: feedforward ? [1, inFeatures] : [outFeatures, 1],
-      init: (values) => {
-        values.fill(1);
-      },
     },
   ],
+
+  start: ({ trained: { [L]: l } }) => {
+    l?.data.fill(1);
+  },
+
+  formsWeight: false,
 
   adapt: (site, x, { [L]: l }, { feedforward }) => {
     const { inFeatures, outFeatures } = site.spec;
@@ -59,10 +62,14 @@ export const ia3 = defineMethod<Ia3Options, Ia3Site>({
       : mul(site.project(x), reshape(l!, [outFeatures]));
   },
 
+  adaptRows: "not-batchable",
+
   merge: ({ weight, bias }, { [L]: l }, { outFeatures }, { feedforward }) => ({
     weight: mul(weight, l!),
     bias: bias && !feedforward ? mul(bias, reshape(l!, [outFeatures])) : bias,
   }),
+
+  algebra: "not-composable",
 
   toPeft: (o, targets) => ({
     feedforward_modules: targets.filter((t) => o.feedforwardModules.some((name) => matchSuffix(name, t))),

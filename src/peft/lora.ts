@@ -52,36 +52,41 @@ export const lora = defineMethod<LoraOptions, LoraSite>({
   defaultTargets: () => "all-linear",
   trainsBase: () => false,
 
-  configure: (options, path) => {
+  configure: (options, { path }) => {
     const rank = matchPattern(options.rankPattern, path) ?? options.rank;
     const alpha = matchPattern(options.alphaPattern, path) ?? options.alpha;
     const scale = alpha / (options.rslora ? Math.sqrt(rank) : rank);
     return { rank, scale, dropout: options.dropout, init: options.init };
   },
 
-  parameters: ({ inFeatures, outFeatures }, { rank, init }) => [
-    {
-      suffix: A,
-      shape: [rank, inFeatures],
-      init: (values, random) => {
-        const bound = 1 / Math.sqrt(inFeatures);
-        for (let i = 0; i < values.length; i++) {
-          values[i] = init === "gaussian" ? random.normal() / rank : bound * (2 * random.uniform() - 1);
-        }
-      },
-    },
-    { suffix: B, shape: [outFeatures, rank], init: () => {} },
+  parameters: ({ inFeatures, outFeatures }, { rank }) => [
+    { suffix: A, shape: [rank, inFeatures] },
+    { suffix: B, shape: [outFeatures, rank] },
   ],
+
+  start: ({ spec, random, trained: { [A]: a } }, { rank, init }) => {
+    const bound = 1 / Math.sqrt(spec.inFeatures);
+    const values = a!.data;
+    for (let i = 0; i < values.length; i++) {
+      values[i] = init === "gaussian" ? random.normal() / rank : bound * (2 * random.uniform() - 1);
+    }
+  },
+
+  formsWeight: false,
 
   adapt: (site, x, { [A]: a, [B]: b }, { scale, dropout }) => {
     const low = matmul(site.dropout(x, dropout), a!, { transB: true }); // [..., R]
     return add(site.project(x), matmul(low, b!, { transB: true, alpha: scale }));
   },
 
+  adaptRows: "not-batchable",
+
   merge: ({ weight, bias }, { [A]: a, [B]: b }, _site, { scale }) => ({
     weight: add(weight, matmul(b!, a!, { alpha: scale })),
     bias,
   }),
+
+  algebra: "not-composable",
 
   toPeft: (o) => ({
     r: o.rank,

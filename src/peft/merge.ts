@@ -60,7 +60,9 @@ function compileMerge(engine: Engine, { method }: Adapter, site: AdaptedSite): P
     bias: site.spec.bias ? graph.input("bias", "float32", [outFeatures]) : null,
   };
   const parameters = Object.fromEntries(
-    site.parameters.map(({ suffix, shape }) => [suffix, graph.input(suffix, "float32", shape)]),
+    [...site.parameters.map((p) => ({ ...p, dtype: "float32" as const })), ...site.frozen].map(
+      ({ suffix, shape, dtype }) => [suffix, graph.input(suffix, dtype, shape)],
+    ),
   );
   const result = method.merge(weights, parameters, site.spec, site.options);
   // What comes back as it went in has not changed; a program cannot have an input as its output.
@@ -80,12 +82,13 @@ async function mergeSite(
   program: Program,
   base: BaseModel,
   adapter: Adapter,
-  { path, parameters }: AdaptedSite,
+  { path, parameters, frozen }: AdaptedSite,
   merged: Map<string, HostTensor<"float32">>,
 ): Promise<void> {
   const feeds: Record<string, HostTensor> = {};
-  for (const { suffix } of parameters) {
-    feeds[`old.${suffix}`] = adapter.tensor(`${path}.${suffix}`) as HostTensor;
+  for (const { suffix } of [...parameters, ...frozen]) {
+    const tensor = adapter.input(`${path}.${suffix}`);
+    if (tensor) feeds[`old.${suffix}`] = tensor;
   }
   for (const name of ["weight", "bias"]) {
     if (!(`old.${name}` in program.spec.inputs)) continue;

@@ -1,26 +1,41 @@
 /**
  * @file The contract of a fine-tuning method: what is trained and how a projection is built around its frozen weight.
  *
- * Freezing, counting, saving, loading and merging are written once, outside. Adding a method: a file and a line in
- * `methods.ts`.
+ * Freezing, counting, saving, loading, merging, batching and combining are written once, outside. Adding a method: a file
+ * and a line in `methods.ts`.
  */
 import type { z } from "zod";
+import type { DType } from "../graph/dtype.ts";
 import type { Value } from "../graph/graph.ts";
 import type { SiteSpec, TensorSpec } from "../models/architecture.ts";
-import type { SiteGraph } from "../models/block-graph.ts";
+import type { LookupGraph, SiteGraph } from "../models/block-graph.ts";
+import type { StoredTensor } from "../quant/storage.ts";
+import type { StorageName } from "../quant/storages.ts";
 import type { Random } from "../random.ts";
+import type { HostTensor } from "../runtime/host-tensor.ts";
+import type { Algebra } from "./algebra.ts";
 
-/** One trainable tensor of a site. */
+/** One trained tensor of a site, float32. */
 export interface ParameterSpec {
   /** What follows the module's path in an adapter file: "lora_A.weight". */
   readonly suffix: string;
   readonly shape: readonly number[];
-  /** Fills the start values, in place; the array comes as zeros. */
-  init(values: Float32Array, random: Random): void;
 }
 
-/** Tensors of one site, by suffix. */
+/** One tensor of a site that the programs read and that never changes. */
+export interface FrozenSpec extends ParameterSpec {
+  readonly dtype: DType;
+  /** One tensor for the whole model instead of one a site; its name in a file is the suffix alone. */
+  readonly shared: boolean;
+  /** Whether an adapter file holds it (float32 then); else it is made again from the base. */
+  readonly saved: boolean;
+}
+
+/** Tensors of one site in a graph, trained and frozen, by suffix. */
 export type SiteParameters = Readonly<Record<string, Value>>;
+
+/** Trained tensors of one site in memory, by suffix. */
+export type SiteTensors = Readonly<Record<string, HostTensor<"float32">>>;
 
 /** Weight and bias of a projection, in a graph. */
 export interface SiteWeights {
@@ -28,6 +43,30 @@ export interface SiteWeights {
   readonly weight: Value;
   /** [out] */
   readonly bias: Value | null;
+}
+
+/** Where a site lies, known before any weight is read. */
+export interface SitePlace {
+  /** Full module path. */
+  readonly path: string;
+  readonly spec: SiteSpec;
+  /** How the base keeps the weight. */
+  readonly storage: StorageName;
+  /** All sites that are adapted. */
+  readonly sites: readonly SiteSpec[];
+}
+
+/** What the start values of a site are made from. */
+export interface SiteStart {
+  readonly path: string;
+  readonly spec: SiteSpec;
+  readonly random: Random;
+  /** Trained tensors by suffix; they come as zeros and are filled in place. */
+  readonly trained: SiteTensors;
+  /** The base's weight [out, in] as it is kept; not to be changed. */
+  stored(): Promise<StoredTensor>;
+  /** The base's weight [out, in] in float32; not to be changed. */
+  weight(): Promise<Float32Array>;
 }
 
 /**
@@ -38,28 +77,59 @@ export interface Method<O = unknown, S = unknown> {
   readonly name: string;
   /** `peft_type` of an adapter file; "none" when the result is an ordinary model. */
   readonly peftType: string;
+  /** Tells methods of one `peft_type` apart by their `adapter_config.json`; without it the type alone says. */
+  readonly claims?: (config: Readonly<Record<string, unknown>>) => boolean;
   readonly paper: { readonly title: string; readonly arxiv: string };
   /** The only description of the options: defaults, flags, validation and documentation derive from it. */
   readonly options: z.ZodType<O>;
   /** Modules that are adapted when the user names none, for a family; "all-linear" or suffixes. */
   defaultTargets(modelType: string): "all-linear" | readonly string[];
-  /** Whether the method trains a tensor of the base itself. */
-  trainsBase(tensor: TensorSpec): boolean;
-  /** The options of one site. `path`: full module path. */
-  configure(options: O, path: string): S;
-  /** Trainable tensors of a site. */
+  /** Whether the method trains a tensor of the base itself, whatever its targets. */
+  trainsBase(tensor: TensorSpec, options: O): boolean;
+  /** The options of one site. @throws UsageError when the method cannot sit there. */
+  configure(options: O, place: SitePlace): S;
+  /** Trained tensors of a site. */
   parameters(site: SiteSpec, options: S): readonly ParameterSpec[];
+  /** Frozen tensors of a site beside the base's own. */
+  frozen?(site: SiteSpec, options: S): readonly FrozenSpec[];
+  /** Makes the frozen tensors that all sites share, by suffix. */
+  shared?(sites: readonly SiteSpec[], options: O): Frozen;
+  /** Why a fresh adapter already changes what the model computes; without it, it does not. */
+  readonly startsAway?: string;
+  /** Fills the trained tensors of a site and returns its own frozen ones, by suffix. */
+  start(site: SiteStart, options: S): Frozen | void | Promise<Frozen | void>;
+  /**
+   * Whether `adapt` computes a matrix of the weight's size, however few tokens there are: such an adapter is better
+   * merged before text is generated.
+   */
+  readonly formsWeight: boolean;
   /** Builds the adapted projection of x [..., in]. */
   adapt(site: SiteGraph, x: Value, parameters: SiteParameters, options: S): Value;
+  /** Builds the adapted look-up of an embedding; without it the method cannot sit on one. */
+  adaptLookup?(site: LookupGraph, parameters: SiteParameters, options: S): Value;
+  /**
+   * Builds the projection of x [B, T, in] where each row has an adapter of its own: parameters are [B, ...shape]. Options
+   * are the same for all rows.
+   */
+  readonly adaptRows:
+    | "not-batchable"
+    | ((site: SiteGraph, x: Value, parameters: SiteParameters, options: S) => Value);
   /** Builds the merged weights, or says that there are none. */
   readonly merge:
     | "not-mergeable"
     | ((base: SiteWeights, parameters: SiteParameters, site: SiteSpec, options: S) => SiteWeights);
+  /** Merges into a weight as it is kept, without leaving its storage; without it the weight is quantised again. */
+  mergeStored?(stored: StoredTensor, trained: SiteTensors, site: SiteSpec, options: S): StoredTensor;
+  /** How adapters of the method are added and negated. */
+  readonly algebra: "not-composable" | Algebra<O, S>;
   /** Keys of `adapter_config.json` that say the options. */
   toPeft(options: O, targets: readonly string[]): Readonly<Record<string, unknown>>;
   /** The options of an `adapter_config.json`; keys it reads are removed from `raw`. */
   fromPeft(raw: Record<string, unknown>): unknown;
 }
+
+/** Frozen tensors of a site by suffix; the adapter owns them, or they are views of the base's. */
+export type Frozen = Readonly<Record<string, HostTensor>>;
 
 /** Forgets the types of a method's options, for lists; the schema still guards them. */
 export function defineMethod<O, S>(method: Method<O, S>): Method {

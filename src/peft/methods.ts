@@ -15,9 +15,10 @@ export function findMethod(name: string): Method {
   throw new UsageError("usage/flag", `Cannot use method "${name}": expected one of ${known}`);
 }
 
-/** Finds the method of an adapter file. @throws UsageError "usage/adapter" when there is none. */
-export function findMethodOfPeftType(peftType: string): Method {
-  const found = METHODS.find((m) => m.peftType === peftType);
+/** Finds the method of an `adapter_config.json`. @throws UsageError "usage/adapter" when there is none. */
+export function findMethodOfConfig(config: Readonly<Record<string, unknown>>): Method {
+  const peftType = String(config["peft_type"]);
+  const found = METHODS.find((m) => m.peftType === peftType && (m.claims?.(config) ?? true));
   if (found) return found;
   const known = METHODS.flatMap((m) => (m.peftType === "none" ? [] : [m.peftType])).join(", ");
   throw new UsageError(

@@ -34,7 +34,8 @@ export function matchPattern(patterns: Readonly<Record<string, number>>, path: s
 /** A module that could be a target. */
 export interface Candidate {
   readonly path: string;
-  readonly layer: number;
+  /** Null outside the blocks, where only a module that is named is a target. */
+  readonly layer: number | null;
 }
 
 /**
@@ -47,7 +48,7 @@ export function selectTargets<C extends Candidate>(candidates: readonly C[], tar
   const unmatched =
     typeof modules === "string" ? [] : modules.filter((m) => !candidates.some((c) => matchSuffix(m, c.path)));
   if (unmatched.length > 0) throw noMatch(unmatched.join(", "), candidates);
-  const numLayers = Math.max(0, ...candidates.map((c) => c.layer + 1));
+  const numLayers = Math.max(0, ...candidates.map((c) => (c.layer ?? -1) + 1));
   const outside = layers?.filter((layer) => layer >= numLayers || layer < 0) ?? [];
   if (outside.length > 0) {
     throw new UsageError(
@@ -55,9 +56,7 @@ export function selectTargets<C extends Candidate>(candidates: readonly C[], tar
       `Cannot adapt layers ${outside.join(", ")}: the model has layers 0 to ${numLayers - 1}`,
     );
   }
-  const selected = candidates.filter(
-    (c) => matches(c.path) && !isExcluded(c.path) && (layers === null || layers.includes(c.layer)),
-  );
+  const selected = candidates.filter((c) => matches(c.path) && !isExcluded(c.path) && isWithin(c, targets));
   if (selected.length === 0 && candidates.some((c) => matches(c.path))) {
     throw new UsageError(
       "usage/target-modules",
@@ -67,6 +66,12 @@ export function selectTargets<C extends Candidate>(candidates: readonly C[], tar
   }
   if (selected.length === 0 && modules.length > 0) throw noMatch(String(modules), candidates);
   return selected;
+}
+
+/** Whether a candidate lies in the chosen layers; "all-linear" means the blocks alone. */
+function isWithin({ layer }: Candidate, { modules, layers }: Targets): boolean {
+  if (layer === null) return layers === null && modules !== "all-linear";
+  return layers === null || layers.includes(layer);
 }
 
 function matcher(modules: Targets["modules"]): (path: string) => boolean {

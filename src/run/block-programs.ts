@@ -26,7 +26,7 @@ export interface BlockVariant {
   /** T, by which the number of attention chunks is chosen. */
   readonly length: number;
   readonly projector: Projector;
-  /** Names inside the block of the tensors that are trained. */
+  /** Names inside the block of the tensors that are trained, the base's own and the adapter's. */
   readonly trained: readonly string[];
   /** Whether something before the block wants a gradient. */
   readonly inputGradient: boolean;
@@ -82,6 +82,22 @@ export class BlockPrograms {
   }
 }
 
+/** Lists the tensors of a block, by path inside the block, that its forward and backward programs read. */
+export function tensorsRead(
+  architecture: Architecture,
+  config: ModelConfig,
+  projector: Projector,
+): readonly string[] {
+  const { x, y, tensors, context, adapter } = buildBlockGraph(architecture, config, {
+    projector,
+    cached: false,
+    training: false,
+    chunk: { length: ATTENTION_CHUNK, count: 1 },
+  });
+  const read = neededInputs({ y }, { x, ...context, ...tensors, ...adapter });
+  return Object.keys(tensors).filter((name) => name in read);
+}
+
 /** Prefix of the output that holds a parameter's gradient. */
 export const GRADIENT = "gradient:";
 
@@ -110,8 +126,9 @@ function backwardOutputs(
   block: BlockGraph,
 ): { dy: Value; outputs: Record<string, Value> } {
   const dy = block.graph.input("dy", "float32", block.y.shape);
-  const parameters = { ...block.adapter };
-  for (const name of variant.trained) parameters[name] = block.tensors[name] as Value;
+  const parameters = Object.fromEntries(
+    variant.trained.map((name) => [name, (block.adapter[name] ?? block.tensors[name]) as Value]),
+  );
   const names = Object.keys(parameters);
   const [dx, ...rest] = gradients(
     [{ value: block.y, gradient: dy }],

@@ -8,7 +8,7 @@ import type { Value } from "../graph/graph.ts";
 import { type Bindings, evaluateShape } from "../graph/shape.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { FROZEN } from "../models/block-graph.ts";
-import type { Adapter } from "../peft/attach.ts";
+import type { Overlay } from "../peft/attach.ts";
 import type { BufferPool } from "../runtime/buffer-pool.ts";
 import type { Engine } from "../runtime/engine.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
@@ -18,6 +18,7 @@ import {
   BlockPrograms,
   GRADIENT,
   type BlockVariant,
+  tensorsRead,
 } from "./block-programs.ts";
 import type { PassContext } from "./context.ts";
 import { ownTensors } from "./own-tensors.ts";
@@ -33,17 +34,19 @@ export type Kept = Record<string, HostTensor<"float32">>;
 
 export class BlockRunner {
   readonly base: BaseModel;
-  readonly adapter: Adapter | null;
+  readonly adapter: Overlay | null;
   readonly pool: BufferPool;
   readonly #programs: BlockPrograms;
   readonly #fillDropout: FillDropout | null;
   readonly #structures = new Map<number, BlockStructure>();
+  /** Tensors of the base that the blocks of a signature read. */
+  readonly #reads = new Map<string, readonly string[]>();
 
   /** `fillDropout` null: evaluation, nothing is dropped. */
   constructor(
     engine: Engine,
     base: BaseModel,
-    adapter: Adapter | null,
+    adapter: Overlay | null,
     pool: BufferPool,
     fillDropout: FillDropout | null,
   ) {
@@ -61,7 +64,7 @@ export class BlockRunner {
   /** Whether a block holds something that is trained. */
   isTrained(layer: number): boolean {
     const prefix = this.base.architecture.names.blockPrefix(layer);
-    return this.adapter?.parameters.some((p) => p.name.startsWith(prefix)) ?? false;
+    return this.adapter?.parameters.some(({ name }) => name.startsWith(prefix)) ?? false;
   }
 
   #program(
@@ -78,18 +81,29 @@ export class BlockRunner {
     let structure = this.#structures.get(layer);
     if (!structure) {
       const prefix = this.base.architecture.names.blockPrefix(layer);
-      const trained = [...this.base.specs.keys()].filter(
-        (name) => name.startsWith(prefix) && this.adapter?.tensor(name),
-      );
       structure = {
         signature: this.adapter?.signature(layer) ?? "frozen",
         training: this.#fillDropout !== null,
         projector: this.adapter?.projector(layer) ?? FROZEN,
-        trained: trained.map((name) => name.slice(prefix.length)),
+        trained: (this.adapter?.parameters ?? [])
+          .filter(({ name }) => name.startsWith(prefix))
+          .map(({ name }) => name.slice(prefix.length)),
       };
       this.#structures.set(layer, structure);
     }
     return structure;
+  }
+
+  /** The tensors of the base that a block reads, whatever runs: what an adapter has of its own is none of them. */
+  #readsOf(layer: number): readonly string[] {
+    const { signature, projector } = this.#structureOf(layer);
+    let reads = this.#reads.get(signature);
+    if (!reads) {
+      const { architecture, config } = this.base;
+      reads = tensorsRead(architecture, config, projector);
+      this.#reads.set(signature, reads);
+    }
+    return reads;
   }
 
   /** All that a block program may read but activations; masks in it are lent. `next`: the block that comes after. */
@@ -101,7 +115,7 @@ export class BlockRunner {
   ): Promise<{ feeds: Kept; lent: HostTensor[] }> {
     const feeds: Record<string, HostTensor> = {
       ...context.tensors,
-      ...(await this.base.block(layer, next)),
+      ...(await this.base.block(layer, next, (of) => this.#readsOf(of))),
       ...ownTensors(this.base, this.adapter, layer, block),
     };
     const lent: HostTensor[] = [];

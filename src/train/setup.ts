@@ -10,14 +10,14 @@ import { openTextTools } from "../data/text-tools.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { type AdapterOrigin, readAdapter } from "../format/adapter.ts";
 import { type Checkpoint, openCheckpoint } from "../format/checkpoint.ts";
-import { loadWeights, residentBytes } from "../format/load-model.ts";
+import { loadWeights, residentBytes, storageIn } from "../format/load-model.ts";
 import { resolveModel } from "../hub/resolve.ts";
 import { type ModelConfig, modelTensors } from "../models/architecture.ts";
 import { findArchitecture } from "../models/architectures.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { type Optimizer } from "../optim/optimizer.ts";
 import { findOptimizer } from "../optim/optimizers.ts";
-import { type Adapter, attach, countParameters } from "../peft/attach.ts";
+import { type Adapter, type AttachRequest, attach, countParameters } from "../peft/attach.ts";
 import type { Method } from "../peft/method.ts";
 import { findMethod } from "../peft/methods.ts";
 import type { Targets } from "../peft/targets.ts";
@@ -94,8 +94,8 @@ async function setUpOn(
   const plan = planSteps({ ...options, examples: data.train });
   const totalSteps =
     options.steps ?? Math.max(1, Math.round((options.epochs ?? DEFAULT_EPOCHS) * plan.stepsPerEpoch));
-  const request = { method, options: ofMethod, targets, random: new Random(options.seed, INIT_STREAM) };
-  const numTrainable = countParameters(architecture, config, request);
+  const request = { method, options: ofMethod, targets };
+  const numTrainable = countParameters(architecture, config, storageIn(checkpoint), request);
   const memory = planMemory({
     architecture,
     config,
@@ -106,7 +106,7 @@ async function setUpOn(
     trainsHead: modelTensors(architecture, config).some(
       (tensor) =>
         tensor.name === (config.tiedHead ? architecture.names.embedding : architecture.names.head) &&
-        method.trainsBase(tensor),
+        method.trainsBase(tensor, method.options.parse(ofMethod)),
     ),
     numSlots: optimizer.slots.length,
     gradientCheckpointing: options.gradientCheckpointing,
@@ -182,16 +182,7 @@ function largestBatch(
   return { batchTokens: rowTokens * numRows, rowTokens };
 }
 
-async function makeAdapter(
-  options: TrainOptions,
-  base: BaseModel,
-  request: {
-    method: Method;
-    options: unknown;
-    targets: Omit<Targets, "modules"> & { modules: Targets["modules"] | null };
-    random: Random;
-  },
-): Promise<Adapter> {
+async function makeAdapter(options: TrainOptions, base: BaseModel, request: AttachRequest): Promise<Adapter> {
   if (options.initAdapter !== undefined) {
     const { adapter } = await readAdapter(options.initAdapter, base);
     if (adapter.method.name !== options.method) {
@@ -203,10 +194,7 @@ async function makeAdapter(
     requireSameOptions(options, adapter, base);
     return adapter;
   }
-  return await attach(base.architecture, base.config, {
-    ...request,
-    baseValues: async (name) => (await base.values(name)).data,
-  });
+  return await attach(base, request, new Random(options.seed, INIT_STREAM));
 }
 
 /** An adapter brings its options along: others beside it would be passed over. @throws UsageError "usage/adapter" */
@@ -225,7 +213,8 @@ function requireSameOptions(options: TrainOptions, adapter: Adapter, base: BaseM
       layers: options.layers ?? null,
     };
     const request = { method: adapter.method, options: adapter.options, targets };
-    const asked = countParameters(base.architecture, base.config, request);
+    const storageOf = base.source.storageOf.bind(base.source);
+    const asked = countParameters(base.architecture, base.config, storageOf, request);
     if (asked !== adapter.values.length) {
       others.push(`it has ${adapter.values.length} parameters, the modules asked for would have ${asked}`);
     }

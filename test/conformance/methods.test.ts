@@ -13,7 +13,7 @@ import { createUpdater } from "../../src/optim/updater.ts";
 import { type Adapter, countParameters } from "../../src/peft/attach.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";
 import type { Method } from "../../src/peft/method.ts";
-import { METHODS, findMethod, findMethodOfPeftType } from "../../src/peft/methods.ts";
+import { METHODS, findMethod, findMethodOfConfig } from "../../src/peft/methods.ts";
 import { numElements } from "../../src/runtime/host-tensor.ts";
 import { createOrtEngine } from "../../src/runtime/ort-node.ts";
 import { Evaluator } from "../../src/train/evaluate.ts";
@@ -104,13 +104,14 @@ for (const [architecture, method, form] of ARCHITECTURES.flatMap((a) =>
     );
     after(() => checkpoint.close());
 
-    test("output equals the base's at the start", async () => {
+    test("output equals the base's at the start, or the method says why not", async () => {
       const [with_, without] = [
         await logitsOf(engine, base, await attachTo(base, method), batch),
         await logitsOf(engine, base, null, batch),
       ];
       const difference = largestDifference(with_, without);
-      assert.ok(difference <= 1e-6, `logits are ${difference} apart`);
+      const isNear = difference <= 1e-6;
+      assert.equal(isNear, method.startsAway === undefined, `logits are ${difference} apart`);
       const after_ = await logitsOf(engine, base, await moved(base, method), batch);
       assert.ok(largestDifference(after_, without) > 1e-3, "the parameters have no effect");
     });
@@ -220,7 +221,9 @@ for (const [architecture, method, form] of ARCHITECTURES.flatMap((a) =>
       assert.ok(formula, `Cannot count ${method.name}: it has no formula in this test`);
       assert.equal(adapter.values.length, formula(adapter, base));
       const request = { method, options: {}, targets: { modules: null, exclude: [], layers: null } };
-      assert.equal(countParameters(base.architecture, base.config, request), adapter.values.length);
+      const storageOf = base.source.storageOf.bind(base.source);
+      const count = countParameters(base.architecture, base.config, storageOf, request);
+      assert.equal(count, adapter.values.length);
     });
 
     test("dropped inputs are the same forward and backward, differ by step, and are whole in evaluation", async (t) => {
@@ -322,7 +325,7 @@ describe("the list of methods", () => {
   test("names and types of files are unique, papers are well-formed and unique", () => {
     const unique = (words: readonly string[]): void => assert.equal(new Set(words).size, words.length);
     unique(METHODS.map((m) => m.name));
-    unique(METHODS.map((m) => m.peftType).filter((type) => type !== "none"));
+    unique(METHODS.filter((m) => !m.claims && m.peftType !== "none").map((m) => m.peftType));
     unique(METHODS.map((m) => m.paper.arxiv).filter((id) => id !== "none"));
     for (const { name, peftType, paper } of METHODS) {
       assert.match(name, /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/);
@@ -332,16 +335,23 @@ describe("the list of methods", () => {
     }
   });
 
-  test("findMethod() and findMethodOfPeftType() find each and name those there are", () => {
+  test("findMethod() and findMethodOfConfig() find each and name those there are", () => {
     for (const method of METHODS) assert.equal(findMethod(method.name), method);
     for (const method of METHODS) {
-      if (method.peftType !== "none") assert.equal(findMethodOfPeftType(method.peftType), method);
+      if (method.peftType === "none") continue;
+      const config = { ...method.toPeft(method.options.parse({}), []), peft_type: method.peftType };
+      assert.equal(findMethodOfConfig(config), method);
+      const claiming = METHODS.filter((m) => m.peftType === method.peftType && (m.claims?.(config) ?? true));
+      assert.deepEqual(claiming, [method], "several methods claim one configuration");
     }
     const names = METHODS.map((m) => m.name).join(", ");
     assert.throws(() => findMethod("lorra"), {
       code: "usage/flag",
       message: new RegExp(`"lorra": expected one of ${names}`),
     });
-    assert.throws(() => findMethodOfPeftType("PROMPT"), { code: "usage/adapter", message: /"PROMPT".*LORA/ });
+    assert.throws(() => findMethodOfConfig({ peft_type: "PROMPT" }), {
+      code: "usage/adapter",
+      message: /"PROMPT".*LORA/,
+    });
   });
 });
