@@ -17,6 +17,10 @@ export const CODES = {
     "usage",
     "The adapter was made for another model or by a method that graft does not know.",
   ],
+  "usage/combine": [
+    "usage",
+    "The expression of adapters cannot be read, or its adapters cannot be combined in this way.",
+  ],
   "usage/data": ["usage", "The data set is empty or an example cannot be trained on."],
   "usage/chat-template": ["usage", "The model has no chat template, or it rejects the messages."],
   "usage/resume": ["usage", "There is nothing to resume, or it was made with other settings."],
