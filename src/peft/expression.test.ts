@@ -9,7 +9,7 @@ const NAMES = ["a", "b", "c", "sales", "support", "toxic", "v1.2-final"];
 function read(text: string): Sum {
   return parseExpression(
     text,
-    NAMES.filter((name) => text.split(/[^\w.-]+/).includes(name)),
+    NAMES.filter((name) => text.match(/[A-Za-z_][\w.-]*/g)?.includes(name)),
   );
 }
 
