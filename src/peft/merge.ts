@@ -5,11 +5,88 @@
 import { UsageError } from "../errors.ts";
 import { Graph, type Value } from "../graph/graph.ts";
 import { neededInputs } from "../graph/program.ts";
-import type { BaseModel } from "../models/base-model.ts";
+import { BaseModel } from "../models/base-model.ts";
 import type { Engine, Program } from "../runtime/engine.ts";
 import { type HostTensor, hostTensor, zeros } from "../runtime/host-tensor.ts";
 import type { AdaptedSite, Adapter } from "./attach.ts";
 import type { SiteWeights } from "./method.ts";
+
+type Part = "weight" | "bias";
+
+/** Computes merged tensors one at a time, by Hugging Face name. */
+export class Merger {
+  readonly #engine: Engine;
+  readonly #base: BaseModel;
+  readonly #adapter: Adapter;
+  /** Sites of equal sizes and options share a program; null: the tensor stays as it is. */
+  readonly #programs = new Map<string, Promise<Program | null>>();
+
+  /** @throws UsageError "usage/adapter" when the method's result is not a change of weights. */
+  constructor(engine: Engine, base: BaseModel, adapter: Adapter) {
+    const { name, merge } = adapter.method;
+    if (merge === "not-mergeable") {
+      throw new UsageError(
+        "usage/adapter",
+        `Cannot merge an adapter of method "${name}": its result is not a change of weights`,
+        { hint: "Use the adapter beside its base model" },
+      );
+    }
+    this.#engine = engine;
+    this.#base = base;
+    this.#adapter = adapter;
+  }
+
+  /** Names of the tensors that the adapter may change. */
+  names(): string[] {
+    const trained = this.#adapter.parameters.filter(({ name }) => this.#base.specs.has(name));
+    const ofSites = [...this.#adapter.sites.values()].flatMap(({ path, spec }) =>
+      spec.bias ? [`${path}.weight`, `${path}.bias`] : [`${path}.weight`],
+    );
+    return [...new Set([...trained.map(({ name }) => name), ...ofSites])];
+  }
+
+  /** Writes the merged values of a tensor into memory of the caller; false, and nothing, when it stays as it is. */
+  async mergeInto(name: string, into: Float32Array): Promise<boolean> {
+    const trained = this.#adapter.tensor(name);
+    if (trained) {
+      into.set(trained.data);
+      return true;
+    }
+    const [, path, part] = /^(.*)\.(weight|bias)$/.exec(name) ?? [];
+    const site = this.#adapter.sites.get(path ?? "");
+    if (!site) return false;
+    const program = await this.#program(site, part as Part);
+    if (!program) return false;
+    const feeds: Record<string, HostTensor> = {};
+    for (const { suffix } of [...site.parameters, ...site.frozen]) {
+      const tensor = this.#adapter.input(`${path}.${suffix}`);
+      if (tensor) feeds[given(suffix)] = tensor;
+    }
+    for (const own of ["weight", "bias"]) {
+      if (given(own) in program.spec.inputs) feeds[given(own)] = await this.#base.values(`${path}.${own}`);
+    }
+    const shape = program.spec.outputs["merged"]?.shape as readonly number[];
+    await program.run(feeds, { merged: hostTensor("float32", shape, into) });
+    return true;
+  }
+
+  #program(site: AdaptedSite, part: Part): Promise<Program | null> {
+    const { inFeatures, outFeatures, bias } = site.spec;
+    const key = JSON.stringify([part, inFeatures, outFeatures, bias, site.options]);
+    let program = this.#programs.get(key);
+    if (!program) this.#programs.set(key, (program = compileMerge(this.#engine, this.#adapter, site, part)));
+    return program;
+  }
+
+  /** Frees the programs. */
+  async release(): Promise<void> {
+    for (const program of this.#programs.values()) await (await program.catch(() => null))?.release();
+    this.#programs.clear();
+  }
+}
+
+/** The input that carries a tensor as it is before merging. */
+const given = (suffix: string): string => `old.${suffix}`;
 
 /**
  * Computes every tensor of the base that the adapter changes, by Hugging Face name, float32. The caller owns them; the
@@ -21,38 +98,26 @@ export async function mergeAdapter(
   base: BaseModel,
   adapter: Adapter,
 ): Promise<Map<string, HostTensor<"float32">>> {
+  const merger = new Merger(engine, base, adapter);
   const merged = new Map<string, HostTensor<"float32">>();
-  for (const { name, shape } of adapter.parameters) {
-    if (!base.specs.has(name)) continue;
-    const { data } = adapter.tensor(name) as HostTensor<"float32">;
-    merged.set(name, hostTensor("float32", shape, data.slice()));
-  }
-  // Sites of equal sizes and options share a program.
-  const programs = new Map<string, Promise<Program>>();
   try {
-    for (const site of adapter.sites.values()) {
-      const { inFeatures, outFeatures, bias } = site.spec;
-      const key = JSON.stringify([inFeatures, outFeatures, bias, site.options]);
-      let program = programs.get(key);
-      if (!program) programs.set(key, (program = compileMerge(engine, adapter, site)));
-      await mergeSite(await program, base, adapter, site, merged);
+    for (const name of merger.names()) {
+      const tensor = zeros("float32", base.specs.get(name)!.shape);
+      if (await merger.mergeInto(name, tensor.data)) merged.set(name, tensor);
     }
   } finally {
-    for (const program of programs.values()) await (await program.catch(() => null))?.release();
+    await merger.release();
   }
   return merged;
 }
 
-function compileMerge(engine: Engine, { method }: Adapter, site: AdaptedSite): Promise<Program> {
-  if (method.merge === "not-mergeable") {
-    return Promise.reject(
-      new UsageError(
-        "usage/adapter",
-        `Cannot merge an adapter of method "${method.name}": its result is not a change of weights`,
-        { hint: "Use the adapter beside its base model" },
-      ),
-    );
-  }
+async function compileMerge(
+  engine: Engine,
+  { method }: Adapter,
+  site: AdaptedSite,
+  part: Part,
+): Promise<Program | null> {
+  if (method.merge === "not-mergeable") return null;
   const graph = new Graph();
   const { inFeatures, outFeatures } = site.spec;
   const weights: SiteWeights = {
@@ -64,42 +129,17 @@ function compileMerge(engine: Engine, { method }: Adapter, site: AdaptedSite): P
       ({ suffix, shape, dtype }) => [suffix, graph.input(suffix, dtype, shape)],
     ),
   );
-  const result = method.merge(weights, parameters, site.spec, site.options);
+  const merged = method.merge(weights, parameters, site.spec, site.options)[part];
   // What comes back as it went in has not changed; a program cannot have an input as its output.
-  const outputs: Record<string, Value> = {};
-  if (result.weight !== weights.weight) outputs["weight"] = result.weight;
-  if (result.bias && result.bias !== weights.bias) outputs["bias"] = result.bias;
-  const given = { weight: weights.weight, ...(weights.bias ? { bias: weights.bias } : {}), ...parameters };
-  const candidates = Object.fromEntries(Object.entries(given).map(([name, value]) => [`old.${name}`, value]));
-  return engine.compile({
+  if (!merged || merged === weights[part]) return null;
+  const all = { weight: weights.weight, ...(weights.bias ? { bias: weights.bias } : {}), ...parameters };
+  const candidates = Object.fromEntries(
+    Object.entries(all).map(([name, value]): [string, Value] => [given(name), value]),
+  );
+  const outputs = { merged };
+  return await engine.compile({
     name: `merge-${method.name}`,
     inputs: neededInputs(outputs, candidates),
     outputs,
   });
-}
-
-async function mergeSite(
-  program: Program,
-  base: BaseModel,
-  adapter: Adapter,
-  { path, parameters, frozen }: AdaptedSite,
-  merged: Map<string, HostTensor<"float32">>,
-): Promise<void> {
-  const feeds: Record<string, HostTensor> = {};
-  for (const { suffix } of [...parameters, ...frozen]) {
-    const tensor = adapter.input(`${path}.${suffix}`);
-    if (tensor) feeds[`old.${suffix}`] = tensor;
-  }
-  for (const name of ["weight", "bias"]) {
-    if (!(`old.${name}` in program.spec.inputs)) continue;
-    feeds[`old.${name}`] = await base.values(`${path}.${name}`);
-  }
-  const into = Object.fromEntries(
-    Object.entries(program.spec.outputs).map(([name, { shape }]) => [
-      name,
-      zeros("float32", shape as readonly number[]),
-    ]),
-  );
-  await program.run(feeds, into);
-  for (const [name, tensor] of Object.entries(into)) merged.set(`${path}.${name}`, tensor);
 }
