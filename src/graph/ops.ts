@@ -3,6 +3,7 @@ import type { Op } from "./op.ts";
 import { addOp } from "./ops/add.ts";
 import { castOp } from "./ops/cast.ts";
 import { concatOp } from "./ops/concat.ts";
+import { cosOp } from "./ops/cos.ts";
 import { crossEntropyOp } from "./ops/cross-entropy.ts";
 import { divOp } from "./ops/div.ts";
 import { erfOp } from "./ops/erf.ts";
@@ -22,10 +23,12 @@ import { reduceSumOp } from "./ops/reduce-sum.ts";
 import { reshapeOp } from "./ops/reshape.ts";
 import { rmsNormOp } from "./ops/rms-norm.ts";
 import { ropeOp } from "./ops/rope.ts";
+import { rotatePairsOp } from "./ops/rotate-pairs.ts";
 import { scatterAddRowsOp } from "./ops/scatter-add-rows.ts";
 import { sigmoidOp } from "./ops/sigmoid.ts";
 import { signOp } from "./ops/sign.ts";
 import { siluOp } from "./ops/silu.ts";
+import { sinOp } from "./ops/sin.ts";
 import { sliceOp } from "./ops/slice.ts";
 import { softmaxErrorOp } from "./ops/softmax-error.ts";
 import { softmaxOp } from "./ops/softmax.ts";
@@ -44,6 +47,8 @@ export const OPS = [
   expOp,
   logOp,
   sqrtOp,
+  cosOp,
+  sinOp,
   signOp,
   sigmoidOp,
   siluOp,
@@ -66,6 +71,7 @@ export const OPS = [
   rmsNormOp,
   layerNormOp,
   ropeOp,
+  rotatePairsOp,
   linearCrossEntropyOp,
   crossEntropyOp,
   softmaxErrorOp,

@@ -45,6 +45,8 @@ export const sqrtSuite = unarySuite("sqrt", Math.sqrt, uniform(0.2, 5), [
 export const signSuite = unarySuite("sign", Math.sign, awayFromZero(0.01, 3), [
   opCase("at zero", [float([3], given(-2, 0, 2))], { smooth: false }),
 ]);
+export const cosSuite = unarySuite("cos", Math.cos, normal(2), []);
+export const sinSuite = unarySuite("sin", Math.sin, normal(2), []);
 export const sigmoidSuite = unarySuite("sigmoid", sigmoid, normal(2), [
   opCase("saturated", [float([6], given(-90, -20, -5, 5, 20, 90))]),
 ]);

@@ -3,12 +3,14 @@ import { castSuite } from "./cast.ts";
 import { crossEntropySuite, softmaxErrorSuite } from "./cross-entropy.ts";
 import { addSuite, divSuite, mulSuite, subSuite } from "./elementwise-binary.ts";
 import {
+  cosSuite,
   expSuite,
   logSuite,
   negSuite,
   sigmoidSuite,
   signSuite,
   siluSuite,
+  sinSuite,
   sqrtSuite,
 } from "./elementwise-unary.ts";
 import { expandLikeSuite } from "./expand-like.ts";
@@ -22,6 +24,7 @@ import { reduceMeanSuite, reduceSumSuite } from "./reductions.ts";
 import { reshapeSuite } from "./reshape.ts";
 import { rmsNormSuite } from "./rms-norm.ts";
 import { ropeSuite } from "./rope.ts";
+import { rotatePairsSuite } from "./rotate-pairs.ts";
 import { gatherRowsSuite, scatterAddRowsSuite } from "./rows.ts";
 import { softmaxSuite } from "./softmax.ts";
 import { stopGradientSuite } from "./stop-gradient.ts";
@@ -36,6 +39,8 @@ export const OP_SUITES: readonly OpSuite[] = [
   expSuite,
   logSuite,
   sqrtSuite,
+  cosSuite,
+  sinSuite,
   signSuite,
   sigmoidSuite,
   siluSuite,
@@ -58,6 +63,7 @@ export const OP_SUITES: readonly OpSuite[] = [
   rmsNormSuite,
   layerNormSuite,
   ropeSuite,
+  rotatePairsSuite,
   linearCrossEntropySuite,
   crossEntropySuite,
   softmaxErrorSuite,
