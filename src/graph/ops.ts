@@ -37,6 +37,7 @@ import { sqrtOp } from "./ops/sqrt.ts";
 import { stopGradientOp } from "./ops/stop-gradient.ts";
 import { subOp } from "./ops/sub.ts";
 import { transposeOp } from "./ops/transpose.ts";
+import { unpackCodesOp } from "./ops/unpack-codes.ts";
 
 export const OPS = [
   addOp,
@@ -68,6 +69,7 @@ export const OPS = [
   gatherRowsOp,
   scatterAddRowsOp,
   castOp,
+  unpackCodesOp,
   rmsNormOp,
   layerNormOp,
   ropeOp,

@@ -29,6 +29,7 @@ import { gatherRowsSuite, scatterAddRowsSuite } from "./rows.ts";
 import { softmaxSuite } from "./softmax.ts";
 import { stopGradientSuite } from "./stop-gradient.ts";
 import { transposeSuite } from "./transpose.ts";
+import { unpackCodesSuite } from "./unpack-codes.ts";
 
 export const OP_SUITES: readonly OpSuite[] = [
   addSuite,
@@ -60,6 +61,7 @@ export const OP_SUITES: readonly OpSuite[] = [
   gatherRowsSuite,
   scatterAddRowsSuite,
   castSuite,
+  unpackCodesSuite,
   rmsNormSuite,
   layerNormSuite,
   ropeSuite,

@@ -1,0 +1,131 @@
+/**
+ * @file Whole numbers of 2, 3, 4 or 8 bits, packed row by row, as float32.
+ *
+ * A row is one bit stream: code j lies at bits j·b … j·b+b-1, the lowest bit of each byte first. 8 codes fill b bytes.
+ *
+ *   codes = floor(bytes · A) · B     A [b, m] shifts bytes right, B [m, 8] adds and subtracts what is left of them
+ *
+ * Shifts are by powers of two and all sums stay below 2^12, so both products are exact in float32. They take less time
+ * than a table look-up or shifts and masks of integers: docs/log.md.
+ */
+import { DTYPES } from "../dtype.ts";
+import type { Emitter } from "../emitter.ts";
+import type { Value } from "../graph.ts";
+import { type Op, applyOne } from "../op.ts";
+import { type Dim, showShape } from "../shape.ts";
+
+/** Bits that a code may have. */
+export const CODE_BITS = [2, 3, 4, 8] as const;
+export type CodeBits = (typeof CODE_BITS)[number];
+
+type UnpackAttributes = Readonly<{ bits: CodeBits; columns: number }>;
+
+/** Codes that fill whole bytes, whatever their bits. */
+const UNIT = 8;
+
+/** Bytes of a row of codes. */
+export function packedBytes(bits: CodeBits, columns: number): number {
+  return Math.ceil((bits * columns) / 8);
+}
+
+export const unpackCodesOp: Op<UnpackAttributes> = {
+  name: "unpackCodes",
+  infer: ([packed], { bits, columns }) => {
+    const { dtype, shape } = packed as Value;
+    const isByte = dtype === "uint8" || (dtype === "int8" && bits === 8);
+    if (!isByte || !CODE_BITS.includes(bits)) {
+      throw new TypeError(
+        `Cannot unpack codes of ${bits} bits from ${dtype}, expected 2, 3, 4 or 8 of uint8`,
+      );
+    }
+    if (shape.length !== 2 || shape[1] !== packedBytes(bits, columns)) {
+      throw new RangeError(
+        `Cannot unpack ${columns} codes of ${bits} bits from ${showShape(shape)}: expected ${packedBytes(bits, columns)} bytes a row`,
+      );
+    }
+    return [{ dtype: "float32", shape: [shape[0] as Dim, columns] }];
+  },
+  emit: (node, emitter) => {
+    const { bits, columns } = node.attributes;
+    const to = DTYPES.float32.onnx;
+    if (bits === 8) return emitter.simple(node, "Cast", { to });
+    const output = emitter.name(node.outputs[0] as Value);
+    const numUnits = Math.ceil(columns / UNIT);
+    const isWhole = columns % UNIT === 0;
+    const bytes = emitter.temporary();
+    const units = wholeUnits(emitter, node.inputs[0] as Value, bits, numUnits, columns);
+    emitter.node("Cast", [units], [bytes], { to });
+    const { shifts, sums, numShifted } = unitMatrices(bits);
+    const [shifted, floors, codes] = [emitter.temporary(), emitter.temporary(), emitter.temporary()];
+    emitter.node("MatMul", [bytes, emitter.constant("float32", [bits, numShifted], shifts)], [shifted]);
+    emitter.node("Floor", [shifted], [floors]);
+    emitter.node("MatMul", [floors, emitter.constant("float32", [numShifted, UNIT], sums)], [codes]);
+    const rows = isWhole ? output : emitter.temporary();
+    emitter.node("Reshape", [codes, emitter.int64([-1, numUnits * UNIT])], [rows]);
+    if (!isWhole) {
+      emitter.node(
+        "Slice",
+        [rows, emitter.int64([0]), emitter.int64([columns]), emitter.int64([1])],
+        [output],
+      );
+    }
+  },
+  vjp: "not-differentiable",
+};
+
+/** The packed bytes as [-1, bits], each row filled up to whole units. */
+function wholeUnits(
+  emitter: Emitter,
+  packed: Value,
+  bits: CodeBits,
+  numUnits: number,
+  columns: number,
+): string {
+  const missing = numUnits * bits - packedBytes(bits, columns);
+  let name = emitter.name(packed);
+  if (missing > 0) {
+    const filled = emitter.temporary();
+    emitter.node("Pad", [name, emitter.int64([0, 0, 0, missing])], [filled]);
+    name = filled;
+  }
+  const units = emitter.temporary();
+  emitter.node("Reshape", [name, emitter.int64([-1, bits])], [units]);
+  return units;
+}
+
+/** The two matrices for 8 codes, row-major. */
+function unitMatrices(bits: CodeBits): { shifts: Float32Array; sums: Float32Array; numShifted: number } {
+  const shifted: (readonly [byte: number, shift: number])[] = [];
+  const entries: (readonly [row: number, code: number, factor: number])[] = [];
+  const rowOf = (byte: number, shift: number): number => {
+    const found = shifted.findIndex(([b, s]) => b === byte && s === shift);
+    return found >= 0 ? found : shifted.push([byte, shift]) - 1;
+  };
+  for (let code = 0; code < UNIT; code++) {
+    const [from, end] = [code * bits, (code + 1) * bits];
+    // A code takes bits low … high-1 of one byte, or of two.
+    for (let bit = from; bit < end;) {
+      const byte = Math.floor(bit / 8);
+      const low = bit % 8;
+      const high = Math.min(8, low + end - bit);
+      const factor = 2 ** (bit - from);
+      entries.push([rowOf(byte, low), code, factor]);
+      if (high < 8) entries.push([rowOf(byte, high), code, -factor * 2 ** (high - low)]);
+      bit += high - low;
+    }
+  }
+  const numShifted = shifted.length;
+  const shifts = new Float32Array(bits * numShifted);
+  for (const [row, [byte, shift]] of shifted.entries()) shifts[byte * numShifted + row] = 2 ** -shift;
+  const sums = new Float32Array(numShifted * UNIT);
+  for (const [row, code, factor] of entries) sums[row * UNIT + code] = factor;
+  return { shifts, sums, numShifted };
+}
+
+/**
+ * Unpacks codes of `bits` bits: uint8 [rows, packedBytes] (or, for 8 bits, int8) gives float32 [rows, columns].
+ * @throws TypeError, RangeError when the input is not so many bytes.
+ */
+export function unpackCodes(packed: Value, bits: CodeBits, columns: number): Value {
+  return applyOne(unpackCodesOp, [packed], { bits, columns });
+}
