@@ -23,6 +23,10 @@ export const MODEL_FLAGS = {
 
 /** Flags of generated text. */
 export const GENERATION_FLAGS = {
+  mergeAdapter: z
+    .boolean()
+    .optional()
+    .describe("Compute the adapter's weights once, for speed; default: for methods that need it"),
   maxNewTokens: z.int().positive().default(128).describe("Tokens to write at most"),
   temperature: SAMPLING_OPTIONS.shape.temperature.describe(
     "How freely tokens are drawn; 0 takes the likeliest",
@@ -38,9 +42,16 @@ export const GENERATION_FLAGS = {
 export type ModelFlags = z.output<z.ZodObject<typeof MODEL_FLAGS>>;
 
 /** Finds and opens a model, and tells what the user should know about it; the caller closes it. */
-export async function openWithProgress(flags: ModelFlags, io: CommandIO): Promise<TextModel> {
+export async function openWithProgress(
+  flags: ModelFlags & { readonly mergeAdapter?: boolean | undefined },
+  io: CommandIO,
+): Promise<TextModel> {
   const { path } = await pullWithProgress(flags.model, io);
-  const model = await openTextModel(path, openOptions(flags));
+  const { mergeAdapter } = flags;
+  const model = await openTextModel(path, {
+    ...openOptions(flags),
+    ...(mergeAdapter === undefined ? {} : { mergeAdapter }),
+  });
   for (const note of model.parts.notes) warn(note, io);
   if (io.signal.aborted) await model.close();
   io.signal.throwIfAborted();

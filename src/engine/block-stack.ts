@@ -32,7 +32,7 @@ interface Group {
 
 export class BlockStack {
   readonly #base: BaseModel;
-  readonly #adapter: Overlay | null;
+  #adapter: Overlay | null;
   readonly #pool: BufferPool;
   readonly #groups: readonly Group[];
 
@@ -60,6 +60,16 @@ export class BlockStack {
       groups.push({ firstLayer: layers[0] ?? 0, blocks, program });
     }
     return new BlockStack(base, adapter, pool, groups);
+  }
+
+  /** Puts another adapter in the place of this one; false, and nothing, when it needs other programs. */
+  replace(adapter: Overlay | null): boolean {
+    const { numLayers } = this.#base.config;
+    for (let layer = 0; layer < numLayers; layer++) {
+      if (adapter?.signature(layer) !== this.#adapter?.signature(layer)) return false;
+    }
+    this.#adapter = adapter;
+    return true;
   }
 
   /**

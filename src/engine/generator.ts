@@ -77,11 +77,32 @@ export async function createGenerator(parts: GeneratorParts): Promise<Generator>
   return await Generator.create(parts);
 }
 
+/** The compiled parts of a generator. */
+interface Stages {
+  readonly blocks: BlockStack;
+  readonly embedding: Embedding;
+  readonly head: Head;
+}
+
+async function compileStages({ engine, base, adapter }: GeneratorParts, pool: BufferPool): Promise<Stages> {
+  return {
+    blocks: await BlockStack.create(engine, base, adapter, pool),
+    embedding: await Embedding.create(engine, base, adapter, pool),
+    head: new Head(engine, base, adapter, pool),
+  };
+}
+
+async function releaseStages({ blocks, embedding, head }: Stages): Promise<void> {
+  await blocks.release();
+  await embedding.release();
+  await head.release();
+}
+
 export class Generator {
+  readonly #engine: Engine;
   readonly #base: BaseModel;
-  readonly #blocks: BlockStack;
-  readonly #embedding: Embedding;
-  readonly #head: Head;
+  #stages: Stages;
+  #adapter: Adapter | null;
   readonly #contexts: ContextMaker;
   readonly #pool: BufferPool;
   readonly #cache: KvCache;
@@ -90,34 +111,40 @@ export class Generator {
   readonly #cachedIds: number[] = [];
   #isBusy = false;
 
-  private constructor(parts: {
-    base: BaseModel;
-    blocks: BlockStack;
-    embedding: Embedding;
-    head: Head;
-    pool: BufferPool;
-  }) {
-    const { config } = parts.base;
-    this.#base = parts.base;
-    this.#blocks = parts.blocks;
-    this.#embedding = parts.embedding;
-    this.#head = parts.head;
-    this.#pool = parts.pool;
+  private constructor({ engine, base, adapter }: GeneratorParts, stages: Stages, pool: BufferPool) {
+    const { config } = base;
+    this.#engine = engine;
+    this.#base = base;
+    this.#adapter = adapter;
+    this.#stages = stages;
+    this.#pool = pool;
     this.#contexts = new ContextMaker(config);
     this.#cache = new KvCache(config);
     this.#maxPositions = config.maxPositions;
   }
 
   /** Compiles the programs. */
-  static async create({ engine, base, adapter }: GeneratorParts): Promise<Generator> {
+  static async create(parts: GeneratorParts): Promise<Generator> {
     const pool = new BufferPool();
-    return new Generator({
-      base,
-      blocks: await BlockStack.create(engine, base, adapter, pool),
-      embedding: await Embedding.create(engine, base, adapter, pool),
-      head: new Head(engine, base, adapter, pool),
-      pool,
-    });
+    return new Generator(parts, await compileStages(parts, pool), pool);
+  }
+
+  /**
+   * Switches to another adapter of the same base, or to the base alone; what was cached is forgotten. Adapters of equal
+   * structure share programs, so that between them nothing is loaded, computed or compiled.
+   * @throws RangeError while a generation is in work.
+   */
+  async switchTo(adapter: Adapter | null): Promise<void> {
+    if (this.#isBusy) throw new RangeError("Cannot switch adapters: a generation is in work");
+    const isInBlocks = [adapter, this.#adapter].every((each) => each === null || sitsInBlocks(each));
+    if (!(isInBlocks && this.#stages.blocks.replace(adapter))) {
+      const old = this.#stages;
+      this.#stages = await compileStages({ engine: this.#engine, base: this.#base, adapter }, this.#pool);
+      await releaseStages(old);
+    }
+    this.#adapter = adapter;
+    this.#cachedIds.length = 0;
+    this.#cache.truncate(0);
   }
 
   /** The cache, for its sizes. */
@@ -244,8 +271,10 @@ export class Generator {
     const T = ids.length;
     this.#cache.reserve(this.#cache.length + T);
     const context = this.#contexts.continuation(this.#cache.length, T);
-    const x = await this.#embedding.forward(hostTensor("int64", [1, T], BigInt64Array.from(ids, BigInt)));
-    const y = await this.#blocks.forward(x, context, this.#cache);
+    const x = await this.#stages.embedding.forward(
+      hostTensor("int64", [1, T], BigInt64Array.from(ids, BigInt)),
+    );
+    const y = await this.#stages.blocks.forward(x, context, this.#cache);
     this.#cache.append(T);
     this.#cachedIds.push(...ids);
     return y;
@@ -254,13 +283,17 @@ export class Generator {
   /** Logits [1, V] of the last row of x [1, T, D]. */
   async #logits(x: HostTensor<"float32">): Promise<HostTensor<"float32">> {
     const width = x.shape[2] as number;
-    return await this.#head.logits(hostTensor("float32", [1, width], x.data.subarray(-width)));
+    return await this.#stages.head.logits(hostTensor("float32", [1, width], x.data.subarray(-width)));
   }
 
   /** Frees the programs. */
   async release(): Promise<void> {
-    await this.#blocks.release();
-    await this.#embedding.release();
-    await this.#head.release();
+    await releaseStages(this.#stages);
   }
+}
+
+/** Whether an adapter leaves embedding, final norm and head alone. */
+function sitsInBlocks({ parameters, sites }: Adapter): boolean {
+  const paths = [...sites.values()].flatMap(({ path, layer }) => (layer === null ? [] : [path]));
+  return parameters.every(({ name }) => paths.some((path) => name.startsWith(`${path}.`)));
 }

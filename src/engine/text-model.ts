@@ -12,6 +12,7 @@ import { type Checkpoint, openCheckpoint } from "../format/checkpoint.ts";
 import { loadWeights } from "../format/load-model.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import type { Adapter } from "../peft/attach.ts";
+import { mergedModel } from "../peft/merge.ts";
 import { createOrtEngine } from "../runtime/ort-node.ts";
 import { type Completion, type GenerateRequest, Generator } from "./generator.ts";
 
@@ -21,6 +22,11 @@ export interface OpenTextOptions {
   readonly name?: string;
   /** Folder of an adapter to put on the model. */
   readonly adapterPath?: string;
+  /**
+   * Computes the adapter's weights once instead of beside the base's at every run; unless given, where the method would
+   * compute a whole weight at every run.
+   */
+  readonly mergeAdapter?: boolean;
   /** Holds all weights in float32 (the default): without it every block is widened again for every token. */
   readonly keepWidened?: boolean;
   /** All processors unless given. */
@@ -78,7 +84,18 @@ export async function openTextParts(path: string, options: OpenTextOptions = {})
 export async function openTextModel(path: string, options: OpenTextOptions = {}): Promise<TextModel> {
   const parts = await openTextParts(path, options);
   const engine = createOrtEngine(options.threads === undefined ? {} : { threads: options.threads });
-  return new TextModel(parts, await Generator.create({ ...parts, engine }));
+  const { adapter } = parts;
+  try {
+    if (adapter === null || !(options.mergeAdapter ?? adapter.method.formsWeight)) {
+      return new TextModel(parts, await Generator.create({ ...parts, engine }));
+    }
+    const merged = await mergedModel(engine, parts.base, adapter);
+    const generator = await Generator.create({ engine, base: merged.model, adapter: null });
+    return new TextModel(parts, generator, () => merged.release());
+  } catch (error) {
+    await parts.checkpoint.close();
+    throw error;
+  }
 }
 
 /** Ids that end a text: the tokenizer's eos and those of the generation settings. */
@@ -92,10 +109,13 @@ export class TextModel {
   readonly generator: Generator;
   /** Ids that end a text. */
   readonly stopIds: readonly number[];
+  readonly #release: () => Promise<void>;
 
-  constructor(parts: TextParts, generator: Generator) {
+  /** `release` frees what the generator's weights come from. */
+  constructor(parts: TextParts, generator: Generator, release: () => Promise<void> = async () => {}) {
     this.parts = parts;
     this.generator = generator;
+    this.#release = release;
     this.stopIds = stopIdsOf(parts.tokenizer, parts.checkpoint);
   }
 
@@ -135,6 +155,7 @@ export class TextModel {
   /** Frees the programs and closes the checkpoint. */
   async close(): Promise<void> {
     await this.generator.release();
+    await this.#release();
     await this.parts.checkpoint.close();
   }
 }

@@ -111,6 +111,41 @@ export async function mergeAdapter(
   return merged;
 }
 
+/**
+ * A model whose weights are merged whenever they are read: it needs no more memory than its base, whose files must stay
+ * open as long as it is used. The caller releases what it compiles.
+ * @throws as `mergeAdapter`
+ */
+export async function mergedModel(
+  engine: Engine,
+  base: BaseModel,
+  adapter: Adapter,
+): Promise<{ readonly model: BaseModel; release(): Promise<void> }> {
+  const merger = new Merger(engine, base, adapter);
+  const changed = new Set(merger.names());
+  const { name, architecture, config, source, keepWidened } = base;
+  const readInto = async (tensor: string, into: Float32Array): Promise<void> => {
+    if (!(changed.has(tensor) && (await merger.mergeInto(tensor, into)))) await source.readInto(tensor, into);
+  };
+  const model = await BaseModel.open({
+    name,
+    architecture,
+    config,
+    keepWidened,
+    source: {
+      storageOf: (tensor) => (changed.has(tensor) ? "f32" : source.storageOf(tensor)),
+      stored: async (tensor) => {
+        if (!changed.has(tensor)) return await source.stored(tensor);
+        const data = zeros("float32", base.specs.get(tensor)?.shape ?? []);
+        await readInto(tensor, data.data);
+        return { storage: "f32", shape: data.shape, planes: { data } };
+      },
+      readInto,
+    },
+  });
+  return { model, release: () => merger.release() };
+}
+
 async function compileMerge(
   engine: Engine,
   { method }: Adapter,
