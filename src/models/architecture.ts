@@ -10,6 +10,7 @@ import type { RopeConfig } from "../nn/rope-tables.ts";
 /** Sizes and constants of one model, whatever its family. */
 export interface ModelConfig {
   readonly modelType: string;
+  /** Rows V of the output head: tokens of the vocabulary, or classes. */
   readonly vocabSize: number;
   /** Model width D. */
   readonly width: number;
@@ -20,12 +21,26 @@ export interface ModelConfig {
   readonly numKeyValueHeads: number;
   readonly headWidth: number;
   readonly normEpsilon: number;
-  readonly rope: RopeConfig;
+  /** Null: positions are no matter of attention. */
+  readonly rope: RopeConfig | null;
+  /** A position sees none after it. */
+  readonly causal: boolean;
   readonly maxPositions: number;
+  /** What images must be like; null: the model reads tokens. */
+  readonly image: ImageConfig | null;
   /** The output head uses the embedding's matrix. */
   readonly tiedHead: boolean;
   readonly attentionBias: boolean;
   readonly mlpBias: boolean;
+}
+
+/** Sizes of the images that a model reads, in pixels. */
+export interface ImageConfig {
+  readonly channels: number;
+  /** Height and width. */
+  readonly size: number;
+  /** Height and width of the squares that become one position each. */
+  readonly patchSize: number;
 }
 
 /** What a tensor is for: methods choose by it which to train. */
@@ -61,14 +76,27 @@ export interface BlockBuilder {
   keep(name: string, value: Value): Value;
 }
 
+/** A part of a model outside its blocks: tensors, and what is computed with them. */
+export interface OuterPart {
+  /** By their full names. */
+  tensors(config: ModelConfig): readonly TensorSpec[];
+  /** `tensor` gives a tensor of the part by its full name. */
+  build(tensor: (name: string) => Value, input: Value, config: ModelConfig): Value;
+}
+
+/** What a model reads, and what becomes of it before the first block: x [B, T, D]. */
+export type Stem =
+  /** Ids [B, T], each looked up in a table [V, D]. */
+  | { readonly reads: "tokens"; readonly embedding: string }
+  /** Pixels [B, C, H, W]; the first position, a token of the whole image, predicts its class. */
+  | ({ readonly reads: "images" } & OuterPart);
+
 /** Names of the tensors outside the blocks. */
 export interface OuterNames {
-  /** [V, D] */
-  readonly embedding: string;
-  /** [D] */
-  readonly finalNorm: string;
-  /** [V, D]; absent from the checkpoint when tied. */
+  /** [V, D]; absent from the checkpoint when tied to the embedding. */
   readonly head: string;
+  /** [V]; null: the head has none. */
+  readonly headBias: string | null;
   /** What precedes a path inside block `layer`, with its dot. */
   blockPrefix(layer: number): string;
 }
@@ -78,6 +106,9 @@ export interface Architecture {
   /** `model_type` of its configuration files. */
   readonly modelType: string;
   readonly names: OuterNames;
+  readonly stem: Stem;
+  /** From the last block's output [..., D] to what the head reads. */
+  readonly finalNorm: OuterPart;
   /** Reads a configuration. @throws UsageError "usage/model" for a value that is not implemented. */
   readConfig(raw: Readonly<Record<string, unknown>>): ModelConfig;
   /** Projections of a block, in the order of their use. */
@@ -88,19 +119,32 @@ export interface Architecture {
   block(builder: BlockBuilder, x: Value, config: ModelConfig): Value;
 }
 
+/** The name of the matrix of the output head: that of the embedding when tied. */
+export function headTensor({ names, stem }: Architecture, config: ModelConfig): string {
+  return config.tiedHead && stem.reads === "tokens" ? stem.embedding : names.head;
+}
+
 /** Lists the sites outside the blocks: embedding and output head. */
-export function outerSites({ names }: Architecture, config: ModelConfig): SiteSpec[] {
+export function outerSites({ names, stem }: Architecture, config: ModelConfig): SiteSpec[] {
   const module = (tensor: string): string => tensor.replace(/\.weight$/, "");
   const { vocabSize, width } = config;
+  const head: SiteSpec = {
+    name: module(names.head),
+    kind: "linear",
+    inFeatures: width,
+    outFeatures: vocabSize,
+    bias: names.headBias !== null,
+  };
+  if (stem.reads !== "tokens") return [head];
   return [
     {
-      name: module(names.embedding),
+      name: module(stem.embedding),
       kind: "embedding",
       inFeatures: vocabSize,
       outFeatures: width,
       bias: false,
     },
-    { name: module(names.head), kind: "linear", inFeatures: width, outFeatures: vocabSize, bias: false },
+    head,
   ];
 }
 
@@ -118,17 +162,34 @@ export function blockTensors(architecture: Architecture, config: ModelConfig): T
   return [...norms, ...projections];
 }
 
+/** Lists the tensors of a stem. */
+function stemTensors({ stem }: Architecture, config: ModelConfig): readonly TensorSpec[] {
+  if (stem.reads !== "tokens") return stem.tensors(config);
+  return [{ name: stem.embedding, shape: [config.vocabSize, config.width], role: "embedding" }];
+}
+
+/** Lists the tensors outside the blocks: those before them, and those after. */
+export function outerTensors(
+  architecture: Architecture,
+  config: ModelConfig,
+): { readonly before: readonly TensorSpec[]; readonly after: readonly TensorSpec[] } {
+  const { names, finalNorm } = architecture;
+  const before = stemTensors(architecture, config);
+  const head = headTensor(architecture, config);
+  const after: TensorSpec[] = [...finalNorm.tensors(config)];
+  if (before.every(({ name }) => name !== head)) {
+    after.push({ name: head, shape: [config.vocabSize, config.width], role: "head" });
+  }
+  if (names.headBias !== null) after.push({ name: names.headBias, shape: [config.vocabSize], role: "bias" });
+  return { before, after };
+}
+
 /** Lists all tensors of a checkpoint. */
 export function modelTensors(architecture: Architecture, config: ModelConfig): TensorSpec[] {
-  const { names } = architecture;
-  const matrix = [config.vocabSize, config.width];
   const inner = blockTensors(architecture, config);
-  return [
-    { name: names.embedding, shape: matrix, role: "embedding" },
-    ...Array.from({ length: config.numLayers }, (_, layer) =>
-      inner.map((spec) => ({ ...spec, name: names.blockPrefix(layer) + spec.name })),
-    ).flat(),
-    { name: names.finalNorm, shape: [config.width], role: "norm" },
-    ...(config.tiedHead ? [] : [{ name: names.head, shape: matrix, role: "head" } as const]),
-  ];
+  const { before, after } = outerTensors(architecture, config);
+  const blocks = Array.from({ length: config.numLayers }, (_, layer) =>
+    inner.map((spec) => ({ ...spec, name: architecture.names.blockPrefix(layer) + spec.name })),
+  );
+  return [...before, ...blocks.flat(), ...after];
 }

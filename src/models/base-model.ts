@@ -13,6 +13,7 @@ import {
   type TensorSpec,
   blockTensors,
   modelTensors,
+  outerTensors,
 } from "./architecture.ts";
 
 /** Where the tensors of a base model come from. */
@@ -75,10 +76,8 @@ export class BaseModel {
   /** Makes a model and reads the tensors outside its blocks. @throws as the source */
   static async open(parts: BaseModelParts): Promise<BaseModel> {
     const model = new BaseModel(parts);
-    const { embedding, finalNorm, head } = model.architecture.names;
-    for (const name of model.config.tiedHead ? [embedding, finalNorm] : [embedding, finalNorm, head]) {
-      model.#outer.set(name, await model.values(name));
-    }
+    const { before, after } = outerTensors(model.architecture, model.config);
+    for (const { name } of [...before, ...after]) model.#outer.set(name, await model.values(name));
     return model;
   }
 
@@ -96,12 +95,6 @@ export class BaseModel {
         `Cannot read tensor "${name}": the model has none of this name outside its blocks`,
       );
     return tensor;
-  }
-
-  /** The matrix of the output head, [V, D]; the embedding's when tied. */
-  head(): HostTensor<"float32"> {
-    const { names } = this.architecture;
-    return this.outer(this.config.tiedHead ? names.embedding : names.head);
   }
 
   /**

@@ -30,6 +30,8 @@ const FIELDS = z.object({
   pretraining_tp: z.literal(1).default(1),
 });
 
+const FINAL_NORM = "model.norm.weight";
+
 const headWidthOf = (c: z.output<typeof FIELDS>): number =>
   c.head_dim ?? c.hidden_size / c.num_attention_heads;
 
@@ -44,10 +46,14 @@ const SCHEMA = FIELDS.refine(
 export const llama: Architecture = {
   modelType: "llama",
   names: {
-    embedding: "model.embed_tokens.weight",
-    finalNorm: "model.norm.weight",
     head: "lm_head.weight",
+    headBias: null,
     blockPrefix: (layer) => `model.layers.${layer}.`,
+  },
+  stem: { reads: "tokens", embedding: "model.embed_tokens.weight" },
+  finalNorm: {
+    tensors: (c) => [{ name: FINAL_NORM, shape: [c.width], role: "norm" }],
+    build: (tensor, x, c) => rmsNorm(x, tensor(FINAL_NORM), c.normEpsilon)[0],
   },
 
   readConfig: (raw) => {
@@ -64,7 +70,9 @@ export const llama: Architecture = {
       headWidth,
       normEpsilon: c.rms_norm_eps,
       rope: readRope(raw, headWidth),
+      causal: true,
       maxPositions: c.max_position_embeddings,
+      image: null,
       tiedHead: c.tie_word_embeddings,
       attentionBias: c.attention_bias,
       mlpBias: c.mlp_bias,

@@ -11,6 +11,7 @@ import {
   type ModelConfig,
   type SiteSpec,
   type TensorSpec,
+  headTensor,
   modelTensors,
   outerSites,
 } from "../models/architecture.ts";
@@ -115,8 +116,7 @@ function layOut(
   const sites = new Map(
     selected.map(({ path, layer, spec }): [string, AdaptedSite] => {
       refuseLookup(method, path, spec);
-      const tied = config.tiedHead && path === specName(architecture.names.head);
-      const storage = storageOf(tied ? architecture.names.embedding : `${path}.weight`);
+      const storage = storageOf(weightOf(architecture, config, path));
       const siteOptions = method.configure(options, { path, spec, storage, sites: specs });
       const parameters = method.parameters(spec, siteOptions);
       const frozen = method.frozen?.(spec, siteOptions) ?? [];
@@ -126,7 +126,8 @@ function layOut(
   const trainedBase = modelTensors(architecture, config).filter((tensor) =>
     method.trainsBase(tensor, options),
   );
-  const isRestricted = request.targets.modules !== null || request.targets.layers !== null;
+  // The file of an adapter without sites says that it has none.
+  const isRestricted = (request.targets.modules ?? []).length > 0 || request.targets.layers !== null;
   if (isRestricted && trainedBase.length > 0 && [...sites.values()].every((s) => s.parameters.length === 0)) {
     throw new UsageError(
       "usage/target-modules",
@@ -137,9 +138,10 @@ function layOut(
   return { options, targets, sites, trainedBase };
 }
 
-/** The module of a tensor. */
-function specName(tensor: string): string {
-  return tensor.replace(/\.weight$/, "");
+/** The tensor that a site multiplies with; the head's may be that of the embedding. */
+function weightOf(architecture: Architecture, config: ModelConfig, path: string): string {
+  const weight = `${path}.weight`;
+  return weight === architecture.names.head ? headTensor(architecture, config) : weight;
 }
 
 function refuseLookup(method: Method, path: string, { kind }: SiteSpec): void {
@@ -258,8 +260,7 @@ async function startSite(
   random: Random,
 ): Promise<void> {
   const { path, spec } = site;
-  const { names } = base.architecture;
-  const weight = base.config.tiedHead && path === specName(names.head) ? names.embedding : `${path}.weight`;
+  const weight = weightOf(base.architecture, base.config, path);
   const made = await method.start(
     {
       path,

@@ -1,31 +1,41 @@
-/** @file The embedding of a model: token ids [B, T] to x [B, T, D], and its gradient where it is trained. */
+/** @file What stands before the blocks, and its gradient where it is trained: rows of a table, or a family's own graph. */
 import { gradients } from "../graph/autodiff.ts";
 import { Graph, type Value } from "../graph/graph.ts";
 import { gatherRows } from "../graph/ops/gather-rows.ts";
+import { neededInputs } from "../graph/program.ts";
+import { evaluateShape } from "../graph/shape.ts";
+import { outerTensors } from "../models/architecture.ts";
 import type { BaseModel } from "../models/base-model.ts";
-import type { Adapter } from "../peft/attach.ts";
+import type { Overlay } from "../peft/attach.ts";
 import type { BufferPool } from "../runtime/buffer-pool.ts";
 import type { Engine, Program } from "../runtime/engine.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
+import { GRADIENT } from "./block-programs.ts";
 import type { GradientSink } from "./gradient-sink.ts";
+
+/** Ids int64 [B, T] of tokens, or pixels [B, C, H, W] of images: what the model's stem reads. */
+export type ModelInput = HostTensor<"int64"> | HostTensor<"float32">;
 
 export class Embedding {
   readonly #base: BaseModel;
-  readonly #adapter: Adapter | null;
+  readonly #adapter: Overlay | null;
   readonly #pool: BufferPool;
+  readonly #x: Value;
   readonly #forward: Program;
   readonly #backward: Program | null;
 
   private constructor(parts: {
     base: BaseModel;
-    adapter: Adapter | null;
+    adapter: Overlay | null;
     pool: BufferPool;
+    x: Value;
     forward: Program;
     backward: Program | null;
   }) {
     this.#base = parts.base;
     this.#adapter = parts.adapter;
     this.#pool = parts.pool;
+    this.#x = parts.x;
     this.#forward = parts.forward;
     this.#backward = parts.backward;
   }
@@ -34,52 +44,62 @@ export class Embedding {
   static async create(
     engine: Engine,
     base: BaseModel,
-    adapter: Adapter | null,
+    adapter: Overlay | null,
     pool: BufferPool,
   ): Promise<Embedding> {
     const graph = new Graph();
-    const table = graph.input("table", "float32", [base.config.vocabSize, base.config.width]);
-    const ids = graph.input("ids", "int64", ["B", "T"]);
-    const x = gatherRows(table, ids);
-    const forward = await engine.compile({ name: "embed", inputs: { table, ids }, outputs: { x } });
+    const { input, tensors, x } = buildStem(graph, base);
+    const forward = await engine.compile({ name: "embed", inputs: { ...tensors, input }, outputs: { x } });
+    const trained = Object.entries(tensors).filter(([name]) =>
+      adapter?.parameters.some((parameter) => parameter.name === name),
+    );
     let backward: Program | null = null;
-    if (adapter?.tensor(base.architecture.names.embedding)) {
+    if (trained.length > 0) {
       const dx = graph.input("dx", "float32", x.shape);
-      const [dTable] = gradients([{ value: x, gradient: dx }], [table]);
-      const inputs = { table, ids, dx };
+      const found = gradients(
+        [{ value: x, gradient: dx }],
+        trained.map(([, tensor]) => tensor),
+      );
+      const outputs = Object.fromEntries(trained.map(([name], i) => [GRADIENT + name, found[i] as Value]));
       backward = await engine.compile({
         name: "embed-backward",
-        inputs,
-        outputs: { dTable: dTable as Value },
+        inputs: neededInputs(outputs, { ...tensors, input, dx }),
+        outputs,
       });
     }
-    return new Embedding({ base, adapter, pool, forward, backward });
+    return new Embedding({ base, adapter, pool, x, forward, backward });
   }
 
-  /** Whether the embedding is trained. */
+  /** Whether anything of it is trained. */
   get isTrained(): boolean {
     return this.#backward !== null;
   }
 
-  get #table(): HostTensor<"float32"> {
-    const { embedding } = this.#base.architecture.names;
-    return this.#adapter?.tensor(embedding) ?? this.#base.outer(embedding);
+  get #tensors(): Record<string, HostTensor> {
+    const { before } = outerTensors(this.#base.architecture, this.#base.config);
+    return Object.fromEntries(
+      before.map(({ name }) => [name, this.#adapter?.input(name) ?? this.#base.outer(name)]),
+    );
   }
 
-  /** Looks ids [B, T] up; the caller releases the result. */
-  async forward(ids: HostTensor<"int64">): Promise<HostTensor<"float32">> {
-    const x = this.#pool.acquire("float32", [...ids.shape, this.#base.config.width]);
-    await this.#forward.run({ table: this.#table, ids }, { x });
+  /** Embeds what the model reads to x [B, T, D]; the caller releases the result. */
+  async forward(input: ModelInput): Promise<HostTensor<"float32">> {
+    const [B = 0, T = 0] = input.shape;
+    const x = this.#pool.acquire("float32", evaluateShape(this.#x.shape, { B, T }));
+    await this.#forward.run({ ...this.#tensors, input }, { x });
     return x;
   }
 
-  /** Collects the gradient of the table from dx [B, T, D]. */
-  async backward(ids: HostTensor<"int64">, dx: HostTensor<"float32">, sink: GradientSink): Promise<void> {
+  /** Collects the gradients of what is trained from dx [B, T, D]. */
+  async backward(input: ModelInput, dx: HostTensor<"float32">, sink: GradientSink): Promise<void> {
     if (!this.#backward) return;
-    const { embedding } = this.#base.architecture.names;
-    const dTable = sink.target(embedding);
-    await this.#backward.run({ table: this.#table, ids, dx }, { dTable });
-    await sink.add(embedding, dTable);
+    const targets = Object.keys(this.#backward.spec.outputs).map((output) => {
+      const name = output.slice(GRADIENT.length);
+      return { output, name, tensor: sink.target(name) };
+    });
+    const into = Object.fromEntries(targets.map(({ output, tensor }) => [output, tensor]));
+    await this.#backward.run({ ...this.#tensors, input, dx }, into);
+    for (const { name, tensor } of targets) await sink.add(name, tensor);
   }
 
   /** Frees the programs. */
@@ -87,4 +107,24 @@ export class Embedding {
     await this.#forward.release();
     await this.#backward?.release();
   }
+}
+
+/** Builds x [B, T, D] from what the model reads. */
+function buildStem(
+  graph: Graph,
+  { architecture, config }: BaseModel,
+): { input: Value; tensors: Record<string, Value>; x: Value } {
+  const { before } = outerTensors(architecture, config);
+  const tensors = Object.fromEntries(
+    before.map(({ name, shape }) => [name, graph.input(name, "float32", shape)]),
+  );
+  const tensor = (name: string): Value => tensors[name] as Value;
+  const { stem } = architecture;
+  if (stem.reads === "tokens") {
+    const ids = graph.input("input", "int64", ["B", "T"]);
+    return { input: ids, tensors, x: gatherRows(tensor(stem.embedding), ids) };
+  }
+  const { channels = 0, size = 0 } = config.image ?? {};
+  const pixels = graph.input("input", "float32", ["B", channels, size, size]);
+  return { input: pixels, tensors, x: stem.build(tensor, pixels, config) };
 }

@@ -6,15 +6,17 @@
 import { gradients } from "../graph/autodiff.ts";
 import { Graph, type Value } from "../graph/graph.ts";
 import type { ProgramSpec } from "../graph/program.ts";
+import { crossEntropy } from "../graph/ops/cross-entropy.ts";
 import { linearCrossEntropy } from "../graph/ops/linear-cross-entropy.ts";
-import { matmul } from "../graph/ops/matmul.ts";
 import { expandLike } from "../graph/ops/expand-like.ts";
-import { rmsNorm } from "../graph/ops/rms-norm.ts";
+import { headTensor } from "../models/architecture.ts";
 import type { BaseModel } from "../models/base-model.ts";
+import { linear } from "../nn/linear.ts";
 import type { Adapter } from "../peft/attach.ts";
 import type { BufferPool } from "../runtime/buffer-pool.ts";
 import type { Engine, Program } from "../runtime/engine.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
+import { GRADIENT } from "./block-programs.ts";
 import type { GradientSink } from "./gradient-sink.ts";
 
 /** Positions of one chunk: 25 MB of logits a time for a vocabulary of 49,152. */
@@ -54,35 +56,58 @@ export class Head {
   }
 
   #spec(kind: HeadProgram): ProgramSpec {
-    const { width, vocabSize, normEpsilon } = this.#base.config;
+    const { architecture, config } = this.#base;
     const graph = new Graph();
-    const hidden = graph.input("hidden", "float32", ["N", width]);
-    const norm = graph.input("norm", "float32", [width]);
-    const head = graph.input("head", "float32", [vocabSize, width]);
-    const [normed] = rmsNorm(hidden, norm, normEpsilon);
+    const hidden = graph.input("hidden", "float32", ["N", config.width]);
+    const tensors = Object.fromEntries(
+      this.#names.map((name) => [
+        name,
+        graph.input(name, "float32", this.#base.specs.get(name)?.shape ?? []),
+      ]),
+    );
+    const tensor = (name: string): Value => tensors[name] as Value;
+    const normed = architecture.finalNorm.build(tensor, hidden, config);
+    const head = tensor(headTensor(architecture, config));
+    const { headBias } = architecture.names;
+    const bias = headBias === null ? null : tensor(headBias);
     if (kind === "logits") {
-      const logits = matmul(normed, head, { transB: true });
-      return { name: kind, inputs: { hidden, norm, head }, outputs: { logits } };
+      return { name: kind, inputs: { hidden, ...tensors }, outputs: { logits: linear(normed, head, bias) } };
     }
     const labels = graph.input("labels", "int64", ["N"]);
-    const loss = linearCrossEntropy(normed, head, labels); // [N, 1]
-    const inputs = { hidden, norm, head, labels };
+    const loss = bias
+      ? crossEntropy(linear(normed, head, bias), labels)
+      : linearCrossEntropy(normed, head, labels); // [N, 1]
+    const inputs = { hidden, ...tensors, labels };
     if (kind === "loss") return { name: kind, inputs, outputs: { loss } };
     const scale = graph.input("scale", "float32", []);
-    const seed = { value: loss, gradient: expandLike(scale, loss) };
-    const [dHidden, dNorm, dHead] = gradients([seed], [hidden, norm, head]);
-    const outputs: Record<string, Value> = { loss, dHidden: dHidden as Value };
-    if (this.#adapter?.tensor(this.#base.architecture.names.finalNorm)) outputs["dNorm"] = dNorm as Value;
-    if (this.#adapter?.tensor(headName(this.#base))) outputs["dHead"] = dHead as Value;
-    return { name: kind, inputs: { ...inputs, scale }, outputs };
+    const trained = this.#names.filter((name) => this.#adapter?.tensor(name));
+    const [dHidden, ...found] = gradients(
+      [{ value: loss, gradient: expandLike(scale, loss) }],
+      [hidden, ...trained.map(tensor)],
+    );
+    const outputs = Object.fromEntries(trained.map((name, i) => [GRADIENT + name, found[i] as Value]));
+    return {
+      name: kind,
+      inputs: { ...inputs, scale },
+      outputs: { loss, dHidden: dHidden as Value, ...outputs },
+    };
   }
 
-  get #weights(): { norm: HostTensor<"float32">; head: HostTensor<"float32"> } {
-    const { names } = this.#base.architecture;
-    return {
-      norm: this.#adapter?.tensor(names.finalNorm) ?? this.#base.outer(names.finalNorm),
-      head: this.#adapter?.tensor(headName(this.#base)) ?? this.#base.head(),
-    };
+  /** Tensors of the final norm and the head. */
+  get #names(): readonly string[] {
+    const { architecture, config } = this.#base;
+    const { headBias } = architecture.names;
+    return [
+      ...architecture.finalNorm.tensors(config).map(({ name }) => name),
+      headTensor(architecture, config),
+      ...(headBias === null ? [] : [headBias]),
+    ];
+  }
+
+  get #weights(): Record<string, HostTensor> {
+    return Object.fromEntries(
+      this.#names.map((name) => [name, this.#adapter?.tensor(name) ?? this.#base.outer(name)]),
+    );
   }
 
   /** Logits of rows [N, D], [N, V]; the caller releases them. */
@@ -121,15 +146,15 @@ export class Head {
     const dx = this.#pool.acquire("float32", x.shape);
     dx.data.fill(0);
     const scaleTensor = hostTensor("float32", [], Float32Array.of(scale));
-    const trained = { dNorm: this.#base.architecture.names.finalNorm, dHead: headName(this.#base) };
     let lossSum = 0;
     for (const chunk of chunksOf(labelled)) {
       const { hidden, labels } = this.#pick(x, chunk);
       const loss = this.#pool.acquire("float32", [chunk.length, 1]);
       const dHidden = this.#pool.acquire("float32", hidden.shape);
-      const targets = Object.entries(trained)
-        .filter(([output]) => output in program.spec.outputs)
-        .map(([output, name]) => ({ output, name, tensor: sink.target(name) }));
+      const targets = Object.keys(program.spec.outputs)
+        .filter((output) => output.startsWith(GRADIENT))
+        .map((output) => ({ output, name: output.slice(GRADIENT.length) }))
+        .map(({ output, name }) => ({ output, name, tensor: sink.target(name) }));
       const into = Object.fromEntries(targets.map(({ output, tensor }) => [output, tensor]));
       await program.run({ hidden, labels, scale: scaleTensor, ...this.#weights }, { loss, dHidden, ...into });
       for (const { name, tensor } of targets) await sink.add(name, tensor);
@@ -161,11 +186,6 @@ export class Head {
     for (const program of this.#compiled.values()) await (await program.catch(() => null))?.release();
     this.#compiled.clear();
   }
-}
-
-function headName(base: BaseModel): string {
-  const { names } = base.architecture;
-  return base.config.tiedHead ? names.embedding : names.head;
 }
 
 function chunksOf(labelled: readonly LabelledPosition[]): LabelledPosition[][] {

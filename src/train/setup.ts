@@ -12,7 +12,7 @@ import { type AdapterOrigin, readAdapter } from "../format/adapter.ts";
 import { type Checkpoint, openCheckpoint } from "../format/checkpoint.ts";
 import { loadWeights, residentBytes, storageIn } from "../format/load-model.ts";
 import { resolveModel } from "../hub/resolve.ts";
-import { type ModelConfig, modelTensors } from "../models/architecture.ts";
+import { type ModelConfig, headTensor, modelTensors } from "../models/architecture.ts";
 import { findArchitecture } from "../models/architectures.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { type Optimizer } from "../optim/optimizer.ts";
@@ -105,7 +105,7 @@ async function setUpOn(
     numTrainable,
     trainsHead: modelTensors(architecture, config).some(
       (tensor) =>
-        tensor.name === (config.tiedHead ? architecture.names.embedding : architecture.names.head) &&
+        tensor.name === headTensor(architecture, config) &&
         method.trainsBase(tensor, method.options.parse(ofMethod)),
     ),
     numSlots: optimizer.slots.length,
