@@ -44,7 +44,7 @@ export async function weightFeeds(
   const prefix = base.architecture.names.blockPrefix(layer);
   const feeds: Feeds = {};
   for (const name of Object.keys({ ...block.tensors, ...block.adapter })) {
-    const tensor = adapter?.tensor(prefix + name) ?? (await base.block(layer))[name];
+    const tensor = adapter?.input(prefix + name) ?? (await base.block(layer))[name];
     if (tensor) feeds[name] = widenTo64(tensor);
   }
   return feeds;

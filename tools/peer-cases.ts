@@ -59,9 +59,19 @@ export const PEER_CASES: readonly PeerCase[] = [
     options: { feedforwardModules: ["up_proj"] },
     modules: ["q_proj", "o_proj", "up_proj"],
   },
+  { name: "vera", method: "vera", model: "plain", options: { rank: 5 }, modules: null },
+  { name: "vera, biases", method: "vera", model: "biased", options: { rank: 5 }, modules: null },
+  {
+    name: "vera, expression",
+    method: "vera",
+    model: "plain",
+    options: { rank: 3, dInitial: 0.5, dropout: 0.1, projectionSeed: 7 },
+    modules: REGEX,
+  },
 ];
 
 /** Methods that peft cannot load, with the reason. */
 export const WITHOUT_PEER: Readonly<Record<string, string>> = {
+  bitfit: "peft has no such type",
   full: "it writes a model folder",
 };

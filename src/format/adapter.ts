@@ -77,7 +77,8 @@ function adapterConfig(adapter: Adapter, base: BaseModel): Record<string, unknow
     peft_type: method.peftType,
     revision: null,
     target_modules: regex ?? modules,
-    exclude_modules: regex !== null && targets.exclude.length > 0 ? targets.exclude : null,
+    // Not every method of PEFT knows the key.
+    ...(regex !== null && targets.exclude.length > 0 ? { exclude_modules: targets.exclude } : {}),
     task_type: "CAUSAL_LM",
   };
 }

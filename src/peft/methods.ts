@@ -1,11 +1,13 @@
 /** @file The list of fine-tuning methods. */
 import { UsageError } from "../errors.ts";
+import { bitfit } from "./bitfit.ts";
 import { full } from "./full.ts";
 import { ia3 } from "./ia3.ts";
 import { lora } from "./lora.ts";
 import type { Method } from "./method.ts";
+import { vera } from "./vera.ts";
 
-export const METHODS: readonly Method[] = [lora, ia3, full];
+export const METHODS: readonly Method[] = [lora, ia3, vera, bitfit, full];
 
 /** Finds a method by name. @throws UsageError "usage/flag" when there is none. */
 export function findMethod(name: string): Method {

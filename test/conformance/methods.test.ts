@@ -45,6 +45,16 @@ const FORMULAS: Readonly<Record<string, (adapter: Adapter, base: BaseModel) => n
     sum(
       [...sites.values()].map(({ spec: s }) => (s.name.endsWith("down_proj") ? s.inFeatures : s.outFeatures)),
     ),
+  vera: ({ sites, options }) => {
+    const { rank } = options as { rank: number };
+    return sum([...sites.values()].map(({ spec }) => rank + spec.outFeatures));
+  },
+  bitfit: (_, { architecture, config }) => {
+    const { numLayers, width } = config;
+    const norms = architecture.norms(config).map((norm) => norm.width);
+    const biases = architecture.sites(config).map((site) => (site.bias ? site.outFeatures : 0));
+    return numLayers * (sum(norms) + sum(biases)) + width;
+  },
   full: (_, base) => sum(modelTensors(base.architecture, base.config).map(({ shape }) => numElements(shape))),
 };
 

@@ -28,6 +28,7 @@ const METHOD_FOLDERS = [
   "lora-layers",
   "lora-all-linear",
   "ia3",
+  "vera",
 ];
 const GRADIENT = "grad.base_model.model.";
 const MERGED = "merged.";
