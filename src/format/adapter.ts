@@ -69,8 +69,9 @@ export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFil
 function adapterConfig(adapter: Adapter, base: BaseModel): Record<string, unknown> {
   const { method, targets } = adapter;
   const { regex, modules } = targetsForFile(adapter, base);
+  const siteOptions = [...adapter.sites.values()].map(({ options }) => options);
   return {
-    ...method.toPeft(adapter.options, modules),
+    ...method.toPeft(adapter.options, modules, siteOptions),
     auto_mapping: null,
     base_model_name_or_path: base.name,
     modules_to_save: null,

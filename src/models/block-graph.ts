@@ -6,6 +6,7 @@
 import type { DType } from "../graph/dtype.ts";
 import { Graph, type Value } from "../graph/graph.ts";
 import { mul } from "../graph/ops/mul.ts";
+import type { Shape } from "../graph/shape.ts";
 import { linear } from "../nn/linear.ts";
 import { attention } from "../nn/attention.ts";
 import type { Architecture, ModelConfig, SiteSpec } from "./architecture.ts";
@@ -26,6 +27,10 @@ export interface SiteGraph {
    * Multiplies x by a mask of zeros and 1/(1-p), drawn by whoever runs the program; x itself when not training or p = 0.
    */
   dropout(x: Value, probability: number): Value;
+  /** Adds an input of the block program that all sites share; whoever runs it gives it with the mask and the positions. */
+  context(name: string, dtype: DType, shape: Shape): Value;
+  /** Marks an activation from which the site's output is cheap: a backward program had better be given it than that. */
+  keep(name: string, value: Value): Value;
 }
 
 /** The frozen parts of a look-up of embeddings and what may be built around them. */
@@ -106,6 +111,8 @@ export function buildBlockGraph(
   const adapter: Record<string, Value> = {};
   const dropout: Record<string, { mask: Value; probability: number }> = {};
   const kept: Record<string, Value> = {};
+  /** Outputs of sites that kept what they are made of. */
+  const cheap = new Set<Value>();
   const need = (values: Record<string, Value>, name: string): Value => {
     const value = values[name];
     if (!value) throw new RangeError(`Cannot build a ${config.modelType} block: it has no "${name}"`);
@@ -134,8 +141,13 @@ export function buildBlockGraph(
             dropout[name] = { mask, probability };
             return mul(value, mask);
           },
+          context: (key, dtype, shape) => (context[key] ??= graph.input(key, dtype, shape)),
+          keep: (suffix, value) => (kept[`${name}.${suffix}`] = value),
         };
-        return options.projector(site, input);
+        const numKept = Object.keys(kept).length;
+        const output = options.projector(site, input);
+        if (Object.keys(kept).length > numKept) cheap.add(output);
+        return output;
       },
       attend: (q, k, v) => {
         const past = options.cached
@@ -159,7 +171,7 @@ export function buildBlockGraph(
         Object.assign(cacheRows, { newKey: result.newKey, newValue: result.newValue });
         return result.output;
       },
-      keep: (name, value) => (kept[name] = value),
+      keep: (name, value) => (cheap.has(value) ? value : (kept[name] = value)),
     },
     x,
     config,

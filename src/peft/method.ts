@@ -108,6 +108,15 @@ export interface Method<O = unknown, S = unknown> {
   /** Builds the adapted look-up of an embedding; without it the method cannot sit on one. */
   adaptLookup?(site: LookupGraph, parameters: SiteParameters, options: S): Value;
   /**
+   * What `adaptRows` takes of one adapter, made once when adapters are put together; without it, its trained tensors and
+   * its options. Smaller tensors are filled up with zeros to the size of the largest.
+   */
+  rowForm?(
+    trained: SiteTensors,
+    site: SiteSpec,
+    options: S,
+  ): { readonly tensors: SiteTensors; readonly options: S };
+  /**
    * Builds the projection of x [B, T, in] where each row has an adapter of its own: parameters are [B, ...shape]. Options
    * are the same for all rows.
    */
@@ -122,8 +131,8 @@ export interface Method<O = unknown, S = unknown> {
   mergeStored?(stored: StoredTensor, trained: SiteTensors, site: SiteSpec, options: S): StoredTensor;
   /** How adapters of the method are added and negated. */
   readonly algebra: "not-composable" | Algebra<O, S>;
-  /** Keys of `adapter_config.json` that say the options. */
-  toPeft(options: O, targets: readonly string[]): Readonly<Record<string, unknown>>;
+  /** Keys of `adapter_config.json` that say the options. `sites`: the options of each site. */
+  toPeft(options: O, targets: readonly string[], sites: readonly S[]): Readonly<Record<string, unknown>>;
   /** The options of an `adapter_config.json`; keys it reads are removed from `raw`. */
   fromPeft(raw: Record<string, unknown>): unknown;
 }

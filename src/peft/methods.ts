@@ -5,9 +5,10 @@ import { full } from "./full.ts";
 import { ia3 } from "./ia3.ts";
 import { lora } from "./lora.ts";
 import type { Method } from "./method.ts";
+import { road } from "./road.ts";
 import { vera } from "./vera.ts";
 
-export const METHODS: readonly Method[] = [lora, ia3, vera, bitfit, full];
+export const METHODS: readonly Method[] = [lora, ia3, road, vera, bitfit, full];
 
 /** Finds a method by name. @throws UsageError "usage/flag" when there is none. */
 export function findMethod(name: string): Method {

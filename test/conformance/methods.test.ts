@@ -55,6 +55,7 @@ const FORMULAS: Readonly<Record<string, (adapter: Adapter, base: BaseModel) => n
     const biases = architecture.sites(config).map((site) => (site.bias ? site.outFeatures : 0));
     return numLayers * (sum(norms) + sum(biases)) + width;
   },
+  road: ({ sites }) => sum([...sites.values()].map(({ spec }) => spec.outFeatures)),
   full: (_, base) => sum(modelTensors(base.architecture, base.config).map(({ shape }) => numElements(shape))),
 };
 
@@ -349,7 +350,7 @@ describe("the list of methods", () => {
     for (const method of METHODS) assert.equal(findMethod(method.name), method);
     for (const method of METHODS) {
       if (method.peftType === "none") continue;
-      const config = { ...method.toPeft(method.options.parse({}), []), peft_type: method.peftType };
+      const config = { ...method.toPeft(method.options.parse({}), [], []), peft_type: method.peftType };
       assert.equal(findMethodOfConfig(config), method);
       const claiming = METHODS.filter((m) => m.peftType === method.peftType && (m.claims?.(config) ?? true));
       assert.deepEqual(claiming, [method], "several methods claim one configuration");

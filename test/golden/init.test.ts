@@ -5,6 +5,7 @@ import { loadModel } from "../../src/format/load-model.ts";
 import type { Method } from "../../src/peft/method.ts";
 import { ia3 } from "../../src/peft/ia3.ts";
 import { lora } from "../../src/peft/lora.ts";
+import { road } from "../../src/peft/road.ts";
 import { attachTo } from "../model-passes.ts";
 import { assertNear, goldenJson, goldenPath } from "./golden-files.ts";
 
@@ -20,6 +21,9 @@ const { tensors } = goldenJson<{ tensors: Record<string, Record<string, Start>> 
 const CASES: readonly { name: string; method: Method; options: object; modules: string | null }[] = [
   { name: "llama/lora", method: lora, options: { rank: 4, alpha: 8 }, modules: "all-linear" },
   { name: "llama/ia3", method: ia3, options: {}, modules: null },
+  { name: "llama/road-1", method: road, options: {}, modules: null },
+  { name: "llama/road-2", method: road, options: { variant: "road_2" }, modules: null },
+  { name: "llama/road-4", method: road, options: { variant: "road_4" }, modules: null },
 ];
 
 describe("start values", () => {

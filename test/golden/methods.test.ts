@@ -28,6 +28,10 @@ const METHOD_FOLDERS = [
   "lora-layers",
   "lora-all-linear",
   "ia3",
+  "road-1",
+  "road-2",
+  "road-4",
+  "road-1-pairs",
   "vera",
 ];
 const GRADIENT = "grad.base_model.model.";
@@ -91,7 +95,7 @@ for (const name of METHOD_FOLDERS) {
       for (const key of ["peft_type", "task_type", "inference_mode", "r", "lora_alpha", "use_rslora"]) {
         assert.deepEqual(written.config[key], original.config[key], key);
       }
-      for (const key of ["rank_pattern", "alpha_pattern", "feedforward_modules"]) {
+      for (const key of ["rank_pattern", "alpha_pattern", "feedforward_modules", "variant", "group_size"]) {
         assert.deepEqual(written.config[key], original.config[key], key);
       }
       const { adapter: again } = await readAdapter(path, base);

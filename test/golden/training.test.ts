@@ -74,7 +74,7 @@ async function trainer(
 }
 
 describe("ten steps of training", () => {
-  for (const name of ["lora", "ia3", "full"]) {
+  for (const name of ["lora", "ia3", "road_1", "full"]) {
     test(`${name}: losses, gradient norms and result are those of peft`, async () => {
       const golden = goldenJson<Curve>("training", name, "golden.json");
       const { steps: totalSteps, lr, weight_decay: weightDecay, clip, warmup } = golden.settings;

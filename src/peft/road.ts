@@ -1,0 +1,140 @@
+/**
+ * @file RoAd: the outputs of a projection are turned and scaled in pairs.
+ *
+ *   z = c ∘ h + s ∘ rot(h)    h = x Wᵀ + b    c = α cos θ    s = α sin θ
+ *
+ * Paper: "3-in-1: 2D Rotary Adaptation for Efficient Finetuning, Efficient Batching and Composability", arXiv:2409.00119,
+ * eq. 3 and 4. Output k of a group of g is paired with k + g/2, as PEFT does; g = 2 is the paper's layout. The bias is
+ * turned too. θ starts at 0 and α at 1, so the output starts as the base's.
+ */
+import { z } from "zod";
+import { UsageError } from "../errors.ts";
+import type { Value } from "../graph/graph.ts";
+import { reshape } from "../graph/ops/reshape.ts";
+import { rotatePairs } from "../graph/ops/rotate-pairs.ts";
+import { transpose } from "../graph/ops/transpose.ts";
+import type { SiteSpec } from "../models/architecture.ts";
+import { hostTensor } from "../runtime/host-tensor.ts";
+import { type SitePlace, defineMethod } from "./method.ts";
+import { type RoadLayout, coefficientValues, coefficientsOf, numRoadValues } from "./road-coefficients.ts";
+
+/** Width of the groups that PEFT chooses. */
+const USUAL_GROUP = 64;
+
+const OPTIONS = z.strictObject({
+  variant: z
+    .enum(["road_1", "road_2", "road_4"])
+    .default("road_1")
+    .describe("numbers for each pair of outputs: 2, 4 or 8"),
+  groupSize: z
+    .int()
+    .min(2)
+    .multipleOf(2)
+    .nullable()
+    .default(null)
+    .describe(
+      "outputs of a group, inside which pairs are formed; the largest that fits, up to 64, unless given",
+    ),
+  pairs: z
+    .enum(["all", "lower", "upper"])
+    .default("all")
+    .describe("the pairs that are turned, so that adapters of both halves can be joined"),
+});
+type RoadOptions = z.output<typeof OPTIONS>;
+
+const THETA = "road_theta";
+const ALPHA = "road_alpha";
+
+export const road = defineMethod<RoadOptions, RoadLayout>({
+  name: "road",
+  peftType: "ROAD",
+  paper: {
+    title: "3-in-1: 2D Rotary Adaptation for Efficient Finetuning, Efficient Batching and Composability",
+    arxiv: "2409.00119",
+  },
+  options: OPTIONS,
+  // The paper adapts all projections of the blocks; PEFT's choice is q_proj and v_proj.
+  defaultTargets: () => "all-linear",
+  trainsBase: () => false,
+
+  configure: ({ variant, groupSize, pairs }, place) => ({
+    variant,
+    groupSize: groupFor(groupSize, pairs, place),
+    pairs,
+  }),
+
+  parameters: ({ outFeatures }, layout) =>
+    [THETA, ALPHA].map((suffix) => ({ suffix, shape: [numRoadValues(outFeatures, layout)] })),
+
+  start: ({ trained: { [ALPHA]: alpha } }) => {
+    alpha?.data.fill(1);
+  },
+
+  formsWeight: false,
+
+  adapt: (site, x, { [THETA]: theta, [ALPHA]: alpha }, layout) => {
+    const h = site.keep("base", site.project(x));
+    const [c, s] = coefficientValues(theta!, alpha!, site.spec.outFeatures, layout);
+    return rotatePairs(h, c, s, layout.groupSize);
+  },
+
+  rowForm: ({ [THETA]: theta, [ALPHA]: alpha }, { outFeatures }, layout) => {
+    const { c, s } = coefficientsOf(theta!.data, alpha!.data, outFeatures, layout);
+    const vector = (data: Float32Array) => hostTensor("float32", [outFeatures], data);
+    return {
+      tensors: { c: vector(c), s: vector(s) },
+      options: { ...layout, variant: "road_2", pairs: "all" },
+    };
+  },
+
+  adaptRows: (site, x, { c, s }, { groupSize }) => {
+    const perRow = (value: Value): Value => reshape(value, [value.shape[0]!, 1, site.spec.outFeatures]);
+    return rotatePairs(site.project(x), perRow(c!), perRow(s!), groupSize);
+  },
+
+  merge: ({ weight, bias }, { [THETA]: theta, [ALPHA]: alpha }, { outFeatures }, layout) => {
+    const [c, s] = coefficientValues(theta!, alpha!, outFeatures, layout);
+    const turn = (value: Value): Value => rotatePairs(value, c, s, layout.groupSize);
+    return { weight: transpose(turn(transpose(weight, [1, 0])), [1, 0]), bias: bias && turn(bias) };
+  },
+
+  algebra: "not-composable",
+
+  toPeft: ({ variant, groupSize, pairs }, _targets, sites) => ({
+    variant,
+    group_size: sites[0]?.groupSize ?? groupSize ?? USUAL_GROUP,
+    init_weights: true,
+    ...(pairs === "all" ? {} : { pairs }),
+  }),
+
+  fromPeft: (raw) => {
+    const { variant, group_size: groupSize, pairs } = raw;
+    for (const key of ["variant", "group_size", "init_weights", "pairs"]) delete raw[key];
+    return { variant, groupSize, pairs };
+  },
+});
+
+/** Width of the groups at a place: as given, or one for all sites. @throws UsageError "usage/flag" when it does not fit */
+function groupFor(
+  given: number | null,
+  pairs: RoadOptions["pairs"],
+  { path, spec, sites }: SitePlace,
+): number {
+  const fits = (size: number, { outFeatures }: SiteSpec): boolean =>
+    outFeatures % size === 0 && (pairs === "all" || outFeatures > size);
+  const sizes = Array.from({ length: USUAL_GROUP / 2 }, (_, i) => USUAL_GROUP - 2 * i);
+  const largest = sizes.find((size) => sites.every((site) => fits(size, site)));
+  const chosen = given ?? largest;
+  if (chosen !== undefined && fits(chosen, spec)) return chosen;
+  const parts = pairs === "all" ? "groups" : "two or more groups";
+  throw new UsageError(
+    "usage/flag",
+    `Cannot put RoAd on "${path}": it has ${spec.outFeatures} outputs, expected ${parts} of ${chosen ?? "an even size"}`,
+    {
+      hint:
+        largest === undefined
+          ? `Leave "${path}" out of the target modules`
+          : `Choose a group size that divides the outputs of all modules, such as ${largest}`,
+    },
+  );
+}
