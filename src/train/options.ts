@@ -70,26 +70,49 @@ const OWN = {
   overwrite: z.boolean().default(false).describe("Replace the run that the output folder holds"),
 };
 
-/** Options of one kind of thing as flags: optional, so that what was given can be told from defaults. */
+/** One option as some kinds of thing have it. */
+interface OwnedOption {
+  readonly schema: z.ZodType;
+  /** What it means and its default, in words. */
+  readonly text: string;
+  readonly owners: string[];
+}
+
+/**
+ * Options of one kind of thing as flags: optional, so that what was given can be told from defaults. Where two mean
+ * different things by one name, the flag takes the values of both, and the chosen one's own schema judges.
+ */
 function flagsOf(
   kinds: readonly { readonly name: string; readonly options: z.ZodType }[],
 ): Record<string, z.ZodType> {
-  const owners = new Map<string, { schema: z.ZodType; names: string[] }>();
+  const flags = new Map<string, OwnedOption[]>();
   for (const { name, options } of kinds) {
     for (const [key, schema] of Object.entries((options as z.ZodObject<Record<string, z.ZodType>>).shape)) {
-      const owner = owners.get(key);
-      if (owner) owner.names.push(name);
-      else owners.set(key, { schema, names: [name] });
+      const text = describe(key, schema);
+      const known = flags.get(key) ?? [];
+      const same = known.find((option) => option.text === text);
+      if (same) same.owners.push(name);
+      else flags.set(key, [...known, { schema: withoutDefault(schema), text, owners: [name] }]);
     }
   }
   return Object.fromEntries(
-    [...owners].map(([key, { schema, names: of }]) => {
-      const inner = schema instanceof z.ZodDefault ? (schema.unwrap() as z.ZodType) : schema;
-      const fallback =
-        schema instanceof z.ZodDefault ? `; default ${JSON.stringify(schema.parse(undefined))}` : "";
-      return [key, inner.optional().describe(`${of.join(", ")}: ${schema.description ?? key}${fallback}`)];
+    [...flags].map(([key, options]) => {
+      const [first, ...others] = options.map(({ schema }) => schema);
+      const schema = others.length === 0 ? first : z.union([first as z.ZodType, ...others]);
+      const texts = options.map(({ owners, text }) => `${owners.join(", ")}: ${text}`);
+      return [key, (schema as z.ZodType).optional().describe(texts.join(". "))];
     }),
   );
+}
+
+function withoutDefault(schema: z.ZodType): z.ZodType {
+  return schema instanceof z.ZodDefault ? (schema.unwrap() as z.ZodType) : schema;
+}
+
+function describe(key: string, schema: z.ZodType): string {
+  const fallback =
+    schema instanceof z.ZodDefault ? `; default ${JSON.stringify(schema.parse(undefined))}` : "";
+  return `${schema.description ?? key}${fallback}`;
 }
 
 const METHOD_FLAGS = flagsOf(METHODS);

@@ -1,0 +1,28 @@
+/** @file The methods as the comparison runs them: flags of `graft train`, with a learning rate that suits each. */
+
+/** A way of training: its name in the table, and the flags that say it. */
+export interface Variant {
+  readonly name: string;
+  readonly flags: readonly string[];
+}
+
+function variant(name: string, flags: string): Variant {
+  return { name, flags: flags.split(" ") };
+}
+
+/** The first is what the others are held against. */
+export const VARIANTS: readonly Variant[] = [
+  variant("lora", "--method lora --rank 8 --learning-rate 1e-3"),
+  variant("dora", "--method dora --rank 8 --learning-rate 1e-3"),
+  variant("ia3", "--method ia3 --learning-rate 1e-2"),
+  variant("vera", "--method vera --learning-rate 1e-2"),
+  variant("bitfit", "--method bitfit --learning-rate 2e-3"),
+  variant("road-1", "--method road --variant road_1 --learning-rate 5e-3"),
+  variant("road-2", "--method road --variant road_2 --learning-rate 5e-3"),
+  variant("road-4", "--method road --variant road_4 --learning-rate 5e-3"),
+  variant("snell", "--method snell --rank 8 --learning-rate 1e-3"),
+  variant("peqa-4", "--method peqa --bits 4 --group-size 32 --learning-rate 1e-4"),
+  variant("peqa-3", "--method peqa --bits 3 --group-size 32 --learning-rate 1e-4"),
+  variant("peqa-2", "--method peqa --bits 2 --group-size 32 --learning-rate 2e-4"),
+  variant("full", "--method full --learning-rate 2e-5"),
+];

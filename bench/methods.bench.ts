@@ -1,0 +1,152 @@
+/** @file The methods side by side on one model and data set: numbers trained, time, memory, and what is learned. */
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { UsageError } from "../src/errors.ts";
+import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
+import { defineBenchmark, type Json } from "./bench.ts";
+import { interleave } from "./interleave.ts";
+import { ROOT } from "./machine.ts";
+import { largestPeak, peakRatio, showPeak } from "./memory.ts";
+import { VARIANTS, type Variant } from "./method-variants.ts";
+import { findModel } from "./peers.ts";
+import { withScratch } from "./scratch.ts";
+import { median, ratioOf, roundedSpread, showRatio } from "./statistics.ts";
+import { eventsOf, runGraft, steadySeconds, summarize, type TrainingRun } from "./training-sides.ts";
+
+const EXAMPLES = join("examples", "quickstart");
+
+export const benchmark = defineBenchmark({
+  question:
+    "What does each method train, how fast, in how much memory, and what does it learn in equal steps?",
+  flags: {
+    model: { value: DEFAULT_MODEL, help: "model: a name, a Hugging Face folder or a .gguf file" },
+    methods: {
+      value: "all",
+      help: `names of the table, with commas: ${VARIANTS.map((v) => v.name).join(",")}`,
+    },
+    data: { value: join(EXAMPLES, "train.jsonl"), help: "training data, .jsonl or .txt" },
+    "held-out": {
+      value: join(EXAMPLES, "held-out.jsonl"),
+      help: "data that is not trained on; of a .txt file its last part, of this many bytes",
+    },
+    batch: { value: 4, help: "examples of a step" },
+    length: { value: 256, help: "tokens that an example may have" },
+    steps: { value: 60, help: "steps of a run; the first two are not timed" },
+    rounds: { value: 1, help: "runs of each method" },
+    "graft-flags": { value: "", help: "further flags of graft train, in one word with blanks" },
+  },
+  run: (values, context) =>
+    withScratch(async (scratch) => {
+      const model = await findModel(values.model, context);
+      const { data, heldOut } = await splitData(values.data, values["held-out"], scratch);
+      const shared = ["--model", model, "--data", data, "--eval-data", heldOut];
+      shared.push("--batch-size", String(values.batch), "--max-length", String(values.length));
+      shared.push("--steps", String(values.steps), "--eval-every", String(values.steps));
+      shared.push("--output", join(scratch, "run"), "--overwrite", "--schedule", "cosine");
+      shared.push("--warmup-steps", String(Math.ceil(values.steps / 20)));
+      shared.push(...values["graft-flags"].split(" ").filter((word) => word !== ""));
+      const variants = chosen(values.methods);
+      const sides = Object.fromEntries(
+        variants.map(({ name, flags }) => [name, () => trainOnce([...shared, ...flags])]),
+      );
+      const rounds = await interleave(values.rounds, sides, context);
+      const runsOf = ({ name }: Variant): readonly MethodRun[] => rounds[name] ?? [];
+      const first = runsOf(variants[0] as Variant);
+      return {
+        parameters: values,
+        versions: {},
+        table: {
+          head: [
+            "method",
+            "trained",
+            "s/step",
+            `time / ${variants[0]?.name}'s`,
+            "peak memory",
+            "before",
+            "after",
+          ],
+          rows: variants.map((variant) => rowOf(variant.name, runsOf(variant), first)),
+        },
+        results: Object.fromEntries(variants.map((v) => [v.name, resultsOf(runsOf(v), first)])),
+      };
+    }),
+});
+
+/** A run with what is told beside its steps. */
+interface MethodRun extends TrainingRun {
+  readonly numTrained: number;
+  /** Held-out loss before the first step and after the last. */
+  readonly before: number;
+  readonly after: number;
+}
+
+async function trainOnce(flags: readonly string[]): Promise<MethodRun> {
+  const child = await runGraft(["train", ...flags]);
+  const first = eventsOf(child, "step")[0]?.value;
+  const evaluations = eventsOf(child, "eval").map(({ value }) => Number(value["loss"]));
+  return {
+    ...summarize(child, Number(first?.["tokens"]) / Number(first?.["tokens_per_second"])),
+    numTrained: Number(eventsOf(child, "done")[0]?.value["trainable_parameters"]),
+    before: evaluations[0] ?? Number.NaN,
+    after: evaluations.at(-1) ?? Number.NaN,
+  };
+}
+
+/** Paths of both parts; a path of the repository when it is one of the defaults. */
+async function splitData(
+  data: string,
+  heldOut: string,
+  scratch: string,
+): Promise<{ data: string; heldOut: string }> {
+  const bytes = Number(heldOut);
+  const inRoot = (path: string): string => (path.startsWith(EXAMPLES) ? join(ROOT, path) : path);
+  if (!Number.isInteger(bytes)) return { data: inRoot(data), heldOut: inRoot(heldOut) };
+  const text = await readFile(data, "utf8");
+  const parts = { data: join(scratch, "train.txt"), heldOut: join(scratch, "held-out.txt") };
+  await writeFile(parts.data, text.slice(0, -bytes));
+  await writeFile(parts.heldOut, text.slice(-bytes));
+  return parts;
+}
+
+function chosen(names: string): readonly Variant[] {
+  if (names === "all") return VARIANTS;
+  return names.split(",").map((name) => {
+    const found = VARIANTS.find((variant) => variant.name === name);
+    if (found) return found;
+    throw new UsageError(
+      "usage/flag",
+      `Cannot find method "${name}", expected ${VARIANTS.map((v) => v.name).join(", ")}`,
+    );
+  });
+}
+
+function seconds(runs: readonly MethodRun[]): number[] {
+  return runs.map((run) => median(steadySeconds(run)));
+}
+
+function rowOf(name: string, runs: readonly MethodRun[], first: readonly MethodRun[]): string[] {
+  const run = runs[0];
+  return [
+    name,
+    (run?.numTrained ?? 0).toLocaleString("en"),
+    median(seconds(runs)).toFixed(3),
+    showRatio(ratioOf(seconds(runs), seconds(first))),
+    showPeak(largestPeak(runs)),
+    (run?.before ?? Number.NaN).toFixed(4),
+    (run?.after ?? Number.NaN).toFixed(4),
+  ];
+}
+
+function resultsOf(runs: readonly MethodRun[], first: readonly MethodRun[]): Json {
+  const run = runs[0];
+  return {
+    trained: run?.numTrained ?? 0,
+    step_seconds: seconds(runs),
+    time_ratio: roundedSpread(ratioOf(seconds(runs), seconds(first))),
+    peak_mb: largestPeak(runs),
+    memory_ratio: peakRatio(largestPeak(runs), largestPeak(first)),
+    held_out_before: run?.before ?? null,
+    held_out_after: run?.after ?? null,
+  };
+}
