@@ -1,7 +1,9 @@
 /** @file The list of operations. The conformance suite loops over it. */
 import type { Op } from "./op.ts";
+import { absOp } from "./ops/abs.ts";
 import { addOp } from "./ops/add.ts";
 import { castOp } from "./ops/cast.ts";
+import { equalOp, greaterOp } from "./ops/compare.ts";
 import { concatOp } from "./ops/concat.ts";
 import { cosOp } from "./ops/cos.ts";
 import { crossEntropyOp } from "./ops/cross-entropy.ts";
@@ -11,13 +13,16 @@ import { expOp } from "./ops/exp.ts";
 import { expandLikeOp } from "./ops/expand-like.ts";
 import { gatherRowsOp } from "./ops/gather-rows.ts";
 import { geluOp } from "./ops/gelu.ts";
+import { kthSmallestOp } from "./ops/kth-smallest.ts";
 import { layerNormOp } from "./ops/layer-norm.ts";
 import { linearCrossEntropyOp } from "./ops/linear-cross-entropy.ts";
 import { logOp } from "./ops/log.ts";
 import { matmulOp } from "./ops/matmul.ts";
+import { maximumOp } from "./ops/maximum.ts";
 import { mulOp } from "./ops/mul.ts";
 import { negOp } from "./ops/neg.ts";
 import { padLikeOp } from "./ops/pad-like.ts";
+import { pairwiseDistanceOp } from "./ops/pairwise-distance.ts";
 import { reduceMeanOp } from "./ops/reduce-mean.ts";
 import { reduceSumOp } from "./ops/reduce-sum.ts";
 import { reshapeOp } from "./ops/reshape.ts";
@@ -51,13 +56,19 @@ export const OPS = [
   cosOp,
   sinOp,
   signOp,
+  absOp,
+  maximumOp,
+  greaterOp,
+  equalOp,
   sigmoidOp,
   siluOp,
   erfOp,
   geluOp,
   matmulOp,
+  pairwiseDistanceOp,
   reduceSumOp,
   reduceMeanOp,
+  kthSmallestOp,
   softmaxOp,
   reshapeOp,
   transposeOp,

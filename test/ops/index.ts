@@ -15,10 +15,13 @@ import {
 } from "./elementwise-unary.ts";
 import { expandLikeSuite } from "./expand-like.ts";
 import { erfSuite, geluSuite } from "./gelu.ts";
+import { kthSmallestSuite } from "./kth-smallest.ts";
 import { layerNormSuite } from "./layer-norm.ts";
 import { linearCrossEntropySuite } from "./linear-cross-entropy.ts";
+import { absSuite, equalSuite, greaterSuite, maximumSuite } from "./magnitude.ts";
 import { matmulSuite } from "./matmul.ts";
 import type { OpSuite } from "./op-suite.ts";
+import { pairwiseDistanceSuite } from "./pairwise-distance.ts";
 import { concatSuite, padLikeSuite, sliceSuite, splitSuite } from "./pieces.ts";
 import { reduceMeanSuite, reduceSumSuite } from "./reductions.ts";
 import { reshapeSuite } from "./reshape.ts";
@@ -43,13 +46,19 @@ export const OP_SUITES: readonly OpSuite[] = [
   cosSuite,
   sinSuite,
   signSuite,
+  absSuite,
+  maximumSuite,
+  greaterSuite,
+  equalSuite,
   sigmoidSuite,
   siluSuite,
   erfSuite,
   geluSuite,
   matmulSuite,
+  pairwiseDistanceSuite,
   reduceSumSuite,
   reduceMeanSuite,
+  kthSmallestSuite,
   softmaxSuite,
   reshapeSuite,
   transposeSuite,

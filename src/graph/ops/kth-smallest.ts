@@ -1,0 +1,150 @@
+/**
+ * @file The k-th smallest of all elements, exactly.   x [..., n], all sizes known, 1 ≤ k ≤ numel(x) → []
+ *
+ * Its gradient goes to the elements that equal it, in equal parts.
+ *
+ * Selecting among all elements takes longer than a matrix product. Above `SMALL` elements an evenly spaced sample gives
+ * bounds that the answer very likely lies between; what is below them is counted, and only what is between is selected
+ * from. Counts that say otherwise open the bounds, so the answer does not depend on luck, only the time does.
+ */
+import type { Emitter } from "../emitter.ts";
+import type { Node, Value } from "../graph.ts";
+import { type Op, applyOne } from "../op.ts";
+import { showShape } from "../shape.ts";
+import { div } from "./div.ts";
+import { equal } from "./compare.ts";
+import { mul } from "./mul.ts";
+import { reduceSum } from "./reduce-sum.ts";
+import { reshape } from "./reshape.ts";
+
+type KthAttributes = Readonly<Record<"k", number>>;
+
+/** Up to here selecting among all is the fastest. */
+const SMALL = 32_768;
+/** Half the distance of the bounds, in standard deviations of a sample's rank. */
+const DEVIATIONS = 4;
+/** Counts of a row are added up in float32, which is exact up to here. */
+const MAX_ROW = 2 ** 24;
+
+export const kthSmallestOp: Op<KthAttributes> = {
+  name: "kthSmallest",
+  infer: ([x], { k }) => {
+    const { dtype, shape } = x as Value;
+    const count = (shape as number[]).reduce((product, n) => product * n, 1);
+    if (!Number.isInteger(count) || dtype !== "float32" || (shape.at(-1) as number) >= MAX_ROW) {
+      throw new RangeError(`Cannot select from ${dtype} ${showShape(shape)}: sizes must be known and small`);
+    }
+    if (!Number.isInteger(k) || k < 1 || k > count) {
+      throw new RangeError(`Cannot select number ${k} of ${showShape(shape)}: it has ${count} elements`);
+    }
+    return [{ dtype, shape: [] }];
+  },
+  emit: (node, emitter) => {
+    const { k } = node.attributes;
+    const [x] = node.inputs as [Value];
+    const count = (x.shape as number[]).reduce((product, n) => product * n, 1);
+    const flat = emitter.temporary();
+    emitter.node("Reshape", [emitter.name(x), emitter.int64([-1])], [flat]);
+    const result = emitter.name(node.outputs[0] as Value);
+    if (count <= SMALL) select(emitter, flat, k, count, result);
+    else selectBetween(node, emitter, flat, count, result);
+  },
+  vjp: (node, [gradient]) => {
+    const [x] = node.inputs as [Value];
+    const hits = equal(x, node.outputs[0] as Value);
+    const total = reshape(
+      reduceSum(
+        hits,
+        x.shape.map((_, axis) => axis),
+      ),
+      [],
+    );
+    return [mul(hits, div(gradient as Value, total))];
+  },
+};
+
+/** Emits the k-th smallest of a vector of known length, from the nearer end. */
+function select(emitter: Emitter, flat: string, k: number, count: number, result: string): void {
+  const largest = k > count / 2;
+  const [values, indices] = [emitter.temporary(), emitter.temporary()];
+  const size = emitter.int64([largest ? count - k + 1 : k]);
+  emitter.node("TopK", [flat, size], [values, indices], { axis: 0, largest: Number(largest), sorted: 0 });
+  emitter.node(largest ? "ReduceMin" : "ReduceMax", [values], [result], { keepdims: 0 });
+}
+
+function selectBetween(
+  node: Node<KthAttributes>,
+  emitter: Emitter,
+  flat: string,
+  count: number,
+  result: string,
+): void {
+  const { k } = node.attributes;
+  const [x] = node.inputs as [Value];
+  const emit = (opType: string, inputs: readonly string[], attributes = {}): string => {
+    const output = emitter.temporary();
+    emitter.node(opType, inputs, [output], attributes);
+    return output;
+  };
+  const infinity = (sign: 1 | -1): string => emitter.scalar(sign * Infinity);
+  const rank = emitter.constant("int64", [], BigInt64Array.of(BigInt(k)));
+  const step = sampleStep(count, x.shape.at(-1) as number);
+  const size = Math.ceil(count / step);
+  const int64 = (n: number): string => emitter.int64([n]);
+  const sample = emit("Slice", [flat, int64(0), int64(count), int64(0), int64(step)]);
+  const share = k / count;
+  const slack = DEVIATIONS * Math.sqrt(size * share * (1 - share)) + 1;
+  const bound = (at: number, outside: string): string => {
+    if (at < 1 || at > size) return outside;
+    const value = emitter.temporary();
+    select(emitter, sample, at, size, value);
+    return value;
+  };
+  const low = bound(Math.floor(size * share - slack), infinity(-1));
+  const high = bound(Math.ceil(size * share + slack), infinity(1));
+
+  const countWhere = (comparison: string, limit: string): string => {
+    const truth = emit("Cast", [emit(comparison, [emitter.name(x), limit])], { to: 1 });
+    const rows = emit("ReduceSum", [truth, int64(x.shape.length - 1)], { keepdims: 0 });
+    return emit("ReduceSum", [emit("Cast", [rows], { to: 7 })], { keepdims: 0 });
+  };
+  const below = countWhere("Less", low);
+  const isBelow = emit("Less", [below, rank]);
+  const isBetween = emit("And", [isBelow, emit("LessOrEqual", [rank, countWhere("LessOrEqual", high)])]);
+  const from = emit("Where", [isBetween, low, infinity(-1)]);
+  const to = emit("Where", [isBetween, high, infinity(1)]);
+  const zero = emitter.constant("int64", [], BigInt64Array.of(0n));
+  const remaining = emit("Sub", [rank, emit("Where", [isBetween, below, zero])]);
+
+  const mask = emit("And", [emit("GreaterOrEqual", [flat, from]), emit("LessOrEqual", [flat, to])]);
+  const between = emit("Compress", [flat, mask], { axis: 0 });
+  // Where x is not a number nothing may be between; one more element keeps the selection possible.
+  const candidates = emit("Concat", [between, emitter.constant("float32", [1], Float32Array.of(Infinity))], {
+    axis: 0,
+  });
+  const most = emit("Size", [candidates]);
+  const number = emit("Reshape", [emit("Min", [remaining, most]), int64(1)]);
+  const indices = emitter.temporary();
+  const values = emitter.temporary();
+  emitter.node("TopK", [candidates, number], [values, indices], { axis: 0, largest: 0, sorted: 0 });
+  emitter.node("ReduceMax", [values], [result], { keepdims: 0 });
+}
+
+/**
+ * Distance of sampled elements: some 2 N^(2/3) of them balance selecting a bound against selecting between the bounds. It
+ * shares no divisor with a row's length, so that all columns are met equally often.
+ */
+function sampleStep(count: number, rowLength: number): number {
+  let step = Math.floor(Math.cbrt(count) / 2);
+  while (greatestCommonDivisor(step, rowLength) > 1) step++;
+  return step;
+}
+
+function greatestCommonDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestCommonDivisor(b, a % b);
+}
+
+/** Selects the k-th smallest, counted from 1, of all elements of x [...] float32: []. */
+export function kthSmallest(x: Value, k: number): Value {
+  return applyOne(kthSmallestOp, [x], { k });
+}

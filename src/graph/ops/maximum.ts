@@ -1,0 +1,17 @@
+/** @file The larger of two, max(a, b), broadcast. Where they are equal, the gradient goes to b. */
+import type { Value } from "../graph.ts";
+import { applyOne } from "../op.ts";
+import { binaryOp } from "./broadcast.ts";
+import { greater } from "./compare.ts";
+import { mul } from "./mul.ts";
+import { sub } from "./sub.ts";
+
+export const maximumOp = binaryOp("maximum", "Max", (a, b, gradient) => [
+  () => mul(gradient, greater(a, b)),
+  () => sub(gradient, mul(gradient, greater(a, b))),
+]);
+
+/** Takes the larger element-wise with broadcasting. */
+export function maximum(a: Value, b: Value): Value {
+  return applyOne(maximumOp, [a, b], {});
+}
