@@ -1,6 +1,7 @@
 /** @file Storage bf16: the upper half of 32-bit floats. Plane: data bfloat16, the tensor's shape. */
+import { hostTensor } from "../runtime/host-tensor.ts";
 import { packDense, unpackDense } from "./dense.ts";
-import { widenBfloat16 } from "./half.ts";
+import { float32ToBfloat16, widenBfloat16 } from "./half.ts";
 import { type Storage, plane } from "./storage.ts";
 
 /** The upper half of 32-bit floats. */
@@ -13,4 +14,6 @@ export const bf16: Storage = {
   unpack: (bytes, shape) => unpackDense("bfloat16", bytes, shape),
   pack: (planes) => packDense("bfloat16", planes),
   dequantize: (stored, into) => widenBfloat16(plane(stored.planes, "data", "bfloat16").data, into),
+  quantize: (values, shape) => ({ data: hostTensor("bfloat16", shape, float32ToBfloat16(values)) }),
+  affine: "not-affine",
 };

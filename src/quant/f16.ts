@@ -1,6 +1,7 @@
 /** @file Storage f16: 16-bit floats of IEEE 754. Plane: data float16, the tensor's shape. */
+import { hostTensor } from "../runtime/host-tensor.ts";
 import { packDense, unpackDense } from "./dense.ts";
-import { widenFloat16 } from "./half.ts";
+import { float32ToFloat16, widenFloat16 } from "./half.ts";
 import { type Storage, plane } from "./storage.ts";
 
 /** 16-bit floats of IEEE 754. */
@@ -13,4 +14,6 @@ export const f16: Storage = {
   unpack: (bytes, shape) => unpackDense("float16", bytes, shape),
   pack: (planes) => packDense("float16", planes),
   dequantize: (stored, into) => widenFloat16(plane(stored.planes, "data", "float16").data, into),
+  quantize: (values, shape) => ({ data: hostTensor("float16", shape, float32ToFloat16(values)) }),
+  affine: "not-affine",
 };

@@ -1,4 +1,5 @@
 /** @file Storage f32: 32-bit floats, as they are. Plane: data float32, the tensor's shape. */
+import { hostTensor } from "../runtime/host-tensor.ts";
 import { packDense, unpackDense } from "./dense.ts";
 import { type Storage, plane } from "./storage.ts";
 
@@ -12,4 +13,6 @@ export const f32: Storage = {
   unpack: (bytes, shape) => unpackDense("float32", bytes, shape),
   pack: (planes) => packDense("float32", planes),
   dequantize: (stored, into) => into.set(plane(stored.planes, "data", "float32").data),
+  quantize: (values, shape) => ({ data: hostTensor("float32", shape, values.slice()) }),
+  affine: "not-affine",
 };

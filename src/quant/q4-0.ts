@@ -5,6 +5,7 @@
  * Raw block (18 bytes): scale, 16 bytes of codes.
  */
 import { hostTensor } from "../runtime/host-tensor.ts";
+import { symmetricBlocks } from "./affine-blocks.ts";
 import {
   BLOCK,
   NIBBLE_BYTES,
@@ -15,7 +16,7 @@ import {
   splitNibbles,
   writeHalf,
 } from "./block.ts";
-import { FLOAT16_VALUES } from "./half.ts";
+import { encodeFloat16, FLOAT16_VALUES } from "./half.ts";
 import { type Storage, plane } from "./storage.ts";
 
 const BLOCK_BYTES = 2 + NIBBLE_BYTES;
@@ -65,4 +66,27 @@ export const q4_0: Storage = {
       }
     }
   },
+
+  quantize(values, shape) {
+    const numBlocks = values.length / BLOCK;
+    const codes = new Uint8Array(numBlocks * NIBBLE_BYTES);
+    const scale = new Uint16Array(numBlocks);
+    for (let block = 0, at = 0; block < numBlocks; block++) {
+      const end = (block + 1) * BLOCK;
+      let peak = 0;
+      for (let i = at; i < end; i++) if (Math.abs(values[i]!) > Math.abs(peak)) peak = values[i]!;
+      const d = peak / -8;
+      const inverse = d === 0 ? 0 : Math.fround(1 / d);
+      scale[block] = encodeFloat16(d);
+      const code = (value: number): number =>
+        Math.min(15, Math.trunc(Math.fround(Math.fround(value * inverse) + 8.5)));
+      for (; at < end; at += 2) codes[at / 2] = code(values[at]!) | (code(values[at + 1]!) << 4);
+    }
+    return {
+      codes: hostTensor("uint8", nibbleShape(shape), codes),
+      scale: hostTensor("float16", scaleShape(shape), scale),
+    };
+  },
+
+  affine: symmetricBlocks({ bits: 4, codes: "uint8", zero: 8 }),
 };

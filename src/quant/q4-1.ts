@@ -5,6 +5,7 @@
  * Raw block (20 bytes): scale, min, 16 bytes of codes.
  */
 import { hostTensor } from "../runtime/host-tensor.ts";
+import { BLOCKS_WITH_MINIMUM } from "./affine-blocks.ts";
 import {
   BLOCK,
   NIBBLE_BYTES,
@@ -15,7 +16,7 @@ import {
   splitNibbles,
   writeHalf,
 } from "./block.ts";
-import { FLOAT16_VALUES } from "./half.ts";
+import { encodeFloat16, FLOAT16_VALUES } from "./half.ts";
 import { type Storage, plane } from "./storage.ts";
 
 const BLOCK_BYTES = 4 + NIBBLE_BYTES;
@@ -73,4 +74,33 @@ export const q4_1: Storage = {
       }
     }
   },
+
+  quantize(values, shape) {
+    const numBlocks = values.length / BLOCK;
+    const codes = new Uint8Array(numBlocks * NIBBLE_BYTES);
+    const scale = new Uint16Array(numBlocks);
+    const min = new Uint16Array(numBlocks);
+    for (let block = 0, at = 0; block < numBlocks; block++) {
+      const end = (block + 1) * BLOCK;
+      let [low, high] = [values[at]!, values[at]!];
+      for (let i = at; i < end; i++) {
+        if (values[i]! < low) low = values[i]!;
+        if (values[i]! > high) high = values[i]!;
+      }
+      const d = Math.fround(Math.fround(high - low) / 15);
+      const inverse = d === 0 ? 0 : Math.fround(1 / d);
+      scale[block] = encodeFloat16(d);
+      min[block] = encodeFloat16(low);
+      const code = (value: number): number =>
+        Math.min(15, Math.trunc(Math.fround(Math.fround(Math.fround(value - low) * inverse) + 0.5)));
+      for (; at < end; at += 2) codes[at / 2] = code(values[at]!) | (code(values[at + 1]!) << 4);
+    }
+    return {
+      codes: hostTensor("uint8", nibbleShape(shape), codes),
+      scale: hostTensor("float16", scaleShape(shape), scale),
+      min: hostTensor("float16", scaleShape(shape), min),
+    };
+  },
+
+  affine: BLOCKS_WITH_MINIMUM,
 };

@@ -4,8 +4,9 @@
  * Planes: codes int8 [rows, columns], scale float16 [rows, columns / 32]. Raw block (34 bytes): scale, 32 codes.
  */
 import { hostTensor } from "../runtime/host-tensor.ts";
+import { symmetricBlocks } from "./affine-blocks.ts";
 import { BLOCK, readHalf, scaleShape, writeHalf } from "./block.ts";
-import { FLOAT16_VALUES } from "./half.ts";
+import { encodeFloat16, FLOAT16_VALUES } from "./half.ts";
 import { type Storage, plane } from "./storage.ts";
 
 const BLOCK_BYTES = 2 + BLOCK;
@@ -55,4 +56,29 @@ export const q8_0: Storage = {
       for (const end = i + BLOCK; i < end; i++) into[i] = codes[i]! * d;
     }
   },
+
+  quantize(values, shape) {
+    const numBlocks = values.length / BLOCK;
+    const codes = new Int8Array(values.length);
+    const scale = new Uint16Array(numBlocks);
+    for (let block = 0, at = 0; block < numBlocks; block++) {
+      const end = at + BLOCK;
+      let peak = 0;
+      for (let i = at; i < end; i++) peak = Math.max(peak, Math.abs(values[i]!));
+      const d = Math.fround(peak / 127);
+      const inverse = d === 0 ? 0 : Math.fround(1 / d);
+      scale[block] = encodeFloat16(d);
+      for (; at < end; at++) {
+        // Halves away from zero, as C's roundf has it.
+        const quotient = Math.fround(values[at]! * inverse);
+        codes[at] = Math.sign(quotient) * Math.floor(Math.abs(quotient) + 0.5);
+      }
+    }
+    return {
+      codes: hostTensor("int8", shape, codes),
+      scale: hostTensor("float16", scaleShape(shape), scale),
+    };
+  },
+
+  affine: symmetricBlocks({ bits: 8, codes: "int8", zero: 0 }),
 };

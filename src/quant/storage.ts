@@ -8,6 +8,7 @@
 import { assertInternal } from "../errors.ts";
 import type { DataOf, DType } from "../graph/dtype.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
+import type { AffineKind } from "./affine.ts";
 import type { StorageName } from "./storages.ts";
 
 /** Planes of a stored tensor by name. */
@@ -37,6 +38,10 @@ export interface Storage {
   pack(planes: Planes, shape: readonly number[]): Uint8Array;
   /** Computes the values in float32, bit for bit as ggml does, into memory of the caller. */
   dequantize(stored: StoredTensor, into: DataOf<"float32">): void;
+  /** Rounds values to planes, bit for bit as ggml's reference does; the caller owns them. */
+  quantize(values: DataOf<"float32">, shape: readonly number[]): Planes;
+  /** How planes are seen as frozen codes with scales of their own. */
+  readonly affine: "not-affine" | AffineKind;
 }
 
 /** Takes a plane of a known type out of a set. */

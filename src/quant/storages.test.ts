@@ -5,6 +5,7 @@ import { plane, permuteRows, rowBytes, type Storage } from "./storage.ts";
 import {
   dequantize,
   packStored,
+  quantizeTo,
   sizeBytes,
   storageOfGgmlType,
   type StorageName,
@@ -16,6 +17,11 @@ import {
 const golden = JSON.parse(
   readFileSync(new URL("../../test/golden/data/ggml/blocks.json", import.meta.url), "utf8"),
 ) as { cases: { storage: StorageName; shape: number[]; raw: string; values: string }[] };
+
+/** Values at the edges of rounding, and the raw blocks they become, by the same package. */
+const edges = JSON.parse(
+  readFileSync(new URL("../../test/golden/data/ggml/edges.json", import.meta.url), "utf8"),
+) as { rows: string[]; shape: number[]; raw: Record<StorageName, string> };
 
 const bytesOf = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, "base64"));
 const floatsOf = (text: string): Float32Array => new Float32Array(bytesOf(text).buffer);
@@ -44,6 +50,18 @@ for (const [key, storage] of Object.entries(STORAGES) as [StorageName, Storage][
     assert.equal(Buffer.compare(packStored(stored), bytesOf(raw)), 0);
     assert.equal(sizeBytes(stored), bytesOf(raw).length);
     assert.equal(rowBytes(storage, shape[1]!) * shape[0]!, bytesOf(raw).length);
+  });
+
+  test(`${key}: quantizeTo() gives ggml's blocks bit for bit`, () => {
+    const { raw: original } = golden.cases.find((item) => item.storage === "f32")!;
+    const found = packStored(quantizeTo(key, floatsOf(original), shape));
+    assert.equal(Buffer.compare(found, bytesOf(raw)), 0);
+    const edge = packStored(quantizeTo(key, floatsOf(edges.raw.f32), edges.shape));
+    const rowLength = edge.length / edges.rows.length;
+    for (const [row, name] of edges.rows.entries()) {
+      const [from, end] = [row * rowLength, (row + 1) * rowLength];
+      assert.deepEqual(edge.subarray(from, end), bytesOf(edges.raw[key]).subarray(from, end), name);
+    }
   });
 
   test(`${key}: unpack() reads bytes at any offset of their buffer`, () => {
@@ -88,6 +106,10 @@ test("permuteRows() takes tensors of one axis, and refuses an order of another l
   const stored = unpackStored("f32", new Uint8Array(new Float32Array([1, 2, 3]).buffer), [3]);
   assert.deepEqual([...dequantize(permuteRows(stored, new Int32Array([2, 0, 1])))], [3, 1, 2]);
   assert.throws(() => permuteRows(stored, new Int32Array(2)), /2 rows in the order, expected 3/);
+});
+
+test("quantizeTo() refuses rows that do not fill blocks", () => {
+  assert.throws(() => quantizeTo("q4_0", new Float32Array(48), [1, 48]), /expected a multiple of 32/);
 });
 
 test("rowBytes() refuses columns that do not fill blocks; storageOfGgmlType() knows no other types", () => {

@@ -8,7 +8,7 @@ import { f32 } from "./f32.ts";
 import { q4_0 } from "./q4-0.ts";
 import { q4_1 } from "./q4-1.ts";
 import { q8_0 } from "./q8-0.ts";
-import { type Storage, type StoredTensor, storedBytes } from "./storage.ts";
+import { rowBytes, rowsAndColumns, type Storage, type StoredTensor, storedBytes } from "./storage.ts";
 
 export const STORAGES = { f32, f16, bf16, q8_0, q4_0, q4_1 } as const;
 
@@ -45,6 +45,17 @@ export function dequantize(stored: StoredTensor): DataOf<"float32"> {
 /** Computes the values of a stored tensor as `dequantize` does, into memory of the caller. */
 export function dequantizeInto(stored: StoredTensor, into: DataOf<"float32">): void {
   STORAGES[stored.storage].dequantize(stored, into);
+}
+
+/** Rounds values to a storage kind, as ggml's reference does; the caller owns the result. @throws RangeError as `rowBytes` */
+export function quantizeTo(
+  name: StorageName,
+  values: DataOf<"float32">,
+  shape: readonly number[],
+): StoredTensor {
+  const storage: Storage = STORAGES[name];
+  rowBytes(storage, rowsAndColumns(shape).numColumns);
+  return { storage: name, shape, planes: storage.quantize(values, shape) };
 }
 
 /** Computes the bytes that a stored tensor takes in memory and in files. */

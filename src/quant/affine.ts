@@ -1,0 +1,75 @@
+/**
+ * @file A weight as frozen whole numbers with a scale and a zero for each group of a row:
+ *
+ *   value[i, j] = scale[i, g] · (code[i, j] − zero[i, g])     g = ⌊j / groupSize⌋
+ *
+ * Codes are packed at their true width (graph/ops/unpack-codes). What a storage kind needs to be read so, and to be
+ * given other scales without a change of any code, is its `AffineKind`.
+ */
+import { UsageError } from "../errors.ts";
+import type { CodeBits } from "../graph/ops/unpack-codes.ts";
+import type { HostTensor } from "../runtime/host-tensor.ts";
+import { encodeFloat16, FLOAT16_VALUES } from "./half.ts";
+import type { Planes } from "./storage.ts";
+
+/** How the codes of a weight are kept. */
+export interface AffineFormat {
+  readonly bits: CodeBits;
+  /** Element type of the packed codes; "int8" when they are signed. */
+  readonly codes: "uint8" | "int8";
+  /** Columns that share a scale; they divide the columns of the weight. */
+  readonly groupSize: number;
+  /** The zero when all groups have the same, else the element type of the zeros. */
+  readonly zero: number | "uint8" | "float32";
+}
+
+/** A weight [rows, columns] in parts; views of what it was read from, or fresh. */
+export interface AffineWeight {
+  /** [rows, bytes of a row] */
+  readonly codes: HostTensor<"uint8" | "int8">;
+  /** [rows, groups] */
+  readonly scale: HostTensor<"float32">;
+  /** [rows, groups]; null when the format says the one zero. */
+  readonly zero: HostTensor<"uint8" | "float32"> | null;
+}
+
+/** How the planes of a storage kind are read and written as an affine weight. */
+export interface AffineKind {
+  readonly format: AffineFormat;
+  /** Reads planes; the codes are a view of theirs where the kind allows. */
+  read(planes: Planes): AffineWeight;
+  /**
+   * Gives planes other scales [rows, groups], rounded to the kind's own floats; every code stays as it is, and planes
+   * that do not change are shared. @throws UsageError "usage/scale" when a scale does not fit; `name` is for its message.
+   */
+  write(planes: Planes, scale: HostTensor<"float32">, name: string): Planes;
+}
+
+/** Tells where a number stands, for a message. */
+export interface Place {
+  /** Of the tensor. */
+  readonly name: string;
+  /** Of the number in it: "scale". */
+  readonly what: string;
+  readonly numGroups: number;
+}
+
+/**
+ * Rounds a number to float16 bits. A number other than 0 that becomes 0 is an underflow unless `mayVanish`.
+ * @throws UsageError "usage/scale" when it does not fit.
+ */
+export function fitFloat16(value: number, at: number, place: Place, mayVanish = false): number {
+  const bits = encodeFloat16(value);
+  const rounded = FLOAT16_VALUES[bits]!;
+  if (Number.isFinite(rounded) && (rounded !== 0 || value === 0 || mayVanish)) return bits;
+  const { name, what, numGroups } = place;
+  const [row, group] = [Math.floor(at / numGroups), at % numGroups];
+  const problem = rounded === 0 ? "which float16 rounds to 0" : "which float16 cannot hold";
+  throw new UsageError(
+    "usage/scale",
+    `Cannot write ${what} of "${name}", row ${row}, group ${group}: ${value}, ${problem}, expected a magnitude from 6e-8 to 65504`,
+    {
+      hint: "Train with a smaller learning rate, or write the merged model as a folder of float32",
+    },
+  );
+}

@@ -1,0 +1,31 @@
+/** @file Packs whole numbers of a few bits: each row one bit stream, the lowest bit of each byte first. */
+import { type CodeBits, packedBytes } from "../graph/ops/unpack-codes.ts";
+
+/** Packs one row of codes below 2^bits into the bytes from `offset` on. */
+export function packRow(codes: Uint8Array, bits: CodeBits, into: Uint8Array, offset: number): void {
+  if (bits === 8) return into.set(codes, offset);
+  let at = offset;
+  let pending = 0;
+  let numPending = 0;
+  for (let i = 0; i < codes.length; i++) {
+    pending |= codes[i]! << numPending;
+    numPending += bits;
+    if (numPending >= 8) {
+      into[at++] = pending & 0xff;
+      pending >>= 8;
+      numPending -= 8;
+    }
+  }
+  if (numPending > 0) into[at] = pending;
+}
+
+/** Packs rows of `columns` codes; the caller owns the bytes. */
+export function packCodes(codes: Uint8Array, columns: number, bits: CodeBits): Uint8Array {
+  const numRows = columns === 0 ? 0 : codes.length / columns;
+  const rowBytes = packedBytes(bits, columns);
+  const packed = new Uint8Array(numRows * rowBytes);
+  for (let row = 0; row < numRows; row++) {
+    packRow(codes.subarray(row * columns, (row + 1) * columns), bits, packed, row * rowBytes);
+  }
+  return packed;
+}
