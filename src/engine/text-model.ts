@@ -12,6 +12,7 @@ import { type Checkpoint, openCheckpoint } from "../format/checkpoint.ts";
 import { loadWeights } from "../format/load-model.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import type { Adapter } from "../peft/attach.ts";
+import type { Method } from "../peft/method.ts";
 import { mergedModel } from "../peft/merge.ts";
 import { createOrtEngine } from "../runtime/ort-node.ts";
 import { type Completion, type GenerateRequest, Generator } from "./generator.ts";
@@ -22,6 +23,8 @@ export interface OpenTextOptions {
   readonly name?: string;
   /** Folder of an adapter to put on the model. */
   readonly adapterPath?: string;
+  /** The methods that the adapter may be of, those of the list unless given. */
+  readonly methods?: readonly Method[];
   /**
    * Computes the adapter's weights once instead of beside the base's at every run; unless given, where the method would
    * compute a whole weight at every run.
@@ -66,7 +69,10 @@ export async function openTextParts(path: string, options: OpenTextOptions = {})
   try {
     const tools = openTextTools(name, checkpoint.tokenizerFiles);
     const base = await loadWeights(path, checkpoint, { name, keepWidened: options.keepWidened ?? true });
-    const read = options.adapterPath === undefined ? null : await readAdapter(options.adapterPath, base);
+    const read =
+      options.adapterPath === undefined
+        ? null
+        : await readAdapter(options.adapterPath, base, options.methods);
     const notes: string[] = [];
     if (read && read.chatTemplateHash !== null && read.chatTemplateHash !== tools.template.hash) {
       notes.push(

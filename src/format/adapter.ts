@@ -6,7 +6,8 @@
 import { FormatError, UsageError } from "../errors.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { type Adapter, attach } from "../peft/attach.ts";
-import { findMethodOfConfig } from "../peft/methods.ts";
+import type { Method } from "../peft/method.ts";
+import { METHODS, findMethodOfConfig } from "../peft/methods.ts";
 import { matchSuffix } from "../peft/targets.ts";
 import { Random } from "../random.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
@@ -111,14 +112,18 @@ export interface ReadAdapter {
 }
 
 /**
- * Reads an adapter folder onto a model.
+ * Reads an adapter folder onto a model; `methods` are those that it may be of.
  * @throws UsageError "usage/adapter" when it was made for another model or says what graft does not do;
  * FormatError "format/tensor" for a missing, surplus or misshaped tensor.
  */
-export async function readAdapter(path: string, base: BaseModel): Promise<ReadAdapter> {
+export async function readAdapter(
+  path: string,
+  base: BaseModel,
+  methods: readonly Method[] = METHODS,
+): Promise<ReadAdapter> {
   const { config, tensors, metadata } = await readAdapterFolder(path);
   const raw: Record<string, unknown> = { ...config };
-  const method = findMethodOfConfig(raw);
+  const method = findMethodOfConfig(raw, methods);
   const options = method.fromPeft(raw);
   const take = (key: string): unknown => {
     const value = raw[key];

@@ -5,25 +5,30 @@ import { full } from "./full.ts";
 import { ia3 } from "./ia3.ts";
 import { lora } from "./lora.ts";
 import type { Method } from "./method.ts";
+import { peqa } from "./peqa.ts";
 import { road } from "./road.ts";
+import { snell } from "./snell.ts";
 import { vera } from "./vera.ts";
 
-export const METHODS: readonly Method[] = [lora, ia3, road, vera, bitfit, full];
+export const METHODS: readonly Method[] = [lora, ia3, road, vera, snell, peqa, bitfit, full];
 
 /** Finds a method by name. @throws UsageError "usage/flag" when there is none. */
-export function findMethod(name: string): Method {
-  const found = METHODS.find((m) => m.name === name);
+export function findMethod(name: string, methods: readonly Method[] = METHODS): Method {
+  const found = methods.find((m) => m.name === name);
   if (found) return found;
-  const known = METHODS.map((m) => m.name).join(", ");
+  const known = methods.map((m) => m.name).join(", ");
   throw new UsageError("usage/flag", `Cannot use method "${name}": expected one of ${known}`);
 }
 
 /** Finds the method of an `adapter_config.json`. @throws UsageError "usage/adapter" when there is none. */
-export function findMethodOfConfig(config: Readonly<Record<string, unknown>>): Method {
+export function findMethodOfConfig(
+  config: Readonly<Record<string, unknown>>,
+  methods: readonly Method[] = METHODS,
+): Method {
   const peftType = String(config["peft_type"]);
-  const found = METHODS.find((m) => m.peftType === peftType && (m.claims?.(config) ?? true));
+  const found = methods.find((m) => m.peftType === peftType && (m.claims?.(config) ?? true));
   if (found) return found;
-  const known = METHODS.flatMap((m) => (m.peftType === "none" ? [] : [m.peftType])).join(", ");
+  const known = methods.flatMap((m) => (m.peftType === "none" ? [] : [m.peftType])).join(", ");
   throw new UsageError(
     "usage/adapter",
     `Cannot use an adapter of type "${peftType}": expected one of ${known}`,

@@ -1,10 +1,11 @@
 /**
  * @file VeRA: one random pair of matrices that all sites share and that stays as drawn; a site trains two vectors.
  *
- *   y = x Wᵀ + bias + b ∘ ((d ∘ (drop(x) A[:, :in]ᵀ)) B[:out]ᵀ)     A [R, largest in]  B [largest out, R]  d [R]  b [out]
+ *   y = x Wᵀ + bias + λ_b ∘ ((λ_d ∘ (drop(x) A[:, :in]ᵀ)) B[:out]ᵀ)
+ *   A [R, largest in]  B [largest out, R]  λ_d [R]  λ_b [out]
  *
  * Paper: "VeRA: Vector-based Random Matrix Adaptation", arXiv:2310.11454, eq. 2. A and B are uniform with the bounds of
- * He et al. for their input widths; d starts at 0.1 (table 6), b at 0, so the output starts as the base's.
+ * He et al. for their input widths; λ_d starts at 0.1 (table 6), λ_b at 0, so the output starts as the base's.
  */
 import { z } from "zod";
 import { UsageError } from "../errors.ts";
@@ -73,21 +74,18 @@ export const vera = defineMethod<VeraOptions, VeraSite>({
   formsWeight: false,
 
   adapt: (site, x, parameters, { dropout }) => {
-    const { a, b, d, lambda } = own(parameters, site.spec);
-    const low = mul(matmul(site.dropout(x, dropout), a, { transB: true }), d); // [..., R]
-    return add(site.project(x), mul(matmul(low, b, { transB: true }), lambda));
+    const { a, b, lambdaD, lambdaB } = own(parameters, site.spec);
+    const low = mul(matmul(site.dropout(x, dropout), a, { transB: true }), lambdaD); // [..., R]
+    return add(site.project(x), mul(matmul(low, b, { transB: true }), lambdaB));
   },
 
-  adaptRows: (site, x, parameters) => {
-    const { a, b, d, lambda } = own(parameters, site.spec);
-    const low = mul(matmul(x, a, { transB: true }), everyToken(d)); // [B, T, R]
-    return add(site.project(x), mul(matmul(low, b, { transB: true }), everyToken(lambda)));
-  },
+  // A row's adapter may come with matrices of its own, which are as large as a weight.
+  adaptRows: "not-batchable",
 
   merge: ({ weight, bias }, parameters, site, { rank }) => {
-    const { a, b, d, lambda } = own(parameters, site);
-    const left = mul(b, reshape(lambda, [site.outFeatures, 1])); // [out, R]
-    return { weight: add(weight, matmul(left, mul(a, reshape(d, [rank, 1])))), bias };
+    const { a, b, lambdaD, lambdaB } = own(parameters, site);
+    const left = mul(b, reshape(lambdaB, [site.outFeatures, 1])); // [out, R]
+    return { weight: add(weight, matmul(left, mul(a, reshape(lambdaD, [rank, 1])))), bias };
   },
 
   algebra: "not-composable",
@@ -142,26 +140,20 @@ function draw(shape: readonly [number, number], random: Random): HostTensor<"flo
   return tensor;
 }
 
-/** The share of a site in the shared matrices, and its vectors; leading axes stay. */
+/** The share of a site in the shared matrices, and its vectors. */
 function own(
-  { [A]: a, [B]: b, [LAMBDA_D]: d, [LAMBDA_B]: lambda }: SiteParameters,
+  { [A]: a, [B]: b, [LAMBDA_D]: lambdaD, [LAMBDA_B]: lambdaB }: SiteParameters,
   { inFeatures, outFeatures }: SiteSpec,
-): Readonly<Record<"a" | "b" | "d" | "lambda", Value>> {
+): Readonly<Record<"a" | "b" | "lambdaD" | "lambdaB", Value>> {
   return {
-    a: first(a!, a!.shape.length - 1, inFeatures), // [..., R, in]
-    b: first(b!, b!.shape.length - 2, outFeatures), // [..., out, R]
-    d: d!,
-    lambda: lambda!,
+    a: first(a!, 1, inFeatures), // [R, in]
+    b: first(b!, 0, outFeatures), // [out, R]
+    lambdaD: lambdaD!,
+    lambdaB: lambdaB!,
   };
 }
 
 /** The first `size` entries of an axis. */
 function first(x: Value, axis: number, size: number): Value {
   return x.shape[axis] === size ? x : slice(x, axis, 0, size);
-}
-
-/** A vector a row, [B, n], as [B, 1, n]. */
-function everyToken(vectors: Value): Value {
-  const [rows, length] = vectors.shape as [string, number];
-  return reshape(vectors, [rows, 1, length]);
 }

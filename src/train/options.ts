@@ -8,16 +8,21 @@ import { TRAIN_ON } from "../data/example.ts";
 import { UsageError } from "../errors.ts";
 import { OPTIMIZERS } from "../optim/optimizers.ts";
 import { SCHEDULES } from "../optim/schedules.ts";
+import type { Method } from "../peft/method.ts";
 import { METHODS } from "../peft/methods.ts";
 
 const names = (kinds: readonly { readonly name: string }[]): [string, ...string[]] =>
   kinds.map((kind) => kind.name) as [string, ...string[]];
 
+function methodChoice(methods: readonly Method[]) {
+  return z.enum(names(methods)).default("lora").describe("What is trained");
+}
+
 const OWN = {
   model: z.string().describe("Base model: a name, a folder or a .gguf file"),
   data: z.string().describe("Training data: .jsonl, .json or .txt, or a folder with train.jsonl"),
   output: z.string().describe("Folder for the result"),
-  method: z.enum(names(METHODS)).default("lora").describe("What is trained"),
+  method: methodChoice(METHODS),
   targetModules: z
     .union([z.string(), z.array(z.string())])
     .optional()
@@ -115,11 +120,15 @@ function describe(key: string, schema: z.ZodType): string {
   return `${schema.description ?? key}${fallback}`;
 }
 
-const METHOD_FLAGS = flagsOf(METHODS);
 const OPTIMIZER_FLAGS = flagsOf(OPTIMIZERS);
 
+/** Schema of a run with one of some methods. */
+function schemaOf(methods: readonly Method[]) {
+  return z.strictObject({ ...OWN, method: methodChoice(methods), ...flagsOf(methods), ...OPTIMIZER_FLAGS });
+}
+
 /** Schema of a run. */
-export const TRAIN_OPTIONS = z.strictObject({ ...OWN, ...METHOD_FLAGS, ...OPTIMIZER_FLAGS });
+export const TRAIN_OPTIONS = schemaOf(METHODS);
 
 /** Settings as a caller gives them. */
 export type TrainInput = z.input<z.ZodObject<typeof OWN>> & Readonly<Record<string, unknown>>;
@@ -127,11 +136,12 @@ export type TrainInput = z.input<z.ZodObject<typeof OWN>> & Readonly<Record<stri
 export type TrainOptions = z.output<z.ZodObject<typeof OWN>> & Readonly<Record<string, unknown>>;
 
 /**
- * Parses settings.
+ * Parses settings; `methods` are those to choose from.
  * @throws UsageError "usage/flag" that lists every problem.
  */
-export function parseTrainOptions(input: unknown): TrainOptions {
-  const parsed = TRAIN_OPTIONS.safeParse(input);
+export function parseTrainOptions(input: unknown, methods: readonly Method[] = METHODS): TrainOptions {
+  const schema = methods === METHODS ? TRAIN_OPTIONS : schemaOf(methods);
+  const parsed = schema.safeParse(input);
   if (!parsed.success) {
     throw new UsageError("usage/flag", `Cannot use these settings:\n${z.prettifyError(parsed.error)}`);
   }
@@ -143,24 +153,27 @@ export function parseTrainOptions(input: unknown): TrainOptions {
 }
 
 /** The options of the chosen method. @throws UsageError "usage/flag" for an option of another method. */
-export function methodOptions(options: TrainOptions): Record<string, unknown> {
-  return ownOptions("method", options.method, METHODS, METHOD_FLAGS, options);
+export function methodOptions(
+  options: TrainOptions,
+  methods: readonly Method[] = METHODS,
+): Record<string, unknown> {
+  return ownOptions("method", options.method, methods, options);
 }
 
 /** The options of the chosen optimizer. @throws UsageError "usage/flag" for an option of another optimizer. */
 export function optimizerOptions(options: TrainOptions): Record<string, unknown> {
-  return ownOptions("optimizer", options.optimizer, OPTIMIZERS, OPTIMIZER_FLAGS, options);
+  return ownOptions("optimizer", options.optimizer, OPTIMIZERS, options);
 }
 
 function ownOptions(
   kind: string,
   name: string,
   kinds: readonly { readonly name: string; readonly options: z.ZodType }[],
-  flags: Readonly<Record<string, z.ZodType>>,
   options: TrainOptions,
 ): Record<string, unknown> {
-  const given = Object.keys(flags).filter((key) => options[key] !== undefined);
-  const own = kinds.flatMap((k) => (k.name === name ? Object.keys((k.options as z.ZodObject).shape) : []));
+  const keysOf = (one: (typeof kinds)[number]): string[] => Object.keys((one.options as z.ZodObject).shape);
+  const given = [...new Set(kinds.flatMap(keysOf))].filter((key) => options[key] !== undefined);
+  const own = kinds.flatMap((k) => (k.name === name ? keysOf(k) : []));
   const foreign = given.filter((key) => !own.includes(key));
   if (foreign.length > 0) {
     throw new UsageError(

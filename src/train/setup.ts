@@ -19,7 +19,7 @@ import { type Optimizer } from "../optim/optimizer.ts";
 import { findOptimizer } from "../optim/optimizers.ts";
 import { type Adapter, type AttachRequest, attach, countParameters } from "../peft/attach.ts";
 import type { Method } from "../peft/method.ts";
-import { findMethod } from "../peft/methods.ts";
+import { METHODS, findMethod } from "../peft/methods.ts";
 import type { Targets } from "../peft/targets.ts";
 import { Random } from "../random.ts";
 import { requireKnownIds } from "./checks.ts";
@@ -48,14 +48,23 @@ export interface TrainingSetup {
 }
 
 /** Prepares a run. @throws every error of bad settings, data, model and memory, before anything is written. */
-export async function setUp(options: TrainOptions): Promise<TrainingSetup> {
-  const method = findMethod(options.method);
-  const [ofMethod, ofOptimizer] = [methodOptions(options), ownOptimizerOptions(options)];
+export async function setUp(
+  options: TrainOptions,
+  methods: readonly Method[] = METHODS,
+): Promise<TrainingSetup> {
+  const method = findMethod(options.method, methods);
+  const [ofMethod, ofOptimizer] = [methodOptions(options, methods), ownOptimizerOptions(options)];
   const optimizer = findOptimizer(options.optimizer);
   const { path } = await resolveModel(options.model);
   const checkpoint = await openCheckpoint(path);
   try {
-    const kinds = { method, ofMethod, optimizer, optimizerOptions: optimizer.options.parse(ofOptimizer) };
+    const kinds = {
+      methods,
+      method,
+      ofMethod,
+      optimizer,
+      optimizerOptions: optimizer.options.parse(ofOptimizer),
+    };
     return await setUpOn(path, checkpoint, options, kinds);
   } catch (error) {
     await checkpoint.close();
@@ -64,6 +73,8 @@ export async function setUp(options: TrainOptions): Promise<TrainingSetup> {
 }
 
 interface Kinds {
+  /** Those that an adapter to start from may be of. */
+  readonly methods: readonly Method[];
   readonly method: Method;
   /** The method's options as they were given. */
   readonly ofMethod: unknown;
@@ -75,7 +86,7 @@ async function setUpOn(
   path: string,
   checkpoint: Checkpoint,
   options: TrainOptions,
-  { method, ofMethod, optimizer, optimizerOptions }: Kinds,
+  { methods, method, ofMethod, optimizer, optimizerOptions }: Kinds,
 ): Promise<TrainingSetup> {
   const architecture = findArchitecture(checkpoint.config);
   const config = architecture.readConfig(checkpoint.config);
@@ -112,7 +123,7 @@ async function setUpOn(
     gradientCheckpointing: options.gradientCheckpointing,
   });
   const base = await loadWeights(path, checkpoint, { name: options.model, keepWidened: options.keepWidened });
-  const adapter = await makeAdapter(options, base, request);
+  const adapter = await makeAdapter(options, base, request, methods);
   const origin = { base, checkpoint, chatTemplateHash: template.hash };
   return {
     base,
@@ -182,25 +193,35 @@ function largestBatch(
   return { batchTokens: rowTokens * numRows, rowTokens };
 }
 
-async function makeAdapter(options: TrainOptions, base: BaseModel, request: AttachRequest): Promise<Adapter> {
+async function makeAdapter(
+  options: TrainOptions,
+  base: BaseModel,
+  request: AttachRequest,
+  methods: readonly Method[],
+): Promise<Adapter> {
   if (options.initAdapter !== undefined) {
-    const { adapter } = await readAdapter(options.initAdapter, base);
+    const { adapter } = await readAdapter(options.initAdapter, base, methods);
     if (adapter.method.name !== options.method) {
       throw new UsageError(
         "usage/adapter",
         `Cannot start ${options.method} from adapter "${options.initAdapter}": it is ${adapter.method.name}`,
       );
     }
-    requireSameOptions(options, adapter, base);
+    requireSameOptions(options, request.options, adapter, base);
     return adapter;
   }
   return await attach(base, request, new Random(options.seed, INIT_STREAM));
 }
 
 /** An adapter brings its options along: others beside it would be passed over. @throws UsageError "usage/adapter" */
-function requireSameOptions(options: TrainOptions, adapter: Adapter, base: BaseModel): void {
+function requireSameOptions(
+  options: TrainOptions,
+  ofMethod: unknown,
+  adapter: Adapter,
+  base: BaseModel,
+): void {
   const own = adapter.options as Readonly<Record<string, unknown>>;
-  const others = Object.entries(methodOptions(options)).flatMap(([key, value]) =>
+  const others = Object.entries(ofMethod as object).flatMap(([key, value]) =>
     JSON.stringify(own[key]) === JSON.stringify(value)
       ? []
       : [`${key} is ${JSON.stringify(own[key])} there, ${JSON.stringify(value)} is asked for`],

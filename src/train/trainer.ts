@@ -13,6 +13,7 @@ import { FailedError } from "../errors.ts";
 import { type GradientNorm, clipFactor, createGradientNorm } from "../optim/gradient-norm.ts";
 import { findSchedule } from "../optim/schedules.ts";
 import { type Updater, createUpdater } from "../optim/updater.ts";
+import type { Method } from "../peft/method.ts";
 import { createOrtEngine } from "../runtime/ort-node.ts";
 import { divergence, requireFinite, requireMovement } from "./checks.ts";
 import { type Evaluation, Evaluator } from "./evaluate.ts";
@@ -29,6 +30,8 @@ export interface TrainHooks {
   readonly onEvent?: (event: TrainEvent) => void;
   /** Stops after the step in work, with a checkpoint. */
   readonly signal?: AbortSignal;
+  /** What `method` may name, those of the list unless given: a method of one's own goes in here. */
+  readonly methods?: readonly Method[];
 }
 
 /** What a run ended with. */
@@ -56,13 +59,13 @@ const FREE_SETTINGS = [
  * "train/no-movement", "train/stopped" later, with the last good checkpoint in place.
  */
 export async function train(input: TrainInput, hooks: TrainHooks = {}): Promise<TrainResult> {
-  const options = parseTrainOptions(input);
+  const options = parseTrainOptions(input, hooks.methods);
   const folder = new RunFolder(options.output);
   await (options.resume ? folder.checkResumable() : folder.check(options.overwrite));
   for (const key of ["model", "data", "evalData", "initAdapter"] as const) {
     if (!options.resume) folder.refuseInput(key, options[key]);
   }
-  const setup = await setUp(options);
+  const setup = await setUp(options, hooks.methods);
   try {
     if (!options.resume) await folder.begin({ [CONFIG_FILE]: configText(options) });
     const run = await Run.start(options, setup, folder, hooks);
