@@ -127,8 +127,16 @@ export interface Method<O = unknown, S = unknown> {
   readonly merge:
     | "not-mergeable"
     | ((base: SiteWeights, parameters: SiteParameters, site: SiteSpec, options: S) => SiteWeights);
-  /** Merges into a weight as it is kept, without leaving its storage; without it the weight is quantised again. */
-  mergeStored?(stored: StoredTensor, trained: SiteTensors, site: SiteSpec, options: S): StoredTensor;
+  /**
+   * Merges into a weight as it is kept, without leaving its storage; null when that storage has no room for it, and then,
+   * as without this member, the weight is quantised again.
+   */
+  mergeStored?(
+    stored: StoredTensor,
+    trained: SiteTensors,
+    site: Pick<SitePlace, "path" | "spec">,
+    options: S,
+  ): StoredTensor | null;
   /** How adapters of the method are added and negated. */
   readonly algebra: "not-composable" | Algebra<O, S>;
   /** Keys of `adapter_config.json` that say the options. `sites`: the options of each site. */

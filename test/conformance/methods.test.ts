@@ -56,6 +56,8 @@ const FORMULAS: Readonly<Record<string, (adapter: Adapter, base: BaseModel) => n
     return numLayers * (sum(norms) + sum(biases)) + width;
   },
   road: ({ sites }) => sum([...sites.values()].map(({ spec }) => spec.outFeatures)),
+  // One scale an output, at the default group size.
+  peqa: ({ sites }) => sum([...sites.values()].map(({ spec }) => spec.outFeatures)),
   full: (_, base) => sum(modelTensors(base.architecture, base.config).map(({ shape }) => numElements(shape))),
 };
 
