@@ -3,11 +3,11 @@ import { NO_LABEL, type Batch, toBatch } from "../src/data/batch.ts";
 import { makeExample, type Example } from "../src/data/example.ts";
 import { BaseModel } from "../src/models/base-model.ts";
 import { memorySource } from "../src/models/memory-source.ts";
-import { type Adapter, attach } from "../src/peft/attach.ts";
+import { type Adapter, type Overlay, attach } from "../src/peft/attach.ts";
 import type { Method } from "../src/peft/method.ts";
 import { Random } from "../src/random.ts";
 import { BlockRunner } from "../src/run/block-runner.ts";
-import { ContextMaker } from "../src/run/context.ts";
+import { ContextMaker, chooseAdapters } from "../src/run/context.ts";
 import { Embedding } from "../src/run/embedding.ts";
 import { Head } from "../src/run/head.ts";
 import { BufferPool } from "../src/runtime/buffer-pool.ts";
@@ -71,19 +71,21 @@ export function unpacked(examples: readonly Example[]): Batch {
   return toBatch(examples.map((example) => [example]));
 }
 
-/** Logits [B·T, V] of a batch; fresh memory. */
+/** Logits [B·T, V] of a batch; fresh memory. `adapterOf`: the adapter of each row, where several are side by side. */
 export async function logitsOf(
   engine: Engine,
   base: BaseModel,
-  adapter: Adapter | null,
+  adapter: Overlay | null,
   batch: Batch,
+  adapterOf?: readonly number[],
 ): Promise<Float32Array> {
   const pool = new BufferPool();
   const runner = new BlockRunner(engine, base, adapter, pool, null);
   const embedding = await Embedding.create(engine, base, adapter, pool);
   const head = new Head(engine, base, adapter, pool);
   const { numRows, length } = batch;
-  const context = new ContextMaker(base.config).rows(numRows, length, batch.positions, batch.segments);
+  const whole = new ContextMaker(base.config).rows(numRows, length, batch.positions, batch.segments);
+  const context = adapterOf ? chooseAdapters(whole, adapterOf) : whole;
   let x = await embedding.forward(hostTensor("int64", [numRows, length], batch.ids));
   for (let layer = 0; layer < runner.numLayers; layer++) {
     x = (await runner.forward(layer, x, context, false)).y;

@@ -21,7 +21,7 @@ import type { KvCache } from "./kv-cache.ts";
 const MAX_BLOCKS = 10;
 
 /** Inputs that all blocks of a program share. */
-const SHARED = ["mask", "positions", "cos", "sin"];
+const SHARED = ["mask", "positions", "cos", "sin", "rows"];
 
 /** Neighbouring blocks that run as one program. */
 interface Group {

@@ -9,6 +9,7 @@
 import { z } from "zod";
 import { mul } from "../graph/ops/mul.ts";
 import { reshape } from "../graph/ops/reshape.ts";
+import type { Dim } from "../graph/shape.ts";
 import { defineMethod } from "./method.ts";
 import { matchSuffix } from "./targets.ts";
 
@@ -62,7 +63,11 @@ export const ia3 = defineMethod<Ia3Options, Ia3Site>({
       : mul(site.project(x), reshape(l!, [outFeatures]));
   },
 
-  adaptRows: "not-batchable",
+  adaptRows: (site, x, { [L]: l }, { feedforward }) => {
+    const { inFeatures, outFeatures } = site.spec;
+    const perRow = reshape(l!, [l!.shape[0] as Dim, 1, feedforward ? inFeatures : outFeatures]);
+    return feedforward ? site.project(mul(x, perRow)) : mul(site.project(x), perRow);
+  },
 
   merge: ({ weight, bias }, { [L]: l }, { outFeatures }, { feedforward }) => ({
     weight: mul(weight, l!),

@@ -108,11 +108,11 @@ export interface Method<O = unknown, S = unknown> {
   /** Builds the adapted look-up of an embedding; without it the method cannot sit on one. */
   adaptLookup?(site: LookupGraph, parameters: SiteParameters, options: S): Value;
   /**
-   * What `adaptRows` takes of one adapter, made once when adapters are put together; without it, its trained tensors and
-   * its options. Smaller tensors are filled up with zeros to the size of the largest.
+   * What `adaptRows` takes of one adapter's trained and frozen tensors, made once when adapters are put together; without
+   * it, these and its options. Tensors are filled up with zeros to the size of the largest, those that others lack too.
    */
   rowForm?(
-    trained: SiteTensors,
+    tensors: SiteTensors,
     site: SiteSpec,
     options: S,
   ): { readonly tensors: SiteTensors; readonly options: S };

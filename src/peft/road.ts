@@ -10,11 +10,13 @@
 import { z } from "zod";
 import { UsageError } from "../errors.ts";
 import type { Value } from "../graph/graph.ts";
+import { add } from "../graph/ops/add.ts";
+import { mul } from "../graph/ops/mul.ts";
 import { reshape } from "../graph/ops/reshape.ts";
-import { rotatePairs } from "../graph/ops/rotate-pairs.ts";
+import { quarterTurn, rotatePairs } from "../graph/ops/rotate-pairs.ts";
 import { transpose } from "../graph/ops/transpose.ts";
 import type { SiteSpec } from "../models/architecture.ts";
-import { hostTensor } from "../runtime/host-tensor.ts";
+import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import { type SitePlace, defineMethod } from "./method.ts";
 import { type RoadLayout, coefficientValues, coefficientsOf, numRoadValues } from "./road-coefficients.ts";
 
@@ -44,6 +46,16 @@ type RoadOptions = z.output<typeof OPTIONS>;
 
 const THETA = "road_theta";
 const ALPHA = "road_alpha";
+
+/** Names in the row form. */
+const COS = "cos";
+const SIN = "sin.";
+const ANY_LAYOUT: RoadLayout = { variant: "road_2", groupSize: 2, pairs: "all" };
+
+interface RowTurn {
+  readonly groupSize: number;
+  readonly sines: Value;
+}
 
 export const road = defineMethod<RoadOptions, RoadLayout>({
   name: "road",
@@ -78,18 +90,21 @@ export const road = defineMethod<RoadOptions, RoadLayout>({
     return rotatePairs(h, c, s, layout.groupSize);
   },
 
+  // Sines by the size of the groups, which others leave at 0, so that adapters of all variants and groups share a batch.
   rowForm: ({ [THETA]: theta, [ALPHA]: alpha }, { outFeatures }, layout) => {
     const { c, s } = coefficientsOf(theta!.data, alpha!.data, outFeatures, layout);
-    const vector = (data: Float32Array) => hostTensor("float32", [outFeatures], data);
-    return {
-      tensors: { c: vector(c), s: vector(s) },
-      options: { ...layout, variant: "road_2", pairs: "all" },
-    };
+    const vector = (data: Float32Array): HostTensor<"float32"> => hostTensor("float32", [outFeatures], data);
+    return { tensors: { [COS]: vector(c), [SIN + layout.groupSize]: vector(s) }, options: ANY_LAYOUT };
   },
 
-  adaptRows: (site, x, { c, s }, { groupSize }) => {
+  adaptRows: (site, x, parameters) => {
     const perRow = (value: Value): Value => reshape(value, [value.shape[0]!, 1, site.spec.outFeatures]);
-    return rotatePairs(site.project(x), perRow(c!), perRow(s!), groupSize);
+    const h = site.project(x);
+    const [first, ...others] = Object.entries(parameters).flatMap(([name, value]) =>
+      name.startsWith(SIN) ? [{ groupSize: Number(name.slice(SIN.length)), sines: perRow(value) }] : [],
+    ) as [RowTurn, ...RowTurn[]];
+    const z = rotatePairs(h, perRow(parameters[COS]!), first.sines, first.groupSize);
+    return others.reduce((sum, turn) => add(sum, mul(quarterTurn(h, turn.groupSize), turn.sines)), z);
   },
 
   merge: ({ weight, bias }, { [THETA]: theta, [ALPHA]: alpha }, { outFeatures }, layout) => {

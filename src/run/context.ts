@@ -20,6 +20,8 @@ export interface PassContext {
     readonly mask: HostTensor<"float32">;
     /** [B, T] */
     readonly positions: HostTensor<"int64">;
+    /** [B], which adapter each row has, where several are side by side. */
+    readonly rows?: HostTensor<"int64">;
     readonly cos: HostTensor<"float32">;
     readonly sin: HostTensor<"float32">;
   };
@@ -86,4 +88,10 @@ export class ContextMaker {
       },
     };
   }
+}
+
+/** The context of a pass whose rows have the given adapters, by their number among those side by side. */
+export function chooseAdapters(context: PassContext, adapterOf: readonly number[]): PassContext {
+  const rows = hostTensor("int64", [adapterOf.length], BigInt64Array.from(adapterOf, BigInt));
+  return { ...context, tensors: { ...context.tensors, rows } };
 }

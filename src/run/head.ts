@@ -12,7 +12,7 @@ import { expandLike } from "../graph/ops/expand-like.ts";
 import { headTensor } from "../models/architecture.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { linear } from "../nn/linear.ts";
-import type { Adapter } from "../peft/attach.ts";
+import type { Overlay } from "../peft/attach.ts";
 import type { BufferPool } from "../runtime/buffer-pool.ts";
 import type { Engine, Program } from "../runtime/engine.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
@@ -34,12 +34,12 @@ type HeadProgram = "logits" | "loss" | "lossAndGradients";
 export class Head {
   readonly #engine: Engine;
   readonly #base: BaseModel;
-  readonly #adapter: Adapter | null;
+  readonly #adapter: Overlay | null;
   readonly #pool: BufferPool;
   readonly #compiled = new Map<HeadProgram, Promise<Program>>();
 
   /** `adapter` null: nothing is trained. Programs are compiled when first needed. */
-  constructor(engine: Engine, base: BaseModel, adapter: Adapter | null, pool: BufferPool) {
+  constructor(engine: Engine, base: BaseModel, adapter: Overlay | null, pool: BufferPool) {
     this.#engine = engine;
     this.#base = base;
     this.#adapter = adapter;
@@ -80,7 +80,7 @@ export class Head {
     const inputs = { hidden, ...tensors, labels };
     if (kind === "loss") return { name: kind, inputs, outputs: { loss } };
     const scale = graph.input("scale", "float32", []);
-    const trained = this.#names.filter((name) => this.#adapter?.tensor(name));
+    const trained = this.#names.filter((name) => this.#adapter?.parameters.some((p) => p.name === name));
     const [dHidden, ...found] = gradients(
       [{ value: loss, gradient: expandLike(scale, loss) }],
       [hidden, ...trained.map(tensor)],
@@ -106,7 +106,7 @@ export class Head {
 
   get #weights(): Record<string, HostTensor> {
     return Object.fromEntries(
-      this.#names.map((name) => [name, this.#adapter?.tensor(name) ?? this.#base.outer(name)]),
+      this.#names.map((name) => [name, this.#adapter?.input(name) ?? this.#base.outer(name)]),
     );
   }
 

@@ -66,9 +66,7 @@ export const rotatePairsOp: Op<RotateAttributes> = {
     const width = h.shape.at(-1) as number;
     const perPair = isPerPair(width, c.shape);
     const back = perPair ? neg(s) : neg(swapHalves(s, groupSize));
-    const constant = (value: number): Value =>
-      h.graph.constant("float32", [width / 2], new Float32Array(width / 2).fill(value));
-    const turned = rotatePairs(h, constant(0), constant(1), groupSize);
+    const turned = quarterTurn(h, groupSize);
     const reduce = (product: Value): Value => {
       if (!perPair) return sumTo(c.shape.length === 1 ? flattenRows(product) : product, c.shape);
       const sums = sumTo(flattenRows(product), [width]);
@@ -130,4 +128,12 @@ function swapHalves(x: Value, groupSize: number): Value {
  */
 export function rotatePairs(h: Value, c: Value, s: Value, groupSize: number): Value {
   return applyOne(rotatePairsOp, [h, c, s], { groupSize });
+}
+
+/** rot(h): each pair of h [..., D] turned by a right angle, (-h₂, h₁). */
+export function quarterTurn(h: Value, groupSize: number): Value {
+  const numPairs = (h.shape.at(-1) as number) / 2;
+  const constant = (value: number): Value =>
+    h.graph.constant("float32", [numPairs], new Float32Array(numPairs).fill(value));
+  return rotatePairs(h, constant(0), constant(1), groupSize);
 }

@@ -1,0 +1,35 @@
+/** @file Batches whose rows have adapters of their own, against peft's batches of mixed adapters. */
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { readAdapter } from "../../src/format/adapter.ts";
+import { loadModel } from "../../src/format/load-model.ts";
+import { stackAdapters } from "../../src/peft/rows.ts";
+import { createOrtEngine } from "../../src/runtime/ort-node.ts";
+import { batchFromRows, logitsOf } from "../model-passes.ts";
+import { type GoldenBatch, assertLogits, goldenJson, goldenPath, goldenTensors } from "./golden-files.ts";
+
+const engine = createOrtEngine({ threads: 1 });
+const { base, checkpoint } = await loadModel(goldenPath("models", "llama"));
+after(() => checkpoint.close());
+
+for (const method of ["lora", "road"]) {
+  test(`${method}: rows with two unlike adapters and with none give peft's logits`, async () => {
+    const golden = goldenJson<{ batch: GoldenBatch; adapter_names: string[] }>("rows", method, "golden.json");
+    const names = [...new Set(golden.adapter_names)];
+    const adapters = await Promise.all(
+      names.map(async (name) =>
+        name === "__base__" ? null : (await readAdapter(goldenPath("rows", method, name), base)).adapter,
+      ),
+    );
+    assert.equal(adapters.filter((adapter) => adapter !== null).length, 2);
+    const expected = (await goldenTensors("rows", method, "golden.safetensors")).get("logits.mixed");
+    const logits = await logitsOf(
+      engine,
+      base,
+      await stackAdapters(base, adapters),
+      batchFromRows(golden.batch),
+      golden.adapter_names.map((name) => names.indexOf(name)),
+    );
+    assertLogits(logits, expected as Float32Array, golden.batch.attention_mask, 5e-5);
+  });
+}
