@@ -1,0 +1,112 @@
+/** @file Every method whose adapters can share a batch: each row computes what it computes alone; and what is refused. */
+import assert from "node:assert/strict";
+import { after, describe, test } from "node:test";
+import { loadModel } from "../../src/format/load-model.ts";
+import type { Adapter } from "../../src/peft/attach.ts";
+import { METHODS, findMethod } from "../../src/peft/methods.ts";
+import { stackAdapters } from "../../src/peft/rows.ts";
+import { createOrtEngine } from "../../src/runtime/ort-node.ts";
+import { attachTo, logitsOf, perturb, randomExamples, unpacked } from "../model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
+
+const engine = createOrtEngine({ threads: 1 });
+const config = { tie_word_embeddings: false, attention_bias: true, mlp_bias: true };
+const { base, checkpoint } = await loadModel(await writeTinyModel(temporaryFolder(), { config }));
+after(() => checkpoint.close());
+
+const examples = randomExamples([7, 7, 5, 7]);
+
+/** Options of two adapters that are to share a batch: as unlike as the method allows. */
+const UNLIKE: Readonly<Record<string, readonly [object, object]>> = {
+  lora: [
+    { rank: 2, alpha: 3 },
+    { rank: 5, rslora: true, dropout: 0.5 },
+  ],
+  road: [{ groupSize: 2 }, { variant: "road_4", groupSize: 8, pairs: "upper" }],
+};
+
+async function moved(
+  name: string,
+  options: object = {},
+  modules: string[] | null = null,
+  seed = 5,
+): Promise<Adapter> {
+  const adapter = await attachTo(base, findMethod(name), options, modules);
+  perturb(adapter, 0.1, seed);
+  return adapter;
+}
+
+/** Asserts that a batch of rows gives what the adapter of each row gives alone. */
+async function assertRows(
+  adapters: readonly (Adapter | null)[],
+  adapterOf: readonly number[],
+): Promise<void> {
+  const overlay = await stackAdapters(base, adapters);
+  const batch = unpacked(examples);
+  const together = await logitsOf(engine, base, overlay, batch, adapterOf);
+  const rowSize = together.length / examples.length;
+  for (const [row, index] of adapterOf.entries()) {
+    const alone = await logitsOf(engine, base, adapters[index] as Adapter | null, batch);
+    for (let i = row * rowSize; i < (row + 1) * rowSize; i++) {
+      const apart = Math.abs((together[i] as number) - (alone[i] as number));
+      assert.ok(apart <= 1e-5, `row ${row} is ${apart} apart`);
+    }
+  }
+}
+
+for (const method of METHODS) {
+  if (method.adaptRows === "not-batchable") continue;
+  describe(`rows with adapters of method ${method.name}`, () => {
+    test("each row computes what its adapter computes alone, or the base", async () => {
+      const adapters = [await moved(method.name), null, await moved(method.name, {}, null, 6)];
+      await assertRows(adapters, [2, 0, 1, 2]);
+    });
+
+    test("adapters may sit on other modules, and have other options where the method allows it", async () => {
+      const [first, second] = UNLIKE[method.name] ?? [{}, {}];
+      const adapters = [
+        await moved(method.name, first, ["k_proj", "down_proj"]),
+        await moved(method.name, second, ["v_proj", "down_proj"], 6),
+      ];
+      await assertRows(adapters, [0, 1, 1, 0]);
+    });
+  });
+}
+
+describe("stackAdapters()", () => {
+  const assertRefused = async (adapters: readonly (Adapter | null)[], message: RegExp): Promise<void> => {
+    await assert.rejects(
+      () => stackAdapters(base, adapters),
+      (error: Error & { code?: string; hint?: string }) => {
+        assert.equal(error.code, "usage/adapter");
+        assert.match(error.message, message);
+        assert.match(error.hint ?? "", /on their own/);
+        return true;
+      },
+    );
+  };
+
+  test("refuses adapters that cannot share a batch, and says why", async () => {
+    await assertRefused(
+      [await moved("lora"), await moved("ia3")],
+      /of "lora" and "ia3", expected one method/,
+    );
+    await assertRefused([null], /of no method/);
+    await assertRefused([await moved("full")], /method "full" in one batch/);
+    await assertRefused(
+      [await moved("ia3", {}, ["down_proj"]), await moved("ia3", { feedforwardModules: [] }, ["down_proj"])],
+      /adapters 1 and 2 .* at "model\.layers\.0\.mlp\.down_proj" feedforward is true and false/,
+    );
+    await assertRefused([await moved("lora", {}, ["lm_head"])], /one is on "lm_head"/);
+  });
+
+  test("copies: an adapter that changes later does not change the batch", async () => {
+    const adapter = await moved("road");
+    const overlay = await stackAdapters(base, [adapter]);
+    const batch = unpacked(examples);
+    const adapterOf = examples.map(() => 0);
+    const before = await logitsOf(engine, base, overlay, batch, adapterOf);
+    adapter.values.fill(0);
+    assert.deepEqual(await logitsOf(engine, base, overlay, batch, adapterOf), before);
+  });
+});
