@@ -22,6 +22,7 @@ import type { AffineFormat, AffineWeight } from "../quant/affine.ts";
 import { SCALE_STARTS, type ScaleStart, quantizeAffine, quantizedFormat } from "../quant/affine-quantize.ts";
 import type { StoredTensor } from "../quant/storage.ts";
 import { STORAGES } from "../quant/storages.ts";
+import { startAlgebra } from "./algebra.ts";
 import { defineMethod, type SiteParameters, type SitePlace } from "./method.ts";
 
 const DEFAULT_BITS = 4;
@@ -100,12 +101,13 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
 
   startsAway: "A base of floats is quantized first; one that is quantized already starts as it is.",
 
-  async start({ spec, trained, stored, weight }, { format, start }) {
+  async start(site, { format, start }) {
+    const { inFeatures, outFeatures } = site.spec;
     const made =
       start === null
-        ? readAffine(await stored())
-        : quantizeAffine(await weight(), [spec.outFeatures, spec.inFeatures], { ...format, start });
-    trained[SCALE]?.data.set(made.scale.data);
+        ? readAffine(await site.stored())
+        : quantizeAffine(await site.weight(), [outFeatures, inFeatures], { ...format, start });
+    site.trained[SCALE]?.data.set(made.scale.data);
     return { [CODES]: made.codes, ...(made.zero ? { [ZERO]: made.zero } : {}) };
   },
 
@@ -123,7 +125,7 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
     return { ...kept, planes: affine.write(kept.planes, scale!, `${path}.weight`) };
   },
 
-  algebra: "not-composable",
+  algebra: startAlgebra([SCALE]),
 
   // What makes the codes of a base of floats again; a base's own codes say themselves how they are.
   toPeft: ({ bits, groupSize, init }, _targets, sites) => {

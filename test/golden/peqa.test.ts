@@ -1,0 +1,375 @@
+/** @file PEQA against a PyTorch implementation of the paper's equations, in float64: codes bit for bit, then training. */
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { after, describe, test } from "node:test";
+import { loadModel } from "../../src/format/load-model.ts";
+import { gradients } from "../../src/graph/autodiff.ts";
+import { Graph, type Value } from "../../src/graph/graph.ts";
+import { mul } from "../../src/graph/ops/mul.ts";
+import { reduceMean } from "../../src/graph/ops/reduce-mean.ts";
+import { sub } from "../../src/graph/ops/sub.ts";
+import type { ProgramSpec } from "../../src/graph/program.ts";
+import type { SiteSpec } from "../../src/models/architecture.ts";
+import type { SiteGraph } from "../../src/models/block-graph.ts";
+import { findOptimizer } from "../../src/optim/optimizers.ts";
+import { createUpdater } from "../../src/optim/updater.ts";
+import type { Adapter } from "../../src/peft/attach.ts";
+import { mergeAdapter } from "../../src/peft/merge.ts";
+import type { Frozen, SitePlace } from "../../src/peft/method.ts";
+import { findMethod } from "../../src/peft/methods.ts";
+import { type ScaleStart, quantizeAffine } from "../../src/quant/affine-quantize.ts";
+import { Random } from "../../src/random.ts";
+import { type HostTensor, hostTensor, zeros } from "../../src/runtime/host-tensor.ts";
+import { createOrtEngine } from "../../src/runtime/ort-node.ts";
+import { StepRunner } from "../../src/train/step-runner.ts";
+import { attachTo, batchFromRows, logitsOf, lossAndGradients, withTensors } from "../model-passes.ts";
+import { goldenJson, goldenPath, goldenTensors, relativeDifference } from "./golden-files.ts";
+
+interface Variant {
+  readonly bits: 2 | 3 | 4;
+  readonly group: number | null;
+  readonly init: ScaleStart;
+  readonly lr: number;
+  readonly loss: number;
+  readonly curve: readonly number[];
+  readonly final_loss: number;
+  readonly trainable: number;
+}
+interface Golden {
+  readonly variants: Readonly<Record<string, Variant>>;
+}
+
+const Y = 1e-5;
+const GRADIENT = 1e-4;
+const CURVE = 2e-5;
+const TRAINED = 1e-3;
+
+const engine = createOrtEngine({ threads: 1 });
+const method = findMethod("peqa");
+
+async function goldenCase(name: string) {
+  const { variants } = goldenJson<Golden>("peqa", `${name}.json`);
+  const tensors = await goldenTensors("peqa", `${name}.safetensors`);
+  const tensor = (key: string): Float32Array => {
+    const found = tensors.get(key);
+    assert.ok(found, key);
+    return found;
+  };
+  return { variants: Object.entries(variants), tensor };
+}
+
+/** Elements as plain numbers, whatever their type. */
+const listOf = (data: ArrayLike<number | bigint>): number[] => Array.from(data, Number);
+
+function assertRelative(actual: Float32Array, expected: Float32Array, tolerance: number, what: string): void {
+  const difference = relativeDifference(actual, expected);
+  assert.ok(difference <= tolerance, `${what} is ${difference} apart`);
+}
+
+function assertCurve(actual: readonly number[], expected: readonly number[]): void {
+  assertRelative(Float32Array.from(actual), Float32Array.from(expected), CURVE, "curve of losses");
+}
+
+const optionsOf = ({ bits, group, init }: Variant): object => ({ bits, groupSize: group ?? 0, init });
+
+const sumOf = (a: Float32Array, b: Float32Array): Float32Array => a.map((value, i) => value + b[i]!);
+
+const hashOf = (tensors: Iterable<HostTensor>): string => {
+  const hash = createHash("sha256");
+  for (const { data } of tensors) {
+    hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+  return hash.digest("hex");
+};
+
+/** A step of AdamW without decay, as the golden numbers were made. */
+async function createStep(values: Float32Array, learningRate: number) {
+  const adamw = findOptimizer("adamw");
+  const updater = await createUpdater(engine, adamw, adamw.options.parse({}), values.length);
+  const step = (gradients_: Float32Array, k: number): Promise<void> =>
+    updater.step({
+      parameters: values,
+      gradients: gradients_,
+      gradientScale: 1,
+      learningRate,
+      weightDecay: 0,
+      step: k + 1,
+    });
+  return { step, release: () => updater.release() };
+}
+
+describe("degenerate groups", async () => {
+  const { variants, tensor } = await goldenCase("edge");
+
+  for (const [name, { bits, group, init }] of variants) {
+    test(`${name}: codes, zeros and scales are those of the reference`, () => {
+      const weight = tensor("weight");
+      const shape = [weight.length / 8, 8] as const;
+      const made = quantizeAffine(weight, shape, { bits, groupSize: group as number, start: init });
+      assert.deepEqual(listOf(made.codes.data), listOf(tensor(`${name}/packed_dense`)));
+      assert.deepEqual(listOf(made.zero!.data), listOf(tensor(`${name}/zero`)));
+      assert.deepEqual(made.scale.data, tensor(`${name}/scale`));
+    });
+  }
+
+  for (const bits of [4, 3, 2] as const) {
+    test(`rows that fill no byte, ${bits} bits: as the reference packs them`, () => {
+      const made = quantizeAffine(tensor("odd/weight"), [5, 7], { bits, groupSize: 7, start: "rtn" });
+      assert.deepEqual(listOf(made.codes.data), listOf(tensor(`odd/b${bits}.packed_dense`)));
+      assert.deepEqual(listOf(made.zero!.data), listOf(tensor(`odd/b${bits}.zero`)));
+      assert.deepEqual(made.scale.data, tensor(`odd/b${bits}.scale`));
+    });
+  }
+});
+
+describe("PEQA on one linear layer", async () => {
+  const { variants, tensor } = await goldenCase("linear");
+  const [weight, bias] = [tensor("weight"), tensor("bias")];
+  const outFeatures = bias.length;
+  const inFeatures = weight.length / outFeatures;
+  const numTokens = tensor("x").length / inFeatures / 10;
+  const spec: SiteSpec = { name: "proj", kind: "linear", inFeatures, outFeatures, bias: true };
+  const place: SitePlace = { path: "proj", spec, storage: "f32", sites: [spec] };
+  const weights = {
+    weight: hostTensor("float32", [outFeatures, inFeatures], weight),
+    bias: hostTensor("float32", [outFeatures], bias),
+  };
+  const batch = (k: number): Record<string, HostTensor> => {
+    const part = (what: string, width: number): HostTensor => {
+      const length = numTokens * width;
+      const data = tensor(what).subarray(k * length, (k + 1) * length);
+      return hostTensor("float32", [numTokens, width], data);
+    };
+    return { x: part("x", inFeatures), target: part("target", outFeatures) };
+  };
+
+  for (const [name, variant] of variants) {
+    const options = method.configure(method.options.parse(optionsOf(variant)), place);
+    const [parameter] = method.parameters(spec, options);
+    assert.ok(parameter);
+    const { program, merge } = programs(options);
+    const golden = (key: string): Float32Array => tensor(`${name}/${key}`);
+
+    const start = async (): Promise<{ scale: HostTensor<"float32">; frozen: Frozen }> => {
+      const scale = zeros("float32", parameter.shape);
+      const frozen = await method.start(
+        {
+          path: "proj",
+          spec,
+          random: new Random(0),
+          sharedRandom: new Random(0),
+          trained: { [parameter.suffix]: scale },
+          stored: () => assert.fail("a base of floats has no codes"),
+          weight: async () => weight,
+        } as Parameters<typeof method.start>[0],
+        options,
+      );
+      return { scale, frozen: frozen! };
+    };
+
+    describe(name, () => {
+      test("codes, zeros and scales", async () => {
+        const { scale, frozen } = await start();
+        assert.deepEqual(listOf(frozen["peqa_codes"]!.data), listOf(golden("packed_dense")));
+        assert.deepEqual(listOf(frozen["peqa_zero"]!.data), listOf(golden("zero")));
+        assert.deepEqual(scale.data, golden("scale"));
+        assert.equal(scale.data.length, variant.trainable);
+      });
+
+      test("output, gradients, ten steps of training, another task's scales and back", async () => {
+        const compiled = await engine.compile(program);
+        const { scale, frozen } = await start();
+        const hash = hashOf(Object.values(frozen));
+        const result = Object.fromEntries(
+          Object.entries(program.outputs).map(([key, { shape }]) => [
+            key,
+            zeros("float32", shape as number[]),
+          ]),
+        );
+        const run = async (k: number): Promise<number> => {
+          const own = { ...frozen, [parameter.suffix]: scale };
+          await compiled.run({ ...batch(k), ...weights, ...own }, result);
+          return result["loss"]!.data[0]!;
+        };
+        assertCurve([await run(0)], [variant.loss]);
+        assertRelative(result["y"]!.data, golden("y"), Y, "y");
+        assertRelative(result["d.x"]!.data, golden("grad.x"), GRADIENT, "gradient of x");
+        assertRelative(result["d.scale"]!.data, golden("grad.delta_s"), GRADIENT, "gradient of the scales");
+
+        const updater = await createStep(scale.data, variant.lr);
+        const losses: number[] = [];
+        for (let k = 0; k < 10; k++) {
+          losses.push(await run(k));
+          await updater.step(result["d.scale"]!.data, k);
+        }
+        await updater.release();
+        assertCurve(losses, variant.curve);
+        assertCurve([await run(0)], [variant.final_loss]);
+        const final = scale.data.slice();
+        const change = final.map((value, i) => value - golden("scale")[i]!);
+        assertRelative(change, golden("final.delta_s"), TRAINED, "change of the scales");
+        const trained = result["y"]!.data.slice();
+        assertRelative(trained, golden("final_y"), TRAINED, "y after training");
+
+        scale.data.set(sumOf(golden("scale"), golden("task_b.delta_s")));
+        await run(0);
+        assertRelative(result["y"]!.data, golden("task_b.y"), Y, "y with the scales of task b");
+        scale.data.set(final);
+        await run(0);
+        assert.deepEqual(result["y"]!.data, trained);
+        assert.equal(hashOf(Object.values(frozen)), hash, "a code has changed");
+        await compiled.release();
+      });
+
+      // The file holds the merged weight of one variant.
+      if (name !== "b3.g32.clip") return;
+      test("merged weight", async () => {
+        const compiled = await engine.compile(merge);
+        const { scale, frozen } = await start();
+        scale.data.set(sumOf(golden("scale"), golden("final.delta_s")));
+        const merged = zeros("float32", [outFeatures, inFeatures]);
+        await compiled.run({ ...frozen, [parameter.suffix]: scale }, { merged });
+        await compiled.release();
+        assertRelative(merged.data, golden("final_merged"), 1e-6, "merged weight");
+      });
+    });
+  }
+
+  /** One program of output, loss and gradients, one of the merged weight. */
+  function programs(options: unknown): { program: ProgramSpec; merge: ProgramSpec } {
+    const graph = new Graph();
+    const x = graph.input("x", "float32", [numTokens, inFeatures]);
+    const target = graph.input("target", "float32", [numTokens, outFeatures]);
+    const inputs = {
+      weight: graph.input("weight", "float32", [outFeatures, inFeatures]),
+      bias: graph.input("bias", "float32", [outFeatures]),
+    };
+    const tensors = [
+      ...method.parameters(spec, options).map((p) => ({ ...p, dtype: "float32" as const })),
+      ...method.frozen!(spec, options),
+    ];
+    const own = Object.fromEntries(
+      tensors.map(({ suffix, dtype, shape }) => [suffix, graph.input(suffix, dtype, shape)]),
+    );
+    const y = method.adapt({ spec, ...inputs } as unknown as SiteGraph, x, own, options);
+    const error = sub(y, target);
+    const loss = reduceMean(mul(error, error), [0, 1]);
+    const one = graph.constant("float32", [1, 1], Float32Array.of(1));
+    const found = gradients([{ value: loss, gradient: one }], [x, own["peqa_scale"] as Value]);
+    assert.ok(method.merge !== "not-mergeable");
+    const outputs = { y, loss, "d.x": found[0] as Value, "d.scale": found[1] as Value };
+    return {
+      program: { name: "peqa", inputs: { x, target, ...inputs, ...own }, outputs },
+      merge: {
+        name: "merge",
+        inputs: own,
+        outputs: { merged: method.merge(inputs, own, spec, options).weight },
+      },
+    };
+  }
+});
+
+describe("PEQA on a Llama of two blocks", async () => {
+  const { variants, tensor } = await goldenCase("llama");
+  const { base, checkpoint } = await loadModel(goldenPath("models", "tiny-llama"));
+  after(() => checkpoint.close());
+  const [numRows, length] = [2, 12];
+  const rowsOf = (data: Float32Array, k: number): number[][] =>
+    Array.from({ length: numRows }, (_, row) => {
+      const from = (k * numRows + row) * length;
+      return listOf(data.subarray(from, from + length));
+    });
+  const batches = Array.from({ length: 10 }, (_, k) =>
+    batchFromRows({ input_ids: rowsOf(tensor("input_ids"), k), labels: rowsOf(tensor("labels"), k) }),
+  );
+  const keyOf = (parameter: string): string => parameter.replace(/peqa_scale$/, "delta_s");
+
+  /** Sets the scales to those of the reference's start and a change. */
+  function setScales(adapter: Adapter, name: string, change: string): void {
+    for (const { name: parameter } of adapter.parameters) {
+      const start = tensor(`${name}/${parameter.replace(/\.peqa_scale$/, ".scale")}`);
+      const delta = tensor(`${name}/${change}.${keyOf(parameter)}`);
+      adapter.tensor(parameter)!.data.set(sumOf(start, delta));
+    }
+  }
+
+  for (const [name, variant] of variants) {
+    describe(name, () => {
+      test("codes, zeros and scales of all projections", async () => {
+        const adapter = await attachTo(base, method, optionsOf(variant));
+        assert.equal(adapter.sites.size, 14);
+        assert.equal(adapter.values.length, variant.trainable);
+        for (const path of adapter.sites.keys()) {
+          const [codes, zero] = ["codes", "zero"].map((part) => adapter.frozen.get(`${path}.peqa_${part}`)!);
+          assert.deepEqual(listOf(codes!.data), listOf(tensor(`${name}/${path}.packed_dense`)), path);
+          assert.deepEqual(listOf(zero!.data), listOf(tensor(`${name}/${path}.zero`)), path);
+          assert.deepEqual(adapter.tensor(`${path}.peqa_scale`)!.data, tensor(`${name}/${path}.scale`), path);
+        }
+      });
+
+      test("logits, loss and gradients", async () => {
+        const adapter = await attachTo(base, method, optionsOf(variant));
+        const logits = await logitsOf(engine, base, adapter, batches[0]!);
+        assertRelative(logits, tensor(`${name}/y`), Y, "logits");
+        for (const recompute of [false, true]) {
+          const found = await lossAndGradients(engine, base, adapter, batches.slice(0, 1), { recompute });
+          assertCurve([found.loss], [variant.loss]);
+          assert.equal(found.gradients.size, 14);
+          for (const [parameter, gradient] of found.gradients) {
+            assertRelative(gradient, tensor(`${name}/grad.${keyOf(parameter)}`), GRADIENT, parameter);
+          }
+        }
+      });
+
+      test("ten steps of training leave every code as it is", async () => {
+        const adapter = await attachTo(base, method, optionsOf(variant));
+        const hash = hashOf(adapter.frozen.values());
+        const steps = await StepRunner.create({ engine, base, adapter, recompute: false, seed: 0 });
+        const updater = await createStep(adapter.values, variant.lr);
+        const losses: number[] = [];
+        for (const [k, batch] of batches.entries()) {
+          steps.sink.begin();
+          losses.push((await steps.accumulate(batch, 1 / batch.numLabels, k, 0)) / batch.numLabels);
+          steps.sink.finish();
+          await updater.step(steps.sink.values, k);
+        }
+        await steps.release();
+        await updater.release();
+        assertCurve(losses, variant.curve);
+        const { loss } = await lossAndGradients(engine, base, adapter, batches.slice(0, 1));
+        assertCurve([loss], [variant.final_loss]);
+        assert.equal(hashOf(adapter.frozen.values()), hash);
+        const logits = await logitsOf(engine, base, adapter, batches[0]!);
+        assertRelative(logits, tensor(`${name}/final_y`), TRAINED, "logits after training");
+      });
+
+      test("the scales of two tasks are two dense models, and back bit for bit", async () => {
+        const adapter = await attachTo(base, method, optionsOf(variant));
+        const own = await logitsOf(engine, base, adapter, batches[0]!);
+        const start = adapter.values.slice();
+        setScales(adapter, name, "task_b");
+        const other = await logitsOf(engine, base, adapter, batches[0]!);
+        assertRelative(other, tensor(`${name}/task_b.y`), Y, "logits with the scales of task b");
+        const dense = await withTensors(base, await mergeAdapter(engine, base, adapter));
+        assertRelative(await logitsOf(engine, dense, null, batches[0]!), other, Y, "dense model of task b");
+        adapter.values.set(start);
+        assert.deepEqual(await logitsOf(engine, base, adapter, batches[0]!), own);
+      });
+    });
+  }
+
+  test("final scales and merged weights of 3 bits in groups of 32", async () => {
+    const [name, variant] = variants.find(([key]) => key === "b3.g32.clip")!;
+    const adapter = await attachTo(base, method, optionsOf(variant));
+    setScales(adapter, name, "final");
+    const merged = await mergeAdapter(engine, base, adapter);
+    let numCompared = 0;
+    for (const path of adapter.sites.keys()) {
+      if (!path.includes("layers.1.")) continue;
+      const weight = merged.get(`${path}.weight`)!.data;
+      assertRelative(weight, tensor(`${name}/final_merged.${path}`), 1e-6, path);
+      numCompared++;
+    }
+    assert.equal(numCompared, 7);
+  });
+});
