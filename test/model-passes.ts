@@ -1,6 +1,7 @@
 /** @file Whole passes of a model for tests: logits, loss, gradients; the one place that knows how the parts are joined. */
-import { NO_LABEL, type Batch, toBatch } from "../src/data/batch.ts";
+import { NO_LABEL, type Batch, type TrainingExample, toBatch } from "../src/data/batch.ts";
 import { makeExample, type Example } from "../src/data/example.ts";
+import type { ModelConfig } from "../src/models/architecture.ts";
 import { BaseModel } from "../src/models/base-model.ts";
 import { memorySource } from "../src/models/memory-source.ts";
 import { type Adapter, type Overlay, attach } from "../src/peft/attach.ts";
@@ -66,8 +67,26 @@ export function randomExamples(lengths: readonly number[], seed = 7): Example[] 
   );
 }
 
+/** Examples of a family's own kind: random ids of these lengths, or as many images of noise. */
+export function examplesFor(
+  { image, maxPositions, vocabSize }: ModelConfig,
+  lengths: readonly number[],
+  seed = 7,
+): readonly TrainingExample[] {
+  if (!image) return randomExamples(lengths, seed);
+  const random = new Random(seed);
+  const numPixels = image.channels * image.size ** 2;
+  return lengths.map((_, i) => ({
+    pixels: Uint8Array.from({ length: numPixels }, () => random.integer(256)),
+    image,
+    label: random.integer(vocabSize),
+    numPositions: maxPositions,
+    source: { file: "random", line: i + 1 },
+  }));
+}
+
 /** One row an example. */
-export function unpacked(examples: readonly Example[]): Batch {
+export function unpacked(examples: readonly TrainingExample[]): Batch {
   return toBatch(examples.map((example) => [example]));
 }
 
@@ -86,7 +105,7 @@ export async function logitsOf(
   const { numRows, length } = batch;
   const whole = new ContextMaker(base.config).rows(numRows, length, batch.positions, batch.segments);
   const context = adapterOf ? chooseAdapters(whole, adapterOf) : whole;
-  let x = await embedding.forward(hostTensor("int64", [numRows, length], batch.ids));
+  let x = await embedding.forward(batch.input);
   for (let layer = 0; layer < runner.numLayers; layer++) {
     x = (await runner.forward(layer, x, context, false)).y;
   }

@@ -32,6 +32,21 @@ export const TINY_CONFIGS: Readonly<Record<string, Readonly<Record<string, unkno
     hidden_act: "silu",
     eos_token_id: 257,
   },
+  vit: {
+    architectures: ["ViTForImageClassification"],
+    model_type: "vit",
+    hidden_size: 32,
+    intermediate_size: 48,
+    num_hidden_layers: 2,
+    num_attention_heads: 4,
+    image_size: 8,
+    patch_size: 4,
+    num_channels: 1,
+    layer_norm_eps: 1e-12,
+    hidden_act: "gelu",
+    qkv_bias: true,
+    id2label: { 0: "bar", 1: "cross", 2: "ring", 3: "dot", 4: "checks" },
+  },
 };
 
 /** What differs from the family's tiny model. */
@@ -48,7 +63,7 @@ export async function writeTinyModel(folder: string, options: TinyModelOptions =
   await writeModel(folder, {
     config,
     generationConfig: null,
-    tokenizerFiles: byteTokenizerFiles(),
+    tokenizerFiles: findArchitecture(config).stem.reads === "tokens" ? byteTokenizerFiles() : null,
     tensors,
   });
   return folder;
@@ -69,12 +84,13 @@ export function tinyModelParts(options: TinyModelOptions = {}): {
 
 /** Norms near one, matrices that keep the size of what passes through, an embedding of size 1. */
 function draw({ shape, role }: TensorSpec, random: Random): HostTensor<"float32"> {
+  const inFeatures = numElements(shape.slice(1));
   const [mean, deviation] = {
     norm: [1, 0.2],
     bias: [0, 0.2],
     embedding: [0, 0.5],
-    head: [0, (shape[1] ?? 1) ** -0.5],
-    weight: [0, (shape[1] ?? 1) ** -0.5],
+    head: [0, inFeatures ** -0.5],
+    weight: [0, inFeatures ** -0.5],
   }[role] as [number, number];
   const values = new Float32Array(numElements(shape)).map(() => mean + deviation * random.normal());
   return hostTensor("float32", shape, values);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import * as fc from "fast-check";
+import { hostTensor } from "../runtime/host-tensor.ts";
 import { NO_LABEL, rowLength, toBatch } from "./batch.ts";
 import { makeExample, type Example } from "./example.ts";
 
@@ -29,7 +30,7 @@ describe("toBatch()", () => {
     assert.deepEqual(batch, {
       numRows: 2,
       length: 5,
-      ids: BigInt64Array.of(5n, 6n, 7n, 8n, 9n, 3n, 4n, 0n, 0n, 0n),
+      input: hostTensor("int64", [2, 5], BigInt64Array.of(5n, 6n, 7n, 8n, 9n, 3n, 4n, 0n, 0n, 0n)),
       positions: BigInt64Array.of(0n, 1n, 2n, 0n, 1n, 0n, 1n, 0n, 0n, 0n),
       segments: Int32Array.of(1, 1, 1, 2, 2, 1, 1, 0, 0, 0),
       labels: Int32Array.of(-100, 7, -100, 9, -100, 4, -100, -100, -100, -100),
@@ -40,7 +41,7 @@ describe("toBatch()", () => {
 
   it("pads to a given length and refuses one that is too short", () => {
     const rows = [[example([1, 2], [0, 1])]];
-    assert.equal(toBatch(rows, 4).ids.length, 4);
+    assert.equal(toBatch(rows, 4).input.data.length, 4);
     assert.throws(() => toBatch(rows, 1), new RangeError("Cannot batch row: 2 tokens, expected at most 1"));
   });
 
@@ -53,7 +54,7 @@ describe("toBatch()", () => {
           let at = r * batch.length;
           for (const [s, { ids, trained }] of row.entries()) {
             for (const [i, id] of ids.entries()) {
-              assert.equal(batch.ids[at + i], BigInt(id));
+              assert.equal(batch.input.data[at + i], BigInt(id));
               assert.equal(batch.positions[at + i], BigInt(i));
               assert.equal(batch.segments[at + i], s + 1);
               const hasLabel = i + 1 < ids.length && trained[i + 1] === 1;

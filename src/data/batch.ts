@@ -1,9 +1,21 @@
-/** @file Rows of examples as the flat arrays that a step feeds; labels are shifted here and never cross an example. */
+/**
+ * @file Rows of examples as the flat arrays that a step feeds.
+ *
+ * Labels of tokens are shifted here and never cross an example; the class of an image is the label of its first position.
+ */
 import { assertInternal } from "../errors.ts";
+import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import type { Example } from "./example.ts";
+import type { ImageExample } from "./images.ts";
+
+/** What a model is trained on: tokens or an image. */
+export type TrainingExample = Example | ImageExample;
 
 /** The label of a position that has nothing to predict with loss. */
 export const NO_LABEL = -100;
+
+/** Half of the brightest pixel: 0 to 255 become -1 to 1, as Vision Transformers are commonly trained. */
+const HALF = 127.5;
 
 /** B rows of T positions, row-major; padding is at the right end of a row. */
 export interface Batch {
@@ -11,13 +23,13 @@ export interface Batch {
   readonly numRows: number;
   /** T */
   readonly length: number;
-  /** [B, T] */
-  readonly ids: BigInt64Array;
+  /** What the model reads: ids [B, T], or pixels [B, C, H, W]. */
+  readonly input: HostTensor<"int64"> | HostTensor<"float32">;
   /** [B, T], from 0 in each example. */
   readonly positions: BigInt64Array;
   /** [B, T], number of the example in its row from 1; 0 is padding. */
   readonly segments: Int32Array;
-  /** [B, T], the id that the position has to predict; NO_LABEL where there is no loss. */
+  /** [B, T], the id or class that the position has to predict; NO_LABEL where there is no loss. */
   readonly labels: Int32Array;
   /** Positions that are not padding. */
   readonly numTokens: number;
@@ -25,13 +37,25 @@ export interface Batch {
   readonly numLabels: number;
 }
 
-/** Counts the tokens of a row. */
-export function rowLength(row: readonly Example[]): number {
-  return row.reduce((sum, example) => sum + example.ids.length, 0);
+/** Positions that an example takes: its tokens, or what a model makes of its image. */
+export function exampleLength(example: TrainingExample): number {
+  return "pixels" in example ? example.numPositions : example.ids.length;
+}
+
+/** Counts the positions of a row. */
+export function rowLength(row: readonly TrainingExample[]): number {
+  return row.reduce((sum, example) => sum + exampleLength(example), 0);
 }
 
 /** Lays rows side by side, padded to `length` or to the longest row. The caller owns the arrays. @throws RangeError when a row is longer */
-export function toBatch(rows: readonly (readonly Example[])[], length?: number): Batch {
+export function toBatch(rows: readonly (readonly TrainingExample[])[], length?: number): Batch {
+  const images = rows.flat().filter((example) => "pixels" in example);
+  return images.length > 0
+    ? toImageBatch(images)
+    : toTokenBatch(rows as readonly (readonly Example[])[], length);
+}
+
+function toTokenBatch(rows: readonly (readonly Example[])[], length?: number): Batch {
   const longest = rows.reduce((max, row) => Math.max(max, rowLength(row)), 0);
   const T = length ?? longest;
   if (longest > T) {
@@ -61,5 +85,36 @@ export function toBatch(rows: readonly (readonly Example[])[], length?: number):
       numTokens += example.ids.length;
     }
   }
-  return { numRows: rows.length, length: T, ids, positions, segments, labels, numTokens, numLabels };
+  const input = hostTensor("int64", [rows.length, T], ids);
+  return { numRows: rows.length, length: T, input, positions, segments, labels, numTokens, numLabels };
+}
+
+/** Lays images of one size side by side, a row each. The caller owns the arrays. @throws RangeError for sizes that differ */
+function toImageBatch(examples: readonly ImageExample[]): Batch {
+  const [first] = examples;
+  if (!first) throw new RangeError("Cannot batch images: there are none");
+  const { image, numPositions: length } = first;
+  const { channels, size } = image;
+  const numRows = examples.length;
+  const numPixels = channels * size * size;
+  const pixels = new Float32Array(numRows * numPixels);
+  const labels = new Int32Array(numRows * length).fill(NO_LABEL);
+  for (const [row, example] of examples.entries()) {
+    if (example.pixels.length !== numPixels || example.numPositions !== length) {
+      throw new RangeError(`Cannot batch images: ${example.pixels.length} pixels beside ${numPixels}`);
+    }
+    const from = row * numPixels;
+    for (let i = 0; i < numPixels; i++) pixels[from + i] = example.pixels[i]! / HALF - 1;
+    labels[row * length] = example.label;
+  }
+  return {
+    numRows,
+    length,
+    input: hostTensor("float32", [numRows, channels, size, size], pixels),
+    positions: BigInt64Array.from({ length: numRows * length }, (_, i) => BigInt(i % length)),
+    segments: new Int32Array(numRows * length).fill(1),
+    labels,
+    numTokens: numRows * length,
+    numLabels: numRows,
+  };
 }

@@ -4,6 +4,7 @@
  * Nothing is carried from step to step, so a run that is resumed at any step goes on exactly.
  */
 import { Random } from "../random.ts";
+import { type TrainingExample, exampleLength } from "./batch.ts";
 import type { Example } from "./example.ts";
 import { packRows } from "./packing.ts";
 
@@ -25,8 +26,8 @@ export function epochs(numItems: number, { shuffle, seed }: OrderOptions): (epoc
 }
 
 /** What `planSteps` needs. */
-export interface PlanOptions extends OrderOptions {
-  readonly examples: readonly Example[];
+export interface PlanOptions<E extends TrainingExample = Example> extends OrderOptions {
+  readonly examples: readonly E[];
   /** Rows a micro-batch. */
   readonly batchSize: number;
   /** Micro-batches a step. */
@@ -37,12 +38,12 @@ export interface PlanOptions extends OrderOptions {
 }
 
 /** Rows of every step. */
-export interface StepPlan {
+export interface StepPlan<E extends TrainingExample = Example> {
   /** Rows an epoch: examples, or packs of examples. */
   readonly numRows: number;
   readonly stepsPerEpoch: number;
   /** The micro-batches of a step, numbered from 0 over all epochs; each a list of rows, each row a list of examples. */
-  microBatches(step: number): Example[][][];
+  microBatches(step: number): E[][][];
 }
 
 /** Splits a list into parts of `size`; the last one may be smaller. */
@@ -58,7 +59,7 @@ function chunk<T>(items: readonly T[], size: number): T[][] {
  *
  * @throws RangeError when there is no example, a size is not a positive integer, or an example does not fit a pack
  */
-export function planSteps(options: PlanOptions): StepPlan {
+export function planSteps<E extends TrainingExample>(options: PlanOptions<E>): StepPlan<E> {
   const { examples, batchSize, accumulation, packing, maxLength } = options;
   for (const [name, value] of Object.entries({ batchSize, accumulation, numExamples: examples.length })) {
     if (!Number.isInteger(value) || value < 1) {
@@ -66,11 +67,7 @@ export function planSteps(options: PlanOptions): StepPlan {
     }
   }
   const rows = packing
-    ? packRows(
-        epochs(examples.length, options)(0),
-        examples.map(({ ids }) => ids.length),
-        maxLength,
-      )
+    ? packRows(epochs(examples.length, options)(0), examples.map(exampleLength), maxLength)
     : examples.map((_, i) => [i]);
   const orderOf = epochs(rows.length, options);
   const rowsPerStep = batchSize * accumulation;

@@ -2,8 +2,9 @@
 import { UsageError } from "../errors.ts";
 import type { Architecture } from "./architecture.ts";
 import { llama } from "./llama.ts";
+import { vit } from "./vit.ts";
 
-export const ARCHITECTURES: readonly Architecture[] = [llama];
+export const ARCHITECTURES: readonly Architecture[] = [llama, vit];
 
 /** Finds the family of a configuration. @throws UsageError "usage/model" when there is none. */
 export function findArchitecture(raw: Readonly<Record<string, unknown>>): Architecture {

@@ -74,7 +74,7 @@ export interface BlockGraph {
   readonly adapter: Readonly<Record<string, Value>>;
   /** Dropout masks [B, T, in] by site, with their probability. */
   readonly dropout: Readonly<Record<string, { readonly mask: Value; readonly probability: number }>>;
-  /** mask, positions, cos, sin, and past_key, past_value when cached. */
+  /** mask; positions, cos, sin where queries and keys are turned; past_key, past_value when cached. */
   readonly context: Readonly<Record<string, Value>>;
   /** Activations worth keeping for the backward program. */
   readonly kept: Readonly<Record<string, Value>>;
@@ -90,19 +90,20 @@ export function buildBlockGraph(
   options: BlockGraphOptions,
 ): BlockGraph {
   const graph = new Graph();
-  const { numHeads, numKeyValueHeads, headWidth } = config;
+  const { numHeads, numKeyValueHeads, headWidth, causal } = config;
   const x = graph.input("x", "float32", ["B", "T", config.width]);
   const tensors: Record<string, Value> = {};
   for (const { name, shape } of blockTensors(architecture, config)) {
     tensors[name] = graph.input(name, "float32", shape);
   }
+  const mask = graph.input("mask", "float32", ["B", 1, "T", options.cached ? "P+T" : "T"]);
   const tableShape = ["R", headWidth / 2];
-  const context: Record<string, Value> = {
-    mask: graph.input("mask", "float32", ["B", 1, "T", options.cached ? "P+T" : "T"]),
+  const rope = config.rope && {
     positions: graph.input("positions", "int64", ["B", "T"]),
     cos: graph.input("cos", "float32", tableShape),
     sin: graph.input("sin", "float32", tableShape),
   };
+  const context: Record<string, Value> = { mask, ...rope };
   if (options.cached) {
     const pastShape = ["B", "P", numKeyValueHeads, headWidth];
     context["past_key"] = graph.input("past_key", "float32", pastShape);
@@ -158,14 +159,7 @@ export function buildBlockGraph(
           k,
           v,
           { numHeads, numKeyValueHeads, headWidth },
-          {
-            mask: need(context, "mask"),
-            positions: need(context, "positions"),
-            cos: need(context, "cos"),
-            sin: need(context, "sin"),
-            past,
-            chunk: options.chunk,
-          },
+          { mask, causal, rope, past, chunk: options.chunk },
         );
         Object.assign(kept, result.kept);
         Object.assign(cacheRows, { newKey: result.newKey, newValue: result.newValue });

@@ -1,11 +1,11 @@
 /**
- * @file Causal attention with grouped key/value heads, in chunks of queries, with or without a cache.
+ * @file Attention with grouped key/value heads, in chunks of queries, with or without a cache.
  *
  *   A = softmax(q kᵀ / √E + mask) v      q [B, T, H·E]   k, v [B, T, K·E]   mask [B, 1, T, S]   S = past + T
  *
  * Papers: "Attention Is All You Need", arXiv:1706.03762, eq. 1; grouped heads: "GQA", arXiv:2305.13245.
- * A chunk of queries sees only the keys up to its own end, so scores of the far upper triangle are never computed, and
- * the scores of one chunk alone are in memory at a time.
+ * The scores of one chunk alone are in memory at a time. In causal attention a chunk of queries sees only the keys up to
+ * its own end, so scores of the far upper triangle are never computed.
  */
 import type { Value } from "../graph/graph.ts";
 import { add } from "../graph/ops/add.ts";
@@ -30,11 +30,10 @@ export interface HeadSizes {
 export interface AttentionInputs {
   /** Added to the scores: 0 where a query may look, very negative where not. [B, 1, T, S] */
   readonly mask: Value;
-  /** int64 [B, T] */
-  readonly positions: Value;
-  /** Tables [P, E/2]. */
-  readonly cos: Value;
-  readonly sin: Value;
+  /** The mask hides from each query the keys after it. */
+  readonly causal: boolean;
+  /** Positions int64 [B, T], and tables [P, E/2]; null: queries and keys are not turned. */
+  readonly rope: { readonly positions: Value; readonly cos: Value; readonly sin: Value } | null;
   /** Keys (turned already) and values of earlier tokens, [B, P, K, E]; null: there are none. */
   readonly past: { readonly key: Value; readonly value: Value } | null;
   /** Queries of one chunk, and how many chunks T makes; one chunk for a T that is not known to be longer. */
@@ -63,7 +62,8 @@ export function attention(
   const { numHeads: H, numKeyValueHeads: K, headWidth: E } = sizes;
   const [B, T] = q.shape as [Dim, Dim];
   const heads = (x: Value, n: number): Value => transpose(reshape(x, [B, T, n, E]), [0, 2, 1, 3]);
-  const turn = (x: Value): Value => rope(x, inputs.positions, inputs.cos, inputs.sin);
+  const turn = (x: Value): Value =>
+    inputs.rope ? rope(x, inputs.rope.positions, inputs.rope.cos, inputs.rope.sin) : x;
   const query = turn(heads(q, H)); // [B, H, T, E]
   const turned = turn(heads(k, K)); // [B, K, T, E]
   const newKey = transpose(turned, [0, 2, 1, 3]); // [B, T, K, E]
@@ -75,7 +75,8 @@ export function attention(
   const outputs = splitQueries(query, length, count).map((part, i) => {
     const last = i === count - 1;
     const end = (i + 1) * length;
-    const cut = (x: Value, axis: number): Value => (last ? x : slice(x, axis, 0, end));
+    const seesAll = last || !inputs.causal;
+    const cut = (x: Value, axis: number): Value => (seesAll ? x : slice(x, axis, 0, end));
     const rows =
       count === 1 ? inputs.mask : maskRows(inputs.mask, i * length, last ? null : end, part.shape[2] as Dim);
     return attendChunk(part, cut(key, 2), cut(value, 2), cut(rows, 3), sizes);

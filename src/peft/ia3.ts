@@ -10,13 +10,15 @@ import { z } from "zod";
 import { mul } from "../graph/ops/mul.ts";
 import { reshape } from "../graph/ops/reshape.ts";
 import type { Dim } from "../graph/shape.ts";
+import { hostTensor } from "../runtime/host-tensor.ts";
+import { toPatterns } from "./algebra/patterns.ts";
 import { defineMethod } from "./method.ts";
 import { matchSuffix } from "./targets.ts";
 
 const OPTIONS = z.strictObject({
   feedforwardModules: z
     .array(z.string())
-    .default(["down_proj"])
+    .default(["down_proj", "output.dense"])
     .describe("targets whose input is scaled instead of their output"),
 });
 type Ia3Options = z.output<typeof OPTIONS>;
@@ -27,6 +29,9 @@ interface Ia3Site {
 
 const L = "ia3_l";
 
+/** Families whose modules have other names. */
+const OWN_TARGETS: Readonly<Record<string, readonly string[]>> = { vit: ["key", "value", "output.dense"] };
+
 export const ia3 = defineMethod<Ia3Options, Ia3Site>({
   name: "ia3",
   peftType: "IA3",
@@ -36,7 +41,7 @@ export const ia3 = defineMethod<Ia3Options, Ia3Site>({
   },
   options: OPTIONS,
   // The published choice scales keys, values and the inner feed-forward activations.
-  defaultTargets: () => ["k_proj", "v_proj", "down_proj"],
+  defaultTargets: (family) => OWN_TARGETS[family] ?? ["k_proj", "v_proj", "down_proj"],
   trainsBase: () => false,
 
   configure: (options, { path }) => ({
@@ -74,7 +79,26 @@ export const ia3 = defineMethod<Ia3Options, Ia3Site>({
     bias: bias && !feedforward ? mul(bias, reshape(l!, [outFeatures])) : bias,
   }),
 
-  algebra: "not-composable",
+  algebra: {
+    kind: "vectors",
+    suffixes: [L],
+    sizeOf: ({ [L]: l }) => {
+      const [rows, columns] = l?.shape ?? [1, 1];
+      return { kind: "linear", inFeatures: columns ?? 1, outFeatures: rows ?? 1 };
+    },
+    toChange: ({ tensors: { [L]: l } }) => ({ l: Float64Array.from(l!.data, (value) => value - 1) }),
+    fromChange: ({ l: change }, { tensors: { [L]: l } }) => ({
+      [L]: hostTensor(
+        "float32",
+        l!.shape,
+        Float32Array.from(change!, (value) => 1 + value),
+      ),
+    }),
+    optionsOf: (sites) => {
+      const feedforward = new Map([...sites].map(([path, site]) => [path, site.feedforward]));
+      return { feedforwardModules: Object.keys(toPatterns(feedforward, false).others) };
+    },
+  },
 
   toPeft: (o, targets) => ({
     feedforward_modules: targets.filter((t) => o.feedforwardModules.some((name) => matchSuffix(name, t))),

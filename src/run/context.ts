@@ -1,8 +1,8 @@
 /**
  * @file What every block of a pass reads besides activations and weights: mask, positions, rotary tables.
  *
- * A position sees the positions up to itself that belong to its own example, so packed examples never see each other;
- * padding sees padding, which keeps its softmax finite.
+ * A position sees the positions of its own example, up to itself in a causal model, so packed examples never see each
+ * other; padding sees padding, which keeps its softmax finite.
  */
 import type { ModelConfig } from "../models/architecture.ts";
 import { ropeTables } from "../nn/rope-tables.ts";
@@ -22,8 +22,9 @@ export interface PassContext {
     readonly positions: HostTensor<"int64">;
     /** [B], which adapter each row has, where several are side by side. */
     readonly rows?: HostTensor<"int64">;
-    readonly cos: HostTensor<"float32">;
-    readonly sin: HostTensor<"float32">;
+    /** Where the model turns queries and keys. */
+    readonly cos?: HostTensor<"float32">;
+    readonly sin?: HostTensor<"float32">;
   };
 }
 
@@ -37,10 +38,12 @@ export class ContextMaker {
     this.#config = config;
   }
 
-  #rope(numPositions: number): ReturnType<typeof ropeTables> {
+  #rope(numPositions: number): ReturnType<typeof ropeTables> | null {
+    const { rope } = this.#config;
+    if (!rope) return null;
     if (!this.#tables || numPositions > this.#numPositions) {
       this.#numPositions = Math.max(numPositions, 2 * this.#numPositions);
-      this.#tables = ropeTables(this.#config.rope, this.#numPositions);
+      this.#tables = ropeTables(rope, this.#numPositions);
     }
     return this.#tables;
   }
@@ -54,7 +57,7 @@ export class ContextMaker {
         const from = (row * length + t) * length;
         for (let s = 0; s < length; s++) {
           const other = segments[row * length + s]!;
-          mask[from + s] = s <= t && other === segment ? 0 : HIDDEN;
+          mask[from + s] = (s <= t || !this.#config.causal) && other === segment ? 0 : HIDDEN;
         }
       }
     }

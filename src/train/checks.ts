@@ -1,5 +1,5 @@
 /** @file What must hold while a run goes on: finite numbers, and parameters that move. */
-import type { Example } from "../data/example.ts";
+import type { TrainingExample } from "../data/batch.ts";
 import { describeSource } from "../data/row-file.ts";
 import { FailedError, UsageError } from "../errors.ts";
 import type { RunFolder } from "./run-folder.ts";
@@ -35,8 +35,10 @@ export function requireMovement(
 }
 
 /** Refuses tokens that the embedding has no row for. @throws UsageError "usage/model" */
-export function requireKnownIds(examples: readonly Example[], vocabSize: number): void {
-  for (const { ids, source } of examples) {
+export function requireKnownIds(examples: readonly TrainingExample[], vocabSize: number): void {
+  for (const example of examples) {
+    if ("pixels" in example) continue;
+    const { ids, source } = example;
     const unknown = ids.find((id) => id >= vocabSize);
     if (unknown === undefined) continue;
     throw new UsageError(

@@ -1,6 +1,5 @@
 /** @file Loss of a model on examples, without gradients: one row a time, or several of like length. */
-import { toBatch } from "../data/batch.ts";
-import type { Example } from "../data/example.ts";
+import { type TrainingExample, exampleLength, toBatch } from "../data/batch.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { BlockRunner } from "../run/block-runner.ts";
@@ -9,7 +8,6 @@ import { Embedding } from "../run/embedding.ts";
 import { Head } from "../run/head.ts";
 import { BufferPool } from "../runtime/buffer-pool.ts";
 import type { Engine } from "../runtime/engine.ts";
-import { hostTensor } from "../runtime/host-tensor.ts";
 import { labelledPositions } from "./step-runner.ts";
 import { requireKnownIds } from "./checks.ts";
 import { fillRows } from "./fill-rows.ts";
@@ -53,7 +51,7 @@ export class Evaluator {
 
   /** Evaluates examples; `onProgress` is told how many are done. */
   async evaluate(
-    examples: readonly Example[],
+    examples: readonly TrainingExample[],
     onProgress: (numDone: number) => void = () => {},
   ): Promise<Evaluation> {
     requireKnownIds(examples, this.#runner.base.config.vocabSize);
@@ -73,7 +71,7 @@ export class Evaluator {
     const { pool } = this.#runner;
     const { numRows, length } = batch;
     const context = this.#contexts.rows(numRows, length, batch.positions, batch.segments);
-    let x = await this.#embedding.forward(hostTensor("int64", [numRows, length], batch.ids));
+    let x = await this.#embedding.forward(batch.input);
     for (let layer = 0; layer < this.#runner.numLayers; layer++) {
       const { y } = await this.#runner.forward(layer, x, context, false);
       pool.release(x);
@@ -93,17 +91,17 @@ export class Evaluator {
 }
 
 /** Groups examples of like length into passes. */
-function passes(examples: readonly Example[]): Example[][][] {
-  const sorted = [...examples].sort((a, b) => b.ids.length - a.ids.length);
-  const groups: Example[][] = [];
+function passes(examples: readonly TrainingExample[]): TrainingExample[][][] {
+  const sorted = [...examples].sort((a, b) => exampleLength(b) - exampleLength(a));
+  const groups: TrainingExample[][] = [];
   let longest = 0;
   for (const example of sorted) {
     const group = groups.at(-1);
     if (group && (group.length + 1) * longest <= PASS_TOKENS) group.push(example);
     else {
       groups.push([example]);
-      longest = example.ids.length;
+      longest = exampleLength(example);
     }
   }
-  return groups.map(fillRows);
+  return groups.map((group) => fillRows(group));
 }

@@ -2,17 +2,13 @@
  * @file Gets everything a run needs, cheapest first: settings, data, the fit into memory, then weights and adapter.
  */
 import { UsageError } from "../errors.ts";
-import type { ChatTemplate } from "../data/chat-template.ts";
-import { type Dataset, readDataFile, readDataset } from "../data/dataset.ts";
-import type { Example } from "../data/example.ts";
+import { type TrainingExample, exampleLength } from "../data/batch.ts";
 import { type StepPlan, planSteps } from "../data/order.ts";
-import { openTextTools } from "../data/text-tools.ts";
-import type { Tokenizer } from "../data/tokenizer.ts";
 import { type AdapterOrigin, readAdapter } from "../format/adapter.ts";
 import { type Checkpoint, openCheckpoint } from "../format/checkpoint.ts";
 import { loadWeights, residentBytes, storageIn } from "../format/load-model.ts";
 import { resolveModel } from "../hub/resolve.ts";
-import { type ModelConfig, headTensor, modelTensors } from "../models/architecture.ts";
+import { headTensor, modelTensors } from "../models/architecture.ts";
 import { findArchitecture } from "../models/architectures.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { type Optimizer } from "../optim/optimizer.ts";
@@ -22,9 +18,9 @@ import type { Method } from "../peft/method.ts";
 import { METHODS, findMethod } from "../peft/methods.ts";
 import type { Targets } from "../peft/targets.ts";
 import { Random } from "../random.ts";
-import { requireKnownIds } from "./checks.ts";
 import { type MemoryPlan, planMemory } from "./memory-plan.ts";
 import { type TrainOptions, methodOptions, optimizerOptions as ownOptimizerOptions } from "./options.ts";
+import { readRunData } from "./run-data.ts";
 
 /** Stream of the seed that start values come from. */
 const INIT_STREAM = 0;
@@ -35,10 +31,8 @@ export interface TrainingSetup {
   readonly base: BaseModel;
   readonly adapter: Adapter;
   readonly origin: AdapterOrigin;
-  readonly tokenizer: Tokenizer;
-  readonly template: ChatTemplate;
-  readonly heldOut: readonly Example[] | null;
-  readonly plan: StepPlan;
+  readonly heldOut: readonly TrainingExample[] | null;
+  readonly plan: StepPlan<TrainingExample>;
   readonly totalSteps: number;
   readonly memory: MemoryPlan;
   readonly optimizer: Optimizer;
@@ -95,8 +89,7 @@ async function setUpOn(
     exclude: [],
     layers: options.layers ?? null,
   };
-  const { tokenizer, template } = openTextTools(options.model, checkpoint.tokenizerFiles);
-  const data = readData(options, config, tokenizer, template);
+  const data = readRunData(options, config, checkpoint.tokenizerFiles);
   if (options.earlyStopping !== undefined && data.heldOut === null) {
     throw new UsageError("usage/flag", "Cannot stop early: there is no held-out data to evaluate on", {
       hint: "Give --eval-data, or a data folder with valid.jsonl",
@@ -124,13 +117,11 @@ async function setUpOn(
   });
   const base = await loadWeights(path, checkpoint, { name: options.model, keepWidened: options.keepWidened });
   const adapter = await makeAdapter(options, base, request, methods);
-  const origin = { base, checkpoint, chatTemplateHash: template.hash };
+  const origin = { base, checkpoint, chatTemplateHash: data.chatTemplateHash };
   return {
     base,
     adapter,
     origin,
-    tokenizer,
-    template,
     heldOut: data.heldOut,
     plan,
     totalSteps,
@@ -149,45 +140,11 @@ function readModules(given: string | readonly string[] | undefined): Targets["mo
   return text.split(",").map((name) => name.trim());
 }
 
-interface RunData {
-  readonly train: readonly Example[];
-  readonly heldOut: readonly Example[] | null;
-  readonly notes: readonly string[];
-}
-
-function readData(
-  options: TrainOptions,
-  config: ModelConfig,
-  tokenizer: Tokenizer,
-  template: ChatTemplate,
-): RunData {
-  if (options.maxLength > config.maxPositions) {
-    throw new UsageError(
-      "usage/flag",
-      `Cannot train on ${options.maxLength} tokens: the model has ${config.maxPositions} positions`,
-      { hint: `Choose a max length of at most ${config.maxPositions}` },
-    );
-  }
-  const how = { tokenizer, template, maxLength: options.maxLength, trainOn: options.trainOn };
-  const dataset: Dataset = readDataset(options.data, how);
-  const heldOut =
-    options.evalData === undefined ? dataset.valid : readDataFile(options.evalData, how).examples;
-  requireKnownIds(dataset.train, config.vocabSize);
-  const { numTruncated, numDropped } = dataset.reports.train;
-  const notes = [
-    ...(numTruncated > 0 ? [`${numTruncated} examples were cut to ${options.maxLength} tokens`] : []),
-    ...(numDropped > 0
-      ? [`${numDropped} examples were left out: nothing to learn within ${options.maxLength} tokens`]
-      : []),
-  ];
-  return { train: dataset.train, heldOut, notes };
-}
-
 function largestBatch(
   options: TrainOptions,
-  examples: readonly Example[],
+  examples: readonly TrainingExample[],
 ): { batchTokens: number; rowTokens: number } {
-  const longest = examples.reduce((max, { ids }) => Math.max(max, ids.length), 0);
+  const longest = examples.reduce((max, example) => Math.max(max, exampleLength(example)), 0);
   const rowTokens = options.packing ? options.maxLength : longest;
   const numRows = options.packing ? options.batchSize : Math.min(options.batchSize, examples.length);
   return { batchTokens: rowTokens * numRows, rowTokens };

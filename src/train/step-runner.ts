@@ -15,7 +15,7 @@ import { GradientSink } from "../run/gradient-sink.ts";
 import { Head, type LabelledPosition } from "../run/head.ts";
 import { BufferPool } from "../runtime/buffer-pool.ts";
 import type { Engine } from "../runtime/engine.ts";
-import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
+import type { HostTensor } from "../runtime/host-tensor.ts";
 
 /** Stream of the seed that dropout masks come from. */
 const DROPOUT_STREAM = 2;
@@ -97,9 +97,8 @@ export class StepRunner {
     Object.assign(this.#place, { step, micro });
     const { numRows, length } = batch;
     const context = this.#contexts.rows(numRows, length, batch.positions, batch.segments);
-    const ids = hostTensor("int64", [numRows, length], batch.ids);
     const trace: { x: HostTensor<"float32">; kept: Kept | null }[] = [];
-    let x = await this.#embedding.forward(ids);
+    let x = await this.#embedding.forward(batch.input);
     for (let layer = 0; layer < this.#runner.numLayers; layer++) {
       const trained = layer >= this.#lowestTrained;
       const { y, kept } = await this.#runner.forward(layer, x, context, trained && !this.#recompute);
@@ -109,14 +108,14 @@ export class StepRunner {
     }
     const { lossSum, dx } = await this.#head.lossAndGradient(x, labelledPositions(batch), scale, this.sink);
     this.#pool.release(x);
-    await this.#backward(trace, dx, ids, context);
+    await this.#backward(trace, dx, batch.input, context);
     return lossSum;
   }
 
   async #backward(
     trace: { x: HostTensor<"float32">; kept: Kept | null }[],
     dLast: HostTensor<"float32">,
-    ids: HostTensor<"int64">,
+    input: Batch["input"],
     context: PassContext,
   ): Promise<void> {
     let dy = dLast;
@@ -128,7 +127,7 @@ export class StepRunner {
       if (!dx) return;
       dy = dx;
     }
-    await this.#embedding.backward(ids, dy, this.sink);
+    await this.#embedding.backward(input, dy, this.sink);
     this.#pool.release(dy);
   }
 

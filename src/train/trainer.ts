@@ -7,8 +7,7 @@
  */
 import { resolve } from "node:path";
 import { stringify } from "yaml";
-import { toBatch } from "../data/batch.ts";
-import type { Example } from "../data/example.ts";
+import { type TrainingExample, toBatch } from "../data/batch.ts";
 import { FailedError } from "../errors.ts";
 import { type GradientNorm, clipFactor, createGradientNorm } from "../optim/gradient-norm.ts";
 import { findSchedule } from "../optim/schedules.ts";
@@ -229,7 +228,7 @@ class Run {
     }
   }
 
-  #toBatch(rows: readonly (readonly Example[])[]): ReturnType<typeof toBatch> {
+  #toBatch(rows: readonly (readonly TrainingExample[])[]): ReturnType<typeof toBatch> {
     return this.#parts.options.packing ? toBatch(rows) : toBatch(fillRows(rows.flat()));
   }
 
