@@ -7,6 +7,7 @@
  * arXiv:2106.10199. Differs from the paper: the factors of norms are trained too, since many models have no bias at all.
  */
 import { z } from "zod";
+import { startAlgebra } from "./algebra.ts";
 import { defineMethod } from "./method.ts";
 
 const OPTIONS = z.strictObject({});
@@ -29,7 +30,7 @@ export const bitfit = defineMethod<z.output<typeof OPTIONS>, null>({
   adapt: (site, x) => site.project(x),
   adaptRows: "not-batchable",
   merge: (base) => base,
-  algebra: "not-composable",
+  algebra: startAlgebra(),
   toPeft: () => ({}),
   fromPeft: () => ({}),
 });

@@ -1,5 +1,6 @@
 /** @file Full fine-tuning: every tensor of the base is trained; no adapter, the result is an ordinary model. */
 import { z } from "zod";
+import { startAlgebra } from "./algebra.ts";
 import { defineMethod } from "./method.ts";
 
 const OPTIONS = z.strictObject({});
@@ -18,7 +19,7 @@ export const full = defineMethod<z.output<typeof OPTIONS>, null>({
   adapt: (site, x) => site.project(x),
   adaptRows: "not-batchable",
   merge: (base) => base,
-  algebra: "not-composable",
+  algebra: startAlgebra(),
   toPeft: () => ({}),
   fromPeft: () => ({}),
 });

@@ -17,6 +17,7 @@ import { quarterTurn, rotatePairs } from "../graph/ops/rotate-pairs.ts";
 import { transpose } from "../graph/ops/transpose.ts";
 import type { SiteSpec } from "../models/architecture.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
+import { roadAlgebra } from "./road-algebra.ts";
 import { type SitePlace, defineMethod } from "./method.ts";
 import { type RoadLayout, coefficientValues, coefficientsOf, numRoadValues } from "./road-coefficients.ts";
 
@@ -113,7 +114,7 @@ export const road = defineMethod<RoadOptions, RoadLayout>({
     return { weight: transpose(turn(transpose(weight, [1, 0])), [1, 0]), bias: bias && turn(bias) };
   },
 
-  algebra: "not-composable",
+  algebra: roadAlgebra(),
 
   toPeft: ({ variant, groupSize, pairs }, _targets, sites) => ({
     variant,

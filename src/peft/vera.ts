@@ -18,6 +18,7 @@ import { slice } from "../graph/ops/slice.ts";
 import type { SiteSpec } from "../models/architecture.ts";
 import { Random } from "../random.ts";
 import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
+import type { SiteShare } from "./algebra.ts";
 import { type SiteParameters, defineMethod } from "./method.ts";
 
 const OPTIONS = z.strictObject({
@@ -88,7 +89,19 @@ export const vera = defineMethod<VeraOptions, VeraSite>({
     return { weight: add(weight, matmul(left, mul(a, reshape(lambdaD, [rank, 1])))), bias };
   },
 
-  algebra: "not-composable",
+  algebra: {
+    kind: "factors",
+    unstackable: "the vectors of two adapters make no adapter of one pair of vectors",
+    suffixes: [LAMBDA_D, LAMBDA_B],
+    sizeOf: ({ [LAMBDA_B]: b }) => ({ kind: "linear", inFeatures: 1, outFeatures: b?.data.length ?? 1 }),
+    split: ({ tensors }: SiteShare<VeraSite>) => ({
+      down: tensors[LAMBDA_D]!,
+      up: tensors[LAMBDA_B]!,
+      scale: 1,
+    }),
+    join: ({ down, up }, { options }) => ({ tensors: { [LAMBDA_D]: down, [LAMBDA_B]: up }, options }),
+    optionsOf: (_sites, [first]) => first,
+  },
 
   toPeft: (o) => ({
     r: o.rank,

@@ -1,0 +1,53 @@
+/**
+ * @file The paper's coefficients: ⊕ averages parameters, ⊖ turns the effect of a module round.
+ *
+ * A sum of positive terms is an average: its weights are divided by their sum, also inside of parentheses. The outermost
+ * sum of several terms is one too when it has negative terms (⊖, then ⊕). A difference in parentheses is taken as
+ * written, like "target ⊖ auxiliary" in the analogy of arXiv:2306.14870, section 3.4.
+ */
+import { UsageError } from "../../errors.ts";
+import { type Sum, formatExpression } from "../expression.ts";
+
+/** What multiplies an adapter's parameters. */
+export interface Coefficient {
+  /** Of the factor that keeps its sign. */
+  readonly kept: number;
+  /** Of the factor that ⊖ negates, and of an effect that is linear. */
+  readonly signed: number;
+}
+
+/**
+ * Multiplies a sum out as the paper's operators do.
+ * @throws UsageError "usage/combine" when the weights of an average are all zero.
+ */
+export function paperCoefficients(sum: Sum): ReadonlyMap<string, Coefficient> {
+  const found = new Map<string, Coefficient>();
+  const [only] = sum.terms;
+  if (sum.terms.length === 1 && only && typeof only.of === "string") {
+    // A lone module is scaled in one factor: in both it would be scaled twice.
+    return new Map([[only.of, { kept: 1, signed: only.weight }]]);
+  }
+  const visit = ({ terms }: Sum, kept: number, signed: number): void => {
+    for (const { weight, of } of terms) {
+      const [k, s] = [kept * Math.abs(weight), signed * weight];
+      if (typeof of === "string") {
+        const before = found.get(of) ?? { kept: 0, signed: 0 };
+        found.set(of, { kept: before.kept + k, signed: before.signed + s });
+        continue;
+      }
+      const divisor = of.terms.every((term) => term.weight >= 0) ? totalOf(of) : 1;
+      visit(of, k / divisor, s / divisor);
+    }
+  };
+  const divisor = sum.terms.length === 1 ? 1 : totalOf(sum);
+  visit(sum, 1 / divisor, 1 / divisor);
+  return found;
+}
+
+function totalOf(sum: Sum): number {
+  const total = sum.terms.reduce((size, { weight }) => size + Math.abs(weight), 0);
+  if (total > 0) return total;
+  throw new UsageError("usage/combine", `Cannot average "${formatExpression(sum)}": all weights are 0`, {
+    hint: "Give one of the adapters a weight",
+  });
+}

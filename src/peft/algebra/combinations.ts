@@ -1,0 +1,177 @@
+/** @file The ways of combining adapters, each with the settings that it takes. */
+import { z } from "zod";
+import { UsageError } from "../../errors.ts";
+import type { FactorPair } from "../algebra.ts";
+import type { Coefficient } from "./coefficients.ts";
+import { averageFactors, mixFactors, rankOf, scale, stack } from "./factors.ts";
+import { type Truncation, truncate } from "./low-rank.ts";
+import { MAJORITIES, type Mix, dareMix, magnitudeMix, tiesMix, weightedSum } from "./mixing.ts";
+
+/** One adapter in a combination at one site. */
+export interface FactorShare {
+  /** Its weight when the expression is multiplied out. */
+  readonly weight: number;
+  /** Its weights by the paper's operators. */
+  readonly coefficient: Coefficient;
+  readonly pair: FactorPair;
+}
+
+/** What came of factors; `cut` null when nothing was cut off. */
+interface Outcome {
+  readonly pair: FactorPair;
+  readonly cut: Truncation | null;
+}
+
+const SETTINGS = {
+  rank: z
+    .int()
+    .positive()
+    .optional()
+    .describe("svd: rank of the result; default: the largest of the adapters"),
+  density: z
+    .number()
+    .gt(0)
+    .lte(1)
+    .optional()
+    .describe("ties, dare, magnitude-prune: share of the entries that is kept"),
+  majority: z
+    .enum(MAJORITIES)
+    .optional()
+    .describe("ties: signs are elected by sum or by count; default: total"),
+  seed: z.int().min(0).optional().describe("dare: seed of the draws; default: 0"),
+  negate: z
+    .enum(["A", "B"])
+    .optional()
+    .describe("paper: the factor that a minus negates; default: B, since A's often start equal"),
+};
+/** Settings of the ways of combining. */
+export type CombineSettings = z.output<z.ZodObject<typeof SETTINGS>>;
+
+/** A way of combining. */
+export interface Combination {
+  readonly summary: string;
+  readonly takes: readonly (keyof CombineSettings)[];
+  /** The factors of all adapters must have the same shapes: they are mixed one by one. */
+  readonly mixesFactors: boolean;
+  /** The paper's ⊕: all adapters must sit on the same modules with the same scale. */
+  readonly averages: boolean;
+  /** Vectors are summed as they are, not their changes. */
+  readonly sumsParameters: boolean;
+  /** A rank is chosen. */
+  readonly cuts: boolean;
+  /** How changes that are linear in their numbers are brought together. */
+  mix(settings: CombineSettings): Mix;
+  /** The factors of the result; `position` tells draws of chance apart. */
+  factors(shares: readonly FactorShare[], settings: CombineSettings, position: number): Outcome;
+}
+
+const EXACT = {
+  mixesFactors: false,
+  averages: false,
+  sumsParameters: false,
+  cuts: false,
+  mix: () => weightedSum,
+};
+
+/** A way that mixes factors one by one. */
+function mixing(
+  summary: string,
+  takes: Combination["takes"],
+  mix: Combination["mix"],
+  sumsParameters = false,
+): Combination {
+  return {
+    summary,
+    takes,
+    mix,
+    sumsParameters,
+    mixesFactors: true,
+    averages: false,
+    cuts: false,
+    factors: (shares, settings, position) => ({
+      pair: mixFactors(shares, mix(settings), position),
+      cut: null,
+    }),
+  };
+}
+
+export const COMBINATIONS = {
+  cat: {
+    ...EXACT,
+    summary: "the exact sum of the changes; ranks add up",
+    takes: [],
+    factors: (shares) => {
+      const [only, ...others] = shares;
+      return { pair: only && others.length === 0 ? scale(only) : stack(shares), cut: null };
+    },
+  },
+  paper: {
+    ...EXACT,
+    summary: "parameters are averaged (⊕), a minus turns the effect round (⊖)",
+    takes: ["negate"],
+    mixesFactors: true,
+    averages: true,
+    factors: (shares, { negate = "B" }) => ({ pair: averageFactors(shares, negate, weightedSum), cut: null }),
+  },
+  linear: mixing("factors are summed apart, with √|w|, as peft does", [], () => weightedSum, true),
+  svd: {
+    ...EXACT,
+    summary: "the exact sum, cut to a rank",
+    takes: ["rank"],
+    cuts: true,
+    factors: (shares, { rank = Math.max(...shares.map(({ pair }) => rankOf(pair))) }) => {
+      const cut = truncate(stack(shares), rank);
+      return { pair: cut.pair, cut };
+    },
+  },
+  ties: mixing("prune, elect signs, average those that agree", ["density", "majority"], (settings) =>
+    tiesMix(settings.density ?? 1, settings.majority ?? "total"),
+  ),
+  dare: mixing("drop entries by chance, enlarge the rest, sum", ["density", "seed"], (settings) =>
+    dareMix(settings.density ?? 1, settings.seed ?? 0),
+  ),
+  "magnitude-prune": mixing("keep the largest entries, sum", ["density"], ({ density = 1 }) =>
+    magnitudeMix(density),
+  ),
+} satisfies Record<string, Combination>;
+
+/** Name of a way of combining. */
+export type CombinationName = keyof typeof COMBINATIONS;
+
+const NAMES = Object.keys(COMBINATIONS) as [CombinationName, ...CombinationName[]];
+
+/** How adapters are combined: the only description of these settings. */
+export const COMBINE_OPTIONS = z.strictObject({
+  type: z.enum(NAMES).default("cat").describe("how adapters are combined; cat is the exact sum"),
+  ...SETTINGS,
+});
+export type CombineOptions = z.output<typeof COMBINE_OPTIONS>;
+
+/**
+ * Finds the way of combining.
+ * @throws UsageError "usage/combine" for a setting that it does not take, or that it needs and lacks.
+ */
+export function findCombination({ type, ...settings }: CombineOptions): Combination {
+  const combination: Combination = COMBINATIONS[type];
+  const given = (Object.keys(settings) as (keyof CombineSettings)[]).filter(
+    (key) => settings[key] !== undefined,
+  );
+  const surplus = given.filter((key) => !combination.takes.includes(key));
+  if (surplus.length > 0) {
+    const takers = NAMES.filter((name) => {
+      const other: Combination = COMBINATIONS[name];
+      return surplus.every((key) => other.takes.includes(key));
+    });
+    throw new UsageError(
+      "usage/combine",
+      `Cannot combine by type "${type}" with ${surplus.join(", ")}: it does not take that`,
+      { hint: takers.length === 0 ? "Leave it out" : `Leave it out, or choose type ${takers.join(" or ")}` },
+    );
+  }
+  if (combination.takes.includes("density") && settings.density === undefined) {
+    throw new UsageError("usage/combine", `Cannot combine by type "${type}": it has no density`, {
+      hint: "Give the share of entries to keep, for example --density 0.5",
+    });
+  }
+  return combination;
+}

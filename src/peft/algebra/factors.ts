@@ -1,0 +1,108 @@
+/**
+ * @file Adapters whose change is a product of two factors, scale · up · down, combined at one site.
+ *
+ * Exact is only the stacking of factors (`stack`); whatever treats the factors apart makes cross terms of one adapter's
+ * A and another one's B.
+ */
+import { assertInternal } from "../../errors.ts";
+import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
+import type { FactorPair } from "../algebra.ts";
+import type { Coefficient } from "./coefficients.ts";
+import type { Mix, Numbers } from "./mixing.ts";
+
+/** A term of a sum at one site. */
+export interface FactorTerm {
+  readonly weight: number;
+  readonly pair: FactorPair;
+}
+
+type Tensor = HostTensor<"float32">;
+
+/** Puts factors side by side, so that the product is the weighted sum of the products; weights and scales go into A. */
+export function stack(terms: readonly FactorTerm[]): FactorPair {
+  const rank = terms.reduce((sum, { pair }) => sum + rankOf(pair), 0);
+  const [first] = terms;
+  assertInternal(first, "a sum has a term");
+  const inFeatures = first.pair.down.data.length / rankOf(first.pair);
+  const outFeatures = first.pair.up.data.length / rankOf(first.pair);
+  const down = hostTensor("float32", [rank, inFeatures], new Float32Array(rank * inFeatures));
+  const up = hostTensor("float32", [outFeatures, rank], new Float32Array(outFeatures * rank));
+  let at = 0;
+  for (const { weight, pair } of terms) {
+    const own = rankOf(pair);
+    down.data.set(scaled(pair.down, weight * pair.scale).data, at * inFeatures);
+    for (let row = 0; row < outFeatures; row++) {
+      up.data.set(pair.up.data.subarray(row * own, (row + 1) * own), row * rank + at);
+    }
+    at += own;
+  }
+  return { down, up, scale: 1 };
+}
+
+/** One adapter times a number: exact, whatever its factors are. */
+export function scale({ weight, pair }: FactorTerm): FactorPair {
+  return { down: scaled(pair.down, weight * pair.scale), up: scaled(pair.up, 1), scale: 1 };
+}
+
+/** Mixes the factors apart, each with √|w s|, the sign on A alone, as peft does. */
+export function mixFactors(terms: readonly FactorTerm[], mix: Mix, position: number): FactorPair {
+  const sizes = terms.map(({ weight, pair }) => Math.sqrt(Math.abs(weight * pair.scale)));
+  const signed = sizes.map((size, i) => ((terms[i]?.weight ?? 0) < 0 ? -size : size));
+  const pairs = terms.map(({ pair }) => pair);
+  return { ...mixEach(pairs, mix, signed, sizes, position), scale: 1 };
+}
+
+/** The paper's ⊕ and ⊖: parameters are averaged, and the sign goes to one of the factors. */
+export function averageFactors(
+  terms: readonly { readonly coefficient: Coefficient; readonly pair: FactorPair }[],
+  negated: "A" | "B",
+  mix: Mix,
+): FactorPair {
+  const signed = terms.map(({ coefficient }) => coefficient.signed);
+  const kept = terms.map(({ coefficient }) => coefficient.kept);
+  const pairs = terms.map(({ pair }) => pair);
+  const weights = negated === "A" ? ([signed, kept] as const) : ([kept, signed] as const);
+  return { ...mixEach(pairs, mix, ...weights, 0), scale: pairs[0]?.scale ?? 1 };
+}
+
+function mixEach(
+  pairs: readonly FactorPair[],
+  mix: Mix,
+  downWeights: readonly number[],
+  upWeights: readonly number[],
+  position: number,
+): Pick<FactorPair, "down" | "up"> {
+  const of = (tensors: readonly Tensor[], weights: readonly number[], which: number): Tensor => {
+    const mixed: Numbers = mix(
+      tensors.map(({ data }) => data),
+      weights,
+      [position, which],
+    );
+    return hostTensor("float32", tensors[0]?.shape ?? [], Float32Array.from(mixed));
+  };
+  return {
+    down: of(
+      pairs.map((pair) => pair.down),
+      downWeights,
+      0,
+    ),
+    up: of(
+      pairs.map((pair) => pair.up),
+      upWeights,
+      1,
+    ),
+  };
+}
+
+/** The rank R of a pair. */
+export function rankOf({ down }: FactorPair): number {
+  return down.shape[0] as number;
+}
+
+function scaled({ shape, data }: Tensor, factor: number): Tensor {
+  return hostTensor(
+    "float32",
+    shape,
+    data.map((value) => value * factor),
+  );
+}

@@ -1,0 +1,83 @@
+/**
+ * @file Several tensors of one shape to one: weighted sums, pruning, and election of signs.
+ *
+ * TIES: arXiv:2306.01708, section 4, in the order that peft has it: prune, elect signs before the weights are applied,
+ * weight, average those that agree. DARE: arXiv:2311.03099, eq. 2. Sums are made in float64.
+ */
+import { Random } from "../../random.ts";
+
+/** Numbers of one tensor. */
+export type Numbers = Float32Array | Float64Array;
+
+/** How a sign is elected: by the sum of the values, or by how many there are of each. */
+export const MAJORITIES = ["total", "frequency"] as const;
+export type Majority = (typeof MAJORITIES)[number];
+
+/** Brings tensors of one shape and their weights together; fresh. `position` tells draws of chance apart. */
+export type Mix = (
+  tensors: readonly Numbers[],
+  weights: readonly number[],
+  position: readonly number[],
+) => Float64Array;
+
+/** Σ wᵢ tᵢ */
+export function weightedSum(tensors: readonly Numbers[], weights: readonly number[]): Float64Array {
+  const sum = new Float64Array(tensors[0]?.length ?? 0);
+  for (const [i, tensor] of tensors.entries()) {
+    const weight = weights[i] as number;
+    for (let j = 0; j < sum.length; j++) sum[j] = sum[j]! + weight * tensor[j]!;
+  }
+  return sum;
+}
+
+/** Keeps the ⌊density · n⌋ largest entries by magnitude, of equals the earlier; fresh. */
+export function pruneSmall(tensor: Numbers, density: number): Float64Array {
+  const kept = new Float64Array(tensor.length);
+  const count = Math.floor(density * tensor.length);
+  const order = Array.from(tensor.keys()).sort(
+    (a, b) => Math.abs(tensor[b]!) - Math.abs(tensor[a]!) || a - b,
+  );
+  for (const i of order.slice(0, count)) kept[i] = tensor[i]!;
+  return kept;
+}
+
+/** Keeps each entry with probability `density`, divided by it, so that the mean stays; fresh. */
+export function dropRandom(tensor: Numbers, density: number, random: Random): Float64Array {
+  return Float64Array.from(tensor, (value) => (random.uniform() < density ? value / density : 0));
+}
+
+/** Weighted sum of pruned tensors. */
+export function magnitudeMix(density: number): Mix {
+  return (tensors, weights) =>
+    weightedSum(
+      tensors.map((tensor) => pruneSmall(tensor, density)),
+      weights,
+    );
+}
+
+/** Weighted sum of tensors with entries dropped by chance. */
+export function dareMix(density: number, seed: number): Mix {
+  return (tensors, weights, position) =>
+    weightedSum(
+      tensors.map((tensor, i) => dropRandom(tensor, density, new Random(seed, i, ...position))),
+      weights,
+    );
+}
+
+/** TIES: entry by entry the weighted mean of the values that have the elected sign; a tie elects plus. */
+export function tiesMix(density: number, majority: Majority): Mix {
+  return (tensors, weights) => {
+    const pruned = tensors.map((tensor) => pruneSmall(tensor, density));
+    const vote = majority === "total" ? (value: number) => value : Math.sign;
+    return Float64Array.from(pruned[0] ?? [], (_, j) => {
+      const elected = pruned.reduce((votes, tensor) => votes + vote(tensor[j]!), 0) >= 0 ? 1 : -1;
+      let [sum, count] = [0, 0];
+      for (const [i, tensor] of pruned.entries()) {
+        if (Math.sign(tensor[j]!) !== elected) continue;
+        sum += weights[i]! * tensor[j]!;
+        count++;
+      }
+      return count === 0 ? 0 : sum / count;
+    });
+  };
+}

@@ -1,0 +1,42 @@
+/**
+ * @file Values by module as patterns of an adapter file: a common value, and others by names that never overlap, since
+ * PEFT sorts the keys of a pattern when it saves and then takes the first that matches.
+ */
+
+/** A common value and the exceptions from it. */
+export interface Patterns<T> {
+  readonly common: T;
+  /** Short names where all modules of the name agree, else full paths. */
+  readonly others: Readonly<Record<string, T>>;
+}
+
+/** Writes values by module path as patterns; the common value is the most frequent one, or `common`. */
+export function toPatterns<T extends number | boolean>(
+  values: ReadonlyMap<string, T>,
+  common: T = mostFrequent([...values.values()]),
+): Patterns<T> {
+  const byName = new Map<string, T[]>();
+  for (const [path, value] of values) {
+    const name = shortName(path);
+    byName.set(name, [...(byName.get(name) ?? []), value]);
+  }
+  const others: Record<string, T> = {};
+  for (const [path, value] of values) {
+    if (value === common) continue;
+    const name = shortName(path);
+    const agree = byName.get(name)?.every((other) => other === value) ?? false;
+    others[agree ? name : path] = value;
+  }
+  return { common, others };
+}
+
+function shortName(path: string): string {
+  return path.slice(path.lastIndexOf(".") + 1);
+}
+
+function mostFrequent<T>(values: readonly T[]): T {
+  const counts = new Map<T, number>();
+  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
+  const [[best] = [values[0] as T]] = [...counts].sort((a, b) => b[1] - a[1]);
+  return best;
+}

@@ -1,0 +1,175 @@
+/** @file Adapters that do not fit each other, or the way in which they are to be combined. */
+import { UsageError } from "../../errors.ts";
+import type { Algebra, FactorPair, SiteShare } from "../algebra.ts";
+import type { Combination } from "./combinations.ts";
+import type { Member } from "./combine.ts";
+
+/** Refuses adapters of several methods, with other frozen tensors, or on other modules where all must have the same. */
+export function refuseUnlike(members: readonly Member[], { averages }: Combination): void {
+  const [first, ...others] = members;
+  if (!first) return;
+  for (const other of others) {
+    if (other.adapter.method !== first.adapter.method) {
+      throw refusal(
+        [first, other],
+        `they are of methods "${first.adapter.method.name}" and "${other.adapter.method.name}"`,
+        "one method",
+        "Combine adapters of one method",
+      );
+    }
+    const unlike = [...first.adapter.frozen].find(([name, { data }]) => {
+      const found = other.adapter.frozen.get(name);
+      return found?.data.length !== data.length || data.some((value, i) => value !== found.data[i]);
+    });
+    if (unlike) {
+      throw refusal(
+        [first, other],
+        `their frozen tensors "${unlike[0]}" differ`,
+        "the same projection",
+        "Train both from one seed of the projection",
+      );
+    }
+    for (const [name, { shape }] of first.adapter.base) {
+      const found = other.adapter.base.get(name)?.shape ?? shape;
+      if (found.join() === shape.join()) continue;
+      throw refusal(
+        [first, other],
+        `tensor "${name}" is [${shape.join(", ")}] in one and [${found.join(", ")}] in the other`,
+        "adapters of one model",
+        "Choose adapters that were trained on one base model",
+      );
+    }
+    if (!averages) continue;
+    const path = onlyInOne(first.adapter.sites, other.adapter.sites);
+    if (path !== null) {
+      throw refusal(
+        [first, other],
+        `only one of them sits on "${path}"`,
+        "the same modules for an average of parameters",
+        "Choose type cat, which adds changes of any modules",
+      );
+    }
+  }
+}
+
+function onlyInOne(a: ReadonlyMap<string, unknown>, b: ReadonlyMap<string, unknown>): string | null {
+  for (const [one, two] of [
+    [a, b],
+    [b, a],
+  ] as const) {
+    for (const path of one.keys()) if (!two.has(path)) return path;
+  }
+  return null;
+}
+
+/** Refuses adapters whose shares of a site do not fit each other. */
+export function refuseUnlikeSites(
+  path: string,
+  members: readonly Member[],
+  algebra: Algebra<unknown, unknown>,
+  combination: Combination,
+): void {
+  const [first, ...others] = members;
+  if (!first) return;
+  const shareOf = ({ adapter }: Member): SiteShare<unknown> => adapter.sites.get(path) as SiteShare<unknown>;
+  const own = shareOf(first);
+  const isProduct = algebra.kind === "factors" && algebra.unstackable === null;
+  if (combination.cuts && !isProduct) {
+    throw refusal(
+      [first],
+      "its changes have no rank of their own",
+      "two matrices a module",
+      "Choose type cat",
+    );
+  }
+  for (const other of others) {
+    const share = shareOf(other);
+    const [size, otherSize] = [
+      algebra.sizeOf(own.tensors, first.adapter.options),
+      algebra.sizeOf(share.tensors, other.adapter.options),
+    ];
+    if (size.inFeatures !== otherSize.inFeatures || size.outFeatures !== otherSize.outFeatures) {
+      const show = (s: typeof size): string => `[${s.outFeatures}, ${s.inFeatures}]`;
+      throw refusal(
+        [first, other],
+        `"${path}" is ${show(size)} in one and ${show(otherSize)} in the other`,
+        "adapters of one model",
+        "Choose adapters that were trained on one base model",
+      );
+    }
+    if (algebra.kind !== "factors") {
+      refuseUnlikeNumbers(path, first, other, own, share);
+      continue;
+    }
+    if (!combination.mixesFactors && algebra.unstackable !== null) {
+      throw refusal(
+        [first, other],
+        algebra.unstackable,
+        "one adapter",
+        "Choose type paper, which averages parameters",
+      );
+    }
+    if (combination.mixesFactors)
+      refuseUnlikeFactors(path, first, other, algebra.split(own), algebra.split(share), combination);
+  }
+}
+
+/** Refuses numbers that do not mean the same. */
+function refuseUnlikeNumbers(
+  path: string,
+  first: Member,
+  other: Member,
+  own: SiteShare<unknown>,
+  share: SiteShare<unknown>,
+): void {
+  const [options, otherOptions] = [JSON.stringify(own.options), JSON.stringify(share.options)];
+  if (options !== otherOptions) {
+    throw refusal(
+      [first, other],
+      `their options at "${path}" are ${options} and ${otherOptions}`,
+      "equal ones",
+      "Train both with the same options",
+    );
+  }
+  for (const [suffix, { shape }] of Object.entries(own.tensors)) {
+    const found = share.tensors[suffix]?.shape ?? [];
+    if (shape.join() === found.join()) continue;
+    throw refusal(
+      [first, other],
+      `"${path}.${suffix}" is [${shape.join(", ")}] in one and [${found.join(", ")}] in the other`,
+      "equal shapes",
+      "Choose adapters that were trained on one base model with the same options",
+    );
+  }
+}
+
+function refuseUnlikeFactors(
+  path: string,
+  first: Member,
+  other: Member,
+  a: FactorPair,
+  b: FactorPair,
+  { averages }: Combination,
+): void {
+  const hint = "Choose type cat or svd, which add changes of any rank and scale";
+  if (a.down.shape.join() !== b.down.shape.join()) {
+    const ranks = `${a.down.shape[0]} and ${b.down.shape[0]}`;
+    throw refusal([first, other], `their ranks at "${path}" are ${ranks}`, "equal ranks", hint);
+  }
+  if (averages && a.scale !== b.scale) {
+    throw refusal(
+      [first, other],
+      `their scales at "${path}" are ${a.scale} and ${b.scale}`,
+      "equal scales for an average of parameters",
+      hint,
+    );
+  }
+}
+
+function refusal(members: readonly Member[], found: string, expected: string, hint: string): UsageError {
+  const names = members.map(({ name }) => `"${name}"`).join(" and ");
+  const noun = members.length === 1 ? "adapter" : "adapters";
+  return new UsageError("usage/combine", `Cannot combine ${noun} ${names}: ${found}, expected ${expected}`, {
+    hint,
+  });
+}
