@@ -1,5 +1,5 @@
 /** @file Packs whole numbers of a few bits: each row one bit stream, the lowest bit of each byte first. */
-import { type CodeBits, packedBytes } from "../graph/ops/unpack-codes.ts";
+import type { CodeBits } from "../graph/ops/unpack-codes.ts";
 
 /** Packs one row of codes below 2^bits into the bytes from `offset` on. */
 export function packRow(codes: Uint8Array, bits: CodeBits, into: Uint8Array, offset: number): void {
@@ -17,15 +17,4 @@ export function packRow(codes: Uint8Array, bits: CodeBits, into: Uint8Array, off
     }
   }
   if (numPending > 0) into[at] = pending;
-}
-
-/** Packs rows of `columns` codes; the caller owns the bytes. */
-export function packCodes(codes: Uint8Array, columns: number, bits: CodeBits): Uint8Array {
-  const numRows = columns === 0 ? 0 : codes.length / columns;
-  const rowBytes = packedBytes(bits, columns);
-  const packed = new Uint8Array(numRows * rowBytes);
-  for (let row = 0; row < numRows; row++) {
-    packRow(codes.subarray(row * columns, (row + 1) * columns), bits, packed, row * rowBytes);
-  }
-  return packed;
 }
