@@ -20,8 +20,23 @@ export type { Architecture, ModelConfig } from "./models/architecture.ts";
 export { ARCHITECTURES } from "./models/architectures.ts";
 export type { BaseModel } from "./models/base-model.ts";
 export { type Adapter, attach, type AttachRequest } from "./peft/attach.ts";
-export { mergeAdapter } from "./peft/merge.ts";
-export { defineMethod, type Method } from "./peft/method.ts";
+export { mergeAdapter, mergedModel } from "./peft/merge.ts";
+export {
+  defineMethod,
+  type Frozen,
+  type FrozenSpec,
+  type Method,
+  type ParameterSpec,
+  type SiteParameters,
+  type SitePlace,
+  type SiteStart,
+  type SiteTensors,
+  type SiteWeights,
+} from "./peft/method.ts";
+export type { SiteSpec } from "./models/architecture.ts";
+export type { SiteGraph } from "./models/block-graph.ts";
+export type { Value } from "./graph/graph.ts";
+export * as ops from "./graph/operations.ts";
 export { METHODS } from "./peft/methods.ts";
 export { type ReadAdapter, readAdapter } from "./format/adapter.ts";
 export { type Checkpoint, openCheckpoint } from "./format/checkpoint.ts";

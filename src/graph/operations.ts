@@ -1,0 +1,25 @@
+/** @file The operations as functions: what a method that is written outside of graft builds its graphs with. */
+export { abs } from "./ops/abs.ts";
+export { add } from "./ops/add.ts";
+export { concat } from "./ops/concat.ts";
+export { cos } from "./ops/cos.ts";
+export { div } from "./ops/div.ts";
+export { exp } from "./ops/exp.ts";
+export { log } from "./ops/log.ts";
+export { matmul } from "./ops/matmul.ts";
+export { maximum } from "./ops/maximum.ts";
+export { mul } from "./ops/mul.ts";
+export { neg } from "./ops/neg.ts";
+export { reduceMean } from "./ops/reduce-mean.ts";
+export { reduceSum } from "./ops/reduce-sum.ts";
+export { reshape } from "./ops/reshape.ts";
+export { sigmoid } from "./ops/sigmoid.ts";
+export { silu } from "./ops/silu.ts";
+export { sin } from "./ops/sin.ts";
+export { slice } from "./ops/slice.ts";
+export { softmax } from "./ops/softmax.ts";
+export { split } from "./ops/split.ts";
+export { sqrt } from "./ops/sqrt.ts";
+export { stopGradient } from "./ops/stop-gradient.ts";
+export { sub } from "./ops/sub.ts";
+export { transpose } from "./ops/transpose.ts";
