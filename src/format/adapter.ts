@@ -14,6 +14,7 @@ import type { HostTensor } from "../runtime/host-tensor.ts";
 import { adapterFolderFiles, readAdapterFolder } from "./adapter-folder.ts";
 import type { FolderFile } from "./atomic.ts";
 import { type Checkpoint, modelFolderFiles } from "./checkpoint.ts";
+import { checkCodes, codesMetadata } from "./codes-hash.ts";
 import { openSafetensors } from "./safetensors.ts";
 
 const PREFIX = "base_model.model.";
@@ -62,8 +63,10 @@ export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFil
   const tensors = savedTensors(adapter);
   const { chatTemplateHash } = origin;
   // In the head of the tensors' file: peft warns of keys in adapter_config.json that it does not know.
-  const metadata: Record<string, string> =
-    chatTemplateHash === null ? {} : { [TEMPLATE_KEY]: chatTemplateHash };
+  const metadata: Record<string, string> = {
+    ...codesMetadata(adapter),
+    ...(chatTemplateHash === null ? {} : { [TEMPLATE_KEY]: chatTemplateHash }),
+  };
   return adapterFolderFiles({ config: adapterConfig(adapter, base), tensors, metadata });
 }
 
@@ -136,6 +139,7 @@ export async function readAdapter(
   refuseUnknown(path, raw);
   const targets = { modules, exclude: exclude ?? [], layers: layers === null ? null : [layers].flat() };
   const adapter = await attach(base, { method, options, targets }, new Random(0));
+  checkCodes(path, adapter, metadata);
   fill(path, adapter, tensors);
   return { adapter, chatTemplateHash: metadata[TEMPLATE_KEY] ?? null };
 }
