@@ -1,6 +1,7 @@
 /** @file The list of fine-tuning methods. */
 import { UsageError } from "../errors.ts";
 import { bitfit } from "./bitfit.ts";
+import { dora } from "./dora.ts";
 import { full } from "./full.ts";
 import { ia3 } from "./ia3.ts";
 import { lora } from "./lora.ts";
@@ -10,7 +11,7 @@ import { road } from "./road.ts";
 import { snell } from "./snell.ts";
 import { vera } from "./vera.ts";
 
-export const METHODS: readonly Method[] = [lora, ia3, road, vera, snell, peqa, bitfit, full];
+export const METHODS: readonly Method[] = [lora, dora, ia3, road, vera, snell, peqa, bitfit, full];
 
 /** Finds a method by name. @throws UsageError "usage/flag" when there is none. */
 export function findMethod(name: string, methods: readonly Method[] = METHODS): Method {

@@ -1,15 +1,16 @@
 /**
- * @file Euclidean distances of rows:  D_ij = |u_i - v_j|.   u [M, Q]  v [N, Q]  →  [M, N]
+ * @file Euclidean distances of rows:  D_ij = |u_i - v_j|.   u [M, Q]  v [N, Q], sizes known  →  [M, N]
  *
- *   dU = rowsum(R) ∘ u - R v     dV = colsum(R) ∘ v - Rᵀ u     R = dD / D
+ *   dU = rowsum(R) ∘ u - R v     dV = colsum(R) ∘ v - Rᵀ u     R = dD / D, and 0 where D is 0
  *
- * One product of widened rows gives D² = |u|² + |v|² - 2 u·v in one pass over [M, N]. Rounding leaves an error near
- * 1e-7 (|u|² + |v|²) in it, so that much and a little more is taken off: rows that coincide have distance 0. The gradient
- * there is 0 too, as D is held above a thousandth of |u| in R.
+ * D² = |u|² + |v|² - 2 u·v is one product of widened rows, but rounding leaves 1e-7 of |u|² + |v|² in it, too much where
+ * rows are close. So each number is cut into a whole part h, in steps so wide that products and sums of whole parts are
+ * exact in float32, and a rest l: the whole parts cancel exactly, and only the small products with a rest are rounded.
  */
+import { MICROSOFT, type Emitter } from "../emitter.ts";
 import type { Value } from "../graph.ts";
 import { type Op, applyOne } from "../op.ts";
-import { type Dim, showShape } from "../shape.ts";
+import { showShape } from "../shape.ts";
 import { div } from "./div.ts";
 import { matmul } from "./matmul.ts";
 import { maximum } from "./maximum.ts";
@@ -19,48 +20,114 @@ import { sqrt } from "./sqrt.ts";
 import { sub } from "./sub.ts";
 import { transpose } from "./transpose.ts";
 
-/** Share of |u|² + |v|² below which D² is rounding. */
-const NOISE = 2 ** -20;
+/** Share of |u|² + |v|² that is taken off D², as much as rounding leaves: rows that coincide have distance 0. */
+const NOISE = 2 ** -31;
+/** Distances below this share of |u| count for less in the gradient: the two terms of dU cancel there. */
+const CLOSE = 2 ** -12;
+/** Keeps the scale finite when all is zero. */
+const TINY = 1e-15;
 
 export const pairwiseDistanceOp: Op<Record<string, never>> = {
   name: "pairwiseDistance",
   infer: ([u, v]) => {
     const [a, b] = [(u as Value).shape, (v as Value).shape];
-    if (a.length !== 2 || b.length !== 2 || a[1] !== b[1]) {
+    const known = [...a, ...b].every((size) => typeof size === "number");
+    if (a.length !== 2 || b.length !== 2 || a[1] !== b[1] || !known) {
       throw new RangeError(`Cannot measure distances of rows of ${showShape(a)} and ${showShape(b)}`);
     }
-    return [{ dtype: (u as Value).dtype, shape: [a[0] as Dim, b[0] as Dim] }];
+    return [{ dtype: (u as Value).dtype, shape: [a[0]!, b[0]!] }];
   },
   emit: (node, emitter) => {
-    const emit = (opType: string, inputs: readonly string[], attributes = {}, domain = ""): string => {
-      const output = emitter.temporary();
-      emitter.node(opType, inputs, [output], attributes, domain);
-      return output;
-    };
-    const [u, v] = node.inputs.map((value) => emitter.name(value)) as [string, string];
-    const squares = (x: string): string => {
-      const sum = emit("ReduceSumSquare", [x, emitter.int64([1])], { keepdims: 1 });
-      return emit("Mul", [sum, emitter.scalar(1 - NOISE)]);
-    };
-    const ones = (x: string): string => emit("Expand", [emitter.scalar(1), emit("Shape", [x])]);
-    const [uu, vv] = [squares(u), squares(v)];
-    const left = emit("Concat", [emit("Mul", [u, emitter.scalar(-2)]), uu, ones(uu)], { axis: 1 });
-    const right = emit("Concat", [v, ones(vv), vv], { axis: 1 });
-    const squared = emit("FusedMatMul", [left, right], { transB: 1 }, "com.microsoft");
+    const [u, v] = node.inputs as [Value, Value];
+    const [m, q] = u.shape as [number, number];
+    const [n] = v.shape as [number];
+    const emit = emitting(emitter);
+    const rows = emit("Concat", [emitter.name(u), emitter.name(v)], { axis: 0 });
+    const largest = emit("ReduceMax", [emit("Abs", [rows])], { keepdims: 0 });
+    const scale = powerOfTwo(emitter, emit("Max", [largest, emitter.scalar(TINY)]), q);
+    const scaled = emit("Mul", [rows, scale]);
+    const h = emit("Round", [scaled]);
+    const l = emit("Sub", [scaled, h]);
+    const lastAxis = emitter.int64([1]);
+    const hh = emit("ReduceSumSquare", [h, lastAxis]);
+    // |h + l|² - |h|² = Σ l (2h + l), less the noise.
+    const products = emit("ReduceSum", [emit("Mul", [l, emit("Add", [scaled, h])]), lastAxis]);
+    const rest = emit("Sub", [products, emit("Mul", [hh, emitter.scalar(NOISE)])]);
+    const ones = emit("Expand", [emitter.scalar(1), emitter.int64([m + n, 1])]);
+    const wide = emit("Concat", [h, ones, hh, l, scaled, ones, rest], { axis: 1 });
+    const [wideU, wideV] = [emitter.temporary(), emitter.temporary()];
+    emitter.node("Split", [wide, emitter.int64([m, n])], [wideU, wideV], { axis: 0 });
+    const back = emit("Div", [emitter.scalar(1), emit("Mul", [scale, scale])]);
+    const pairing = emitter.constant("float32", [3 * q + 4, 3 * q + 4], pairs(q));
+    const left = emit("MatMul", [wideU, emit("Mul", [pairing, back])]);
+    const squared = emit("FusedMatMul", [left, wideV], { transB: 1 }, MICROSOFT);
     emitter.node("Sqrt", [emit("Relu", [squared])], [emitter.name(node.outputs[0] as Value)]);
   },
   vjp: (node, [gradient]) => {
     const [u, v] = node.inputs as [Value, Value];
+    const distance = node.outputs[0] as Value;
     const { graph } = u;
     const length = sqrt(reduceSum(mul(u, u), [1])); // [M, 1]
-    const least = maximum(mul(length, graph.scalar(Math.sqrt(NOISE))), graph.scalar(1e-12));
-    const ratio = div(gradient as Value, maximum(node.outputs[0] as Value, least)); // [M, N]
+    const least = maximum(mul(length, graph.scalar(CLOSE)), graph.scalar(TINY));
+    const held = maximum(distance, least);
+    const ratio = mul(gradient as Value, div(div(distance, held), held)); // [M, N]
     return [
       sub(mul(reduceSum(ratio, [1]), u), matmul(ratio, v)),
       sub(mul(transpose(reduceSum(ratio, [0]), [1, 0]), v), matmul(ratio, u, { transA: true })),
     ];
   },
 };
+
+type Emit = (
+  opType: string,
+  inputs: readonly string[],
+  attributes?: Parameters<Emitter["node"]>[3],
+  domain?: string,
+) => string;
+
+/** Adds nodes of one output each, and returns their names. */
+function emitting(emitter: Emitter): Emit {
+  return (opType, inputs, attributes = {}, domain = "") => {
+    const output = emitter.temporary();
+    emitter.node(opType, inputs, [output], attributes, domain);
+    return output;
+  };
+}
+
+/**
+ * Emits the largest power of two with which numbers up to `largest` become so small that 4 Q squares of their whole parts
+ * stay below 2²⁴: whole numbers up to there are exact.
+ */
+function powerOfTwo(emitter: Emitter, largest: string, q: number): string {
+  const emit = emitting(emitter);
+  const bits = Math.floor((22 - Math.log2(q)) / 2);
+  const log = emit("Mul", [emit("Log", [largest]), emitter.scalar(-1 / Math.LN2)]);
+  const exponent = emit("Floor", [emit("Add", [log, emitter.scalar(bits)])]);
+  return emit("Pow", [emitter.scalar(2), exponent]);
+}
+
+/**
+ * What of one row meets what of the other, where a row is [h, 1, |h|², l, h + l, 1, rest]:
+ * -2 h·h' + |h|² + |h'|², whole numbers, before -2 h·l' - 2 l·(h' + l') + rest + rest'.
+ */
+function pairs(q: number): Float32Array {
+  const width = 3 * q + 4;
+  const [H, ONE, HH, L, BOTH, ONE2, REST] = [0, q, q + 1, q + 2, 2 * q + 2, 3 * q + 2, 3 * q + 3] as const;
+  const matrix = new Float32Array(width * width);
+  const pair = (from: number, to: number, factor: number): void => {
+    matrix[from * width + to] = factor;
+  };
+  for (let i = 0; i < q; i++) {
+    pair(H + i, H + i, -2);
+    pair(H + i, L + i, -2);
+    pair(L + i, BOTH + i, -2);
+  }
+  pair(HH, ONE, 1);
+  pair(ONE, HH, 1);
+  pair(REST, ONE2, 1);
+  pair(ONE2, REST, 1);
+  return matrix;
+}
 
 /** Distances of the rows of u [M, Q] from those of v [N, Q]: [M, N]. */
 export function pairwiseDistance(u: Value, v: Value): Value {

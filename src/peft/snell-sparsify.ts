@@ -1,0 +1,61 @@
+/**
+ * @file How SNELL makes a matrix sparse: entries compete, those of small magnitude become exact zeros. No index is kept.
+ *
+ *   soft:  ΔWˢ = ΔW ∘ max(|ΔW| - t, 0)   t = the ⌈s·N⌉-th smallest |ΔW| of N      arXiv:2411.01800, eq. 5 as printed
+ *   hard-magnitude:  ΔW ∘ |ΔW| above t, the factor constant, t = the s-quantile    the published code
+ *   hard:  ΔW above t       none:  ΔW
+ *
+ * The quantile lies between two entries, so that the ⌊s(N-1)⌋+1 smallest are dropped.
+ */
+import type { Value } from "../graph/graph.ts";
+import { abs } from "../graph/ops/abs.ts";
+import { greater } from "../graph/ops/compare.ts";
+import { kthSmallest } from "../graph/ops/kth-smallest.ts";
+import { maximum } from "../graph/ops/maximum.ts";
+import { mul } from "../graph/ops/mul.ts";
+import { stopGradient } from "../graph/ops/stop-gradient.ts";
+import { sub } from "../graph/ops/sub.ts";
+
+export const SPARSIFIERS = ["soft", "hard-magnitude", "hard", "none"] as const;
+
+/** What `soft` differentiates: all of it, |ΔW| but not t, or neither. */
+export const THROUGH = ["threshold", "magnitude", "nothing"] as const;
+
+/** How a matrix is made sparse. */
+export interface Sparsity {
+  readonly sparsify: (typeof SPARSIFIERS)[number];
+  /** Share s of exact zeros, 0 ≤ s < 1. */
+  readonly sparsity: number;
+  readonly through: (typeof THROUGH)[number];
+}
+
+/** Takes the rounding out of s·N: 0.7 · 10 is 7.000000000000001. */
+const ROUNDING = 1e-9;
+
+/** Makes ΔW [out, in] of known sizes sparse; same shape. */
+export function sparsify(delta: Value, { sparsify, sparsity, through }: Sparsity): Value {
+  const count = (delta.shape as number[]).reduce((product, n) => product * n, 1);
+  const dropped = Math.ceil(sparsity * count - ROUNDING);
+  switch (sparsify) {
+    case "soft": {
+      const size = abs(delta);
+      if (dropped === 0) return mul(delta, through === "nothing" ? stopGradient(size) : size);
+      const threshold = kthSmallest(size, dropped);
+      const held = through === "threshold" ? threshold : stopGradient(threshold);
+      const factor = maximum(sub(size, held), delta.graph.scalar(0));
+      return mul(delta, through === "nothing" ? stopGradient(factor) : factor);
+    }
+    case "hard-magnitude": {
+      const size = abs(stopGradient(delta));
+      const belowQuantile = Math.floor(sparsity * (count - 1) + ROUNDING) + 1;
+      return mul(delta, mul(size, greater(size, kthSmallest(size, belowQuantile))));
+    }
+    case "hard": {
+      if (dropped === 0) return delta;
+      const size = abs(stopGradient(delta));
+      return mul(delta, greater(size, kthSmallest(size, dropped)));
+    }
+    case "none":
+      return delta;
+  }
+}
