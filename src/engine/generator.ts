@@ -5,6 +5,7 @@
  * goes on) runs only what is new.
  */
 import { UsageError } from "../errors.ts";
+import type { Architecture } from "../models/architecture.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { Random } from "../random.ts";
@@ -72,7 +73,17 @@ export interface Completion extends GenerationEnd {
   readonly tokensPerSecond: number;
 }
 
-/** Makes a generator. */
+/** Refuses a model that does not write tokens. @throws UsageError "usage/model" */
+export function requireText(name: string, { stem, modelType }: Architecture): void {
+  if (stem.reads === "tokens") return;
+  throw new UsageError(
+    "usage/model",
+    `Cannot write text with model "${name}": family ${modelType} reads ${stem.reads}, expected tokens`,
+    { hint: "Choose a language model" },
+  );
+}
+
+/** Makes a generator. @throws as `Generator.create` */
 export async function createGenerator(parts: GeneratorParts): Promise<Generator> {
   return await Generator.create(parts);
 }
@@ -123,8 +134,9 @@ export class Generator {
     this.#maxPositions = config.maxPositions;
   }
 
-  /** Compiles the programs. */
+  /** Compiles the programs. @throws UsageError "usage/model" for a model that writes no text */
   static async create(parts: GeneratorParts): Promise<Generator> {
+    requireText(parts.base.name, parts.base.architecture);
     const pool = new BufferPool();
     return new Generator(parts, await compileStages(parts, pool), pool);
   }

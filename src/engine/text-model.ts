@@ -10,12 +10,13 @@ import type { Tokenizer } from "../data/tokenizer.ts";
 import { readAdapter } from "../format/adapter.ts";
 import { type Checkpoint, openCheckpoint } from "../format/checkpoint.ts";
 import { loadWeights } from "../format/load-model.ts";
+import { findArchitecture } from "../models/architectures.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import type { Adapter } from "../peft/attach.ts";
 import type { Method } from "../peft/method.ts";
 import { mergedModel } from "../peft/merge.ts";
 import { createOrtEngine } from "../runtime/ort-node.ts";
-import { type Completion, type GenerateRequest, Generator } from "./generator.ts";
+import { type Completion, type GenerateRequest, Generator, requireText } from "./generator.ts";
 
 /** What to open and how. */
 export interface OpenTextOptions {
@@ -61,12 +62,13 @@ export interface TextParts {
 /**
  * Opens a model folder or file, with an adapter if one is named; the caller closes the checkpoint.
  * @throws FormatError, UsageError as `openCheckpoint`, `loadWeights`, `readAdapter` and `createTokenizer`;
- * UsageError "usage/model" for a model without a tokenizer.
+ * UsageError "usage/model" for a model without a tokenizer, or of a family that does not read text.
  */
 export async function openTextParts(path: string, options: OpenTextOptions = {}): Promise<TextParts> {
   const name = options.name ?? path;
   const checkpoint = await openCheckpoint(path);
   try {
+    requireText(name, findArchitecture(checkpoint.config));
     const tools = openTextTools(name, checkpoint.tokenizerFiles);
     const base = await loadWeights(path, checkpoint, { name, keepWidened: options.keepWidened ?? true });
     const read =

@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { toBatch } from "../../src/data/batch.ts";
 import type { Example } from "../../src/data/example.ts";
+import { createGenerator } from "../../src/engine/generator.ts";
+import { openTextModel } from "../../src/engine/text-model.ts";
 import { loadModel } from "../../src/format/load-model.ts";
 import { modelTensors } from "../../src/models/architecture.ts";
 import { ARCHITECTURES, findArchitecture } from "../../src/models/architectures.ts";
@@ -178,6 +180,19 @@ for (const architecture of ARCHITECTURES) {
       const shorter = { ...example, ids: example.ids.slice(0, 4), trained: example.trained.slice(0, 4) };
       const start = await logitsOf(engine, base, null, toBatch([[shorter]]));
       for (const [i, value] of start.entries()) assert.ok(Math.abs(value - (longer[i] as number)) < 1e-5);
+    });
+
+    test("it writes text exactly if it reads tokens", async () => {
+      const opening = openTextModel(`${folder}/${modelType}`, { threads: 1 });
+      const making = createGenerator({ engine, base, adapter: null });
+      if (readsTokens) {
+        await (await opening).close();
+        await (await making).release();
+        return;
+      }
+      const refusal = { code: "usage/model", message: /Cannot write text .*reads images, expected tokens/ };
+      await assert.rejects(opening, refusal);
+      await assert.rejects(making, refusal);
     });
 
     test("readConfig() names each value that it cannot use", () => {
