@@ -19,7 +19,13 @@ import type { SiteSpec } from "../models/architecture.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import { roadAlgebra } from "./road-algebra.ts";
 import { type SitePlace, defineMethod } from "./method.ts";
-import { type RoadLayout, coefficientValues, coefficientsOf, numRoadValues } from "./road-coefficients.ts";
+import {
+  type RoadLayout,
+  coefficientValues,
+  coefficientsOf,
+  toAllGroups,
+  trainedRange,
+} from "./road-coefficients.ts";
 
 /** Width of the groups that PEFT chooses. */
 const USUAL_GROUP = 64;
@@ -41,7 +47,9 @@ const OPTIONS = z.strictObject({
   pairs: z
     .enum(["all", "lower", "upper"])
     .default("all")
-    .describe("the pairs that are turned, so that adapters of both halves can be joined"),
+    .describe(
+      "the pairs that are turned: adapters of the two halves do not disturb each other when they are added",
+    ),
 });
 type RoadOptions = z.output<typeof OPTIONS>;
 
@@ -51,7 +59,6 @@ const ALPHA = "road_alpha";
 /** Names in the row form. */
 const COS = "cos";
 const SIN = "sin.";
-const ANY_LAYOUT: RoadLayout = { variant: "road_2", groupSize: 2, pairs: "all" };
 
 interface RowTurn {
   readonly groupSize: number;
@@ -72,12 +79,15 @@ export const road = defineMethod<RoadOptions, RoadLayout>({
 
   configure: ({ variant, groupSize, pairs }, place) => ({
     variant,
+    width: place.spec.outFeatures,
     groupSize: groupFor(groupSize, pairs, place),
     pairs,
   }),
 
-  parameters: ({ outFeatures }, layout) =>
-    [THETA, ALPHA].map((suffix) => ({ suffix, shape: [numRoadValues(outFeatures, layout)] })),
+  parameters: (_site, layout) => {
+    const [start, end] = trainedRange(layout);
+    return [THETA, ALPHA].map((suffix) => ({ suffix, shape: [end - start] }));
+  },
 
   start: ({ trained: { [ALPHA]: alpha } }) => {
     alpha?.data.fill(1);
@@ -87,15 +97,15 @@ export const road = defineMethod<RoadOptions, RoadLayout>({
 
   adapt: (site, x, { [THETA]: theta, [ALPHA]: alpha }, layout) => {
     const h = site.keep("base", site.project(x));
-    const [c, s] = coefficientValues(theta!, alpha!, site.spec.outFeatures, layout);
+    const [c, s] = coefficientValues(theta!, alpha!, layout);
     return rotatePairs(h, c, s, layout.groupSize);
   },
 
   // Sines by the size of the groups, which others leave at 0, so that adapters of all variants and groups share a batch.
-  rowForm: ({ [THETA]: theta, [ALPHA]: alpha }, { outFeatures }, layout) => {
-    const { c, s } = coefficientsOf(theta!.data, alpha!.data, outFeatures, layout);
-    const vector = (data: Float32Array): HostTensor<"float32"> => hostTensor("float32", [outFeatures], data);
-    return { tensors: { [COS]: vector(c), [SIN + layout.groupSize]: vector(s) }, options: ANY_LAYOUT };
+  rowForm: ({ [THETA]: theta, [ALPHA]: alpha }, _site, layout) => {
+    const { c, s } = coefficientsOf(theta!.data, alpha!.data, layout);
+    const tensors = { [COS]: vector(c), [SIN + layout.groupSize]: vector(s) };
+    return { tensors, options: { ...layout, variant: "road_2", groupSize: 2, pairs: "all" } };
   },
 
   adaptRows: (site, x, parameters) => {
@@ -108,27 +118,45 @@ export const road = defineMethod<RoadOptions, RoadLayout>({
     return others.reduce((sum, turn) => add(sum, mul(quarterTurn(h, turn.groupSize), turn.sines)), z);
   },
 
-  merge: ({ weight, bias }, { [THETA]: theta, [ALPHA]: alpha }, { outFeatures }, layout) => {
-    const [c, s] = coefficientValues(theta!, alpha!, outFeatures, layout);
+  merge: ({ weight, bias }, { [THETA]: theta, [ALPHA]: alpha }, _site, layout) => {
+    const [c, s] = coefficientValues(theta!, alpha!, layout);
     const turn = (value: Value): Value => rotatePairs(value, c, s, layout.groupSize);
     return { weight: transpose(turn(transpose(weight, [1, 0])), [1, 0]), bias: bias && turn(bias) };
   },
 
   algebra: roadAlgebra(),
 
-  toPeft: ({ variant, groupSize, pairs }, _targets, sites) => ({
+  // A file has the values of all pairs, whichever were trained, so that it is PEFT's and adapters of halves can be added.
+  toFile: ({ [THETA]: theta, [ALPHA]: alpha }, layout) => ({
+    [THETA]: vector(toAllGroups(theta!.data, 0, layout)),
+    [ALPHA]: vector(toAllGroups(alpha!.data, 1, layout)),
+  }),
+
+  fromFile: (held, layout) =>
+    Object.fromEntries(Object.entries(held).map(([suffix, tensor]) => [suffix, trainedOf(tensor, layout)])),
+
+  toPeft: ({ variant, groupSize }, _targets, sites) => ({
     variant,
     group_size: sites[0]?.groupSize ?? groupSize ?? USUAL_GROUP,
     init_weights: true,
-    ...(pairs === "all" ? {} : { pairs }),
   }),
 
   fromPeft: (raw) => {
-    const { variant, group_size: groupSize, pairs } = raw;
-    for (const key of ["variant", "group_size", "init_weights", "pairs"]) delete raw[key];
-    return { variant, groupSize, pairs };
+    const { variant, group_size: groupSize } = raw;
+    for (const key of ["variant", "group_size", "init_weights"]) delete raw[key];
+    return { variant, groupSize };
   },
 });
+
+/** Cuts the trained values out of those of all groups; anything else stays as it is, to be refused. */
+function trainedOf(tensor: HostTensor<"float32">, layout: RoadLayout): HostTensor<"float32"> {
+  const [, length] = trainedRange({ ...layout, pairs: "all" });
+  return tensor.data.length === length ? vector(tensor.data.slice(...trainedRange(layout))) : tensor;
+}
+
+function vector(data: Float32Array): HostTensor<"float32"> {
+  return hostTensor("float32", [data.length], data);
+}
 
 /** Width of the groups at a place: as given, or one for all sites. @throws UsageError "usage/flag" when it does not fit */
 function groupFor(

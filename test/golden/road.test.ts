@@ -112,7 +112,7 @@ describe("RoAd on one linear layer", async () => {
   });
 
   for (const variant of VARIANTS) {
-    const layout: RoadLayout = { variant, groupSize: 2, pairs: "all" };
+    const layout: RoadLayout = { variant, width: outFeatures, groupSize: 2, pairs: "all" };
     const parameter = (name: string): Float32Array => toStored(tensor(`${variant}/${name}`), variant);
 
     test(`${variant}: output, gradients and merged weights with neighbours as pairs`, async () => {
@@ -140,12 +140,7 @@ describe("RoAd on one linear layer", async () => {
     });
 
     test(`${variant}: the inverse of the blocks takes a merged weight back`, async () => {
-      const { c, s } = coefficientsOf(
-        parameter("param.theta"),
-        parameter("param.alpha"),
-        outFeatures,
-        layout,
-      );
+      const { c, s } = coefficientsOf(parameter("param.theta"), parameter("param.alpha"), layout);
       const partner = (values: Float32Array, k: number): number => values[k ^ 1] as number;
       const determinant = c.map((value, k) => value * partner(c, k) + (s[k] as number) * partner(s, k));
       const back = {
