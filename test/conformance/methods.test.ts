@@ -1,5 +1,6 @@
 /** @file Every fine-tuning method on every model family: start, gradients, freezing, merge, files, counts, dropout. */
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { after, describe, test } from "node:test";
 import type { z } from "zod";
 import type { Batch } from "../../src/data/batch.ts";
@@ -61,6 +62,16 @@ const FORMULAS: Readonly<Record<string, (adapter: Adapter, base: BaseModel) => n
   // One scale an output, at the default group size.
   peqa: ({ sites }) => sum([...sites.values()].map(({ spec }) => spec.outFeatures)),
   full: (_, base) => sum(modelTensors(base.architecture, base.config).map(({ shape }) => numElements(shape))),
+};
+
+/** Numbers in an adapter file beside the trained ones; none where nothing is said. */
+const ALSO_SAVED: Readonly<Record<string, (adapter: Adapter) => number>> = {
+  vera: ({ sites, options }) => {
+    const { rank } = options as { rank: number };
+    const specs = [...sites.values()].map(({ spec }) => spec);
+    const largest = (sizes: number[]): number => Math.max(...sizes);
+    return rank * (largest(specs.map((s) => s.inFeatures)) + largest(specs.map((s) => s.outFeatures)));
+  },
 };
 
 function sum(numbers: readonly number[]): number {
@@ -243,6 +254,18 @@ for (const [architecture, method, form] of ARCHITECTURES.flatMap((a) =>
       const storageOf = base.source.storageOf.bind(base.source);
       const count = countParameters(base.architecture, base.config, storageOf, request);
       assert.equal(count, adapter.values.length);
+    });
+
+    test("its adapter file is as long as its head and four bytes a number", async (t) => {
+      const adapter = await attachTo(base, method);
+      if (!isAdapterMethod(adapter)) return t.skip("it writes a model");
+      const path = `${folder}/bytes-${architecture.modelType}-${method.name}-${formName}`;
+      await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+      const bytes = readFileSync(`${path}/adapter_model.safetensors`);
+      const headBytes = 8 + Number(bytes.readBigUInt64LE(0));
+      const trained = FORMULAS[method.name]?.(adapter, base) ?? NaN;
+      const numbers = trained + (ALSO_SAVED[method.name]?.(adapter) ?? 0);
+      assert.equal(bytes.length, headBytes + 4 * numbers);
     });
 
     test("dropped inputs are the same forward and backward, differ by step, and are whole in evaluation", async (t) => {

@@ -6,6 +6,8 @@ import type { Method } from "../../src/peft/method.ts";
 import { ia3 } from "../../src/peft/ia3.ts";
 import { lora } from "../../src/peft/lora.ts";
 import { road } from "../../src/peft/road.ts";
+import { vera } from "../../src/peft/vera.ts";
+import type { HostTensor } from "../../src/runtime/host-tensor.ts";
 import { attachTo } from "../model-passes.ts";
 import { assertNear, goldenJson, goldenPath } from "./golden-files.ts";
 
@@ -18,27 +20,41 @@ type Start =
 
 const { tensors } = goldenJson<{ tensors: Record<string, Record<string, Start>> }>("init", "init.json");
 
-const CASES: readonly { name: string; method: Method; options: object; modules: string | null }[] = [
+/** Largest value of a uniform start with so many columns. */
+const LORA_BOUND = (columns: number): number => 1 / Math.sqrt(columns);
+const KAIMING_BOUND = (columns: number): number => Math.sqrt(6 / columns);
+
+interface StartCase {
+  readonly name: string;
+  readonly method: Method;
+  readonly options: object;
+  readonly modules: string | null;
+  readonly bound?: (columns: number) => number;
+}
+
+const CASES: readonly StartCase[] = [
   { name: "llama/lora", method: lora, options: { rank: 4, alpha: 8 }, modules: "all-linear" },
   { name: "llama/ia3", method: ia3, options: {}, modules: null },
   { name: "llama/road-1", method: road, options: {}, modules: null },
   { name: "llama/road-2", method: road, options: { variant: "road_2" }, modules: null },
   { name: "llama/road-4", method: road, options: { variant: "road_4" }, modules: null },
+  { name: "llama/vera", method: vera, options: { rank: 6 }, modules: null, bound: KAIMING_BOUND },
 ];
 
 describe("start values", () => {
-  for (const { name, method, options, modules } of CASES) {
+  for (const { name, method, options, modules, bound: boundOf = LORA_BOUND } of CASES) {
     test(`${name} starts as peft's does`, async () => {
       const adapter = await attachTo(base, method, options, modules);
       const golden = tensors[name] as Record<string, Start>;
-      assert.deepEqual(
-        adapter.parameters.map((p) => `base_model.model.${p.name}`).sort(),
-        Object.keys(golden).sort(),
+      const own = new Map(
+        adapter.parameters.map((p) => [`base_model.model.${p.name}`, adapter.tensor(p.name) as HostTensor]),
       );
-      for (const { name: parameter, shape } of adapter.parameters) {
-        const expected = golden[`base_model.model.${parameter}`] as Start;
+      for (const [shared, tensor] of adapter.frozen) own.set(`base_model.${shared}`, tensor);
+      assert.deepEqual([...own.keys()].sort(), Object.keys(golden).sort());
+      for (const [parameter, { shape, data }] of own) {
+        const expected = golden[parameter] as Start;
         assert.deepEqual(shape, expected.shape);
-        const values = adapter.tensor(parameter)?.data as Float32Array;
+        const values = data as Float32Array;
         if ("constant" in expected) {
           assert.ok(
             values.every((value) => value === expected.constant),
@@ -46,7 +62,7 @@ describe("start values", () => {
           );
           continue;
         }
-        const bound = 1 / Math.sqrt(shape[1] as number);
+        const bound = boundOf(shape[1] as number);
         const deviation = bound / Math.sqrt(3);
         const [, , , goldenDeviation] = expected.min_max_mean_std;
         assert.ok(Math.max(...values.map(Math.abs)) <= bound, `${parameter} leaves ±${bound}`);
