@@ -18,6 +18,17 @@ export interface IdxArray {
 /** The type code of bytes without sign, the only one that images have. */
 const UNSIGNED_BYTE = 0x08;
 
+/** Writes down an array as the bytes of an IDX file; fresh. */
+export function encodeIdx({ shape, data }: IdxArray): Uint8Array {
+  const start = 4 + 4 * shape.length;
+  const bytes = new Uint8Array(start + data.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(2, (UNSIGNED_BYTE << 8) | shape.length);
+  for (const [axis, size] of shape.entries()) view.setUint32(4 + 4 * axis, size);
+  bytes.set(data, start);
+  return bytes;
+}
+
 function unusable(path: string, found: string, hint: string, cause?: unknown): FormatError {
   return new FormatError("format/file", `Cannot read IDX file "${path}": ${found}`, { hint, cause });
 }

@@ -6,12 +6,12 @@ import { after, describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { NO_LABEL, toBatch } from "./batch.ts";
 import { readIdxFile } from "./idx-file.ts";
-import { holdsImages, readImageFile, readImages } from "./images.ts";
+import { holdsImages, imageFiles, readImageFile, readImages } from "./images.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "graft-images-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-/** The bytes of an IDX file. */
+/** The bytes of an IDX file, put together by hand. */
 function idx(shape: readonly number[], data: readonly number[], type = 8): Buffer {
   const sizes = shape.flatMap((n) => [(n >>> 24) & 255, (n >>> 16) & 255, (n >>> 8) & 255, n & 255]);
   return Buffer.from([0, 0, type, shape.length, ...sizes, ...data]);
@@ -95,6 +95,13 @@ describe("readImages()", () => {
       ),
       [true, true, false, false],
     );
+  });
+
+  test("what imageFiles() makes is read again as it was", () => {
+    const images = readImageFile(writeSet("f"), MODEL);
+    const files = imageFiles(images, 2, 2);
+    assert.deepEqual(Buffer.from(files["images-idx3-ubyte"]!), idx([2, 2, 2], PIXELS));
+    assert.deepEqual(Buffer.from(files["labels-idx1-ubyte"]!), idx([2], [2, 0]));
   });
 
   test("refuses what does not fit the model, and sets that do not pair", () => {

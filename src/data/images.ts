@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { UsageError } from "../errors.ts";
 import type { ImageConfig, ModelConfig } from "../models/architecture.ts";
 import type { ExampleSource } from "./example.ts";
-import { readIdxFile } from "./idx-file.ts";
+import { encodeIdx, readIdxFile } from "./idx-file.ts";
 
 /** One image with its class. */
 export interface ImageExample {
@@ -86,6 +86,21 @@ export function readImageFile(path: string, model: ImageModel): ImageExample[] {
     label: labels.data[i] as number,
     source: { file: path, line: i + 1 },
   }));
+}
+
+/** The two files of a set of images of one channel: their names, after what is put before them, and their bytes. */
+export function imageFiles(
+  images: readonly Pick<ImageExample, "pixels" | "label">[],
+  height: number,
+  width: number,
+): Record<string, Uint8Array> {
+  const pixels = new Uint8Array(images.length * height * width);
+  for (const [i, image] of images.entries()) pixels.set(image.pixels, i * height * width);
+  const labels = Uint8Array.from(images, ({ label }) => label);
+  return {
+    "images-idx3-ubyte": encodeIdx({ shape: [images.length, height, width], data: pixels }),
+    "labels-idx1-ubyte": encodeIdx({ shape: [images.length], data: labels }),
+  };
 }
 
 /** Images to train on and, where a folder has some, to evaluate on. */

@@ -1,0 +1,93 @@
+/** @file A tiny Vision Transformer learns drawn shapes through `train()`, then the same shapes dark on bright. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { before, describe, test } from "node:test";
+import { readImages } from "../../src/data/images.ts";
+import { Classifier } from "../../src/engine/classifier.ts";
+import { readAdapter } from "../../src/format/adapter.ts";
+import { loadModel } from "../../src/format/load-model.ts";
+import { createOrtEngine } from "../../src/runtime/ort-node.ts";
+import type { TrainInput } from "../../src/train/options.ts";
+import { TINY_IMAGE_SIZE, drawImages, writeImages } from "../tiny-images.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
+import { lossesOf, runTiny } from "./tiny-run.ts";
+
+const engine = createOrtEngine({ threads: 1 });
+const folder = temporaryFolder();
+const path = (...names: readonly string[]): string => join(folder, ...names);
+
+/** Writes 400 images to train on and 60 others to evaluate on. */
+function writeSet(name: string, inverted: boolean): string {
+  writeImages(path(name), "train", drawImages(400, 1, inverted));
+  return writeImages(path(name), "test", drawImages(60, 2, inverted));
+}
+
+async function accuracyOf(model: string, data: string, adapterFolder: string | null = null): Promise<number> {
+  const { base, checkpoint } = await loadModel(model);
+  const adapter = adapterFolder === null ? null : (await readAdapter(adapterFolder, base)).adapter;
+  const classifier = await Classifier.create(engine, base, adapter);
+  const accuracy = await classifier.accuracy(readImages(data, base.config).heldOut ?? []);
+  await classifier.release();
+  await checkpoint.close();
+  return accuracy;
+}
+
+describe("training on images", () => {
+  const settings = { batchSize: 20, learningRate: 3e-3, warmupSteps: 5 };
+  const start = path("start");
+  const trained = path("trained");
+
+  before(async () => {
+    writeSet("bright", false);
+    writeSet("dark", true);
+    await writeTinyModel(start, {
+      modelType: "vit",
+      config: { image_size: TINY_IMAGE_SIZE, patch_size: 3, qkv_bias: true },
+    });
+  });
+
+  test("all parameters learn the shapes, and the result is an ordinary model", async () => {
+    const input = { ...settings, method: "full", model: start, data: path("bright"), output: trained };
+    const { events } = await runTiny({ ...input, rank: undefined, steps: 200, evalEvery: 100 });
+    const held = events.flatMap((event) => (event.event === "eval" ? [event] : []));
+    assert.deepEqual(
+      held.map(({ step, tokens }) => [step, tokens]),
+      [0, 100, 200].map((step) => [step, 60]),
+    );
+    assert.ok(lossesOf(events).at(-1)! < 0.5 * lossesOf(events)[0]!);
+    const [before_, after_] = [
+      await accuracyOf(start, path("bright")),
+      await accuracyOf(trained, path("bright")),
+    ];
+    assert.ok(before_ < 0.5 && after_ >= 0.9, `accuracy ${before_} before, ${after_} after`);
+  });
+
+  test("an adapter learns them in other colours, beside the model as it was", async () => {
+    const input = {
+      ...settings,
+      method: "lora",
+      model: trained,
+      data: path("dark"),
+      output: path("adapter"),
+    };
+    await runTiny({ ...input, rank: 8, steps: 150, learningRate: 0.01 });
+    const dark = path("dark");
+    const [before_, after_] = [
+      await accuracyOf(trained, dark),
+      await accuracyOf(trained, dark, path("adapter")),
+    ];
+    assert.ok(before_ < 0.6 && after_ >= 0.85, `accuracy ${before_} before, ${after_} after`);
+  });
+
+  test("what cannot be trained on is refused before anything is written", async () => {
+    const refuse = async (input: Partial<TrainInput>, code: string, message: RegExp): Promise<void> => {
+      const base = { ...settings, method: "lora", model: start, data: path("bright"), output: path("never") };
+      await assert.rejects(() => runTiny({ ...base, rank: 4, ...input }), { code, message });
+    };
+    await refuse({ packing: true }, "usage/flag", /Cannot pack images/);
+    await refuse({ data: path("absent") }, "format/file", /absent.*no such file/);
+    await refuse({ data: join(start, "config.json") }, "format/file", /does not begin as an IDX file/);
+    const other = await writeTinyModel(path("other"), { modelType: "vit" });
+    await refuse({ model: other }, "usage/data", /1 × 12 × 12 pixels, expected 1 × 8 × 8/);
+  });
+});
