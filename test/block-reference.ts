@@ -87,6 +87,15 @@ export interface CheckedEntry {
   readonly difference: number;
 }
 
+/** The values on the way to y that the backward pass takes for constants: differences must hold them too. */
+function heldValues(y: Value): Record<string, Value> {
+  const seen = new Set<Value>([y]);
+  // The set grows while it is walked through.
+  for (const { node } of seen) for (const input of node?.inputs ?? []) seen.add(input);
+  const found = [...seen].filter(({ node }) => node?.op.name === "stopGradient");
+  return Object.fromEntries(found.map((value, i) => [`held${i}`, value]));
+}
+
 const STEP = 1e-5;
 const ENTRIES_PER_INPUT = 1;
 
@@ -116,12 +125,14 @@ export async function blockGradient(
   };
   const outputs = Object.fromEntries(wanted.map(([name], i) => [`d.${name}`, found[i] as Value]));
   const exact = evaluate(blockProgram(block, outputs, { dy }), feeds, bindings);
-  const forward = blockProgram(block, { y: block.y });
+  const held = heldValues(block.y);
+  const constants = evaluate(blockProgram(block, held), feeds, bindings);
+  const forward = blockProgram(block, { y: block.y }, held);
   const along = (name: string, place: number, by: number): number => {
     const x = feeds[name] as Array64;
     const data = x.data.slice();
     data[place] = (data[place] as number) + by;
-    const { y } = evaluate(forward, { ...feeds, [name]: { shape: x.shape, data } }, bindings);
+    const { y } = evaluate(forward, { ...feeds, ...constants, [name]: { shape: x.shape, data } }, bindings);
     return (y as Array64).data.reduce((sum, value, i) => sum + value * (feeds["dy"]?.data[i] as number), 0);
   };
   return wanted.flatMap(([name]) =>

@@ -29,7 +29,7 @@ export function attachTo(
   return attach(base, { method, options, targets }, new Random(seed));
 }
 
-/** A model whose tensors are replaced by those given. */
+/** A model whose tensors are replaced by those given, a tied head by one of its own if there is one. */
 export async function withTensors(
   base: BaseModel,
   replaced: ReadonlyMap<string, HostTensor<"float32">>,
@@ -42,7 +42,11 @@ export async function withTensors(
       own ? { storage: "f32", shape: own.shape, planes: { data: own } } : await base.source.stored(name),
     );
   }
-  const { architecture, config, name } = base;
+  const { architecture, name } = base;
+  const { head } = architecture.names;
+  const ownHead = replaced.get(head);
+  if (ownHead) tensors.set(head, { storage: "f32", shape: ownHead.shape, planes: { data: ownHead } });
+  const config = { ...base.config, tiedHead: base.config.tiedHead && !ownHead };
   const source = memorySource(tensors);
   return BaseModel.open({ name, architecture, config, source, keepWidened: false });
 }

@@ -46,6 +46,8 @@ const ALLOWED = [
   // The scaling of rotary tables, not the schedule.
   { file: "nn/rope-tables.ts", line: /kind/ },
   { file: "models/hf-config.ts", line: /kind/ },
+  // A projection, in contrast to an embedding.
+  { file: /^(models|peft|run)\//, line: /\bkind\b/ },
   // GGUF's own name of an architecture, with facts about its files.
   { file: /^format\/gguf/, line: /./ },
 ];

@@ -3,24 +3,25 @@
  *
  * Knows no method: the method says its keys and its tensors' names.
  */
-import { FormatError, UsageError } from "../errors.ts";
+import { UsageError } from "../errors.ts";
+import { type SiteSpec, outerSites } from "../models/architecture.ts";
 import type { BaseModel } from "../models/base-model.ts";
-import { type Adapter, attach } from "../peft/attach.ts";
+import { type Adapter, type AttachRequest, attach } from "../peft/attach.ts";
 import type { Method } from "../peft/method.ts";
 import { METHODS, findMethodOfConfig } from "../peft/methods.ts";
 import { matchSuffix } from "../peft/targets.ts";
 import { Random } from "../random.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
+import { withModulesOfGraft, withModulesOfPeft, withoutCopies } from "./adapter-base.ts";
 import { adapterFolderFiles, readAdapterFolder } from "./adapter-folder.ts";
+import { fillAdapter, heldTensors } from "./adapter-tensors.ts";
 import type { FolderFile } from "./atomic.ts";
 import { type Checkpoint, modelFolderFiles } from "./checkpoint.ts";
 import { checkCodes, codesMetadata } from "./codes-hash.ts";
 import { openSafetensors } from "./safetensors.ts";
 
-const PREFIX = "base_model.model.";
-/** Of tensors that all sites share. */
-const SHARED_PREFIX = "base_model.";
-const TEMPLATE_KEY = "chat_template_sha256";
+/** Key of the template's hash in the head of the tensors' file. */
+export const TEMPLATE_KEY = "chat_template_sha256";
 
 /** Keys of adapter_config.json that say nothing about the numbers, or that `attach` reads. */
 const NEUTRAL_KEYS = [
@@ -60,7 +61,7 @@ export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFil
     const config = { ...checkpoint.config, dtype: "float32", torch_dtype: "float32" };
     return modelFolderFiles({ config, generationConfig, tokenizerFiles, tensors });
   }
-  const tensors = savedTensors(adapter);
+  const tensors = heldTensors(adapter);
   const { chatTemplateHash } = origin;
   // In the head of the tensors' file: peft warns of keys in adapter_config.json that it does not know.
   const metadata: Record<string, string> = {
@@ -71,19 +72,33 @@ export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFil
 }
 
 function adapterConfig(adapter: Adapter, base: BaseModel): Record<string, unknown> {
-  const { method, targets } = adapter;
+  const { targets } = adapter;
   const { regex, modules } = targetsForFile(adapter, base);
-  const siteOptions = [...adapter.sites.values()].map(({ options }) => options);
   return {
-    ...method.toPeft(adapter.options, modules, siteOptions),
-    auto_mapping: null,
-    base_model_name_or_path: base.name,
-    modules_to_save: null,
-    peft_type: method.peftType,
-    revision: null,
+    ...withModulesOfPeft(settingsForFile(adapter, modules, base.name), base),
     target_modules: regex ?? modules,
     // Not every method of PEFT knows the key.
     ...(regex !== null && targets.exclude.length > 0 ? { exclude_modules: targets.exclude } : {}),
+  };
+}
+
+/** What an adapter_config.json says beside its target modules; `modules`: their names. */
+export function settingsForFile(
+  adapter: Pick<Adapter, "method" | "options"> & {
+    readonly sites: ReadonlyMap<string, { readonly options: unknown }>;
+  },
+  modules: readonly string[],
+  baseName: string | null,
+): Record<string, unknown> {
+  const { method, options, sites } = adapter;
+  const siteOptions = [...sites.values()].map((site) => site.options);
+  return {
+    auto_mapping: null,
+    base_model_name_or_path: baseName,
+    modules_to_save: null,
+    ...method.toPeft(options, modules, siteOptions, [...sites.keys()]),
+    peft_type: method.peftType,
+    revision: null,
     task_type: "CAUSAL_LM",
   };
 }
@@ -102,10 +117,11 @@ function targetsForFile(
   if (typeof modules === "string" && modules !== "all-linear" && layers === null) {
     return { regex: modules, modules: names };
   }
-  const picked = architecture
-    .sites(config)
-    .filter((site) => names.some((name) => matchSuffix(name, site.name)));
-  return { regex: null, modules: picked.length * config.numLayers === paths.length ? names : paths };
+  const numPicked = (of: readonly SiteSpec[]): number =>
+    of.filter((site) => names.some((name) => matchSuffix(name, site.name))).length;
+  const inBlocks = numPicked(architecture.sites(config)) * config.numLayers;
+  const outside = numPicked(outerSites(architecture, config));
+  return { regex: null, modules: inBlocks + outside === paths.length ? names : paths };
 }
 
 /** An adapter that was read, with what its file says beside the numbers. */
@@ -125,6 +141,19 @@ export async function readAdapter(
   methods: readonly Method[] = METHODS,
 ): Promise<ReadAdapter> {
   const { config, tensors, metadata } = await readAdapterFolder(path);
+  const settings = readSettings(path, withModulesOfGraft(config, tensors), methods);
+  const adapter = await attach(base, settings, new Random(0));
+  checkCodes(path, adapter, metadata);
+  fillAdapter(path, adapter, await withoutCopies(path, base, tensors));
+  return { adapter, chatTemplateHash: metadata[TEMPLATE_KEY] ?? null };
+}
+
+/** Reads what an adapter_config.json asks for. @throws UsageError "usage/adapter" as `readAdapter`. */
+export function readSettings(
+  path: string,
+  config: Readonly<Record<string, unknown>>,
+  methods: readonly Method[] = METHODS,
+): AttachRequest {
   const raw: Record<string, unknown> = { ...config };
   const method = findMethodOfConfig(raw, methods);
   const options = method.fromPeft(raw);
@@ -138,10 +167,7 @@ export async function readAdapter(
   const exclude = take("exclude_modules") as string | string[] | null;
   refuseUnknown(path, raw);
   const targets = { modules, exclude: exclude ?? [], layers: layers === null ? null : [layers].flat() };
-  const adapter = await attach(base, { method, options, targets }, new Random(0));
-  checkCodes(path, adapter, metadata);
-  fill(path, adapter, tensors);
-  return { adapter, chatTemplateHash: metadata[TEMPLATE_KEY] ?? null };
+  return { method, options, targets };
 }
 
 /** Keys that are not known and are set: they would change the numbers. */
@@ -162,54 +188,10 @@ function refuseUnknown(path: string, raw: Readonly<Record<string, unknown>>): vo
   );
 }
 
-/** The tensors of an adapter that its file holds, by their names there; views. */
-function savedTensors(adapter: Adapter): Map<string, HostTensor<"float32">> {
-  const saved = new Map<string, HostTensor<"float32">>();
-  for (const { name } of adapter.parameters)
-    saved.set(PREFIX + name, adapter.tensor(name) as HostTensor<"float32">);
-  for (const { path, frozen } of adapter.sites.values()) {
-    for (const { suffix, shared, saved: isSaved } of frozen) {
-      if (!isSaved) continue;
-      const [key, name] = shared ? [suffix, SHARED_PREFIX + suffix] : [`${path}.${suffix}`];
-      saved.set(name ?? PREFIX + key, adapter.frozen.get(key) as HostTensor<"float32">);
-    }
-  }
-  return saved;
-}
-
-/** Copies tensors into an adapter. @throws FormatError, UsageError as `readAdapter`. */
-function fill(path: string, adapter: Adapter, tensors: ReadonlyMap<string, HostTensor<"float32">>): void {
-  const own = savedTensors(adapter);
-  const missing = [...own.keys()].filter((name) => !tensors.has(name));
-  const surplus = [...tensors.keys()].filter((name) => !own.has(name));
-  const misshaped = [...own].flatMap(([name, { shape }]) => {
-    const found = tensors.get(name)?.shape;
-    return found && found.join() !== shape.join()
-      ? [`${name.replace(PREFIX, "")} is [${found.join(", ")}], expected [${shape.join(", ")}]`]
-      : [];
-  });
-  if (misshaped.length > 0) {
-    throw new UsageError("usage/adapter", `Cannot use adapter "${path}" with this model: ${misshaped[0]}`, {
-      hint: "Choose the base model that the adapter was trained on",
-    });
-  }
-  if (missing.length > 0 || surplus.length > 0) {
-    const list = (names: string[]): string => `${names[0]?.replace(PREFIX, "")} and ${names.length - 1} more`;
-    const parts = [
-      ...(missing.length > 0 ? [`missing ${list(missing)}`] : []),
-      ...(surplus.length > 0 ? [`surplus ${list(surplus)}`] : []),
-    ];
-    throw new FormatError("format/tensor", `Cannot use adapter "${path}": ${parts.join("; ")}`, {
-      hint: "The adapter was made for another model, or its configuration does not say what its file holds",
-    });
-  }
-  for (const [name, { data }] of own) data.set((tensors.get(name) as HostTensor<"float32">).data);
-}
-
 /** Puts the numbers of a saved run, adapter folder or model, back into an adapter of the same settings. */
 export async function restoreAdapter(path: string, adapter: Adapter): Promise<void> {
   if (isAdapterMethod(adapter)) {
-    fill(path, adapter, (await readAdapterFolder(path)).tensors);
+    fillAdapter(path, adapter, (await readAdapterFolder(path)).tensors);
     return;
   }
   const file = await openSafetensors(`${path}/model.safetensors`);

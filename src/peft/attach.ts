@@ -12,7 +12,6 @@ import {
   type SiteSpec,
   type TensorSpec,
   headTensor,
-  modelTensors,
   outerSites,
 } from "../models/architecture.ts";
 import type { BaseModel } from "../models/base-model.ts";
@@ -22,6 +21,7 @@ import type { Random } from "../random.ts";
 import { type HostTensor, hostTensor, numElements } from "../runtime/host-tensor.ts";
 import type { FrozenSpec, Method, ParameterSpec, SiteParameters, SiteTensors } from "./method.ts";
 import { type Targets, selectTargets } from "./targets.ts";
+import { storedName, trainedTensors } from "./trained-tensors.ts";
 
 /** One trainable tensor. */
 export interface Parameter {
@@ -116,16 +116,14 @@ function layOut(
   const sites = new Map(
     selected.map(({ path, layer, spec }): [string, AdaptedSite] => {
       refuseLookup(method, path, spec);
-      const storage = storageOf(weightOf(architecture, config, path));
+      const storage = storageOf(storedName(architecture, config, `${path}.weight`));
       const siteOptions = method.configure(options, { path, spec, storage, sites: specs });
       const parameters = method.parameters(spec, siteOptions);
       const frozen = method.frozen?.(spec, siteOptions) ?? [];
       return [path, { path, layer, spec, options: siteOptions, parameters, frozen }];
     }),
   );
-  const trainedBase = modelTensors(architecture, config).filter((tensor) =>
-    method.trainsBase(tensor, options),
-  );
+  const trainedBase = trainedTensors(architecture, config, method, options, sites);
   // The file of an adapter without sites says that it has none.
   const isRestricted = (request.targets.modules ?? []).length > 0 || request.targets.layers !== null;
   if (isRestricted && trainedBase.length > 0 && [...sites.values()].every((s) => s.parameters.length === 0)) {
@@ -136,12 +134,6 @@ function layOut(
     );
   }
   return { options, targets, sites, trainedBase };
-}
-
-/** The tensor that a site multiplies with; the head's may be that of the embedding. */
-function weightOf(architecture: Architecture, config: ModelConfig, path: string): string {
-  const weight = `${path}.weight`;
-  return weight === architecture.names.head ? headTensor(architecture, config) : weight;
 }
 
 function refuseLookup(method: Method, path: string, { kind }: SiteSpec): void {
@@ -194,7 +186,9 @@ export async function attach(base: BaseModel, request: AttachRequest, random: Ra
     ]),
   );
   const tensor = (name: string): HostTensor<"float32"> | null => views.get(name) ?? null;
-  for (const { name } of trainedBase) tensor(name)?.data.set((await base.values(name)).data);
+  for (const { name } of trainedBase) {
+    tensor(name)?.data.set((await base.values(storedName(architecture, config, name))).data);
+  }
   const frozen = new Map<string, HostTensor>(
     Object.entries(
       method.shared?.(
@@ -204,6 +198,11 @@ export async function attach(base: BaseModel, request: AttachRequest, random: Ra
     ),
   );
   for (const site of sites.values()) await startSite(base, method, site, tensor, frozen, random);
+  // An adapter's file means each module by itself, so a head stays when the embedding that it is tied to is trained.
+  const { head } = architecture.names;
+  const tied = headTensor(architecture, config);
+  if (method.peftType !== "none" && tied !== head && tensor(tied) && !tensor(head))
+    frozen.set(head, base.outer(tied));
 
   const siteAt = (layer: number | null, { name }: SiteSpec): AdaptedSite | undefined =>
     sites.get((layer === null ? "" : architecture.names.blockPrefix(layer)) + name);
@@ -260,7 +259,7 @@ async function startSite(
   random: Random,
 ): Promise<void> {
   const { path, spec } = site;
-  const weight = weightOf(base.architecture, base.config, path);
+  const weight = storedName(base.architecture, base.config, `${path}.weight`);
   const made = await method.start(
     {
       path,
@@ -278,7 +277,7 @@ async function startSite(
       found?.dtype === dtype && found.shape.join() === shape.join(),
       `frozen tensor ${suffix} of ${path} is ${found?.dtype} [${found?.shape.join(", ")}], expected ${dtype} [${shape.join(", ")}]`,
     );
-    if (!shared) frozen.set(`${path}.${suffix}`, found as HostTensor);
+    if (!shared) frozen.set(`${path}.${suffix}`, found);
   }
 }
 
@@ -296,7 +295,7 @@ function sharedOf(
 }
 
 /** Parses a method's options. @throws UsageError "usage/flag" that lists every problem. */
-function parseOptions(method: Method, raw: unknown): unknown {
+export function parseOptions(method: Method, raw: unknown): unknown {
   const parsed = method.options.safeParse(raw);
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map(

@@ -5,11 +5,13 @@
 import { UsageError } from "../errors.ts";
 import { Graph, type Value } from "../graph/graph.ts";
 import { neededInputs } from "../graph/program.ts";
+import { headTensor } from "../models/architecture.ts";
 import { BaseModel } from "../models/base-model.ts";
 import type { Engine, Program } from "../runtime/engine.ts";
 import { type HostTensor, hostTensor, zeros } from "../runtime/host-tensor.ts";
 import type { AdaptedSite, Adapter } from "./attach.ts";
 import type { SiteWeights } from "./method.ts";
+import { storedName } from "./trained-tensors.ts";
 
 type Part = "weight" | "bias";
 
@@ -36,13 +38,29 @@ export class Merger {
     this.#adapter = adapter;
   }
 
-  /** Names of the tensors that the adapter may change. */
+  /**
+   * Names of the tensors that the adapter may change. An adapter of the embedding changes the look-up alone, one of the
+   * head the head alone: where the two share a matrix, the head is among them, and gets one of its own.
+   */
   names(): string[] {
-    const trained = this.#adapter.parameters.filter(({ name }) => this.#base.specs.has(name));
+    const { architecture, config } = this.#base;
+    const { head } = architecture.names;
+    const trained = this.#adapter.parameters.filter(
+      ({ name }) => this.#base.specs.has(name) || name === head,
+    );
     const ofSites = [...this.#adapter.sites.values()].flatMap(({ path, spec }) =>
       spec.bias ? [`${path}.weight`, `${path}.bias`] : [`${path}.weight`],
     );
-    return [...new Set([...trained.map(({ name }) => name), ...ofSites])];
+    const names = new Set([...trained.map(({ name }) => name), ...ofSites]);
+    const tied = headTensor(architecture, config);
+    if (tied !== head && names.has(tied) && this.#adapter.method.peftType !== "none") names.add(head);
+    return [...names];
+  }
+
+  /** The shape of a tensor of the merged model. */
+  shapeOf(name: string): readonly number[] {
+    const { architecture, config, specs } = this.#base;
+    return specs.get(storedName(architecture, config, name))?.shape ?? [];
   }
 
   /** Writes the merged values of a tensor into memory of the caller; false, and nothing, when it stays as it is. */
@@ -52,8 +70,15 @@ export class Merger {
       into.set(trained.data);
       return true;
     }
+    const { architecture, config } = this.#base;
+    const baseName = (tensor: string): string => storedName(architecture, config, tensor);
     const [, path, part] = /^(.*)\.(weight|bias)$/.exec(name) ?? [];
     const site = this.#adapter.sites.get(path ?? "");
+    if (!site && baseName(name) !== name) {
+      // The adapter sits on the embedding alone.
+      into.set((await this.#base.values(baseName(name))).data);
+      return true;
+    }
     if (!site) return false;
     const program = await this.#program(site, part as Part);
     if (!program) return false;
@@ -63,7 +88,8 @@ export class Merger {
       if (tensor) feeds[given(suffix)] = tensor;
     }
     for (const own of ["weight", "bias"]) {
-      if (given(own) in program.spec.inputs) feeds[given(own)] = await this.#base.values(`${path}.${own}`);
+      if (given(own) in program.spec.inputs)
+        feeds[given(own)] = await this.#base.values(baseName(`${path}.${own}`));
     }
     const shape = program.spec.outputs["merged"]?.shape as readonly number[];
     await program.run(feeds, { merged: hostTensor("float32", shape, into) });
@@ -71,8 +97,8 @@ export class Merger {
   }
 
   #program(site: AdaptedSite, part: Part): Promise<Program | null> {
-    const { inFeatures, outFeatures, bias } = site.spec;
-    const key = JSON.stringify([part, inFeatures, outFeatures, bias, site.options]);
+    const { kind, inFeatures, outFeatures, bias } = site.spec;
+    const key = JSON.stringify([part, kind, inFeatures, outFeatures, bias, site.options]);
     let program = this.#programs.get(key);
     if (!program) this.#programs.set(key, (program = compileMerge(this.#engine, this.#adapter, site, part)));
     return program;
@@ -102,7 +128,7 @@ export async function mergeAdapter(
   const merged = new Map<string, HostTensor<"float32">>();
   try {
     for (const name of merger.names()) {
-      const tensor = zeros("float32", base.specs.get(name)!.shape);
+      const tensor = zeros("float32", merger.shapeOf(name));
       if (await merger.mergeInto(name, tensor.data)) merged.set(name, tensor);
     }
   } finally {
@@ -125,18 +151,19 @@ export async function mergedModel(
   const changed = new Set(merger.names());
   const { name, architecture, config, source, keepWidened } = base;
   const readInto = async (tensor: string, into: Float32Array): Promise<void> => {
-    if (!(changed.has(tensor) && (await merger.mergeInto(tensor, into)))) await source.readInto(tensor, into);
+    if (changed.has(tensor) && (await merger.mergeInto(tensor, into))) return;
+    await source.readInto(storedName(architecture, config, tensor), into);
   };
   const model = await BaseModel.open({
     name,
     architecture,
-    config,
+    config: { ...config, tiedHead: config.tiedHead && !changed.has(architecture.names.head) },
     keepWidened,
     source: {
       storageOf: (tensor) => (changed.has(tensor) ? "f32" : source.storageOf(tensor)),
       stored: async (tensor) => {
         if (!changed.has(tensor)) return await source.stored(tensor);
-        const data = zeros("float32", base.specs.get(tensor)?.shape ?? []);
+        const data = zeros("float32", merger.shapeOf(tensor));
         await readInto(tensor, data.data);
         return { storage: "f32", shape: data.shape, planes: { data } };
       },
@@ -155,8 +182,10 @@ async function compileMerge(
   if (method.merge === "not-mergeable") return null;
   const graph = new Graph();
   const { inFeatures, outFeatures } = site.spec;
+  const isTable = site.spec.kind === "embedding";
+  const shape = isTable ? [inFeatures, outFeatures] : [outFeatures, inFeatures];
   const weights: SiteWeights = {
-    weight: graph.input("weight", "float32", [outFeatures, inFeatures]),
+    weight: graph.input("weight", "float32", shape),
     bias: site.spec.bias ? graph.input("bias", "float32", [outFeatures]) : null,
   };
   const parameters = Object.fromEntries(

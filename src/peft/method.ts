@@ -34,12 +34,12 @@ export interface FrozenSpec extends ParameterSpec {
 /** Tensors of one site in a graph, trained and frozen, by suffix. */
 export type SiteParameters = Readonly<Record<string, Value>>;
 
-/** Trained tensors of one site in memory, by suffix. */
+/** Tensors of one site in memory, by suffix; the trained ones unless it is said otherwise. */
 export type SiteTensors = Readonly<Record<string, HostTensor<"float32">>>;
 
-/** Weight and bias of a projection, in a graph. */
+/** Weight and bias of a site, in a graph. */
 export interface SiteWeights {
-  /** [out, in] */
+  /** [out, in]; of an embedding [in, out], its rows. */
   readonly weight: Value;
   /** [out] */
   readonly bias: Value | null;
@@ -86,6 +86,8 @@ export interface Method<O = unknown, S = unknown> {
   defaultTargets(modelType: string): "all-linear" | readonly string[];
   /** Whether the method trains a tensor of the base itself, whatever its targets. */
   trainsBase(tensor: TensorSpec, options: O): boolean;
+  /** Modules that are trained whole beside the adapter, by name or path; none without it. */
+  modulesToSave?(options: O): readonly string[];
   /** The options of one site. @throws UsageError when the method cannot sit there. */
   configure(options: O, place: SitePlace): S;
   /** Trained tensors of a site. */
@@ -139,8 +141,17 @@ export interface Method<O = unknown, S = unknown> {
   ): StoredTensor | null;
   /** How adapters of the method are added and negated. */
   readonly algebra: "not-composable" | Algebra<O, S>;
-  /** Keys of `adapter_config.json` that say the options. `sites`: the options of each site. */
-  toPeft(options: O, targets: readonly string[], sites: readonly S[]): Readonly<Record<string, unknown>>;
+  /** What an adapter file holds of a site, by suffix; without it, its trained and saved tensors as they are. */
+  toFile?(tensors: SiteTensors, options: S): SiteTensors;
+  /** The reverse of `toFile`; frozen tensors that it leaves out stay as they started. */
+  fromFile?(held: SiteTensors, options: S): SiteTensors;
+  /** Keys of `adapter_config.json` that say the options. `sites`: the options of each site; `paths`: their modules. */
+  toPeft(
+    options: O,
+    targets: readonly string[],
+    sites: readonly S[],
+    paths: readonly string[],
+  ): Readonly<Record<string, unknown>>;
   /** The options of an `adapter_config.json`; keys it reads are removed from `raw`. */
   fromPeft(raw: Record<string, unknown>): unknown;
 }

@@ -4,7 +4,7 @@ import { Graph, type Value } from "../graph/graph.ts";
 import { gatherRows } from "../graph/ops/gather-rows.ts";
 import { neededInputs } from "../graph/program.ts";
 import { evaluateShape } from "../graph/shape.ts";
-import { outerTensors } from "../models/architecture.ts";
+import { outerSites, outerTensors } from "../models/architecture.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import type { Overlay } from "../peft/attach.ts";
 import type { BufferPool } from "../runtime/buffer-pool.ts";
@@ -21,6 +21,8 @@ export class Embedding {
   readonly #adapter: Overlay | null;
   readonly #pool: BufferPool;
   readonly #x: Value;
+  /** Names of the tensors that the programs read. */
+  readonly #names: readonly string[];
   readonly #forward: Program;
   readonly #backward: Program | null;
 
@@ -29,6 +31,7 @@ export class Embedding {
     adapter: Overlay | null;
     pool: BufferPool;
     x: Value;
+    names: readonly string[];
     forward: Program;
     backward: Program | null;
   }) {
@@ -36,6 +39,7 @@ export class Embedding {
     this.#adapter = parts.adapter;
     this.#pool = parts.pool;
     this.#x = parts.x;
+    this.#names = parts.names;
     this.#forward = parts.forward;
     this.#backward = parts.backward;
   }
@@ -48,7 +52,7 @@ export class Embedding {
     pool: BufferPool,
   ): Promise<Embedding> {
     const graph = new Graph();
-    const { input, tensors, x } = buildStem(graph, base);
+    const { input, tensors, x } = buildStem(graph, base, adapter);
     const forward = await engine.compile({ name: "embed", inputs: { ...tensors, input }, outputs: { x } });
     const trained = Object.entries(tensors).filter(([name]) =>
       adapter?.parameters.some((parameter) => parameter.name === name),
@@ -67,7 +71,7 @@ export class Embedding {
         outputs,
       });
     }
-    return new Embedding({ base, adapter, pool, x, forward, backward });
+    return new Embedding({ base, adapter, pool, x, names: Object.keys(tensors), forward, backward });
   }
 
   /** Whether anything of it is trained. */
@@ -76,9 +80,8 @@ export class Embedding {
   }
 
   get #tensors(): Record<string, HostTensor> {
-    const { before } = outerTensors(this.#base.architecture, this.#base.config);
     return Object.fromEntries(
-      before.map(({ name }) => [name, this.#adapter?.input(name) ?? this.#base.outer(name)]),
+      this.#names.map((name) => [name, this.#adapter?.input(name) ?? this.#base.outer(name)]),
     );
   }
 
@@ -109,20 +112,29 @@ export class Embedding {
   }
 }
 
-/** Builds x [B, T, D] from what the model reads. */
+/** Builds x [B, T, D] from what the model reads; `tensors`: those of the base and of what sits on it, by full name. */
 function buildStem(
   graph: Graph,
   { architecture, config }: BaseModel,
+  adapter: Overlay | null,
 ): { input: Value; tensors: Record<string, Value>; x: Value } {
   const { before } = outerTensors(architecture, config);
-  const tensors = Object.fromEntries(
-    before.map(({ name, shape }) => [name, graph.input(name, "float32", shape)]),
-  );
+  const tensors: Record<string, Value> = {};
+  for (const { name, shape } of before) tensors[name] = graph.input(name, "float32", shape);
   const tensor = (name: string): Value => tensors[name] as Value;
   const { stem } = architecture;
   if (stem.reads === "tokens") {
     const ids = graph.input("input", "int64", ["B", "T"]);
-    return { input: ids, tensors, x: gatherRows(tensor(stem.embedding), ids) };
+    const rows = gatherRows(tensor(stem.embedding), ids);
+    const spec = outerSites(architecture, config).find(({ kind }) => kind === "embedding")!;
+    const x = adapter?.lookUp({
+      spec,
+      ids,
+      rows,
+      input: (suffix, shape, dtype) =>
+        (tensors[`${spec.name}.${suffix}`] ??= graph.input(`${spec.name}.${suffix}`, dtype, shape)),
+    });
+    return { input: ids, tensors, x: x ?? rows };
   }
   const { channels = 0, size = 0 } = config.image ?? {};
   const pixels = graph.input("input", "float32", ["B", channels, size, size]);

@@ -4,23 +4,24 @@
  * Rows without a label are never multiplied with the head, and the logits of more than one chunk never exist.
  */
 import { gradients } from "../graph/autodiff.ts";
-import { Graph, type Value } from "../graph/graph.ts";
-import type { ProgramSpec } from "../graph/program.ts";
-import { crossEntropy } from "../graph/ops/cross-entropy.ts";
-import { linearCrossEntropy } from "../graph/ops/linear-cross-entropy.ts";
+import type { Value } from "../graph/graph.ts";
 import { expandLike } from "../graph/ops/expand-like.ts";
-import { headTensor } from "../models/architecture.ts";
+import { neededInputs } from "../graph/program.ts";
 import type { BaseModel } from "../models/base-model.ts";
-import { linear } from "../nn/linear.ts";
 import type { Overlay } from "../peft/attach.ts";
 import type { BufferPool } from "../runtime/buffer-pool.ts";
 import type { Engine, Program } from "../runtime/engine.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import { GRADIENT } from "./block-programs.ts";
+import type { FillDropout } from "./block-runner.ts";
 import type { GradientSink } from "./gradient-sink.ts";
+import { type HeadGraph, buildHeadGraph } from "./head-graph.ts";
 
 /** Positions of one chunk: 25 MB of logits a time for a vocabulary of 49,152. */
 export const HEAD_CHUNK = 128;
+
+/** What dropout is told as the site. */
+const HEAD_SITE = "head";
 
 /** A position of a pass and the id that it has to predict. */
 export interface LabelledPosition {
@@ -29,102 +30,96 @@ export interface LabelledPosition {
   readonly label: number;
 }
 
-type HeadProgram = "logits" | "loss" | "lossAndGradients";
+type HeadKind = "logits" | "loss" | "lossAndGradients";
+
+/** A compiled program with the graph it was cut from. */
+interface HeadProgram {
+  readonly program: Program;
+  readonly head: HeadGraph;
+}
 
 export class Head {
   readonly #engine: Engine;
   readonly #base: BaseModel;
-  readonly #adapter: Overlay | null;
+  readonly #overlay: Overlay | null;
   readonly #pool: BufferPool;
-  readonly #compiled = new Map<HeadProgram, Promise<Program>>();
+  readonly #fillDropout: FillDropout | null;
+  readonly #compiled = new Map<HeadKind, Promise<HeadProgram>>();
 
-  /** `adapter` null: nothing is trained. Programs are compiled when first needed. */
-  constructor(engine: Engine, base: BaseModel, adapter: Overlay | null, pool: BufferPool) {
+  /**
+   * `overlay` null: nothing is trained. `fillDropout` null: nothing is dropped; it is told of a chunk as of a layer after
+   * the last. Programs are compiled when first needed.
+   */
+  constructor(
+    engine: Engine,
+    base: BaseModel,
+    overlay: Overlay | null,
+    pool: BufferPool,
+    fillDropout: FillDropout | null = null,
+  ) {
     this.#engine = engine;
     this.#base = base;
-    this.#adapter = adapter;
+    this.#overlay = overlay;
     this.#pool = pool;
+    this.#fillDropout = fillDropout;
   }
 
-  #program(kind: HeadProgram): Promise<Program> {
+  #program(kind: HeadKind): Promise<HeadProgram> {
     let program = this.#compiled.get(kind);
     if (!program) {
-      program = this.#engine.compile(this.#spec(kind));
+      program = this.#compile(kind);
       this.#compiled.set(kind, program);
     }
     return program;
   }
 
-  #spec(kind: HeadProgram): ProgramSpec {
-    const { architecture, config } = this.#base;
-    const graph = new Graph();
-    const hidden = graph.input("hidden", "float32", ["N", config.width]);
-    const tensors = Object.fromEntries(
-      this.#names.map((name) => [
-        name,
-        graph.input(name, "float32", this.#base.specs.get(name)?.shape ?? []),
-      ]),
-    );
-    const tensor = (name: string): Value => tensors[name] as Value;
-    const normed = architecture.finalNorm.build(tensor, hidden, config);
-    const head = tensor(headTensor(architecture, config));
-    const { headBias } = architecture.names;
-    const bias = headBias === null ? null : tensor(headBias);
-    if (kind === "logits") {
-      return { name: kind, inputs: { hidden, ...tensors }, outputs: { logits: linear(normed, head, bias) } };
-    }
+  async #compile(kind: HeadKind): Promise<HeadProgram> {
+    const training = kind === "lossAndGradients" && this.#fillDropout !== null;
+    const head = buildHeadGraph(this.#base, this.#overlay, training);
+    const { graph, hidden, tensors, logits, dropout } = head;
     const labels = graph.input("labels", "int64", ["N"]);
-    const loss = bias
-      ? crossEntropy(linear(normed, head, bias), labels)
-      : linearCrossEntropy(normed, head, labels); // [N, 1]
-    const inputs = { hidden, ...tensors, labels };
-    if (kind === "loss") return { name: kind, inputs, outputs: { loss } };
     const scale = graph.input("scale", "float32", []);
-    const trained = this.#names.filter((name) => this.#adapter?.parameters.some((p) => p.name === name));
-    const [dHidden, ...found] = gradients(
-      [{ value: loss, gradient: expandLike(scale, loss) }],
-      [hidden, ...trained.map(tensor)],
-    );
-    const outputs = Object.fromEntries(trained.map((name, i) => [GRADIENT + name, found[i] as Value]));
-    return {
-      name: kind,
-      inputs: { ...inputs, scale },
-      outputs: { loss, dHidden: dHidden as Value, ...outputs },
-    };
+    const given = { hidden, ...tensors, labels, scale, ...(dropout ? { dropout: dropout.mask } : {}) };
+    let outputs: Record<string, Value> = { logits };
+    if (kind !== "logits") outputs = { loss: head.loss(labels) };
+    if (kind === "lossAndGradients") {
+      const loss = outputs["loss"] as Value;
+      const trained = Object.keys(tensors).filter((name) =>
+        this.#overlay?.parameters.some((parameter) => parameter.name === name),
+      );
+      const [dHidden, ...found] = gradients(
+        [{ value: loss, gradient: expandLike(scale, loss) }],
+        [hidden, ...trained.map((name) => tensors[name] as Value)],
+      );
+      outputs["dHidden"] = dHidden as Value;
+      for (const [i, name] of trained.entries()) outputs[GRADIENT + name] = found[i] as Value;
+    }
+    const spec = { name: `head-${kind}`, inputs: neededInputs(outputs, given), outputs };
+    return { program: await this.#engine.compile(spec), head };
   }
 
-  /** Tensors of the final norm and the head. */
-  get #names(): readonly string[] {
-    const { architecture, config } = this.#base;
-    const { headBias } = architecture.names;
-    return [
-      ...architecture.finalNorm.tensors(config).map(({ name }) => name),
-      headTensor(architecture, config),
-      ...(headBias === null ? [] : [headBias]),
-    ];
-  }
-
-  get #weights(): Record<string, HostTensor> {
+  #weights({ tensors }: HeadGraph): Record<string, HostTensor> {
     return Object.fromEntries(
-      this.#names.map((name) => [name, this.#adapter?.input(name) ?? this.#base.outer(name)]),
+      Object.keys(tensors).map((name) => [name, this.#overlay?.input(name) ?? this.#base.outer(name)]),
     );
   }
 
   /** Logits of rows [N, D], [N, V]; the caller releases them. */
   async logits(hidden: HostTensor<"float32">): Promise<HostTensor<"float32">> {
     const logits = this.#pool.acquire("float32", [hidden.shape[0] as number, this.#base.config.vocabSize]);
-    await (await this.#program("logits")).run({ hidden, ...this.#weights }, { logits });
+    const { program, head } = await this.#program("logits");
+    await program.run({ hidden, ...this.#weights(head) }, { logits });
     return logits;
   }
 
   /** Sum of the losses of the labelled positions of x [B, T, D]. */
   async loss(x: HostTensor<"float32">, labelled: readonly LabelledPosition[]): Promise<number> {
-    const program = await this.#program("loss");
+    const { program, head } = await this.#program("loss");
     let sum = 0;
     for (const chunk of chunksOf(labelled)) {
       const { hidden, labels } = this.#pick(x, chunk);
       const loss = this.#pool.acquire("float32", [chunk.length, 1]);
-      await program.run({ hidden, labels, ...this.#weights }, { loss });
+      await program.run({ hidden, labels, ...this.#weights(head) }, { loss });
       sum += total(loss);
       this.#pool.release(hidden, labels, loss);
     }
@@ -141,14 +136,21 @@ export class Head {
     scale: number,
     sink: GradientSink,
   ): Promise<{ lossSum: number; dx: HostTensor<"float32"> }> {
-    const program = await this.#program("lossAndGradients");
-    const { width } = this.#base.config;
+    const { program, head } = await this.#program("lossAndGradients");
+    const { width, numLayers } = this.#base.config;
+    const { dropout } = head;
     const dx = this.#pool.acquire("float32", x.shape);
     dx.data.fill(0);
     const scaleTensor = hostTensor("float32", [], Float32Array.of(scale));
     let lossSum = 0;
-    for (const chunk of chunksOf(labelled)) {
+    for (const [index, chunk] of chunksOf(labelled).entries()) {
       const { hidden, labels } = this.#pick(x, chunk);
+      const feeds: Record<string, HostTensor> = { hidden, labels, scale: scaleTensor };
+      if (dropout) {
+        const mask = this.#pool.acquire("float32", hidden.shape);
+        this.#fillDropout?.(numLayers + index, HEAD_SITE, mask.data, dropout.probability);
+        feeds["dropout"] = mask;
+      }
       const loss = this.#pool.acquire("float32", [chunk.length, 1]);
       const dHidden = this.#pool.acquire("float32", hidden.shape);
       const targets = Object.keys(program.spec.outputs)
@@ -156,13 +158,13 @@ export class Head {
         .map((output) => ({ output, name: output.slice(GRADIENT.length) }))
         .map(({ output, name }) => ({ output, name, tensor: sink.target(name) }));
       const into = Object.fromEntries(targets.map(({ output, tensor }) => [output, tensor]));
-      await program.run({ hidden, labels, scale: scaleTensor, ...this.#weights }, { loss, dHidden, ...into });
+      await program.run({ ...feeds, ...this.#weights(head) }, { loss, dHidden, ...into });
       for (const { name, tensor } of targets) await sink.add(name, tensor);
       lossSum += total(loss);
       chunk.forEach(({ index }, i) => {
         dx.data.set(dHidden.data.subarray(i * width, (i + 1) * width), index * width);
       });
-      this.#pool.release(hidden, labels, loss, dHidden);
+      this.#pool.release(hidden, labels, loss, dHidden, ...(feeds["dropout"] ? [feeds["dropout"]] : []));
     }
     return { lossSum, dx };
   }
@@ -183,7 +185,7 @@ export class Head {
 
   /** Frees the programs. */
   async release(): Promise<void> {
-    for (const program of this.#compiled.values()) await (await program.catch(() => null))?.release();
+    for (const program of this.#compiled.values()) await (await program.catch(() => null))?.program.release();
     this.#compiled.clear();
   }
 }

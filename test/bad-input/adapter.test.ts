@@ -50,10 +50,10 @@ describe("an adapter that does not fit", () => {
   });
 
   for (const [what, config, says] of [
-    ["a part that graft does not do", { use_dora: true }, ["use_dora is true"]],
+    ["a part that graft does not do", { lora_bias: true }, ["lora_bias is true"]],
     ["biases that were trained", { bias: "all" }, ['bias is "all"']],
-    ["a start that changes the base", { init_lora_weights: "pissa" }, ['init_lora_weights is "pissa"']],
-    ["whole modules beside it", { modules_to_save: ["lm_head"] }, ['modules_to_save is ["lm_head"]']],
+    ["a start that changes the base", { init_lora_weights: "corda" }, ['init_lora_weights is "corda"']],
+    ["a start by chance", { init_lora_weights: "pissa_niter_4" }, ['init_lora_weights is "pissa_niter_4"']],
     ["a method that is not known", { peft_type: "PREFIX_TUNING" }, ['type "PREFIX_TUNING"', "LORA"]],
   ] as const) {
     test(`one with ${what}`, async () => {
@@ -64,6 +64,20 @@ describe("an adapter that does not fit", () => {
       );
     });
   }
+
+  test("one whose file lacks what its configuration says", async () => {
+    for (const [name, config, says] of [
+      ["lacks-head", { modules_to_save: ["lm_head"] }, "missing lm_head.weight"],
+      ["lacks-lengths", { use_dora: true }, "lora_magnitude_vector"],
+    ] as const) {
+      const initAdapter = await adapterWith(name, config);
+      const method = name === "lacks-lengths" ? "dora" : "lora";
+      await assertRefused(
+        { model, data, output, initAdapter, method },
+        { code: "format/tensor", says: [name, says], hint: /another model/ },
+      );
+    }
+  });
 
   test("a folder without an adapter", async () => {
     await assertRefused(
@@ -153,6 +167,34 @@ describe("targets that match nothing", () => {
       { code: "usage/flag", says: ["epochs and steps"], hint: /./ },
     );
     assert.ok(!existsSync(output));
+  });
+});
+
+describe("modules to save, and starts from the weight", () => {
+  test("modules that are not there, or have an adapter", async () => {
+    await assertRefused(
+      { model, data, output, modulesToSave: ["lm_haed"] },
+      { code: "usage/target-modules", says: ['module "lm_haed"', "no module matches"], hint: /lm_head/ },
+    );
+    await assertRefused(
+      { model, data, output, targetModules: "q_proj,lm_head", modulesToSave: ["lm_head"] },
+      { code: "usage/target-modules", says: ['adapter on "lm_head"', "trained whole"], hint: /Leave/ },
+    );
+  });
+
+  test("a start that does not exist there", async () => {
+    await assertRefused(
+      { model, data, output, init: "pissa", rank: 33, targetModules: "q_proj" },
+      { code: "usage/flag", says: ['"pissa"', "rank 33", "at most 32"], hint: /init/ },
+    );
+    await assertRefused(
+      { model, data, output, init: "olora", targetModules: "embed_tokens" },
+      { code: "usage/flag", says: ['"model.embed_tokens"', "an embedding"], hint: /init/ },
+    );
+    await assertRefused(
+      { model, data, output, method: "dora", rank: 4, targetModules: "embed_tokens" },
+      { code: "usage/target-modules", says: ['"model.embed_tokens"', "an embedding"], hint: /Leave/ },
+    );
   });
 });
 
