@@ -12,7 +12,6 @@ import { UsageError } from "../errors.ts";
 import type { Value } from "../graph/graph.ts";
 import { add } from "../graph/ops/add.ts";
 import { mul } from "../graph/ops/mul.ts";
-import { reshape } from "../graph/ops/reshape.ts";
 import { quarterTurn, rotatePairs } from "../graph/ops/rotate-pairs.ts";
 import { transpose } from "../graph/ops/transpose.ts";
 import type { SiteSpec } from "../models/architecture.ts";
@@ -104,17 +103,18 @@ export const road = defineMethod<RoadOptions, RoadLayout>({
   // Sines by the size of the groups, which others leave at 0, so that adapters of all variants and groups share a batch.
   rowForm: ({ [THETA]: theta, [ALPHA]: alpha }, _site, layout) => {
     const { c, s } = coefficientsOf(theta!.data, alpha!.data, layout);
-    const tensors = { [COS]: vector(c), [SIN + layout.groupSize]: vector(s) };
+    const perToken = (data: Float32Array): HostTensor<"float32"> =>
+      hostTensor("float32", [1, data.length], data);
+    const tensors = { [COS]: perToken(c), [SIN + layout.groupSize]: perToken(s) };
     return { tensors, options: { ...layout, variant: "road_2", groupSize: 2, pairs: "all" } };
   },
 
   adaptRows: (site, x, parameters) => {
-    const perRow = (value: Value): Value => reshape(value, [value.shape[0]!, 1, site.spec.outFeatures]);
     const h = site.project(x);
     const [first, ...others] = Object.entries(parameters).flatMap(([name, value]) =>
-      name.startsWith(SIN) ? [{ groupSize: Number(name.slice(SIN.length)), sines: perRow(value) }] : [],
+      name.startsWith(SIN) ? [{ groupSize: Number(name.slice(SIN.length)), sines: value }] : [],
     ) as [RowTurn, ...RowTurn[]];
-    const z = rotatePairs(h, perRow(parameters[COS]!), first.sines, first.groupSize);
+    const z = rotatePairs(h, parameters[COS]!, first.sines, first.groupSize);
     return others.reduce((sum, turn) => add(sum, mul(quarterTurn(h, turn.groupSize), turn.sines)), z);
   },
 

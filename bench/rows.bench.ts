@@ -1,0 +1,158 @@
+/** @file What does a batch cost whose rows have adapters of their own, RoAd or LoRA, against one without adapters? */
+import { UsageError } from "../src/errors.ts";
+import { modelTensors } from "../src/models/architecture.ts";
+import { BaseModel } from "../src/models/base-model.ts";
+import { llama } from "../src/models/llama.ts";
+import { memorySource } from "../src/models/memory-source.ts";
+import { type Adapter, type Overlay, attach } from "../src/peft/attach.ts";
+import { findMethod } from "../src/peft/methods.ts";
+import { stackAdapters } from "../src/peft/rows.ts";
+import type { StoredTensor } from "../src/quant/storage.ts";
+import { Random } from "../src/random.ts";
+import { BlockRunner } from "../src/run/block-runner.ts";
+import { ContextMaker, chooseAdapters } from "../src/run/context.ts";
+import { BufferPool } from "../src/runtime/buffer-pool.ts";
+import type { Engine } from "../src/runtime/engine.ts";
+import { hostTensor, numElements } from "../src/runtime/host-tensor.ts";
+import { createOrtEngine } from "../src/runtime/ort-node.ts";
+import { defineBenchmark } from "./bench.ts";
+import { interleave } from "./interleave.ts";
+import { median, ratioOf, roundedSpread, showRatio } from "./statistics.ts";
+
+/** SmolLM2-135M but for its vocabulary, which no block reads. */
+const SIZES = {
+  model_type: "llama",
+  vocab_size: 2,
+  hidden_size: 576,
+  intermediate_size: 1536,
+  num_attention_heads: 9,
+  num_key_value_heads: 3,
+  rms_norm_eps: 1e-5,
+  tie_word_embeddings: true,
+};
+
+export const benchmark = defineBenchmark({
+  question: "What does a batch cost whose rows have adapters of their own, against one without adapters?",
+  flags: {
+    rows: { value: 8, help: "rows of the batch, each with its own adapter" },
+    tokens: { value: "1,64", help: "tokens of a row, with commas" },
+    layers: { value: 30, help: "blocks of the model, whose other sizes are SmolLM2-135M's" },
+    rank: { value: 8, help: "rank of LoRA" },
+    rounds: { value: 20, help: "runs of each side" },
+    threads: { value: 0, help: "threads of an operation; 0: all processors" },
+  },
+  async run(values, context) {
+    const engine = createOrtEngine(values.threads === 0 ? {} : { threads: values.threads });
+    const base = await makeBase(values.layers);
+    const lengths = values.tokens.split(",").map(Number);
+    if (lengths.some((length) => !Number.isInteger(length) || length < 1))
+      throw new UsageError("usage/flag", `Cannot read tokens "${values.tokens}": expected whole numbers`);
+    const road = await makeAdapters(base, "road", {}, values.rows);
+    const lora = await makeAdapters(base, "lora", { rank: values.rank }, values.rows);
+    const overlays = {
+      none: null,
+      road: await stackAdapters(base, road),
+      lora: await stackAdapters(base, lora),
+    };
+    const inTurn = road.map((adapter) => passOf(engine, base, adapter, 1));
+    const together = Object.fromEntries(
+      Object.entries(overlays).map(([name, overlay]) => [name, passOf(engine, base, overlay, values.rows)]),
+    );
+    const table: string[][] = [];
+    const results: Record<string, Record<string, number[]>> = {};
+    for (const length of lengths) {
+      const sides: Record<string, () => Promise<number>> = {
+        ...Object.fromEntries(
+          Object.entries(together).map(([name, pass]) => [name, () => timed(() => pass(length))]),
+        ),
+        "road in turn": () =>
+          timed(async () => {
+            for (const pass of inTurn) await pass(length);
+          }),
+      };
+      for (const side of Object.values(sides)) await side();
+      const times = await interleave(values.rounds, sides, context);
+      results[length] = times;
+      for (const [name, own] of Object.entries(times)) {
+        const ratio = ratioOf(own, times["none"] ?? []);
+        table.push([String(length), name, median(own).toFixed(2), showRatio(ratio)]);
+        results[length][`${name}_ratio`] = Object.values(roundedSpread(ratio));
+      }
+    }
+    return {
+      parameters: { ...values, threads: engine.threads },
+      versions: {},
+      table: { head: ["tokens a row", "adapters", "ms", "against none"], rows: table },
+      results,
+    };
+  },
+});
+
+/** Milliseconds that something takes. */
+async function timed(run: () => Promise<void>): Promise<number> {
+  const start = performance.now();
+  await run();
+  return performance.now() - start;
+}
+
+/** A model of random weights, of which all blocks have the same, each in memory of its own. */
+function makeBase(numLayers: number): Promise<BaseModel> {
+  const config = llama.readConfig({ ...SIZES, num_hidden_layers: numLayers });
+  const random = new Random(1);
+  const drawn = new Map<string, Float32Array>();
+  const tensors = modelTensors(llama, config).map(({ name, shape, role }): [string, StoredTensor] => {
+    const kind = name.replace(/\.\d+\./, ".");
+    const known = drawn.get(kind);
+    const values =
+      known?.slice() ??
+      new Float32Array(numElements(shape)).map(() => (role === "norm" ? 1 : 0.04 * random.normal()));
+    drawn.set(kind, values);
+    return [name, { storage: "f32", shape, planes: { data: hostTensor("float32", shape, values) } }];
+  });
+  const source = memorySource(new Map(tensors));
+  return BaseModel.open({ name: "random", architecture: llama, config, source, keepWidened: true });
+}
+
+/** Adapters away from their start, each other than the others. */
+async function makeAdapters(
+  base: BaseModel,
+  method: string,
+  options: object,
+  count: number,
+): Promise<Adapter[]> {
+  const targets = { modules: null, exclude: [], layers: null };
+  const random = new Random(2);
+  const adapters: Adapter[] = [];
+  for (let i = 0; i < count; i++) {
+    const adapter = await attach(base, { method: findMethod(method), options, targets }, random);
+    adapter.values.forEach((value, k) => (adapter.values[k] = value + 0.02 * random.normal()));
+    adapters.push(adapter);
+  }
+  return adapters;
+}
+
+/** A pass over all blocks on rows of a length; row i has adapter i of those side by side. */
+function passOf(
+  engine: Engine,
+  base: BaseModel,
+  overlay: Overlay | null,
+  numRows: number,
+): (length: number) => Promise<void> {
+  const pool = new BufferPool();
+  const runner = new BlockRunner(engine, base, overlay, pool, null);
+  const contexts = new ContextMaker(base.config);
+  const order = Array.from({ length: numRows }, (_, row) => row);
+  return async (length) => {
+    const positions = BigInt64Array.from({ length: numRows * length }, (_, i) => BigInt(i % length));
+    const segments = new Int32Array(numRows * length).fill(1);
+    const context = chooseAdapters(contexts.rows(numRows, length, positions, segments), order);
+    let x = pool.acquire("float32", [numRows, length, base.config.width]);
+    x.data.forEach((_, i) => (x.data[i] = Math.sin(i)));
+    for (let layer = 0; layer < runner.numLayers; layer++) {
+      const { y } = await runner.forward(layer, x, context, false);
+      pool.release(x);
+      x = y;
+    }
+    pool.release(x);
+  };
+}
