@@ -65,8 +65,10 @@ export function parseArgv(
     }
     const long = SHORT_FORMS.get(word) ?? word;
     if (!long.startsWith("--")) {
-      if (/^-[A-Za-z]/.test(long)) problems.push(`${long} is not a flag`);
-      else plain.push(long);
+      // What holds more than a name, such as "-a + b", is no flag that was mistyped.
+      if (/^-[A-Za-z][\w.-]*$/.test(long)) {
+        problems.push(`${long} is not a flag; an argument that begins with - goes behind a word --`);
+      } else plain.push(long);
       continue;
     }
     const [name, inline] = splitOnce(long.slice(2));

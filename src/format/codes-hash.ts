@@ -9,7 +9,7 @@ import { UsageError } from "../errors.ts";
 import type { Adapter } from "../peft/attach.ts";
 
 /** Key in the head of the tensors' file. */
-const KEY = "base_codes_sha256";
+export const CODES_KEY = "base_codes_sha256";
 
 /** What the head of an adapter's file says of the base's codes; nothing when the adapter reads none. */
 export function codesMetadata({ sites, frozen }: Adapter): Readonly<Record<string, string>> {
@@ -25,7 +25,7 @@ export function codesMetadata({ sites, frozen }: Adapter): Readonly<Record<strin
     hash.update(`${name} ${shape.join(",")}\n`);
     hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   }
-  return { [KEY]: hash.digest("hex") };
+  return { [CODES_KEY]: hash.digest("hex") };
 }
 
 /**
@@ -33,9 +33,9 @@ export function codesMetadata({ sites, frozen }: Adapter): Readonly<Record<strin
  * @throws UsageError "usage/adapter" when the adapter was trained on other codes than the base has.
  */
 export function checkCodes(path: string, adapter: Adapter, metadata: Readonly<Record<string, string>>): void {
-  const trained = metadata[KEY];
+  const trained = metadata[CODES_KEY];
   if (trained === undefined) return;
-  const own = codesMetadata(adapter)[KEY];
+  const own = codesMetadata(adapter)[CODES_KEY];
   if (own === trained) return;
   const show = (hash: string | undefined): string => hash?.slice(0, 12) ?? "none";
   throw new UsageError(

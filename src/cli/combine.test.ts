@@ -1,0 +1,231 @@
+/** Tests of `graft combine`: what it writes, what it tells, and what it refuses before anything is written. */
+import assert from "node:assert/strict";
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { PassThrough } from "node:stream";
+import { text } from "node:stream/consumers";
+import { after, describe, test } from "node:test";
+import { adapterFiles, readAdapter } from "../format/adapter.ts";
+import { writeFolderAtomic } from "../format/atomic.ts";
+import { loadModel } from "../format/load-model.ts";
+import { findMethod } from "../peft/methods.ts";
+import { attachTo, perturb } from "../../test/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
+import { main } from "./main.ts";
+
+const folder = temporaryFolder();
+const model = await writeTinyModel(join(folder, "model"));
+const { base, checkpoint } = await loadModel(model, { name: "tiny" });
+after(() => checkpoint.close());
+
+async function writeAdapter(
+  name: string,
+  { method = "lora", options = {}, modules = ["q_proj"], template = "1" } = {},
+): Promise<string> {
+  const adapter = await attachTo(base, findMethod(method), options, modules);
+  perturb(adapter, 0.5, name.length);
+  const path = join(folder, name);
+  await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: template }));
+  return path;
+}
+
+const a = await writeAdapter("a", { options: { rank: 2 } });
+const b = await writeAdapter("bb", { options: { rank: 3 } });
+const c = await writeAdapter("ccc", { options: { rank: 2 }, modules: ["v_proj"], template: "2" });
+const scaler = await writeAdapter("scaler", { method: "ia3", modules: ["k_proj"] });
+
+async function run(...words: readonly string[]): Promise<{ status: number; stdout: string; stderr: string }> {
+  const [stdout, stderr] = [new PassThrough(), new PassThrough()];
+  const status = await main(["combine", ...words], {
+    stdout,
+    stderr,
+    env: { GRAFT_HOME: folder },
+    interactive: false,
+    hasColor: false,
+    signal: new AbortController().signal,
+    now: () => 0,
+  });
+  stdout.end();
+  stderr.end();
+  return { status, stdout: await text(stdout), stderr: await text(stderr) };
+}
+
+function edited(name: string, from: string, edit: (config: Record<string, unknown>) => void): string {
+  const path = join(folder, name);
+  cpSync(from, path, { recursive: true });
+  const file = join(path, "adapter_config.json");
+  const config = JSON.parse(readFileSync(file, "utf8")) as Record<string, unknown>;
+  edit(config);
+  writeFileSync(file, JSON.stringify(config));
+  return path;
+}
+
+test("graft combine writes an adapter folder and tells what it did", async () => {
+  const output = join(folder, "sum");
+  const words = ["0.5*a - b", "--adapter", `a=${a}`, "--adapter", `b=${b}`, "--output", output];
+  const { status, stdout, stderr } = await run(...words, "--json");
+  assert.equal(status, 0, stderr);
+  assert.deepEqual(JSON.parse(stdout), {
+    event: "done",
+    output,
+    expression: "0.5*a - b",
+    type: "cat",
+    method: "lora",
+    modules: 2,
+    parameters: 2 * 5 * (32 + 32),
+    rank: 5,
+    residual: null,
+  });
+  assert.deepEqual(readdirSync(output).sort(), [
+    "README.md",
+    "adapter_config.json",
+    "adapter_model.safetensors",
+  ]);
+  const { adapter, chatTemplateHash } = await readAdapter(output, base);
+  assert.equal(adapter.values.length, 2 * 5 * (32 + 32));
+  assert.equal(chatTemplateHash, "1");
+
+  const again = await run(...words);
+  assert.equal(again.status, 2);
+  assert.match(again.stderr, /usage\/output.*it holds files/);
+});
+
+test("graft combine --type svd tells what was cut off", async () => {
+  const adapters = ["--adapter", `a=${a}`, "--adapter", `b=${b}`];
+  const { status, stdout } = await run(
+    "a + b",
+    ...adapters,
+    "--type",
+    "svd",
+    "--rank",
+    "2",
+    "--output",
+    `${folder}/cut`,
+  );
+  assert.equal(status, 0);
+  assert.match(stdout, /a \+ b by svd: 256 parameters in /);
+  assert.match(
+    stdout,
+    /cut off: \d+\.\d % of the sum, \d+\.\d % at most \(model\.layers\.\d\.self_attn\.q_proj\)/,
+  );
+});
+
+test("graft combine reads a lone minus behind --, and warns of other chat templates", async () => {
+  const negated = await run("--adapter", `a=${a}`, "--output", `${folder}/negated`, "--", "-a");
+  assert.equal(negated.status, 0, negated.stderr);
+  const mixed = await run(
+    "a + c",
+    "--adapter",
+    `a=${a}`,
+    "--adapter",
+    `c=${c}`,
+    "--output",
+    `${folder}/mixed`,
+  );
+  assert.equal(mixed.status, 0, mixed.stderr);
+  assert.match(mixed.stderr, /warning: The adapters were trained with different chat templates/);
+  const { adapter, chatTemplateHash } = await readAdapter(`${folder}/mixed`, base);
+  assert.equal(chatTemplateHash, null);
+  assert.deepEqual(adapter.targets.modules, ["q_proj", "v_proj"]);
+});
+
+test("graft combine holds adapters against --model", async () => {
+  const words = ["a", "--adapter", `a=${a}`, "--model", model];
+  const { status, stderr } = await run(...words, "--output", `${folder}/held`);
+  assert.equal(status, 0, stderr);
+});
+
+describe("graft combine refuses, with a remedy and before it writes,", () => {
+  const shallow = edited("other-base", a, (config) => (config["base_model_name_or_path"] = "huge"));
+  const started = edited("pissa", a, (config) => (config["init_lora_weights"] = "pissa"));
+  const wrongRank = edited("rank", a, (config) => (config["r"] = 4));
+  const other = edited("tuning", a, (config) => (config["peft_type"] = "PREFIX_TUNING"));
+  mkdirSync(join(folder, "full"));
+  writeFileSync(join(folder, "full", "file"), "");
+
+  for (const [what, words, says, hint] of [
+    ["no adapter", ["a"], /--adapter is missing/, /--help/],
+    ["a name without a folder", ["a", "--adapter", "a"], /"a", expected NAME=FOLDER/, /name of its own/],
+    [
+      "a name twice",
+      ["a", "--adapter", `a=${a}`, "--adapter", `a=${b}`],
+      /the name "a" is there twice/,
+      /name of its own/,
+    ],
+    [
+      "a mistyped name",
+      ["first", "--adapter", `frist=${a}`],
+      /Cannot find adapter "first"/,
+      /nearest name is "frist"/,
+    ],
+    [
+      "an unused adapter",
+      ["a", "--adapter", `a=${a}`, "--adapter", `b=${b}`],
+      /does not name adapter "b"/,
+      /Leave/,
+    ],
+    ["a lone minus", ["a -", "--adapter", `a=${a}`], /at letter 4: it ends there/, /0\.6\*a/],
+    [
+      "other methods",
+      ["a + s", "--adapter", `a=${a}`, "--adapter", `s=${scaler}`],
+      /"a" and "s": they are of methods "lora" and "ia3"/,
+      /one method/,
+    ],
+    [
+      "other bases",
+      ["a + o", "--adapter", `a=${a}`, "--adapter", `o=${shallow}`],
+      /made for "tiny" and "huge"/,
+      /adapters of one model/,
+    ],
+    [
+      "other ranks where factors are mixed",
+      ["a + b", "--type", "paper", "--adapter", `a=${a}`, "--adapter", `b=${b}`],
+      /their ranks at "model\.layers\.0\.self_attn\.q_proj" are 2 and 3/,
+      /type cat or svd/,
+    ],
+    [
+      "other modules where parameters are averaged",
+      ["a + c", "--type", "paper", "--adapter", `a=${a}`, "--adapter", `c=${c}`],
+      /only one of them sits on "model\.layers\.0\.self_attn\.q_proj"/,
+      /type cat/,
+    ],
+    ["a rank that is not asked for", ["a", "--rank", "3", "--adapter", `a=${a}`], /with rank/, /type svd/],
+    [
+      "a density that is missing",
+      ["a", "--type", "ties", "--adapter", `a=${a}`],
+      /"ties": it has no density/,
+      /--density/,
+    ],
+    [
+      "a rank of what has none",
+      ["s", "--type", "svd", "--adapter", `s=${scaler}`],
+      /no rank of their own/,
+      /type cat/,
+    ],
+    ["a start that the file lacks", ["p", "--adapter", `p=${started}`], /file lacks the start/, /conversion/],
+    [
+      "a configuration that does not fit",
+      ["r", "--adapter", `r=${wrongRank}`],
+      /lora_A\.weight is \[2, 32\], expected \[4, 32\]/,
+      /save it again/,
+    ],
+    ["a method that is not known", ["o", "--adapter", `o=${other}`], /type "PREFIX_TUNING"/, null],
+    ["a folder without an adapter", ["f", "--adapter", `f=${folder}/full`], /adapter_config\.json/, null],
+  ] as const) {
+    test(what, async () => {
+      const output = join(folder, "refused");
+      const { status, stdout, stderr } = await run(...words, "--output", output);
+      assert.notEqual(status, 0);
+      assert.equal(stdout, "");
+      assert.match(stderr, says);
+      if (hint) assert.match(stderr, new RegExp(`hint: .*${hint.source}`));
+      assert.ok(!existsSync(output));
+    });
+  }
+
+  test("an output inside of an adapter", async () => {
+    const { status, stderr } = await run("a", "--adapter", `a=${a}`, "--output", join(a, "sum"));
+    assert.equal(status, 2);
+    assert.match(stderr, /it lies in the adapter a/);
+  });
+});

@@ -1,0 +1,89 @@
+/** @file `graft combine`: adapter arithmetic, from adapter folders to one adapter folder. */
+import { z } from "zod";
+
+import { UsageError } from "../errors.ts";
+import { type CombinedFolder, combineAdapters } from "../format/combine.ts";
+import { loadModel } from "../format/load-model.ts";
+import { requireNewOutput } from "../format/new-output.ts";
+import { COMBINE_OPTIONS } from "../peft/algebra/combinations.ts";
+import { type CommandIO, defineCommand } from "./command.ts";
+import { warn } from "./generation.ts";
+import { pullWithProgress } from "./pull.ts";
+
+/** Sorts NAME=FOLDER by name. @throws UsageError "usage/flag" for a text of another form, or a name that is there twice. */
+function toAdapters(texts: readonly string[]): Record<string, string> {
+  const adapters: Record<string, string> = {};
+  for (const text of texts) {
+    const [, name, path] = /^([A-Za-z_][A-Za-z0-9_.-]*)=(.+)$/.exec(text) ?? [];
+    if (name === undefined || path === undefined || name in adapters) {
+      const found =
+        name !== undefined && name in adapters ? `the name "${name}" is there twice` : `"${text}"`;
+      throw new UsageError("usage/flag", `Cannot read --adapter: ${found}, expected NAME=FOLDER`, {
+        hint: "Give each adapter a name of its own: --adapter a=runs/first --adapter b=runs/second",
+      });
+    }
+    adapters[name] = path;
+  }
+  return adapters;
+}
+
+const percent = (share: number): string => `${(100 * share).toPrecision(3)} %`;
+
+function tell(combined: CombinedFolder, type: string, output: string, io: CommandIO): void {
+  const { expression, method, adapter, numParameters, residual, warnings } = combined;
+  for (const warning of warnings) warn(warning, io);
+  const { rank } = adapter.options as { rank?: number };
+  io.stdout(`${expression} by ${type}: ${numParameters.toLocaleString("en")} parameters in ${output}`);
+  if (residual) {
+    const { total, worst } = residual;
+    io.stdout(`cut off: ${percent(total)} of the sum, ${percent(worst.residual)} at most (${worst.path})`);
+  }
+  io.emit({
+    event: "done",
+    output,
+    expression,
+    type,
+    method,
+    modules: adapter.sites.size,
+    parameters: numParameters,
+    rank: rank ?? null,
+    residual: residual && {
+      total: residual.total,
+      worst: residual.worst.residual,
+      worst_module: residual.worst.path,
+    },
+  });
+}
+
+export const combine = defineCommand({
+  name: "combine",
+  summary: "Add, scale and subtract adapters without training",
+  positionals: ["expression"],
+  options: z.strictObject({
+    expression: z.string().describe('Sum of adapters by name: "0.6*a + 0.4*b - c"'),
+    adapter: z.array(z.string()).min(1).describe("NAME=FOLDER, once for each adapter of the expression"),
+    model: z
+      .string()
+      .optional()
+      .describe("Base model, to check adapters against; needed where it was trained itself"),
+    ...COMBINE_OPTIONS.shape,
+    output: z.string().describe("Where to write: a new folder"),
+  }),
+  async run({ adapter, model, output, ...input }, io) {
+    const adapters = toAdapters(adapter);
+    const inputs = Object.entries(adapters).map(([name, path]) => [`adapter ${name}`, path]);
+    await requireNewOutput(output, "hf", Object.fromEntries(inputs) as Record<string, string>);
+    const loaded = model === undefined ? null : await loadModel((await pullWithProgress(model, io)).path);
+    try {
+      const combined = await combineAdapters({
+        ...input,
+        adapters,
+        ...(loaded ? { base: loaded.base } : {}),
+      });
+      await combined.write(output);
+      tell(combined, input.type, output, io);
+    } finally {
+      await loaded?.checkpoint.close();
+    }
+  },
+});

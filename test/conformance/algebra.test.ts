@@ -1,0 +1,324 @@
+/** @file The laws of adapter arithmetic, on what adapters change in the weights, for every method that can be combined. */
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { after, describe, test } from "node:test";
+import * as fc from "fast-check";
+import { adapterFiles, readAdapter } from "../../src/format/adapter.ts";
+import { writeFolderAtomic } from "../../src/format/atomic.ts";
+import { type CombineInput, combineAdapters } from "../../src/format/combine.ts";
+import { loadModel } from "../../src/format/load-model.ts";
+import type { BaseModel } from "../../src/models/base-model.ts";
+import { type Adapter, attach } from "../../src/peft/attach.ts";
+import { mergeAdapter } from "../../src/peft/merge.ts";
+import type { Method } from "../../src/peft/method.ts";
+import { METHODS, findMethod } from "../../src/peft/methods.ts";
+import { matchPattern } from "../../src/peft/targets.ts";
+import { Random } from "../../src/random.ts";
+import { createOrtEngine } from "../../src/runtime/ort-node.ts";
+import { perturb } from "../model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
+
+const engine = createOrtEngine({ threads: 1 });
+const folder = temporaryFolder();
+const { base, checkpoint } = await loadModel(
+  await writeTinyModel(`${folder}/model`, {
+    config: { attention_bias: true, mlp_bias: true, tie_word_embeddings: false },
+  }),
+  { name: "tiny" },
+);
+after(() => checkpoint.close());
+let numFolders = 0;
+
+type Targets = readonly string[] | string | null;
+type Changes = ReadonlyMap<string, Float64Array>;
+
+/** An adapter in a folder, moved away from its start. */
+async function written(
+  method: Method,
+  seed: number,
+  options: object = {},
+  modules: Targets = null,
+): Promise<string> {
+  const targets = { modules, exclude: [], layers: null };
+  const adapter = await attach(base, { method, options, targets }, new Random(seed));
+  perturb(adapter, 0.2, seed);
+  const path = `${folder}/adapter-${++numFolders}`;
+  await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+  return path;
+}
+
+/** What an adapter changes: its weights less those of a fresh adapter of its kind. */
+async function changesOf(adapter: Adapter): Promise<Changes> {
+  const { method, options, targets } = adapter;
+  const fresh = await attach(base, { method, options, targets }, new Random(0));
+  const [merged, start] = [
+    await mergeAdapter(engine, base, adapter),
+    await mergeAdapter(engine, base, fresh),
+  ];
+  return new Map(
+    [...merged].map(([name, { data }]) => {
+      const before = start.get(name)?.data ?? [];
+      return [name, Float64Array.from(data, (value, i) => value - before[i]!)];
+    }),
+  );
+}
+
+async function changesIn(path: string): Promise<Changes> {
+  return changesOf((await readAdapter(path, base)).adapter);
+}
+
+/** Combines, writes, reads onto the model; what comes back fits its configuration, or it would not be read. */
+async function combined(input: CombineInput): Promise<{ path: string; adapter: Adapter; changes: Changes }> {
+  const path = `${folder}/combined-${++numFolders}`;
+  await (await combineAdapters({ base, ...input })).write(path);
+  const { adapter } = await readAdapter(path, base);
+  return { path, adapter, changes: await changesOf(adapter) };
+}
+
+/** Σ wᵢ Δᵢ */
+function sumOf(terms: readonly (readonly [number, Changes])[]): Map<string, Float64Array> {
+  const sum = new Map<string, Float64Array>();
+  for (const [weight, changes] of terms) {
+    for (const [name, change] of changes) {
+      const before = sum.get(name);
+      sum.set(
+        name,
+        change.map((value, i) => (before?.[i] ?? 0) + weight * value),
+      );
+    }
+  }
+  return sum;
+}
+
+function normOf(changes: Changes): number {
+  return Math.hypot(
+    ...[...changes.values()].map((change) => Math.sqrt(change.reduce((s, v) => s + v * v, 0))),
+  );
+}
+
+/** Asserts that changes agree, in the Frobenius norm over the size of the summands. */
+function assertSame(actual: Changes, expected: Changes, size: number): void {
+  const apart = normOf(
+    sumOf([
+      [1, actual],
+      [-1, expected],
+    ]),
+  );
+  assert.ok(apart <= 2e-6 * size, `changes are ${apart} apart, of size ${size}`);
+}
+
+const COMPOSABLE = METHODS.filter(
+  ({ algebra, peftType }) => algebra !== "not-composable" && peftType !== "none",
+);
+/** Methods whose adapters can be scaled, but not added. */
+const SCALED_ONLY = ["vera"];
+const weight = fc.integer({ min: -20, max: 20 }).map((tenths) => tenths / 10);
+
+for (const method of COMPOSABLE) {
+  describe(`arithmetic of ${method.name}`, async () => {
+    const [a, b] = [await written(method, 1), await written(method, 2)];
+    const [da, db] = [await changesIn(a), await changesIn(b)];
+    const size = normOf(da) + normOf(db);
+
+    test("its adapters change something", () => assert.ok(normOf(da) > 1e-2 && normOf(db) > 1e-2));
+
+    test("a - a is the base", async () => {
+      const { changes } = await combined({ expression: "a - a", adapters: { a } });
+      assertSame(changes, new Map(), size);
+    });
+
+    test("w*a changes w times as much, for negative w too", async () => {
+      await fc.assert(
+        fc.asyncProperty(weight, async (w) => {
+          const { changes } = await combined({ expression: `${w}*a`, adapters: { a } });
+          assertSame(changes, sumOf([[w, da]]), size);
+        }),
+        { numRuns: 4, examples: [[1], [-1]] },
+      );
+    });
+
+    if (SCALED_ONLY.includes(method.name)) {
+      test("a + b is refused with a reason", async () => {
+        await assert.rejects(combineAdapters({ expression: "a + b", adapters: { a, b } }), {
+          code: "usage/combine",
+          message: /Cannot combine adapters "a" and "b": .*expected one adapter/,
+          hint: /type paper/,
+        });
+      });
+      return;
+    }
+
+    test("the sum changes what its terms change together, in either order", async () => {
+      await fc.assert(
+        fc.asyncProperty(weight, weight, async (v, w) => {
+          const expected = sumOf([
+            [v, da],
+            [w, db],
+          ]);
+          const one = await combined({ expression: `${v}*a + ${w}*b`, adapters: { a, b } });
+          const other = await combined({ expression: `${w}*b + ${v}*a`, adapters: { a, b } });
+          assertSame(one.changes, expected, 3 * size);
+          assertSame(other.changes, one.changes, 3 * size);
+        }),
+        { numRuns: 3, examples: [[1, 1]] },
+      );
+    });
+
+    test("a sum of sums is the sum", async () => {
+      const { path: ab } = await combined({ expression: "a + 2*b", adapters: { a, b } });
+      const { changes } = await combined({ expression: "ab - 2*b", adapters: { ab, b } });
+      assertSame(changes, da, 5 * size);
+    });
+
+    test("an average needs no base model", async () => {
+      const path = `${folder}/average-${method.name}`;
+      await (await combineAdapters({ expression: "0.25*a + 0.75*b", adapters: { a, b } })).write(path);
+      const expected = sumOf([
+        [0.25, da],
+        [0.75, db],
+      ]);
+      assertSame(await changesIn(path), expected, size);
+    });
+  });
+}
+
+for (const method of METHODS.filter(
+  ({ algebra, peftType }) => algebra === "not-composable" && peftType !== "none",
+)) {
+  test(`adapters of ${method.name} are refused`, async () => {
+    const a = await written(method, 1);
+    await assert.rejects(combineAdapters({ expression: "0.5*a", adapters: { a } }), {
+      code: "usage/combine",
+      message: new RegExp(`Cannot combine adapters of method "${method.name}"`),
+      hint: /Merge/,
+    });
+  });
+}
+
+describe("arithmetic of low-rank adapters of unlike kinds", async () => {
+  const lora = findMethod("lora");
+  const kinds: Readonly<Record<string, { options: object; modules?: Targets }>> = {
+    "rank 2": { options: { rank: 2, alpha: 7 } },
+    "rank-stabilized": { options: { rank: 5, alpha: 3, rslora: true } },
+    patterns: {
+      options: {
+        rank: 3,
+        alpha: 5,
+        rankPattern: { "layers.0.self_attn.q_proj": 6, q_proj: 2 },
+        alphaPattern: { down_proj: 11 },
+      },
+    },
+    "some modules": { options: { rank: 4 }, modules: ["q_proj", "embed_tokens", "lm_head"] },
+    "an expression": { options: { rank: 2 }, modules: ".*layers\\.1\\..*(k|up)_proj" },
+    "a module trained whole": { options: { rank: 2, modulesToSave: ["norm"] }, modules: ["v_proj"] },
+    "a start from the weight": { options: { rank: 2, init: "olora" }, modules: ["o_proj", "v_proj"] },
+  };
+  const paths = new Map<string, string>();
+  const changes = new Map<string, Changes>();
+  for (const [index, [kind, { options, modules }]] of Object.entries(kinds).entries()) {
+    paths.set(kind, await written(lora, index + 1, options, modules ?? ["q_proj", "down_proj"]));
+    changes.set(kind, await changesIn(paths.get(kind) as string));
+  }
+  const names = Object.keys(kinds);
+  const subset = fc.uniqueArray(fc.tuple(fc.constantFrom(...names), weight), {
+    selector: ([kind]) => kind,
+    minLength: 2,
+    maxLength: 3,
+  });
+  const toInput = (terms: readonly (readonly [string, number])[]): CombineInput => ({
+    expression: terms.map(([, w], i) => `${w}*x${i}`).join(" + "),
+    adapters: Object.fromEntries(terms.map(([kind], i) => [`x${i}`, paths.get(kind) as string])),
+  });
+  const expectedOf = (terms: readonly (readonly [string, number])[]): readonly [Changes, number] => {
+    const parts = terms.map(([kind, w]) => [w, changes.get(kind) as Changes] as const);
+    return [sumOf(parts), parts.reduce((sum, [w, part]) => sum + (1 + Math.abs(w)) * normOf(part), 0)];
+  };
+
+  test("cat is the sum of the changes, whatever the ranks, scales and modules", async () => {
+    await fc.assert(
+      fc.asyncProperty(subset, async (terms) => {
+        const [expected, size] = expectedOf(terms);
+        assertSame((await combined(toInput(terms))).changes, expected, size);
+      }),
+      { numRuns: 12 },
+    );
+  });
+
+  test("keys of a written pattern never overlap, so that sorting them changes nothing", async () => {
+    await fc.assert(
+      fc.asyncProperty(subset, async (terms) => {
+        const { path, adapter } = await combined(toInput(terms));
+        const config = JSON.parse(readFileSync(`${path}/adapter_config.json`, "utf8")) as Record<
+          "rank_pattern" | "alpha_pattern",
+          Record<string, number>
+        >;
+        for (const pattern of [config.rank_pattern, config.alpha_pattern]) {
+          for (const site of adapter.sites.keys()) {
+            const keys = Object.entries(pattern).filter(
+              ([key, value]) => matchPattern({ [key]: value }, site) !== null,
+            );
+            assert.ok(keys.length <= 1, `${site}: ${keys.join("; ")}`);
+          }
+        }
+      }),
+      { numRuns: 5 },
+    );
+  });
+
+  test("svd of a sufficient rank is the sum, of a lower rank it lacks what it says", async () => {
+    const terms = [
+      ["rank 2", 1],
+      ["rank-stabilized", -0.5],
+    ] as const;
+    const [expected, size] = expectedOf(terms);
+    const whole = await combined({ ...toInput(terms), type: "svd", rank: 7 });
+    assertSame(whole.changes, expected, size);
+    for (const rank of [1, 2, 4]) {
+      const input = { ...toInput(terms), type: "svd", rank } as const;
+      const { residual } = await combineAdapters(input);
+      const lost = normOf(
+        sumOf([
+          [1, (await combined(input)).changes],
+          [-1, expected],
+        ]),
+      );
+      assert.ok(residual && Math.abs(residual.total - lost / normOf(expected)) < 1e-5, `rank ${rank}`);
+      assert.ok(residual.worst.residual >= residual.total);
+    }
+  });
+
+  test("one adapter stays itself by every way that gives back one", async () => {
+    const [a, da] = [paths.get("rank-stabilized") as string, changes.get("rank-stabilized") as Changes];
+    for (const type of ["cat", "linear", "svd", "paper"] as const) {
+      const { changes: own } = await combined({ expression: "a", adapters: { a }, type });
+      assertSame(own, da, normOf(da));
+    }
+  });
+});
+
+describe("the base model in arithmetic", () => {
+  test("trained tensors of the base need it where weights do not sum to 1", async () => {
+    const bitfit = findMethod("bitfit");
+    const [a, b] = [await written(bitfit, 1), await written(bitfit, 2)];
+    await assert.rejects(combineAdapters({ expression: "a + b", adapters: { a, b } }), {
+      code: "usage/combine",
+      message: /without the base model: .* 1, 1, expected a sum of 1/,
+      hint: /--model/,
+    });
+  });
+
+  test("adapters are held against it where it is given", async () => {
+    const wider = await loadModel(
+      await writeTinyModel(`${folder}/wider`, { config: { hidden_size: 64, intermediate_size: 80 } }),
+    );
+    const a = await written(findMethod("ia3"), 1);
+    const refused: { base: BaseModel } & CombineInput = {
+      expression: "a",
+      adapters: { a },
+      base: wider.base,
+    };
+    await assert.rejects(combineAdapters(refused), { code: "usage/adapter", message: /with this model/ });
+    await wider.checkpoint.close();
+    assert.ok(existsSync(a));
+  });
+});
