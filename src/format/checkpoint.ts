@@ -29,9 +29,17 @@ export interface TokenizerFiles {
   readonly chatTemplate: string | null;
 }
 
+export const MODEL_FORMATS = ["hf", "gguf"] as const;
+/** How a model lies on the disk: a Hugging Face folder or a GGUF file. */
+export type ModelFormat = (typeof MODEL_FORMATS)[number];
+
+/** How the name of a GGUF file ends. */
+export const GGUF_ENDING = ".gguf";
+
 /** An open base model. Whoever opened it closes it. */
 export interface Checkpoint {
   readonly path: string;
+  readonly format: ModelFormat;
   /** Settings under the names of Hugging Face's config.json. */
   readonly config: Record<string, unknown>;
   readonly generationConfig: Record<string, unknown> | null;
@@ -69,7 +77,7 @@ async function listFolder(path: string): Promise<readonly string[] | null> {
 export async function openCheckpoint(path: string): Promise<Checkpoint> {
   const names = await listFolder(path);
   if (names === null) {
-    if (path.endsWith(".gguf")) return await openGgufCheckpoint(path);
+    if (path.endsWith(GGUF_ENDING)) return await openGgufCheckpoint(path);
     throw new FormatError(
       "format/file",
       `Cannot open model "${path}": a file, expected a folder or a .gguf file`,
@@ -79,7 +87,7 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
     );
   }
   if (names.includes("config.json")) return await openHfCheckpoint(path, names);
-  const ggufNames = names.filter((name) => name.endsWith(".gguf"));
+  const ggufNames = names.filter((name) => name.endsWith(GGUF_ENDING));
   if (ggufNames.length === 1) return await openGgufCheckpoint(join(path, ggufNames[0]!));
   throw new FormatError(
     "format/file",

@@ -45,6 +45,7 @@ async function toCheckpoint(file: GgufFile): Promise<Checkpoint> {
   const config = await buildConfig(file, name, architecture);
   return {
     path: file.path,
+    format: "gguf",
     config,
     generationConfig: buildGenerationConfig(file, config),
     tensors,

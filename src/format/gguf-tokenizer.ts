@@ -12,10 +12,10 @@ import type { JsonObject } from "./json-file.ts";
 import { lookup } from "./lookup.ts";
 
 /** Values of `tokenizer.ggml.token_type`. */
-const CONTROL = 3;
-const USER_DEFINED = 4;
+export const TOKEN_TYPES = { normal: 1, control: 3, userDefined: 4, unused: 5 };
 
-interface PreTokenizer {
+/** How text is cut before pairs are merged. */
+export interface PreTokenizer {
   readonly normalizer: JsonObject | null;
   readonly steps: readonly JsonObject[];
   /** Whether a whole word of the vocabulary is taken before any merge is tried. */
@@ -42,7 +42,7 @@ function wordsAndDigits(digits: string): string {
 }
 
 /** How text is cut, by `tokenizer.ggml.pre`. To add one: one entry. */
-const PRE_TOKENIZERS: Readonly<Record<string, PreTokenizer>> = {
+export const PRE_TOKENIZERS: Readonly<Record<string, PreTokenizer>> = {
   "gpt-2": GPT2,
   smollm: { ...GPT2, steps: [{ type: "Digits", individual_digits: true }, BYTE_LEVEL] },
   "llama-bpe": { ...GPT2, steps: splitBy(wordsAndDigits("{1,3}")), ignoreMerges: true, addsBos: true },
@@ -109,7 +109,7 @@ export function buildTokenizerFiles(file: GgufMetadata): TokenizerFiles | null {
       : metadataList<number>(file, "token_type", "number");
 
   const addedTokens = tokens.flatMap((content, id) =>
-    types[id] === CONTROL || types[id] === USER_DEFINED
+    types[id] === TOKEN_TYPES.control || types[id] === TOKEN_TYPES.userDefined
       ? [
           {
             id,
@@ -118,7 +118,7 @@ export function buildTokenizerFiles(file: GgufMetadata): TokenizerFiles | null {
             lstrip: false,
             rstrip: false,
             normalized: false,
-            special: types[id] === CONTROL,
+            special: types[id] === TOKEN_TYPES.control,
           },
         ]
       : [],

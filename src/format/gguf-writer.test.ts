@@ -42,7 +42,7 @@ test("a file that writeGguf() wrote reads back with the same settings and tensor
         ? values
         : { ...values, "general.alignment": { type: "uint32", value: alignment } as const };
     const tensors = (Object.keys(STORAGES) as StorageName[]).flatMap((storage) =>
-      SHAPES.map((shape) => ({ name: `${storage}.${shape}`, stored: noise(storage, shape) })),
+      SHAPES.map((shape) => ({ name: `${storage}.${shape.join()}`, stored: noise(storage, shape) })),
     );
     const path = join(root, `all-${alignment}.gguf`);
     const sources = tensors.map(({ name, stored }): GgufSource => ({ ...stored, name, load: () => stored }));

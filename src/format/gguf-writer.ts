@@ -7,7 +7,7 @@
  * alignment.
  */
 import { GGUFValueType, serializeGgufMetadata } from "@huggingface/gguf";
-import { rowsAndColumns, storedBytes, type StoredTensor } from "../quant/storage.ts";
+import { storedBytes, type StoredTensor } from "../quant/storage.ts";
 import { packStored, STORAGES, type StorageName } from "../quant/storages.ts";
 import { type Write, writeFileAtomic } from "./atomic.ts";
 import { ByteFile } from "./byte-file.ts";
@@ -63,6 +63,19 @@ export function encodeSettings(values: Readonly<Record<string, GgufValue>>): Ggu
     bytes: bytes.subarray(PREAMBLE_BYTES),
     alignment: Number(alignment),
   };
+}
+
+/** Gives a whole number among encoded settings another value; settings without it are returned as they are. */
+export function replaceUint32(settings: GgufSettings, key: string, value: number): GgufSettings {
+  const [entry, old] = [value, 0].map(
+    (number) => encodeSettings({ [key]: { type: "uint32", value: number } }).bytes,
+  );
+  // Key and type are the same in both; the length before the key keeps it from being found inside a text.
+  const start = Buffer.from(settings.bytes).indexOf(old!.subarray(0, -4));
+  if (start < 0) return settings;
+  const bytes = settings.bytes.slice();
+  bytes.set(entry!, start);
+  return { ...settings, bytes };
 }
 
 /** A tensor's entry in the header; `shape` has the rows first. */

@@ -17,6 +17,12 @@ import {
 /** Storage kind of each element type that weights can have. */
 const STORAGE_OF: Partial<Record<DType, StorageName>> = { float32: "f32", float16: "f16", bfloat16: "bf16" };
 
+/** The element type of a storage kind in a model folder; null for kinds that such folders do not know. */
+export function folderDtype(storage: StorageName): DType | null {
+  const found = Object.entries(STORAGE_OF).find(([, kind]) => kind === storage);
+  return (found?.[0] as DType | undefined) ?? null;
+}
+
 /** Finds the chat template in tokenizer_config.json: a string, or a list of named ones. */
 function templateOf(config: JsonObject): string | null {
   const template = config["chat_template"];
@@ -82,6 +88,7 @@ export async function openHfCheckpoint(path: string, names: readonly string[]): 
     const tensors = listTensors(weights);
     return {
       path,
+      format: "hf",
       config,
       generationConfig,
       tensors,

@@ -1,0 +1,156 @@
+/**
+ * @file The tensors of a model into which an adapter is merged, made one at a time, each in the kind in which it is to be
+ * kept; and how much that rounding costs.
+ *
+ * Knows no method: one that can merge without leaving the storage says so itself, the others' weights are rounded again.
+ */
+import { UsageError } from "../errors.ts";
+import { headTensor, type TensorRole, type TensorSpec } from "../models/architecture.ts";
+import type { BaseModel } from "../models/base-model.ts";
+import { type Adapter, siteTensors } from "../peft/attach.ts";
+import type { Merger } from "../peft/merge.ts";
+import type { StoredTensor } from "../quant/storage.ts";
+import { dequantize, type StorageName, STORAGES } from "../quant/storages.ts";
+import { zeros } from "../runtime/host-tensor.ts";
+
+/** A tensor of the merged model, by its Hugging Face name. */
+export interface MergedTensor {
+  readonly name: string;
+  /** Rows (outputs) first. */
+  readonly shape: readonly number[];
+  readonly role: TensorRole;
+  readonly storage: StorageName;
+  /** Whether the adapter may change it; else, in the base's own kind, it has the base's own bytes. */
+  readonly isChanged: boolean;
+  /** Makes it; the caller must not change it. */
+  readonly load: () => Promise<StoredTensor>;
+}
+
+/** What rounding costs: |rounded - exact| / |exact| (Euclidean) of the tensors that are not exact. */
+export interface Rounding {
+  readonly numTensors: number;
+  readonly meanError: number;
+  readonly worstError: number;
+  readonly worstTensor: string | null;
+  /**
+   * (exact - rounded) · (exact - base) / |exact - base|² over all changed tensors, the share of the adapter's change that
+   * rounding takes back: 0 for errors that fall either way, 1 where every number goes back to where it was.
+   */
+  readonly lostChange: number;
+}
+
+/** Adds up rounding errors. */
+export class RoundingTally {
+  #numTensors = 0;
+  #sum = 0;
+  #worstError = 0;
+  #worstTensor: string | null = null;
+  #lost = 0;
+  #change = 0;
+
+  /** Counts a tensor; `before` are the values of the base, if the adapter changes them. */
+  add(name: string, exact: Float32Array, rounded: Float32Array, before: Float32Array | null): void {
+    let [difference, size] = [0, 0];
+    for (let i = 0; i < exact.length; i++) {
+      const missing = exact[i]! - rounded[i]!;
+      difference += missing ** 2;
+      size += exact[i]! ** 2;
+      if (before === null) continue;
+      const change = exact[i]! - before[i]!;
+      this.#lost += missing * change;
+      this.#change += change ** 2;
+    }
+    const error = size === 0 ? 0 : Math.sqrt(difference / size);
+    if (error === 0) return;
+    this.#numTensors++;
+    this.#sum += error;
+    if (error <= this.#worstError) return;
+    this.#worstError = error;
+    this.#worstTensor = name;
+  }
+
+  /** Sums up. */
+  report(): Rounding {
+    return {
+      numTensors: this.#numTensors,
+      meanError: this.#numTensors === 0 ? 0 : this.#sum / this.#numTensors,
+      worstError: this.#worstError,
+      worstTensor: this.#worstTensor,
+      lostChange: this.#change === 0 ? 0 : this.#lost / this.#change,
+    };
+  }
+}
+
+/** Where merged tensors come from, and how they are to be kept. */
+export interface MergeParts {
+  readonly base: BaseModel;
+  readonly adapter: Adapter;
+  readonly merger: Merger;
+  /** Chooses the kind of a tensor; `own` is how the base keeps it. */
+  storageFor(tensor: Pick<MergedTensor, "name" | "shape" | "role">, own: StorageName): StorageName;
+}
+
+/**
+ * Lists the tensors of the merged model; a head that the base shares with its embedding comes last when the adapter
+ * makes it a tensor of its own.
+ * @throws UsageError "usage/adapter" when the adapter adds a tensor that the base's family has no place for.
+ */
+export function mergedTensors(parts: MergeParts, tally: RoundingTally): MergedTensor[] {
+  const { base, adapter, merger } = parts;
+  const changed = new Set(merger.names());
+  const { names } = base.architecture;
+  const shared = base.specs.get(headTensor(base.architecture, base.config))!;
+  const added = [...changed].filter((name) => !base.specs.has(name));
+  const stranger = added.find((name) => name !== names.head);
+  if (stranger !== undefined) {
+    throw new UsageError(
+      "usage/adapter",
+      `Cannot merge an adapter of method "${adapter.method.name}": it adds "${stranger}", which the base does not have`,
+      { hint: "Use the adapter beside its base model" },
+    );
+  }
+  const heads = added.map((name): TensorSpec => ({ ...shared, name, role: "head" }));
+  return [...base.specs.values(), ...heads].map((spec): MergedTensor => {
+    const source = base.specs.has(spec.name) ? spec.name : shared.name;
+    const own = base.source.storageOf(source);
+    const storage = parts.storageFor(spec, own);
+    const isChanged = changed.has(spec.name);
+    return {
+      ...spec,
+      storage,
+      isChanged,
+      load: () => make(parts, { ...spec, source, own, storage, isChanged }, tally),
+    };
+  });
+}
+
+type Plan = Omit<MergedTensor, "load"> & {
+  /** The tensor of the base from which it comes, and how it is kept there. */
+  readonly source: string;
+  readonly own: StorageName;
+};
+
+async function make(
+  { base, adapter, merger }: MergeParts,
+  { name, shape, source, own, storage, isChanged }: Plan,
+  tally: RoundingTally,
+): Promise<StoredTensor> {
+  const kept = await base.source.stored(source);
+  const exact = zeros("float32", shape).data;
+  const isMerged = isChanged && (await merger.mergeInto(name, exact));
+  if (!isMerged && own === storage) return kept;
+  const before = dequantize(kept);
+  if (!isMerged) exact.set(before);
+  const inStorage = isMerged && own === storage ? mergeInStorage(adapter, name, kept) : null;
+  const rounded = inStorage ?? { storage, shape, planes: STORAGES[storage].quantize(exact, shape) };
+  tally.add(name, exact, dequantize(rounded), isMerged ? before : null);
+  return rounded;
+}
+
+/** Merges a weight without leaving its storage; null where the method cannot. */
+function mergeInStorage(adapter: Adapter, name: string, kept: StoredTensor): StoredTensor | null {
+  const site = adapter.sites.get(name.replace(/\.weight$/, ""));
+  if (site === undefined) return null;
+  const trained = siteTensors(site, (parameter) => adapter.tensor(parameter));
+  return adapter.method.mergeStored?.(kept, trained, site, site.options) ?? null;
+}
