@@ -91,7 +91,7 @@ tags:
 
 # ${type} adapter for ${base}
 
-Made with graft. Load it with \`PeftModel.from_pretrained(model, folder)\` of peft, or with graft itself.
+Made with graft. Load it with graft, or, where peft has adapters of this type, with \`PeftModel.from_pretrained(model, folder)\`.
 `;
 }
 

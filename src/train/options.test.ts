@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { z } from "zod";
 import { OPTIMIZERS } from "../optim/optimizers.ts";
+import type { Method } from "../peft/method.ts";
 import { METHODS } from "../peft/methods.ts";
 import { TRAIN_OPTIONS, methodOptions, optimizerOptions, parseTrainOptions } from "./options.ts";
 
@@ -35,6 +37,22 @@ describe("parseTrainOptions()", () => {
     for (const [key, schema] of Object.entries(TRAIN_OPTIONS.shape)) {
       assert.ok((schema as { description?: string }).description, `${key} has no description`);
     }
+  });
+});
+
+describe("a method that is not in the list", () => {
+  const own = {
+    ...(METHODS[0] as Method),
+    name: "own",
+    options: z.strictObject({ width: z.int().default(3) }),
+  };
+
+  test("is known, with its options, where it is passed along", () => {
+    const methods = [...METHODS, own];
+    const options = parseTrainOptions({ ...NEEDED, method: "own", width: 5 }, methods);
+    assert.deepEqual(methodOptions(options, methods), { width: 5 });
+    assert.throws(() => parseTrainOptions({ ...NEEDED, method: "own" }), { code: "usage/flag" });
+    assert.throws(() => parseTrainOptions({ ...NEEDED, width: 5 }), /width/);
   });
 });
 

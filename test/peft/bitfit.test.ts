@@ -1,0 +1,85 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { Generator } from "../../src/engine/generator.ts";
+import { adapterFiles, readAdapter } from "../../src/format/adapter.ts";
+import { writeFolderAtomic } from "../../src/format/atomic.ts";
+import { readAdapterFolder } from "../../src/format/adapter-folder.ts";
+import { type LoadedModel, loadModel } from "../../src/format/load-model.ts";
+import { bitfit } from "../../src/peft/bitfit.ts";
+import { mergedModel } from "../../src/peft/merge.ts";
+import { createOrtEngine } from "../../src/runtime/ort-node.ts";
+import { attachTo, perturb } from "../model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
+
+const folder = temporaryFolder();
+const BIASED = { attention_bias: true, mlp_bias: true };
+
+async function load(name: string, config: object): Promise<LoadedModel> {
+  return await loadModel(
+    await writeTinyModel(`${folder}/${name}`, { config: config as Record<string, unknown> }),
+  );
+}
+
+describe("BitFit", () => {
+  test("trains norms and biases, and norms alone where there is no bias", async () => {
+    for (const [name, config, numInBlock] of [
+      ["plain", {}, 2],
+      ["biased", BIASED, 2 + 7],
+    ] as const) {
+      const { base, checkpoint } = await load(name, config);
+      const { parameters } = await attachTo(base, bitfit);
+      assert.ok(parameters.every((p) => /(norm\.weight|\.bias)$/.test(p.name)));
+      assert.equal(parameters.length, 2 * numInBlock + 1);
+      await checkpoint.close();
+    }
+  });
+
+  test("saves whole tensors under their own names, without targets", async () => {
+    const { base, checkpoint } = await load("saved", BIASED);
+    const adapter = await attachTo(base, bitfit);
+    perturb(adapter, 0.1);
+    const path = `${folder}/adapter`;
+    await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+    const { config, tensors } = await readAdapterFolder(path);
+    assert.deepEqual(config["target_modules"], []);
+    const norm = tensors.get("base_model.model.model.norm.weight");
+    assert.deepEqual(norm?.data, adapter.tensor("model.norm.weight")?.data);
+    const { adapter: read } = await readAdapter(path, base);
+    assert.deepEqual(read.values, adapter.values);
+    await checkpoint.close();
+  });
+
+  test("cannot be restricted to modules or layers", async () => {
+    const { base, checkpoint } = await load("restricted", BIASED);
+    await assert.rejects(attachTo(base, bitfit, {}, ["q_proj"]), {
+      code: "usage/target-modules",
+      message: /it trains tensors of the base/,
+    });
+    await checkpoint.close();
+  });
+
+  test("writes the same tokens with the adapter beside the model and with merged weights", async () => {
+    const { base, checkpoint } = await load("written", BIASED);
+    const engine = createOrtEngine({ threads: 1 });
+    const adapter = await attachTo(base, bitfit);
+    perturb(adapter, 0.5);
+    const merged = await mergedModel(engine, base, adapter);
+    const written: number[][] = [];
+    for (const side of [
+      { base, adapter },
+      { base: merged.model, adapter: null },
+      { base, adapter: null },
+    ]) {
+      const generator = await Generator.create({ engine, ...side });
+      const ids: number[] = [];
+      for await (const { id } of generator.generate({ promptIds: [5, 80, 33], maxNewTokens: 12 }))
+        ids.push(id);
+      written.push(ids);
+      await generator.release();
+    }
+    assert.deepEqual(written[0], written[1]);
+    assert.notDeepEqual(written[0], written[2]);
+    await merged.release();
+    await checkpoint.close();
+  });
+});
