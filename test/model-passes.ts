@@ -1,9 +1,9 @@
 /** @file Whole passes of a model for tests: logits, loss, gradients; the one place that knows how the parts are joined. */
-import { NO_LABEL, type Batch, type TrainingExample, toBatch } from "../src/data/batch.ts";
+import { NO_LABEL, type Batch, type TrainingExample, promptEnds, toBatch } from "../src/data/batch.ts";
 import { makeExample, type Example } from "../src/data/example.ts";
 import type { ModelConfig } from "../src/models/architecture.ts";
 import { BaseModel } from "../src/models/base-model.ts";
-import { memorySource } from "../src/models/memory-source.ts";
+import { memorySource } from "./memory-source.ts";
 import { type Adapter, type Overlay, attach } from "../src/peft/attach.ts";
 import type { Method } from "../src/peft/method.ts";
 import { Random } from "../src/random.ts";
@@ -107,7 +107,8 @@ export async function logitsOf(
   const embedding = await Embedding.create(engine, base, adapter, pool);
   const head = new Head(engine, base, adapter, pool);
   const { numRows, length } = batch;
-  const whole = new ContextMaker(base.config).rows(numRows, length, batch.positions, batch.segments);
+  const { positions, segments } = batch;
+  const whole = new ContextMaker(base.config).rows(numRows, length, positions, segments, promptEnds(batch));
   const context = adapterOf ? chooseAdapters(whole, adapterOf) : whole;
   let x = await embedding.forward(batch.input);
   for (let layer = 0; layer < runner.numLayers; layer++) {

@@ -7,7 +7,7 @@ import { adapterFiles, readAdapter } from "../src/format/adapter.ts";
 import { writeFolderAtomic } from "../src/format/atomic.ts";
 import { type LoadedModel, loadModel } from "../src/format/load-model.ts";
 import { BaseModel } from "../src/models/base-model.ts";
-import { memorySource } from "../src/models/memory-source.ts";
+import { memorySource } from "./memory-source.ts";
 import { findOptimizer } from "../src/optim/optimizers.ts";
 import { createUpdater } from "../src/optim/updater.ts";
 import { type Adapter, siteTensors } from "../src/peft/attach.ts";

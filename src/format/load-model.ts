@@ -7,9 +7,8 @@ import { FormatError } from "../errors.ts";
 import { type ModelConfig, type TensorSpec, modelTensors } from "../models/architecture.ts";
 import { findArchitecture } from "../models/architectures.ts";
 import { BaseModel, type WeightSource } from "../models/base-model.ts";
-import { memorySource } from "../models/memory-source.ts";
 import type { StoredTensor } from "../quant/storage.ts";
-import type { StorageName } from "../quant/storages.ts";
+import { type StorageName, dequantizeInto } from "../quant/storages.ts";
 import { type Checkpoint, type TensorInfo, openCheckpoint } from "./checkpoint.ts";
 
 /** Tensors that checkpoints carry and no computation needs: tables that are computed, a tied head's copy. */
@@ -59,24 +58,30 @@ export async function loadWeights(
     name: options.name ?? path,
     architecture,
     config,
-    source: await openSource(checkpoint, specs),
+    source: openSource(checkpoint),
     keepWidened: options.keepWidened ?? false,
   });
 }
 
 /**
  * Tensors that a file can give straight into a buffer stay in the file (the system keeps what is used often in its own
- * cache, as with a mapped file); the others are read into memory as they are kept.
+ * cache, as with a mapped file); the others are held as they are kept from the first time that they are widened.
  */
-async function openSource(checkpoint: Checkpoint, specs: readonly TensorSpec[]): Promise<WeightSource> {
+function openSource(checkpoint: Checkpoint): WeightSource {
   const { readInto } = checkpoint;
-  if (readInto) {
-    const storageOf = storageIn(checkpoint);
-    return { storageOf, stored: (name) => checkpoint.read(name), readInto };
-  }
-  const tensors = new Map<string, StoredTensor>();
-  for (const { name } of specs) tensors.set(name, await checkpoint.read(name));
-  return memorySource(tensors);
+  const storageOf = storageIn(checkpoint);
+  if (readInto) return { storageOf, stored: (name) => checkpoint.read(name), readInto };
+  const held = new Map<string, Promise<StoredTensor>>();
+  const stored = (name: string): Promise<StoredTensor> => held.get(name) ?? checkpoint.read(name);
+  return {
+    storageOf,
+    stored,
+    readInto: async (name, into) => {
+      const tensor = stored(name);
+      held.set(name, tensor);
+      dequantizeInto(await tensor, into);
+    },
+  };
 }
 
 /** How a checkpoint keeps each of its tensors. */

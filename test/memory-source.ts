@@ -1,7 +1,7 @@
 /** @file Tensors of a base model in memory, in the form in which they are kept. */
-import type { StoredTensor } from "../quant/storage.ts";
-import { dequantizeInto } from "../quant/storages.ts";
-import type { WeightSource } from "./base-model.ts";
+import type { StoredTensor } from "../src/quant/storage.ts";
+import { dequantizeInto } from "../src/quant/storages.ts";
+import type { WeightSource } from "../src/models/base-model.ts";
 
 /** Makes a source of tensors that are in memory, by Hugging Face name. */
 export function memorySource(tensors: ReadonlyMap<string, StoredTensor>): WeightSource {
