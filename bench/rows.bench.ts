@@ -3,7 +3,7 @@ import { UsageError } from "../src/errors.ts";
 import { modelTensors } from "../src/models/architecture.ts";
 import { BaseModel } from "../src/models/base-model.ts";
 import { llama } from "../src/models/llama.ts";
-import { memorySource } from "../src/models/memory-source.ts";
+import { memorySource } from "../test/memory-source.ts";
 import { type Adapter, type Overlay, attach } from "../src/peft/attach.ts";
 import { findMethod } from "../src/peft/methods.ts";
 import { stackAdapters } from "../src/peft/rows.ts";

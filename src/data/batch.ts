@@ -55,6 +55,16 @@ export function toBatch(rows: readonly (readonly TrainingExample[])[], length?: 
     : toTokenBatch(rows as readonly (readonly Example[])[], length);
 }
 
+/** 1 where a prompt ends, at the first of some positions with a label, else 0; [B, T], fresh. */
+export function promptEnds({ labels, segments }: Pick<Batch, "labels" | "segments">): Float32Array {
+  const ends = new Float32Array(labels.length);
+  for (let at = 0; at < labels.length; at++) {
+    const goesOn = at > 0 && segments[at - 1] === segments[at] && labels[at - 1] !== NO_LABEL;
+    if (labels[at] !== NO_LABEL && !goesOn) ends[at] = 1;
+  }
+  return ends;
+}
+
 function toTokenBatch(rows: readonly (readonly Example[])[], length?: number): Batch {
   const longest = rows.reduce((max, row) => Math.max(max, rowLength(row)), 0);
   const T = length ?? longest;

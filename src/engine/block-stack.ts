@@ -21,7 +21,7 @@ import type { KvCache } from "./kv-cache.ts";
 const MAX_BLOCKS = 10;
 
 /** Inputs that all blocks of a program share. */
-const SHARED = ["mask", "positions", "cos", "sin", "rows"];
+const SHARED = ["mask", "positions", "cos", "sin", "rows", "promptEnds"];
 
 /** Neighbouring blocks that run as one program. */
 interface Group {
@@ -113,6 +113,11 @@ export class BlockStack {
     return Object.keys(block?.tensors ?? {}).filter(
       (name) => inBlock(index, name) in (group?.program.spec.inputs ?? {}),
     );
+  }
+
+  /** Whether it matters which token ends a prompt: then rows of the cache are good for one prompt alone. */
+  get readsPromptEnds(): boolean {
+    return this.#groups.some(({ program }) => "promptEnds" in program.spec.inputs);
   }
 
   /** Frees the programs. */

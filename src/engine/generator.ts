@@ -182,7 +182,7 @@ export class Generator {
       if (numNew <= 0) return end("length");
       let pending = promptIds.slice(numReusedTokens);
       for (let index = 0; ; index++) {
-        const logits = await this.#forward(pending, signal);
+        const logits = await this.#forward(pending, signal, index === 0);
         if (!logits) return end("aborted");
         request.onLogits?.(logits.data);
         const id = sampleToken(logits.data, sampling, random);
@@ -256,7 +256,8 @@ export class Generator {
   /** Keeps of the cache what the prompt begins with, but runs its last token again, for its logits. */
   #reuse(promptIds: readonly number[]): number {
     let common = 0;
-    while (common < promptIds.length - 1 && this.#cachedIds[common] === promptIds[common]) common++;
+    const limit = this.#stages.blocks.readsPromptEnds ? 0 : promptIds.length - 1;
+    while (common < limit && this.#cachedIds[common] === promptIds[common]) common++;
     this.#cachedIds.length = Math.min(common, this.#cachedIds.length);
     this.#cache.truncate(common);
     return common;
@@ -266,12 +267,13 @@ export class Generator {
   async #forward(
     ids: readonly number[],
     signal: AbortSignal | undefined,
+    arePrompt: boolean,
   ): Promise<HostTensor<"float32"> | null> {
     for (let start = 0; ; start += PREFILL_CHUNK) {
       if (signal?.aborted) return null;
       const chunk = ids.slice(start, start + PREFILL_CHUNK);
-      const x = await this.#forwardChunk(chunk);
       const isLast = start + PREFILL_CHUNK >= ids.length;
+      const x = await this.#forwardChunk(chunk, arePrompt && isLast);
       const logits = isLast ? await this.#logits(x) : null;
       this.#pool.release(x);
       if (logits) return logits;
@@ -279,10 +281,10 @@ export class Generator {
   }
 
   /** Runs the blocks on some tokens; gives y [1, T, D], which the caller releases. */
-  async #forwardChunk(ids: readonly number[]): Promise<HostTensor<"float32">> {
+  async #forwardChunk(ids: readonly number[], endsPrompt: boolean): Promise<HostTensor<"float32">> {
     const T = ids.length;
     this.#cache.reserve(this.#cache.length + T);
-    const context = this.#contexts.continuation(this.#cache.length, T);
+    const context = this.#contexts.continuation(this.#cache.length, T, endsPrompt);
     const x = await this.#stages.embedding.forward(
       hostTensor("int64", [1, T], BigInt64Array.from(ids, BigInt)),
     );

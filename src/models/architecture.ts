@@ -53,11 +53,14 @@ export interface TensorSpec {
   readonly role: TensorRole;
 }
 
-/** One place where adapters sit: a projection y = x Wᵀ + b, or an embedding, whose rows are looked up. */
+/**
+ * One place where adapters sit: a projection y = x Wᵀ + b, an embedding, whose rows are looked up, or the residual stream
+ * after a block, which has no weight.
+ */
 export interface SiteSpec {
   /** Path inside the block, "self_attn.q_proj"; the whole path outside the blocks. */
   readonly name: string;
-  readonly kind: "linear" | "embedding";
+  readonly kind: "linear" | "embedding" | "residual";
   /** Of an embedding: the number of its rows. */
   readonly inFeatures: number;
   readonly outFeatures: number;
@@ -117,6 +120,11 @@ export interface Architecture {
   norms(config: ModelConfig): readonly { readonly name: string; readonly width: number }[];
   /** x [B, T, D] to y [B, T, D]. */
   block(builder: BlockBuilder, x: Value, config: ModelConfig): Value;
+}
+
+/** The residual stream after a block, as a place inside the block. */
+export function residualSite({ width }: ModelConfig): SiteSpec {
+  return { name: "residual", kind: "residual", inFeatures: width, outFeatures: width, bias: false };
 }
 
 /** The name of the matrix of the output head: that of the embedding when tied. */

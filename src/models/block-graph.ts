@@ -10,12 +10,12 @@ import type { Shape } from "../graph/shape.ts";
 import { linear } from "../nn/linear.ts";
 import { attention } from "../nn/attention.ts";
 import type { Architecture, ModelConfig, SiteSpec } from "./architecture.ts";
-import { blockTensors } from "./architecture.ts";
+import { blockTensors, residualSite } from "./architecture.ts";
 
-/** The frozen parts of a projection and what may be built around them. */
+/** The frozen parts of a projection and what may be built around them; of the residual stream, the identity. */
 export interface SiteGraph {
   readonly spec: SiteSpec;
-  /** [out, in] */
+  /** [out, in] @throws TypeError on the residual stream, which has none */
   readonly weight: Value;
   /** [out], or null when the layer has none. */
   readonly bias: Value | null;
@@ -49,6 +49,15 @@ export type Projector = (site: SiteGraph, x: Value) => Value;
 
 /** The projection of a site without an adapter. */
 export const FROZEN: Projector = (site, x) => site.project(x);
+
+/** The residual stream as a projection. */
+const IDENTITY: Pick<SiteGraph, "weight" | "bias" | "project"> = {
+  get weight(): Value {
+    throw new TypeError("Cannot read the weight of the residual stream: it has none");
+  },
+  bias: null,
+  project: (value) => value,
+};
 
 /** How a block is to be built. */
 export interface BlockGraphOptions {
@@ -121,7 +130,36 @@ export function buildBlockGraph(
   };
   const sites = new Map(architecture.sites(config).map((spec) => [spec.name, spec]));
   const cacheRows: { newKey?: Value; newValue?: Value } = {};
-  const y = architecture.block(
+  const place = (
+    spec: SiteSpec,
+    frozen: Pick<SiteGraph, "weight" | "bias" | "project">,
+    input: Value,
+  ): Value => {
+    const { name } = spec;
+    const site: SiteGraph = {
+      spec,
+      get weight() {
+        return frozen.weight;
+      },
+      bias: frozen.bias,
+      project: (value) => frozen.project(value),
+      input: (suffix, shape, dtype) =>
+        (adapter[`${name}.${suffix}`] ??= graph.input(`${name}.${suffix}`, dtype, shape)),
+      dropout: (value, probability) => {
+        if (!options.training || probability === 0) return value;
+        const mask = graph.input(`dropout.${name}`, "float32", value.shape);
+        dropout[name] = { mask, probability };
+        return mul(value, mask);
+      },
+      context: (key, dtype, shape) => (context[key] ??= graph.input(key, dtype, shape)),
+      keep: (suffix, value) => (kept[`${name}.${suffix}`] = value),
+    };
+    const numKept = Object.keys(kept).length;
+    const output = options.projector(site, input);
+    if (Object.keys(kept).length > numKept) cheap.add(output);
+    return output;
+  };
+  const stream = architecture.block(
     {
       tensor: (name) => need(tensors, name),
       project: (name, input) => {
@@ -129,26 +167,7 @@ export function buildBlockGraph(
         if (!spec) throw new RangeError(`Cannot build a ${config.modelType} block: it has no site "${name}"`);
         const weight = need(tensors, `${name}.weight`);
         const bias = spec.bias ? need(tensors, `${name}.bias`) : null;
-        const site: SiteGraph = {
-          spec,
-          weight,
-          bias,
-          project: (value) => linear(value, weight, bias),
-          input: (suffix, shape, dtype) =>
-            (adapter[`${name}.${suffix}`] ??= graph.input(`${name}.${suffix}`, dtype, shape)),
-          dropout: (value, probability) => {
-            if (!options.training || probability === 0) return value;
-            const mask = graph.input(`dropout.${name}`, "float32", value.shape);
-            dropout[name] = { mask, probability };
-            return mul(value, mask);
-          },
-          context: (key, dtype, shape) => (context[key] ??= graph.input(key, dtype, shape)),
-          keep: (suffix, value) => (kept[`${name}.${suffix}`] = value),
-        };
-        const numKept = Object.keys(kept).length;
-        const output = options.projector(site, input);
-        if (Object.keys(kept).length > numKept) cheap.add(output);
-        return output;
+        return place(spec, { weight, bias, project: (value) => linear(value, weight, bias) }, input);
       },
       attend: (q, k, v) => {
         const past = options.cached
@@ -170,6 +189,7 @@ export function buildBlockGraph(
     x,
     config,
   );
+  const y = place(residualSite(config), IDENTITY, stream);
   const { newKey, newValue } = cacheRows;
   if (!newKey || !newValue)
     throw new RangeError(`Cannot build a ${config.modelType} block without attention`);

@@ -13,6 +13,7 @@ import {
   type TensorSpec,
   headTensor,
   outerSites,
+  residualSite,
 } from "../models/architecture.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import type { LookupGraph, Projector, SiteGraph } from "../models/block-graph.ts";
@@ -104,19 +105,29 @@ function layOut(
   const modules = request.targets.modules ?? method.defaultTargets(config.modelType);
   const targets: Targets = { ...request.targets, modules };
   const inBlocks = Array.from({ length: config.numLayers }, (_, layer) =>
-    architecture.sites(config).map((spec) => ({
-      path: architecture.names.blockPrefix(layer) + spec.name,
-      layer,
-      spec,
-    })),
+    placesOf(architecture, config)
+      .filter(({ kind }) => kind !== "residual" || method.adaptsResidual)
+      .map((spec) => ({
+        path: architecture.names.blockPrefix(layer) + spec.name,
+        layer,
+        spec,
+        isInAllLinear: spec.kind === "linear",
+      })),
   ).flat();
-  const outside = outerSites(architecture, config).map((spec) => ({ path: spec.name, layer: null, spec }));
+  const outside = outerSites(architecture, config).map((spec) => ({
+    path: spec.name,
+    layer: null,
+    spec,
+    isInAllLinear: false,
+  }));
   const selected = selectTargets([...inBlocks, ...outside], targets);
   const specs = selected.map(({ spec }) => spec);
   const sites = new Map(
     selected.map(({ path, layer, spec }): [string, AdaptedSite] => {
       refuseLookup(method, path, spec);
-      const storage = storageOf(storedName(architecture, config, `${path}.weight`));
+      // The residual stream is nothing that is kept.
+      const storage =
+        spec.kind === "residual" ? "f32" : storageOf(storedName(architecture, config, `${path}.weight`));
       const siteOptions = method.configure(options, { path, spec, storage, sites: specs });
       const parameters = method.parameters(spec, siteOptions);
       const frozen = method.frozen?.(spec, siteOptions) ?? [];
@@ -136,8 +147,13 @@ function layOut(
   return { options, targets, sites, trainedBase };
 }
 
+/** The places of a block where adapters may sit. */
+function placesOf(architecture: Architecture, config: ModelConfig): SiteSpec[] {
+  return [...architecture.sites(config), residualSite(config)];
+}
+
 function refuseLookup(method: Method, path: string, { kind }: SiteSpec): void {
-  if (kind === "linear" || method.adaptLookup) return;
+  if (kind !== "embedding" || method.adaptLookup) return;
   throw new UsageError(
     "usage/target-modules",
     `Cannot put method "${method.name}" on "${path}": an embedding, expected projections`,
@@ -232,7 +248,7 @@ export async function attach(base: BaseModel, request: AttachRequest, random: Ra
     },
     signature: (layer) =>
       JSON.stringify(
-        architecture.sites(config).map((spec) => {
+        placesOf(architecture, config).map((spec) => {
           const site = siteAt(layer, spec);
           return site ? [spec.name, site.options, site.parameters.map((p) => p.shape), site.frozen] : null;
         }),

@@ -33,6 +33,14 @@ export class Merger {
         { hint: "Use the adapter beside its base model" },
       );
     }
+    const residual = [...adapter.sites.values()].find(({ spec }) => spec.kind === "residual");
+    if (residual) {
+      throw new UsageError(
+        "usage/adapter",
+        `Cannot merge an adapter on "${residual.path}": it changes the stream between blocks, which has no weight`,
+        { hint: "Use the adapter beside its base model" },
+      );
+    }
     this.#engine = engine;
     this.#base = base;
     this.#adapter = adapter;

@@ -84,6 +84,8 @@ export interface Method<O = unknown, S = unknown> {
   readonly options: z.ZodType<O>;
   /** Modules that are adapted when the user names none, for a family; "all-linear" or suffixes. */
   defaultTargets(modelType: string): "all-linear" | readonly string[];
+  /** Whether the method can sit on the residual stream, where `adapt` has no weight and nothing can be merged. */
+  readonly adaptsResidual?: boolean;
   /** Whether the method trains a tensor of the base itself, whatever its targets. */
   trainsBase(tensor: TensorSpec, options: O): boolean;
   /** Modules that are trained whole beside the adapter, by name or path; none without it. */

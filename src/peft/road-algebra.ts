@@ -21,7 +21,7 @@ interface RoadOptions {
 const OUTPUTS_PER_NUMBER: Readonly<Record<RoadVariant, number>> = { road_1: 2, road_2: 1, road_4: 1 / 2 };
 
 /** Makes the arithmetic of the method with these options. */
-export function roadAlgebra<O extends RoadOptions>(): Algebra<O, RoadLayout> {
+export function roadAlgebra<O extends RoadOptions, S extends RoadLayout>(): Algebra<O, S> {
   return {
     kind: "vectors",
     suffixes: [THETA, ALPHA],

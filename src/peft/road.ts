@@ -13,8 +13,11 @@ import type { Value } from "../graph/graph.ts";
 import { add } from "../graph/ops/add.ts";
 import { mul } from "../graph/ops/mul.ts";
 import { quarterTurn, rotatePairs } from "../graph/ops/rotate-pairs.ts";
+import { sub } from "../graph/ops/sub.ts";
 import { transpose } from "../graph/ops/transpose.ts";
+import type { Dim } from "../graph/shape.ts";
 import type { SiteSpec } from "../models/architecture.ts";
+import type { SiteGraph } from "../models/block-graph.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import { roadAlgebra } from "./road-algebra.ts";
 import { type SitePlace, defineMethod } from "./method.ts";
@@ -25,6 +28,7 @@ import {
   toAllGroups,
   trainedRange,
 } from "./road-coefficients.ts";
+import { matchSuffix } from "./targets.ts";
 
 /** Width of the groups that PEFT chooses. */
 const USUAL_GROUP = 64;
@@ -49,6 +53,10 @@ const OPTIONS = z.strictObject({
     .describe(
       "the pairs that are turned: adapters of the two halves do not disturb each other when they are added",
     ),
+  positions: z
+    .enum(["all", "prompt-end"])
+    .default("all")
+    .describe("tokens whose residual stream is turned: all, or the last of a prompt"),
 });
 type RoadOptions = z.output<typeof OPTIONS>;
 
@@ -64,7 +72,11 @@ interface RowTurn {
   readonly sines: Value;
 }
 
-export const road = defineMethod<RoadOptions, RoadLayout>({
+interface RoadSite extends RoadLayout {
+  readonly positions: RoadOptions["positions"];
+}
+
+export const road = defineMethod<RoadOptions, RoadSite>({
   name: "road",
   peftType: "ROAD",
   paper: {
@@ -74,14 +86,14 @@ export const road = defineMethod<RoadOptions, RoadLayout>({
   options: OPTIONS,
   // The paper adapts all projections of the blocks; PEFT's choice is q_proj and v_proj.
   defaultTargets: () => "all-linear",
+  adaptsResidual: true,
   trainsBase: () => false,
 
-  configure: ({ variant, groupSize, pairs }, place) => ({
-    variant,
-    width: place.spec.outFeatures,
-    groupSize: groupFor(groupSize, pairs, place),
-    pairs,
-  }),
+  configure: ({ variant, groupSize, pairs, positions }, place) => {
+    if (positions !== "all") refuseProjection(place);
+    const width = place.spec.outFeatures;
+    return { variant, width, groupSize: groupFor(groupSize, pairs, place), pairs, positions };
+  },
 
   parameters: (_site, layout) => {
     const [start, end] = trainedRange(layout);
@@ -97,7 +109,7 @@ export const road = defineMethod<RoadOptions, RoadLayout>({
   adapt: (site, x, { [THETA]: theta, [ALPHA]: alpha }, layout) => {
     const h = site.keep("base", site.project(x));
     const [c, s] = coefficientValues(theta!, alpha!, layout);
-    return rotatePairs(h, c, s, layout.groupSize);
+    return atPositions(site, h, rotatePairs(h, c, s, layout.groupSize), layout);
   },
 
   // Sines by the size of the groups, which others leave at 0, so that adapters of all variants and groups share a batch.
@@ -109,13 +121,14 @@ export const road = defineMethod<RoadOptions, RoadLayout>({
     return { tensors, options: { ...layout, variant: "road_2", groupSize: 2, pairs: "all" } };
   },
 
-  adaptRows: (site, x, parameters) => {
+  adaptRows: (site, x, parameters, options) => {
     const h = site.project(x);
     const [first, ...others] = Object.entries(parameters).flatMap(([name, value]) =>
       name.startsWith(SIN) ? [{ groupSize: Number(name.slice(SIN.length)), sines: value }] : [],
     ) as [RowTurn, ...RowTurn[]];
     const z = rotatePairs(h, parameters[COS]!, first.sines, first.groupSize);
-    return others.reduce((sum, turn) => add(sum, mul(quarterTurn(h, turn.groupSize), turn.sines)), z);
+    const all = others.reduce((sum, turn) => add(sum, mul(quarterTurn(h, turn.groupSize), turn.sines)), z);
+    return atPositions(site, h, all, options);
   },
 
   merge: ({ weight, bias }, { [THETA]: theta, [ALPHA]: alpha }, _site, layout) => {
@@ -135,18 +148,36 @@ export const road = defineMethod<RoadOptions, RoadLayout>({
   fromFile: (held, layout) =>
     Object.fromEntries(Object.entries(held).map(([suffix, tensor]) => [suffix, trainedOf(tensor, layout)])),
 
-  toPeft: ({ variant, groupSize }, _targets, sites) => ({
+  toPeft: ({ variant, groupSize, positions }, _targets, sites) => ({
     variant,
     group_size: sites[0]?.groupSize ?? groupSize ?? USUAL_GROUP,
     init_weights: true,
+    ...(positions === "all" ? {} : { positions }),
   }),
 
   fromPeft: (raw) => {
-    const { variant, group_size: groupSize } = raw;
-    for (const key of ["variant", "group_size", "init_weights"]) delete raw[key];
-    return { variant, groupSize };
+    const { variant, group_size: groupSize, positions } = raw;
+    for (const key of ["variant", "group_size", "init_weights", "positions"]) delete raw[key];
+    return { variant, groupSize, positions };
   },
 });
+
+/** z at the positions that are turned, h elsewhere. */
+function atPositions(site: SiteGraph, h: Value, z: Value, { positions }: RoadSite): Value {
+  if (positions === "all") return z;
+  const [B, T] = h.shape as [Dim, Dim];
+  return add(h, mul(site.context("promptEnds", "float32", [B, T, 1]), sub(z, h)));
+}
+
+/** @throws UsageError "usage/flag" anywhere but on the residual stream */
+function refuseProjection({ path }: SitePlace): void {
+  if (matchSuffix("residual", path)) return;
+  throw new UsageError(
+    "usage/flag",
+    `Cannot turn "${path}" at the ends of prompts alone: it is a projection, expected the residual stream`,
+    { hint: "Choose residual as target module, in some layers, or all positions" },
+  );
+}
 
 /** Cuts the trained values out of those of all groups; anything else stays as it is, to be refused. */
 function trainedOf(tensor: HostTensor<"float32">, layout: RoadLayout): HostTensor<"float32"> {

@@ -6,6 +6,7 @@
  */
 import { UsageError } from "../errors.ts";
 import { gatherRows } from "../graph/ops/gather-rows.ts";
+import { residualSite } from "../models/architecture.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { Random } from "../random.ts";
 import { type HostTensor, numElements, zeros } from "../runtime/host-tensor.ts";
@@ -76,7 +77,7 @@ export async function stackAdapters(
     signature: (layer) =>
       JSON.stringify([
         ROWS,
-        ...base.architecture.sites(base.config).map(({ name }) => {
+        ...[...base.architecture.sites(base.config), residualSite(base.config)].map(({ name }) => {
           const site = siteAt(layer, name);
           const shapes = Object.entries(site?.tensors ?? {}).map(([suffix, { shape }]) => [suffix, shape]);
           return site ? [name, site.options, shapes] : null;

@@ -6,6 +6,7 @@ const CANDIDATES = [0, 1, 2].flatMap((layer) =>
   ["attn.q_proj", "attn.o_proj", "mlp.c_proj", "attn.c_proj"].map((name) => ({
     path: `model.layers.${layer}.${name}`,
     layer,
+    isInAllLinear: true,
   })),
 );
 const ALL = { exclude: [], layers: null };
@@ -40,6 +41,13 @@ describe("selectTargets()", () => {
     assert.equal(pathsOf({ ...ALL, modules: "all-linear", exclude: ".*attn.*" }).length, 3);
     assert.equal(pathsOf({ ...ALL, modules: "all-linear", layers: [0, 2] }).length, 8);
     assert.throws(() => pathsOf({ ...ALL, modules: "all-linear", layers: [3] }), /layers 3: .* 0 to 2/);
+  });
+
+  test("what all-linear does not mean is a target by name alone", () => {
+    const more = [...CANDIDATES, { path: "model.layers.1.residual", layer: 1, isInAllLinear: false }];
+    const pick = (modules: string | string[]) => selectTargets(more, { ...ALL, modules }).length;
+    assert.equal(pick("all-linear"), CANDIDATES.length);
+    assert.equal(pick(["residual"]), 1);
   });
 
   test("an empty list chooses nothing", () => {

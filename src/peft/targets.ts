@@ -34,8 +34,10 @@ export function matchPattern(patterns: Readonly<Record<string, number>>, path: s
 /** A module that could be a target. */
 export interface Candidate {
   readonly path: string;
-  /** Null outside the blocks, where only a module that is named is a target. */
+  /** Null outside the blocks. */
   readonly layer: number | null;
+  /** Whether "all-linear" means it too. */
+  readonly isInAllLinear: boolean;
 }
 
 /**
@@ -68,10 +70,10 @@ export function selectTargets<C extends Candidate>(candidates: readonly C[], tar
   return selected;
 }
 
-/** Whether a candidate lies in the chosen layers; "all-linear" means the blocks alone. */
-function isWithin({ layer }: Candidate, { modules, layers }: Targets): boolean {
-  if (layer === null) return layers === null && modules !== "all-linear";
-  return layers === null || layers.includes(layer);
+/** Whether a candidate lies in the chosen layers, and is meant by "all-linear". */
+function isWithin({ layer, isInAllLinear }: Candidate, { modules, layers }: Targets): boolean {
+  if (!isInAllLinear && modules === "all-linear") return false;
+  return layers === null || (layer !== null && layers.includes(layer));
 }
 
 function matcher(modules: Targets["modules"]): (path: string) => boolean {

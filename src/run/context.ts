@@ -22,6 +22,8 @@ export interface PassContext {
     readonly positions: HostTensor<"int64">;
     /** [B], which adapter each row has, where several are side by side. */
     readonly rows?: HostTensor<"int64">;
+    /** [B, T, 1], 1 at the last token of a prompt, else 0. */
+    readonly promptEnds: HostTensor<"float32">;
     /** Where the model turns queries and keys. */
     readonly cos?: HostTensor<"float32">;
     readonly sin?: HostTensor<"float32">;
@@ -48,8 +50,17 @@ export class ContextMaker {
     return this.#tables;
   }
 
-  /** Context of whole rows: `positions` [B, T] restart with each example, `segments` [B, T] number them. */
-  rows(numRows: number, length: number, positions: BigInt64Array, segments: Int32Array): PassContext {
+  /**
+   * Context of whole rows: `positions` [B, T] restart with each example, `segments` [B, T] number them, and 1 in
+   * `promptEnds` [B, T] marks the last token of a prompt; without it none is marked.
+   */
+  rows(
+    numRows: number,
+    length: number,
+    positions: BigInt64Array,
+    segments: Int32Array,
+    promptEnds: Float32Array = new Float32Array(numRows * length),
+  ): PassContext {
     const mask = new Float32Array(numRows * length * length);
     for (let row = 0; row < numRows; row++) {
       for (let t = 0; t < length; t++) {
@@ -67,16 +78,19 @@ export class ContextMaker {
       tensors: {
         mask: hostTensor("float32", [numRows, 1, length, length], mask),
         positions: hostTensor("int64", [numRows, length], positions),
+        promptEnds: hostTensor("float32", [numRows, length, 1], promptEnds),
         ...this.#rope(length),
       },
     };
   }
 
-  /** Context of `length` tokens of one sequence that follow `past` cached ones. */
-  continuation(past: number, length: number): PassContext {
+  /** Context of `length` tokens of one sequence that follow `past` cached ones; the last may be the end of the prompt. */
+  continuation(past: number, length: number, endsPrompt: boolean): PassContext {
     const total = past + length;
     const mask = new Float32Array(length * total);
     const positions = new BigInt64Array(length);
+    const promptEnds = new Float32Array(length);
+    if (endsPrompt) promptEnds[length - 1] = 1;
     for (let t = 0; t < length; t++) {
       mask.fill(HIDDEN, t * total + past + t + 1, (t + 1) * total);
       positions[t] = BigInt(past + t);
@@ -87,6 +101,7 @@ export class ContextMaker {
       tensors: {
         mask: hostTensor("float32", [1, 1, length, total], mask),
         positions: hostTensor("int64", [1, length], positions),
+        promptEnds: hostTensor("float32", [1, length, 1], promptEnds),
         ...this.#rope(total),
       },
     };

@@ -1,5 +1,5 @@
 /** @file Loss of a model on examples, without gradients: one row a time, or several of like length. */
-import { type TrainingExample, exampleLength, toBatch } from "../data/batch.ts";
+import { type TrainingExample, exampleLength, promptEnds, toBatch } from "../data/batch.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { BlockRunner } from "../run/block-runner.ts";
@@ -70,7 +70,7 @@ export class Evaluator {
   async #lossSum(batch: ReturnType<typeof toBatch>): Promise<number> {
     const { pool } = this.#runner;
     const { numRows, length } = batch;
-    const context = this.#contexts.rows(numRows, length, batch.positions, batch.segments);
+    const context = this.#contexts.rows(numRows, length, batch.positions, batch.segments, promptEnds(batch));
     let x = await this.#embedding.forward(batch.input);
     for (let layer = 0; layer < this.#runner.numLayers; layer++) {
       const { y } = await this.#runner.forward(layer, x, context, false);

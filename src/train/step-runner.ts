@@ -4,7 +4,7 @@
  * Blocks below the first trained one are run without keeping anything and never run backward.
  */
 import type { Batch } from "../data/batch.ts";
-import { NO_LABEL } from "../data/batch.ts";
+import { NO_LABEL, promptEnds } from "../data/batch.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { Random } from "../random.ts";
@@ -96,7 +96,7 @@ export class StepRunner {
   async #accumulate(batch: Batch, scale: number, step: number, micro: number): Promise<number> {
     Object.assign(this.#place, { step, micro });
     const { numRows, length } = batch;
-    const context = this.#contexts.rows(numRows, length, batch.positions, batch.segments);
+    const context = this.#contexts.rows(numRows, length, batch.positions, batch.segments, promptEnds(batch));
     const trace: { x: HostTensor<"float32">; kept: Kept | null }[] = [];
     let x = await this.#embedding.forward(batch.input);
     for (let layer = 0; layer < this.#runner.numLayers; layer++) {

@@ -112,7 +112,7 @@ describe("RoAd on one linear layer", async () => {
   });
 
   for (const variant of VARIANTS) {
-    const layout: RoadLayout = { variant, width: outFeatures, groupSize: 2, pairs: "all" };
+    const layout = { variant, width: outFeatures, groupSize: 2, pairs: "all", positions: "all" } as const;
     const parameter = (name: string): Float32Array => toStored(tensor(`${variant}/${name}`), variant);
 
     test(`${variant}: output, gradients and merged weights with neighbours as pairs`, async () => {
