@@ -71,6 +71,13 @@ export const PEER_CASES: readonly PeerCase[] = [
     options: { rank: 4, modulesToSave: ["embed_tokens"] },
     modules: null,
   },
+  {
+    name: "dora, pissa",
+    method: "dora",
+    model: "plain",
+    options: { rank: 4, init: "pissa" },
+    modules: null,
+  },
   { name: "lora, pissa", method: "lora", model: "plain", options: { rank: 4, init: "pissa" }, modules: null },
   {
     name: "lora, olora",
