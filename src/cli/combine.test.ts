@@ -71,9 +71,7 @@ test("graft combine writes an adapter folder and tells what it did", async () =>
     expression: "0.5*a - b",
     type: "cat",
     method: "lora",
-    modules: 2,
     parameters: 2 * 5 * (32 + 32),
-    rank: 5,
     residual: null,
   });
   assert.deepEqual(readdirSync(output).sort(), [

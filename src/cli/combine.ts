@@ -30,9 +30,8 @@ function toAdapters(texts: readonly string[]): Record<string, string> {
 const percent = (share: number): string => `${(100 * share).toPrecision(3)} %`;
 
 function tell(combined: CombinedFolder, type: string, output: string, io: CommandIO): void {
-  const { expression, method, adapter, numParameters, residual, warnings } = combined;
+  const { expression, method, numParameters, residual, warnings } = combined;
   for (const warning of warnings) warn(warning, io);
-  const { rank } = adapter.options as { rank?: number };
   io.stdout(`${expression} by ${type}: ${numParameters.toLocaleString("en")} parameters in ${output}`);
   if (residual) {
     const { total, worst } = residual;
@@ -44,9 +43,7 @@ function tell(combined: CombinedFolder, type: string, output: string, io: Comman
     expression,
     type,
     method,
-    modules: adapter.sites.size,
     parameters: numParameters,
-    rank: rank ?? null,
     residual: residual && {
       total: residual.total,
       worst: residual.worst.residual,
@@ -61,7 +58,7 @@ export const combine = defineCommand({
   positionals: ["expression"],
   options: z.strictObject({
     expression: z.string().describe('Sum of adapters by name: "0.6*a + 0.4*b - c"'),
-    adapter: z.array(z.string()).min(1).describe("NAME=FOLDER, once for each adapter of the expression"),
+    adapter: z.array(z.string()).min(1).describe("NAME=FOLDER, once for each name in the expression"),
     model: z
       .string()
       .optional()

@@ -14,14 +14,15 @@ import { Random } from "../random.ts";
 import { numElements } from "../runtime/host-tensor.ts";
 import { writeAdapterFolder } from "./adapter-folder.ts";
 import { TEMPLATE_KEY, readAdapter } from "./adapter.ts";
+import { combineModels, isModelFolder } from "./combine-models.ts";
 import { CODES_KEY } from "./codes-hash.ts";
 import { type LooseFolder, looseFolderParts, readLooseAdapter } from "./loose-adapter.ts";
 
-/** What to combine. */
+/** What to combine: adapters, or models that were fine-tuned whole. */
 export interface CombineInput extends z.input<typeof COMBINE_OPTIONS> {
   /** Such as "0.6*a + 0.4*b - c". */
   readonly expression: string;
-  /** Adapter folders by the names that the expression uses. */
+  /** Their folders by the names that the expression uses. */
   readonly adapters: Readonly<Record<string, string>>;
   /** Holds the adapters against this model; needed where tensors of the base itself were trained. */
   readonly base?: BaseModel;
@@ -31,7 +32,6 @@ export interface CombineInput extends z.input<typeof COMBINE_OPTIONS> {
 export interface CombinedFolder {
   /** The expression as it was understood. */
   readonly expression: string;
-  readonly adapter: Combined;
   readonly method: string;
   readonly numParameters: number;
   /** What a lower rank cut off; null when nothing was. */
@@ -51,6 +51,13 @@ export async function combineAdapters(input: CombineInput): Promise<CombinedFold
   const { expression, adapters, base, ...settings } = input;
   const options = parseSettings(settings);
   const sum = parseExpression(expression, Object.keys(adapters));
+  const paths = Object.values(adapters);
+  const areModels = await Promise.all(paths.map(isModelFolder));
+  if (paths.length > 0 && areModels.every(Boolean)) {
+    const startOf = base ? (name: string) => base.values(name) : null;
+    const models = await combineModels(sum, adapters, options, startOf);
+    return { ...models, expression: formatExpression(sum), residual: null, warnings: [] };
+  }
   const folders = new Map<string, LooseFolder>();
   for (const [name, path] of Object.entries(adapters)) {
     folders.set(name, await readLooseAdapter(path));
@@ -78,7 +85,6 @@ export async function combineAdapters(input: CombineInput): Promise<CombinedFold
   ];
   return {
     expression: formatExpression(sum),
-    adapter,
     method: adapter.method.name,
     numParameters: tensors.reduce((count, { shape }) => count + numElements(shape), 0),
     residual: adapter.residual,

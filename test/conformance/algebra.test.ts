@@ -8,6 +8,7 @@ import { writeFolderAtomic } from "../../src/format/atomic.ts";
 import { type CombineInput, combineAdapters } from "../../src/format/combine.ts";
 import { loadModel } from "../../src/format/load-model.ts";
 import type { BaseModel } from "../../src/models/base-model.ts";
+import { COMBINATIONS } from "../../src/peft/algebra/combinations.ts";
 import { type Adapter, attach } from "../../src/peft/attach.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";
 import type { Method } from "../../src/peft/method.ts";
@@ -294,6 +295,63 @@ describe("arithmetic of low-rank adapters of unlike kinds", async () => {
       assertSame(own, da, normOf(da));
     }
   });
+});
+
+describe("arithmetic of models that were fine-tuned whole", async () => {
+  const full = findMethod("full");
+  const [a, b] = [await written(full, 1), await written(full, 2)];
+  const values = async (path: string): Promise<Map<string, Float64Array>> => {
+    const { base: model, checkpoint: file } = await loadModel(path);
+    const all = new Map<string, Float64Array>();
+    for (const name of model.specs.keys()) all.set(name, Float64Array.from((await model.values(name)).data));
+    await file.close();
+    return all;
+  };
+  const [va, vb, start] = [await values(a), await values(b), await values(`${folder}/model`)];
+
+  test("is that of their differences from the base", async () => {
+    const path = `${folder}/whole-sum`;
+    await (await combineAdapters({ expression: "a - 0.5*b", adapters: { a, b }, base })).write(path);
+    const expected = sumOf([
+      [0.5, start],
+      [1, va],
+      [-0.5, vb],
+    ]);
+    assertSame(await values(path), expected, normOf(expected));
+  });
+
+  test("needs no base for an average, and says so for other sums before it writes", async () => {
+    const path = `${folder}/whole-average`;
+    await (await combineAdapters({ expression: "a + b", adapters: { a, b }, type: "paper" })).write(path);
+    const expected = sumOf([
+      [0.5, va],
+      [0.5, vb],
+    ]);
+    assertSame(await values(path), expected, normOf(expected));
+    await assert.rejects(combineAdapters({ expression: "a + b", adapters: { a, b } }), {
+      code: "usage/combine",
+      hint: /--model/,
+    });
+    await assert.rejects(combineAdapters({ expression: "a + b", adapters: { a, b }, type: "svd", base }), {
+      code: "usage/combine",
+      message: /no rank of their own/,
+    });
+  });
+
+  test("refuses models of other shapes", async () => {
+    const other = await writeTinyModel(`${folder}/deeper`, { config: { num_hidden_layers: 3 } });
+    await assert.rejects(combineAdapters({ expression: "0.5*a + 0.5*o", adapters: { a, o: other } }), {
+      code: "usage/combine",
+      message: /Cannot combine models "a" and "o"/,
+    });
+  });
+});
+
+test("docs/algebra.md has a row for every way of combining and every method", () => {
+  const page = readFileSync(new URL("../../docs/algebra.md", import.meta.url), "utf8");
+  for (const name of [...Object.keys(COMBINATIONS), ...METHODS.map((method) => method.name)]) {
+    assert.match(page, new RegExp(`^\\| (.*, )?\`${name}\`.* \\|$`, "m"), name);
+  }
 });
 
 describe("the base model in arithmetic", () => {

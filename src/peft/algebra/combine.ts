@@ -12,7 +12,7 @@ import { type Coefficient, paperCoefficients } from "./coefficients.ts";
 import { type Combination, type CombineOptions, findCombination } from "./combinations.ts";
 import type { Truncation } from "./low-rank.ts";
 import { weightedSum } from "./mixing.ts";
-import { refuseUnlike, refuseUnlikeSites } from "./refusals.ts";
+import { refuseCut, refuseUnlike, refuseUnlikeSites } from "./refusals.ts";
 
 type Tensor = HostTensor<"float32">;
 
@@ -56,7 +56,7 @@ export interface Member {
 export type StartOf = (name: string) => Promise<Tensor>;
 
 /** How the members are brought together. */
-interface Plan {
+export interface Plan {
   readonly members: readonly Member[];
   readonly combination: Combination;
   readonly options: CombineOptions;
@@ -73,10 +73,10 @@ export async function combineLoose(
   options: CombineOptions,
   startOf: StartOf | null,
 ): Promise<Combined> {
-  const combination = findCombination(options);
-  const members = toMembers(sum, adapters, combination);
+  const plan = toPlan(sum, adapters, options, startOf);
+  const { members, combination } = plan;
   refuseUnlike(members, combination);
-  const plan = { members, combination, options, startOf };
+  refuseCut(members, algebraOf((members[0] as Member).adapter.method), combination);
   const { method, frozen } = (members[0] as Member).adapter;
   const algebra = algebraOf(method);
 
@@ -101,19 +101,25 @@ export async function combineLoose(
   };
 }
 
-/** The adapters with their weights; those of weight 0 are left out of an exact sum, as far as others remain. */
-function toMembers(
+/**
+ * The adapters with their weights; those of weight 0 are left out of an exact sum, as far as others remain.
+ * @throws UsageError "usage/combine" for settings that do not fit the way of combining.
+ */
+export function toPlan(
   sum: Sum,
   adapters: ReadonlyMap<string, LooseAdapter>,
-  combination: Combination,
-): readonly Member[] {
+  options: CombineOptions,
+  startOf: StartOf | null,
+): Plan {
+  const combination = findCombination(options);
   const coefficients = combination.averages ? paperCoefficients(sum) : null;
   const members = [...weightsOf(sum)].map(([name, weight]): Member => {
     const coefficient = coefficients?.get(name) ?? { kept: Math.abs(weight), signed: weight };
     return { name, adapter: adapters.get(name) as LooseAdapter, weight, coefficient };
   });
   const moving = members.filter(({ weight }) => weight !== 0);
-  return combination.mixesFactors || moving.length === 0 ? members : moving;
+  const isWhole = combination.mixesFactors || moving.length === 0;
+  return { members: isWhole ? members : moving, combination, options, startOf };
 }
 
 /** The arithmetic of a method. @throws UsageError "usage/combine" when it has none. */
@@ -186,8 +192,11 @@ function sumChanges(
   return algebra.fromChange(change, shares[0] as SiteShare<unknown>);
 }
 
-/** θ₀ + Σ w (θ − θ₀), for which θ₀ is not needed when the weights sum to 1. */
-async function combineFromStart(
+/**
+ * θ₀ + Σ w (θ − θ₀), for which θ₀ is not needed when the weights sum to 1; fresh. `tensors`: one a member.
+ * @throws UsageError "usage/combine" when it is needed and not at hand.
+ */
+export async function combineFromStart(
   name: string,
   plan: Plan,
   tensors: readonly Tensor[],

@@ -34,10 +34,14 @@ export function weightedSum(tensors: readonly Numbers[], weights: readonly numbe
 export function pruneSmall(tensor: Numbers, density: number): Float64Array {
   const kept = new Float64Array(tensor.length);
   const count = Math.floor(density * tensor.length);
-  const order = Array.from(tensor.keys()).sort(
-    (a, b) => Math.abs(tensor[b]!) - Math.abs(tensor[a]!) || a - b,
-  );
-  for (const i of order.slice(0, count)) kept[i] = tensor[i]!;
+  if (count === 0) return kept;
+  const sizes = Float64Array.from(tensor, Math.abs).sort();
+  const smallest = sizes[sizes.length - count]!;
+  let numEqual = count - sizes.reduce((above, size) => above + (size > smallest ? 1 : 0), 0);
+  for (const [i, value] of tensor.entries()) {
+    const size = Math.abs(value);
+    if (size > smallest || (size === smallest && numEqual-- > 0)) kept[i] = value;
+  }
   return kept;
 }
 

@@ -4,6 +4,21 @@ import type { Algebra, FactorPair, SiteShare } from "../algebra.ts";
 import type { Combination } from "./combinations.ts";
 import type { Member } from "./combine.ts";
 
+/** Refuses to choose a rank where changes have none. */
+export function refuseCut(
+  members: readonly Member[],
+  algebra: Algebra<unknown, unknown>,
+  { cuts }: Combination,
+): void {
+  if (!cuts || (algebra.kind === "factors" && algebra.unstackable === null)) return;
+  throw refusal(
+    members.slice(0, 1),
+    "its changes have no rank of their own",
+    "two matrices a module",
+    "Choose type cat",
+  );
+}
+
 /** Refuses adapters of several methods, with other frozen tensors, or on other modules where all must have the same. */
 export function refuseUnlike(members: readonly Member[], { averages }: Combination): void {
   const [first, ...others] = members;
