@@ -26,11 +26,12 @@ const paperLink = ({ title, arxiv }: Method["paper"]): string =>
   /^\d/.test(arxiv) ? `[${title}](https://arxiv.org/abs/${arxiv})` : title;
 
 const ROLES: readonly TensorRole[] = ["embedding", "head", "norm", "weight", "bias"];
-// Sizes that no constant of a method equals, so that they can be turned back into words.
-const SIZES = { inFeatures: 9973, outFeatures: 9967 };
+// Sizes that no constant of a method equals, so that they can be turned back into words; in whole groups, as models have.
+const SIZES = { inFeatures: 64 * 157, outFeatures: 64 * 151 };
 const SIZE_WORDS: ReadonlyMap<number, string> = new Map([
   [SIZES.inFeatures, "in"],
   [SIZES.outFeatures, "out"],
+  [SIZES.outFeatures / 2, "out/2"],
 ]);
 const SITES: readonly SiteSpec[] = ["self_attn.k_proj", "mlp.down_proj"].map((name) => ({
   name,
