@@ -8,7 +8,7 @@ import { NO_LABEL, promptEnds } from "../data/batch.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { Random } from "../random.ts";
-import { BlockRunner, type Kept } from "../run/block-runner.ts";
+import { BlockRunner, type FillDropout, type Kept } from "../run/block-runner.ts";
 import { ContextMaker, type PassContext } from "../run/context.ts";
 import { Embedding } from "../run/embedding.ts";
 import { GradientSink } from "../run/gradient-sink.ts";
@@ -68,19 +68,20 @@ export class StepRunner {
   static async create({ engine, base, adapter, recompute, seed }: StepRunnerOptions): Promise<StepRunner> {
     const pool = new BufferPool();
     const place = { step: 0, micro: 0 };
-    const runner = new BlockRunner(engine, base, adapter, pool, (layer, site, mask, probability) => {
+    const fill: FillDropout = (layer, site, mask, probability) => {
       const siteIndex = base.architecture.sites(base.config).findIndex((spec) => spec.name === site);
       fillDropout(
         new Random(seed, DROPOUT_STREAM, place.step, place.micro, layer, siteIndex),
         mask,
         probability,
       );
-    });
+    };
+    const runner = new BlockRunner(engine, base, adapter, pool, fill);
     return new StepRunner({
       sink: await GradientSink.create(engine, adapter, pool),
       runner,
       embedding: await Embedding.create(engine, base, adapter, pool),
-      head: new Head(engine, base, adapter, pool),
+      head: new Head(engine, base, adapter, pool, fill),
       recompute,
       place,
     });
