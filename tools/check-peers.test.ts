@@ -46,6 +46,9 @@ test("problemsOf() finds none in an equal answer, and each of the others", () =>
   assert.match(problemsOf({ name: "a" }).join(), /differ by NaN/);
   assert.match(problemsOf({ ...equal, unused: ["x.lora_C"] }).join(), /does not read x\.lora_C/);
   assert.match(problemsOf({ ...equal, warnings: ["missing keys"] }).join(), /warns: missing keys/);
+  const tied =
+    "a tied layer is part of the adapter, but `ensure_weight_tying` is not set to True. This can lead";
+  assert.deepEqual(problemsOf({ ...equal, warnings: [tied] }), []);
 });
 
 test("checkPeers() hands over a folder and the logits of every case", async () => {
