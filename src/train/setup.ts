@@ -8,7 +8,7 @@ import { type AdapterOrigin, readAdapter } from "../format/adapter.ts";
 import { type Checkpoint, openCheckpoint } from "../format/checkpoint.ts";
 import { loadWeights, residentBytes, storageIn } from "../format/load-model.ts";
 import { resolveModel } from "../hub/resolve.ts";
-import { headTensor, modelTensors } from "../models/architecture.ts";
+import { headTensor } from "../models/architecture.ts";
 import { findArchitecture } from "../models/architectures.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { type Optimizer } from "../optim/optimizer.ts";
@@ -17,6 +17,7 @@ import { type Adapter, type AttachRequest, attach, countParameters } from "../pe
 import type { Method } from "../peft/method.ts";
 import { METHODS, findMethod } from "../peft/methods.ts";
 import type { Targets } from "../peft/targets.ts";
+import { trainedTensors } from "../peft/trained-tensors.ts";
 import { Random } from "../random.ts";
 import { type MemoryPlan, planMemory } from "./memory-plan.ts";
 import { type TrainOptions, methodOptions, optimizerOptions as ownOptimizerOptions } from "./options.ts";
@@ -107,10 +108,8 @@ async function setUpOn(
     keepWidened: options.keepWidened,
     ...largestBatch(options, data.train),
     numTrainable,
-    trainsHead: modelTensors(architecture, config).some(
-      (tensor) =>
-        tensor.name === headTensor(architecture, config) &&
-        method.trainsBase(tensor, method.options.parse(ofMethod)),
+    trainsHead: trainedTensors(architecture, config, method, method.options.parse(ofMethod), new Set()).some(
+      ({ name }) => name === architecture.names.head || name === headTensor(architecture, config),
     ),
     numSlots: optimizer.slots.length,
     gradientCheckpointing: options.gradientCheckpointing,
