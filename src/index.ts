@@ -38,6 +38,7 @@ export type { SiteGraph } from "./models/block-graph.ts";
 export type { Value } from "./graph/graph.ts";
 export * as ops from "./graph/operations.ts";
 export { METHODS } from "./peft/methods.ts";
+export { combineAdapters, type CombinedFolder, type CombineInput } from "./format/combine.ts";
 export { type ReadAdapter, readAdapter } from "./format/adapter.ts";
 export { type Checkpoint, openCheckpoint } from "./format/checkpoint.ts";
 export { type LoadedModel, loadModel, type LoadOptions } from "./format/load-model.ts";
@@ -45,6 +46,7 @@ export { DEFAULT_MODEL, type ResolvedModel, type ResolveOptions, resolveModel } 
 export { type ChatTemplate, createChatTemplate } from "./data/chat-template.ts";
 export { type Dataset, type DatasetOptions, readDataset } from "./data/dataset.ts";
 export type { Example } from "./data/example.ts";
+export { type ImageExample, imageFiles, type ImageSet, readImageFile, readImages } from "./data/images.ts";
 export { createTokenizer, type Tokenizer } from "./data/tokenizer.ts";
 export type { Optimizer } from "./optim/optimizer.ts";
 export { OPTIMIZERS } from "./optim/optimizers.ts";
@@ -53,6 +55,7 @@ export { type Evaluation, Evaluator } from "./train/evaluate.ts";
 export type { DoneEvent, EvalEvent, NoteEvent, StepEvent, TrainEvent } from "./train/events.ts";
 export type { TrainInput, TrainOptions } from "./train/options.ts";
 export { train, type TrainHooks, type TrainResult } from "./train/trainer.ts";
+export { type Classification, Classifier } from "./engine/classifier.ts";
 export { Conversation } from "./engine/conversation.ts";
 export type { FinishReason } from "./engine/generator.ts";
 export {

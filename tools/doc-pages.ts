@@ -16,6 +16,7 @@ import {
   optionTable,
   scheduleTable,
   siteNames,
+  sitePaths,
   storageTable,
 } from "./doc-tables.ts";
 
@@ -68,7 +69,9 @@ export function generatedPages(): ReadonlyMap<string, string> {
           `## ${architecture.modelType}`,
           `\`--target-modules\` takes ${siteNames(architecture)
             .map((name) => `\`${name}\``)
-            .join(", ")}, whole paths such as \`${architecture.names.blockPrefix(0)}self_attn.q_proj\`, ` +
+            .join(
+              ", ",
+            )}, whole paths such as \`${architecture.names.blockPrefix(0)}${sitePaths(architecture)[0]}\`, ` +
             "a regular expression for the whole path, or `all-linear`.",
         ]),
       ),

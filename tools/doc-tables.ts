@@ -88,8 +88,8 @@ export function optionTable(options: z.ZodType): string {
   );
 }
 
-/** Names of the projections that adapters can sit on. */
-export function siteNames(architecture: Architecture): readonly string[] {
+/** Paths inside a block of the projections that adapters can sit on. */
+export function sitePaths(architecture: Architecture): readonly string[] {
   const config = architecture.readConfig({
     model_type: architecture.modelType,
     vocab_size: 256,
@@ -99,7 +99,17 @@ export function siteNames(architecture: Architecture): readonly string[] {
     num_attention_heads: 4,
     num_key_value_heads: 2,
   });
-  return architecture.sites(config).map(({ name }) => name.slice(name.lastIndexOf(".") + 1));
+  return architecture.sites(config).map(({ name }) => name);
+}
+
+/** Names of the projections that adapters can sit on; paths where names alone are the same. */
+export function siteNames(architecture: Architecture): readonly string[] {
+  const paths = sitePaths(architecture);
+  const ends = paths.map((path) => path.slice(path.lastIndexOf(".") + 1));
+  return paths.map((path, i) => {
+    const end = ends[i] as string;
+    return ends.indexOf(end) === ends.lastIndexOf(end) ? end : path;
+  });
 }
 
 /** One row a model family; `describe` gives the first sentence of the family's file. */

@@ -1,4 +1,4 @@
-/** @file `graft eval`: loss and perplexity of a model on a data set. */
+/** @file `graft eval`: loss and perplexity of a model on a data set, or accuracy on images. */
 import { z } from "zod";
 
 import { readDataFile } from "../data/dataset.ts";
@@ -8,6 +8,7 @@ import { UsageError } from "../errors.ts";
 import { createOrtEngine } from "../runtime/ort-node.ts";
 import { type Evaluation, Evaluator } from "../train/evaluate.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
+import { evaluateImages, readsImages } from "./eval-images.ts";
 import { MODEL_FLAGS, openOptions, warn } from "./generation.ts";
 import { pullWithProgress } from "./pull.ts";
 
@@ -57,15 +58,20 @@ export async function evaluateWithProgress(
 
 export const evaluate = defineCommand({
   name: "eval",
-  summary: "Compute loss and perplexity of a model on a data set",
+  summary: "Compute loss and perplexity of a model on a data set, or its accuracy on images",
   positionals: [],
   options: z.strictObject({
     ...MODEL_FLAGS,
-    data: z.string().describe("Data: .jsonl, .json, or .txt, which is cut into windows without overlap"),
+    data: z
+      .string()
+      .describe(
+        "Data: .jsonl, .json, or .txt, which is cut into windows without overlap; images: IDX, or a folder",
+      ),
     ...EVALUATION_FLAGS,
   }),
   async run(options, io) {
     const { path } = await pullWithProgress(options.model, io);
+    if (await readsImages(path)) return await evaluateImages(path, options, io);
     const parts = await openTextParts(path, openOptions(options));
     try {
       for (const note of parts.notes) warn(note, io);

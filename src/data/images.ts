@@ -24,14 +24,8 @@ export interface ImageExample {
   readonly source: ExampleSource;
 }
 
-const IMAGES = /images-idx3-ubyte(\.gz)?$/;
 /** Names of the parts of a folder that are not trained on, the likeliest first. */
 const HELD_OUT = ["valid", "t10k", "test"];
-
-/** Tells by its name whether a path is a file of images, or a folder that holds one to train on. */
-export function holdsImages(path: string): boolean {
-  return IMAGES.test(path) || findPart(path, "train") !== null;
-}
 
 function existing(...paths: readonly string[]): string | null {
   return paths.find((path) => existsSync(path)) ?? null;

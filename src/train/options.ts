@@ -20,7 +20,11 @@ function methodChoice(methods: readonly Method[]) {
 
 const OWN = {
   model: z.string().describe("Base model: a name, a folder or a .gguf file"),
-  data: z.string().describe("Training data: .jsonl, .json or .txt, or a folder with train.jsonl"),
+  data: z
+    .string()
+    .describe(
+      "Training data: .jsonl, .json or .txt, or a folder with train.jsonl; images: IDX, or a folder with such",
+    ),
   output: z.string().describe("Folder for the result"),
   method: methodChoice(METHODS),
   targetModules: z
