@@ -98,6 +98,18 @@ describe("stackAdapters()", () => {
       /adapters 1 and 2 .* at "model\.layers\.0\.mlp\.down_proj" feedforward is true and false/,
     );
     await assertRefused([await moved("lora", {}, ["lm_head"])], /one is on "lm_head"/);
+    await assertRefused(
+      [await moved("lora", { modulesToSave: ["lm_head"] })],
+      /one has a "lm_head\.weight" of its own/,
+    );
+  });
+
+  test("takes adapters that started from the weight", async () => {
+    const options = { rank: 3, init: "pissa" };
+    await assertRows(
+      [await moved("lora", options, ["q_proj"]), await moved("lora", {}, ["q_proj"]), null],
+      [0, 1, 2, 0],
+    );
   });
 
   test("copies: an adapter that changes later does not change the batch", async () => {
