@@ -63,7 +63,7 @@ async function writeWithLlama(
   { model, maxNewTokens, threads }: Task,
   promptIds: readonly number[],
 ): Promise<Writing & { readonly release: string }> {
-  const run = await runLlama({ model, promptIds, maxNewTokens, threads });
+  const run = await runLlama("llama_decode.mjs", { model, promptIds, maxNewTokens, threads });
   const [first, done] = [eventsOf(run, "first")[0], eventsOf(run, "done")[0]];
   if (first === undefined || done === undefined)
     throw new Error("Cannot read the run of llama.cpp: events are missing");

@@ -48,9 +48,12 @@ export function llamaVersion(): string {
 /** llama.cpp's threads wait for each other in a loop, and beside another busy process they hardly move. */
 const LLAMA_LIMIT_MS = 300_000;
 
-/** Decodes with llama.cpp; see llama_decode.mjs. @throws Error when it takes more than five minutes */
-export function runLlama(task: Readonly<Record<string, Json>>): Promise<ChildRun> {
-  return runChild(process.execPath, [join(PEERS, "llama_decode.mjs"), JSON.stringify(task)], {
+/** Runs one of the scripts of bench/peers/ for llama.cpp. @throws Error when it takes more than five minutes */
+export function runLlama(
+  script: "llama_decode.mjs" | "llama_texts.mjs",
+  task: Readonly<Record<string, Json>>,
+): Promise<ChildRun> {
+  return runChild(process.execPath, [join(PEERS, script), JSON.stringify(task)], {
     limitMs: LLAMA_LIMIT_MS,
   });
 }
