@@ -96,11 +96,11 @@ describe("mergedModel()", () => {
   test("writes what the adapter writes beside its base", async () => {
     const adapter = await moved(lora, { rank: 2 }, 1);
     const engine = createOrtEngine({ threads: 1 });
-    const { model, release } = await mergedModel(engine, base, adapter);
-    const generator = await Generator.create({ engine, base: model, adapter: null });
+    const merged = await mergedModel(engine, base, adapter);
+    const generator = await Generator.create({ engine, base: merged.model, adapter: null });
     assert.deepEqual((await generator.complete(REQUEST)).ids, await idsOf(adapter));
     assert.notDeepEqual(await idsOf(adapter), await idsOf(null));
     await generator.release();
-    await release();
+    await merged.release();
   });
 });

@@ -4,7 +4,7 @@
  * Nothing is read before the list of tensors has been found right: every missing, surplus or misshaped one is named.
  */
 import { FormatError } from "../errors.ts";
-import { type ModelConfig, type TensorSpec, modelTensors } from "../models/architecture.ts";
+import { type ModelConfig, modelTensors } from "../models/architecture.ts";
 import { findArchitecture } from "../models/architectures.ts";
 import { BaseModel, type WeightSource } from "../models/base-model.ts";
 import type { StoredTensor } from "../quant/storage.ts";
