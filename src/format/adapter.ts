@@ -77,6 +77,8 @@ function adapterConfig(adapter: Adapter, base: BaseModel): Record<string, unknow
   return {
     ...withModulesOfPeft(settingsForFile(adapter, modules, base.name), base),
     target_modules: regex ?? modules,
+    // PEFT has no word for the task of classifying images.
+    ...(base.architecture.stem.reads === "tokens" ? {} : { task_type: null }),
     // Not every method of PEFT knows the key.
     ...(regex !== null && targets.exclude.length > 0 ? { exclude_modules: targets.exclude } : {}),
   };

@@ -183,16 +183,16 @@ for (const architecture of ARCHITECTURES) {
     });
 
     test("it writes text exactly if it reads tokens", async () => {
-      const opening = openTextModel(`${folder}/${modelType}`, { threads: 1 });
-      const making = createGenerator({ engine, base, adapter: null });
+      const open = async () => (await openTextModel(`${folder}/${modelType}`, { threads: 1 })).close();
+      const make = async () => (await createGenerator({ engine, base, adapter: null })).release();
       if (readsTokens) {
-        await (await opening).close();
-        await (await making).release();
+        await open();
+        await make();
         return;
       }
       const refusal = { code: "usage/model", message: /Cannot write text .*reads images, expected tokens/ };
-      await assert.rejects(opening, refusal);
-      await assert.rejects(making, refusal);
+      await assert.rejects(open, refusal);
+      await assert.rejects(make, refusal);
     });
 
     test("readConfig() names each value that it cannot use", () => {

@@ -1,0 +1,173 @@
+/** Pre-trains a small Vision Transformer on one kind of images and tunes it to another with several methods. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import {
+  Classifier,
+  type ImageExample,
+  OPTIMIZERS,
+  type StepEvent,
+  type TrainInput,
+  createOrtEngine,
+  imageFiles,
+  loadModel,
+  readAdapter,
+  readImageFile,
+  train,
+} from "../../src/index.ts";
+import { type StartSizes, writeStartModel } from "./start-model.ts";
+
+/** An image and its class, whatever model it is for. */
+export type Picture = Pick<ImageExample, "pixels" | "label">;
+
+/** Pictures of before and after the change, to train on and to test on. */
+export interface Task {
+  readonly sizes: StartSizes;
+  readonly before: { readonly train: readonly Picture[]; readonly test: readonly Picture[] };
+  readonly after: { readonly train: readonly Picture[]; readonly test: readonly Picture[] };
+}
+
+/** How long to train, and with what. */
+export interface Settings {
+  readonly pretrainSteps: number;
+  readonly tuneSteps: number;
+  readonly batchSize: number;
+  readonly seed: number;
+  readonly threads?: number;
+  readonly methods: readonly Partial<TrainInput>[];
+}
+
+/** What a method came to. */
+export interface Result {
+  readonly method: string;
+  readonly trainableParameters: number;
+  readonly optimizerBytes: number;
+  /** On pictures of after the change that were not trained on. */
+  readonly accuracy: number;
+  readonly seconds: number;
+  /** Training loss of each step. */
+  readonly losses: readonly number[];
+}
+
+/** What the comparison came to. */
+export interface Comparison {
+  /** Of the pre-trained model, on pictures of its own kind and on those of the other. */
+  readonly pretrained: { readonly own: number; readonly other: number; readonly seconds: number };
+  readonly results: readonly Result[];
+}
+
+/** A learning rate that suits each method on a model of this size. */
+export const METHODS: readonly Partial<TrainInput>[] = [
+  { method: "full", learningRate: 1e-3 },
+  { method: "lora", rank: 4, alpha: 8, learningRate: 5e-3 },
+  { method: "snell", rank: 4, sparsity: 0.5, learningRate: 5e-3 },
+  { method: "ia3", learningRate: 2e-2 },
+  { method: "bitfit", learningRate: 5e-3 },
+];
+
+/** Runs it all in a folder of the caller; `say` is told what has come out so far. */
+export async function compare(
+  task: Task,
+  settings: Settings,
+  folder: string,
+  say: (line: string) => void = () => {},
+): Promise<Comparison> {
+  const path = (name: string): string => join(folder, name);
+  const { before, after } = task;
+  for (const [name, { train: own, test }] of Object.entries({ before, after })) {
+    writePictures(path(name), "train", own, task.sizes.imageSize);
+    writePictures(path(name), "held", test, task.sizes.imageSize);
+  }
+  await writeStartModel(path("start"), task.sizes, settings.seed);
+  const common = {
+    batchSize: settings.batchSize,
+    schedule: "cosine",
+    seed: settings.seed,
+    evalEvery: settings.pretrainSteps + settings.tuneSteps,
+    ...(settings.threads === undefined ? {} : { threads: settings.threads }),
+  };
+  const pretraining = await train({
+    ...common,
+    method: "full",
+    model: path("start"),
+    data: path("before"),
+    output: path("pretrained"),
+    steps: settings.pretrainSteps,
+    learningRate: 1e-3,
+    warmupSteps: Math.ceil(settings.pretrainSteps / 20),
+    weightDecay: 0.05,
+  });
+  const measure = (model: string, kind: string, adapter: string | null = null): Promise<number> =>
+    accuracyOn(path(`${kind}/held-images-idx3-ubyte`), model, adapter, settings.threads);
+  const [own, other] = [
+    await measure(path("pretrained"), "before"),
+    await measure(path("pretrained"), "after"),
+  ];
+  const pretrained = { own, other, seconds: pretraining.seconds };
+  say(`pre-trained: accuracy ${percent(own)} on its own kind of images, ${percent(other)} on the other`);
+  const results: Result[] = [];
+  for (const input of settings.methods) {
+    const method = input.method ?? "lora";
+    const losses: number[] = [];
+    const result = await train(
+      {
+        ...common,
+        ...input,
+        model: path("pretrained"),
+        data: path("after"),
+        output: path(method),
+        steps: settings.tuneSteps,
+        warmupSteps: Math.ceil(settings.tuneSteps / 20),
+      },
+      { onEvent: (event) => void (event.event === "step" && losses.push((event satisfies StepEvent).loss)) },
+    );
+    const numParameters = result.trainable_parameters;
+    const whole = method === "full";
+    const accuracy = await measure(
+      whole ? path(method) : path("pretrained"),
+      "after",
+      whole ? null : path(method),
+    );
+    results.push({
+      method,
+      trainableParameters: numParameters,
+      optimizerBytes: numParameters * numSlots("adamw") * Float32Array.BYTES_PER_ELEMENT,
+      accuracy,
+      seconds: result.seconds,
+      losses,
+    });
+    say(`${method}: accuracy ${percent(accuracy)}`);
+  }
+  return { pretrained, results };
+}
+
+function numSlots(optimizer: string): number {
+  return OPTIMIZERS.find(({ name }) => name === optimizer)?.slots.length ?? 0;
+}
+
+/** Writes a share as people read it. */
+export function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
+}
+
+function writePictures(folder: string, part: string, pictures: readonly Picture[], size: number): void {
+  mkdirSync(folder, { recursive: true });
+  for (const [name, bytes] of Object.entries(imageFiles(pictures, size, size))) {
+    writeFileSync(join(folder, `${part}-${name}`), bytes);
+  }
+}
+
+async function accuracyOn(
+  images: string,
+  model: string,
+  adapterFolder: string | null,
+  threads?: number,
+): Promise<number> {
+  const engine = createOrtEngine(threads === undefined ? {} : { threads });
+  const { base, checkpoint } = await loadModel(model);
+  const adapter = adapterFolder === null ? null : (await readAdapter(adapterFolder, base)).adapter;
+  const classifier = await Classifier.create(engine, base, adapter);
+  const accuracy = await classifier.accuracy(readImageFile(images, base.config));
+  await classifier.release();
+  await checkpoint.close();
+  return accuracy;
+}
