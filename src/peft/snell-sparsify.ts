@@ -33,29 +33,22 @@ export interface Sparsity {
 const ROUNDING = 1e-9;
 
 /** Makes ΔW [out, in] of known sizes sparse; same shape. */
-export function sparsify(delta: Value, { sparsify, sparsity, through }: Sparsity): Value {
+export function sparsify(delta: Value, { sparsify: mode, sparsity, through }: Sparsity): Value {
+  if (mode === "none") return delta;
   const count = (delta.shape as number[]).reduce((product, n) => product * n, 1);
   const dropped = Math.ceil(sparsity * count - ROUNDING);
-  switch (sparsify) {
-    case "soft": {
-      const size = abs(delta);
-      if (dropped === 0) return mul(delta, through === "nothing" ? stopGradient(size) : size);
-      const threshold = kthSmallest(size, dropped);
-      const held = through === "threshold" ? threshold : stopGradient(threshold);
-      const factor = maximum(sub(size, held), delta.graph.scalar(0));
-      return mul(delta, through === "nothing" ? stopGradient(factor) : factor);
-    }
-    case "hard-magnitude": {
-      const size = abs(stopGradient(delta));
-      const belowQuantile = Math.floor(sparsity * (count - 1) + ROUNDING) + 1;
-      return mul(delta, mul(size, greater(size, kthSmallest(size, belowQuantile))));
-    }
-    case "hard": {
-      if (dropped === 0) return delta;
-      const size = abs(stopGradient(delta));
-      return mul(delta, greater(size, kthSmallest(size, dropped)));
-    }
-    case "none":
-      return delta;
-  }
+  if (mode === "soft") return soften(delta, dropped, through);
+  const size = abs(stopGradient(delta));
+  if (mode === "hard") return dropped === 0 ? delta : mul(delta, greater(size, kthSmallest(size, dropped)));
+  const belowQuantile = Math.floor(sparsity * (count - 1) + ROUNDING) + 1;
+  return mul(delta, mul(size, greater(size, kthSmallest(size, belowQuantile))));
+}
+
+function soften(delta: Value, dropped: number, through: Sparsity["through"]): Value {
+  const size = abs(delta);
+  const hold = (value: Value, held: boolean): Value => (held ? stopGradient(value) : value);
+  if (dropped === 0) return mul(delta, hold(size, through === "nothing"));
+  const threshold = hold(kthSmallest(size, dropped), through !== "threshold");
+  const factor = maximum(sub(size, threshold), delta.graph.scalar(0));
+  return mul(delta, hold(factor, through === "nothing"));
 }

@@ -80,6 +80,8 @@ export const snell = defineMethod<SnellOptions, SnellSite>({
     ...(options.learnKernel ? ownNumbers(options) : []),
   ],
 
+  startsAway: "the kernel of random factors is not zero",
+
   start: ({ spec, random, trained }, options) => {
     const kernel = kernelOf(options.kernel);
     for (const [suffix, rows] of [

@@ -1,5 +1,5 @@
 /** @file Reference and cases of pairwiseDistance. */
-import { type Array64, at, build } from "./array64.ts";
+import { type Array64, build } from "./array64.ts";
 import { type OpCase, type OpSuite, type Draw, float, given, normal, opCase, reject } from "./op-suite.ts";
 
 type Size = readonly [number, number];
@@ -9,17 +9,17 @@ const rows = (name: string, u: Size, v: Size, draw: Draw = normal()): OpCase =>
 
 export const pairwiseDistanceSuite: OpSuite = {
   op: "pairwiseDistance",
-  reference: ([u, v]) => {
-    const [a, b] = [u as Array64, v as Array64];
-    return [
-      build([a.shape[0] as number, b.shape[0] as number], ([i, j]) => {
-        let squares = 0;
-        for (let q = 0; q < (a.shape[1] as number); q++) {
-          squares += (at(a, [i as number, q]) - at(b, [j as number, q])) ** 2;
-        }
-        return Math.sqrt(squares);
-      }),
-    ];
+  reference: (inputs) => {
+    const [u, v] = inputs as [Array64, Array64];
+    const width = u.shape[1] as number;
+    const distance = ([i, j]: readonly number[]): number => {
+      let squares = 0;
+      for (let q = 0; q < width; q++) {
+        squares += (u.data[i! * width + q]! - v.data[j! * width + q]!) ** 2;
+      }
+      return Math.sqrt(squares);
+    };
+    return [build([u.shape[0] as number, v.shape[0] as number], distance)];
   },
   differentiable: () => true,
   cases: [
