@@ -29,7 +29,7 @@ export const CODES = {
   "usage/data": ["usage", "The data set is empty or an example cannot be trained on."],
   "usage/chat-template": ["usage", "The model has no chat template, or it rejects the messages."],
   "usage/resume": ["usage", "There is nothing to resume, or it was made with other settings."],
-  "usage/output": ["usage", "The output folder holds another run."],
+  "usage/output": ["usage", "The output is taken, or lies in what is read."],
   "usage/shape": ["usage", "Sizes of tensors do not fit each other."],
   "format/file": ["format", "A file is missing, truncated or not what its name says."],
   "format/tensor": ["format", "A tensor of a file is missing, surplus or of a wrong shape or type."],

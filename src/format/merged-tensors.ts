@@ -4,11 +4,11 @@
  *
  * Knows no method: one that can merge without leaving the storage says so itself, the others' weights are rounded again.
  */
-import { UsageError } from "../errors.ts";
-import { headTensor, type TensorRole, type TensorSpec } from "../models/architecture.ts";
+import type { TensorRole, TensorSpec } from "../models/architecture.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { type Adapter, siteTensors } from "../peft/attach.ts";
 import type { Merger } from "../peft/merge.ts";
+import { storedName } from "../peft/trained-tensors.ts";
 import type { StoredTensor } from "../quant/storage.ts";
 import { dequantize, type StorageName, STORAGES } from "../quant/storages.ts";
 import { zeros } from "../runtime/host-tensor.ts";
@@ -93,25 +93,16 @@ export interface MergeParts {
 /**
  * Lists the tensors of the merged model; a head that the base shares with its embedding comes last when the adapter
  * makes it a tensor of its own.
- * @throws UsageError "usage/adapter" when the adapter adds a tensor that the base's family has no place for.
  */
 export function mergedTensors(parts: MergeParts, tally: RoundingTally): MergedTensor[] {
-  const { base, adapter, merger } = parts;
+  const { base, merger } = parts;
+  const { architecture, config, specs } = base;
   const changed = new Set(merger.names());
-  const { names } = base.architecture;
-  const shared = base.specs.get(headTensor(base.architecture, base.config))!;
-  const added = [...changed].filter((name) => !base.specs.has(name));
-  const stranger = added.find((name) => name !== names.head);
-  if (stranger !== undefined) {
-    throw new UsageError(
-      "usage/adapter",
-      `Cannot merge an adapter of method "${adapter.method.name}": it adds "${stranger}", which the base does not have`,
-      { hint: "Use the adapter beside its base model" },
-    );
-  }
-  const heads = added.map((name): TensorSpec => ({ ...shared, name, role: "head" }));
-  return [...base.specs.values(), ...heads].map((spec): MergedTensor => {
-    const source = base.specs.has(spec.name) ? spec.name : shared.name;
+  const heads = [...changed]
+    .filter((name) => !specs.has(name))
+    .map((name): TensorSpec => ({ name, shape: merger.shapeOf(name), role: "head" }));
+  return [...specs.values(), ...heads].map((spec): MergedTensor => {
+    const source = storedName(architecture, config, spec.name);
     const own = base.source.storageOf(source);
     const storage = parts.storageFor(spec, own);
     const isChanged = changed.has(spec.name);
@@ -136,10 +127,12 @@ async function make(
   tally: RoundingTally,
 ): Promise<StoredTensor> {
   const kept = await base.source.stored(source);
-  const exact = zeros("float32", shape).data;
-  const isMerged = isChanged && (await merger.mergeInto(name, exact));
-  if (!isMerged && own === storage) return kept;
+  if (!isChanged && own === storage) return kept;
   const before = dequantize(kept);
+  const exact = zeros("float32", shape).data;
+  const isMerged =
+    isChanged && (await merger.mergeInto(name, exact)) && exact.some((value, i) => value !== before[i]);
+  if (!isMerged && own === storage) return kept;
   if (!isMerged) exact.set(before);
   const inStorage = isMerged && own === storage ? mergeInStorage(adapter, name, kept) : null;
   const rounded = inStorage ?? { storage, shape, planes: STORAGES[storage].quantize(exact, shape) };

@@ -1,0 +1,147 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { byteTokenizerFiles } from "../../src/data/byte-tokenizer.ts";
+import { UsageError } from "../../src/errors.ts";
+import type { TokenizerFiles } from "../../src/format/checkpoint.ts";
+import { buildTokenizerFiles, PRE_TOKENIZERS } from "../../src/format/gguf-tokenizer.ts";
+import { tokenizerSettings } from "../../src/format/gguf-vocabulary.ts";
+import type { GgufValue } from "../../src/format/gguf-writer.ts";
+import type { JsonObject } from "../../src/format/json-file.ts";
+
+const plain = (settings: Readonly<Record<string, GgufValue>>): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(settings).map(([key, { value }]) => [key, value]));
+
+const write = (files: TokenizerFiles, vocabSize = 5, eos: unknown = null): Record<string, unknown> =>
+  plain(tokenizerSettings("m", files, { vocabSize, generationConfig: { eos_token_id: eos } }));
+
+/** The tokenizer settings of a GGUF file. */
+const METADATA = {
+  "tokenizer.ggml.model": "gpt2",
+  "tokenizer.ggml.tokens": ["<s>", "</s>", "a", "b", "ab"],
+  "tokenizer.ggml.token_type": [3, 4, 1, 1, 1],
+  "tokenizer.ggml.merges": ["a b"],
+  "tokenizer.ggml.bos_token_id": 0,
+  "tokenizer.ggml.eos_token_id": 1,
+  "tokenizer.ggml.unknown_token_id": 2,
+  "tokenizer.ggml.padding_token_id": 1,
+  "tokenizer.chat_template": "{{ x }}",
+};
+
+test("tokenizer settings that were read are written back as they were, for every way to cut text", () => {
+  for (const pre of Object.keys(PRE_TOKENIZERS)) {
+    for (const [addsBos, addsEos] of [
+      [true, false],
+      [false, false],
+    ]) {
+      const metadata = {
+        ...METADATA,
+        "tokenizer.ggml.pre": pre,
+        "tokenizer.ggml.add_bos_token": addsBos,
+        "tokenizer.ggml.add_eos_token": addsEos,
+      };
+      assert.deepEqual(write(buildTokenizerFiles({ path: "m.gguf", metadata })!), metadata);
+    }
+  }
+});
+
+/** The byte tokenizer with other parts. */
+function tokenizerWith(parts: JsonObject, config: JsonObject = {}): TokenizerFiles {
+  const files = byteTokenizerFiles();
+  return { ...files, tokenizer: { ...files.tokenizer, ...parts }, config: { ...files.config, ...config } };
+}
+
+const template = (single: readonly unknown[]): JsonObject => ({
+  type: "Sequence",
+  processors: [{ type: "ByteLevel" }, { type: "TemplateProcessing", single }],
+});
+
+test("bos and eos are added where the post-processor puts them, unless the settings say otherwise", () => {
+  const bos = { SpecialToken: { id: "<|im_start|>", type_id: 0 } };
+  const eos = { SpecialToken: { id: "<|im_end|>", type_id: 0 } };
+  const text = { Sequence: { id: "A", type_id: 0 } };
+  const added = (single: readonly unknown[], config: JsonObject = {}): unknown[] => {
+    const parts = { post_processor: template(single) };
+    const settings = write(tokenizerWith(parts, { bos_token: { content: "<|im_start|>" }, ...config }), 259);
+    return ["bos", "eos"].map((name) => settings[`tokenizer.ggml.add_${name}_token`]);
+  };
+  assert.deepEqual(added([bos, text]), [true, false]);
+  assert.deepEqual(added([bos, text, eos]), [true, true]);
+  assert.deepEqual(added([text]), [false, false]);
+  assert.deepEqual(added([bos, text], { add_bos_token: false }), [false, false]);
+  assert.deepEqual(added([text], { add_bos_token: true }), [true, false]);
+  assert.deepEqual(added([text], { bos_token: null, add_bos_token: true }), [false, false]);
+});
+
+test("rows of the embedding beyond the vocabulary are unused tokens, and merges may be pairs", () => {
+  const { model } = byteTokenizerFiles().tokenizer as { model: JsonObject };
+  const settings = write(tokenizerWith({ model: { ...model, merges: [["a", "b"], "b c"] } }), 261);
+  const tokens = settings["tokenizer.ggml.tokens"] as string[];
+  const types = settings["tokenizer.ggml.token_type"] as number[];
+  assert.deepEqual(tokens.slice(256), [
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|endoftext|>",
+    "[PAD259]",
+    "[PAD260]",
+  ]);
+  assert.deepEqual(types.slice(255), [1, 3, 3, 3, 5, 5]);
+  assert.deepEqual(settings["tokenizer.ggml.merges"], ["a b", "b c"]);
+});
+
+test("ids beside eos that end a text are end of turn and end of message", () => {
+  const ends = (eos: unknown): unknown[] => {
+    const settings = write(byteTokenizerFiles(), 259, eos);
+    return ["eos", "eot", "eom"].map((name) => settings[`tokenizer.ggml.${name}_token_id`]);
+  };
+  assert.deepEqual(ends([257, 258, 3]), [257, 258, 3]);
+  assert.deepEqual(ends([258, 257]), [257, 258, undefined]);
+  assert.deepEqual(ends(257), [257, undefined, undefined]);
+  assert.deepEqual(ends(null), [257, undefined, undefined]);
+});
+
+const { model } = byteTokenizerFiles().tokenizer as { model: JsonObject };
+const [token] = byteTokenizerFiles().tokenizer["added_tokens"] as JsonObject[];
+
+const REFUSED: readonly [string, TokenizerFiles, RegExp][] = [
+  [
+    "another kind",
+    tokenizerWith({ model: { ...model, type: "Unigram" } }),
+    /kind Unigram, expected byte-level/,
+  ],
+  [
+    "characters that fall back to bytes",
+    tokenizerWith({ model: { ...model, byte_fallback: true } }),
+    /not byte-level/,
+  ],
+  [
+    "another way to cut text",
+    tokenizerWith({ pre_tokenizer: { type: "Sequence", pretokenizers: [{ type: "Whitespace" }] } }),
+    /it cuts text by Whitespace with settings of its own, expected the way of gpt-2, smollm, llama-bpe, qwen2/,
+  ],
+  ["another normalizer", tokenizerWith({ normalizer: { type: "Lowercase" } }), /Lowercase, ByteLevel/],
+  [
+    "words without merges",
+    tokenizerWith({ model: { ...model, ignore_merges: true } }),
+    /ByteLevel ignoring merges/,
+  ],
+  [
+    "a token that takes spaces",
+    tokenizerWith({ added_tokens: [{ ...token, lstrip: true }] }),
+    /token "<\|im_start\|>" takes spaces/,
+  ],
+  [
+    "a token without a row",
+    tokenizerWith({ added_tokens: [{ ...token, id: 300 }] }),
+    /has id 300, expected ids below 259/,
+  ],
+];
+
+for (const [what, files, message] of REFUSED) {
+  test(`tokenizerSettings() refuses ${what}`, () => {
+    assert.throws(
+      () => write(files, 259),
+      (error: unknown) =>
+        error instanceof UsageError && error.code === "usage/model" && message.test(error.message),
+    );
+  });
+}
