@@ -1,0 +1,338 @@
+/** @file SNELL: gradients of every kernel and threshold, rank, zeros, start, options, and what it does not keep. */
+import assert from "node:assert/strict";
+import { after, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { Matrix, SingularValueDecomposition } from "ml-matrix";
+import { loadModel } from "../../src/format/load-model.ts";
+import { gradients } from "../../src/graph/autodiff.ts";
+import { Graph, type Value } from "../../src/graph/graph.ts";
+import { mul } from "../../src/graph/ops/mul.ts";
+import { reduceMean } from "../../src/graph/ops/reduce-mean.ts";
+import { sub } from "../../src/graph/ops/sub.ts";
+import { type ProgramSpec, nodesOf } from "../../src/graph/program.ts";
+import type { SiteSpec } from "../../src/models/architecture.ts";
+import { findOptimizer } from "../../src/optim/optimizers.ts";
+import { createUpdater } from "../../src/optim/updater.ts";
+import { lora } from "../../src/peft/lora.ts";
+import { mergeAdapter } from "../../src/peft/merge.ts";
+import type { Method, SitePlace, SiteStart } from "../../src/peft/method.ts";
+import { KERNELS } from "../../src/peft/snell-kernels.ts";
+import { SPARSIFIERS, THROUGH } from "../../src/peft/snell-sparsify.ts";
+import { snell } from "../../src/peft/snell.ts";
+import { Random } from "../../src/random.ts";
+import { type HostTensor, hostTensor, numElements, zeros } from "../../src/runtime/host-tensor.ts";
+import { createOrtEngine } from "../../src/runtime/ort-node.ts";
+import { buildBlock } from "../block-reference.ts";
+import { evaluate } from "../evaluator.ts";
+import { attachTo, examplesFor, logitsOf, unpacked } from "../model-passes.ts";
+import type { Array64 } from "../ops/array64.ts";
+
+const engine = createOrtEngine({ threads: 1 });
+
+/** The update of a method on a projection alone, and its trained tensors where they start. */
+async function updateOf(method: Method, outFeatures: number, inFeatures: number, raw: object, seed = 1) {
+  const spec: SiteSpec = { name: "proj", kind: "linear", inFeatures, outFeatures, bias: false };
+  const place = { path: "proj", spec, storage: "f32", sites: [spec] } as unknown as SitePlace;
+  const options = method.configure(method.options.parse(raw), place);
+  const graph = new Graph();
+  const parameters = method.parameters(spec, options);
+  const inputs: Record<string, Value> = {};
+  const trained: Record<string, HostTensor<"float32">> = {};
+  for (const { suffix, shape } of parameters) {
+    inputs[suffix] = graph.input(suffix, "float32", shape);
+    trained[suffix] = zeros("float32", shape);
+  }
+  await method.start(
+    { path: "proj", spec, random: new Random(seed), trained } as unknown as SiteStart,
+    options,
+  );
+  const none = graph.input("none", "float32", [outFeatures, inFeatures]);
+  assert.ok(method.merge !== "not-mergeable");
+  const { weight: delta } = method.merge({ weight: none, bias: null }, inputs, spec, options);
+  return { graph, inputs, trained, none, delta };
+}
+
+/** The update as numbers, [out, in]. */
+async function numbersOf(
+  method: Method,
+  outFeatures: number,
+  inFeatures: number,
+  raw: object,
+): Promise<Float32Array> {
+  const { inputs, trained, none, delta } = await updateOf(method, outFeatures, inFeatures, raw);
+  const program = await engine.compile({ name: "delta", inputs: { ...inputs, none }, outputs: { delta } });
+  const result = zeros("float32", [outFeatures, inFeatures]);
+  await program.run({ ...trained, none: zeros("float32", [outFeatures, inFeatures]) }, { delta: result });
+  await program.release();
+  return result.data;
+}
+
+/** Numerical rank: singular values above float32's rounding of the largest. */
+function rankOf(values: Float32Array, rows: number): number {
+  const sigma = new SingularValueDecomposition(Matrix.from1DArray(rows, values.length / rows, values))
+    .diagonal;
+  return sigma.filter((value) => value > 1e-5 * sigma[0]!).length;
+}
+
+const norm = (values: Float32Array): number => Math.hypot(...values);
+const numZeros = (values: Float32Array): number => values.filter((value) => value === 0).length;
+
+describe("gradients of SNELL's update equal central differences, with what is held constant held", () => {
+  const STEP = 1e-6;
+  const modes = SPARSIFIERS.flatMap((sparsify): Readonly<Record<string, string>>[] =>
+    sparsify === "soft" ? THROUGH.map((through) => ({ sparsify, through })) : [{ sparsify }],
+  );
+  for (const [kernel, mode] of Object.keys(KERNELS).flatMap((k) => modes.map((m) => [k, m] as const))) {
+    test(`${kernel}, ${Object.values(mode).join(" through ")}`, async () => {
+      const options = { rank: 4, kernel, sparsity: 0.4, alpha: 0.8, ...mode };
+      const { graph, inputs, trained, none, delta } = await updateOf(snell, 5, 6, options);
+      const seed = graph.input("seed", "float32", [5, 6]);
+      const random = new Random(3);
+      const draw = ({ shape }: Value): Array64 => ({
+        shape: shape as number[],
+        data: new Float64Array(numElements(shape as number[])).map(() => 0.5 * random.normal()),
+      });
+      const feeds: Record<string, Array64> = { none: draw(none), seed: draw(seed) };
+      for (const [name, value] of Object.entries(inputs)) {
+        const { shape, data } = draw(value);
+        // The kernel's own numbers stay near their start: a negative β would make values of any size.
+        const isFactor = shape.length === 2;
+        feeds[name] = {
+          shape,
+          data: isFactor ? data : data.map((x, i) => trained[name]!.data[i]! + 0.2 * x),
+        };
+      }
+      const all = { ...inputs, none, seed };
+
+      const forward: ProgramSpec = { name: "forward", inputs: all, outputs: { delta } };
+      const heldNodes = nodesOf(forward).filter(({ op }) => op.name === "stopGradient");
+      const held = Object.fromEntries(heldNodes.map(({ outputs }, i) => [`held${i}`, outputs[0] as Value]));
+      Object.assign(feeds, evaluate({ name: "held", inputs: all, outputs: held }, feeds));
+      // An entry that is the threshold itself sits on a corner; it counts as dropped, as just below.
+      for (const [name, { shape, data }] of Object.entries(feeds)) {
+        if (name in held && shape.length === 0)
+          feeds[name] = { shape, data: data.map((x) => x * (1 + 1e-4)) };
+      }
+      const found = gradients([{ value: delta, gradient: seed }], Object.values(inputs));
+      const outputs = Object.fromEntries(Object.keys(inputs).map((name, i) => [name, found[i] as Value]));
+      const exact = evaluate({ name: "backward", inputs: { ...all, ...held }, outputs }, feeds);
+
+      const sumAt = (name: string, place: number, by: number): number => {
+        const { shape, data } = feeds[name]!;
+        const moved = { shape, data: data.with(place, data[place]! + by) };
+        const result = evaluate({ ...forward, inputs: { ...all, ...held } }, { ...feeds, [name]: moved });
+        return result["delta"]!.data.reduce((sum, value, i) => sum + value * feeds["seed"]!.data[i]!, 0);
+      };
+      for (const [name, { data }] of Object.entries(exact)) {
+        for (const [place, value] of data.entries()) {
+          const difference = (sumAt(name, place, STEP) - sumAt(name, place, -STEP)) / (2 * STEP);
+          const apart = Math.abs(value - difference);
+          assert.ok(apart <= 1e-6 * (1 + Math.abs(value)), `${name}[${place}]: ${value}, ${difference}`);
+        }
+      }
+    });
+  }
+});
+
+describe("SNELL's update", () => {
+  test("has nearly full rank where LoRA's, of as many numbers, has rank R", async () => {
+    const [rows, columns] = [64, 80];
+    for (const sparsify of ["none", "hard", "soft"]) {
+      const delta = await numbersOf(snell, rows, columns, { rank: 8, sparsify });
+      assert.ok(rankOf(delta, rows) >= rows - 2, `${sparsify}: rank ${rankOf(delta, rows)}`);
+    }
+    assert.equal(
+      rankOf(await numbersOf(snell, rows, columns, { kernel: "linear", sparsify: "none" }), rows),
+      8,
+    );
+    assert.equal(
+      rankOf(await numbersOf(snell, rows, columns, { kernel: "polynomial", sparsify: "none" }), rows),
+      44,
+    );
+    const { trained } = await updateOf(lora, rows, columns, { rank: 8 });
+    const own = await updateOf(snell, rows, columns, { rank: 8, learnKernel: false });
+    const count = (tensors: object): number =>
+      Object.values(tensors).reduce((sum: number, { shape }) => sum + numElements(shape), 0);
+    assert.equal(count(own.trained), count(trained));
+  });
+
+  test("has as many zeros as its sparsity says, in large matrices too", async () => {
+    for (const [rows, columns] of [
+      [24, 30],
+      [210, 190],
+    ] as const) {
+      for (const sparsity of [0, 0.1, 0.5, 0.61, 0.995]) {
+        const count = rows * columns;
+        const inPaper = Math.ceil(sparsity * count);
+        for (const sparsify of ["soft", "hard"]) {
+          assert.equal(numZeros(await numbersOf(snell, rows, columns, { sparsify, sparsity })), inPaper);
+        }
+        const inCode = numZeros(
+          await numbersOf(snell, rows, columns, { sparsify: "hard-magnitude", sparsity }),
+        );
+        assert.ok(Math.abs(inCode / count - sparsity) <= 1 / count, `${inCode} of ${count}`);
+      }
+    }
+  });
+
+  test("starts as the published code does", async () => {
+    const size = 256;
+    const delta = await numbersOf(snell, size, size, { alpha: 0.1, learnKernel: false, sparsify: "none" });
+    const mean = delta.reduce((sum, value) => sum + Math.abs(value), 0) / delta.length;
+    assert.ok(Math.abs(mean - 1.8e-3) < 1e-4, `mean size ${mean}`);
+    assert.ok(Math.abs(norm(delta) - 0.56) < 0.03, `norm ${norm(delta)}`);
+    const options = { alpha: 0.1, learnKernel: false, sparsity: 0.9 };
+    const soft = norm(await numbersOf(snell, size, size, { ...options, sparsify: "soft" }));
+    const code = norm(await numbersOf(snell, size, size, { ...options, sparsify: "hard-magnitude" }));
+    assert.ok(Math.abs(soft - 5e-4) < 1e-4 && Math.abs(code - 1.8e-3) < 1e-4, `${soft}, ${code}`);
+  });
+
+  test("fits a random matrix better with a kernel than with a product of as many numbers", async () => {
+    const errors: Record<string, number> = {};
+    for (const kernel of ["piecewise-linear", "linear"]) {
+      errors[kernel] = await fit(kernel, 32, 800);
+    }
+    assert.ok(errors["piecewise-linear"]! < 0.92 * errors["linear"]!, JSON.stringify(errors));
+  });
+});
+
+/** Mean squared error that is left of a standard normal matrix after so many steps of Adam. */
+async function fit(kernel: string, size: number, numSteps: number): Promise<number> {
+  const options = { rank: 4, kernel, sparsify: "none" };
+  const { graph, inputs, trained, none, delta } = await updateOf(snell, size, size, options);
+  const target = graph.input("target", "float32", [size, size]);
+  const error = sub(delta, target);
+  const loss = reduceMean(mul(error, error), [0, 1]);
+  const one = graph.constant("float32", [1, 1], Float32Array.of(1));
+  const found = gradients([{ value: loss, gradient: one }], Object.values(inputs));
+  const names = Object.keys(inputs);
+  const derivatives = Object.fromEntries(names.map((name, i) => [`d.${name}`, found[i] as Value]));
+  const program = await engine.compile({
+    name: "fit",
+    inputs: { ...inputs, none, target },
+    outputs: { loss, ...derivatives },
+  });
+  const lengths = names.map((name) => trained[name]!.data.length);
+  const total = lengths.reduce((sum, n) => sum + n, 0);
+  const [values, gradient] = [new Float32Array(total), new Float32Array(total)];
+  const [views, into]: [Record<string, HostTensor>, Record<string, HostTensor>] = [{}, {}];
+  const result = zeros("float32", [1, 1]);
+  into["loss"] = result;
+  let offset = 0;
+  for (const [i, name] of names.entries()) {
+    const end = offset + lengths[i]!;
+    values.set(trained[name]!.data, offset);
+    views[name] = hostTensor("float32", trained[name]!.shape, values.subarray(offset, end));
+    into[`d.${name}`] = hostTensor("float32", trained[name]!.shape, gradient.subarray(offset, end));
+    offset = end;
+  }
+  const random = new Random(9);
+  const wanted = hostTensor(
+    "float32",
+    [size, size],
+    new Float32Array(size * size).map(() => random.normal()),
+  );
+  const adamw = findOptimizer("adamw");
+  const updater = await createUpdater(engine, adamw, adamw.options.parse({}), total);
+  for (let step = 1; step <= numSteps; step++) {
+    await program.run({ ...views, none: zeros("float32", [size, size]), target: wanted }, into);
+    const rates = { gradientScale: 1, learningRate: 0.03, weightDecay: 0 };
+    await updater.step({ parameters: values, gradients: gradient, ...rates, step });
+  }
+  await program.release();
+  await updater.release();
+  return result.data[0]!;
+}
+
+describe("SNELL on a model", async () => {
+  const { base, checkpoint } = await loadModel(fileURLToPath(new URL("../small-model", import.meta.url)));
+  after(() => checkpoint.close());
+
+  test("changes each weight by little at the start", async () => {
+    const bounds: readonly (readonly [object, number])[] = [
+      [{}, 0.02],
+      [{ sparsity: 0.5 }, 0.05],
+      [{ alpha: 0.1, learnKernel: false, sparsify: "hard-magnitude" }, 0.001],
+    ];
+    for (const [options, bound] of bounds) {
+      const merged = await mergeAdapter(engine, base, await attachTo(base, snell, options));
+      for (const [name, { data }] of merged) {
+        const weight = (await base.values(name)).data;
+        const change = norm(data.map((value, i) => value - weight[i]!)) / norm(weight);
+        assert.ok(change > 0 && change < bound, `${name} changes by ${change}`);
+      }
+    }
+  });
+
+  test("forms the update inside the programs alone: nothing of a weight's size is kept", async () => {
+    const adapter = await attachTo(base, snell);
+    const { kept, adapter: own } = buildBlock(base, adapter, 0);
+    const sizes = [...adapter.sites.values()].map(({ spec }) => spec.inFeatures * spec.outFeatures);
+    const smallest = Math.min(...sizes);
+    for (const [name, { shape }] of Object.entries({ ...kept, ...own })) {
+      const known = shape.filter((dim) => typeof dim === "number");
+      assert.ok(
+        shape.length > known.length || numElements(known) < smallest,
+        `${name} [${shape.join(", ")}]`,
+      );
+    }
+  });
+
+  test("takes sparsities by module, and refuses options out of range", async () => {
+    const adapter = await attachTo(base, snell, {
+      sparsity: 0.3,
+      sparsityPattern: { "0.self_attn.q_proj": 0.7, down_proj: 0 },
+    });
+    const at = (path: string): unknown => adapter.sites.get(`model.layers.${path}`)?.options;
+    const sparsity = (path: string): number => (at(path) as { sparsity: number }).sparsity;
+    assert.deepEqual(
+      ["0.self_attn.q_proj", "1.self_attn.q_proj", "2.mlp.down_proj"].map(sparsity),
+      [0.7, 0.3, 0],
+    );
+    for (const options of [
+      { sparsity: 1 },
+      { sparsity: -0.1 },
+      { sparsity: NaN },
+      { sparsityPattern: { q_proj: 1 } },
+      { rank: 0 },
+      { rank: 2, pieces: 3 },
+      { kernel: "cosine" },
+      { sparsify: "harder" },
+    ]) {
+      await assert.rejects(() => attachTo(base, snell, options), {
+        name: "UsageError",
+        code: "usage/flag",
+      });
+    }
+  });
+
+  test("reads back from adapter_config.json every option that it writes", () => {
+    const options = {
+      rank: 6,
+      kernel: "rbf",
+      pieces: 3,
+      alpha: 0.25,
+      learnKernel: false,
+      sparsify: "hard",
+      sparsity: 0.75,
+      sparsityPattern: { q_proj: 0.5 },
+      through: "nothing",
+    };
+    const raw: Record<string, unknown> = { ...snell.toPeft(options, [], [], []) };
+    assert.deepEqual(snell.fromPeft(raw), options);
+    assert.deepEqual(raw, {});
+  });
+
+  test("every kernel and threshold computes on a model, and close to its base at the start", async () => {
+    const batch = unpacked(examplesFor(base.config, [6]));
+    const plain = await logitsOf(engine, base, null, batch);
+    for (const options of [
+      ...Object.keys(KERNELS).map((kernel) => ({ kernel })),
+      ...SPARSIFIERS.map((sparsify) => ({ sparsify, alpha: 0.1 })),
+    ]) {
+      const own = await logitsOf(engine, base, await attachTo(base, snell, options, ["q_proj"]), batch);
+      const change = norm(own.map((value, i) => value - plain[i]!)) / norm(plain);
+      assert.ok(change > 0 && change < 0.2, `${JSON.stringify(options)}: ${change}`);
+    }
+  });
+});
