@@ -308,6 +308,10 @@ export class Generator {
 
 /** Whether an adapter leaves embedding, final norm and head alone. */
 function sitsInBlocks({ parameters, sites }: Adapter): boolean {
-  const paths = [...sites.values()].flatMap(({ path, layer }) => (layer === null ? [] : [path]));
-  return parameters.every(({ name }) => paths.some((path) => name.startsWith(`${path}.`)));
+  const inBlocks = new Set(
+    [...sites.values()].flatMap(({ path, layer, parameters: own }) =>
+      layer === null ? [] : own.map(({ suffix }) => `${path}.${suffix}`),
+    ),
+  );
+  return parameters.every(({ name }) => inBlocks.has(name));
 }

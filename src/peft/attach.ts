@@ -222,6 +222,14 @@ export async function attach(base: BaseModel, request: AttachRequest, random: Ra
 
   const siteAt = (layer: number | null, { name }: SiteSpec): AdaptedSite | undefined =>
     sites.get((layer === null ? "" : architecture.names.blockPrefix(layer)) + name);
+  const signatures = Array.from({ length: config.numLayers }, (_, layer) =>
+    JSON.stringify(
+      placesOf(architecture, config).map((spec) => {
+        const site = siteAt(layer, spec);
+        return site ? [spec.name, site.options, site.parameters.map((p) => p.shape), site.frozen] : null;
+      }),
+    ),
+  );
   const inputsOf = (site: AdaptedSite, graph: Pick<SiteGraph, "input">): SiteParameters =>
     Object.fromEntries(
       [...site.parameters.map((p) => ({ ...p, dtype: "float32" as const })), ...site.frozen].map(
@@ -246,13 +254,7 @@ export async function attach(base: BaseModel, request: AttachRequest, random: Ra
       const site = siteAt(null, graph.spec);
       return (site && method.adaptLookup?.(graph, inputsOf(site, graph), site.options)) ?? graph.rows;
     },
-    signature: (layer) =>
-      JSON.stringify(
-        placesOf(architecture, config).map((spec) => {
-          const site = siteAt(layer, spec);
-          return site ? [spec.name, site.options, site.parameters.map((p) => p.shape), site.frozen] : null;
-        }),
-      ),
+    signature: (layer) => signatures[layer] as string,
   };
 }
 
