@@ -1,0 +1,59 @@
+/**
+ * @file Domain transfer by analogy: a task learned in one world, the worlds themselves from texts without answers.
+ *
+ *   target task = (1 - c) · source task ⊕ c · (target texts ⊖ source texts)     paper, and exact: with + for ⊕
+ *   added: the source task whole + c · (target texts - source texts);  shrunk: (1 - c) · source task alone
+ *
+ *   node experiments/analogy.ts
+ */
+import { Lab, type Score, type Size } from "./lab.ts";
+import { type Result, tell } from "./report.ts";
+import { HARBOUR, MOODS, VILLAGE, moodRows, moodTexts } from "./texts.ts";
+
+const SIZE: Size = { train: 1500, test: 1000, steps: 300 };
+const SHARES = [0, 0.1, 0.2, 0.3, 0.5];
+
+export async function analogy(size: Size, shares: readonly number[] = SHARES): Promise<Result> {
+  const lab = await Lab.open();
+  try {
+    const adapters = {
+      task: await lab.train(moodRows(1, size.train), size),
+      here: await lab.train(moodTexts(2, size.train, VILLAGE), size),
+      there: await lab.train(moodTexts(3, size.train, HARBOUR), size),
+    };
+    const test = moodRows(4, size.test, HARBOUR);
+    const rows = [];
+    for (const c of shares) {
+      const ways = {
+        // How much is owed to a smaller share of the task alone.
+        shrunk: await lab.combine(`${1 - c}*task`, adapters),
+        paper: await lab.combine(`${1 - c}*task + ${c}*(there - here)`, adapters, { type: "paper" }),
+        exact: await lab.combine(`${1 - c}*task + ${c}*there - ${c}*here`, adapters),
+        added: await lab.combine(`task + ${c}*there - ${c}*here`, adapters),
+      };
+      const scores = new Map<string, Score>();
+      for (const [name, adapter] of Object.entries(ways)) {
+        scores.set(name, await lab.score(adapter, test, MOODS));
+      }
+      rows.push({
+        label: c,
+        values: Object.fromEntries(
+          [...scores].flatMap(([name, { accuracy, loss }]) => [
+            [`${name}: accuracy`, accuracy],
+            [`${name}: loss`, loss],
+          ]),
+        ),
+      });
+    }
+    const drawn = ["shrunk", "paper", "exact", "added"].map((name) => `${name}: accuracy`);
+    const title = "A task of the village in the harbour, by the share of (harbour ⊖ village)";
+    return { name: "analogy", title, axis: "c", rows, drawn };
+  } finally {
+    await lab.close();
+  }
+}
+
+if (import.meta.main) {
+  const start = performance.now();
+  tell(await analogy(SIZE), (performance.now() - start) / 1000);
+}

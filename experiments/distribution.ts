@@ -1,0 +1,49 @@
+/**
+ * @file Distribution generalisation: one task, two adapters that saw opposite shares of its answers, and their average.
+ *
+ *   node experiments/distribution.ts
+ */
+import { Lab, type Size } from "./lab.ts";
+import { type Result, tell } from "./report.ts";
+import { MOODS, VILLAGE, moodRows } from "./texts.ts";
+
+const SKEW = 0.9;
+const SIZE: Size = { train: 600, test: 400, steps: 300 };
+
+export async function distribution(size: Size): Promise<Result> {
+  const lab = await Lab.open();
+  try {
+    const halves = [
+      moodRows(1, size.train, VILLAGE, SKEW),
+      moodRows(2, size.train, VILLAGE, 1 - SKEW),
+    ] as const;
+    const test = moodRows(3, size.test);
+    const adapters = {
+      a: await lab.train(halves[0], size),
+      b: await lab.train(halves[1], size),
+    };
+    const both = await lab.train(halves.flat(), size);
+    const ways: readonly (readonly [string, string | null])[] = [
+      ["base", null],
+      ["mostly happy", adapters.a],
+      ["mostly sad", adapters.b],
+      ["½ ⊕ ½ (paper)", await lab.combine("a + b", adapters, { type: "paper" })],
+      ["½ + ½ (exact)", await lab.combine("0.5*a + 0.5*b", adapters)],
+      ["1 + 1 (exact)", await lab.combine("a + b", adapters)],
+      ["trained on both", both],
+    ];
+    const rows = [];
+    for (const [label, adapter] of ways) {
+      rows.push({ label, values: { ...(await lab.score(adapter, test, MOODS)) } });
+    }
+    const title = "One task, answers skewed 9:1 either way: on the balanced union";
+    return { name: "distribution", title, axis: "adapter", rows, drawn: ["accuracy"] };
+  } finally {
+    await lab.close();
+  }
+}
+
+if (import.meta.main) {
+  const start = performance.now();
+  tell(await distribution(SIZE), (performance.now() - start) / 1000);
+}

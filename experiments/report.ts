@@ -1,0 +1,77 @@
+/** @file The result of an experiment: a table on the terminal, a JSON line, a picture. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { BarChart, LineChart } from "echarts/charts";
+import { GridComponent, LegendComponent, TitleComponent } from "echarts/components";
+import { init, use } from "echarts/core";
+import { SVGRenderer } from "echarts/renderers";
+
+use([BarChart, LineChart, GridComponent, LegendComponent, TitleComponent, SVGRenderer]);
+
+const PICTURES = fileURLToPath(new URL("results", import.meta.url));
+
+/** Named columns of numbers, a row for each thing that was measured. */
+export interface Result {
+  readonly name: string;
+  readonly title: string;
+  /** What the rows are: names, or numbers of which the picture draws lines. */
+  readonly axis: string;
+  readonly rows: readonly {
+    readonly label: string | number;
+    readonly values: Readonly<Record<string, number>>;
+  }[];
+  /** Columns of the picture; all unless given. */
+  readonly drawn?: readonly string[];
+}
+
+function columnsOf({ rows }: Result): string[] {
+  return [...new Set(rows.flatMap(({ values }) => Object.keys(values)))];
+}
+
+/** A table in Markdown. */
+export function toTable(result: Result): string {
+  const columns = columnsOf(result);
+  const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
+  return [
+    line([result.axis, ...columns]),
+    line(Array.from({ length: columns.length + 1 }, () => "---")),
+    ...result.rows.map(({ label, values }) =>
+      line([String(label), ...columns.map((column) => values[column]?.toFixed(3) ?? "")]),
+    ),
+  ].join("\n");
+}
+
+/** A picture: bars, or lines where the rows are numbers. */
+export function toSvg(result: Result): string {
+  const { rows, title, axis, drawn = columnsOf(result) } = result;
+  const isLine = rows.every(({ label }) => typeof label === "number");
+  const chart = init(null, null, { renderer: "svg", ssr: true, width: 900, height: 420 });
+  chart.setOption({
+    animation: false,
+    backgroundColor: "#ffffff",
+    title: { text: title, left: "center" },
+    legend: { bottom: 0 },
+    grid: { left: 60, right: 30, top: 50, bottom: 80 },
+    xAxis: isLine
+      ? { type: "value", name: axis, nameLocation: "middle", nameGap: 28, min: "dataMin", max: "dataMax" }
+      : { type: "category", data: rows.map(({ label }) => String(label)), axisLabel: { interval: 0 } },
+    yAxis: { type: "value", scale: isLine },
+    series: drawn.map((name) => ({
+      name,
+      type: isLine ? "line" : "bar",
+      data: rows.map(({ label, values }) => (isLine ? [label, values[name] ?? 0] : (values[name] ?? 0))),
+    })),
+  });
+  const svg = chart.renderToSVGString();
+  chart.dispose();
+  return svg;
+}
+
+/** Tells a result and keeps it in experiments/results. */
+export function tell(result: Result, seconds: number): void {
+  mkdirSync(PICTURES, { recursive: true });
+  writeFileSync(`${PICTURES}/${result.name}.svg`, toSvg(result));
+  writeFileSync(`${PICTURES}/${result.name}.json`, `${JSON.stringify(result, null, 2)}\n`);
+  console.log(`${result.title}\n\n${toTable(result)}\n`);
+  console.log(JSON.stringify({ ...result, seconds: Math.round(seconds) }));
+}
