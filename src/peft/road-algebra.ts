@@ -3,6 +3,7 @@
  *
  *   c = 1 + Σ wᵢ (cᵢ − 1)    s = Σ wᵢ sᵢ    α = √(c² + s²)    θ = atan2(s, c)
  *
+ * A file holds the values of all pairs, so adapters of the lower and of the upper half of them add up to one of all.
  * road_4 has α and θ of their own for the cosine and for the sine of an output: there the other part is zero.
  */
 import { hostTensor } from "../runtime/host-tensor.ts";
@@ -14,7 +15,6 @@ const ALPHA = "road_alpha";
 
 interface RoadOptions {
   readonly variant: RoadVariant;
-  readonly pairs: RoadLayout["pairs"];
 }
 
 /** Outputs for each stored number. */
@@ -26,9 +26,9 @@ export function roadAlgebra<O extends RoadOptions, S extends RoadLayout>(): Alge
     kind: "vectors",
     suffixes: [THETA, ALPHA],
 
-    sizeOf: ({ [THETA]: theta }, { variant, pairs }) => {
-      const turned = (theta?.data.length ?? 1) * OUTPUTS_PER_NUMBER[variant];
-      return { kind: "linear", inFeatures: 1, outFeatures: pairs === "all" ? turned : 2 * turned };
+    sizeOf: ({ [THETA]: theta }, { variant }) => {
+      const outFeatures = (theta?.data.length ?? 1) * OUTPUTS_PER_NUMBER[variant];
+      return { kind: "linear", inFeatures: 1, outFeatures };
     },
 
     toChange: ({ tensors: { [THETA]: theta, [ALPHA]: alpha }, options }) => {

@@ -347,6 +347,57 @@ describe("arithmetic of models that were fine-tuned whole", async () => {
   });
 });
 
+describe("arithmetic of turns", () => {
+  const road = findMethod("road");
+
+  test("adapters of the lower and of the upper pairs add up to one of all, in every variant", async () => {
+    for (const variant of ["road_1", "road_2", "road_4"]) {
+      const [lower, upper] = [
+        await written(road, 1, { variant, pairs: "lower", groupSize: 4 }),
+        await written(road, 2, { variant, pairs: "upper", groupSize: 4 }),
+      ];
+      const [dl, du] = [await changesIn(lower), await changesIn(upper)];
+      const { changes } = await combined({ expression: "a + b", adapters: { a: lower, b: upper } });
+      const expected = sumOf([
+        [1, dl],
+        [1, du],
+      ]);
+      assertSame(changes, expected, normOf(expected));
+      const scaled = await combined({ expression: "-0.5*a", adapters: { a: lower } });
+      assertSame(scaled.changes, sumOf([[-0.5, dl]]), normOf(dl));
+    }
+  });
+
+  test("adapters of the ends of prompts stay that, and are not added to those of all tokens", async () => {
+    const end = await written(road, 1, { positions: "prompt-end" }, ["residual"]);
+    const path = `${folder}/prompt-end`;
+    await (await combineAdapters({ expression: "0.5*a", adapters: { a: end }, base })).write(path);
+    const [{ adapter: half }, { adapter: whole }] = [
+      await readAdapter(path, base),
+      await readAdapter(end, base),
+    ];
+    assert.equal((half.options as { positions: string }).positions, "prompt-end");
+    assert.equal((whole.options as { positions: string }).positions, "prompt-end");
+    assert.deepEqual([...half.sites.keys()], [...whole.sites.keys()]);
+    const b = await written(road, 2, {}, ["residual"]);
+    await assert.rejects(combineAdapters({ expression: "a + b", adapters: { a: end, b } }), {
+      code: "usage/combine",
+      message: /their options at "model\.layers\.0\.residual" are .*prompt-end/,
+    });
+  });
+
+  test("other groups or variants are refused", async () => {
+    const a = await written(road, 1, { groupSize: 4 });
+    for (const options of [{ groupSize: 8 }, { groupSize: 4, variant: "road_2" }]) {
+      const b = await written(road, 2, options);
+      await assert.rejects(combineAdapters({ expression: "a + b", adapters: { a, b } }), {
+        code: "usage/combine",
+        message: /their options at "model\.layers\.0\./,
+      });
+    }
+  });
+});
+
 test("docs/algebra.md has a row for every way of combining and every method", () => {
   const page = readFileSync(new URL("../../docs/algebra.md", import.meta.url), "utf8");
   for (const name of [...Object.keys(COMBINATIONS), ...METHODS.map((method) => method.name)]) {
