@@ -1,0 +1,105 @@
+/**
+ * @file What SNELL makes of as many numbers as LoRA has: the rank and the zeros of the merged update, and the memory that
+ * tuning as many weights one by one would take, with their places and the optimizer's state.
+ *
+ *   node experiments/snell-rank.ts
+ */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Matrix, SingularValueDecomposition } from "ml-matrix";
+import { createOrtEngine, loadModel, mergeAdapter, readAdapter, train } from "../src/index.ts";
+import { transferText } from "../tools/make-small-model-text.ts";
+import { documentRows } from "../tools/make-small-model.ts";
+import { type Result, tell } from "./report.ts";
+
+const MODEL = fileURLToPath(new URL("../test/small-model", import.meta.url));
+const RANK = 8;
+/** Bytes of a trained number: itself, its gradient, the two averages of AdamW. */
+const TRAINED_BYTES = 16;
+/** Bytes of the place of a weight that is tuned by itself. */
+const INDEX_BYTES = 4;
+/** Singular values below this share of the largest are rounding of float32. */
+const ROUNDING = 1e-5;
+
+const WAYS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  LoRA: { method: "lora", rank: RANK, alpha: 4 * RANK },
+  "SNELL, no zeros": { method: "snell", rank: RANK, sparsify: "none", alpha: 0.1 },
+  "SNELL, half zeros": { method: "snell", rank: RANK, sparsity: 0.5 },
+  "SNELL, nine tenths zeros": { method: "snell", rank: RANK, sparsity: 0.9 },
+};
+
+/** The update of a trained adapter: mean rank of a weight's, share of zeros, weights that are not zero. */
+async function measure(adapterPath: string) {
+  const { base, checkpoint } = await loadModel(MODEL);
+  const { adapter } = await readAdapter(adapterPath, base);
+  const merged = await mergeAdapter(createOrtEngine(), base, adapter);
+  const [ranks, zeros]: [number[], number[]] = [[], []];
+  let [numWeights, numMoved] = [0, 0];
+  for (const [name, { shape, data }] of merged) {
+    const before = (await base.values(name)).data;
+    const update = Float64Array.from(data, (value, i) => value - (before[i] ?? 0));
+    const matrix = Matrix.from1DArray(shape[0] ?? 0, shape[1] ?? 0, update);
+    const sigma = new SingularValueDecomposition(matrix, { autoTranspose: true }).diagonal;
+    ranks.push(sigma.filter((value) => value > ROUNDING * (sigma[0] ?? 0)).length);
+    const moved = update.filter((value) => value !== 0).length;
+    zeros.push(1 - moved / update.length);
+    numWeights += update.length;
+    numMoved += moved;
+  }
+  await checkpoint.close();
+  const mean = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0) / numbers.length;
+  return { rank: mean(ranks), zeros: mean(zeros), numWeights, numMoved, numTrained: adapter.values.length };
+}
+
+/** Trains each way for so many steps on facts that the model does not know. */
+export async function snellRank(steps: number): Promise<Result> {
+  const folder = mkdtempSync(join(tmpdir(), "graft-snell-"));
+  const [data, evalData] = [join(folder, "train.jsonl"), join(folder, "held-out.jsonl")];
+  writeFileSync(data, documentRows(transferText(40_000, 1)));
+  writeFileSync(evalData, documentRows(transferText(3000, 2)));
+  const rows = [];
+  for (const [label, options] of Object.entries(WAYS)) {
+    const output = join(folder, label);
+    const { evaluation } = await train({
+      model: MODEL,
+      data,
+      evalData,
+      output,
+      steps,
+      targetModules: "all-linear",
+      batchSize: 8,
+      packing: true,
+      maxLength: 128,
+      learningRate: 1e-2,
+      schedule: "cosine",
+      seed: 1,
+      ...options,
+    });
+    const { rank, zeros, numWeights, numMoved, numTrained } = await measure(output);
+    const values = {
+      "trained numbers": numTrained,
+      "mean rank": rank,
+      "share of zeros": zeros,
+      "held-out loss": evaluation?.loss ?? NaN,
+      "kB in training": (numTrained * TRAINED_BYTES) / 1000,
+      "kB for its entries one by one": (numMoved * (TRAINED_BYTES + INDEX_BYTES)) / 1000,
+      "kB for all weights": (numWeights * TRAINED_BYTES) / 1000,
+    };
+    rows.push({ label, values });
+  }
+  rmSync(folder, { recursive: true, force: true });
+  return {
+    name: "snell-rank",
+    title: `Updates of ${RANK} (in + out) numbers a projection, after ${steps} steps`,
+    axis: "method",
+    rows,
+    drawn: ["mean rank"],
+  };
+}
+
+if (import.meta.main) {
+  const start = performance.now();
+  tell(await snellRank(40), (performance.now() - start) / 1000);
+}
