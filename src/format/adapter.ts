@@ -75,8 +75,8 @@ function adapterConfig(adapter: Adapter, base: BaseModel): Record<string, unknow
   const { targets } = adapter;
   const { regex, modules } = targetsForFile(adapter, base);
   return {
-    ...withModulesOfPeft(settingsForFile(adapter, modules, base.name), base),
     target_modules: regex ?? modules,
+    ...withModulesOfPeft(settingsForFile(adapter, modules, base.name), base),
     // PEFT has no word for the task of classifying images.
     ...(base.architecture.stem.reads === "tokens" ? {} : { task_type: null }),
     // Not every method of PEFT knows the key.

@@ -167,7 +167,7 @@ export function looseFolderParts(
   const whole = [...new Set([...adapter.base.keys()].map((name) => name.slice(0, name.lastIndexOf("."))))];
   const modulesToSave = settings["modules_to_save"] === null ? null : whole;
   return {
-    config: { ...settings, modules_to_save: modulesToSave, target_modules: targetModules },
+    config: { target_modules: targetModules, ...settings, modules_to_save: modulesToSave },
     tensors,
     metadata: notes,
   };

@@ -100,16 +100,37 @@ export const ia3 = defineMethod<Ia3Options, Ia3Site>({
     },
   },
 
-  toPeft: (o, targets) => ({
-    feedforward_modules: targets.filter((t) => o.feedforwardModules.some((name) => matchSuffix(name, t))),
+  toPeft: (_options, targets, sites, paths) => ({
+    ...modulesForFile(
+      targets,
+      paths.filter((_, i) => !sites[i]?.feedforward),
+      paths.filter((_, i) => sites[i]?.feedforward),
+    ),
     fan_in_fan_out: false,
     init_ia3_weights: true,
   }),
 
   fromPeft: (raw) => {
     const modules = raw["feedforward_modules"] ?? [];
-    delete raw["feedforward_modules"];
     delete raw["init_ia3_weights"];
-    return { feedforwardModules: typeof modules === "string" ? [modules] : modules };
+    // A text is an expression for whole paths, which is not implemented: it stays, to be refused.
+    if (typeof modules !== "string") delete raw["feedforward_modules"];
+    return { feedforwardModules: typeof modules === "string" ? [] : modules };
   },
 });
+
+/** PEFT wants the feed-forward modules to be some of the targets: where a name means others too, both are whole paths. */
+function modulesForFile(
+  targets: readonly string[],
+  others: readonly string[],
+  feedforward: readonly string[],
+): Readonly<Record<string, readonly string[]>> {
+  const names = targets.filter(
+    (name) =>
+      feedforward.some((path) => matchSuffix(name, path)) && !others.some((path) => matchSuffix(name, path)),
+  );
+  const areAllNamed = feedforward.every((path) => names.some((name) => matchSuffix(name, path)));
+  return areAllNamed
+    ? { feedforward_modules: names }
+    : { feedforward_modules: feedforward, target_modules: [...others, ...feedforward] };
+}

@@ -147,7 +147,10 @@ export interface Method<O = unknown, S = unknown> {
   toFile?(tensors: SiteTensors, options: S): SiteTensors;
   /** The reverse of `toFile`; frozen tensors that it leaves out stay as they started. */
   fromFile?(held: SiteTensors, options: S): SiteTensors;
-  /** Keys of `adapter_config.json` that say the options. `sites`: the options of each site; `paths`: their modules. */
+  /**
+   * Keys of `adapter_config.json` that say the options. `sites`: the options of each site; `paths`: their modules;
+   * `targets`: the names that stand for them in the file, unless the keys have others as `target_modules`.
+   */
   toPeft(
     options: O,
     targets: readonly string[],

@@ -1,0 +1,78 @@
+/** @file Tests of (IA)³: a file says of every module whether its input or its output is scaled. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { adapterFiles, readAdapter } from "../../src/format/adapter.ts";
+import { writeFolderAtomic } from "../../src/format/atomic.ts";
+import { readAdapterFolder } from "../../src/format/adapter-folder.ts";
+import { combineAdapters } from "../../src/format/combine.ts";
+import { loadModel } from "../../src/format/load-model.ts";
+import { ia3 } from "../../src/peft/ia3.ts";
+import { attachTo, perturb } from "../model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
+
+const folder = temporaryFolder();
+
+describe("the file of an (IA)³ adapter", () => {
+  for (const [what, modelType, options, modules, feedforward] of [
+    ["a longer name of a target", "llama", { feedforwardModules: ["mlp.down_proj"] }, null, ["down_proj"]],
+    [
+      "whole paths",
+      "llama",
+      { feedforwardModules: ["model.layers.0.mlp.down_proj", "model.layers.1.mlp.down_proj"] },
+      "all-linear",
+      ["down_proj"],
+    ],
+    [
+      "some of the modules of a name",
+      "llama",
+      { feedforwardModules: ["layers.1.mlp.down_proj"] },
+      ["down_proj"],
+      ["model.layers.1.mlp.down_proj"],
+    ],
+    ["none", "llama", { feedforwardModules: [] }, ["down_proj"], []],
+    [
+      "a name that others end with too",
+      "vit",
+      {},
+      "all-linear",
+      [0, 1].flatMap((layer) =>
+        ["attention.output", "output"].map((name) => `vit.encoder.layer.${layer}.${name}.dense`),
+      ),
+    ],
+    [
+      "an expression of targets",
+      "vit",
+      {},
+      ".*\\.dense",
+      [0, 1].flatMap((layer) =>
+        ["attention.output", "output"].map((name) => `vit.encoder.layer.${layer}.${name}.dense`),
+      ),
+    ],
+  ] as const) {
+    test(`is read back as it was where feed-forward modules are ${what}, and combined`, async () => {
+      const model = await writeTinyModel(`${folder}/${modelType}`, { modelType });
+      const { base, checkpoint } = await loadModel(model);
+      const adapter = await attachTo(base, ia3, options, modules);
+      perturb(adapter, 0.3);
+      const path = `${folder}/${what}`;
+      await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+      const { config } = await readAdapterFolder(path);
+      assert.deepEqual(config["feedforward_modules"], feedforward);
+      const targets = config["target_modules"] as readonly string[];
+      // PEFT refuses others.
+      assert.ok(feedforward.every((name) => targets.includes(name)));
+      const { adapter: read } = await readAdapter(path, base);
+      assert.deepEqual(read.values, adapter.values);
+      await (await combineAdapters({ expression: "-a", adapters: { a: path } })).write(`${path} negated`);
+      const { adapter: negated } = await readAdapter(`${path} negated`, base);
+      negated.values.forEach((value, i) => assert.ok(Math.abs(2 - adapter.values[i]! - value) < 1e-6));
+      await checkpoint.close();
+    });
+  }
+
+  test("is refused where an expression says which modules are feed-forward", () => {
+    const raw: Record<string, unknown> = { feedforward_modules: ".*down_proj", init_ia3_weights: true };
+    ia3.fromPeft(raw);
+    assert.deepEqual(raw, { feedforward_modules: ".*down_proj" });
+  });
+});
