@@ -207,6 +207,12 @@ describe("graft combine refuses, with a remedy and before it writes,", () => {
       /lora_A\.weight is \[2, 32\], expected \[4, 32\]/,
       /save it again/,
     ],
+    [
+      "weights that float32 cannot hold",
+      ["1e300*a", "--adapter", `a=${a}`],
+      /"1e300\*a": the result holds numbers that float32 cannot/,
+      /smaller weights/,
+    ],
     ["a method that is not known", ["o", "--adapter", `o=${other}`], /type "PREFIX_TUNING"/, null],
     ["a folder without an adapter", ["f", "--adapter", `f=${folder}/full`], /adapter_config\.json/, null],
   ] as const) {

@@ -16,6 +16,7 @@ import {
 } from "../peft/algebra/combine.ts";
 import { refuseCut } from "../peft/algebra/refusals.ts";
 import type { Sum } from "../peft/expression.ts";
+import type { BaseModel } from "../models/base-model.ts";
 import { METHODS } from "../peft/methods.ts";
 import { dequantize } from "../quant/storages.ts";
 import { type HostTensor, hostTensor, numElements } from "../runtime/host-tensor.ts";
@@ -51,8 +52,9 @@ export async function combineModels(
   sum: Sum,
   paths: Readonly<Record<string, string>>,
   options: CombineOptions,
-  startOf: StartOf | null,
+  base: BaseModel | null,
 ): Promise<CombinedModels> {
+  const startOf: StartOf | null = base && ((name) => base.values(name));
   const method = METHODS.find(({ peftType }) => peftType === "none")!;
   const empty: LooseAdapter = {
     method,
@@ -72,6 +74,7 @@ export async function combineModels(
   return open(async (models) => {
     refuseUnlike(names, models);
     const [first] = models as readonly [Checkpoint, ...Checkpoint[]];
+    if (base) refuseOtherBase(names[0] as string, first, base);
     // What cannot be combined at all is found before anything is written.
     const [smallest] = [...first.tensors.values()].sort((a, b) => a.sizeBytes - b.sizeBytes);
     if (smallest) await combineFromStart(smallest.name, plan, await readAll(models, smallest.name), [0]);
@@ -140,6 +143,21 @@ function refuseUnlike(names: readonly string[], models: readonly Checkpoint[]): 
       "usage/combine",
       `Cannot combine models "${names[0]}" and "${names[index + 1]}": their configurations or tensors differ, expected one base model`,
       { hint: "Choose models that were fine-tuned from one base model" },
+    );
+  }
+}
+
+/** Refuses a base whose tensors are not those of the models: their changes would be differences of unlike numbers. */
+function refuseOtherBase(modelName: string, { tensors }: Checkpoint, base: BaseModel): void {
+  for (const { name, shape } of base.specs.values()) {
+    const found = tensors.get(name)?.shape;
+    if (found?.join() === shape.join()) continue;
+    const show = (sizes: readonly number[] | undefined): string =>
+      sizes ? `[${sizes.join(", ")}]` : "missing";
+    throw new UsageError(
+      "usage/combine",
+      `Cannot combine model "${modelName}" on base "${base.name}": tensor "${name}" is ${show(found)}, expected ${show(shape)}`,
+      { hint: "Name the base model that all were fine-tuned from" },
     );
   }
 }

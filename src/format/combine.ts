@@ -11,7 +11,7 @@ import { type Combined, type Residual, type StartOf, combineLoose } from "../pef
 import { type Adapter, attach } from "../peft/attach.ts";
 import { formatExpression, parseExpression } from "../peft/expression.ts";
 import { Random } from "../random.ts";
-import { numElements } from "../runtime/host-tensor.ts";
+import { type HostTensor, numElements } from "../runtime/host-tensor.ts";
 import { writeAdapterFolder } from "./adapter-folder.ts";
 import { TEMPLATE_KEY, readAdapter } from "./adapter.ts";
 import { combineModels, isModelFolder } from "./combine-models.ts";
@@ -54,8 +54,7 @@ export async function combineAdapters(input: CombineInput): Promise<CombinedFold
   const paths = Object.values(adapters);
   const areModels = await Promise.all(paths.map(isModelFolder));
   if (paths.length > 0 && areModels.every(Boolean)) {
-    const startOf = base ? (name: string) => base.values(name) : null;
-    const models = await combineModels(sum, adapters, options, startOf);
+    const models = await combineModels(sum, adapters, options, base ?? null);
     return { ...models, expression: formatExpression(sum), residual: null, warnings: [] };
   }
   const folders = new Map<string, LooseFolder>();
@@ -83,6 +82,7 @@ export async function combineAdapters(input: CombineInput): Promise<CombinedFold
     ...adapter.base.values(),
     ...[...adapter.sites.values()].flatMap((site) => Object.values(site.tensors)),
   ];
+  refuseInfinite(expression, tensors);
   return {
     expression: formatExpression(sum),
     method: adapter.method.name,
@@ -121,6 +121,16 @@ function startsOn(base: BaseModel, folders: readonly LooseFolder[]): StartOf {
     }
     return await base.values(name);
   };
+}
+
+/** Refuses a result that no file can hold: inputs are all numbers, so the weights are to blame. */
+function refuseInfinite(expression: string, tensors: readonly HostTensor<"float32">[]): void {
+  if (tensors.every(({ data }) => data.every(Number.isFinite))) return;
+  throw new UsageError(
+    "usage/combine",
+    `Cannot combine adapters by "${expression}": the result holds numbers that float32 cannot, expected weights near 1`,
+    { hint: "Choose smaller weights" },
+  );
 }
 
 function parseSettings(settings: z.input<typeof COMBINE_OPTIONS>): CombineOptions {

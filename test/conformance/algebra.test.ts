@@ -345,6 +345,37 @@ describe("arithmetic of models that were fine-tuned whole", async () => {
       message: /Cannot combine models "a" and "o"/,
     });
   });
+
+  test("refuses a base of other shapes, or with other tensors, before it writes", async () => {
+    for (const [name, config, message] of [
+      [
+        "wide",
+        { intermediate_size: 64 },
+        /base "wide": tensor ".*gate_proj.weight" is \[48, 32\], expected \[64, 32\]/,
+      ],
+      [
+        "deep",
+        { num_hidden_layers: 3 },
+        /base "deep": tensor "model\.layers\.2\..*" is missing, expected \[/,
+      ],
+    ] as const) {
+      const other = await loadModel(
+        await writeTinyModel(`${folder}/${name}-base`, {
+          config: { attention_bias: true, mlp_bias: true, tie_word_embeddings: false, ...config },
+        }),
+        { name },
+      );
+      const input = { adapters: { a, b }, base: other.base };
+      for (const expression of ["a - b", "0.5*a + 0.5*b"]) {
+        await assert.rejects(combineAdapters({ expression, ...input }), {
+          code: "usage/combine",
+          message,
+          hint: /fine-tuned from/,
+        });
+      }
+      await other.checkpoint.close();
+    }
+  });
 });
 
 describe("arithmetic of turns", () => {
