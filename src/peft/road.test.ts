@@ -147,6 +147,11 @@ describe("the width of RoAd's groups", () => {
       message: /15 outputs, expected groups of an even size/,
       hint: /Leave "layers\.0\.odd" out/,
     });
+    assert.throws(() => groupAt({}, [site("q", 32), site("odd", 15)]), {
+      code: "usage/flag",
+      message: /"odd": it has 15 outputs, expected groups of an even size/,
+      hint: /Leave "odd" out/,
+    });
     assert.throws(() => road.options.parse({ groupSize: 7 }));
   });
 });

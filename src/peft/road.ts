@@ -202,13 +202,16 @@ function groupFor(
   const chosen = given ?? largest;
   if (chosen !== undefined && fits(chosen, spec)) return chosen;
   const parts = pairs === "all" ? "groups" : "two or more groups";
+  // Without a width for all, the one to name is a module that not even the smallest fits.
+  const odd = chosen === undefined && fits(2, spec) ? sites.find((site) => !fits(2, site)) : undefined;
+  const [name, { outFeatures }] = odd ? [odd.name, odd] : [path, spec];
   throw new UsageError(
     "usage/flag",
-    `Cannot put RoAd on "${path}": it has ${spec.outFeatures} outputs, expected ${parts} of ${chosen ?? "an even size"}`,
+    `Cannot put RoAd on "${name}": it has ${outFeatures} outputs, expected ${parts} of ${chosen ?? "an even size"}`,
     {
       hint:
         largest === undefined
-          ? `Leave "${path}" out of the target modules`
+          ? `Leave "${name}" out of the target modules`
           : `Choose a group size that divides the outputs of all modules, such as ${largest}`,
     },
   );
