@@ -25,7 +25,10 @@ export const CODES = {
     "usage",
     "The base is quantized in another way than is asked for, or its sizes do not make such groups.",
   ],
-  "usage/scale": ["usage", "A trained scale does not fit the 16-bit floats in which the base keeps it."],
+  "usage/scale": [
+    "usage",
+    "A trained scale, or another number, does not fit the 16-bit floats in which it is to be written.",
+  ],
   "usage/data": ["usage", "The data set is empty or an example cannot be trained on."],
   "usage/chat-template": ["usage", "The model has no chat template, or it rejects the messages."],
   "usage/resume": ["usage", "There is nothing to resume, or it was made with other settings."],

@@ -74,8 +74,8 @@ function ggufKind(kind: StorageName, { shape, role }: Pick<MergedTensor, "shape"
 
 /**
  * Merges an adapter into its base and writes the result, whole or not at all, one tensor at a time.
- * @throws UsageError "usage/adapter" when the method's result is not a change of weights, "usage/model" for a model that
- * GGUF files cannot hold; FailedError failed/write.
+ * @throws UsageError "usage/adapter" when the method's result is not a change of weights or no numbers, "usage/scale" when
+ * numbers do not fit the type, "usage/model" for a model that GGUF files cannot hold; FailedError failed/write.
  */
 export async function writeMergedModel(request: MergeRequest): Promise<MergeReport> {
   const { engine, base, checkpoint, adapter, path, to, kind, onTensor = () => {} } = request;

@@ -4,6 +4,7 @@
  *
  * Knows no method: one that can merge without leaving the storage says so itself, the others' weights are rounded again.
  */
+import { UsageError } from "../errors.ts";
 import type { TensorRole, TensorSpec } from "../models/architecture.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { type Adapter, siteTensors } from "../peft/attach.ts";
@@ -136,8 +137,32 @@ async function make(
   if (!isMerged) exact.set(before);
   const inStorage = isMerged && own === storage ? mergeInStorage(adapter, name, kept) : null;
   const rounded = inStorage ?? { storage, shape, planes: STORAGES[storage].quantize(exact, shape) };
-  tally.add(name, exact, dequantize(rounded), isMerged ? before : null);
+  const values = dequantize(rounded);
+  refuseInfinite(name, storage, exact, values);
+  tally.add(name, exact, values, isMerged ? before : null);
   return rounded;
+}
+
+/** @throws UsageError "usage/adapter" for what is no number, "usage/scale" for what becomes none when it is written */
+function refuseInfinite(
+  name: string,
+  storage: StorageName,
+  exact: Float32Array,
+  rounded: Float32Array,
+): void {
+  if (!exact.every(Number.isFinite)) {
+    throw new UsageError(
+      "usage/adapter",
+      `Cannot merge tensor "${name}": it would hold NaN or infinity, expected numbers`,
+      { hint: "Choose an earlier checkpoint of the run that made the adapter" },
+    );
+  }
+  if (rounded.every(Number.isFinite)) return;
+  throw new UsageError(
+    "usage/scale",
+    `Cannot write tensor "${name}" as ${storage}: a number or scale of it is too large for 16-bit floats`,
+    { hint: "Choose a wider type, such as f32" },
+  );
 }
 
 /** Merges a weight without leaving its storage; null where the method cannot. */

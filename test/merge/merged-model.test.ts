@@ -1,6 +1,6 @@
 /** Merged models in every format: what is written computes what base and adapter compute, and nothing else changes. */
 import assert from "node:assert/strict";
-import { mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { attachTo, logitsOf, perturb, randomExamples, unpacked } from "../model-passes.ts";
@@ -193,6 +193,23 @@ test("changes far below a step of the type are taken back by rounding, and the r
     (await merged(gguf, small, join(root, `small-${type}.gguf`), "gguf", type)).rounding.lostChange;
   assert.ok((await lost(null)) > 0.8);
   assert.ok(Math.abs(await lost("q8_0")) < 0.2);
+});
+
+test("numbers that are none, or too large for the type, are refused, and nothing is written", async () => {
+  for (const [type, factor, code, message, hint] of [
+    ["f16", 1e8, "usage/scale", /"model\..*\.weight" as f16: .* too large/, /f32/],
+    ["q8_0", 1e9, "usage/scale", /"model\..*\.weight" as q8_0: .* too large/, /f32/],
+    ["f32", NaN, "usage/adapter", /"model\..*\.weight": it would hold NaN/, /earlier checkpoint/],
+  ] as const) {
+    const path = join(root, `infinite-${type}.gguf`);
+    const large: Put = async (base) => {
+      const adapter = await put(lora)(base);
+      adapter.values.forEach((value, i) => (adapter.values[i] = value * factor));
+      return adapter;
+    };
+    await assert.rejects(merged(gguf, large, path, "gguf", type), { code, message, hint });
+    assert.ok(!existsSync(path));
+  }
 });
 
 test("a folder keeps the type of each tensor, or takes the one that is asked for", async () => {
