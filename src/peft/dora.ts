@@ -12,6 +12,7 @@ import type { Value } from "../graph/graph.ts";
 import { add } from "../graph/ops/add.ts";
 import { div } from "../graph/ops/div.ts";
 import { matmul } from "../graph/ops/matmul.ts";
+import { maximum } from "../graph/ops/maximum.ts";
 import { mul } from "../graph/ops/mul.ts";
 import { reduceSum } from "../graph/ops/reduce-sum.ts";
 import { reshape } from "../graph/ops/reshape.ts";
@@ -102,7 +103,11 @@ export const dora = defineMethod<LowRankOptions, LowRankSite>({
   },
 });
 
+/** Length of a row of zeros, by which it can be divided: such an output, of a pruned model, stays zero. */
+const NO_LENGTH = 1e-30;
+
 /** Lengths of the rows of a matrix [out, in], [out]. */
 function rowLengths(matrix: Value): Value {
-  return reshape(sqrt(reduceSum(mul(matrix, matrix), [1])), [matrix.shape[0]!]);
+  const lengths = reshape(sqrt(reduceSum(mul(matrix, matrix), [1])), [matrix.shape[0]!]);
+  return maximum(lengths, matrix.graph.scalar(NO_LENGTH));
 }
