@@ -41,7 +41,7 @@ export function refuseUnlike(members: readonly Member[], { averages }: Combinati
         [first, other],
         `their frozen tensors "${unlike[0]}" differ`,
         "the same projection",
-        "Train both from one seed of the projection",
+        "Train both on the same modules, from one seed of the projection",
       );
     }
     for (const [name, { shape }] of first.adapter.base) {
@@ -88,15 +88,6 @@ export function refuseUnlikeSites(
   if (!first) return;
   const shareOf = ({ adapter }: Member): SiteShare<unknown> => adapter.sites.get(path) as SiteShare<unknown>;
   const own = shareOf(first);
-  const isProduct = algebra.kind === "factors" && algebra.unstackable === null;
-  if (combination.cuts && !isProduct) {
-    throw refusal(
-      [first],
-      "its changes have no rank of their own",
-      "two matrices a module",
-      "Choose type cat",
-    );
-  }
   for (const other of others) {
     const share = shareOf(other);
     const [size, otherSize] = [
