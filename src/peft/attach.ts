@@ -173,6 +173,16 @@ export function countParameters(
   return shapes.reduce((sum, { shape }) => sum + numElements(shape), 0);
 }
 
+/** Paths of the modules that `attach` would adapt. @throws as `attach`. */
+export function adaptedPaths(
+  architecture: Architecture,
+  config: ModelConfig,
+  storageOf: StorageOf,
+  request: AttachRequest,
+): readonly string[] {
+  return [...layOut(architecture, config, storageOf, request).sites.keys()];
+}
+
 /**
  * Attaches a method to a model; the model is read where start values are made from its weights, and stays as it is.
  * @throws UsageError "usage/flag" for bad options, "usage/target-modules" when the targets match nothing.

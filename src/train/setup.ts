@@ -13,7 +13,7 @@ import { findArchitecture } from "../models/architectures.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { type Optimizer } from "../optim/optimizer.ts";
 import { findOptimizer } from "../optim/optimizers.ts";
-import { type Adapter, type AttachRequest, attach, countParameters } from "../peft/attach.ts";
+import { type Adapter, type AttachRequest, adaptedPaths, attach, countParameters } from "../peft/attach.ts";
 import type { Method } from "../peft/method.ts";
 import { METHODS, findMethod } from "../peft/methods.ts";
 import type { Targets } from "../peft/targets.ts";
@@ -191,10 +191,11 @@ function requireSameOptions(
     };
     const request = { method: adapter.method, options: adapter.options, targets };
     const storageOf = base.source.storageOf.bind(base.source);
-    const asked = countParameters(base.architecture, base.config, storageOf, request);
-    if (asked !== adapter.values.length) {
-      others.push(`it has ${adapter.values.length} parameters, the modules asked for would have ${asked}`);
-    }
+    const asked = adaptedPaths(base.architecture, base.config, storageOf, request);
+    const lacking = asked.find((path) => !adapter.sites.has(path));
+    const surplus = [...adapter.sites.keys()].find((path) => !asked.includes(path));
+    if (lacking !== undefined) others.push(`it is not on "${lacking}", which is asked for`);
+    if (surplus !== undefined) others.push(`it is on "${surplus}", which is not asked for`);
   }
   if (others.length === 0) return;
   throw new UsageError(

@@ -53,6 +53,23 @@ describe("an output folder that cannot be used", () => {
       { model, data, output: `${folder}/none`, initAdapter, rank: 3 },
       { code: "usage/adapter", says: ["told", "rank is 4 there, 3 is asked for"], hint: /brings its own/ },
     );
+    const onValues = `${folder}/on-values`;
+    await runTiny({ model, data, output: onValues, steps: 1, targetModules: ["v_proj"] });
+    await assertRefused(
+      {
+        model,
+        data,
+        output: `${folder}/none`,
+        initAdapter: onValues,
+        targetModules: ["k_proj"],
+        rank: undefined,
+      },
+      {
+        code: "usage/adapter",
+        says: ["on-values", /not on ".*k_proj", which is asked for; it is on ".*v_proj", which is not/],
+        hint: /brings its own/,
+      },
+    );
     await assertRefused(
       { model, data, output: `${folder}/none`, earlyStopping: 2 },
       { code: "usage/flag", says: ["stop early", "no held-out data"], hint: /--eval-data/ },
