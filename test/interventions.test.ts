@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { promptEnds } from "../src/data/batch.ts";
-import { createGenerator } from "../src/engine/generator.ts";
+import { Generator } from "../src/engine/generator.ts";
 import { adapterFiles, readAdapter } from "../src/format/adapter.ts";
 import { writeFolderAtomic } from "../src/format/atomic.ts";
 import { combineAdapters } from "../src/format/combine.ts";
@@ -169,7 +169,7 @@ describe("RoAd on the residual stream", () => {
 
   test("text is written as the whole pass computes it, and nothing is reused from another prompt", async () => {
     const adapter = await intervene({ positions: "prompt-end" }, [0]);
-    const generator = await createGenerator({ engine, base, adapter });
+    const generator = await Generator.create({ engine, base, adapter });
     for (const length of [1, 5, 300]) {
       const promptIds = Array.from({ length }, (_, i) => (i * 37 + 11) % 256);
       const seen: Float32Array[] = [];

@@ -11,7 +11,7 @@ import { createOrtEngine } from "../runtime/ort-node.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
 import { BlockStack } from "./block-stack.ts";
-import { createGenerator } from "./generator.ts";
+import { Generator } from "./generator.ts";
 
 const path = await writeTinyModel(join(temporaryFolder(), "deep"), { config: { num_hidden_layers: 12 } });
 
@@ -65,7 +65,11 @@ test("groups and single blocks write the same", async () => {
   const texts: (readonly number[])[] = [];
   for (const keepWidened of [true, false]) {
     const base = await open(keepWidened);
-    const generator = await createGenerator({ engine: createOrtEngine({ threads: 1 }), base, adapter: null });
+    const generator = await Generator.create({
+      engine: createOrtEngine({ threads: 1 }),
+      base,
+      adapter: null,
+    });
     texts.push((await generator.complete({ promptIds: [1, 2, 3], maxNewTokens: 12 })).ids);
     await generator.release();
   }

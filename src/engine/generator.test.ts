@@ -9,7 +9,7 @@ import { toBatch } from "../data/batch.ts";
 import { makeExample } from "../data/example.ts";
 import { attachTo, logitsOf, perturb } from "../../test/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
-import { type GenerateRequest, type GeneratedToken, createGenerator } from "./generator.ts";
+import { type GenerateRequest, type GeneratedToken, Generator } from "./generator.ts";
 
 const VOCAB = 259;
 const engine = createOrtEngine({ threads: 1 });
@@ -26,7 +26,7 @@ async function fullLogits(ids: readonly number[], adapter: Adapter | null = null
 
 /** Generates, and compares the logits of every choice with the full pass over what was written. */
 async function assertEqualsFullForward(
-  generator: Awaited<ReturnType<typeof createGenerator>>,
+  generator: Awaited<ReturnType<typeof Generator.create>>,
   request: GenerateRequest,
   adapter: Adapter | null = null,
 ): Promise<void> {
@@ -46,7 +46,7 @@ async function assertEqualsFullForward(
 }
 
 test("cached decoding equals the full forward pass, for prompts of one token, some, and more than a chunk", async () => {
-  const generator = await createGenerator({ engine, base, adapter: null });
+  const generator = await Generator.create({ engine, base, adapter: null });
   for (const length of [1, 7, 256, 300]) {
     await assertEqualsFullForward(generator, { promptIds: ramp(length), maxNewTokens: 6 });
   }
@@ -56,7 +56,7 @@ test("cached decoding equals the full forward pass, for prompts of one token, so
 test("an adapter takes part in prefill and decoding", async () => {
   const adapter = await attachTo(base, lora, { rank: 4 });
   perturb(adapter, 0.1);
-  const generator = await createGenerator({ engine, base, adapter });
+  const generator = await Generator.create({ engine, base, adapter });
   await assertEqualsFullForward(generator, { promptIds: ramp(9), maxNewTokens: 5 }, adapter);
   const plain = await fullLogits(ramp(9));
   const adapted = await fullLogits(ramp(9), adapter);
@@ -65,7 +65,7 @@ test("an adapter takes part in prefill and decoding", async () => {
 });
 
 test("a prompt that begins like the last sequence runs only what is new, with the same result", async () => {
-  const generator = await createGenerator({ engine, base, adapter: null });
+  const generator = await Generator.create({ engine, base, adapter: null });
   const first = await generator.complete({ promptIds: ramp(20), maxNewTokens: 8 });
   assert.equal(first.numReusedTokens, 0);
   const goesOn = [...ramp(20), ...first.ids, 5, 6, 7];
@@ -82,7 +82,7 @@ test("a prompt that begins like the last sequence runs only what is new, with th
 });
 
 test("a stop id ends the text and is its last id; length and a full model end it as well", async () => {
-  const generator = await createGenerator({ engine, base, adapter: null });
+  const generator = await Generator.create({ engine, base, adapter: null });
   const free = await generator.complete({ promptIds: ramp(5), maxNewTokens: 6 });
   assert.equal(free.finishReason, "length");
   const stopId = free.ids[3] as number;
@@ -102,7 +102,7 @@ test("a stop id ends the text and is its last id; length and a full model end it
 });
 
 test("the signal ends the text between two tokens and before the first, and the cache stays right", async () => {
-  const generator = await createGenerator({ engine, base, adapter: null });
+  const generator = await Generator.create({ engine, base, adapter: null });
   const stop = new AbortController();
   const stopped = await generator.complete(
     { promptIds: ramp(6), maxNewTokens: 50, signal: stop.signal },
@@ -116,7 +116,7 @@ test("the signal ends the text between two tokens and before the first, and the 
 });
 
 test("a reader who stops early frees the generator, and two at once are refused", async () => {
-  const generator = await createGenerator({ engine, base, adapter: null });
+  const generator = await Generator.create({ engine, base, adapter: null });
   const request = { promptIds: ramp(4), maxNewTokens: 9 };
   for await (const token of generator.generate(request)) {
     if (token.index === 1) break;
@@ -129,7 +129,7 @@ test("a reader who stops early frees the generator, and two at once are refused"
 });
 
 test("prompts that are empty, too long or of foreign ids are usage errors", async () => {
-  const generator = await createGenerator({ engine, base, adapter: null });
+  const generator = await Generator.create({ engine, base, adapter: null });
   const refuse = async (promptIds: readonly number[], message: RegExp): Promise<void> => {
     await assert.rejects(generator.complete({ promptIds, maxNewTokens: 1 }), {
       code: "usage/shape",
@@ -144,7 +144,7 @@ test("prompts that are empty, too long or of foreign ids are usage errors", asyn
 });
 
 test("draws depend on the seed alone", async () => {
-  const generator = await createGenerator({ engine, base, adapter: null });
+  const generator = await Generator.create({ engine, base, adapter: null });
   const draw = async (seed: number): Promise<readonly number[]> => {
     const sampling = { temperature: 1.5, topK: 0, topP: 1 };
     return (await generator.complete({ promptIds: ramp(5), maxNewTokens: 12, sampling, seed })).ids;
@@ -156,7 +156,7 @@ test("draws depend on the seed alone", async () => {
 });
 
 test("one long generation allocates the cache only a few times", async () => {
-  const generator = await createGenerator({ engine, base, adapter: null });
+  const generator = await Generator.create({ engine, base, adapter: null });
   await generator.complete({ promptIds: ramp(3), maxNewTokens: 400 });
   const { numAllocations, capacity } = generator.cache;
   assert.deepEqual([numAllocations, capacity], [4, 512]);

@@ -98,8 +98,14 @@ export async function openTextModel(path: string, options: OpenTextOptions = {})
       return new TextModel(parts, await Generator.create({ ...parts, engine }));
     }
     const merged = await mergedModel(engine, parts.base, adapter);
-    const generator = await Generator.create({ engine, base: merged.model, adapter: null });
-    return new TextModel(parts, generator, () => merged.release());
+    const release = (): Promise<void> => merged.release();
+    try {
+      const generator = await Generator.create({ engine, base: merged.model, adapter: null });
+      return new TextModel(parts, generator, release);
+    } catch (error) {
+      await release();
+      throw error;
+    }
   } catch (error) {
     await parts.checkpoint.close();
     throw error;

@@ -5,6 +5,7 @@
  * checkpoints see one array. Nothing here is written for one method.
  */
 import { assertInternal, UsageError } from "../errors.ts";
+import { DTYPES } from "../graph/dtype.ts";
 import type { Value } from "../graph/graph.ts";
 import {
   type Architecture,
@@ -161,26 +162,36 @@ function refuseLookup(method: Method, path: string, { kind }: SiteSpec): void {
   );
 }
 
-/** Counts the numbers that `attach` would make trainable. @throws as `attach`. */
-export function countParameters(
-  architecture: Architecture,
-  config: ModelConfig,
-  storageOf: StorageOf,
-  request: AttachRequest,
-): number {
-  const { sites, trainedBase } = layOut(architecture, config, storageOf, request);
-  const shapes = [...trainedBase, ...[...sites.values()].flatMap((site) => site.parameters)];
-  return shapes.reduce((sum, { shape }) => sum + numElements(shape), 0);
+/** What `attach` would do, known before any weight is read. */
+export interface Preview {
+  /** Modules that would get an adapter. */
+  readonly paths: readonly string[];
+  readonly numTrained: number;
+  /** Memory of the tensors beside the base that are not trained. */
+  readonly frozenBytes: number;
 }
 
-/** Paths of the modules that `attach` would adapt. @throws as `attach`. */
-export function adaptedPaths(
+/** Looks ahead at `attach`. @throws as `attach`. */
+export function previewAttach(
   architecture: Architecture,
   config: ModelConfig,
   storageOf: StorageOf,
   request: AttachRequest,
-): readonly string[] {
-  return [...layOut(architecture, config, storageOf, request).sites.keys()];
+): Preview {
+  const { sites, trainedBase } = layOut(architecture, config, storageOf, request);
+  const all = [...sites.values()];
+  const trained = [...trainedBase, ...all.flatMap((site) => site.parameters)];
+  const frozen = all.flatMap((site) => site.frozen);
+  const shared = new Map(frozen.filter((spec) => spec.shared).map((spec) => [spec.suffix, spec]));
+  const held = [...frozen.filter((spec) => !spec.shared), ...shared.values()];
+  return {
+    paths: [...sites.keys()],
+    numTrained: trained.reduce((sum, { shape }) => sum + numElements(shape), 0),
+    frozenBytes: held.reduce(
+      (sum, { shape, dtype }) => sum + numElements(shape) * DTYPES[dtype].sizeBytes,
+      0,
+    ),
+  };
 }
 
 /**

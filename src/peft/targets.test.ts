@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { matchPattern, matchSuffix, selectTargets } from "./targets.ts";
+import { matchPattern, matchSuffix, requireMatchedPatterns, selectTargets } from "./targets.ts";
 
 const CANDIDATES = [0, 1, 2].flatMap((layer) =>
   ["attn.q_proj", "attn.o_proj", "mlp.c_proj", "attn.c_proj"].map((name) => ({
@@ -56,6 +56,16 @@ describe("selectTargets()", () => {
 });
 
 describe("patterns", () => {
+  test("requireMatchedPatterns() refuses a pattern that no adapted module matches, in any option of that name", () => {
+    const paths = CANDIDATES.map(({ path }) => path);
+    const check = (options: object) => () => requireMatchedPatterns(options, paths);
+    check({ rankPattern: { q_proj: 2, "1.attn.o_proj": 4 }, alphaPattern: {}, rank: 3 })();
+    assert.throws(check({ rankPattern: {}, alphaPattern: { q_prj: 4 } }), {
+      code: "usage/target-modules",
+      message: /"q_prj".*nearest is "q_proj"/,
+    });
+  });
+
   test("matchSuffix() takes whole parts between dots only", () => {
     assert.ok(matchSuffix("q_proj", "a.q_proj") && matchSuffix("a.q_proj", "a.q_proj"));
     assert.ok(!matchSuffix("proj", "a.q_proj") && !matchSuffix("b.a.q_proj", "a.q_proj"));

@@ -31,6 +31,20 @@ export function matchPattern(patterns: Readonly<Record<string, number>>, path: s
   return null;
 }
 
+/**
+ * Checks that each key of the options whose names end in "Pattern" says something of a module that is adapted.
+ * @throws UsageError "usage/target-modules" when one does not.
+ */
+export function requireMatchedPatterns(options: unknown, paths: readonly string[]): void {
+  for (const [option, patterns] of Object.entries(options as object)) {
+    if (!option.endsWith("Pattern")) continue;
+    for (const pattern of Object.keys(patterns as object)) {
+      if (paths.some((path) => matchPattern({ [pattern]: 1 }, path) !== null)) continue;
+      throw noMatch(pattern, paths);
+    }
+  }
+}
+
 /** A module that could be a target. */
 export interface Candidate {
   readonly path: string;
@@ -49,7 +63,11 @@ export function selectTargets<C extends Candidate>(candidates: readonly C[], tar
   const [matches, isExcluded] = [matcher(modules), matcher(exclude)];
   const unmatched =
     typeof modules === "string" ? [] : modules.filter((m) => !candidates.some((c) => matchSuffix(m, c.path)));
-  if (unmatched.length > 0) throw noMatch(unmatched.join(", "), candidates);
+  if (unmatched.length > 0)
+    throw noMatch(
+      unmatched.join(", "),
+      candidates.map((c) => c.path),
+    );
   const numLayers = Math.max(0, ...candidates.map((c) => (c.layer ?? -1) + 1));
   const outside = layers?.filter((layer) => layer >= numLayers || layer < 0) ?? [];
   if (outside.length > 0) {
@@ -66,7 +84,11 @@ export function selectTargets<C extends Candidate>(candidates: readonly C[], tar
       { hint: "Name other layers, or leave them out to adapt all" },
     );
   }
-  if (selected.length === 0 && modules.length > 0) throw noMatch(String(modules), candidates);
+  if (selected.length === 0 && modules.length > 0)
+    throw noMatch(
+      String(modules),
+      candidates.map((c) => c.path),
+    );
   return selected;
 }
 
@@ -98,8 +120,8 @@ function compile(source: string, given: string): RegExp {
   }
 }
 
-function noMatch(wanted: string, candidates: readonly Candidate[]): UsageError {
-  const names = [...new Set(candidates.map((c) => c.path.slice(c.path.lastIndexOf(".") + 1)))];
+function noMatch(wanted: string, paths: readonly string[]): UsageError {
+  const names = [...new Set(paths.map((path) => path.slice(path.lastIndexOf(".") + 1)))];
   const nearest = names
     .map((name) => ({ name, distance: editDistance(name, wanted) }))
     .sort((a, b) => a.distance - b.distance)

@@ -35,6 +35,24 @@ test("run() writes outputs into the caller's memory, views into larger arrays in
   await program.release();
 });
 
+test("a program that keeps no scratch computes the same", async () => {
+  const x = hostTensor("float32", [2, 2], Float32Array.of(1, -2, 3, 0.5));
+  const results: number[][] = [];
+  for (const keepScratch of [true, false]) {
+    const program = await createOrtEngine({ threads: 1, keepScratch }).compile(product());
+    for (let run = 0; run < 2; run++) {
+      const y = zeros("float32", [2, 2]);
+      await program.run({ x, w }, { y });
+      results.push([...y.data]);
+    }
+    await program.release();
+  }
+  assert.deepEqual(
+    results,
+    Array.from({ length: 4 }, () => [-5, -6, 4.5, 8]),
+  );
+});
+
 test("run() takes other sizes and other contents with one program", async () => {
   const program = await engine.compile(product());
   for (const n of [1, 5, 2, 0, 5]) {

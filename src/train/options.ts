@@ -107,7 +107,8 @@ function flagsOf(
   return Object.fromEntries(
     [...flags].map(([key, options]) => {
       const [first, ...others] = options.map(({ schema }) => schema);
-      const schema = others.length === 0 ? first : z.union([first as z.ZodType, ...others]);
+      const taken = `expected what ${options.flatMap(({ owners }) => owners).join(" or ")} takes`;
+      const schema = others.length === 0 ? first : z.union([first as z.ZodType, ...others], taken);
       const texts = options.map(({ owners, text }) => `${owners.join(", ")}: ${text}`);
       return [key, (schema as z.ZodType).optional().describe(texts.join(". "))];
     }),

@@ -13,10 +13,10 @@ import { findArchitecture } from "../models/architectures.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { type Optimizer } from "../optim/optimizer.ts";
 import { findOptimizer } from "../optim/optimizers.ts";
-import { type Adapter, type AttachRequest, adaptedPaths, attach, countParameters } from "../peft/attach.ts";
+import { type Adapter, type AttachRequest, attach, previewAttach } from "../peft/attach.ts";
 import type { Method } from "../peft/method.ts";
 import { METHODS, findMethod } from "../peft/methods.ts";
-import type { Targets } from "../peft/targets.ts";
+import { type Targets, requireMatchedPatterns } from "../peft/targets.ts";
 import { trainedTensors } from "../peft/trained-tensors.ts";
 import { Random } from "../random.ts";
 import { type MemoryPlan, planMemory } from "./memory-plan.ts";
@@ -100,14 +100,15 @@ async function setUpOn(
   const totalSteps =
     options.steps ?? Math.max(1, Math.round((options.epochs ?? DEFAULT_EPOCHS) * plan.stepsPerEpoch));
   const request = { method, options: ofMethod, targets };
-  const numTrainable = countParameters(architecture, config, storageIn(checkpoint), request);
+  const preview = previewAttach(architecture, config, storageIn(checkpoint), request);
+  requireMatchedPatterns(method.options.parse(ofMethod), preview.paths);
   const memory = planMemory({
     architecture,
     config,
-    storedBytes: residentBytes(checkpoint),
+    storedBytes: residentBytes(checkpoint) + preview.frozenBytes,
     keepWidened: options.keepWidened,
     ...largestBatch(options, data.train),
-    numTrainable,
+    numTrainable: preview.numTrained,
     trainsHead: trainedTensors(architecture, config, method, method.options.parse(ofMethod), new Set()).some(
       ({ name }) => name === architecture.names.head || name === headTensor(architecture, config),
     ),
@@ -191,7 +192,7 @@ function requireSameOptions(
     };
     const request = { method: adapter.method, options: adapter.options, targets };
     const storageOf = base.source.storageOf.bind(base.source);
-    const asked = adaptedPaths(base.architecture, base.config, storageOf, request);
+    const { paths: asked } = previewAttach(base.architecture, base.config, storageOf, request);
     const lacking = asked.find((path) => !adapter.sites.has(path));
     const surplus = [...adapter.sites.keys()].find((path) => !asked.includes(path));
     if (lacking !== undefined) others.push(`it is not on "${lacking}", which is asked for`);

@@ -115,9 +115,13 @@ class Run {
       Object.entries(options).filter(([key, value]) => value !== undefined && !FREE_SETTINGS.includes(key)),
     );
     const resumed = options.resume ? await folder.resume(adapter, settings) : null;
-    const engine = createOrtEngine(options.threads === undefined ? {} : { threads: options.threads });
-    const { seed } = options;
+    const { seed, threads } = options;
     const { recompute } = setup.memory;
+    // Where activations are not kept for want of memory, neither is the programs' scratch.
+    const engine = createOrtEngine({
+      ...(threads === undefined ? {} : { threads }),
+      keepScratch: !recompute,
+    });
     const updater = await createUpdater(engine, optimizer, setup.optimizerOptions, adapter.values.length);
     for (const [slot, values] of Object.entries(resumed?.optimizer ?? {})) updater.state[slot]?.set(values);
     const parts: RunParts = {

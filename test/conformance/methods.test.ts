@@ -12,7 +12,7 @@ import { ARCHITECTURES } from "../../src/models/architectures.ts";
 import type { BaseModel } from "../../src/models/base-model.ts";
 import { findOptimizer } from "../../src/optim/optimizers.ts";
 import { createUpdater } from "../../src/optim/updater.ts";
-import { type Adapter, countParameters } from "../../src/peft/attach.ts";
+import { type Adapter, previewAttach } from "../../src/peft/attach.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";
 import type { Method } from "../../src/peft/method.ts";
 import { METHODS, findMethod, findMethodOfConfig } from "../../src/peft/methods.ts";
@@ -276,7 +276,7 @@ for (const [architecture, method, form] of ARCHITECTURES.flatMap((a) =>
       assert.equal(adapter.values.length, formula(adapter, base));
       const request = { method, options: {}, targets: { modules: null, exclude: [], layers: null } };
       const storageOf = base.source.storageOf.bind(base.source);
-      const count = countParameters(base.architecture, base.config, storageOf, request);
+      const { numTrained: count } = previewAttach(base.architecture, base.config, storageOf, request);
       assert.equal(count, adapter.values.length);
     });
 

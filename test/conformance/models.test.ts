@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { toBatch } from "../../src/data/batch.ts";
 import type { Example } from "../../src/data/example.ts";
-import { createGenerator } from "../../src/engine/generator.ts";
+import { Generator } from "../../src/engine/generator.ts";
 import { openTextModel } from "../../src/engine/text-model.ts";
 import { loadModel } from "../../src/format/load-model.ts";
 import { modelTensors } from "../../src/models/architecture.ts";
@@ -184,7 +184,7 @@ for (const architecture of ARCHITECTURES) {
 
     test("it writes text exactly if it reads tokens", async () => {
       const open = async () => (await openTextModel(`${folder}/${modelType}`, { threads: 1 })).close();
-      const make = async () => (await createGenerator({ engine, base, adapter: null })).release();
+      const make = async () => (await Generator.create({ engine, base, adapter: null })).release();
       if (readsTokens) {
         await open();
         await make();

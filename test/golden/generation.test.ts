@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Message } from "../../src/data/messages.ts";
-import { createGenerator } from "../../src/engine/generator.ts";
+import { Generator } from "../../src/engine/generator.ts";
 import { openTextModel } from "../../src/engine/text-model.ts";
 import { loadModel } from "../../src/format/load-model.ts";
 import { entryFolder, modelInFolder, modelsFolderOf } from "../../src/hub/cache.ts";
@@ -26,7 +26,7 @@ for (const name of ["llama", "llama-scaled"]) {
       "golden.json",
     ).generate;
     const tensors = await goldenTensors("models", name, "golden.safetensors");
-    const generator = await createGenerator({
+    const generator = await Generator.create({
       engine: createOrtEngine({ threads: 1 }),
       base,
       adapter: null,
