@@ -18,6 +18,7 @@ import {
   readAdapter,
   readDataset,
   train,
+  type TrainInput,
 } from "../src/index.ts";
 import { HABIT, type Row } from "./texts.ts";
 
@@ -93,7 +94,7 @@ export class Lab {
   async train(
     data: readonly (Row | string)[],
     { steps }: Pick<Size, "steps">,
-    options: { method?: "lora" | "full"; learningRate?: number } = {},
+    options: Partial<TrainInput> = {},
   ): Promise<string> {
     const output = this.#path("trained");
     await train({

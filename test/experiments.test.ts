@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { analogy } from "../experiments/analogy.ts";
+import { SETTINGS, composition } from "../experiments/composition.ts";
 import { distribution } from "../experiments/distribution.ts";
 import { multitask } from "../experiments/multitask.ts";
 import { type Result, toSvg, toTable } from "../experiments/report.ts";
@@ -47,6 +48,7 @@ describe("an experiment runs through:", () => {
     ["multitask", () => multitask(TINY), 8],
     ["unlearning", () => unlearning(TINY, [0, 0.5]), 2],
     ["analogy", () => analogy(TINY, [0, 0.2]), 2],
+    ["composition-prompt-end", () => composition(SETTINGS[0]!, TINY, [1]), 6],
   ] as const) {
     test(name, async () => {
       const result: Result = await run();
