@@ -9,7 +9,7 @@ import { interleave } from "./interleave.ts";
 import { ROOT } from "./machine.ts";
 import { largestPeak, peakRatio, showPeak } from "./memory.ts";
 import { VARIANTS, type Variant } from "./method-variants.ts";
-import { findModel } from "./peers.ts";
+import { asFolder, findModel } from "./peers.ts";
 import { withScratch } from "./scratch.ts";
 import { median, ratioOf, roundedSpread, showRatio } from "./statistics.ts";
 import { eventsOf, runGraft, steadySeconds, summarize, type TrainingRun } from "./training-sides.ts";
@@ -38,7 +38,8 @@ export const benchmark = defineBenchmark({
   },
   run: (values, context) =>
     withScratch(async (scratch) => {
-      const model = await findModel(values.model, context);
+      // In floats: PEQA is to quantize it to any number of bits.
+      const model = await asFolder(await findModel(values.model, context), context);
       const { data, heldOut } = await splitData(values.data, values["held-out"], scratch);
       const shared = ["--model", model, "--data", data, "--eval-data", heldOut];
       shared.push("--batch-size", String(values.batch), "--max-length", String(values.length));

@@ -51,7 +51,7 @@ const OPTIONS = z.strictObject({
     .enum(["all", "lower", "upper"])
     .default("all")
     .describe(
-      "the pairs that are turned: adapters of the two halves do not disturb each other when they are added",
+      "the pairs that are turned; adapters of the two halves share no number, so they add up exactly",
     ),
   positions: z
     .enum(["all", "prompt-end"])
