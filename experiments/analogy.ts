@@ -6,7 +6,7 @@
  *
  *   node experiments/analogy.ts
  */
-import { Lab, type Score, type Size } from "./lab.ts";
+import { Lab, type Score, type Size, chosenSize } from "./lab.ts";
 import { type Result, tell } from "./report.ts";
 import { HARBOUR, MOODS, VILLAGE, moodRows, moodTexts } from "./texts.ts";
 
@@ -55,5 +55,5 @@ export async function analogy(size: Size, shares: readonly number[] = SHARES): P
 
 if (import.meta.main) {
   const start = performance.now();
-  tell(await analogy(SIZE), (performance.now() - start) / 1000);
+  tell(await analogy(chosenSize(SIZE)), (performance.now() - start) / 1000);
 }

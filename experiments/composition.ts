@@ -9,7 +9,7 @@
  */
 import { Random, openTextModel } from "../src/index.ts";
 import { CAST, type Character } from "../tools/small-model-words.ts";
-import { Lab, type Size } from "./lab.ts";
+import { Lab, type Size, chosenSize } from "./lab.ts";
 import { type Result, tell } from "./report.ts";
 import { HABIT, type Row } from "./texts.ts";
 
@@ -143,6 +143,6 @@ export async function composition(setting: Setting, size: Size, seeds = SEEDS): 
 if (import.meta.main) {
   for (const setting of SETTINGS) {
     const start = performance.now();
-    tell(await composition(setting, SIZE), (performance.now() - start) / 1000);
+    tell(await composition(setting, chosenSize(SIZE)), (performance.now() - start) / 1000);
   }
 }

@@ -3,7 +3,7 @@
  *
  *   node experiments/distribution.ts
  */
-import { Lab, type Size } from "./lab.ts";
+import { Lab, type Size, chosenSize } from "./lab.ts";
 import { type Result, tell } from "./report.ts";
 import { MOODS, VILLAGE, moodRows } from "./texts.ts";
 
@@ -45,5 +45,5 @@ export async function distribution(size: Size): Promise<Result> {
 
 if (import.meta.main) {
   const start = performance.now();
-  tell(await distribution(SIZE), (performance.now() - start) / 1000);
+  tell(await distribution(chosenSize(SIZE)), (performance.now() - start) / 1000);
 }

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 import {
   type CombineInput,
   combineAdapters,
@@ -17,6 +18,7 @@ import {
   openTextModel,
   readAdapter,
   readDataset,
+  resolveModel,
   train,
   type TrainInput,
 } from "../src/index.ts";
@@ -31,6 +33,26 @@ export interface Size {
   readonly train: number;
   readonly test: number;
   readonly steps: number;
+}
+
+const FLAGS = {
+  model: { type: "string" },
+  train: { type: "string" },
+  test: { type: "string" },
+  steps: { type: "string" },
+} as const;
+
+/** The size of a run as the command line has it, `--train N --test N --steps N`, else the one given. */
+export function chosenSize(size: Size): Size {
+  const { values } = parseArgs({ options: FLAGS });
+  const number = (key: keyof Size): number => Number(values[key] ?? size[key]);
+  return { train: number("train"), test: number("test"), steps: number("steps") };
+}
+
+/** The model that the command line names, `--model NAME`, else the small one of the tests. */
+async function chosenModel(): Promise<string> {
+  const { model } = parseArgs({ options: FLAGS, strict: false }).values;
+  return typeof model === "string" ? (await resolveModel(model)).path : SMALL_MODEL;
 }
 
 /** How well answers are chosen. */
@@ -60,9 +82,10 @@ export class Lab {
     this.#reading = { tokenizer, template, maxLength: MAX_LENGTH };
   }
 
-  /** Opens a model; the caller closes the lab, which removes all that was made. */
-  static async open(model = SMALL_MODEL): Promise<Lab> {
-    return new Lab(model, mkdtempSync(join(tmpdir(), "graft-lab-")), await loadModel(model));
+  /** Opens a model, unless given the one of the command line; the caller closes the lab, which removes all that was made. */
+  static async open(model?: string): Promise<Lab> {
+    const path = model ?? (await chosenModel());
+    return new Lab(path, mkdtempSync(join(tmpdir(), "graft-lab-")), await loadModel(path));
   }
 
   async close(): Promise<void> {

@@ -67,11 +67,12 @@ export function toSvg(result: Result): string {
   return svg;
 }
 
-/** Tells a result and keeps it in experiments/results. */
+/** Tells a result and keeps it in experiments/results; in the working folder when flags changed the run. */
 export function tell(result: Result, seconds: number): void {
-  mkdirSync(PICTURES, { recursive: true });
-  writeFileSync(`${PICTURES}/${result.name}.svg`, toSvg(result));
-  writeFileSync(`${PICTURES}/${result.name}.json`, `${JSON.stringify(result, null, 2)}\n`);
+  const folder = process.argv.length > 2 ? "." : PICTURES;
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(`${folder}/${result.name}.svg`, toSvg(result));
+  writeFileSync(`${folder}/${result.name}.json`, `${JSON.stringify(result, null, 2)}\n`);
   console.log(`${result.title}\n\n${toTable(result)}\n`);
   console.log(JSON.stringify({ ...result, seconds: Math.round(seconds) }));
 }

@@ -6,7 +6,7 @@
  *   node experiments/unlearning.ts
  */
 import { smallModelText } from "../tools/make-small-model-text.ts";
-import { Lab, type Size } from "./lab.ts";
+import { Lab, type Size, chosenSize } from "./lab.ts";
 import { type Result, tell } from "./report.ts";
 import { HABIT, factRows } from "./texts.ts";
 
@@ -54,5 +54,5 @@ function stories(seed: number, count: number): string[] {
 
 if (import.meta.main) {
   const start = performance.now();
-  tell(await unlearning(SIZE), (performance.now() - start) / 1000);
+  tell(await unlearning(chosenSize(SIZE)), (performance.now() - start) / 1000);
 }
