@@ -3,6 +3,7 @@ import { toPatterns } from "./algebra/patterns.ts";
 import { startsFromWeight } from "./low-rank-start.ts";
 import type { LowRankOptions } from "./low-rank.ts";
 import { matchPattern } from "./targets.ts";
+import { takeFrom } from "./raw-config.ts";
 
 /** Values of PEFT's `init_lora_weights` that leave the base as it is. */
 const STARTS_BESIDE: readonly unknown[] = [undefined, true, false, "gaussian", "orthogonal", "eva"];
@@ -45,11 +46,7 @@ function withoutOverlap(pattern: Pattern, common: number, paths: readonly string
 
 /** Reads PEFT's keys as options for the schema; what it reads, it removes from `raw`. */
 export function lowRankFromPeft(raw: Record<string, unknown>): Record<string, unknown> {
-  const take = (key: string): unknown => {
-    const value = raw[key];
-    delete raw[key];
-    return value ?? undefined;
-  };
+  const take = takeFrom(raw);
   const init = take("init_lora_weights");
   const fromWeight = STARTS_FROM_WEIGHT.includes(init);
   // Other starts change the base in a way that cannot be repeated: the numbers in the file mean nothing without it.

@@ -17,6 +17,7 @@ import { type ParameterSpec, type SiteParameters, defineMethod } from "./method.
 import { KERNELS, type KernelName, type KernelShape, kernelOf } from "./snell-kernels.ts";
 import { SPARSIFIERS, type Sparsity, THROUGH, sparsify } from "./snell-sparsify.ts";
 import { matchPattern } from "./targets.ts";
+import { takeFrom } from "./raw-config.ts";
 
 const SHARE = z.number().min(0).lt(1);
 
@@ -127,11 +128,7 @@ export const snell = defineMethod<SnellOptions, SnellSite>({
   }),
 
   fromPeft: (raw) => {
-    const take = (key: string): unknown => {
-      const value = raw[key];
-      delete raw[key];
-      return value ?? undefined;
-    };
+    const take = takeFrom(raw);
     return {
       rank: take("r"),
       kernel: take("kernel"),

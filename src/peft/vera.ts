@@ -20,6 +20,7 @@ import { Random } from "../random.ts";
 import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
 import type { SiteShare } from "./algebra.ts";
 import { type SiteParameters, defineMethod } from "./method.ts";
+import { takeFrom } from "./raw-config.ts";
 
 const OPTIONS = z.strictObject({
   rank: z.int().min(1).default(256).describe("width R of the two shared matrices"),
@@ -115,11 +116,7 @@ export const vera = defineMethod<VeraOptions, VeraSite>({
   }),
 
   fromPeft: (raw) => {
-    const take = (key: string): unknown => {
-      const value = raw[key];
-      delete raw[key];
-      return value ?? undefined;
-    };
+    const take = takeFrom(raw);
     take("init_weights");
     if (take("save_projection") === false) {
       throw new UsageError(
