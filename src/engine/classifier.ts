@@ -4,11 +4,7 @@ import type { ImageExample } from "../data/images.ts";
 import { UsageError } from "../errors.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import type { Adapter } from "../peft/attach.ts";
-import { BlockRunner } from "../run/block-runner.ts";
-import { ContextMaker } from "../run/context.ts";
-import { Embedding } from "../run/embedding.ts";
-import { Head } from "../run/head.ts";
-import { BufferPool } from "../runtime/buffer-pool.ts";
+import { ForwardPass } from "../run/forward-pass.ts";
 import type { Engine } from "../runtime/engine.ts";
 
 /** Positions of one pass: enough images to fill the machine, few enough for small memory. */
@@ -23,16 +19,10 @@ export interface Classification {
 }
 
 export class Classifier {
-  readonly #runner: BlockRunner;
-  readonly #embedding: Embedding;
-  readonly #head: Head;
-  readonly #contexts: ContextMaker;
+  readonly #forward: ForwardPass;
 
-  private constructor(runner: BlockRunner, embedding: Embedding, head: Head) {
-    this.#runner = runner;
-    this.#embedding = embedding;
-    this.#head = head;
-    this.#contexts = new ContextMaker(runner.base.config);
+  private constructor(forward: ForwardPass) {
+    this.#forward = forward;
   }
 
   /** Compiles what is not tied to a block. `adapter` null: the base alone. @throws UsageError "usage/model" for a model that reads no images */
@@ -45,46 +35,38 @@ export class Classifier {
         { hint: "Choose a vision model" },
       );
     }
-    const pool = new BufferPool();
-    const runner = new BlockRunner(engine, base, adapter, pool, null);
-    const embedding = await Embedding.create(engine, base, adapter, pool);
-    return new Classifier(runner, embedding, new Head(engine, base, adapter, pool));
+    return new Classifier(await ForwardPass.create(engine, base, adapter));
   }
 
   /** Classifies images in their order; their own labels are not looked at. */
   async classify(images: readonly ImageExample[]): Promise<Classification[]> {
-    const numImages = Math.max(1, Math.floor(PASS_POSITIONS / this.#runner.base.config.maxPositions));
+    const numImages = Math.max(1, Math.floor(PASS_POSITIONS / this.#forward.base.config.maxPositions));
     const results: Classification[] = [];
     for (let from = 0; from < images.length; from += numImages) {
       const pass = images.slice(from, from + numImages);
-      results.push(...(await this.#runner.base.exclusively(() => this.#pass(pass))));
+      results.push(...(await this.#pass(pass)));
     }
     return results;
   }
 
-  async #pass(images: readonly ImageExample[]): Promise<Classification[]> {
-    const { pool, numLayers } = this.#runner;
-    const { width, vocabSize } = this.#runner.base.config;
-    const { numRows, length, input, positions, segments } = toBatch(images.map((image) => [image]));
-    const context = this.#contexts.rows(numRows, length, positions, segments);
-    let x = await this.#embedding.forward(input);
-    for (let layer = 0; layer < numLayers; layer++) {
-      const { y } = await this.#runner.forward(layer, x, context, false);
-      pool.release(x);
-      x = y;
-    }
-    const first = pool.acquire("float32", [numRows, width]);
-    for (let row = 0; row < numRows; row++) {
-      const start = row * length * width;
-      first.data.set(x.data.subarray(start, start + width), row * width);
-    }
-    const all = await this.#head.logits(first);
-    const results = images.map((_, row) => {
-      const logits = all.data.slice(row * vocabSize, (row + 1) * vocabSize);
-      return { label: logits.indexOf(Math.max(...logits)), logits };
+  #pass(images: readonly ImageExample[]): Promise<Classification[]> {
+    const { pool, head, base } = this.#forward;
+    const { width, vocabSize } = base.config;
+    const batch = toBatch(images.map((image) => [image]));
+    return this.#forward.run(batch, undefined, async (x) => {
+      const first = pool.acquire("float32", [batch.numRows, width]);
+      for (let row = 0; row < batch.numRows; row++) {
+        const start = row * batch.length * width;
+        first.data.set(x.data.subarray(start, start + width), row * width);
+      }
+      const all = await head.logits(first);
+      const results = images.map((_, row) => {
+        const logits = all.data.slice(row * vocabSize, (row + 1) * vocabSize);
+        return { label: logits.indexOf(Math.max(...logits)), logits };
+      });
+      pool.release(first, all);
+      return results;
     });
-    pool.release(x, first, all);
-    return results;
   }
 
   /** Share of images whose likeliest class is their own. */
@@ -94,9 +76,7 @@ export class Classifier {
   }
 
   /** Frees the programs. */
-  async release(): Promise<void> {
-    await this.#runner.release();
-    await this.#embedding.release();
-    await this.#head.release();
+  release(): Promise<void> {
+    return this.#forward.release();
   }
 }

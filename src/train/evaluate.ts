@@ -2,11 +2,7 @@
 import { type TrainingExample, exampleLength, promptEnds, toBatch } from "../data/batch.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import type { Adapter } from "../peft/attach.ts";
-import { BlockRunner } from "../run/block-runner.ts";
-import { ContextMaker } from "../run/context.ts";
-import { Embedding } from "../run/embedding.ts";
-import { Head } from "../run/head.ts";
-import { BufferPool } from "../runtime/buffer-pool.ts";
+import { ForwardPass } from "../run/forward-pass.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { labelledPositions } from "./step-runner.ts";
 import { requireKnownIds } from "./checks.ts";
@@ -26,27 +22,15 @@ const PASS_TOKENS = 1024;
 
 /** Computes losses with programs that are compiled once. */
 export class Evaluator {
-  readonly #runner: BlockRunner;
-  readonly #embedding: Embedding;
-  readonly #head: Head;
-  readonly #contexts: ContextMaker;
+  readonly #forward: ForwardPass;
 
-  private constructor(runner: BlockRunner, embedding: Embedding, head: Head) {
-    this.#runner = runner;
-    this.#embedding = embedding;
-    this.#head = head;
-    this.#contexts = new ContextMaker(runner.base.config);
+  private constructor(forward: ForwardPass) {
+    this.#forward = forward;
   }
 
   /** Compiles what is not tied to a block. `adapter` null: the base alone. */
   static async create(engine: Engine, base: BaseModel, adapter: Adapter | null): Promise<Evaluator> {
-    const pool = new BufferPool();
-    const runner = new BlockRunner(engine, base, adapter, pool, null);
-    return new Evaluator(
-      runner,
-      await Embedding.create(engine, base, adapter, pool),
-      new Head(engine, base, adapter, pool),
-    );
+    return new Evaluator(await ForwardPass.create(engine, base, adapter));
   }
 
   /** Evaluates examples; `onProgress` is told how many are done. */
@@ -54,11 +38,13 @@ export class Evaluator {
     examples: readonly TrainingExample[],
     onProgress: (numDone: number) => void = () => {},
   ): Promise<Evaluation> {
-    requireKnownIds(examples, this.#runner.base.config.vocabSize);
+    requireKnownIds(examples, this.#forward.base.config.vocabSize);
     let [lossSum, tokens, numDone] = [0, 0, 0];
     for (const rows of passes(examples)) {
       const batch = toBatch(rows);
-      lossSum += await this.#runner.base.exclusively(() => this.#lossSum(batch));
+      lossSum += await this.#forward.run(batch, promptEnds(batch), (x) =>
+        this.#forward.head.loss(x, labelledPositions(batch)),
+      );
       tokens += batch.numLabels;
       numDone += rows.reduce((sum, row) => sum + row.length, 0);
       onProgress(numDone);
@@ -67,26 +53,9 @@ export class Evaluator {
     return { loss, perplexity: Math.exp(loss), tokens };
   }
 
-  async #lossSum(batch: ReturnType<typeof toBatch>): Promise<number> {
-    const { pool } = this.#runner;
-    const { numRows, length } = batch;
-    const context = this.#contexts.rows(numRows, length, batch.positions, batch.segments, promptEnds(batch));
-    let x = await this.#embedding.forward(batch.input);
-    for (let layer = 0; layer < this.#runner.numLayers; layer++) {
-      const { y } = await this.#runner.forward(layer, x, context, false);
-      pool.release(x);
-      x = y;
-    }
-    const sum = await this.#head.loss(x, labelledPositions(batch));
-    pool.release(x);
-    return sum;
-  }
-
   /** Frees the programs. */
-  async release(): Promise<void> {
-    await this.#runner.release();
-    await this.#embedding.release();
-    await this.#head.release();
+  release(): Promise<void> {
+    return this.#forward.release();
   }
 }
 
