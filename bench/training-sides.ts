@@ -1,5 +1,5 @@
 /** @file The two sides of a training comparison as child processes with the same settings: `graft train`, and PEFT with PyTorch. */
-import { join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 
 import { runChild, type ChildRun, type TimedEvent } from "./child.ts";
 import { ROOT } from "./machine.ts";
@@ -33,12 +33,15 @@ export interface TrainingRun {
   readonly events: readonly TimedEvent[];
 }
 
-/** Path of the program of graft. */
-export const GRAFT = join(ROOT, "src", "cli", "main.ts");
+/** Path of the program of graft, whose first line says how Node is to run it. */
+const GRAFT = join(ROOT, "bin", "graft.js");
 
-/** Runs a command of graft in a process of its own. */
+/** Runs a command of graft in a process of its own, as a shell would but for the Node, which is this one. */
 export function runGraft(args: readonly string[]): Promise<ChildRun> {
-  return runChild(process.execPath, [GRAFT, ...args, "--json"]);
+  const words = [...args, "--json"];
+  if (process.platform === "win32") return runChild(process.execPath, [GRAFT, ...words]);
+  const path = [dirname(process.execPath), process.env["PATH"]].join(delimiter);
+  return runChild(GRAFT, words, { environment: { PATH: path } });
 }
 
 function commonArgs(task: TrainingTask): string[] {
