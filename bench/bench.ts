@@ -1,5 +1,5 @@
 /**
- * @file The contract of a benchmark. A file `bench/NAME.bench.ts` exports one `benchmark`; `npm run bench -- NAME` finds it by its
+ * @file The contract of a benchmark. A file `bench/NAME.bench.ts` exports one `benchmark`; `npx graft bench NAME` finds it by its
  * file name, so there is no list to keep.
  *
  *   export const benchmark = defineBenchmark({

@@ -4,15 +4,18 @@ import { parseArgs } from "node:util";
 import { UsageError } from "../src/errors.ts";
 import type { Flag } from "./bench.ts";
 
-/** The value of each flag, and the two that the harness itself has. */
+/** The value of each flag, and those that the harness itself has. */
 export interface ParsedFlags {
   readonly values: Readonly<Record<string, string | number | boolean>>;
-  readonly json: string;
+  /** File to write; empty: none. */
+  readonly save: string;
+  readonly json: boolean;
   readonly help: boolean;
 }
 
 const OWN_FLAGS: Readonly<Record<string, Flag>> = {
-  json: { value: "", help: "also writes the result to this file; a bare name goes to bench/results/" },
+  save: { value: "", help: "also writes the result to this file; a bare name goes to bench/results/" },
+  json: { value: false, help: "prints the result alone, as one JSON object" },
   help: { value: false, help: "shows the flags" },
 };
 
@@ -48,8 +51,8 @@ export function parseFlags(words: readonly string[], own: Readonly<Record<string
       return [name, word === undefined ? flag.value : readValue(name, flag, word as string | boolean)];
     }),
   );
-  const { json, help, ...values } = all;
-  return { values, json: json as string, help: help as boolean };
+  const { save, json, help, ...values } = all;
+  return { values, save: save as string, json: json as boolean, help: help as boolean };
 }
 
 /** Lists flags with their defaults, one a line. */

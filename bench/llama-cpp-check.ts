@@ -1,7 +1,7 @@
 /**
  * @file Checks that llama.cpp loads a GGUF file and writes what graft writes with it, greedily, token for token.
  *
- *   npm run bench -- setup                                    once
+ *   npx graft bench setup                                    once
  *   node bench/llama-cpp-check.ts --model FILE.gguf [flags]   exit status 0: all texts are equal; 1: some differ
  */
 import { openTextModel } from "../src/engine/text-model.ts";

@@ -1,9 +1,9 @@
 /**
  * @file Runs a benchmark.
  *
- *   npm run bench                         lists them
- *   npm run bench -- NAME [flags]         prints a table and, as the last line of standard output, one JSON object
- *   npm run bench -- setup                installs what graft is compared with
+ *   npx graft bench                       lists them
+ *   npx graft bench NAME [flags]          prints a table and, as the last line of standard output, one JSON object
+ *   npx graft bench setup                 installs what graft is compared with
  */
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -42,7 +42,7 @@ export async function loadBenchmark(name: string): Promise<Benchmark> {
   return module.benchmark;
 }
 
-/** Path that `--json` names: a bare name lies in bench/results/. */
+/** Path that `--save` names: a bare name lies in bench/results/. */
 export function resultPath(file: string): string {
   if (basename(file) !== file) return file;
   return join(RESULTS, file.endsWith(".json") ? file : `${file}.json`);
@@ -50,7 +50,7 @@ export function resultPath(file: string): string {
 
 async function runBenchmark(name: string, words: readonly string[]): Promise<void> {
   const benchmark = await loadBenchmark(name);
-  const { values, json, help } = parseFlags(words, benchmark.flags);
+  const { values, save, json, help } = parseFlags(words, benchmark.flags);
   if (help) {
     process.stdout.write(`${name}: ${benchmark.question}\n\n${helpText(benchmark.flags)}\n`);
     return;
@@ -60,17 +60,17 @@ async function runBenchmark(name: string, words: readonly string[]): Promise<voi
   if (load > BUSY_LOAD) say(`warning: the machine is busy (load ${load}), so the ratios are not fair`);
   const outcome = await benchmark.run(values, { say });
   const report = reportOf(name, outcome, new Date(), load);
-  if (json !== "") {
-    const path = resultPath(json);
+  if (save !== "") {
+    const path = resultPath(save);
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, `${JSON.stringify(report, null, 2)}\n`);
   }
-  process.stdout.write(`${benchmark.question}\n\n${formatTable(outcome.table)}\n\n`);
+  if (!json) process.stdout.write(`${benchmark.question}\n\n${formatTable(outcome.table)}\n\n`);
   process.stdout.write(`${JSON.stringify(report)}\n`);
 }
 
 async function showList(): Promise<void> {
-  const lines = ["npm run bench -- NAME [flags]        (NAME --help shows its flags)", ""];
+  const lines = ["npx graft bench NAME [flags]        (NAME --help shows its flags)", ""];
   for (const name of listBenchmarks())
     lines.push(`  ${name.padEnd(16)} ${(await loadBenchmark(name)).question}`);
   lines.push(`  ${"setup".padEnd(16)} Installs what graft is compared with, into bench/peers/.`);

@@ -10,8 +10,8 @@ function variant(name: string, flags: string): Variant {
   return { name, flags: flags.split(" ") };
 }
 
-/** The first is what the others are held against. */
-export const VARIANTS: readonly Variant[] = [
+/** All methods; the first is what the others are held against. */
+const ALL: readonly Variant[] = [
   variant("lora", "--method lora --rank 8 --learning-rate 1e-3"),
   variant("dora", "--method dora --rank 8 --learning-rate 1e-3"),
   variant("ia3", "--method ia3 --learning-rate 1e-2"),
@@ -25,4 +25,25 @@ export const VARIANTS: readonly Variant[] = [
   variant("peqa-3", "--method peqa --bits 3 --group-size 32 --learning-rate 1e-4"),
   variant("peqa-2", "--method peqa --bits 2 --group-size 32 --learning-rate 2e-4"),
   variant("full", "--method full --learning-rate 2e-5"),
+];
+
+const LOW = "--group-size 0 --init rtn --gradient-checkpointing on --learning-rate 1e-4";
+
+/** LoRA with its base in float32 in memory, as it runs by default, and the scales of ever fewer bits. */
+const MEMORY: readonly Variant[] = [
+  variant("lora-held", "--method lora --rank 8 --learning-rate 1e-3 --keep-widened"),
+  variant("lora", "--method lora --rank 8 --learning-rate 1e-3"),
+  variant("lora-low", "--method lora --rank 8 --learning-rate 1e-3 --gradient-checkpointing on"),
+  variant("peqa-4-low", `--method peqa --bits 4 ${LOW}`),
+  variant("peqa-3-low", `--method peqa --bits 3 ${LOW}`),
+  variant("peqa-2-low", `--method peqa --bits 2 ${LOW}`),
+];
+
+/** Rows of one table, by what the table is about. */
+export const TABLES: Readonly<Record<string, readonly Variant[]>> = { all: ALL, memory: MEMORY };
+
+/** All ways of training. */
+export const VARIANTS: readonly Variant[] = [
+  ...ALL,
+  ...MEMORY.filter(({ name }) => !ALL.some((other) => other.name === name)),
 ];

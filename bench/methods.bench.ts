@@ -8,7 +8,7 @@ import { defineBenchmark, type Json } from "./bench.ts";
 import { interleave } from "./interleave.ts";
 import { ROOT } from "./machine.ts";
 import { largestPeak, peakRatio, showPeak } from "./memory.ts";
-import { VARIANTS, type Variant } from "./method-variants.ts";
+import { TABLES, VARIANTS, type Variant } from "./method-variants.ts";
 import { asFolder, findModel } from "./peers.ts";
 import { withScratch } from "./scratch.ts";
 import { median, ratioOf, roundedSpread, showRatio } from "./statistics.ts";
@@ -23,16 +23,16 @@ export const benchmark = defineBenchmark({
     model: { value: DEFAULT_MODEL, help: "model: a name, a Hugging Face folder or a .gguf file" },
     methods: {
       value: "all",
-      help: `names of the table, with commas: ${VARIANTS.map((v) => v.name).join(",")}`,
+      help: `a table, ${Object.keys(TABLES).join(" or ")}, or names with commas: ${VARIANTS.map((v) => v.name).join(",")}`,
     },
     data: { value: join(EXAMPLES, "train.jsonl"), help: "training data, .jsonl or .txt" },
     "held-out": {
       value: join(EXAMPLES, "held-out.jsonl"),
       help: "data that is not trained on; of a .txt file its last part, of this many bytes",
     },
-    batch: { value: 4, help: "examples of a step" },
+    batch: { value: 8, help: "examples of a step" },
     length: { value: 256, help: "tokens that an example may have" },
-    steps: { value: 60, help: "steps of a run; the first two are not timed" },
+    steps: { value: 24, help: "steps of a run; the first two are not timed" },
     rounds: { value: 1, help: "runs of each method" },
     "graft-flags": { value: "", help: "further flags of graft train, in one word with blanks" },
   },
@@ -111,13 +111,14 @@ async function splitData(
 }
 
 function chosen(names: string): readonly Variant[] {
-  if (names === "all") return VARIANTS;
+  const table = TABLES[names];
+  if (table) return table;
   return names.split(",").map((name) => {
     const found = VARIANTS.find((variant) => variant.name === name);
     if (found) return found;
     throw new UsageError(
       "usage/flag",
-      `Cannot find method "${name}", expected ${VARIANTS.map((v) => v.name).join(", ")}`,
+      `Cannot find method "${name}", expected ${Object.keys(TABLES).join(", ")} or ${VARIANTS.map((v) => v.name).join(", ")}`,
     );
   });
 }

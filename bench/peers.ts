@@ -15,7 +15,7 @@ const VENV = join(PEERS, ".venv");
 export const VENV_PYTHON =
   process.platform === "win32" ? join(VENV, "Scripts", "python.exe") : join(VENV, "bin", "python");
 
-const REMEDY = "run `npm run bench -- setup` first";
+const REMEDY = "run `npx graft bench setup` first";
 
 /** The Python that has torch and peft: `GRAFT_PEERS_PYTHON`, else the one of `setup`. @throws Error when there is none */
 export function peersPython(env: NodeJS.ProcessEnv = process.env): string {

@@ -47,9 +47,11 @@ test("parseFlags() gives each flag the kind of its default", () => {
     data: { value: "", help: "file" },
     quick: { value: false, help: "short" },
   };
-  const { values, json, help } = parseFlags(["--steps", "3", "--quick", "--json", "x"], flags);
+  const words = ["--steps", "3", "--quick", "--save", "x", "--json"];
+  const { values, save, json, help } = parseFlags(words, flags);
   assert.deepEqual(values, { steps: 3, data: "", quick: true });
-  assert.equal(json, "x");
+  assert.equal(save, "x");
+  assert.equal(json, true);
   assert.equal(help, false);
   assert.throws(() => parseFlags(["--steps", "many"], flags), {
     code: "usage/flag",
@@ -252,9 +254,9 @@ test("resultPath() puts bare names into bench/results/", () => {
   assert.equal(resultPath("./quiet"), "./quiet");
 });
 
-test("npm run bench lists the benchmarks, and an unknown flag ends with status 2", async () => {
-  const main = join(ROOT, "bench", "main.ts");
-  const { stdout } = await promisify(execFile)(process.execPath, [main]);
+test("npx graft bench lists the benchmarks, and an unknown flag ends with status 2", async () => {
+  const graft = [join(ROOT, "src", "cli", "main.ts"), "bench"];
+  const { stdout } = await promisify(execFile)(process.execPath, graft);
   assert.match(stdout, /^ {2}train-step +How fast/m);
-  await assert.rejects(promisify(execFile)(process.execPath, [main, "decode", "--fast"]), { code: 2 });
+  await assert.rejects(promisify(execFile)(process.execPath, [...graft, "decode", "--fast"]), { code: 2 });
 });

@@ -3,7 +3,7 @@
  *
  *   npm run check:peers        prints a table; status 1 when a folder does not load, peft warns, or logits differ
  *
- * Needs the Python of `npm run bench -- setup`, or GRAFT_PEERS_PYTHON; so it is no part of `npm run check`.
+ * Needs the Python of `npx graft bench setup`, or GRAFT_PEERS_PYTHON; so it is no part of `npm run check`.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -150,7 +150,7 @@ async function requirePeft(): Promise<Record<string, string>> {
   } catch (cause) {
     throw new Error(
       `Cannot check with peft: ${python} does not import torch, transformers and peft; ` +
-        "run `npm run bench -- setup`, or set GRAFT_PEERS_PYTHON to a Python that has them",
+        "run `npx graft bench setup`, or set GRAFT_PEERS_PYTHON to a Python that has them",
       { cause },
     );
   }

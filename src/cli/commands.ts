@@ -1,4 +1,5 @@
 /** @file All commands, in the order in which the help shows them. */
+import { bench } from "./bench.ts";
 import { chat } from "./chat.ts";
 import { combine } from "./combine.ts";
 import type { Command } from "./command.ts";
@@ -20,4 +21,5 @@ export const COMMANDS: readonly Command[] = [
   merge,
   combine,
   dataShow,
+  bench,
 ];

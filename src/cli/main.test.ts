@@ -65,6 +65,26 @@ test("graft, graft --help, graft -h and graft help all list the commands", async
   assert.equal((await run(["help", "pull"])).stdout, (await run(["pull", "-h"])).stdout);
 });
 
+test("a command that hands words on gets all of them, flags too", async () => {
+  let given: unknown = null;
+  const hand = defineCommand({
+    name: "hand",
+    summary: "Test",
+    positionals: ["words"],
+    takesAllWords: "words",
+    options: z.strictObject({ words: z.array(z.string()).default([]) }),
+    run: ({ words }) => {
+      given = words;
+      return Promise.resolve();
+    },
+  });
+  assert.equal((await run(["hand", "on", "--steps", "3", "--help"], [hand])).status, 0);
+  assert.deepEqual(given, ["on", "--steps", "3", "--help"]);
+  await run(["hand"], [hand]);
+  assert.deepEqual(given, []);
+  assert.match((await run(["hand", "--help"], [hand])).stdout, /^Usage: graft hand/m);
+});
+
 test("graft --version prints the version alone", async () => {
   assert.match((await run(["--version"])).stdout, /^\d+\.\d+\.\d+\n$/);
 });

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, realpathSync } from "node:fs";
 
 import { UsageError } from "../errors.ts";
-import { parseArgv } from "./argv.ts";
+import { parseArgv, wordsAs } from "./argv.ts";
 import type { Command, CommandIO } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
 import { flagsOf } from "./flags.ts";
@@ -46,6 +46,10 @@ function unknownCommand(commands: readonly Command[], words: readonly string[]):
   return new UsageError("usage/flag", `Cannot run "graft ${found}": there is no such command`, { hint });
 }
 
+function isHelp(word: string | undefined): boolean {
+  return word === "--help" || word === "-h";
+}
+
 function showHelp(text: string, io: CommandIO): number {
   io.stdout(text);
   io.emit({ event: "help", text });
@@ -65,18 +69,22 @@ async function dispatch(
     io.emit({ event: "done", version: packageField("version") });
     return 0;
   }
-  if (first === "--help" || first === "-h") {
+  if (isHelp(first)) {
     return showHelp(programHelp(commands, `graft: ${packageField("description")}.`), io);
   }
   const command = findCommand(commands, words);
   if (command === null) {
     const group = commands.filter((candidate) => candidate.name.startsWith(`${first} `));
-    const asksHelp = words.length === 1 || ["--help", "-h"].includes(words[1] ?? "");
+    const asksHelp = words.length === 1 || isHelp(words[1]);
     if (group.length === 0 || !asksHelp) throw unknownCommand(commands, words);
     return showHelp(programHelp(group, `graft ${first}: ${group.length} commands.`), io);
   }
   const flags = flagsOf(command);
-  const argv = parseArgv(words.slice(command.name.split(" ").length), flags, command.positionals);
+  const given = words.slice(command.name.split(" ").length);
+  const argv =
+    command.takesAllWords === undefined || isHelp(given[0])
+      ? parseArgv(given, flags, command.positionals)
+      : wordsAs(command.takesAllWords, given);
   if (argv.help) return showHelp(commandHelp(command), io);
   return (await command.run(await readOptions(command, flags, argv), io)) ?? 0;
 }

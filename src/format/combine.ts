@@ -76,6 +76,7 @@ export async function combineAdapters(input: CombineInput): Promise<CombinedFold
   const isSameTemplate = [...folders.values()].every((folder) => folder.notes[TEMPLATE_KEY] === template);
   const parts = looseFolderParts(adapter, targetModules([...folders.values()], adapter), {
     baseName: first.baseName,
+    taskType: first.taskType,
     notes: isSameTemplate ? first.notes : notes,
   });
   const tensors = [

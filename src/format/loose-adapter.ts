@@ -23,6 +23,8 @@ export interface LooseFolder {
   readonly targets: AttachRequest["targets"];
   /** The base that it was made for. */
   readonly baseName: string | null;
+  /** As the file's `task_type`: what the model is for. */
+  readonly taskType: unknown;
   /** Notes of graft in the head of its tensors' file. */
   readonly notes: Readonly<Record<string, string>>;
 }
@@ -63,6 +65,7 @@ export async function readLooseAdapter(path: string): Promise<LooseFolder> {
   return {
     adapter: { method, options, sites, base, frozen: shared },
     targets,
+    taskType: config["task_type"] ?? null,
     baseName: typeof baseName === "string" && baseName !== "" ? baseName : null,
     notes,
   };
@@ -154,7 +157,7 @@ function refuseMisshaped(
 export function looseFolderParts(
   adapter: LooseAdapter,
   targetModules: string | readonly string[] | null,
-  { baseName, notes }: Pick<LooseFolder, "baseName" | "notes">,
+  { baseName, taskType, notes }: Pick<LooseFolder, "baseName" | "taskType" | "notes">,
 ): AdapterFolderParts {
   const names = typeof targetModules === "string" ? namesOf(adapter) : (targetModules ?? []);
   const tensors = new Map<string, Tensor>(adapter.frozen);
@@ -167,7 +170,12 @@ export function looseFolderParts(
   const whole = [...new Set([...adapter.base.keys()].map((name) => name.slice(0, name.lastIndexOf("."))))];
   const modulesToSave = settings["modules_to_save"] === null ? null : whole;
   return {
-    config: { target_modules: targetModules, ...settings, modules_to_save: modulesToSave },
+    config: {
+      target_modules: targetModules,
+      ...settings,
+      modules_to_save: modulesToSave,
+      task_type: taskType,
+    },
     tensors,
     metadata: notes,
   };

@@ -340,5 +340,11 @@ export function parseOptions(method: Method, raw: unknown): unknown {
   const problems = parsed.error.issues.map(
     (issue) => `${issue.path.join(".") || "options"}: ${issue.message}`,
   );
-  throw new UsageError("usage/flag", `Cannot use options of method "${method.name}": ${problems.join("; ")}`);
+  throw new UsageError(
+    "usage/flag",
+    `Cannot use options of method "${method.name}": ${problems.join("; ")}`,
+    {
+      hint: "See graft train --help for the options of each method",
+    },
+  );
 }

@@ -127,7 +127,7 @@ export function algebraOf({ name, algebra }: Method): Algebra<unknown, unknown> 
   if (algebra !== "not-composable") return algebra;
   throw new UsageError(
     "usage/combine",
-    `Cannot combine adapters of method "${name}": the sum of their changes is no change that the method can hold`,
+    `Cannot combine adapters of method "${name}": the method can hold neither a sum nor the negative of changes`,
     { hint: "Merge one of them into the model, and train the other on that" },
   );
 }
