@@ -36,6 +36,7 @@ import { siluOp } from "./ops/silu.ts";
 import { sinOp } from "./ops/sin.ts";
 import { sliceOp } from "./ops/slice.ts";
 import { softmaxErrorOp } from "./ops/softmax-error.ts";
+import { softThresholdOp } from "./ops/soft-threshold.ts";
 import { softmaxOp } from "./ops/softmax.ts";
 import { splitOp } from "./ops/split.ts";
 import { sqrtOp } from "./ops/sqrt.ts";
@@ -70,6 +71,7 @@ export const OPS = [
   reduceMeanOp,
   kthSmallestOp,
   softmaxOp,
+  softThresholdOp,
   reshapeOp,
   transposeOp,
   sliceOp,

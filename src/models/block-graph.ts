@@ -31,6 +31,8 @@ export interface SiteGraph {
   context(name: string, dtype: DType, shape: Shape): Value;
   /** Marks an activation from which the site's output is cheap: a backward program had better be given it than that. */
   keep(name: string, value: Value): Value;
+  /** Marks a small value that takes long to compute: a backward program is given it, whatever else it computes again. */
+  remember(name: string, value: Value): Value;
 }
 
 /** The frozen parts of a look-up of embeddings and what may be built around them. */
@@ -136,6 +138,7 @@ export function buildBlockGraph(
     input: Value,
   ): Value => {
     const { name } = spec;
+    let isCheap = false;
     const site: SiteGraph = {
       spec,
       get weight() {
@@ -152,11 +155,14 @@ export function buildBlockGraph(
         return mul(value, mask);
       },
       context: (key, dtype, shape) => (context[key] ??= graph.input(key, dtype, shape)),
-      keep: (suffix, value) => (kept[`${name}.${suffix}`] = value),
+      keep: (suffix, value) => {
+        isCheap = true;
+        return site.remember(suffix, value);
+      },
+      remember: (suffix, value) => (kept[`${name}.${suffix}`] = value),
     };
-    const numKept = Object.keys(kept).length;
     const output = options.projector(site, input);
-    if (Object.keys(kept).length > numKept) cheap.add(output);
+    if (isCheap) cheap.add(output);
     return output;
   };
   const stream = architecture.block(

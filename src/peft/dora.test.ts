@@ -36,6 +36,7 @@ test("dora drops inputs in what it adds to the base, and in nothing else", async
     dropout: (value) => mul(value, mask),
     context: () => assert.fail(),
     keep: (_, value) => value,
+    remember: (_, value) => value,
   };
   const y = dora.adapt(site, x, parameters, { rank: RANK, scale: SCALE, dropout: 0.5, init: "default" });
   const engine = createOrtEngine({ threads: 1 });

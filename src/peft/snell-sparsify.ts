@@ -13,6 +13,7 @@ import { greater } from "../graph/ops/compare.ts";
 import { kthSmallest } from "../graph/ops/kth-smallest.ts";
 import { maximum } from "../graph/ops/maximum.ts";
 import { mul } from "../graph/ops/mul.ts";
+import { softThreshold } from "../graph/ops/soft-threshold.ts";
 import { stopGradient } from "../graph/ops/stop-gradient.ts";
 import { sub } from "../graph/ops/sub.ts";
 
@@ -32,23 +33,23 @@ export interface Sparsity {
 /** Takes the rounding out of s·N: 0.7 · 10 is 7.000000000000001. */
 const ROUNDING = 1e-9;
 
-/** Makes ΔW [out, in] of known sizes sparse; same shape. */
-export function sparsify(delta: Value, { sparsify: mode, sparsity, through }: Sparsity): Value {
+/** Makes ΔW [out, in] of known sizes sparse; same shape. `remember` is given the threshold [], which takes long to find. */
+export function sparsify(
+  delta: Value,
+  { sparsify: mode, sparsity, through }: Sparsity,
+  remember: (threshold: Value) => Value = (threshold) => threshold,
+): Value {
   if (mode === "none") return delta;
   const count = (delta.shape as number[]).reduce((product, n) => product * n, 1);
   const dropped = Math.ceil(sparsity * count - ROUNDING);
-  if (mode === "soft") return soften(delta, dropped, through);
-  const size = abs(stopGradient(delta));
-  if (mode === "hard") return dropped === 0 ? delta : mul(delta, greater(size, kthSmallest(size, dropped)));
-  const belowQuantile = Math.floor(sparsity * (count - 1) + ROUNDING) + 1;
-  return mul(delta, mul(size, greater(size, kthSmallest(size, belowQuantile))));
-}
-
-function soften(delta: Value, dropped: number, through: Sparsity["through"]): Value {
-  const size = abs(delta);
   const hold = (value: Value, held: boolean): Value => (held ? stopGradient(value) : value);
-  if (dropped === 0) return mul(delta, hold(size, through === "nothing"));
-  const threshold = hold(kthSmallest(size, dropped), through !== "threshold");
-  const factor = maximum(sub(size, threshold), delta.graph.scalar(0));
-  return mul(delta, hold(factor, through === "nothing"));
+  const size = abs(hold(delta, mode !== "soft" || through === "nothing"));
+  const threshold = (k: number): Value => (k === 0 ? delta.graph.scalar(0) : remember(kthSmallest(size, k)));
+  if (mode === "hard") return dropped === 0 ? delta : mul(delta, greater(size, threshold(dropped)));
+  if (mode === "hard-magnitude") {
+    const belowQuantile = Math.floor(sparsity * (count - 1) + ROUNDING) + 1;
+    return mul(delta, mul(size, greater(size, threshold(belowQuantile))));
+  }
+  if (through !== "nothing") return softThreshold(delta, hold(threshold(dropped), through === "magnitude"));
+  return mul(delta, maximum(sub(size, threshold(dropped)), delta.graph.scalar(0)));
 }

@@ -68,9 +68,13 @@ export const snell = defineMethod<SnellOptions, SnellSite>({
   configure: ({ sparsityPattern, ...options }, { path }) => {
     const { kernel, pieces, rank } = options;
     if (kernel === "piecewise-linear" && pieces > rank) {
-      throw new UsageError("usage/flag", `Cannot cut rows of ${rank} numbers into ${pieces} pieces`, {
-        hint: `Use pieces of at most ${rank}, or a larger rank`,
-      });
+      throw new UsageError(
+        "usage/flag",
+        `Cannot adapt "${path}": its factors have ${rank} numbers a row, expected at least the ${pieces} pieces of the kernel`,
+        {
+          hint: `Use pieces of at most ${rank}, or a larger rank`,
+        },
+      );
     }
     return { ...options, sparsity: matchPattern(sparsityPattern, path) ?? options.sparsity };
   },
@@ -102,7 +106,14 @@ export const snell = defineMethod<SnellOptions, SnellSite>({
   formsWeight: true,
 
   adapt: (site, x, parameters, options) =>
-    linear(x, add(site.weight, sparseDelta(parameters, options)), site.bias),
+    linear(
+      x,
+      add(
+        site.weight,
+        sparseDelta(parameters, options, (threshold) => site.remember("threshold", threshold)),
+      ),
+      site.bias,
+    ),
 
   // Each row of a batch would need a matrix of the weight's size.
   adaptRows: "not-batchable",
@@ -153,14 +164,18 @@ function ownNumbers(options: SnellSite): ParameterSpec[] {
 }
 
 /** ΔWˢ [out, in]. */
-function sparseDelta(parameters: SiteParameters, options: SnellSite): Value {
+function sparseDelta(
+  parameters: SiteParameters,
+  options: SnellSite,
+  remember?: (threshold: Value) => Value,
+): Value {
   const { [A]: a, [B]: b } = parameters;
   const kernel = kernelOf(options.kernel);
   const numbers = Object.entries(kernel.coefficients(options)).map(([name, values]) => [
     name,
     parameters[own(name)] ?? vector(a!.graph, values),
   ]);
-  return sparsify(kernel.delta(b!, a!, Object.fromEntries(numbers), options), options);
+  return sparsify(kernel.delta(b!, a!, Object.fromEntries(numbers), options), options, remember);
 }
 
 function vector(graph: Graph, values: readonly number[]): Value {

@@ -66,6 +66,7 @@ export function buildHeadGraph(base: BaseModel, overlay: Overlay | null, trainin
       throw new RangeError(`Cannot build the head with "${name}": it has no rows of a batch`);
     },
     keep: (_, value) => value,
+    remember: (_, value) => value,
   };
   const logits = (overlay?.projector(null) ?? FROZEN)(site, normed);
   const isPlain = bias === null && Object.keys(own).length === 0;

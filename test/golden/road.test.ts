@@ -84,6 +84,7 @@ describe("RoAd on one linear layer", async () => {
       spec,
       project: (value: Value) => linear(value, weight!, bias!),
       keep: (_name: string, value: Value) => value,
+      remember: (_name: string, value: Value) => value,
     } as unknown as SiteGraph;
     const y = road.adapt(site, x!, own, layout);
     const error = sub(y, target!);

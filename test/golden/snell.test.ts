@@ -222,7 +222,8 @@ function programs(
   const own = Object.fromEntries(
     parameters.map(({ suffix, shape }) => [suffix, graph.input(suffix, "float32", shape)]),
   );
-  const y = method.adapt({ spec, weight, bias } as unknown as SiteGraph, x, own, options);
+  const remember = (_name: string, value: Value): Value => value;
+  const y = method.adapt({ spec, weight, bias, remember } as unknown as SiteGraph, x, own, options);
   const error = sub(y, target);
   const loss = reduceMean(mul(error, error), [0, 1]);
   const wrt: Record<string, Value> = { x, ...own };

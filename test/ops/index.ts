@@ -29,6 +29,7 @@ import { rmsNormSuite } from "./rms-norm.ts";
 import { ropeSuite } from "./rope.ts";
 import { rotatePairsSuite } from "./rotate-pairs.ts";
 import { gatherRowsSuite, scatterAddRowsSuite } from "./rows.ts";
+import { softThresholdSuite } from "./soft-threshold.ts";
 import { softmaxSuite } from "./softmax.ts";
 import { stopGradientSuite } from "./stop-gradient.ts";
 import { transposeSuite } from "./transpose.ts";
@@ -60,6 +61,7 @@ export const OP_SUITES: readonly OpSuite[] = [
   reduceMeanSuite,
   kthSmallestSuite,
   softmaxSuite,
+  softThresholdSuite,
   reshapeSuite,
   transposeSuite,
   sliceSuite,

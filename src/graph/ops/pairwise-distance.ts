@@ -11,14 +11,15 @@ import { MICROSOFT, type Emitter } from "../emitter.ts";
 import type { Value } from "../graph.ts";
 import { type Op, applyOne } from "../op.ts";
 import { showShape } from "../shape.ts";
+import { concat } from "./concat.ts";
 import { div } from "./div.ts";
 import { matmul } from "./matmul.ts";
 import { maximum } from "./maximum.ts";
 import { mul } from "./mul.ts";
 import { reduceSum } from "./reduce-sum.ts";
+import { slice } from "./slice.ts";
 import { sqrt } from "./sqrt.ts";
 import { sub } from "./sub.ts";
-import { transpose } from "./transpose.ts";
 
 /** Share of |u|² + |v|² that is taken off D², as much as rounding leaves: rows that coincide have distance 0. */
 const NOISE = 2 ** -31;
@@ -71,12 +72,21 @@ export const pairwiseDistanceOp: Op<Record<string, never>> = {
     const least = maximum(mul(length, graph.scalar(CLOSE)), graph.scalar(TINY));
     const held = maximum(distance, least);
     const ratio = mul(gradient as Value, div(div(distance, held), held)); // [M, N]
-    return [
-      sub(mul(reduceSum(ratio, [1]), u), matmul(ratio, v)),
-      sub(mul(transpose(reduceSum(ratio, [0]), [1, 0]), v), matmul(ratio, u, { transA: true })),
-    ];
+    return [pull(u, matmul(ratio, withOnes(v))), pull(v, matmul(ratio, withOnes(u), { transA: true }))];
   },
 };
+
+/** Rows with a last column of ones, whose product adds up what meets them. */
+function withOnes(rows: Value): Value {
+  const count = rows.shape[0] as number;
+  return concat([rows, rows.graph.constant("float32", [count, 1], new Float32Array(count).fill(1))], 1);
+}
+
+/** rowsum ∘ u - R v of [R v, rowsum]. */
+function pull(u: Value, product: Value): Value {
+  const width = u.shape[1] as number;
+  return sub(mul(slice(product, 1, width, width + 1), u), slice(product, 1, 0, width));
+}
 
 type Emit = (
   opType: string,
