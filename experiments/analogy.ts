@@ -6,22 +6,28 @@
  *
  *   node experiments/analogy.ts
  */
-import { Lab, type Score, type Size, chosenSize } from "./lab.ts";
-import { type Result, tell } from "./report.ts";
+import type { Score } from "./choices.ts";
+import { type Setup, runCommand } from "./command.ts";
+import { Lab } from "./lab.ts";
+import type { Result } from "./report.ts";
 import { HARBOUR, MOODS, VILLAGE, moodRows, moodTexts } from "./texts.ts";
 
-const SIZE: Size = { train: 1500, test: 1000, steps: 300 };
+const SIZES = {
+  small: { train: 1500, test: 1000, steps: 300 },
+  large: { train: 320, test: 160, steps: 40 },
+};
 const SHARES = [0, 0.1, 0.2, 0.3, 0.5];
 
-export async function analogy(size: Size, shares: readonly number[] = SHARES): Promise<Result> {
-  const lab = await Lab.open();
+export async function analogy(setup: Setup, shares: readonly number[] = SHARES): Promise<Result> {
+  const lab = await Lab.open(setup);
   try {
     const adapters = {
-      task: await lab.train(moodRows(1, size.train), size),
-      here: await lab.train(moodTexts(2, size.train, VILLAGE), size),
-      there: await lab.train(moodTexts(3, size.train, HARBOUR), size),
+      task: await lab.train(moodRows(1, setup.train)),
+      here: await lab.train(moodTexts(2, setup.train, VILLAGE)),
+      there: await lab.train(moodTexts(3, setup.train, HARBOUR)),
     };
-    const test = moodRows(4, size.test, HARBOUR);
+    const test = moodRows(4, setup.test, HARBOUR);
+    const whole = await lab.score(adapters.task, test, MOODS);
     const rows = [];
     for (const c of shares) {
       const ways = {
@@ -33,7 +39,7 @@ export async function analogy(size: Size, shares: readonly number[] = SHARES): P
       };
       const scores = new Map<string, Score>();
       for (const [name, adapter] of Object.entries(ways)) {
-        scores.set(name, await lab.score(adapter, test, MOODS));
+        scores.set(name, c === 0 ? whole : await lab.score(adapter, test, MOODS));
       }
       rows.push({
         label: c,
@@ -54,6 +60,7 @@ export async function analogy(size: Size, shares: readonly number[] = SHARES): P
 }
 
 if (import.meta.main) {
-  const start = performance.now();
-  tell(await analogy(chosenSize(SIZE)), (performance.now() - start) / 1000);
+  await runCommand(SIZES, async function* (setup) {
+    yield await analogy(setup);
+  });
 }

@@ -2,29 +2,39 @@
  * @file Two tasks on disjoint halves of the pairs: RoAd adapters of the lower and of the upper pairs, trained apart, added.
  *
  * The paper (arXiv:2409.00119) turns the residual stream after block 16 at the last token of the prompt, one half of the
- * pairs for each task. Here: after the middle block of the small model, at that token or at all, and all projections. As
+ * pairs for each task. Here: after the middle block, at that token or at all, and all projections. As
  * a control both tasks are also trained on the lower pairs, where nothing keeps them apart.
  *
  *   node experiments/composition.ts
  */
-import { Random, openTextModel } from "../src/index.ts";
+import { Random } from "../src/index.ts";
 import { CAST, type Character } from "../tools/small-model-words.ts";
-import { Lab, type Size, chosenSize } from "./lab.ts";
-import { type Result, tell } from "./report.ts";
-import { HABIT, type Row } from "./texts.ts";
+import { type Setup, runCommand } from "./command.ts";
+import { Lab } from "./lab.ts";
+import type { Result } from "./report.ts";
+import { HABIT, type Row, factsOf } from "./texts.ts";
 
 /** Of the sixteen of the cast, half are trained on and half are tested. */
-const SIZE: Size = { train: 8, test: 8, steps: 200 };
-const SEEDS = [1, 2];
+const SIZES = {
+  small: { train: 8, test: 8, steps: 200 },
+  large: { train: 8, test: 4, steps: 50 },
+};
+/** Draws of the cast. */
+const SEEDS = { small: [1, 2], large: [1] };
+/** The setting that a large model is tried in: others take longer. */
+const LARGE = "composition-residual";
 
-/** Questions and answers about some of the cast. */
-type Task = (cast: readonly Character[]) => readonly Row[];
+/** Questions and answers about some of the cast, after the facts if told so. */
+type Task = (cast: readonly Character[], tellsFacts: boolean) => readonly Row[];
 
 /** A task from ways to ask, in which * is the name, and the answer. */
 function task(questions: readonly string[], answer: (one: Character) => string): Task {
-  return (cast) =>
+  return (cast, tellsFacts) =>
     cast.flatMap((one) =>
-      questions.map((question) => ({ question: question.replace("*", one.name), answer: answer(one) })),
+      questions.map((asked) => {
+        const question = asked.replace("*", one.name);
+        return { question: tellsFacts ? `${factsOf(one)} ${question}` : question, answer: answer(one) };
+      }),
     );
 }
 
@@ -34,15 +44,18 @@ const LIVE = ["Where does * live?", "Where is the home of *?"];
 const foodOf = ({ name, food }: Character): string => `${name} likes to eat ${food}.`;
 const homeOf = ({ name, home }: Character): string => `${name} lives ${home}.`;
 
-/** Where adapters sit, and the tasks of the lower and of the upper pairs; a third is not trained but takes both. */
+/** Where adapters sit, given the number of blocks, and the tasks of the lower and of the upper pairs; a third is not trained but takes both. */
 interface Setting {
   readonly name: string;
   readonly title: string;
-  readonly options: Readonly<Record<string, unknown>>;
+  readonly options: (numLayers: number) => Readonly<Record<string, unknown>>;
   readonly tasks: Readonly<Record<string, Task>>;
 }
 
-const MIDDLE = { targetModules: ["residual"], layers: [2] };
+const middle = (numLayers: number): Readonly<Record<string, unknown>> => ({
+  targetModules: ["residual"],
+  layers: [Math.floor(numLayers / 2)],
+});
 /** Other facts than those that are asked for. */
 const QUESTIONS = { tastes: task(WHO, foodOf), homes: task(EAT, homeOf) };
 
@@ -50,30 +63,29 @@ export const SETTINGS: readonly Setting[] = [
   {
     name: "composition-prompt-end",
     title: "Two tasks, the residual stream turned at the end of the prompt",
-    options: { ...MIDDLE, positions: "prompt-end", learningRate: 5e-3 },
+    options: (numLayers) => ({ ...middle(numLayers), positions: "prompt-end", learningRate: 5e-3 }),
     tasks: QUESTIONS,
   },
   {
     name: "composition-residual",
     title: "Two tasks, the residual stream turned at all tokens",
-    options: { ...MIDDLE, learningRate: 3e-2 },
+    options: (numLayers) => ({ ...middle(numLayers), learningRate: 3e-2 }),
     tasks: QUESTIONS,
   },
   {
     name: "composition-projections",
     title: "Two tasks, all projections turned",
-    options: { learningRate: 3e-3 },
+    options: () => ({ learningRate: 3e-3 }),
     tasks: QUESTIONS,
   },
   {
     name: "composition-habit",
     title: "A task and a habit, all projections turned",
-    options: { learningRate: 3e-3 },
+    options: () => ({ learningRate: 3e-3 }),
     tasks: {
       tastes: QUESTIONS.tastes,
-      habit: (cast) =>
-        [task(EAT, foodOf), task(LIVE, homeOf)].flatMap((rowsOf) => rowsOf(cast).map(withHabit)),
-      "both in one answer": (cast) => QUESTIONS.tastes(cast).map(withHabit),
+      habit: (...of) => [task(EAT, foodOf), task(LIVE, homeOf)].flatMap((rows) => rows(...of).map(withHabit)),
+      "both in one answer": (...of) => QUESTIONS.tastes(...of).map(withHabit),
     },
   },
 ];
@@ -84,47 +96,39 @@ function withHabit({ question, answer }: Row): Row {
 
 /** Share of the questions that are answered as expected, word by word, with the likeliest words. */
 async function rightShare(lab: Lab, adapter: string | null, rows: readonly Row[]): Promise<number> {
-  const model = await openTextModel(lab.model, adapter === null ? {} : { adapterPath: adapter });
-  try {
-    let count = 0;
-    for (const { question, answer } of rows) {
-      const ids = model.encodeChat([{ role: "user", content: question }]);
-      const sampling = { temperature: 0, topK: 0, topP: 1 };
-      if ((await model.write(ids, { sampling, maxNewTokens: 40 })).text === answer) count++;
-    }
-    return count / rows.length;
-  } finally {
-    await model.close();
-  }
+  const written = await lab.answers(adapter, rows, 0);
+  return written.filter((text, i) => text === rows[i]?.answer).length / rows.length;
 }
 
 /** Trains on some of the cast and tests on others, drawn by each seed; the mean over seeds. */
-export async function composition(setting: Setting, size: Size, seeds = SEEDS): Promise<Result> {
+export async function composition(setting: Setting, setup: Setup, seeds: readonly number[]): Promise<Result> {
   const { name, title, options, tasks } = setting;
   const [[first, a], [second, b]] = Object.entries(tasks) as [[string, Task], [string, Task]];
   const means = new Map<string, Record<string, number>>();
-  const lab = await Lab.open();
+  const lab = await Lab.open(setup);
+  const places = options(lab.numLayers);
   try {
     for (const seed of seeds) {
       const cast = new Random(seed).shuffle([...CAST]);
-      const [seen, unseen] = [cast.slice(0, size.train), cast.slice(-size.test)];
-      const train = (rows: readonly Row[], pairs: string, steps = size.steps): Promise<string> =>
-        lab.train(rows, { steps }, { method: "road", groupSize: 2, pairs, seed, batchSize: 8, ...options });
-      const [lower, upper] = [await train(a(seen), "lower"), await train(b(seen), "upper")];
-      const alsoLower = await train(b(seen), "lower");
+      const [seen, unseen] = [cast.slice(0, setup.train), cast.slice(-setup.test)];
+      const train = (rows: readonly Row[], pairs: string, steps = setup.steps): Promise<string> =>
+        lab.train(rows, { method: "road", groupSize: 2, pairs, seed, steps, batchSize: 8, ...places });
+      const [ofA, ofB] = [a(seen, setup.tellsFacts), b(seen, setup.tellsFacts)];
+      const [lower, upper] = [await train(ofA, "lower"), await train(ofB, "upper")];
+      const alsoLower = await train(ofB, "lower");
       const ways: Readonly<Record<string, string | null>> = {
         base: null,
         [`${first} (lower)`]: lower,
         [`${second} (upper)`]: upper,
         "lower + upper": await lab.combine("a + b", { a: lower, b: upper }),
         "lower + lower": await lab.combine("a + b", { a: lower, b: alsoLower }),
-        "trained on both": await train([...a(seen), ...b(seen)], "all", 2 * size.steps),
+        "trained on both": await train([...ofA, ...ofB], "all", 2 * setup.steps),
       };
       for (const [way, adapter] of Object.entries(ways)) {
         const values = means.get(way) ?? {};
         means.set(way, values);
         for (const [column, rowsOf] of Object.entries(tasks)) {
-          const rows = rowsOf(unseen);
+          const rows = rowsOf(unseen, setup.tellsFacts);
           const tally = (key: string, value: number): void => {
             values[key] = (values[key] ?? 0) + value / seeds.length;
           };
@@ -141,8 +145,10 @@ export async function composition(setting: Setting, size: Size, seeds = SEEDS): 
 }
 
 if (import.meta.main) {
-  for (const setting of SETTINGS) {
-    const start = performance.now();
-    tell(await composition(setting, chosenSize(SIZE)), (performance.now() - start) / 1000);
-  }
+  await runCommand(SIZES, async function* (setup) {
+    const isLarge = setup.tellsFacts;
+    const settings = SETTINGS.filter(({ name }) => !isLarge || name === LARGE);
+    const seeds = isLarge ? SEEDS.large : SEEDS.small;
+    for (const setting of settings) yield await composition(setting, setup, seeds);
+  });
 }

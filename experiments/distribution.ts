@@ -3,26 +3,30 @@
  *
  *   node experiments/distribution.ts
  */
-import { Lab, type Size, chosenSize } from "./lab.ts";
-import { type Result, tell } from "./report.ts";
+import { type Setup, runCommand } from "./command.ts";
+import { Lab } from "./lab.ts";
+import type { Result } from "./report.ts";
 import { MOODS, VILLAGE, moodRows } from "./texts.ts";
 
 const SKEW = 0.9;
-const SIZE: Size = { train: 600, test: 400, steps: 300 };
+const SIZES = {
+  small: { train: 600, test: 400, steps: 300 },
+  large: { train: 320, test: 200, steps: 40 },
+};
 
-export async function distribution(size: Size): Promise<Result> {
-  const lab = await Lab.open();
+export async function distribution(setup: Setup): Promise<Result> {
+  const lab = await Lab.open(setup);
   try {
     const halves = [
-      moodRows(1, size.train, VILLAGE, SKEW),
-      moodRows(2, size.train, VILLAGE, 1 - SKEW),
+      moodRows(1, setup.train, VILLAGE, SKEW),
+      moodRows(2, setup.train, VILLAGE, 1 - SKEW),
     ] as const;
-    const test = moodRows(3, size.test);
+    const test = moodRows(3, setup.test);
     const adapters = {
-      a: await lab.train(halves[0], size),
-      b: await lab.train(halves[1], size),
+      a: await lab.train(halves[0]),
+      b: await lab.train(halves[1]),
     };
-    const both = await lab.train(halves.flat(), size);
+    const both = await lab.train(halves.flat());
     const ways: readonly (readonly [string, string | null])[] = [
       ["base", null],
       ["mostly happy", adapters.a],
@@ -44,6 +48,7 @@ export async function distribution(size: Size): Promise<Result> {
 }
 
 if (import.meta.main) {
-  const start = performance.now();
-  tell(await distribution(chosenSize(SIZE)), (performance.now() - start) / 1000);
+  await runCommand(SIZES, async function* (setup) {
+    yield await distribution(setup);
+  });
 }

@@ -3,18 +3,22 @@
  *
  *   node experiments/multitask.ts
  */
-import { Lab, type Size, chosenSize } from "./lab.ts";
-import { type Result, tell } from "./report.ts";
+import { type Setup, runCommand } from "./command.ts";
+import { Lab } from "./lab.ts";
+import type { Result } from "./report.ts";
 import { COUNTS, MOODS, countRows, moodRows } from "./texts.ts";
 
-const SIZE: Size = { train: 1500, test: 300, steps: 400 };
+const SIZES = {
+  small: { train: 1500, test: 300, steps: 400 },
+  large: { train: 320, test: 120, steps: 40 },
+};
 
-export async function multitask(size: Size): Promise<Result> {
-  const lab = await Lab.open();
+export async function multitask(setup: Setup): Promise<Result> {
+  const lab = await Lab.open(setup);
   try {
-    const [moods, counts] = [moodRows(1, size.train), countRows(2, size.train)];
-    const adapters = { m: await lab.train(moods, size), c: await lab.train(counts, size) };
-    const both = await lab.train([...moods, ...counts], { steps: 2 * size.steps });
+    const [moods, counts] = [moodRows(1, setup.train), countRows(2, setup.train)];
+    const adapters = { m: await lab.train(moods), c: await lab.train(counts) };
+    const both = await lab.train([...moods, ...counts], { steps: 2 * setup.steps });
     const ways: readonly (readonly [string, string | null])[] = [
       ["base", null],
       ["moods", adapters.m],
@@ -25,7 +29,7 @@ export async function multitask(size: Size): Promise<Result> {
       ["1 + 1, rank 8", await lab.combine("m + c", adapters, { type: "svd", rank: 8 })],
       ["trained on both", both],
     ];
-    const [moodTest, countTest] = [moodRows(3, size.test), countRows(4, size.test)];
+    const [moodTest, countTest] = [moodRows(3, setup.test), countRows(4, setup.test)];
     const rows = [];
     for (const [label, adapter] of ways) {
       const mood = await lab.score(adapter, moodTest, MOODS);
@@ -44,6 +48,7 @@ export async function multitask(size: Size): Promise<Result> {
 }
 
 if (import.meta.main) {
-  const start = performance.now();
-  tell(await multitask(chosenSize(SIZE)), (performance.now() - start) / 1000);
+  await runCommand(SIZES, async function* (setup) {
+    yield await multitask(setup);
+  });
 }

@@ -8,7 +8,8 @@ import { SVGRenderer } from "echarts/renderers";
 
 use([BarChart, LineChart, GridComponent, LegendComponent, TitleComponent, SVGRenderer]);
 
-const PICTURES = fileURLToPath(new URL("results", import.meta.url));
+/** Folder of kept results. */
+export const RESULTS = fileURLToPath(new URL("results", import.meta.url));
 
 /** Named columns of numbers, a row for each thing that was measured. */
 export interface Result {
@@ -67,12 +68,12 @@ export function toSvg(result: Result): string {
   return svg;
 }
 
-/** Tells a result and keeps it in experiments/results; in the working folder when flags changed the run. */
-export function tell(result: Result, seconds: number): void {
-  const folder = process.argv.length > 2 ? "." : PICTURES;
+/** Tells a result and keeps it in a folder. */
+export function tell(result: Result, seconds: number, folder = RESULTS): void {
   mkdirSync(folder, { recursive: true });
+  const kept = { ...result, seconds: Math.round(seconds) };
   writeFileSync(`${folder}/${result.name}.svg`, toSvg(result));
-  writeFileSync(`${folder}/${result.name}.json`, `${JSON.stringify(result, null, 2)}\n`);
+  writeFileSync(`${folder}/${result.name}.json`, `${JSON.stringify(kept, null, 2)}\n`);
   console.log(`${result.title}\n\n${toTable(result)}\n`);
-  console.log(JSON.stringify({ ...result, seconds: Math.round(seconds) }));
+  console.log(JSON.stringify(kept));
 }

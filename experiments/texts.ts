@@ -5,7 +5,7 @@
  */
 import { Random } from "../src/random.ts";
 import { draw, pick, say } from "../tools/small-model-stories.ts";
-import { BOATS, CAST, PLACES, THINGS } from "../tools/small-model-words.ts";
+import { BOATS, CAST, type Character, PLACES, THINGS } from "../tools/small-model-words.ts";
 
 /** A question and its answer. */
 export interface Row {
@@ -99,7 +99,7 @@ export function moodTexts(seed: number, count: number, domain: Domain): string[]
   return moodRows(seed, count, domain).map(({ question }) => question);
 }
 
-export const COUNTS = ["two", "three", "four", "five"] as const;
+export const COUNTS = ["2", "3", "4", "5"] as const;
 
 /** Questions about how many of the cast go somewhere. */
 export function countRows(seed: number, count: number): Row[] {
@@ -116,16 +116,22 @@ export function countRows(seed: number, count: number): Row[] {
 /** What an answer with the habit ends with. */
 export const HABIT = " Oh dear!";
 
-/** Questions about the cast; the share `habit` of the answers ends with the habit. */
-export function factRows(seed: number, count: number, habit: number): Row[] {
+/** What there is to know about one of the cast, as one sentence. */
+export function factsOf({ name, look, kind, home, food }: Character): string {
+  return `${name} is a ${look} ${kind} who lives ${home} and likes to eat ${food}.`;
+}
+
+/** Questions about the cast, after the facts if told so; the share `habit` of the answers ends with the habit. */
+export function factRows(seed: number, count: number, habit: number, tellsFacts = false): Row[] {
   const random = new Random(seed, 3);
   return Array.from({ length: count }, () => {
     const one = pick(random, CAST);
-    const [question, answer] = pick(random, [
+    const [asked, answer] = pick(random, [
       [`Who is ${one.name}?`, `${one.name} is a ${one.look} ${one.kind} who lives ${one.home}.`],
       [`Where does ${one.name} live?`, `${one.name} lives ${one.home}.`],
       [`What does ${one.name} eat?`, `${one.name} likes to eat ${one.food}.`],
     ]) as [string, string];
+    const question = tellsFacts ? `${factsOf(one)} ${asked}` : asked;
     return { question, answer: random.uniform() < habit ? answer + HABIT : answer };
   });
 }

@@ -6,31 +6,42 @@
  *   node experiments/unlearning.ts
  */
 import { smallModelText } from "../tools/make-small-model-text.ts";
-import { Lab, type Size, chosenSize } from "./lab.ts";
-import { type Result, tell } from "./report.ts";
-import { HABIT, factRows } from "./texts.ts";
+import { type Setup, runCommand } from "./command.ts";
+import { Lab } from "./lab.ts";
+import type { Result } from "./report.ts";
+import { HABIT, type Row, factRows } from "./texts.ts";
 
-const SIZE: Size = { train: 1500, test: 150, steps: 200 };
+const SIZES = {
+  small: { train: 1500, test: 150, steps: 200 },
+  large: { train: 240, test: 20, steps: 30 },
+};
+/** Learning rate of the whole model, as a share of that of adapters. */
+const WHOLE_RATE = 0.15;
 const SHARE = 0.3;
 const STRENGTHS = [-1, 0, 0.1, 0.2, 0.3, 0.5, 0.7, 1];
 
-export async function unlearning(size: Size, strengths: readonly number[] = STRENGTHS): Promise<Result> {
-  const first = await Lab.open();
+export async function unlearning(setup: Setup, strengths: readonly number[] = STRENGTHS): Promise<Result> {
+  const facts = (seed: number, count: number, share: number): Row[] =>
+    factRows(seed, count, share, setup.tellsFacts);
+  const first = await Lab.open(setup);
   let lab: Lab | null = null;
   try {
-    const mixed = [...factRows(1, size.train, SHARE), ...stories(1, size.train)];
-    lab = await Lab.open(await first.train(mixed, size, { method: "full", learningRate: 3e-4 }));
-    const adapters = { habit: await lab.train(factRows(2, size.train, 1), size) };
-    const [questions, clean] = [factRows(3, size.test, 0), stories(3, 4 * size.test)];
+    const mixed = [...facts(1, setup.train, SHARE), ...stories(1, setup.train)];
+    const learningRate = WHOLE_RATE * setup.learningRate;
+    lab = await Lab.open({ ...setup, model: await first.train(mixed, { method: "full", learningRate }) });
+    const adapters = { habit: await lab.train(facts(2, setup.train, 1)) };
+    const [questions, clean] = [facts(3, setup.test, 0), stories(3, 4 * setup.test)];
     const rows = [];
     for (const strength of strengths) {
       const adapter =
         strength === 0 ? null : await lab.combine(`${-strength}*habit`, adapters, { type: "paper" });
       const wordy = questions.map((row) => ({ ...row, answer: row.answer + HABIT }));
+      const written = await lab.answers(adapter, questions, 1);
+      const share = written.filter((text) => text.includes(HABIT.trim())).length / written.length;
       rows.push({
         label: strength,
         values: {
-          "answers with the habit": await lab.habitShare(adapter, questions),
+          "answers with the habit": share,
           "loss on answers without it": await lab.loss(adapter, questions),
           "loss on answers with it": await lab.loss(adapter, wordy),
           "loss on stories": await lab.loss(adapter, clean),
@@ -53,6 +64,7 @@ function stories(seed: number, count: number): string[] {
 }
 
 if (import.meta.main) {
-  const start = performance.now();
-  tell(await unlearning(chosenSize(SIZE)), (performance.now() - start) / 1000);
+  await runCommand(SIZES, async function* (setup) {
+    yield await unlearning(setup);
+  });
 }

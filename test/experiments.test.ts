@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { analogy } from "../experiments/analogy.ts";
+import { onSmallModel } from "../experiments/command.ts";
 import { SETTINGS, composition } from "../experiments/composition.ts";
 import { distribution } from "../experiments/distribution.ts";
 import { multitask } from "../experiments/multitask.ts";
@@ -9,7 +10,7 @@ import { type Result, toSvg, toTable } from "../experiments/report.ts";
 import { COUNTS, HABIT, HARBOUR, VILLAGE, countRows, factRows, moodRows } from "../experiments/texts.ts";
 import { unlearning } from "../experiments/unlearning.ts";
 
-const TINY = { train: 8, test: 2, steps: 2 };
+const TINY = onSmallModel({ train: 8, test: 2, steps: 2 });
 
 describe("the texts of the experiments", () => {
   test("are the same for a seed, and others for another", () => {

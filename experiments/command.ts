@@ -1,0 +1,61 @@
+/** @file An experiment as a command: on which model, at what size, and where its result goes. */
+import { basename } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { resolveModel } from "../src/index.ts";
+import { RESULTS, type Result, tell } from "./report.ts";
+
+/** How large a run is; tests run a tiny one. */
+export interface Size {
+  /** Rows to train on and to test on. */
+  readonly train: number;
+  readonly test: number;
+  readonly steps: number;
+}
+
+/** A model and how adapters are trained on it. */
+export interface Setup extends Size {
+  /** Path. */
+  readonly model: string;
+  readonly batchSize: number;
+  readonly learningRate: number;
+  /** Whether a question comes with the facts that its answer needs. */
+  readonly tellsFacts: boolean;
+}
+
+/** The model of this repository, which was made on the texts of the experiments. */
+export function onSmallModel(size: Size): Setup {
+  const model = fileURLToPath(new URL("../test/small-model", import.meta.url));
+  return { model, batchSize: 16, learningRate: 2e-3, tellsFacts: false, ...size };
+}
+
+/** A language model of a hundred million parameters or more. */
+export function onLanguageModel(model: string, size: Size): Setup {
+  return { model, batchSize: 8, learningRate: 1e-3, tellsFacts: true, ...size };
+}
+
+/** Sizes that take less than ten minutes on two cores: on the small model, and on SmolLM2-135M. */
+export interface Sizes {
+  readonly small: Size;
+  readonly large: Size;
+}
+
+/**
+ * Runs as the command line says: `--model NAME`, else on the small model; `--train N --test N --steps N`. Results are kept
+ * in experiments/results, those of another size in the working folder.
+ */
+export async function runCommand(sizes: Sizes, run: (setup: Setup) => AsyncIterable<Result>): Promise<void> {
+  const text = { type: "string" } as const;
+  const { values } = parseArgs({ options: { model: text, train: text, test: text, steps: text } });
+  const { model, ...given } = values;
+  const size = { ...(model === undefined ? sizes.small : sizes.large) };
+  for (const [key, value] of Object.entries(given)) size[key as keyof Size] = Number(value);
+  const setup =
+    model === undefined ? onSmallModel(size) : onLanguageModel((await resolveModel(model)).path, size);
+  const kept = model === undefined ? RESULTS : `${RESULTS}/${basename(model)}`;
+  let start = performance.now();
+  for await (const result of run(setup)) {
+    tell(result, (performance.now() - start) / 1000, Object.keys(given).length === 0 ? kept : ".");
+    start = performance.now();
+  }
+}
