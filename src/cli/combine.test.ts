@@ -162,6 +162,12 @@ describe("graft combine refuses, with a remedy and before it writes,", () => {
       /does not name adapter "b"/,
       /Leave/,
     ],
+    [
+      "a whole model beside an adapter",
+      ["a + m", "--adapter", `a=${a}`, "--adapter", `m=${model}`],
+      /Cannot combine "m" with adapters: .* is a whole model/,
+      /models with models/,
+    ],
     ["a lone minus", ["a -", "--adapter", `a=${a}`], /at letter 4: it ends there/, /0\.6\*a/],
     [
       "other methods",

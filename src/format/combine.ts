@@ -57,6 +57,14 @@ export async function combineAdapters(input: CombineInput): Promise<CombinedFold
     const models = await combineModels(sum, adapters, options, base ?? null);
     return { ...models, expression: formatExpression(sum), residual: null, warnings: [] };
   }
+  const whole = Object.entries(adapters).find((_, i) => areModels[i]);
+  if (whole) {
+    throw new UsageError(
+      "usage/combine",
+      `Cannot combine "${whole[0]}" with adapters: ${whole[1]} is a whole model, expected an adapter folder`,
+      { hint: "Combine models with models, or adapters with adapters" },
+    );
+  }
   const folders = new Map<string, LooseFolder>();
   for (const [name, path] of Object.entries(adapters)) {
     folders.set(name, await readLooseAdapter(path));

@@ -6,6 +6,7 @@
  * learned with it. A kernel that is not linear gives ΔW a rank above R.
  */
 import type { Value } from "../graph/graph.ts";
+import { abs } from "../graph/ops/abs.ts";
 import { add } from "../graph/ops/add.ts";
 import { exp } from "../graph/ops/exp.ts";
 import { matmul } from "../graph/ops/matmul.ts";
@@ -14,7 +15,9 @@ import { neg } from "../graph/ops/neg.ts";
 import { pairwiseDistance } from "../graph/ops/pairwise-distance.ts";
 import { reduceSum } from "../graph/ops/reduce-sum.ts";
 import { sigmoid } from "../graph/ops/sigmoid.ts";
+import { sign } from "../graph/ops/sign.ts";
 import { slice } from "../graph/ops/slice.ts";
+import { stopGradient } from "../graph/ops/stop-gradient.ts";
 import { sub } from "../graph/ops/sub.ts";
 import { transpose } from "../graph/ops/transpose.ts";
 
@@ -56,8 +59,10 @@ export const KERNELS = {
       const end = (p: number): number => Math.ceil((rank * p) / pieces);
       return sum(
         Array.from({ length: pieces }, (_, p) => {
-          const [u, v] = [b, a].map((factor) => slice(factor, 1, end(p), end(p + 1)));
-          return mul(pairwiseDistance(u!, v!), slice(alpha!, 0, p, p + 1));
+          const weight = slice(alpha!, 0, p, p + 1);
+          // |α| is put into the thin rows, where its gradient takes no pass over [out, in].
+          const [u, v] = [b, a].map((factor) => mul(slice(factor, 1, end(p), end(p + 1)), abs(weight)));
+          return mul(pairwiseDistance(u!, v!), stopGradient(sign(weight)));
         }),
       );
     },

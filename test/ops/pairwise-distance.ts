@@ -1,5 +1,5 @@
 /** @file Reference and cases of pairwiseDistance. */
-import { type Array64, build } from "./array64.ts";
+import { type Array64, build, map } from "./array64.ts";
 import { type OpCase, type OpSuite, type Draw, float, given, normal, opCase, reject } from "./op-suite.ts";
 
 type Size = readonly [number, number];
@@ -12,14 +12,16 @@ export const pairwiseDistanceSuite: OpSuite = {
   reference: (inputs) => {
     const [u, v] = inputs as [Array64, Array64];
     const width = u.shape[1] as number;
-    const distance = ([i, j]: readonly number[]): number => {
+    const size = [u.shape[0] as number, v.shape[0] as number];
+    const square = ([i, j]: readonly number[]): number => {
       let squares = 0;
       for (let q = 0; q < width; q++) {
         squares += (u.data[i! * width + q]! - v.data[j! * width + q]!) ** 2;
       }
-      return Math.sqrt(squares);
+      return squares;
     };
-    return [build([u.shape[0] as number, v.shape[0] as number], distance)];
+    const squared = build(size, square);
+    return [map(squared, Math.sqrt), squared];
   },
   differentiable: () => true,
   cases: [

@@ -6,10 +6,11 @@
  * D² = |u|² + |v|² - 2 u·v is one product of widened rows, but rounding leaves 1e-7 of |u|² + |v|² in it, too much where
  * rows are close. So each number is cut into a whole part h, in steps so wide that products and sums of whole parts are
  * exact in float32, and a rest l: the whole parts cancel exactly, and only the small products with a rest are rounded.
+ * D² is a second output for the gradient.
  */
 import { MICROSOFT, type Emitter } from "../emitter.ts";
 import type { Value } from "../graph.ts";
-import { type Op, applyOne } from "../op.ts";
+import type { Op } from "../op.ts";
 import { showShape } from "../shape.ts";
 import { concat } from "./concat.ts";
 import { div } from "./div.ts";
@@ -18,7 +19,6 @@ import { maximum } from "./maximum.ts";
 import { mul } from "./mul.ts";
 import { reduceSum } from "./reduce-sum.ts";
 import { slice } from "./slice.ts";
-import { sqrt } from "./sqrt.ts";
 import { sub } from "./sub.ts";
 
 /** Share of |u|² + |v|² that is taken off D², as much as rounding leaves: rows that coincide have distance 0. */
@@ -36,7 +36,8 @@ export const pairwiseDistanceOp: Op<Record<string, never>> = {
     if (a.length !== 2 || b.length !== 2 || a[1] !== b[1] || !known) {
       throw new RangeError(`Cannot measure distances of rows of ${showShape(a)} and ${showShape(b)}`);
     }
-    return [{ dtype: (u as Value).dtype, shape: [a[0]!, b[0]!] }];
+    const distances = { dtype: (u as Value).dtype, shape: [a[0]!, b[0]!] };
+    return [distances, distances];
   },
   emit: (node, emitter) => {
     const [u, v] = node.inputs as [Value, Value];
@@ -61,17 +62,20 @@ export const pairwiseDistanceOp: Op<Record<string, never>> = {
     const back = emit("Div", [emitter.scalar(1), emit("Mul", [scale, scale])]);
     const pairing = emitter.constant("float32", [3 * q + 4, 3 * q + 4], pairs(q));
     const left = emit("MatMul", [wideU, emit("Mul", [pairing, back])]);
-    const squared = emit("FusedMatMul", [left, wideV], { transB: 1 }, MICROSOFT);
-    emitter.node("Sqrt", [emit("Relu", [squared])], [emitter.name(node.outputs[0] as Value)]);
+    const rounded = emit("FusedMatMul", [left, wideV], { transB: 1 }, MICROSOFT);
+    const [distance, squared] = node.outputs.map((value) => emitter.name(value)) as [string, string];
+    emitter.node("Relu", [rounded], [squared]);
+    emitter.node("Sqrt", [squared], [distance]);
   },
-  vjp: (node, [gradient]) => {
+  vjp: (node, [gradient, dSquared]) => {
+    if (dSquared || !gradient)
+      throw new TypeError("Cannot differentiate pairwiseDistance: D² has a gradient");
     const [u, v] = node.inputs as [Value, Value];
-    const distance = node.outputs[0] as Value;
+    const [distance, squared] = node.outputs as [Value, Value];
     const { graph } = u;
-    const length = sqrt(reduceSum(mul(u, u), [1])); // [M, 1]
-    const least = maximum(mul(length, graph.scalar(CLOSE)), graph.scalar(TINY));
-    const held = maximum(distance, least);
-    const ratio = mul(gradient as Value, div(div(distance, held), held)); // [M, N]
+    const lengths = reduceSum(mul(u, u), [1]); // [M, 1]
+    const least = maximum(mul(lengths, graph.scalar(CLOSE ** 2)), graph.scalar(TINY ** 2));
+    const ratio = mul(gradient, div(distance, maximum(squared, least))); // [M, N]
     return [pull(u, matmul(ratio, withOnes(v))), pull(v, matmul(ratio, withOnes(u), { transA: true }))];
   },
 };
@@ -141,5 +145,5 @@ function pairs(q: number): Float32Array {
 
 /** Distances of the rows of u [M, Q] from those of v [N, Q]: [M, N]. */
 export function pairwiseDistance(u: Value, v: Value): Value {
-  return applyOne(pairwiseDistanceOp, [u, v], {});
+  return u.graph.apply(pairwiseDistanceOp, [u, v], {})[0] as Value;
 }
