@@ -38,12 +38,6 @@ function startsFlag(word: string): boolean {
   return word.startsWith("--") || SHORT_FORMS.has(word);
 }
 
-/** All words as the texts of one flag. */
-export function wordsAs(key: string, words: readonly string[]): ParsedArgv {
-  const texts = new Map(words.length === 0 ? [] : [[key, words]]);
-  return { texts, configPath: null, help: false, json: false, problems: [] };
-}
-
 /** Sorts the words after the command's name. */
 export function parseArgv(
   words: readonly string[],

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, realpathSync } from "node:fs";
 
 import { UsageError } from "../errors.ts";
-import { parseArgv, wordsAs } from "./argv.ts";
+import { parseArgv } from "./argv.ts";
 import type { Command, CommandIO } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
 import { flagsOf } from "./flags.ts";
@@ -81,10 +81,10 @@ async function dispatch(
   }
   const flags = flagsOf(command);
   const given = words.slice(command.name.split(" ").length);
-  const argv =
-    command.takesAllWords === undefined || isHelp(given[0])
-      ? parseArgv(given, flags, command.positionals)
-      : wordsAs(command.takesAllWords, given);
+  if (command.takesAllWords !== undefined && !isHelp(given[0])) {
+    return (await command.run(command.options.parse({ [command.takesAllWords]: given }), io)) ?? 0;
+  }
+  const argv = parseArgv(given, flags, command.positionals);
   if (argv.help) return showHelp(commandHelp(command), io);
   return (await command.run(await readOptions(command, flags, argv), io)) ?? 0;
 }
