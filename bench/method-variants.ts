@@ -10,9 +10,12 @@ function variant(name: string, flags: string): Variant {
   return { name, flags: flags.split(" ") };
 }
 
+const LORA = "--method lora --rank 8 --learning-rate 1e-3";
+const lora = variant("lora", LORA);
+
 /** All methods; the first is what the others are held against. */
 const ALL: readonly Variant[] = [
-  variant("lora", "--method lora --rank 8 --learning-rate 1e-3"),
+  lora,
   variant("dora", "--method dora --rank 8 --learning-rate 1e-3"),
   variant("ia3", "--method ia3 --learning-rate 1e-2"),
   variant("vera", "--method vera --learning-rate 1e-2"),
@@ -31,9 +34,9 @@ const LOW = "--group-size 0 --init rtn --gradient-checkpointing on --learning-ra
 
 /** LoRA with its base in float32 in memory, as it runs by default, and the scales of ever fewer bits. */
 const MEMORY: readonly Variant[] = [
-  variant("lora-held", "--method lora --rank 8 --learning-rate 1e-3 --keep-widened"),
-  variant("lora", "--method lora --rank 8 --learning-rate 1e-3"),
-  variant("lora-low", "--method lora --rank 8 --learning-rate 1e-3 --gradient-checkpointing on"),
+  variant("lora-held", `${LORA} --keep-widened`),
+  lora,
+  variant("lora-low", `${LORA} --gradient-checkpointing on`),
   variant("peqa-4-low", `--method peqa --bits 4 ${LOW}`),
   variant("peqa-3-low", `--method peqa --bits 3 ${LOW}`),
   variant("peqa-2-low", `--method peqa --bits 2 ${LOW}`),
@@ -43,7 +46,4 @@ const MEMORY: readonly Variant[] = [
 export const TABLES: Readonly<Record<string, readonly Variant[]>> = { all: ALL, memory: MEMORY };
 
 /** All ways of training. */
-export const VARIANTS: readonly Variant[] = [
-  ...ALL,
-  ...MEMORY.filter(({ name }) => !ALL.some((other) => other.name === name)),
-];
+export const VARIANTS: readonly Variant[] = [...new Set([...ALL, ...MEMORY])];

@@ -7,7 +7,7 @@
  *   node experiments/analogy.ts
  */
 import type { Score } from "./choices.ts";
-import { type Setup, runCommand } from "./command.ts";
+import { type Setup, readCommand } from "./command.ts";
 import { Lab } from "./lab.ts";
 import type { Result } from "./report.ts";
 import { HARBOUR, MOODS, VILLAGE, moodRows, moodTexts } from "./texts.ts";
@@ -60,7 +60,6 @@ export async function analogy(setup: Setup, shares: readonly number[] = SHARES):
 }
 
 if (import.meta.main) {
-  await runCommand(SIZES, async function* (setup) {
-    yield await analogy(setup);
-  });
+  const command = await readCommand(SIZES);
+  await command.run((setup) => analogy(setup));
 }

@@ -1,11 +1,9 @@
 /** @file How well answers are chosen: the loss of the right one, and by which of the choices the model would begin. */
-import { NO_LABEL, toBatch } from "../src/data/batch.ts";
+import { promptEnds, toBatch } from "../src/data/batch.ts";
 import type { BaseModel, Engine, Example, ReadAdapter } from "../src/index.ts";
 import { ForwardPass } from "../src/run/forward-pass.ts";
+import { passesOf } from "../src/train/evaluate.ts";
 import { labelledPositions } from "../src/train/step-runner.ts";
-
-/** Tokens of one pass. */
-const PASS_TOKENS = 1024;
 
 export interface Score {
   /** Mean loss of the right answer's tokens. */
@@ -31,28 +29,23 @@ export async function scoreChoices(
     throw new Error(`Cannot choose by the first token: ${choices.join(", ")} has one twice`);
   }
   const forward = await ForwardPass.create(engine, base, adapter);
-  const { width, vocabSize } = base.config;
+  const { vocabSize } = base.config;
   let [lossSum, numTokens, numRight] = [0, 0, 0];
-  const longest = Math.max(...examples.map(({ ids }) => ids.length));
-  const numRows = Math.max(1, Math.floor(PASS_TOKENS / longest));
-  for (let from = 0; from < examples.length; from += numRows) {
-    const batch = toBatch(examples.slice(from, from + numRows).map((example) => [example]));
-    const labelled = labelledPositions(batch);
-    await forward.run(batch, undefined, async (x) => {
-      const hidden = forward.pool.acquire("float32", [labelled.length, width]);
-      for (const [i, { index }] of labelled.entries()) {
-        hidden.data.set(x.data.subarray(index * width, (index + 1) * width), i * width);
-      }
-      const all = await forward.head.logits(hidden);
+  for (const rows of passesOf(examples)) {
+    const batch = toBatch(rows);
+    const [labelled, isFirst] = [labelledPositions(batch), promptEnds(batch)];
+    await forward.run(batch, isFirst, async (x) => {
+      const positions = labelled.map(({ index }) => index);
+      const all = await forward.head.logitsAt(x, positions);
       for (const [i, { index, label }] of labelled.entries()) {
         const logits = all.data.subarray(i * vocabSize, (i + 1) * vocabSize);
         lossSum += logSumExp(logits) - (logits[label] as number);
         numTokens++;
-        if (index > 0 && batch.labels[index - 1] !== NO_LABEL) continue;
+        if (isFirst[index] === 0) continue;
         const values = choices.map((id) => logits[id] as number);
         if (choices[values.indexOf(Math.max(...values))] === label) numRight++;
       }
-      forward.pool.release(hidden, all);
+      forward.pool.release(all);
     });
   }
   await forward.release();

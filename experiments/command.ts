@@ -1,5 +1,5 @@
 /** @file An experiment as a command: on which model, at what size, and where its result goes. */
-import { basename } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { resolveModel } from "../src/index.ts";
@@ -24,9 +24,11 @@ export interface Setup extends Size {
 }
 
 /** The model of this repository, which was made on the texts of the experiments. */
+export const SMALL_MODEL = fileURLToPath(new URL("../test/small-model", import.meta.url));
+
+/** The small model and how it is trained. */
 export function onSmallModel(size: Size): Setup {
-  const model = fileURLToPath(new URL("../test/small-model", import.meta.url));
-  return { model, batchSize: 16, learningRate: 2e-3, tellsFacts: false, ...size };
+  return { model: SMALL_MODEL, batchSize: 16, learningRate: 2e-3, tellsFacts: false, ...size };
 }
 
 /** A language model of a hundred million parameters or more. */
@@ -40,11 +42,18 @@ export interface Sizes {
   readonly large: Size;
 }
 
+/** A setup and where its results go. */
+export interface ExperimentCommand {
+  readonly setup: Setup;
+  /** Runs an experiment, tells its result and keeps it. */
+  run(experiment: (setup: Setup) => Promise<Result>): Promise<void>;
+}
+
 /**
- * Runs as the command line says: `--model NAME`, else on the small model; `--train N --test N --steps N`. Results are kept
- * in experiments/results, those of another size in the working folder.
+ * Reads the command line: `--model NAME`, else the small model; `--train N --test N --steps N`. Results are kept in
+ * experiments/results, those of another size in the working folder.
  */
-export async function runCommand(sizes: Sizes, run: (setup: Setup) => AsyncIterable<Result>): Promise<void> {
+export async function readCommand(sizes: Sizes): Promise<ExperimentCommand> {
   const text = { type: "string" } as const;
   const { values } = parseArgs({ options: { model: text, train: text, test: text, steps: text } });
   const { model, ...given } = values;
@@ -52,10 +61,13 @@ export async function runCommand(sizes: Sizes, run: (setup: Setup) => AsyncItera
   for (const [key, value] of Object.entries(given)) size[key as keyof Size] = Number(value);
   const setup =
     model === undefined ? onSmallModel(size) : onLanguageModel((await resolveModel(model)).path, size);
-  const kept = model === undefined ? RESULTS : `${RESULTS}/${basename(model)}`;
-  let start = performance.now();
-  for await (const result of run(setup)) {
-    tell(result, (performance.now() - start) / 1000, Object.keys(given).length === 0 ? kept : ".");
-    start = performance.now();
-  }
+  const kept = model === undefined ? RESULTS : join(RESULTS, basename(model));
+  const folder = Object.keys(given).length === 0 ? kept : ".";
+  return {
+    setup,
+    run: async (experiment) => {
+      const start = performance.now();
+      tell(await experiment(setup), (performance.now() - start) / 1000, folder);
+    },
+  };
 }

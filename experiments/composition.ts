@@ -9,7 +9,7 @@
  */
 import { Random } from "../src/index.ts";
 import { CAST, type Character } from "../tools/small-model-words.ts";
-import { type Setup, runCommand } from "./command.ts";
+import { type Setup, readCommand } from "./command.ts";
 import { Lab } from "./lab.ts";
 import type { Result } from "./report.ts";
 import { HABIT, type Row, factsOf } from "./texts.ts";
@@ -145,10 +145,10 @@ export async function composition(setting: Setting, setup: Setup, seeds: readonl
 }
 
 if (import.meta.main) {
-  await runCommand(SIZES, async function* (setup) {
-    const isLarge = setup.tellsFacts;
-    const settings = SETTINGS.filter(({ name }) => !isLarge || name === LARGE);
-    const seeds = isLarge ? SEEDS.large : SEEDS.small;
-    for (const setting of settings) yield await composition(setting, setup, seeds);
-  });
+  const command = await readCommand(SIZES);
+  const isLarge = command.setup.tellsFacts;
+  const seeds = isLarge ? SEEDS.large : SEEDS.small;
+  for (const setting of SETTINGS.filter(({ name }) => !isLarge || name === LARGE)) {
+    await command.run((setup) => composition(setting, setup, seeds));
+  }
 }

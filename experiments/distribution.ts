@@ -3,7 +3,7 @@
  *
  *   node experiments/distribution.ts
  */
-import { type Setup, runCommand } from "./command.ts";
+import { type Setup, readCommand } from "./command.ts";
 import { Lab } from "./lab.ts";
 import type { Result } from "./report.ts";
 import { MOODS, VILLAGE, moodRows } from "./texts.ts";
@@ -48,7 +48,6 @@ export async function distribution(setup: Setup): Promise<Result> {
 }
 
 if (import.meta.main) {
-  await runCommand(SIZES, async function* (setup) {
-    yield await distribution(setup);
-  });
+  const command = await readCommand(SIZES);
+  await command.run((setup) => distribution(setup));
 }

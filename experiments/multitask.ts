@@ -3,7 +3,7 @@
  *
  *   node experiments/multitask.ts
  */
-import { type Setup, runCommand } from "./command.ts";
+import { type Setup, readCommand } from "./command.ts";
 import { Lab } from "./lab.ts";
 import type { Result } from "./report.ts";
 import { COUNTS, MOODS, countRows, moodRows } from "./texts.ts";
@@ -48,7 +48,6 @@ export async function multitask(setup: Setup): Promise<Result> {
 }
 
 if (import.meta.main) {
-  await runCommand(SIZES, async function* (setup) {
-    yield await multitask(setup);
-  });
+  const command = await readCommand(SIZES);
+  await command.run((setup) => multitask(setup));
 }

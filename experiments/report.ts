@@ -69,7 +69,7 @@ export function toSvg(result: Result): string {
 }
 
 /** Tells a result and keeps it in a folder. */
-export function tell(result: Result, seconds: number, folder = RESULTS): void {
+export function tell(result: Result, seconds: number, folder: string): void {
   mkdirSync(folder, { recursive: true });
   const kept = { ...result, seconds: Math.round(seconds) };
   writeFileSync(`${folder}/${result.name}.svg`, toSvg(result));

@@ -7,14 +7,13 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { Matrix, SingularValueDecomposition } from "ml-matrix";
 import { createOrtEngine, loadModel, mergeAdapter, readAdapter, train } from "../src/index.ts";
 import { transferText } from "../tools/make-small-model-text.ts";
 import { documentRows } from "../tools/make-small-model.ts";
-import { type Result, tell } from "./report.ts";
+import { SMALL_MODEL } from "./command.ts";
+import { RESULTS, type Result, tell } from "./report.ts";
 
-const MODEL = fileURLToPath(new URL("../test/small-model", import.meta.url));
 const RANK = 8;
 /** Bytes of a trained number: itself, its gradient, the two averages of AdamW. */
 const TRAINED_BYTES = 16;
@@ -32,7 +31,7 @@ const WAYS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
 
 /** The update of a trained adapter: mean rank of a weight's, share of zeros, weights that are not zero. */
 async function measure(adapterPath: string) {
-  const { base, checkpoint } = await loadModel(MODEL);
+  const { base, checkpoint } = await loadModel(SMALL_MODEL);
   const { adapter } = await readAdapter(adapterPath, base);
   const merged = await mergeAdapter(createOrtEngine(), base, adapter);
   const [ranks, zeros]: [number[], number[]] = [[], []];
@@ -63,7 +62,7 @@ export async function snellRank(steps: number): Promise<Result> {
   for (const [label, options] of Object.entries(WAYS)) {
     const output = join(folder, label);
     const { evaluation } = await train({
-      model: MODEL,
+      model: SMALL_MODEL,
       data,
       evalData,
       output,
@@ -101,5 +100,5 @@ export async function snellRank(steps: number): Promise<Result> {
 
 if (import.meta.main) {
   const start = performance.now();
-  tell(await snellRank(40), (performance.now() - start) / 1000);
+  tell(await snellRank(40), (performance.now() - start) / 1000, RESULTS);
 }

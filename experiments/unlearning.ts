@@ -6,7 +6,7 @@
  *   node experiments/unlearning.ts
  */
 import { smallModelText } from "../tools/make-small-model-text.ts";
-import { type Setup, runCommand } from "./command.ts";
+import { type Setup, readCommand } from "./command.ts";
 import { Lab } from "./lab.ts";
 import type { Result } from "./report.ts";
 import { HABIT, type Row, factRows } from "./texts.ts";
@@ -64,7 +64,6 @@ function stories(seed: number, count: number): string[] {
 }
 
 if (import.meta.main) {
-  await runCommand(SIZES, async function* (setup) {
-    yield await unlearning(setup);
-  });
+  const command = await readCommand(SIZES);
+  await command.run((setup) => unlearning(setup));
 }

@@ -15,7 +15,7 @@ export const bench = defineCommand({
   name: "bench",
   summary: "Measure graft, alone and against others; only in a clone of the repository",
   positionals: ["words"],
-  takesAllWords: "words",
+  takesAllWords: true,
   options: z.strictObject({
     words: z
       .array(z.string())

@@ -127,6 +127,15 @@ test("graft combine reads a lone minus behind --, and warns of other chat templa
   assert.deepEqual(adapter.targets.modules, ["q_proj", "v_proj"]);
 });
 
+test("graft combine keeps what the adapters' model is for", async () => {
+  const classifier = edited("classifier", a, (config) => (config["task_type"] = "SEQ_CLS"));
+  const output = join(folder, "half");
+  const { status, stderr } = await run("0.5*c", "--adapter", `c=${classifier}`, "--output", output);
+  assert.equal(status, 0, stderr);
+  const config: unknown = JSON.parse(readFileSync(join(output, "adapter_config.json"), "utf8"));
+  assert.equal((config as Record<string, unknown>)["task_type"], "SEQ_CLS");
+});
+
 test("graft combine holds adapters against --model", async () => {
   const words = ["a", "--adapter", `a=${a}`, "--model", model];
   const { status, stderr } = await run(...words, "--output", `${folder}/held`);

@@ -35,8 +35,8 @@ export interface Command<S extends z.ZodObject = z.ZodObject> {
   readonly summary: string;
   /** Keys of `options` that plain arguments fill, in this order; a last key of an array type takes all the rest. */
   readonly positionals: readonly string[];
-  /** The key that takes all words as they are, flags too, for a command that hands them on. */
-  readonly takesAllWords?: string;
+  /** The first positional takes all words as they are, flags too: the command hands them on. */
+  readonly takesAllWords?: true;
   /** A strict object: key = flag, `.describe()` = help, `.default()` = default. */
   readonly options: S;
   /** Runs; returns an exit status other than 0 if need be. */

@@ -102,6 +102,8 @@ export function commandHelp(command: Command): string {
   }
   if (named.length > 0)
     lines.push("", "Flags:", ...table(named.map((flag) => [formOf(flag), meaning(flag)])));
+  // Words that are handed on are no flags of graft.
+  if (command.takesAllWords) return lines.join("\n");
   lines.push(
     "",
     "Flags of every command:",

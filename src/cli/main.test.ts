@@ -71,7 +71,7 @@ test("a command that hands words on gets all of them, flags too", async () => {
     name: "hand",
     summary: "Test",
     positionals: ["words"],
-    takesAllWords: "words",
+    takesAllWords: true,
     options: z.strictObject({ words: z.array(z.string()).default([]) }),
     run: ({ words }) => {
       given = words;

@@ -81,8 +81,9 @@ async function dispatch(
   }
   const flags = flagsOf(command);
   const given = words.slice(command.name.split(" ").length);
-  if (command.takesAllWords !== undefined && !isHelp(given[0])) {
-    return (await command.run(command.options.parse({ [command.takesAllWords]: given }), io)) ?? 0;
+  const [firstKey] = command.positionals;
+  if (command.takesAllWords && firstKey !== undefined && !isHelp(given[0])) {
+    return (await command.run(command.options.parse({ [firstKey]: given }), io)) ?? 0;
   }
   const argv = parseArgv(given, flags, command.positionals);
   if (argv.help) return showHelp(commandHelp(command), io);

@@ -51,20 +51,18 @@ export class Classifier {
 
   #pass(images: readonly ImageExample[]): Promise<Classification[]> {
     const { pool, head, base } = this.#forward;
-    const { width, vocabSize } = base.config;
+    const { vocabSize } = base.config;
     const batch = toBatch(images.map((image) => [image]));
     return this.#forward.run(batch, undefined, async (x) => {
-      const first = pool.acquire("float32", [batch.numRows, width]);
-      for (let row = 0; row < batch.numRows; row++) {
-        const start = row * batch.length * width;
-        first.data.set(x.data.subarray(start, start + width), row * width);
-      }
-      const all = await head.logits(first);
+      const all = await head.logitsAt(
+        x,
+        images.map((_, row) => row * batch.length),
+      );
       const results = images.map((_, row) => {
         const logits = all.data.slice(row * vocabSize, (row + 1) * vocabSize);
         return { label: logits.indexOf(Math.max(...logits)), logits };
       });
-      pool.release(first, all);
+      pool.release(all);
       return results;
     });
   }

@@ -60,7 +60,7 @@ export const KERNELS = {
       return sum(
         Array.from({ length: pieces }, (_, p) => {
           const weight = slice(alpha!, 0, p, p + 1);
-          // |α| is put into the thin rows, where its gradient takes no pass over [out, in].
+          // |α| is put into the thin rows, where its gradient takes no pass over [out, in]. At α = 0 that gradient is 0.
           const [u, v] = [b, a].map((factor) => mul(slice(factor, 1, end(p), end(p + 1)), abs(weight)));
           return mul(pairwiseDistance(u!, v!), stopGradient(sign(weight)));
         }),

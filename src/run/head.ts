@@ -112,6 +112,14 @@ export class Head {
     return logits;
   }
 
+  /** Logits of some positions of x [B, T, D], rows of its flattened form, [N, V]; the caller releases them. */
+  async logitsAt(x: HostTensor<"float32">, positions: readonly number[]): Promise<HostTensor<"float32">> {
+    const hidden = this.#gather(x, positions);
+    const logits = await this.logits(hidden);
+    this.#pool.release(hidden);
+    return logits;
+  }
+
   /** Sum of the losses of the labelled positions of x [B, T, D]. */
   async loss(x: HostTensor<"float32">, labelled: readonly LabelledPosition[]): Promise<number> {
     const { program, head } = await this.#program("loss");
@@ -173,14 +181,20 @@ export class Head {
     x: HostTensor<"float32">,
     chunk: readonly LabelledPosition[],
   ): { hidden: HostTensor<"float32">; labels: HostTensor<"int64"> } {
-    const { width } = this.#base.config;
-    const hidden = this.#pool.acquire("float32", [chunk.length, width]);
     const labels = this.#pool.acquire("int64", [chunk.length]);
-    chunk.forEach(({ index, label }, i) => {
-      hidden.data.set(x.data.subarray(index * width, (index + 1) * width), i * width);
-      labels.data[i] = BigInt(label);
+    labels.data.set(chunk.map(({ label }) => BigInt(label)));
+    const positions = chunk.map(({ index }) => index);
+    return { hidden: this.#gather(x, positions), labels };
+  }
+
+  /** Rows of the flattened x [B, T, D], [N, D]; lent. */
+  #gather(x: HostTensor<"float32">, positions: readonly number[]): HostTensor<"float32"> {
+    const { width } = this.#base.config;
+    const hidden = this.#pool.acquire("float32", [positions.length, width]);
+    positions.forEach((position, i) => {
+      hidden.data.set(x.data.subarray(position * width, (position + 1) * width), i * width);
     });
-    return { hidden, labels };
+    return hidden;
   }
 
   /** Frees the programs. */

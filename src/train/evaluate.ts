@@ -40,7 +40,7 @@ export class Evaluator {
   ): Promise<Evaluation> {
     requireKnownIds(examples, this.#forward.base.config.vocabSize);
     let [lossSum, tokens, numDone] = [0, 0, 0];
-    for (const rows of passes(examples)) {
+    for (const rows of passesOf(examples)) {
       const batch = toBatch(rows);
       lossSum += await this.#forward.run(batch, promptEnds(batch), (x) =>
         this.#forward.head.loss(x, labelledPositions(batch)),
@@ -59,10 +59,10 @@ export class Evaluator {
   }
 }
 
-/** Groups examples of like length into passes. */
-function passes(examples: readonly TrainingExample[]): TrainingExample[][][] {
+/** Groups examples of like length into passes, each of rows. */
+export function passesOf<E extends TrainingExample>(examples: readonly E[]): E[][][] {
   const sorted = [...examples].sort((a, b) => exampleLength(b) - exampleLength(a));
-  const groups: TrainingExample[][] = [];
+  const groups: E[][] = [];
   let longest = 0;
   for (const example of sorted) {
     const group = groups.at(-1);

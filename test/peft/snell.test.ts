@@ -20,11 +20,12 @@ import { KERNELS } from "../../src/peft/snell-kernels.ts";
 import { SPARSIFIERS, THROUGH } from "../../src/peft/snell-sparsify.ts";
 import { snell } from "../../src/peft/snell.ts";
 import { Random } from "../../src/random.ts";
+import type { Engine } from "../../src/runtime/engine.ts";
 import { type HostTensor, hostTensor, numElements, zeros } from "../../src/runtime/host-tensor.ts";
 import { createOrtEngine } from "../../src/runtime/ort-node.ts";
 import { buildBlock } from "../block-reference.ts";
 import { evaluate } from "../evaluator.ts";
-import { attachTo, examplesFor, logitsOf, unpacked } from "../model-passes.ts";
+import { attachTo, examplesFor, logitsOf, lossAndGradients, unpacked } from "../model-passes.ts";
 import type { Array64 } from "../ops/array64.ts";
 
 const engine = createOrtEngine({ threads: 1 });
@@ -276,6 +277,36 @@ describe("SNELL on a model", async () => {
         `${name} [${shape.join(", ")}]`,
       );
     }
+  });
+
+  test("names the module whose factors are narrower than the kernel's pieces", async () => {
+    await assert.rejects(() => attachTo(base, snell, { rank: 2, pieces: 3 }), {
+      message: /"model\.layers\.0\.self_attn\.q_proj".* 2 numbers a row, expected at least the 3 pieces/,
+      hint: /pieces of at most 2/,
+    });
+  });
+
+  test("hands thresholds on from the forward pass, so that the backward one does not search for them", async () => {
+    const specs = new Map<string, ProgramSpec>();
+    const recording: Engine = {
+      ...engine,
+      compile: (spec, options) => {
+        specs.set(spec.name, spec);
+        return engine.compile(spec, options);
+      },
+    };
+    const adapter = await attachTo(base, snell, {}, ["q_proj"]);
+    const searches = (name: string): number => {
+      const spec = specs.get(name);
+      assert.ok(spec, name);
+      return nodesOf(spec).filter(({ op }) => op.name === "kthSmallest").length;
+    };
+    const batch = unpacked(examplesFor(base.config, [6]));
+    await lossAndGradients(recording, base, adapter, [batch]);
+    assert.equal(searches("block-forwardKeeping"), 1);
+    assert.equal(searches("block-backward"), 0);
+    await lossAndGradients(recording, base, adapter, [batch], { recompute: true });
+    assert.equal(searches("block-backwardAnew"), 1);
   });
 
   test("takes sparsities by module, and refuses options out of range", async () => {
