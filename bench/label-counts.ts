@@ -4,7 +4,7 @@ import { readDataFile } from "../src/data/dataset.ts";
 import { countTrained, type Example } from "../src/data/example.ts";
 import { planSteps } from "../src/data/order.ts";
 import { createTokenizer } from "../src/data/tokenizer.ts";
-import { openCheckpoint } from "../src/format/checkpoint.ts";
+import { openCheckpoint } from "../src/format/checkpoint/checkpoint.ts";
 
 /** Reads conversations as graft's training does. */
 export async function readExamples(

@@ -1,5 +1,5 @@
 /** @file How long does it take to switch from one task's adapter to another's, on a model that writes text? */
-import { loadModel } from "../src/format/load-model.ts";
+import { loadModel } from "../src/format/checkpoint/load-model.ts";
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import type { BaseModel } from "../src/models/base-model.ts";
 import { type Adapter, attach } from "../src/peft/attach.ts";

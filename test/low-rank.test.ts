@@ -1,14 +1,14 @@
 /** @file LoRA and DoRA beyond the blocks' projections: starts from the weight, embedding and head, modules trained whole. */
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import { adapterFiles, readAdapter, restoreAdapter } from "../src/format/adapter.ts";
-import { readAdapterFolder, writeAdapterFolder } from "../src/format/adapter-folder.ts";
-import { writeFolderAtomic } from "../src/format/atomic.ts";
-import { type LoadedModel, loadModel } from "../src/format/load-model.ts";
+import { adapterFiles, readAdapter, restoreAdapter } from "../src/format/adapters/adapter.ts";
+import { readAdapterFolder, writeAdapterFolder } from "../src/format/adapters/adapter-folder.ts";
+import { writeFolderAtomic } from "../src/format/files/atomic.ts";
+import { type LoadedModel, loadModel } from "../src/format/checkpoint/load-model.ts";
 import type { BaseModel } from "../src/models/base-model.ts";
 import type { Adapter } from "../src/peft/attach.ts";
-import { dora } from "../src/peft/dora.ts";
-import { lora } from "../src/peft/lora.ts";
+import { dora } from "../src/peft/methods/dora.ts";
+import { lora } from "../src/peft/methods/lora.ts";
 import { mergeAdapter, mergedModel } from "../src/peft/merge.ts";
 import type { Method } from "../src/peft/method.ts";
 import { hostTensor } from "../src/runtime/host-tensor.ts";

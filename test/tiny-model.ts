@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
 import { byteTokenizerFiles } from "../src/data/byte-tokenizer.ts";
-import { writeModel } from "../src/format/checkpoint.ts";
+import { writeModel } from "../src/format/checkpoint/checkpoint.ts";
 import { type TensorSpec, modelTensors } from "../src/models/architecture.ts";
 import { findArchitecture } from "../src/models/architectures.ts";
 import { Random } from "../src/random.ts";

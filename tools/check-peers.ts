@@ -11,9 +11,9 @@ import { join } from "node:path";
 
 import { peersPython, pythonVersions, runPeer } from "../bench/peers.ts";
 import { formatTable } from "../bench/report.ts";
-import { adapterFiles } from "../src/format/adapter.ts";
-import { writeFolderAtomic } from "../src/format/atomic.ts";
-import { loadModel } from "../src/format/load-model.ts";
+import { adapterFiles } from "../src/format/adapters/adapter.ts";
+import { writeFolderAtomic } from "../src/format/files/atomic.ts";
+import { loadModel } from "../src/format/checkpoint/load-model.ts";
 import { findMethod } from "../src/peft/methods.ts";
 import type { Engine } from "../src/runtime/engine.ts";
 import { createOrtEngine } from "../src/runtime/ort-node.ts";

@@ -4,7 +4,7 @@ import type { z } from "zod";
 import { COMMANDS } from "../src/cli/commands.ts";
 import { flagsOf } from "../src/cli/flags.ts";
 import { CODES, type ErrorCode, exitStatus, GraftError } from "../src/errors.ts";
-import { GGUF_ARCHITECTURES } from "../src/format/gguf-names.ts";
+import { GGUF_ARCHITECTURES } from "../src/format/checkpoint/gguf-names.ts";
 import type { Architecture, SiteSpec, TensorRole } from "../src/models/architecture.ts";
 import { ARCHITECTURES } from "../src/models/architectures.ts";
 import { OPTIMIZERS } from "../src/optim/optimizers.ts";

@@ -7,7 +7,7 @@
  */
 import { byteTokenizerFiles } from "../src/data/byte-tokenizer.ts";
 import { UsageError } from "../src/errors.ts";
-import type { TokenizerFiles } from "../src/format/checkpoint.ts";
+import type { TokenizerFiles } from "../src/format/checkpoint/checkpoint.ts";
 
 /** The split of GPT-2, which a tokenizer.json calls ByteLevel with use_regex. */
 const WORD = /'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu;

@@ -1,5 +1,5 @@
 /** Writes a small Vision Transformer that knows nothing yet, as a model folder. */
-import { writeModel } from "../../src/format/checkpoint.ts";
+import { writeModel } from "../../src/format/checkpoint/checkpoint.ts";
 import { type TensorSpec, modelTensors } from "../../src/models/architecture.ts";
 import { findArchitecture } from "../../src/models/architectures.ts";
 import { Random } from "../../src/random.ts";

@@ -2,9 +2,9 @@
 import { z } from "zod";
 
 import { UsageError } from "../errors.ts";
-import { type CombinedFolder, combineAdapters } from "../format/combine.ts";
-import { loadModel } from "../format/load-model.ts";
-import { requireNewOutput } from "../format/new-output.ts";
+import { type CombinedFolder, combineAdapters } from "../export/combine.ts";
+import { loadModel } from "../format/checkpoint/load-model.ts";
+import { requireNewOutput } from "../export/new-output.ts";
 import { COMBINE_OPTIONS } from "../peft/algebra/combinations.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
 import { warn } from "./generation.ts";

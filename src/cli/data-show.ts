@@ -11,7 +11,7 @@ import { type Example, TRAIN_ON, countTrained } from "../data/example.ts";
 import { type ExamplePiece, describeExample } from "../data/show.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { openTextTools } from "../data/text-tools.ts";
-import { openCheckpoint } from "../format/checkpoint.ts";
+import { openCheckpoint } from "../format/checkpoint/checkpoint.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
 import { MODEL_FLAGS } from "./generation.ts";
 import { pullWithProgress } from "./pull.ts";

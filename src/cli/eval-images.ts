@@ -1,9 +1,9 @@
 /** @file `graft eval` of a model that reads images: loss, and the share of images whose class it finds. */
 import { type ImageExample, readImages } from "../data/images.ts";
 import { Classifier } from "../engine/classifier.ts";
-import { readAdapter } from "../format/adapter.ts";
-import { openCheckpoint } from "../format/checkpoint.ts";
-import { loadWeights } from "../format/load-model.ts";
+import { readAdapter } from "../format/adapters/adapter.ts";
+import { openCheckpoint } from "../format/checkpoint/checkpoint.ts";
+import { loadWeights } from "../format/checkpoint/load-model.ts";
 import type { ModelConfig } from "../models/architecture.ts";
 import { findArchitecture } from "../models/architectures.ts";
 import { createOrtEngine } from "../runtime/ort-node.ts";

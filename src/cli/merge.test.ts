@@ -7,10 +7,10 @@ import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import { attachTo, perturb } from "../../test/model-passes.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../test/tiny-model.ts";
-import { adapterFiles } from "../format/adapter.ts";
-import { writeFolderAtomic } from "../format/atomic.ts";
-import { loadModel } from "../format/load-model.ts";
-import { lora } from "../peft/lora.ts";
+import { adapterFiles } from "../format/adapters/adapter.ts";
+import { writeFolderAtomic } from "../format/files/atomic.ts";
+import { loadModel } from "../format/checkpoint/load-model.ts";
+import { lora } from "../peft/methods/lora.ts";
 import { main } from "./main.ts";
 
 const folder = temporaryFolder();

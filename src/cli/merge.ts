@@ -2,11 +2,11 @@
 import { z } from "zod";
 
 import { openTextParts } from "../engine/text-model.ts";
-import { readAdapter } from "../format/adapter.ts";
-import { MODEL_FORMATS, openCheckpoint } from "../format/checkpoint.ts";
-import { loadWeights } from "../format/load-model.ts";
-import { chooseKind, type MergeReport, type MergeRequest, writeMergedModel } from "../format/merged-model.ts";
-import { requireNewOutput } from "../format/new-output.ts";
+import { readAdapter } from "../format/adapters/adapter.ts";
+import { MODEL_FORMATS, openCheckpoint } from "../format/checkpoint/checkpoint.ts";
+import { loadWeights } from "../format/checkpoint/load-model.ts";
+import { chooseKind, type MergeReport, type MergeRequest, writeMergedModel } from "../export/merged-model.ts";
+import { requireNewOutput } from "../export/new-output.ts";
 import { STORAGES, type StorageName } from "../quant/storages.ts";
 import { createOrtEngine } from "../runtime/ort-node.ts";
 import type { Evaluation } from "../train/evaluate.ts";

@@ -4,7 +4,7 @@
  * `byteTokenizerFiles` is the same tokenizer as a real tokenizer.json (byte-level BPE without merges), so that a tiny
  * model folder can carry it and every other program reads it.
  */
-import type { TokenizerFiles } from "../format/checkpoint.ts";
+import type { TokenizerFiles } from "../format/checkpoint/checkpoint.ts";
 import { CHATML } from "./chat-template.ts";
 import { createTokenStream } from "./token-stream.ts";
 import type { DecodeOptions, Tokenizer } from "./tokenizer.ts";

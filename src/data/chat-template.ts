@@ -8,7 +8,7 @@
 import { createHash } from "node:crypto";
 import { Template } from "@huggingface/jinja";
 import { FormatError, UsageError } from "../errors.ts";
-import type { TokenizerFiles } from "../format/checkpoint.ts";
+import type { TokenizerFiles } from "../format/checkpoint/checkpoint.ts";
 import type { Message } from "./messages.ts";
 import { strftime } from "./strftime.ts";
 import { specialTokenText } from "./tokenizer.ts";

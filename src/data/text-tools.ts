@@ -1,6 +1,6 @@
 /** @file Tokenizer and chat template of a model, together. */
 import { UsageError } from "../errors.ts";
-import type { TokenizerFiles } from "../format/checkpoint.ts";
+import type { TokenizerFiles } from "../format/checkpoint/checkpoint.ts";
 import { type ChatTemplate, createChatTemplate } from "./chat-template.ts";
 import { type Tokenizer, createTokenizer } from "./tokenizer.ts";
 

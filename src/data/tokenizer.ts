@@ -7,7 +7,7 @@
  */
 import { Tokenizer as UntypedHubTokenizer } from "@huggingface/tokenizers";
 import { FormatError } from "../errors.ts";
-import type { TokenizerFiles } from "../format/checkpoint.ts";
+import type { TokenizerFiles } from "../format/checkpoint/checkpoint.ts";
 import { createTokenStream, type TokenStream } from "./token-stream.ts";
 
 /** Options of `encode`. */

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { loadModel } from "../format/load-model.ts";
+import { loadModel } from "../format/checkpoint/load-model.ts";
 import type { ProgramSpec } from "../graph/program.ts";
-import { lora } from "../peft/lora.ts";
+import { lora } from "../peft/methods/lora.ts";
 import { attach } from "../peft/attach.ts";
 import { Random } from "../random.ts";
 import { BufferPool } from "../runtime/buffer-pool.ts";

@@ -1,9 +1,9 @@
 /** Tests on a tiny random model: equality with the full forward pass, ends, reuse of the cache, memory. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { loadModel } from "../format/load-model.ts";
+import { loadModel } from "../format/checkpoint/load-model.ts";
 import type { Adapter } from "../peft/attach.ts";
-import { lora } from "../peft/lora.ts";
+import { lora } from "../peft/methods/lora.ts";
 import { createOrtEngine } from "../runtime/ort-node.ts";
 import { toBatch } from "../data/batch.ts";
 import { makeExample } from "../data/example.ts";

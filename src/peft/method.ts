@@ -13,7 +13,7 @@ import type { StoredTensor } from "../quant/storage.ts";
 import type { StorageName } from "../quant/storages.ts";
 import type { Random } from "../random.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
-import type { Algebra } from "./algebra.ts";
+import type { Algebra } from "./algebra/contract.ts";
 
 /** One trained tensor of a site, float32. */
 export interface ParameterSpec {

@@ -1,15 +1,15 @@
 /** @file The list of fine-tuning methods. */
 import { UsageError } from "../errors.ts";
-import { bitfit } from "./bitfit.ts";
-import { dora } from "./dora.ts";
-import { full } from "./full.ts";
-import { ia3 } from "./ia3.ts";
-import { lora } from "./lora.ts";
+import { bitfit } from "./methods/bitfit.ts";
+import { dora } from "./methods/dora.ts";
+import { full } from "./methods/full.ts";
+import { ia3 } from "./methods/ia3.ts";
+import { lora } from "./methods/lora.ts";
 import type { Method } from "./method.ts";
-import { peqa } from "./peqa.ts";
-import { road } from "./road.ts";
-import { snell } from "./snell.ts";
-import { vera } from "./vera.ts";
+import { peqa } from "./methods/peqa.ts";
+import { road } from "./methods/road.ts";
+import { snell } from "./methods/snell.ts";
+import { vera } from "./methods/vera.ts";
 
 export const METHODS: readonly Method[] = [lora, dora, ia3, road, vera, snell, peqa, bitfit, full];
 

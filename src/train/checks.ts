@@ -2,7 +2,7 @@
 import type { TrainingExample } from "../data/batch.ts";
 import { describeSource } from "../data/row-file.ts";
 import { FailedError, UsageError } from "../errors.ts";
-import type { RunFolder } from "./run-folder.ts";
+import type { RunFolder } from "./files/run-folder.ts";
 
 /** Makes the error of a run that has left the finite numbers; it names the checkpoint to go back to. */
 export async function divergence(folder: RunFolder, found: string, step: number): Promise<FailedError> {

@@ -4,7 +4,7 @@ import { readDataFile, readDataset } from "../data/dataset.ts";
 import { readImageFile, readImages } from "../data/images.ts";
 import { openTextTools } from "../data/text-tools.ts";
 import { UsageError } from "../errors.ts";
-import type { TokenizerFiles } from "../format/checkpoint.ts";
+import type { TokenizerFiles } from "../format/checkpoint/checkpoint.ts";
 import type { ModelConfig } from "../models/architecture.ts";
 import { requireKnownIds } from "./checks.ts";
 import type { TrainOptions } from "./options.ts";

@@ -18,10 +18,10 @@ import { divergence, requireFinite, requireMovement } from "./checks.ts";
 import { type Evaluation, Evaluator } from "./evaluate.ts";
 import type { DoneEvent, EvalEvent, StepEvent, TrainEvent } from "./events.ts";
 import { fillRows } from "./fill-rows.ts";
-import { lossChart } from "./loss-chart.ts";
+import { lossChart } from "./files/loss-chart.ts";
 import { type TrainInput, type TrainOptions, parseTrainOptions } from "./options.ts";
-import { RunFolder, type RunState } from "./run-folder.ts";
-import { type TrainingSetup, setUp } from "./setup.ts";
+import { RunFolder, type RunState } from "./files/run-folder.ts";
+import { type TrainingSetup, setUp } from "./files/setup.ts";
 import { StepRunner } from "./step-runner.ts";
 
 /** How a caller follows and stops a run. */

@@ -1,7 +1,7 @@
 /** @file Models that cannot be used: files missing or cut, tensors that do not fit, settings that are not implemented. */
 import { copyFileSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
-import { writeModel } from "../../src/format/checkpoint.ts";
+import { writeModel } from "../../src/format/checkpoint/checkpoint.ts";
 import { hostTensor } from "../../src/runtime/host-tensor.ts";
 import { buildTinyGguf } from "../tiny-gguf.ts";
 import { temporaryFolder, tinyModelParts, writeTinyChats, writeTinyModel } from "../tiny-model.ts";

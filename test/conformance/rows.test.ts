@@ -1,7 +1,7 @@
 /** @file Every method whose adapters can share a batch: each row computes what it computes alone; and what is refused. */
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import { loadModel } from "../../src/format/load-model.ts";
+import { loadModel } from "../../src/format/checkpoint/load-model.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { METHODS, findMethod } from "../../src/peft/methods.ts";
 import { stackAdapters } from "../../src/peft/rows.ts";

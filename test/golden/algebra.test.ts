@@ -1,10 +1,10 @@
 /** @file Combinations of adapters that peft made, and the paper's own: logits of what we make of the same folders. */
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import { combineAdapters, type CombineInput } from "../../src/format/combine.ts";
-import { readAdapter } from "../../src/format/adapter.ts";
-import { readAdapterFolder } from "../../src/format/adapter-folder.ts";
-import { loadModel } from "../../src/format/load-model.ts";
+import { combineAdapters, type CombineInput } from "../../src/export/combine.ts";
+import { readAdapter } from "../../src/format/adapters/adapter.ts";
+import { readAdapterFolder } from "../../src/format/adapters/adapter-folder.ts";
+import { loadModel } from "../../src/format/checkpoint/load-model.ts";
 import { createOrtEngine } from "../../src/runtime/ort-node.ts";
 import { batchFromRows, logitsOf } from "../model-passes.ts";
 import { temporaryFolder } from "../tiny-model.ts";

@@ -7,7 +7,7 @@ import { test } from "node:test";
 import type { Message } from "../../src/data/messages.ts";
 import { Generator } from "../../src/engine/generator.ts";
 import { openTextModel } from "../../src/engine/text-model.ts";
-import { loadModel } from "../../src/format/load-model.ts";
+import { loadModel } from "../../src/format/checkpoint/load-model.ts";
 import { entryFolder, modelInFolder, modelsFolderOf } from "../../src/hub/cache.ts";
 import { DEFAULT_MODEL } from "../../src/hub/resolve.ts";
 import { createOrtEngine } from "../../src/runtime/ort-node.ts";

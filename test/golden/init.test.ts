@@ -1,13 +1,13 @@
 /** @file Start values of fresh adapters: names, shapes and statistics are those of peft. */
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import { loadModel } from "../../src/format/load-model.ts";
+import { loadModel } from "../../src/format/checkpoint/load-model.ts";
 import type { Method } from "../../src/peft/method.ts";
-import { dora } from "../../src/peft/dora.ts";
-import { ia3 } from "../../src/peft/ia3.ts";
-import { lora } from "../../src/peft/lora.ts";
-import { road } from "../../src/peft/road.ts";
-import { vera } from "../../src/peft/vera.ts";
+import { dora } from "../../src/peft/methods/dora.ts";
+import { ia3 } from "../../src/peft/methods/ia3.ts";
+import { lora } from "../../src/peft/methods/lora.ts";
+import { road } from "../../src/peft/methods/road.ts";
+import { vera } from "../../src/peft/methods/vera.ts";
 import type { HostTensor } from "../../src/runtime/host-tensor.ts";
 import { attachTo } from "../model-passes.ts";
 import { assertNear, goldenJson, goldenPath, goldenTensors, relativeDifference } from "./golden-files.ts";

@@ -1,10 +1,10 @@
 /** @file Adapter folders that peft wrote, on a tiny model: logits, gradients, merged weights, and the folder we write. */
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import { readAdapter, adapterFiles } from "../../src/format/adapter.ts";
-import { readAdapterFolder } from "../../src/format/adapter-folder.ts";
-import { writeFolderAtomic } from "../../src/format/atomic.ts";
-import { loadModel } from "../../src/format/load-model.ts";
+import { readAdapter, adapterFiles } from "../../src/format/adapters/adapter.ts";
+import { readAdapterFolder } from "../../src/format/adapters/adapter-folder.ts";
+import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
+import { loadModel } from "../../src/format/checkpoint/load-model.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";
 import { createOrtEngine } from "../../src/runtime/ort-node.ts";
 import { batchFromRows, logitsOf, lossAndGradients, withTensors } from "../model-passes.ts";

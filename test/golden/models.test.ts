@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { copyFileSync } from "node:fs";
 import { join } from "node:path";
-import { loadModel } from "../../src/format/load-model.ts";
+import { loadModel } from "../../src/format/checkpoint/load-model.ts";
 import { findMethod } from "../../src/peft/methods.ts";
 import { createOrtEngine } from "../../src/runtime/ort-node.ts";
 import { attachTo, batchFromRows, logitsOf, lossAndGradients } from "../model-passes.ts";

@@ -1,7 +1,7 @@
 /** @file RoAd against a PyTorch implementation of the paper in float64, in the paper's pairing and in PEFT's. */
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import { loadModel } from "../../src/format/load-model.ts";
+import { loadModel } from "../../src/format/checkpoint/load-model.ts";
 import { gradients } from "../../src/graph/autodiff.ts";
 import { Graph, type Value } from "../../src/graph/graph.ts";
 import { mul } from "../../src/graph/ops/mul.ts";
@@ -16,8 +16,12 @@ import type { SiteGraph } from "../../src/models/block-graph.ts";
 import { linear } from "../../src/nn/linear.ts";
 import { createUpdater } from "../../src/optim/updater.ts";
 import { findOptimizer } from "../../src/optim/optimizers.ts";
-import { type RoadLayout, type RoadVariant, coefficientsOf } from "../../src/peft/road-coefficients.ts";
-import { road } from "../../src/peft/road.ts";
+import {
+  type RoadLayout,
+  type RoadVariant,
+  coefficientsOf,
+} from "../../src/peft/methods/road-coefficients.ts";
+import { road } from "../../src/peft/methods/road.ts";
 import { type HostTensor, hostTensor, zeros } from "../../src/runtime/host-tensor.ts";
 import { createOrtEngine } from "../../src/runtime/ort-node.ts";
 import { StepRunner } from "../../src/train/step-runner.ts";

@@ -1,8 +1,8 @@
 /** @file Batches whose rows have adapters of their own, against peft's batches of mixed adapters. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { readAdapter } from "../../src/format/adapter.ts";
-import { loadModel } from "../../src/format/load-model.ts";
+import { readAdapter } from "../../src/format/adapters/adapter.ts";
+import { loadModel } from "../../src/format/checkpoint/load-model.ts";
 import { stackAdapters } from "../../src/peft/rows.ts";
 import { createOrtEngine } from "../../src/runtime/ort-node.ts";
 import { batchFromRows, logitsOf } from "../model-passes.ts";

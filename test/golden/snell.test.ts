@@ -1,7 +1,7 @@
 /** @file SNELL against a PyTorch implementation of the paper and of the published code, in float64. */
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import { loadModel } from "../../src/format/load-model.ts";
+import { loadModel } from "../../src/format/checkpoint/load-model.ts";
 import { gradients } from "../../src/graph/autodiff.ts";
 import { Graph, type Value } from "../../src/graph/graph.ts";
 import { mul } from "../../src/graph/ops/mul.ts";

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import type { Batch } from "../../src/data/batch.ts";
-import { readAdapter } from "../../src/format/adapter.ts";
-import { loadModel } from "../../src/format/load-model.ts";
+import { readAdapter } from "../../src/format/adapters/adapter.ts";
+import { loadModel } from "../../src/format/checkpoint/load-model.ts";
 import type { BaseModel } from "../../src/models/base-model.ts";
 import { clipFactor, createGradientNorm } from "../../src/optim/gradient-norm.ts";
 import { findOptimizer } from "../../src/optim/optimizers.ts";

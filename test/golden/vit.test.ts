@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { type Batch, NO_LABEL } from "../../src/data/batch.ts";
-import { loadModel } from "../../src/format/load-model.ts";
+import { loadModel } from "../../src/format/checkpoint/load-model.ts";
 import { findMethod } from "../../src/peft/methods.ts";
 import { hostTensor } from "../../src/runtime/host-tensor.ts";
 import { createOrtEngine } from "../../src/runtime/ort-node.ts";

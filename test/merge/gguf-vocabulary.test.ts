@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { byteTokenizerFiles } from "../../src/data/byte-tokenizer.ts";
 import { UsageError } from "../../src/errors.ts";
-import type { TokenizerFiles } from "../../src/format/checkpoint.ts";
-import { buildTokenizerFiles, PRE_TOKENIZERS } from "../../src/format/gguf-tokenizer.ts";
-import { tokenizerSettings } from "../../src/format/gguf-vocabulary.ts";
-import type { GgufValue } from "../../src/format/gguf-writer.ts";
-import type { JsonObject } from "../../src/format/json-file.ts";
+import type { TokenizerFiles } from "../../src/format/checkpoint/checkpoint.ts";
+import { buildTokenizerFiles, PRE_TOKENIZERS } from "../../src/format/checkpoint/gguf-tokenizer.ts";
+import { tokenizerSettings } from "../../src/format/checkpoint/gguf-vocabulary.ts";
+import type { GgufValue } from "../../src/format/files/gguf-writer.ts";
+import type { JsonObject } from "../../src/format/files/json-file.ts";
 
 const plain = (settings: Readonly<Record<string, GgufValue>>): Record<string, unknown> =>
   Object.fromEntries(Object.entries(settings).map(([key, { value }]) => [key, value]));

@@ -9,9 +9,9 @@ import { byteTokenizerFiles } from "../../src/data/byte-tokenizer.ts";
 import { createTokenizer } from "../../src/data/tokenizer.ts";
 import type { BaseModel } from "../../src/models/base-model.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
-import { ia3 } from "../../src/peft/ia3.ts";
-import { lora } from "../../src/peft/lora.ts";
-import { peqa } from "../../src/peft/peqa.ts";
+import { ia3 } from "../../src/peft/methods/ia3.ts";
+import { lora } from "../../src/peft/methods/lora.ts";
+import { peqa } from "../../src/peft/methods/peqa.ts";
 import { Random } from "../../src/random.ts";
 import { STORAGES, type StorageName } from "../../src/quant/storages.ts";
 import { createOrtEngine } from "../../src/runtime/ort-node.ts";
@@ -21,12 +21,12 @@ import {
   type ModelFormat,
   openCheckpoint,
   writeModel,
-} from "../../src/format/checkpoint.ts";
-import { openGguf } from "../../src/format/gguf.ts";
-import { folderDtype } from "../../src/format/hf-folder.ts";
-import { loadWeights } from "../../src/format/load-model.ts";
-import { chooseKind, type MergeReport, writeMergedModel } from "../../src/format/merged-model.ts";
-import { requireNewOutput } from "../../src/format/new-output.ts";
+} from "../../src/format/checkpoint/checkpoint.ts";
+import { openGguf } from "../../src/format/files/gguf.ts";
+import { folderDtype } from "../../src/format/checkpoint/hf-folder.ts";
+import { loadWeights } from "../../src/format/checkpoint/load-model.ts";
+import { chooseKind, type MergeReport, writeMergedModel } from "../../src/export/merged-model.ts";
+import { requireNewOutput } from "../../src/export/new-output.ts";
 
 const root = temporaryFolder();
 const engine = createOrtEngine({ threads: 1 });

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Generator } from "../../src/engine/generator.ts";
-import { adapterFiles, readAdapter } from "../../src/format/adapter.ts";
-import { writeFolderAtomic } from "../../src/format/atomic.ts";
-import { readAdapterFolder } from "../../src/format/adapter-folder.ts";
-import { type LoadedModel, loadModel } from "../../src/format/load-model.ts";
-import { bitfit } from "../../src/peft/bitfit.ts";
+import { adapterFiles, readAdapter } from "../../src/format/adapters/adapter.ts";
+import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
+import { readAdapterFolder } from "../../src/format/adapters/adapter-folder.ts";
+import { type LoadedModel, loadModel } from "../../src/format/checkpoint/load-model.ts";
+import { bitfit } from "../../src/peft/methods/bitfit.ts";
 import { mergedModel } from "../../src/peft/merge.ts";
 import { createOrtEngine } from "../../src/runtime/ort-node.ts";
 import { attachTo, perturb } from "../model-passes.ts";

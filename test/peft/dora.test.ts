@@ -1,8 +1,8 @@
 /** @file Tests of DoRA on a model with rows of zeros, as pruning leaves them: they have no length to divide by. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { loadModel } from "../../src/format/load-model.ts";
-import { dora } from "../../src/peft/dora.ts";
+import { loadModel } from "../../src/format/checkpoint/load-model.ts";
+import { dora } from "../../src/peft/methods/dora.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";
 import { createOrtEngine } from "../../src/runtime/ort-node.ts";
 import {

@@ -1,12 +1,12 @@
 /** @file Tests of (IA)³: a file says of every module whether its input or its output is scaled. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { adapterFiles, readAdapter } from "../../src/format/adapter.ts";
-import { writeFolderAtomic } from "../../src/format/atomic.ts";
-import { readAdapterFolder } from "../../src/format/adapter-folder.ts";
-import { combineAdapters } from "../../src/format/combine.ts";
-import { loadModel } from "../../src/format/load-model.ts";
-import { ia3 } from "../../src/peft/ia3.ts";
+import { adapterFiles, readAdapter } from "../../src/format/adapters/adapter.ts";
+import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
+import { readAdapterFolder } from "../../src/format/adapters/adapter-folder.ts";
+import { combineAdapters } from "../../src/export/combine.ts";
+import { loadModel } from "../../src/format/checkpoint/load-model.ts";
+import { ia3 } from "../../src/peft/methods/ia3.ts";
 import { attachTo, perturb } from "../model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
 

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { after, describe, test } from "node:test";
-import { adapterFiles, readAdapter } from "../../src/format/adapter.ts";
-import { writeFolderAtomic } from "../../src/format/atomic.ts";
-import { readJson } from "../../src/format/json-file.ts";
-import { loadModel } from "../../src/format/load-model.ts";
+import { adapterFiles, readAdapter } from "../../src/format/adapters/adapter.ts";
+import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
+import { readJson } from "../../src/format/files/json-file.ts";
+import { loadModel } from "../../src/format/checkpoint/load-model.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
-import { vera } from "../../src/peft/vera.ts";
+import { vera } from "../../src/peft/methods/vera.ts";
 import { attachTo } from "../model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
 

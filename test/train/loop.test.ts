@@ -3,14 +3,14 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { parse } from "yaml";
-import { loadModel } from "../../src/format/load-model.ts";
-import { readAdapter } from "../../src/format/adapter.ts";
+import { loadModel } from "../../src/format/checkpoint/load-model.ts";
+import { readAdapter } from "../../src/format/adapters/adapter.ts";
 import { createOrtEngine } from "../../src/runtime/ort-node.ts";
 import { Evaluator } from "../../src/train/evaluate.ts";
 import type { EvalEvent, StepEvent } from "../../src/train/events.ts";
 import { readDataFile } from "../../src/data/dataset.ts";
 import { openTextTools } from "../../src/data/text-tools.ts";
-import { openSafetensors } from "../../src/format/safetensors.ts";
+import { openSafetensors } from "../../src/format/files/safetensors.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
 import { bytesOf, lossesOf, runTiny } from "./tiny-run.ts";
 

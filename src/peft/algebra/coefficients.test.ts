@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { parseExpression } from "../expression.ts";
+import { parseExpression } from "./expression.ts";
 import { type Coefficient, paperCoefficients } from "./coefficients.ts";
 
 function coefficients(expression: string): Record<string, readonly [kept: number, signed: number]> {

@@ -6,7 +6,7 @@
  * written, like "target ⊖ auxiliary" in the analogy of arXiv:2306.14870, section 3.4.
  */
 import { UsageError } from "../../errors.ts";
-import { type Sum, formatExpression } from "../expression.ts";
+import { type Sum, formatExpression } from "./expression.ts";
 
 /** What multiplies an adapter's parameters. */
 export interface Coefficient {

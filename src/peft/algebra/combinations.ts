@@ -1,10 +1,10 @@
 /** @file The ways of combining adapters, each with the settings that it takes. */
 import { z } from "zod";
 import { UsageError } from "../../errors.ts";
-import type { FactorPair } from "../algebra.ts";
+import type { FactorPair } from "./contract.ts";
 import type { Coefficient } from "./coefficients.ts";
 import { averageFactors, mixFactors, rankOf, scale, stack } from "./factors.ts";
-import { type Truncation, truncate } from "./low-rank.ts";
+import { type Truncation, truncate } from "./truncate.ts";
 import { MAJORITIES, type Mix, dareMix, magnitudeMix, tiesMix, weightedSum } from "./mixing.ts";
 
 /** One adapter in a combination at one site. */

@@ -5,12 +5,12 @@
  */
 import { UsageError } from "../../errors.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
-import type { Algebra, SiteShare, VectorAlgebra } from "../algebra.ts";
-import { type Sum, weightsOf } from "../expression.ts";
+import type { Algebra, SiteShare, VectorAlgebra } from "./contract.ts";
+import { type Sum, weightsOf } from "./expression.ts";
 import type { Method, SiteTensors } from "../method.ts";
 import { type Coefficient, paperCoefficients } from "./coefficients.ts";
 import { type Combination, type CombineOptions, findCombination } from "./combinations.ts";
-import type { Truncation } from "./low-rank.ts";
+import type { Truncation } from "./truncate.ts";
 import { weightedSum } from "./mixing.ts";
 import { refuseCut, refuseUnlike, refuseUnlikeSites } from "./refusals.ts";
 

@@ -6,7 +6,7 @@
  */
 import { assertInternal } from "../../errors.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
-import type { FactorPair } from "../algebra.ts";
+import type { FactorPair } from "./contract.ts";
 import type { Coefficient } from "./coefficients.ts";
 import type { Mix, Numbers } from "./mixing.ts";
 

@@ -1,6 +1,6 @@
 /** @file Adapters that do not fit each other, or the way in which they are to be combined. */
 import { UsageError } from "../../errors.ts";
-import type { Algebra, FactorPair, SiteShare } from "../algebra.ts";
+import type { Algebra, FactorPair, SiteShare } from "./contract.ts";
 import type { Combination } from "./combinations.ts";
 import type { Member } from "./combine.ts";
 

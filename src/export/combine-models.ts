@@ -1,0 +1,163 @@
+/**
+ * @file Combines models that were fine-tuned whole, tensor by tensor, so that no model is in memory:
+ *
+ *   θ = θ₀ + Σ w (θᵢ − θ₀)     θ₀ of the base model, not needed where the weights sum to 1
+ */
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { UsageError } from "../errors.ts";
+import type { CombineOptions } from "../peft/algebra/combinations.ts";
+import {
+  type LooseAdapter,
+  type StartOf,
+  algebraOf,
+  combineFromStart,
+  toPlan,
+} from "../peft/algebra/combine.ts";
+import { refuseCut } from "../peft/algebra/refusals.ts";
+import type { Sum } from "../peft/algebra/expression.ts";
+import type { BaseModel } from "../models/base-model.ts";
+import { METHODS } from "../peft/methods.ts";
+import { dequantize } from "../quant/storages.ts";
+import { type HostTensor, hostTensor, numElements } from "../runtime/host-tensor.ts";
+import { writeFolderAtomic } from "../format/files/atomic.ts";
+import { type Checkpoint, modelFolderFiles, openCheckpoint } from "../format/checkpoint/checkpoint.ts";
+
+/** Keys of config.json that say nothing about the computation. */
+const NEUTRAL_KEYS = new Set(["_name_or_path", "dtype", "torch_dtype", "transformers_version", "use_cache"]);
+
+/** Whether a folder holds a whole model and no adapter. */
+export async function isModelFolder(path: string): Promise<boolean> {
+  const has = (name: string): Promise<boolean> =>
+    stat(join(path, name)).then(
+      () => true,
+      () => false,
+    );
+  return (await has("config.json")) && !(await has("adapter_config.json"));
+}
+
+/** Models that fit each other. */
+export interface CombinedModels {
+  readonly method: string;
+  readonly numTensors: number;
+  readonly numParameters: number;
+  write(path: string): Promise<void>;
+}
+
+/**
+ * Checks that models can be combined; `write` reads, combines and writes them.
+ * @throws UsageError "usage/combine" when they do not fit each other or the way of combining; as `openCheckpoint`.
+ */
+export async function combineModels(
+  sum: Sum,
+  paths: Readonly<Record<string, string>>,
+  options: CombineOptions,
+  base: BaseModel | null,
+): Promise<CombinedModels> {
+  const startOf: StartOf | null = base && ((name) => base.values(name));
+  const method = METHODS.find(({ peftType }) => peftType === "none")!;
+  const empty: LooseAdapter = {
+    method,
+    options: {},
+    sites: new Map(),
+    base: new Map(),
+    frozen: new Map(),
+  };
+  const plan = toPlan(sum, new Map(Object.keys(paths).map((name) => [name, empty])), options, startOf);
+  refuseCut(plan.members, algebraOf(method), plan.combination);
+  const names = plan.members.map(({ name }) => name);
+  const open = <T>(use: (models: readonly Checkpoint[]) => Promise<T>): Promise<T> =>
+    withCheckpoints(
+      names.map((name) => paths[name] as string),
+      use,
+    );
+  return open(async (models) => {
+    refuseUnlike(names, models);
+    const [first] = models as readonly [Checkpoint, ...Checkpoint[]];
+    if (base) refuseOtherBase(names[0] as string, first, base);
+    // What cannot be combined at all is found before anything is written.
+    const [smallest] = [...first.tensors.values()].sort((a, b) => a.sizeBytes - b.sizeBytes);
+    if (smallest) await combineFromStart(smallest.name, plan, await readAll(models, smallest.name), [0]);
+    const shapes = [...first.tensors.values()].map(({ shape }) => numElements(shape));
+    return {
+      method: method.name,
+      numTensors: shapes.length,
+      numParameters: shapes.reduce((count, size) => count + size, 0),
+      write: (path) =>
+        open(async (again) => {
+          const tensors = [...first.tensors.values()].map(({ name, shape }, position) => {
+            const load = async (): Promise<HostTensor> =>
+              combineFromStart(name, plan, await readAll(again, name), [position]);
+            return [name, { dtype: "float32", shape, load }] as const;
+          });
+          const { generationConfig, tokenizerFiles } = first;
+          const config = { ...first.config, dtype: "float32", torch_dtype: "float32" };
+          await writeFolderAtomic(
+            path,
+            modelFolderFiles({ config, generationConfig, tokenizerFiles, tensors }),
+          );
+        }),
+    };
+  });
+}
+
+async function withCheckpoints<T>(
+  paths: readonly string[],
+  use: (models: readonly Checkpoint[]) => Promise<T>,
+): Promise<T> {
+  const models: Checkpoint[] = [];
+  try {
+    for (const path of paths) models.push(await openCheckpoint(path));
+    return await use(models);
+  } finally {
+    for (const model of models) await model.close();
+  }
+}
+
+function readAll(models: readonly Checkpoint[], name: string): Promise<HostTensor<"float32">[]> {
+  return Promise.all(
+    models.map(async (model) => {
+      const stored = await model.read(name);
+      return hostTensor("float32", stored.shape, dequantize(stored));
+    }),
+  );
+}
+
+function refuseUnlike(names: readonly string[], models: readonly Checkpoint[]): void {
+  const [first, ...others] = models;
+  const settings = ({ config }: Checkpoint): string =>
+    JSON.stringify(
+      Object.entries(config)
+        .filter(([key]) => !NEUTRAL_KEYS.has(key))
+        .sort(([a], [b]) => (a < b ? -1 : 1)),
+    );
+  const shapes = ({ tensors }: Checkpoint): string =>
+    [...tensors.values()]
+      .map(({ name, shape }) => `${name} [${shape.join(", ")}]`)
+      .sort()
+      .join();
+  for (const [index, other] of others.entries()) {
+    const isSame = first && settings(first) === settings(other) && shapes(first) === shapes(other);
+    if (isSame) continue;
+    throw new UsageError(
+      "usage/combine",
+      `Cannot combine models "${names[0]}" and "${names[index + 1]}": their configurations or tensors differ, expected one base model`,
+      { hint: "Choose models that were fine-tuned from one base model" },
+    );
+  }
+}
+
+/** Refuses a base whose tensors are not those of the models: their changes would be differences of unlike numbers. */
+function refuseOtherBase(modelName: string, { tensors }: Checkpoint, base: BaseModel): void {
+  for (const { name, shape } of base.specs.values()) {
+    const found = tensors.get(name)?.shape;
+    if (found?.join() === shape.join()) continue;
+    const show = (sizes: readonly number[] | undefined): string =>
+      sizes ? `[${sizes.join(", ")}]` : "missing";
+    throw new UsageError(
+      "usage/combine",
+      `Cannot combine model "${modelName}" on base "${base.name}": tensor "${name}" is ${show(found)}, expected ${show(shape)}`,
+      { hint: "Name the base model that all were fine-tuned from" },
+    );
+  }
+}

@@ -1,0 +1,188 @@
+/**
+ * @file Combines adapter folders into one: everything is read and checked before the first byte is written.
+ *
+ * The model is not needed, but for adapters that train tensors of the base itself.
+ */
+import { z } from "zod";
+import { UsageError } from "../errors.ts";
+import type { BaseModel } from "../models/base-model.ts";
+import { COMBINE_OPTIONS, type CombineOptions } from "../peft/algebra/combinations.ts";
+import { type Combined, type Residual, type StartOf, combineLoose } from "../peft/algebra/combine.ts";
+import { type Adapter, attach } from "../peft/attach.ts";
+import { formatExpression, parseExpression } from "../peft/algebra/expression.ts";
+import { Random } from "../random.ts";
+import { type HostTensor, numElements } from "../runtime/host-tensor.ts";
+import { writeAdapterFolder } from "../format/adapters/adapter-folder.ts";
+import { TEMPLATE_KEY, readAdapter } from "../format/adapters/adapter.ts";
+import { combineModels, isModelFolder } from "./combine-models.ts";
+import { CODES_KEY } from "../format/adapters/codes-hash.ts";
+import { type LooseFolder, looseFolderParts, readLooseAdapter } from "../format/adapters/adapter-weights.ts";
+
+/** What to combine: adapters, or models that were fine-tuned whole. */
+export interface CombineInput extends z.input<typeof COMBINE_OPTIONS> {
+  /** Such as "0.6*a + 0.4*b - c". */
+  readonly expression: string;
+  /** Their folders by the names that the expression uses. */
+  readonly adapters: Readonly<Record<string, string>>;
+  /** Holds the adapters against this model; needed where tensors of the base itself were trained. */
+  readonly base?: BaseModel;
+}
+
+/** What came of it. */
+export interface CombinedFolder {
+  /** The expression as it was understood. */
+  readonly expression: string;
+  readonly method: string;
+  readonly numParameters: number;
+  /** What a lower rank cut off; null when nothing was. */
+  readonly residual: Residual | null;
+  /** Sentences that the user should see. */
+  readonly warnings: readonly string[];
+  /** Writes the adapter folder, all files or none. @throws FailedError "failed/write" */
+  write(path: string): Promise<void>;
+}
+
+/**
+ * Combines adapter folders; writes nothing.
+ * @throws UsageError "usage/combine" for an expression that cannot be read and adapters that do not fit each other,
+ * "usage/flag" for bad settings; as `readLooseAdapter`, and as `readAdapter` when a base is given.
+ */
+export async function combineAdapters(input: CombineInput): Promise<CombinedFolder> {
+  const { expression, adapters, base, ...settings } = input;
+  const options = parseSettings(settings);
+  const sum = parseExpression(expression, Object.keys(adapters));
+  const paths = Object.values(adapters);
+  const areModels = await Promise.all(paths.map(isModelFolder));
+  if (paths.length > 0 && areModels.every(Boolean)) {
+    const models = await combineModels(sum, adapters, options, base ?? null);
+    return { ...models, expression: formatExpression(sum), residual: null, warnings: [] };
+  }
+  const whole = Object.entries(adapters).find((_, i) => areModels[i]);
+  if (whole) {
+    throw new UsageError(
+      "usage/combine",
+      `Cannot combine "${whole[0]}" with adapters: ${whole[1]} is a whole model, expected an adapter folder`,
+      { hint: "Combine models with models, or adapters with adapters" },
+    );
+  }
+  const folders = new Map<string, LooseFolder>();
+  for (const [name, path] of Object.entries(adapters)) {
+    folders.set(name, await readLooseAdapter(path));
+    if (base) await readAdapter(path, base);
+  }
+  refuseOtherBases(folders);
+  refuseOtherCodes(folders);
+  const loose = new Map([...folders].map(([name, folder]) => [name, folder.adapter]));
+  const adapter = await combineLoose(
+    sum,
+    loose,
+    options,
+    base ? startsOn(base, [...folders.values()]) : null,
+  );
+  const first = [...folders.values()][0] as LooseFolder;
+  const { [TEMPLATE_KEY]: template, ...notes } = first.notes;
+  const isSameTemplate = [...folders.values()].every((folder) => folder.notes[TEMPLATE_KEY] === template);
+  const parts = looseFolderParts(adapter, targetModules([...folders.values()], adapter), {
+    baseName: first.baseName,
+    taskType: first.taskType,
+    notes: isSameTemplate ? first.notes : notes,
+  });
+  const tensors = [
+    ...adapter.base.values(),
+    ...[...adapter.sites.values()].flatMap((site) => Object.values(site.tensors)),
+  ];
+  refuseInfinite(expression, tensors);
+  return {
+    expression: formatExpression(sum),
+    method: adapter.method.name,
+    numParameters: tensors.reduce((count, { shape }) => count + numElements(shape), 0),
+    residual: adapter.residual,
+    warnings: isSameTemplate
+      ? []
+      : ["The adapters were trained with different chat templates: answers may be poor"],
+    write: (path) => writeAdapterFolder(path, parts),
+  };
+}
+
+/** Refuses adapters that were trained on other codes of the base's weights than each other. */
+function refuseOtherCodes(folders: ReadonlyMap<string, LooseFolder>): void {
+  const [[firstName, first] = ["", null], ...others] = folders;
+  for (const [name, { notes }] of others) {
+    if (notes[CODES_KEY] === first?.notes[CODES_KEY]) continue;
+    throw new UsageError(
+      "usage/combine",
+      `Cannot combine adapters "${firstName}" and "${name}": they were trained on other codes of the base's weights, expected the same`,
+      { hint: "Train both on the same modules of one base model, in one file format and quantization" },
+    );
+  }
+}
+
+/** What tensors are when the methods of these folders are put on a model. */
+function startsOn(base: BaseModel, folders: readonly LooseFolder[]): StartOf {
+  let fresh: Promise<readonly Adapter[]> | null = null;
+  return async (name) => {
+    fresh ??= Promise.all(
+      folders.map(({ adapter, targets }) => attach(base, { ...adapter, targets }, new Random(0))),
+    );
+    for (const adapter of await fresh) {
+      const tensor = adapter.tensor(name);
+      if (tensor) return tensor;
+    }
+    return await base.values(name);
+  };
+}
+
+/** Refuses a result that no file can hold: inputs are all numbers, so the weights are to blame. */
+function refuseInfinite(expression: string, tensors: readonly HostTensor<"float32">[]): void {
+  if (tensors.every(({ data }) => data.every(Number.isFinite))) return;
+  throw new UsageError(
+    "usage/combine",
+    `Cannot combine adapters by "${expression}": the result holds numbers that float32 cannot, expected weights near 1`,
+    { hint: "Choose smaller weights" },
+  );
+}
+
+function parseSettings(settings: z.input<typeof COMBINE_OPTIONS>): CombineOptions {
+  const parsed = COMBINE_OPTIONS.safeParse(settings);
+  if (parsed.success) return parsed.data;
+  throw new UsageError("usage/flag", `Cannot combine adapters: ${z.prettifyError(parsed.error)}`, {
+    hint: "See graft combine --help",
+  });
+}
+
+function refuseOtherBases(folders: ReadonlyMap<string, LooseFolder>): void {
+  const [[firstName, first] = ["", null], ...others] = folders;
+  for (const [name, { baseName }] of others) {
+    if (baseName === first?.baseName) continue;
+    throw new UsageError(
+      "usage/combine",
+      `Cannot combine adapters "${firstName}" and "${name}": they were made for "${first?.baseName}" and "${baseName}", expected one base model`,
+      {
+        hint: "Choose adapters of one model; if both names mean the same one, write one of them into both files adapter_config.json",
+      },
+    );
+  }
+}
+
+/**
+ * How the file names its modules. Without the model only this is sure: what all name alike stays as it is, short names
+ * without other restrictions add up, and full paths are always right.
+ */
+function targetModules(folders: readonly LooseFolder[], { sites }: Combined): string | string[] | null {
+  const all = folders.map(({ targets }) => targets);
+  const isPlain = all.every(({ exclude, layers }) => exclude.length === 0 && layers === null);
+  const [first] = all;
+  if (
+    isPlain &&
+    first &&
+    all.every(({ modules }) => JSON.stringify(modules) === JSON.stringify(first.modules))
+  ) {
+    return typeof first.modules === "string" || first.modules === null ? first.modules : [...first.modules];
+  }
+  const lists = all.flatMap(({ modules }) => (Array.isArray(modules) ? [modules as readonly string[]] : []));
+  const isComplete = folders.every(({ adapter }) =>
+    [...adapter.sites.keys()].every((path) => sites.has(path)),
+  );
+  if (isPlain && isComplete && lists.length === all.length) return [...new Set(lists.flat())].sort();
+  return [...sites.keys()].sort();
+}

@@ -1,0 +1,135 @@
+/**
+ * @file Writes the ordinary model that a base and its adapter make: a Hugging Face folder or a GGUF file.
+ *
+ * Into the base's own format every tensor keeps its kind, and what the adapter leaves alone keeps its bytes.
+ */
+import { basename } from "node:path";
+import { UsageError } from "../errors.ts";
+import type { BaseModel } from "../models/base-model.ts";
+import type { Adapter } from "../peft/attach.ts";
+import { Merger } from "../peft/merge.ts";
+import { STORAGES, type StorageName } from "../quant/storages.ts";
+import type { DType } from "../graph/dtype.ts";
+import type { StoredTensor } from "../quant/storage.ts";
+import type { Engine } from "../runtime/engine.ts";
+import type { HostTensor } from "../runtime/host-tensor.ts";
+import { type Checkpoint, type ModelFormat, writeModel } from "../format/checkpoint/checkpoint.ts";
+import { folderDtype } from "../format/checkpoint/hf-folder.ts";
+import { writeGgufOfFolder, writeGgufOfGguf } from "./merged-gguf.ts";
+import {
+  type MergedTensor,
+  mergedTensors,
+  type MergeParts,
+  type Rounding,
+  RoundingTally,
+} from "./merged-tensors.ts";
+import type { TensorSource } from "../format/files/safetensors.ts";
+
+/**
+ * Chooses the kind in which the matrices of a model of format `from` are written in format `to`; null: each in its own.
+ * @throws UsageError usage/flag for a type that the format does not have
+ */
+export function chooseKind(from: ModelFormat, to: ModelFormat, type: StorageName | null): StorageName | null {
+  if (to === "gguf") return type ?? (from === "gguf" ? null : "f16");
+  if (type === null || folderDtype(type) !== null) return type ?? (from === "hf" ? null : "f32");
+  const known = (Object.keys(STORAGES) as StorageName[]).filter((name) => folderDtype(name) !== null);
+  throw new UsageError("usage/flag", `Cannot write a folder of type ${type}, expected ${known.join(", ")}`, {
+    hint: "Choose one of these, or write a GGUF file.",
+  });
+}
+
+/** What to merge, and where to. */
+export interface MergeRequest {
+  readonly engine: Engine;
+  readonly base: BaseModel;
+  readonly checkpoint: Checkpoint;
+  readonly adapter: Adapter;
+  /** A folder, or a file for "gguf". */
+  readonly path: string;
+  readonly to: ModelFormat;
+  /** What `chooseKind` chose. */
+  readonly kind: StorageName | null;
+  /** Told of the tensors that are made, one by one. */
+  readonly onTensor?: (numDone: number, numTensors: number) => void;
+}
+
+/** What was written. */
+export interface MergeReport {
+  /** Tensors that the adapter changes. */
+  readonly numChanged: number;
+  readonly rounding: Rounding;
+}
+
+/**
+ * The kind of a tensor in a new GGUF file, as the format's own programs choose it: vectors are float32, rows that fill no
+ * whole blocks float16, and embedding and head, on which most depends, have at least 8 bits.
+ */
+function ggufKind(kind: StorageName, { shape, role }: Pick<MergedTensor, "shape" | "role">): StorageName {
+  if (shape.length < 2) return "f32";
+  const isOuter = role === "embedding" || role === "head";
+  const { blockSize, blockBytes } = STORAGES[kind];
+  const chosen = isOuter && blockBytes < blockSize ? "q8_0" : kind;
+  return shape.at(-1)! % STORAGES[chosen].blockSize === 0 ? chosen : "f16";
+}
+
+/**
+ * Merges an adapter into its base and writes the result, whole or not at all, one tensor at a time.
+ * @throws UsageError "usage/adapter" when the method's result is not a change of weights or no numbers, "usage/scale" when
+ * numbers do not fit the type, "usage/model" for a model that GGUF files cannot hold; FailedError failed/write.
+ */
+export async function writeMergedModel(request: MergeRequest): Promise<MergeReport> {
+  const { engine, base, checkpoint, adapter, path, to, kind, onTensor = () => {} } = request;
+  const merger = new Merger(engine, base, adapter);
+  const tally = new RoundingTally();
+  try {
+    const storageFor: MergeParts["storageFor"] = (tensor, own) =>
+      kind === null ? own : to === "hf" ? kind : ggufKind(kind, tensor);
+    const tensors = mergedTensors({ base, adapter, merger, storageFor }, tally);
+    const numChanged = tensors.filter(({ isChanged }) => isChanged).length;
+    let numDone = 0;
+    const told = tensors.map((tensor): MergedTensor => {
+      if (!tensor.isChanged) return tensor;
+      const load = async (): Promise<StoredTensor> => {
+        const stored = await tensor.load();
+        onTensor(++numDone, numChanged);
+        return stored;
+      };
+      return { ...tensor, load };
+    });
+    if (to === "hf") await writeFolder(request, told);
+    else {
+      const model = { name: basename(base.name), config: base.config, checkpoint, kind };
+      await (checkpoint.format === "gguf" ? writeGgufOfGguf : writeGgufOfFolder)(path, model, told);
+    }
+    return { numChanged, rounding: tally.report() };
+  } finally {
+    await merger.release();
+  }
+}
+
+/** Writes a model folder, with the tokenizer's files as they are. */
+async function writeFolder(
+  { path, base, checkpoint, kind }: MergeRequest,
+  tensors: readonly MergedTensor[],
+): Promise<void> {
+  const { config, generationConfig, tokenizerFiles } = checkpoint;
+  const dtype = kind === null ? null : folderDtype(kind);
+  const isUntied = base.config.tiedHead && tensors.some(({ role }) => role === "head");
+  await writeModel(path, {
+    config: {
+      ...config,
+      ...(dtype === null ? {} : { dtype, torch_dtype: dtype }),
+      ...(isUntied ? { tie_word_embeddings: false } : {}),
+    },
+    generationConfig,
+    tokenizerFiles,
+    tensors: tensors.map(({ name, shape, storage, load }): readonly [string, TensorSource] => [
+      name,
+      {
+        dtype: folderDtype(storage) as DType,
+        shape,
+        load: async () => (await load()).planes["data"] as HostTensor,
+      },
+    ]),
+  });
+}

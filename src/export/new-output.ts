@@ -1,0 +1,55 @@
+/** @file Checks, before any work, that a model may be written to a path: new, fit for its format, outside of what is read. */
+import { readdir } from "node:fs/promises";
+import { resolve, sep } from "node:path";
+import { UsageError } from "../errors.ts";
+import { toFailedWrite } from "../format/files/atomic.ts";
+import { GGUF_ENDING, type ModelFormat } from "../format/checkpoint/checkpoint.ts";
+
+function refuse(path: string, found: string, expected: string, hint: string): UsageError {
+  return new UsageError("usage/output", `Cannot write to output "${path}": ${found}, expected ${expected}`, {
+    hint,
+  });
+}
+
+/** What lies at a path: names in a folder, "file", or null for nothing. @throws FailedError failed/write */
+async function look(path: string): Promise<readonly string[] | "file" | null> {
+  try {
+    return await readdir(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") return null;
+    if (code === "ENOTDIR") return "file";
+    throw toFailedWrite(error, path);
+  }
+}
+
+/**
+ * Checks an output of a format; `inputs` are folders and files that are read, by what they are.
+ * @throws UsageError "usage/output"; FailedError failed/write when the path cannot be looked at
+ */
+export async function requireNewOutput(
+  path: string,
+  format: ModelFormat,
+  inputs: Readonly<Record<string, string>>,
+): Promise<void> {
+  const isGguf = path.endsWith(GGUF_ENDING);
+  if (isGguf !== (format === "gguf")) {
+    const [found, expected] = isGguf
+      ? [`its name ends in ${GGUF_ENDING}`, "a folder"]
+      : ["it has another name", `a file whose name ends in ${GGUF_ENDING}`];
+    throw refuse(path, found, expected, "Choose another output, or the other format.");
+  }
+  for (const [what, input] of Object.entries(inputs)) {
+    if (!`${resolve(path)}${sep}`.startsWith(`${resolve(input)}${sep}`)) continue;
+    throw refuse(path, `it lies in the ${what} "${input}"`, "a place of its own", "Choose another output.");
+  }
+  const found = await look(path);
+  if (found === null || (format === "hf" && Array.isArray(found) && found.length === 0)) return;
+  const isFile = found === "file";
+  throw refuse(
+    path,
+    isFile ? "a file is there or in the way" : "it holds files",
+    format === "gguf" ? "a new file" : "an empty or new folder",
+    "Choose another output, or remove what is there.",
+  );
+}

@@ -1,0 +1,104 @@
+/**
+ * @file What an adapter file holds of the base: copies of matrices that adapters sit on, and modules trained whole.
+ */
+import { UsageError } from "../../errors.ts";
+import type { BaseModel } from "../../models/base-model.ts";
+import { storedName } from "../../peft/trained-tensors.ts";
+import { matchSuffix } from "../../peft/targets.ts";
+import { STORAGES } from "../../quant/storages.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
+import { PREFIX } from "./adapter-tensors.ts";
+
+const COPY = ".base_layer.weight";
+/** How far a row of a copy may be from the base's, over its length: what rounding to half or to few bits makes. */
+const ROUNDING = 4e-3;
+const QUANTIZATION = 0.25;
+
+type Tensors = ReadonlyMap<string, HostTensor<"float32">>;
+
+/**
+ * Leaves copies of the base's own matrices out, which PEFT saves beside adapters on embeddings.
+ * @throws UsageError "usage/adapter" when one is not the base's: the adapter was trained on another.
+ */
+export async function withoutCopies(path: string, base: BaseModel, tensors: Tensors): Promise<Tensors> {
+  const others = new Map(tensors);
+  for (const [name, copy] of tensors) {
+    if (!name.startsWith(PREFIX) || !name.endsWith(COPY)) continue;
+    const tensor = `${name.slice(PREFIX.length, -COPY.length)}.weight`;
+    const stored = storedName(base.architecture, base.config, tensor);
+    if (!base.specs.has(stored)) continue;
+    const own = await base.values(stored);
+    const isWhole = STORAGES[base.source.storageOf(stored)].blockSize === 1;
+    if (!isNear(copy, own, isWhole ? ROUNDING : QUANTIZATION)) {
+      throw new UsageError(
+        "usage/adapter",
+        `Cannot use adapter "${path}": it was trained beside other values of "${tensor}" than the model has`,
+        { hint: "Choose the base model that the adapter was trained on" },
+      );
+    }
+    others.delete(name);
+  }
+  return others;
+}
+
+function isNear(
+  { shape, data }: HostTensor<"float32">,
+  own: HostTensor<"float32">,
+  tolerance: number,
+): boolean {
+  if (shape.join() !== own.shape.join()) return false;
+  const width = shape.at(-1) as number;
+  for (let start = 0; start < data.length; start += width) {
+    let [apart, size] = [0, 0];
+    for (let i = start; i < start + width; i++) {
+      apart += (data[i]! - own.data[i]!) ** 2;
+      size += own.data[i]! ** 2;
+    }
+    // Not `>`: it would let NaN through.
+    if (!(apart <= tolerance ** 2 * size)) return false;
+  }
+  return true;
+}
+
+/** PEFT takes every module whose path ends with the name, `norm` for `input_layernorm` too; graft a whole part of it. */
+function endsWithAny(names: readonly string[], path: string): boolean {
+  return names.some((name) => path.endsWith(name));
+}
+
+function isPartOfAny(names: readonly string[], path: string): boolean {
+  return names.some((name) => matchSuffix(name, path));
+}
+
+/** The configuration of a file with names of whole modules that mean for graft what PEFT means, seen by its tensors. */
+export function withModulesOfGraft(
+  config: Readonly<Record<string, unknown>>,
+  tensors: Tensors,
+): Readonly<Record<string, unknown>> {
+  const { modules_to_save: names } = config;
+  if (!isNames(names)) return config;
+  const modules = [...tensors.keys()].flatMap((name) => {
+    const module = /^base_model\.model\.(.+)\.(?:weight|bias)$/.exec(name)?.[1];
+    return module !== undefined && endsWithAny(names, module) ? [module] : [];
+  });
+  return modules.every((path) => isPartOfAny(names, path))
+    ? config
+    : { ...config, modules_to_save: [...new Set(modules)] };
+}
+
+/** The settings of a file with names of whole modules that mean for PEFT what graft means. */
+export function withModulesOfPeft(
+  settings: Readonly<Record<string, unknown>>,
+  base: BaseModel,
+): Readonly<Record<string, unknown>> {
+  const { modules_to_save: names } = settings;
+  if (!isNames(names)) return settings;
+  const tensors = [...base.specs.keys(), base.architecture.names.head];
+  const paths = [...new Set(tensors.map((name) => name.slice(0, name.lastIndexOf("."))))];
+  const isSame = paths.every((path) => endsWithAny(names, path) === isPartOfAny(names, path));
+  if (isSame) return settings;
+  return { ...settings, modules_to_save: paths.filter((path) => isPartOfAny(names, path)) };
+}
+
+function isNames(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((name) => typeof name === "string");
+}

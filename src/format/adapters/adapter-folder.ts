@@ -1,0 +1,126 @@
+/**
+ * @file PEFT adapter folders: adapter_config.json, adapter_model.safetensors, README.md.
+ *
+ * Knows no method: keys of tensors (`base_model.model.…`) and of the config pass through as they are.
+ */
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { FormatError } from "../../errors.ts";
+import { widen } from "../../quant/half.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
+import { type FolderFile, textFile, writeFolderAtomic } from "../files/atomic.ts";
+import { describeFileProblem } from "../files/byte-file.ts";
+import { formatJson, type JsonObject, readJson } from "../files/json-file.ts";
+import { openSafetensors, safetensorsFile } from "../files/safetensors.ts";
+
+const CONFIG_FILE = "adapter_config.json";
+const WEIGHTS_FILE = "adapter_model.safetensors";
+
+/** What an adapter folder holds; tensors in float32, and the notes in the head of their file. */
+export interface AdapterFiles {
+  readonly config: JsonObject;
+  readonly tensors: ReadonlyMap<string, HostTensor<"float32">>;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+    throw new FormatError(
+      "format/file",
+      `Cannot read adapter "${path}": ${describeFileProblem(error)}, expected an adapter folder`,
+      { hint: "Check the path.", cause: error },
+    );
+  }
+}
+
+/**
+ * Reads an adapter folder; the caller owns the tensors.
+ * @throws FormatError format/file, format/json, format/tensor when something is missing, truncated or damaged
+ */
+export async function readAdapterFolder(path: string): Promise<AdapterFiles> {
+  const config = await readJson(join(path, CONFIG_FILE));
+  const weightsPath = join(path, WEIGHTS_FILE);
+  if (!(await exists(weightsPath)) && (await exists(join(path, "adapter_model.bin")))) {
+    throw new FormatError(
+      "format/file",
+      `Cannot read adapter "${path}": only adapter_model.bin, expected ${WEIGHTS_FILE}`,
+      {
+        hint: "Pickle files can run code: load the adapter with peft and save it again, which writes safetensors.",
+      },
+    );
+  }
+  const weights = await openSafetensors(weightsPath);
+  try {
+    const tensors = new Map<string, HostTensor<"float32">>();
+    for (const name of weights.tensors.keys()) {
+      const tensor = await weights.read(name);
+      if (!/float/.test(tensor.dtype)) {
+        throw new FormatError(
+          "format/tensor",
+          `Cannot read tensor "${name}" of "${weightsPath}": ${tensor.dtype}, expected a float type`,
+          { hint: "Save the adapter again as float32." },
+        );
+      }
+      tensors.set(name, widen(tensor));
+    }
+    return { config, tensors, metadata: weights.metadata };
+  } finally {
+    await weights.close();
+  }
+}
+
+/** Writes the model card that model sites show. */
+function modelCard(config: JsonObject): string {
+  const textOf = (key: string): string => {
+    const value = config[key];
+    return typeof value === "string" ? value : "unknown";
+  };
+  const base = textOf("base_model_name_or_path");
+  const type = textOf("peft_type");
+  return `---
+base_model: ${JSON.stringify(base)}
+library_name: peft
+tags:
+- ${type.toLowerCase()}
+- graft
+---
+
+# ${type} adapter for ${base}
+
+Made with graft. Load it with graft, or, where peft has adapters of this type, with \`PeftModel.from_pretrained(model, folder)\`.
+`;
+}
+
+/** What `adapterFolderFiles` needs. */
+export interface AdapterFolderParts {
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly tensors: Iterable<readonly [string, HostTensor]>;
+  /** Notes for the head of the tensors' file; the format's own is added. */
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
+/**
+ * Plans the files of an adapter folder: float32 tensors, `inference_mode` true, keys sorted.
+ * @throws TypeError when a tensor is not of a float type
+ */
+export function adapterFolderFiles(parts: AdapterFolderParts): FolderFile[] {
+  const config = { ...parts.config, inference_mode: true };
+  const tensors = [...parts.tensors].map(([name, tensor]) => [name, widen(tensor)] as const);
+  return [
+    safetensorsFile(WEIGHTS_FILE, tensors, { format: "pt", ...parts.metadata }),
+    textFile(CONFIG_FILE, formatJson(config)),
+    textFile("README.md", modelCard(config)),
+  ];
+}
+
+/**
+ * Writes an adapter folder, all files or none.
+ * @throws FailedError failed/write
+ */
+export async function writeAdapterFolder(path: string, parts: AdapterFolderParts): Promise<void> {
+  await writeFolderAtomic(path, adapterFolderFiles(parts));
+}

@@ -1,0 +1,186 @@
+/**
+ * @file Adapter folders read and written without their model: modules and sizes are what names and shapes of the file's
+ * tensors say.
+ */
+import { FormatError, UsageError } from "../../errors.ts";
+import { type LooseAdapter, algebraOf } from "../../peft/algebra/combine.ts";
+import type { Algebra, SiteShare } from "../../peft/algebra/contract.ts";
+import { type AttachRequest, parseOptions } from "../../peft/attach.ts";
+import type { Method, SiteTensors } from "../../peft/method.ts";
+import { matchSuffix } from "../../peft/targets.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
+import { TEMPLATE_KEY, readSettings, settingsForFile } from "./adapter.ts";
+import { withModulesOfGraft } from "./adapter-base.ts";
+import { PREFIX } from "./adapter-tensors.ts";
+import { CODES_KEY } from "./codes-hash.ts";
+import { type AdapterFolderParts, readAdapterFolder } from "./adapter-folder.ts";
+
+type Tensor = HostTensor<"float32">;
+
+/** An adapter without its model, and what its folder says beside the numbers. */
+export interface LooseFolder {
+  readonly adapter: LooseAdapter;
+  readonly targets: AttachRequest["targets"];
+  /** The base that it was made for. */
+  readonly baseName: string | null;
+  /** As the file's `task_type`: what the model is for. */
+  readonly taskType: unknown;
+  /** Notes of graft in the head of its tensors' file. */
+  readonly notes: Readonly<Record<string, string>>;
+}
+
+/**
+ * Reads an adapter folder without its model.
+ * @throws UsageError "usage/adapter" for what graft does not do, "usage/combine" when the method has no arithmetic;
+ * FormatError "format/tensor" for a tensor that is missing, misshaped or not of numbers.
+ */
+export async function readLooseAdapter(path: string): Promise<LooseFolder> {
+  const { config, tensors, metadata } = await readAdapterFolder(path);
+  const { method, options: raw, targets } = readSettings(path, withModulesOfGraft(config, tensors));
+  const options = parseOptions(method, raw);
+  const algebra = algebraOf(method);
+  refuseNonNumbers(path, tensors);
+  const { bySite, base, shared } = sortTensors(tensors, algebra);
+  const specs = [...bySite].map(([name, own]) => ({ name, bias: false, ...algebra.sizeOf(own, options) }));
+  const sites = new Map(
+    specs.map((spec): [string, SiteShare<unknown>] => {
+      const own = bySite.get(spec.name) ?? {};
+      // Only the base says what the options are at this site, and nothing here needs them.
+      if (algebra.kind === "from-start") return [spec.name, { tensors: own, options }];
+      const place = { path: spec.name, spec, storage: "f32" as const, sites: specs };
+      const siteOptions = method.configure(options, place);
+      const frozen = method.frozen?.(spec, siteOptions) ?? [];
+      if (frozen.some(({ suffix, saved, shared }) => saved && !shared && !(suffix in own))) {
+        throw startOutside(path, spec.name);
+      }
+      refuseMisshaped(path, spec.name, own, method.parameters(spec, siteOptions));
+      return [spec.name, { tensors: own, options: siteOptions }];
+    }),
+  );
+  refuseSurplus(path, base, method, options, algebra);
+  const baseName = config["base_model_name_or_path"];
+  const notes = Object.fromEntries(
+    [TEMPLATE_KEY, CODES_KEY].flatMap((key) => (metadata[key] === undefined ? [] : [[key, metadata[key]]])),
+  );
+  return {
+    adapter: { method, options, sites, base, frozen: shared },
+    targets,
+    taskType: config["task_type"] ?? null,
+    baseName: typeof baseName === "string" && baseName !== "" ? baseName : null,
+    notes,
+  };
+}
+
+/** Sorts a file's tensors by what they belong to: a site, the base, or all sites. */
+function sortTensors(
+  tensors: ReadonlyMap<string, Tensor>,
+  { suffixes }: Algebra<unknown, unknown>,
+): { bySite: Map<string, SiteTensors>; base: Map<string, Tensor>; shared: Map<string, Tensor> } {
+  const [base, shared] = [new Map<string, Tensor>(), new Map<string, Tensor>()];
+  const bySite = new Map<string, SiteTensors>();
+  for (const [key, tensor] of tensors) {
+    if (!key.startsWith(PREFIX)) {
+      shared.set(key, tensor);
+      continue;
+    }
+    const name = key.slice(PREFIX.length);
+    const suffix = suffixes.find((end) => name.endsWith(`.${end}`));
+    if (suffix === undefined) {
+      // A copy of what the base has, which PEFT saves beside an adapter on an embedding.
+      if (!name.endsWith(".base_layer.weight")) base.set(name, tensor);
+      continue;
+    }
+    const path = name.slice(0, -suffix.length - 1);
+    bySite.set(path, { ...bySite.get(path), [suffix]: tensor });
+  }
+  return { bySite, base, shared };
+}
+
+/** Tensors that belong to no site are of modules that are trained whole, or of a method that trains the base. */
+function refuseSurplus(
+  path: string,
+  base: ReadonlyMap<string, Tensor>,
+  method: Method,
+  options: unknown,
+  { kind }: Algebra<unknown, unknown>,
+): void {
+  if (kind === "from-start") return;
+  const modules = method.modulesToSave?.(options) ?? [];
+  for (const name of base.keys()) {
+    const module = name.slice(0, name.lastIndexOf("."));
+    if (modules.some((saved) => matchSuffix(saved, module))) continue;
+    throw new FormatError("format/tensor", `Cannot combine adapter "${path}": surplus tensor ${name}`, {
+      hint: "Its configuration does not say what its file holds: save it again with the program that made it",
+    });
+  }
+}
+
+function refuseNonNumbers(path: string, tensors: ReadonlyMap<string, Tensor>): void {
+  for (const [name, { data }] of tensors) {
+    if (data.every(Number.isFinite)) continue;
+    throw new FormatError(
+      "format/tensor",
+      `Cannot combine adapter "${path}": ${name} holds NaN or infinity, expected numbers`,
+      { hint: "Choose an earlier checkpoint of the run" },
+    );
+  }
+}
+
+function startOutside(path: string, site: string): UsageError {
+  return new UsageError(
+    "usage/combine",
+    `Cannot combine adapter "${path}": "${site}" started from the base's weight, and its file lacks the start`,
+    { hint: "Save it with peft's path_initial_model_for_weight_conversion, or as graft saves it" },
+  );
+}
+
+function refuseMisshaped(
+  path: string,
+  site: string,
+  tensors: SiteTensors,
+  expected: readonly { readonly suffix: string; readonly shape: readonly number[] }[],
+): void {
+  for (const { suffix, shape } of expected) {
+    const found = tensors[suffix]?.shape;
+    if (found?.join() === shape.join()) continue;
+    throw new FormatError(
+      "format/tensor",
+      `Cannot combine adapter "${path}": ${site}.${suffix} is ${found ? `[${found.join(", ")}]` : "missing"}, expected [${shape.join(", ")}]`,
+      {
+        hint: "Its configuration does not say what its file holds: save it again with the program that made it",
+      },
+    );
+  }
+}
+
+/** Says what a folder of an adapter without its model holds. */
+export function looseFolderParts(
+  adapter: LooseAdapter,
+  targetModules: string | readonly string[] | null,
+  { baseName, taskType, notes }: Pick<LooseFolder, "baseName" | "taskType" | "notes">,
+): AdapterFolderParts {
+  const names = typeof targetModules === "string" ? namesOf(adapter) : (targetModules ?? []);
+  const tensors = new Map<string, Tensor>(adapter.frozen);
+  for (const [name, tensor] of adapter.base) tensors.set(PREFIX + name, tensor);
+  for (const [path, { tensors: own }] of adapter.sites) {
+    for (const [suffix, tensor] of Object.entries(own)) tensors.set(`${PREFIX}${path}.${suffix}`, tensor);
+  }
+  const settings = settingsForFile(adapter, names, baseName);
+  // Paths mean the same to all who read them.
+  const whole = [...new Set([...adapter.base.keys()].map((name) => name.slice(0, name.lastIndexOf("."))))];
+  const modulesToSave = settings["modules_to_save"] === null ? null : whole;
+  return {
+    config: {
+      target_modules: targetModules,
+      ...settings,
+      modules_to_save: modulesToSave,
+      task_type: taskType,
+    },
+    tensors,
+    metadata: notes,
+  };
+}
+
+function namesOf({ sites }: LooseAdapter): string[] {
+  return [...new Set([...sites.keys()].map((path) => path.slice(path.lastIndexOf(".") + 1)))].sort();
+}

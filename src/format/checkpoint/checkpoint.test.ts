@@ -1,0 +1,204 @@
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test, { after } from "node:test";
+import { buildTinyGguf } from "../../../test/tiny-gguf.ts";
+import { FormatError } from "../../errors.ts";
+import { dequantize } from "../../quant/storages.ts";
+import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
+import { openCheckpoint, writeModel } from "./checkpoint.ts";
+import { writeSafetensors } from "../files/safetensors.ts";
+
+const root = mkdtempSync(join(tmpdir(), "graft-checkpoint-"));
+after(() => rmSync(root, { recursive: true }));
+
+const WEIGHT: [string, HostTensor] = ["w", hostTensor("float32", [2, 1], new Float32Array([1, 2]))];
+const PARTS = {
+  config: { model_type: "llama", b: [1, { z: 1, a: 2 }] },
+  generationConfig: { eos_token_id: [1, 2] },
+  tokenizerFiles: { tokenizer: { version: "1.0" }, config: { bos_token: "<s>" }, chatTemplate: "{{ x }}" },
+  tensors: [WEIGHT],
+};
+
+/** Makes a fresh folder with the given files. */
+function folder(name: string, files: Record<string, string>): string {
+  mkdirSync(join(root, name));
+  for (const [file, text] of Object.entries(files)) writeFileSync(join(root, name, file), text);
+  return join(root, name);
+}
+
+test("what writeModel() writes, openCheckpoint() opens", async () => {
+  const path = join(root, "out", "model");
+  await writeModel(path, PARTS);
+  assert.deepEqual(readdirSync(path), [
+    "chat_template.jinja",
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+  ]);
+  const checkpoint = await openCheckpoint(path);
+  assert.deepEqual(checkpoint.config, PARTS.config);
+  assert.deepEqual(checkpoint.generationConfig, PARTS.generationConfig);
+  assert.deepEqual(checkpoint.tokenizerFiles, PARTS.tokenizerFiles);
+  assert.deepEqual(
+    [...checkpoint.tensors.values()],
+    [{ name: "w", shape: [2, 1], storage: "f32", sizeBytes: 8 }],
+  );
+  assert.deepEqual([...dequantize(await checkpoint.read("w"))], [1, 2]);
+  await checkpoint.close();
+});
+
+test("a folder without optional files has null for them", async () => {
+  const path = folder("bare", { "config.json": "{}" });
+  await writeSafetensors(join(path, "model.safetensors"), [WEIGHT]);
+  const checkpoint = await openCheckpoint(path);
+  await checkpoint.close();
+  assert.equal(checkpoint.generationConfig, null);
+  assert.equal(checkpoint.tokenizerFiles, null);
+});
+
+test("16-bit weights keep their storage, and buffers of whole numbers are left out", async () => {
+  const path = folder("half", { "config.json": "{}" });
+  await writeSafetensors(join(path, "model.safetensors"), [
+    ["half", hostTensor("float16", [1], new Uint16Array([0x3c00]))],
+    ["brain", hostTensor("bfloat16", [1], new Uint16Array([0x4000]))],
+    ["positions", hostTensor("int64", [1], new BigInt64Array(1))],
+  ]);
+  const checkpoint = await openCheckpoint(path);
+  const storages = Object.fromEntries([...checkpoint.tensors].map(([name, { storage }]) => [name, storage]));
+  assert.deepEqual(storages, { brain: "bf16", half: "f16" });
+  assert.deepEqual([...dequantize(await checkpoint.read("half"))], [1]);
+  assert.deepEqual([...dequantize(await checkpoint.read("brain"))], [2]);
+  await assert.rejects(checkpoint.read("positions"), {
+    code: "format/tensor",
+    message: /int64, expected a float/,
+  });
+  await checkpoint.close();
+});
+
+test("a model in several files opens by its index", async () => {
+  const path = folder("sharded", {
+    "config.json": "{}",
+    "model.safetensors.index.json":
+      '{"weight_map": {"w": "model-1.safetensors", "v": "model-2.safetensors"}}',
+  });
+  await writeSafetensors(join(path, "model-1.safetensors"), [WEIGHT]);
+  await writeSafetensors(join(path, "model-2.safetensors"), [["v", WEIGHT[1]]]);
+  const checkpoint = await openCheckpoint(path);
+  assert.deepEqual([...checkpoint.tensors.keys()], ["w", "v"]);
+  assert.deepEqual([...dequantize(await checkpoint.read("v"))], [1, 2]);
+  await checkpoint.close();
+});
+
+test("the chat template is that of chat_template.jinja, else that of tokenizer_config.json", async () => {
+  const named = [
+    { name: "tool_use", template: "T" },
+    { name: "default", template: "D" },
+  ];
+  for (const [name, config, jinja, expected] of [
+    ["template-file", { chat_template: "old" }, "J", "J"],
+    ["template-text", { chat_template: "S" }, null, "S"],
+    ["template-list", { chat_template: named }, null, "D"],
+    ["template-none", {}, null, null],
+  ] as const) {
+    const path = folder(name, {
+      "config.json": "{}",
+      "tokenizer.json": "{}",
+      "tokenizer_config.json": JSON.stringify(config),
+      ...(jinja === null ? {} : { "chat_template.jinja": jinja }),
+    });
+    await writeSafetensors(join(path, "model.safetensors"), [WEIGHT]);
+    const checkpoint = await openCheckpoint(path);
+    await checkpoint.close();
+    assert.equal(checkpoint.tokenizerFiles?.chatTemplate, expected);
+  }
+});
+
+test("a .gguf file opens by itself, or as the one such file of a folder", async () => {
+  const path = folder("gguf", {});
+  const file = join(path, "tiny.gguf");
+  writeFileSync(file, buildTinyGguf());
+  for (const each of [file, path]) {
+    const checkpoint = await openCheckpoint(each);
+    assert.equal(checkpoint.path, file);
+    assert.equal(checkpoint.config["model_type"], "llama");
+    assert.equal(checkpoint.tokenizerFiles?.chatTemplate, "{{ messages }}");
+    await checkpoint.close();
+  }
+  writeFileSync(join(path, "second.gguf"), buildTinyGguf());
+  await assert.rejects(openCheckpoint(path), {
+    code: "format/file",
+    message: /2 \.gguf files, expected one/,
+  });
+});
+
+const BAD: readonly [string, Record<string, string>, string, RegExp][] = [
+  ["nothing", {}, "format/file", /no config\.json and no \.gguf file/],
+  ["no weights", { "config.json": "{}" }, "format/file", /no weights, expected model\.safetensors/],
+  [
+    "pickled weights alone",
+    { "config.json": "{}", "pytorch_model.bin": "" },
+    "format/file",
+    /only pytorch_model\.bin, expected model\.safetensors/,
+  ],
+  ["a broken config", { "config.json": '{"a"', "model.safetensors": "" }, "format/json", /config\.json/],
+  [
+    "broken weights",
+    { "config.json": "{}", "model.safetensors": "short" },
+    "format/file",
+    /5 bytes, expected/,
+  ],
+  [
+    "a broken tokenizer",
+    { "config.json": "{}", "tokenizer.json": "[]" },
+    "format/json",
+    /tokenizer\.json": an array/,
+  ],
+];
+
+for (const [what, files, code, message] of BAD) {
+  test(`openCheckpoint() refuses a folder with ${what}`, async () => {
+    const path = folder(`bad ${what}`, files);
+    await assert.rejects(openCheckpoint(path), (error: unknown) => {
+      assert.ok(error instanceof FormatError);
+      assert.equal(error.code, code);
+      assert.match(error.message, message);
+      assert.ok(error.message.includes(path));
+      assert.ok(error.hint);
+      return true;
+    });
+  });
+}
+
+test("openCheckpoint() refuses a path that is missing, a plain file, truncated weights and odd float types", async () => {
+  await assert.rejects(openCheckpoint(join(root, "no")), { code: "format/file", message: /no such file/ });
+  const path = folder("cut", { "config.json": "{}" });
+  const plain = join(path, "config.json");
+  await assert.rejects(openCheckpoint(plain), { code: "format/file", message: /a file, expected a folder/ });
+  const weights = join(path, "model.safetensors");
+  await writeSafetensors(weights, [WEIGHT]);
+  truncateSync(weights, 100);
+  await assert.rejects(openCheckpoint(path), { code: "format/file", message: /100 bytes, expected/ });
+  const header = Buffer.from('{"w":{"dtype":"F64","shape":[1],"data_offsets":[0,8]}}');
+  writeFileSync(
+    weights,
+    Buffer.concat([Buffer.from([header.length, 0, 0, 0, 0, 0, 0, 0]), header, Buffer.alloc(8)]),
+  );
+  await assert.rejects(openCheckpoint(path), { code: "format/tensor", message: /"w" .+ F64, expected F32/ });
+});
+
+test("writeModel() writes nothing when a tensor fails or the place cannot be written", async () => {
+  const file = join(root, "plain-file");
+  writeFileSync(file, "");
+  await assert.rejects(writeModel(join(file, "model"), PARTS), { code: "failed/write" });
+  const failing = {
+    dtype: "float32" as const,
+    shape: [1],
+    load: () => Promise.reject(new Error("no tensor")),
+  };
+  await assert.rejects(writeModel(join(root, "never"), { ...PARTS, tensors: [["w", failing]] }), /no tensor/);
+  assert.ok(!readdirSync(root).some((name) => name.includes("never")));
+});

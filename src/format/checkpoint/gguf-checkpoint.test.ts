@@ -1,0 +1,262 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test, { after } from "node:test";
+import { assert as check, asyncProperty, nat, tuple } from "fast-check";
+import {
+  buildTinyGguf,
+  countingTensor,
+  ggufValues,
+  type RawTensor,
+  TINY_TENSORS,
+} from "../../../test/tiny-gguf.ts";
+import { FormatError, UsageError } from "../../errors.ts";
+import { dequantize } from "../../quant/storages.ts";
+import { openGgufCheckpoint } from "./gguf-checkpoint.ts";
+import { llama3Factors } from "./gguf-config.ts";
+import type { GgufValue } from "../files/gguf-writer.ts";
+
+const root = mkdtempSync(join(tmpdir(), "graft-gguf-"));
+after(() => rmSync(root, { recursive: true }));
+
+function write(bytes: Uint8Array, name = "m.gguf"): string {
+  writeFileSync(join(root, name), bytes);
+  return join(root, name);
+}
+
+const tiny = (
+  metadata: Record<string, GgufValue | null> = {},
+  tensors: readonly RawTensor[] = TINY_TENSORS,
+): string => write(buildTinyGguf(metadata, tensors));
+
+async function configOf(path: string): Promise<Record<string, unknown>> {
+  const checkpoint = await openGgufCheckpoint(path);
+  await checkpoint.close();
+  return checkpoint.config;
+}
+
+test("a GGUF file opens with Hugging Face's config", async () => {
+  const checkpoint = await openGgufCheckpoint(tiny());
+  await checkpoint.close();
+  assert.deepEqual(checkpoint.config, {
+    model_type: "llama",
+    architectures: ["LlamaForCausalLM"],
+    hidden_act: "silu",
+    num_hidden_layers: 1,
+    max_position_embeddings: 64,
+    hidden_size: 8,
+    intermediate_size: 32,
+    num_attention_heads: 2,
+    num_key_value_heads: 1,
+    rms_norm_eps: 2 ** -16,
+    rope_theta: 10000,
+    head_dim: 4,
+    attention_bias: true,
+    mlp_bias: false,
+    vocab_size: 6,
+    tie_word_embeddings: true,
+    bos_token_id: 0,
+    eos_token_id: 1,
+  });
+  assert.deepEqual(checkpoint.generationConfig, { bos_token_id: 0, eos_token_id: 1 });
+});
+
+test("tensors of a GGUF file have Hugging Face's names, shapes and order of rows", async () => {
+  const checkpoint = await openGgufCheckpoint(tiny());
+  assert.equal(checkpoint.tensors.size, TINY_TENSORS.length);
+  const down = checkpoint.tensors.get("model.layers.0.mlp.down_proj.weight");
+  assert.deepEqual(down, {
+    name: "model.layers.0.mlp.down_proj.weight",
+    shape: [8, 32],
+    storage: "q4_1",
+    sizeBytes: 160,
+  });
+  const bias = await checkpoint.read("model.layers.0.self_attn.q_proj.bias");
+  assert.deepEqual([...dequantize(bias)], [0, 2, 1, 3, 4, 6, 5, 7]); // two heads of width 4
+  const key = await checkpoint.read("model.layers.0.self_attn.k_proj.weight");
+  const firsts = [...dequantize(key)].filter((_, i) => i % 8 === 0);
+  assert.deepEqual(firsts, [0, 16, 8, 24]);
+  const value = dequantize(await checkpoint.read("model.layers.0.self_attn.v_proj.weight"));
+  assert.deepEqual(
+    [...value],
+    Array.from({ length: 32 }, (_, i) => i),
+  );
+  await assert.rejects(checkpoint.read("lm_head.weight"), {
+    code: "format/tensor",
+    message: /"lm_head\.weight"/,
+  });
+  await checkpoint.close();
+});
+
+test("an output tensor unties the head, and an end-of-turn id joins the ids that end a text", async () => {
+  const path = tiny(ggufValues({ "tokenizer.ggml.eot_token_id": 5 }), [
+    ...TINY_TENSORS,
+    countingTensor("output.weight", [6, 8]),
+  ]);
+  const checkpoint = await openGgufCheckpoint(path);
+  await checkpoint.close();
+  assert.equal(checkpoint.config["tie_word_embeddings"], false);
+  assert.ok(checkpoint.tensors.has("lm_head.weight"));
+  assert.deepEqual(checkpoint.generationConfig, { bos_token_id: 0, eos_token_id: [1, 5] });
+});
+
+test("rope scaling comes from the settings, or from the factors of llama3", async () => {
+  const linear = ggufValues({ "llama.rope.scaling.type": "linear" });
+  linear["llama.rope.scaling.factor"] = { type: "float32", value: 4 };
+  assert.deepEqual((await configOf(tiny(linear)))["rope_scaling"], { rope_type: "linear", factor: 4 });
+
+  const settings = { factor: 32, low: 1, high: 4, originalLength: 8192 };
+  const theta: GgufValue = { type: "float32", value: 500000 };
+  const factors = (values: Float32Array): RawTensor => ({
+    name: "rope_freqs.weight",
+    ggmlType: 0,
+    shape: [values.length],
+    bytes: new Uint8Array(values.buffer),
+  });
+  const wide = { "llama.rope.freq_base": theta, "llama.attention.key_length": null };
+  const found = await configOf(tiny(wide, [...TINY_TENSORS, factors(llama3Factors(settings, 500000, 64))]));
+  assert.deepEqual(found["rope_scaling"], {
+    rope_type: "llama3",
+    factor: 32,
+    low_freq_factor: 1,
+    high_freq_factor: 4,
+    original_max_position_embeddings: 8192,
+  });
+  const odd = factors(new Float32Array([1, 7, 3]));
+  await assert.rejects(configOf(tiny(wide, [...TINY_TENSORS, odd])), { code: "usage/model" });
+});
+
+test("llama3Factors() gives the factors of transformers 5.23 (factor 8, theta 500000, width 128)", () => {
+  const factors = llama3Factors({ factor: 8, low: 1, high: 4, originalLength: 8192 }, 500000, 64);
+  for (const [i, expected] of [
+    [0, 1],
+    [28, 1],
+    [29, 1.20748],
+    [31, 2.02631],
+    [33, 3.68425],
+    [35, 8],
+    [63, 8],
+  ] as const) {
+    assert.ok(Math.abs(factors[i]! - expected) < 1e-5, `${i}: ${factors[i]}`);
+  }
+});
+
+const REFUSED: readonly [string, () => string, string, RegExp][] = [
+  [
+    "an architecture that has no entry",
+    () => tiny(ggufValues({ "general.architecture": "mamba" })),
+    "usage/model",
+    /GGUF architecture mamba, expected one of llama/,
+  ],
+  [
+    "a setting that would change the numbers",
+    () => tiny(ggufValues({ "llama.expert_count": 8 })),
+    "usage/model",
+    /setting llama\.expert_count is 8/,
+  ],
+  [
+    "a missing setting",
+    () => tiny({ "llama.block_count": null }),
+    "format/file",
+    /llama\.block_count is missing/,
+  ],
+  [
+    "heads that turn in part",
+    () => tiny(ggufValues({ "llama.rope.dimension_count": 2 })),
+    "usage/model",
+    /head widths 4, 4 and 2/,
+  ],
+  [
+    "a tensor that the family lacks",
+    () => tiny({}, [countingTensor("blk.0.attn_sinks.weight", [2])]),
+    "format/tensor",
+    /"blk\.0\.attn_sinks\.weight" \[2\]/,
+  ],
+  [
+    "a type of tensor that has no storage kind",
+    () => tiny({}, [{ ...countingTensor("token_embd.weight", [2, 256]), ggmlType: 14 }]),
+    "usage/model",
+    /"token_embd\.weight" has ggml type 14/,
+  ],
+  [
+    "columns that do not fill blocks",
+    () => tiny({}, [{ ...countingTensor("token_embd.weight", [2, 48]), ggmlType: 8 }]),
+    "format/file",
+    /48 columns, expected a multiple of 32/,
+  ],
+  [
+    "a name that comes twice",
+    () => tiny({}, [TINY_TENSORS[1]!, TINY_TENSORS[1]!]),
+    "format/file",
+    /"output_norm\.weight" comes twice/,
+  ],
+  ["one part of several", () => tiny(ggufValues({ "split.count": 3 })), "usage/model", /one of 3 parts/],
+  [
+    "a file that is something else",
+    () => write(Buffer.from("PK\u0003\u0004....")),
+    "format/file",
+    /expected GGUF/,
+  ],
+  ["an empty file", () => write(new Uint8Array()), "format/file", /it starts with "", expected GGUF/],
+  ["a missing file", () => join(root, "no.gguf"), "format/file", /no such file/],
+];
+
+for (const [what, make, code, message] of REFUSED) {
+  test(`openGgufCheckpoint() refuses ${what}, naming the file`, async () => {
+    const path = make();
+    await assert.rejects(openGgufCheckpoint(path), (error: unknown) => {
+      assert.ok(error instanceof FormatError || error instanceof UsageError, String(error));
+      assert.equal(error.code, code);
+      assert.match(error.message, message);
+      assert.ok(error.message.includes(path));
+      assert.ok(error.hint);
+      return true;
+    });
+  });
+}
+
+test("a GGUF file that is cut anywhere is a FormatError with found and expected bytes", async () => {
+  const whole = buildTinyGguf();
+  for (const numBytes of [5, 20, 100, 700, 1500, whole.length - 200, whole.length - 33]) {
+    const path = write(whole.subarray(0, numBytes));
+    await assert.rejects(
+      openGgufCheckpoint(path),
+      (error: unknown) => error instanceof FormatError && error.message.includes(path),
+      `cut at ${numBytes}`,
+    );
+  }
+  const path = write(whole.subarray(0, whole.length - 33));
+  await assert.rejects(openGgufCheckpoint(path), {
+    message: new RegExp(`${whole.length - 33} bytes, expected at least ${whole.length} for tensor`),
+  });
+});
+
+test("a GGUF file with any damaged byte opens or is a FormatError or UsageError", async () => {
+  const whole = buildTinyGguf();
+  const damage = tuple(nat(1600), nat(255));
+  await check(
+    asyncProperty(damage, async ([index, byte]) => {
+      const bytes = Buffer.from(whole);
+      bytes[index] = byte;
+      try {
+        await (await openGgufCheckpoint(write(bytes))).close();
+      } catch (error) {
+        assert.ok(error instanceof FormatError || error instanceof UsageError, String(error));
+      }
+    }),
+    { numRuns: 300, seed: 1 },
+  );
+});
+
+test("words of a file that every object knows are not taken for entries of a table", async () => {
+  for (const metadata of [
+    { "general.architecture": "constructor" },
+    { "llama.toString": 1 },
+    { "tokenizer.ggml.pre": "valueOf" },
+  ]) {
+    await assert.rejects(openGgufCheckpoint(tiny(ggufValues(metadata))), { code: "usage/model" });
+  }
+  const strange = tiny({}, [...TINY_TENSORS, countingTensor("constructor.weight", [1])]);
+  await assert.rejects(openGgufCheckpoint(strange), { code: "format/tensor" });
+});

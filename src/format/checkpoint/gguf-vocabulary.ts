@@ -1,0 +1,220 @@
+/**
+ * @file The tokenizer settings of a GGUF file for the tokenizer files of a folder: the inverse of gguf-tokenizer.ts.
+ *
+ * Byte-level BPE alone, cut in one of the ways that gguf-tokenizer.ts knows: what such a file cannot say is an error,
+ * because a tokenizer that is nearly the same makes answers worse without a word.
+ */
+import { UsageError } from "../../errors.ts";
+import type { TokenizerFiles } from "./checkpoint.ts";
+import { PRE_TOKENIZERS, type PreTokenizer, TOKEN_TYPES } from "./gguf-tokenizer.ts";
+import type { GgufValue } from "../files/gguf-writer.ts";
+import type { JsonObject } from "../files/json-file.ts";
+
+/** The parts of tokenizer.json that matter here. */
+interface TokenizerJson {
+  readonly added_tokens?: readonly {
+    readonly id: number;
+    readonly content: string;
+    readonly special?: boolean;
+    readonly single_word?: boolean;
+    readonly lstrip?: boolean;
+    readonly rstrip?: boolean;
+  }[];
+  readonly normalizer?: Step | null;
+  readonly pre_tokenizer?: Step | null;
+  readonly post_processor?: Step | null;
+  readonly model: {
+    readonly type?: string;
+    readonly vocab?: Readonly<Record<string, number>>;
+    readonly merges?: readonly (string | readonly string[])[];
+    readonly ignore_merges?: boolean;
+    readonly byte_fallback?: boolean;
+    readonly continuing_subword_prefix?: string | null;
+    readonly end_of_word_suffix?: string | null;
+  };
+}
+
+/** A step of a tokenizer, or a sequence of steps. */
+interface Step extends JsonObject {
+  readonly type: string;
+}
+
+const LISTS = ["pretokenizers", "normalizers", "processors"];
+
+/** The steps of a sequence, or the one step. */
+function stepsOf(step: Step | null | undefined): readonly Step[] {
+  if (!step) return [];
+  if (step.type !== "Sequence") return [step];
+  return LISTS.flatMap((key) => (step[key] as readonly Step[] | undefined) ?? []).flatMap(stepsOf);
+}
+
+/** A step with its defaults and without what has no effect on ids, keys in order. */
+function canonical(step: JsonObject): string {
+  const whole = step["type"] === "ByteLevel" ? { use_regex: true, ...step } : step;
+  const entries = Object.entries(whole).filter(([key]) => key !== "trim_offsets");
+  return JSON.stringify(entries.toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+function isSame(a: readonly JsonObject[], b: readonly JsonObject[]): boolean {
+  return a.length === b.length && a.every((step, i) => canonical(step) === canonical(b[i]!));
+}
+
+function cannotWrite(modelName: string, found: string, expected: string): UsageError {
+  return new UsageError(
+    "usage/model",
+    `Cannot write the tokenizer of "${modelName}" as GGUF: ${found}, expected ${expected}`,
+    { hint: "Write a folder instead, which takes the tokenizer's files as they are." },
+  );
+}
+
+/** Finds how the text is cut. @throws UsageError usage/model for other ways than those of PRE_TOKENIZERS */
+function findPreTokenizer(modelName: string, { normalizer, pre_tokenizer, model }: TokenizerJson): string {
+  const found = Object.entries(PRE_TOKENIZERS).find(
+    ([, pre]: [string, PreTokenizer]) =>
+      isSame(stepsOf(pre_tokenizer), pre.steps) &&
+      isSame(stepsOf(normalizer), pre.normalizer === null ? [] : [pre.normalizer]) &&
+      (model.ignore_merges ?? false) === pre.ignoreMerges,
+  );
+  if (found !== undefined) return found[0];
+  const types = [...stepsOf(normalizer), ...stepsOf(pre_tokenizer)].map(({ type }) => type).join(", ");
+  throw cannotWrite(
+    modelName,
+    `it cuts text by ${types || "nothing"}${model.ignore_merges === true ? " ignoring merges" : ""} with settings of its own`,
+    `the way of ${Object.keys(PRE_TOKENIZERS).join(", ")}`,
+  );
+}
+
+function requireBytePairs(modelName: string, { model, added_tokens = [] }: TokenizerJson): void {
+  const { type, byte_fallback, continuing_subword_prefix, end_of_word_suffix } = model;
+  if (type !== "BPE" || byte_fallback === true || continuing_subword_prefix || end_of_word_suffix) {
+    const kind = type === "BPE" ? "BPE that is not byte-level" : String(type);
+    throw cannotWrite(modelName, `kind ${kind}`, "byte-level BPE");
+  }
+  const odd = added_tokens.find(({ lstrip, rstrip, single_word }) => lstrip || rstrip || single_word);
+  if (odd === undefined) return;
+  throw cannotWrite(
+    modelName,
+    `token ${JSON.stringify(odd.content)} takes spaces or stands for whole words alone`,
+    "tokens without such rules",
+  );
+}
+
+/** Lists the written form and the type of each id up to the size of the vocabulary. */
+function listTokens(
+  modelName: string,
+  { model, added_tokens = [] }: TokenizerJson,
+  vocabSize: number,
+): { readonly tokens: readonly string[]; readonly types: readonly number[] } {
+  const tokens = Array.from({ length: vocabSize }, (_, id) => `[PAD${id}]`);
+  const types: number[] = tokens.map(() => TOKEN_TYPES.unused);
+  const put = (content: string, id: number, type: number): void => {
+    if (id >= vocabSize) {
+      throw cannotWrite(
+        modelName,
+        `token ${JSON.stringify(content)} has id ${id}`,
+        `ids below ${vocabSize}, the rows of the embedding`,
+      );
+    }
+    tokens[id] = content;
+    types[id] = type;
+  };
+  for (const [content, id] of Object.entries(model.vocab ?? {})) put(content, id, TOKEN_TYPES.normal);
+  for (const { content, id, special } of added_tokens) {
+    put(content, id, special === true ? TOKEN_TYPES.control : TOKEN_TYPES.userDefined);
+  }
+  return { tokens, types };
+}
+
+/** Which special token the post-processor puts at an end of every text; null for none. */
+function affix({ post_processor }: TokenizerJson, end: 0 | -1): string | null {
+  const template = stepsOf(post_processor).find(({ type }) => type === "TemplateProcessing");
+  const single = (template?.["single"] ?? []) as readonly {
+    readonly SpecialToken?: { readonly id: string };
+  }[];
+  return single.at(end)?.SpecialToken?.id ?? null;
+}
+
+/** Reads a token of tokenizer_config.json, which is a string or an object with `content`. */
+function writtenForm(value: unknown): string | null {
+  if (typeof value === "string") return value;
+  const content = (value as { readonly content?: unknown } | null | undefined)?.content;
+  return typeof content === "string" ? content : null;
+}
+
+/** Facts about the texts of a model that stand outside its tokenizer. */
+export interface TextFacts {
+  /** Rows of the embedding. */
+  readonly vocabSize: number;
+  /** generation_config.json. */
+  readonly generationConfig: Readonly<Record<string, unknown>> | null;
+}
+
+/** Ids beside eos that end a text, under the names that GGUF has for them. */
+function otherEnds(
+  generationConfig: TextFacts["generationConfig"],
+  eosId: number | undefined,
+): Record<string, GgufValue> {
+  const ids = [generationConfig?.["eos_token_id"]]
+    .flat()
+    .filter((id): id is number => typeof id === "number");
+  const others = ids.filter((id) => id !== eosId);
+  return Object.fromEntries(
+    ["eot", "eom"].flatMap((name, i) => {
+      const value = others[i];
+      return value === undefined ? [] : [[`${name}_token_id`, { type: "uint32", value } as const]];
+    }),
+  );
+}
+
+/**
+ * Builds the tokenizer settings.
+ * @throws UsageError usage/model for a tokenizer that such settings cannot say.
+ */
+export function tokenizerSettings(
+  modelName: string,
+  files: TokenizerFiles,
+  { vocabSize, generationConfig }: TextFacts,
+): Record<string, GgufValue> {
+  const json = files.tokenizer as unknown as TokenizerJson;
+  requireBytePairs(modelName, json);
+  const pre = findPreTokenizer(modelName, json);
+  const { tokens, types } = listTokens(modelName, json, vocabSize);
+  const merges = (json.model.merges ?? []).map((pair) => (typeof pair === "string" ? pair : pair.join(" ")));
+  const settings: Record<string, GgufValue> = {
+    model: { type: "string", value: "gpt2" },
+    pre: { type: "string", value: pre },
+    tokens: { type: "strings", value: tokens },
+    token_type: { type: "int32s", value: types },
+    merges: { type: "strings", value: merges },
+  };
+  const ids = new Map(tokens.map((token, id) => [token, id]));
+  const { config } = files;
+  const special = Object.fromEntries(
+    (["bos", "eos", "unk", "pad"] as const).map((name) => [name, writtenForm(config[`${name}_token`])]),
+  );
+  for (const [name, setting] of [
+    ["bos", "bos"],
+    ["eos", "eos"],
+    ["unk", "unknown"],
+    ["pad", "padding"],
+  ] as const) {
+    const id = ids.get(special[name] ?? "");
+    if (id !== undefined) settings[`${setting}_token_id`] = { type: "uint32", value: id };
+  }
+  Object.assign(settings, otherEnds(generationConfig, ids.get(special["eos"] ?? "")));
+  for (const [name, end] of [
+    ["bos", 0],
+    ["eos", -1],
+  ] as const) {
+    const told = config[`add_${name}_token`];
+    const token = special[name];
+    const value = token !== null && (typeof told === "boolean" ? told : affix(json, end) === token);
+    settings[`add_${name}_token`] = { type: "bool", value };
+  }
+  return {
+    ...Object.fromEntries(Object.entries(settings).map(([key, value]) => [`tokenizer.ggml.${key}`, value])),
+    ...(files.chatTemplate === null
+      ? {}
+      : { "tokenizer.chat_template": { type: "string", value: files.chatTemplate } as const }),
+  };
+}

@@ -1,0 +1,139 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test, { after } from "node:test";
+import { FailedError } from "../../errors.ts";
+import { textFile, toFailedWrite, writeFileAtomic, writeFolderAtomic, writeTextAtomic } from "./atomic.ts";
+
+const root = mkdtempSync(join(tmpdir(), "graft-atomic-"));
+after(() => rmSync(root, { recursive: true }));
+
+/** Makes a fresh folder. */
+const folder = (name: string): string => {
+  mkdirSync(join(root, name));
+  return join(root, name);
+};
+const failing = {
+  name: "b",
+  fill: async () => {
+    throw new Error("no data");
+  },
+};
+
+test("writeFileAtomic() writes all pieces in order, makes folders and leaves no temporary file", async () => {
+  const path = join(root, "new", "deep", "file");
+  await writeFileAtomic(path, async (write) => {
+    await write(new Uint8Array([1, 2]));
+    await write(new Uint8Array([3]));
+  });
+  assert.deepEqual([...readFileSync(path)], [1, 2, 3]);
+  assert.deepEqual(readdirSync(join(root, "new", "deep")), ["file"]);
+});
+
+test("writeTextAtomic() replaces a file", async () => {
+  const path = join(folder("replace"), "file");
+  await writeTextAtomic(path, "old and longer");
+  await writeTextAtomic(path, "néw");
+  assert.equal(readFileSync(path, "utf8"), "néw");
+});
+
+test("writeFileAtomic() keeps the old file and removes its own when the data fails", async () => {
+  const path = join(folder("kept"), "file");
+  writeFileSync(path, "old");
+  await assert.rejects(
+    writeFileAtomic(path, async (write) => {
+      await write(new Uint8Array(100));
+      throw new Error("no more data");
+    }),
+    { message: "no more data" },
+  );
+  assert.equal(readFileSync(path, "utf8"), "old");
+  assert.deepEqual(readdirSync(join(root, "kept")), ["file"]);
+});
+
+test("writeFileAtomic() removes the folders it made when the data fails", async () => {
+  await assert.rejects(writeFileAtomic(join(root, "gone", "deep", "file"), failing.fill), /no data/);
+  assert.ok(!readdirSync(root).includes("gone"));
+});
+
+test("writing below a file fails with failed/write, the path and a remedy", async () => {
+  const file = join(folder("below"), "file");
+  writeFileSync(file, "");
+  for (const write of [
+    () => writeTextAtomic(join(file, "x", "out.json"), "{}"),
+    () => writeFolderAtomic(join(file, "x", "adapter"), [textFile("a", "")]),
+    () => writeFolderAtomic(file, [textFile("a", "")]),
+  ]) {
+    await assert.rejects(write, (error: unknown) => {
+      assert.ok(error instanceof FailedError);
+      assert.equal(error.code, "failed/write");
+      assert.ok(error.message.includes(file), error.message);
+      assert.match(error.message, /^Cannot write file ".+": (ENOTDIR|EEXIST), expected a writable place$/);
+      assert.match(error.hint ?? "", /choose another/);
+      return true;
+    });
+  }
+  assert.deepEqual(readdirSync(join(root, "below")), ["file"]);
+});
+
+test("writing over a folder fails with failed/write and leaves the folder", async () => {
+  const path = folder("occupied");
+  mkdirSync(join(path, "out"));
+  await assert.rejects(writeTextAtomic(join(path, "out"), "x"), { code: "failed/write" });
+  assert.deepEqual(readdirSync(path), ["out"]);
+});
+
+test("toFailedWrite() has a remedy for each way a disk says no, and passes other errors", () => {
+  for (const [code, remedy] of [
+    ["ENOSPC", /Free some space/],
+    ["EACCES", /that you may write to/],
+    ["EROFS", /read-only/],
+    ["EWHAT", /another output folder/],
+  ] as const) {
+    const cause = Object.assign(new Error(code), { code, syscall: "write" });
+    const error = toFailedWrite(cause, "out/x");
+    assert.ok(error instanceof FailedError);
+    assert.equal(error.message, `Cannot write file "out/x": ${code}, expected a writable place`);
+    assert.match(error.hint ?? "", remedy);
+    assert.equal(error.cause, cause);
+  }
+  const other = new Error("no data");
+  assert.equal(toFailedWrite(other, "x"), other);
+});
+
+test("writeFolderAtomic() makes a new folder, or replaces its own files in one that has others", async () => {
+  const path = join(root, "made", "folder");
+  await writeFolderAtomic(path, [textFile("a", "1"), textFile("b", "2")]);
+  writeFileSync(join(path, "other"), "kept");
+  await writeFolderAtomic(path, [textFile("b", "3"), textFile("c", "4")]);
+  const found = readdirSync(path).map((name) => [name, readFileSync(join(path, name), "utf8")]);
+  assert.deepEqual(found, [
+    ["a", "1"],
+    ["b", "3"],
+    ["c", "4"],
+    ["other", "kept"],
+  ]);
+  assert.deepEqual(readdirSync(join(root, "made")), ["folder"]);
+});
+
+test("writeFolderAtomic() writes nothing when the data of one file fails", async () => {
+  await assert.rejects(writeFolderAtomic(join(root, "none", "x"), [textFile("a", "1"), failing]), /no data/);
+  assert.ok(!readdirSync(root).includes("none"));
+
+  const path = folder("untouched");
+  writeFileSync(join(path, "a"), "old");
+  await assert.rejects(writeFolderAtomic(path, [textFile("a", "1"), failing]), /no data/);
+  assert.deepEqual(readdirSync(path), ["a"]);
+  assert.equal(readFileSync(join(path, "a"), "utf8"), "old");
+});
+
+test("writeFolderAtomic() puts the old files back when a later one cannot be replaced", async () => {
+  const path = folder("rollback");
+  writeFileSync(join(path, "a"), "old");
+  mkdirSync(join(path, "c"));
+  const files = [textFile("a", "1"), textFile("b", "2"), textFile("c", "3")];
+  await assert.rejects(writeFolderAtomic(path, files), { code: "failed/write" });
+  assert.deepEqual(readdirSync(path), ["a", "c"]);
+  assert.equal(readFileSync(join(path, "a"), "utf8"), "old");
+});

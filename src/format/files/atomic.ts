@@ -1,0 +1,179 @@
+/**
+ * @file Files and folders that appear whole or not at all: written under a temporary name, flushed, then renamed.
+ *
+ * Whatever fails, the temporary files are removed and what was there before stays.
+ */
+import { randomUUID } from "node:crypto";
+import { type FileHandle, mkdir, open, rename, rm, rmdir, stat } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { FailedError } from "../../errors.ts";
+
+/** Appends bytes to the file being written. */
+export type Write = (bytes: Uint8Array) => Promise<void>;
+
+const REMEDIES: Readonly<Record<string, string>> = {
+  ENOSPC: "Free some space on the disk, or choose another output folder.",
+  EDQUOT: "Free some of your disk quota, or choose another output folder.",
+  EACCES: "Choose an output folder that you may write to.",
+  EPERM: "Choose an output folder that you may write to.",
+  EROFS: "The disk is read-only: choose an output folder elsewhere.",
+  ENOTDIR: "A part of the path is a file: choose another output folder.",
+  EEXIST: "A file has the name of the output folder: choose another one.",
+  EISDIR: "A folder has the name of the output file: remove it or choose another name.",
+};
+
+/** Turns a system error of writing `path` into a FailedError with its remedy; other errors pass as they are. */
+export function toFailedWrite(error: unknown, path: string): unknown {
+  const code = (error as NodeJS.ErrnoException).code;
+  if (!(error instanceof Error) || code === undefined || !("syscall" in error)) return error;
+  return new FailedError("failed/write", `Cannot write file "${path}": ${code}, expected a writable place`, {
+    hint: REMEDIES[code] ?? "Choose another output folder.",
+    cause: error,
+  });
+}
+
+/** Runs a step of writing `path`, with system errors turned into FailedError. */
+async function attempt<T>(path: string, step: () => Promise<T>): Promise<T> {
+  try {
+    return await step();
+  } catch (error) {
+    throw toFailedWrite(error, path);
+  }
+}
+
+/** Makes a folder and its parents; the result removes those it made, as far as they are empty. */
+async function makeFolder(path: string): Promise<() => Promise<void>> {
+  const firstMade = await attempt(path, () => mkdir(path, { recursive: true }));
+  return async () => {
+    if (firstMade === undefined) return;
+    for (let folder = resolve(path); folder.length >= firstMade.length; folder = dirname(folder)) {
+      await rmdir(folder).catch(() => {});
+    }
+  };
+}
+
+/** Flushes a folder's entries to disk, where the system can do that. */
+async function syncFolder(path: string): Promise<void> {
+  try {
+    const handle = await open(path, "r");
+    await handle.sync().finally(() => handle.close());
+  } catch {
+    // Windows cannot open folders; the rename has happened all the same.
+  }
+}
+
+function temporaryName(path: string): string {
+  return join(dirname(path), `.${basename(path)}.${randomUUID().slice(0, 8)}.tmp`);
+}
+
+async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
+  // One call writes less than asked when the disk runs full or the piece exceeds 2 GiB; the next call says why.
+  for (let done = 0; done < bytes.length;) {
+    const piece = bytes.subarray(done, done + (1 << 30));
+    done += (await handle.write(piece, 0, piece.length)).bytesWritten;
+  }
+}
+
+/** Writes a new file and flushes it, not atomically; for files of a folder that is renamed as a whole. */
+async function writeNew(
+  path: string,
+  shownPath: string,
+  fill: (write: Write) => Promise<void>,
+): Promise<void> {
+  const handle = await attempt(shownPath, () => open(path, "wx"));
+  try {
+    await fill((bytes) => attempt(shownPath, () => writeAll(handle, bytes)));
+    await attempt(shownPath, () => handle.sync());
+  } finally {
+    await handle.close();
+  }
+}
+
+/**
+ * Writes a file whole or not at all; `fill` gets a function that appends bytes. Missing folders are made.
+ * @throws FailedError failed/write; errors of `fill` pass as they are.
+ */
+export async function writeFileAtomic(path: string, fill: (write: Write) => Promise<void>): Promise<void> {
+  const removeFolders = await makeFolder(dirname(path));
+  const temporary = temporaryName(path);
+  try {
+    await writeNew(temporary, path, fill);
+    await attempt(path, () => rename(temporary, path));
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => {});
+    await removeFolders();
+    throw error;
+  }
+  await syncFolder(dirname(path));
+}
+
+/** Writes text as UTF-8, whole or not at all. @throws FailedError failed/write */
+export async function writeTextAtomic(path: string, text: string): Promise<void> {
+  await writeFileAtomic(path, (write) => write(new TextEncoder().encode(text)));
+}
+
+/** A file of a folder: its name, and how it is filled. */
+export interface FolderFile {
+  readonly name: string;
+  fill(write: Write): Promise<void>;
+}
+
+/** Makes a file of a folder from text. */
+export function textFile(name: string, text: string): FolderFile {
+  return { name, fill: (write) => write(new TextEncoder().encode(text)) };
+}
+
+/** Renames each staged file into the folder; when one fails, those before it get their old content back. */
+async function replaceFiles(staging: string, folder: string, names: readonly string[]): Promise<void> {
+  const undo: (() => Promise<void>)[] = [];
+  try {
+    for (const name of names) {
+      const target = join(folder, name);
+      const kept = join(staging, `${name}.old`);
+      const info = await stat(target).catch(() => null);
+      if (info?.isDirectory() === true) {
+        throw Object.assign(new Error("a folder has this name"), { code: "EISDIR", syscall: "rename" });
+      }
+      if (info !== null) {
+        await rename(target, kept);
+        undo.push(() => rename(kept, target));
+      }
+      await rename(join(staging, name), target);
+      if (info === null) undo.push(() => rm(target, { force: true }));
+    }
+  } catch (error) {
+    for (const step of undo.reverse()) await step();
+    throw error;
+  }
+}
+
+/**
+ * Writes files into a folder, all or none. A new folder appears by one rename; in one that exists, files of the
+ * same names are replaced and others stay.
+ * @throws FailedError failed/write; errors of `fill` pass as they are.
+ */
+export async function writeFolderAtomic(path: string, files: readonly FolderFile[]): Promise<void> {
+  const folder = resolve(path);
+  const removeFolders = await makeFolder(dirname(folder));
+  const exists = (await stat(folder).catch(() => null)) !== null;
+  // Inside the folder when it exists: it may be a mounted disk, and a rename cannot cross disks.
+  const staging = temporaryName(exists ? join(folder, "staging") : folder);
+  try {
+    await attempt(path, () => mkdir(staging));
+    for (const file of files) {
+      await writeNew(join(staging, file.name), join(path, file.name), (write) => file.fill(write));
+    }
+    if (exists) {
+      const names = files.map((file) => file.name);
+      await attempt(path, () => replaceFiles(staging, folder, names));
+      await rm(staging, { recursive: true, force: true });
+    } else {
+      await attempt(path, () => rename(staging, folder));
+    }
+  } catch (error) {
+    await rm(staging, { recursive: true, force: true }).catch(() => {});
+    await removeFolders();
+    throw error;
+  }
+  await syncFolder(exists ? folder : dirname(folder));
+}

@@ -1,0 +1,212 @@
+/**
+ * @file Writing GGUF files, tensor by tensor: a whole file from settings and tensors, or a copy of a file in which some
+ * tensors have other values.
+ *
+ * Layout (version 3, little-endian): "GGUF", version, number of tensors, number of settings, the settings, one entry a
+ * tensor (name, axes with the columns first, type, offset), then the data; each tensor begins at a multiple of the
+ * alignment.
+ */
+import { GGUFValueType, serializeGgufMetadata } from "@huggingface/gguf";
+import { storedBytes, type StoredTensor } from "../../quant/storage.ts";
+import { packStored, STORAGES, type StorageName } from "../../quant/storages.ts";
+import { type Write, writeFileAtomic } from "./atomic.ts";
+import { ByteFile } from "./byte-file.ts";
+import type { GgufFile, GgufSettings } from "./gguf.ts";
+
+/** A setting with its type in the file. */
+export type GgufValue =
+  | { readonly type: "string"; readonly value: string }
+  | { readonly type: "uint32" | "int32" | "float32"; readonly value: number }
+  | { readonly type: "bool"; readonly value: boolean }
+  | { readonly type: "strings"; readonly value: readonly string[] }
+  | { readonly type: "int32s" | "float32s"; readonly value: readonly number[] };
+
+/** Type of each value, and of its elements if it is a list. */
+const VALUE_TYPES: Readonly<Record<GgufValue["type"], readonly [GGUFValueType, GGUFValueType?]>> = {
+  string: [GGUFValueType.STRING],
+  uint32: [GGUFValueType.UINT32],
+  int32: [GGUFValueType.INT32],
+  float32: [GGUFValueType.FLOAT32],
+  bool: [GGUFValueType.BOOL],
+  strings: [GGUFValueType.ARRAY, GGUFValueType.STRING],
+  int32s: [GGUFValueType.ARRAY, GGUFValueType.INT32],
+  float32s: [GGUFValueType.ARRAY, GGUFValueType.FLOAT32],
+};
+
+const VERSION = 3;
+const DEFAULT_ALIGNMENT = 32;
+/** Bytes before the settings: magic, version and two counts. */
+const PREAMBLE_BYTES = 24;
+/** Bytes that are copied at a time. */
+const COPY_BYTES = 1 << 24;
+
+/** Encodes settings; `general.alignment` among them decides where tensors begin. */
+export function encodeSettings(values: Readonly<Record<string, GgufValue>>): GgufSettings {
+  const entries = Object.entries(values);
+  const typed = entries.map(([key, { type, value }]) => {
+    const [valueType, subType] = VALUE_TYPES[type];
+    return [key, { value, type: valueType, ...(subType === undefined ? {} : { subType }) }] as const;
+  });
+  const counts = { value: 0n, type: GGUFValueType.UINT64 };
+  const document = {
+    version: { value: VERSION, type: GGUFValueType.UINT32 },
+    tensor_count: counts,
+    kv_count: counts,
+    ...Object.fromEntries(typed),
+  };
+  const bytes = serializeGgufMetadata(document as Parameters<typeof serializeGgufMetadata>[0], {
+    alignment: 1,
+  });
+  const alignment = values["general.alignment"]?.value ?? DEFAULT_ALIGNMENT;
+  return {
+    count: entries.length,
+    bytes: bytes.subarray(PREAMBLE_BYTES),
+    alignment: Number(alignment),
+  };
+}
+
+/** Gives a whole number among encoded settings another value; settings without it are returned as they are. */
+export function replaceUint32(settings: GgufSettings, key: string, value: number): GgufSettings {
+  const [entry, old] = [value, 0].map(
+    (number) => encodeSettings({ [key]: { type: "uint32", value: number } }).bytes,
+  );
+  // Key and type are the same in both; the length before the key keeps it from being found inside a text.
+  const start = Buffer.from(settings.bytes).indexOf(old!.subarray(0, -4));
+  if (start < 0) return settings;
+  const bytes = settings.bytes.slice();
+  bytes.set(entry!, start);
+  return { ...settings, bytes };
+}
+
+/** A tensor's entry in the header; `shape` has the rows first. */
+export interface GgufEntry {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly ggmlType: number;
+  readonly sizeBytes: number;
+}
+
+const paddingAfter = (numBytes: number, alignment: number): number => -numBytes & (alignment - 1);
+
+/** Builds everything before the data of the first tensor, padding included. Tensors follow each other in this order. */
+export function ggufHeader(settings: GgufSettings, tensors: readonly GgufEntry[]): Uint8Array {
+  const names = tensors.map(({ name }) => new TextEncoder().encode(name));
+  const entryBytes = tensors.reduce(
+    (sum, { shape }, i) => sum + 8 + names[i]!.length + 4 + 8 * shape.length + 4 + 8,
+    0,
+  );
+  const end = PREAMBLE_BYTES + settings.bytes.length + entryBytes;
+  const bytes = new Uint8Array(end + paddingAfter(end, settings.alignment));
+  const view = new DataView(bytes.buffer);
+  let at = 0;
+  const put = (part: Uint8Array): void => {
+    bytes.set(part, at);
+    at += part.length;
+  };
+  const putUint32 = (value: number): void => {
+    view.setUint32(at, value, true);
+    at += 4;
+  };
+  const putUint64 = (value: number): void => {
+    view.setBigUint64(at, BigInt(value), true);
+    at += 8;
+  };
+  put(new TextEncoder().encode("GGUF"));
+  putUint32(VERSION);
+  putUint64(tensors.length);
+  putUint64(settings.count);
+  put(settings.bytes);
+  let offset = 0;
+  for (const [i, { shape, ggmlType, sizeBytes }] of tensors.entries()) {
+    putUint64(names[i]!.length);
+    put(names[i]!);
+    putUint32(shape.length);
+    for (const size of shape.toReversed()) putUint64(size);
+    putUint32(ggmlType);
+    putUint64(offset);
+    offset += sizeBytes + paddingAfter(sizeBytes, settings.alignment);
+  }
+  return bytes;
+}
+
+/** Makes the values of a tensor when its turn comes. */
+export type LoadStored = () => StoredTensor | Promise<StoredTensor>;
+
+/** A tensor to write, with its rows in the order of the file. `shape` has the rows first. */
+export interface GgufSource {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly storage: StorageName;
+  readonly load: LoadStored;
+}
+
+async function loadBytes({ name, shape, storage, load }: GgufSource): Promise<Uint8Array> {
+  const stored = await load();
+  if (stored.storage === storage && stored.shape.join() === shape.join()) return packStored(stored);
+  throw new RangeError(
+    `Cannot write tensor "${name}": ${stored.storage} [${stored.shape.join(", ")}], expected ${storage} [${shape.join(", ")}]`,
+  );
+}
+
+/**
+ * Writes a GGUF file, whole or not at all; tensors are asked for one at a time, in order.
+ * @throws FailedError failed/write; RangeError when a tensor is not what it said; errors of loading pass as they are.
+ */
+export async function writeGguf(
+  path: string,
+  settings: GgufSettings,
+  tensors: readonly GgufSource[],
+): Promise<void> {
+  const entries = tensors.map(({ name, shape, storage }) => {
+    const kind = STORAGES[storage];
+    return { name, shape, ggmlType: kind.ggmlTypes[0]!, sizeBytes: storedBytes(kind, shape) };
+  });
+  await writeFileAtomic(path, async (write) => {
+    await write(ggufHeader(settings, entries));
+    for (const tensor of tensors) {
+      const bytes = await loadBytes(tensor);
+      await write(bytes);
+      await write(new Uint8Array(paddingAfter(bytes.length, settings.alignment)));
+    }
+  });
+}
+
+async function copy(from: ByteFile, start: number, end: number, write: Write): Promise<void> {
+  for (let at = start; at < end; at += COPY_BYTES) {
+    await write(await from.read(at, Math.min(COPY_BYTES, end - at)));
+  }
+}
+
+/**
+ * Writes a copy of a GGUF file in which some tensors, by their names in the file, have other values of the same shape
+ * and kind, rows in the order of the file; every other byte is equal. Whole or not at all, a tensor at a time.
+ * @throws FailedError failed/write; RangeError when a tensor is not of the kind or shape that it replaces.
+ */
+export async function patchGguf(
+  source: GgufFile,
+  path: string,
+  replaced: ReadonlyMap<string, LoadStored>,
+): Promise<void> {
+  for (const name of replaced.keys()) {
+    if (!source.tensors.has(name)) {
+      throw new RangeError(`Cannot replace tensor "${name}": "${source.path}" has none of this name`);
+    }
+  }
+  const inOrder = [...source.tensors.values()].toSorted((a, b) => a.offset - b.offset);
+  const from = await ByteFile.open(source.path);
+  try {
+    await writeFileAtomic(path, async (write) => {
+      let at = 0;
+      for (const tensor of inOrder) {
+        const load = replaced.get(tensor.name);
+        if (load === undefined) continue;
+        await copy(from, at, tensor.offset, write);
+        await write(await loadBytes({ ...tensor, load }));
+        at = tensor.offset + tensor.sizeBytes;
+      }
+      await copy(from, at, from.sizeBytes, write);
+    });
+  } finally {
+    await from.close();
+  }
+}

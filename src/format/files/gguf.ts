@@ -1,0 +1,196 @@
+/**
+ * @file GGUF files: header through @huggingface/gguf, tensors by byte range, names and row order as the file has them.
+ *
+ * Shapes are turned round: GGUF writes the columns first, graft the rows.
+ */
+import { gguf } from "@huggingface/gguf";
+import { FormatError, UsageError } from "../../errors.ts";
+import { rowsAndColumns, storedBytes, type StoredTensor } from "../../quant/storage.ts";
+import { storageOfGgmlType, STORAGES, type StorageName, unpackStored } from "../../quant/storages.ts";
+import { ByteFile } from "./byte-file.ts";
+
+/** Where a tensor lies in a GGUF file. `shape` has the rows (outputs) first. */
+export interface GgufTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly storage: StorageName;
+  readonly offset: number;
+  readonly sizeBytes: number;
+}
+
+/** The settings of a GGUF file as it has them. */
+export interface GgufSettings {
+  readonly count: number;
+  /** Key, type and value of each, one after another. */
+  readonly bytes: Uint8Array;
+  /** Tensors begin at multiples of so many bytes. */
+  readonly alignment: number;
+}
+
+/** What a GGUF file says beside its tensors. */
+export interface GgufMetadata {
+  readonly path: string;
+  readonly metadata: Readonly<Record<string, unknown>>;
+}
+
+/** An open GGUF file. Whoever opened it closes it. */
+export interface GgufFile extends GgufMetadata {
+  /** Tensors under the file's own names. */
+  readonly tensors: ReadonlyMap<string, GgufTensor>;
+  /** Reads one tensor with its rows as the file has them; the caller owns it. @throws FormatError format/file */
+  read(tensor: GgufTensor): Promise<StoredTensor>;
+  /** Reads the settings unchanged, for another file. @throws UsageError usage/model for files of version 1 */
+  readSettings(): Promise<GgufSettings>;
+  close(): Promise<void>;
+}
+
+function damaged(path: string, found: string, expected: string, cause?: unknown): FormatError {
+  return new FormatError("format/file", `Cannot read GGUF file "${path}": ${found}, expected ${expected}`, {
+    hint: "The file is truncated or damaged: download or copy it again.",
+    cause,
+  });
+}
+
+/** Least bytes of a tensor's entry (name, axes, type, offset) and of a setting (key, type, value). */
+const [MIN_TENSOR_BYTES, MIN_SETTING_BYTES] = [24, 13];
+/** Where the settings begin: after magic, version and two counts. */
+const SETTINGS_OFFSET = 24;
+
+/** Refuses counts that the file has no room for, before the reader makes millions of entries out of nothing. */
+async function checkCounts(file: ByteFile): Promise<void> {
+  const view = new DataView((await file.read(0, SETTINGS_OFFSET)).buffer);
+  if (view.getUint32(4, true) < 2) return; // version 1 has narrower counts
+  const [tensors, settings] = [Number(view.getBigUint64(8, true)), Number(view.getBigUint64(16, true))];
+  const headerBytes = SETTINGS_OFFSET + tensors * MIN_TENSOR_BYTES + settings * MIN_SETTING_BYTES;
+  if (headerBytes > file.sizeBytes) {
+    throw damaged(
+      file.path,
+      `${file.sizeBytes} bytes`,
+      `at least ${headerBytes} for ${tensors} tensors and ${settings} settings`,
+    );
+  }
+}
+
+type Header = Awaited<ReturnType<typeof gguf>>;
+
+async function readHeader(file: ByteFile): Promise<Header> {
+  const magic = new TextDecoder().decode(await file.read(0, Math.min(4, file.sizeBytes)));
+  if (magic !== "GGUF") throw damaged(file.path, `it starts with ${JSON.stringify(magic)}`, "GGUF");
+  await checkCounts(file);
+  let header: Header;
+  try {
+    header = await gguf(file.path, { allowLocalFile: true });
+  } catch (error) {
+    throw damaged(file.path, error instanceof Error ? error.message : String(error), "a header", error);
+  }
+  // The reader sees zeros past the end of a file, so a header that runs over it is only found here.
+  const headerBytes = header.tensorInfoByteRange[1];
+  if (headerBytes > file.sizeBytes) {
+    throw damaged(file.path, `${file.sizeBytes} bytes`, `at least ${headerBytes} for the header`);
+  }
+  if (!header.littleEndian) {
+    throw new UsageError(
+      "usage/model",
+      `Cannot read GGUF file "${file.path}": big-endian, expected little-endian`,
+      { hint: "Get the little-endian file of the model." },
+    );
+  }
+  return header;
+}
+
+async function readSettings(file: ByteFile, header: Header): Promise<GgufSettings> {
+  const { metadata, tensorInfoByteRange } = header;
+  if (metadata.version < 2) {
+    throw new UsageError(
+      "usage/model",
+      `Cannot take over the settings of "${file.path}": GGUF version 1, expected 2 or 3`,
+      { hint: "Convert the model to GGUF again." },
+    );
+  }
+  const bytes = await file.read(SETTINGS_OFFSET, tensorInfoByteRange[0] - SETTINGS_OFFSET);
+  const { "general.alignment": alignment = 32 } = metadata as unknown as Record<string, unknown>;
+  return { count: Number(metadata.kv_count), bytes, alignment: Number(alignment) };
+}
+
+/** Checks each tensor's type, and that it lies inside the file. */
+function listTensors({ path, sizeBytes: fileBytes }: ByteFile, header: Header): Map<string, GgufTensor> {
+  const tensors = new Map<string, GgufTensor>();
+  const unknown: string[] = [];
+  for (const info of header.tensorInfos) {
+    const { name } = info;
+    const shape = info.shape.map(Number).toReversed();
+    const storage = storageOfGgmlType(info.dtype);
+    if (storage === null) {
+      unknown.push(`"${name}" has ggml type ${info.dtype}`);
+      continue;
+    }
+    const { numColumns } = rowsAndColumns(shape);
+    if (numColumns % storage.blockSize !== 0) {
+      throw damaged(
+        path,
+        `tensor "${name}" has ${numColumns} columns`,
+        `a multiple of ${storage.blockSize} for ${storage.name}`,
+      );
+    }
+    if (tensors.has(name)) throw damaged(path, `tensor "${name}" comes twice`, "each name once");
+    const sizeBytes = storedBytes(storage, shape);
+    const offset = Number(header.tensorDataOffset + info.offset);
+    if (offset + sizeBytes > fileBytes) {
+      throw damaged(
+        path,
+        `${fileBytes} bytes`,
+        `at least ${offset + sizeBytes} for tensor "${name}" [${shape.join(", ")}]`,
+      );
+    }
+    tensors.set(name, { name, shape, storage: storage.name, offset, sizeBytes });
+  }
+  if (unknown.length > 0) {
+    const more = unknown.length > 1 ? ` (and ${unknown.length - 1} more)` : "";
+    throw new UsageError(
+      "usage/model",
+      `Cannot read GGUF file "${path}": tensor ${unknown[0]}${more}, expected ${Object.keys(STORAGES).join(", ")}`,
+      {
+        hint: "Take a file of the model that is quantized as Q8_0, Q4_0 or Q4_1, or not at all (F16, BF16).",
+      },
+    );
+  }
+  let end = 0;
+  for (const { name, offset, sizeBytes } of [...tensors.values()].toSorted((a, b) => a.offset - b.offset)) {
+    if (offset < end) throw damaged(path, `tensor "${name}" starts at byte ${offset}`, `${end} or more`);
+    end = offset + sizeBytes;
+  }
+  return tensors;
+}
+
+/**
+ * Opens a GGUF file and checks its header.
+ * @throws FormatError format/file when it is missing, truncated or damaged
+ * @throws UsageError usage/model when it has a kind of tensor that graft does not know
+ */
+export async function openGguf(path: string): Promise<GgufFile> {
+  const file = await ByteFile.open(path);
+  try {
+    const header = await readHeader(file);
+    const metadata = header.metadata as unknown as Record<string, unknown>;
+    if (Number(metadata["split.count"] ?? 1) > 1) {
+      throw new UsageError(
+        "usage/model",
+        `Cannot read GGUF file "${path}": one of ${String(metadata["split.count"])} parts, expected a whole model`,
+        { hint: "Join the parts with llama-gguf-split --merge." },
+      );
+    }
+    return {
+      path,
+      metadata,
+      tensors: listTensors(file, header),
+      async read({ storage, shape, offset, sizeBytes }) {
+        return unpackStored(storage, await file.read(offset, sizeBytes), shape);
+      },
+      readSettings: () => readSettings(file, header),
+      close: () => file.close(),
+    };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}

@@ -1,0 +1,42 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test, { after } from "node:test";
+import { FormatError } from "../../errors.ts";
+import { formatJson, parseJsonObject, readJson, readJsonIfPresent } from "./json-file.ts";
+
+const root = mkdtempSync(join(tmpdir(), "graft-json-"));
+after(() => rmSync(root, { recursive: true }));
+
+test("formatJson() sorts keys at every depth, indents by 2 and turns sets into lists", () => {
+  const value = { b: { d: 1, c: null }, a: new Set(["y", "x"]), e: undefined };
+  assert.equal(
+    formatJson(value),
+    '{\n  "a": [\n    "x",\n    "y"\n  ],\n  "b": {\n    "c": null,\n    "d": 1\n  }\n}\n',
+  );
+});
+
+test("parseJsonObject() names the source when the text is broken or not an object", () => {
+  for (const [text, found] of [
+    ['{"a": ', /"f.json": .+, expected an object/],
+    ["[1]", /an array, expected an object/],
+    ["null", /null, expected an object/],
+    ["3", /a number, expected an object/],
+  ] as const) {
+    assert.throws(
+      () => parseJsonObject(text, "f.json"),
+      (error: unknown) =>
+        error instanceof FormatError && error.code === "format/json" && found.test(error.message),
+    );
+  }
+});
+
+test("readJson() says what is missing; readJsonIfPresent() gives null", async () => {
+  const path = join(root, "config.json");
+  await assert.rejects(readJson(path), { code: "format/file", message: /config\.json": no such file/ });
+  assert.equal(await readJsonIfPresent(path), null);
+  writeFileSync(path, '{"a": 1}');
+  assert.deepEqual(await readJson(path), { a: 1 });
+  await assert.rejects(readJson(root), { code: "format/file", message: /it is a folder/ });
+});

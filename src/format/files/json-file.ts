@@ -1,0 +1,70 @@
+/** @file JSON files: read as an object with errors that name the file, and written as Python writes them. */
+import { readFile } from "node:fs/promises";
+import { FormatError } from "../../errors.ts";
+import { describeFileProblem } from "./byte-file.ts";
+
+export type JsonObject = Record<string, unknown>;
+
+/** Parses JSON text that must be an object. @throws FormatError format/json naming `source`. */
+export function parseJsonObject(text: string, source: string): JsonObject {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new FormatError(
+      "format/json",
+      `Cannot parse JSON "${source}": ${(error as Error).message}, expected an object`,
+      { hint: "The file is damaged or not JSON: get it again.", cause: error },
+    );
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    const found = value === null ? "null" : Array.isArray(value) ? "an array" : `a ${typeof value}`;
+    throw new FormatError("format/json", `Cannot parse JSON "${source}": ${found}, expected an object`, {
+      hint: "The file is not what its name says: get it again.",
+    });
+  }
+  return value as JsonObject;
+}
+
+/** Reads a text file; null when it does not exist. @throws FormatError format/file when it cannot be read. */
+export async function readTextIfPresent(path: string): Promise<string | null> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw new FormatError(
+      "format/file",
+      `Cannot read file "${path}": ${describeFileProblem(error)}, expected a text file`,
+      { hint: "Check the path and its permissions.", cause: error },
+    );
+  }
+}
+
+/** Reads a JSON object; null when the file does not exist. @throws FormatError format/file, format/json */
+export async function readJsonIfPresent(path: string): Promise<JsonObject | null> {
+  const text = await readTextIfPresent(path);
+  return text === null ? null : parseJsonObject(text, path);
+}
+
+/** Reads a JSON object. @throws FormatError format/file, format/json */
+export async function readJson(path: string): Promise<JsonObject> {
+  const value = await readJsonIfPresent(path);
+  if (value !== null) return value;
+  throw new FormatError("format/file", `Cannot read file "${path}": no such file, expected a JSON file`, {
+    hint: "Check the path, and that the download is complete.",
+  });
+}
+
+/** Sorts the keys of objects at every depth and turns sets of strings into sorted arrays. */
+function sorted(value: unknown): unknown {
+  if (value instanceof Set) return [...(value as Set<string>)].sort((a, b) => (a < b ? -1 : 1));
+  if (Array.isArray(value)) return value.map(sorted);
+  if (typeof value !== "object" || value === null) return value;
+  const entries = Object.entries(value).filter(([, item]) => item !== undefined);
+  return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, v]) => [key, sorted(v)]));
+}
+
+/** Writes a value as Hugging Face does: keys sorted at every depth, an indent of 2, a newline at the end. */
+export function formatJson(value: unknown): string {
+  return `${JSON.stringify(sorted(value), null, 2)}\n`;
+}

@@ -1,0 +1,128 @@
+/**
+ * @file Header of a safetensors file: 8 bytes of length, JSON, then the data of all tensors without gaps.
+ *
+ * Every claim of the header is checked against the size of the file before any tensor is read.
+ */
+import { z } from "zod";
+import { FormatError } from "../../errors.ts";
+import { DTYPES, type DType } from "../../graph/dtype.ts";
+import { numElements } from "../../runtime/host-tensor.ts";
+import type { ByteFile } from "./byte-file.ts";
+import { parseJsonObject } from "./json-file.ts";
+import { lookup } from "./lookup.ts";
+
+/** Element types of safetensors that graft can hold. */
+const DTYPE_OF: Readonly<Record<string, DType>> = {
+  F32: "float32",
+  F16: "float16",
+  BF16: "bfloat16",
+  I64: "int64",
+  I32: "int32",
+  U8: "uint8",
+  I8: "int8",
+  BOOL: "bool",
+};
+
+/** Bytes of the other element types of the format, so that a file that has them can still be checked and listed. */
+const FOREIGN_BYTES: Readonly<Record<string, number>> = {
+  F64: 8,
+  U64: 8,
+  U32: 4,
+  I16: 2,
+  U16: 2,
+  F8_E4M3: 1,
+  F8_E5M2: 1,
+};
+
+/** The format's own limit on the header, against files that would exhaust memory. */
+const MAX_HEADER_BYTES = 100_000_000;
+
+const entrySchema = z.object({
+  dtype: z.string(),
+  shape: z.array(z.int().nonnegative()),
+  data_offsets: z.tuple([z.int().nonnegative(), z.int().nonnegative()]),
+});
+
+/** Where a tensor lies in its file; `dtype` is null when graft cannot hold its type. */
+export interface TensorRange {
+  readonly name: string;
+  readonly fileDtype: string;
+  readonly dtype: DType | null;
+  readonly shape: readonly number[];
+  readonly offset: number;
+  readonly sizeBytes: number;
+}
+
+export interface SafetensorsHeader {
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly tensors: ReadonlyMap<string, TensorRange>;
+}
+
+const HINT = "The file is truncated or damaged: download or write it again.";
+
+function damaged(path: string, found: string, expected: string): FormatError {
+  return new FormatError(
+    "format/file",
+    `Cannot read safetensors file "${path}": ${found}, expected ${expected}`,
+    {
+      hint: HINT,
+    },
+  );
+}
+
+function parseEntry(path: string, name: string, value: unknown, dataStart: number): TensorRange {
+  const parsed = entrySchema.safeParse(value);
+  if (!parsed.success) {
+    const problem = z.prettifyError(parsed.error).replaceAll(/\s+/g, " ");
+    throw damaged(path, `tensor "${name}" has a bad entry (${problem})`, "dtype, shape and data_offsets");
+  }
+  const { dtype: fileDtype, shape, data_offsets: offsets } = parsed.data;
+  const dtype = lookup(DTYPE_OF, fileDtype) ?? null;
+  const elementBytes = dtype === null ? lookup(FOREIGN_BYTES, fileDtype) : DTYPES[dtype].sizeBytes;
+  if (elementBytes === undefined) {
+    throw damaged(path, `tensor "${name}" is ${fileDtype}`, `one of ${Object.keys(DTYPE_OF).join(" ")}`);
+  }
+  const sizeBytes = offsets[1] - offsets[0];
+  const expectedBytes = numElements(shape) * elementBytes;
+  if (sizeBytes !== expectedBytes) {
+    throw damaged(
+      path,
+      `tensor "${name}" ${fileDtype} [${shape.join(", ")}] has ${sizeBytes} bytes`,
+      `${expectedBytes}`,
+    );
+  }
+  return { name, fileDtype, dtype, shape, offset: dataStart + offsets[0], sizeBytes };
+}
+
+/** Reads and checks the header of a file. @throws FormatError format/file, format/json */
+export async function readSafetensorsHeader(file: ByteFile): Promise<SafetensorsHeader> {
+  const { path, sizeBytes } = file;
+  if (sizeBytes < 8) throw damaged(path, `${sizeBytes} bytes`, "at least 8");
+  const lengthField = new DataView((await file.read(0, 8)).buffer).getBigUint64(0, true);
+  if (lengthField > MAX_HEADER_BYTES) {
+    throw damaged(path, `a header of ${lengthField} bytes`, `at most ${MAX_HEADER_BYTES}`);
+  }
+  const dataStart = 8 + Number(lengthField);
+  if (dataStart > sizeBytes) throw damaged(path, `${sizeBytes} bytes`, `at least ${dataStart}`);
+  const text = new TextDecoder().decode(await file.read(8, Number(lengthField)));
+  const { __metadata__: metadata, ...entries } = parseJsonObject(text, path);
+
+  const ranges = Object.entries(entries).map(([name, value]) => parseEntry(path, name, value, dataStart));
+  const byOffset = ranges.toSorted((a, b) => a.offset - b.offset || a.sizeBytes - b.sizeBytes);
+  let end = dataStart;
+  for (const { name, offset, sizeBytes } of byOffset) {
+    if (offset !== end) {
+      throw damaged(
+        path,
+        `tensor "${name}" starts at byte ${offset}`,
+        `${end}, where the one before it ends`,
+      );
+    }
+    end += sizeBytes;
+  }
+  if (end !== sizeBytes) throw damaged(path, `${sizeBytes} bytes`, `${end}`);
+
+  const parsed = z.record(z.string(), z.string()).safeParse(metadata ?? {});
+  if (!parsed.success) throw damaged(path, "__metadata__ holds something else", "strings by name");
+  return { metadata: parsed.data, tensors: new Map(ranges.map((range) => [range.name, range])) };
+}

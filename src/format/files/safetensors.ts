@@ -1,0 +1,216 @@
+/**
+ * @file Safetensors files: opened by their header, read tensor by tensor, written tensor by tensor.
+ *
+ * Format: 8 bytes little-endian length of the JSON header, the header, then the data without gaps. A model of
+ * several files has `model.safetensors.index.json`, which maps each tensor to its file.
+ */
+import { basename, dirname, join } from "node:path";
+import { z } from "zod";
+import { FormatError } from "../../errors.ts";
+import { DTYPES, type DataOf, type DType } from "../../graph/dtype.ts";
+import { widenBfloat16, widenFloat16 } from "../../quant/half.ts";
+import { type HostTensor, numElements } from "../../runtime/host-tensor.ts";
+import type { FolderFile, Write } from "./atomic.ts";
+import { writeFileAtomic } from "./atomic.ts";
+import { ByteFile } from "./byte-file.ts";
+import { readJson } from "./json-file.ts";
+import { readSafetensorsHeader, type TensorRange } from "./safetensors-header.ts";
+
+/** An open safetensors file, or a set of files with an index. Whoever opened it closes it. */
+export interface Safetensors {
+  readonly path: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly tensors: ReadonlyMap<string, TensorRange>;
+  /** Reads one tensor; the caller owns it. @throws FormatError format/tensor, format/file */
+  read(name: string): Promise<HostTensor>;
+  /** Writes the values of a float tensor into memory of the caller. @throws as `read` */
+  readInto(name: string, into: Float32Array): Promise<void>;
+  close(): Promise<void>;
+}
+
+async function readRange(file: ByteFile, range: TensorRange): Promise<HostTensor> {
+  const { name, dtype, fileDtype, shape, offset, sizeBytes } = range;
+  if (dtype === null) {
+    throw new FormatError(
+      "format/tensor",
+      `Cannot read tensor "${name}" of "${file.path}": ${fileDtype}, expected F32, F16, BF16 or an integer type`,
+      { hint: "Save the model again as float32 or bfloat16." },
+    );
+  }
+  const bytes = await file.read(offset, sizeBytes);
+  const data = new DTYPES[dtype].array(bytes.buffer, 0, numElements(shape));
+  return { dtype, shape, data: data as DataOf<DType> };
+}
+
+/** Reads 16-bit floats into the rear half of their float32 memory and widens them from the front: no second buffer. */
+async function readRangeInto(file: ByteFile, range: TensorRange, into: Float32Array): Promise<void> {
+  const { dtype, sizeBytes } = range;
+  const bytes = new Uint8Array(into.buffer, into.byteOffset + into.byteLength - sizeBytes, sizeBytes);
+  await file.readInto(range.offset, bytes);
+  if (dtype === "float32") return;
+  const bits = new Uint16Array(bytes.buffer, bytes.byteOffset, into.length);
+  if (dtype === "bfloat16") widenBfloat16(bits, into);
+  else if (dtype === "float16") widenFloat16(bits, into);
+  else throw new TypeError(`Cannot widen tensor "${range.name}": ${range.fileDtype}, expected a float type`);
+}
+
+function missingTensor(path: string, name: string): FormatError {
+  return new FormatError(
+    "format/tensor",
+    `Cannot read tensor "${name}" of "${path}": not in the file, expected one of its tensors`,
+    { hint: "The file belongs to another model, or is incomplete." },
+  );
+}
+
+/** Opens one file and checks its header. @throws FormatError format/file, format/json */
+export async function openSafetensors(path: string): Promise<Safetensors> {
+  const file = await ByteFile.open(path);
+  try {
+    const { metadata, tensors } = await readSafetensorsHeader(file);
+    return {
+      path,
+      metadata,
+      tensors,
+      async read(name) {
+        const range = tensors.get(name);
+        if (range === undefined) throw missingTensor(path, name);
+        return await readRange(file, range);
+      },
+      async readInto(name, into) {
+        const range = tensors.get(name);
+        if (range === undefined) throw missingTensor(path, name);
+        await readRangeInto(file, range, into);
+      },
+      close: () => file.close(),
+    };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) });
+
+/** Opens the files that an index lists. @throws FormatError format/file, format/json, format/tensor */
+export async function openSafetensorsIndex(indexPath: string): Promise<Safetensors> {
+  const parsed = indexSchema.safeParse(await readJson(indexPath));
+  if (!parsed.success) {
+    throw new FormatError(
+      "format/file",
+      `Cannot read index "${indexPath}": no weight_map, expected names of tensors and their files`,
+      { hint: "Download the index file again." },
+    );
+  }
+  const fileOf = new Map(Object.entries(parsed.data.weight_map));
+  const shards = new Map<string, Safetensors>();
+  const closeAll = async (): Promise<void> => {
+    for (const shard of shards.values()) await shard.close();
+  };
+  try {
+    for (const name of new Set(fileOf.values())) {
+      if (basename(name) !== name) {
+        throw new FormatError(
+          "format/file",
+          `Cannot read index "${indexPath}": file name "${name}", expected a file of the same folder`,
+          { hint: "Download the index file again." },
+        );
+      }
+      shards.set(name, await openSafetensors(join(dirname(indexPath), name)));
+    }
+    const tensors = new Map<string, TensorRange>();
+    for (const [name, fileName] of fileOf) {
+      const range = shards.get(fileName)?.tensors.get(name);
+      if (range === undefined) throw missingTensor(join(dirname(indexPath), fileName), name);
+      tensors.set(name, range);
+    }
+    return {
+      path: indexPath,
+      metadata: {},
+      tensors,
+      async read(name) {
+        const shard = shards.get(fileOf.get(name) ?? "");
+        if (shard === undefined) throw missingTensor(indexPath, name);
+        return await shard.read(name);
+      },
+      async readInto(name, into) {
+        const shard = shards.get(fileOf.get(name) ?? "");
+        if (shard === undefined) throw missingTensor(indexPath, name);
+        await shard.readInto(name, into);
+      },
+      close: closeAll,
+    };
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}
+
+/** A tensor to write whose data is made only when its turn comes. */
+export interface LazyTensor {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  load(): HostTensor | Promise<HostTensor>;
+}
+
+/** A tensor to write: one in memory, or one that is made when its turn comes. */
+export type TensorSource = HostTensor | LazyTensor;
+
+const FILE_DTYPES: Readonly<Record<DType, string>> = {
+  float32: "F32",
+  float16: "F16",
+  bfloat16: "BF16",
+  int64: "I64",
+  int32: "I32",
+  uint8: "U8",
+  int8: "I8",
+  bool: "BOOL",
+};
+
+/** Plans a safetensors file of a folder; data is asked for one tensor at a time, in the order of the file. */
+export function safetensorsFile(
+  name: string,
+  tensors: Iterable<readonly [string, TensorSource]>,
+  metadata: Readonly<Record<string, string>> = { format: "pt" },
+): FolderFile {
+  // The reference writer's order: wide types first, so that all stay aligned, then by name.
+  const entries = [...tensors].toSorted(
+    ([a, { dtype: A }], [b, { dtype: B }]) =>
+      DTYPES[B].sizeBytes - DTYPES[A].sizeBytes || (A === B ? 0 : A < B ? -1 : 1) || (a < b ? -1 : 1),
+  );
+  return {
+    name,
+    async fill(write: Write) {
+      const header: Record<string, unknown> = { __metadata__: metadata };
+      let end = 0;
+      for (const [key, { dtype, shape }] of entries) {
+        const start = end;
+        end += numElements(shape) * DTYPES[dtype].sizeBytes;
+        header[key] = { dtype: FILE_DTYPES[dtype], shape, data_offsets: [start, end] };
+      }
+      const json = new TextEncoder().encode(JSON.stringify(header));
+      const headerBytes = Math.ceil(json.length / 8) * 8;
+      const head = new Uint8Array(8 + headerBytes).fill(0x20);
+      new DataView(head.buffer).setBigUint64(0, BigInt(headerBytes), true);
+      head.set(json, 8);
+      await write(head);
+      for (const [key, source] of entries) {
+        const { dtype, data } = "load" in source ? await source.load() : source;
+        if (dtype !== source.dtype || data.length !== numElements(source.shape)) {
+          throw new RangeError(
+            `Cannot write tensor "${key}": ${data.length} of ${dtype}, expected ${source.dtype} [${source.shape.join(", ")}]`,
+          );
+        }
+        await write(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+      }
+    },
+  };
+}
+
+/** Writes a safetensors file, whole or not at all. @throws FailedError failed/write */
+export async function writeSafetensors(
+  path: string,
+  tensors: Iterable<readonly [string, TensorSource]>,
+  metadata: Readonly<Record<string, string>> = { format: "pt" },
+): Promise<void> {
+  await writeFileAtomic(path, (write) => safetensorsFile(path, tensors, metadata).fill(write));
+}

@@ -1,0 +1,72 @@
+/**
+ * @file What a method says of adapter arithmetic: how its tensors stand for a change of the model that can be added,
+ * scaled and negated. Adding, pruning and electing signs are written once, in `algebra/`.
+ *
+ * Paper: "Composing Parameter-Efficient Modules with Arithmetic Operations", arXiv:2306.14870.
+ */
+import type { SiteSpec } from "../../models/architecture.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
+import type { SiteTensors } from "../method.ts";
+
+/** A change that is bilinear in two tensors: scale · up · down, or one that scales as this does. */
+export interface FactorPair {
+  /** The paper's A: [R, in]. */
+  readonly down: HostTensor<"float32">;
+  /** The paper's B: [out, R]. */
+  readonly up: HostTensor<"float32">;
+  readonly scale: number;
+}
+
+/** Tensors and options of one site. */
+export interface SiteShare<S> {
+  readonly tensors: SiteTensors;
+  readonly options: S;
+}
+
+/** The change is a product of two factors. */
+export interface FactorAlgebra<S> {
+  readonly kind: "factors";
+  /** The factors; views. */
+  split(share: SiteShare<S>): FactorPair;
+  /** A site with these factors, in the form that `like` has. */
+  join(pair: FactorPair, like: SiteShare<S>): SiteShare<S>;
+  /** Why factors of several adapters, side by side, are no adapter of the method; null when they are one. */
+  readonly unstackable: string | null;
+}
+
+/** A change that is linear in vectors, by names of the method's choice; zeros change nothing. */
+export type Change = Readonly<Record<string, Float64Array>>;
+
+/** The change is linear in vectors. */
+export interface VectorAlgebra<S> {
+  readonly kind: "vectors";
+  /** The change; fresh. */
+  toChange(share: SiteShare<S>): Change;
+  /** The tensors that change just so, for a site with the options of `like`. */
+  fromChange(change: Change, like: SiteShare<S>): SiteTensors;
+}
+
+/** The change is linear in the difference of each tensor from its start, which the base has. */
+export interface StartAlgebra {
+  readonly kind: "from-start";
+}
+
+/** How adapters of a method are combined. */
+export type Algebra<O, S> = {
+  /** Ends of the names that a site's trained tensors can have in a file. */
+  readonly suffixes: readonly string[];
+  /** Kind and sizes of a projection as its tensors tell them; 1 where they do not. */
+  sizeOf(tensors: SiteTensors, options: O): Pick<SiteSpec, "kind" | "inFeatures" | "outFeatures">;
+  /** Options that give each site, by path, its own. `terms`: those of the adapters that were combined. */
+  optionsOf(sites: ReadonlyMap<string, S>, terms: readonly [O, ...O[]]): O;
+} & (FactorAlgebra<S> | VectorAlgebra<S> | StartAlgebra);
+
+/** The arithmetic of tensors that stand for a change by their difference from the base's own. */
+export function startAlgebra<O, S>(suffixes: readonly string[] = []): Algebra<O, S> {
+  return {
+    kind: "from-start",
+    suffixes,
+    sizeOf: () => ({ kind: "linear", inFeatures: 1, outFeatures: 1 }),
+    optionsOf: (_sites, [first]) => first,
+  };
+}

@@ -1,0 +1,60 @@
+/** @file Arithmetic of adapters whose change is s · B · A, each site with a rank and a scale of its own. */
+import { assertInternal } from "../../errors.ts";
+import { toPatterns } from "../algebra/patterns.ts";
+import type { Algebra, FactorPair } from "../algebra/contract.ts";
+import { FACTOR_NAMES, type LowRankOptions, type LowRankSite } from "./low-rank.ts";
+import type { SiteTensors } from "../method.ts";
+
+const [LINEAR] = FACTOR_NAMES as [(typeof FACTOR_NAMES)[number], ...(typeof FACTOR_NAMES)[number][]];
+
+export const LOW_RANK_ALGEBRA: Algebra<LowRankOptions, LowRankSite> = {
+  kind: "factors",
+  unstackable: null,
+  suffixes: FACTOR_NAMES.flat(),
+
+  sizeOf: (tensors) => {
+    const [a, b] = FACTOR_NAMES.find((names) => names.some((name) => name in tensors)) ?? LINEAR;
+    return {
+      kind: a === LINEAR[0] ? "linear" : "embedding",
+      inFeatures: tensors[a]?.shape[1] ?? 1,
+      outFeatures: tensors[b]?.shape[0] ?? 1,
+    };
+  },
+
+  split: ({ tensors, options }) => ({ ...factorsOf(tensors), scale: options.scale }),
+
+  join: ({ down, up, scale }, like) => {
+    const [a, b] = namesOf(like.tensors);
+    return {
+      tensors: { [a]: down, [b]: up },
+      options: { ...like.options, rank: down.shape[0] as number, scale },
+    };
+  },
+
+  optionsOf: (sites, terms) => {
+    const ranks = toPatterns(new Map([...sites].map(([path, { rank }]) => [path, rank])));
+    // α/R of each site is its scale.
+    const alphas = toPatterns(new Map([...sites].map(([path, s]) => [path, s.rank * s.scale])));
+    return {
+      ...terms[0],
+      rank: ranks.common,
+      alpha: alphas.common,
+      rslora: false,
+      init: "default",
+      rankPattern: ranks.others,
+      alphaPattern: alphas.others,
+      modulesToSave: [...new Set(terms.flatMap(({ modulesToSave }) => modulesToSave))],
+    };
+  },
+};
+
+function namesOf(tensors: SiteTensors): readonly [string, string] {
+  const found = FACTOR_NAMES.find(([a, b]) => a in tensors && b in tensors);
+  assertInternal(found, `tensors are ${Object.keys(tensors).join(", ")}`);
+  return found;
+}
+
+function factorsOf(tensors: SiteTensors): Pick<FactorPair, "down" | "up"> {
+  const [a, b] = namesOf(tensors);
+  return { down: tensors[a]!, up: tensors[b]! };
+}

@@ -1,0 +1,82 @@
+/**
+ * @file How two thin matrices start, A [R, in] and B [out, R]: from chance, or from the weight itself.
+ *
+ *   default   A uniform in ±1/√in, B 0            gaussian   A normal with deviation 1/R, B 0
+ *   pissa     W ≈ U S Vᵀ:  B = U √(S/s)   A = √(S/s) Vᵀ, the R leading singular values (arXiv:2404.02948, eq. 2 and 3)
+ *   olora     W = Q R:  B = Q[:, :R]   A = R[:R, :] (arXiv:2406.01775, section 3)
+ *
+ * The last two begin with a product that is not zero: whoever uses them subtracts it, so that the output starts as the
+ * base's. An embedding starts with A 0 and B normal.
+ */
+import { Matrix, QrDecomposition } from "ml-matrix";
+import type { SiteStart, SiteTensors } from "../method.ts";
+import { truncatedSvd } from "../../linalg/truncated-svd.ts";
+
+export const LOW_RANK_STARTS = ["default", "gaussian", "pissa", "olora"] as const;
+export type LowRankStart = (typeof LOW_RANK_STARTS)[number];
+
+/** Whether a start is made from the weight, so that its product is not zero. */
+export function startsFromWeight(start: LowRankStart): boolean {
+  return start === "pissa" || start === "olora";
+}
+
+/** The two matrices of a site. */
+export interface Factors {
+  /** A [R, in] */
+  readonly down: SiteTensors[string];
+  /** B [out, R] */
+  readonly up: SiteTensors[string];
+}
+
+/** Fills the matrices of a site, which come as zeros, in place. `scale`: s. */
+export async function fillFactors(
+  { down, up }: Factors,
+  site: SiteStart,
+  start: LowRankStart,
+  scale: number,
+): Promise<void> {
+  const { spec, random } = site;
+  const rank = down.shape[0] as number;
+  const { inFeatures, outFeatures, kind } = spec;
+  if (kind === "embedding") {
+    up.data.forEach((_, i) => (up.data[i] = random.normal()));
+  } else if (start === "gaussian") {
+    down.data.forEach((_, i) => (down.data[i] = random.normal() / rank));
+  } else if (start === "default") {
+    const bound = 1 / Math.sqrt(inFeatures);
+    down.data.forEach((_, i) => (down.data[i] = bound * (2 * random.uniform() - 1)));
+  } else if (start === "pissa") {
+    const triplets = truncatedSvd(await site.weight(), [outFeatures, inFeatures], rank, random);
+    for (const [i, { value, left, right }] of triplets.entries()) {
+      const root = Math.sqrt(value / scale);
+      down.data.set(
+        right.map((v) => v * root),
+        i * inFeatures,
+      );
+      left.forEach((u, row) => (up.data[row * rank + i] = u * root));
+    }
+  } else {
+    fillOrthonormal({ down, up }, await site.weight());
+  }
+}
+
+/** B: an orthonormal basis of the first R columns of W [out, in]; A = Bᵀ W. */
+function fillOrthonormal({ down, up }: Factors, weight: Float32Array): void {
+  const [rank, inFeatures] = down.shape as [number, number];
+  const rows = weight.length / inFeatures;
+  const columns = Matrix.zeros(rows, rank);
+  for (let row = 0; row < rows; row++) {
+    for (let i = 0; i < rank; i++) columns.set(row, i, weight[row * inFeatures + i]!);
+  }
+  const basis = new QrDecomposition(columns).orthogonalMatrix;
+  for (let i = 0; i < rank; i++) {
+    const product = new Float64Array(inFeatures);
+    for (let row = 0; row < rows; row++) {
+      const q = basis.get(row, i);
+      up.data[row * rank + i] = q;
+      const start = row * inFeatures;
+      for (let k = 0; k < inFeatures; k++) product[k]! += q * weight[start + k]!;
+    }
+    down.data.set(product, i * inFeatures);
+  }
+}

@@ -1,0 +1,192 @@
+/**
+ * @file PEQA: the weight becomes whole numbers that never change; only the scales that turn them into a weight are trained.
+ *
+ *   W[i, j] = s[i, g] (q[i, j] − z[i, g])    y = x Wᵀ + b     q [out, in]  z, s [out, groups]  g = ⌊j / groupSize⌋
+ *
+ * Paper: "Memory-Efficient Fine-Tuning of Compressed Large Language Models via sub-4-bit Integer Quantization",
+ * arXiv:2305.14152, eq. 1 and 2. Nothing is rounded in training, so the gradient of s is exact. A base that is kept as
+ * such codes is trained on its own ones and starts as it is; another is quantized first (quant/affine-quantize).
+ * Differs from the paper: s is stored whole, not as its change.
+ */
+import { z } from "zod";
+import { assertInternal, UsageError } from "../../errors.ts";
+import type { Value } from "../../graph/graph.ts";
+import { cast } from "../../graph/ops/cast.ts";
+import { mul } from "../../graph/ops/mul.ts";
+import { reshape } from "../../graph/ops/reshape.ts";
+import { sub } from "../../graph/ops/sub.ts";
+import { packedBytes, unpackCodes } from "../../graph/ops/unpack-codes.ts";
+import type { SiteSpec } from "../../models/architecture.ts";
+import { linear } from "../../nn/linear.ts";
+import type { AffineFormat, AffineWeight } from "../../quant/affine.ts";
+import {
+  SCALE_STARTS,
+  type ScaleStart,
+  quantizeAffine,
+  quantizedFormat,
+} from "../../quant/affine-quantize.ts";
+import type { StoredTensor } from "../../quant/storage.ts";
+import { STORAGES } from "../../quant/storages.ts";
+import { startAlgebra } from "../algebra/contract.ts";
+import { defineMethod, type SiteParameters, type SitePlace } from "../method.ts";
+
+const DEFAULT_BITS = 4;
+
+const OPTIONS = z.strictObject({
+  bits: z
+    .int()
+    .min(2)
+    .max(4)
+    .nullable()
+    .default(null)
+    .describe("bits of a code, 2, 3 or 4; without it those of a quantized base, or 4"),
+  groupSize: z
+    .int()
+    .min(0)
+    .nullable()
+    .default(null)
+    .describe("inputs that share a scale, 0: all of a row; without it those of a quantized base, or 0"),
+  init: z
+    .enum(SCALE_STARTS)
+    .default("clip")
+    .describe(
+      "how a base of floats is quantized: by its whole range, or with the ends cut off where that is nearer",
+    ),
+});
+type PeqaOptions = z.output<typeof OPTIONS>;
+
+interface PeqaSite {
+  readonly format: AffineFormat;
+  /** How codes are made; null: they are the base's own. */
+  readonly start: ScaleStart | null;
+}
+
+const SCALE = "peqa_scale";
+const CODES = "peqa_codes";
+const ZERO = "peqa_zero";
+
+export const peqa = defineMethod<PeqaOptions, PeqaSite>({
+  name: "peqa",
+  peftType: "PEQA",
+  paper: {
+    title:
+      "Memory-Efficient Fine-Tuning of Compressed Large Language Models via sub-4-bit Integer Quantization",
+    arxiv: "2305.14152",
+  },
+  options: OPTIONS,
+  defaultTargets: () => "all-linear",
+  trainsBase: () => false,
+
+  configure: (options, place) => {
+    const { affine } = STORAGES[place.storage];
+    if (affine !== "not-affine") return { format: ownFormat(options, place, affine.format), start: null };
+    const { inFeatures } = place.spec;
+    const groupSize = options.groupSize || inFeatures;
+    if (inFeatures % groupSize !== 0) {
+      throw refused(
+        place,
+        `${inFeatures} inputs in groups of ${groupSize}, expected groups that divide them`,
+        `Choose a group size that divides ${inFeatures}, or 0 for one scale a row`,
+      );
+    }
+    const bits = (options.bits ?? DEFAULT_BITS) as 2 | 3 | 4;
+    return { format: quantizedFormat({ bits, groupSize }), start: options.init };
+  },
+
+  parameters: (site, { format }) => [{ suffix: SCALE, shape: groupShape(site, format) }],
+
+  frozen: (site, { format }) => {
+    const { bits, codes, zero } = format;
+    const common = { shared: false, saved: false };
+    const shape = [site.outFeatures, packedBytes(bits, site.inFeatures)];
+    const packed = { suffix: CODES, shape, dtype: codes, ...common };
+    if (typeof zero === "number") return [packed];
+    return [packed, { suffix: ZERO, shape: groupShape(site, format), dtype: zero, ...common }];
+  },
+
+  startsAway: "A base of floats is quantized first; one that is quantized already starts as it is.",
+
+  async start(site, { format, start }) {
+    const { inFeatures, outFeatures } = site.spec;
+    const made =
+      start === null
+        ? readAffine(await site.stored())
+        : quantizeAffine(await site.weight(), [outFeatures, inFeatures], { ...format, start });
+    site.trained[SCALE]?.data.set(made.scale.data);
+    return { [CODES]: made.codes, ...(made.zero ? { [ZERO]: made.zero } : {}) };
+  },
+
+  formsWeight: true,
+
+  adapt: (site, x, parameters, { format }) => linear(x, weightOf(site.spec, parameters, format), site.bias),
+
+  adaptRows: "not-batchable",
+
+  merge: ({ bias }, parameters, site, { format }) => ({ weight: weightOf(site, parameters, format), bias }),
+
+  mergeStored: (kept, { [SCALE]: scale }, { path }) => {
+    const { affine } = STORAGES[kept.storage];
+    if (affine === "not-affine") return null;
+    return { ...kept, planes: affine.write(kept.planes, scale!, `${path}.weight`) };
+  },
+
+  algebra: startAlgebra([SCALE]),
+
+  // What makes the codes of a base of floats again; a base's own codes say themselves how they are.
+  toPeft: ({ bits, groupSize, init }, _targets, sites) => {
+    const isMade = sites.every(({ start }) => start !== null);
+    return {
+      bits: bits ?? (isMade ? DEFAULT_BITS : null),
+      group_size: groupSize ?? (isMade ? 0 : null),
+      init,
+    };
+  },
+
+  fromPeft: (raw) => {
+    const { bits, group_size: groupSize, init } = raw;
+    for (const key of ["bits", "group_size", "init"]) delete raw[key];
+    return { bits, groupSize, init };
+  },
+});
+
+/** The weight [out, in] in a graph. */
+function weightOf(
+  { inFeatures, outFeatures }: SiteSpec,
+  { [SCALE]: scale, [CODES]: packed, [ZERO]: zeros }: SiteParameters,
+  { bits, groupSize, zero }: AffineFormat,
+): Value {
+  const numGroups = inFeatures / groupSize;
+  const perGroup = [outFeatures, numGroups, 1];
+  const codes = reshape(unpackCodes(packed!, bits, inFeatures), [outFeatures, numGroups, groupSize]);
+  const origin =
+    typeof zero === "number" ? codes.graph.scalar(zero) : reshape(cast(zeros!, "float32"), perGroup);
+  const steps = zero === 0 ? codes : sub(codes, origin);
+  return reshape(mul(steps, reshape(scale!, perGroup)), [outFeatures, inFeatures]);
+}
+
+function readAffine({ storage, planes }: StoredTensor): AffineWeight {
+  const { affine } = STORAGES[storage];
+  assertInternal(affine !== "not-affine", `${storage} has no codes of its own`);
+  return affine.read(planes);
+}
+
+function groupShape({ inFeatures, outFeatures }: SiteSpec, { groupSize }: AffineFormat): number[] {
+  return [outFeatures, inFeatures / groupSize];
+}
+
+/** The format of a base that is quantized already. @throws UsageError "usage/quantization" when another is asked for. */
+function ownFormat({ bits, groupSize }: PeqaOptions, place: SitePlace, format: AffineFormat): AffineFormat {
+  const wanted = groupSize === 0 ? place.spec.inFeatures : groupSize;
+  if ((bits ?? format.bits) === format.bits && (wanted ?? format.groupSize) === format.groupSize) {
+    return format;
+  }
+  throw refused(
+    place,
+    `its weight is kept as ${place.storage}, ${format.bits} bits in groups of ${format.groupSize}, expected ${bits ?? format.bits} bits in groups of ${wanted ?? format.groupSize}`,
+    "Leave bits and group size out to train on the base's own codes, or take a base of floats",
+  );
+}
+
+function refused({ path }: SitePlace, problem: string, hint: string): UsageError {
+  return new UsageError("usage/quantization", `Cannot put method "peqa" on "${path}": ${problem}`, { hint });
+}

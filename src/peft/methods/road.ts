@@ -1,0 +1,218 @@
+/**
+ * @file RoAd: the outputs of a projection are turned and scaled in pairs.
+ *
+ *   z = c ∘ h + s ∘ rot(h)    h = x Wᵀ + b    c = α cos θ    s = α sin θ
+ *
+ * Paper: "3-in-1: 2D Rotary Adaptation for Efficient Finetuning, Efficient Batching and Composability", arXiv:2409.00119,
+ * eq. 3 and 4. Output k of a group of g is paired with k + g/2, as PEFT does; g = 2 is the paper's layout. The bias is
+ * turned too. θ starts at 0 and α at 1, so the output starts as the base's.
+ */
+import { z } from "zod";
+import { UsageError } from "../../errors.ts";
+import type { Value } from "../../graph/graph.ts";
+import { add } from "../../graph/ops/add.ts";
+import { mul } from "../../graph/ops/mul.ts";
+import { quarterTurn, rotatePairs } from "../../graph/ops/rotate-pairs.ts";
+import { sub } from "../../graph/ops/sub.ts";
+import { transpose } from "../../graph/ops/transpose.ts";
+import type { Dim } from "../../graph/shape.ts";
+import type { SiteSpec } from "../../models/architecture.ts";
+import type { SiteGraph } from "../../models/block-graph.ts";
+import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
+import { roadAlgebra } from "./road-algebra.ts";
+import { type SitePlace, defineMethod } from "../method.ts";
+import {
+  type RoadLayout,
+  coefficientValues,
+  coefficientsOf,
+  toAllGroups,
+  trainedRange,
+} from "./road-coefficients.ts";
+import { matchSuffix } from "../targets.ts";
+
+/** Width of the groups that PEFT chooses. */
+const USUAL_GROUP = 64;
+
+const OPTIONS = z.strictObject({
+  variant: z
+    .enum(["road_1", "road_2", "road_4"])
+    .default("road_1")
+    .describe("numbers for each pair of outputs: 2, 4 or 8"),
+  groupSize: z
+    .int()
+    .min(2)
+    .multipleOf(2)
+    .nullable()
+    .default(null)
+    .describe(
+      "outputs of a group, inside which pairs are formed; the largest that fits, up to 64, unless given",
+    ),
+  pairs: z
+    .enum(["all", "lower", "upper"])
+    .default("all")
+    .describe(
+      "the pairs that are turned; adapters of the two halves share no number, so they add up exactly",
+    ),
+  positions: z
+    .enum(["all", "prompt-end"])
+    .default("all")
+    .describe("tokens whose residual stream is turned: all, or the last of a prompt"),
+});
+type RoadOptions = z.output<typeof OPTIONS>;
+
+const THETA = "road_theta";
+const ALPHA = "road_alpha";
+
+/** Names in the row form. */
+const COS = "cos";
+const SIN = "sin.";
+
+interface RowTurn {
+  readonly groupSize: number;
+  readonly sines: Value;
+}
+
+interface RoadSite extends RoadLayout {
+  readonly positions: RoadOptions["positions"];
+}
+
+export const road = defineMethod<RoadOptions, RoadSite>({
+  name: "road",
+  peftType: "ROAD",
+  paper: {
+    title: "3-in-1: 2D Rotary Adaptation for Efficient Finetuning, Efficient Batching and Composability",
+    arxiv: "2409.00119",
+  },
+  options: OPTIONS,
+  // The paper adapts all projections of the blocks; PEFT's choice is q_proj and v_proj.
+  defaultTargets: () => "all-linear",
+  adaptsResidual: true,
+  trainsBase: () => false,
+
+  configure: ({ variant, groupSize, pairs, positions }, place) => {
+    if (positions !== "all") refuseProjection(place);
+    const width = place.spec.outFeatures;
+    return { variant, width, groupSize: groupFor(groupSize, pairs, place), pairs, positions };
+  },
+
+  parameters: (_site, layout) => {
+    const [start, end] = trainedRange(layout);
+    return [THETA, ALPHA].map((suffix) => ({ suffix, shape: [end - start] }));
+  },
+
+  start: ({ trained: { [ALPHA]: alpha } }) => {
+    alpha?.data.fill(1);
+  },
+
+  formsWeight: false,
+
+  adapt: (site, x, { [THETA]: theta, [ALPHA]: alpha }, layout) => {
+    const h = site.keep("base", site.project(x));
+    const [c, s] = coefficientValues(theta!, alpha!, layout);
+    return atPositions(site, h, rotatePairs(h, c, s, layout.groupSize), layout);
+  },
+
+  // Sines by the size of the groups, which others leave at 0, so that adapters of all variants and groups share a batch.
+  rowForm: ({ [THETA]: theta, [ALPHA]: alpha }, _site, layout) => {
+    const { c, s } = coefficientsOf(theta!.data, alpha!.data, layout);
+    const perToken = (data: Float32Array): HostTensor<"float32"> =>
+      hostTensor("float32", [1, data.length], data);
+    const tensors = { [COS]: perToken(c), [SIN + layout.groupSize]: perToken(s) };
+    return { tensors, options: { ...layout, variant: "road_2", groupSize: 2, pairs: "all" } };
+  },
+
+  adaptRows: (site, x, parameters, options) => {
+    const h = site.project(x);
+    const [first, ...others] = Object.entries(parameters).flatMap(([name, value]) =>
+      name.startsWith(SIN) ? [{ groupSize: Number(name.slice(SIN.length)), sines: value }] : [],
+    ) as [RowTurn, ...RowTurn[]];
+    const z = rotatePairs(h, parameters[COS]!, first.sines, first.groupSize);
+    const all = others.reduce((sum, turn) => add(sum, mul(quarterTurn(h, turn.groupSize), turn.sines)), z);
+    return atPositions(site, h, all, options);
+  },
+
+  merge: ({ weight, bias }, { [THETA]: theta, [ALPHA]: alpha }, _site, layout) => {
+    const [c, s] = coefficientValues(theta!, alpha!, layout);
+    const turn = (value: Value): Value => rotatePairs(value, c, s, layout.groupSize);
+    return { weight: transpose(turn(transpose(weight, [1, 0])), [1, 0]), bias: bias && turn(bias) };
+  },
+
+  algebra: roadAlgebra(),
+
+  // A file has the values of all pairs, whichever were trained, so that it is PEFT's and adapters of halves can be added.
+  toFile: ({ [THETA]: theta, [ALPHA]: alpha }, layout) => ({
+    [THETA]: vector(toAllGroups(theta!.data, 0, layout)),
+    [ALPHA]: vector(toAllGroups(alpha!.data, 1, layout)),
+  }),
+
+  fromFile: (held, layout) =>
+    Object.fromEntries(Object.entries(held).map(([suffix, tensor]) => [suffix, trainedOf(tensor, layout)])),
+
+  toPeft: ({ variant, groupSize, positions }, _targets, sites) => ({
+    variant,
+    group_size: sites[0]?.groupSize ?? groupSize ?? USUAL_GROUP,
+    init_weights: true,
+    ...(positions === "all" ? {} : { positions }),
+  }),
+
+  fromPeft: (raw) => {
+    const { variant, group_size: groupSize, positions } = raw;
+    for (const key of ["variant", "group_size", "init_weights", "positions"]) delete raw[key];
+    return { variant, groupSize, positions };
+  },
+});
+
+/** z at the positions that are turned, h elsewhere. */
+function atPositions(site: SiteGraph, h: Value, z: Value, { positions }: RoadSite): Value {
+  if (positions === "all") return z;
+  const [B, T] = h.shape as [Dim, Dim];
+  return add(h, mul(site.context("promptEnds", "float32", [B, T, 1]), sub(z, h)));
+}
+
+/** @throws UsageError "usage/flag" anywhere but on the residual stream */
+function refuseProjection({ path }: SitePlace): void {
+  if (matchSuffix("residual", path)) return;
+  throw new UsageError(
+    "usage/flag",
+    `Cannot turn "${path}" at the ends of prompts alone: it is a projection, expected the residual stream`,
+    { hint: "Choose residual as target module, in some layers, or all positions" },
+  );
+}
+
+/** Cuts the trained values out of those of all groups; anything else stays as it is, to be refused. */
+function trainedOf(tensor: HostTensor<"float32">, layout: RoadLayout): HostTensor<"float32"> {
+  const [, length] = trainedRange({ ...layout, pairs: "all" });
+  return tensor.data.length === length ? vector(tensor.data.slice(...trainedRange(layout))) : tensor;
+}
+
+function vector(data: Float32Array): HostTensor<"float32"> {
+  return hostTensor("float32", [data.length], data);
+}
+
+/** Width of the groups at a place: as given, or one for all sites. @throws UsageError "usage/flag" when it does not fit */
+function groupFor(
+  given: number | null,
+  pairs: RoadOptions["pairs"],
+  { path, spec, sites }: SitePlace,
+): number {
+  const fits = (size: number, { outFeatures }: SiteSpec): boolean =>
+    outFeatures % size === 0 && (pairs === "all" || outFeatures > size);
+  const sizes = Array.from({ length: USUAL_GROUP / 2 }, (_, i) => USUAL_GROUP - 2 * i);
+  const largest = sizes.find((size) => sites.every((site) => fits(size, site)));
+  const chosen = given ?? largest;
+  if (chosen !== undefined && fits(chosen, spec)) return chosen;
+  const parts = pairs === "all" ? "groups" : "two or more groups";
+  // Without a width for all, the one to name is a module that not even the smallest fits.
+  const odd = chosen === undefined && fits(2, spec) ? sites.find((site) => !fits(2, site)) : undefined;
+  const [name, { outFeatures }] = odd ? [odd.name, odd] : [path, spec];
+  throw new UsageError(
+    "usage/flag",
+    `Cannot put RoAd on "${name}": it has ${outFeatures} outputs, expected ${parts} of ${chosen ?? "an even size"}`,
+    {
+      hint:
+        largest === undefined
+          ? `Leave "${name}" out of the target modules`
+          : `Choose a group size that divides the outputs of all modules, such as ${largest}`,
+    },
+  );
+}

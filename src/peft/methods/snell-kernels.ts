@@ -1,0 +1,120 @@
+/**
+ * @file The kernels of SNELL: ΔW_ij = κ(b_i, a_j) of rows of two thin factors.   B [out, R]  A [in, R]  →  [out, in]
+ *
+ * Table A6 of arXiv:2411.01800 has linear, piecewise linear, sigmoid and RBF; its segments are printed off by one. The
+ * polynomial is ours: the same idea with powers of the product. Only α is said to be learned by name; β and γ are here
+ * learned with it. A kernel that is not linear gives ΔW a rank above R.
+ */
+import type { Value } from "../../graph/graph.ts";
+import { abs } from "../../graph/ops/abs.ts";
+import { add } from "../../graph/ops/add.ts";
+import { exp } from "../../graph/ops/exp.ts";
+import { matmul } from "../../graph/ops/matmul.ts";
+import { mul } from "../../graph/ops/mul.ts";
+import { neg } from "../../graph/ops/neg.ts";
+import { pairwiseDistance } from "../../graph/ops/pairwise-distance.ts";
+import { reduceSum } from "../../graph/ops/reduce-sum.ts";
+import { sigmoid } from "../../graph/ops/sigmoid.ts";
+import { sign } from "../../graph/ops/sign.ts";
+import { slice } from "../../graph/ops/slice.ts";
+import { stopGradient } from "../../graph/ops/stop-gradient.ts";
+import { sub } from "../../graph/ops/sub.ts";
+import { transpose } from "../../graph/ops/transpose.ts";
+
+/** What a kernel is made with. */
+export interface KernelShape {
+  /** Width R of the factors. */
+  readonly rank: number;
+  /** Segments P of a row; segment p ends at ⌈R p / P⌉. */
+  readonly pieces: number;
+  /** Size of α at the start. */
+  readonly alpha: number;
+}
+
+/** A kernel's own numbers by name, each a vector. */
+type Coefficients<T> = Readonly<Record<string, T>>;
+
+/** One kernel. */
+interface Kernel {
+  /** Its own numbers at the start. */
+  coefficients(shape: KernelShape): Coefficients<readonly number[]>;
+  /** Bound of the uniform start of a factor with `rows` rows. */
+  bound(rows: number, shape: KernelShape): number;
+  /** ΔW [out, in] of B [out, R] and A [in, R]. */
+  delta(b: Value, a: Value, numbers: Coefficients<Value>, shape: KernelShape): Value;
+}
+
+/** Makes products of two rows about as large as the published start makes differences of distances (ours). */
+const productBound: Kernel["bound"] = (rows, { rank }) => (rows * rank) ** -0.25;
+
+export const KERNELS = {
+  /** Σ_p α_p |b_[p] - a_[p]| over segments of the rows; α starts with changing signs, as in the published code. */
+  "piecewise-linear": {
+    coefficients: ({ pieces, alpha }) => ({
+      alpha: Array.from({ length: pieces }, (_, p) => (p % 2 === 0 ? alpha : -alpha)),
+    }),
+    // The published start: He's uniform bound with a = √5 for a fan-in of rows · R/P.
+    bound: (rows, { rank, pieces }) => 1 / Math.sqrt((rows * rank) / pieces),
+    delta: (b, a, { alpha }, { rank, pieces }) => {
+      const end = (p: number): number => Math.ceil((rank * p) / pieces);
+      return sum(
+        Array.from({ length: pieces }, (_, p) => {
+          const weight = slice(alpha!, 0, p, p + 1);
+          // |α| is put into the thin rows, where its gradient takes no pass over [out, in]. At α = 0 that gradient is 0.
+          const [u, v] = [b, a].map((factor) => mul(slice(factor, 1, end(p), end(p + 1)), abs(weight)));
+          return mul(pairwiseDistance(u!, v!), stopGradient(sign(weight)));
+        }),
+      );
+    },
+  },
+  /** b · a, which is LoRA's product. */
+  linear: {
+    coefficients: () => ({}),
+    bound: productBound,
+    delta: (b, a) => matmul(b, a, { transB: true }),
+  },
+  /** α_1 (b · a) + α_2 (b · a)²; a constant term would move every weight at the start. */
+  polynomial: {
+    coefficients: ({ alpha }) => ({ alpha: [alpha, alpha] }),
+    bound: productBound,
+    delta: (b, a, { alpha }) => {
+      const product = matmul(b, a, { transB: true });
+      return mul(product, add(slice(alpha!, 0, 0, 1), mul(product, slice(alpha!, 0, 1, 2))));
+    },
+  },
+  /** α σ(β b · a) + γ; γ starts where it takes away what the sigmoid gives for 0. */
+  sigmoid: {
+    coefficients: ({ alpha }) => ({ alpha: [alpha], beta: [1], gamma: [-alpha / 2] }),
+    bound: productBound,
+    delta: (b, a, { alpha, beta, gamma }) => {
+      const product = matmul(b, a, { transB: true });
+      return add(mul(sigmoid(mul(product, beta!)), alpha!), gamma!);
+    },
+  },
+  /** α exp(-β |b - a|²) + γ; γ starts where it takes away what rows that coincide give. */
+  rbf: {
+    coefficients: ({ alpha }) => ({ alpha: [alpha], beta: [1], gamma: [-alpha] }),
+    bound: productBound,
+    delta: (b, a, { alpha, beta, gamma }) => {
+      const lengths = add(squares(b), transpose(squares(a), [1, 0]));
+      const distances = sub(lengths, matmul(b, a, { transB: true, alpha: 2 }));
+      return add(mul(exp(mul(distances, neg(beta!))), alpha!), gamma!);
+    },
+  },
+} as const satisfies Record<string, Kernel>;
+
+export type KernelName = keyof typeof KERNELS;
+
+/** Finds a kernel. */
+export function kernelOf(name: KernelName): Kernel {
+  return KERNELS[name];
+}
+
+function sum(values: readonly Value[]): Value {
+  return values.reduce((total, value) => add(total, value));
+}
+
+/** |row|² of every row of x [M, R]: [M, 1]. */
+function squares(x: Value): Value {
+  return reduceSum(mul(x, x), [1]);
+}

@@ -1,0 +1,183 @@
+/**
+ * @file SNELL: a kernel of two thin factors gives a dense update of high rank, of which only the largest entries remain.
+ *
+ *   y = x (W + ΔWˢ)ᵀ + b     ΔW_ij = κ(B_i, A_j)     A [in, R]  B [out, R]     ΔWˢ: ΔW with its smaller entries zero
+ *
+ * Paper: "Expanding Sparse Tuning for Low Memory Usage", arXiv:2411.01800, eq. 4 (whose i and j are swapped) and 5.
+ * ΔW lives only inside a program, forward and again backward; trained and stored are the R(in + out) numbers of LoRA of
+ * rank R and the kernel's few own. The published start is not the base: ΔWˢ is small but not zero, as it must be, for
+ * the gradient of eq. 5 is zero where ΔW is.
+ */
+import { z } from "zod";
+import { UsageError } from "../../errors.ts";
+import type { Graph, Value } from "../../graph/graph.ts";
+import { add } from "../../graph/ops/add.ts";
+import { linear } from "../../nn/linear.ts";
+import { type ParameterSpec, type SiteParameters, defineMethod } from "../method.ts";
+import { KERNELS, type KernelName, type KernelShape, kernelOf } from "./snell-kernels.ts";
+import { SPARSIFIERS, type Sparsity, THROUGH, sparsify } from "./snell-sparsify.ts";
+import { matchPattern } from "../targets.ts";
+import { takeFrom } from "./raw-config.ts";
+
+const SHARE = z.number().min(0).lt(1);
+
+const OPTIONS = z.strictObject({
+  rank: z.int().min(1).default(8).describe("width R of the two thin factors"),
+  kernel: z
+    .enum(Object.keys(KERNELS) as [KernelName, ...KernelName[]])
+    .default("piecewise-linear")
+    .describe("function of two rows of the factors that gives an entry of the update"),
+  pieces: z.int().min(1).default(2).describe("segments of a row in the piecewise linear kernel"),
+  alpha: z
+    .number()
+    .positive()
+    .default(1)
+    .describe("start of the kernel's factor α; pieces take α and -α in turn"),
+  learnKernel: z.boolean().default(true).describe("train the kernel's own numbers too"),
+  sparsify: z
+    .enum(SPARSIFIERS)
+    .default("soft")
+    .describe(
+      "what becomes of entries above the threshold: times their distance, their size, kept, or no threshold",
+    ),
+  sparsity: SHARE.default(0.9).describe("share of the update's entries that are zero"),
+  sparsityPattern: z.record(z.string(), SHARE).default({}).describe("other shares by module pattern"),
+  through: z
+    .enum(THROUGH)
+    .default("threshold")
+    .describe("what soft differentiates beside the entry: its size and the threshold, its size, nothing"),
+});
+type SnellOptions = z.output<typeof OPTIONS>;
+
+/** Options of a site. */
+type SnellSite = KernelShape & Sparsity & Pick<SnellOptions, "kernel" | "learnKernel">;
+
+const A = "snell_A";
+const B = "snell_B";
+/** Suffix of one of the kernel's own numbers. */
+const own = (name: string): string => `snell_${name}`;
+
+export const snell = defineMethod<SnellOptions, SnellSite>({
+  name: "snell",
+  peftType: "SNELL",
+  paper: { title: "Expanding Sparse Tuning for Low Memory Usage", arxiv: "2411.01800" },
+  options: OPTIONS,
+  defaultTargets: () => "all-linear",
+  trainsBase: () => false,
+
+  configure: ({ sparsityPattern, ...options }, { path }) => {
+    const { kernel, pieces, rank } = options;
+    if (kernel === "piecewise-linear" && pieces > rank) {
+      throw new UsageError(
+        "usage/flag",
+        `Cannot adapt "${path}": its factors have ${rank} numbers a row, expected at least the ${pieces} pieces of the kernel`,
+        {
+          hint: `Use pieces of at most ${rank}, or a larger rank`,
+        },
+      );
+    }
+    return { ...options, sparsity: matchPattern(sparsityPattern, path) ?? options.sparsity };
+  },
+
+  parameters: ({ inFeatures, outFeatures }, options) => [
+    { suffix: A, shape: [inFeatures, options.rank] },
+    { suffix: B, shape: [outFeatures, options.rank] },
+    ...(options.learnKernel ? ownNumbers(options) : []),
+  ],
+
+  startsAway:
+    "The kernel of random factors is not zero: a weight changes by about 1 % at a width of 128, by less where it is wider.",
+
+  start: ({ spec, random, trained }, options) => {
+    const kernel = kernelOf(options.kernel);
+    for (const [suffix, rows] of [
+      [A, spec.inFeatures],
+      [B, spec.outFeatures],
+    ] as const) {
+      const { data } = trained[suffix]!;
+      const bound = kernel.bound(rows, options);
+      for (let i = 0; i < data.length; i++) data[i] = bound * (2 * random.uniform() - 1);
+    }
+    for (const [name, values] of Object.entries(kernel.coefficients(options))) {
+      trained[own(name)]?.data.set(values);
+    }
+  },
+
+  formsWeight: true,
+
+  adapt: (site, x, parameters, options) =>
+    linear(
+      x,
+      add(
+        site.weight,
+        sparseDelta(parameters, options, (threshold) => site.remember("threshold", threshold)),
+      ),
+      site.bias,
+    ),
+
+  // Each row of a batch would need a matrix of the weight's size.
+  adaptRows: "not-batchable",
+
+  merge: ({ weight, bias }, parameters, _site, options) => ({
+    weight: add(weight, sparseDelta(parameters, options)),
+    bias,
+  }),
+
+  // The sum of two sparse updates has more entries than either, and no factors.
+  algebra: "not-composable",
+
+  toPeft: (o) => ({
+    r: o.rank,
+    kernel: o.kernel,
+    pieces: o.pieces,
+    alpha: o.alpha,
+    learn_kernel: o.learnKernel,
+    sparsify: o.sparsify,
+    sparsity: o.sparsity,
+    sparsity_pattern: o.sparsityPattern,
+    through: o.through,
+  }),
+
+  fromPeft: (raw) => {
+    const take = takeFrom(raw);
+    return {
+      rank: take("r"),
+      kernel: take("kernel"),
+      pieces: take("pieces"),
+      alpha: take("alpha"),
+      learnKernel: take("learn_kernel"),
+      sparsify: take("sparsify"),
+      sparsity: take("sparsity"),
+      sparsityPattern: take("sparsity_pattern"),
+      through: take("through"),
+    };
+  },
+});
+
+/** The kernel's own numbers as trained tensors. */
+function ownNumbers(options: SnellSite): ParameterSpec[] {
+  const coefficients = kernelOf(options.kernel).coefficients(options);
+  return Object.entries(coefficients).map(([name, values]) => ({
+    suffix: own(name),
+    shape: [values.length],
+  }));
+}
+
+/** ΔWˢ [out, in]. */
+function sparseDelta(
+  parameters: SiteParameters,
+  options: SnellSite,
+  remember?: (threshold: Value) => Value,
+): Value {
+  const { [A]: a, [B]: b } = parameters;
+  const kernel = kernelOf(options.kernel);
+  const numbers = Object.entries(kernel.coefficients(options)).map(([name, values]) => [
+    name,
+    parameters[own(name)] ?? vector(a!.graph, values),
+  ]);
+  return sparsify(kernel.delta(b!, a!, Object.fromEntries(numbers), options), options, remember);
+}
+
+function vector(graph: Graph, values: readonly number[]): Value {
+  return graph.constant("float32", [values.length], Float32Array.from(values));
+}

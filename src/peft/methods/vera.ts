@@ -1,0 +1,169 @@
+/**
+ * @file VeRA: one random pair of matrices that all sites share and that stays as drawn; a site trains two vectors.
+ *
+ *   y = x Wᵀ + bias + λ_b ∘ ((λ_d ∘ (drop(x) A[:, :in]ᵀ)) B[:out]ᵀ)
+ *   A [R, largest in]  B [largest out, R]  λ_d [R]  λ_b [out]
+ *
+ * Paper: "VeRA: Vector-based Random Matrix Adaptation", arXiv:2310.11454, eq. 2. A and B are uniform with the bounds of
+ * He et al. for their input widths; λ_d starts at 0.1 (table 6), λ_b at 0, so the output starts as the base's.
+ */
+import { z } from "zod";
+import { UsageError } from "../../errors.ts";
+import type { Value } from "../../graph/graph.ts";
+import { add } from "../../graph/ops/add.ts";
+import { matmul } from "../../graph/ops/matmul.ts";
+import { mul } from "../../graph/ops/mul.ts";
+import { reshape } from "../../graph/ops/reshape.ts";
+import { slice } from "../../graph/ops/slice.ts";
+import type { SiteSpec } from "../../models/architecture.ts";
+import { Random } from "../../random.ts";
+import { type HostTensor, zeros } from "../../runtime/host-tensor.ts";
+import type { SiteShare } from "../algebra/contract.ts";
+import { type SiteParameters, defineMethod } from "../method.ts";
+import { takeFrom } from "./raw-config.ts";
+
+const OPTIONS = z.strictObject({
+  rank: z.int().min(1).default(256).describe("width R of the two shared matrices"),
+  dInitial: z.number().default(0.1).describe("start of the vector d between the shared matrices"),
+  dropout: z.number().min(0).lt(1).default(0).describe("share of the update's inputs dropped in training"),
+  projectionSeed: z.int().min(0).default(0).describe("seed of the shared matrices"),
+});
+type VeraOptions = z.output<typeof OPTIONS>;
+
+interface VeraSite {
+  readonly rank: number;
+  readonly dInitial: number;
+  readonly dropout: number;
+  readonly largestIn: number;
+  readonly largestOut: number;
+}
+
+const LAMBDA_D = "vera_lambda_d";
+const LAMBDA_B = "vera_lambda_b";
+const A = "vera_A";
+const B = "vera_B";
+
+export const vera = defineMethod<VeraOptions, VeraSite>({
+  name: "vera",
+  peftType: "VERA",
+  paper: { title: "VeRA: Vector-based Random Matrix Adaptation", arxiv: "2310.11454" },
+  options: OPTIONS,
+  defaultTargets: () => "all-linear",
+  trainsBase: () => false,
+
+  configure: ({ rank, dInitial, dropout }, { sites }) => ({ rank, dInitial, dropout, ...largest(sites) }),
+
+  parameters: ({ outFeatures }, { rank }) => [
+    { suffix: LAMBDA_D, shape: [rank] },
+    { suffix: LAMBDA_B, shape: [outFeatures] },
+  ],
+
+  frozen: (_site, { rank, largestIn, largestOut }) => [
+    { suffix: A, shape: [rank, largestIn], dtype: "float32", shared: true, saved: true },
+    { suffix: B, shape: [largestOut, rank], dtype: "float32", shared: true, saved: true },
+  ],
+
+  shared: (sites, { rank, projectionSeed }) => {
+    const { largestIn, largestOut } = largest(sites);
+    const random = new Random(projectionSeed);
+    return { [A]: draw([rank, largestIn], random), [B]: draw([largestOut, rank], random) };
+  },
+
+  start: ({ trained: { [LAMBDA_D]: d } }, { dInitial }) => {
+    d!.data.fill(dInitial);
+  },
+
+  formsWeight: false,
+
+  adapt: (site, x, parameters, { dropout }) => {
+    const { a, b, lambdaD, lambdaB } = own(parameters, site.spec);
+    const low = mul(matmul(site.dropout(x, dropout), a, { transB: true }), lambdaD); // [..., R]
+    return add(site.project(x), mul(matmul(low, b, { transB: true }), lambdaB));
+  },
+
+  // A row's adapter may come with matrices of its own, which are as large as a weight.
+  adaptRows: "not-batchable",
+
+  merge: ({ weight, bias }, parameters, site, { rank }) => {
+    const { a, b, lambdaD, lambdaB } = own(parameters, site);
+    const left = mul(b, reshape(lambdaB, [site.outFeatures, 1])); // [out, R]
+    return { weight: add(weight, matmul(left, mul(a, reshape(lambdaD, [rank, 1])))), bias };
+  },
+
+  algebra: {
+    kind: "factors",
+    unstackable: "the vectors of two adapters make no adapter of one pair of vectors",
+    suffixes: [LAMBDA_D, LAMBDA_B],
+    sizeOf: ({ [LAMBDA_B]: b }) => ({ kind: "linear", inFeatures: 1, outFeatures: b?.data.length ?? 1 }),
+    split: ({ tensors }: SiteShare<VeraSite>) => ({
+      down: tensors[LAMBDA_D]!,
+      up: tensors[LAMBDA_B]!,
+      scale: 1,
+    }),
+    join: ({ down, up }, { options }) => ({ tensors: { [LAMBDA_D]: down, [LAMBDA_B]: up }, options }),
+    optionsOf: (_sites, [first]) => first,
+  },
+
+  toPeft: (o) => ({
+    r: o.rank,
+    d_initial: o.dInitial,
+    vera_dropout: o.dropout,
+    projection_prng_key: o.projectionSeed,
+    save_projection: true,
+    bias: "none",
+    fan_in_fan_out: false,
+    init_weights: true,
+  }),
+
+  fromPeft: (raw) => {
+    const take = takeFrom(raw);
+    take("init_weights");
+    if (take("save_projection") === false) {
+      throw new UsageError(
+        "usage/adapter",
+        "Cannot read a VeRA adapter whose save_projection is false: its file lacks vera_A and vera_B",
+        { hint: "Load it with peft, set save_projection to true, and save it again" },
+      );
+    }
+    return {
+      rank: take("r"),
+      dInitial: take("d_initial"),
+      dropout: take("vera_dropout"),
+      projectionSeed: take("projection_prng_key"),
+    };
+  },
+});
+
+/** Sizes of the shared matrices. */
+function largest(sites: readonly SiteSpec[]): Pick<VeraSite, "largestIn" | "largestOut"> {
+  return {
+    largestIn: Math.max(...sites.map((site) => site.inFeatures)),
+    largestOut: Math.max(...sites.map((site) => site.outFeatures)),
+  };
+}
+
+/** Uniform in ±√(6 / columns), which keeps the size of what a matrix and a rectifier pass on (He et al., 2015). */
+function draw(shape: readonly [number, number], random: Random): HostTensor<"float32"> {
+  const tensor = zeros("float32", shape);
+  const bound = Math.sqrt(6 / shape[1]);
+  for (let i = 0; i < tensor.data.length; i++) tensor.data[i] = bound * (2 * random.uniform() - 1);
+  return tensor;
+}
+
+/** The share of a site in the shared matrices, and its vectors. */
+function own(
+  { [A]: a, [B]: b, [LAMBDA_D]: lambdaD, [LAMBDA_B]: lambdaB }: SiteParameters,
+  { inFeatures, outFeatures }: SiteSpec,
+): Readonly<Record<"a" | "b" | "lambdaD" | "lambdaB", Value>> {
+  return {
+    a: first(a!, 1, inFeatures), // [R, in]
+    b: first(b!, 0, outFeatures), // [out, R]
+    lambdaD: lambdaD!,
+    lambdaB: lambdaB!,
+  };
+}
+
+/** The first `size` entries of an axis. */
+function first(x: Value, axis: number, size: number): Value {
+  return x.shape[axis] === size ? x : slice(x, axis, 0, size);
+}

@@ -1,0 +1,258 @@
+/**
+ * @file The output folder of a run: checkpoints, the log, the state from which it is resumed, the result.
+ *
+ * A checkpoint folder appears whole or not at all, so what a killed run leaves behind can always be resumed.
+ */
+import { appendFile, mkdir, readFile, readdir, rm } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { z } from "zod";
+import { FailedError, FormatError, UsageError } from "../../errors.ts";
+import { type AdapterOrigin, adapterFiles, restoreAdapter } from "../../format/adapters/adapter.ts";
+import { textFile, toFailedWrite, writeFolderAtomic, writeTextAtomic } from "../../format/files/atomic.ts";
+import { readJson } from "../../format/files/json-file.ts";
+import { openSafetensors, safetensorsFile } from "../../format/files/safetensors.ts";
+import type { Adapter } from "../../peft/attach.ts";
+import { hostTensor } from "../../runtime/host-tensor.ts";
+
+const STATE_FILE = "trainer_state.json";
+const OPTIMIZER_FILE = "optimizer.safetensors";
+const LOG_FILE = "log.jsonl";
+const CHECKPOINT = /^checkpoint-(\d+)$/;
+/** Every name that a run writes. */
+const OF_A_RUN =
+  /^(checkpoint-\d+|trainer_state\.json|log\.jsonl|config\.yaml|loss\.svg|README\.md|adapter_config\.json|adapter_model\.safetensors|model\.safetensors|config\.json|generation_config\.json|tokenizer\.json|tokenizer_config\.json|chat_template\.jinja)$/;
+
+/** `trainer_state.json`: where a run stands. Names as the trainers that people know have them. */
+const STATE = z.object({
+  global_step: z.int().min(0),
+  max_steps: z.int().min(0),
+  epoch: z.number(),
+  best_metric: z.number().nullable(),
+  best_global_step: z.int().nullable(),
+  evaluations_without_improvement: z.int().min(0),
+  trained_tokens: z.int().min(0),
+  trainable_parameters: z.int().min(0),
+  /** Settings that must be the same for the run to go on as if it had never stopped. */
+  settings: z.record(z.string(), z.unknown()),
+  log_history: z.array(z.record(z.string(), z.unknown())),
+});
+export type RunState = z.output<typeof STATE>;
+
+/** State vectors of the optimizer by slot. */
+export type OptimizerState = Readonly<Record<string, Float32Array>>;
+
+export class RunFolder {
+  readonly path: string;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  /**
+   * Checks that a new run may write here, before work begins.
+   * @throws UsageError "usage/output" when the folder holds something that may not be replaced.
+   */
+  async check(overwrite: boolean): Promise<void> {
+    const found = await this.#entries();
+    if (found.length === 0) return;
+    const isRun = found.some((name) => name === STATE_FILE || name === LOG_FILE || CHECKPOINT.test(name));
+    if (isRun && overwrite) return;
+    throw new UsageError(
+      "usage/output",
+      `Cannot write to output "${this.path}": it holds ${isRun ? "another run" : "files"}, expected an empty or new folder`,
+      {
+        hint: isRun
+          ? "Choose another folder, go on with --resume, or replace it with --overwrite"
+          : "Choose another folder",
+      },
+    );
+  }
+
+  /** Checks that the run does not read from where it writes. @throws UsageError "usage/output" */
+  refuseInput(what: string, path: string | undefined): void {
+    if (path === undefined || !`${resolve(path)}/`.startsWith(`${resolve(this.path)}/`)) return;
+    throw new UsageError(
+      "usage/output",
+      `Cannot write to output "${this.path}": ${what} "${path}" lies in it, expected another folder`,
+      { hint: "Choose another output folder" },
+    );
+  }
+
+  /** Checks that there is something to go on from. @throws UsageError "usage/resume" when there is not. */
+  async checkResumable(): Promise<void> {
+    if ((await this.newest()) !== null) return;
+    throw new UsageError("usage/resume", `Cannot resume "${this.path}": it holds no checkpoint`, {
+      hint: "Start without --resume, and give --save-every to be able to resume",
+    });
+  }
+
+  /** Names in the folder; none when it does not exist. @throws UsageError "usage/output" when it is no folder. */
+  async #entries(): Promise<string[]> {
+    try {
+      return await readdir(this.path);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === "ENOENT") return [];
+      if (code !== "ENOTDIR") throw toFailedWrite(error, this.path);
+      throw new UsageError(
+        "usage/output",
+        `Cannot write to output "${this.path}": it is a file or lies in one, expected an empty or new folder`,
+        { hint: "Choose another folder" },
+      );
+    }
+  }
+
+  /** Takes out what an earlier run wrote, and nothing else, for a new run, and writes the first files. @throws FailedError "failed/write" when it cannot be written. */
+  async begin(files: Readonly<Record<string, string>>): Promise<void> {
+    try {
+      for (const name of await this.#entries()) {
+        if (OF_A_RUN.test(name)) await rm(join(this.path, name), { recursive: true });
+      }
+      await mkdir(this.path, { recursive: true });
+      await appendFile(join(this.path, LOG_FILE), "");
+      for (const [name, text] of Object.entries(files)) await writeTextAtomic(join(this.path, name), text);
+    } catch (error) {
+      throw toFailedWrite(error, this.path);
+    }
+  }
+
+  async #checkpoints(): Promise<number[]> {
+    const names = await this.#entries();
+    return names
+      .flatMap((name) => CHECKPOINT.exec(name)?.[1] ?? [])
+      .map(Number)
+      .sort((a, b) => a - b);
+  }
+
+  /** The path of a checkpoint. */
+  checkpoint(step: number): string {
+    return join(this.path, `checkpoint-${step}`);
+  }
+
+  /** Step of the newest checkpoint; null when there is none. */
+  async newest(): Promise<number | null> {
+    return (await this.#checkpoints()).at(-1) ?? null;
+  }
+
+  /** Writes a checkpoint, then drops the older ones beyond `keepLast`, but never the best. */
+  async save(
+    adapter: Adapter,
+    origin: AdapterOrigin,
+    optimizer: OptimizerState,
+    state: RunState,
+    keepLast: number,
+  ): Promise<void> {
+    const slots = Object.entries(optimizer).map(
+      ([slot, values]) => [slot, hostTensor("float32", [values.length], values)] as const,
+    );
+    await writeFolderAtomic(this.checkpoint(state.global_step), [
+      ...adapterFiles(adapter, origin),
+      safetensorsFile(OPTIMIZER_FILE, slots),
+      textFile(STATE_FILE, JSON.stringify(state, null, 2)),
+    ]);
+    const old = (await this.#checkpoints()).slice(0, -keepLast);
+    for (const step of old) {
+      if (step !== state.best_global_step) await rm(this.checkpoint(step), { recursive: true });
+    }
+  }
+
+  /**
+   * Reads the newest checkpoint into an adapter; returns where the run stands.
+   * @throws UsageError "usage/resume" when there is none, or it was made with other settings.
+   */
+  async resume(
+    adapter: Adapter,
+    settings: Readonly<Record<string, unknown>>,
+  ): Promise<{ state: RunState; optimizer: OptimizerState }> {
+    await this.checkResumable();
+    const step = (await this.newest()) as number;
+    const folder = this.checkpoint(step);
+    const parsed = STATE.safeParse(await readJson(join(folder, STATE_FILE)));
+    if (!parsed.success) {
+      throw new FormatError(
+        "format/file",
+        `Cannot resume "${folder}": ${STATE_FILE} does not say where the run stands`,
+        {
+          hint: "Remove this checkpoint to go on from the one before",
+        },
+      );
+    }
+    const state = parsed.data;
+    const same = (key: string): boolean =>
+      JSON.stringify(state.settings[key]) === JSON.stringify(settings[key]);
+    const changed = Object.keys({ ...state.settings, ...settings }).filter((key) => !same(key));
+    if (changed.length > 0) {
+      const found = changed.map(
+        (key) => `${key} was ${JSON.stringify(state.settings[key])}, is ${JSON.stringify(settings[key])}`,
+      );
+      throw new UsageError(
+        "usage/resume",
+        `Cannot resume "${folder}" with other settings: ${found.join("; ")}`,
+        {
+          hint: "Give the same settings, or start a new run from it with --init-adapter",
+        },
+      );
+    }
+    await restoreAdapter(folder, adapter);
+    const file = await openSafetensors(join(folder, OPTIMIZER_FILE));
+    try {
+      const optimizer: Record<string, Float32Array> = {};
+      for (const slot of file.tensors.keys()) optimizer[slot] = (await file.read(slot)).data as Float32Array;
+      await this.#cutLog(step);
+      return { state, optimizer };
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** Takes out of the log what a killed run wrote after its last checkpoint, half a line included. */
+  async #cutLog(step: number): Promise<void> {
+    const path = join(this.path, LOG_FILE);
+    const lines = (await readFile(path, "utf8").catch(() => "")).split("\n").slice(0, -1);
+    const kept = lines.filter((line) => stepOf(line) <= step);
+    await writeTextAtomic(path, kept.map((line) => `${line}\n`).join(""));
+  }
+
+  /** Reads the numbers of a checkpoint back into an adapter. */
+  async restore(adapter: Adapter, step: number): Promise<void> {
+    await restoreAdapter(this.checkpoint(step), adapter);
+  }
+
+  /** Appends one line to the log. @throws FailedError "failed/write" */
+  async log(entry: Readonly<Record<string, unknown>>): Promise<void> {
+    try {
+      await appendFile(join(this.path, LOG_FILE), `${JSON.stringify(entry)}\n`);
+    } catch (cause) {
+      throw new FailedError(
+        "failed/write",
+        `Cannot write log "${join(this.path, LOG_FILE)}": ${String(cause)}`,
+        {
+          cause,
+        },
+      );
+    }
+  }
+
+  /** Writes the result: what was trained, the state, the settings as they took effect, and the loss curve. */
+  async finish(
+    adapter: Adapter,
+    origin: AdapterOrigin,
+    state: RunState,
+    extra: Readonly<Record<string, string>>,
+  ): Promise<void> {
+    await writeFolderAtomic(this.path, [
+      ...adapterFiles(adapter, origin),
+      textFile(STATE_FILE, JSON.stringify(state, null, 2)),
+      ...Object.entries(extra).map(([name, text]) => textFile(name, text)),
+    ]);
+  }
+}
+
+/** The step of a line of the log; one that cannot be read counts as the last. */
+function stepOf(line: string): number {
+  try {
+    return (JSON.parse(line) as { step?: number }).step ?? 0;
+  } catch {
+    return Infinity;
+  }
+}

@@ -1,0 +1,207 @@
+/**
+ * @file Gets everything a run needs, cheapest first: settings, data, the fit into memory, then weights and adapter.
+ */
+import { UsageError } from "../../errors.ts";
+import { type TrainingExample, exampleLength } from "../../data/batch.ts";
+import { type StepPlan, planSteps } from "../../data/order.ts";
+import { type AdapterOrigin, readAdapter } from "../../format/adapters/adapter.ts";
+import { type Checkpoint, openCheckpoint } from "../../format/checkpoint/checkpoint.ts";
+import { loadWeights, residentBytes, storageIn } from "../../format/checkpoint/load-model.ts";
+import { resolveModel } from "../../hub/resolve.ts";
+import { headTensor } from "../../models/architecture.ts";
+import { findArchitecture } from "../../models/architectures.ts";
+import type { BaseModel } from "../../models/base-model.ts";
+import { type Optimizer } from "../../optim/optimizer.ts";
+import { findOptimizer } from "../../optim/optimizers.ts";
+import { type Adapter, type AttachRequest, attach, previewAttach } from "../../peft/attach.ts";
+import type { Method } from "../../peft/method.ts";
+import { METHODS, findMethod } from "../../peft/methods.ts";
+import { type Targets, requireMatchedPatterns } from "../../peft/targets.ts";
+import { trainedTensors } from "../../peft/trained-tensors.ts";
+import { Random } from "../../random.ts";
+import { type MemoryPlan, planMemory } from "../memory-plan.ts";
+import { type TrainOptions, methodOptions, optimizerOptions as ownOptimizerOptions } from "../options.ts";
+import { readRunData } from "../run-data.ts";
+
+/** Stream of the seed that start values come from. */
+const INIT_STREAM = 0;
+const DEFAULT_EPOCHS = 3;
+
+/** What the loop works with. */
+export interface TrainingSetup {
+  readonly base: BaseModel;
+  readonly adapter: Adapter;
+  readonly origin: AdapterOrigin;
+  readonly heldOut: readonly TrainingExample[] | null;
+  readonly plan: StepPlan<TrainingExample>;
+  readonly totalSteps: number;
+  readonly memory: MemoryPlan;
+  readonly optimizer: Optimizer;
+  readonly optimizerOptions: unknown;
+  /** Sentences about the data that the caller should see. */
+  readonly notes: readonly string[];
+}
+
+/** Prepares a run. @throws every error of bad settings, data, model and memory, before anything is written. */
+export async function setUp(
+  options: TrainOptions,
+  methods: readonly Method[] = METHODS,
+): Promise<TrainingSetup> {
+  const method = findMethod(options.method, methods);
+  const [ofMethod, ofOptimizer] = [methodOptions(options, methods), ownOptimizerOptions(options)];
+  const optimizer = findOptimizer(options.optimizer);
+  const { path } = await resolveModel(options.model);
+  const checkpoint = await openCheckpoint(path);
+  try {
+    const kinds = {
+      methods,
+      method,
+      ofMethod,
+      optimizer,
+      optimizerOptions: optimizer.options.parse(ofOptimizer),
+    };
+    return await setUpOn(path, checkpoint, options, kinds);
+  } catch (error) {
+    await checkpoint.close();
+    throw error;
+  }
+}
+
+interface Kinds {
+  /** Those that an adapter to start from may be of. */
+  readonly methods: readonly Method[];
+  readonly method: Method;
+  /** The method's options as they were given. */
+  readonly ofMethod: unknown;
+  readonly optimizer: Optimizer;
+  readonly optimizerOptions: unknown;
+}
+
+async function setUpOn(
+  path: string,
+  checkpoint: Checkpoint,
+  options: TrainOptions,
+  { methods, method, ofMethod, optimizer, optimizerOptions }: Kinds,
+): Promise<TrainingSetup> {
+  const architecture = findArchitecture(checkpoint.config);
+  const config = architecture.readConfig(checkpoint.config);
+  const targets = {
+    modules: readModules(options.targetModules),
+    exclude: [],
+    layers: options.layers ?? null,
+  };
+  const data = readRunData(options, config, checkpoint.tokenizerFiles);
+  if (options.earlyStopping !== undefined && data.heldOut === null) {
+    throw new UsageError("usage/flag", "Cannot stop early: there is no held-out data to evaluate on", {
+      hint: "Give --eval-data, or a data folder with valid.jsonl",
+    });
+  }
+  const plan = planSteps({ ...options, examples: data.train });
+  const totalSteps =
+    options.steps ?? Math.max(1, Math.round((options.epochs ?? DEFAULT_EPOCHS) * plan.stepsPerEpoch));
+  const request = { method, options: ofMethod, targets };
+  const preview = previewAttach(architecture, config, storageIn(checkpoint), request);
+  requireMatchedPatterns(method.options.parse(ofMethod), preview.paths);
+  const memory = planMemory({
+    architecture,
+    config,
+    storedBytes: residentBytes(checkpoint) + preview.frozenBytes,
+    keepWidened: options.keepWidened,
+    ...largestBatch(options, data.train),
+    numTrainable: preview.numTrained,
+    trainsHead: trainedTensors(architecture, config, method, method.options.parse(ofMethod), new Set()).some(
+      ({ name }) => name === architecture.names.head || name === headTensor(architecture, config),
+    ),
+    numSlots: optimizer.slots.length,
+    gradientCheckpointing: options.gradientCheckpointing,
+  });
+  const base = await loadWeights(path, checkpoint, { name: options.model, keepWidened: options.keepWidened });
+  const adapter = await makeAdapter(options, base, request, methods);
+  const origin = { base, checkpoint, chatTemplateHash: data.chatTemplateHash };
+  return {
+    base,
+    adapter,
+    origin,
+    heldOut: data.heldOut,
+    plan,
+    totalSteps,
+    memory,
+    optimizer,
+    optimizerOptions,
+    notes: data.notes,
+  };
+}
+
+/** Names, or one text with the signs of a regular expression (which may hold commas), or "all-linear". */
+function readModules(given: string | readonly string[] | undefined): Targets["modules"] | null {
+  if (given === undefined) return null;
+  const text = typeof given === "string" ? given : given.join(",");
+  if (text === "all-linear" || /[\\^$*+?()[\]|{}]/.test(text)) return text;
+  return text.split(",").map((name) => name.trim());
+}
+
+function largestBatch(
+  options: TrainOptions,
+  examples: readonly TrainingExample[],
+): { batchTokens: number; rowTokens: number } {
+  const longest = examples.reduce((max, example) => Math.max(max, exampleLength(example)), 0);
+  const rowTokens = options.packing ? options.maxLength : longest;
+  const numRows = options.packing ? options.batchSize : Math.min(options.batchSize, examples.length);
+  return { batchTokens: rowTokens * numRows, rowTokens };
+}
+
+async function makeAdapter(
+  options: TrainOptions,
+  base: BaseModel,
+  request: AttachRequest,
+  methods: readonly Method[],
+): Promise<Adapter> {
+  if (options.initAdapter !== undefined) {
+    const { adapter } = await readAdapter(options.initAdapter, base, methods);
+    if (adapter.method.name !== options.method) {
+      throw new UsageError(
+        "usage/adapter",
+        `Cannot start ${options.method} from adapter "${options.initAdapter}": it is ${adapter.method.name}`,
+      );
+    }
+    requireSameOptions(options, request.options, adapter, base);
+    return adapter;
+  }
+  return await attach(base, request, new Random(options.seed, INIT_STREAM));
+}
+
+/** An adapter brings its options along: others beside it would be passed over. @throws UsageError "usage/adapter" */
+function requireSameOptions(
+  options: TrainOptions,
+  ofMethod: unknown,
+  adapter: Adapter,
+  base: BaseModel,
+): void {
+  const own = adapter.options as Readonly<Record<string, unknown>>;
+  const others = Object.entries(ofMethod as object).flatMap(([key, value]) =>
+    JSON.stringify(own[key]) === JSON.stringify(value)
+      ? []
+      : [`${key} is ${JSON.stringify(own[key])} there, ${JSON.stringify(value)} is asked for`],
+  );
+  const modules = readModules(options.targetModules);
+  if (modules !== null || options.layers !== undefined) {
+    const targets = {
+      modules: modules ?? adapter.targets.modules,
+      exclude: [],
+      layers: options.layers ?? null,
+    };
+    const request = { method: adapter.method, options: adapter.options, targets };
+    const storageOf = base.source.storageOf.bind(base.source);
+    const { paths: asked } = previewAttach(base.architecture, base.config, storageOf, request);
+    const lacking = asked.find((path) => !adapter.sites.has(path));
+    const surplus = [...adapter.sites.keys()].find((path) => !asked.includes(path));
+    if (lacking !== undefined) others.push(`it is not on "${lacking}", which is asked for`);
+    if (surplus !== undefined) others.push(`it is on "${surplus}", which is not asked for`);
+  }
+  if (others.length === 0) return;
+  throw new UsageError(
+    "usage/adapter",
+    `Cannot start from adapter "${options.initAdapter}" with other settings: ${others.join("; ")}`,
+    { hint: "Leave the method's options and target modules out: the adapter brings its own" },
+  );
+}
