@@ -80,6 +80,18 @@ export class Emitter {
     this.nodes.push({ opType, domain, inputs, outputs, attributes });
   }
 
+  /** Adds one ONNX node whose one output is read by other nodes of the same operation, and returns its name. */
+  value(
+    opType: string,
+    inputs: readonly string[],
+    attributes: Readonly<Record<string, OnnxAttribute>> = {},
+    domain = "",
+  ): string {
+    const output = this.temporary();
+    this.node(opType, inputs, [output], attributes, domain);
+    return output;
+  }
+
   /** Adds the ONNX node that computes a whole operation: its inputs, its outputs. */
   simple(
     node: Pick<Node, "inputs" | "outputs">,

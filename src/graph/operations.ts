@@ -22,4 +22,5 @@ export { split } from "./ops/split.ts";
 export { sqrt } from "./ops/sqrt.ts";
 export { stopGradient } from "./ops/stop-gradient.ts";
 export { sub } from "./ops/sub.ts";
+export { tanh } from "./ops/tanh.ts";
 export { transpose } from "./ops/transpose.ts";

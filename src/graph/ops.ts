@@ -2,6 +2,7 @@
 import type { Op } from "./op.ts";
 import { absOp } from "./ops/abs.ts";
 import { addOp } from "./ops/add.ts";
+import { attentionMaskOp } from "./ops/attention-mask.ts";
 import { castOp } from "./ops/cast.ts";
 import { equalOp, greaterOp } from "./ops/compare.ts";
 import { concatOp } from "./ops/concat.ts";
@@ -42,6 +43,7 @@ import { splitOp } from "./ops/split.ts";
 import { sqrtOp } from "./ops/sqrt.ts";
 import { stopGradientOp } from "./ops/stop-gradient.ts";
 import { subOp } from "./ops/sub.ts";
+import { tanhOp } from "./ops/tanh.ts";
 import { transposeOp } from "./ops/transpose.ts";
 import { unpackCodesOp } from "./ops/unpack-codes.ts";
 
@@ -63,6 +65,7 @@ export const OPS = [
   equalOp,
   sigmoidOp,
   siluOp,
+  tanhOp,
   erfOp,
   geluOp,
   matmulOp,
@@ -86,6 +89,7 @@ export const OPS = [
   rmsNormOp,
   layerNormOp,
   ropeOp,
+  attentionMaskOp,
   rotatePairsOp,
   linearCrossEntropyOp,
   crossEntropyOp,

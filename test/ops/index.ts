@@ -1,4 +1,5 @@
 /** @file The list of operation suites. A new operation is tested by adding its suite here. */
+import { attentionMaskSuite } from "./attention-mask.ts";
 import { castSuite } from "./cast.ts";
 import { crossEntropySuite, softmaxErrorSuite } from "./cross-entropy.ts";
 import { addSuite, divSuite, mulSuite, subSuite } from "./elementwise-binary.ts";
@@ -12,6 +13,7 @@ import {
   siluSuite,
   sinSuite,
   sqrtSuite,
+  tanhSuite,
 } from "./elementwise-unary.ts";
 import { expandLikeSuite } from "./expand-like.ts";
 import { erfSuite, geluSuite } from "./gelu.ts";
@@ -53,6 +55,7 @@ export const OP_SUITES: readonly OpSuite[] = [
   equalSuite,
   sigmoidSuite,
   siluSuite,
+  tanhSuite,
   erfSuite,
   geluSuite,
   matmulSuite,
@@ -76,6 +79,7 @@ export const OP_SUITES: readonly OpSuite[] = [
   rmsNormSuite,
   layerNormSuite,
   ropeSuite,
+  attentionMaskSuite,
   rotatePairsSuite,
   linearCrossEntropySuite,
   crossEntropySuite,

@@ -26,8 +26,8 @@ const rotated = (
   numPositions: number,
   bindings: Record<string, number> = {},
   positions: Draw = integers(numPositions),
+  half = (shape[3] as number) / 2,
 ): OpCase => {
-  const half = (shape[3] as number) / 2;
   return opCase(
     name,
     [
@@ -44,10 +44,11 @@ export const ropeSuite: OpSuite = {
   op: "rope",
   reference: ([x, positions, cos, sin]) => {
     const [input, p, c, s] = [x, positions, cos, sin] as [Array64, Array64, Array64, Array64];
-    const half = (input.shape[3] as number) / 2;
+    const half = c.shape[1] as number;
     return [
       build(input.shape, (index) => {
         const [b, h, t, e] = index as [number, number, number, number];
+        if (e >= 2 * half) return at(input, index);
         const position = at(p, [b, t]);
         const i = e % half;
         const [first, second] = [at(input, [b, h, t, i]), at(input, [b, h, t, i + half])];
@@ -64,11 +65,28 @@ export const ropeSuite: OpSuite = {
     rotated("heads of width 2", [2, 2, 3, 2], 4),
     rotated("symbolic sizes", ["B", 2, "T", 6], 16, { B: 2, T: 5 }),
     rotated("wide heads", [1, 2, 3, 64], 8),
+    rotated("a quarter of each head", [2, 3, 4, 16], 8, {}, integers(8), 2),
+    rotated("all of a head but two elements", [1, 2, 5, 6], 8, {}, integers(8), 2),
+    rotated("a part, symbolic sizes", ["B", 2, "T", 64], 16, { B: 2, T: 3 }, integers(16), 16),
+    rotated("a part of one late token", [1, 1, 1, 8], 16, {}, given(15), 1),
+    rotated("a part, no tokens", ["B", 2, "T", 4], 8, { B: 2, T: 0 }, integers(8), 1),
     rotated("no tokens", ["B", 2, "T", 4], 8, { B: 2, T: 0 }),
   ],
   rejected: [
-    reject("tables of another width", [
+    reject("tables wider than the heads", [
       float([1, 2, 3, 8]),
+      int64([1, 3], integers(4)),
+      float([4, 5]),
+      float([4, 5]),
+    ]),
+    reject("tables of two widths", [
+      float([1, 2, 3, 8]),
+      int64([1, 3], integers(4)),
+      float([4, 4]),
+      float([4, 3]),
+    ]),
+    reject("a part of an unknown number of heads", [
+      float([1, "H", 3, 8]),
       int64([1, 3], integers(4)),
       float([4, 3]),
       float([4, 3]),

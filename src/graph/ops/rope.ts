@@ -1,8 +1,9 @@
 /**
- * @file Rotary position embedding: turns each pair (i, i + E/2) of a head by an angle that grows with the position.
+ * @file Rotary position embedding: turns each pair (i, i + R/2) of a head by an angle that grows with the position.
  *
- *   y₁ = x₁ c - x₂ s    y₂ = x₂ c + x₁ s     x [B, H, T, E]  positions int64 [B, T]  cos, sin [P, E/2]
+ *   y₁ = x₁ c - x₂ s    y₂ = x₂ c + x₁ s     x [B, H, T, E]  positions int64 [B, T]  cos, sin [P, R/2]
  *
+ * R ≤ E: the first R elements of a head are turned, the others stay.
  * Paper: "RoFormer", arXiv:2104.09864, eq. 34, with pairs as halves. The gradient is the turn back: sin negated.
  */
 import { MICROSOFT } from "../emitter.ts";
@@ -15,10 +16,16 @@ export const ropeOp: Op<Record<string, never>> = {
   name: "rope",
   infer: ([x, positions, cos, sin]) => {
     const { dtype, shape } = x as Value;
-    const half = (shape[3] as number) / 2;
+    const half = cos?.shape[1];
+    const [numHeads, width] = [shape[1], shape[3]];
+    const fits =
+      typeof half === "number" &&
+      typeof width === "number" &&
+      half > 0 &&
+      (2 * half === width || (2 * half < width && typeof numHeads === "number"));
     if (
       shape.length !== 4 ||
-      cos?.shape[1] !== half ||
+      !fits ||
       sin?.shape[1] !== half ||
       positions?.dtype !== "int64" ||
       !sameShape(positions.shape, [shape[0] as Dim, shape[2] as Dim])
@@ -29,14 +36,21 @@ export const ropeOp: Op<Record<string, never>> = {
     }
     return [{ dtype, shape }];
   },
-  emit: (node, emitter) => emitter.simple(node, "RotaryEmbedding", { interleaved: 0 }, MICROSOFT),
+  emit: (node, emitter) => {
+    const [x, , cos] = node.inputs as [Value, Value, Value, Value];
+    const [, numHeads, , width] = x.shape as [Dim, number, Dim, number];
+    const turned = 2 * (cos.shape[1] as number);
+    // The kernel reads the width of a head off the tables, or else off the number of heads.
+    const part = turned < width ? { rotary_embedding_dim: turned, num_heads: numHeads } : {};
+    emitter.simple(node, "RotaryEmbedding", { interleaved: 0, ...part }, MICROSOFT);
+  },
   vjp: (node, [gradient]) => {
     const [, positions, cos, sin] = node.inputs as [Value, Value, Value, Value];
     return [rope(gradient as Value, positions, cos, neg(sin)), null, null, null];
   },
 };
 
-/** Rotates the heads of x [B, H, T, E] by their positions [B, T]; tables [P, E/2]. */
+/** Rotates the first R elements of the heads of x [B, H, T, E] by their positions [B, T]; tables [P, R/2]. */
 export function rope(x: Value, positions: Value, cos: Value, sin: Value): Value {
   return applyOne(ropeOp, [x, positions, cos, sin], {});
 }
