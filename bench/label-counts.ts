@@ -1,10 +1,10 @@
 /** @file How many tokens each step of `graft train --shuffle off` learns from; its events count all tokens. */
 import { createChatTemplate } from "../src/data/chat-template.ts";
-import { readDataFile } from "../src/data/dataset.ts";
+import { readDataFile } from "../src/data/by-path.ts";
 import { countTrained, type Example } from "../src/data/example.ts";
 import { planSteps } from "../src/data/order.ts";
 import { createTokenizer } from "../src/data/tokenizer.ts";
-import { openCheckpoint } from "../src/format/checkpoint/checkpoint.ts";
+import { openCheckpoint } from "../src/format/by-path.ts";
 
 /** Reads conversations as graft's training does. */
 export async function readExamples(

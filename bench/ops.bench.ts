@@ -6,7 +6,7 @@ import { type ProgramSpec, neededInputs } from "../src/graph/program.ts";
 import { evaluateShape } from "../src/graph/shape.ts";
 import type { Engine, Tensors } from "../src/runtime/engine.ts";
 import { zeros } from "../src/runtime/host-tensor.ts";
-import { createOrtEngine } from "../src/runtime/ort-node.ts";
+import { createEngine } from "../src/runtime/create-engine.ts";
 import { drawInputs, toHost } from "../test/ops/host-arrays.ts";
 import { OP_SUITES } from "../test/ops/index.ts";
 import type { OpSuite } from "../test/ops/op-suite.ts";
@@ -27,7 +27,7 @@ export const benchmark = defineBenchmark({
     only: { value: "", help: "name of one operation; empty: all" },
   },
   async run({ repeats, threads, only }, { say }) {
-    const engine = createOrtEngine(threads === 0 ? {} : { threads });
+    const engine = createEngine(threads === 0 ? {} : { threads });
     const results: Record<string, { case: string } & Timing> = {};
     for (const suite of OP_SUITES.filter(({ op }) => only === "" || op === only)) {
       say(suite.op);

@@ -15,13 +15,14 @@ import { fileURLToPath } from "node:url";
 
 import { Graph } from "../src/graph/graph.ts";
 import { matmul } from "../src/graph/ops/matmul.ts";
-import type { Architecture, ModelConfig } from "../src/models/architecture.ts";
-import { findArchitecture } from "../src/models/architectures.ts";
+import { openModel } from "../src/models/families.ts";
+import type { Model, ModelLayer } from "../src/models/model.ts";
 import { Random } from "../src/random.ts";
 import { HEAD_CHUNK } from "../src/run/head.ts";
 import type { Engine } from "../src/runtime/engine.ts";
-import { hostTensor, numElements, zeros, type HostTensor } from "../src/runtime/host-tensor.ts";
-import { createOrtEngine } from "../src/runtime/ort-node.ts";
+import { type HostTensor, hostTensor, zeros } from "../src/runtime/host-tensor.ts";
+import { numElements } from "../src/graph/shape.ts";
+import { createEngine } from "../src/runtime/create-engine.ts";
 import { runChild } from "./child.ts";
 import { median } from "./statistics.ts";
 
@@ -57,27 +58,38 @@ const TIMED_RUNS = 5;
 
 /** Lists the products of a step on `numRows` rows of `length` tokens with a label at all but the first. */
 export function stepProducts(
-  architecture: Architecture,
-  config: ModelConfig,
+  { layers, width: D, numOutputs: V }: Model,
   numRows: number,
   length: number,
 ): Product[] {
-  const { numLayers: L, numHeads: H, numKeyValueHeads: K, headWidth: E, width: D, vocabSize: V } = config;
+  const numChunks = (numRows * (length - 1)) / HEAD_CHUNK;
+  const head = { transA: false, timesPerStep: numChunks };
+  return [
+    // Layers of one kind have equal sizes.
+    ...[...new Set(layers.map(({ kind }) => kind))].flatMap((kind) => {
+      const alike = layers.filter((layer) => layer.kind === kind);
+      return layerProducts(alike[0]!, alike.length, numRows, length);
+    }),
+    { ...head, name: "head forward", a: [HEAD_CHUNK, D], b: [V, D], transB: true },
+    { ...head, name: "head dX", a: [HEAD_CHUNK, V], b: [V, D], transB: false },
+  ];
+}
+
+function layerProducts(
+  { sites, attention: heads }: ModelLayer,
+  timesPerStep: number,
+  numRows: number,
+  length: number,
+): Product[] {
   const N = numRows * length;
-  const products: Product[] = architecture.sites(config).flatMap(({ name, inFeatures, outFeatures }) => {
+  const products: Product[] = sites.flatMap(({ name, inFeatures, outFeatures }) => {
     const weight = [outFeatures, inFeatures];
-    return [
-      {
-        name: `${name} forward`,
-        a: [N, inFeatures],
-        b: weight,
-        transA: false,
-        transB: true,
-        timesPerStep: L,
-      },
-      { name: `${name} dX`, a: [N, outFeatures], b: weight, transA: false, transB: false, timesPerStep: L },
-    ];
+    const forward = { name: `${name} forward`, a: [N, inFeatures], transB: true };
+    const back = { name: `${name} dX`, a: [N, outFeatures], transB: false };
+    return [forward, back].map((product) => ({ ...product, b: weight, transA: false, timesPerStep }));
   });
+  if (!heads) return products;
+  const { numHeads: H, numKeyValueHeads: K, headWidth: E } = heads;
   const queries = [numRows, K, (H / K) * length, E]; // the heads of a group share one product
   const keys = [numRows, K, length, E];
   const scores = [numRows, K, (H / K) * length, length];
@@ -90,19 +102,7 @@ export function stepProducts(
     ["d keys", scores, queries, true, false],
   ];
   for (const [name, a, b, transA, transB] of attention)
-    products.push({ name: `attention ${name}`, a, b, transA, transB, timesPerStep: L });
-  const numChunks = (numRows * (length - 1)) / HEAD_CHUNK;
-  products.push(
-    {
-      name: "head forward",
-      a: [HEAD_CHUNK, D],
-      b: [V, D],
-      transA: false,
-      transB: true,
-      timesPerStep: numChunks,
-    },
-    { name: "head dX", a: [HEAD_CHUNK, V], b: [V, D], transA: false, transB: false, timesPerStep: numChunks },
-  );
+    products.push({ name: `attention ${name}`, a, b, transA, transB, timesPerStep });
   return products;
 }
 
@@ -145,7 +145,7 @@ async function timeProduct(product: Product, engine: Engine, random: Random): Pr
 
 /** Times every product alone and adds them up for one step. */
 async function measureProducts(products: readonly Product[], threads: number): Promise<ProductCost> {
-  const engine = createOrtEngine(threads > 0 ? { threads } : {});
+  const engine = createEngine(threads > 0 ? { threads } : {});
   const random = new Random(1);
   const cost = { seconds: 0, flop: 0 };
   for (const product of products) {
@@ -157,9 +157,7 @@ async function measureProducts(products: readonly Product[], threads: number): P
 
 async function main([folder = "", numRows, length, threads]: readonly string[]): Promise<void> {
   const raw = JSON.parse(await readFile(join(folder, "config.json"), "utf8")) as Record<string, unknown>;
-  const architecture = findArchitecture(raw);
-  const config = architecture.readConfig(raw);
-  const products = stepProducts(architecture, config, Number(numRows), Number(length));
+  const products = stepProducts(openModel(raw), Number(numRows), Number(length));
   process.stdout.write(`${JSON.stringify(await measureProducts(products, Number(threads)))}\n`);
 }
 

@@ -1,20 +1,20 @@
 /** @file What does a batch cost whose rows have adapters of their own, RoAd or LoRA, against one without adapters? */
 import { UsageError } from "../src/errors.ts";
-import { modelTensors } from "../src/models/architecture.ts";
 import { BaseModel } from "../src/models/base-model.ts";
-import { llama } from "../src/models/llama.ts";
+import { openModel } from "../src/models/families.ts";
 import { memorySource } from "../test/memory-source.ts";
-import { type Adapter, type Overlay, attach } from "../src/peft/attach.ts";
+import type { AdapterView } from "../src/peft/adapter-view.ts";
+import { type Adapter, attach } from "../src/peft/attach.ts";
 import { findMethod } from "../src/peft/methods.ts";
 import { stackAdapters } from "../src/peft/rows.ts";
-import type { StoredTensor } from "../src/quant/storage.ts";
+import type { StoredTensor } from "../src/quant/stored-tensor.ts";
 import { Random } from "../src/random.ts";
 import { BlockRunner } from "../src/run/block-runner.ts";
-import { ContextMaker, chooseAdapters } from "../src/run/context.ts";
-import { BufferPool } from "../src/runtime/buffer-pool.ts";
-import type { Engine } from "../src/runtime/engine.ts";
-import { hostTensor, numElements } from "../src/runtime/host-tensor.ts";
-import { createOrtEngine } from "../src/runtime/ort-node.ts";
+import { PassContext } from "../src/run/context.ts";
+import { Session } from "../src/run/session.ts";
+import { hostTensor } from "../src/runtime/host-tensor.ts";
+import { numElements } from "../src/graph/shape.ts";
+import { createEngine } from "../src/runtime/create-engine.ts";
 import { defineBenchmark } from "./bench.ts";
 import { interleave } from "./interleave.ts";
 import { median, ratioOf, roundedSpread, showRatio } from "./statistics.ts";
@@ -31,6 +31,9 @@ const SIZES = {
   tie_word_embeddings: true,
 };
 
+/** What these passes have none of. */
+const NOTHING_ELSE = { tokenTypes: null, keys: null, isPromptEnd: null };
+
 export const benchmark = defineBenchmark({
   question: "What does a batch cost whose rows have adapters of their own, against one without adapters?",
   flags: {
@@ -42,8 +45,8 @@ export const benchmark = defineBenchmark({
     threads: { value: 0, help: "threads of an operation; 0: all processors" },
   },
   async run(values, context) {
-    const engine = createOrtEngine(values.threads === 0 ? {} : { threads: values.threads });
-    const base = await makeBase(values.layers);
+    const engine = createEngine(values.threads === 0 ? {} : { threads: values.threads });
+    const base = makeBase(values.layers);
     const lengths = values.tokens.split(",").map(Number);
     if (lengths.some((length) => !Number.isInteger(length) || length < 1))
       throw new UsageError("usage/flag", `Cannot read tokens "${values.tokens}": expected whole numbers`);
@@ -51,12 +54,13 @@ export const benchmark = defineBenchmark({
     const lora = await makeAdapters(base, "lora", { rank: values.rank }, values.rows);
     const overlays = {
       none: null,
-      road: await stackAdapters(base, road),
-      lora: await stackAdapters(base, lora),
+      road: stackAdapters(base, road),
+      lora: stackAdapters(base, lora),
     };
-    const inTurn = road.map((adapter) => passOf(engine, base, adapter, 1));
+    const session = new Session(engine, base, "float32");
+    const inTurn = road.map((adapter) => passOf(session, adapter, 1));
     const together = Object.fromEntries(
-      Object.entries(overlays).map(([name, overlay]) => [name, passOf(engine, base, overlay, values.rows)]),
+      Object.entries(overlays).map(([name, overlay]) => [name, passOf(session, overlay, values.rows)]),
     );
     const table: string[][] = [];
     const results: Record<string, Record<string, number[]>> = {};
@@ -96,11 +100,11 @@ async function timed(run: () => Promise<void>): Promise<number> {
 }
 
 /** A model of random weights, of which all blocks have the same, each in memory of its own. */
-function makeBase(numLayers: number): Promise<BaseModel> {
-  const config = llama.readConfig({ ...SIZES, num_hidden_layers: numLayers });
+function makeBase(numLayers: number): BaseModel {
+  const model = openModel({ ...SIZES, num_hidden_layers: numLayers });
   const random = new Random(1);
   const drawn = new Map<string, Float32Array>();
-  const tensors = modelTensors(llama, config).map(({ name, shape, role }): [string, StoredTensor] => {
+  const tensors = [...model.tensors.values()].map(({ name, shape, role }): [string, StoredTensor] => {
     const kind = name.replace(/\.\d+\./, ".");
     const known = drawn.get(kind);
     const values =
@@ -109,8 +113,7 @@ function makeBase(numLayers: number): Promise<BaseModel> {
     drawn.set(kind, values);
     return [name, { storage: "f32", shape, planes: { data: hostTensor("float32", shape, values) } }];
   });
-  const source = memorySource(new Map(tensors));
-  return BaseModel.open({ name: "random", architecture: llama, config, source, keepWidened: true });
+  return new BaseModel("random", model, memorySource(new Map(tensors)));
 }
 
 /** Adapters away from their start, each other than the others. */
@@ -125,7 +128,9 @@ async function makeAdapters(
   const adapters: Adapter[] = [];
   for (let i = 0; i < count; i++) {
     const adapter = await attach(base, { method: findMethod(method), options, targets }, random);
-    adapter.values.forEach((value, k) => (adapter.values[k] = value + 0.02 * random.normal()));
+    for (const { values } of adapter.groups) {
+      values.forEach((value, k) => (values[k] = value + 0.02 * random.normal()));
+    }
     adapters.push(adapter);
   }
   return adapters;
@@ -133,26 +138,26 @@ async function makeAdapters(
 
 /** A pass over all blocks on rows of a length; row i has adapter i of those side by side. */
 function passOf(
-  engine: Engine,
-  base: BaseModel,
-  overlay: Overlay | null,
+  session: Session,
+  overlay: AdapterView | null,
   numRows: number,
 ): (length: number) => Promise<void> {
-  const pool = new BufferPool();
-  const runner = new BlockRunner(engine, base, overlay, pool, null);
-  const contexts = new ContextMaker(base.config);
-  const order = Array.from({ length: numRows }, (_, row) => row);
+  const { pool, tables, model } = session;
+  const runner = new BlockRunner(session, overlay, null);
+  const adapterOf = Array.from({ length: numRows }, (_, row) => row);
   return async (length) => {
     const positions = BigInt64Array.from({ length: numRows * length }, (_, i) => BigInt(i % length));
     const segments = new Int32Array(numRows * length).fill(1);
-    const context = chooseAdapters(contexts.rows(numRows, length, positions, segments), order);
-    let x = pool.acquire("float32", [numRows, length, base.config.width]);
+    const facts = { numRows, length, positions, segments, adapterOf, ...NOTHING_ELSE };
+    const pass = runner.begin(new PassContext(facts, pool, tables));
+    let x = pool.acquire("float32", [numRows, length, model.width]);
     x.data.forEach((_, i) => (x.data[i] = Math.sin(i)));
     for (let layer = 0; layer < runner.numLayers; layer++) {
-      const { y } = await runner.forward(layer, x, context, false);
+      const { y } = await runner.forward(layer, x, pass, false);
       pool.release(x);
       x = y;
     }
     pool.release(x);
+    runner.end(pass);
   };
 }

@@ -1,12 +1,13 @@
 /** @file How long does it take to switch from one task's adapter to another's, on a model that writes text? */
-import { loadModel } from "../src/format/checkpoint/load-model.ts";
+import { Session } from "../src/run/session.ts";
+import { loadModel } from "../src/format/by-path.ts";
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import type { BaseModel } from "../src/models/base-model.ts";
 import { type Adapter, attach } from "../src/peft/attach.ts";
 import { findMethod } from "../src/peft/methods.ts";
 import { Generator } from "../src/engine/generator.ts";
 import { Random } from "../src/random.ts";
-import { createOrtEngine } from "../src/runtime/ort-node.ts";
+import { createEngine } from "../src/runtime/create-engine.ts";
 import { defineBenchmark, type Json } from "./bench.ts";
 import { findModel } from "./peers.ts";
 import { rounded, spread } from "./statistics.ts";
@@ -25,14 +26,15 @@ export const benchmark = defineBenchmark({
   },
   async run(values, context) {
     const path = await findModel(values.model, context);
-    const { base, checkpoint } = await loadModel(path, { keepWidened: true });
-    const engine = createOrtEngine(values.threads === 0 ? {} : { threads: values.threads });
+    const { base, checkpoint } = await loadModel(path);
+    const engine = createEngine(values.threads === 0 ? {} : { threads: values.threads });
     const rows: string[][] = [];
     const results: Record<string, Json> = {};
     for (const name of values.methods.split(",")) {
       context.say(name);
       const [first, second] = [await makeAdapter(base, name, 1), await makeAdapter(base, name, 2)];
-      const generator = await Generator.create({ engine, base, adapter: first });
+      const session = new Session(engine, base, "float32");
+      const generator = await Generator.create({ session, adapter: first });
       await generator.complete({ promptIds: PROMPT, maxNewTokens: 1 });
       const [switchMs, tokenMs]: [number[], number[]] = [[], []];
       for (let i = 0; i < values.switches; i++) {
@@ -42,16 +44,16 @@ export const benchmark = defineBenchmark({
         const { firstTokenMs } = await generator.complete({ promptIds: PROMPT, maxNewTokens: 1 });
         tokenMs.push(firstTokenMs);
       }
-      await generator.release();
+      await session.release();
       const [took, token] = [spread(switchMs), spread(tokenMs)];
       rows.push([
         name,
-        first.values.length.toLocaleString("en"),
+        first.numTrained.toLocaleString("en"),
         `${took.median.toFixed(2)} ms (${took.lowest.toFixed(2)}–${took.highest.toFixed(2)})`,
         `${token.median.toFixed(0)} ms`,
       ]);
       results[name] = {
-        trained: first.values.length,
+        trained: first.numTrained,
         switch_ms: { median: rounded(took.median, 3), highest: rounded(took.highest, 3) },
         first_token_ms: rounded(token.median, 1),
       };
@@ -71,8 +73,8 @@ async function makeAdapter(base: BaseModel, name: string, seed: number): Promise
   const targets = { modules: null, exclude: [], layers: null };
   const adapter = await attach(base, { method: findMethod(name), options: {}, targets }, new Random(seed));
   const random = new Random(seed, 1);
-  for (let i = 0; i < adapter.values.length; i++) {
-    adapter.values[i] = (adapter.values[i] as number) * (1 + DEVIATION * random.normal());
+  for (const { values } of adapter.groups) {
+    values.forEach((value, i) => (values[i] = value * (1 + DEVIATION * random.normal())));
   }
   return adapter;
 }

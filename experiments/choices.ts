@@ -1,9 +1,10 @@
 /** @file How well answers are chosen: the loss of the right one, and by which of the choices the model would begin. */
-import { promptEnds, toBatch } from "../src/data/batch.ts";
-import type { BaseModel, Engine, Example, ReadAdapter } from "../src/index.ts";
+import { endsPrompt, toBatch } from "../src/data/batch.ts";
+import { factsOf, labelledPositions } from "../src/data/pass-facts.ts";
+import type { Example, ReadAdapter, Session } from "../src/index.ts";
 import { ForwardPass } from "../src/run/forward-pass.ts";
+import { fillRows } from "../src/train/fill-rows.ts";
 import { passesOf } from "../src/train/evaluate.ts";
-import { labelledPositions } from "../src/train/step-runner.ts";
 
 export interface Score {
   /** Mean loss of the right answer's tokens. */
@@ -13,14 +14,13 @@ export interface Score {
 }
 
 /** The first token of an example's answer. */
-export function firstToken({ ids, trained }: Example): number {
-  return ids[trained.indexOf(1)] as number;
+export function firstToken({ ids, weights }: Example): number {
+  return ids[weights.findIndex((weight) => weight > 0)] as number;
 }
 
 /** Scores examples whose answers begin with one of `choices`, all of which differ. `adapter` null: the base alone. */
 export async function scoreChoices(
-  engine: Engine,
-  base: BaseModel,
+  session: Session,
   adapter: ReadAdapter["adapter"] | null,
   examples: readonly Example[],
   choices: readonly number[],
@@ -28,27 +28,26 @@ export async function scoreChoices(
   if (new Set(choices).size < choices.length) {
     throw new Error(`Cannot choose by the first token: ${choices.join(", ")} has one twice`);
   }
-  const forward = await ForwardPass.create(engine, base, adapter);
-  const { vocabSize } = base.config;
+  const forward = await ForwardPass.create(session, adapter);
+  const { numOutputs } = session.model;
   let [lossSum, numTokens, numRight] = [0, 0, 0];
   for (const rows of passesOf(examples)) {
-    const batch = toBatch(rows);
-    const [labelled, isFirst] = [labelledPositions(batch), promptEnds(batch)];
-    await forward.run(batch, isFirst, async (x) => {
-      const positions = labelled.map(({ index }) => index);
-      const all = await forward.head.logitsAt(x, positions);
-      for (const [i, { index, label }] of labelled.entries()) {
-        const logits = all.data.subarray(i * vocabSize, (i + 1) * vocabSize);
+    const batch = toBatch(fillRows(rows));
+    const { indexes, labels } = labelledPositions(batch);
+    await forward.run(batch.input, factsOf(batch), async (x) => {
+      const all = await forward.head.logitsAt(x, indexes);
+      for (const [i, index] of indexes.entries()) {
+        const label = labels[i] as number;
+        const logits = all.data.subarray(i * numOutputs, (i + 1) * numOutputs);
         lossSum += logSumExp(logits) - (logits[label] as number);
         numTokens++;
-        if (isFirst[index] === 0) continue;
+        if (!endsPrompt(batch, index)) continue;
         const values = choices.map((id) => logits[id] as number);
         if (choices[values.indexOf(Math.max(...values))] === label) numRight++;
       }
-      forward.pool.release(all);
+      session.pool.release(all);
     });
   }
-  await forward.release();
   return { loss: lossSum / numTokens, accuracy: numRight / examples.length };
 }
 

@@ -7,7 +7,7 @@ import {
   type CombineInput,
   combineAdapters,
   createChatTemplate,
-  createOrtEngine,
+  createEngine,
   createTokenizer,
   type DatasetOptions,
   Evaluator,
@@ -17,6 +17,7 @@ import {
   openTextModel,
   readAdapter,
   readDataset,
+  Session,
   train,
   type TrainInput,
 } from "../src/index.ts";
@@ -31,7 +32,7 @@ export class Lab {
   readonly setup: Setup;
   readonly #folder: string;
   readonly #loaded: LoadedModel;
-  readonly #engine = createOrtEngine();
+  readonly #session: Session;
   readonly #reading: Omit<DatasetOptions, "trainOn">;
   #numFiles = 0;
 
@@ -39,6 +40,7 @@ export class Lab {
     this.setup = setup;
     this.#folder = folder;
     this.#loaded = loaded;
+    this.#session = new Session(createEngine(), loaded.base, "float32");
     const files = loaded.checkpoint.tokenizerFiles;
     if (files === null) throw new Error(`internal: ${setup.model} has no tokenizer`);
     const [tokenizer, template] = [createTokenizer(files), createChatTemplate(files)];
@@ -47,15 +49,16 @@ export class Lab {
 
   /** Opens the model; the caller closes the lab, which removes all that was made. */
   static async open(setup: Setup): Promise<Lab> {
-    const loaded = await loadModel(setup.model, { keepWidened: true });
+    const loaded = await loadModel(setup.model);
     return new Lab(setup, mkdtempSync(join(tmpdir(), "graft-lab-")), loaded);
   }
 
   get numLayers(): number {
-    return this.#loaded.base.config.numLayers;
+    return this.#loaded.base.model.numLayers;
   }
 
   async close(): Promise<void> {
+    await this.#session.release();
     await this.#loaded.checkpoint.close();
     rmSync(this.#folder, { recursive: true, force: true });
   }
@@ -125,24 +128,14 @@ export class Lab {
 
   /** The mean loss on rows or texts. */
   async loss(adapter: string | null, data: readonly (Row | string)[]): Promise<number> {
-    const evaluator = await Evaluator.create(this.#engine, this.#loaded.base, await this.#read(adapter));
-    try {
-      return (await evaluator.evaluate(this.#examples(data))).loss;
-    } finally {
-      await evaluator.release();
-    }
+    const evaluator = await Evaluator.create(this.#session, await this.#read(adapter));
+    return (await evaluator.evaluate(this.#examples(data))).loss;
   }
 
   /** How well the right answer is chosen among `choices`. */
   async score(adapter: string | null, rows: readonly Row[], choices: readonly string[]): Promise<Score> {
     const firsts = this.#examples(choices.map((answer) => ({ question: "", answer }))).map(firstToken);
-    return await scoreChoices(
-      this.#engine,
-      this.#loaded.base,
-      await this.#read(adapter),
-      this.#examples(rows),
-      firsts,
-    );
+    return await scoreChoices(this.#session, await this.#read(adapter), this.#examples(rows), firsts);
   }
 
   /** What is written to each question, drawn at `temperature` with a seed of its own; 0: the likeliest words. */

@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Matrix, SingularValueDecomposition } from "ml-matrix";
-import { createOrtEngine, loadModel, mergeAdapter, readAdapter, train } from "../src/index.ts";
+import { createEngine, loadModel, mergeAdapter, readAdapter, train } from "../src/index.ts";
 import { transferText } from "../tools/make-small-model-text.ts";
 import { documentRows } from "../tools/make-small-model.ts";
 import { SMALL_MODEL } from "./command.ts";
@@ -33,7 +33,7 @@ const WAYS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
 async function measure(adapterPath: string) {
   const { base, checkpoint } = await loadModel(SMALL_MODEL);
   const { adapter } = await readAdapter(adapterPath, base);
-  const merged = await mergeAdapter(createOrtEngine(), base, adapter);
+  const merged = await mergeAdapter(createEngine(), base, adapter);
   const [ranks, zeros]: [number[], number[]] = [[], []];
   let [numWeights, numMoved] = [0, 0];
   for (const [name, { shape, data }] of merged) {
@@ -49,7 +49,7 @@ async function measure(adapterPath: string) {
   }
   await checkpoint.close();
   const mean = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0) / numbers.length;
-  return { rank: mean(ranks), zeros: mean(zeros), numWeights, numMoved, numTrained: adapter.values.length };
+  return { rank: mean(ranks), zeros: mean(zeros), numWeights, numMoved, numTrained: adapter.numTrained };
 }
 
 /** Trains each way for so many steps on facts that the model does not know. */

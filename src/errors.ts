@@ -5,8 +5,8 @@
  * Adding a code is one line in CODES.
  */
 
-/** Who must act: the caller, whoever made the file, nobody but time, or the operator who restarts. */
-type ErrorKind = "usage" | "format" | "capacity" | "dead" | "failed";
+/** Who must act: the caller, whoever made the file, whoever has the machine, or nobody at once. */
+type ErrorKind = "usage" | "format" | "capacity" | "failed";
 
 /** code → [who must act, one sentence for the documentation]. */
 export const CODES = {
@@ -48,6 +48,11 @@ export const CODES = {
 
 export type ErrorCode = keyof typeof CODES;
 
+/** The codes of a kind. */
+export type CodeOf<K extends ErrorKind> = {
+  [C in ErrorCode]: (typeof CODES)[C][0] extends K ? C : never;
+}[ErrorCode];
+
 /** Options that every graft error takes. */
 export interface ErrorDetails {
   /** How to mend it, one sentence in the imperative. */
@@ -55,12 +60,12 @@ export interface ErrorDetails {
   readonly cause?: unknown;
 }
 
-/** Base of all errors that graft raises on purpose. */
-export class GraftError extends Error {
-  readonly code: ErrorCode;
+/** Base of all errors that graft raises on purpose; each class takes the codes of its own kind alone. */
+export class GraftError<K extends ErrorKind = ErrorKind> extends Error {
+  readonly code: CodeOf<K>;
   readonly hint: string | null;
 
-  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+  constructor(code: CodeOf<K>, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.name = new.target.name;
     this.code = code;
@@ -69,13 +74,13 @@ export class GraftError extends Error {
 }
 
 /** The caller must change the call. */
-export class UsageError extends GraftError {}
+export class UsageError extends GraftError<"usage"> {}
 /** Whoever made the file must mend it. */
-export class FormatError extends GraftError {}
+export class FormatError extends GraftError<"format"> {}
 /** The machine has too little of something. */
-export class CapacityError extends GraftError {}
+export class CapacityError extends GraftError<"capacity"> {}
 /** The work failed for a reason outside the call. */
-export class FailedError extends GraftError {}
+export class FailedError extends GraftError<"failed"> {}
 
 /** Exit status of a process that ends with this error: 2 for usage, 1 for everything else. */
 export function exitStatus(error: unknown): 1 | 2 {

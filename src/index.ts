@@ -14,39 +14,54 @@ export {
   UsageError,
 } from "./errors.ts";
 export { Random } from "./random.ts";
-export type { Engine } from "./runtime/engine.ts";
-export { createOrtEngine, type OrtNodeOptions } from "./runtime/ort-node.ts";
-export type { Architecture, ModelConfig } from "./models/architecture.ts";
-export { ARCHITECTURES } from "./models/architectures.ts";
+export type { Engine, EngineOptions } from "./runtime/engine.ts";
+export { createEngine } from "./runtime/create-engine.ts";
+export { FAMILIES } from "./models/families.ts";
+export type { Family, ModelDefinition } from "./models/family.ts";
+export type { Model } from "./models/model.ts";
 export type { BaseModel } from "./models/base-model.ts";
-export { type Adapter, attach, type AttachRequest } from "./peft/attach.ts";
+export { Session } from "./run/session.ts";
+export { type Adapter, attach } from "./peft/attach.ts";
+export type { AttachRequest } from "./peft/layout.ts";
 export { mergeAdapter, mergedModel } from "./peft/merge.ts";
 export {
+  type AdapterMethod,
+  ALL_LINEAR,
+  type BaseMethod,
+  defineBaseMethod,
   defineMethod,
-  type Frozen,
-  type FrozenSpec,
   type Method,
-  type ParameterSpec,
-  type SiteParameters,
-  type SitePlace,
-  type SiteStart,
-  type SiteTensors,
-  type SiteWeights,
+  NOTHING_FROZEN,
+  PLAIN_FILE,
 } from "./peft/method.ts";
-export type { SiteSpec } from "./models/architecture.ts";
-export type { SiteGraph } from "./models/block-graph.ts";
+export type {
+  Frozen,
+  FrozenSpec,
+  ParameterSpec,
+  SitePlace,
+  SiteStart,
+  SiteTensors,
+  SiteValues,
+  SiteWeights,
+} from "./peft/site.ts";
+export type { SiteSpec } from "./models/sites.ts";
+export type { Builder, SiteRole } from "./nn/builder.ts";
+export { type PassFacts, type PassInput, passInput } from "./nn/pass.ts";
+export type { SiteGraph } from "./models/site-graph.ts";
 export type { Value } from "./graph/graph.ts";
 export * as ops from "./graph/operations.ts";
 export { METHODS } from "./peft/methods.ts";
 export { combineAdapters, type CombinedFolder, type CombineInput } from "./export/combine.ts";
-export { type ReadAdapter, readAdapter } from "./format/adapters/adapter.ts";
-export { type Checkpoint, openCheckpoint } from "./format/checkpoint/checkpoint.ts";
-export { type LoadedModel, loadModel, type LoadOptions } from "./format/checkpoint/load-model.ts";
+export { type ReadAdapter } from "./format/adapters/adapter.ts";
+export { readAdapter, openCheckpoint, type LoadedModel, loadModel } from "./format/by-path.ts";
+export { type Checkpoint } from "./format/checkpoint/checkpoint.ts";
+export { type LoadOptions } from "./format/checkpoint/load-model.ts";
 export { DEFAULT_MODEL, type ResolvedModel, type ResolveOptions, resolveModel } from "./hub/resolve.ts";
 export { type ChatTemplate, createChatTemplate } from "./data/chat-template.ts";
-export { type Dataset, type DatasetOptions, readDataset } from "./data/dataset.ts";
+export { type DatasetOptions } from "./data/dataset.ts";
+export { type Dataset, readDataset, type ImageSet, readImageFile, readImages } from "./data/by-path.ts";
 export type { Example } from "./data/example.ts";
-export { type ImageExample, imageFiles, type ImageSet, readImageFile, readImages } from "./data/images.ts";
+export { type ImageExample, imageFiles } from "./data/images.ts";
 export { createTokenizer, type Tokenizer } from "./data/tokenizer.ts";
 export type { Optimizer } from "./optim/optimizer.ts";
 export { OPTIMIZERS } from "./optim/optimizers.ts";

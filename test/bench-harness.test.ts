@@ -19,7 +19,7 @@ import { formatTable, reportOf } from "../bench/report.ts";
 import { largestDifference, median, ratioOf, showRatio } from "../bench/statistics.ts";
 import { steadySeconds, summarize } from "../bench/training-sides.ts";
 import { makeExample } from "../src/data/example.ts";
-import { findArchitecture } from "../src/models/architectures.ts";
+import { openModel } from "../src/models/families.ts";
 
 const silent = { say: (): void => {} };
 
@@ -158,9 +158,8 @@ test("stepProducts() counts the products that a step with frozen weights cannot 
     tie_word_embeddings: true,
     hidden_act: "silu",
   };
-  const architecture = findArchitecture(raw);
   const [B, T, L] = [2, 5, 3];
-  const products = stepProducts(architecture, architecture.readConfig(raw), B, T);
+  const products = stepProducts(openModel(raw), B, T);
   const flop = products.reduce((sum, product) => sum + product.timesPerStep * productFlop(product), 0);
   const weights = 8 * 8 + 2 * (8 * 4) + 8 * 8 + 3 * (8 * 12); // q; k and v; o; gate, up and down
   const projections = L * 2 * (2 * B * T * weights); // forward and dX

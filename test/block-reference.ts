@@ -4,10 +4,13 @@ import type { Value } from "../src/graph/graph.ts";
 import { type ProgramSpec, neededInputs } from "../src/graph/program.ts";
 import type { Bindings } from "../src/graph/shape.ts";
 import type { BaseModel } from "../src/models/base-model.ts";
-import { type BlockGraph, type BlockGraphOptions, buildBlockGraph } from "../src/models/block-graph.ts";
+import type { BuiltPart } from "../src/models/model.ts";
+import { PLAIN_PART, type PartOptions } from "../src/models/part-graph.ts";
+import { FROZEN } from "../src/models/site-graph.ts";
 import type { Adapter } from "../src/peft/attach.ts";
 import { Random } from "../src/random.ts";
-import { ContextMaker } from "../src/run/context.ts";
+import { PassContext, PassTables } from "../src/run/context.ts";
+import { BufferPool } from "../src/runtime/buffer-pool.ts";
 import type { HostTensor } from "../src/runtime/host-tensor.ts";
 import { evaluate } from "./evaluator.ts";
 import { type Array64, count } from "./ops/array64.ts";
@@ -26,11 +29,27 @@ export function normalArray(shape: readonly number[], random: Random): Array64 {
   return { shape, data: new Float64Array(count(shape)).map(() => random.normal()) };
 }
 
-/** Mask, positions and rotary tables of rows of `length` tokens of one example each. */
-export function contextFeeds(base: BaseModel, numRows: number, length: number): Feeds {
-  const positions = BigInt64Array.from({ length: numRows * length }, (_, i) => BigInt(i % length));
+/** Positions, segments and rotary tables of rows of `length` tokens of one example each, as a block reads them. */
+export function contextFeeds(block: BuiltPart, numRows: number, length: number, past = 0): Feeds {
+  const total = past + length;
+  const positions = BigInt64Array.from({ length: numRows * length }, (_, i) => BigInt(past + (i % length)));
   const segments = new Int32Array(numRows * length).fill(1);
-  const { tensors } = new ContextMaker(base.config).rows(numRows, length, positions, segments);
+  const keys = {
+    positions: BigInt64Array.from({ length: numRows * total }, (_, i) => BigInt(i % total)),
+    segments: new Int32Array(numRows * total).fill(1),
+  };
+  const facts = {
+    numRows,
+    length,
+    positions,
+    segments,
+    keys,
+    tokenTypes: null,
+    isPromptEnd: null,
+    adapterOf: null,
+  };
+  const context = new PassContext(facts, new BufferPool(), new PassTables());
+  const tensors = context.tensors(block.part);
   return Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, widenTo64(tensor)]));
 }
 
@@ -39,13 +58,13 @@ export async function weightFeeds(
   base: BaseModel,
   adapter: Adapter | null,
   layer: number,
-  block: BlockGraph,
+  { part }: BuiltPart,
 ): Promise<Feeds> {
-  const prefix = base.architecture.names.blockPrefix(layer);
+  const prefix = base.model.blockPrefix(layer);
   const feeds: Feeds = {};
-  for (const name of Object.keys({ ...block.tensors, ...block.adapter })) {
-    const tensor = adapter?.input(prefix + name) ?? (await base.block(layer))[name];
-    if (tensor) feeds[name] = widenTo64(tensor);
+  for (const name of Object.keys({ ...part.tensors, ...part.adapter })) {
+    const tensor = adapter?.inputs(layer)[name] ?? (await base.values(prefix + name));
+    feeds[name] = widenTo64(tensor);
   }
   return feeds;
 }
@@ -55,25 +74,24 @@ export function buildBlock(
   base: BaseModel,
   adapter: Adapter | null,
   layer: number,
-  options: Partial<BlockGraphOptions> = {},
-): BlockGraph {
-  return buildBlockGraph(base.architecture, base.config, {
-    projector: adapter?.projector(layer) ?? ((site, x) => site.project(x)),
-    cached: false,
-    training: false,
+  options: Partial<PartOptions> = {},
+): BuiltPart {
+  return base.model.buildBlock(layer, {
+    ...PLAIN_PART,
+    projector: adapter?.projector(layer) ?? FROZEN,
     chunk: { length: 64, count: 1 },
     ...options,
   });
 }
 
 /** All inputs of a block by name. */
-export function blockInputs(block: BlockGraph): Record<string, Value> {
-  return { x: block.x, ...block.context, ...block.tensors, ...block.adapter };
+export function blockInputs({ x, part }: BuiltPart): Record<string, Value> {
+  return { x, ...part.inputs() };
 }
 
 /** A program of some values of a block. */
 export function blockProgram(
-  block: BlockGraph,
+  block: BuiltPart,
   outputs: Readonly<Record<string, Value>>,
   more: Readonly<Record<string, Value>> = {},
 ): ProgramSpec {
@@ -108,9 +126,9 @@ export async function blockGradient(
   const random = new Random(17);
   const bindings: Bindings = { B: 2, T: 5 };
   const block = buildBlock(base, adapter, layer);
-  const dy = block.graph.input("dy", "float32", block.y.shape);
-  const prefix = base.architecture.names.blockPrefix(layer);
-  const wanted = Object.entries({ x: block.x, ...block.adapter, ...block.tensors }).filter(
+  const dy = block.part.graph.input("dy", "float32", block.y.shape);
+  const prefix = base.model.blockPrefix(layer);
+  const wanted = Object.entries({ x: block.x, ...block.part.adapter, ...block.part.tensors }).filter(
     ([name]) => name === "x" || adapter.tensor(prefix + name),
   );
   const found = gradients(
@@ -118,9 +136,9 @@ export async function blockGradient(
     wanted.map(([, value]) => value),
   );
   const feeds: Feeds = {
-    x: normalArray([2, 5, base.config.width], random),
-    dy: normalArray([2, 5, base.config.width], random),
-    ...contextFeeds(base, 2, 5),
+    x: normalArray([2, 5, base.model.width], random),
+    dy: normalArray([2, 5, base.model.width], random),
+    ...contextFeeds(block, 2, 5),
     ...(await weightFeeds(base, adapter, layer, block)),
   };
   const outputs = Object.fromEntries(wanted.map(([name], i) => [`d.${name}`, found[i] as Value]));

@@ -98,7 +98,7 @@ test("the ts blocks of all pages pass the type checker", () => {
       writeFileSync(join(work, `${page.replaceAll("/", "-")}-${line}.ts`), code);
     }
   }
-  const paths = { graft: [join(ROOT, "src/index.ts")] };
+  const paths = { graft: [join(ROOT, "src/index.ts")], "graft/core": [join(ROOT, "src/core.ts")] };
   writeFileSync(
     join(work, "tsconfig.json"),
     JSON.stringify({

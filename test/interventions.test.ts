@@ -1,12 +1,13 @@
 /** @file RoAd on the residual stream: where it acts, halves of its pairs that are trained apart and added, text, files. */
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import { promptEnds } from "../src/data/batch.ts";
+import { Session } from "../src/run/session.ts";
+import { factsOf } from "../src/data/pass-facts.ts";
 import { Generator } from "../src/engine/generator.ts";
-import { adapterFiles, readAdapter } from "../src/format/adapters/adapter.ts";
+import { adapterFiles } from "../src/format/adapters/adapter.ts";
+import { readAdapter, loadModel } from "../src/format/by-path.ts";
 import { writeFolderAtomic } from "../src/format/files/atomic.ts";
 import { combineAdapters } from "../src/export/combine.ts";
-import { loadModel } from "../src/format/checkpoint/load-model.ts";
 import { makeExample } from "../src/data/example.ts";
 import { type Adapter, attach } from "../src/peft/attach.ts";
 import { lora } from "../src/peft/methods/lora.ts";
@@ -15,17 +16,17 @@ import { road } from "../src/peft/methods/road.ts";
 import { stackAdapters } from "../src/peft/rows.ts";
 import { Random } from "../src/random.ts";
 import { BlockRunner } from "../src/run/block-runner.ts";
-import { ContextMaker } from "../src/run/context.ts";
-import { BufferPool } from "../src/runtime/buffer-pool.ts";
+import { PassContext } from "../src/run/context.ts";
 import { hostTensor } from "../src/runtime/host-tensor.ts";
-import { createOrtEngine } from "../src/runtime/ort-node.ts";
+import { createEngine } from "../src/runtime/create-engine.ts";
 import { blockGradient } from "./block-reference.ts";
 import { attachTo, logitsOf, lossAndGradients, perturb, unpacked } from "./model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "./tiny-model.ts";
+import { changeValues, valuesOf } from "./trained-values.ts";
 
 const WIDTH = 32;
 const VOCAB = 259;
-const engine = createOrtEngine({ threads: 1 });
+const engine = createEngine({ threads: 1 });
 const { base, checkpoint } = await loadModel(await writeTinyModel(temporaryFolder()));
 after(() => checkpoint.close());
 
@@ -51,7 +52,8 @@ async function intervene(options: object = {}, layers: readonly number[] = [1], 
 
 /** What comes out of block 1 for fixed rows that go in. */
 async function afterBlock(adapter: Adapter | null): Promise<Float32Array> {
-  const runner = new BlockRunner(engine, base, adapter, new BufferPool(), null);
+  const session = new Session(engine, base);
+  const runner = new BlockRunner(session, adapter, null);
   const random = new Random(9);
   const x = hostTensor(
     "float32",
@@ -59,9 +61,11 @@ async function afterBlock(adapter: Adapter | null): Promise<Float32Array> {
     new Float32Array(6 * WIDTH).map(() => random.normal()),
   );
   const positions = BigInt64Array.from({ length: 6 }, (_, i) => BigInt(i));
-  const context = new ContextMaker(base.config).rows(1, 6, positions, new Int32Array(6).fill(1));
-  const { y } = await runner.forward(1, x, context, false);
-  await runner.release();
+  const facts = { ...factsOf(batch), numRows: 1, length: 6, positions, segments: new Int32Array(6).fill(1) };
+  const pass = runner.begin(new PassContext(facts, session.pool, session.tables));
+  const { y } = await runner.forward(1, x, pass, false);
+  runner.end(pass);
+  await session.release();
   return y.data;
 }
 
@@ -71,8 +75,10 @@ async function save(adapter: Adapter): Promise<string> {
   return path;
 }
 
-test("promptEnds() marks the first position of each answer's labels", () => {
-  const marks = [...promptEnds(batch).entries()].filter(([, mark]) => mark === 1).map(([at]) => at);
+test("isPromptEnd() marks the first position of each answer's labels", () => {
+  const { isPromptEnd, length } = factsOf(batch);
+  const places = Array.from({ length: 2 * length }, (_, at) => at);
+  const marks = places.filter((at) => isPromptEnd!(Math.floor(at / length), at % length));
   assert.deepEqual(marks, [4, 9 + 1, 9 + 5]);
 });
 
@@ -80,7 +86,7 @@ describe("RoAd on the residual stream", () => {
   test("sits after the chosen blocks alone and trains as many numbers as the stream is wide", async () => {
     const adapter = await intervene();
     assert.deepEqual([...adapter.sites.keys()], ["model.layers.1.residual"]);
-    assert.equal(adapter.values.length, WIDTH);
+    assert.equal(adapter.numTrained, WIDTH);
     const everywhere = await attachTo(base, road, {});
     assert.ok([...everywhere.sites.keys()].every((path) => !path.endsWith("residual")));
     await assert.rejects(() => attachTo(base, lora, {}, ["residual"]), { code: "usage/target-modules" });
@@ -121,9 +127,9 @@ describe("RoAd on the residual stream", () => {
     const { gradients } = await lossAndGradients(engine, base, adapter, [batch]);
     const gradient = adapter.parameters.flatMap(({ name }) => [...gradients.get(name)!]);
     const norm = Math.hypot(...gradient);
-    const start = adapter.values.slice();
+    const start = valuesOf(adapter);
     const lossAt = async (by: number): Promise<number> => {
-      adapter.values.set(start.map((value, i) => value + (by * gradient[i]!) / norm));
+      changeValues(adapter, (_, i) => start[i]! + (by * gradient[i]!) / norm);
       return (await lossAndGradients(engine, base, adapter, [batch])).loss;
     };
     const slope = ((await lossAt(0.01)) - (await lossAt(-0.01))) / 0.02;
@@ -135,12 +141,12 @@ describe("RoAd on the residual stream", () => {
       await intervene({ pairs: "lower" }, [1], 6),
       await intervene({ pairs: "upper" }, [1], 7),
     ];
-    assert.equal(lower.values.length + upper.values.length, WIDTH);
+    assert.equal(lower.numTrained + upper.numTrained, WIDTH);
     const adapters = { lower: await save(lower), upper: await save(upper) };
     const path = `${temporaryFolder()}/sum`;
     await (await combineAdapters({ expression: "lower + upper", adapters })).write(path);
     const { adapter: both } = await readAdapter(path, base);
-    assert.equal(both.values.length, WIDTH);
+    assert.equal(both.numTrained, WIDTH);
     const [ofLower, ofUpper, ofBoth, plain] = [
       await afterBlock(lower),
       await afterBlock(upper),
@@ -159,7 +165,7 @@ describe("RoAd on the residual stream", () => {
 
   test("adapters of halves share a batch with others", async () => {
     const adapters = [await intervene({ pairs: "lower" }), await intervene({ variant: "road_2" }, [0, 1], 6)];
-    const rows = await logitsOf(engine, base, await stackAdapters(base, adapters), batch, [1, 0]);
+    const rows = await logitsOf(engine, base, stackAdapters(base, adapters), batch, [1, 0]);
     const size = rows.length / 2;
     for (const [row, index] of [1, 0].entries()) {
       const alone = await logitsOf(engine, base, adapters[index]!, batch);
@@ -169,7 +175,8 @@ describe("RoAd on the residual stream", () => {
 
   test("text is written as the whole pass computes it, and nothing is reused from another prompt", async () => {
     const adapter = await intervene({ positions: "prompt-end" }, [0]);
-    const generator = await Generator.create({ engine, base, adapter });
+    const session = new Session(engine, base);
+    const generator = await Generator.create({ session, adapter });
     for (const length of [1, 5, 300]) {
       const promptIds = Array.from({ length }, (_, i) => (i * 37 + 11) % 256);
       const seen: Float32Array[] = [];
@@ -187,13 +194,13 @@ describe("RoAd on the residual stream", () => {
         assert.ok(Math.max(...apart) < 2e-5, `token ${i} after ${length}`);
       }
     }
-    await generator.release();
+    await session.release();
   });
 
   test("comes back from its folder, and cannot be merged or be told of positions elsewhere", async () => {
     const adapter = await intervene({ positions: "prompt-end", variant: "road_4" });
     const { adapter: read } = await readAdapter(await save(adapter), base);
-    assert.deepEqual(read.values, adapter.values);
+    assert.deepEqual(valuesOf(read), valuesOf(adapter));
     assert.deepEqual(await logitsOf(engine, base, read, batch), await logitsOf(engine, base, adapter, batch));
     await assert.rejects(() => mergeAdapter(engine, base, adapter), {
       code: "usage/adapter",

@@ -1,10 +1,17 @@
 /** @file LoRA and DoRA beyond the blocks' projections: starts from the weight, embedding and head, modules trained whole. */
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import { adapterFiles, readAdapter, restoreAdapter } from "../src/format/adapters/adapter.ts";
-import { readAdapterFolder, writeAdapterFolder } from "../src/format/adapters/adapter-folder.ts";
+import { Session } from "../src/run/session.ts";
+import { adapterFiles } from "../src/format/adapters/adapter.ts";
+import {
+  readAdapter,
+  restoreAdapter,
+  readAdapterFolder,
+  writeAdapterFolder,
+  type LoadedModel,
+  loadModel,
+} from "../src/format/by-path.ts";
 import { writeFolderAtomic } from "../src/format/files/atomic.ts";
-import { type LoadedModel, loadModel } from "../src/format/checkpoint/load-model.ts";
 import type { BaseModel } from "../src/models/base-model.ts";
 import type { Adapter } from "../src/peft/attach.ts";
 import { dora } from "../src/peft/methods/dora.ts";
@@ -12,7 +19,7 @@ import { lora } from "../src/peft/methods/lora.ts";
 import { mergeAdapter, mergedModel } from "../src/peft/merge.ts";
 import type { Method } from "../src/peft/method.ts";
 import { hostTensor } from "../src/runtime/host-tensor.ts";
-import { createOrtEngine } from "../src/runtime/ort-node.ts";
+import { createEngine } from "../src/runtime/create-engine.ts";
 import { Evaluator } from "../src/train/evaluate.ts";
 import {
   attachTo,
@@ -25,8 +32,9 @@ import {
 } from "./model-passes.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "./tiny-model.ts";
 import { bytesOf, lossesOf, runTiny } from "./train/tiny-run.ts";
+import { frozenOf, valuesOf } from "./trained-values.ts";
 
-const engine = createOrtEngine({ threads: 1 });
+const engine = createEngine({ threads: 1 });
 const folder = temporaryFolder();
 const examples = randomExamples([9, 6, 4]);
 const batch = unpacked(examples);
@@ -111,12 +119,12 @@ describe("an adapter that starts from the weight", () => {
       const adapter = await moved(base, method, options, modules);
       const path = await save(adapter, model, `${method.name}-${init}-again`);
       const again = await attachTo(base, method, options, modules, 99);
-      for (const { data } of again.frozen.values()) (data as Float32Array).fill(7);
+      for (const { data } of frozenOf(again).values()) (data as Float32Array).fill(7);
       await restoreAdapter(path, again);
-      assert.deepEqual(again.values, adapter.values);
-      assert.deepEqual([...again.frozen.keys()], [...adapter.frozen.keys()]);
-      for (const [name, { data }] of again.frozen)
-        assert.deepEqual(data, adapter.frozen.get(name)?.data, name);
+      assert.deepEqual(valuesOf(again), valuesOf(adapter));
+      assert.deepEqual([...frozenOf(again).keys()], [...frozenOf(adapter).keys()]);
+      for (const [name, { data }] of frozenOf(again))
+        assert.deepEqual(data, frozenOf(adapter).get(name)?.data, name);
     });
   }
 
@@ -154,7 +162,7 @@ describe("an adapter that starts from the weight", () => {
         tensors,
       });
       const { adapter: read } = await readAdapter(`${path}-of-peft`, base);
-      assert.deepEqual(read.values, adapter.values);
+      assert.deepEqual(valuesOf(read), valuesOf(adapter));
       const [logits, expected] = [
         await logitsOf(engine, base, read, batch),
         await logitsOf(engine, base, adapter, batch),
@@ -208,7 +216,7 @@ const OUTER: Readonly<Record<string, { options?: object; modules: readonly strin
 
 for (const [modelName, model] of Object.entries(MODELS)) {
   const { base } = model;
-  const isTied = base.config.tiedHead;
+  const isTied = base.model.ties.size > 0;
   for (const [name, { options = {}, modules, changed }] of Object.entries(OUTER)) {
     describe(`LoRA ${name}, ${modelName} model`, () => {
       const make = (): Promise<Adapter> => moved(base, lora, { rank: 3, ...options }, modules);
@@ -219,13 +227,14 @@ for (const [modelName, model] of Object.entries(MODELS)) {
         assert.ok(largestDifference(await logitsOf(engine, base, fresh, batch), expected) < 1e-5);
         const adapter = await make();
         const { gradients } = await lossAndGradients(engine, base, adapter, [batch]);
-        const evaluator = await Evaluator.create(engine, base, adapter);
-        for (const { name: parameter, offset, length } of adapter.parameters) {
+        const session = new Session(engine, base);
+        const evaluator = await Evaluator.create(session, adapter);
+        for (const { name: parameter, value } of adapter.parameters) {
           const gradient = gradients.get(parameter)!;
           const norm = Math.hypot(...gradient);
           const step = Math.min(0.02, 5e-3 / norm);
           const lossAt = async (by: number): Promise<number> => {
-            const own = adapter.values.subarray(offset, offset + length);
+            const own = value.data;
             const before = own.slice();
             gradient.forEach((g, i) => (own[i] = before[i]! + (by * g) / norm));
             const { loss } = await evaluator.evaluate(examples);
@@ -235,7 +244,7 @@ for (const [modelName, model] of Object.entries(MODELS)) {
           const slope = ((await lossAt(step)) - (await lossAt(-step))) / (2 * step);
           assert.ok(Math.abs(slope / norm - 1) < 0.05, `${parameter}: slope ${slope}, norm ${norm}`);
         }
-        await evaluator.release();
+        await session.release();
       });
 
       test("merges into a model that computes the same, with a head of its own where they were one", async () => {
@@ -257,7 +266,7 @@ for (const [modelName, model] of Object.entries(MODELS)) {
         const adapter = await make();
         const path = await save(adapter, model, `${modelName}-${name.replaceAll(" ", "-")}`);
         const { adapter: read } = await readAdapter(path, base);
-        assert.deepEqual(read.values, adapter.values);
+        assert.deepEqual(valuesOf(read), valuesOf(adapter));
         assert.deepEqual([...read.sites.keys()], [...adapter.sites.keys()]);
         assert.deepEqual(
           await logitsOf(engine, base, read, batch),
@@ -303,7 +312,7 @@ describe("files", () => {
     const ofPeft = { config: { ...config, modules_to_save: ["norm"] }, tensors };
     await writeAdapterFolder(`${path}-of-peft`, ofPeft);
     const { adapter: read } = await readAdapter(`${path}-of-peft`, base);
-    assert.deepEqual(read.values, adapter.values);
+    assert.deepEqual(valuesOf(read), valuesOf(adapter));
   });
 
   test("copies of the base's matrices are passed over, others are refused", async () => {
@@ -320,7 +329,7 @@ describe("files", () => {
     // As bfloat16 would have rounded it.
     const near = copy.data.map((value, i) => value * (1 + (i % 2 === 0 ? 1 : -1) / 512));
     const { adapter: read } = await readAdapter(await withCopy("near", near), base);
-    assert.deepEqual(read.values, adapter.values);
+    assert.deepEqual(valuesOf(read), valuesOf(adapter));
     const far = copy.data.slice();
     far.fill(0.5, 32 * 7, 32 * 8);
     const refused = await withCopy("far", far);

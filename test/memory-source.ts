@@ -1,6 +1,5 @@
 /** @file Tensors of a base model in memory, in the form in which they are kept. */
-import type { StoredTensor } from "../src/quant/storage.ts";
-import { dequantizeInto } from "../src/quant/storages.ts";
+import { type StoredTensor, dequantizeFrom } from "../src/quant/stored-tensor.ts";
 import type { WeightSource } from "../src/models/base-model.ts";
 
 /** Makes a source of tensors that are in memory, by Hugging Face name. */
@@ -13,8 +12,9 @@ export function memorySource(tensors: ReadonlyMap<string, StoredTensor>): Weight
   return {
     storageOf: (name) => find(name).storage,
     stored: (name) => Promise.resolve(find(name)),
-    readInto: (name, into) => {
-      dequantizeInto(find(name), into);
+    view: () => null,
+    readInto: (name, into, start = 0) => {
+      dequantizeFrom(find(name), start, into);
       return Promise.resolve();
     },
   };

@@ -1,21 +1,25 @@
 /** @file Whole passes of a model for tests: logits, loss, gradients; the one place that knows how the parts are joined. */
-import { NO_LABEL, type Batch, type TrainingExample, promptEnds, toBatch } from "../src/data/batch.ts";
+import { NO_LABEL, type Batch, type TrainingExample, toBatch } from "../src/data/batch.ts";
+import { factsOf } from "../src/data/pass-facts.ts";
+import type { ClassExample } from "../src/data/class-example.ts";
 import { makeExample, type Example } from "../src/data/example.ts";
-import type { ModelConfig } from "../src/models/architecture.ts";
+import type { Model } from "../src/models/model.ts";
 import { BaseModel } from "../src/models/base-model.ts";
 import { memorySource } from "./memory-source.ts";
-import { type Adapter, type Overlay, attach } from "../src/peft/attach.ts";
+import type { AdapterView } from "../src/peft/adapter-view.ts";
+import { type Adapter, attach } from "../src/peft/attach.ts";
 import type { Method } from "../src/peft/method.ts";
 import { Random } from "../src/random.ts";
 import { BlockRunner } from "../src/run/block-runner.ts";
-import { ContextMaker, chooseAdapters } from "../src/run/context.ts";
+import { PassContext } from "../src/run/context.ts";
 import { Embedding } from "../src/run/embedding.ts";
 import { Head } from "../src/run/head.ts";
-import { BufferPool } from "../src/runtime/buffer-pool.ts";
+import { Session } from "../src/run/session.ts";
 import type { Engine } from "../src/runtime/engine.ts";
-import type { StoredTensor } from "../src/quant/storage.ts";
+import type { StoredTensor } from "../src/quant/stored-tensor.ts";
 import { type HostTensor, hostTensor } from "../src/runtime/host-tensor.ts";
 import { StepRunner } from "../src/train/step-runner.ts";
+import { changeValues } from "./trained-values.ts";
 
 /** Attaches a method with its own targets, or those given. */
 export function attachTo(
@@ -35,28 +39,23 @@ export async function withTensors(
   replaced: ReadonlyMap<string, HostTensor<"float32">>,
 ): Promise<BaseModel> {
   const tensors = new Map<string, StoredTensor>();
-  for (const name of base.specs.keys()) {
+  for (const name of base.model.tensors.keys()) {
     const own = replaced.get(name);
     tensors.set(
       name,
       own ? { storage: "f32", shape: own.shape, planes: { data: own } } : await base.source.stored(name),
     );
   }
-  const { architecture, name } = base;
-  const { head } = architecture.names;
+  const head = base.model.headTensor.name;
   const ownHead = replaced.get(head);
   if (ownHead) tensors.set(head, { storage: "f32", shape: ownHead.shape, planes: { data: ownHead } });
-  const config = { ...base.config, tiedHead: base.config.tiedHead && !ownHead };
-  const source = memorySource(tensors);
-  return BaseModel.open({ name, architecture, config, source, keepWidened: false });
+  return new BaseModel(base.name, ownHead ? base.model.untied() : base.model, memorySource(tensors));
 }
 
 /** Moves every trainable number a little, so that nothing stands at a special start. */
 export function perturb(adapter: Adapter, deviation: number, seed = 5): void {
   const random = new Random(seed);
-  adapter.values.forEach((value, i) => {
-    adapter.values[i] = value + deviation * random.normal();
-  });
+  changeValues(adapter, (value) => value + deviation * random.normal());
 }
 
 /** Examples of random ids below 256 with loss on the second half of each. */
@@ -71,19 +70,26 @@ export function randomExamples(lengths: readonly number[], seed = 7): Example[] 
   );
 }
 
-/** Examples of a family's own kind: random ids of these lengths, or as many images of noise. */
+/** Examples of a family's own kind: random ids of these lengths, with classes where it tells them, or images of noise. */
 export function examplesFor(
-  { image, maxPositions, vocabSize }: ModelConfig,
+  { image, maxPositions, numOutputs, classPosition }: Model,
   lengths: readonly number[],
   seed = 7,
 ): readonly TrainingExample[] {
-  if (!image) return randomExamples(lengths, seed);
   const random = new Random(seed);
+  if (!image) {
+    const examples = randomExamples(lengths, seed);
+    if (classPosition === null) return examples;
+    return examples.map(({ ids, source }): ClassExample => {
+      const labelIndex = classPosition === "first" ? 0 : ids.length - 1;
+      return { ids, source, labelIndex, label: random.integer(numOutputs) };
+    });
+  }
   const numPixels = image.channels * image.size ** 2;
   return lengths.map((_, i) => ({
     pixels: Uint8Array.from({ length: numPixels }, () => random.integer(256)),
     image,
-    label: random.integer(vocabSize),
+    label: random.integer(numOutputs),
     numPositions: maxPositions,
     source: { file: "random", line: i + 1 },
   }));
@@ -98,31 +104,42 @@ export function unpacked(examples: readonly TrainingExample[]): Batch {
 export async function logitsOf(
   engine: Engine,
   base: BaseModel,
-  adapter: Overlay | null,
+  adapter: AdapterView | null,
   batch: Batch,
   adapterOf?: readonly number[],
 ): Promise<Float32Array> {
-  const pool = new BufferPool();
-  const runner = new BlockRunner(engine, base, adapter, pool, null);
-  const embedding = await Embedding.create(engine, base, adapter, pool);
-  const head = new Head(engine, base, adapter, pool);
+  const session = new Session(engine, base);
+  const runner = new BlockRunner(session, adapter, null);
+  const embedding = await Embedding.create(session, adapter);
+  const head = await Head.create(session, adapter);
   const { numRows, length } = batch;
-  const { positions, segments } = batch;
-  const whole = new ContextMaker(base.config).rows(numRows, length, positions, segments, promptEnds(batch));
-  const context = adapterOf ? chooseAdapters(whole, adapterOf) : whole;
-  let x = await embedding.forward(batch.input);
+  const facts = { ...factsOf(batch), adapterOf: adapterOf ?? null };
+  const pass = runner.begin(new PassContext(facts, session.pool, session.tables));
+  let x = await embedding.forward(batch.input, pass.context);
   for (let layer = 0; layer < runner.numLayers; layer++) {
-    x = (await runner.forward(layer, x, context, false)).y;
+    x = (await runner.forward(layer, x, pass, false)).y;
   }
-  const rows = hostTensor("float32", [numRows * length, base.config.width], x.data);
+  const rows = hostTensor("float32", [numRows * length, base.model.width], x.data);
   const { data } = await head.logits(rows);
-  await runner.release();
-  await embedding.release();
-  await head.release();
+  runner.end(pass);
+  await session.release();
   return data.slice();
 }
 
-/** Mean loss of a batch and the gradient of every parameter by name; fresh memory. */
+/** Adds the gradients of `scale` times the sum of a batch's losses; returns that sum, unscaled. */
+export async function accumulateLoss(
+  runner: StepRunner,
+  batch: Batch,
+  scale: number,
+  step: number,
+  micro: number,
+): Promise<number> {
+  const derivatives = new Float32Array(batch.numLabels).fill(-scale);
+  const logProbs = await runner.accumulate(batch, derivatives, { step, micro });
+  return -logProbs.reduce((sum, value) => sum + value, 0);
+}
+
+/** Mean loss of a batch and the gradient of every parameter that has one, by name; fresh memory. */
 export async function lossAndGradients(
   engine: Engine,
   base: BaseModel,
@@ -131,19 +148,23 @@ export async function lossAndGradients(
   options: { recompute?: boolean; seed?: number; step?: number } = {},
 ): Promise<{ loss: number; gradients: Map<string, Float32Array> }> {
   const { recompute = false, seed = 0, step = 0 } = options;
-  const runner = await StepRunner.create({ engine, base, adapter, recompute, seed });
+  const session = new Session(engine, base);
+  const runner = await StepRunner.create({ session, adapter, recompute, seed });
   const numLabels = batches.reduce((sum, batch) => sum + batch.numLabels, 0);
-  runner.sink.begin();
+  runner.gradients.begin();
   let lossSum = 0;
   for (const [micro, batch] of batches.entries()) {
-    lossSum += await runner.accumulate(batch, 1 / numLabels, step, micro);
+    lossSum += await accumulateLoss(runner, batch, 1 / numLabels, step, micro);
   }
-  runner.sink.finish();
-  const { values } = runner.sink;
-  const gradients = new Map(
-    adapter.parameters.map(({ name, offset, length }) => [name, values.slice(offset, offset + length)]),
-  );
+  runner.gradients.finish();
+  const gradients = new Map<string, Float32Array>();
+  for (const { group, values, present } of runner.gradients.groups) {
+    for (const [i, { name, offset, length }] of group.parameters.entries()) {
+      if (present[i] === true) gradients.set(name, values.slice(offset, offset + length));
+    }
+  }
   await runner.release();
+  await session.release();
   return { loss: lossSum / numLabels, gradients };
 }
 

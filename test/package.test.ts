@@ -9,6 +9,7 @@ import { delimiter, dirname, join } from "node:path";
 import { before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
+import * as core from "../src/core.ts";
 import * as library from "../src/index.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "./tiny-model.ts";
 
@@ -140,13 +141,15 @@ test("the installed command trains an adapter", () => {
   }
 });
 
-test("a program of the project imports the same names as the sources export", () => {
-  const script = 'import * as graft from "graft"; console.log(JSON.stringify(Object.keys(graft)))';
-  writeFileSync(join(project, "names.js"), script);
-  const names = run(process.execPath, ["names.js"], project);
-  assert.equal(names.status, 0, names.text);
-  assert.deepEqual(JSON.parse(names.stdout), Object.keys(library));
-});
+for (const [entry, exported] of Object.entries({ graft: library, "graft/core": core })) {
+  test(`a program of the project imports the same names from "${entry}" as the sources export`, () => {
+    const script = `import * as graft from "${entry}"; console.log(JSON.stringify(Object.keys(graft)))`;
+    writeFileSync(join(project, "names.js"), script);
+    const names = run(process.execPath, ["names.js"], project);
+    assert.equal(names.status, 0, names.text);
+    assert.deepEqual(JSON.parse(names.stdout), Object.keys(exported));
+  });
+}
 
 test("a TypeScript program of the project finds the types, and a wrong call is refused", () => {
   const options = {

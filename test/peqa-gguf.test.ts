@@ -2,33 +2,34 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { after, describe, test } from "node:test";
+import { Session } from "../src/run/session.ts";
 import { UsageError } from "../src/errors.ts";
-import { adapterFiles, readAdapter } from "../src/format/adapters/adapter.ts";
+import { adapterFiles } from "../src/format/adapters/adapter.ts";
+import { readAdapter, type LoadedModel, loadModel } from "../src/format/by-path.ts";
 import { writeFolderAtomic } from "../src/format/files/atomic.ts";
-import { type LoadedModel, loadModel } from "../src/format/checkpoint/load-model.ts";
 import { BaseModel } from "../src/models/base-model.ts";
 import { memorySource } from "./memory-source.ts";
 import { findOptimizer } from "../src/optim/optimizers.ts";
 import { createUpdater } from "../src/optim/updater.ts";
-import { type Adapter, siteTensors } from "../src/peft/attach.ts";
-import { findMethod } from "../src/peft/methods.ts";
-import type { StoredTensor } from "../src/quant/storage.ts";
-import { packStored, quantizeTo, STORAGES, type StorageName } from "../src/quant/storages.ts";
+import { type Adapter, trainedOf } from "../src/peft/attach.ts";
+import { peqa as method } from "../src/peft/methods/peqa.ts";
+import { STORAGES, type StorageName } from "../src/quant/storages.ts";
+import { type StoredTensor, packStored, quantizeTo } from "../src/quant/stored-tensor.ts";
 import { Random } from "../src/random.ts";
-import { createOrtEngine } from "../src/runtime/ort-node.ts";
+import { createEngine } from "../src/runtime/create-engine.ts";
 import { StepRunner } from "../src/train/step-runner.ts";
-import { attachTo, batchFromRows, logitsOf, lossAndGradients } from "./model-passes.ts";
+import { accumulateLoss, attachTo, batchFromRows, logitsOf, lossAndGradients } from "./model-passes.ts";
 import { buildTinyGguf, ggufValues, type RawTensor, TINY_TOKENS } from "./tiny-gguf.ts";
 import { temporaryFolder } from "./tiny-model.ts";
+import { frozenOf, valuesOf } from "./trained-values.ts";
 
-const KINDS = ["q4_0", "q4_1", "q8_0"] as const;
+const KINDS = ["q4_0", "q4_1", "q5_0", "q5_1", "q8_0"] as const;
 /** Bytes of a block before its codes. */
-const HEAD_BYTES = { q4_0: 2, q4_1: 4, q8_0: 2 };
+const HEAD_BYTES = { q4_0: 2, q4_1: 4, q5_0: 2, q5_1: 4, q8_0: 2 };
 const [WIDTH, HIDDEN, KEY_WIDTH] = [64, 96, 32];
 
-const engine = createOrtEngine({ threads: 1 });
+const engine = createEngine({ threads: 1 });
 const folder = temporaryFolder();
-const method = findMethod("peqa");
 const batch = batchFromRows({
   input_ids: [
     [0, 2, 3, 4, 5, 2, 1],
@@ -79,37 +80,36 @@ async function ggufModel(
 }
 
 async function train(base: BaseModel, adapter: Adapter, numSteps: number): Promise<void> {
-  const steps = await StepRunner.create({ engine, base, adapter, recompute: false, seed: 0 });
+  const session = new Session(engine, base);
+  const steps = await StepRunner.create({ session, adapter, recompute: false, seed: 0 });
   const adamw = findOptimizer("adamw");
-  const updater = await createUpdater(engine, adamw, adamw.options.parse({}), adapter.values.length);
+  const updater = await createUpdater(engine, adamw, adamw.options.parse({}), adapter.groups);
   for (let step = 0; step < numSteps; step++) {
-    steps.sink.begin();
-    await steps.accumulate(batch, 1 / batch.numLabels, step, 0);
-    steps.sink.finish();
+    steps.gradients.begin();
+    await accumulateLoss(steps, batch, 1 / batch.numLabels, step, 0);
+    steps.gradients.finish();
     await updater.step({
-      parameters: adapter.values,
-      gradients: steps.sink.values,
+      gradients: steps.gradients.groups,
       gradientScale: 1,
       learningRate: 2e-3,
       weightDecay: 0,
-      step: step + 1,
     });
   }
   await steps.release();
+  await session.release();
   await updater.release();
 }
+
+const { merge } = method;
+assert.ok(merge !== "not-mergeable" && merge.stored !== "requantized");
+const { stored: mergeStored } = merge;
 
 /** The weights of all sites with an adapter's scales, in the base's own storage. */
 async function tunedWeights(base: BaseModel, adapter: Adapter): Promise<Map<string, StoredTensor>> {
   const tuned = new Map<string, StoredTensor>();
   for (const site of adapter.sites.values()) {
     const kept = await base.source.stored(`${site.path}.weight`);
-    const merged = method.mergeStored?.(
-      kept,
-      siteTensors(site, (name) => adapter.tensor(name)),
-      site,
-      site.options,
-    );
+    const merged = mergeStored(kept, trainedOf(adapter, site), site, site.options);
     assert.ok(merged, site.path);
     tuned.set(`${site.path}.weight`, merged);
   }
@@ -118,11 +118,10 @@ async function tunedWeights(base: BaseModel, adapter: Adapter): Promise<Map<stri
 
 async function withStored(base: BaseModel, replaced: ReadonlyMap<string, StoredTensor>): Promise<BaseModel> {
   const tensors = new Map<string, StoredTensor>();
-  for (const name of base.specs.keys()) {
+  for (const name of base.model.tensors.keys()) {
     tensors.set(name, replaced.get(name) ?? (await base.source.stored(name)));
   }
-  const { architecture, config, name } = base;
-  return BaseModel.open({ name, architecture, config, source: memorySource(tensors), keepWidened: false });
+  return new BaseModel(base.name, base.model, memorySource(tensors));
 }
 
 /** The codes in the raw bytes of a tensor. */
@@ -159,21 +158,21 @@ for (const kind of KINDS) {
       );
       assert.ok(difference <= 2e-6, `logits are ${difference} apart`);
       const numWeights = 2 * WIDTH * WIDTH + 2 * KEY_WIDTH * WIDTH + 3 * HIDDEN * WIDTH;
-      assert.equal(adapter.values.length, numWeights / 32);
+      assert.equal(adapter.numTrained, numWeights / 32);
     });
 
     test("reads no weight as floats", async () => {
       const read: string[] = [];
       const source = {
         storageOf: (name: string) => base.source.storageOf(name),
+        view: () => null,
         stored: (name: string) => base.source.stored(name),
-        readInto: (name: string, into: Float32Array) => {
+        readInto: (name: string, into: Float32Array, start?: number) => {
           read.push(name);
-          return base.source.readInto(name, into);
+          return base.source.readInto(name, into, start);
         },
       };
-      const { architecture, config, name } = base;
-      const watched = await BaseModel.open({ name, architecture, config, source, keepWidened: false });
+      const watched = new BaseModel(base.name, base.model, source);
       const adapter = await attachTo(watched, method);
       await lossAndGradients(engine, watched, adapter, [batch], { recompute: true });
       assert.deepEqual(
@@ -187,12 +186,12 @@ for (const kind of KINDS) {
       const adapter = await attachTo(base, method);
       const before = await lossAndGradients(engine, base, adapter, [batch]);
       const planes = await Promise.all(
-        [...base.specs.keys()].map(async (name) => structuredClone(await base.source.stored(name))),
+        [...base.model.tensors.keys()].map(async (name) => structuredClone(await base.source.stored(name))),
       );
       await train(base, adapter, 10);
       const trained = await lossAndGradients(engine, base, adapter, [batch]);
       assert.ok(trained.loss < before.loss - 0.01, `${before.loss} before, ${trained.loss} after`);
-      for (const [i, name] of [...base.specs.keys()].entries()) {
+      for (const [i, name] of [...base.model.tensors.keys()].entries()) {
         assert.deepEqual(await base.source.stored(name), planes[i], `${name} has changed`);
       }
 
@@ -217,7 +216,7 @@ for (const kind of KINDS) {
       const path = `${folder}/adapter-${kind}`;
       await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
       const { adapter: read } = await readAdapter(path, base);
-      assert.deepEqual(read.values, adapter.values);
+      assert.deepEqual(valuesOf(read), valuesOf(adapter));
       const expected = await logitsOf(engine, base, adapter, batch);
       assert.deepEqual(await logitsOf(engine, base, read, batch), expected);
 
@@ -225,7 +224,7 @@ for (const kind of KINDS) {
       const tuned = await withStored(base, await tunedWeights(base, adapter));
       const { adapter: onTuned } = await readAdapter(path, tuned);
       const difference = largestDifference(await logitsOf(engine, tuned, onTuned, batch), expected);
-      const most = kind === "q4_1" ? 1e-2 * Math.max(...expected.map(Math.abs)) : 0;
+      const most = kind.endsWith("_1") ? 1e-2 * Math.max(...expected.map(Math.abs)) : 0;
       assert.ok(difference <= most, `logits are ${difference} apart`);
 
       const { base: other } = await ggufModel(`other-${kind}`, () => kind, 2);
@@ -250,8 +249,7 @@ for (const kind of KINDS) {
 
     test("says which scale the file cannot keep", async () => {
       const adapter = await attachTo(base, method);
-      const { offset } = adapter.parameters.find(({ name }) => name.includes("up_proj"))!;
-      adapter.values[offset + 7] = 1e6;
+      adapter.parameters.find(({ name }) => name.includes("up_proj"))!.value.data[7] = 1e6;
       await assert.rejects(
         () => tunedWeights(base, adapter),
         isRefusal("usage/scale", /"model\.layers\.0\.mlp\.up_proj\.weight", row 3, group 1: 1000000, /),
@@ -265,19 +263,14 @@ describe("PEQA on other bases", () => {
     const { base } = await ggufModel("mixed", (site) => (site === "ffn_down" ? "q8_0" : "f16"));
     const adapter = await attachTo(base, method, { init: "rtn" });
     const codesOf = (path: string): string => {
-      const { dtype, shape } = adapter.frozen.get(`model.layers.0.${path}.peqa_codes`)!;
+      const { dtype, shape } = frozenOf(adapter).get(`model.layers.0.${path}.peqa_codes`)!;
       return `${dtype} ${shape.join()}`;
     };
     assert.equal(codesOf("mlp.down_proj"), `int8 ${WIDTH},${HIDDEN}`);
     assert.equal(codesOf("mlp.up_proj"), `uint8 ${HIDDEN},${WIDTH / 2}`);
     for (const site of adapter.sites.values()) {
       const kept = await base.source.stored(`${site.path}.weight`);
-      const merged = method.mergeStored?.(
-        kept,
-        siteTensors(site, (name) => adapter.tensor(name)),
-        site,
-        site.options,
-      );
+      const merged = mergeStored(kept, trainedOf(adapter, site), site, site.options);
       assert.equal(merged === null, kept.storage === "f16", site.path);
     }
     const { loss, gradients } = await lossAndGradients(engine, base, adapter, [batch]);
@@ -295,9 +288,15 @@ describe("PEQA on other bases", () => {
   });
 
   test("a folder says bits and groups even where they are the defaults", () => {
-    const made = method.toPeft(method.options.parse({}), [], [{ start: "clip" }], []);
+    const configWith = (start: string | null) =>
+      method.file.toConfig(
+        method.options.parse({}),
+        [{ path: "proj", options: { start }, storedTransposed: false }],
+        [],
+      );
+    const made = configWith("clip");
     assert.deepEqual(made, { bits: 4, group_size: 0, init: "clip" });
-    const own = method.toPeft(method.options.parse({}), [], [{ start: null }], []);
+    const own = configWith(null);
     assert.deepEqual(own, { bits: null, group_size: null, init: "clip" });
   });
 });

@@ -1,53 +1,20 @@
 /**
  * @file Seeded random model folders for tests: two or three layers, width 32, grouped heads, the byte tokenizer.
  *
- * Every family of the list has a tiny configuration here; a conformance test says so when one is missing.
+ * Every family of the list has one in `tiny-configs.ts`; a conformance test says so when one is missing.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
-import { byteTokenizerFiles } from "../src/data/byte-tokenizer.ts";
-import { writeModel } from "../src/format/checkpoint/checkpoint.ts";
-import { type TensorSpec, modelTensors } from "../src/models/architecture.ts";
-import { findArchitecture } from "../src/models/architectures.ts";
+import { byteTokenizerFiles } from "./byte-tokenizer.ts";
+import { writeModel } from "../src/format/by-path.ts";
+import { openModel } from "../src/models/families.ts";
+import type { TensorSpec } from "../src/models/sites.ts";
 import { Random } from "../src/random.ts";
-import { type HostTensor, hostTensor, numElements } from "../src/runtime/host-tensor.ts";
-
-/** config.json of a tiny model of each family. */
-export const TINY_CONFIGS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
-  llama: {
-    architectures: ["LlamaForCausalLM"],
-    model_type: "llama",
-    vocab_size: 259,
-    hidden_size: 32,
-    intermediate_size: 48,
-    num_hidden_layers: 2,
-    num_attention_heads: 4,
-    num_key_value_heads: 2,
-    max_position_embeddings: 512,
-    rms_norm_eps: 1e-5,
-    rope_theta: 10000,
-    tie_word_embeddings: true,
-    hidden_act: "silu",
-    eos_token_id: 257,
-  },
-  vit: {
-    architectures: ["ViTForImageClassification"],
-    model_type: "vit",
-    hidden_size: 32,
-    intermediate_size: 48,
-    num_hidden_layers: 2,
-    num_attention_heads: 4,
-    image_size: 8,
-    patch_size: 4,
-    num_channels: 1,
-    layer_norm_eps: 1e-12,
-    hidden_act: "gelu",
-    qkv_bias: true,
-    id2label: { 0: "bar", 1: "cross", 2: "ring", 3: "dot", 4: "checks" },
-  },
-};
+import { type HostTensor, hostTensor } from "../src/runtime/host-tensor.ts";
+import { numElements } from "../src/graph/shape.ts";
+import { TINY_CONFIGS } from "./tiny-configs.ts";
 
 /** What differs from the family's tiny model. */
 export interface TinyModelOptions {
@@ -63,7 +30,7 @@ export async function writeTinyModel(folder: string, options: TinyModelOptions =
   await writeModel(folder, {
     config,
     generationConfig: null,
-    tokenizerFiles: findArchitecture(config).stem.reads === "tokens" ? byteTokenizerFiles() : null,
+    tokenizerFiles: openModel(config).image === null ? byteTokenizerFiles() : null,
     tensors,
   });
   return folder;
@@ -76,9 +43,8 @@ export function tinyModelParts(options: TinyModelOptions = {}): {
 } {
   const { modelType = "llama", seed = 1 } = options;
   const config = { ...TINY_CONFIGS[modelType], ...options.config };
-  const architecture = findArchitecture(config);
   const random = new Random(seed);
-  const specs = modelTensors(architecture, architecture.readConfig(config));
+  const specs = [...openModel(config).tensors.values()];
   return { config, tensors: new Map(specs.map((spec) => [spec.name, draw(spec, random)])) };
 }
 

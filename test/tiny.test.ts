@@ -8,10 +8,11 @@ import { join } from "node:path";
 import { before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
-import { readDataFile } from "../src/data/dataset.ts";
+import { Session } from "../src/run/session.ts";
+import { readDataFile } from "../src/data/by-path.ts";
 import { Conversation } from "../src/engine/conversation.ts";
 import { openTextModel, openTextParts } from "../src/engine/text-model.ts";
-import { createOrtEngine } from "../src/runtime/ort-node.ts";
+import { createEngine } from "../src/runtime/create-engine.ts";
 import { Evaluator } from "../src/train/evaluate.ts";
 import type { EvalEvent, TrainEvent } from "../src/train/events.ts";
 import { type TrainResult, train } from "../src/train/trainer.ts";
@@ -89,11 +90,12 @@ test("train() with LoRA of rank 8 takes three quarters off the held-out loss in 
 test("the saved adapter loads and evaluates to the loss of the run's end", async () => {
   const { base, adapter, tokenizer, template, checkpoint } = await openTextParts(MODEL, { adapterPath });
   const { examples } = readDataFile(heldOutPath, { tokenizer, template, maxLength: LENGTH });
-  const evaluator = await Evaluator.create(createOrtEngine(), base, adapter);
+  const session = new Session(createEngine(), base);
+  const evaluator = await Evaluator.create(session, adapter);
   const { loss, tokens } = await evaluator.evaluate(examples);
   assert.equal(tokens, result.evaluation?.tokens);
   assert.ok(Math.abs(loss - (result.evaluation?.loss ?? NaN)) < 1e-6, `${loss}`);
-  await evaluator.release();
+  await session.release();
   await checkpoint.close();
 });
 

@@ -13,10 +13,10 @@ import { peersPython, pythonVersions, runPeer } from "../bench/peers.ts";
 import { formatTable } from "../bench/report.ts";
 import { adapterFiles } from "../src/format/adapters/adapter.ts";
 import { writeFolderAtomic } from "../src/format/files/atomic.ts";
-import { loadModel } from "../src/format/checkpoint/load-model.ts";
+import { loadModel } from "../src/format/by-path.ts";
 import { findMethod } from "../src/peft/methods.ts";
 import type { Engine } from "../src/runtime/engine.ts";
-import { createOrtEngine } from "../src/runtime/ort-node.ts";
+import { createEngine } from "../src/runtime/create-engine.ts";
 import { attachTo, batchFromRows, logitsOf, perturb } from "../test/model-passes.ts";
 import { writeTinyModel } from "../test/tiny-model.ts";
 import { PEER_CASES, PEER_MODELS, type PeerCase } from "./peer-cases.ts";
@@ -117,7 +117,7 @@ export async function checkPeers(
     const ids = Array.from({ length: NUM_ROWS }, (_, row) =>
       Array.from({ length: NUM_TOKENS }, (_, i) => (31 * i + 97 * row + 7) % 256),
     );
-    const written = await writeCases(createOrtEngine({ threads: 1 }), folder, cases, ids);
+    const written = await writeCases(createEngine({ threads: 1 }), folder, cases, ids);
     say(`wrote ${written.length} cases; peft loads them`);
     const task = join(folder, "task.json");
     writeFileSync(task, JSON.stringify({ ids, cases: written }));

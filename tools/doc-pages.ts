@@ -1,22 +1,24 @@
 /** @file The generated pages of docs/, and the generated parts of README.md. */
-import { readFileSync } from "node:fs";
-
 import { COMMANDS } from "../src/cli/commands.ts";
 import { commandHelp } from "../src/cli/help.ts";
-import type { Architecture } from "../src/models/architecture.ts";
-import { ARCHITECTURES } from "../src/models/architectures.ts";
+import { FAMILIES } from "../src/models/families.ts";
 import { OPTIMIZERS } from "../src/optim/optimizers.ts";
+import type { Method } from "../src/peft/method.ts";
 import { METHODS } from "../src/peft/methods.ts";
+import { OBJECTIVES } from "../src/train/objectives.ts";
 import {
   commandTable,
+  defaultModules,
   errorTable,
+  firstSitePath,
   methodTable,
   modelTable,
+  objectiveTable,
   optimizerTable,
   optionTable,
+  rowForms,
   scheduleTable,
   siteNames,
-  sitePaths,
   storageTable,
 } from "./doc-tables.ts";
 
@@ -26,20 +28,10 @@ function page(title: string, ...parts: readonly string[]): string {
   return `${[`# ${title}`, NOTE, ...parts].join("\n\n")}\n`;
 }
 
-/** Takes the first sentence of the header of a family's file. */
-function describeFamily({ modelType }: Architecture): string {
-  const source = readFileSync(new URL(`../src/models/${modelType}.ts`, import.meta.url), "utf8");
-  const found = /@file (.+?)\.?\n/.exec(source)?.[1];
-  if (found === undefined) throw new Error(`internal: src/models/${modelType}.ts has no header`);
-  return found;
-}
-
-function defaultTargets(methodName: string): string {
-  const method = METHODS.find(({ name }) => name === methodName);
-  return ARCHITECTURES.map(({ modelType }) => {
-    const targets = method?.defaultTargets(modelType) ?? [];
-    const words = typeof targets === "string" ? [targets] : targets;
-    return `${modelType}: ${words.length === 0 ? "none" : words.map((word) => `\`${word}\``).join(", ")}`;
+function defaultTargets(method: Method): string {
+  return FAMILIES.map((family) => {
+    const words = defaultModules(method, family).map((word) => `\`${word}\``);
+    return `${family.modelType}: ${words.length === 0 ? "none" : words.join(", ")}`;
   }).join("; ");
 }
 
@@ -54,7 +46,7 @@ export function generatedPages(): ReadonlyMap<string, string> {
         methodTable(),
         ...METHODS.flatMap((method) => [
           `## ${method.name}`,
-          `Modules that are adapted when none are named: ${defaultTargets(method.name)}.`,
+          `Modules that are adapted when none are named: ${defaultTargets(method)}.`,
           optionTable(method.options),
         ]),
       ),
@@ -64,14 +56,12 @@ export function generatedPages(): ReadonlyMap<string, string> {
       page(
         "Models",
         "A model is used when its `config.json` (or the header of its GGUF file) names one of these families and holds no setting that graft does not compute.",
-        modelTable(describeFamily),
-        ...ARCHITECTURES.flatMap((architecture) => [
-          `## ${architecture.modelType}`,
-          `\`--target-modules\` takes ${siteNames(architecture)
+        modelTable(),
+        ...FAMILIES.flatMap((family) => [
+          `## ${family.modelType}`,
+          `\`--target-modules\` takes ${siteNames(family)
             .map((name) => `\`${name}\``)
-            .join(
-              ", ",
-            )}, whole paths such as \`${architecture.names.blockPrefix(0)}${sitePaths(architecture)[0]}\`, ` +
+            .join(", ")}, whole paths such as \`${firstSitePath(family)}\`, ` +
             "a regular expression for the whole path, or `all-linear`.",
         ]),
       ),
@@ -93,6 +83,20 @@ export function generatedPages(): ReadonlyMap<string, string> {
         "## Schedules",
         "The learning rate as a share of `--learning-rate`, along a run of 100 steps of which 10 are warm-up:",
         scheduleTable(),
+      ),
+    ],
+    [
+      "docs/objectives.md",
+      page(
+        "Objectives",
+        "An objective says what is learned from the data: it takes the log-probabilities of the labelled tokens and gives " +
+          "the loss. A step is the same however it is cut into micro-batches. How rows are read: [data.md](data.md).",
+        objectiveTable(),
+        ...OBJECTIVES.flatMap((objective) => [
+          `## ${objective.name}`,
+          rowForms(objective.rows),
+          optionTable(objective.options),
+        ]),
       ),
     ],
     [
@@ -124,7 +128,7 @@ export function generatedPages(): ReadonlyMap<string, string> {
 export function readmeParts(): ReadonlyMap<string, string> {
   return new Map([
     ["methods", methodTable()],
-    ["models", modelTable(describeFamily)],
+    ["models", modelTable()],
     ["storage", storageTable()],
     ["optimizers", optimizerTable()],
     ["commands", commandTable()],

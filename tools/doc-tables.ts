@@ -3,16 +3,23 @@ import type { z } from "zod";
 
 import { COMMANDS } from "../src/cli/commands.ts";
 import { flagsOf } from "../src/cli/flags.ts";
+import { COMMAND_CODES } from "../src/cli/report.ts";
 import { CODES, type ErrorCode, exitStatus, GraftError } from "../src/errors.ts";
 import { GGUF_ARCHITECTURES } from "../src/format/checkpoint/gguf-names.ts";
-import type { Architecture, SiteSpec, TensorRole } from "../src/models/architecture.ts";
-import { ARCHITECTURES } from "../src/models/architectures.ts";
+import { FAMILIES, openModel } from "../src/models/families.ts";
+import type { Family } from "../src/models/family.ts";
+import type { Model } from "../src/models/model.ts";
+import type { SiteSpec } from "../src/models/sites.ts";
+import type { SiteRole } from "../src/nn/builder.ts";
 import { OPTIMIZERS } from "../src/optim/optimizers.ts";
 import { SCHEDULES } from "../src/optim/schedules.ts";
-import type { Method } from "../src/peft/method.ts";
+import { type Method, configFileOf } from "../src/peft/method.ts";
 import { METHODS } from "../src/peft/methods.ts";
 import type { Storage } from "../src/quant/storage.ts";
 import { STORAGES } from "../src/quant/storages.ts";
+import { DATA_KINDS } from "../src/data/data-kinds.ts";
+import { OBJECTIVES } from "../src/train/objectives.ts";
+import { TINY_CONFIGS } from "../test/tiny-configs.ts";
 
 /** Sets rows as a Markdown table. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
@@ -25,7 +32,6 @@ const code = (text: string): string => `\`${text}\``;
 const paperLink = ({ title, arxiv }: Method["paper"]): string =>
   /^\d/.test(arxiv) ? `[${title}](https://arxiv.org/abs/${arxiv})` : title;
 
-const ROLES: readonly TensorRole[] = ["embedding", "head", "norm", "weight", "bias"];
 // Sizes that no constant of a method equals, so that they can be turned back into words; in whole groups, as models have.
 const SIZES = { inFeatures: 64 * 157, outFeatures: 64 * 151 };
 const SIZE_WORDS: ReadonlyMap<number, string> = new Map([
@@ -33,44 +39,48 @@ const SIZE_WORDS: ReadonlyMap<number, string> = new Map([
   [SIZES.outFeatures, "out"],
   [SIZES.outFeatures / 2, "out/2"],
 ]);
-const SITES: readonly SiteSpec[] = ["self_attn.k_proj", "mlp.down_proj"].map((name) => ({
+const SITE_ROLES: Readonly<Record<string, SiteRole>> = { "self_attn.k_proj": "key", "mlp.down_proj": "down" };
+const SITES: readonly SiteSpec[] = Object.entries(SITE_ROLES).map(([name, role]) => ({
   name,
   kind: "linear",
+  role,
   ...SIZES,
   bias: false,
+  storedTransposed: false,
 }));
 
 /** Says what a method trains, with the shapes at its default options in attention and in the feed-forward part. */
 export function trainedBy(method: Method): string {
+  if (method.kind === "base") {
+    return method.trains === "all" ? "every tensor of the model" : method.trains.join(", ");
+  }
   const shapes = new Map<string, Set<string>>();
   for (const site of SITES) {
     const path = `model.layers.0.${site.name}`;
     const place = { path, spec: site, storage: "f32", sites: SITES } as const;
     const options = method.configure(method.options.parse({}), place);
-    for (const { suffix, shape } of method.parameters(site, options)) {
+    for (const { suffix, shape } of method.trained.specs(site, options)) {
       const text = `[${shape.map((size) => SIZE_WORDS.get(size) ?? size).join(", ")}]`;
       shapes.set(suffix, (shapes.get(suffix) ?? new Set()).add(text));
     }
   }
-  const tensors = [...shapes].map(([suffix, texts]) => `${code(suffix)} ${[...texts].join(" or ")}`);
-  const roles = ROLES.filter((role) =>
-    method.trainsBase({ name: "x", shape: [1], role }, method.options.parse({})),
-  );
-  const base = roles.length === ROLES.length ? "every tensor of the model" : roles.join(", ");
-  return [...tensors, base].filter((part) => part !== "").join(", ");
+  return [...shapes].map(([suffix, texts]) => `${code(suffix)} ${[...texts].join(" or ")}`).join(", ");
 }
 
 /** One row a method. */
 export function methodTable(): string {
   return table(
     ["`--method`", "paper", "what is trained", "saved as", "merges into the weights"],
-    METHODS.map((method) => [
-      code(method.name),
-      paperLink(method.paper),
-      trainedBy(method),
-      method.peftType === "none" ? "a model folder" : `a PEFT folder, type ${code(method.peftType)}`,
-      method.merge === "not-mergeable" ? "no" : "yes",
-    ]),
+    METHODS.map((method) => {
+      const file = configFileOf(method);
+      return [
+        code(method.name),
+        paperLink(method.paper),
+        trainedBy(method),
+        file ? `a PEFT folder, type ${code(file.peftType)}` : "a model folder",
+        method.kind === "adapter" && method.merge === "not-mergeable" ? "no" : "yes",
+      ];
+    }),
   );
 }
 
@@ -88,39 +98,61 @@ export function optionTable(options: z.ZodType): string {
   );
 }
 
-/** Paths inside a block of the projections that adapters can sit on. */
-export function sitePaths(architecture: Architecture): readonly string[] {
-  const config = architecture.readConfig({
-    model_type: architecture.modelType,
-    vocab_size: 256,
-    hidden_size: 64,
-    intermediate_size: 128,
-    num_hidden_layers: 2,
-    num_attention_heads: 4,
-    num_key_value_heads: 2,
-  });
-  return architecture.sites(config).map(({ name }) => name);
+/** A small model of a family. */
+function smallModel({ modelType }: Family): Model {
+  const config = TINY_CONFIGS[modelType];
+  if (!config) throw new Error(`internal: test/tiny-configs.ts has no model of the family ${modelType}`);
+  return openModel(config);
 }
 
-/** Names of the projections that adapters can sit on; paths where names alone are the same. */
-export function siteNames(architecture: Architecture): readonly string[] {
-  const paths = sitePaths(architecture);
-  const ends = paths.map((path) => path.slice(path.lastIndexOf(".") + 1));
-  return paths.map((path, i) => {
-    const end = ends[i] as string;
-    return ends.indexOf(end) === ends.lastIndexOf(end) ? end : path;
-  });
+/** A family's projections that adapters can sit on, by path inside the block. */
+function sitesOf(model: Model): readonly SiteSpec[] {
+  return model.layers.flatMap(({ sites }) => sites);
 }
 
-/** One row a model family; `describe` gives the first sentence of the family's file. */
-export function modelTable(describe: (architecture: Architecture) => string): string {
+/** Path of a family's first projection inside the whole model. */
+export function firstSitePath(family: Family): string {
+  const model = smallModel(family);
+  return model.blockPrefix(0) + sitesOf(model)[0]?.name;
+}
+
+/** Names of some projections; paths where one name is that of several kinds among `all`. */
+function namesOf(sites: readonly SiteSpec[], all: readonly SiteSpec[]): readonly string[] {
+  const endOf = ({ name }: SiteSpec): string => name.slice(name.lastIndexOf(".") + 1);
+  const names = sites.map((site) => {
+    const isOneKind = all.every((other) => endOf(other) !== endOf(site) || other.role === site.role);
+    return isOneKind ? endOf(site) : site.name;
+  });
+  return [...new Set(names)];
+}
+
+/** Names of the projections that adapters can sit on. */
+export function siteNames(family: Family): readonly string[] {
+  const sites = sitesOf(smallModel(family));
+  return namesOf(sites, sites);
+}
+
+/** Names of the modules that a method takes when none are named. */
+export function defaultModules(method: Method, family: Family): readonly string[] {
+  if (method.kind === "base") return [];
+  const { roles } = method.targets;
+  if (roles === "all-linear") return [roles];
+  const sites = sitesOf(smallModel(family));
+  return namesOf(
+    sites.filter(({ role }) => roles.includes(role)),
+    sites,
+  );
+}
+
+/** One row a model family. */
+export function modelTable(): string {
   return table(
     ["`model_type`", "models", "read from", "modules that adapters sit on"],
-    ARCHITECTURES.map((architecture) => [
-      code(architecture.modelType),
-      describe(architecture),
-      `safetensors${architecture.modelType in GGUF_ARCHITECTURES ? ", GGUF" : ""}`,
-      siteNames(architecture).map(code).join(", "),
+    FAMILIES.map((family) => [
+      code(family.modelType),
+      family.summary,
+      `safetensors${family.modelType in GGUF_ARCHITECTURES ? ", GGUF" : ""}`,
+      siteNames(family).map(code).join(", "),
     ]),
   );
 }
@@ -128,12 +160,13 @@ export function modelTable(describe: (architecture: Architecture) => string): st
 /** One row a storage kind. */
 export function storageTable(): string {
   return table(
-    ["name", "what it is", "bits a weight", "weights that share a scale", "type number in ggml files"],
+    ["name", "what it is", "bits a weight", "weights a block", "written", "type number in ggml files"],
     Object.values<Storage>(STORAGES).map((storage) => [
       code(storage.name),
       storage.summary,
       String((8 * storage.blockBytes) / storage.blockSize),
       storage.blockSize === 1 ? "" : String(storage.blockSize),
+      storage.quantize === "read-only" ? "no" : "yes",
       storage.ggmlTypes.join(", "),
     ]),
   );
@@ -149,6 +182,24 @@ export function optimizerTable(): string {
       String(slots.length),
     ]),
   );
+}
+
+/** One row an objective. */
+export function objectiveTable(): string {
+  return table(
+    ["objective", "what it does", "data", "paper"],
+    OBJECTIVES.map(({ name, summary, rows, paper }) => [
+      code(name),
+      summary,
+      DATA_KINDS[rows].summary,
+      paper === null ? "" : `[${paper.title}](${paper.url})`,
+    ]),
+  );
+}
+
+/** Says which keys the rows of a kind of data have. */
+export function rowForms(kind: keyof typeof DATA_KINDS): string {
+  return `Keys of its rows: ${DATA_KINDS[kind].forms.map(({ keys }) => code(keys)).join(", or ")}.`;
 }
 
 const SHARES = [0, 0.05, 0.1, 0.25, 0.5, 0.75, 1];
@@ -176,7 +227,6 @@ const CLASS_NAMES = {
   usage: "UsageError",
   format: "FormatError",
   capacity: "CapacityError",
-  dead: "GraftError",
   failed: "FailedError",
 } as const;
 
@@ -184,11 +234,19 @@ const CLASS_NAMES = {
 export function errorTable(): string {
   return table(
     ["code", "meaning", "class", "exit status"],
-    Object.entries(CODES).map(([name, [kind, sentence]]) => [
-      code(name),
-      sentence,
-      code(CLASS_NAMES[kind]),
-      String(exitStatus(new GraftError(name as ErrorCode, ""))),
-    ]),
+    [
+      ...Object.entries(CODES).map(([name, [kind, sentence]]) => [
+        code(name),
+        sentence,
+        code(CLASS_NAMES[kind]),
+        String(exitStatus(new GraftError(name as ErrorCode, ""))),
+      ]),
+      ...Object.entries(COMMAND_CODES).map(([name, [status, sentence]]) => [
+        code(name),
+        sentence,
+        "of the command alone",
+        String(status),
+      ]),
+    ],
   );
 }

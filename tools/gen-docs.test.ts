@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { COMMANDS } from "../src/cli/commands.ts";
+import { COMMAND_CODES } from "../src/cli/report.ts";
 import { CODES } from "../src/errors.ts";
 import { METHODS } from "../src/peft/methods.ts";
 import { generatedPages } from "./doc-pages.ts";
@@ -22,7 +23,7 @@ test("every command, error and method stands in its page", () => {
   const pages = generatedPages();
   for (const { name } of COMMANDS)
     assert.ok(pages.get("docs/commands.md")?.includes(`## graft ${name}\n`), name);
-  for (const code of Object.keys(CODES))
+  for (const code of [...Object.keys(CODES), ...Object.keys(COMMAND_CODES)])
     assert.ok(pages.get("docs/errors.md")?.includes(`\`${code}\``), code);
   for (const { name } of METHODS) assert.ok(pages.get("docs/methods.md")?.includes(`## ${name}\n`), name);
 });

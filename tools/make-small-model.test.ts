@@ -6,9 +6,10 @@ import { join } from "node:path";
 import { execPath } from "node:process";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { readDataFile } from "../src/data/dataset.ts";
+import { Session } from "../src/run/session.ts";
+import { readDataFile } from "../src/data/by-path.ts";
 import { openTextParts } from "../src/engine/text-model.ts";
-import { createOrtEngine } from "../src/runtime/ort-node.ts";
+import { createEngine } from "../src/runtime/create-engine.ts";
 import { Evaluator } from "../src/train/evaluate.ts";
 import { documentRows, heldOutText, makeSmallModel, trainTokenizer } from "./make-small-model.ts";
 import { smallModelText } from "./make-small-model-text.ts";
@@ -54,11 +55,12 @@ test("the committed model has the held-out loss that its README says, far below 
   const path = join(folder, "held-out.jsonl");
   writeFileSync(path, documentRows(heldOutText()));
   const { examples } = readDataFile(path, { tokenizer, template, trainOn: "all", maxLength: 512 });
-  const evaluator = await Evaluator.create(createOrtEngine(), base, null);
+  const session = new Session(createEngine(), base);
+  const evaluator = await Evaluator.create(session, null);
   const evaluation = await evaluator.evaluate(examples);
   assert.ok(Math.abs(evaluation.loss - Number(loss)) < 1e-3, `${evaluation.loss}, README ${loss}`);
   assert.ok(evaluation.loss < 0.2 * Number(unigram), `${evaluation.loss}, ${unigram}`);
-  await evaluator.release();
+  await session.release();
   await checkpoint.close();
 });
 

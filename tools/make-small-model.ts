@@ -16,13 +16,14 @@ import { parseArgs } from "node:util";
 import { createTokenizer } from "../src/data/tokenizer.ts";
 import { UsageError } from "../src/errors.ts";
 import { writeTextAtomic } from "../src/format/files/atomic.ts";
-import { type TokenizerFiles, writeModel } from "../src/format/checkpoint/checkpoint.ts";
-import { loadModel } from "../src/format/checkpoint/load-model.ts";
-import { type TensorSpec, modelTensors } from "../src/models/architecture.ts";
-import { llama } from "../src/models/llama.ts";
+import { openModel } from "../src/models/families.ts";
+import type { TensorSpec } from "../src/models/sites.ts";
+import { type TokenizerFiles } from "../src/format/checkpoint/checkpoint.ts";
+import { writeModel, loadModel } from "../src/format/by-path.ts";
 import { float32ToBfloat16 } from "../src/quant/half.ts";
 import { Random } from "../src/random.ts";
-import { type HostTensor, hostTensor, numElements } from "../src/runtime/host-tensor.ts";
+import { type HostTensor, hostTensor } from "../src/runtime/host-tensor.ts";
+import { numElements } from "../src/graph/shape.ts";
 import type { TrainEvent } from "../src/train/events.ts";
 import type { TrainInput } from "../src/train/options.ts";
 import { type TrainResult, train } from "../src/train/trainer.ts";
@@ -115,9 +116,9 @@ function drawTensor({ name, shape, role }: TensorSpec, numLayers: number, random
 
 async function writeStart(folder: string, tokenizerFiles: TokenizerFiles, seed: number): Promise<void> {
   const config = modelConfig(tokenizerFiles);
-  const { numLayers } = llama.readConfig(config);
+  const { numLayers, tensors: specs } = openModel(config);
   const random = new Random(seed, INIT_STREAM);
-  const tensors = modelTensors(llama, llama.readConfig(config)).map(
+  const tensors = [...specs.values()].map(
     (spec) => [spec.name, drawTensor(spec, numLayers, random)] as const,
   );
   await writeModel(folder, { config, generationConfig: null, tokenizerFiles, tensors });
@@ -128,7 +129,7 @@ async function writeRounded(from: string, to: string): Promise<void> {
   const { base, checkpoint } = await loadModel(from);
   try {
     const tensors: [string, HostTensor][] = [];
-    for (const { name, shape } of base.specs.values()) {
+    for (const { name, shape } of base.model.tensors.values()) {
       const bits = float32ToBfloat16((await base.values(name)).data);
       tensors.push([name, hostTensor("bfloat16", shape, bits)]);
     }

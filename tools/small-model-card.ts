@@ -1,9 +1,10 @@
 /** @file Measures the small model on text it has not seen, lets it write, and says so in its README. */
-import { readDataFile } from "../src/data/dataset.ts";
+import { Session } from "../src/run/session.ts";
+import { readDataFile } from "../src/data/by-path.ts";
 import { type Example, countTrained } from "../src/data/example.ts";
 import { Conversation } from "../src/engine/conversation.ts";
 import { type TextModel, openTextModel } from "../src/engine/text-model.ts";
-import { createOrtEngine } from "../src/runtime/ort-node.ts";
+import { createEngine } from "../src/runtime/create-engine.ts";
 import { Evaluator } from "../src/train/evaluate.ts";
 import type { TrainResult } from "../src/train/trainer.ts";
 
@@ -32,7 +33,7 @@ export interface CardFacts {
 function unigramLoss(train: readonly Example[], heldOut: readonly Example[], vocabSize: number): number {
   const counts = new Float64Array(vocabSize).fill(1);
   const eachTrained = (examples: readonly Example[], use: (id: number) => void): void => {
-    for (const { ids, trained } of examples) ids.forEach((id, i) => trained[i] === 1 && use(id));
+    for (const { ids, weights } of examples) ids.forEach((id, i) => weights[i]! > 0 && use(id));
   };
   eachTrained(train, (id) => counts[id]!++);
   const total = counts.reduce((sum, count) => sum + count, 0);
@@ -56,12 +57,13 @@ export async function smallModelCard(folder: string, facts: CardFacts): Promise<
   const model = await openTextModel(folder);
   try {
     const { base, tokenizer, template } = model.parts;
-    const how = { tokenizer, template, trainOn: "all", maxLength: base.config.maxPositions } as const;
+    const how = { tokenizer, template, trainOn: "all", maxLength: base.model.maxPositions } as const;
     const read = (path: string): readonly Example[] => readDataFile(path, how).examples;
     const [train, heldOut] = [read(facts.trainPath), read(facts.heldOutPath)];
-    const evaluator = await Evaluator.create(createOrtEngine(), base, null);
+    const session = new Session(createEngine(), base);
+    const evaluator = await Evaluator.create(session, null);
     const { loss, perplexity, tokens } = await evaluator.evaluate(heldOut);
-    await evaluator.release();
+    await session.release();
     const { story, answers } = await write(model);
     const { result, steps, seed } = facts;
     return [

@@ -1,13 +1,14 @@
 /** Pre-trains a small Vision Transformer on one kind of images and tunes it to another with several methods. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { Session } from "../../src/run/session.ts";
 import {
   Classifier,
   type ImageExample,
   OPTIMIZERS,
   type StepEvent,
   type TrainInput,
-  createOrtEngine,
+  createEngine,
   imageFiles,
   loadModel,
   readAdapter,
@@ -162,12 +163,13 @@ async function accuracyOn(
   adapterFolder: string | null,
   threads?: number,
 ): Promise<number> {
-  const engine = createOrtEngine(threads === undefined ? {} : { threads });
+  const engine = createEngine({ threads });
   const { base, checkpoint } = await loadModel(model);
   const adapter = adapterFolder === null ? null : (await readAdapter(adapterFolder, base)).adapter;
-  const classifier = await Classifier.create(engine, base, adapter);
-  const accuracy = await classifier.accuracy(readImageFile(images, base.config));
-  await classifier.release();
+  const session = new Session(engine, base);
+  const classifier = await Classifier.create(session, adapter);
+  const accuracy = await classifier.accuracy(readImageFile(images, base.model));
+  await session.release();
   await checkpoint.close();
   return accuracy;
 }

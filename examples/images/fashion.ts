@@ -40,7 +40,7 @@ export function readFashion(folder: string, numTune: number, numTest: number): T
     readImageFile(join(folder, `${part}-images-idx3-ubyte.gz`), {
       image: { channels: 1, size: SIZE, patchSize: SIZES.patchSize },
       maxPositions: (SIZE / SIZES.patchSize) ** 2 + 1,
-      vocabSize: CLASSES.length,
+      numOutputs: CLASSES.length,
     });
   const [train, test] = [read("train"), read("t10k").slice(0, numTest)];
   const after = { train: train.slice(0, numTune), test };

@@ -1,9 +1,10 @@
 /** Writes a small Vision Transformer that knows nothing yet, as a model folder. */
-import { writeModel } from "../../src/format/checkpoint/checkpoint.ts";
-import { type TensorSpec, modelTensors } from "../../src/models/architecture.ts";
-import { findArchitecture } from "../../src/models/architectures.ts";
+import { openModel } from "../../src/models/families.ts";
+import type { TensorSpec } from "../../src/models/sites.ts";
+import { writeModel } from "../../src/format/by-path.ts";
 import { Random } from "../../src/random.ts";
-import { type HostTensor, hostTensor, numElements } from "../../src/runtime/host-tensor.ts";
+import { type HostTensor, hostTensor } from "../../src/runtime/host-tensor.ts";
+import { numElements } from "../../src/graph/shape.ts";
 
 /** Sizes of the model. */
 export interface StartSizes {
@@ -34,7 +35,6 @@ export async function writeStartModel(folder: string, sizes: StartSizes, seed: n
     id2label: Object.fromEntries(sizes.classes.map((name, i) => [i, name])),
     label2id: Object.fromEntries(sizes.classes.map((name, i) => [name, i])),
   };
-  const architecture = findArchitecture(config);
   const random = new Random(seed);
   const draw = ({ name, shape }: TensorSpec): HostTensor => {
     const values = new Float32Array(numElements(shape));
@@ -42,8 +42,6 @@ export async function writeStartModel(folder: string, sizes: StartSizes, seed: n
     else if (!name.endsWith(".bias")) values.forEach((_, i) => (values[i] = 0.02 * random.normal()));
     return hostTensor("float32", shape, values);
   };
-  const tensors = modelTensors(architecture, architecture.readConfig(config)).map(
-    (spec) => [spec.name, draw(spec)] as const,
-  );
+  const tensors = [...openModel(config).tensors.values()].map((spec) => [spec.name, draw(spec)] as const);
   await writeModel(folder, { config, generationConfig: null, tokenizerFiles: null, tensors });
 }

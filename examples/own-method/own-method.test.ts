@@ -28,7 +28,7 @@ test("the method trains, is saved and loaded, and its merged weights compute the
   // B of every projection: out × rank
   const outputs = [...adapter.sites.values()].map(({ spec }) => spec.outFeatures);
   assert.equal(
-    adapter.values.length,
+    adapter.numTrained,
     outputs.reduce((total, n) => total + 8 * n, 0),
   );
   await assert.rejects(readAdapter(output, base), { code: "usage/adapter", message: /"LORA_FA"/ });

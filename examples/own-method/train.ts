@@ -3,8 +3,9 @@ import { join } from "node:path";
 import {
   Evaluator,
   METHODS,
+  Session,
   createChatTemplate,
-  createOrtEngine,
+  createEngine,
   createTokenizer,
   loadModel,
   mergedModel,
@@ -27,7 +28,7 @@ const settings = { model, data, output, maxLength, steps: 20, learningRate: 1e-2
 const { trainable_parameters: numTrained } = await train({ ...settings, ...own }, { methods });
 console.log(`${numTrained} numbers are trained`);
 
-const engine = createOrtEngine();
+const engine = createEngine();
 const { base, checkpoint } = await loadModel(model);
 const { adapter } = await readAdapter(output, base, methods);
 const merged = await mergedModel(engine, base, adapter);
@@ -42,9 +43,10 @@ const sides = [
   { what: "merged", of: merged.model, and: null },
 ];
 for (const { what, of, and } of sides) {
-  const evaluator = await Evaluator.create(engine, of, and);
+  const session = new Session(engine, of);
+  const evaluator = await Evaluator.create(session, and);
   console.log(`${what}: loss ${(await evaluator.evaluate(examples)).loss.toFixed(4)}`);
-  await evaluator.release();
+  await session.release();
 }
 await merged.release();
 await checkpoint.close();

@@ -25,7 +25,7 @@ export const bench = defineCommand({
   async run({ words }, { signal, env }) {
     if (!existsSync(PROGRAM)) {
       throw new UsageError("usage/flag", `Cannot run benchmarks: there is no ${PROGRAM}, expected a clone`, {
-        hint: "Clone the repository, run npm ci there, then npx graft bench",
+        hint: "Clone the repository, run npm ci there, then npx graft bench.",
       });
     }
     const child = spawn(process.execPath, [PROGRAM, ...words], { stdio: "inherit", env });

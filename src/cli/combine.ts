@@ -3,11 +3,12 @@ import { z } from "zod";
 
 import { UsageError } from "../errors.ts";
 import { type CombinedFolder, combineAdapters } from "../export/combine.ts";
-import { loadModel } from "../format/checkpoint/load-model.ts";
+import { loadModel } from "../format/by-path.ts";
 import { requireNewOutput } from "../export/new-output.ts";
 import { COMBINE_OPTIONS } from "../peft/algebra/combinations.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
 import { warn } from "./generation.ts";
+import { percent } from "./percent.ts";
 import { pullWithProgress } from "./pull.ts";
 
 /** Sorts NAME=FOLDER by name. @throws UsageError "usage/flag" for a text of another form, or a name that is there twice. */
@@ -19,7 +20,7 @@ function toAdapters(texts: readonly string[]): Record<string, string> {
       const found =
         name !== undefined && name in adapters ? `the name "${name}" is there twice` : `"${text}"`;
       throw new UsageError("usage/flag", `Cannot read --adapter: ${found}, expected NAME=FOLDER`, {
-        hint: "Give each adapter a name of its own: --adapter a=runs/first --adapter b=runs/second",
+        hint: "Give each adapter a name of its own: --adapter a=runs/first --adapter b=runs/second.",
       });
     }
     adapters[name] = path;
@@ -27,15 +28,15 @@ function toAdapters(texts: readonly string[]): Record<string, string> {
   return adapters;
 }
 
-const percent = (share: number): string => `${(100 * share).toPrecision(3)} %`;
-
 function tell(combined: CombinedFolder, type: string, output: string, io: CommandIO): void {
   const { expression, method, numParameters, residual, warnings } = combined;
   for (const warning of warnings) warn(warning, io);
   io.stdout(`${expression} by ${type}: ${numParameters.toLocaleString("en")} parameters in ${output}`);
   if (residual) {
     const { total, worst } = residual;
-    io.stdout(`cut off: ${percent(total)} of the sum, ${percent(worst.residual)} at most (${worst.path})`);
+    io.stdout(
+      `cut off: ${percent(total, 3)} of the sum, ${percent(worst.residual, 3)} at most (${worst.path})`,
+    );
   }
   io.emit({
     event: "done",

@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { parse } from "yaml";
 
 import { FormatError } from "../errors.ts";
-import { systemCode } from "../hub/staging.ts";
+import { systemCode } from "../system-error.ts";
 import { readSetting } from "./flag-value.ts";
 import { kebabCase, type Flag } from "./flags.ts";
 import { nearest } from "../nearest.ts";
@@ -60,8 +60,8 @@ export async function readConfigFile(path: string, flags: readonly Flag[]): Prom
         flags.map((candidate) => candidate.name),
       );
       const known = flags.find((candidate) => candidate.name === match);
-      const hint = known === undefined ? "" : `, the nearest is "${known.key}"`;
-      problems.push(`key "${key}" of ${path} is not a setting${hint}`);
+      const suggestion = known === undefined ? "" : `, the nearest is "${known.key}"`;
+      problems.push(`key "${key}" of ${path} is not a setting${suggestion}`);
     } else if (values.has(flag.key)) problems.push(`key "${key}" of ${path} is there twice`);
     else values.set(flag.key, readSetting(flag, value));
   }

@@ -5,46 +5,78 @@
  */
 import { z } from "zod";
 
-import { type DataPart, readDataset } from "../data/dataset.ts";
+import { sequencesOf } from "../data/batch.ts";
+import { readDataset } from "../data/by-path.ts";
+import { type ClassExample, readClassNames } from "../data/class-example.ts";
+import { type Comparison, promptLength, type Sequence } from "../data/comparison.ts";
+import { DATA_KINDS, type DataKind, type DataKindName, type UnitOptions } from "../data/data-kinds.ts";
 import { type DataReport, reportOn } from "../data/data-report.ts";
-import { type Example, TRAIN_ON, countTrained } from "../data/example.ts";
+import { type Example, TRAIN_ON } from "../data/example.ts";
 import { type ExamplePiece, describeExample } from "../data/show.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { openTextTools } from "../data/text-tools.ts";
-import { openCheckpoint } from "../format/checkpoint/checkpoint.ts";
+import { openCheckpoint } from "../format/by-path.ts";
+import { OBJECTIVES, findObjective } from "../train/objectives.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
 import { MODEL_FLAGS } from "./generation.ts";
 import { pullWithProgress } from "./pull.ts";
 
-/** An example as training takes it. */
-interface CutExample {
-  readonly kept: Example;
-  readonly cutIds: Int32Array;
-  /** Whether nothing is left to learn, so that training leaves the example out. */
+/** What text data become: something to show by itself, or several that are compared. */
+type ShownSequence = Example | Sequence | ClassExample;
+type TextUnit = ShownSequence | Comparison;
+
+/** An example as training takes it, or examples that are compared. */
+interface CutUnit {
+  readonly whole: TextUnit;
+  readonly kept: TextUnit;
+  /** Whether nothing is left to learn, so that training leaves it out. */
   readonly isDropped: boolean;
 }
 
-function cut(example: Example, maxLength: number): CutExample {
-  const kept = {
-    ...example,
-    ids: example.ids.slice(0, maxLength),
-    trained: example.trained.slice(0, maxLength),
-  };
-  return { kept, cutIds: example.ids.slice(maxLength), isDropped: countTrained(kept) === 0 };
+/** Ids that a sequence has lost: of its prompt, and of its end. */
+interface LostIds {
+  readonly start: Int32Array;
+  readonly end: Int32Array;
 }
 
-/** Reads examples at their full length; windows of a text have no length of their own. */
+function cutUnit(whole: TextUnit, kind: DataKind<TextUnit>, options: UnitOptions): CutUnit {
+  const isLong = sequencesOf(whole).some(({ ids }) => ids.length > options.maxLength);
+  const kept = isLong ? kind.fit(whole, options) : whole;
+  return { whole, kept, isDropped: !kind.isUseful(kept) };
+}
+
+/** Only a prompt that is compared loses its beginning, after bos; a text that is judged keeps what stands behind it. */
+function lostIds(whole: ShownSequence, kept: ShownSequence, { bosId, suffixIds }: Tokenizer): LostIds {
+  const isCompared = "role" in whole && "role" in kept;
+  const numStart = isCompared ? Math.max(0, promptLength(whole) - promptLength(kept)) : 0;
+  const numHead = numStart > 0 && kept.ids[0] === bosId ? 1 : 0;
+  const numTail = "label" in kept ? suffixIds.length : 0;
+  return {
+    start: whole.ids.slice(numHead, numHead + numStart),
+    end: whole.ids.slice(numStart + kept.ids.length - numTail, whole.ids.length - numTail),
+  };
+}
+
+const numLost = ({ start, end }: LostIds): number => start.length + end.length;
+
+/** The sequences of a unit, whole and as they are kept. */
+function sequencePairs({ whole, kept }: CutUnit): readonly (readonly [ShownSequence, ShownSequence])[] {
+  const before = sequencesOf(whole);
+  return sequencesOf(kept).map((sequence, i) => [before[i]!, sequence]);
+}
+
+/** Reads units at their full length; windows of a text have no length of their own. */
 function readWhole(
   path: string,
-  maxLength: number,
-  how: Omit<Parameters<typeof readDataset>[1], "maxLength">,
-): { readonly examples: DataPart["examples"]; readonly numWithoutLabel: number } {
-  const read = (length: number): ReturnType<typeof readWhole> => {
-    const { train, reports } = readDataset(path, { ...how, maxLength: length });
-    return { examples: train, numWithoutLabel: reports.train.numDropped };
+  kind: DataKindName,
+  how: UnitOptions,
+): { readonly units: readonly TextUnit[]; readonly numWithoutLabel: number } {
+  const read = (maxLength: number): ReturnType<typeof readWhole> => {
+    const { train, reports } = readDataset<DataKindName>(path, { ...how, kind, maxLength });
+    return { units: train, numWithoutLabel: reports.train.numDropped };
   };
   const whole = read(Number.MAX_SAFE_INTEGER);
-  return whole.examples[0]?.source.file.endsWith(".txt") ? read(maxLength) : whole;
+  return whole.units[0]?.source.file.endsWith(".txt") ? read(how.maxLength) : whole;
 }
 
 function paint({ text, trained }: ExamplePiece, io: CommandIO): string {
@@ -57,30 +89,45 @@ function paintCut(text: string, io: CommandIO): string {
   return io.color.isColorSupported ? io.color.red(io.color.strikethrough(text)) : `[-${text}-]`;
 }
 
-function showExample({ kept, cutIds, isDropped }: CutExample, tokenizer: Tokenizer, io: CommandIO): void {
-  const { pieces, length, numTrained } = describeExample(kept, tokenizer);
-  const cutText = tokenizer.decode(cutIds);
-  const { file, line } = kept.source;
-  const notes = [
-    `${length + cutIds.length} tokens`,
-    `${numTrained} trained`,
-    ...(cutIds.length > 0 ? [`${cutIds.length} cut`] : []),
-    ...(isDropped ? ["left out"] : []),
-  ];
-  io.stdout(io.color.bold(`${file}:${line}  ${notes.join(", ")}`));
-  const shown = pieces.map((piece) => paint(piece, io)).join("") + paintCut(cutText, io);
-  io.stdout(`${shown.trimEnd()}\n`);
-  io.emit({
-    event: "example",
-    file,
-    line,
-    tokens: length + cutIds.length,
-    trained_tokens: numTrained,
-    cut_tokens: cutIds.length,
-    dropped: isDropped,
-    pieces,
-    cut_text: cutText,
-  });
+function showUnit(unit: CutUnit, { tokenizer, classes }: UnitOptions, io: CommandIO): void {
+  for (const [whole, kept] of sequencePairs(unit)) {
+    const { pieces, numTrained } = describe(kept, tokenizer);
+    const lost = lostIds(whole, kept, tokenizer);
+    const [cutStart, cutEnd] = [tokenizer.decode(lost.start), tokenizer.decode(lost.end)];
+    const { file, line } = kept.source;
+    const className = "label" in kept ? (classes?.names[kept.label] ?? "") : null;
+    const notes = [
+      ...("role" in kept ? [kept.role] : []),
+      ...(className === null ? [] : [`class ${className}`]),
+      `${whole.ids.length} tokens`,
+      ...(className === null ? [`${numTrained} trained`] : []),
+      ...(numLost(lost) > 0 ? [`${numLost(lost)} cut`] : []),
+      ...(unit.isDropped ? ["left out"] : []),
+    ];
+    io.stdout(io.color.bold(`${file}:${line}  ${notes.join(", ")}`));
+    const shown = pieces.map((piece) => paint(piece, io)).join("");
+    io.stdout(`${(paintCut(cutStart, io) + shown + paintCut(cutEnd, io)).trimEnd()}\n`);
+    io.emit({
+      event: "example",
+      file,
+      line,
+      ...("role" in kept ? { role: kept.role } : {}),
+      ...(className === null ? {} : { class: className }),
+      tokens: whole.ids.length,
+      trained_tokens: numTrained,
+      cut_tokens: numLost(lost),
+      dropped: unit.isDropped,
+      pieces,
+      cut_text: cutStart + cutEnd,
+    });
+  }
+}
+
+/** A text that is judged has no trained token: all of it is read. */
+function describe(sequence: ShownSequence, tokenizer: Tokenizer): ReturnType<typeof describeExample> {
+  const example: Example | Sequence =
+    "weights" in sequence ? sequence : { ...sequence, weights: new Float32Array(sequence.ids.length) };
+  return describeExample(example, tokenizer);
 }
 
 /** What is told at the end. */
@@ -127,22 +174,37 @@ export const dataShow = defineCommand({
     maxLength: z.int().min(2).default(512).describe("Tokens of an example; longer ones are cut"),
     limit: z.int().min(0).default(5).describe("Examples to show"),
     trainOn: z.enum(TRAIN_ON).default("assistant").describe("Turns of a conversation that are learned"),
+    objective: z
+      .enum(OBJECTIVES.map(({ name }) => name))
+      .default("cross-entropy")
+      .describe("What the data are for: it says which rows are looked for"),
   }),
-  async run({ file, model, maxLength, limit, trainOn }, io) {
+  async run({ file, model, maxLength, limit, trainOn, objective }, io) {
     const { path } = await pullWithProgress(model, io);
     const checkpoint = await openCheckpoint(path);
     await checkpoint.close();
     const { tokenizer, template } = openTextTools(model, checkpoint.tokenizerFiles);
-    const { examples, numWithoutLabel } = readWhole(file, maxLength, { tokenizer, template, trainOn });
-    const all = examples.map((example) => cut(example, maxLength));
-    for (const example of all.slice(0, limit)) showExample(example, tokenizer, io);
-    const kept = all.filter(({ isDropped }) => !isDropped);
+    const names = readClassNames(checkpoint.config);
+    const options: UnitOptions = {
+      tokenizer,
+      template,
+      trainOn,
+      maxLength,
+      ...(names && { classes: { names, readAt: "last" } }),
+    };
+    const { rows } = findObjective(objective);
+    const { units, numWithoutLabel } = readWhole(file, rows, options);
+    const all = units.map((unit) => cutUnit(unit, DATA_KINDS[rows] as DataKind<TextUnit>, options));
+    for (const unit of all.slice(0, limit)) showUnit(unit, options, io);
+    const useful = all.filter(({ isDropped }) => !isDropped);
     const report = reportOn(
-      kept.map((example) => example.kept),
-      kept.filter(({ cutIds }) => cutIds.length > 0).length,
-      all.length - kept.length + numWithoutLabel,
+      useful.map(({ kept }) => kept),
+      useful.filter(({ kept, whole }) => kept !== whole).length,
+      all.length - useful.length + numWithoutLabel,
     );
-    const numCutTokens = kept.reduce((sum, { cutIds }) => sum + cutIds.length, 0);
+    const numCutTokens = useful
+      .flatMap(sequencePairs)
+      .reduce((sum, [whole, kept]) => sum + whole.ids.length - kept.ids.length, 0);
     showSummary({ report, maxLength, numCutTokens }, io);
   },
 });

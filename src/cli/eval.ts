@@ -1,11 +1,12 @@
 /** @file `graft eval`: loss and perplexity of a model on a data set, or accuracy on images. */
 import { z } from "zod";
 
-import { readDataFile } from "../data/dataset.ts";
+import { readDataFile } from "../data/by-path.ts";
 import { TRAIN_ON } from "../data/example.ts";
 import { openTextParts, type TextParts } from "../engine/text-model.ts";
 import { UsageError } from "../errors.ts";
-import { createOrtEngine } from "../runtime/ort-node.ts";
+import { Session } from "../run/session.ts";
+import { createEngine } from "../runtime/create-engine.ts";
 import { type Evaluation, Evaluator } from "../train/evaluate.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
 import { evaluateImages, readsImages } from "./eval-images.ts";
@@ -21,16 +22,17 @@ export const EVALUATION_FLAGS = {
 /** What to evaluate on. */
 type EvaluationFlags = z.output<z.ZodObject<typeof EVALUATION_FLAGS>> & {
   readonly data: string;
+  readonly keepWidened: boolean;
   readonly threads?: number | undefined;
 };
 
 /** Computes the loss of an open model on a file, with a bar and warnings on the terminal. @throws UsageError usage/flag */
 export async function evaluateWithProgress(
   { base, adapter, tokenizer, template }: TextParts,
-  { data, length, trainOn, threads }: EvaluationFlags,
+  { data, length, trainOn, keepWidened, threads }: EvaluationFlags,
   io: CommandIO,
 ): Promise<Evaluation> {
-  const { maxPositions } = base.config;
+  const { maxPositions } = base.model;
   if (length > maxPositions) {
     throw new UsageError(
       "usage/flag",
@@ -42,8 +44,9 @@ export async function evaluateWithProgress(
   const { numTruncated, numDropped } = report;
   if (numTruncated > 0) warn(`examples cut to ${length} tokens: ${numTruncated}`, io);
   if (numDropped > 0) warn(`examples left out, as no token of theirs counts: ${numDropped}`, io);
-  const engine = createOrtEngine(threads === undefined ? {} : { threads });
-  const evaluator = await Evaluator.create(engine, base, adapter);
+  const engine = createEngine({ threads });
+  const session = new Session(engine, base, keepWidened ? "float32" : "stored");
+  const evaluator = await Evaluator.create(session, adapter);
   const bar = io.progress("evaluating", examples.length, "steps");
   try {
     return await evaluator.evaluate(examples, (numDone) => {
@@ -52,7 +55,7 @@ export async function evaluateWithProgress(
     });
   } finally {
     bar.stop();
-    await evaluator.release();
+    await session.release();
   }
 }
 

@@ -13,8 +13,7 @@ import {
   textEvent,
   textRequest,
 } from "./generation.ts";
-
-const INTERRUPTED_STATUS = 130;
+import { INTERRUPTED_STATUS } from "./report.ts";
 
 export const generate = defineCommand({
   name: "generate",

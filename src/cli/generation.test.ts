@@ -296,6 +296,44 @@ test("data show --json gives one object an example and a summary, and counts wha
   );
 });
 
+test("data show --objective shows both sides of a pair, and what their prompt loses", async () => {
+  const data = writeData(
+    "pairs.jsonl",
+    ["abcdef", "x"].map((prompt) => `${JSON.stringify({ prompt, chosen: "gh", rejected: "i" })}\n`).join(""),
+  );
+  const words = ["data", "show", data, "--model", model, "--objective", "dpo", "--max-length", "6"];
+  const { status, stdout } = await run(words);
+  assert.equal(status, 0);
+  assert.equal(
+    stdout,
+    [
+      `${data}:1  chosen, 9 tokens, 3 trained, 3 cut`,
+      "[-abc-]def[+gh<|im_end|>+]",
+      "",
+      `${data}:1  rejected, 8 tokens, 2 trained, 3 cut`,
+      "[-abc-]def[+i<|im_end|>+]",
+      "",
+      `${data}:2  chosen, 4 tokens, 3 trained`,
+      "x[+gh<|im_end|>+]",
+      "",
+      `${data}:2  rejected, 3 tokens, 2 trained`,
+      "x[+i<|im_end|>+]",
+      "",
+      "2 examples, 18 tokens, 10 trained (56 %); lengths 3 to 6, median 4, mean 5",
+      "Limit of 6 tokens: 1 cut (6 tokens lost), 0 left out (nothing to learn in them).",
+      "",
+    ].join("\n"),
+  );
+  const [first] = lines((await run([...words, "--json"])).stdout);
+  assert.deepEqual(
+    [first?.["role"], first?.["line"], first?.["cut_tokens"], first?.["cut_text"]],
+    ["chosen", 1, 3, "abc"],
+  );
+  const other = await run(["data", "show", data, "--model", model]);
+  assert.equal(other.status, 2);
+  assert.match(other.stderr, /keys "prompt", "chosen", "rejected", expected {"messages"}/);
+});
+
 test("data show takes a text in windows, and a folder by its training file", async () => {
   const path = join(folder, "texts");
   mkdirSync(path);

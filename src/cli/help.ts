@@ -2,23 +2,13 @@
 import { SHARED_FLAGS } from "./argv.ts";
 import type { Command } from "./command.ts";
 import { flagsOf, type Flag, type FlagKind } from "./flags.ts";
+import { wrap } from "./wrap.ts";
 
 const WIDTH = 100;
 const MAX_LEFT = 34;
 
 /** A row of a table: what is typed, and what it means. */
 type Row = readonly [left: string, right: string];
-
-/** Breaks text into lines of at most `width` characters between words. */
-function wrap(text: string, width: number): string[] {
-  const lines = [""];
-  for (const word of text.split(" ")) {
-    const last = lines.at(-1) ?? "";
-    if (last !== "" && last.length + 1 + word.length > width) lines.push(word);
-    else lines[lines.length - 1] = last === "" ? word : `${last} ${word}`;
-  }
-  return lines;
-}
 
 /** Sets rows in two columns; a left side too long for its column gets a line of its own. */
 function table(rows: readonly Row[]): string[] {

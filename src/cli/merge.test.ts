@@ -9,7 +9,7 @@ import { attachTo, perturb } from "../../test/model-passes.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../test/tiny-model.ts";
 import { adapterFiles } from "../format/adapters/adapter.ts";
 import { writeFolderAtomic } from "../format/files/atomic.ts";
-import { loadModel } from "../format/checkpoint/load-model.ts";
+import { loadModel } from "../format/by-path.ts";
 import { lora } from "../peft/methods/lora.ts";
 import { main } from "./main.ts";
 
@@ -58,6 +58,7 @@ test("graft merge writes a folder that has the loss of model and adapter, and on
     output: join(folder, "merged"),
     format: "hf",
     changed_tensors: 14,
+    substitutes: [],
     rounded_tensors: 0,
     mean_error: 0,
     worst_error: 0,

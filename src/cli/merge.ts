@@ -2,17 +2,18 @@
 import { z } from "zod";
 
 import { openTextParts } from "../engine/text-model.ts";
-import { readAdapter } from "../format/adapters/adapter.ts";
-import { MODEL_FORMATS, openCheckpoint } from "../format/checkpoint/checkpoint.ts";
+import { readAdapter, openCheckpoint } from "../format/by-path.ts";
+import { MODEL_FORMATS } from "../format/checkpoint/checkpoint.ts";
 import { loadWeights } from "../format/checkpoint/load-model.ts";
 import { chooseKind, type MergeReport, type MergeRequest, writeMergedModel } from "../export/merged-model.ts";
 import { requireNewOutput } from "../export/new-output.ts";
-import { STORAGES, type StorageName } from "../quant/storages.ts";
-import { createOrtEngine } from "../runtime/ort-node.ts";
+import { WRITABLE_NAMES } from "../quant/storages.ts";
+import { createEngine } from "../runtime/create-engine.ts";
 import type { Evaluation } from "../train/evaluate.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
 import { EVALUATION_FLAGS, evaluateWithProgress } from "./eval.ts";
 import { MODEL_FLAGS, warn } from "./generation.ts";
+import { percent } from "./percent.ts";
 import type { Bar } from "./progress.ts";
 import { pullWithProgress } from "./pull.ts";
 
@@ -24,7 +25,7 @@ const OPTIONS = z.strictObject({
   output: z.string().describe("Where to write: a new folder, or a new .gguf file"),
   to: z.enum(MODEL_FORMATS).optional().describe(`Format to write, ${FORMATS}; default: that of the model`),
   type: z
-    .enum(Object.keys(STORAGES) as StorageName[])
+    .enum(WRITABLE_NAMES)
     .optional()
     .describe("Type of the matrices; default: as in the model; in another format f32 (hf), f16 (gguf)"),
   evalData: z.string().optional().describe("Data on which to compute the loss before merging and after"),
@@ -43,7 +44,7 @@ async function evaluateModel(
   if (data === undefined) return null;
   const parts = await openTextParts(path, adapterPath === null ? {} : { adapterPath });
   try {
-    return await evaluateWithProgress(parts, { ...flags, data }, io);
+    return await evaluateWithProgress(parts, { ...flags, data, keepWidened: false }, io);
   } finally {
     await parts.checkpoint.close();
   }
@@ -58,7 +59,7 @@ async function writeWithProgress(
   const { checkpoint } = request;
   const base = await loadWeights(checkpoint.path, checkpoint, { name: flags.model });
   const { adapter } = await readAdapter(flags.adapter, base);
-  const engine = createOrtEngine(flags.threads === undefined ? {} : { threads: flags.threads });
+  const engine = createEngine({ threads: flags.threads });
   let bar: Bar | null = null;
   try {
     const onTensor = (numDone: number, numTensors: number): void => {
@@ -74,8 +75,6 @@ async function writeWithProgress(
 
 /** Share of an adapter's change whose loss is worth a warning. */
 const WARNED_LOSS = 0.25;
-
-const percent = (share: number): string => `${(100 * share).toPrecision(2)} %`;
 
 export const merge = defineCommand({
   name: "merge",
@@ -97,17 +96,20 @@ export const merge = defineCommand({
       await checkpoint.close();
     }
     const after = await evaluateModel(flags.output, null, flags, io);
-    const { numChanged, rounding } = report;
+    const { numChanged, substitutes, rounding } = report;
     io.stdout(`${numChanged} tensors merged; the model is in ${flags.output}`);
+    for (const { from, to: written, numTensors } of substitutes) {
+      io.stdout(`${numTensors} tensors of type ${from}, which graft only reads, are written as ${written}`);
+    }
     if (rounding.numTensors > 0) {
       const { meanError, worstError, worstTensor } = rounding;
       io.stdout(
-        `rounding changed ${rounding.numTensors} tensors by ${percent(meanError)} on average, ${percent(worstError)} at most (${worstTensor})`,
+        `rounding changed ${rounding.numTensors} tensors by ${percent(meanError, 2)} on average, ${percent(worstError, 2)} at most (${worstTensor})`,
       );
     }
     if (rounding.lostChange > WARNED_LOSS) {
       warn(
-        `rounding to the types of this output takes back ${percent(rounding.lostChange)} of what the adapter changes: choose a wider --type`,
+        `rounding to the types of this output takes back ${percent(rounding.lostChange, 2)} of what the adapter changes: choose a wider --type`,
         io,
       );
     }
@@ -120,6 +122,11 @@ export const merge = defineCommand({
       output: flags.output,
       format: to,
       changed_tensors: numChanged,
+      substitutes: substitutes.map(({ from, to: written, numTensors }) => ({
+        from,
+        to: written,
+        tensors: numTensors,
+      })),
       rounded_tensors: rounding.numTensors,
       mean_error: rounding.meanError,
       worst_error: rounding.worstError,

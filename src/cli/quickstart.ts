@@ -2,8 +2,9 @@
 import { access } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { readRow } from "../data/rows.ts";
-import { parseJsonLines, readText } from "../data/row-file.ts";
+import { readTargetRow } from "../data/target-rows.ts";
+import { parseJsonLines } from "../data/row-file.ts";
+import { readText } from "../data/by-path.ts";
 import type { Message } from "../data/messages.ts";
 import { openTextModel } from "../engine/text-model.ts";
 import { FormatError } from "../errors.ts";
@@ -53,7 +54,7 @@ function questionsOf(path: string): { question: Message; reference: string }[] {
   return parseJsonLines(readText(path), path)
     .slice(0, NUM_QUESTIONS)
     .map(({ value }) => {
-      const row = readRow(value);
+      const row = readTargetRow(value);
       const [question, reference] = row.kind === "chat" ? row.messages.map(({ message }) => message) : [];
       if (question && reference) return { question, reference: reference.content };
       throw new FormatError("format/json", `Cannot use "${path}": no question and answer`);

@@ -2,7 +2,17 @@
 import { exitStatus, GraftError } from "../errors.ts";
 import type { CommandIO } from "./command.ts";
 
-const INTERRUPTED_STATUS = 130;
+/** Exit status of a process that was stopped, as shells have it: 128 and the number of SIGINT. */
+export const INTERRUPTED_STATUS = 130;
+
+/** Codes that no class has, as they are the command's own: [exit status, one sentence for the documentation]. */
+export const COMMAND_CODES = {
+  stopped: [INTERRUPTED_STATUS, "The command was stopped by a signal."],
+  internal: [1, "Something that graft did not foresee; please report it."],
+  "usage/node": [2, "The Node that runs the command is too old."],
+} as const satisfies Readonly<Record<string, readonly [status: number, meaning: string]>>;
+
+type CommandCode = keyof typeof COMMAND_CODES;
 
 /** Tells a failure and returns the exit status of the process. */
 export function reportError(error: unknown, io: CommandIO): number {
@@ -14,12 +24,17 @@ export function reportError(error: unknown, io: CommandIO): number {
     return exitStatus(error);
   }
   if (io.signal.aborted && error instanceof Error && error.name === "AbortError") {
-    io.emit({ event: "error", code: "stopped", message: "stopped by a signal", hint: null });
+    io.emit({
+      event: "error",
+      code: "stopped" satisfies CommandCode,
+      message: "stopped by a signal",
+      hint: null,
+    });
     io.stderr("stopped");
     return INTERRUPTED_STATUS;
   }
   const message = error instanceof Error ? error.message : String(error);
-  io.emit({ event: "error", code: "internal", message, hint: null });
+  io.emit({ event: "error", code: "internal" satisfies CommandCode, message, hint: null });
   io.stderr(error instanceof Error ? (error.stack ?? message) : message);
   return exitStatus(error);
 }

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import colors from "picocolors";
-import { sideBySide, wrap } from "./side-by-side.ts";
+import { sideBySide } from "./side-by-side.ts";
+import { wrap } from "./wrap.ts";
 
 test("wrap() breaks at spaces, cuts words that are too long, and keeps line breaks", () => {
   assert.deepEqual(wrap("one two three", 7), ["one two", "three"]);

@@ -1,27 +1,9 @@
 /** @file Texts in columns beside each other, each under its title. */
 import type colors from "picocolors";
+import { wrap } from "./wrap.ts";
 
 const WIDTH = 96;
 const GAP = "  ";
-
-/** Breaks a text into lines of at most `width` characters, at spaces where it can. */
-export function wrap(text: string, width: number): string[] {
-  const lines: string[] = [];
-  for (const paragraph of text.split("\n")) {
-    let line = "";
-    for (const word of paragraph
-      .split(" ")
-      .flatMap((w) => w.match(new RegExp(`.{1,${width}}`, "g")) ?? [""])) {
-      const longer = line === "" ? word : `${line} ${word}`;
-      if (longer.length > width) {
-        lines.push(line);
-        line = word;
-      } else line = longer;
-    }
-    lines.push(line);
-  }
-  return lines;
-}
 
 /** Sets texts in columns of equal width. */
 export function sideBySide(

@@ -3,6 +3,7 @@ import colors from "picocolors";
 
 import type { CommandIO } from "./command.ts";
 import { createProgress } from "./progress.ts";
+import { INTERRUPTED_STATUS } from "./report.ts";
 
 /** What `main` needs of a process. */
 export interface Terminal {
@@ -20,8 +21,6 @@ export interface Terminal {
 
 /** A terminal on the running process; dispose it to take the signal handlers away. */
 export interface ProcessTerminal extends Terminal, Disposable {}
-
-const INTERRUPTED_STATUS = 130;
 
 /** Connects to the running process: the first SIGINT or SIGTERM aborts, the second ends it. */
 export function openProcessTerminal(): ProcessTerminal {

@@ -5,10 +5,10 @@
  * template is noticed. A model without a template still has a ChatTemplate; only rendering with it is an error.
  * `{% generation %}` marks are no Jinja; they are read here and tell which characters the assistant writes.
  */
-import { createHash } from "node:crypto";
 import { Template } from "@huggingface/jinja";
 import { FormatError, UsageError } from "../errors.ts";
 import type { TokenizerFiles } from "../format/checkpoint/checkpoint.ts";
+import { Sha256 } from "../sha256.ts";
 import type { Message } from "./messages.ts";
 import { strftime } from "./strftime.ts";
 import { specialTokenText } from "./tokenizer.ts";
@@ -154,7 +154,7 @@ export function createChatTemplate(files: TokenizerFiles, options: ChatTemplateO
 
   return {
     source,
-    hash: source === null ? null : createHash("sha256").update(source).digest("hex"),
+    hash: source === null ? null : new Sha256().update(source).digest(),
     render: (messages, options = {}) => run(messages, options).text,
     generationSpans(messages, options = {}) {
       const hasMarks = (sources.get(pick(options.tools)) ?? "").search(GENERATION_TAG) >= 0;

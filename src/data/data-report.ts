@@ -1,5 +1,5 @@
 /** @file What reading a data set did: counts and lengths, so that nothing is cut or dropped in silence. */
-import { countTrained, type Example } from "./example.ts";
+import { countLabels, exampleLength, sequencesOf, type TrainingUnit } from "./batch.ts";
 
 /** Counts of one part of a data set. */
 export interface DataReport {
@@ -10,7 +10,7 @@ export interface DataReport {
   readonly numTruncated: number;
   /** Examples left out: too long, or without any trained token (left). */
   readonly numDropped: number;
-  /** Tokens an example. */
+  /** Tokens a sequence: each side of a pair is one. */
   readonly lengths: {
     readonly min: number;
     readonly median: number;
@@ -20,13 +20,18 @@ export interface DataReport {
 }
 
 /** Counts the examples that are kept. */
-export function reportOn(examples: readonly Example[], numTruncated: number, numDropped: number): DataReport {
-  const lengths = examples.map(({ ids }) => ids.length).sort((a, b) => a - b);
+export function reportOn(
+  units: readonly TrainingUnit[],
+  numTruncated: number,
+  numDropped: number,
+): DataReport {
+  const sequences = units.flatMap((unit) => sequencesOf(unit));
+  const lengths = sequences.map(exampleLength).sort((a, b) => a - b);
   const numTokens = lengths.reduce((sum, length) => sum + length, 0);
   return {
-    numExamples: examples.length,
+    numExamples: units.length,
     numTokens,
-    numTrainedTokens: examples.reduce((sum, example) => sum + countTrained(example), 0),
+    numTrainedTokens: sequences.reduce((sum, example) => sum + countLabels(example), 0),
     numTruncated,
     numDropped,
     lengths: {

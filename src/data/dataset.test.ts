@@ -4,9 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { GraftError } from "../errors.ts";
-import { byteTokenizerFiles, createByteTokenizer } from "./byte-tokenizer.ts";
+import { byteTokenizerFiles, createByteTokenizer } from "../../test/byte-tokenizer.ts";
 import { createChatTemplate } from "./chat-template.ts";
-import { readDataset, type DatasetOptions } from "./dataset.ts";
+import { type DatasetOptions } from "./dataset.ts";
+import { readDataset } from "./by-path.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "graft-data-"));
 after(() => rmSync(folder, { recursive: true }));
@@ -95,7 +96,7 @@ describe("readDataset()", () => {
   it("cuts a text file into windows in order, with loss on all, and keeps a tail of two tokens", () => {
     const { train } = readDataset(write("a.txt", "abcdefgh"), { ...options, maxLength: 3 });
     assert.deepEqual(
-      train.map(({ ids, trained }) => [textOf(ids), ...trained]),
+      train.map(({ ids, weights }) => [textOf(ids), ...weights]),
       [
         ["abc", 0, 1, 1],
         ["def", 0, 1, 1],
@@ -116,7 +117,7 @@ describe("readDataset()", () => {
     );
     const { train, reports } = readDataset(path, { ...options, maxLength: 5 });
     assert.deepEqual(
-      train.map(({ ids, trained }) => [textOf(ids), [...trained].join("")]),
+      train.map(({ ids, weights }) => [textOf(ids), [...weights].join("")]),
       [
         ["abcde", "00111"],
         ["ab<|im_end|>", "011"],
@@ -209,8 +210,8 @@ describe("readDataset()", () => {
       "usage/data",
       'Cannot use data set "FILE": 2 faulty rows\n' +
         '  FILE:2: Cannot read message 1: role "bot", expected system, user, assistant or tool\n' +
-        '  FILE:3: Cannot read row: keys "question", expected {"messages"}, {"prompt", "completion"}, {"text"}, ' +
-        '{"instruction", "output"} or {"conversations"}',
+        '  FILE:3: Cannot read row: keys "question", expected {"messages"}, {"conversations"}, ' +
+        '{"prompt", "completion"}, {"instruction", "output"} or {"text"}',
     );
     const many = write("many.json", JSON.stringify(Array.from({ length: 12 }, () => bot)));
     assert.throws(() => readDataset(many, options), /12 faulty rows\n(.*\n){10} {2}and 2 more$/);
@@ -230,5 +231,86 @@ describe("readDataset()", () => {
         "expected one in tokenizer_config.json or chat_template.jinja",
       { template: createChatTemplate({ tokenizer: {}, config: {}, chatTemplate: null }) },
     );
+  });
+
+  it("reads pairs, cuts them together, and drops those that are the same afterwards", () => {
+    const path = write(
+      "pairs.jsonl",
+      lines(
+        { prompt: "abcd", chosen: "xy", rejected: "z" },
+        { prompt: "ab", chosen: "vwxyz!", rejected: "vwxyz?" },
+        { prompt: "a", chosen: "b", rejected: "c" },
+      ),
+    );
+    const { train, reports } = readDataset(path, { ...options, kind: "preference", maxLength: 6 });
+    assert.deepEqual(
+      train.map(({ sequences }) =>
+        sequences.map(({ role, group, ids, weights }) => [role, group, textOf(ids), [...weights].join("")]),
+      ),
+      [
+        [
+          ["chosen", 1, "bcdxy<|im_end|>", "000111"],
+          ["rejected", 1, "bcdz<|im_end|>", "00011"],
+        ],
+        [
+          ["chosen", 3, "ab<|im_end|>", "011"],
+          ["rejected", 3, "ac<|im_end|>", "011"],
+        ],
+      ],
+    );
+    const { numExamples, numTrainedTokens, numTruncated, numDropped } = reports.train;
+    assert.deepEqual([numExamples, numTrainedTokens, numTruncated, numDropped], [2, 9, 1, 1]);
+  });
+
+  it("reads answers called good or bad, and classes", () => {
+    const judged = write("judged.jsonl", lines({ prompt: "a", completion: "b", label: false }));
+    assert.deepEqual(
+      readDataset(judged, { ...options, kind: "unpaired" }).train.map(({ sequences }) =>
+        sequences.map(({ role }) => role),
+      ),
+      [["undesirable"]],
+    );
+    const classes = { names: ["no", "yes"], readAt: "last" as const };
+    const path = write("classes.jsonl", lines({ text: "abc", label: "yes" }, { text: "d", label: 0 }));
+    const { train, reports } = readDataset(path, { ...options, kind: "classes", classes, maxLength: 2 });
+    assert.deepEqual(
+      train.map(({ ids, label, labelIndex }) => [textOf(ids), label, labelIndex]),
+      [
+        ["ab", 1, 1],
+        ["d", 0, 0],
+      ],
+    );
+    assert.deepEqual([reports.train.numTrainedTokens, reports.train.numTruncated], [2, 1]);
+  });
+
+  it("names rows, keys and what to do when rows are for another objective", () => {
+    const preference = write(
+      "for-dpo.jsonl",
+      lines({ text: "a" }, { prompt: "a", chosen: "b", rejected: "c" }),
+    );
+    const target =
+      '{"messages"}, {"conversations"}, {"prompt", "completion"}, {"instruction", "output"} or {"text"}';
+    assertFails(
+      preference,
+      "usage/data",
+      `Cannot use data set "FILE": 1 faulty row\n  FILE:2: Cannot read row: keys "prompt", "chosen", "rejected", expected ${target}`,
+    );
+    const judged = write("for-kto.jsonl", lines({ prompt: "a", completion: "b", label: false }));
+    assertFails(
+      judged,
+      "usage/data",
+      `Cannot use data set "FILE": 1 faulty row\n  FILE:1: Cannot read row: keys "prompt", "completion", "label", expected ${target}`,
+    );
+    assert.throws(
+      () => readDataset(judged, options),
+      (error: unknown) => error instanceof GraftError && /another objective/.test(error.hint ?? ""),
+    );
+    const text = write("plain.txt", "abc");
+    assert.throws(
+      () => readDataset(text, { ...options, kind: "preference" }),
+      /plain text, expected rows {"prompt", "chosen", "rejected"}/,
+    );
+    const classes = write("label.jsonl", lines({ text: "a", label: 1 }));
+    assert.throws(() => readDataset(classes, { ...options, kind: "classes" }), /the model has none/);
   });
 });

@@ -1,23 +1,22 @@
 /**
- * @file Reads a data set: a .jsonl, .json or .txt file, or a folder with train, valid and test files.
+ * @file Examples of a data set, from the text of its files: .jsonl, .json or .txt.
  *
  * A .txt file becomes consecutive windows of maxLength tokens in file order, loss on all. Examples longer than maxLength
- * are cut, dropped or refused as `overlong` says, and counted. All faulty rows of a file are named in one error.
+ * are cut, dropped or refused as `overlong` says, and counted. All faulty rows of a file are named in one error. What rows
+ * are looked for and what they become is a matter of the kind of data.
  */
-import { existsSync, statSync } from "node:fs";
-import { join } from "node:path";
-import { GraftError, UsageError } from "../errors.ts";
-import { reportOn, type DataReport } from "./data-report.ts";
+import { UsageError } from "../errors.ts";
+import { exampleLength, sequencesOf, type TrainingUnit } from "./batch.ts";
 import {
-  countTrained,
-  makeExample,
-  toExample,
-  type Example,
-  type ExampleOptions,
-  type ExampleSource,
-} from "./example.ts";
-import { describeSource, parseJsonArray, parseJsonLines, readText } from "./row-file.ts";
-import { readRow } from "./rows.ts";
+  DATA_KINDS,
+  type DataKind,
+  type DataKindName,
+  type DataUnits,
+  type UnitOptions,
+} from "./data-kinds.ts";
+import { reportOn, type DataReport } from "./data-report.ts";
+import { makeExample, type Example, type ExampleSource } from "./example.ts";
+import { describeSource, parseJsonArray, parseJsonLines } from "./row-file.ts";
 
 export const OVERLONG = ["truncate", "drop", "error"] as const;
 
@@ -25,36 +24,25 @@ export const OVERLONG = ["truncate", "drop", "error"] as const;
 export type Overlong = (typeof OVERLONG)[number];
 
 /** How a data set is read. */
-export interface DatasetOptions extends ExampleOptions {
-  /** Tokens that an example may have. */
-  readonly maxLength: number;
-  /** "truncate" (cut at the end) unless given. */
+export interface DatasetOptions<K extends DataKindName = "text"> extends UnitOptions {
+  /** "text" unless given. */
+  readonly kind?: K;
+  /** "truncate" unless given. */
   readonly overlong?: Overlong;
 }
 
 /** Examples of one file, and what reading them did. */
-export interface DataPart {
-  readonly examples: readonly Example[];
+export interface DataPart<U extends TrainingUnit = Example> {
+  readonly examples: readonly U[];
   readonly report: DataReport;
 }
 
-/** A data set; parts that there is no file for are null. */
-export interface Dataset {
-  readonly train: readonly Example[];
-  readonly valid: readonly Example[] | null;
-  readonly test: readonly Example[] | null;
-  readonly reports: {
-    readonly train: DataReport;
-    readonly valid: DataReport | null;
-    readonly test: DataReport | null;
-  };
-}
-
-const EXTENSIONS = [".jsonl", ".json", ".txt"] as const;
+/** How the names of files end that hold examples, the likeliest first. */
+export const DATA_ENDINGS = [".jsonl", ".json", ".txt"] as const;
 const MAX_NAMED_ROWS = 10;
 
 /** Cuts the text into windows of maxLength tokens; a last one of at least two tokens is kept. */
-function readWindows(text: string, file: string, { tokenizer, maxLength }: DatasetOptions): Example[] {
+function readWindows(text: string, file: string, { tokenizer, maxLength }: UnitOptions): Example[] {
   const ids = tokenizer.encode(text, { addSpecialTokens: false });
   const windows: Example[] = [];
   for (let start = 0; ids.length - start >= 2; start += maxLength) {
@@ -63,27 +51,28 @@ function readWindows(text: string, file: string, { tokenizer, maxLength }: Datas
   return windows;
 }
 
-/** Applies `overlong` to one example; null when it is dropped. */
-function fitExample(example: Example, options: DatasetOptions): Example | null {
+/** Applies `overlong` to one example, or what is compared; null when it is dropped. */
+function fitUnit<U extends TrainingUnit>(
+  unit: U,
+  kind: DataKind<U>,
+  options: DatasetOptions<DataKindName>,
+): U | null {
   const { maxLength, overlong = "truncate" } = options;
-  if (example.ids.length <= maxLength) return example;
+  const longest = Math.max(...sequencesOf(unit).map(exampleLength));
+  if (longest <= maxLength) return unit;
   if (overlong === "error") {
     throw new UsageError(
       "usage/data",
-      `Cannot use example: ${example.ids.length} tokens, expected at most ${maxLength}`,
+      `Cannot use example: ${longest} tokens, expected at most ${maxLength}`,
       { hint: "Raise the maximum length, or have long examples truncated or dropped." },
     );
   }
   if (overlong === "drop") return null;
-  return {
-    ids: example.ids.slice(0, maxLength),
-    trained: example.trained.slice(0, maxLength),
-    source: example.source,
-  };
+  return kind.fit(unit, options);
 }
 
 /** Joins the faults of all rows into one error with the code and hint of the first. */
-function throwFaults(path: string, faults: readonly { source: ExampleSource; error: GraftError }[]): void {
+function throwFaults(path: string, faults: readonly { source: ExampleSource; error: UsageError }[]): void {
   const first = faults[0];
   if (first === undefined) return;
   const named = faults
@@ -98,28 +87,38 @@ function throwFaults(path: string, faults: readonly { source: ExampleSource; err
   });
 }
 
-/** Reads one file. @throws format/file, format/json, usage/data, usage/chat-template */
-export function readDataFile(path: string, options: DatasetOptions): DataPart {
-  const text = readText(path);
-  const kept: Example[] = [];
+/**
+ * Reads the examples of one file; the end of its name, `path`, says how `text` is read.
+ * @throws format/json, usage/data, usage/chat-template, naming file and line
+ */
+export function readExamples<K extends DataKindName = "text">(
+  text: string,
+  path: string,
+  options: DatasetOptions<K>,
+): DataPart<DataUnits[K]> {
+  type Unit = DataUnits[K];
+  const name: DataKindName = options.kind ?? "text";
+  const kind = DATA_KINDS[name] as DataKind<Unit>;
+  const kept: Unit[] = [];
   let numTruncated = 0;
   let numDropped = 0;
   if (path.endsWith(".txt")) {
-    kept.push(...readWindows(text, path, options));
+    if (name !== "text") throw noRows(path, kind);
+    kept.push(...(readWindows(text, path, options) as Unit[]));
   } else {
     const rows = path.endsWith(".json") ? parseJsonArray(text, path) : parseJsonLines(text, path);
-    const faults: { source: ExampleSource; error: GraftError }[] = [];
+    const faults: { source: ExampleSource; error: UsageError }[] = [];
     for (const { value, source } of rows) {
       try {
-        const example = toExample(readRow(value), options, source);
-        const fitting = fitExample(example, options);
-        if (fitting === null || countTrained(fitting) === 0) numDropped++;
+        const unit = kind.toUnit(value, options, source);
+        const fitting = fitUnit(unit, kind, options);
+        if (fitting === null || !kind.isUseful(fitting)) numDropped++;
         else {
           kept.push(fitting);
-          if (fitting !== example) numTruncated++;
+          if (fitting !== unit) numTruncated++;
         }
       } catch (error) {
-        if (!(error instanceof GraftError)) throw error;
+        if (!(error instanceof UsageError)) throw error;
         faults.push({ source, error });
       }
     }
@@ -137,36 +136,10 @@ export function readDataFile(path: string, options: DatasetOptions): DataPart {
   return { examples: kept, report: reportOn(kept, numTruncated, numDropped) };
 }
 
-/** Finds the file of one part in a folder; null when there is none. */
-function findPart(folder: string, names: readonly string[]): string | null {
-  const paths = names.flatMap((name) => EXTENSIONS.map((extension) => join(folder, name + extension)));
-  return paths.find((path) => existsSync(path)) ?? null;
-}
-
-/**
- * Reads a data set from a file or folder.
- *
- * @throws format/file, format/json, usage/data, usage/chat-template, each naming the file and line
- */
-export function readDataset(path: string, options: DatasetOptions): Dataset {
-  const isFolder = existsSync(path) && statSync(path).isDirectory();
-  const trainPath = isFolder ? findPart(path, ["train"]) : path;
-  if (trainPath === null) {
-    throw new UsageError(
-      "usage/data",
-      `Cannot read data set "${path}": the folder has no training file, expected train.jsonl, train.json or train.txt`,
-      { hint: "Name the file itself, or rename it." },
-    );
-  }
-  const validPath = isFolder ? findPart(path, ["valid", "validation"]) : null;
-  const testPath = isFolder ? findPart(path, ["test"]) : null;
-  const train = readDataFile(trainPath, options);
-  const valid = validPath === null ? null : readDataFile(validPath, options);
-  const test = testPath === null ? null : readDataFile(testPath, options);
-  return {
-    train: train.examples,
-    valid: valid?.examples ?? null,
-    test: test?.examples ?? null,
-    reports: { train: train.report, valid: valid?.report ?? null, test: test?.report ?? null },
-  };
+function noRows(path: string, kind: DataKind<unknown>): UsageError {
+  return new UsageError(
+    "usage/data",
+    `Cannot use data set "${path}": plain text, expected rows ${kind.forms.map(({ keys }) => keys).join(" or ")}`,
+    { hint: "Name a .jsonl or .json file." },
+  );
 }

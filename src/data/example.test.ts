@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import * as fc from "fast-check";
 import { UsageError } from "../errors.ts";
-import { byteTokenizerFiles, createByteTokenizer } from "./byte-tokenizer.ts";
+import { byteTokenizerFiles, createByteTokenizer } from "../../test/byte-tokenizer.ts";
 import { CHATML, createChatTemplate } from "./chat-template.ts";
 import { encodeSegments } from "./encode-segments.ts";
 import { countTrained, toExample, type TrainOn } from "./example.ts";
-import { readRow } from "./rows.ts";
+import { readTargetRow } from "./target-rows.ts";
 import { describeExample } from "./show.ts";
 import { createTokenizer, type Tokenizer } from "./tokenizer.ts";
 
@@ -40,7 +40,7 @@ function show(
 ): string {
   const tokenizer = options.tokenizer ?? bytes;
   const example = toExample(
-    readRow(row),
+    readTargetRow(row),
     {
       tokenizer,
       template: createChatTemplate(files, { template }),
@@ -184,22 +184,38 @@ describe("toExample() of a conversation", () => {
           { role: "user" as const, content: question },
           { role: "assistant" as const, content: answer },
         ];
-        const example = toExample(readRow({ messages }), { tokenizer, template }, source);
+        const example = toExample(readTargetRow({ messages }), { tokenizer, template }, source);
         assert.deepEqual([...example.ids], tokenizer.encode(template.render(messages)));
-        const trained = [...example.ids].filter((_, i) => example.trained[i] === 1);
+        const trained = [...example.ids].filter((_, i) => example.weights[i] === 1);
         assert.deepEqual(trained, tokenizer.encode(`${answer}<|im_end|>`));
       }),
     );
+  });
+
+  it("gives the tokens of a turn the weight of its message", () => {
+    const messages = conversation.messages.map((message, i) =>
+      i === 1 ? { ...message, weight: 0.25 } : message,
+    );
+    const how = { tokenizer: bytes, template: createChatTemplate(files) };
+    const row = readTargetRow({ messages });
+    const weightsOf = (trainOn: TrainOn): number[] => [
+      ...new Set(toExample(row, { ...how, trainOn }, source).weights),
+    ];
+    const { ids, weights } = toExample(row, how, source);
+    assert.equal(bytes.decode(ids.filter((_, i) => weights[i] === 0.25)), "A1<|im_end|>");
+    assert.equal(bytes.decode(ids.filter((_, i) => weights[i] === 1)), "A2<|im_end|>");
+    assert.deepEqual(weightsOf("last-assistant"), [0, 1]);
+    assert.deepEqual(weightsOf("all"), [0, 1, 0.25]);
   });
 
   it("tokenizes header and answer apart where a token would cross the border", () => {
     const tokenizer = mergingTokenizer([["Ċ", "Ċ"]]);
     const row = { messages: [conversation.messages[0], { role: "assistant", content: "\nA" }] };
     const template = createChatTemplate(files);
-    const example = toExample(readRow(row), { tokenizer, template }, source);
+    const example = toExample(readTargetRow(row), { tokenizer, template }, source);
     const header = tokenizer.encode("<|im_start|>user\nQ1<|im_end|>\n<|im_start|>assistant\n");
     assert.deepEqual([...example.ids], [...header, 10, 65, 257, 10]);
-    assert.deepEqual([...example.trained.subarray(header.length - 1)], [0, 1, 1, 1, 0]);
+    assert.deepEqual([...example.weights.subarray(header.length - 1)], [0, 1, 1, 1, 0]);
   });
 });
 
@@ -232,11 +248,11 @@ describe("toExample() of other rows", () => {
 
   it("never flags the first token", () => {
     const example = toExample(
-      readRow({ text: "abc" }),
+      readTargetRow({ text: "abc" }),
       { tokenizer: bytes, template: createChatTemplate(files) },
       source,
     );
-    assert.deepEqual([...example.trained], [0, 1, 1, 1]);
+    assert.deepEqual([...example.weights], [0, 1, 1, 1]);
     assert.equal(countTrained(example), 3);
   });
 });

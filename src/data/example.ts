@@ -9,7 +9,7 @@
  */
 import type { ChatTemplate } from "./chat-template.ts";
 import { encodeSegments } from "./encode-segments.ts";
-import type { Row } from "./rows.ts";
+import type { TargetRow } from "./rows.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 import { renderTurns } from "./turn-spans.ts";
 
@@ -27,8 +27,8 @@ export interface ExampleSource {
 /** Token ids of one example. */
 export interface Example {
   readonly ids: Int32Array;
-  /** 1 where the token is predicted with loss; always 0 for the first token, which nothing predicts. */
-  readonly trained: Uint8Array;
+  /** Weight of the loss of predicting each token, 0: none; always 0 for the first token, which nothing predicts. */
+  readonly weights: Float32Array;
   readonly source: ExampleSource;
 }
 
@@ -41,33 +41,37 @@ export interface ExampleOptions {
 }
 
 /** Counts the tokens that are predicted with loss. */
-export function countTrained(example: Example): number {
-  return example.trained.reduce((sum, flag) => sum + flag, 0);
+export function countTrained({ weights }: Pick<Example, "weights">): number {
+  return weights.reduce((sum, weight) => sum + (weight > 0 ? 1 : 0), 0);
 }
 
-/** Wraps ids and flags as an example; copies both and clears the first flag. */
+/** Wraps ids and weights (true is 1) as an example; copies both and clears the first weight. */
 export function makeExample(
   ids: readonly number[],
-  isTrained: (tokenIndex: number) => boolean,
+  weightOf: (tokenIndex: number) => number | boolean,
   source: ExampleSource,
 ): Example {
   return {
     ids: Int32Array.from(ids),
-    trained: Uint8Array.from(ids, (_, i) => (i > 0 && isTrained(i) ? 1 : 0)),
+    weights: Float32Array.from(ids, (_, i) => (i > 0 ? Number(weightOf(i)) : 0)),
     source,
   };
 }
 
-function chatExample(row: Row & { kind: "chat" }, options: ExampleOptions, source: ExampleSource): Example {
+function chatExample(
+  row: TargetRow & { kind: "chat" },
+  options: ExampleOptions,
+  source: ExampleSource,
+): Example {
   const { tokenizer, template } = options;
   const trainOn = options.trainOn ?? "assistant";
   const messages = row.messages.map(({ message }) => message);
   const lastTurn = messages.findLastIndex(({ role }) => role === "assistant");
-  // Under "all" the turns that need a place are those to be left out.
-  const isWanted = (index: number): boolean => {
-    const isTrained = row.messages[index]?.isTrained ?? false;
-    return trainOn === "all" ? !isTrained : isTrained && (trainOn === "assistant" || index === lastTurn);
-  };
+  const weightOf = (index: number): number =>
+    trainOn === "last-assistant" && index !== lastTurn ? 0 : (row.messages[index]?.weight ?? 0);
+  // Turns have to be found where they differ from the text around them.
+  const around = trainOn === "all" ? 1 : 0;
+  const isWanted = (index: number): boolean => weightOf(index) !== around;
   const { text, spans } = renderTurns(
     template,
     messages,
@@ -76,19 +80,23 @@ function chatExample(row: Row & { kind: "chat" }, options: ExampleOptions, sourc
     isWanted,
   );
   const turns = messages.flatMap(({ role }, i) => (role === "assistant" ? [i] : []));
-  const wanted = spans.filter((_, i) => isWanted(turns[i] ?? -1));
+  const wanted = spans.flatMap((span, i) =>
+    isWanted(turns[i] ?? -1) ? [{ ...span, weight: weightOf(turns[i] ?? -1) }] : [],
+  );
   const { ids, tokenCuts } = encodeSegments(
     tokenizer,
     text,
     wanted.flatMap(({ start, end }) => [start, end]),
   );
-  const inside = new Uint8Array(ids.length);
-  for (let i = 0; i < tokenCuts.length; i += 2) inside.fill(1, tokenCuts[i], tokenCuts[i + 1]);
-  return makeExample(ids, (i) => (inside[i] === 1) !== (trainOn === "all"), source);
+  const weights = new Float32Array(ids.length).fill(around);
+  for (const [i, { weight }] of wanted.entries()) {
+    weights.fill(weight, tokenCuts[2 * i], tokenCuts[2 * i + 1]);
+  }
+  return makeExample(ids, (i) => weights[i] ?? 0, source);
 }
 
 /** Turns a row into an example. @throws usage/chat-template when the template is missing or rejects the messages */
-export function toExample(row: Row, options: ExampleOptions, source: ExampleSource): Example {
+export function toExample(row: TargetRow, options: ExampleOptions, source: ExampleSource): Example {
   if (row.kind === "chat") return chatExample(row, options, source);
   const { tokenizer } = options;
   const text = row.kind === "text" ? row.text : row.prompt + row.completion;

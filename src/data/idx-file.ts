@@ -2,11 +2,7 @@
  * @file IDX files, in which MNIST and its kin keep images and labels: a header with the sizes of the axes, then bytes.
  *
  *   0 0 type rank | size of each axis, 32 bits, high byte first | elements, the last axis fastest
- *
- * Compressed files (gzip) are told by their first bytes.
  */
-import { readFileSync } from "node:fs";
-import { gunzipSync } from "node:zlib";
 import { FormatError } from "../errors.ts";
 
 /** Numbers of 8 bits without sign, with the sizes of their axes, row-major. */
@@ -29,45 +25,35 @@ export function encodeIdx({ shape, data }: IdxArray): Uint8Array {
   return bytes;
 }
 
-function unusable(path: string, found: string, hint: string, cause?: unknown): FormatError {
+/** Makes the error of an IDX file that cannot be used. `path`: what messages call it. */
+export function unusableIdx(path: string, found: string, hint: string, cause?: unknown): FormatError {
   return new FormatError("format/file", `Cannot read IDX file "${path}": ${found}`, { hint, cause });
 }
 
-function readBytes(path: string): Uint8Array {
-  try {
-    const bytes = readFileSync(path);
-    return bytes[0] === 0x1f && bytes[1] === 0x8b ? gunzipSync(bytes) : bytes;
-  } catch (cause) {
-    const isMissing = (cause as NodeJS.ErrnoException).code === "ENOENT";
-    const found = isMissing ? "no such file" : cause instanceof Error ? cause.message : String(cause);
-    throw unusable(path, found, "Check the path, and that the file was copied whole.", cause);
-  }
-}
-
 /**
- * Reads an IDX file of bytes with `rank` axes; the caller owns the result.
- * @throws FormatError "format/file" when it is missing, damaged, truncated, or of another kind
+ * Decodes an IDX file of bytes with `rank` axes; the data are a view of `bytes`. `path`: what messages call it.
+ * @throws FormatError "format/file" when it is damaged, truncated, or of another kind
  */
-export function readIdxFile(path: string, rank: number): IdxArray {
-  const bytes = readBytes(path);
+export function decodeIdx(bytes: Uint8Array, rank: number, path: string): IdxArray {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length < 4 || view.getUint16(0) !== 0) {
-    throw unusable(path, "it does not begin as an IDX file", "Give an idx3-ubyte or idx1-ubyte file.");
+    throw unusableIdx(path, "it does not begin as an IDX file", "Give an idx3-ubyte or idx1-ubyte file.");
   }
   const [type, found] = [view.getUint8(2), view.getUint8(3)];
   if (type !== UNSIGNED_BYTE || found !== rank) {
-    throw unusable(
+    throw unusableIdx(
       path,
       `${found} axes of type ${type}, expected ${rank} of type ${UNSIGNED_BYTE} (bytes)`,
       "Images have three axes (idx3), labels have one (idx1).",
     );
   }
   const start = 4 + 4 * rank;
-  if (bytes.length < start) throw unusable(path, "its header is cut off", "Copy or download the file again.");
+  if (bytes.length < start)
+    throw unusableIdx(path, "its header is cut off", "Copy or download the file again.");
   const shape = Array.from({ length: rank }, (_, axis) => view.getUint32(4 + 4 * axis));
   const size = shape.reduce((product, n) => product * n, 1);
   if (bytes.length !== start + size) {
-    throw unusable(
+    throw unusableIdx(
       path,
       `${bytes.length - start} bytes after its header, expected ${size} (${shape.join(" × ")})`,
       "Copy or download the file again.",

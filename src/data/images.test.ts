@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { NO_LABEL, toBatch } from "./batch.ts";
-import { readIdxFile } from "./idx-file.ts";
-import { imageFiles, readImageFile, readImages } from "./images.ts";
+import { readIdxFile, readImageFile, readImages } from "./by-path.ts";
+import { imageFiles } from "./images.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "graft-images-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -24,7 +24,7 @@ function write(name: string, bytes: Uint8Array): string {
   return path;
 }
 
-const MODEL = { image: { channels: 1, size: 2, patchSize: 1 }, maxPositions: 5, vocabSize: 3 };
+const MODEL = { image: { channels: 1, size: 2, patchSize: 1 }, maxPositions: 5, numOutputs: 3 };
 const PIXELS = [0, 255, 51, 102, 1, 2, 3, 4];
 
 /** Two images of 2 × 2 pixels with classes 2 and 0. */
@@ -104,7 +104,10 @@ describe("readImages()", () => {
       assert.throws(use, { code: "usage/data", message });
     const image = { channels: 3, size: 4, patchSize: 2 };
     refuse(() => readImageFile(path, { ...MODEL, image }), /1 × 2 × 2 pixels, expected 3 × 4 × 4/);
-    refuse(() => readImageFile(path, { ...MODEL, vocabSize: 2 }), /class 2 of image 1, expected one below 2/);
+    refuse(
+      () => readImageFile(path, { ...MODEL, numOutputs: 2 }),
+      /class 2 of image 1, expected one below 2/,
+    );
     write("d-labels-idx1-ubyte", idx([1], [0]));
     refuse(
       () => readImageFile(write("d-images-idx3-ubyte", idx([2, 2, 2], PIXELS)), MODEL),

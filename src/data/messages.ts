@@ -1,9 +1,5 @@
-/**
- * @file Chat messages in OpenAI's form, read from rows of a data set, and the order of roles that is demanded of them.
- *
- * Errors carry no place; whoever reads the file adds the line.
- */
-import { UsageError } from "../errors.ts";
+/** @file Chat messages in OpenAI's form, read from rows of a data set, and the order of roles that is demanded of them. */
+import { isRecord, jsonKind, rowError } from "./row-error.ts";
 
 export const ROLES = ["system", "user", "assistant", "tool"] as const;
 
@@ -16,10 +12,10 @@ export interface Message {
   readonly [key: string]: unknown;
 }
 
-/** A message with the word of the data set on whether its tokens are trained; true unless `weight` is 0. */
+/** A message with the weight that the data set gives to the loss of its tokens; 1 unless it says another, 0: no loss. */
 export interface WeightedMessage {
   readonly message: Message;
-  readonly isTrained: boolean;
+  readonly weight: number;
 }
 
 /** Names that ShareGPT files use for the roles, besides the roles themselves. */
@@ -31,23 +27,6 @@ const SHAREGPT_ROLES: Record<string, Role> = {
   bard: "assistant",
   observation: "tool",
 };
-
-/** Makes the error of a row that cannot be used. */
-export function rowError(what: string, found: string, expected: string, hint: string): UsageError {
-  return new UsageError("usage/data", `Cannot read ${what}: ${found}, expected ${expected}`, { hint });
-}
-
-/** Tells whether a value is an object with keys. */
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** Names the kind of a JSON value for a message. */
-export function jsonKind(value: unknown): string {
-  if (value === undefined) return "nothing";
-  if (value === null) return "null";
-  return Array.isArray(value) ? "a list" : typeof value === "object" ? "an object" : `a ${typeof value}`;
-}
 
 /** Reads content, which may be a string, absent beside tool calls, or a list of text parts, which are joined. */
 function readContent(content: unknown, hasToolCalls: boolean, what: string): string {
@@ -94,13 +73,13 @@ function readMessage(value: unknown, index: number): WeightedMessage {
       "Rename the role.",
     );
   }
-  const { role: _role, from: _from, value: _value, content: _content, weight, ...rest } = value;
-  if (weight !== undefined && weight !== 0 && weight !== 1) {
+  const { role: _role, from: _from, value: _value, content: _content, weight = 1, ...rest } = value;
+  if (typeof weight !== "number" || !(weight >= 0)) {
     throw rowError(
       what,
       `weight ${JSON.stringify(weight)}`,
-      "0 or 1",
-      "Leave the weight out to train on it.",
+      "a number from 0",
+      "Leave the weight out to train on it like on any other.",
     );
   }
   const calls = rest["tool_calls"];
@@ -111,7 +90,7 @@ function readMessage(value: unknown, index: number): WeightedMessage {
       role,
       content: readContent(isShareGpt ? value["value"] : value["content"], calls != null, what),
     },
-    isTrained: weight !== 0,
+    weight,
   };
 }
 
@@ -145,12 +124,12 @@ export function checkTurns(messages: readonly WeightedMessage[]): void {
       "Add the user's message, or remove the row.",
     );
   }
-  if (!messages.some(({ message, isTrained }) => isTrained && message.role === "assistant")) {
+  if (!messages.some(({ message, weight }) => weight > 0 && message.role === "assistant")) {
     throw rowError(
       "conversation",
       "weight 0 on every assistant turn",
       "one to train on",
-      "Set a weight to 1, or remove the row.",
+      "Set a weight above 0, or remove the row.",
     );
   }
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import * as fc from "fast-check";
+import type { Comparison } from "./comparison.ts";
 import { makeExample, type Example } from "./example.ts";
 import { epochs, planSteps, type PlanOptions } from "./order.ts";
 
@@ -123,5 +124,27 @@ describe("planSteps()", () => {
       () => planSteps(base).microBatches(-1),
       new RangeError("Cannot plan step -1: expected an integer from 0"),
     );
+  });
+
+  it("keeps the sequences of a comparison in one micro-batch, and does not pack them", () => {
+    const sides = (line: number): Comparison => ({
+      sequences: (["chosen", "rejected"] as const).map((role) => ({
+        ...(examplesOf([2])[0] as Example),
+        role,
+        group: line,
+      })),
+      source: { file: "x", line },
+    });
+    const pairs = [1, 2, 3].map(sides);
+    const plan = planSteps({ ...base, examples: pairs, shuffle: true });
+    const groups = plan
+      .microBatches(0)
+      .map((rows) => rows.flat().map(({ sequences }) => sequences.map(({ role, group }) => [role, group])));
+    assert.deepEqual(
+      groups.map((units) => units.length),
+      [2],
+    );
+    for (const [chosen, rejected] of groups.flat()) assert.equal(chosen?.[1], rejected?.[1]);
+    assert.throws(() => planSteps({ ...base, examples: pairs, packing: true }), /packs of comparisons/);
   });
 });

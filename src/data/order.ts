@@ -4,7 +4,7 @@
  * Nothing is carried from step to step, so a run that is resumed at any step goes on exactly.
  */
 import { Random } from "../random.ts";
-import { type TrainingExample, exampleLength } from "./batch.ts";
+import { type TrainingUnit, exampleLength } from "./batch.ts";
 import type { Example } from "./example.ts";
 import { packRows } from "./packing.ts";
 
@@ -26,7 +26,7 @@ export function epochs(numItems: number, { shuffle, seed }: OrderOptions): (epoc
 }
 
 /** What `planSteps` needs. */
-export interface PlanOptions<E extends TrainingExample = Example> extends OrderOptions {
+export interface PlanOptions<E extends TrainingUnit = Example> extends OrderOptions {
   readonly examples: readonly E[];
   /** Rows a micro-batch. */
   readonly batchSize: number;
@@ -38,11 +38,11 @@ export interface PlanOptions<E extends TrainingExample = Example> extends OrderO
 }
 
 /** Rows of every step. */
-export interface StepPlan<E extends TrainingExample = Example> {
+export interface StepPlan<E extends TrainingUnit = Example> {
   /** Rows an epoch: examples, or packs of examples. */
   readonly numRows: number;
   readonly stepsPerEpoch: number;
-  /** The micro-batches of a step, numbered from 0 over all epochs; each a list of rows, each row a list of examples. */
+  /** The micro-batches of a step, numbered from 0 over all epochs; each a list of rows, each row a list of units. */
   microBatches(step: number): E[][][];
 }
 
@@ -57,14 +57,18 @@ function chunk<T>(items: readonly T[], size: number): T[][] {
  * Plans all steps. Packs are made once, over the order of epoch 0, and shuffled anew in each epoch, so every epoch has
  * equally many steps; the last step of an epoch may be smaller.
  *
- * @throws RangeError when there is no example, a size is not a positive integer, or an example does not fit a pack
+ * @throws RangeError when there is no example, a size is not a positive integer, an example does not fit a pack, or
+ * comparisons are to be packed
  */
-export function planSteps<E extends TrainingExample>(options: PlanOptions<E>): StepPlan<E> {
+export function planSteps<E extends TrainingUnit>(options: PlanOptions<E>): StepPlan<E> {
   const { examples, batchSize, accumulation, packing, maxLength } = options;
   for (const [name, value] of Object.entries({ batchSize, accumulation, numExamples: examples.length })) {
     if (!Number.isInteger(value) || value < 1) {
       throw new RangeError(`Cannot plan steps: ${name} ${value}, expected a positive integer`);
     }
+  }
+  if (packing && examples.some((unit) => "sequences" in unit)) {
+    throw new RangeError("Cannot plan steps: packs of comparisons, expected one comparison a row");
   }
   const rows = packing
     ? packRows(epochs(examples.length, options)(0), examples.map(exampleLength), maxLength)

@@ -1,7 +1,6 @@
 /**
- * @file Reads the rows of a .jsonl or .json file, with the line (or item number) of each, and the text of a .txt file.
+ * @file The rows of a .jsonl or .json file, with the line (or item number) of each.
  */
-import { readFileSync } from "node:fs";
 import { FormatError } from "../errors.ts";
 import type { ExampleSource } from "./example.ts";
 
@@ -20,21 +19,6 @@ export function describeSource(source: ExampleSource): string {
 
 function reason(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
-}
-
-/** Reads a text file as UTF-8 without its byte order mark. @throws format/file when it cannot be read */
-export function readText(path: string): string {
-  try {
-    const text = readFileSync(path, "utf8");
-    return text.startsWith("\uFEFF") ? text.slice(1) : text;
-  } catch (cause) {
-    const isMissing = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
-    throw new FormatError(
-      "format/file",
-      `Cannot read data set "${path}": ${isMissing ? "no such file" : reason(cause)}, expected a .jsonl, .json or .txt file or a folder`,
-      { hint: "Check the path.", cause },
-    );
-  }
 }
 
 /** Parses JSON lines; empty lines are skipped. @throws format/json naming the file and line */

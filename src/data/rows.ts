@@ -1,24 +1,13 @@
 /**
  * @file The forms that a row of a data set may have, told apart by their keys; columns besides those are ignored.
  *
- *   messages  OpenAI, TRL           conversations  ShareGPT            → chat
- *   instruction, output, …  Alpaca                                     → chat
- *   prompt, completion  message lists                                  → chat, loss on the completion's turns
- *   prompt, completion  strings                                        → completion
- *   text                                                               → text
+ * Which forms are looked for depends on what is to be learned. Adding a form: an entry in the list of its kind.
  */
-import {
-  checkTurns,
-  isRecord,
-  jsonKind,
-  readMessages,
-  rowError,
-  type Message,
-  type WeightedMessage,
-} from "./messages.ts";
+import type { WeightedMessage } from "./messages.ts";
+import { isRecord, jsonKind, type RawFields, rowError } from "./row-error.ts";
 
-/** One row of a data set, checked. */
-export type Row =
+/** Text to learn, checked. */
+export type TargetRow =
   | {
       readonly kind: "chat";
       readonly messages: readonly WeightedMessage[];
@@ -27,99 +16,59 @@ export type Row =
   | { readonly kind: "completion"; readonly prompt: string; readonly completion: string }
   | { readonly kind: "text"; readonly text: string };
 
-const FORMS =
-  '{"messages"}, {"prompt", "completion"}, {"text"}, {"instruction", "output"} or {"conversations"}';
-
-function chat(messages: readonly WeightedMessage[], row: Record<string, unknown>): Row {
-  checkTurns(messages);
-  let tools: unknown = row["tools"] === "" ? null : (row["tools"] ?? null);
-  if (typeof tools === "string") {
-    try {
-      tools = JSON.parse(tools); // ShareGPT files write the list as a string
-    } catch {
-      throw rowError('"tools"', "a string that is no JSON", "a list of functions", "Mend the row.");
-    }
-  }
-  if (tools !== null && !Array.isArray(tools)) {
-    throw rowError('"tools"', jsonKind(tools), "a list of functions", "Write the tools as a JSON list.");
-  }
-  return { kind: "chat", messages, tools };
+/** Two answers to one prompt, checked. */
+export interface PreferenceRow {
+  readonly kind: "preference";
+  readonly chosen: TargetRow;
+  readonly rejected: TargetRow;
 }
 
-function readString(row: Record<string, unknown>, key: string): string {
-  const value = row[key];
-  if (typeof value === "string") return value;
-  throw rowError(`"${key}"`, jsonKind(value), "a string", "Mend the row.");
+/** An answer that is called good or bad, checked. */
+export interface JudgedRow {
+  readonly kind: "judged";
+  readonly answer: TargetRow;
+  readonly isDesirable: boolean;
 }
 
-function readPromptCompletion(row: Record<string, unknown>): Row {
-  const { prompt, completion } = row;
-  if (Array.isArray(prompt) && Array.isArray(completion)) {
-    const asked = readMessages(prompt, "prompt").map(({ message }) => ({ message, isTrained: false }));
-    return chat([...asked, ...readMessages(completion, "completion")], row);
-  }
-  if (typeof prompt === "string" && typeof completion === "string") {
-    if (completion === "") {
-      throw rowError('"completion"', "an empty string", "text to learn", "Add it, or remove the row.");
-    }
-    return { kind: "completion", prompt, completion };
-  }
-  throw rowError(
-    '"prompt" and "completion"',
-    `${jsonKind(prompt)} and ${jsonKind(completion)}`,
-    "two strings or two lists of messages",
-    "Write both in the same form.",
-  );
+/** A text and its class, by name or number. */
+export interface ClassRow {
+  readonly kind: "class";
+  readonly text: string;
+  readonly label: string | number;
 }
 
-function readAlpaca(row: Record<string, unknown>): Row {
-  const say = (role: Message["role"], content: string): WeightedMessage => ({
-    message: { role, content },
-    isTrained: true,
-  });
-  const messages: WeightedMessage[] = [];
-  if (row["system"] != null && row["system"] !== "") {
-    messages.push(say("system", readString(row, "system")));
-  }
-  const history = row["history"] ?? [];
-  for (const pair of Array.isArray(history) ? (history as unknown[]) : [history]) {
-    if (!Array.isArray(pair) || typeof pair[0] !== "string" || typeof pair[1] !== "string") {
-      throw rowError('"history"', jsonKind(pair), "pairs of question and answer", "Mend the row.");
-    }
-    messages.push(say("user", pair[0]), say("assistant", pair[1]));
-  }
-  const input = row["input"] == null ? "" : readString(row, "input");
-  const instruction = readString(row, "instruction");
-  messages.push(say("user", input === "" ? instruction : `${instruction}\n${input}`));
-  messages.push(say("assistant", readString(row, "output")));
-  return chat(messages, row);
+/** One form of rows of a kind. */
+export interface RowForm<R> {
+  /** The keys, as people are shown them. */
+  readonly keys: string;
+  matches(row: RawFields): boolean;
+  /** @throws usage/data when the row breaks the form */
+  read(row: RawFields): R;
 }
 
-/** Reads one row. @throws usage/data when it has none of the forms or breaks the one that it has */
-export function readRow(value: unknown): Row {
-  if (!isRecord(value))
-    throw rowError("row", jsonKind(value), `an object: ${FORMS}`, "Write one object a row.");
-  if ("messages" in value) return chat(readMessages(value["messages"], "messages"), value);
-  if ("conversations" in value) {
-    const system = value["system"];
-    const first: WeightedMessage[] =
-      typeof system === "string" && system !== ""
-        ? [{ message: { role: "system", content: system }, isTrained: true }]
-        : [];
-    return chat([...first, ...readMessages(value["conversations"], "conversations")], value);
+/**
+ * Reads one row that has one of some forms, the first that matches; `others` are forms of data for something else.
+ * @throws usage/data when it has none of the forms or breaks the one that it has
+ */
+export function readRow<R>(
+  value: unknown,
+  forms: readonly RowForm<R>[],
+  others: readonly RowForm<unknown>[] = [],
+): R {
+  const names = forms.map(({ keys }) => keys);
+  const expected = names.length === 1 ? names[0]! : `${names.slice(0, -1).join(", ")} or ${names.at(-1)}`;
+  if (!isRecord(value)) {
+    throw rowError("row", jsonKind(value), `an object: ${expected}`, "Write one object a row.");
   }
-  if ("prompt" in value && "completion" in value) return readPromptCompletion(value);
-  if ("instruction" in value && "output" in value) return readAlpaca(value);
-  if ("text" in value) {
-    const text = readString(value, "text");
-    if (text === "") throw rowError('"text"', "an empty string", "text to learn", "Remove the row.");
-    return { kind: "text", text };
-  }
+  const form = forms.find((form) => form.matches(value));
+  if (form) return form.read(value);
   const keys = Object.keys(value);
   throw rowError(
     "row",
     keys.length === 0 ? "no keys" : `keys ${keys.map((key) => JSON.stringify(key)).join(", ")}`,
-    FORMS,
-    "Rename the columns to one of these forms.",
+    expected,
+    others.some((form) => form.matches(value))
+      ? "Such rows are for another objective: choose that, or other data."
+      : "Rename the columns to one of these forms.",
   );
 }

@@ -25,7 +25,7 @@ export function describeExample(example: Example, tokenizer: Tokenizer): Example
     if (last?.trained === trained) last.text += text;
     else if (text !== "") pieces.push({ text, trained });
   };
-  for (const [i, id] of example.ids.entries()) add(stream.push(id), example.trained[i] === 1);
-  add(stream.end(), example.trained.at(-1) === 1);
+  for (const [i, id] of example.ids.entries()) add(stream.push(id), example.weights[i]! > 0);
+  add(stream.end(), (example.weights.at(-1) ?? 0) > 0);
   return { pieces, length: example.ids.length, numTrained: countTrained(example) };
 }

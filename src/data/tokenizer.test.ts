@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import * as fc from "fast-check";
 import { FormatError } from "../errors.ts";
-import { byteTokenizerFiles, createByteTokenizer } from "./byte-tokenizer.ts";
+import { byteTokenizerFiles, createByteTokenizer } from "../../test/byte-tokenizer.ts";
 import { createTokenizer, specialTokenText } from "./tokenizer.ts";
 
 const files = byteTokenizerFiles();

@@ -6,65 +6,54 @@
  */
 import { Graph, type Value } from "../graph/graph.ts";
 import { type ProgramSpec, neededInputs, nodesOf } from "../graph/program.ts";
-import type { BaseModel } from "../models/base-model.ts";
-import { type BlockGraph, FROZEN, buildBlockGraph } from "../models/block-graph.ts";
-import type { Overlay } from "../peft/attach.ts";
-import { ownTensors } from "../run/own-tensors.ts";
-import { ATTENTION_CHUNK } from "../run/block-programs.ts";
+import type { BuiltPart, Model } from "../models/model.ts";
+import { PLAIN_PART, type PartGraph } from "../models/part-graph.ts";
+import { FROZEN } from "../models/site-graph.ts";
+import type { AdapterView } from "../peft/adapter-view.ts";
 import type { PassContext } from "../run/context.ts";
-import type { BufferPool } from "../runtime/buffer-pool.ts";
-import type { Engine, Program } from "../runtime/engine.ts";
+import type { Compiled, Session } from "../run/session.ts";
+import { WeightWalk } from "../run/weights.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import type { KvCache } from "./kv-cache.ts";
 
 /** Blocks of one program: compiling takes longer with more of them, and beyond this little is gained. */
 const MAX_BLOCKS = 10;
 
-/** Inputs that all blocks of a program share. */
-const SHARED = ["mask", "positions", "cos", "sin", "rows", "promptEnds"];
-
 /** Neighbouring blocks that run as one program. */
 interface Group {
   readonly firstLayer: number;
-  readonly blocks: readonly BlockGraph[];
-  readonly program: Program;
+  readonly compiled: Compiled<readonly PartGraph[]>;
 }
 
 export class BlockStack {
-  readonly #base: BaseModel;
-  #adapter: Overlay | null;
-  readonly #pool: BufferPool;
+  readonly #session: Session;
+  #adapter: AdapterView | null;
   readonly #groups: readonly Group[];
 
-  private constructor(base: BaseModel, adapter: Overlay | null, pool: BufferPool, groups: readonly Group[]) {
-    this.#base = base;
+  private constructor(session: Session, adapter: AdapterView | null, groups: readonly Group[]) {
+    this.#session = session;
     this.#adapter = adapter;
-    this.#pool = pool;
     this.#groups = groups;
   }
 
   /** Compiles the programs. */
-  static async create(
-    engine: Engine,
-    base: BaseModel,
-    adapter: Overlay | null,
-    pool: BufferPool,
-  ): Promise<BlockStack> {
-    const programs = new Map<string, Program>();
+  static async create(session: Session, adapter: AdapterView | null): Promise<BlockStack> {
+    const { model } = session;
     const groups: Group[] = [];
-    for (const layers of groupLayers(base)) {
-      const blocks = layers.map((layer) => buildBlock(base, adapter, layer));
-      const key = JSON.stringify(layers.map((layer) => adapter?.signature(layer) ?? "frozen"));
-      const program = programs.get(key) ?? (await engine.compile(stackSpec(blocks)));
-      programs.set(key, program);
-      groups.push({ firstLayer: layers[0] ?? 0, blocks, program });
+    for (const layers of groupLayers(session)) {
+      const kinds = layers.map((layer) => [model.layers[layer]?.kind, adapter?.signature(layer) ?? "frozen"]);
+      const compiled = await session.compile(JSON.stringify(["block-stack", kinds]), () => {
+        const blocks = layers.map((layer) => buildBlock(model, adapter, layer));
+        return { spec: stackSpec(blocks), made: blocks.map(({ part }) => part) };
+      });
+      groups.push({ firstLayer: layers[0] ?? 0, compiled });
     }
-    return new BlockStack(base, adapter, pool, groups);
+    return new BlockStack(session, adapter, groups);
   }
 
   /** Puts another adapter in the place of this one; false, and nothing, when it needs other programs. */
-  replace(adapter: Overlay | null): boolean {
-    const { numLayers } = this.#base.config;
+  replace(adapter: AdapterView | null): boolean {
+    const { numLayers } = this.#session.model;
     for (let layer = 0; layer < numLayers; layer++) {
       if (adapter?.signature(layer) !== this.#adapter?.signature(layer)) return false;
     }
@@ -76,53 +65,53 @@ export class BlockStack {
    * Runs all blocks on x [1, T, D] after the tokens of the cache, and writes the rows of the T tokens behind them, where
    * there must be room; the caller counts them in. Takes x and gives y [1, T, D], which the caller releases.
    */
-  forward(x: HostTensor<"float32">, context: PassContext, cache: KvCache): Promise<HostTensor<"float32">> {
-    return this.#base.exclusively(() => this.#forward(x, context, cache));
-  }
-
-  async #forward(
+  async forward(
     x: HostTensor<"float32">,
     context: PassContext,
     cache: KvCache,
   ): Promise<HostTensor<"float32">> {
+    const { pool, weights, model } = this.#session;
+    const walk = new WeightWalk(weights, model.numLayers, (layer) => this.#readsOf(layer));
     let current = x;
-    for (const group of this.#groups) {
-      const y = this.#pool.acquire("float32", x.shape);
-      const feeds: Record<string, HostTensor> = { x: current, ...context.tensors };
+    for (const { firstLayer, compiled } of this.#groups) {
+      const y = pool.acquire("float32", x.shape);
+      const feeds: Record<string, HostTensor> = { x: current };
       const into: Record<string, HostTensor> = { y };
-      for (const [index, block] of group.blocks.entries()) {
-        const layer = group.firstLayer + index;
-        const weights = await this.#base.block(layer, layer + 1, (of) => this.#readsOf(of));
-        bind(index, { ...weights, ...ownTensors(this.#base, this.#adapter, layer, block) }, feeds);
-        const [past, fresh] = [cache.past(layer), cache.fresh(layer, context.length)];
+      for (const [index, part] of compiled.made.entries()) {
+        const layer = firstLayer + index;
+        Object.assign(feeds, context.tensors(part));
+        const weights = await walk.block(layer, layer + 1);
+        bind(index, { ...weights, ...this.#adapter?.inputs(layer) }, feeds);
+        const [past, fresh] = [cache.past(layer), cache.fresh(layer, context.facts.length)];
         bind(index, { past_key: past.key, past_value: past.value }, feeds);
         bind(index, { new_key: fresh.key, new_value: fresh.value }, into);
       }
-      await group.program.run(feeds, into);
-      this.#pool.release(current);
+      await compiled.program.run(feeds, into);
+      pool.release(current);
       current = y;
     }
+    walk.end();
     return current;
   }
 
   /** The tensors of the base that a block reads. */
   #readsOf(layer: number): readonly string[] {
     const group = this.#groups.findLast(({ firstLayer }) => firstLayer <= layer);
-    const index = layer - (group?.firstLayer ?? 0);
-    const block = group?.blocks[index];
-    return Object.keys(block?.tensors ?? {}).filter(
-      (name) => inBlock(index, name) in (group?.program.spec.inputs ?? {}),
+    if (!group) return [];
+    const index = layer - group.firstLayer;
+    const { program, made } = group.compiled;
+    return Object.keys(made[index]?.tensors ?? {}).filter(
+      (name) => inBlock(index, name) in program.spec.inputs,
     );
   }
 
-  /** Whether it matters which token ends a prompt: then rows of the cache are good for one prompt alone. */
-  get readsPromptEnds(): boolean {
-    return this.#groups.some(({ program }) => "promptEnds" in program.spec.inputs);
-  }
-
-  /** Frees the programs. */
-  async release(): Promise<void> {
-    for (const program of new Set(this.#groups.map((group) => group.program))) await program.release();
+  /** Whether a block reads what tells prompts apart: then rows of the cache are good for one prompt alone. */
+  get isPerPrompt(): boolean {
+    return this.#groups.some(({ compiled: { program, made } }) =>
+      made.some(({ passInputs }) =>
+        [...passInputs].some(([name, { input }]) => input.perPrompt && name in program.spec.inputs),
+      ),
+    );
   }
 }
 
@@ -137,26 +126,26 @@ function bind(index: number, tensors: Record<string, HostTensor>, to: Record<str
 }
 
 /** Cuts the blocks into groups of nearly equal size; of one block each when blocks take turns in memory. */
-function groupLayers(base: BaseModel): number[][] {
-  const { numLayers } = base.config;
+function groupLayers({ model: { numLayers }, weights }: Session): number[][] {
   const layers = Array.from({ length: numLayers }, (_, layer) => layer);
-  const numGroups = base.keepWidened ? Math.ceil(numLayers / MAX_BLOCKS) : numLayers;
+  const numGroups = weights.residency === "float32" ? Math.ceil(numLayers / MAX_BLOCKS) : numLayers;
   return Array.from({ length: numGroups }, (_, group) =>
     layers.filter((layer) => Math.floor((layer * numGroups) / numLayers) === group),
   );
 }
 
-function buildBlock(base: BaseModel, adapter: Overlay | null, layer: number): BlockGraph {
-  return buildBlockGraph(base.architecture, base.config, {
+function buildBlock(model: Model, adapter: AdapterView | null, layer: number): BuiltPart {
+  const built = model.buildBlock(layer, {
+    ...PLAIN_PART,
     projector: adapter?.projector(layer) ?? FROZEN,
     cached: true,
-    training: false,
-    chunk: { length: ATTENTION_CHUNK, count: 1 },
   });
+  if (built.part.attention) return built;
+  throw new RangeError(`Cannot generate with a ${model.modelType} model: block ${layer} has no attention`);
 }
 
-/** Joins blocks to one program: each takes the output of the one before. */
-function stackSpec(blocks: readonly BlockGraph[]): ProgramSpec {
+/** Joins blocks to one program: each takes the output of the one before. What belongs to the pass is shared. */
+function stackSpec(blocks: readonly BuiltPart[]): ProgramSpec {
   const graph = new Graph();
   const inputs: Record<string, Value> = {};
   const outputs: Record<string, Value> = {};
@@ -164,19 +153,21 @@ function stackSpec(blocks: readonly BlockGraph[]): ProgramSpec {
     (inputs[name] ??= graph.input(name, like.dtype, like.shape));
   let y: Value | null = null;
   for (const [index, block] of blocks.entries()) {
-    const ends = { y: block.y, new_key: block.newKey, new_value: block.newValue };
-    const candidates = { x: block.x, ...block.context, ...block.tensors, ...block.adapter };
-    const given = neededInputs(ends, candidates);
+    const { passInputs, tables, attention } = block.part;
+    const { newKey, newValue } = (attention as NonNullable<typeof attention>).outputs;
+    const ends = { y: block.y, new_key: newKey, new_value: newValue };
+    const given = neededInputs(ends, { x: block.x, ...block.part.inputs() });
     const places = new Map<Value, Value>();
     for (const [name, value] of Object.entries(given)) {
+      const isShared = passInputs.has(name) || tables.has(name);
       if (name === "x") places.set(value, y ?? share("x", value));
-      else places.set(value, share(SHARED.includes(name) ? name : inBlock(index, name), value));
+      else places.set(value, share(isShared ? name : inBlock(index, name), value));
     }
     copyNodes({ name: "block", inputs: given, outputs: ends }, graph, places);
     const placeOf = (value: Value): Value => places.get(value) as Value;
     y = placeOf(block.y);
-    outputs[inBlock(index, "new_key")] = placeOf(block.newKey);
-    outputs[inBlock(index, "new_value")] = placeOf(block.newValue);
+    outputs[inBlock(index, "new_key")] = placeOf(newKey);
+    outputs[inBlock(index, "new_value")] = placeOf(newValue);
   }
   return { name: "block-stack", inputs, outputs: { ...outputs, y: y as Value } };
 }

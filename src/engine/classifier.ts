@@ -1,16 +1,20 @@
-/** @file Classes of images: the logits of each image's first position, several images a pass. */
-import { toBatch } from "../data/batch.ts";
+/** @file Classes of images and texts: the logits of the position that tells the class, several examples a pass. */
+import { type TrainingExample, exampleLength, toBatch } from "../data/batch.ts";
+import type { ClassExample } from "../data/class-example.ts";
 import type { ImageExample } from "../data/images.ts";
+import { factsOf, labelledPositions } from "../data/pass-facts.ts";
 import { UsageError } from "../errors.ts";
-import type { BaseModel } from "../models/base-model.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { ForwardPass } from "../run/forward-pass.ts";
-import type { Engine } from "../runtime/engine.ts";
+import type { Session } from "../run/session.ts";
 
-/** Positions of one pass: enough images to fill the machine, few enough for small memory. */
+/** Positions of one pass: enough examples to fill the machine, few enough for small memory. */
 const PASS_POSITIONS = 1024;
 
-/** What is seen in an image. */
+/** What has a class. */
+export type Classified = ImageExample | ClassExample;
+
+/** What is seen in an example. */
 export interface Classification {
   /** The likeliest class. */
   readonly label: number;
@@ -25,56 +29,53 @@ export class Classifier {
     this.#forward = forward;
   }
 
-  /** Compiles what is not tied to a block. `adapter` null: the base alone. @throws UsageError "usage/model" for a model that reads no images */
-  static async create(engine: Engine, base: BaseModel, adapter: Adapter | null): Promise<Classifier> {
-    const { stem, modelType } = base.architecture;
-    if (stem.reads !== "images") {
+  /** Compiles what is not tied to a block. `adapter` null: the base alone. @throws UsageError "usage/model" for a model that tells no classes */
+  static async create(session: Session, adapter: Adapter | null): Promise<Classifier> {
+    const { task, modelType, classPosition } = session.model;
+    if (classPosition === null) {
       throw new UsageError(
         "usage/model",
-        `Cannot classify images with model "${base.name}": family ${modelType} reads ${stem.reads}, expected images`,
-        { hint: "Choose a vision model" },
+        `Cannot classify with model "${session.base.name}": it is for ${task} (family ${modelType}), expected a model with classes`,
+        { hint: "Choose a vision model, or one for sequence classification" },
       );
     }
-    return new Classifier(await ForwardPass.create(engine, base, adapter));
+    return new Classifier(await ForwardPass.create(session, adapter));
   }
 
-  /** Classifies images in their order; their own labels are not looked at. */
-  async classify(images: readonly ImageExample[]): Promise<Classification[]> {
-    const numImages = Math.max(1, Math.floor(PASS_POSITIONS / this.#forward.base.config.maxPositions));
+  /** Classifies examples in their order; their own labels are not looked at. */
+  async classify(examples: readonly Classified[]): Promise<Classification[]> {
     const results: Classification[] = [];
-    for (let from = 0; from < images.length; from += numImages) {
-      const pass = images.slice(from, from + numImages);
-      results.push(...(await this.#pass(pass)));
+    let from = 0;
+    while (from < examples.length) {
+      let [to, longest] = [from, 0];
+      for (; to < examples.length; to++) {
+        longest = Math.max(longest, exampleLength(examples[to] as TrainingExample));
+        if (to > from && (to + 1 - from) * longest > PASS_POSITIONS) break;
+      }
+      results.push(...(await this.#pass(examples.slice(from, to))));
+      from = to;
     }
     return results;
   }
 
-  #pass(images: readonly ImageExample[]): Promise<Classification[]> {
-    const { pool, head, base } = this.#forward;
-    const { vocabSize } = base.config;
-    const batch = toBatch(images.map((image) => [image]));
-    return this.#forward.run(batch, undefined, async (x) => {
-      const all = await head.logitsAt(
-        x,
-        images.map((_, row) => row * batch.length),
-      );
-      const results = images.map((_, row) => {
-        const logits = all.data.slice(row * vocabSize, (row + 1) * vocabSize);
+  #pass(examples: readonly Classified[]): Promise<Classification[]> {
+    const { session, head } = this.#forward;
+    const { numOutputs } = session.model;
+    const batch = toBatch(examples.map((example) => [example]));
+    return this.#forward.run(batch.input, factsOf(batch), async (x) => {
+      const all = await head.logitsAt(x, labelledPositions(batch).indexes);
+      const results = examples.map((_, row) => {
+        const logits = all.data.slice(row * numOutputs, (row + 1) * numOutputs);
         return { label: logits.indexOf(Math.max(...logits)), logits };
       });
-      pool.release(all);
+      session.pool.release(all);
       return results;
     });
   }
 
-  /** Share of images whose likeliest class is their own. */
-  async accuracy(images: readonly ImageExample[]): Promise<number> {
-    const found = await this.classify(images);
-    return found.filter(({ label }, i) => label === images[i]?.label).length / images.length;
-  }
-
-  /** Frees the programs. */
-  release(): Promise<void> {
-    return this.#forward.release();
+  /** Share of examples whose likeliest class is their own. */
+  async accuracy(examples: readonly Classified[]): Promise<number> {
+    const found = await this.classify(examples);
+    return found.filter(({ label }, i) => label === examples[i]?.label).length / examples.length;
   }
 }

@@ -1,10 +1,11 @@
 /** Tests on a tiny random model: equality with the full forward pass, ends, reuse of the cache, memory. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { loadModel } from "../format/checkpoint/load-model.ts";
+import { Session } from "../run/session.ts";
+import { loadModel } from "../format/by-path.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { lora } from "../peft/methods/lora.ts";
-import { createOrtEngine } from "../runtime/ort-node.ts";
+import { createEngine } from "../runtime/create-engine.ts";
 import { toBatch } from "../data/batch.ts";
 import { makeExample } from "../data/example.ts";
 import { attachTo, logitsOf, perturb } from "../../test/model-passes.ts";
@@ -12,9 +13,13 @@ import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
 import { type GenerateRequest, type GeneratedToken, Generator } from "./generator.ts";
 
 const VOCAB = 259;
-const engine = createOrtEngine({ threads: 1 });
+const engine = createEngine({ threads: 1 });
 const { base, checkpoint } = await loadModel(await writeTinyModel(temporaryFolder()));
-after(() => checkpoint.close());
+const session = new Session(engine, base);
+after(async () => {
+  await session.release();
+  await checkpoint.close();
+});
 
 const ramp = (length: number): number[] => Array.from({ length }, (_, i) => (i * 37 + 11) % 256);
 
@@ -46,26 +51,24 @@ async function assertEqualsFullForward(
 }
 
 test("cached decoding equals the full forward pass, for prompts of one token, some, and more than a chunk", async () => {
-  const generator = await Generator.create({ engine, base, adapter: null });
+  const generator = await Generator.create({ session, adapter: null });
   for (const length of [1, 7, 256, 300]) {
     await assertEqualsFullForward(generator, { promptIds: ramp(length), maxNewTokens: 6 });
   }
-  await generator.release();
 });
 
 test("an adapter takes part in prefill and decoding", async () => {
   const adapter = await attachTo(base, lora, { rank: 4 });
   perturb(adapter, 0.1);
-  const generator = await Generator.create({ engine, base, adapter });
+  const generator = await Generator.create({ session, adapter });
   await assertEqualsFullForward(generator, { promptIds: ramp(9), maxNewTokens: 5 }, adapter);
   const plain = await fullLogits(ramp(9));
   const adapted = await fullLogits(ramp(9), adapter);
   assert.ok(plain.some((logit, i) => Math.abs(logit - (adapted[i] as number)) > 0.01));
-  await generator.release();
 });
 
 test("a prompt that begins like the last sequence runs only what is new, with the same result", async () => {
-  const generator = await Generator.create({ engine, base, adapter: null });
+  const generator = await Generator.create({ session, adapter: null });
   const first = await generator.complete({ promptIds: ramp(20), maxNewTokens: 8 });
   assert.equal(first.numReusedTokens, 0);
   const goesOn = [...ramp(20), ...first.ids, 5, 6, 7];
@@ -78,11 +81,10 @@ test("a prompt that begins like the last sequence runs only what is new, with th
   // The logits of the last token of a prompt are needed, so it runs again.
   const repeated = await generator.complete({ promptIds: goesOn, maxNewTokens: 4 });
   assert.deepEqual([repeated.numReusedTokens, repeated.ids], [goesOn.length - 1, again.ids]);
-  await generator.release();
 });
 
 test("a stop id ends the text and is its last id; length and a full model end it as well", async () => {
-  const generator = await Generator.create({ engine, base, adapter: null });
+  const generator = await Generator.create({ session, adapter: null });
   const free = await generator.complete({ promptIds: ramp(5), maxNewTokens: 6 });
   assert.equal(free.finishReason, "length");
   const stopId = free.ids[3] as number;
@@ -98,11 +100,10 @@ test("a stop id ends the text and is its last id; length and a full model end it
   assert.deepEqual([full.finishReason, full.ids.length], ["length", 3]);
   const none = await generator.complete({ promptIds: ramp(5), maxNewTokens: 0 });
   assert.deepEqual([none.finishReason, none.ids, none.tokensPerSecond], ["length", [], 0]);
-  await generator.release();
 });
 
 test("the signal ends the text between two tokens and before the first, and the cache stays right", async () => {
-  const generator = await Generator.create({ engine, base, adapter: null });
+  const generator = await Generator.create({ session, adapter: null });
   const stop = new AbortController();
   const stopped = await generator.complete(
     { promptIds: ramp(6), maxNewTokens: 50, signal: stop.signal },
@@ -112,11 +113,10 @@ test("the signal ends the text between two tokens and before the first, and the 
   const never = await generator.complete({ promptIds: ramp(6), maxNewTokens: 5, signal: stop.signal });
   assert.deepEqual([never.finishReason, never.ids], ["aborted", []]);
   await assertEqualsFullForward(generator, { promptIds: ramp(6), maxNewTokens: 5 });
-  await generator.release();
 });
 
 test("a reader who stops early frees the generator, and two at once are refused", async () => {
-  const generator = await Generator.create({ engine, base, adapter: null });
+  const generator = await Generator.create({ session, adapter: null });
   const request = { promptIds: ramp(4), maxNewTokens: 9 };
   for await (const token of generator.generate(request)) {
     if (token.index === 1) break;
@@ -125,11 +125,10 @@ test("a reader who stops early frees the generator, and two at once are refused"
     });
   }
   assert.equal((await generator.complete(request)).ids.length, 9);
-  await generator.release();
 });
 
 test("prompts that are empty, too long or of foreign ids are usage errors", async () => {
-  const generator = await Generator.create({ engine, base, adapter: null });
+  const generator = await Generator.create({ session, adapter: null });
   const refuse = async (promptIds: readonly number[], message: RegExp): Promise<void> => {
     await assert.rejects(generator.complete({ promptIds, maxNewTokens: 1 }), {
       code: "usage/shape",
@@ -140,11 +139,10 @@ test("prompts that are empty, too long or of foreign ids are usage errors", asyn
   await refuse(ramp(513), /513 tokens, expected at most 512/);
   await refuse([3, VOCAB], /id 259, expected ids below 259/);
   assert.equal((await generator.complete({ promptIds: ramp(512), maxNewTokens: 5 })).ids.length, 1);
-  await generator.release();
 });
 
 test("draws depend on the seed alone", async () => {
-  const generator = await Generator.create({ engine, base, adapter: null });
+  const generator = await Generator.create({ session, adapter: null });
   const draw = async (seed: number): Promise<readonly number[]> => {
     const sampling = { temperature: 1.5, topK: 0, topP: 1 };
     return (await generator.complete({ promptIds: ramp(5), maxNewTokens: 12, sampling, seed })).ids;
@@ -152,13 +150,11 @@ test("draws depend on the seed alone", async () => {
   const [one, same, other] = [await draw(1), await draw(1), await draw(2)];
   assert.deepEqual(one, same);
   assert.notDeepEqual(one, other);
-  await generator.release();
 });
 
 test("one long generation allocates the cache only a few times", async () => {
-  const generator = await Generator.create({ engine, base, adapter: null });
+  const generator = await Generator.create({ session, adapter: null });
   await generator.complete({ promptIds: ramp(3), maxNewTokens: 400 });
   const { numAllocations, capacity } = generator.cache;
   assert.deepEqual([numAllocations, capacity], [4, 512]);
-  await generator.release();
 });

@@ -5,15 +5,14 @@
  * goes on) runs only what is new.
  */
 import { UsageError } from "../errors.ts";
-import type { Architecture } from "../models/architecture.ts";
-import type { BaseModel } from "../models/base-model.ts";
+import type { Model } from "../models/model.ts";
+import type { PassFacts } from "../nn/pass.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { Random } from "../random.ts";
-import { ContextMaker } from "../run/context.ts";
+import { PassContext } from "../run/context.ts";
 import { Embedding } from "../run/embedding.ts";
 import { Head } from "../run/head.ts";
-import { BufferPool } from "../runtime/buffer-pool.ts";
-import type { Engine } from "../runtime/engine.ts";
+import type { Session } from "../run/session.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import { BlockStack } from "./block-stack.ts";
 import { KvCache } from "./kv-cache.ts";
@@ -24,9 +23,8 @@ const PREFILL_CHUNK = 256;
 
 /** What a generator works with. `adapter` null: the base alone. */
 export interface GeneratorParts {
-  readonly engine: Engine;
-  /** With `keepWidened`: widening every block for every token would take longer than running it. */
-  readonly base: BaseModel;
+  /** With weights held in float32: dequantizing every block for every token would take longer than running it. */
+  readonly session: Session;
   readonly adapter: Adapter | null;
 }
 
@@ -74,18 +72,13 @@ export interface Completion extends GenerationEnd {
 }
 
 /** Refuses a model that does not write tokens. @throws UsageError "usage/model" */
-export function requireText(name: string, { stem, modelType }: Architecture): void {
-  if (stem.reads === "tokens") return;
+export function requireText(name: string, { task, modelType }: Model): void {
+  if (task === "causal-lm") return;
   throw new UsageError(
     "usage/model",
-    `Cannot write text with model "${name}": family ${modelType} reads ${stem.reads}, expected tokens`,
+    `Cannot write text with model "${name}": it is for ${task} (family ${modelType}), expected causal-lm`,
     { hint: "Choose a language model" },
   );
-}
-
-/** Makes a generator. @throws as `Generator.create` */
-export async function createGenerator(parts: GeneratorParts): Promise<Generator> {
-  return await Generator.create(parts);
 }
 
 /** The compiled parts of a generator. */
@@ -95,50 +88,35 @@ interface Stages {
   readonly head: Head;
 }
 
-async function compileStages({ engine, base, adapter }: GeneratorParts, pool: BufferPool): Promise<Stages> {
+async function compileStages({ session, adapter }: GeneratorParts): Promise<Stages> {
   return {
-    blocks: await BlockStack.create(engine, base, adapter, pool),
-    embedding: await Embedding.create(engine, base, adapter, pool),
-    head: new Head(engine, base, adapter, pool),
+    blocks: await BlockStack.create(session, adapter),
+    embedding: await Embedding.create(session, adapter),
+    head: await Head.create(session, adapter),
   };
 }
 
-async function releaseStages({ blocks, embedding, head }: Stages): Promise<void> {
-  await blocks.release();
-  await embedding.release();
-  await head.release();
-}
-
 export class Generator {
-  readonly #engine: Engine;
-  readonly #base: BaseModel;
+  readonly #session: Session;
   #stages: Stages;
   #adapter: Adapter | null;
-  readonly #contexts: ContextMaker;
-  readonly #pool: BufferPool;
   readonly #cache: KvCache;
-  readonly #maxPositions: number;
   /** Ids whose keys and values are in the cache. */
   readonly #cachedIds: number[] = [];
   #isBusy = false;
 
-  private constructor({ engine, base, adapter }: GeneratorParts, stages: Stages, pool: BufferPool) {
-    const { config } = base;
-    this.#engine = engine;
-    this.#base = base;
+  private constructor({ session, adapter }: GeneratorParts, stages: Stages) {
+    this.#session = session;
     this.#adapter = adapter;
     this.#stages = stages;
-    this.#pool = pool;
-    this.#contexts = new ContextMaker(config);
-    this.#cache = new KvCache(config);
-    this.#maxPositions = config.maxPositions;
+    this.#cache = new KvCache(session.model);
   }
 
   /** Compiles the programs. @throws UsageError "usage/model" for a model that writes no text */
   static async create(parts: GeneratorParts): Promise<Generator> {
-    requireText(parts.base.name, parts.base.architecture);
-    const pool = new BufferPool();
-    return new Generator(parts, await compileStages(parts, pool), pool);
+    const { base, model } = parts.session;
+    requireText(base.name, model);
+    return new Generator(parts, await compileStages(parts));
   }
 
   /**
@@ -150,9 +128,7 @@ export class Generator {
     if (this.#isBusy) throw new RangeError("Cannot switch adapters: a generation is in work");
     const isInBlocks = [adapter, this.#adapter].every((each) => each === null || sitsInBlocks(each));
     if (!(isInBlocks && this.#stages.blocks.replace(adapter))) {
-      const old = this.#stages;
-      this.#stages = await compileStages({ engine: this.#engine, base: this.#base, adapter }, this.#pool);
-      await releaseStages(old);
+      this.#stages = await compileStages({ session: this.#session, adapter });
     }
     this.#adapter = adapter;
     this.#cachedIds.length = 0;
@@ -177,8 +153,9 @@ export class Generator {
       const random = new Random(request.seed ?? 0);
       const numReusedTokens = this.#reuse(promptIds);
       const end = (finishReason: FinishReason): GenerationEnd => ({ finishReason, numReusedTokens });
+      const { maxPositions } = this.#session.model;
       // The last token needs no position: nothing follows it.
-      const numNew = Math.min(request.maxNewTokens, this.#maxPositions - promptIds.length + 1);
+      const numNew = Math.min(request.maxNewTokens, maxPositions - promptIds.length + 1);
       if (numNew <= 0) return end("length");
       let pending = promptIds.slice(numReusedTokens);
       for (let index = 0; ; index++) {
@@ -186,7 +163,7 @@ export class Generator {
         if (!logits) return end("aborted");
         request.onLogits?.(logits.data);
         const id = sampleToken(logits.data, sampling, random);
-        this.#pool.release(logits);
+        this.#session.pool.release(logits);
         const isStop = stopIds.includes(id);
         yield { id, index, isStop };
         if (isStop) return end("stop");
@@ -226,7 +203,7 @@ export class Generator {
   }
 
   #checkPrompt(promptIds: readonly number[]): void {
-    const { vocabSize } = this.#base.config;
+    const { maxPositions, numOutputs } = this.#session.model;
     if (promptIds.length === 0) {
       throw new UsageError(
         "usage/shape",
@@ -236,18 +213,18 @@ export class Generator {
         },
       );
     }
-    if (promptIds.length > this.#maxPositions) {
+    if (promptIds.length > maxPositions) {
       throw new UsageError(
         "usage/shape",
-        `Cannot generate: the prompt has ${promptIds.length} tokens, expected at most ${this.#maxPositions}, the model's positions`,
+        `Cannot generate: the prompt has ${promptIds.length} tokens, expected at most ${maxPositions}, the model's positions`,
         { hint: "Shorten the prompt, or start a new conversation." },
       );
     }
-    const foreign = promptIds.find((id) => !(Number.isInteger(id) && id >= 0 && id < vocabSize));
+    const foreign = promptIds.find((id) => !(Number.isInteger(id) && id >= 0 && id < numOutputs));
     if (foreign !== undefined) {
       throw new UsageError(
         "usage/shape",
-        `Cannot generate: the prompt has id ${foreign}, expected ids below ${vocabSize}`,
+        `Cannot generate: the prompt has id ${foreign}, expected ids below ${numOutputs}`,
         { hint: "Use the tokenizer that belongs to the model." },
       );
     }
@@ -256,7 +233,7 @@ export class Generator {
   /** Keeps of the cache what the prompt begins with, but runs its last token again, for its logits. */
   #reuse(promptIds: readonly number[]): number {
     let common = 0;
-    const limit = this.#stages.blocks.readsPromptEnds ? 0 : promptIds.length - 1;
+    const limit = this.#stages.blocks.isPerPrompt ? 0 : promptIds.length - 1;
     while (common < limit && this.#cachedIds[common] === promptIds[common]) common++;
     this.#cachedIds.length = Math.min(common, this.#cachedIds.length);
     this.#cache.truncate(common);
@@ -275,7 +252,7 @@ export class Generator {
       const isLast = start + PREFILL_CHUNK >= ids.length;
       const x = await this.#forwardChunk(chunk, arePrompt && isLast);
       const logits = isLast ? await this.#logits(x) : null;
-      this.#pool.release(x);
+      this.#session.pool.release(x);
       if (logits) return logits;
     }
   }
@@ -284,11 +261,14 @@ export class Generator {
   async #forwardChunk(ids: readonly number[], endsPrompt: boolean): Promise<HostTensor<"float32">> {
     const T = ids.length;
     this.#cache.reserve(this.#cache.length + T);
-    const context = this.#contexts.continuation(this.#cache.length, T, endsPrompt);
+    const { pool, tables } = this.#session;
+    const context = new PassContext(continuation(this.#cache.length, T, endsPrompt), pool, tables);
     const x = await this.#stages.embedding.forward(
       hostTensor("int64", [1, T], BigInt64Array.from(ids, BigInt)),
+      context,
     );
     const y = await this.#stages.blocks.forward(x, context, this.#cache);
+    context.release();
     this.#cache.append(T);
     this.#cachedIds.push(...ids);
     return y;
@@ -299,19 +279,26 @@ export class Generator {
     const width = x.shape[2] as number;
     return await this.#stages.head.logits(hostTensor("float32", [1, width], x.data.subarray(-width)));
   }
+}
 
-  /** Frees the programs. */
-  async release(): Promise<void> {
-    await releaseStages(this.#stages);
-  }
+/** `length` tokens of one sequence that follow `past` cached ones; the last may be the end of the prompt. */
+function continuation(past: number, length: number, endsPrompt: boolean): PassFacts {
+  const total = past + length;
+  const positions = BigInt64Array.from({ length: total }, (_, t) => BigInt(t));
+  const segments = new Int32Array(total).fill(1);
+  return {
+    numRows: 1,
+    length,
+    positions: positions.subarray(past),
+    segments: segments.subarray(past),
+    tokenTypes: null,
+    keys: { positions, segments },
+    isPromptEnd: endsPrompt ? (_row, index) => index === length - 1 : null,
+    adapterOf: null,
+  };
 }
 
 /** Whether an adapter leaves embedding, final norm and head alone. */
-function sitsInBlocks({ parameters, sites }: Adapter): boolean {
-  const inBlocks = new Set(
-    [...sites.values()].flatMap(({ path, layer, parameters: own }) =>
-      layer === null ? [] : own.map(({ suffix }) => `${path}.${suffix}`),
-    ),
-  );
-  return parameters.every(({ name }) => inBlocks.has(name));
+function sitsInBlocks({ parameters }: Adapter): boolean {
+  return parameters.every(({ layer, owner }) => layer !== null && owner.kind === "site");
 }

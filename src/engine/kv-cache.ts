@@ -5,7 +5,7 @@
  * program takes as [1, P, K, E], and a program writes the rows of new tokens straight behind them. A full cache doubles,
  * so that one sequence allocates O(log length) times.
  */
-import type { ModelConfig } from "../models/architecture.ts";
+import type { Model } from "../models/model.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 
 /** Tokens that a cache has room for at first. */
@@ -17,31 +17,30 @@ export interface CacheRows {
   readonly value: HostTensor<"float32">;
 }
 
-/** Buffers of one layer. */
+/** Sizes and buffers of one layer. */
 interface Layer {
+  readonly numKeyValueHeads: number;
+  readonly headWidth: number;
+  readonly rowLength: number;
   key: Float32Array<ArrayBuffer>;
   value: Float32Array<ArrayBuffer>;
 }
 
+/** What a cache must know of a model. */
+export type CachedModel = { readonly layers: readonly Pick<Model["layers"][number], "attention">[] };
+
 export class KvCache {
-  readonly #rowShape: readonly [numKeyValueHeads: number, headWidth: number];
-  readonly #rowLength: number;
   readonly #layers: readonly Layer[];
   #capacity = 0;
   #length = 0;
   #numAllocations = 0;
 
-  constructor({
-    numLayers,
-    numKeyValueHeads,
-    headWidth,
-  }: Pick<ModelConfig, "numLayers" | "numKeyValueHeads" | "headWidth">) {
-    this.#rowShape = [numKeyValueHeads, headWidth];
-    this.#rowLength = numKeyValueHeads * headWidth;
-    this.#layers = Array.from({ length: numLayers }, () => ({
-      key: new Float32Array(0),
-      value: new Float32Array(0),
-    }));
+  constructor({ layers }: CachedModel) {
+    this.#layers = layers.map(({ attention }) => {
+      const { numKeyValueHeads = 0, headWidth = 0 } = attention ?? {};
+      const [key, value] = [new Float32Array(0), new Float32Array(0)];
+      return { numKeyValueHeads, headWidth, rowLength: numKeyValueHeads * headWidth, key, value };
+    });
   }
 
   /** Tokens in the cache. */
@@ -56,7 +55,8 @@ export class KvCache {
 
   /** Bytes of all buffers. */
   get allocatedBytes(): number {
-    return 2 * this.#layers.length * this.#capacity * this.#rowLength * Float32Array.BYTES_PER_ELEMENT;
+    const rowLengths = this.#layers.reduce((sum, { rowLength }) => sum + rowLength, 0);
+    return 2 * rowLengths * this.#capacity * Float32Array.BYTES_PER_ELEMENT;
   }
 
   /** How often the buffers have been made anew. */
@@ -69,14 +69,14 @@ export class KvCache {
     if (numTokens <= this.#capacity) return;
     this.#capacity = Math.max(numTokens, 2 * this.#capacity, FIRST_CAPACITY);
     this.#numAllocations++;
-    const grow = (old: Float32Array): Float32Array<ArrayBuffer> => {
-      const grown = new Float32Array(this.#capacity * this.#rowLength);
-      grown.set(old.subarray(0, this.#length * this.#rowLength));
+    const grow = (old: Float32Array, rowLength: number): Float32Array<ArrayBuffer> => {
+      const grown = new Float32Array(this.#capacity * rowLength);
+      grown.set(old.subarray(0, this.#length * rowLength));
       return grown;
     };
     for (const layer of this.#layers) {
-      layer.key = grow(layer.key);
-      layer.value = grow(layer.value);
+      layer.key = grow(layer.key, layer.rowLength);
+      layer.value = grow(layer.value, layer.rowLength);
     }
   }
 
@@ -107,13 +107,10 @@ export class KvCache {
 
   #rows(layer: number, from: number, numTokens: number): CacheRows {
     const buffers = this.#layers[layer] as Layer;
-    const shape = [1, numTokens, ...this.#rowShape];
+    const { rowLength } = buffers;
+    const shape = [1, numTokens, buffers.numKeyValueHeads, buffers.headWidth];
     const view = (buffer: Float32Array): HostTensor<"float32"> =>
-      hostTensor(
-        "float32",
-        shape,
-        buffer.subarray(from * this.#rowLength, (from + numTokens) * this.#rowLength),
-      );
+      hostTensor("float32", shape, buffer.subarray(from * rowLength, (from + numTokens) * rowLength));
     return { key: view(buffers.key), value: view(buffers.value) };
   }
 }

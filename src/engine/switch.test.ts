@@ -3,31 +3,36 @@ import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { attachTo, perturb } from "../../test/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
-import { loadModel } from "../format/checkpoint/load-model.ts";
+import { loadModel } from "../format/by-path.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { ia3 } from "../peft/methods/ia3.ts";
 import { lora } from "../peft/methods/lora.ts";
 import { mergedModel } from "../peft/merge.ts";
 import type { Method } from "../peft/method.ts";
 import type { Engine } from "../runtime/engine.ts";
-import { createOrtEngine } from "../runtime/ort-node.ts";
+import { createEngine } from "../runtime/create-engine.ts";
+import { Session } from "../run/session.ts";
 import { Generator } from "./generator.ts";
 
 const REQUEST = { promptIds: [72, 101, 108, 108, 111], maxNewTokens: 12 };
-const { base, checkpoint } = await loadModel(await writeTinyModel(`${temporaryFolder()}/model`), {
-  keepWidened: true,
-});
+const { base, checkpoint } = await loadModel(await writeTinyModel(`${temporaryFolder()}/model`));
 after(() => checkpoint.close());
 
-/** An engine that counts what it compiles. */
-function counting(): { engine: Engine; numCompiled: () => number } {
-  const inner = createOrtEngine({ threads: 1 });
+/** A session whose engine counts what it compiles. */
+function counting(): { session: Session; numCompiled: () => number } {
+  const inner = createEngine({ threads: 1 });
   let count = 0;
   const compile: Engine["compile"] = (...given) => {
     count++;
     return inner.compile(...given);
   };
-  return { engine: { ...inner, compile }, numCompiled: () => count };
+  return { session: openSession({ ...inner, compile }), numCompiled: () => count };
+}
+
+function openSession(engine: Engine = createEngine({ threads: 1 }), of = base): Session {
+  const session = new Session(engine, of, "float32");
+  after(() => session.release());
+  return session;
 }
 
 async function moved(method: Method, options: object, seed: number): Promise<Adapter> {
@@ -37,9 +42,8 @@ async function moved(method: Method, options: object, seed: number): Promise<Ada
 }
 
 async function idsOf(adapter: Adapter | null): Promise<readonly number[]> {
-  const generator = await Generator.create({ engine: createOrtEngine({ threads: 1 }), base, adapter });
+  const generator = await Generator.create({ session: openSession(), adapter });
   const { ids } = await generator.complete(REQUEST);
-  await generator.release();
   return ids;
 }
 
@@ -52,8 +56,8 @@ describe("switchTo()", () => {
       const [a, b] = [await moved(method, options, 1), await moved(method, options, 2)];
       const [textA, textB] = [await idsOf(a), await idsOf(b)];
       assert.notDeepEqual(textA, textB);
-      const { engine, numCompiled } = counting();
-      const generator = await Generator.create({ engine, base, adapter: a });
+      const { session, numCompiled } = counting();
+      const generator = await Generator.create({ session, adapter: a });
       assert.deepEqual((await generator.complete(REQUEST)).ids, textA);
       const before = numCompiled();
       for (const [adapter, text] of [
@@ -66,41 +70,37 @@ describe("switchTo()", () => {
         assert.equal(numReusedTokens, 0, "the cache of the other adapter was used");
       }
       assert.equal(numCompiled(), before);
-      await generator.release();
     });
   }
 
   test("an adapter of another structure, and the base alone, get programs of their own", async () => {
     const [a, b] = [await moved(lora, { rank: 2 }, 1), await moved(lora, { rank: 3 }, 2)];
-    const generator = await Generator.create({ engine: createOrtEngine({ threads: 1 }), base, adapter: a });
+    const generator = await Generator.create({ session: openSession(), adapter: a });
     for (const adapter of [b, null, a]) {
       await generator.switchTo(adapter);
       assert.deepEqual((await generator.complete(REQUEST)).ids, await idsOf(adapter));
     }
-    await generator.release();
   });
 
   test("a generation in work keeps its adapter", async () => {
-    const engine = createOrtEngine({ threads: 1 });
-    const generator = await Generator.create({ engine, base, adapter: null });
+    const generator = await Generator.create({ session: openSession(), adapter: null });
     const tokens = generator.generate(REQUEST);
     await tokens.next();
     await assert.rejects(() => generator.switchTo(null), /Cannot switch adapters: a generation is in work/);
     await tokens.return({ finishReason: "aborted", numReusedTokens: 0 });
     await generator.switchTo(null);
-    await generator.release();
   });
 });
 
 describe("mergedModel()", () => {
   test("writes what the adapter writes beside its base", async () => {
     const adapter = await moved(lora, { rank: 2 }, 1);
-    const engine = createOrtEngine({ threads: 1 });
+    const engine = createEngine({ threads: 1 });
     const merged = await mergedModel(engine, base, adapter);
-    const generator = await Generator.create({ engine, base: merged.model, adapter: null });
+    const session = openSession(engine, merged.model);
+    const generator = await Generator.create({ session, adapter: null });
     assert.deepEqual((await generator.complete(REQUEST)).ids, await idsOf(adapter));
     assert.notDeepEqual(await idsOf(adapter), await idsOf(null));
-    await generator.release();
     await merged.release();
   });
 });

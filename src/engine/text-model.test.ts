@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { byteTokenizerFiles } from "../data/byte-tokenizer.ts";
+import { byteTokenizerFiles } from "../../test/byte-tokenizer.ts";
 import { createChatTemplate } from "../data/chat-template.ts";
 import { adapterFiles } from "../format/adapters/adapter.ts";
 import { writeFolderAtomic } from "../format/files/atomic.ts";

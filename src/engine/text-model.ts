@@ -7,15 +7,16 @@ import type { ChatTemplate } from "../data/chat-template.ts";
 import { openTextTools } from "../data/text-tools.ts";
 import type { Message } from "../data/messages.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
-import { readAdapter } from "../format/adapters/adapter.ts";
-import { type Checkpoint, openCheckpoint } from "../format/checkpoint/checkpoint.ts";
+import { readAdapter, openCheckpoint } from "../format/by-path.ts";
+import { type Checkpoint } from "../format/checkpoint/checkpoint.ts";
 import { loadWeights } from "../format/checkpoint/load-model.ts";
-import { findArchitecture } from "../models/architectures.ts";
+import { openModel } from "../models/families.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import type { Adapter } from "../peft/attach.ts";
-import type { Method } from "../peft/method.ts";
+import { type Method, materializesWeight } from "../peft/method.ts";
 import { mergedModel } from "../peft/merge.ts";
-import { createOrtEngine } from "../runtime/ort-node.ts";
+import { Session } from "../run/session.ts";
+import { createEngine } from "../runtime/create-engine.ts";
 import { type Completion, type GenerateRequest, Generator, requireText } from "./generator.ts";
 
 /** What to open and how. */
@@ -68,9 +69,9 @@ export async function openTextParts(path: string, options: OpenTextOptions = {})
   const name = options.name ?? path;
   const checkpoint = await openCheckpoint(path);
   try {
-    requireText(name, findArchitecture(checkpoint.config));
+    requireText(name, openModel(checkpoint.config));
     const tools = openTextTools(name, checkpoint.tokenizerFiles);
-    const base = await loadWeights(path, checkpoint, { name, keepWidened: options.keepWidened ?? true });
+    const base = await loadWeights(path, checkpoint, { name });
     const read =
       options.adapterPath === undefined
         ? null
@@ -91,17 +92,22 @@ export async function openTextParts(path: string, options: OpenTextOptions = {})
 /** Opens a model that writes text; the caller closes it. @throws as `openTextParts` */
 export async function openTextModel(path: string, options: OpenTextOptions = {}): Promise<TextModel> {
   const parts = await openTextParts(path, options);
-  const engine = createOrtEngine(options.threads === undefined ? {} : { threads: options.threads });
-  const { adapter } = parts;
+  const engine = createEngine({ threads: options.threads });
+  const { base, adapter } = parts;
+  const residency = (options.keepWidened ?? true) ? "float32" : "stored";
   try {
-    if (adapter === null || !(options.mergeAdapter ?? adapter.method.formsWeight)) {
-      return new TextModel(parts, await Generator.create({ ...parts, engine }));
+    if (adapter === null || !(options.mergeAdapter ?? materializesWeight(adapter.method))) {
+      const session = new Session(engine, base, residency);
+      return new TextModel(parts, await Generator.create({ session, adapter }), () => session.release());
     }
-    const merged = await mergedModel(engine, parts.base, adapter);
-    const release = (): Promise<void> => merged.release();
+    const merged = await mergedModel(engine, base, adapter);
+    const session = new Session(engine, merged.model, residency);
+    const release = async (): Promise<void> => {
+      await session.release();
+      await merged.release();
+    };
     try {
-      const generator = await Generator.create({ engine, base: merged.model, adapter: null });
-      return new TextModel(parts, generator, release);
+      return new TextModel(parts, await Generator.create({ session, adapter: null }), release);
     } catch (error) {
       await release();
       throw error;
@@ -125,8 +131,8 @@ export class TextModel {
   readonly stopIds: readonly number[];
   readonly #release: () => Promise<void>;
 
-  /** `release` frees what the generator's weights come from. */
-  constructor(parts: TextParts, generator: Generator, release: () => Promise<void> = async () => {}) {
+  /** `release` frees what the generator works with. */
+  constructor(parts: TextParts, generator: Generator, release: () => Promise<void>) {
     this.parts = parts;
     this.generator = generator;
     this.#release = release;
@@ -168,7 +174,6 @@ export class TextModel {
 
   /** Frees the programs and closes the checkpoint. */
   async close(): Promise<void> {
-    await this.generator.release();
     await this.#release();
     await this.parts.checkpoint.close();
   }

@@ -7,21 +7,19 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { UsageError } from "../errors.ts";
 import type { CombineOptions } from "../peft/algebra/combinations.ts";
-import {
-  type LooseAdapter,
-  type StartOf,
-  algebraOf,
-  combineFromStart,
-  toPlan,
-} from "../peft/algebra/combine.ts";
+import { combineFromStart } from "../peft/algebra/combine.ts";
+import { type AdapterWeights, type StartOf, algebraOf, toPlan } from "../peft/algebra/plan.ts";
 import { refuseCut } from "../peft/algebra/refusals.ts";
 import type { Sum } from "../peft/algebra/expression.ts";
 import type { BaseModel } from "../models/base-model.ts";
-import { METHODS } from "../peft/methods.ts";
-import { dequantize } from "../quant/storages.ts";
-import { type HostTensor, hostTensor, numElements } from "../runtime/host-tensor.ts";
+import { WHOLE_MODEL } from "../peft/methods.ts";
+import { dequantize } from "../quant/stored-tensor.ts";
+import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
+import { numElements } from "../graph/shape.ts";
 import { writeFolderAtomic } from "../format/files/atomic.ts";
-import { type Checkpoint, modelFolderFiles, openCheckpoint } from "../format/checkpoint/checkpoint.ts";
+import { type Checkpoint } from "../format/checkpoint/checkpoint.ts";
+import { modelFolderFiles } from "../format/checkpoint/hf-folder.ts";
+import { openCheckpoint } from "../format/by-path.ts";
 
 /** Keys of config.json that say nothing about the computation. */
 const NEUTRAL_KEYS = new Set(["_name_or_path", "dtype", "torch_dtype", "transformers_version", "use_cache"]);
@@ -55,16 +53,16 @@ export async function combineModels(
   base: BaseModel | null,
 ): Promise<CombinedModels> {
   const startOf: StartOf | null = base && ((name) => base.values(name));
-  const method = METHODS.find(({ peftType }) => peftType === "none")!;
-  const empty: LooseAdapter = {
-    method,
+  const empty: AdapterWeights = {
+    method: WHOLE_MODEL,
     options: {},
     sites: new Map(),
     base: new Map(),
     frozen: new Map(),
+    storedTransposed: false,
   };
   const plan = toPlan(sum, new Map(Object.keys(paths).map((name) => [name, empty])), options, startOf);
-  refuseCut(plan.members, algebraOf(method), plan.combination);
+  refuseCut(plan.members, algebraOf(WHOLE_MODEL), plan.combination);
   const names = plan.members.map(({ name }) => name);
   const open = <T>(use: (models: readonly Checkpoint[]) => Promise<T>): Promise<T> =>
     withCheckpoints(
@@ -80,7 +78,7 @@ export async function combineModels(
     if (smallest) await combineFromStart(smallest.name, plan, await readAll(models, smallest.name), [0]);
     const shapes = [...first.tensors.values()].map(({ shape }) => numElements(shape));
     return {
-      method: method.name,
+      method: WHOLE_MODEL.name,
       numTensors: shapes.length,
       numParameters: shapes.reduce((count, size) => count + size, 0),
       write: (path) =>
@@ -142,14 +140,14 @@ function refuseUnlike(names: readonly string[], models: readonly Checkpoint[]): 
     throw new UsageError(
       "usage/combine",
       `Cannot combine models "${names[0]}" and "${names[index + 1]}": their configurations or tensors differ, expected one base model`,
-      { hint: "Choose models that were fine-tuned from one base model" },
+      { hint: "Choose models that were fine-tuned from one base model." },
     );
   }
 }
 
 /** Refuses a base whose tensors are not those of the models: their changes would be differences of unlike numbers. */
 function refuseOtherBase(modelName: string, { tensors }: Checkpoint, base: BaseModel): void {
-  for (const { name, shape } of base.specs.values()) {
+  for (const { name, shape } of base.model.tensors.values()) {
     const found = tensors.get(name)?.shape;
     if (found?.join() === shape.join()) continue;
     const show = (sizes: readonly number[] | undefined): string =>
@@ -157,7 +155,7 @@ function refuseOtherBase(modelName: string, { tensors }: Checkpoint, base: BaseM
     throw new UsageError(
       "usage/combine",
       `Cannot combine model "${modelName}" on base "${base.name}": tensor "${name}" is ${show(found)}, expected ${show(shape)}`,
-      { hint: "Name the base model that all were fine-tuned from" },
+      { hint: "Name the base model that all were fine-tuned from." },
     );
   }
 }

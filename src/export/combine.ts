@@ -7,16 +7,22 @@ import { z } from "zod";
 import { UsageError } from "../errors.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { COMBINE_OPTIONS, type CombineOptions } from "../peft/algebra/combinations.ts";
-import { type Combined, type Residual, type StartOf, combineLoose } from "../peft/algebra/combine.ts";
+import { type Combined, type Residual, combineWeights } from "../peft/algebra/combine.ts";
+import type { StartOf } from "../peft/algebra/plan.ts";
 import { type Adapter, attach } from "../peft/attach.ts";
 import { formatExpression, parseExpression } from "../peft/algebra/expression.ts";
-import { Random } from "../random.ts";
-import { type HostTensor, numElements } from "../runtime/host-tensor.ts";
-import { writeAdapterFolder } from "../format/adapters/adapter-folder.ts";
-import { TEMPLATE_KEY, readAdapter } from "../format/adapters/adapter.ts";
+import type { HostTensor } from "../runtime/host-tensor.ts";
+import { numElements } from "../graph/shape.ts";
+import { writeAdapterFolder, readAdapter } from "../format/by-path.ts";
+import { TEMPLATE_KEY } from "../format/adapters/adapter.ts";
 import { combineModels, isModelFolder } from "./combine-models.ts";
 import { CODES_KEY } from "../format/adapters/codes-hash.ts";
-import { type LooseFolder, looseFolderParts, readLooseAdapter } from "../format/adapters/adapter-weights.ts";
+import { nodeFolder } from "../format/files/node-folder.ts";
+import {
+  type WeightsFolder,
+  weightsFolderParts,
+  readAdapterWeights,
+} from "../format/adapters/adapter-weights.ts";
 
 /** What to combine: adapters, or models that were fine-tuned whole. */
 export interface CombineInput extends z.input<typeof COMBINE_OPTIONS> {
@@ -45,7 +51,7 @@ export interface CombinedFolder {
 /**
  * Combines adapter folders; writes nothing.
  * @throws UsageError "usage/combine" for an expression that cannot be read and adapters that do not fit each other,
- * "usage/flag" for bad settings; as `readLooseAdapter`, and as `readAdapter` when a base is given.
+ * "usage/flag" for bad settings; as `readAdapterWeights`, and as `readAdapter` when a base is given.
  */
 export async function combineAdapters(input: CombineInput): Promise<CombinedFolder> {
   const { expression, adapters, base, ...settings } = input;
@@ -62,27 +68,27 @@ export async function combineAdapters(input: CombineInput): Promise<CombinedFold
     throw new UsageError(
       "usage/combine",
       `Cannot combine "${whole[0]}" with adapters: ${whole[1]} is a whole model, expected an adapter folder`,
-      { hint: "Combine models with models, or adapters with adapters" },
+      { hint: "Combine models with models, or adapters with adapters." },
     );
   }
-  const folders = new Map<string, LooseFolder>();
+  const folders = new Map<string, WeightsFolder>();
   for (const [name, path] of Object.entries(adapters)) {
-    folders.set(name, await readLooseAdapter(path));
+    folders.set(name, await readAdapterWeights(nodeFolder(path)));
     if (base) await readAdapter(path, base);
   }
   refuseOtherBases(folders);
   refuseOtherCodes(folders);
-  const loose = new Map([...folders].map(([name, folder]) => [name, folder.adapter]));
-  const adapter = await combineLoose(
+  const weights = new Map([...folders].map(([name, folder]) => [name, folder.adapter]));
+  const adapter = await combineWeights(
     sum,
-    loose,
+    weights,
     options,
     base ? startsOn(base, [...folders.values()]) : null,
   );
-  const first = [...folders.values()][0] as LooseFolder;
+  const first = [...folders.values()][0] as WeightsFolder;
   const { [TEMPLATE_KEY]: template, ...notes } = first.notes;
   const isSameTemplate = [...folders.values()].every((folder) => folder.notes[TEMPLATE_KEY] === template);
-  const parts = looseFolderParts(adapter, targetModules([...folders.values()], adapter), {
+  const parts = weightsFolderParts(adapter, targetModules([...folders.values()], adapter), {
     baseName: first.baseName,
     taskType: first.taskType,
     notes: isSameTemplate ? first.notes : notes,
@@ -105,25 +111,25 @@ export async function combineAdapters(input: CombineInput): Promise<CombinedFold
 }
 
 /** Refuses adapters that were trained on other codes of the base's weights than each other. */
-function refuseOtherCodes(folders: ReadonlyMap<string, LooseFolder>): void {
+function refuseOtherCodes(folders: ReadonlyMap<string, WeightsFolder>): void {
   const [[firstName, first] = ["", null], ...others] = folders;
   for (const [name, { notes }] of others) {
     if (notes[CODES_KEY] === first?.notes[CODES_KEY]) continue;
     throw new UsageError(
       "usage/combine",
       `Cannot combine adapters "${firstName}" and "${name}": they were trained on other codes of the base's weights, expected the same`,
-      { hint: "Train both on the same modules of one base model, in one file format and quantization" },
+      { hint: "Train both on the same modules of one base model, in one file format and quantization." },
     );
   }
 }
 
 /** What tensors are when the methods of these folders are put on a model. */
-function startsOn(base: BaseModel, folders: readonly LooseFolder[]): StartOf {
+function startsOn(base: BaseModel, folders: readonly WeightsFolder[]): StartOf {
   let fresh: Promise<readonly Adapter[]> | null = null;
   return async (name) => {
-    fresh ??= Promise.all(
-      folders.map(({ adapter, targets }) => attach(base, { ...adapter, targets }, new Random(0))),
-    );
+    const stored = base.model.storedName(name);
+    if (base.model.tensors.has(stored)) return await base.values(stored);
+    fresh ??= Promise.all(folders.map(({ adapter, targets }) => attach(base, { ...adapter, targets }, null)));
     for (const adapter of await fresh) {
       const tensor = adapter.tensor(name);
       if (tensor) return tensor;
@@ -138,7 +144,7 @@ function refuseInfinite(expression: string, tensors: readonly HostTensor<"float3
   throw new UsageError(
     "usage/combine",
     `Cannot combine adapters by "${expression}": the result holds numbers that float32 cannot, expected weights near 1`,
-    { hint: "Choose smaller weights" },
+    { hint: "Choose smaller weights." },
   );
 }
 
@@ -146,11 +152,11 @@ function parseSettings(settings: z.input<typeof COMBINE_OPTIONS>): CombineOption
   const parsed = COMBINE_OPTIONS.safeParse(settings);
   if (parsed.success) return parsed.data;
   throw new UsageError("usage/flag", `Cannot combine adapters: ${z.prettifyError(parsed.error)}`, {
-    hint: "See graft combine --help",
+    hint: "See graft combine --help.",
   });
 }
 
-function refuseOtherBases(folders: ReadonlyMap<string, LooseFolder>): void {
+function refuseOtherBases(folders: ReadonlyMap<string, WeightsFolder>): void {
   const [[firstName, first] = ["", null], ...others] = folders;
   for (const [name, { baseName }] of others) {
     if (baseName === first?.baseName) continue;
@@ -158,7 +164,7 @@ function refuseOtherBases(folders: ReadonlyMap<string, LooseFolder>): void {
       "usage/combine",
       `Cannot combine adapters "${firstName}" and "${name}": they were made for "${first?.baseName}" and "${baseName}", expected one base model`,
       {
-        hint: "Choose adapters of one model; if both names mean the same one, write one of them into both files adapter_config.json",
+        hint: "Choose adapters of one model; if both names mean the same one, write one of them into both files adapter_config.json.",
       },
     );
   }
@@ -168,7 +174,7 @@ function refuseOtherBases(folders: ReadonlyMap<string, LooseFolder>): void {
  * How the file names its modules. Without the model only this is sure: what all name alike stays as it is, short names
  * without other restrictions add up, and full paths are always right.
  */
-function targetModules(folders: readonly LooseFolder[], { sites }: Combined): string | string[] | null {
+function targetModules(folders: readonly WeightsFolder[], { sites }: Combined): string | string[] | null {
   const all = folders.map(({ targets }) => targets);
   const isPlain = all.every(({ exclude, layers }) => exclude.length === 0 && layers === null);
   const [first] = all;

@@ -1,10 +1,10 @@
 /** @file Merged models as GGUF files: a copy of the base's file with other weights, or a file of a folder's model. */
 import { UsageError } from "../errors.ts";
-import type { ModelConfig } from "../models/architecture.ts";
-import { permuteRows } from "../quant/storage.ts";
+import type { Model } from "../models/model.ts";
+import { permuteRows } from "../quant/stored-tensor.ts";
 import type { StorageName } from "../quant/storages.ts";
 import type { Checkpoint } from "../format/checkpoint/checkpoint.ts";
-import { openGguf } from "../format/files/gguf.ts";
+import { openGguf, patchGguf, writeGguf } from "../format/by-path.ts";
 import {
   fileRowOrder,
   GGUF_ARCHITECTURES,
@@ -13,13 +13,7 @@ import {
 } from "../format/checkpoint/gguf-names.ts";
 import { fileType, modelSettings, settingTensors } from "../format/checkpoint/gguf-settings.ts";
 import { tokenizerSettings } from "../format/checkpoint/gguf-vocabulary.ts";
-import {
-  encodeSettings,
-  type GgufSource,
-  patchGguf,
-  replaceUint32,
-  writeGguf,
-} from "../format/files/gguf-writer.ts";
+import { encodeSettings, type GgufSource, replaceUint32 } from "../format/files/gguf-writer.ts";
 import { lookup } from "../format/files/lookup.ts";
 import type { MergedTensor } from "./merged-tensors.ts";
 
@@ -33,7 +27,7 @@ function cannotWrite(modelName: string, found: string, expected: string): UsageE
   );
 }
 
-function findFamily(modelName: string, { modelType }: ModelConfig): GgufArchitecture {
+function findFamily(modelName: string, { modelType }: Model): GgufArchitecture {
   const found = lookup(GGUF_ARCHITECTURES, modelType);
   if (found !== undefined) return found;
   const known = Object.keys(GGUF_ARCHITECTURES).join(", ");
@@ -41,17 +35,16 @@ function findFamily(modelName: string, { modelType }: ModelConfig): GgufArchitec
 }
 
 /** Gives a tensor its name and order of rows in GGUF files. */
-function toSource(
-  modelName: string,
-  config: ModelConfig,
-  { name, shape, storage, load }: MergedTensor,
-): GgufSource {
-  const found = toGgufName(findFamily(modelName, config), name);
-  if (found === null)
-    throw cannotWrite(modelName, `tensor "${name}"`, `tensors of ${config.modelType} alone`);
+function toSource(modelName: string, model: Model, { name, shape, storage, load }: MergedTensor): GgufSource {
+  const found = toGgufName(findFamily(modelName, model), name);
+  if (found === null) throw cannotWrite(modelName, `tensor "${name}"`, `tensors of ${model.modelType} alone`);
   const { ggufName, reordered } = found;
   if (reordered === null) return { name: ggufName, shape, storage, load };
-  const numHeads = { num_attention_heads: config.numHeads, num_key_value_heads: config.numKeyValueHeads };
+  const attention = model.layers[0]?.attention;
+  const numHeads = {
+    num_attention_heads: attention?.numHeads ?? 1,
+    num_key_value_heads: attention?.numKeyValueHeads ?? 1,
+  };
   const order = fileRowOrder(shape[0] ?? 0, numHeads[reordered]);
   return { name: ggufName, shape, storage, load: async () => permuteRows(await load(), order) };
 }
@@ -59,7 +52,7 @@ function toSource(
 /** The model that is written. */
 export interface GgufModel {
   readonly name: string;
-  readonly config: ModelConfig;
+  readonly model: Model;
   readonly checkpoint: Checkpoint;
   /** The kind of most matrices; null: that of the checkpoint. */
   readonly kind: StorageName | null;
@@ -72,12 +65,12 @@ export interface GgufModel {
  */
 export async function writeGgufOfGguf(
   path: string,
-  { name: modelName, config, checkpoint, kind }: GgufModel,
+  { name: modelName, model, checkpoint, kind }: GgufModel,
   tensors: readonly MergedTensor[],
 ): Promise<void> {
   const file = await openGguf(checkpoint.path);
   try {
-    const sources = tensors.map((tensor) => ({ ...tensor, ...toSource(modelName, config, tensor) }));
+    const sources = tensors.map((tensor) => ({ ...tensor, ...toSource(modelName, model, tensor) }));
     const isKept = ({ name, storage }: GgufSource): boolean => file.tensors.get(name)?.storage === storage;
     if (sources.every(isKept)) {
       const changed = sources.filter(({ isChanged }) => isChanged);
@@ -103,17 +96,17 @@ export async function writeGgufOfGguf(
  */
 export async function writeGgufOfFolder(
   path: string,
-  { name, config, checkpoint, kind }: GgufModel,
+  { name, model, checkpoint, kind }: GgufModel,
   tensors: readonly MergedTensor[],
 ): Promise<void> {
-  findFamily(name, config);
+  findFamily(name, model);
   const { tokenizerFiles, generationConfig } = checkpoint;
   if (tokenizerFiles === null) throw cannotWrite(name, "it has no tokenizer.json", "a tokenizer");
   const settings = encodeSettings({
-    ...modelSettings(name, config),
+    ...modelSettings(name, model, findFamily(name, model)),
     ...(kind === null ? {} : { "general.file_type": { type: "uint32", value: fileType(kind) } as const }),
-    ...tokenizerSettings(name, tokenizerFiles, { vocabSize: config.vocabSize, generationConfig }),
+    ...tokenizerSettings(name, tokenizerFiles, { vocabSize: model.vocabSize ?? 0, generationConfig }),
   });
-  const sources = tensors.map((tensor) => toSource(name, config, tensor));
-  await writeGguf(path, settings, [...settingTensors(config), ...sources]);
+  const sources = tensors.map((tensor) => toSource(name, model, tensor));
+  await writeGguf(path, settings, [...settingTensors(model), ...sources]);
 }

@@ -8,12 +8,13 @@ import { UsageError } from "../errors.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { Merger } from "../peft/merge.ts";
-import { STORAGES, type StorageName } from "../quant/storages.ts";
+import { STORAGE_NAMES, STORAGES, type StorageName, WRITABLE_NAMES } from "../quant/storages.ts";
+import type { StoredTensor } from "../quant/stored-tensor.ts";
 import type { DType } from "../graph/dtype.ts";
-import type { StoredTensor } from "../quant/storage.ts";
 import type { Engine } from "../runtime/engine.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
-import { type Checkpoint, type ModelFormat, writeModel } from "../format/checkpoint/checkpoint.ts";
+import { type Checkpoint, type ModelFormat } from "../format/checkpoint/checkpoint.ts";
+import { writeModel } from "../format/by-path.ts";
 import { folderDtype } from "../format/checkpoint/hf-folder.ts";
 import { writeGgufOfFolder, writeGgufOfGguf } from "./merged-gguf.ts";
 import {
@@ -30,9 +31,16 @@ import type { TensorSource } from "../format/files/safetensors.ts";
  * @throws UsageError usage/flag for a type that the format does not have
  */
 export function chooseKind(from: ModelFormat, to: ModelFormat, type: StorageName | null): StorageName | null {
+  if (type !== null && !WRITABLE_NAMES.includes(type)) {
+    throw new UsageError(
+      "usage/flag",
+      `Cannot write a model of type ${type}: graft only reads it, expected ${WRITABLE_NAMES.join(", ")}`,
+      { hint: "Choose one of these." },
+    );
+  }
   if (to === "gguf") return type ?? (from === "gguf" ? null : "f16");
   if (type === null || folderDtype(type) !== null) return type ?? (from === "hf" ? null : "f32");
-  const known = (Object.keys(STORAGES) as StorageName[]).filter((name) => folderDtype(name) !== null);
+  const known = STORAGE_NAMES.filter((name) => folderDtype(name) !== null);
   throw new UsageError("usage/flag", `Cannot write a folder of type ${type}, expected ${known.join(", ")}`, {
     hint: "Choose one of these, or write a GGUF file.",
   });
@@ -53,10 +61,18 @@ export interface MergeRequest {
   readonly onTensor?: (numDone: number, numTensors: number) => void;
 }
 
+/** Changed tensors that are written in another kind than they have, as graft does not write theirs. */
+export interface Substitute {
+  readonly from: StorageName;
+  readonly to: StorageName;
+  readonly numTensors: number;
+}
+
 /** What was written. */
 export interface MergeReport {
   /** Tensors that the adapter changes. */
   readonly numChanged: number;
+  readonly substitutes: readonly Substitute[];
   readonly rounding: Rounding;
 }
 
@@ -87,7 +103,7 @@ export async function writeMergedModel(request: MergeRequest): Promise<MergeRepo
     const tensors = mergedTensors({ base, adapter, merger, storageFor }, tally);
     const numChanged = tensors.filter(({ isChanged }) => isChanged).length;
     let numDone = 0;
-    const told = tensors.map((tensor): MergedTensor => {
+    const reporting = tensors.map((tensor): MergedTensor => {
       if (!tensor.isChanged) return tensor;
       const load = async (): Promise<StoredTensor> => {
         const stored = await tensor.load();
@@ -96,15 +112,26 @@ export async function writeMergedModel(request: MergeRequest): Promise<MergeRepo
       };
       return { ...tensor, load };
     });
-    if (to === "hf") await writeFolder(request, told);
+    if (to === "hf") await writeFolder(request, reporting);
     else {
-      const model = { name: basename(base.name), config: base.config, checkpoint, kind };
-      await (checkpoint.format === "gguf" ? writeGgufOfGguf : writeGgufOfFolder)(path, model, told);
+      const model = { name: basename(base.name), model: base.model, checkpoint, kind };
+      await (checkpoint.format === "gguf" ? writeGgufOfGguf : writeGgufOfFolder)(path, model, reporting);
     }
-    return { numChanged, rounding: tally.report() };
+    const substitutes = kind === null ? listSubstitutes(tensors) : [];
+    return { numChanged, substitutes, rounding: tally.report() };
   } finally {
     await merger.release();
   }
+}
+
+function listSubstitutes(tensors: readonly MergedTensor[]): Substitute[] {
+  const found = new Map<string, Substitute>();
+  for (const { own, storage } of tensors.filter((tensor) => tensor.own !== tensor.storage)) {
+    const key = `${own} ${storage}`;
+    const numTensors = (found.get(key)?.numTensors ?? 0) + 1;
+    found.set(key, { from: own, to: storage, numTensors });
+  }
+  return [...found.values()];
 }
 
 /** Writes a model folder, with the tokenizer's files as they are. */
@@ -114,7 +141,7 @@ async function writeFolder(
 ): Promise<void> {
   const { config, generationConfig, tokenizerFiles } = checkpoint;
   const dtype = kind === null ? null : folderDtype(kind);
-  const isUntied = base.config.tiedHead && tensors.some(({ role }) => role === "head");
+  const isUntied = base.model.ties.size > 0 && tensors.some(({ role }) => role === "head");
   await writeModel(path, {
     config: {
       ...config,

@@ -5,13 +5,13 @@
  * Knows no method: one that can merge without leaving the storage says so itself, the others' weights are rounded again.
  */
 import { UsageError } from "../errors.ts";
-import type { TensorRole, TensorSpec } from "../models/architecture.ts";
+import type { TensorSpec } from "../models/sites.ts";
+import type { TensorRole } from "../nn/builder.ts";
 import type { BaseModel } from "../models/base-model.ts";
-import { type Adapter, siteTensors } from "../peft/attach.ts";
-import type { Merger } from "../peft/merge.ts";
-import { storedName } from "../peft/trained-tensors.ts";
-import type { StoredTensor } from "../quant/storage.ts";
-import { dequantize, type StorageName, STORAGES } from "../quant/storages.ts";
+import { type Adapter, trainedOf } from "../peft/attach.ts";
+import type { MergePlace, Merger } from "../peft/merge.ts";
+import { type StorageName, writableKind } from "../quant/storages.ts";
+import { type StoredTensor, dequantize, quantizeTo } from "../quant/stored-tensor.ts";
 import { zeros } from "../runtime/host-tensor.ts";
 
 /** A tensor of the merged model, by its Hugging Face name. */
@@ -20,6 +20,9 @@ export interface MergedTensor {
   /** Rows (outputs) first. */
   readonly shape: readonly number[];
   readonly role: TensorRole;
+  /** How the base keeps it. */
+  readonly own: StorageName;
+  /** How it is to be kept; of a changed tensor a kind that graft writes. */
   readonly storage: StorageName;
   /** Whether the adapter may change it; else, in the base's own kind, it has the base's own bytes. */
   readonly isChanged: boolean;
@@ -97,18 +100,20 @@ export interface MergeParts {
  */
 export function mergedTensors(parts: MergeParts, tally: RoundingTally): MergedTensor[] {
   const { base, merger } = parts;
-  const { architecture, config, specs } = base;
+  const { model } = base;
   const changed = new Set(merger.names());
   const heads = [...changed]
-    .filter((name) => !specs.has(name))
+    .filter((name) => !model.tensors.has(name))
     .map((name): TensorSpec => ({ name, shape: merger.shapeOf(name), role: "head" }));
-  return [...specs.values(), ...heads].map((spec): MergedTensor => {
-    const source = storedName(architecture, config, spec.name);
+  return [...model.tensors.values(), ...heads].map((spec): MergedTensor => {
+    const source = model.storedName(spec.name);
     const own = base.source.storageOf(source);
-    const storage = parts.storageFor(spec, own);
+    const wanted = parts.storageFor(spec, own);
     const isChanged = changed.has(spec.name);
+    const storage = isChanged ? writableKind(wanted) : wanted;
     return {
       ...spec,
+      own,
       storage,
       isChanged,
       load: () => make(parts, { ...spec, source, own, storage, isChanged }, tally),
@@ -117,9 +122,8 @@ export function mergedTensors(parts: MergeParts, tally: RoundingTally): MergedTe
 }
 
 type Plan = Omit<MergedTensor, "load"> & {
-  /** The tensor of the base from which it comes, and how it is kept there. */
+  /** The tensor of the base from which it comes. */
   readonly source: string;
-  readonly own: StorageName;
 };
 
 async function make(
@@ -135,8 +139,8 @@ async function make(
     isChanged && (await merger.mergeInto(name, exact)) && exact.some((value, i) => value !== before[i]);
   if (!isMerged && own === storage) return kept;
   if (!isMerged) exact.set(before);
-  const inStorage = isMerged && own === storage ? mergeInStorage(adapter, name, kept) : null;
-  const rounded = inStorage ?? { storage, shape, planes: STORAGES[storage].quantize(exact, shape) };
+  const inStorage = isMerged && own === storage ? mergeInStorage(adapter, merger.placeOf(name), kept) : null;
+  const rounded = inStorage ?? quantizeTo(storage, exact, shape);
   const values = dequantize(rounded);
   refuseInfinite(name, storage, exact, values);
   tally.add(name, exact, values, isMerged ? before : null);
@@ -154,21 +158,27 @@ function refuseInfinite(
     throw new UsageError(
       "usage/adapter",
       `Cannot merge tensor "${name}": it would hold NaN or infinity, expected numbers`,
-      { hint: "Choose an earlier checkpoint of the run that made the adapter" },
+      { hint: "Choose an earlier checkpoint of the run that made the adapter." },
     );
   }
   if (rounded.every(Number.isFinite)) return;
   throw new UsageError(
     "usage/scale",
     `Cannot write tensor "${name}" as ${storage}: a number or scale of it is too large for 16-bit floats`,
-    { hint: "Choose a wider type, such as f32" },
+    { hint: "Choose a wider type, such as f32." },
   );
 }
 
 /** Merges a weight without leaving its storage; null where the method cannot. */
-function mergeInStorage(adapter: Adapter, name: string, kept: StoredTensor): StoredTensor | null {
-  const site = adapter.sites.get(name.replace(/\.weight$/, ""));
-  if (site === undefined) return null;
-  const trained = siteTensors(site, (parameter) => adapter.tensor(parameter));
-  return adapter.method.mergeStored?.(kept, trained, site, site.options) ?? null;
+function mergeInStorage(
+  adapter: Adapter,
+  place: MergePlace | undefined,
+  kept: StoredTensor,
+): StoredTensor | null {
+  if (place?.part !== "weight") return null;
+  const { method } = adapter;
+  const { site } = place;
+  const merge = method.kind === "adapter" ? method.merge : "not-mergeable";
+  if (merge === "not-mergeable" || merge.stored === "requantized") return null;
+  return merge.stored(kept, trainedOf(adapter, site), site, site.options);
 }

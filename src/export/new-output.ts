@@ -2,7 +2,7 @@
 import { readdir } from "node:fs/promises";
 import { resolve, sep } from "node:path";
 import { UsageError } from "../errors.ts";
-import { toFailedWrite } from "../format/files/atomic.ts";
+import { systemCode, toFailedWrite } from "../system-error.ts";
 import { GGUF_ENDING, type ModelFormat } from "../format/checkpoint/checkpoint.ts";
 
 function refuse(path: string, found: string, expected: string, hint: string): UsageError {
@@ -16,7 +16,7 @@ async function look(path: string): Promise<readonly string[] | "file" | null> {
   try {
     return await readdir(path);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
+    const code = systemCode(error);
     if (code === "ENOENT") return null;
     if (code === "ENOTDIR") return "file";
     throw toFailedWrite(error, path);

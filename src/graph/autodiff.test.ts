@@ -6,13 +6,10 @@ import type { Array64 } from "../../test/ops/array64.ts";
 import { gradients } from "./autodiff.ts";
 import { Graph, type Value } from "./graph.ts";
 import { type Op, applyOne } from "./op.ts";
-import { add } from "./ops/add.ts";
-import { exp } from "./ops/exp.ts";
-import { mul } from "./ops/mul.ts";
-import { padLike } from "./ops/pad-like.ts";
-import { reduceSum } from "./ops/reduce-sum.ts";
+import { add, exp, mul, sub } from "./ops/elementwise.ts";
+import { padLike } from "./ops/slice-pad.ts";
+import { reduceSum } from "./ops/reduce-expand.ts";
 import { rmsNorm } from "./ops/rms-norm.ts";
-import { sub } from "./ops/sub.ts";
 
 const vector = (...values: number[]): Array64 => ({
   shape: [values.length],

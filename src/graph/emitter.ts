@@ -1,6 +1,6 @@
 /** @file Collects the ONNX nodes, constants and names of one program. */
 import type { DType, TensorData } from "./dtype.ts";
-import type { Node, Value } from "./graph.ts";
+import type { AnyNode, Value, Values } from "./graph.ts";
 
 /** Settings of an ONNX node; integers must be given as such, floats as `{ float }`. */
 export type OnnxAttribute = number | readonly number[] | string | { readonly float: number };
@@ -40,6 +40,11 @@ export class Emitter {
     const name = data ? this.constant(value.dtype, value.shape as number[], data) : `%v${value.id}`;
     this.#names.set(value, name);
     return name;
+  }
+
+  /** The names of values in the file, in their order. */
+  names<V extends Values>(values: V): { readonly [K in keyof V]: string } {
+    return values.map((value) => this.name(value)) as { readonly [K in keyof V]: string };
   }
 
   /** A fresh name for a value between two ONNX nodes of one operation. */
@@ -94,18 +99,12 @@ export class Emitter {
 
   /** Adds the ONNX node that computes a whole operation: its inputs, its outputs. */
   simple(
-    node: Pick<Node, "inputs" | "outputs">,
+    node: Pick<AnyNode, "inputs" | "outputs">,
     opType: string,
     attributes: Readonly<Record<string, OnnxAttribute>> = {},
     domain = "",
   ): void {
-    this.node(
-      opType,
-      node.inputs.map((v) => this.name(v)),
-      node.outputs.map((v) => this.name(v)),
-      attributes,
-      domain,
-    );
+    this.node(opType, this.names(node.inputs), this.names(node.outputs), attributes, domain);
   }
 }
 

@@ -2,8 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Graph } from "./graph.ts";
-import { add } from "./ops/add.ts";
-import { exp } from "./ops/exp.ts";
+import { add, exp } from "./ops/elementwise.ts";
 import { matmul } from "./ops/matmul.ts";
 import { rmsNorm } from "./ops/rms-norm.ts";
 

@@ -4,7 +4,7 @@
  * Forward and gradient of a function live in one graph; a program is a cut through it (`program.ts`).
  */
 import type { DType, TensorData } from "./dtype.ts";
-import type { Attributes, Op } from "./op.ts";
+import type { AnyOp, Attributes, Op } from "./op.ts";
 import { type Shape, showShape } from "./shape.ts";
 
 /** Element type and shape. */
@@ -14,11 +14,20 @@ export interface TensorType {
 }
 
 /** What makes a value: an operation, or nothing (`null`) for an input. */
-export interface Node<A extends Attributes = Attributes> {
-  readonly op: Op<A>;
-  readonly inputs: readonly Value[];
+export interface Node<
+  A extends Attributes = Attributes,
+  I extends Values = Values,
+  O extends Values = readonly [Value],
+> {
+  readonly op: Op<A, I, O>;
+  readonly inputs: I;
   readonly attributes: A;
-  readonly outputs: readonly Value[];
+  readonly outputs: O;
+}
+
+/** A node of any operation. */
+export interface AnyNode extends Node<Attributes, Values, Values> {
+  readonly op: AnyOp;
 }
 
 /** One tensor of a graph. */
@@ -26,20 +35,23 @@ export interface Value extends TensorType {
   readonly graph: Graph;
   /** Counts up from 0 in the order of making, so a value's inputs have smaller ids. */
   readonly id: number;
-  readonly node: Node | null;
+  readonly node: AnyNode | null;
   /** Name of an input, else null. */
   readonly name: string | null;
 }
 
+/** Inputs or outputs of an operation. */
+export type Values = readonly Value[];
+
 /** Holds values; makes and reuses them. */
 export class Graph {
   #numValues = 0;
-  readonly #made = new Map<string, Node>();
+  readonly #made = new Map<string, AnyNode>();
   readonly #constants = new Map<string, Value>();
   /** Data of constant values, by the value. */
   readonly constantData = new Map<Value, TensorData>();
 
-  #value(type: TensorType, node: Node | null, name: string | null): Value {
+  #value(type: TensorType, node: AnyNode | null, name: string | null): Value {
     return { graph: this, id: this.#numValues++, dtype: type.dtype, shape: type.shape, node, name };
   }
 
@@ -66,17 +78,22 @@ export class Graph {
   }
 
   /** Applies an operation and returns its outputs; the same operation on the same values is made once. */
-  apply<A extends Attributes>(op: Op<A>, inputs: readonly Value[], attributes: A): readonly Value[] {
+  apply<A extends Attributes, I extends Values, O extends Values>(
+    op: Op<A, I, O>,
+    inputs: I,
+    attributes: A,
+  ): O {
     const key = `${op.name}(${inputs.map((v) => v.id).join(",")})${JSON.stringify(attributes)}`;
     for (const input of inputs) {
       if (input.graph !== this) throw new TypeError(`Cannot apply ${op.name}: a value of another graph`);
     }
     const known = this.#made.get(key);
-    if (known) return known.outputs;
+    // Equal names are equal operations, with as many outputs.
+    if (known) return known.outputs as unknown as O;
     const outputs: Value[] = [];
-    const node = { op, inputs, attributes, outputs } as unknown as Node;
+    const node: AnyNode = { op, inputs, attributes, outputs };
     for (const type of op.infer(inputs, attributes)) outputs.push(this.#value(type, node, null));
     this.#made.set(key, node);
-    return outputs;
+    return outputs as unknown as O;
   }
 }

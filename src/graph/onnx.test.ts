@@ -4,9 +4,9 @@ import { test } from "node:test";
 import protobuf from "protobufjs";
 import { Graph } from "./graph.ts";
 import { toOnnx } from "./onnx.ts";
-import { add } from "./ops/add.ts";
+import { add } from "./ops/elementwise.ts";
 import { matmul } from "./ops/matmul.ts";
-import { reduceSum } from "./ops/reduce-sum.ts";
+import { reduceSum } from "./ops/reduce-expand.ts";
 import { transpose } from "./ops/transpose.ts";
 
 // Written down apart from onnx.ts, from the field numbers of the public schema, so a slip there shows here.

@@ -17,6 +17,9 @@ const OPSETS = [
 /** AttributeProto.AttributeType. */
 const ATTRIBUTE = { float: 1, int: 2, string: 3, ints: 7 } as const;
 
+/** TensorProto.DataLocation. */
+const EXTERNAL = 1;
+
 type Fields = Readonly<Record<string, readonly [type: string, id: number, rule?: "repeated"]>>;
 const MESSAGES: Readonly<Record<string, Fields>> = {
   OperatorSetIdProto: { domain: ["string", 1], version: ["int64", 2] },
@@ -54,7 +57,10 @@ const MESSAGES: Readonly<Record<string, Fields>> = {
     dataType: ["int32", 2],
     name: ["string", 8],
     rawData: ["bytes", 9],
+    externalData: ["StringStringEntryProto", 13, "repeated"],
+    dataLocation: ["int32", 14],
   },
+  StringStringEntryProto: { key: ["string", 1], value: ["string", 2] },
   ValueInfoProto: { name: ["string", 1], type: ["TypeProto", 2] },
   TypeProto: { tensorType: ["TensorTypeProto", 1] },
   TensorTypeProto: { elemType: ["int32", 1], shape: ["TensorShapeProto", 2] },
@@ -73,8 +79,11 @@ for (const [name, fields] of Object.entries(MESSAGES)) {
 SCHEMA.resolveAll();
 const MODEL = SCHEMA.lookupType("ModelProto");
 
+/** Shapes of inputs that are no inputs of the file but tensors whose data comes from elsewhere, by name. */
+export type ExternalShapes = ReadonlyMap<string, readonly number[]>;
+
 /** Serialises a program. The bytes are fresh. */
-export function toOnnx(spec: ProgramSpec): Uint8Array {
+export function toOnnx(spec: ProgramSpec, external: ExternalShapes = new Map()): Uint8Array {
   const emitter = emitProgram(spec);
   const model = {
     irVersion: IR_VERSION,
@@ -89,13 +98,24 @@ export function toOnnx(spec: ProgramSpec): Uint8Array {
         domain,
         attribute: Object.entries(attributes).map(([name, value]) => attributeProto(name, value)),
       })),
-      initializer: emitter.constants.map(({ name, dtype, shape, data }) => ({
-        name,
-        dims: shape,
-        dataType: DTYPES[dtype].onnx,
-        rawData: bytesOf(data),
-      })),
-      input: Object.entries(spec.inputs).map(([name, value]) => valueInfo(name, value)),
+      initializer: [
+        ...emitter.constants.map(({ name, dtype, shape, data }) => ({
+          name,
+          dims: shape,
+          dataType: DTYPES[dtype].onnx,
+          rawData: bytesOf(data),
+        })),
+        ...[...external].map(([name, shape]) => ({
+          name,
+          dims: shape,
+          dataType: DTYPES[spec.inputs[name]!.dtype].onnx,
+          dataLocation: EXTERNAL,
+          externalData: [{ key: "location", value: "caller" }],
+        })),
+      ],
+      input: Object.entries(spec.inputs)
+        .filter(([name]) => !external.has(name))
+        .map(([name, value]) => valueInfo(name, value)),
       output: Object.entries(spec.outputs).map(([name, value]) => valueInfo(name, value)),
     },
   };

@@ -1,31 +1,54 @@
 /**
- * @file The contract of an operation: shape rule, ONNX emission and vector-Jacobian product, together in one file each.
+ * @file The contract of an operation: shape rule, ONNX emission and vector-Jacobian product, together in one file.
+ * Two that are each other's gradient share one.
  *
  * Adding one: a file in `ops/`, a line in `ops.ts`, and its cases in `test/ops/`.
  */
 import type { Emitter } from "./emitter.ts";
-import type { Node, TensorType, Value } from "./graph.ts";
+import type { Node, TensorType, Value, Values } from "./graph.ts";
 
 /** Settings of an operation; everything that JSON can say. */
 export type Attributes = Readonly<Record<string, unknown>>;
+/** An operation without settings. */
+export type NoAttributes = Readonly<Record<string, never>>;
 
-export interface Op<A extends Attributes = Attributes> {
+/** An operation; `I` and `O` are tuples of its inputs and outputs. */
+export interface Op<
+  A extends Attributes = Attributes,
+  I extends Values = Values,
+  O extends Values = readonly [Value],
+> {
   readonly name: string;
   /** Types of the outputs. @throws RangeError or TypeError when the inputs do not fit. */
-  infer(inputs: readonly Value[], attributes: A): readonly TensorType[];
+  infer(inputs: I, attributes: A): { readonly [K in keyof O]: TensorType };
   /** Writes the ONNX nodes that compute the outputs. */
-  emit(node: Node<A>, emitter: Emitter): void;
-  /**
-   * Gradients of the inputs from gradients of the outputs (null: none flows). Null for an input means: no gradient.
-   */
-  readonly vjp:
-    | "not-differentiable"
-    | ((node: Node<A>, gradients: readonly (Value | null)[]) => readonly (Value | null)[]);
+  emit(node: Node<A, I, O>, emitter: Emitter): void;
+  readonly vjp: "not-differentiable" | Gradient<A, I, O>;
 }
 
+/** Any operation, whatever its settings, inputs and outputs. */
+export type AnyOp = Op<Attributes, Values, Values>;
+
+/**
+ * Gradients of the inputs from gradients of the outputs (null: none flows; one of several at least is given). Null for an
+ * input means: no gradient. Written as a method, so that an operation of certain inputs counts as one of any.
+ */
+type Gradient<A extends Attributes, I extends Values, O extends Values> = {
+  vjp(node: Node<A, I, O>, gradients: OutputGradients<O>): { readonly [K in keyof I]: Value | null };
+}["vjp"];
+
+type OutputGradients<O extends Values> = O extends readonly [Value]
+  ? readonly [Value]
+  : { readonly [K in keyof O]: Value | null };
+
 /** Applies an operation with one output. */
-export function applyOne<A extends Attributes>(op: Op<A>, inputs: readonly Value[], attributes: A): Value {
-  const first = inputs[0];
+export function applyOne<A extends Attributes, I extends Values>(
+  op: Op<A, I>,
+  inputs: I,
+  attributes: A,
+): Value {
+  const [first] = inputs;
   if (!first) throw new TypeError(`Cannot apply ${op.name}: no inputs`);
-  return first.graph.apply(op, inputs, attributes)[0] as Value;
+  const [output] = first.graph.apply(op, inputs, attributes);
+  return output;
 }

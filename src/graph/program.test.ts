@@ -5,11 +5,8 @@ import { evaluate } from "../../test/evaluator.ts";
 import type { Array64 } from "../../test/ops/array64.ts";
 import { gradients } from "./autodiff.ts";
 import { Graph, type Value } from "./graph.ts";
-import { add } from "./ops/add.ts";
-import { exp } from "./ops/exp.ts";
-import { mul } from "./ops/mul.ts";
+import { add, exp, mul, sigmoid } from "./ops/elementwise.ts";
 import { rmsNorm } from "./ops/rms-norm.ts";
-import { sigmoid } from "./ops/sigmoid.ts";
 import { type ProgramSpec, emitProgram, neededInputs, nodesOf } from "./program.ts";
 
 const vector = (...values: number[]): Array64 => ({

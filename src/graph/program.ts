@@ -5,7 +5,7 @@
  * one that is not recomputes. Whatever the wanted values do not need is left out.
  */
 import { Emitter } from "./emitter.ts";
-import type { Node, Value } from "./graph.ts";
+import type { AnyNode, Value } from "./graph.ts";
 
 export interface ProgramSpec {
   /** For messages and profiles. */
@@ -15,9 +15,9 @@ export interface ProgramSpec {
 }
 
 /** Lists the nodes that a program runs, in order. @throws TypeError when a needed input is not given. */
-export function nodesOf(spec: ProgramSpec): Node[] {
+export function nodesOf(spec: ProgramSpec): AnyNode[] {
   const given = new Set(Object.values(spec.inputs));
-  const nodes = new Set<Node>();
+  const nodes = new Set<AnyNode>();
   const open = Object.values(spec.outputs).filter((v) => !given.has(v));
   for (const value of open) {
     const { node } = value;

@@ -9,6 +9,7 @@ import {
   evaluateDim,
   evaluateShape,
   mulDims,
+  numElements,
   sameShape,
   showShape,
 } from "./shape.ts";
@@ -131,4 +132,8 @@ test("sameShape() and showShape() look at every size", () => {
   assert.equal(sameShape(["B", 2], ["B"]), false);
   assert.equal(sameShape(["B", 2], ["B", 3]), false);
   assert.equal(showShape(["B", 2]), "[B, 2]");
+});
+
+test("numElements() multiplies the sizes, and a scalar has one element", () => {
+  assert.deepEqual([numElements([2, 3, 4]), numElements([]), numElements([5, 0])], [24, 1, 0]);
 });

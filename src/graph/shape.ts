@@ -58,13 +58,21 @@ export function mulDims(...dims: readonly Dim[]): Dim {
   return format(product);
 }
 
+/** Takes a size apart into the terms of its sum: a factor, and the symbols that it multiplies. */
+export function termsOf(dim: Dim): { coefficient: number; symbols: string[] }[] {
+  return [...parse(dim)].map(([symbols, coefficient]) => ({
+    coefficient,
+    symbols: symbols === "" ? [] : symbols.split("*"),
+  }));
+}
+
 /** Puts numbers in for the symbols. @throws RangeError when a symbol has no number. */
 export function evaluateDim(dim: Dim, bindings: Bindings): number {
   if (typeof dim === "number") return dim;
   let sum = 0;
-  for (const [symbols, coefficient] of parse(dim)) {
+  for (const { coefficient, symbols } of termsOf(dim)) {
     let term = coefficient;
-    for (const symbol of symbols === "" ? [] : symbols.split("*")) {
+    for (const symbol of symbols) {
       const value = bindings[symbol];
       if (value === undefined) throw new RangeError(`Cannot evaluate size "${dim}": ${symbol} has no value`);
       term *= value;
@@ -77,6 +85,11 @@ export function evaluateDim(dim: Dim, bindings: Bindings): number {
 /** Puts numbers in for the symbols of a whole shape; fresh array. */
 export function evaluateShape(shape: Shape, bindings: Bindings): number[] {
   return shape.map((dim) => evaluateDim(dim, bindings));
+}
+
+/** Counts the elements of a shape whose sizes are known; a scalar has one. */
+export function numElements(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1);
 }
 
 /** Tells whether two shapes are the same. */

@@ -4,7 +4,7 @@ import { mkdir, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 
 import { UnreachableError } from "./source.ts";
-import { systemCode } from "./staging.ts";
+import { systemCode } from "../system-error.ts";
 
 const PIPS: readonly (readonly [string, ...string[]])[] = [["pip"], ["pip3"], ["python3", "-m", "pip"]];
 const POLL_MS = 250;

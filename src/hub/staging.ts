@@ -1,5 +1,6 @@
 /**
- * @file Folders that appear whole or not at all: filled under a temporary name, then renamed.
+ * @file Folders of downloads, which appear whole or not at all and are gone on with after a failure. (What is computed is
+ * written anew: format/files/atomic.ts.)
  *
  * At rest an unfinished folder is `TARGET.PURPOSE.partial`. A process works on it only after it has renamed it to
  * `TARGET.PURPOSE.partial-HOST-PID-RANDOM`; a rename has one winner, so two pulls never write the same file, and no lock
@@ -12,25 +13,9 @@ import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 
 import { FailedError } from "../errors.ts";
+import { isWriteFault, systemCode } from "../system-error.ts";
 
 const HOST = hostname().replaceAll(/[^A-Za-z0-9]/g, "");
-const WRITE_FAULTS = new Set([
-  "ENOSPC",
-  "EDQUOT",
-  "EACCES",
-  "EPERM",
-  "EROFS",
-  "ENOTDIR",
-  "EEXIST",
-  "EMFILE",
-  "EIO",
-]);
-
-/** Reads the code of a system error, or the empty string. */
-export function systemCode(error: unknown): string {
-  const code = error instanceof Error && "code" in error ? error.code : "";
-  return typeof code === "string" ? code : "";
-}
 
 function isAlive(pid: number): boolean {
   try {
@@ -98,7 +83,7 @@ export async function makeFolder(
     }
   } catch (error) {
     if (own !== null && existsSync(own)) await release(own, unfinished);
-    if (!WRITE_FAULTS.has(systemCode(error))) throw error;
+    if (!isWriteFault(error)) throw error;
     throw new FailedError("failed/write", `Cannot write model folder "${target}": ${systemCode(error)}`, {
       hint: "Free some space, or set GRAFT_HOME to a folder that can be written.",
       cause: error,

@@ -1,81 +1,141 @@
 /**
- * @file What the families share in reading Hugging Face configuration files, of transformers 4 and 5.
+ * @file Reading Hugging Face configuration files, of transformers 4 and 5.
  *
- * A key that nobody here knows is passed over when it cannot change the numbers; a known key with a value that is not
- * implemented is an error.
+ * A key is known to the family, or known to change no number here (`NEUTRAL`), or null; any other is an error that lists
+ * it, for a setting that nobody looks at may be one that changes what the model computes.
  */
 import { z } from "zod";
 import { UsageError } from "../errors.ts";
-import type { RopeConfig, RopeScaling } from "../nn/rope-tables.ts";
+import type { RawConfig } from "./family.ts";
 
-/** Parses a configuration. @throws UsageError "usage/model" that lists every problem. */
-export function parseConfig<S extends z.ZodType>(
-  schema: S,
-  raw: Readonly<Record<string, unknown>>,
-): z.output<S> {
+/** Bookkeeping, settings of training and generation, special tokens: of no effect on logits. */
+const NEUTRAL = new Set(
+  `architectures model_type transformers_version torch_dtype dtype _name_or_path auto_map transformers.js_config
+  use_cache cache_implementation return_dict output_attentions output_hidden_states output_router_logits
+  bos_token_id eos_token_id pad_token_id unk_token_id sep_token_id cls_token_id mask_token_id decoder_start_token_id
+  image_token_id boi_token_id eoi_token_id begin_suppress_tokens suppress_tokens forced_bos_token_id forced_eos_token_id
+  initializer_range initializer_factor init_std _attn_implementation attn_implementation _attn_implementation_autoset
+  attention_dropout attn_pdrop embd_pdrop resid_pdrop hidden_dropout_prob attention_probs_dropout_prob dropout
+  classifier_dropout classifier_dropout_prob summary_first_dropout router_aux_loss_coef router_jitter_noise
+  id2label label2id num_labels problem_type finetuning_task task_specific_params gradient_checkpointing
+  is_llama_config chunk_size_feed_forward prefix tokenizer_class max_length min_length do_sample temperature top_k top_p
+  typical_p repetition_penalty length_penalty no_repeat_ngram_size num_beams num_return_sequences early_stopping
+  unsloth_version unsloth_fixed _commit_hash bad_words_ids encoder_no_repeat_ngram_size diversity_penalty
+  exponential_decay_length_penalty num_beam_groups remove_invalid_values return_dict_in_generate output_scores
+  tie_encoder_decoder torchscript use_bfloat16 tf_legacy_loss pruned_heads n_ctx vocab_file language
+  _sliding_window_pattern`.split(/\s+/),
+);
+
+/**
+ * Parses a configuration, whose keys must be those of the schema or neutral.
+ * @throws UsageError "usage/model" that lists every problem.
+ */
+export function parseConfig<S extends z.ZodObject>(schema: S, raw: RawConfig): z.output<S> {
   const parsed = schema.safeParse(raw);
-  if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map(
+  const problems = (parsed.error?.issues ?? []).map(
     (issue) => `${issue.path.join(".")} is ${JSON.stringify(at(raw, issue.path))} (${issue.message})`,
   );
-  throw unusable(String(raw["model_type"]), problems.join("; "));
+  const unknown = Object.entries(raw).filter(
+    ([key, value]) => !(key in schema.shape) && !NEUTRAL.has(key) && value !== null,
+  );
+  problems.push(...unknown.map(([key, value]) => `${key} is ${JSON.stringify(value)} (unknown setting)`));
+  if (parsed.success && problems.length === 0) return parsed.data;
+  throw unusable(raw, problems.join("; "));
 }
 
 function at(raw: unknown, path: readonly PropertyKey[]): unknown {
   return path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | null)?.[key], raw);
 }
 
-function unusable(modelType: string, found: string): UsageError {
+/** The error for a configuration with values that are not implemented. */
+export function unusable(raw: RawConfig, found: string): UsageError {
   return new UsageError(
     "usage/model",
-    `Cannot use the configuration of this "${modelType}" model: ${found}`,
-    {
-      hint: "Check config.json; only what the message says is missing from graft",
-    },
+    `Cannot use the configuration of this "${String(raw["model_type"])}" model: ${found}`,
+    { hint: "Check config.json; only what the message says is missing from graft" },
   );
 }
 
-const SCALING = z.object({
-  rope_type: z.string().optional(),
-  type: z.string().optional(),
-  rope_theta: z.number().positive().optional(),
-  factor: z.number().positive().optional(),
-  low_freq_factor: z.number().optional(),
-  high_freq_factor: z.number().optional(),
-  original_max_position_embeddings: z.number().positive().optional(),
-});
+const count = z.int().positive();
 
-const ROPE = z.object({
+/** What decoders have in common, with the rotary settings that `readRope` reads. */
+export const DECODER_FIELDS = {
+  vocab_size: count,
+  hidden_size: count,
+  intermediate_size: count,
+  num_hidden_layers: count,
+  num_attention_heads: count,
+  num_key_value_heads: count.nullish(),
+  head_dim: count.nullish(),
+  rms_norm_eps: z.number().positive().default(1e-6),
+  max_position_embeddings: count.default(2048),
+  tie_word_embeddings: z.boolean().default(false),
   rope_theta: z.number().positive().nullish(),
-  rope_scaling: SCALING.nullish(),
-  rope_parameters: SCALING.nullish(),
-});
+  rope_scaling: z.record(z.string(), z.unknown()).nullish(),
+  rope_parameters: z.record(z.string(), z.unknown()).nullish(),
+  rope_interleaved: z.literal(false).default(false),
+};
 
-/** Reads rotary settings: `rope_parameters` of transformers 5, or `rope_theta` and `rope_scaling` of 4. */
-export function readRope(raw: Readonly<Record<string, unknown>>, headWidth: number): RopeConfig {
-  const c = parseConfig(ROPE, raw);
-  const scaling = c.rope_parameters ?? c.rope_scaling ?? {};
-  const theta = scaling.rope_theta ?? c.rope_theta ?? 10000;
-  return { theta, headWidth, scaling: readScaling(scaling, String(raw["model_type"])) };
+/** `DECODER_FIELDS` as they are read. */
+export type DecoderFields = z.output<z.ZodObject<typeof DECODER_FIELDS>>;
+
+/** Sizes of the heads. @throws UsageError "usage/model" for heads that cannot be shared or rotated */
+export function headSizes(
+  raw: RawConfig,
+  c: DecoderFields,
+): { readonly numHeads: number; readonly numKeyValueHeads: number; readonly headWidth: number } {
+  const numHeads = c.num_attention_heads;
+  const numKeyValueHeads = c.num_key_value_heads ?? numHeads;
+  const headWidth = c.head_dim ?? c.hidden_size / numHeads;
+  if (numHeads % numKeyValueHeads !== 0) {
+    throw unusable(
+      raw,
+      `num_key_value_heads is ${numKeyValueHeads} (expected a divisor of num_attention_heads)`,
+    );
+  }
+  if (headWidth % 2 !== 0) {
+    throw unusable(raw, `head_dim is ${headWidth} (expected an even width of each head, for its rotation)`);
+  }
+  return { numHeads, numKeyValueHeads, headWidth };
 }
 
-function readScaling(raw: z.output<typeof SCALING>, modelType: string): RopeScaling {
-  const kind = raw.rope_type ?? raw.type ?? "default";
-  const need = (name: keyof typeof raw): number => {
-    const value = raw[name];
-    if (typeof value !== "number") throw unusable(modelType, `rope scaling "${kind}" has no ${name}`);
-    return value;
-  };
-  if (kind === "default") return { kind: "none" };
-  if (kind === "linear") return { kind: "linear", factor: need("factor") };
-  if (kind === "llama3") {
-    return {
-      kind: "llama3",
-      factor: need("factor"),
-      lowFrequencyFactor: need("low_freq_factor"),
-      highFrequencyFactor: need("high_freq_factor"),
-      originalMaxPositions: need("original_max_position_embeddings"),
-    };
+/** Keys by which files say which layers have a window. */
+export const WINDOW_FIELDS = {
+  sliding_window: count.nullish(),
+  use_sliding_window: z.boolean().nullish(),
+  max_window_layers: z.int().min(0).nullish(),
+  layer_types: z.array(z.enum(["sliding_attention", "full_attention"])).nullish(),
+};
+
+/** Whether each layer has a window; `isWindowed` says it where the file does not. @throws UsageError "usage/model" */
+export function windowedLayers(
+  raw: RawConfig,
+  c: Pick<DecoderFields, "num_hidden_layers"> & {
+    readonly layer_types?: readonly string[] | null | undefined;
+  },
+  isWindowed: (layer: number) => boolean,
+): readonly boolean[] {
+  const { layer_types: types, num_hidden_layers: numLayers } = c;
+  if (types && types.length !== numLayers) {
+    throw unusable(
+      raw,
+      `layer_types has ${types.length} entries (expected ${numLayers}, the number of layers)`,
+    );
   }
-  throw unusable(modelType, `rope scaling "${kind}", expected default, linear or llama3`);
+  return Array.from({ length: numLayers }, (_, layer) =>
+    types ? types[layer] === "sliding_attention" : isWindowed(layer),
+  );
+}
+
+/** Which class a row has, for models that tell classes: their number. */
+export function numClasses(raw: RawConfig): number {
+  const { id2label, num_labels: given } = raw;
+  if (typeof id2label === "object" && id2label !== null) return Object.keys(id2label).length;
+  return typeof given === "number" ? given : 2;
+}
+
+/** Whether `architectures` names a model that tells the class of a text. */
+export function isClassifier(raw: RawConfig): boolean {
+  const [name] = Array.isArray(raw["architectures"]) ? raw["architectures"] : [];
+  return typeof name === "string" && name.endsWith("ForSequenceClassification");
 }

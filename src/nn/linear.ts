@@ -1,10 +1,10 @@
-/** @file A linear layer:  y = x Wᵀ + b.   x [..., in]  W [out, in]  b [out]. */
+/** @file A linear layer:  y = x Wᵀ + b.   x [..., in]  W [out, in], or kept as [in, out]  b [out]. */
 import type { Value } from "../graph/graph.ts";
-import { add } from "../graph/ops/add.ts";
+import { add } from "../graph/ops/elementwise.ts";
 import { matmul } from "../graph/ops/matmul.ts";
 
 /** Projects the last axis; `bias` null means that the layer has none. */
-export function linear(x: Value, weight: Value, bias: Value | null): Value {
-  const y = matmul(x, weight, { transB: true });
+export function linear(x: Value, weight: Value, bias: Value | null, isTransposed = false): Value {
+  const y = matmul(x, weight, { transB: !isTransposed });
   return bias ? add(y, bias) : y;
 }

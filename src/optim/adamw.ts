@@ -9,11 +9,7 @@
  */
 import { z } from "zod";
 import type { Value } from "../graph/graph.ts";
-import { add } from "../graph/ops/add.ts";
-import { div } from "../graph/ops/div.ts";
-import { mul } from "../graph/ops/mul.ts";
-import { sqrt } from "../graph/ops/sqrt.ts";
-import { sub } from "../graph/ops/sub.ts";
+import { add, div, mul, sqrt, sub } from "../graph/ops/elementwise.ts";
 import { decayed, mix } from "./moving-average.ts";
 import type { Optimizer } from "./optimizer.ts";
 

@@ -17,6 +17,14 @@ test("of() cuts a vector into views that cover it in order", () => {
   assert.ok(pieces.every(({ data }) => data.buffer === vector.buffer));
 });
 
+test("of() cuts a part of a vector from its own beginning", () => {
+  const pieces = new FlatChunks(3).of(Float32Array.of(0, 1, 2, 3, 4, 5, 6), 2, 6);
+  assert.deepEqual(
+    pieces.map(({ data }) => [...data]),
+    [[2, 3, 4], [5]],
+  );
+});
+
 test("of() and scratch() give the same objects at every call", () => {
   const chunks = new FlatChunks(3);
   const vector = new Float32Array(7);
@@ -25,4 +33,5 @@ test("of() and scratch() give the same objects at every call", () => {
   assert.equal(chunks.scratch("a", 3), chunks.scratch("a", 3));
   assert.notEqual(chunks.scratch("a", 3), chunks.scratch("b", 3));
   assert.deepEqual(chunks.scratch("a", 1).shape, [1]);
+  assert.equal(chunks.scratch("a", 1).data.buffer, chunks.scratch("a", 3).data.buffer);
 });

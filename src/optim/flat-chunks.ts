@@ -4,7 +4,7 @@
  * The pieces of a vector are views, made once and remembered, so a steady loop allocates nothing.
  */
 import type { HostTensor } from "../runtime/host-tensor.ts";
-import { hostTensor, zeros } from "../runtime/host-tensor.ts";
+import { hostTensor } from "../runtime/host-tensor.ts";
 
 /** Elements of a piece: 256 KiB a vector, so the vectors of an update lie in the caches while they are used. */
 export const CHUNK_ELEMENTS = 65_536;
@@ -14,36 +14,35 @@ type Vector = HostTensor<"float32">;
 /** Remembers the pieces of vectors. */
 export class FlatChunks {
   readonly #chunkElements: number;
-  readonly #pieces = new WeakMap<Float32Array, readonly Vector[]>();
-  readonly #scratch = new Map<string, Vector>();
+  readonly #pieces = new WeakMap<Float32Array, Map<string, readonly Vector[]>>();
+  readonly #scratch = new Map<string, Float32Array>();
 
   constructor(chunkElements: number = CHUNK_ELEMENTS) {
     this.#chunkElements = chunkElements;
   }
 
-  /** The pieces of a vector, in order: views into it. */
-  of(vector: Float32Array): readonly Vector[] {
-    let pieces = this.#pieces.get(vector);
+  /** The pieces of a vector from one element up to another, in order: views into it. */
+  of(vector: Float32Array, from = 0, to = vector.length): readonly Vector[] {
+    const known = this.#pieces.get(vector) ?? new Map<string, readonly Vector[]>();
+    this.#pieces.set(vector, known);
+    const key = `${from}:${to}`;
+    let pieces = known.get(key);
     if (!pieces) {
-      const count = Math.ceil(vector.length / this.#chunkElements);
-      pieces = Array.from({ length: count }, (_, i) => {
-        const part = vector.subarray(i * this.#chunkElements, (i + 1) * this.#chunkElements);
+      pieces = Array.from({ length: Math.ceil((to - from) / this.#chunkElements) }, (_, i) => {
+        const start = from + i * this.#chunkElements;
+        const part = vector.subarray(start, Math.min(to, start + this.#chunkElements));
         return hostTensor("float32", [part.length], part);
       });
-      this.#pieces.set(vector, pieces);
+      known.set(key, pieces);
     }
     return pieces;
   }
 
-  /** Memory of a piece's size to write a named result into; the same at every call. */
+  /** Memory for a named result of at most a piece's size; the same at every call, whatever the length. */
   scratch(name: string, length: number): Vector {
-    const key = `${name}/${length}`;
-    let made = this.#scratch.get(key);
-    if (!made) {
-      made = zeros("float32", [length]);
-      this.#scratch.set(key, made);
-    }
-    return made;
+    let memory = this.#scratch.get(name);
+    if (!memory) this.#scratch.set(name, (memory = new Float32Array(this.#chunkElements)));
+    return this.of(memory, 0, length)[0] as Vector;
   }
 }
 

@@ -1,20 +1,23 @@
-/** @file The length of the flat gradient vector, and the factor that clips it. */
+/** @file The length of all gradients together, and the factor that clips them. */
 import { Graph } from "../graph/graph.ts";
-import { mul } from "../graph/ops/mul.ts";
-import { reduceSum } from "../graph/ops/reduce-sum.ts";
+import { mul } from "../graph/ops/elementwise.ts";
+import { reduceSum } from "../graph/ops/reduce-expand.ts";
 import type { Engine } from "../runtime/engine.ts";
-import { zeros } from "../runtime/host-tensor.ts";
-import { FlatChunks } from "./flat-chunks.ts";
+import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
+import { CHUNK_ELEMENTS, FlatChunks } from "./flat-chunks.ts";
 
 /** Measures vectors. */
 export interface GradientNorm {
-  /** The L2 norm of a vector; pieces are added in float64. Not a number when an element is none. */
-  norm(gradients: Float32Array): Promise<number>;
+  /**
+   * The L2 norm of vectors laid behind one another, however they are cut; pieces are added in float64. Not a number when
+   * an element is none.
+   */
+  norm(vectors: Iterable<Float32Array>): Promise<number>;
   /** Frees the compiled program. */
   release(): Promise<void>;
 }
 
-/** Compiles the norm of a vector of any length. */
+/** Compiles the norm of vectors of any length. */
 export async function createGradientNorm(engine: Engine): Promise<GradientNorm> {
   const graph = new Graph();
   const gradient = graph.input("gradient", "float32", ["P"]);
@@ -24,15 +27,34 @@ export async function createGradientNorm(engine: Engine): Promise<GradientNorm> 
     outputs: { squares: reduceSum(mul(gradient, gradient), [0]) },
   });
   const chunks = new FlatChunks();
+  const piece = chunks.scratch("piece", CHUNK_ELEMENTS).data;
   const squares = zeros("float32", [1]);
+  const squaresOf = async (gradient: HostTensor): Promise<number> => {
+    await program.run({ gradient }, { squares });
+    return squares.data[0]!;
+  };
   return {
     release: () => program.release(),
-    norm: async (gradients) => {
-      let sum = 0;
-      for (const piece of chunks.of(gradients)) {
-        await program.run({ gradient: piece }, { squares });
-        sum += squares.data[0]!;
+    norm: async (vectors) => {
+      let [sum, filled] = [0, 0];
+      for (const vector of vectors) {
+        for (let start = 0; start < vector.length;) {
+          const end = Math.min(vector.length, start + CHUNK_ELEMENTS - filled);
+          const [part] = chunks.of(vector, start, end) as [HostTensor<"float32">];
+          start = end;
+          if (part.data.length === CHUNK_ELEMENTS) {
+            sum += await squaresOf(part);
+            continue;
+          }
+          // Pieces are those of the whole, so that the sum is rounded as if nothing were cut.
+          piece.set(part.data, filled);
+          filled += part.data.length;
+          if (filled < CHUNK_ELEMENTS) continue;
+          sum += await squaresOf(chunks.scratch("piece", filled));
+          filled = 0;
+        }
       }
+      if (filled > 0) sum += await squaresOf(chunks.scratch("piece", filled));
       return Math.sqrt(sum);
     },
   };

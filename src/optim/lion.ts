@@ -9,9 +9,7 @@
  */
 import { z } from "zod";
 import type { Value } from "../graph/graph.ts";
-import { mul } from "../graph/ops/mul.ts";
-import { sign } from "../graph/ops/sign.ts";
-import { sub } from "../graph/ops/sub.ts";
+import { mul, sign, sub } from "../graph/ops/elementwise.ts";
 import { decayed, mix } from "./moving-average.ts";
 import type { Optimizer } from "./optimizer.ts";
 

@@ -1,8 +1,6 @@
 /** @file What update rules share: the moving average of a state vector, and decoupled weight decay. */
 import type { Value } from "../graph/graph.ts";
-import { add } from "../graph/ops/add.ts";
-import { mul } from "../graph/ops/mul.ts";
-import { sub } from "../graph/ops/sub.ts";
+import { add, mul, sub } from "../graph/ops/elementwise.ts";
 
 /** Mixes old and new: β old + (1-β) new, both [P]. */
 export function mix(old: Value, fresh: Value, beta: number): Value {

@@ -10,9 +10,7 @@
  */
 import { z } from "zod";
 import type { Value } from "../graph/graph.ts";
-import { add } from "../graph/ops/add.ts";
-import { mul } from "../graph/ops/mul.ts";
-import { sub } from "../graph/ops/sub.ts";
+import { add, mul, sub } from "../graph/ops/elementwise.ts";
 import { decayed } from "./moving-average.ts";
 import type { Optimizer } from "./optimizer.ts";
 

@@ -1,127 +1,153 @@
 /**
- * @file Applies an optimizer to the flat vector of all trainable parameters, in place, piece by piece.
+ * @file Applies an optimizer to groups of parameters, in place, piece by piece.
  *
- * Owns the optimizer's state vectors, which a checkpoint saves and restores.
+ * A parameter without a gradient is passed over, as `torch.optim` passes over `grad is None`: its numbers and its state
+ * stay, nothing decays, and its own count of steps, by which Adam corrects its means, does not advance.
  */
-import { Graph, type Value } from "../graph/graph.ts";
-import { mul } from "../graph/ops/mul.ts";
-import type { ProgramSpec } from "../graph/program.ts";
-import type { Engine, Program, Tensors } from "../runtime/engine.ts";
+import type { Engine, Program } from "../runtime/engine.ts";
 import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
 import { FlatChunks, checkLength } from "./flat-chunks.ts";
 import type { Optimizer } from "./optimizer.ts";
+import { prefixed, updateProgram } from "./update-program.ts";
+
+/** Parameters whose numbers lie side by side. */
+export interface VectorGroup {
+  /** Changed in place. */
+  readonly values: Float32Array;
+  /** Where each parameter lies, in order. */
+  readonly parameters: readonly { readonly offset: number; readonly length: number }[];
+}
+
+/** Gradients of a group; only read. */
+export interface GroupGradients {
+  /** Laid out like the group's values. */
+  readonly values: Float32Array;
+  /** Whether each parameter has a gradient. */
+  readonly present: readonly boolean[];
+}
+
+/** An optimizer's state of a group: to be saved, or set from a saved one. */
+export interface GroupState {
+  /** State vectors by slot, laid out like the group's values. */
+  readonly slots: Readonly<Record<string, Float32Array>>;
+  /** How many updates each parameter has had. */
+  readonly steps: number[];
+}
 
 /** One optimizer step. */
 export interface UpdateStep {
-  /** All trainable parameters; changed in place. */
-  readonly parameters: Float32Array;
-  /** Their gradients, in the same order; only read. */
-  readonly gradients: Float32Array;
+  /** Those of each group, in the order of the groups. */
+  readonly gradients: readonly GroupGradients[];
   /** Factor on every gradient: that of clipping. */
   readonly gradientScale: number;
   readonly learningRate: number;
   readonly weightDecay: number;
-  /** Counted from 1. */
-  readonly step: number;
 }
 
 /** An optimizer with its state. */
 export interface Updater {
-  /** State vectors by slot, one entry per parameter: to be saved, or set from a saved one. */
-  readonly state: Readonly<Record<string, Float32Array>>;
-  /** Updates all parameters and the state. @throws RangeError when a vector is of another length. */
+  /** In the order of the groups. */
+  readonly state: readonly GroupState[];
+  /** Updates the parameters that have a gradient. @throws RangeError when a vector is of another length. */
   step(step: UpdateStep): Promise<void>;
   /** Frees the compiled program. */
   release(): Promise<void>;
 }
 
-/** Compiles an optimizer for `numParameters` parameters, its state at zero. */
+/** Compiles an optimizer for groups of parameters, its state at zero. */
 export async function createUpdater<O>(
   engine: Engine,
   optimizer: Optimizer<O>,
   options: O,
-  numParameters: number,
+  groups: readonly VectorGroup[],
 ): Promise<Updater> {
-  const { slots } = optimizer;
   const program = await engine.compile(updateProgram(optimizer, options));
-  const scalars: Record<string, HostTensor<"float32">> = {};
+  /** Inputs of the program: scalars are set here, vectors for each piece. */
+  const feeds: Record<string, HostTensor<"float32">> = {};
   const set = (name: string, value: number): void => {
-    (scalars[name] ??= zeros("float32", [])).data[0] = value;
+    (feeds[name] ??= zeros("float32", [])).data[0] = value;
   };
-  const chunks = new FlatChunks();
-  const state = Object.fromEntries(slots.map((slot) => [slot, new Float32Array(numParameters)]));
+  const pieces = new PieceRunner(program, feeds);
+  const state = groups.map((group): GroupState => makeState(optimizer, group));
+
+  const updateGroup = async (
+    { values, parameters }: VectorGroup,
+    { slots, steps }: GroupState,
+    { values: gradients, present }: GroupGradients,
+  ): Promise<void> => {
+    checkLength("gradients", gradients, values.length);
+    const vectors = { parameter: values, ...prefixed("slot", slots) };
+    for (let index = 0; index < parameters.length;) {
+      const end = endOfRun(index, present, steps);
+      if (present[index] === true) {
+        const count = (steps[index] ?? 0) + 1;
+        for (const [name, value] of Object.entries(optimizer.scalars(count, options)))
+          set(`scalar.${name}`, value);
+        const { offset: from } = parameters[index] as VectorGroup["parameters"][number];
+        const last = parameters[end - 1] as VectorGroup["parameters"][number];
+        await pieces.run(gradients, vectors, from, last.offset + last.length);
+        steps.fill(count, index, end);
+      }
+      index = end;
+    }
+  };
 
   return {
     state,
     release: () => program.release(),
-    step: async ({ parameters, gradients, gradientScale, learningRate, weightDecay, step }) => {
-      checkLength("parameters", parameters, numParameters);
-      checkLength("gradients", gradients, numParameters);
+    step: async ({ gradients, gradientScale, learningRate, weightDecay }) => {
       set("gradientScale", gradientScale);
       set("learningRate", learningRate);
       set("weightDecay", weightDecay);
-      for (const [name, value] of Object.entries(optimizer.scalars(step, options)))
-        set(`scalar.${name}`, value);
-      const vectors = { parameter: parameters, ...prefixed("slot", state) };
-      await runPieces(program, chunks, gradients, vectors, scalars);
+      for (const [i, group] of groups.entries()) {
+        await updateGroup(group, state[i] as GroupState, gradients[i] as GroupGradients);
+      }
     },
   };
 }
 
-/** Runs the update on every piece and copies the results back: no output may overwrite what the program still reads. */
-async function runPieces(
-  program: Program,
-  chunks: FlatChunks,
-  gradients: Float32Array,
-  vectors: Readonly<Record<string, Float32Array>>,
-  scalars: Tensors,
-): Promise<void> {
-  for (const [i, gradient] of chunks.of(gradients).entries()) {
-    const feeds: Record<string, HostTensor> = { ...scalars, gradient };
-    const into: Record<string, HostTensor<"float32">> = {};
-    for (const [name, vector] of Object.entries(vectors)) {
-      feeds[name] = chunks.of(vector)[i] as HostTensor;
-      into[`new.${name}`] = chunks.scratch(name, gradient.data.length);
-    }
-    await program.run(feeds, into);
-    for (const name of Object.keys(vectors)) {
-      (feeds[name] as HostTensor<"float32">).data.set((into[`new.${name}`] as HostTensor<"float32">).data);
+function makeState<O>({ slots }: Optimizer<O>, { values, parameters }: VectorGroup): GroupState {
+  return {
+    slots: Object.fromEntries(slots.map((slot) => [slot, new Float32Array(values.length)])),
+    steps: parameters.map(() => 0),
+  };
+}
+
+/** The end of the neighbours that are updated alike: all with a gradient or all without, after as many steps. */
+function endOfRun(start: number, present: readonly boolean[], steps: readonly number[]): number {
+  let end = start + 1;
+  while (end < steps.length && present[end] === present[start] && steps[end] === steps[start]) end++;
+  return end;
+}
+
+/** Runs an update piece by piece and copies the results back: no output may overwrite what the program still reads. */
+class PieceRunner {
+  readonly #program: Program;
+  readonly #chunks = new FlatChunks();
+  readonly #feeds: Record<string, HostTensor<"float32">>;
+  readonly #into: Record<string, HostTensor<"float32">> = {};
+
+  constructor(program: Program, feeds: Record<string, HostTensor<"float32">>) {
+    this.#program = program;
+    this.#feeds = feeds;
+  }
+
+  async run(
+    gradients: Float32Array,
+    vectors: Readonly<Record<string, Float32Array>>,
+    from: number,
+    to: number,
+  ): Promise<void> {
+    const [feeds, into, chunks] = [this.#feeds, this.#into, this.#chunks];
+    const names = Object.keys(vectors);
+    for (const [i, gradient] of chunks.of(gradients, from, to).entries()) {
+      feeds["gradient"] = gradient;
+      for (const name of names) {
+        feeds[name] = chunks.of(vectors[name] as Float32Array, from, to)[i] as HostTensor<"float32">;
+        into[`new.${name}`] = chunks.scratch(name, gradient.data.length);
+      }
+      await this.#program.run(feeds, into);
+      for (const name of names) feeds[name]?.data.set(into[`new.${name}`]?.data ?? []);
     }
   }
-}
-
-function updateProgram<O>(optimizer: Optimizer<O>, options: O): ProgramSpec {
-  const graph = new Graph();
-  const vector = (name: string): Value => graph.input(name, "float32", ["P"]);
-  const scalar = (name: string): Value => graph.input(name, "float32", []);
-  const parameter = vector("parameter");
-  const gradient = vector("gradient");
-  const gradientScale = scalar("gradientScale");
-  const learningRate = scalar("learningRate");
-  const weightDecay = scalar("weightDecay");
-  const slots = Object.fromEntries(optimizer.slots.map((slot) => [slot, vector(`slot.${slot}`)]));
-  const scalars = Object.fromEntries(
-    Object.keys(optimizer.scalars(1, options)).map((name) => [name, scalar(`scalar.${name}`)]),
-  );
-  const updated = optimizer.update(
-    { parameter, gradient: mul(gradient, gradientScale), slots, learningRate, weightDecay, scalars },
-    options,
-  );
-  return {
-    name: `update-${optimizer.name}`,
-    inputs: {
-      parameter,
-      gradient,
-      gradientScale,
-      learningRate,
-      weightDecay,
-      ...prefixed("slot", slots),
-      ...prefixed("scalar", scalars),
-    },
-    outputs: { "new.parameter": updated.parameter, ...prefixed("new.slot", updated.slots) },
-  };
-}
-
-function prefixed<T>(prefix: string, record: Readonly<Record<string, T>>): Record<string, T> {
-  return Object.fromEntries(Object.entries(record).map(([name, value]) => [`${prefix}.${name}`, value]));
 }

@@ -4,33 +4,42 @@
  */
 import { UsageError } from "../errors.ts";
 import { Graph, type Value } from "../graph/graph.ts";
+import { transpose } from "../graph/ops/transpose.ts";
 import { neededInputs } from "../graph/program.ts";
-import { headTensor } from "../models/architecture.ts";
+import { numElements } from "../graph/shape.ts";
 import { BaseModel } from "../models/base-model.ts";
 import type { Engine, Program } from "../runtime/engine.ts";
 import { type HostTensor, hostTensor, zeros } from "../runtime/host-tensor.ts";
-import type { AdaptedSite, Adapter } from "./attach.ts";
-import type { SiteWeights } from "./method.ts";
-import { storedName } from "./trained-tensors.ts";
+import type { Adapter } from "./attach.ts";
+import type { AdaptedSite } from "./layout.ts";
+import { configFileOf } from "./method.ts";
+import type { SiteWeights } from "./site.ts";
 
 type Part = "weight" | "bias";
+
+/** The tensor of the base that a site changes. */
+export interface MergePlace {
+  readonly site: AdaptedSite;
+  readonly part: Part;
+}
 
 /** Computes merged tensors one at a time, by Hugging Face name. */
 export class Merger {
   readonly #engine: Engine;
   readonly #base: BaseModel;
   readonly #adapter: Adapter;
+  readonly #places = new Map<string, MergePlace>();
   /** Sites of equal sizes and options share a program; null: the tensor stays as it is. */
   readonly #programs = new Map<string, Promise<Program | null>>();
 
   /** @throws UsageError "usage/adapter" when the method's result is not a change of weights. */
   constructor(engine: Engine, base: BaseModel, adapter: Adapter) {
-    const { name, merge } = adapter.method;
-    if (merge === "not-mergeable") {
+    const { method } = adapter;
+    if (method.kind === "adapter" && method.merge === "not-mergeable") {
       throw new UsageError(
         "usage/adapter",
-        `Cannot merge an adapter of method "${name}": its result is not a change of weights`,
-        { hint: "Use the adapter beside its base model" },
+        `Cannot merge an adapter of method "${method.name}": its result is not a change of weights`,
+        { hint: "Use the adapter beside its base model." },
       );
     }
     const residual = [...adapter.sites.values()].find(({ spec }) => spec.kind === "residual");
@@ -38,12 +47,21 @@ export class Merger {
       throw new UsageError(
         "usage/adapter",
         `Cannot merge an adapter on "${residual.path}": it changes the stream between blocks, which has no weight`,
-        { hint: "Use the adapter beside its base model" },
+        { hint: "Use the adapter beside its base model." },
       );
     }
     this.#engine = engine;
     this.#base = base;
     this.#adapter = adapter;
+    for (const site of adapter.sites.values()) {
+      this.#places.set(`${site.path}.weight`, { site, part: "weight" });
+      if (site.spec.bias) this.#places.set(`${site.path}.bias`, { site, part: "bias" });
+    }
+  }
+
+  /** The site that changes a tensor, and which of its tensors that is. */
+  placeOf(name: string): MergePlace | undefined {
+    return this.#places.get(name);
   }
 
   /**
@@ -51,24 +69,19 @@ export class Merger {
    * head the head alone: where the two share a matrix, the head is among them, and gets one of its own.
    */
   names(): string[] {
-    const { architecture, config } = this.#base;
-    const { head } = architecture.names;
-    const trained = this.#adapter.parameters.filter(
-      ({ name }) => this.#base.specs.has(name) || name === head,
-    );
-    const ofSites = [...this.#adapter.sites.values()].flatMap(({ path, spec }) =>
-      spec.bias ? [`${path}.weight`, `${path}.bias`] : [`${path}.weight`],
-    );
-    const names = new Set([...trained.map(({ name }) => name), ...ofSites]);
-    const tied = headTensor(architecture, config);
-    if (tied !== head && names.has(tied) && this.#adapter.method.peftType !== "none") names.add(head);
+    const { model } = this.#base;
+    const trained = this.#adapter.parameters.filter(({ owner }) => owner.kind === "base");
+    const names = new Set([...trained.map(({ name }) => name), ...this.#places.keys()]);
+    for (const [own, tied] of model.ties) {
+      if (names.has(tied) && configFileOf(this.#adapter.method) !== null) names.add(own);
+    }
     return [...names];
   }
 
   /** The shape of a tensor of the merged model. */
   shapeOf(name: string): readonly number[] {
-    const { architecture, config, specs } = this.#base;
-    return specs.get(storedName(architecture, config, name))?.shape ?? [];
+    const { model } = this.#base;
+    return model.tensors.get(model.storedName(name))?.shape ?? [];
   }
 
   /** Writes the merged values of a tensor into memory of the caller; false, and nothing, when it stays as it is. */
@@ -78,26 +91,22 @@ export class Merger {
       into.set(trained.data);
       return true;
     }
-    const { architecture, config } = this.#base;
-    const baseName = (tensor: string): string => storedName(architecture, config, tensor);
-    const [, path, part] = /^(.*)\.(weight|bias)$/.exec(name) ?? [];
-    const site = this.#adapter.sites.get(path ?? "");
-    if (!site && baseName(name) !== name) {
+    const place = this.placeOf(name);
+    if (!place && this.#base.model.ties.has(name)) {
       // The adapter sits on the embedding alone.
-      into.set((await this.#base.values(baseName(name))).data);
+      into.set((await this.#base.values(name)).data);
       return true;
     }
-    if (!site) return false;
-    const program = await this.#program(site, part as Part);
+    if (!place) return false;
+    const { site, part } = place;
+    const program = await this.#program(site, part);
     if (!program) return false;
     const feeds: Record<string, HostTensor> = {};
-    for (const { suffix } of [...site.parameters, ...site.frozen]) {
-      const tensor = this.#adapter.input(`${path}.${suffix}`);
-      if (tensor) feeds[given(suffix)] = tensor;
-    }
+    for (const [suffix, tensor] of Object.entries(this.#adapter.tensorsOf(site)))
+      feeds[beforeName(suffix)] = tensor;
     for (const own of ["weight", "bias"]) {
-      if (given(own) in program.spec.inputs)
-        feeds[given(own)] = await this.#base.values(baseName(`${path}.${own}`));
+      if (beforeName(own) in program.spec.inputs)
+        feeds[beforeName(own)] = await this.#base.values(`${site.path}.${own}`);
     }
     const shape = program.spec.outputs["merged"]?.shape as readonly number[];
     await program.run(feeds, { merged: hostTensor("float32", shape, into) });
@@ -105,8 +114,8 @@ export class Merger {
   }
 
   #program(site: AdaptedSite, part: Part): Promise<Program | null> {
-    const { kind, inFeatures, outFeatures, bias } = site.spec;
-    const key = JSON.stringify([part, kind, inFeatures, outFeatures, bias, site.options]);
+    const { kind, inFeatures, outFeatures, bias, storedTransposed } = site.spec;
+    const key = JSON.stringify([part, kind, inFeatures, outFeatures, bias, storedTransposed, site.options]);
     let program = this.#programs.get(key);
     if (!program) this.#programs.set(key, (program = compileMerge(this.#engine, this.#adapter, site, part)));
     return program;
@@ -120,7 +129,7 @@ export class Merger {
 }
 
 /** The input that carries a tensor as it is before merging. */
-const given = (suffix: string): string => `old.${suffix}`;
+const beforeName = (suffix: string): string => `old.${suffix}`;
 
 /**
  * Computes every tensor of the base that the adapter changes, by Hugging Face name, float32. The caller owns them; the
@@ -157,28 +166,26 @@ export async function mergedModel(
 ): Promise<{ readonly model: BaseModel; release(): Promise<void> }> {
   const merger = new Merger(engine, base, adapter);
   const changed = new Set(merger.names());
-  const { name, architecture, config, source, keepWidened } = base;
-  const readInto = async (tensor: string, into: Float32Array): Promise<void> => {
-    if (changed.has(tensor) && (await merger.mergeInto(tensor, into))) return;
-    await source.readInto(storedName(architecture, config, tensor), into);
+  const { name, model, source } = base;
+  const readInto = async (tensor: string, into: Float32Array, start = 0): Promise<void> => {
+    if (!changed.has(tensor)) return await source.readInto(model.storedName(tensor), into, start);
+    const whole = start === 0 && into.length === numElements(merger.shapeOf(tensor));
+    const values = whole ? into : new Float32Array(numElements(merger.shapeOf(tensor)));
+    if (!(await merger.mergeInto(tensor, values))) await source.readInto(model.storedName(tensor), values);
+    if (!whole) into.set(values.subarray(start, start + into.length));
   };
-  const model = await BaseModel.open({
-    name,
-    architecture,
-    config: { ...config, tiedHead: config.tiedHead && !changed.has(architecture.names.head) },
-    keepWidened,
-    source: {
-      storageOf: (tensor) => (changed.has(tensor) ? "f32" : source.storageOf(tensor)),
-      stored: async (tensor) => {
-        if (!changed.has(tensor)) return await source.stored(tensor);
-        const data = zeros("float32", merger.shapeOf(tensor));
-        await readInto(tensor, data.data);
-        return { storage: "f32", shape: data.shape, planes: { data } };
-      },
-      readInto,
+  const merged = new BaseModel(name, changed.has(model.headTensor.name) ? model.untied() : model, {
+    storageOf: (tensor) => (changed.has(tensor) ? "f32" : source.storageOf(tensor)),
+    stored: async (tensor) => {
+      if (!changed.has(tensor)) return await source.stored(tensor);
+      const data = zeros("float32", merger.shapeOf(tensor));
+      await readInto(tensor, data.data);
+      return { storage: "f32", shape: data.shape, planes: { data } };
     },
+    readInto,
+    view: (tensor) => (changed.has(tensor) ? null : source.view(model.storedName(tensor))),
   });
-  return { model, release: () => merger.release() };
+  return { model: merged, release: () => merger.release() };
 }
 
 async function compileMerge(
@@ -187,13 +194,14 @@ async function compileMerge(
   site: AdaptedSite,
   part: Part,
 ): Promise<Program | null> {
-  if (method.merge === "not-mergeable") return null;
+  if (method.kind === "base" || method.merge === "not-mergeable") return null;
   const graph = new Graph();
-  const { inFeatures, outFeatures } = site.spec;
-  const isTable = site.spec.kind === "embedding";
-  const shape = isTable ? [inFeatures, outFeatures] : [outFeatures, inFeatures];
+  const { inFeatures, outFeatures, storedTransposed } = site.spec;
+  const isTransposed = storedTransposed || site.spec.kind === "embedding";
+  const shape = isTransposed ? [inFeatures, outFeatures] : [outFeatures, inFeatures];
+  const kept = graph.input("weight", "float32", shape);
   const weights: SiteWeights = {
-    weight: graph.input("weight", "float32", shape),
+    weight: storedTransposed ? transpose(kept, [1, 0]) : kept,
     bias: site.spec.bias ? graph.input("bias", "float32", [outFeatures]) : null,
   };
   const parameters = Object.fromEntries(
@@ -201,14 +209,14 @@ async function compileMerge(
       ({ suffix, shape, dtype }) => [suffix, graph.input(suffix, dtype, shape)],
     ),
   );
-  const merged = method.merge(weights, parameters, site.spec, site.options)[part];
+  const merged = method.merge.graph(weights, parameters, site.spec, site.options)[part];
   // What comes back as it went in has not changed; a program cannot have an input as its output.
   if (!merged || merged === weights[part]) return null;
-  const all = { weight: weights.weight, ...(weights.bias ? { bias: weights.bias } : {}), ...parameters };
+  const all = { weight: kept, ...(weights.bias ? { bias: weights.bias } : {}), ...parameters };
   const candidates = Object.fromEntries(
-    Object.entries(all).map(([name, value]): [string, Value] => [given(name), value]),
+    Object.entries(all).map(([name, value]): [string, Value] => [beforeName(name), value]),
   );
-  const outputs = { merged };
+  const outputs = { merged: storedTransposed && part === "weight" ? transpose(merged, [1, 0]) : merged };
   return await engine.compile({
     name: `merge-${method.name}`,
     inputs: neededInputs(outputs, candidates),

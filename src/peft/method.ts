@@ -1,170 +1,228 @@
 /**
  * @file The contract of a fine-tuning method: what is trained and how a projection is built around its frozen weight.
  *
- * Freezing, counting, saving, loading, merging, batching and combining are written once, outside. Adding a method: a file
- * and a line in `methods.ts`.
+ * Freezing, counting, saving, loading, merging, batching and combining are written once, outside. What a method cannot do
+ * it says by a word, so no member is missing. Adding a method: a file and a line in `methods.ts`.
  */
 import type { z } from "zod";
-import type { DType } from "../graph/dtype.ts";
 import type { Value } from "../graph/graph.ts";
-import type { SiteSpec, TensorSpec } from "../models/architecture.ts";
-import type { LookupGraph, SiteGraph } from "../models/block-graph.ts";
-import type { StoredTensor } from "../quant/storage.ts";
-import type { StorageName } from "../quant/storages.ts";
+import type { SiteSpec } from "../models/sites.ts";
+import type { SiteRole, TensorRole } from "../nn/builder.ts";
+import type { LookupGraph, SiteGraph } from "../models/site-graph.ts";
+import type { StoredTensor } from "../quant/stored-tensor.ts";
 import type { Random } from "../random.ts";
-import type { HostTensor } from "../runtime/host-tensor.ts";
 import type { Algebra } from "./algebra/contract.ts";
+import type {
+  Frozen,
+  FrozenSpec,
+  ParameterSpec,
+  SitePlace,
+  SiteStart,
+  SiteTensors,
+  SiteValues,
+  SiteWeights,
+} from "./site.ts";
 
-/** One trained tensor of a site, float32. */
-export interface ParameterSpec {
-  /** What follows the module's path in an adapter file: "lora_A.weight". */
-  readonly suffix: string;
-  readonly shape: readonly number[];
-}
-
-/** One tensor of a site that the programs read and that never changes. */
-export interface FrozenSpec extends ParameterSpec {
-  readonly dtype: DType;
-  /** One tensor for the whole model instead of one a site; its name in a file is the suffix alone. */
-  readonly shared: boolean;
-  /** Whether an adapter file holds it (float32 then); else it is made again from the base. */
-  readonly saved: boolean;
-}
-
-/** Tensors of one site in a graph, trained and frozen, by suffix. */
-export type SiteParameters = Readonly<Record<string, Value>>;
-
-/** Tensors of one site in memory, by suffix; the trained ones unless it is said otherwise. */
-export type SiteTensors = Readonly<Record<string, HostTensor<"float32">>>;
-
-/** Weight and bias of a site, in a graph. */
-export interface SiteWeights {
-  /** [out, in]; of an embedding [in, out], its rows. */
-  readonly weight: Value;
-  /** [out] */
-  readonly bias: Value | null;
-}
-
-/** Where a site lies, known before any weight is read. */
-export interface SitePlace {
-  /** Full module path. */
-  readonly path: string;
-  readonly spec: SiteSpec;
-  /** How the base keeps the weight. */
-  readonly storage: StorageName;
-  /** All sites that are adapted. */
-  readonly sites: readonly SiteSpec[];
-}
-
-/** What the start values of a site are made from. */
-export interface SiteStart {
-  readonly path: string;
-  readonly spec: SiteSpec;
-  readonly random: Random;
-  /** Trained tensors by suffix; they come as zeros and are filled in place. */
-  readonly trained: SiteTensors;
-  /** The base's weight [out, in] as it is kept; not to be changed. */
-  stored(): Promise<StoredTensor>;
-  /** The base's weight [out, in] in float32; not to be changed. */
-  weight(): Promise<Float32Array>;
-}
-
-/**
- * A method. `O`: its options as a user gives them. `S`: the options of one site, what remains of `O` once patterns have
- * been applied to the site's path; sites with equal `S` and sizes share one program.
- */
-export interface Method<O = unknown, S = unknown> {
+/** What every method says of itself. `O`: its options as a user gives them. */
+interface Description<O> {
   readonly name: string;
-  /** `peft_type` of an adapter file; "none" when the result is an ordinary model. */
-  readonly peftType: string;
-  /** Tells methods of one `peft_type` apart by their `adapter_config.json`; without it the type alone says. */
-  readonly claims?: (config: Readonly<Record<string, unknown>>) => boolean;
   readonly paper: { readonly title: string; readonly arxiv: string };
   /** The only description of the options: defaults, flags, validation and documentation derive from it. */
   readonly options: z.ZodType<O>;
-  /** Modules that are adapted when the user names none, for a family; "all-linear" or suffixes. */
-  defaultTargets(modelType: string): "all-linear" | readonly string[];
-  /** Whether the method can sit on the residual stream, where `adapt` has no weight and nothing can be merged. */
-  readonly adaptsResidual?: boolean;
-  /** Whether the method trains a tensor of the base itself, whatever its targets. */
-  trainsBase(tensor: TensorSpec, options: O): boolean;
-  /** Modules that are trained whole beside the adapter, by name or path; none without it. */
-  modulesToSave?(options: O): readonly string[];
+}
+
+/** A method that trains tensors of the base itself, whatever the model's modules are. */
+export interface BaseMethod<O = unknown> extends Description<O> {
+  readonly kind: "base";
+  readonly trains: "all" | readonly TensorRole[];
+  /** An ordinary model, or an adapter folder with whole tensors of the base. */
+  readonly result: "model" | ConfigFile<O, never>;
+}
+
+/**
+ * A method that puts something around projections. `S`: the options of one site, what remains of `O` once patterns have
+ * been applied to the site's path; sites with equal `S` and sizes share one program.
+ */
+export interface AdapterMethod<O = unknown, S = unknown> extends Description<O> {
+  readonly kind: "adapter";
+  readonly targets: MethodTargets<O>;
   /** The options of one site. @throws UsageError when the method cannot sit there. */
   configure(options: O, place: SitePlace): S;
-  /** Trained tensors of a site. */
-  parameters(site: SiteSpec, options: S): readonly ParameterSpec[];
-  /** Frozen tensors of a site beside the base's own. */
-  frozen?(site: SiteSpec, options: S): readonly FrozenSpec[];
-  /** Makes the frozen tensors that all sites share, by suffix. */
-  shared?(sites: readonly SiteSpec[], options: O): Frozen;
-  /** Why a fresh adapter already changes what the model computes; without it, it does not. */
-  readonly startsAway?: string;
-  /** Fills the trained tensors of a site and returns its own frozen ones, by suffix. */
-  start(site: SiteStart, options: S): Frozen | void | Promise<Frozen | void>;
+  readonly trained: TrainedTensors<S>;
+  readonly frozen: FrozenTensors<O, S>;
+  /** Builds the adapted projection of x [..., in]. */
+  adapt(site: SiteGraph, x: Value, values: SiteValues, options: S): Value;
   /**
    * Whether `adapt` computes a matrix of the weight's size, however few tokens there are: such an adapter is better
    * merged before text is generated.
    */
-  readonly formsWeight: boolean;
-  /** Builds the adapted projection of x [..., in]. */
-  adapt(site: SiteGraph, x: Value, parameters: SiteParameters, options: S): Value;
-  /** Builds the adapted look-up of an embedding; without it the method cannot sit on one. */
-  adaptLookup?(site: LookupGraph, parameters: SiteParameters, options: S): Value;
-  /**
-   * What `adaptRows` takes of one adapter's trained and frozen tensors, made once when adapters are put together; without
-   * it, these and its options. Tensors are filled up with zeros to the size of the largest, those that others lack too.
-   */
-  rowForm?(
-    tensors: SiteTensors,
-    site: SiteSpec,
-    options: S,
-  ): { readonly tensors: SiteTensors; readonly options: S };
-  /**
-   * Builds the projection of x [B, T, in] where each row has an adapter of its own: parameters are [B, ...shape]. Options
-   * are the same for all rows.
-   */
-  readonly adaptRows:
-    | "not-batchable"
-    | ((site: SiteGraph, x: Value, parameters: SiteParameters, options: S) => Value);
-  /** Builds the merged weights, or says that there are none. */
-  readonly merge:
-    | "not-mergeable"
-    | ((base: SiteWeights, parameters: SiteParameters, site: SiteSpec, options: S) => SiteWeights);
-  /**
-   * Merges into a weight as it is kept, without leaving its storage; null when that storage has no room for it, and then,
-   * as without this member, the weight is quantised again.
-   */
-  mergeStored?(
-    stored: StoredTensor,
-    trained: SiteTensors,
-    site: Pick<SitePlace, "path" | "spec">,
-    options: S,
-  ): StoredTensor | null;
+  readonly materializesWeight: boolean;
+  /** Builds the adapted look-up of an embedding. */
+  readonly lookup: "not-on-embeddings" | ((site: LookupGraph, values: SiteValues, options: S) => Value);
+  readonly batch: "not-batchable" | RowBatch<S>;
+  readonly merge: "not-mergeable" | MergeRule<S>;
   /** How adapters of the method are added and negated. */
   readonly algebra: "not-composable" | Algebra<O, S>;
-  /** What an adapter file holds of a site, by suffix; without it, its trained and saved tensors as they are. */
-  toFile?(tensors: SiteTensors, options: S): SiteTensors;
-  /** The reverse of `toFile`; frozen tensors that it leaves out stay as they started. */
-  fromFile?(held: SiteTensors, options: S): SiteTensors;
-  /**
-   * Keys of `adapter_config.json` that say the options. `sites`: the options of each site; `paths`: their modules;
-   * `targets`: the names that stand for them in the file, unless the keys have others as `target_modules`.
-   */
-  toPeft(
-    options: O,
-    targets: readonly string[],
-    sites: readonly S[],
-    paths: readonly string[],
-  ): Readonly<Record<string, unknown>>;
-  /** The options of an `adapter_config.json`; keys it reads are removed from `raw`. */
-  fromPeft(raw: Record<string, unknown>): unknown;
+  readonly file: AdapterFile<O, S>;
 }
 
-/** Frozen tensors of a site by suffix; the adapter owns them, or they are views of the base's. */
-export type Frozen = Readonly<Record<string, HostTensor>>;
+/** A fine-tuning method. */
+export type Method<O = unknown, S = unknown> = AdapterMethod<O, S> | BaseMethod<O>;
+
+/** Where the method sits. */
+export interface MethodTargets<O> {
+  /** Modules that are adapted when the user names none: every projection of the blocks, or those of some roles. */
+  readonly roles: "all-linear" | readonly SiteRole[];
+  /** Whether the method can sit on the residual stream, where `adapt` has no weight and nothing can be merged. */
+  readonly residual: boolean;
+  /** Modules that are trained whole beside the adapter, by name or path. */
+  modulesToSave(options: O): readonly string[];
+}
+
+/** Every projection, and nothing else. */
+export const ALL_LINEAR: MethodTargets<unknown> = {
+  roles: "all-linear",
+  residual: false,
+  modulesToSave: () => [],
+};
+
+/** The trained tensors of a site. */
+export interface TrainedTensors<S> {
+  specs(site: SiteSpec, options: S): readonly ParameterSpec[];
+  /** Fills the tensors of a site with their first values; for fresh adapters only. */
+  init(site: SiteStart, options: S, random: Random): void | Promise<void>;
+  /** Why a fresh adapter already changes what the model computes, if it does. */
+  readonly initialChange: "none" | { readonly because: string };
+}
+
+/** The frozen tensors of a site beside the base's own. */
+export interface FrozenTensors<O, S> {
+  specs(site: SiteSpec, options: S): readonly FrozenSpec[];
+  /**
+   * Makes those that no file holds, by suffix, from the base; for fresh adapters and for those that are read. Trained
+   * tensors whose start comes of the same work are filled at once.
+   */
+  freeze(site: SiteStart, options: S): Frozen | Promise<Frozen>;
+  /** Makes those that all sites share, by suffix; for fresh adapters only. */
+  share(sites: readonly SiteSpec[], options: O): SiteTensors;
+}
+
+/** No frozen tensors; the rest of a rule that has only some of them. */
+export const NOTHING_FROZEN: FrozenTensors<unknown, unknown> = {
+  specs: () => [],
+  freeze: () => ({}),
+  share: () => ({}),
+};
+
+/** What `RowBatch.adapt` takes of one adapter. Options must be the same for all adapters of a batch. */
+export interface RowForm<S> {
+  /** Filled up with zeros to the size of the largest, those that others lack too. */
+  readonly tensors: SiteTensors;
+  readonly options: S;
+}
+
+/** How rows of one batch have adapters of their own. */
+export interface RowBatch<S> {
+  /** Made once of an adapter's trained and frozen tensors, when adapters are put together. */
+  form(tensors: SiteTensors, site: SiteSpec, options: S): RowForm<S>;
+  /** The form of a row that has no adapter at this site: its output is the base's. */
+  identity(site: SiteSpec, options: S): RowForm<S>;
+  /** Builds the projection of x [B, T, in]; values are [B, ...shape]. */
+  adapt(site: SiteGraph, x: Value, values: SiteValues, options: S): Value;
+}
+
+/** How an adapter goes into the weights. */
+export interface MergeRule<S> {
+  /** Builds the merged weights. */
+  graph(base: SiteWeights, values: SiteValues, site: SiteSpec, options: S): SiteWeights;
+  /**
+   * Merges into a weight as it is kept, without leaving its storage; null when that storage has no room for it. Then, as
+   * always by the word, the weight is quantised again.
+   */
+  readonly stored:
+    | "requantized"
+    | ((
+        stored: StoredTensor,
+        trained: SiteTensors,
+        site: Pick<SitePlace, "path" | "spec">,
+        options: S,
+      ) => StoredTensor | null);
+}
+
+/** A module in an adapter file. */
+export interface FileSite<S> {
+  readonly path: string;
+  readonly options: S;
+  /** Whether the base keeps its weight as [in, out]. */
+  readonly storedTransposed: boolean;
+}
+
+/** How options stand in `adapter_config.json`. */
+export interface ConfigFile<O, S> {
+  readonly peftType: string;
+  /** Tells methods of one `peft_type` apart by the other keys. */
+  claims(config: Readonly<Record<string, unknown>>): boolean;
+  /**
+   * Keys that say the options. `names` stand for the sites in the file, unless the keys have others as `target_modules`.
+   */
+  toConfig(
+    options: O,
+    sites: readonly FileSite<S>[],
+    names: readonly string[],
+  ): Readonly<Record<string, unknown>>;
+  /**
+   * Options for the schema. `take` gives the value of a key, undefined for null; a key of `raw` that nobody takes and that
+   * is set is refused.
+   */
+  fromConfig(take: (key: string) => unknown, raw: Readonly<Record<string, unknown>>): unknown;
+}
+
+/** How adapters stand in files. */
+export interface AdapterFile<O, S> extends ConfigFile<O, S> {
+  /** What a file holds of a site, by suffix, of its trained and its saved tensors. */
+  toTensors(tensors: SiteTensors, options: S): SiteTensors;
+  /** The reverse; `site` is there for files that leave out what the weight says. */
+  fromTensors(
+    held: SiteTensors,
+    options: S,
+    site: Pick<SiteStart, "spec" | "weight">,
+  ): SiteTensors | Promise<SiteTensors>;
+}
+
+/** The only method of its type, and a file that holds the tensors as they are. */
+export const PLAIN_FILE: Pick<AdapterFile<unknown, unknown>, "claims" | "toTensors" | "fromTensors"> = {
+  claims: () => true,
+  toTensors: (tensors) => tensors,
+  fromTensors: (held) => held,
+};
 
 /** Forgets the types of a method's options, for lists; the schema still guards them. */
-export function defineMethod<O, S>(method: Method<O, S>): Method {
-  return method as unknown as Method;
+export function defineMethod<O, S>(method: AdapterMethod<O, S>): AdapterMethod {
+  return method as unknown as AdapterMethod;
+}
+
+/** As `defineMethod`, for a method that trains the base. */
+export function defineBaseMethod<O>(method: BaseMethod<O>): BaseMethod {
+  return method;
+}
+
+/** How adapters of a method stand in a configuration; null: its result is an ordinary model. */
+export function configFileOf(method: Method): ConfigFile<unknown, unknown> | null {
+  if (method.kind === "adapter") return method.file;
+  return method.result === "model" ? null : method.result;
+}
+
+/** Whether an adapter is better merged before text is generated. */
+export function materializesWeight(method: Method): boolean {
+  return method.kind === "adapter" && method.materializesWeight;
+}
+
+/** Modules that are trained whole beside an adapter. */
+export function modulesToSave(method: Method, options: unknown): readonly string[] {
+  return method.kind === "adapter" ? method.targets.modulesToSave(options) : [];
+}
+
+/** Whether a method trains a tensor of the base itself. */
+export function trainsRole(method: Method, role: TensorRole): boolean {
+  return method.kind === "base" && (method.trains === "all" || method.trains.includes(role));
 }

@@ -5,13 +5,16 @@ import { dora } from "./methods/dora.ts";
 import { full } from "./methods/full.ts";
 import { ia3 } from "./methods/ia3.ts";
 import { lora } from "./methods/lora.ts";
-import type { Method } from "./method.ts";
+import { type Method, configFileOf } from "./method.ts";
 import { peqa } from "./methods/peqa.ts";
 import { road } from "./methods/road.ts";
 import { snell } from "./methods/snell.ts";
 import { vera } from "./methods/vera.ts";
 
 export const METHODS: readonly Method[] = [lora, dora, ia3, road, vera, snell, peqa, bitfit, full];
+
+/** The method whose result is an ordinary model. */
+export const WHOLE_MODEL: Method = full;
 
 /** Finds a method by name. @throws UsageError "usage/flag" when there is none. */
 export function findMethod(name: string, methods: readonly Method[] = METHODS): Method {
@@ -27,9 +30,12 @@ export function findMethodOfConfig(
   methods: readonly Method[] = METHODS,
 ): Method {
   const peftType = String(config["peft_type"]);
-  const found = methods.find((m) => m.peftType === peftType && (m.claims?.(config) ?? true));
+  const found = methods.find((method) => {
+    const file = configFileOf(method);
+    return file?.peftType === peftType && file.claims(config);
+  });
   if (found) return found;
-  const known = methods.flatMap((m) => (m.peftType === "none" ? [] : [m.peftType])).join(", ");
+  const known = methods.flatMap((method) => configFileOf(method)?.peftType ?? []).join(", ");
   throw new UsageError(
     "usage/adapter",
     `Cannot use an adapter of type "${peftType}": expected one of ${known}`,

@@ -2,25 +2,30 @@
  * @file Several adapters of one method side by side, so that each row of a batch has its own.
  *
  * The tensors of the adapters lie behind one another, [N, ...], and the programs pick those of each row, so a batch of
- * any mixture runs as one. A row without an adapter has one that still is as it started.
+ * any mixture runs as one. A row without an adapter has one that changes nothing.
  */
 import { UsageError } from "../errors.ts";
-import { gatherRows } from "../graph/ops/gather-rows.ts";
-import { residualSite } from "../models/architecture.ts";
+import { gatherRows } from "../graph/ops/gather-scatter.ts";
 import type { BaseModel } from "../models/base-model.ts";
-import { Random } from "../random.ts";
-import { type HostTensor, numElements, zeros } from "../runtime/host-tensor.ts";
-import type { AdaptedSite, Adapter, Overlay } from "./attach.ts";
-import type { Method, SiteTensors } from "./method.ts";
+import { passInput } from "../nn/pass.ts";
+import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
+import { numElements } from "../graph/shape.ts";
+import type { AdapterView } from "./adapter-view.ts";
+import type { Adapter } from "./attach.ts";
+import { type AdaptedSite, indexSites, placesOf } from "./layout.ts";
+import type { Method, RowBatch, RowForm } from "./method.ts";
+import type { SiteTensors } from "./site.ts";
 
-/** The input that says which adapter each row has, int64 [B]. */
-export const ROWS = "rows";
-
-/** What one adapter gives to a site of the batch. */
-interface RowForm {
-  readonly tensors: SiteTensors;
-  readonly options: unknown;
-}
+/** Which adapter each row has. */
+const ROWS = passInput({
+  name: "rows",
+  dtype: "int64",
+  shape: ["B"],
+  perPrompt: false,
+  fill: ({ adapterOf, numRows }, data) => {
+    for (let row = 0; row < numRows; row++) data[row] = BigInt(adapterOf?.[row] ?? 0);
+  },
+});
 
 /** One site of the batch: what all adapters give there, and what the programs read of it. */
 interface StackedSite {
@@ -34,50 +39,53 @@ interface StackedSite {
  * copies. A site that only some have is there for all.
  * @throws UsageError "usage/adapter" when they cannot share a batch.
  */
-export async function stackAdapters(
-  base: BaseModel,
-  adapters: readonly (Adapter | null)[],
-): Promise<Overlay> {
+export function stackAdapters(base: BaseModel, adapters: readonly (Adapter | null)[]): AdapterView {
   const method = commonMethod(adapters);
-  const { adaptRows } = method;
-  if (adaptRows === "not-batchable") {
+  const batch = method.kind === "adapter" ? method.batch : "not-batchable";
+  if (batch === "not-batchable") {
     throw new UsageError(
       "usage/adapter",
       `Cannot put adapters of method "${method.name}" in one batch: its rows cannot differ`,
-      { hint: "Run the requests of each adapter on their own" },
+      { hint: "Run the requests of each adapter on their own." },
     );
   }
-  refuseWholeTensors(base, adapters);
+  refuseWholeTensors(adapters);
   const sites = new Map<string, AdaptedSite>();
   for (const adapter of adapters) for (const [path, site] of adapter?.sites ?? []) sites.set(path, site);
-  const stacked = new Map<string, StackedSite>();
-  for (const [path, site] of sites) stacked.set(path, await stackSite(base, method, adapters, site));
-  const siteAt = (layer: number | null, name: string): StackedSite | undefined =>
-    layer === null ? undefined : stacked.get(base.architecture.names.blockPrefix(layer) + name);
-  const inputs = new Map<string, HostTensor>();
-  for (const [path, { tensors }] of stacked) {
-    for (const [suffix, tensor] of Object.entries(tensors)) inputs.set(`${path}.${suffix}`, tensor);
+  const stacked = new Map<AdaptedSite, StackedSite>();
+  const inputs = new Map<number | null, Record<string, HostTensor>>();
+  for (const site of sites.values()) {
+    const stack = stackSite(batch, adapters, site);
+    stacked.set(site, stack);
+    const own = inputs.get(site.layer) ?? {};
+    inputs.set(site.layer, own);
+    for (const [suffix, tensor] of Object.entries(stack.tensors)) own[`${site.spec.name}.${suffix}`] = tensor;
   }
+  const find = indexSites(sites.values());
+  const siteAt = (layer: number | null, name: string): StackedSite | undefined => {
+    const site = find(layer, name);
+    return site && stacked.get(site);
+  };
   return {
-    parameters: [],
-    input: (name) => inputs.get(name) ?? null,
+    inputs: (layer) => inputs.get(layer) ?? {},
+    trained: () => [],
     lookUp: (graph) => graph.rows,
     projector: (layer) => (graph, x) => {
       const site = siteAt(layer, graph.spec.name);
       if (!site) return graph.project(x);
-      const rows = graph.context(ROWS, "int64", [x.shape[0] ?? "B"]);
-      const parameters = Object.fromEntries(
+      const rows = graph.context(ROWS);
+      const values = Object.fromEntries(
         Object.entries(site.tensors).map(([suffix, { shape }]) => [
           suffix,
           gatherRows(graph.input(suffix, shape, "float32"), rows),
         ]),
       );
-      return adaptRows(graph, x, parameters, site.options);
+      return batch.adapt(graph, x, values, site.options);
     },
     signature: (layer) =>
       JSON.stringify([
-        ROWS,
-        ...[...base.architecture.sites(base.config), residualSite(base.config)].map(({ name }) => {
+        ROWS.name,
+        ...placesOf(base.model, layer).map(({ name }) => {
           const site = siteAt(layer, name);
           const shapes = Object.entries(site?.tensors ?? {}).map(([suffix, { shape }]) => [suffix, shape]);
           return site ? [name, site.options, shapes] : null;
@@ -95,89 +103,52 @@ function commonMethod(adapters: readonly (Adapter | null)[]): Method {
   throw new UsageError(
     "usage/adapter",
     `Cannot put adapters in one batch: they are of ${names || "no method"}, expected one method`,
-    { hint: "Run the requests of each method on their own" },
+    { hint: "Run the requests of each method on their own." },
   );
 }
 
 /** Rows share the tensors of the base. @throws UsageError "usage/adapter" when an adapter has its own */
-function refuseWholeTensors(base: BaseModel, adapters: readonly (Adapter | null)[]): void {
-  for (const { name } of adapters.flatMap((adapter) => adapter?.parameters ?? [])) {
-    if (!base.specs.has(name)) continue;
+function refuseWholeTensors(adapters: readonly (Adapter | null)[]): void {
+  for (const { name, owner } of adapters.flatMap((adapter) => adapter?.parameters ?? [])) {
+    if (owner.kind === "site") continue;
     throw new UsageError(
       "usage/adapter",
       `Cannot put adapters in one batch: one has a "${name}" of its own, expected the base's`,
-      { hint: "Run the requests of that adapter on their own" },
+      { hint: "Run the requests of that adapter on their own." },
     );
   }
 }
 
-async function stackSite(
-  base: BaseModel,
-  method: Method,
+function stackSite(
+  batch: RowBatch<unknown>,
   adapters: readonly (Adapter | null)[],
   site: AdaptedSite,
-): Promise<StackedSite> {
+): StackedSite {
   const { path, layer } = site;
   if (layer === null) {
     throw new UsageError(
       "usage/adapter",
       `Cannot put adapters in one batch: one is on "${path}", expected modules of the blocks`,
-      { hint: "Run the requests of that adapter on their own" },
+      { hint: "Run the requests of that adapter on their own." },
     );
   }
-  const forms: RowForm[] = [];
-  for (const adapter of adapters) {
+  const forms = adapters.map((adapter): RowForm<unknown> => {
     const own = adapter?.sites.get(path);
-    const tensors = own && adapter ? tensorsOf(adapter, own) : await untrained(base, method, site);
-    const { spec, options } = own ?? site;
-    forms.push(method.rowForm?.(tensors, spec, options) ?? { tensors, options });
-  }
-  const [first] = forms as [RowForm];
+    if (!adapter || !own) return batch.identity(site.spec, site.options);
+    return batch.form(adapter.tensorsOf(own) as SiteTensors, own.spec, own.options);
+  });
+  const [first] = forms as [RowForm<unknown>];
   for (const [index, { options }] of forms.entries()) {
     if (JSON.stringify(options) === JSON.stringify(first.options)) continue;
     throw new UsageError(
       "usage/adapter",
       `Cannot put adapters 1 and ${index + 1} in one batch: at "${path}" ${difference(first.options, options)}`,
-      { hint: "Run the requests of adapters with other settings on their own" },
+      { hint: "Run the requests of adapters with other settings on their own." },
     );
   }
   const suffixes = [...new Set(forms.flatMap(({ tensors }) => Object.keys(tensors)))];
   const stack = (suffix: string) => stackTensors(forms.map(({ tensors }) => tensors[suffix] ?? null));
   return { options: first.options, tensors: Object.fromEntries(suffixes.map((s) => [s, stack(s)])) };
-}
-
-function tensorsOf(adapter: Adapter, { path, parameters, frozen }: AdaptedSite): SiteTensors {
-  const suffixes = [...parameters, ...frozen].map(({ suffix }) => suffix);
-  const find = (suffix: string): HostTensor => adapter.input(`${path}.${suffix}`) as HostTensor;
-  return Object.fromEntries(suffixes.map((suffix) => [suffix, find(suffix)])) as SiteTensors;
-}
-
-/** Tensors of an adapter that changes nothing. @throws UsageError "usage/adapter" when the method has none such */
-async function untrained(base: BaseModel, method: Method, site: AdaptedSite): Promise<SiteTensors> {
-  const { path, spec, options } = site;
-  if (method.startsAway) {
-    throw new UsageError(
-      "usage/adapter",
-      `Cannot put adapters of method "${method.name}" in one batch with rows that have none at "${path}"`,
-      { hint: "Run these requests on their own" },
-    );
-  }
-  const trained = Object.fromEntries(
-    site.parameters.map(({ suffix, shape }) => [suffix, zeros("float32", shape)]),
-  );
-  const weight = `${path}.weight`;
-  const frozen = await method.start(
-    {
-      path,
-      spec,
-      random: new Random(0),
-      trained,
-      stored: () => base.source.stored(weight),
-      weight: async () => (await base.values(weight)).data,
-    },
-    options,
-  );
-  return { ...trained, ...frozen } as SiteTensors;
 }
 
 /** Lays tensors behind one another, filled up with zeros to the largest size of each axis; null is all zeros. */

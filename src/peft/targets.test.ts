@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { matchPattern, matchSuffix, requireMatchedPatterns, selectTargets } from "./targets.ts";
+import { linearSite } from "../../test/sites.ts";
+import { matchPattern, modulesOfRoles, requireMatchedPatterns, selectTargets } from "./targets.ts";
 
 const CANDIDATES = [0, 1, 2].flatMap((layer) =>
   ["attn.q_proj", "attn.o_proj", "mlp.c_proj", "attn.c_proj"].map((name) => ({
@@ -66,11 +67,6 @@ describe("patterns", () => {
     });
   });
 
-  test("matchSuffix() takes whole parts between dots only", () => {
-    assert.ok(matchSuffix("q_proj", "a.q_proj") && matchSuffix("a.q_proj", "a.q_proj"));
-    assert.ok(!matchSuffix("proj", "a.q_proj") && !matchSuffix("b.a.q_proj", "a.q_proj"));
-  });
-
   test("matchPattern() gives the first match in the order of the file", () => {
     const path = "model.layers.1.mlp.down_proj";
     assert.equal(matchPattern({ "layers.1.mlp.down_proj": 16, down_proj: 4 }, path), 16);
@@ -84,5 +80,18 @@ test("selectTargets() says the nearest name first, and all others", () => {
   assert.throws(() => pathsOf({ ...ALL, modules: ["q_porj"] }), {
     message: /no module matches, nearest is "q_proj"/,
     hint: /q_proj.*c_proj.*all-linear|q_proj.*o_proj.*all-linear/,
+  });
+});
+
+test("modulesOfRoles() gives the names of a family's modules, fused ones too, and refuses roles that it has not", () => {
+  const sites = (["qkv", "attention-output", "gate-up", "down"] as const).map((role) => ({
+    ...linearSite(`block.${role}`, 8, 8),
+    role,
+  }));
+  assert.deepEqual(modulesOfRoles(["key", "value", "qkv", "down"], sites), ["block.qkv", "block.down"]);
+  assert.equal(modulesOfRoles("all-linear", sites), "all-linear");
+  assert.throws(() => modulesOfRoles(["router"], sites), {
+    code: "usage/target-modules",
+    message: /none for router/,
   });
 });

@@ -3,6 +3,9 @@
  * list matches whole paths or dotted suffixes, "all-linear" is every projection of the blocks.
  */
 import { UsageError } from "../errors.ts";
+import type { SiteSpec } from "../models/sites.ts";
+import type { SiteRole } from "../nn/builder.ts";
+import { lastNames, matchSuffix } from "../module-path.ts";
 import { editDistance } from "../nearest.ts";
 
 /** The choice of modules. */
@@ -13,11 +16,6 @@ export interface Targets {
   readonly exclude: string | readonly string[];
   /** Blocks that are adapted; null: all. */
   readonly layers: readonly number[] | null;
-}
-
-/** Tells whether a name is the whole path or a dotted suffix of it. */
-export function matchSuffix(name: string, path: string): boolean {
-  return path === name || path.endsWith(`.${name}`);
 }
 
 /**
@@ -81,7 +79,7 @@ export function selectTargets<C extends Candidate>(candidates: readonly C[], tar
     throw new UsageError(
       "usage/target-modules",
       `Cannot adapt modules "${String(modules)}": layers and exclusions leave none of them`,
-      { hint: "Name other layers, or leave them out to adapt all" },
+      { hint: "Name other layers, or leave them out to adapt all." },
     );
   }
   if (selected.length === 0 && modules.length > 0)
@@ -90,6 +88,24 @@ export function selectTargets<C extends Candidate>(candidates: readonly C[], tar
       candidates.map((c) => c.path),
     );
   return selected;
+}
+
+/**
+ * The names of the modules of a block that have one of the roles.
+ * @throws UsageError "usage/target-modules" when there are none
+ */
+export function modulesOfRoles(
+  roles: "all-linear" | readonly SiteRole[],
+  sites: readonly SiteSpec[],
+): string | readonly string[] {
+  if (roles === "all-linear") return roles;
+  const names = sites.filter(({ role }) => roles.includes(role)).map(({ name }) => name);
+  if (names.length > 0) return names;
+  throw new UsageError(
+    "usage/target-modules",
+    `Cannot choose target modules: the model has none for ${roles.join(", ")}, expected one`,
+    { hint: "Name the modules, or take all-linear." },
+  );
 }
 
 /** Whether a candidate lies in the chosen layers, and is meant by "all-linear". */
@@ -113,7 +129,7 @@ function compile(source: string, given: string): RegExp {
       "usage/target-modules",
       `Cannot read module pattern "${given}": not a regular expression`,
       {
-        hint: "Close its brackets, or write a backslash before them",
+        hint: "Close its brackets, or write a backslash before them.",
         cause,
       },
     );
@@ -121,14 +137,13 @@ function compile(source: string, given: string): RegExp {
 }
 
 function noMatch(wanted: string, paths: readonly string[]): UsageError {
-  const names = [...new Set(paths.map((path) => path.slice(path.lastIndexOf(".") + 1)))];
-  const nearest = names
+  const nearest = lastNames(paths)
     .map((name) => ({ name, distance: editDistance(name, wanted) }))
     .sort((a, b) => a.distance - b.distance)
     .map(({ name }) => name);
   return new UsageError(
     "usage/target-modules",
     `Cannot find target modules "${wanted}": no module matches, nearest is "${nearest[0]}"`,
-    { hint: `Choose among ${nearest.join(", ")}, or all-linear` },
+    { hint: `Choose among ${nearest.join(", ")}, or all-linear.` },
   );
 }

@@ -4,92 +4,97 @@
  * A minimum m makes the zero a real number, z = −m / scale, which stays frozen: a new scale s moves the minimum to −s z.
  * A block of scale 0 has the one value m whatever its codes say. It is read as codes 0 and scale |m| / 16, exactly m.
  */
+import type { CodeBits } from "../graph/ops/unpack-codes.ts";
 import { hostTensor, type HostTensor } from "../runtime/host-tensor.ts";
 import { type AffineFormat, type AffineKind, fitFloat16 } from "./affine.ts";
-import { BLOCK, NIBBLE_BYTES } from "./block.ts";
+import { BLOCK } from "./block.ts";
 import { FLOAT16_VALUES, widen } from "./half.ts";
-import { type Planes, plane } from "./storage.ts";
+import { type Planes, plane } from "./planes.ts";
 
 /** Of a block that has one value, the distance of code 0 from the zero. A power of two keeps the product exact. */
 const CONSTANT_DISTANCE = 16;
 
-/** Kinds with planes codes and scale, and one zero for all. */
-export function symmetricBlocks(format: Omit<AffineFormat, "groupSize">): AffineKind {
+/** Takes the packed codes out of planes: a view of the plane, or fresh. */
+type ReadCodes<D extends "uint8" | "int8"> = (planes: Planes) => HostTensor<D>;
+
+/** Kinds with codes, a plane scale, and one zero for all. */
+export function symmetricBlocks(
+  format: Omit<AffineFormat, "groupSize">,
+  readCodes: ReadCodes<"uint8" | "int8"> = (planes) => plane(planes, "codes", format.codes),
+): AffineKind {
   return {
     format: { ...format, groupSize: BLOCK },
     read: (planes) => ({
-      codes: plane(planes, "codes", format.codes),
+      codes: readCodes(planes),
       scale: widen(plane(planes, "scale", "float16")),
       zero: null,
     }),
-    write: (planes, scale, name) => ({ ...planes, scale: roundScales(scale, name) }),
+    write(planes, { shape, data }, name) {
+      const bits = fitFloat16(data, { name, what: "scale", numGroups: shape.at(-1)! });
+      return { ...planes, scale: hostTensor("float16", shape, bits) };
+    },
   };
 }
 
-/** Kinds with planes codes (two a byte), scale and min. */
-export const BLOCKS_WITH_MINIMUM: AffineKind = {
-  format: { bits: 4, codes: "uint8", groupSize: BLOCK, zero: "float32" },
-
-  read(planes) {
-    const step = plane(planes, "scale", "float16");
-    const min = plane(planes, "min", "float16");
-    const scale = new Float32Array(step.data.length);
-    const zero = new Float32Array(step.data.length);
-    let codes = plane(planes, "codes", "uint8");
+/** Kinds with codes and planes scale and min. */
+export function blocksWithMinimum(
+  bits: CodeBits,
+  readCodes: ReadCodes<"uint8"> = (planes) => plane(planes, "codes", "uint8"),
+): AffineKind {
+  const blockBytes = (BLOCK * bits) / 8;
+  const readScales = (planes: Planes): { scale: Float32Array; zero: Float32Array } => {
+    const step = plane(planes, "scale", "float16").data;
+    const min = plane(planes, "min", "float16").data;
+    const scale = new Float32Array(step.length);
+    const zero = new Float32Array(step.length);
     for (let block = 0; block < scale.length; block++) {
-      const d = FLOAT16_VALUES[step.data[block]!]!;
-      const m = FLOAT16_VALUES[min.data[block]!]!;
-      if (d === 0) {
-        scale[block] = Math.abs(m) / CONSTANT_DISTANCE;
-        zero[block] = -Math.sign(m) * CONSTANT_DISTANCE;
-        codes = withoutCodes(codes, block, planes);
-      } else {
-        scale[block] = d;
-        zero[block] = -m / d;
+      const d = FLOAT16_VALUES[step[block]!]!;
+      const m = FLOAT16_VALUES[min[block]!]!;
+      scale[block] = d === 0 ? Math.abs(m) / CONSTANT_DISTANCE : d;
+      zero[block] = d === 0 ? -Math.sign(m) * CONSTANT_DISTANCE : -m / d;
+    }
+    return { scale, zero };
+  };
+  return {
+    format: { bits, codes: "uint8", groupSize: BLOCK, zero: "float32" },
+
+    read(planes) {
+      const { shape, data: step } = plane(planes, "scale", "float16");
+      const { scale, zero } = readScales(planes);
+      let codes = readCodes(planes);
+      for (let block = 0; block < step.length; block++) {
+        if (FLOAT16_VALUES[step[block]!] !== 0) continue;
+        const [from, end] = [block * blockBytes, (block + 1) * blockBytes];
+        if (codes.data.subarray(from, end).every((code) => code === 0)) continue;
+        if (codes === planes["codes"]) codes = { ...codes, data: codes.data.slice() };
+        codes.data.fill(0, from, end);
       }
-    }
-    return {
-      codes,
-      scale: hostTensor("float32", step.shape, scale),
-      zero: hostTensor("float32", step.shape, zero),
-    };
-  },
+      return {
+        codes,
+        scale: hostTensor("float32", shape, scale),
+        zero: hostTensor("float32", shape, zero),
+      };
+    },
 
-  write(planes, scale, name) {
-    const step = plane(planes, "scale", "float16");
-    const zero = BLOCKS_WITH_MINIMUM.read(planes).zero!;
-    const scaleBits = new Uint16Array(step.data.length);
-    const minBits = new Uint16Array(step.data.length);
-    const numGroups = step.shape.at(-1)!;
-    for (let block = 0; block < scaleBits.length; block++) {
-      const s = scale.data[block]!;
-      // A block of one value keeps its scale of 0, else its codes would begin to count.
-      const isConstant = FLOAT16_VALUES[step.data[block]!] === 0;
-      scaleBits[block] = isConstant
-        ? step.data[block]!
-        : fitFloat16(s, block, { name, what: "scale", numGroups });
-      minBits[block] = fitFloat16(-s * zero.data[block]!, block, { name, what: "minimum", numGroups }, true);
-    }
-    return {
-      ...planes,
-      scale: hostTensor("float16", step.shape, scaleBits),
-      min: hostTensor("float16", step.shape, minBits),
-    };
-  },
-};
-
-function roundScales(scale: HostTensor<"float32">, name: string): HostTensor<"float16"> {
-  const place = { name, what: "scale", numGroups: scale.shape.at(-1)! };
-  const bits = new Uint16Array(scale.data.length);
-  for (let i = 0; i < bits.length; i++) bits[i] = fitFloat16(scale.data[i]!, i, place);
-  return hostTensor("float16", scale.shape, bits);
-}
-
-/** The codes with those of a block 0; a copy only when they are not so already. */
-function withoutCodes(codes: HostTensor<"uint8">, block: number, planes: Planes): HostTensor<"uint8"> {
-  const [from, end] = [block * NIBBLE_BYTES, (block + 1) * NIBBLE_BYTES];
-  if (codes.data.subarray(from, end).every((pair) => pair === 0)) return codes;
-  const own = codes === planes["codes"] ? { ...codes, data: codes.data.slice() } : codes;
-  own.data.fill(0, from, end);
-  return own;
+    write(planes, { data }, name) {
+      const { shape, data: step } = plane(planes, "scale", "float16");
+      const { zero } = readScales(planes);
+      const scales = new Float32Array(step.length);
+      const minima = new Float32Array(step.length);
+      for (let block = 0; block < scales.length; block++) {
+        const old = FLOAT16_VALUES[step[block]!]!;
+        // A block of one value keeps its scale of 0, else its codes would begin to count.
+        scales[block] = old === 0 ? old : data[block]!;
+        minima[block] = -data[block]! * zero[block]!;
+      }
+      const numGroups = shape.at(-1)!;
+      const scaleBits = fitFloat16(scales, { name, what: "scale", numGroups });
+      const minBits = fitFloat16(minima, { name, what: "minimum", numGroups }, true);
+      return {
+        ...planes,
+        scale: hostTensor("float16", shape, scaleBits),
+        min: hostTensor("float16", shape, minBits),
+      };
+    },
+  };
 }

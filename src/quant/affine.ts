@@ -7,13 +7,15 @@
  * given other scales without a change of any code, is its `AffineKind`.
  */
 import { UsageError } from "../errors.ts";
+import type { DataOf } from "../graph/dtype.ts";
 import type { CodeBits } from "../graph/ops/unpack-codes.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
-import { encodeFloat16, FLOAT16_VALUES } from "./half.ts";
-import type { Planes } from "./storage.ts";
+import { float32ToFloat16, FLOAT16_VALUES } from "./half.ts";
+import type { Planes } from "./planes.ts";
 
 /** How the codes of a weight are kept. */
 export interface AffineFormat {
+  /** Of a packed code; one that has fewer in its file may be widened. */
   readonly bits: CodeBits;
   /** Element type of the packed codes; "int8" when they are signed. */
   readonly codes: "uint8" | "int8";
@@ -45,31 +47,42 @@ export interface AffineKind {
   write(planes: Planes, scale: HostTensor<"float32">, name: string): Planes;
 }
 
-/** Tells where a number stands, for a message. */
-export interface Place {
+/** What numbers are, for a message. */
+export interface Numbers {
   /** Of the tensor. */
   readonly name: string;
-  /** Of the number in it: "scale". */
+  /** Of the numbers in it: "scale". */
   readonly what: string;
   readonly numGroups: number;
 }
 
 /**
- * Rounds a number to float16 bits. A number other than 0 that becomes 0 is an underflow unless `mayVanish`.
- * @throws UsageError "usage/scale" when it does not fit.
+ * Rounds numbers to float16 bits. One other than 0 that becomes 0 is an underflow unless `mayVanish`.
+ * @throws UsageError "usage/scale" when one does not fit.
  */
-export function fitFloat16(value: number, at: number, place: Place, mayVanish = false): number {
-  const bits = encodeFloat16(value);
-  const rounded = FLOAT16_VALUES[bits]!;
-  if (Number.isFinite(rounded) && (rounded !== 0 || value === 0 || mayVanish)) return bits;
-  const { name, what, numGroups } = place;
+export function fitFloat16(values: Float32Array, numbers: Numbers, mayVanish = false): DataOf<"float16"> {
+  const bits = float32ToFloat16(values);
+  for (let i = 0; i < bits.length; i++) {
+    const rounded = FLOAT16_VALUES[bits[i]!]!;
+    const fits = Number.isFinite(rounded) && (rounded !== 0 || values[i] === 0 || mayVanish);
+    if (!fits) throw doesNotFit(values[i]!, i, rounded, numbers);
+  }
+  return bits;
+}
+
+function doesNotFit(
+  value: number,
+  at: number,
+  rounded: number,
+  { name, what, numGroups }: Numbers,
+): UsageError {
   const [row, group] = [Math.floor(at / numGroups), at % numGroups];
   const problem = rounded === 0 ? "which float16 rounds to 0" : "which float16 cannot hold";
-  throw new UsageError(
+  return new UsageError(
     "usage/scale",
     `Cannot write ${what} of "${name}", row ${row}, group ${group}: ${value}, ${problem}, expected a magnitude from 6e-8 to 65504`,
     {
-      hint: "Train with a smaller learning rate, or write the merged model as a folder of float32",
+      hint: "Train with a smaller learning rate, or write the merged model as a folder of float32.",
     },
   );
 }

@@ -2,7 +2,8 @@
 import { hostTensor } from "../runtime/host-tensor.ts";
 import { packDense, unpackDense } from "./dense.ts";
 import { float32ToBfloat16, widenBfloat16 } from "./half.ts";
-import { type Storage, plane } from "./storage.ts";
+import { plane } from "./planes.ts";
+import type { Storage } from "./storage.ts";
 
 /** The upper half of 32-bit floats. */
 export const bf16: Storage = {
@@ -13,7 +14,8 @@ export const bf16: Storage = {
   blockBytes: 2,
   unpack: (bytes, shape) => unpackDense("bfloat16", bytes, shape),
   pack: (planes) => packDense("bfloat16", planes),
-  dequantize: (stored, into) => widenBfloat16(plane(stored.planes, "data", "bfloat16").data, into),
+  dequantize: (planes, first, end, into) =>
+    widenBfloat16(plane(planes, "data", "bfloat16").data.subarray(first, end), into),
   quantize: (values, shape) => ({ data: hostTensor("bfloat16", shape, float32ToBfloat16(values)) }),
   affine: "not-affine",
 };

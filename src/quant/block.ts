@@ -1,53 +1,140 @@
 /**
- * @file Blocks of 32 elements, as ggml files have them: float16 fields and 4-bit codes.
+ * @file Storage kinds that keep a row in blocks: the fields of a block, in the order of the file, say how raw bytes
+ * become planes and planes raw bytes.
  *
- * ggml puts element i of a block in the low half of byte i and element i + 16 in its high half. Planes have
- * neighbours in one byte (element 2k low, 2k + 1 high), which is the order of ONNX UINT4.
+ * A plane has the field of all blocks of a row one after another: [rows, blocks · elements of the field].
  */
+import { DTYPES, type DataOf } from "../graph/dtype.ts";
+import { hostTensor } from "../runtime/host-tensor.ts";
+import { joinNibbles, type Runs, splitNibbles } from "./nibbles.ts";
+import { type Planes, plane } from "./planes.ts";
+import { rowsAndColumns, type Storage } from "./storage.ts";
 
-/** Elements of a block. */
+/** Elements of a block of the simple kinds. */
 export const BLOCK = 32;
 
-/** Bytes of the 4-bit codes of a block. */
-export const NIBBLE_BYTES = BLOCK / 2;
+/** Elements of a block of blocks. */
+export const SUPER_BLOCK = 256;
 
-/** Shape of the plane of scales: one for each block of a row. */
-export function scaleShape(shape: readonly number[]): number[] {
-  return [...shape.slice(0, -1), (shape.at(-1) ?? BLOCK) / BLOCK];
+type FieldType = "uint8" | "int8" | "float16";
+
+/** A part of a block that becomes a plane. */
+export interface Field {
+  readonly plane: string;
+  readonly dtype: FieldType;
+  /** Elements of the plane for each block. */
+  readonly count: number;
+  /** Of 4-bit codes, how far apart the two of a byte are in the file; null: the plane has the bytes of the file. */
+  readonly distance: number | null;
 }
 
-/** Shape of a plane of 4-bit codes: two in each byte. */
-export function nibbleShape(shape: readonly number[]): number[] {
-  return [...shape.slice(0, -1), (shape.at(-1) ?? 0) / 2];
+/** A float of 16 bits. */
+export function half(name: string): Field {
+  return { plane: name, dtype: "float16", count: 1, distance: null };
 }
 
-/** Reads the 16 bits of a little-endian float16 field. */
-export function readHalf(bytes: Uint8Array, offset: number): number {
-  return bytes[offset]! | (bytes[offset + 1]! << 8);
+/** Bytes as the file has them. */
+export function bytes(name: string, count: number): Field {
+  return { plane: name, dtype: "uint8", count, distance: null };
 }
 
-/** Writes the 16 bits of a little-endian float16 field. */
-export function writeHalf(bytes: Uint8Array, offset: number, bits: number): void {
-  bytes[offset] = bits & 0xff;
-  bytes[offset + 1] = bits >> 8;
+/** Signed bytes. */
+export function signedBytes(name: string, count: number): Field {
+  return { plane: name, dtype: "int8", count, distance: null };
 }
 
-/** Copies the 16 code bytes of a block from ggml's order to neighbours in one byte. */
-export function joinNibbles(from: Uint8Array, fromOffset: number, to: Uint8Array, toOffset: number): void {
-  for (let k = 0; k < 8; k++) {
-    const even = from[fromOffset + 2 * k]!;
-    const odd = from[fromOffset + 2 * k + 1]!;
-    to[toOffset + k] = (even & 0x0f) | ((odd & 0x0f) << 4);
-    to[toOffset + 8 + k] = (even >> 4) | (odd & 0xf0);
+/** Codes of 4 bits, two a byte; those of one byte in the file are `distance` apart. */
+export function nibbles(name: string, numCodes: number, distance: number): Field {
+  return { plane: name, dtype: "uint8", count: numCodes / 2, distance };
+}
+
+/** Elements of planes by their names. */
+export type PlaneData = Readonly<Record<string, DataOf<FieldType>>>;
+
+/** What a storage kind says beside what follows from its fields. */
+export interface BlockKind extends Pick<Storage, "name" | "summary" | "blockSize" | "dequantize" | "affine"> {
+  readonly ggmlType: number;
+  /** In the order of the file. */
+  readonly fields: readonly Field[];
+  readonly quantize: "read-only" | ((values: DataOf<"float32">) => PlaneData);
+}
+
+/** Makes a storage kind of the fields of its blocks. */
+export function defineBlocks(kind: BlockKind): Storage {
+  const { name, ggmlType, summary, blockSize, fields, dequantize, quantize, affine } = kind;
+  let blockBytes = 0;
+  const placed = fields.map((field) => {
+    const start = blockBytes;
+    const numBytes = field.count * DTYPES[field.dtype].sizeBytes;
+    blockBytes += numBytes;
+    return { ...field, start, numBytes };
+  });
+  const toPlanes = (data: PlaneData, shape: readonly number[]): Planes => {
+    const rowBlocks = rowsAndColumns(shape).numColumns / blockSize;
+    return Object.fromEntries(
+      fields.map((field) => {
+        const planeShape = [...shape.slice(0, -1), rowBlocks * field.count];
+        return [field.plane, hostTensor(field.dtype, planeShape, data[field.plane]!)];
+      }),
+    );
+  };
+  return {
+    name,
+    ggmlTypes: [ggmlType],
+    summary,
+    blockSize,
+    blockBytes,
+
+    unpack(raw, shape) {
+      const numBlocks = raw.length / blockBytes;
+      const data = placed.map(({ plane: planeName, dtype, count, start, numBytes, distance }) => {
+        const elements = new DTYPES[dtype].array(numBlocks * count) as DataOf<FieldType>;
+        const from = { data: raw, start, stride: blockBytes };
+        const to = { data: viewBytes(elements), start: 0, stride: numBytes };
+        if (dtype === "float16") readHalves(from, elements as Uint16Array);
+        else if (distance === null) copyRuns(from, to, numBlocks, numBytes);
+        else joinNibbles(from, to, numBlocks, numBytes, distance);
+        return [planeName, elements] as const;
+      });
+      return toPlanes(Object.fromEntries(data), shape);
+    },
+
+    pack(planes, shape) {
+      const { numRows, numColumns } = rowsAndColumns(shape);
+      const numBlocks = (numRows * numColumns) / blockSize;
+      const raw = new Uint8Array(numBlocks * blockBytes);
+      for (const { plane: planeName, dtype, start, numBytes, distance } of placed) {
+        const from = { data: viewBytes(plane(planes, planeName, dtype).data), start: 0, stride: numBytes };
+        const to = { data: raw, start, stride: blockBytes };
+        if (distance === null) copyRuns(from, to, numBlocks, numBytes);
+        else splitNibbles(from, to, numBlocks, numBytes, distance);
+      }
+      return raw;
+    },
+
+    dequantize,
+    quantize: quantize === "read-only" ? quantize : (values, shape) => toPlanes(quantize(values), shape),
+    affine,
+  };
+}
+
+function viewBytes({ buffer, byteOffset, byteLength }: DataOf<FieldType>): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
+
+/** Reads one float16 of each block. */
+function readHalves({ data, start, stride }: Runs, into: Uint16Array): void {
+  for (let block = 0, at = start; block < into.length; block++, at += stride) {
+    into[block] = data[at]! | (data[at + 1]! << 8);
   }
 }
 
-/** Copies the 16 code bytes of a block back to ggml's order. */
-export function splitNibbles(from: Uint8Array, fromOffset: number, to: Uint8Array, toOffset: number): void {
-  for (let k = 0; k < 8; k++) {
-    const low = from[fromOffset + k]!;
-    const high = from[fromOffset + 8 + k]!;
-    to[toOffset + 2 * k] = (low & 0x0f) | ((high & 0x0f) << 4);
-    to[toOffset + 2 * k + 1] = (low >> 4) | (high & 0xf0);
+/** Copies a run of bytes for each block. A plain loop: `set` of views of so few bytes takes several times as long. */
+function copyRuns(from: Runs, to: Runs, numBlocks: number, numBytes: number): void {
+  const [source, target] = [from.data, to.data];
+  for (let block = 0; block < numBlocks; block++) {
+    let at = from.start + block * from.stride;
+    let into = to.start + block * to.stride;
+    for (const end = at + numBytes; at < end;) target[into++] = source[at++]!;
   }
 }

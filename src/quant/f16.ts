@@ -2,7 +2,8 @@
 import { hostTensor } from "../runtime/host-tensor.ts";
 import { packDense, unpackDense } from "./dense.ts";
 import { float32ToFloat16, widenFloat16 } from "./half.ts";
-import { type Storage, plane } from "./storage.ts";
+import { plane } from "./planes.ts";
+import type { Storage } from "./storage.ts";
 
 /** 16-bit floats of IEEE 754. */
 export const f16: Storage = {
@@ -13,7 +14,8 @@ export const f16: Storage = {
   blockBytes: 2,
   unpack: (bytes, shape) => unpackDense("float16", bytes, shape),
   pack: (planes) => packDense("float16", planes),
-  dequantize: (stored, into) => widenFloat16(plane(stored.planes, "data", "float16").data, into),
+  dequantize: (planes, first, end, into) =>
+    widenFloat16(plane(planes, "data", "float16").data.subarray(first, end), into),
   quantize: (values, shape) => ({ data: hostTensor("float16", shape, float32ToFloat16(values)) }),
   affine: "not-affine",
 };

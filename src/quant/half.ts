@@ -7,9 +7,6 @@
 import type { DataOf } from "../graph/dtype.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 
-const WORD_FLOAT = new Float32Array(1);
-const WORD_BITS = new Uint32Array(WORD_FLOAT.buffer);
-
 /** Converts the 16 bits of a float16 to a number. */
 function decodeFloat16(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
@@ -25,20 +22,20 @@ export const FLOAT16_VALUES: Float32Array = Float32Array.from({ length: 65536 },
   decodeFloat16(bits),
 );
 
-/** Rounds a number to float16, ties to even, and returns the 16 bits; what is too large becomes infinity. */
-export function encodeFloat16(value: number): number {
-  WORD_FLOAT[0] = value;
-  const bits = WORD_BITS[0]!;
+/** Rounds the bits of a float32 to those of a float16, ties to even; what is too large becomes infinity. */
+function roundToFloat16(bits: number): number {
   const sign = (bits >>> 16) & 0x8000;
   const magnitude = bits & 0x7fffffff;
   if (magnitude > 0x7f800000) return sign | 0x7e00;
   if (magnitude >= 0x477ff000) return sign | 0x7c00; // 65520 and more round up past the largest float16
-  if (magnitude < 0x38800000) {
-    // Subnormal: units of 2^-24. Adding 0.5 leaves a float32 whose last bit is worth exactly that, rounded to even.
-    WORD_FLOAT[0] = Math.abs(WORD_FLOAT[0]) + 0.5;
-    return sign | (WORD_BITS[0]! - 0x3f000000);
+  if (magnitude >= 0x38800000) {
+    return sign | ((magnitude - 0x38000000 + 0xfff + ((magnitude >>> 13) & 1)) >>> 13);
   }
-  return sign | ((magnitude - 0x38000000 + 0xfff + ((magnitude >>> 13) & 1)) >>> 13);
+  // Subnormal: units of 2^-24, so the mantissa moves right by as much as the exponent is below that of 2^-1.
+  const shift = 126 - (magnitude >>> 23);
+  if (shift > 24) return sign;
+  const mantissa = (magnitude & 0x7fffff) | 0x800000;
+  return sign | ((mantissa + (1 << (shift - 1)) - 1 + ((mantissa >>> shift) & 1)) >>> shift);
 }
 
 /** Widens float16 bits to float32, into memory of the caller. */
@@ -48,8 +45,9 @@ export function widenFloat16(bits: Uint16Array, into: Float32Array): void {
 
 /** Rounds float32 to float16 bits, ties to even; the caller owns the result. */
 export function float32ToFloat16(values: Float32Array): DataOf<"float16"> {
+  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
   const bits = new Uint16Array(values.length);
-  for (let i = 0; i < values.length; i++) bits[i] = encodeFloat16(values[i]!);
+  for (let i = 0; i < bits.length; i++) bits[i] = roundToFloat16(words[i]!);
   return bits;
 }
 

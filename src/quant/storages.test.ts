@@ -1,43 +1,63 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
-import { plane, permuteRows, rowBytes, type Storage } from "./storage.ts";
+import { plane } from "./planes.ts";
+import { rowBytes, type Storage } from "./storage.ts";
 import {
-  dequantize,
-  packStored,
-  quantizeTo,
-  sizeBytes,
+  STORAGE_NAMES,
   storageOfGgmlType,
   type StorageName,
   STORAGES,
-  unpackStored,
+  WRITABLE_NAMES,
+  writableKind,
 } from "./storages.ts";
+import {
+  dequantize,
+  dequantizeRows,
+  packStored,
+  permuteRows,
+  quantizeTo,
+  unpackStored,
+} from "./stored-tensor.ts";
 
 // Raw blocks and values by ggml's own Python package; the recipe stands in the file.
-const golden = JSON.parse(
-  readFileSync(new URL("../../test/golden/data/ggml/blocks.json", import.meta.url), "utf8"),
-) as { cases: { storage: StorageName; shape: number[]; raw: string; values: string }[] };
+interface Case {
+  readonly storage: StorageName;
+  readonly shape: [rows: number, columns: number];
+  readonly raw: string;
+  readonly values: string;
+}
 
-/** Values at the edges of rounding, and the raw blocks they become, by the same package. */
-const edges = JSON.parse(
-  readFileSync(new URL("../../test/golden/data/ggml/edges.json", import.meta.url), "utf8"),
-) as { rows: string[]; shape: number[]; raw: Record<StorageName, string> };
+const readGolden = (name: string): unknown =>
+  JSON.parse(readFileSync(new URL(`../../test/golden/data/ggml/${name}.json`, import.meta.url), "utf8"));
+
+/** What rounding makes of the same values in each kind. */
+const rounded = (readGolden("blocks") as { cases: Case[] }).cases;
+
+/** Random bytes as blocks of the kinds that have more in a block than a scale and codes. */
+const random = (readGolden("raw") as { cases: Case[] }).cases;
+
+/** Values at the edges of rounding, and the raw blocks they become. */
+const edges = readGolden("edges") as { rows: string[]; shape: number[]; raw: Record<StorageName, string> };
 
 const bytesOf = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, "base64"));
 const floatsOf = (text: string): Float32Array => new Float32Array(bytesOf(text).buffer);
 const asBytes = ({ buffer, byteOffset, byteLength }: Float32Array): Buffer =>
   Buffer.from(buffer, byteOffset, byteLength);
 
-test("the golden file has every storage kind", () => {
-  assert.deepEqual(golden.cases.map(({ storage }) => storage).toSorted(), Object.keys(STORAGES).toSorted());
+test("the golden files have every kind that is written as it is rounded, and every other as it is read", () => {
+  assert.deepEqual(rounded.map(({ storage }) => storage).toSorted(), WRITABLE_NAMES.toSorted());
+  const read = new Set([...rounded, ...random].map(({ storage }) => storage));
+  assert.deepEqual([...read].toSorted(), STORAGE_NAMES.toSorted());
 });
 
-for (const [key, storage] of Object.entries(STORAGES) as [StorageName, Storage][]) {
-  const { shape, raw, values } = golden.cases.find((item) => item.storage === key)!;
+for (const { storage: key, shape, raw, values } of [...rounded, ...random]) {
+  const storage: Storage = STORAGES[key];
+  const [numRows, numColumns] = shape;
 
   test(`${key}: the list, the file type and the name agree`, () => {
     assert.equal(storage.name, key);
-    for (const ggmlType of storage.ggmlTypes) assert.equal(storageOfGgmlType(ggmlType), storage);
+    for (const ggmlType of storage.ggmlTypes) assert.equal(storageOfGgmlType(ggmlType), key);
   });
 
   test(`${key}: dequantize() gives ggml's values bit for bit`, () => {
@@ -45,23 +65,10 @@ for (const [key, storage] of Object.entries(STORAGES) as [StorageName, Storage][
     assert.equal(Buffer.compare(asBytes(found), asBytes(floatsOf(values))), 0);
   });
 
-  test(`${key}: pack() is the inverse of unpack(), and both have the size that rowBytes() says`, () => {
+  test(`${key}: pack() is the inverse of unpack(), and the bytes are as many as rowBytes() says`, () => {
     const stored = unpackStored(key, bytesOf(raw), shape);
     assert.equal(Buffer.compare(packStored(stored), bytesOf(raw)), 0);
-    assert.equal(sizeBytes(stored), bytesOf(raw).length);
-    assert.equal(rowBytes(storage, shape[1]!) * shape[0]!, bytesOf(raw).length);
-  });
-
-  test(`${key}: quantizeTo() gives ggml's blocks bit for bit`, () => {
-    const { raw: original } = golden.cases.find((item) => item.storage === "f32")!;
-    const found = packStored(quantizeTo(key, floatsOf(original), shape));
-    assert.equal(Buffer.compare(found, bytesOf(raw)), 0);
-    const edge = packStored(quantizeTo(key, floatsOf(edges.raw.f32), edges.shape));
-    const rowLength = edge.length / edges.rows.length;
-    for (const [row, name] of edges.rows.entries()) {
-      const [from, end] = [row * rowLength, (row + 1) * rowLength];
-      assert.deepEqual(edge.subarray(from, end), bytesOf(edges.raw[key]).subarray(from, end), name);
-    }
+    assert.equal(rowBytes(storage, numColumns) * numRows, bytesOf(raw).length);
   });
 
   test(`${key}: unpack() reads bytes at any offset of their buffer`, () => {
@@ -73,15 +80,53 @@ for (const [key, storage] of Object.entries(STORAGES) as [StorageName, Storage][
 
   test(`${key}: permuteRows() moves whole rows and leaves the source alone`, () => {
     const stored = unpackStored(key, bytesOf(raw), shape);
-    const order = new Int32Array([3, 0, 5, 1, 2, 4]);
+    const order = Int32Array.from({ length: numRows }, (_, row) => (row + 2) % numRows);
     const moved = dequantize(permuteRows(stored, order));
     const before = floatsOf(values);
-    for (const [row, from] of order.entries()) {
-      assert.deepEqual(moved.subarray(row * 64, row * 64 + 64), before.subarray(from * 64, from * 64 + 64));
-    }
+    const rowOf = (all: Float32Array, row: number): Float32Array =>
+      all.subarray(row * numColumns, (row + 1) * numColumns);
+    for (const [row, from] of order.entries()) assert.deepEqual(rowOf(moved, row), rowOf(before, from));
     assert.deepEqual(dequantize(stored), before);
   });
+
+  test(`${key}: dequantizeRows() gives the rows that are asked for, in that order, and again`, () => {
+    const stored = unpackStored(key, bytesOf(raw), shape);
+    const indexes = [numRows - 1, 0, 1, 0];
+    const found = new Float32Array(indexes.length * numColumns);
+    dequantizeRows(stored, indexes, found);
+    const whole = floatsOf(values);
+    const expected = indexes.flatMap((row) => [...whole.subarray(row * numColumns, (row + 1) * numColumns)]);
+    assert.equal(Buffer.compare(asBytes(found), asBytes(Float32Array.from(expected))), 0);
+  });
 }
+
+for (const { storage: key, shape, raw } of rounded) {
+  test(`${key}: quantizeTo() gives ggml's blocks bit for bit`, () => {
+    const { raw: original } = rounded.find((item) => item.storage === "f32")!;
+    const found = packStored(quantizeTo(key, floatsOf(original), shape));
+    assert.equal(Buffer.compare(found, bytesOf(raw)), 0);
+    const edge = packStored(quantizeTo(key, floatsOf(edges.raw.f32), edges.shape));
+    const rowLength = edge.length / edges.rows.length;
+    for (const [row, name] of edges.rows.entries()) {
+      const [from, end] = [row * rowLength, (row + 1) * rowLength];
+      assert.deepEqual(edge.subarray(from, end), bytesOf(edges.raw[key]).subarray(from, end), name);
+    }
+  });
+}
+
+test("quantizeTo() refuses kinds that are only read, and writableKind() names another with as many bits", () => {
+  for (const name of STORAGE_NAMES.filter((other) => !WRITABLE_NAMES.includes(other))) {
+    assert.throws(() => quantizeTo(name, new Float32Array(256), [1, 256]), {
+      code: "usage/quantization",
+      message: /only reads it, expected f32, .*q5_1$/,
+    });
+  }
+  for (const name of WRITABLE_NAMES) assert.equal(writableKind(name), name);
+  assert.equal(writableKind("q2_k"), "q4_0");
+  assert.equal(writableKind("q4_k"), "q4_0");
+  assert.equal(writableKind("q5_k"), "q5_0");
+  assert.equal(writableKind("q6_k"), "q8_0");
+});
 
 test("4-bit planes hold element 2k in the low half of byte k and 2k + 1 in the high half", () => {
   const raw = new Uint8Array(18);
@@ -114,5 +159,15 @@ test("quantizeTo() refuses rows that do not fill blocks", () => {
 
 test("rowBytes() refuses columns that do not fill blocks; storageOfGgmlType() knows no other types", () => {
   assert.throws(() => rowBytes(STORAGES.q4_0, 48), /48 columns, expected a multiple of 32/);
-  assert.equal(storageOfGgmlType(14), null);
+  assert.throws(() => rowBytes(STORAGES.q4_k, 288), /288 columns, expected a multiple of 256/);
+  for (const ggmlType of [9, 15, 16, 39]) assert.equal(storageOfGgmlType(ggmlType), null);
+});
+
+test("dequantizeRows() refuses rows that a tensor does not have, and memory of another size", () => {
+  const stored = unpackStored("q4_0", new Uint8Array(36), [2, 32]);
+  const into = new Float32Array(32);
+  for (const row of [-1, 2, 0.5, NaN]) {
+    assert.throws(() => dequantizeRows(stored, [row], into), /row (-1|2|0\.5|NaN): expected one from 0 to 1/);
+  }
+  assert.throws(() => dequantizeRows(stored, [0, 1], into), /memory of 32 elements, expected 64/);
 });

@@ -1,64 +1,57 @@
 /** @file All storage kinds. To add one: its file and one line here. */
-import { assertInternal } from "../errors.ts";
-import type { DataOf } from "../graph/dtype.ts";
-import { numElements } from "../runtime/host-tensor.ts";
 import { bf16 } from "./bf16.ts";
 import { f16 } from "./f16.ts";
 import { f32 } from "./f32.ts";
+import { iq4_nl } from "./iq4-nl.ts";
+import { iq4_xs } from "./iq4-xs.ts";
+import { q2_k } from "./q2-k.ts";
+import { q3_k } from "./q3-k.ts";
 import { q4_0 } from "./q4-0.ts";
 import { q4_1 } from "./q4-1.ts";
+import { q4_k } from "./q4-k.ts";
+import { q5_0 } from "./q5-0.ts";
+import { q5_1 } from "./q5-1.ts";
+import { q5_k } from "./q5-k.ts";
+import { q6_k } from "./q6-k.ts";
 import { q8_0 } from "./q8-0.ts";
-import { rowBytes, rowsAndColumns, type Storage, type StoredTensor, storedBytes } from "./storage.ts";
+import type { Storage } from "./storage.ts";
 
-export const STORAGES = { f32, f16, bf16, q8_0, q4_0, q4_1 } as const;
+export const STORAGES = {
+  f32,
+  f16,
+  bf16,
+  q8_0,
+  q4_0,
+  q4_1,
+  q5_0,
+  q5_1,
+  q2_k,
+  q3_k,
+  q4_k,
+  q5_k,
+  q6_k,
+  iq4_nl,
+  iq4_xs,
+} as const satisfies Record<string, Storage>;
 
 /** Name of a storage kind. */
 export type StorageName = keyof typeof STORAGES;
 
+export const STORAGE_NAMES = Object.keys(STORAGES) as StorageName[];
+
+/** Names of the kinds in which graft writes tensors. */
+export const WRITABLE_NAMES = STORAGE_NAMES.filter((name) => STORAGES[name].quantize !== "read-only");
+
 /** Finds the storage kind of a ggml type number; null when graft does not know it. */
-export function storageOfGgmlType(ggmlType: number): Storage | null {
-  return Object.values(STORAGES).find((storage) => storage.ggmlTypes.includes(ggmlType)) ?? null;
+export function storageOfGgmlType(ggmlType: number): StorageName | null {
+  return STORAGE_NAMES.find((name) => STORAGES[name].ggmlTypes.includes(ggmlType)) ?? null;
 }
 
-/** Splits the raw bytes of a tensor into planes: views where the layout allows, else fresh. */
-export function unpackStored(name: StorageName, bytes: Uint8Array, shape: readonly number[]): StoredTensor {
-  const storage: Storage = STORAGES[name];
-  const expected = storedBytes(storage, shape);
-  assertInternal(bytes.length === expected, `${bytes.length} bytes of ${name}, expected ${expected}`);
-  return { storage: name, shape, planes: storage.unpack(bytes, shape) };
-}
+const bitsOf = (name: StorageName): number => (8 * STORAGES[name].blockBytes) / STORAGES[name].blockSize;
 
-/** Joins a stored tensor into the raw bytes of its kind; the caller owns them. */
-export function packStored(stored: StoredTensor): Uint8Array {
-  return STORAGES[stored.storage].pack(stored.planes, stored.shape);
-}
-
-/** Computes the values of a stored tensor in float32, bit for bit as ggml does; a view for f32, else fresh. */
-export function dequantize(stored: StoredTensor): DataOf<"float32"> {
-  const { data } = stored.planes;
-  if (data?.dtype === "float32") return data.data as DataOf<"float32">;
-  const values = new Float32Array(numElements(stored.shape));
-  dequantizeInto(stored, values);
-  return values;
-}
-
-/** Computes the values of a stored tensor as `dequantize` does, into memory of the caller. */
-export function dequantizeInto(stored: StoredTensor, into: DataOf<"float32">): void {
-  STORAGES[stored.storage].dequantize(stored, into);
-}
-
-/** Rounds values to a storage kind, as ggml's reference does; the caller owns the result. @throws RangeError as `rowBytes` */
-export function quantizeTo(
-  name: StorageName,
-  values: DataOf<"float32">,
-  shape: readonly number[],
-): StoredTensor {
-  const storage: Storage = STORAGES[name];
-  rowBytes(storage, rowsAndColumns(shape).numColumns);
-  return { storage: name, shape, planes: storage.quantize(values, shape) };
-}
-
-/** Computes the bytes that a stored tensor takes in memory and in files. */
-export function sizeBytes(stored: StoredTensor): number {
-  return storedBytes(STORAGES[stored.storage], stored.shape);
+/** The kind in which changed values of a tensor are written: its own, or else the smallest with at least as many bits. */
+export function writableKind(name: StorageName): StorageName {
+  if (WRITABLE_NAMES.includes(name)) return name;
+  const wider = WRITABLE_NAMES.filter((other) => bitsOf(other) >= bitsOf(name));
+  return wider.reduce((best, other) => (bitsOf(other) < bitsOf(best) ? other : best));
 }

@@ -1,144 +1,119 @@
 /**
  * @file The programs of a model's blocks, compiled when first needed and shared by all blocks of equal structure.
  *
- * `forward` computes y; `forwardKeeping` also gives the activations that `backward` reads; `backwardAnew` computes them
- * again from x.
+ * `forward` computes y; `forwardSaving` also gives the activations that `backward` reads; `backwardRecompute` computes
+ * them again from x.
  */
 import { gradients } from "../graph/autodiff.ts";
 import type { Value } from "../graph/graph.ts";
 import { type ProgramSpec, neededInputs } from "../graph/program.ts";
-import type { Architecture, ModelConfig } from "../models/architecture.ts";
-import { type BlockGraph, type Projector, buildBlockGraph } from "../models/block-graph.ts";
-import type { Engine, Program } from "../runtime/engine.ts";
+import type { BuiltPart, Model } from "../models/model.ts";
+import { PLAIN_PART, type PartGraph } from "../models/part-graph.ts";
+import type { Projector } from "../models/site-graph.ts";
+import type { Compiled, Session } from "./session.ts";
 
 /** Queries that attention processes at once. Measured: docs/log.md. */
 export const ATTENTION_CHUNK = 256;
 
-/** A kind of block program. */
-export type BlockProgramKind = "forward" | "forwardKeeping" | "backward" | "backwardAnew";
+export type BlockProgramKind = "forward" | "forwardSaving" | "backward" | "backwardRecompute";
 
-/** What makes a program differ from another. */
+/** What makes the programs of a block differ from those of another. */
+export interface BlockStructure {
+  readonly layer: number;
+  /** Equal for adapters on layers that can share programs. */
+  readonly signature: string;
+  readonly projector: Projector;
+  readonly training: boolean;
+  /** Inputs of the block that are trained, the base's own tensors and the adapter's. */
+  readonly trained: readonly string[];
+}
+
+/** What makes a program differ from another of the same block. */
 export interface BlockVariant {
   readonly kind: BlockProgramKind;
-  /** Equal for blocks that can share programs. */
-  readonly signature: string;
-  readonly training: boolean;
   /** T, by which the number of attention chunks is chosen. */
   readonly length: number;
-  readonly projector: Projector;
-  /** Names inside the block of the tensors that are trained, the base's own and the adapter's. */
-  readonly trained: readonly string[];
   /** Whether something before the block wants a gradient. */
   readonly inputGradient: boolean;
+  /** Branches whose backward is left out. */
+  readonly dropped: readonly string[];
 }
 
-/** A compiled program with the graph it was cut from. */
+/** A gradient that a program writes: the output, and the input that is trained. */
+export interface GradientOutput {
+  readonly output: string;
+  readonly input: string;
+}
+
+/** What a block's program was made from. */
 export interface BlockProgram {
-  readonly program: Program;
-  readonly block: BlockGraph;
+  readonly part: PartGraph;
+  readonly gradients: readonly GradientOutput[];
+  /** Outputs that are saved activations. */
+  readonly saved: readonly string[];
 }
 
-export class BlockPrograms {
-  readonly #engine: Engine;
-  readonly #architecture: Architecture;
-  readonly #config: ModelConfig;
-  readonly #compiled = new Map<string, Promise<BlockProgram>>();
-
-  constructor(engine: Engine, architecture: Architecture, config: ModelConfig) {
-    this.#engine = engine;
-    this.#architecture = architecture;
-    this.#config = config;
-  }
-
-  /** Compiles a program, or returns the one there is. */
-  get(variant: BlockVariant): Promise<BlockProgram> {
-    const { kind, signature, training, trained, inputGradient } = variant;
-    const numChunks = Math.max(1, Math.ceil(variant.length / ATTENTION_CHUNK));
-    const key = JSON.stringify([kind, signature, training, trained, inputGradient, numChunks]);
-    let compiled = this.#compiled.get(key);
-    if (!compiled) {
-      compiled = this.#compile(variant, numChunks);
-      this.#compiled.set(key, compiled);
-    }
-    return compiled;
-  }
-
-  async #compile(variant: BlockVariant, numChunks: number): Promise<BlockProgram> {
-    const block = buildBlockGraph(this.#architecture, this.#config, {
-      projector: variant.projector,
-      cached: false,
-      training: variant.training,
+/** Compiles a block's program, or returns the one there is. */
+export function compileBlock(
+  session: Session,
+  structure: BlockStructure,
+  variant: BlockVariant,
+): Promise<Compiled<BlockProgram>> {
+  const { layer, signature, training, trained } = structure;
+  const { kind, length, inputGradient, dropped } = variant;
+  const numChunks = Math.max(1, Math.ceil(length / ATTENTION_CHUNK));
+  const layerKind = session.model.layers[layer]?.kind;
+  const key = ["block", kind, layerKind, signature, training, trained, inputGradient, numChunks, dropped];
+  return session.compile(JSON.stringify(key), () => {
+    const built = session.model.buildBlock(layer, {
+      ...PLAIN_PART,
+      projector: structure.projector,
+      training,
       chunk: { length: ATTENTION_CHUNK, count: numChunks },
+      dropped: new Set(dropped),
     });
-    const spec = specOf(variant, block);
-    return { program: await this.#engine.compile(spec), block };
-  }
-
-  /** Frees all programs. */
-  async release(): Promise<void> {
-    for (const compiled of this.#compiled.values())
-      await (await compiled.catch(() => null))?.program.release();
-    this.#compiled.clear();
-  }
+    return cutProgram(built, structure, variant);
+  });
 }
 
 /** Lists the tensors of a block, by path inside the block, that its forward and backward programs read. */
-export function tensorsRead(
-  architecture: Architecture,
-  config: ModelConfig,
-  projector: Projector,
-): readonly string[] {
-  const { x, y, tensors, context, adapter } = buildBlockGraph(architecture, config, {
-    projector,
-    cached: false,
-    training: false,
-    chunk: { length: ATTENTION_CHUNK, count: 1 },
+export function tensorsRead(model: Model, layer: number, projector: Projector): readonly string[] {
+  const { part, x, y } = model.buildBlock(layer, { ...PLAIN_PART, projector });
+  const read = neededInputs({ y }, { x, ...part.inputs() });
+  return Object.keys(part.tensors).filter((name) => name in read);
+}
+
+function cutProgram(
+  { part, x, y }: BuiltPart,
+  { trained }: BlockStructure,
+  { kind, inputGradient }: BlockVariant,
+): { spec: ProgramSpec; made: BlockProgram } {
+  const given = { x, ...part.inputs() };
+  const finish = (
+    candidates: Record<string, Value>,
+    outputs: Record<string, Value>,
+    own: Partial<BlockProgram> = {},
+  ): { spec: ProgramSpec; made: BlockProgram } => ({
+    spec: { name: `block-${kind}`, inputs: neededInputs(outputs, candidates), outputs },
+    made: { part, gradients: [], saved: [], ...own },
   });
-  const read = neededInputs({ y }, { x, ...context, ...tensors, ...adapter });
-  return Object.keys(tensors).filter((name) => name in read);
-}
-
-/** Prefix of the output that holds a parameter's gradient. */
-export const GRADIENT = "gradient:";
-
-function specOf(variant: BlockVariant, block: BlockGraph): ProgramSpec {
-  const { kind } = variant;
-  const dropout = Object.fromEntries(
-    Object.entries(block.dropout).map(([site, { mask }]) => [`dropout.${site}`, mask]),
-  );
-  const all = { x: block.x, ...block.context, ...block.tensors, ...block.adapter, ...dropout };
-  if (kind === "forward") return cut(kind, all, { y: block.y });
-  const backward = backwardOutputs(variant, block);
-  const kept = neededInputs(backward.outputs, { ...all, ...block.kept });
-  const keptOnly = Object.fromEntries(Object.entries(block.kept).filter(([name]) => name in kept));
-  if (kind === "forwardKeeping") return cut(kind, all, { y: block.y, ...keptOnly });
-  const given = { ...all, dy: backward.dy };
-  return cut(kind, kind === "backward" ? { ...given, ...keptOnly } : given, backward.outputs);
-}
-
-/** Cuts a program with only the inputs that it needs. */
-function cut(name: string, candidates: Record<string, Value>, outputs: Record<string, Value>): ProgramSpec {
-  return { name: `block-${name}`, inputs: neededInputs(outputs, candidates), outputs };
-}
-
-function backwardOutputs(
-  variant: BlockVariant,
-  block: BlockGraph,
-): { dy: Value; outputs: Record<string, Value> } {
-  const dy = block.graph.input("dy", "float32", block.y.shape);
-  const parameters = Object.fromEntries(
-    variant.trained.map((name) => [name, (block.adapter[name] ?? block.tensors[name]) as Value]),
-  );
-  const names = Object.keys(parameters);
-  const [dx, ...rest] = gradients(
-    [{ value: block.y, gradient: dy }],
-    [block.x, ...Object.values(parameters)],
-  );
-  const outputs: Record<string, Value> = {};
-  if (variant.inputGradient && dx) outputs["dx"] = dx;
-  names.forEach((name, i) => {
-    const gradient = rest[i];
-    if (gradient) outputs[GRADIENT + name] = gradient;
+  if (kind === "forward") return finish(given, { y });
+  const dy = part.graph.input("dy", "float32", y.shape);
+  const values = trained.map((name) => (part.adapter[name] ?? part.tensors[name]) as Value);
+  const [dx, ...found] = gradients([{ value: y, gradient: dy }], [x, ...values]);
+  const written = trained.flatMap((name, i) => {
+    const value = found[i];
+    return value ? [{ output: `gradient:${name}`, input: name, value }] : [];
   });
-  return { dy, outputs };
+  const backward: Record<string, Value> = {
+    ...(inputGradient && dx ? { dx } : {}),
+    ...Object.fromEntries(written.map(({ output, value }) => [output, value])),
+  };
+  const needed = neededInputs(backward, { ...given, ...part.saved });
+  const saved = Object.fromEntries(Object.entries(part.saved).filter(([name]) => name in needed));
+  if (kind === "forwardSaving") return finish(given, { y, ...saved }, { saved: Object.keys(saved) });
+  const candidates = { ...given, dy, ...(kind === "backward" ? saved : {}) };
+  return finish(candidates, backward, {
+    gradients: written.map(({ output, input }) => ({ output, input })),
+  });
 }

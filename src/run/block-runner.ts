@@ -1,107 +1,96 @@
 /**
- * @file Runs the blocks of a model: forward with or without kept activations, and backward.
+ * @file Runs the blocks of a model: forward with or without saved activations, and backward.
  *
  * Between two runs nothing is decided here; whoever calls may drop, pause or reorder. Activations come from the pool
  * and belong to the caller, who releases them.
  */
 import type { Value } from "../graph/graph.ts";
-import { type Bindings, evaluateShape } from "../graph/shape.ts";
-import type { BaseModel } from "../models/base-model.ts";
-import { FROZEN } from "../models/block-graph.ts";
-import type { Overlay } from "../peft/attach.ts";
-import type { BufferPool } from "../runtime/buffer-pool.ts";
-import type { Engine } from "../runtime/engine.ts";
+import { evaluateShape } from "../graph/shape.ts";
+import { FROZEN } from "../models/site-graph.ts";
+import type { PartGraph } from "../models/part-graph.ts";
+import type { AdapterView } from "../peft/adapter-view.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
-import {
-  type BlockProgram,
-  type BlockProgramKind,
-  BlockPrograms,
-  GRADIENT,
-  type BlockVariant,
-  tensorsRead,
-} from "./block-programs.ts";
+import { type BlockStructure, type BlockVariant, compileBlock, tensorsRead } from "./block-programs.ts";
 import type { PassContext } from "./context.ts";
-import { ownTensors } from "./own-tensors.ts";
-import type { GradientSink } from "./gradient-sink.ts";
-
-type BlockStructure = Pick<BlockVariant, "signature" | "training" | "projector" | "trained">;
+import { type GradientBuffer, bindGradients } from "./gradient-buffer.ts";
+import type { Session } from "./session.ts";
+import { WeightWalk } from "./weights.ts";
 
 /** Fills the dropout mask of a site: zeros and 1/(1-p). Called again for the backward pass, so it must give the same. */
 export type FillDropout = (layer: number, site: string, mask: Float32Array, probability: number) => void;
 
 /** Activations by name, lent by the pool. */
-export type Kept = Record<string, HostTensor<"float32">>;
+export type Saved = Record<string, HostTensor<"float32">>;
+
+/** No branch of a block is left out. */
+const ALL_BRANCHES: readonly string[] = [];
+
+/** One pass over the blocks, in whatever order: what all of them read, and the weights that it holds. */
+export interface BlockPass {
+  readonly context: PassContext;
+  readonly walk: WeightWalk;
+}
 
 export class BlockRunner {
-  readonly base: BaseModel;
-  readonly adapter: Overlay | null;
-  readonly pool: BufferPool;
-  readonly #programs: BlockPrograms;
+  readonly session: Session;
+  readonly adapter: AdapterView | null;
   readonly #fillDropout: FillDropout | null;
-  readonly #structures = new Map<number, BlockStructure>();
-  /** Tensors of the base that the blocks of a signature read. */
+  readonly #structures: readonly BlockStructure[];
+  /** Tensors of the base that the blocks of a structure read. */
   readonly #reads = new Map<string, readonly string[]>();
 
   /** `fillDropout` null: evaluation, nothing is dropped. */
-  constructor(
-    engine: Engine,
-    base: BaseModel,
-    adapter: Overlay | null,
-    pool: BufferPool,
-    fillDropout: FillDropout | null,
-  ) {
-    this.base = base;
+  constructor(session: Session, adapter: AdapterView | null, fillDropout: FillDropout | null) {
+    this.session = session;
     this.adapter = adapter;
-    this.pool = pool;
-    this.#programs = new BlockPrograms(engine, base.architecture, base.config);
     this.#fillDropout = fillDropout;
+    const { model } = session;
+    this.#structures = model.layers.map((_, layer) => {
+      return {
+        layer,
+        signature: adapter?.signature(layer) ?? "frozen",
+        projector: adapter?.projector(layer) ?? FROZEN,
+        training: fillDropout !== null,
+        trained: (adapter?.trained(layer) ?? []).map(({ input }) => input),
+      };
+    });
   }
 
   get numLayers(): number {
-    return this.base.config.numLayers;
+    return this.#structures.length;
   }
 
   /** Whether a block holds something that is trained. */
   isTrained(layer: number): boolean {
-    const prefix = this.base.architecture.names.blockPrefix(layer);
-    return this.adapter?.parameters.some(({ name }) => name.startsWith(prefix)) ?? false;
+    return this.#structureOf(layer).trained.length > 0;
   }
 
-  #program(
-    kind: BlockProgramKind,
-    layer: number,
-    length: number,
-    inputGradient: boolean,
-  ): Promise<BlockProgram> {
-    return this.#programs.get({ ...this.#structureOf(layer), kind, length, inputGradient });
+  /** Begins a pass; whoever does ends it. */
+  begin(context: PassContext): BlockPass {
+    const walk = new WeightWalk(this.session.weights, this.numLayers, (layer) => this.#readsOf(layer));
+    return { context, walk };
   }
 
-  /** What a block's programs depend on beside the pass: the same at every step, so worked out once. */
+  /** Gives back what a pass holds. */
+  end({ context, walk }: BlockPass): void {
+    walk.end();
+    context.release();
+  }
+
   #structureOf(layer: number): BlockStructure {
-    let structure = this.#structures.get(layer);
-    if (!structure) {
-      const prefix = this.base.architecture.names.blockPrefix(layer);
-      structure = {
-        signature: this.adapter?.signature(layer) ?? "frozen",
-        training: this.#fillDropout !== null,
-        projector: this.adapter?.projector(layer) ?? FROZEN,
-        trained: (this.adapter?.parameters ?? [])
-          .filter(({ name }) => name.startsWith(prefix))
-          .map(({ name }) => name.slice(prefix.length)),
-      };
-      this.#structures.set(layer, structure);
-    }
+    const structure = this.#structures[layer];
+    if (!structure) throw new RangeError(`Cannot run block ${layer}: the model has ${this.numLayers}`);
     return structure;
   }
 
   /** The tensors of the base that a block reads, whatever runs: what an adapter has of its own is none of them. */
   #readsOf(layer: number): readonly string[] {
     const { signature, projector } = this.#structureOf(layer);
-    let reads = this.#reads.get(signature);
+    const key = `${this.session.model.layers[layer]?.kind} ${signature}`;
+    let reads = this.#reads.get(key);
     if (!reads) {
-      const { architecture, config } = this.base;
-      reads = tensorsRead(architecture, config, projector);
-      this.#reads.set(signature, reads);
+      reads = tensorsRead(this.session.model, layer, projector);
+      this.#reads.set(key, reads);
     }
     return reads;
   }
@@ -109,95 +98,86 @@ export class BlockRunner {
   /** All that a block program may read but activations; masks in it are lent. `next`: the block that comes after. */
   async #feeds(
     layer: number,
-    next: number | null,
-    context: PassContext,
-    { block }: BlockProgram,
-  ): Promise<{ feeds: Kept; lent: HostTensor[] }> {
+    next: number,
+    { context, walk }: BlockPass,
+    part: PartGraph,
+  ): Promise<{ feeds: Record<string, HostTensor>; lent: HostTensor[] }> {
     const feeds: Record<string, HostTensor> = {
-      ...context.tensors,
-      ...(await this.base.block(layer, next, (of) => this.#readsOf(of))),
-      ...ownTensors(this.base, this.adapter, layer, block),
+      ...context.tensors(part),
+      ...(await walk.block(layer, next)),
+      ...this.adapter?.inputs(layer),
     };
     const lent: HostTensor[] = [];
-    for (const [site, { mask, probability }] of Object.entries(block.dropout)) {
-      const tensor = this.pool.acquire("float32", this.#shape(mask, context));
+    for (const { site, mask, probability } of part.dropout) {
+      const tensor = this.#acquire(mask, context);
       this.#fillDropout?.(layer, site, tensor.data, probability);
-      feeds[`dropout.${site}`] = tensor;
+      feeds[mask.name as string] = tensor;
       lent.push(tensor);
     }
-    return { feeds: feeds as Kept, lent };
+    return { feeds, lent };
   }
 
-  #shape(value: Value, { numRows, length }: PassContext): number[] {
-    const bindings: Bindings = { B: numRows, T: length };
-    return evaluateShape(value.shape, bindings);
+  #acquire(value: Value, { bindings }: PassContext): HostTensor<"float32"> {
+    return this.session.pool.acquire("float32", evaluateShape(value.shape, bindings));
   }
 
-  #outputs(names: readonly string[], of: Readonly<Record<string, Value>>, context: PassContext): Kept {
-    return Object.fromEntries(
-      names.map((name) => [name, this.pool.acquire("float32", this.#shape(of[name] as Value, context))]),
-    );
-  }
-
-  /** Runs a block on x [B, T, D]. With `keep` it also returns the activations for `backward`. */
+  /** Runs a block on x [B, T, D]. With `save` it also returns the activations for `backward`. */
   async forward(
     layer: number,
     x: HostTensor<"float32">,
-    context: PassContext,
-    keep: boolean,
-  ): Promise<{ y: HostTensor<"float32">; kept: Kept }> {
-    const compiled = await this.#program(keep ? "forwardKeeping" : "forward", layer, context.length, true);
-    const { outputs } = compiled.program.spec;
-    const into = this.#outputs(Object.keys(outputs), outputs, context);
-    const { feeds, lent } = await this.#feeds(layer, layer + 1, context, compiled);
-    await compiled.program.run({ ...feeds, x }, into);
-    this.pool.release(...lent);
-    const { y, ...kept } = into;
-    return { y: y as HostTensor<"float32">, kept };
+    pass: BlockPass,
+    save: boolean,
+    dropped: readonly string[] = ALL_BRANCHES,
+  ): Promise<{ y: HostTensor<"float32">; saved: Saved }> {
+    const variant: BlockVariant = {
+      kind: save ? "forwardSaving" : "forward",
+      length: pass.context.facts.length,
+      inputGradient: true,
+      dropped: save ? dropped : ALL_BRANCHES,
+    };
+    const { program, made } = await compileBlock(this.session, this.#structureOf(layer), variant);
+    const { feeds, lent } = await this.#feeds(layer, layer + 1, pass, made.part);
+    const { outputs } = program.spec;
+    const y = this.#acquire(outputs["y"] as Value, pass.context);
+    const saved = Object.fromEntries(
+      made.saved.map((name) => [name, this.#acquire(outputs[name] as Value, pass.context)]),
+    );
+    await program.run({ ...feeds, x }, { ...saved, y });
+    this.session.pool.release(...lent);
+    return { y, saved };
   }
 
   /**
-   * Runs a block backward from dy [B, T, D]; gradients go into the sink. `kept` null: compute the activations again.
+   * Runs a block backward from dy [B, T, D]; gradients go into the buffer. `saved` null: compute the activations again.
    * Returns dx, or null when `inputGradient` is false.
    */
   async backward(
     layer: number,
     activations: {
       readonly x: HostTensor<"float32">;
-      readonly kept: Kept | null;
+      readonly saved: Saved | null;
       readonly dy: HostTensor<"float32">;
     },
-    context: PassContext,
-    sink: GradientSink,
+    pass: BlockPass,
+    buffer: GradientBuffer,
     inputGradient: boolean,
+    dropped: readonly string[] = ALL_BRANCHES,
   ): Promise<HostTensor<"float32"> | null> {
-    const { x, kept, dy } = activations;
-    const compiled = await this.#program(
-      kept ? "backward" : "backwardAnew",
-      layer,
-      context.length,
+    const { x, saved, dy } = activations;
+    const variant: BlockVariant = {
+      kind: saved ? "backward" : "backwardRecompute",
+      length: pass.context.facts.length,
       inputGradient,
-    );
-    const { program } = compiled;
-    const prefix = this.base.architecture.names.blockPrefix(layer);
-    const into: Kept = inputGradient ? this.#outputs(["dx"], program.spec.outputs, context) : {};
-    const targets: [string, HostTensor<"float32">][] = [];
-    for (const output of Object.keys(program.spec.outputs)) {
-      if (!output.startsWith(GRADIENT)) continue;
-      const name = prefix + output.slice(GRADIENT.length);
-      const target = sink.target(name);
-      into[output] = target;
-      targets.push([name, target]);
-    }
-    const { feeds, lent } = await this.#feeds(layer, inputGradient ? layer - 1 : null, context, compiled);
-    await program.run({ ...feeds, ...kept, x, dy }, into);
-    this.pool.release(...lent);
-    for (const [name, target] of targets) await sink.add(name, target);
-    return into["dx"] ?? null;
-  }
-
-  /** Frees the programs. */
-  release(): Promise<void> {
-    return this.#programs.release();
+      dropped,
+    };
+    const { program, made } = await compileBlock(this.session, this.#structureOf(layer), variant);
+    const dx = inputGradient ? this.#acquire(program.spec.outputs["dx"] as Value, pass.context) : null;
+    const bound = bindGradients(buffer, this.adapter?.trained(layer) ?? [], made.gradients);
+    const into: Record<string, HostTensor> = { ...bound.into, ...(dx ? { dx } : {}) };
+    const { feeds, lent } = await this.#feeds(layer, layer - 1, pass, made.part);
+    await program.run({ ...feeds, ...saved, x, dy }, into);
+    this.session.pool.release(...lent);
+    await bound.add();
+    return dx;
   }
 }

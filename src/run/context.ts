@@ -1,115 +1,81 @@
 /**
- * @file What every block of a pass reads besides activations and weights: mask, positions, rotary tables.
+ * @file What the programs of a pass read besides activations and weights, made when one of them asks for it.
  *
  * A position sees the positions of its own example, up to itself in a causal model, so packed examples never see each
  * other; padding sees padding, which keeps its softmax finite.
  */
-import type { ModelConfig } from "../models/architecture.ts";
-import { ropeTables } from "../nn/rope-tables.ts";
+import { type Bindings, evaluateShape } from "../graph/shape.ts";
+import type { PartGraph } from "../models/part-graph.ts";
+import type { PassFacts, PositionTable } from "../nn/pass.ts";
+import type { BufferPool } from "../runtime/buffer-pool.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 
-/** Score of a position that may not be seen: its weight rounds to zero. */
-const HIDDEN = -1e9;
+/** Tables with a row for each position, shared by all passes; they grow with the longest one. */
+export class PassTables {
+  readonly #made = new Map<string, HostTensor<"float32">>();
 
-/** Tensors that the blocks of one pass share. */
-export interface PassContext {
-  readonly numRows: number;
-  readonly length: number;
-  readonly tensors: {
-    /** [B, 1, T, S] */
-    readonly mask: HostTensor<"float32">;
-    /** [B, T] */
-    readonly positions: HostTensor<"int64">;
-    /** [B], which adapter each row has, where several are side by side. */
-    readonly rows?: HostTensor<"int64">;
-    /** [B, T, 1], 1 at the last token of a prompt, else 0. */
-    readonly promptEnds: HostTensor<"float32">;
-    /** Where the model turns queries and keys. */
-    readonly cos?: HostTensor<"float32">;
-    readonly sin?: HostTensor<"float32">;
-  };
+  /** A table for passes of `numPositions` positions, with `minRows` rows at least; owned by this. */
+  get(table: PositionTable, numPositions: number, minRows: number): HostTensor<"float32"> {
+    const key = `${table.name} ${table.key(numPositions)}`;
+    const known = this.#made.get(key);
+    const numKnown = known?.shape[0] ?? 0;
+    if (known && numKnown >= minRows) return known;
+    const numRows = Math.max(minRows, 2 * numKnown);
+    const made = hostTensor("float32", [numRows, table.width], table.rows(numPositions, numRows));
+    this.#made.set(key, made);
+    return made;
+  }
 }
 
-/** Makes contexts; the rotary tables grow with the longest position seen. */
-export class ContextMaker {
-  readonly #config: ModelConfig;
-  #numPositions = 0;
-  #tables: ReturnType<typeof ropeTables> | null = null;
+/** The tensors of one pass, lent by a pool; whoever makes it releases it. */
+export class PassContext {
+  readonly facts: PassFacts;
+  /** B and T; with a cache P, the tokens before these. */
+  readonly bindings: Bindings;
+  readonly #pool: BufferPool;
+  readonly #tables: PassTables;
+  readonly #numPositions: number;
+  readonly #made = new Map<string, HostTensor>();
 
-  constructor(config: ModelConfig) {
-    this.#config = config;
+  constructor(facts: PassFacts, pool: BufferPool, tables: PassTables) {
+    const { numRows, length, keys } = facts;
+    this.facts = facts;
+    this.#pool = pool;
+    this.#tables = tables;
+    const numKeys = keys ? keys.positions.length / numRows : length;
+    this.bindings = { B: numRows, T: length, P: numKeys - length };
+    this.#numPositions = 1 + largest(facts.positions);
   }
 
-  #rope(numPositions: number): ReturnType<typeof ropeTables> | null {
-    const { rope } = this.#config;
-    if (!rope) return null;
-    if (!this.#tables || numPositions > this.#numPositions) {
-      this.#numPositions = Math.max(numPositions, 2 * this.#numPositions);
-      this.#tables = ropeTables(rope, this.#numPositions);
+  /** What a part reads of the pass, by the names of its inputs; valid until `release`. */
+  tensors({ passInputs, tables }: Pick<PartGraph, "passInputs" | "tables">): Record<string, HostTensor> {
+    const tensors: Record<string, HostTensor> = {};
+    // The operation wants as many rows as the pass has tokens, whatever their positions.
+    const minRows = Math.max(this.#numPositions, this.facts.length);
+    for (const [name, { table }] of tables) {
+      tensors[name] = this.#tables.get(table, this.#numPositions, minRows);
     }
-    return this.#tables;
-  }
-
-  /**
-   * Context of whole rows: `positions` [B, T] restart with each example, `segments` [B, T] number them, and 1 in
-   * `promptEnds` [B, T] marks the last token of a prompt; without it none is marked.
-   */
-  rows(
-    numRows: number,
-    length: number,
-    positions: BigInt64Array,
-    segments: Int32Array,
-    promptEnds: Float32Array = new Float32Array(numRows * length),
-  ): PassContext {
-    const mask = new Float32Array(numRows * length * length);
-    for (let row = 0; row < numRows; row++) {
-      for (let t = 0; t < length; t++) {
-        const segment = segments[row * length + t]!;
-        const from = (row * length + t) * length;
-        for (let s = 0; s < length; s++) {
-          const other = segments[row * length + s]!;
-          mask[from + s] = (s <= t || !this.#config.causal) && other === segment ? 0 : HIDDEN;
-        }
+    for (const [name, { input }] of passInputs) {
+      let made = this.#made.get(name);
+      if (!made) {
+        made = this.#pool.acquire(input.dtype, evaluateShape(input.shape, this.bindings));
+        input.fill(this.facts, made.data);
+        this.#made.set(name, made);
       }
+      tensors[name] = made;
     }
-    return {
-      numRows,
-      length,
-      tensors: {
-        mask: hostTensor("float32", [numRows, 1, length, length], mask),
-        positions: hostTensor("int64", [numRows, length], positions),
-        promptEnds: hostTensor("float32", [numRows, length, 1], promptEnds),
-        ...this.#rope(length),
-      },
-    };
+    return tensors;
   }
 
-  /** Context of `length` tokens of one sequence that follow `past` cached ones; the last may be the end of the prompt. */
-  continuation(past: number, length: number, endsPrompt: boolean): PassContext {
-    const total = past + length;
-    const mask = new Float32Array(length * total);
-    const positions = new BigInt64Array(length);
-    const promptEnds = new Float32Array(length);
-    if (endsPrompt) promptEnds[length - 1] = 1;
-    for (let t = 0; t < length; t++) {
-      mask.fill(HIDDEN, t * total + past + t + 1, (t + 1) * total);
-      positions[t] = BigInt(past + t);
-    }
-    return {
-      numRows: 1,
-      length,
-      tensors: {
-        mask: hostTensor("float32", [1, 1, length, total], mask),
-        positions: hostTensor("int64", [1, length], positions),
-        promptEnds: hostTensor("float32", [1, length, 1], promptEnds),
-        ...this.#rope(total),
-      },
-    };
+  /** Gives all tensors back. */
+  release(): void {
+    this.#pool.release(...this.#made.values());
+    this.#made.clear();
   }
 }
 
-/** The context of a pass whose rows have the given adapters, by their number among those side by side. */
-export function chooseAdapters(context: PassContext, adapterOf: readonly number[]): PassContext {
-  const rows = hostTensor("int64", [adapterOf.length], BigInt64Array.from(adapterOf, BigInt));
-  return { ...context, tensors: { ...context.tensors, rows } };
+function largest(positions: BigInt64Array): number {
+  let most = 0n;
+  for (const position of positions) if (position > most) most = position;
+  return Number(most);
 }

@@ -1,77 +1,60 @@
 /** @file What stands before the blocks, and its gradient where it is trained: rows of a table, or a family's own graph. */
 import { gradients } from "../graph/autodiff.ts";
-import { Graph, type Value } from "../graph/graph.ts";
-import { gatherRows } from "../graph/ops/gather-rows.ts";
-import { neededInputs } from "../graph/program.ts";
+import type { Value } from "../graph/graph.ts";
+import { type ProgramSpec, neededInputs } from "../graph/program.ts";
 import { evaluateShape } from "../graph/shape.ts";
-import { outerSites, outerTensors } from "../models/architecture.ts";
-import type { BaseModel } from "../models/base-model.ts";
-import type { Overlay } from "../peft/attach.ts";
-import type { BufferPool } from "../runtime/buffer-pool.ts";
-import type { Engine, Program } from "../runtime/engine.ts";
+import { PLAIN_PART, type PartGraph } from "../models/part-graph.ts";
+import { FROZEN, FROZEN_ROWS } from "../models/site-graph.ts";
+import type { AdapterView } from "../peft/adapter-view.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
-import { GRADIENT } from "./block-programs.ts";
-import type { GradientSink } from "./gradient-sink.ts";
+import type { PassContext } from "./context.ts";
+import type { GradientOutput } from "./block-programs.ts";
+import { type GradientBuffer, bindGradients } from "./gradient-buffer.ts";
+import type { Compiled, Session } from "./session.ts";
 
 /** Ids int64 [B, T] of tokens, or pixels [B, C, H, W] of images: what the model's stem reads. */
 export type ModelInput = HostTensor<"int64"> | HostTensor<"float32">;
 
-export class Embedding {
-  readonly #base: BaseModel;
-  readonly #adapter: Overlay | null;
-  readonly #pool: BufferPool;
-  readonly #x: Value;
-  /** Names of the tensors that the programs read. */
-  readonly #names: readonly string[];
-  readonly #forward: Program;
-  readonly #backward: Program | null;
+interface StemProgram {
+  readonly part: PartGraph;
+  readonly gradients: readonly GradientOutput[];
+}
 
-  private constructor(parts: {
-    base: BaseModel;
-    adapter: Overlay | null;
-    pool: BufferPool;
-    x: Value;
-    names: readonly string[];
-    forward: Program;
-    backward: Program | null;
-  }) {
-    this.#base = parts.base;
-    this.#adapter = parts.adapter;
-    this.#pool = parts.pool;
-    this.#x = parts.x;
-    this.#names = parts.names;
-    this.#forward = parts.forward;
-    this.#backward = parts.backward;
+export class Embedding {
+  readonly #session: Session;
+  readonly #adapter: AdapterView | null;
+  readonly #forward: Compiled<StemProgram>;
+  readonly #backward: Compiled<StemProgram> | null;
+  readonly #tensors: Readonly<Record<string, HostTensor>>;
+
+  private constructor(
+    session: Session,
+    adapter: AdapterView | null,
+    forward: Compiled<StemProgram>,
+    backward: Compiled<StemProgram> | null,
+    tensors: Readonly<Record<string, HostTensor>>,
+  ) {
+    this.#session = session;
+    this.#adapter = adapter;
+    this.#forward = forward;
+    this.#backward = backward;
+    this.#tensors = tensors;
   }
 
-  /** Compiles the programs. */
-  static async create(
-    engine: Engine,
-    base: BaseModel,
-    adapter: Overlay | null,
-    pool: BufferPool,
-  ): Promise<Embedding> {
-    const graph = new Graph();
-    const { input, tensors, x } = buildStem(graph, base, adapter);
-    const forward = await engine.compile({ name: "embed", inputs: { ...tensors, input }, outputs: { x } });
-    const trained = Object.entries(tensors).filter(([name]) =>
-      adapter?.parameters.some((parameter) => parameter.name === name),
-    );
-    let backward: Program | null = null;
-    if (trained.length > 0) {
-      const dx = graph.input("dx", "float32", x.shape);
-      const found = gradients(
-        [{ value: x, gradient: dx }],
-        trained.map(([, tensor]) => tensor),
-      );
-      const outputs = Object.fromEntries(trained.map(([name], i) => [GRADIENT + name, found[i] as Value]));
-      backward = await engine.compile({
-        name: "embed-backward",
-        inputs: neededInputs(outputs, { ...tensors, input, dx }),
-        outputs,
-      });
-    }
-    return new Embedding({ base, adapter, pool, x, names: Object.keys(tensors), forward, backward });
+  /** Compiles the programs and reads the tensors that they need. */
+  static async create(session: Session, adapter: AdapterView | null): Promise<Embedding> {
+    const own = adapter?.inputs(null) ?? {};
+    const trained = (adapter?.trained(null) ?? []).map(({ input }) => input);
+    const key = (kind: string): string =>
+      JSON.stringify([kind, adapter?.signature(null) ?? "frozen", Object.keys(own), trained]);
+    const forward = await session.compile(key("stem"), () => stemProgram(session, adapter, "forward"));
+    const { part } = forward.made;
+    const isTrained = trained.some((input) => input in inputsOf(part));
+    const backward = isTrained
+      ? await session.compile(key("stem-backward"), () => stemProgram(session, adapter, "backward"))
+      : null;
+    const frozen = Object.keys(part.tensors).filter((name) => !(name in own));
+    return new Embedding(session, adapter, forward, backward, await session.weights.outer(frozen));
   }
 
   /** Whether anything of it is trained. */
@@ -79,64 +62,109 @@ export class Embedding {
     return this.#backward !== null;
   }
 
-  get #tensors(): Record<string, HostTensor> {
-    return Object.fromEntries(
-      this.#names.map((name) => [name, this.#adapter?.input(name) ?? this.#base.outer(name)]),
-    );
+  /** All that a program may read; rows of tables in it are lent. */
+  async #feeds(
+    part: PartGraph,
+    input: ModelInput,
+    context: PassContext,
+  ): Promise<{ feeds: Record<string, HostTensor>; lent: HostTensor[] }> {
+    const ofPass = context.tensors(part);
+    const feeds: Record<string, HostTensor> = { ...ofPass, ...this.#tensors, input };
+    Object.assign(feeds, this.#adapter?.inputs(null));
+    const lent: HostTensor[] = [];
+    for (const { table, ids, rows } of part.gathered) {
+      const numbers = ids.name === "input" ? input : ofPass[ids.name as string];
+      const gathered = await this.#readRows(table, numbers as HostTensor<"int64">);
+      feeds[rows.name as string] = gathered;
+      lent.push(gathered);
+    }
+    return { feeds, lent };
+  }
+
+  /** Rows of a table of the base by number, lent by the pool. Equal numbers are read once. */
+  async #readRows(table: string, { data, shape }: HostTensor<"int64">): Promise<HostTensor<"float32">> {
+    const { pool, base } = this.#session;
+    const width = this.#session.model.tensors.get(table)?.shape[1] ?? 0;
+    const rows = pool.acquire("float32", [...shape, width]);
+    const firstAt = new Map<bigint, number>();
+    for (const [at, id] of data.entries()) {
+      const first = firstAt.get(id);
+      if (first === undefined) {
+        firstAt.set(id, at);
+        const row = rows.data.subarray(at * width, (at + 1) * width);
+        await base.source.readInto(table, row, Number(id) * width);
+      } else rows.data.copyWithin(at * width, first * width, (first + 1) * width);
+    }
+    return rows;
   }
 
   /** Embeds what the model reads to x [B, T, D]; the caller releases the result. */
-  async forward(input: ModelInput): Promise<HostTensor<"float32">> {
-    const [B = 0, T = 0] = input.shape;
-    const x = this.#pool.acquire("float32", evaluateShape(this.#x.shape, { B, T }));
-    await this.#forward.run({ ...this.#tensors, input }, { x });
+  async forward(input: ModelInput, context: PassContext): Promise<HostTensor<"float32">> {
+    const { program, made } = this.#forward;
+    const { shape } = program.spec.outputs["x"] as Value;
+    const x = this.#session.pool.acquire("float32", evaluateShape(shape, context.bindings));
+    const { feeds, lent } = await this.#feeds(made.part, input, context);
+    await program.run(feeds, { x });
+    this.#session.pool.release(...lent);
     return x;
   }
 
   /** Collects the gradients of what is trained from dx [B, T, D]. */
-  async backward(input: ModelInput, dx: HostTensor<"float32">, sink: GradientSink): Promise<void> {
+  async backward(
+    input: ModelInput,
+    dx: HostTensor<"float32">,
+    context: PassContext,
+    buffer: GradientBuffer,
+  ): Promise<void> {
     if (!this.#backward) return;
-    const targets = Object.keys(this.#backward.spec.outputs).map((output) => {
-      const name = output.slice(GRADIENT.length);
-      return { output, name, tensor: sink.target(name) };
-    });
-    const into = Object.fromEntries(targets.map(({ output, tensor }) => [output, tensor]));
-    await this.#backward.run({ ...this.#tensors, input, dx }, into);
-    for (const { name, tensor } of targets) await sink.add(name, tensor);
-  }
-
-  /** Frees the programs. */
-  async release(): Promise<void> {
-    await this.#forward.release();
-    await this.#backward?.release();
+    const { program, made } = this.#backward;
+    const { into, add } = bindGradients(buffer, this.#adapter?.trained(null) ?? [], made.gradients);
+    const { feeds, lent } = await this.#feeds(made.part, input, context);
+    await program.run({ ...feeds, dx }, into);
+    this.#session.pool.release(...lent);
+    await add();
   }
 }
 
-/** Builds x [B, T, D] from what the model reads; `tensors`: those of the base and of what sits on it, by full name. */
-function buildStem(
-  graph: Graph,
-  { architecture, config }: BaseModel,
-  adapter: Overlay | null,
-): { input: Value; tensors: Record<string, Value>; x: Value } {
-  const { before } = outerTensors(architecture, config);
-  const tensors: Record<string, Value> = {};
-  for (const { name, shape } of before) tensors[name] = graph.input(name, "float32", shape);
-  const tensor = (name: string): Value => tensors[name] as Value;
-  const { stem } = architecture;
-  if (stem.reads === "tokens") {
-    const ids = graph.input("input", "int64", ["B", "T"]);
-    const rows = gatherRows(tensor(stem.embedding), ids);
-    const spec = outerSites(architecture, config).find(({ kind }) => kind === "embedding")!;
-    const x = adapter?.lookUp({
-      spec,
-      ids,
-      rows,
-      input: (suffix, shape, dtype) =>
-        (tensors[`${spec.name}.${suffix}`] ??= graph.input(`${spec.name}.${suffix}`, dtype, shape)),
-    });
-    return { input: ids, tensors, x: x ?? rows };
+/** Tensors of the base and of what sits on it, by full name. */
+function inputsOf(part: PartGraph): Record<string, Value> {
+  return { ...part.tensors, ...part.adapter };
+}
+
+function stemProgram(
+  session: Session,
+  adapter: AdapterView | null,
+  direction: "forward" | "backward",
+): { spec: ProgramSpec; made: StemProgram } {
+  const built = session.model.buildStem({
+    ...PLAIN_PART,
+    isGathered: (table) => session.isLargeTable(table) && !(table in (adapter?.inputs(null) ?? {})),
+    projector: adapter?.projector(null) ?? FROZEN,
+    lookUp: adapter ? (graph) => adapter.lookUp(graph) : FROZEN_ROWS,
+  });
+  const { part, x: input, y: x } = built;
+  const given = { input, ...part.inputs() };
+  if (direction === "forward") {
+    return {
+      spec: { name: "stem", inputs: neededInputs({ x }, given), outputs: { x } },
+      made: { part, gradients: [] },
+    };
   }
-  const { channels = 0, size = 0 } = config.image ?? {};
-  const pixels = graph.input("input", "float32", ["B", channels, size, size]);
-  return { input: pixels, tensors, x: stem.build(tensor, pixels, config) };
+  const wanted = new Set((adapter?.trained(null) ?? []).map((parameter) => parameter.input));
+  const trained = Object.entries(inputsOf(part)).filter(([name]) => wanted.has(name));
+  const dx = part.graph.input("dx", "float32", x.shape);
+  const found = gradients(
+    [{ value: x, gradient: dx }],
+    trained.map(([, value]) => value),
+  );
+  const written = trained.map(([name], i) => ({
+    output: `gradient:${name}`,
+    input: name,
+    value: found[i] as Value,
+  }));
+  const outputs = Object.fromEntries(written.map(({ output, value }) => [output, value]));
+  return {
+    spec: { name: "stem-backward", inputs: neededInputs(outputs, { ...given, dx }), outputs },
+    made: { part, gradients: written.map(({ output, input }) => ({ output, input })) },
+  };
 }

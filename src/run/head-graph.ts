@@ -1,82 +1,91 @@
-/** @file The graph of final norm, output head and loss, with whatever adapter sits on the head. */
-import { Graph, type Value } from "../graph/graph.ts";
+/** @file The programs of a model's head: logits, losses of labels, and gradients, with whatever adapter sits there. */
+import { gradients } from "../graph/autodiff.ts";
+import type { Value } from "../graph/graph.ts";
 import { crossEntropy } from "../graph/ops/cross-entropy.ts";
 import { linearCrossEntropy } from "../graph/ops/linear-cross-entropy.ts";
-import { mul } from "../graph/ops/mul.ts";
-import { headTensor, outerSites } from "../models/architecture.ts";
-import type { BaseModel } from "../models/base-model.ts";
-import { FROZEN, type SiteGraph } from "../models/block-graph.ts";
-import { linear } from "../nn/linear.ts";
-import type { Overlay } from "../peft/attach.ts";
+import { type ProgramSpec, neededInputs } from "../graph/program.ts";
+import { type BuiltPart } from "../models/model.ts";
+import { PLAIN_PART, type PartGraph } from "../models/part-graph.ts";
+import { FROZEN } from "../models/site-graph.ts";
+import type { AdapterView } from "../peft/adapter-view.ts";
+import type { GradientOutput } from "./block-programs.ts";
+import type { Compiled, Session } from "./session.ts";
 
-/** Named values of the graph. Symbol: N positions. */
-export interface HeadGraph {
-  readonly graph: Graph;
-  /** [N, D] */
-  readonly hidden: Value;
-  /** Tensors of the base and of what sits on it, by full name. */
-  readonly tensors: Readonly<Record<string, Value>>;
-  /** [N, V] */
-  readonly logits: Value;
-  /** Mask [N, D] of dropped inputs of the adapter; null: nothing is dropped. */
-  readonly dropout: { readonly mask: Value; readonly probability: number } | null;
-  /** Losses [N, 1] of labels int64 [N]. */
-  loss(labels: Value): Value;
+export type HeadProgramKind = "logits" | "loss" | "lossAndGradients";
+
+/** What a program of the head was made from. */
+export interface HeadProgram {
+  readonly part: PartGraph;
+  readonly gradients: readonly GradientOutput[];
+  /** The tensor behind each input that is one, by full name: a tied matrix is that of the embedding. */
+  readonly tensorOf: ReadonlyMap<string, string>;
 }
 
-/** Whether the head has a matrix of its own in an overlay, though the base's is that of the embedding. */
-export function headName({ architecture, config }: BaseModel, overlay: Overlay | null): string {
-  const { head } = architecture.names;
-  return overlay?.input(head) ? head : headTensor(architecture, config);
+/** Compiles a program of the head, or returns the one there is. `training`: draw dropout. */
+export function compileHead(
+  session: Session,
+  adapter: AdapterView | null,
+  kind: HeadProgramKind,
+  training: boolean,
+): Promise<Compiled<HeadProgram>> {
+  const { model } = session;
+  const own = adapter?.inputs(null) ?? {};
+  const ownNames = [...model.ties.keys()].filter((name) => name in own);
+  const trained = (adapter?.trained(null) ?? []).map(({ input }) => input);
+  const signature = adapter?.signature(null) ?? "frozen";
+  const key = JSON.stringify(["head", kind, training, signature, trained, ownNames]);
+  return session.compile(key, () => {
+    const built = model.buildHead({
+      ...PLAIN_PART,
+      projector: adapter?.projector(null) ?? FROZEN,
+      training,
+    });
+    const names = Object.keys({ ...built.part.tensors, ...built.part.adapter });
+    const tensorOf = new Map(
+      names.map((name) => [name, ownNames.includes(name) ? name : model.storedName(name)]),
+    );
+    return cutProgram(built, kind, tensorOf, new Set(trained));
+  });
 }
 
-/** Builds the graph. `training`: draw dropout. */
-export function buildHeadGraph(base: BaseModel, overlay: Overlay | null, training: boolean): HeadGraph {
-  const { architecture, config } = base;
-  const { headBias } = architecture.names;
-  const graph = new Graph();
-  const hidden = graph.input("hidden", "float32", ["N", config.width]);
-  const tensors: Record<string, Value> = {};
-  const tensor = (name: string): Value => tensors[name] as Value;
-  for (const { name, shape } of architecture.finalNorm.tensors(config)) {
-    tensors[name] = graph.input(name, "float32", shape);
-  }
-  const normed = architecture.finalNorm.build(tensor, hidden, config);
-  const head = headName(base, overlay);
-  const weight = (tensors[head] = graph.input(head, "float32", [config.vocabSize, config.width]));
-  const bias = headBias === null ? null : graph.input(headBias, "float32", [config.vocabSize]);
-  if (headBias !== null && bias) tensors[headBias] = bias;
-  const spec = outerSites(architecture, config).find(({ kind }) => kind === "linear")!;
-  const own: Record<string, Value> = {};
-  let dropout: HeadGraph["dropout"] = null;
-  const site: SiteGraph = {
-    spec,
-    weight,
-    bias,
-    project: (x) => linear(x, weight, bias),
-    input: (suffix, shape, dtype) =>
-      (own[`${spec.name}.${suffix}`] ??= graph.input(`${spec.name}.${suffix}`, dtype, shape)),
-    dropout: (x, probability) => {
-      if (!training || probability === 0) return x;
-      const mask = graph.input("dropout", "float32", x.shape);
-      dropout = { mask, probability };
-      return mul(x, mask);
+function cutProgram(
+  { part, x: hidden, y: logits }: BuiltPart,
+  kind: HeadProgramKind,
+  tensorOf: HeadProgram["tensorOf"],
+  trained: ReadonlySet<string>,
+): { spec: ProgramSpec; made: HeadProgram } {
+  const labels = part.graph.input("labels", "int64", ["N"]);
+  const scale = part.graph.input("scale", "float32", ["N", 1]);
+  const given = { hidden, ...part.inputs(), labels, scale };
+  const finish = (
+    outputs: Record<string, Value>,
+    written: readonly GradientOutput[] = [],
+  ): { spec: ProgramSpec; made: HeadProgram } => ({
+    spec: { name: `head-${kind}`, inputs: neededInputs(outputs, given), outputs },
+    made: { part, gradients: written, tensorOf },
+  });
+  if (kind === "logits") return finish({ logits });
+  // A plain product joins with the loss, so that it is computed once less.
+  const plain = part.plainProducts.get(logits);
+  const loss = plain ? linearCrossEntropy(plain.x, plain.weight, labels) : crossEntropy(logits, labels);
+  if (kind === "loss") return finish({ loss });
+  const values = { ...part.tensors, ...part.adapter };
+  const names = Object.keys(values).filter((name) => trained.has(tensorOf.get(name) as string));
+  const [dHidden, ...found] = gradients(
+    [{ value: loss, gradient: scale }],
+    [hidden, ...names.map((name) => values[name] as Value)],
+  );
+  const written = names.map((name, i) => ({
+    output: `gradient:${name}`,
+    input: tensorOf.get(name) as string,
+    value: found[i] as Value,
+  }));
+  return finish(
+    {
+      loss,
+      dHidden: dHidden as Value,
+      ...Object.fromEntries(written.map(({ output, value }) => [output, value])),
     },
-    context: (name) => {
-      throw new RangeError(`Cannot build the head with "${name}": it has no rows of a batch`);
-    },
-    keep: (_, value) => value,
-    remember: (_, value) => value,
-  };
-  const logits = (overlay?.projector(null) ?? FROZEN)(site, normed);
-  const isPlain = bias === null && Object.keys(own).length === 0;
-  return {
-    graph,
-    hidden,
-    tensors: { ...tensors, ...own },
-    logits,
-    dropout,
-    // The plain product joins with the loss, so that it is computed once less.
-    loss: (labels) => (isPlain ? linearCrossEntropy(normed, weight, labels) : crossEntropy(logits, labels)),
-  };
+    written.map(({ output, input }) => ({ output, input })),
+  );
 }

@@ -1,21 +1,17 @@
 /**
- * @file Final norm, output head and loss, in chunks of positions that carry a label.
+ * @file Final norm, output head and log-probabilities of labels, in chunks of positions that carry one.
  *
  * Rows without a label are never multiplied with the head, and the logits of more than one chunk never exist.
  */
-import { gradients } from "../graph/autodiff.ts";
-import type { Value } from "../graph/graph.ts";
-import { expandLike } from "../graph/ops/expand-like.ts";
-import { neededInputs } from "../graph/program.ts";
-import type { BaseModel } from "../models/base-model.ts";
-import type { Overlay } from "../peft/attach.ts";
-import type { BufferPool } from "../runtime/buffer-pool.ts";
-import type { Engine, Program } from "../runtime/engine.ts";
-import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
-import { GRADIENT } from "./block-programs.ts";
+import type { AdapterView } from "../peft/adapter-view.ts";
+import { PLAIN_PART } from "../models/part-graph.ts";
+import { FROZEN } from "../models/site-graph.ts";
+import type { HostTensor } from "../runtime/host-tensor.ts";
 import type { FillDropout } from "./block-runner.ts";
-import type { GradientSink } from "./gradient-sink.ts";
-import { type HeadGraph, buildHeadGraph } from "./head-graph.ts";
+import { type GradientBuffer, bindGradients } from "./gradient-buffer.ts";
+import { type HeadProgram, type HeadProgramKind, compileHead } from "./head-graph.ts";
+import type { Compiled, Session } from "./session.ts";
+import { VocabularyHead } from "./vocabulary-head.ts";
 
 /** Positions of one chunk: 25 MB of logits a time for a vocabulary of 49,152. */
 export const HEAD_CHUNK = 128;
@@ -23,193 +19,210 @@ export const HEAD_CHUNK = 128;
 /** What dropout is told as the site. */
 const HEAD_SITE = "head";
 
-/** A position of a pass and the id that it has to predict. */
-export interface LabelledPosition {
-  /** Row of the flattened activations [B·T, D]. */
-  readonly index: number;
-  readonly label: number;
-}
-
-type HeadKind = "logits" | "loss" | "lossAndGradients";
-
-/** A compiled program with the graph it was cut from. */
-interface HeadProgram {
-  readonly program: Program;
-  readonly head: HeadGraph;
+/** Positions of a pass that have something to predict. */
+export interface LabelledPositions {
+  /** Rows of the flattened activations [B·T, D]. */
+  readonly indexes: Int32Array;
+  /** What each has to predict. */
+  readonly labels: Int32Array;
 }
 
 export class Head {
-  readonly #engine: Engine;
-  readonly #base: BaseModel;
-  readonly #overlay: Overlay | null;
-  readonly #pool: BufferPool;
+  readonly #session: Session;
+  readonly #adapter: AdapterView | null;
   readonly #fillDropout: FillDropout | null;
-  readonly #compiled = new Map<HeadKind, Promise<HeadProgram>>();
+  /** Where the matrix is too large to be held in float32. */
+  readonly #vocabulary: VocabularyHead | null;
 
-  /**
-   * `overlay` null: nothing is trained. `fillDropout` null: nothing is dropped; it is told of a chunk as of a layer after
-   * the last. Programs are compiled when first needed.
-   */
-  constructor(
-    engine: Engine,
-    base: BaseModel,
-    overlay: Overlay | null,
-    pool: BufferPool,
-    fillDropout: FillDropout | null = null,
-  ) {
-    this.#engine = engine;
-    this.#base = base;
-    this.#overlay = overlay;
-    this.#pool = pool;
+  private constructor(session: Session, adapter: AdapterView | null, fillDropout: FillDropout | null) {
+    this.#session = session;
+    const { headTensor } = session.model;
+    const isLarge = session.isLargeTable(headTensor.name) && !changesHead(session, adapter);
+    this.#vocabulary = isLarge
+      ? new VocabularyHead(session, (part) => session.weights.outer(Object.keys(part.tensors)))
+      : null;
+    this.#adapter = adapter;
     this.#fillDropout = fillDropout;
   }
 
-  #program(kind: HeadKind): Promise<HeadProgram> {
-    let program = this.#compiled.get(kind);
-    if (!program) {
-      program = this.#compile(kind);
-      this.#compiled.set(kind, program);
-    }
-    return program;
+  /**
+   * `adapter` null: nothing is trained. `fillDropout` null: nothing is dropped; it is told of a chunk as of a layer after
+   * the last. Programs are compiled when first needed.
+   */
+  static async create(
+    session: Session,
+    adapter: AdapterView | null,
+    fillDropout: FillDropout | null = null,
+  ): Promise<Head> {
+    return new Head(session, adapter, fillDropout);
   }
 
-  async #compile(kind: HeadKind): Promise<HeadProgram> {
-    const training = kind === "lossAndGradients" && this.#fillDropout !== null;
-    const head = buildHeadGraph(this.#base, this.#overlay, training);
-    const { graph, hidden, tensors, logits, dropout } = head;
-    const labels = graph.input("labels", "int64", ["N"]);
-    const scale = graph.input("scale", "float32", []);
-    const given = { hidden, ...tensors, labels, scale, ...(dropout ? { dropout: dropout.mask } : {}) };
-    let outputs: Record<string, Value> = { logits };
-    if (kind !== "logits") outputs = { loss: head.loss(labels) };
-    if (kind === "lossAndGradients") {
-      const loss = outputs["loss"] as Value;
-      const trained = Object.keys(tensors).filter((name) =>
-        this.#overlay?.parameters.some((parameter) => parameter.name === name),
-      );
-      const [dHidden, ...found] = gradients(
-        [{ value: loss, gradient: expandLike(scale, loss) }],
-        [hidden, ...trained.map((name) => tensors[name] as Value)],
-      );
-      outputs["dHidden"] = dHidden as Value;
-      for (const [i, name] of trained.entries()) outputs[GRADIENT + name] = found[i] as Value;
-    }
-    const spec = { name: `head-${kind}`, inputs: neededInputs(outputs, given), outputs };
-    return { program: await this.#engine.compile(spec), head };
+  #program(kind: HeadProgramKind): Promise<Compiled<HeadProgram>> {
+    const training = kind !== "logits" && this.#fillDropout !== null;
+    return compileHead(this.#session, this.#adapter, kind, training);
   }
 
-  #weights({ tensors }: HeadGraph): Record<string, HostTensor> {
-    return Object.fromEntries(
-      Object.keys(tensors).map((name) => [name, this.#overlay?.input(name) ?? this.#base.outer(name)]),
-    );
+  async #weights({ tensorOf }: HeadProgram): Promise<Record<string, HostTensor>> {
+    const weights: Record<string, HostTensor> = {};
+    const inputs = this.#adapter?.inputs(null) ?? {};
+    for (const [input, name] of tensorOf) {
+      const own = inputs[name];
+      weights[input] = own ?? ((await this.#session.weights.outer([name]))[name] as HostTensor);
+    }
+    return weights;
   }
 
   /** Logits of rows [N, D], [N, V]; the caller releases them. */
   async logits(hidden: HostTensor<"float32">): Promise<HostTensor<"float32">> {
-    const logits = this.#pool.acquire("float32", [hidden.shape[0] as number, this.#base.config.vocabSize]);
-    const { program, head } = await this.#program("logits");
-    await program.run({ hidden, ...this.#weights(head) }, { logits });
+    const { pool, model } = this.#session;
+    if (this.#vocabulary) {
+      const logits = pool.acquire("float32", [hidden.shape[0] as number, model.numOutputs]);
+      await this.#vocabulary.logits(hidden, logits.data);
+      return logits;
+    }
+    const { program, made } = await this.#program("logits");
+    const weights = await this.#weights(made);
+    const logits = pool.acquire("float32", [hidden.shape[0] as number, model.numOutputs]);
+    await program.run({ hidden, ...weights }, { logits });
     return logits;
   }
 
   /** Logits of some positions of x [B, T, D], rows of its flattened form, [N, V]; the caller releases them. */
-  async logitsAt(x: HostTensor<"float32">, positions: readonly number[]): Promise<HostTensor<"float32">> {
+  async logitsAt(x: HostTensor<"float32">, positions: Int32Array): Promise<HostTensor<"float32">> {
     const hidden = this.#gather(x, positions);
     const logits = await this.logits(hidden);
-    this.#pool.release(hidden);
+    this.#session.pool.release(hidden);
     return logits;
   }
 
-  /** Sum of the losses of the labelled positions of x [B, T, D]. */
-  async loss(x: HostTensor<"float32">, labelled: readonly LabelledPosition[]): Promise<number> {
-    const { program, head } = await this.#program("loss");
-    let sum = 0;
-    for (const chunk of chunksOf(labelled)) {
-      const { hidden, labels } = this.#pick(x, chunk);
-      const loss = this.#pool.acquire("float32", [chunk.length, 1]);
-      await program.run({ hidden, labels, ...this.#weights(head) }, { loss });
-      sum += total(loss);
-      this.#pool.release(hidden, labels, loss);
+  /** Writes the log-probability of the label of each labelled position of x [B, T, D] into memory of the caller. */
+  async logProbs(x: HostTensor<"float32">, labelled: LabelledPositions, into: Float32Array): Promise<void> {
+    const { pool } = this.#session;
+    if (this.#vocabulary) {
+      const hidden = this.#gather(x, labelled.indexes);
+      pool.release(hidden, await this.#vocabulary.logProbs({ hidden, labels: labelled.labels }, into));
+      return;
     }
-    return sum;
+    const { program, made } = await this.#program("loss");
+    const weights = await this.#weights(made);
+    for (const [index, chunk] of chunksOf(labelled).entries()) {
+      const { feeds, lent } = this.#feeds(x, chunk, index, made);
+      const loss = pool.acquire("float32", [chunk.indexes.length, 1]);
+      await program.run({ ...feeds, ...weights }, { loss });
+      negate(loss.data, into, index * HEAD_CHUNK);
+      pool.release(...lent, loss);
+    }
   }
 
   /**
-   * Sum of the losses, and dx [B, T, D] of `scale` times that sum, which the caller releases. Gradients of the norm and
-   * the head go into the sink where they are trained.
+   * As `logProbs`, and dx [B, T, D] of a function of the log-probabilities whose derivatives are `derivatives`; the caller
+   * releases it. Gradients of the norm and the head go into the buffer where they are trained.
    */
-  async lossAndGradient(
+  async gradient(
     x: HostTensor<"float32">,
-    labelled: readonly LabelledPosition[],
-    scale: number,
-    sink: GradientSink,
-  ): Promise<{ lossSum: number; dx: HostTensor<"float32"> }> {
-    const { program, head } = await this.#program("lossAndGradients");
-    const { width, numLayers } = this.#base.config;
-    const { dropout } = head;
-    const dx = this.#pool.acquire("float32", x.shape);
+    labelled: LabelledPositions,
+    derivatives: Float32Array,
+    into: Float32Array,
+    buffer: GradientBuffer,
+  ): Promise<HostTensor<"float32">> {
+    const { pool } = this.#session;
+    const dx = pool.acquire("float32", x.shape);
     dx.data.fill(0);
-    const scaleTensor = hostTensor("float32", [], Float32Array.of(scale));
-    let lossSum = 0;
-    for (const [index, chunk] of chunksOf(labelled).entries()) {
-      const { hidden, labels } = this.#pick(x, chunk);
-      const feeds: Record<string, HostTensor> = { hidden, labels, scale: scaleTensor };
-      if (dropout) {
-        const mask = this.#pool.acquire("float32", hidden.shape);
-        this.#fillDropout?.(numLayers + index, HEAD_SITE, mask.data, dropout.probability);
-        feeds["dropout"] = mask;
-      }
-      const loss = this.#pool.acquire("float32", [chunk.length, 1]);
-      const dHidden = this.#pool.acquire("float32", hidden.shape);
-      const targets = Object.keys(program.spec.outputs)
-        .filter((output) => output.startsWith(GRADIENT))
-        .map((output) => ({ output, name: output.slice(GRADIENT.length) }))
-        .map(({ output, name }) => ({ output, name, tensor: sink.target(name) }));
-      const into = Object.fromEntries(targets.map(({ output, tensor }) => [output, tensor]));
-      await program.run({ ...feeds, ...this.#weights(head) }, { loss, dHidden, ...into });
-      for (const { name, tensor } of targets) await sink.add(name, tensor);
-      lossSum += total(loss);
-      chunk.forEach(({ index }, i) => {
-        dx.data.set(dHidden.data.subarray(i * width, (i + 1) * width), index * width);
-      });
-      this.#pool.release(hidden, labels, loss, dHidden, ...(feeds["dropout"] ? [feeds["dropout"]] : []));
+    if (this.#vocabulary) {
+      await this.#vocabularyGradient(this.#vocabulary, x, labelled, derivatives, into, dx);
+      return dx;
     }
-    return { lossSum, dx };
+    const { program, made } = await this.#program("lossAndGradients");
+    const weights = await this.#weights(made);
+    for (const [index, chunk] of chunksOf(labelled).entries()) {
+      const count = chunk.indexes.length;
+      const { feeds, lent } = this.#feeds(x, chunk, index, made);
+      const scale = pool.acquire("float32", [count, 1]);
+      negate(derivatives.subarray(index * HEAD_CHUNK, index * HEAD_CHUNK + count), scale.data, 0);
+      const loss = pool.acquire("float32", [count, 1]);
+      const dHidden = pool.acquire("float32", [count, x.shape[2] as number]);
+      const bound = bindGradients(buffer, this.#adapter?.trained(null) ?? [], made.gradients);
+      await program.run({ ...feeds, scale, ...weights }, { loss, dHidden, ...bound.into });
+      await bound.add();
+      negate(loss.data, into, index * HEAD_CHUNK);
+      scatterRows(dHidden, chunk.indexes, dx);
+      pool.release(...lent, scale, loss, dHidden);
+    }
+    return dx;
   }
 
-  #pick(
+  async #vocabularyGradient(
+    vocabulary: VocabularyHead,
     x: HostTensor<"float32">,
-    chunk: readonly LabelledPosition[],
-  ): { hidden: HostTensor<"float32">; labels: HostTensor<"int64"> } {
-    const labels = this.#pool.acquire("int64", [chunk.length]);
-    labels.data.set(chunk.map(({ label }) => BigInt(label)));
-    const positions = chunk.map(({ index }) => index);
-    return { hidden: this.#gather(x, positions), labels };
+    { indexes, labels }: LabelledPositions,
+    derivatives: Float32Array,
+    into: Float32Array,
+    dx: HostTensor<"float32">,
+  ): Promise<void> {
+    const { pool } = this.#session;
+    const rows = { hidden: this.#gather(x, indexes), labels };
+    const scale = pool.acquire("float32", [labels.length, 1]);
+    scale.data.set(derivatives);
+    const logSum = await vocabulary.logProbs(rows, into);
+    const dHidden = await vocabulary.gradient(rows, logSum, scale);
+    scatterRows(dHidden, indexes, dx);
+    pool.release(rows.hidden, scale, logSum, dHidden);
+  }
+
+  /** Inputs of one chunk; all of them are lent. */
+  #feeds(
+    x: HostTensor<"float32">,
+    { indexes, labels }: LabelledPositions,
+    chunk: number,
+    { part }: HeadProgram,
+  ): { feeds: Record<string, HostTensor>; lent: readonly HostTensor[] } {
+    const { pool, model } = this.#session;
+    const hidden = this.#gather(x, indexes);
+    const ids = pool.acquire("int64", [labels.length]);
+    for (let i = 0; i < labels.length; i++) ids.data[i] = BigInt(labels[i]!);
+    const feeds: Record<string, HostTensor> = { hidden, labels: ids };
+    for (const { mask, probability } of part.dropout) {
+      const drawn = pool.acquire("float32", hidden.shape);
+      this.#fillDropout?.(model.numLayers + chunk, HEAD_SITE, drawn.data, probability);
+      feeds[mask.name as string] = drawn;
+    }
+    return { feeds, lent: Object.values(feeds) };
   }
 
   /** Rows of the flattened x [B, T, D], [N, D]; lent. */
-  #gather(x: HostTensor<"float32">, positions: readonly number[]): HostTensor<"float32"> {
-    const { width } = this.#base.config;
-    const hidden = this.#pool.acquire("float32", [positions.length, width]);
-    positions.forEach((position, i) => {
-      hidden.data.set(x.data.subarray(position * width, (position + 1) * width), i * width);
-    });
+  #gather(x: HostTensor<"float32">, indexes: Int32Array): HostTensor<"float32"> {
+    const width = x.shape.at(-1) as number;
+    const hidden = this.#session.pool.acquire("float32", [indexes.length, width]);
+    for (let i = 0; i < indexes.length; i++) {
+      hidden.data.set(x.data.subarray(indexes[i]! * width, (indexes[i]! + 1) * width), i * width);
+    }
     return hidden;
   }
+}
 
-  /** Frees the programs. */
-  async release(): Promise<void> {
-    for (const program of this.#compiled.values()) await (await program.catch(() => null))?.program.release();
-    this.#compiled.clear();
+/** Whether an adapter sits on the head or the final norm, or trains a tensor of theirs. */
+function changesHead({ model }: Session, adapter: AdapterView | null): boolean {
+  const { part } = model.buildHead({ ...PLAIN_PART, projector: adapter?.projector(null) ?? FROZEN });
+  const own = adapter?.inputs(null) ?? {};
+  if (Object.keys(part.adapter).length > 0) return true;
+  return Object.keys(part.tensors).some((name) => name in own || model.storedName(name) in own);
+}
+
+function chunksOf({ indexes, labels }: LabelledPositions): LabelledPositions[] {
+  return Array.from({ length: Math.ceil(indexes.length / HEAD_CHUNK) }, (_, i) => ({
+    indexes: indexes.subarray(i * HEAD_CHUNK, (i + 1) * HEAD_CHUNK),
+    labels: labels.subarray(i * HEAD_CHUNK, (i + 1) * HEAD_CHUNK),
+  }));
+}
+
+function negate(from: Float32Array, to: Float32Array, start: number): void {
+  for (let i = 0; i < from.length; i++) to[start + i] = -from[i]!;
+}
+
+/** Writes rows [N, D] to their places in the flattened form of `into` [B, T, D]. */
+function scatterRows(rows: HostTensor<"float32">, indexes: Int32Array, into: HostTensor<"float32">): void {
+  const width = rows.shape[1] as number;
+  for (let i = 0; i < indexes.length; i++) {
+    into.data.set(rows.data.subarray(i * width, (i + 1) * width), indexes[i]! * width);
   }
-}
-
-function chunksOf(labelled: readonly LabelledPosition[]): LabelledPosition[][] {
-  return Array.from({ length: Math.ceil(labelled.length / HEAD_CHUNK) }, (_, i) =>
-    labelled.slice(i * HEAD_CHUNK, (i + 1) * HEAD_CHUNK),
-  );
-}
-
-function total({ data }: HostTensor<"float32">): number {
-  return data.reduce((sum, value) => sum + value, 0);
 }

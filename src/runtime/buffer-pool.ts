@@ -5,7 +5,8 @@
  * lengths share blocks. Views into a block are made once per shape: a steady loop makes none.
  */
 import { DTYPES, type DType } from "../graph/dtype.ts";
-import { type HostTensor, numElements } from "./host-tensor.ts";
+import type { HostTensor } from "./host-tensor.ts";
+import { numElements } from "../graph/shape.ts";
 
 interface Block {
   readonly buffer: ArrayBuffer;

@@ -14,23 +14,43 @@ export interface Program {
   readonly spec: ProgramSpec;
   /**
    * Runs the program on `feeds` and writes every output into the tensors of `into`, which the caller owns and whose
-   * shapes must be those of this run. Names that the program does not have are not looked at.
-   * @throws RangeError when an input or output is not given.
+   * shapes must be those of this run. Names that the program does not have are not looked at. Until the run has ended
+   * the memory of both belongs to it, and it can no longer be transferred to another thread.
+   * @throws RangeError for a tensor that is not given, of another shape or whose memory is in use, and after `release`
+   * @throws TypeError for one of another element type, or in memory that can be resized or is shared between threads
    */
   run(feeds: Tensors, into: Tensors): Promise<void>;
-  /** Frees the compiled program. */
+  /** Frees the compiled program, when the runs that have begun are done. */
   release(): Promise<void>;
 }
 
 /** How to compile. */
 export interface CompileOptions {
-  /** Inputs that never change: bound once, so that the engine may lay them out as it likes. */
+  /**
+   * Inputs that never change: bound once, without a copy, so that the engine may lay them out as it likes. They are not
+   * fed; their memory is lent until the program is released. Names that the program does not have are not looked at.
+   */
   readonly constants?: Tensors;
+}
+
+/** Settings of an engine. */
+export interface EngineOptions {
+  /** Threads inside an operator; default: all processors. */
+  readonly threads?: number | undefined;
+  /**
+   * Whether each program keeps the memory that it has used for its next run, which is the default; without it, what a step
+   * takes at its peak is less by the scratch of all programs but one, the step somewhat slower, and runs never leave the
+   * thread of JavaScript.
+   */
+  readonly keepScratch?: boolean;
+  /** Writes an operator profile under this file prefix for every program. */
+  readonly profilePrefix?: string;
 }
 
 /** Executes programs. */
 export interface Engine {
   readonly name: string;
   readonly threads: number;
+  /** Compiles a program. @throws RangeError, TypeError for a constant that does not fit */
   compile(spec: ProgramSpec, options?: CompileOptions): Promise<Program>;
 }

@@ -1,16 +1,12 @@
 /** @file Tensors in host memory: a typed array (or a view into one) with a shape, row-major. */
 import { DTYPES, type DataOf, type DType, type TensorData } from "../graph/dtype.ts";
+import { numElements, showShape } from "../graph/shape.ts";
 
 /** A tensor in host memory. Whoever made `data` owns it. */
 export interface HostTensor<D extends DType = DType> {
   readonly dtype: D;
   readonly shape: readonly number[];
   readonly data: DataOf<D>;
-}
-
-/** Counts the elements of a shape. */
-export function numElements(shape: readonly number[]): number {
-  return shape.reduce((product, size) => product * size, 1);
 }
 
 /** Wraps a typed array, without copying it. @throws RangeError when the length does not fit the shape. */
@@ -21,7 +17,7 @@ export function hostTensor<D extends DType>(
 ): HostTensor<D> {
   if (data.length !== numElements(shape)) {
     throw new RangeError(
-      `Cannot wrap ${dtype} [${shape.join(", ")}]: ${data.length} elements, expected ${numElements(shape)}`,
+      `Cannot wrap ${dtype} ${showShape(shape)}: ${data.length} elements, expected ${numElements(shape)}`,
     );
   }
   return { dtype, shape, data };

@@ -1,63 +1,62 @@
 /**
- * @file Executes programs with ONNX Runtime in Node, on the CPU.
+ * @file Executes programs with onnxruntime-node's own binding: what remains where its library cannot be called directly.
  *
- * Session options were chosen by measurement (docs/log.md): all graph optimisations, one operator at a time on all
- * threads, memory planned as it is needed rather than by pattern.
+ * It copies every output, feeds constants at every run, and runs on the thread of JavaScript.
  */
 import { availableParallelism } from "node:os";
-import { InferenceSession, Tensor } from "onnxruntime-node";
+import type { InferenceSession, Tensor } from "onnxruntime-node";
 import { toOnnx } from "../graph/onnx.ts";
 import type { ProgramSpec } from "../graph/program.ts";
-import type { CompileOptions, Engine, Program, Tensors } from "./engine.ts";
+import type { Borrowed } from "./borrowed-memory.ts";
+import { CheckedProgram, type Constants, type Executable } from "./checked-program.ts";
+import type { Engine, EngineOptions } from "./engine.ts";
 import type { HostTensor } from "./host-tensor.ts";
 
 /** Threads that wait must not spin: two busy processes would slow each other down several times. */
 const SESSION_ENTRIES = { session: { intra_op: { allow_spinning: "0" } } };
 
-/** Settings of the engine. */
-export interface OrtNodeOptions {
-  /** Threads inside an operator; default: all processors. */
-  readonly threads?: number;
-  /**
-   * Whether each program keeps the memory that it has used for its next run, which is the default; without it, what a step
-   * takes at its peak is less by the scratch of all programs but one, and the step somewhat slower.
-   */
-  readonly keepScratch?: boolean;
-  /** Writes an operator profile under this file prefix for every program. */
-  readonly profilePrefix?: string;
-}
-
-/** Makes an engine on ONNX Runtime for Node. */
-export function createOrtEngine(options: OrtNodeOptions = {}): Engine {
+/** Makes an engine on the binding. It is loaded with the first program: beside another engine it would take memory. */
+export function createNodeEngine(options: EngineOptions = {}): Engine {
   const threads = options.threads ?? availableParallelism();
+  const borrowed = new WeakMap<HostTensor, Borrowed<Tensor>>();
   return {
     name: "onnxruntime-node",
     threads,
-    compile: (spec, compileOptions) => OrtProgram.compile(spec, { ...options, threads }, compileOptions),
+    compile: (spec, { constants = {} } = {}) =>
+      CheckedProgram.create(spec, constants, borrowed, (bound) =>
+        Session.create(spec, { ...options, threads }, bound),
+      ),
   };
 }
 
-class OrtProgram implements Program {
-  readonly spec: ProgramSpec;
+class Session implements Executable<Tensor> {
   readonly #session: InferenceSession;
-  readonly #constants: Tensors;
-  /** ONNX Runtime's view of each host tensor that was ever given, made once. */
-  readonly #views = new WeakMap<HostTensor, Tensor>();
+  readonly #makeTensor: typeof Tensor;
+  readonly #constants: Constants<Tensor>;
+  readonly #inputNames: readonly string[];
+  readonly #outputNames: readonly string[];
 
-  private constructor(spec: ProgramSpec, session: InferenceSession, constants: Tensors) {
-    this.spec = spec;
+  private constructor(
+    session: InferenceSession,
+    makeTensor: typeof Tensor,
+    spec: ProgramSpec,
+    constants: Constants<Tensor>,
+  ) {
     this.#session = session;
+    this.#makeTensor = makeTensor;
     this.#constants = constants;
+    this.#inputNames = Object.keys(spec.inputs).filter((name) => !constants.has(name));
+    this.#outputNames = Object.keys(spec.outputs);
   }
 
-  static async compile(
+  static async create(
     spec: ProgramSpec,
-    { threads, keepScratch = true, profilePrefix }: OrtNodeOptions & { readonly threads: number },
-    options: CompileOptions = {},
-  ): Promise<OrtProgram> {
+    { threads, keepScratch = true, profilePrefix }: EngineOptions & { readonly threads: number },
+    constants: Constants<Tensor>,
+  ): Promise<Session> {
+    const { InferenceSession, Tensor } = await import("onnxruntime-node");
     const session = await InferenceSession.create(toOnnx(spec), {
       executionProviders: ["cpu"],
-
       graphOptimizationLevel: "all",
       executionMode: "sequential",
       enableMemPattern: false,
@@ -70,33 +69,21 @@ class OrtProgram implements Program {
         ? {}
         : { enableProfiling: true, profileFilePrefix: `${profilePrefix}-${spec.name}` }),
     });
-    return new OrtProgram(spec, session, options.constants ?? {});
+    return new Session(session, Tensor, spec, constants);
   }
 
-  #view(tensor: HostTensor): Tensor {
-    let view = this.#views.get(tensor);
-    if (!view) {
-      view = viewOf(tensor);
-      this.#views.set(tensor, view);
-    }
-    return view;
+  #tensors(names: readonly string[], of: readonly Borrowed<Tensor>[]): Record<string, Tensor> {
+    return Object.fromEntries(names.map((name, i) => [name, this.#view(of[i] as Borrowed<Tensor>)]));
   }
 
-  #pick(kind: string, names: Iterable<string>, from: Tensors): Record<string, Tensor> {
-    const picked: Record<string, Tensor> = {};
-    for (const name of names) {
-      const tensor = from[name];
-      if (!tensor)
-        throw new RangeError(`Cannot run program "${this.spec.name}": ${kind} "${name}" is not given`);
-      picked[name] = this.#view(tensor);
-    }
-    return picked;
+  #view(one: Borrowed<Tensor>): Tensor {
+    return (one.native ??= viewOf(this.#makeTensor, one));
   }
 
-  async run(feeds: Tensors, into: Tensors): Promise<void> {
-    const inputs = this.#pick("input", Object.keys(this.spec.inputs), { ...this.#constants, ...feeds });
-    const outputs = this.#pick("output", Object.keys(this.spec.outputs), into);
-    await this.#session.run(inputs, outputs);
+  async run(inputs: readonly Borrowed<Tensor>[], outputs: readonly Borrowed<Tensor>[]): Promise<void> {
+    const feeds = this.#tensors(this.#inputNames, inputs);
+    for (const [name, constant] of this.#constants) feeds[name] = this.#view(constant);
+    await this.#session.run(feeds, this.#tensors(this.#outputNames, outputs));
   }
 
   async release(): Promise<void> {
@@ -105,9 +92,9 @@ class OrtProgram implements Program {
 }
 
 /** Wraps host memory without copying it. */
-function viewOf({ dtype, shape, data }: HostTensor): Tensor {
-  if (dtype !== "float16") return new Tensor(dtype as "float32", data as Float32Array, shape);
+function viewOf(makeTensor: typeof Tensor, { dtype, shape, data }: Borrowed<Tensor>): Tensor {
+  if (dtype !== "float16") return new makeTensor(dtype as "float32", data as Float32Array, shape);
   // Tensor would make a Float16Array of the raw bits, which the native side does not know: name the type afterwards.
-  const view = new Tensor("uint16", data as Uint16Array, shape);
+  const view = new makeTensor("uint16", data as Uint16Array, shape);
   return Object.assign(view, { type: "float16" });
 }

@@ -1,32 +1,43 @@
 /** @file What must hold while a run goes on: finite numbers, and parameters that move. */
-import type { TrainingExample } from "../data/batch.ts";
+import { sequencesOf, type TrainingUnit } from "../data/batch.ts";
 import { describeSource } from "../data/row-file.ts";
 import { FailedError, UsageError } from "../errors.ts";
-import type { RunFolder } from "./files/run-folder.ts";
+import type { Model } from "../models/model.ts";
+import type { ParameterGroup } from "../peft/parameters.ts";
+import type { RunStore } from "./run-store.ts";
 
 /** Makes the error of a run that has left the finite numbers; it names the checkpoint to go back to. */
-export async function divergence(folder: RunFolder, found: string, step: number): Promise<FailedError> {
-  const kept = await folder.newest();
-  const checkpoint = kept === null ? "" : `; the newest checkpoint is ${folder.checkpoint(kept)}`;
+export async function divergence(store: RunStore, found: string, step: number): Promise<FailedError> {
+  const kept = await store.newestCheckpoint();
+  const checkpoint = kept === null ? "" : `; the newest checkpoint is ${kept}`;
   return new FailedError("train/nan", `Cannot go on training: ${found} in step ${step}`, {
     hint: `Choose a lower learning rate or clip gradients${checkpoint}`,
   });
 }
 
 /** Refuses to save what could not be trained on. @throws FailedError "train/nan" */
-export async function requireFinite(values: Float32Array, folder: RunFolder, step: number): Promise<void> {
-  const bad = values.find((value) => !Number.isFinite(value));
-  if (bad !== undefined) throw await divergence(folder, `a parameter is ${bad}`, step);
+export async function requireFinite(
+  groups: readonly ParameterGroup[],
+  store: RunStore,
+  step: number,
+): Promise<void> {
+  for (const { values } of groups) {
+    const bad = values.find((value) => !Number.isFinite(value));
+    if (bad !== undefined) throw await divergence(store, `a parameter is ${bad}`, step);
+  }
 }
 
-/** Refuses to go on when a step with a learning rate changed nothing. @throws FailedError "train/no-movement" */
+/**
+ * Refuses to go on when a step with a learning rate changed nothing; `before`: the values of each group.
+ * @throws FailedError "train/no-movement"
+ */
 export function requireMovement(
-  before: Float32Array,
-  after: Float32Array,
+  before: readonly Float32Array[],
+  after: readonly ParameterGroup[],
   step: number,
   gradientNorm: number,
 ): void {
-  if (after.some((value, i) => value !== before[i])) return;
+  if (after.some(({ values }, group) => values.some((value, i) => value !== before[group]?.[i]))) return;
   throw new FailedError(
     "train/no-movement",
     `Cannot train: no parameter moved in step ${step}, gradient norm ${gradientNorm}`,
@@ -35,8 +46,9 @@ export function requireMovement(
 }
 
 /** Refuses tokens that the embedding has no row for. @throws UsageError "usage/model" */
-export function requireKnownIds(examples: readonly TrainingExample[], vocabSize: number): void {
-  for (const example of examples) {
+export function requireKnownIds(units: readonly TrainingUnit[], { vocabSize }: Model): void {
+  if (vocabSize === null) return;
+  for (const example of units.flatMap((unit) => [...sequencesOf(unit)])) {
     if ("pixels" in example) continue;
     const { ids, source } = example;
     const unknown = ids.find((id) => id >= vocabSize);

@@ -1,76 +1,87 @@
-/** @file Loss of a model on examples, without gradients: one row a time, or several of like length. */
-import { type TrainingExample, exampleLength, promptEnds, toBatch } from "../data/batch.ts";
-import type { BaseModel } from "../models/base-model.ts";
+/** @file Loss of a model on examples by an objective, without gradients: several of like length a pass. */
+import { type TrainingUnit, exampleLength } from "../data/batch.ts";
 import type { Adapter } from "../peft/attach.ts";
-import { ForwardPass } from "../run/forward-pass.ts";
-import type { Engine } from "../runtime/engine.ts";
-import { labelledPositions } from "./step-runner.ts";
+import type { Session } from "../run/session.ts";
 import { requireKnownIds } from "./checks.ts";
-import { fillRows } from "./fill-rows.ts";
+import { unitsToBatch } from "./micro-batch.ts";
+import { type ChosenObjective, Scorer, addMetrics } from "./objective-step.ts";
+import { crossEntropy } from "./objectives/cross-entropy.ts";
+import { countStep } from "./sequence-scores.ts";
 
-/** Mean loss over all predicted tokens. */
+/** Mean loss over all examples. */
 export interface Evaluation {
   readonly loss: number;
   /** e to the power of the loss. */
   readonly perplexity: number;
-  /** Predicted tokens. */
+  /** Predicted tokens, or classes. */
   readonly tokens: number;
+  /** What else the objective tells, by TRL's names. */
+  readonly metrics: Readonly<Record<string, number>>;
 }
 
 /** Tokens of one pass: enough rows to fill the machine, few enough for small memory. */
 const PASS_TOKENS = 1024;
 
+/** The loss of the next token. */
+export const NEXT_TOKEN: ChosenObjective = { objective: crossEntropy, options: {} };
+
 /** Computes losses with programs that are compiled once. */
 export class Evaluator {
-  readonly #forward: ForwardPass;
+  readonly #session: Session;
+  readonly #scorer: Scorer;
+  readonly #chosen: ChosenObjective;
 
-  private constructor(forward: ForwardPass) {
-    this.#forward = forward;
+  private constructor(session: Session, scorer: Scorer, chosen: ChosenObjective) {
+    this.#session = session;
+    this.#scorer = scorer;
+    this.#chosen = chosen;
   }
 
   /** Compiles what is not tied to a block. `adapter` null: the base alone. */
-  static async create(engine: Engine, base: BaseModel, adapter: Adapter | null): Promise<Evaluator> {
-    return new Evaluator(await ForwardPass.create(engine, base, adapter));
+  static async create(
+    session: Session,
+    adapter: Adapter | null,
+    chosen: ChosenObjective = NEXT_TOKEN,
+  ): Promise<Evaluator> {
+    return new Evaluator(session, await Scorer.create(session, adapter, chosen.objective), chosen);
   }
 
   /** Evaluates examples; `onProgress` is told how many are done. */
   async evaluate(
-    examples: readonly TrainingExample[],
+    units: readonly TrainingUnit[],
     onProgress: (numDone: number) => void = () => {},
   ): Promise<Evaluation> {
-    requireKnownIds(examples, this.#forward.base.config.vocabSize);
-    let [lossSum, tokens, numDone] = [0, 0, 0];
-    for (const rows of passesOf(examples)) {
-      const batch = toBatch(rows);
-      lossSum += await this.#forward.run(batch, promptEnds(batch), (x) =>
-        this.#forward.head.loss(x, labelledPositions(batch)),
-      );
+    requireKnownIds(units, this.#session.model);
+    const { objective, options } = this.#chosen;
+    const passes = passesOf(units);
+    const batches = passes.map(unitsToBatch);
+    const totals = countStep(batches);
+    const metrics: Record<string, number> = {};
+    let [loss, tokens, numDone] = [0, 0, 0];
+    for (const [pass, batch] of batches.entries()) {
+      const outcome = objective.evaluate(await this.#scorer.scores(batch), totals, options);
+      loss += outcome.loss;
+      addMetrics(metrics, outcome.metrics);
       tokens += batch.numLabels;
-      numDone += rows.reduce((sum, row) => sum + row.length, 0);
+      numDone += passes[pass]?.length ?? 0;
       onProgress(numDone);
     }
-    const loss = lossSum / tokens;
-    return { loss, perplexity: Math.exp(loss), tokens };
-  }
-
-  /** Frees the programs. */
-  release(): Promise<void> {
-    return this.#forward.release();
+    return { loss, perplexity: Math.exp(loss), tokens, metrics };
   }
 }
 
-/** Groups examples of like length into passes, each of rows. */
-export function passesOf<E extends TrainingExample>(examples: readonly E[]): E[][][] {
-  const sorted = [...examples].sort((a, b) => exampleLength(b) - exampleLength(a));
+/** Groups examples of like length into passes. */
+export function passesOf<E extends TrainingUnit>(units: readonly E[]): E[][] {
+  const sorted = [...units].sort((a, b) => exampleLength(b) - exampleLength(a));
   const groups: E[][] = [];
   let longest = 0;
-  for (const example of sorted) {
+  for (const unit of sorted) {
     const group = groups.at(-1);
-    if (group && (group.length + 1) * longest <= PASS_TOKENS) group.push(example);
+    if (group && (group.length + 1) * longest <= PASS_TOKENS) group.push(unit);
     else {
-      groups.push([example]);
-      longest = exampleLength(example);
+      groups.push([unit]);
+      longest = exampleLength(unit);
     }
   }
-  return groups.map((group) => fillRows(group));
+  return groups;
 }

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { llama } from "../models/llama.ts";
+import { openModel } from "../models/families.ts";
 import { type MemoryRequest, planMemory } from "./memory-plan.ts";
 
-const CONFIG = llama.readConfig({
+const MODEL = openModel({
   model_type: "llama",
   vocab_size: 49152,
   hidden_size: 576,
@@ -15,8 +15,7 @@ const CONFIG = llama.readConfig({
 });
 
 const REQUEST: MemoryRequest = {
-  architecture: llama,
-  config: CONFIG,
+  model: MODEL,
   storedBytes: 98e6,
   keepWidened: false,
   batchTokens: 1024,

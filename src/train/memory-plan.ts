@@ -7,7 +7,8 @@
 import { CapacityError } from "../errors.ts";
 import { ATTENTION_CHUNK } from "../run/block-programs.ts";
 import { HEAD_CHUNK } from "../run/head.ts";
-import type { Architecture, ModelConfig } from "../models/architecture.ts";
+import { numElements } from "../graph/shape.ts";
+import type { Model } from "../models/model.ts";
 
 /** Bytes by what they are for. */
 export interface MemoryPlan {
@@ -23,8 +24,7 @@ export interface MemoryPlan {
 
 /** What the plan is made from. */
 export interface MemoryRequest {
-  readonly architecture: Architecture;
-  readonly config: ModelConfig;
+  readonly model: Model;
   /** Weights in memory as they are kept; those that stay in the file take none. */
   readonly storedBytes: number;
   /** All weights are held in float32. */
@@ -53,25 +53,25 @@ const HEAD_GRADIENTS = 5;
 
 /** Estimates a run. @throws CapacityError "capacity/memory" when it does not fit. */
 export function planMemory(request: MemoryRequest): MemoryPlan {
-  const { architecture, config, batchTokens, rowTokens } = request;
-  const sites = architecture.sites(config);
-  const blockWeights = sites.reduce((sum, s) => sum + s.inFeatures * s.outFeatures, 0);
-  const headBytes = config.vocabSize * config.width * FLOAT_BYTES;
-  const wideBytes = config.numLayers * blockWeights * FLOAT_BYTES;
+  const { model, batchTokens, rowTokens } = request;
+  const { numLayers, numOutputs, width } = model;
+  const weightsOf = model.layers.map(({ tensors }) => sumOf(tensors, ({ shape }) => numElements(shape)));
   const outerBytes =
-    headBytes * (config.tiedHead ? 1 : 2) +
-    (request.keepWidened ? wideBytes : 2 * blockWeights * FLOAT_BYTES);
-  const perToken = 2 * config.width + sites.reduce((sum, s) => sum + s.outFeatures, 0);
-  const kept = batchTokens * perToken * FLOAT_BYTES;
-  const inputs = batchTokens * config.width * FLOAT_BYTES;
+    sumOf([...model.stem.tensors, ...model.head.tensors], ({ shape }) => numElements(shape)) * FLOAT_BYTES +
+    (request.keepWidened ? sumOf(weightsOf, (n) => n) : 2 * Math.max(...weightsOf)) * FLOAT_BYTES;
+  const headBytes = numOutputs * width * FLOAT_BYTES;
+  const perToken = model.layers.map(({ sites }) => 2 * width + sumOf(sites, (site) => site.outFeatures));
+  const kept = batchTokens * Math.max(...perToken) * FLOAT_BYTES;
+  const inputs = batchTokens * width * FLOAT_BYTES;
+  const numHeads = Math.max(...model.layers.map(({ attention }) => attention?.numHeads ?? 0));
   const trainableBytes = request.numTrainable * FLOAT_BYTES * (3 + request.numSlots);
-  const scores = batchTokens * config.numHeads * Math.min(rowTokens, ATTENTION_CHUNK) * FLOAT_BYTES;
+  const scores = batchTokens * numHeads * Math.min(rowTokens, ATTENTION_CHUNK) * FLOAT_BYTES;
   const headGradientBytes = request.trainsHead ? HEAD_GRADIENTS * headBytes : 0;
-  const scratchBytes = 3 * scores + 2 * kept + HEAD_ROWS * config.vocabSize * FLOAT_BYTES + headGradientBytes;
+  const scratchBytes = 3 * scores + 2 * kept + HEAD_ROWS * numOutputs * FLOAT_BYTES + headGradientBytes;
   const available = request.availableBytes ?? process.availableMemory();
   const total = (activations: number): number =>
     PROCESS_BYTES + request.storedBytes + outerBytes + activations + trainableBytes + scratchBytes;
-  const [keepAll, keepInputs] = [config.numLayers * kept, config.numLayers * inputs];
+  const [keepAll, keepInputs] = [sumOf(perToken, (n) => n) * batchTokens * FLOAT_BYTES, numLayers * inputs];
   const fits = total(keepAll) <= available * (1 - RESERVE);
   const recompute =
     request.gradientCheckpointing === "on" || (request.gradientCheckpointing === "auto" && !fits);
@@ -90,6 +90,10 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
   }
   const weightsBytes = request.storedBytes;
   return { weightsBytes, outerBytes, activationsBytes, trainableBytes, scratchBytes, totalBytes, recompute };
+}
+
+function sumOf<T>(items: readonly T[], of: (item: T) => number): number {
+  return items.reduce((sum, item) => sum + of(item), 0);
 }
 
 function megabytes(bytes: number): string {

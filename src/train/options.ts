@@ -10,6 +10,7 @@ import { OPTIMIZERS } from "../optim/optimizers.ts";
 import { SCHEDULES } from "../optim/schedules.ts";
 import type { Method } from "../peft/method.ts";
 import { METHODS } from "../peft/methods.ts";
+import { OBJECTIVES } from "./objectives.ts";
 
 const names = (kinds: readonly { readonly name: string }[]): [string, ...string[]] =>
   kinds.map((kind) => kind.name) as [string, ...string[]];
@@ -27,6 +28,12 @@ const OWN = {
     ),
   output: z.string().describe("Folder for the result"),
   method: methodChoice(METHODS),
+  objective: z
+    .enum(names(OBJECTIVES))
+    .optional()
+    .describe(
+      "What is learned from the data; default: cross-entropy, or classification for models with classes",
+    ),
   targetModules: z
     .union([z.string(), z.array(z.string())])
     .optional()
@@ -126,10 +133,17 @@ function describe(key: string, schema: z.ZodType): string {
 }
 
 const OPTIMIZER_FLAGS = flagsOf(OPTIMIZERS);
+const OBJECTIVE_FLAGS = flagsOf(OBJECTIVES);
 
 /** Schema of a run with one of some methods. */
 function schemaOf(methods: readonly Method[]) {
-  return z.strictObject({ ...OWN, method: methodChoice(methods), ...flagsOf(methods), ...OPTIMIZER_FLAGS });
+  return z.strictObject({
+    ...OWN,
+    method: methodChoice(methods),
+    ...flagsOf(methods),
+    ...OPTIMIZER_FLAGS,
+    ...OBJECTIVE_FLAGS,
+  });
 }
 
 /** Schema of a run. */
@@ -168,6 +182,11 @@ export function methodOptions(
 /** The options of the chosen optimizer. @throws UsageError "usage/flag" for an option of another optimizer. */
 export function optimizerOptions(options: TrainOptions): Record<string, unknown> {
   return ownOptions("optimizer", options.optimizer, OPTIMIZERS, options);
+}
+
+/** The options of an objective. @throws UsageError "usage/flag" for an option of another objective. */
+export function objectiveOptions(options: TrainOptions, name: string): Record<string, unknown> {
+  return ownOptions("objective", name, OBJECTIVES, options);
 }
 
 function ownOptions(

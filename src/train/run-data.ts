@@ -1,19 +1,22 @@
 /** @file What a run trains and is evaluated on: text as tokens, or images, as the model reads them. */
-import type { TrainingExample } from "../data/batch.ts";
-import { readDataFile, readDataset } from "../data/dataset.ts";
-import { readImageFile, readImages } from "../data/images.ts";
+import type { TrainingUnit } from "../data/batch.ts";
+import { type ClassOptions, readClassNames } from "../data/class-example.ts";
+import type { DataKindName } from "../data/data-kinds.ts";
+import { type DatasetOptions } from "../data/dataset.ts";
+import { readDataFile, readDataset, readImageFile, readImages } from "../data/by-path.ts";
 import { openTextTools } from "../data/text-tools.ts";
 import { UsageError } from "../errors.ts";
 import type { TokenizerFiles } from "../format/checkpoint/checkpoint.ts";
-import type { ModelConfig } from "../models/architecture.ts";
+import type { Model } from "../models/model.ts";
 import { requireKnownIds } from "./checks.ts";
+import type { Objective } from "./objective.ts";
 import type { TrainOptions } from "./options.ts";
 
 /** Examples of a run. */
 export interface RunData {
-  readonly train: readonly TrainingExample[];
+  readonly train: readonly TrainingUnit[];
   /** Null: nothing to evaluate on. */
-  readonly heldOut: readonly TrainingExample[] | null;
+  readonly heldOut: readonly TrainingUnit[] | null;
   /** Of the template that the examples were written with; null: none. */
   readonly chatTemplateHash: string | null;
   /** Sentences that the caller should see. */
@@ -23,22 +26,37 @@ export interface RunData {
 /** Reads the data of a run. @throws FormatError and UsageError for data, tokenizer and settings that do not fit the model */
 export function readRunData(
   options: TrainOptions,
-  config: ModelConfig,
+  model: Model,
+  objective: Objective,
   tokenizerFiles: TokenizerFiles | null,
 ): RunData {
-  return config.image ? readImageData(options, config) : readTextData(options, config, tokenizerFiles);
+  requireTask(model, objective);
+  return model.image
+    ? readImageData(options, model)
+    : readTextData(options, model, objective, tokenizerFiles);
 }
 
-function readImageData(options: TrainOptions, config: ModelConfig): RunData {
+/** Refuses an objective that is not for what the model is for. @throws UsageError "usage/flag" */
+function requireTask({ task }: Model, { name, rows }: Objective): void {
+  const wantsClasses = task !== "causal-lm";
+  if (wantsClasses === (rows === "classes")) return;
+  throw new UsageError(
+    "usage/flag",
+    `Cannot use objective "${name}": the model is for ${task}, expected an objective ${wantsClasses ? "of classes" : "of texts"}`,
+    { hint: wantsClasses ? "Leave the objective out" : "Choose another objective, or a model with classes" },
+  );
+}
+
+function readImageData(options: TrainOptions, model: Model): RunData {
   if (options.packing) {
     throw new UsageError("usage/flag", "Cannot pack images: each takes a row of its own", {
       hint: "Leave packing out",
     });
   }
-  const { train, heldOut } = readImages(options.data, config);
+  const { train, heldOut } = readImages(options.data, model);
   return {
     train,
-    heldOut: options.evalData === undefined ? heldOut : readImageFile(options.evalData, config),
+    heldOut: options.evalData === undefined ? heldOut : readImageFile(options.evalData, model),
     chatTemplateHash: null,
     notes: [],
   };
@@ -46,22 +64,40 @@ function readImageData(options: TrainOptions, config: ModelConfig): RunData {
 
 function readTextData(
   options: TrainOptions,
-  config: ModelConfig,
+  model: Model,
+  objective: Objective,
   tokenizerFiles: TokenizerFiles | null,
 ): RunData {
   const { tokenizer, template } = openTextTools(options.model, tokenizerFiles);
-  if (options.maxLength > config.maxPositions) {
+  if (options.maxLength > model.maxPositions) {
     throw new UsageError(
       "usage/flag",
-      `Cannot train on ${options.maxLength} tokens: the model has ${config.maxPositions} positions`,
-      { hint: `Choose a max length of at most ${config.maxPositions}` },
+      `Cannot train on ${options.maxLength} tokens: the model has ${model.maxPositions} positions`,
+      { hint: `Choose a max length of at most ${model.maxPositions}` },
     );
   }
-  const how = { tokenizer, template, maxLength: options.maxLength, trainOn: options.trainOn };
-  const dataset = readDataset(options.data, how);
+  if (options.packing && (objective.rows === "preference" || objective.rows === "unpaired")) {
+    throw new UsageError(
+      "usage/flag",
+      `Cannot pack rows for objective "${objective.name}": what is compared stays together`,
+      { hint: "Leave packing out" },
+    );
+  }
+  const how: DatasetOptions<DataKindName> = {
+    tokenizer,
+    template,
+    maxLength: options.maxLength,
+    trainOn: options.trainOn,
+    kind: objective.rows,
+    ...classesOf(model),
+  };
+  const dataset = readDataset<DataKindName>(options.data, how);
   const heldOut =
-    options.evalData === undefined ? dataset.valid : readDataFile(options.evalData, how).examples;
-  requireKnownIds(dataset.train, config.vocabSize);
+    options.evalData === undefined
+      ? dataset.valid
+      : readDataFile<DataKindName>(options.evalData, how).examples;
+  requireKnownIds(dataset.train, model);
+  if (heldOut) requireKnownIds(heldOut, model);
   const { numTruncated, numDropped } = dataset.reports.train;
   const notes = [
     ...(numTruncated > 0 ? [`${numTruncated} examples were cut to ${options.maxLength} tokens`] : []),
@@ -70,4 +106,11 @@ function readTextData(
       : []),
   ];
   return { train: dataset.train, heldOut, chatTemplateHash: template.hash, notes };
+}
+
+/** The classes of a model, and where it tells them; nothing for one that has none. */
+export function classesOf({ classPosition, numOutputs, raw }: Model): { readonly classes?: ClassOptions } {
+  if (classPosition === null) return {};
+  const names = readClassNames(raw) ?? Array.from({ length: numOutputs }, (_, i) => `LABEL_${i}`);
+  return { classes: { names, readAt: classPosition } };
 }

@@ -1,153 +1,175 @@
 /**
- * @file Loss and gradients of one micro-batch: embedding, blocks forward, head, blocks backward.
+ * @file Log-probabilities and gradients of one micro-batch: embedding, blocks forward, head, blocks backward.
  *
- * Blocks below the first trained one are run without keeping anything and never run backward.
+ * Blocks below the first trained one are run without saving anything and never run backward.
  */
 import type { Batch } from "../data/batch.ts";
-import { NO_LABEL, promptEnds } from "../data/batch.ts";
-import type { BaseModel } from "../models/base-model.ts";
+import { factsOf, labelledPositions } from "../data/pass-facts.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { Random } from "../random.ts";
-import { BlockRunner, type FillDropout, type Kept } from "../run/block-runner.ts";
-import { ContextMaker, type PassContext } from "../run/context.ts";
+import { type BlockPass, BlockRunner, type FillDropout, type Saved } from "../run/block-runner.ts";
+import { PassContext } from "../run/context.ts";
 import { Embedding } from "../run/embedding.ts";
-import { GradientSink } from "../run/gradient-sink.ts";
-import { Head, type LabelledPosition } from "../run/head.ts";
-import { BufferPool } from "../runtime/buffer-pool.ts";
-import type { Engine } from "../runtime/engine.ts";
+import { GradientBuffer } from "../run/gradient-buffer.ts";
+import { Head } from "../run/head.ts";
+import type { Session } from "../run/session.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 
 /** Stream of the seed that dropout masks come from. */
 const DROPOUT_STREAM = 2;
 
+/** What the backward pass of a block needs of its forward pass; `saved` null: activations are computed again. */
+interface BlockTrace {
+  readonly x: HostTensor<"float32">;
+  readonly saved: Saved | null;
+}
+
 /** What `StepRunner.create` needs. */
 export interface StepRunnerOptions {
-  readonly engine: Engine;
-  readonly base: BaseModel;
+  readonly session: Session;
   readonly adapter: Adapter;
-  /** Compute activations twice instead of keeping them. */
+  /** Compute activations twice instead of saving them. */
   readonly recompute: boolean;
   readonly seed: number;
+  /** Is awaited between two blocks: other work on the session may run there. */
+  readonly betweenBlocks?: (() => Promise<void>) | undefined;
+}
+
+/** Which micro-batch of a run it is: dropout is drawn by it. */
+export interface MicroBatchKey {
+  readonly step: number;
+  readonly micro: number;
+}
+
+/** The compiled parts of a step. */
+interface Stages {
+  readonly runner: BlockRunner;
+  readonly embedding: Embedding;
+  readonly head: Head;
+  readonly gradients: GradientBuffer;
 }
 
 export class StepRunner {
   /** Gradients of the step. */
-  readonly sink: GradientSink;
-  readonly #runner: BlockRunner;
-  readonly #embedding: Embedding;
-  readonly #head: Head;
-  readonly #contexts: ContextMaker;
-  readonly #pool: BufferPool;
-  readonly #recompute: boolean;
+  readonly gradients: GradientBuffer;
+  readonly #stages: Stages;
+  readonly #options: StepRunnerOptions;
   readonly #lowestTrained: number;
-  /** Where the dropout masks of the micro-batch in work come from: step and number of the micro-batch. */
-  readonly #place: { step: number; micro: number };
+  /** That of the micro-batch in work. */
+  readonly #dropoutKey: { step: number; micro: number };
 
-  private constructor(parts: {
-    sink: GradientSink;
-    runner: BlockRunner;
-    embedding: Embedding;
-    head: Head;
-    recompute: boolean;
-    place: { step: number; micro: number };
-  }) {
-    this.sink = parts.sink;
-    this.#runner = parts.runner;
-    this.#embedding = parts.embedding;
-    this.#head = parts.head;
-    this.#pool = parts.runner.pool;
-    this.#contexts = new ContextMaker(parts.runner.base.config);
-    this.#recompute = parts.recompute;
-    this.#place = parts.place;
-    const layers = Array.from({ length: this.#runner.numLayers }, (_, layer) => layer);
-    const lowest = layers.find((layer) => this.#runner.isTrained(layer)) ?? this.#runner.numLayers;
-    this.#lowestTrained = this.#embedding.isTrained ? 0 : lowest;
+  private constructor(options: StepRunnerOptions, stages: Stages, key: { step: number; micro: number }) {
+    const { runner, embedding } = stages;
+    this.#options = options;
+    this.#stages = stages;
+    this.#dropoutKey = key;
+    this.gradients = stages.gradients;
+    let lowest = 0;
+    while (lowest < runner.numLayers && !runner.isTrained(lowest)) lowest++;
+    this.#lowestTrained = embedding.isTrained ? 0 : lowest;
   }
 
   /** Compiles what is not tied to a block; block programs are compiled when first needed. */
-  static async create({ engine, base, adapter, recompute, seed }: StepRunnerOptions): Promise<StepRunner> {
-    const pool = new BufferPool();
-    const place = { step: 0, micro: 0 };
+  static async create(options: StepRunnerOptions): Promise<StepRunner> {
+    const { session, adapter, seed } = options;
+    const key = { step: 0, micro: 0 };
     const fill: FillDropout = (layer, site, mask, probability) => {
-      const siteIndex = base.architecture.sites(base.config).findIndex((spec) => spec.name === site);
-      fillDropout(
-        new Random(seed, DROPOUT_STREAM, place.step, place.micro, layer, siteIndex),
-        mask,
-        probability,
-      );
+      const sites = session.model.layers[layer]?.sites ?? [];
+      const siteIndex = sites.findIndex((spec) => spec.name === site);
+      const random = new Random(seed, DROPOUT_STREAM, key.step, key.micro, layer, siteIndex);
+      fillDropout(random, mask, probability);
     };
-    const runner = new BlockRunner(engine, base, adapter, pool, fill);
-    return new StepRunner({
-      sink: await GradientSink.create(engine, adapter, pool),
-      runner,
-      embedding: await Embedding.create(engine, base, adapter, pool),
-      head: new Head(engine, base, adapter, pool, fill),
-      recompute,
-      place,
+    const stages = {
+      gradients: await GradientBuffer.create(session.engine, adapter, session.pool),
+      runner: new BlockRunner(session, adapter, fill),
+      embedding: await Embedding.create(session, adapter),
+      head: await Head.create(session, adapter, fill),
+    };
+    return new StepRunner(options, stages, key);
+  }
+
+  /** Log-probabilities of the batch's labels, with the dropout of this micro-batch; no gradient. */
+  logProbs(batch: Batch, key: MicroBatchKey): Promise<Float32Array> {
+    return this.#pass(batch, key, async (pass) => {
+      const x = await this.#forward(batch, pass, null);
+      const logProbs = new Float32Array(batch.numLabels);
+      await this.#stages.head.logProbs(x, labelledPositions(batch), logProbs);
+      this.#options.session.pool.release(x);
+      return logProbs;
     });
   }
 
   /**
-   * Adds the gradients of `scale` times the sum of the batch's losses to the sink; returns that sum, unscaled.
+   * Adds the gradients of a function of the log-probabilities of the batch's labels to `gradients`; `derivatives` are
+   * those of the function by each. Returns the log-probabilities.
    */
-  accumulate(batch: Batch, scale: number, step: number, micro: number): Promise<number> {
-    return this.#runner.base.exclusively(() => this.#accumulate(batch, scale, step, micro));
+  accumulate(batch: Batch, derivatives: Float32Array, key: MicroBatchKey): Promise<Float32Array> {
+    return this.#pass(batch, key, async (pass) => {
+      const trace: BlockTrace[] = [];
+      const x = await this.#forward(batch, pass, trace);
+      const logProbs = new Float32Array(batch.numLabels);
+      const labelled = labelledPositions(batch);
+      const dx = await this.#stages.head.gradient(x, labelled, derivatives, logProbs, this.gradients);
+      this.#options.session.pool.release(x);
+      await this.#backward(trace, dx, batch.input, pass);
+      return logProbs;
+    });
   }
 
-  async #accumulate(batch: Batch, scale: number, step: number, micro: number): Promise<number> {
-    Object.assign(this.#place, { step, micro });
-    const { numRows, length } = batch;
-    const context = this.#contexts.rows(numRows, length, batch.positions, batch.segments, promptEnds(batch));
-    const trace: { x: HostTensor<"float32">; kept: Kept | null }[] = [];
-    let x = await this.#embedding.forward(batch.input);
-    for (let layer = 0; layer < this.#runner.numLayers; layer++) {
-      const trained = layer >= this.#lowestTrained;
-      const { y, kept } = await this.#runner.forward(layer, x, context, trained && !this.#recompute);
-      if (trained) trace.push({ x, kept: this.#recompute ? null : kept });
-      else this.#pool.release(x);
+  async #pass<T>(batch: Batch, key: MicroBatchKey, run: (pass: BlockPass) => Promise<T>): Promise<T> {
+    Object.assign(this.#dropoutKey, key);
+    const { pool, tables } = this.#options.session;
+    const { runner } = this.#stages;
+    const pass = runner.begin(new PassContext(factsOf(batch), pool, tables));
+    try {
+      return await run(pass);
+    } finally {
+      runner.end(pass);
+    }
+  }
+
+  /** Runs the blocks; what their backward passes need goes onto `trace`, null: nothing will run backward. */
+  async #forward(batch: Batch, pass: BlockPass, trace: BlockTrace[] | null): Promise<HostTensor<"float32">> {
+    const { recompute, session, betweenBlocks } = this.#options;
+    const { runner, embedding } = this.#stages;
+    let x = await embedding.forward(batch.input, pass.context);
+    for (let layer = 0; layer < runner.numLayers; layer++) {
+      await betweenBlocks?.();
+      const isTraced = trace !== null && layer >= this.#lowestTrained;
+      const { y, saved } = await runner.forward(layer, x, pass, isTraced && !recompute);
+      if (isTraced) trace.push({ x, saved: recompute ? null : saved });
+      else session.pool.release(x);
       x = y;
     }
-    const { lossSum, dx } = await this.#head.lossAndGradient(x, labelledPositions(batch), scale, this.sink);
-    this.#pool.release(x);
-    await this.#backward(trace, dx, batch.input, context);
-    return lossSum;
+    return x;
   }
 
   async #backward(
-    trace: { x: HostTensor<"float32">; kept: Kept | null }[],
+    trace: BlockTrace[],
     dLast: HostTensor<"float32">,
     input: Batch["input"],
-    context: PassContext,
+    pass: BlockPass,
   ): Promise<void> {
+    const { session, betweenBlocks } = this.#options;
+    const { runner, embedding } = this.#stages;
     let dy = dLast;
-    for (let layer = this.#runner.numLayers - 1; layer >= this.#lowestTrained; layer--) {
-      const { x, kept } = trace.pop() as { x: HostTensor<"float32">; kept: Kept | null };
-      const wantsInput = layer > this.#lowestTrained || this.#embedding.isTrained;
-      const dx = await this.#runner.backward(layer, { x, kept, dy }, context, this.sink, wantsInput);
-      this.#pool.release(x, dy, ...Object.values(kept ?? {}));
+    for (let layer = runner.numLayers - 1; layer >= this.#lowestTrained; layer--) {
+      await betweenBlocks?.();
+      const { x, saved } = trace.pop() as BlockTrace;
+      const wantsInput = layer > this.#lowestTrained || embedding.isTrained;
+      const dx = await runner.backward(layer, { x, saved, dy }, pass, this.gradients, wantsInput);
+      session.pool.release(x, dy, ...Object.values(saved ?? {}));
       if (!dx) return;
       dy = dx;
     }
-    await this.#embedding.backward(input, dy, this.sink);
-    this.#pool.release(dy);
+    await embedding.backward(input, dy, pass.context, this.gradients);
+    session.pool.release(dy);
   }
 
-  /** Frees the programs. */
+  /** Frees what is not the session's. */
   async release(): Promise<void> {
-    await this.#runner.release();
-    await this.#embedding.release();
-    await this.#head.release();
-    await this.sink.release();
+    await this.gradients.release();
   }
-}
-
-/** Positions of a batch that have something to predict. */
-export function labelledPositions(batch: Batch): LabelledPosition[] {
-  const positions: LabelledPosition[] = [];
-  batch.labels.forEach((label, index) => {
-    if (label !== NO_LABEL) positions.push({ index, label });
-  });
-  return positions;
 }
 
 /** Zeros with the given probability, else 1/(1-p). One 32-bit draw an element. */

@@ -2,8 +2,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import assert from "node:assert/strict";
-import { readAdapter } from "../../src/format/adapters/adapter.ts";
-import { loadModel } from "../../src/format/checkpoint/load-model.ts";
+import { readAdapter, loadModel } from "../../src/format/by-path.ts";
 import { runTiny } from "../train/tiny-run.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
 import { assertRefused, assertSays } from "./refusals.ts";

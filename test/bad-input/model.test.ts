@@ -1,7 +1,7 @@
 /** @file Models that cannot be used: files missing or cut, tensors that do not fit, settings that are not implemented. */
 import { copyFileSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
-import { writeModel } from "../../src/format/checkpoint/checkpoint.ts";
+import { writeModel } from "../../src/format/by-path.ts";
 import { hostTensor } from "../../src/runtime/host-tensor.ts";
 import { buildTinyGguf } from "../tiny-gguf.ts";
 import { temporaryFolder, tinyModelParts, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
@@ -115,7 +115,11 @@ describe("a model that cannot be used", () => {
 
   for (const [what, config, says] of [
     ["an activation", { hidden_act: "gelu" }, ['hidden_act is "gelu"']],
-    ["a rope scaling", { rope_scaling: { rope_type: "yarn", factor: 2 } }, ['rope scaling "yarn"', "llama3"]],
+    [
+      "a rope scaling",
+      { rope_scaling: { rope_type: "dynamic", factor: 2 } },
+      ['rope scaling "dynamic"', "llama3"],
+    ],
     ["a rope scaling without its factor", { rope_scaling: { type: "linear" } }, ["has no factor"]],
     [
       "a size",

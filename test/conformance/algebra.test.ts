@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { after, describe, test } from "node:test";
 import * as fc from "fast-check";
-import { adapterFiles, readAdapter } from "../../src/format/adapters/adapter.ts";
+import { adapterFiles } from "../../src/format/adapters/adapter.ts";
+import { readAdapter, loadModel } from "../../src/format/by-path.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import { type CombineInput, combineAdapters } from "../../src/export/combine.ts";
-import { loadModel } from "../../src/format/checkpoint/load-model.ts";
 import type { BaseModel } from "../../src/models/base-model.ts";
 import { COMBINATIONS } from "../../src/peft/algebra/combinations.ts";
 import { type Adapter, attach } from "../../src/peft/attach.ts";
@@ -15,11 +15,11 @@ import type { Method } from "../../src/peft/method.ts";
 import { METHODS, findMethod } from "../../src/peft/methods.ts";
 import { matchPattern } from "../../src/peft/targets.ts";
 import { Random } from "../../src/random.ts";
-import { createOrtEngine } from "../../src/runtime/ort-node.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
 import { perturb } from "../model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
 
-const engine = createOrtEngine({ threads: 1 });
+const engine = createEngine({ threads: 1 });
 const folder = temporaryFolder();
 const { base, checkpoint } = await loadModel(
   await writeTinyModel(`${folder}/model`, {
@@ -108,8 +108,8 @@ function assertSame(actual: Changes, expected: Changes, size: number): void {
   assert.ok(apart <= 2e-6 * size, `changes are ${apart} apart, of size ${size}`);
 }
 
-const COMPOSABLE = METHODS.filter(
-  ({ algebra, peftType }) => algebra !== "not-composable" && peftType !== "none",
+const COMPOSABLE = METHODS.filter((method) =>
+  method.kind === "adapter" ? method.algebra !== "not-composable" : method.result !== "model",
 );
 /** Methods whose adapters can be scaled, but not added. */
 const SCALED_ONLY = ["vera"];
@@ -184,7 +184,7 @@ for (const method of COMPOSABLE) {
 }
 
 for (const method of METHODS.filter(
-  ({ algebra, peftType }) => algebra === "not-composable" && peftType !== "none",
+  (method) => method.kind === "adapter" && method.algebra === "not-composable",
 )) {
   test(`adapters of ${method.name} are refused`, async () => {
     const a = await written(method, 1);
@@ -303,7 +303,8 @@ describe("arithmetic of models that were fine-tuned whole", async () => {
   const values = async (path: string): Promise<Map<string, Float64Array>> => {
     const { base: model, checkpoint: file } = await loadModel(path);
     const all = new Map<string, Float64Array>();
-    for (const name of model.specs.keys()) all.set(name, Float64Array.from((await model.values(name)).data));
+    for (const name of model.model.tensors.keys())
+      all.set(name, Float64Array.from((await model.values(name)).data));
     await file.close();
     return all;
   };

@@ -1,27 +1,29 @@
-/** @file Every fine-tuning method on every model family: start, gradients, freezing, merge, files, counts, dropout. */
+/** @file Every fine-tuning method on a decoder and a Vision Transformer: start, gradients, freezing, merge, files, counts, dropout. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, describe, test } from "node:test";
 import type { z } from "zod";
+import { Session } from "../../src/run/session.ts";
 import type { Batch } from "../../src/data/batch.ts";
-import { adapterFiles, isAdapterMethod, readAdapter } from "../../src/format/adapters/adapter.ts";
+import { adapterFiles, isAdapterMethod } from "../../src/format/adapters/adapter.ts";
+import { readAdapter, type LoadedModel, loadModel } from "../../src/format/by-path.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
-import { type LoadedModel, loadModel } from "../../src/format/checkpoint/load-model.ts";
-import { modelTensors, outerTensors } from "../../src/models/architecture.ts";
-import { ARCHITECTURES } from "../../src/models/architectures.ts";
+import { FAMILIES } from "../../src/models/families.ts";
 import type { BaseModel } from "../../src/models/base-model.ts";
 import { findOptimizer } from "../../src/optim/optimizers.ts";
 import { createUpdater } from "../../src/optim/updater.ts";
-import { type Adapter, previewAttach } from "../../src/peft/attach.ts";
+import type { Adapter } from "../../src/peft/attach.ts";
+import { previewAttach } from "../../src/peft/layout.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";
-import type { Method } from "../../src/peft/method.ts";
+import { type Method, configFileOf } from "../../src/peft/method.ts";
 import { METHODS, findMethod, findMethodOfConfig } from "../../src/peft/methods.ts";
-import { numElements } from "../../src/runtime/host-tensor.ts";
-import { createOrtEngine } from "../../src/runtime/ort-node.ts";
+import { numElements } from "../../src/graph/shape.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
 import { Evaluator } from "../../src/train/evaluate.ts";
 import { StepRunner } from "../../src/train/step-runner.ts";
 import { blockGradient } from "../block-reference.ts";
 import {
+  accumulateLoss,
   attachTo,
   examplesFor,
   logitsOf,
@@ -30,9 +32,11 @@ import {
   unpacked,
   withTensors,
 } from "../model-passes.ts";
+import { TINY_FORMS } from "../tiny-configs.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
+import { changeValues, setValues, valuesOf } from "../trained-values.ts";
 
-const engine = createOrtEngine({ threads: 1 });
+const engine = createEngine({ threads: 1 });
 const folder = temporaryFolder();
 
 /** Numbers that a method trains, from the sizes of its sites and of the model's tensors, as its paper counts them. */
@@ -58,12 +62,9 @@ const FORMULAS: Readonly<Record<string, (adapter: Adapter, base: BaseModel) => n
     const { rank } = options as { rank: number };
     return sum([...sites.values()].map(({ spec }) => rank + spec.outFeatures));
   },
-  bitfit: (_, { architecture, config }) => {
-    const { before, after: behind } = outerTensors(architecture, config);
-    const vectors = [...before, ...behind].flatMap(({ shape }) => (shape.length === 1 ? shape : []));
-    const norms = architecture.norms(config).map((norm) => norm.width);
-    const biases = architecture.sites(config).map((site) => (site.bias ? site.outFeatures : 0));
-    return config.numLayers * (sum(norms) + sum(biases)) + sum(vectors);
+  bitfit: (_, { model }) => {
+    const isTrained = new Set(["norm", "bias"]);
+    return sum([...model.tensors.values()].flatMap(({ shape, role }) => (isTrained.has(role) ? shape : [])));
   },
   road: ({ sites }) => sum([...sites.values()].map(({ spec }) => spec.outFeatures)),
   // One scale an output, at the default group size.
@@ -72,7 +73,7 @@ const FORMULAS: Readonly<Record<string, (adapter: Adapter, base: BaseModel) => n
     const { rank, pieces } = options as { rank: number; pieces: number };
     return sum([...sites.values()].map(({ spec }) => rank * (spec.inFeatures + spec.outFeatures) + pieces));
   },
-  full: (_, base) => sum(modelTensors(base.architecture, base.config).map(({ shape }) => numElements(shape))),
+  full: (_, base) => sum([...base.model.tensors.values()].map(({ shape }) => numElements(shape))),
 };
 
 /**
@@ -112,7 +113,7 @@ function largestDifference(a: Float32Array, b: Float32Array): number {
 /** Bytes of every tensor as it is kept. */
 async function bytesOf(base: BaseModel): Promise<Map<string, Buffer>> {
   const bytes = new Map<string, Buffer>();
-  for (const name of base.specs.keys()) {
+  for (const name of base.model.tensors.keys()) {
     const planes = Object.values((await base.source.stored(name)).planes);
     const copies = planes.map(({ data }) =>
       Buffer.from(new Uint8Array(data.buffer, data.byteOffset, data.byteLength)),
@@ -134,25 +135,19 @@ function kindOf(name: string): string {
   return name.replace(/\.\d+\./, ".*.");
 }
 
-/** Forms of a family's tiny model, by their configuration. */
-const FORMS = {
-  plain: { tie_word_embeddings: false, qkv_bias: false },
-  "with biases and a tied head": { tie_word_embeddings: true, attention_bias: true, mlp_bias: true },
-};
-
-for (const [architecture, method, form] of ARCHITECTURES.flatMap((a) =>
-  METHODS.flatMap((m) => Object.entries(FORMS).map((f) => [a, m, f] as const)),
+for (const [family, method, form] of FAMILIES.flatMap((a) =>
+  METHODS.flatMap((m) => Object.entries(TINY_FORMS[a.modelType] ?? {}).map((f) => [a, m, f] as const)),
 )) {
   const [formName, config] = form;
-  describe(`method ${method.name} on ${architecture.modelType}, ${formName}`, async () => {
+  describe(`method ${method.name} on ${family.modelType}, ${formName}`, async () => {
     const { base, checkpoint }: LoadedModel = await loadModel(
-      await writeTinyModel(`${folder}/${architecture.modelType}-${method.name}-${formName}`, {
-        modelType: architecture.modelType,
+      await writeTinyModel(`${folder}/${family.modelType}-${method.name}-${formName}`, {
+        modelType: family.modelType,
         config,
       }),
     );
     after(() => checkpoint.close());
-    const examples = examplesFor(base.config, [9, 6, 4]);
+    const examples = examplesFor(base.model, [9, 6, 4]);
     const batch = unpacked(examples);
 
     test("output equals the base's at the start, or the method says why not", async () => {
@@ -162,7 +157,8 @@ for (const [architecture, method, form] of ARCHITECTURES.flatMap((a) =>
       ];
       const difference = largestDifference(with_, without);
       const isNear = difference <= 1e-6 * Math.max(1, ...without.map(Math.abs));
-      assert.equal(isNear, method.startsAway === undefined, `logits are ${difference} apart`);
+      const changes = method.kind === "adapter" && method.trained.initialChange !== "none";
+      assert.equal(isNear, !changes, `logits are ${difference} apart`);
       const after_ = await logitsOf(engine, base, await moved(base, method), batch);
       assert.ok(largestDifference(after_, without) > 1e-3, "the parameters have no effect");
     });
@@ -182,20 +178,21 @@ for (const [architecture, method, form] of ARCHITECTURES.flatMap((a) =>
     test("the loss changes along the gradient of each kind of parameter as the gradient says", async () => {
       const adapter = await moved(base, method, SMOOTH[method.name]);
       const { gradients } = await lossAndGradients(engine, base, adapter, [batch]);
-      const evaluator = await Evaluator.create(engine, base, adapter);
+      const session = new Session(engine, base);
+      const evaluator = await Evaluator.create(session, adapter);
       const attached = adapter.parameters.filter((p) => !DETACHED[method.name]?.test(p.name));
       const kinds = new Set(attached.map((p) => kindOf(p.name)));
-      const start = adapter.values.slice();
+      const start = valuesOf(adapter);
       for (const kind of kinds) {
         const own = adapter.parameters.filter((p) => kindOf(p.name) === kind);
         const norm = Math.hypot(...own.flatMap((p) => [...(gradients.get(p.name) ?? [])]));
         // Far enough that the rounding of the loss does not matter, near enough that curvature does not.
         const step = Math.min(0.02, 5e-3 / norm);
         const lossAt = async (by: number): Promise<number> => {
-          adapter.values.set(start);
-          for (const { name, offset } of own) {
+          setValues(adapter, start);
+          for (const { name, value } of own) {
             gradients.get(name)?.forEach((g, i) => {
-              adapter.values[offset + i] = (start[offset + i] as number) + (by * g) / norm;
+              value.data[i] = (value.data[i] as number) + (by * g) / norm;
             });
           }
           return (await evaluator.evaluate(examples)).loss;
@@ -205,7 +202,7 @@ for (const [architecture, method, form] of ARCHITECTURES.flatMap((a) =>
         const tolerance = norm < 1e-6 ? 2e-5 : 0.02 * norm;
         assert.ok(Math.abs(slope - norm) < tolerance, `${kind}: slope ${slope}, gradient norm ${norm}`);
       }
-      await evaluator.release();
+      await session.release();
     });
 
     test("gradients of a block equal central differences in float64", async () => {
@@ -231,15 +228,16 @@ for (const [architecture, method, form] of ARCHITECTURES.flatMap((a) =>
     test("the base stays bit-equal while it trains", async () => {
       const before = await bytesOf(base);
       const adapter = await attachTo(base, method);
-      const start = adapter.values.slice();
+      const start = valuesOf(adapter);
       await trainSteps(base, adapter, batch, 3);
-      assert.notDeepEqual(adapter.values, start);
+      assert.notDeepEqual(valuesOf(adapter), start);
       for (const [name, bytes] of await bytesOf(base))
         assert.ok(bytes.equals(before.get(name) as Buffer), name);
     });
 
     test("merged weights compute what the adapted model computes", async (t) => {
-      if (method.merge === "not-mergeable") return t.skip("its result is not a change of weights");
+      if (method.kind === "adapter" && method.merge === "not-mergeable")
+        return t.skip("its result is not a change of weights");
       const adapter = await moved(base, method);
       const before = await bytesOf(base);
       const merged = await mergeAdapter(engine, base, adapter);
@@ -255,12 +253,12 @@ for (const [architecture, method, form] of ARCHITECTURES.flatMap((a) =>
 
     test("what was saved and loaded computes bit for bit the same", async () => {
       const adapter = await moved(base, method);
-      const path = `${folder}/saved-${architecture.modelType}-${method.name}-${formName}`;
+      const path = `${folder}/saved-${family.modelType}-${method.name}-${formName}`;
       await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
       const expected = await logitsOf(engine, base, adapter, batch);
       if (isAdapterMethod(adapter)) {
         const { adapter: read } = await readAdapter(path, base);
-        assert.deepEqual(read.values, adapter.values);
+        assert.deepEqual(valuesOf(read), valuesOf(adapter));
         assert.deepEqual(await logitsOf(engine, base, read, batch), expected);
         return;
       }
@@ -273,17 +271,17 @@ for (const [architecture, method, form] of ARCHITECTURES.flatMap((a) =>
       const adapter = await attachTo(base, method);
       const formula = FORMULAS[method.name];
       assert.ok(formula, `Cannot count ${method.name}: it has no formula in this test`);
-      assert.equal(adapter.values.length, formula(adapter, base));
+      assert.equal(adapter.numTrained, formula(adapter, base));
       const request = { method, options: {}, targets: { modules: null, exclude: [], layers: null } };
       const storageOf = base.source.storageOf.bind(base.source);
-      const { numTrained: count } = previewAttach(base.architecture, base.config, storageOf, request);
-      assert.equal(count, adapter.values.length);
+      const { numTrained: count } = previewAttach(base.model, storageOf, request);
+      assert.equal(count, adapter.numTrained);
     });
 
     test("its adapter file is as long as its head and four bytes a number", async (t) => {
       const adapter = await attachTo(base, method);
       if (!isAdapterMethod(adapter)) return t.skip("it writes a model");
-      const path = `${folder}/bytes-${architecture.modelType}-${method.name}-${formName}`;
+      const path = `${folder}/bytes-${family.modelType}-${method.name}-${formName}`;
       await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
       const bytes = readFileSync(`${path}/adapter_model.safetensors`);
       const headBytes = 8 + Number(bytes.readBigUInt64LE(0));
@@ -310,22 +308,23 @@ for (const [architecture, method, form] of ARCHITECTURES.flatMap((a) =>
           return [...(DETACHED[method.name]?.test(p.name) ? own.fill(0) : own)];
         });
         const norm = Math.hypot(...gradient);
-        const start = adapter.values.slice();
+        const start = valuesOf(adapter);
         const lossAt = async (by: number): Promise<number> => {
-          gradient.forEach((g, i) => (adapter.values[i] = (start[i] as number) + (by * g) / norm));
+          changeValues(adapter, (_, i) => (start[i] as number) + (by * (gradient[i] as number)) / norm);
           return (await at(0)).loss;
         };
         const step = 5e-3 / norm;
         const slope = ((await lossAt(step)) - (await lossAt(-step))) / (2 * step);
-        adapter.values.set(start);
+        setValues(adapter, start);
         assert.ok(Math.abs(slope / norm - 1) < 0.02, `slope ${slope}, gradient norm ${norm}`);
       }
 
       const losses: number[] = [];
       for (const each of [adapter, plain]) {
-        const evaluator = await Evaluator.create(engine, base, each);
+        const session = new Session(engine, base);
+        const evaluator = await Evaluator.create(session, each);
         losses.push((await evaluator.evaluate(examples)).loss);
-        await evaluator.release();
+        await session.release();
       }
       assert.equal(losses[0], losses[1]);
     });
@@ -338,17 +337,19 @@ for (const [architecture, method, form] of ARCHITECTURES.flatMap((a) =>
       const { gradients, loss: without } = await lossAndGradients(engine, base, plain, [batch]);
       const gradient = plain.parameters.flatMap((p) => [...(gradients.get(p.name) as Float32Array)]);
       const norm = Math.hypot(...gradient);
-      for (const { values } of [adapter, plain]) {
-        gradient.forEach((g, i) => (values[i] = (values[i] as number) - (0.05 * g) / norm));
+      for (const each of [adapter, plain]) {
+        changeValues(each, (value, i) => value - (0.05 * (gradient[i] as number)) / norm);
       }
-      const steps = await StepRunner.create({ engine, base, adapter, recompute: false, seed: 4 });
+      const session = new Session(engine, base);
+      const steps = await StepRunner.create({ session, adapter, recompute: false, seed: 4 });
       const losses: number[] = [];
       for (let step = 0; step < 200; step++) {
-        steps.sink.begin();
-        losses.push((await steps.accumulate(batch, 1 / batch.numLabels, step, 0)) / batch.numLabels);
-        steps.sink.finish();
+        steps.gradients.begin();
+        losses.push((await accumulateLoss(steps, batch, 1 / batch.numLabels, step, 0)) / batch.numLabels);
+        steps.gradients.finish();
       }
       await steps.release();
+      await session.release();
       const mean = sum(losses) / losses.length;
       const deviation = Math.sqrt(sum(losses.map((loss) => (loss - mean) ** 2)) / losses.length);
       const { loss } = await lossAndGradients(engine, base, plain, [batch]);
@@ -370,23 +371,23 @@ for (const [architecture, method, form] of ARCHITECTURES.flatMap((a) =>
 }
 
 async function trainSteps(base: BaseModel, adapter: Adapter, batch: Batch, numSteps: number): Promise<void> {
-  const steps = await StepRunner.create({ engine, base, adapter, recompute: false, seed: 0 });
+  const session = new Session(engine, base);
+  const steps = await StepRunner.create({ session, adapter, recompute: false, seed: 0 });
   const adamw = findOptimizer("adamw");
-  const updater = await createUpdater(engine, adamw, adamw.options.parse({}), adapter.values.length);
+  const updater = await createUpdater(engine, adamw, adamw.options.parse({}), adapter.groups);
   for (let step = 0; step < numSteps; step++) {
-    steps.sink.begin();
-    await steps.accumulate(batch, 1 / batch.numLabels, step, 0);
-    steps.sink.finish();
+    steps.gradients.begin();
+    await accumulateLoss(steps, batch, 1 / batch.numLabels, step, 0);
+    steps.gradients.finish();
     await updater.step({
-      parameters: adapter.values,
-      gradients: steps.sink.values,
+      gradients: steps.gradients.groups,
       gradientScale: 1,
       learningRate: 0.01,
       weightDecay: 0.01,
-      step: step + 1,
     });
   }
   await steps.release();
+  await session.release();
   await updater.release();
 }
 
@@ -394,11 +395,11 @@ describe("the list of methods", () => {
   test("names and types of files are unique, papers are well-formed and unique", () => {
     const unique = (words: readonly string[]): void => assert.equal(new Set(words).size, words.length);
     unique(METHODS.map((m) => m.name));
-    unique(METHODS.filter((m) => !m.claims && m.peftType !== "none").map((m) => m.peftType));
     unique(METHODS.map((m) => m.paper.arxiv).filter((id) => id !== "none"));
-    for (const { name, peftType, paper } of METHODS) {
+    for (const method of METHODS) {
+      const { name, paper } = method;
       assert.match(name, /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/);
-      assert.match(peftType, /^(none|[A-Z][A-Z0-9_]*)$/);
+      assert.match(configFileOf(method)?.peftType ?? "NONE", /^[A-Z][A-Z0-9_]*$/);
       assert.match(paper.arxiv, /^(none|\d{4}\.\d{5}|\d{4}\.\d{4})$/);
       assert.ok(paper.title.length > 10);
     }
@@ -407,10 +408,14 @@ describe("the list of methods", () => {
   test("findMethod() and findMethodOfConfig() find each and name those there are", () => {
     for (const method of METHODS) assert.equal(findMethod(method.name), method);
     for (const method of METHODS) {
-      if (method.peftType === "none") continue;
-      const config = { ...method.toPeft(method.options.parse({}), [], [], []), peft_type: method.peftType };
+      const file = configFileOf(method);
+      if (!file) continue;
+      const config = { ...file.toConfig(method.options.parse({}), [], []), peft_type: file.peftType };
       assert.equal(findMethodOfConfig(config), method);
-      const claiming = METHODS.filter((m) => m.peftType === method.peftType && (m.claims?.(config) ?? true));
+      const claiming = METHODS.filter((m) => {
+        const other = configFileOf(m);
+        return other?.peftType === file.peftType && other.claims(config);
+      });
       assert.deepEqual(claiming, [method], "several methods claim one configuration");
     }
     const names = METHODS.map((m) => m.name).join(", ");

@@ -3,13 +3,13 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { gradients } from "../../src/graph/autodiff.ts";
 import { Graph, type Value } from "../../src/graph/graph.ts";
-import type { Op } from "../../src/graph/op.ts";
+import type { AnyOp } from "../../src/graph/op.ts";
 import { OPS } from "../../src/graph/ops.ts";
 import type { ProgramSpec } from "../../src/graph/program.ts";
 import { type Bindings, evaluateShape } from "../../src/graph/shape.ts";
 import { Random } from "../../src/random.ts";
 import { zeros } from "../../src/runtime/host-tensor.ts";
-import { createOrtEngine } from "../../src/runtime/ort-node.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
 import { evaluate } from "../evaluator.ts";
 import { type Array64, count } from "../ops/array64.ts";
 import { decode, drawInputs, toHost } from "../ops/host-arrays.ts";
@@ -18,12 +18,12 @@ import type { OpCase, OpSuite } from "../ops/op-suite.ts";
 
 const STEP = 1e-5;
 const GRADIENT_TOLERANCE = 1e-6;
-const engine = createOrtEngine({ threads: 1 });
+const engine = createEngine({ threads: 1 });
 
 type Arrays = Readonly<Record<string, Array64>>;
 
 /** One case as a graph: the operation, seeds for its outputs, and the gradients that follow from them. */
-function buildCase(op: Op, suite: OpSuite, testCase: OpCase) {
+function buildCase(op: AnyOp, suite: OpSuite, testCase: OpCase) {
   const graph = new Graph();
   const inputs = testCase.inputs.map(({ dtype, shape }, i) => graph.input(`x${i}`, dtype, shape));
   const outputs = graph.apply(op, inputs, testCase.attributes);

@@ -4,9 +4,10 @@ import { describe, test } from "node:test";
 import { UsageError } from "../../src/errors.ts";
 import { OPTIMIZERS, findOptimizer } from "../../src/optim/optimizers.ts";
 import { createUpdater } from "../../src/optim/updater.ts";
-import { createOrtEngine } from "../../src/runtime/ort-node.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
+import { gradientsOf, groupOf } from "../one-group.ts";
 
-const engine = createOrtEngine({ threads: 1 });
+const engine = createEngine({ threads: 1 });
 
 const START = [1, -2, 0.5, 3];
 const GRADIENTS = [
@@ -83,19 +84,17 @@ const TORCH_ADAMW = [
 /** Runs five steps; the parameters and the state after each. The gradients come doubled and are scaled back. */
 async function fiveSteps(name: string, given: Readonly<Record<string, unknown>>) {
   const optimizer = findOptimizer(name);
-  const updater = await createUpdater(engine, optimizer, optimizer.options.parse(given), START.length);
   const parameters = Float32Array.from(START);
+  const updater = await createUpdater(engine, optimizer, optimizer.options.parse(given), groupOf(parameters));
   const trace: { parameters: number[]; state: number[][] }[] = [];
   for (const [i, gradients] of GRADIENTS.entries()) {
     await updater.step({
-      parameters,
-      gradients: Float32Array.from(gradients, (g) => 2 * g),
+      gradients: gradientsOf(Float32Array.from(gradients, (g) => 2 * g)),
       gradientScale: 0.5,
       learningRate: LEARNING_RATES[i]!,
       weightDecay: DECAY,
-      step: i + 1,
     });
-    const state = optimizer.slots.map((slot) => [...updater.state[slot]!]);
+    const state = optimizer.slots.map((slot) => [...updater.state[0]!.slots[slot]!]);
     trace.push({ parameters: [...parameters], state });
   }
   await updater.release();

@@ -1,15 +1,16 @@
 /** @file Every method whose adapters can share a batch: each row computes what it computes alone; and what is refused. */
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import { loadModel } from "../../src/format/checkpoint/load-model.ts";
+import { loadModel } from "../../src/format/by-path.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { METHODS, findMethod } from "../../src/peft/methods.ts";
 import { stackAdapters } from "../../src/peft/rows.ts";
-import { createOrtEngine } from "../../src/runtime/ort-node.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
 import { attachTo, logitsOf, perturb, randomExamples, unpacked } from "../model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
+import { changeValues } from "../trained-values.ts";
 
-const engine = createOrtEngine({ threads: 1 });
+const engine = createEngine({ threads: 1 });
 const config = { tie_word_embeddings: false, attention_bias: true, mlp_bias: true };
 const { base, checkpoint } = await loadModel(await writeTinyModel(temporaryFolder(), { config }));
 after(() => checkpoint.close());
@@ -41,7 +42,7 @@ async function assertRows(
   adapters: readonly (Adapter | null)[],
   adapterOf: readonly number[],
 ): Promise<void> {
-  const overlay = await stackAdapters(base, adapters);
+  const overlay = stackAdapters(base, adapters);
   const batch = unpacked(examples);
   const together = await logitsOf(engine, base, overlay, batch, adapterOf);
   const rowSize = together.length / examples.length;
@@ -55,7 +56,7 @@ async function assertRows(
 }
 
 for (const method of METHODS) {
-  if (method.adaptRows === "not-batchable") continue;
+  if (method.kind === "base" || method.batch === "not-batchable") continue;
   describe(`rows with adapters of method ${method.name}`, () => {
     test("each row computes what its adapter computes alone, or the base", async () => {
       const adapters = [await moved(method.name), null, await moved(method.name, {}, null, 6)];
@@ -74,8 +75,8 @@ for (const method of METHODS) {
 }
 
 describe("stackAdapters()", () => {
-  const assertRefused = async (adapters: readonly (Adapter | null)[], message: RegExp): Promise<void> => {
-    await assert.rejects(
+  const assertRefused = (adapters: readonly (Adapter | null)[], message: RegExp): void => {
+    assert.throws(
       () => stackAdapters(base, adapters),
       (error: Error & { code?: string; hint?: string }) => {
         assert.equal(error.code, "usage/adapter");
@@ -87,18 +88,15 @@ describe("stackAdapters()", () => {
   };
 
   test("refuses adapters that cannot share a batch, and says why", async () => {
-    await assertRefused(
-      [await moved("lora"), await moved("ia3")],
-      /of "lora" and "ia3", expected one method/,
-    );
-    await assertRefused([null], /of no method/);
-    await assertRefused([await moved("full")], /method "full" in one batch/);
-    await assertRefused(
+    assertRefused([await moved("lora"), await moved("ia3")], /of "lora" and "ia3", expected one method/);
+    assertRefused([null], /of no method/);
+    assertRefused([await moved("full")], /method "full" in one batch/);
+    assertRefused(
       [await moved("ia3", {}, ["down_proj"]), await moved("ia3", { feedforwardModules: [] }, ["down_proj"])],
       /adapters 1 and 2 .* at "model\.layers\.0\.mlp\.down_proj" feedforward is true and false/,
     );
-    await assertRefused([await moved("lora", {}, ["lm_head"])], /one is on "lm_head"/);
-    await assertRefused(
+    assertRefused([await moved("lora", {}, ["lm_head"])], /one is on "lm_head"/);
+    assertRefused(
       [await moved("lora", { modulesToSave: ["lm_head"] })],
       /one has a "lm_head\.weight" of its own/,
     );
@@ -114,11 +112,11 @@ describe("stackAdapters()", () => {
 
   test("copies: an adapter that changes later does not change the batch", async () => {
     const adapter = await moved("road");
-    const overlay = await stackAdapters(base, [adapter]);
+    const overlay = stackAdapters(base, [adapter]);
     const batch = unpacked(examples);
     const adapterOf = examples.map(() => 0);
     const before = await logitsOf(engine, base, overlay, batch, adapterOf);
-    adapter.values.fill(0);
+    changeValues(adapter, () => 0);
     assert.deepEqual(await logitsOf(engine, base, overlay, batch, adapterOf), before);
   });
 });

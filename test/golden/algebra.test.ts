@@ -2,10 +2,8 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { combineAdapters, type CombineInput } from "../../src/export/combine.ts";
-import { readAdapter } from "../../src/format/adapters/adapter.ts";
-import { readAdapterFolder } from "../../src/format/adapters/adapter-folder.ts";
-import { loadModel } from "../../src/format/checkpoint/load-model.ts";
-import { createOrtEngine } from "../../src/runtime/ort-node.ts";
+import { readAdapter, readAdapterFolder, loadModel } from "../../src/format/by-path.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
 import { batchFromRows, logitsOf } from "../model-passes.ts";
 import { temporaryFolder } from "../tiny-model.ts";
 import {
@@ -56,7 +54,7 @@ const CASES: Readonly<Record<string, Readonly<Record<string, Case>>>> = {
 /** Pairs of singular vectors have free signs: their tensors differ where the logits do not. */
 const SAME_TENSORS = /^(?!svd|linear-single)/;
 
-const engine = createOrtEngine({ threads: 1 });
+const engine = createEngine({ threads: 1 });
 const { base, checkpoint } = await loadModel(goldenPath("models", "llama"));
 after(() => checkpoint.close());
 const folder = temporaryFolder();

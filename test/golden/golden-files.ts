@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { openSafetensors } from "../../src/format/files/safetensors.ts";
+import { openSafetensors } from "../../src/format/by-path.ts";
 
 /** The path of a file or folder of golden numbers. */
 export function goldenPath(...parts: readonly string[]): string {

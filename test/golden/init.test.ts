@@ -1,7 +1,7 @@
 /** @file Start values of fresh adapters: names, shapes and statistics are those of peft. */
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import { loadModel } from "../../src/format/checkpoint/load-model.ts";
+import { loadModel } from "../../src/format/by-path.ts";
 import type { Method } from "../../src/peft/method.ts";
 import { dora } from "../../src/peft/methods/dora.ts";
 import { ia3 } from "../../src/peft/methods/ia3.ts";
@@ -11,6 +11,7 @@ import { vera } from "../../src/peft/methods/vera.ts";
 import type { HostTensor } from "../../src/runtime/host-tensor.ts";
 import { attachTo } from "../model-passes.ts";
 import { assertNear, goldenJson, goldenPath, goldenTensors, relativeDifference } from "./golden-files.ts";
+import { frozenOf, valuesOf } from "../trained-values.ts";
 
 const { base, checkpoint } = await loadModel(goldenPath("models", "llama"));
 after(() => checkpoint.close());
@@ -73,7 +74,7 @@ describe("start values", () => {
       const own = new Map(
         adapter.parameters.map((p) => [`base_model.model.${p.name}`, adapter.tensor(p.name) as HostTensor]),
       );
-      for (const [shared, tensor] of adapter.frozen) own.set(`base_model.${shared}`, tensor);
+      for (const [shared, tensor] of adapter.shared) own.set(`base_model.${shared}`, tensor);
       const expectedNames = Object.keys(golden).filter((key) => !key.endsWith(".base_layer.weight"));
       assert.deepEqual([...own.keys()].sort(), expectedNames.sort());
       for (const [parameter, { shape, data }] of own) {
@@ -151,7 +152,7 @@ describe("start values", () => {
         const expected = golden.get(`residual.${path}.weight`) as Float32Array;
         assert.ok(relativeDifference(residual, expected) < 1e-5, path);
         for (const x of ["A", "B"]) {
-          const frozen = adapter.frozen.get(`${path}.lora_${x}0.weight`) as HostTensor;
+          const frozen = frozenOf(adapter).get(`${path}.lora_${x}0.weight`) as HostTensor;
           assert.deepEqual(frozen.data, adapter.tensor(`${path}.lora_${x}.weight`)?.data);
         }
       }
@@ -160,7 +161,7 @@ describe("start values", () => {
 
   test("attach() draws equal values for equal seeds and other values for other seeds", async () => {
     const values = async (seed: number): Promise<Float32Array> =>
-      (await attachTo(base, lora, {}, null, seed)).values;
+      valuesOf(await attachTo(base, lora, {}, null, seed));
     assert.deepEqual(await values(1), await values(1));
     assert.notDeepEqual(await values(1), await values(2));
   });

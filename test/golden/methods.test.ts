@@ -1,12 +1,13 @@
-/** @file Adapter folders that peft wrote, on a tiny model: logits, gradients, merged weights, and the folder we write. */
+/** @file Adapter folders that peft wrote, on tiny models: logits, gradients, merged weights, and the folder we write. */
 import assert from "node:assert/strict";
+import { existsSync, readdirSync } from "node:fs";
 import { after, describe, test } from "node:test";
-import { readAdapter, adapterFiles } from "../../src/format/adapters/adapter.ts";
-import { readAdapterFolder } from "../../src/format/adapters/adapter-folder.ts";
+import { adapterFiles } from "../../src/format/adapters/adapter.ts";
+import { readAdapter, readAdapterFolder } from "../../src/format/by-path.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
-import { loadModel } from "../../src/format/checkpoint/load-model.ts";
+import type { Adapter } from "../../src/peft/attach.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";
-import { createOrtEngine } from "../../src/runtime/ort-node.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
 import { batchFromRows, logitsOf, lossAndGradients, withTensors } from "../model-passes.ts";
 import { temporaryFolder } from "../tiny-model.ts";
 import {
@@ -18,51 +19,53 @@ import {
   goldenTensors,
   relativeDifference,
 } from "./golden-files.ts";
+import { type GoldenModel, openGoldenModel } from "./golden-model.ts";
 
-const METHOD_FOLDERS = [
-  "lora",
-  "lora-pattern",
-  "lora-pattern-overlap",
-  "lora-rslora",
-  "lora-regex",
-  "lora-layers",
-  "lora-all-linear",
-  "lora-save-head",
-  "lora-embedding",
-  "dora",
-  "ia3",
-  "road-1",
-  "road-2",
-  "road-4",
-  "road-1-pairs",
-  "vera",
-];
+/**
+ * An adapter on an embedding that is the head's matrix too acts on the look-up alone. Merging, peft changes both; graft
+ * gives the head a matrix of its own, so that merging changes nothing.
+ */
+const ON_TIED_EMBEDDING = new Set(["gemma3_text/lora-embedding"]);
+
 const GRADIENT = "grad.base_model.model.";
 const MERGED = "merged.";
+const TIED_HEAD = "merged.lm_head.weight";
 
-const engine = createOrtEngine({ threads: 1 });
-const CASES = [
-  ...METHOD_FOLDERS.map((folder) => ["llama", folder] as const),
-  ["llama-scaled", "llama-scaled/lora-save-embedding"] as const,
-];
+const engine = createEngine({ threads: 1 });
+const isCase = (name: string): boolean => existsSync(goldenPath("methods", name, "golden.json"));
+/** Models and folders of `methods/`: those of llama stand there directly, the others below its name. */
+const CASES = readdirSync(goldenPath("methods")).flatMap((name) =>
+  isCase(name)
+    ? [{ model: "llama", name }]
+    : readdirSync(goldenPath("methods", name)).map((method) => ({ model: name, name: `${name}/${method}` })),
+);
 
-for (const [model, name] of CASES) {
+/** Folders of peft that say what is not implemented yet. */
+const TO_COME = ["gpt2/ia3", "qwen2/lora-base-bias", "qwen2/lora-own-bias"];
+
+for (const { model, name } of CASES.filter((each) => !TO_COME.includes(each.name))) {
   describe(`adapter ${name} of peft`, async () => {
-    const { base, checkpoint } = await loadModel(goldenPath("models", model));
-    after(() => checkpoint.close());
     const golden = goldenJson<{ batch: GoldenBatch; loss: number }>("methods", name, "golden.json");
     const tensors = await goldenTensors("methods", name, "golden.safetensors");
     const folder = goldenPath("methods", name, "adapter");
-    const { adapter } = await readAdapter(folder, base);
     const batch = batchFromRows(golden.batch);
     const mask = golden.batch.attention_mask;
     const tensor = (key: string): Float32Array => tensors.get(key) as Float32Array;
+    // Opened by the first test that needs it: what is not known fails tests, not the file.
+    let opened: Promise<GoldenModel> | null = null;
+    const open = async (): Promise<GoldenModel & { readonly adapter: Adapter }> => {
+      const whole = await (opened ??= openGoldenModel(engine, model));
+      return { ...whole, ...(await readAdapter(folder, whole.base)) };
+    };
+    after(async () => (await opened?.catch(() => null))?.checkpoint.close());
 
     test("gives peft's logits", async () => {
+      const { base, adapter } = await open();
       assertLogits(await logitsOf(engine, base, adapter, batch), tensor("logits"), mask, 5e-5);
     });
 
     test("gives peft's loss and gradients", async () => {
+      const { base, adapter } = await open();
       const { loss, gradients } = await lossAndGradients(engine, base, adapter, [batch]);
       assertNear(loss, golden.loss, 5e-6, "loss");
       const expected = [...tensors].filter(([key]) => key.startsWith(GRADIENT));
@@ -78,18 +81,22 @@ for (const [model, name] of CASES) {
     });
 
     test("merges into peft's weights and logits", async () => {
+      const { base, adapter } = await open();
+      const isTied = ON_TIED_EMBEDDING.has(name);
       const merged = await mergeAdapter(engine, base, adapter);
       for (const [key, weight] of tensors) {
-        if (!key.startsWith(MERGED)) continue;
+        if (!key.startsWith(MERGED) || (isTied && key === TIED_HEAD)) continue;
         const own = merged.get(key.slice(MERGED.length))?.data as Float32Array;
         const difference = relativeDifference(own, weight);
         assert.ok(difference <= 1e-6, `${key} is ${difference} apart`);
       }
       const whole = await withTensors(base, merged);
-      assertLogits(await logitsOf(engine, whole, null, batch), tensor("merged_logits"), mask, 5e-5);
+      const expected = tensor(isTied ? "logits" : "merged_logits");
+      assertLogits(await logitsOf(engine, whole, null, batch), expected, mask, 5e-5);
     });
 
     test("comes back equal from the folder that we write, under keys that peft has", async () => {
+      const { base, checkpoint, adapter } = await open();
       const path = `${temporaryFolder()}/adapter`;
       await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
       const [written, original] = [await readAdapterFolder(path), await readAdapterFolder(folder)];
@@ -117,9 +124,17 @@ for (const [model, name] of CASES) {
       ]) {
         assert.deepEqual(written.config[key], original.config[key], key);
       }
+      for (const [key, unless] of [
+        ["fan_in_fan_out", false],
+        ["bias", "none"],
+        ["lora_bias", false],
+      ] as const) {
+        assert.deepEqual(written.config[key] ?? unless, original.config[key] ?? unless, key);
+      }
       const { adapter: again } = await readAdapter(path, base);
-      assert.deepEqual(again.parameters, adapter.parameters);
-      assert.deepEqual(again.values, adapter.values);
+      const numbersOf = ({ parameters }: typeof adapter) =>
+        parameters.map(({ name, shape, value }) => [name, shape, value.data]);
+      assert.deepEqual(numbersOf(again), numbersOf(adapter));
       assert.deepEqual(
         [...again.sites].map(([site, { options }]) => [site, options]),
         [...adapter.sites].map(([site, { options }]) => [site, options]),

@@ -2,28 +2,36 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { after, describe, test } from "node:test";
-import { loadModel } from "../../src/format/checkpoint/load-model.ts";
+import { Session } from "../../src/run/session.ts";
+import { loadModel } from "../../src/format/by-path.ts";
 import { gradients } from "../../src/graph/autodiff.ts";
 import { Graph, type Value } from "../../src/graph/graph.ts";
-import { mul } from "../../src/graph/ops/mul.ts";
+import { mul, sub } from "../../src/graph/ops/elementwise.ts";
 import { reduceMean } from "../../src/graph/ops/reduce-mean.ts";
-import { sub } from "../../src/graph/ops/sub.ts";
 import type { ProgramSpec } from "../../src/graph/program.ts";
-import type { SiteSpec } from "../../src/models/architecture.ts";
-import type { SiteGraph } from "../../src/models/block-graph.ts";
+import type { SiteGraph } from "../../src/models/site-graph.ts";
 import { findOptimizer } from "../../src/optim/optimizers.ts";
-import { createUpdater } from "../../src/optim/updater.ts";
+import { type UpdateStep, type VectorGroup, createUpdater } from "../../src/optim/updater.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";
-import type { Frozen, SitePlace } from "../../src/peft/method.ts";
-import { findMethod } from "../../src/peft/methods.ts";
+import type { Frozen, SitePlace } from "../../src/peft/site.ts";
+import { peqa as method } from "../../src/peft/methods/peqa.ts";
 import { type ScaleStart, quantizeAffine } from "../../src/quant/affine-quantize.ts";
-import { Random } from "../../src/random.ts";
 import { type HostTensor, hostTensor, zeros } from "../../src/runtime/host-tensor.ts";
-import { createOrtEngine } from "../../src/runtime/ort-node.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
 import { StepRunner } from "../../src/train/step-runner.ts";
-import { attachTo, batchFromRows, logitsOf, lossAndGradients, withTensors } from "../model-passes.ts";
+import {
+  accumulateLoss,
+  attachTo,
+  batchFromRows,
+  logitsOf,
+  lossAndGradients,
+  withTensors,
+} from "../model-passes.ts";
+import { linearSite } from "../sites.ts";
 import { goldenJson, goldenPath, goldenTensors, relativeDifference } from "./golden-files.ts";
+import { frozenOf, setValues, valuesOf } from "../trained-values.ts";
+import { gradientsOf, groupOf } from "../one-group.ts";
 
 interface Variant {
   readonly bits: 2 | 3 | 4;
@@ -44,8 +52,7 @@ const GRADIENT = 1e-4;
 const CURVE = 2e-5;
 const TRAINED = 1e-3;
 
-const engine = createOrtEngine({ threads: 1 });
-const method = findMethod("peqa");
+const engine = createEngine({ threads: 1 });
 
 async function goldenCase(name: string) {
   const { variants } = goldenJson<Golden>("peqa", `${name}.json`);
@@ -83,18 +90,11 @@ const hashOf = (tensors: Iterable<HostTensor>): string => {
 };
 
 /** A step of AdamW without decay, as the golden numbers were made. */
-async function createStep(values: Float32Array, learningRate: number) {
+async function createStep(groups: readonly VectorGroup[], learningRate: number) {
   const adamw = findOptimizer("adamw");
-  const updater = await createUpdater(engine, adamw, adamw.options.parse({}), values.length);
-  const step = (gradients_: Float32Array, k: number): Promise<void> =>
-    updater.step({
-      parameters: values,
-      gradients: gradients_,
-      gradientScale: 1,
-      learningRate,
-      weightDecay: 0,
-      step: k + 1,
-    });
+  const updater = await createUpdater(engine, adamw, adamw.options.parse({}), groups);
+  const step = (gradients_: UpdateStep["gradients"]): Promise<void> =>
+    updater.step({ gradients: gradients_, gradientScale: 1, learningRate, weightDecay: 0 });
   return { step, release: () => updater.release() };
 }
 
@@ -128,7 +128,7 @@ describe("PEQA on one linear layer", async () => {
   const outFeatures = bias.length;
   const inFeatures = weight.length / outFeatures;
   const numTokens = tensor("x").length / inFeatures / 10;
-  const spec: SiteSpec = { name: "proj", kind: "linear", inFeatures, outFeatures, bias: true };
+  const spec = linearSite("proj", inFeatures, outFeatures);
   const place: SitePlace = { path: "proj", spec, storage: "f32", sites: [spec] };
   const weights = {
     weight: hostTensor("float32", [outFeatures, inFeatures], weight),
@@ -145,26 +145,23 @@ describe("PEQA on one linear layer", async () => {
 
   for (const [name, variant] of variants) {
     const options = method.configure(method.options.parse(optionsOf(variant)), place);
-    const [parameter] = method.parameters(spec, options);
+    const [parameter] = method.trained.specs(spec, options);
     assert.ok(parameter);
     const { program, merge } = programs(options);
     const golden = (key: string): Float32Array => tensor(`${name}/${key}`);
 
     const start = async (): Promise<{ scale: HostTensor<"float32">; frozen: Frozen }> => {
       const scale = zeros("float32", parameter.shape);
-      const frozen = await method.start(
+      const frozen = await method.frozen.freeze(
         {
-          path: "proj",
-          spec,
-          random: new Random(0),
-          sharedRandom: new Random(0),
-          trained: { [parameter.suffix]: scale },
+          ...place,
+          tensors: { [parameter.suffix]: scale },
           stored: () => assert.fail("a base of floats has no codes"),
           weight: async () => weight,
-        } as Parameters<typeof method.start>[0],
+        },
         options,
       );
-      return { scale, frozen: frozen! };
+      return { scale, frozen };
     };
 
     describe(name, () => {
@@ -196,11 +193,11 @@ describe("PEQA on one linear layer", async () => {
         assertRelative(result["d.x"]!.data, golden("grad.x"), GRADIENT, "gradient of x");
         assertRelative(result["d.scale"]!.data, golden("grad.delta_s"), GRADIENT, "gradient of the scales");
 
-        const updater = await createStep(scale.data, variant.lr);
+        const updater = await createStep(groupOf(scale.data), variant.lr);
         const losses: number[] = [];
         for (let k = 0; k < 10; k++) {
           losses.push(await run(k));
-          await updater.step(result["d.scale"]!.data, k);
+          await updater.step(gradientsOf(result["d.scale"]!.data));
         }
         await updater.release();
         assertCurve(losses, variant.curve);
@@ -245,8 +242,8 @@ describe("PEQA on one linear layer", async () => {
       bias: graph.input("bias", "float32", [outFeatures]),
     };
     const tensors = [
-      ...method.parameters(spec, options).map((p) => ({ ...p, dtype: "float32" as const })),
-      ...method.frozen!(spec, options),
+      ...method.trained.specs(spec, options).map((p) => ({ ...p, dtype: "float32" as const })),
+      ...method.frozen.specs(spec, options),
     ];
     const own = Object.fromEntries(
       tensors.map(({ suffix, dtype, shape }) => [suffix, graph.input(suffix, dtype, shape)]),
@@ -263,7 +260,7 @@ describe("PEQA on one linear layer", async () => {
       merge: {
         name: "merge",
         inputs: own,
-        outputs: { merged: method.merge(inputs, own, spec, options).weight },
+        outputs: { merged: method.merge.graph(inputs, own, spec, options).weight },
       },
     };
   }
@@ -298,9 +295,11 @@ describe("PEQA on a Llama of two blocks", async () => {
       test("codes, zeros and scales of all projections", async () => {
         const adapter = await attachTo(base, method, optionsOf(variant));
         assert.equal(adapter.sites.size, 14);
-        assert.equal(adapter.values.length, variant.trainable);
+        assert.equal(adapter.numTrained, variant.trainable);
         for (const path of adapter.sites.keys()) {
-          const [codes, zero] = ["codes", "zero"].map((part) => adapter.frozen.get(`${path}.peqa_${part}`)!);
+          const [codes, zero] = ["codes", "zero"].map((part) =>
+            frozenOf(adapter).get(`${path}.peqa_${part}`)!,
+          );
           assert.deepEqual(listOf(codes!.data), listOf(tensor(`${name}/${path}.packed_dense`)), path);
           assert.deepEqual(listOf(zero!.data), listOf(tensor(`${name}/${path}.zero`)), path);
           assert.deepEqual(adapter.tensor(`${path}.peqa_scale`)!.data, tensor(`${name}/${path}.scale`), path);
@@ -323,22 +322,24 @@ describe("PEQA on a Llama of two blocks", async () => {
 
       test("ten steps of training leave every code as it is", async () => {
         const adapter = await attachTo(base, method, optionsOf(variant));
-        const hash = hashOf(adapter.frozen.values());
-        const steps = await StepRunner.create({ engine, base, adapter, recompute: false, seed: 0 });
-        const updater = await createStep(adapter.values, variant.lr);
+        const hash = hashOf(frozenOf(adapter).values());
+        const session = new Session(engine, base);
+        const steps = await StepRunner.create({ session, adapter, recompute: false, seed: 0 });
+        const updater = await createStep(adapter.groups, variant.lr);
         const losses: number[] = [];
         for (const [k, batch] of batches.entries()) {
-          steps.sink.begin();
-          losses.push((await steps.accumulate(batch, 1 / batch.numLabels, k, 0)) / batch.numLabels);
-          steps.sink.finish();
-          await updater.step(steps.sink.values, k);
+          steps.gradients.begin();
+          losses.push((await accumulateLoss(steps, batch, 1 / batch.numLabels, k, 0)) / batch.numLabels);
+          steps.gradients.finish();
+          await updater.step(steps.gradients.groups);
         }
         await steps.release();
+        await session.release();
         await updater.release();
         assertCurve(losses, variant.curve);
         const { loss } = await lossAndGradients(engine, base, adapter, batches.slice(0, 1));
         assertCurve([loss], [variant.final_loss]);
-        assert.equal(hashOf(adapter.frozen.values()), hash);
+        assert.equal(hashOf(frozenOf(adapter).values()), hash);
         const logits = await logitsOf(engine, base, adapter, batches[0]!);
         assertRelative(logits, tensor(`${name}/final_y`), TRAINED, "logits after training");
       });
@@ -346,13 +347,13 @@ describe("PEQA on a Llama of two blocks", async () => {
       test("the scales of two tasks are two dense models, and back bit for bit", async () => {
         const adapter = await attachTo(base, method, optionsOf(variant));
         const own = await logitsOf(engine, base, adapter, batches[0]!);
-        const start = adapter.values.slice();
+        const start = valuesOf(adapter);
         setScales(adapter, name, "task_b");
         const other = await logitsOf(engine, base, adapter, batches[0]!);
         assertRelative(other, tensor(`${name}/task_b.y`), Y, "logits with the scales of task b");
         const dense = await withTensors(base, await mergeAdapter(engine, base, adapter));
         assertRelative(await logitsOf(engine, dense, null, batches[0]!), other, Y, "dense model of task b");
-        adapter.values.set(start);
+        setValues(adapter, start);
         assert.deepEqual(await logitsOf(engine, base, adapter, batches[0]!), own);
       });
     });

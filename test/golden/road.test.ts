@@ -1,18 +1,17 @@
 /** @file RoAd against a PyTorch implementation of the paper in float64, in the paper's pairing and in PEFT's. */
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import { loadModel } from "../../src/format/checkpoint/load-model.ts";
+import { Session } from "../../src/run/session.ts";
+import { loadModel } from "../../src/format/by-path.ts";
 import { gradients } from "../../src/graph/autodiff.ts";
 import { Graph, type Value } from "../../src/graph/graph.ts";
-import { mul } from "../../src/graph/ops/mul.ts";
+import { mul, sub } from "../../src/graph/ops/elementwise.ts";
 import { reduceMean } from "../../src/graph/ops/reduce-mean.ts";
 import { rotatePairs } from "../../src/graph/ops/rotate-pairs.ts";
-import { sub } from "../../src/graph/ops/sub.ts";
 import { transpose } from "../../src/graph/ops/transpose.ts";
 import type { ProgramSpec } from "../../src/graph/program.ts";
 import { evaluateShape } from "../../src/graph/shape.ts";
-import type { SiteSpec } from "../../src/models/architecture.ts";
-import type { SiteGraph } from "../../src/models/block-graph.ts";
+import type { SiteGraph } from "../../src/models/site-graph.ts";
 import { linear } from "../../src/nn/linear.ts";
 import { createUpdater } from "../../src/optim/updater.ts";
 import { findOptimizer } from "../../src/optim/optimizers.ts";
@@ -23,13 +22,14 @@ import {
 } from "../../src/peft/methods/road-coefficients.ts";
 import { road } from "../../src/peft/methods/road.ts";
 import { type HostTensor, hostTensor, zeros } from "../../src/runtime/host-tensor.ts";
-import { createOrtEngine } from "../../src/runtime/ort-node.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
 import { StepRunner } from "../../src/train/step-runner.ts";
-import { attachTo, batchFromRows, logitsOf, lossAndGradients } from "../model-passes.ts";
+import { accumulateLoss, attachTo, batchFromRows, logitsOf, lossAndGradients } from "../model-passes.ts";
+import { linearSite } from "../sites.ts";
 import { assertNear, goldenJson, goldenPath, goldenTensors, relativeDifference } from "./golden-files.ts";
 
 const VARIANTS = ["road_1", "road_2", "road_4"] as const;
-const engine = createOrtEngine({ threads: 1 });
+const engine = createEngine({ threads: 1 });
 
 function assertRelative(actual: Float32Array, expected: Float32Array, tolerance: number, what: string): void {
   const difference = relativeDifference(actual, expected);
@@ -69,7 +69,7 @@ describe("RoAd on one linear layer", async () => {
     return found;
   };
   const [T, inFeatures, outFeatures] = [6, 10, 24];
-  const spec: SiteSpec = { name: "proj", kind: "linear", inFeatures, outFeatures, bias: true };
+  const spec = linearSite("proj", inFeatures, outFeatures);
   const given = {
     x: hostTensor("float32", [T, inFeatures], tensor("x")),
     target: hostTensor("float32", [T, outFeatures], tensor("target")),
@@ -98,7 +98,7 @@ describe("RoAd on one linear layer", async () => {
     const found = gradients([{ value: loss, gradient: seed }], Object.values(wrt));
     const derivatives = Object.keys(wrt).map((name, i) => [`d.${name}`, found[i] as Value]);
     assert.ok(road.merge !== "not-mergeable");
-    const merged = road.merge({ weight: weight!, bias: bias! }, own, spec, layout);
+    const merged = road.merge.graph({ weight: weight!, bias: bias! }, own, spec, layout);
     return {
       name: "road",
       inputs,
@@ -220,24 +220,24 @@ describe("RoAd on all projections of a tiny Llama", async () => {
 
     test(`${variant}: ten steps of training`, async () => {
       const adapter = await start();
-      const steps = await StepRunner.create({ engine, base, adapter, recompute: false, seed: 0 });
+      const session = new Session(engine, base);
+      const steps = await StepRunner.create({ session, adapter, recompute: false, seed: 0 });
       const adamw = findOptimizer("adamw");
-      const updater = await createUpdater(engine, adamw, adamw.options.parse({}), adapter.values.length);
+      const updater = await createUpdater(engine, adamw, adamw.options.parse({}), adapter.groups);
       for (const [k, batch] of batches.entries()) {
-        steps.sink.begin();
-        const lossSum = await steps.accumulate(batch, 1 / batch.numLabels, k, 0);
-        steps.sink.finish();
+        steps.gradients.begin();
+        const lossSum = await accumulateLoss(steps, batch, 1 / batch.numLabels, k, 0);
+        steps.gradients.finish();
         assertNear(lossSum / batch.numLabels, golden.curve[k]!, 1e-4, `loss of step ${k}`);
         await updater.step({
-          parameters: adapter.values,
-          gradients: steps.sink.values,
+          gradients: steps.gradients.groups,
           gradientScale: 1,
           learningRate: golden.lr,
           weightDecay: 0,
-          step: k + 1,
         });
       }
       await steps.release();
+      await session.release();
       await updater.release();
       const { loss } = await lossAndGradients(engine, base, adapter, batches.slice(0, 1));
       assertNear(loss, golden.final_loss, 1e-4, "loss after training");

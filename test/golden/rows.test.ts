@@ -1,14 +1,13 @@
 /** @file Batches whose rows have adapters of their own, against peft's batches of mixed adapters. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { readAdapter } from "../../src/format/adapters/adapter.ts";
-import { loadModel } from "../../src/format/checkpoint/load-model.ts";
+import { readAdapter, loadModel } from "../../src/format/by-path.ts";
 import { stackAdapters } from "../../src/peft/rows.ts";
-import { createOrtEngine } from "../../src/runtime/ort-node.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
 import { batchFromRows, logitsOf } from "../model-passes.ts";
 import { type GoldenBatch, assertLogits, goldenJson, goldenPath, goldenTensors } from "./golden-files.ts";
 
-const engine = createOrtEngine({ threads: 1 });
+const engine = createEngine({ threads: 1 });
 const { base, checkpoint } = await loadModel(goldenPath("models", "llama"));
 after(() => checkpoint.close());
 
@@ -26,7 +25,7 @@ for (const method of ["lora", "road"]) {
     const logits = await logitsOf(
       engine,
       base,
-      await stackAdapters(base, adapters),
+      stackAdapters(base, adapters),
       batchFromRows(golden.batch),
       golden.adapter_names.map((name) => names.indexOf(name)),
     );

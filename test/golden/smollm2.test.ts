@@ -5,20 +5,21 @@
  */
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
+import { Session } from "../../src/run/session.ts";
 import { makeExample } from "../../src/data/example.ts";
 import { createTokenizer } from "../../src/data/tokenizer.ts";
-import { readAdapter } from "../../src/format/adapters/adapter.ts";
-import { loadModel } from "../../src/format/checkpoint/load-model.ts";
+import { readAdapter, loadModel } from "../../src/format/by-path.ts";
 import { entryFolder, modelInFolder, modelsFolderOf } from "../../src/hub/cache.ts";
 import { DEFAULT_MODEL } from "../../src/hub/resolve.ts";
 import { createGradientNorm } from "../../src/optim/gradient-norm.ts";
 import { findOptimizer } from "../../src/optim/optimizers.ts";
 import { createUpdater } from "../../src/optim/updater.ts";
-import { createOrtEngine } from "../../src/runtime/ort-node.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
 import { Evaluator } from "../../src/train/evaluate.ts";
 import { StepRunner } from "../../src/train/step-runner.ts";
-import { batchFromRows } from "../model-passes.ts";
+import { accumulateLoss, batchFromRows } from "../model-passes.ts";
 import { assertNear, goldenJson, goldenPath, goldenTensors, relativeNorm } from "./golden-files.ts";
+import { valuesOf } from "../trained-values.ts";
 
 const entry = await modelInFolder(entryFolder(modelsFolderOf(process.env), DEFAULT_MODEL, null));
 const skip = "path" in entry ? false : `${DEFAULT_MODEL} is not in the cache: ${entry.problem}`;
@@ -28,7 +29,7 @@ const NUM_STEPS = process.env["GRAFT_SLOW_TESTS"] === "1" ? 8 : 3;
 
 describe("SmolLM2-135M-Instruct", { skip }, async () => {
   if (!("path" in entry)) return;
-  const engine = createOrtEngine();
+  const engine = createEngine();
   const { base, checkpoint } = await loadModel(entry.path);
   after(() => checkpoint.close());
 
@@ -51,9 +52,10 @@ describe("SmolLM2-135M-Instruct", { skip }, async () => {
     const rows = Array.from({ length: 4 }, (_, i) =>
       makeExample(golden.ids.slice(i * 512, (i + 1) * 512), () => true, { file: "golden", line: i + 1 }),
     );
-    const evaluator = await Evaluator.create(engine, base, null);
+    const session = new Session(engine, base);
+    const evaluator = await Evaluator.create(session, null);
     const { loss, perplexity, tokens } = await evaluator.evaluate(rows);
-    await evaluator.release();
+    await session.release();
     assert.equal(tokens, 4 * 511);
     assertNear(loss, golden.mean_loss, 5e-5, "loss");
     assertNear(perplexity / golden.perplexity, 1, 5e-5, "perplexity");
@@ -67,38 +69,38 @@ describe("SmolLM2-135M-Instruct", { skip }, async () => {
     );
     const batches = goldenJson<number[][][]>("smollm2", "lora", "batches.json");
     const { adapter } = await readAdapter(goldenPath("smollm2", "lora", "initial"), base);
-    const steps = await StepRunner.create({ engine, base, adapter, recompute: false, seed: 0 });
+    const session = new Session(engine, base);
+    const steps = await StepRunner.create({ session, adapter, recompute: false, seed: 0 });
     const adamw = findOptimizer("adamw");
-    const updater = await createUpdater(engine, adamw, adamw.options.parse({}), adapter.values.length);
+    const updater = await createUpdater(engine, adamw, adamw.options.parse({}), adapter.groups);
     const norms = await createGradientNorm(engine);
     for (const [index, { loss, grad_norm, lr }] of golden.steps.slice(0, NUM_STEPS).entries()) {
       const batch = batchFromRows({ input_ids: batches[index] as number[][] });
-      steps.sink.begin();
-      const lossSum = await steps.accumulate(batch, 1 / batch.numLabels, index, 0);
-      steps.sink.finish();
+      steps.gradients.begin();
+      const lossSum = await accumulateLoss(steps, batch, 1 / batch.numLabels, index, 0);
+      steps.gradients.finish();
       assertNear(lossSum / batch.numLabels, loss, 1e-4, `loss of step ${index}`);
       assertNear(
-        (await norms.norm(steps.sink.values)) / grad_norm,
+        (await norms.norm(steps.gradients.vectors())) / grad_norm,
         1,
         1e-3,
         `gradient norm of step ${index}`,
       );
       await updater.step({
-        parameters: adapter.values,
-        gradients: steps.sink.values,
+        gradients: steps.gradients.groups,
         gradientScale: 1,
         learningRate: lr,
         weightDecay: 0,
-        step: index + 1,
       });
     }
     await steps.release();
+    await session.release();
     if (NUM_STEPS < golden.steps.length) return;
     const final = await goldenTensors("smollm2", "lora", "final", "adapter_model.safetensors");
     const joined = adapter.parameters.flatMap((p) => [
       ...(final.get(`base_model.model.${p.name}`) as Float32Array),
     ]);
-    const difference = relativeNorm(adapter.values, Float32Array.from(joined));
+    const difference = relativeNorm(valuesOf(adapter), Float32Array.from(joined));
     assert.ok(difference <= 1e-2, `result is ${difference} apart`);
   });
 });

@@ -1,26 +1,29 @@
 /** @file SNELL against a PyTorch implementation of the paper and of the published code, in float64. */
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import { loadModel } from "../../src/format/checkpoint/load-model.ts";
+import { Session } from "../../src/run/session.ts";
+import { loadModel } from "../../src/format/by-path.ts";
 import { gradients } from "../../src/graph/autodiff.ts";
 import { Graph, type Value } from "../../src/graph/graph.ts";
-import { mul } from "../../src/graph/ops/mul.ts";
+import { mul, sub } from "../../src/graph/ops/elementwise.ts";
 import { reduceMean } from "../../src/graph/ops/reduce-mean.ts";
-import { sub } from "../../src/graph/ops/sub.ts";
 import type { ProgramSpec } from "../../src/graph/program.ts";
-import type { SiteSpec } from "../../src/models/architecture.ts";
-import type { SiteGraph } from "../../src/models/block-graph.ts";
-import { createUpdater } from "../../src/optim/updater.ts";
+import type { SiteSpec } from "../../src/models/sites.ts";
+import type { SiteGraph } from "../../src/models/site-graph.ts";
+import { type UpdateStep, type VectorGroup, createUpdater } from "../../src/optim/updater.ts";
 import { findOptimizer } from "../../src/optim/optimizers.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";
-import type { ParameterSpec, SitePlace } from "../../src/peft/method.ts";
-import { findMethod } from "../../src/peft/methods.ts";
-import { type HostTensor, hostTensor, numElements, zeros } from "../../src/runtime/host-tensor.ts";
-import { createOrtEngine } from "../../src/runtime/ort-node.ts";
+import type { ParameterSpec, SitePlace } from "../../src/peft/site.ts";
+import { snell as method } from "../../src/peft/methods/snell.ts";
+import { type HostTensor, hostTensor, zeros } from "../../src/runtime/host-tensor.ts";
+import { numElements } from "../../src/graph/shape.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
 import { StepRunner } from "../../src/train/step-runner.ts";
-import { attachTo, batchFromRows, logitsOf, lossAndGradients } from "../model-passes.ts";
+import { accumulateLoss, attachTo, batchFromRows, logitsOf, lossAndGradients } from "../model-passes.ts";
+import { linearSite } from "../sites.ts";
 import { goldenJson, goldenPath, goldenTensors, relativeDifference } from "./golden-files.ts";
+import { gradientsOf, groupOf } from "../one-group.ts";
 
 interface Variant {
   readonly kernel: string;
@@ -42,8 +45,7 @@ const CURVE = 2e-5;
 const TRAINED = 1e-3;
 const NUM_STEPS = 10;
 
-const engine = createOrtEngine({ threads: 1 });
-const method = findMethod("snell");
+const engine = createEngine({ threads: 1 });
 
 /** The options of a variant for factors of width `rank`. */
 function optionsOf(
@@ -86,14 +88,12 @@ async function tensorsOf(file: string): Promise<(name: string) => Float32Array> 
 const goldenName = (suffix: string): string => suffix.replace("snell_", "");
 
 /** Steps of AdamW without decay, as the golden numbers were made. */
-async function createSteps(values: Float32Array, learningRate: number) {
+async function createSteps(groups: readonly VectorGroup[], learningRate: number) {
   const adamw = findOptimizer("adamw");
-  const updater = await createUpdater(engine, adamw, adamw.options.parse({}), values.length);
+  const updater = await createUpdater(engine, adamw, adamw.options.parse({}), groups);
   return {
-    step: (gradients: Float32Array, k: number) => {
-      const rates = { gradientScale: 1, learningRate, weightDecay: 0 };
-      return updater.step({ parameters: values, gradients, ...rates, step: k + 1 });
-    },
+    step: (gradients: UpdateStep["gradients"]) =>
+      updater.step({ gradients, gradientScale: 1, learningRate, weightDecay: 0 }),
     release: () => updater.release(),
   };
 }
@@ -134,7 +134,7 @@ describe("SNELL on one linear layer", async () => {
   const outFeatures = tensor("bias").length;
   const inFeatures = tensor("weight").length / outFeatures;
   const numTokens = tensor("x").length / inFeatures / NUM_STEPS;
-  const spec: SiteSpec = { kind: "linear", name: "proj", inFeatures, outFeatures, bias: true };
+  const spec = linearSite("proj", inFeatures, outFeatures);
   const weights = {
     weight: hostTensor("float32", [outFeatures, inFeatures], tensor("weight")),
     bias: hostTensor("float32", [outFeatures], tensor("bias")),
@@ -149,9 +149,9 @@ describe("SNELL on one linear layer", async () => {
 
   for (const [name, variant] of Object.entries(variants)) {
     const rank = tensor(`${name}/param.A`).length / inFeatures;
-    const place = { path: "proj", spec, storage: "f32", sites: [spec] } as unknown as SitePlace;
+    const place: SitePlace = { path: "proj", spec, storage: "f32", sites: [spec] };
     const options = method.configure(method.options.parse(optionsOf(variant, rank)), place);
-    const parameters = method.parameters(spec, options);
+    const parameters = method.trained.specs(spec, options);
     const { step, merge } = programs(spec, numTokens, parameters, options);
     const golden = (what: string, suffix: string): Float32Array =>
       tensor(`${name}/${what}.${goldenName(suffix)}`);
@@ -185,12 +185,12 @@ describe("SNELL on one linear layer", async () => {
     test(`${name}: ten steps of training`, async () => {
       const program = await compile(step);
       const { values, views } = start();
-      const steps = await createSteps(values, variant.lr);
+      const steps = await createSteps(groupOf(values), variant.lr);
       const losses: number[] = [];
       for (let k = 0; k < NUM_STEPS; k++) {
         const found = await program.run({ ...batch(k), ...weights, ...views });
         losses.push(found("loss")[0]!);
-        await steps.step(startAt(parameters, (suffix) => found(`d.${suffix}`)).values, k);
+        await steps.step(gradientsOf(startAt(parameters, (suffix) => found(`d.${suffix}`)).values));
       }
       assertLosses(losses, variant.curve);
       const found = await program.run({ ...batch(0), ...weights, ...views });
@@ -231,8 +231,8 @@ function programs(
   const found = gradients([{ value: loss, gradient }], Object.values(wrt));
   const derivatives = Object.keys(wrt).map((suffix, i) => [`d.${suffix}`, found[i] as Value]);
   assert.ok(method.merge !== "not-mergeable");
-  const merged = method.merge({ weight, bias }, own, spec, options).weight;
-  const delta = method.merge({ weight: none, bias: null }, own, spec, options).weight;
+  const merged = method.merge.graph({ weight, bias }, own, spec, options).weight;
+  const delta = method.merge.graph({ weight: none, bias: null }, own, spec, options).weight;
   return {
     step: {
       name: "step",
@@ -287,16 +287,18 @@ describe("SNELL on all projections of a tiny Llama", async () => {
 
     test(`${name}: ten steps of training, and the weights merged after them`, async () => {
       const adapter = await start();
-      const runner = await StepRunner.create({ engine, base, adapter, recompute: false, seed: 0 });
-      const steps = await createSteps(adapter.values, variant.lr);
+      const session = new Session(engine, base);
+      const runner = await StepRunner.create({ session, adapter, recompute: false, seed: 0 });
+      const steps = await createSteps(adapter.groups, variant.lr);
       const losses: number[] = [];
       for (const [k, batch] of batches.entries()) {
-        runner.sink.begin();
-        losses.push((await runner.accumulate(batch, 1 / batch.numLabels, k, 0)) / batch.numLabels);
-        runner.sink.finish();
-        await steps.step(runner.sink.values, k);
+        runner.gradients.begin();
+        losses.push((await accumulateLoss(runner, batch, 1 / batch.numLabels, k, 0)) / batch.numLabels);
+        runner.gradients.finish();
+        await steps.step(runner.gradients.groups);
       }
       await runner.release();
+      await session.release();
       await steps.release();
       assertLosses(losses, variant.curve);
       const { loss } = await lossAndGradients(engine, base, adapter, batches.slice(0, 1));

@@ -1,9 +1,9 @@
 /** @file Ten training steps against transformers and peft: loss, gradient norm, what is left at the end; accumulation. */
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
+import { Session } from "../../src/run/session.ts";
 import type { Batch } from "../../src/data/batch.ts";
-import { readAdapter } from "../../src/format/adapters/adapter.ts";
-import { loadModel } from "../../src/format/checkpoint/load-model.ts";
+import { readAdapter, loadModel } from "../../src/format/by-path.ts";
 import type { BaseModel } from "../../src/models/base-model.ts";
 import { clipFactor, createGradientNorm } from "../../src/optim/gradient-norm.ts";
 import { findOptimizer } from "../../src/optim/optimizers.ts";
@@ -12,9 +12,9 @@ import { createUpdater } from "../../src/optim/updater.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { findMethod } from "../../src/peft/methods.ts";
 import type { Engine } from "../../src/runtime/engine.ts";
-import { createOrtEngine } from "../../src/runtime/ort-node.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
 import { StepRunner } from "../../src/train/step-runner.ts";
-import { attachTo, batchFromRows, lossAndGradients } from "../model-passes.ts";
+import { accumulateLoss, attachTo, batchFromRows, lossAndGradients } from "../model-passes.ts";
 import {
   type GoldenBatch,
   assertNear,
@@ -24,9 +24,10 @@ import {
   relativeDifference,
   relativeNorm,
 } from "./golden-files.ts";
+import { valuesOf } from "../trained-values.ts";
 
 const PREFIX = "base_model.model.";
-const engine = createOrtEngine({ threads: 1 });
+const engine = createEngine({ threads: 1 });
 const { base, checkpoint } = await loadModel(goldenPath("models", "llama"));
 after(() => checkpoint.close());
 
@@ -48,26 +49,25 @@ async function trainer(
   model: BaseModel,
   adapter: Adapter,
 ): Promise<(batches: readonly Batch[], index: number, settings: StepSettings) => Promise<[number, number]>> {
-  const steps = await StepRunner.create({ engine: on, base: model, adapter, recompute: false, seed: 0 });
+  const session = new Session(on, model);
+  const steps = await StepRunner.create({ session, adapter, recompute: false, seed: 0 });
   const adamw = findOptimizer("adamw");
-  const updater = await createUpdater(on, adamw, adamw.options.parse({}), adapter.values.length);
+  const updater = await createUpdater(on, adamw, adamw.options.parse({}), adapter.groups);
   const norms = await createGradientNorm(on);
   return async (batches, index, { rate, weightDecay, maxNorm }) => {
     const numLabels = batches.reduce((sum, batch) => sum + batch.numLabels, 0);
     let lossSum = 0;
-    steps.sink.begin();
+    steps.gradients.begin();
     for (const [micro, batch] of batches.entries()) {
-      lossSum += await steps.accumulate(batch, 1 / numLabels, index, micro);
+      lossSum += await accumulateLoss(steps, batch, 1 / numLabels, index, micro);
     }
-    steps.sink.finish();
-    const norm = await norms.norm(steps.sink.values);
+    steps.gradients.finish();
+    const norm = await norms.norm(steps.gradients.vectors());
     await updater.step({
-      parameters: adapter.values,
-      gradients: steps.sink.values,
+      gradients: steps.gradients.groups,
       gradientScale: clipFactor(norm, maxNorm),
       learningRate: rate,
       weightDecay,
-      step: index + 1,
     });
     return [lossSum / numLabels, norm];
   };
@@ -102,7 +102,7 @@ describe("ten steps of training", () => {
       );
       assert.equal(final.size, joined.length);
       const difference = relativeNorm(
-        adapter.values,
+        valuesOf(adapter),
         Float32Array.from(joined.flatMap((values) => [...values])),
       );
       assert.ok(difference <= 1e-3, `result is ${difference} apart`);
@@ -129,7 +129,7 @@ describe("ten steps of training", () => {
     const [, norm] = await step(batches, 0, { rate: 0.01, weightDecay: 0.01, maxNorm: Infinity });
     assertNear(norm / golden.grad_norm, 1, 1e-4, "gradient norm");
     const after = await readAdapter(goldenPath("training", "accumulation", "after_one_step"), base);
-    const difference = relativeNorm(adapter.values, after.adapter.values);
+    const difference = relativeNorm(valuesOf(adapter), valuesOf(after.adapter));
     assert.ok(difference <= 1e-3, `result is ${difference} apart`);
   });
 });

@@ -2,14 +2,14 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { type Batch, NO_LABEL } from "../../src/data/batch.ts";
-import { loadModel } from "../../src/format/checkpoint/load-model.ts";
+import { loadModel } from "../../src/format/by-path.ts";
 import { findMethod } from "../../src/peft/methods.ts";
 import { hostTensor } from "../../src/runtime/host-tensor.ts";
-import { createOrtEngine } from "../../src/runtime/ort-node.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
 import { attachTo, logitsOf, lossAndGradients } from "../model-passes.ts";
 import { assertNear, goldenJson, goldenPath, goldenTensors, relativeDifference } from "./golden-files.ts";
 
-const engine = createOrtEngine({ threads: 1 });
+const engine = createEngine({ threads: 1 });
 /** Gradients that are zero but for rounding: the softmax takes out what a bias of the keys adds. */
 const VANISHING = /attention\.key\.bias$/;
 
@@ -22,7 +22,7 @@ describe("model vit", async () => {
 
   /** Pixels as they are, which pass by the bytes of images. */
   function batchOf(pixels: Float32Array, classes: readonly number[]): Batch {
-    const { image, maxPositions: length } = base.config;
+    const { image, maxPositions: length } = base.model;
     const numRows = classes.length;
     const labels = new Int32Array(numRows * length).fill(NO_LABEL);
     classes.forEach((label, row) => (labels[row * length] = label));
@@ -32,21 +32,25 @@ describe("model vit", async () => {
       input: hostTensor("float32", [numRows, image!.channels, image!.size, image!.size], pixels),
       positions: new BigInt64Array(numRows * length),
       segments: new Int32Array(numRows * length).fill(1),
+      tokenTypes: null,
       labels,
       numTokens: numRows * length,
       numLabels: numRows,
+      weights: new Float32Array(numRows).fill(1),
+      sequenceOf: Int32Array.from(classes, (_, row) => row),
+      sequences: classes.map((_, group) => ({ role: "target", group })),
     };
   }
 
   test("its logits are those of transformers", async () => {
-    const { vocabSize, maxPositions } = base.config;
+    const { numOutputs, maxPositions } = base.model;
     const logits = await logitsOf(engine, base, null, batch);
     const expected = tensors.get("logits") as Float32Array;
-    assert.equal(expected.length, golden.labels.length * vocabSize);
+    assert.equal(expected.length, golden.labels.length * numOutputs);
     for (const [row] of golden.labels.entries()) {
-      const from = row * maxPositions * vocabSize;
-      const own = logits.subarray(from, from + vocabSize);
-      const difference = relativeDifference(own, expected.subarray(row * vocabSize, (row + 1) * vocabSize));
+      const from = row * maxPositions * numOutputs;
+      const own = logits.subarray(from, from + numOutputs);
+      const difference = relativeDifference(own, expected.subarray(row * numOutputs, (row + 1) * numOutputs));
       assert.ok(difference <= 1e-5, `row ${row} is ${difference} apart`);
     }
   });

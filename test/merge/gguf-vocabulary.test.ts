@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { byteTokenizerFiles } from "../../src/data/byte-tokenizer.ts";
+import { byteTokenizerFiles } from "../byte-tokenizer.ts";
+import { createTokenizer } from "../../src/data/tokenizer.ts";
 import { UsageError } from "../../src/errors.ts";
 import type { TokenizerFiles } from "../../src/format/checkpoint/checkpoint.ts";
-import { buildTokenizerFiles, PRE_TOKENIZERS } from "../../src/format/checkpoint/gguf-tokenizer.ts";
+import { PRE_TOKENIZERS } from "../../src/format/checkpoint/gguf-pre-tokenizers.ts";
+import { buildTokenizerFiles } from "../../src/format/checkpoint/gguf-tokenizer.ts";
 import { tokenizerSettings } from "../../src/format/checkpoint/gguf-vocabulary.ts";
 import type { GgufValue } from "../../src/format/files/gguf-writer.ts";
 import type { JsonObject } from "../../src/format/files/json-file.ts";
@@ -42,6 +44,51 @@ test("tokenizer settings that were read are written back as they were, for every
       assert.deepEqual(write(buildTokenizerFiles({ path: "m.gguf", metadata })!), metadata);
     }
   }
+});
+
+/** The tokenizer settings of a GGUF file with pieces: "bab" is made of "ba" or of "ab", whichever comes first. */
+const PIECES = {
+  "tokenizer.ggml.model": "llama",
+  "tokenizer.ggml.tokens": ["<unk>", "<s>", "</s>", "<0x41>", "▁", "a", "b", "ab", "ba", "bab", "  ", "▁▁ab"],
+  "tokenizer.ggml.token_type": [2, 3, 3, 6, 1, 1, 1, 1, 1, 1, 4, 1],
+  "tokenizer.ggml.scores": [-5, -5, -5, -5, -5, -5, -5, -1, -2, -3, 0, -4],
+  "tokenizer.ggml.bos_token_id": 1,
+  "tokenizer.ggml.eos_token_id": 2,
+  "tokenizer.ggml.unknown_token_id": 0,
+  "tokenizer.ggml.add_bos_token": true,
+  "tokenizer.ggml.add_eos_token": false,
+};
+
+test("pieces that were read are written back with scores in the same order", () => {
+  for (const addsPrefix of [true, false]) {
+    const metadata = { ...PIECES, "tokenizer.ggml.add_space_prefix": addsPrefix };
+    const files = buildTokenizerFiles({ path: "m.gguf", metadata })!;
+    const { merges } = files.tokenizer["model"] as { merges: string[][] };
+    assert.deepEqual(
+      merges.map((pair) => pair.join(" ")),
+      ["▁ ▁", "a b", "b a", "b ab", "ba b", "▁▁ ab"],
+    );
+    const { "tokenizer.ggml.scores": scores, ...written } = write(
+      files,
+      PIECES["tokenizer.ggml.tokens"].length,
+    );
+    const { "tokenizer.ggml.scores": given, ...expected } = metadata;
+    assert.deepEqual(written, expected);
+    const order = (values: readonly number[]): number[] =>
+      [10, 7, 8, 9, 11].toSorted((a, b) => values[b]! - values[a]!);
+    assert.deepEqual(order(scores as number[]), order(given));
+    assert.deepEqual(createTokenizer(files).encode(" babA"), [1, addsPrefix ? 10 : 4, 9, 3]);
+  }
+});
+
+test("merges that are not all that the pieces allow are refused", () => {
+  const files = buildTokenizerFiles({ path: "m.gguf", metadata: PIECES })!;
+  const model = files.tokenizer["model"] as JsonObject;
+  const fewer = { ...model, merges: (model["merges"] as unknown[]).slice(1) };
+  assert.throws(() => write({ ...files, tokenizer: { ...files.tokenizer, model: fewer } }, 12), {
+    code: "usage/model",
+    message: /merges of its own, expected all that its pieces allow/,
+  });
 });
 
 /** The byte tokenizer with other parts. */
@@ -103,15 +150,11 @@ const { model } = byteTokenizerFiles().tokenizer as { model: JsonObject };
 const [token] = byteTokenizerFiles().tokenizer["added_tokens"] as JsonObject[];
 
 const REFUSED: readonly [string, TokenizerFiles, RegExp][] = [
+  ["another kind", tokenizerWith({ model: { ...model, type: "Unigram" } }), /kind Unigram, expected BPE/],
   [
-    "another kind",
-    tokenizerWith({ model: { ...model, type: "Unigram" } }),
-    /kind Unigram, expected byte-level/,
-  ],
-  [
-    "characters that fall back to bytes",
+    "pieces of text that is cut",
     tokenizerWith({ model: { ...model, byte_fallback: true } }),
-    /not byte-level/,
+    /its pieces come from text changed by ByteLevel/,
   ],
   [
     "another way to cut text",

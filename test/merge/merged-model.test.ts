@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { attachTo, logitsOf, perturb, randomExamples, unpacked } from "../model-passes.ts";
 import { temporaryFolder, tinyModelParts } from "../tiny-model.ts";
-import { byteTokenizerFiles } from "../../src/data/byte-tokenizer.ts";
+import { byteTokenizerFiles } from "../byte-tokenizer.ts";
 import { createTokenizer } from "../../src/data/tokenizer.ts";
 import type { BaseModel } from "../../src/models/base-model.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
@@ -13,23 +13,20 @@ import { ia3 } from "../../src/peft/methods/ia3.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
 import { peqa } from "../../src/peft/methods/peqa.ts";
 import { Random } from "../../src/random.ts";
-import { STORAGES, type StorageName } from "../../src/quant/storages.ts";
-import { createOrtEngine } from "../../src/runtime/ort-node.ts";
+import type { StorageName } from "../../src/quant/storages.ts";
+import { quantizeTo } from "../../src/quant/stored-tensor.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
 import type { HostTensor } from "../../src/runtime/host-tensor.ts";
-import {
-  type Checkpoint,
-  type ModelFormat,
-  openCheckpoint,
-  writeModel,
-} from "../../src/format/checkpoint/checkpoint.ts";
-import { openGguf } from "../../src/format/files/gguf.ts";
+import { type Checkpoint, type ModelFormat } from "../../src/format/checkpoint/checkpoint.ts";
+import { openCheckpoint, writeModel, openGguf } from "../../src/format/by-path.ts";
 import { folderDtype } from "../../src/format/checkpoint/hf-folder.ts";
 import { loadWeights } from "../../src/format/checkpoint/load-model.ts";
 import { chooseKind, type MergeReport, writeMergedModel } from "../../src/export/merged-model.ts";
 import { requireNewOutput } from "../../src/export/new-output.ts";
+import { changeValues } from "../trained-values.ts";
 
 const root = temporaryFolder();
-const engine = createOrtEngine({ threads: 1 });
+const engine = createEngine({ threads: 1 });
 const batch = unpacked(randomExamples([9, 7]));
 
 /** Wide enough for blocks of 32, with numbers of heads that differ and a norm that needs its exact place. */
@@ -43,7 +40,7 @@ async function writeFolderModel(name: string, storage: StorageName, config: obje
     generationConfig: { eos_token_id: [257, 258] },
     tokenizerFiles: byteTokenizerFiles(),
     tensors: [...parts.tensors].map(([key, { shape, data }]): [string, HostTensor] => {
-      const planes = STORAGES[storage].quantize(data, shape);
+      const { planes } = quantizeTo(storage, data, shape);
       return [key, planes["data"] as HostTensor];
     }),
   });
@@ -117,7 +114,7 @@ test("a folder's model as GGUF computes the same, in every kind that is exact, a
       const { head_dim, attention_bias, mlp_bias } = found;
       assert.deepEqual([head_dim, attention_bias, mlp_bias], [16, false, false]);
       for (const [key, value] of Object.entries(config)) assert.deepEqual(found[key], value, key);
-      assert.ok(Math.abs(base.config.normEpsilon - 1e-5) < 1e-12);
+      assert.ok(Math.abs(Number(base.model.raw["rms_norm_eps"]) - 1e-5) < 1e-12);
       assert.deepEqual(checkpoint.generationConfig?.["eos_token_id"], [257, 258]);
       const texts = "It's 12 <|im_end|>\n";
       const [a, b] = [old, checkpoint].map(({ tokenizerFiles }) => createTokenizer(tokenizerFiles!));
@@ -161,7 +158,7 @@ test("PEQA stays in the kind of a GGUF base: exact but for scales of 16 bits", a
   const move: Put = async (base) => {
     const adapter = await attachTo(base, peqa);
     const random = new Random(2);
-    adapter.values.forEach((value, i) => (adapter.values[i] = value * (1 + 0.2 * random.uniform())));
+    changeValues(adapter, (value) => value * (1 + 0.2 * random.uniform()));
     return adapter;
   };
   const { expected, rounding } = await merged(gguf, move, path, "gguf");
@@ -204,7 +201,7 @@ test("numbers that are none, or too large for the type, are refused, and nothing
     const path = join(root, `infinite-${type}.gguf`);
     const large: Put = async (base) => {
       const adapter = await put(lora)(base);
-      adapter.values.forEach((value, i) => (adapter.values[i] = value * factor));
+      changeValues(adapter, (value) => value * factor);
       return adapter;
     };
     await assert.rejects(merged(gguf, large, path, "gguf", type), { code, message, hint });
@@ -243,8 +240,8 @@ test("an adapter on a shared embedding gives the head a matrix of its own, in fo
     const path = join(root, `untied-${base === gguf}-${to}${to === "gguf" ? ".gguf" : ""}`);
     const type = to === "gguf" && base === folder ? "f32" : null;
     const { expected } = await merged(base, put(lora, {}, ["embed_tokens"]), path, to, type);
-    await opened(path, ({ checkpoint, base: { config } }) => {
-      assert.equal(config.tiedHead, false);
+    await opened(path, ({ checkpoint, base: { model } }) => {
+      assert.equal(model.ties.size, 0);
       assert.ok(checkpoint.tensors.has("lm_head.weight"));
       return Promise.resolve();
     });

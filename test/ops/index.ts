@@ -20,19 +20,22 @@ import { erfSuite, geluSuite } from "./gelu.ts";
 import { kthSmallestSuite } from "./kth-smallest.ts";
 import { layerNormSuite } from "./layer-norm.ts";
 import { linearCrossEntropySuite } from "./linear-cross-entropy.ts";
+import { logSumExpSuite } from "./log-sum-exp.ts";
 import { absSuite, equalSuite, greaterSuite, maximumSuite } from "./magnitude.ts";
 import { matmulSuite } from "./matmul.ts";
 import type { OpSuite } from "./op-suite.ts";
 import { pairwiseDistanceSuite } from "./pairwise-distance.ts";
 import { concatSuite, padLikeSuite, sliceSuite, splitSuite } from "./pieces.ts";
 import { reduceMeanSuite, reduceSumSuite } from "./reductions.ts";
-import { reshapeSuite } from "./reshape.ts";
+import { reshapeLikeSuite, reshapeSuite } from "./reshape.ts";
 import { rmsNormSuite } from "./rms-norm.ts";
 import { ropeSuite } from "./rope.ts";
 import { rotatePairsSuite } from "./rotate-pairs.ts";
+import { routeRowsSuite } from "./route-rows.ts";
 import { gatherRowsSuite, scatterAddRowsSuite } from "./rows.ts";
 import { softThresholdSuite } from "./soft-threshold.ts";
 import { softmaxSuite } from "./softmax.ts";
+import { joinRowsSuite, splitRowsSuite } from "./split-rows.ts";
 import { stopGradientSuite } from "./stop-gradient.ts";
 import { transposeSuite } from "./transpose.ts";
 import { unpackCodesSuite } from "./unpack-codes.ts";
@@ -66,6 +69,10 @@ export const OP_SUITES: readonly OpSuite[] = [
   softmaxSuite,
   softThresholdSuite,
   reshapeSuite,
+  reshapeLikeSuite,
+  routeRowsSuite,
+  splitRowsSuite,
+  joinRowsSuite,
   transposeSuite,
   sliceSuite,
   splitSuite,
@@ -82,6 +89,7 @@ export const OP_SUITES: readonly OpSuite[] = [
   attentionMaskSuite,
   rotatePairsSuite,
   linearCrossEntropySuite,
+  logSumExpSuite,
   crossEntropySuite,
   softmaxErrorSuite,
   stopGradientSuite,

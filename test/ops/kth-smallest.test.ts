@@ -5,12 +5,12 @@ import { Graph } from "../../src/graph/graph.ts";
 import { kthSmallest } from "../../src/graph/ops/kth-smallest.ts";
 import { Random } from "../../src/random.ts";
 import { hostTensor, zeros } from "../../src/runtime/host-tensor.ts";
-import { createOrtEngine } from "../../src/runtime/ort-node.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
 
 const ROWS = 300;
 const COLUMNS = 256;
 const COUNT = ROWS * COLUMNS;
-const engine = createOrtEngine({ threads: 1 });
+const engine = createEngine({ threads: 1 });
 const random = new Random(1);
 
 /** Selects with our program and by sorting. */

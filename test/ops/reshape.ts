@@ -21,10 +21,7 @@ export const reshapeSuite: OpSuite = {
     reshaped("splits heads", ["B", "T", 6], ["B", "T", 2, 3], { B: 2, T: 5 }),
     reshaped("joins heads", ["B", "T", 2, 3], ["B", "T", 6], { B: 2, T: 5 }),
     reshaped("no tokens", ["B", "T", 6], ["B", "T", 2, 3], { B: 2, T: 0 }),
-    {
-      ...reshaped("joins symbols", ["B", "T", 4], ["B*T", 4], { B: 2, T: 3 }),
-      smooth: false, // The way back has two unknown sizes, which no program can tell.
-    },
+    reshaped("joins symbols", ["B", "T", 4], ["B*T", 4], { B: 2, T: 3 }),
     reshaped("moves a symbol", ["T", 2, 3], [2, "T", 3], { T: 4 }),
   ],
   rejected: [
@@ -32,4 +29,21 @@ export const reshapeSuite: OpSuite = {
     reject("another symbol", [float(["B", 3])], { shape: ["T", 3] }),
   ],
   realistic: reshaped("[4, 256, 576] to heads", [4, 256, 576], [4, 256, 9, 64]),
+};
+
+export const reshapeLikeSuite: OpSuite = {
+  op: "reshapeLike",
+  reference: ([x, like]) => [{ shape: (like as Array64).shape, data: (x as Array64).data }],
+  differentiable: (input) => input === 0,
+  cases: [
+    opCase("two sizes that nobody knows", [float(["B*T", 4]), float(["B", "T", 4])], {
+      bindings: { B: 2, T: 3 },
+      tolerance: 0,
+    }),
+    opCase("known sizes", [float([6, 4]), float([2, 12])], { tolerance: 0 }),
+  ],
+  rejected: [reject("another number of elements", [float([2, 3]), float([5])])],
+  realistic: opCase("[1024, 576] to rows", [float(["B*T", 576]), float(["B", "T", 576])], {
+    bindings: { B: 4, T: 256 },
+  }),
 };

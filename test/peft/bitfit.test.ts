@@ -1,15 +1,16 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { Session } from "../../src/run/session.ts";
 import { Generator } from "../../src/engine/generator.ts";
-import { adapterFiles, readAdapter } from "../../src/format/adapters/adapter.ts";
+import { adapterFiles } from "../../src/format/adapters/adapter.ts";
+import { readAdapter, readAdapterFolder, type LoadedModel, loadModel } from "../../src/format/by-path.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
-import { readAdapterFolder } from "../../src/format/adapters/adapter-folder.ts";
-import { type LoadedModel, loadModel } from "../../src/format/checkpoint/load-model.ts";
 import { bitfit } from "../../src/peft/methods/bitfit.ts";
 import { mergedModel } from "../../src/peft/merge.ts";
-import { createOrtEngine } from "../../src/runtime/ort-node.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
 import { attachTo, perturb } from "../model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
+import { valuesOf } from "../trained-values.ts";
 
 const folder = temporaryFolder();
 const BIASED = { attention_bias: true, mlp_bias: true };
@@ -45,7 +46,7 @@ describe("BitFit", () => {
     const norm = tensors.get("base_model.model.model.norm.weight");
     assert.deepEqual(norm?.data, adapter.tensor("model.norm.weight")?.data);
     const { adapter: read } = await readAdapter(path, base);
-    assert.deepEqual(read.values, adapter.values);
+    assert.deepEqual(valuesOf(read), valuesOf(adapter));
     await checkpoint.close();
   });
 
@@ -60,22 +61,23 @@ describe("BitFit", () => {
 
   test("writes the same tokens with the adapter beside the model and with merged weights", async () => {
     const { base, checkpoint } = await load("written", BIASED);
-    const engine = createOrtEngine({ threads: 1 });
+    const engine = createEngine({ threads: 1 });
     const adapter = await attachTo(base, bitfit);
     perturb(adapter, 0.5);
     const merged = await mergedModel(engine, base, adapter);
     const written: number[][] = [];
     for (const side of [
-      { base, adapter },
-      { base: merged.model, adapter: null },
-      { base, adapter: null },
+      { of: base, adapter },
+      { of: merged.model, adapter: null },
+      { of: base, adapter: null },
     ]) {
-      const generator = await Generator.create({ engine, ...side });
+      const session = new Session(engine, side.of);
+      const generator = await Generator.create({ session, adapter: side.adapter });
       const ids: number[] = [];
       for await (const { id } of generator.generate({ promptIds: [5, 80, 33], maxNewTokens: 12 }))
         ids.push(id);
       written.push(ids);
-      await generator.release();
+      await session.release();
     }
     assert.deepEqual(written[0], written[1]);
     assert.notDeepEqual(written[0], written[2]);

@@ -1,10 +1,10 @@
 /** @file Tests of DoRA on a model with rows of zeros, as pruning leaves them: they have no length to divide by. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { loadModel } from "../../src/format/checkpoint/load-model.ts";
+import { loadModel } from "../../src/format/by-path.ts";
 import { dora } from "../../src/peft/methods/dora.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";
-import { createOrtEngine } from "../../src/runtime/ort-node.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
 import {
   attachTo,
   logitsOf,
@@ -16,7 +16,7 @@ import {
 import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
 
 const PATH = "model.layers.0.self_attn.q_proj";
-const engine = createOrtEngine({ threads: 1 });
+const engine = createEngine({ threads: 1 });
 const { base: whole, checkpoint } = await loadModel(
   await writeTinyModel(temporaryFolder(), { config: { attention_bias: true } }),
 );

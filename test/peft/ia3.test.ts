@@ -1,14 +1,16 @@
 /** @file Tests of (IA)³: a file says of every module whether its input or its output is scaled. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { adapterFiles, readAdapter } from "../../src/format/adapters/adapter.ts";
+import { adapterFiles } from "../../src/format/adapters/adapter.ts";
+import { readAdapter, readAdapterFolder, loadModel } from "../../src/format/by-path.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
-import { readAdapterFolder } from "../../src/format/adapters/adapter-folder.ts";
+import { takeFrom } from "../../src/format/adapters/raw-config.ts";
 import { combineAdapters } from "../../src/export/combine.ts";
-import { loadModel } from "../../src/format/checkpoint/load-model.ts";
 import { ia3 } from "../../src/peft/methods/ia3.ts";
 import { attachTo, perturb } from "../model-passes.ts";
+import { linearSite } from "../sites.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
+import { valuesOf } from "../trained-values.ts";
 
 const folder = temporaryFolder();
 
@@ -62,17 +64,30 @@ describe("the file of an (IA)³ adapter", () => {
       // PEFT refuses others.
       assert.ok(feedforward.every((name) => targets.includes(name)));
       const { adapter: read } = await readAdapter(path, base);
-      assert.deepEqual(read.values, adapter.values);
+      assert.deepEqual(valuesOf(read), valuesOf(adapter));
       await (await combineAdapters({ expression: "-a", adapters: { a: path } })).write(`${path} negated`);
       const { adapter: negated } = await readAdapter(`${path} negated`, base);
-      negated.values.forEach((value, i) => assert.ok(Math.abs(2 - adapter.values[i]! - value) < 1e-6));
+      const before = valuesOf(adapter);
+      valuesOf(negated).forEach((value, i) => assert.ok(Math.abs(2 - before[i]! - value) < 1e-6));
       await checkpoint.close();
     });
   }
 
+  test("scales the inputs of the last feed-forward modules of any family, unless names say others", () => {
+    const sites = (["qkv", "down"] as const).map((role) => ({ ...linearSite(`mlp.${role}_x`, 4, 4), role }));
+    const scalesInput = (options: object): unknown[] =>
+      sites.map((spec) => {
+        const place = { path: `h.0.${spec.name}`, spec, storage: "f32", sites } as const;
+        return (ia3.configure(ia3.options.parse(options), place) as { feedforward: boolean }).feedforward;
+      });
+    assert.deepEqual(scalesInput({}), [false, true]);
+    assert.deepEqual(scalesInput({ feedforwardModules: ["qkv_x"] }), [true, false]);
+    assert.deepEqual(scalesInput({ feedforwardModules: [] }), [false, false]);
+  });
+
   test("is refused where an expression says which modules are feed-forward", () => {
     const raw: Record<string, unknown> = { feedforward_modules: ".*down_proj", init_ia3_weights: true };
-    ia3.fromPeft(raw);
+    ia3.file.fromConfig(takeFrom(raw), raw);
     assert.deepEqual(raw, { feedforward_modules: ".*down_proj" });
   });
 });

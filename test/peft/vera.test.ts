@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { after, describe, test } from "node:test";
-import { adapterFiles, readAdapter } from "../../src/format/adapters/adapter.ts";
+import { adapterFiles } from "../../src/format/adapters/adapter.ts";
+import { readAdapter, loadModel } from "../../src/format/by-path.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
-import { readJson } from "../../src/format/files/json-file.ts";
-import { loadModel } from "../../src/format/checkpoint/load-model.ts";
+import { readJson } from "../../src/format/by-path.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { vera } from "../../src/peft/methods/vera.ts";
 import { attachTo } from "../model-passes.ts";
@@ -14,8 +14,8 @@ const folder = temporaryFolder();
 const { base, checkpoint } = await loadModel(await writeTinyModel(`${folder}/model`));
 after(() => checkpoint.close());
 
-function matrices({ frozen }: Adapter): Float32Array[] {
-  return ["vera_A", "vera_B"].map((name) => frozen.get(name)?.data as Float32Array);
+function matrices({ shared }: Adapter): Float32Array[] {
+  return ["vera_A", "vera_B"].map((name) => shared.get(name)?.data as Float32Array);
 }
 
 describe("VeRA's shared matrices", () => {
@@ -27,8 +27,8 @@ describe("VeRA's shared matrices", () => {
 
   test("are as wide as the largest of the chosen sites", async () => {
     const shapes = async (modules: string[]): Promise<(readonly number[] | undefined)[]> => {
-      const { frozen } = await attachTo(base, vera, { rank: 3 }, modules);
-      return ["vera_A", "vera_B"].map((name) => frozen.get(name)?.shape);
+      const { shared } = await attachTo(base, vera, { rank: 3 }, modules);
+      return ["vera_A", "vera_B"].map((name) => shared.get(name)?.shape);
     };
     // Width 32, 48 inside the feed-forward part, 16 for keys and values.
     assert.deepEqual(await shapes(["k_proj", "v_proj"]), [

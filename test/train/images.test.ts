@@ -4,11 +4,11 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import { promisify } from "node:util";
-import { readImages } from "../../src/data/images.ts";
+import { Session } from "../../src/run/session.ts";
+import { readImages } from "../../src/data/by-path.ts";
 import { Classifier } from "../../src/engine/classifier.ts";
-import { readAdapter } from "../../src/format/adapters/adapter.ts";
-import { loadModel } from "../../src/format/checkpoint/load-model.ts";
-import { createOrtEngine } from "../../src/runtime/ort-node.ts";
+import { readAdapter, loadModel } from "../../src/format/by-path.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
 import type { TrainInput } from "../../src/train/options.ts";
 import { TINY_IMAGE_SIZE, drawImages, writeImages } from "../tiny-images.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
@@ -16,7 +16,7 @@ import { lossesOf, runTiny } from "./tiny-run.ts";
 
 const MAIN = join(import.meta.dirname, "../../src/cli/main.ts");
 const run = promisify(execFile);
-const engine = createOrtEngine({ threads: 1 });
+const engine = createEngine({ threads: 1 });
 const folder = temporaryFolder();
 const path = (...names: readonly string[]): string => join(folder, ...names);
 
@@ -29,9 +29,10 @@ function writeSet(name: string, inverted: boolean): string {
 async function accuracyOf(model: string, data: string, adapterFolder: string | null = null): Promise<number> {
   const { base, checkpoint } = await loadModel(model);
   const adapter = adapterFolder === null ? null : (await readAdapter(adapterFolder, base)).adapter;
-  const classifier = await Classifier.create(engine, base, adapter);
-  const accuracy = await classifier.accuracy(readImages(data, base.config).heldOut ?? []);
-  await classifier.release();
+  const session = new Session(engine, base);
+  const classifier = await Classifier.create(session, adapter);
+  const accuracy = await classifier.accuracy(readImages(data, base.model).heldOut ?? []);
+  await session.release();
   await checkpoint.close();
   return accuracy;
 }

@@ -3,14 +3,13 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { parse } from "yaml";
-import { loadModel } from "../../src/format/checkpoint/load-model.ts";
-import { readAdapter } from "../../src/format/adapters/adapter.ts";
-import { createOrtEngine } from "../../src/runtime/ort-node.ts";
+import { Session } from "../../src/run/session.ts";
+import { loadModel, readAdapter, openSafetensors } from "../../src/format/by-path.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
 import { Evaluator } from "../../src/train/evaluate.ts";
 import type { EvalEvent, StepEvent } from "../../src/train/events.ts";
-import { readDataFile } from "../../src/data/dataset.ts";
+import { readDataFile } from "../../src/data/by-path.ts";
 import { openTextTools } from "../../src/data/text-tools.ts";
-import { openSafetensors } from "../../src/format/files/safetensors.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
 import { bytesOf, lossesOf, runTiny } from "./tiny-run.ts";
 
@@ -108,13 +107,14 @@ describe("the training loop", () => {
     // The held-out loss of the result, loaded again, is the one that the run told.
     const { base, checkpoint } = await loadModel(model);
     const { adapter } = await readAdapter(output, base);
-    const evaluator = await Evaluator.create(createOrtEngine({ threads: 1 }), base, adapter);
+    const session = new Session(createEngine({ threads: 1 }), base);
+    const evaluator = await Evaluator.create(session, adapter);
     const { examples } = readDataFile(heldOut, {
       ...openTextTools(model, checkpoint.tokenizerFiles),
       maxLength: 64,
     });
     assert.equal((await evaluator.evaluate(examples)).loss, evaluation.loss);
-    await evaluator.release();
+    await session.release();
     await checkpoint.close();
   });
 
@@ -222,10 +222,11 @@ describe("the training loop", () => {
     const { tokenizer, template } = openTextTools(model, checkpoint.tokenizerFiles);
     const { examples } = readDataFile(text, { tokenizer, template, maxLength: 16 });
     assert.equal(examples.length, 10);
-    const evaluator = await Evaluator.create(createOrtEngine({ threads: 1 }), base, null);
+    const session = new Session(createEngine({ threads: 1 }), base);
+    const evaluator = await Evaluator.create(session, null);
     const { loss } = await evaluator.evaluate(examples.slice(0, 2));
     assert.ok(Math.abs(loss - (lossesOf(events)[0] as number)) < 1e-6);
-    await evaluator.release();
+    await session.release();
     await checkpoint.close();
   });
 

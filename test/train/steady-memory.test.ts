@@ -3,15 +3,17 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { loadModel } from "../../src/format/checkpoint/load-model.ts";
+import { Session } from "../../src/run/session.ts";
+import { loadModel } from "../../src/format/by-path.ts";
+import { createGradientNorm } from "../../src/optim/gradient-norm.ts";
 import { findOptimizer } from "../../src/optim/optimizers.ts";
 import { createUpdater } from "../../src/optim/updater.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
 import { Random } from "../../src/random.ts";
 import type { Engine } from "../../src/runtime/engine.ts";
-import { createOrtEngine } from "../../src/runtime/ort-node.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
 import { StepRunner } from "../../src/train/step-runner.ts";
-import { attachTo, randomExamples, unpacked } from "../model-passes.ts";
+import { accumulateLoss, attachTo, randomExamples, unpacked } from "../model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
 
 const NUM_STEPS = 200;
@@ -52,11 +54,13 @@ for (const recompute of [false, true]) {
     const collect = runInNewContext("gc") as () => void;
     const { base, checkpoint } = await loadModel(await writeTinyModel(`${temporaryFolder()}/model`));
     after(() => checkpoint.close());
-    const { engine, numNew } = countingBuffers(createOrtEngine({ threads: 1 }));
+    const { engine, numNew } = countingBuffers(createEngine({ threads: 1 }));
     const adapter = await attachTo(base, lora, { dropout: 0.1 });
-    const steps = await StepRunner.create({ engine, base, adapter, recompute, seed: 1 });
+    const session = new Session(engine, base);
+    const steps = await StepRunner.create({ session, adapter, recompute, seed: 1 });
     const adamw = findOptimizer("adamw");
-    const updater = await createUpdater(engine, adamw, adamw.options.parse({}), adapter.values.length);
+    const updater = await createUpdater(engine, adamw, adamw.options.parse({}), adapter.groups);
+    const norm = await createGradientNorm(engine);
     const random = new Random(6);
     let [buffers, rssBytes] = [0, 0];
     for (let step = 0; step < NUM_STEPS; step++) {
@@ -66,23 +70,24 @@ for (const recompute of [false, true]) {
       }
       const longest = 8 * (1 + random.integer(12));
       const batch = unpacked(randomExamples([longest, longest - 3], step));
-      steps.sink.begin();
-      const lossSum = await steps.accumulate(batch, 1 / batch.numLabels, step, 0);
-      steps.sink.finish();
-      assert.ok(Number.isFinite(lossSum));
+      steps.gradients.begin();
+      const lossSum = await accumulateLoss(steps, batch, 0.5 / batch.numLabels, step, 0);
+      await accumulateLoss(steps, batch, 0.5 / batch.numLabels, step, 1);
+      steps.gradients.finish();
+      assert.ok(Number.isFinite(lossSum) && (await norm.norm(steps.gradients.vectors())) > 0);
       await updater.step({
-        parameters: adapter.values,
-        gradients: steps.sink.values,
+        gradients: steps.gradients.groups,
         gradientScale: 1,
         learningRate: 1e-3,
         weightDecay: 0,
-        step: step + 1,
       });
     }
     collect();
     const growth = process.memoryUsage().rss - rssBytes;
     await steps.release();
+    await session.release();
     await updater.release();
+    await norm.release();
     assert.ok(buffers > 0);
     assert.equal(numNew() - buffers, 0, "new output buffers");
     assert.ok(growth < MAX_GROWTH_BYTES, `the process grew by ${growth} bytes`);

@@ -2,13 +2,14 @@
  * @file What an adapter file holds of the base: copies of matrices that adapters sit on, and modules trained whole.
  */
 import { UsageError } from "../../errors.ts";
+import { lastName, matchSuffix, moduleOf } from "../../module-path.ts";
 import type { BaseModel } from "../../models/base-model.ts";
-import { storedName } from "../../peft/trained-tensors.ts";
-import { matchSuffix } from "../../peft/targets.ts";
 import { STORAGES } from "../../quant/storages.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { PREFIX } from "./adapter-tensors.ts";
 
+/** Tensors of a module that can be trained whole. */
+const PARTS = ["weight", "bias"];
 const COPY = ".base_layer.weight";
 /** How far a row of a copy may be from the base's, over its length: what rounding to half or to few bits makes. */
 const ROUNDING = 4e-3;
@@ -25,15 +26,15 @@ export async function withoutCopies(path: string, base: BaseModel, tensors: Tens
   for (const [name, copy] of tensors) {
     if (!name.startsWith(PREFIX) || !name.endsWith(COPY)) continue;
     const tensor = `${name.slice(PREFIX.length, -COPY.length)}.weight`;
-    const stored = storedName(base.architecture, base.config, tensor);
-    if (!base.specs.has(stored)) continue;
+    const stored = base.model.storedName(tensor);
+    if (!base.model.tensors.has(stored)) continue;
     const own = await base.values(stored);
     const isWhole = STORAGES[base.source.storageOf(stored)].blockSize === 1;
     if (!isNear(copy, own, isWhole ? ROUNDING : QUANTIZATION)) {
       throw new UsageError(
         "usage/adapter",
         `Cannot use adapter "${path}": it was trained beside other values of "${tensor}" than the model has`,
-        { hint: "Choose the base model that the adapter was trained on" },
+        { hint: "Choose the base model that the adapter was trained on." },
       );
     }
     others.delete(name);
@@ -77,8 +78,9 @@ export function withModulesOfGraft(
   const { modules_to_save: names } = config;
   if (!isNames(names)) return config;
   const modules = [...tensors.keys()].flatMap((name) => {
-    const module = /^base_model\.model\.(.+)\.(?:weight|bias)$/.exec(name)?.[1];
-    return module !== undefined && endsWithAny(names, module) ? [module] : [];
+    if (!name.startsWith(PREFIX) || !PARTS.includes(lastName(name))) return [];
+    const module = moduleOf(name.slice(PREFIX.length));
+    return module !== "" && endsWithAny(names, module) ? [module] : [];
   });
   return modules.every((path) => isPartOfAny(names, path))
     ? config
@@ -92,8 +94,8 @@ export function withModulesOfPeft(
 ): Readonly<Record<string, unknown>> {
   const { modules_to_save: names } = settings;
   if (!isNames(names)) return settings;
-  const tensors = [...base.specs.keys(), base.architecture.names.head];
-  const paths = [...new Set(tensors.map((name) => name.slice(0, name.lastIndexOf("."))))];
+  const tensors = [...base.model.tensors.keys(), ...base.model.ties.keys()];
+  const paths = [...new Set(tensors.map(moduleOf))];
   const isSame = paths.every((path) => endsWithAny(names, path) === isPartOfAny(names, path));
   if (isSame) return settings;
   return { ...settings, modules_to_save: paths.filter((path) => isPartOfAny(names, path)) };

@@ -12,8 +12,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { after } from "node:test";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
-import { readAdapterFolder, writeAdapterFolder } from "./adapter-folder.ts";
-import { writeSafetensors } from "../files/safetensors.ts";
+import { readAdapterFolder, writeAdapterFolder } from "../by-path.ts";
+import { ADAPTER_FILES } from "./adapter-folder.ts";
+import { writeSafetensors } from "../../../test/write-safetensors.ts";
 
 const root = mkdtempSync(join(tmpdir(), "graft-adapter-"));
 after(() => rmSync(root, { recursive: true }));
@@ -26,7 +27,7 @@ const tensor = (): HostTensor<"float32"> =>
 test("an adapter folder comes back as it was written, with inference_mode true", async () => {
   const path = join(root, "there", "and-back");
   await writeAdapterFolder(path, { config: CONFIG, tensors: [[KEY, tensor()]] });
-  assert.deepEqual(readdirSync(path), ["README.md", "adapter_config.json", "adapter_model.safetensors"]);
+  assert.deepEqual(readdirSync(path), [...ADAPTER_FILES].sort());
   const { config, tensors } = await readAdapterFolder(path);
   assert.deepEqual(config, { ...CONFIG, inference_mode: true });
   assert.deepEqual([...tensors], [[KEY, tensor()]]);

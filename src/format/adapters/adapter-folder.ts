@@ -3,18 +3,19 @@
  *
  * Knows no method: keys of tensors (`base_model.model.…`) and of the config pass through as they are.
  */
-import { stat } from "node:fs/promises";
-import { join } from "node:path";
 import { FormatError } from "../../errors.ts";
 import { widen } from "../../quant/half.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
-import { type FolderFile, textFile, writeFolderAtomic } from "../files/atomic.ts";
-import { describeFileProblem } from "../files/byte-file.ts";
-import { formatJson, type JsonObject, readJson } from "../files/json-file.ts";
+import { type FolderFile, textFile } from "../files/folder-file.ts";
+import { type Folder, readJson } from "../files/folder.ts";
+import { formatJson, type JsonObject } from "../files/json-file.ts";
 import { openSafetensors, safetensorsFile } from "../files/safetensors.ts";
 
 const CONFIG_FILE = "adapter_config.json";
 const WEIGHTS_FILE = "adapter_model.safetensors";
+const CARD_FILE = "README.md";
+/** Names of the files that `adapterFolderFiles` plans. */
+export const ADAPTER_FILES = [WEIGHTS_FILE, CONFIG_FILE, CARD_FILE] as const;
 
 /** What an adapter folder holds; tensors in float32, and the notes in the head of their file. */
 export interface AdapterFiles {
@@ -23,37 +24,23 @@ export interface AdapterFiles {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
-    throw new FormatError(
-      "format/file",
-      `Cannot read adapter "${path}": ${describeFileProblem(error)}, expected an adapter folder`,
-      { hint: "Check the path.", cause: error },
-    );
-  }
-}
-
 /**
  * Reads an adapter folder; the caller owns the tensors.
  * @throws FormatError format/file, format/json, format/tensor when something is missing, truncated or damaged
  */
-export async function readAdapterFolder(path: string): Promise<AdapterFiles> {
-  const config = await readJson(join(path, CONFIG_FILE));
-  const weightsPath = join(path, WEIGHTS_FILE);
-  if (!(await exists(weightsPath)) && (await exists(join(path, "adapter_model.bin")))) {
+export async function readAdapterFolder(folder: Folder): Promise<AdapterFiles> {
+  const config = await readJson(folder, CONFIG_FILE);
+  const names = await folder.names();
+  if (!names.includes(WEIGHTS_FILE) && names.includes("adapter_model.bin")) {
     throw new FormatError(
       "format/file",
-      `Cannot read adapter "${path}": only adapter_model.bin, expected ${WEIGHTS_FILE}`,
+      `Cannot read adapter "${folder.path}": only adapter_model.bin, expected ${WEIGHTS_FILE}`,
       {
         hint: "Pickle files can run code: load the adapter with peft and save it again, which writes safetensors.",
       },
     );
   }
-  const weights = await openSafetensors(weightsPath);
+  const weights = await openSafetensors(await folder.open(WEIGHTS_FILE));
   try {
     const tensors = new Map<string, HostTensor<"float32">>();
     for (const name of weights.tensors.keys()) {
@@ -61,7 +48,7 @@ export async function readAdapterFolder(path: string): Promise<AdapterFiles> {
       if (!/float/.test(tensor.dtype)) {
         throw new FormatError(
           "format/tensor",
-          `Cannot read tensor "${name}" of "${weightsPath}": ${tensor.dtype}, expected a float type`,
+          `Cannot read tensor "${name}" of "${weights.path}": ${tensor.dtype}, expected a float type`,
           { hint: "Save the adapter again as float32." },
         );
       }
@@ -113,14 +100,6 @@ export function adapterFolderFiles(parts: AdapterFolderParts): FolderFile[] {
   return [
     safetensorsFile(WEIGHTS_FILE, tensors, { format: "pt", ...parts.metadata }),
     textFile(CONFIG_FILE, formatJson(config)),
-    textFile("README.md", modelCard(config)),
+    textFile(CARD_FILE, modelCard(config)),
   ];
-}
-
-/**
- * Writes an adapter folder, all files or none.
- * @throws FailedError failed/write
- */
-export async function writeAdapterFolder(path: string, parts: AdapterFolderParts): Promise<void> {
-  await writeFolderAtomic(path, adapterFolderFiles(parts));
 }

@@ -4,8 +4,11 @@
  * Knows no method: the method says its tensors, and how a file holds those of a site where that is not one by one.
  */
 import { FormatError, UsageError } from "../../errors.ts";
-import { type AdaptedSite, type Adapter } from "../../peft/attach.ts";
-import type { SiteTensors } from "../../peft/method.ts";
+import type { BaseModel } from "../../models/base-model.ts";
+import type { Adapter } from "../../peft/attach.ts";
+import type { AdaptedSite } from "../../peft/layout.ts";
+import type { SiteTensors } from "../../peft/site.ts";
+import { weightOf } from "../../peft/site-weight.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 
 /** Before the names of a module's tensors in a file. */
@@ -19,9 +22,10 @@ type Tensor = HostTensor<"float32">;
 export function heldTensors(adapter: Adapter): Map<string, Tensor> {
   const held = new Map<string, Tensor>();
   for (const [name, tensor] of wholeTensors(adapter)) held.set(PREFIX + name, tensor);
+  const { method } = adapter;
   for (const site of adapter.sites.values()) {
     const tensors = ownTensors(adapter, site);
-    const inFile = adapter.method.toFile?.(tensors, site.options) ?? tensors;
+    const inFile = method.kind === "adapter" ? method.file.toTensors(tensors, site.options) : tensors;
     for (const [suffix, tensor] of Object.entries(inFile))
       held.set(`${PREFIX}${site.path}.${suffix}`, tensor);
   }
@@ -31,61 +35,58 @@ export function heldTensors(adapter: Adapter): Map<string, Tensor> {
 
 /** Tensors of the base that the adapter trains, by name. */
 function wholeTensors(adapter: Adapter): [string, Tensor][] {
-  const ofSites = new Set(
-    [...adapter.sites.values()].flatMap(({ path, parameters }) =>
-      parameters.map(({ suffix }) => `${path}.${suffix}`),
-    ),
+  return adapter.parameters.flatMap(({ owner, name, value }) =>
+    owner.kind === "base" ? [[name, value] as [string, Tensor]] : [],
   );
-  return adapter.parameters
-    .filter(({ name }) => !ofSites.has(name))
-    .map(({ name }) => [name, adapter.tensor(name) as Tensor]);
 }
 
 /** Tensors of a site that belong into a file, by suffix. */
-function ownTensors(adapter: Adapter, { path, parameters, frozen }: AdaptedSite): SiteTensors {
-  const saved = [...parameters, ...frozen.filter((spec) => spec.saved && !spec.shared)];
-  return Object.fromEntries(
-    saved.map(({ suffix }) => [suffix, adapter.input(`${path}.${suffix}`) as Tensor]),
-  );
+function ownTensors(adapter: Adapter, site: AdaptedSite): SiteTensors {
+  const tensors = adapter.tensorsOf(site);
+  const saved = [...site.parameters, ...site.frozen.filter((spec) => spec.saved && !spec.shared)];
+  return Object.fromEntries(saved.map(({ suffix }) => [suffix, tensors[suffix] as Tensor]));
 }
 
-function sharedTensors({ sites, frozen }: Adapter): Map<string, Tensor> {
+function sharedTensors({ sites, shared: tensors }: Adapter): Map<string, Tensor> {
   const specs = [...sites.values()].flatMap((site) => site.frozen);
   return new Map(
     specs
       .filter(({ shared, saved }) => shared && saved)
-      .map(({ suffix }) => [suffix, frozen.get(suffix) as Tensor]),
+      .map(({ suffix }) => [suffix, tensors.get(suffix) as Tensor]),
   );
 }
 
 /**
- * Copies the tensors of a file into an adapter, by their names in the file. `path`: of the adapter, for messages.
+ * Copies the tensors of a file into an adapter, by their names in the file. `path`: of the adapter, for messages. `base`:
+ * read where a file leaves out what its weights say; null: a file that leaves something out is refused.
  * @throws UsageError "usage/adapter" for a wrong shape, FormatError "format/tensor" for missing and surplus tensors.
  */
-export function fillAdapter(path: string, adapter: Adapter, tensors: ReadonlyMap<string, Tensor>): void {
-  const given = fromFile(adapter, tensors);
+export async function fillAdapter(
+  path: string,
+  adapter: Adapter,
+  tensors: ReadonlyMap<string, Tensor>,
+  base: BaseModel | null,
+): Promise<void> {
+  const given = await fromFile(adapter, tensors, base);
   const own = new Map<string, Tensor>();
-  /** Frozen tensors that a file may leave out. */
-  const optional = new Set<string>();
   for (const [name, tensor] of wholeTensors(adapter)) own.set(PREFIX + name, tensor);
   for (const [suffix, tensor] of sharedTensors(adapter)) own.set(SHARED_PREFIX + suffix, tensor);
   for (const site of adapter.sites.values()) {
     for (const [suffix, tensor] of Object.entries(ownTensors(adapter, site))) {
-      const name = `${PREFIX}${site.path}.${suffix}`;
-      own.set(name, tensor);
-      if (adapter.method.fromFile && !site.parameters.some((p) => p.suffix === suffix)) optional.add(name);
+      own.set(`${PREFIX}${site.path}.${suffix}`, tensor);
     }
   }
-  refuseUnlike(path, own, given, optional);
-  for (const [name, { data }] of own) {
-    const tensor = given.get(name);
-    if (tensor) data.set(tensor.data);
-  }
+  refuseUnlike(path, own, given);
+  for (const [name, { data }] of own) data.set((given.get(name) as Tensor).data);
 }
 
 /** The tensors of a file as the method has them in memory. */
-function fromFile({ method, sites }: Adapter, tensors: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
-  if (!method.fromFile) return new Map(tensors);
+async function fromFile(
+  { method, sites }: Adapter,
+  tensors: ReadonlyMap<string, Tensor>,
+  base: BaseModel | null,
+): Promise<ReadonlyMap<string, Tensor>> {
+  if (method.kind === "base") return tensors;
   const given = new Map<string, Tensor>();
   const bySite = new Map<AdaptedSite, Record<string, Tensor>>();
   for (const [name, tensor] of tensors) {
@@ -94,12 +95,21 @@ function fromFile({ method, sites }: Adapter, tensors: ReadonlyMap<string, Tenso
     else bySite.set(found.site, { ...bySite.get(found.site), [found.suffix]: tensor });
   }
   for (const [site, held] of bySite) {
-    for (const [suffix, tensor] of Object.entries(method.fromFile(held, site.options))) {
+    const source = { spec: site.spec, ...(base ? weightOf(base, site.path) : NO_WEIGHT) };
+    for (const [suffix, tensor] of Object.entries(
+      await method.file.fromTensors(held, site.options, source),
+    )) {
       given.set(`${PREFIX}${site.path}.${suffix}`, tensor);
     }
   }
   return given;
 }
+
+const NO_WEIGHT = {
+  weight: (): never => {
+    throw new RangeError("Cannot read a weight of the base: there is none at hand");
+  },
+};
 
 function siteOf(
   sites: Adapter["sites"],
@@ -118,9 +128,8 @@ function refuseUnlike(
   path: string,
   own: ReadonlyMap<string, Tensor>,
   given: ReadonlyMap<string, Tensor>,
-  optional: ReadonlySet<string>,
 ): void {
-  const missing = [...own.keys()].filter((name) => !given.has(name) && !optional.has(name));
+  const missing = [...own.keys()].filter((name) => !given.has(name));
   const surplus = [...given.keys()].filter((name) => !own.has(name));
   const misshaped = [...own].flatMap(([name, { shape }]) => {
     const found = given.get(name)?.shape;
@@ -130,7 +139,7 @@ function refuseUnlike(
   });
   if (misshaped.length > 0) {
     throw new UsageError("usage/adapter", `Cannot use adapter "${path}" with this model: ${misshaped[0]}`, {
-      hint: "Choose the base model that the adapter was trained on",
+      hint: "Choose the base model that the adapter was trained on.",
     });
   }
   if (missing.length > 0 || surplus.length > 0) {
@@ -140,7 +149,7 @@ function refuseUnlike(
       ...(surplus.length > 0 ? [`surplus ${list(surplus)}`] : []),
     ];
     throw new FormatError("format/tensor", `Cannot use adapter "${path}": ${parts.join("; ")}`, {
-      hint: "The adapter was made for another model, or its configuration does not say what its file holds",
+      hint: "The adapter was made for another model, or its configuration does not say what its file holds.",
     });
   }
 }

@@ -3,23 +3,25 @@
  * tensors say.
  */
 import { FormatError, UsageError } from "../../errors.ts";
-import { type LooseAdapter, algebraOf } from "../../peft/algebra/combine.ts";
-import type { Algebra, SiteShare } from "../../peft/algebra/contract.ts";
-import { type AttachRequest, parseOptions } from "../../peft/attach.ts";
-import type { Method, SiteTensors } from "../../peft/method.ts";
-import { matchSuffix } from "../../peft/targets.ts";
+import { lastNames, matchSuffix, moduleOf } from "../../module-path.ts";
+import type { Algebra, SiteState } from "../../peft/algebra/contract.ts";
+import { type AdapterWeights, algebraOf } from "../../peft/algebra/plan.ts";
+import { type AttachRequest, parseOptions } from "../../peft/layout.ts";
+import { type Method, modulesToSave } from "../../peft/method.ts";
+import type { SiteTensors } from "../../peft/site.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { TEMPLATE_KEY, readSettings, settingsForFile } from "./adapter.ts";
 import { withModulesOfGraft } from "./adapter-base.ts";
 import { PREFIX } from "./adapter-tensors.ts";
 import { CODES_KEY } from "./codes-hash.ts";
+import type { Folder } from "../files/folder.ts";
 import { type AdapterFolderParts, readAdapterFolder } from "./adapter-folder.ts";
 
 type Tensor = HostTensor<"float32">;
 
 /** An adapter without its model, and what its folder says beside the numbers. */
-export interface LooseFolder {
-  readonly adapter: LooseAdapter;
+export interface WeightsFolder {
+  readonly adapter: AdapterWeights;
   readonly targets: AttachRequest["targets"];
   /** The base that it was made for. */
   readonly baseName: string | null;
@@ -34,26 +36,31 @@ export interface LooseFolder {
  * @throws UsageError "usage/adapter" for what graft does not do, "usage/combine" when the method has no arithmetic;
  * FormatError "format/tensor" for a tensor that is missing, misshaped or not of numbers.
  */
-export async function readLooseAdapter(path: string): Promise<LooseFolder> {
-  const { config, tensors, metadata } = await readAdapterFolder(path);
-  const { method, options: raw, targets } = readSettings(path, withModulesOfGraft(config, tensors));
+export async function readAdapterWeights(folder: Folder): Promise<WeightsFolder> {
+  const { path } = folder;
+  const { config, tensors, metadata } = await readAdapterFolder(folder);
+  const settings = readSettings(path, withModulesOfGraft(config, tensors));
+  const { method, options: raw, targets, storedTransposed } = settings;
   const options = parseOptions(method, raw);
   const algebra = algebraOf(method);
   refuseNonNumbers(path, tensors);
   const { bySite, base, shared } = sortTensors(tensors, algebra);
-  const specs = [...bySite].map(([name, own]) => ({ name, bias: false, ...algebra.sizeOf(own, options) }));
+  // Only the base knows what the modules are for.
+  const unknown = { role: "other", bias: false, storedTransposed } as const;
+  const specs = [...bySite].map(([name, own]) => ({ name, ...unknown, ...algebra.sizeOf(own, options) }));
   const sites = new Map(
-    specs.map((spec): [string, SiteShare<unknown>] => {
+    specs.map((spec): [string, SiteState<unknown>] => {
       const own = bySite.get(spec.name) ?? {};
       // Only the base says what the options are at this site, and nothing here needs them.
-      if (algebra.kind === "from-start") return [spec.name, { tensors: own, options }];
+      if (algebra.kind === "from-start" || method.kind === "base")
+        return [spec.name, { tensors: own, options }];
       const place = { path: spec.name, spec, storage: "f32" as const, sites: specs };
       const siteOptions = method.configure(options, place);
-      const frozen = method.frozen?.(spec, siteOptions) ?? [];
+      const frozen = method.frozen.specs(spec, siteOptions);
       if (frozen.some(({ suffix, saved, shared }) => saved && !shared && !(suffix in own))) {
         throw startOutside(path, spec.name);
       }
-      refuseMisshaped(path, spec.name, own, method.parameters(spec, siteOptions));
+      refuseMisshaped(path, spec.name, own, method.trained.specs(spec, siteOptions));
       return [spec.name, { tensors: own, options: siteOptions }];
     }),
   );
@@ -63,7 +70,7 @@ export async function readLooseAdapter(path: string): Promise<LooseFolder> {
     [TEMPLATE_KEY, CODES_KEY].flatMap((key) => (metadata[key] === undefined ? [] : [[key, metadata[key]]])),
   );
   return {
-    adapter: { method, options, sites, base, frozen: shared },
+    adapter: { method, options, sites, base, frozen: shared, storedTransposed },
     targets,
     taskType: config["task_type"] ?? null,
     baseName: typeof baseName === "string" && baseName !== "" ? baseName : null,
@@ -105,12 +112,12 @@ function refuseSurplus(
   { kind }: Algebra<unknown, unknown>,
 ): void {
   if (kind === "from-start") return;
-  const modules = method.modulesToSave?.(options) ?? [];
+  const modules = modulesToSave(method, options);
   for (const name of base.keys()) {
-    const module = name.slice(0, name.lastIndexOf("."));
+    const module = moduleOf(name);
     if (modules.some((saved) => matchSuffix(saved, module))) continue;
     throw new FormatError("format/tensor", `Cannot combine adapter "${path}": surplus tensor ${name}`, {
-      hint: "Its configuration does not say what its file holds: save it again with the program that made it",
+      hint: "Its configuration does not say what its file holds: save it again with the program that made it.",
     });
   }
 }
@@ -121,7 +128,7 @@ function refuseNonNumbers(path: string, tensors: ReadonlyMap<string, Tensor>): v
     throw new FormatError(
       "format/tensor",
       `Cannot combine adapter "${path}": ${name} holds NaN or infinity, expected numbers`,
-      { hint: "Choose an earlier checkpoint of the run" },
+      { hint: "Choose an earlier checkpoint of the run." },
     );
   }
 }
@@ -130,7 +137,7 @@ function startOutside(path: string, site: string): UsageError {
   return new UsageError(
     "usage/combine",
     `Cannot combine adapter "${path}": "${site}" started from the base's weight, and its file lacks the start`,
-    { hint: "Save it with peft's path_initial_model_for_weight_conversion, or as graft saves it" },
+    { hint: "Save it with peft's path_initial_model_for_weight_conversion, or as graft saves it." },
   );
 }
 
@@ -147,17 +154,17 @@ function refuseMisshaped(
       "format/tensor",
       `Cannot combine adapter "${path}": ${site}.${suffix} is ${found ? `[${found.join(", ")}]` : "missing"}, expected [${shape.join(", ")}]`,
       {
-        hint: "Its configuration does not say what its file holds: save it again with the program that made it",
+        hint: "Its configuration does not say what its file holds: save it again with the program that made it.",
       },
     );
   }
 }
 
 /** Says what a folder of an adapter without its model holds. */
-export function looseFolderParts(
-  adapter: LooseAdapter,
+export function weightsFolderParts(
+  adapter: AdapterWeights,
   targetModules: string | readonly string[] | null,
-  { baseName, taskType, notes }: Pick<LooseFolder, "baseName" | "taskType" | "notes">,
+  { baseName, taskType, notes }: Pick<WeightsFolder, "baseName" | "taskType" | "notes">,
 ): AdapterFolderParts {
   const names = typeof targetModules === "string" ? namesOf(adapter) : (targetModules ?? []);
   const tensors = new Map<string, Tensor>(adapter.frozen);
@@ -165,15 +172,16 @@ export function looseFolderParts(
   for (const [path, { tensors: own }] of adapter.sites) {
     for (const [suffix, tensor] of Object.entries(own)) tensors.set(`${PREFIX}${path}.${suffix}`, tensor);
   }
-  const settings = settingsForFile(adapter, names, baseName);
+  const { storedTransposed } = adapter;
+  const sites = [...adapter.sites].map(([path, { options }]) => ({ path, options, storedTransposed }));
+  const settings = settingsForFile(adapter, sites, names, baseName);
   // Paths mean the same to all who read them.
-  const whole = [...new Set([...adapter.base.keys()].map((name) => name.slice(0, name.lastIndexOf("."))))];
-  const modulesToSave = settings["modules_to_save"] === null ? null : whole;
+  const whole = [...new Set([...adapter.base.keys()].map(moduleOf))];
   return {
     config: {
       target_modules: targetModules,
       ...settings,
-      modules_to_save: modulesToSave,
+      modules_to_save: settings["modules_to_save"] === null ? null : whole,
       task_type: taskType,
     },
     tensors,
@@ -181,6 +189,6 @@ export function looseFolderParts(
   };
 }
 
-function namesOf({ sites }: LooseAdapter): string[] {
-  return [...new Set([...sites.keys()].map((path) => path.slice(path.lastIndexOf(".") + 1)))].sort();
+function namesOf({ sites }: AdapterWeights): string[] {
+  return lastNames(sites.keys()).sort();
 }

@@ -4,26 +4,29 @@
  * Knows no method: the method says its keys and its tensors' names.
  */
 import { UsageError } from "../../errors.ts";
-import { type SiteSpec, outerSites } from "../../models/architecture.ts";
+import { lastNames, matchSuffix } from "../../module-path.ts";
+import type { SiteSpec } from "../../models/sites.ts";
 import type { BaseModel } from "../../models/base-model.ts";
-import { type Adapter, type AttachRequest, attach } from "../../peft/attach.ts";
-import type { Method } from "../../peft/method.ts";
+import { type Adapter, attach } from "../../peft/attach.ts";
+import type { AttachRequest } from "../../peft/layout.ts";
+import { type FileSite, type Method, configFileOf } from "../../peft/method.ts";
 import { METHODS, findMethodOfConfig } from "../../peft/methods.ts";
-import { matchSuffix } from "../../peft/targets.ts";
-import { Random } from "../../random.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { withModulesOfGraft, withModulesOfPeft, withoutCopies } from "./adapter-base.ts";
-import { adapterFolderFiles, readAdapterFolder } from "./adapter-folder.ts";
+import { ADAPTER_FILES, adapterFolderFiles, readAdapterFolder } from "./adapter-folder.ts";
 import { fillAdapter, heldTensors } from "./adapter-tensors.ts";
-import type { FolderFile } from "../files/atomic.ts";
-import { type Checkpoint, modelFolderFiles } from "../checkpoint/checkpoint.ts";
+import type { FolderFile } from "../files/folder-file.ts";
+import type { Folder } from "../files/folder.ts";
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { MODEL_FILES, modelFolderFiles } from "../checkpoint/hf-folder.ts";
 import { checkCodes, codesMetadata } from "./codes-hash.ts";
+import { takeFrom } from "./raw-config.ts";
 import { openSafetensors } from "../files/safetensors.ts";
 
 /** Key of the template's hash in the head of the tensors' file. */
 export const TEMPLATE_KEY = "chat_template_sha256";
 
-/** Keys of adapter_config.json that say nothing about the numbers, or that `attach` reads. */
+/** Keys of adapter_config.json that say nothing about the numbers. */
 const NEUTRAL_KEYS = [
   "auto_mapping",
   "base_model_name_or_path",
@@ -39,8 +42,15 @@ const NEUTRAL_KEYS = [
 
 /** Whether the method's result is an adapter folder; else it is a whole model. */
 export function isAdapterMethod(adapter: Adapter): boolean {
-  return adapter.method.peftType !== "none";
+  return configFileOf(adapter.method) !== null;
 }
+
+/** PEFT's words for what a model is for; it has none for classifying images. */
+const TASK_TYPES = {
+  "causal-lm": "CAUSAL_LM",
+  "sequence-classification": "SEQ_CLS",
+  "image-classification": null,
+};
 
 /** Facts for a file that are not the adapter's own. */
 export interface AdapterOrigin {
@@ -49,11 +59,14 @@ export interface AdapterOrigin {
   readonly chatTemplateHash: string | null;
 }
 
+/** Names of all files that `adapterFiles` may plan. */
+export const RESULT_FILES: readonly string[] = [...ADAPTER_FILES, ...MODEL_FILES];
+
 /** The files that hold what was trained. */
 export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFile[] {
   const { base, checkpoint } = origin;
   if (!isAdapterMethod(adapter)) {
-    const tensors = [...base.specs.values()].map(({ name, shape }) => {
+    const tensors = [...base.model.tensors.values()].map(({ name, shape }) => {
       const load = (): HostTensor | Promise<HostTensor> => adapter.tensor(name) ?? base.values(name);
       return [name, { dtype: "float32" as const, shape, load }] as const;
     });
@@ -74,11 +87,13 @@ export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFil
 function adapterConfig(adapter: Adapter, base: BaseModel): Record<string, unknown> {
   const { targets } = adapter;
   const { regex, modules } = targetsForFile(adapter, base);
+  const sites = [...adapter.sites.values()].map(({ path, options, spec }) => {
+    return { path, options, storedTransposed: spec.storedTransposed };
+  });
   return {
     target_modules: regex ?? modules,
-    ...withModulesOfPeft(settingsForFile(adapter, modules, base.name), base),
-    // PEFT has no word for the task of classifying images.
-    ...(base.architecture.stem.reads === "tokens" ? {} : { task_type: null }),
+    ...withModulesOfPeft(settingsForFile(adapter, sites, modules, base.name), base),
+    task_type: TASK_TYPES[base.model.task],
     // Not every method of PEFT knows the key.
     ...(regex !== null && targets.exclude.length > 0 ? { exclude_modules: targets.exclude } : {}),
   };
@@ -86,20 +101,18 @@ function adapterConfig(adapter: Adapter, base: BaseModel): Record<string, unknow
 
 /** What an adapter_config.json says beside its target modules; `modules`: their names. */
 export function settingsForFile(
-  adapter: Pick<Adapter, "method" | "options"> & {
-    readonly sites: ReadonlyMap<string, { readonly options: unknown }>;
-  },
+  { method, options }: Pick<Adapter, "method" | "options">,
+  sites: readonly FileSite<unknown>[],
   modules: readonly string[],
   baseName: string | null,
 ): Record<string, unknown> {
-  const { method, options, sites } = adapter;
-  const siteOptions = [...sites.values()].map((site) => site.options);
+  const file = configFileOf(method);
   return {
     auto_mapping: null,
     base_model_name_or_path: baseName,
     modules_to_save: null,
-    ...method.toPeft(options, modules, siteOptions, [...sites.keys()]),
-    peft_type: method.peftType,
+    ...file?.toConfig(options, sites, modules),
+    peft_type: file?.peftType,
     revision: null,
     task_type: "CAUSAL_LM",
   };
@@ -111,18 +124,18 @@ export function settingsForFile(
  */
 function targetsForFile(
   { targets, sites }: Adapter,
-  { architecture, config }: BaseModel,
+  { model }: BaseModel,
 ): { regex: string | null; modules: readonly string[] } {
   const paths = [...sites.keys()];
-  const names = [...new Set(paths.map((path) => path.slice(path.lastIndexOf(".") + 1)))].sort();
+  const names = lastNames(paths).sort();
   const { modules, layers } = targets;
   if (typeof modules === "string" && modules !== "all-linear" && layers === null) {
     return { regex: modules, modules: names };
   }
   const numPicked = (of: readonly SiteSpec[]): number =>
     of.filter((site) => names.some((name) => matchSuffix(name, site.name))).length;
-  const inBlocks = numPicked(architecture.sites(config)) * config.numLayers;
-  const outside = numPicked(outerSites(architecture, config));
+  const inBlocks = model.layers.reduce((sum, { sites: own }) => sum + numPicked(own), 0);
+  const outside = numPicked(model.outerSites);
   return { regex: null, modules: inBlocks + outside === paths.length ? names : paths };
 }
 
@@ -138,16 +151,28 @@ export interface ReadAdapter {
  * FormatError "format/tensor" for a missing, surplus or misshaped tensor.
  */
 export async function readAdapter(
-  path: string,
+  folder: Folder,
   base: BaseModel,
   methods: readonly Method[] = METHODS,
 ): Promise<ReadAdapter> {
-  const { config, tensors, metadata } = await readAdapterFolder(path);
+  const { path } = folder;
+  const { config, tensors, metadata } = await readAdapterFolder(folder);
   const settings = readSettings(path, withModulesOfGraft(config, tensors), methods);
-  const adapter = await attach(base, settings, new Random(0));
+  const adapter = await attach(base, settings, null);
+  if (settings.storedTransposed) requireTransposed(path, adapter);
   checkCodes(path, adapter, metadata);
-  fillAdapter(path, adapter, await withoutCopies(path, base, tensors));
+  await fillAdapter(path, adapter, await withoutCopies(path, base, tensors), base);
   return { adapter, chatTemplateHash: metadata[TEMPLATE_KEY] ?? null };
+}
+
+/** PEFT's word for models that keep weights as [in, out]. @throws UsageError "usage/adapter" when none is kept so */
+function requireTransposed(path: string, { sites }: Adapter): void {
+  if ([...sites.values()].some(({ spec }) => spec.storedTransposed)) return;
+  throw new UsageError(
+    "usage/adapter",
+    `Cannot use adapter "${path}" with this model: fan_in_fan_out is true, expected false: it keeps weights as [out, in]`,
+    { hint: "Choose the base model that the adapter was trained on." },
+  );
 }
 
 /** Reads what an adapter_config.json asks for. @throws UsageError "usage/adapter" as `readAdapter`. */
@@ -155,21 +180,18 @@ export function readSettings(
   path: string,
   config: Readonly<Record<string, unknown>>,
   methods: readonly Method[] = METHODS,
-): AttachRequest {
+): AttachRequest & { readonly storedTransposed: boolean } {
   const raw: Record<string, unknown> = { ...config };
   const method = findMethodOfConfig(raw, methods);
-  const options = method.fromPeft(raw);
-  const take = (key: string): unknown => {
-    const value = raw[key];
-    delete raw[key];
-    return value ?? null;
-  };
-  const layers = take("layers_to_transform") as number | number[] | null;
-  const modules = take("target_modules") as string | string[] | null;
-  const exclude = take("exclude_modules") as string | string[] | null;
+  const take = takeFrom(raw);
+  const options = configFileOf(method)?.fromConfig(take, raw);
+  const layers = (take("layers_to_transform") ?? null) as number | number[] | null;
+  const modules = (take("target_modules") ?? null) as string | string[] | null;
+  const exclude = take("exclude_modules") as string | string[] | undefined;
+  const storedTransposed = take("fan_in_fan_out") === true;
   refuseUnknown(path, raw);
   const targets = { modules, exclude: exclude ?? [], layers: layers === null ? null : [layers].flat() };
-  return { method, options, targets };
+  return { method, options, targets, storedTransposed };
 }
 
 /** Keys that are not known and are set: they would change the numbers. */
@@ -185,21 +207,22 @@ function refuseUnknown(path: string, raw: Readonly<Record<string, unknown>>): vo
     "usage/adapter",
     `Cannot use adapter "${path}": ${found}, which graft does not implement`,
     {
-      hint: "Make the adapter without these settings, or merge it with the program that made it",
+      hint: "Make the adapter without these settings, or merge it with the program that made it.",
     },
   );
 }
 
 /** Puts the numbers of a saved run, adapter folder or model, back into an adapter of the same settings. */
-export async function restoreAdapter(path: string, adapter: Adapter): Promise<void> {
+export async function restoreAdapter(folder: Folder, adapter: Adapter): Promise<void> {
   if (isAdapterMethod(adapter)) {
-    fillAdapter(path, adapter, (await readAdapterFolder(path)).tensors);
+    // A run's own folder leaves nothing to be made from weights.
+    await fillAdapter(folder.path, adapter, (await readAdapterFolder(folder)).tensors, null);
     return;
   }
-  const file = await openSafetensors(`${path}/model.safetensors`);
+  const file = await openSafetensors(await folder.open("model.safetensors"));
   try {
-    for (const { name } of adapter.parameters) {
-      adapter.tensor(name)?.data.set((await file.read(name)).data as Float32Array);
+    for (const { name, value } of adapter.parameters) {
+      value.data.set((await file.read(name)).data as Float32Array);
     }
   } finally {
     await file.close();

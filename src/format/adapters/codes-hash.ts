@@ -4,28 +4,31 @@
  *
  * Frozen floats are left out: another machine may round them another way.
  */
-import { createHash } from "node:crypto";
 import { UsageError } from "../../errors.ts";
 import type { Adapter } from "../../peft/attach.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
+import { Sha256 } from "../../sha256.ts";
 
 /** Key in the head of the tensors' file. */
 export const CODES_KEY = "base_codes_sha256";
 
 /** What the head of an adapter's file says of the base's codes; nothing when the adapter reads none. */
-export function codesMetadata({ sites, frozen }: Adapter): Readonly<Record<string, string>> {
-  const names = [...sites.values()].flatMap(({ path, frozen: specs }) =>
-    specs
-      .filter(({ saved, shared, dtype }) => !saved && !shared && !dtype.includes("float"))
-      .map(({ suffix }) => `${path}.${suffix}`),
-  );
-  if (names.length === 0) return {};
-  const hash = createHash("sha256");
-  for (const name of names.sort()) {
-    const { shape, data } = frozen.get(name)!;
+export function codesMetadata(adapter: Adapter): Readonly<Record<string, string>> {
+  const codes = new Map<string, HostTensor>();
+  for (const site of adapter.sites.values()) {
+    const tensors = adapter.tensorsOf(site);
+    for (const { suffix, saved, shared, dtype } of site.frozen) {
+      if (saved || shared || dtype.includes("float")) continue;
+      codes.set(`${site.path}.${suffix}`, tensors[suffix] as HostTensor);
+    }
+  }
+  if (codes.size === 0) return {};
+  const hash = new Sha256();
+  for (const [name, { shape, data }] of [...codes].sort(([a], [b]) => (a < b ? -1 : 1))) {
     hash.update(`${name} ${shape.join(",")}\n`);
     hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   }
-  return { [CODES_KEY]: hash.digest("hex") };
+  return { [CODES_KEY]: hash.digest() };
 }
 
 /**
@@ -42,7 +45,7 @@ export function checkCodes(path: string, adapter: Adapter, metadata: Readonly<Re
     "usage/adapter",
     `Cannot use adapter "${path}" with this model: its weights have codes ${show(own)}, expected ${show(trained)}`,
     {
-      hint: "Choose the base model that the adapter was trained on, in the same file format and quantization",
+      hint: "Choose the base model that the adapter was trained on, in the same file format and quantization.",
     },
   );
 }

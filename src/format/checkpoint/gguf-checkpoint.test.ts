@@ -12,8 +12,8 @@ import {
   TINY_TENSORS,
 } from "../../../test/tiny-gguf.ts";
 import { FormatError, UsageError } from "../../errors.ts";
-import { dequantize } from "../../quant/storages.ts";
-import { openGgufCheckpoint } from "./gguf-checkpoint.ts";
+import { dequantize } from "../../quant/stored-tensor.ts";
+import { openCheckpoint } from "../by-path.ts";
 import { llama3Factors } from "./gguf-config.ts";
 import type { GgufValue } from "../files/gguf-writer.ts";
 
@@ -31,13 +31,13 @@ const tiny = (
 ): string => write(buildTinyGguf(metadata, tensors));
 
 async function configOf(path: string): Promise<Record<string, unknown>> {
-  const checkpoint = await openGgufCheckpoint(path);
+  const checkpoint = await openCheckpoint(path);
   await checkpoint.close();
   return checkpoint.config;
 }
 
 test("a GGUF file opens with Hugging Face's config", async () => {
-  const checkpoint = await openGgufCheckpoint(tiny());
+  const checkpoint = await openCheckpoint(tiny());
   await checkpoint.close();
   assert.deepEqual(checkpoint.config, {
     model_type: "llama",
@@ -63,7 +63,7 @@ test("a GGUF file opens with Hugging Face's config", async () => {
 });
 
 test("tensors of a GGUF file have Hugging Face's names, shapes and order of rows", async () => {
-  const checkpoint = await openGgufCheckpoint(tiny());
+  const checkpoint = await openCheckpoint(tiny());
   assert.equal(checkpoint.tensors.size, TINY_TENSORS.length);
   const down = checkpoint.tensors.get("model.layers.0.mlp.down_proj.weight");
   assert.deepEqual(down, {
@@ -94,7 +94,7 @@ test("an output tensor unties the head, and an end-of-turn id joins the ids that
     ...TINY_TENSORS,
     countingTensor("output.weight", [6, 8]),
   ]);
-  const checkpoint = await openGgufCheckpoint(path);
+  const checkpoint = await openCheckpoint(path);
   await checkpoint.close();
   assert.equal(checkpoint.config["tie_word_embeddings"], false);
   assert.ok(checkpoint.tensors.has("lm_head.weight"));
@@ -175,15 +175,21 @@ const REFUSED: readonly [string, () => string, string, RegExp][] = [
   ],
   [
     "a type of tensor that has no storage kind",
-    () => tiny({}, [{ ...countingTensor("token_embd.weight", [2, 256]), ggmlType: 14 }]),
+    () => tiny({}, [{ ...countingTensor("token_embd.weight", [2, 256]), ggmlType: 16 }]),
     "usage/model",
-    /"token_embd\.weight" has ggml type 14/,
+    /"token_embd\.weight" has ggml type 16/,
   ],
   [
     "columns that do not fill blocks",
     () => tiny({}, [{ ...countingTensor("token_embd.weight", [2, 48]), ggmlType: 8 }]),
     "format/file",
     /48 columns, expected a multiple of 32/,
+  ],
+  [
+    "columns that do not fill larger blocks",
+    () => tiny({}, [{ ...countingTensor("token_embd.weight", [2, 288]), ggmlType: 12 }]),
+    "format/file",
+    /288 columns, expected a multiple of 256/,
   ],
   [
     "a name that comes twice",
@@ -203,9 +209,9 @@ const REFUSED: readonly [string, () => string, string, RegExp][] = [
 ];
 
 for (const [what, make, code, message] of REFUSED) {
-  test(`openGgufCheckpoint() refuses ${what}, naming the file`, async () => {
+  test(`openCheckpoint() refuses ${what}, naming the file`, async () => {
     const path = make();
-    await assert.rejects(openGgufCheckpoint(path), (error: unknown) => {
+    await assert.rejects(openCheckpoint(path), (error: unknown) => {
       assert.ok(error instanceof FormatError || error instanceof UsageError, String(error));
       assert.equal(error.code, code);
       assert.match(error.message, message);
@@ -221,13 +227,13 @@ test("a GGUF file that is cut anywhere is a FormatError with found and expected 
   for (const numBytes of [5, 20, 100, 700, 1500, whole.length - 200, whole.length - 33]) {
     const path = write(whole.subarray(0, numBytes));
     await assert.rejects(
-      openGgufCheckpoint(path),
+      openCheckpoint(path),
       (error: unknown) => error instanceof FormatError && error.message.includes(path),
       `cut at ${numBytes}`,
     );
   }
   const path = write(whole.subarray(0, whole.length - 33));
-  await assert.rejects(openGgufCheckpoint(path), {
+  await assert.rejects(openCheckpoint(path), {
     message: new RegExp(`${whole.length - 33} bytes, expected at least ${whole.length} for tensor`),
   });
 });
@@ -240,7 +246,7 @@ test("a GGUF file with any damaged byte opens or is a FormatError or UsageError"
       const bytes = Buffer.from(whole);
       bytes[index] = byte;
       try {
-        await (await openGgufCheckpoint(write(bytes))).close();
+        await (await openCheckpoint(write(bytes))).close();
       } catch (error) {
         assert.ok(error instanceof FormatError || error instanceof UsageError, String(error));
       }
@@ -255,8 +261,8 @@ test("words of a file that every object knows are not taken for entries of a tab
     { "llama.toString": 1 },
     { "tokenizer.ggml.pre": "valueOf" },
   ]) {
-    await assert.rejects(openGgufCheckpoint(tiny(ggufValues(metadata))), { code: "usage/model" });
+    await assert.rejects(openCheckpoint(tiny(ggufValues(metadata))), { code: "usage/model" });
   }
   const strange = tiny({}, [...TINY_TENSORS, countingTensor("constructor.weight", [1])]);
-  await assert.rejects(openGgufCheckpoint(strange), { code: "format/tensor" });
+  await assert.rejects(openCheckpoint(strange), { code: "format/tensor" });
 });

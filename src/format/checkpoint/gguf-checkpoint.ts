@@ -1,7 +1,8 @@
 /** @file A GGUF file as a base model: Hugging Face names, rows in their original order, config and tokenizer built. */
 import { FormatError, UsageError } from "../../errors.ts";
-import { permuteRows, type StoredTensor } from "../../quant/storage.ts";
+import { permuteRows, type StoredTensor } from "../../quant/stored-tensor.ts";
 import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
+import type { ByteSource } from "../files/byte-source.ts";
 import { type GgufFile, type GgufTensor, openGguf } from "../files/gguf.ts";
 import { buildConfig, buildGenerationConfig } from "./gguf-config.ts";
 import { GGUF_ARCHITECTURES, type GgufName, originalRowOrder, translateName } from "./gguf-names.ts";
@@ -73,13 +74,14 @@ async function toCheckpoint(file: GgufFile): Promise<Checkpoint> {
       return permuteRows(stored, originalRowOrder(numRows, numHeads));
     },
     readInto: null,
+    view: () => null,
     close: () => file.close(),
   };
 }
 
-/** Opens a GGUF file as a base model. @throws FormatError, UsageError usage/model */
-export async function openGgufCheckpoint(path: string): Promise<Checkpoint> {
-  const file = await openGguf(path);
+/** Opens a GGUF file as a base model; it is closed with that, or at once when it is none. @throws FormatError, UsageError usage/model */
+export async function openGgufCheckpoint(source: ByteSource): Promise<Checkpoint> {
+  const file = await openGguf(source);
   try {
     return await toCheckpoint(file);
   } catch (error) {

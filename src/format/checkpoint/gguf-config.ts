@@ -1,6 +1,6 @@
 /** @file The config.json that a GGUF file's metadata stands for. */
 import { FormatError, UsageError } from "../../errors.ts";
-import { dequantize } from "../../quant/storages.ts";
+import { dequantize } from "../../quant/stored-tensor.ts";
 import type { GgufFile, GgufMetadata } from "../files/gguf.ts";
 import type { GgufArchitecture } from "./gguf-names.ts";
 import type { JsonObject } from "../files/json-file.ts";

@@ -1,53 +1,20 @@
 /**
  * @file The tokenizer.json and tokenizer_config.json that a GGUF file's metadata stands for.
  *
- * Byte-level BPE alone (`tokenizer.ggml.model` "gpt2"). `tokenizer.ggml.pre` names how text is cut before merging;
- * the cuts are those of the tokenizer.json files from which such GGUF files are made.
+ * `tokenizer.ggml.model` names the kind: "gpt2" is byte-level BPE, whose `tokenizer.ggml.pre` names how text is cut before
+ * merging; "llama" is BPE as SentencePiece has it.
  */
 import { FormatError, UsageError } from "../../errors.ts";
 import type { TokenizerFiles } from "./checkpoint.ts";
 import type { GgufMetadata } from "../files/gguf.ts";
 import { metadataNumber } from "./gguf-config.ts";
+import { PRE_TOKENIZERS, findPreTokenizer } from "./gguf-pre-tokenizers.ts";
+import { mergesOfPieces, pieceDecoder, pieceOfText, spaceNormalizer } from "./gguf-sentencepiece.ts";
 import type { JsonObject } from "../files/json-file.ts";
 import { lookup } from "../files/lookup.ts";
 
 /** Values of `tokenizer.ggml.token_type`. */
-export const TOKEN_TYPES = { normal: 1, control: 3, userDefined: 4, unused: 5 };
-
-/** How text is cut before pairs are merged. */
-export interface PreTokenizer {
-  readonly normalizer: JsonObject | null;
-  readonly steps: readonly JsonObject[];
-  /** Whether a whole word of the vocabulary is taken before any merge is tried. */
-  readonly ignoreMerges: boolean;
-  /** Whether bos is put first where the file does not say. */
-  readonly addsBos: boolean;
-}
-
-const BYTE_LEVEL = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true };
-
-/** Cuts by one regular expression, then maps bytes to letters. */
-function splitBy(regex: string): JsonObject[] {
-  return [
-    { type: "Split", pattern: { Regex: regex }, behavior: "Isolated", invert: false },
-    { ...BYTE_LEVEL, use_regex: false },
-  ];
-}
-
-const GPT2: PreTokenizer = { normalizer: null, steps: [BYTE_LEVEL], ignoreMerges: false, addsBos: false };
-
-/** Words with their apostrophes, digits in groups of at most `digits`, punctuation, line ends, spaces. */
-function wordsAndDigits(digits: string): string {
-  return `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}${digits}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`;
-}
-
-/** How text is cut, by `tokenizer.ggml.pre`. To add one: one entry. */
-export const PRE_TOKENIZERS: Readonly<Record<string, PreTokenizer>> = {
-  "gpt-2": GPT2,
-  smollm: { ...GPT2, steps: [{ type: "Digits", individual_digits: true }, BYTE_LEVEL] },
-  "llama-bpe": { ...GPT2, steps: splitBy(wordsAndDigits("{1,3}")), ignoreMerges: true, addsBos: true },
-  qwen2: { ...GPT2, normalizer: { type: "NFC" }, steps: splitBy(wordsAndDigits("")) },
-};
+export const TOKEN_TYPES = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 };
 
 function metadataList<T extends string | number>(
   file: GgufMetadata,
@@ -63,24 +30,109 @@ function metadataList<T extends string | number>(
   );
 }
 
-function findPreTokenizer(file: GgufMetadata): PreTokenizer {
-  const model = file.metadata["tokenizer.ggml.model"];
-  if (model !== "gpt2") {
-    throw new UsageError(
-      "usage/model",
-      `Cannot read the tokenizer of "${file.path}": kind ${JSON.stringify(model)}, expected "gpt2" (byte-level BPE)`,
-      { hint: "Use the model's safetensors folder, which has a tokenizer.json." },
-    );
-  }
-  const pre = file.metadata["tokenizer.ggml.pre"];
-  const found = typeof pre === "string" ? lookup(PRE_TOKENIZERS, pre) : undefined;
-  if (found !== undefined) return found;
-  throw new UsageError(
+/** Tokens with their types. */
+interface Vocabulary {
+  readonly tokens: readonly string[];
+  readonly types: readonly number[];
+}
+
+/** What differs from kind to kind. */
+interface TokenizerParts {
+  /** Written forms by id, as merges have them. */
+  readonly tokens: readonly string[];
+  readonly normalizer: JsonObject | null;
+  readonly preTokenizer: JsonObject | null;
+  readonly decoder: JsonObject;
+  readonly model: JsonObject;
+  /** Types of the tokens that are found in text as they are, and are no text themselves. */
+  readonly specialTypes: readonly number[];
+  /** Whether a token takes the spaces that follow it. */
+  readonly takesSpacesAfter: (token: string) => boolean;
+  readonly addsPrefix: boolean;
+  /** Whether bos is put first, and which ids are special, where the file does not say. */
+  readonly addsBos: boolean;
+  readonly specialIds: Readonly<Record<string, number>>;
+}
+
+const PLAIN_BPE = { type: "BPE", dropout: null, continuing_subword_prefix: null, end_of_word_suffix: null };
+
+function cannotRead(file: GgufMetadata, found: string, expected: string): UsageError {
+  return new UsageError(
     "usage/model",
-    `Cannot read the tokenizer of "${file.path}": pre-tokenizer ${JSON.stringify(pre ?? null)}, expected one of ${Object.keys(PRE_TOKENIZERS).join(", ")}`,
+    `Cannot read the tokenizer of "${file.path}": ${found}, expected ${expected}`,
     { hint: "Use the model's safetensors folder, which has a tokenizer.json." },
   );
 }
+
+function bytePairParts(file: GgufMetadata, { tokens }: Vocabulary): TokenizerParts {
+  const word = file.metadata["tokenizer.ggml.pre"];
+  const pre = typeof word === "string" ? findPreTokenizer(word) : undefined;
+  if (pre === undefined) {
+    const known = Object.keys(PRE_TOKENIZERS).join(", ");
+    throw cannotRead(file, `pre-tokenizer ${JSON.stringify(word ?? null)}`, `one of ${known}`);
+  }
+  const { steps } = pre;
+  return {
+    tokens,
+    normalizer: pre.normalizer,
+    preTokenizer: steps.length === 1 ? steps[0]! : { type: "Sequence", pretokenizers: steps },
+    decoder: { type: "ByteLevel", add_prefix_space: true, trim_offsets: true, use_regex: true },
+    model: {
+      ...PLAIN_BPE,
+      unk_token: null,
+      fuse_unk: false,
+      byte_fallback: false,
+      ignore_merges: pre.ignoreMerges,
+      merges: metadataList<string>(file, "merges", "string"),
+    },
+    specialTypes: [TOKEN_TYPES.control],
+    takesSpacesAfter: () => false,
+    addsPrefix: false,
+    addsBos: pre.addsBos,
+    specialIds: {},
+  };
+}
+
+/** Of Phi 3's special tokens these alone leave the spaces that follow them; no setting of a file says so. */
+const PHI3_WITHOUT_STRIP = ["<unk>", "<s>", "<|endoftext|>"];
+
+function sentencePieceParts(file: GgufMetadata, { tokens, types }: Vocabulary): TokenizerParts {
+  const scores = metadataList<number>(file, "scores", "number");
+  const pieces = tokens.map((token, id) =>
+    types[id] === TOKEN_TYPES.userDefined ? pieceOfText(token) : token,
+  );
+  const isMade = (id: number): boolean =>
+    types[id] !== TOKEN_TYPES.control && types[id] !== TOKEN_TYPES.unknown && types[id] !== TOKEN_TYPES.byte;
+  const addsPrefix = file.metadata["tokenizer.ggml.add_space_prefix"] !== false;
+  const specialIds = { bos: 1, eos: 2, unknown: 0 };
+  const unknownId = metadataNumber(file, "tokenizer.ggml.unknown_token_id") ?? specialIds.unknown;
+  const isPhi3 = file.metadata["general.architecture"] === "phi3";
+  return {
+    tokens: pieces,
+    normalizer: spaceNormalizer(addsPrefix),
+    preTokenizer: null,
+    decoder: pieceDecoder(addsPrefix),
+    model: {
+      ...PLAIN_BPE,
+      unk_token: pieces[unknownId] ?? null,
+      fuse_unk: true,
+      byte_fallback: true,
+      ignore_merges: false,
+      merges: mergesOfPieces(pieces, (id) => (isMade(id) ? (scores[id] ?? 0) : null)),
+    },
+    specialTypes: [TOKEN_TYPES.control, TOKEN_TYPES.unknown],
+    takesSpacesAfter: (token) => isPhi3 && !PHI3_WITHOUT_STRIP.includes(token),
+    addsPrefix,
+    addsBos: true,
+    specialIds,
+  };
+}
+
+/** Kinds of tokenizers, by `tokenizer.ggml.model`. */
+const KINDS: Readonly<Record<string, (file: GgufMetadata, vocabulary: Vocabulary) => TokenizerParts>> = {
+  gpt2: bytePairParts,
+  llama: sentencePieceParts,
+};
 
 /** Puts bos before a text. */
 function bosTemplate(token: string, id: number): JsonObject {
@@ -99,41 +151,38 @@ function bosTemplate(token: string, id: number): JsonObject {
  * @throws FormatError format/file when lists are missing; UsageError usage/model for kinds that graft does not know
  */
 export function buildTokenizerFiles(file: GgufMetadata): TokenizerFiles | null {
-  if (file.metadata["tokenizer.ggml.model"] === undefined) return null;
-  const pre = findPreTokenizer(file);
-  const tokens = metadataList<string>(file, "tokens", "string");
-  const merges = metadataList<string>(file, "merges", "string");
+  const kind = file.metadata["tokenizer.ggml.model"];
+  if (kind === undefined) return null;
+  const partsOf = typeof kind === "string" ? lookup(KINDS, kind) : undefined;
+  if (partsOf === undefined) {
+    const known = Object.keys(KINDS).map((name) => JSON.stringify(name));
+    throw cannotRead(file, `kind ${JSON.stringify(kind)}`, `one of ${known.join(", ")}`);
+  }
   const types =
     file.metadata["tokenizer.ggml.token_type"] === undefined
       ? []
       : metadataList<number>(file, "token_type", "number");
+  const parts = partsOf(file, { tokens: metadataList<string>(file, "tokens", "string"), types });
+  const { tokens } = parts;
 
-  const addedTokens = tokens.flatMap((content, id) =>
-    types[id] === TOKEN_TYPES.control || types[id] === TOKEN_TYPES.userDefined
-      ? [
-          {
-            id,
-            content,
-            single_word: false,
-            lstrip: false,
-            rstrip: false,
-            normalized: false,
-            special: types[id] === TOKEN_TYPES.control,
-          },
-        ]
-      : [],
-  );
-  const idOf = (name: string): number | null => metadataNumber(file, `tokenizer.ggml.${name}_token_id`);
+  const addedTokens = tokens.flatMap((content, id) => {
+    const special = parts.specialTypes.includes(types[id]!);
+    if (!special && types[id] !== TOKEN_TYPES.userDefined) return [];
+    const rstrip = parts.takesSpacesAfter(content);
+    return [{ id, content, single_word: false, lstrip: false, rstrip, normalized: false, special }];
+  });
+  const idOf = (name: string): number | null =>
+    metadataNumber(file, `tokenizer.ggml.${name}_token_id`) ?? parts.specialIds[name] ?? null;
   const bosId = idOf("bos");
   const bos = bosId === null ? undefined : tokens[bosId];
   const addsBos =
-    (file.metadata["tokenizer.ggml.add_bos_token"] ?? pre.addsBos) === true && bos !== undefined;
+    (file.metadata["tokenizer.ggml.add_bos_token"] ?? parts.addsBos) === true && bos !== undefined;
   const addsEos = file.metadata["tokenizer.ggml.add_eos_token"] === true;
 
   const config: JsonObject = {
     add_bos_token: addsBos,
     add_eos_token: addsEos,
-    add_prefix_space: false,
+    add_prefix_space: parts.addsPrefix,
     clean_up_tokenization_spaces: false,
     model_max_length: metadataNumber(file, `${String(file.metadata["general.architecture"])}.context_length`),
     tokenizer_class: "PreTrainedTokenizerFast",
@@ -154,22 +203,11 @@ export function buildTokenizerFiles(file: GgufMetadata): TokenizerFiles | null {
       truncation: null,
       padding: null,
       added_tokens: addedTokens,
-      normalizer: pre.normalizer,
-      pre_tokenizer: pre.steps.length === 1 ? pre.steps[0] : { type: "Sequence", pretokenizers: pre.steps },
+      normalizer: parts.normalizer,
+      pre_tokenizer: parts.preTokenizer,
       post_processor: addsBos && bosId !== null ? bosTemplate(bos, bosId) : null,
-      decoder: { type: "ByteLevel", add_prefix_space: true, trim_offsets: true, use_regex: true },
-      model: {
-        type: "BPE",
-        dropout: null,
-        unk_token: null,
-        continuing_subword_prefix: null,
-        end_of_word_suffix: null,
-        fuse_unk: false,
-        byte_fallback: false,
-        ignore_merges: pre.ignoreMerges,
-        vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
-        merges,
-      },
+      decoder: parts.decoder,
+      model: { ...parts.model, vocab: Object.fromEntries(tokens.map((token, id) => [token, id])) },
     },
     config,
     chatTemplate: typeof template === "string" ? template : null,

@@ -1,12 +1,14 @@
 /**
  * @file The tokenizer settings of a GGUF file for the tokenizer files of a folder: the inverse of gguf-tokenizer.ts.
  *
- * Byte-level BPE alone, cut in one of the ways that gguf-tokenizer.ts knows: what such a file cannot say is an error,
- * because a tokenizer that is nearly the same makes answers worse without a word.
+ * The kinds of BPE that gguf-tokenizer.ts knows, cut in one of its ways: what such a file cannot say is an error, because
+ * a tokenizer that is nearly the same makes answers worse without a word.
  */
 import { UsageError } from "../../errors.ts";
 import type { TokenizerFiles } from "./checkpoint.ts";
-import { PRE_TOKENIZERS, type PreTokenizer, TOKEN_TYPES } from "./gguf-tokenizer.ts";
+import { PRE_TOKENIZERS, type PreTokenizer } from "./gguf-pre-tokenizers.ts";
+import { type Merge, scoresOfMerges, spaceNormalizer, textOfPiece } from "./gguf-sentencepiece.ts";
+import { TOKEN_TYPES } from "./gguf-tokenizer.ts";
 import type { GgufValue } from "../files/gguf-writer.ts";
 import type { JsonObject } from "../files/json-file.ts";
 
@@ -28,6 +30,7 @@ interface TokenizerJson {
     readonly vocab?: Readonly<Record<string, number>>;
     readonly merges?: readonly (string | readonly string[])[];
     readonly ignore_merges?: boolean;
+    readonly unk_token?: string | null;
     readonly byte_fallback?: boolean;
     readonly continuing_subword_prefix?: string | null;
     readonly end_of_word_suffix?: string | null;
@@ -84,11 +87,10 @@ function findPreTokenizer(modelName: string, { normalizer, pre_tokenizer, model 
   );
 }
 
-function requireBytePairs(modelName: string, { model, added_tokens = [] }: TokenizerJson): void {
-  const { type, byte_fallback, continuing_subword_prefix, end_of_word_suffix } = model;
-  if (type !== "BPE" || byte_fallback === true || continuing_subword_prefix || end_of_word_suffix) {
-    const kind = type === "BPE" ? "BPE that is not byte-level" : String(type);
-    throw cannotWrite(modelName, `kind ${kind}`, "byte-level BPE");
+function requireMerges(modelName: string, { model, added_tokens = [] }: TokenizerJson): void {
+  const { type, continuing_subword_prefix, end_of_word_suffix } = model;
+  if (type !== "BPE" || continuing_subword_prefix || end_of_word_suffix) {
+    throw cannotWrite(modelName, `kind ${String(type)}`, "BPE without prefixes and suffixes");
   }
   const odd = added_tokens.find(({ lstrip, rstrip, single_word }) => lstrip || rstrip || single_word);
   if (odd === undefined) return;
@@ -99,12 +101,67 @@ function requireBytePairs(modelName: string, { model, added_tokens = [] }: Token
   );
 }
 
+function mergesOf({ model }: TokenizerJson): readonly Merge[] {
+  return (model.merges ?? []).map((pair) => (typeof pair === "string" ? pair.split(" ") : pair) as Merge);
+}
+
+/** Cuts at spaces, of which the normalizer has left none. */
+const CUTS_AT_SPACES: JsonObject = {
+  type: "Split",
+  pattern: { String: " " },
+  behavior: "MergedWithPrevious",
+  invert: false,
+};
+
+/** Whether a space is put first by a tokenizer of pieces. @throws UsageError usage/model when text is changed or cut in another way */
+function findPrefix(modelName: string, { normalizer, pre_tokenizer, model }: TokenizerJson): boolean {
+  const [isCut, isNormal] = [stepsOf(pre_tokenizer), stepsOf(normalizer)];
+  const found = [true, false].find((adds) => isSame(isNormal, stepsOf(spaceNormalizer(adds) as Step)));
+  const cutsNothing = isCut.length === 0 || isSame(isCut, [CUTS_AT_SPACES]);
+  if (found !== undefined && cutsNothing && model.ignore_merges !== true) return found;
+  const types = [...isNormal, ...isCut].map(({ type }) => type).join(", ");
+  throw cannotWrite(
+    modelName,
+    `its pieces come from text changed by ${types || "nothing"}`,
+    "signs for spaces and no cuts",
+  );
+}
+
+/** What a tokenizer of byte-level BPE has of its own. */
+function pairSettings(modelName: string, json: TokenizerJson): Record<string, GgufValue> {
+  return {
+    model: { type: "string", value: "gpt2" },
+    pre: { type: "string", value: findPreTokenizer(modelName, json) },
+    merges: { type: "strings", value: mergesOf(json).map((pair) => pair.join(" ")) },
+  };
+}
+
+/** What a tokenizer of pieces has of its own. */
+function pieceSettings(
+  modelName: string,
+  json: TokenizerJson,
+  tokens: readonly string[],
+): Record<string, GgufValue> {
+  const addsPrefix = findPrefix(modelName, json);
+  const scores = scoresOfMerges(tokens, mergesOf(json));
+  if (scores === null) throw cannotWrite(modelName, "merges of its own", "all that its pieces allow");
+  return {
+    model: { type: "string", value: "llama" },
+    scores: { type: "float32s", value: scores },
+    add_space_prefix: { type: "bool", value: addsPrefix },
+  };
+}
+
+/** How a byte is written that no piece holds. */
+const BYTE = /^<0x[0-9A-F]{2}>$/;
+
 /** Lists the written form and the type of each id up to the size of the vocabulary. */
 function listTokens(
   modelName: string,
   { model, added_tokens = [] }: TokenizerJson,
   vocabSize: number,
 ): { readonly tokens: readonly string[]; readonly types: readonly number[] } {
+  const hasBytes = model.byte_fallback === true;
   const tokens = Array.from({ length: vocabSize }, (_, id) => `[PAD${id}]`);
   const types: number[] = tokens.map(() => TOKEN_TYPES.unused);
   const put = (content: string, id: number, type: number): void => {
@@ -118,9 +175,13 @@ function listTokens(
     tokens[id] = content;
     types[id] = type;
   };
-  for (const [content, id] of Object.entries(model.vocab ?? {})) put(content, id, TOKEN_TYPES.normal);
+  for (const [content, id] of Object.entries(model.vocab ?? {})) {
+    put(content, id, hasBytes && BYTE.test(content) ? TOKEN_TYPES.byte : TOKEN_TYPES.normal);
+  }
   for (const { content, id, special } of added_tokens) {
-    put(content, id, special === true ? TOKEN_TYPES.control : TOKEN_TYPES.userDefined);
+    const isUnknown = hasBytes && content === model.unk_token;
+    const type = isUnknown ? TOKEN_TYPES.unknown : TOKEN_TYPES.control;
+    put(content, id, special === true ? type : TOKEN_TYPES.userDefined);
   }
   return { tokens, types };
 }
@@ -176,16 +237,16 @@ export function tokenizerSettings(
   { vocabSize, generationConfig }: TextFacts,
 ): Record<string, GgufValue> {
   const json = files.tokenizer as unknown as TokenizerJson;
-  requireBytePairs(modelName, json);
-  const pre = findPreTokenizer(modelName, json);
+  requireMerges(modelName, json);
   const { tokens, types } = listTokens(modelName, json, vocabSize);
-  const merges = (json.model.merges ?? []).map((pair) => (typeof pair === "string" ? pair : pair.join(" ")));
+  const hasPieces = json.model.byte_fallback === true;
+  const written = tokens.map((token, id) =>
+    hasPieces && types[id] === TOKEN_TYPES.userDefined ? textOfPiece(token) : token,
+  );
   const settings: Record<string, GgufValue> = {
-    model: { type: "string", value: "gpt2" },
-    pre: { type: "string", value: pre },
-    tokens: { type: "strings", value: tokens },
+    ...(hasPieces ? pieceSettings(modelName, json, tokens) : pairSettings(modelName, json)),
+    tokens: { type: "strings", value: written },
     token_type: { type: "int32s", value: types },
-    merges: { type: "strings", value: merges },
   };
   const ids = new Map(tokens.map((token, id) => [token, id]));
   const { config } = files;

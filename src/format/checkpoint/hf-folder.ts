@@ -1,17 +1,11 @@
 /** @file Model folders as Hugging Face has them: config.json, safetensors, tokenizer files. */
-import { join } from "node:path";
 import { FormatError } from "../../errors.ts";
 import type { DType } from "../../graph/dtype.ts";
 import type { StorageName } from "../../quant/storages.ts";
-import { type FolderFile, textFile, writeFolderAtomic } from "../files/atomic.ts";
+import { type FolderFile, textFile } from "../files/folder-file.ts";
+import { type Folder, readJson, readJsonIfPresent } from "../files/folder.ts";
+import { formatJson, type JsonObject } from "../files/json-file.ts";
 import type { Checkpoint, TensorInfo, TokenizerFiles } from "./checkpoint.ts";
-import {
-  formatJson,
-  type JsonObject,
-  readJson,
-  readJsonIfPresent,
-  readTextIfPresent,
-} from "../files/json-file.ts";
 import {
   openSafetensors,
   openSafetensorsIndex,
@@ -40,24 +34,25 @@ function templateOf(config: JsonObject): string | null {
 }
 
 /** Reads the tokenizer files of a folder; null without tokenizer.json. @throws FormatError format/json */
-export async function readTokenizerFiles(path: string): Promise<TokenizerFiles | null> {
-  const tokenizer = await readJsonIfPresent(join(path, "tokenizer.json"));
+async function readTokenizerFiles(folder: Folder): Promise<TokenizerFiles | null> {
+  const tokenizer = await readJsonIfPresent(folder, "tokenizer.json");
   if (tokenizer === null) return null;
-  const config = (await readJsonIfPresent(join(path, "tokenizer_config.json"))) ?? {};
-  const chatTemplate = (await readTextIfPresent(join(path, "chat_template.jinja"))) ?? templateOf(config);
+  const config = (await readJsonIfPresent(folder, "tokenizer_config.json")) ?? {};
+  const chatTemplate = (await folder.text("chat_template.jinja")) ?? templateOf(config);
   return { tokenizer, config, chatTemplate };
 }
 
-async function openWeights(path: string, names: readonly string[]): Promise<Safetensors> {
-  if (names.includes("model.safetensors")) return await openSafetensors(join(path, "model.safetensors"));
+async function openWeights(folder: Folder, names: readonly string[]): Promise<Safetensors> {
+  if (names.includes("model.safetensors"))
+    return await openSafetensors(await folder.open("model.safetensors"));
   const index = "model.safetensors.index.json";
-  if (names.includes(index)) return await openSafetensorsIndex(join(path, index));
+  if (names.includes(index)) return await openSafetensorsIndex(folder, index);
   const single = names.filter((name) => name.endsWith(".safetensors") && !name.startsWith("adapter_"));
-  if (single.length === 1) return await openSafetensors(join(path, single[0]!));
+  if (single.length === 1) return await openSafetensors(await folder.open(single[0]!));
   const pickled = names.find((name) => /^(pytorch_model|model).*\.(bin|bin\.index\.json|pt|pth)$/.test(name));
   throw new FormatError(
     "format/file",
-    `Cannot open model "${path}": ${pickled === undefined ? "no weights" : `only ${pickled}`}, expected model.safetensors`,
+    `Cannot open model "${folder.path}": ${pickled === undefined ? "no weights" : `only ${pickled}`}, expected model.safetensors`,
     {
       hint:
         pickled === undefined
@@ -85,11 +80,12 @@ function listTensors(weights: Safetensors): Map<string, TensorInfo> {
 }
 
 /** Opens a model folder with config.json; `names` are its entries. @throws FormatError */
-export async function openHfCheckpoint(path: string, names: readonly string[]): Promise<Checkpoint> {
-  const config = await readJson(join(path, "config.json"));
-  const generationConfig = await readJsonIfPresent(join(path, "generation_config.json"));
-  const tokenizerFiles = await readTokenizerFiles(path);
-  const weights = await openWeights(path, names);
+export async function openHfCheckpoint(folder: Folder, names: readonly string[]): Promise<Checkpoint> {
+  const { path } = folder;
+  const config = await readJson(folder, "config.json");
+  const generationConfig = await readJsonIfPresent(folder, "generation_config.json");
+  const tokenizerFiles = await readTokenizerFiles(folder);
+  const weights = await openWeights(folder, names);
   try {
     const tensors = listTensors(weights);
     return {
@@ -109,7 +105,8 @@ export async function openHfCheckpoint(path: string, names: readonly string[]): 
           { hint: "The file keeps whole numbers under the name of a weight: convert the model again." },
         );
       },
-      readInto: (name, into) => weights.readInto(name, into),
+      readInto: (name, into, start) => weights.readInto(name, into, start),
+      view: (name) => weights.view(name),
       close: () => weights.close(),
     };
   } catch (error) {
@@ -117,6 +114,16 @@ export async function openHfCheckpoint(path: string, names: readonly string[]): 
     throw error;
   }
 }
+
+/** Names of the files that `modelFolderFiles` plans. */
+export const MODEL_FILES = [
+  "model.safetensors",
+  "config.json",
+  "generation_config.json",
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "chat_template.jinja",
+] as const;
 
 /** Parts of a model folder to write. */
 export interface ModelParts {
@@ -144,12 +151,4 @@ export function modelFolderFiles(parts: ModelParts): FolderFile[] {
       files.push(textFile("chat_template.jinja", tokenizerFiles.chatTemplate));
   }
   return files;
-}
-
-/**
- * Writes an ordinary Hugging Face model folder, whole or not at all.
- * @throws FailedError failed/write
- */
-export async function writeModel(path: string, parts: ModelParts): Promise<void> {
-  await writeFolderAtomic(path, modelFolderFiles(parts));
 }

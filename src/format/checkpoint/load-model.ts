@@ -4,15 +4,13 @@
  * Nothing is read before the list of tensors has been found right: every missing, surplus or misshaped one is named.
  */
 import { FormatError } from "../../errors.ts";
-import { type ModelConfig, modelTensors } from "../../models/architecture.ts";
-import { findArchitecture } from "../../models/architectures.ts";
+import { openModel } from "../../models/families.ts";
+import type { Model } from "../../models/model.ts";
 import { BaseModel, type WeightSource } from "../../models/base-model.ts";
-import type { StoredTensor } from "../../quant/storage.ts";
-import { type StorageName, dequantizeInto } from "../../quant/storages.ts";
-import { type Checkpoint, type TensorInfo, openCheckpoint } from "./checkpoint.ts";
+import type { StorageName } from "../../quant/storages.ts";
+import { type StoredTensor, dequantizeFrom } from "../../quant/stored-tensor.ts";
+import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
 
-/** Tensors that checkpoints carry and no computation needs: tables that are computed, a tied head's copy. */
-const IGNORED = /rotary_emb\.inv_freq$|attn\.(masked_)?bias$/;
 /** How many names a message lists. */
 const MAX_LISTED = 5;
 
@@ -20,47 +18,42 @@ const MAX_LISTED = 5;
 export interface LoadOptions {
   /** Name for adapter files; default: the path. */
   readonly name?: string;
-  /** Holds all weights in float32: faster, with more memory. */
-  readonly keepWidened?: boolean;
-}
-
-/** A loaded model with its open checkpoint; whoever loads closes the checkpoint. */
-export interface LoadedModel {
-  readonly base: BaseModel;
-  readonly checkpoint: Checkpoint;
 }
 
 /**
- * Loads a model from a folder or file.
+ * Reads the weights of an open checkpoint. `path`: what messages call it.
  * @throws FormatError "format/tensor" when tensors do not fit the configuration; UsageError "usage/model".
  */
-export async function loadModel(path: string, options: LoadOptions = {}): Promise<LoadedModel> {
-  const checkpoint = await openCheckpoint(path);
-  try {
-    return { base: await loadWeights(path, checkpoint, options), checkpoint };
-  } catch (error) {
-    await checkpoint.close();
-    throw error;
-  }
-}
-
-/** Reads the weights of an open checkpoint. @throws as `loadModel`. */
 export async function loadWeights(
   path: string,
   checkpoint: Checkpoint,
   options: LoadOptions = {},
 ): Promise<BaseModel> {
-  const architecture = findArchitecture(checkpoint.config);
-  const config = architecture.readConfig(checkpoint.config);
-  const specs = modelTensors(architecture, config);
-  checkTensors(path, config, specs, checkpoint.tensors, architecture.names.head);
-  return await BaseModel.open({
-    name: options.name ?? path,
-    architecture,
-    config,
-    source: openSource(checkpoint),
-    keepWidened: options.keepWidened ?? false,
-  });
+  const model = openModel(checkpoint.config);
+  const renamed = renameTensors(checkpoint, model);
+  checkTensors(path, model, renamed.tensors);
+  return new BaseModel(options.name ?? path, model, openSource(renamed));
+}
+
+/** A checkpoint whose tensors have the names that the family gives them. */
+function renameTensors(checkpoint: Checkpoint, { checkpoint: rules }: Model): Checkpoint {
+  const fileNames = new Map<string, string>();
+  const tensors = new Map<string, TensorInfo>();
+  for (const [fileName, info] of checkpoint.tensors) {
+    if (rules.ignored.test(fileName)) continue;
+    const name = rules.rename(fileName);
+    fileNames.set(name, fileName);
+    tensors.set(name, { ...info, name });
+  }
+  const { readInto } = checkpoint;
+  const inFile = (name: string): string => fileNames.get(name) ?? name;
+  return {
+    ...checkpoint,
+    tensors,
+    read: (name) => checkpoint.read(inFile(name)),
+    view: (name) => checkpoint.view(inFile(name)),
+    readInto: readInto && ((name, into, start) => readInto(inFile(name), into, start)),
+  };
 }
 
 /**
@@ -70,16 +63,18 @@ export async function loadWeights(
 function openSource(checkpoint: Checkpoint): WeightSource {
   const { readInto } = checkpoint;
   const storageOf = storageIn(checkpoint);
-  if (readInto) return { storageOf, stored: (name) => checkpoint.read(name), readInto };
+  const view: WeightSource["view"] = (name) => checkpoint.view(name);
+  if (readInto) return { storageOf, stored: (name) => checkpoint.read(name), readInto, view };
   const held = new Map<string, Promise<StoredTensor>>();
   const stored = (name: string): Promise<StoredTensor> => held.get(name) ?? checkpoint.read(name);
   return {
     storageOf,
     stored,
-    readInto: async (name, into) => {
-      const tensor = stored(name);
-      held.set(name, tensor);
-      dequantizeInto(await tensor, into);
+    view,
+    readInto: async (name, into, start = 0) => {
+      const reading = stored(name);
+      held.set(name, reading);
+      dequantizeFrom(await reading, start, into);
     },
   };
 }
@@ -94,19 +89,11 @@ export function residentBytes({ readInto, tensors }: Checkpoint): number {
   return readInto ? 0 : [...tensors.values()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
 }
 
-function checkTensors(
-  path: string,
-  config: ModelConfig,
-  specs: readonly { readonly name: string; readonly shape: readonly number[] }[],
-  found: ReadonlyMap<string, TensorInfo>,
-  headName: string,
-): void {
-  const known = new Set(specs.map((spec) => spec.name));
-  const missing = specs.filter((spec) => !found.has(spec.name)).map((spec) => spec.name);
-  const surplus = [...found.keys()].filter(
-    (name) => !known.has(name) && !IGNORED.test(name) && !(config.tiedHead && name === headName),
-  );
-  const misshaped = specs.flatMap(({ name, shape }) => {
+function checkTensors(path: string, model: Model, found: ReadonlyMap<string, TensorInfo>): void {
+  const names = [...model.tensors.keys()];
+  const missing = names.filter((name) => !found.has(name));
+  const surplus = [...found.keys()].filter((name) => !model.tensors.has(name) && !model.ties.has(name));
+  const misshaped = [...model.tensors.values()].flatMap(({ name, shape }) => {
     const info = found.get(name);
     if (!info || info.shape.join() === shape.join()) return [];
     return [`${name} is [${info.shape.join(", ")}], expected [${shape.join(", ")}]`];
@@ -118,7 +105,7 @@ function checkTensors(
   ];
   if (problems.length === 0) return;
   throw new FormatError("format/tensor", `Cannot load model "${path}": ${problems.join("; ")}`, {
-    hint: "The tensors do not fit config.json; fetch the model again or mend the configuration",
+    hint: "The tensors do not fit config.json; fetch the model again or mend the configuration.",
   });
 }
 

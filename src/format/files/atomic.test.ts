@@ -4,7 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { after } from "node:test";
 import { FailedError } from "../../errors.ts";
-import { textFile, toFailedWrite, writeFileAtomic, writeFolderAtomic, writeTextAtomic } from "./atomic.ts";
+import { writeFileAtomic, writeFolderAtomic, writeTextAtomic } from "./atomic.ts";
+import { textFile } from "./folder-file.ts";
+import { toFailedWrite } from "../../system-error.ts";
 
 const root = mkdtempSync(join(tmpdir(), "graft-atomic-"));
 after(() => rmSync(root, { recursive: true }));

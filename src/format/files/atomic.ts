@@ -1,36 +1,14 @@
 /**
  * @file Files and folders that appear whole or not at all: written under a temporary name, flushed, then renamed.
  *
- * Whatever fails, the temporary files are removed and what was there before stays.
+ * Whatever fails, the temporary files are removed and what was there before stays. (A download keeps what it has, to go on
+ * later, and has another way for that: hub/staging.ts.)
  */
 import { randomUUID } from "node:crypto";
 import { type FileHandle, mkdir, open, rename, rm, rmdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { FailedError } from "../../errors.ts";
-
-/** Appends bytes to the file being written. */
-export type Write = (bytes: Uint8Array) => Promise<void>;
-
-const REMEDIES: Readonly<Record<string, string>> = {
-  ENOSPC: "Free some space on the disk, or choose another output folder.",
-  EDQUOT: "Free some of your disk quota, or choose another output folder.",
-  EACCES: "Choose an output folder that you may write to.",
-  EPERM: "Choose an output folder that you may write to.",
-  EROFS: "The disk is read-only: choose an output folder elsewhere.",
-  ENOTDIR: "A part of the path is a file: choose another output folder.",
-  EEXIST: "A file has the name of the output folder: choose another one.",
-  EISDIR: "A folder has the name of the output file: remove it or choose another name.",
-};
-
-/** Turns a system error of writing `path` into a FailedError with its remedy; other errors pass as they are. */
-export function toFailedWrite(error: unknown, path: string): unknown {
-  const code = (error as NodeJS.ErrnoException).code;
-  if (!(error instanceof Error) || code === undefined || !("syscall" in error)) return error;
-  return new FailedError("failed/write", `Cannot write file "${path}": ${code}, expected a writable place`, {
-    hint: REMEDIES[code] ?? "Choose another output folder.",
-    cause: error,
-  });
-}
+import { toFailedWrite } from "../../system-error.ts";
+import type { FolderFile, Write } from "./folder-file.ts";
 
 /** Runs a step of writing `path`, with system errors turned into FailedError. */
 async function attempt<T>(path: string, step: () => Promise<T>): Promise<T> {
@@ -110,17 +88,6 @@ export async function writeFileAtomic(path: string, fill: (write: Write) => Prom
 /** Writes text as UTF-8, whole or not at all. @throws FailedError failed/write */
 export async function writeTextAtomic(path: string, text: string): Promise<void> {
   await writeFileAtomic(path, (write) => write(new TextEncoder().encode(text)));
-}
-
-/** A file of a folder: its name, and how it is filled. */
-export interface FolderFile {
-  readonly name: string;
-  fill(write: Write): Promise<void>;
-}
-
-/** Makes a file of a folder from text. */
-export function textFile(name: string, text: string): FolderFile {
-  return { name, fill: (write) => write(new TextEncoder().encode(text)) };
 }
 
 /** Renames each staged file into the folder; when one fails, those before it get their old content back. */

@@ -1,25 +1,19 @@
-/** @file A file opened for reading by byte range; every failure is a FormatError that names the file. */
+/** @file A file of the disk, opened for reading by byte range; every failure is a FormatError that names the file. */
 import { type FileHandle, open } from "node:fs/promises";
 import { FormatError } from "../../errors.ts";
+import { mapFile } from "../../runtime/mapped-file.ts";
+import { describeFileProblem } from "../../system-error.ts";
+import { type ByteSource, readBytes, truncated } from "./byte-source.ts";
 
 /** Largest single read; Node refuses 2 GiB and more. */
 const MAX_READ_BYTES = 1 << 30;
 
-/** What the system says about a file, in the words of our messages. */
-export function describeFileProblem(error: unknown): string {
-  const code = (error as NodeJS.ErrnoException).code;
-  if (code === "ENOENT") return "no such file";
-  if (code === "EISDIR") return "it is a folder";
-  if (code === "ENOTDIR") return "a part of the path is not a folder";
-  if (code === "EACCES" || code === "EPERM") return "no permission to read it";
-  return error instanceof Error ? error.message : String(error);
-}
-
 /** A file opened for reading. Whoever opened it closes it. */
-export class ByteFile {
+export class ByteFile implements ByteSource {
   readonly path: string;
   readonly sizeBytes: number;
   #handle: FileHandle;
+  #mapping: ArrayBuffer | null = null;
 
   private constructor(path: string, sizeBytes: number, handle: FileHandle) {
     this.path = path;
@@ -48,22 +42,15 @@ export class ByteFile {
     });
   }
 
-  /**
-   * Reads `numBytes` bytes at `offset`. The caller owns them; they start at offset 0 of their own buffer, so that
-   * views of any element type are aligned.
-   * @throws FormatError format/file when the file ends before.
-   */
+  /** @inheritdoc */
   async read(offset: number, numBytes: number): Promise<Uint8Array<ArrayBuffer>> {
-    if (offset + numBytes > this.sizeBytes) throw this.#truncated(offset + numBytes, this.sizeBytes);
-    const bytes = new Uint8Array(numBytes);
-    await this.readInto(offset, bytes);
-    return bytes;
+    return await readBytes(this, offset, numBytes);
   }
 
-  /** Fills `bytes`, which the caller owns, from `offset` on. @throws as `read` */
+  /** @inheritdoc */
   async readInto(offset: number, bytes: Uint8Array): Promise<void> {
     const numBytes = bytes.length;
-    if (offset + numBytes > this.sizeBytes) throw this.#truncated(offset + numBytes, this.sizeBytes);
+    if (offset + numBytes > this.sizeBytes) throw truncated(this.path, this.sizeBytes, offset + numBytes);
     let done = 0;
     while (done < numBytes) {
       const { bytesRead } = await this.#handle.read(
@@ -72,21 +59,23 @@ export class ByteFile {
         Math.min(numBytes - done, MAX_READ_BYTES),
         offset + done,
       );
-      if (bytesRead === 0) throw this.#truncated(offset + numBytes, offset + done);
+      // The file was cut while it was read.
+      if (bytesRead === 0) throw truncated(this.path, offset + done, offset + numBytes);
       done += bytesRead;
     }
+  }
+
+  /** @inheritdoc */
+  view(offset: number, numBytes: number): Uint8Array<ArrayBuffer> | null {
+    this.#mapping ??= mapFile(this.#handle.fd);
+    if (this.#mapping === null) return null;
+    const foundBytes = Math.min(this.sizeBytes, this.#mapping.byteLength);
+    if (offset + numBytes > foundBytes) throw truncated(this.path, foundBytes, offset + numBytes);
+    return new Uint8Array(this.#mapping, offset, numBytes);
   }
 
   /** Closes the file. */
   async close(): Promise<void> {
     await this.#handle.close();
-  }
-
-  #truncated(expectedBytes: number, foundBytes: number): FormatError {
-    return new FormatError(
-      "format/file",
-      `Cannot read file "${this.path}": ${foundBytes} bytes, expected at least ${expectedBytes}`,
-      { hint: "The file is truncated: download or copy it again." },
-    );
   }
 }

@@ -3,25 +3,24 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { after } from "node:test";
+import { randomTensor } from "../../../test/random-blocks.ts";
 import { buildTinyGguf, TINY_METADATA } from "../../../test/tiny-gguf.ts";
 import { Random } from "../../random.ts";
-import { storedBytes, type StoredTensor } from "../../quant/storage.ts";
-import { packStored, STORAGES, type StorageName, unpackStored } from "../../quant/storages.ts";
-import { openGguf } from "./gguf.ts";
-import { encodeSettings, type GgufValue, type GgufSource, patchGguf, writeGguf } from "./gguf-writer.ts";
+import { STORAGE_NAMES, type StorageName } from "../../quant/storages.ts";
+import { type StoredTensor, packStored, unpackStored } from "../../quant/stored-tensor.ts";
+import { openGguf, patchGguf, writeGguf } from "../by-path.ts";
+import { encodeSettings, type GgufValue, type GgufSource } from "./gguf-writer.ts";
 
 const root = mkdtempSync(join(tmpdir(), "graft-gguf-writer-"));
 after(() => rmSync(root, { recursive: true }));
 
 const random = new Random(7);
 function noise(storage: StorageName, shape: readonly number[]): StoredTensor {
-  const bytes = Uint8Array.from({ length: storedBytes(STORAGES[storage], shape) }, () =>
-    Math.floor(random.uniform() * 256),
-  );
-  return unpackStored(storage, bytes, shape);
+  return unpackStored(storage, randomTensor("noise", storage, shape, 1, random).bytes, shape);
 }
 
-const SHAPES: readonly (readonly number[])[] = [[64], [3, 32], [5, 96]];
+/** Shapes whose rows fill blocks of every kind. */
+const SHAPES: readonly (readonly number[])[] = [[512], [3, 256], [5, 768]];
 
 test("a file that writeGguf() wrote reads back with the same settings and tensors, at any alignment", async () => {
   const values: Record<string, GgufValue> = {
@@ -41,7 +40,7 @@ test("a file that writeGguf() wrote reads back with the same settings and tensor
       alignment === null
         ? values
         : { ...values, "general.alignment": { type: "uint32", value: alignment } as const };
-    const tensors = (Object.keys(STORAGES) as StorageName[]).flatMap((storage) =>
+    const tensors = STORAGE_NAMES.flatMap((storage) =>
       SHAPES.map((shape) => ({ name: `${storage}.${shape.join()}`, stored: noise(storage, shape) })),
     );
     const path = join(root, `all-${alignment}.gguf`);

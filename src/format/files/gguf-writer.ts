@@ -1,5 +1,5 @@
 /**
- * @file Writing GGUF files, tensor by tensor: a whole file from settings and tensors, or a copy of a file in which some
+ * @file What GGUF files hold, tensor by tensor: a whole file from settings and tensors, or a copy of a file in which some
  * tensors have other values.
  *
  * Layout (version 3, little-endian): "GGUF", version, number of tensors, number of settings, the settings, one entry a
@@ -7,10 +7,10 @@
  * alignment.
  */
 import { GGUFValueType, serializeGgufMetadata } from "@huggingface/gguf";
-import { storedBytes, type StoredTensor } from "../../quant/storage.ts";
-import { packStored, STORAGES, type StorageName } from "../../quant/storages.ts";
-import { type Write, writeFileAtomic } from "./atomic.ts";
-import { ByteFile } from "./byte-file.ts";
+import { storedBytes } from "../../quant/storage.ts";
+import { STORAGES, type StorageName } from "../../quant/storages.ts";
+import { type StoredTensor, packStored } from "../../quant/stored-tensor.ts";
+import type { Write } from "./folder-file.ts";
 import type { GgufFile, GgufSettings } from "./gguf.ts";
 
 /** A setting with its type in the file. */
@@ -71,11 +71,19 @@ export function replaceUint32(settings: GgufSettings, key: string, value: number
     (number) => encodeSettings({ [key]: { type: "uint32", value: number } }).bytes,
   );
   // Key and type are the same in both; the length before the key keeps it from being found inside a text.
-  const start = Buffer.from(settings.bytes).indexOf(old!.subarray(0, -4));
+  const start = indexOfBytes(settings.bytes, old!.subarray(0, -4));
   if (start < 0) return settings;
   const bytes = settings.bytes.slice();
   bytes.set(entry!, start);
   return { ...settings, bytes };
+}
+
+/** Where `part` begins in `bytes`; -1 when it is nowhere in it. */
+function indexOfBytes(bytes: Uint8Array, part: Uint8Array): number {
+  for (let start = bytes.indexOf(part[0]!); start >= 0; start = bytes.indexOf(part[0]!, start + 1)) {
+    if (part.every((byte, i) => bytes[start + i] === byte)) return start;
+  }
+  return -1;
 }
 
 /** A tensor's entry in the header; `shape` has the rows first. */
@@ -149,11 +157,11 @@ async function loadBytes({ name, shape, storage, load }: GgufSource): Promise<Ui
 }
 
 /**
- * Writes a GGUF file, whole or not at all; tensors are asked for one at a time, in order.
- * @throws FailedError failed/write; RangeError when a tensor is not what it said; errors of loading pass as they are.
+ * Fills a GGUF file; tensors are asked for one at a time, in order.
+ * @throws RangeError when a tensor is not what it said; errors of loading and writing pass as they are.
  */
-export async function writeGguf(
-  path: string,
+export async function fillGguf(
+  write: Write,
   settings: GgufSettings,
   tensors: readonly GgufSource[],
 ): Promise<void> {
@@ -161,52 +169,43 @@ export async function writeGguf(
     const kind = STORAGES[storage];
     return { name, shape, ggmlType: kind.ggmlTypes[0]!, sizeBytes: storedBytes(kind, shape) };
   });
-  await writeFileAtomic(path, async (write) => {
-    await write(ggufHeader(settings, entries));
-    for (const tensor of tensors) {
-      const bytes = await loadBytes(tensor);
-      await write(bytes);
-      await write(new Uint8Array(paddingAfter(bytes.length, settings.alignment)));
-    }
-  });
+  await write(ggufHeader(settings, entries));
+  for (const tensor of tensors) {
+    const bytes = await loadBytes(tensor);
+    await write(bytes);
+    await write(new Uint8Array(paddingAfter(bytes.length, settings.alignment)));
+  }
 }
 
-async function copy(from: ByteFile, start: number, end: number, write: Write): Promise<void> {
+async function copy(from: GgufFile["source"], start: number, end: number, write: Write): Promise<void> {
   for (let at = start; at < end; at += COPY_BYTES) {
     await write(await from.read(at, Math.min(COPY_BYTES, end - at)));
   }
 }
 
 /**
- * Writes a copy of a GGUF file in which some tensors, by their names in the file, have other values of the same shape
- * and kind, rows in the order of the file; every other byte is equal. Whole or not at all, a tensor at a time.
- * @throws FailedError failed/write; RangeError when a tensor is not of the kind or shape that it replaces.
+ * Fills a copy of a GGUF file in which some tensors, by their names in the file, have other values of the same shape
+ * and kind, rows in the order of the file; every other byte is equal. A tensor at a time.
+ * @throws RangeError when a tensor is not of the kind or shape that it replaces.
  */
-export async function patchGguf(
-  source: GgufFile,
-  path: string,
+export async function fillPatchedGguf(
+  write: Write,
+  file: GgufFile,
   replaced: ReadonlyMap<string, LoadStored>,
 ): Promise<void> {
   for (const name of replaced.keys()) {
-    if (!source.tensors.has(name)) {
-      throw new RangeError(`Cannot replace tensor "${name}": "${source.path}" has none of this name`);
+    if (!file.tensors.has(name)) {
+      throw new RangeError(`Cannot replace tensor "${name}": "${file.path}" has none of this name`);
     }
   }
-  const inOrder = [...source.tensors.values()].toSorted((a, b) => a.offset - b.offset);
-  const from = await ByteFile.open(source.path);
-  try {
-    await writeFileAtomic(path, async (write) => {
-      let at = 0;
-      for (const tensor of inOrder) {
-        const load = replaced.get(tensor.name);
-        if (load === undefined) continue;
-        await copy(from, at, tensor.offset, write);
-        await write(await loadBytes({ ...tensor, load }));
-        at = tensor.offset + tensor.sizeBytes;
-      }
-      await copy(from, at, from.sizeBytes, write);
-    });
-  } finally {
-    await from.close();
+  const inOrder = [...file.tensors.values()].toSorted((a, b) => a.offset - b.offset);
+  let at = 0;
+  for (const tensor of inOrder) {
+    const load = replaced.get(tensor.name);
+    if (load === undefined) continue;
+    await copy(file.source, at, tensor.offset, write);
+    await write(await loadBytes({ ...tensor, load }));
+    at = tensor.offset + tensor.sizeBytes;
   }
+  await copy(file.source, at, file.source.sizeBytes, write);
 }

@@ -5,9 +5,10 @@
  */
 import { gguf } from "@huggingface/gguf";
 import { FormatError, UsageError } from "../../errors.ts";
-import { rowsAndColumns, storedBytes, type StoredTensor } from "../../quant/storage.ts";
-import { storageOfGgmlType, STORAGES, type StorageName, unpackStored } from "../../quant/storages.ts";
-import { ByteFile } from "./byte-file.ts";
+import { rowsAndColumns, storedBytes } from "../../quant/storage.ts";
+import { storageOfGgmlType, STORAGES, type StorageName, STORAGE_NAMES } from "../../quant/storages.ts";
+import { type StoredTensor, unpackStored, hasFiniteScales } from "../../quant/stored-tensor.ts";
+import type { ByteSource } from "./byte-source.ts";
 
 /** Where a tensor lies in a GGUF file. `shape` has the rows (outputs) first. */
 export interface GgufTensor {
@@ -41,6 +42,8 @@ export interface GgufFile extends GgufMetadata {
   read(tensor: GgufTensor): Promise<StoredTensor>;
   /** Reads the settings unchanged, for another file. @throws UsageError usage/model for files of version 1 */
   readSettings(): Promise<GgufSettings>;
+  /** The file's own bytes; closed with the file. */
+  readonly source: Pick<ByteSource, "sizeBytes" | "read">;
   close(): Promise<void>;
 }
 
@@ -57,7 +60,7 @@ const [MIN_TENSOR_BYTES, MIN_SETTING_BYTES] = [24, 13];
 const SETTINGS_OFFSET = 24;
 
 /** Refuses counts that the file has no room for, before the reader makes millions of entries out of nothing. */
-async function checkCounts(file: ByteFile): Promise<void> {
+async function checkCounts(file: ByteSource): Promise<void> {
   const view = new DataView((await file.read(0, SETTINGS_OFFSET)).buffer);
   if (view.getUint32(4, true) < 2) return; // version 1 has narrower counts
   const [tensors, settings] = [Number(view.getBigUint64(8, true)), Number(view.getBigUint64(16, true))];
@@ -73,13 +76,24 @@ async function checkCounts(file: ByteFile): Promise<void> {
 
 type Header = Awaited<ReturnType<typeof gguf>>;
 
-async function readHeader(file: ByteFile): Promise<Header> {
+/** The reader asks for parts of a file by HTTP; what is answered comes from the source, whatever the address. */
+const ANY_ADDRESS = "http://localhost/";
+
+async function fetchRange(file: ByteSource, request: RequestInit | undefined): Promise<Response> {
+  const range = new Headers(request?.headers).get("Range") ?? "";
+  const [first = 0, last = 0] = (/^bytes=(\d+)-(\d+)$/.exec(range) ?? []).slice(1).map(Number);
+  const end = Math.min(last + 1, file.sizeBytes);
+  const bytes = await file.read(Math.min(first, end), Math.max(0, end - first));
+  return new Response(bytes, { headers: { "Content-Range": `${range}/${file.sizeBytes}` } });
+}
+
+async function readHeader(file: ByteSource): Promise<Header> {
   const magic = new TextDecoder().decode(await file.read(0, Math.min(4, file.sizeBytes)));
   if (magic !== "GGUF") throw damaged(file.path, `it starts with ${JSON.stringify(magic)}`, "GGUF");
   await checkCounts(file);
   let header: Header;
   try {
-    header = await gguf(file.path, { allowLocalFile: true });
+    header = await gguf(ANY_ADDRESS, { fetch: (_, request) => fetchRange(file, request) });
   } catch (error) {
     throw damaged(file.path, error instanceof Error ? error.message : String(error), "a header", error);
   }
@@ -98,7 +112,7 @@ async function readHeader(file: ByteFile): Promise<Header> {
   return header;
 }
 
-async function readSettings(file: ByteFile, header: Header): Promise<GgufSettings> {
+async function readSettings(file: ByteSource, header: Header): Promise<GgufSettings> {
   const { metadata, tensorInfoByteRange } = header;
   if (metadata.version < 2) {
     throw new UsageError(
@@ -113,7 +127,7 @@ async function readSettings(file: ByteFile, header: Header): Promise<GgufSetting
 }
 
 /** Checks each tensor's type, and that it lies inside the file. */
-function listTensors({ path, sizeBytes: fileBytes }: ByteFile, header: Header): Map<string, GgufTensor> {
+function listTensors({ path, sizeBytes: fileBytes }: ByteSource, header: Header): Map<string, GgufTensor> {
   const tensors = new Map<string, GgufTensor>();
   const unknown: string[] = [];
   for (const info of header.tensorInfos) {
@@ -124,16 +138,17 @@ function listTensors({ path, sizeBytes: fileBytes }: ByteFile, header: Header): 
       unknown.push(`"${name}" has ggml type ${info.dtype}`);
       continue;
     }
+    const kind = STORAGES[storage];
     const { numColumns } = rowsAndColumns(shape);
-    if (numColumns % storage.blockSize !== 0) {
+    if (numColumns % kind.blockSize !== 0) {
       throw damaged(
         path,
         `tensor "${name}" has ${numColumns} columns`,
-        `a multiple of ${storage.blockSize} for ${storage.name}`,
+        `a multiple of ${kind.blockSize} for ${storage}`,
       );
     }
     if (tensors.has(name)) throw damaged(path, `tensor "${name}" comes twice`, "each name once");
-    const sizeBytes = storedBytes(storage, shape);
+    const sizeBytes = storedBytes(kind, shape);
     const offset = Number(header.tensorDataOffset + info.offset);
     if (offset + sizeBytes > fileBytes) {
       throw damaged(
@@ -142,15 +157,15 @@ function listTensors({ path, sizeBytes: fileBytes }: ByteFile, header: Header): 
         `at least ${offset + sizeBytes} for tensor "${name}" [${shape.join(", ")}]`,
       );
     }
-    tensors.set(name, { name, shape, storage: storage.name, offset, sizeBytes });
+    tensors.set(name, { name, shape, storage, offset, sizeBytes });
   }
   if (unknown.length > 0) {
     const more = unknown.length > 1 ? ` (and ${unknown.length - 1} more)` : "";
     throw new UsageError(
       "usage/model",
-      `Cannot read GGUF file "${path}": tensor ${unknown[0]}${more}, expected ${Object.keys(STORAGES).join(", ")}`,
+      `Cannot read GGUF file "${path}": tensor ${unknown[0]}${more}, expected ${STORAGE_NAMES.join(", ")}`,
       {
-        hint: "Take a file of the model that is quantized as Q8_0, Q4_0 or Q4_1, or not at all (F16, BF16).",
+        hint: "Take a file of the model whose tensors are all of these types, such as Q4_K_M, Q8_0 or F16.",
       },
     );
   }
@@ -163,12 +178,12 @@ function listTensors({ path, sizeBytes: fileBytes }: ByteFile, header: Header): 
 }
 
 /**
- * Opens a GGUF file and checks its header.
- * @throws FormatError format/file when it is missing, truncated or damaged
+ * Reads the header of a GGUF file and checks it; the file is closed with what is returned, or at once when that fails.
+ * @throws FormatError format/file when it is truncated or damaged
  * @throws UsageError usage/model when it has a kind of tensor that graft does not know
  */
-export async function openGguf(path: string): Promise<GgufFile> {
-  const file = await ByteFile.open(path);
+export async function openGguf(file: ByteSource): Promise<GgufFile> {
+  const { path } = file;
   try {
     const header = await readHeader(file);
     const metadata = header.metadata as unknown as Record<string, unknown>;
@@ -183,10 +198,13 @@ export async function openGguf(path: string): Promise<GgufFile> {
       path,
       metadata,
       tensors: listTensors(file, header),
-      async read({ storage, shape, offset, sizeBytes }) {
-        return unpackStored(storage, await file.read(offset, sizeBytes), shape);
+      async read({ name, storage, shape, offset, sizeBytes }) {
+        const stored = unpackStored(storage, await file.read(offset, sizeBytes), shape);
+        if (hasFiniteScales(stored)) return stored;
+        throw damaged(path, `tensor "${name}" has NaN or infinity as a scale`, "numbers");
       },
       readSettings: () => readSettings(file, header),
+      source: file,
       close: () => file.close(),
     };
   } catch (error) {

@@ -1,13 +1,7 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import test, { after } from "node:test";
+import test from "node:test";
 import { FormatError } from "../../errors.ts";
-import { formatJson, parseJsonObject, readJson, readJsonIfPresent } from "./json-file.ts";
-
-const root = mkdtempSync(join(tmpdir(), "graft-json-"));
-after(() => rmSync(root, { recursive: true }));
+import { formatJson, parseJsonObject } from "./json-file.ts";
 
 test("formatJson() sorts keys at every depth, indents by 2 and turns sets into lists", () => {
   const value = { b: { d: 1, c: null }, a: new Set(["y", "x"]), e: undefined };
@@ -30,13 +24,4 @@ test("parseJsonObject() names the source when the text is broken or not an objec
         error instanceof FormatError && error.code === "format/json" && found.test(error.message),
     );
   }
-});
-
-test("readJson() says what is missing; readJsonIfPresent() gives null", async () => {
-  const path = join(root, "config.json");
-  await assert.rejects(readJson(path), { code: "format/file", message: /config\.json": no such file/ });
-  assert.equal(await readJsonIfPresent(path), null);
-  writeFileSync(path, '{"a": 1}');
-  assert.deepEqual(await readJson(path), { a: 1 });
-  await assert.rejects(readJson(root), { code: "format/file", message: /it is a folder/ });
 });

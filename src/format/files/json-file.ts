@@ -1,7 +1,5 @@
-/** @file JSON files: read as an object with errors that name the file, and written as Python writes them. */
-import { readFile } from "node:fs/promises";
+/** @file JSON files: parsed as an object with errors that name the file, and written as Python writes them. */
 import { FormatError } from "../../errors.ts";
-import { describeFileProblem } from "./byte-file.ts";
 
 export type JsonObject = Record<string, unknown>;
 
@@ -24,35 +22,6 @@ export function parseJsonObject(text: string, source: string): JsonObject {
     });
   }
   return value as JsonObject;
-}
-
-/** Reads a text file; null when it does not exist. @throws FormatError format/file when it cannot be read. */
-export async function readTextIfPresent(path: string): Promise<string | null> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
-    throw new FormatError(
-      "format/file",
-      `Cannot read file "${path}": ${describeFileProblem(error)}, expected a text file`,
-      { hint: "Check the path and its permissions.", cause: error },
-    );
-  }
-}
-
-/** Reads a JSON object; null when the file does not exist. @throws FormatError format/file, format/json */
-export async function readJsonIfPresent(path: string): Promise<JsonObject | null> {
-  const text = await readTextIfPresent(path);
-  return text === null ? null : parseJsonObject(text, path);
-}
-
-/** Reads a JSON object. @throws FormatError format/file, format/json */
-export async function readJson(path: string): Promise<JsonObject> {
-  const value = await readJsonIfPresent(path);
-  if (value !== null) return value;
-  throw new FormatError("format/file", `Cannot read file "${path}": no such file, expected a JSON file`, {
-    hint: "Check the path, and that the download is complete.",
-  });
 }
 
 /** Sorts the keys of objects at every depth and turns sets of strings into sorted arrays. */

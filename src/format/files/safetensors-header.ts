@@ -6,8 +6,8 @@
 import { z } from "zod";
 import { FormatError } from "../../errors.ts";
 import { DTYPES, type DType } from "../../graph/dtype.ts";
-import { numElements } from "../../runtime/host-tensor.ts";
-import type { ByteFile } from "./byte-file.ts";
+import { numElements } from "../../graph/shape.ts";
+import type { ByteSource } from "./byte-source.ts";
 import { parseJsonObject } from "./json-file.ts";
 import { lookup } from "./lookup.ts";
 
@@ -95,7 +95,7 @@ function parseEntry(path: string, name: string, value: unknown, dataStart: numbe
 }
 
 /** Reads and checks the header of a file. @throws FormatError format/file, format/json */
-export async function readSafetensorsHeader(file: ByteFile): Promise<SafetensorsHeader> {
+export async function readSafetensorsHeader(file: ByteSource): Promise<SafetensorsHeader> {
   const { path, sizeBytes } = file;
   if (sizeBytes < 8) throw damaged(path, `${sizeBytes} bytes`, "at least 8");
   const lengthField = new DataView((await file.read(0, 8)).buffer).getBigUint64(0, true);

@@ -1,13 +1,16 @@
 import assert from "node:assert/strict";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import test, { after } from "node:test";
 import { assert as check, asyncProperty, nat } from "fast-check";
 import { FormatError } from "../../errors.ts";
 import type { DType } from "../../graph/dtype.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
-import { openSafetensors, openSafetensorsIndex, writeSafetensors } from "./safetensors.ts";
+import { nodeFolder } from "./node-folder.ts";
+import { openSafetensorsIndex } from "./safetensors.ts";
+import { openSafetensors } from "../by-path.ts";
+import { writeSafetensors } from "../../../test/write-safetensors.ts";
 
 const root = mkdtempSync(join(tmpdir(), "graft-safetensors-"));
 after(() => rmSync(root, { recursive: true }));
@@ -48,6 +51,35 @@ test("what writeSafetensors() writes, openSafetensors() reads back, for every ty
   assert.deepEqual(file.metadata, { format: "pt" });
   for (const [name, tensor] of TENSORS) assert.deepEqual(await file.read(name), tensor);
   await file.close();
+});
+
+test("view() shows float32 tensors where they lie, after close() too, and nothing else", async () => {
+  const path = join(root, "views.safetensors");
+  await writeSafetensors(path, TENSORS);
+  const file = await openSafetensors(path);
+  const views = TENSORS.map(([name]) => [name, file.view(name)] as const);
+  assert.throws(() => file.view("missing"), FormatError);
+  await file.close();
+  if (process.platform === "win32") return;
+  for (const [i, [, view]] of views.entries()) {
+    const tensor = TENSORS[i]![1];
+    assert.deepEqual(view, tensor.dtype === "float32" ? tensor : null);
+  }
+  const [first, second] = [views[1]![1], views[2]![1]];
+  assert.equal(first?.data.buffer, second?.data.buffer);
+});
+
+test("view() gives null for numbers that do not lie at whole places", async () => {
+  const header = JSON.stringify({ a: f32(2, 0) });
+  for (const [odd, isNull] of [
+    [1, true],
+    [0, process.platform === "win32"],
+  ] as const) {
+    const path = writeRaw("odd.safetensors", header.padEnd(64 + odd), 8);
+    const file = await openSafetensors(path);
+    assert.equal(file.view("a") === null, isNull);
+    await file.close();
+  }
 });
 
 test("writeSafetensors() lays a file out as the reference does: header padded to 8, wide types first, by name", async () => {
@@ -162,22 +194,31 @@ test("openSafetensorsIndex() reads from all files of a model and refuses missing
     writeFileSync(index, JSON.stringify({ metadata: {}, weight_map: weightMap }));
 
   writeIndex({ one: "m-1.safetensors", two: "m-2.safetensors" });
-  const file = await openSafetensorsIndex(index);
+  const file = await openSafetensorsIndex(nodeFolder(root), basename(index));
   assert.deepEqual(await file.read("one"), one);
   assert.deepEqual(await file.read("two"), two);
   await file.close();
 
   writeIndex({ one: "m-1.safetensors", two: "m-3.safetensors" });
-  await assert.rejects(openSafetensorsIndex(index), { code: "format/file", message: /m-3\.safetensors/ });
+  await assert.rejects(openSafetensorsIndex(nodeFolder(root), basename(index)), {
+    code: "format/file",
+    message: /m-3\.safetensors/,
+  });
   writeIndex({ one: "m-1.safetensors", three: "m-2.safetensors" });
-  await assert.rejects(openSafetensorsIndex(index), { code: "format/tensor", message: /"three" of .+m-2/ });
+  await assert.rejects(openSafetensorsIndex(nodeFolder(root), basename(index)), {
+    code: "format/tensor",
+    message: /"three" of .+m-2/,
+  });
   writeIndex({ one: "../m-1.safetensors" });
-  await assert.rejects(openSafetensorsIndex(index), {
+  await assert.rejects(openSafetensorsIndex(nodeFolder(root), basename(index)), {
     code: "format/file",
     message: /expected a file of the same/,
   });
   writeIndex(3);
-  await assert.rejects(openSafetensorsIndex(index), { code: "format/file", message: /no weight_map/ });
+  await assert.rejects(openSafetensorsIndex(nodeFolder(root), basename(index)), {
+    code: "format/file",
+    message: /no weight_map/,
+  });
 });
 
 test("writeSafetensors() below a file fails with failed/write", async () => {

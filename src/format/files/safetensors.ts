@@ -4,16 +4,15 @@
  * Format: 8 bytes little-endian length of the JSON header, the header, then the data without gaps. A model of
  * several files has `model.safetensors.index.json`, which maps each tensor to its file.
  */
-import { basename, dirname, join } from "node:path";
 import { z } from "zod";
 import { FormatError } from "../../errors.ts";
 import { DTYPES, type DataOf, type DType } from "../../graph/dtype.ts";
 import { widenBfloat16, widenFloat16 } from "../../quant/half.ts";
-import { type HostTensor, numElements } from "../../runtime/host-tensor.ts";
-import type { FolderFile, Write } from "./atomic.ts";
-import { writeFileAtomic } from "./atomic.ts";
-import { ByteFile } from "./byte-file.ts";
-import { readJson } from "./json-file.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
+import { numElements } from "../../graph/shape.ts";
+import type { ByteSource } from "./byte-source.ts";
+import type { FolderFile, Write } from "./folder-file.ts";
+import { type Folder, pathIn, readJson } from "./folder.ts";
 import { readSafetensorsHeader, type TensorRange } from "./safetensors-header.ts";
 
 /** An open safetensors file, or a set of files with an index. Whoever opened it closes it. */
@@ -23,12 +22,14 @@ export interface Safetensors {
   readonly tensors: ReadonlyMap<string, TensorRange>;
   /** Reads one tensor; the caller owns it. @throws FormatError format/tensor, format/file */
   read(name: string): Promise<HostTensor>;
-  /** Writes the values of a float tensor into memory of the caller. @throws as `read` */
-  readInto(name: string, into: Float32Array): Promise<void>;
+  /** Writes values of a float tensor from element `start` on, as many as there is room for. @throws as `read` */
+  readInto(name: string, into: Float32Array, start?: number): Promise<void>;
+  /** Views a float32 tensor without reading it, also after `close`; null for others and where files cannot be mapped. */
+  view(name: string): HostTensor<"float32"> | null;
   close(): Promise<void>;
 }
 
-async function readRange(file: ByteFile, range: TensorRange): Promise<HostTensor> {
+async function readRange(file: ByteSource, range: TensorRange): Promise<HostTensor> {
   const { name, dtype, fileDtype, shape, offset, sizeBytes } = range;
   if (dtype === null) {
     throw new FormatError(
@@ -43,15 +44,33 @@ async function readRange(file: ByteFile, range: TensorRange): Promise<HostTensor
 }
 
 /** Reads 16-bit floats into the rear half of their float32 memory and widens them from the front: no second buffer. */
-async function readRangeInto(file: ByteFile, range: TensorRange, into: Float32Array): Promise<void> {
-  const { dtype, sizeBytes } = range;
+async function readRangeInto(
+  file: ByteSource,
+  range: TensorRange,
+  into: Float32Array,
+  start: number,
+): Promise<void> {
+  const { dtype } = range;
+  const elementBytes = range.sizeBytes / numElements(range.shape);
+  const sizeBytes = into.length * elementBytes;
   const bytes = new Uint8Array(into.buffer, into.byteOffset + into.byteLength - sizeBytes, sizeBytes);
-  await file.readInto(range.offset, bytes);
+  await file.readInto(range.offset + start * elementBytes, bytes);
   if (dtype === "float32") return;
   const bits = new Uint16Array(bytes.buffer, bytes.byteOffset, into.length);
   if (dtype === "bfloat16") widenBfloat16(bits, into);
   else if (dtype === "float16") widenFloat16(bits, into);
   else throw new TypeError(`Cannot widen tensor "${range.name}": ${range.fileDtype}, expected a float type`);
+}
+
+function viewRange(
+  file: ByteSource,
+  { dtype, shape, offset, sizeBytes }: TensorRange,
+): HostTensor<"float32"> | null {
+  // A writer that does not round the header up leaves numbers at places where they cannot be viewed.
+  if (dtype !== "float32" || offset % DTYPES[dtype].sizeBytes !== 0) return null;
+  const bytes = file.view(offset, sizeBytes);
+  if (bytes === null) return null;
+  return { dtype, shape, data: new Float32Array(bytes.buffer, bytes.byteOffset, numElements(shape)) };
 }
 
 function missingTensor(path: string, name: string): FormatError {
@@ -62,9 +81,9 @@ function missingTensor(path: string, name: string): FormatError {
   );
 }
 
-/** Opens one file and checks its header. @throws FormatError format/file, format/json */
-export async function openSafetensors(path: string): Promise<Safetensors> {
-  const file = await ByteFile.open(path);
+/** Reads the header of a file, which is closed with what is returned, or at once when it is damaged. @throws FormatError format/file, format/json */
+export async function openSafetensors(file: ByteSource): Promise<Safetensors> {
+  const { path } = file;
   try {
     const { metadata, tensors } = await readSafetensorsHeader(file);
     return {
@@ -76,10 +95,15 @@ export async function openSafetensors(path: string): Promise<Safetensors> {
         if (range === undefined) throw missingTensor(path, name);
         return await readRange(file, range);
       },
-      async readInto(name, into) {
+      async readInto(name, into, start = 0) {
         const range = tensors.get(name);
         if (range === undefined) throw missingTensor(path, name);
-        await readRangeInto(file, range, into);
+        await readRangeInto(file, range, into, start);
+      },
+      view(name) {
+        const range = tensors.get(name);
+        if (range === undefined) throw missingTensor(path, name);
+        return viewRange(file, range);
       },
       close: () => file.close(),
     };
@@ -91,9 +115,10 @@ export async function openSafetensors(path: string): Promise<Safetensors> {
 
 const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) });
 
-/** Opens the files that an index lists. @throws FormatError format/file, format/json, format/tensor */
-export async function openSafetensorsIndex(indexPath: string): Promise<Safetensors> {
-  const parsed = indexSchema.safeParse(await readJson(indexPath));
+/** Opens the files of a folder that an index of it lists. @throws FormatError format/file, format/json, format/tensor */
+export async function openSafetensorsIndex(folder: Folder, indexName: string): Promise<Safetensors> {
+  const indexPath = pathIn(folder, indexName);
+  const parsed = indexSchema.safeParse(await readJson(folder, indexName));
   if (!parsed.success) {
     throw new FormatError(
       "format/file",
@@ -108,19 +133,19 @@ export async function openSafetensorsIndex(indexPath: string): Promise<Safetenso
   };
   try {
     for (const name of new Set(fileOf.values())) {
-      if (basename(name) !== name) {
+      if (/[/\\]/.test(name)) {
         throw new FormatError(
           "format/file",
           `Cannot read index "${indexPath}": file name "${name}", expected a file of the same folder`,
           { hint: "Download the index file again." },
         );
       }
-      shards.set(name, await openSafetensors(join(dirname(indexPath), name)));
+      shards.set(name, await openSafetensors(await folder.open(name)));
     }
     const tensors = new Map<string, TensorRange>();
     for (const [name, fileName] of fileOf) {
       const range = shards.get(fileName)?.tensors.get(name);
-      if (range === undefined) throw missingTensor(join(dirname(indexPath), fileName), name);
+      if (range === undefined) throw missingTensor(pathIn(folder, fileName), name);
       tensors.set(name, range);
     }
     return {
@@ -132,10 +157,15 @@ export async function openSafetensorsIndex(indexPath: string): Promise<Safetenso
         if (shard === undefined) throw missingTensor(indexPath, name);
         return await shard.read(name);
       },
-      async readInto(name, into) {
+      async readInto(name, into, start) {
         const shard = shards.get(fileOf.get(name) ?? "");
         if (shard === undefined) throw missingTensor(indexPath, name);
-        await shard.readInto(name, into);
+        await shard.readInto(name, into, start);
+      },
+      view(name) {
+        const shard = shards.get(fileOf.get(name) ?? "");
+        if (shard === undefined) throw missingTensor(indexPath, name);
+        return shard.view(name);
       },
       close: closeAll,
     };
@@ -204,13 +234,4 @@ export function safetensorsFile(
       }
     },
   };
-}
-
-/** Writes a safetensors file, whole or not at all. @throws FailedError failed/write */
-export async function writeSafetensors(
-  path: string,
-  tensors: Iterable<readonly [string, TensorSource]>,
-  metadata: Readonly<Record<string, string>> = { format: "pt" },
-): Promise<void> {
-  await writeFileAtomic(path, (write) => safetensorsFile(path, tensors, metadata).fill(write));
 }

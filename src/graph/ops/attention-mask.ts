@@ -29,10 +29,12 @@ const HIDDEN = -1e9;
 /** Numbers of one segment. 4096 segments then fit into int32, which is compared faster than int64. */
 const STRIDE = 2 ** 20;
 
-export const attentionMaskOp: Op<MaskAttributes> = {
+type MaskOp = Op<MaskAttributes, readonly [Value, Value, Value, Value]>;
+
+export const attentionMaskOp: MaskOp = {
   name: "attentionMask",
   infer: (inputs, { causal, window }) => {
-    const [segments, positions, keySegments, keyPositions] = inputs as [Value, Value, Value, Value];
+    const [segments, positions, keySegments, keyPositions] = inputs;
     const { dtype } = segments;
     const [B, T] = segments.shape as [Dim, Dim];
     const S = keySegments.shape[1] as Dim;
@@ -56,29 +58,32 @@ export const attentionMaskOp: Op<MaskAttributes> = {
   },
   emit: (node, emitter) => {
     const { causal, window } = node.attributes;
+    const [segments, positions, keySegments, keyPositions] = node.inputs;
     const emit = (opType: string, ...inputs: readonly string[]): string => emitter.value(opType, inputs);
-    const [segments, positions, keySegments, keyPositions] = node.inputs.map((value) => {
+    const narrow = (value: Value): string => {
       const name = emitter.name(value);
       return value.dtype === "int32" ? name : emitter.value("Cast", [name], { to: DTYPES.int32.onnx });
-    }) as [string, string, string, string];
+    };
     const int32 = (value: number): string => emitter.constant("int32", [], Int32Array.of(value));
     const rows = (vector: string): string => emit("Unsqueeze", vector, emitter.int64([1, 3])); // [B, 1, T, 1]
     const columns = (vector: string): string => emit("Unsqueeze", vector, emitter.int64([1, 2])); // [B, 1, 1, S]
-    const firstPositions = (size: number): string =>
-      emit("Max", emit("Sub", positions, int32(Math.min(size, STRIDE) - 1)), int32(0));
+    const firstSeen = (position: string, size: number): string =>
+      emit("Max", emit("Sub", position, int32(Math.min(size, STRIDE) - 1)), int32(0));
     const interval = (): string => {
-      const starts = emit("Mul", segments, int32(STRIDE));
-      const last = emit("Add", starts, positions);
-      const first = window === null ? starts : emit("Add", starts, firstPositions(window));
-      const key = columns(emit("Add", emit("Mul", keySegments, int32(STRIDE)), keyPositions));
+      const position = narrow(positions);
+      const start = emit("Mul", narrow(segments), int32(STRIDE));
+      const last = emit("Add", start, position);
+      const first = window === null ? start : emit("Add", start, firstSeen(position, window));
+      const keyStart = emit("Mul", narrow(keySegments), int32(STRIDE));
+      const key = columns(emit("Add", keyStart, narrow(keyPositions)));
       return emit("And", emit("GreaterOrEqual", key, rows(first)), emit("LessOrEqual", key, rows(last)));
     };
-    const seen = causal ? interval() : emit("Equal", columns(keySegments), rows(segments));
+    const seen = causal ? interval() : emit("Equal", columns(narrow(keySegments)), rows(narrow(segments)));
     const bytes = emitter.value("Cast", [seen], { to: DTYPES.uint8.onnx });
     // (seen - 1) · 1e9
     const one = emitter.constant("uint8", [], Uint8Array.of(1));
-    const output = emitter.name(node.outputs[0] as Value);
-    emitter.node("DequantizeLinear", [bytes, emitter.scalar(-HIDDEN), one], [output]);
+    const scale = emitter.scalar(-HIDDEN);
+    emitter.node("DequantizeLinear", [bytes, scale, one], emitter.names(node.outputs));
   },
   vjp: "not-differentiable",
 };

@@ -1,62 +1,57 @@
-/** @file What element-wise operations share: broadcasting of two inputs, and its reverse in the gradient. */
-import type { Node, Value } from "../graph.ts";
-import type { Op } from "../op.ts";
-import { type Shape, broadcastShapes, sameShape } from "../shape.ts";
-import { reduceSum } from "./reduce-sum.ts";
-import { reshape } from "./reshape.ts";
+/** @file What element-wise operations share: the contracts of one and of two inputs, the latter broadcast. */
+import type { Emitter } from "../emitter.ts";
+import type { Value } from "../graph.ts";
+import type { NoAttributes, Op } from "../op.ts";
+import { broadcastShapes } from "../shape.ts";
+import { sumTo } from "./reduce-expand.ts";
 
+/** An element-wise operation of one input. */
+export type UnaryOp = Op<NoAttributes, readonly [Value]>;
 /** An element-wise operation of two inputs of one type. */
-export type BinaryOp = Op<Record<string, never>>;
+export type BinaryOp = Op<NoAttributes, readonly [Value, Value]>;
 
-/** Makes an element-wise operation of two inputs; `partials` gives d/da and d/db times the output gradient. */
-export function binaryOp(
-  name: string,
-  onnxName: string,
-  partials: (a: Value, b: Value, gradient: Value, output: Value) => readonly [() => Value, () => Value],
-): BinaryOp {
+/** Emission: the name of an ONNX operator, or what adds the nodes that compute `y` from `x`. */
+export type UnaryEmission = string | ((emitter: Emitter, x: string, y: string) => void);
+/** d/dx times the output gradient. */
+export type UnaryPartial = (x: Value, gradient: Value, y: Value) => Value;
+/** d/da and d/db times the output gradient. */
+export type BinaryPartials = (
+  a: Value,
+  b: Value,
+  gradient: Value,
+  y: Value,
+) => readonly [() => Value, () => Value];
+
+/** Makes an element-wise operation of two inputs. */
+export function binaryOp(name: string, onnxName: string, partials: BinaryPartials): BinaryOp {
   return {
     name,
     infer: ([a, b]) => {
-      if (!a || !b || a.dtype !== b.dtype) {
-        throw new TypeError(`Cannot ${name} ${a?.dtype} and ${b?.dtype}: element types differ`);
+      if (a.dtype !== b.dtype) {
+        throw new TypeError(`Cannot ${name} ${a.dtype} and ${b.dtype}: element types differ`);
       }
       return [{ dtype: a.dtype, shape: broadcastShapes(name, a.shape, b.shape) }];
     },
     emit: (node, emitter) => emitter.simple(node, onnxName),
-    vjp: (node, [gradient]) => {
-      const [a, b] = node.inputs as [Value, Value];
-      const [da, db] = partials(a, b, gradient as Value, node.outputs[0] as Value);
+    vjp: ({ inputs: [a, b], outputs: [y] }, [gradient]) => {
+      const [da, db] = partials(a, b, gradient, y);
       // A constant wants no gradient; building one would only be thrown away.
-      return [a, b].map((input, i) =>
-        input.graph.constantData.has(input) ? null : sumTo((i === 0 ? da : db)(), input.shape),
-      );
+      const reduced = (input: Value, partial: () => Value): Value | null =>
+        input.graph.constantData.has(input) ? null : sumTo(partial(), input.shape);
+      return [reduced(a, da), reduced(b, db)];
     },
   };
 }
 
 /** Makes an element-wise operation of one input. */
-export function unaryOp(
-  name: string,
-  emit: Op<Record<string, never>>["emit"],
-  partial: (x: Value, gradient: Value, output: Value) => Value,
-): Op<Record<string, never>> {
+export function unaryOp(name: string, emission: UnaryEmission, partial: UnaryPartial): UnaryOp {
   return {
     name,
-    infer: ([x]) => [{ dtype: (x as Value).dtype, shape: (x as Value).shape }],
-    emit,
-    vjp: (node: Node<Record<string, never>>, [gradient]) => [
-      partial(node.inputs[0] as Value, gradient as Value, node.outputs[0] as Value),
-    ],
+    infer: ([{ dtype, shape }]) => [{ dtype, shape }],
+    emit: (node, emitter) => {
+      if (typeof emission === "string") emitter.simple(node, emission);
+      else emission(emitter, ...emitter.names(node.inputs), ...emitter.names(node.outputs));
+    },
+    vjp: ({ inputs: [x], outputs: [y] }, [gradient]) => [partial(x, gradient, y)],
   };
-}
-
-/** Sums a gradient over the axes along which its value was broadcast. */
-export function sumTo(gradient: Value, shape: Shape): Value {
-  if (sameShape(gradient.shape, shape)) return gradient;
-  const lead = gradient.shape.length - shape.length;
-  const axes = gradient.shape.flatMap((dim, i) =>
-    i < lead || (shape[i - lead] === 1 && dim !== 1) ? [i] : [],
-  );
-  const summed = reduceSum(gradient, axes);
-  return sameShape(summed.shape, shape) ? summed : reshape(summed, shape);
 }

@@ -10,15 +10,10 @@ function comparison(name: string, onnxName: string): BinaryOp {
       throw new TypeError(`internal: ${name} has no partial derivatives`);
     }),
     emit: (node, emitter) => {
-      const [output] = node.outputs as [Value];
-      const truth = emitter.temporary();
-      emitter.node(
-        onnxName,
-        node.inputs.map((v) => emitter.name(v)),
-        [truth],
-      );
+      const truth = emitter.value(onnxName, emitter.names(node.inputs));
       // A cast costs a pass; choosing with Where costs twenty (docs/log.md).
-      emitter.node("Cast", [truth], [emitter.name(output)], { to: DTYPES[output.dtype].onnx });
+      const to = DTYPES[node.outputs[0].dtype].onnx;
+      emitter.node("Cast", [truth], emitter.names(node.outputs), { to });
     },
     vjp: () => [null, null],
   };

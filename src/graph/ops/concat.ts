@@ -1,12 +1,12 @@
 /** @file Values one after another along an axis; sizes must be known on that axis to differentiate. */
-import type { Value } from "../graph.ts";
+import type { Value, Values } from "../graph.ts";
 import { type Op, applyOne } from "../op.ts";
 import { type Dim, addDims, showShape } from "../shape.ts";
-import { slice } from "./slice.ts";
+import { slice } from "./slice-pad.ts";
 
 type ConcatAttributes = Readonly<{ axis: number }>;
 
-export const concatOp: Op<ConcatAttributes> = {
+export const concatOp: Op<ConcatAttributes, Values> = {
   name: "concat",
   infer: (inputs, { axis }) => {
     const first = inputs[0] as Value;
@@ -26,29 +26,23 @@ export const concatOp: Op<ConcatAttributes> = {
     return [{ dtype: first.dtype, shape: first.shape.map((dim, i) => (i === axis ? size : dim)) }];
   },
   emit: (node, emitter) => emitter.simple(node, "Concat", { axis: node.attributes.axis }),
-  vjp: (node, [gradient]) => {
-    const { axis } = node.attributes;
+  vjp: ({ inputs, attributes: { axis } }, [gradient]) => {
     let start = 0;
-    return node.inputs.map((input, i) => {
+    return inputs.map((input, i) => {
       const size = input.shape[axis] as Dim;
-      const last = i === node.inputs.length - 1;
+      const last = i === inputs.length - 1;
       if (typeof size !== "number" && !last) {
         throw new RangeError(`Cannot differentiate a join along axis ${axis}: size ${size} is unknown`);
       }
-      const part = slice(
-        gradient as Value,
-        axis,
-        start,
-        typeof size === "number" ? start + size : null,
-        size,
-      );
-      start += typeof size === "number" ? size : 0;
+      const end = typeof size === "number" ? start + size : null;
+      const part = slice(gradient, axis, start, end, size);
+      start = end ?? start;
       return part;
     });
   },
 };
 
 /** Joins values along an axis. */
-export function concat(inputs: readonly Value[], axis: number): Value {
+export function concat(inputs: Values, axis: number): Value {
   return inputs.length === 1 ? (inputs[0] as Value) : applyOne(concatOp, inputs, { axis });
 }

@@ -1,19 +1,19 @@
 /**
  * @file Cross-entropy of logits:  loss_n = -log softmax(z_n)[label_n].   z [N, V]  label int64 [N]  loss [N, 1]
  *
- *   dz = dloss ∘ (softmax(z) - onehot(label))
+ *   dz = dloss ∘ e     e_n = softmax(z_n) - onehot(label_n),  [N, V]: what a distribution is off by
  *
  * Through the logarithm of the softmax, so a loss of any size is finite. For heads whose logits are needed as such;
  * `linearCrossEntropy` joins the product with a plain matrix.
  */
 import type { Value } from "../graph.ts";
-import { type Op, applyOne } from "../op.ts";
+import { type NoAttributes, type Op, applyOne } from "../op.ts";
 import { type Dim, showShape } from "../shape.ts";
-import { mul } from "./mul.ts";
-import { softmaxError } from "./softmax-error.ts";
+import { mul } from "./elementwise.ts";
 
-/** Checks logits [N, V] and labels int64 [N]. @throws RangeError when they do not fit. */
-export function checkLabels(logits: Value, labels: Value): void {
+type LabelledOp = Op<NoAttributes, readonly [logits: Value, labels: Value]>;
+
+function checkLabels(logits: Value, labels: Value): void {
   const fits = logits.shape.length === 2 && labels.shape.length === 1 && labels.shape[0] === logits.shape[0];
   if (!fits || labels.dtype !== "int64") {
     throw new RangeError(
@@ -22,28 +22,45 @@ export function checkLabels(logits: Value, labels: Value): void {
   }
 }
 
-export const crossEntropyOp: Op<Record<string, never>> = {
+export const crossEntropyOp: LabelledOp = {
   name: "crossEntropy",
-  infer: (inputs) => {
-    const [logits, labels] = inputs as [Value, Value];
+  infer: ([logits, labels]) => {
     checkLabels(logits, labels);
     return [{ dtype: logits.dtype, shape: [logits.shape[0] as Dim, 1] }];
   },
   emit: (node, emitter) => {
-    const [logits, labels] = node.inputs.map((v) => emitter.name(v)) as [string, string];
-    const [logs, places, picked] = [emitter.temporary(), emitter.temporary(), emitter.temporary()];
-    emitter.node("LogSoftmax", [logits], [logs], { axis: -1 });
-    emitter.node("Unsqueeze", [labels, emitter.int64([1])], [places]);
-    emitter.node("GatherElements", [logs, places], [picked], { axis: 1 });
-    emitter.node("Neg", [picked], [emitter.name(node.outputs[0] as Value)]);
+    const [logits, labels] = emitter.names(node.inputs);
+    const logs = emitter.value("LogSoftmax", [logits], { axis: -1 });
+    const places = emitter.value("Unsqueeze", [labels, emitter.int64([1])]);
+    const picked = emitter.value("GatherElements", [logs, places], { axis: 1 });
+    emitter.node("Neg", [picked], emitter.names(node.outputs));
   },
-  vjp: (node, [gradient]) => {
-    const [logits, labels] = node.inputs as [Value, Value];
-    return [mul(gradient as Value, softmaxError(logits, labels)), null];
+  vjp: ({ inputs: [logits, labels] }, [gradient]) => [mul(gradient, softmaxError(logits, labels)), null],
+};
+
+export const softmaxErrorOp: LabelledOp = {
+  name: "softmaxError",
+  infer: ([logits, labels]) => {
+    checkLabels(logits, labels);
+    return [{ dtype: logits.dtype, shape: logits.shape }];
   },
+  emit: (node, emitter) => {
+    const [logits, labels] = emitter.names(node.inputs);
+    const p = emitter.value("Softmax", [logits], { axis: -1 });
+    const places = emitter.value("Unsqueeze", [labels, emitter.int64([1])]);
+    const ones = emitter.value("Expand", [emitter.scalar(-1), emitter.value("Shape", [places])]);
+    const attributes = { axis: 1, reduction: "add" };
+    emitter.node("ScatterElements", [p, places, ones], emitter.names(node.outputs), attributes);
+  },
+  vjp: "not-differentiable",
 };
 
 /** Loss of each position: logits [N, V], labels int64 [N] give [N, 1]. */
 export function crossEntropy(logits: Value, labels: Value): Value {
   return applyOne(crossEntropyOp, [logits, labels], {});
+}
+
+/** Differences of the softmax of logits [N, V] from the labels int64 [N], [N, V]. */
+export function softmaxError(logits: Value, labels: Value): Value {
+  return applyOne(softmaxErrorOp, [logits, labels], {});
 }

@@ -8,12 +8,7 @@
  */
 import type { Value } from "../graph.ts";
 import { type Op, applyOne } from "../op.ts";
-import { add } from "./add.ts";
-import { erf } from "./erf.ts";
-import { exp } from "./exp.ts";
-import { mul } from "./mul.ts";
-import { sigmoid } from "./sigmoid.ts";
-import { sub } from "./sub.ts";
+import { add, erf, exp, mul, sigmoid, sub } from "./elementwise.ts";
 
 /** Which approximation of Φ is meant; "none" is Φ itself. */
 type GeluAttributes = Readonly<{ approximate: "none" | "tanh" }>;
@@ -21,15 +16,13 @@ type GeluAttributes = Readonly<{ approximate: "none" | "tanh" }>;
 const CUBE = 0.044715;
 const DOUBLE_SLOPE = 2 * Math.sqrt(2 / Math.PI);
 
-export const geluOp: Op<GeluAttributes> = {
+export const geluOp: Op<GeluAttributes, readonly [Value]> = {
   name: "gelu",
-  infer: ([x]) => [{ dtype: (x as Value).dtype, shape: (x as Value).shape }],
+  infer: ([{ dtype, shape }]) => [{ dtype, shape }],
   emit: (node, emitter) => emitter.simple(node, "Gelu", { approximate: node.attributes.approximate }),
-  vjp: (node, [gradient]) => {
-    const [x, y] = [node.inputs[0] as Value, node.outputs[0] as Value];
-    const slope = node.attributes.approximate === "none" ? exactSlope(x) : tanhSlope(x, y);
-    return [mul(gradient as Value, slope)];
-  },
+  vjp: ({ inputs: [x], outputs: [y], attributes }, [gradient]) => [
+    mul(gradient, attributes.approximate === "none" ? exactSlope(x) : tanhSlope(x, y)),
+  ],
 };
 
 function exactSlope(x: Value): Value {

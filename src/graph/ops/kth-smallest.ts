@@ -10,11 +10,10 @@
 import type { Emitter } from "../emitter.ts";
 import type { Node, Value } from "../graph.ts";
 import { type Op, applyOne } from "../op.ts";
-import { showShape } from "../shape.ts";
-import { div } from "./div.ts";
+import { numElements, showShape } from "../shape.ts";
 import { equal } from "./compare.ts";
-import { mul } from "./mul.ts";
-import { reduceSum } from "./reduce-sum.ts";
+import { div, mul } from "./elementwise.ts";
+import { reduceSum } from "./reduce-expand.ts";
 import { reshape } from "./reshape.ts";
 
 type KthAttributes = Readonly<Record<"k", number>>;
@@ -26,11 +25,10 @@ const DEVIATIONS = 4;
 /** Counts of a row are added up in float32, which is exact up to here. */
 const MAX_ROW = 2 ** 24;
 
-export const kthSmallestOp: Op<KthAttributes> = {
+export const kthSmallestOp: Op<KthAttributes, readonly [Value]> = {
   name: "kthSmallest",
-  infer: ([x], { k }) => {
-    const { dtype, shape } = x as Value;
-    const count = (shape as number[]).reduce((product, n) => product * n, 1);
+  infer: ([{ dtype, shape }], { k }) => {
+    const count = numElements(shape as number[]);
     if (!Number.isInteger(count) || dtype !== "float32" || (shape.at(-1) as number) >= MAX_ROW) {
       throw new RangeError(`Cannot select from ${dtype} ${showShape(shape)}: sizes must be known and small`);
     }
@@ -41,25 +39,17 @@ export const kthSmallestOp: Op<KthAttributes> = {
   },
   emit: (node, emitter) => {
     const { k } = node.attributes;
-    const [x] = node.inputs as [Value];
-    const count = (x.shape as number[]).reduce((product, n) => product * n, 1);
-    const flat = emitter.temporary();
-    emitter.node("Reshape", [emitter.name(x), emitter.int64([-1])], [flat]);
-    const result = emitter.name(node.outputs[0] as Value);
+    const count = numElements(node.inputs[0].shape as number[]);
+    const flat = emitter.value("Reshape", [...emitter.names(node.inputs), emitter.int64([-1])]);
+    const [result] = emitter.names(node.outputs);
     if (count <= SMALL) select(emitter, flat, k, count, result);
     else selectBetween(node, emitter, flat, count, result);
   },
-  vjp: (node, [gradient]) => {
-    const [x] = node.inputs as [Value];
-    const hits = equal(x, node.outputs[0] as Value);
-    const total = reshape(
-      reduceSum(
-        hits,
-        x.shape.map((_, axis) => axis),
-      ),
-      [],
-    );
-    return [mul(hits, div(gradient as Value, total))];
+  vjp: ({ inputs: [x], outputs: [y] }, [gradient]) => {
+    const hits = equal(x, y);
+    const axes = x.shape.map((_, axis) => axis);
+    const total = reshape(reduceSum(hits, axes), []);
+    return [mul(hits, div(gradient, total))];
   },
 };
 
@@ -73,19 +63,16 @@ function select(emitter: Emitter, flat: string, k: number, count: number, result
 }
 
 function selectBetween(
-  node: Node<KthAttributes>,
+  node: Node<KthAttributes, readonly [Value]>,
   emitter: Emitter,
   flat: string,
   count: number,
   result: string,
 ): void {
   const { k } = node.attributes;
-  const [x] = node.inputs as [Value];
-  const emit = (opType: string, inputs: readonly string[], attributes = {}): string => {
-    const output = emitter.temporary();
-    emitter.node(opType, inputs, [output], attributes);
-    return output;
-  };
+  const [x] = node.inputs;
+  const emit = (opType: string, inputs: readonly string[], attributes = {}): string =>
+    emitter.value(opType, inputs, attributes);
   const infinity = (sign: 1 | -1): string => emitter.scalar(sign * Infinity);
   const rank = emitter.constant("int64", [], BigInt64Array.of(BigInt(k)));
   const step = sampleStep(count, x.shape.at(-1) as number);

@@ -9,18 +9,20 @@
 import type { Value } from "../graph.ts";
 import type { Op } from "../op.ts";
 import { type Dim, sameShape, showShape } from "../shape.ts";
-import { sumTo } from "./broadcast.ts";
-import { mul } from "./mul.ts";
+import { mul, sub } from "./elementwise.ts";
+import { sumTo } from "./reduce-expand.ts";
 import { reduceMean } from "./reduce-mean.ts";
-import { sub } from "./sub.ts";
 
 type NormAttributes = Readonly<{ epsilon: number }>;
 
-export const layerNormOp: Op<NormAttributes> = {
+export const layerNormOp: Op<
+  NormAttributes,
+  readonly [x: Value, weight: Value, bias: Value],
+  readonly [y: Value, mean: Value, r: Value]
+> = {
   name: "layerNorm",
-  infer: ([x, weight, bias]) => {
-    const { dtype, shape } = x as Value;
-    for (const [what, value] of Object.entries({ weight, bias }) as [string, Value][]) {
+  infer: ([{ dtype, shape }, weight, bias]) => {
+    for (const [what, value] of Object.entries({ weight, bias })) {
       if (!sameShape(value.shape, shape.slice(-1))) {
         throw new RangeError(
           `Cannot normalise ${showShape(shape)} with ${what} ${showShape(value.shape)}: sizes differ`,
@@ -32,11 +34,9 @@ export const layerNormOp: Op<NormAttributes> = {
   },
   emit: (node, emitter) =>
     emitter.simple(node, "LayerNormalization", { axis: -1, epsilon: { float: node.attributes.epsilon } }),
-  vjp: (node, [dy, dMean, dr]) => {
+  vjp: ({ inputs: [x, weight, bias], outputs: [, mean, r] }, [dy, dMean, dr]) => {
     if (dMean || dr || !dy)
       throw new TypeError("Cannot differentiate layerNorm: a gradient flows into its mean or deviation");
-    const [x, weight, bias] = node.inputs as [Value, Value, Value];
-    const [, mean, r] = node.outputs as [Value, Value, Value];
     const last = [x.shape.length - 1];
     const normed = mul(sub(x, mean), r);
     const weighted = mul(dy, weight);
@@ -48,5 +48,5 @@ export const layerNormOp: Op<NormAttributes> = {
 
 /** Normalises the last axis: x [..., D], weight [D] and bias [D] give y [..., D]. */
 export function layerNorm(x: Value, weight: Value, bias: Value, epsilon: number): Value {
-  return x.graph.apply(layerNormOp, [x, weight, bias], { epsilon })[0] as Value;
+  return x.graph.apply(layerNormOp, [x, weight, bias], { epsilon })[0];
 }

@@ -7,7 +7,7 @@ import { MICROSOFT } from "../emitter.ts";
 import type { Value } from "../graph.ts";
 import { type Op, applyOne } from "../op.ts";
 import { type Dim, broadcastShapes, mulDims, showShape } from "../shape.ts";
-import { sumTo } from "./broadcast.ts";
+import { sumTo } from "./reduce-expand.ts";
 import { reshape } from "./reshape.ts";
 
 /** Transposes and factor of a product. */
@@ -18,22 +18,18 @@ export interface MatmulOptions {
 }
 type MatmulAttributes = Record<string, unknown> & Required<MatmulOptions>;
 
-export const matmulOp: Op<MatmulAttributes> = {
+export const matmulOp: Op<MatmulAttributes, readonly [Value, Value]> = {
   name: "matmul",
   infer: ([a, b], { transA, transB }) => {
-    const [m, k] = lastTwo(a as Value, transA);
-    const [k2, n] = lastTwo(b as Value, transB);
+    const [m, k] = lastTwo(a, transA);
+    const [k2, n] = lastTwo(b, transB);
     if (k !== k2) {
       throw new RangeError(
-        `Cannot multiply ${showShape((a as Value).shape)} by ${showShape((b as Value).shape)}: inner sizes ${k} and ${k2} differ`,
+        `Cannot multiply ${showShape(a.shape)} by ${showShape(b.shape)}: inner sizes ${k} and ${k2} differ`,
       );
     }
-    const lead = broadcastShapes(
-      "multiply",
-      (a as Value).shape.slice(0, -2),
-      (b as Value).shape.slice(0, -2),
-    );
-    return [{ dtype: (a as Value).dtype, shape: [...lead, m, n] }];
+    const lead = broadcastShapes("multiply", a.shape.slice(0, -2), b.shape.slice(0, -2));
+    return [{ dtype: a.dtype, shape: [...lead, m, n] }];
   },
   emit: (node, emitter) => {
     const { transA, transB, alpha } = node.attributes;
@@ -41,10 +37,7 @@ export const matmulOp: Op<MatmulAttributes> = {
     const attributes = { transA: Number(transA), transB: Number(transB), alpha: { float: alpha } };
     return emitter.simple(node, "FusedMatMul", attributes, MICROSOFT);
   },
-  vjp: (node, [gradient]) => {
-    const { transA, transB, alpha } = node.attributes;
-    const [a, b] = node.inputs as [Value, Value];
-    const g = gradient as Value;
+  vjp: ({ inputs: [a, b], attributes: { transA, transB, alpha } }, [g]) => {
     const da = transA
       ? matmul(b, g, { transA: transB, transB: true, alpha })
       : matmul(g, b, { transB: !transB, alpha });

@@ -3,8 +3,7 @@ import type { Value } from "../graph.ts";
 import { applyOne } from "../op.ts";
 import { binaryOp } from "./broadcast.ts";
 import { greater } from "./compare.ts";
-import { mul } from "./mul.ts";
-import { sub } from "./sub.ts";
+import { mul, sub } from "./elementwise.ts";
 
 export const maximumOp = binaryOp("maximum", "Max", (a, b, gradient) => [
   () => mul(gradient, greater(a, b)),

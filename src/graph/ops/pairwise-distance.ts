@@ -10,16 +10,14 @@
  */
 import { MICROSOFT, type Emitter } from "../emitter.ts";
 import type { Value } from "../graph.ts";
-import type { Op } from "../op.ts";
+import type { NoAttributes, Op } from "../op.ts";
 import { showShape } from "../shape.ts";
 import { concat } from "./concat.ts";
-import { div } from "./div.ts";
+import { div, mul, sub } from "./elementwise.ts";
 import { matmul } from "./matmul.ts";
 import { maximum } from "./maximum.ts";
-import { mul } from "./mul.ts";
-import { reduceSum } from "./reduce-sum.ts";
-import { slice } from "./slice.ts";
-import { sub } from "./sub.ts";
+import { reduceSum } from "./reduce-expand.ts";
+import { slice } from "./slice-pad.ts";
 
 /** Share of |u|² + |v|² that is taken off D², as much as rounding leaves: rows that coincide have distance 0. */
 const NOISE = 2 ** -31;
@@ -28,22 +26,26 @@ const CLOSE = 2 ** -12;
 /** Keeps the scale finite when all is zero. */
 const TINY = 1e-15;
 
-export const pairwiseDistanceOp: Op<Record<string, never>> = {
+export const pairwiseDistanceOp: Op<
+  NoAttributes,
+  readonly [u: Value, v: Value],
+  readonly [distance: Value, squared: Value]
+> = {
   name: "pairwiseDistance",
   infer: ([u, v]) => {
-    const [a, b] = [(u as Value).shape, (v as Value).shape];
+    const [a, b] = [u.shape, v.shape];
     const known = [...a, ...b].every((size) => typeof size === "number");
     if (a.length !== 2 || b.length !== 2 || a[1] !== b[1] || !known) {
       throw new RangeError(`Cannot measure distances of rows of ${showShape(a)} and ${showShape(b)}`);
     }
-    const distances = { dtype: (u as Value).dtype, shape: [a[0]!, b[0]!] };
+    const distances = { dtype: u.dtype, shape: [a[0]!, b[0]!] };
     return [distances, distances];
   },
   emit: (node, emitter) => {
-    const [u, v] = node.inputs as [Value, Value];
+    const [u, v] = node.inputs;
     const [m, q] = u.shape as [number, number];
     const [n] = v.shape as [number];
-    const emit = emitting(emitter);
+    const emit: Emitter["value"] = (...given) => emitter.value(...given);
     const rows = emit("Concat", [emitter.name(u), emitter.name(v)], { axis: 0 });
     const largest = emit("ReduceMax", [emit("Abs", [rows])], { keepdims: 0 });
     const scale = powerOfTwo(emitter, emit("Max", [largest, emitter.scalar(TINY)]), q);
@@ -63,15 +65,13 @@ export const pairwiseDistanceOp: Op<Record<string, never>> = {
     const pairing = emitter.constant("float32", [3 * q + 4, 3 * q + 4], pairs(q));
     const left = emit("MatMul", [wideU, emit("Mul", [pairing, back])]);
     const rounded = emit("FusedMatMul", [left, wideV], { transB: 1 }, MICROSOFT);
-    const [distance, squared] = node.outputs.map((value) => emitter.name(value)) as [string, string];
+    const [distance, squared] = emitter.names(node.outputs);
     emitter.node("Relu", [rounded], [squared]);
     emitter.node("Sqrt", [squared], [distance]);
   },
-  vjp: (node, [gradient, dSquared]) => {
+  vjp: ({ inputs: [u, v], outputs: [distance, squared] }, [gradient, dSquared]) => {
     if (dSquared || !gradient)
       throw new TypeError("Cannot differentiate pairwiseDistance: D² has a gradient");
-    const [u, v] = node.inputs as [Value, Value];
-    const [distance, squared] = node.outputs as [Value, Value];
     const { graph } = u;
     const lengths = reduceSum(mul(u, u), [1]); // [M, 1]
     const least = maximum(mul(lengths, graph.scalar(CLOSE ** 2)), graph.scalar(TINY ** 2));
@@ -92,32 +92,15 @@ function pull(u: Value, product: Value): Value {
   return sub(mul(slice(product, 1, width, width + 1), u), slice(product, 1, 0, width));
 }
 
-type Emit = (
-  opType: string,
-  inputs: readonly string[],
-  attributes?: Parameters<Emitter["node"]>[3],
-  domain?: string,
-) => string;
-
-/** Adds nodes of one output each, and returns their names. */
-function emitting(emitter: Emitter): Emit {
-  return (opType, inputs, attributes = {}, domain = "") => {
-    const output = emitter.temporary();
-    emitter.node(opType, inputs, [output], attributes, domain);
-    return output;
-  };
-}
-
 /**
  * Emits the largest power of two with which numbers up to `largest` become so small that 4 Q squares of their whole parts
  * stay below 2²⁴: whole numbers up to there are exact.
  */
 function powerOfTwo(emitter: Emitter, largest: string, q: number): string {
-  const emit = emitting(emitter);
   const bits = Math.floor((22 - Math.log2(q)) / 2);
-  const log = emit("Mul", [emit("Log", [largest]), emitter.scalar(-1 / Math.LN2)]);
-  const exponent = emit("Floor", [emit("Add", [log, emitter.scalar(bits)])]);
-  return emit("Pow", [emitter.scalar(2), exponent]);
+  const log = emitter.value("Mul", [emitter.value("Log", [largest]), emitter.scalar(-1 / Math.LN2)]);
+  const exponent = emitter.value("Floor", [emitter.value("Add", [log, emitter.scalar(bits)])]);
+  return emitter.value("Pow", [emitter.scalar(2), exponent]);
 }
 
 /**
@@ -145,5 +128,5 @@ function pairs(q: number): Float32Array {
 
 /** Distances of the rows of u [M, Q] from those of v [N, Q]: [M, N]. */
 export function pairwiseDistance(u: Value, v: Value): Value {
-  return u.graph.apply(pairwiseDistanceOp, [u, v], {})[0] as Value;
+  return u.graph.apply(pairwiseDistanceOp, [u, v], {})[0];
 }

@@ -1,37 +1,34 @@
 /** @file Mean over axes, which stay with size 1; the axes must have known sizes. */
 import type { Value } from "../graph.ts";
 import { type Op, applyOne } from "../op.ts";
-import { expandLike } from "./expand-like.ts";
-import { mul } from "./mul.ts";
-import { reducedType } from "./reduce-sum.ts";
+import { numElements } from "../shape.ts";
+import { mul } from "./elementwise.ts";
+import { type ReduceAttributes, expandLike, reducedType } from "./reduce-expand.ts";
 
-type ReduceAttributes = Readonly<Record<"axes", readonly number[]>>;
-
-export const reduceMeanOp: Op<ReduceAttributes> = {
+export const reduceMeanOp: Op<ReduceAttributes, readonly [Value]> = {
   name: "reduceMean",
-  infer: ([x], { axes }) => [reducedType(x as Value, axes)],
-  emit: (node, emitter) =>
-    emitter.node(
-      "ReduceMean",
-      [emitter.name(node.inputs[0] as Value), emitter.int64(node.attributes.axes)],
-      [emitter.name(node.outputs[0] as Value)],
-      { keepdims: 1, noop_with_empty_axes: 1 },
-    ),
-  vjp: (node, [gradient]) => {
-    const x = node.inputs[0] as Value;
-    const count = node.attributes.axes.reduce((product, axis) => product * knownSize(x, axis), 1);
-    return [expandLike(mul(gradient as Value, x.graph.scalar(1 / count)), x)];
+  infer: ([x], { axes }) => [reducedType(x, axes)],
+  emit: (node, emitter) => {
+    const [x] = emitter.names(node.inputs);
+    emitter.node("ReduceMean", [x, emitter.int64(node.attributes.axes)], emitter.names(node.outputs), {
+      keepdims: 1,
+      noop_with_empty_axes: 1,
+    });
+  },
+  vjp: ({ inputs: [x], attributes: { axes } }, [gradient]) => {
+    const count = numElements(axes.map((axis) => knownSize(x, axis)));
+    return [expandLike(mul(gradient, x.graph.scalar(1 / count)), x)];
   },
 };
-
-/** Averages over axes of known size and keeps them with size 1. */
-export function reduceMean(x: Value, axes: readonly number[]): Value {
-  return applyOne(reduceMeanOp, [x], { axes });
-}
 
 function knownSize(x: Value, axis: number): number {
   const size = x.shape[axis];
   if (typeof size !== "number")
     throw new RangeError(`Cannot differentiate a mean over axis ${axis}: size ${size} is unknown`);
   return size;
+}
+
+/** Averages over axes of known size and keeps them with size 1. */
+export function reduceMean(x: Value, axes: readonly number[]): Value {
+  return applyOne(reduceMeanOp, [x], { axes });
 }

@@ -9,20 +9,22 @@
 import type { Value } from "../graph.ts";
 import type { Op } from "../op.ts";
 import { type Dim, sameShape, showShape } from "../shape.ts";
-import { sumTo } from "./broadcast.ts";
-import { mul } from "./mul.ts";
+import { mul, sub } from "./elementwise.ts";
+import { sumTo } from "./reduce-expand.ts";
 import { reduceMean } from "./reduce-mean.ts";
-import { sub } from "./sub.ts";
 
 type NormAttributes = Readonly<{ epsilon: number }>;
 
-export const rmsNormOp: Op<NormAttributes> = {
+export const rmsNormOp: Op<
+  NormAttributes,
+  readonly [x: Value, weight: Value],
+  readonly [y: Value, r: Value]
+> = {
   name: "rmsNorm",
-  infer: ([x, weight]) => {
-    const { dtype, shape } = x as Value;
-    if (!sameShape((weight as Value).shape, shape.slice(-1))) {
+  infer: ([{ dtype, shape }, weight]) => {
+    if (!sameShape(weight.shape, shape.slice(-1))) {
       throw new RangeError(
-        `Cannot normalise ${showShape(shape)} with weight ${showShape((weight as Value).shape)}: sizes differ`,
+        `Cannot normalise ${showShape(shape)} with weight ${showShape(weight.shape)}: sizes differ`,
       );
     }
     return [
@@ -36,9 +38,7 @@ export const rmsNormOp: Op<NormAttributes> = {
       epsilon: { float: node.attributes.epsilon },
       stash_type: 1,
     }),
-  vjp: (node, [dy, dr]) => {
-    const [x, weight] = node.inputs as [Value, Value];
-    const r = node.outputs[1] as Value;
+  vjp: ({ inputs: [x, weight], outputs: [, r] }, [dy, dr]) => {
     if (dr || !dy)
       throw new TypeError("Cannot differentiate rmsNorm: a gradient flows into its second output");
     const last = x.shape.length - 1;
@@ -51,5 +51,5 @@ export const rmsNormOp: Op<NormAttributes> = {
 
 /** Normalises the last axis: x [..., D], weight [D] give [y [..., D], r [..., 1]]. */
 export function rmsNorm(x: Value, weight: Value, epsilon: number): readonly [Value, Value] {
-  return x.graph.apply(rmsNormOp, [x, weight], { epsilon }) as unknown as readonly [Value, Value];
+  return x.graph.apply(rmsNormOp, [x, weight], { epsilon });
 }

@@ -8,15 +8,16 @@
  */
 import { MICROSOFT } from "../emitter.ts";
 import type { Value } from "../graph.ts";
-import { type Op, applyOne } from "../op.ts";
+import { type NoAttributes, type Op, applyOne } from "../op.ts";
 import { type Dim, sameShape, showShape } from "../shape.ts";
-import { neg } from "./neg.ts";
+import { neg } from "./elementwise.ts";
 
-export const ropeOp: Op<Record<string, never>> = {
+type RopeInputs = readonly [x: Value, positions: Value, cos: Value, sin: Value];
+
+export const ropeOp: Op<NoAttributes, RopeInputs> = {
   name: "rope",
-  infer: ([x, positions, cos, sin]) => {
-    const { dtype, shape } = x as Value;
-    const half = cos?.shape[1];
+  infer: ([{ dtype, shape }, positions, cos, sin]) => {
+    const half = cos.shape[1];
     const [numHeads, width] = [shape[1], shape[3]];
     const fits =
       typeof half === "number" &&
@@ -26,28 +27,30 @@ export const ropeOp: Op<Record<string, never>> = {
     if (
       shape.length !== 4 ||
       !fits ||
-      sin?.shape[1] !== half ||
-      positions?.dtype !== "int64" ||
+      sin.shape[1] !== half ||
+      positions.dtype !== "int64" ||
       !sameShape(positions.shape, [shape[0] as Dim, shape[2] as Dim])
     ) {
       throw new RangeError(
-        `Cannot rotate ${showShape(shape)} by positions ${showShape(positions?.shape ?? [])} and tables of width ${cos?.shape[1]}`,
+        `Cannot rotate ${showShape(shape)} by positions ${showShape(positions.shape)} and tables of width ${half}`,
       );
     }
     return [{ dtype, shape }];
   },
   emit: (node, emitter) => {
-    const [x, , cos] = node.inputs as [Value, Value, Value, Value];
+    const [x, , cos] = node.inputs;
     const [, numHeads, , width] = x.shape as [Dim, number, Dim, number];
     const turned = 2 * (cos.shape[1] as number);
     // The kernel reads the width of a head off the tables, or else off the number of heads.
     const part = turned < width ? { rotary_embedding_dim: turned, num_heads: numHeads } : {};
     emitter.simple(node, "RotaryEmbedding", { interleaved: 0, ...part }, MICROSOFT);
   },
-  vjp: (node, [gradient]) => {
-    const [, positions, cos, sin] = node.inputs as [Value, Value, Value, Value];
-    return [rope(gradient as Value, positions, cos, neg(sin)), null, null, null];
-  },
+  vjp: ({ inputs: [, positions, cos, sin] }, [gradient]) => [
+    rope(gradient, positions, cos, neg(sin)),
+    null,
+    null,
+    null,
+  ],
 };
 
 /** Rotates the first R elements of the heads of x [B, H, T, E] by their positions [B, T]; tables [P, R/2]. */

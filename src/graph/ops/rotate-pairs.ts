@@ -12,57 +12,52 @@ import { type Emitter, MICROSOFT } from "../emitter.ts";
 import type { Node, Value } from "../graph.ts";
 import { type Op, applyOne } from "../op.ts";
 import { type Dim, broadcastShapes, sameShape, showShape } from "../shape.ts";
-import { sumTo } from "./broadcast.ts";
 import { concat } from "./concat.ts";
+import { mul, neg } from "./elementwise.ts";
 import { flattenRows } from "./matmul.ts";
-import { mul } from "./mul.ts";
-import { neg } from "./neg.ts";
-import { reduceSum } from "./reduce-sum.ts";
+import { reduceSum, sumTo } from "./reduce-expand.ts";
 import { reshape } from "./reshape.ts";
 import { split } from "./split.ts";
 
 type RotateAttributes = Readonly<{ groupSize: number }>;
 
-export const rotatePairsOp: Op<RotateAttributes> = {
+type RotateInputs = readonly [h: Value, c: Value, s: Value];
+
+export const rotatePairsOp: Op<RotateAttributes, RotateInputs> = {
   name: "rotatePairs",
-  infer: ([h, c, s], { groupSize }) => {
-    const { dtype, shape } = h as Value;
+  infer: ([{ dtype, shape }, c, s], { groupSize }) => {
     const width = shape.at(-1);
-    const coefficients = (c as Value).shape;
+    const coefficients = c.shape;
     const fits =
       typeof width === "number" &&
       groupSize % 2 === 0 &&
       width % groupSize === 0 &&
-      sameShape(coefficients, (s as Value).shape) &&
+      sameShape(coefficients, s.shape) &&
       (isPerPair(width, coefficients) ||
         (coefficients.at(-1) === width && sameShape(broadcastShapes("rotate", shape, coefficients), shape)));
     if (!fits) {
       throw new RangeError(
-        `Cannot rotate pairs of ${showShape(shape)} in groups of ${groupSize} by ${showShape(coefficients)} and ${showShape((s as Value).shape)}`,
+        `Cannot rotate pairs of ${showShape(shape)} in groups of ${groupSize} by ${showShape(coefficients)} and ${showShape(s.shape)}`,
       );
     }
     return [{ dtype, shape }];
   },
   emit: (node, emitter) => {
-    const [h, c, s] = node.inputs as [Value, Value, Value];
-    const width = h.shape.at(-1) as number;
-    const z = emitter.name(node.outputs[0] as Value);
-    if (isPerPair(width, c.shape)) {
-      emitTurn(node, emitter, [emitter.name(c), emitter.name(s)], z);
+    const [{ shape }, { shape: coefficients }] = node.inputs;
+    const [h, c, s] = emitter.names(node.inputs);
+    const [z] = emitter.names(node.outputs);
+    const width = shape.at(-1) as number;
+    if (isPerPair(width, coefficients)) {
+      emitTurn(node, emitter, [c, s], z);
       return;
     }
-    const [scaled, turned, product] = [emitter.temporary(), emitter.temporary(), emitter.temporary()];
+    const turned = emitter.temporary();
     const table = (value: number): string =>
       emitter.constant("float32", [width / 2], new Float32Array(width / 2).fill(value));
     emitTurn(node, emitter, [table(0), table(1)], turned);
-    emitter.node("Mul", [emitter.name(h), emitter.name(c)], [scaled]);
-    emitter.node("Mul", [turned, emitter.name(s)], [product]);
-    emitter.node("Add", [scaled, product], [z]);
+    emitter.node("Add", [emitter.value("Mul", [h, c]), emitter.value("Mul", [turned, s])], [z]);
   },
-  vjp: (node, [gradient]) => {
-    const { groupSize } = node.attributes;
-    const [h, c, s] = node.inputs as [Value, Value, Value];
-    const dz = gradient as Value;
+  vjp: ({ inputs: [h, c, s], attributes: { groupSize } }, [dz]) => {
     const width = h.shape.at(-1) as number;
     const perPair = isPerPair(width, c.shape);
     const back = perPair ? neg(s) : neg(swapHalves(s, groupSize));
@@ -82,35 +77,29 @@ const isPerPair = (width: number, coefficients: readonly Dim[]): boolean =>
 
 /** Emits the one pass over h with a cosine and a sine for each pair. */
 function emitTurn(
-  node: Node<RotateAttributes>,
+  node: Node<RotateAttributes, RotateInputs>,
   emitter: Emitter,
   coefficients: readonly [string, string],
   z: string,
 ): void {
   const { groupSize } = node.attributes;
-  const { shape } = node.inputs[0] as Value;
+  const { shape } = node.inputs[0];
+  const [h] = emitter.names(node.inputs);
   const width = shape.at(-1) as number;
   // Neighbours are pairs of a kind that the kernel knows in heads of any width: one head is faster than many of 2.
   const neighbours = groupSize === 2;
   const head = neighbours ? width : groupSize;
-  const view = (from: string, sizes: readonly number[]): string => {
-    const to = emitter.temporary();
-    emitter.node("Reshape", [from, emitter.int64(sizes)], [to]);
-    return to;
-  };
+  const view = (from: string, sizes: readonly number[]): string =>
+    emitter.value("Reshape", [from, emitter.int64(sizes)]);
   const tables = coefficients.map((name) => view(name, [width / head, head / 2]));
-  const heads = view(emitter.name(node.inputs[0] as Value), [-1, width / head, head]);
-  const turned = emitter.temporary();
-  emitter.node(
+  const heads = view(h, [-1, width / head, head]);
+  const turned = emitter.value(
     "RotaryEmbedding",
     [heads, emitter.int64([0]), ...tables],
-    [turned],
     { interleaved: Number(neighbours) },
     MICROSOFT,
   );
-  const whole = emitter.temporary();
-  emitter.node("Shape", [emitter.name(node.inputs[0] as Value)], [whole]);
-  emitter.node("Reshape", [turned, whole], [z], { allowzero: 1 });
+  emitter.node("Reshape", [turned, emitter.value("Shape", [h])], [z], { allowzero: 1 });
 }
 
 /** The halves of each group in the other order. */

@@ -1,18 +1,17 @@
-/** @file SiLU, x times its logistic function: one pass of ONNX Runtime's QuickGelu with alpha 1.
+/**
+ * @file SiLU, x times its logistic function: one pass of ONNX Runtime's QuickGelu with alpha 1.
  *
- * Derivative with s = sigmoid(x), y = x s:  s + y - y s, three passes once s and y are there. */
+ * Derivative with s = sigmoid(x), y = x s:  s + y - y s, three passes once s and y are there.
+ */
+import { MICROSOFT } from "../emitter.ts";
 import type { Value } from "../graph.ts";
 import { applyOne } from "../op.ts";
 import { unaryOp } from "./broadcast.ts";
-import { MICROSOFT } from "../emitter.ts";
-import { add } from "./add.ts";
-import { mul } from "./mul.ts";
-import { sigmoid } from "./sigmoid.ts";
-import { sub } from "./sub.ts";
+import { add, mul, sigmoid, sub } from "./elementwise.ts";
 
 export const siluOp = unaryOp(
   "silu",
-  (node, emitter) => emitter.simple(node, "QuickGelu", { alpha: { float: 1 } }, MICROSOFT),
+  (emitter, x, y) => emitter.node("QuickGelu", [x], [y], { alpha: { float: 1 } }, MICROSOFT),
   (x, gradient, y) => {
     const s = sigmoid(x);
     return mul(gradient, sub(add(s, y), mul(y, s)));

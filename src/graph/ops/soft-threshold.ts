@@ -6,45 +6,37 @@
  * The same out of abs, maximum and products takes twice the passes backward, among them one over signs.
  */
 import type { Value } from "../graph.ts";
-import { type Op, applyOne } from "../op.ts";
+import { type NoAttributes, type Op, applyOne } from "../op.ts";
 import { showShape } from "../shape.ts";
-import { abs } from "./abs.ts";
-import { add } from "./add.ts";
 import { greater } from "./compare.ts";
+import { abs, add, mul, neg, sub } from "./elementwise.ts";
 import { maximum } from "./maximum.ts";
-import { mul } from "./mul.ts";
-import { neg } from "./neg.ts";
-import { reduceSum } from "./reduce-sum.ts";
+import { reduceSum } from "./reduce-expand.ts";
 import { reshape } from "./reshape.ts";
-import { sub } from "./sub.ts";
 
-export const softThresholdOp: Op<Record<string, never>> = {
+export const softThresholdOp: Op<NoAttributes, readonly [x: Value, t: Value]> = {
   name: "softThreshold",
-  infer: ([x, t]) => {
-    const { dtype, shape } = x as Value;
-    if (t?.shape.length !== 0 || t.dtype !== dtype) {
+  infer: ([{ dtype, shape }, t]) => {
+    if (t.shape.length !== 0 || t.dtype !== dtype) {
       throw new RangeError(
-        `Cannot threshold ${dtype} ${showShape(shape)} by ${t?.dtype} ${showShape(t?.shape ?? [])}: expected one number of its type`,
+        `Cannot threshold ${dtype} ${showShape(shape)} by ${t.dtype} ${showShape(t.shape)}: expected one number of its type`,
       );
     }
     return [{ dtype, shape }];
   },
   emit: (node, emitter) => {
-    const [x, t] = node.inputs.map((value) => emitter.name(value)) as [string, string];
-    const [size, above, factor] = [emitter.temporary(), emitter.temporary(), emitter.temporary()];
-    emitter.node("Abs", [x], [size]);
-    emitter.node("Sub", [size, t], [above]);
-    emitter.node("Max", [above, emitter.scalar(0)], [factor]);
-    emitter.node("Mul", [x, factor], [emitter.name(node.outputs[0] as Value)]);
+    const [x, t] = emitter.names(node.inputs);
+    const above = emitter.value("Sub", [emitter.value("Abs", [x]), t]);
+    const factor = emitter.value("Max", [above, emitter.scalar(0)]);
+    emitter.node("Mul", [x, factor], emitter.names(node.outputs));
   },
-  vjp: (node, [gradient]) => {
-    const [x, t] = node.inputs as [Value, Value];
+  vjp: ({ inputs: [x, t] }, [gradient]) => {
     const size = abs(x);
     const isAbove = greater(size, t);
     const slope = add(maximum(sub(size, t), x.graph.scalar(0)), mul(size, isAbove));
-    const pulled = mul(gradient as Value, mul(x, isAbove));
+    const pulled = mul(gradient, mul(x, isAbove));
     const axes = x.shape.map((_, axis) => axis);
-    return [mul(gradient as Value, slope), neg(reshape(reduceSum(pulled, axes), []))];
+    return [mul(gradient, slope), neg(reshape(reduceSum(pulled, axes), []))];
   },
 };
 

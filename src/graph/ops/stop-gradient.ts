@@ -1,10 +1,10 @@
 /** @file The same numbers, taken for constants: no gradient flows through. Not meant as an output: it would be a copy. */
 import type { Value } from "../graph.ts";
-import { type Op, applyOne } from "../op.ts";
+import { type NoAttributes, type Op, applyOne } from "../op.ts";
 
-export const stopGradientOp: Op<Record<string, never>> = {
+export const stopGradientOp: Op<NoAttributes, readonly [Value]> = {
   name: "stopGradient",
-  infer: ([x]) => [{ dtype: (x as Value).dtype, shape: (x as Value).shape }],
+  infer: ([{ dtype, shape }]) => [{ dtype, shape }],
   // Inside a graph the runtime takes it out.
   emit: (node, emitter) => emitter.simple(node, "Identity"),
   vjp: () => [null],

@@ -1,28 +1,22 @@
 /** @file Axes in another order. */
 import type { Value } from "../graph.ts";
 import { type Op, applyOne } from "../op.ts";
-import type { Dim } from "../shape.ts";
+import { type Dim, showShape } from "../shape.ts";
 
 type TransposeAttributes = Readonly<Record<"order", readonly number[]>>;
 
-export const transposeOp: Op<TransposeAttributes> = {
+export const transposeOp: Op<TransposeAttributes, readonly [Value]> = {
   name: "transpose",
-  infer: ([x], { order }) => {
-    const { dtype, shape } = x as Value;
+  infer: ([{ dtype, shape }], { order }) => {
     if (order.length !== shape.length || shape.some((_, axis) => !order.includes(axis))) {
-      throw new RangeError(`Cannot transpose ${shape.length} axes by [${order.join(", ")}]`);
+      throw new RangeError(`Cannot transpose ${shape.length} axes by ${showShape(order)}`);
     }
     return [{ dtype, shape: order.map((axis) => shape[axis] as Dim) }];
   },
   emit: (node, emitter) => emitter.simple(node, "Transpose", { perm: node.attributes.order }),
-  vjp: (node, [gradient]) => {
-    const { order } = node.attributes;
-    return [
-      transpose(
-        gradient as Value,
-        order.map((_, axis) => order.indexOf(axis)),
-      ),
-    ];
+  vjp: ({ attributes: { order } }, [gradient]) => {
+    const back = order.map((_, axis) => order.indexOf(axis));
+    return [transpose(gradient, back)];
   },
 };
 

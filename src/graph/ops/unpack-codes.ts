@@ -28,10 +28,9 @@ export function packedBytes(bits: CodeBits, columns: number): number {
   return Math.ceil((bits * columns) / 8);
 }
 
-export const unpackCodesOp: Op<UnpackAttributes> = {
+export const unpackCodesOp: Op<UnpackAttributes, readonly [Value]> = {
   name: "unpackCodes",
-  infer: ([packed], { bits, columns }) => {
-    const { dtype, shape } = packed as Value;
+  infer: ([{ dtype, shape }], { bits, columns }) => {
     const isByte = dtype === "uint8" || (dtype === "int8" && bits === 8);
     if (!isByte || !CODE_BITS.includes(bits)) {
       throw new TypeError(
@@ -49,17 +48,16 @@ export const unpackCodesOp: Op<UnpackAttributes> = {
     const { bits, columns } = node.attributes;
     const to = DTYPES.float32.onnx;
     if (bits === 8) return emitter.simple(node, "Cast", { to });
-    const output = emitter.name(node.outputs[0] as Value);
+    const [packed] = emitter.names(node.inputs);
+    const [output] = emitter.names(node.outputs);
     const numUnits = Math.ceil(columns / UNIT);
     const isWhole = columns % UNIT === 0;
-    const bytes = emitter.temporary();
-    const units = wholeUnits(emitter, node.inputs[0] as Value, bits, numUnits, columns);
-    emitter.node("Cast", [units], [bytes], { to });
+    const bytes = emitter.value("Cast", [wholeUnits(emitter, packed, bits, numUnits, columns)], { to });
     const { shifts, sums, numShifted } = unitMatrices(bits);
-    const [shifted, floors, codes] = [emitter.temporary(), emitter.temporary(), emitter.temporary()];
-    emitter.node("MatMul", [bytes, emitter.constant("float32", [bits, numShifted], shifts)], [shifted]);
-    emitter.node("Floor", [shifted], [floors]);
-    emitter.node("MatMul", [floors, emitter.constant("float32", [numShifted, UNIT], sums)], [codes]);
+    const product = (x: string, shape: readonly [number, number], matrix: Float32Array): string =>
+      emitter.value("MatMul", [x, emitter.constant("float32", shape, matrix)]);
+    const shifted = product(bytes, [bits, numShifted], shifts);
+    const codes = product(emitter.value("Floor", [shifted]), [numShifted, UNIT], sums);
     const rows = isWhole ? output : emitter.temporary();
     emitter.node("Reshape", [codes, emitter.int64([-1, numUnits * UNIT])], [rows]);
     if (!isWhole) {
@@ -76,21 +74,14 @@ export const unpackCodesOp: Op<UnpackAttributes> = {
 /** The packed bytes as [-1, bits], each row filled up to whole units. */
 function wholeUnits(
   emitter: Emitter,
-  packed: Value,
+  packed: string,
   bits: CodeBits,
   numUnits: number,
   columns: number,
 ): string {
   const missing = numUnits * bits - packedBytes(bits, columns);
-  let name = emitter.name(packed);
-  if (missing > 0) {
-    const filled = emitter.temporary();
-    emitter.node("Pad", [name, emitter.int64([0, 0, 0, missing])], [filled]);
-    name = filled;
-  }
-  const units = emitter.temporary();
-  emitter.node("Reshape", [name, emitter.int64([-1, bits])], [units]);
-  return units;
+  const filled = missing > 0 ? emitter.value("Pad", [packed, emitter.int64([0, 0, 0, missing])]) : packed;
+  return emitter.value("Reshape", [filled, emitter.int64([-1, bits])]);
 }
 
 /** The two matrices for 8 codes, row-major. */

@@ -48,6 +48,6 @@ function totalOf(sum: Sum): number {
   const total = sum.terms.reduce((size, { weight }) => size + Math.abs(weight), 0);
   if (total > 0) return total;
   throw new UsageError("usage/combine", `Cannot average "${formatExpression(sum)}": all weights are 0`, {
-    hint: "Give one of the adapters a weight",
+    hint: "Give one of the adapters a weight.",
   });
 }

@@ -1,20 +1,10 @@
 /** @file The ways of combining adapters, each with the settings that it takes. */
 import { z } from "zod";
 import { UsageError } from "../../errors.ts";
-import type { FactorPair } from "./contract.ts";
-import type { Coefficient } from "./coefficients.ts";
+import type { FactorPair, Term } from "./contract.ts";
 import { averageFactors, mixFactors, rankOf, scale, stack } from "./factors.ts";
 import { type Truncation, truncate } from "./truncate.ts";
 import { MAJORITIES, type Mix, dareMix, magnitudeMix, tiesMix, weightedSum } from "./mixing.ts";
-
-/** One adapter in a combination at one site. */
-export interface FactorShare {
-  /** Its weight when the expression is multiplied out. */
-  readonly weight: number;
-  /** Its weights by the paper's operators. */
-  readonly coefficient: Coefficient;
-  readonly pair: FactorPair;
-}
 
 /** What came of factors; `cut` null when nothing was cut off. */
 interface Outcome {
@@ -61,8 +51,8 @@ export interface Combination {
   readonly cuts: boolean;
   /** How changes that are linear in their numbers are brought together. */
   mix(settings: CombineSettings): Mix;
-  /** The factors of the result; `position` tells draws of chance apart. */
-  factors(shares: readonly FactorShare[], settings: CombineSettings, position: number): Outcome;
+  /** The factors of the result; `position` tells random draws apart. */
+  factors(terms: readonly Term<FactorPair>[], settings: CombineSettings, position: number): Outcome;
 }
 
 const EXACT = {
@@ -88,8 +78,8 @@ function mixing(
     mixesFactors: true,
     averages: false,
     cuts: false,
-    factors: (shares, settings, position) => ({
-      pair: mixFactors(shares, mix(settings), position),
+    factors: (terms, settings, position) => ({
+      pair: mixFactors(terms, mix(settings), position),
       cut: null,
     }),
   };
@@ -100,9 +90,9 @@ export const COMBINATIONS = {
     ...EXACT,
     summary: "the exact sum of the changes; ranks add up",
     takes: [],
-    factors: (shares) => {
-      const [only, ...others] = shares;
-      return { pair: only && others.length === 0 ? scale(only) : stack(shares), cut: null };
+    factors: (terms) => {
+      const [only, ...others] = terms;
+      return { pair: only && others.length === 0 ? scale(only) : stack(terms), cut: null };
     },
   },
   paper: {
@@ -111,7 +101,7 @@ export const COMBINATIONS = {
     takes: ["negate"],
     mixesFactors: true,
     averages: true,
-    factors: (shares, { negate = "B" }) => ({ pair: averageFactors(shares, negate, weightedSum), cut: null }),
+    factors: (terms, { negate = "B" }) => ({ pair: averageFactors(terms, negate, weightedSum), cut: null }),
   },
   linear: mixing("factors are summed apart, with √|w|, as peft does", [], () => weightedSum, true),
   svd: {
@@ -119,15 +109,15 @@ export const COMBINATIONS = {
     summary: "the exact sum, cut to a rank",
     takes: ["rank"],
     cuts: true,
-    factors: (shares, { rank = Math.max(...shares.map(({ pair }) => rankOf(pair))) }) => {
-      const cut = truncate(stack(shares), rank);
+    factors: (terms, { rank = Math.max(...terms.map(({ of }) => rankOf(of))) }) => {
+      const cut = truncate(stack(terms), rank);
       return { pair: cut.pair, cut };
     },
   },
   ties: mixing("prune, elect signs, average those that agree", ["density", "majority"], (settings) =>
     tiesMix(settings.density ?? 1, settings.majority ?? "total"),
   ),
-  dare: mixing("drop entries by chance, enlarge the rest, sum", ["density", "seed"], (settings) =>
+  dare: mixing("drop random entries, enlarge the rest, sum", ["density", "seed"], (settings) =>
     dareMix(settings.density ?? 1, settings.seed ?? 0),
   ),
   "magnitude-prune": mixing("keep the largest entries, sum", ["density"], ({ density = 1 }) =>
@@ -165,12 +155,14 @@ export function findCombination({ type, ...settings }: CombineOptions): Combinat
     throw new UsageError(
       "usage/combine",
       `Cannot combine by type "${type}" with ${surplus.join(", ")}: it does not take that`,
-      { hint: takers.length === 0 ? "Leave it out" : `Leave it out, or choose type ${takers.join(" or ")}` },
+      {
+        hint: takers.length === 0 ? "Leave it out." : `Leave it out, or choose type ${takers.join(" or ")}.`,
+      },
     );
   }
   if (combination.takes.includes("density") && settings.density === undefined) {
     throw new UsageError("usage/combine", `Cannot combine by type "${type}": it has no density`, {
-      hint: "Give the share of entries to keep, for example --density 0.5",
+      hint: "Give the share of entries to keep, for example --density 0.5.",
     });
   }
   return combination;

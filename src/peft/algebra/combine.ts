@@ -5,28 +5,16 @@
  */
 import { UsageError } from "../../errors.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
-import type { Algebra, SiteShare, VectorAlgebra } from "./contract.ts";
-import { type Sum, weightsOf } from "./expression.ts";
-import type { Method, SiteTensors } from "../method.ts";
-import { type Coefficient, paperCoefficients } from "./coefficients.ts";
-import { type Combination, type CombineOptions, findCombination } from "./combinations.ts";
+import type { CombineOptions } from "./combinations.ts";
+import type { Algebra, SiteState, VectorAlgebra } from "./contract.ts";
+import type { Sum } from "./expression.ts";
+import type { SiteTensors } from "../site.ts";
+import { type AdapterWeights, type Member, type Plan, type StartOf, algebraOf, toPlan } from "./plan.ts";
 import type { Truncation } from "./truncate.ts";
 import { weightedSum } from "./mixing.ts";
 import { refuseCut, refuseUnlike, refuseUnlikeSites } from "./refusals.ts";
 
 type Tensor = HostTensor<"float32">;
-
-/** An adapter without its model. */
-export interface LooseAdapter {
-  readonly method: Method;
-  readonly options: unknown;
-  /** By full module path. */
-  readonly sites: ReadonlyMap<string, SiteShare<unknown>>;
-  /** Trained tensors of the base itself, by name. */
-  readonly base: ReadonlyMap<string, Tensor>;
-  /** Frozen tensors that its file holds, by their names there. */
-  readonly frozen: ReadonlyMap<string, Tensor>;
-}
 
 /** What was cut off by a lower rank, as a share of the Frobenius norm. */
 export interface Residual {
@@ -37,39 +25,18 @@ export interface Residual {
 }
 
 /** A combined adapter. */
-export interface Combined extends LooseAdapter {
+export interface Combined extends AdapterWeights {
   /** Null when nothing was cut off. */
   readonly residual: Residual | null;
-}
-
-/** One adapter of an expression. */
-export interface Member {
-  readonly name: string;
-  readonly adapter: LooseAdapter;
-  /** Its weight when the expression is multiplied out. */
-  readonly weight: number;
-  /** Its weights by the operators of the combination. */
-  readonly coefficient: Coefficient;
-}
-
-/** What a tensor was before training, by full name. */
-export type StartOf = (name: string) => Promise<Tensor>;
-
-/** How the members are brought together. */
-export interface Plan {
-  readonly members: readonly Member[];
-  readonly combination: Combination;
-  readonly options: CombineOptions;
-  readonly startOf: StartOf | null;
 }
 
 /**
  * Combines adapters; the result owns its tensors, but for frozen ones. `startOf` null: there is no base at hand.
  * @throws UsageError "usage/combine" when the adapters do not fit each other or the way of combining.
  */
-export async function combineLoose(
+export async function combineWeights(
   sum: Sum,
-  adapters: ReadonlyMap<string, LooseAdapter>,
+  adapters: ReadonlyMap<string, AdapterWeights>,
   options: CombineOptions,
   startOf: StartOf | null,
 ): Promise<Combined> {
@@ -82,54 +49,24 @@ export async function combineLoose(
 
   const cuts = new Map<string, Truncation>();
   const paths = [...new Set(members.flatMap(({ adapter }) => [...adapter.sites.keys()]))];
-  const sites = new Map<string, SiteShare<unknown>>();
+  const sites = new Map<string, SiteState<unknown>>();
   for (const [position, path] of paths.entries()) {
     const here = members.filter(({ adapter }) => adapter.sites.has(path));
     refuseUnlikeSites(path, here, algebra, combination);
-    const { share, cut } = await combineSite(path, { ...plan, members: here }, algebra, position);
-    sites.set(path, share);
+    const { state, cut } = await combineSite(path, { ...plan, members: here }, algebra, position);
+    sites.set(path, state);
     if (cut) cuts.set(path, cut);
   }
   const terms = members.map(({ adapter }) => adapter.options) as [unknown, ...unknown[]];
   return {
     method,
-    options: algebra.optionsOf(new Map([...sites].map(([path, share]) => [path, share.options])), terms),
+    options: algebra.optionsOf(new Map([...sites].map(([path, state]) => [path, state.options])), terms),
     sites,
     base: await combineBase(plan, paths.length),
     frozen,
+    storedTransposed: members.some(({ adapter }) => adapter.storedTransposed),
     residual: cuts.size === 0 ? null : toResidual(cuts),
   };
-}
-
-/**
- * The adapters with their weights; those of weight 0 are left out of an exact sum, as far as others remain.
- * @throws UsageError "usage/combine" for settings that do not fit the way of combining.
- */
-export function toPlan(
-  sum: Sum,
-  adapters: ReadonlyMap<string, LooseAdapter>,
-  options: CombineOptions,
-  startOf: StartOf | null,
-): Plan {
-  const combination = findCombination(options);
-  const coefficients = combination.averages ? paperCoefficients(sum) : null;
-  const members = [...weightsOf(sum)].map(([name, weight]): Member => {
-    const coefficient = coefficients?.get(name) ?? { kept: Math.abs(weight), signed: weight };
-    return { name, adapter: adapters.get(name) as LooseAdapter, weight, coefficient };
-  });
-  const moving = members.filter(({ weight }) => weight !== 0);
-  const isWhole = combination.mixesFactors || moving.length === 0;
-  return { members: isWhole ? members : moving, combination, options, startOf };
-}
-
-/** The arithmetic of a method. @throws UsageError "usage/combine" when it has none. */
-export function algebraOf({ name, algebra }: Method): Algebra<unknown, unknown> {
-  if (algebra !== "not-composable") return algebra;
-  throw new UsageError(
-    "usage/combine",
-    `Cannot combine adapters of method "${name}": the method can hold neither a sum nor the negative of changes`,
-    { hint: "Merge one of them into the model, and train the other on that" },
-  );
 }
 
 async function combineSite(
@@ -137,39 +74,39 @@ async function combineSite(
   plan: Plan,
   algebra: Algebra<unknown, unknown>,
   position: number,
-): Promise<{ share: SiteShare<unknown>; cut: Truncation | null }> {
-  const shares = plan.members.map(({ adapter }) => adapter.sites.get(path) as SiteShare<unknown>);
-  const like = shares[0] as SiteShare<unknown>;
+): Promise<{ state: SiteState<unknown>; cut: Truncation | null }> {
+  const states = plan.members.map(({ adapter }) => adapter.sites.get(path) as SiteState<unknown>);
+  const like = states[0] as SiteState<unknown>;
   if (algebra.kind === "factors") {
     const terms = plan.members.map(({ weight, coefficient }, i) => {
-      return { weight, coefficient, pair: algebra.split(shares[i] as SiteShare<unknown>) };
+      return { weight, coefficient, of: algebra.split(states[i] as SiteState<unknown>) };
     });
     const { pair, cut } = plan.combination.factors(terms, plan.options, position);
-    return { share: algebra.join(pair, like), cut };
+    return { state: algebra.join(pair, like), cut };
   }
   if (algebra.kind === "vectors") {
     const tensors = plan.combination.sumsParameters
-      ? sumParameters(plan, shares)
-      : sumChanges(plan, shares, algebra, position);
-    return { share: { tensors, options: like.options }, cut: null };
+      ? sumParameters(plan, states)
+      : sumChanges(plan, states, algebra, position);
+    return { state: { tensors, options: like.options }, cut: null };
   }
   const tensors: Record<string, Tensor> = {};
   for (const [which, suffix] of Object.keys(like.tensors).entries()) {
-    const own = shares.map((share) => share.tensors[suffix] as Tensor);
+    const own = states.map((state) => state.tensors[suffix] as Tensor);
     tensors[suffix] = await combineFromStart(`${path}.${suffix}`, plan, own, [position, which]);
   }
-  return { share: { tensors, options: like.options }, cut: null };
+  return { state: { tensors, options: like.options }, cut: null };
 }
 
 function signedWeights({ members }: Plan): number[] {
   return members.map(({ coefficient }) => coefficient.signed);
 }
 
-function sumParameters(plan: Plan, shares: readonly SiteShare<unknown>[]): SiteTensors {
+function sumParameters(plan: Plan, states: readonly SiteState<unknown>[]): SiteTensors {
   const weights = signedWeights(plan);
   return Object.fromEntries(
-    Object.entries(shares[0]?.tensors ?? {}).map(([suffix, { shape }]) => {
-      const values = shares.map(({ tensors }) => tensors[suffix]!.data);
+    Object.entries(states[0]?.tensors ?? {}).map(([suffix, { shape }]) => {
+      const values = states.map(({ tensors }) => tensors[suffix]!.data);
       return [suffix, hostTensor("float32", shape, Float32Array.from(weightedSum(values, weights)))];
     }),
   );
@@ -177,11 +114,11 @@ function sumParameters(plan: Plan, shares: readonly SiteShare<unknown>[]): SiteT
 
 function sumChanges(
   plan: Plan,
-  shares: readonly SiteShare<unknown>[],
+  states: readonly SiteState<unknown>[],
   algebra: VectorAlgebra<unknown>,
   position: number,
 ): SiteTensors {
-  const changes = shares.map((share) => algebra.toChange(share));
+  const changes = states.map((state) => algebra.toChange(state));
   const mix = plan.combination.mix(plan.options);
   const change = Object.fromEntries(
     Object.keys(changes[0] ?? {}).map((key, which) => {
@@ -189,7 +126,7 @@ function sumChanges(
       return [key, mix(values, signedWeights(plan), [position, which])];
     }),
   );
-  return algebra.fromChange(change, shares[0] as SiteShare<unknown>);
+  return algebra.fromChange(change, states[0] as SiteState<unknown>);
 }
 
 /**
@@ -217,7 +154,7 @@ export async function combineFromStart(
     throw new UsageError(
       "usage/combine",
       `Cannot combine tensor "${name}" without the base model: ${found}`,
-      { hint: "Name the base model with --model" },
+      { hint: "Name the base model with --model." },
     );
   }
   const { data: start } = await plan.startOf(name);

@@ -4,9 +4,10 @@
  *
  * Paper: "Composing Parameter-Efficient Modules with Arithmetic Operations", arXiv:2306.14870.
  */
-import type { SiteSpec } from "../../models/architecture.ts";
+import type { SiteSpec } from "../../models/sites.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
-import type { SiteTensors } from "../method.ts";
+import type { SiteTensors } from "../site.ts";
+import type { Coefficient } from "./coefficients.ts";
 
 /** A change that is bilinear in two tensors: scale · up · down, or one that scales as this does. */
 export interface FactorPair {
@@ -18,20 +19,29 @@ export interface FactorPair {
 }
 
 /** Tensors and options of one site. */
-export interface SiteShare<S> {
+export interface SiteState<S> {
   readonly tensors: SiteTensors;
   readonly options: S;
+}
+
+/** A term of a sum of adapters at one site. */
+export interface Term<T> {
+  /** Its weight when the expression is multiplied out. */
+  readonly weight: number;
+  /** Its weights by the paper's operators. */
+  readonly coefficient: Coefficient;
+  readonly of: T;
 }
 
 /** The change is a product of two factors. */
 export interface FactorAlgebra<S> {
   readonly kind: "factors";
   /** The factors; views. */
-  split(share: SiteShare<S>): FactorPair;
+  split(state: SiteState<S>): FactorPair;
   /** A site with these factors, in the form that `like` has. */
-  join(pair: FactorPair, like: SiteShare<S>): SiteShare<S>;
+  join(pair: FactorPair, like: SiteState<S>): SiteState<S>;
   /** Why factors of several adapters, side by side, are no adapter of the method; null when they are one. */
-  readonly unstackable: string | null;
+  readonly notConcatenable: string | null;
 }
 
 /** A change that is linear in vectors, by names of the method's choice; zeros change nothing. */
@@ -41,9 +51,9 @@ export type Change = Readonly<Record<string, Float64Array>>;
 export interface VectorAlgebra<S> {
   readonly kind: "vectors";
   /** The change; fresh. */
-  toChange(share: SiteShare<S>): Change;
+  toChange(state: SiteState<S>): Change;
   /** The tensors that change just so, for a site with the options of `like`. */
-  fromChange(change: Change, like: SiteShare<S>): SiteTensors;
+  fromChange(change: Change, like: SiteState<S>): SiteTensors;
 }
 
 /** The change is linear in the difference of each tensor from its start, which the base has. */

@@ -95,7 +95,7 @@ describe("parseExpression() refuses", () => {
   });
 
   test("a difference without spaces, with how to write it", () => {
-    assert.throws(() => parseExpression("a-b", ["a", "b"]), { hint: /with spaces: a - b$/ });
+    assert.throws(() => parseExpression("a-b", ["a", "b"]), { hint: /with spaces: a - b\.$/ });
   });
 
   test("adapters that are given and not used", () => {

@@ -43,7 +43,7 @@ export function parseExpression(text: string, names: readonly string[]): Sum {
     throw new UsageError(
       "usage/combine",
       `Cannot use expression "${text}": it does not name adapter ${unused.map((name) => `"${name}"`).join(", ")}`,
-      { hint: "Leave these adapters out, or add them to the expression" },
+      { hint: "Leave these adapters out, or add them to the expression." },
     );
   }
   return sum;
@@ -170,7 +170,7 @@ class Parser {
       `Cannot find adapter "${text}" at letter ${at + 1} of "${this.#text}": ${given}`,
       {
         hint: isDifference
-          ? `A name may hold a minus; write a difference with spaces: ${parts.join(" - ")}`
+          ? `A name may hold a minus; write a difference with spaces: ${parts.join(" - ")}.`
           : match === null
             ? `Give it with --adapter ${text}=FOLDER`
             : `The nearest name is "${match}"`,
@@ -201,7 +201,7 @@ class Parser {
     return new UsageError(
       "usage/combine",
       `Cannot read expression "${this.#text}" at letter ${at + 1}: ${found}, expected ${expected}`,
-      { hint: 'Write it like "0.6*a + 0.4*b - c" or "0.9*a + 0.1*(b - c)"' },
+      { hint: 'Write it like "0.6*a + 0.4*b - c" or "0.9*a + 0.1*(b - c)".' },
     );
   }
 }

@@ -6,29 +6,22 @@
  */
 import { assertInternal } from "../../errors.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
-import type { FactorPair } from "./contract.ts";
-import type { Coefficient } from "./coefficients.ts";
+import type { FactorPair, Term } from "./contract.ts";
 import type { Mix, Numbers } from "./mixing.ts";
-
-/** A term of a sum at one site. */
-export interface FactorTerm {
-  readonly weight: number;
-  readonly pair: FactorPair;
-}
 
 type Tensor = HostTensor<"float32">;
 
 /** Puts factors side by side, so that the product is the weighted sum of the products; weights and scales go into A. */
-export function stack(terms: readonly FactorTerm[]): FactorPair {
-  const rank = terms.reduce((sum, { pair }) => sum + rankOf(pair), 0);
+export function stack(terms: readonly Pick<Term<FactorPair>, "weight" | "of">[]): FactorPair {
+  const rank = terms.reduce((sum, { of }) => sum + rankOf(of), 0);
   const [first] = terms;
   assertInternal(first, "a sum has a term");
-  const inFeatures = first.pair.down.data.length / rankOf(first.pair);
-  const outFeatures = first.pair.up.data.length / rankOf(first.pair);
+  const inFeatures = first.of.down.data.length / rankOf(first.of);
+  const outFeatures = first.of.up.data.length / rankOf(first.of);
   const down = hostTensor("float32", [rank, inFeatures], new Float32Array(rank * inFeatures));
   const up = hostTensor("float32", [outFeatures, rank], new Float32Array(outFeatures * rank));
   let at = 0;
-  for (const { weight, pair } of terms) {
+  for (const { weight, of: pair } of terms) {
     const own = rankOf(pair);
     down.data.set(scaled(pair.down, weight * pair.scale).data, at * inFeatures);
     for (let row = 0; row < outFeatures; row++) {
@@ -40,27 +33,31 @@ export function stack(terms: readonly FactorTerm[]): FactorPair {
 }
 
 /** One adapter times a number: exact, whatever its factors are. */
-export function scale({ weight, pair }: FactorTerm): FactorPair {
+export function scale({ weight, of: pair }: Pick<Term<FactorPair>, "weight" | "of">): FactorPair {
   return { down: scaled(pair.down, weight * pair.scale), up: scaled(pair.up, 1), scale: 1 };
 }
 
 /** Mixes the factors apart, each with √|w s|, the sign on A alone, as peft does. */
-export function mixFactors(terms: readonly FactorTerm[], mix: Mix, position: number): FactorPair {
-  const sizes = terms.map(({ weight, pair }) => Math.sqrt(Math.abs(weight * pair.scale)));
+export function mixFactors(
+  terms: readonly Pick<Term<FactorPair>, "weight" | "of">[],
+  mix: Mix,
+  position: number,
+): FactorPair {
+  const sizes = terms.map(({ weight, of: pair }) => Math.sqrt(Math.abs(weight * pair.scale)));
   const signed = sizes.map((size, i) => ((terms[i]?.weight ?? 0) < 0 ? -size : size));
-  const pairs = terms.map(({ pair }) => pair);
+  const pairs = terms.map(({ of }) => of);
   return { ...mixEach(pairs, mix, signed, sizes, position), scale: 1 };
 }
 
 /** The paper's ⊕ and ⊖: parameters are averaged, and the sign goes to one of the factors. */
 export function averageFactors(
-  terms: readonly { readonly coefficient: Coefficient; readonly pair: FactorPair }[],
+  terms: readonly Pick<Term<FactorPair>, "coefficient" | "of">[],
   negated: "A" | "B",
   mix: Mix,
 ): FactorPair {
   const signed = terms.map(({ coefficient }) => coefficient.signed);
   const kept = terms.map(({ coefficient }) => coefficient.kept);
-  const pairs = terms.map(({ pair }) => pair);
+  const pairs = terms.map(({ of }) => of);
   const weights = negated === "A" ? ([signed, kept] as const) : ([kept, signed] as const);
   return { ...mixEach(pairs, mix, ...weights, 0), scale: pairs[0]?.scale ?? 1 };
 }

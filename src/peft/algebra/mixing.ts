@@ -13,7 +13,7 @@ export type Numbers = Float32Array | Float64Array;
 export const MAJORITIES = ["total", "frequency"] as const;
 export type Majority = (typeof MAJORITIES)[number];
 
-/** Brings tensors of one shape and their weights together; fresh. `position` tells draws of chance apart. */
+/** Brings tensors of one shape and their weights together; fresh. `position` tells random draws apart. */
 export type Mix = (
   tensors: readonly Numbers[],
   weights: readonly number[],
@@ -59,7 +59,7 @@ export function magnitudeMix(density: number): Mix {
     );
 }
 
-/** Weighted sum of tensors with entries dropped by chance. */
+/** Weighted sum of tensors with random entries dropped. */
 export function dareMix(density: number, seed: number): Mix {
   return (tensors, weights, position) =>
     weightedSum(

@@ -2,6 +2,7 @@
  * @file Values by module as patterns of an adapter file: a common value, and others by names that never overlap, since
  * PEFT sorts the keys of a pattern when it saves and then takes the first that matches.
  */
+import { lastName } from "../../module-path.ts";
 
 /** A common value and the exceptions from it. */
 export interface Patterns<T> {
@@ -17,21 +18,17 @@ export function toPatterns<T extends number | boolean>(
 ): Patterns<T> {
   const byName = new Map<string, T[]>();
   for (const [path, value] of values) {
-    const name = shortName(path);
+    const name = lastName(path);
     byName.set(name, [...(byName.get(name) ?? []), value]);
   }
   const others: Record<string, T> = {};
   for (const [path, value] of values) {
     if (value === common) continue;
-    const name = shortName(path);
+    const name = lastName(path);
     const agree = byName.get(name)?.every((other) => other === value) ?? false;
     others[agree ? name : path] = value;
   }
   return { common, others };
-}
-
-function shortName(path: string): string {
-  return path.slice(path.lastIndexOf(".") + 1);
 }
 
 function mostFrequent<T>(values: readonly T[]): T {

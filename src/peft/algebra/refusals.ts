@@ -1,8 +1,8 @@
 /** @file Adapters that do not fit each other, or the way in which they are to be combined. */
 import { UsageError } from "../../errors.ts";
-import type { Algebra, FactorPair, SiteShare } from "./contract.ts";
 import type { Combination } from "./combinations.ts";
-import type { Member } from "./combine.ts";
+import type { Algebra, FactorPair, SiteState } from "./contract.ts";
+import type { Member } from "./plan.ts";
 
 /** Refuses to choose a rank where changes have none. */
 export function refuseCut(
@@ -10,12 +10,12 @@ export function refuseCut(
   algebra: Algebra<unknown, unknown>,
   { cuts }: Combination,
 ): void {
-  if (!cuts || (algebra.kind === "factors" && algebra.unstackable === null)) return;
+  if (!cuts || (algebra.kind === "factors" && algebra.notConcatenable === null)) return;
   throw refusal(
     members.slice(0, 1),
     "its changes have no rank of their own",
     "two matrices a module",
-    "Choose type cat",
+    "Choose type cat.",
   );
 }
 
@@ -29,7 +29,7 @@ export function refuseUnlike(members: readonly Member[], { averages }: Combinati
         [first, other],
         `they are of methods "${first.adapter.method.name}" and "${other.adapter.method.name}"`,
         "one method",
-        "Combine adapters of one method",
+        "Combine adapters of one method.",
       );
     }
     const unlike = [...first.adapter.frozen].find(([name, { data }]) => {
@@ -41,7 +41,7 @@ export function refuseUnlike(members: readonly Member[], { averages }: Combinati
         [first, other],
         `their frozen tensors "${unlike[0]}" differ`,
         "the same projection",
-        "Train both on the same modules, from one seed of the projection",
+        "Train both on the same modules, from one seed of the projection.",
       );
     }
     for (const [name, { shape }] of first.adapter.base) {
@@ -51,7 +51,7 @@ export function refuseUnlike(members: readonly Member[], { averages }: Combinati
         [first, other],
         `tensor "${name}" is [${shape.join(", ")}] in one and [${found.join(", ")}] in the other`,
         "adapters of one model",
-        "Choose adapters that were trained on one base model",
+        "Choose adapters that were trained on one base model.",
       );
     }
     if (!averages) continue;
@@ -61,7 +61,7 @@ export function refuseUnlike(members: readonly Member[], { averages }: Combinati
         [first, other],
         `only one of them sits on "${path}"`,
         "the same modules for an average of parameters",
-        "Choose type cat, which adds changes of any modules",
+        "Choose type cat, which adds changes of any modules.",
       );
     }
   }
@@ -77,7 +77,7 @@ function onlyInOne(a: ReadonlyMap<string, unknown>, b: ReadonlyMap<string, unkno
   return null;
 }
 
-/** Refuses adapters whose shares of a site do not fit each other. */
+/** Refuses adapters whose states of a site do not fit each other. */
 export function refuseUnlikeSites(
   path: string,
   members: readonly Member[],
@@ -86,13 +86,13 @@ export function refuseUnlikeSites(
 ): void {
   const [first, ...others] = members;
   if (!first) return;
-  const shareOf = ({ adapter }: Member): SiteShare<unknown> => adapter.sites.get(path) as SiteShare<unknown>;
-  const own = shareOf(first);
+  const stateOf = ({ adapter }: Member): SiteState<unknown> => adapter.sites.get(path) as SiteState<unknown>;
+  const own = stateOf(first);
   for (const other of others) {
-    const share = shareOf(other);
+    const state = stateOf(other);
     const [size, otherSize] = [
       algebra.sizeOf(own.tensors, first.adapter.options),
-      algebra.sizeOf(share.tensors, other.adapter.options),
+      algebra.sizeOf(state.tensors, other.adapter.options),
     ];
     if (size.inFeatures !== otherSize.inFeatures || size.outFeatures !== otherSize.outFeatures) {
       const show = (s: typeof size): string => `[${s.outFeatures}, ${s.inFeatures}]`;
@@ -100,23 +100,23 @@ export function refuseUnlikeSites(
         [first, other],
         `"${path}" is ${show(size)} in one and ${show(otherSize)} in the other`,
         "adapters of one model",
-        "Choose adapters that were trained on one base model",
+        "Choose adapters that were trained on one base model.",
       );
     }
     if (algebra.kind !== "factors") {
-      refuseUnlikeNumbers(path, first, other, own, share);
+      refuseUnlikeNumbers(path, first, other, own, state);
       continue;
     }
-    if (!combination.mixesFactors && algebra.unstackable !== null) {
+    if (!combination.mixesFactors && algebra.notConcatenable !== null) {
       throw refusal(
         [first, other],
-        algebra.unstackable,
+        algebra.notConcatenable,
         "one adapter",
-        "Choose type paper, which averages parameters",
+        "Choose type paper, which averages parameters.",
       );
     }
     if (combination.mixesFactors)
-      refuseUnlikeFactors(path, first, other, algebra.split(own), algebra.split(share), combination);
+      refuseUnlikeFactors(path, first, other, algebra.split(own), algebra.split(state), combination);
   }
 }
 
@@ -125,26 +125,26 @@ function refuseUnlikeNumbers(
   path: string,
   first: Member,
   other: Member,
-  own: SiteShare<unknown>,
-  share: SiteShare<unknown>,
+  own: SiteState<unknown>,
+  state: SiteState<unknown>,
 ): void {
-  const [options, otherOptions] = [JSON.stringify(own.options), JSON.stringify(share.options)];
+  const [options, otherOptions] = [JSON.stringify(own.options), JSON.stringify(state.options)];
   if (options !== otherOptions) {
     throw refusal(
       [first, other],
       `their options at "${path}" are ${options} and ${otherOptions}`,
       "equal ones",
-      "Train both with the same options",
+      "Train both with the same options.",
     );
   }
   for (const [suffix, { shape }] of Object.entries(own.tensors)) {
-    const found = share.tensors[suffix]?.shape ?? [];
+    const found = state.tensors[suffix]?.shape ?? [];
     if (shape.join() === found.join()) continue;
     throw refusal(
       [first, other],
       `"${path}.${suffix}" is [${shape.join(", ")}] in one and [${found.join(", ")}] in the other`,
       "equal shapes",
-      "Choose adapters that were trained on one base model with the same options",
+      "Choose adapters that were trained on one base model with the same options.",
     );
   }
 }
@@ -157,7 +157,7 @@ function refuseUnlikeFactors(
   b: FactorPair,
   { averages }: Combination,
 ): void {
-  const hint = "Choose type cat or svd, which add changes of any rank and scale";
+  const hint = "Choose type cat or svd, which add changes of any rank and scale.";
   if (a.down.shape.join() !== b.down.shape.join()) {
     const ranks = `${a.down.shape[0]} and ${b.down.shape[0]}`;
     throw refusal([first, other], `their ranks at "${path}" are ${ranks}`, "equal ranks", hint);

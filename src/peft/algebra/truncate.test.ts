@@ -41,10 +41,10 @@ test("stack() is the weighted sum of the products, for any ranks and scales", ()
   fc.assert(
     fc.property(size, size, size, size, seed, (outFeatures, inFeatures, r, q, from) => {
       const terms = [
-        { weight: 0.7, pair: randomPair(outFeatures, r, inFeatures, from) },
-        { weight: -1.3, pair: randomPair(outFeatures, q, inFeatures, from + 1) },
+        { weight: 0.7, of: randomPair(outFeatures, r, inFeatures, from) },
+        { weight: -1.3, of: randomPair(outFeatures, q, inFeatures, from + 1) },
       ];
-      const [a, b] = terms.map(({ pair }) => dense(pair)) as [Float64Array, Float64Array];
+      const [a, b] = terms.map(({ of }) => dense(of)) as [Float64Array, Float64Array];
       const expected = a.map((value, i) => 0.7 * value - 1.3 * b[i]!);
       assert.ok(squaredDistance(dense(stack(terms)), expected) < 1e-10 * (1 + squaredDistance(expected, a)));
     }),

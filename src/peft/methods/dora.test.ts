@@ -1,14 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Graph, type Value } from "../../graph/graph.ts";
-import { mul } from "../../graph/ops/mul.ts";
+import { mul } from "../../graph/ops/elementwise.ts";
 import { neededInputs } from "../../graph/program.ts";
-import type { SiteGraph } from "../../models/block-graph.ts";
+import type { SiteGraph } from "../../models/site-graph.ts";
 import { linear } from "../../nn/linear.ts";
 import { Random } from "../../random.ts";
-import { hostTensor, numElements, zeros } from "../../runtime/host-tensor.ts";
-import { createOrtEngine } from "../../runtime/ort-node.ts";
+import { hostTensor, zeros } from "../../runtime/host-tensor.ts";
+import { numElements } from "../../graph/shape.ts";
+import { createEngine } from "../../runtime/create-engine.ts";
 import { dora } from "./dora.ts";
+import { linearSite } from "../../../test/sites.ts";
 
 const [ROWS, IN, OUT, RANK, SCALE] = [3, 4, 5, 2, 1.5];
 const SHAPES = {
@@ -28,7 +30,7 @@ test("dora drops inputs in what it adds to the base, and in nothing else", async
   ) as Record<keyof typeof SHAPES, Value>;
   const { x, mask, weight, bias, ...parameters } = values;
   const site: SiteGraph = {
-    spec: { name: "proj", kind: "linear", inFeatures: IN, outFeatures: OUT, bias: true },
+    spec: linearSite("proj", IN, OUT),
     weight,
     bias,
     project: (value) => linear(value, weight, bias),
@@ -39,7 +41,7 @@ test("dora drops inputs in what it adds to the base, and in nothing else", async
     remember: (_, value) => value,
   };
   const y = dora.adapt(site, x, parameters, { rank: RANK, scale: SCALE, dropout: 0.5, init: "default" });
-  const engine = createOrtEngine({ threads: 1 });
+  const engine = createEngine({ threads: 1 });
   const inputs = neededInputs({ y }, values);
   const program = await engine.compile({ name: "dora", inputs, outputs: { y } });
   const random = new Random(1);

@@ -9,69 +9,58 @@
  */
 import { z } from "zod";
 import type { Value } from "../../graph/graph.ts";
-import { add } from "../../graph/ops/add.ts";
-import { div } from "../../graph/ops/div.ts";
+import { add, div, mul, sqrt, sub } from "../../graph/ops/elementwise.ts";
 import { matmul } from "../../graph/ops/matmul.ts";
 import { maximum } from "../../graph/ops/maximum.ts";
-import { mul } from "../../graph/ops/mul.ts";
-import { reduceSum } from "../../graph/ops/reduce-sum.ts";
+import { reduceSum } from "../../graph/ops/reduce-expand.ts";
 import { reshape } from "../../graph/ops/reshape.ts";
-import { sqrt } from "../../graph/ops/sqrt.ts";
 import { stopGradient } from "../../graph/ops/stop-gradient.ts";
-import { sub } from "../../graph/ops/sub.ts";
-import { lowRankFromPeft, lowRankToPeft } from "./low-rank-config.ts";
+import { lowRankFile } from "./low-rank-config.ts";
 import {
   LOW_RANK_FIELDS,
+  LOW_RANK_TARGETS,
   type LowRankOptions,
   type LowRankSite,
   configureLowRank,
+  initLowRank,
   lowRankFactors,
-  lowRankFromFile,
   lowRankFrozen,
   lowRankParameters,
-  lowRankToFile,
-  startLowRank,
 } from "./low-rank.ts";
-import { defineMethod } from "../method.ts";
+import { NOTHING_FROZEN, defineMethod } from "../method.ts";
 
 const M = "lora_magnitude_vector";
 
 export const dora = defineMethod<LowRankOptions, LowRankSite>({
+  kind: "adapter",
   name: "dora",
-  peftType: "LORA",
-  claims: (config) => config["use_dora"] === true,
   paper: { title: "DoRA: Weight-Decomposed Low-Rank Adaptation", arxiv: "2402.09353" },
   options: z.strictObject(LOW_RANK_FIELDS),
-  defaultTargets: () => "all-linear",
-  trainsBase: () => false,
-  modulesToSave: (options) => options.modulesToSave,
-
+  targets: LOW_RANK_TARGETS,
   configure: configureLowRank,
-  parameters: (site, options) => [
-    ...lowRankParameters(site, options),
-    { suffix: M, shape: [site.outFeatures] },
-  ],
-  frozen: lowRankFrozen,
 
-  start: async (site, options) => {
-    const { inFeatures, outFeatures } = site.spec;
-    const weight = await site.weight();
-    const m = site.trained[M]!.data;
-    for (let row = 0; row < outFeatures; row++) {
-      let sum = 0;
-      for (let i = row * inFeatures; i < (row + 1) * inFeatures; i++) sum += weight[i]! ** 2;
-      m[row] = Math.sqrt(sum);
-    }
-    return await startLowRank(site, options);
+  trained: {
+    specs: (site, options) => [...lowRankParameters(site, options), { suffix: M, shape: [site.outFeatures] }],
+    init: async (site, options, random) => {
+      const { inFeatures, outFeatures } = site.spec;
+      const weight = await site.weight();
+      const m = site.tensors[M]!.data;
+      for (let row = 0; row < outFeatures; row++) {
+        let sum = 0;
+        for (let i = row * inFeatures; i < (row + 1) * inFeatures; i++) sum += weight[i]! ** 2;
+        m[row] = Math.sqrt(sum);
+      }
+      await initLowRank(site, options, random);
+    },
+    initialChange: "none",
   },
+  frozen: { ...NOTHING_FROZEN, specs: lowRankFrozen },
 
-  formsWeight: true,
-
-  adapt: (site, x, parameters, { scale, dropout }) => {
+  adapt: (site, x, values, { scale, dropout }) => {
     const { spec, weight, bias } = site;
-    const { down, up } = lowRankFactors(parameters, spec);
+    const { down, up } = lowRankFactors(values, spec);
     const length = stopGradient(rowLengths(add(weight, matmul(up, down, { alpha: scale }))));
-    const gain = div(parameters[M]!, length); // [out]
+    const gain = div(values[M]!, length); // [out]
     const dropped = site.dropout(x, dropout);
     const update = matmul(matmul(dropped, down, { transB: true }), up, { transB: true, alpha: scale });
     const product = (value: Value): Value => (bias ? sub(site.project(value), bias) : site.project(value));
@@ -83,24 +72,23 @@ export const dora = defineMethod<LowRankOptions, LowRankSite>({
     return add(site.project(x), add(moved, mul(gain, update)));
   },
 
-  adaptRows: "not-batchable",
+  materializesWeight: true,
 
-  merge: ({ weight, bias }, parameters, site, { scale }) => {
-    const { down, up } = lowRankFactors(parameters, site);
-    const direction = add(weight, matmul(up, down, { alpha: scale }));
-    const gain = div(parameters[M]!, rowLengths(direction));
-    return { weight: mul(reshape(gain, [site.outFeatures, 1]), direction), bias };
+  lookup: "not-on-embeddings",
+  batch: "not-batchable",
+
+  merge: {
+    graph: ({ weight, bias }, values, site, { scale }) => {
+      const { down, up } = lowRankFactors(values, site);
+      const direction = add(weight, matmul(up, down, { alpha: scale }));
+      const gain = div(values[M]!, rowLengths(direction));
+      return { weight: mul(reshape(gain, [site.outFeatures, 1]), direction), bias };
+    },
+    stored: "requantized",
   },
 
   algebra: "not-composable",
-
-  toFile: lowRankToFile,
-  fromFile: lowRankFromFile,
-  toPeft: (options, _targets, _sites, paths) => ({ ...lowRankToPeft(options, paths), use_dora: true }),
-  fromPeft: (raw) => {
-    delete raw["use_dora"];
-    return lowRankFromPeft(raw);
-  },
+  file: lowRankFile({ use_dora: true }),
 });
 
 /** Length of a row of zeros, by which it can be divided: such an output, of a pruned model, stays zero. */

@@ -7,19 +7,24 @@
  * section 3.3. l starts at 1, so the output starts as the base's.
  */
 import { z } from "zod";
-import { mul } from "../../graph/ops/mul.ts";
+import { mul } from "../../graph/ops/elementwise.ts";
 import { reshape } from "../../graph/ops/reshape.ts";
 import type { Dim } from "../../graph/shape.ts";
-import { hostTensor } from "../../runtime/host-tensor.ts";
+import { hostTensor, zeros } from "../../runtime/host-tensor.ts";
+import type { SiteSpec } from "../../models/sites.ts";
 import { toPatterns } from "../algebra/patterns.ts";
-import { defineMethod } from "../method.ts";
-import { matchSuffix } from "../targets.ts";
+import { ALL_LINEAR, NOTHING_FROZEN, PLAIN_FILE, defineMethod } from "../method.ts";
+import { areTransposed } from "./fan-in-fan-out.ts";
+import { matchSuffix } from "../../module-path.ts";
 
 const OPTIONS = z.strictObject({
   feedforwardModules: z
     .array(z.string())
-    .default(["down_proj", "output.dense"])
-    .describe("targets whose input is scaled instead of their output"),
+    .nullable()
+    .default(null)
+    .describe(
+      "targets whose input is scaled instead of their output; the last ones of a feed-forward part, unless given",
+    ),
 });
 type Ia3Options = z.output<typeof OPTIONS>;
 
@@ -29,37 +34,31 @@ interface Ia3Site {
 
 const L = "ia3_l";
 
-/** Families whose modules have other names. */
-const OWN_TARGETS: Readonly<Record<string, readonly string[]>> = { vit: ["key", "value", "output.dense"] };
-
 export const ia3 = defineMethod<Ia3Options, Ia3Site>({
+  kind: "adapter",
   name: "ia3",
-  peftType: "IA3",
   paper: {
     title: "Few-Shot Parameter-Efficient Fine-Tuning is Better and Cheaper than In-Context Learning",
     arxiv: "2205.05638",
   },
   options: OPTIONS,
   // The published choice scales keys, values and the inner feed-forward activations.
-  defaultTargets: (family) => OWN_TARGETS[family] ?? ["k_proj", "v_proj", "down_proj"],
-  trainsBase: () => false,
+  targets: { ...ALL_LINEAR, roles: ["key", "value", "qkv", "down"] },
 
-  configure: (options, { path }) => ({
-    feedforward: options.feedforwardModules.some((name) => matchSuffix(name, path)),
-  }),
-
-  parameters: ({ inFeatures, outFeatures }, { feedforward }) => [
-    {
-      suffix: L,
-      shape: feedforward ? [1, inFeatures] : [outFeatures, 1],
-    },
-  ],
-
-  start: ({ trained: { [L]: l } }) => {
-    l?.data.fill(1);
+  // By name either way, as PEFT has it: what ends like a feed-forward module is taken for one.
+  configure: ({ feedforwardModules }, { path, sites }) => {
+    const ownNames = sites.filter(({ role }) => role === "down").map(({ name }) => name);
+    return { feedforward: (feedforwardModules ?? ownNames).some((name) => matchSuffix(name, path)) };
   },
 
-  formsWeight: false,
+  trained: {
+    specs: (site, options) => [{ suffix: L, shape: shapeOf(site, options) }],
+    init: ({ tensors: { [L]: l } }) => {
+      l?.data.fill(1);
+    },
+    initialChange: "none",
+  },
+  frozen: NOTHING_FROZEN,
 
   adapt: (site, x, { [L]: l }, { feedforward }) => {
     const { inFeatures, outFeatures } = site.spec;
@@ -68,16 +67,31 @@ export const ia3 = defineMethod<Ia3Options, Ia3Site>({
       : mul(site.project(x), reshape(l!, [outFeatures]));
   },
 
-  adaptRows: (site, x, { [L]: l }, { feedforward }) => {
-    const { inFeatures, outFeatures } = site.spec;
-    const perRow = reshape(l!, [l!.shape[0] as Dim, 1, feedforward ? inFeatures : outFeatures]);
-    return feedforward ? site.project(mul(x, perRow)) : mul(site.project(x), perRow);
+  materializesWeight: false,
+
+  lookup: "not-on-embeddings",
+
+  batch: {
+    form: (tensors, _site, options) => ({ tensors, options }),
+    identity: (site, options) => {
+      const l = zeros("float32", shapeOf(site, options));
+      l.data.fill(1);
+      return { tensors: { [L]: l }, options };
+    },
+    adapt: (site, x, { [L]: l }, { feedforward }) => {
+      const { inFeatures, outFeatures } = site.spec;
+      const perRow = reshape(l!, [l!.shape[0] as Dim, 1, feedforward ? inFeatures : outFeatures]);
+      return feedforward ? site.project(mul(x, perRow)) : mul(site.project(x), perRow);
+    },
   },
 
-  merge: ({ weight, bias }, { [L]: l }, { outFeatures }, { feedforward }) => ({
-    weight: mul(weight, l!),
-    bias: bias && !feedforward ? mul(bias, reshape(l!, [outFeatures])) : bias,
-  }),
+  merge: {
+    graph: ({ weight, bias }, { [L]: l }, { outFeatures }, { feedforward }) => ({
+      weight: mul(weight, l!),
+      bias: bias && !feedforward ? mul(bias, reshape(l!, [outFeatures])) : bias,
+    }),
+    stored: "requantized",
+  },
 
   algebra: {
     kind: "vectors",
@@ -100,24 +114,30 @@ export const ia3 = defineMethod<Ia3Options, Ia3Site>({
     },
   },
 
-  toPeft: (_options, targets, sites, paths) => ({
-    ...modulesForFile(
-      targets,
-      paths.filter((_, i) => !sites[i]?.feedforward),
-      paths.filter((_, i) => sites[i]?.feedforward),
-    ),
-    fan_in_fan_out: false,
-    init_ia3_weights: true,
-  }),
-
-  fromPeft: (raw) => {
-    const modules = raw["feedforward_modules"] ?? [];
-    delete raw["init_ia3_weights"];
-    // A text is an expression for whole paths, which is not implemented: it stays, to be refused.
-    if (typeof modules !== "string") delete raw["feedforward_modules"];
-    return { feedforwardModules: typeof modules === "string" ? [] : modules };
+  file: {
+    ...PLAIN_FILE,
+    peftType: "IA3",
+    toConfig: (_options, sites, names) => ({
+      ...modulesForFile(
+        names,
+        sites.filter(({ options }) => !options.feedforward).map(({ path }) => path),
+        sites.filter(({ options }) => options.feedforward).map(({ path }) => path),
+      ),
+      fan_in_fan_out: areTransposed(sites),
+      init_ia3_weights: true,
+    }),
+    fromConfig: (take, raw) => {
+      take("init_ia3_weights");
+      // A text is an expression for whole paths, which is not implemented: it stays, to be refused.
+      const isText = typeof raw["feedforward_modules"] === "string";
+      return { feedforwardModules: isText ? [] : (take("feedforward_modules") ?? []) };
+    },
   },
 });
+
+function shapeOf({ inFeatures, outFeatures }: SiteSpec, { feedforward }: Ia3Site): [number, number] {
+  return feedforward ? [1, inFeatures] : [outFeatures, 1];
+}
 
 /** PEFT wants the feed-forward modules to be some of the targets: where a name means others too, both are whole paths. */
 function modulesForFile(

@@ -8,76 +8,70 @@
  * starts as the base's: `low-rank-start.ts`.
  */
 import { z } from "zod";
-import { add } from "../../graph/ops/add.ts";
-import { gatherRows } from "../../graph/ops/gather-rows.ts";
+import { add } from "../../graph/ops/elementwise.ts";
+import { gatherRows } from "../../graph/ops/gather-scatter.ts";
 import { matmul } from "../../graph/ops/matmul.ts";
 import { transpose } from "../../graph/ops/transpose.ts";
 import { LOW_RANK_ALGEBRA } from "./low-rank-algebra.ts";
-import { lowRankFromPeft, lowRankToPeft } from "./low-rank-config.ts";
+import { lowRankFile } from "./low-rank-config.ts";
 import {
   LOW_RANK_FIELDS,
+  LOW_RANK_TARGETS,
   type LowRankOptions,
   type LowRankSite,
   configureLowRank,
+  initLowRank,
   lowRankFactors,
-  lowRankFromFile,
   lowRankFrozen,
   lowRankParameters,
-  lowRankRowForm,
-  lowRankToFile,
-  startLowRank,
 } from "./low-rank.ts";
-import { defineMethod } from "../method.ts";
+import { NO_FACTORS, lowRankRowForm } from "./low-rank-file.ts";
+import { NOTHING_FROZEN, defineMethod } from "../method.ts";
 
 export const lora = defineMethod<LowRankOptions, LowRankSite>({
+  kind: "adapter",
   name: "lora",
-  peftType: "LORA",
-  claims: (config) => config["use_dora"] !== true,
   paper: { title: "LoRA: Low-Rank Adaptation of Large Language Models", arxiv: "2106.09685" },
   options: z.strictObject(LOW_RANK_FIELDS),
-  defaultTargets: () => "all-linear",
-  trainsBase: () => false,
-  modulesToSave: (options) => options.modulesToSave,
-
+  targets: LOW_RANK_TARGETS,
   configure: configureLowRank,
-  parameters: lowRankParameters,
-  frozen: lowRankFrozen,
-  start: startLowRank,
+  trained: { specs: lowRankParameters, init: initLowRank, initialChange: "none" },
+  frozen: { ...NOTHING_FROZEN, specs: lowRankFrozen },
 
-  formsWeight: false,
-
-  adapt: (site, x, parameters, { scale, dropout }) => {
-    const { down, up } = lowRankFactors(parameters, site.spec);
+  adapt: (site, x, values, { scale, dropout }) => {
+    const { down, up } = lowRankFactors(values, site.spec);
     const low = matmul(site.dropout(x, dropout), down, { transB: true }); // [..., R]
     return add(site.project(x), matmul(low, up, { transB: true, alpha: scale }));
   },
+  materializesWeight: false,
 
-  adaptLookup: ({ spec, ids, rows }, parameters, { scale }) => {
-    const { down, up } = lowRankFactors(parameters, spec);
+  lookup: ({ spec, ids, rows }, values, { scale }) => {
+    const { down, up } = lowRankFactors(values, spec);
     const low = gatherRows(transpose(down, [1, 0]), ids); // [B, T, R]
     return add(rows, matmul(low, up, { transB: true, alpha: scale }));
   },
 
-  rowForm: lowRankRowForm,
-
-  adaptRows: (site, x, parameters) => {
-    const { down, up } = lowRankFactors(parameters, site.spec);
-    return add(site.project(x), matmul(matmul(x, down, { transB: true }), up, { transB: true }));
+  batch: {
+    form: lowRankRowForm,
+    identity: () => NO_FACTORS,
+    adapt: (site, x, values) => {
+      const { down, up } = lowRankFactors(values, site.spec);
+      return add(site.project(x), matmul(matmul(x, down, { transB: true }), up, { transB: true }));
+    },
   },
 
-  merge: ({ weight, bias }, parameters, site, { scale }) => {
-    const { down, up } = lowRankFactors(parameters, site);
-    const change =
-      site.kind === "embedding"
-        ? matmul(down, up, { transA: true, transB: true, alpha: scale })
-        : matmul(up, down, { alpha: scale });
-    return { weight: add(weight, change), bias };
+  merge: {
+    graph: ({ weight, bias }, values, site, { scale }) => {
+      const { down, up } = lowRankFactors(values, site);
+      const change =
+        site.kind === "embedding"
+          ? matmul(down, up, { transA: true, transB: true, alpha: scale })
+          : matmul(up, down, { alpha: scale });
+      return { weight: add(weight, change), bias };
+    },
+    stored: "requantized",
   },
 
   algebra: LOW_RANK_ALGEBRA,
-
-  toFile: lowRankToFile,
-  fromFile: lowRankFromFile,
-  toPeft: (options, _targets, _sites, paths) => ({ ...lowRankToPeft(options, paths), use_dora: false }),
-  fromPeft: lowRankFromPeft,
+  file: lowRankFile({ use_dora: false }),
 });

@@ -3,13 +3,13 @@ import { assertInternal } from "../../errors.ts";
 import { toPatterns } from "../algebra/patterns.ts";
 import type { Algebra, FactorPair } from "../algebra/contract.ts";
 import { FACTOR_NAMES, type LowRankOptions, type LowRankSite } from "./low-rank.ts";
-import type { SiteTensors } from "../method.ts";
+import type { SiteTensors } from "../site.ts";
 
 const [LINEAR] = FACTOR_NAMES as [(typeof FACTOR_NAMES)[number], ...(typeof FACTOR_NAMES)[number][]];
 
 export const LOW_RANK_ALGEBRA: Algebra<LowRankOptions, LowRankSite> = {
   kind: "factors",
-  unstackable: null,
+  notConcatenable: null,
   suffixes: FACTOR_NAMES.flat(),
 
   sizeOf: (tensors) => {

@@ -1,9 +1,11 @@
 /** @file The options of methods with two thin matrices as keys of PEFT's `adapter_config.json`, and back. */
 import { toPatterns } from "../algebra/patterns.ts";
 import { startsFromWeight } from "./low-rank-start.ts";
-import type { LowRankOptions } from "./low-rank.ts";
+import type { AdapterFile, FileSite } from "../method.ts";
+import { lowRankFromTensors, lowRankToTensors } from "./low-rank-file.ts";
+import type { LowRankOptions, LowRankSite } from "./low-rank.ts";
 import { matchPattern } from "../targets.ts";
-import { takeFrom } from "./raw-config.ts";
+import { areTransposed } from "./fan-in-fan-out.ts";
 
 /** Values of PEFT's `init_lora_weights` that leave the base as it is. */
 const STARTS_BESIDE: readonly unknown[] = [undefined, true, false, "gaussian", "orthogonal", "eva"];
@@ -12,8 +14,24 @@ const STARTS_FROM_WEIGHT: readonly unknown[] = ["pissa", "olora"];
 
 type Pattern = Readonly<Record<string, number>>;
 
-/** Writes options as PEFT's keys; `paths`: the modules that are adapted. */
-export function lowRankToPeft(options: LowRankOptions, paths: readonly string[]): Record<string, unknown> {
+/** The file of a method with two thin matrices; `use_dora` tells them apart. */
+export function lowRankFile(mark: { readonly use_dora: boolean }): AdapterFile<LowRankOptions, LowRankSite> {
+  return {
+    peftType: "LORA",
+    claims: (config) => (config["use_dora"] === true) === mark.use_dora,
+    toConfig: (options, sites) => ({ ...toConfig(options, sites), ...mark }),
+    fromConfig: (take, raw) => {
+      take("use_dora");
+      return fromConfig(take, raw);
+    },
+    toTensors: lowRankToTensors,
+    fromTensors: lowRankFromTensors,
+  };
+}
+
+/** Writes options as PEFT's keys. */
+function toConfig(options: LowRankOptions, sites: readonly FileSite<LowRankSite>[]): Record<string, unknown> {
+  const paths = sites.map(({ path }) => path);
   const { rank, alpha, rslora, init } = options;
   const isDouble = startsFromWeight(init);
   // The scale stays: α/R, or α/√R.
@@ -24,7 +42,7 @@ export function lowRankToPeft(options: LowRankOptions, paths: readonly string[])
     lora_dropout: options.dropout,
     use_rslora: rslora,
     bias: "none",
-    fan_in_fan_out: false,
+    fan_in_fan_out: areTransposed(sites),
     init_lora_weights: init === "gaussian" ? init : true,
     rank_pattern: times(withoutOverlap(options.rankPattern, rank, paths), rankFactor),
     alpha_pattern: times(withoutOverlap(options.alphaPattern, alpha, paths), alphaFactor),
@@ -44,14 +62,15 @@ function withoutOverlap(pattern: Pattern, common: number, paths: readonly string
   return isSame ? pattern : toPatterns(values, common).others;
 }
 
-/** Reads PEFT's keys as options for the schema; what it reads, it removes from `raw`. */
-export function lowRankFromPeft(raw: Record<string, unknown>): Record<string, unknown> {
-  const take = takeFrom(raw);
-  const init = take("init_lora_weights");
+/** Reads PEFT's keys as options for the schema. */
+function fromConfig(
+  take: (key: string) => unknown,
+  { init_lora_weights: start }: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
+  const init = start ?? undefined;
   const fromWeight = STARTS_FROM_WEIGHT.includes(init);
   // Other starts change the base in a way that cannot be repeated: the numbers in the file mean nothing without it.
-  if (!fromWeight && !STARTS_BESIDE.includes(init)) raw["init_lora_weights"] = init;
-  if (raw["bias"] === "none") delete raw["bias"];
+  if (fromWeight || STARTS_BESIDE.includes(init)) take("init_lora_weights");
   return {
     rank: take("r"),
     alpha: take("lora_alpha") ?? 8,

@@ -1,5 +1,5 @@
 /**
- * @file How two thin matrices start, A [R, in] and B [out, R]: from chance, or from the weight itself.
+ * @file How two thin matrices start, A [R, in] and B [out, R]: random, or from the weight itself.
  *
  *   default   A uniform in ±1/√in, B 0            gaussian   A normal with deviation 1/R, B 0
  *   pissa     W ≈ U S Vᵀ:  B = U √(S/s)   A = √(S/s) Vᵀ, the R leading singular values (arXiv:2404.02948, eq. 2 and 3)
@@ -9,7 +9,8 @@
  * base's. An embedding starts with A 0 and B normal.
  */
 import { Matrix, QrDecomposition } from "ml-matrix";
-import type { SiteStart, SiteTensors } from "../method.ts";
+import type { Random } from "../../random.ts";
+import type { SiteStart, SiteTensors } from "../site.ts";
 import { truncatedSvd } from "../../linalg/truncated-svd.ts";
 
 export const LOW_RANK_STARTS = ["default", "gaussian", "pissa", "olora"] as const;
@@ -31,11 +32,12 @@ export interface Factors {
 /** Fills the matrices of a site, which come as zeros, in place. `scale`: s. */
 export async function fillFactors(
   { down, up }: Factors,
-  site: SiteStart,
+  site: Pick<SiteStart, "spec" | "weight">,
   start: LowRankStart,
   scale: number,
+  random: Random,
 ): Promise<void> {
-  const { spec, random } = site;
+  const { spec } = site;
   const rank = down.shape[0] as number;
   const { inFeatures, outFeatures, kind } = spec;
   if (kind === "embedding") {

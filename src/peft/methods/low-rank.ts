@@ -1,5 +1,5 @@
 /**
- * @file What methods with two thin matrices a site share: options, tensors, start values, their forms in a file.
+ * @file What methods with two thin matrices a site share: options, tensors, start values.
  *
  *   ΔW = s B A     A [R, in]  B [out, R]     s = α/R, or α/√R (rsLoRA, arXiv:2312.03732)
  *
@@ -10,18 +10,12 @@ import { z } from "zod";
 import { UsageError } from "../../errors.ts";
 import type { Value } from "../../graph/graph.ts";
 import { concat } from "../../graph/ops/concat.ts";
-import { neg } from "../../graph/ops/neg.ts";
-import type { SiteSpec } from "../../models/architecture.ts";
-import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
+import { neg } from "../../graph/ops/elementwise.ts";
+import type { SiteSpec } from "../../models/sites.ts";
+import type { Random } from "../../random.ts";
 import { LOW_RANK_STARTS, type LowRankStart, fillFactors, startsFromWeight } from "./low-rank-start.ts";
-import type {
-  FrozenSpec,
-  ParameterSpec,
-  SitePlace,
-  SiteParameters,
-  SiteStart,
-  SiteTensors,
-} from "../method.ts";
+import { ALL_LINEAR, type MethodTargets } from "../method.ts";
+import type { FrozenSpec, ParameterSpec, SitePlace, SiteStart, SiteValues } from "../site.ts";
 import { matchPattern } from "../targets.ts";
 
 /** Fields of an options schema. */
@@ -52,6 +46,11 @@ export const LOW_RANK_FIELDS = {
 const FIELDS = z.strictObject(LOW_RANK_FIELDS);
 export type LowRankOptions = z.output<typeof FIELDS>;
 
+export const LOW_RANK_TARGETS: MethodTargets<LowRankOptions> = {
+  ...ALL_LINEAR,
+  modulesToSave: (options) => options.modulesToSave,
+};
+
 /** Options of one site. */
 export interface LowRankSite {
   readonly rank: number;
@@ -62,13 +61,14 @@ export interface LowRankSite {
 
 const LINEAR = ["lora_A.weight", "lora_B.weight"] as const;
 const EMBEDDING = ["lora_embedding_A", "lora_embedding_B"] as const;
-const FROZEN_A = "lora_A0.weight";
-const FROZEN_B = "lora_B0.weight";
+export const FROZEN_A = "lora_A0.weight";
+export const FROZEN_B = "lora_B0.weight";
 
 /** Names of A and B, for a projection and for an embedding. */
 export const FACTOR_NAMES: readonly (readonly [string, string])[] = [LINEAR, EMBEDDING];
 
-function namesOf({ kind }: SiteSpec): readonly [string, string] {
+/** Names of A and B at a site. */
+export function namesOf({ kind }: SiteSpec): readonly [string, string] {
   return kind === "embedding" ? EMBEDDING : LINEAR;
 }
 
@@ -87,7 +87,7 @@ export function configureLowRank(options: LowRankOptions, { path, spec }: SitePl
           : null;
     if (found) {
       throw new UsageError("usage/flag", `Cannot start "${path}" from its weight ("${init}"): ${found}`, {
-        hint: "Choose another init, or other target modules",
+        hint: "Choose another init, or other target modules.",
       });
     }
   }
@@ -116,92 +116,28 @@ export function lowRankFrozen(
   ];
 }
 
-/** Fills A and B of a site; returns the copies that are subtracted. */
-export async function startLowRank(site: SiteStart, { init, scale }: LowRankSite): Promise<SiteTensors> {
+/** Fills A and B of a site, and the copies that are subtracted. */
+export async function initLowRank(
+  site: SiteStart,
+  { init, scale }: LowRankSite,
+  random: Random,
+): Promise<void> {
   const [a, b] = namesOf(site.spec);
-  const [down, up] = [site.trained[a]!, site.trained[b]!];
-  await fillFactors({ down, up }, site, init, scale);
-  if (!startsFromWeight(init)) return {};
-  const copy = ({ shape, data }: HostTensor<"float32">): HostTensor<"float32"> =>
-    hostTensor("float32", shape, data.slice());
-  return { [FROZEN_A]: copy(down), [FROZEN_B]: copy(up) };
+  const [down, up] = [site.tensors[a]!, site.tensors[b]!];
+  await fillFactors({ down, up }, site, init, scale, random);
+  site.tensors[FROZEN_A]?.data.set(down.data);
+  site.tensors[FROZEN_B]?.data.set(up.data);
 }
 
 /** Values `down` [.., R', in] and `up` [.., out, R'] with ΔW = s · up · down; leading axes stay. */
-export function lowRankFactors(parameters: SiteParameters, site: SiteSpec): { down: Value; up: Value } {
+export function lowRankFactors(values: SiteValues, site: SiteSpec): { down: Value; up: Value } {
   const [a, b] = namesOf(site);
-  const [down, up] = [parameters[a]!, parameters[b]!];
-  const [frozenDown, frozenUp] = [parameters[FROZEN_A], parameters[FROZEN_B]];
+  const [down, up] = [values[a]!, values[b]!];
+  const [frozenDown, frozenUp] = [values[FROZEN_A], values[FROZEN_B]];
   if (!frozenDown || !frozenUp) return { down, up };
   const axes = down.shape.length;
   return {
     down: concat([down, frozenDown], axes - 2),
     up: concat([up, neg(frozenUp)], axes - 1),
-  };
-}
-
-/** What a file holds of a site: an ordinary adapter. Other tensors stay as they are. */
-export function lowRankToFile({ [FROZEN_A]: a0, [FROZEN_B]: b0, ...others }: SiteTensors): SiteTensors {
-  if (!a0 || !b0) return others;
-  const [a, b] = LINEAR;
-  const [down, up] = [others[a]!, others[b]!];
-  const [rank, inFeatures] = down.shape as [number, number];
-  const outFeatures = up.shape[0] as number;
-  const bothDown = new Float32Array(2 * rank * inFeatures);
-  bothDown.set(down.data);
-  bothDown.set(a0.data, down.data.length);
-  const bothUp = new Float32Array(2 * rank * outFeatures);
-  for (let row = 0; row < outFeatures; row++) {
-    const from = row * rank;
-    bothUp.set(up.data.subarray(from, from + rank), 2 * from);
-    bothUp.set(
-      b0.data.subarray(from, from + rank).map((value) => -value),
-      2 * from + rank,
-    );
-  }
-  return {
-    ...others,
-    [a]: hostTensor("float32", [2 * rank, inFeatures], bothDown),
-    [b]: hostTensor("float32", [outFeatures, 2 * rank], bothUp),
-  };
-}
-
-/**
- * The reverse of `lowRankToFile` for an adapter with these options. A file with half of it, A and B alone as PEFT saves
- * them without conversion, stands on the start that was made here.
- */
-export function lowRankFromFile(held: SiteTensors, { rank, init }: LowRankSite): SiteTensors {
-  const [a, b] = LINEAR;
-  const [down, up] = [held[a], held[b]];
-  if (!startsFromWeight(init) || !down || !up || down.shape[0] !== 2 * rank || up.shape[1] !== 2 * rank)
-    return held;
-  const [inFeatures, outFeatures] = [down.shape[1] as number, up.shape[0] as number];
-  const half = (from: number, sign: number): Float32Array<ArrayBuffer> =>
-    Float32Array.from({ length: outFeatures * rank }, (_, i) => {
-      const [row, column] = [Math.floor(i / rank), i % rank];
-      return sign * up.data[2 * rank * row + from + column]!;
-    });
-  const size = rank * inFeatures;
-  return {
-    ...held,
-    [a]: hostTensor("float32", [rank, inFeatures], down.data.slice(0, size)),
-    [b]: hostTensor("float32", [outFeatures, rank], half(0, 1)),
-    [FROZEN_A]: hostTensor("float32", [rank, inFeatures], down.data.slice(size)),
-    [FROZEN_B]: hostTensor("float32", [outFeatures, rank], half(rank, -1)),
-  };
-}
-
-/** A and B with the scale in B: with zeros beyond their rank, adapters of any rank and scale share a batch. */
-export function lowRankRowForm(
-  tensors: SiteTensors,
-  site: SiteSpec,
-  { scale }: LowRankSite,
-): { tensors: SiteTensors; options: LowRankSite } {
-  const [a, b] = namesOf(site);
-  const { [a]: down, [b]: up } = lowRankToFile(tensors);
-  const scaled = up!.data.map((value) => scale * value);
-  return {
-    tensors: { [a]: down!, [b]: hostTensor("float32", up!.shape, scaled) },
-    options: { rank: 0, scale: 1, dropout: 0, init: "default" },
   };
 }

@@ -12,11 +12,10 @@ import { z } from "zod";
 import { assertInternal, UsageError } from "../../errors.ts";
 import type { Value } from "../../graph/graph.ts";
 import { cast } from "../../graph/ops/cast.ts";
-import { mul } from "../../graph/ops/mul.ts";
+import { mul, sub } from "../../graph/ops/elementwise.ts";
 import { reshape } from "../../graph/ops/reshape.ts";
-import { sub } from "../../graph/ops/sub.ts";
 import { packedBytes, unpackCodes } from "../../graph/ops/unpack-codes.ts";
-import type { SiteSpec } from "../../models/architecture.ts";
+import type { SiteSpec } from "../../models/sites.ts";
 import { linear } from "../../nn/linear.ts";
 import type { AffineFormat, AffineWeight } from "../../quant/affine.ts";
 import {
@@ -25,10 +24,11 @@ import {
   quantizeAffine,
   quantizedFormat,
 } from "../../quant/affine-quantize.ts";
-import type { StoredTensor } from "../../quant/storage.ts";
 import { STORAGES } from "../../quant/storages.ts";
+import type { StoredTensor } from "../../quant/stored-tensor.ts";
 import { startAlgebra } from "../algebra/contract.ts";
-import { defineMethod, type SiteParameters, type SitePlace } from "../method.ts";
+import { ALL_LINEAR, NOTHING_FROZEN, PLAIN_FILE, defineMethod } from "../method.ts";
+import type { SitePlace, SiteValues } from "../site.ts";
 
 const DEFAULT_BITS = 4;
 
@@ -66,16 +66,15 @@ const CODES = "peqa_codes";
 const ZERO = "peqa_zero";
 
 export const peqa = defineMethod<PeqaOptions, PeqaSite>({
+  kind: "adapter",
   name: "peqa",
-  peftType: "PEQA",
   paper: {
     title:
       "Memory-Efficient Fine-Tuning of Compressed Large Language Models via sub-4-bit Integer Quantization",
     arxiv: "2305.14152",
   },
   options: OPTIONS,
-  defaultTargets: () => "all-linear",
-  trainsBase: () => false,
+  targets: ALL_LINEAR,
 
   configure: (options, place) => {
     const { affine } = STORAGES[place.storage];
@@ -86,73 +85,80 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
       throw refused(
         place,
         `${inFeatures} inputs in groups of ${groupSize}, expected groups that divide them`,
-        `Choose a group size that divides ${inFeatures}, or 0 for one scale a row`,
+        `Choose a group size that divides ${inFeatures}, or 0 for one scale a row.`,
       );
     }
     const bits = (options.bits ?? DEFAULT_BITS) as 2 | 3 | 4;
     return { format: quantizedFormat({ bits, groupSize }), start: options.init };
   },
 
-  parameters: (site, { format }) => [{ suffix: SCALE, shape: groupShape(site, format) }],
-
-  frozen: (site, { format }) => {
-    const { bits, codes, zero } = format;
-    const common = { shared: false, saved: false };
-    const shape = [site.outFeatures, packedBytes(bits, site.inFeatures)];
-    const packed = { suffix: CODES, shape, dtype: codes, ...common };
-    if (typeof zero === "number") return [packed];
-    return [packed, { suffix: ZERO, shape: groupShape(site, format), dtype: zero, ...common }];
+  trained: {
+    specs: (site, { format }) => [{ suffix: SCALE, shape: groupShape(site, format) }],
+    // The scales belong to the codes: both are made at once.
+    init: () => {},
+    initialChange: {
+      because: "A base of floats is quantized first; one that is quantized already starts as it is.",
+    },
   },
 
-  startsAway: "A base of floats is quantized first; one that is quantized already starts as it is.",
-
-  async start(site, { format, start }) {
-    const { inFeatures, outFeatures } = site.spec;
-    const made =
-      start === null
-        ? readAffine(await site.stored())
-        : quantizeAffine(await site.weight(), [outFeatures, inFeatures], { ...format, start });
-    site.trained[SCALE]?.data.set(made.scale.data);
-    return { [CODES]: made.codes, ...(made.zero ? { [ZERO]: made.zero } : {}) };
+  frozen: {
+    ...NOTHING_FROZEN,
+    specs: (site, { format }) => {
+      const { bits, codes, zero } = format;
+      const common = { shared: false, saved: false };
+      const shape = [site.outFeatures, packedBytes(bits, site.inFeatures)];
+      const packed = { suffix: CODES, shape, dtype: codes, ...common };
+      if (typeof zero === "number") return [packed];
+      return [packed, { suffix: ZERO, shape: groupShape(site, format), dtype: zero, ...common }];
+    },
+    freeze: async (site, { format, start }) => {
+      const { inFeatures, outFeatures } = site.spec;
+      const made =
+        start === null
+          ? readAffine(await site.stored())
+          : quantizeAffine(await site.weight(), [outFeatures, inFeatures], { ...format, start });
+      site.tensors[SCALE]?.data.set(made.scale.data);
+      return { [CODES]: made.codes, ...(made.zero ? { [ZERO]: made.zero } : {}) };
+    },
   },
 
-  formsWeight: true,
+  adapt: (site, x, values, { format }) => linear(x, weightOf(site.spec, values, format), site.bias),
+  materializesWeight: true,
 
-  adapt: (site, x, parameters, { format }) => linear(x, weightOf(site.spec, parameters, format), site.bias),
+  lookup: "not-on-embeddings",
+  batch: "not-batchable",
 
-  adaptRows: "not-batchable",
-
-  merge: ({ bias }, parameters, site, { format }) => ({ weight: weightOf(site, parameters, format), bias }),
-
-  mergeStored: (kept, { [SCALE]: scale }, { path }) => {
-    const { affine } = STORAGES[kept.storage];
-    if (affine === "not-affine") return null;
-    return { ...kept, planes: affine.write(kept.planes, scale!, `${path}.weight`) };
+  merge: {
+    graph: ({ bias }, values, site, { format }) => ({ weight: weightOf(site, values, format), bias }),
+    stored: (kept, { [SCALE]: scale }, { path }) => {
+      const { affine } = STORAGES[kept.storage];
+      if (affine === "not-affine") return null;
+      return { ...kept, planes: affine.write(kept.planes, scale!, `${path}.weight`) };
+    },
   },
 
   algebra: startAlgebra([SCALE]),
 
-  // What makes the codes of a base of floats again; a base's own codes say themselves how they are.
-  toPeft: ({ bits, groupSize, init }, _targets, sites) => {
-    const isMade = sites.every(({ start }) => start !== null);
-    return {
-      bits: bits ?? (isMade ? DEFAULT_BITS : null),
-      group_size: groupSize ?? (isMade ? 0 : null),
-      init,
-    };
-  },
-
-  fromPeft: (raw) => {
-    const { bits, group_size: groupSize, init } = raw;
-    for (const key of ["bits", "group_size", "init"]) delete raw[key];
-    return { bits, groupSize, init };
+  file: {
+    ...PLAIN_FILE,
+    peftType: "PEQA",
+    // What makes the codes of a base of floats again; a base's own codes say themselves how they are.
+    toConfig: ({ bits, groupSize, init }, sites) => {
+      const isMade = sites.every(({ options }) => options.start !== null);
+      return {
+        bits: bits ?? (isMade ? DEFAULT_BITS : null),
+        group_size: groupSize ?? (isMade ? 0 : null),
+        init,
+      };
+    },
+    fromConfig: (take) => ({ bits: take("bits"), groupSize: take("group_size"), init: take("init") }),
   },
 });
 
 /** The weight [out, in] in a graph. */
 function weightOf(
   { inFeatures, outFeatures }: SiteSpec,
-  { [SCALE]: scale, [CODES]: packed, [ZERO]: zeros }: SiteParameters,
+  { [SCALE]: scale, [CODES]: packed, [ZERO]: zeros }: SiteValues,
   { bits, groupSize, zero }: AffineFormat,
 ): Value {
   const numGroups = inFeatures / groupSize;
@@ -183,7 +189,7 @@ function ownFormat({ bits, groupSize }: PeqaOptions, place: SitePlace, format: A
   throw refused(
     place,
     `its weight is kept as ${place.storage}, ${format.bits} bits in groups of ${format.groupSize}, expected ${bits ?? format.bits} bits in groups of ${wanted ?? format.groupSize}`,
-    "Leave bits and group size out to train on the base's own codes, or take a base of floats",
+    "Leave bits and group size out to train on the base's own codes, or take a base of floats.",
   );
 }
 

@@ -7,10 +7,8 @@
  */
 import type { Value } from "../../graph/graph.ts";
 import { concat } from "../../graph/ops/concat.ts";
-import { cos } from "../../graph/ops/cos.ts";
-import { mul } from "../../graph/ops/mul.ts";
+import { cos, mul, sin } from "../../graph/ops/elementwise.ts";
 import { reshape } from "../../graph/ops/reshape.ts";
-import { sin } from "../../graph/ops/sin.ts";
 import { split } from "../../graph/ops/split.ts";
 
 /** What is shared inside a pair: all of its block, its rows, nothing. */

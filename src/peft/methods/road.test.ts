@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Graph } from "../../graph/graph.ts";
+import { Graph, type Value } from "../../graph/graph.ts";
 import { Random } from "../../random.ts";
 import { evaluate } from "../../../test/evaluator.ts";
-import type { SiteSpec } from "../../models/architecture.ts";
-import type { SitePlace } from "../method.ts";
+import type { SiteSpec } from "../../models/sites.ts";
+import type { SiteGraph } from "../../models/site-graph.ts";
+import type { PassInput, PassFacts } from "../../nn/pass.ts";
+import { linearSite } from "../../../test/sites.ts";
+import type { SitePlace } from "../site.ts";
 import {
   type RoadLayout,
   type RoadVariant,
@@ -109,13 +112,7 @@ describe("coefficientValues() and coefficientsOf()", () => {
 });
 
 describe("the width of RoAd's groups", () => {
-  const site = (name: string, outFeatures: number): SiteSpec => ({
-    name,
-    kind: "linear",
-    inFeatures: 8,
-    outFeatures,
-    bias: false,
-  });
+  const site = (name: string, outFeatures: number): SiteSpec => linearSite(name, 8, outFeatures, false);
   const groupAt = (options: object, sites: readonly SiteSpec[], at = 0): number => {
     const spec = sites[at] as SiteSpec;
     const place: SitePlace = { path: `layers.0.${spec.name}`, spec, storage: "f32", sites };
@@ -154,4 +151,46 @@ describe("the width of RoAd's groups", () => {
     });
     assert.throws(() => road.options.parse({ groupSize: 7 }));
   });
+});
+
+test("RoAd at the ends of prompts alone declares an input that marks them", () => {
+  const graph = new Graph();
+  const x = graph.input("x", "float32", ["B", "T", 4]);
+  const values = Object.fromEntries(
+    ["road_theta", "road_alpha"].map((name) => [name, graph.input(name, "float32", [2])]),
+  );
+  const declared: PassInput[] = [];
+  const site = {
+    project: (value: Value) => value,
+    keep: (_name: string, value: Value) => value,
+    context: (spec: PassInput) => {
+      declared.push(spec);
+      return graph.input(spec.name, spec.dtype, spec.shape);
+    },
+  } as unknown as SiteGraph;
+  const layout = { variant: "road_1", width: 4, groupSize: 4, pairs: "all" };
+  road.adapt(site, x, values, { ...layout, positions: "all" });
+  assert.equal(declared.length, 0);
+  road.adapt(site, x, values, { ...layout, positions: "prompt-end" });
+  const spec = declared.at(0);
+  assert.ok(spec);
+  assert.deepEqual([spec.dtype, spec.shape], ["float32", ["B", "T", 1]]);
+  const factsWith = (isPromptEnd: PassFacts["isPromptEnd"]): PassFacts => ({
+    numRows: 2,
+    length: 3,
+    positions: new BigInt64Array(6),
+    segments: new Int32Array(6),
+    tokenTypes: null,
+    keys: null,
+    isPromptEnd,
+    adapterOf: null,
+  });
+  const marks = new Float32Array(6).fill(7);
+  spec.fill(
+    factsWith((row, index) => index === row + 1),
+    marks,
+  );
+  assert.deepEqual([...marks], [0, 1, 0, 0, 0, 1]);
+  spec.fill(factsWith(null), marks);
+  assert.deepEqual([...marks], [0, 0, 0, 0, 0, 0]);
 });

@@ -10,17 +10,16 @@
 import { z } from "zod";
 import { UsageError } from "../../errors.ts";
 import type { Value } from "../../graph/graph.ts";
-import { add } from "../../graph/ops/add.ts";
-import { mul } from "../../graph/ops/mul.ts";
+import { add, mul, sub } from "../../graph/ops/elementwise.ts";
 import { quarterTurn, rotatePairs } from "../../graph/ops/rotate-pairs.ts";
-import { sub } from "../../graph/ops/sub.ts";
 import { transpose } from "../../graph/ops/transpose.ts";
-import type { Dim } from "../../graph/shape.ts";
-import type { SiteSpec } from "../../models/architecture.ts";
-import type { SiteGraph } from "../../models/block-graph.ts";
+import type { SiteSpec } from "../../models/sites.ts";
+import type { SiteGraph } from "../../models/site-graph.ts";
+import { passInput } from "../../nn/pass.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import { roadAlgebra } from "./road-algebra.ts";
-import { type SitePlace, defineMethod } from "../method.ts";
+import { ALL_LINEAR, NOTHING_FROZEN, type RowForm, defineMethod } from "../method.ts";
+import type { SitePlace } from "../site.ts";
 import {
   type RoadLayout,
   coefficientValues,
@@ -28,7 +27,7 @@ import {
   toAllGroups,
   trainedRange,
 } from "./road-coefficients.ts";
-import { matchSuffix } from "../targets.ts";
+import { matchSuffix } from "../../module-path.ts";
 
 /** Width of the groups that PEFT chooses. */
 const USUAL_GROUP = 64;
@@ -77,17 +76,15 @@ interface RoadSite extends RoadLayout {
 }
 
 export const road = defineMethod<RoadOptions, RoadSite>({
+  kind: "adapter",
   name: "road",
-  peftType: "ROAD",
   paper: {
     title: "3-in-1: 2D Rotary Adaptation for Efficient Finetuning, Efficient Batching and Composability",
     arxiv: "2409.00119",
   },
   options: OPTIONS,
   // The paper adapts all projections of the blocks; PEFT's choice is q_proj and v_proj.
-  defaultTargets: () => "all-linear",
-  adaptsResidual: true,
-  trainsBase: () => false,
+  targets: { ...ALL_LINEAR, residual: true },
 
   configure: ({ variant, groupSize, pairs, positions }, place) => {
     if (positions !== "all") refuseProjection(place);
@@ -95,16 +92,17 @@ export const road = defineMethod<RoadOptions, RoadSite>({
     return { variant, width, groupSize: groupFor(groupSize, pairs, place), pairs, positions };
   },
 
-  parameters: (_site, layout) => {
-    const [start, end] = trainedRange(layout);
-    return [THETA, ALPHA].map((suffix) => ({ suffix, shape: [end - start] }));
+  trained: {
+    specs: (_site, layout) => {
+      const [start, end] = trainedRange(layout);
+      return [THETA, ALPHA].map((suffix) => ({ suffix, shape: [end - start] }));
+    },
+    init: ({ tensors: { [ALPHA]: alpha } }) => {
+      alpha?.data.fill(1);
+    },
+    initialChange: "none",
   },
-
-  start: ({ trained: { [ALPHA]: alpha } }) => {
-    alpha?.data.fill(1);
-  },
-
-  formsWeight: false,
+  frozen: NOTHING_FROZEN,
 
   adapt: (site, x, { [THETA]: theta, [ALPHA]: alpha }, layout) => {
     const h = site.keep("base", site.project(x));
@@ -112,61 +110,88 @@ export const road = defineMethod<RoadOptions, RoadSite>({
     return atPositions(site, h, rotatePairs(h, c, s, layout.groupSize), layout);
   },
 
-  // Sines by the size of the groups, which others leave at 0, so that adapters of all variants and groups share a batch.
-  rowForm: ({ [THETA]: theta, [ALPHA]: alpha }, _site, layout) => {
-    const { c, s } = coefficientsOf(theta!.data, alpha!.data, layout);
-    const perToken = (data: Float32Array): HostTensor<"float32"> =>
-      hostTensor("float32", [1, data.length], data);
-    const tensors = { [COS]: perToken(c), [SIN + layout.groupSize]: perToken(s) };
-    return { tensors, options: { ...layout, variant: "road_2", groupSize: 2, pairs: "all" } };
+  materializesWeight: false,
+
+  lookup: "not-on-embeddings",
+
+  batch: {
+    form: ({ [THETA]: theta, [ALPHA]: alpha }, _site, layout) =>
+      rowForm(coefficientsOf(theta!.data, alpha!.data, layout), layout),
+    identity: (_site, layout) =>
+      rowForm({ c: new Float32Array(layout.width).fill(1), s: new Float32Array(layout.width) }, layout),
+    adapt: (site, x, values, options) => {
+      const h = site.project(x);
+      const [first, ...others] = Object.entries(values).flatMap(([name, value]) =>
+        name.startsWith(SIN) ? [{ groupSize: Number(name.slice(SIN.length)), sines: value }] : [],
+      ) as [RowTurn, ...RowTurn[]];
+      const z = rotatePairs(h, values[COS]!, first.sines, first.groupSize);
+      const all = others.reduce((sum, turn) => add(sum, mul(quarterTurn(h, turn.groupSize), turn.sines)), z);
+      return atPositions(site, h, all, options);
+    },
   },
 
-  adaptRows: (site, x, parameters, options) => {
-    const h = site.project(x);
-    const [first, ...others] = Object.entries(parameters).flatMap(([name, value]) =>
-      name.startsWith(SIN) ? [{ groupSize: Number(name.slice(SIN.length)), sines: value }] : [],
-    ) as [RowTurn, ...RowTurn[]];
-    const z = rotatePairs(h, parameters[COS]!, first.sines, first.groupSize);
-    const all = others.reduce((sum, turn) => add(sum, mul(quarterTurn(h, turn.groupSize), turn.sines)), z);
-    return atPositions(site, h, all, options);
-  },
-
-  merge: ({ weight, bias }, { [THETA]: theta, [ALPHA]: alpha }, _site, layout) => {
-    const [c, s] = coefficientValues(theta!, alpha!, layout);
-    const turn = (value: Value): Value => rotatePairs(value, c, s, layout.groupSize);
-    return { weight: transpose(turn(transpose(weight, [1, 0])), [1, 0]), bias: bias && turn(bias) };
+  merge: {
+    graph: ({ weight, bias }, { [THETA]: theta, [ALPHA]: alpha }, _site, layout) => {
+      const [c, s] = coefficientValues(theta!, alpha!, layout);
+      const turn = (value: Value): Value => rotatePairs(value, c, s, layout.groupSize);
+      return { weight: transpose(turn(transpose(weight, [1, 0])), [1, 0]), bias: bias && turn(bias) };
+    },
+    stored: "requantized",
   },
 
   algebra: roadAlgebra(),
 
-  // A file has the values of all pairs, whichever were trained, so that it is PEFT's and adapters of halves can be added.
-  toFile: ({ [THETA]: theta, [ALPHA]: alpha }, layout) => ({
-    [THETA]: vector(toAllGroups(theta!.data, 0, layout)),
-    [ALPHA]: vector(toAllGroups(alpha!.data, 1, layout)),
-  }),
-
-  fromFile: (held, layout) =>
-    Object.fromEntries(Object.entries(held).map(([suffix, tensor]) => [suffix, trainedOf(tensor, layout)])),
-
-  toPeft: ({ variant, groupSize, positions }, _targets, sites) => ({
-    variant,
-    group_size: sites[0]?.groupSize ?? groupSize ?? USUAL_GROUP,
-    init_weights: true,
-    ...(positions === "all" ? {} : { positions }),
-  }),
-
-  fromPeft: (raw) => {
-    const { variant, group_size: groupSize, positions } = raw;
-    for (const key of ["variant", "group_size", "init_weights", "positions"]) delete raw[key];
-    return { variant, groupSize, positions };
+  file: {
+    peftType: "ROAD",
+    claims: () => true,
+    toConfig: ({ variant, groupSize, positions }, sites) => ({
+      variant,
+      group_size: sites[0]?.options.groupSize ?? groupSize ?? USUAL_GROUP,
+      init_weights: true,
+      ...(positions === "all" ? {} : { positions }),
+    }),
+    fromConfig: (take) => {
+      take("init_weights");
+      return { variant: take("variant"), groupSize: take("group_size"), positions: take("positions") };
+    },
+    // A file has the values of all pairs, whichever were trained, so that it is PEFT's and adapters of halves can be added.
+    toTensors: ({ [THETA]: theta, [ALPHA]: alpha }, layout) => ({
+      [THETA]: vector(toAllGroups(theta!.data, 0, layout)),
+      [ALPHA]: vector(toAllGroups(alpha!.data, 1, layout)),
+    }),
+    fromTensors: (held, layout) =>
+      Object.fromEntries(Object.entries(held).map(([suffix, tensor]) => [suffix, trainedOf(tensor, layout)])),
   },
 });
+
+/** Marks the last token of each prompt with 1, all others with 0. */
+const PROMPT_ENDS = passInput({
+  name: "promptEnds",
+  dtype: "float32",
+  shape: ["B", "T", 1],
+  perPrompt: true,
+  fill: ({ length, isPromptEnd }, data) => {
+    for (let i = 0; i < data.length; i++) {
+      data[i] = isPromptEnd?.(Math.floor(i / length), i % length) ? 1 : 0;
+    }
+  },
+});
+
+/** Sines by the size of the groups, which others leave at 0, so that adapters of all variants and groups share a batch. */
+function rowForm(
+  { c, s }: { readonly c: Float32Array; readonly s: Float32Array },
+  layout: RoadSite,
+): RowForm<RoadSite> {
+  const perToken = (data: Float32Array): HostTensor<"float32"> =>
+    hostTensor("float32", [1, data.length], data);
+  const tensors = { [COS]: perToken(c), [SIN + layout.groupSize]: perToken(s) };
+  return { tensors, options: { ...layout, variant: "road_2", groupSize: 2, pairs: "all" } };
+}
 
 /** z at the positions that are turned, h elsewhere. */
 function atPositions(site: SiteGraph, h: Value, z: Value, { positions }: RoadSite): Value {
   if (positions === "all") return z;
-  const [B, T] = h.shape as [Dim, Dim];
-  return add(h, mul(site.context("promptEnds", "float32", [B, T, 1]), sub(z, h)));
+  return add(h, mul(site.context(PROMPT_ENDS), sub(z, h)));
 }
 
 /** @throws UsageError "usage/flag" anywhere but on the residual stream */
@@ -175,7 +200,7 @@ function refuseProjection({ path }: SitePlace): void {
   throw new UsageError(
     "usage/flag",
     `Cannot turn "${path}" at the ends of prompts alone: it is a projection, expected the residual stream`,
-    { hint: "Choose residual as target module, in some layers, or all positions" },
+    { hint: "Choose residual as target module, in some layers, or all positions." },
   );
 }
 
@@ -211,8 +236,8 @@ function groupFor(
     {
       hint:
         largest === undefined
-          ? `Leave "${name}" out of the target modules`
-          : `Choose a group size that divides the outputs of all modules, such as ${largest}`,
+          ? `Leave "${name}" out of the target modules.`
+          : `Choose a group size that divides the outputs of all modules, such as ${largest}.`,
     },
   );
 }

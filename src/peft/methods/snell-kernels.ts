@@ -6,19 +6,12 @@
  * learned with it. A kernel that is not linear gives ΔW a rank above R.
  */
 import type { Value } from "../../graph/graph.ts";
-import { abs } from "../../graph/ops/abs.ts";
-import { add } from "../../graph/ops/add.ts";
-import { exp } from "../../graph/ops/exp.ts";
+import { abs, add, exp, mul, neg, sigmoid, sign, sub } from "../../graph/ops/elementwise.ts";
 import { matmul } from "../../graph/ops/matmul.ts";
-import { mul } from "../../graph/ops/mul.ts";
-import { neg } from "../../graph/ops/neg.ts";
 import { pairwiseDistance } from "../../graph/ops/pairwise-distance.ts";
-import { reduceSum } from "../../graph/ops/reduce-sum.ts";
-import { sigmoid } from "../../graph/ops/sigmoid.ts";
-import { sign } from "../../graph/ops/sign.ts";
-import { slice } from "../../graph/ops/slice.ts";
+import { reduceSum } from "../../graph/ops/reduce-expand.ts";
+import { slice } from "../../graph/ops/slice-pad.ts";
 import { stopGradient } from "../../graph/ops/stop-gradient.ts";
-import { sub } from "../../graph/ops/sub.ts";
 import { transpose } from "../../graph/ops/transpose.ts";
 
 /** What a kernel is made with. */

@@ -8,14 +8,12 @@
  * The quantile lies between two entries, so that the ⌊s(N-1)⌋+1 smallest are dropped.
  */
 import type { Value } from "../../graph/graph.ts";
-import { abs } from "../../graph/ops/abs.ts";
+import { abs, mul, sub } from "../../graph/ops/elementwise.ts";
 import { greater } from "../../graph/ops/compare.ts";
 import { kthSmallest } from "../../graph/ops/kth-smallest.ts";
 import { maximum } from "../../graph/ops/maximum.ts";
-import { mul } from "../../graph/ops/mul.ts";
 import { softThreshold } from "../../graph/ops/soft-threshold.ts";
 import { stopGradient } from "../../graph/ops/stop-gradient.ts";
-import { sub } from "../../graph/ops/sub.ts";
 
 export const SPARSIFIERS = ["soft", "hard-magnitude", "hard", "none"] as const;
 

@@ -11,13 +11,13 @@
 import { z } from "zod";
 import { UsageError } from "../../errors.ts";
 import type { Graph, Value } from "../../graph/graph.ts";
-import { add } from "../../graph/ops/add.ts";
+import { add } from "../../graph/ops/elementwise.ts";
 import { linear } from "../../nn/linear.ts";
-import { type ParameterSpec, type SiteParameters, defineMethod } from "../method.ts";
+import { ALL_LINEAR, NOTHING_FROZEN, PLAIN_FILE, defineMethod } from "../method.ts";
+import type { ParameterSpec, SiteValues } from "../site.ts";
 import { KERNELS, type KernelName, type KernelShape, kernelOf } from "./snell-kernels.ts";
 import { SPARSIFIERS, type Sparsity, THROUGH, sparsify } from "./snell-sparsify.ts";
 import { matchPattern } from "../targets.ts";
-import { takeFrom } from "./raw-config.ts";
 
 const SHARE = z.number().min(0).lt(1);
 
@@ -55,15 +55,14 @@ type SnellSite = KernelShape & Sparsity & Pick<SnellOptions, "kernel" | "learnKe
 const A = "snell_A";
 const B = "snell_B";
 /** Suffix of one of the kernel's own numbers. */
-const own = (name: string): string => `snell_${name}`;
+const suffixOf = (name: string): string => `snell_${name}`;
 
 export const snell = defineMethod<SnellOptions, SnellSite>({
+  kind: "adapter",
   name: "snell",
-  peftType: "SNELL",
   paper: { title: "Expanding Sparse Tuning for Low Memory Usage", arxiv: "2411.01800" },
   options: OPTIONS,
-  defaultTargets: () => "all-linear",
-  trainsBase: () => false,
+  targets: ALL_LINEAR,
 
   configure: ({ sparsityPattern, ...options }, { path }) => {
     const { kernel, pieces, rank } = options;
@@ -72,75 +71,83 @@ export const snell = defineMethod<SnellOptions, SnellSite>({
         "usage/flag",
         `Cannot adapt "${path}": its factors have ${rank} numbers a row, expected at least the ${pieces} pieces of the kernel`,
         {
-          hint: `Use pieces of at most ${rank}, or a larger rank`,
+          hint: `Use pieces of at most ${rank}, or a larger rank.`,
         },
       );
     }
     return { ...options, sparsity: matchPattern(sparsityPattern, path) ?? options.sparsity };
   },
 
-  parameters: ({ inFeatures, outFeatures }, options) => [
-    { suffix: A, shape: [inFeatures, options.rank] },
-    { suffix: B, shape: [outFeatures, options.rank] },
-    ...(options.learnKernel ? ownNumbers(options) : []),
-  ],
-
-  startsAway:
-    "The kernel of random factors is not zero: a weight changes by about 1 % at a width of 128, by less where it is wider.",
-
-  start: ({ spec, random, trained }, options) => {
-    const kernel = kernelOf(options.kernel);
-    for (const [suffix, rows] of [
-      [A, spec.inFeatures],
-      [B, spec.outFeatures],
-    ] as const) {
-      const { data } = trained[suffix]!;
-      const bound = kernel.bound(rows, options);
-      for (let i = 0; i < data.length; i++) data[i] = bound * (2 * random.uniform() - 1);
-    }
-    for (const [name, values] of Object.entries(kernel.coefficients(options))) {
-      trained[own(name)]?.data.set(values);
-    }
+  trained: {
+    specs: ({ inFeatures, outFeatures }, options) => [
+      { suffix: A, shape: [inFeatures, options.rank] },
+      { suffix: B, shape: [outFeatures, options.rank] },
+      ...(options.learnKernel ? ownNumbers(options) : []),
+    ],
+    init: ({ spec, tensors }, options, random) => {
+      const kernel = kernelOf(options.kernel);
+      for (const [suffix, rows] of [
+        [A, spec.inFeatures],
+        [B, spec.outFeatures],
+      ] as const) {
+        const { data } = tensors[suffix]!;
+        const bound = kernel.bound(rows, options);
+        for (let i = 0; i < data.length; i++) data[i] = bound * (2 * random.uniform() - 1);
+      }
+      for (const [name, values] of Object.entries(kernel.coefficients(options))) {
+        tensors[suffixOf(name)]?.data.set(values);
+      }
+    },
+    initialChange: {
+      because:
+        "The kernel of random factors is not zero: a weight changes by about 1 % at a width of 128, by less where it is wider.",
+    },
   },
+  frozen: NOTHING_FROZEN,
 
-  formsWeight: true,
-
-  adapt: (site, x, parameters, options) =>
+  adapt: (site, x, values, options) =>
     linear(
       x,
       add(
         site.weight,
-        sparseDelta(parameters, options, (threshold) => site.remember("threshold", threshold)),
+        sparseDelta(values, options, (threshold) => site.remember("threshold", threshold)),
       ),
       site.bias,
     ),
 
-  // Each row of a batch would need a matrix of the weight's size.
-  adaptRows: "not-batchable",
+  materializesWeight: true,
 
-  merge: ({ weight, bias }, parameters, _site, options) => ({
-    weight: add(weight, sparseDelta(parameters, options)),
-    bias,
-  }),
+  lookup: "not-on-embeddings",
+  // Each row of a batch would need a matrix of the weight's size.
+  batch: "not-batchable",
+
+  merge: {
+    graph: ({ weight, bias }, values, _site, options) => ({
+      weight: add(weight, sparseDelta(values, options)),
+      bias,
+    }),
+    stored: "requantized",
+  },
 
   // The sum of two sparse updates has more entries than either, and no factors.
   algebra: "not-composable",
 
-  toPeft: (o) => ({
-    r: o.rank,
-    kernel: o.kernel,
-    pieces: o.pieces,
-    alpha: o.alpha,
-    learn_kernel: o.learnKernel,
-    sparsify: o.sparsify,
-    sparsity: o.sparsity,
-    sparsity_pattern: o.sparsityPattern,
-    through: o.through,
-  }),
+  file: {
+    ...PLAIN_FILE,
+    peftType: "SNELL",
+    toConfig: (o) => ({
+      r: o.rank,
+      kernel: o.kernel,
+      pieces: o.pieces,
+      alpha: o.alpha,
+      learn_kernel: o.learnKernel,
+      sparsify: o.sparsify,
+      sparsity: o.sparsity,
+      sparsity_pattern: o.sparsityPattern,
+      through: o.through,
+    }),
 
-  fromPeft: (raw) => {
-    const take = takeFrom(raw);
-    return {
+    fromConfig: (take) => ({
       rank: take("r"),
       kernel: take("kernel"),
       pieces: take("pieces"),
@@ -150,7 +157,7 @@ export const snell = defineMethod<SnellOptions, SnellSite>({
       sparsity: take("sparsity"),
       sparsityPattern: take("sparsity_pattern"),
       through: take("through"),
-    };
+    }),
   },
 });
 
@@ -158,22 +165,18 @@ export const snell = defineMethod<SnellOptions, SnellSite>({
 function ownNumbers(options: SnellSite): ParameterSpec[] {
   const coefficients = kernelOf(options.kernel).coefficients(options);
   return Object.entries(coefficients).map(([name, values]) => ({
-    suffix: own(name),
+    suffix: suffixOf(name),
     shape: [values.length],
   }));
 }
 
 /** ΔWˢ [out, in]. */
-function sparseDelta(
-  parameters: SiteParameters,
-  options: SnellSite,
-  remember?: (threshold: Value) => Value,
-): Value {
-  const { [A]: a, [B]: b } = parameters;
+function sparseDelta(values: SiteValues, options: SnellSite, remember?: (threshold: Value) => Value): Value {
+  const { [A]: a, [B]: b } = values;
   const kernel = kernelOf(options.kernel);
-  const numbers = Object.entries(kernel.coefficients(options)).map(([name, values]) => [
+  const numbers = Object.entries(kernel.coefficients(options)).map(([name, start]) => [
     name,
-    parameters[own(name)] ?? vector(a!.graph, values),
+    values[suffixOf(name)] ?? vector(a!.graph, start),
   ]);
   return sparsify(kernel.delta(b!, a!, Object.fromEntries(numbers), options), options, remember);
 }

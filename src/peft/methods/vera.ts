@@ -10,17 +10,17 @@
 import { z } from "zod";
 import { UsageError } from "../../errors.ts";
 import type { Value } from "../../graph/graph.ts";
-import { add } from "../../graph/ops/add.ts";
+import { add, mul } from "../../graph/ops/elementwise.ts";
 import { matmul } from "../../graph/ops/matmul.ts";
-import { mul } from "../../graph/ops/mul.ts";
 import { reshape } from "../../graph/ops/reshape.ts";
-import { slice } from "../../graph/ops/slice.ts";
-import type { SiteSpec } from "../../models/architecture.ts";
+import { slice } from "../../graph/ops/slice-pad.ts";
+import type { SiteSpec } from "../../models/sites.ts";
 import { Random } from "../../random.ts";
 import { type HostTensor, zeros } from "../../runtime/host-tensor.ts";
-import type { SiteShare } from "../algebra/contract.ts";
-import { type SiteParameters, defineMethod } from "../method.ts";
-import { takeFrom } from "./raw-config.ts";
+import type { SiteState } from "../algebra/contract.ts";
+import { ALL_LINEAR, NOTHING_FROZEN, PLAIN_FILE, defineMethod } from "../method.ts";
+import type { SiteValues } from "../site.ts";
+import { areTransposed } from "./fan-in-fan-out.ts";
 
 const OPTIONS = z.strictObject({
   rank: z.int().min(1).default(256).describe("width R of the two shared matrices"),
@@ -44,58 +44,65 @@ const A = "vera_A";
 const B = "vera_B";
 
 export const vera = defineMethod<VeraOptions, VeraSite>({
+  kind: "adapter",
   name: "vera",
-  peftType: "VERA",
   paper: { title: "VeRA: Vector-based Random Matrix Adaptation", arxiv: "2310.11454" },
   options: OPTIONS,
-  defaultTargets: () => "all-linear",
-  trainsBase: () => false,
+  targets: ALL_LINEAR,
 
   configure: ({ rank, dInitial, dropout }, { sites }) => ({ rank, dInitial, dropout, ...largest(sites) }),
 
-  parameters: ({ outFeatures }, { rank }) => [
-    { suffix: LAMBDA_D, shape: [rank] },
-    { suffix: LAMBDA_B, shape: [outFeatures] },
-  ],
-
-  frozen: (_site, { rank, largestIn, largestOut }) => [
-    { suffix: A, shape: [rank, largestIn], dtype: "float32", shared: true, saved: true },
-    { suffix: B, shape: [largestOut, rank], dtype: "float32", shared: true, saved: true },
-  ],
-
-  shared: (sites, { rank, projectionSeed }) => {
-    const { largestIn, largestOut } = largest(sites);
-    const random = new Random(projectionSeed);
-    return { [A]: draw([rank, largestIn], random), [B]: draw([largestOut, rank], random) };
+  trained: {
+    specs: ({ outFeatures }, { rank }) => [
+      { suffix: LAMBDA_D, shape: [rank] },
+      { suffix: LAMBDA_B, shape: [outFeatures] },
+    ],
+    init: ({ tensors: { [LAMBDA_D]: d } }, { dInitial }) => {
+      d!.data.fill(dInitial);
+    },
+    initialChange: "none",
   },
 
-  start: ({ trained: { [LAMBDA_D]: d } }, { dInitial }) => {
-    d!.data.fill(dInitial);
+  frozen: {
+    ...NOTHING_FROZEN,
+    specs: (_site, { rank, largestIn, largestOut }) => [
+      { suffix: A, shape: [rank, largestIn], dtype: "float32", shared: true, saved: true },
+      { suffix: B, shape: [largestOut, rank], dtype: "float32", shared: true, saved: true },
+    ],
+    share: (sites, { rank, projectionSeed }) => {
+      const { largestIn, largestOut } = largest(sites);
+      const random = new Random(projectionSeed);
+      return { [A]: draw([rank, largestIn], random), [B]: draw([largestOut, rank], random) };
+    },
   },
 
-  formsWeight: false,
-
-  adapt: (site, x, parameters, { dropout }) => {
-    const { a, b, lambdaD, lambdaB } = own(parameters, site.spec);
+  adapt: (site, x, values, { dropout }) => {
+    const { a, b, lambdaD, lambdaB } = sharedSlices(values, site.spec);
     const low = mul(matmul(site.dropout(x, dropout), a, { transB: true }), lambdaD); // [..., R]
     return add(site.project(x), mul(matmul(low, b, { transB: true }), lambdaB));
   },
 
-  // A row's adapter may come with matrices of its own, which are as large as a weight.
-  adaptRows: "not-batchable",
+  materializesWeight: false,
 
-  merge: ({ weight, bias }, parameters, site, { rank }) => {
-    const { a, b, lambdaD, lambdaB } = own(parameters, site);
-    const left = mul(b, reshape(lambdaB, [site.outFeatures, 1])); // [out, R]
-    return { weight: add(weight, matmul(left, mul(a, reshape(lambdaD, [rank, 1])))), bias };
+  lookup: "not-on-embeddings",
+  // A row's adapter may come with matrices of its own, which are as large as a weight.
+  batch: "not-batchable",
+
+  merge: {
+    graph: ({ weight, bias }, values, site, { rank }) => {
+      const { a, b, lambdaD, lambdaB } = sharedSlices(values, site);
+      const left = mul(b, reshape(lambdaB, [site.outFeatures, 1])); // [out, R]
+      return { weight: add(weight, matmul(left, mul(a, reshape(lambdaD, [rank, 1])))), bias };
+    },
+    stored: "requantized",
   },
 
   algebra: {
     kind: "factors",
-    unstackable: "the vectors of two adapters make no adapter of one pair of vectors",
+    notConcatenable: "the vectors of two adapters make no adapter of one pair of vectors",
     suffixes: [LAMBDA_D, LAMBDA_B],
     sizeOf: ({ [LAMBDA_B]: b }) => ({ kind: "linear", inFeatures: 1, outFeatures: b?.data.length ?? 1 }),
-    split: ({ tensors }: SiteShare<VeraSite>) => ({
+    split: ({ tensors }: SiteState<VeraSite>) => ({
       down: tensors[LAMBDA_D]!,
       up: tensors[LAMBDA_B]!,
       scale: 1,
@@ -104,33 +111,35 @@ export const vera = defineMethod<VeraOptions, VeraSite>({
     optionsOf: (_sites, [first]) => first,
   },
 
-  toPeft: (o) => ({
-    r: o.rank,
-    d_initial: o.dInitial,
-    vera_dropout: o.dropout,
-    projection_prng_key: o.projectionSeed,
-    save_projection: true,
-    bias: "none",
-    fan_in_fan_out: false,
-    init_weights: true,
-  }),
-
-  fromPeft: (raw) => {
-    const take = takeFrom(raw);
-    take("init_weights");
-    if (take("save_projection") === false) {
-      throw new UsageError(
-        "usage/adapter",
-        "Cannot read a VeRA adapter whose save_projection is false: its file lacks vera_A and vera_B",
-        { hint: "Load it with peft, set save_projection to true, and save it again" },
-      );
-    }
-    return {
-      rank: take("r"),
-      dInitial: take("d_initial"),
-      dropout: take("vera_dropout"),
-      projectionSeed: take("projection_prng_key"),
-    };
+  file: {
+    ...PLAIN_FILE,
+    peftType: "VERA",
+    toConfig: (o, sites) => ({
+      r: o.rank,
+      d_initial: o.dInitial,
+      vera_dropout: o.dropout,
+      projection_prng_key: o.projectionSeed,
+      save_projection: true,
+      bias: "none",
+      fan_in_fan_out: areTransposed(sites),
+      init_weights: true,
+    }),
+    fromConfig: (take) => {
+      take("init_weights");
+      if (take("save_projection") === false) {
+        throw new UsageError(
+          "usage/adapter",
+          "Cannot read a VeRA adapter whose save_projection is false: its file lacks vera_A and vera_B",
+          { hint: "Load it with peft, set save_projection to true, and save it again." },
+        );
+      }
+      return {
+        rank: take("r"),
+        dInitial: take("d_initial"),
+        dropout: take("vera_dropout"),
+        projectionSeed: take("projection_prng_key"),
+      };
+    },
   },
 });
 
@@ -151,8 +160,8 @@ function draw(shape: readonly [number, number], random: Random): HostTensor<"flo
 }
 
 /** The share of a site in the shared matrices, and its vectors. */
-function own(
-  { [A]: a, [B]: b, [LAMBDA_D]: lambdaD, [LAMBDA_B]: lambdaB }: SiteParameters,
+function sharedSlices(
+  { [A]: a, [B]: b, [LAMBDA_D]: lambdaD, [LAMBDA_B]: lambdaB }: SiteValues,
   { inFeatures, outFeatures }: SiteSpec,
 ): Readonly<Record<"a" | "b" | "lambdaD" | "lambdaB", Value>> {
   return {

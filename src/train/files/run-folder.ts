@@ -5,41 +5,22 @@
  */
 import { appendFile, mkdir, readFile, readdir, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { z } from "zod";
 import { FailedError, FormatError, UsageError } from "../../errors.ts";
-import { type AdapterOrigin, adapterFiles, restoreAdapter } from "../../format/adapters/adapter.ts";
-import { textFile, toFailedWrite, writeFolderAtomic, writeTextAtomic } from "../../format/files/atomic.ts";
-import { readJson } from "../../format/files/json-file.ts";
-import { openSafetensors, safetensorsFile } from "../../format/files/safetensors.ts";
+import { type AdapterOrigin, adapterFiles } from "../../format/adapters/adapter.ts";
+import { restoreAdapter, readJson } from "../../format/by-path.ts";
+import { writeFolderAtomic, writeTextAtomic } from "../../format/files/atomic.ts";
+import { textFile } from "../../format/files/folder-file.ts";
+import { toFailedWrite } from "../../system-error.ts";
 import type { Adapter } from "../../peft/attach.ts";
-import { hostTensor } from "../../runtime/host-tensor.ts";
+import { RUN_STATE, type RunState } from "../run-state.ts";
+import { OPTIMIZER_FILE, type OptimizerState, optimizerFile, readOptimizer } from "./optimizer-file.ts";
 
 const STATE_FILE = "trainer_state.json";
-const OPTIMIZER_FILE = "optimizer.safetensors";
 const LOG_FILE = "log.jsonl";
 const CHECKPOINT = /^checkpoint-(\d+)$/;
 /** Every name that a run writes. */
 const OF_A_RUN =
   /^(checkpoint-\d+|trainer_state\.json|log\.jsonl|config\.yaml|loss\.svg|README\.md|adapter_config\.json|adapter_model\.safetensors|model\.safetensors|config\.json|generation_config\.json|tokenizer\.json|tokenizer_config\.json|chat_template\.jinja)$/;
-
-/** `trainer_state.json`: where a run stands. Names as the trainers that people know have them. */
-const STATE = z.object({
-  global_step: z.int().min(0),
-  max_steps: z.int().min(0),
-  epoch: z.number(),
-  best_metric: z.number().nullable(),
-  best_global_step: z.int().nullable(),
-  evaluations_without_improvement: z.int().min(0),
-  trained_tokens: z.int().min(0),
-  trainable_parameters: z.int().min(0),
-  /** Settings that must be the same for the run to go on as if it had never stopped. */
-  settings: z.record(z.string(), z.unknown()),
-  log_history: z.array(z.record(z.string(), z.unknown())),
-});
-export type RunState = z.output<typeof STATE>;
-
-/** State vectors of the optimizer by slot. */
-export type OptimizerState = Readonly<Record<string, Float32Array>>;
 
 export class RunFolder {
   readonly path: string;
@@ -142,12 +123,9 @@ export class RunFolder {
     state: RunState,
     keepLast: number,
   ): Promise<void> {
-    const slots = Object.entries(optimizer).map(
-      ([slot, values]) => [slot, hostTensor("float32", [values.length], values)] as const,
-    );
     await writeFolderAtomic(this.checkpoint(state.global_step), [
       ...adapterFiles(adapter, origin),
-      safetensorsFile(OPTIMIZER_FILE, slots),
+      optimizerFile(adapter, optimizer),
       textFile(STATE_FILE, JSON.stringify(state, null, 2)),
     ]);
     const old = (await this.#checkpoints()).slice(0, -keepLast);
@@ -157,17 +135,18 @@ export class RunFolder {
   }
 
   /**
-   * Reads the newest checkpoint into an adapter; returns where the run stands.
+   * Reads the newest checkpoint into an adapter and the state of its optimizer; returns where the run stands.
    * @throws UsageError "usage/resume" when there is none, or it was made with other settings.
    */
   async resume(
     adapter: Adapter,
+    optimizer: OptimizerState,
     settings: Readonly<Record<string, unknown>>,
-  ): Promise<{ state: RunState; optimizer: OptimizerState }> {
+  ): Promise<RunState> {
     await this.checkResumable();
     const step = (await this.newest()) as number;
     const folder = this.checkpoint(step);
-    const parsed = STATE.safeParse(await readJson(join(folder, STATE_FILE)));
+    const parsed = RUN_STATE.safeParse(await readJson(join(folder, STATE_FILE)));
     if (!parsed.success) {
       throw new FormatError(
         "format/file",
@@ -194,15 +173,9 @@ export class RunFolder {
       );
     }
     await restoreAdapter(folder, adapter);
-    const file = await openSafetensors(join(folder, OPTIMIZER_FILE));
-    try {
-      const optimizer: Record<string, Float32Array> = {};
-      for (const slot of file.tensors.keys()) optimizer[slot] = (await file.read(slot)).data as Float32Array;
-      await this.#cutLog(step);
-      return { state, optimizer };
-    } finally {
-      await file.close();
-    }
+    await readOptimizer(join(folder, OPTIMIZER_FILE), adapter, optimizer, state.global_step);
+    await this.#cutLog(step);
+    return state;
   }
 
   /** Takes out of the log what a killed run wrote after its last checkpoint, half a line included. */

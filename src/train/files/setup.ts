@@ -2,42 +2,61 @@
  * @file Gets everything a run needs, cheapest first: settings, data, the fit into memory, then weights and adapter.
  */
 import { UsageError } from "../../errors.ts";
-import { type TrainingExample, exampleLength } from "../../data/batch.ts";
+import { type TrainingUnit, exampleLength } from "../../data/batch.ts";
 import { type StepPlan, planSteps } from "../../data/order.ts";
-import { type AdapterOrigin, readAdapter } from "../../format/adapters/adapter.ts";
-import { type Checkpoint, openCheckpoint } from "../../format/checkpoint/checkpoint.ts";
+import { type AdapterOrigin } from "../../format/adapters/adapter.ts";
+import { readAdapter, openCheckpoint } from "../../format/by-path.ts";
+import { type Checkpoint } from "../../format/checkpoint/checkpoint.ts";
 import { loadWeights, residentBytes, storageIn } from "../../format/checkpoint/load-model.ts";
 import { resolveModel } from "../../hub/resolve.ts";
-import { headTensor } from "../../models/architecture.ts";
-import { findArchitecture } from "../../models/architectures.ts";
+import { openModel } from "../../models/families.ts";
 import type { BaseModel } from "../../models/base-model.ts";
+import type { Task } from "../../models/family.ts";
+import type { Model } from "../../models/model.ts";
 import { type Optimizer } from "../../optim/optimizer.ts";
 import { findOptimizer } from "../../optim/optimizers.ts";
-import { type Adapter, type AttachRequest, attach, previewAttach } from "../../peft/attach.ts";
+import { type Adapter, attach } from "../../peft/attach.ts";
+import { type AttachRequest, previewAttach } from "../../peft/layout.ts";
 import type { Method } from "../../peft/method.ts";
 import { METHODS, findMethod } from "../../peft/methods.ts";
 import { type Targets, requireMatchedPatterns } from "../../peft/targets.ts";
 import { trainedTensors } from "../../peft/trained-tensors.ts";
 import { Random } from "../../random.ts";
 import { type MemoryPlan, planMemory } from "../memory-plan.ts";
-import { type TrainOptions, methodOptions, optimizerOptions as ownOptimizerOptions } from "../options.ts";
+import type { Objective } from "../objective.ts";
+import type { ChosenObjective } from "../objective-step.ts";
+import { findObjective } from "../objectives.ts";
+import { classification } from "../objectives/classification.ts";
+import { crossEntropy } from "../objectives/cross-entropy.ts";
+import {
+  type TrainOptions,
+  methodOptions,
+  objectiveOptions,
+  optimizerOptions as ownOptimizerOptions,
+} from "../options.ts";
 import { readRunData } from "../run-data.ts";
 
 /** Stream of the seed that start values come from. */
 const INIT_STREAM = 0;
 const DEFAULT_EPOCHS = 3;
+const DEFAULT_OBJECTIVES: Readonly<Record<Task, Objective>> = {
+  "causal-lm": crossEntropy,
+  "sequence-classification": classification,
+  "image-classification": classification,
+};
 
 /** What the loop works with. */
 export interface TrainingSetup {
   readonly base: BaseModel;
   readonly adapter: Adapter;
   readonly origin: AdapterOrigin;
-  readonly heldOut: readonly TrainingExample[] | null;
-  readonly plan: StepPlan<TrainingExample>;
+  readonly heldOut: readonly TrainingUnit[] | null;
+  readonly plan: StepPlan<TrainingUnit>;
   readonly totalSteps: number;
   readonly memory: MemoryPlan;
   readonly optimizer: Optimizer;
   readonly optimizerOptions: unknown;
+  readonly objective: ChosenObjective;
   /** Sentences about the data that the caller should see. */
   readonly notes: readonly string[];
 }
@@ -83,14 +102,14 @@ async function setUpOn(
   options: TrainOptions,
   { methods, method, ofMethod, optimizer, optimizerOptions }: Kinds,
 ): Promise<TrainingSetup> {
-  const architecture = findArchitecture(checkpoint.config);
-  const config = architecture.readConfig(checkpoint.config);
+  const model = openModel(checkpoint.config);
   const targets = {
     modules: readModules(options.targetModules),
     exclude: [],
     layers: options.layers ?? null,
   };
-  const data = readRunData(options, config, checkpoint.tokenizerFiles);
+  const objective = chooseObjective(options, model);
+  const data = readRunData(options, model, objective.objective, checkpoint.tokenizerFiles);
   if (options.earlyStopping !== undefined && data.heldOut === null) {
     throw new UsageError("usage/flag", "Cannot stop early: there is no held-out data to evaluate on", {
       hint: "Give --eval-data, or a data folder with valid.jsonl",
@@ -100,22 +119,21 @@ async function setUpOn(
   const totalSteps =
     options.steps ?? Math.max(1, Math.round((options.epochs ?? DEFAULT_EPOCHS) * plan.stepsPerEpoch));
   const request = { method, options: ofMethod, targets };
-  const preview = previewAttach(architecture, config, storageIn(checkpoint), request);
+  const preview = previewAttach(model, storageIn(checkpoint), request);
   requireMatchedPatterns(method.options.parse(ofMethod), preview.paths);
   const memory = planMemory({
-    architecture,
-    config,
+    model,
     storedBytes: residentBytes(checkpoint) + preview.frozenBytes,
     keepWidened: options.keepWidened,
     ...largestBatch(options, data.train),
     numTrainable: preview.numTrained,
-    trainsHead: trainedTensors(architecture, config, method, method.options.parse(ofMethod), new Set()).some(
-      ({ name }) => name === architecture.names.head || name === headTensor(architecture, config),
+    trainsHead: trainedTensors(model, method, method.options.parse(ofMethod), new Set()).some(({ name }) =>
+      [name, model.storedName(name)].includes(model.storedName(model.headTensor.name)),
     ),
     numSlots: optimizer.slots.length,
     gradientCheckpointing: options.gradientCheckpointing,
   });
-  const base = await loadWeights(path, checkpoint, { name: options.model, keepWidened: options.keepWidened });
+  const base = await loadWeights(path, checkpoint, { name: options.model });
   const adapter = await makeAdapter(options, base, request, methods);
   const origin = { base, checkpoint, chatTemplateHash: data.chatTemplateHash };
   return {
@@ -128,8 +146,16 @@ async function setUpOn(
     memory,
     optimizer,
     optimizerOptions,
+    objective,
     notes: data.notes,
   };
+}
+
+/** The objective that is asked for, or that of what the model is for. @throws UsageError "usage/flag" */
+function chooseObjective(options: TrainOptions, { task }: Model): ChosenObjective {
+  const chosen =
+    options.objective === undefined ? DEFAULT_OBJECTIVES[task] : findObjective(options.objective);
+  return { objective: chosen, options: chosen.options.parse(objectiveOptions(options, chosen.name)) };
 }
 
 /** Names, or one text with the signs of a regular expression (which may hold commas), or "all-linear". */
@@ -142,7 +168,7 @@ function readModules(given: string | readonly string[] | undefined): Targets["mo
 
 function largestBatch(
   options: TrainOptions,
-  examples: readonly TrainingExample[],
+  examples: readonly TrainingUnit[],
 ): { batchTokens: number; rowTokens: number } {
   const longest = examples.reduce((max, example) => Math.max(max, exampleLength(example)), 0);
   const rowTokens = options.packing ? options.maxLength : longest;
@@ -192,7 +218,7 @@ function requireSameOptions(
     };
     const request = { method: adapter.method, options: adapter.options, targets };
     const storageOf = base.source.storageOf.bind(base.source);
-    const { paths: asked } = previewAttach(base.architecture, base.config, storageOf, request);
+    const { paths: asked } = previewAttach(base.model, storageOf, request);
     const lacking = asked.find((path) => !adapter.sites.has(path));
     const surplus = [...adapter.sites.keys()].find((path) => !asked.includes(path));
     if (lacking !== undefined) others.push(`it is not on "${lacking}", which is asked for`);

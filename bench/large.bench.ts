@@ -1,0 +1,119 @@
+/** @file How much memory does a LoRA step of a model of a billion parameters need, in bfloat16 and in four bits? */
+import { existsSync, statSync } from "node:fs";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { smallModelText } from "../tools/make-small-model-text.ts";
+import { type BenchContext, defineBenchmark } from "./bench.ts";
+import { interleave } from "./interleave.ts";
+import { largestPeak, showPeak } from "./memory.ts";
+import {
+  LLAMA_1B,
+  type RandomLlamaSizes,
+  countParameters,
+  writeRandomLlamaFolder,
+  writeRandomLlamaGguf,
+} from "./random-llama.ts";
+import { withScratch } from "./scratch.ts";
+import { median } from "./statistics.ts";
+import { type TrainingRun, runGraft, steadySeconds, summarize } from "./training-sides.ts";
+
+/** Bytes of text that surely hold one token of the byte tokenizer. */
+const BYTES_PER_TOKEN = 2;
+const SEED = 1;
+
+/** Where the weights of a model lie. */
+interface Model {
+  readonly path: string;
+  readonly weights: string;
+}
+
+async function makeModels(
+  folder: string,
+  sizes: RandomLlamaSizes,
+  { say }: BenchContext,
+): Promise<Readonly<Record<"bf16" | "q4_0", Model>>> {
+  await mkdir(folder, { recursive: true });
+  const name = `random-llama-${Object.values(sizes).join("-")}`;
+  const [whole, small] = [join(folder, name), join(folder, `${name}.q4_0.gguf`)];
+  const weights = join(whole, "model.safetensors");
+  say(`a model of ${(countParameters(sizes) / 1e9).toFixed(3)} billion parameters in ${folder}`);
+  if (!existsSync(weights)) await writeRandomLlamaFolder(whole, sizes, SEED);
+  if (!existsSync(small)) await writeRandomLlamaGguf(small, sizes, SEED);
+  return { bf16: { path: whole, weights }, q4_0: { path: small, weights: small } };
+}
+
+export const benchmark = defineBenchmark({
+  question:
+    "How much memory does a LoRA step of a model of a billion parameters need, in bfloat16 and in 4 bits?",
+  flags: {
+    folder: { value: "", help: "keeps the models (3.3 GB) here; a temporary folder when not given" },
+    layers: { value: LLAMA_1B.numLayers, help: "blocks of the model, which is else Llama 3.2 1B" },
+    vocabulary: { value: LLAMA_1B.vocabSize, help: "rows of its embedding, which is its head too" },
+    batch: { value: 1, help: "rows of a step" },
+    length: { value: 256, help: "tokens of a row" },
+    steps: { value: 2, help: "steps of a run" },
+    rounds: { value: 1, help: "runs of each side" },
+    "graft-flags": { value: "", help: "further flags of graft train, in one word with blanks" },
+  },
+  run: (values, context) =>
+    withScratch(async (scratch) => {
+      const sizes = { ...LLAMA_1B, numLayers: values.layers, vocabSize: values.vocabulary };
+      const models = await makeModels(values.folder || scratch, sizes, context);
+      const data = join(scratch, "text.txt");
+      const { batch, length, steps } = values;
+      await writeFile(data, smallModelText(batch * length * steps * BYTES_PER_TOKEN, SEED));
+      const train = async (path: string): Promise<TrainingRun> => {
+        const flags = {
+          model: path,
+          data,
+          output: join(scratch, "run"),
+          method: "lora",
+          steps,
+          "batch-size": batch,
+          "max-length": length,
+        };
+        const words = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]);
+        const further = values["graft-flags"].split(" ").filter((word) => word !== "");
+        return summarize(
+          await runGraft(["train", ...words, "--packing", "--overwrite", ...further]),
+          Number.NaN,
+        );
+      };
+      const rounds = await interleave(
+        values.rounds,
+        { bf16: () => train(models.bf16.path), q4_0: () => train(models.q4_0.path) },
+        context,
+      );
+      const sides = (["bf16", "q4_0"] as const).map((name) => {
+        const megabytes = Math.round(statSync(models[name].weights).size / 2 ** 20);
+        const seconds = median(rounds[name].map((run) => median(steadySeconds(run))));
+        return { name, megabytes, seconds, peak: largestPeak(rounds[name]) };
+      });
+      return {
+        parameters: { ...values, parameters: countParameters(sizes) },
+        versions: {},
+        table: {
+          head: ["weights", "on the disk", "peak memory", "peak / weights", "s/step"],
+          rows: sides.map(({ name, megabytes, peak, seconds }) => [
+            name,
+            `${megabytes} MB`,
+            showPeak(peak),
+            peak === null ? "" : (peak / megabytes).toFixed(2),
+            seconds.toFixed(2),
+          ]),
+        },
+        results: Object.fromEntries(
+          sides.map(({ name, megabytes, peak, seconds }) => [
+            name,
+            {
+              weights_mb: megabytes,
+              peak_mb: peak,
+              step_seconds: seconds,
+              losses: rounds[name][0]?.losses ?? [],
+            },
+          ]),
+        ),
+      };
+    }),
+});

@@ -1,0 +1,86 @@
+/** @file Texts with their classes: rows, and the token ids that a classifier reads. */
+import { UsageError } from "../errors.ts";
+import type { ExampleSource } from "./example.ts";
+import { isRecord, jsonKind, readString, rowError } from "./row-error.ts";
+import type { ClassRow, RowForm } from "./rows.ts";
+import type { Tokenizer } from "./tokenizer.ts";
+
+/** A text with its class. */
+export interface ClassExample {
+  readonly ids: Int32Array;
+  /** Number of the class, from 0. */
+  readonly label: number;
+  /** The token whose position has to tell the class. */
+  readonly labelIndex: number;
+  readonly source: ExampleSource;
+}
+
+/** What a classifier says of its classes. */
+export interface ClassOptions {
+  /** By number. */
+  readonly names: readonly string[];
+  /** The token whose position tells the class: the first in encoders, the last in decoders. */
+  readonly readAt: "first" | "last";
+}
+
+export const CLASS_FORMS: readonly RowForm<ClassRow>[] = [
+  {
+    keys: '{"text", "label"}',
+    matches: (row) => "text" in row && "label" in row,
+    read: (row) => {
+      const { label } = row;
+      if (typeof label !== "string" && typeof label !== "number") {
+        throw rowError('"label"', jsonKind(label), "the name or number of a class", "Mend the row.");
+      }
+      return { kind: "class", text: readString(row, "text", "text to judge"), label };
+    },
+  },
+];
+
+/** Reads the names of a model's classes from its configuration, `id2label`; null when it has none. */
+export function readClassNames(config: Readonly<Record<string, unknown>>): readonly string[] | null {
+  const names = config["id2label"];
+  if (!isRecord(names)) return null;
+  return Array.from({ length: Object.keys(names).length }, (_, i) => {
+    const name = names[i];
+    return typeof name === "string" ? name : `LABEL_${i}`;
+  });
+}
+
+/** Turns a row into an example, of at most `maxLength` tokens. @throws usage/data for a class that the model does not have */
+export function toClassExample(
+  { text, label }: ClassRow,
+  { tokenizer, classes }: { readonly tokenizer: Tokenizer; readonly classes: ClassOptions },
+  source: ExampleSource,
+): ClassExample {
+  const number = typeof label === "number" ? label : classes.names.indexOf(label);
+  if (classes.names[number] === undefined) {
+    throw new UsageError(
+      "usage/data",
+      `Cannot use label ${JSON.stringify(label)}: the model has no such class, expected ${classes.names.map((name, i) => `${i} ${JSON.stringify(name)}`).join(", ")}`,
+      { hint: "Name a class as id2label of the model's config.json does, or give its number." },
+    );
+  }
+  const ids = tokenizer.encode(text, { addSpecialTokens: true });
+  return makeClassExample(ids, number, classes.readAt, source);
+}
+
+function makeClassExample(
+  ids: ArrayLike<number>,
+  label: number,
+  readAt: ClassOptions["readAt"],
+  source: ExampleSource,
+): ClassExample {
+  return { ids: Int32Array.from(ids), label, labelIndex: readAt === "first" ? 0 : ids.length - 1, source };
+}
+
+/** Cuts the text's end; what the tokenizer puts behind a text stays. */
+export function fitClassExample(
+  example: ClassExample,
+  { maxLength, tokenizer: { suffixIds } }: { readonly maxLength: number; readonly tokenizer: Tokenizer },
+): ClassExample {
+  const { ids, label, labelIndex, source } = example;
+  const numTail = suffixIds.length;
+  const kept = [...ids.subarray(0, maxLength - numTail), ...ids.subarray(ids.length - numTail)];
+  return makeClassExample(kept, label, labelIndex === 0 ? "first" : "last", source);
+}

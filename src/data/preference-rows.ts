@@ -1,0 +1,107 @@
+/**
+ * @file Rows that compare or judge answers: TRL's, and OpenAI's for preferences.
+ *
+ * Without a prompt it is what both answers begin with: whole messages, or text up to the last space before they differ.
+ */
+import { jsonKind, isRecord, type RawFields, rowError } from "./row-error.ts";
+import type { JudgedRow, PreferenceRow, RowForm, TargetRow } from "./rows.ts";
+import { promptWith } from "./target-rows.ts";
+
+/** Weights change how much a token is learned; a comparison knows only which tokens are an answer. */
+function checkWeights(row: TargetRow, key: string): TargetRow {
+  if (row.kind !== "chat") return row;
+  const odd = row.messages.find(({ weight }) => weight !== 0 && weight !== 1);
+  if (odd === undefined) return row;
+  throw rowError(
+    `"${key}"`,
+    `a message of weight ${odd.weight}`,
+    "0 or 1 where answers are compared",
+    "Leave the weight out.",
+  );
+}
+
+function readAnswer(prompt: unknown, answer: unknown, key: string, row: RawFields): TargetRow {
+  return checkWeights(promptWith(prompt, answer, key, row), key);
+}
+
+function pair(prompt: unknown, chosen: unknown, rejected: unknown, row: RawFields): PreferenceRow {
+  if (JSON.stringify(chosen) === JSON.stringify(rejected)) {
+    throw rowError(
+      '"chosen" and "rejected"',
+      "the same answer twice",
+      "two that differ",
+      "Change one, or remove the row.",
+    );
+  }
+  return {
+    kind: "preference",
+    chosen: readAnswer(prompt, chosen, "chosen", row),
+    rejected: readAnswer(prompt, rejected, "rejected", row),
+  };
+}
+
+/** Splits off what two texts or lists of messages begin with. @throws usage/data when it is nothing */
+function readImplicit(row: RawFields): PreferenceRow {
+  const { chosen, rejected } = row as { chosen: string | unknown[]; rejected: string | unknown[] };
+  const isText = typeof chosen === "string" && typeof rejected === "string";
+  if (!isText && !(Array.isArray(chosen) && Array.isArray(rejected))) {
+    throw rowError(
+      '"chosen" and "rejected"',
+      `${jsonKind(chosen)} and ${jsonKind(rejected)}`,
+      "two strings or two lists of messages",
+      "Write both in the same form.",
+    );
+  }
+  const shortest = Math.min(chosen.length, rejected.length);
+  let length = 0;
+  while (length < shortest && JSON.stringify(chosen[length]) === JSON.stringify(rejected[length])) length++;
+  // A list that the other goes on from would be all prompt, and a word must not be cut.
+  if (isText) length = chosen.slice(0, length).search(/\s+\S*$/u);
+  else if (length === shortest) length--;
+  if (length <= 0 && JSON.stringify(chosen) !== JSON.stringify(rejected)) {
+    throw rowError(
+      '"chosen" and "rejected"',
+      "no common beginning",
+      'one that is the prompt, or "prompt" beside them',
+      "Add the prompt to the row.",
+    );
+  }
+  return pair(chosen.slice(0, length), chosen.slice(length), rejected.slice(length), row);
+}
+
+function readOpenAi(row: RawFields): PreferenceRow {
+  const input = row["input"];
+  if (!isRecord(input))
+    throw rowError('"input"', jsonKind(input), "an object with messages", "Mend the row.");
+  return pair(input["messages"], row["preferred_output"], row["non_preferred_output"], input);
+}
+
+export const PREFERENCE_FORMS: readonly RowForm<PreferenceRow>[] = [
+  {
+    keys: '{"prompt", "chosen", "rejected"}',
+    matches: (row) => "prompt" in row && "chosen" in row && "rejected" in row,
+    read: (row) => pair(row["prompt"], row["chosen"], row["rejected"], row),
+  },
+  {
+    keys: '{"chosen", "rejected"}',
+    matches: (row) => "chosen" in row && "rejected" in row,
+    read: readImplicit,
+  },
+  {
+    keys: '{"input", "preferred_output", "non_preferred_output"}',
+    matches: (row) => "preferred_output" in row && "non_preferred_output" in row,
+    read: readOpenAi,
+  },
+];
+
+export const JUDGED_FORMS: readonly RowForm<JudgedRow>[] = [
+  {
+    keys: '{"prompt", "completion", "label"}',
+    matches: (row) => "prompt" in row && "completion" in row && typeof row["label"] === "boolean",
+    read: (row) => ({
+      kind: "judged",
+      answer: readAnswer(row["prompt"], row["completion"], "completion", row),
+      isDesirable: row["label"] === true,
+    }),
+  },
+];

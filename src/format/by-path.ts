@@ -1,0 +1,133 @@
+/**
+ * @file Models, adapters and their files by paths of the disk: what reads a `Folder` or a `ByteSource`, and what plans
+ * files, with Node's file system under it.
+ */
+import { stat } from "node:fs/promises";
+import { basename, dirname } from "node:path";
+import { FormatError } from "../errors.ts";
+import type { BaseModel } from "../models/base-model.ts";
+import type { Adapter } from "../peft/attach.ts";
+import type { Method } from "../peft/method.ts";
+import { describeFileProblem } from "../system-error.ts";
+import * as adapters from "./adapters/adapter.ts";
+import * as adapterFolder from "./adapters/adapter-folder.ts";
+import { type Checkpoint, GGUF_ENDING } from "./checkpoint/checkpoint.ts";
+import { openGgufCheckpoint } from "./checkpoint/gguf-checkpoint.ts";
+import { type ModelParts, modelFolderFiles } from "./checkpoint/hf-folder.ts";
+import { type LoadOptions, loadWeights } from "./checkpoint/load-model.ts";
+import * as checkpoints from "./checkpoint/open-checkpoint.ts";
+import { writeFileAtomic, writeFolderAtomic } from "./files/atomic.ts";
+import { ByteFile } from "./files/byte-file.ts";
+import * as folders from "./files/folder.ts";
+import * as gguf from "./files/gguf.ts";
+import type { GgufFile, GgufSettings } from "./files/gguf.ts";
+import { fillGguf, fillPatchedGguf, type GgufSource, type LoadStored } from "./files/gguf-writer.ts";
+import type { JsonObject } from "./files/json-file.ts";
+import { nodeFolder } from "./files/node-folder.ts";
+import * as safetensors from "./files/safetensors.ts";
+
+/** Whether a path is a folder. @throws FormatError format/file when there is nothing. */
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    throw new FormatError(
+      "format/file",
+      `Cannot open model "${path}": ${describeFileProblem(error)}, expected a model folder or a .gguf file`,
+      { hint: "Check the path, or give the name of a model to download.", cause: error },
+    );
+  }
+}
+
+/** Opens the base model in a folder or in a .gguf file; the caller closes it. @throws as for a `Folder` */
+export async function openCheckpoint(path: string): Promise<Checkpoint> {
+  if (await isFolder(path)) return await checkpoints.openCheckpoint(nodeFolder(path));
+  if (path.endsWith(GGUF_ENDING)) return await openGgufCheckpoint(await ByteFile.open(path));
+  throw new FormatError(
+    "format/file",
+    `Cannot open model "${path}": a file, expected a folder or a .gguf file`,
+    { hint: "Give the folder that holds config.json." },
+  );
+}
+
+/** A loaded model with its open checkpoint; whoever loads closes the checkpoint. */
+export interface LoadedModel {
+  readonly base: BaseModel;
+  readonly checkpoint: Checkpoint;
+}
+
+/** Loads a model from a folder or file. @throws as `openCheckpoint` and `loadWeights` */
+export async function loadModel(path: string, options: LoadOptions = {}): Promise<LoadedModel> {
+  const checkpoint = await openCheckpoint(path);
+  try {
+    return { base: await loadWeights(path, checkpoint, options), checkpoint };
+  } catch (error) {
+    await checkpoint.close();
+    throw error;
+  }
+}
+
+/** Writes an ordinary Hugging Face model folder, whole or not at all. @throws FailedError failed/write */
+export async function writeModel(path: string, parts: ModelParts): Promise<void> {
+  await writeFolderAtomic(path, modelFolderFiles(parts));
+}
+
+/** Reads an adapter folder onto a model. @throws as for a `Folder` */
+export async function readAdapter(
+  path: string,
+  base: BaseModel,
+  methods?: readonly Method[],
+): Promise<adapters.ReadAdapter> {
+  return await adapters.readAdapter(nodeFolder(path), base, methods);
+}
+
+/** Puts the numbers of a saved run back into an adapter of the same settings. @throws as for a `Folder` */
+export async function restoreAdapter(path: string, adapter: Adapter): Promise<void> {
+  await adapters.restoreAdapter(nodeFolder(path), adapter);
+}
+
+/** Reads an adapter folder; the caller owns the tensors. @throws as for a `Folder` */
+export async function readAdapterFolder(path: string): Promise<adapterFolder.AdapterFiles> {
+  return await adapterFolder.readAdapterFolder(nodeFolder(path));
+}
+
+/** Writes an adapter folder, all files or none. @throws FailedError failed/write */
+export async function writeAdapterFolder(
+  path: string,
+  parts: adapterFolder.AdapterFolderParts,
+): Promise<void> {
+  await writeFolderAtomic(path, adapterFolder.adapterFolderFiles(parts));
+}
+
+/** Reads a JSON file that must be an object. @throws FormatError format/file, format/json */
+export async function readJson(path: string): Promise<JsonObject> {
+  return await folders.readJson(nodeFolder(dirname(path)), basename(path));
+}
+
+/** Opens a safetensors file. @throws FormatError format/file, format/json */
+export async function openSafetensors(path: string): Promise<safetensors.Safetensors> {
+  return await safetensors.openSafetensors(await ByteFile.open(path));
+}
+
+/** Opens a GGUF file. @throws FormatError format/file, UsageError usage/model */
+export async function openGguf(path: string): Promise<GgufFile> {
+  return await gguf.openGguf(await ByteFile.open(path));
+}
+
+/** Writes a GGUF file, whole or not at all. @throws FailedError failed/write; as `fillGguf` */
+export async function writeGguf(
+  path: string,
+  settings: GgufSettings,
+  tensors: readonly GgufSource[],
+): Promise<void> {
+  await writeFileAtomic(path, (write) => fillGguf(write, settings, tensors));
+}
+
+/** Writes a patched copy of a GGUF file, whole or not at all. @throws FailedError failed/write; as `fillPatchedGguf` */
+export async function patchGguf(
+  file: GgufFile,
+  path: string,
+  replaced: ReadonlyMap<string, LoadStored>,
+): Promise<void> {
+  await writeFileAtomic(path, (write) => fillPatchedGguf(write, file, replaced));
+}

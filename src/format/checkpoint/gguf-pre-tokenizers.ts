@@ -1,0 +1,69 @@
+/**
+ * @file How byte-level BPE cuts text before pairs are merged, by the word that GGUF files have for it.
+ *
+ * The cuts are those of the tokenizer.json files from which such GGUF files are made.
+ */
+import type { JsonObject } from "../files/json-file.ts";
+import { lookup } from "../files/lookup.ts";
+
+/** How text is cut before pairs are merged. */
+export interface PreTokenizer {
+  readonly normalizer: JsonObject | null;
+  readonly steps: readonly JsonObject[];
+  /** Whether a whole word of the vocabulary is taken before any merge is tried. */
+  readonly ignoreMerges: boolean;
+  /** Whether bos is put first where the file does not say. */
+  readonly addsBos: boolean;
+}
+
+const BYTE_LEVEL = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true };
+
+/** Cuts by one regular expression, then maps bytes to letters. */
+function splitBy(regex: string): JsonObject[] {
+  return [
+    { type: "Split", pattern: { Regex: regex }, behavior: "Isolated", invert: false },
+    { ...BYTE_LEVEL, use_regex: false },
+  ];
+}
+
+const GPT2: PreTokenizer = { normalizer: null, steps: [BYTE_LEVEL], ignoreMerges: false, addsBos: false };
+
+/** Words with their apostrophes, digits in groups of at most `digits`, punctuation, line ends, spaces. */
+function wordsAndDigits(digits: string): string {
+  return `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}${digits}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`;
+}
+
+const LLAMA3: PreTokenizer = {
+  ...GPT2,
+  steps: splitBy(wordsAndDigits("{1,3}")),
+  ignoreMerges: true,
+  addsBos: true,
+};
+const COMPOSED: PreTokenizer = { ...GPT2, normalizer: { type: "NFC" } };
+/** Words begin with capitals or have none, without apostrophes; digits one by one. */
+const TEKKEN_WORDS =
+  "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+
+/** How text is cut, by `tokenizer.ggml.pre`. To add one: one entry. */
+export const PRE_TOKENIZERS: Readonly<Record<string, PreTokenizer>> = {
+  "gpt-2": GPT2,
+  smollm: { ...GPT2, steps: [{ type: "Digits", individual_digits: true }, BYTE_LEVEL] },
+  "llama-bpe": LLAMA3,
+  qwen2: { ...COMPOSED, steps: splitBy(wordsAndDigits("")) },
+  olmo: COMPOSED,
+  dbrx: { ...LLAMA3, ignoreMerges: false, addsBos: false },
+  tekken: { ...LLAMA3, steps: splitBy(TEKKEN_WORDS) },
+};
+
+/** Other words for the same, which are read and never written. */
+const ALIASES: Readonly<Record<string, string>> = {
+  llama3: "llama-bpe",
+  "llama-v3": "llama-bpe",
+  "smaug-bpe": "dbrx",
+  "deepseek-r1-qwen": "qwen2",
+};
+
+/** Finds how text is cut; undefined for a word that graft does not know. */
+export function findPreTokenizer(word: string): PreTokenizer | undefined {
+  return lookup(PRE_TOKENIZERS, lookup(ALIASES, word) ?? word);
+}

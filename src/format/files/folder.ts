@@ -1,0 +1,41 @@
+/** @file A folder as readers of models and adapters see it: names, and what is under each; on a disk or not. */
+import { FormatError } from "../../errors.ts";
+import type { ByteSource } from "./byte-source.ts";
+import { type JsonObject, parseJsonObject } from "./json-file.ts";
+
+/** A folder that is read. */
+export interface Folder {
+  /** What messages call it. */
+  readonly path: string;
+  /** Names of what it holds, sorted. @throws FormatError format/file when it cannot be listed */
+  names(): Promise<readonly string[]>;
+  /** Opens a file; the caller closes it. @throws FormatError format/file when it is missing or not a file */
+  open(name: string): Promise<ByteSource>;
+  /** Reads a file as UTF-8; null when there is none. @throws FormatError format/file when it cannot be read */
+  text(name: string): Promise<string | null>;
+}
+
+/** What messages call a file of a folder. */
+export function pathIn({ path }: Pick<Folder, "path">, name: string): string {
+  return path === "." || path === "" ? name : `${path.replace(/\/+$/, "")}/${name}`;
+}
+
+/** Makes the error of a file that is not there. */
+export function missingFile(path: string, expected: string): FormatError {
+  return new FormatError("format/file", `Cannot read file "${path}": no such file, expected ${expected}`, {
+    hint: "Check the path, and that the download is complete.",
+  });
+}
+
+/** Reads a JSON object of a folder; null when there is no such file. @throws FormatError format/file, format/json */
+export async function readJsonIfPresent(folder: Folder, name: string): Promise<JsonObject | null> {
+  const text = await folder.text(name);
+  return text === null ? null : parseJsonObject(text, pathIn(folder, name));
+}
+
+/** Reads a JSON object of a folder. @throws FormatError format/file, format/json */
+export async function readJson(folder: Folder, name: string): Promise<JsonObject> {
+  const value = await readJsonIfPresent(folder, name);
+  if (value === null) throw missingFile(pathIn(folder, name), "a JSON file");
+  return value;
+}

@@ -1,0 +1,99 @@
+/** @file Every storage kind in a GGUF file: read as it was written, and cut or damaged without any other error than ours. */
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { buildTinyGguf } from "../../../test/tiny-gguf.ts";
+import { randomTensor } from "../../../test/random-blocks.ts";
+import { FormatError, UsageError } from "../../errors.ts";
+import { STORAGE_NAMES, STORAGES } from "../../quant/storages.ts";
+import { dequantize, packStored } from "../../quant/stored-tensor.ts";
+import { Random } from "../../random.ts";
+import { openGguf } from "../by-path.ts";
+
+const root = mkdtempSync(join(tmpdir(), "graft-kinds-"));
+after(() => rmSync(root, { recursive: true, force: true }));
+
+const BLOCK_KINDS = STORAGE_NAMES.filter((name) => STORAGES[name].blockSize > 1);
+const random = new Random(5);
+
+function write(bytes: Uint8Array): string {
+  const path = join(root, "kinds.gguf");
+  writeFileSync(path, bytes);
+  return path;
+}
+
+/** Opens a file and reads all of its tensors to float32. */
+async function readAll(path: string): Promise<Float32Array[]> {
+  const file = await openGguf(path);
+  try {
+    const values: Float32Array[] = [];
+    for (const tensor of file.tensors.values()) values.push(dequantize(await file.read(tensor)));
+    return values;
+  } finally {
+    await file.close();
+  }
+}
+
+async function assertTyped(path: string, what: string): Promise<"read" | "refused"> {
+  try {
+    await readAll(path);
+    return "read";
+  } catch (error) {
+    assert.ok(error instanceof FormatError || error instanceof UsageError, `${what}: ${String(error)}`);
+    assert.ok(error.message.includes(path) && error.hint, what);
+    return "refused";
+  }
+}
+
+test("tensors of all kinds in one file are read as they were written", async () => {
+  const tensors = STORAGE_NAMES.map((kind) => randomTensor(`t.${kind}`, kind, [3, 256], 0.1, random));
+  const file = await openGguf(write(buildTinyGguf({}, tensors)));
+  try {
+    for (const { name, bytes } of tensors) {
+      const tensor = file.tensors.get(name)!;
+      assert.equal(`t.${tensor.storage}`, name);
+      assert.deepEqual(packStored(await file.read(tensor)), bytes);
+    }
+  } finally {
+    await file.close();
+  }
+});
+
+for (const kind of BLOCK_KINDS) {
+  const whole = buildTinyGguf({}, [randomTensor("w", kind, [2, 256], 0.1, random)]);
+  const dataStart = whole.length - Math.ceil((512 / STORAGES[kind].blockSize) * STORAGES[kind].blockBytes);
+
+  test(`${kind}: a file that is cut is refused wherever it is cut`, async () => {
+    const padding = 32;
+    for (const numBytes of [dataStart - 40, dataStart - 1, dataStart + 1, whole.length - padding]) {
+      const path = write(whole.subarray(0, numBytes));
+      assert.equal(await assertTyped(path, `cut at ${numBytes}`), "refused", `cut at ${numBytes}`);
+    }
+  });
+
+  test(`${kind}: damaged bytes of the header and of blocks are read or refused`, async () => {
+    for (let i = 0; i < 60; i++) {
+      const bytes = Buffer.from(whole);
+      // Every other time in the tensor's entry or its data, else anywhere.
+      const from = i % 2 === 0 ? dataStart - 80 : 0;
+      const at = from + (random.uint32() % (bytes.length - from));
+      bytes[at] = random.uint32() & 0xff;
+      await assertTyped(write(bytes), `byte ${at}`);
+    }
+  });
+
+  test(`${kind}: a scale that is no number is refused, with the tensor's name`, async () => {
+    const path = write(buildTinyGguf({}, [withInfiniteScales(kind)]));
+    await assert.rejects(readAll(path), {
+      code: "format/file",
+      message: /tensor "w" has NaN or infinity as a scale, expected numbers/,
+    });
+  });
+}
+
+function withInfiniteScales(kind: (typeof BLOCK_KINDS)[number]): ReturnType<typeof randomTensor> {
+  const tensor = randomTensor("w", kind, [2, 256], 0.1, random);
+  return { ...tensor, bytes: tensor.bytes.map(() => 0xff) };
+}

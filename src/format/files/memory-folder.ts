@@ -1,0 +1,51 @@
+/** @file A folder in memory, or of files that a browser was given (`Blob`), which are read only where they are needed. */
+import { type ByteSource, readBytes, truncated } from "./byte-source.ts";
+import { type Folder, missingFile, pathIn } from "./folder.ts";
+
+/** What a file of a folder may be. */
+export type FileContents = string | Uint8Array | Blob;
+
+/** Makes a source of what a file holds; bytes are not copied until they are read. */
+function memorySource(path: string, contents: FileContents): ByteSource {
+  const held = typeof contents === "string" ? new TextEncoder().encode(contents) : contents;
+  const sizeBytes = held instanceof Uint8Array ? held.length : held.size;
+  const slice = async (start: number, end: number): Promise<Uint8Array> =>
+    held instanceof Uint8Array
+      ? held.subarray(start, end)
+      : new Uint8Array(await held.slice(start, end).arrayBuffer());
+  const source = {
+    path,
+    sizeBytes,
+    async readInto(offset: number, bytes: Uint8Array): Promise<void> {
+      const end = offset + bytes.length;
+      if (end > sizeBytes) throw truncated(path, sizeBytes, end);
+      bytes.set(await slice(offset, end));
+    },
+  };
+  return {
+    ...source,
+    read: (offset, numBytes) => readBytes(source, offset, numBytes),
+    view: () => null,
+    close: async () => {},
+  };
+}
+
+/** Makes a folder of files by their names; `path` is what messages call it. */
+export function memoryFolder(path: string, files: Readonly<Record<string, FileContents>>): Folder {
+  const contentsOf = (name: string): FileContents | null =>
+    Object.hasOwn(files, name) ? (files[name] as FileContents) : null;
+  return {
+    path,
+    names: async () => Object.keys(files).toSorted(),
+    async open(name) {
+      const contents = contentsOf(name);
+      if (contents === null) throw missingFile(pathIn({ path }, name), "a readable file");
+      return memorySource(pathIn({ path }, name), contents);
+    },
+    async text(name) {
+      const contents = contentsOf(name);
+      if (contents === null || typeof contents === "string") return contents;
+      return contents instanceof Uint8Array ? new TextDecoder().decode(contents) : await contents.text();
+    },
+  };
+}

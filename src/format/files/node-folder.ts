@@ -1,0 +1,37 @@
+/** @file A folder of the disk. */
+import { readFile, readdir } from "node:fs/promises";
+import { FormatError } from "../../errors.ts";
+import { describeFileProblem, systemCode } from "../../system-error.ts";
+import { ByteFile } from "./byte-file.ts";
+import { type Folder, pathIn } from "./folder.ts";
+
+/** Makes a folder of what lies at a path; whether it is there is found out when it is read. */
+export function nodeFolder(path: string): Folder {
+  return {
+    path,
+    async names() {
+      try {
+        return (await readdir(path)).toSorted();
+      } catch (error) {
+        throw new FormatError(
+          "format/file",
+          `Cannot read folder "${path}": ${describeFileProblem(error)}, expected a folder`,
+          { hint: "Check the path.", cause: error },
+        );
+      }
+    },
+    open: (name) => ByteFile.open(pathIn({ path }, name)),
+    async text(name) {
+      try {
+        return await readFile(pathIn({ path }, name), "utf8");
+      } catch (error) {
+        if (systemCode(error) === "ENOENT") return null;
+        throw new FormatError(
+          "format/file",
+          `Cannot read file "${pathIn({ path }, name)}": ${describeFileProblem(error)}, expected a text file`,
+          { hint: "Check the path and its permissions.", cause: error },
+        );
+      }
+    },
+  };
+}

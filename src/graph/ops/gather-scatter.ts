@@ -1,0 +1,48 @@
+/**
+ * @file Rows of a table by number, [V, D] and int64 [...] give [..., D], and their reverse: rows [..., D] added up at their
+ * places in zeros of the shape of a table. Each is the gradient of the other.
+ */
+import type { Value } from "../graph.ts";
+import { type NoAttributes, type Op, applyOne } from "../op.ts";
+import { sameShape, showShape } from "../shape.ts";
+
+export const gatherRowsOp: Op<NoAttributes, readonly [table: Value, rows: Value]> = {
+  name: "gatherRows",
+  infer: ([{ dtype, shape }, rows]) => {
+    if (rows.dtype !== "int64" || shape.length === 0) {
+      throw new TypeError(`Cannot take rows of ${showShape(shape)} by ${rows.dtype} numbers, expected int64`);
+    }
+    return [{ dtype, shape: [...rows.shape, ...shape.slice(1)] }];
+  },
+  emit: (node, emitter) => emitter.simple(node, "Gather", { axis: 0 }),
+  vjp: ({ inputs: [table, rows] }, [gradient]) => [scatterAddRows(gradient, rows, table), null],
+};
+
+export const scatterAddRowsOp: Op<NoAttributes, readonly [x: Value, rows: Value, like: Value]> = {
+  name: "scatterAddRows",
+  infer: ([x, rows, like]) => {
+    if (rows.dtype !== "int64" || !sameShape(x.shape, [...rows.shape, ...like.shape.slice(1)])) {
+      throw new RangeError(
+        `Cannot add ${showShape(x.shape)} to rows of ${showShape(like.shape)} by ${rows.dtype} ${showShape(rows.shape)}`,
+      );
+    }
+    return [{ dtype: x.dtype, shape: like.shape }];
+  },
+  emit: (node, emitter) => {
+    const [x, rows, like] = emitter.names(node.inputs);
+    const zeros = emitter.value("Expand", [emitter.scalar(0), emitter.value("Shape", [like])]);
+    const places = emitter.value("Unsqueeze", [rows, emitter.int64([-1])]);
+    emitter.node("ScatterND", [zeros, places, x], emitter.names(node.outputs), { reduction: "add" });
+  },
+  vjp: ({ inputs: [, rows] }, [gradient]) => [gatherRows(gradient, rows), null, null],
+};
+
+/** Takes rows of a table. */
+export function gatherRows(table: Value, rows: Value): Value {
+  return applyOne(gatherRowsOp, [table, rows], {});
+}
+
+/** Adds rows up at their places in zeros of the shape of `like`. */
+export function scatterAddRows(x: Value, rows: Value, like: Value): Value {
+  return applyOne(scatterAddRowsOp, [x, rows, like], {});
+}

@@ -1,0 +1,65 @@
+/** @file Sums over axes, and their reverse: repeating axes of size 1. Each is the gradient of the other. */
+import type { TensorType, Value } from "../graph.ts";
+import { type NoAttributes, type Op, applyOne } from "../op.ts";
+import { type Dim, type Shape, broadcastShapes, sameShape, showShape } from "../shape.ts";
+import { reshape } from "./reshape.ts";
+
+/** Settings of a reduction. */
+export type ReduceAttributes = Readonly<Record<"axes", readonly number[]>>;
+
+export const reduceSumOp: Op<ReduceAttributes, readonly [Value]> = {
+  name: "reduceSum",
+  infer: ([x], { axes }) => [reducedType(x, axes)],
+  emit: (node, emitter) => {
+    const [x] = emitter.names(node.inputs);
+    emitter.node("ReduceSum", [x, emitter.int64(node.attributes.axes)], emitter.names(node.outputs), {
+      keepdims: 1,
+      noop_with_empty_axes: 1,
+    });
+  },
+  vjp: ({ inputs: [x] }, [gradient]) => [expandLike(gradient, x)],
+};
+
+export const expandLikeOp: Op<NoAttributes, readonly [Value, Value]> = {
+  name: "expandLike",
+  infer: ([{ dtype, shape }, like]) => {
+    if (!sameShape(broadcastShapes("expand", shape, like.shape), like.shape)) {
+      throw new RangeError(`Cannot expand ${showShape(shape)} to ${showShape(like.shape)}`);
+    }
+    return [{ dtype, shape: like.shape }];
+  },
+  emit: (node, emitter) => {
+    const [x, like] = emitter.names(node.inputs);
+    emitter.node("Expand", [x, emitter.value("Shape", [like])], emitter.names(node.outputs));
+  },
+  vjp: ({ inputs: [x] }, [gradient]) => [sumTo(gradient, x.shape), null],
+};
+
+/** The type of a value whose given axes have shrunk to size 1. @throws RangeError when an axis is not there. */
+export function reducedType({ dtype, shape }: Value, axes: readonly number[]): TensorType {
+  if (axes.some((axis) => !(axis in shape))) {
+    throw new RangeError(`Cannot reduce axes ${showShape(axes)} of ${showShape(shape)}: not its axes`);
+  }
+  return { dtype, shape: shape.map((dim, i): Dim => (axes.includes(i) ? 1 : dim)) };
+}
+
+/** Sums over axes and keeps them with size 1. */
+export function reduceSum(x: Value, axes: readonly number[]): Value {
+  return applyOne(reduceSumOp, [x], { axes });
+}
+
+/** Repeats axes of size 1 to the shape of another value, of which only the shape is read. */
+export function expandLike(x: Value, like: Value): Value {
+  return sameShape(x.shape, like.shape) ? x : applyOne(expandLikeOp, [x, like], {});
+}
+
+/** Sums a gradient over the axes along which its value was broadcast. */
+export function sumTo(gradient: Value, shape: Shape): Value {
+  if (sameShape(gradient.shape, shape)) return gradient;
+  const lead = gradient.shape.length - shape.length;
+  const axes = gradient.shape.flatMap((dim, i) =>
+    i < lead || (shape[i - lead] === 1 && dim !== 1) ? [i] : [],
+  );
+  const summed = reduceSum(gradient, axes);
+  return sameShape(summed.shape, shape) ? summed : reshape(summed, shape);
+}

@@ -1,0 +1,81 @@
+/** @file A range of one axis, and its reverse: a value at a place of one axis, zeros elsewhere. Each is the other's gradient. */
+import type { Value } from "../graph.ts";
+import { type Op, applyOne } from "../op.ts";
+import { type Dim, addDims, showShape } from "../shape.ts";
+
+/** `end` null means: to the end. `size` is the size of the result. */
+type SliceAttributes = Readonly<{ axis: number; start: number; end: number | null; size: Dim }>;
+type PadAttributes = Readonly<{ axis: number; start: number }>;
+const TO_THE_END = Number.MAX_SAFE_INTEGER;
+
+export const sliceOp: Op<SliceAttributes, readonly [Value]> = {
+  name: "slice",
+  infer: ([{ dtype, shape }], { axis, start, end, size }) => {
+    const from = shape[axis];
+    const to = end ?? from;
+    if (
+      from === undefined ||
+      start < 0 ||
+      (typeof to === "number" && (to < start || to - start !== size)) ||
+      (typeof from === "number" && typeof to === "number" && to > from)
+    ) {
+      throw new RangeError(`Cannot slice axis ${axis} of size ${from} from ${start} to ${end}, size ${size}`);
+    }
+    return [{ dtype, shape: shape.map((dim, i) => (i === axis ? size : dim)) }];
+  },
+  emit: (node, emitter) => {
+    const { axis, start, end } = node.attributes;
+    const range = [emitter.int64([start]), emitter.int64([end ?? TO_THE_END]), emitter.int64([axis])];
+    emitter.node("Slice", [...emitter.names(node.inputs), ...range], emitter.names(node.outputs));
+  },
+  vjp: ({ inputs: [x], attributes: { axis, start } }, [gradient]) => [padLike(gradient, x, axis, start)],
+};
+
+export const padLikeOp: Op<PadAttributes, readonly [Value, Value]> = {
+  name: "padLike",
+  infer: ([{ dtype, shape: piece }, { shape }], { axis, start }) => {
+    const [size, whole] = [piece[axis], shape[axis]];
+    if (
+      size === undefined ||
+      start < 0 ||
+      piece.length !== shape.length ||
+      piece.some((dim, i) => i !== axis && dim !== shape[i]) ||
+      (typeof size === "number" && typeof whole === "number" && start + size > whole)
+    ) {
+      throw new RangeError(
+        `Cannot put ${showShape(piece)} into ${showShape(shape)} at entry ${start} of axis ${axis}: it does not fit`,
+      );
+    }
+    return [{ dtype, shape }];
+  },
+  emit: (node, emitter) => {
+    const { axis, start } = node.attributes;
+    const [x, like] = emitter.names(node.inputs);
+    const before = emitter.int64([start]);
+    const sizeOf = (name: string): string => emitter.value("Shape", [name], { start: axis, end: axis + 1 });
+    const behind = emitter.value("Sub", [sizeOf(like), emitter.value("Add", [sizeOf(x), before])]);
+    const pads = emitter.value("Concat", [before, behind], { axis: 0 });
+    emitter.node("Pad", [x, pads, emitter.scalar(0), emitter.int64([axis])], emitter.names(node.outputs));
+  },
+  vjp: ({ inputs: [x, like], attributes: { axis, start } }, [gradient]) => {
+    const size = x.shape[axis] as Dim;
+    const end = typeof size === "number" ? start + size : null;
+    if (end === null && addDims(size, start) !== like.shape[axis]) {
+      throw new RangeError(
+        `Cannot differentiate padLike along axis ${axis}: size ${size} is unknown and entries follow`,
+      );
+    }
+    return [slice(gradient, axis, start, end, size), null];
+  },
+};
+
+/** Takes entries `start` up to but not including `end` (null: all the rest) of an axis; `size` names what that makes. */
+export function slice(x: Value, axis: number, start: number, end: number | null, size?: Dim): Value {
+  const made = size ?? addDims(end ?? x.shape[axis] ?? 0, -start);
+  return applyOne(sliceOp, [x], { axis, start, end, size: made });
+}
+
+/** Puts `x` at entry `start` of an axis into zeros of the shape of `like`. */
+export function padLike(x: Value, like: Value, axis: number, start: number): Value {
+  return applyOne(padLikeOp, [x, like], { axis, start });
+}

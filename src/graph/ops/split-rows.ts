@@ -1,0 +1,63 @@
+/**
+ * @file Rows [R, ...] cut into parts whose numbers of rows are known at run time only, and the reverse. Each is the gradient
+ * of the other. The sizes of the parts are symbols that nothing outside the program can know.
+ */
+import type { Value, Values } from "../graph.ts";
+import type { Op } from "../op.ts";
+import { sameShape, showShape } from "../shape.ts";
+import { mul } from "./elementwise.ts";
+
+export const splitRowsOp: Op<Readonly<{ numParts: number }>, readonly [x: Value, counts: Value], Values> = {
+  name: "splitRows",
+  infer: ([x, counts], { numParts }) => {
+    if (counts.dtype !== "int64" || !sameShape(counts.shape, [numParts]) || x.shape.length === 0) {
+      throw new RangeError(
+        `Cannot split ${showShape(x.shape)} into ${numParts} parts by ${counts.dtype} ${showShape(counts.shape)}`,
+      );
+    }
+    const [, ...rest] = x.shape;
+    return Array.from({ length: numParts }, (_, part) => ({
+      dtype: x.dtype,
+      shape: [`part${part}of${counts.id}`, ...rest],
+    }));
+  },
+  emit: (node, emitter) => emitter.simple(node, "Split", { axis: 0 }),
+  vjp: ({ inputs: [x, counts], outputs }, gradients) => {
+    const parts = outputs.map((part, i) => gradients[i] ?? mul(part, part.graph.scalar(0)));
+    return [joinRows(parts, x, counts), null];
+  },
+};
+
+export const joinRowsOp: Op<Readonly<Record<string, never>>, Values> = {
+  name: "joinRows",
+  infer: (inputs) => {
+    const [like, counts, ...parts] = inputs;
+    const [rows, ...rest] = like?.shape ?? [];
+    const fits = parts.every(({ shape }) => sameShape(shape.slice(1), (parts[0] as Value).shape.slice(1)));
+    if (rows === undefined || !fits || !sameShape(counts?.shape ?? [], [parts.length])) {
+      throw new RangeError(`Cannot join ${parts.length} parts to ${showShape([rows ?? "?", ...rest])}`);
+    }
+    const [first] = parts as [Value];
+    return [{ dtype: first.dtype, shape: [rows, ...first.shape.slice(1)] }];
+  },
+  emit: ({ inputs, outputs }, emitter) => {
+    const [, , ...parts] = emitter.names(inputs);
+    emitter.node("Concat", parts, emitter.names(outputs), { axis: 0 });
+  },
+  vjp: ({ inputs: [, counts, ...parts] }, [gradient]) => [
+    null,
+    null,
+    ...splitRows(gradient, counts as Value, parts.length),
+  ],
+};
+
+/** Cuts the rows of x into parts of `counts` rows, int64 [numParts]. */
+export function splitRows(x: Value, counts: Value, numParts: number): Values {
+  return x.graph.apply(splitRowsOp, [x, counts], { numParts });
+}
+
+/** Puts parts of `counts` rows behind one another; as many rows as `like` has. */
+export function joinRows(parts: Values, like: Value, counts: Value): Value {
+  const [joined] = like.graph.apply(joinRowsOp, [like, counts, ...parts], {});
+  return joined;
+}

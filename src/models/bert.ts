@@ -1,0 +1,28 @@
+/** @file The BERT family with a head over classes: the pooled first token tells the class. Paper: arXiv:1810.04805. */
+import { z } from "zod";
+import { tanh } from "../graph/ops/elementwise.ts";
+import { POSITIONS } from "../nn/pass.ts";
+import { ENCODER_FIELDS, encoder } from "./encoder.ts";
+import type { Family } from "./family.ts";
+import { parseConfig } from "./hf-config.ts";
+
+const SCHEMA = z.object(ENCODER_FIELDS);
+
+export const bert: Family = {
+  modelType: "bert",
+  summary: "BERT for sequence classification",
+  open: (raw) => {
+    const c = parseConfig(SCHEMA, raw);
+    const { hidden_size: width, max_position_embeddings: maxPositions } = c;
+    return encoder(raw, c, {
+      prefix: "bert",
+      maxPositions,
+      positions: (b) =>
+        b.lookUp("bert.embeddings.position_embeddings", b.input(POSITIONS), maxPositions, width),
+      head: (b, x, numClasses) => {
+        const pooled = tanh(b.linear("bert.pooler.dense", x, width, { role: "other", bias: true }));
+        return b.linear("classifier", pooled, numClasses, { role: "head", bias: true });
+      },
+    });
+  },
+};

@@ -1,0 +1,114 @@
+/**
+ * @file What decoders have in common: an embedding, blocks, a final norm, and a head over the vocabulary or over classes.
+ *
+ *   x ← x + attention(norm(x))      x ← x + mlp(norm(x))      logits = head(norm(x))
+ */
+import type { Value } from "../graph/graph.ts";
+import { silu } from "../graph/ops/silu.ts";
+import { type MlpOptions, gatedMlp } from "../nn/gated-mlp.ts";
+import { type Norm, rmsNorm } from "../nn/norms.ts";
+import { type SelfAttentionOptions, selfAttention } from "../nn/self-attention.ts";
+import type { Builder } from "../nn/builder.ts";
+import { type Layer, type ModelDefinition, PLAIN_CHECKPOINT, type RawConfig } from "./family.ts";
+import { type DecoderFields, headSizes, isClassifier, numClasses } from "./hf-config.ts";
+import { readRope } from "./rope-config.ts";
+
+/** A part of a block between the residual stream and its change. */
+export type Transform = (b: Builder, x: Value) => Value;
+
+/** Causal attention over all keys, rotated, without biases and norms of its own. */
+export function plainAttention(raw: RawConfig, c: DecoderFields): SelfAttentionOptions {
+  const sizes = headSizes(raw, c);
+  return {
+    ...sizes,
+    scale: sizes.headWidth ** -0.5,
+    rope: readRope(raw, sizes.headWidth),
+    window: null,
+    softcap: null,
+    causal: true,
+    bias: { qkv: false, output: false },
+    queryNorm: null,
+    keyNorm: null,
+  };
+}
+
+/** A feed-forward part gated by SiLU. */
+export function siluMlp(c: DecoderFields): MlpOptions {
+  return { intermediateSize: c.intermediate_size, activation: silu, bias: false };
+}
+
+/** The attention of a block whose projections are those of Llama. */
+export const attentionPart =
+  (options: SelfAttentionOptions): Transform =>
+  (b, x) =>
+    selfAttention(b, x, "self_attn.", options);
+
+/** The feed-forward part of a block whose projections are those of Llama. */
+export const mlpPart =
+  (options: MlpOptions): Transform =>
+  (b, x) =>
+    gatedMlp(b, x, "mlp.", options);
+
+/** A block that normalises what goes into each branch. */
+export function preNormBlock(norm: Norm, attention: Transform, mlp: Transform): Layer {
+  return {
+    build: (b, x) => {
+      const middle = b.branch("attention", x, (x) => attention(b, norm(b, "input_layernorm", x)));
+      return b.branch("mlp", middle, (x) => mlp(b, norm(b, "post_attention_layernorm", x)));
+    },
+  };
+}
+
+/** The same layer in all places. */
+export function repeat(layer: Layer, { num_hidden_layers: numLayers }: DecoderFields): readonly Layer[] {
+  return Array.from({ length: numLayers }, () => layer);
+}
+
+/** What one decoder differs in from another outside its blocks. */
+export interface DecoderEnds {
+  readonly finalNorm: Norm;
+  /** Of the embedded tokens. */
+  readonly scaleEmbedding: (x: Value) => Value;
+  /** Of the logits. */
+  readonly capLogits: (logits: Value) => Value;
+}
+
+/** A final norm as Llama's, nothing else. */
+export function plainEnds(c: DecoderFields): DecoderEnds {
+  return { finalNorm: rmsNorm(c.rms_norm_eps), scaleEmbedding: (x) => x, capLogits: (logits) => logits };
+}
+
+const EMBEDDING = "model.embed_tokens";
+
+/** Puts a decoder together; with `ForSequenceClassification`, the last token of an example tells its class. */
+export function decoder(
+  raw: RawConfig,
+  c: DecoderFields,
+  layers: readonly Layer[],
+  ends: DecoderEnds = plainEnds(c),
+): ModelDefinition {
+  const { vocab_size: vocabSize, hidden_size: width } = c;
+  const { finalNorm, scaleEmbedding, capLogits } = ends;
+  const isClassifying = isClassifier(raw);
+  const numOutputs = isClassifying ? numClasses(raw) : vocabSize;
+  const tiedTo = c.tie_word_embeddings ? `${EMBEDDING}.weight` : null;
+  return {
+    task: isClassifying ? "sequence-classification" : "causal-lm",
+    width,
+    numOutputs,
+    vocabSize,
+    image: null,
+    maxPositions: c.max_position_embeddings,
+    layers,
+    blockPrefix: (layer) => `model.layers.${layer}.`,
+    stem: (b, ids) => scaleEmbedding(b.lookUp(EMBEDDING, ids, vocabSize, width)),
+    head: (b, x) => {
+      const normed = finalNorm(b, "model.norm", x);
+      return isClassifying
+        ? b.linear("score", normed, numOutputs, { role: "head" })
+        : capLogits(b.linear("lm_head", normed, vocabSize, { role: "head", tiedTo }));
+    },
+    classPosition: isClassifying ? "last" : null,
+    checkpoint: PLAIN_CHECKPOINT,
+  };
+}

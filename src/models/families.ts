@@ -1,0 +1,59 @@
+/** @file The list of model families. */
+import { UsageError } from "../errors.ts";
+import { nearest } from "../nearest.ts";
+import type { Family, RawConfig } from "./family.ts";
+import { Model } from "./model.ts";
+import { bert } from "./bert.ts";
+import { gemma2 } from "./gemma2.ts";
+import { gemma3 } from "./gemma3.ts";
+import { gemma3Text } from "./gemma3-text.ts";
+import { gpt2 } from "./gpt2.ts";
+import { llama } from "./llama.ts";
+import { mistral } from "./mistral.ts";
+import { olmo2 } from "./olmo2.ts";
+import { olmoe } from "./olmoe.ts";
+import { phi3 } from "./phi3.ts";
+import { qwen2 } from "./qwen2.ts";
+import { qwen3 } from "./qwen3.ts";
+import { qwen3Moe } from "./qwen3-moe.ts";
+import { roberta } from "./roberta.ts";
+import { smollm3 } from "./smollm3.ts";
+import { vit } from "./vit.ts";
+
+export const FAMILIES: readonly Family[] = [
+  llama,
+  mistral,
+  qwen2,
+  qwen3,
+  gemma2,
+  gemma3Text,
+  gemma3,
+  gpt2,
+  phi3,
+  smollm3,
+  olmo2,
+  qwen3Moe,
+  olmoe,
+  bert,
+  roberta,
+  vit,
+];
+
+/** Finds the family of a configuration. @throws UsageError "usage/model" when there is none. */
+export function findFamily(raw: RawConfig): Family {
+  const modelType = raw["model_type"];
+  const found = FAMILIES.find((family) => family.modelType === modelType);
+  if (found) return found;
+  const names = FAMILIES.map((family) => family.modelType);
+  const alike = nearest(String(modelType), names);
+  throw new UsageError(
+    "usage/model",
+    `Cannot use model type "${String(modelType)}": expected one of ${names.map((name) => `"${name}"`).join(", ")}`,
+    { hint: `Choose a model of an implemented family${alike ? `; the nearest name is "${alike}"` : ""}` },
+  );
+}
+
+/** Reads the configuration of a model. @throws UsageError "usage/model" */
+export function openModel(raw: RawConfig): Model {
+  return new Model(findFamily(raw), raw);
+}

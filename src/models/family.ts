@@ -1,0 +1,75 @@
+/**
+ * @file The contract of a model family: from the raw settings of a model to its layers, stem and head.
+ *
+ * Settings of a family's own stay in the closure of `open`. Adding one: a file and a line in `families.ts`.
+ */
+import type { Value } from "../graph/graph.ts";
+import type { Builder } from "../nn/builder.ts";
+
+/** Contents of config.json, under the names of transformers. */
+export type RawConfig = Readonly<Record<string, unknown>>;
+
+/** What a model is for; `SequenceClassification` and its kin are told by `architectures` in config.json. */
+export type Task = "causal-lm" | "sequence-classification" | "image-classification";
+
+/** Sizes of the images that a model reads, in pixels. */
+export interface ImageConfig {
+  readonly channels: number;
+  /** Height and width. */
+  readonly size: number;
+  /** Height and width of the squares that become one position each. */
+  readonly patchSize: number;
+}
+
+/** One block: x [B, T, D] to y [B, T, D]. Layers that are the same object share programs. */
+export interface Layer {
+  build(b: Builder, x: Value): Value;
+}
+
+/** How the tensors of a family lie in the files of others. */
+export interface CheckpointRules {
+  /** The name here of a tensor in a file. */
+  rename(fileName: string): string;
+  /** Names in files of tensors that are not needed: buffers that are computed. */
+  readonly ignored: RegExp;
+}
+
+/** A model as its family describes it. */
+export interface ModelDefinition {
+  readonly task: Task;
+  /** Model width D. */
+  readonly width: number;
+  /** Rows V of the output head: tokens of the vocabulary, or classes. */
+  readonly numOutputs: number;
+  /** Tokens that the model knows; null: it reads images. */
+  readonly vocabSize: number | null;
+  /** What images must be like; null: the model reads tokens. */
+  readonly image: ImageConfig | null;
+  readonly maxPositions: number;
+  readonly layers: readonly Layer[];
+  /** What precedes a path inside block `layer`, with its dot. */
+  blockPrefix(layer: number): string;
+  /** From ids int64 [B, T] or pixels [B, C, H, W] to x [B, T, D]. */
+  stem(b: Builder, input: Value): Value;
+  /** From some rows of the last block's output, [N, D], to logits [N, V]. */
+  head(b: Builder, x: Value): Value;
+  /** Which position of an example predicts its class; null: the task has none. */
+  readonly classPosition: "first" | "last" | null;
+  readonly checkpoint: CheckpointRules;
+}
+
+/** A model family. */
+export interface Family {
+  /** `model_type` of its configuration files. */
+  readonly modelType: string;
+  /** One line for the documentation: which models are of the family. */
+  readonly summary: string;
+  /** Reads a configuration. @throws UsageError "usage/model" that lists every value that is not implemented. */
+  open(raw: RawConfig): ModelDefinition;
+}
+
+/** Files that name tensors as graft does, with the buffers that older ones carry. */
+export const PLAIN_CHECKPOINT: CheckpointRules = {
+  rename: (name) => name,
+  ignored: /rotary_emb\.inv_freq$/,
+};

@@ -1,0 +1,79 @@
+/**
+ * @file What the Gemma families share: norms by 1 + w before and behind each branch, a scaled embedding, capped logits,
+ * and layers with a window between layers without.
+ *
+ *   x ← x + norm(attention(norm(x)))      x ← x + norm(Wdown (gelu(Wgate n) ∘ Wup n)),  n = norm(x)
+ *
+ * Papers: "Gemma 2", arXiv:2408.00118, section 2; "Gemma 3 Technical Report", arXiv:2503.19786, section 2.
+ */
+import { z } from "zod";
+import type { Value } from "../graph/graph.ts";
+import { mul } from "../graph/ops/elementwise.ts";
+import { gelu } from "../graph/ops/gelu.ts";
+import { softCap } from "../nn/attention.ts";
+import { rmsNormPlusOne } from "../nn/norms.ts";
+import type { SelfAttentionOptions } from "../nn/self-attention.ts";
+import { type DecoderEnds, attentionPart, mlpPart, plainAttention } from "./decoder.ts";
+import type { Layer, RawConfig } from "./family.ts";
+import { DECODER_FIELDS, WINDOW_FIELDS } from "./hf-config.ts";
+
+export const GEMMA_FIELDS = {
+  ...DECODER_FIELDS,
+  ...WINDOW_FIELDS,
+  tie_word_embeddings: z.boolean().default(true),
+  max_position_embeddings: z.int().positive().default(8192),
+  head_dim: z.int().positive().default(256),
+  attention_bias: z.boolean().default(false),
+  query_pre_attn_scalar: z.number().positive().default(256),
+  sliding_window: z.int().positive().default(4096),
+  attn_logit_softcapping: z.number().positive().nullish(),
+  final_logit_softcapping: z.number().positive().nullish(),
+  hidden_activation: z.literal("gelu_pytorch_tanh").default("gelu_pytorch_tanh"),
+  hidden_act: z.literal("gelu_pytorch_tanh").nullish(),
+  use_bidirectional_attention: z.literal(false).nullish(),
+};
+const FIELDS = z.object(GEMMA_FIELDS);
+
+/** The settings that both families have. */
+export type GemmaFields = z.output<typeof FIELDS>;
+
+/** Attention as both families have it, without a window. */
+export function gemmaAttention(raw: RawConfig, c: GemmaFields): SelfAttentionOptions {
+  return {
+    ...plainAttention(raw, c),
+    scale: c.query_pre_attn_scalar ** -0.5,
+    softcap: c.attn_logit_softcapping ?? null,
+    bias: { qkv: c.attention_bias, output: c.attention_bias },
+  };
+}
+
+/** A block with four norms. */
+export function gemmaBlock(c: GemmaFields, options: SelfAttentionOptions): Layer {
+  const norm = rmsNormPlusOne(c.rms_norm_eps);
+  const attention = attentionPart(options);
+  const mlp = mlpPart({
+    intermediateSize: c.intermediate_size,
+    activation: (x: Value) => gelu(x, "tanh"),
+    bias: false,
+  });
+  return {
+    build: (b, x) => {
+      const middle = b.branch("attention", x, (x) =>
+        norm(b, "post_attention_layernorm", attention(b, norm(b, "input_layernorm", x))),
+      );
+      return b.branch("mlp", middle, (x) =>
+        norm(b, "post_feedforward_layernorm", mlp(b, norm(b, "pre_feedforward_layernorm", x))),
+      );
+    },
+  };
+}
+
+/** Embedded tokens times √D, logits under a cap where there is one. */
+export function gemmaEnds(c: GemmaFields): DecoderEnds {
+  const cap = c.final_logit_softcapping ?? null;
+  return {
+    finalNorm: rmsNormPlusOne(c.rms_norm_eps),
+    scaleEmbedding: (x) => mul(x, x.graph.scalar(Math.sqrt(c.hidden_size))),
+    capLogits: (logits) => (cap === null ? logits : softCap(logits, cap)),
+  };
+}

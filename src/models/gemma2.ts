@@ -1,0 +1,34 @@
+/**
+ * @file The Gemma 2 family: every second layer has a window; scores and logits stay under a cap.
+ *
+ * Paper: "Gemma 2", arXiv:2408.00118, section 2.
+ */
+import { z } from "zod";
+import { decoder } from "./decoder.ts";
+import type { Family } from "./family.ts";
+import { GEMMA_FIELDS, gemmaAttention, gemmaBlock, gemmaEnds } from "./gemma-block.ts";
+import { parseConfig, windowedLayers } from "./hf-config.ts";
+
+const SCHEMA = z.object({
+  ...GEMMA_FIELDS,
+  attn_logit_softcapping: z.number().positive().nullable().default(50),
+  final_logit_softcapping: z.number().positive().nullable().default(30),
+});
+
+export const gemma2: Family = {
+  modelType: "gemma2",
+  summary: "Gemma 2",
+  open: (raw) => {
+    const c = parseConfig(SCHEMA, raw);
+    const attention = gemmaAttention(raw, c);
+    const full = gemmaBlock(c, attention);
+    const windowed = gemmaBlock(c, { ...attention, window: c.sliding_window });
+    const isWindowed = windowedLayers(raw, c, (layer) => layer % 2 === 0);
+    return decoder(
+      raw,
+      c,
+      isWindowed.map((has) => (has ? windowed : full)),
+      gemmaEnds(c),
+    );
+  },
+};

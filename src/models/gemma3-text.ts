@@ -1,0 +1,67 @@
+/**
+ * @file The Gemma 3 family, its text part: five layers with a window and a base of their own for each without, norms on
+ * each head of queries and keys.
+ *
+ * Paper: "Gemma 3 Technical Report", arXiv:2503.19786, section 2.
+ */
+import { z } from "zod";
+import { headNorm, rmsNormPlusOne } from "../nn/norms.ts";
+import { decoder } from "./decoder.ts";
+import type { Family, ModelDefinition, RawConfig } from "./family.ts";
+import { GEMMA_FIELDS, gemmaAttention, gemmaBlock, gemmaEnds } from "./gemma-block.ts";
+import { parseConfig, windowedLayers } from "./hf-config.ts";
+import { readRope } from "./rope-config.ts";
+
+const SCHEMA = z.object({
+  ...GEMMA_FIELDS,
+  max_position_embeddings: z.int().positive().default(131_072),
+  rope_local_base_freq: z.number().positive().nullish(),
+  sliding_window_pattern: z.int().positive().nullish(),
+});
+
+/** Bases of the rotation where the file has none. */
+const [FULL_BASE, WINDOW_BASE] = [1_000_000, 10_000];
+
+export function openGemma3(raw: RawConfig): ModelDefinition {
+  const c = parseConfig(SCHEMA, raw);
+  // Rotation differs by the kind of a layer, and is read for each.
+  const plain = gemmaAttention({ ...raw, rope_parameters: null, rope_scaling: null }, c);
+  const { headWidth, numHeads, numKeyValueHeads } = plain;
+  const norm = rmsNormPlusOne(c.rms_norm_eps);
+  const attention = {
+    ...plain,
+    queryNorm: headNorm(norm, numHeads),
+    keyNorm: headNorm(norm, numKeyValueHeads),
+  };
+  const full = gemmaBlock(c, {
+    ...attention,
+    rope: readRope(raw, headWidth, {
+      theta: c.rope_theta ?? FULL_BASE,
+      layerType: "full_attention",
+      isScaled: true,
+    }),
+  });
+  const windowed = gemmaBlock(c, {
+    ...attention,
+    window: c.sliding_window,
+    rope: readRope(raw, headWidth, {
+      theta: c.rope_local_base_freq ?? WINDOW_BASE,
+      layerType: "sliding_attention",
+      isScaled: false,
+    }),
+  });
+  const pattern = c.sliding_window_pattern ?? 6;
+  const isWindowed = windowedLayers(raw, c, (layer) => (layer + 1) % pattern !== 0);
+  return decoder(
+    raw,
+    c,
+    isWindowed.map((has) => (has ? windowed : full)),
+    gemmaEnds(c),
+  );
+}
+
+export const gemma3Text: Family = {
+  modelType: "gemma3_text",
+  summary: "Gemma 3 for text: 270M and 1B",
+  open: openGemma3,
+};

@@ -1,0 +1,24 @@
+/** @file Gemma 3 models that also read images (4B and larger): their text part; images are not read. */
+import type { Family } from "./family.ts";
+import { openGemma3 } from "./gemma3-text.ts";
+import { unusable } from "./hf-config.ts";
+
+export const gemma3: Family = {
+  modelType: "gemma3",
+  summary: "Gemma 3 that reads images too, its text part: 4B, 12B and 27B",
+  open: (raw) => {
+    const text = raw["text_config"];
+    if (typeof text !== "object" || text === null) throw unusable(raw, "text_config is missing");
+    const definition = openGemma3({ tie_word_embeddings: raw["tie_word_embeddings"], ...text });
+    return {
+      ...definition,
+      checkpoint: {
+        rename: (name) =>
+          name
+            .replace(/^(model\.)?language_model\.(model\.)?/, "model.")
+            .replace(/^model\.lm_head/, "lm_head"),
+        ignored: /vision_tower|multi_modal_projector/,
+      },
+    };
+  },
+};

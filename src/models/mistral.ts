@@ -1,0 +1,30 @@
+/**
+ * @file The Mistral family: Llama's blocks, whose queries see the last `sliding_window` keys.
+ *
+ * Paper: "Mistral 7B", arXiv:2310.06825, section 2.
+ */
+import { z } from "zod";
+import { rmsNorm } from "../nn/norms.ts";
+import { attentionPart, decoder, mlpPart, plainAttention, preNormBlock, repeat, siluMlp } from "./decoder.ts";
+import type { Family } from "./family.ts";
+import { DECODER_FIELDS, parseConfig } from "./hf-config.ts";
+
+const SCHEMA = z.object({
+  ...DECODER_FIELDS,
+  hidden_act: z.literal("silu").default("silu"),
+  sliding_window: z.int().positive().nullish(),
+});
+
+export const mistral: Family = {
+  modelType: "mistral",
+  summary: "Mistral 7B and its kin, with a sliding window where the configuration has one",
+  open: (raw) => {
+    const c = parseConfig(SCHEMA, raw);
+    const layer = preNormBlock(
+      rmsNorm(c.rms_norm_eps),
+      attentionPart({ ...plainAttention(raw, c), window: c.sliding_window ?? null }),
+      mlpPart(siluMlp(c)),
+    );
+    return decoder(raw, c, repeat(layer, c));
+  },
+};

@@ -1,0 +1,189 @@
+/**
+ * @file A model as the rest of graft knows it: what its family's definition declares, found by running it once.
+ *
+ * Layers of one definition are equal: `kind` tells them apart, and programs are shared by it.
+ */
+import type { Value } from "../graph/graph.ts";
+import type { AttentionOptions } from "../nn/builder.ts";
+import type { Family, ImageConfig, Layer, ModelDefinition, RawConfig, Task } from "./family.ts";
+import { PLAIN_PART, PartGraph, type PartOptions } from "./part-graph.ts";
+import type { ModelTensor, SiteSpec, TensorSpec } from "./sites.ts";
+
+/** What a part of a model declares. */
+export interface Part {
+  readonly tensors: readonly TensorSpec[];
+  readonly sites: readonly SiteSpec[];
+}
+
+/** What a layer declares; names are paths inside the block. */
+export interface ModelLayer extends Part {
+  /** Equal for layers that share programs. */
+  readonly kind: number;
+  readonly branches: readonly string[];
+  readonly attention: AttentionOptions | null;
+}
+
+/** A part with its input and output. */
+export interface BuiltPart {
+  readonly part: PartGraph;
+  readonly x: Value;
+  readonly y: Value;
+}
+
+export class Model {
+  readonly family: Family;
+  readonly raw: RawConfig;
+  readonly layers: readonly ModelLayer[];
+  readonly stem: Part;
+  readonly head: Part;
+  /** Tensors outside the blocks whose values are those of another, by name. */
+  readonly ties: ReadonlyMap<string, string>;
+  /** All tensors of a checkpoint, by Hugging Face name: stem, blocks, head. */
+  readonly tensors: ReadonlyMap<string, ModelTensor>;
+  /** The tensor of the output head, by its own name. */
+  readonly headTensor: ModelTensor;
+  readonly #sites: ReadonlyMap<string, SiteSpec>;
+  readonly #definition: ModelDefinition;
+  readonly #kinds: readonly Layer[];
+
+  /** @throws UsageError "usage/model" when the configuration is not implemented */
+  constructor(family: Family, raw: RawConfig) {
+    this.family = family;
+    this.raw = raw;
+    this.#definition = family.open(raw);
+    this.#kinds = [...new Set(this.#definition.layers)];
+    const kinds = this.#kinds.map((_, kind) => this.#traceLayer(kind));
+    this.layers = this.#definition.layers.map((layer) => kinds[this.#kinds.indexOf(layer)] as ModelLayer);
+    const stem = this.buildStem(PLAIN_PART).part;
+    const head = this.buildHead(PLAIN_PART).part;
+    this.ties = head.ties;
+    this.stem = { tensors: stem.specs, sites: stem.sites };
+    this.head = { tensors: head.specs.filter(({ name }) => !head.ties.has(name)), sites: head.sites };
+    const outside = (spec: TensorSpec): ModelTensor => ({ ...spec, layer: null, path: spec.name });
+    this.headTensor = outside(head.specs.findLast(({ role }) => role === "head") as TensorSpec);
+    const inBlocks = this.layers.flatMap(({ tensors }, layer) =>
+      tensors.map((spec) => ({ ...spec, layer, path: spec.name, name: this.blockPrefix(layer) + spec.name })),
+    );
+    const all = [...this.stem.tensors.map(outside), ...inBlocks, ...this.head.tensors.map(outside)];
+    this.tensors = new Map(all.map((spec) => [spec.name, spec]));
+    const blockSites = this.layers.flatMap(({ sites }, layer) =>
+      sites.map((site): [string, SiteSpec] => [this.blockPrefix(layer) + site.name, site]),
+    );
+    this.#sites = new Map([
+      ...blockSites,
+      ...this.outerSites.map((site): [string, SiteSpec] => [site.name, site]),
+    ]);
+  }
+
+  get modelType(): string {
+    return this.family.modelType;
+  }
+
+  get task(): Task {
+    return this.#definition.task;
+  }
+
+  /** Model width D. */
+  get width(): number {
+    return this.#definition.width;
+  }
+
+  /** Rows V of the output head. */
+  get numOutputs(): number {
+    return this.#definition.numOutputs;
+  }
+
+  /** Tokens that the model knows; null: it reads images. */
+  get vocabSize(): number | null {
+    return this.#definition.vocabSize;
+  }
+
+  /** What images must be like; null: the model reads tokens. */
+  get image(): ImageConfig | null {
+    return this.#definition.image;
+  }
+
+  get maxPositions(): number {
+    return this.#definition.maxPositions;
+  }
+
+  get numLayers(): number {
+    return this.layers.length;
+  }
+
+  get classPosition(): ModelDefinition["classPosition"] {
+    return this.#definition.classPosition;
+  }
+
+  get checkpoint(): ModelDefinition["checkpoint"] {
+    return this.#definition.checkpoint;
+  }
+
+  /** Sites outside the blocks. */
+  get outerSites(): readonly SiteSpec[] {
+    return [...this.stem.sites, ...this.head.sites];
+  }
+
+  /** The site of a module, by its whole path. */
+  siteOf(path: string): SiteSpec | undefined {
+    return this.#sites.get(path);
+  }
+
+  /** What precedes a path inside block `layer`, with its dot. */
+  blockPrefix(layer: number): string {
+    return this.#definition.blockPrefix(layer);
+  }
+
+  /** The tensor in which a checkpoint has the numbers of another: a tied head's are those of the embedding. */
+  storedName(tensor: string): string {
+    return this.ties.get(tensor) ?? tensor;
+  }
+
+  /** The same model with a matrix of its own for the output head. */
+  untied(): Model {
+    return this.ties.size === 0 ? this : new Model(this.family, { ...this.raw, tie_word_embeddings: false });
+  }
+
+  /** Builds a block: x [B, T, D] to y [B, T, D]. */
+  buildBlock(layer: number, options: PartOptions): BuiltPart {
+    return this.#build(this.layers[layer]?.kind ?? 0, options);
+  }
+
+  #build(kind: number, options: PartOptions): BuiltPart {
+    const part = new PartGraph(options);
+    const x = part.graph.input("x", "float32", ["B", "T", this.width]);
+    const y = part.residual((this.#kinds[kind] as Layer).build(part, x));
+    return { part, x, y };
+  }
+
+  /** Builds the stem: ids int64 [B, T] or pixels [B, C, H, W] to [B, T, D]. */
+  buildStem(options: PartOptions): BuiltPart {
+    const part = new PartGraph(options);
+    const { image } = this;
+    const x = image
+      ? part.graph.input("input", "float32", ["B", image.channels, image.size, image.size])
+      : part.graph.input("input", "int64", ["B", "T"]);
+    return { part, x, y: this.#definition.stem(part, x) };
+  }
+
+  /** Builds the head: some rows [N, D] to logits [N, V]. */
+  buildHead(options: PartOptions): BuiltPart {
+    const part = new PartGraph(options);
+    const x = part.graph.input("hidden", "float32", ["N", this.width]);
+    return { part, x, y: this.#definition.head(part, x) };
+  }
+
+  #traceLayer(kind: number): ModelLayer {
+    const { part } = this.#build(kind, PLAIN_PART);
+    const isOfSite = ({ name }: TensorSpec): boolean =>
+      part.sites.some((site) => name === `${site.name}.weight` || name === `${site.name}.bias`);
+    return {
+      kind,
+      // Those of projections last, as they have always been laid out in files.
+      tensors: [...part.specs.filter((spec) => !isOfSite(spec)), ...part.specs.filter(isOfSite)],
+      sites: part.sites,
+      branches: part.branches,
+      attention: part.attention?.options ?? null,
+    };
+  }
+}

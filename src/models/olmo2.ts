@@ -1,0 +1,37 @@
+/**
+ * @file The OLMo 2 family: norms behind the branches instead of before them, and on all queries and keys together.
+ *
+ *   x ← x + norm(attention(x))      x ← x + norm(mlp(x))
+ *
+ * Paper: "2 OLMo 2 Furious", arXiv:2501.00656, section 3.
+ */
+import { z } from "zod";
+import { rmsNorm } from "../nn/norms.ts";
+import { attentionPart, decoder, mlpPart, plainAttention, repeat, siluMlp } from "./decoder.ts";
+import type { Family, Layer } from "./family.ts";
+import { DECODER_FIELDS, parseConfig } from "./hf-config.ts";
+
+const SCHEMA = z.object({
+  ...DECODER_FIELDS,
+  attention_bias: z.boolean().default(false),
+  hidden_act: z.literal("silu").default("silu"),
+});
+
+export const olmo2: Family = {
+  modelType: "olmo2",
+  summary: "OLMo 2",
+  open: (raw) => {
+    const c = parseConfig(SCHEMA, raw);
+    const norm = rmsNorm(c.rms_norm_eps);
+    const bias = { qkv: c.attention_bias, output: c.attention_bias };
+    const attention = attentionPart({ ...plainAttention(raw, c), bias, queryNorm: norm, keyNorm: norm });
+    const mlp = mlpPart(siluMlp(c));
+    const layer: Layer = {
+      build: (b, x) => {
+        const middle = b.branch("attention", x, (x) => norm(b, "post_attention_layernorm", attention(b, x)));
+        return b.branch("mlp", middle, (x) => norm(b, "post_feedforward_layernorm", mlp(b, x)));
+      },
+    };
+    return decoder(raw, c, repeat(layer, c));
+  },
+};

@@ -1,0 +1,49 @@
+/**
+ * @file The OLMoE family: experts in every layer, norms on all queries and keys together.
+ *
+ * Paper: "OLMoE: Open Mixture-of-Experts Language Models", arXiv:2409.02060, section 2.
+ */
+import { z } from "zod";
+import { experts } from "../nn/experts.ts";
+import { rmsNorm } from "../nn/norms.ts";
+import { attentionPart, decoder, plainAttention, preNormBlock, repeat, siluMlp } from "./decoder.ts";
+import type { Family } from "./family.ts";
+import { DECODER_FIELDS, parseConfig, unusable } from "./hf-config.ts";
+
+const SCHEMA = z.object({
+  ...DECODER_FIELDS,
+  attention_bias: z.boolean().default(false),
+  hidden_act: z.literal("silu").default("silu"),
+  clip_qkv: z.null().optional(),
+  num_experts: z.int().positive().default(64),
+  num_experts_per_tok: z.int().positive().default(8),
+  norm_topk_prob: z.boolean().default(false),
+});
+
+export const olmoe: Family = {
+  modelType: "olmoe",
+  summary: "OLMoE",
+  open: (raw) => {
+    const c = parseConfig(SCHEMA, raw);
+    const { num_experts: numExperts, num_experts_per_tok: numChosen } = c;
+    if (numChosen > numExperts) {
+      throw unusable(
+        raw,
+        `num_experts_per_tok is ${numChosen} (expected at most num_experts, ${numExperts})`,
+      );
+    }
+    const norm = rmsNorm(c.rms_norm_eps);
+    const options = { numExperts, numChosen, normalizes: c.norm_topk_prob, expert: siluMlp(c) };
+    const layer = preNormBlock(
+      norm,
+      attentionPart({
+        ...plainAttention(raw, c),
+        bias: { qkv: c.attention_bias, output: c.attention_bias },
+        queryNorm: norm,
+        keyNorm: norm,
+      }),
+      (b, x) => experts(b, x, "mlp.", options),
+    );
+    return decoder(raw, c, repeat(layer, c));
+  },
+};

@@ -1,0 +1,307 @@
+/**
+ * @file The graph of a part of a model (a block, the stem, the head) as its family's definition builds it.
+ *
+ * It records every tensor, site, branch and pass input that the definition declares. The projections are built by a
+ * projector that is passed in, so that adapters sit here without the family knowing. Which activations are worth saving
+ * follows from what makes them: outputs of projections, branches and attention.
+ */
+import type { DType } from "../graph/dtype.ts";
+import { Graph, type Value } from "../graph/graph.ts";
+import { add, mul } from "../graph/ops/elementwise.ts";
+import { gatherRows } from "../graph/ops/gather-scatter.ts";
+import { reduceSum } from "../graph/ops/reduce-expand.ts";
+import { stopGradient } from "../graph/ops/stop-gradient.ts";
+import { transpose } from "../graph/ops/transpose.ts";
+import type { Shape } from "../graph/shape.ts";
+import { type AttentionOutputs, attention } from "../nn/attention.ts";
+import type { AttentionOptions, Builder, LinearOptions, TensorRole } from "../nn/builder.ts";
+import { linear } from "../nn/linear.ts";
+import {
+  KEY_POSITIONS,
+  KEY_SEGMENTS,
+  type PassInput,
+  POSITIONS,
+  type PositionTable,
+  SEGMENTS,
+} from "../nn/pass.ts";
+import { ropeTables } from "../nn/rope-tables.ts";
+import { FROZEN, FROZEN_ROWS, type LookUp, type Projector, type SiteGraph } from "./site-graph.ts";
+import { type SiteSpec, type TensorSpec, residualSite } from "./sites.ts";
+
+/** How a part is to be built. */
+export interface PartOptions {
+  readonly projector: Projector;
+  readonly lookUp: LookUp;
+  /** Reads and extends a cache of keys and values. */
+  readonly cached: boolean;
+  /** Draws dropout. */
+  readonly training: boolean;
+  /** Queries of one attention chunk and the number of chunks that T makes. */
+  readonly chunk: { readonly length: number; readonly count: number };
+  /** Branches through which no gradient flows. */
+  readonly dropped: ReadonlySet<string>;
+  /** Whether rows of a table are looked up by whoever runs the program, instead of in it. */
+  isGathered(table: string): boolean;
+  /** How the head's product is built, of x [N, D] with rows of its matrix. */
+  readonly headProduct: HeadProduct;
+}
+
+/**
+ * The head's product with all rows of its matrix, with some of them (a symbol V), or of each row of x with one row of the
+ * matrix of its own.
+ */
+export type HeadProduct = "whole" | "slice" | "row-by-row";
+
+/** A part without adapter, cache and dropout. */
+export const PLAIN_PART: PartOptions = {
+  projector: FROZEN,
+  lookUp: FROZEN_ROWS,
+  cached: false,
+  training: false,
+  chunk: { length: 1, count: 1 },
+  dropped: new Set(),
+  isGathered: () => false,
+  headProduct: "whole",
+};
+
+/** Rows that are looked up outside of the program. */
+export interface GatheredRows {
+  readonly table: string;
+  readonly ids: Value;
+  readonly rows: Value;
+}
+
+/** A mask of dropout that whoever runs the program draws. */
+export interface DropoutMask {
+  readonly site: string;
+  readonly mask: Value;
+  readonly probability: number;
+}
+
+/** Sizes that are known before a program runs: rows, tokens, and their products. */
+const FIXED_SIZE = /^[BTNP0-9*+-]+$/;
+
+/** The residual stream as a projection. */
+const IDENTITY: Pick<SiteGraph, "weight" | "bias" | "project"> = {
+  get weight(): Value {
+    throw new TypeError("Cannot read the weight of the residual stream: it has none");
+  },
+  bias: null,
+  project: (value) => value,
+};
+
+export class PartGraph implements Builder {
+  readonly graph = new Graph();
+  /** In the order of their use. */
+  readonly specs: TensorSpec[] = [];
+  readonly sites: SiteSpec[] = [];
+  readonly branches: string[] = [];
+  /** Matrices that are those of an embedding, by name: the embedding's tensor. */
+  readonly ties = new Map<string, string>();
+  /** Tensors of the part, by name. */
+  readonly tensors: Record<string, Value> = {};
+  /** What projectors added, by site and name: `self_attn.q_proj.lora_A.weight`. */
+  readonly adapter: Record<string, Value> = {};
+  readonly dropout: DropoutMask[] = [];
+  readonly passInputs = new Map<string, { readonly input: PassInput; readonly value: Value }>();
+  readonly tables = new Map<string, { readonly table: PositionTable; readonly value: Value }>();
+  readonly gathered: GatheredRows[] = [];
+  /** Activations worth saving for the backward program. */
+  readonly saved: Record<string, Value> = {};
+  /** Of the one attention of a block; null: there is none. */
+  attention: { readonly options: AttentionOptions; readonly outputs: AttentionOutputs } | null = null;
+  /** Rows of the head's matrix, where not all of them are an input. */
+  headRows: { readonly tensor: string; readonly rows: Value } | null = null;
+  /** Products without adapter and bias, by their value: what they multiply. */
+  readonly plainProducts = new Map<Value, { readonly x: Value; readonly weight: Value }>();
+  readonly #options: PartOptions;
+  readonly #past: Record<string, Value> = {};
+  /** Outputs of sites that kept what they are made of. */
+  readonly #cheap = new Set<Value>();
+
+  constructor(options: PartOptions) {
+    this.#options = options;
+  }
+
+  tensor(name: string, shape: readonly number[], role: TensorRole): Value {
+    const known = this.tensors[name];
+    if (known) return known;
+    this.specs.push({ name, shape, role });
+    return (this.tensors[name] = this.graph.input(name, "float32", shape));
+  }
+
+  linear(name: string, x: Value, outFeatures: number, options: LinearOptions): Value {
+    const { role, bias: hasBias = false, storedTransposed = false, tiedTo = null } = options;
+    const inFeatures = x.shape.at(-1) as number;
+    if (role === "head" && this.#options.headProduct !== "whole") return this.#partOfHead(name, x);
+    const tensorRole = role === "head" ? "head" : "weight";
+    const shape = storedTransposed ? [inFeatures, outFeatures] : [outFeatures, inFeatures];
+    const stored = this.tensor(`${name}.weight`, shape, tensorRole);
+    if (tiedTo !== null) this.ties.set(`${name}.weight`, tiedTo);
+    const bias = hasBias ? this.tensor(`${name}.bias`, [outFeatures], "bias") : null;
+    const spec: SiteSpec = {
+      name,
+      kind: "linear",
+      role,
+      inFeatures,
+      outFeatures,
+      bias: hasBias,
+      storedTransposed,
+    };
+    this.sites.push(spec);
+    const frozen = {
+      get weight() {
+        return storedTransposed ? transpose(stored, [1, 0]) : stored;
+      },
+      bias,
+      project: (value: Value) => linear(value, stored, bias, storedTransposed),
+    };
+    const numInputs = Object.keys(this.adapter).length;
+    const y = this.#place(spec, frozen, x);
+    if (bias === null && !storedTransposed && numInputs === Object.keys(this.adapter).length)
+      this.plainProducts.set(y, { x, weight: stored });
+    return this.#cheap.has(y) ? y : this.#save(`${name}.output`, y);
+  }
+
+  /** The product with rows of the head's matrix that whoever runs the program gives as `rows`. */
+  #partOfHead(name: string, x: Value): Value {
+    const width = x.shape.at(-1) as number;
+    const isSlice = this.#options.headProduct === "slice";
+    const rows = this.graph.input("rows", "float32", [isSlice ? "V" : "N", width]);
+    this.headRows = { tensor: `${name}.weight`, rows };
+    return isSlice ? linear(x, rows, null) : reduceSum(mul(x, rows), [1]);
+  }
+
+  lookUp(name: string, ids: Value, numRows: number, width: number): Value {
+    const table = `${name}.weight`;
+    const spec: SiteSpec = {
+      name,
+      kind: "embedding",
+      role: "embedding",
+      inFeatures: numRows,
+      outFeatures: width,
+      bias: false,
+      storedTransposed: false,
+    };
+    this.sites.push(spec);
+    let rows: Value;
+    if (this.#options.isGathered(table)) {
+      this.specs.push({ name: table, shape: [numRows, width], role: "embedding" });
+      rows = this.graph.input(`${name}.rows`, "float32", [...ids.shape, width]);
+      this.gathered.push({ table, ids, rows });
+    } else {
+      rows = gatherRows(this.tensor(table, [numRows, width], "embedding"), ids);
+    }
+    return this.#options.lookUp({ spec, ids, rows, input: this.#siteInput(name) });
+  }
+
+  attend(q: Value, k: Value, v: Value, options: AttentionOptions): Value {
+    if (this.attention) throw new RangeError("Cannot build a block with two attentions: it has one cache");
+    const { cached, chunk } = this.#options;
+    const { numKeyValueHeads, headWidth, rope } = options;
+    const past = (name: string): Value =>
+      (this.#past[name] = this.graph.input(name, "float32", ["B", "P", numKeyValueHeads, headWidth]));
+    const queries = { positions: this.input(POSITIONS), segments: this.input(SEGMENTS) };
+    const keys = cached
+      ? { positions: this.input(KEY_POSITIONS), segments: this.input(KEY_SEGMENTS) }
+      : queries;
+    const tables = rope && ropeTables(rope);
+    const outputs = attention(q, k, v, options, {
+      queries,
+      keys,
+      tables: tables && { cos: this.#table(tables.cos), sin: this.#table(tables.sin) },
+      past: cached ? { key: past("past_key"), value: past("past_value") } : null,
+      chunk,
+    });
+    this.attention = { options, outputs };
+    for (const [name, value] of Object.entries(outputs.saved)) this.#save(name, value);
+    return this.#save("attended", outputs.output);
+  }
+
+  branch(name: string, x: Value, f: (x: Value) => Value): Value {
+    this.branches.push(name);
+    const change = f(x);
+    const sum = add(x, this.#options.dropped.has(name) ? stopGradient(change) : change);
+    return this.#save(`${name}.sum`, sum);
+  }
+
+  input(input: PassInput): Value {
+    let made = this.passInputs.get(input.name);
+    if (!made) {
+      made = { input, value: this.graph.input(input.name, input.dtype, input.shape) };
+      this.passInputs.set(input.name, made);
+    }
+    return made.value;
+  }
+
+  /** The residual stream after a block, with whatever adapter sits there. */
+  residual(x: Value): Value {
+    return this.#place(residualSite(x.shape.at(-1) as number), IDENTITY, x);
+  }
+
+  /** All inputs of the part but the activations that it reads, by name. */
+  inputs(): Record<string, Value> {
+    const values = (map: ReadonlyMap<string, { readonly value: Value }>): Record<string, Value> =>
+      Object.fromEntries([...map].map(([name, { value }]) => [name, value]));
+    return {
+      ...values(this.passInputs),
+      ...values(this.tables),
+      ...this.#past,
+      ...this.tensors,
+      ...Object.fromEntries(this.gathered.map(({ rows }) => [rows.name as string, rows])),
+      ...(this.headRows ? { rows: this.headRows.rows } : {}),
+      ...this.adapter,
+      ...Object.fromEntries(this.dropout.map(({ mask }) => [mask.name as string, mask])),
+    };
+  }
+
+  #table(table: PositionTable): Value {
+    let made = this.tables.get(table.name);
+    if (!made) {
+      const shape: Shape = [`R`, table.width];
+      made = { table, value: this.graph.input(table.name, "float32", shape) };
+      this.tables.set(table.name, made);
+    }
+    return made.value;
+  }
+
+  #save(name: string, value: Value): Value {
+    if (value.shape.every((size) => typeof size === "number" || FIXED_SIZE.test(size)))
+      this.saved[name] = value;
+    return value;
+  }
+
+  #siteInput(site: string): (name: string, shape: readonly number[], dtype: DType) => Value {
+    return (suffix, shape, dtype) =>
+      (this.adapter[`${site}.${suffix}`] ??= this.graph.input(`${site}.${suffix}`, dtype, shape));
+  }
+
+  #place(spec: SiteSpec, frozen: Pick<SiteGraph, "weight" | "bias" | "project">, input: Value): Value {
+    const { name } = spec;
+    let isCheap = false;
+    const site: SiteGraph = {
+      spec,
+      get weight() {
+        return frozen.weight;
+      },
+      bias: frozen.bias,
+      project: (value) => frozen.project(value),
+      input: this.#siteInput(name),
+      dropout: (value, probability) => {
+        if (!this.#options.training || probability === 0) return value;
+        const mask = this.graph.input(`dropout.${name}`, "float32", value.shape);
+        this.dropout.push({ site: name, mask, probability });
+        return mul(value, mask);
+      },
+      context: (passInput) => this.input(passInput),
+      keep: (suffix, value) => {
+        isCheap = true;
+        return site.remember(suffix, value);
+      },
+      remember: (suffix, value) => this.#save(`${name}.${suffix}`, value),
+    };
+    const output = this.#options.projector(site, input);
+    if (isCheap) this.#cheap.add(output);
+    return output;
+  }
+}

@@ -1,0 +1,46 @@
+/**
+ * @file The Phi-3 and Phi-4-mini families: one projection for queries, keys and values, one for gate and up; a part of
+ * each head is rotated.
+ *
+ * Paper: "Phi-3 Technical Report", arXiv:2404.14219, section 2.
+ */
+import { z } from "zod";
+import type { Value } from "../graph/graph.ts";
+import { mul } from "../graph/ops/elementwise.ts";
+import { silu } from "../graph/ops/silu.ts";
+import { split } from "../graph/ops/split.ts";
+import { rmsNorm } from "../nn/norms.ts";
+import { type Transform, decoder, plainAttention, preNormBlock, repeat } from "./decoder.ts";
+import type { Family } from "./family.ts";
+import { DECODER_FIELDS, parseConfig } from "./hf-config.ts";
+
+const SCHEMA = z.object({
+  ...DECODER_FIELDS,
+  attention_bias: z.literal(false).default(false),
+  hidden_act: z.literal("silu").default("silu"),
+  sliding_window: z.int().positive().nullish(),
+  partial_rotary_factor: z.number().positive().nullish(),
+  original_max_position_embeddings: z.int().positive().nullish(),
+});
+
+export const phi3: Family = {
+  modelType: "phi3",
+  summary: "Phi-3 and Phi-4 mini",
+  open: (raw) => {
+    const c = parseConfig(SCHEMA, raw);
+    const attention = { ...plainAttention(raw, c), window: c.sliding_window ?? null };
+    const { numHeads: H, numKeyValueHeads: K, headWidth: E } = attention;
+    const { hidden_size: width, intermediate_size: F } = c;
+    const attend: Transform = (b, x) => {
+      const fused = b.linear("self_attn.qkv_proj", x, (H + 2 * K) * E, { role: "qkv" });
+      const [q, k, v] = split(fused, 2, [H * E, K * E, K * E]) as [Value, Value, Value];
+      return b.linear("self_attn.o_proj", b.attend(q, k, v, attention), width, { role: "attention-output" });
+    };
+    const mlp: Transform = (b, x) => {
+      const fused = b.linear("mlp.gate_up_proj", x, 2 * F, { role: "gate-up" });
+      const [gate, up] = split(fused, 2, [F, F]) as [Value, Value];
+      return b.linear("mlp.down_proj", mul(silu(gate), up), width, { role: "down" });
+    };
+    return decoder(raw, c, repeat(preNormBlock(rmsNorm(c.rms_norm_eps), attend, mlp), c));
+  },
+};

@@ -1,0 +1,33 @@
+/**
+ * @file The Qwen 2 and 2.5 families: Llama's blocks with biases on queries, keys and values.
+ *
+ * Paper: "Qwen2.5 Technical Report", arXiv:2412.15115, section 2.
+ */
+import { z } from "zod";
+import { rmsNorm } from "../nn/norms.ts";
+import { attentionPart, decoder, mlpPart, plainAttention, preNormBlock, siluMlp } from "./decoder.ts";
+import type { Family } from "./family.ts";
+import { DECODER_FIELDS, WINDOW_FIELDS, parseConfig, windowedLayers } from "./hf-config.ts";
+
+const SCHEMA = z.object({
+  ...DECODER_FIELDS,
+  ...WINDOW_FIELDS,
+  hidden_act: z.literal("silu").default("silu"),
+  use_mrope: z.literal(false).default(false),
+});
+
+export const qwen2: Family = {
+  modelType: "qwen2",
+  summary: "Qwen 2 and Qwen 2.5",
+  open: (raw) => {
+    const c = parseConfig(SCHEMA, raw);
+    const attention = { ...plainAttention(raw, c), bias: { qkv: true, output: false } };
+    const window = c.use_sliding_window ? (c.sliding_window ?? null) : null;
+    const layerWith = (window: number | null) =>
+      preNormBlock(rmsNorm(c.rms_norm_eps), attentionPart({ ...attention, window }), mlpPart(siluMlp(c)));
+    const [full, windowed] = [layerWith(null), layerWith(window)];
+    const isWindowed = windowedLayers(raw, c, (layer) => layer >= (c.max_window_layers ?? 28));
+    const layers = isWindowed.map((has) => (has && window !== null ? windowed : full));
+    return decoder(raw, c, layers);
+  },
+};

@@ -1,0 +1,55 @@
+/**
+ * @file The Qwen 3 family with experts: the attention of Qwen 3, and experts in all or some of the layers.
+ *
+ * Paper: "Qwen3 Technical Report", arXiv:2505.09388, section 2.
+ */
+import { z } from "zod";
+import { experts } from "../nn/experts.ts";
+import { rmsNorm } from "../nn/norms.ts";
+import { type Transform, attentionPart, decoder, mlpPart, preNormBlock, siluMlp } from "./decoder.ts";
+import type { Family } from "./family.ts";
+import { parseConfig, unusable } from "./hf-config.ts";
+import { QWEN3_FIELDS, qwen3Attention } from "./qwen3.ts";
+
+const SCHEMA = z.object({
+  ...QWEN3_FIELDS,
+  use_sliding_window: z.literal(false).nullish(),
+  num_experts: z.int().positive().optional(),
+  // transformers 5
+  num_local_experts: z.int().positive().optional(),
+  num_experts_per_tok: z.int().positive().default(8),
+  moe_intermediate_size: z.int().positive(),
+  norm_topk_prob: z.boolean().default(false),
+  decoder_sparse_step: z.int().positive().default(1),
+  mlp_only_layers: z.array(z.int().min(0)).default([]),
+});
+
+export const qwen3Moe: Family = {
+  modelType: "qwen3_moe",
+  summary: "Qwen 3 with experts: 30B-A3B and its kin",
+  open: (raw) => {
+    const c = parseConfig(SCHEMA, raw);
+    const numExperts = c.num_experts ?? c.num_local_experts ?? 128;
+    const numChosen = c.num_experts_per_tok;
+    if (numChosen > numExperts) {
+      throw unusable(
+        raw,
+        `num_experts_per_tok is ${numChosen} (expected at most num_experts, ${numExperts})`,
+      );
+    }
+    const options = {
+      numExperts,
+      numChosen,
+      normalizes: c.norm_topk_prob,
+      expert: { ...siluMlp(c), intermediateSize: c.moe_intermediate_size },
+    };
+    const sparse: Transform = (b, x) => experts(b, x, "mlp.", options);
+    const [withExperts, dense] = [sparse, mlpPart(siluMlp(c))].map((mlp) =>
+      preNormBlock(rmsNorm(c.rms_norm_eps), attentionPart(qwen3Attention(raw, c)), mlp),
+    ) as [ReturnType<typeof preNormBlock>, ReturnType<typeof preNormBlock>];
+    const layers = Array.from({ length: c.num_hidden_layers }, (_, layer) =>
+      (layer + 1) % c.decoder_sparse_step === 0 && !c.mlp_only_layers.includes(layer) ? withExperts : dense,
+    );
+    return decoder(raw, c, layers);
+  },
+};

@@ -1,0 +1,61 @@
+/**
+ * @file The Qwen 3 family: Llama's blocks with a norm on each head of queries and keys, heads of a width of their own.
+ *
+ * Paper: "Qwen3 Technical Report", arXiv:2505.09388, section 2.
+ */
+import { z } from "zod";
+import { headNorm, rmsNorm } from "../nn/norms.ts";
+import type { SelfAttentionOptions } from "../nn/self-attention.ts";
+import { attentionPart, decoder, mlpPart, plainAttention, preNormBlock, siluMlp } from "./decoder.ts";
+import type { Family, RawConfig } from "./family.ts";
+import {
+  DECODER_FIELDS,
+  type DecoderFields,
+  WINDOW_FIELDS,
+  parseConfig,
+  windowedLayers,
+} from "./hf-config.ts";
+
+/** Settings of the attention of Qwen 3, with experts or without. */
+export const QWEN3_FIELDS = {
+  ...DECODER_FIELDS,
+  ...WINDOW_FIELDS,
+  attention_bias: z.boolean().default(false),
+  hidden_act: z.literal("silu").default("silu"),
+};
+
+const SCHEMA = z.object(QWEN3_FIELDS);
+
+/** The attention of Qwen 3. */
+export function qwen3Attention(
+  raw: RawConfig,
+  c: DecoderFields & { readonly attention_bias: boolean },
+): SelfAttentionOptions {
+  const plain = plainAttention(raw, c);
+  const norm = rmsNorm(c.rms_norm_eps);
+  return {
+    ...plain,
+    bias: { qkv: c.attention_bias, output: c.attention_bias },
+    queryNorm: headNorm(norm, plain.numHeads),
+    keyNorm: headNorm(norm, plain.numKeyValueHeads),
+  };
+}
+
+export const qwen3: Family = {
+  modelType: "qwen3",
+  summary: "Qwen 3 without experts",
+  open: (raw) => {
+    const c = parseConfig(SCHEMA, raw);
+    const attention = qwen3Attention(raw, c);
+    const window = c.use_sliding_window ? (c.sliding_window ?? null) : null;
+    const layerWith = (window: number | null) =>
+      preNormBlock(rmsNorm(c.rms_norm_eps), attentionPart({ ...attention, window }), mlpPart(siluMlp(c)));
+    const [full, windowed] = [layerWith(null), layerWith(window)];
+    const isWindowed = windowedLayers(raw, c, (layer) => layer >= (c.max_window_layers ?? 28));
+    return decoder(
+      raw,
+      c,
+      isWindowed.map((has) => (has && window !== null ? windowed : full)),
+    );
+  },
+};

@@ -1,0 +1,45 @@
+/**
+ * @file The RoBERTa family with a head over classes; its positions begin behind the padding's.
+ *
+ * Paper: "RoBERTa", arXiv:1907.11692.
+ */
+import { z } from "zod";
+import { tanh } from "../graph/ops/elementwise.ts";
+import { gatherRows } from "../graph/ops/gather-scatter.ts";
+import { slice } from "../graph/ops/slice-pad.ts";
+import { POSITIONS } from "../nn/pass.ts";
+import { ENCODER_FIELDS, encoder } from "./encoder.ts";
+import type { Family } from "./family.ts";
+import { parseConfig } from "./hf-config.ts";
+
+const SCHEMA = z.object({
+  ...ENCODER_FIELDS,
+  type_vocab_size: z.int().positive().default(1),
+  pad_token_id: z.int().min(0).nullable().default(1),
+});
+
+export const roberta: Family = {
+  modelType: "roberta",
+  summary: "RoBERTa for sequence classification",
+  open: (raw) => {
+    const c = parseConfig(SCHEMA, raw);
+    const { hidden_size: width, max_position_embeddings: numRows } = c;
+    const first = (c.pad_token_id ?? 0) + 1;
+    return encoder(raw, c, {
+      prefix: "roberta",
+      maxPositions: numRows - first,
+      positions: (b) => {
+        const table = b.tensor(
+          "roberta.embeddings.position_embeddings.weight",
+          [numRows, width],
+          "embedding",
+        );
+        return gatherRows(slice(table, 0, first, null), b.input(POSITIONS));
+      },
+      head: (b, x, numClasses) => {
+        const inner = tanh(b.linear("classifier.dense", x, width, { role: "other", bias: true }));
+        return b.linear("classifier.out_proj", inner, numClasses, { role: "head", bias: true });
+      },
+    });
+  },
+};

@@ -1,0 +1,51 @@
+/** @file What a method builds with at a site: the frozen parts of a projection or a look-up, and inputs of its own. */
+import type { DType } from "../graph/dtype.ts";
+import type { Value } from "../graph/graph.ts";
+import type { PassInput } from "../nn/pass.ts";
+import type { SiteSpec } from "./sites.ts";
+
+/** The frozen parts of a projection and what may be built around them; of the residual stream, the identity. */
+export interface SiteGraph {
+  readonly spec: SiteSpec;
+  /** [out, in] @throws TypeError on the residual stream, which has none */
+  readonly weight: Value;
+  /** [out], or null when the layer has none. */
+  readonly bias: Value | null;
+  /** x [..., in] to x Wᵀ + b. */
+  project(x: Value): Value;
+  /** Adds an input of the program, named after the site: an adapter's tensor. */
+  input(name: string, shape: readonly number[], dtype: DType): Value;
+  /**
+   * Multiplies x by a mask of zeros and 1/(1-p), drawn by whoever runs the program; x itself when not training or p = 0.
+   */
+  dropout(x: Value, probability: number): Value;
+  /** A tensor that is made for each pass; all sites share it. */
+  context(input: PassInput): Value;
+  /** Marks an activation from which the site's output is cheap: a backward program had better be given it than that. */
+  keep(name: string, value: Value): Value;
+  /** Marks a small value that takes long to compute: a backward program that is given activations is given it too. */
+  remember(name: string, value: Value): Value;
+}
+
+/** The frozen parts of a look-up of embeddings and what may be built around them. */
+export interface LookupGraph {
+  readonly spec: SiteSpec;
+  /** int64 [B, T] */
+  readonly ids: Value;
+  /** The rows of the base, [B, T, out]. */
+  readonly rows: Value;
+  /** Adds an input of the program, named after the site: an adapter's tensor. */
+  input(name: string, shape: readonly number[], dtype: DType): Value;
+}
+
+/** Builds the projection of a site. */
+export type Projector = (site: SiteGraph, x: Value) => Value;
+
+/** Builds the look-up of a site. */
+export type LookUp = (graph: LookupGraph) => Value;
+
+/** The projection of a site without an adapter. */
+export const FROZEN: Projector = (site, x) => site.project(x);
+
+/** The look-up of a site without an adapter. */
+export const FROZEN_ROWS: LookUp = (graph) => graph.rows;

@@ -1,0 +1,49 @@
+/** @file Tensors and sites of a model: what its checkpoint holds, and where adapters may sit. */
+import type { SiteRole, TensorRole } from "../nn/builder.ts";
+
+/** One tensor of a checkpoint. */
+export interface TensorSpec {
+  /** Path inside the block, "self_attn.q_proj.weight"; in the lists of a whole model its Hugging Face name. */
+  readonly name: string;
+  /** As files keep it. */
+  readonly shape: readonly number[];
+  readonly role: TensorRole;
+}
+
+/** One tensor of a whole model. */
+export interface ModelTensor extends TensorSpec {
+  /** Null outside the blocks. */
+  readonly layer: number | null;
+  /** Its path inside the block; outside the blocks, its name. */
+  readonly path: string;
+}
+
+/**
+ * One place where adapters sit: a projection y = x Wᵀ + b, an embedding, whose rows are looked up, or the residual stream
+ * after a block, which has no weight.
+ */
+export interface SiteSpec {
+  /** Path inside the block, "self_attn.q_proj"; the whole path outside the blocks. */
+  readonly name: string;
+  readonly kind: "linear" | "embedding" | "residual";
+  readonly role: SiteRole;
+  /** Of an embedding: the number of its rows. */
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+  readonly bias: boolean;
+  /** The file keeps the matrix as [in, out]. */
+  readonly storedTransposed: boolean;
+}
+
+/** The residual stream after a block, as a place inside the block. */
+export function residualSite(width: number): SiteSpec {
+  return {
+    name: "residual",
+    kind: "residual",
+    role: "residual",
+    inFeatures: width,
+    outFeatures: width,
+    bias: false,
+    storedTransposed: false,
+  };
+}

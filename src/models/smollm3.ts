@@ -1,0 +1,60 @@
+/**
+ * @file The SmolLM3 family: Llama's blocks, every fourth of which does not rotate queries and keys.
+ *
+ * Paper: "RoPE to NoPE and Back Again", arXiv:2501.18795.
+ */
+import { z } from "zod";
+import { rmsNorm } from "../nn/norms.ts";
+import { attentionPart, decoder, mlpPart, plainAttention, preNormBlock, siluMlp } from "./decoder.ts";
+import type { Family, Layer } from "./family.ts";
+import { DECODER_FIELDS, WINDOW_FIELDS, parseConfig, unusable, windowedLayers } from "./hf-config.ts";
+
+const SCHEMA = z.object({
+  ...DECODER_FIELDS,
+  ...WINDOW_FIELDS,
+  attention_bias: z.boolean().default(false),
+  mlp_bias: z.boolean().default(false),
+  hidden_act: z.literal("silu").default("silu"),
+  no_rope_layers: z.array(z.union([z.literal(0), z.literal(1)])).nullish(),
+  no_rope_layer_interval: z.int().positive().default(4),
+  pretraining_tp: z.literal(1).default(1),
+});
+
+export const smollm3: Family = {
+  modelType: "smollm3",
+  summary: "SmolLM3",
+  open: (raw) => {
+    const c = parseConfig(SCHEMA, raw);
+    const { no_rope_layers: rotated, num_hidden_layers: numLayers, no_rope_layer_interval: interval } = c;
+    if (rotated && rotated.length !== numLayers) {
+      throw unusable(raw, `no_rope_layers has ${rotated.length} entries (expected ${numLayers})`);
+    }
+    const plain = plainAttention(raw, c);
+    const bias = { qkv: c.attention_bias, output: c.attention_bias };
+    const window = c.use_sliding_window ? (c.sliding_window ?? null) : null;
+    const isWindowed = windowedLayers(raw, c, () => false);
+    const made = new Map<string, Layer>();
+    const layers = isWindowed.map((hasWindow, layer) => {
+      // 1 stands for a layer that does rotate.
+      const isRotated = rotated ? rotated[layer] === 1 : (layer + 1) % interval !== 0;
+      const key = `${isRotated} ${hasWindow}`;
+      const attention = {
+        ...plain,
+        bias,
+        rope: isRotated ? plain.rope : null,
+        window: hasWindow ? window : null,
+      };
+      const known = made.get(key);
+      const block =
+        known ??
+        preNormBlock(
+          rmsNorm(c.rms_norm_eps),
+          attentionPart(attention),
+          mlpPart({ ...siluMlp(c), bias: c.mlp_bias }),
+        );
+      made.set(key, block);
+      return block;
+    });
+    return decoder(raw, c, layers);
+  },
+};

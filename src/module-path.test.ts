@@ -1,0 +1,15 @@
+/** @file Parts of dotted paths. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { lastName, lastNames, matchSuffix, moduleOf } from "./module-path.ts";
+
+test("a path has a module before its last dot and a name after it", () => {
+  assert.deepEqual([moduleOf("a.b.weight"), lastName("a.b.weight")], ["a.b", "weight"]);
+  assert.deepEqual([moduleOf("weight"), lastName("weight")], ["", "weight"]);
+  assert.deepEqual(lastNames(["a.x", "b.x", "a.y"]), ["x", "y"]);
+});
+
+test("matchSuffix() takes whole parts between dots only", () => {
+  assert.ok(matchSuffix("q_proj", "a.q_proj") && matchSuffix("a.q_proj", "a.q_proj"));
+  assert.ok(!matchSuffix("proj", "a.q_proj") && !matchSuffix("b.a.q_proj", "a.q_proj"));
+});

@@ -1,0 +1,72 @@
+/**
+ * @file What a family builds its blocks, stem and head with. A tensor is declared here, where it is used, and nowhere else.
+ *
+ * The same definition is run to list a model's tensors and sites, and to build its programs with whatever adapter sits on
+ * them; the family knows of neither.
+ */
+import type { Value } from "../graph/graph.ts";
+import type { PassInput } from "./pass.ts";
+import type { RopeConfig } from "./rope-tables.ts";
+
+/** What a tensor is for: methods choose by it which to train. */
+export type TensorRole = "embedding" | "head" | "norm" | "weight" | "bias";
+
+/** What a projection is for: methods choose by it where to sit, so that none names a family. */
+export type SiteRole =
+  | "query"
+  | "key"
+  | "value"
+  | "qkv"
+  | "attention-output"
+  | "gate"
+  | "up"
+  | "gate-up"
+  | "down"
+  | "router"
+  | "embedding"
+  | "head"
+  | "other"
+  | "residual";
+
+/** How a projection is declared. */
+export interface LinearOptions {
+  readonly role: SiteRole;
+  readonly bias?: boolean;
+  /** The file keeps the matrix as [in, out]. */
+  readonly storedTransposed?: boolean;
+  /** The matrix is that of this embedding: no file needs to hold it twice. */
+  readonly tiedTo?: string | null;
+}
+
+/** How queries see keys. */
+export interface AttentionOptions {
+  readonly numHeads: number;
+  readonly numKeyValueHeads: number;
+  readonly headWidth: number;
+  /** Factor on the scores. */
+  readonly scale: number;
+  /** How queries and keys are rotated; null: not at all. */
+  readonly rope: RopeConfig | null;
+  /** A query sees so many keys, its own included; null: all. */
+  readonly window: number | null;
+  /** Scores become cap · tanh(score / cap); null: as they are. */
+  readonly softcap: number | null;
+  /** A query sees none after it. */
+  readonly causal: boolean;
+}
+
+/** Declares tensors and builds with them. Names are paths inside the block; whole paths in stem and head. */
+export interface Builder {
+  /** The projection x Wᵀ + b of x [..., in] to [..., out], with whatever adapter sits there. */
+  linear(name: string, x: Value, outFeatures: number, options: LinearOptions): Value;
+  /** Rows of a table [numRows, width] by number, with whatever adapter sits there: [..., width]. */
+  lookUp(name: string, ids: Value, numRows: number, width: number): Value;
+  /** A tensor by its full name in the part, "input_layernorm.weight". */
+  tensor(name: string, shape: readonly number[], role: TensorRole): Value;
+  /** Attention of projected q [B, T, H·E], k and v [B, T, K·E], with mask and cache. Gives [B, T, H·E]. */
+  attend(q: Value, k: Value, v: Value, options: AttentionOptions): Value;
+  /** A residual branch: x + f(x). Whoever runs a block may leave its backward out. */
+  branch(name: string, x: Value, f: (x: Value) => Value): Value;
+  /** A tensor that is made for each pass. */
+  input(input: PassInput): Value;
+}

@@ -1,0 +1,48 @@
+/**
+ * @file A feed-forward part of many experts, of which a router chooses k for each token.
+ *
+ *   p = softmax(Wr x)      y = Σ_(e among the k largest of p) w_e expert_e(x)      w = p, or p / Σ of the chosen p
+ *
+ * Papers: "Qwen3 Technical Report", arXiv:2505.09388, section 2; "OLMoE", arXiv:2409.02060, eq. 1 and 2. An expert's
+ * products run on the rows that chose it, and on no others; the rows are sorted by expert once for all.
+ */
+import type { Value } from "../graph/graph.ts";
+import { div, mul } from "../graph/ops/elementwise.ts";
+import { gatherRows, scatterAddRows } from "../graph/ops/gather-scatter.ts";
+import { reduceSum } from "../graph/ops/reduce-expand.ts";
+import { reshape, reshapeLike } from "../graph/ops/reshape.ts";
+import { routeRows } from "../graph/ops/route-rows.ts";
+import { softmax } from "../graph/ops/softmax.ts";
+import { joinRows, splitRows } from "../graph/ops/split-rows.ts";
+import { transpose } from "../graph/ops/transpose.ts";
+import { type Dim, mulDims } from "../graph/shape.ts";
+import type { Builder } from "./builder.ts";
+import { type MlpOptions, gatedMlp } from "./gated-mlp.ts";
+
+/** What a router does. */
+export interface ExpertsOptions {
+  readonly numExperts: number;
+  /** Experts of a token. */
+  readonly numChosen: number;
+  /** Their weights add up to 1. */
+  readonly normalizes: boolean;
+  readonly expert: MlpOptions;
+}
+
+/** Builds the part from x [B, T, D]; the router is `gate`, experts are `experts.N.`, behind `prefix`. */
+export function experts(b: Builder, x: Value, prefix: string, options: ExpertsOptions): Value {
+  const { numExperts: E, numChosen, normalizes, expert } = options;
+  const [B, T, D] = x.shape as [Dim, Dim, number];
+  const M = mulDims(B, T);
+  const flat = reshape(x, [M, D]);
+  const p = softmax(b.linear(`${prefix}gate`, flat, E, { role: "router" })); // [M, E]
+  const [chosen, rows, places, counts] = routeRows(p, numChosen);
+  const weights = normalizes ? div(p, reduceSum(mul(p, chosen), [1])) : p;
+  const weightOf = gatherRows(reshape(transpose(weights, [1, 0]), [mulDims(E, M), 1]), places); // [k·M, 1]
+  const inputs = gatherRows(flat, rows); // [k·M, D]
+  const outputs = splitRows(inputs, counts, E).map((part, e) =>
+    gatedMlp(b, part, `${prefix}experts.${e}.`, expert),
+  );
+  const weighted = mul(joinRows(outputs, inputs, counts), weightOf);
+  return reshapeLike(scatterAddRows(weighted, rows, flat), x);
+}

@@ -1,0 +1,46 @@
+/** @file Norms with the tensors that they declare: root mean square, with w or 1 + w, and layer norm. */
+import type { Value } from "../graph/graph.ts";
+import { add } from "../graph/ops/elementwise.ts";
+import { layerNorm as layerNormOf } from "../graph/ops/layer-norm.ts";
+import { reshape } from "../graph/ops/reshape.ts";
+import { rmsNorm as rmsNormOf } from "../graph/ops/rms-norm.ts";
+import type { Dim } from "../graph/shape.ts";
+import type { Builder } from "./builder.ts";
+
+/** Builds the norm of the last axis of x by a tensor of this name. */
+export type Norm = (b: Builder, name: string, x: Value) => Value;
+
+const widthOf = (x: Value): number => x.shape.at(-1) as number;
+
+/** The root-mean-square norm with factors w. */
+export function rmsNorm(epsilon: number): Norm {
+  return (b, name, x) => rmsNormOf(x, b.tensor(`${name}.weight`, [widthOf(x)], "norm"), epsilon)[0];
+}
+
+/** The root-mean-square norm with factors 1 + w. */
+export function rmsNormPlusOne(epsilon: number): Norm {
+  return (b, name, x) => {
+    const w = b.tensor(`${name}.weight`, [widthOf(x)], "norm");
+    return rmsNormOf(x, add(w, x.graph.scalar(1)), epsilon)[0];
+  };
+}
+
+/** The layer norm with factors and biases. */
+export function layerNorm(epsilon: number): Norm {
+  return (b, name, x) => {
+    const shape = [widthOf(x)];
+    const [weight, bias] = [
+      b.tensor(`${name}.weight`, shape, "norm"),
+      b.tensor(`${name}.bias`, shape, "bias"),
+    ];
+    return layerNormOf(x, weight, bias, epsilon);
+  };
+}
+
+/** A norm of each head of x [B, T, n·E] by itself, with E factors. */
+export function headNorm(norm: Norm, numHeads: number): Norm {
+  return (b, name, x) => {
+    const [B, T] = x.shape as [Dim, Dim];
+    return reshape(norm(b, name, reshape(x, [B, T, numHeads, widthOf(x) / numHeads])), x.shape);
+  };
+}

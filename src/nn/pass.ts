@@ -1,0 +1,101 @@
+/**
+ * @file What a program reads of a pass beside activations and weights: positions, segments, tables of rotary positions.
+ *
+ * Whoever builds a graph declares what it reads; only that is made, once a pass, for all programs.
+ */
+import type { DataOf, DType } from "../graph/dtype.ts";
+import type { Shape } from "../graph/shape.ts";
+
+/** What is known of the tokens of a pass: B rows of T tokens, and with a cache the S tokens that they may look at. */
+export interface PassFacts {
+  readonly numRows: number;
+  readonly length: number;
+  /** [B, T], from 0 in each example. */
+  readonly positions: BigInt64Array;
+  /** [B, T], number of the example in its row from 1; 0 is padding. */
+  readonly segments: Int32Array;
+  /** [B, T], which part of a pair of texts a token belongs to; null: all to the first. */
+  readonly tokenTypes: Int32Array | null;
+  /** Positions and segments of all tokens, cached ones first; null: there is no cache. */
+  readonly keys: { readonly positions: BigInt64Array; readonly segments: Int32Array } | null;
+  /** Whether a token is the last of a prompt; null: none is. */
+  readonly isPromptEnd: ((row: number, index: number) => boolean) | null;
+  /** Which adapter each row has, where several are side by side. */
+  readonly adapterOf: readonly number[] | null;
+}
+
+/** A tensor that is made for each pass. Symbols of its shape: B, T, P+T. */
+export interface PassInput<D extends DType = DType> {
+  readonly name: string;
+  readonly dtype: D;
+  readonly shape: Shape;
+  /** Whether it tells prompts apart: then keys and values that were cached for one are no good for another. */
+  readonly perPrompt: boolean;
+  /** Writes every element. */
+  fill(facts: PassFacts, data: DataOf<D>): void;
+}
+
+/** A table with a row for each position, made once and again when longer ones are needed. */
+export interface PositionTable {
+  readonly name: string;
+  /** Columns. */
+  readonly width: number;
+  /** Tables of equal keys are equal in the rows that both have. */
+  key(numPositions: number): string;
+  /** Rows 0 to `numRows` - 1 for passes of `numPositions` positions; returns a new array. */
+  rows(numPositions: number, numRows: number): Float32Array;
+}
+
+/** Names, types and checks an input that is made for each pass. */
+export function passInput<D extends DType>(input: PassInput<D>): PassInput {
+  return input;
+}
+
+/** Position of each token in its example, int64 [B, T]. */
+export const POSITIONS = passInput({
+  name: "positions",
+  dtype: "int64",
+  shape: ["B", "T"],
+  perPrompt: false,
+  fill: ({ positions }, data) => data.set(positions),
+});
+
+/** Number of each token's example in its row, int64 [B, T]; 0 is padding. */
+export const SEGMENTS = passInput({
+  name: "segments",
+  dtype: "int64",
+  shape: ["B", "T"],
+  perPrompt: false,
+  fill: ({ segments }, data) => copyIntegers(segments, data),
+});
+
+/** Positions of the cached tokens and the new ones, int64 [B, P+T]. */
+export const KEY_POSITIONS = passInput({
+  name: "keyPositions",
+  dtype: "int64",
+  shape: ["B", "P+T"],
+  perPrompt: false,
+  fill: ({ keys, positions }, data) => data.set(keys?.positions ?? positions),
+});
+
+/** Segments of the cached tokens and the new ones, int64 [B, P+T]. */
+export const KEY_SEGMENTS = passInput({
+  name: "keySegments",
+  dtype: "int64",
+  shape: ["B", "P+T"],
+  perPrompt: false,
+  fill: ({ keys, segments }, data) => copyIntegers(keys?.segments ?? segments, data),
+});
+
+/** Which part of a pair of texts each token belongs to, int64 [B, T]. */
+export const TOKEN_TYPES = passInput({
+  name: "tokenTypes",
+  dtype: "int64",
+  shape: ["B", "T"],
+  perPrompt: false,
+  fill: ({ tokenTypes }, data) => (tokenTypes ? copyIntegers(tokenTypes, data) : data.fill(0n)),
+});
+
+function copyIntegers(from: Int32Array, to: BigInt64Array): void {
+  for (let i = 0; i < from.length; i++) to[i] = BigInt(from[i]!);
+}

@@ -1,0 +1,79 @@
+/** @file What is combined, and how: adapters without their model, with the weights that an expression gives them. */
+import { UsageError } from "../../errors.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
+import type { Method } from "../method.ts";
+import { type Coefficient, paperCoefficients } from "./coefficients.ts";
+import { type Combination, type CombineOptions, findCombination } from "./combinations.ts";
+import { type Algebra, type SiteState, startAlgebra } from "./contract.ts";
+import { type Sum, weightsOf } from "./expression.ts";
+
+type Tensor = HostTensor<"float32">;
+
+/** An adapter without its model. */
+export interface AdapterWeights {
+  readonly method: Method;
+  readonly options: unknown;
+  /** By full module path. */
+  readonly sites: ReadonlyMap<string, SiteState<unknown>>;
+  /** Trained tensors of the base itself, by name. */
+  readonly base: ReadonlyMap<string, Tensor>;
+  /** Frozen tensors that its file holds, by their names there. */
+  readonly frozen: ReadonlyMap<string, Tensor>;
+  /** Whether its file says that the base keeps weights as [in, out]. */
+  readonly storedTransposed: boolean;
+}
+
+/** One adapter of an expression. */
+export interface Member {
+  readonly name: string;
+  readonly adapter: AdapterWeights;
+  /** Its weight when the expression is multiplied out. */
+  readonly weight: number;
+  /** Its weights by the operators of the combination. */
+  readonly coefficient: Coefficient;
+}
+
+/** What a tensor was before training, by full name. */
+export type StartOf = (name: string) => Promise<Tensor>;
+
+/** How the members are brought together. */
+export interface Plan {
+  readonly members: readonly Member[];
+  readonly combination: Combination;
+  readonly options: CombineOptions;
+  readonly startOf: StartOf | null;
+}
+
+/**
+ * The adapters with their weights; those of weight 0 are left out of an exact sum, as far as others remain.
+ * @throws UsageError "usage/combine" for settings that do not fit the way of combining.
+ */
+export function toPlan(
+  sum: Sum,
+  adapters: ReadonlyMap<string, AdapterWeights>,
+  options: CombineOptions,
+  startOf: StartOf | null,
+): Plan {
+  const combination = findCombination(options);
+  const coefficients = combination.averages ? paperCoefficients(sum) : null;
+  const members = [...weightsOf(sum)].map(([name, weight]): Member => {
+    const coefficient = coefficients?.get(name) ?? { kept: Math.abs(weight), signed: weight };
+    return { name, adapter: adapters.get(name) as AdapterWeights, weight, coefficient };
+  });
+  const moving = members.filter(({ weight }) => weight !== 0);
+  const isWhole = combination.mixesFactors || moving.length === 0;
+  return { members: isWhole ? members : moving, combination, options, startOf };
+}
+
+/** The arithmetic of a method. @throws UsageError "usage/combine" when it has none. */
+export function algebraOf(method: Method): Algebra<unknown, unknown> {
+  // Tensors of the base change by their difference from what it has.
+  if (method.kind === "base") return startAlgebra();
+  const { name, algebra } = method;
+  if (algebra !== "not-composable") return algebra;
+  throw new UsageError(
+    "usage/combine",
+    `Cannot combine adapters of method "${name}": the method can hold neither a sum nor the negative of changes`,
+    { hint: "Merge one of them into the model, and train the other on that." },
+  );
+}

@@ -1,0 +1,180 @@
+/**
+ * @file What a method would put on a model: the sites, their tensors and what they need in memory. No number is made or
+ * read here, so a run can be planned before any weight is loaded.
+ */
+import { UsageError } from "../errors.ts";
+import { DTYPES } from "../graph/dtype.ts";
+import type { Model } from "../models/model.ts";
+import { type ModelTensor, type SiteSpec, residualSite } from "../models/sites.ts";
+import type { StorageName } from "../quant/storages.ts";
+import { numElements } from "../graph/shape.ts";
+import type { AdapterMethod, Method } from "./method.ts";
+import type { FrozenSpec, ParameterSpec, SitePlace } from "./site.ts";
+import { type Targets, modulesOfRoles, selectTargets } from "./targets.ts";
+import { trainedTensors } from "./trained-tensors.ts";
+
+/** A site with an adapter. */
+export interface AdaptedSite extends SitePlace {
+  /** Null outside the blocks. */
+  readonly layer: number | null;
+  /** The method's options for this site. */
+  readonly options: unknown;
+  readonly parameters: readonly ParameterSpec[];
+  readonly frozen: readonly FrozenSpec[];
+}
+
+/** What is put on a model. */
+export interface AttachRequest {
+  readonly method: Method;
+  /** Parsed by the method's schema here. */
+  readonly options: unknown;
+  /** `modules` null: the method's own choice for the family. */
+  readonly targets: Omit<Targets, "modules"> & { readonly modules: Targets["modules"] | null };
+}
+
+/** What a method puts where, before any number is made. */
+export interface Layout {
+  readonly model: Model;
+  readonly options: unknown;
+  readonly targets: Targets;
+  readonly sites: ReadonlyMap<string, AdaptedSite>;
+  readonly trainedBase: readonly ModelTensor[];
+}
+
+type StorageOf = (name: string) => StorageName;
+
+/** Picks the sites and lists what is trained there. @throws UsageError as `attach` */
+export function layOut(model: Model, storageOf: StorageOf, request: AttachRequest): Layout {
+  const { method } = request;
+  const options = parseOptions(method, request.options);
+  const modules = request.targets.modules ?? defaultModules(method, model);
+  const targets: Targets = { ...request.targets, modules };
+  const sites =
+    method.kind === "adapter"
+      ? placeSites(model, storageOf, method, options, targets)
+      : new Map<string, AdaptedSite>();
+  const trainedBase = trainedTensors(model, method, options, sites);
+  // The file of an adapter without sites says that it has none.
+  if (method.kind === "base" && (modules.length > 0 || targets.layers !== null)) {
+    throw new UsageError(
+      "usage/target-modules",
+      `Cannot restrict method "${method.name}" to modules or layers: it trains tensors of the base, not modules`,
+      { hint: "Leave target modules and layers out, or choose a method of adapters." },
+    );
+  }
+  return { model, options, targets, sites, trainedBase };
+}
+
+function defaultModules(method: Method, { layers }: Model): Targets["modules"] {
+  const sites = [...new Set(layers)].flatMap((layer) => layer.sites);
+  return method.kind === "adapter" ? modulesOfRoles(method.targets.roles, sites) : [];
+}
+
+function placeSites(
+  model: Model,
+  storageOf: StorageOf,
+  method: AdapterMethod,
+  options: unknown,
+  targets: Targets,
+): Map<string, AdaptedSite> {
+  const inBlocks = model.layers.flatMap((_, layer) =>
+    placesOf(model, layer)
+      .filter(({ kind }) => kind !== "residual" || method.targets.residual)
+      .map((spec) => ({
+        path: model.blockPrefix(layer) + spec.name,
+        layer,
+        spec,
+        isInAllLinear: spec.kind === "linear" && spec.role !== "router",
+      })),
+  );
+  const outside = model.outerSites.map((spec) => ({
+    path: spec.name,
+    layer: null,
+    spec,
+    isInAllLinear: false,
+  }));
+  const selected = selectTargets([...inBlocks, ...outside], targets);
+  const specs = selected.map(({ spec }) => spec);
+  return new Map(
+    selected.map(({ path, layer, spec }): [string, AdaptedSite] => {
+      refuseLookup(method, path, spec);
+      // The residual stream is nothing that is kept.
+      const storage = spec.kind === "residual" ? "f32" : storageOf(model.storedName(`${path}.weight`));
+      const place: SitePlace = { path, spec, storage, sites: specs };
+      const siteOptions = method.configure(options, place);
+      const parameters = method.trained.specs(spec, siteOptions);
+      const frozen = method.frozen.specs(spec, siteOptions);
+      return [path, { ...place, layer, options: siteOptions, parameters, frozen }];
+    }),
+  );
+}
+
+/** Lists the places of a block, or (`layer` null) outside the blocks, where adapters may sit. */
+export function placesOf(model: Model, layer: number | null): readonly SiteSpec[] {
+  if (layer === null) return model.outerSites;
+  return [...(model.layers[layer]?.sites ?? []), residualSite(model.width)];
+}
+
+function refuseLookup(method: AdapterMethod, path: string, { kind }: SiteSpec): void {
+  if (kind !== "embedding" || method.lookup !== "not-on-embeddings") return;
+  throw new UsageError(
+    "usage/target-modules",
+    `Cannot put method "${method.name}" on "${path}": an embedding, expected projections`,
+    { hint: `Leave "${path}" out of the target modules.` },
+  );
+}
+
+/** What `attach` would do, known before any weight is read. */
+export interface Preview {
+  /** Modules that would get an adapter. */
+  readonly paths: readonly string[];
+  readonly numTrained: number;
+  /** Memory of the tensors beside the base that are not trained. */
+  readonly frozenBytes: number;
+}
+
+/** Looks ahead at `attach`. @throws as `attach`. */
+export function previewAttach(model: Model, storageOf: StorageOf, request: AttachRequest): Preview {
+  const { sites, trainedBase } = layOut(model, storageOf, request);
+  const all = [...sites.values()];
+  const trained = [...trainedBase, ...all.flatMap((site) => site.parameters)];
+  const frozen = all.flatMap((site) => site.frozen);
+  const shared = new Map(frozen.filter((spec) => spec.shared).map((spec) => [spec.suffix, spec]));
+  const held = [...frozen.filter((spec) => !spec.shared), ...shared.values()];
+  return {
+    paths: [...sites.keys()],
+    numTrained: trained.reduce((sum, { shape }) => sum + numElements(shape), 0),
+    frozenBytes: held.reduce(
+      (sum, { shape, dtype }) => sum + numElements(shape) * DTYPES[dtype].sizeBytes,
+      0,
+    ),
+  };
+}
+
+/** Finds a site by its place in the model: the layer, null outside the blocks, and the name there. */
+export function indexSites(
+  sites: Iterable<AdaptedSite>,
+): (layer: number | null, name: string) => AdaptedSite | undefined {
+  const byLayer = new Map<number | null, Map<string, AdaptedSite>>();
+  for (const site of sites) {
+    const layer = byLayer.get(site.layer) ?? new Map<string, AdaptedSite>();
+    byLayer.set(site.layer, layer.set(site.spec.name, site));
+  }
+  return (layer, name) => byLayer.get(layer)?.get(name);
+}
+
+/** Parses a method's options. @throws UsageError "usage/flag" that lists every problem. */
+export function parseOptions(method: Method, raw: unknown): unknown {
+  const parsed = method.options.safeParse(raw);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map(
+    (issue) => `${issue.path.join(".") || "options"}: ${issue.message}`,
+  );
+  throw new UsageError(
+    "usage/flag",
+    `Cannot use options of method "${method.name}": ${problems.join("; ")}`,
+    {
+      hint: "See graft train --help for the options of each method.",
+    },
+  );
+}

@@ -1,0 +1,99 @@
+/**
+ * @file The tensors of methods with two thin matrices in files, which hold an ordinary adapter whatever the start was; and
+ * side by side in a batch.
+ */
+import type { SiteSpec } from "../../models/sites.ts";
+import { Random } from "../../random.ts";
+import { hostTensor, zeros } from "../../runtime/host-tensor.ts";
+import type { RowForm } from "../method.ts";
+import type { SiteStart, SiteTensors } from "../site.ts";
+import { fillFactors, startsFromWeight } from "./low-rank-start.ts";
+import { FACTOR_NAMES, FROZEN_A, FROZEN_B, type LowRankSite, namesOf } from "./low-rank.ts";
+
+const [LINEAR] = FACTOR_NAMES as [(typeof FACTOR_NAMES)[number]];
+
+/** What a file holds of a site: an ordinary adapter. Other tensors stay as they are. */
+export function lowRankToTensors({ [FROZEN_A]: a0, [FROZEN_B]: b0, ...others }: SiteTensors): SiteTensors {
+  if (!a0 || !b0) return others;
+  const [a, b] = LINEAR;
+  const [down, up] = [others[a]!, others[b]!];
+  const [rank, inFeatures] = down.shape as [number, number];
+  const outFeatures = up.shape[0] as number;
+  const bothDown = new Float32Array(2 * rank * inFeatures);
+  bothDown.set(down.data);
+  bothDown.set(a0.data, down.data.length);
+  const bothUp = new Float32Array(2 * rank * outFeatures);
+  for (let row = 0; row < outFeatures; row++) {
+    const from = row * rank;
+    bothUp.set(up.data.subarray(from, from + rank), 2 * from);
+    bothUp.set(
+      b0.data.subarray(from, from + rank).map((value) => -value),
+      2 * from + rank,
+    );
+  }
+  return {
+    ...others,
+    [a]: hostTensor("float32", [2 * rank, inFeatures], bothDown),
+    [b]: hostTensor("float32", [outFeatures, 2 * rank], bothUp),
+  };
+}
+
+/** The reverse of `lowRankToTensors` for an adapter with these options. */
+export function lowRankFromTensors(
+  held: SiteTensors,
+  options: LowRankSite,
+  site: Pick<SiteStart, "spec" | "weight">,
+): SiteTensors | Promise<SiteTensors> {
+  const { rank, init } = options;
+  const [a, b] = LINEAR;
+  const [down, up] = [held[a], held[b]];
+  if (!startsFromWeight(init) || !down || !up) return held;
+  if (down.shape[0] !== 2 * rank || up.shape[1] !== 2 * rank) return onRemadeStart(held, options, site);
+  const [inFeatures, outFeatures] = [down.shape[1] as number, up.shape[0] as number];
+  const half = (from: number, sign: number): Float32Array<ArrayBuffer> =>
+    Float32Array.from({ length: outFeatures * rank }, (_, i) => {
+      const [row, column] = [Math.floor(i / rank), i % rank];
+      return sign * up.data[2 * rank * row + from + column]!;
+    });
+  const size = rank * inFeatures;
+  return {
+    ...held,
+    [a]: hostTensor("float32", [rank, inFeatures], down.data.slice(0, size)),
+    [b]: hostTensor("float32", [outFeatures, rank], half(0, 1)),
+    [FROZEN_A]: hostTensor("float32", [rank, inFeatures], down.data.slice(size)),
+    [FROZEN_B]: hostTensor("float32", [outFeatures, rank], half(rank, -1)),
+  };
+}
+
+/**
+ * A file with half of it, A and B alone as PEFT saves them without conversion, stands on the start that the weight gives.
+ * That start is not random: the generator only begins the iteration of the decomposition.
+ */
+async function onRemadeStart(
+  held: SiteTensors,
+  { rank, init, scale }: LowRankSite,
+  site: Pick<SiteStart, "spec" | "weight">,
+): Promise<SiteTensors> {
+  const { inFeatures, outFeatures } = site.spec;
+  const [down, up] = [zeros("float32", [rank, inFeatures]), zeros("float32", [outFeatures, rank])];
+  await fillFactors({ down, up }, site, init, scale, new Random(0));
+  return { ...held, [FROZEN_A]: down, [FROZEN_B]: up };
+}
+
+/** Zeros, a product of nothing, under the options that all adapters of a batch have. */
+export const NO_FACTORS: RowForm<LowRankSite> = {
+  tensors: {},
+  options: { rank: 0, scale: 1, dropout: 0, init: "default" },
+};
+
+/** A and B with the scale in B: with zeros beyond their rank, adapters of any rank and scale share a batch. */
+export function lowRankRowForm(
+  tensors: SiteTensors,
+  site: SiteSpec,
+  { scale }: LowRankSite,
+): RowForm<LowRankSite> {
+  const [a, b] = namesOf(site);
+  const { [a]: down, [b]: up } = lowRankToTensors(tensors);
+  const scaled = up!.data.map((value) => scale * value);
+  return { ...NO_FACTORS, tensors: { [a]: down!, [b]: hostTensor("float32", up!.shape, scaled) } };
+}

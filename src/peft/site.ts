@@ -1,0 +1,61 @@
+/** @file What a method knows of a site: where it lies, and its tensors in a graph, in memory, and as they are declared. */
+import type { DType } from "../graph/dtype.ts";
+import type { Value } from "../graph/graph.ts";
+import type { SiteSpec } from "../models/sites.ts";
+import type { StoredTensor } from "../quant/stored-tensor.ts";
+import type { StorageName } from "../quant/storages.ts";
+import type { HostTensor } from "../runtime/host-tensor.ts";
+
+/** One trained tensor of a site, float32. */
+export interface ParameterSpec {
+  /** What follows the module's path in an adapter file: "lora_A.weight". */
+  readonly suffix: string;
+  readonly shape: readonly number[];
+}
+
+/** One tensor of a site that the programs read and that never changes. */
+export interface FrozenSpec extends ParameterSpec {
+  readonly dtype: DType;
+  /** One tensor for the whole model instead of one a site; its name in a file is the suffix alone. */
+  readonly shared: boolean;
+  /** Whether an adapter file holds it (float32 then); else it is made again from the base. */
+  readonly saved: boolean;
+}
+
+/** Tensors of one site in a graph, trained and frozen, by suffix. */
+export type SiteValues = Readonly<Record<string, Value>>;
+
+/** Tensors of one site in memory, by suffix; the trained ones unless it is said otherwise. */
+export type SiteTensors = Readonly<Record<string, HostTensor<"float32">>>;
+
+/** Frozen tensors by suffix; the adapter owns them, or they are views of the base's. */
+export type Frozen = Readonly<Record<string, HostTensor>>;
+
+/** Weight and bias of a site, in a graph. */
+export interface SiteWeights {
+  /** [out, in]; of an embedding [in, out], its rows. */
+  readonly weight: Value;
+  /** [out] */
+  readonly bias: Value | null;
+}
+
+/** Where a site lies, known before any weight is read. */
+export interface SitePlace {
+  /** Full module path. */
+  readonly path: string;
+  readonly spec: SiteSpec;
+  /** How the base keeps the weight. */
+  readonly storage: StorageName;
+  /** All sites that are adapted. */
+  readonly sites: readonly SiteSpec[];
+}
+
+/** A site with its weight, which is read when it is asked for, and the tensors that are to be filled. */
+export interface SiteStart extends SitePlace {
+  /** Trained tensors, and the frozen ones of this site alone that a file holds; they come as zeros. */
+  readonly tensors: SiteTensors;
+  /** The base's weight [out, in] as it is kept; not to be changed. */
+  stored(): Promise<StoredTensor>;
+  /** The base's weight [out, in] in float32; not to be changed. */
+  weight(): Promise<Float32Array>;
+}

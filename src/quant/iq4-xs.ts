@@ -1,0 +1,43 @@
+/**
+ * @file Storage iq4_xs: blocks of 256 4-bit codes in 8 groups; value = IQ4_VALUES[code] * scale of the group, which is a
+ * 6-bit code less 32, times the float16 scale of the block.
+ *
+ * The lower 4 bits of the group codes are in `groupLow`, two a byte, the upper 2 in `groupHigh`, four a byte.
+ */
+import { bytes, defineBlocks, half, nibbles, SUPER_BLOCK } from "./block.ts";
+import { FLOAT16_VALUES } from "./half.ts";
+import { IQ4_VALUES } from "./iq4-values.ts";
+import { plane } from "./planes.ts";
+
+/** 4-bit codes of unevenly spaced numbers in groups of 32. */
+export const iq4_xs = defineBlocks({
+  name: "iq4_xs",
+  ggmlType: 23,
+  summary: "4-bit codes of unevenly spaced numbers in groups of 32, with 6-bit scales in blocks of 256.",
+  blockSize: SUPER_BLOCK,
+  fields: [half("scale"), bytes("groupHigh", 2), bytes("groupLow", 4), nibbles("codes", SUPER_BLOCK, 16)],
+
+  dequantize(planes, first, end, into) {
+    const scale = plane(planes, "scale", "float16").data;
+    const groupHigh = plane(planes, "groupHigh", "uint8").data;
+    const groupLow = plane(planes, "groupLow", "uint8").data;
+    // Of these blocks alone, so that one index serves codes and values.
+    const codes = plane(planes, "codes", "uint8").data.subarray(first * 128, end * 128);
+    for (let block = first, i = 0; block < end; block++) {
+      const blockScale = FLOAT16_VALUES[scale[block]!]!;
+      for (let group = 0; group < 8; group++) {
+        const low = (groupLow[block * 4 + (group >> 1)]! >> (4 * (group & 1))) & 0x0f;
+        const high = (groupHigh[block * 2 + (group >> 2)]! >> (2 * (group & 3))) & 3;
+        const d = blockScale * ((low | (high << 4)) - 32);
+        for (const stop = i + 16; i < stop; i++) {
+          const pair = codes[i]!;
+          into[2 * i] = IQ4_VALUES[pair & 0x0f]! * d;
+          into[2 * i + 1] = IQ4_VALUES[pair >> 4]! * d;
+        }
+      }
+    }
+  },
+
+  quantize: "read-only",
+  affine: "not-affine",
+});

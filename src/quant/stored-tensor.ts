@@ -1,0 +1,137 @@
+/** @file A tensor as a checkpoint keeps it, and what can be done with one of any storage kind. */
+import { assertInternal, UsageError } from "../errors.ts";
+import type { DataOf } from "../graph/dtype.ts";
+import type { HostTensor } from "../runtime/host-tensor.ts";
+import { numElements } from "../graph/shape.ts";
+import type { Planes } from "./planes.ts";
+import { rowBytes, rowsAndColumns, type Storage, storedBytes } from "./storage.ts";
+import { type StorageName, STORAGES, WRITABLE_NAMES } from "./storages.ts";
+
+/** A tensor as a checkpoint keeps it. `shape` has the rows (outputs) first, as in Hugging Face files. */
+export interface StoredTensor {
+  readonly storage: StorageName;
+  readonly shape: readonly number[];
+  readonly planes: Planes;
+}
+
+/** Splits the raw bytes of a tensor into planes: views where the layout allows, else fresh. */
+export function unpackStored(name: StorageName, bytes: Uint8Array, shape: readonly number[]): StoredTensor {
+  const storage: Storage = STORAGES[name];
+  const expected = storedBytes(storage, shape);
+  assertInternal(bytes.length === expected, `${bytes.length} bytes of ${name}, expected ${expected}`);
+  return { storage: name, shape, planes: storage.unpack(bytes, shape) };
+}
+
+/** Whether the scales of blocks are numbers, as they are in every file that is not damaged. */
+export function hasFiniteScales({ storage, planes }: StoredTensor): boolean {
+  if (STORAGES[storage].blockSize === 1) return true;
+  return Object.values(planes).every(
+    ({ dtype, data }) => dtype !== "float16" || (data as Uint16Array).every((bits) => !isNaNOrInfinity(bits)),
+  );
+}
+
+const isNaNOrInfinity = (bits: number): boolean => (bits & 0x7c00) === 0x7c00;
+
+/** Joins a stored tensor into the raw bytes of its kind; the caller owns them. */
+export function packStored(stored: StoredTensor): Uint8Array {
+  return STORAGES[stored.storage].pack(stored.planes, stored.shape);
+}
+
+/** Computes the values of a stored tensor in float32, bit for bit as ggml does; a view for f32, else fresh. */
+export function dequantize(stored: StoredTensor): DataOf<"float32"> {
+  const { data } = stored.planes;
+  if (data?.dtype === "float32") return data.data as DataOf<"float32">;
+  const values = new Float32Array(numElements(stored.shape));
+  dequantizeInto(stored, values);
+  return values;
+}
+
+/** Computes the values of a stored tensor as `dequantize` does, into memory of the caller. */
+export function dequantizeInto({ storage, shape, planes }: StoredTensor, into: DataOf<"float32">): void {
+  const kind: Storage = STORAGES[storage];
+  kind.dequantize(planes, 0, numElements(shape) / kind.blockSize, into);
+}
+
+/**
+ * Computes the values of some rows of a stored tensor, one after another, into memory of the caller [rows, columns]. A
+ * large embedding can so be read without all of it being in float32.
+ * @throws RangeError for a row that the tensor does not have, and for memory of another size.
+ */
+export function dequantizeRows(
+  { storage, shape, planes }: StoredTensor,
+  rowIndexes: ArrayLike<number>,
+  into: DataOf<"float32">,
+): void {
+  const kind: Storage = STORAGES[storage];
+  const { numRows, numColumns } = rowsAndColumns(shape);
+  if (into.length !== rowIndexes.length * numColumns) {
+    throw new RangeError(
+      `Cannot dequantize ${rowIndexes.length} rows: memory of ${into.length} elements, expected ${rowIndexes.length * numColumns}`,
+    );
+  }
+  const rowBlocks = numColumns / kind.blockSize;
+  for (let i = 0; i < rowIndexes.length; i++) {
+    const row = rowIndexes[i]!;
+    if (!Number.isInteger(row) || row < 0 || row >= numRows) {
+      throw new RangeError(`Cannot dequantize row ${row}: expected one from 0 to ${numRows - 1}`);
+    }
+    const target = into.subarray(i * numColumns, (i + 1) * numColumns);
+    kind.dequantize(planes, row * rowBlocks, (row + 1) * rowBlocks, target);
+  }
+}
+
+/** Computes values from element `start` on, which begins a row, as many as there is room for. @throws as `dequantizeRows` */
+export function dequantizeFrom(stored: StoredTensor, start: number, into: DataOf<"float32">): void {
+  if (start === 0 && into.length === numElements(stored.shape)) return dequantizeInto(stored, into);
+  const { numColumns } = rowsAndColumns(stored.shape);
+  const rows = Int32Array.from({ length: into.length / numColumns }, (_, i) => start / numColumns + i);
+  dequantizeRows(stored, rows, into);
+}
+
+/**
+ * Rounds values to a storage kind, as ggml's reference does; the caller owns the result.
+ * @throws UsageError "usage/quantization" for a kind that is only read; RangeError as `rowBytes`
+ */
+export function quantizeTo(
+  name: StorageName,
+  values: DataOf<"float32">,
+  shape: readonly number[],
+): StoredTensor {
+  const storage: Storage = STORAGES[name];
+  const { quantize } = storage;
+  if (quantize === "read-only") {
+    throw new UsageError(
+      "usage/quantization",
+      `Cannot write a tensor as ${name}: graft only reads it, expected ${WRITABLE_NAMES.join(", ")}`,
+      { hint: "Choose one of these." },
+    );
+  }
+  rowBytes(storage, rowsAndColumns(shape).numColumns);
+  return { storage: name, shape, planes: quantize(values, shape) };
+}
+
+/**
+ * Reorders the rows of a stored tensor: row i of the result is row `rowOrder[i]`. It works on whole rows of each
+ * plane, so no kind needs its own. The planes are fresh.
+ * @throws RangeError when the order does not fit the rows, or a tensor of one axis keeps several elements a code.
+ */
+export function permuteRows(stored: StoredTensor, rowOrder: Int32Array): StoredTensor {
+  const planes = Object.fromEntries(
+    Object.entries(stored.planes).map(([name, { dtype, shape, data }]) => {
+      if (shape[0] !== rowOrder.length) {
+        throw new RangeError(
+          `Cannot permute plane "${name}" [${shape.join(", ")}]: ${rowOrder.length} rows in the order, expected ${shape[0]}`,
+        );
+      }
+      const width = data.length / rowOrder.length;
+      const moved = data.slice();
+      for (let row = 0; row < rowOrder.length; row++) {
+        const from = rowOrder[row]! * width;
+        // One cast for all element types: `set` of equal arrays does not convert.
+        (moved as Uint8Array).set(data.subarray(from, from + width) as Uint8Array, row * width);
+      }
+      return [name, { dtype, shape, data: moved } satisfies HostTensor];
+    }),
+  );
+  return { ...stored, planes };
+}

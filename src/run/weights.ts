@@ -1,0 +1,161 @@
+/**
+ * @file The weights of a base model in float32, lent block by block.
+ *
+ * A lease counts: memory of a block is used again only when nobody holds it, so passes over the model run beside each
+ * other. Without `float32` residency a pass holds two blocks, the one that runs and the one that is being read.
+ */
+import type { BaseModel } from "../models/base-model.ts";
+import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
+
+/** Tensors by name. */
+export type WeightTensors = Readonly<Record<string, HostTensor<"float32">>>;
+
+/** Where weights are between two uses: in the form in which they are stored, or all of them in float32. */
+export type Residency = "stored" | "float32";
+
+/** Tensors of one block, lent until they are released. */
+export interface Lease {
+  readonly tensors: WeightTensors;
+  release(): void;
+}
+
+/** Memory of one block, and the tensors that are in it or on their way. */
+interface Slot {
+  readonly kind: number;
+  /** Memory of the slot's own, by name. */
+  readonly buffers: Record<string, HostTensor<"float32">>;
+  readonly tensors: Record<string, HostTensor<"float32">>;
+  filled: Map<string, Promise<void>>;
+  layer: number;
+  numLeases: number;
+}
+
+export class Weights {
+  readonly residency: Residency;
+  readonly #base: BaseModel;
+  /** Every slot, the one that was released longest ago first. */
+  readonly #slots: Slot[] = [];
+  /** Tensors outside the blocks, by name. */
+  readonly #outer = new Map<string, Promise<HostTensor<"float32">>>();
+
+  constructor(base: BaseModel, residency: Residency) {
+    this.#base = base;
+    this.residency = residency;
+  }
+
+  /** Tensors outside the blocks by name, read when first asked for; owned by the model. @throws as the source */
+  async outer(names: readonly string[]): Promise<WeightTensors> {
+    const tensors: Record<string, HostTensor<"float32">> = {};
+    for (const name of names) {
+      let tensor = this.#outer.get(name);
+      if (!tensor) this.#outer.set(name, (tensor = this.#base.values(name)));
+      tensors[name] = await tensor;
+    }
+    return tensors;
+  }
+
+  /** Lends tensors of a block, named by their path inside it. @throws as the source */
+  async borrow(layer: number, names: readonly string[]): Promise<Lease> {
+    const slot = this.#slotOf(layer);
+    slot.numLeases++;
+    let isHeld = true;
+    const release = (): void => {
+      if (isHeld) this.#release(slot);
+      isHeld = false;
+    };
+    // To the end of every read, even when one fails: it writes into memory that is lent again after.
+    const reads = await Promise.allSettled(names.map((name) => this.#fill(slot, name)));
+    const failed = reads.find((read) => read.status === "rejected");
+    if (failed) {
+      release();
+      throw failed.reason;
+    }
+    return { tensors: slot.tensors, release };
+  }
+
+  #slotOf(layer: number): Slot {
+    const known = this.#slots.find((slot) => slot.layer === layer);
+    if (known) return known;
+    const kind = this.#base.model.layers[layer]?.kind ?? 0;
+    const idle =
+      this.residency === "stored"
+        ? this.#slots.find((slot) => slot.numLeases === 0 && slot.kind === kind)
+        : undefined;
+    if (idle) {
+      idle.layer = layer;
+      idle.filled = new Map();
+      return idle;
+    }
+    const made: Slot = { kind, buffers: {}, tensors: {}, filled: new Map(), layer, numLeases: 0 };
+    this.#slots.push(made);
+    return made;
+  }
+
+  #release(slot: Slot): void {
+    slot.numLeases--;
+    this.#slots.push(...this.#slots.splice(this.#slots.indexOf(slot), 1));
+  }
+
+  #fill(slot: Slot, name: string): Promise<void> {
+    let reading = slot.filled.get(name);
+    if (!reading) {
+      const { model, source } = this.#base;
+      const path = model.blockPrefix(slot.layer) + name;
+      // Mapped pages count as memory of the process: they are worth it where they stand for memory of our own.
+      const view = this.residency === "float32" ? source.view(path) : null;
+      const buffer = view ?? (slot.buffers[name] ??= zeros("float32", model.tensors.get(path)?.shape ?? []));
+      slot.tensors[name] = buffer;
+      reading = view ? Promise.resolve() : source.readInto(path, buffer.data);
+      slot.filled.set(name, reading);
+    }
+    return reading;
+  }
+}
+
+/** One pass over the blocks: it holds the block in use, and the one that comes next is read meanwhile. */
+export class WeightWalk {
+  readonly #weights: Weights;
+  readonly #namesOf: (layer: number) => readonly string[];
+  readonly #numLayers: number;
+  #held: Lease | null = null;
+  #ahead: { readonly layer: number; readonly lease: Promise<Lease> } | null = null;
+
+  constructor(weights: Weights, numLayers: number, namesOf: (layer: number) => readonly string[]) {
+    this.#weights = weights;
+    this.#numLayers = numLayers;
+    this.#namesOf = namesOf;
+  }
+
+  /** The tensors of a block, valid until the next call; `next` is the block that will be asked for after it. */
+  async block(layer: number, next: number): Promise<WeightTensors> {
+    this.#held?.release();
+    this.#held = null;
+    const ahead = this.#ahead;
+    this.#ahead = null;
+    if (ahead?.layer !== layer) drop(ahead);
+    const lease = ahead?.layer === layer ? ahead.lease : this.#weights.borrow(layer, this.#namesOf(layer));
+    this.#held = await lease;
+    if (next >= 0 && next < this.#numLayers) {
+      const reading = this.#weights.borrow(next, this.#namesOf(next));
+      // What goes wrong in reading ahead is told when the block is asked for.
+      reading.catch(() => {});
+      this.#ahead = { layer: next, lease: reading };
+    }
+    return this.#held.tensors;
+  }
+
+  /** Gives back what is held. */
+  end(): void {
+    this.#held?.release();
+    this.#held = null;
+    drop(this.#ahead);
+    this.#ahead = null;
+  }
+}
+
+function drop(ahead: { readonly lease: Promise<Lease> } | null): void {
+  ahead?.lease.then(
+    (lease) => lease.release(),
+    () => {},
+  );
+}

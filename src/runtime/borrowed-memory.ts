@@ -1,0 +1,138 @@
+/**
+ * @file Tensors as a running program sees them: checked, at a fixed place, and lent for reading or for writing.
+ *
+ * Native code holds addresses. So memory that it may touch must not be too short, must not shrink, must not be another
+ * output of the same run, and nobody may write what another run reads; a mistake there would be a crash or wrong numbers.
+ */
+import { types } from "node:util";
+import * as workers from "node:worker_threads";
+import { DTYPES, type DType } from "../graph/dtype.ts";
+import type { HostTensor } from "./host-tensor.ts";
+
+/** A stretch of a buffer, in bytes. */
+interface Stretch {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** What of one buffer is lent now. */
+class Loans {
+  readonly #buffer: ArrayBuffer;
+  readonly reads: Stretch[] = [];
+  readonly writes: Stretch[] = [];
+  #isFixed = false;
+
+  constructor(buffer: ArrayBuffer) {
+    this.#buffer = buffer;
+  }
+
+  /** Forbids, for good, to hand the buffer over to another thread: its memory would go with it while native code runs. */
+  fix(): void {
+    if (!this.#isFixed) forbidTransfer(this.#buffer);
+    this.#isFixed = true;
+  }
+}
+
+/**
+ * Forbids, for good, to hand a buffer's memory over to another buffer or thread. What a native module made is marked by Node
+ * already, lets `transfer` through, and must not be marked again: Node, when it ends, fails on buffers that it cannot detach.
+ */
+export function forbidTransfer(buffer: ArrayBuffer): void {
+  // Not there in Node 20, where the mark does not keep Node from detaching.
+  if (!workers.isMarkedAsUntransferable?.(buffer)) return workers.markAsUntransferable(buffer);
+  if (Object.hasOwn(buffer, "transfer")) return;
+  const refuse = (): never => {
+    throw new TypeError("Cannot transfer this ArrayBuffer: native code has its address");
+  };
+  for (const name of ["transfer", "transferToFixedLength"])
+    Object.defineProperty(buffer, name, { value: refuse });
+}
+
+/** One for all engines of the process: they share memory. */
+const loansOf = new WeakMap<ArrayBufferLike, Loans>();
+
+/** A tensor whose memory was looked at, with the engine's own object for it. */
+export class Borrowed<N = unknown> implements Stretch {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly data: HostTensor["data"];
+  readonly start: number;
+  readonly end: number;
+  readonly loans: Loans;
+  /** The engine's own object for this memory, made when first needed. */
+  native: N | null = null;
+
+  /** @throws TypeError, RangeError for what cannot be lent; `what` names the tensor. */
+  constructor({ dtype, shape, data }: HostTensor, what: string) {
+    const array = DTYPES[dtype]?.array;
+    if (!array) throw new TypeError(`${what} is of type "${dtype as string}", which is none of graft's`);
+    const kind = types.isTypedArray(data) ? data[Symbol.toStringTag] : typeof data;
+    if (kind !== array.name) throw new TypeError(`${what} is ${dtype} in ${kind}, expected ${array.name}`);
+    const { buffer } = data;
+    if (types.isSharedArrayBuffer(buffer))
+      throw new TypeError(`${what} lies in a SharedArrayBuffer, expected an ArrayBuffer`);
+    if (buffer.resizable)
+      throw new TypeError(`${what} lies in a resizable ArrayBuffer, expected one of fixed size`);
+    // Not there in Node 20; a tensor with elements is found to be detached by its length.
+    if (buffer.detached) throw new RangeError(`${what} has no memory: it was transferred`);
+    if (!Array.isArray(shape) || !shape.every((size) => Number.isSafeInteger(size) && size >= 0)) {
+      throw new RangeError(`${what} has shape [${String(shape)}], expected whole numbers from 0`);
+    }
+    const length = shape.reduce((product, size) => product * size, 1);
+    if (data.length !== length) {
+      const found =
+        data.length === 0 ? "no memory (it was transferred, or is empty)" : `${data.length} elements`;
+      throw new RangeError(`${what} [${shape.join(", ")}] has ${found}, expected ${length} elements`);
+    }
+    this.dtype = dtype;
+    this.shape = [...shape];
+    this.data = data;
+    this.start = data.byteOffset;
+    this.end = data.byteOffset + data.byteLength;
+    const known = loansOf.get(buffer);
+    this.loans = known ?? new Loans(buffer);
+    if (!known) loansOf.set(buffer, this.loans);
+  }
+
+  /** Whether the tensor still is what was looked at. */
+  isOf({ dtype, shape, data }: HostTensor): boolean {
+    if (data !== this.data || data.byteLength !== this.end - this.start || dtype !== this.dtype) return false;
+    if (shape.length !== this.shape.length) return false;
+    for (let axis = 0; axis < shape.length; axis++) if (shape[axis] !== this.shape[axis]) return false;
+    return true;
+  }
+
+  /** Lends the memory for reading. @returns false when it is being written */
+  read(): boolean {
+    if (overlaps(this, this.loans.writes)) return false;
+    this.loans.reads.push(this);
+    return true;
+  }
+
+  /** Lends the memory for writing. @returns false when it is being read or written */
+  write(): boolean {
+    if (overlaps(this, this.loans.writes) || overlaps(this, this.loans.reads)) return false;
+    this.loans.writes.push(this);
+    return true;
+  }
+
+  endRead(): void {
+    removeOne(this.loans.reads, this);
+  }
+
+  endWrite(): void {
+    removeOne(this.loans.writes, this);
+  }
+}
+
+function overlaps({ start, end }: Stretch, others: readonly Stretch[]): boolean {
+  for (const other of others) if (start < other.end && other.start < end) return true;
+  return false;
+}
+
+/** The last is looked for first: loans mostly end in reverse order. */
+function removeOne(list: Stretch[], one: Stretch): void {
+  const place = list.lastIndexOf(one);
+  const last = list.pop() as Stretch;
+  if (place < list.length) list[place] = last;
+}

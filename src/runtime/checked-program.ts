@@ -1,0 +1,172 @@
+/**
+ * @file A program whose runs are checked before anything executes them, whatever the engine.
+ *
+ * Names, element types, shapes, memory and liveness: a caller's mistake becomes an error here and never reaches native
+ * code. Memory is lent for the time of a run, so that two runs cannot write what either of them reads.
+ */
+import type { ProgramSpec } from "../graph/program.ts";
+import type { Value } from "../graph/graph.ts";
+import { Borrowed } from "./borrowed-memory.ts";
+import type { Program, Tensors } from "./engine.ts";
+import type { HostTensor } from "./host-tensor.ts";
+import { ShapeCheck } from "./shape-check.ts";
+
+/** What executes one program, on tensors in the order of the specification. */
+export interface Executable<N> {
+  run(inputs: readonly Borrowed<N>[], outputs: readonly Borrowed<N>[]): Promise<void> | void;
+  release(): Promise<void> | void;
+}
+
+/** Tensors bound at compile time, by name. */
+export type Constants<N> = ReadonlyMap<string, Borrowed<N>>;
+
+interface Slot {
+  readonly name: string;
+  readonly value: Value;
+}
+
+export class CheckedProgram<N> implements Program {
+  readonly spec: ProgramSpec;
+  readonly #executable: Executable<N>;
+  readonly #borrowed: WeakMap<HostTensor, Borrowed<N>>;
+  readonly #constants: Constants<N>;
+  readonly #inputs: readonly Slot[];
+  readonly #outputs: readonly Slot[];
+  readonly #shapes: ShapeCheck;
+  #numRunning = 0;
+  #released: Promise<void> | null = null;
+  #onIdle: (() => void) | null = null;
+
+  /**
+   * Makes a program of what `build` compiles, given the constants: those tensors that are inputs of the program. They are
+   * lent until it is released. `borrowed` holds the engine's objects, made once for each tensor.
+   */
+  static async create<N>(
+    spec: ProgramSpec,
+    tensors: Tensors,
+    borrowed: WeakMap<HostTensor, Borrowed<N>>,
+    build: (constants: Constants<N>) => Promise<Executable<N>>,
+  ): Promise<CheckedProgram<N>> {
+    const constants = new Map<string, Borrowed<N>>();
+    const action = `Cannot compile program "${spec.name}"`;
+    const shapes = new ShapeCheck(action);
+    try {
+      for (const [name, value] of Object.entries(spec.inputs)) {
+        const tensor = tensors[name];
+        if (!tensor) continue;
+        const one = borrow(borrowed, tensor, value, action, `constant "${name}"`);
+        lend(one.read(), action, `constant "${name}" is being written by a run`);
+        one.loans.fix();
+        constants.set(name, one);
+        shapes.add("bound", name, value);
+      }
+      shapes.check([...constants.values()]);
+      return new CheckedProgram(spec, await build(constants), borrowed, constants);
+    } catch (error) {
+      for (const one of constants.values()) one.endRead();
+      throw error;
+    }
+  }
+
+  private constructor(
+    spec: ProgramSpec,
+    executable: Executable<N>,
+    borrowed: WeakMap<HostTensor, Borrowed<N>>,
+    constants: Constants<N>,
+  ) {
+    this.spec = spec;
+    this.#executable = executable;
+    this.#borrowed = borrowed;
+    this.#constants = constants;
+    this.#shapes = new ShapeCheck(this.#action);
+    this.#inputs = slotsOf(spec.inputs).filter(({ name }) => !constants.has(name));
+    this.#outputs = slotsOf(spec.outputs);
+    for (const name of constants.keys()) this.#shapes.add("bound", name, spec.inputs[name] as Value);
+    for (const { name, value } of this.#inputs) this.#shapes.add("input", name, value);
+    for (const { name, value } of this.#outputs) this.#shapes.add("output", name, value);
+  }
+
+  get #action(): string {
+    return `Cannot run program "${this.spec.name}"`;
+  }
+
+  #take(kind: "input" | "output", slots: readonly Slot[], from: Tensors): Borrowed<N>[] {
+    return slots.map(({ name, value }) => {
+      const tensor = from[name];
+      if (!tensor) throw new RangeError(`${this.#action}: ${kind} "${name}" is not given`);
+      const known = this.#borrowed.get(tensor);
+      if (known?.dtype === value.dtype && known.isOf(tensor)) return known;
+      return borrow(this.#borrowed, tensor, value, this.#action, `${kind} "${name}"`);
+    });
+  }
+
+  async run(feeds: Tensors, into: Tensors): Promise<void> {
+    if (this.#released) throw new RangeError(`${this.#action}: it is released`);
+    const inputs = this.#take("input", this.#inputs, feeds);
+    const outputs = this.#take("output", this.#outputs, into);
+    for (const [name, constant] of this.#constants) {
+      const fed = feeds[name];
+      if (fed && fed.data !== constant.data) {
+        throw new TypeError(
+          `${this.#action}: input "${name}" is bound as a constant, expected no other tensor`,
+        );
+      }
+    }
+    this.#shapes.check([...this.#constants.values(), ...inputs, ...outputs]);
+    let [numWritten, numRead] = [0, 0];
+    this.#numRunning++;
+    try {
+      for (const one of outputs) {
+        lend(one.write(), this.#action, `memory of output "${this.#outputs[numWritten]?.name}" is in use`);
+        numWritten++;
+      }
+      for (const one of inputs) {
+        lend(one.read(), this.#action, `memory of input "${this.#inputs[numRead]?.name}" is being written`);
+        numRead++;
+      }
+      // Not awaited when there is nothing to wait for: a turn of the microtask queue is as long as a small program.
+      const running = this.#executable.run(inputs, outputs);
+      if (running) await running;
+    } finally {
+      while (numRead > 0) inputs[--numRead]?.endRead();
+      while (numWritten > 0) outputs[--numWritten]?.endWrite();
+      this.#numRunning--;
+      if (this.#numRunning === 0) this.#onIdle?.();
+    }
+  }
+
+  release(): Promise<void> {
+    this.#released ??= this.#release();
+    return this.#released;
+  }
+
+  async #release(): Promise<void> {
+    if (this.#numRunning > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
+    await this.#executable.release();
+    for (const constant of this.#constants.values()) constant.endRead();
+  }
+}
+
+function slotsOf(values: Readonly<Record<string, Value>>): Slot[] {
+  return Object.entries(values).map(([name, value]) => ({ name, value }));
+}
+
+/** Looks at a tensor anew. @throws TypeError, RangeError when it cannot be the given value of a program */
+function borrow<N>(
+  borrowed: WeakMap<HostTensor, Borrowed<N>>,
+  tensor: HostTensor,
+  { dtype }: Value,
+  action: string,
+  what: string,
+): Borrowed<N> {
+  if (tensor.dtype !== dtype) {
+    throw new TypeError(`${action}: ${what} is ${tensor.dtype}, expected ${dtype}`);
+  }
+  const one = new Borrowed<N>(tensor, `${action}: ${what}`);
+  borrowed.set(tensor, one);
+  return one;
+}
+
+function lend(isLent: boolean, action: string, found: string): void {
+  if (!isLent) throw new RangeError(`${action}: ${found}, expected memory of its own`);
+}

@@ -1,0 +1,159 @@
+/**
+ * @file The part of ONNX Runtime's C API that the engine calls, on the library file that onnxruntime-node ships.
+ *
+ * The API is a table of function pointers in the order of onnxruntime_c_api.h, to which entries are only ever appended,
+ * so a position in it is a name that stays. Pointers are bigints; a status that is not null is an error to be released.
+ */
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import type * as Koffi from "koffi";
+import { loadKoffi } from "./load-koffi.ts";
+
+/** Any version that has the entries below; the library serves all that are older than itself. */
+const API_VERSION = 21;
+/** ORT_LOGGING_LEVEL_ERROR, OrtDeviceAllocator, OrtMemTypeDefault. */
+export const LOG_ERRORS = 3;
+const DEVICE_ALLOCATOR = 0;
+const MEMORY_DEFAULT = 0;
+
+/** Name of the library file in onnxruntime-node by platform. */
+const FILES: Readonly<Record<string, string>> = {
+  linux: "libonnxruntime.so.1",
+  darwin: "libonnxruntime.1.dylib",
+  win32: "onnxruntime.dll",
+};
+
+const POINTER = "void *";
+const PATH = process.platform === "win32" ? "str16" : "str";
+
+/** Entries that report a status: position and argument types. */
+const ENTRIES = {
+  createEnv: [3, ["int", "str", POINTER]],
+  createSessionFromArray: [8, [POINTER, POINTER, "size_t", POINTER, POINTER]],
+  run: [9, [POINTER, POINTER, POINTER, POINTER, "size_t", POINTER, "size_t", POINTER]],
+  createSessionOptions: [10, [POINTER]],
+  enableProfiling: [14, [POINTER, PATH]],
+  disableMemPattern: [17, [POINTER]],
+  disableCpuMemArena: [19, [POINTER]],
+  setSessionLogSeverityLevel: [22, [POINTER, "int"]],
+  setSessionGraphOptimizationLevel: [23, [POINTER, "int"]],
+  setIntraOpNumThreads: [24, [POINTER, "int"]],
+  setInterOpNumThreads: [25, [POINTER, "int"]],
+  createTensorWithDataAsOrtValue: [49, [POINTER, POINTER, "size_t", POINTER, "size_t", "int", POINTER]],
+  createCpuMemoryInfo: [69, ["int", "int", POINTER]],
+  addSessionConfigEntry: [130, [POINTER, "str", "str"]],
+  addInitializer: [150, [POINTER, "str", POINTER]],
+  addExternalInitializers: [210, [POINTER, POINTER, POINTER, "size_t"]],
+} as const;
+
+/** Entries that give something back. */
+const RELEASES = { status: 93, session: 95, value: 96, sessionOptions: 100 } as const;
+
+type Entry = keyof typeof ENTRIES;
+type Kind = keyof typeof RELEASES;
+
+/** What a call may be given: numbers, addresses, text, and arrays whose memory does not move. */
+export type Argument = number | bigint | string | null | BigUint64Array | BigInt64Array | Uint8Array;
+
+export interface OrtApi {
+  readonly env: bigint;
+  /** Says that memory is ordinary memory of the processor. */
+  readonly memoryInfo: bigint;
+  /** Whether asynchronous calls have the stack that they need. */
+  readonly canCallAsync: boolean;
+  /** Calls an entry. @throws Error with the words of ONNX Runtime */
+  call(entry: Entry, ...args: readonly Argument[]): void;
+  /** Calls an entry on another thread. The arguments are kept alive; their memory must not be changed meanwhile. */
+  callAsync(entry: Entry, ...args: readonly Argument[]): Promise<void>;
+  /** Calls an entry that writes a pointer through its last argument. */
+  make(entry: Entry, ...args: readonly Argument[]): bigint;
+  release(kind: Kind, pointer: bigint): void;
+  /** Releases the object when `owner` is collected, which is at the earliest when the event loop turns. */
+  releaseWith(owner: object, kind: Kind, pointer: bigint): void;
+  /** Takes that back: the owner has released it itself. */
+  keep(owner: object): void;
+  /** Address of the first byte of an array; it stays while the array's buffer is neither collected nor detached. */
+  addressOf(array: NodeJS.TypedArray): bigint;
+}
+
+/** Loaded once: the library must stay as long as the process, since its threads run in it. */
+let loaded: OrtApi | null = null;
+
+/** Loads the library. @throws Error when koffi or the library has no build for this platform */
+export function loadOrtApi(): OrtApi {
+  return (loaded ??= load());
+}
+
+function load(): OrtApi {
+  const { koffi, canCallAsync } = loadKoffi();
+  const file = FILES[process.platform] ?? "";
+  const root = dirname(dirname(createRequire(import.meta.url).resolve("onnxruntime-node")));
+  const library = koffi.load(join(root, "bin", "napi-v6", process.platform, process.arch, file));
+
+  const base = library.func("OrtGetApiBase", POINTER, [])() as bigint;
+  const getApi = koffi.decode(
+    koffi.decode(base, POINTER),
+    koffi.proto(POINTER, ["uint32"]),
+  ) as Koffi.KoffiFunc<(version: number) => bigint | null>;
+  const table = getApi(API_VERSION);
+  if (table === null) throw new Error(`Cannot use ONNX Runtime: it has no C API of version ${API_VERSION}`);
+  type Call = ((...args: readonly Argument[]) => bigint | null) & {
+    async(...args: readonly (Argument | ((error: Error | null, status: bigint | null) => void))[]): void;
+  };
+  const at = (index: number, result: string, args: readonly string[]): Call =>
+    koffi.decode(
+      koffi.decode(table, index * koffi.sizeof(POINTER), POINTER),
+      koffi.proto(result, [...args]),
+    ) as Call;
+  const calls = Object.fromEntries(
+    Object.entries(ENTRIES).map(([name, [index, args]]) => [name, at(index, POINTER, args)]),
+  ) as Record<Entry, Call>;
+  const releases = Object.fromEntries(
+    Object.entries(RELEASES).map(([kind, index]) => [kind, at(index, "void", [POINTER])]),
+  ) as Record<keyof typeof RELEASES, Call>;
+  const messageOf = at(2, "str", [POINTER]) as unknown as (status: bigint) => string;
+
+  const check = (status: bigint | null): void => {
+    if (status === null) return;
+    const message = messageOf(status);
+    releases.status(status);
+    throw new Error(message);
+  };
+  const make = (entry: Entry, ...args: readonly Argument[]): bigint => {
+    const out = pointers(1);
+    check(calls[entry](...args, out));
+    return out[0] as bigint;
+  };
+  const collected = new FinalizationRegistry<readonly [Kind, bigint]>(([kind, pointer]) =>
+    releases[kind](pointer),
+  );
+  return {
+    canCallAsync,
+    env: make("createEnv", LOG_ERRORS, "graft"),
+    memoryInfo: make("createCpuMemoryInfo", DEVICE_ALLOCATOR, MEMORY_DEFAULT),
+    call: (entry, ...args) => check(calls[entry](...args)),
+    callAsync: (entry, ...args) =>
+      new Promise((resolve, reject) => {
+        calls[entry].async(...args, (error: Error | null, status: bigint | null) => {
+          try {
+            if (error) throw error;
+            check(status);
+            // Naming the arguments and the library here keeps both from being collected before.
+            resolve(void [args, library]);
+          } catch (failure) {
+            reject(failure);
+          }
+        });
+      }),
+    make,
+    release: (kind, pointer) => void releases[kind](pointer),
+    releaseWith: (owner, kind, pointer) => collected.register(owner, [kind, pointer], owner),
+    keep: (owner) => void collected.unregister(owner),
+    addressOf: (array) => koffi.address(array),
+  };
+}
+
+/** An array for pointers, in memory that does not move: small typed arrays of their own lie in the moving heap. */
+export function pointers(length: number): BigUint64Array<ArrayBuffer> {
+  return new BigUint64Array(new ArrayBuffer(8 * length));
+}

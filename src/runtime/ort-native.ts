@@ -1,0 +1,218 @@
+/**
+ * @file Executes programs with ONNX Runtime through its C API, on the CPU, without a copy of inputs, outputs or constants.
+ *
+ * Session options were chosen by measurement (docs/log.md): all graph optimisations, one operator at a time on all
+ * threads, memory planned as it is needed rather than by pattern. A run that takes long does so on another thread.
+ */
+import { availableParallelism } from "node:os";
+import { setImmediate } from "node:timers/promises";
+import { DTYPES } from "../graph/dtype.ts";
+import { toOnnx } from "../graph/onnx.ts";
+import type { ProgramSpec } from "../graph/program.ts";
+import type { Borrowed } from "./borrowed-memory.ts";
+import { CheckedProgram, type Constants, type Executable } from "./checked-program.ts";
+import type { Engine, EngineOptions } from "./engine.ts";
+import type { HostTensor } from "./host-tensor.ts";
+import { LOG_ERRORS, type OrtApi, loadOrtApi, pointers } from "./ort-c-api.ts";
+
+/** Address of the OrtValue for a tensor. */
+type OrtValue = bigint;
+
+/** ORT_ENABLE_ALL. */
+const OPTIMIZE_ALL = 99;
+/** Below this a run is not worth the change of thread, which takes 60 to 80 µs. */
+const MAX_SYNC_MS = 1;
+/** After this time of short runs the event loop gets a turn: timers, signals, what was collected. */
+const MAX_BUSY_MS = 10;
+
+/** Makes an engine on the C API. @throws Error where koffi or the library has no build */
+export function createNativeEngine(options: EngineOptions = {}): Engine {
+  const api = loadOrtApi();
+  const threads = options.threads ?? availableParallelism();
+  const borrowed = new WeakMap<HostTensor, Borrowed<OrtValue>>();
+  const clock = new Clock();
+  return {
+    name: "onnxruntime",
+    threads,
+    compile: (spec, { constants = {} } = {}) =>
+      CheckedProgram.create(spec, constants, borrowed, (bound) =>
+        Session.create(api, clock, spec, { ...options, threads }, bound),
+      ),
+  };
+}
+
+/** Knows when the event loop last had a turn. */
+class Clock {
+  #lastTurnMs = performance.now();
+
+  turned(): void {
+    this.#lastTurnMs = performance.now();
+  }
+
+  /** A turn of the event loop, if one is due. */
+  turn(nowMs: number): Promise<void> | void {
+    if (nowMs - this.#lastTurnMs > MAX_BUSY_MS) return setImmediate().then(() => this.turned());
+  }
+}
+
+class Session implements Executable<OrtValue> {
+  readonly #api: OrtApi;
+  readonly #clock: Clock;
+  readonly #session: bigint;
+  readonly #inputNames: Texts;
+  readonly #outputNames: Texts;
+  /** Arrays of OrtValues for one run each, not in use now. */
+  readonly #idle: { inputs: BigUint64Array; outputs: BigUint64Array }[] = [];
+  /** Whether runs may be on another thread. */
+  readonly #canLeave: boolean;
+  #lastRunMs = Number.POSITIVE_INFINITY;
+
+  private constructor(
+    api: OrtApi,
+    clock: Clock,
+    canLeave: boolean,
+    session: bigint,
+    inputNames: readonly string[],
+    outputNames: readonly string[],
+  ) {
+    this.#api = api;
+    this.#clock = clock;
+    this.#session = session;
+    this.#canLeave = canLeave;
+    this.#inputNames = new Texts(api, inputNames);
+    this.#outputNames = new Texts(api, outputNames);
+    api.releaseWith(this, "session", session);
+  }
+
+  static async create(
+    api: OrtApi,
+    clock: Clock,
+    spec: ProgramSpec,
+    options: EngineOptions & { readonly threads: number },
+    constants: Constants<OrtValue>,
+  ): Promise<Session> {
+    const model = toOnnx(spec, new Map([...constants].map(([name, { shape }]) => [name, shape])));
+    const settings = api.make("createSessionOptions");
+    try {
+      configure(api, settings, spec.name, options);
+      bind(api, settings, constants);
+      const out = pointers(1);
+      const args = [api.env, model, model.length, settings, out] as const;
+      if (api.canCallAsync) await api.callAsync("createSessionFromArray", ...args);
+      else api.call("createSessionFromArray", ...args);
+      clock.turned();
+      const inputs = Object.keys(spec.inputs).filter((name) => !constants.has(name));
+      const outputs = Object.keys(spec.outputs);
+      // Scratch that is not kept comes from the C library, which on other threads gives it back to the system after every use:
+      // ten times the page faults of a step and a fifth more time (docs/log.md).
+      const canLeave = api.canCallAsync && options.keepScratch !== false;
+      return new Session(api, clock, canLeave, out[0] as bigint, inputs, outputs);
+    } catch (error) {
+      throw new Error(`Cannot compile program "${spec.name}": ${(error as Error).message}`, { cause: error });
+    } finally {
+      api.release("sessionOptions", settings);
+    }
+  }
+
+  run(inputs: readonly Borrowed<OrtValue>[], outputs: readonly Borrowed<OrtValue>[]): Promise<void> | void {
+    const values = this.#idle.pop() ?? { inputs: pointers(inputs.length), outputs: pointers(outputs.length) };
+    for (let i = 0; i < inputs.length; i++) values.inputs[i] = valueOf(this.#api, inputs[i]!);
+    for (let i = 0; i < outputs.length; i++) values.outputs[i] = valueOf(this.#api, outputs[i]!);
+    const [inputNames, outputNames] = [this.#inputNames.addresses, this.#outputNames.addresses];
+    const args = [
+      this.#session,
+      null,
+      inputNames,
+      values.inputs,
+      inputs.length,
+      outputNames,
+      outputs.length,
+      values.outputs,
+    ] as const;
+    const start = performance.now();
+    if (this.#lastRunMs > MAX_SYNC_MS && this.#canLeave) {
+      // Memory of a buffer that is handed to another thread goes with it, so that is forbidden from here on.
+      for (const one of inputs) one.loans.fix();
+      for (const one of outputs) one.loans.fix();
+      return this.#api.callAsync("run", ...args).finally(() => {
+        this.#lastRunMs = performance.now() - start;
+        this.#clock.turned();
+        this.#idle.push(values);
+      });
+    }
+    this.#api.call("run", ...args);
+    this.#idle.push(values);
+    const end = performance.now();
+    this.#lastRunMs = end - start;
+    return this.#clock.turn(end);
+  }
+
+  release(): void {
+    this.#api.keep(this);
+    this.#api.release("session", this.#session);
+  }
+}
+
+function configure(
+  api: OrtApi,
+  settings: bigint,
+  programName: string,
+  { threads, keepScratch = true, profilePrefix }: EngineOptions & { readonly threads: number },
+): void {
+  api.call("setSessionLogSeverityLevel", settings, LOG_ERRORS);
+  api.call("setSessionGraphOptimizationLevel", settings, OPTIMIZE_ALL);
+  api.call("setIntraOpNumThreads", settings, threads);
+  api.call("setInterOpNumThreads", settings, 1);
+  api.call("disableMemPattern", settings);
+  if (!keepScratch) api.call("disableCpuMemArena", settings);
+  // Threads that wait must not spin: two busy processes would slow each other down several times.
+  api.call("addSessionConfigEntry", settings, "session.intra_op.allow_spinning", "0");
+  if (profilePrefix !== undefined) api.call("enableProfiling", settings, `${profilePrefix}-${programName}`);
+}
+
+/**
+ * Gives constants to a session that is to be made. As external ones, optimisations see their values, in a copy that goes
+ * with the end of compiling; as shared ones, the session then reads them where they are, or in the layout that it prefers.
+ */
+function bind(api: OrtApi, settings: bigint, constants: Constants<OrtValue>): void {
+  if (constants.size === 0) return;
+  const names = new Texts(api, [...constants.keys()]);
+  const values = pointers(constants.size);
+  [...constants.values()].forEach((one, i) => (values[i] = valueOf(api, one)));
+  api.call("addExternalInitializers", settings, names.addresses, values, constants.size);
+  for (const [name, one] of constants) api.call("addInitializer", settings, name, valueOf(api, one));
+}
+
+/** ONNX Runtime's object for a tensor: made once, released after the tensor. */
+function valueOf(api: OrtApi, one: Borrowed<OrtValue>): OrtValue {
+  if (one.native !== null) return one.native;
+  const { data, dtype, shape } = one;
+  const sizes = new BigInt64Array(new ArrayBuffer(8 * Math.max(1, shape.length)));
+  shape.forEach((size, axis) => (sizes[axis] = BigInt(size)));
+  // A tensor without elements has no memory, but must have an address.
+  const address = data.length > 0 ? data : sizes;
+  const type = DTYPES[dtype].onnx;
+  const memory = [api.memoryInfo, api.addressOf(address), data.byteLength] as const;
+  one.native = api.make("createTensorWithDataAsOrtValue", ...memory, sizes, shape.length, type);
+  api.releaseWith(one, "value", one.native);
+  return one.native;
+}
+
+/** Strings as C has them, with an array of their addresses; to be kept as long as the addresses are used. */
+class Texts {
+  readonly #bytes: Uint8Array;
+  readonly addresses: BigUint64Array;
+
+  constructor(api: OrtApi, texts: readonly string[]) {
+    const encoded = texts.map((text) => new TextEncoder().encode(`${text}\0`));
+    this.#bytes = new Uint8Array(new ArrayBuffer(encoded.reduce((sum, { length }) => sum + length, 0)));
+    this.addresses = pointers(texts.length);
+    const base = texts.length > 0 ? api.addressOf(this.#bytes) : 0n;
+    let offset = 0;
+    for (const [i, bytes] of encoded.entries()) {
+      this.#bytes.set(bytes, offset);
+      this.addresses[i] = base + BigInt(offset);
+      offset += bytes.length;
+    }
+  }
+}

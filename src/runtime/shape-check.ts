@@ -1,0 +1,117 @@
+/** @file Holds the shapes of one run against the symbolic shapes of a program: each symbol has one value in a run. */
+import type { Value } from "../graph/graph.ts";
+import { type Dim, showShape, termsOf } from "../graph/shape.ts";
+
+/** A tensor that a program takes or gives. */
+interface Slot {
+  readonly what: string;
+  readonly value: Value;
+  /** Size, or place of the symbol that is the whole size; null: a sum or product of symbols. */
+  readonly sizes: readonly (number | null)[];
+  readonly symbols: readonly (number | null)[];
+  readonly sums: readonly { readonly axis: number; readonly terms: readonly Term[] }[];
+}
+
+interface Term {
+  readonly coefficient: number;
+  readonly symbols: readonly number[];
+}
+
+/** No value yet. */
+const UNBOUND = -1;
+
+export class ShapeCheck {
+  readonly #action: string;
+  readonly #slots: Slot[] = [];
+  readonly #symbols: string[] = [];
+
+  /** `action` begins a message: what cannot be done, to which program. */
+  constructor(action: string) {
+    this.#action = action;
+  }
+
+  /** Adds a tensor, the next of those that `check` is given; `kind` is a word for messages. */
+  add(kind: string, name: string, value: Value): void {
+    const { shape } = value;
+    this.#slots.push({
+      what: `${kind} "${name}"`,
+      value,
+      sizes: shape.map((dim) => (typeof dim === "number" ? dim : null)),
+      symbols: shape.map((dim) => (isSymbol(dim) ? this.#place(dim) : null)),
+      sums: shape.flatMap((dim, axis) =>
+        typeof dim === "number" || isSymbol(dim) ? [] : [{ axis, terms: this.#terms(dim) }],
+      ),
+    });
+  }
+
+  #place(symbol: string): number {
+    const known = this.#symbols.indexOf(symbol);
+    return known >= 0 ? known : this.#symbols.push(symbol) - 1;
+  }
+
+  #terms(dim: Dim): Term[] {
+    return termsOf(dim).map(({ coefficient, symbols }) => ({
+      coefficient,
+      symbols: symbols.map((symbol) => this.#place(symbol)),
+    }));
+  }
+
+  /** Checks the shapes of all tensors in the order in which they were added. @throws RangeError */
+  check(shapes: readonly { readonly shape: readonly number[] }[]): void {
+    const values: number[] = [];
+    for (let i = 0; i < this.#symbols.length; i++) values.push(UNBOUND);
+    for (let i = 0; i < this.#slots.length; i++) {
+      const { sizes, symbols } = this.#slots[i]!;
+      const { shape } = shapes[i]!;
+      if (shape.length !== sizes.length) throw this.#mismatch(i, shape, values);
+      for (let axis = 0; axis < shape.length; axis++) {
+        const size = shape[axis]!;
+        const place = symbols[axis]!;
+        if (place === null) {
+          if (sizes[axis] !== null && sizes[axis] !== size) throw this.#mismatch(i, shape, values);
+        } else if (values[place] === UNBOUND) values[place] = size;
+        else if (values[place] !== size) throw this.#mismatch(i, shape, values);
+      }
+    }
+    for (let i = 0; i < this.#slots.length; i++) {
+      for (const { axis, terms } of this.#slots[i]!.sums) {
+        const expected = evaluate(terms, values);
+        const { shape } = shapes[i]!;
+        if (expected !== null && expected !== shape[axis]) throw this.#mismatch(i, shape, values);
+      }
+    }
+  }
+
+  #mismatch(index: number, shape: readonly number[], values: readonly number[]): RangeError {
+    const { what, value } = this.#slots[index]!;
+    const known = this.#symbols.flatMap((symbol, i) =>
+      values[i] === UNBOUND ||
+      !value.shape.some((dim) => termsOf(dim).some((t) => t.symbols.includes(symbol)))
+        ? []
+        : [`${symbol} = ${values[i]}`],
+    );
+    const where = known.length > 0 ? ` with ${known.join(", ")}` : "";
+    return new RangeError(
+      `${this.#action}: ${what} has shape ${showShape(shape)}, expected ${showShape(value.shape)}${where}`,
+    );
+  }
+}
+
+/** Whether a size is one symbol. */
+function isSymbol(dim: Dim): dim is string {
+  return typeof dim === "string" && !/[+*]/.test(dim);
+}
+
+/** The value of a sum of products; null where a symbol has none. */
+function evaluate(terms: readonly Term[], values: readonly number[]): number | null {
+  let sum = 0;
+  for (const { coefficient, symbols } of terms) {
+    let term = coefficient;
+    for (const place of symbols) {
+      if (values[place] === UNBOUND) return null;
+      term *= values[place]!;
+    }
+    sum += term;
+  }
+  return sum;
+}

@@ -1,0 +1,50 @@
+/** @file What the operating system says when files cannot be read or written, in the words of our messages. */
+import { FailedError } from "./errors.ts";
+
+/** Reads the code of a system error, such as ENOENT; the empty string when there is none. */
+export function systemCode(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? error.code : "";
+  return typeof code === "string" ? code : "";
+}
+
+const READING: Readonly<Record<string, string>> = {
+  ENOENT: "no such file",
+  EISDIR: "it is a folder",
+  ENOTDIR: "a part of the path is not a folder",
+  EACCES: "no permission to read it",
+  EPERM: "no permission to read it",
+};
+
+/** Says why something could not be read. */
+export function describeFileProblem(error: unknown): string {
+  return READING[systemCode(error)] ?? (error instanceof Error ? error.message : String(error));
+}
+
+/** What to do when something could not be written. */
+const REMEDIES: Readonly<Record<string, string>> = {
+  ENOSPC: "Free some space on the disk, or choose another output folder.",
+  EDQUOT: "Free some of your disk quota, or choose another output folder.",
+  EACCES: "Choose an output folder that you may write to.",
+  EPERM: "Choose an output folder that you may write to.",
+  EROFS: "The disk is read-only: choose an output folder elsewhere.",
+  ENOTDIR: "A part of the path is a file: choose another output folder.",
+  EEXIST: "A file has the name of the output folder: choose another one.",
+  EISDIR: "A folder has the name of the output file: remove it or choose another name.",
+};
+
+const WRITE_FAULTS: ReadonlySet<string> = new Set([...Object.keys(REMEDIES), "EMFILE", "EIO"]);
+
+/** Whether an error says that the disk refuses to be written, and not that something else went wrong meanwhile. */
+export function isWriteFault(error: unknown): boolean {
+  return WRITE_FAULTS.has(systemCode(error));
+}
+
+/** Turns a system error of writing `path` into a FailedError with its remedy; other errors pass as they are. */
+export function toFailedWrite(error: unknown, path: string): unknown {
+  const code = systemCode(error);
+  if (code === "" || !(error instanceof Error) || !("syscall" in error)) return error;
+  return new FailedError("failed/write", `Cannot write file "${path}": ${code}, expected a writable place`, {
+    hint: REMEDIES[code] ?? "Choose another output folder.",
+    cause: error,
+  });
+}

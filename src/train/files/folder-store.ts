@@ -1,0 +1,55 @@
+/** @file A run that is kept in a folder, with the settings and the loss curve beside the result. */
+import type { AdapterOrigin } from "../../format/adapters/adapter.ts";
+import type { Adapter } from "../../peft/attach.ts";
+import type { TrainEvent } from "../events.ts";
+import type { RunState } from "../run-state.ts";
+import type { RunStore } from "../run-store.ts";
+import { lossChart } from "./loss-chart.ts";
+import type { RunFolder } from "./run-folder.ts";
+
+/** The settings of a run as a file that a new run can be started with. */
+export const CONFIG_FILE = "config.yaml";
+
+/** What a folder is to hold. */
+export interface FolderStoreParts {
+  readonly folder: RunFolder;
+  readonly adapter: Adapter;
+  readonly origin: AdapterOrigin;
+  /** Whether to go on from the newest checkpoint. */
+  readonly resumes: boolean;
+  readonly settings: Readonly<Record<string, unknown>>;
+  /** Checkpoints that are kept, beside the best. */
+  readonly keepLast: number;
+  /** The settings as they took effect. */
+  readonly configText: string;
+  /** Of the loss curve. */
+  readonly title: string;
+}
+
+/** Makes the store of a run in a folder. */
+export function folderStore(parts: FolderStoreParts): RunStore {
+  const { folder, adapter, origin, settings, keepLast, configText, title } = parts;
+  return {
+    resume: (optimizer) =>
+      parts.resumes ? folder.resume(adapter, optimizer, settings) : Promise.resolve(null),
+    log: (event) => folder.log({ ...event }),
+    save: (state, optimizer) => folder.save(adapter, origin, optimizer, state, keepLast),
+    restore: (step) => folder.restore(adapter, step),
+    finish: (state) =>
+      folder.finish(adapter, origin, state, {
+        [CONFIG_FILE]: configText,
+        "loss.svg": lossChart(title, eventsOf(state, "step"), eventsOf(state, "eval")),
+      }),
+    newestCheckpoint: async () => {
+      const step = await folder.newest();
+      return step === null ? null : folder.checkpoint(step);
+    },
+  };
+}
+
+function eventsOf<K extends TrainEvent["event"]>(
+  { log_history: history }: RunState,
+  event: K,
+): readonly Extract<TrainEvent, { readonly event: K }>[] {
+  return history.filter((each) => each["event"] === event) as unknown as Extract<TrainEvent, { event: K }>[];
+}

@@ -1,0 +1,118 @@
+/**
+ * @file The optimizer's state in a checkpoint of a run: `state.<slot>.<parameter>` with the shape of the parameter, and
+ * `step.<parameter>`, how many updates it has had.
+ *
+ * Earlier versions wrote one vector a slot, under the slot's name, of all parameters in the order of the adapter, which
+ * all had as many updates as the run had steps; such files are still read.
+ */
+import { FormatError } from "../../errors.ts";
+import type { FolderFile } from "../../format/files/folder-file.ts";
+import { type Safetensors, safetensorsFile } from "../../format/files/safetensors.ts";
+import { openSafetensors } from "../../format/by-path.ts";
+import type { GroupState } from "../../optim/updater.ts";
+import type { Parameter, Parameters } from "../../peft/parameters.ts";
+import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
+
+export const OPTIMIZER_FILE = "optimizer.safetensors";
+
+/** State of each group of an adapter's parameters, in their order. */
+export type OptimizerState = readonly GroupState[];
+
+/** Plans the file of the state. */
+export function optimizerFile({ groups }: Pick<Parameters, "groups">, state: OptimizerState): FolderFile {
+  const tensors = groups.flatMap(({ parameters }, group) =>
+    parameters.flatMap((parameter, index): [string, HostTensor][] => {
+      const { slots, steps } = state[group] as GroupState;
+      const step = hostTensor("int64", [], BigInt64Array.of(BigInt(steps[index] ?? 0)));
+      return [
+        [stepName(parameter), step],
+        ...Object.entries(slots).map(([slot, values]): [string, HostTensor] => [
+          slotName(slot, parameter),
+          hostTensor("float32", parameter.shape, partOf(values, parameter)),
+        ]),
+      ];
+    }),
+  );
+  return safetensorsFile(OPTIMIZER_FILE, tensors);
+}
+
+/**
+ * Reads a file into the state of an optimizer after `numSteps` steps of the run.
+ * @throws FormatError "format/tensor" when it is the state of something else
+ */
+export async function readOptimizer(
+  path: string,
+  adapter: Parameters,
+  state: OptimizerState,
+  numSteps: number,
+): Promise<void> {
+  const file = await openSafetensors(path);
+  try {
+    const slots = Object.keys(state[0]?.slots ?? {});
+    const isWhole = slots.some((slot) => file.tensors.has(slot));
+    await (isWhole ? readWhole(file, adapter, state, numSteps) : readEach(file, adapter, state));
+  } finally {
+    await file.close();
+  }
+}
+
+async function readEach(file: Safetensors, { groups }: Parameters, state: OptimizerState): Promise<void> {
+  for (const [group, { parameters }] of groups.entries()) {
+    const { slots, steps } = state[group] as GroupState;
+    for (const [index, parameter] of parameters.entries()) {
+      for (const [slot, values] of Object.entries(slots)) {
+        const name = slotName(slot, parameter);
+        requireLength(file, name, parameter.length);
+        await file.readInto(name, partOf(values, parameter));
+      }
+      const name = stepName(parameter);
+      const { data } = await file.read(name);
+      steps[index] = Number(data[0]);
+    }
+  }
+}
+
+async function readWhole(
+  file: Safetensors,
+  { groups, parameters }: Parameters,
+  state: OptimizerState,
+  numSteps: number,
+): Promise<void> {
+  const total = parameters.reduce((sum, { length }) => sum + length, 0);
+  const groupOf = new Map(groups.flatMap((group, i) => group.parameters.map((p) => [p, state[i]] as const)));
+  for (const slot of Object.keys(state[0]?.slots ?? {})) {
+    requireLength(file, slot, total);
+    const whole = (await file.read(slot)).data as Float32Array;
+    let start = 0;
+    for (const parameter of parameters) {
+      const { slots } = groupOf.get(parameter) as GroupState;
+      const { length } = parameter;
+      partOf(slots[slot] as Float32Array, parameter).set(whole.subarray(start, (start += length)));
+    }
+  }
+  for (const { steps } of state) steps.fill(numSteps);
+}
+
+function requireLength({ path, tensors }: Safetensors, name: string, length: number): void {
+  const found = tensors.get(name);
+  const numFound = found?.shape.reduce((product, size) => product * size, 1);
+  if (found?.dtype === "float32" && numFound === length) return;
+  const is = found ? `${found.fileDtype} [${found.shape.join(", ")}]` : "not there";
+  throw new FormatError(
+    "format/tensor",
+    `Cannot read optimizer state "${name}" of "${path}": ${is}, expected ${length} of F32`,
+    { hint: "Remove this checkpoint to go on from the one before" },
+  );
+}
+
+function partOf(values: Float32Array, { offset, length }: Parameter): Float32Array {
+  return values.subarray(offset, offset + length);
+}
+
+function slotName(slot: string, { name }: Parameter): string {
+  return `state.${slot}.${name}`;
+}
+
+function stepName({ name }: Parameter): string {
+  return `step.${name}`;
+}

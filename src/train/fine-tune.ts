@@ -1,0 +1,283 @@
+/**
+ * @file The fine-tuning loop: steps, evaluations, checkpoints. It knows no path, no terminal and no name of a model.
+ *
+ * What a step does depends only on the request and its number: data order and dropout are functions of the seed and the
+ * step, and parameters and optimizer state are what a checkpoint holds. So a resumed run ends bit-equal.
+ */
+import type { Batch, TrainingUnit } from "../data/batch.ts";
+import type { StepPlan } from "../data/order.ts";
+import { FailedError } from "../errors.ts";
+import { type GradientNorm, clipFactor, createGradientNorm } from "../optim/gradient-norm.ts";
+import type { Optimizer } from "../optim/optimizer.ts";
+import type { Schedule } from "../optim/schedule.ts";
+import { type Updater, createUpdater } from "../optim/updater.ts";
+import type { Adapter } from "../peft/attach.ts";
+import type { Session } from "../run/session.ts";
+import { divergence, requireFinite, requireMovement } from "./checks.ts";
+import { type Evaluation, Evaluator } from "./evaluate.ts";
+import type { EvalEvent, StepEvent } from "./events.ts";
+import { type ChosenObjective, Scorer, runStep } from "./objective-step.ts";
+import { type RunState, firstState } from "./run-state.ts";
+import type { RunStore } from "./run-store.ts";
+import { StepRunner } from "./step-runner.ts";
+
+/** How parameters move. */
+export interface OptimizerPlan {
+  readonly optimizer: Optimizer;
+  /** As its schema gives them. */
+  readonly options: unknown;
+  readonly schedule: Schedule;
+  readonly learningRate: number;
+  readonly warmupSteps: number;
+  readonly weightDecay: number;
+  /** 0: gradients are not clipped. */
+  readonly maxGradNorm: number;
+}
+
+/** When the run looks at held-out data. */
+export interface EvaluationPlan {
+  readonly units: readonly TrainingUnit[];
+  readonly everySteps: number;
+  /** Evaluations without a better loss after which the run stops; null: it does not. */
+  readonly patience: number | null;
+}
+
+/** What the caller may do while the run goes on. */
+export interface FineTuneHooks {
+  /** Stops after the step in work, with a checkpoint. */
+  readonly signal?: AbortSignal | undefined;
+  /** Largest memory of the process so far, for the log. */
+  peakMegabytes(): number;
+  /** Is awaited between two blocks: other work on the session may run there. */
+  readonly betweenBlocks?: (() => Promise<void>) | undefined;
+}
+
+/** What to train, on what, and where it is kept. */
+export interface FineTuneRequest {
+  readonly session: Session;
+  readonly adapter: Adapter;
+  readonly plan: StepPlan<TrainingUnit>;
+  readonly totalSteps: number;
+  /** Lays the rows of a micro-batch out. */
+  readonly toBatch: (rows: readonly (readonly TrainingUnit[])[]) => Batch;
+  /** Tokens of an example at most: some objectives put prompts and answers together anew. */
+  readonly maxLength: number;
+  readonly objective: ChosenObjective;
+  readonly optimizer: OptimizerPlan;
+  /** Null: there is no held-out data. */
+  readonly evaluation: EvaluationPlan | null;
+  /** Compute activations twice instead of saving them. */
+  readonly recompute: boolean;
+  readonly seed: number;
+  readonly store: RunStore;
+  /** Null: only the result is kept. */
+  readonly saveEverySteps: number | null;
+  readonly logEverySteps: number;
+  /** What must be the same for a run to be resumed; kept with it. */
+  readonly settings: Readonly<Record<string, unknown>>;
+  readonly hooks: FineTuneHooks;
+}
+
+/** What a run ended with. */
+export interface FineTuneResult {
+  readonly state: RunState;
+  /** The last evaluation of this process; null when it made none. */
+  readonly evaluation: Evaluation | null;
+}
+
+/**
+ * Trains an adapter on a session's model; gives each event when it has happened. What was trained is in the adapter.
+ * @throws FailedError "train/nan", "train/no-movement", "train/stopped", with the last good checkpoint in place
+ */
+export async function* fineTune(
+  request: FineTuneRequest,
+): AsyncGenerator<StepEvent | EvalEvent, FineTuneResult, void> {
+  const run = await Run.start(request);
+  try {
+    return yield* run.complete();
+  } finally {
+    await run.release();
+  }
+}
+
+/** The compiled parts of a run. */
+interface Parts {
+  readonly steps: StepRunner;
+  readonly scorer: Scorer;
+  readonly evaluator: Evaluator | null;
+  readonly updater: Updater;
+  readonly norm: GradientNorm;
+}
+
+class Run {
+  readonly #request: FineTuneRequest;
+  readonly #parts: Parts;
+  #state: RunState;
+  #evaluation: Evaluation | null = null;
+  #savedStep = -1;
+  /** Looked at in the first step with a learning rate: a warm-up begins at 0. */
+  #hasMoved = false;
+
+  private constructor(request: FineTuneRequest, parts: Parts, state: RunState) {
+    this.#request = request;
+    this.#parts = parts;
+    this.#state = state;
+  }
+
+  static async start(request: FineTuneRequest): Promise<Run> {
+    const { session, adapter, objective, recompute, seed, settings, store, totalSteps } = request;
+    const { betweenBlocks } = request.hooks;
+    const { optimizer, options } = request.optimizer;
+    const updater = await createUpdater(session.engine, optimizer, options, adapter.groups);
+    const resumed = await store.resume(updater.state);
+    const parts: Parts = {
+      steps: await StepRunner.create({ session, adapter, recompute, seed, betweenBlocks }),
+      scorer: await Scorer.create(session, adapter, objective.objective),
+      evaluator: request.evaluation && (await Evaluator.create(session, adapter, objective)),
+      updater,
+      norm: await createGradientNorm(session.engine),
+    };
+    return new Run(request, parts, resumed ?? firstState(totalSteps, adapter.numTrained, settings));
+  }
+
+  async *complete(): AsyncGenerator<StepEvent | EvalEvent, FineTuneResult, void> {
+    const { totalSteps, evaluation, saveEverySteps, hooks, logEverySteps } = this.#request;
+    if (this.#state.log_history.length === 0) yield* this.#evaluate();
+    while (this.#state.global_step < totalSteps && !this.#isOverfit()) {
+      if (hooks.signal?.aborted) await this.#stop();
+      const event = await this.#step();
+      this.#state.log_history.push({ ...event });
+      if (this.#isDue(logEverySteps)) {
+        await this.#request.store.log(event);
+        yield event;
+      }
+      if (evaluation && this.#isDue(evaluation.everySteps)) yield* this.#evaluate();
+      if (saveEverySteps !== null && this.#isDue(saveEverySteps)) await this.#save();
+    }
+    await this.#finish();
+    return { state: this.#state, evaluation: this.#evaluation };
+  }
+
+  /** Every so many steps, and after the last. */
+  #isDue(everySteps: number): boolean {
+    const { global_step: step } = this.#state;
+    return step % everySteps === 0 || step === this.#request.totalSteps;
+  }
+
+  #isOverfit(): boolean {
+    const patience = this.#request.evaluation?.patience ?? null;
+    return patience !== null && this.#state.evaluations_without_improvement >= patience;
+  }
+
+  async #step(): Promise<StepEvent> {
+    const startedMs = performance.now();
+    const { adapter, plan, totalSteps, toBatch, objective, maxLength, store } = this.#request;
+    const { steps, scorer, norm, updater } = this.#parts;
+    const { schedule, learningRate: peak, warmupSteps, weightDecay, maxGradNorm } = this.#request.optimizer;
+    const index = this.#state.global_step;
+    const microBatches = plan.microBatches(index);
+    const { gradients } = steps;
+    gradients.begin();
+    const units = microBatches.map((rows) => rows.flat());
+    const batches = microBatches.map((rows) => toBatch(rows));
+    const { loss, metrics, numTokens } = await runStep(
+      steps,
+      scorer,
+      objective,
+      units,
+      batches,
+      index,
+      maxLength,
+    );
+    const absent = gradients.finish();
+    const gradientNorm = await norm.norm(gradients.vectors());
+    if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
+      throw await divergence(store, `loss ${loss}, gradient norm ${gradientNorm}`, index + 1);
+    }
+    const learningRate = peak * schedule.factor(index, totalSteps, warmupSteps);
+    const canMove = learningRate > 0 && absent.length < adapter.parameters.length;
+    const before = !this.#hasMoved && canMove ? adapter.groups.map(({ values }) => values.slice()) : null;
+    await updater.step({
+      gradients: gradients.groups,
+      gradientScale: maxGradNorm > 0 ? clipFactor(gradientNorm, maxGradNorm) : 1,
+      learningRate,
+      weightDecay,
+    });
+    if (before) {
+      requireMovement(before, adapter.groups, index + 1, gradientNorm);
+      this.#hasMoved = true;
+    }
+    this.#state = {
+      ...this.#state,
+      global_step: index + 1,
+      epoch: (index + 1) / plan.stepsPerEpoch,
+      trained_tokens: this.#state.trained_tokens + numTokens,
+    };
+    return {
+      event: "step",
+      step: index + 1,
+      total_steps: totalSteps,
+      epoch: this.#state.epoch,
+      loss,
+      learning_rate: learningRate,
+      grad_norm: gradientNorm,
+      tokens: numTokens,
+      tokens_per_second: numTokens / ((performance.now() - startedMs) / 1000),
+      peak_mb: this.#request.hooks.peakMegabytes(),
+      ...metrics,
+    };
+  }
+
+  async *#evaluate(): AsyncGenerator<EvalEvent, void, void> {
+    if (!this.#parts.evaluator || !this.#request.evaluation) return;
+    const evaluation = await this.#parts.evaluator.evaluate(this.#request.evaluation.units);
+    this.#evaluation = evaluation;
+    const { global_step: step, best_metric: best, evaluations_without_improvement: idle } = this.#state;
+    const better = best === null || evaluation.loss < best;
+    this.#state = {
+      ...this.#state,
+      best_metric: better ? evaluation.loss : best,
+      best_global_step: better ? step : this.#state.best_global_step,
+      evaluations_without_improvement: better ? 0 : idle + 1,
+    };
+    const { metrics, ...numbers } = evaluation;
+    const event: EvalEvent = { event: "eval", step, ...numbers, ...metrics };
+    this.#state.log_history.push({ ...event });
+    await this.#request.store.log(event);
+    yield event;
+    if (better && this.#request.evaluation.patience !== null) await this.#save();
+  }
+
+  async #save(): Promise<void> {
+    const { adapter, store } = this.#request;
+    const { global_step: step } = this.#state;
+    if (this.#savedStep === step) return;
+    await requireFinite(adapter.groups, store, step);
+    await store.save(this.#state, this.#parts.updater.state);
+    this.#savedStep = step;
+  }
+
+  async #stop(): Promise<never> {
+    await this.#save();
+    throw new FailedError(
+      "train/stopped",
+      `Cannot finish: the run was stopped after step ${this.#state.global_step} of ${this.#request.totalSteps}`,
+      { hint: "Go on with the same command and --resume" },
+    );
+  }
+
+  async #finish(): Promise<void> {
+    const { adapter, store, evaluation } = this.#request;
+    const { best_global_step: best, global_step: step } = this.#state;
+    const goesBack = evaluation !== null && evaluation.patience !== null && best !== null && best !== step;
+    if (goesBack) await store.restore(best);
+    await requireFinite(adapter.groups, store, step);
+    await store.finish(this.#state);
+  }
+
+  async release(): Promise<void> {
+    await this.#parts.steps.release();
+    await this.#parts.updater.release();
+    await this.#parts.norm.release();
+  }
+}

@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { Comparison, Role } from "../data/comparison.ts";
+import { makeExample } from "../data/example.ts";
+import { mismatchedBatches, unitsToBatch } from "./micro-batch.ts";
+import { countStep } from "./sequence-scores.ts";
+
+const source = { file: "x.jsonl", line: 1 };
+function unit(group: number, ...sides: readonly (readonly [Role, number[], number[]])[]): Comparison {
+  const sequences = sides.map(([role, prompt, answer]) => ({
+    ...makeExample([...prompt, ...answer], (i) => i >= prompt.length, source),
+    role,
+    group,
+  }));
+  return { sequences, source };
+}
+
+describe("unitsToBatch()", () => {
+  it("puts both sides of pairs into one batch, with a label for each token of an answer", () => {
+    const batch = unitsToBatch([
+      unit(1, ["chosen", [1, 2], [3, 4]], ["rejected", [1, 2], [5]]),
+      unit(2, ["chosen", [6], [7]], ["rejected", [6], [8, 9]]),
+    ]);
+    assert.deepEqual(batch.sequences.map(({ role, group }) => `${role} ${group}`).sort(), [
+      "chosen 1",
+      "chosen 2",
+      "rejected 1",
+      "rejected 2",
+    ]);
+    const labelsOf = (role: Role, group: number): number[] => {
+      const index = batch.sequences.findIndex((one) => one.role === role && one.group === group);
+      const labels = batch.labels.filter((label) => label >= 0);
+      return Array.from(labels.filter((_, i) => batch.sequenceOf[i] === index));
+    };
+    assert.deepEqual(labelsOf("chosen", 1), [3, 4]);
+    assert.deepEqual(labelsOf("rejected", 1), [5]);
+    assert.deepEqual(labelsOf("chosen", 2), [7]);
+    assert.deepEqual(labelsOf("rejected", 2), [8, 9]);
+    assert.deepEqual(countStep([batch, batch]).numLabels, {
+      target: 0,
+      chosen: 6,
+      rejected: 6,
+      desirable: 0,
+      undesirable: 0,
+      mismatched: 0,
+    });
+  });
+});
+
+describe("mismatchedBatches()", () => {
+  it("goes round the whole step, whatever its micro-batches", () => {
+    const units = [1, 2, 3].map((i) => unit(i, ["desirable", [10 * i], [10 * i + 1]]));
+    const idsOf = (cut: readonly (readonly Comparison[])[]): string[] =>
+      mismatchedBatches(cut, 9).flatMap(({ input, numRows, length }) =>
+        Array.from({ length: numRows }, (_, row) =>
+          input.data.slice(row * length, (row + 1) * length).join(),
+        ),
+      );
+    assert.deepEqual(idsOf([units]), ["10,31", "20,11", "30,21"]);
+    assert.deepEqual(idsOf([units.slice(0, 1), units.slice(1)]), ["10,31", "20,11", "30,21"]);
+    assert.deepEqual(idsOf([units.slice(0, 1)]), []);
+  });
+});

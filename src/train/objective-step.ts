@@ -1,0 +1,104 @@
+/**
+ * @file Loss and gradients of one step by an objective, micro-batch by micro-batch.
+ *
+ * An objective whose gradient is known beforehand takes one pass over a micro-batch; another is shown the
+ * log-probabilities first, and the second pass, with the same dropout, carries its gradient back.
+ */
+import type { Batch, TrainingUnit } from "../data/batch.ts";
+import { factsOf, labelledPositions } from "../data/pass-facts.ts";
+import type { Adapter } from "../peft/attach.ts";
+import { ForwardPass } from "../run/forward-pass.ts";
+import type { Session } from "../run/session.ts";
+import { mismatchedBatches } from "./micro-batch.ts";
+import type { Objective, Scores } from "./objective.ts";
+import { countStep, estimateDivergence } from "./sequence-scores.ts";
+import type { StepRunner } from "./step-runner.ts";
+
+/** An objective with its options. */
+export interface ChosenObjective {
+  readonly objective: Objective;
+  /** As its schema gives them. */
+  readonly options: unknown;
+}
+
+/** What the micro-batches of a step add up to. */
+export interface StepOutcome {
+  readonly loss: number;
+  readonly metrics: Readonly<Record<string, number>>;
+  /** Tokens that are not padding. */
+  readonly numTokens: number;
+}
+
+/** Log-probabilities of labels without gradients: by the model in training, and by its base alone. */
+export class Scorer {
+  readonly #policy: ForwardPass;
+  readonly #reference: ForwardPass | null;
+
+  private constructor(policy: ForwardPass, reference: ForwardPass | null) {
+    this.#policy = policy;
+    this.#reference = reference;
+  }
+
+  /** Compiles what is not tied to a block, as far as the objective needs it. */
+  static async create(session: Session, adapter: Adapter | null, { needs }: Objective): Promise<Scorer> {
+    const reference = needs.includes("reference") ? await ForwardPass.create(session, null) : null;
+    return new Scorer(await ForwardPass.create(session, adapter), reference);
+  }
+
+  /** Log-probabilities by the base alone, [N]; null where the objective does not need them. */
+  async reference(batch: Batch): Promise<Float32Array | null> {
+    return this.#reference && (await logProbsBy(this.#reference, batch));
+  }
+
+  /** Both log-probabilities, without dropout. */
+  async scores(batch: Batch): Promise<Scores> {
+    const logProbs = await logProbsBy(this.#policy, batch);
+    return { ...batch, logProbs, reference: await this.reference(batch) };
+  }
+}
+
+async function logProbsBy(pass: ForwardPass, batch: Batch): Promise<Float32Array> {
+  const logProbs = new Float32Array(batch.numLabels);
+  await pass.run(batch.input, factsOf(batch), (x) =>
+    pass.head.logProbs(x, labelledPositions(batch), logProbs),
+  );
+  return logProbs;
+}
+
+/** Adds the metrics of a part of a step to those of the parts before. */
+export function addMetrics(sums: Record<string, number>, metrics: Readonly<Record<string, number>>): void {
+  for (const [name, value] of Object.entries(metrics)) sums[name] = (sums[name] ?? 0) + value;
+}
+
+/** Runs the micro-batches of one step; gradients are those that `steps` collects. */
+export async function runStep(
+  steps: StepRunner,
+  scorer: Scorer,
+  { objective, options }: ChosenObjective,
+  microBatches: readonly (readonly TrainingUnit[])[],
+  batches: readonly Batch[],
+  step: number,
+  maxLength: number,
+): Promise<StepOutcome> {
+  const others = objective.needs.includes("mismatched") ? mismatchedBatches(microBatches, maxLength) : [];
+  const mismatched: Scores[] = [];
+  for (const batch of others) mismatched.push(await scorer.scores(batch));
+  const totals = { ...countStep(batches), divergence: estimateDivergence(mismatched) };
+  const metrics: Record<string, number> = {};
+  let [loss, numTokens] = [0, 0];
+  for (const [micro, batch] of batches.entries()) {
+    const key = { step, micro };
+    const reference = await scorer.reference(batch);
+    const evaluate = (logProbs: Float32Array) =>
+      objective.evaluate({ ...batch, logProbs, reference }, totals, options);
+    const before = objective.isSeparable
+      ? new Float32Array(batch.numLabels)
+      : await steps.logProbs(batch, key);
+    const { gradient } = evaluate(before);
+    const outcome = evaluate(await steps.accumulate(batch, gradient, key));
+    loss += outcome.loss;
+    addMetrics(metrics, outcome.metrics);
+    numTokens += batch.numTokens;
+  }
+  return { loss, metrics, numTokens };
+}

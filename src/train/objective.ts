@@ -1,0 +1,71 @@
+/**
+ * @file The contract of an objective: what data it reads, and from log-probabilities its loss and gradient.
+ *
+ * An objective never sees a graph: the runner computes the log-probability of the label of each labelled position, asks
+ * for the loss and its gradient by each of them, and carries that gradient back through the model. Every number of an
+ * outcome is a share of the step: over the micro-batches of a step they add up, however it is cut into micro-batches.
+ */
+import type { z } from "zod";
+import type { Role } from "../data/comparison.ts";
+import type { DataKindName } from "../data/data-kinds.ts";
+
+/** Where an objective was published; null: it is nobody's. */
+export interface ObjectivePaper {
+  readonly title: string;
+  readonly url: string;
+}
+
+/** Which labelled positions of a micro-batch belong together; a `Batch` is one. N positions, S sequences. */
+export interface LabelLayout {
+  /** Weight of each position in a weighted mean, [N]. */
+  readonly weights: Float32Array;
+  /** Number in `sequences` of the sequence that each position is of, [N]. */
+  readonly sequenceOf: Int32Array;
+  /** What each sequence is in its group, [S]. Sequences of a pair share the number of their group. */
+  readonly sequences: readonly { readonly role: Role; readonly group: number }[];
+}
+
+/** Log-probabilities of the labels of a micro-batch. */
+export interface Scores extends LabelLayout {
+  /** By the model in training, [N]. */
+  readonly logProbs: Float32Array;
+  /** By the model without its adapter, [N]; null: the objective does not need it. */
+  readonly reference: Float32Array | null;
+}
+
+/** What an objective has to know of the whole step before the first micro-batch: `countStep` and `estimateDivergence`. */
+export interface StepTotals {
+  /** Sum of the weights of all labelled positions. */
+  readonly weight: number;
+  /** Sequences by role. */
+  readonly numSequences: Readonly<Record<Role, number>>;
+  /** Labelled positions by role. */
+  readonly numLabels: Readonly<Record<Role, number>>;
+  /** Estimate of how far the model is from the reference, at least 0; 0 where the objective does not need it. */
+  readonly divergence: number;
+}
+
+/** What a micro-batch adds to the step. */
+export interface Outcome {
+  readonly loss: number;
+  /** Of the step's loss by each log-probability, [N]; fresh. */
+  readonly gradient: Float32Array;
+  /** By the names that TRL gives them. */
+  readonly metrics: Readonly<Record<string, number>>;
+}
+
+export interface Objective<O = unknown> {
+  readonly name: string;
+  /** One sentence for the documentation. */
+  readonly summary: string;
+  readonly paper: ObjectivePaper | null;
+  /** Strict schema of the options, each with a default. */
+  readonly options: z.ZodType<O>;
+  /** The data that it reads. */
+  readonly rows: DataKindName;
+  /** Beside the model's own log-probabilities: those of the reference, and of prompts with answers of others. */
+  readonly needs: readonly ("reference" | "mismatched")[];
+  /** The gradient does not depend on `logProbs`, so it can be had before they are: one pass does. */
+  readonly isSeparable: boolean;
+  evaluate(scores: Scores, totals: StepTotals, options: O): Outcome;
+}

@@ -1,0 +1,18 @@
+/** @file The list of objectives. */
+import { UsageError } from "../errors.ts";
+import type { Objective } from "./objective.ts";
+import { classification } from "./objectives/classification.ts";
+import { crossEntropy } from "./objectives/cross-entropy.ts";
+import { dpo } from "./objectives/dpo.ts";
+import { kto } from "./objectives/kto.ts";
+import { orpo } from "./objectives/orpo.ts";
+
+export const OBJECTIVES: readonly Objective[] = [crossEntropy, classification, dpo, orpo, kto];
+
+/** Finds an objective by name. @throws UsageError "usage/flag" when there is none. */
+export function findObjective(name: string): Objective {
+  const found = OBJECTIVES.find((objective) => objective.name === name);
+  if (found) return found;
+  const known = OBJECTIVES.map((objective) => objective.name).join(", ");
+  throw new UsageError("usage/flag", `Cannot use objective "${name}": expected one of ${known}`);
+}

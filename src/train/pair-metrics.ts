@@ -1,0 +1,23 @@
+/** @file What is told of pairs while they are learned, by TRL's names; means over the pairs of the step. */
+
+/** What one pair adds: rewards as the objective defines them, and log-probabilities. */
+export interface PairMetrics {
+  readonly chosenReward: number;
+  readonly rejectedReward: number;
+  readonly chosenLogProb: number;
+  readonly rejectedLogProb: number;
+}
+
+/** Shares of some pairs in the means over the `numPairs` of the step. */
+export function pairMetrics(pairs: readonly PairMetrics[], numPairs: number): Record<string, number> {
+  const mean = (value: (pair: PairMetrics) => number): number =>
+    pairs.reduce((sum, pair) => sum + value(pair), 0) / numPairs;
+  return {
+    "rewards/chosen": mean((pair) => pair.chosenReward),
+    "rewards/rejected": mean((pair) => pair.rejectedReward),
+    "rewards/accuracies": mean((pair) => (pair.chosenReward > pair.rejectedReward ? 1 : 0)),
+    "rewards/margins": mean((pair) => pair.chosenReward - pair.rejectedReward),
+    "logps/chosen": mean((pair) => pair.chosenLogProb),
+    "logps/rejected": mean((pair) => pair.rejectedLogProb),
+  };
+}

@@ -1,0 +1,37 @@
+/** @file Where a run stands: what a checkpoint says beside the numbers. Names as the trainers that people know have them. */
+import { z } from "zod";
+
+export const RUN_STATE = z.object({
+  global_step: z.int().min(0),
+  max_steps: z.int().min(0),
+  epoch: z.number(),
+  best_metric: z.number().nullable(),
+  best_global_step: z.int().nullable(),
+  evaluations_without_improvement: z.int().min(0),
+  trained_tokens: z.int().min(0),
+  trainable_parameters: z.int().min(0),
+  /** Settings that must be the same for the run to go on as if it had never stopped. */
+  settings: z.record(z.string(), z.unknown()),
+  log_history: z.array(z.record(z.string(), z.unknown())),
+});
+export type RunState = z.output<typeof RUN_STATE>;
+
+/** Where a new run stands. */
+export function firstState(
+  totalSteps: number,
+  numTrained: number,
+  settings: Readonly<Record<string, unknown>>,
+): RunState {
+  return {
+    global_step: 0,
+    max_steps: totalSteps,
+    epoch: 0,
+    best_metric: null,
+    best_global_step: null,
+    evaluations_without_improvement: 0,
+    trained_tokens: 0,
+    trainable_parameters: numTrained,
+    settings,
+    log_history: [],
+  };
+}

@@ -1,0 +1,87 @@
+/** @file Log-probabilities of whole sequences, out of those of their positions, and gradients back to the positions. */
+import { assertInternal } from "../errors.ts";
+import { type Role, ROLES } from "../data/comparison.ts";
+import type { LabelLayout, Scores, StepTotals } from "./objective.ts";
+
+/** One sequence: sums over its labelled positions, in float64. */
+export interface SequenceScore {
+  /** Place in the layout's list. */
+  readonly index: number;
+  readonly role: Role;
+  readonly group: number;
+  readonly numLabels: number;
+  readonly logProb: number;
+  /** 0 without a reference. */
+  readonly reference: number;
+}
+
+/** Sums the positions of each sequence. */
+export function scoreSequences({ logProbs, reference, sequenceOf, sequences }: Scores): SequenceScore[] {
+  const [sums, references, counts] = [0, 1, 2].map(() => new Float64Array(sequences.length)) as [
+    Float64Array,
+    Float64Array,
+    Float64Array,
+  ];
+  for (const [i, sequence] of sequenceOf.entries()) {
+    sums[sequence]! += logProbs[i]!;
+    references[sequence]! += reference?.[i] ?? 0;
+    counts[sequence]!++;
+  }
+  return sequences.map(({ role, group }, index) => ({
+    index,
+    role,
+    group,
+    numLabels: counts[index]!,
+    logProb: sums[index]!,
+    reference: references[index]!,
+  }));
+}
+
+/** A pair that stands in one micro-batch. */
+export interface ScoredPair {
+  readonly chosen: SequenceScore;
+  readonly rejected: SequenceScore;
+}
+
+/** Puts the chosen and the rejected sequence of each group together. */
+export function scorePairs(scores: Scores): ScoredPair[] {
+  const sequences = scoreSequences(scores);
+  const rejected = new Map(sequences.flatMap((s) => (s.role === "rejected" ? [[s.group, s]] : [])));
+  const pairs = sequences
+    .filter(({ role }) => role === "chosen")
+    .map((chosen) => ({ chosen, rejected: rejected.get(chosen.group)! }));
+  assertInternal(
+    pairs.every((pair) => pair.rejected) && pairs.length * 2 === sequences.length,
+    "a micro-batch has both sequences of a pair",
+  );
+  return pairs;
+}
+
+/** Gives each position the gradient of its sequence's sum, [S] → [N]. */
+export function spread({ sequenceOf }: LabelLayout, bySequence: Float64Array): Float32Array {
+  return Float32Array.from(sequenceOf, (sequence) => bySequence[sequence]!);
+}
+
+/** The part of a step's totals that its batches say: all of them but the divergence, which is 0. */
+export function countStep(batches: readonly LabelLayout[]): StepTotals {
+  const none = (): Record<Role, number> =>
+    Object.fromEntries(ROLES.map((role) => [role, 0])) as Record<Role, number>;
+  const [numSequences, numLabels] = [none(), none()];
+  let weight = 0;
+  for (const { weights, sequenceOf, sequences } of batches) {
+    for (const { role } of sequences) numSequences[role]++;
+    for (const sequence of sequenceOf) numLabels[sequences[sequence]!.role]++;
+    for (const value of weights) weight += value;
+  }
+  return { weight, numSequences, numLabels, divergence: 0 };
+}
+
+/**
+ * Estimates the divergence of the model from its reference: the mean over all sequences of the logarithm of their ratio,
+ * at least 0. Given are the scores of all batches of prompts with answers of others; 0 when there are none.
+ */
+export function estimateDivergence(batches: readonly Scores[]): number {
+  const sequences = batches.flatMap(scoreSequences);
+  const sum = sequences.reduce((sum, { logProb, reference }) => sum + logProb - reference, 0);
+  return sequences.length === 0 ? 0 : Math.max(0, sum / sequences.length);
+}

@@ -1,0 +1,81 @@
+/** @file Reading an adapter of every method: which weights of the base are read for it, and that the numbers are its own. */
+import assert from "node:assert/strict";
+import { readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { after, describe, test } from "node:test";
+import { adapterFiles } from "../../src/format/adapters/adapter.ts";
+import { readAdapter, loadModel } from "../../src/format/by-path.ts";
+import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
+import { BaseModel } from "../../src/models/base-model.ts";
+import { configFileOf } from "../../src/peft/method.ts";
+import { METHODS } from "../../src/peft/methods.ts";
+import { stackAdapters } from "../../src/peft/rows.ts";
+import { attachTo, perturb } from "../model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
+import { valuesOf } from "../trained-values.ts";
+
+const folder = temporaryFolder();
+const { base, checkpoint } = await loadModel(await writeTinyModel(`${folder}/model`));
+after(() => checkpoint.close());
+
+/** Methods whose frozen codes are made of the weights of their modules. */
+const READS_ITS_WEIGHTS = ["peqa"];
+
+/** The same model, and the names of the tensors that are read from it after it was opened. */
+function counted(): { readonly model: BaseModel; readonly reads: string[] } {
+  const { name, source } = base;
+  const reads: string[] = [];
+  const model = new BaseModel(name, base.model, {
+    storageOf: (tensor) => source.storageOf(tensor),
+    view: () => null,
+    stored: (tensor) => {
+      reads.push(tensor);
+      return source.stored(tensor);
+    },
+    readInto: (tensor, into, start) => {
+      reads.push(tensor);
+      return source.readInto(tensor, into, start);
+    },
+  });
+  return { model, reads };
+}
+
+describe("reading an adapter", () => {
+  for (const method of METHODS) {
+    if (configFileOf(method) === null) continue;
+    const forms: object[] = ["lora", "dora"].includes(method.name)
+      ? [{}, { init: "pissa", rank: 2 }, { modulesToSave: ["lm_head"] }]
+      : [{}];
+    for (const options of forms) {
+      test(`of ${method.name} with ${JSON.stringify(options)} reads no weight that it does not need`, async () => {
+        const adapter = await attachTo(base, method, options);
+        perturb(adapter, 0.1);
+        const path = `${folder}/${method.name}-${JSON.stringify(options)}`;
+        await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+        const { model, reads } = counted();
+        const { adapter: read } = await readAdapter(path, model);
+        const needed = READS_ITS_WEIGHTS.includes(method.name)
+          ? [...adapter.sites.keys()].map((site) => `${site}.weight`)
+          : [];
+        assert.deepEqual(reads, needed);
+        if (!("init" in options)) assert.deepEqual(valuesOf(read), valuesOf(adapter));
+        if (method.kind === "base" || method.batch === "not-batchable" || "modulesToSave" in options) return;
+        stackAdapters(model, [read, null]);
+        assert.deepEqual(reads, needed, "a row without an adapter needs no weight");
+      });
+    }
+  }
+
+  test("draws no random number: no file that reads adapters has a generator", () => {
+    const src = join(import.meta.dirname, "../../src");
+    const files = ["format", "export"].flatMap((layer) =>
+      (readdirSync(join(src, layer), { recursive: true }) as string[]).map((name) => join(src, layer, name)),
+    );
+    const sources = [...files, join(src, "peft/rows.ts")].filter((name) => /(?<!\.test)\.ts$/.test(name));
+    assert.ok(sources.length > 20);
+    assert.deepEqual(
+      sources.filter((name) => readFileSync(name, "utf8").includes("random.ts")),
+      [],
+    );
+  });
+});

@@ -1,0 +1,87 @@
+/** @file Adapters of models that keep weights as [in, out]: a file says so, and its tensors are as for any other model. */
+import assert from "node:assert/strict";
+import { after, describe, test } from "node:test";
+import { combineAdapters } from "../../src/export/combine.ts";
+import { readAdapterFolder, readAdapter, loadModel } from "../../src/format/by-path.ts";
+import { adapterFiles } from "../../src/format/adapters/adapter.ts";
+import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
+import { BaseModel } from "../../src/models/base-model.ts";
+import type { Family, Layer } from "../../src/models/family.ts";
+import { Model } from "../../src/models/model.ts";
+import type { Builder } from "../../src/nn/builder.ts";
+import { findMethod } from "../../src/peft/methods.ts";
+import { attachTo, perturb } from "../model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
+import { valuesOf } from "../trained-values.ts";
+
+const folder = temporaryFolder();
+const { base, checkpoint } = await loadModel(await writeTinyModel(`${folder}/model`));
+after(() => checkpoint.close());
+
+/** The model as if its checkpoint kept the chosen projections as [in, out]. */
+function transposed(isChosen: (name: string) => boolean): BaseModel {
+  const { family, raw } = base.model;
+  const open: Family["open"] = (config) => {
+    const definition = family.open(config);
+    const layers = definition.layers.map((layer): Layer => ({
+      build: (b, x) => {
+        const linear: Builder["linear"] = (name, input, outFeatures, options) =>
+          b.linear(name, input, outFeatures, { ...options, storedTransposed: isChosen(name) });
+        const builder: Builder = {
+          linear,
+          lookUp: (...given) => b.lookUp(...given),
+          tensor: (...given) => b.tensor(...given),
+          attend: (...given) => b.attend(...given),
+          branch: (...given) => b.branch(...given),
+          input: (...given) => b.input(...given),
+        };
+        return layer.build(builder, x);
+      },
+    }));
+    return { ...definition, layers };
+  };
+  return new BaseModel(base.name, new Model({ ...family, open }, raw), base.source);
+}
+
+describe("fan_in_fan_out", () => {
+  for (const name of ["lora", "dora", "ia3", "vera"]) {
+    test(`of ${name} is true when all modules are kept so, read there, refused elsewhere, kept by combining`, async () => {
+      const model = transposed(() => true);
+      const adapter = await attachTo(model, findMethod(name));
+      perturb(adapter, 0.1);
+      const path = `${folder}/${name}`;
+      const origin = { base: model, checkpoint, chatTemplateHash: null };
+      await writeFolderAtomic(path, adapterFiles(adapter, origin));
+      const { config, tensors } = await readAdapterFolder(path);
+      assert.equal(config["fan_in_fan_out"], true);
+
+      const plain = `${path}-plain`;
+      await writeFolderAtomic(plain, adapterFiles(adapter, { ...origin, base }));
+      const shapes = [...(await readAdapterFolder(plain)).tensors].map(([key, { shape }]) => [key, shape]);
+      assert.deepEqual(
+        [...tensors].map(([key, { shape }]) => [key, shape]),
+        shapes,
+      );
+
+      const { adapter: read } = await readAdapter(path, model);
+      assert.deepEqual(valuesOf(read), valuesOf(adapter));
+      await assert.rejects(readAdapter(path, base), {
+        code: "usage/adapter",
+        message: /fan_in_fan_out is true, expected false/,
+        hint: /base model/,
+      });
+      if (name === "dora") return;
+      await (await combineAdapters({ expression: "0.5*a", adapters: { a: path } })).write(`${path}-combined`);
+      assert.equal((await readAdapterFolder(`${path}-combined`)).config["fan_in_fan_out"], true);
+    });
+  }
+
+  test("is false when only some modules are kept so", async () => {
+    const model = transposed((site) => site.endsWith("q_proj"));
+    const path = `${folder}/some`;
+    const adapter = await attachTo(model, findMethod("lora"));
+    await writeFolderAtomic(path, adapterFiles(adapter, { base: model, checkpoint, chatTemplateHash: null }));
+    assert.equal((await readAdapterFolder(path)).config["fan_in_fan_out"], false);
+    await readAdapter(path, model);
+  });
+});
