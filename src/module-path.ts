@@ -19,3 +19,8 @@ export function matchSuffix(name: string, path: string): boolean {
 export function lastNames(paths: Iterable<string>): string[] {
   return [...new Set([...paths].map(lastName))];
 }
+
+/** Tells whether a name matches a path or that of a module around it. */
+export function isWithin(name: string, path: string): boolean {
+  return `.${path}.`.includes(`.${name}.`);
+}

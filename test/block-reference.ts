@@ -117,24 +117,30 @@ function heldValues(y: Value): Record<string, Value> {
 const STEP = 1e-5;
 const ENTRIES_PER_INPUT = 1;
 
-/** Checks an entry of the gradient of x and of every trained tensor of a block, for a random seed gradient. */
+/**
+ * Checks an entry of the gradient of x and of every trained tensor of a block, for a random seed gradient. Of branches that
+ * are dropped there is none, but for what other branches share with them.
+ */
 export async function blockGradient(
   base: BaseModel,
   adapter: Adapter,
   layer: number,
+  dropped: readonly string[] = [],
 ): Promise<CheckedEntry[]> {
   const random = new Random(17);
   const bindings: Bindings = { B: 2, T: 5 };
-  const block = buildBlock(base, adapter, layer);
+  const block = buildBlock(base, adapter, layer, { dropped: new Set(dropped) });
   const dy = block.part.graph.input("dy", "float32", block.y.shape);
   const prefix = base.model.blockPrefix(layer);
-  const wanted = Object.entries({ x: block.x, ...block.part.adapter, ...block.part.tensors }).filter(
+  const candidates = Object.entries({ x: block.x, ...block.part.adapter, ...block.part.tensors }).filter(
     ([name]) => name === "x" || adapter.tensor(prefix + name),
   );
-  const found = gradients(
+  const all = gradients(
     [{ value: block.y, gradient: dy }],
-    wanted.map(([, value]) => value),
+    candidates.map(([, value]) => value),
   );
+  const wanted = candidates.filter((_, i) => all[i]);
+  const found = all.filter((value) => value !== null);
   const feeds: Feeds = {
     x: normalArray([2, 5, base.model.width], random),
     dy: normalArray([2, 5, base.model.width], random),

@@ -30,6 +30,7 @@ import {
   unpacked,
   withTensors,
 } from "./model-passes.ts";
+import { assertSlopes } from "./slopes.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "./tiny-model.ts";
 import { bytesOf, lossesOf, runTiny } from "./train/tiny-run.ts";
 import { frozenOf, valuesOf } from "./trained-values.ts";
@@ -229,21 +230,8 @@ for (const [modelName, model] of Object.entries(MODELS)) {
         const { gradients } = await lossAndGradients(engine, base, adapter, [batch]);
         const session = new Session(engine, base);
         const evaluator = await Evaluator.create(session, adapter);
-        for (const { name: parameter, value } of adapter.parameters) {
-          const gradient = gradients.get(parameter)!;
-          const norm = Math.hypot(...gradient);
-          const step = Math.min(0.02, 5e-3 / norm);
-          const lossAt = async (by: number): Promise<number> => {
-            const own = value.data;
-            const before = own.slice();
-            gradient.forEach((g, i) => (own[i] = before[i]! + (by * g) / norm));
-            const { loss } = await evaluator.evaluate(examples);
-            own.set(before);
-            return loss;
-          };
-          const slope = ((await lossAt(step)) - (await lossAt(-step))) / (2 * step);
-          assert.ok(Math.abs(slope / norm - 1) < 0.05, `${parameter}: slope ${slope}, norm ${norm}`);
-        }
+        const loss = async (): Promise<number> => (await evaluator.evaluate(examples)).loss;
+        await assertSlopes(adapter.parameters, gradients, loss, 0.05);
         await session.release();
       });
 

@@ -14,7 +14,7 @@ import { BlockRunner } from "../src/run/block-runner.ts";
 import { PassContext } from "../src/run/context.ts";
 import { Embedding } from "../src/run/embedding.ts";
 import { Head } from "../src/run/head.ts";
-import { Session } from "../src/run/session.ts";
+import { Session, type SessionOptions } from "../src/run/session.ts";
 import type { Engine } from "../src/runtime/engine.ts";
 import type { StoredTensor } from "../src/quant/stored-tensor.ts";
 import { type HostTensor, hostTensor } from "../src/runtime/host-tensor.ts";
@@ -107,8 +107,9 @@ export async function logitsOf(
   adapter: AdapterView | null,
   batch: Batch,
   adapterOf?: readonly number[],
+  options: SessionOptions = {},
 ): Promise<Float32Array> {
-  const session = new Session(engine, base);
+  const session = new Session(engine, base, "stored", options);
   const runner = new BlockRunner(session, adapter, null);
   const embedding = await Embedding.create(session, adapter);
   const head = await Head.create(session, adapter);
@@ -145,10 +146,10 @@ export async function lossAndGradients(
   base: BaseModel,
   adapter: Adapter,
   batches: readonly Batch[],
-  options: { recompute?: boolean; seed?: number; step?: number } = {},
+  options: { recompute?: boolean; seed?: number; step?: number } & SessionOptions = {},
 ): Promise<{ loss: number; gradients: Map<string, Float32Array> }> {
-  const { recompute = false, seed = 0, step = 0 } = options;
-  const session = new Session(engine, base);
+  const { recompute = false, seed = 0, step = 0, ...ofSession } = options;
+  const session = new Session(engine, base, "stored", ofSession);
   const runner = await StepRunner.create({ session, adapter, recompute, seed });
   const numLabels = batches.reduce((sum, batch) => sum + batch.numLabels, 0);
   runner.gradients.begin();

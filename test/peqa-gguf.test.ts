@@ -295,8 +295,8 @@ describe("PEQA on other bases", () => {
         [],
       );
     const made = configWith("clip");
-    assert.deepEqual(made, { bits: 4, group_size: 0, init: "clip" });
+    assert.deepEqual(made, { bits: 4, group_size: 0, init: "clip", modules_to_save: null });
     const own = configWith(null);
-    assert.deepEqual(own, { bits: null, group_size: null, init: "clip" });
+    assert.deepEqual(own, { bits: null, group_size: null, init: "clip", modules_to_save: null });
   });
 });

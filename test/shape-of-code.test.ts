@@ -6,7 +6,9 @@ import { describe, test } from "node:test";
 import { FAMILIES } from "../src/models/families.ts";
 import { OPTIMIZERS } from "../src/optim/optimizers.ts";
 import { SCHEDULES } from "../src/optim/schedules.ts";
+import { COMPUTE_NAMES } from "../src/nn/computes.ts";
 import { METHODS } from "../src/peft/methods.ts";
+import { STORAGES } from "../src/quant/storages.ts";
 import { OBJECTIVES } from "../src/train/objectives.ts";
 import { findCircles, readImports } from "./import-graph.ts";
 
@@ -39,6 +41,13 @@ const KINDS = [
     folder: "train/objectives",
   },
   {
+    what: "arithmetic",
+    // One is also a storage kind.
+    names: COMPUTE_NAMES.filter((name) => !(name in STORAGES)),
+    list: "nn/computes.ts",
+    folder: "nn/computes",
+  },
+  {
     what: "model family",
     names: FAMILIES.map((a) => a.modelType),
     list: "models/families.ts",
@@ -58,8 +67,9 @@ const ALLOWED = [
   { file: /^(models|peft|run)\//, line: /\bkind\b/ },
   // A kernel of two vectors, and a way of combining; not the schedule.
   { file: /^peft\/(methods\/snell-kernels|algebra\/combinations)\.ts$/, line: /^\s*linear: / },
-  // GGUF's own name of an architecture, with facts about its files.
+  // GGUF's own names of tokenizers, scalings and families.
   { file: /^format\/.*gguf/, line: /./ },
+  { file: /^models\//, line: /^\s*architecture: "/ },
 ];
 
 /** Texts that are given as hints: after `hint:`, or in a constant of that name, also by a condition. */

@@ -14,6 +14,8 @@ import { formatTable } from "../bench/report.ts";
 import { adapterFiles } from "../src/format/adapters/adapter.ts";
 import { writeFolderAtomic } from "../src/format/files/atomic.ts";
 import { loadModel } from "../src/format/by-path.ts";
+import type { Model } from "../src/models/model.ts";
+import type { Adapter } from "../src/peft/attach.ts";
 import { findMethod } from "../src/peft/methods.ts";
 import type { Engine } from "../src/runtime/engine.ts";
 import { createEngine } from "../src/runtime/create-engine.ts";
@@ -71,6 +73,16 @@ function writeLogits(path: string, logits: Float32Array): string {
   return path;
 }
 
+/** The logits of the positions that tell classes, where a model tells them; else of all. */
+function ofClasses({ classPosition, numOutputs }: Model, logits: Float32Array): Float32Array {
+  if (classPosition === null) return logits;
+  const rows = Array.from({ length: NUM_ROWS }, (_, row) => {
+    const from = (row * NUM_TOKENS + (classPosition === "first" ? 0 : NUM_TOKENS - 1)) * numOutputs;
+    return [...logits.subarray(from, from + numOutputs)];
+  });
+  return Float32Array.from(rows.flat());
+}
+
 /** Writes the models, the adapter folders of the cases and graft's logits of each into a folder. */
 async function writeCases(
   engine: Engine,
@@ -80,23 +92,27 @@ async function writeCases(
 ): Promise<Written[]> {
   const batch = batchFromRows({ input_ids: ids });
   const written: Written[] = [];
-  for (const [name, config] of Object.entries(PEER_MODELS)) {
-    const model = await writeTinyModel(join(folder, name), { config });
+  for (const [name, options] of Object.entries(PEER_MODELS)) {
+    const own = cases.filter((one) => one.model === name);
+    if (own.length === 0) continue;
+    const model = await writeTinyModel(join(folder, name), options);
     const { base, checkpoint } = await loadModel(model);
-    const alone = await logitsOf(engine, base, null, batch);
+    const logitsBy = async (adapter: Adapter | null): Promise<Float32Array> =>
+      ofClasses(base.model, await logitsOf(engine, base, adapter, batch));
+    const alone = await logitsBy(null);
     written.push({
       name: `no adapter, ${name}`,
       model,
       adapter: null,
       logits: writeLogits(`${model}.f32`, alone),
     });
-    for (const { name: caseName, method, options, modules } of cases.filter((c) => c.model === name)) {
+    for (const { name: caseName, method, options, modules } of own) {
       const adapter = await attachTo(base, findMethod(method), options, modules);
       perturb(adapter, DEVIATION);
       const path = join(folder, "adapters", String(written.length));
       mkdirSync(join(folder, "adapters"), { recursive: true });
       await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
-      const logits = await logitsOf(engine, base, adapter, batch);
+      const logits = await logitsBy(adapter);
       if (logits.every((value, i) => Math.abs(value - (alone[i] as number)) < LEAST_EFFECT)) {
         throw new Error(`Cannot check "${caseName}": the adapter has no effect on the logits`);
       }

@@ -8,6 +8,7 @@ import { METHODS } from "../src/peft/methods.ts";
 import { OBJECTIVES } from "../src/train/objectives.ts";
 import {
   commandTable,
+  computeTable,
   defaultModules,
   errorTable,
   firstSitePath,
@@ -34,6 +35,31 @@ function defaultTargets(method: Method): string {
     return `${family.modelType}: ${words.length === 0 ? "none" : words.join(", ")}`;
   }).join("; ");
 }
+
+/** What all objectives share, and how a run with one is started. */
+const OBJECTIVE_NOTES = [
+  "Every objective goes with every method. Without `--objective` a run takes `cross-entropy`, or `classification` for a model with classes.",
+  `\`\`\`sh
+cat > answers.jsonl <<'EOF'
+{"prompt": "The lamp costs", "chosen": " 84 euros.", "rejected": " nothing."}
+{"prompt": "The lamp is", "chosen": " round.", "rejected": " a lamp."}
+EOF
+npx graft train --data answers.jsonl --output runs/preferred --objective dpo --steps 5
+\`\`\``,
+  "## What a run is compared with",
+  "`dpo` and `kto` compare the model with what the run started from. That is the base as it was loaded, also where `full`, " +
+    "`bitfit` or `--modules-to-save` trains tensors of the base. With `--init-adapter` it is the base with that adapter, which stays " +
+    "as it is while the run trains a copy; TRL does the same for a model that comes with an adapter. The folder must be there again " +
+    "when the run is resumed. A method that changes the model before anything is learned (`peqa` quantizes it) does not start at a reward of 0.",
+  `\`\`\`sh
+npx graft train --data examples/quickstart/train.jsonl --output runs/learned --steps 5
+npx graft train --data answers.jsonl --output runs/then-preferred --objective dpo --init-adapter runs/learned --steps 5
+\`\`\``,
+  "## What is told",
+  "Steps and evaluations are logged with TRL's names: `rewards/chosen`, `rewards/rejected`, `rewards/margins`, `rewards/accuracies`, " +
+    "`logps/chosen` and `logps/rejected`; `nll_loss`, `log_odds_ratio` and `log_odds_chosen` by `orpo`; `kl` by `kto`, whose rewards " +
+    "are means over the good and over the bad answers, and left out of a step that has none of them.",
+];
 
 /** Text of every generated page, by path from the root. */
 export function generatedPages(): ReadonlyMap<string, string> {
@@ -72,6 +98,10 @@ export function generatedPages(): ReadonlyMap<string, string> {
         "How weights are stored",
         "The base model stays in memory in the form in which its file keeps it, and one block at a time is widened to float32. Trained numbers are always float32.",
         storageTable(),
+        "## How products are computed",
+        "How a file keeps a weight is one thing, how programs multiply with it another. `--compute` of `generate`, `chat` and `eval` chooses for the products inside blocks; embedding and output head are in float32. Training is in float32.",
+        computeTable(),
+        "w4 is for writing one token after another: a quarter of the memory is read for each. Tensors of 4-bit blocks of 32 (q4_0, q4_1) keep their values. All others, transposed matrices among them, are rounded as q4_0 rounds, and so are weights into which an adapter was merged. A matrix whose rows do not fill blocks of 32 and the router of experts stay in float32. Prompts take longer to read than in float32.",
       ),
     ],
     [
@@ -92,6 +122,7 @@ export function generatedPages(): ReadonlyMap<string, string> {
         "An objective says what is learned from the data: it takes the log-probabilities of the labelled tokens and gives " +
           "the loss. A step is the same however it is cut into micro-batches. How rows are read: [data.md](data.md).",
         objectiveTable(),
+        ...OBJECTIVE_NOTES,
         ...OBJECTIVES.flatMap((objective) => [
           `## ${objective.name}`,
           rowForms(objective.rows),

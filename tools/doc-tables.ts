@@ -5,7 +5,6 @@ import { COMMANDS } from "../src/cli/commands.ts";
 import { flagsOf } from "../src/cli/flags.ts";
 import { COMMAND_CODES } from "../src/cli/report.ts";
 import { CODES, type ErrorCode, exitStatus, GraftError } from "../src/errors.ts";
-import { GGUF_ARCHITECTURES } from "../src/format/checkpoint/gguf-names.ts";
 import { FAMILIES, openModel } from "../src/models/families.ts";
 import type { Family } from "../src/models/family.ts";
 import type { Model } from "../src/models/model.ts";
@@ -15,6 +14,8 @@ import { OPTIMIZERS } from "../src/optim/optimizers.ts";
 import { SCHEDULES } from "../src/optim/schedules.ts";
 import { type Method, configFileOf } from "../src/peft/method.ts";
 import { METHODS } from "../src/peft/methods.ts";
+import type { Compute } from "../src/nn/compute.ts";
+import { COMPUTES } from "../src/nn/computes.ts";
 import type { Storage } from "../src/quant/storage.ts";
 import { STORAGES } from "../src/quant/storages.ts";
 import { DATA_KINDS } from "../src/data/data-kinds.ts";
@@ -151,7 +152,7 @@ export function modelTable(): string {
     FAMILIES.map((family) => [
       code(family.modelType),
       family.summary,
-      `safetensors${family.modelType in GGUF_ARCHITECTURES ? ", GGUF" : ""}`,
+      `safetensors${family.gguf !== "not-in-gguf" ? ", GGUF" : ""}`,
       siteNames(family).map(code).join(", "),
     ]),
   );
@@ -169,6 +170,14 @@ export function storageTable(): string {
       storage.quantize === "read-only" ? "no" : "yes",
       storage.ggmlTypes.join(", "),
     ]),
+  );
+}
+
+/** One row an arithmetic of products. */
+export function computeTable(): string {
+  return table(
+    ["`--compute`", "what it is"],
+    Object.values<Compute>(COMPUTES).map(({ name, summary }) => [code(name), summary]),
   );
 }
 

@@ -1,10 +1,34 @@
 /** @file The adapters that `npm run check:peers` has peft load; a new variant of a method is a line here. */
 
-/** Settings of the tiny models that the adapters sit on. */
+import type { TinyModelOptions } from "../test/tiny-model.ts";
+
+/** The tiny models that the adapters sit on. */
 export const PEER_MODELS = {
-  plain: { tie_word_embeddings: false },
-  biased: { tie_word_embeddings: true, attention_bias: true, mlp_bias: true },
-} as const;
+  plain: { config: { tie_word_embeddings: false } },
+  biased: { config: { tie_word_embeddings: true, attention_bias: true, mlp_bias: true } },
+  classifier: {
+    config: {
+      architectures: ["LlamaForSequenceClassification"],
+      id2label: { 0: "bad", 1: "good", 2: "neither" },
+      tie_word_embeddings: false,
+      pad_token_id: 258,
+    },
+  },
+  bert: { modelType: "bert" },
+  roberta: { modelType: "roberta" },
+  mistral: { modelType: "mistral" },
+  qwen2: { modelType: "qwen2" },
+  qwen3: { modelType: "qwen3" },
+  gemma2: { modelType: "gemma2" },
+  gemma3_text: { modelType: "gemma3_text" },
+  gpt2: { modelType: "gpt2" },
+  // Without one of its own, transformers takes a token for padding that the tiny vocabulary lacks.
+  phi3: { modelType: "phi3", config: { pad_token_id: 0 } },
+  smollm3: { modelType: "smollm3", config: { pad_token_id: 0 } },
+  olmo2: { modelType: "olmo2" },
+  qwen3_moe: { modelType: "qwen3_moe" },
+  olmoe: { modelType: "olmoe" },
+} satisfies Readonly<Record<string, TinyModelOptions>>;
 
 /** One adapter folder. */
 export interface PeerCase {
@@ -20,9 +44,37 @@ export interface PeerCase {
 
 const REGEX = ".*\\.1\\.(self_attn|mlp)\\.(q|down)_proj";
 
-export const PEER_CASES: readonly PeerCase[] = [
+const LLAMA_CASES: readonly PeerCase[] = [
   { name: "lora", method: "lora", model: "plain", options: { rank: 4, alpha: 6 }, modules: null },
   { name: "lora, biases", method: "lora", model: "biased", options: { rank: 4, alpha: 6 }, modules: null },
+  {
+    name: "lora, a bias of its own",
+    method: "lora",
+    model: "biased",
+    options: { rank: 4, alpha: 6, loraBias: true },
+    modules: null,
+  },
+  {
+    name: "lora, the modules' biases",
+    method: "lora",
+    model: "biased",
+    options: { rank: 4, bias: "lora_only" },
+    modules: ["q_proj", "down_proj"],
+  },
+  {
+    name: "lora, all biases",
+    method: "lora",
+    model: "biased",
+    options: { rank: 4, bias: "all", loraBias: true },
+    modules: ["q_proj"],
+  },
+  {
+    name: "dora, the modules' biases",
+    method: "dora",
+    model: "biased",
+    options: { rank: 4, bias: "lora_only" },
+    modules: ["v_proj"],
+  },
   {
     name: "lora, two modules",
     method: "lora",
@@ -87,6 +139,32 @@ export const PEER_CASES: readonly PeerCase[] = [
     modules: null,
   },
   { name: "dora", method: "dora", model: "plain", options: { rank: 4 }, modules: null },
+  { name: "lora, classes", method: "lora", model: "classifier", options: { rank: 4 }, modules: null },
+  { name: "dora, classes of bert", method: "dora", model: "bert", options: { rank: 4 }, modules: null },
+  { name: "lora, classes of roberta", method: "lora", model: "roberta", options: { rank: 4 }, modules: null },
+  {
+    name: "lora, classes and all biases",
+    method: "lora",
+    model: "bert",
+    options: { rank: 4, bias: "all" },
+    modules: ["query"],
+  },
+  { name: "ia3, classes", method: "ia3", model: "classifier", options: {}, modules: null },
+  { name: "road, classes", method: "road", model: "bert", options: {}, modules: null },
+  {
+    name: "vera, classes",
+    method: "vera",
+    model: "roberta",
+    options: { rank: 5 },
+    modules: ["query", "value"],
+  },
+  {
+    name: "ia3, saved modules",
+    method: "ia3",
+    model: "plain",
+    options: { modulesToSave: ["lm_head", "norm"] },
+    modules: null,
+  },
   {
     name: "dora, biases",
     method: "dora",
@@ -142,6 +220,48 @@ export const PEER_CASES: readonly PeerCase[] = [
     modules: REGEX,
   },
 ];
+
+/** Families that tell classes: their cases stand with those of classes above. */
+const OF_CLASSES: readonly string[] = ["bert", "roberta"];
+const OF_ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"];
+
+/** Modules of the families for which a method's own choice is not one that peft knows. */
+const FAMILY_MODULES: Readonly<Record<string, readonly string[]>> = {
+  // transformers has all experts of a layer as one tensor, which is no module.
+  qwen3_moe: OF_ATTENTION,
+  olmoe: OF_ATTENTION,
+};
+
+/** Matrices stored as [in, out]; peft has this method for others only. */
+const NOT_TRANSPOSED = ["road"];
+
+/** The methods that peft has, on every family of text but the one that all other cases are of. */
+const FAMILY_CASES: readonly PeerCase[] = (Object.keys(PEER_MODELS) as (keyof typeof PEER_MODELS)[])
+  .filter((model) => "modelType" in PEER_MODELS[model] && !OF_CLASSES.includes(model))
+  .flatMap((model) =>
+    ["lora", "dora", "ia3", "road", "vera"]
+      .filter((method) => model !== "gpt2" || !NOT_TRANSPOSED.includes(method))
+      .map((method) => ({
+        name: `${method}, ${model}`,
+        method,
+        model,
+        options: method === "ia3" && model in FAMILY_MODULES ? { feedforwardModules: [] } : {},
+        modules: FAMILY_MODULES[model] ?? null,
+      })),
+  );
+
+/** Embeddings with an adapter, by the names of each family. */
+const EMBEDDING_CASES: readonly PeerCase[] = [
+  { name: "lora, embedding of gpt2", model: "gpt2" as const, modules: ["c_attn", "wte"] },
+  {
+    name: "lora, embedding of gemma3_text",
+    model: "gemma3_text" as const,
+    modules: ["q_proj", "embed_tokens"],
+  },
+  { name: "lora, head of phi3", model: "phi3" as const, modules: ["qkv_proj", "gate_up_proj", "lm_head"] },
+].map((each) => ({ ...each, method: "lora", options: { rank: 4 } }));
+
+export const PEER_CASES: readonly PeerCase[] = [...LLAMA_CASES, ...FAMILY_CASES, ...EMBEDDING_CASES];
 
 /** Methods that peft cannot load, with the reason. */
 export const WITHOUT_PEER: Readonly<Record<string, string>> = {

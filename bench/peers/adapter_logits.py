@@ -1,7 +1,7 @@
 """Loads adapter folders with peft and compares its logits with those that graft computed: adapter_logits.py TASK.
 
 TASK is a JSON file: {"ids": rows of token ids, "cases": [{"name", "model", "adapter", "logits"}]}, where "logits" is a
-file of little-endian float32 [rows, tokens, vocabulary] and "adapter" is null for the model alone. Prints an object a case.
+file of little-endian float32 [rows, tokens, vocabulary], or [rows, classes], and "adapter" is null for the model alone. Prints an object a case.
 """
 
 import json
@@ -14,7 +14,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import numpy
 import torch
 from peft import PeftModel, load_peft_weights, set_peft_model_state_dict
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
 
 # Warnings of one library about another, which no folder can help.
 OF_PROGRAMS = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
@@ -22,7 +22,10 @@ OF_PROGRAMS = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
 
 def compare(case: dict, ids: torch.Tensor) -> dict:
     """Largest difference of the logits, what peft warned about, and tensors of the file that it had no use for."""
-    model = AutoModelForCausalLM.from_pretrained(
+    architecture = AutoConfig.from_pretrained(case["model"]).architectures[0]
+    is_classifier = architecture.endswith("ForSequenceClassification")
+    kind = AutoModelForSequenceClassification if is_classifier else AutoModelForCausalLM
+    model = kind.from_pretrained(
         case["model"], dtype=torch.float32, attn_implementation="eager"
     )
     unused: list[str] = []

@@ -1,15 +1,16 @@
-/** @file `graft eval`: loss and perplexity of a model on a data set, or accuracy on images. */
+/** @file `graft eval`: loss and perplexity of a model on a data set, or the accuracy of a model that tells classes. */
 import { z } from "zod";
 
 import { readDataFile } from "../data/by-path.ts";
 import { TRAIN_ON } from "../data/example.ts";
 import { openTextParts, type TextParts } from "../engine/text-model.ts";
 import { UsageError } from "../errors.ts";
+import { COMPUTES, type ComputeName } from "../nn/computes.ts";
 import { Session } from "../run/session.ts";
 import { createEngine } from "../runtime/create-engine.ts";
 import { type Evaluation, Evaluator } from "../train/evaluate.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
-import { evaluateImages, readsImages } from "./eval-images.ts";
+import { evaluateClasses, tellsClasses } from "./eval-classes.ts";
 import { MODEL_FLAGS, openOptions, warn } from "./generation.ts";
 import { pullWithProgress } from "./pull.ts";
 
@@ -23,13 +24,14 @@ export const EVALUATION_FLAGS = {
 type EvaluationFlags = z.output<z.ZodObject<typeof EVALUATION_FLAGS>> & {
   readonly data: string;
   readonly keepWidened: boolean;
+  readonly compute: ComputeName;
   readonly threads?: number | undefined;
 };
 
 /** Computes the loss of an open model on a file, with a bar and warnings on the terminal. @throws UsageError usage/flag */
 export async function evaluateWithProgress(
   { base, adapter, tokenizer, template }: TextParts,
-  { data, length, trainOn, keepWidened, threads }: EvaluationFlags,
+  { data, length, trainOn, keepWidened, compute, threads }: EvaluationFlags,
   io: CommandIO,
 ): Promise<Evaluation> {
   const { maxPositions } = base.model;
@@ -45,7 +47,9 @@ export async function evaluateWithProgress(
   if (numTruncated > 0) warn(`examples cut to ${length} tokens: ${numTruncated}`, io);
   if (numDropped > 0) warn(`examples left out, as no token of theirs counts: ${numDropped}`, io);
   const engine = createEngine({ threads });
-  const session = new Session(engine, base, keepWidened ? "float32" : "stored");
+  const session = new Session(engine, base, keepWidened ? "float32" : "stored", {
+    compute: COMPUTES[compute],
+  });
   const evaluator = await Evaluator.create(session, adapter);
   const bar = io.progress("evaluating", examples.length, "steps");
   try {
@@ -61,7 +65,7 @@ export async function evaluateWithProgress(
 
 export const evaluate = defineCommand({
   name: "eval",
-  summary: "Compute loss and perplexity of a model on a data set, or its accuracy on images",
+  summary: "Compute loss and perplexity of a model on a data set, or how many classes it finds",
   positionals: [],
   options: z.strictObject({
     ...MODEL_FLAGS,
@@ -74,7 +78,7 @@ export const evaluate = defineCommand({
   }),
   async run(options, io) {
     const { path } = await pullWithProgress(options.model, io);
-    if (await readsImages(path)) return await evaluateImages(path, options, io);
+    if (await tellsClasses(path)) return await evaluateClasses(path, options, io);
     const parts = await openTextParts(path, openOptions(options));
     try {
       for (const note of parts.notes) warn(note, io);

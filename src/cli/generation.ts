@@ -3,6 +3,7 @@ import { z } from "zod";
 
 import { SAMPLING_OPTIONS, type SamplingOptions } from "../engine/sampler.ts";
 import { type TextModel, type TextRequest, type WrittenText, openTextModel } from "../engine/text-model.ts";
+import { COMPUTE_NAMES } from "../nn/computes.ts";
 import { DEFAULT_MODEL } from "../hub/resolve.ts";
 import type { CommandIO } from "./command.ts";
 import { pullWithProgress } from "./pull.ts";
@@ -18,7 +19,11 @@ export const MODEL_FLAGS = {
   keepWidened: z
     .boolean()
     .default(true)
-    .describe("Hold all weights in float32: 4 bytes a parameter, and faster"),
+    .describe("Hold all weights as they are computed with: 4 bytes a parameter in float32, and faster"),
+  compute: z
+    .enum(COMPUTE_NAMES)
+    .default("f32")
+    .describe("How products in blocks are computed: docs/storage.md lists them"),
 };
 
 /** Flags of generated text. */
@@ -63,6 +68,7 @@ export function openOptions(flags: ModelFlags): Parameters<typeof openTextModel>
   return {
     name: flags.model,
     keepWidened: flags.keepWidened,
+    compute: flags.compute,
     ...(flags.adapter === undefined ? {} : { adapterPath: flags.adapter }),
     ...(flags.threads === undefined ? {} : { threads: flags.threads }),
   };

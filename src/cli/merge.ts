@@ -44,7 +44,7 @@ async function evaluateModel(
   if (data === undefined) return null;
   const parts = await openTextParts(path, adapterPath === null ? {} : { adapterPath });
   try {
-    return await evaluateWithProgress(parts, { ...flags, data, keepWidened: false }, io);
+    return await evaluateWithProgress(parts, { ...flags, data, keepWidened: false, compute: "f32" }, io);
   } finally {
     await parts.checkpoint.close();
   }

@@ -7,9 +7,10 @@
 import { Graph, type Value } from "../graph/graph.ts";
 import { type ProgramSpec, neededInputs, nodesOf } from "../graph/program.ts";
 import type { BuiltPart, Model } from "../models/model.ts";
-import { PLAIN_PART, type PartGraph } from "../models/part-graph.ts";
+import { PLAIN_PART, type PartGraph, type TensorRead } from "../models/part-graph.ts";
 import { FROZEN } from "../models/site-graph.ts";
 import type { AdapterView } from "../peft/adapter-view.ts";
+import { type Arithmetic, arithmeticOf, constantsOf } from "../run/arithmetic.ts";
 import type { PassContext } from "../run/context.ts";
 import type { Compiled, Session } from "../run/session.ts";
 import { WeightWalk } from "../run/weights.ts";
@@ -40,11 +41,20 @@ export class BlockStack {
   static async create(session: Session, adapter: AdapterView | null): Promise<BlockStack> {
     const { model } = session;
     const groups: Group[] = [];
-    for (const layers of groupLayers(session)) {
-      const kinds = layers.map((layer) => [model.layers[layer]?.kind, adapter?.signature(layer) ?? "frozen"]);
+    const arithmetics = model.layers.map((_, layer) => arithmeticOf(session, adapter, layer));
+    for (const layers of groupLayers(session, arithmetics)) {
+      const kinds = layers.map((layer) => [
+        model.layers[layer]?.kind,
+        adapter?.signature(layer) ?? "frozen",
+        arithmetics[layer]?.key,
+      ]);
       const compiled = await session.compile(JSON.stringify(["block-stack", kinds]), () => {
-        const blocks = layers.map((layer) => buildBlock(model, adapter, layer));
-        return { spec: stackSpec(blocks), made: blocks.map(({ part }) => part) };
+        const blocks = layers.map((layer) =>
+          buildBlock(model, adapter, layer, arithmetics[layer] as Arithmetic),
+        );
+        const spec = stackSpec(blocks);
+        const made = blocks.map(({ part }) => part);
+        return { spec, made, constants: () => bindConstants(session, layers, made, spec) };
       });
       groups.push({ firstLayer: layers[0] ?? 0, compiled });
     }
@@ -95,14 +105,12 @@ export class BlockStack {
   }
 
   /** The tensors of the base that a block reads. */
-  #readsOf(layer: number): readonly string[] {
+  #readsOf(layer: number): readonly TensorRead[] {
     const group = this.#groups.findLast(({ firstLayer }) => firstLayer <= layer);
     if (!group) return [];
     const index = layer - group.firstLayer;
     const { program, made } = group.compiled;
-    return Object.keys(made[index]?.tensors ?? {}).filter(
-      (name) => inBlock(index, name) in program.spec.inputs,
-    );
+    return made[index]?.readsOf(inputsOfBlock(index, program.spec)) ?? [];
   }
 
   /** Whether a block reads what tells prompts apart: then rows of the cache are good for one prompt alone. */
@@ -120,24 +128,59 @@ function inBlock(index: number, name: string): string {
   return `${index}.${name}`;
 }
 
+/** The inputs of a group's program that are one block's own, by their names in it. */
+function inputsOfBlock(index: number, { inputs }: ProgramSpec): Record<string, Value> {
+  const prefix = inBlock(index, "");
+  return Object.fromEntries(
+    Object.entries(inputs).flatMap(([name, value]) =>
+      name.startsWith(prefix) ? [[name.slice(prefix.length), value]] : [],
+    ),
+  );
+}
+
+/** Reads what the program of a group binds. */
+async function bindConstants(
+  session: Session,
+  layers: readonly number[],
+  parts: readonly PartGraph[],
+  spec: ProgramSpec,
+): Promise<Record<string, HostTensor>> {
+  const constants: Record<string, HostTensor> = {};
+  for (const [index, part] of parts.entries()) {
+    const inputs = inputsOfBlock(index, spec);
+    bind(index, await constantsOf(session, layers[index] as number, part, inputs), constants);
+  }
+  return constants;
+}
+
 /** Adds the tensors of one block to those of its program. */
 function bind(index: number, tensors: Record<string, HostTensor>, to: Record<string, HostTensor>): void {
   for (const [name, tensor] of Object.entries(tensors)) to[inBlock(index, name)] = tensor;
 }
 
 /** Cuts the blocks into groups of nearly equal size; of one block each when blocks take turns in memory. */
-function groupLayers({ model: { numLayers }, weights }: Session): number[][] {
+function groupLayers(
+  { model: { numLayers }, weights }: Session,
+  arithmetics: readonly Arithmetic[],
+): number[][] {
   const layers = Array.from({ length: numLayers }, (_, layer) => layer);
-  const numGroups = weights.residency === "float32" ? Math.ceil(numLayers / MAX_BLOCKS) : numLayers;
+  const stay = weights.residency === "float32" || arithmetics.every(({ binds }) => binds);
+  const numGroups = stay ? Math.ceil(numLayers / MAX_BLOCKS) : numLayers;
   return Array.from({ length: numGroups }, (_, group) =>
     layers.filter((layer) => Math.floor((layer * numGroups) / numLayers) === group),
   );
 }
 
-function buildBlock(model: Model, adapter: AdapterView | null, layer: number): BuiltPart {
+function buildBlock(
+  model: Model,
+  adapter: AdapterView | null,
+  layer: number,
+  { product }: Arithmetic,
+): BuiltPart {
   const built = model.buildBlock(layer, {
     ...PLAIN_PART,
     projector: adapter?.projector(layer) ?? FROZEN,
+    product,
     cached: true,
   });
   if (built.part.attention) return built;

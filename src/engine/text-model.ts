@@ -4,6 +4,7 @@
  * The one file of the engine that knows text; everything below works on ids.
  */
 import type { ChatTemplate } from "../data/chat-template.ts";
+import { compareTokenizerFiles } from "../data/tokenizer-notes.ts";
 import { openTextTools } from "../data/text-tools.ts";
 import type { Message } from "../data/messages.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
@@ -12,6 +13,7 @@ import { type Checkpoint } from "../format/checkpoint/checkpoint.ts";
 import { loadWeights } from "../format/checkpoint/load-model.ts";
 import { openModel } from "../models/families.ts";
 import type { BaseModel } from "../models/base-model.ts";
+import { COMPUTES, type ComputeName } from "../nn/computes.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { type Method, materializesWeight } from "../peft/method.ts";
 import { mergedModel } from "../peft/merge.ts";
@@ -32,8 +34,10 @@ export interface OpenTextOptions {
    * compute a whole weight at every run.
    */
   readonly mergeAdapter?: boolean;
-  /** Holds all weights in float32 (the default): without it every block is widened again for every token. */
+  /** Holds all weights as they are computed with (the default): without it every block is widened again for every token. */
   readonly keepWidened?: boolean;
+  /** Arithmetic of the products in the blocks; "f32" unless given. What `mergeAdapter` computes is rounded as it says. */
+  readonly compute?: ComputeName;
   /** All processors unless given. */
   readonly threads?: number;
 }
@@ -76,7 +80,7 @@ export async function openTextParts(path: string, options: OpenTextOptions = {})
       options.adapterPath === undefined
         ? null
         : await readAdapter(options.adapterPath, base, options.methods);
-    const notes: string[] = [];
+    const notes = compareTokenizerFiles(checkpoint);
     if (read && read.chatTemplateHash !== null && read.chatTemplateHash !== tools.template.hash) {
       notes.push(
         `Adapter "${options.adapterPath}" was trained with another chat template than that of "${name}": its answers may be poor`,
@@ -94,14 +98,17 @@ export async function openTextModel(path: string, options: OpenTextOptions = {})
   const parts = await openTextParts(path, options);
   const engine = createEngine({ threads: options.threads });
   const { base, adapter } = parts;
-  const residency = (options.keepWidened ?? true) ? "float32" : "stored";
+  const open = (of: BaseModel): Session =>
+    new Session(engine, of, (options.keepWidened ?? true) ? "float32" : "stored", {
+      compute: COMPUTES[options.compute ?? "f32"],
+    });
   try {
     if (adapter === null || !(options.mergeAdapter ?? materializesWeight(adapter.method))) {
-      const session = new Session(engine, base, residency);
+      const session = open(base);
       return new TextModel(parts, await Generator.create({ session, adapter }), () => session.release());
     }
     const merged = await mergedModel(engine, base, adapter);
-    const session = new Session(engine, merged.model, residency);
+    const session = open(merged.model);
     const release = async (): Promise<void> => {
       await session.release();
       await merged.release();

@@ -1,52 +1,50 @@
 /** @file Merged models as GGUF files: a copy of the base's file with other weights, or a file of a folder's model. */
-import { UsageError } from "../errors.ts";
-import type { Model } from "../models/model.ts";
-import { permuteRows } from "../quant/stored-tensor.ts";
 import type { StorageName } from "../quant/storages.ts";
+import type { StoredTensor } from "../quant/stored-tensor.ts";
 import type { Checkpoint } from "../format/checkpoint/checkpoint.ts";
 import { openGguf, patchGguf, writeGguf } from "../format/by-path.ts";
-import {
-  fileRowOrder,
-  GGUF_ARCHITECTURES,
-  type GgufArchitecture,
-  toGgufName,
-} from "../format/checkpoint/gguf-names.ts";
+import { buildConfig } from "../format/checkpoint/gguf-config.ts";
 import { fileType, modelSettings, settingTensors } from "../format/checkpoint/gguf-settings.ts";
 import { tokenizerSettings } from "../format/checkpoint/gguf-vocabulary.ts";
-import { encodeSettings, type GgufSource, replaceUint32 } from "../format/files/gguf-writer.ts";
-import { lookup } from "../format/files/lookup.ts";
+import {
+  encodeSettings,
+  type GgufSource,
+  type GgufValue,
+  replaceUint32,
+} from "../format/files/gguf-writer.ts";
+import { findGgufFamily } from "../models/families.ts";
+import { Model } from "../models/model.ts";
+import { findDifference } from "../models/same-model.ts";
+import { cannotWrite, type MergedSource, rulesOf, toSources } from "./gguf-sources.ts";
 import type { MergedTensor } from "./merged-tensors.ts";
 
-function cannotWrite(modelName: string, found: string, expected: string): UsageError {
-  return new UsageError(
-    "usage/model",
-    `Cannot write model "${modelName}" as GGUF: ${found}, expected ${expected}`,
-    {
-      hint: "Write a folder instead.",
-    },
+/** Reads back what a file would say, and compares. @throws UsageError usage/model when it would be another model */
+async function requireSameModel(
+  modelName: string,
+  model: Model,
+  settings: Readonly<Record<string, GgufValue>>,
+  sources: readonly GgufSource[],
+): Promise<void> {
+  const metadata = Object.fromEntries(
+    Object.entries(settings).map(([key, { type, value }]) => [
+      key,
+      type === "float32" ? Math.fround(value) : value,
+    ]),
   );
-}
-
-function findFamily(modelName: string, { modelType }: Model): GgufArchitecture {
-  const found = lookup(GGUF_ARCHITECTURES, modelType);
-  if (found !== undefined) return found;
-  const known = Object.keys(GGUF_ARCHITECTURES).join(", ");
-  throw cannotWrite(modelName, `family ${modelType}`, `one of ${known}`);
-}
-
-/** Gives a tensor its name and order of rows in GGUF files. */
-function toSource(modelName: string, model: Model, { name, shape, storage, load }: MergedTensor): GgufSource {
-  const found = toGgufName(findFamily(modelName, model), name);
-  if (found === null) throw cannotWrite(modelName, `tensor "${name}"`, `tensors of ${model.modelType} alone`);
-  const { ggufName, reordered } = found;
-  if (reordered === null) return { name: ggufName, shape, storage, load };
-  const attention = model.layers[0]?.attention;
-  const numHeads = {
-    num_attention_heads: attention?.numHeads ?? 1,
-    num_key_value_heads: attention?.numKeyValueHeads ?? 1,
-  };
-  const order = fileRowOrder(shape[0] ?? 0, numHeads[reordered]);
-  return { name: ggufName, shape, storage, load: async () => permuteRows(await load(), order) };
+  const byName = new Map(sources.map((source) => [source.name, source]));
+  const family = findGgufFamily(modelName, rulesOf(modelName, model).architecture);
+  const tensors = new Map(sources.map((source) => [source.name, { ...source, offset: 0, sizeBytes: 0 }]));
+  const read = async ({ name }: { readonly name: string }): Promise<StoredTensor> =>
+    await (byName.get(name) as GgufSource).load();
+  const config = await buildConfig({ path: modelName, metadata, tensors, read }, family);
+  const isTied = !byName.has("output.weight");
+  const difference = findDifference(isTied ? model : model.untied(), new Model(family, config));
+  if (difference === null) return;
+  throw cannotWrite(
+    modelName,
+    `such a file of a ${family.modelType} model cannot say ${difference}`,
+    "a model that it can describe",
+  );
 }
 
 /** The model that is written. */
@@ -70,17 +68,22 @@ export async function writeGgufOfGguf(
 ): Promise<void> {
   const file = await openGguf(checkpoint.path);
   try {
-    const sources = tensors.map((tensor) => ({ ...tensor, ...toSource(modelName, model, tensor) }));
-    const isKept = ({ name, storage }: GgufSource): boolean => file.tensors.get(name)?.storage === storage;
-    if (sources.every(isKept)) {
+    const sources = toSources(modelName, model, tensors);
+    // Numbers that are not as the file has them may be of another kind here than there.
+    const keepsKind = ({ name, storage, isOwn }: MergedSource): boolean => {
+      const found = file.tensors.get(name);
+      return found !== undefined && (isOwn || found.storage === storage);
+    };
+    if (sources.every(keepsKind)) {
       const changed = sources.filter(({ isChanged }) => isChanged);
       return await patchGguf(file, path, new Map(changed.map(({ name, load }) => [name, load])));
     }
-    const byName = new Map<string, GgufSource>(sources.map((source) => [source.name, source]));
+    const byName = new Map(sources.map((source) => [source.name, source]));
     // Tensors that are no weights, such as the factors of rotary frequencies, stay.
-    const old = [...file.tensors.values()].map(
-      (tensor) => byName.get(tensor.name) ?? { ...tensor, load: () => file.read(tensor) },
-    );
+    const old = [...file.tensors.values()].map((tensor): GgufSource => {
+      const source = byName.get(tensor.name);
+      return source === undefined || source.isOwn ? { ...tensor, load: () => file.read(tensor) } : source;
+    });
     const added = sources.filter(({ name }) => !file.tensors.has(name));
     const settings = await file.readSettings();
     const isOfKind = kind === null ? settings : replaceUint32(settings, "general.file_type", fileType(kind));
@@ -99,14 +102,16 @@ export async function writeGgufOfFolder(
   { name, model, checkpoint, kind }: GgufModel,
   tensors: readonly MergedTensor[],
 ): Promise<void> {
-  findFamily(name, model);
+  const rules = rulesOf(name, model);
   const { tokenizerFiles, generationConfig } = checkpoint;
   if (tokenizerFiles === null) throw cannotWrite(name, "it has no tokenizer.json", "a tokenizer");
-  const settings = encodeSettings({
-    ...modelSettings(name, model, findFamily(name, model)),
+  const settings = modelSettings(name, model, rules);
+  const sources = [...settingTensors(model), ...toSources(name, model, tensors)];
+  await requireSameModel(name, model, settings, sources);
+  const all = encodeSettings({
+    ...settings,
     ...(kind === null ? {} : { "general.file_type": { type: "uint32", value: fileType(kind) } as const }),
     ...tokenizerSettings(name, tokenizerFiles, { vocabSize: model.vocabSize ?? 0, generationConfig }),
   });
-  const sources = tensors.map((tensor) => toSource(name, model, tensor));
-  await writeGguf(path, settings, [...settingTensors(model), ...sources]);
+  await writeGguf(path, all, sources);
 }

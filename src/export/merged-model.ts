@@ -5,7 +5,9 @@
  */
 import { basename } from "node:path";
 import { UsageError } from "../errors.ts";
+import { moduleOf } from "../module-path.ts";
 import type { BaseModel } from "../models/base-model.ts";
+import type { Model } from "../models/model.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { Merger } from "../peft/merge.ts";
 import { STORAGE_NAMES, STORAGES, type StorageName, WRITABLE_NAMES } from "../quant/storages.ts";
@@ -78,14 +80,20 @@ export interface MergeReport {
 
 /**
  * The kind of a tensor in a new GGUF file, as the format's own programs choose it: vectors are float32, rows that fill no
- * whole blocks float16, and embedding and head, on which most depends, have at least 8 bits.
+ * whole blocks float16, as are those that lie in such files the other way round, and embedding and head, on which most
+ * depends, have at least 8 bits.
  */
-function ggufKind(kind: StorageName, { shape, role }: Pick<MergedTensor, "shape" | "role">): StorageName {
+function ggufKind(
+  kind: StorageName,
+  { name, shape, role }: Pick<MergedTensor, "name" | "shape" | "role">,
+  model: Model,
+): StorageName {
   if (shape.length < 2) return "f32";
   const isOuter = role === "embedding" || role === "head";
   const { blockSize, blockBytes } = STORAGES[kind];
   const chosen = isOuter && blockBytes < blockSize ? "q8_0" : kind;
-  return shape.at(-1)! % STORAGES[chosen].blockSize === 0 ? chosen : "f16";
+  const isTurned = STORAGES[chosen].blockSize > 1 && model.siteOf(moduleOf(name))?.storedTransposed === true;
+  return isTurned || shape.at(-1)! % STORAGES[chosen].blockSize !== 0 ? "f16" : chosen;
 }
 
 /**
@@ -99,7 +107,7 @@ export async function writeMergedModel(request: MergeRequest): Promise<MergeRepo
   const tally = new RoundingTally();
   try {
     const storageFor: MergeParts["storageFor"] = (tensor, own) =>
-      kind === null ? own : to === "hf" ? kind : ggufKind(kind, tensor);
+      kind === null ? own : to === "hf" ? kind : ggufKind(kind, tensor, base.model);
     const tensors = mergedTensors({ base, adapter, merger, storageFor }, tally);
     const numChanged = tensors.filter(({ isChanged }) => isChanged).length;
     let numDone = 0;

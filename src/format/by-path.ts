@@ -12,7 +12,6 @@ import { describeFileProblem } from "../system-error.ts";
 import * as adapters from "./adapters/adapter.ts";
 import * as adapterFolder from "./adapters/adapter-folder.ts";
 import { type Checkpoint, GGUF_ENDING } from "./checkpoint/checkpoint.ts";
-import { openGgufCheckpoint } from "./checkpoint/gguf-checkpoint.ts";
 import { type ModelParts, modelFolderFiles } from "./checkpoint/hf-folder.ts";
 import { type LoadOptions, loadWeights } from "./checkpoint/load-model.ts";
 import * as checkpoints from "./checkpoint/open-checkpoint.ts";
@@ -42,7 +41,8 @@ async function isFolder(path: string): Promise<boolean> {
 /** Opens the base model in a folder or in a .gguf file; the caller closes it. @throws as for a `Folder` */
 export async function openCheckpoint(path: string): Promise<Checkpoint> {
   if (await isFolder(path)) return await checkpoints.openCheckpoint(nodeFolder(path));
-  if (path.endsWith(GGUF_ENDING)) return await openGgufCheckpoint(await ByteFile.open(path));
+  if (path.endsWith(GGUF_ENDING))
+    return await checkpoints.openGgufIn(nodeFolder(dirname(path)), basename(path));
   throw new FormatError(
     "format/file",
     `Cannot open model "${path}": a file, expected a folder or a .gguf file`,

@@ -12,6 +12,7 @@ import { kthSmallestOp } from "./ops/kth-smallest.ts";
 import { layerNormOp } from "./ops/layer-norm.ts";
 import { linearCrossEntropyOp } from "./ops/linear-cross-entropy.ts";
 import { logSumExpOp } from "./ops/log-sum-exp.ts";
+import { matmulBits4Op } from "./ops/matmul-bits4.ts";
 import { matmulOp } from "./ops/matmul.ts";
 import { maximumOp } from "./ops/maximum.ts";
 import { pairwiseDistanceOp } from "./ops/pairwise-distance.ts";
@@ -40,6 +41,7 @@ export const OPS: readonly AnyOp[] = [
   siluOp,
   geluOp,
   matmulOp,
+  matmulBits4Op,
   pairwiseDistanceOp,
   reduceSumOp,
   reduceMeanOp,

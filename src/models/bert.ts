@@ -11,6 +11,7 @@ const SCHEMA = z.object(ENCODER_FIELDS);
 export const bert: Family = {
   modelType: "bert",
   summary: "BERT for sequence classification",
+  gguf: "not-in-gguf",
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
     const { hidden_size: width, max_position_embeddings: maxPositions } = c;

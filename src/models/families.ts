@@ -2,6 +2,7 @@
 import { UsageError } from "../errors.ts";
 import { nearest } from "../nearest.ts";
 import type { Family, RawConfig } from "./family.ts";
+import type { GgufRules } from "./gguf-rules.ts";
 import { Model } from "./model.ts";
 import { bert } from "./bert.ts";
 import { gemma2 } from "./gemma2.ts";
@@ -56,4 +57,32 @@ export function findFamily(raw: RawConfig): Family {
 /** Reads the configuration of a model. @throws UsageError "usage/model" */
 export function openModel(raw: RawConfig): Model {
   return new Model(findFamily(raw), raw);
+}
+
+/** A family that GGUF files can hold. */
+export interface GgufFamily extends Family {
+  readonly gguf: GgufRules;
+}
+
+/** The families that GGUF files can hold. */
+export const GGUF_FAMILIES: readonly GgufFamily[] = FAMILIES.filter(
+  (family): family is GgufFamily => family.gguf !== "not-in-gguf",
+);
+
+/**
+ * Finds the family that a GGUF file is read as: the first of those that call themselves by its `general.architecture`.
+ * @throws UsageError "usage/model" when there is none.
+ */
+export function findGgufFamily(path: string, architecture: string): GgufFamily {
+  const found = GGUF_FAMILIES.find(({ gguf }) => gguf.architecture === architecture);
+  if (found) return found;
+  const names = [...new Set(GGUF_FAMILIES.map(({ gguf }) => gguf.architecture))];
+  const alike = nearest(architecture, names);
+  throw new UsageError(
+    "usage/model",
+    `Cannot open model "${path}": GGUF architecture ${architecture}, expected one of ${names.join(", ")}`,
+    {
+      hint: `Use the model's safetensors folder, or a model of one of these families${alike ? `; the nearest is ${alike}` : ""}`,
+    },
+  );
 }

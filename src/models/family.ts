@@ -5,9 +5,10 @@
  */
 import type { Value } from "../graph/graph.ts";
 import type { Builder } from "../nn/builder.ts";
+import type { GgufRules } from "./gguf-rules.ts";
+import type { RawConfig } from "./raw-config.ts";
 
-/** Contents of config.json, under the names of transformers. */
-export type RawConfig = Readonly<Record<string, unknown>>;
+export type { RawConfig } from "./raw-config.ts";
 
 /** What a model is for; `SequenceClassification` and its kin are told by `architectures` in config.json. */
 export type Task = "causal-lm" | "sequence-classification" | "image-classification";
@@ -64,6 +65,8 @@ export interface Family {
   readonly modelType: string;
   /** One line for the documentation: which models are of the family. */
   readonly summary: string;
+  /** How its GGUF files differ from its folders. */
+  readonly gguf: "not-in-gguf" | GgufRules;
   /** Reads a configuration. @throws UsageError "usage/model" that lists every value that is not implemented. */
   open(raw: RawConfig): ModelDefinition;
 }

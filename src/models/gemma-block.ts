@@ -15,6 +15,14 @@ import { rmsNormPlusOne } from "../nn/norms.ts";
 import type { SelfAttentionOptions } from "../nn/self-attention.ts";
 import { type DecoderEnds, attentionPart, mlpPart, plainAttention } from "./decoder.ts";
 import type { Layer, RawConfig } from "./family.ts";
+import {
+  ATTENTION_NAMES,
+  decoderGguf,
+  type DecoderRules,
+  type GgufRules,
+  HEAD_NORM_NAMES,
+  MLP_NAMES,
+} from "./gguf-rules.ts";
 import { DECODER_FIELDS, WINDOW_FIELDS } from "./hf-config.ts";
 
 export const GEMMA_FIELDS = {
@@ -76,4 +84,38 @@ export function gemmaEnds(c: GemmaFields): DecoderEnds {
     scaleEmbedding: (x) => mul(x, x.graph.scalar(Math.sqrt(c.hidden_size))),
     capLogits: (logits) => (cap === null ? logits : softCap(logits, cap)),
   };
+}
+
+/**
+ * GGUF files of both families. They do not say the scale of attention: readers take the width of the heads, but in the
+ * largest model, told by its number of layers, the width of the model a head.
+ */
+export function gemmaGguf(
+  rules: Required<Pick<DecoderRules, "architecture" | "className" | "settings" | "values">> & {
+    readonly numLayersOfLargest: number;
+    readonly hasHeadNorms: boolean;
+  },
+): GgufRules {
+  const { numLayersOfLargest, hasHeadNorms, ...given } = rules;
+  const norms = {
+    attn_norm: "input_layernorm",
+    post_attention_norm: "post_attention_layernorm",
+    ffn_norm: "pre_feedforward_layernorm",
+    post_ffw_norm: "post_feedforward_layernorm",
+    ...(hasHeadNorms ? HEAD_NORM_NAMES : {}),
+  };
+  const normNames = [...Object.keys(norms), "output_norm"];
+  return decoderGguf({
+    ...given,
+    blockNames: { ...norms, ...ATTENTION_NAMES, ...MLP_NAMES },
+    changes: Object.fromEntries(normNames.map((name) => [name, "plus-one"])),
+    fixed: { hidden_act: null, hidden_activation: "gelu_pytorch_tanh" },
+    complete: (config) => ({
+      ...config,
+      query_pre_attn_scalar:
+        config["num_hidden_layers"] === numLayersOfLargest
+          ? Number(config["hidden_size"]) / Number(config["num_attention_heads"])
+          : config["head_dim"],
+    }),
+  });
 }

@@ -6,7 +6,8 @@
 import { z } from "zod";
 import { decoder } from "./decoder.ts";
 import type { Family } from "./family.ts";
-import { GEMMA_FIELDS, gemmaAttention, gemmaBlock, gemmaEnds } from "./gemma-block.ts";
+import { GEMMA_FIELDS, gemmaAttention, gemmaBlock, gemmaEnds, gemmaGguf } from "./gemma-block.ts";
+import { count, real } from "./gguf-rules.ts";
 import { parseConfig, windowedLayers } from "./hf-config.ts";
 
 const SCHEMA = z.object({
@@ -18,6 +19,22 @@ const SCHEMA = z.object({
 export const gemma2: Family = {
   modelType: "gemma2",
   summary: "Gemma 2",
+  gguf: gemmaGguf({
+    architecture: "gemma2",
+    className: "Gemma2ForCausalLM",
+    numLayersOfLargest: 46,
+    hasHeadNorms: false,
+    settings: {
+      "attention.sliding_window": count("sliding_window", 4096),
+      attn_logit_softcapping: real("attn_logit_softcapping", 50),
+      final_logit_softcapping: real("final_logit_softcapping", 30),
+    },
+    values: ({ sliding_window = 4096, attn_logit_softcapping = 50, final_logit_softcapping = 30 }) => ({
+      sliding_window,
+      attn_logit_softcapping,
+      final_logit_softcapping,
+    }),
+  }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
     const attention = gemmaAttention(raw, c);

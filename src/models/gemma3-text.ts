@@ -8,7 +8,8 @@ import { z } from "zod";
 import { headNorm, rmsNormPlusOne } from "../nn/norms.ts";
 import { decoder } from "./decoder.ts";
 import type { Family, ModelDefinition, RawConfig } from "./family.ts";
-import { GEMMA_FIELDS, gemmaAttention, gemmaBlock, gemmaEnds } from "./gemma-block.ts";
+import { GEMMA_FIELDS, gemmaAttention, gemmaBlock, gemmaEnds, gemmaGguf } from "./gemma-block.ts";
+import { count, real } from "./gguf-rules.ts";
 import { parseConfig, windowedLayers } from "./hf-config.ts";
 import { readRope } from "./rope-config.ts";
 
@@ -21,6 +22,9 @@ const SCHEMA = z.object({
 
 /** Bases of the rotation where the file has none. */
 const [FULL_BASE, WINDOW_BASE] = [1_000_000, 10_000];
+
+/** One layer of so many has no window. */
+const DEFAULT_PATTERN = 6;
 
 export function openGemma3(raw: RawConfig): ModelDefinition {
   const c = parseConfig(SCHEMA, raw);
@@ -50,7 +54,7 @@ export function openGemma3(raw: RawConfig): ModelDefinition {
       isScaled: false,
     }),
   });
-  const pattern = c.sliding_window_pattern ?? 6;
+  const pattern = c.sliding_window_pattern ?? DEFAULT_PATTERN;
   const isWindowed = windowedLayers(raw, c, (layer) => (layer + 1) % pattern !== 0);
   return decoder(
     raw,
@@ -60,8 +64,29 @@ export function openGemma3(raw: RawConfig): ModelDefinition {
   );
 }
 
+export const GEMMA3_GGUF = gemmaGguf({
+  architecture: "gemma3",
+  className: "Gemma3ForCausalLM",
+  numLayersOfLargest: 62,
+  hasHeadNorms: true,
+  settings: {
+    "attention.sliding_window": count("sliding_window"),
+    "attention.sliding_window_pattern": count("sliding_window_pattern", DEFAULT_PATTERN),
+    "rope.freq_base_swa": real("rope_local_base_freq", WINDOW_BASE),
+    final_logit_softcapping: real("final_logit_softcapping", "left-out"),
+  },
+  values: ({ sliding_window = 4096, sliding_window_pattern }, attention) => ({
+    sliding_window,
+    // The first layer without a window ends a period.
+    sliding_window_pattern:
+      sliding_window_pattern ?? (attention.findIndex(({ window }) => window === null) + 1 || DEFAULT_PATTERN),
+    rope_local_base_freq: attention.find(({ window }) => window !== null)?.rope?.theta ?? WINDOW_BASE,
+  }),
+});
+
 export const gemma3Text: Family = {
   modelType: "gemma3_text",
   summary: "Gemma 3 for text: 270M and 1B",
+  gguf: GEMMA3_GGUF,
   open: openGemma3,
 };

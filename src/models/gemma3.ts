@@ -1,11 +1,19 @@
 /** @file Gemma 3 models that also read images (4B and larger): their text part; images are not read. */
-import type { Family } from "./family.ts";
-import { openGemma3 } from "./gemma3-text.ts";
+import type { Family, RawConfig } from "./family.ts";
+import { GEMMA3_GGUF, openGemma3 } from "./gemma3-text.ts";
 import { unusable } from "./hf-config.ts";
 
 export const gemma3: Family = {
   modelType: "gemma3",
   summary: "Gemma 3 that reads images too, its text part: 4B, 12B and 27B",
+  // Its text part, which is read back as a model for text.
+  gguf: {
+    ...GEMMA3_GGUF,
+    values: (raw, attention) => {
+      const text = (raw["text_config"] ?? {}) as RawConfig;
+      return { ...text, ...GEMMA3_GGUF.values(text, attention) };
+    },
+  },
   open: (raw) => {
     const text = raw["text_config"];
     if (typeof text !== "object" || text === null) throw unusable(raw, "text_config is missing");

@@ -14,6 +14,7 @@ import type { Builder, SiteRole } from "../nn/builder.ts";
 import { layerNorm } from "../nn/norms.ts";
 import { POSITIONS } from "../nn/pass.ts";
 import type { Family, Layer } from "./family.ts";
+import { count, ggufModules, type GgufRules, real } from "./gguf-rules.ts";
 import { isClassifier, numClasses, parseConfig } from "./hf-config.ts";
 
 const SCHEMA = z
@@ -40,9 +41,49 @@ const SCHEMA = z
 
 const EMBEDDING = "transformer.wte";
 
+const GGUF: GgufRules = {
+  architecture: "gpt2",
+  outer: ggufModules({
+    token_embd: EMBEDDING,
+    position_embd: "transformer.wpe",
+    output_norm: "transformer.ln_f",
+    output: "lm_head",
+  }),
+  inBlock: ggufModules(
+    {
+      attn_norm: "ln_1",
+      attn_qkv: "attn.c_attn",
+      attn_output: "attn.c_proj",
+      ffn_norm: "ln_2",
+      ffn_up: "mlp.c_fc",
+      ffn_down: "mlp.c_proj",
+    },
+    { attn_qkv: "transposed", attn_output: "transposed", ffn_up: "transposed", ffn_down: "transposed" },
+  ),
+  blockPrefix: "transformer.h.",
+  settings: {
+    block_count: count("n_layer"),
+    context_length: count("n_positions"),
+    embedding_length: count("n_embd"),
+    feed_forward_length: count("n_inner"),
+    "attention.head_count": count("n_head"),
+    "attention.layer_norm_epsilon": real("layer_norm_epsilon"),
+  },
+  rotated: null,
+  fixed: { architectures: ["GPT2LMHeadModel"], activation_function: "gelu_new" },
+  switches: {},
+  complete: (config) => config,
+  values: ({ n_inner: inner, n_embd: width, layer_norm_epsilon = 1e-5, n_positions = 1024 }) => ({
+    n_inner: inner ?? 4 * Number(width),
+    layer_norm_epsilon,
+    n_positions,
+  }),
+};
+
 export const gpt2: Family = {
   modelType: "gpt2",
   summary: "GPT-2, from small to XL",
+  gguf: GGUF,
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
     const { n_embd: width, n_head: numHeads, vocab_size: vocabSize, n_positions: maxPositions } = c;

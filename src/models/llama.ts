@@ -9,6 +9,7 @@ import { z } from "zod";
 import { rmsNorm } from "../nn/norms.ts";
 import { attentionPart, decoder, mlpPart, plainAttention, preNormBlock, repeat, siluMlp } from "./decoder.ts";
 import type { Family } from "./family.ts";
+import { decoderGguf, NEIGHBOUR_ROWS } from "./gguf-rules.ts";
 import { DECODER_FIELDS, parseConfig } from "./hf-config.ts";
 
 const SCHEMA = z.object({
@@ -22,6 +23,12 @@ const SCHEMA = z.object({
 export const llama: Family = {
   modelType: "llama",
   summary: "The Llama family: SmolLM2, Llama 2 and 3, TinyLlama",
+  gguf: decoderGguf({
+    architecture: "llama",
+    className: "LlamaForCausalLM",
+    changes: NEIGHBOUR_ROWS,
+    switches: { attention_bias: "attn_q.bias", mlp_bias: "ffn_up.bias" },
+  }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
     const bias = { qkv: c.attention_bias, output: c.attention_bias };

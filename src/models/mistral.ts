@@ -8,6 +8,7 @@ import { rmsNorm } from "../nn/norms.ts";
 import { attentionPart, decoder, mlpPart, plainAttention, preNormBlock, repeat, siluMlp } from "./decoder.ts";
 import type { Family } from "./family.ts";
 import { DECODER_FIELDS, parseConfig } from "./hf-config.ts";
+import { llama } from "./llama.ts";
 
 const SCHEMA = z.object({
   ...DECODER_FIELDS,
@@ -18,6 +19,8 @@ const SCHEMA = z.object({
 export const mistral: Family = {
   modelType: "mistral",
   summary: "Mistral 7B and its kin, with a sliding window where the configuration has one",
+  // Such a file says that it holds a Llama, and has no word for a window: without one, the model is a Llama.
+  gguf: llama.gguf,
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
     const layer = preNormBlock(

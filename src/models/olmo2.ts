@@ -9,6 +9,7 @@ import { z } from "zod";
 import { rmsNorm } from "../nn/norms.ts";
 import { attentionPart, decoder, mlpPart, plainAttention, repeat, siluMlp } from "./decoder.ts";
 import type { Family, Layer } from "./family.ts";
+import { ATTENTION_NAMES, decoderGguf, HEAD_NORM_NAMES, MLP_NAMES } from "./gguf-rules.ts";
 import { DECODER_FIELDS, parseConfig } from "./hf-config.ts";
 
 const SCHEMA = z.object({
@@ -20,6 +21,17 @@ const SCHEMA = z.object({
 export const olmo2: Family = {
   modelType: "olmo2",
   summary: "OLMo 2",
+  gguf: decoderGguf({
+    architecture: "olmo2",
+    className: "Olmo2ForCausalLM",
+    blockNames: {
+      ...ATTENTION_NAMES,
+      ...HEAD_NORM_NAMES,
+      ...MLP_NAMES,
+      post_attention_norm: "post_attention_layernorm",
+      post_ffw_norm: "post_feedforward_layernorm",
+    },
+  }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
     const norm = rmsNorm(c.rms_norm_eps);

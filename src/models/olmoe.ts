@@ -8,6 +8,15 @@ import { experts } from "../nn/experts.ts";
 import { rmsNorm } from "../nn/norms.ts";
 import { attentionPart, decoder, plainAttention, preNormBlock, repeat, siluMlp } from "./decoder.ts";
 import type { Family } from "./family.ts";
+import {
+  ATTENTION_NAMES,
+  decoderGguf,
+  EXPERT_CHANGES,
+  EXPERT_NAMES,
+  EXPERT_SETTINGS,
+  HEAD_NORM_NAMES,
+  PRE_NORM_NAMES,
+} from "./gguf-rules.ts";
 import { DECODER_FIELDS, parseConfig, unusable } from "./hf-config.ts";
 
 const SCHEMA = z.object({
@@ -23,6 +32,15 @@ const SCHEMA = z.object({
 export const olmoe: Family = {
   modelType: "olmoe",
   summary: "OLMoE",
+  gguf: decoderGguf({
+    architecture: "olmoe",
+    className: "OlmoeForCausalLM",
+    blockNames: { ...PRE_NORM_NAMES, ...ATTENTION_NAMES, ...HEAD_NORM_NAMES, ...EXPERT_NAMES },
+    changes: EXPERT_CHANGES,
+    settings: EXPERT_SETTINGS,
+    fixed: { norm_topk_prob: false },
+    values: ({ num_experts = 64, num_experts_per_tok = 8 }) => ({ num_experts, num_experts_per_tok }),
+  }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
     const { num_experts: numExperts, num_experts_per_tok: numChosen } = c;

@@ -5,16 +5,18 @@
  * projector that is passed in, so that adapters sit here without the family knowing. Which activations are worth saving
  * follows from what makes them: outputs of projections, branches and attention.
  */
+import { UsageError } from "../errors.ts";
 import type { DType } from "../graph/dtype.ts";
 import { Graph, type Value } from "../graph/graph.ts";
 import { add, mul } from "../graph/ops/elementwise.ts";
 import { gatherRows } from "../graph/ops/gather-scatter.ts";
 import { reduceSum } from "../graph/ops/reduce-expand.ts";
 import { stopGradient } from "../graph/ops/stop-gradient.ts";
-import { transpose } from "../graph/ops/transpose.ts";
 import type { Shape } from "../graph/shape.ts";
 import { type AttentionOutputs, attention } from "../nn/attention.ts";
 import type { AttentionOptions, Builder, LinearOptions, TensorRole } from "../nn/builder.ts";
+import type { Matrix, OperandValues, Preparation, Product } from "../nn/compute.ts";
+import { asFloat32, float32Product } from "../nn/computes/f32.ts";
 import { linear } from "../nn/linear.ts";
 import {
   KEY_POSITIONS,
@@ -32,6 +34,8 @@ import { type SiteSpec, type TensorSpec, residualSite } from "./sites.ts";
 export interface PartOptions {
   readonly projector: Projector;
   readonly lookUp: LookUp;
+  /** The arithmetic of a frozen matrix, by its tensor's name in the part. */
+  readonly product: (tensor: string, matrix: Matrix) => Product;
   /** Reads and extends a cache of keys and values. */
   readonly cached: boolean;
   /** Draws dropout. */
@@ -52,10 +56,11 @@ export interface PartOptions {
  */
 export type HeadProduct = "whole" | "slice" | "row-by-row";
 
-/** A part without adapter, cache and dropout. */
+/** A part in float32, without adapter, cache and dropout. */
 export const PLAIN_PART: PartOptions = {
   projector: FROZEN,
   lookUp: FROZEN_ROWS,
+  product: (_tensor, matrix) => float32Product(matrix),
   cached: false,
   training: false,
   chunk: { length: 1, count: 1 },
@@ -63,6 +68,12 @@ export const PLAIN_PART: PartOptions = {
   isGathered: () => false,
   headProduct: "whole",
 };
+
+/** A tensor of a part, and how what programs read of it is made. */
+export interface TensorRead {
+  readonly tensor: string;
+  readonly preparation: Preparation;
+}
 
 /** Rows that are looked up outside of the program. */
 export interface GatheredRows {
@@ -78,8 +89,27 @@ export interface DropoutMask {
   readonly probability: number;
 }
 
+/** A residual branch: the stream before it, and with its change added. */
+export interface BranchGraph {
+  readonly name: string;
+  readonly input: Value;
+  readonly sum: Value;
+}
+
 /** Sizes that are known before a program runs: rows, tokens, and their products. */
 const FIXED_SIZE = /^[BTNP0-9*+-]+$/;
+
+function hasFixedSize({ shape }: Value): boolean {
+  return shape.every((size) => typeof size === "number" || FIXED_SIZE.test(size));
+}
+
+function refuseDropout(site: string): UsageError {
+  return new UsageError(
+    "usage/target-modules",
+    `Cannot drop inputs of "${site}": how many rows an expert gets is not known beforehand, expected no dropout there`,
+    { hint: "Set the adapter's dropout to 0, or leave the experts out of the target modules" },
+  );
+}
 
 /** The residual stream as a projection. */
 const IDENTITY: Pick<SiteGraph, "weight" | "bias" | "project"> = {
@@ -95,11 +125,12 @@ export class PartGraph implements Builder {
   /** In the order of their use. */
   readonly specs: TensorSpec[] = [];
   readonly sites: SiteSpec[] = [];
-  readonly branches: string[] = [];
+  readonly branches: BranchGraph[] = [];
   /** Matrices that are those of an embedding, by name: the embedding's tensor. */
   readonly ties = new Map<string, string>();
-  /** Tensors of the part, by name. */
+  /** What programs read of the part's tensors, by name: the tensors, or the operands of their arithmetic. */
   readonly tensors: Record<string, Value> = {};
+  readonly #reads = new Map<string, TensorRead>();
   /** What projectors added, by site and name: `self_attn.q_proj.lora_A.weight`. */
   readonly adapter: Record<string, Value> = {};
   readonly dropout: DropoutMask[] = [];
@@ -112,7 +143,7 @@ export class PartGraph implements Builder {
   attention: { readonly options: AttentionOptions; readonly outputs: AttentionOutputs } | null = null;
   /** Rows of the head's matrix, where not all of them are an input. */
   headRows: { readonly tensor: string; readonly rows: Value } | null = null;
-  /** Products without adapter and bias, by their value: what they multiply. */
+  /** Products in float32 without adapter and bias, by their value: what they multiply. */
   readonly plainProducts = new Map<Value, { readonly x: Value; readonly weight: Value }>();
   readonly #options: PartOptions;
   readonly #past: Record<string, Value> = {};
@@ -124,41 +155,61 @@ export class PartGraph implements Builder {
   }
 
   tensor(name: string, shape: readonly number[], role: TensorRole): Value {
-    const known = this.tensors[name];
-    if (known) return known;
-    this.specs.push({ name, shape, role });
-    return (this.tensors[name] = this.graph.input(name, "float32", shape));
+    return this.#declare({ name, shape, role }, asFloat32(shape))[""] as Value;
+  }
+
+  /** Declares a tensor, once, and what programs read of it, by suffix. */
+  #declare(spec: TensorSpec, preparation: Preparation): OperandValues {
+    const { name: tensor } = spec;
+    if (!this.#reads.has(tensor)) {
+      this.specs.push(spec);
+      this.#reads.set(tensor, { tensor, preparation });
+    }
+    return Object.fromEntries(
+      preparation.operands.map(({ suffix, dtype, shape }) => {
+        const name = tensor + suffix;
+        return [suffix, (this.tensors[name] ??= this.graph.input(name, dtype, shape))];
+      }),
+    );
+  }
+
+  /** The tensors of which something is among the inputs of a program. */
+  readsOf(inputs: Readonly<Record<string, Value>>): TensorRead[] {
+    return [...this.#reads.values()].filter(({ tensor, preparation }) =>
+      preparation.operands.some(({ suffix }) => tensor + suffix in inputs),
+    );
   }
 
   linear(name: string, x: Value, outFeatures: number, options: LinearOptions): Value {
     const { role, bias: hasBias = false, storedTransposed = false, tiedTo = null } = options;
     const inFeatures = x.shape.at(-1) as number;
     if (role === "head" && this.#options.headProduct !== "whole") return this.#partOfHead(name, x);
-    const tensorRole = role === "head" ? "head" : "weight";
-    const shape = storedTransposed ? [inFeatures, outFeatures] : [outFeatures, inFeatures];
-    const stored = this.tensor(`${name}.weight`, shape, tensorRole);
+    const weight: TensorSpec = {
+      name: `${name}.weight`,
+      shape: storedTransposed ? [inFeatures, outFeatures] : [outFeatures, inFeatures],
+      role: role === "head" ? "head" : "weight",
+    };
+    const matrix: Matrix = { role, inFeatures, outFeatures, storedTransposed };
+    const product = this.#options.product(weight.name, matrix);
+    const operands = this.#declare(weight, product);
     if (tiedTo !== null) this.ties.set(`${name}.weight`, tiedTo);
     const bias = hasBias ? this.tensor(`${name}.bias`, [outFeatures], "bias") : null;
-    const spec: SiteSpec = {
-      name,
-      kind: "linear",
-      role,
-      inFeatures,
-      outFeatures,
-      bias: hasBias,
-      storedTransposed,
-    };
+    const spec: SiteSpec = { name, kind: "linear", ...matrix, bias: hasBias };
     this.sites.push(spec);
     const frozen = {
       get weight() {
-        return storedTransposed ? transpose(stored, [1, 0]) : stored;
+        return product.dense(operands);
       },
       bias,
-      project: (value: Value) => linear(value, stored, bias, storedTransposed),
+      project: (value: Value) => {
+        const y = product.project(value, operands);
+        return bias ? add(y, bias) : y;
+      },
     };
     const numInputs = Object.keys(this.adapter).length;
     const y = this.#place(spec, frozen, x);
-    if (bias === null && !storedTransposed && numInputs === Object.keys(this.adapter).length)
+    const { "": stored } = operands;
+    if (stored && bias === null && !storedTransposed && numInputs === Object.keys(this.adapter).length)
       this.plainProducts.set(y, { x, weight: stored });
     return this.#cheap.has(y) ? y : this.#save(`${name}.output`, y);
   }
@@ -219,9 +270,9 @@ export class PartGraph implements Builder {
   }
 
   branch(name: string, x: Value, f: (x: Value) => Value): Value {
-    this.branches.push(name);
     const change = f(x);
     const sum = add(x, this.#options.dropped.has(name) ? stopGradient(change) : change);
+    this.branches.push({ name, input: x, sum });
     return this.#save(`${name}.sum`, sum);
   }
 
@@ -266,8 +317,7 @@ export class PartGraph implements Builder {
   }
 
   #save(name: string, value: Value): Value {
-    if (value.shape.every((size) => typeof size === "number" || FIXED_SIZE.test(size)))
-      this.saved[name] = value;
+    if (hasFixedSize(value)) this.saved[name] = value;
     return value;
   }
 
@@ -289,6 +339,7 @@ export class PartGraph implements Builder {
       input: this.#siteInput(name),
       dropout: (value, probability) => {
         if (!this.#options.training || probability === 0) return value;
+        if (!hasFixedSize(value)) throw refuseDropout(name);
         const mask = this.graph.input(`dropout.${name}`, "float32", value.shape);
         this.dropout.push({ site: name, mask, probability });
         return mul(value, mask);

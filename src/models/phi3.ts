@@ -12,6 +12,7 @@ import { split } from "../graph/ops/split.ts";
 import { rmsNorm } from "../nn/norms.ts";
 import { type Transform, decoder, plainAttention, preNormBlock, repeat } from "./decoder.ts";
 import type { Family } from "./family.ts";
+import { count, decoderGguf, PRE_NORM_NAMES } from "./gguf-rules.ts";
 import { DECODER_FIELDS, parseConfig } from "./hf-config.ts";
 
 const SCHEMA = z.object({
@@ -26,6 +27,26 @@ const SCHEMA = z.object({
 export const phi3: Family = {
   modelType: "phi3",
   summary: "Phi-3 and Phi-4 mini",
+  gguf: decoderGguf({
+    architecture: "phi3",
+    className: "Phi3ForCausalLM",
+    blockNames: {
+      ...PRE_NORM_NAMES,
+      attn_qkv: "self_attn.qkv_proj",
+      attn_output: "self_attn.o_proj",
+      ffn_up: "mlp.gate_up_proj",
+      ffn_down: "mlp.down_proj",
+    },
+    settings: {
+      "attention.sliding_window": count("sliding_window", "left-out"),
+      "rope.scaling.original_context_length": count("original_max_position_embeddings", "left-out"),
+    },
+    rotated: "first-columns",
+    switches: {},
+    // 0 stands for no window.
+    complete: (config) => ({ ...config, sliding_window: config["sliding_window"] || null }),
+    values: (raw) => ({ sliding_window: raw["sliding_window"] ?? 0 }),
+  }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
     const attention = { ...plainAttention(raw, c), window: c.sliding_window ?? null };

@@ -7,6 +7,7 @@ import { z } from "zod";
 import { rmsNorm } from "../nn/norms.ts";
 import { attentionPart, decoder, mlpPart, plainAttention, preNormBlock, siluMlp } from "./decoder.ts";
 import type { Family } from "./family.ts";
+import { decoderGguf } from "./gguf-rules.ts";
 import { DECODER_FIELDS, WINDOW_FIELDS, parseConfig, windowedLayers } from "./hf-config.ts";
 
 const SCHEMA = z.object({
@@ -19,6 +20,12 @@ const SCHEMA = z.object({
 export const qwen2: Family = {
   modelType: "qwen2",
   summary: "Qwen 2 and Qwen 2.5",
+  gguf: decoderGguf({
+    architecture: "qwen2",
+    className: "Qwen2ForCausalLM",
+    fixed: { use_sliding_window: false },
+    switches: {},
+  }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
     const attention = { ...plainAttention(raw, c), bias: { qkv: true, output: false } };

@@ -7,7 +7,17 @@ import { z } from "zod";
 import { experts } from "../nn/experts.ts";
 import { rmsNorm } from "../nn/norms.ts";
 import { type Transform, attentionPart, decoder, mlpPart, preNormBlock, siluMlp } from "./decoder.ts";
-import type { Family } from "./family.ts";
+import type { Family, RawConfig } from "./family.ts";
+import {
+  ATTENTION_NAMES,
+  count,
+  decoderGguf,
+  EXPERT_CHANGES,
+  EXPERT_NAMES,
+  EXPERT_SETTINGS,
+  HEAD_NORM_NAMES,
+  PRE_NORM_NAMES,
+} from "./gguf-rules.ts";
 import { parseConfig, unusable } from "./hf-config.ts";
 import { QWEN3_FIELDS, qwen3Attention } from "./qwen3.ts";
 
@@ -24,12 +34,29 @@ const SCHEMA = z.object({
   mlp_only_layers: z.array(z.int().min(0)).default([]),
 });
 
+function countExperts({ num_experts, num_local_experts }: RawConfig): number {
+  return Number(num_experts ?? num_local_experts ?? 128);
+}
+
 export const qwen3Moe: Family = {
   modelType: "qwen3_moe",
   summary: "Qwen 3 with experts: 30B-A3B and its kin",
+  gguf: decoderGguf({
+    architecture: "qwen3moe",
+    className: "Qwen3MoeForCausalLM",
+    blockNames: { ...PRE_NORM_NAMES, ...ATTENTION_NAMES, ...HEAD_NORM_NAMES, ...EXPERT_NAMES },
+    changes: EXPERT_CHANGES,
+    settings: { ...EXPERT_SETTINGS, expert_feed_forward_length: count("moe_intermediate_size") },
+    // Readers of such files take experts in every layer, with weights that add up to 1.
+    fixed: { norm_topk_prob: true },
+    values: (raw) => ({
+      num_experts: countExperts(raw),
+      num_experts_per_tok: raw["num_experts_per_tok"] ?? 8,
+    }),
+  }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
-    const numExperts = c.num_experts ?? c.num_local_experts ?? 128;
+    const numExperts = countExperts(c);
     const numChosen = c.num_experts_per_tok;
     if (numChosen > numExperts) {
       throw unusable(

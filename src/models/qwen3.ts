@@ -8,6 +8,7 @@ import { headNorm, rmsNorm } from "../nn/norms.ts";
 import type { SelfAttentionOptions } from "../nn/self-attention.ts";
 import { attentionPart, decoder, mlpPart, plainAttention, preNormBlock, siluMlp } from "./decoder.ts";
 import type { Family, RawConfig } from "./family.ts";
+import { ATTENTION_NAMES, decoderGguf, HEAD_NORM_NAMES, MLP_NAMES, PRE_NORM_NAMES } from "./gguf-rules.ts";
 import {
   DECODER_FIELDS,
   type DecoderFields,
@@ -44,6 +45,12 @@ export function qwen3Attention(
 export const qwen3: Family = {
   modelType: "qwen3",
   summary: "Qwen 3 without experts",
+  gguf: decoderGguf({
+    architecture: "qwen3",
+    className: "Qwen3ForCausalLM",
+    blockNames: { ...PRE_NORM_NAMES, ...ATTENTION_NAMES, ...HEAD_NORM_NAMES, ...MLP_NAMES },
+    fixed: { use_sliding_window: false },
+  }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
     const attention = qwen3Attention(raw, c);

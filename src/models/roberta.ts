@@ -21,6 +21,7 @@ const SCHEMA = z.object({
 export const roberta: Family = {
   modelType: "roberta",
   summary: "RoBERTa for sequence classification",
+  gguf: "not-in-gguf",
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
     const { hidden_size: width, max_position_embeddings: numRows } = c;

@@ -7,6 +7,7 @@ import { z } from "zod";
 import { rmsNorm } from "../nn/norms.ts";
 import { attentionPart, decoder, mlpPart, plainAttention, preNormBlock, siluMlp } from "./decoder.ts";
 import type { Family, Layer } from "./family.ts";
+import { decoderGguf, NEIGHBOUR_ROWS } from "./gguf-rules.ts";
 import { DECODER_FIELDS, WINDOW_FIELDS, parseConfig, unusable, windowedLayers } from "./hf-config.ts";
 
 const SCHEMA = z.object({
@@ -23,6 +24,14 @@ const SCHEMA = z.object({
 export const smollm3: Family = {
   modelType: "smollm3",
   summary: "SmolLM3",
+  // Which layers rotate is not in the file: readers take all but every fourth.
+  gguf: decoderGguf({
+    architecture: "smollm3",
+    className: "SmolLM3ForCausalLM",
+    changes: NEIGHBOUR_ROWS,
+    fixed: { no_rope_layer_interval: 4, use_sliding_window: false },
+    switches: { attention_bias: "attn_q.bias", mlp_bias: "ffn_up.bias" },
+  }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
     const { no_rope_layers: rotated, num_hidden_layers: numLayers, no_rope_layer_interval: interval } = c;

@@ -73,6 +73,7 @@ export const vit: Family = {
   modelType: "vit",
   summary:
     "Vision Transformer for classification: patches of an image as positions, one more in front for its class",
+  gguf: "not-in-gguf",
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
     const { hidden_size: width, num_attention_heads: numHeads } = c;

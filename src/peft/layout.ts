@@ -98,8 +98,9 @@ function placeSites(
   return new Map(
     selected.map(({ path, layer, spec }): [string, AdaptedSite] => {
       refuseLookup(method, path, spec);
-      // The residual stream is nothing that is kept.
-      const storage = spec.kind === "residual" ? "f32" : storageOf(model.storedName(`${path}.weight`));
+      // The residual stream is nothing that is kept; codes of [in, out] are not those of the weight, but of its transpose.
+      const isPlain = spec.kind !== "residual" && !spec.storedTransposed;
+      const storage = isPlain ? storageOf(model.storedName(`${path}.weight`)) : "f32";
       const place: SitePlace = { path, spec, storage, sites: specs };
       const siteOptions = method.configure(options, place);
       const parameters = method.trained.specs(spec, siteOptions);

@@ -12,7 +12,7 @@ import type { Engine, Program } from "../runtime/engine.ts";
 import { type HostTensor, hostTensor, zeros } from "../runtime/host-tensor.ts";
 import type { Adapter } from "./attach.ts";
 import type { AdaptedSite } from "./layout.ts";
-import { configFileOf } from "./method.ts";
+import { type Method, configFileOf } from "./method.ts";
 import type { SiteWeights } from "./site.ts";
 
 type Part = "weight" | "bias";
@@ -53,6 +53,7 @@ export class Merger {
     this.#engine = engine;
     this.#base = base;
     this.#adapter = adapter;
+    refuseNewBiases(adapter);
     for (const site of adapter.sites.values()) {
       this.#places.set(`${site.path}.weight`, { site, part: "weight" });
       if (site.spec.bias) this.#places.set(`${site.path}.bias`, { site, part: "bias" });
@@ -87,11 +88,9 @@ export class Merger {
   /** Writes the merged values of a tensor into memory of the caller; false, and nothing, when it stays as it is. */
   async mergeInto(name: string, into: Float32Array): Promise<boolean> {
     const trained = this.#adapter.tensor(name);
-    if (trained) {
-      into.set(trained.data);
-      return true;
-    }
     const place = this.placeOf(name);
+    if (trained) into.set(trained.data);
+    if (trained && !place) return true;
     if (!place && this.#base.model.ties.has(name)) {
       // The adapter sits on the embedding alone.
       into.set((await this.#base.values(name)).data);
@@ -100,13 +99,14 @@ export class Merger {
     if (!place) return false;
     const { site, part } = place;
     const program = await this.#program(site, part);
-    if (!program) return false;
+    if (!program) return trained !== null;
     const feeds: Record<string, HostTensor> = {};
     for (const [suffix, tensor] of Object.entries(this.#adapter.tensorsOf(site)))
       feeds[beforeName(suffix)] = tensor;
     for (const own of ["weight", "bias"]) {
+      const path = `${site.path}.${own}`;
       if (beforeName(own) in program.spec.inputs)
-        feeds[beforeName(own)] = await this.#base.values(`${site.path}.${own}`);
+        feeds[beforeName(own)] = this.#adapter.tensor(path) ?? (await this.#base.values(path));
     }
     const shape = program.spec.outputs["merged"]?.shape as readonly number[];
     await program.run(feeds, { merged: hostTensor("float32", shape, into) });
@@ -188,12 +188,31 @@ export async function mergedModel(
   return { model: merged, release: () => merger.release() };
 }
 
-async function compileMerge(
-  engine: Engine,
-  { method }: Adapter,
+/** Refuses an adapter that gives a bias to a module that has none: the merged model could not hold it. */
+function refuseNewBiases({ method, sites }: Adapter): void {
+  const seen = new Set<string>();
+  for (const site of sites.values()) {
+    const key = JSON.stringify([site.spec, site.options]);
+    if (site.spec.bias || seen.has(key)) continue;
+    seen.add(key);
+    if (!buildMerge(method, site)?.merged.bias) continue;
+    throw new UsageError(
+      "usage/adapter",
+      `Cannot merge an adapter on "${site.path}": it adds a bias, and the module has none`,
+      { hint: "Use the adapter beside its base model." },
+    );
+  }
+}
+
+/** The merged weights of a site, and the inputs that they are made of. */
+function buildMerge(
+  method: Method,
   site: AdaptedSite,
-  part: Part,
-): Promise<Program | null> {
+): {
+  readonly weights: SiteWeights;
+  readonly merged: SiteWeights;
+  readonly inputs: Record<string, Value>;
+} | null {
   if (method.kind === "base" || method.merge === "not-mergeable") return null;
   const graph = new Graph();
   const { inFeatures, outFeatures, storedTransposed } = site.spec;
@@ -209,14 +228,27 @@ async function compileMerge(
       ({ suffix, shape, dtype }) => [suffix, graph.input(suffix, dtype, shape)],
     ),
   );
-  const merged = method.merge.graph(weights, parameters, site.spec, site.options)[part];
+  const merged = method.merge.graph(weights, parameters, site.spec, site.options);
+  const inputs = { weight: kept, ...(weights.bias ? { bias: weights.bias } : {}), ...parameters };
+  return { weights, merged, inputs };
+}
+
+async function compileMerge(
+  engine: Engine,
+  { method }: Adapter,
+  site: AdaptedSite,
+  part: Part,
+): Promise<Program | null> {
+  const built = buildMerge(method, site);
+  const merged = built?.merged[part];
   // What comes back as it went in has not changed; a program cannot have an input as its output.
-  if (!merged || merged === weights[part]) return null;
-  const all = { weight: kept, ...(weights.bias ? { bias: weights.bias } : {}), ...parameters };
+  if (!built || !merged || merged === built.weights[part]) return null;
   const candidates = Object.fromEntries(
-    Object.entries(all).map(([name, value]): [string, Value] => [beforeName(name), value]),
+    Object.entries(built.inputs).map(([name, value]): [string, Value] => [beforeName(name), value]),
   );
-  const outputs = { merged: storedTransposed && part === "weight" ? transpose(merged, [1, 0]) : merged };
+  const outputs = {
+    merged: site.spec.storedTransposed && part === "weight" ? transpose(merged, [1, 0]) : merged,
+  };
   return await engine.compile({
     name: `merge-${method.name}`,
     inputs: neededInputs(outputs, candidates),

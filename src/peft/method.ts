@@ -75,15 +75,21 @@ export interface MethodTargets<O> {
   readonly roles: "all-linear" | readonly SiteRole[];
   /** Whether the method can sit on the residual stream, where `adapt` has no weight and nothing can be merged. */
   readonly residual: boolean;
-  /** Modules that are trained whole beside the adapter, by name or path. */
-  modulesToSave(options: O): readonly string[];
+  /** Modules that are trained whole beside the adapter, by name or path; null: what the model is for decides. */
+  modulesToSave(options: O): readonly string[] | null;
+  /** Biases of the base that are trained beside the adapter. */
+  trainedBiases(options: O): TrainedBiases;
 }
+
+/** None of the base's biases, those of the modules with an adapter, or all. */
+export type TrainedBiases = "none" | "adapted" | "all";
 
 /** Every projection, and nothing else. */
 export const ALL_LINEAR: MethodTargets<unknown> = {
   roles: "all-linear",
   residual: false,
   modulesToSave: () => [],
+  trainedBiases: () => "none",
 };
 
 /** The trained tensors of a site. */
@@ -153,8 +159,8 @@ export interface MergeRule<S> {
 export interface FileSite<S> {
   readonly path: string;
   readonly options: S;
-  /** Whether the base keeps its weight as [in, out]. */
-  readonly storedTransposed: boolean;
+  /** Whether the base keeps its weight as [in, out]; null: rows of an embedding, of which nobody asks. */
+  readonly storedTransposed: boolean | null;
 }
 
 /** How options stand in `adapter_config.json`. */
@@ -217,9 +223,14 @@ export function materializesWeight(method: Method): boolean {
   return method.kind === "adapter" && method.materializesWeight;
 }
 
-/** Modules that are trained whole beside an adapter. */
-export function modulesToSave(method: Method, options: unknown): readonly string[] {
+/** Modules that are trained whole beside an adapter; null: what the model is for decides. */
+export function modulesToSave(method: Method, options: unknown): readonly string[] | null {
   return method.kind === "adapter" ? method.targets.modulesToSave(options) : [];
+}
+
+/** Biases of the base that are trained beside an adapter. */
+export function trainedBiases(method: Method, options: unknown): TrainedBiases {
+  return method.kind === "adapter" ? method.targets.trainedBiases(options) : "none";
 }
 
 /** Whether a method trains a tensor of the base itself. */

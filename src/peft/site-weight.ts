@@ -1,4 +1,5 @@
 /** @file Reading the base's weight at a site, when a method asks for it. */
+import { transposed } from "../linalg/transposed.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import type { SiteStart } from "./site.ts";
@@ -9,7 +10,9 @@ export function weightOf(base: BaseModel, path: string): Pick<SiteStart, "stored
   const { storedTransposed = false } = base.model.siteOf(path) ?? {};
   const weight = async (): Promise<HostTensor<"float32">> => {
     const values = await base.values(name);
-    return storedTransposed ? transposed(values) : values;
+    if (!storedTransposed) return values;
+    const [numRows, numColumns] = values.shape as [number, number];
+    return hostTensor("float32", [numColumns, numRows], transposed(values.data, numRows, numColumns));
   };
   return {
     stored: async () => {
@@ -19,16 +22,4 @@ export function weightOf(base: BaseModel, path: string): Pick<SiteStart, "stored
     },
     weight: async () => (await weight()).data,
   };
-}
-
-/** The transpose of a matrix; fresh memory. */
-function transposed({ shape, data }: HostTensor<"float32">): HostTensor<"float32"> {
-  const [numRows, numColumns] = shape as [number, number];
-  const result = new Float32Array(data.length);
-  for (let row = 0; row < numRows; row++) {
-    for (let column = 0; column < numColumns; column++) {
-      result[column * numRows + row] = data[row * numColumns + column]!;
-    }
-  }
-  return hostTensor("float32", [numColumns, numRows], result);
 }

@@ -1,37 +1,55 @@
-/** @file Which tensors of the base a method trains: its own choice, and modules that are trained whole beside an adapter. */
+/** @file Which tensors of the base a method trains: its own choice, and modules and biases that are trained beside an adapter. */
 import { UsageError } from "../errors.ts";
-import { lastNames, matchSuffix, moduleOf } from "../module-path.ts";
+import { isWithin, lastName, lastNames, moduleOf } from "../module-path.ts";
 import type { Model } from "../models/model.ts";
 import type { ModelTensor } from "../models/sites.ts";
-import { type Method, modulesToSave, trainsRole } from "./method.ts";
+import { type Method, modulesToSave, trainedBiases, trainsRole } from "./method.ts";
+
+/** Modules with an adapter, by path. */
+type Sites = { has(path: string): boolean };
 
 /**
  * Lists the tensors of the base that a method trains. A tied head can be trained apart from the embedding, under its own
- * name. `sites`: the modules with an adapter, by path.
+ * name.
  * @throws UsageError "usage/target-modules" when a module to save is not there, or has an adapter.
  */
-export function trainedTensors(
-  model: Model,
-  method: Method,
-  options: unknown,
-  sites: { has(path: string): boolean },
-): ModelTensor[] {
-  const saved = modulesToSave(method, options);
+export function trainedTensors(model: Model, method: Method, options: unknown, sites: Sites): ModelTensor[] {
+  const saved = savedModules(model, method, options, sites);
   const own = [...model.tensors.values()];
   const tied = model.ties.has(model.headTensor.name) ? [model.headTensor] : [];
   const paths = [...new Set([...own, ...tied].map(({ name }) => moduleOf(name)))];
   for (const module of saved) {
-    const matched = paths.filter((path) => matchSuffix(module, path));
+    const matched = paths.filter((path) => isWithin(module, path));
     if (matched.length === 0) throw noModule(module, paths);
     const both = matched.find((path) => sites.has(path));
     if (both !== undefined) throw bothTrainedAndAdapted(both);
   }
+  const biases = trainedBiases(method, options);
   const isSaved = ({ name }: ModelTensor): boolean =>
-    saved.some((module) => matchSuffix(module, moduleOf(name)));
+    saved.some((module) => isWithin(module, moduleOf(name)));
+  const isBias = ({ name }: ModelTensor): boolean =>
+    lastName(name) === "bias" && (biases === "all" || (biases === "adapted" && sites.has(moduleOf(name))));
   return [
-    ...own.filter((tensor) => trainsRole(method, tensor.role) || isSaved(tensor)),
+    ...own.filter((tensor) => trainsRole(method, tensor.role) || isSaved(tensor) || isBias(tensor)),
     ...tied.filter(isSaved),
   ];
+}
+
+/**
+ * Names of the modules that are trained whole beside an adapter. A model that classifies texts had better learn its
+ * classes: its head is one of them where none are named and no adapter sits there, as for peft's SEQ_CLS.
+ */
+export function savedModules(
+  model: Model,
+  method: Method,
+  options: unknown,
+  sites: Sites,
+): readonly string[] {
+  const named = modulesToSave(method, options);
+  if (named !== null || model.task !== "sequence-classification") return named ?? [];
+  const [head] = model.headTensor.name.split(".") as [string];
+  const hasAdapter = model.head.sites.some(({ name }) => isWithin(head, name) && sites.has(name));
+  return hasAdapter ? [] : [head];
 }
 
 function noModule(module: string, paths: readonly string[]): UsageError {

@@ -8,12 +8,13 @@ import { gradients } from "../graph/autodiff.ts";
 import type { Value } from "../graph/graph.ts";
 import { type ProgramSpec, neededInputs } from "../graph/program.ts";
 import type { BuiltPart, Model } from "../models/model.ts";
-import { PLAIN_PART, type PartGraph } from "../models/part-graph.ts";
+import { type BranchGraph, PLAIN_PART, type PartGraph, type TensorRead } from "../models/part-graph.ts";
 import type { Projector } from "../models/site-graph.ts";
+import { type Arithmetic, constantsOf } from "./arithmetic.ts";
 import type { Compiled, Session } from "./session.ts";
 
 /** Queries that attention processes at once. Measured: docs/log.md. */
-export const ATTENTION_CHUNK = 256;
+export const ATTENTION_CHUNK = 128;
 
 export type BlockProgramKind = "forward" | "forwardSaving" | "backward" | "backwardRecompute";
 
@@ -23,6 +24,7 @@ export interface BlockStructure {
   /** Equal for adapters on layers that can share programs. */
   readonly signature: string;
   readonly projector: Projector;
+  readonly arithmetic: Arithmetic;
   readonly training: boolean;
   /** Inputs of the block that are trained, the base's own tensors and the adapter's. */
   readonly trained: readonly string[];
@@ -53,34 +55,79 @@ export interface BlockProgram {
   readonly saved: readonly string[];
 }
 
+/** A stretch of a block's residual stream as a program from `x` to `y`: a branch, with what follows before the next. */
+export interface StretchProgram {
+  readonly part: PartGraph;
+  /** Whether the stream stays as it is when the branch does not run. */
+  readonly isNothingElse: boolean;
+}
+
 /** Compiles a block's program, or returns the one there is. */
 export function compileBlock(
   session: Session,
   structure: BlockStructure,
   variant: BlockVariant,
 ): Promise<Compiled<BlockProgram>> {
-  const { layer, signature, training, trained } = structure;
   const { kind, length, inputGradient, dropped } = variant;
-  const numChunks = Math.max(1, Math.ceil(length / ATTENTION_CHUNK));
-  const layerKind = session.model.layers[layer]?.kind;
-  const key = ["block", kind, layerKind, signature, training, trained, inputGradient, numChunks, dropped];
-  return session.compile(JSON.stringify(key), () => {
-    const built = session.model.buildBlock(layer, {
-      ...PLAIN_PART,
-      projector: structure.projector,
-      training,
-      chunk: { length: ATTENTION_CHUNK, count: numChunks },
-      dropped: new Set(dropped),
-    });
-    return cutProgram(built, structure, variant);
+  const own = ["block", kind, structure.trained, inputGradient, dropped];
+  return compile(session, structure, own, length, dropped, (built) => cutProgram(built, structure, variant));
+}
+
+/**
+ * Compiles the forward program of a branch with what follows before the next one, or of that alone. A norm
+ * behind a branch is so in one program with its sum, as in the whole block: the runtime joins them, and rounds otherwise.
+ */
+export function compileStretch(
+  session: Session,
+  structure: BlockStructure,
+  length: number,
+  index: number,
+  runsBranch: boolean,
+): Promise<Compiled<StretchProgram>> {
+  const own = ["stretch", index, runsBranch];
+  return compile(session, structure, own, length, [], ({ part, x, y }) => {
+    if (part.branches[0]?.input !== x)
+      throw new RangeError("Cannot cut a block: it does not begin with a branch");
+    const { name, input, sum } = part.branches[index] as BranchGraph;
+    const end = part.branches[index + 1]?.input ?? y;
+    const outputs = { y: end };
+    const inputs = neededInputs(outputs, { x: runsBranch ? input : sum, ...part.inputs() });
+    const spec = { name: `block-${runsBranch ? "" : "without-"}${name}`, inputs, outputs };
+    return { spec, made: { part, isNothingElse: end === sum } };
   });
 }
 
-/** Lists the tensors of a block, by path inside the block, that its forward and backward programs read. */
-export function tensorsRead(model: Model, layer: number, projector: Projector): readonly string[] {
-  const { part, x, y } = model.buildBlock(layer, { ...PLAIN_PART, projector });
-  const read = neededInputs({ y }, { x, ...part.inputs() });
-  return Object.keys(part.tensors).filter((name) => name in read);
+function compile<T>(
+  session: Session,
+  { layer, signature, projector, arithmetic, training }: BlockStructure,
+  own: readonly unknown[],
+  length: number,
+  dropped: readonly string[],
+  cut: (built: BuiltPart) => { spec: ProgramSpec; made: T },
+): Promise<Compiled<T>> {
+  const count = Math.max(1, Math.ceil(length / ATTENTION_CHUNK));
+  const ofLayer = [session.model.layers[layer]?.kind, signature, arithmetic.key, training, count];
+  return session.compile(JSON.stringify([...own, ofLayer]), () => {
+    const built = session.model.buildBlock(layer, {
+      ...PLAIN_PART,
+      projector,
+      product: arithmetic.product,
+      training,
+      chunk: { length: ATTENTION_CHUNK, count },
+      dropped: new Set(dropped),
+    });
+    const program = cut(built);
+    return { ...program, constants: () => constantsOf(session, layer, built.part, program.spec.inputs) };
+  });
+}
+
+/** Lists the tensors of a block that its forward and backward programs read, and what of them. */
+export function tensorsRead(
+  model: Model,
+  { layer, projector, arithmetic: { product } }: BlockStructure,
+): readonly TensorRead[] {
+  const { part, x, y } = model.buildBlock(layer, { ...PLAIN_PART, projector, product });
+  return part.readsOf(neededInputs({ y }, { x, ...part.inputs() }));
 }
 
 function cutProgram(

@@ -7,10 +7,17 @@
 import type { Value } from "../graph/graph.ts";
 import { evaluateShape } from "../graph/shape.ts";
 import { FROZEN } from "../models/site-graph.ts";
-import type { PartGraph } from "../models/part-graph.ts";
+import type { PartGraph, TensorRead } from "../models/part-graph.ts";
 import type { AdapterView } from "../peft/adapter-view.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
-import { type BlockStructure, type BlockVariant, compileBlock, tensorsRead } from "./block-programs.ts";
+import { arithmeticOf } from "./arithmetic.ts";
+import {
+  type BlockStructure,
+  type BlockVariant,
+  compileBlock,
+  compileStretch,
+  tensorsRead,
+} from "./block-programs.ts";
 import type { PassContext } from "./context.ts";
 import { type GradientBuffer, bindGradients } from "./gradient-buffer.ts";
 import type { Session } from "./session.ts";
@@ -37,7 +44,7 @@ export class BlockRunner {
   readonly #fillDropout: FillDropout | null;
   readonly #structures: readonly BlockStructure[];
   /** Tensors of the base that the blocks of a structure read. */
-  readonly #reads = new Map<string, readonly string[]>();
+  readonly #reads = new Map<string, readonly TensorRead[]>();
 
   /** `fillDropout` null: evaluation, nothing is dropped. */
   constructor(session: Session, adapter: AdapterView | null, fillDropout: FillDropout | null) {
@@ -50,6 +57,7 @@ export class BlockRunner {
         layer,
         signature: adapter?.signature(layer) ?? "frozen",
         projector: adapter?.projector(layer) ?? FROZEN,
+        arithmetic: arithmeticOf(session, adapter, layer),
         training: fillDropout !== null,
         trained: (adapter?.trained(layer) ?? []).map(({ input }) => input),
       };
@@ -84,12 +92,13 @@ export class BlockRunner {
   }
 
   /** The tensors of the base that a block reads, whatever runs: what an adapter has of its own is none of them. */
-  #readsOf(layer: number): readonly string[] {
-    const { signature, projector } = this.#structureOf(layer);
-    const key = `${this.session.model.layers[layer]?.kind} ${signature}`;
+  #readsOf(layer: number): readonly TensorRead[] {
+    const structure = this.#structureOf(layer);
+    const { signature, arithmetic } = structure;
+    const key = JSON.stringify([this.session.model.layers[layer]?.kind, signature, arithmetic.key]);
     let reads = this.#reads.get(key);
     if (!reads) {
-      reads = tensorsRead(this.session.model, layer, projector);
+      reads = tensorsRead(this.session.model, structure);
       this.#reads.set(key, reads);
     }
     return reads;
@@ -145,6 +154,44 @@ export class BlockRunner {
     await program.run({ ...feeds, x }, { ...saved, y });
     this.session.pool.release(...lent);
     return { y, saved };
+  }
+
+  /**
+   * Runs a block on x [B, T, D] branch by branch, each a program of its own: before it `runs` is asked, with the stream
+   * that goes in, whether it shall; a branch that does not run changes nothing. Returns y, which the caller releases.
+   */
+  async forwardByBranch(
+    layer: number,
+    x: HostTensor<"float32">,
+    pass: BlockPass,
+    runs: (branch: string, stream: HostTensor<"float32">) => boolean | Promise<boolean>,
+  ): Promise<HostTensor<"float32">> {
+    const { pool, model } = this.session;
+    const structure = this.#structureOf(layer);
+    const { length } = pass.context.facts;
+    const stretches = await Promise.all(
+      (model.layers[layer]?.branches ?? []).map(async (branch, index) => ({
+        branch,
+        whole: await compileStretch(this.session, structure, length, index, true),
+        without: (): ReturnType<typeof compileStretch> =>
+          compileStretch(this.session, structure, length, index, false),
+      })),
+    );
+    const { part } = (stretches[0] as (typeof stretches)[number]).whole.made;
+    const { feeds, lent } = await this.#feeds(layer, layer + 1, pass, part);
+    let stream = pool.acquire("float32", x.shape);
+    stream.data.set(x.data);
+    for (const { branch, whole, without } of stretches) {
+      const isRun = await runs(branch, stream);
+      if (!isRun && whole.made.isNothingElse) continue;
+      const { program } = isRun ? whole : await without();
+      const y = pool.acquire("float32", x.shape);
+      await program.run({ ...feeds, x: stream }, { y });
+      pool.release(stream);
+      stream = y;
+    }
+    pool.release(...lent);
+    return stream;
   }
 
   /**

@@ -13,8 +13,8 @@ import { type HeadProgram, type HeadProgramKind, compileHead } from "./head-grap
 import type { Compiled, Session } from "./session.ts";
 import { VocabularyHead } from "./vocabulary-head.ts";
 
-/** Positions of one chunk: 25 MB of logits a time for a vocabulary of 49,152. */
-export const HEAD_CHUNK = 128;
+/** Positions of one chunk: 50 MB of logits a time for a vocabulary of 49,152. */
+export const HEAD_CHUNK = 256;
 
 /** What dropout is told as the site. */
 const HEAD_SITE = "head";
@@ -37,7 +37,8 @@ export class Head {
   private constructor(session: Session, adapter: AdapterView | null, fillDropout: FillDropout | null) {
     this.#session = session;
     const { headTensor } = session.model;
-    const isLarge = session.isLargeTable(headTensor.name) && !changesHead(session, adapter);
+    const isLarge =
+      session.isLargeTable(headTensor.name) && !hasBias(session) && !changesHead(session, adapter);
     this.#vocabulary = isLarge
       ? new VocabularyHead(session, (part) => session.weights.outer(Object.keys(part.tensors)))
       : null;
@@ -198,6 +199,11 @@ export class Head {
     }
     return hidden;
   }
+}
+
+/** Whether the head adds something to its product: slices of the matrix have none. */
+function hasBias({ model }: Session): boolean {
+  return model.siteOf(model.headTensor.name.replace(/\.weight$/, ""))?.bias === true;
 }
 
 /** Whether an adapter sits on the head or the final norm, or trains a tensor of theirs. */

@@ -9,16 +9,40 @@ import type { BaseModel } from "../models/base-model.ts";
 import type { Model } from "../models/model.ts";
 import { BufferPool } from "../runtime/buffer-pool.ts";
 import type { Engine, Program } from "../runtime/engine.ts";
+import type { TensorRead } from "../models/part-graph.ts";
+import type { Compute } from "../nn/compute.ts";
+import { f32 } from "../nn/computes/f32.ts";
 import { PassTables } from "./context.ts";
-import { type Residency, Weights } from "./weights.ts";
+import { type Lease, type Residency, type WeightTensors, Weights } from "./weights.ts";
 
 /** The embedding of a vocabulary of 49,152 tokens is held in float32, that of one of 262,144 is not. */
 export const MAX_TABLE_BYTES = 256e6;
+
+/** Rows of such a table that are read at a time, where all of them are needed. */
+const SLICE_ROWS = 16_384;
 
 /** A compiled program with what it was made from. */
 export interface Compiled<T> {
   readonly program: Program;
   readonly made: T;
+}
+
+/** How a session holds and computes. */
+export interface SessionOptions {
+  /** Tables outside the blocks that are larger stay as they are stored. */
+  readonly maxTableBytes?: number;
+  /** Rows of such a table that are in float32 at a time. */
+  readonly sliceRows?: number;
+  /** Arithmetic of the products with frozen matrices in the blocks; what is trained, stem and head are in float32. */
+  readonly compute?: Compute;
+}
+
+/** What a program is compiled from. */
+export interface Source<T> {
+  readonly spec: ProgramSpec;
+  readonly made: T;
+  /** Reads the inputs that never change, which stay as they are as long as the session. */
+  readonly constants?: () => Promise<WeightTensors>;
 }
 
 export class Session {
@@ -28,8 +52,13 @@ export class Session {
   readonly pool = new BufferPool();
   /** Tables outside the blocks that are larger stay as they are stored; their rows are read when they are used. */
   readonly maxTableBytes: number;
+  readonly compute: Compute;
+  /** Rows of such a table that are in float32 at a time. */
+  readonly sliceRows: number;
   /** Tables of rotary positions. */
   readonly tables = new PassTables();
+  /** Blocks whose tensors are bound in programs. */
+  readonly #pinned: Lease[] = [];
   readonly #programs = new Map<string, Promise<Compiled<unknown>>>();
 
   /** `residency`: how weights are kept between uses; what is stored is read or dequantized at every use. */
@@ -37,11 +66,13 @@ export class Session {
     engine: Engine,
     base: BaseModel,
     residency: Residency = "stored",
-    maxTableBytes: number = MAX_TABLE_BYTES,
+    { maxTableBytes = MAX_TABLE_BYTES, sliceRows = SLICE_ROWS, compute = f32 }: SessionOptions = {},
   ) {
     this.engine = engine;
     this.base = base;
     this.maxTableBytes = maxTableBytes;
+    this.compute = compute;
+    this.sliceRows = sliceRows;
     this.weights = new Weights(base, residency);
   }
 
@@ -56,11 +87,15 @@ export class Session {
     return this.weights.residency === "stored" && sizeBytes > this.maxTableBytes;
   }
 
+  /** Lends tensors of a block until the session is released. @throws as the source */
+  async pin(layer: number, tensors: readonly TensorRead[]): Promise<WeightTensors> {
+    const lease = await this.weights.borrow(layer, tensors);
+    this.#pinned.push(lease);
+    return lease.tensors;
+  }
+
   /** Compiles a program, or returns the one of this key. Keys of unlike programs must differ. */
-  compile<T>(
-    key: string,
-    make: () => { readonly spec: ProgramSpec; readonly made: T },
-  ): Promise<Compiled<T>> {
+  compile<T>(key: string, make: () => Source<T>): Promise<Compiled<T>> {
     let compiled = this.#programs.get(key) as Promise<Compiled<T>> | undefined;
     if (!compiled) {
       compiled = this.#compile(make);
@@ -69,9 +104,10 @@ export class Session {
     return compiled;
   }
 
-  async #compile<T>(make: () => { readonly spec: ProgramSpec; readonly made: T }): Promise<Compiled<T>> {
-    const { spec, made } = make();
-    return { program: await this.engine.compile(spec), made };
+  async #compile<T>(make: () => Source<T>): Promise<Compiled<T>> {
+    const { spec, made, constants } = make();
+    const bound = (await constants?.()) ?? {};
+    return { program: await this.engine.compile(spec, { constants: bound }), made };
   }
 
   /** Frees all programs. */
@@ -79,5 +115,6 @@ export class Session {
     const compiled = [...this.#programs.values()];
     this.#programs.clear();
     for (const each of compiled) await (await each.catch(() => null))?.program.release();
+    for (const lease of this.#pinned.splice(0)) lease.release();
   }
 }

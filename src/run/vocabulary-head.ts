@@ -16,9 +16,6 @@ import { type HeadProduct, PLAIN_PART, type PartGraph } from "../models/part-gra
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import type { Compiled, Session } from "./session.ts";
 
-/** Rows of the matrix that are read at a time. */
-const SLICE_ROWS = 16_384;
-
 type Kind = "logits" | "log-sum" | "log-sum-gradient" | "label" | "label-gradient";
 
 /** Positions with their labels; `hidden` [N, D] of the last block. */
@@ -114,11 +111,11 @@ export class VocabularyHead {
       count: number,
     ) => Promise<void>,
   ): Promise<void> {
-    const { pool, model, base } = this.#session;
+    const { pool, model, base, sliceRows } = this.#session;
     const { program, made } = await this.#program(kind);
     const outer = await this.#outer(made.part);
-    for (let from = 0; from < model.numOutputs; from += SLICE_ROWS) {
-      const count = Math.min(SLICE_ROWS, model.numOutputs - from);
+    for (let from = 0; from < model.numOutputs; from += sliceRows) {
+      const count = Math.min(sliceRows, model.numOutputs - from);
       const rows = pool.acquire("float32", [count, model.width]);
       await base.source.readInto(made.matrix, rows.data, from * model.width);
       await visit((feeds, into) => program.run({ ...outer, ...feeds, rows }, into), from, count);

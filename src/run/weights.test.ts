@@ -5,6 +5,7 @@ import { memorySource } from "../../test/memory-source.ts";
 import { tinyModelParts } from "../../test/tiny-model.ts";
 import { BaseModel, type WeightSource } from "../models/base-model.ts";
 import { openModel } from "../models/families.ts";
+import { asFloat32 } from "../nn/computes/f32.ts";
 import { WeightWalk, Weights } from "./weights.ts";
 
 const NUM_LAYERS = 5;
@@ -17,6 +18,11 @@ const memory = memorySource(
     [...tensors].map(([name, data]) => [name, { storage: "f32", shape: data.shape, planes: { data } }]),
   ),
 );
+
+const READS = NAMES.map((tensor) => ({
+  tensor,
+  preparation: asFloat32(tensors.get(model.blockPrefix(0) + tensor)!.shape),
+}));
 
 /** Lets others have so many turns. */
 async function wait(numTurns: number): Promise<void> {
@@ -48,7 +54,7 @@ function assertRight(layer: number, lent: Awaited<ReturnType<WeightWalk["block"]
 
 /** Walks over all blocks and back, and looks at each block again after others have had a turn. */
 async function walkThrough(weights: Weights, what: string): Promise<void> {
-  const walk = new WeightWalk(weights, NUM_LAYERS, () => NAMES);
+  const walk = new WeightWalk(weights, NUM_LAYERS, () => READS);
   const there = Array.from({ length: NUM_LAYERS }, (_, layer) => [layer, layer + 1] as const);
   for (const [layer, next] of [...there, ...there.map(([at]) => [at, at - 1] as const).reverse()]) {
     const lent = await walk.block(layer, next);
@@ -72,19 +78,18 @@ describe("Weights", () => {
   test("memory of a block is used again only when every lease of it has been given back", async () => {
     const { base, read } = slowBase();
     const weights = new Weights(base, "stored");
-    const dataOf = ({ tensors: lent }: Awaited<ReturnType<Weights["borrow"]>>): Float32Array =>
-      lent[NAMES[0]!]!.data;
-    const [one, again] = [await weights.borrow(0, NAMES), await weights.borrow(0, NAMES)];
+    const dataOf = ({ tensors: lent }: Awaited<ReturnType<Weights["borrow"]>>) => lent[NAMES[0]!]!.data;
+    const [one, again] = [await weights.borrow(0, READS), await weights.borrow(0, READS)];
     assert.equal(dataOf(one), dataOf(again));
     assert.equal(read.length, NAMES.length);
     one.release();
     // A second release of one lease is not that of another.
     one.release();
-    const other = await weights.borrow(1, NAMES);
+    const other = await weights.borrow(1, READS);
     assert.notEqual(dataOf(other), dataOf(again));
     assertRight(0, again.tensors, "still lent");
     again.release();
-    const third = await weights.borrow(2, NAMES);
+    const third = await weights.borrow(2, READS);
     assert.equal(dataOf(third), dataOf(one));
     assertRight(2, third.tensors, "in memory used before");
     assertRight(1, other.tensors, "beside it");
@@ -93,7 +98,7 @@ describe("Weights", () => {
   test("a block that is still in memory is not read again", async () => {
     const { base, read } = slowBase();
     const weights = new Weights(base, "stored");
-    for (const _ of [1, 2]) (await weights.borrow(3, NAMES)).release();
+    for (const _ of [1, 2]) (await weights.borrow(3, READS)).release();
     assert.equal(read.length, NAMES.length);
   });
 
@@ -106,7 +111,7 @@ describe("Weights", () => {
       const { base, read } = slowBase();
       const weights = new Weights(base, residency);
       const buffers = new Set<unknown>();
-      const walk = new WeightWalk(weights, NUM_LAYERS, () => NAMES);
+      const walk = new WeightWalk(weights, NUM_LAYERS, () => READS);
       for (const layer of [0, 1, 2, 3, 4]) buffers.add((await walk.block(layer, layer + 1))[NAMES[0]!]!.data);
       for (const layer of [4, 3, 2, 1, 0]) buffers.add((await walk.block(layer, layer - 1))[NAMES[0]!]!.data);
       walk.end();
@@ -126,11 +131,11 @@ describe("Weights", () => {
       },
     };
     const weights = new Weights(new BaseModel("test", model, source), "stored");
-    const walk = new WeightWalk(weights, NUM_LAYERS, () => NAMES);
+    const walk = new WeightWalk(weights, NUM_LAYERS, () => READS);
     assertRight(0, await walk.block(0, 1), "before");
     await assert.rejects(() => walk.block(1, 2), { message: "the disk is gone" });
     walk.end();
-    const leases = [await weights.borrow(2, NAMES), await weights.borrow(3, NAMES)];
+    const leases = [await weights.borrow(2, READS), await weights.borrow(3, READS)];
     await wait(10);
     leases.forEach(({ tensors: lent }, i) => assertRight(2 + i, lent, "after"));
   });

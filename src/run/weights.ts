@@ -1,16 +1,18 @@
 /**
- * @file The weights of a base model in float32, lent block by block.
+ * @file What programs read of a base model's tensors, lent block by block.
  *
  * A lease counts: memory of a block is used again only when nobody holds it, so passes over the model run beside each
  * other. Without `float32` residency a pass holds two blocks, the one that runs and the one that is being read.
  */
+import { assertInternal } from "../errors.ts";
 import type { BaseModel } from "../models/base-model.ts";
+import type { TensorRead } from "../models/part-graph.ts";
 import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
 
-/** Tensors by name. */
-export type WeightTensors = Readonly<Record<string, HostTensor<"float32">>>;
+/** What programs read, by the names of their inputs. */
+export type WeightTensors = Readonly<Record<string, HostTensor>>;
 
-/** Where weights are between two uses: in the form in which they are stored, or all of them in float32. */
+/** Where weights are between two uses: as they are stored, or as programs read them, which is float32 for the most part. */
 export type Residency = "stored" | "float32";
 
 /** Tensors of one block, lent until they are released. */
@@ -23,8 +25,9 @@ export interface Lease {
 interface Slot {
   readonly kind: number;
   /** Memory of the slot's own, by name. */
-  readonly buffers: Record<string, HostTensor<"float32">>;
-  readonly tensors: Record<string, HostTensor<"float32">>;
+  readonly buffers: Record<string, HostTensor>;
+  readonly tensors: Record<string, HostTensor>;
+  /** By the name of the first of a tensor's operands: one tensor may be read in two arithmetics. */
   filled: Map<string, Promise<void>>;
   layer: number;
   numLeases: number;
@@ -44,7 +47,7 @@ export class Weights {
   }
 
   /** Tensors outside the blocks by name, read when first asked for; owned by the model. @throws as the source */
-  async outer(names: readonly string[]): Promise<WeightTensors> {
+  async outer(names: readonly string[]): Promise<Readonly<Record<string, HostTensor<"float32">>>> {
     const tensors: Record<string, HostTensor<"float32">> = {};
     for (const name of names) {
       let tensor = this.#outer.get(name);
@@ -55,7 +58,7 @@ export class Weights {
   }
 
   /** Lends tensors of a block, named by their path inside it. @throws as the source */
-  async borrow(layer: number, names: readonly string[]): Promise<Lease> {
+  async borrow(layer: number, tensors: readonly TensorRead[]): Promise<Lease> {
     const slot = this.#slotOf(layer);
     slot.numLeases++;
     let isHeld = true;
@@ -64,7 +67,7 @@ export class Weights {
       isHeld = false;
     };
     // To the end of every read, even when one fails: it writes into memory that is lent again after.
-    const reads = await Promise.allSettled(names.map((name) => this.#fill(slot, name)));
+    const reads = await Promise.allSettled(tensors.map((tensor) => this.#fill(slot, tensor)));
     const failed = reads.find((read) => read.status === "rejected");
     if (failed) {
       release();
@@ -96,34 +99,46 @@ export class Weights {
     this.#slots.push(...this.#slots.splice(this.#slots.indexOf(slot), 1));
   }
 
-  #fill(slot: Slot, name: string): Promise<void> {
-    let reading = slot.filled.get(name);
-    if (!reading) {
-      const { model, source } = this.#base;
-      const path = model.blockPrefix(slot.layer) + name;
-      // Mapped pages count as memory of the process: they are worth it where they stand for memory of our own.
-      const view = this.residency === "float32" ? source.view(path) : null;
-      const buffer = view ?? (slot.buffers[name] ??= zeros("float32", model.tensors.get(path)?.shape ?? []));
-      slot.tensors[name] = buffer;
-      reading = view ? Promise.resolve() : source.readInto(path, buffer.data);
-      slot.filled.set(name, reading);
-    }
+  #fill(slot: Slot, read: TensorRead): Promise<void> {
+    const key = read.tensor + (read.preparation.operands[0]?.suffix ?? "");
+    let reading = slot.filled.get(key);
+    if (!reading) slot.filled.set(key, (reading = this.#prepare(slot, read)));
     return reading;
+  }
+
+  async #prepare(slot: Slot, { tensor, preparation }: TensorRead): Promise<void> {
+    const { model, source } = this.#base;
+    const path = model.blockPrefix(slot.layer) + tensor;
+    const memory = (wanted: string): HostTensor => {
+      const spec = preparation.operands.find(({ suffix }) => suffix === wanted);
+      assertInternal(spec, `${preparation.operands.length} operands of ${path}, none of them "${wanted}"`);
+      return (slot.buffers[tensor + wanted] ??= zeros(spec.dtype, spec.shape));
+    };
+    const prepared = await preparation.prepare(
+      {
+        stored: () => source.stored(path),
+        readInto: (into) => source.readInto(path, into),
+        // Mapped pages count as memory of the process: they are worth it where they stand for memory of our own.
+        view: () => (this.residency === "float32" ? source.view(path) : null),
+      },
+      memory,
+    );
+    for (const [suffix, operand] of Object.entries(prepared)) slot.tensors[tensor + suffix] = operand;
   }
 }
 
 /** One pass over the blocks: it holds the block in use, and the one that comes next is read meanwhile. */
 export class WeightWalk {
   readonly #weights: Weights;
-  readonly #namesOf: (layer: number) => readonly string[];
+  readonly #readsOf: (layer: number) => readonly TensorRead[];
   readonly #numLayers: number;
   #held: Lease | null = null;
   #ahead: { readonly layer: number; readonly lease: Promise<Lease> } | null = null;
 
-  constructor(weights: Weights, numLayers: number, namesOf: (layer: number) => readonly string[]) {
+  constructor(weights: Weights, numLayers: number, readsOf: (layer: number) => readonly TensorRead[]) {
     this.#weights = weights;
     this.#numLayers = numLayers;
-    this.#namesOf = namesOf;
+    this.#readsOf = readsOf;
   }
 
   /** The tensors of a block, valid until the next call; `next` is the block that will be asked for after it. */
@@ -133,10 +148,10 @@ export class WeightWalk {
     const ahead = this.#ahead;
     this.#ahead = null;
     if (ahead?.layer !== layer) drop(ahead);
-    const lease = ahead?.layer === layer ? ahead.lease : this.#weights.borrow(layer, this.#namesOf(layer));
+    const lease = ahead?.layer === layer ? ahead.lease : this.#weights.borrow(layer, this.#readsOf(layer));
     this.#held = await lease;
     if (next >= 0 && next < this.#numLayers) {
-      const reading = this.#weights.borrow(next, this.#namesOf(next));
+      const reading = this.#weights.borrow(next, this.#readsOf(next));
       // What goes wrong in reading ahead is told when the block is asked for.
       reading.catch(() => {});
       this.#ahead = { layer: next, lease: reading };

@@ -3,6 +3,8 @@ import { sequencesOf, type TrainingUnit } from "../data/batch.ts";
 import { describeSource } from "../data/row-file.ts";
 import { FailedError, UsageError } from "../errors.ts";
 import type { Model } from "../models/model.ts";
+import { PLAIN_PART } from "../models/part-graph.ts";
+import type { AdapterView } from "../peft/adapter-view.ts";
 import type { ParameterGroup } from "../peft/parameters.ts";
 import type { RunStore } from "./run-store.ts";
 
@@ -45,12 +47,36 @@ export function requireMovement(
   );
 }
 
-/** Refuses tokens that the embedding has no row for. @throws UsageError "usage/model" */
-export function requireKnownIds(units: readonly TrainingUnit[], { vocabSize }: Model): void {
+/** Refuses an adapter with which no block can be trained, before anything is written. @throws UsageError "usage/target-modules" */
+export function requireTrainableBlocks(model: Model, adapter: AdapterView): void {
+  const seen = new Set<string>();
+  for (const [layer, { kind }] of model.layers.entries()) {
+    const structure = `${kind} ${adapter.signature(layer)}`;
+    if (seen.has(structure)) continue;
+    seen.add(structure);
+    model.buildBlock(layer, { ...PLAIN_PART, projector: adapter.projector(layer), training: true });
+  }
+}
+
+/**
+ * Refuses tokens that the embedding has no row for, and texts that are longer than the model's positions.
+ * @throws UsageError "usage/model", "usage/shape"
+ */
+export function requireReadable(
+  units: readonly TrainingUnit[],
+  { vocabSize, maxPositions }: Pick<Model, "vocabSize" | "maxPositions">,
+): void {
   if (vocabSize === null) return;
   for (const example of units.flatMap((unit) => [...sequencesOf(unit)])) {
     if ("pixels" in example) continue;
     const { ids, source } = example;
+    if (ids.length > maxPositions) {
+      throw new UsageError(
+        "usage/shape",
+        `Cannot use example "${describeSource(source)}": ${ids.length} tokens, expected at most ${maxPositions}, the model's positions`,
+        { hint: "Choose a lower max length, or shorten the text" },
+      );
+    }
     const unknown = ids.find((id) => id >= vocabSize);
     if (unknown === undefined) continue;
     throw new UsageError(

@@ -2,7 +2,7 @@
 import { type TrainingUnit, exampleLength } from "../data/batch.ts";
 import type { Adapter } from "../peft/attach.ts";
 import type { Session } from "../run/session.ts";
-import { requireKnownIds } from "./checks.ts";
+import { requireReadable } from "./checks.ts";
 import { unitsToBatch } from "./micro-batch.ts";
 import { type ChosenObjective, Scorer, addMetrics } from "./objective-step.ts";
 import { crossEntropy } from "./objectives/cross-entropy.ts";
@@ -37,13 +37,15 @@ export class Evaluator {
     this.#chosen = chosen;
   }
 
-  /** Compiles what is not tied to a block. `adapter` null: the base alone. */
+  /** Compiles what is not tied to a block. `adapter` null: the base alone; `reference`: what some objectives compare with. */
   static async create(
     session: Session,
     adapter: Adapter | null,
     chosen: ChosenObjective = NEXT_TOKEN,
+    reference: Adapter | null = null,
   ): Promise<Evaluator> {
-    return new Evaluator(session, await Scorer.create(session, adapter, chosen.objective), chosen);
+    const scorer = await Scorer.create(session, { adapter, reference }, chosen.objective);
+    return new Evaluator(session, scorer, chosen);
   }
 
   /** Evaluates examples; `onProgress` is told how many are done. */
@@ -51,7 +53,7 @@ export class Evaluator {
     units: readonly TrainingUnit[],
     onProgress: (numDone: number) => void = () => {},
   ): Promise<Evaluation> {
-    requireKnownIds(units, this.#session.model);
+    requireReadable(units, this.#session.model);
     const { objective, options } = this.#chosen;
     const passes = passesOf(units);
     const batches = passes.map(unitsToBatch);

@@ -63,6 +63,8 @@ export interface FineTuneRequest {
   /** Tokens of an example at most: some objectives put prompts and answers together anew. */
   readonly maxLength: number;
   readonly objective: ChosenObjective;
+  /** What the run started from, for objectives that compare with it; null: the base alone. */
+  readonly reference: Adapter | null;
   readonly optimizer: OptimizerPlan;
   /** Null: there is no held-out data. */
   readonly evaluation: EvaluationPlan | null;
@@ -125,15 +127,15 @@ class Run {
   }
 
   static async start(request: FineTuneRequest): Promise<Run> {
-    const { session, adapter, objective, recompute, seed, settings, store, totalSteps } = request;
+    const { session, adapter, reference, objective, recompute, seed, settings, store, totalSteps } = request;
     const { betweenBlocks } = request.hooks;
     const { optimizer, options } = request.optimizer;
     const updater = await createUpdater(session.engine, optimizer, options, adapter.groups);
     const resumed = await store.resume(updater.state);
     const parts: Parts = {
       steps: await StepRunner.create({ session, adapter, recompute, seed, betweenBlocks }),
-      scorer: await Scorer.create(session, adapter, objective.objective),
-      evaluator: request.evaluation && (await Evaluator.create(session, adapter, objective)),
+      scorer: await Scorer.create(session, { adapter, reference }, objective.objective),
+      evaluator: request.evaluation && (await Evaluator.create(session, adapter, objective, reference)),
       updater,
       norm: await createGradientNorm(session.engine),
     };

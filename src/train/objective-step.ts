@@ -29,7 +29,15 @@ export interface StepOutcome {
   readonly numTokens: number;
 }
 
-/** Log-probabilities of labels without gradients: by the model in training, and by its base alone. */
+/** What is scored without gradients. */
+export interface ScorerParts {
+  /** In training; null: the base alone. */
+  readonly adapter: Adapter | null;
+  /** What training started from, which never changes; null: the base alone. */
+  readonly reference: Adapter | null;
+}
+
+/** Log-probabilities of labels without gradients: by the model in training, and by what it started from. */
 export class Scorer {
   readonly #policy: ForwardPass;
   readonly #reference: ForwardPass | null;
@@ -40,12 +48,13 @@ export class Scorer {
   }
 
   /** Compiles what is not tied to a block, as far as the objective needs it. */
-  static async create(session: Session, adapter: Adapter | null, { needs }: Objective): Promise<Scorer> {
-    const reference = needs.includes("reference") ? await ForwardPass.create(session, null) : null;
-    return new Scorer(await ForwardPass.create(session, adapter), reference);
+  static async create(session: Session, parts: ScorerParts, { needs }: Objective): Promise<Scorer> {
+    const policy = await ForwardPass.create(session, parts.adapter);
+    const isAsked = needs.includes("reference");
+    return new Scorer(policy, isAsked ? await ForwardPass.create(session, parts.reference) : null);
   }
 
-  /** Log-probabilities by the base alone, [N]; null where the objective does not need them. */
+  /** Log-probabilities by what training started from, [N]; null where the objective does not need them. */
   async reference(batch: Batch): Promise<Float32Array | null> {
     return this.#reference && (await logProbsBy(this.#reference, batch));
   }

@@ -8,7 +8,7 @@ import { openTextTools } from "../data/text-tools.ts";
 import { UsageError } from "../errors.ts";
 import type { TokenizerFiles } from "../format/checkpoint/checkpoint.ts";
 import type { Model } from "../models/model.ts";
-import { requireKnownIds } from "./checks.ts";
+import { requireReadable } from "./checks.ts";
 import type { Objective } from "./objective.ts";
 import type { TrainOptions } from "./options.ts";
 
@@ -43,7 +43,11 @@ function requireTask({ task }: Model, { name, rows }: Objective): void {
   throw new UsageError(
     "usage/flag",
     `Cannot use objective "${name}": the model is for ${task}, expected an objective ${wantsClasses ? "of classes" : "of texts"}`,
-    { hint: wantsClasses ? "Leave the objective out" : "Choose another objective, or a model with classes" },
+    {
+      hint: wantsClasses
+        ? "Leave the objective out"
+        : "Choose another objective, or give the base a head of classes first: save transformers' AutoModelForSequenceClassification.from_pretrained(base, num_labels=…).",
+    },
   );
 }
 
@@ -96,8 +100,8 @@ function readTextData(
     options.evalData === undefined
       ? dataset.valid
       : readDataFile<DataKindName>(options.evalData, how).examples;
-  requireKnownIds(dataset.train, model);
-  if (heldOut) requireKnownIds(heldOut, model);
+  requireReadable(dataset.train, model);
+  if (heldOut) requireReadable(heldOut, model);
   const { numTruncated, numDropped } = dataset.reports.train;
   const notes = [
     ...(numTruncated > 0 ? [`${numTruncated} examples were cut to ${options.maxLength} tokens`] : []),

@@ -93,7 +93,7 @@ function requestOf(
   folder: RunFolder,
   signal: AbortSignal | undefined,
 ): FineTuneRequest {
-  const { adapter, origin, base, plan, totalSteps, heldOut, memory, objective } = setup;
+  const { adapter, origin, base, plan, totalSteps, heldOut, memory, objective, reference } = setup;
   const { warmupSteps, learningRate, maxGradNorm, weightDecay, maxLength, seed, packing } = options;
   const settings = Object.fromEntries(
     Object.entries(options).filter(([key, value]) => value !== undefined && !FREE_SETTINGS.includes(key)),
@@ -107,6 +107,7 @@ function requestOf(
       packing ? toBatch(rows as readonly (readonly TrainingExample[])[]) : unitsToBatch(rows.flat()),
     maxLength,
     objective,
+    reference,
     optimizer: {
       optimizer: setup.optimizer,
       options: setup.optimizerOptions,

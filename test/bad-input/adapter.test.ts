@@ -49,8 +49,8 @@ describe("an adapter that does not fit", () => {
   });
 
   for (const [what, config, says] of [
-    ["a part that graft does not do", { lora_bias: true }, ["lora_bias is true"]],
-    ["biases that were trained", { bias: "all" }, ['bias is "all"']],
+    ["a part that graft does not do", { use_qalora: true }, ["use_qalora is true"]],
+    ["a bias of DoRA's own", { use_dora: true, lora_bias: true }, ["lora_bias is true"]],
     ["a start that changes the base", { init_lora_weights: "corda" }, ['init_lora_weights is "corda"']],
     ["a start by chance", { init_lora_weights: "pissa_niter_4" }, ['init_lora_weights is "pissa_niter_4"']],
     ["a method that is not known", { peft_type: "PREFIX_TUNING" }, ['type "PREFIX_TUNING"', "LORA"]],
@@ -67,6 +67,7 @@ describe("an adapter that does not fit", () => {
   test("one whose file lacks what its configuration says", async () => {
     for (const [name, config, says] of [
       ["lacks-head", { modules_to_save: ["lm_head"] }, "missing lm_head.weight"],
+      ["lacks-biases", { lora_bias: true }, "lora_B.bias"],
       ["lacks-lengths", { use_dora: true }, "lora_magnitude_vector"],
     ] as const) {
       const initAdapter = await adapterWith(name, config);

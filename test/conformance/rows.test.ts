@@ -21,7 +21,7 @@ const examples = randomExamples([7, 7, 5, 7]);
 const UNLIKE: Readonly<Record<string, readonly [object, object]>> = {
   lora: [
     { rank: 2, alpha: 3 },
-    { rank: 5, rslora: true, dropout: 0.5 },
+    { rank: 5, rslora: true, dropout: 0.5, loraBias: true },
   ],
   road: [{ groupSize: 2 }, { variant: "road_4", groupSize: 8, pairs: "upper" }],
 };

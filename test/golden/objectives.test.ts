@@ -1,33 +1,11 @@
 /** @file Objectives against PyTorch's derivatives of the papers' formulas, which TRL's trainers agree with. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { Role } from "../../src/data/comparison.ts";
 import type { Scores } from "../../src/train/objective.ts";
 import { findObjective } from "../../src/train/objectives.ts";
 import { countStep, estimateDivergence } from "../../src/train/sequence-scores.ts";
-import { assertNear, goldenJson } from "./golden-files.ts";
-
-interface GoldenSequence {
-  readonly ids: readonly number[];
-  readonly promptLength: number;
-  readonly role: Role;
-  readonly group: number;
-}
-
-interface GoldenCase {
-  readonly objective: string;
-  readonly options: Readonly<Record<string, unknown>>;
-  readonly sequences?: readonly GoldenSequence[];
-  readonly weights?: readonly number[];
-  readonly logProbs: readonly number[];
-  readonly reference?: readonly number[];
-  readonly mismatched?: readonly GoldenSequence[];
-  readonly mismatchedLogProbs?: readonly number[];
-  readonly mismatchedReference?: readonly number[];
-  readonly loss: number;
-  readonly gradient: readonly number[];
-  readonly metrics?: Readonly<Record<string, number>>;
-}
+import { assertNear } from "./golden-files.ts";
+import { type GoldenSequence, OBJECTIVE_CASES } from "./golden-objectives.ts";
 
 /** Scores of sequences whose completions carry the labels. */
 function scoresOf(
@@ -48,9 +26,7 @@ function scoresOf(
 }
 
 describe("objectives give the loss, gradient and metrics of the reference", () => {
-  for (const [name, golden] of Object.entries(
-    goldenJson<Record<string, GoldenCase>>("objectives", "golden.json"),
-  )) {
+  for (const [name, golden] of Object.entries(OBJECTIVE_CASES)) {
     test(name, () => {
       const { logProbs } = golden;
       // Without sequences each label is one of its own.

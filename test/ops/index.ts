@@ -22,6 +22,7 @@ import { layerNormSuite } from "./layer-norm.ts";
 import { linearCrossEntropySuite } from "./linear-cross-entropy.ts";
 import { logSumExpSuite } from "./log-sum-exp.ts";
 import { absSuite, equalSuite, greaterSuite, maximumSuite } from "./magnitude.ts";
+import { matmulBits4Suite } from "./matmul-bits4.ts";
 import { matmulSuite } from "./matmul.ts";
 import type { OpSuite } from "./op-suite.ts";
 import { pairwiseDistanceSuite } from "./pairwise-distance.ts";
@@ -62,6 +63,7 @@ export const OP_SUITES: readonly OpSuite[] = [
   erfSuite,
   geluSuite,
   matmulSuite,
+  matmulBits4Suite,
   pairwiseDistanceSuite,
   reduceSumSuite,
   reduceMeanSuite,

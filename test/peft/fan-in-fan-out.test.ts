@@ -76,6 +76,15 @@ describe("fan_in_fan_out", () => {
     });
   }
 
+  test("is true as well with an embedding beside them, which has no such order", async () => {
+    const model = transposed(() => true);
+    const path = `${folder}/with-embedding`;
+    const adapter = await attachTo(model, findMethod("lora"), {}, ["q_proj", "embed_tokens"]);
+    await writeFolderAtomic(path, adapterFiles(adapter, { base: model, checkpoint, chatTemplateHash: null }));
+    assert.equal((await readAdapterFolder(path)).config["fan_in_fan_out"], true);
+    await readAdapter(path, model);
+  });
+
   test("is false when only some modules are kept so", async () => {
     const model = transposed((site) => site.endsWith("q_proj"));
     const path = `${folder}/some`;

@@ -356,6 +356,7 @@ describe("SNELL on a model", async () => {
       sparsity: 0.75,
       sparsityPattern: { q_proj: 0.5 },
       through: "nothing",
+      modulesToSave: ["norm"],
     };
     const raw: Record<string, unknown> = { ...snell.file.toConfig(options, [], []) };
     assert.deepEqual(snell.file.fromConfig(takeFrom(raw), raw), options);

@@ -1,4 +1,4 @@
-/** @file A steady training step allocates no tensor, and the process does not grow over 200 steps of changing lengths. */
+/** @file A steady training step allocates no tensor but its batch, and the process does not grow over 200 steps of changing lengths. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { setFlagsFromString } from "node:v8";
@@ -9,12 +9,16 @@ import { createGradientNorm } from "../../src/optim/gradient-norm.ts";
 import { findOptimizer } from "../../src/optim/optimizers.ts";
 import { createUpdater } from "../../src/optim/updater.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
+import { findMethod } from "../../src/peft/methods.ts";
+import { fineTune } from "../../src/train/fine-tune.ts";
 import { Random } from "../../src/random.ts";
 import type { Engine } from "../../src/runtime/engine.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { StepRunner } from "../../src/train/step-runner.ts";
 import { accumulateLoss, attachTo, randomExamples, unpacked } from "../model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
+import { countArrays } from "../count-arrays.ts";
+import { requestFor } from "./fine-tune-request.ts";
 
 const NUM_STEPS = 200;
 const WARMUP_STEPS = 100;
@@ -91,5 +95,55 @@ for (const recompute of [false, true]) {
     assert.ok(buffers > 0);
     assert.equal(numNew() - buffers, 0, "new output buffers");
     assert.ok(growth < MAX_GROWTH_BYTES, `the process grew by ${growth} bytes`);
+  });
+}
+
+/** Lay out what a step reads. */
+const BATCH = ["data/batch.ts"];
+/** Make vectors of a number for each label: positions, log-probabilities, what an objective makes of them. */
+const OF_LABELS = [
+  "data/pass-facts.ts",
+  "train/step-runner.ts",
+  "train/objective-step.ts",
+  "train/mean-log-loss.ts",
+];
+const MAX_NUMBERS_PER_LABEL = 8;
+
+for (const [modelType, method] of [
+  ["llama", "lora"],
+  ["gemma2", "full"],
+  ["qwen3_moe", "lora"],
+] as const) {
+  test(`steps 3 to 6 of ${method} on ${modelType} make no array but their batches and a few numbers a label, and the pool does not grow`, async () => {
+    const { base, checkpoint } = await loadModel(
+      await writeTinyModel(`${temporaryFolder()}/model`, { modelType }),
+    );
+    after(() => checkpoint.close());
+    const session = new Session(createEngine({ threads: 1 }), base);
+    const adapter = await attachTo(base, findMethod(method));
+    const examples = randomExamples([9, 9]);
+    const numLabels = unpacked(examples).numLabels;
+    const run = fineTune({
+      ...requestFor(session, adapter),
+      // Of one length: other lengths take other memory the first time that they come.
+      plan: { numRows: 6, stepsPerEpoch: 3, microBatches: () => [examples.map((example) => [example])] },
+      evaluation: null,
+      totalSteps: 7,
+    });
+    for (let step = 1; step <= 2; step++) await run.next();
+    const poolBytes = session.pool.allocatedBytes;
+    const found = await countArrays(async () => {
+      for (let step = 3; step <= 6; step++) assert.equal((await run.next()).done, false);
+    });
+    assert.equal(session.pool.allocatedBytes, poolBytes, "the pool grew");
+    const bytes = (files: readonly string[]): number =>
+      files.reduce((sum, file) => sum + (found.get(file) ?? 0), 0);
+    assert.ok(bytes(BATCH) > 0, "nothing was counted");
+    const most = 4 * numLabels * MAX_NUMBERS_PER_LABEL * Float32Array.BYTES_PER_ELEMENT;
+    assert.ok(bytes(OF_LABELS) <= most, `${bytes(OF_LABELS)} bytes for labels, expected at most ${most}`);
+    const others = [...found].filter(([file]) => ![...BATCH, ...OF_LABELS].includes(file));
+    assert.deepEqual(others, []);
+    await run.return(undefined as never);
+    await session.release();
   });
 }

@@ -2,15 +2,18 @@
  * @file What an adapter file holds of the base: copies of matrices that adapters sit on, and modules trained whole.
  */
 import { UsageError } from "../../errors.ts";
-import { lastName, matchSuffix, moduleOf } from "../../module-path.ts";
+import { isWithin, lastName, moduleOf } from "../../module-path.ts";
 import type { BaseModel } from "../../models/base-model.ts";
 import { STORAGES } from "../../quant/storages.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
-import { PREFIX } from "./adapter-tensors.ts";
+import { BASE_LAYER, PREFIX } from "./adapter-tensors.ts";
 
 /** Tensors of a module that can be trained whole. */
 const PARTS = ["weight", "bias"];
-const COPY = ".base_layer.weight";
+const COPY = `.${BASE_LAYER}.weight`;
+/** Modules that peft takes for heads of classes, and trains whole if they are there. */
+const PEFT_HEADS = ["classifier", "score"];
+const CLASSIFIER_TASKS = ["SEQ_CLS", "TOKEN_CLS"];
 /** How far a row of a copy may be from the base's, over its length: what rounding to half or to few bits makes. */
 const ROUNDING = 4e-3;
 const QUANTIZATION = 0.25;
@@ -61,13 +64,19 @@ function isNear(
   return true;
 }
 
-/** PEFT takes every module whose path ends with the name, `norm` for `input_layernorm` too; graft a whole part of it. */
-function endsWithAny(names: readonly string[], path: string): boolean {
-  return names.some((name) => path.endsWith(name));
+/**
+ * Whether PEFT trains a module whole: it takes every module whose path ends with a name, `norm` for `input_layernorm` too,
+ * with all that is in it; graft a whole part of a path.
+ */
+function isSavedByPeft(names: readonly string[], path: string): boolean {
+  for (let module = path; module !== ""; module = moduleOf(module)) {
+    if (names.some((name) => module.endsWith(name))) return true;
+  }
+  return false;
 }
 
-function isPartOfAny(names: readonly string[], path: string): boolean {
-  return names.some((name) => matchSuffix(name, path));
+function isSavedByGraft(names: readonly string[], path: string): boolean {
+  return names.some((name) => isWithin(name, path));
 }
 
 /** The configuration of a file with names of whole modules that mean for graft what PEFT means, seen by its tensors. */
@@ -75,16 +84,24 @@ export function withModulesOfGraft(
   config: Readonly<Record<string, unknown>>,
   tensors: Tensors,
 ): Readonly<Record<string, unknown>> {
-  const { modules_to_save: names } = config;
-  if (!isNames(names)) return config;
+  const { modules_to_save: all, task_type: task } = config;
+  if (!isNames(all)) return config;
   const modules = [...tensors.keys()].flatMap((name) => {
     if (!name.startsWith(PREFIX) || !PARTS.includes(lastName(name))) return [];
     const module = moduleOf(name.slice(PREFIX.length));
-    return module !== "" && endsWithAny(names, module) ? [module] : [];
+    return module !== "" && isSavedByPeft(all, module) ? [module] : [];
   });
-  return modules.every((path) => isPartOfAny(names, path))
-    ? config
-    : { ...config, modules_to_save: [...new Set(modules)] };
+  // Of its names for heads, a model has one.
+  const names = all.filter(
+    (name) =>
+      !CLASSIFIER_TASKS.includes(String(task)) ||
+      !PEFT_HEADS.includes(name) ||
+      modules.some((path) => isWithin(name, path)),
+  );
+  return {
+    ...config,
+    modules_to_save: modules.every((path) => isSavedByGraft(names, path)) ? names : [...new Set(modules)],
+  };
 }
 
 /** The settings of a file with names of whole modules that mean for PEFT what graft means. */
@@ -96,9 +113,9 @@ export function withModulesOfPeft(
   if (!isNames(names)) return settings;
   const tensors = [...base.model.tensors.keys(), ...base.model.ties.keys()];
   const paths = [...new Set(tensors.map(moduleOf))];
-  const isSame = paths.every((path) => endsWithAny(names, path) === isPartOfAny(names, path));
+  const isSame = paths.every((path) => isSavedByPeft(names, path) === isSavedByGraft(names, path));
   if (isSame) return settings;
-  return { ...settings, modules_to_save: paths.filter((path) => isPartOfAny(names, path)) };
+  return { ...settings, modules_to_save: paths.filter((path) => isSavedByGraft(names, path)) };
 }
 
 function isNames(value: unknown): value is string[] {

@@ -4,6 +4,7 @@
  * Knows no method: the method says its tensors, and how a file holds those of a site where that is not one by one.
  */
 import { FormatError, UsageError } from "../../errors.ts";
+import { lastName, moduleOf } from "../../module-path.ts";
 import type { BaseModel } from "../../models/base-model.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import type { AdaptedSite } from "../../peft/layout.ts";
@@ -13,6 +14,8 @@ import type { HostTensor } from "../../runtime/host-tensor.ts";
 
 /** Before the names of a module's tensors in a file. */
 export const PREFIX = "base_model.model.";
+/** What peft calls a module that it put an adapter on, inside of that. */
+export const BASE_LAYER = "base_layer";
 /** Before those of tensors that all sites share. */
 const SHARED_PREFIX = "base_model.";
 
@@ -21,7 +24,7 @@ type Tensor = HostTensor<"float32">;
 /** The tensors of an adapter as its file holds them; views where a file holds them as they are. */
 export function heldTensors(adapter: Adapter): Map<string, Tensor> {
   const held = new Map<string, Tensor>();
-  for (const [name, tensor] of wholeTensors(adapter)) held.set(PREFIX + name, tensor);
+  for (const [name, tensor] of wholeTensors(adapter)) held.set(name, tensor);
   const { method } = adapter;
   for (const site of adapter.sites.values()) {
     const tensors = ownTensors(adapter, site);
@@ -33,11 +36,14 @@ export function heldTensors(adapter: Adapter): Map<string, Tensor> {
   return held;
 }
 
-/** Tensors of the base that the adapter trains, by name. */
-function wholeTensors(adapter: Adapter): [string, Tensor][] {
-  return adapter.parameters.flatMap(({ owner, name, value }) =>
-    owner.kind === "base" ? [[name, value] as [string, Tensor]] : [],
-  );
+/** Tensors of the base that the adapter trains, by their names in a file. */
+function wholeTensors({ parameters, sites }: Adapter): [string, Tensor][] {
+  return parameters.flatMap(({ owner, name, value }) => {
+    if (owner.kind !== "base") return [];
+    const module = moduleOf(name);
+    const inFile = sites.has(module) ? `${module}.${BASE_LAYER}.${lastName(name)}` : name;
+    return [[PREFIX + inFile, value] as [string, Tensor]];
+  });
 }
 
 /** Tensors of a site that belong into a file, by suffix. */
@@ -69,7 +75,7 @@ export async function fillAdapter(
 ): Promise<void> {
   const given = await fromFile(adapter, tensors, base);
   const own = new Map<string, Tensor>();
-  for (const [name, tensor] of wholeTensors(adapter)) own.set(PREFIX + name, tensor);
+  for (const [name, tensor] of wholeTensors(adapter)) own.set(name, tensor);
   for (const [suffix, tensor] of sharedTensors(adapter)) own.set(SHARED_PREFIX + suffix, tensor);
   for (const site of adapter.sites.values()) {
     for (const [suffix, tensor] of Object.entries(ownTensors(adapter, site))) {
@@ -91,7 +97,7 @@ async function fromFile(
   const bySite = new Map<AdaptedSite, Record<string, Tensor>>();
   for (const [name, tensor] of tensors) {
     const found = siteOf(sites, name);
-    if (!found) given.set(name, tensor);
+    if (!found || found.suffix.startsWith(`${BASE_LAYER}.`)) given.set(name, tensor);
     else bySite.set(found.site, { ...bySite.get(found.site), [found.suffix]: tensor });
   }
   for (const [site, held] of bySite) {

@@ -3,7 +3,7 @@
  * tensors say.
  */
 import { FormatError, UsageError } from "../../errors.ts";
-import { lastNames, matchSuffix, moduleOf } from "../../module-path.ts";
+import { isWithin, lastNames, moduleOf } from "../../module-path.ts";
 import type { Algebra, SiteState } from "../../peft/algebra/contract.ts";
 import { type AdapterWeights, algebraOf } from "../../peft/algebra/plan.ts";
 import { type AttachRequest, parseOptions } from "../../peft/layout.ts";
@@ -12,7 +12,7 @@ import type { SiteTensors } from "../../peft/site.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { TEMPLATE_KEY, readSettings, settingsForFile } from "./adapter.ts";
 import { withModulesOfGraft } from "./adapter-base.ts";
-import { PREFIX } from "./adapter-tensors.ts";
+import { BASE_LAYER, PREFIX } from "./adapter-tensors.ts";
 import { CODES_KEY } from "./codes-hash.ts";
 import type { Folder } from "../files/folder.ts";
 import { type AdapterFolderParts, readAdapterFolder } from "./adapter-folder.ts";
@@ -43,6 +43,14 @@ export async function readAdapterWeights(folder: Folder): Promise<WeightsFolder>
   const { method, options: raw, targets, storedTransposed } = settings;
   const options = parseOptions(method, raw);
   const algebra = algebraOf(method);
+  const refusal = algebra.refuses(options);
+  if (refusal !== null) {
+    throw new UsageError(
+      "usage/combine",
+      `Cannot combine adapter "${path}": ${refusal}, expected an adapter without`,
+      { hint: "Merge it into the model, or train it without biases." },
+    );
+  }
   refuseNonNumbers(path, tensors);
   const { bySite, base, shared } = sortTensors(tensors, algebra);
   // Only the base knows what the modules are for.
@@ -94,7 +102,7 @@ function sortTensors(
     const suffix = suffixes.find((end) => name.endsWith(`.${end}`));
     if (suffix === undefined) {
       // A copy of what the base has, which PEFT saves beside an adapter on an embedding.
-      if (!name.endsWith(".base_layer.weight")) base.set(name, tensor);
+      if (!name.endsWith(`.${BASE_LAYER}.weight`)) base.set(name, tensor);
       continue;
     }
     const path = name.slice(0, -suffix.length - 1);
@@ -112,10 +120,10 @@ function refuseSurplus(
   { kind }: Algebra<unknown, unknown>,
 ): void {
   if (kind === "from-start") return;
-  const modules = modulesToSave(method, options);
+  const modules = modulesToSave(method, options) ?? [];
   for (const name of base.keys()) {
     const module = moduleOf(name);
-    if (modules.some((saved) => matchSuffix(saved, module))) continue;
+    if (modules.some((saved) => isWithin(saved, module))) continue;
     throw new FormatError("format/tensor", `Cannot combine adapter "${path}": surplus tensor ${name}`, {
       hint: "Its configuration does not say what its file holds: save it again with the program that made it.",
     });
@@ -175,13 +183,16 @@ export function weightsFolderParts(
   const { storedTransposed } = adapter;
   const sites = [...adapter.sites].map(([path, { options }]) => ({ path, options, storedTransposed }));
   const settings = settingsForFile(adapter, sites, names, baseName);
-  // Paths mean the same to all who read them.
-  const whole = [...new Set([...adapter.base.keys()].map(moduleOf))];
+  // Paths mean the same to all who read them: those of modules as they were named, or of each part.
+  const named = modulesToSave(adapter.method, adapter.options) ?? [];
+  const whole = [...adapter.base.keys()].map(moduleOf).map((path) => {
+    return named.find((name) => path.startsWith(`${name}.`)) ?? path;
+  });
   return {
     config: {
       target_modules: targetModules,
       ...settings,
-      modules_to_save: settings["modules_to_save"] === null ? null : whole,
+      modules_to_save: settings["modules_to_save"] === null ? null : [...new Set(whole)],
       task_type: taskType,
     },
     tensors,

@@ -5,12 +5,12 @@
  */
 import { UsageError } from "../../errors.ts";
 import { lastNames, matchSuffix } from "../../module-path.ts";
-import type { SiteSpec } from "../../models/sites.ts";
 import type { BaseModel } from "../../models/base-model.ts";
 import { type Adapter, attach } from "../../peft/attach.ts";
-import type { AttachRequest } from "../../peft/layout.ts";
+import { type AttachRequest, placesOf } from "../../peft/layout.ts";
 import { type FileSite, type Method, configFileOf } from "../../peft/method.ts";
 import { METHODS, findMethodOfConfig } from "../../peft/methods.ts";
+import { savedModules } from "../../peft/trained-tensors.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { withModulesOfGraft, withModulesOfPeft, withoutCopies } from "./adapter-base.ts";
 import { ADAPTER_FILES, adapterFolderFiles, readAdapterFolder } from "./adapter-folder.ts";
@@ -88,11 +88,17 @@ function adapterConfig(adapter: Adapter, base: BaseModel): Record<string, unknow
   const { targets } = adapter;
   const { regex, modules } = targetsForFile(adapter, base);
   const sites = [...adapter.sites.values()].map(({ path, options, spec }) => {
-    return { path, options, storedTransposed: spec.storedTransposed };
+    const storedTransposed = spec.kind === "embedding" ? null : spec.storedTransposed;
+    return { path, options, storedTransposed };
   });
+  const saved = savedModules(base.model, adapter.method, adapter.options, adapter.sites);
+  const settings = {
+    ...settingsForFile(adapter, sites, modules, base.name),
+    ...(saved.length > 0 && { modules_to_save: saved }),
+  };
   return {
     target_modules: regex ?? modules,
-    ...withModulesOfPeft(settingsForFile(adapter, sites, modules, base.name), base),
+    ...withModulesOfPeft(settings, base),
     task_type: TASK_TYPES[base.model.task],
     // Not every method of PEFT knows the key.
     ...(regex !== null && targets.exclude.length > 0 ? { exclude_modules: targets.exclude } : {}),
@@ -119,7 +125,7 @@ export function settingsForFile(
 }
 
 /**
- * How a file names the sites: short names where they pick exactly these sites, else whole paths. Chosen layers are
+ * How a file names the sites: the shortest names that pick exactly these sites, else whole paths. Chosen layers are
  * written as paths too: PEFT knows `layers_to_transform` for some methods only, and for none beside an expression.
  */
 function targetsForFile(
@@ -127,16 +133,30 @@ function targetsForFile(
   { model }: BaseModel,
 ): { regex: string | null; modules: readonly string[] } {
   const paths = [...sites.keys()];
-  const names = lastNames(paths).sort();
   const { modules, layers } = targets;
   if (typeof modules === "string" && modules !== "all-linear" && layers === null) {
-    return { regex: modules, modules: names };
+    return { regex: modules, modules: lastNames(paths).sort() };
   }
-  const numPicked = (of: readonly SiteSpec[]): number =>
-    of.filter((site) => names.some((name) => matchSuffix(name, site.name))).length;
-  const inBlocks = model.layers.reduce((sum, { sites: own }) => sum + numPicked(own), 0);
-  const outside = numPicked(model.outerSites);
-  return { regex: null, modules: inBlocks + outside === paths.length ? names : paths };
+  const others = new Set<string>();
+  for (const layer of model.layers.keys()) {
+    const places = placesOf(model, layer);
+    for (const { name } of places) if (!sites.has(model.blockPrefix(layer) + name)) others.add(name);
+  }
+  for (const { name } of model.outerSites) if (!sites.has(name)) others.add(name);
+  const names = new Set([...sites.values()].map(({ spec }) => spec.name));
+  const shortest = [...names].map((name) => shortestApart(name, others));
+  const isExact = shortest.every((name) => name !== null);
+  return { regex: null, modules: isExact ? [...new Set(shortest)].sort() : paths };
+}
+
+/** The shortest dotted suffix of a name that is none of the others'; null: there is none. */
+function shortestApart(name: string, others: ReadonlySet<string>): string | null {
+  const parts = name.split(".");
+  for (let length = 1; length <= parts.length; length++) {
+    const suffix = parts.slice(-length).join(".");
+    if (![...others].some((other) => matchSuffix(suffix, other))) return suffix;
+  }
+  return null;
 }
 
 /** An adapter that was read, with what its file says beside the numbers. */

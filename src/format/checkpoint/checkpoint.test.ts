@@ -1,5 +1,13 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { after } from "node:test";
@@ -28,6 +36,28 @@ function folder(name: string, files: Record<string, string>): string {
   for (const [file, text] of Object.entries(files)) writeFileSync(join(root, name, file), text);
   return join(root, name);
 }
+
+test("writes settings that Python reads as floats with a point", async () => {
+  const path = join(root, "out", "floats");
+  const config = {
+    final_logit_softcapping: 30,
+    clip_qkv: 8,
+    rms_norm_eps: 0.5,
+    vocab_size: 30,
+    scaling: { a_eps: 1 },
+  };
+  await writeModel(path, { ...PARTS, config });
+  const text = readFileSync(join(path, "config.json"), "utf8");
+  for (const line of [
+    '"final_logit_softcapping": 30.0,',
+    '"clip_qkv": 8.0,',
+    '"vocab_size": 30',
+    '"a_eps": 1.0\n',
+  ]) {
+    assert.ok(text.includes(line), `${line} in ${text}`);
+  }
+  assert.deepEqual((await openCheckpoint(path)).config, config);
+});
 
 test("what writeModel() writes, openCheckpoint() opens", async () => {
   const path = join(root, "out", "model");

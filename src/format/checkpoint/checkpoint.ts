@@ -18,6 +18,12 @@ export interface TokenizerFiles {
   readonly chatTemplate: string | null;
 }
 
+/** Tokenizer files that lie beside a GGUF file, whose own are used. */
+export interface UnusedTokenizerFiles extends Omit<TokenizerFiles, "tokenizer"> {
+  /** Null: there is none. */
+  readonly tokenizer: TokenizerFiles["tokenizer"] | null;
+}
+
 export const MODEL_FORMATS = ["hf", "gguf"] as const;
 /** How a model lies on the disk: a Hugging Face folder or a GGUF file. */
 export type ModelFormat = (typeof MODEL_FORMATS)[number];
@@ -47,5 +53,7 @@ export interface Checkpoint {
    */
   view(name: string): HostTensor<"float32"> | null;
   readonly tokenizerFiles: TokenizerFiles | null;
+  /** Others that lie in the same folder; null: there are none. */
+  readonly unusedTokenizerFiles: UnusedTokenizerFiles | null;
   close(): Promise<void>;
 }

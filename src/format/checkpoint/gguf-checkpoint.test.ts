@@ -14,7 +14,7 @@ import {
 import { FormatError, UsageError } from "../../errors.ts";
 import { dequantize } from "../../quant/stored-tensor.ts";
 import { openCheckpoint } from "../by-path.ts";
-import { llama3Factors } from "./gguf-config.ts";
+import { llama3Factors } from "./gguf-rope.ts";
 import type { GgufValue } from "../files/gguf-writer.ts";
 
 const root = mkdtempSync(join(tmpdir(), "graft-gguf-"));
@@ -150,6 +150,24 @@ const REFUSED: readonly [string, () => string, string, RegExp][] = [
     /GGUF architecture mamba, expected one of llama/,
   ],
   [
+    "a number for each layer where one for all is expected",
+    () => tiny({ "llama.attention.head_count_kv": { type: "int32s", value: [1] } }),
+    "format/file",
+    /llama\.attention\.head_count_kv is missing or a list/,
+  ],
+  [
+    "a stack where one matrix is expected",
+    () => tiny({}, [countingTensor("blk.0.ffn_up.weight", [2, 32, 8])]),
+    "format/tensor",
+    /"blk\.0\.ffn_up\.weight" \[2, 32, 8\]/,
+  ],
+  [
+    "one of two lists of rotary factors",
+    () => tiny({}, [...TINY_TENSORS, countingTensor("rope_factors_long.weight", [2])]),
+    "usage/model",
+    /rope scaling "none" with one list of factors/,
+  ],
+  [
     "a setting that would change the numbers",
     () => tiny(ggufValues({ "llama.expert_count": 8 })),
     "usage/model",
@@ -253,6 +271,16 @@ test("a GGUF file with any damaged byte opens or is a FormatError or UsageError"
     }),
     { numRuns: 300, seed: 1 },
   );
+});
+
+test("an architecture that is not known is told the nearest", async () => {
+  const path = tiny(ggufValues({ "general.architecture": "gemma4" }));
+  await assert.rejects(openCheckpoint(path), (error: unknown) => {
+    assert.ok(error instanceof UsageError);
+    assert.match(error.message, /gemma4, expected one of llama, qwen2, .*olmoe/);
+    assert.match(error.hint ?? "", /the nearest is gemma[23]/);
+    return true;
+  });
 });
 
 test("words of a file that every object knows are not taken for entries of a table", async () => {

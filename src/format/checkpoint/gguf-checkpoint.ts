@@ -1,77 +1,101 @@
-/** @file A GGUF file as a base model: Hugging Face names, rows in their original order, config and tokenizer built. */
-import { FormatError, UsageError } from "../../errors.ts";
-import { permuteRows, type StoredTensor } from "../../quant/stored-tensor.ts";
+/** @file A GGUF file as a base model: Hugging Face names, numbers as folders have them, config and tokenizer built. */
+import { FormatError } from "../../errors.ts";
+import { findGgufFamily } from "../../models/families.ts";
+import type { GgufChange, GgufRules } from "../../models/gguf-rules.ts";
+import { storedBytes } from "../../quant/storage.ts";
+import { STORAGES } from "../../quant/storages.ts";
+import type { StoredTensor } from "../../quant/stored-tensor.ts";
 import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
 import type { ByteSource } from "../files/byte-source.ts";
 import { type GgufFile, type GgufTensor, openGguf } from "../files/gguf.ts";
-import { buildConfig, buildGenerationConfig } from "./gguf-config.ts";
-import { GGUF_ARCHITECTURES, type GgufName, originalRowOrder, translateName } from "./gguf-names.ts";
+import { TENSOR_CHANGES } from "./gguf-changes.ts";
+import { buildConfig, buildGenerationConfig, headsOf } from "./gguf-config.ts";
+import { translateName } from "./gguf-names.ts";
+import { ROPE_TENSORS } from "./gguf-rope.ts";
 import { buildTokenizerFiles } from "./gguf-tokenizer.ts";
-import { lookup } from "../files/lookup.ts";
 
-/** Tensors that repeat what the config says; gguf-config.ts reads them. */
-const DERIVED = new Set(["rope_freqs.weight"]);
+/** Where a tensor comes from. */
+interface Source {
+  readonly tensor: GgufTensor;
+  readonly change: Exclude<GgufChange, "stacked"> | null;
+}
 
-async function toCheckpoint(file: GgufFile): Promise<Checkpoint> {
-  const name = String(file.metadata["general.architecture"]);
-  const architecture = lookup(GGUF_ARCHITECTURES, name);
-  if (architecture === undefined) {
-    throw new UsageError(
-      "usage/model",
-      `Cannot open model "${file.path}": GGUF architecture ${name}, expected one of ${Object.keys(GGUF_ARCHITECTURES).join(", ")}`,
-      { hint: "Use the model's safetensors folder, or a model of one of these families." },
-    );
-  }
-  const sources = new Map<string, { tensor: GgufTensor; reordered: GgufName["reordered"] }>();
-  const tensors = new Map<string, TensorInfo>();
+/** The parts of a stack, each where it lies in the file. */
+function unstack(tensor: GgufTensor): GgufTensor[] {
+  const [numParts = 1, ...shape] = tensor.shape;
+  const sizeBytes = tensor.sizeBytes / numParts;
+  return Array.from({ length: numParts }, (_, i) => ({
+    ...tensor,
+    shape,
+    sizeBytes,
+    offset: tensor.offset + i * sizeBytes,
+  }));
+}
+
+/** Finds the tensors of the model. @throws FormatError "format/tensor" for one that the family does not have */
+function listSources(file: GgufFile, rules: GgufRules): ReadonlyMap<string, Source> {
+  const sources = new Map<string, Source>();
   for (const tensor of file.tensors.values()) {
-    if (DERIVED.has(tensor.name)) continue;
-    const found = translateName(architecture, tensor.name);
-    if (found === null) {
+    if (ROPE_TENSORS.has(tensor.name)) continue;
+    const found = translateName(rules, tensor.name);
+    if (found === null || (found.change === "stacked") !== (tensor.shape.length === 3)) {
       throw new FormatError(
         "format/tensor",
-        `Cannot open model "${file.path}": tensor "${tensor.name}" [${tensor.shape.join(", ")}], expected tensors of ${name} alone`,
+        `Cannot open model "${file.path}": tensor "${tensor.name}" [${tensor.shape.join(", ")}], expected tensors of ${rules.architecture} alone`,
         { hint: "The file holds a variant of the model that graft does not know: use another." },
       );
     }
-    const { hfName, reordered } = found;
-    sources.set(hfName, { tensor, reordered });
-    tensors.set(hfName, {
-      name: hfName,
-      shape: tensor.shape,
-      storage: tensor.storage,
-      sizeBytes: tensor.sizeBytes,
-    });
+    const { change } = found;
+    if (change !== "stacked") sources.set(found.hfName(0), { tensor, change });
+    else
+      for (const [i, part] of unstack(tensor).entries())
+        sources.set(found.hfName(i), { tensor: part, change: null });
   }
-  const config = await buildConfig(file, name, architecture);
+  return sources;
+}
+
+function describe(name: string, { tensor, change }: Source): TensorInfo {
+  const { shape, storage } = change === null ? tensor : TENSOR_CHANGES[change].turn(tensor);
+  return { name, shape, storage, sizeBytes: storedBytes(STORAGES[storage], shape) };
+}
+
+async function toCheckpoint(file: GgufFile): Promise<Checkpoint> {
+  const family = findGgufFamily(file.path, String(file.metadata["general.architecture"]));
+  const sources = listSources(file, family.gguf);
+  const config = await buildConfig(file, family);
+  const heads = headsOf(config);
   return {
     path: file.path,
     format: "gguf",
     config,
     generationConfig: buildGenerationConfig(file, config),
-    tensors,
+    tensors: new Map([...sources].map(([name, source]) => [name, describe(name, source)])),
     tokenizerFiles: buildTokenizerFiles(file),
-    async read(hfName): Promise<StoredTensor> {
-      const source = sources.get(hfName);
+    unusedTokenizerFiles: null,
+    async read(name): Promise<StoredTensor> {
+      const source = sources.get(name);
       if (source === undefined) {
         throw new FormatError(
           "format/tensor",
-          `Cannot read tensor "${hfName}" of "${file.path}": not in the file, expected one of its tensors`,
+          `Cannot read tensor "${name}" of "${file.path}": not in the file, expected one of its tensors`,
           { hint: "The file is incomplete, or holds another model." },
         );
       }
       const stored = await file.read(source.tensor);
-      if (source.reordered === null) return stored;
-      const numRows = stored.shape[0] ?? 0;
-      const numHeads = config[source.reordered] as number;
-      if (numRows % (2 * numHeads) !== 0) {
+      if (source.change === null) return stored;
+      try {
+        return TENSOR_CHANGES[source.change].undo(stored, heads);
+      } catch (error) {
+        if (!(error instanceof RangeError)) throw error;
         throw new FormatError(
           "format/tensor",
-          `Cannot read tensor "${hfName}" of "${file.path}": ${numRows} rows, expected a multiple of 2 x ${numHeads} heads`,
-          { hint: "The file's settings do not fit its tensors: convert the model to GGUF again." },
+          `Cannot read tensor "${name}" of "${file.path}": ${error.message}`,
+          {
+            hint: "The file's settings do not fit its tensors: convert the model to GGUF again.",
+            cause: error,
+          },
         );
       }
-      return permuteRows(stored, originalRowOrder(numRows, numHeads));
     },
     readInto: null,
     view: () => null,

@@ -1,62 +1,72 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import {
-  fileRowOrder,
-  GGUF_ARCHITECTURES,
-  originalRowOrder,
-  toGgufName,
-  translateName,
-} from "./gguf-names.ts";
+import { findGgufFamily, GGUF_FAMILIES } from "../../models/families.ts";
+import type { GgufChange } from "../../models/gguf-rules.ts";
+import { toGgufName, translateName } from "./gguf-names.ts";
 
-test("translateName() gives Hugging Face's names for weights and biases, inside and outside blocks", () => {
-  const llama = GGUF_ARCHITECTURES["llama"]!;
-  const query = "num_attention_heads";
-  for (const [ggufName, hfName, reordered] of [
-    ["token_embd.weight", "model.embed_tokens.weight", null],
-    ["output.weight", "lm_head.weight", null],
-    ["output_norm.weight", "model.norm.weight", null],
-    ["blk.0.attn_q.weight", "model.layers.0.self_attn.q_proj.weight", query],
-    ["blk.12.attn_q.bias", "model.layers.12.self_attn.q_proj.bias", query],
-    ["blk.1.attn_k.weight", "model.layers.1.self_attn.k_proj.weight", "num_key_value_heads"],
-    ["blk.1.attn_v.weight", "model.layers.1.self_attn.v_proj.weight", null],
-    ["blk.1.attn_output.weight", "model.layers.1.self_attn.o_proj.weight", null],
-    ["blk.1.attn_norm.weight", "model.layers.1.input_layernorm.weight", null],
-    ["blk.1.ffn_norm.weight", "model.layers.1.post_attention_layernorm.weight", null],
-    ["blk.1.ffn_down.weight", "model.layers.1.mlp.down_proj.weight", null],
-  ] as const) {
-    assert.deepEqual(translateName(llama, ggufName), { hfName, reordered });
-    assert.deepEqual(toGgufName(llama, hfName), { ggufName, reordered });
+const CASES: readonly [string, string, string, GgufChange | null][] = [
+  ["llama", "token_embd.weight", "model.embed_tokens.weight", null],
+  ["llama", "output.weight", "lm_head.weight", null],
+  ["llama", "output_norm.weight", "model.norm.weight", null],
+  ["llama", "blk.0.attn_q.weight", "model.layers.0.self_attn.q_proj.weight", "query-rows"],
+  ["llama", "blk.12.attn_q.bias", "model.layers.12.self_attn.q_proj.bias", "query-rows"],
+  ["llama", "blk.1.attn_k.weight", "model.layers.1.self_attn.k_proj.weight", "key-rows"],
+  ["llama", "blk.1.attn_v.weight", "model.layers.1.self_attn.v_proj.weight", null],
+  ["llama", "blk.1.attn_output.weight", "model.layers.1.self_attn.o_proj.weight", null],
+  ["llama", "blk.1.attn_norm.weight", "model.layers.1.input_layernorm.weight", null],
+  ["llama", "blk.1.ffn_norm.weight", "model.layers.1.post_attention_layernorm.weight", null],
+  ["llama", "blk.1.ffn_down.weight", "model.layers.1.mlp.down_proj.weight", null],
+  ["qwen3", "blk.3.attn_q_norm.weight", "model.layers.3.self_attn.q_norm.weight", null],
+  ["gemma2", "output_norm.weight", "model.norm.weight", "plus-one"],
+  ["gemma2", "blk.0.ffn_norm.weight", "model.layers.0.pre_feedforward_layernorm.weight", "plus-one"],
+  ["gemma3", "blk.0.attn_k_norm.weight", "model.layers.0.self_attn.k_norm.weight", "plus-one"],
+  ["gpt2", "blk.10.ffn_up.weight", "transformer.h.10.mlp.c_fc.weight", "transposed"],
+  ["gpt2", "blk.10.ffn_up.bias", "transformer.h.10.mlp.c_fc.bias", null],
+  ["gpt2", "output_norm.bias", "transformer.ln_f.bias", null],
+  ["olmoe", "blk.2.ffn_gate_inp.weight", "model.layers.2.mlp.gate.weight", null],
+  ["qwen3moe", "blk.2.ffn_up_exps.weight", "model.layers.2.mlp.experts.7.up_proj.weight", "stacked"],
+];
+
+for (const [architecture, ggufName, hfName, change] of CASES) {
+  test(`${ggufName} of ${architecture} is ${hfName} in a folder`, () => {
+    const { gguf } = findGgufFamily("a.gguf", architecture);
+    const found = translateName(gguf, ggufName);
+    const expert = change === "stacked" ? 7 : 0;
+    assert.equal(found?.hfName(expert), hfName);
+    assert.equal(found?.change, change);
+    assert.deepEqual(toGgufName(gguf, hfName), { ggufName, change, expert });
+  });
+}
+
+test("names that a family does not have are found neither way", () => {
+  const { gguf } = findGgufFamily("a.gguf", "llama");
+  for (const name of [
+    "blk.0.ffn_gate_exps.weight",
+    "output",
+    "blk.x.attn_q.weight",
+    "rope.weight",
+    "constructor.weight",
+  ]) {
+    assert.equal(translateName(gguf, name), null);
   }
-  for (const ggufName of ["blk.0.ffn_gate_exps.weight", "output", "blk.x.attn_q.weight", "rope.weight"]) {
-    assert.equal(translateName(llama, ggufName), null);
-  }
-  for (const hfName of [
+  for (const name of [
     "model.layers.0.mlp.router.weight",
     "lm_head",
     "model.layers.weight",
     "toString.weight",
   ]) {
-    assert.equal(toGgufName(llama, hfName), null);
+    assert.equal(toGgufName(gguf, name), null);
   }
-  const qwen3 = GGUF_ARCHITECTURES["qwen3"]!;
-  assert.deepEqual(translateName(qwen3, "blk.3.attn_q_norm.weight"), {
-    hfName: "model.layers.3.self_attn.q_norm.weight",
-    reordered: null,
-  });
 });
 
-test("originalRowOrder() undoes what the converter does to the rows of q and k", () => {
-  // The converter: reshape(heads, 2, width / 2).swapaxes(1, 2). Rows are named by head, half and place.
-  const [numHeads, width] = [3, 8];
-  const converted: string[] = [];
-  for (let head = 0; head < numHeads; head++) {
-    for (let place = 0; place < width / 2; place++) {
-      for (let half = 0; half < 2; half++) converted.push(`${head} ${half} ${place}`);
+test("every tensor that a family's rules name has one name each way", () => {
+  for (const { gguf, modelType } of GGUF_FAMILIES) {
+    for (const name of [
+      ...Object.keys(gguf.outer).map((module) => `${module}.weight`),
+      ...Object.keys(gguf.inBlock).map((module) => `blk.4.${module}.weight`),
+    ]) {
+      const hfName = translateName(gguf, name)?.hfName(3);
+      assert.equal(toGgufName(gguf, hfName as string)?.ggufName, name, `${modelType}: ${name}`);
     }
   }
-  const original = [...originalRowOrder(numHeads * width, numHeads)].map((row) => converted[row]);
-  assert.deepEqual(original, converted.toSorted());
-
-  const back = [...fileRowOrder(numHeads * width, numHeads)].map((row) => original[row]);
-  assert.deepEqual(back, converted);
 });

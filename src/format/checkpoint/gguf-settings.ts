@@ -1,12 +1,12 @@
 /** @file The settings of a GGUF file for a model that comes from elsewhere: the inverse of gguf-config.ts. */
 import { GGMLFileQuantizationType } from "@huggingface/gguf";
+import type { GgufRules } from "../../models/gguf-rules.ts";
 import type { Model } from "../../models/model.ts";
-import type { StoredTensor } from "../../quant/stored-tensor.ts";
+import type { AttentionOptions } from "../../nn/builder.ts";
 import type { StorageName } from "../../quant/storages.ts";
-import { hostTensor } from "../../runtime/host-tensor.ts";
-import { llama3Factors } from "./gguf-config.ts";
-import type { GgufArchitecture } from "./gguf-names.ts";
 import type { GgufSource, GgufValue } from "../files/gguf-writer.ts";
+import type { JsonObject } from "../files/json-file.ts";
+import { ropeSettings, ropeTensors } from "./gguf-rope.ts";
 
 /** What `general.file_type` says of a file whose matrices are mostly of a kind: ggml has the same names. */
 export function fileType(kind: StorageName): number {
@@ -20,65 +20,56 @@ const DEFAULT_EPSILON = 1e-6;
 const QUANTIZATION_VERSION = 2;
 
 const uint32 = (value: number): GgufValue => ({ type: "uint32", value });
-const float32 = (value: number): GgufValue => ({ type: "float32", value });
 const text = (value: string): GgufValue => ({ type: "string", value });
 
-/** Builds the settings that say what the model is and computes. */
-export function modelSettings(
-  modelName: string,
-  model: Model,
-  { settings }: GgufArchitecture,
-): Record<string, GgufValue> {
-  const attention = model.layers[0]?.attention;
-  const headWidth = attention?.headWidth ?? 0;
-  const rope = attention?.rope;
-  const known: Readonly<Record<string, unknown>> = {
-    max_position_embeddings: model.maxPositions,
-    num_key_value_heads: attention?.numKeyValueHeads,
-    rope_theta: rope?.theta,
-    rms_norm_eps: DEFAULT_EPSILON,
-    ...model.raw,
-  };
-  const own: Record<string, GgufValue> = {
-    "attention.key_length": uint32(headWidth),
-    "attention.value_length": uint32(headWidth),
-    "rope.dimension_count": uint32(rope?.width ?? headWidth),
-    vocab_size: uint32(model.vocabSize ?? 0),
-  };
-  for (const [setting, key] of Object.entries(settings)) {
-    const value = known[key];
-    if (typeof value !== "number") continue;
-    own[setting] = /epsilon|freq_base/.test(setting) ? float32(value) : uint32(value);
-  }
-  if (rope?.scaling.kind === "linear") {
-    own["rope.scaling.type"] = text("linear");
-    own["rope.scaling.factor"] = float32(rope.scaling.factor);
-  }
+/** Attention of all layers, and of one that stands for them: rotated, and without a window, if there is such a one. */
+function attentionOf({ layers }: Model): {
+  readonly all: readonly AttentionOptions[];
+  readonly main: AttentionOptions | null;
+} {
+  const all = layers.flatMap(({ attention }) => (attention === null ? [] : [attention]));
+  const rotated = all.filter(({ rope }) => rope !== null);
+  return { all, main: rotated.find(({ window }) => window === null) ?? rotated[0] ?? all[0] ?? null };
+}
+
+/** Values of config.json, those too that it leaves out. */
+function valuesOf(model: Model, rules: GgufRules): JsonObject {
+  const { all, main } = attentionOf(model);
   return {
-    "general.architecture": text(model.modelType),
-    "general.type": text("model"),
-    "general.name": text(modelName),
-    "general.quantization_version": uint32(QUANTIZATION_VERSION),
-    ...Object.fromEntries(Object.entries(own).map(([key, value]) => [`${model.modelType}.${key}`, value])),
+    rms_norm_eps: DEFAULT_EPSILON,
+    max_position_embeddings: model.maxPositions,
+    ...Object.fromEntries(Object.entries(model.raw).filter(([, value]) => value !== null)),
+    ...rules.values(model.raw, all),
+    num_key_value_heads: main?.numKeyValueHeads,
+    rope_theta: main?.rope?.theta,
   };
 }
 
-/** The tensors of a file that hold settings: the factors of llama3's frequencies. */
-export function settingTensors({ layers }: Model): GgufSource[] {
-  const rope = layers[0]?.attention?.rope;
-  if (rope?.scaling.kind !== "llama3") return [];
-  const { scaling, theta, width } = rope;
-  const { factor, lowFrequencyFactor: low, highFrequencyFactor: high, originalMaxPositions } = scaling;
-  const factors = llama3Factors(
-    { factor, low, high, originalLength: originalMaxPositions },
-    theta,
-    width / 2,
-  );
-  const shape = [factors.length];
-  const stored: StoredTensor = {
-    storage: "f32",
-    shape,
-    planes: { data: hostTensor("float32", shape, factors) },
+/** Builds the settings that say what the model is and computes. */
+export function modelSettings(modelName: string, model: Model, rules: GgufRules): Record<string, GgufValue> {
+  const { main } = attentionOf(model);
+  const values = valuesOf(model, rules);
+  const own: Record<string, GgufValue> = { vocab_size: uint32(model.vocabSize ?? 0) };
+  if (rules.rotated !== null && main !== null) {
+    own["attention.key_length"] = own["attention.value_length"] = uint32(main.headWidth);
+    own["rope.dimension_count"] = uint32(main.rope?.width ?? main.headWidth);
+    if (main.rope !== null) Object.assign(own, ropeSettings(main.rope));
+  }
+  for (const [setting, { key, type }] of Object.entries(rules.settings)) {
+    const value = values[key];
+    if (typeof value === "number") own[setting] = { type, value };
+  }
+  return {
+    "general.architecture": text(rules.architecture),
+    "general.type": text("model"),
+    "general.name": text(modelName),
+    "general.quantization_version": uint32(QUANTIZATION_VERSION),
+    ...Object.fromEntries(Object.entries(own).map(([key, value]) => [`${rules.architecture}.${key}`, value])),
   };
-  return [{ name: "rope_freqs.weight", shape, storage: "f32", load: () => stored }];
+}
+
+/** The tensors of a file that hold settings. */
+export function settingTensors(model: Model): GgufSource[] {
+  const rope = attentionOf(model).main?.rope;
+  return rope ? ropeTensors(rope) : [];
 }

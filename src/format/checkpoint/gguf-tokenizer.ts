@@ -7,7 +7,7 @@
 import { FormatError, UsageError } from "../../errors.ts";
 import type { TokenizerFiles } from "./checkpoint.ts";
 import type { GgufMetadata } from "../files/gguf.ts";
-import { metadataNumber } from "./gguf-config.ts";
+import { metadataNumber } from "./gguf-metadata.ts";
 import { PRE_TOKENIZERS, findPreTokenizer } from "./gguf-pre-tokenizers.ts";
 import { mergesOfPieces, pieceDecoder, pieceOfText, spaceNormalizer } from "./gguf-sentencepiece.ts";
 import type { JsonObject } from "../files/json-file.ts";

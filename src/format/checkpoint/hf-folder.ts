@@ -5,7 +5,7 @@ import type { StorageName } from "../../quant/storages.ts";
 import { type FolderFile, textFile } from "../files/folder-file.ts";
 import { type Folder, readJson, readJsonIfPresent } from "../files/folder.ts";
 import { formatJson, type JsonObject } from "../files/json-file.ts";
-import type { Checkpoint, TensorInfo, TokenizerFiles } from "./checkpoint.ts";
+import type { Checkpoint, TensorInfo, TokenizerFiles, UnusedTokenizerFiles } from "./checkpoint.ts";
 import {
   openSafetensors,
   openSafetensorsIndex,
@@ -33,13 +33,17 @@ function templateOf(config: JsonObject): string | null {
   return typeof found === "string" ? found : null;
 }
 
-/** Reads the tokenizer files of a folder; null without tokenizer.json. @throws FormatError format/json */
-async function readTokenizerFiles(folder: Folder): Promise<TokenizerFiles | null> {
-  const tokenizer = await readJsonIfPresent(folder, "tokenizer.json");
-  if (tokenizer === null) return null;
+/** Reads what there is of a tokenizer in a folder. @throws FormatError format/json */
+export async function readAnyTokenizerFiles(folder: Folder): Promise<UnusedTokenizerFiles> {
   const config = (await readJsonIfPresent(folder, "tokenizer_config.json")) ?? {};
   const chatTemplate = (await folder.text("chat_template.jinja")) ?? templateOf(config);
-  return { tokenizer, config, chatTemplate };
+  return { tokenizer: await readJsonIfPresent(folder, "tokenizer.json"), config, chatTemplate };
+}
+
+/** Reads the tokenizer files of a folder; null without tokenizer.json. @throws FormatError format/json */
+async function readTokenizerFiles(folder: Folder): Promise<TokenizerFiles | null> {
+  const { tokenizer, ...others } = await readAnyTokenizerFiles(folder);
+  return tokenizer && { tokenizer, ...others };
 }
 
 async function openWeights(folder: Folder, names: readonly string[]): Promise<Safetensors> {
@@ -95,6 +99,7 @@ export async function openHfCheckpoint(folder: Folder, names: readonly string[])
       generationConfig,
       tensors,
       tokenizerFiles,
+      unusedTokenizerFiles: null,
       async read(name) {
         const { dtype, shape, data } = await weights.read(name);
         const storage = STORAGE_OF[dtype];
@@ -138,7 +143,7 @@ export function modelFolderFiles(parts: ModelParts): FolderFile[] {
   const { config, generationConfig, tokenizerFiles, tensors } = parts;
   const files: FolderFile[] = [
     safetensorsFile("model.safetensors", tensors),
-    textFile("config.json", formatJson(config)),
+    textFile("config.json", formatConfig(config)),
   ];
   if (generationConfig !== null) files.push(textFile("generation_config.json", formatJson(generationConfig)));
   if (tokenizerFiles !== null) {
@@ -151,4 +156,12 @@ export function modelFolderFiles(parts: ModelParts): FolderFile[] {
       files.push(textFile("chat_template.jinja", tokenizerFiles.chatTemplate));
   }
   return files;
+}
+
+/** Settings that transformers refuses as whole numbers. */
+const FRACTIONS = /^(\s*"(?:\w+_(?:eps|epsilon|softcapping|coef|range)|clip_qkv)": -?\d+)(?=,?$)/gm;
+
+/** As `formatJson`, with 30.0 where Python has to read a float: JavaScript knows one kind of number. */
+function formatConfig(config: Record<string, unknown>): string {
+  return formatJson(config).replace(FRACTIONS, "$1.0");
 }

@@ -105,7 +105,11 @@ function checkTensors(path: string, model: Model, found: ReadonlyMap<string, Ten
   ];
   if (problems.length === 0) return;
   throw new FormatError("format/tensor", `Cannot load model "${path}": ${problems.join("; ")}`, {
-    hint: "The tensors do not fit config.json; fetch the model again or mend the configuration.",
+    hint:
+      model.classPosition !== null &&
+      missing.some((name) => model.head.tensors.some((own) => own.name === name))
+        ? "The model has no head that was made for its classes: save it with one by transformers' AutoModelForSequenceClassification.from_pretrained(base, num_labels=…)."
+        : "The tensors do not fit config.json; fetch the model again or mend the configuration.",
   });
 }
 

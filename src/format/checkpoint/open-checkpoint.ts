@@ -5,7 +5,18 @@ import { FormatError } from "../../errors.ts";
 import { type Folder, pathIn } from "../files/folder.ts";
 import { type Checkpoint, GGUF_ENDING } from "./checkpoint.ts";
 import { openGgufCheckpoint } from "./gguf-checkpoint.ts";
-import { openHfCheckpoint } from "./hf-folder.ts";
+import { openHfCheckpoint, readAnyTokenizerFiles } from "./hf-folder.ts";
+
+/** Opens a GGUF file of a folder, and looks at what lies beside it. @throws as `openCheckpoint` */
+export async function openGgufIn(folder: Folder, name: string): Promise<Checkpoint> {
+  const unused = await readAnyTokenizerFiles(folder);
+  const checkpoint = await openGgufCheckpoint(await folder.open(name));
+  const { tokenizer, ...others } = unused;
+  if (checkpoint.tokenizerFiles === null)
+    return { ...checkpoint, tokenizerFiles: tokenizer && { tokenizer, ...others } };
+  const isThere = tokenizer !== null || others.chatTemplate !== null;
+  return isThere ? { ...checkpoint, unusedTokenizerFiles: unused } : checkpoint;
+}
 
 /**
  * Opens the base model of a folder; the caller closes it.
@@ -14,9 +25,11 @@ import { openHfCheckpoint } from "./hf-folder.ts";
  */
 export async function openCheckpoint(folder: Folder): Promise<Checkpoint> {
   const names = await folder.names();
-  if (names.includes("config.json")) return await openHfCheckpoint(folder, names);
   const ggufNames = names.filter((name) => name.endsWith(GGUF_ENDING));
-  if (ggufNames.length === 1) return await openGgufCheckpoint(await folder.open(ggufNames[0]!));
+  const hasOtherWeights = names.some((name) => /\.(safetensors|bin|pth?)$/.test(name));
+  const isGguf = ggufNames.length === 1 && !hasOtherWeights;
+  if (names.includes("config.json") && !isGguf) return await openHfCheckpoint(folder, names);
+  if (ggufNames.length === 1) return await openGgufIn(folder, ggufNames[0]!);
   throw new FormatError(
     "format/file",
     ggufNames.length === 0

@@ -63,6 +63,8 @@ export interface StartAlgebra {
 
 /** How adapters of a method are combined. */
 export type Algebra<O, S> = {
+  /** Why an adapter with these options cannot be combined; null when it can. */
+  refuses(options: O): string | null;
   /** Ends of the names that a site's trained tensors can have in a file. */
   readonly suffixes: readonly string[];
   /** Kind and sizes of a projection as its tensors tell them; 1 where they do not. */
@@ -75,6 +77,7 @@ export type Algebra<O, S> = {
 export function startAlgebra<O, S>(suffixes: readonly string[] = []): Algebra<O, S> {
   return {
     kind: "from-start",
+    refuses: () => null,
     suffixes,
     sizeOf: () => ({ kind: "linear", inFeatures: 1, outFeatures: 1 }),
     optionsOf: (_sites, [first]) => first,

@@ -16,6 +16,13 @@ import { toPatterns } from "../algebra/patterns.ts";
 import { ALL_LINEAR, NOTHING_FROZEN, PLAIN_FILE, defineMethod } from "../method.ts";
 import { areTransposed } from "./fan-in-fan-out.ts";
 import { matchSuffix } from "../../module-path.ts";
+import {
+  MODULES_TO_SAVE,
+  WHOLE_MODULES,
+  joinWholeModules,
+  wholeModulesFromConfig,
+  wholeModulesToConfig,
+} from "../whole-modules.ts";
 
 const OPTIONS = z.strictObject({
   feedforwardModules: z
@@ -25,6 +32,7 @@ const OPTIONS = z.strictObject({
     .describe(
       "targets whose input is scaled instead of their output; the last ones of a feed-forward part, unless given",
     ),
+  ...MODULES_TO_SAVE,
 });
 type Ia3Options = z.output<typeof OPTIONS>;
 
@@ -43,7 +51,7 @@ export const ia3 = defineMethod<Ia3Options, Ia3Site>({
   },
   options: OPTIONS,
   // The published choice scales keys, values and the inner feed-forward activations.
-  targets: { ...ALL_LINEAR, roles: ["key", "value", "qkv", "down"] },
+  targets: { ...ALL_LINEAR, ...WHOLE_MODULES, roles: ["key", "value", "qkv", "down"] },
 
   // By name either way, as PEFT has it: what ends like a feed-forward module is taken for one.
   configure: ({ feedforwardModules }, { path, sites }) => {
@@ -95,6 +103,7 @@ export const ia3 = defineMethod<Ia3Options, Ia3Site>({
 
   algebra: {
     kind: "vectors",
+    refuses: () => null,
     suffixes: [L],
     sizeOf: ({ [L]: l }) => {
       const [rows, columns] = l?.shape ?? [1, 1];
@@ -108,16 +117,20 @@ export const ia3 = defineMethod<Ia3Options, Ia3Site>({
         Float32Array.from(change!, (value) => 1 + value),
       ),
     }),
-    optionsOf: (sites) => {
+    optionsOf: (sites, terms) => {
       const feedforward = new Map([...sites].map(([path, site]) => [path, site.feedforward]));
-      return { feedforwardModules: Object.keys(toPatterns(feedforward, false).others) };
+      return {
+        feedforwardModules: Object.keys(toPatterns(feedforward, false).others),
+        ...joinWholeModules(terms),
+      };
     },
   },
 
   file: {
     ...PLAIN_FILE,
     peftType: "IA3",
-    toConfig: (_options, sites, names) => ({
+    toConfig: (options, sites, names) => ({
+      ...wholeModulesToConfig(options),
       ...modulesForFile(
         names,
         sites.filter(({ options }) => !options.feedforward).map(({ path }) => path),
@@ -130,7 +143,10 @@ export const ia3 = defineMethod<Ia3Options, Ia3Site>({
       take("init_ia3_weights");
       // A text is an expression for whole paths, which is not implemented: it stays, to be refused.
       const isText = typeof raw["feedforward_modules"] === "string";
-      return { feedforwardModules: isText ? [] : (take("feedforward_modules") ?? []) };
+      return {
+        feedforwardModules: isText ? [] : (take("feedforward_modules") ?? []),
+        ...wholeModulesFromConfig(take),
+      };
     },
   },
 });

@@ -2,16 +2,20 @@
  * @file LoRA: a frozen projection plus a product of two thin matrices.
  *
  *   y = x Wᵀ + b + s (drop(x) Aᵀ) Bᵀ     A [R, in]  B [out, R]     s = α/R, or α/√R (rsLoRA)
+ *   with a bias of B, c [out]:  + s c
  *   an embedding E [V, D]:  x = E[ids] + s (Aᵀ)[ids] Bᵀ     A [R, V]  B [D, R]
  *
  * Paper: "LoRA", arXiv:2106.09685, eq. 3. One of the two starts at zero, or the start is subtracted, so the output
  * starts as the base's: `low-rank-start.ts`.
  */
 import { z } from "zod";
-import { add } from "../../graph/ops/elementwise.ts";
+import type { Value } from "../../graph/graph.ts";
+import { add, mul } from "../../graph/ops/elementwise.ts";
 import { gatherRows } from "../../graph/ops/gather-scatter.ts";
 import { matmul } from "../../graph/ops/matmul.ts";
+import { reshape } from "../../graph/ops/reshape.ts";
 import { transpose } from "../../graph/ops/transpose.ts";
+import type { Dim } from "../../graph/shape.ts";
 import { LOW_RANK_ALGEBRA } from "./low-rank-algebra.ts";
 import { lowRankFile } from "./low-rank-config.ts";
 import {
@@ -19,6 +23,7 @@ import {
   LOW_RANK_TARGETS,
   type LowRankOptions,
   type LowRankSite,
+  OWN_BIAS,
   configureLowRank,
   initLowRank,
   lowRankFactors,
@@ -27,12 +32,30 @@ import {
 } from "./low-rank.ts";
 import { NO_FACTORS, lowRankRowForm } from "./low-rank-file.ts";
 import { NOTHING_FROZEN, defineMethod } from "../method.ts";
+import type { SiteValues } from "../site.ts";
+
+const OPTIONS = z
+  .strictObject({
+    ...LOW_RANK_FIELDS,
+    loraBias: z.boolean().default(false).describe("give the second matrix a bias of its own"),
+  })
+  .refine(
+    ({ loraBias, init }) => !loraBias || init === "default",
+    "loraBias goes with init default alone, as in peft",
+  );
+
+/** The bias of B times s, [.., out], added to what has one axis more. */
+function addOwnBias(y: Value, values: SiteValues, scale: number): Value {
+  const bias = values[OWN_BIAS];
+  if (!bias) return y;
+  return add(y, scale === 1 ? bias : mul(bias, y.graph.scalar(scale)));
+}
 
 export const lora = defineMethod<LowRankOptions, LowRankSite>({
   kind: "adapter",
   name: "lora",
   paper: { title: "LoRA: Low-Rank Adaptation of Large Language Models", arxiv: "2106.09685" },
-  options: z.strictObject(LOW_RANK_FIELDS),
+  options: OPTIONS,
   targets: LOW_RANK_TARGETS,
   configure: configureLowRank,
   trained: { specs: lowRankParameters, init: initLowRank, initialChange: "none" },
@@ -40,8 +63,9 @@ export const lora = defineMethod<LowRankOptions, LowRankSite>({
 
   adapt: (site, x, values, { scale, dropout }) => {
     const { down, up } = lowRankFactors(values, site.spec);
-    const low = matmul(site.dropout(x, dropout), down, { transB: true }); // [..., R]
-    return add(site.project(x), matmul(low, up, { transB: true, alpha: scale }));
+    const low = site.remember("low", matmul(site.dropout(x, dropout), down, { transB: true })); // [..., R]
+    const y = add(site.project(x), matmul(low, up, { transB: true, alpha: scale }));
+    return addOwnBias(y, values, scale);
   },
   materializesWeight: false,
 
@@ -56,7 +80,9 @@ export const lora = defineMethod<LowRankOptions, LowRankSite>({
     identity: () => NO_FACTORS,
     adapt: (site, x, values) => {
       const { down, up } = lowRankFactors(values, site.spec);
-      return add(site.project(x), matmul(matmul(x, down, { transB: true }), up, { transB: true }));
+      const y = add(site.project(x), matmul(matmul(x, down, { transB: true }), up, { transB: true }));
+      const bias = values[OWN_BIAS]; // [B, out]
+      return bias ? add(y, reshape(bias, [bias.shape[0] as Dim, 1, site.spec.outFeatures])) : y;
     },
   },
 
@@ -67,7 +93,9 @@ export const lora = defineMethod<LowRankOptions, LowRankSite>({
         site.kind === "embedding"
           ? matmul(down, up, { transA: true, transB: true, alpha: scale })
           : matmul(up, down, { alpha: scale });
-      return { weight: add(weight, change), bias };
+      // A module that has none gets one, which whoever merges may not be able to keep.
+      const own = values[OWN_BIAS] && mul(values[OWN_BIAS], weight.graph.scalar(scale));
+      return { weight: add(weight, change), bias: bias && own ? add(bias, own) : (own ?? bias) };
     },
     stored: "requantized",
   },

@@ -4,12 +4,18 @@ import { toPatterns } from "../algebra/patterns.ts";
 import type { Algebra, FactorPair } from "../algebra/contract.ts";
 import { FACTOR_NAMES, type LowRankOptions, type LowRankSite } from "./low-rank.ts";
 import type { SiteTensors } from "../site.ts";
+import { joinWholeModules } from "../whole-modules.ts";
 
 const [LINEAR] = FACTOR_NAMES as [(typeof FACTOR_NAMES)[number], ...(typeof FACTOR_NAMES)[number][]];
 
 export const LOW_RANK_ALGEBRA: Algebra<LowRankOptions, LowRankSite> = {
   kind: "factors",
   notConcatenable: null,
+  // As in peft, where adapters side by side cannot have biases, and sums pass over those of B.
+  refuses: ({ bias, loraBias }) => {
+    if (bias !== "none") return `it trains biases of the base (bias is "${bias}")`;
+    return loraBias ? "its second matrix has a bias (lora_bias is true)" : null;
+  },
   suffixes: FACTOR_NAMES.flat(),
 
   sizeOf: (tensors) => {
@@ -43,7 +49,7 @@ export const LOW_RANK_ALGEBRA: Algebra<LowRankOptions, LowRankSite> = {
       init: "default",
       rankPattern: ranks.others,
       alphaPattern: alphas.others,
-      modulesToSave: [...new Set(terms.flatMap(({ modulesToSave }) => modulesToSave))],
+      ...joinWholeModules(terms),
     };
   },
 };

@@ -6,6 +6,7 @@ import { lowRankFromTensors, lowRankToTensors } from "./low-rank-file.ts";
 import type { LowRankOptions, LowRankSite } from "./low-rank.ts";
 import { matchPattern } from "../targets.ts";
 import { areTransposed } from "./fan-in-fan-out.ts";
+import { wholeModulesFromConfig, wholeModulesToConfig } from "../whole-modules.ts";
 
 /** Values of PEFT's `init_lora_weights` that leave the base as it is. */
 const STARTS_BESIDE: readonly unknown[] = [undefined, true, false, "gaussian", "orthogonal", "eva"];
@@ -22,7 +23,9 @@ export function lowRankFile(mark: { readonly use_dora: boolean }): AdapterFile<L
     toConfig: (options, sites) => ({ ...toConfig(options, sites), ...mark }),
     fromConfig: (take, raw) => {
       take("use_dora");
-      return fromConfig(take, raw);
+      // DoRA has no such option: peft refuses the two together.
+      const ownBias = mark.use_dora ? {} : { loraBias: take("lora_bias") };
+      return { ...fromConfig(take, raw), ...ownBias };
     },
     toTensors: lowRankToTensors,
     fromTensors: lowRankFromTensors,
@@ -41,12 +44,13 @@ function toConfig(options: LowRankOptions, sites: readonly FileSite<LowRankSite>
     lora_alpha: alpha * alphaFactor,
     lora_dropout: options.dropout,
     use_rslora: rslora,
-    bias: "none",
+    bias: options.bias,
+    lora_bias: options.loraBias ?? false,
     fan_in_fan_out: areTransposed(sites),
     init_lora_weights: init === "gaussian" ? init : true,
     rank_pattern: times(withoutOverlap(options.rankPattern, rank, paths), rankFactor),
     alpha_pattern: times(withoutOverlap(options.alphaPattern, alpha, paths), alphaFactor),
-    modules_to_save: options.modulesToSave.length > 0 ? options.modulesToSave : null,
+    ...wholeModulesToConfig(options),
   };
 }
 
@@ -79,6 +83,7 @@ function fromConfig(
     init: fromWeight || init === "gaussian" ? init : "default",
     rankPattern: take("rank_pattern"),
     alphaPattern: take("alpha_pattern"),
-    modulesToSave: take("modules_to_save"),
+    ...wholeModulesFromConfig(take),
+    bias: take("bias"),
   };
 }

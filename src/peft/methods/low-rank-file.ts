@@ -4,11 +4,11 @@
  */
 import type { SiteSpec } from "../../models/sites.ts";
 import { Random } from "../../random.ts";
-import { hostTensor, zeros } from "../../runtime/host-tensor.ts";
+import { type HostTensor, hostTensor, zeros } from "../../runtime/host-tensor.ts";
 import type { RowForm } from "../method.ts";
 import type { SiteStart, SiteTensors } from "../site.ts";
 import { fillFactors, startsFromWeight } from "./low-rank-start.ts";
-import { FACTOR_NAMES, FROZEN_A, FROZEN_B, type LowRankSite, namesOf } from "./low-rank.ts";
+import { FACTOR_NAMES, FROZEN_A, FROZEN_B, type LowRankSite, OWN_BIAS, namesOf } from "./low-rank.ts";
 
 const [LINEAR] = FACTOR_NAMES as [(typeof FACTOR_NAMES)[number]];
 
@@ -83,17 +83,25 @@ async function onRemadeStart(
 /** Zeros, a product of nothing, under the options that all adapters of a batch have. */
 export const NO_FACTORS: RowForm<LowRankSite> = {
   tensors: {},
-  options: { rank: 0, scale: 1, dropout: 0, init: "default" },
+  options: { rank: 0, scale: 1, dropout: 0, init: "default", ownBias: false },
 };
 
-/** A and B with the scale in B: with zeros beyond their rank, adapters of any rank and scale share a batch. */
+/** A and B with the scale in B and its bias: with zeros beyond their rank, adapters of any rank and scale share a batch. */
 export function lowRankRowForm(
   tensors: SiteTensors,
   site: SiteSpec,
   { scale }: LowRankSite,
 ): RowForm<LowRankSite> {
   const [a, b] = namesOf(site);
-  const { [a]: down, [b]: up } = lowRankToTensors(tensors);
-  const scaled = up!.data.map((value) => scale * value);
-  return { ...NO_FACTORS, tensors: { [a]: down!, [b]: hostTensor("float32", up!.shape, scaled) } };
+  const { [a]: down, [b]: up, [OWN_BIAS]: ownBias } = lowRankToTensors(tensors);
+  const scaled = ({ shape, data }: HostTensor<"float32">): HostTensor<"float32"> =>
+    hostTensor(
+      "float32",
+      shape,
+      data.map((value) => scale * value),
+    );
+  return {
+    ...NO_FACTORS,
+    tensors: { [a]: down!, [b]: scaled(up!), ...(ownBias && { [OWN_BIAS]: scaled(ownBias) }) },
+  };
 }

@@ -17,6 +17,7 @@ import { LOW_RANK_STARTS, type LowRankStart, fillFactors, startsFromWeight } fro
 import { ALL_LINEAR, type MethodTargets } from "../method.ts";
 import type { FrozenSpec, ParameterSpec, SitePlace, SiteStart, SiteValues } from "../site.ts";
 import { matchPattern } from "../targets.ts";
+import { MODULES_TO_SAVE, WHOLE_MODULES } from "../whole-modules.ts";
 
 /** Fields of an options schema. */
 export const LOW_RANK_FIELDS = {
@@ -38,17 +39,20 @@ export const LOW_RANK_FIELDS = {
     .record(z.string(), z.number().positive())
     .default({})
     .describe("other scales by module pattern"),
-  modulesToSave: z
-    .array(z.string())
-    .default([])
-    .describe("modules that are trained whole and saved beside the adapter, by name or path"),
+  ...MODULES_TO_SAVE,
+  bias: z
+    .enum(["none", "all", "lora_only"])
+    .default("none")
+    .describe("biases of the base that are trained too: none, all, or those of the adapted modules"),
 };
 const FIELDS = z.strictObject(LOW_RANK_FIELDS);
-export type LowRankOptions = z.output<typeof FIELDS>;
+/** `loraBias`: the second matrix has a bias of its own, which not every method can have. */
+export type LowRankOptions = z.output<typeof FIELDS> & { readonly loraBias?: boolean };
 
 export const LOW_RANK_TARGETS: MethodTargets<LowRankOptions> = {
   ...ALL_LINEAR,
-  modulesToSave: (options) => options.modulesToSave,
+  ...WHOLE_MODULES,
+  trainedBiases: ({ bias }) => (bias === "lora_only" ? "adapted" : bias),
 };
 
 /** Options of one site. */
@@ -57,12 +61,15 @@ export interface LowRankSite {
   readonly scale: number;
   readonly dropout: number;
   readonly init: LowRankStart;
+  /** Whether there is a bias b: ΔW x + s b. */
+  readonly ownBias: boolean;
 }
 
 const LINEAR = ["lora_A.weight", "lora_B.weight"] as const;
 const EMBEDDING = ["lora_embedding_A", "lora_embedding_B"] as const;
 export const FROZEN_A = "lora_A0.weight";
 export const FROZEN_B = "lora_B0.weight";
+export const OWN_BIAS = "lora_B.bias";
 
 /** Names of A and B, for a projection and for an embedding. */
 export const FACTOR_NAMES: readonly (readonly [string, string])[] = [LINEAR, EMBEDDING];
@@ -76,7 +83,12 @@ export function namesOf({ kind }: SiteSpec): readonly [string, string] {
 export function configureLowRank(options: LowRankOptions, { path, spec }: SitePlace): LowRankSite {
   const rank = matchPattern(options.rankPattern, path) ?? options.rank;
   const alpha = matchPattern(options.alphaPattern, path) ?? options.alpha;
-  const { dropout, init } = options;
+  const { dropout, init, loraBias: ownBias = false } = options;
+  if (ownBias && spec.kind === "embedding") {
+    throw new UsageError("usage/flag", `Cannot give the adapter of "${path}" a bias: it is an embedding`, {
+      hint: "Leave loraBias out, or the embedding out of the target modules.",
+    });
+  }
   if (startsFromWeight(init)) {
     const { inFeatures, outFeatures, kind } = spec;
     const found =
@@ -91,15 +103,16 @@ export function configureLowRank(options: LowRankOptions, { path, spec }: SitePl
       });
     }
   }
-  return { rank, scale: alpha / (options.rslora ? Math.sqrt(rank) : rank), dropout, init };
+  return { rank, scale: alpha / (options.rslora ? Math.sqrt(rank) : rank), dropout, init, ownBias };
 }
 
-/** A and B of a site. */
-export function lowRankParameters(site: SiteSpec, { rank }: LowRankSite): ParameterSpec[] {
+/** A and B of a site, and the bias of B if there is one. */
+export function lowRankParameters(site: SiteSpec, { rank, ownBias }: LowRankSite): ParameterSpec[] {
   const [a, b] = namesOf(site);
   return [
     { suffix: a, shape: [rank, site.inFeatures] },
     { suffix: b, shape: [site.outFeatures, rank] },
+    ...(ownBias ? [{ suffix: OWN_BIAS, shape: [site.outFeatures] }] : []),
   ];
 }
 

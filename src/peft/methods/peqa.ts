@@ -29,6 +29,13 @@ import type { StoredTensor } from "../../quant/stored-tensor.ts";
 import { startAlgebra } from "../algebra/contract.ts";
 import { ALL_LINEAR, NOTHING_FROZEN, PLAIN_FILE, defineMethod } from "../method.ts";
 import type { SitePlace, SiteValues } from "../site.ts";
+import {
+  MODULES_TO_SAVE,
+  WHOLE_MODULES,
+  joinWholeModules,
+  wholeModulesFromConfig,
+  wholeModulesToConfig,
+} from "../whole-modules.ts";
 
 const DEFAULT_BITS = 4;
 
@@ -52,6 +59,7 @@ const OPTIONS = z.strictObject({
     .describe(
       "how a base of floats is quantized: by its whole range, or with the ends cut off where that is nearer",
     ),
+  ...MODULES_TO_SAVE,
 });
 type PeqaOptions = z.output<typeof OPTIONS>;
 
@@ -74,7 +82,7 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
     arxiv: "2305.14152",
   },
   options: OPTIONS,
-  targets: ALL_LINEAR,
+  targets: { ...ALL_LINEAR, ...WHOLE_MODULES },
 
   configure: (options, place) => {
     const { affine } = STORAGES[place.storage];
@@ -130,28 +138,37 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
 
   merge: {
     graph: ({ bias }, values, site, { format }) => ({ weight: weightOf(site, values, format), bias }),
-    stored: (kept, { [SCALE]: scale }, { path }) => {
+    stored: (kept, { [SCALE]: scale }, { path }, { start }) => {
       const { affine } = STORAGES[kept.storage];
-      if (affine === "not-affine") return null;
+      if (affine === "not-affine" || start !== null) return null;
       return { ...kept, planes: affine.write(kept.planes, scale!, `${path}.weight`) };
     },
   },
 
-  algebra: startAlgebra([SCALE]),
+  algebra: {
+    ...startAlgebra([SCALE]),
+    optionsOf: (_sites, terms) => ({ ...terms[0], ...joinWholeModules(terms) }),
+  },
 
   file: {
     ...PLAIN_FILE,
     peftType: "PEQA",
     // What makes the codes of a base of floats again; a base's own codes say themselves how they are.
-    toConfig: ({ bits, groupSize, init }, sites) => {
+    toConfig: ({ bits, groupSize, init, ...others }, sites) => {
       const isMade = sites.every(({ options }) => options.start !== null);
       return {
         bits: bits ?? (isMade ? DEFAULT_BITS : null),
         group_size: groupSize ?? (isMade ? 0 : null),
         init,
+        ...wholeModulesToConfig(others),
       };
     },
-    fromConfig: (take) => ({ bits: take("bits"), groupSize: take("group_size"), init: take("init") }),
+    fromConfig: (take) => ({
+      bits: take("bits"),
+      groupSize: take("group_size"),
+      init: take("init"),
+      ...wholeModulesFromConfig(take),
+    }),
   },
 });
 

@@ -9,12 +9,14 @@
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import type { Algebra } from "../algebra/contract.ts";
 import type { RoadLayout, RoadVariant } from "./road-coefficients.ts";
+import { joinWholeModules } from "../whole-modules.ts";
 
 const THETA = "road_theta";
 const ALPHA = "road_alpha";
 
 interface RoadOptions {
   readonly variant: RoadVariant;
+  readonly modulesToSave: string[] | null;
 }
 
 /** Outputs for each stored number. */
@@ -24,6 +26,7 @@ const OUTPUTS_PER_NUMBER: Readonly<Record<RoadVariant, number>> = { road_1: 2, r
 export function roadAlgebra<O extends RoadOptions, S extends RoadLayout>(): Algebra<O, S> {
   return {
     kind: "vectors",
+    refuses: () => null,
     suffixes: [THETA, ALPHA],
 
     sizeOf: ({ [THETA]: theta }, { variant }) => {
@@ -53,7 +56,11 @@ export function roadAlgebra<O extends RoadOptions, S extends RoadLayout>(): Alge
       return { [THETA]: hostTensor("float32", shape, theta), [ALPHA]: hostTensor("float32", shape, alpha) };
     },
 
-    optionsOf: (sites, [first]) => ({ ...first, groupSize: [...sites.values()][0]?.groupSize ?? null }),
+    optionsOf: (sites, terms) => ({
+      ...terms[0],
+      groupSize: [...sites.values()][0]?.groupSize ?? null,
+      ...joinWholeModules(terms),
+    }),
   };
 }
 

@@ -28,6 +28,12 @@ import {
   trainedRange,
 } from "./road-coefficients.ts";
 import { matchSuffix } from "../../module-path.ts";
+import {
+  MODULES_TO_SAVE,
+  WHOLE_MODULES,
+  wholeModulesFromConfig,
+  wholeModulesToConfig,
+} from "../whole-modules.ts";
 
 /** Width of the groups that PEFT chooses. */
 const USUAL_GROUP = 64;
@@ -56,6 +62,7 @@ const OPTIONS = z.strictObject({
     .enum(["all", "prompt-end"])
     .default("all")
     .describe("tokens whose residual stream is turned: all, or the last of a prompt"),
+  ...MODULES_TO_SAVE,
 });
 type RoadOptions = z.output<typeof OPTIONS>;
 
@@ -84,7 +91,7 @@ export const road = defineMethod<RoadOptions, RoadSite>({
   },
   options: OPTIONS,
   // The paper adapts all projections of the blocks; PEFT's choice is q_proj and v_proj.
-  targets: { ...ALL_LINEAR, residual: true },
+  targets: { ...ALL_LINEAR, ...WHOLE_MODULES, residual: true },
 
   configure: ({ variant, groupSize, pairs, positions }, place) => {
     if (positions !== "all") refuseProjection(place);
@@ -144,7 +151,8 @@ export const road = defineMethod<RoadOptions, RoadSite>({
   file: {
     peftType: "ROAD",
     claims: () => true,
-    toConfig: ({ variant, groupSize, positions }, sites) => ({
+    toConfig: ({ variant, groupSize, positions, ...others }, sites) => ({
+      ...wholeModulesToConfig(others),
       variant,
       group_size: sites[0]?.options.groupSize ?? groupSize ?? USUAL_GROUP,
       init_weights: true,
@@ -152,7 +160,12 @@ export const road = defineMethod<RoadOptions, RoadSite>({
     }),
     fromConfig: (take) => {
       take("init_weights");
-      return { variant: take("variant"), groupSize: take("group_size"), positions: take("positions") };
+      return {
+        variant: take("variant"),
+        groupSize: take("group_size"),
+        positions: take("positions"),
+        ...wholeModulesFromConfig(take),
+      };
     },
     // A file has the values of all pairs, whichever were trained, so that it is PEFT's and adapters of halves can be added.
     toTensors: ({ [THETA]: theta, [ALPHA]: alpha }, layout) => ({

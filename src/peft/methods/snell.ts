@@ -18,6 +18,12 @@ import type { ParameterSpec, SiteValues } from "../site.ts";
 import { KERNELS, type KernelName, type KernelShape, kernelOf } from "./snell-kernels.ts";
 import { SPARSIFIERS, type Sparsity, THROUGH, sparsify } from "./snell-sparsify.ts";
 import { matchPattern } from "../targets.ts";
+import {
+  MODULES_TO_SAVE,
+  WHOLE_MODULES,
+  wholeModulesFromConfig,
+  wholeModulesToConfig,
+} from "../whole-modules.ts";
 
 const SHARE = z.number().min(0).lt(1);
 
@@ -46,6 +52,7 @@ const OPTIONS = z.strictObject({
     .enum(THROUGH)
     .default("threshold")
     .describe("what soft differentiates beside the entry: its size and the threshold, its size, nothing"),
+  ...MODULES_TO_SAVE,
 });
 type SnellOptions = z.output<typeof OPTIONS>;
 
@@ -62,9 +69,9 @@ export const snell = defineMethod<SnellOptions, SnellSite>({
   name: "snell",
   paper: { title: "Expanding Sparse Tuning for Low Memory Usage", arxiv: "2411.01800" },
   options: OPTIONS,
-  targets: ALL_LINEAR,
+  targets: { ...ALL_LINEAR, ...WHOLE_MODULES },
 
-  configure: ({ sparsityPattern, ...options }, { path }) => {
+  configure: ({ sparsityPattern, modulesToSave: _whole, ...options }, { path }) => {
     const { kernel, pieces, rank } = options;
     if (kernel === "piecewise-linear" && pieces > rank) {
       throw new UsageError(
@@ -145,6 +152,7 @@ export const snell = defineMethod<SnellOptions, SnellSite>({
       sparsity: o.sparsity,
       sparsity_pattern: o.sparsityPattern,
       through: o.through,
+      ...wholeModulesToConfig(o),
     }),
 
     fromConfig: (take) => ({
@@ -157,6 +165,7 @@ export const snell = defineMethod<SnellOptions, SnellSite>({
       sparsity: take("sparsity"),
       sparsityPattern: take("sparsity_pattern"),
       through: take("through"),
+      ...wholeModulesFromConfig(take),
     }),
   },
 });

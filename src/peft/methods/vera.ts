@@ -21,12 +21,20 @@ import type { SiteState } from "../algebra/contract.ts";
 import { ALL_LINEAR, NOTHING_FROZEN, PLAIN_FILE, defineMethod } from "../method.ts";
 import type { SiteValues } from "../site.ts";
 import { areTransposed } from "./fan-in-fan-out.ts";
+import {
+  MODULES_TO_SAVE,
+  WHOLE_MODULES,
+  joinWholeModules,
+  wholeModulesFromConfig,
+  wholeModulesToConfig,
+} from "../whole-modules.ts";
 
 const OPTIONS = z.strictObject({
   rank: z.int().min(1).default(256).describe("width R of the two shared matrices"),
   dInitial: z.number().default(0.1).describe("start of the vector d between the shared matrices"),
   dropout: z.number().min(0).lt(1).default(0).describe("share of the update's inputs dropped in training"),
   projectionSeed: z.int().min(0).default(0).describe("seed of the shared matrices"),
+  ...MODULES_TO_SAVE,
 });
 type VeraOptions = z.output<typeof OPTIONS>;
 
@@ -48,7 +56,7 @@ export const vera = defineMethod<VeraOptions, VeraSite>({
   name: "vera",
   paper: { title: "VeRA: Vector-based Random Matrix Adaptation", arxiv: "2310.11454" },
   options: OPTIONS,
-  targets: ALL_LINEAR,
+  targets: { ...ALL_LINEAR, ...WHOLE_MODULES },
 
   configure: ({ rank, dInitial, dropout }, { sites }) => ({ rank, dInitial, dropout, ...largest(sites) }),
 
@@ -99,6 +107,7 @@ export const vera = defineMethod<VeraOptions, VeraSite>({
 
   algebra: {
     kind: "factors",
+    refuses: () => null,
     notConcatenable: "the vectors of two adapters make no adapter of one pair of vectors",
     suffixes: [LAMBDA_D, LAMBDA_B],
     sizeOf: ({ [LAMBDA_B]: b }) => ({ kind: "linear", inFeatures: 1, outFeatures: b?.data.length ?? 1 }),
@@ -108,7 +117,7 @@ export const vera = defineMethod<VeraOptions, VeraSite>({
       scale: 1,
     }),
     join: ({ down, up }, { options }) => ({ tensors: { [LAMBDA_D]: down, [LAMBDA_B]: up }, options }),
-    optionsOf: (_sites, [first]) => first,
+    optionsOf: (_sites, terms) => ({ ...terms[0], ...joinWholeModules(terms) }),
   },
 
   file: {
@@ -123,6 +132,7 @@ export const vera = defineMethod<VeraOptions, VeraSite>({
       bias: "none",
       fan_in_fan_out: areTransposed(sites),
       init_weights: true,
+      ...wholeModulesToConfig(o),
     }),
     fromConfig: (take) => {
       take("init_weights");
@@ -138,6 +148,7 @@ export const vera = defineMethod<VeraOptions, VeraSite>({
         dInitial: take("d_initial"),
         dropout: take("vera_dropout"),
         projectionSeed: take("projection_prng_key"),
+        ...wholeModulesFromConfig(take),
       };
     },
   },

@@ -4,6 +4,7 @@
 import { UsageError } from "../../errors.ts";
 import { type TrainingUnit, exampleLength } from "../../data/batch.ts";
 import { type StepPlan, planSteps } from "../../data/order.ts";
+import { compareTokenizerFiles } from "../../data/tokenizer-notes.ts";
 import { type AdapterOrigin } from "../../format/adapters/adapter.ts";
 import { readAdapter, openCheckpoint } from "../../format/by-path.ts";
 import { type Checkpoint } from "../../format/checkpoint/checkpoint.ts";
@@ -22,6 +23,7 @@ import { METHODS, findMethod } from "../../peft/methods.ts";
 import { type Targets, requireMatchedPatterns } from "../../peft/targets.ts";
 import { trainedTensors } from "../../peft/trained-tensors.ts";
 import { Random } from "../../random.ts";
+import { requireTrainableBlocks } from "../checks.ts";
 import { type MemoryPlan, planMemory } from "../memory-plan.ts";
 import type { Objective } from "../objective.ts";
 import type { ChosenObjective } from "../objective-step.ts";
@@ -57,6 +59,8 @@ export interface TrainingSetup {
   readonly optimizer: Optimizer;
   readonly optimizerOptions: unknown;
   readonly objective: ChosenObjective;
+  /** What the run starts from, for objectives that compare with it; null: the base alone. */
+  readonly reference: Adapter | null;
   /** Sentences about the data that the caller should see. */
   readonly notes: readonly string[];
 }
@@ -135,6 +139,12 @@ async function setUpOn(
   });
   const base = await loadWeights(path, checkpoint, { name: options.model });
   const adapter = await makeAdapter(options, base, request, methods);
+  requireTrainableBlocks(model, adapter);
+  // As TRL: a copy of an adapter to start from. Read once more, so that a resumed run has it too.
+  const reference =
+    options.initAdapter !== undefined && objective.objective.needs.includes("reference")
+      ? await makeAdapter(options, base, request, methods)
+      : null;
   const origin = { base, checkpoint, chatTemplateHash: data.chatTemplateHash };
   return {
     base,
@@ -147,7 +157,8 @@ async function setUpOn(
     optimizer,
     optimizerOptions,
     objective,
-    notes: data.notes,
+    reference,
+    notes: [...compareTokenizerFiles(checkpoint), ...data.notes],
   };
 }
 

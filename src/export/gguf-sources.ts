@@ -1,0 +1,92 @@
+/** @file The tensors of a merged model as a GGUF file holds them: its names, its order of numbers, experts in stacks. */
+import { UsageError } from "../errors.ts";
+import { stackTensors, TENSOR_CHANGES } from "../format/checkpoint/gguf-changes.ts";
+import { toGgufName } from "../format/checkpoint/gguf-names.ts";
+import type { GgufSource } from "../format/files/gguf-writer.ts";
+import { GGUF_FAMILIES } from "../models/families.ts";
+import type { GgufRules } from "../models/gguf-rules.ts";
+import type { Model } from "../models/model.ts";
+import type { StoredTensor } from "../quant/stored-tensor.ts";
+import type { MergedTensor } from "./merged-tensors.ts";
+
+/** The error for a model that GGUF files cannot hold. */
+export function cannotWrite(modelName: string, found: string, expected: string): UsageError {
+  return new UsageError(
+    "usage/model",
+    `Cannot write model "${modelName}" as GGUF: ${found}, expected ${expected}`,
+    {
+      hint: "Write a folder instead.",
+    },
+  );
+}
+
+/** @throws UsageError usage/model for a family without such files */
+export function rulesOf(modelName: string, { family, modelType }: Model): GgufRules {
+  if (family.gguf !== "not-in-gguf") return family.gguf;
+  const known = GGUF_FAMILIES.map(({ modelType }) => modelType).join(", ");
+  throw cannotWrite(modelName, `family ${modelType}`, `one of ${known}`);
+}
+
+/** A tensor of the file. */
+export interface MergedSource extends GgufSource {
+  /** Whether the adapter may change it. */
+  readonly isChanged: boolean;
+  /** Whether it is as the base has it, in numbers and kind. */
+  readonly isOwn: boolean;
+}
+
+const isOwn = ({ isChanged, storage, own }: MergedTensor): boolean => !isChanged && storage === own;
+
+/** Gives tensors their names and numbers in GGUF files. @throws UsageError usage/model for what such a file cannot hold */
+export function toSources(modelName: string, model: Model, tensors: readonly MergedTensor[]): MergedSource[] {
+  const rules = rulesOf(modelName, model);
+  const attention = model.layers[0]?.attention;
+  const heads = { query: attention?.numHeads ?? 1, key: attention?.numKeyValueHeads ?? 1 };
+  const sources: MergedSource[] = [];
+  const stacks = new Map<string, MergedTensor[]>();
+  for (const tensor of tensors) {
+    const { name, shape, storage, load, isChanged } = tensor;
+    const found = toGgufName(rules, name);
+    if (found === null) {
+      throw cannotWrite(modelName, `tensor "${name}"`, `tensors of ${model.modelType} alone`);
+    }
+    const { ggufName, change, expert } = found;
+    if (change === null)
+      sources.push({ name: ggufName, shape, storage, load, isChanged, isOwn: isOwn(tensor) });
+    else if (change === "stacked") {
+      const stack = stacks.get(ggufName) ?? [];
+      stack[expert] = tensor;
+      stacks.set(ggufName, stack);
+    } else {
+      const rule = TENSOR_CHANGES[change];
+      const redo = async (): Promise<StoredTensor> => rule.redo(await load(), heads);
+      const form = rule.turn({ shape, storage });
+      sources.push({ name: ggufName, ...form, isChanged, isOwn: isOwn(tensor), load: redo });
+    }
+  }
+  return [...sources, ...[...stacks].map(([name, parts]) => stackOf(modelName, name, parts))];
+}
+
+function stackOf(modelName: string, name: string, parts: readonly MergedTensor[]): MergedSource {
+  const { storage, shape } = parts[0] as MergedTensor;
+  const other = parts.find((part) => part.storage !== storage);
+  if (other) {
+    throw cannotWrite(
+      modelName,
+      `"${other.name}" of type ${other.storage}`,
+      `${storage}, as the other experts`,
+    );
+  }
+  return {
+    name,
+    storage,
+    shape: [parts.length, ...shape],
+    isChanged: parts.some(({ isChanged }) => isChanged),
+    isOwn: parts.every(isOwn),
+    load: async () => {
+      const loaded: StoredTensor[] = [];
+      for (const { load } of parts) loaded.push(await load());
+      return stackTensors(loaded);
+    },
+  };
+}

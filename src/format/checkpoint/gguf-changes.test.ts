@@ -1,0 +1,67 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { dequantize, quantizeTo, type StoredTensor } from "../../quant/stored-tensor.ts";
+import type { StorageName } from "../../quant/storages.ts";
+import { fileRowOrder, originalRowOrder, stackTensors, TENSOR_CHANGES } from "./gguf-changes.ts";
+
+const HEADS = { query: 4, key: 2 };
+
+/** Numbers that float16 and bfloat16 hold. */
+function counting(storage: StorageName, shape: readonly [number, number]): StoredTensor {
+  const values = Float32Array.from({ length: shape[0] * shape[1] }, (_, i) => (i % 128) - 64);
+  return quantizeTo(storage, values, shape);
+}
+
+test("originalRowOrder() undoes what the converter does to the rows of q and k", () => {
+  // The converter: reshape(heads, 2, width / 2).swapaxes(1, 2). Rows are named by head, half and place.
+  const [numHeads, width] = [3, 8];
+  const converted: string[] = [];
+  for (let head = 0; head < numHeads; head++) {
+    for (let place = 0; place < width / 2; place++) {
+      for (let half = 0; half < 2; half++) converted.push(`${head} ${half} ${place}`);
+    }
+  }
+  const original = [...originalRowOrder(numHeads * width, numHeads)].map((row) => converted[row]);
+  assert.deepEqual(original, converted.toSorted());
+
+  const back = [...fileRowOrder(numHeads * width, numHeads)].map((row) => original[row]);
+  assert.deepEqual(back, converted);
+  assert.throws(() => originalRowOrder(10, 3), /10 rows, expected a multiple of 2 x 3 heads/);
+});
+
+for (const [name, rule] of Object.entries(TENSOR_CHANGES)) {
+  for (const storage of ["f32", "f16", "bf16", "q8_0"] as const) {
+    test(`${name}: what is undone and done again is as it was, from ${storage}`, () => {
+      const before = counting(storage, [16, 32]);
+      const undone = rule.undo(before, HEADS);
+      const { shape, storage: kind } = rule.turn(before);
+      assert.deepEqual([undone.shape, undone.storage], [shape, kind]);
+      assert.notDeepEqual(dequantize(undone), dequantize(before));
+      const again = rule.redo(undone, HEADS);
+      assert.deepEqual(again.shape, before.shape);
+      assert.deepEqual([...dequantize(again)], [...dequantize(before)]);
+    });
+  }
+}
+
+test("a norm loses its one, a matrix is turned round", () => {
+  const before = counting("f32", [2, 3]);
+  assert.deepEqual(
+    [...dequantize(TENSOR_CHANGES["plus-one"].undo(before, HEADS))],
+    [-65, -64, -63, -62, -61, -60],
+  );
+  assert.deepEqual(
+    [...dequantize(TENSOR_CHANGES.transposed.undo(before, HEADS))],
+    [-64, -61, -63, -60, -62, -59],
+  );
+});
+
+test("a stack holds its parts one after another, as they are stored", () => {
+  const parts = [0, 1, 2].map((shift) => quantizeTo("q8_0", new Float32Array(64).fill(shift), [2, 32]));
+  const stack = stackTensors(parts);
+  assert.deepEqual([stack.storage, stack.shape], ["q8_0", [3, 2, 32]]);
+  assert.deepEqual(
+    [...dequantize(stack)],
+    parts.flatMap((part) => [...dequantize(part)]),
+  );
+});

@@ -1,0 +1,134 @@
+/**
+ * @file What converters to GGUF change in the numbers of a tensor: undone on reading, done again on writing.
+ *
+ * Rows and whole tensors are moved as they are stored. What cannot be done to numbers in blocks of their own scale is done
+ * in float32, so that nothing is rounded without a word.
+ */
+import type { DataOf } from "../../graph/dtype.ts";
+import type { GgufChange } from "../../models/gguf-rules.ts";
+import {
+  dequantize,
+  packStored,
+  permuteRows,
+  type StoredTensor,
+  unpackStored,
+} from "../../quant/stored-tensor.ts";
+import { STORAGES, type StorageName } from "../../quant/storages.ts";
+import { hostTensor } from "../../runtime/host-tensor.ts";
+
+/** Heads of the model. */
+export interface NumHeads {
+  readonly query: number;
+  readonly key: number;
+}
+
+/** A change of one tensor; a stack is one of several. */
+type TensorChange = Exclude<GgufChange, "stacked">;
+
+interface Form {
+  readonly shape: readonly number[];
+  readonly storage: StorageName;
+}
+
+interface Rule {
+  /** What becomes of shape and storage, either way. */
+  turn(form: Form): Form;
+  /** @throws RangeError when rows do not fill heads */
+  undo(stored: StoredTensor, heads: NumHeads): StoredTensor;
+  /** @throws as `undo` */
+  redo(stored: StoredTensor, heads: NumHeads): StoredTensor;
+}
+
+/**
+ * Computes the order that undoes the reordering of rows that rotate: row i of the folder's tensor is row `order[i]` of
+ * the file. Row (head, half, j) lies in the file at (head, j, half).
+ */
+export function originalRowOrder(numRows: number, numHeads: number): Int32Array {
+  if (numRows % (2 * numHeads) !== 0) {
+    throw new RangeError(`${numRows} rows, expected a multiple of 2 x ${numHeads} heads`);
+  }
+  const headRows = numRows / numHeads;
+  const order = new Int32Array(numRows);
+  for (let row = 0; row < numRows; row++) {
+    const inHead = row % headRows;
+    const half = inHead < headRows / 2 ? 0 : 1;
+    order[row] = row - inHead + 2 * (inHead - half * (headRows / 2)) + half;
+  }
+  return order;
+}
+
+/** Computes the order that the converter makes, the inverse of `originalRowOrder`. */
+export function fileRowOrder(numRows: number, numHeads: number): Int32Array {
+  const inverse = new Int32Array(numRows);
+  for (const [row, from] of originalRowOrder(numRows, numHeads).entries()) inverse[from] = row;
+  return inverse;
+}
+
+function rowsOf(which: keyof NumHeads): Rule {
+  const numRows = ({ shape }: StoredTensor): number => shape[0] ?? 0;
+  return {
+    turn: (form) => form,
+    undo: (stored, heads) => permuteRows(stored, originalRowOrder(numRows(stored), heads[which])),
+    redo: (stored, heads) => permuteRows(stored, fileRowOrder(numRows(stored), heads[which])),
+  };
+}
+
+function inFloat32(shape: readonly number[], data: DataOf<"float32">): StoredTensor {
+  return { storage: "f32", shape, planes: { data: hostTensor("float32", shape, data) } };
+}
+
+const shifted = (stored: StoredTensor, by: number): StoredTensor =>
+  inFloat32(
+    stored.shape,
+    dequantize(stored).map((value) => value + by),
+  );
+
+const isDense = (storage: StorageName): boolean => STORAGES[storage].blockSize === 1;
+
+/** Turns a matrix round: elements as they are stored where each stands for itself. */
+function transpose(given: StoredTensor): StoredTensor {
+  const stored = isDense(given.storage) ? given : inFloat32(given.shape, dequantize(given));
+  const [numRows, numColumns] = stored.shape as [number, number];
+  const bytes = packStored(stored);
+  const width = bytes.length / (numRows * numColumns);
+  const turned = new Uint8Array(bytes.length);
+  for (let row = 0; row < numRows; row++) {
+    for (let column = 0; column < numColumns; column++) {
+      const from = (row * numColumns + column) * width;
+      turned.set(bytes.subarray(from, from + width), (column * numRows + row) * width);
+    }
+  }
+  return unpackStored(stored.storage, turned, [numColumns, numRows]);
+}
+
+/** Every change of one tensor. */
+export const TENSOR_CHANGES: Readonly<Record<TensorChange, Rule>> = {
+  "query-rows": rowsOf("query"),
+  "key-rows": rowsOf("key"),
+  "plus-one": {
+    turn: ({ shape }) => ({ shape, storage: "f32" }),
+    undo: (stored) => shifted(stored, -1),
+    redo: (stored) => shifted(stored, 1),
+  },
+  transposed: {
+    turn: ({ shape, storage }) => ({
+      shape: shape.toReversed(),
+      storage: isDense(storage) ? storage : "f32",
+    }),
+    undo: transpose,
+    redo: transpose,
+  },
+};
+
+/** Lays tensors of one shape and kind one after another. */
+export function stackTensors(parts: readonly StoredTensor[]): StoredTensor {
+  const [first] = parts as readonly [StoredTensor, ...StoredTensor[]];
+  const bytes = parts.map(packStored);
+  const joined = new Uint8Array(bytes.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of bytes) {
+    joined.set(part, at);
+    at += part.length;
+  }
+  return unpackStored(first.storage, joined, [parts.length, ...first.shape]);
+}

@@ -1,0 +1,181 @@
+/** @file Rotary settings in GGUF files, among the metadata and in tensors of their own: read into config.json, and written. */
+import type { RopeConfig } from "../../nn/rope-tables.ts";
+import { dequantize, type StoredTensor } from "../../quant/stored-tensor.ts";
+import { hostTensor } from "../../runtime/host-tensor.ts";
+import type { GgufSource, GgufValue } from "../files/gguf-writer.ts";
+import type { JsonObject } from "../files/json-file.ts";
+import { type GgufContents, metadataNumber, unsupported } from "./gguf-metadata.ts";
+
+const [LLAMA3_FACTORS, LONG_FACTORS, SHORT_FACTORS] = [
+  "rope_freqs.weight",
+  "rope_factors_long.weight",
+  "rope_factors_short.weight",
+];
+
+/** Tensors that hold settings. */
+export const ROPE_TENSORS: ReadonlySet<string> = new Set([LLAMA3_FACTORS, LONG_FACTORS, SHORT_FACTORS]);
+
+/** Settings that are read here. */
+export const ROPE_SETTINGS: ReadonlySet<string> = new Set([
+  "rope.scaling.type",
+  "rope.scaling.factor",
+  "rope.scaling.original_context_length",
+  "rope.scaling.finetuned",
+  "rope.scaling.attn_factor",
+  "rope.scaling.yarn_attn_factor",
+  "rope.scaling.yarn_beta_fast",
+  "rope.scaling.yarn_beta_slow",
+  "rope.scale_linear",
+]);
+
+/** Factors by which llama3 scaling divides each frequency (Llama 3.1 reference code). */
+export function llama3Factors(
+  scaling: { factor: number; low: number; high: number; originalLength: number },
+  theta: number,
+  numFrequencies: number,
+): Float32Array<ArrayBuffer> {
+  const { factor, low, high, originalLength } = scaling;
+  return Float32Array.from({ length: numFrequencies }, (_, i) => {
+    const wavelength = 2 * Math.PI * theta ** (i / numFrequencies);
+    if (wavelength < originalLength / high) return 1;
+    if (wavelength > originalLength / low) return factor;
+    const smooth = (originalLength / wavelength - low) / (high - low);
+    return 1 / ((1 - smooth) / factor + smooth);
+  });
+}
+
+/** Lengths that llama3 scaling may start from: that of the published models first, then all powers of two. */
+const ORIGINAL_LENGTHS = [8192, ...Array.from({ length: 15 }, (_, i) => 64 << i)];
+
+/**
+ * Finds the settings of llama3 scaling behind the factors in `rope_freqs.weight`; the file keeps the factors alone.
+ * The bounds 1 and 4 are those of all published models. A guess that gives the same factors gives the same model.
+ */
+function findLlama3Scaling(file: GgufContents, found: Float32Array, theta: number): JsonObject {
+  const factor = found.reduce((a, b) => Math.max(a, b), 1);
+  const [low, high] = [1, 4];
+  const originalLength = ORIGINAL_LENGTHS.find((originalLength) =>
+    llama3Factors({ factor, low, high, originalLength }, theta, found.length).every(
+      (value, i) => Math.abs(value - found[i]!) <= 1e-4 * value,
+    ),
+  );
+  if (originalLength === undefined) {
+    throw unsupported(file, `${LLAMA3_FACTORS} holds other frequencies`, "those of llama3 scaling");
+  }
+  return {
+    rope_type: "llama3",
+    factor,
+    low_freq_factor: low,
+    high_freq_factor: high,
+    original_max_position_embeddings: originalLength,
+  };
+}
+
+/** Reads `rope_scaling` of config.json; null for none. @throws UsageError usage/model for scaling that is not known */
+export async function readRopeScaling(
+  file: GgufContents,
+  architecture: string,
+  theta: number,
+): Promise<JsonObject | null> {
+  const number = (name: string): number | null =>
+    metadataNumber(file, `${architecture}.rope.scaling.${name}`);
+  const factorsOf = async (name: string): Promise<Float32Array | null> => {
+    const tensor = file.tensors.get(name);
+    return tensor === undefined ? null : dequantize(await file.read(tensor));
+  };
+  const given = (entries: Readonly<Record<string, number | null>>): JsonObject =>
+    Object.fromEntries(Object.entries(entries).filter(([, value]) => value !== null));
+  const type = file.metadata[`${architecture}.rope.scaling.type`] ?? "none";
+  const [long, short] = [await factorsOf(LONG_FACTORS), await factorsOf(SHORT_FACTORS)];
+  const originalLength = number("original_context_length");
+  if (long !== null && short !== null && (type === "none" || type === "longrope")) {
+    return {
+      rope_type: "longrope",
+      long_factor: [...long],
+      short_factor: [...short],
+      ...given({
+        attention_factor: number("attn_factor"),
+        original_max_position_embeddings: originalLength,
+      }),
+    };
+  }
+  if (long !== null || short !== null || type === "longrope") {
+    throw unsupported(file, `rope scaling ${JSON.stringify(type)} with one list of factors`, "both or none");
+  }
+  if ((number("attn_factor") ?? 1) !== 1) {
+    throw unsupported(file, `rope.scaling.attn_factor is ${number("attn_factor")}`, "1");
+  }
+  const factor = number("factor") ?? 1;
+  switch (type) {
+    case "none": {
+      const factors = await factorsOf(LLAMA3_FACTORS);
+      return factors && findLlama3Scaling(file, factors, theta);
+    }
+    case "linear":
+      return { rope_type: "linear", factor };
+    case "yarn":
+      return {
+        rope_type: "yarn",
+        factor,
+        ...given({
+          original_max_position_embeddings: originalLength,
+          attention_factor: number("yarn_attn_factor"),
+          beta_fast: number("yarn_beta_fast"),
+          beta_slow: number("yarn_beta_slow"),
+        }),
+      };
+    default:
+      throw unsupported(file, `rope scaling ${JSON.stringify(type)}`, "none, linear, yarn or longrope");
+  }
+}
+
+/** The settings of a scaling, without the architecture before their names. */
+export function ropeSettings({ scaling }: RopeConfig): Record<string, GgufValue> {
+  const float32 = (value: number): GgufValue => ({ type: "float32", value });
+  const uint32 = (value: number): GgufValue => ({ type: "uint32", value });
+  const type: GgufValue = { type: "string", value: scaling.kind };
+  if (scaling.kind === "none" || scaling.kind === "llama3") return {};
+  if (scaling.kind === "longrope") {
+    return {
+      "rope.scaling.type": type,
+      "rope.scaling.attn_factor": float32(scaling.attentionFactor),
+      "rope.scaling.original_context_length": uint32(scaling.originalMaxPositions),
+    };
+  }
+  const { factor } = scaling;
+  const stretched = { "rope.scaling.type": type, "rope.scaling.factor": float32(factor) };
+  if (scaling.kind === "linear") return stretched;
+  const { originalMaxPositions, attentionFactor, betaFast, betaSlow } = scaling;
+  const usual = factor <= 1 ? 1 : 0.1 * Math.log(factor) + 1;
+  return {
+    ...stretched,
+    "rope.scaling.original_context_length": uint32(originalMaxPositions),
+    "rope.scaling.yarn_beta_fast": float32(betaFast),
+    "rope.scaling.yarn_beta_slow": float32(betaSlow),
+    ...(attentionFactor === usual ? {} : { "rope.scaling.yarn_attn_factor": float32(attentionFactor) }),
+  };
+}
+
+function listTensor(name: string, values: Float32Array<ArrayBuffer>): GgufSource {
+  const shape = [values.length];
+  const stored: StoredTensor = {
+    storage: "f32",
+    shape,
+    planes: { data: hostTensor("float32", shape, values) },
+  };
+  return { name, shape, storage: "f32", load: () => stored };
+}
+
+/** The tensors of a scaling. */
+export function ropeTensors({ scaling, theta, width }: RopeConfig): GgufSource[] {
+  if (scaling.kind === "longrope") {
+    return [
+      listTensor(LONG_FACTORS, Float32Array.from(scaling.longFactors)),
+      listTensor(SHORT_FACTORS, Float32Array.from(scaling.shortFactors)),
+    ];
+  }
+  if (scaling.kind !== "llama3") return [];
+  const { factor, lowFrequencyFactor: low, highFrequencyFactor: high, originalMaxPositions } = scaling;
+  const settings = { factor, low, high, originalLength: originalMaxPositions };
+  return [listTensor(LLAMA3_FACTORS, llama3Factors(settings, theta, width / 2))];
+}

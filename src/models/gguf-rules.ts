@@ -1,0 +1,159 @@
+/**
+ * @file How the GGUF files of a family differ from its Hugging Face folders: names of tensors and settings, and what a
+ * converter changed in the numbers. Facts alone; `format/checkpoint/gguf-*.ts` reads and writes by them.
+ *
+ * The tables that most decoders share are here, so that a family's own file states what it differs in.
+ */
+import type { AttentionOptions } from "../nn/builder.ts";
+import type { RawConfig } from "./raw-config.ts";
+
+/**
+ * What a converter did to the tensors of a module:
+ *   query-rows, key-rows   the halves of each head, which rotate together, lie row by row: (2, E/2) became (E/2, 2)
+ *   plus-one               a norm that multiplies by 1 + w is kept as 1 + w
+ *   transposed             a matrix that folders keep as [in, out] is kept as [out, in]
+ *   stacked                matrices of all experts are one tensor; `*` in the module's path stands for the expert
+ */
+export type GgufChange = "query-rows" | "key-rows" | "plus-one" | "transposed" | "stacked";
+
+/** A module of a GGUF file, as it is called in folders. */
+export interface GgufModule {
+  readonly path: string;
+  readonly change: GgufChange | null;
+}
+
+/** A number among the settings. */
+export interface GgufSetting {
+  /** Its key in config.json. */
+  readonly key: string;
+  readonly type: "uint32" | "float32";
+  /** What holds where a file lacks it: this, the value of another key, nothing; or the file is refused. */
+  readonly absent: number | { readonly sameAs: string } | "left-out" | "refused";
+}
+
+type Table<T> = Readonly<Record<string, T>>;
+
+export interface GgufRules {
+  /** `general.architecture`, and what the names of settings begin with. */
+  readonly architecture: string;
+  /** Modules outside the blocks. */
+  readonly outer: Table<GgufModule>;
+  /** Modules of block N: behind `blk.N.` → behind the block's prefix. */
+  readonly inBlock: Table<GgufModule>;
+  readonly blockPrefix: string;
+  readonly settings: Table<GgufSetting>;
+  /** Which columns of a head are rotated; null: the model knows positions otherwise. */
+  readonly rotated: "all-columns" | "first-columns" | null;
+  /** Values of config.json that all such files share. */
+  readonly fixed: RawConfig;
+  /** Keys of config.json that are true when block 0 has the named tensor. */
+  readonly switches: Table<string>;
+  /** Completes a configuration by what readers of such files take without being told. */
+  complete(config: RawConfig): RawConfig;
+  /** Values of config.json, for writing, where it leaves them out or says them in another way. */
+  values(raw: RawConfig, attention: readonly AttentionOptions[]): RawConfig;
+}
+
+export const count = (key: string, absent: GgufSetting["absent"] = "refused"): GgufSetting => ({
+  key,
+  type: "uint32",
+  absent,
+});
+export const real = (key: string, absent: GgufSetting["absent"] = "refused"): GgufSetting => ({
+  key,
+  type: "float32",
+  absent,
+});
+
+/** Modules by the names that they have in GGUF files; those of `changes` are changed. */
+export function ggufModules(names: Table<string>, changes: Table<GgufChange> = {}): Table<GgufModule> {
+  return Object.fromEntries(
+    Object.entries(names).map(([name, path]) => [name, { path, change: changes[name] ?? null }]),
+  );
+}
+
+const OUTER = { token_embd: "model.embed_tokens", output_norm: "model.norm", output: "lm_head" };
+
+/** The projections of attention. */
+export const ATTENTION_NAMES = {
+  attn_q: "self_attn.q_proj",
+  attn_k: "self_attn.k_proj",
+  attn_v: "self_attn.v_proj",
+  attn_output: "self_attn.o_proj",
+};
+
+/** Norms of queries and keys. */
+export const HEAD_NORM_NAMES = { attn_q_norm: "self_attn.q_norm", attn_k_norm: "self_attn.k_norm" };
+
+/** Norms before attention and before the feed-forward part. */
+export const PRE_NORM_NAMES = { attn_norm: "input_layernorm", ffn_norm: "post_attention_layernorm" };
+
+/** The feed-forward part. */
+export const MLP_NAMES = {
+  ffn_gate: "mlp.gate_proj",
+  ffn_up: "mlp.up_proj",
+  ffn_down: "mlp.down_proj",
+};
+
+/** A feed-forward part of experts. */
+export const EXPERT_NAMES = {
+  ffn_gate_inp: "mlp.gate",
+  ffn_gate_exps: "mlp.experts.*.gate_proj",
+  ffn_up_exps: "mlp.experts.*.up_proj",
+  ffn_down_exps: "mlp.experts.*.down_proj",
+};
+export const EXPERT_CHANGES = {
+  ffn_gate_exps: "stacked",
+  ffn_up_exps: "stacked",
+  ffn_down_exps: "stacked",
+} as const;
+export const EXPERT_SETTINGS = {
+  expert_count: count("num_experts"),
+  expert_used_count: count("num_experts_per_tok"),
+};
+
+/** The rows of queries and keys as they lie for readers that rotate neighbours. */
+export const NEIGHBOUR_ROWS = { attn_q: "query-rows", attn_k: "key-rows" } as const;
+
+const SETTINGS = {
+  block_count: count("num_hidden_layers"),
+  context_length: count("max_position_embeddings"),
+  embedding_length: count("hidden_size"),
+  feed_forward_length: count("intermediate_size"),
+  "attention.head_count": count("num_attention_heads"),
+  "attention.head_count_kv": count("num_key_value_heads", { sameAs: "num_attention_heads" }),
+  "attention.layer_norm_rms_epsilon": real("rms_norm_eps"),
+  "rope.freq_base": real("rope_theta", 10000),
+};
+
+/** What a decoder says of its files. */
+export interface DecoderRules extends Partial<
+  Pick<GgufRules, "rotated" | "fixed" | "switches" | "complete" | "values">
+> {
+  readonly architecture: string;
+  /** The first of `architectures` in config.json. */
+  readonly className: string;
+  /** Names of modules in blocks; default: those of a block that has norms before its branches. */
+  readonly blockNames?: Table<string>;
+  readonly changes?: Table<GgufChange>;
+  /** Beside those that all decoders have. */
+  readonly settings?: Table<GgufSetting>;
+}
+
+/** Files of a decoder whose embedding, final norm and head are named as in `decoder.ts`. */
+export function decoderGguf(rules: DecoderRules): GgufRules {
+  const { architecture, className, changes = {}, settings = {}, fixed = {} } = rules;
+  const blockNames = rules.blockNames ?? { ...PRE_NORM_NAMES, ...ATTENTION_NAMES, ...MLP_NAMES };
+  return {
+    architecture,
+    outer: ggufModules(OUTER, changes),
+    inBlock: ggufModules(blockNames, changes),
+    blockPrefix: "model.layers.",
+    settings: { ...SETTINGS, ...settings },
+    rotated: rules.rotated ?? "all-columns",
+    fixed: { architectures: [className], hidden_act: "silu", ...fixed },
+    switches: rules.switches ?? { attention_bias: "attn_q.bias" },
+    complete: rules.complete ?? ((config) => config),
+    values: rules.values ?? (() => ({})),
+  };
+}

@@ -1,0 +1,72 @@
+/**
+ * @file Contract of an arithmetic: what the programs of a frozen projection read instead of its matrix, and how they
+ * multiply with it. How a file keeps the matrix is another list (`quant/storages.ts`).
+ */
+import type { DType } from "../graph/dtype.ts";
+import type { Value } from "../graph/graph.ts";
+import type { StoredTensor } from "../quant/stored-tensor.ts";
+import type { StorageName } from "../quant/storages.ts";
+import type { HostTensor } from "../runtime/host-tensor.ts";
+import type { SiteRole } from "./builder.ts";
+
+/** The frozen matrix of a projection. */
+export interface Matrix {
+  readonly role: SiteRole;
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+  /** The file keeps it as [in, out]. */
+  readonly storedTransposed: boolean;
+}
+
+/** One tensor that programs read. */
+export interface OperandSpec {
+  /** What follows the tensor's name in that of the input. "": the tensor itself, as files lay it out, in float32. */
+  readonly suffix: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+}
+
+/** Where the numbers of a tensor come from. */
+export interface TensorReader {
+  /** As it is kept; not to be changed. */
+  stored(): Promise<StoredTensor>;
+  /** Writes its values into memory of the caller. */
+  readInto(into: Float32Array): Promise<void>;
+  /** Its values without a copy, where they are kept as float32; null: they must be read. Not to be changed. */
+  view(): HostTensor<"float32"> | null;
+}
+
+/** What programs read of a tensor, and how that is made. */
+export interface Preparation {
+  readonly operands: readonly OperandSpec[];
+  /** "bound": when a program is compiled, so that each layer has programs of its own; "fed": at each run. */
+  readonly binding: "fed" | "bound";
+  /** Makes the operands, by suffix: in memory that is asked for by suffix and lent, or as views of what there is. */
+  prepare(
+    reader: TensorReader,
+    memory: (suffix: string) => HostTensor,
+  ): Promise<Readonly<Record<string, HostTensor>>>;
+}
+
+/** Operands in a graph, by suffix. */
+export type OperandValues = Readonly<Record<string, Value>>;
+
+/** A matrix in an arithmetic. */
+export interface Product extends Preparation {
+  /** x [..., in] to x Wᵀ [..., out], differentiable in x. */
+  project(x: Value, operands: OperandValues): Value;
+  /** W [out, in] in float32, for methods that compute with the weight itself. */
+  dense(operands: OperandValues): Value;
+}
+
+/** A way to compute products with frozen matrices. */
+export interface Compute {
+  readonly name: string;
+  /** One sentence for the documentation. */
+  readonly summary: string;
+  /**
+   * A matrix of this storage kind in this arithmetic; null: it stays in float32. Memory is used again by suffix, so operands
+   * of one suffix are alike for all kinds of storage.
+   */
+  product(matrix: Matrix, storage: StorageName): Product | null;
+}

@@ -1,0 +1,11 @@
+/** @file All arithmetics of products. To add one: its file and one line here. */
+import type { Compute } from "./compute.ts";
+import { f32 } from "./computes/f32.ts";
+import { w4 } from "./computes/w4.ts";
+
+export const COMPUTES = { f32, w4 } as const satisfies Record<string, Compute>;
+
+/** Name of an arithmetic. */
+export type ComputeName = keyof typeof COMPUTES;
+
+export const COMPUTE_NAMES = Object.keys(COMPUTES) as [ComputeName, ...ComputeName[]];

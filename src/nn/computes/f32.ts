@@ -1,0 +1,36 @@
+/** @file Products in float32. Any tensor can be read so: norms, biases, and matrices that are trained. */
+import type { Value } from "../../graph/graph.ts";
+import { transpose } from "../../graph/ops/transpose.ts";
+import type { DataOf } from "../../graph/dtype.ts";
+import type { Compute, Matrix, Preparation, Product } from "../compute.ts";
+import { linear } from "../linear.ts";
+
+/** Reads a tensor of any shape as it is, in float32. */
+export function asFloat32(shape: readonly number[]): Preparation {
+  return {
+    operands: [{ suffix: "", dtype: "float32", shape }],
+    binding: "fed",
+    prepare: async (reader, memory) => {
+      const view = reader.view();
+      if (view) return { "": view };
+      const values = memory("");
+      await reader.readInto(values.data as DataOf<"float32">);
+      return { "": values };
+    },
+  };
+}
+
+/** The matrix in float32, as files lay it out: one layout serves both directions. */
+export function float32Product({ inFeatures, outFeatures, storedTransposed }: Matrix): Product {
+  return {
+    ...asFloat32(storedTransposed ? [inFeatures, outFeatures] : [outFeatures, inFeatures]),
+    project: (x, { "": weight }) => linear(x, weight as Value, null, storedTransposed),
+    dense: ({ "": weight }) => (storedTransposed ? transpose(weight as Value, [1, 0]) : (weight as Value)),
+  };
+}
+
+export const f32: Compute = {
+  name: "f32",
+  summary: "float32 throughout: 4 bytes a weight, and exact.",
+  product: float32Product,
+};

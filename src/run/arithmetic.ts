@@ -1,0 +1,64 @@
+/** @file In which arithmetic the matrices of a block are multiplied, and which of its tensors programs bind. */
+import type { Value } from "../graph/graph.ts";
+import type { PartGraph, PartOptions, TensorRead } from "../models/part-graph.ts";
+import type { Product } from "../nn/compute.ts";
+import { f32, float32Product } from "../nn/computes/f32.ts";
+import type { AdapterView } from "../peft/adapter-view.ts";
+import type { Session } from "./session.ts";
+import type { WeightTensors } from "./weights.ts";
+
+/** The products of one block. */
+export interface Arithmetic {
+  /** Equal for blocks whose programs can be shared as far as their products go. */
+  readonly key: string;
+  readonly product: PartOptions["product"];
+  /** Whether tensors are bound in programs, so that they stay in memory. */
+  readonly binds: boolean;
+}
+
+const FLOAT32: Arithmetic = {
+  key: f32.name,
+  product: (_tensor, matrix) => float32Product(matrix),
+  binds: false,
+};
+
+/** Chooses the arithmetic of each matrix of a block: the session's, or float32 for what an adapter trains of the base. */
+export function arithmeticOf(session: Session, adapter: AdapterView | null, layer: number): Arithmetic {
+  const { compute, model, base } = session;
+  if (compute === f32) return FLOAT32;
+  const own = adapter?.inputs(layer) ?? {};
+  const products = new Map<string, Product>();
+  const kinds = [];
+  for (const site of model.layers[layer]?.sites ?? []) {
+    const tensor = `${site.name}.weight`;
+    const storage = base.source.storageOf(model.blockPrefix(layer) + tensor);
+    const product = tensor in own ? null : compute.product(site, storage);
+    if (product) products.set(tensor, product);
+    kinds.push(product ? storage : f32.name);
+  }
+  const binds = [...products.values()].some(({ binding }) => binding === "bound");
+  return {
+    key: JSON.stringify([compute.name, binds ? layer : "any", kinds]),
+    product: (tensor, matrix) => products.get(tensor) ?? float32Product(matrix),
+    binds,
+  };
+}
+
+/** Reads the inputs of a block's program that it binds, by name; they stay as long as the session. */
+export async function constantsOf(
+  session: Session,
+  layer: number,
+  part: PartGraph,
+  inputs: Readonly<Record<string, Value>>,
+): Promise<WeightTensors> {
+  const reads = part.readsOf(inputs);
+  const bound = reads.filter(({ preparation }) => preparation.binding === "bound");
+  if (bound.length === 0) return {};
+  // What is bound keeps the block in its place, and with it what its programs are fed.
+  const tensors = await session.pin(layer, reads);
+  return Object.fromEntries(bound.flatMap(operandNames).map((name) => [name, tensors[name]!]));
+}
+
+function operandNames({ tensor, preparation }: TensorRead): string[] {
+  return preparation.operands.map(({ suffix }) => tensor + suffix);
+}

@@ -1,0 +1,271 @@
+/** @file What families refuse: settings that graft does not implement, weights that do not fit, texts that are too long. */
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { describe, test } from "node:test";
+import { Generator } from "../../src/engine/generator.ts";
+import { loadModel, readAdapter, writeModel } from "../../src/format/by-path.ts";
+import { FAMILIES, openModel } from "../../src/models/families.ts";
+import type { RawConfig } from "../../src/models/family.ts";
+import { Session } from "../../src/run/session.ts";
+import { hostTensor } from "../../src/runtime/host-tensor.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
+import { Evaluator } from "../../src/train/evaluate.ts";
+import { byteTokenizerFiles } from "../byte-tokenizer.ts";
+import { attachTo, randomExamples } from "../model-passes.ts";
+import { lora } from "../../src/peft/methods/lora.ts";
+import { buildTinyGguf, ggufValues } from "../tiny-gguf.ts";
+import { TINY_CONFIGS } from "../tiny-configs.ts";
+import { temporaryFolder, tinyModelParts, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+import { runTiny } from "../train/tiny-run.ts";
+import { assertRefused, assertSays } from "./refusals.ts";
+
+const engine = createEngine({ threads: 1 });
+const folder = temporaryFolder();
+const data = writeTinyChats(`${folder}/chats.jsonl`, 4);
+const output = `${folder}/out`;
+
+/** Settings of each family that graft does not implement, and what must be said. */
+const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, says: string])[]>> = {
+  llama: [
+    [{ hidden_act: "gelu" }, 'hidden_act is "gelu"'],
+    [{ pretraining_tp: 2 }, "pretraining_tp is 2"],
+  ],
+  mistral: [[{ sliding_window: "wide" }, 'sliding_window is "wide"']],
+  qwen2: [[{ layer_types: ["full_attention"] }, "layer_types has 1 entries (expected 2"]],
+  qwen3: [[{ layer_types: ["full_attention", "chunked_attention"] }, 'layer_types.1 is "chunked_attention"']],
+  qwen3_moe: [
+    [{ num_experts_per_tok: 5 }, "num_experts_per_tok is 5 (expected at most num_experts, 4)"],
+    [{ use_sliding_window: true }, "use_sliding_window is true"],
+  ],
+  gemma2: [
+    [{ hidden_activation: "relu" }, 'hidden_activation is "relu"'],
+    [{ layer_types: Array<string>(3).fill("full_attention") }, "layer_types has 3 entries (expected 2"],
+  ],
+  gemma3_text: [[{ use_bidirectional_attention: true }, "use_bidirectional_attention is true"]],
+  gemma3: [[{ text_config: "small" }, "text_config is missing"]],
+  gpt2: [
+    [{ scale_attn_by_inverse_layer_idx: true }, "scale_attn_by_inverse_layer_idx is true"],
+    [{ n_head: 5 }, "n_head is 5"],
+  ],
+  phi3: [[{ attention_bias: true }, "attention_bias is true"]],
+  smollm3: [[{ no_rope_layers: [1, 0, 1] }, "no_rope_layers has 3 entries (expected 2)"]],
+  olmo2: [[{ hidden_act: "relu2" }, 'hidden_act is "relu2"']],
+  olmoe: [
+    [{ num_experts_per_tok: 5 }, "num_experts_per_tok is 5 (expected at most num_experts, 4)"],
+    [{ clip_qkv: 8 }, "clip_qkv is 8"],
+  ],
+  bert: [
+    [{ position_embedding_type: "relative_key" }, 'position_embedding_type is "relative_key"'],
+    [{ architectures: ["BertForMaskedLM"] }, 'architectures is ["BertForMaskedLM"]'],
+  ],
+  roberta: [[{ is_decoder: true }, "is_decoder is true"]],
+  vit: [
+    [{ patch_size: 3 }, "patch_size is 3"],
+    [{ hidden_act: "quick_gelu" }, 'hidden_act is "quick_gelu"'],
+  ],
+};
+
+/** The settings of a family's text, changed. */
+function changed(modelType: string, config: RawConfig): RawConfig {
+  const tiny = TINY_CONFIGS[modelType] as RawConfig;
+  const text = tiny["text_config"] as RawConfig | undefined;
+  if (!text || "text_config" in config) return { ...tiny, ...config };
+  return { ...tiny, text_config: { ...text, ...config } };
+}
+
+describe("settings that graft does not implement", () => {
+  for (const { modelType } of FAMILIES) {
+    test(modelType, async () => {
+      const own = UNLIKE[modelType];
+      assert.ok(own, `Cannot test ${modelType}: it has no setting in this test`);
+      const quantized: RawConfig = { quantization_config: { quant_method: "gptq", bits: 4 } };
+      const isRotated = openModel(TINY_CONFIGS[modelType]!).layers[0]?.attention?.rope != null;
+      const rotation: typeof own = [
+        [{ rope_scaling: { rope_type: "spiral", factor: 2 } }, 'rope scaling "spiral", expected default'],
+        [{ head_dim: 7 }, "head_dim is 7 (expected an even"],
+      ];
+      const all = [
+        ...own,
+        [quantized, 'quantization_config is {"quant_method":"gptq","bits":4} (unknown setting)'] as const,
+        ...(isRotated ? rotation : []),
+      ];
+      for (const [config, says] of all) {
+        assert.throws(
+          () => openModel(changed(modelType, config)),
+          (error) => {
+            assertSays(error, { code: "usage/model", says: [says], hint: /config\.json/ });
+            return true;
+          },
+        );
+      }
+      // Before anything is written, of whatever kind the data is.
+      const path = await writeTinyModel(`${folder}/${modelType}-unlike`, { modelType });
+      writeFileSync(`${path}/config.json`, JSON.stringify(changed(modelType, all[0]![0])));
+      await assertRefused(
+        { model: path, data, output },
+        { code: "usage/model", says: [all[0]![1]], hint: /config\.json/ },
+      );
+    });
+  }
+});
+
+describe("weights that do not fit the configuration", () => {
+  for (const [what, modelType, name, shape, says] of [
+    [
+      "a fused projection of another number of heads",
+      "phi3",
+      "model.layers.0.self_attn.qkv_proj.weight",
+      [96, 32],
+      "qkv_proj.weight is [96, 32], expected [64, 32]",
+    ],
+    [
+      "a fused gate of half its rows",
+      "phi3",
+      "model.layers.1.mlp.gate_up_proj.weight",
+      [48, 32],
+      "gate_up_proj.weight is [48, 32], expected [96, 32]",
+    ],
+    [
+      "a matrix that lies the other way",
+      "gpt2",
+      "transformer.h.0.attn.c_attn.weight",
+      [96, 32],
+      "c_attn.weight is [96, 32], expected [32, 96]",
+    ],
+  ] as const) {
+    test(what, async () => {
+      const { config, tensors } = tinyModelParts({ modelType });
+      assert.ok(tensors.has(name));
+      const data32 = new Float32Array(shape[0] * shape[1]);
+      const wrong = new Map([...tensors, [name, hostTensor("float32", shape, data32)] as const]);
+      const model = `${folder}/${what.replaceAll(" ", "-")}`;
+      const tokenizerFiles = byteTokenizerFiles();
+      await writeModel(model, { config, tensors: wrong, generationConfig: null, tokenizerFiles });
+      await assertRefused(
+        { model, data, output },
+        { code: "format/tensor", says: [says], hint: /config\.json/ },
+      );
+    });
+  }
+
+  test("a GGUF file of an architecture that graft lacks", async () => {
+    const model = `${folder}/mamba.gguf`;
+    writeFileSync(model, buildTinyGguf(ggufValues({ "general.architecture": "mamba" })));
+    await assertRefused(
+      { model, data, output },
+      {
+        code: "usage/model",
+        says: ["mamba.gguf", "architecture mamba", "llama"],
+        hint: /safetensors|families/,
+      },
+    );
+  });
+});
+
+describe("rows that do not fit what the model is for", () => {
+  test("a pair without its rejected answer", async () => {
+    const model = await writeTinyModel(`${folder}/for-pairs`);
+    const pairs = `${folder}/pairs.jsonl`;
+    writeFileSync(pairs, '{"prompt":"a","chosen":"b","rejected":"c"}\n{"prompt":"a","chosen":"b"}\n');
+    await assertRefused(
+      { model, data: pairs, output, objective: "dpo" },
+      { code: "usage/data", says: ["pairs.jsonl:2", "rejected"], hint: /./ },
+    );
+  });
+
+  test("classes that the model does not have, by number and by name", async () => {
+    const model = await writeTinyModel(`${folder}/for-classes`, { modelType: "bert" });
+    for (const label of [3, -1, 0.5, "ugly"]) {
+      const rows = `${folder}/classes.jsonl`;
+      writeFileSync(rows, `{"text":"a","label":1}\n{"text":"b","label":${JSON.stringify(label)}}\n`);
+      await assertRefused(
+        { model, data: rows, output, maxLength: 32 },
+        { code: "usage/data", says: [`label ${JSON.stringify(label)}`, '2 "neither"'], hint: /id2label/ },
+      );
+    }
+  });
+});
+
+describe("adapters", () => {
+  for (const modelType of ["olmoe", "qwen3_moe"]) {
+    test(`dropout on the experts of ${modelType}: refused in training, of no effect afterwards`, async () => {
+      const model = await writeTinyModel(`${folder}/dropout-${modelType}`, { modelType });
+      await assertRefused(
+        { model, data, output, dropout: 0.1 },
+        {
+          code: "usage/target-modules",
+          says: ['inputs of "mlp.experts.0.gate_proj"', "expected no dropout"],
+          hint: /dropout to 0.*experts/,
+        },
+      );
+      const path = `${folder}/dropout-${modelType}-attention`;
+      await runTiny({ model, data, output: path, dropout: 0.1, targetModules: "q_proj,v_proj", steps: 1 });
+      const { base, checkpoint } = await loadModel(model);
+      const adapter = await attachTo(base, lora, { dropout: 0.1 });
+      const session = new Session(engine, base);
+      const { loss } = await (await Evaluator.create(session, adapter)).evaluate(randomExamples([6]));
+      assert.ok(loss > 0);
+      await session.release();
+      await checkpoint.close();
+    });
+  }
+
+  test("one for another family", async () => {
+    const trained = `${folder}/of-llama`;
+    await runTiny({ model: await writeTinyModel(`${folder}/llama`), data, output: trained, steps: 1 });
+    for (const modelType of ["gpt2", "phi3", "bert"]) {
+      const { base, checkpoint } = await loadModel(
+        await writeTinyModel(`${folder}/for-${modelType}`, { modelType }),
+      );
+      await checkpoint.close();
+      await assert.rejects(readAdapter(trained, base), (error) => {
+        assertSays(error, { code: "usage/target-modules", says: ["no module matches"], hint: /./ });
+        return true;
+      });
+    }
+  });
+});
+
+describe("texts longer than the model's positions", () => {
+  for (const { modelType } of FAMILIES.filter(({ modelType }) => modelType !== "vit")) {
+    test(modelType, async () => {
+      const model = await writeTinyModel(`${folder}/long-${modelType}`, { modelType });
+      const { base, checkpoint } = await loadModel(model);
+      const { maxPositions, task } = base.model;
+      await assertRefused(
+        { model, data, output, maxLength: maxPositions + 1 },
+        {
+          code: "usage/flag",
+          says: [`${maxPositions + 1} tokens`, `${maxPositions} positions`],
+          hint: new RegExp(`at most ${maxPositions}`),
+        },
+      );
+      const refusal = {
+        code: "usage/shape",
+        says: [`${maxPositions + 1} tokens, expected at most ${maxPositions}`],
+        hint: /[Ss]horten/,
+      };
+      const session = new Session(engine, base);
+      const evaluator = await Evaluator.create(session, null);
+      const isRefused = (error: unknown): boolean => {
+        assertSays(error, refusal);
+        return true;
+      };
+      if (task === "causal-lm") {
+        await assert.rejects(evaluator.evaluate(randomExamples([4, maxPositions + 1])), isRefused);
+        assert.ok((await evaluator.evaluate(randomExamples([maxPositions]))).loss > 0);
+        const generator = await Generator.create({ session, adapter: null });
+        const promptIds = Array<number>(maxPositions + 1).fill(3);
+        await assert.rejects(generator.complete({ promptIds, maxNewTokens: 1 }), isRefused);
+        const { ids } = await generator.complete({ promptIds: promptIds.slice(1), maxNewTokens: 4 });
+        assert.equal(ids.length, 1);
+      } else {
+        const ids = new Int32Array(maxPositions + 1);
+        const source = { file: "test", line: 1 };
+        await assert.rejects(evaluator.evaluate([{ ids, source, label: 0, labelIndex: 0 }]), isRefused);
+      }
+      await session.release();
+      await checkpoint.close();
+    });
+  }
+});

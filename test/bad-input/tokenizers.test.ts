@@ -1,0 +1,109 @@
+/** @file A GGUF file beside tokenizer files that say something else: its own are used, and the user is told. */
+import assert from "node:assert/strict";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { describe, test } from "node:test";
+import { openTextParts } from "../../src/engine/text-model.ts";
+import { openCheckpoint } from "../../src/format/by-path.ts";
+import type { TokenizerFiles } from "../../src/format/checkpoint/checkpoint.ts";
+import { setUp } from "../../src/train/files/setup.ts";
+import { parseTrainOptions } from "../../src/train/options.ts";
+import { TINY_METADATA, TINY_TENSORS, buildTinyGguf } from "../tiny-gguf.ts";
+import { temporaryFolder } from "../tiny-model.ts";
+import { TINY_RUN } from "../train/tiny-run.ts";
+
+const folder = temporaryFolder();
+const GGUF = buildTinyGguf(
+  {},
+  TINY_TENSORS.filter(({ name }) => !name.endsWith(".bias")),
+);
+writeFileSync(`${folder}/tiny.gguf`, GGUF);
+const opened = await openCheckpoint(`${folder}/tiny.gguf`);
+const { tokenizerFiles, unusedTokenizerFiles, config } = opened;
+assert.equal(unusedTokenizerFiles, null);
+await opened.close();
+const OWN = tokenizerFiles as TokenizerFiles;
+const data = `${folder}/texts.txt`;
+writeFileSync(data, "ab a b ".repeat(20));
+
+/** The same tokenizer with two of its tokens exchanged. */
+const EXCHANGED = {
+  ...OWN.tokenizer,
+  model: { ...(OWN.tokenizer["model"] as object), vocab: exchange("a", "b") },
+};
+
+function exchange(one: string, other: string): Record<string, number> {
+  const { vocab } = OWN.tokenizer["model"] as { vocab: Record<string, number> };
+  return { ...vocab, [one]: vocab[other]!, [other]: vocab[one]! };
+}
+
+/** The GGUF file in a folder of its own, with these files beside it. */
+function folderWith(name: string, files: Readonly<Record<string, unknown>>): string {
+  const path = `${folder}/${name}`;
+  mkdirSync(path);
+  writeFileSync(`${path}/model.gguf`, GGUF);
+  for (const [file, content] of Object.entries(files))
+    writeFileSync(`${path}/${file}`, typeof content === "string" ? content : JSON.stringify(content));
+  return path;
+}
+
+const TOKENIZER =
+  /^The tokenizer of ".*model\.gguf" and tokenizer\.json .*disagree: .*the GGUF file's own is used$/;
+const TEMPLATE = /^The chat template of ".*model\.gguf" and .*disagree: .*the GGUF file's own is used$/;
+
+describe("a GGUF file beside tokenizer files", () => {
+  for (const [what, files, expected] of [
+    ["none", {}, []],
+    [
+      "the same ones",
+      {
+        "tokenizer.json": OWN.tokenizer,
+        "tokenizer_config.json": OWN.config,
+        "chat_template.jinja": `${OWN.chatTemplate}\n`,
+      },
+      [],
+    ],
+    ["another tokenizer", { "tokenizer.json": EXCHANGED, "tokenizer_config.json": OWN.config }, [TOKENIZER]],
+    [
+      "one with another beginning",
+      { "tokenizer.json": { ...OWN.tokenizer, post_processor: null }, "tokenizer_config.json": {} },
+      [TOKENIZER],
+    ],
+    ["one that cannot be read", { "tokenizer.json": { model: { type: "Dance" } } }, [TOKENIZER]],
+    ["another template", { "chat_template.jinja": "{{ bos_token }}" }, [TEMPLATE]],
+    [
+      "both, with a config.json",
+      {
+        "config.json": config,
+        "tokenizer.json": EXCHANGED,
+        "tokenizer_config.json": { ...OWN.config, chat_template: "{{ eos_token }}" },
+      },
+      [TOKENIZER, TEMPLATE],
+    ],
+  ] as const) {
+    test(what, async () => {
+      const path = folderWith(what.replaceAll(/[^a-z]+/g, "-"), files);
+      for (const model of [path, `${path}/model.gguf`]) {
+        const parts = await openTextParts(model);
+        assert.equal(parts.notes.length, expected.length, parts.notes.join("\n"));
+        expected.forEach((note, i) => assert.match(parts.notes[i] ?? "", note));
+        assert.deepEqual(parts.tokenizer.encode("ab", { addSpecialTokens: true }), [0, 5]);
+        assert.equal(parts.tokenizer.tokenToId("a"), 2);
+        await parts.checkpoint.close();
+
+        const setup = await setUp(parseTrainOptions({ ...TINY_RUN, model, data, output: `${folder}/out` }));
+        assert.deepEqual(setup.notes, parts.notes);
+        await setup.origin.checkpoint.close();
+      }
+    });
+  }
+});
+
+test("a GGUF file without a tokenizer takes the one beside it", async () => {
+  const path = folderWith("mute", { "tokenizer.json": EXCHANGED, "tokenizer_config.json": OWN.config });
+  const entries = Object.keys(TINY_METADATA).filter((key) => key.startsWith("tokenizer."));
+  writeFileSync(`${path}/model.gguf`, buildTinyGguf(Object.fromEntries(entries.map((key) => [key, null]))));
+  const checkpoint = await openCheckpoint(path);
+  await checkpoint.close();
+  assert.deepEqual(checkpoint.tokenizerFiles?.tokenizer, EXCHANGED);
+  assert.equal(checkpoint.unusedTokenizerFiles, null);
+});

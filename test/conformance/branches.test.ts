@@ -1,0 +1,175 @@
+/** @file The branches of every family's blocks: left out of the backward pass, and as programs of their own. */
+import assert from "node:assert/strict";
+import { after, describe, test } from "node:test";
+import { factsOf } from "../../src/data/pass-facts.ts";
+import { loadModel } from "../../src/format/by-path.ts";
+import type { Value } from "../../src/graph/graph.ts";
+import { FAMILIES } from "../../src/models/families.ts";
+import { full } from "../../src/peft/methods/full.ts";
+import { lora } from "../../src/peft/methods/lora.ts";
+import { BlockRunner, type Saved } from "../../src/run/block-runner.ts";
+import { PassContext } from "../../src/run/context.ts";
+import { Embedding } from "../../src/run/embedding.ts";
+import { GradientBuffer } from "../../src/run/gradient-buffer.ts";
+import { Session } from "../../src/run/session.ts";
+import type { HostTensor } from "../../src/runtime/host-tensor.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
+import { Random } from "../../src/random.ts";
+import { blockGradient, buildBlock } from "../block-reference.ts";
+import { attachTo, examplesFor, perturb, unpacked } from "../model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
+
+const engine = createEngine({ threads: 1 });
+const folder = temporaryFolder();
+
+/** All that a value is computed of, itself included; not beyond `stop`. */
+function sourcesOf(value: Value, stop: Value): Set<Value> {
+  const seen = new Set<Value>([value]);
+  // The set grows while it is walked through.
+  for (const each of seen) {
+    if (each === stop) continue;
+    for (const input of each.node?.inputs ?? []) seen.add(input);
+  }
+  return seen;
+}
+
+function bytesOf(saved: Saved): number {
+  return Object.values(saved).reduce((sum, { data }) => sum + data.byteLength, 0);
+}
+
+for (const { modelType } of FAMILIES) {
+  describe(`branches of ${modelType}`, async () => {
+    const { base, checkpoint } = await loadModel(
+      await writeTinyModel(`${folder}/${modelType}`, { modelType }),
+    );
+    after(() => checkpoint.close());
+    const batch = unpacked(examplesFor(base.model, [9, 6, 4]));
+    const { layers, width } = base.model;
+    const names = layers[0]!.branches;
+    assert.deepEqual(names, ["attention", "mlp"]);
+    const last = layers.length - 1;
+
+    for (const method of [full, lora]) {
+      for (const dropped of [["attention"], ["mlp"], names]) {
+        test(`${method.name} without the backward of ${dropped.join(" and ")}`, async () => {
+          const adapter = await attachTo(base, method);
+          perturb(adapter, 0.05);
+          const session = new Session(engine, base);
+          const { pool } = session;
+          const runner = new BlockRunner(session, adapter, null);
+          const buffer = await GradientBuffer.create(engine, adapter, pool);
+          const pass = runner.begin(new PassContext(factsOf(batch), pool, session.tables));
+          const x = await (await Embedding.create(session, adapter)).forward(batch.input, pass.context);
+          const dy = pool.acquire("float32", x.shape);
+          const random = new Random(4);
+          dy.data.forEach((_, i) => (dy.data[i] = random.normal()));
+
+          const whole = await runner.forward(last, x, pass, true);
+          const part = await runner.forward(last, x, pass, true, dropped);
+          assert.deepEqual(part.y.data, whole.y.data, "forward is another");
+
+          // What is inside of a dropped branch is not saved, and nothing else is missing.
+          const built = buildBlock(base, adapter, last);
+          const inside = new Set<Value>();
+          for (const { name, input, sum } of built.part.branches) {
+            if (!dropped.includes(name)) continue;
+            for (const value of sourcesOf(sum, input))
+              if (value !== sum && value !== input) inside.add(value);
+          }
+          const isInside = (name: string): boolean => inside.has(built.part.saved[name] as Value);
+          assert.ok(Object.keys(part.saved).every((name) => !isInside(name) && name in whole.saved));
+          const vanished = Object.fromEntries(Object.entries(whole.saved).filter(([name]) => isInside(name)));
+          assert.ok(bytesOf(vanished) > 0);
+          assert.ok(bytesOf(part.saved) <= bytesOf(whole.saved) - bytesOf(vanished));
+
+          const gradientsOf = async (saved: Saved | null): Promise<Map<string, Float32Array>> => {
+            buffer.begin();
+            const dx = await runner.backward(last, { x, saved, dy }, pass, buffer, true, dropped);
+            buffer.finish();
+            const found = new Map([["dx", (dx as HostTensor<"float32">).data.slice()]]);
+            pool.release(dx as HostTensor<"float32">);
+            for (const { group, values, present } of buffer.groups) {
+              for (const [i, { name, offset, length }] of group.parameters.entries())
+                if (present[i]) found.set(name, values.slice(offset, offset + length));
+            }
+            return found;
+          };
+          const kept = await gradientsOf(part.saved);
+          const prefix = base.model.blockPrefix(last);
+          const own = { ...built.part.tensors, ...built.part.adapter };
+          const expected = adapter
+            .trained(last)
+            .filter(({ input }) => !inside.has(own[input] as Value))
+            .map(({ input }) => prefix + input);
+          assert.deepEqual([...kept.keys()].sort(), ["dx", ...expected].sort());
+          if (built.part.branches.at(-1)?.sum === built.y && dropped.length === names.length) {
+            assert.deepEqual(kept.get("dx"), dy.data, "dx is not that of the identity");
+          }
+          const anew = await gradientsOf(null);
+          for (const [name, gradient] of kept) {
+            const size = Math.hypot(...gradient);
+            const apart = Math.hypot(...gradient.map((value, i) => value - anew.get(name)![i]!));
+            assert.ok(apart <= 1e-5 * size, `${name} is ${apart} apart, of norm ${size}`);
+          }
+          runner.end(pass);
+          await buffer.release();
+          await session.release();
+        });
+
+        test(`gradients of ${method.name} without ${dropped.join(" and ")} equal central differences in float64`, async () => {
+          const adapter = await attachTo(base, method);
+          perturb(adapter, 0.05);
+          const entries = await blockGradient(base, adapter, last, dropped);
+          assert.ok(entries.length > 0);
+          for (const { name, exact, difference } of entries) {
+            const apart = Math.abs(exact - difference);
+            assert.ok(apart <= 1e-6 * (1 + Math.abs(exact)), `${name}: ${exact}, differences ${difference}`);
+          }
+        });
+      }
+    }
+
+    test("branch by branch it gives the bits of the whole, and a branch that does not run changes nothing", async () => {
+      const adapter = await attachTo(base, lora);
+      perturb(adapter, 0.05);
+      const session = new Session(engine, base);
+      const { pool } = session;
+      const runner = new BlockRunner(session, adapter, null);
+      const pass = runner.begin(new PassContext(factsOf(batch), pool, session.tables));
+      let x = await (await Embedding.create(session, adapter)).forward(batch.input, pass.context);
+      for (const layer of layers.keys()) {
+        const { y } = await runner.forward(layer, x, pass, false);
+        const asked: string[] = [];
+        const parts = await runner.forwardByBranch(layer, x, pass, (branch, stream) => {
+          assert.equal(stream.shape.at(-1), width);
+          return asked.push(branch) > 0;
+        });
+        assert.deepEqual(parts.data, y.data, `layer ${layer}`);
+        assert.deepEqual(asked, names);
+
+        // Without its attention, and then without its second part too.
+        const { part, x: input, y: output } = buildBlock(base, adapter, layer);
+        const hasNothingBetween =
+          part.branches[0]?.input === input &&
+          part.branches.at(-1)?.sum === output &&
+          part.branches[0].sum === part.branches[1]?.input;
+        const none = await runner.forwardByBranch(layer, x, pass, () => Promise.resolve(false));
+        if (hasNothingBetween) assert.deepEqual(none.data, x.data);
+        else assert.notDeepEqual(none.data, x.data);
+        const first = await runner.forwardByBranch(layer, x, pass, (branch) => branch === "attention");
+        const second = await runner.forwardByBranch(layer, x, pass, (branch) => branch === "mlp");
+        assert.notDeepEqual(first.data, second.data);
+        assert.notDeepEqual(first.data, y.data);
+        pool.release(x, parts, none, first, second);
+        x = y;
+      }
+      pool.release(x);
+      runner.end(pass);
+      const { allocatedBytes } = pool;
+      pool.clear();
+      assert.ok(allocatedBytes > 0);
+      assert.equal(pool.allocatedBytes, 0, "something is still lent");
+      await session.release();
+    });
+  });
+}

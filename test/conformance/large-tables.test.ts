@@ -1,0 +1,111 @@
+/** @file Tables that are too large for float32: rows gathered from the stored form, the head in slices of the vocabulary. */
+import assert from "node:assert/strict";
+import { after, describe, test } from "node:test";
+import { loadModel } from "../../src/format/by-path.ts";
+import { BaseModel, type WeightSource } from "../../src/models/base-model.ts";
+import type { SiteSpec } from "../../src/models/sites.ts";
+import { FAMILIES } from "../../src/models/families.ts";
+import type { Adapter } from "../../src/peft/attach.ts";
+import { lora } from "../../src/peft/methods/lora.ts";
+import { Session } from "../../src/run/session.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
+import { Evaluator } from "../../src/train/evaluate.ts";
+import { assertNear } from "../matrix/cell.ts";
+import { quantizeBase } from "../matrix/forms.ts";
+import { attachTo, examplesFor, logitsOf, lossAndGradients, perturb, unpacked } from "../model-passes.ts";
+import { TINY_CONFIGS } from "../tiny-configs.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
+
+const engine = createEngine({ threads: 1 });
+const folder = temporaryFolder();
+/** Three slices of a vocabulary of 259, the last one shorter. */
+const SLICE_ROWS = 100;
+const SHARE = 1e-6;
+
+const LARGE = { maxTableBytes: 0, sliceRows: SLICE_ROWS };
+const sliced = (base: BaseModel): Session => new Session(engine, base, "stored", LARGE);
+
+for (const { modelType } of FAMILIES.filter((family) => !("image_size" in TINY_CONFIGS[family.modelType]!))) {
+  describe(`large tables of ${modelType}`, async () => {
+    const { base: plain, checkpoint } = await loadModel(
+      await writeTinyModel(`${folder}/${modelType}`, { modelType }),
+    );
+    after(() => checkpoint.close());
+    const embedding = plain.model.stem.sites[0]!.name;
+    const batch = unpacked(examplesFor(plain.model, [9, 6, 4]));
+
+    for (const storage of ["f32", "q8_0", "q4_0"] as const) {
+      test(`logits, loss and gradients are those of whole tables, stored as ${storage}`, async () => {
+        const base = storage === "f32" ? plain : await quantizeBase(plain, storage);
+        const linear = await attachTo(base, lora);
+        const withEmbedding = await attachTo(base, lora, {}, [embedding, ...moduleNames(linear)]);
+        for (const adapter of [linear, withEmbedding]) {
+          perturb(adapter, 0.05);
+          const [whole, parts] = [
+            await logitsOf(engine, base, adapter, batch),
+            await logitsOf(engine, base, adapter, batch, undefined, LARGE),
+          ];
+          assertNear(parts, whole, SHARE, "logits");
+          const [expected, actual] = [
+            await lossAndGradients(engine, base, adapter, [batch]),
+            await lossAndGradients(engine, base, adapter, [batch], LARGE),
+          ];
+          assert.ok(Math.abs(actual.loss - expected.loss) <= SHARE * expected.loss, `${actual.loss}`);
+          assertGradientsEqual(actual.gradients, expected.gradients);
+        }
+      });
+    }
+
+    test("evaluation tells the same loss, and no table was ever widened whole", async () => {
+      const base = await quantizeBase(plain, "q8_0");
+      const tables = [...base.model.stem.sites, ...headOf(base)].map(({ name }) =>
+        base.model.storedName(`${name}.weight`),
+      );
+      let numRows = 0;
+      const watched: WeightSource = {
+        ...base.source,
+        stored: (name) => {
+          assert.ok(!tables.includes(name), `${name} is asked for whole`);
+          return base.source.stored(name);
+        },
+        readInto: (name, into, start) => {
+          if (tables.includes(name)) numRows = Math.max(numRows, into.length / base.model.width);
+          return base.source.readInto(name, into, start);
+        },
+      };
+      const losses: number[] = [];
+      for (const session of [
+        new Session(engine, base),
+        sliced(new BaseModel("watched", base.model, watched)),
+      ]) {
+        const evaluator = await Evaluator.create(session, null);
+        losses.push((await evaluator.evaluate(examplesFor(base.model, [9, 6, 4]))).loss);
+        await session.release();
+      }
+      assert.ok(Math.abs(losses[0]! - losses[1]!) <= SHARE * losses[0]!, losses.join());
+      assert.equal(numRows, base.model.task === "causal-lm" ? SLICE_ROWS : 1);
+    });
+  });
+}
+
+/** Asserts that gradients agree in the Euclidean norm but for rounding, which adds up on the way back. */
+function assertGradientsEqual(
+  actual: ReadonlyMap<string, Float32Array>,
+  expected: ReadonlyMap<string, Float32Array>,
+): void {
+  assert.deepEqual([...actual.keys()], [...expected.keys()]);
+  for (const [name, gradient] of expected) {
+    const apart = Math.hypot(...gradient.map((value, i) => value - (actual.get(name)?.[i] ?? NaN)));
+    const size = Math.hypot(...gradient);
+    assert.ok(apart <= 2 * SHARE * size, `${name} is ${apart} apart, of norm ${size}`);
+  }
+}
+
+/** The head of a vocabulary; those of classes are small, and have a bias. */
+function headOf({ model }: BaseModel): readonly SiteSpec[] {
+  return model.task === "causal-lm" ? model.head.sites : [];
+}
+
+function moduleNames({ sites }: Adapter): readonly string[] {
+  return [...sites.keys()];
+}

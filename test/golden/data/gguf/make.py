@@ -1,0 +1,225 @@
+"""GGUF files of the random tiny models of ../models, laid out as llama.cpp's converter lays out its own.
+
+    python -B make.py --models ../models --out .       # torch 2.13.0+cpu, transformers 5.24.0, gguf 0.19.0, safetensors 0.8.0
+
+Names of tensors come from the gguf package; what a converter changes in the numbers and which settings it writes is stated
+here, family by family. Beside each file: the logits of transformers for one batch, computed from the safetensors file, under
+the settings that the GGUF file can say (`changes.json`). Where transformers reads the GGUF file itself, its logits are compared.
+"""
+import argparse
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+import gguf
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, AutoModelForCausalLM
+
+# Settings of the models in the files, where they are not those of `../models`: what a GGUF file cannot say, as its readers
+# take it (the scale of Gemma follows from the width of its heads, Mistral has no window), and a model of its own.
+CHANGES = json.loads((Path(__file__).parent / "changes.json").read_text())
+ARCHITECTURES = {
+    "llama": "LLAMA",
+    "llama-scaled": "LLAMA",
+    "llama-yarn": "LLAMA",
+    "mistral": "LLAMA",
+    "qwen2": "QWEN2",
+    "qwen3": "QWEN3",
+    "gemma2": "GEMMA2",
+    "gemma3_text": "GEMMA3",
+    "gpt2": "GPT2",
+    "phi3": "PHI3",
+    "phi3-long": "PHI3",
+    "smollm3": "SMOLLM3",
+    "olmo2": "OLMO2",
+    "qwen3_moe": "QWEN3MOE",
+    "olmoe": "OLMOE",
+}
+
+def write_settings(w, family, c):
+    """The settings of the converter's classes."""
+    rope = c.get("rope_parameters") or {}
+    full = rope.get("full_attention", rope)
+    if family == "gpt2":
+        w.add_block_count(c["n_layer"])
+        w.add_context_length(c["n_positions"])
+        w.add_embedding_length(c["n_embd"])
+        w.add_feed_forward_length(4 * c["n_embd"])
+        w.add_head_count(c["n_head"])
+        w.add_layer_norm_eps(c["layer_norm_epsilon"])
+        return
+    w.add_context_length(c["max_position_embeddings"])
+    w.add_embedding_length(c["hidden_size"])
+    w.add_feed_forward_length(c["intermediate_size"])
+    w.add_block_count(c["num_hidden_layers"])
+    w.add_head_count(c["num_attention_heads"])
+    w.add_head_count_kv(c["num_key_value_heads"])
+    w.add_layer_norm_rms_eps(c["rms_norm_eps"])
+    if family.startswith("phi3"):
+        w.add_rope_scaling_orig_ctx_len(c["original_max_position_embeddings"])
+        w.add_rope_dimension_count(int(rope["partial_rotary_factor"] * c["hidden_size"]) // c["num_attention_heads"])
+        w.add_rope_freq_base(rope["rope_theta"])
+        w.add_sliding_window(c["sliding_window"] or 0)
+        return
+    w.add_key_length(c["head_dim"])
+    w.add_value_length(c["head_dim"])
+    if family == "gemma2":
+        w.add_rope_freq_base(full["rope_theta"])  # the model's own is the reader's default, 10000; this tiny one's is not
+        w.add_attn_logit_softcapping(c["attn_logit_softcapping"])
+        w.add_final_logit_softcapping(c["final_logit_softcapping"])
+        w.add_sliding_window(c["sliding_window"])
+        return
+    w.add_rope_freq_base(full["rope_theta"])
+    if family == "gemma3_text":
+        w.add_rope_freq_base_swa(rope["sliding_attention"]["rope_theta"])
+        w.add_sliding_window(c["sliding_window"])
+        w.add_sliding_window_pattern(2)  # as this tiny one has it; readers take 6 by themselves
+    if family in ("llama", "llama-scaled", "llama-yarn", "mistral", "smollm3"):
+        w.add_vocab_size(c["vocab_size"])
+        w.add_rope_dimension_count(c["head_dim"])
+    if full["rope_type"] == "yarn":
+        w.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+        w.add_rope_scaling_factor(full["factor"])
+        w.add_rope_scaling_orig_ctx_len(full["original_max_position_embeddings"])
+        w.add_rope_scaling_yarn_beta_fast(full["beta_fast"])
+        w.add_rope_scaling_yarn_beta_slow(full["beta_slow"])
+    if "num_experts_per_tok" in c:
+        w.add_expert_count(c.get("num_local_experts") or c["num_experts"])
+        w.add_expert_used_count(c["num_experts_per_tok"])
+        if "moe_intermediate_size" in c:
+            w.add_expert_feed_forward_length(c["moe_intermediate_size"])
+
+
+def write_tokenizer(w, vocab_size):
+    """One token a character; the tests look at no text."""
+    characters = [chr(code) for code in (*range(33, 127), *range(0xC0, 0x100))]
+    tokens = ["<pad>", "<s>", "</s>", *characters][: vocab_size - 1] + ['!"']
+    w.add_tokenizer_model("gpt2")
+    w.add_tokenizer_pre("gpt-2")
+    w.add_token_list(tokens)
+    w.add_token_types([gguf.TokenType.CONTROL] * 3 + [gguf.TokenType.NORMAL] * (vocab_size - 3))
+    w.add_token_merges(['! "'])
+    w.add_bos_token_id(1)
+    w.add_eos_token_id(2)
+    w.add_pad_token_id(0)
+
+
+def interleave(weight, num_heads):
+    """The halves of each head, that rotate together, row by row."""
+    rows = weight.shape[0]
+    return weight.reshape(num_heads, 2, rows // num_heads // 2, *weight.shape[1:]).swapaxes(1, 2).reshape(weight.shape)
+
+
+def converted(family, c, tensors):
+    """Yields name (of transformers) and numbers as the file has them."""
+    experts = {}
+    for name, value in tensors.items():
+        array = value.numpy()
+        if family in ("llama", "llama-scaled", "llama-yarn", "mistral", "smollm3"):
+            if "q_proj" in name:
+                array = interleave(array, c["num_attention_heads"])
+            if "k_proj" in name:
+                array = interleave(array, c["num_key_value_heads"])
+        if family in ("gemma2", "gemma3_text") and name.endswith("norm.weight"):
+            array = array + np.float32(1)
+        if family == "gpt2" and name.endswith((".c_attn.weight", ".c_proj.weight", ".c_fc.weight")):
+            array = np.ascontiguousarray(array.T)
+        if ".experts." in name:
+            before, after = name.split(".experts.")
+            number, module = after.split(".", 1)
+            experts.setdefault(f"{before}.experts.{module}", {})[int(number)] = array
+            continue
+        yield name, array
+    for name, parts in experts.items():
+        yield name, np.stack([parts[i] for i in range(len(parts))])
+
+
+def llama3_factors(c):
+    r = c["rope_parameters"]
+    freqs = 1.0 / (r["rope_theta"] ** (torch.arange(0, c["head_dim"], 2, dtype=torch.float32) / c["head_dim"]))
+    factors = []
+    for freq in freqs:
+        length = 2 * np.pi / freq
+        low, high = (r["original_max_position_embeddings"] / r[f"{end}_freq_factor"] for end in ("low", "high"))
+        smooth = (r["original_max_position_embeddings"] / length - r["low_freq_factor"]) / (
+            r["high_freq_factor"] - r["low_freq_factor"]
+        )
+        between = 1 / ((1 - smooth) / r["factor"] + smooth)
+        factors.append(1 if length < high else r["factor"] if length > low else float(between))
+    return np.array(factors, dtype=np.float32)
+
+
+def write_file(path, family, c, tensors):
+    arch = getattr(gguf.MODEL_ARCH, ARCHITECTURES[family])
+    w = gguf.GGUFWriter(path, gguf.MODEL_ARCH_NAMES[arch])
+    w.add_name(f"tiny {family}")
+    w.add_file_type(gguf.LlamaFileType.ALL_F32)
+    write_settings(w, family, c)
+    write_tokenizer(w, c["vocab_size"])
+    num_blocks = c.get("num_hidden_layers") or c["n_layer"]
+    names = gguf.get_tensor_name_map(arch, num_blocks)
+    if family == "llama-scaled":
+        w.add_tensor("rope_freqs.weight", llama3_factors(c))
+    if family == "phi3-long":
+        ratio = c["max_position_embeddings"] / c["original_max_position_embeddings"]
+        w.add_rope_scaling_attn_factors(float(np.sqrt(1 + np.log(ratio) / np.log(c["original_max_position_embeddings"]))))
+        w.add_tensor("rope_factors_long.weight", np.array(c["rope_parameters"]["long_factor"], dtype=np.float32))
+        w.add_tensor("rope_factors_short.weight", np.array(c["rope_parameters"]["short_factor"], dtype=np.float32))
+    for name, array in converted(family, c, tensors):
+        found = names.get_name(name, try_suffixes=(".weight", ".bias"))
+        assert found, name
+        w.add_tensor(found, np.ascontiguousarray(array))
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+
+
+def logits_of(model, batch):
+    with torch.no_grad():
+        return model.eval()(input_ids=batch["ids"], attention_mask=batch["mask"]).logits.float()
+
+
+def difference_of(path, config, batch, expected):
+    try:
+        given = {} if config is None else {"config": config}
+        model = AutoModelForCausalLM.from_pretrained(
+            path.parent, gguf_file=path.name, attn_implementation="eager", dtype=torch.float32, **given
+        )
+    except Exception as error:
+        return f"not readable: {str(error).splitlines()[0][:100]}"
+    return f"logits are {(logits_of(model, batch) - expected).abs().max().item():.2g} apart"
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--models", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    results, all_ids = {}, {}
+    for family in ARCHITECTURES:
+        folder = args.models / family.removesuffix("-long")
+        c = json.loads((folder / "config.json").read_text()) | CHANGES.get(family, {})
+        tensors = load_file(folder / "model.safetensors")
+        path = args.out / f"{family}.gguf"
+        write_file(path, family, c, tensors)
+        ids = torch.randint(3, c["vocab_size"], (2, 12), generator=torch.Generator().manual_seed(7))
+        batch = {"ids": ids, "mask": torch.ones_like(ids)}
+        with tempfile.TemporaryDirectory() as changed:
+            (Path(changed) / "config.json").write_text(json.dumps(c))
+            shutil.copy(folder / "model.safetensors", changed)
+            model = AutoModelForCausalLM.from_pretrained(changed, attn_implementation="eager", dtype=torch.float32)
+            expected = logits_of(model, batch)
+        all_ids[family] = ids.tolist()
+        results[family] = expected
+        for what, config in {"its own settings": None, "the settings given": AutoConfig.for_model(**c)}.items():
+            print(f"{family}, read by transformers with {what}:", difference_of(path, config, batch, expected))
+    save_file(results, args.out / "logits.safetensors")
+    (args.out / "ids.json").write_text(json.dumps(all_ids) + "\n")
+
+
+main()

@@ -1,0 +1,127 @@
+/** @file GGUF files of every decoder family, written by others: read as the model that they hold, and written the same. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, describe, test } from "node:test";
+import { loadModel, openGguf, writeModel } from "../../src/format/by-path.ts";
+import type { Checkpoint } from "../../src/format/checkpoint/checkpoint.ts";
+import { writeMergedModel } from "../../src/export/merged-model.ts";
+import type { BaseModel } from "../../src/models/base-model.ts";
+import { findFamily, openModel } from "../../src/models/families.ts";
+import { findDifference } from "../../src/models/same-model.ts";
+import { lora } from "../../src/peft/methods/lora.ts";
+import { packStored } from "../../src/quant/stored-tensor.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
+import { hostTensor } from "../../src/runtime/host-tensor.ts";
+import { attachTo, batchFromRows, logitsOf, perturb } from "../model-passes.ts";
+import { temporaryFolder } from "../tiny-model.ts";
+import { assertLogits, goldenJson, goldenPath, goldenTensors } from "./golden-files.ts";
+
+const engine = createEngine({ threads: 1 });
+const root = temporaryFolder();
+const allIds = goldenJson<Record<string, readonly (readonly number[])[]>>("gguf", "ids.json");
+const changes = goldenJson<Record<string, object>>("gguf", "changes.json");
+const allLogits = await goldenTensors("gguf", "logits.safetensors");
+
+interface Opened {
+  readonly base: BaseModel;
+  readonly checkpoint: Checkpoint;
+}
+
+async function opened<T>(path: string, use: (model: Opened) => Promise<T>): Promise<T> {
+  const loaded = await loadModel(path);
+  try {
+    return await use(loaded);
+  } finally {
+    await loaded.checkpoint.close();
+  }
+}
+
+const bytesOf = async ({ checkpoint }: Opened, name: string): Promise<Buffer> =>
+  Buffer.from(packStored(await checkpoint.read(name)));
+
+for (const [name, ids] of Object.entries(allIds)) {
+  describe(`GGUF file of ${name}`, () => {
+    const folder = name.replace("-long", "");
+    const path = goldenPath("gguf", `${name}.gguf`);
+    const config = {
+      ...goldenJson<Record<string, unknown>>("models", folder, "config.json"),
+      ...changes[name],
+    };
+    // Norms that lie in the file as 1 + w come back rounded.
+    const isShifted = (tensor: string): boolean => name.startsWith("gemma") && tensor.endsWith("norm.weight");
+    const mask = ids.map((row) => row.map(() => 1));
+    const batch = batchFromRows({ input_ids: ids, attention_mask: mask, labels: ids });
+    const run = (base: BaseModel, adapter: Parameters<typeof logitsOf>[2]): Promise<Float32Array> =>
+      logitsOf(engine, base, adapter, batch);
+
+    test("it holds the tensors of the folder, bit for bit, and the same model", async () => {
+      const tensors = await goldenTensors("models", folder, "model.safetensors");
+      await opened(path, async (model) => {
+        assert.equal(findDifference(openModel(config), model.base.model), null);
+        assert.deepEqual([...model.checkpoint.tensors.keys()].sort(), [...tensors.keys()].sort());
+        for (const [tensor, values] of tensors) {
+          const expected = isShifted(tensor) ? values.map((w) => Math.fround(w + 1) - 1) : values;
+          const found = await bytesOf(model, tensor);
+          assert.ok(found.equals(Buffer.from(expected.buffer, 0, expected.byteLength)), tensor);
+        }
+      });
+    });
+
+    test("it gives the logits of transformers", async () => {
+      const logits = await opened(path, ({ base }) => run(base, null));
+      assertLogits(logits, allLogits.get(name) as Float32Array, mask, 1e-5);
+    });
+
+    test("a folder's model is written as the same file", async () => {
+      const [source, written] = [join(root, name), join(root, `${name}.gguf`)];
+      await opened(path, async ({ checkpoint }) => {
+        const tensors = await goldenTensors("models", folder, "model.safetensors");
+        await writeModel(source, {
+          config,
+          generationConfig: null,
+          tokenizerFiles: checkpoint.tokenizerFiles,
+          tensors: [...checkpoint.tensors.values()].map(({ name, shape }) => [
+            name,
+            hostTensor("float32", shape, tensors.get(name) as Float32Array<ArrayBuffer>),
+          ]),
+        });
+      });
+      await opened(source, async ({ base, checkpoint }) => {
+        const adapter = await attachTo(base, lora, {}, "all-linear"); // a fresh one changes nothing
+        await writeMergedModel({ engine, base, checkpoint, adapter, path: written, to: "gguf", kind: "f32" });
+      });
+      const [theirs, ours] = [await openGguf(path), await openGguf(written)];
+      after(() => Promise.all([theirs.close(), ours.close()]));
+      assert.deepEqual([...ours.tensors.keys()].sort(), [...theirs.tensors.keys()].sort());
+      for (const [key, tensor] of theirs.tensors) {
+        const own = ours.tensors.get(key)!;
+        assert.deepEqual(own.shape, tensor.shape, key);
+        const [a, b] = [await ours.read(own), await theirs.read(tensor)].map((stored) =>
+          Buffer.from(packStored(stored)),
+        );
+        assert.ok(a!.equals(b!), key);
+      }
+      const { gguf } = findFamily(config);
+      assert.ok(gguf !== "not-in-gguf");
+      for (const [key, value] of Object.entries(theirs.metadata)) {
+        if (key.startsWith(`${gguf.architecture}.`)) assert.deepEqual(ours.metadata[key], value, key);
+      }
+    });
+
+    test("an adapter is merged into it, and its settings stay", async () => {
+      const merged = join(root, `${name}-merged.gguf`);
+      const expected = await opened(path, async ({ base, checkpoint }) => {
+        const adapter = await attachTo(base, lora, {}, "all-linear");
+        perturb(adapter, 0.05);
+        await writeMergedModel({ engine, base, checkpoint, adapter, path: merged, to: "gguf", kind: null });
+        return await run(base, adapter);
+      });
+      const logits = await opened(merged, ({ base }) => run(base, null));
+      assertLogits(logits, expected, mask, 1e-4);
+      assert.ok(logits.some((value, i) => Math.abs(value - allLogits.get(name)![i]!) > 1e-3));
+      const [before, after_] = [await openGguf(path), await openGguf(merged)];
+      assert.deepEqual(after_.metadata, before.metadata);
+      await Promise.all([before.close(), after_.close()]);
+    });
+  });
+}

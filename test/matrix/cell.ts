@@ -1,0 +1,265 @@
+/** @file What must hold of every method on every family, whatever form the model lies in. */
+import assert from "node:assert/strict";
+import { after, describe, test } from "node:test";
+import { type Batch, toBatch } from "../../src/data/batch.ts";
+import { makeExample } from "../../src/data/example.ts";
+import { Generator } from "../../src/engine/generator.ts";
+import { adapterFiles, isAdapterMethod } from "../../src/format/adapters/adapter.ts";
+import { loadModel, readAdapter } from "../../src/format/by-path.ts";
+import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
+import type { BaseModel } from "../../src/models/base-model.ts";
+import { findOptimizer } from "../../src/optim/optimizers.ts";
+import { createUpdater } from "../../src/optim/updater.ts";
+import type { Adapter } from "../../src/peft/attach.ts";
+import { mergeAdapter } from "../../src/peft/merge.ts";
+import { METHODS, findMethod } from "../../src/peft/methods.ts";
+import { FAMILIES } from "../../src/models/families.ts";
+import { Session } from "../../src/run/session.ts";
+import type { Engine } from "../../src/runtime/engine.ts";
+import { StepRunner } from "../../src/train/step-runner.ts";
+import {
+  accumulateLoss,
+  attachTo,
+  examplesFor,
+  logitsOf,
+  lossAndGradients,
+  perturb,
+  withTensors,
+} from "../model-passes.ts";
+import { changeValues, setValues, valuesOf } from "../trained-values.ts";
+import { FORMS, type FormedModel } from "./forms.ts";
+
+/** One family with one method in one form. */
+export interface Cell {
+  readonly family: string;
+  readonly method: string;
+  readonly form: string;
+}
+
+/** Parameters that their own graph takes for constants: their gradient is not the slope of the loss by definition. */
+export const DETACHED: Readonly<Record<string, RegExp>> = { dora: /lora_[AB]\.weight$/ };
+
+/** Options under which the loss has no corners within the step of the check. */
+export const SMOOTH: Readonly<Record<string, object>> = { snell: { sparsity: 0 } };
+
+/** How far parameters are moved from their start: what they are themselves must not vanish beside it. */
+const DEVIATIONS: Readonly<Record<string, number>> = { peqa: 0.002 };
+const DEVIATION = 0.05;
+
+/** All cells, or (one rule, no chance) each family once, so that methods and forms come round. */
+export function cells(which: "all" | "sample"): readonly Cell[] {
+  const [families, methods, forms] = [
+    FAMILIES.map(({ modelType }) => modelType),
+    METHODS.map(({ name }) => name),
+    Object.keys(FORMS),
+  ];
+  if (which === "sample") {
+    return families.map((family, i) => ({
+      family,
+      method: methods[i % methods.length] as string,
+      form: forms[i % forms.length] as string,
+    }));
+  }
+  return families.flatMap((family) =>
+    methods.flatMap((method) => forms.map((form) => ({ family, method, form }))),
+  );
+}
+
+/** Declares the tests of a cell. */
+export function describeCell(engine: Engine, folder: string, { family, method, form }: Cell): void {
+  describe(`${method} on ${family}, ${form}`, () => {
+    const path = `${folder}/${family}-${method}-${form.replaceAll(" ", "-")}`;
+    let opened: Promise<FormedModel> | null = null;
+    const open = (): Promise<FormedModel> =>
+      (opened ??= (FORMS[form] as (typeof FORMS)[string])(path, { modelType: family }));
+    after(async () => (await opened)?.checkpoint.close());
+    const adapted = async (options: object = {}): Promise<FormedModel & { readonly adapter: Adapter }> => {
+      const model = await open();
+      const adapter = await attachTo(model.base, findMethod(method), options);
+      perturb(adapter, DEVIATIONS[method] ?? DEVIATION);
+      return { ...model, adapter };
+    };
+    const batchOf = ({ model }: BaseModel): Batch =>
+      toBatch(examplesFor(model, [9, 6, 4]).map((example) => [example]));
+
+    test("the loss changes along the gradient as the gradient says, activations kept or computed again", async () => {
+      const { base, adapter } = await adapted(SMOOTH[method]);
+      const batch = batchOf(base);
+      const kept = await lossAndGradients(engine, base, adapter, [batch]);
+      const anew = await lossAndGradients(engine, base, adapter, [batch], { recompute: true });
+      assertGradientsNear(anew.gradients, kept.gradients);
+      const gradient = adapter.parameters.flatMap(({ name, value }) => {
+        const own = DETACHED[method]?.test(name) ? undefined : kept.gradients.get(name);
+        return [...(own ?? new Float32Array(value.data.length))];
+      });
+      const norm = Math.hypot(...gradient);
+      const start = valuesOf(adapter);
+      const lossAt = async (by: number): Promise<number> => {
+        changeValues(adapter, (_, i) => (start[i] as number) + (by * (gradient[i] as number)) / norm);
+        return (await lossAndGradients(engine, base, adapter, [batch])).loss;
+      };
+      // Where a router's choice changes, the loss jumps: then a shorter step tells, or that to the other side. A wrong
+      // gradient is wrong at every step and on both sides.
+      const here = await lossAt(0);
+      const slopes: number[] = [];
+      const isRight = (): boolean => slopes.some((slope) => Math.abs(slope / norm - 1) < 0.02);
+      for (let step = Math.min(0.02, 5e-3 / norm), i = 0; i < 3 && !isRight(); i++, step /= 8) {
+        const [above, below] = [await lossAt(step), await lossAt(-step)];
+        slopes.push((above - below) / (2 * step), (above - here) / step, (here - below) / step);
+      }
+      setValues(adapter, start);
+      assert.ok(isRight(), `slopes ${slopes.join(", ")}, gradient norm ${norm}`);
+    });
+
+    test("steps lower the loss", async () => {
+      const { base } = await open();
+      const losses = await trainLosses(engine, base, await attachTo(base, findMethod(method)), batchOf(base));
+      assert.ok(losses.at(-1)! < losses[0]! - 1e-3, losses.join(", "));
+    });
+
+    test("a row of a batch gives the logits of the row alone, a packed example loss and gradients of its own", async () => {
+      const { base, adapter } = await adapted();
+      const examples = examplesFor(base.model, [8, 5, 6, 3]);
+      const readsTokens = base.model.image === null;
+      const batch = toBatch(
+        examples.map((example) => [example]),
+        readsTokens ? 11 : undefined,
+      );
+      const together = await logitsOf(engine, base, adapter, batch);
+      const rowSize = batch.length * base.model.numOutputs;
+      for (const [row, example] of examples.entries()) {
+        const alone = await logitsOf(engine, base, adapter, toBatch([[example]]));
+        assertNear(together.subarray(row * rowSize, row * rowSize + alone.length), alone, 2e-5, `row ${row}`);
+      }
+      if (!readsTokens) return;
+      const expected = await lossAndGradients(engine, base, adapter, [batch]);
+      const rows = [
+        [examples[2]!, examples[0]!],
+        [examples[3]!, examples[1]!],
+      ];
+      const packed = await lossAndGradients(engine, base, adapter, [toBatch(rows)]);
+      assert.ok(Math.abs(packed.loss - expected.loss) < 2e-6, `${packed.loss}, unpacked ${expected.loss}`);
+      assertGradientsNear(packed.gradients, expected.gradients);
+    });
+
+    test("text is written through the cache as the whole pass computes it, past every window", async (t) => {
+      const { base, adapter } = await adapted();
+      if (base.model.task !== "causal-lm") return t.skip("it writes no text");
+      const session = new Session(engine, base);
+      const generator = await Generator.create({ session, adapter });
+      for (const numPrompt of [1, 7, 260]) {
+        const prompt = Array.from({ length: numPrompt }, (_, i) => (i * 37 + numPrompt) % 256);
+        const seen: Float32Array[] = [];
+        const { ids } = await generator.complete({
+          promptIds: prompt,
+          maxNewTokens: 6,
+          onLogits: (logits) => seen.push(logits.slice()),
+        });
+        const whole = await logitsOf(engine, base, adapter, textBatch([...prompt, ...ids]));
+        assert.equal(seen.length, 6);
+        for (const [i, logits] of seen.entries()) {
+          const from = (numPrompt - 1 + i) * base.model.numOutputs;
+          assertNear(
+            logits,
+            whole.subarray(from, from + logits.length),
+            5e-5,
+            `${numPrompt} tokens, then ${i}`,
+          );
+        }
+      }
+      await session.release();
+    });
+
+    test("merged weights compute what the adapted model computes", async (t) => {
+      const { base, adapter } = await adapted();
+      if (adapter.method.kind === "adapter" && adapter.method.merge === "not-mergeable")
+        return t.skip("its result is not a change of weights");
+      const batch = batchOf(base);
+      const merged = await withTensors(base, await mergeAdapter(engine, base, adapter));
+      const [expected, plain] = [
+        await logitsOf(engine, base, adapter, batch),
+        await logitsOf(engine, base, null, batch),
+      ];
+      assertNear(await logitsOf(engine, merged, null, batch), expected, 5e-5, "logits");
+      assert.ok(distance(expected, plain) > 1e-3, "the adapter has no effect");
+    });
+
+    test("what was saved and read computes bit for bit the same", async () => {
+      const { base, checkpoint, adapter } = await adapted();
+      const batch = batchOf(base);
+      const saved = `${path}-saved`;
+      await writeFolderAtomic(saved, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+      const expected = await logitsOf(engine, base, adapter, batch);
+      if (isAdapterMethod(adapter)) {
+        const { adapter: read } = await readAdapter(saved, base);
+        assert.deepEqual(valuesOf(read), valuesOf(adapter));
+        assert.deepEqual(await logitsOf(engine, base, read, batch), expected);
+        return;
+      }
+      const loaded = await loadModel(saved);
+      assert.deepEqual(await logitsOf(engine, loaded.base, null, batch), expected);
+      await loaded.checkpoint.close();
+    });
+  });
+}
+
+function textBatch(ids: readonly number[]): Batch {
+  return toBatch([[makeExample(ids, (i) => i > 0, { file: "test", line: 1 })]]);
+}
+
+async function trainLosses(
+  engine: Engine,
+  base: BaseModel,
+  adapter: Adapter,
+  batch: Batch,
+): Promise<number[]> {
+  const session = new Session(engine, base);
+  const steps = await StepRunner.create({ session, adapter, recompute: false, seed: 0 });
+  const adamw = findOptimizer("adamw");
+  const updater = await createUpdater(engine, adamw, adamw.options.parse({}), adapter.groups);
+  const losses: number[] = [];
+  for (let step = 0; step < 5; step++) {
+    steps.gradients.begin();
+    losses.push((await accumulateLoss(steps, batch, 1 / batch.numLabels, step, 0)) / batch.numLabels);
+    steps.gradients.finish();
+    await updater.step({
+      gradients: steps.gradients.groups,
+      gradientScale: 1,
+      learningRate: 3e-3,
+      weightDecay: 0,
+    });
+  }
+  await Promise.all([steps.release(), updater.release(), session.release()]);
+  return losses;
+}
+
+/** The largest difference of two arrays; Infinity where one is no number. */
+export function distance(a: Float32Array, b: Float32Array): number {
+  assert.equal(a.length, b.length);
+  return a.reduce((max, value, i) => {
+    const apart = Math.abs(value - (b[i] as number));
+    return Number.isNaN(apart) ? Infinity : Math.max(max, apart);
+  }, 0);
+}
+
+/** Asserts that two arrays differ by a share of the larger one's size at most. */
+export function assertNear(actual: Float32Array, expected: Float32Array, share: number, what: string): void {
+  const size = expected.reduce((max, value) => Math.max(max, Math.abs(value)), 1);
+  const apart = distance(actual, expected);
+  assert.ok(apart <= share * size, `${what}: ${apart} apart, of size ${size}`);
+}
+
+/** Asserts that there are the same gradients, and that they agree but for rounding. */
+export function assertGradientsNear(
+  actual: ReadonlyMap<string, Float32Array>,
+  expected: ReadonlyMap<string, Float32Array>,
+  share = 1e-5,
+): void {
+  assert.deepEqual([...actual.keys()].sort(), [...expected.keys()].sort());
+  for (const [name, gradient] of expected) {
+    const size = gradient.reduce((max, value) => Math.max(max, Math.abs(value)), 0);
+    const apart = distance(actual.get(name) as Float32Array, gradient);
+    // What the softmax takes out again, as biases of keys where nothing is turned, has no gradient but rounding.
+    assert.ok(apart <= share * size + 5e-8, `${name} is ${apart} apart, of size ${size}`);
+  }
+}

@@ -1,0 +1,23 @@
+/** @file A fixed sample of the matrix of families, methods and forms; `npm run test:matrix` runs all of it. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { FAMILIES } from "../../src/models/families.ts";
+import { METHODS } from "../../src/peft/methods.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
+import { temporaryFolder } from "../tiny-model.ts";
+import { cells, describeCell } from "./cell.ts";
+import { FORMS } from "./forms.ts";
+
+const engine = createEngine({ threads: 1 });
+const folder = temporaryFolder();
+const sample = cells("sample");
+
+test("the sample has every family, every method and every form", () => {
+  const seen = (key: "family" | "method" | "form"): number => new Set(sample.map((cell) => cell[key])).size;
+  assert.deepEqual(
+    [seen("family"), seen("method"), seen("form")],
+    [FAMILIES.length, METHODS.length, Object.keys(FORMS).length],
+  );
+});
+
+for (const cell of sample) describeCell(engine, folder, cell);

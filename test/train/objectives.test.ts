@@ -1,0 +1,230 @@
+/** @file Every objective through `train()`: what is learned, what is told, what a run compares with, and resuming. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { describe, test } from "node:test";
+import { readDataFile } from "../../src/data/by-path.ts";
+import type { DataKindName } from "../../src/data/data-kinds.ts";
+import { openTextTools } from "../../src/data/text-tools.ts";
+import { loadModel, readAdapter } from "../../src/format/by-path.ts";
+import { METHODS } from "../../src/peft/methods.ts";
+import { Session } from "../../src/run/session.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
+import { unitsToBatch } from "../../src/train/micro-batch.ts";
+import { Scorer } from "../../src/train/objective-step.ts";
+import { OBJECTIVES, findObjective } from "../../src/train/objectives.ts";
+import type { TrainInput } from "../../src/train/options.ts";
+import { scoreSequences } from "../../src/train/sequence-scores.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
+import { writeTinyRows } from "../tiny-rows.ts";
+import { bytesOf, lossesOf, runTiny } from "./tiny-run.ts";
+
+const folder = temporaryFolder();
+const MODELS = {
+  text: await writeTinyModel(`${folder}/model`),
+  classes: await writeTinyModel(`${folder}/classifier`, {
+    config: {
+      architectures: ["LlamaForSequenceClassification"],
+      id2label: { 0: "bad", 1: "good" },
+      tie_word_embeddings: false,
+    },
+  }),
+};
+const KINDS = [...new Set(OBJECTIVES.map(({ rows }) => rows))];
+const DATA = new Map(KINDS.map((kind) => [kind, writeTinyRows(`${folder}/${kind}.jsonl`, kind, 16)]));
+const HELD_OUT = new Map(
+  KINDS.map((kind) => [kind, writeTinyRows(`${folder}/held-${kind}.jsonl`, kind, 6, 2)]),
+);
+
+/** Settings of a run of an objective with a method; only some methods have a rank. */
+function settingsFor(objective: string, method: string, output: string): TrainInput {
+  const { rows } = findObjective(objective);
+  return {
+    model: MODELS[rows === "classes" ? "classes" : "text"],
+    data: DATA.get(rows) as string,
+    method,
+    rank: ["lora", "dora", "snell", "vera"].includes(method) ? 4 : undefined,
+    objective,
+    output: `${folder}/${output}`,
+    batchSize: 4,
+    learningRate: method === "full" ? 3e-3 : 0.02,
+    schedule: "constant",
+    seed: 1,
+  };
+}
+
+/** What TRL's trainers tell of a step. */
+const PAIR = ["accuracies", "chosen", "margins", "rejected"].map((name) => `rewards/${name}`);
+const METRICS: Readonly<Record<string, readonly string[]>> = {
+  "cross-entropy": [],
+  classification: [],
+  dpo: ["logps/chosen", "logps/rejected", ...PAIR],
+  orpo: ["log_odds_chosen", "log_odds_ratio", "logps/chosen", "logps/rejected", "nll_loss", ...PAIR],
+  kto: ["kl", "logps/chosen", "logps/rejected", ...PAIR.slice(1)],
+};
+/** What every step, and every evaluation, is told of beside. */
+const OF_STEPS =
+  "event step total_steps epoch loss learning_rate grad_norm tokens tokens_per_second peak_mb".split(" ");
+const OF_EVALUATIONS = ["event", "step", "loss", "perplexity", "tokens"];
+
+type Line = Readonly<Record<string, number | string>>;
+
+function linesOf(output: string): Line[] {
+  const text = readFileSync(`${folder}/${output}/log.jsonl`, "utf8");
+  return text
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Line);
+}
+
+const mean = (values: readonly number[]): number =>
+  values.reduce((sum, value) => sum + value, 0) / values.length;
+
+for (const { name, rows } of OBJECTIVES) {
+  describe(`objective ${name}`, () => {
+    for (const method of ["lora", "road", "ia3", "full"]) {
+      test(`${method} learns by it, and the run tells of it as TRL does`, async () => {
+        const output = `${name}-${method}`;
+        const evaluated = { evalData: HELD_OUT.get(rows) as string, evalEvery: 12 };
+        const { events, result } = await runTiny({
+          ...settingsFor(name, method, output),
+          ...evaluated,
+          steps: 24,
+        });
+        const losses = lossesOf(events);
+        const [start, end] = [mean(losses.slice(0, 3)), mean(losses.slice(-3))];
+        assert.ok(end < 0.97 * start, `loss ${start} to ${end}`);
+        const lines = linesOf(output);
+        const told = METRICS[name] as readonly string[];
+        for (const line of lines) {
+          // Not each step has answers of both kinds.
+          const some = line["event"] === "eval" || name !== "kto";
+          const expected = [...(line["event"] === "step" ? OF_STEPS : OF_EVALUATIONS), ...told];
+          const found = Object.keys(line);
+          if (some) assert.deepEqual(found.sort(), expected.sort());
+          else assert.ok(found.every((key) => expected.includes(key)) && found.includes("kl"), found.join());
+        }
+        const evaluations = lines.filter(({ event }) => event === "eval") as Readonly<
+          Record<string, number>
+        >[];
+        assert.deepEqual(
+          evaluations.map(({ step }) => step),
+          [0, 12, 24],
+        );
+        const [first, last] = [evaluations[0]!, evaluations.at(-1)!];
+        assert.ok(last["loss"]! < first["loss"]!, `held-out loss ${first["loss"]} to ${last["loss"]}`);
+        assert.equal(result.evaluation?.loss, last["loss"]);
+        if (told.includes("rewards/margins")) assert.ok(last["rewards/margins"]! > first["rewards/margins"]!);
+        if (findObjective(name).needs.includes("reference")) {
+          // Nothing has moved yet: no reward but for rounding.
+          for (const side of ["chosen", "rejected"]) assert.ok(Math.abs(first[`rewards/${side}`]!) < 1e-4);
+        }
+      });
+    }
+
+    test("a run that is stopped and resumed ends bit-equal", async () => {
+      const own = { dropout: 0.1, accumulation: 2, batchSize: 2, steps: 6 };
+      const whole = { ...settingsFor(name, "lora", `${name}-whole`), ...own };
+      const { events } = await runTiny(whole);
+      const parts = { ...settingsFor(name, "lora", `${name}-parts`), ...own };
+      const controller = new AbortController();
+      const onEvent = (event: { event: string; step?: number }): void => {
+        if (event.event === "step" && event.step === 3) controller.abort();
+      };
+      await assert.rejects(runTiny(parts, { signal: controller.signal, onEvent }), { code: "train/stopped" });
+      const resumed = await runTiny({ ...parts, resume: true });
+      assert.deepEqual(lossesOf(resumed.events), lossesOf(events).slice(3));
+      const file = "adapter_model.safetensors";
+      assert.ok(bytesOf(parts.output, file).equals(bytesOf(whole.output, file)));
+    });
+
+    for (const { name: method } of METHODS) {
+      test(`two steps with method ${method}`, async () => {
+        const { events } = await runTiny({ ...settingsFor(name, method, `${name}-${method}-two`), steps: 2 });
+        assert.ok(lossesOf(events).length === 2 && lossesOf(events).every(Number.isFinite));
+      });
+    }
+  });
+}
+
+/** Mean log-probability of the chosen and of the rejected answers of the held-out pairs by a model. */
+async function logProbsOf(
+  model: string,
+  adapterFolder: string | null,
+): Promise<{ chosen: number; rejected: number }> {
+  const { base, checkpoint } = await loadModel(model);
+  const adapter = adapterFolder === null ? null : (await readAdapter(adapterFolder, base)).adapter;
+  const session = new Session(createEngine({ threads: 1 }), base);
+  const { examples } = readDataFile<DataKindName>(HELD_OUT.get("preference") as string, {
+    ...openTextTools(model, checkpoint.tokenizerFiles),
+    maxLength: 64,
+    kind: "preference",
+  });
+  const scorer = await Scorer.create(session, { adapter, reference: null }, findObjective("orpo"));
+  const scores = scoreSequences(await scorer.scores(unitsToBatch(examples)));
+  await session.release();
+  await checkpoint.close();
+  const meanOf = (role: string): number =>
+    mean(scores.flatMap((score) => (score.role === role ? [score.logProb] : [])));
+  return { chosen: meanOf("chosen"), rejected: meanOf("rejected") };
+}
+
+describe("what a run is compared with", () => {
+  const evaluated = { evalData: HELD_OUT.get("preference") as string, evalEvery: 8, steps: 8, beta: 0.5 };
+  const base = MODELS.text;
+
+  for (const [what, method, options] of [
+    ["all of the base is trained", "full", {}],
+    ["biases and norms of the base are trained", "bitfit", {}],
+    ["modules of the base are trained beside an adapter", "lora", { modulesToSave: ["norm", "lm_head"] }],
+  ] as const) {
+    test(`is the base as it was loaded, where ${what}`, async () => {
+      const output = `reference-${method}`;
+      const settings = { ...settingsFor("dpo", method, output), ...evaluated, ...options };
+      const { result } = await runTiny(settings);
+      const isModel = method === "full";
+      const trained = await logProbsOf(isModel ? settings.output : base, isModel ? null : settings.output);
+      const before = await logProbsOf(base, null);
+      const metrics = result.evaluation?.metrics ?? {};
+      for (const side of ["chosen", "rejected"] as const) {
+        const reward = 0.5 * (trained[side] - before[side]);
+        assert.ok(Math.abs(reward) > 0.01, `reward ${reward}`);
+        assert.ok(Math.abs(metrics[`rewards/${side}`]! - reward) < 1e-4, `${side}: ${reward}`);
+        assert.ok(Math.abs(metrics[`logps/${side}`]! - trained[side]) < 1e-4);
+      }
+    });
+  }
+
+  test("is the adapter that it starts from, if there is one; also when it is resumed", async () => {
+    const first = settingsFor("cross-entropy", "lora", "reference-first");
+    await runTiny({ ...first, steps: 8 });
+    const settings = {
+      ...settingsFor("dpo", "lora", "reference-second"),
+      ...evaluated,
+      initAdapter: first.output,
+    };
+    const controller = new AbortController();
+    const evaluations: Line[] = [];
+    const onEvent = (event: object): void => {
+      const line = event as Line;
+      if (line["event"] === "eval") evaluations.push(line);
+      if (line["event"] === "step" && line["step"] === 4) controller.abort();
+    };
+    await assert.rejects(runTiny(settings, { signal: controller.signal, onEvent }), {
+      code: "train/stopped",
+    });
+    await runTiny({ ...settings, resume: true }, { onEvent });
+    const [start, end] = [evaluations[0]!, evaluations.at(-1)!];
+    assert.equal(start["rewards/chosen"], 0);
+    assert.equal(start["rewards/rejected"], 0);
+    const [before, after, alone] = [
+      await logProbsOf(base, first.output),
+      await logProbsOf(base, settings.output),
+      await logProbsOf(base, null),
+    ];
+    assert.ok(Math.abs(before.chosen - alone.chosen) > 0.5, "the adapter to start from changes little");
+    for (const side of ["chosen", "rejected"] as const) {
+      const reward = 0.5 * (after[side] - before[side]);
+      assert.ok(Math.abs(Number(end[`rewards/${side}`]) - reward) < 1e-4, `${side}: ${reward}`);
+    }
+  });
+});

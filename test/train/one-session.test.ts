@@ -1,0 +1,146 @@
+/** @file Training, evaluation and generation on one session, between steps and between blocks: the bits of each alone. */
+import assert from "node:assert/strict";
+import { after, describe, test } from "node:test";
+import { toBatch } from "../../src/data/batch.ts";
+import { Generator } from "../../src/engine/generator.ts";
+import { loadModel, readAdapter } from "../../src/format/by-path.ts";
+import { FAMILIES } from "../../src/models/families.ts";
+import { findSchedule } from "../../src/optim/schedules.ts";
+import type { Adapter } from "../../src/peft/attach.ts";
+import { lora } from "../../src/peft/methods/lora.ts";
+import { Session } from "../../src/run/session.ts";
+import type { Residency } from "../../src/run/weights.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
+import { Evaluator } from "../../src/train/evaluate.ts";
+import { setUp } from "../../src/train/files/setup.ts";
+import { type FineTuneRequest, fineTune } from "../../src/train/fine-tune.ts";
+import { unitsToBatch } from "../../src/train/micro-batch.ts";
+import { parseTrainOptions } from "../../src/train/options.ts";
+import { attachTo, perturb, randomExamples } from "../model-passes.ts";
+import { TINY_CONFIGS } from "../tiny-configs.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+import { valuesOf } from "../trained-values.ts";
+import { requestFor } from "./fine-tune-request.ts";
+import { TINY_RUN, lossesOf, runTiny } from "./tiny-run.ts";
+
+const engine = createEngine({ threads: 1 });
+const folder = temporaryFolder();
+const PROMPT = [5, 99, 23, 7, 42, 11];
+
+/** Losses of steps and evaluations, and what was trained. */
+async function trained(request: FineTuneRequest): Promise<{ losses: number[]; values: Float32Array }> {
+  const losses: number[] = [];
+  for await (const { loss } of fineTune(request)) losses.push(loss);
+  return { losses, values: valuesOf(request.adapter) };
+}
+
+const CASES: readonly [modelType: string, Residency, recompute: boolean][] = [
+  ...FAMILIES.map(({ modelType }) => modelType)
+    .filter((modelType) =>
+      /ForCausalLM|LMHeadModel|ForConditional/.test(String(TINY_CONFIGS[modelType]?.["architectures"])),
+    )
+    .map((modelType): [string, Residency, boolean] => [modelType, "stored", false]),
+  ["llama", "stored", true],
+  ["llama", "float32", false],
+];
+
+for (const [modelType, residency, recompute] of CASES) {
+  describe(`${modelType} on one session, weights ${residency}, activations ${recompute ? "computed again" : "kept"}`, async () => {
+    const { base, checkpoint } = await loadModel(
+      await writeTinyModel(`${folder}/${modelType}-${residency}-${recompute}`, { modelType }),
+    );
+    after(() => checkpoint.close());
+
+    const hasExperts = base.model.layers.some(({ sites }) => sites.some(({ role }) => role === "router"));
+
+    test("training beside evaluation and generation gives the bits of each alone", async () => {
+      const start = (): Promise<Adapter> => attachTo(base, lora, { dropout: hasExperts ? 0 : 0.2 });
+      const other = await attachTo(base, lora, { rank: 4 }, null, 9);
+      perturb(other, 0.1);
+      const units = randomExamples([7, 4], 5);
+      const open = (): Session => new Session(engine, base, residency);
+
+      const alone = open();
+      const expected = await trained(requestFor(alone, await start(), recompute));
+      const { loss } = await (await Evaluator.create(alone, other)).evaluate(units);
+      const { ids } = await (
+        await Generator.create({ session: alone, adapter: null })
+      ).complete({ promptIds: PROMPT, maxNewTokens: 4 });
+      await alone.release();
+
+      const session = open();
+      const evaluator = await Evaluator.create(session, other);
+      const generator = await Generator.create({ session, adapter: null });
+      let [numEvaluated, numWritten, numCalls] = [0, 0, 0];
+      const write = (): ReturnType<typeof generator.generate> =>
+        generator.generate({ promptIds: PROMPT, maxNewTokens: 4 });
+      let text = write();
+      let written: number[] = [];
+      // One token between two blocks, or an evaluation.
+      const betweenBlocks = async (): Promise<void> => {
+        if (numCalls++ % 3 === 2) {
+          numEvaluated++;
+          assert.equal((await evaluator.evaluate(units)).loss, loss);
+          return;
+        }
+        const next = await text.next();
+        if (!next.done) {
+          written.push(next.value.id);
+          return;
+        }
+        assert.deepEqual(written, ids);
+        numWritten++;
+        [text, written] = [write(), []];
+      };
+      const request = requestFor(session, await start(), recompute);
+      const together = await trained({ ...request, hooks: { ...request.hooks, betweenBlocks } });
+      assert.deepEqual(together, expected);
+      assert.ok(numEvaluated > 2 && numWritten > 0, `${numEvaluated} evaluations, ${numWritten} texts`);
+      await session.release();
+    });
+  });
+}
+
+test("fineTune() without a store trains what train() writes", async () => {
+  const model = await writeTinyModel(`${folder}/for-train`);
+  const data = writeTinyChats(`${folder}/chats.jsonl`, 12);
+  const evalData = writeTinyChats(`${folder}/held-out.jsonl`, 4, 2);
+  for (const packing of [false, true]) {
+    const output = `${folder}/out-${packing}`;
+    const input = { ...TINY_RUN, model, data, evalData, evalEvery: 2, packing, learningRate: 0.01, output };
+    const { events, result } = await runTiny(input);
+    const options = parseTrainOptions(input);
+    const setup = await setUp(options);
+    const { base, adapter, plan, totalSteps, objective, optimizer, optimizerOptions, heldOut } = setup;
+    const session = new Session(engine, base);
+    const request: FineTuneRequest = {
+      ...requestFor(session, adapter, setup.memory.recompute),
+      plan,
+      totalSteps,
+      toBatch: (rows) => (packing ? toBatch(rows as never) : unitsToBatch(rows.flat())),
+      maxLength: options.maxLength,
+      objective,
+      optimizer: {
+        optimizer,
+        options: optimizerOptions,
+        schedule: findSchedule(options.schedule),
+        learningRate: options.learningRate,
+        warmupSteps: options.warmupSteps,
+        weightDecay: options.weightDecay,
+        maxGradNorm: options.maxGradNorm,
+      },
+      evaluation: heldOut && { units: heldOut, everySteps: 2, patience: null },
+      seed: options.seed,
+    };
+    const { losses, values } = await trained(request);
+    assert.deepEqual(
+      losses,
+      events.flatMap((event) => (event.event === "step" || event.event === "eval" ? [event.loss] : [])),
+    );
+    assert.ok(lossesOf(events).length === totalSteps && result.evaluation !== null);
+    const { adapter: read } = await readAdapter(output, base);
+    assert.deepEqual(values, valuesOf(read));
+    await session.release();
+    await setup.origin.checkpoint.close();
+  }
+});
