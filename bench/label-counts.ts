@@ -35,7 +35,7 @@ export function labelsPerStep(
     batchSize,
     packing,
     maxLength,
-    accumulation: 1,
+    gradientAccumulationSteps: 1,
     shuffle: false,
     seed: 0,
   });

@@ -34,7 +34,7 @@ const LOW = "--group-size 0 --init rtn --gradient-checkpointing on --learning-ra
 
 /** LoRA with its base in float32 in memory, as it runs by default, and the scales of ever fewer bits. */
 const MEMORY: readonly Variant[] = [
-  variant("lora-held", `${LORA} --keep-widened`),
+  variant("lora-held", `${LORA} --weights float32`),
   lora,
   variant("lora-low", `${LORA} --gradient-checkpointing on`),
   variant("peqa-4-low", `--method peqa --bits 4 ${LOW}`),

@@ -15,7 +15,7 @@ import {
 const SIZES: RandomLlamaSizes = {
   vocabSize: 320,
   width: 64,
-  hiddenWidth: 96,
+  intermediateSize: 96,
   numLayers: 2,
   numHeads: 4,
   numKeyValueHeads: 2,

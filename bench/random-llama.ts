@@ -20,7 +20,7 @@ import { numElements } from "../src/graph/shape.ts";
 export interface RandomLlamaSizes {
   readonly vocabSize: number;
   readonly width: number;
-  readonly hiddenWidth: number;
+  readonly intermediateSize: number;
   readonly numLayers: number;
   readonly numHeads: number;
   readonly numKeyValueHeads: number;
@@ -30,7 +30,7 @@ export interface RandomLlamaSizes {
 export const LLAMA_1B: RandomLlamaSizes = {
   vocabSize: 128_256,
   width: 2048,
-  hiddenWidth: 8192,
+  intermediateSize: 8192,
   numLayers: 16,
   numHeads: 32,
   numKeyValueHeads: 8,
@@ -49,7 +49,7 @@ const ROPE_THETA = 500_000;
 const EPSILON = 1e-5;
 
 function specsOf(sizes: RandomLlamaSizes): Spec[] {
-  const { vocabSize, width, hiddenWidth, numLayers, numHeads, numKeyValueHeads } = sizes;
+  const { vocabSize, width, intermediateSize, numLayers, numHeads, numKeyValueHeads } = sizes;
   const keys = (width / numHeads) * numKeyValueHeads;
   const block: readonly [string, string, readonly number[]][] = [
     ["input_layernorm", "attn_norm", [width]],
@@ -58,9 +58,9 @@ function specsOf(sizes: RandomLlamaSizes): Spec[] {
     ["self_attn.v_proj", "attn_v", [keys, width]],
     ["self_attn.o_proj", "attn_output", [width, width]],
     ["post_attention_layernorm", "ffn_norm", [width]],
-    ["mlp.gate_proj", "ffn_gate", [hiddenWidth, width]],
-    ["mlp.up_proj", "ffn_up", [hiddenWidth, width]],
-    ["mlp.down_proj", "ffn_down", [width, hiddenWidth]],
+    ["mlp.gate_proj", "ffn_gate", [intermediateSize, width]],
+    ["mlp.up_proj", "ffn_up", [intermediateSize, width]],
+    ["mlp.down_proj", "ffn_down", [width, intermediateSize]],
   ];
   return [
     { name: "model.embed_tokens.weight", ggufName: "token_embd.weight", shape: [vocabSize, width] },
@@ -136,7 +136,7 @@ export async function writeRandomLlamaFolder(
     model_type: "llama",
     vocab_size: sizes.vocabSize,
     hidden_size: sizes.width,
-    intermediate_size: sizes.hiddenWidth,
+    intermediate_size: sizes.intermediateSize,
     num_hidden_layers: sizes.numLayers,
     num_attention_heads: sizes.numHeads,
     num_key_value_heads: sizes.numKeyValueHeads,
@@ -173,7 +173,7 @@ export async function writeRandomLlamaGguf(
     "llama.vocab_size": number(sizes.vocabSize),
     "llama.context_length": number(CONTEXT_LENGTH),
     "llama.embedding_length": number(sizes.width),
-    "llama.feed_forward_length": number(sizes.hiddenWidth),
+    "llama.feed_forward_length": number(sizes.intermediateSize),
     "llama.block_count": number(sizes.numLayers),
     "llama.attention.head_count": number(sizes.numHeads),
     "llama.attention.head_count_kv": number(sizes.numKeyValueHeads),

@@ -98,7 +98,7 @@ export class Lab {
       maxLength: MAX_LENGTH,
       learningRate,
       warmupSteps: Math.ceil(steps / 20),
-      keepWidened: true,
+      weights: "float32",
       logEvery: steps,
       ...options,
     });

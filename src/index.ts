@@ -53,9 +53,10 @@ export * as ops from "./graph/operations.ts";
 export { METHODS } from "./peft/methods.ts";
 export { combineAdapters, type CombinedFolder, type CombineInput } from "./export/combine.ts";
 export { type ReadAdapter } from "./format/adapters/adapter.ts";
-export { readAdapter, openCheckpoint, type LoadedModel, loadModel } from "./format/by-path.ts";
+export { readAdapter, type LoadedModel } from "./format/by-path.ts";
 export { type Checkpoint } from "./format/checkpoint/checkpoint.ts";
 export { type LoadOptions } from "./format/checkpoint/load-model.ts";
+export { loadModel, openCheckpoint } from "./hub/open-model.ts";
 export { DEFAULT_MODEL, type ResolvedModel, type ResolveOptions, resolveModel } from "./hub/resolve.ts";
 export { type ChatTemplate, createChatTemplate } from "./data/chat-template.ts";
 export { type DatasetOptions } from "./data/dataset.ts";
@@ -67,12 +68,15 @@ export type { Optimizer } from "./optim/optimizer.ts";
 export { OPTIMIZERS } from "./optim/optimizers.ts";
 export { SCHEDULES } from "./optim/schedules.ts";
 export { type Evaluation, Evaluator } from "./train/evaluate.ts";
+export { fineTune, type FineTuneRequest, type FineTuneResult } from "./train/fine-tune.ts";
+export { OBJECTIVES } from "./train/objectives.ts";
+export { NO_STORE, type RunStore } from "./train/run-store.ts";
 export type { DoneEvent, EvalEvent, NoteEvent, StepEvent, TrainEvent } from "./train/events.ts";
 export type { TrainInput, TrainOptions } from "./train/options.ts";
 export { train, type TrainHooks, type TrainResult } from "./train/trainer.ts";
 export { type Classification, Classifier } from "./engine/classifier.ts";
 export { Conversation } from "./engine/conversation.ts";
-export type { FinishReason } from "./engine/generator.ts";
+export { type FinishReason, Generator, type GenerateRequest } from "./engine/generator.ts";
 export {
   type OpenTextOptions,
   openTextModel,

@@ -1,12 +1,9 @@
 /**
- * @file The one source of chance: a seeded generator whose state can be saved and restored.
+ * @file The random number generator, seeded.
  *
  * xoshiro128** (Blackman and Vigna, 2018), seeded through splitmix32. Every draw of graft comes from an instance
- * that was passed in, so equal seeds give equal runs and a resumed run goes on where it stopped.
+ * that was passed in, so equal seeds give equal runs.
  */
-
-/** State of a generator: four unsigned 32-bit words. */
-export type RandomState = readonly [number, number, number, number];
 
 function rotateLeft(x: number, bits: number): number {
   return (x << bits) | (x >>> (32 - bits));
@@ -14,7 +11,7 @@ function rotateLeft(x: number, bits: number): number {
 
 /** Seeded generator of uniform and normal numbers. */
 export class Random {
-  #s: [number, number, number, number];
+  readonly #s: [number, number, number, number];
 
   /** Makes a generator from an integer seed and, for independent streams of one seed, further integers. */
   constructor(seed: number, ...stream: readonly number[]) {
@@ -68,16 +65,5 @@ export class Random {
       items[j] = swap;
     }
     return items;
-  }
-
-  /** A copy of the state, for `restore`. */
-  get state(): RandomState {
-    const [a, b, c, d] = this.#s;
-    return [a >>> 0, b >>> 0, c >>> 0, d >>> 0];
-  }
-
-  /** Continues from a saved state. */
-  restore(state: RandomState): void {
-    this.#s = [...state];
   }
 }

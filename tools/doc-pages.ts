@@ -17,10 +17,12 @@ import {
   objectiveTable,
   optimizerTable,
   optionTable,
+  readFrom,
   rowForms,
   scheduleTable,
   siteNames,
   storageTable,
+  taskWords,
 } from "./doc-tables.ts";
 
 const NOTE = "<!-- Written by `npm run docs`; change the program, not this page. -->";
@@ -36,6 +38,12 @@ function defaultTargets(method: Method): string {
   }).join("; ");
 }
 
+const READ =
+  "Folders hold `config.json`, `model.safetensors` or its shards with an index (float32, float16 or bfloat16; pickled " +
+  "files such as `pytorch_model.bin` are not read), and for text `tokenizer.json`. A GGUF file is one file with all of " +
+  "that. `architectures` says what a model is for: a name that ends in `ForSequenceClassification` makes a head over the " +
+  "classes of `id2label`, which decoders read at the last token of a text and encoders at the first. Rotary positions " +
+  "may be scaled by the rules `linear`, `llama3`, `yarn` and `longrope`.";
 /** What all objectives share, and how a run with one is started. */
 const OBJECTIVE_NOTES = [
   "Every objective goes with every method. Without `--objective` a run takes `cross-entropy`, or `classification` for a model with classes.",
@@ -81,10 +89,12 @@ export function generatedPages(): ReadonlyMap<string, string> {
       "docs/models.md",
       page(
         "Models",
-        "A model is used when its `config.json` (or the header of its GGUF file) names one of these families and holds no setting that graft does not compute.",
+        "A model is used when its `config.json` (or the header of its GGUF file) names one of these families and holds no setting that graft does not compute: a setting that would change the numbers and is not known is an error that names it.",
+        READ,
         modelTable(),
         ...FAMILIES.flatMap((family) => [
           `## ${family.modelType}`,
+          `${family.traits} For: ${taskWords(family)}. Read from: ${readFrom(family)}.`,
           `\`--target-modules\` takes ${siteNames(family)
             .map((name) => `\`${name}\``)
             .join(", ")}, whole paths such as \`${firstSitePath(family)}\`, ` +
@@ -96,7 +106,7 @@ export function generatedPages(): ReadonlyMap<string, string> {
       "docs/storage.md",
       page(
         "How weights are stored",
-        "The base model stays in memory in the form in which its file keeps it, and one block at a time is widened to float32. Trained numbers are always float32.",
+        "The base model stays in memory in the form in which its file keeps it, and one block at a time is dequantized to float32. Trained numbers are always float32.",
         storageTable(),
         "## How products are computed",
         "How a file keeps a weight is one thing, how programs multiply with it another. `--compute` of `generate`, `chat` and `eval` chooses for the products inside blocks; embedding and output head are in float32. Training is in float32.",
@@ -160,6 +170,7 @@ export function readmeParts(): ReadonlyMap<string, string> {
   return new Map([
     ["methods", methodTable()],
     ["models", modelTable()],
+    ["objectives", objectiveTable()],
     ["storage", storageTable()],
     ["optimizers", optimizerTable()],
     ["commands", commandTable()],

@@ -6,7 +6,7 @@ import { flagsOf } from "../src/cli/flags.ts";
 import { COMMAND_CODES } from "../src/cli/report.ts";
 import { CODES, type ErrorCode, exitStatus, GraftError } from "../src/errors.ts";
 import { FAMILIES, openModel } from "../src/models/families.ts";
-import type { Family } from "../src/models/family.ts";
+import type { Family, Task } from "../src/models/family.ts";
 import type { Model } from "../src/models/model.ts";
 import type { SiteSpec } from "../src/models/sites.ts";
 import type { SiteRole } from "../src/nn/builder.ts";
@@ -145,14 +145,39 @@ export function defaultModules(method: Method, family: Family): readonly string[
   );
 }
 
+/** What the models of a family are for, by what `architectures` may say. */
+function tasksOf(family: Family): readonly Task[] {
+  const config = { ...TINY_CONFIGS[family.modelType], architectures: ["ForSequenceClassification"] };
+  return [...new Set([smallModel(family).task, openModel(config).task])];
+}
+
+const TASK_WORDS: Readonly<Record<Task, string>> = {
+  "causal-lm": "writing text",
+  "sequence-classification": "classes of texts",
+  "image-classification": "classes of images",
+};
+
+/** Says what a family is for. */
+export function taskWords(family: Family): string {
+  return tasksOf(family)
+    .map((task) => TASK_WORDS[task])
+    .join(", ");
+}
+
+/** Files that models of a family are read from. */
+export function readFrom({ gguf }: Family): string {
+  return gguf === "not-in-gguf" ? "safetensors" : "safetensors, GGUF";
+}
+
 /** One row a model family. */
 export function modelTable(): string {
   return table(
-    ["`model_type`", "models", "read from", "modules that adapters sit on"],
+    ["`model_type`", "models", "for", "read from", "modules that adapters sit on"],
     FAMILIES.map((family) => [
       code(family.modelType),
       family.summary,
-      `safetensors${family.gguf !== "not-in-gguf" ? ", GGUF" : ""}`,
+      taskWords(family),
+      readFrom(family),
       siteNames(family).map(code).join(", "),
     ]),
   );
@@ -161,7 +186,7 @@ export function modelTable(): string {
 /** One row a storage kind. */
 export function storageTable(): string {
   return table(
-    ["name", "what it is", "bits a weight", "weights a block", "written", "type number in ggml files"],
+    ["name", "what it is", "bits per weight", "weights per block", "written", "type number in ggml files"],
     Object.values<Storage>(STORAGES).map((storage) => [
       code(storage.name),
       storage.summary,
@@ -184,11 +209,11 @@ export function computeTable(): string {
 /** One row an optimizer. */
 export function optimizerTable(): string {
   return table(
-    ["`--optimizer`", "paper", "state, in numbers a parameter"],
+    ["`--optimizer`", "paper", "state per parameter"],
     OPTIMIZERS.map(({ name, paper, slots }) => [
       code(name),
       `[${paper.title}](${paper.url})`,
-      String(slots.length),
+      `${slots.length} ${slots.length === 1 ? "number" : "numbers"}`,
     ]),
   );
 }
@@ -196,7 +221,7 @@ export function optimizerTable(): string {
 /** One row an objective. */
 export function objectiveTable(): string {
   return table(
-    ["objective", "what it does", "data", "paper"],
+    ["`--objective`", "what it does", "data", "paper"],
     OBJECTIVES.map(({ name, summary, rows, paper }) => [
       code(name),
       summary,

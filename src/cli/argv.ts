@@ -2,6 +2,7 @@
 import { readSwitch } from "./flag-value.ts";
 import type { Flag } from "./flags.ts";
 import { nearest } from "../nearest.ts";
+import { renamedFlag } from "./renamed-flags.ts";
 
 /** A command line, sorted. */
 export interface ParsedArgv {
@@ -11,6 +12,8 @@ export interface ParsedArgv {
   readonly help: boolean;
   readonly json: boolean;
   readonly problems: readonly string[];
+  /** How to mend some of the problems. */
+  readonly hints: readonly string[];
 }
 
 /** Flags that every command has. */
@@ -46,6 +49,7 @@ export function parseArgv(
 ): ParsedArgv {
   const texts = new Map<string, string[]>();
   const problems: string[] = [];
+  const hints: string[] = [];
   const plain: string[] = [];
   const rest = [...words];
   let [configPath, help, json] = [null as string | null, false, false];
@@ -88,7 +92,16 @@ export function parseArgv(
     } else if (name === "config") configPath = takeValue(name, inline) ?? configPath;
     else if (name === "json" && inline === undefined) json = true;
     else if (name === "help" && inline === undefined) help = true;
-    else problems.push(unknownFlag(name, flags));
+    else {
+      const renamed = renamedFlag(name, flags);
+      if (renamed === null) problems.push(unknownFlag(name, flags));
+      else {
+        problems.push(`--${name} is not a flag any more`);
+        hints.push(renamed);
+        // Its value is no argument.
+        if (inline === undefined && !startsFlag(rest[0] ?? "--")) rest.shift();
+      }
+    }
   }
 
   for (const [index, key] of positionals.entries()) {
@@ -102,7 +115,7 @@ export function parseArgv(
     }
   }
   for (const word of plain) problems.push(`argument "${word}" is one too many`);
-  return { texts, configPath, help, json, problems };
+  return { texts, configPath, help, json, problems, hints };
 }
 
 function splitOnce(word: string): [string, string | undefined] {

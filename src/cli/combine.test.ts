@@ -177,7 +177,7 @@ describe("graft combine refuses, with a remedy and before it writes,", () => {
       /Cannot combine "m" with adapters: .* is a whole model/,
       /models with models/,
     ],
-    ["a lone minus", ["a -", "--adapter", `a=${a}`], /at letter 4: it ends there/, /0\.6\*a/],
+    ["a lone minus", ["a -", "--adapter", `a=${a}`], /at character 4: it ends there/, /0\.6\*a/],
     [
       "other methods",
       ["a + s", "--adapter", `a=${a}`, "--adapter", `s=${scaler}`],

@@ -8,12 +8,15 @@ import { systemCode } from "../system-error.ts";
 import { readSetting } from "./flag-value.ts";
 import { kebabCase, type Flag } from "./flags.ts";
 import { nearest } from "../nearest.ts";
+import { renamedFlag } from "./renamed-flags.ts";
 
 /** A settings file, read. */
 export interface ConfigFile {
   /** Key of the schema → value, not yet checked by it. */
   readonly values: ReadonlyMap<string, unknown>;
   readonly problems: readonly string[];
+  /** How to mend some of the problems. */
+  readonly hints: readonly string[];
 }
 
 async function readText(path: string): Promise<string> {
@@ -43,7 +46,7 @@ export async function readConfigFile(path: string, flags: readonly Flag[]): Prom
     const reason = error instanceof Error ? error.message.trim() : String(error);
     throw new FormatError("format/file", `Cannot parse settings file "${path}": ${reason}`, { cause: error });
   }
-  if (content === null) return { values: new Map(), problems: [] };
+  if (content === null) return { values: new Map(), problems: [], hints: [] };
   if (typeof content !== "object" || Array.isArray(content)) {
     throw new FormatError(
       "format/file",
@@ -52,9 +55,14 @@ export async function readConfigFile(path: string, flags: readonly Flag[]): Prom
   }
   const values = new Map<string, unknown>();
   const problems: string[] = [];
+  const hints: string[] = [];
   for (const [key, value] of Object.entries(content)) {
     const flag = flags.find((candidate) => candidate.name === flagName(key));
-    if (flag === undefined) {
+    const renamed = flag === undefined ? renamedFlag(flagName(key), flags) : null;
+    if (renamed !== null) {
+      problems.push(`key "${key}" of ${path} is not a setting any more`);
+      hints.push(renamed);
+    } else if (flag === undefined) {
       const match = nearest(
         flagName(key),
         flags.map((candidate) => candidate.name),
@@ -65,5 +73,5 @@ export async function readConfigFile(path: string, flags: readonly Flag[]): Prom
     } else if (values.has(flag.key)) problems.push(`key "${key}" of ${path} is there twice`);
     else values.set(flag.key, readSetting(flag, value));
   }
-  return { values, problems };
+  return { values, problems, hints };
 }

@@ -7,7 +7,7 @@ import { z } from "zod";
 
 import { sequencesOf } from "../data/batch.ts";
 import { readDataset } from "../data/by-path.ts";
-import { type ClassExample, readClassNames } from "../data/class-example.ts";
+import { type ClassExample } from "../data/class-example.ts";
 import { type Comparison, promptLength, type Sequence } from "../data/comparison.ts";
 import { DATA_KINDS, type DataKind, type DataKindName, type UnitOptions } from "../data/data-kinds.ts";
 import { type DataReport, reportOn } from "../data/data-report.ts";
@@ -16,7 +16,9 @@ import { type ExamplePiece, describeExample } from "../data/show.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { openTextTools } from "../data/text-tools.ts";
 import { openCheckpoint } from "../format/by-path.ts";
-import { OBJECTIVES, findObjective } from "../train/objectives.ts";
+import { openModel } from "../models/families.ts";
+import { OBJECTIVES, defaultObjective, findObjective } from "../train/objectives.ts";
+import { classesOf } from "../train/run-data.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
 import { MODEL_FLAGS } from "./generation.ts";
 import { pullWithProgress } from "./pull.ts";
@@ -176,23 +178,19 @@ export const dataShow = defineCommand({
     trainOn: z.enum(TRAIN_ON).default("assistant").describe("Turns of a conversation that are learned"),
     objective: z
       .enum(OBJECTIVES.map(({ name }) => name))
-      .default("cross-entropy")
-      .describe("What the data are for: it says which rows are looked for"),
+      .optional()
+      .describe(
+        "What the data are for: it says which rows are looked for; default: what the model learns by itself",
+      ),
   }),
   async run({ file, model, maxLength, limit, trainOn, objective }, io) {
     const { path } = await pullWithProgress(model, io);
     const checkpoint = await openCheckpoint(path);
     await checkpoint.close();
+    const opened = openModel(checkpoint.config);
     const { tokenizer, template } = openTextTools(model, checkpoint.tokenizerFiles);
-    const names = readClassNames(checkpoint.config);
-    const options: UnitOptions = {
-      tokenizer,
-      template,
-      trainOn,
-      maxLength,
-      ...(names && { classes: { names, readAt: "last" } }),
-    };
-    const { rows } = findObjective(objective);
+    const options: UnitOptions = { tokenizer, template, trainOn, maxLength, ...classesOf(opened) };
+    const { rows } = objective === undefined ? defaultObjective(opened.task) : findObjective(objective);
     const { units, numWithoutLabel } = readWhole(file, rows, options);
     const all = units.map((unit) => cutUnit(unit, DATA_KINDS[rows] as DataKind<TextUnit>, options));
     for (const unit of all.slice(0, limit)) showUnit(unit, options, io);

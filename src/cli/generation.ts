@@ -5,6 +5,7 @@ import { SAMPLING_OPTIONS, type SamplingOptions } from "../engine/sampler.ts";
 import { type TextModel, type TextRequest, type WrittenText, openTextModel } from "../engine/text-model.ts";
 import { COMPUTE_NAMES } from "../nn/computes.ts";
 import { DEFAULT_MODEL } from "../hub/resolve.ts";
+import { RESIDENCIES } from "../run/weights.ts";
 import type { CommandIO } from "./command.ts";
 import { pullWithProgress } from "./pull.ts";
 
@@ -16,10 +17,12 @@ export const MODEL_FLAGS = {
     .describe("Model: OWNER/NAME, OWNER/NAME@REVISION, a folder or a .gguf file"),
   adapter: z.string().optional().describe("Adapter folder to put on the model"),
   threads: z.int().positive().optional().describe("Processor threads; default: all"),
-  keepWidened: z
-    .boolean()
-    .default(true)
-    .describe("Hold all weights as they are computed with: 4 bytes a parameter in float32, and faster"),
+  weights: z
+    .enum(RESIDENCIES)
+    .default("float32")
+    .describe(
+      "How weights are kept: all as they are computed with, 4 bytes a parameter in float32, or as stored: slower, less memory",
+    ),
   compute: z
     .enum(COMPUTE_NAMES)
     .default("f32")
@@ -67,7 +70,7 @@ export async function openWithProgress(
 export function openOptions(flags: ModelFlags): Parameters<typeof openTextModel>[1] {
   return {
     name: flags.model,
-    keepWidened: flags.keepWidened,
+    weights: flags.weights,
     compute: flags.compute,
     ...(flags.adapter === undefined ? {} : { adapterPath: flags.adapter }),
     ...(flags.threads === undefined ? {} : { threads: flags.threads }),

@@ -76,8 +76,8 @@ test("graft merge writes a folder that has the loss of model and adapter, and on
   ]);
 });
 
-test("graft merge --to gguf --type q4_0 says what rounding costs, and the file can be merged into again", async () => {
-  const first = await merge("small.gguf", "--to", "gguf", "--type", "q4_0", "--eval-data", data);
+test("graft merge --to gguf --dtype q4_0 says what rounding costs, and the file can be merged into again", async () => {
+  const first = await merge("small.gguf", "--to", "gguf", "--dtype", "q4_0", "--eval-data", data);
   assert.equal(first.status, 0, first.stderr);
   assert.match(first.stdout, /^14 tensors merged; the model is in .*small\.gguf\n/);
   assert.match(
@@ -98,7 +98,7 @@ test("graft merge refuses outputs and types before any work", async () => {
     ["adapter/inside", [], /usage\/output.*lies in the adapter/],
     ["new", ["--to", "gguf"], /usage\/output.*name ends in \.gguf/],
     ["new.gguf", [], /usage\/output.*name ends in \.gguf, expected a folder/],
-    ["new", ["--type", "q8_0"], /usage\/flag.*folder of type q8_0/],
+    ["new", ["--dtype", "q8_0"], /usage\/flag.*folder of type q8_0/],
     ["new", ["--eval-data", join(folder, "none.jsonl")], /none\.jsonl/],
   ] as const) {
     const { status, stdout, stderr } = await merge(output, ...flags);

@@ -1,17 +1,16 @@
 /** @file `graft merge`: writes the ordinary model that a model and an adapter make, for programs that know no adapters. */
 import { z } from "zod";
 
-import { openTextParts } from "../engine/text-model.ts";
-import { readAdapter, openCheckpoint } from "../format/by-path.ts";
+import { type ModelParts, readParts } from "../engine/model-parts.ts";
+import { openCheckpoint } from "../format/by-path.ts";
 import { MODEL_FORMATS } from "../format/checkpoint/checkpoint.ts";
-import { loadWeights } from "../format/checkpoint/load-model.ts";
 import { chooseKind, type MergeReport, type MergeRequest, writeMergedModel } from "../export/merged-model.ts";
 import { requireNewOutput } from "../export/new-output.ts";
 import { WRITABLE_NAMES } from "../quant/storages.ts";
+import type { Adapter } from "../peft/attach.ts";
 import { createEngine } from "../runtime/create-engine.ts";
-import type { Evaluation } from "../train/evaluate.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
-import { EVALUATION_FLAGS, evaluateWithProgress } from "./eval.ts";
+import { type Evaluated, EVALUATION_FLAGS, evaluateWithProgress } from "./evaluation.ts";
 import { MODEL_FLAGS, warn } from "./generation.ts";
 import { percent } from "./percent.ts";
 import type { Bar } from "./progress.ts";
@@ -24,7 +23,7 @@ const OPTIONS = z.strictObject({
   adapter: z.string().describe("Adapter folder to merge into the model"),
   output: z.string().describe("Where to write: a new folder, or a new .gguf file"),
   to: z.enum(MODEL_FORMATS).optional().describe(`Format to write, ${FORMATS}; default: that of the model`),
-  type: z
+  dtype: z
     .enum(WRITABLE_NAMES)
     .optional()
     .describe("Type of the matrices; default: as in the model; in another format f32 (hf), f16 (gguf)"),
@@ -36,29 +35,31 @@ type MergeFlags = z.output<typeof OPTIONS>;
 
 /** Computes the loss on `--eval-data`; null without. */
 async function evaluateModel(
-  path: string,
-  adapterPath: string | null,
+  parts: ModelParts,
   { evalData: data, ...flags }: MergeFlags,
   io: CommandIO,
-): Promise<Evaluation | null> {
+): Promise<Evaluated | null> {
   if (data === undefined) return null;
-  const parts = await openTextParts(path, adapterPath === null ? {} : { adapterPath });
+  return await evaluateWithProgress(parts, { ...flags, data, weights: "stored", compute: "f32" }, io);
+}
+
+/** Computes the loss of what was written. */
+async function evaluateOutput(flags: MergeFlags, io: CommandIO): Promise<Evaluated | null> {
+  if (flags.evalData === undefined) return null;
+  const checkpoint = await openCheckpoint(flags.output);
   try {
-    return await evaluateWithProgress(parts, { ...flags, data, keepWidened: false, compute: "f32" }, io);
+    return await evaluateModel(await readParts(checkpoint), flags, io);
   } finally {
-    await parts.checkpoint.close();
+    await checkpoint.close();
   }
 }
 
 /** Writes the merged model, with a bar on the terminal. */
 async function writeWithProgress(
-  request: Pick<MergeRequest, "checkpoint" | "to" | "kind">,
+  request: Pick<MergeRequest, "checkpoint" | "base" | "adapter" | "to" | "kind">,
   flags: MergeFlags,
   io: CommandIO,
 ): Promise<MergeReport> {
-  const { checkpoint } = request;
-  const base = await loadWeights(checkpoint.path, checkpoint, { name: flags.model });
-  const { adapter } = await readAdapter(flags.adapter, base);
   const engine = createEngine({ threads: flags.threads });
   let bar: Bar | null = null;
   try {
@@ -67,7 +68,7 @@ async function writeWithProgress(
       bar.update(numDone);
       io.signal.throwIfAborted();
     };
-    return await writeMergedModel({ ...request, engine, base, adapter, path: flags.output, onTensor });
+    return await writeMergedModel({ ...request, engine, path: flags.output, onTensor });
   } finally {
     (bar as Bar | null)?.stop();
   }
@@ -85,17 +86,19 @@ export const merge = defineCommand({
     const { path } = await pullWithProgress(flags.model, io);
     const checkpoint = await openCheckpoint(path);
     const to = flags.to ?? checkpoint.format;
-    let before: Evaluation | null;
+    let before: Evaluated | null;
     let report: MergeReport;
     try {
-      const kind = chooseKind(checkpoint.format, to, flags.type ?? null);
+      const kind = chooseKind(checkpoint.format, to, flags.dtype ?? null);
       await requireNewOutput(flags.output, to, { model: path, adapter: flags.adapter });
-      before = await evaluateModel(path, flags.adapter, flags, io);
-      report = await writeWithProgress({ checkpoint, to, kind }, flags, io);
+      const parts = await readParts(checkpoint, { name: flags.model, adapterPath: flags.adapter });
+      const { base, adapter } = parts as ModelParts & { readonly adapter: Adapter };
+      before = await evaluateModel(parts, flags, io);
+      report = await writeWithProgress({ checkpoint, base, adapter, to, kind }, flags, io);
     } finally {
       await checkpoint.close();
     }
-    const after = await evaluateModel(flags.output, null, flags, io);
+    const after = await evaluateOutput(flags, io);
     const { numChanged, substitutes, rounding } = report;
     io.stdout(`${numChanged} tensors merged; the model is in ${flags.output}`);
     for (const { from, to: written, numTensors } of substitutes) {
@@ -109,13 +112,13 @@ export const merge = defineCommand({
     }
     if (rounding.lostChange > WARNED_LOSS) {
       warn(
-        `rounding to the types of this output takes back ${percent(rounding.lostChange, 2)} of what the adapter changes: choose a wider --type`,
+        `rounding to the types of this output takes back ${percent(rounding.lostChange, 2)} of what the adapter changes: choose a wider --dtype`,
         io,
       );
     }
     if (before && after) {
       const [old, now] = [before.loss.toFixed(4), after.loss.toFixed(4)];
-      io.stdout(`loss ${old} with the adapter, ${now} merged, over ${after.tokens} tokens`);
+      io.stdout(`loss ${old} with the adapter, ${now} merged, over ${after.count} ${after.unit}`);
     }
     io.emit({
       event: "done",
@@ -132,7 +135,9 @@ export const merge = defineCommand({
       worst_error: rounding.worstError,
       worst_tensor: rounding.worstTensor,
       lost_change: rounding.lostChange,
-      ...(before && after ? { loss_before: before.loss, loss_after: after.loss, tokens: after.tokens } : {}),
+      ...(before && after
+        ? { loss_before: before.loss, loss_after: after.loss, [after.unit]: after.count }
+        : {}),
     });
   },
 });

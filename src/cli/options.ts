@@ -8,7 +8,7 @@ import { readConfigFile, type ConfigFile } from "./config-file.ts";
 import { readFlag } from "./flag-value.ts";
 import type { Flag } from "./flags.ts";
 
-const EMPTY_FILE: ConfigFile = { values: new Map(), problems: [] };
+const EMPTY_FILE: ConfigFile = { values: new Map(), problems: [], hints: [] };
 
 /** Writes a value as it would be typed; long ones are cut. */
 function show(value: unknown): string {
@@ -62,6 +62,6 @@ export async function readOptions(
   const [first, ...others] = problems;
   const list = others.length === 0 ? ` ${first}` : ` ${problems.length} problems\n  ${problems.join("\n  ")}`;
   throw new UsageError("usage/flag", `Cannot run "graft ${command.name}":${list}`, {
-    hint: `See graft ${command.name} --help.`,
+    hint: [...argv.hints, ...file.hints, `See graft ${command.name} --help.`].join(" "),
   });
 }

@@ -3,6 +3,7 @@
  *
  *   0 0 type rank | size of each axis, 32 bits, high byte first | elements, the last axis fastest
  */
+import { numElements } from "../graph/shape.ts";
 import { FormatError } from "../errors.ts";
 
 /** Numbers of 8 bits without sign, with the sizes of their axes, row-major. */
@@ -14,7 +15,7 @@ export interface IdxArray {
 /** The type code of bytes without sign, the only one that images have. */
 const UNSIGNED_BYTE = 0x08;
 
-/** Writes down an array as the bytes of an IDX file; fresh. */
+/** Writes down an array as the bytes of a new IDX file. */
 export function encodeIdx({ shape, data }: IdxArray): Uint8Array {
   const start = 4 + 4 * shape.length;
   const bytes = new Uint8Array(start + data.length);
@@ -51,7 +52,7 @@ export function decodeIdx(bytes: Uint8Array, rank: number, path: string): IdxArr
   if (bytes.length < start)
     throw unusableIdx(path, "its header is cut off", "Copy or download the file again.");
   const shape = Array.from({ length: rank }, (_, axis) => view.getUint32(4 + 4 * axis));
-  const size = shape.reduce((product, n) => product * n, 1);
+  const size = numElements(shape);
   if (bytes.length !== start + size) {
     throw unusableIdx(
       path,

@@ -19,7 +19,7 @@ const linesOf = (batches: Example[][][]) =>
 const base: PlanOptions = {
   examples: examplesOf([1, 1, 1, 1, 1]),
   batchSize: 2,
-  accumulation: 1,
+  gradientAccumulationSteps: 1,
   packing: false,
   maxLength: 40,
   shuffle: false,
@@ -55,7 +55,7 @@ describe("planSteps()", () => {
   });
 
   it("gives a step as many micro-batches as it accumulates", () => {
-    const plan = planSteps({ ...base, accumulation: 2 });
+    const plan = planSteps({ ...base, gradientAccumulationSteps: 2 });
     assert.equal(plan.stepsPerEpoch, 2);
     assert.deepEqual(linesOf(plan.microBatches(0)), [
       [[0], [1]],
@@ -70,7 +70,7 @@ describe("planSteps()", () => {
         fc.record({
           lengths: fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 30 }),
           batchSize: fc.integer({ min: 1, max: 4 }),
-          accumulation: fc.integer({ min: 1, max: 3 }),
+          gradientAccumulationSteps: fc.integer({ min: 1, max: 3 }),
           packing: fc.boolean(),
           shuffle: fc.boolean(),
           seed: fc.nat(),
@@ -89,7 +89,7 @@ describe("planSteps()", () => {
             );
           }
           for (const batches of steps) {
-            assert.ok(batches.length >= 1 && batches.length <= options.accumulation);
+            assert.ok(batches.length >= 1 && batches.length <= options.gradientAccumulationSteps);
             assert.ok(batches.every((rows) => rows.length >= 1 && rows.length <= options.batchSize));
           }
           const again = planSteps(options);
@@ -115,7 +115,10 @@ describe("planSteps()", () => {
   it("refuses sizes and steps that make no sense", () => {
     for (const [change, message] of [
       [{ batchSize: 0 }, "Cannot plan steps: batchSize 0, expected a positive integer"],
-      [{ accumulation: 1.5 }, "Cannot plan steps: accumulation 1.5, expected a positive integer"],
+      [
+        { gradientAccumulationSteps: 1.5 },
+        "Cannot plan steps: gradientAccumulationSteps 1.5, expected a positive integer",
+      ],
       [{ examples: [] }, "Cannot plan steps: numExamples 0, expected a positive integer"],
     ] as const) {
       assert.throws(() => planSteps({ ...base, ...change }), new RangeError(message));

@@ -31,7 +31,7 @@ export interface PlanOptions<E extends TrainingUnit = Example> extends OrderOpti
   /** Rows a micro-batch. */
   readonly batchSize: number;
   /** Micro-batches a step. */
-  readonly accumulation: number;
+  readonly gradientAccumulationSteps: number;
   readonly packing: boolean;
   /** Tokens a packed row may have; not used without packing. */
   readonly maxLength: number;
@@ -61,8 +61,12 @@ function chunk<T>(items: readonly T[], size: number): T[][] {
  * comparisons are to be packed
  */
 export function planSteps<E extends TrainingUnit>(options: PlanOptions<E>): StepPlan<E> {
-  const { examples, batchSize, accumulation, packing, maxLength } = options;
-  for (const [name, value] of Object.entries({ batchSize, accumulation, numExamples: examples.length })) {
+  const { examples, batchSize, gradientAccumulationSteps, packing, maxLength } = options;
+  for (const [name, value] of Object.entries({
+    batchSize,
+    gradientAccumulationSteps,
+    numExamples: examples.length,
+  })) {
     if (!Number.isInteger(value) || value < 1) {
       throw new RangeError(`Cannot plan steps: ${name} ${value}, expected a positive integer`);
     }
@@ -74,7 +78,7 @@ export function planSteps<E extends TrainingUnit>(options: PlanOptions<E>): Step
     ? packRows(epochs(examples.length, options)(0), examples.map(exampleLength), maxLength)
     : examples.map((_, i) => [i]);
   const orderOf = epochs(rows.length, options);
-  const rowsPerStep = batchSize * accumulation;
+  const rowsPerStep = batchSize * gradientAccumulationSteps;
   const stepsPerEpoch = Math.ceil(rows.length / rowsPerStep);
   let cached: { epoch: number; order: number[] } | null = null;
 

@@ -36,7 +36,7 @@ export class Classifier {
       throw new UsageError(
         "usage/model",
         `Cannot classify with model "${session.base.name}": it is for ${task} (family ${modelType}), expected a model with classes`,
-        { hint: "Choose a vision model, or one for sequence classification" },
+        { hint: "Choose a vision model, or one for sequence classification." },
       );
     }
     return new Classifier(await ForwardPass.create(session, adapter));

@@ -5,7 +5,6 @@
  * goes on) runs only what is new.
  */
 import { UsageError } from "../errors.ts";
-import type { Model } from "../models/model.ts";
 import type { PassFacts } from "../nn/pass.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { Random } from "../random.ts";
@@ -16,6 +15,7 @@ import type { Session } from "../run/session.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import { BlockStack } from "./block-stack.ts";
 import { KvCache } from "./kv-cache.ts";
+import { requireText } from "./require-text.ts";
 import { GREEDY, type SamplingOptions, sampleToken } from "./sampler.ts";
 
 /** Prompt tokens that run at once: enough to fill the machine, few enough for a small mask and a quick stop. */
@@ -69,16 +69,6 @@ export interface Completion extends GenerationEnd {
   readonly firstTokenMs: number;
   /** New tokens a second after the first one; with one token or none, over the whole time. */
   readonly tokensPerSecond: number;
-}
-
-/** Refuses a model that does not write tokens. @throws UsageError "usage/model" */
-export function requireText(name: string, { task, modelType }: Model): void {
-  if (task === "causal-lm") return;
-  throw new UsageError(
-    "usage/model",
-    `Cannot write text with model "${name}": it is for ${task} (family ${modelType}), expected causal-lm`,
-    { hint: "Choose a language model" },
-  );
 }
 
 /** The compiled parts of a generator. */

@@ -35,7 +35,7 @@ export function sampleToken(logits: Float32Array, options: SamplingOptions, rand
     left -= weights[i]!;
     if (left < 0) return ids[i]!;
   }
-  return ids.at(-1)!; // rounding has left a crumb
+  return ids.at(-1)!; // The weights add up to a little less than their total, by rounding.
 }
 
 /** Finds the id of the largest logit, the lowest of equal ones. */

@@ -3,39 +3,31 @@
  *
  * The one file of the engine that knows text; everything below works on ids.
  */
-import type { ChatTemplate } from "../data/chat-template.ts";
-import { compareTokenizerFiles } from "../data/tokenizer-notes.ts";
-import { openTextTools } from "../data/text-tools.ts";
 import type { Message } from "../data/messages.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
-import { readAdapter, openCheckpoint } from "../format/by-path.ts";
 import { type Checkpoint } from "../format/checkpoint/checkpoint.ts";
-import { loadWeights } from "../format/checkpoint/load-model.ts";
+import { openCheckpoint } from "../hub/open-model.ts";
 import { openModel } from "../models/families.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { COMPUTES, type ComputeName } from "../nn/computes.ts";
-import type { Adapter } from "../peft/attach.ts";
-import { type Method, materializesWeight } from "../peft/method.ts";
+import { materializesWeight } from "../peft/method.ts";
 import { mergedModel } from "../peft/merge.ts";
 import { Session } from "../run/session.ts";
+import type { Residency } from "../run/weights.ts";
 import { createEngine } from "../runtime/create-engine.ts";
-import { type Completion, type GenerateRequest, Generator, requireText } from "./generator.ts";
+import { type Completion, type GenerateRequest, Generator } from "./generator.ts";
+import { type PartsOptions, type TextParts, readParts, withTextTools } from "./model-parts.ts";
+import { requireText } from "./require-text.ts";
 
 /** What to open and how. */
-export interface OpenTextOptions {
-  /** Name of the model for messages; the path unless given. */
-  readonly name?: string;
-  /** Folder of an adapter to put on the model. */
-  readonly adapterPath?: string;
-  /** The methods that the adapter may be of, those of the list unless given. */
-  readonly methods?: readonly Method[];
+export interface OpenTextOptions extends PartsOptions {
   /**
    * Computes the adapter's weights once instead of beside the base's at every run; unless given, where the method would
    * compute a whole weight at every run.
    */
   readonly mergeAdapter?: boolean;
-  /** Holds all weights as they are computed with (the default): without it every block is widened again for every token. */
-  readonly keepWidened?: boolean;
+  /** How weights are kept; all as they are computed with ("float32") unless given: when "stored", every block is read or dequantized for every token. */
+  readonly weights?: Residency;
   /** Arithmetic of the products in the blocks; "f32" unless given. What `mergeAdapter` computes is rounded as it says. */
   readonly compute?: ComputeName;
   /** All processors unless given. */
@@ -52,56 +44,30 @@ export interface WrittenText extends Completion {
   readonly text: string;
 }
 
-/** What a model's folder and an adapter hold. */
-export interface TextParts {
-  /** Whoever opened the parts closes it. */
-  readonly checkpoint: Checkpoint;
-  readonly base: BaseModel;
-  readonly adapter: Adapter | null;
-  readonly tokenizer: Tokenizer;
-  readonly template: ChatTemplate;
-  /** Sentences that the user should see. */
-  readonly notes: readonly string[];
-}
-
 /**
- * Opens a model folder or file, with an adapter if one is named; the caller closes the checkpoint.
- * @throws FormatError, UsageError as `openCheckpoint`, `loadWeights`, `readAdapter` and `createTokenizer`;
- * UsageError "usage/model" for a model without a tokenizer, or of a family that does not read text.
+ * Opens a model by name or path, with an adapter if one is named; the caller closes the checkpoint.
+ * @throws as `openCheckpoint`, `loadWeights`, `readAdapter` and `createTokenizer`; UsageError "usage/model" for a model
+ * without a tokenizer, or one that writes no text.
  */
-export async function openTextParts(path: string, options: OpenTextOptions = {}): Promise<TextParts> {
-  const name = options.name ?? path;
-  const checkpoint = await openCheckpoint(path);
+export async function openTextParts(model: string, options: PartsOptions = {}): Promise<TextParts> {
+  const { name = model } = options;
+  const checkpoint = await openCheckpoint(model);
   try {
     requireText(name, openModel(checkpoint.config));
-    const tools = openTextTools(name, checkpoint.tokenizerFiles);
-    const base = await loadWeights(path, checkpoint, { name });
-    const read =
-      options.adapterPath === undefined
-        ? null
-        : await readAdapter(options.adapterPath, base, options.methods);
-    const notes = compareTokenizerFiles(checkpoint);
-    if (read && read.chatTemplateHash !== null && read.chatTemplateHash !== tools.template.hash) {
-      notes.push(
-        `Adapter "${options.adapterPath}" was trained with another chat template than that of "${name}": its answers may be poor`,
-      );
-    }
-    return { checkpoint, base, adapter: read?.adapter ?? null, ...tools, notes };
+    return withTextTools(await readParts(checkpoint, { ...options, name }));
   } catch (error) {
     await checkpoint.close();
     throw error;
   }
 }
 
-/** Opens a model that writes text; the caller closes it. @throws as `openTextParts` */
-export async function openTextModel(path: string, options: OpenTextOptions = {}): Promise<TextModel> {
-  const parts = await openTextParts(path, options);
+/** Opens a model that writes text by name or path, fetching it if need be; the caller closes it. @throws as `openTextParts` */
+export async function openTextModel(model: string, options: OpenTextOptions = {}): Promise<TextModel> {
+  const parts = await openTextParts(model, options);
   const engine = createEngine({ threads: options.threads });
   const { base, adapter } = parts;
   const open = (of: BaseModel): Session =>
-    new Session(engine, of, (options.keepWidened ?? true) ? "float32" : "stored", {
-      compute: COMPUTES[options.compute ?? "f32"],
-    });
+    new Session(engine, of, options.weights ?? "float32", { compute: COMPUTES[options.compute ?? "f32"] });
   try {
     if (adapter === null || !(options.mergeAdapter ?? materializesWeight(adapter.method))) {
       const session = open(base);

@@ -15,7 +15,7 @@ import type { BaseModel } from "../models/base-model.ts";
 import { WHOLE_MODEL } from "../peft/methods.ts";
 import { dequantize } from "../quant/stored-tensor.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
-import { numElements } from "../graph/shape.ts";
+import { numElements, showShape } from "../graph/shape.ts";
 import { writeFolderAtomic } from "../format/files/atomic.ts";
 import { type Checkpoint } from "../format/checkpoint/checkpoint.ts";
 import { modelFolderFiles } from "../format/checkpoint/hf-folder.ts";
@@ -131,7 +131,7 @@ function refuseUnlike(names: readonly string[], models: readonly Checkpoint[]): 
     );
   const shapes = ({ tensors }: Checkpoint): string =>
     [...tensors.values()]
-      .map(({ name, shape }) => `${name} [${shape.join(", ")}]`)
+      .map(({ name, shape }) => `${name} ${showShape(shape)}`)
       .sort()
       .join();
   for (const [index, other] of others.entries()) {
@@ -150,8 +150,7 @@ function refuseOtherBase(modelName: string, { tensors }: Checkpoint, base: BaseM
   for (const { name, shape } of base.model.tensors.values()) {
     const found = tensors.get(name)?.shape;
     if (found?.join() === shape.join()) continue;
-    const show = (sizes: readonly number[] | undefined): string =>
-      sizes ? `[${sizes.join(", ")}]` : "missing";
+    const show = (sizes: readonly number[] | undefined): string => (sizes ? showShape(sizes) : "missing");
     throw new UsageError(
       "usage/combine",
       `Cannot combine model "${modelName}" on base "${base.name}": tensor "${name}" is ${show(found)}, expected ${show(shape)}`,

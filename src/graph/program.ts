@@ -69,10 +69,10 @@ export function emitProgram(spec: ProgramSpec): Emitter {
   }
   for (const node of nodesOf(spec)) {
     // An output that is given, beside one that is wanted, is computed again under a name that nobody reads.
-    const twice = node.outputs.filter((value) => given.has(value));
-    for (const value of twice) emitter.setName(value, emitter.temporary());
+    const recomputed = node.outputs.filter((value) => given.has(value));
+    for (const value of recomputed) emitter.setName(value, emitter.temporary());
     node.op.emit(node, emitter);
-    for (const value of twice) emitter.setName(value, given.get(value) as string);
+    for (const value of recomputed) emitter.setName(value, given.get(value) as string);
   }
   for (const [name, value] of copies) emitter.node("Identity", [emitter.name(value)], [name]);
   return emitter;

@@ -118,7 +118,7 @@ function ritz(
   const order = realEigenvalues.map((_, i) => i).sort((a, b) => realEigenvalues[b]! - realEigenvalues[a]!);
   const largest = realEigenvalues[order[0]!]!;
   const found: Float64Array[] = [];
-  // From the last, which comes to rest last.
+  // From the smallest, which converges last: it is the likeliest to fail.
   for (const i of order.slice(0, rank).reverse()) {
     const value = realEigenvalues[i]!;
     const weights = eigenvectorMatrix.getColumn(i);
@@ -143,7 +143,7 @@ function orthonormal(
   for (const vector of block) {
     let before = Math.sqrt(dot(vector, vector));
     for (let isDone = false; !isDone;) {
-      // Twice is enough.
+      // Twice, against cancellation: "twice is enough" (Kahan and Parlett).
       for (let pass = 0; pass < 2; pass++) {
         for (const other of [...basis, ...made]) addScaled(vector, other, -dot(vector, other));
       }

@@ -11,6 +11,8 @@ const SCHEMA = z.object(ENCODER_FIELDS);
 export const bert: Family = {
   modelType: "bert",
   summary: "BERT for sequence classification",
+  traits:
+    "An encoder: attention without a mask, norms behind the branches, learned positions and token types. The pooled first token tells the class.",
   gguf: "not-in-gguf",
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);

@@ -47,10 +47,11 @@ export function findFamily(raw: RawConfig): Family {
   if (found) return found;
   const names = FAMILIES.map((family) => family.modelType);
   const alike = nearest(String(modelType), names);
+  const suggestion = alike === null ? "" : `; the nearest name is "${alike}"`;
   throw new UsageError(
     "usage/model",
     `Cannot use model type "${String(modelType)}": expected one of ${names.map((name) => `"${name}"`).join(", ")}`,
-    { hint: `Choose a model of an implemented family${alike ? `; the nearest name is "${alike}"` : ""}` },
+    { hint: `Choose a model of an implemented family${suggestion}.` },
   );
 }
 
@@ -78,11 +79,12 @@ export function findGgufFamily(path: string, architecture: string): GgufFamily {
   if (found) return found;
   const names = [...new Set(GGUF_FAMILIES.map(({ gguf }) => gguf.architecture))];
   const alike = nearest(architecture, names);
+  const suggestion = alike === null ? "" : `; the nearest is ${alike}`;
   throw new UsageError(
     "usage/model",
     `Cannot open model "${path}": GGUF architecture ${architecture}, expected one of ${names.join(", ")}`,
     {
-      hint: `Use the model's safetensors folder, or a model of one of these families${alike ? `; the nearest is ${alike}` : ""}`,
+      hint: `Use the model's safetensors folder, or a model of one of these families${suggestion}.`,
     },
   );
 }

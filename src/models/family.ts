@@ -65,6 +65,8 @@ export interface Family {
   readonly modelType: string;
   /** One line for the documentation: which models are of the family. */
   readonly summary: string;
+  /** For the documentation: what its models compute that others do not, in Markdown. */
+  readonly traits: string;
   /** How its GGUF files differ from its folders. */
   readonly gguf: "not-in-gguf" | GgufRules;
   /** Reads a configuration. @throws UsageError "usage/model" that lists every value that is not implemented. */

@@ -19,6 +19,8 @@ const SCHEMA = z.object({
 export const gemma2: Family = {
   modelType: "gemma2",
   summary: "Gemma 2",
+  traits:
+    "Four norms a block, whose weights count from one; every second layer has a window; attention scores and logits stay under a cap; embeddings are scaled.",
   gguf: gemmaGguf({
     architecture: "gemma2",
     className: "Gemma2ForCausalLM",

@@ -87,6 +87,8 @@ export const GEMMA3_GGUF = gemmaGguf({
 export const gemma3Text: Family = {
   modelType: "gemma3_text",
   summary: "Gemma 3 for text: 270M and 1B",
+  traits:
+    "Four norms a block and one on each head of queries and keys; five layers with a window for each without, and another rotary base for each kind; embeddings are scaled.",
   gguf: GEMMA3_GGUF,
   open: openGemma3,
 };

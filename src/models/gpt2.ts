@@ -83,6 +83,8 @@ const GGUF: GgufRules = {
 export const gpt2: Family = {
   modelType: "gpt2",
   summary: "GPT-2, from small to XL",
+  traits:
+    "Learned positions, layer norms, biases everywhere, one projection for queries, keys and values. Files keep matrices as [in, out]; adapters are saved with `fan_in_fan_out`, as PEFT does.",
   gguf: GGUF,
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);

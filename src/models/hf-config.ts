@@ -52,7 +52,7 @@ export function unusable(raw: RawConfig, found: string): UsageError {
   return new UsageError(
     "usage/model",
     `Cannot use the configuration of this "${String(raw["model_type"])}" model: ${found}`,
-    { hint: "Check config.json; only what the message says is missing from graft" },
+    { hint: "Check config.json; only what the message says is missing from graft." },
   );
 }
 

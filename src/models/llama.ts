@@ -23,6 +23,8 @@ const SCHEMA = z.object({
 export const llama: Family = {
   modelType: "llama",
   summary: "The Llama family: SmolLM2, Llama 2 and 3, TinyLlama",
+  traits:
+    "Pre-norm blocks with RMS norms, rotated queries and keys, fewer key and value heads than query heads, and a gated feed-forward part; biases where the configuration has them.",
   gguf: decoderGguf({
     architecture: "llama",
     className: "LlamaForCausalLM",

@@ -19,6 +19,7 @@ const SCHEMA = z.object({
 export const mistral: Family = {
   modelType: "mistral",
   summary: "Mistral 7B and its kin, with a sliding window where the configuration has one",
+  traits: "Llama's blocks; with `sliding_window`, a token sees that many keys at most.",
   // Such a file says that it holds a Llama, and has no word for a window: without one, the model is a Llama.
   gguf: llama.gguf,
   open: (raw) => {

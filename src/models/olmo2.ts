@@ -21,6 +21,7 @@ const SCHEMA = z.object({
 export const olmo2: Family = {
   modelType: "olmo2",
   summary: "OLMo 2",
+  traits: "Norms behind the branches instead of before them, and on all queries and all keys together.",
   gguf: decoderGguf({
     architecture: "olmo2",
     className: "Olmo2ForCausalLM",

@@ -32,6 +32,8 @@ const SCHEMA = z.object({
 export const olmoe: Family = {
   modelType: "olmoe",
   summary: "OLMoE",
+  traits:
+    "Experts in every layer, a router that chooses a few for each token, norms on all queries and all keys together. Adapters can sit on the router (`gate`) and on every expert.",
   gguf: decoderGguf({
     architecture: "olmoe",
     className: "OlmoeForCausalLM",

@@ -107,7 +107,7 @@ function refuseDropout(site: string): UsageError {
   return new UsageError(
     "usage/target-modules",
     `Cannot drop inputs of "${site}": how many rows an expert gets is not known beforehand, expected no dropout there`,
-    { hint: "Set the adapter's dropout to 0, or leave the experts out of the target modules" },
+    { hint: "Set the adapter's dropout to 0, or leave the experts out of the target modules." },
   );
 }
 
@@ -345,11 +345,10 @@ export class PartGraph implements Builder {
         return mul(value, mask);
       },
       context: (passInput) => this.input(passInput),
-      keep: (suffix, value) => {
-        isCheap = true;
-        return site.remember(suffix, value);
+      save: (suffix, value, { insteadOfOutput } = { insteadOfOutput: false }) => {
+        isCheap ||= insteadOfOutput;
+        return this.#save(`${name}.${suffix}`, value);
       },
-      remember: (suffix, value) => this.#save(`${name}.${suffix}`, value),
     };
     const output = this.#options.projector(site, input);
     if (isCheap) this.#cheap.add(output);

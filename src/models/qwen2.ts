@@ -20,6 +20,8 @@ const SCHEMA = z.object({
 export const qwen2: Family = {
   modelType: "qwen2",
   summary: "Qwen 2 and Qwen 2.5",
+  traits:
+    "Llama's blocks with biases on queries, keys and values; with `use_sliding_window`, the upper layers have a window.",
   gguf: decoderGguf({
     architecture: "qwen2",
     className: "Qwen2ForCausalLM",

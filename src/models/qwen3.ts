@@ -45,6 +45,8 @@ export function qwen3Attention(
 export const qwen3: Family = {
   modelType: "qwen3",
   summary: "Qwen 3 without experts",
+  traits:
+    "Llama's blocks with an RMS norm on each head of queries and keys, and heads of a width of their own.",
   gguf: decoderGguf({
     architecture: "qwen3",
     className: "Qwen3ForCausalLM",

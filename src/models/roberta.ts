@@ -21,6 +21,8 @@ const SCHEMA = z.object({
 export const roberta: Family = {
   modelType: "roberta",
   summary: "RoBERTa for sequence classification",
+  traits:
+    "BERT's blocks with positions that begin behind the padding's, and a head of two layers on the first token.",
   gguf: "not-in-gguf",
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);

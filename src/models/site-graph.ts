@@ -21,10 +21,11 @@ export interface SiteGraph {
   dropout(x: Value, probability: number): Value;
   /** A tensor that is made for each pass; all sites share it. */
   context(input: PassInput): Value;
-  /** Marks an activation from which the site's output is cheap: a backward program had better be given it than that. */
-  keep(name: string, value: Value): Value;
-  /** Marks a small value that takes long to compute: a backward program that is given activations is given it too. */
-  remember(name: string, value: Value): Value;
+  /**
+   * Saves a value for the backward program, unless that is given no activations: one that takes long to compute, or, with
+   * `insteadOfOutput`, one from which the site's output follows cheaply.
+   */
+  save(name: string, value: Value, how?: { readonly insteadOfOutput: boolean }): Value;
 }
 
 /** The frozen parts of a look-up of embeddings and what may be built around them. */

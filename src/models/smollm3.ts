@@ -24,6 +24,7 @@ const SCHEMA = z.object({
 export const smollm3: Family = {
   modelType: "smollm3",
   summary: "SmolLM3",
+  traits: "Llama's blocks, of which every fourth does not rotate queries and keys.",
   // Which layers rotate is not in the file: readers take all but every fourth.
   gguf: decoderGguf({
     architecture: "smollm3",

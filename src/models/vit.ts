@@ -73,6 +73,8 @@ export const vit: Family = {
   modelType: "vit",
   summary:
     "Vision Transformer for classification: patches of an image as positions, one more in front for its class",
+  traits:
+    "An encoder over patches of an image, with learned positions and a position in front for the class. Images must have the size of the configuration.",
   gguf: "not-in-gguf",
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);

@@ -1,4 +1,5 @@
 /** @file Puts a method on a model: makes its parameters, their first values, and what stays frozen beside them. */
+import { sameShape, showShape } from "../graph/shape.ts";
 import { assertInternal } from "../errors.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import type { Random } from "../random.ts";
@@ -110,8 +111,8 @@ async function fillSite(
     if (spec.shared && random === null && !shared.has(suffix)) shared.set(suffix, zeros(dtype, shape));
     const found = spec.shared ? shared.get(suffix) : (made[suffix] ?? tensors[suffix]);
     assertInternal(
-      found?.dtype === dtype && found.shape.join() === shape.join(),
-      `frozen tensor ${suffix} of ${path} is ${found?.dtype} [${found?.shape.join(", ")}], expected ${dtype} [${shape.join(", ")}]`,
+      found?.dtype === dtype && sameShape(found.shape, shape),
+      `frozen tensor ${suffix} of ${path} is ${found ? `${found.dtype} ${showShape(found.shape)}` : "missing"}, expected ${dtype} ${showShape(shape)}`,
     );
     tensors[suffix] = found;
   }

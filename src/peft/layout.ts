@@ -98,7 +98,7 @@ function placeSites(
   return new Map(
     selected.map(({ path, layer, spec }): [string, AdaptedSite] => {
       refuseLookup(method, path, spec);
-      // The residual stream is nothing that is kept; codes of [in, out] are not those of the weight, but of its transpose.
+      // The residual stream has no weight and so no storage; codes of [in, out] are not those of the weight, but of its transpose.
       const isPlain = spec.kind !== "residual" && !spec.storedTransposed;
       const storage = isPlain ? storageOf(model.storedName(`${path}.weight`)) : "f32";
       const place: SitePlace = { path, spec, storage, sites: specs };

@@ -4,6 +4,7 @@
  * float16 has 1 sign, 5 exponent and 10 mantissa bits; bfloat16 is the upper half of a float32. Both lie on the
  * host as raw bits in a Uint16Array, because Float16Array is missing in Node 22.
  */
+import { showShape } from "../graph/shape.ts";
 import type { DataOf } from "../graph/dtype.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 
@@ -80,5 +81,5 @@ export function widen(tensor: HostTensor): HostTensor<"float32"> {
     widenInto(data as Uint16Array, values);
     return { dtype: "float32", shape, data: values };
   }
-  throw new TypeError(`Cannot widen tensor [${shape.join(", ")}]: ${dtype}, expected a float type`);
+  throw new TypeError(`Cannot widen tensor ${showShape(shape)}: ${dtype}, expected a float type`);
 }

@@ -8,7 +8,7 @@ import { plane } from "./planes.ts";
 export const iq4_nl = defineBlocks({
   name: "iq4_nl",
   ggmlType: 20,
-  summary: "4-bit codes of unevenly spaced numbers in blocks of 32, one 16-bit scale a block.",
+  summary: "4-bit codes of unevenly spaced numbers in blocks of 32, one 16-bit scale per block.",
   blockSize: BLOCK,
   fields: [half("scale"), nibbles("codes", BLOCK, 16)],
 

@@ -10,7 +10,7 @@ import { plane } from "./planes.ts";
 export const q4_1 = defineBlocks({
   name: "q4_1",
   ggmlType: 3,
-  summary: "4-bit codes in blocks of 32, a 16-bit scale and a 16-bit minimum a block.",
+  summary: "4-bit codes in blocks of 32, a 16-bit scale and a 16-bit minimum per block.",
   blockSize: BLOCK,
   fields: [half("scale"), half("min"), nibbles("codes", BLOCK, 16)],
 

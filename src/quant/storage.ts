@@ -4,6 +4,7 @@
  * The planes are what graphs read; the raw bytes are the layout of ggml files. Whole codes of 4 bits lie two a
  * byte, the even element in the low half, as ONNX UINT4 has it.
  */
+import { numElements } from "../graph/shape.ts";
 import type { DataOf } from "../graph/dtype.ts";
 import type { AffineKind } from "./affine.ts";
 import type { Planes } from "./planes.ts";
@@ -40,7 +41,7 @@ export interface Storage {
 /** Counts the rows and columns of a shape; one of a single axis is one row. */
 export function rowsAndColumns(shape: readonly number[]): { numRows: number; numColumns: number } {
   const numColumns = shape.at(-1) ?? 1;
-  return { numRows: shape.slice(0, -1).reduce((product, size) => product * size, 1), numColumns };
+  return { numRows: numElements(shape.slice(0, -1)), numColumns };
 }
 
 /**

@@ -2,7 +2,7 @@
 import { assertInternal, UsageError } from "../errors.ts";
 import type { DataOf } from "../graph/dtype.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
-import { numElements } from "../graph/shape.ts";
+import { numElements, showShape } from "../graph/shape.ts";
 import type { Planes } from "./planes.ts";
 import { rowBytes, rowsAndColumns, type Storage, storedBytes } from "./storage.ts";
 import { type StorageName, STORAGES, WRITABLE_NAMES } from "./storages.ts";
@@ -120,7 +120,7 @@ export function permuteRows(stored: StoredTensor, rowOrder: Int32Array): StoredT
     Object.entries(stored.planes).map(([name, { dtype, shape, data }]) => {
       if (shape[0] !== rowOrder.length) {
         throw new RangeError(
-          `Cannot permute plane "${name}" [${shape.join(", ")}]: ${rowOrder.length} rows in the order, expected ${shape[0]}`,
+          `Cannot permute plane "${name}" ${showShape(shape)}: ${rowOrder.length} rows in the order, expected ${shape[0]}`,
         );
       }
       const width = data.length / rowOrder.length;

@@ -190,7 +190,7 @@ export class Head {
     return { feeds, lent: Object.values(feeds) };
   }
 
-  /** Rows of the flattened x [B, T, D], [N, D]; lent. */
+  /** Rows of the flattened x [B, T, D], [N, D]; lent from the pool. */
   #gather(x: HostTensor<"float32">, indexes: Int32Array): HostTensor<"float32"> {
     const width = x.shape.at(-1) as number;
     const hidden = this.#session.pool.acquire("float32", [indexes.length, width]);

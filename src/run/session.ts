@@ -110,11 +110,12 @@ export class Session {
     return { program: await this.engine.compile(spec, { constants: bound }), made };
   }
 
-  /** Frees all programs. */
+  /** Frees all programs, and the memory that nobody has borrowed. */
   async release(): Promise<void> {
     const compiled = [...this.#programs.values()];
     this.#programs.clear();
     for (const each of compiled) await (await each.catch(() => null))?.program.release();
+    this.pool.clear();
     for (const lease of this.#pinned.splice(0)) lease.release();
   }
 }

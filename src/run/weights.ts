@@ -13,7 +13,8 @@ import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
 export type WeightTensors = Readonly<Record<string, HostTensor>>;
 
 /** Where weights are between two uses: as they are stored, or as programs read them, which is float32 for the most part. */
-export type Residency = "stored" | "float32";
+export const RESIDENCIES = ["stored", "float32"] as const;
+export type Residency = (typeof RESIDENCIES)[number];
 
 /** Tensors of one block, lent until they are released. */
 export interface Lease {

@@ -4,6 +4,7 @@
  * Native code holds addresses. So memory that it may touch must not be too short, must not shrink, must not be another
  * output of the same run, and nobody may write what another run reads; a mistake there would be a crash or wrong numbers.
  */
+import { numElements, showShape } from "../graph/shape.ts";
 import { types } from "node:util";
 import * as workers from "node:worker_threads";
 import { DTYPES, type DType } from "../graph/dtype.ts";
@@ -78,11 +79,11 @@ export class Borrowed<N = unknown> implements Stretch {
     if (!Array.isArray(shape) || !shape.every((size) => Number.isSafeInteger(size) && size >= 0)) {
       throw new RangeError(`${what} has shape [${String(shape)}], expected whole numbers from 0`);
     }
-    const length = shape.reduce((product, size) => product * size, 1);
+    const length = numElements(shape);
     if (data.length !== length) {
       const found =
         data.length === 0 ? "no memory (it was transferred, or is empty)" : `${data.length} elements`;
-      throw new RangeError(`${what} [${shape.join(", ")}] has ${found}, expected ${length} elements`);
+      throw new RangeError(`${what} ${showShape(shape)} has ${found}, expected ${length} elements`);
     }
     this.dtype = dtype;
     this.shape = [...shape];

@@ -6,7 +6,7 @@
  */
 import { DTYPES, type DType } from "../graph/dtype.ts";
 import type { HostTensor } from "./host-tensor.ts";
-import { numElements } from "../graph/shape.ts";
+import { numElements, showShape } from "../graph/shape.ts";
 
 interface Block {
   readonly buffer: ArrayBuffer;
@@ -65,7 +65,7 @@ export class BufferPool {
     for (const tensor of tensors) {
       const block = this.#blockOf.get(tensor);
       if (block?.lent !== tensor) {
-        throw new RangeError(`Cannot release ${tensor.dtype} [${tensor.shape.join(", ")}]: it is not lent`);
+        throw new RangeError(`Cannot release ${tensor.dtype} ${showShape(tensor.shape)}: it is not lent`);
       }
       block.lent = null;
       const place = this.#free.findIndex(({ buffer }) => buffer.byteLength > block.buffer.byteLength);

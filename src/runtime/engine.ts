@@ -27,8 +27,8 @@ export interface Program {
 /** How to compile. */
 export interface CompileOptions {
   /**
-   * Inputs that never change: bound once, without a copy, so that the engine may lay them out as it likes. They are not
-   * fed; their memory is lent until the program is released. Names that the program does not have are not looked at.
+   * Inputs that never change: where the engine can, bound once, without a copy, and laid out as it likes. They are not fed
+   * by `run`; their memory is lent until the program is released. Names that the program does not have are not looked at.
    */
   readonly constants?: Tensors;
 }

@@ -11,9 +11,9 @@ import type { RunStore } from "./run-store.ts";
 /** Makes the error of a run that has left the finite numbers; it names the checkpoint to go back to. */
 export async function divergence(store: RunStore, found: string, step: number): Promise<FailedError> {
   const kept = await store.newestCheckpoint();
-  const checkpoint = kept === null ? "" : `; the newest checkpoint is ${kept}`;
+  const checkpoint = kept === null ? "" : `; the newest checkpoint is "${kept}"`;
   return new FailedError("train/nan", `Cannot go on training: ${found} in step ${step}`, {
-    hint: `Choose a lower learning rate or clip gradients${checkpoint}`,
+    hint: `Choose a lower learning rate or clip gradients${checkpoint}.`,
   });
 }
 
@@ -43,7 +43,7 @@ export function requireMovement(
   throw new FailedError(
     "train/no-movement",
     `Cannot train: no parameter moved in step ${step}, gradient norm ${gradientNorm}`,
-    { hint: "Check that the target modules are used and that the learning rate is not too small" },
+    { hint: "Check that the target modules are used and that the learning rate is not too small." },
   );
 }
 
@@ -74,7 +74,7 @@ export function requireReadable(
       throw new UsageError(
         "usage/shape",
         `Cannot use example "${describeSource(source)}": ${ids.length} tokens, expected at most ${maxPositions}, the model's positions`,
-        { hint: "Choose a lower max length, or shorten the text" },
+        { hint: "Choose a lower max length, or shorten the text." },
       );
     }
     const unknown = ids.find((id) => id >= vocabSize);
@@ -82,7 +82,7 @@ export function requireReadable(
     throw new UsageError(
       "usage/model",
       `Cannot use example "${describeSource(source)}": token id ${unknown}, expected less than ${vocabSize}`,
-      { hint: "The tokenizer has more tokens than the model's embedding: use the model's own tokenizer" },
+      { hint: "The tokenizer has more tokens than the model's embedding: use the model's own tokenizer." },
     );
   }
 }

@@ -264,7 +264,7 @@ class Run {
     throw new FailedError(
       "train/stopped",
       `Cannot finish: the run was stopped after step ${this.#state.global_step} of ${this.#request.totalSteps}`,
-      { hint: "Go on with the same command and --resume" },
+      { hint: "Go on with the same command and --resume." },
     );
   }
 

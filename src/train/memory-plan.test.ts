@@ -17,7 +17,7 @@ const MODEL = openModel({
 const REQUEST: MemoryRequest = {
   model: MODEL,
   storedBytes: 98e6,
-  keepWidened: false,
+  weights: "stored",
   batchTokens: 1024,
   rowTokens: 256,
   trainsHead: false,
@@ -35,7 +35,7 @@ describe("planMemory()", () => {
     assert.ok(plan.totalBytes > listed && plan.totalBytes < listed + 500e6);
     for (const more of [
       { storedBytes: 200e6 },
-      { keepWidened: true },
+      { weights: "float32" as const },
       { batchTokens: 2048 },
       { numTrainable: 20e6 },
       { numSlots: 3 },

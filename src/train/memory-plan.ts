@@ -1,7 +1,7 @@
 /**
  * @file What a run will need in memory, estimated before any weight is read, and whether activations can be kept.
  *
- * The estimate counts what graft itself holds: weights as stored, matrices that stay in float32, two widened blocks,
+ * The estimate counts what graft itself holds: weights as stored, matrices that stay in float32, two blocks in float32,
  * kept activations, gradients, optimizer state, and the scratch of the largest programs.
  */
 import { CapacityError } from "../errors.ts";
@@ -9,6 +9,7 @@ import { ATTENTION_CHUNK } from "../run/block-programs.ts";
 import { HEAD_CHUNK } from "../run/head.ts";
 import { numElements } from "../graph/shape.ts";
 import type { Model } from "../models/model.ts";
+import type { Residency } from "../run/weights.ts";
 
 /** Bytes by what they are for. */
 export interface MemoryPlan {
@@ -27,8 +28,8 @@ export interface MemoryRequest {
   readonly model: Model;
   /** Weights in memory as they are kept; those that stay in the file take none. */
   readonly storedBytes: number;
-  /** All weights are held in float32. */
-  readonly keepWidened: boolean;
+  /** How frozen weights are kept. */
+  readonly weights: Residency;
   /** Tokens of one micro-batch, B·T, and of one row, T. */
   readonly batchTokens: number;
   readonly rowTokens: number;
@@ -58,7 +59,7 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
   const weightsOf = model.layers.map(({ tensors }) => sumOf(tensors, ({ shape }) => numElements(shape)));
   const outerBytes =
     sumOf([...model.stem.tensors, ...model.head.tensors], ({ shape }) => numElements(shape)) * FLOAT_BYTES +
-    (request.keepWidened ? sumOf(weightsOf, (n) => n) : 2 * Math.max(...weightsOf)) * FLOAT_BYTES;
+    (request.weights === "float32" ? sumOf(weightsOf, (n) => n) : 2 * Math.max(...weightsOf)) * FLOAT_BYTES;
   const headBytes = numOutputs * width * FLOAT_BYTES;
   const perToken = model.layers.map(({ sites }) => 2 * width + sumOf(sites, (site) => site.outFeatures));
   const kept = batchTokens * Math.max(...perToken) * FLOAT_BYTES;
@@ -83,8 +84,8 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
       `Cannot train with this plan: it needs about ${megabytes(totalBytes)}, ${megabytes(available)} is free`,
       {
         hint: recompute
-          ? "Choose a smaller batch size or max length"
-          : "Turn gradient checkpointing on, or choose a smaller batch size or max length",
+          ? "Choose a smaller batch size or max length."
+          : "Turn gradient checkpointing on, or choose a smaller batch size or max length.",
       },
     );
   }

@@ -1,5 +1,6 @@
 /** @file The list of objectives. */
 import { UsageError } from "../errors.ts";
+import type { Task } from "../models/family.ts";
 import type { Objective } from "./objective.ts";
 import { classification } from "./objectives/classification.ts";
 import { crossEntropy } from "./objectives/cross-entropy.ts";
@@ -8,6 +9,18 @@ import { kto } from "./objectives/kto.ts";
 import { orpo } from "./objectives/orpo.ts";
 
 export const OBJECTIVES: readonly Objective[] = [crossEntropy, classification, dpo, orpo, kto];
+
+/** What a model learns unless something else is asked for. */
+const DEFAULTS: Readonly<Record<Task, Objective>> = {
+  "causal-lm": crossEntropy,
+  "sequence-classification": classification,
+  "image-classification": classification,
+};
+
+/** The objective of models for a task, unless another is asked for. */
+export function defaultObjective(task: Task): Objective {
+  return DEFAULTS[task];
+}
 
 /** Finds an objective by name. @throws UsageError "usage/flag" when there is none. */
 export function findObjective(name: string): Objective {

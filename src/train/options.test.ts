@@ -40,6 +40,13 @@ describe("parseTrainOptions()", () => {
   });
 });
 
+test("an old name of a setting is refused with the name of today", () => {
+  assert.throws(() => parseTrainOptions({ ...NEEDED, accumulation: 2, keepWidened: true }), {
+    code: "usage/flag",
+    hint: '"accumulation" is now "gradientAccumulationSteps". "keepWidened" is now "weights".',
+  });
+});
+
 describe("a method that is not in the list", () => {
   const own = {
     ...(METHODS[0] as Method),

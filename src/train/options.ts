@@ -10,7 +10,9 @@ import { OPTIMIZERS } from "../optim/optimizers.ts";
 import { SCHEDULES } from "../optim/schedules.ts";
 import type { Method } from "../peft/method.ts";
 import { METHODS } from "../peft/methods.ts";
+import { RESIDENCIES } from "../run/weights.ts";
 import { OBJECTIVES } from "./objectives.ts";
+import { RENAMED_SETTINGS } from "./saved-settings.ts";
 
 const names = (kinds: readonly { readonly name: string }[]): [string, ...string[]] =>
   kinds.map((kind) => kind.name) as [string, ...string[]];
@@ -51,7 +53,7 @@ const OWN = {
     .positive()
     .default(4)
     .describe("Examples (packed rows with --packing) of one micro-batch"),
-  accumulation: z.int().positive().default(1).describe("Micro-batches of one step"),
+  gradientAccumulationSteps: z.int().positive().default(1).describe("Micro-batches of one optimizer step"),
   maxLength: z.int().min(2).default(512).describe("Tokens of an example; longer ones are cut"),
   packing: z.boolean().default(false).describe("Fill rows of max-length tokens with several examples"),
   shuffle: z.boolean().default(true).describe("Draw a new order of the examples each epoch"),
@@ -78,10 +80,12 @@ const OWN = {
     .enum(["auto", "on", "off"])
     .default("auto")
     .describe("Compute activations twice instead of keeping them; auto: when memory is short"),
-  keepWidened: z
-    .boolean()
-    .default(false)
-    .describe("Hold all weights in float32 instead of widening block by block: faster, more memory"),
+  weights: z
+    .enum(RESIDENCIES)
+    .default("stored")
+    .describe(
+      "How frozen weights are kept: as stored, each block read or dequantized when it runs, or all in float32: faster, 4 bytes a parameter",
+    ),
   resume: z.boolean().default(false).describe("Go on from the newest checkpoint in the output folder"),
   overwrite: z.boolean().default(false).describe("Replace the run that the output folder holds"),
 };
@@ -98,7 +102,7 @@ interface OwnedOption {
  * Options of one kind of thing as flags: optional, so that what was given can be told from defaults. Where two mean
  * different things by one name, the flag takes the values of both, and the chosen one's own schema judges.
  */
-function flagsOf(
+function optionFlags(
   kinds: readonly { readonly name: string; readonly options: z.ZodType }[],
 ): Record<string, z.ZodType> {
   const flags = new Map<string, OwnedOption[]>();
@@ -132,15 +136,15 @@ function describe(key: string, schema: z.ZodType): string {
   return `${schema.description ?? key}${fallback}`;
 }
 
-const OPTIMIZER_FLAGS = flagsOf(OPTIMIZERS);
-const OBJECTIVE_FLAGS = flagsOf(OBJECTIVES);
+const OPTIMIZER_FLAGS = optionFlags(OPTIMIZERS);
+const OBJECTIVE_FLAGS = optionFlags(OBJECTIVES);
 
 /** Schema of a run with one of some methods. */
 function schemaOf(methods: readonly Method[]) {
   return z.strictObject({
     ...OWN,
     method: methodChoice(methods),
-    ...flagsOf(methods),
+    ...optionFlags(methods),
     ...OPTIMIZER_FLAGS,
     ...OBJECTIVE_FLAGS,
   });
@@ -162,7 +166,15 @@ export function parseTrainOptions(input: unknown, methods: readonly Method[] = M
   const schema = methods === METHODS ? TRAIN_OPTIONS : schemaOf(methods);
   const parsed = schema.safeParse(input);
   if (!parsed.success) {
-    throw new UsageError("usage/flag", `Cannot use these settings:\n${z.prettifyError(parsed.error)}`);
+    const hints = Object.keys(input ?? {}).flatMap((key) => {
+      const now = RENAMED_SETTINGS.get(key);
+      return now ? [`"${key}" is now "${now.key}".`] : [];
+    });
+    throw new UsageError(
+      "usage/flag",
+      `Cannot use these settings:\n${z.prettifyError(parsed.error)}`,
+      hints.length > 0 ? { hint: hints.join(" ") } : {},
+    );
   }
   const options = parsed.data as unknown as TrainOptions;
   if (options.epochs !== undefined && options.steps !== undefined) {

@@ -45,7 +45,7 @@ function requireTask({ task }: Model, { name, rows }: Objective): void {
     `Cannot use objective "${name}": the model is for ${task}, expected an objective ${wantsClasses ? "of classes" : "of texts"}`,
     {
       hint: wantsClasses
-        ? "Leave the objective out"
+        ? "Leave the objective out."
         : "Choose another objective, or give the base a head of classes first: save transformers' AutoModelForSequenceClassification.from_pretrained(base, num_labels=…).",
     },
   );
@@ -54,7 +54,7 @@ function requireTask({ task }: Model, { name, rows }: Objective): void {
 function readImageData(options: TrainOptions, model: Model): RunData {
   if (options.packing) {
     throw new UsageError("usage/flag", "Cannot pack images: each takes a row of its own", {
-      hint: "Leave packing out",
+      hint: "Leave packing out.",
     });
   }
   const { train, heldOut } = readImages(options.data, model);
@@ -77,14 +77,14 @@ function readTextData(
     throw new UsageError(
       "usage/flag",
       `Cannot train on ${options.maxLength} tokens: the model has ${model.maxPositions} positions`,
-      { hint: `Choose a max length of at most ${model.maxPositions}` },
+      { hint: `Choose a max length of at most ${model.maxPositions}.` },
     );
   }
   if (options.packing && (objective.rows === "preference" || objective.rows === "unpaired")) {
     throw new UsageError(
       "usage/flag",
       `Cannot pack rows for objective "${objective.name}": what is compared stays together`,
-      { hint: "Leave packing out" },
+      { hint: "Leave packing out." },
     );
   }
   const how: DatasetOptions<DataKindName> = {

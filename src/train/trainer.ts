@@ -8,12 +8,13 @@ import { Session } from "../run/session.ts";
 import { createEngine } from "../runtime/create-engine.ts";
 import type { Evaluation } from "./evaluate.ts";
 import type { DoneEvent, TrainEvent } from "./events.ts";
-import { CONFIG_FILE, folderStore } from "./files/folder-store.ts";
-import { RunFolder } from "./files/run-folder.ts";
+import { folderStore } from "./files/folder-store.ts";
+import { CONFIG_FILE, RunFolder } from "./files/run-folder.ts";
 import { type TrainingSetup, setUp } from "./files/setup.ts";
 import { type FineTuneRequest, fineTune } from "./fine-tune.ts";
 import { unitsToBatch } from "./micro-batch.ts";
 import { type TrainInput, type TrainOptions, parseTrainOptions } from "./options.ts";
+import { numericSettings } from "./saved-settings.ts";
 
 /** How a caller follows and stops a run. */
 export interface TrainHooks {
@@ -29,18 +30,6 @@ export interface TrainResult extends DoneEvent {
   /** The last evaluation of this process; null when it made none. */
   readonly evaluation: Evaluation | null;
 }
-
-/** Settings that may differ when a run goes on: they do not change its numbers. */
-const FREE_SETTINGS = [
-  "output",
-  "resume",
-  "overwrite",
-  "threads",
-  "logEvery",
-  "saveEvery",
-  "keepLast",
-  "keepWidened",
-];
 
 /**
  * Fine-tunes a model and writes the result to a folder.
@@ -80,10 +69,10 @@ export async function train(input: TrainInput, hooks: TrainHooks = {}): Promise<
   }
 }
 
-function openSession({ threads, keepWidened }: TrainOptions, { base, memory }: TrainingSetup): Session {
+function openSession({ threads, weights }: TrainOptions, { base, memory }: TrainingSetup): Session {
   // Where activations are not saved for want of memory, neither is the programs' scratch.
   const engine = createEngine({ threads, keepScratch: !memory.recompute });
-  return new Session(engine, base, keepWidened ? "float32" : "stored");
+  return new Session(engine, base, weights);
 }
 
 function requestOf(
@@ -95,9 +84,7 @@ function requestOf(
 ): FineTuneRequest {
   const { adapter, origin, base, plan, totalSteps, heldOut, memory, objective, reference } = setup;
   const { warmupSteps, learningRate, maxGradNorm, weightDecay, maxLength, seed, packing } = options;
-  const settings = Object.fromEntries(
-    Object.entries(options).filter(([key, value]) => value !== undefined && !FREE_SETTINGS.includes(key)),
-  );
+  const settings = numericSettings(options);
   return {
     session,
     adapter,

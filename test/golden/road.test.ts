@@ -87,8 +87,7 @@ describe("RoAd on one linear layer", async () => {
     const site = {
       spec,
       project: (value: Value) => linear(value, weight!, bias!),
-      keep: (_name: string, value: Value) => value,
-      remember: (_name: string, value: Value) => value,
+      save: (_name: string, value: Value) => value,
     } as unknown as SiteGraph;
     const y = road.adapt(site, x!, own, layout);
     const error = sub(y, target!);

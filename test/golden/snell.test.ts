@@ -222,8 +222,8 @@ function programs(
   const own = Object.fromEntries(
     parameters.map(({ suffix, shape }) => [suffix, graph.input(suffix, "float32", shape)]),
   );
-  const remember = (_name: string, value: Value): Value => value;
-  const y = method.adapt({ spec, weight, bias, remember } as unknown as SiteGraph, x, own, options);
+  const save = (_name: string, value: Value): Value => value;
+  const y = method.adapt({ spec, weight, bias, save } as unknown as SiteGraph, x, own, options);
   const error = sub(y, target);
   const loss = reduceMean(mul(error, error), [0, 1]);
   const wrt: Record<string, Value> = { x, ...own };

@@ -22,7 +22,7 @@ export function requestFor(session: Session, adapter: Adapter, recompute = false
       shuffle: true,
       seed: 2,
       batchSize: 2,
-      accumulation: 1,
+      gradientAccumulationSteps: 1,
       packing: false,
       maxLength: 16,
     }),

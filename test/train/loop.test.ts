@@ -34,9 +34,16 @@ describe("the training loop", () => {
         [8, 1],
         [4, 2],
         [1, 8],
-      ].map(async ([batchSize, accumulation]) => {
+      ].map(async ([batchSize, gradientAccumulationSteps]) => {
         const output = `${folder}/accumulate-${batchSize}`;
-        const settings = { ...SETTINGS, batchSize, accumulation, steps: 4, learningRate: 1e-3, output };
+        const settings = {
+          ...SETTINGS,
+          batchSize,
+          gradientAccumulationSteps,
+          steps: 4,
+          learningRate: 1e-3,
+          output,
+        };
         const { events } = await runTiny(settings);
         return { losses: lossesOf(events), values: await adapterValues(output) };
       }),
@@ -162,7 +169,7 @@ describe("the training loop", () => {
     await assert.rejects(runTiny(settings), (error: Error & { code: string; hint: string }) => {
       assert.equal(error.code, "train/nan");
       assert.match(error.message, /^Cannot go on training: .*(NaN|Infinity).* in step \d+$/);
-      const named = /newest checkpoint is (\S+)$/.exec(error.hint)?.[1] as string;
+      const named = /newest checkpoint is "(.+)"\.$/.exec(error.hint)?.[1] as string;
       assert.ok(existsSync(`${named}/adapter_model.safetensors`), error.hint);
       return true;
     });

@@ -122,7 +122,7 @@ for (const { name, rows } of OBJECTIVES) {
     }
 
     test("a run that is stopped and resumed ends bit-equal", async () => {
-      const own = { dropout: 0.1, accumulation: 2, batchSize: 2, steps: 6 };
+      const own = { dropout: 0.1, gradientAccumulationSteps: 2, batchSize: 2, steps: 6 };
       const whole = { ...settingsFor(name, "lora", `${name}-whole`), ...own };
       const { events } = await runTiny(whole);
       const parts = { ...settingsFor(name, "lora", `${name}-parts`), ...own };

@@ -1,6 +1,6 @@
 /** @file A run that was stopped or killed and then resumed ends bit-equal to one that never stopped. */
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import type { TrainInput } from "../../src/train/options.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
@@ -15,7 +15,7 @@ const SETTINGS = {
   data,
   dropout: 0.1,
   shuffle: true,
-  accumulation: 2,
+  gradientAccumulationSteps: 2,
   learningRate: 0.01,
   warmupSteps: 2,
   weightDecay: 0.01,
@@ -107,6 +107,27 @@ describe("resuming", () => {
     const whole = `${folder}/uninterrupted`;
     await runTiny({ ...settings, output: whole });
     assert.ok(bytesOf(settings.output, RESULT).equals(bytesOf(whole, RESULT)));
+  });
+
+  test("a run that was saved with the old names of settings goes on", async () => {
+    const [whole, parts] = [`${folder}/named-whole`, `${folder}/named-parts`];
+    await runTiny({ ...SETTINGS, output: whole, saveEvery: 3 });
+    await runTiny({ ...SETTINGS, output: parts, saveEvery: 3 });
+    rmSync(`${parts}/checkpoint-6`, { recursive: true });
+    const path = `${parts}/checkpoint-3/trainer_state.json`;
+    const state = JSON.parse(readFileSync(path, "utf8")) as { settings: Record<string, unknown> };
+    const { gradientAccumulationSteps: accumulation, ...others } = state.settings;
+    assert.equal(accumulation, 2);
+    writeFileSync(
+      path,
+      JSON.stringify({ ...state, settings: { ...others, accumulation, keepWidened: true } }),
+    );
+    await runTiny({ ...SETTINGS, output: parts, resume: true });
+    assert.ok(bytesOf(parts, RESULT).equals(bytesOf(whole, RESULT)));
+    await assert.rejects(
+      runTiny({ ...SETTINGS, gradientAccumulationSteps: 1, output: parts, resume: true }),
+      { code: "usage/resume", message: /gradientAccumulationSteps was 2, is 1/ },
+    );
   });
 
   test("a run that is complete and resumed again changes nothing", async () => {

@@ -1,6 +1,7 @@
 /**
  * @file What an adapter file holds of the base: copies of matrices that adapters sit on, and modules trained whole.
  */
+import { sameShape } from "../../graph/shape.ts";
 import { UsageError } from "../../errors.ts";
 import { isWithin, lastName, moduleOf } from "../../module-path.ts";
 import type { BaseModel } from "../../models/base-model.ts";
@@ -50,7 +51,7 @@ function isNear(
   own: HostTensor<"float32">,
   tolerance: number,
 ): boolean {
-  if (shape.join() !== own.shape.join()) return false;
+  if (!sameShape(shape, own.shape)) return false;
   const width = shape.at(-1) as number;
   for (let start = 0; start < data.length; start += width) {
     let [apart, size] = [0, 0];

@@ -3,6 +3,7 @@
  *
  * Knows no method: the method says its tensors, and how a file holds those of a site where that is not one by one.
  */
+import { sameShape, showShape } from "../../graph/shape.ts";
 import { FormatError, UsageError } from "../../errors.ts";
 import { lastName, moduleOf } from "../../module-path.ts";
 import type { BaseModel } from "../../models/base-model.ts";
@@ -139,8 +140,8 @@ function refuseUnlike(
   const surplus = [...given.keys()].filter((name) => !own.has(name));
   const misshaped = [...own].flatMap(([name, { shape }]) => {
     const found = given.get(name)?.shape;
-    return found && found.join() !== shape.join()
-      ? [`${name.replace(PREFIX, "")} is [${found.join(", ")}], expected [${shape.join(", ")}]`]
+    return found && !sameShape(found, shape)
+      ? [`${name.replace(PREFIX, "")} is ${showShape(found)}, expected ${showShape(shape)}`]
       : [];
   });
   if (misshaped.length > 0) {

@@ -2,6 +2,7 @@
  * @file Adapter folders read and written without their model: modules and sizes are what names and shapes of the file's
  * tensors say.
  */
+import { showShape } from "../../graph/shape.ts";
 import { FormatError, UsageError } from "../../errors.ts";
 import { isWithin, lastNames, moduleOf } from "../../module-path.ts";
 import type { Algebra, SiteState } from "../../peft/algebra/contract.ts";
@@ -160,7 +161,7 @@ function refuseMisshaped(
     if (found?.join() === shape.join()) continue;
     throw new FormatError(
       "format/tensor",
-      `Cannot combine adapter "${path}": ${site}.${suffix} is ${found ? `[${found.join(", ")}]` : "missing"}, expected [${shape.join(", ")}]`,
+      `Cannot combine adapter "${path}": ${site}.${suffix} is ${found ? showShape(found) : "missing"}, expected ${showShape(shape)}`,
       {
         hint: "Its configuration does not say what its file holds: save it again with the program that made it.",
       },

@@ -3,6 +3,7 @@
  *
  * Nothing is read before the list of tensors has been found right: every missing, surplus or misshaped one is named.
  */
+import { sameShape, showShape } from "../../graph/shape.ts";
 import { FormatError } from "../../errors.ts";
 import { openModel } from "../../models/families.ts";
 import type { Model } from "../../models/model.ts";
@@ -95,8 +96,8 @@ function checkTensors(path: string, model: Model, found: ReadonlyMap<string, Ten
   const surplus = [...found.keys()].filter((name) => !model.tensors.has(name) && !model.ties.has(name));
   const misshaped = [...model.tensors.values()].flatMap(({ name, shape }) => {
     const info = found.get(name);
-    if (!info || info.shape.join() === shape.join()) return [];
-    return [`${name} is [${info.shape.join(", ")}], expected [${shape.join(", ")}]`];
+    if (!info || sameShape(info.shape, shape)) return [];
+    return [`${name} is ${showShape(info.shape)}, expected ${showShape(shape)}`];
   });
   const problems = [
     ...(missing.length > 0 ? [`missing ${list(missing)}`] : []),

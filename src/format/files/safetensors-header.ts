@@ -6,7 +6,7 @@
 import { z } from "zod";
 import { FormatError } from "../../errors.ts";
 import { DTYPES, type DType } from "../../graph/dtype.ts";
-import { numElements } from "../../graph/shape.ts";
+import { numElements, showShape } from "../../graph/shape.ts";
 import type { ByteSource } from "./byte-source.ts";
 import { parseJsonObject } from "./json-file.ts";
 import { lookup } from "./lookup.ts";
@@ -87,7 +87,7 @@ function parseEntry(path: string, name: string, value: unknown, dataStart: numbe
   if (sizeBytes !== expectedBytes) {
     throw damaged(
       path,
-      `tensor "${name}" ${fileDtype} [${shape.join(", ")}] has ${sizeBytes} bytes`,
+      `tensor "${name}" ${fileDtype} ${showShape(shape)} has ${sizeBytes} bytes`,
       `${expectedBytes}`,
     );
   }

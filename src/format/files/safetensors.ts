@@ -9,7 +9,7 @@ import { FormatError } from "../../errors.ts";
 import { DTYPES, type DataOf, type DType } from "../../graph/dtype.ts";
 import { widenBfloat16, widenFloat16 } from "../../quant/half.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
-import { numElements } from "../../graph/shape.ts";
+import { numElements, showShape } from "../../graph/shape.ts";
 import type { ByteSource } from "./byte-source.ts";
 import type { FolderFile, Write } from "./folder-file.ts";
 import { type Folder, pathIn, readJson } from "./folder.ts";
@@ -227,7 +227,7 @@ export function safetensorsFile(
         const { dtype, data } = "load" in source ? await source.load() : source;
         if (dtype !== source.dtype || data.length !== numElements(source.shape)) {
           throw new RangeError(
-            `Cannot write tensor "${key}": ${data.length} of ${dtype}, expected ${source.dtype} [${source.shape.join(", ")}]`,
+            `Cannot write tensor "${key}": ${data.length} of ${dtype}, expected ${source.dtype} ${showShape(source.shape)}`,
           );
         }
         await write(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));

@@ -25,7 +25,7 @@ export interface MaskInputs {
 }
 
 /** Score of a key that may not be seen: its weight rounds to zero. */
-const HIDDEN = -1e9;
+const MASKED = -1e9;
 /** Numbers of one segment. 4096 segments then fit into int32, which is compared faster than int64. */
 const STRIDE = 2 ** 20;
 
@@ -82,7 +82,7 @@ export const attentionMaskOp: MaskOp = {
     const bytes = emitter.value("Cast", [seen], { to: DTYPES.uint8.onnx });
     // (seen - 1) · 1e9
     const one = emitter.constant("uint8", [], Uint8Array.of(1));
-    const scale = emitter.scalar(-HIDDEN);
+    const scale = emitter.scalar(-MASKED);
     emitter.node("DequantizeLinear", [bytes, scale, one], emitter.names(node.outputs));
   },
   vjp: "not-differentiable",

@@ -130,7 +130,7 @@ function sumChanges(
 }
 
 /**
- * θ₀ + Σ w (θ − θ₀), for which θ₀ is not needed when the weights sum to 1; fresh. `tensors`: one a member.
+ * θ₀ + Σ w (θ − θ₀), for which θ₀ is not needed when the weights sum to 1; returns a new tensor. `tensors`: one a member.
  * @throws UsageError "usage/combine" when it is needed and not at hand.
  */
 export async function combineFromStart(

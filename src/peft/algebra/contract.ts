@@ -50,7 +50,7 @@ export type Change = Readonly<Record<string, Float64Array>>;
 /** The change is linear in vectors. */
 export interface VectorAlgebra<S> {
   readonly kind: "vectors";
-  /** The change; fresh. */
+  /** The change, in new memory. */
   toChange(state: SiteState<S>): Change;
   /** The tensors that change just so, for a site with the options of `like`. */
   fromChange(change: Change, like: SiteState<S>): SiteTensors;

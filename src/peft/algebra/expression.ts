@@ -24,11 +24,11 @@ export interface Sum {
 interface Token {
   readonly kind: "number" | "name" | "symbol" | "end";
   readonly text: string;
-  /** Index of its first letter. */
+  /** Index of its first character. */
   readonly at: number;
 }
 
-/** A number, a name, a symbol, or a letter that is none of them. */
+/** A number, a name, a symbol, or a character that is none of them. */
 const TOKEN = /((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|([A-Za-z_][A-Za-z0-9_.-]*)|([-+*()])|\S/g;
 
 /**
@@ -167,7 +167,7 @@ class Parser {
     const match = nearest(text, this.#names);
     throw new UsageError(
       "usage/combine",
-      `Cannot find adapter "${text}" at letter ${at + 1} of "${this.#text}": ${given}`,
+      `Cannot find adapter "${text}" at character ${at + 1} of "${this.#text}": ${given}`,
       {
         hint: isDifference
           ? `A name may hold a minus; write a difference with spaces: ${parts.join(" - ")}.`
@@ -200,7 +200,7 @@ class Parser {
   #problem(at: number, found: string, expected: string): UsageError {
     return new UsageError(
       "usage/combine",
-      `Cannot read expression "${this.#text}" at letter ${at + 1}: ${found}, expected ${expected}`,
+      `Cannot read expression "${this.#text}" at character ${at + 1}: ${found}, expected ${expected}`,
       { hint: 'Write it like "0.6*a + 0.4*b - c" or "0.9*a + 0.1*(b - c)".' },
     );
   }

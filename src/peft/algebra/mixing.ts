@@ -13,7 +13,7 @@ export type Numbers = Float32Array | Float64Array;
 export const MAJORITIES = ["total", "frequency"] as const;
 export type Majority = (typeof MAJORITIES)[number];
 
-/** Brings tensors of one shape and their weights together; fresh. `position` tells random draws apart. */
+/** Brings tensors of one shape and their weights together, in a new one. `position` tells random draws apart. */
 export type Mix = (
   tensors: readonly Numbers[],
   weights: readonly number[],
@@ -30,7 +30,7 @@ export function weightedSum(tensors: readonly Numbers[], weights: readonly numbe
   return sum;
 }
 
-/** Keeps the ⌊density · n⌋ largest entries by magnitude, of equals the earlier; fresh. */
+/** Keeps the ⌊density · n⌋ largest entries by magnitude, of equals the earlier; returns a new array. */
 export function pruneSmall(tensor: Numbers, density: number): Float64Array {
   const kept = new Float64Array(tensor.length);
   const count = Math.floor(density * tensor.length);
@@ -45,7 +45,7 @@ export function pruneSmall(tensor: Numbers, density: number): Float64Array {
   return kept;
 }
 
-/** Keeps each entry with probability `density`, divided by it, so that the mean stays; fresh. */
+/** Keeps each entry with probability `density`, divided by it, so that the mean stays; returns a new array. */
 export function dropRandom(tensor: Numbers, density: number, random: Random): Float64Array {
   return Float64Array.from(tensor, (value) => (random.uniform() < density ? value / density : 0));
 }

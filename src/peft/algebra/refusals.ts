@@ -1,4 +1,5 @@
 /** @file Adapters that do not fit each other, or the way in which they are to be combined. */
+import { sameShape, showShape } from "../../graph/shape.ts";
 import { UsageError } from "../../errors.ts";
 import type { Combination } from "./combinations.ts";
 import type { Algebra, FactorPair, SiteState } from "./contract.ts";
@@ -46,10 +47,10 @@ export function refuseUnlike(members: readonly Member[], { averages }: Combinati
     }
     for (const [name, { shape }] of first.adapter.base) {
       const found = other.adapter.base.get(name)?.shape ?? shape;
-      if (found.join() === shape.join()) continue;
+      if (sameShape(found, shape)) continue;
       throw refusal(
         [first, other],
-        `tensor "${name}" is [${shape.join(", ")}] in one and [${found.join(", ")}] in the other`,
+        `tensor "${name}" is ${showShape(shape)} in one and ${showShape(found)} in the other`,
         "adapters of one model",
         "Choose adapters that were trained on one base model.",
       );
@@ -139,10 +140,10 @@ function refuseUnlikeNumbers(
   }
   for (const [suffix, { shape }] of Object.entries(own.tensors)) {
     const found = state.tensors[suffix]?.shape ?? [];
-    if (shape.join() === found.join()) continue;
+    if (sameShape(shape, found)) continue;
     throw refusal(
       [first, other],
-      `"${path}.${suffix}" is [${shape.join(", ")}] in one and [${found.join(", ")}] in the other`,
+      `"${path}.${suffix}" is ${showShape(shape)} in one and ${showShape(found)} in the other`,
       "equal shapes",
       "Choose adapters that were trained on one base model with the same options.",
     );
@@ -158,7 +159,7 @@ function refuseUnlikeFactors(
   { averages }: Combination,
 ): void {
   const hint = "Choose type cat or svd, which add changes of any rank and scale.";
-  if (a.down.shape.join() !== b.down.shape.join()) {
+  if (!sameShape(a.down.shape, b.down.shape)) {
     const ranks = `${a.down.shape[0]} and ${b.down.shape[0]}`;
     throw refusal([first, other], `their ranks at "${path}" are ${ranks}`, "equal ranks", hint);
   }

@@ -37,8 +37,7 @@ test("dora drops inputs in what it adds to the base, and in nothing else", async
     input: () => assert.fail(),
     dropout: (value) => mul(value, mask),
     context: () => assert.fail(),
-    keep: (_, value) => value,
-    remember: (_, value) => value,
+    save: (_, value) => value,
   };
   const y = dora.adapt(site, x, parameters, { rank: RANK, scale: SCALE, dropout: 0.5, init: "default" });
   const engine = createEngine({ threads: 1 });

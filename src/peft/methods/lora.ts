@@ -63,7 +63,7 @@ export const lora = defineMethod<LowRankOptions, LowRankSite>({
 
   adapt: (site, x, values, { scale, dropout }) => {
     const { down, up } = lowRankFactors(values, site.spec);
-    const low = site.remember("low", matmul(site.dropout(x, dropout), down, { transB: true })); // [..., R]
+    const low = site.save("low", matmul(site.dropout(x, dropout), down, { transB: true })); // [..., R]
     const y = add(site.project(x), matmul(low, up, { transB: true, alpha: scale }));
     return addOwnBias(y, values, scale);
   },

@@ -64,7 +64,7 @@ export function coefficientValues(theta: Value, alpha: Value, layout: RoadLayout
   return [whole(mul(cosScale, cos(cosAngle)), 1), whole(mul(sinScale, sin(sinAngle)), 0)];
 }
 
-/** Cosine and sine of each output; fresh. */
+/** Cosine and sine of each output, in new arrays. */
 export function coefficientsOf(
   theta: Float32Array,
   alpha: Float32Array,

@@ -162,7 +162,7 @@ test("RoAd at the ends of prompts alone declares an input that marks them", () =
   const declared: PassInput[] = [];
   const site = {
     project: (value: Value) => value,
-    keep: (_name: string, value: Value) => value,
+    save: (_name: string, value: Value) => value,
     context: (spec: PassInput) => {
       declared.push(spec);
       return graph.input(spec.name, spec.dtype, spec.shape);

@@ -112,7 +112,7 @@ export const road = defineMethod<RoadOptions, RoadSite>({
   frozen: NOTHING_FROZEN,
 
   adapt: (site, x, { [THETA]: theta, [ALPHA]: alpha }, layout) => {
-    const h = site.keep("base", site.project(x));
+    const h = site.save("base", site.project(x), { insteadOfOutput: true });
     const [c, s] = coefficientValues(theta!, alpha!, layout);
     return atPositions(site, h, rotatePairs(h, c, s, layout.groupSize), layout);
   },
@@ -140,8 +140,8 @@ export const road = defineMethod<RoadOptions, RoadSite>({
   merge: {
     graph: ({ weight, bias }, { [THETA]: theta, [ALPHA]: alpha }, _site, layout) => {
       const [c, s] = coefficientValues(theta!, alpha!, layout);
-      const turn = (value: Value): Value => rotatePairs(value, c, s, layout.groupSize);
-      return { weight: transpose(turn(transpose(weight, [1, 0])), [1, 0]), bias: bias && turn(bias) };
+      const rotate = (value: Value): Value => rotatePairs(value, c, s, layout.groupSize);
+      return { weight: transpose(rotate(transpose(weight, [1, 0])), [1, 0]), bias: bias && rotate(bias) };
     },
     stored: "requantized",
   },

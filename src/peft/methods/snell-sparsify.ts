@@ -7,6 +7,7 @@
  *
  * The quantile lies between two entries, so that the ⌊s(N-1)⌋+1 smallest are dropped.
  */
+import { numElements } from "../../graph/shape.ts";
 import type { Value } from "../../graph/graph.ts";
 import { abs, mul, sub } from "../../graph/ops/elementwise.ts";
 import { greater } from "../../graph/ops/compare.ts";
@@ -31,18 +32,18 @@ export interface Sparsity {
 /** Takes the rounding out of s·N: 0.7 · 10 is 7.000000000000001. */
 const ROUNDING = 1e-9;
 
-/** Makes ΔW [out, in] of known sizes sparse; same shape. `remember` is given the threshold [], which takes long to find. */
+/** Makes ΔW [out, in] of known sizes sparse; same shape. `save` is given the threshold [], which takes long to find. */
 export function sparsify(
   delta: Value,
   { sparsify: mode, sparsity, through }: Sparsity,
-  remember: (threshold: Value) => Value = (threshold) => threshold,
+  save: (threshold: Value) => Value = (threshold) => threshold,
 ): Value {
   if (mode === "none") return delta;
-  const count = (delta.shape as number[]).reduce((product, n) => product * n, 1);
+  const count = numElements(delta.shape as number[]);
   const dropped = Math.ceil(sparsity * count - ROUNDING);
   const hold = (value: Value, held: boolean): Value => (held ? stopGradient(value) : value);
   const size = abs(hold(delta, mode !== "soft" || through === "nothing"));
-  const threshold = (k: number): Value => (k === 0 ? delta.graph.scalar(0) : remember(kthSmallest(size, k)));
+  const threshold = (k: number): Value => (k === 0 ? delta.graph.scalar(0) : save(kthSmallest(size, k)));
   if (mode === "hard") return dropped === 0 ? delta : mul(delta, greater(size, threshold(dropped)));
   if (mode === "hard-magnitude") {
     const belowQuantile = Math.floor(sparsity * (count - 1) + ROUNDING) + 1;

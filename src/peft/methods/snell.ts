@@ -117,7 +117,7 @@ export const snell = defineMethod<SnellOptions, SnellSite>({
       x,
       add(
         site.weight,
-        sparseDelta(values, options, (threshold) => site.remember("threshold", threshold)),
+        sparseDelta(values, options, (threshold) => site.save("threshold", threshold)),
       ),
       site.bias,
     ),
@@ -180,14 +180,14 @@ function ownNumbers(options: SnellSite): ParameterSpec[] {
 }
 
 /** ΔWˢ [out, in]. */
-function sparseDelta(values: SiteValues, options: SnellSite, remember?: (threshold: Value) => Value): Value {
+function sparseDelta(values: SiteValues, options: SnellSite, save?: (threshold: Value) => Value): Value {
   const { [A]: a, [B]: b } = values;
   const kernel = kernelOf(options.kernel);
   const numbers = Object.entries(kernel.coefficients(options)).map(([name, start]) => [
     name,
     values[suffixOf(name)] ?? vector(a!.graph, start),
   ]);
-  return sparsify(kernel.delta(b!, a!, Object.fromEntries(numbers), options), options, remember);
+  return sparsify(kernel.delta(b!, a!, Object.fromEntries(numbers), options), options, save);
 }
 
 function vector(graph: Graph, values: readonly number[]): Value {

@@ -5,10 +5,7 @@ import type { TrainEvent } from "../events.ts";
 import type { RunState } from "../run-state.ts";
 import type { RunStore } from "../run-store.ts";
 import { lossChart } from "./loss-chart.ts";
-import type { RunFolder } from "./run-folder.ts";
-
-/** The settings of a run as a file that a new run can be started with. */
-export const CONFIG_FILE = "config.yaml";
+import { CHART_FILE, CONFIG_FILE, type RunFolder } from "./run-folder.ts";
 
 /** What a folder is to hold. */
 export interface FolderStoreParts {
@@ -38,7 +35,7 @@ export function folderStore(parts: FolderStoreParts): RunStore {
     finish: (state) =>
       folder.finish(adapter, origin, state, {
         [CONFIG_FILE]: configText,
-        "loss.svg": lossChart(title, eventsOf(state, "step"), eventsOf(state, "eval")),
+        [CHART_FILE]: lossChart(title, eventsOf(state, "step"), eventsOf(state, "eval")),
       }),
     newestCheckpoint: async () => {
       const step = await folder.newest();

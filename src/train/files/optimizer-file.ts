@@ -5,6 +5,7 @@
  * Earlier versions wrote one vector a slot, under the slot's name, of all parameters in the order of the adapter, which
  * all had as many updates as the run had steps; such files are still read.
  */
+import { numElements, showShape } from "../../graph/shape.ts";
 import { FormatError } from "../../errors.ts";
 import type { FolderFile } from "../../format/files/folder-file.ts";
 import { type Safetensors, safetensorsFile } from "../../format/files/safetensors.ts";
@@ -95,13 +96,13 @@ async function readWhole(
 
 function requireLength({ path, tensors }: Safetensors, name: string, length: number): void {
   const found = tensors.get(name);
-  const numFound = found?.shape.reduce((product, size) => product * size, 1);
+  const numFound = found && numElements(found.shape);
   if (found?.dtype === "float32" && numFound === length) return;
-  const is = found ? `${found.fileDtype} [${found.shape.join(", ")}]` : "not there";
+  const is = found ? `${found.fileDtype} ${showShape(found.shape)}` : "not there";
   throw new FormatError(
     "format/tensor",
     `Cannot read optimizer state "${name}" of "${path}": ${is}, expected ${length} of F32`,
-    { hint: "Remove this checkpoint to go on from the one before" },
+    { hint: "Remove this checkpoint to go on from the one before." },
   );
 }
 

@@ -6,21 +6,25 @@
 import { appendFile, mkdir, readFile, readdir, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { FailedError, FormatError, UsageError } from "../../errors.ts";
-import { type AdapterOrigin, adapterFiles } from "../../format/adapters/adapter.ts";
+import { type AdapterOrigin, RESULT_FILES, adapterFiles } from "../../format/adapters/adapter.ts";
 import { restoreAdapter, readJson } from "../../format/by-path.ts";
 import { writeFolderAtomic, writeTextAtomic } from "../../format/files/atomic.ts";
 import { textFile } from "../../format/files/folder-file.ts";
 import { toFailedWrite } from "../../system-error.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import { RUN_STATE, type RunState } from "../run-state.ts";
+import { numericSettings } from "../saved-settings.ts";
 import { OPTIMIZER_FILE, type OptimizerState, optimizerFile, readOptimizer } from "./optimizer-file.ts";
 
 const STATE_FILE = "trainer_state.json";
 const LOG_FILE = "log.jsonl";
 const CHECKPOINT = /^checkpoint-(\d+)$/;
-/** Every name that a run writes. */
-const OF_A_RUN =
-  /^(checkpoint-\d+|trainer_state\.json|log\.jsonl|config\.yaml|loss\.svg|README\.md|adapter_config\.json|adapter_model\.safetensors|model\.safetensors|config\.json|generation_config\.json|tokenizer\.json|tokenizer_config\.json|chat_template\.jinja)$/;
+/** The settings as they took effect, for a new run to be started with. */
+export const CONFIG_FILE = "config.yaml";
+/** The loss curve. */
+export const CHART_FILE = "loss.svg";
+/** Every name that a run writes, beside those of checkpoints. */
+const OF_A_RUN: readonly string[] = [STATE_FILE, LOG_FILE, CONFIG_FILE, CHART_FILE, ...RESULT_FILES];
 
 export class RunFolder {
   readonly path: string;
@@ -43,8 +47,8 @@ export class RunFolder {
       `Cannot write to output "${this.path}": it holds ${isRun ? "another run" : "files"}, expected an empty or new folder`,
       {
         hint: isRun
-          ? "Choose another folder, go on with --resume, or replace it with --overwrite"
-          : "Choose another folder",
+          ? "Choose another folder, go on with --resume, or replace it with --overwrite."
+          : "Choose another folder.",
       },
     );
   }
@@ -55,7 +59,7 @@ export class RunFolder {
     throw new UsageError(
       "usage/output",
       `Cannot write to output "${this.path}": ${what} "${path}" lies in it, expected another folder`,
-      { hint: "Choose another output folder" },
+      { hint: "Choose another output folder." },
     );
   }
 
@@ -63,7 +67,7 @@ export class RunFolder {
   async checkResumable(): Promise<void> {
     if ((await this.newest()) !== null) return;
     throw new UsageError("usage/resume", `Cannot resume "${this.path}": it holds no checkpoint`, {
-      hint: "Start without --resume, and give --save-every to be able to resume",
+      hint: "Start without --resume, and give --save-every to be able to resume.",
     });
   }
 
@@ -78,7 +82,7 @@ export class RunFolder {
       throw new UsageError(
         "usage/output",
         `Cannot write to output "${this.path}": it is a file or lies in one, expected an empty or new folder`,
-        { hint: "Choose another folder" },
+        { hint: "Choose another folder." },
       );
     }
   }
@@ -87,7 +91,8 @@ export class RunFolder {
   async begin(files: Readonly<Record<string, string>>): Promise<void> {
     try {
       for (const name of await this.#entries()) {
-        if (OF_A_RUN.test(name)) await rm(join(this.path, name), { recursive: true });
+        if (CHECKPOINT.test(name) || OF_A_RUN.includes(name))
+          await rm(join(this.path, name), { recursive: true });
       }
       await mkdir(this.path, { recursive: true });
       await appendFile(join(this.path, LOG_FILE), "");
@@ -152,11 +157,11 @@ export class RunFolder {
         "format/file",
         `Cannot resume "${folder}": ${STATE_FILE} does not say where the run stands`,
         {
-          hint: "Remove this checkpoint to go on from the one before",
+          hint: "Remove this checkpoint to go on from the one before.",
         },
       );
     }
-    const state = parsed.data;
+    const state = { ...parsed.data, settings: numericSettings(parsed.data.settings) };
     const same = (key: string): boolean =>
       JSON.stringify(state.settings[key]) === JSON.stringify(settings[key]);
     const changed = Object.keys({ ...state.settings, ...settings }).filter((key) => !same(key));
@@ -168,7 +173,7 @@ export class RunFolder {
         "usage/resume",
         `Cannot resume "${folder}" with other settings: ${found.join("; ")}`,
         {
-          hint: "Give the same settings, or start a new run from it with --init-adapter",
+          hint: "Give the same settings, or start a new run from it with --init-adapter.",
         },
       );
     }

@@ -12,7 +12,6 @@ import { loadWeights, residentBytes, storageIn } from "../../format/checkpoint/l
 import { resolveModel } from "../../hub/resolve.ts";
 import { openModel } from "../../models/families.ts";
 import type { BaseModel } from "../../models/base-model.ts";
-import type { Task } from "../../models/family.ts";
 import type { Model } from "../../models/model.ts";
 import { type Optimizer } from "../../optim/optimizer.ts";
 import { findOptimizer } from "../../optim/optimizers.ts";
@@ -25,11 +24,8 @@ import { trainedTensors } from "../../peft/trained-tensors.ts";
 import { Random } from "../../random.ts";
 import { requireTrainableBlocks } from "../checks.ts";
 import { type MemoryPlan, planMemory } from "../memory-plan.ts";
-import type { Objective } from "../objective.ts";
 import type { ChosenObjective } from "../objective-step.ts";
-import { findObjective } from "../objectives.ts";
-import { classification } from "../objectives/classification.ts";
-import { crossEntropy } from "../objectives/cross-entropy.ts";
+import { defaultObjective, findObjective } from "../objectives.ts";
 import {
   type TrainOptions,
   methodOptions,
@@ -41,11 +37,6 @@ import { readRunData } from "../run-data.ts";
 /** Stream of the seed that start values come from. */
 const INIT_STREAM = 0;
 const DEFAULT_EPOCHS = 3;
-const DEFAULT_OBJECTIVES: Readonly<Record<Task, Objective>> = {
-  "causal-lm": crossEntropy,
-  "sequence-classification": classification,
-  "image-classification": classification,
-};
 
 /** What the loop works with. */
 export interface TrainingSetup {
@@ -116,7 +107,7 @@ async function setUpOn(
   const data = readRunData(options, model, objective.objective, checkpoint.tokenizerFiles);
   if (options.earlyStopping !== undefined && data.heldOut === null) {
     throw new UsageError("usage/flag", "Cannot stop early: there is no held-out data to evaluate on", {
-      hint: "Give --eval-data, or a data folder with valid.jsonl",
+      hint: "Give --eval-data, or a data folder with valid.jsonl.",
     });
   }
   const plan = planSteps({ ...options, examples: data.train });
@@ -128,7 +119,7 @@ async function setUpOn(
   const memory = planMemory({
     model,
     storedBytes: residentBytes(checkpoint) + preview.frozenBytes,
-    keepWidened: options.keepWidened,
+    weights: options.weights,
     ...largestBatch(options, data.train),
     numTrainable: preview.numTrained,
     trainsHead: trainedTensors(model, method, method.options.parse(ofMethod), new Set()).some(({ name }) =>
@@ -164,8 +155,7 @@ async function setUpOn(
 
 /** The objective that is asked for, or that of what the model is for. @throws UsageError "usage/flag" */
 function chooseObjective(options: TrainOptions, { task }: Model): ChosenObjective {
-  const chosen =
-    options.objective === undefined ? DEFAULT_OBJECTIVES[task] : findObjective(options.objective);
+  const chosen = options.objective === undefined ? defaultObjective(task) : findObjective(options.objective);
   return { objective: chosen, options: chosen.options.parse(objectiveOptions(options, chosen.name)) };
 }
 
@@ -239,6 +229,6 @@ function requireSameOptions(
   throw new UsageError(
     "usage/adapter",
     `Cannot start from adapter "${options.initAdapter}" with other settings: ${others.join("; ")}`,
-    { hint: "Leave the method's options and target modules out: the adapter brings its own" },
+    { hint: "Leave the method's options and target modules out: the adapter brings its own." },
   );
 }

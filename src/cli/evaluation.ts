@@ -1,0 +1,113 @@
+/** @file Loss of a model on a file, and accuracy where it names classes, with a bar and warnings on the terminal. */
+import { z } from "zod";
+
+import type { TrainingUnit } from "../data/batch.ts";
+import { readDataFile, readImages } from "../data/by-path.ts";
+import type { DataReport } from "../data/data-report.ts";
+import { TRAIN_ON } from "../data/example.ts";
+import { Classifier, type Classified } from "../engine/classifier.ts";
+import { type ModelParts, withTextTools } from "../engine/model-parts.ts";
+import { UsageError } from "../errors.ts";
+import type { Task } from "../models/family.ts";
+import { COMPUTES, type ComputeName } from "../nn/computes.ts";
+import { Session } from "../run/session.ts";
+import type { Residency } from "../run/weights.ts";
+import { createEngine } from "../runtime/create-engine.ts";
+import { Evaluator } from "../train/evaluate.ts";
+import { classesOf } from "../train/run-data.ts";
+import type { CommandIO } from "./command.ts";
+import { warn } from "./generation.ts";
+
+/** Flags that say how texts are counted. */
+export const EVALUATION_FLAGS = {
+  length: z.int().min(2).default(512).describe("Tokens of a window or example; longer examples are cut"),
+  trainOn: z.enum(TRAIN_ON).default("assistant").describe("Turns of a conversation whose loss counts"),
+};
+
+/** What to evaluate on. */
+type EvaluationFlags = z.output<z.ZodObject<typeof EVALUATION_FLAGS>> & {
+  readonly data: string;
+  readonly weights: Residency;
+  readonly compute: ComputeName;
+  readonly threads?: number | undefined;
+};
+
+/** What was found. */
+export interface Evaluated {
+  readonly loss: number;
+  readonly perplexity: number;
+  /** Share of right classes; null: the model names none. */
+  readonly accuracy: number | null;
+  readonly count: number;
+  /** What was counted. */
+  readonly unit: "tokens" | "texts" | "images";
+}
+
+/** Reads what a model of each task is evaluated on. */
+const READERS: Readonly<
+  Record<Task, (parts: ModelParts, flags: EvaluationFlags, io: CommandIO) => readonly TrainingUnit[]>
+> = {
+  "causal-lm": (parts, flags, io) => readTexts(parts, flags, io, "text"),
+  "sequence-classification": (parts, flags, io) => readTexts(parts, flags, io, "classes"),
+  // Images of a folder that are not for training; all of it when there are no others.
+  "image-classification": ({ base }, { data }) => {
+    const { train, heldOut } = readImages(data, base.model);
+    return heldOut ?? train;
+  },
+};
+
+function readTexts(
+  parts: ModelParts,
+  flags: EvaluationFlags,
+  io: CommandIO,
+  kind: "text" | "classes",
+): readonly TrainingUnit[] {
+  const { data, trainOn } = flags;
+  const { model } = parts.base;
+  // A text to judge is cut as its model needs it; a window of text has the length that was asked for.
+  const length = kind === "classes" ? Math.min(flags.length, model.maxPositions) : flags.length;
+  if (length > model.maxPositions) {
+    throw new UsageError(
+      "usage/flag",
+      `Cannot evaluate on ${length} tokens: the model has ${model.maxPositions} positions`,
+      { hint: `Choose a length of at most ${model.maxPositions}.` },
+    );
+  }
+  const { tokenizer, template, notes } = withTextTools(parts);
+  for (const note of notes) warn(note, io);
+  const how = { tokenizer, template, maxLength: length, trainOn, ...classesOf(model) };
+  const { examples, report }: { examples: readonly TrainingUnit[]; report: DataReport } =
+    kind === "text" ? readDataFile(data, how) : readDataFile(data, { ...how, kind });
+  const { numTruncated, numDropped } = report;
+  if (numTruncated > 0) warn(`examples cut to ${length} tokens: ${numTruncated}`, io);
+  if (numDropped > 0) warn(`examples left out, as no token of theirs counts: ${numDropped}`, io);
+  return examples;
+}
+
+/** Evaluates a loaded model. @throws UsageError usage/flag, usage/model; as the readers of data */
+export async function evaluateWithProgress(
+  parts: ModelParts,
+  flags: EvaluationFlags,
+  io: CommandIO,
+): Promise<Evaluated> {
+  const { base, adapter } = parts;
+  const { task, image } = base.model;
+  const units = READERS[task](parts, flags, io);
+  const compute = COMPUTES[flags.compute];
+  const session = new Session(createEngine({ threads: flags.threads }), base, flags.weights, { compute });
+  const bar = io.progress("evaluating", units.length, "steps");
+  try {
+    const evaluator = await Evaluator.create(session, adapter);
+    const { loss, perplexity, tokens } = await evaluator.evaluate(units, (numDone) => {
+      bar.update(numDone);
+      io.signal.throwIfAborted();
+    });
+    if (task === "causal-lm") return { loss, perplexity, accuracy: null, count: tokens, unit: "tokens" };
+    const classifier = await Classifier.create(session, adapter);
+    const accuracy = await classifier.accuracy(units as readonly Classified[]);
+    return { loss, perplexity, accuracy, count: units.length, unit: image ? "images" : "texts" };
+  } finally {
+    bar.stop();
+    await session.release();
+  }
+}

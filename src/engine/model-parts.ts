@@ -1,0 +1,58 @@
+/** @file What is read of a model's files before it runs: weights, an adapter on them, tokenizer and chat template. */
+import type { ChatTemplate } from "../data/chat-template.ts";
+import { compareTokenizerFiles } from "../data/tokenizer-notes.ts";
+import { openTextTools } from "../data/text-tools.ts";
+import type { Tokenizer } from "../data/tokenizer.ts";
+import { readAdapter } from "../format/by-path.ts";
+import type { Checkpoint } from "../format/checkpoint/checkpoint.ts";
+import { loadWeights } from "../format/checkpoint/load-model.ts";
+import type { BaseModel } from "../models/base-model.ts";
+import type { Adapter } from "../peft/attach.ts";
+import type { Method } from "../peft/method.ts";
+
+/** What to read beside the model itself. */
+export interface PartsOptions {
+  /** Name of the model for messages and adapter files; the path unless given. */
+  readonly name?: string;
+  /** Folder of an adapter to put on the model. */
+  readonly adapterPath?: string | undefined;
+  /** The methods that the adapter may be of, those of the list unless given. */
+  readonly methods?: readonly Method[];
+}
+
+/** A loaded model with the adapter on it. */
+export interface ModelParts {
+  /** Whoever opened it closes it. */
+  readonly checkpoint: Checkpoint;
+  readonly base: BaseModel;
+  readonly adapter: Adapter | null;
+  readonly adapterPath: string | null;
+  /** Of the template that the adapter was trained with; null: not known. */
+  readonly chatTemplateHash: string | null;
+}
+
+/** A model that reads text. */
+export interface TextParts extends ModelParts {
+  readonly tokenizer: Tokenizer;
+  readonly template: ChatTemplate;
+  /** Sentences that the user should see. */
+  readonly notes: readonly string[];
+}
+
+/** Reads weights and adapter of an open checkpoint. @throws as `loadWeights` and `readAdapter` */
+export async function readParts(checkpoint: Checkpoint, options: PartsOptions = {}): Promise<ModelParts> {
+  const { name = checkpoint.path, adapterPath, methods } = options;
+  const base = await loadWeights(checkpoint.path, checkpoint, { name });
+  const parts = { checkpoint, base, adapter: null, adapterPath: null, chatTemplateHash: null };
+  if (adapterPath === undefined) return parts;
+  return { ...parts, ...(await readAdapter(adapterPath, base, methods)), adapterPath };
+}
+
+/** Makes the text tools of a model. @throws UsageError "usage/model" for a model without a tokenizer */
+export function withTextTools(parts: ModelParts): TextParts {
+  const { base, adapterPath, checkpoint, chatTemplateHash } = parts;
+  const tools = openTextTools(base.name, checkpoint.tokenizerFiles);
+  const isOther = chatTemplateHash !== null && chatTemplateHash !== tools.template.hash;
+  const note = `Adapter "${adapterPath}" was trained with another chat template than that of "${base.name}": its answers may be poor`;
+  return { ...parts, ...tools, notes: [...compareTokenizerFiles(checkpoint), ...(isOther ? [note] : [])] };
+}

@@ -1,0 +1,32 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { test } from "node:test";
+import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
+import { entryFolder, modelsFolderOf } from "./cache.ts";
+import { loadModel, openCheckpoint } from "./open-model.ts";
+
+const home = temporaryFolder();
+const env = { GRAFT_HOME: home };
+const path = await writeTinyModel(entryFolder(modelsFolderOf(env), "o/tiny", null));
+
+test("a model is opened by its name as by its path, and called what it was asked for as", async () => {
+  for (const name of ["o/tiny", path]) {
+    const { base, checkpoint } = await loadModel(name, { env });
+    assert.deepEqual([base.name, checkpoint.path, base.model.modelType], [name, path, "llama"]);
+    await checkpoint.close();
+    const opened = await openCheckpoint(name, { env });
+    assert.deepEqual([...opened.tensors.keys()], [...checkpoint.tensors.keys()]);
+    await opened.close();
+  }
+});
+
+test("what is no model is refused as graft pull refuses it", async () => {
+  await assert.rejects(loadModel(join(home, "none"), { env }), {
+    code: "format/file",
+    message: /Cannot open model ".*none": nothing at/,
+  });
+  await assert.rejects(openCheckpoint("o/none", { env, sources: [] }), {
+    code: "source/unreachable",
+    message: /Cannot find model "o\/none": no source has it/,
+  });
+});

@@ -1,0 +1,41 @@
+/**
+ * @file The settings that a run keeps with its checkpoints, to be the same when it goes on.
+ *
+ * Some once had another name: runs made then go on, and whoever gives the old name is told the new one.
+ */
+
+/** Settings that may differ when a run goes on: they do not change its numbers. */
+const FREE_SETTINGS = [
+  "output",
+  "resume",
+  "overwrite",
+  "threads",
+  "logEvery",
+  "saveEvery",
+  "keepLast",
+  "weights",
+];
+
+/** What became of a setting. */
+export interface RenamedSetting {
+  readonly key: string;
+  /** The value of today that says what a value of then said. */
+  read(value: unknown): unknown;
+}
+
+/** Old name → what it is today. */
+export const RENAMED_SETTINGS: ReadonlyMap<string, RenamedSetting> = new Map([
+  ["accumulation", { key: "gradientAccumulationSteps", read: (value) => value }],
+  ["keepWidened", { key: "weights", read: (isHeld) => (isHeld === true ? "float32" : "stored") }],
+]);
+
+/** Those of some settings, given or saved, that must be the same when a run goes on, by the names of today; a new object. */
+export function numericSettings(settings: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const named = Object.entries(settings).map(([key, value]): [string, unknown] => {
+    const now = RENAMED_SETTINGS.get(key);
+    return now ? [now.key, now.read(value)] : [key, value];
+  });
+  return Object.fromEntries(
+    named.filter(([key, value]) => value !== undefined && !FREE_SETTINGS.includes(key)),
+  );
+}
