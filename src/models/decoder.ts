@@ -10,7 +10,14 @@ import { type Norm, rmsNorm } from "../nn/norms.ts";
 import { type SelfAttentionOptions, selfAttention } from "../nn/self-attention.ts";
 import type { Builder } from "../nn/builder.ts";
 import { type Layer, type ModelDefinition, PLAIN_CHECKPOINT, type RawConfig } from "./family.ts";
-import { type DecoderFields, headSizes, isClassifier, numClasses } from "./hf-config.ts";
+import {
+  type DecoderFields,
+  type WindowFields,
+  headSizes,
+  isClassifier,
+  numClasses,
+  windowedLayers,
+} from "./hf-config.ts";
 import { readRope } from "./rope-config.ts";
 
 /** A part of a block between the residual stream and its change. */
@@ -62,6 +69,23 @@ export function preNormBlock(norm: Norm, attention: Transform, mlp: Transform): 
 /** The same layer in all places. */
 export function repeat(layer: Layer, { num_hidden_layers: numLayers }: DecoderFields): readonly Layer[] {
   return Array.from({ length: numLayers }, () => layer);
+}
+
+/** Layers from which on Qwen's files mean the window, where they do not say it. */
+const FIRST_WINDOWED = 28;
+
+/** Blocks as Llama's with this attention, the upper ones with a window where `use_sliding_window` says so. */
+export function upperWindowBlocks(
+  raw: RawConfig,
+  c: DecoderFields & WindowFields,
+  attention: SelfAttentionOptions,
+): readonly Layer[] {
+  const window = c.use_sliding_window ? (c.sliding_window ?? null) : null;
+  const [full, windowed] = [null, window].map((window) =>
+    preNormBlock(rmsNorm(c.rms_norm_eps), attentionPart({ ...attention, window }), mlpPart(siluMlp(c))),
+  ) as [Layer, Layer];
+  const isWindowed = windowedLayers(raw, c, (layer) => layer >= (c.max_window_layers ?? FIRST_WINDOWED));
+  return isWindowed.map((has) => (has && window !== null ? windowed : full));
 }
 
 /** What one decoder differs in from another outside its blocks. */

@@ -12,6 +12,7 @@ import { add } from "../graph/ops/elementwise.ts";
 import { gelu } from "../graph/ops/gelu.ts";
 import type { Builder } from "../nn/builder.ts";
 import { layerNorm } from "../nn/norms.ts";
+import { unrotatedAttention } from "../nn/self-attention.ts";
 import { TOKEN_TYPES } from "../nn/pass.ts";
 import { type Layer, type ModelDefinition, PLAIN_CHECKPOINT, type RawConfig } from "./family.ts";
 import { isClassifier, numClasses, unusable } from "./hf-config.ts";
@@ -59,17 +60,7 @@ export function encoder(raw: RawConfig, c: z.output<typeof FIELDS>, parts: Encod
   if (width % numHeads !== 0) {
     throw unusable(raw, `num_attention_heads is ${numHeads} (expected a divisor of hidden_size)`);
   }
-  const headWidth = width / numHeads;
-  const attention = {
-    numHeads,
-    numKeyValueHeads: numHeads,
-    headWidth,
-    scale: headWidth ** -0.5,
-    rope: null,
-    window: null,
-    softcap: null,
-    causal: false,
-  };
+  const attention = unrotatedAttention(width, numHeads, false);
   const norm = layerNorm(c.layer_norm_eps);
   const layer: Layer = {
     build: (b, x) => {

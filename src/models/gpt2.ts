@@ -13,6 +13,7 @@ import { split } from "../graph/ops/split.ts";
 import type { Builder, SiteRole } from "../nn/builder.ts";
 import { layerNorm } from "../nn/norms.ts";
 import { POSITIONS } from "../nn/pass.ts";
+import { unrotatedAttention } from "../nn/self-attention.ts";
 import type { Family, Layer } from "./family.ts";
 import { count, ggufModules, type GgufRules, real } from "./gguf-rules.ts";
 import { isClassifier, numClasses, parseConfig } from "./hf-config.ts";
@@ -91,17 +92,7 @@ export const gpt2: Family = {
     const { n_embd: width, n_head: numHeads, vocab_size: vocabSize, n_positions: maxPositions } = c;
     const norm = layerNorm(c.layer_norm_epsilon);
     const approximate = c.activation_function === "gelu" ? "none" : "tanh";
-    const headWidth = width / numHeads;
-    const attention = {
-      numHeads,
-      numKeyValueHeads: numHeads,
-      headWidth,
-      scale: headWidth ** -0.5,
-      rope: null,
-      window: null,
-      softcap: null,
-      causal: true,
-    };
+    const attention = unrotatedAttention(width, numHeads, true);
     const project = (b: Builder, name: string, x: Value, out: number, role: SiteRole): Value =>
       b.linear(name, x, out, { role, bias: true, storedTransposed: true });
     const layer: Layer = {

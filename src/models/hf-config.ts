@@ -107,6 +107,9 @@ export const WINDOW_FIELDS = {
   layer_types: z.array(z.enum(["sliding_attention", "full_attention"])).nullish(),
 };
 
+/** `WINDOW_FIELDS` as they are read. */
+export type WindowFields = z.output<z.ZodObject<typeof WINDOW_FIELDS>>;
+
 /** Whether each layer has a window; `isWindowed` says it where the file does not. @throws UsageError "usage/model" */
 export function windowedLayers(
   raw: RawConfig,
@@ -125,6 +128,12 @@ export function windowedLayers(
   return Array.from({ length: numLayers }, (_, layer) =>
     types ? types[layer] === "sliding_attention" : isWindowed(layer),
   );
+}
+
+/** @throws UsageError "usage/model" when a token shall go to more experts than there are */
+export function requireEnoughExperts(raw: RawConfig, numExperts: number, numChosen: number): void {
+  if (numChosen <= numExperts) return;
+  throw unusable(raw, `num_experts_per_tok is ${numChosen} (expected at most num_experts, ${numExperts})`);
 }
 
 /** Which class a row has, for models that tell classes: their number. */

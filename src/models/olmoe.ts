@@ -17,7 +17,7 @@ import {
   HEAD_NORM_NAMES,
   PRE_NORM_NAMES,
 } from "./gguf-rules.ts";
-import { DECODER_FIELDS, parseConfig, unusable } from "./hf-config.ts";
+import { DECODER_FIELDS, parseConfig, requireEnoughExperts } from "./hf-config.ts";
 
 const SCHEMA = z.object({
   ...DECODER_FIELDS,
@@ -46,12 +46,7 @@ export const olmoe: Family = {
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
     const { num_experts: numExperts, num_experts_per_tok: numChosen } = c;
-    if (numChosen > numExperts) {
-      throw unusable(
-        raw,
-        `num_experts_per_tok is ${numChosen} (expected at most num_experts, ${numExperts})`,
-      );
-    }
+    requireEnoughExperts(raw, numExperts, numChosen);
     const norm = rmsNorm(c.rms_norm_eps);
     const options = { numExperts, numChosen, normalizes: c.norm_topk_prob, expert: siluMlp(c) };
     const layer = preNormBlock(

@@ -4,11 +4,10 @@
  * Paper: "Qwen2.5 Technical Report", arXiv:2412.15115, section 2.
  */
 import { z } from "zod";
-import { rmsNorm } from "../nn/norms.ts";
-import { attentionPart, decoder, mlpPart, plainAttention, preNormBlock, siluMlp } from "./decoder.ts";
+import { decoder, plainAttention, upperWindowBlocks } from "./decoder.ts";
 import type { Family } from "./family.ts";
 import { decoderGguf } from "./gguf-rules.ts";
-import { DECODER_FIELDS, WINDOW_FIELDS, parseConfig, windowedLayers } from "./hf-config.ts";
+import { DECODER_FIELDS, WINDOW_FIELDS, parseConfig } from "./hf-config.ts";
 
 const SCHEMA = z.object({
   ...DECODER_FIELDS,
@@ -31,12 +30,6 @@ export const qwen2: Family = {
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
     const attention = { ...plainAttention(raw, c), bias: { qkv: true, output: false } };
-    const window = c.use_sliding_window ? (c.sliding_window ?? null) : null;
-    const layerWith = (window: number | null) =>
-      preNormBlock(rmsNorm(c.rms_norm_eps), attentionPart({ ...attention, window }), mlpPart(siluMlp(c)));
-    const [full, windowed] = [layerWith(null), layerWith(window)];
-    const isWindowed = windowedLayers(raw, c, (layer) => layer >= (c.max_window_layers ?? 28));
-    const layers = isWindowed.map((has) => (has && window !== null ? windowed : full));
-    return decoder(raw, c, layers);
+    return decoder(raw, c, upperWindowBlocks(raw, c, attention));
   },
 };

@@ -18,7 +18,7 @@ import {
   HEAD_NORM_NAMES,
   PRE_NORM_NAMES,
 } from "./gguf-rules.ts";
-import { parseConfig, unusable } from "./hf-config.ts";
+import { parseConfig, requireEnoughExperts } from "./hf-config.ts";
 import { QWEN3_FIELDS, qwen3Attention } from "./qwen3.ts";
 
 const SCHEMA = z.object({
@@ -60,12 +60,7 @@ export const qwen3Moe: Family = {
     const c = parseConfig(SCHEMA, raw);
     const numExperts = countExperts(c);
     const numChosen = c.num_experts_per_tok;
-    if (numChosen > numExperts) {
-      throw unusable(
-        raw,
-        `num_experts_per_tok is ${numChosen} (expected at most num_experts, ${numExperts})`,
-      );
-    }
+    requireEnoughExperts(raw, numExperts, numChosen);
     const options = {
       numExperts,
       numChosen,

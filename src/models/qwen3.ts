@@ -6,16 +6,10 @@
 import { z } from "zod";
 import { headNorm, rmsNorm } from "../nn/norms.ts";
 import type { SelfAttentionOptions } from "../nn/self-attention.ts";
-import { attentionPart, decoder, mlpPart, plainAttention, preNormBlock, siluMlp } from "./decoder.ts";
+import { decoder, plainAttention, upperWindowBlocks } from "./decoder.ts";
 import type { Family, RawConfig } from "./family.ts";
 import { ATTENTION_NAMES, decoderGguf, HEAD_NORM_NAMES, MLP_NAMES, PRE_NORM_NAMES } from "./gguf-rules.ts";
-import {
-  DECODER_FIELDS,
-  type DecoderFields,
-  WINDOW_FIELDS,
-  parseConfig,
-  windowedLayers,
-} from "./hf-config.ts";
+import { DECODER_FIELDS, type DecoderFields, WINDOW_FIELDS, parseConfig } from "./hf-config.ts";
 
 /** Settings of the attention of Qwen 3, with experts or without. */
 export const QWEN3_FIELDS = {
@@ -55,16 +49,6 @@ export const qwen3: Family = {
   }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
-    const attention = qwen3Attention(raw, c);
-    const window = c.use_sliding_window ? (c.sliding_window ?? null) : null;
-    const layerWith = (window: number | null) =>
-      preNormBlock(rmsNorm(c.rms_norm_eps), attentionPart({ ...attention, window }), mlpPart(siluMlp(c)));
-    const [full, windowed] = [layerWith(null), layerWith(window)];
-    const isWindowed = windowedLayers(raw, c, (layer) => layer >= (c.max_window_layers ?? 28));
-    return decoder(
-      raw,
-      c,
-      isWindowed.map((has) => (has && window !== null ? windowed : full)),
-    );
+    return decoder(raw, c, upperWindowBlocks(raw, c, qwen3Attention(raw, c)));
   },
 };

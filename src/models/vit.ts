@@ -18,6 +18,7 @@ import type { Dim } from "../graph/shape.ts";
 import type { Builder } from "../nn/builder.ts";
 import { linear } from "../nn/linear.ts";
 import { layerNorm } from "../nn/norms.ts";
+import { unrotatedAttention } from "../nn/self-attention.ts";
 import { type Family, type ImageConfig, type Layer, PLAIN_CHECKPOINT } from "./family.ts";
 import { numClasses, parseConfig } from "./hf-config.ts";
 
@@ -83,16 +84,7 @@ export const vit: Family = {
     const maxPositions = (c.image_size / c.patch_size) ** 2 + 1;
     const numOutputs = numClasses(raw);
     const norm = layerNorm(c.layer_norm_eps);
-    const attention = {
-      numHeads,
-      numKeyValueHeads: numHeads,
-      headWidth: width / numHeads,
-      scale: (width / numHeads) ** -0.5,
-      rope: null,
-      window: null,
-      softcap: null,
-      causal: false,
-    };
+    const attention = unrotatedAttention(width, numHeads, false);
     const attend = (b: Builder, x: Value): Value => {
       const [q, k, v] = (["query", "key", "value"] as const).map((role) =>
         b.linear(`attention.attention.${role}`, x, width, { role, bias: c.qkv_bias }),

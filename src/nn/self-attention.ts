@@ -3,6 +3,22 @@ import type { Value } from "../graph/graph.ts";
 import type { AttentionOptions, Builder } from "./builder.ts";
 import type { Norm } from "./norms.ts";
 
+/** Attention over heads that divide a width, not rotated: positions are learned or there are none. */
+export function unrotatedAttention(width: number, numHeads: number, causal: boolean): AttentionOptions {
+  const headWidth = width / numHeads;
+  const scale = headWidth ** -0.5;
+  return {
+    numHeads,
+    numKeyValueHeads: numHeads,
+    headWidth,
+    scale,
+    rope: null,
+    window: null,
+    softcap: null,
+    causal,
+  };
+}
+
 /** What makes one self-attention differ from another. */
 export interface SelfAttentionOptions extends AttentionOptions {
   /** Which projections have one. */

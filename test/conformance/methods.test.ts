@@ -6,7 +6,7 @@ import type { z } from "zod";
 import { Session } from "../../src/run/session.ts";
 import type { Batch } from "../../src/data/batch.ts";
 import { adapterFiles, isAdapterMethod } from "../../src/format/adapters/adapter.ts";
-import { readAdapter, type LoadedModel, loadModel } from "../../src/format/by-path.ts";
+import { type LoadedModel, loadModel } from "../../src/format/by-path.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import { FAMILIES } from "../../src/models/families.ts";
 import type { BaseModel } from "../../src/models/base-model.ts";
@@ -32,6 +32,7 @@ import {
   unpacked,
   withTensors,
 } from "../model-passes.ts";
+import { assertReadBack } from "../read-back.ts";
 import { TINY_FORMS } from "../tiny-configs.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
 import { changeValues, setValues, valuesOf } from "../trained-values.ts";
@@ -254,17 +255,7 @@ for (const [family, method, form] of FAMILIES.flatMap((a) =>
     test("what was saved and loaded computes bit for bit the same", async () => {
       const adapter = await moved(base, method);
       const path = `${folder}/saved-${family.modelType}-${method.name}-${formName}`;
-      await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
-      const expected = await logitsOf(engine, base, adapter, batch);
-      if (isAdapterMethod(adapter)) {
-        const { adapter: read } = await readAdapter(path, base);
-        assert.deepEqual(valuesOf(read), valuesOf(adapter));
-        assert.deepEqual(await logitsOf(engine, base, read, batch), expected);
-        return;
-      }
-      const loaded = await loadModel(path);
-      assert.deepEqual(await logitsOf(engine, loaded.base, null, batch), expected);
-      await loaded.checkpoint.close();
+      await assertReadBack(engine, { base, checkpoint }, { adapter, batch, path });
     });
 
     test("it trains as many numbers as its formula says", async () => {

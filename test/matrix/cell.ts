@@ -4,9 +4,6 @@ import { after, describe, test } from "node:test";
 import { type Batch, toBatch } from "../../src/data/batch.ts";
 import { makeExample } from "../../src/data/example.ts";
 import { Generator } from "../../src/engine/generator.ts";
-import { adapterFiles, isAdapterMethod } from "../../src/format/adapters/adapter.ts";
-import { loadModel, readAdapter } from "../../src/format/by-path.ts";
-import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import type { BaseModel } from "../../src/models/base-model.ts";
 import { findOptimizer } from "../../src/optim/optimizers.ts";
 import { createUpdater } from "../../src/optim/updater.ts";
@@ -26,6 +23,7 @@ import {
   perturb,
   withTensors,
 } from "../model-passes.ts";
+import { assertReadBack } from "../read-back.ts";
 import { changeValues, setValues, valuesOf } from "../trained-values.ts";
 import { FORMS, type FormedModel } from "./forms.ts";
 
@@ -186,19 +184,11 @@ export function describeCell(engine: Engine, folder: string, { family, method, f
 
     test("what was saved and read computes bit for bit the same", async () => {
       const { base, checkpoint, adapter } = await adapted();
-      const batch = batchOf(base);
-      const saved = `${path}-saved`;
-      await writeFolderAtomic(saved, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
-      const expected = await logitsOf(engine, base, adapter, batch);
-      if (isAdapterMethod(adapter)) {
-        const { adapter: read } = await readAdapter(saved, base);
-        assert.deepEqual(valuesOf(read), valuesOf(adapter));
-        assert.deepEqual(await logitsOf(engine, base, read, batch), expected);
-        return;
-      }
-      const loaded = await loadModel(saved);
-      assert.deepEqual(await logitsOf(engine, loaded.base, null, batch), expected);
-      await loaded.checkpoint.close();
+      await assertReadBack(
+        engine,
+        { base, checkpoint },
+        { adapter, batch: batchOf(base), path: `${path}-saved` },
+      );
     });
   });
 }
