@@ -112,7 +112,7 @@ export async function logitsOf(
   const session = new Session(engine, base, "stored", options);
   const runner = new BlockRunner(session, adapter, null);
   const embedding = await Embedding.create(session, adapter);
-  const head = await Head.create(session, adapter);
+  const head = new Head(session, adapter);
   const { numRows, length } = batch;
   const facts = { ...factsOf(batch), adapterOf: adapterOf ?? null };
   const pass = runner.begin(new PassContext(facts, session.pool, session.tables));

@@ -82,7 +82,7 @@ async function compileStages({ session, adapter }: GeneratorParts): Promise<Stag
   return {
     blocks: await BlockStack.create(session, adapter),
     embedding: await Embedding.create(session, adapter),
-    head: await Head.create(session, adapter),
+    head: new Head(session, adapter),
   };
 }
 

@@ -24,7 +24,7 @@ export class ForwardPass {
   /** Compiles what is not tied to a block. `adapter` null: the base alone. */
   static async create(session: Session, adapter: AdapterView | null): Promise<ForwardPass> {
     const embedding = await Embedding.create(session, adapter);
-    const head = await Head.create(session, adapter);
+    const head = new Head(session, adapter);
     return new ForwardPass(new BlockRunner(session, adapter, null), embedding, head);
   }
 

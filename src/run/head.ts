@@ -34,7 +34,11 @@ export class Head {
   /** Where the matrix is too large to be held in float32. */
   readonly #vocabulary: VocabularyHead | null;
 
-  private constructor(session: Session, adapter: AdapterView | null, fillDropout: FillDropout | null) {
+  /**
+   * `adapter` null: nothing is trained. `fillDropout` null: nothing is dropped; it is told of a chunk as of a layer after
+   * the last. Programs are compiled when first needed.
+   */
+  constructor(session: Session, adapter: AdapterView | null, fillDropout: FillDropout | null = null) {
     this.#session = session;
     const { headTensor } = session.model;
     const isLarge =
@@ -44,18 +48,6 @@ export class Head {
       : null;
     this.#adapter = adapter;
     this.#fillDropout = fillDropout;
-  }
-
-  /**
-   * `adapter` null: nothing is trained. `fillDropout` null: nothing is dropped; it is told of a chunk as of a layer after
-   * the last. Programs are compiled when first needed.
-   */
-  static async create(
-    session: Session,
-    adapter: AdapterView | null,
-    fillDropout: FillDropout | null = null,
-  ): Promise<Head> {
-    return new Head(session, adapter, fillDropout);
   }
 
   #program(kind: HeadProgramKind): Promise<Compiled<HeadProgram>> {

@@ -83,7 +83,7 @@ export class StepRunner {
       gradients: await GradientBuffer.create(session.engine, adapter, session.pool),
       runner: new BlockRunner(session, adapter, fill),
       embedding: await Embedding.create(session, adapter),
-      head: await Head.create(session, adapter, fill),
+      head: new Head(session, adapter, fill),
     };
     return new StepRunner(options, stages, key);
   }
