@@ -52,7 +52,8 @@ export function parseArgv(
   const hints: string[] = [];
   const plain: string[] = [];
   const rest = [...words];
-  let [configPath, help, json] = [null as string | null, false, false];
+  const configPaths: string[] = [];
+  let [help, json] = [false, false];
 
   const add = (key: string, text: string): void => void texts.set(key, [...(texts.get(key) ?? []), text]);
   const takeValue = (name: string, inline: string | undefined): string | null => {
@@ -89,7 +90,8 @@ export function parseArgv(
     } else if (negated !== undefined) {
       if (inline !== undefined) problems.push(`--${name} takes no value`);
       add(negated.key, "off");
-    } else if (name === "config") configPath = takeValue(name, inline) ?? configPath;
+    } else if (name === "config")
+      configPaths.push(...[takeValue(name, inline)].filter((path) => path !== null));
     else if (name === "json" && inline === undefined) json = true;
     else if (name === "help" && inline === undefined) help = true;
     else {
@@ -104,18 +106,32 @@ export function parseArgv(
     }
   }
 
+  for (const { key, name, element } of flags) {
+    if (element === null) problems.push(...tellRepeated(name, texts.get(key) ?? []));
+  }
+  problems.push(...tellRepeated("config", configPaths));
+
   for (const [index, key] of positionals.entries()) {
     const isLast = index === positionals.length - 1;
     const flag = flags.find((candidate) => candidate.key === key);
     const takesRest = isLast && flag !== undefined && flag.element !== null;
     for (const word of plain.splice(0, takesRest ? plain.length : 1)) {
-      if (!takesRest && texts.has(key))
-        problems.push(`argument "${word}" and --${flag?.name} are the same setting`);
-      add(key, word);
+      if (takesRest || !texts.has(key)) add(key, word);
+      else problems.push(`argument "${word}" and --${flag?.name} are the same setting`);
     }
   }
   for (const word of plain) problems.push(`argument "${word}" is one too many`);
-  return { texts, configPath, help, json, problems, hints };
+  return { texts, configPath: configPaths[0] ?? null, help, json, problems, hints };
+}
+
+/** The problem of a flag that takes one value and was given more: which one is meant, nobody can tell. */
+function tellRepeated(name: string, texts: readonly string[]): string[] {
+  if (texts.length < 2) return [];
+  const times = texts.length === 2 ? "twice" : `${texts.length} times`;
+  const shown = texts.map((text) => JSON.stringify(text));
+  return [
+    `--${name} is given ${times}: ${shown.slice(0, -1).join(", ")} and ${shown.at(-1)}, expected one value`,
+  ];
 }
 
 function splitOnce(word: string): [string, string | undefined] {

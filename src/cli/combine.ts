@@ -8,7 +8,7 @@ import { requireNewOutput } from "../export/new-output.ts";
 import { COMBINE_OPTIONS } from "../peft/algebra/combinations.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
 import { warn } from "./generation.ts";
-import { percent } from "./percent.ts";
+import { formatCount, formatPercent } from "./numbers.ts";
 import { pullWithProgress } from "./pull.ts";
 
 /** Sorts NAME=FOLDER by name. @throws UsageError "usage/flag" for a text of another form, or a name that is there twice. */
@@ -31,11 +31,11 @@ function toAdapters(texts: readonly string[]): Record<string, string> {
 function tell(combined: CombinedFolder, type: string, output: string, io: CommandIO): void {
   const { expression, method, numParameters, residual, warnings } = combined;
   for (const warning of warnings) warn(warning, io);
-  io.stdout(`${expression} by ${type}: ${numParameters.toLocaleString("en")} parameters in ${output}`);
+  io.stdout(`${expression} by ${type}: ${formatCount(numParameters)} parameters in ${output}`);
   if (residual) {
     const { total, worst } = residual;
     io.stdout(
-      `cut off: ${percent(total, 3)} of the sum, ${percent(worst.residual, 3)} at most (${worst.path})`,
+      `cut off: ${formatPercent(total, 3)} of the sum, ${formatPercent(worst.residual, 3)} at most (${worst.path})`,
     );
   }
   io.emit({

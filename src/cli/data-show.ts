@@ -21,6 +21,7 @@ import { OBJECTIVES, defaultObjective, findObjective } from "../train/objectives
 import { classesOf } from "../train/run-data.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
 import { MODEL_FLAGS } from "./generation.ts";
+import { formatCount, formatPercent } from "./numbers.ts";
 import { pullWithProgress } from "./pull.ts";
 
 /** What text data become: something to show by itself, or several that are compared. */
@@ -141,17 +142,16 @@ interface Summary {
 
 function showSummary({ report, maxLength, numCutTokens }: Summary, io: CommandIO): void {
   const { numExamples, numTokens, numTrainedTokens, numTruncated, numDropped, lengths } = report;
-  const count = (value: number): string => value.toLocaleString("en");
-  const share = Math.round((100 * numTrainedTokens) / Math.max(1, numTokens));
+  const share = formatPercent(numTrainedTokens / Math.max(1, numTokens));
   io.stdout(
-    `${count(numExamples)} examples, ${count(numTokens)} tokens, ${count(numTrainedTokens)} trained (${share} %); ` +
+    `${formatCount(numExamples)} examples, ${formatCount(numTokens)} tokens, ${formatCount(numTrainedTokens)} trained (${share}); ` +
       `lengths ${lengths.min} to ${lengths.max}, median ${lengths.median}, mean ${Math.round(lengths.mean)}`,
   );
   io.stdout(
     numTruncated + numDropped === 0
       ? `Nothing is cut at ${maxLength} tokens.`
-      : `Limit of ${maxLength} tokens: ${count(numTruncated)} cut (${count(numCutTokens)} tokens lost), ` +
-          `${count(numDropped)} left out (nothing to learn in them).`,
+      : `Limit of ${maxLength} tokens: ${formatCount(numTruncated)} cut (${formatCount(numCutTokens)} tokens lost), ` +
+          `${formatCount(numDropped)} left out (nothing to learn in them).`,
   );
   io.emit({
     event: "summary",

@@ -6,6 +6,7 @@ import { openCheckpoint } from "../format/by-path.ts";
 import { defineCommand } from "./command.ts";
 import { EVALUATION_FLAGS, evaluateWithProgress } from "./evaluation.ts";
 import { MODEL_FLAGS } from "./generation.ts";
+import { formatFixed, formatLoss, formatPercent } from "./numbers.ts";
 import { pullWithProgress } from "./pull.ts";
 
 export const evaluate = defineCommand({
@@ -30,9 +31,9 @@ export const evaluate = defineCommand({
       const quality = accuracy === null ? { perplexity } : { accuracy };
       const told =
         accuracy === null
-          ? `perplexity ${perplexity.toFixed(3)}`
-          : `accuracy ${(100 * accuracy).toFixed(2)} %`;
-      io.stdout(`loss ${loss.toFixed(4)}, ${told} over ${count} ${unit}`);
+          ? `perplexity ${formatFixed(perplexity, 3)}`
+          : `accuracy ${formatPercent(accuracy, 4)}`;
+      io.stdout(`loss ${formatLoss(loss)}, ${told} over ${count} ${unit}`);
       io.emit({ event: "done", loss, ...quality, [unit]: count });
     } finally {
       await checkpoint.close();

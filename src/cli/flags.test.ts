@@ -202,6 +202,22 @@ test("a plain argument and a flag for the same key contradict each other", async
   );
 });
 
+test("a flag of one value that is given again is an error that shows all its values", async () => {
+  assert.equal(
+    await problemsOf("a", "--rank", "8", "--rank=16"),
+    'Cannot run "graft probe all": --rank is given twice: "8" and "16", expected one value',
+  );
+  assert.match(
+    await problemsOf("a", "--packing", "--no-packing", "--packing=off"),
+    /--packing is given 3 times: "on", "off" and "off", expected one value/,
+  );
+  assert.match(
+    await problemsOf("a", "-c", writeSettings("rank: 2"), "--config", writeSettings("rank: 3")),
+    /--config is given twice: ".*yaml" and ".*yaml"/,
+  );
+  assert.deepEqual((await read("a", "--layers", "1", "--layers", "2,3"))["layers"], [1, 2, 3]);
+});
+
 test("words that every JavaScript object knows are plain words", async () => {
   assert.equal((await read("valueOf", "--run-name", "toString"))["runName"], "toString");
   assert.match(await problemsOf("a", "--constructor"), /--constructor is not a flag/);

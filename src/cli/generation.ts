@@ -7,6 +7,7 @@ import { COMPUTE_NAMES } from "../nn/computes.ts";
 import { DEFAULT_MODEL } from "../hub/resolve.ts";
 import { RESIDENCIES } from "../run/weights.ts";
 import type { CommandIO } from "./command.ts";
+import { formatFixed } from "./numbers.ts";
 import { pullWithProgress } from "./pull.ts";
 
 /** Flags that say which model, and how it is held. */
@@ -120,5 +121,5 @@ export function textEvent(written: WrittenText): Record<string, unknown> {
 /** Tells the speed to somebody who watches. */
 export function tellSpeed({ ids, tokensPerSecond }: WrittenText, io: CommandIO): void {
   if (!io.interactive) return;
-  io.stderr(io.color.dim(`${ids.length} tokens, ${tokensPerSecond.toFixed(1)} tokens/s`));
+  io.stderr(io.color.dim(`${ids.length} tokens, ${formatFixed(tokensPerSecond, 1)} tokens/s`));
 }

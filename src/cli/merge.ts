@@ -12,7 +12,7 @@ import { createEngine } from "../runtime/create-engine.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
 import { type Evaluated, EVALUATION_FLAGS, evaluateWithProgress } from "./evaluation.ts";
 import { MODEL_FLAGS, warn } from "./generation.ts";
-import { percent } from "./percent.ts";
+import { formatLoss, formatPercent } from "./numbers.ts";
 import type { Bar } from "./progress.ts";
 import { pullWithProgress } from "./pull.ts";
 
@@ -107,17 +107,17 @@ export const merge = defineCommand({
     if (rounding.numTensors > 0) {
       const { meanError, worstError, worstTensor } = rounding;
       io.stdout(
-        `rounding changed ${rounding.numTensors} tensors by ${percent(meanError, 2)} on average, ${percent(worstError, 2)} at most (${worstTensor})`,
+        `rounding changed ${rounding.numTensors} tensors by ${formatPercent(meanError)} on average, ${formatPercent(worstError)} at most (${worstTensor})`,
       );
     }
     if (rounding.lostChange > WARNED_LOSS) {
       warn(
-        `rounding to the types of this output takes back ${percent(rounding.lostChange, 2)} of what the adapter changes: choose a wider --dtype`,
+        `rounding to the types of this output takes back ${formatPercent(rounding.lostChange)} of what the adapter changes: choose a wider --dtype`,
         io,
       );
     }
     if (before && after) {
-      const [old, now] = [before.loss.toFixed(4), after.loss.toFixed(4)];
+      const [old, now] = [formatLoss(before.loss), formatLoss(after.loss)];
       io.stdout(`loss ${old} with the adapter, ${now} merged, over ${after.count} ${after.unit}`);
     }
     io.emit({

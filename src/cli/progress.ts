@@ -5,6 +5,8 @@
  */
 import cliProgress from "cli-progress";
 
+import { formatBytes, formatDuration } from "./numbers.ts";
+
 /** What a bar counts. */
 export type ProgressUnit = "steps" | "bytes";
 
@@ -32,24 +34,6 @@ export interface ProgressTarget {
 
 const LINE_EVERY_MS = 10_000;
 const BAR_WIDTH = 16;
-const UNITS = ["B", "KB", "MB", "GB", "TB"] as const;
-
-/** Formats a number of bytes with a decimal unit, as in "98.4 MB". */
-export function formatBytes(bytes: number): string {
-  let [value, unit] = [bytes, 0];
-  // 999.95 would be rounded up to "1000.0".
-  for (; value >= 999.95 && unit < UNITS.length - 1; unit++) value /= 1000;
-  return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit] ?? ""}`;
-}
-
-/** Formats a duration, as in "2 h 05 min", "3 min 20 s" or "12 s". */
-export function formatDuration(durationMs: number): string {
-  const seconds = Math.round(durationMs / 1000);
-  const pad = (value: number): string => String(value).padStart(2, "0");
-  if (seconds < 60) return `${seconds} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${pad(seconds % 60)} s`;
-  return `${Math.floor(seconds / 3600)} h ${pad(Math.floor((seconds % 3600) / 60))} min`;
-}
 
 /** State of a bar that its text depends on. */
 interface BarState {

@@ -11,6 +11,7 @@ import { FormatError } from "../errors.ts";
 import { DEFAULT_MODEL } from "../hub/resolve.ts";
 import type { EvalEvent } from "../train/events.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
+import { formatFixed } from "./numbers.ts";
 import { pullWithProgress } from "./pull.ts";
 import { sideBySide } from "./side-by-side.ts";
 import { trainWithProgress } from "./train.ts";
@@ -123,7 +124,7 @@ export const quickstart = defineCommand({
     const [first, last] = [evaluations[0], evaluations.at(-1)];
     if (first && last) {
       io.stdout(
-        `\nHeld-out loss ${first.loss.toFixed(3)} -> ${last.loss.toFixed(3)}, perplexity ${first.perplexity.toFixed(1)} -> ${last.perplexity.toFixed(1)}\n`,
+        `\nHeld-out loss ${formatFixed(first.loss, 3)} -> ${formatFixed(last.loss, 3)}, perplexity ${formatFixed(first.perplexity, 1)} -> ${formatFixed(last.perplexity, 1)}\n`,
       );
     }
     questions.forEach(({ question, reference }, i) => {

@@ -4,14 +4,13 @@ import type { EvalEvent, StepEvent, TrainEvent } from "../train/events.ts";
 import { TRAIN_OPTIONS, type TrainInput } from "../train/options.ts";
 import { train as fineTune } from "../train/trainer.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
-import { type Bar, formatBytes } from "./progress.ts";
+import { formatBytes, formatCount, formatFixed, formatLoss } from "./numbers.ts";
+import type { Bar } from "./progress.ts";
 import { pullWithProgress } from "./pull.ts";
-
-const FIXED = 4;
 
 function notesOf(event: StepEvent): Record<string, string> {
   return {
-    loss: event.loss.toFixed(FIXED),
+    loss: formatLoss(event.loss),
     speed: `${Math.round(event.tokens_per_second)} tokens/s`,
     memory: formatBytes(event.peak_mb * 1e6),
   };
@@ -19,7 +18,7 @@ function notesOf(event: StepEvent): Record<string, string> {
 
 function describeEvaluation({ step, loss, perplexity }: EvalEvent): string {
   const when = step === 0 ? "before training" : `after step ${step}`;
-  return `held-out loss ${when}: ${loss.toFixed(FIXED)} (perplexity ${perplexity.toFixed(2)})`;
+  return `held-out loss ${when}: ${formatLoss(loss)} (perplexity ${formatFixed(perplexity, 2)})`;
 }
 
 /** Fine-tunes with a progress bar and the events on the terminal; the library's errors pass through. */
@@ -58,7 +57,7 @@ export const train = defineCommand({
   async run(options, io) {
     const result = await trainWithProgress(options as TrainInput, io);
     io.stdout(
-      `${result.trainable_parameters.toLocaleString("en")} parameters trained in ${result.steps} steps; result in ${result.output}`,
+      `${formatCount(result.trainable_parameters)} parameters trained in ${result.steps} steps; result in ${result.output}`,
     );
   },
 });

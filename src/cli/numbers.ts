@@ -1,0 +1,53 @@
+/** @file Numbers as people read them: the one place that formats them. Never an exponent, digits in groups of three. */
+
+const UNITS = ["B", "KB", "MB", "GB", "TB"] as const;
+/** A smaller share is told as "less than". */
+const SMALLEST_PERCENT = 0.001;
+
+/** Formats a count, as in "1,234,567". */
+export function formatCount(count: number): string {
+  return count.toLocaleString("en");
+}
+
+/** Formats a number with a fixed number of decimals. */
+export function formatFixed(value: number, numDecimals: number): string {
+  if (!Number.isFinite(value)) return String(value);
+  return value.toLocaleString("en", {
+    minimumFractionDigits: numDecimals,
+    maximumFractionDigits: numDecimals,
+    useGrouping: false,
+  });
+}
+
+/** Formats a loss. */
+export function formatLoss(loss: number): string {
+  return formatFixed(loss, 4);
+}
+
+/** Formats a share of 1 as per cent with `numDigits` significant digits, all those before the point included. */
+export function formatPercent(share: number, numDigits = 2): string {
+  const value = 100 * share;
+  if (!Number.isFinite(value)) return `${value} %`;
+  if (value === 0) return "0 %";
+  if (Math.abs(value) < SMALLEST_PERCENT) return `less than ${SMALLEST_PERCENT} %`;
+  // 99.96 with three digits is "100", not "100.0".
+  const numWhole = Math.floor(Math.log10(Math.abs(Number(value.toPrecision(numDigits))))) + 1;
+  return `${formatFixed(value, Math.max(0, numDigits - numWhole))} %`;
+}
+
+/** Formats a number of bytes with a decimal unit, as in "98.4 MB". */
+export function formatBytes(bytes: number): string {
+  let [value, unit] = [bytes, 0];
+  // 999.95 would be rounded up to "1000.0".
+  for (; value >= 999.95 && unit < UNITS.length - 1; unit++) value /= 1000;
+  return `${unit === 0 ? value : formatFixed(value, 1)} ${UNITS[unit] ?? ""}`;
+}
+
+/** Formats a duration, as in "2 h 05 min", "3 min 20 s" or "12 s". */
+export function formatDuration(durationMs: number): string {
+  const seconds = Math.round(durationMs / 1000);
+  const pad = (value: number): string => String(value).padStart(2, "0");
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${pad(seconds % 60)} s`;
+  return `${Math.floor(seconds / 3600)} h ${pad(Math.floor((seconds % 3600) / 60))} min`;
+}
