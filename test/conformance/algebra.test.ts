@@ -339,6 +339,17 @@ describe("arithmetic of models that were fine-tuned whole", async () => {
     });
   });
 
+  test("takes a recipe as it is written, without the base", async () => {
+    const path = `${folder}/whole-recipe`;
+    const input = { expression: "a + 0.4*(a - b)", adapters: { a, b }, type: "paper" } as const;
+    await (await combineAdapters({ ...input, normalize: "off" })).write(path);
+    const expected = sumOf([
+      [1.4, va],
+      [-0.4, vb],
+    ]);
+    assertSame(await values(path), expected, normOf(expected));
+  });
+
   test("refuses models of other shapes", async () => {
     const other = await writeTinyModel(`${folder}/deeper`, { config: { num_hidden_layers: 3 } });
     await assert.rejects(combineAdapters({ expression: "0.5*a + 0.5*o", adapters: { a, o: other } }), {

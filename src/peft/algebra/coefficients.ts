@@ -3,10 +3,15 @@
  *
  * A sum of positive terms is an average: its weights are divided by their sum, also inside of parentheses. The outermost
  * sum of several terms is one too when it has negative terms (⊖, then ⊕). A difference in parentheses is taken as
- * written, like "target ⊖ auxiliary" in the analogy of arXiv:2306.14870, section 3.4.
+ * written, like "target ⊖ auxiliary" in the analogy of arXiv:2306.14870, section 3.4. What is multiplied as a whole, an
+ * adapter or a sum, has its change multiplied by just that number: in one factor, since in both it would count twice.
  */
 import { UsageError } from "../../errors.ts";
 import { type Sum, formatExpression } from "./expression.ts";
+
+/** Whether the weights of sums are divided by their sum, or taken as written. */
+export const NORMALIZATIONS = ["on", "off"] as const;
+export type Normalization = (typeof NORMALIZATIONS)[number];
 
 /** What multiplies an adapter's parameters. */
 export interface Coefficient {
@@ -20,13 +25,17 @@ export interface Coefficient {
  * Multiplies a sum out as the paper's operators do.
  * @throws UsageError "usage/combine" when the weights of an average are all zero.
  */
-export function paperCoefficients(sum: Sum): ReadonlyMap<string, Coefficient> {
-  const found = new Map<string, Coefficient>();
+export function paperCoefficients(
+  sum: Sum,
+  normalize: Normalization = "on",
+): ReadonlyMap<string, Coefficient> {
   const [only] = sum.terms;
-  if (sum.terms.length === 1 && only && typeof only.of === "string") {
-    // A lone module is scaled in one factor: in both it would be scaled twice.
-    return new Map([[only.of, { kept: 1, signed: only.weight }]]);
+  if (sum.terms.length === 1 && only) {
+    const { weight, of } = only;
+    const whole = typeof of === "string" ? [[of, ONE] as const] : [...paperCoefficients(of, normalize)];
+    return new Map(whole.map(([name, { kept, signed }]) => [name, { kept, signed: weight * signed }]));
   }
+  const found = new Map<string, Coefficient>();
   const visit = ({ terms }: Sum, kept: number, signed: number): void => {
     for (const { weight, of } of terms) {
       const [k, s] = [kept * Math.abs(weight), signed * weight];
@@ -35,14 +44,17 @@ export function paperCoefficients(sum: Sum): ReadonlyMap<string, Coefficient> {
         found.set(of, { kept: before.kept + k, signed: before.signed + s });
         continue;
       }
-      const divisor = of.terms.every((term) => term.weight >= 0) ? totalOf(of) : 1;
+      const isAverage = normalize === "on" && of.terms.every((term) => term.weight >= 0);
+      const divisor = isAverage ? totalOf(of) : 1;
       visit(of, k / divisor, s / divisor);
     }
   };
-  const divisor = sum.terms.length === 1 ? 1 : totalOf(sum);
+  const divisor = normalize === "on" ? totalOf(sum) : 1;
   visit(sum, 1 / divisor, 1 / divisor);
   return found;
 }
+
+const ONE: Coefficient = { kept: 1, signed: 1 };
 
 function totalOf(sum: Sum): number {
   const total = sum.terms.reduce((size, { weight }) => size + Math.abs(weight), 0);

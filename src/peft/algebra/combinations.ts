@@ -1,6 +1,7 @@
 /** @file The ways of combining adapters, each with the settings that it takes. */
 import { z } from "zod";
 import { UsageError } from "../../errors.ts";
+import { NORMALIZATIONS } from "./coefficients.ts";
 import type { FactorPair, Term } from "./contract.ts";
 import { averageFactors, mixFactors, rankOf, scale, stack } from "./factors.ts";
 import { type Truncation, truncate } from "./truncate.ts";
@@ -33,6 +34,10 @@ const SETTINGS = {
     .enum(["A", "B"])
     .optional()
     .describe("paper: the factor that a minus negates; default: B, since A's often start equal"),
+  normalize: z
+    .enum(NORMALIZATIONS)
+    .optional()
+    .describe("paper: divide the weights of a sum by their sum (on, the default), or take them as written"),
 };
 /** Settings of the ways of combining. */
 export type CombineSettings = z.output<z.ZodObject<typeof SETTINGS>>;
@@ -98,7 +103,7 @@ export const COMBINATIONS = {
   paper: {
     ...EXACT,
     summary: "parameters are averaged (⊕), a minus turns the effect round (⊖)",
-    takes: ["negate"],
+    takes: ["negate", "normalize"],
     mixesFactors: true,
     averages: true,
     factors: (terms, { negate = "B" }) => ({ pair: averageFactors(terms, negate, weightedSum), cut: null }),

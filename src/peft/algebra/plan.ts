@@ -55,7 +55,7 @@ export function toPlan(
   startOf: StartOf | null,
 ): Plan {
   const combination = findCombination(options);
-  const coefficients = combination.averages ? paperCoefficients(sum) : null;
+  const coefficients = combination.averages ? paperCoefficients(sum, options.normalize) : null;
   const members = [...weightsOf(sum)].map(([name, weight]): Member => {
     const coefficient = coefficients?.get(name) ?? { kept: Math.abs(weight), signed: weight };
     return { name, adapter: adapters.get(name) as AdapterWeights, weight, coefficient };
