@@ -4,11 +4,13 @@
  * Whatever fails, the temporary files are removed and what was there before stays. (A download keeps what it has, to go on
  * later, and has another way for that: hub/staging.ts.)
  */
-import { randomUUID } from "node:crypto";
-import { type FileHandle, mkdir, open, rename, rm, rmdir, stat } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
+import type { FileHandle } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 import { toFailedWrite } from "../../system-error.ts";
+import { disk } from "./disk/calls.ts";
 import type { FolderFile, Write } from "./folder-file.ts";
+import { makeFolders, removeFolders } from "./disk/make-folders.ts";
+import { sweepTemporaries, temporaryName } from "./disk/temporaries.ts";
 
 /** Runs a step of writing `path`, with system errors turned into FailedError. */
 async function attempt<T>(path: string, step: () => Promise<T>): Promise<T> {
@@ -19,29 +21,14 @@ async function attempt<T>(path: string, step: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Makes a folder and its parents; the result removes those it made, as far as they are empty. */
-async function makeFolder(path: string): Promise<() => Promise<void>> {
-  const firstMade = await attempt(path, () => mkdir(path, { recursive: true }));
-  return async () => {
-    if (firstMade === undefined) return;
-    for (let folder = resolve(path); folder.length >= firstMade.length; folder = dirname(folder)) {
-      await rmdir(folder).catch(() => {});
-    }
-  };
-}
-
 /** Flushes a folder's entries to disk, where the system can do that. */
 async function syncFolder(path: string): Promise<void> {
   try {
-    const handle = await open(path, "r");
+    const handle = await disk().open(path, "r");
     await handle.sync().finally(() => handle.close());
   } catch {
     // Windows cannot open folders; the rename has happened all the same.
   }
-}
-
-function temporaryName(path: string): string {
-  return join(dirname(path), `.${basename(path)}.${randomUUID().slice(0, 8)}.tmp`);
 }
 
 async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
@@ -58,7 +45,7 @@ async function writeNew(
   shownPath: string,
   fill: (write: Write) => Promise<void>,
 ): Promise<void> {
-  const handle = await attempt(shownPath, () => open(path, "wx"));
+  const handle = await attempt(shownPath, () => disk().open(path, "wx"));
   try {
     await fill((bytes) => attempt(shownPath, () => writeAll(handle, bytes)));
     await attempt(shownPath, () => handle.sync());
@@ -72,14 +59,17 @@ async function writeNew(
  * @throws FailedError failed/write; errors of `fill` pass as they are.
  */
 export async function writeFileAtomic(path: string, fill: (write: Write) => Promise<void>): Promise<void> {
-  const removeFolders = await makeFolder(dirname(path));
+  const made = await attempt(path, () => makeFolders(dirname(path)));
+  await sweepTemporaries(dirname(path));
   const temporary = temporaryName(path);
   try {
     await writeNew(temporary, path, fill);
-    await attempt(path, () => rename(temporary, path));
+    await attempt(path, () => disk().rename(temporary, path));
   } catch (error) {
-    await rm(temporary, { force: true }).catch(() => {});
-    await removeFolders();
+    await disk()
+      .rm(temporary, { force: true })
+      .catch(() => {});
+    await removeFolders(made);
     throw error;
   }
   await syncFolder(dirname(path));
@@ -97,16 +87,18 @@ async function replaceFiles(staging: string, folder: string, names: readonly str
     for (const name of names) {
       const target = join(folder, name);
       const kept = join(staging, `${name}.old`);
-      const info = await stat(target).catch(() => null);
+      const info = await disk()
+        .stat(target)
+        .catch(() => null);
       if (info?.isDirectory() === true) {
         throw Object.assign(new Error("a folder has this name"), { code: "EISDIR", syscall: "rename" });
       }
       if (info !== null) {
-        await rename(target, kept);
-        undo.push(() => rename(kept, target));
+        await disk().rename(target, kept);
+        undo.push(() => disk().rename(kept, target));
       }
-      await rename(join(staging, name), target);
-      if (info === null) undo.push(() => rm(target, { force: true }));
+      await disk().rename(join(staging, name), target);
+      if (info === null) undo.push(() => disk().rm(target, { force: true }));
     }
   } catch (error) {
     for (const step of undo.reverse()) await step();
@@ -121,25 +113,31 @@ async function replaceFiles(staging: string, folder: string, names: readonly str
  */
 export async function writeFolderAtomic(path: string, files: readonly FolderFile[]): Promise<void> {
   const folder = resolve(path);
-  const removeFolders = await makeFolder(dirname(folder));
-  const exists = (await stat(folder).catch(() => null)) !== null;
+  const made = await attempt(path, () => makeFolders(dirname(folder)));
+  await sweepTemporaries(dirname(folder));
+  const exists =
+    (await disk()
+      .stat(folder)
+      .catch(() => null)) !== null;
   // Inside the folder when it exists: it may be a mounted disk, and a rename cannot cross disks.
   const staging = temporaryName(exists ? join(folder, "staging") : folder);
   try {
-    await attempt(path, () => mkdir(staging));
+    await attempt(path, () => disk().mkdir(staging));
     for (const file of files) {
       await writeNew(join(staging, file.name), join(path, file.name), (write) => file.fill(write));
     }
     if (exists) {
       const names = files.map((file) => file.name);
       await attempt(path, () => replaceFiles(staging, folder, names));
-      await rm(staging, { recursive: true, force: true });
+      await disk().rm(staging, { recursive: true, force: true });
     } else {
-      await attempt(path, () => rename(staging, folder));
+      await attempt(path, () => disk().rename(staging, folder));
     }
   } catch (error) {
-    await rm(staging, { recursive: true, force: true }).catch(() => {});
-    await removeFolders();
+    await disk()
+      .rm(staging, { recursive: true, force: true })
+      .catch(() => {});
+    await removeFolders(made);
     throw error;
   }
   await syncFolder(exists ? folder : dirname(folder));

@@ -1,8 +1,9 @@
 /** @file A file of the disk, opened for reading by byte range; every failure is a FormatError that names the file. */
-import { type FileHandle, open } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { FormatError } from "../../errors.ts";
 import { mapFile } from "../../runtime/mapped-file.ts";
 import { describeFileProblem } from "../../system-error.ts";
+import { disk } from "./disk/calls.ts";
 import { type ByteSource, readBytes, truncated } from "./byte-source.ts";
 
 /** Largest single read; Node refuses 2 GiB and more. */
@@ -25,7 +26,7 @@ export class ByteFile implements ByteSource {
   static async open(path: string): Promise<ByteFile> {
     let handle: FileHandle | null = null;
     try {
-      handle = await open(path, "r");
+      handle = await disk().open(path, "r");
       const info = await handle.stat();
       if (info.isFile()) return new ByteFile(path, info.size, handle);
     } catch (error) {

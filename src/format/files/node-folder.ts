@@ -1,8 +1,8 @@
 /** @file A folder of the disk. */
-import { readFile, readdir } from "node:fs/promises";
 import { FormatError } from "../../errors.ts";
 import { describeFileProblem, systemCode } from "../../system-error.ts";
 import { ByteFile } from "./byte-file.ts";
+import { disk } from "./disk/calls.ts";
 import { type Folder, pathIn } from "./folder.ts";
 
 /** Makes a folder of what lies at a path; whether it is there is found out when it is read. */
@@ -11,7 +11,7 @@ export function nodeFolder(path: string): Folder {
     path,
     async names() {
       try {
-        return (await readdir(path)).toSorted();
+        return (await disk().readdir(path)).toSorted();
       } catch (error) {
         throw new FormatError(
           "format/file",
@@ -23,7 +23,7 @@ export function nodeFolder(path: string): Folder {
     open: (name) => ByteFile.open(pathIn({ path }, name)),
     async text(name) {
       try {
-        return await readFile(pathIn({ path }, name), "utf8");
+        return await disk().readFile(pathIn({ path }, name), "utf8");
       } catch (error) {
         if (systemCode(error) === "ENOENT") return null;
         throw new FormatError(

@@ -1,0 +1,50 @@
+/** @file Makes a folder and those above it. Node's own way never ends below /proc, where nothing can be made. */
+import { dirname, resolve } from "node:path";
+import { systemCode } from "../../../system-error.ts";
+import { disk } from "./calls.ts";
+
+/** Makes what is missing of a path; returns the folders that were made, the deepest first. */
+export async function makeFolders(path: string): Promise<readonly string[]> {
+  const missing: string[] = [];
+  for (let folder = resolve(path); !(await isThere(folder)); folder = dirname(folder)) missing.push(folder);
+  const made: string[] = [];
+  try {
+    for (const folder of missing.reverse()) {
+      if (await makeOne(folder)) made.unshift(folder);
+    }
+  } catch (error) {
+    await removeFolders(made);
+    throw error;
+  }
+  return made;
+}
+
+/** Makes a folder; false when another process was faster. */
+async function makeOne(path: string): Promise<boolean> {
+  try {
+    await disk().mkdir(path);
+    return true;
+  } catch (error) {
+    if (systemCode(error) === "EEXIST" && (await isThere(path))) return false;
+    throw error;
+  }
+}
+
+/** Removes folders, the deepest first, as far as they are empty. */
+export async function removeFolders(folders: readonly string[]): Promise<void> {
+  for (const folder of folders)
+    await disk()
+      .rmdir(folder)
+      .catch(() => {});
+}
+
+/** Whether a folder is there. @throws the system's error for a file in its place or above it */
+async function isThere(path: string): Promise<boolean> {
+  try {
+    if ((await disk().stat(path)).isDirectory()) return true;
+  } catch (error) {
+    if (systemCode(error) === "ENOENT" && dirname(path) !== path) return false;
+    throw error;
+  }
+  throw Object.assign(new Error("a file is in the way"), { code: "EEXIST", syscall: "mkdir" });
+}

@@ -1,0 +1,55 @@
+/**
+ * @file Which process a lock or a temporary file belongs to, and whether that process is still there.
+ *
+ * A number of a process is given again, after a restart of the machine at the latest, so its start time goes with it.
+ */
+import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { systemCode } from "../../../system-error.ts";
+
+/** A process on some machine. */
+export interface Owner {
+  readonly host: string;
+  readonly pid: number;
+  /** When the process started, in a form to be compared only; null where the system does not say. */
+  readonly startTime: string | null;
+}
+
+const HOST = hostname()
+  .replaceAll(/[^A-Za-z0-9]/g, "")
+  .slice(0, 40);
+
+function readIfThere(path: string): string | null {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return null;
+  }
+}
+
+/** Start of a process on Linux: which start of the machine, and clock ticks since then. Null elsewhere, and when it is gone. */
+function startTimeOf(pid: number): string | null {
+  const stat = readIfThere(`/proc/${pid}/stat`);
+  const boot = readIfThere("/proc/sys/kernel/random/boot_id");
+  if (stat === null || boot === null) return null;
+  // The second field is the name of the program in brackets, which may hold anything.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return fields[0] === "Z" ? null : `${boot.slice(0, 8)}${fields[19]}`;
+}
+
+/** This process. */
+export function thisProcess(): Owner {
+  return { host: HOST, pid: process.pid, startTime: startTimeOf(process.pid) };
+}
+
+/** Whether the owner has ended: certain only on its own machine, so false for those of others. */
+export function isGone({ host, pid, startTime }: Owner): boolean {
+  if (host !== HOST) return false;
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    if (systemCode(error) === "ESRCH") return true;
+  }
+  const found = startTimeOf(pid);
+  return startTime !== null && process.platform === "linux" && found !== startTime;
+}

@@ -1,0 +1,41 @@
+/**
+ * @file Names of what is still being written, `.NAME.graft-HOST-PID-START-RANDOM.tmp`, and the removal of what a process left
+ * that was killed.
+ */
+import { randomUUID } from "node:crypto";
+import { basename, dirname, join } from "node:path";
+import { disk } from "./calls.ts";
+import { isGone, thisProcess } from "./owner.ts";
+
+/** File systems have names of 255 bytes at most. */
+const MAX_SHOWN_BYTES = 100;
+const TEMPORARY = /^\..*\.graft-([A-Za-z0-9]*)-(\d+)-([A-Za-z0-9]*)-[0-9a-f]{8}\.tmp$/s;
+
+/** Makes up a name beside `path` for what will become it. */
+export function temporaryName(path: string): string {
+  const { host, pid, startTime } = thisProcess();
+  const shown = Buffer.from(basename(path))
+    .subarray(0, MAX_SHOWN_BYTES)
+    .toString()
+    .replace(/\uFFFD+$/, "");
+  const owner = `graft-${host}-${pid}-${startTime ?? ""}`;
+  return join(dirname(path), `.${shown}.${owner}-${randomUUID().slice(0, 8)}.tmp`);
+}
+
+/** Whether a name is that of a temporary file or folder whose process has ended. */
+export function isAbandoned(name: string): boolean {
+  const [, host, pid, startTime] = TEMPORARY.exec(name) ?? [];
+  return host !== undefined && isGone({ host, pid: Number(pid), startTime: startTime || null });
+}
+
+/** Removes from a folder what ended processes left there; what cannot be looked at or removed stays. */
+export async function sweepTemporaries(folder: string): Promise<void> {
+  const names = await disk()
+    .readdir(folder)
+    .catch(() => []);
+  for (const name of names.filter(isAbandoned)) {
+    await disk()
+      .rm(join(folder, name), { recursive: true, force: true })
+      .catch(() => {});
+  }
+}
