@@ -93,12 +93,13 @@ export function readFlag(flag: Flag, texts: readonly string[]): Reading {
     const reading = readOne(last, other, flag.choices);
     if (!("expected" in reading)) return reading;
   }
-  const parts = element.kinds.includes("yaml")
-    ? texts
-    : texts.flatMap((text) => (text === "" ? [] : text.split(",")));
+  const parts =
+    element.isWhole || element.kinds.includes("yaml")
+      ? texts
+      : texts.flatMap((text) => (text === "" ? [] : text.split(",")));
   const values: unknown[] = [];
   for (const part of parts) {
-    const reading = readOne(part.trim(), element.kinds, element.choices);
+    const reading = readOne(element.isWhole ? part : part.trim(), element.kinds, element.choices);
     if ("expected" in reading) return { expected: `a list, each ${reading.expected}` };
     values.push(reading.value);
   }

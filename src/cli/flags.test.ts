@@ -17,6 +17,8 @@ import { readOptions } from "./options.ts";
 const folder = mkdtempSync(join(tmpdir(), "graft-flags-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
+const PATH = z.string().meta({ format: "path" });
+
 /** A command with every kind of flag; its options are what the tests look at. */
 const COMMAND = defineCommand({
   name: "probe all",
@@ -36,6 +38,7 @@ const COMMAND = defineCommand({
     layers: z.array(z.int()).optional(),
     memory: z.union([z.literal("auto"), z.number()]).default("auto"),
     init: z.record(z.string(), z.number()).optional(),
+    data: z.union([PATH, z.array(PATH)]).optional(),
   }),
   run: async () => {},
 });
@@ -228,4 +231,12 @@ test("a surplus argument is an error", async () => {
   const single = defineCommand({ ...COMMAND, positionals: ["inputFile"] });
   const argv = parseArgv(["a", "b"], FLAGS, single.positionals);
   assert.deepEqual(argv.problems, ['argument "b" is one too many']);
+});
+
+test("a list of paths is a flag that is repeated, and commas are part of a path", async () => {
+  assert.equal((await read("x", "--data", "a,b.jsonl"))["data"], "a,b.jsonl");
+  const both = await read("x", "--data", "a,b.jsonl", "--data=c.jsonl=2");
+  assert.deepEqual(both["data"], ["a,b.jsonl", "c.jsonl=2"]);
+  const file = writeSettings("data: [a.jsonl, c.jsonl=2]");
+  assert.deepEqual((await read("x", "--config", file))["data"], ["a.jsonl", "c.jsonl=2"]);
 });

@@ -19,8 +19,8 @@ export interface Flag {
   readonly kinds: readonly FlagKind[];
   /** Values that a flag of kind "enum" takes. */
   readonly choices: readonly string[];
-  /** What the elements of an array are read as. */
-  readonly element: Pick<Flag, "kinds" | "choices"> | null;
+  /** What the elements of an array are read as; with `isWhole`, commas do not part them: the flag is repeated. */
+  readonly element: (Pick<Flag, "kinds" | "choices"> & { readonly isWhole: boolean }) | null;
   readonly description: string;
   /** `undefined` when there is none. */
   readonly defaultValue: unknown;
@@ -32,6 +32,7 @@ export interface Flag {
 /** The part of JSON Schema that decides how a flag is typed. */
 interface Node {
   readonly type?: string;
+  readonly format?: string;
   readonly enum?: readonly unknown[];
   readonly const?: unknown;
   readonly anyOf?: readonly Node[];
@@ -44,6 +45,9 @@ interface Node {
   readonly exclusiveMinimum?: number;
   readonly exclusiveMaximum?: number;
 }
+
+/** Of strings that are paths, which may hold commas. */
+const PATH_FORMAT = "path";
 
 /** Turns `batchSize` into `batch-size`. */
 export function kebabCase(key: string): string {
@@ -85,7 +89,10 @@ export function flagsOf(command: Pick<Command, "options">): readonly Flag[] {
       key,
       name: kebabCase(key),
       ...typeOf(node),
-      element: array === undefined ? null : typeOf(array.items ?? {}),
+      element:
+        array === undefined
+          ? null
+          : { ...typeOf(array.items ?? {}), isWhole: array.items?.format === PATH_FORMAT },
       description: node.description ?? "",
       defaultValue: node.default,
       isRequired: required.has(key),

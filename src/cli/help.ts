@@ -46,7 +46,7 @@ function typeWord({ kinds, choices }: Pick<Flag, "kinds" | "choices">): string {
 
 function valueWord(flag: Flag): string {
   const own = typeWord(flag);
-  if (flag.element === null) return own;
+  if (flag.element === null || flag.element.isWhole) return own;
   const list = `${typeWord(flag.element)},...`;
   return own === "" ? list : `${own}|${list}`;
 }
@@ -66,6 +66,7 @@ function meaning(flag: Flag): string {
   const notes: string[] = [];
   const choices = flag.choices.length > 0 ? flag.choices : (flag.element?.choices ?? []);
   if (choices.join("|").length > MAX_CHOICES_LENGTH) notes.push(`one of ${choices.join(", ")}`);
+  if (flag.element?.isWhole === true) notes.push("may be repeated");
   if (flag.minimum !== null && flag.maximum !== null) notes.push(`${flag.minimum} to ${flag.maximum}`);
   if (flag.isRequired) notes.push("required");
   else if (flag.defaultValue !== undefined && flag.defaultValue !== null && flag.defaultValue !== "") {

@@ -52,6 +52,11 @@ export function readDataFile<K extends DataKindName = "text">(
   return readExamples(readText(path), path, options);
 }
 
+/** Whether a file or folder of this name exists. */
+export function isThere(path: string): boolean {
+  return existsSync(path);
+}
+
 function existing(...paths: readonly string[]): string | null {
   return paths.find((path) => existsSync(path)) ?? null;
 }

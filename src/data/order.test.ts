@@ -151,3 +151,58 @@ describe("planSteps()", () => {
     assert.throws(() => planSteps({ ...base, examples: pairs, packing: true }), /packs of comparisons/);
   });
 });
+
+describe("planSteps() with several sources", () => {
+  /** Lines that the steps of an epoch train on, sorted. */
+  const linesOfEpoch = (plan: ReturnType<typeof planSteps<Example>>, epoch: number): number[] =>
+    Array.from({ length: plan.stepsPerEpoch }, (_, i) => plan.microBatches(epoch * plan.stepsPerEpoch + i))
+      .flat(3)
+      .map(({ source }) => source.line)
+      .sort((a, b) => a - b);
+  const sources = [
+    { numExamples: 3, weight: 2 },
+    { numExamples: 4, weight: 0.5 },
+  ];
+  const examples = examplesOf([1, 1, 1, 1, 1, 1, 1]);
+
+  for (const shuffle of [true, false]) {
+    it(`draws each as often as its weight says, ${shuffle ? "in a new order" : "in order"}`, () => {
+      const plan = planSteps({ ...base, examples, sources, shuffle });
+      assert.equal(plan.numRows, 3 * 2 + 2);
+      const [first, second, third] = [0, 1, 2].map((epoch) => linesOfEpoch(plan, epoch));
+      for (const lines of [first, second, third]) {
+        assert.deepEqual(
+          lines?.filter((line) => line < 3),
+          [0, 0, 1, 1, 2, 2],
+        );
+        assert.equal(lines?.length, 8);
+      }
+      // Half of a source now, the other half next time.
+      const drawn = [...first!, ...second!].filter((line) => line >= 3).sort((a, b) => a - b);
+      assert.deepEqual(drawn, [3, 4, 5, 6]);
+    });
+  }
+
+  it("depends on seed and step alone", () => {
+    const plan = planSteps({ ...base, examples, sources, shuffle: true });
+    const late = linesOf(plan.microBatches(9));
+    const again = planSteps({ ...base, examples, sources, shuffle: true });
+    assert.deepEqual(linesOf(again.microBatches(9)), late);
+    const orderOf = (seed: number): number[][] =>
+      Array.from({ length: 8 }, (_, step) =>
+        planSteps({ ...base, examples, sources, shuffle: true, seed })
+          .microBatches(step)
+          .flat(2)
+          .map(({ source }) => source.line),
+      );
+    assert.notDeepEqual(orderOf(1), orderOf(2));
+  });
+
+  it("packs each source apart and draws packs", () => {
+    const plan = planSteps({ ...base, examples, sources, shuffle: true, packing: true, maxLength: 2 });
+    // Two packs of the first, twice; two of the second, of which one.
+    assert.equal(plan.numRows, 5);
+    const packs = linesOf(plan.microBatches(0)).flat();
+    for (const pack of packs) assert.ok(pack.every((line) => line < 3) || pack.every((line) => line >= 3));
+  });
+});

@@ -21,12 +21,15 @@ function methodChoice(methods: readonly Method[]) {
   return z.enum(names(methods)).default("lora").describe("What is trained");
 }
 
+/** Commas and spaces of a path are its own. */
+const PATH = z.string().meta({ format: "path" });
+
 const OWN = {
   model: z.string().describe("Base model: a name, a folder or a .gguf file"),
   data: z
-    .string()
+    .union([PATH, z.array(PATH).min(1)])
     .describe(
-      "Training data: .jsonl, .json or .txt, or a folder with train.jsonl; images: IDX, or a folder with such",
+      "Training data: .jsonl, .json or .txt, or a folder with train.jsonl; images: IDX, or a folder with such; NAME=2 is drawn twice an epoch",
     ),
   output: z.string().describe("Folder for the result"),
   method: methodChoice(METHODS),

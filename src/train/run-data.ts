@@ -3,8 +3,10 @@ import type { TrainingUnit } from "../data/batch.ts";
 import { type ClassOptions, readClassNames } from "../data/class-example.ts";
 import type { DataKindName } from "../data/data-kinds.ts";
 import { type DatasetOptions } from "../data/dataset.ts";
-import { readDataFile, readDataset, readImageFile, readImages } from "../data/by-path.ts";
+import { isThere, readDataFile, readDataset, readImageFile, readImages } from "../data/by-path.ts";
+import type { DataSource } from "../data/order.ts";
 import { openTextTools } from "../data/text-tools.ts";
+import { type WeightedName, readWeightedName } from "../data/weighted-name.ts";
 import { UsageError } from "../errors.ts";
 import type { TokenizerFiles } from "../format/checkpoint/checkpoint.ts";
 import type { Model } from "../models/model.ts";
@@ -15,6 +17,8 @@ import type { TrainOptions } from "./options.ts";
 /** Examples of a run. */
 export interface RunData {
   readonly train: readonly TrainingUnit[];
+  /** Where the examples are from, in their order, and how often each is drawn. */
+  readonly sources: readonly DataSource[];
   /** Null: nothing to evaluate on. */
   readonly heldOut: readonly TrainingUnit[] | null;
   /** Of the template that the examples were written with; null: none. */
@@ -51,16 +55,29 @@ function requireTask({ task }: Model, { name, rows }: Objective): void {
   );
 }
 
+/** The data sets to train on, each with how often an epoch goes through it. */
+function namesOf({ data }: TrainOptions): WeightedName[] {
+  return [data].flat().map((text) => readWeightedName(text, isThere));
+}
+
 function readImageData(options: TrainOptions, model: Model): RunData {
   if (options.packing) {
     throw new UsageError("usage/flag", "Cannot pack images: each takes a row of its own", {
       hint: "Leave packing out.",
     });
   }
-  const { train, heldOut } = readImages(options.data, model);
+  const names = namesOf(options);
+  const sets = names.map(({ path }) => readImages(path, model));
+  const heldOut = sets.flatMap((set) => set.heldOut ?? []);
   return {
-    train,
-    heldOut: options.evalData === undefined ? heldOut : readImageFile(options.evalData, model),
+    train: sets.flatMap(({ train }) => train),
+    sources: sets.map(({ train }, i) => ({ numExamples: train.length, weight: names[i]!.weight })),
+    heldOut:
+      options.evalData === undefined
+        ? heldOut.length > 0
+          ? heldOut
+          : null
+        : readImageFile(options.evalData, model),
     chatTemplateHash: null,
     notes: [],
   };
@@ -95,21 +112,29 @@ function readTextData(
     kind: objective.rows,
     ...classesOf(model),
   };
-  const dataset = readDataset<DataKindName>(options.data, how);
+  const names = namesOf(options);
+  const sets = names.map(({ path }) => readDataset<DataKindName>(path, how));
+  const train = sets.flatMap((set) => set.train);
+  const valid = sets.flatMap((set) => set.valid ?? []);
   const heldOut =
     options.evalData === undefined
-      ? dataset.valid
+      ? valid.length > 0
+        ? valid
+        : null
       : readDataFile<DataKindName>(options.evalData, how).examples;
-  requireReadable(dataset.train, model);
+  requireReadable(train, model);
   if (heldOut) requireReadable(heldOut, model);
-  const { numTruncated, numDropped } = dataset.reports.train;
+  const [numTruncated, numDropped] = (["numTruncated", "numDropped"] as const).map((key) =>
+    sets.reduce((sum, { reports }) => sum + reports.train[key], 0),
+  ) as [number, number];
   const notes = [
     ...(numTruncated > 0 ? [`${numTruncated} examples were cut to ${options.maxLength} tokens`] : []),
     ...(numDropped > 0
       ? [`${numDropped} examples were left out: nothing to learn within ${options.maxLength} tokens`]
       : []),
   ];
-  return { train: dataset.train, heldOut, chatTemplateHash: template.hash, notes };
+  const sources = sets.map((set, i) => ({ numExamples: set.train.length, weight: names[i]!.weight }));
+  return { train, sources, heldOut, chatTemplateHash: template.hash, notes };
 }
 
 /** The classes of a model, and where it tells them; nothing for one that has none. */

@@ -42,7 +42,8 @@ export async function train(input: TrainInput, hooks: TrainHooks = {}): Promise<
   const folder = new RunFolder(options.output);
   await (options.resume ? folder.checkResumable() : folder.check(options.overwrite));
   for (const key of ["model", "data", "evalData", "initAdapter"] as const) {
-    if (!options.resume) folder.refuseInput(key, options[key]);
+    if (options.resume) continue;
+    for (const path of [options[key] ?? []].flat()) folder.refuseInput(key, path);
   }
   const setup = await setUp(options, hooks.methods);
   const session = openSession(options, setup);

@@ -54,8 +54,8 @@ export class RunFolder {
   }
 
   /** Checks that the run does not read from where it writes. @throws UsageError "usage/output" */
-  refuseInput(what: string, path: string | undefined): void {
-    if (path === undefined || !`${resolve(path)}/`.startsWith(`${resolve(this.path)}/`)) return;
+  refuseInput(what: string, path: string): void {
+    if (!`${resolve(path)}/`.startsWith(`${resolve(this.path)}/`)) return;
     throw new UsageError(
       "usage/output",
       `Cannot write to output "${this.path}": ${what} "${path}" lies in it, expected another folder`,

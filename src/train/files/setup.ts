@@ -110,7 +110,7 @@ async function setUpOn(
       hint: "Give --eval-data, or a data folder with valid.jsonl.",
     });
   }
-  const plan = planSteps({ ...options, examples: data.train });
+  const plan = planSteps({ ...options, examples: data.train, sources: data.sources });
   const totalSteps =
     options.steps ?? Math.max(1, Math.round((options.epochs ?? DEFAULT_EPOCHS) * plan.stepsPerEpoch));
   const request = { method, options: ofMethod, targets };

@@ -1,0 +1,24 @@
+/** @file The name of a data set with its weight, as one text: `b.jsonl=2` is drawn twice an epoch. */
+import { UsageError } from "../errors.ts";
+
+/** A data set, and how often an epoch goes through it. */
+export interface WeightedName {
+  readonly path: string;
+  readonly weight: number;
+}
+
+/** Parts a weight from the name before it; `exists` tells names that have a = of their own. @throws UsageError "usage/flag" */
+export function readWeightedName(text: string, exists: (path: string) => boolean): WeightedName {
+  const at = text.lastIndexOf("=");
+  const word = text.slice(at + 1);
+  if (at <= 0 || word.trim() === "" || exists(text)) return { path: text, weight: 1 };
+  const weight = Number(word);
+  if (weight > 0 && Number.isFinite(weight)) return { path: text.slice(0, at), weight };
+  // Some other = in the name of a file that is missing.
+  if (Number.isNaN(weight)) return { path: text, weight: 1 };
+  throw new UsageError(
+    "usage/flag",
+    `Cannot draw data set "${text.slice(0, at)}" ${word} times an epoch: expected a number above 0`,
+    { hint: "Give a weight such as 2 or 0.5, or leave the data set out." },
+  );
+}
