@@ -20,10 +20,10 @@ after(() => checkpoint.close());
 
 async function writeAdapter(
   name: string,
-  { method = "lora", options = {}, modules = ["q_proj"], template = "1" } = {},
+  { method = "lora", options = {}, modules = ["q_proj"], template = "1", deviation = 0.5 } = {},
 ): Promise<string> {
   const adapter = await attachTo(base, findMethod(method), options, modules);
-  perturb(adapter, 0.5, name.length);
+  perturb(adapter, deviation, name.length);
   const path = join(folder, name);
   await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: template }));
   return path;
@@ -73,6 +73,8 @@ test("graft combine writes an adapter folder and tells what it did", async () =>
     method: "lora",
     parameters: 2 * 5 * (32 + 32),
     residual: null,
+    start_cosine: null,
+    warnings: [],
   });
   assert.deepEqual(readdirSync(output).sort(), [
     "README.md",
@@ -125,6 +127,47 @@ test("graft combine reads a lone minus behind --, and warns of other chat templa
   const { adapter, chatTemplateHash } = await readAdapter(`${folder}/mixed`, base);
   assert.equal(chatTemplateHash, null);
   assert.deepEqual(adapter.targets.modules, ["q_proj", "v_proj"]);
+});
+
+test("graft combine warns when the A's of averaged adapters are far apart, with their cosine", async () => {
+  const near = await writeAdapter("near", { options: { rank: 2 }, deviation: 0.01 });
+  const nearer = await writeAdapter("nearer", { options: { rank: 2 }, deviation: 0.01 });
+  const far = await writeAdapter("far-away", { options: { rank: 2 }, deviation: 5 });
+  const combined = async (
+    names: Readonly<Record<string, string>>,
+    ...more: readonly string[]
+  ): Promise<{
+    stderr: string;
+    event: { start_cosine: { adapters: string[]; value: number }; warnings: string[] };
+  }> => {
+    const adapters = Object.entries(names).flatMap(([name, path]) => ["--adapter", `${name}=${path}`]);
+    const output = join(folder, `cosine-${more.length}-${Object.keys(names).join("-")}`);
+    const { status, stdout, stderr } = await run(
+      Object.keys(names).join(" + "),
+      ...adapters,
+      "--output",
+      output,
+      "--json",
+      ...more,
+    );
+    assert.equal(status, 0, stderr);
+    return { stderr, event: JSON.parse(stdout) };
+  };
+  const alike = await combined({ near, nearer }, "--type", "paper");
+  assert.ok(alike.event.start_cosine.value > 0.9, `${alike.event.start_cosine.value}`);
+  assert.equal(alike.stderr, "");
+
+  const { stderr, event } = await combined({ near, nearer, far }, "--type", "linear");
+  assert.ok(
+    event.start_cosine.adapters.includes("far") && event.start_cosine.value < 0.5,
+    JSON.stringify(event.start_cosine),
+  );
+  assert.match(stderr, /warning: The A's of "\w+" and "far" have a cosine of -?0\.\d\d, .*type cat or svd/);
+  assert.equal(event.warnings.length, 1);
+
+  const exact = await combined({ near, far });
+  assert.equal(exact.event.start_cosine, null);
+  assert.equal(exact.stderr, "");
 });
 
 test("graft combine keeps what the adapters' model is for", async () => {

@@ -29,7 +29,7 @@ function toAdapters(texts: readonly string[]): Record<string, string> {
 }
 
 function tell(combined: CombinedFolder, type: string, output: string, io: CommandIO): void {
-  const { expression, method, numParameters, residual, warnings } = combined;
+  const { expression, method, numParameters, residual, startCosine, warnings } = combined;
   for (const warning of warnings) warn(warning, io);
   io.stdout(`${expression} by ${type}: ${formatCount(numParameters)} parameters in ${output}`);
   if (residual) {
@@ -50,6 +50,8 @@ function tell(combined: CombinedFolder, type: string, output: string, io: Comman
       worst: residual.worst.residual,
       worst_module: residual.worst.path,
     },
+    start_cosine: startCosine && { adapters: startCosine.names, value: startCosine.value },
+    warnings,
   });
 }
 

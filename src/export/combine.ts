@@ -8,6 +8,7 @@ import { UsageError } from "../errors.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { COMBINE_OPTIONS, type CombineOptions } from "../peft/algebra/combinations.ts";
 import { type Combined, type Residual, combineWeights } from "../peft/algebra/combine.ts";
+import { LOW_COSINE, type StartCosine } from "../peft/algebra/cosine.ts";
 import type { StartOf } from "../peft/algebra/plan.ts";
 import { type Adapter, attach } from "../peft/attach.ts";
 import { formatExpression, parseExpression } from "../peft/algebra/expression.ts";
@@ -42,6 +43,8 @@ export interface CombinedFolder {
   readonly numParameters: number;
   /** What a lower rank cut off; null when nothing was. */
   readonly residual: Residual | null;
+  /** The two adapters whose A's are farthest apart; null where no factors of several low-rank adapters are mixed. */
+  readonly startCosine: StartCosine | null;
   /** Sentences that the user should see. */
   readonly warnings: readonly string[];
   /** Writes the adapter folder, all files or none. @throws FailedError "failed/write" */
@@ -61,7 +64,7 @@ export async function combineAdapters(input: CombineInput): Promise<CombinedFold
   const areModels = await Promise.all(paths.map(isModelFolder));
   if (paths.length > 0 && areModels.every(Boolean)) {
     const models = await combineModels(sum, adapters, options, base ?? null);
-    return { ...models, expression: formatExpression(sum), residual: null, warnings: [] };
+    return { ...models, expression: formatExpression(sum), residual: null, startCosine: null, warnings: [] };
   }
   const whole = Object.entries(adapters).find((_, i) => areModels[i]);
   if (whole) {
@@ -103,11 +106,25 @@ export async function combineAdapters(input: CombineInput): Promise<CombinedFold
     method: adapter.method.name,
     numParameters: tensors.reduce((count, { shape }) => count + numElements(shape), 0),
     residual: adapter.residual,
-    warnings: isSameTemplate
-      ? []
-      : ["The adapters were trained with different chat templates: answers may be poor"],
+    startCosine: adapter.startCosine,
+    warnings: [
+      ...(isSameTemplate
+        ? []
+        : ["The adapters were trained with different chat templates: answers may be poor"]),
+      ...warnOfStarts(adapter.startCosine),
+    ],
     write: (path) => writeAdapterFolder(path, parts),
   };
+}
+
+/** Tells of factors that are mixed although their adapters did not start alike. */
+function warnOfStarts(start: StartCosine | null): string[] {
+  if (start === null || start.value >= LOW_COSINE) return [];
+  const [one, other] = start.names;
+  return [
+    `The A's of "${one}" and "${other}" have a cosine of ${start.value.toFixed(2)}, but this type needs a common start: ` +
+      "train both with one seed and few steps, or choose type cat or svd, which are exact",
+  ];
 }
 
 /** Refuses adapters that were trained on other codes of the base's weights than each other. */

@@ -16,7 +16,7 @@ import { METHODS, findMethod } from "../../src/peft/methods.ts";
 import { matchPattern } from "../../src/peft/targets.ts";
 import { Random } from "../../src/random.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import { perturb } from "../model-passes.ts";
+import { perturb, withTensors } from "../model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
 
 const engine = createEngine({ threads: 1 });
@@ -409,6 +409,87 @@ describe("arithmetic of turns", () => {
       const scaled = await combined({ expression: "-0.5*a", adapters: { a: lower } });
       assertSame(scaled.changes, sumOf([[-0.5, dl]]), normOf(dl));
     }
+  });
+
+  describe("as a product", async () => {
+    const [a, b] = [await written(road, 1, { groupSize: 4 }), await written(road, 2, { groupSize: 4 })];
+    const product = { type: "product", adapters: { a, b } } as const;
+    /** The weights after one adapter is merged after the other. */
+    const inTurn = async (...paths: readonly string[]): Promise<Changes> => {
+      let model = base;
+      for (const path of paths) {
+        const { adapter } = await readAdapter(path, model);
+        model = await withTensors(model, await mergeAdapter(engine, model, adapter));
+      }
+      return weightsOf(model);
+    };
+    const weightsOf = async (model: BaseModel): Promise<Changes> => {
+      const names = [...model.model.tensors.keys()];
+      return new Map(
+        await Promise.all(
+          names.map(async (name) => [name, Float64Array.from((await model.values(name)).data)] as const),
+        ),
+      );
+    };
+    const start = await weightsOf(base);
+    const size = normOf(start);
+
+    test("changes what its turns do one after another, in either order", async () => {
+      const expected = await inTurn(a, b);
+      for (const expression of ["a + b", "b + a"]) {
+        const { path } = await combined({ expression, ...product });
+        assertSame(await inTurn(path), expected, size);
+        assertSame(await inTurn(b, a), expected, size);
+      }
+      const { path: sum } = await combined({ expression: "a + b", adapters: { a, b } });
+      const apart = normOf(
+        sumOf([
+          [1, await inTurn(sum)],
+          [-1, expected],
+        ]),
+      );
+      assert.ok(apart > 1e-3 * size, "the sum of the changes is another adapter");
+    });
+
+    test("has minus for the inverse and a number for a power", async () => {
+      const { path: back } = await combined({ expression: "-a", ...product, adapters: { a } });
+      assertSame(await inTurn(a, back), start, size);
+      const { path: difference } = await combined({ expression: "a - b", ...product });
+      assertSame(await inTurn(difference, b), await inTurn(a), size);
+      const { path: half } = await combined({ expression: "0.5*a", ...product, adapters: { a } });
+      assertSame(await inTurn(half, half), await inTurn(a), size);
+    });
+
+    test("takes a negative size for half a turn more, and refuses one of 0", async () => {
+      for (const [value, isRefused] of [
+        [-1.5, false],
+        [0, true],
+      ] as const) {
+        const { adapter } = await readAdapter(a, base);
+        adapter.parameters.find(({ name }) => name.endsWith("road_alpha"))!.value.data[1] = value;
+        const odd = `${folder}/odd-${value}`;
+        await writeFolderAtomic(odd, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+        const input = { expression: "o + b", ...product, adapters: { o: odd, b } };
+        if (isRefused)
+          await assert.rejects(combined(input), { code: "usage/combine", message: /scales by 0/ });
+        else assertSame(await inTurn((await combined(input)).path), await inTurn(odd, b), size);
+      }
+    });
+
+    test("is refused for what does not turn", async () => {
+      const wide = await written(road, 1, { variant: "road_2" });
+      const scaler = await written(findMethod("ia3"), 1);
+      for (const [adapters, message] of [
+        [{ a: wide }, /variant is "road_2"/],
+        [{ a: scaler }, /method is "ia3"/],
+      ] as const) {
+        await assert.rejects(combineAdapters({ expression: "2*a", type: "product", adapters }), {
+          code: "usage/combine",
+          message,
+          hint: /type cat.*road_1/,
+        });
+      }
+    });
   });
 
   test("adapters of the ends of prompts stay that, and are not added to those of all tokens", async () => {

@@ -52,6 +52,8 @@ export interface Combination {
   readonly averages: boolean;
   /** Vectors are summed as they are, not their changes. */
   readonly sumsParameters: boolean;
+  /** Changes are applied one after another, not added. */
+  readonly multiplies: boolean;
   /** A rank is chosen. */
   readonly cuts: boolean;
   /** How changes that are linear in their numbers are brought together. */
@@ -64,6 +66,7 @@ const EXACT = {
   mixesFactors: false,
   averages: false,
   sumsParameters: false,
+  multiplies: false,
   cuts: false,
   mix: () => weightedSum,
 };
@@ -82,6 +85,7 @@ function mixing(
     sumsParameters,
     mixesFactors: true,
     averages: false,
+    multiplies: false,
     cuts: false,
     factors: (terms, settings, position) => ({
       pair: mixFactors(terms, mix(settings), position),
@@ -90,16 +94,18 @@ function mixing(
   };
 }
 
-export const COMBINATIONS = {
-  cat: {
-    ...EXACT,
-    summary: "the exact sum of the changes; ranks add up",
-    takes: [],
-    factors: (terms) => {
-      const [only, ...others] = terms;
-      return { pair: only && others.length === 0 ? scale(only) : stack(terms), cut: null };
-    },
+const CAT: Combination = {
+  ...EXACT,
+  summary: "the exact sum of the changes; ranks add up",
+  takes: [],
+  factors: (terms) => {
+    const [only, ...others] = terms;
+    return { pair: only && others.length === 0 ? scale(only) : stack(terms), cut: null };
   },
+};
+
+export const COMBINATIONS = {
+  cat: CAT,
   paper: {
     ...EXACT,
     summary: "parameters are averaged (⊕), a minus turns the effect round (⊖)",
@@ -128,6 +134,7 @@ export const COMBINATIONS = {
   "magnitude-prune": mixing("keep the largest entries, sum", ["density"], ({ density = 1 }) =>
     magnitudeMix(density),
   ),
+  product: { ...CAT, summary: "turns one after another: angles add, sizes multiply", multiplies: true },
 } satisfies Record<string, Combination>;
 
 /** Name of a way of combining. */

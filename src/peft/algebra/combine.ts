@@ -5,14 +5,15 @@
  */
 import { UsageError } from "../../errors.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
-import type { CombineOptions } from "./combinations.ts";
-import type { Algebra, SiteState, VectorAlgebra } from "./contract.ts";
+import type { Combination, CombineOptions } from "./combinations.ts";
+import { type StartCosine, leastCosine } from "./cosine.ts";
+import type { Algebra, ChangeForm, SiteState, VectorAlgebra } from "./contract.ts";
 import type { Sum } from "./expression.ts";
 import type { SiteTensors } from "../site.ts";
 import { type AdapterWeights, type Member, type Plan, type StartOf, algebraOf, toPlan } from "./plan.ts";
 import type { Truncation } from "./truncate.ts";
 import { weightedSum } from "./mixing.ts";
-import { refuseCut, refuseUnlike, refuseUnlikeSites } from "./refusals.ts";
+import { refuseCut, refuseProduct, refuseUnlike, refuseUnlikeSites } from "./refusals.ts";
 
 type Tensor = HostTensor<"float32">;
 
@@ -28,6 +29,8 @@ export interface Residual {
 export interface Combined extends AdapterWeights {
   /** Null when nothing was cut off. */
   readonly residual: Residual | null;
+  /** The two adapters whose A's are farthest apart; null where no factors of several adapters are mixed. */
+  readonly startCosine: StartCosine | null;
 }
 
 /**
@@ -53,6 +56,7 @@ export async function combineWeights(
   for (const [position, path] of paths.entries()) {
     const here = members.filter(({ adapter }) => adapter.sites.has(path));
     refuseUnlikeSites(path, here, algebra, combination);
+    if (combination.multiplies) refuseProduct(path, here, algebra);
     const { state, cut } = await combineSite(path, { ...plan, members: here }, algebra, position);
     sites.set(path, state);
     if (cut) cuts.set(path, cut);
@@ -66,6 +70,8 @@ export async function combineWeights(
     frozen,
     storedTransposed: members.some(({ adapter }) => adapter.storedTransposed),
     residual: cuts.size === 0 ? null : toResidual(cuts),
+    startCosine:
+      algebra.kind === "factors" && combination.mixesFactors ? leastCosine(members, algebra) : null,
   };
 }
 
@@ -87,7 +93,7 @@ async function combineSite(
   if (algebra.kind === "vectors") {
     const tensors = plan.combination.sumsParameters
       ? sumParameters(plan, states)
-      : sumChanges(plan, states, algebra, position);
+      : sumChanges(plan, states, formOf(algebra, plan.combination), position);
     return { state: { tensors, options: like.options }, cut: null };
   }
   const tensors: Record<string, Tensor> = {};
@@ -112,13 +118,18 @@ function sumParameters(plan: Plan, states: readonly SiteState<unknown>[]): SiteT
   );
 }
 
+/** As what vectors the tensors are added up. */
+function formOf(algebra: VectorAlgebra<unknown>, { multiplies }: Combination): ChangeForm<unknown> {
+  return multiplies && algebra.logarithm !== "none" ? algebra.logarithm : algebra;
+}
+
 function sumChanges(
   plan: Plan,
   states: readonly SiteState<unknown>[],
-  algebra: VectorAlgebra<unknown>,
+  form: ChangeForm<unknown>,
   position: number,
 ): SiteTensors {
-  const changes = states.map((state) => algebra.toChange(state));
+  const changes = states.map((state) => form.toChange(state));
   const mix = plan.combination.mix(plan.options);
   const change = Object.fromEntries(
     Object.keys(changes[0] ?? {}).map((key, which) => {
@@ -126,7 +137,7 @@ function sumChanges(
       return [key, mix(values, signedWeights(plan), [position, which])];
     }),
   );
-  return algebra.fromChange(change, states[0] as SiteState<unknown>);
+  return form.fromChange(change, states[0] as SiteState<unknown>);
 }
 
 /**

@@ -47,13 +47,24 @@ export interface FactorAlgebra<S> {
 /** A change that is linear in vectors, by names of the method's choice; zeros change nothing. */
 export type Change = Readonly<Record<string, Float64Array>>;
 
-/** The change is linear in vectors. */
-export interface VectorAlgebra<S> {
-  readonly kind: "vectors";
+/** What a site's tensors stand for as vectors that add up, both ways. */
+export interface ChangeForm<S> {
   /** The change, in new memory. */
   toChange(state: SiteState<S>): Change;
   /** The tensors that change just so, for a site with the options of `like`. */
   fromChange(change: Change, like: SiteState<S>): SiteTensors;
+}
+
+/** The change is linear in vectors. */
+export interface VectorAlgebra<S> extends ChangeForm<S> {
+  readonly kind: "vectors";
+  /** Vectors that add up where changes are applied one after another, in any order; not finite where there are none. */
+  readonly logarithm:
+    | "none"
+    | (ChangeForm<S> & {
+        /** Why sites with these options have no logarithm; null when they have one. */
+        refuses(options: S): string | null;
+      });
 }
 
 /** The change is linear in the difference of each tensor from its start, which the base has. */

@@ -207,6 +207,21 @@ describe("--type paper", () => {
     }
   });
 
+  test("tells the least cosine between the A's of two adapters that have a weight", async () => {
+    const cosine = (one: string, other: string): number => {
+      const [a, b] = [one, other].map((name) => tensorsOf(LORAS.get(name)!)["lora_A.weight"]!);
+      return a!.reduce((sum, value, i) => sum + value * b![i]!, 0) / (Math.hypot(...a!) * Math.hypot(...b!));
+    };
+    const least = Math.min(cosine("a", "b"), cosine("a", "c"), cosine("b", "c"));
+    const { startCosine: found } = await combine("a + b + c", LORAS);
+    assert.ok(found && Math.abs(found.value - least) < 1e-6);
+    assert.ok(Math.abs(cosine(...found.names) - least) < 1e-6);
+    assert.deepEqual((await combine("a + 0*b + c", LORAS)).startCosine?.names, ["a", "c"]);
+    assert.equal((await combine("2*a", LORAS)).startCosine, null);
+    assert.equal((await combine("a + b", LORAS, { type: "cat" })).startCosine, null);
+    assert.equal((await combine("a + b", SCALERS)).startCosine, null);
+  });
+
   test("θ + λ(θ − τ), not normalised, is the published recipe", async () => {
     const lambda = 0.4;
     const text = `a + ${lambda}*(a - b)`;

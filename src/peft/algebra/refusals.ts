@@ -20,6 +20,32 @@ export function refuseCut(
   );
 }
 
+/** Refuses changes at a site that cannot be applied one after another as one of their kind. */
+export function refuseProduct(
+  path: string,
+  members: readonly Member[],
+  algebra: Algebra<unknown, unknown>,
+): void {
+  const logarithm = algebra.kind === "vectors" ? algebra.logarithm : "none";
+  for (const member of members) {
+    const state = member.adapter.sites.get(path) as SiteState<unknown>;
+    const found =
+      logarithm === "none"
+        ? `its method is "${member.adapter.method.name}", whose changes do not turn`
+        : (logarithm.refuses(state.options) ??
+          (Object.values(logarithm.toChange(state)).every((values) => values.every(Number.isFinite))
+            ? null
+            : `"${path}" scales by 0, which nothing turns back`));
+    if (found === null) continue;
+    throw refusal(
+      [member],
+      found,
+      "turns with a scale",
+      "Choose type cat, which adds changes, or train with RoAd's variant road_1.",
+    );
+  }
+}
+
 /** Refuses adapters of several methods, with other frozen tensors, or on other modules where all must have the same. */
 export function refuseUnlike(members: readonly Member[], { averages }: Combination): void {
   const [first, ...others] = members;

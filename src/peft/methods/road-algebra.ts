@@ -3,6 +3,8 @@
  *
  *   c = 1 + Σ wᵢ (cᵢ − 1)    s = Σ wᵢ sᵢ    α = √(c² + s²)    θ = atan2(s, c)
  *
+ * Applied one after another, turns of the plane multiply: θ = Σ wᵢ θᵢ and α = Π αᵢ^wᵢ, so the inverse has weight -1.
+ *
  * A file holds the values of all pairs, so adapters of the lower and of the upper half of them add up to one of all.
  * road_4 has α and θ of their own for the cosine and for the sine of an output: there the other part is zero.
  */
@@ -54,6 +56,23 @@ export function roadAlgebra<O extends RoadOptions, S extends RoadLayout>(): Alge
         alpha[i] = Math.hypot(s![i]!, cosine);
       }
       return { [THETA]: hostTensor("float32", shape, theta), [ALPHA]: hostTensor("float32", shape, alpha) };
+    },
+
+    logarithm: {
+      refuses: ({ variant }) =>
+        variant === "road_1" ? null : `its variant is "${variant}", whose blocks are not turns with a scale`,
+      toChange: ({ tensors: { [THETA]: theta, [ALPHA]: alpha } }) => ({
+        // A negative size is half a turn more.
+        theta: Float64Array.from(theta!.data, (turn, i) => (alpha!.data[i]! < 0 ? turn + Math.PI : turn)),
+        logAlpha: Float64Array.from(alpha!.data, (size) => Math.log(Math.abs(size))),
+      }),
+      fromChange: ({ theta, logAlpha }, { tensors }) => {
+        const shape = tensors[THETA]?.shape ?? [];
+        return {
+          [THETA]: hostTensor("float32", shape, Float32Array.from(theta!)),
+          [ALPHA]: hostTensor("float32", shape, Float32Array.from(logAlpha!, Math.exp)),
+        };
+      },
     },
 
     optionsOf: (sites, terms) => ({
