@@ -217,6 +217,8 @@ for (const kind of KINDS) {
       await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
       const { adapter: read } = await readAdapter(path, base);
       assert.deepEqual(valuesOf(read), valuesOf(adapter));
+      const [own, shared] = [frozenOf(adapter), frozenOf(read)];
+      for (const [name, { data }] of own) assert.equal(shared.get(name)?.data.buffer, data.buffer, name);
       const expected = await logitsOf(engine, base, adapter, batch);
       assert.deepEqual(await logitsOf(engine, base, read, batch), expected);
 

@@ -10,6 +10,7 @@ import { COMBINE_OPTIONS, type CombineOptions } from "../peft/algebra/combinatio
 import { type Combined, type Residual, combineWeights } from "../peft/algebra/combine.ts";
 import { LOW_COSINE, type StartCosine } from "../peft/algebra/cosine.ts";
 import type { StartOf } from "../peft/algebra/plan.ts";
+import type { AttachRequest } from "../peft/layout.ts";
 import { type Adapter, attach } from "../peft/attach.ts";
 import { formatExpression, parseExpression } from "../peft/algebra/expression.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
@@ -77,7 +78,7 @@ export async function combineAdapters(input: CombineInput): Promise<CombinedFold
   const folders = new Map<string, WeightsFolder>();
   for (const [name, path] of Object.entries(adapters)) {
     folders.set(name, await readAdapterWeights(nodeFolder(path)));
-    if (base) await readAdapter(path, base);
+    if (base) (await readAdapter(path, base)).adapter.release();
   }
   refuseOtherBases(folders);
   refuseOtherCodes(folders);
@@ -142,17 +143,26 @@ function refuseOtherCodes(folders: ReadonlyMap<string, WeightsFolder>): void {
 
 /** What tensors are when the methods of these folders are put on a model. */
 function startsOn(base: BaseModel, folders: readonly WeightsFolder[]): StartOf {
-  let fresh: Promise<readonly Adapter[]> | null = null;
+  let fresh: Promise<readonly Pick<Adapter, "tensor">[]> | null = null;
   return async (name) => {
     const stored = base.model.storedName(name);
     if (base.model.tensors.has(stored)) return await base.values(stored);
-    fresh ??= Promise.all(folders.map(({ adapter, targets }) => attach(base, { ...adapter, targets }, null)));
+    fresh ??= Promise.all(
+      folders.map(({ adapter, targets }) => attachTrained(base, { ...adapter, targets })),
+    );
     for (const adapter of await fresh) {
       const tensor = adapter.tensor(name);
       if (tensor) return tensor;
     }
     return await base.values(name);
   };
+}
+
+/** The trained tensors of a fresh adapter. */
+async function attachTrained(base: BaseModel, request: AttachRequest): Promise<Pick<Adapter, "tensor">> {
+  const adapter = await attach(base, request, null);
+  adapter.release();
+  return adapter;
 }
 
 /** Refuses a result that no file can hold: inputs are all numbers, so the weights are to blame. */

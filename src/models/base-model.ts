@@ -3,6 +3,7 @@ import type { StoredTensor } from "../quant/stored-tensor.ts";
 import type { StorageName } from "../quant/storages.ts";
 import { dequantize } from "../quant/stored-tensor.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
+import { DerivedTensors } from "./derived-tensors.ts";
 import type { Model } from "./model.ts";
 
 /** Where the tensors of a base model come from. */
@@ -25,6 +26,8 @@ export class BaseModel {
   readonly name: string;
   readonly model: Model;
   readonly source: WeightSource;
+  /** What adapters make of its tensors and share. */
+  readonly derived = new DerivedTensors();
 
   constructor(name: string, model: Model, source: WeightSource) {
     this.name = name;

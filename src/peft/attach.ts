@@ -2,13 +2,14 @@
 import { sameShape, showShape } from "../graph/shape.ts";
 import { assertInternal } from "../errors.ts";
 import type { BaseModel } from "../models/base-model.ts";
+import type { DerivedLease } from "../models/derived-tensors.ts";
 import type { Random } from "../random.ts";
 import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
 import { type AdapterView, viewAdapter } from "./adapter-view.ts";
 import { type AdaptedSite, type AttachRequest, layOut } from "./layout.ts";
 import { type AdapterMethod, type Method, configFileOf } from "./method.ts";
 import { type Parameter, type ParameterGroup, makeParameters } from "./parameters.ts";
-import type { SiteTensors } from "./site.ts";
+import type { SiteStart, SiteTensors } from "./site.ts";
 import { weightOf } from "./site-weight.ts";
 import type { Targets } from "./targets.ts";
 
@@ -29,6 +30,8 @@ export interface Adapter extends AdapterView {
   tensorsOf(site: AdaptedSite): Readonly<Record<string, HostTensor>>;
   /** A parameter's numbers by its name in files, or null when nothing of this name is trained; a view. */
   tensor(name: string): HostTensor<"float32"> | null;
+  /** Gives back what it shares with other adapters of its base; after it only trained numbers may be read. */
+  release(): void;
 }
 
 /**
@@ -54,11 +57,20 @@ export async function attach(
     else if (random !== null) value.data.set((await base.values(name)).data);
   }
   const shared = new Map<string, HostTensor>();
+  const leases: DerivedLease[] = [];
+  const release = (): void => {
+    for (const lease of leases.splice(0)) lease.release();
+  };
   if (method.kind === "adapter") {
     const specs = [...sites.values()].map(({ spec }) => spec);
     const drawn = random === null ? {} : method.frozen.share(specs, options);
     for (const [suffix, tensor] of Object.entries(drawn)) shared.set(suffix, tensor);
-    for (const [site, own] of tensors) await fillSite(base, method, site, own, shared, random);
+    try {
+      for (const [site, own] of tensors) await fillSite(base, method, site, own, shared, leases, random);
+    } catch (error) {
+      release();
+      throw error;
+    }
   }
   // An adapter's file means each module by itself, so a head stays when the embedding that it is tied to is trained.
   const copies: Record<string, HostTensor> = {};
@@ -79,6 +91,7 @@ export async function attach(
     shared,
     tensorsOf,
     tensor: (name) => byName.get(name)?.value ?? null,
+    release,
   };
 }
 
@@ -97,13 +110,23 @@ async function fillSite(
   site: AdaptedSite,
   tensors: Record<string, HostTensor>,
   shared: Map<string, HostTensor>,
+  leases: DerivedLease[],
   random: Random | null,
 ): Promise<void> {
   const { path, options } = site;
   for (const spec of site.frozen) {
     if (spec.saved && !spec.shared) tensors[spec.suffix] = zeros("float32", spec.shape);
   }
-  const start = { ...site, tensors: { ...tensors } as SiteTensors, ...weightOf(base, path) };
+  const start: SiteStart = {
+    ...site,
+    tensors: { ...tensors } as SiteTensors,
+    ...weightOf(base, path),
+    shareOnBase: async (key, make) => {
+      const lease = await base.derived.acquire(JSON.stringify([method.name, path, key]), make);
+      leases.push(lease);
+      return lease.tensors;
+    },
+  };
   const made = await method.frozen.freeze(start, options);
   if (random !== null) await method.trained.init(start, options, random);
   for (const spec of site.frozen) {

@@ -58,4 +58,9 @@ export interface SiteStart extends SitePlace {
   stored(): Promise<StoredTensor>;
   /** The base's weight [out, in] in float32; not to be changed. */
   weight(): Promise<Float32Array>;
+  /**
+   * Tensors that follow from the base's weight and `key` alone: made once, and shared by all adapters of the base that ask
+   * for them; not to be changed.
+   */
+  shareOnBase(key: string, make: () => Frozen | Promise<Frozen>): Promise<Frozen>;
 }

@@ -158,6 +158,7 @@ describe("PEQA on one linear layer", async () => {
           tensors: { [parameter.suffix]: scale },
           stored: () => assert.fail("a base of floats has no codes"),
           weight: async () => weight,
+          shareOnBase: async (_key, make) => make(),
         },
         options,
       );

@@ -53,7 +53,7 @@ async function updateOf(
     trained[suffix] = zeros("float32", shape);
   }
   const weight = () => assert.fail("the factors start from no weight");
-  const start = { ...place, tensors: trained, weight, stored: weight };
+  const start = { ...place, tensors: trained, weight, stored: weight, shareOnBase: weight };
   await method.trained.init(start, options, new Random(seed));
   const none = graph.input("none", "float32", [outFeatures, inFeatures]);
   assert.ok(method.merge !== "not-mergeable");

@@ -179,9 +179,14 @@ export async function readAdapter(
   const { config, tensors, metadata } = await readAdapterFolder(folder);
   const settings = readSettings(path, withModulesOfGraft(config, tensors), methods);
   const adapter = await attach(base, settings, null);
-  if (settings.storedTransposed) requireTransposed(path, adapter);
-  checkCodes(path, adapter, metadata);
-  await fillAdapter(path, adapter, await withoutCopies(path, base, tensors), base);
+  try {
+    if (settings.storedTransposed) requireTransposed(path, adapter);
+    checkCodes(path, adapter, metadata);
+    await fillAdapter(path, adapter, await withoutCopies(path, base, tensors), base);
+  } catch (error) {
+    adapter.release();
+    throw error;
+  }
   return { adapter, chatTemplateHash: metadata[TEMPLATE_KEY] ?? null };
 }
 

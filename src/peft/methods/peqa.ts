@@ -121,12 +121,17 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
     },
     freeze: async (site, { format, start }) => {
       const { inFeatures, outFeatures } = site.spec;
-      const made =
-        start === null
-          ? readAffine(await site.stored())
-          : quantizeAffine(await site.weight(), [outFeatures, inFeatures], { ...format, start });
-      site.tensors[SCALE]?.data.set(made.scale.data);
-      return { [CODES]: made.codes, ...(made.zero ? { [ZERO]: made.zero } : {}) };
+      // The codes are the base's, not a task's: all adapters that ask for the same ones have them in the same memory.
+      const made = await site.shareOnBase(JSON.stringify([format, start]), async () => {
+        const { codes, scale, zero } =
+          start === null
+            ? readAffine(await site.stored())
+            : quantizeAffine(await site.weight(), [outFeatures, inFeatures], { ...format, start });
+        return { [CODES]: codes, [SCALE]: scale, ...(zero ? { [ZERO]: zero } : {}) };
+      });
+      const { [SCALE]: scale, ...frozen } = made;
+      site.tensors[SCALE]?.data.set(scale!.data as Float32Array);
+      return frozen;
     },
   },
 
