@@ -8,5 +8,5 @@ export async function writeSafetensors(
   tensors: Iterable<readonly [string, TensorSource]>,
   metadata?: Readonly<Record<string, string>>,
 ): Promise<void> {
-  await writeFileAtomic(path, (write) => safetensorsFile(path, tensors, metadata).fill(write));
+  await writeFileAtomic(path, safetensorsFile(path, tensors, metadata));
 }

@@ -120,7 +120,10 @@ export async function writeGguf(
   settings: GgufSettings,
   tensors: readonly GgufSource[],
 ): Promise<void> {
-  await writeFileAtomic(path, (write) => fillGguf(write, settings, tensors));
+  await writeFileAtomic(path, {
+    fill: (write) => fillGguf(write, settings, tensors),
+    check: (written) => gguf.checkGguf(written, tensors),
+  });
 }
 
 /** Writes a patched copy of a GGUF file, whole or not at all. @throws FailedError failed/write; as `fillPatchedGguf` */
@@ -129,5 +132,8 @@ export async function patchGguf(
   path: string,
   replaced: ReadonlyMap<string, LoadStored>,
 ): Promise<void> {
-  await writeFileAtomic(path, (write) => fillPatchedGguf(write, file, replaced));
+  await writeFileAtomic(path, {
+    fill: (write) => fillPatchedGguf(write, file, replaced),
+    check: (written) => gguf.checkGguf(written, [...file.tensors.values()]),
+  });
 }

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import test, { after } from "node:test";
 import { FailedError } from "../../errors.ts";
 import { writeFileAtomic, writeFolderAtomic, writeTextAtomic } from "./atomic.ts";
-import { textFile } from "./folder-file.ts";
+import type { ByteSource } from "./byte-source.ts";
+import { textFile, unlikeWritten } from "./folder-file.ts";
 import { toFailedWrite } from "../../system-error.ts";
 
 const root = mkdtempSync(join(tmpdir(), "graft-atomic-"));
@@ -21,13 +22,17 @@ const failing = {
   fill: async () => {
     throw new Error("no data");
   },
+  check: async () => {},
 };
 
 test("writeFileAtomic() writes all pieces in order, makes folders and leaves no temporary file", async () => {
   const path = join(root, "new", "deep", "file");
-  await writeFileAtomic(path, async (write) => {
-    await write(new Uint8Array([1, 2]));
-    await write(new Uint8Array([3]));
+  await writeFileAtomic(path, {
+    ...failing,
+    fill: async (write) => {
+      await write(new Uint8Array([1, 2]));
+      await write(new Uint8Array([3]));
+    },
   });
   assert.deepEqual([...readFileSync(path)], [1, 2, 3]);
   assert.deepEqual(readdirSync(join(root, "new", "deep")), ["file"]);
@@ -44,9 +49,12 @@ test("writeFileAtomic() keeps the old file and removes its own when the data fai
   const path = join(folder("kept"), "file");
   writeFileSync(path, "old");
   await assert.rejects(
-    writeFileAtomic(path, async (write) => {
-      await write(new Uint8Array(100));
-      throw new Error("no more data");
+    writeFileAtomic(path, {
+      ...failing,
+      fill: async (write) => {
+        await write(new Uint8Array(100));
+        throw new Error("no more data");
+      },
     }),
     { message: "no more data" },
   );
@@ -55,7 +63,7 @@ test("writeFileAtomic() keeps the old file and removes its own when the data fai
 });
 
 test("writeFileAtomic() removes the folders it made when the data fails", async () => {
-  await assert.rejects(writeFileAtomic(join(root, "gone", "deep", "file"), failing.fill), /no data/);
+  await assert.rejects(writeFileAtomic(join(root, "gone", "deep", "file"), failing), /no data/);
   assert.ok(!readdirSync(root).includes("gone"));
 });
 
@@ -138,4 +146,39 @@ test("writeFolderAtomic() puts the old files back when a later one cannot be rep
   await assert.rejects(writeFolderAtomic(path, files), { code: "failed/write" });
   assert.deepEqual(readdirSync(path), ["a", "c"]);
   assert.equal(readFileSync(join(path, "a"), "utf8"), "old");
+});
+
+test("what reads back as something else replaces nothing, a file or a folder", async () => {
+  const path = folder("unlike");
+  writeFileSync(join(path, "file"), "old");
+  const content = {
+    ...textFile("file", "new"),
+    check: async (file: ByteSource) => {
+      assert.equal(new TextDecoder().decode(await file.read(0, file.sizeBytes)), "new");
+      throw unlikeWritten(file.path, "other text");
+    },
+  };
+  for (const write of [
+    () => writeFileAtomic(join(path, "file"), content),
+    () => writeFolderAtomic(path, [content]),
+    () => writeFolderAtomic(join(path, "fresh"), [content]),
+  ]) {
+    await assert.rejects(write, { code: "format/file", message: /reads back with other text/ });
+    assert.deepEqual(readdirSync(path), ["file"]);
+    assert.equal(readFileSync(join(path, "file"), "utf8"), "old");
+  }
+});
+
+test("a folder's last file can be made of the names, sizes and hashes of the others", async () => {
+  const path = join(root, "sealed");
+  await writeFolderAtomic(path, [textFile("a", "abc")], (written) =>
+    textFile("list", JSON.stringify(written)),
+  );
+  assert.deepEqual(JSON.parse(readFileSync(join(path, "list"), "utf8")), [
+    {
+      name: "a",
+      sizeBytes: 3,
+      sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+    },
+  ]);
 });

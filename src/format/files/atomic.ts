@@ -1,14 +1,17 @@
 /**
- * @file Files and folders that appear whole or not at all: written under a temporary name, flushed, then renamed.
+ * @file Files and folders that appear whole or not at all: written under a temporary name, flushed, read back by the
+ * reader of their format, then renamed.
  *
  * Whatever fails, the temporary files are removed and what was there before stays. (A download keeps what it has, to go on
  * later, and has another way for that: hub/staging.ts.)
  */
+import { createHash } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { toFailedWrite } from "../../system-error.ts";
+import { ByteFile } from "./byte-file.ts";
 import { disk } from "./disk/calls.ts";
-import type { FolderFile, Write } from "./folder-file.ts";
+import { type FolderFile, textFile } from "./folder-file.ts";
 import { makeFolders, removeFolders } from "./disk/make-folders.ts";
 import { sweepTemporaries, temporaryName } from "./disk/temporaries.ts";
 
@@ -39,31 +42,62 @@ async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
   }
 }
 
-/** Writes a new file and flushes it, not atomically; for files of a folder that is renamed as a whole. */
+/** How a file is filled, and held against what was to be in it. */
+export type FileContent = Pick<FolderFile, "fill" | "check">;
+
+/** A file that was written: its name and what its bytes hash to. */
+export interface WrittenFile {
+  readonly name: string;
+  readonly sizeBytes: number;
+  /** In hexadecimal. */
+  readonly sha256: string;
+}
+
+/**
+ * Writes a new file, flushes it and reads it back, not atomically; for files of a folder that is renamed as a whole.
+ * `tap`: sees the bytes.
+ */
 async function writeNew(
   path: string,
   shownPath: string,
-  fill: (write: Write) => Promise<void>,
+  content: FileContent,
+  tap: (bytes: Uint8Array) => void = () => {},
 ): Promise<void> {
   const handle = await attempt(shownPath, () => disk().open(path, "wx"));
   try {
-    await fill((bytes) => attempt(shownPath, () => writeAll(handle, bytes)));
+    await content.fill(async (bytes) => {
+      tap(bytes);
+      await attempt(shownPath, () => writeAll(handle, bytes));
+    });
     await attempt(shownPath, () => handle.sync());
   } finally {
     await handle.close();
   }
+  const written = await ByteFile.open(path);
+  await content.check(written).finally(() => written.close());
+}
+
+async function writeHashed(folder: string, shownPath: string, file: FolderFile): Promise<WrittenFile> {
+  const hash = createHash("sha256"); // a second for each 1.5 GB
+  let sizeBytes = 0;
+  await writeNew(join(folder, file.name), join(shownPath, file.name), file, (bytes) => {
+    hash.update(bytes);
+    sizeBytes += bytes.length;
+  });
+  return { name: file.name, sizeBytes, sha256: hash.digest("hex") };
 }
 
 /**
- * Writes a file whole or not at all; `fill` gets a function that appends bytes. Missing folders are made.
- * @throws FailedError failed/write; errors of `fill` pass as they are.
+ * Writes a file whole or not at all; missing folders are made.
+ * @throws FailedError failed/write; FormatError format/file when it reads back as something else; errors of `fill` pass as
+ * they are.
  */
-export async function writeFileAtomic(path: string, fill: (write: Write) => Promise<void>): Promise<void> {
+export async function writeFileAtomic(path: string, content: FileContent): Promise<void> {
   const made = await attempt(path, () => makeFolders(dirname(path)));
   await sweepTemporaries(dirname(path));
   const temporary = temporaryName(path);
   try {
-    await writeNew(temporary, path, fill);
+    await writeNew(temporary, path, content);
     await attempt(path, () => disk().rename(temporary, path));
   } catch (error) {
     await disk()
@@ -77,7 +111,7 @@ export async function writeFileAtomic(path: string, fill: (write: Write) => Prom
 
 /** Writes text as UTF-8, whole or not at all. @throws FailedError failed/write */
 export async function writeTextAtomic(path: string, text: string): Promise<void> {
-  await writeFileAtomic(path, (write) => write(new TextEncoder().encode(text)));
+  await writeFileAtomic(path, textFile(basename(path), text));
 }
 
 /** Renames each staged file into the folder; when one fails, those before it get their old content back. */
@@ -108,10 +142,14 @@ async function replaceFiles(staging: string, folder: string, names: readonly str
 
 /**
  * Writes files into a folder, all or none. A new folder appears by one rename; in one that exists, files of the
- * same names are replaced and others stay.
- * @throws FailedError failed/write; errors of `fill` pass as they are.
+ * same names are replaced and others stay. `seal`: makes a last file of what the others are.
+ * @throws as `writeFileAtomic`
  */
-export async function writeFolderAtomic(path: string, files: readonly FolderFile[]): Promise<void> {
+export async function writeFolderAtomic(
+  path: string,
+  files: readonly FolderFile[],
+  seal?: (written: readonly WrittenFile[]) => FolderFile,
+): Promise<void> {
   const folder = resolve(path);
   const made = await attempt(path, () => makeFolders(dirname(folder)));
   await sweepTemporaries(dirname(folder));
@@ -123,11 +161,16 @@ export async function writeFolderAtomic(path: string, files: readonly FolderFile
   const staging = temporaryName(exists ? join(folder, "staging") : folder);
   try {
     await attempt(path, () => disk().mkdir(staging));
-    for (const file of files) {
-      await writeNew(join(staging, file.name), join(path, file.name), (write) => file.fill(write));
-    }
+    const names: string[] = [];
+    const write = async (file: FolderFile): Promise<WrittenFile> => {
+      names.push(file.name);
+      return await writeHashed(staging, path, file);
+    };
+    const written: WrittenFile[] = [];
+    for (const file of files) written.push(await write(file));
+    if (seal) await write(seal(written));
+    await syncFolder(staging);
     if (exists) {
-      const names = files.map((file) => file.name);
       await attempt(path, () => replaceFiles(staging, folder, names));
       await disk().rm(staging, { recursive: true, force: true });
     } else {

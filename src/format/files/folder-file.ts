@@ -1,4 +1,6 @@
 /** @file A file to write, which is filled when its turn comes: the way in which formats say what they write. */
+import { FormatError } from "../../errors.ts";
+import type { ByteSource } from "./byte-source.ts";
 
 /** Appends bytes to the file being written. */
 export type Write = (bytes: Uint8Array) => Promise<void>;
@@ -7,9 +9,30 @@ export type Write = (bytes: Uint8Array) => Promise<void>;
 export interface FolderFile {
   readonly name: string;
   fill(write: Write): Promise<void>;
+  /** Reads back what was written, by the reader of its format. @throws FormatError when it is not what was to be written */
+  check(file: ByteSource): Promise<void>;
+}
+
+/** Makes the error of a file that reads back as something else than was to be written. */
+export function unlikeWritten(path: string, found: string): FormatError {
+  return new FormatError(
+    "format/file",
+    `Cannot keep file "${path}": it reads back with ${found}, expected what was written`,
+    { hint: "Check the disk and write it again; nothing has been replaced." },
+  );
 }
 
 /** Makes a file of a folder from text. */
 export function textFile(name: string, text: string): FolderFile {
-  return { name, fill: (write) => write(new TextEncoder().encode(text)) };
+  const bytes = new TextEncoder().encode(text);
+  return {
+    name,
+    fill: (write) => write(bytes),
+    async check(file) {
+      const found = await file.read(0, file.sizeBytes);
+      if (found.length !== bytes.length || found.some((byte, i) => byte !== bytes[i])) {
+        throw unlikeWritten(file.path, "other text");
+      }
+    },
+  };
 }

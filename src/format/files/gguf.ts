@@ -5,10 +5,12 @@
  */
 import { gguf } from "@huggingface/gguf";
 import { FormatError, UsageError } from "../../errors.ts";
+import { sameShape } from "../../graph/shape.ts";
 import { rowsAndColumns, storedBytes } from "../../quant/storage.ts";
 import { storageOfGgmlType, STORAGES, type StorageName, STORAGE_NAMES } from "../../quant/storages.ts";
 import { type StoredTensor, unpackStored, hasFiniteScales } from "../../quant/stored-tensor.ts";
 import type { ByteSource } from "./byte-source.ts";
+import { unlikeWritten } from "./folder-file.ts";
 
 /** Where a tensor lies in a GGUF file. `shape` has the rows (outputs) first. */
 export interface GgufTensor {
@@ -211,4 +213,17 @@ export async function openGguf(file: ByteSource): Promise<GgufFile> {
     await file.close();
     throw error;
   }
+}
+
+/** Reads a GGUF file back that was to hold these tensors. @throws as `openGguf`, and FormatError format/file for others */
+export async function checkGguf(
+  file: ByteSource,
+  expected: readonly Pick<GgufTensor, "name" | "shape" | "storage">[],
+): Promise<void> {
+  const { tensors } = await openGguf(file);
+  const isThere = expected.every(({ name, shape, storage }) => {
+    const found = tensors.get(name);
+    return found?.storage === storage && sameShape(found.shape, shape);
+  });
+  if (!isThere || tensors.size !== expected.length) throw unlikeWritten(file.path, "other tensors");
 }

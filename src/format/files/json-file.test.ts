@@ -25,3 +25,12 @@ test("parseJsonObject() names the source when the text is broken or not an objec
     );
   }
 });
+
+test("parseJsonObject() refuses levels without end before anything handles them", () => {
+  const deep = (levels: number): string => `{"a":${"[".repeat(levels)}${"]".repeat(levels)}}`;
+  parseJsonObject(deep(99), "x.json");
+  assert.throws(() => parseJsonObject(deep(200_000), "x.json"), {
+    code: "format/json",
+    message: /more than 100 levels/,
+  });
+});

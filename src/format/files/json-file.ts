@@ -3,6 +3,35 @@ import { FormatError } from "../../errors.ts";
 
 export type JsonObject = Record<string, unknown>;
 
+/** Levels of objects and lists in each other, beyond which a file is no model's: what handles values calls itself. */
+const MAX_DEPTH = 100;
+
+function isDeeper(value: unknown, depth: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return depth === 0 || Object.values(value).some((inner) => isDeeper(inner, depth - 1));
+}
+
+/** Finds a key that an object of valid JSON text has twice; null: there is none. */
+export function findRepeatedKey(text: string): string | null {
+  const open: Set<string>[] = [];
+  for (let at = 0; at < text.length; at++) {
+    const sign = text[at];
+    if (sign === "{" || sign === "[") open.push(new Set());
+    else if (sign === "}" || sign === "]") open.pop();
+    if (sign !== '"') continue;
+    const start = at;
+    for (at++; text[at] !== '"'; at++) if (text[at] === "\\") at++;
+    let next = at + 1;
+    while (" \n\r\t".includes(text[next] ?? "x")) next++;
+    if (text[next] !== ":") continue;
+    const key = JSON.parse(text.slice(start, at + 1)) as string;
+    const keys = open.at(-1);
+    if (keys?.has(key)) return key;
+    keys?.add(key);
+  }
+  return null;
+}
+
 /** Parses JSON text that must be an object. @throws FormatError format/json naming `source`. */
 export function parseJsonObject(text: string, source: string): JsonObject {
   let value: unknown;
@@ -20,6 +49,13 @@ export function parseJsonObject(text: string, source: string): JsonObject {
     throw new FormatError("format/json", `Cannot parse JSON "${source}": ${found}, expected an object`, {
       hint: "The file is not what its name says: get it again.",
     });
+  }
+  if (isDeeper(value, MAX_DEPTH)) {
+    throw new FormatError(
+      "format/json",
+      `Cannot parse JSON "${source}": more than ${MAX_DEPTH} levels in each other, expected fewer`,
+      { hint: "The file is not what its name says: get it again." },
+    );
   }
   return value as JsonObject;
 }

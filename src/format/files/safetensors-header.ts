@@ -8,7 +8,7 @@ import { FormatError } from "../../errors.ts";
 import { DTYPES, type DType } from "../../graph/dtype.ts";
 import { numElements, showShape } from "../../graph/shape.ts";
 import type { ByteSource } from "./byte-source.ts";
-import { parseJsonObject } from "./json-file.ts";
+import { findRepeatedKey, parseJsonObject } from "./json-file.ts";
 import { lookup } from "./lookup.ts";
 
 /** Element types of safetensors that graft can hold. */
@@ -104,8 +104,10 @@ export async function readSafetensorsHeader(file: ByteSource): Promise<Safetenso
   }
   const dataStart = 8 + Number(lengthField);
   if (dataStart > sizeBytes) throw damaged(path, `${sizeBytes} bytes`, `at least ${dataStart}`);
-  const text = new TextDecoder().decode(await file.read(8, Number(lengthField)));
+  const text = decodeText(path, await file.read(8, Number(lengthField)));
   const { __metadata__: metadata, ...entries } = parseJsonObject(text, path);
+  const repeated = findRepeatedKey(text);
+  if (repeated !== null) throw damaged(path, `key "${repeated}" comes twice`, "each key once");
 
   const ranges = Object.entries(entries).map(([name, value]) => parseEntry(path, name, value, dataStart));
   const byOffset = ranges.toSorted((a, b) => a.offset - b.offset || a.sizeBytes - b.sizeBytes);
@@ -122,7 +124,22 @@ export async function readSafetensorsHeader(file: ByteSource): Promise<Safetenso
   }
   if (end !== sizeBytes) throw damaged(path, `${sizeBytes} bytes`, `${end}`);
 
-  const parsed = z.record(z.string(), z.string()).safeParse(metadata ?? {});
-  if (!parsed.success) throw damaged(path, "__metadata__ holds something else", "strings by name");
-  return { metadata: parsed.data, tensors: new Map(ranges.map((range) => [range.name, range])) };
+  if (!isTexts(metadata ?? {})) throw damaged(path, "__metadata__ holds something else", "strings by name");
+  return {
+    metadata: (metadata ?? {}) as Record<string, string>,
+    tensors: new Map(ranges.map((range) => [range.name, range])),
+  };
+}
+
+function decodeText(path: string, bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw damaged(path, "a header with broken UTF-8", "text");
+  }
+}
+
+function isTexts(value: unknown): boolean {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  return Object.values(value).every((text) => typeof text === "string");
 }

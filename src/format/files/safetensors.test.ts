@@ -8,7 +8,7 @@ import { FormatError } from "../../errors.ts";
 import type { DType } from "../../graph/dtype.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import { nodeFolder } from "./node-folder.ts";
-import { openSafetensorsIndex } from "./safetensors.ts";
+import { openSafetensorsIndex, safetensorsFile } from "./safetensors.ts";
 import { openSafetensors } from "../by-path.ts";
 import { writeSafetensors } from "../../../test/write-safetensors.ts";
 
@@ -244,4 +244,62 @@ test("a safetensors file with any damaged byte opens or is a FormatError", async
     }),
     { numRuns: 300, seed: 1 },
   );
+});
+
+test("a tensor may be called as what every object has", async () => {
+  const path = join(root, "proto.safetensors");
+  const tensors = ["__proto__", "constructor"].map(
+    (name, i) => [name, hostTensor("float32", [1], Float32Array.of(i))] as const,
+  );
+  await writeSafetensors(path, tensors);
+  const file = await openSafetensors(path);
+  for (const [name, tensor] of tensors) assert.deepEqual(await file.read(name), tensor);
+  await file.close();
+});
+
+test("a header with a key twice, at any depth, or with broken UTF-8 is refused", async () => {
+  const entry = JSON.stringify(f32(1, 0));
+  for (const [i, text] of [
+    `{"a":${entry},"a":${entry}}`,
+    `{"a":${entry}, "\\u0061" :${entry}}`,
+    `{"__metadata__":{"x":"1","x":"2"},"a":${entry}}`,
+    `{"a":{"dtype":"F32","shape":[2],"shape":[1],"data_offsets":[0,4]}}`,
+  ].entries()) {
+    await assert.rejects(openSafetensors(writeRaw(`twice-${i}`, text, 4)), {
+      code: "format/file",
+      message: /key "(a|x|shape)" comes twice/,
+    });
+  }
+  const path = writeRaw("utf8", `{"#":${entry}}`, 4);
+  writeFileSync(
+    path,
+    readFileSync(path).map((byte) => (byte === 0x23 ? 0xff : byte)),
+  );
+  await assert.rejects(openSafetensors(path), { code: "format/file", message: /broken UTF-8/ });
+});
+
+test("what a plan wrote is held against what it reads back", async () => {
+  const [a, b] = [
+    hostTensor("float32", [1], Float32Array.of(1)),
+    hostTensor("float32", [2], new Float32Array(2)),
+  ];
+  const path = join(root, "planned.safetensors");
+  await writeSafetensors(path, [["a", a]]);
+  const file = await nodeFolder(root).open("planned.safetensors");
+  await safetensorsFile("x", [["a", a]]).check(file);
+  for (const tensors of [
+    [["a", b]],
+    [["b", a]],
+    [
+      ["a", a],
+      ["b", b],
+    ],
+    [],
+  ] as [string, HostTensor][][]) {
+    await assert.rejects(safetensorsFile("x", tensors).check(file), {
+      code: "format/file",
+      message: /other tensors/,
+    });
+  }
+  await file.close();
 });

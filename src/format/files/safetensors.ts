@@ -9,9 +9,9 @@ import { FormatError } from "../../errors.ts";
 import { DTYPES, type DataOf, type DType } from "../../graph/dtype.ts";
 import { widenBfloat16, widenFloat16 } from "../../quant/half.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
-import { numElements, showShape } from "../../graph/shape.ts";
+import { numElements, sameShape, showShape } from "../../graph/shape.ts";
 import type { ByteSource } from "./byte-source.ts";
-import type { FolderFile, Write } from "./folder-file.ts";
+import { type FolderFile, unlikeWritten, type Write } from "./folder-file.ts";
 import { type Folder, pathIn, readJson } from "./folder.ts";
 import { readSafetensorsHeader, type TensorRange } from "./safetensors-header.ts";
 
@@ -210,7 +210,9 @@ export function safetensorsFile(
   return {
     name,
     async fill(write: Write) {
-      const header: Record<string, unknown> = { __metadata__: metadata };
+      // Without a prototype: a tensor may be called "__proto__".
+      const header = Object.create(null) as Record<string, unknown>;
+      header["__metadata__"] = metadata;
       let end = 0;
       for (const [key, { dtype, shape }] of entries) {
         const start = end;
@@ -232,6 +234,14 @@ export function safetensorsFile(
         }
         await write(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
       }
+    },
+    async check(file) {
+      const { tensors: found } = await readSafetensorsHeader(file);
+      const isThere = entries.every(([key, { dtype, shape }]) => {
+        const range = found.get(key);
+        return range?.dtype === dtype && sameShape(range.shape, shape);
+      });
+      if (!isThere || found.size !== entries.length) throw unlikeWritten(file.path, "other tensors");
     },
   };
 }
