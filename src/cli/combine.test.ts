@@ -6,9 +6,11 @@ import { PassThrough } from "node:stream";
 import { text } from "node:stream/consumers";
 import { after, describe, test } from "node:test";
 import { adapterFiles } from "../format/adapters/adapter.ts";
-import { readAdapter, loadModel } from "../format/by-path.ts";
+import { loadModel, openSafetensors, readAdapter } from "../format/by-path.ts";
 import { writeFolderAtomic } from "../format/files/atomic.ts";
 import { findMethod } from "../peft/methods.ts";
+import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
+import { writeSafetensors } from "../../test/write-safetensors.ts";
 import { attachTo, perturb } from "../../test/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
 import { main } from "./main.ts";
@@ -290,4 +292,23 @@ describe("graft combine refuses, with a remedy and before it writes,", () => {
     assert.equal(status, 2);
     assert.match(stderr, /it lies in the adapter a/);
   });
+});
+
+test("a tensor or an adapter called as what every object has is not lost", async () => {
+  const odd = edited("odd", a, () => {});
+  const weights = join(odd, "adapter_model.safetensors");
+  const read = await openSafetensors(weights);
+  const tensors = new Map<string, HostTensor>([
+    ["__proto__", hostTensor("float32", [2], Float32Array.of(1, 2))],
+  ]);
+  for (const name of read.tensors.keys()) tensors.set(name, await read.read(name));
+  await read.close();
+  await writeSafetensors(weights, tensors);
+  const output = join(folder, "odd-sum");
+  const words = ["2*__proto__", "--adapter", `__proto__=${odd}`, "--output", output];
+  const { status, stderr } = await run(...words);
+  assert.equal(status, 0, stderr);
+  const file = await openSafetensors(join(output, "adapter_model.safetensors"));
+  assert.deepEqual((await file.read("__proto__")).data, Float32Array.of(1, 2));
+  await file.close();
 });

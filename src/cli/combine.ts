@@ -13,7 +13,7 @@ import { pullWithProgress } from "./pull.ts";
 
 /** Sorts NAME=FOLDER by name. @throws UsageError "usage/flag" for a text of another form, or a name that is there twice. */
 function toAdapters(texts: readonly string[]): Record<string, string> {
-  const adapters: Record<string, string> = {};
+  const adapters = Object.create(null) as Record<string, string>;
   for (const text of texts) {
     const [, name, path] = /^([A-Za-z_][A-Za-z0-9_.-]*)=(.+)$/.exec(text) ?? [];
     if (name === undefined || path === undefined || name in adapters) {

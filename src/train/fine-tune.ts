@@ -116,18 +116,21 @@ class Run {
   readonly #parts: Parts;
   #state: RunState;
   #evaluation: Evaluation | null = null;
-  #savedStep = -1;
+  /** Of the newest checkpoint of this run; -1: there is none. */
+  #savedStep: number;
   /** Looked at in the first step with a learning rate: a warm-up begins at 0. */
   #hasMoved = false;
 
-  private constructor(request: FineTuneRequest, parts: Parts, state: RunState) {
+  private constructor(request: FineTuneRequest, parts: Parts, resumed: RunState | null) {
+    const { totalSteps, adapter, settings } = request;
     this.#request = request;
     this.#parts = parts;
-    this.#state = state;
+    this.#state = resumed ?? firstState(totalSteps, adapter.numTrained, settings);
+    this.#savedStep = resumed?.global_step ?? -1;
   }
 
   static async start(request: FineTuneRequest): Promise<Run> {
-    const { session, adapter, reference, objective, recompute, seed, settings, store, totalSteps } = request;
+    const { session, adapter, reference, objective, recompute, seed, store } = request;
     const { betweenBlocks } = request.hooks;
     const { optimizer, options } = request.optimizer;
     const updater = await createUpdater(session.engine, optimizer, options, adapter.groups);
@@ -139,7 +142,7 @@ class Run {
       updater,
       norm: await createGradientNorm(session.engine),
     };
-    return new Run(request, parts, resumed ?? firstState(totalSteps, adapter.numTrained, settings));
+    return new Run(request, parts, resumed);
   }
 
   async *complete(): AsyncGenerator<StepEvent | EvalEvent, FineTuneResult, void> {

@@ -50,8 +50,9 @@ export async function train(input: TrainInput, hooks: TrainHooks = {}): Promise<
   const emit = (event: TrainEvent): void => hooks.onEvent?.(event);
   try {
     if (!options.resume) await folder.begin({ [CONFIG_FILE]: configText(options) });
-    for (const message of setup.notes) emit({ event: "note", message });
-    const run = fineTune(requestOf(options, setup, session, folder, hooks.signal));
+    const tell = (message: string): void => emit({ event: "note", message });
+    for (const message of setup.notes) tell(message);
+    const run = fineTune(requestOf(options, setup, session, folder, tell, hooks.signal));
     let next = await run.next();
     for (; !next.done; next = await run.next()) emit(next.value);
     const { state, evaluation } = next.value;
@@ -81,6 +82,7 @@ function requestOf(
   setup: TrainingSetup,
   session: Session,
   folder: RunFolder,
+  tell: (note: string) => void,
   signal: AbortSignal | undefined,
 ): FineTuneRequest {
   const { adapter, origin, base, plan, totalSteps, heldOut, memory, objective, reference } = setup;
@@ -118,6 +120,7 @@ function requestOf(
       origin,
       resumes: options.resume,
       settings,
+      tell,
       keepLast: options.keepLast,
       configText: configText(options),
       title: `${options.method} on ${base.name}`,

@@ -153,6 +153,7 @@ describe("the training loop", () => {
       "README.md",
       "adapter_config.json",
       "adapter_model.safetensors",
+      "manifest.json",
       "optimizer.safetensors",
       "trainer_state.json",
     ]);

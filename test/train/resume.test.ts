@@ -116,6 +116,7 @@ describe("resuming", () => {
     rmSync(`${parts}/checkpoint-6`, { recursive: true });
     const path = `${parts}/checkpoint-3/trainer_state.json`;
     const state = JSON.parse(readFileSync(path, "utf8")) as { settings: Record<string, unknown> };
+    rmSync(`${parts}/checkpoint-3/manifest.json`);
     const { gradientAccumulationSteps: accumulation, ...others } = state.settings;
     assert.equal(accumulation, 2);
     writeFileSync(

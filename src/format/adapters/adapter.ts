@@ -3,7 +3,8 @@
  *
  * Knows no method: the method says its keys and its tensors' names.
  */
-import { UsageError } from "../../errors.ts";
+import { FormatError, UsageError } from "../../errors.ts";
+import { sameShape, showShape } from "../../graph/shape.ts";
 import { lastNames, matchSuffix } from "../../module-path.ts";
 import type { BaseModel } from "../../models/base-model.ts";
 import { type Adapter, attach } from "../../peft/attach.ts";
@@ -247,7 +248,15 @@ export async function restoreAdapter(folder: Folder, adapter: Adapter): Promise<
   const file = await openSafetensors(await folder.open("model.safetensors"));
   try {
     for (const { name, value } of adapter.parameters) {
-      value.data.set((await file.read(name)).data as Float32Array);
+      const { dtype, shape, data } = await file.read(name);
+      if (dtype !== value.dtype || !sameShape(shape, value.shape)) {
+        throw new FormatError(
+          "format/tensor",
+          `Cannot read tensor "${name}" of "${file.path}": ${dtype} ${showShape(shape)}, expected ${value.dtype} ${showShape(value.shape)}`,
+          { hint: "Remove this checkpoint to go on from the one before." },
+        );
+      }
+      value.data.set(data as Float32Array);
     }
   } finally {
     await file.close();

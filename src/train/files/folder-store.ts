@@ -15,6 +15,8 @@ export interface FolderStoreParts {
   /** Whether to go on from the newest checkpoint. */
   readonly resumes: boolean;
   readonly settings: Readonly<Record<string, unknown>>;
+  /** Hears what the user should see. */
+  readonly tell: (note: string) => void;
   /** Checkpoints that are kept, beside the best. */
   readonly keepLast: number;
   /** The settings as they took effect. */
@@ -28,7 +30,7 @@ export function folderStore(parts: FolderStoreParts): RunStore {
   const { folder, adapter, origin, settings, keepLast, configText, title } = parts;
   return {
     resume: (optimizer) =>
-      parts.resumes ? folder.resume(adapter, optimizer, settings) : Promise.resolve(null),
+      parts.resumes ? folder.resume({ adapter, optimizer, settings }, parts.tell) : Promise.resolve(null),
     log: (event) => folder.log({ ...event }),
     save: (state, optimizer) => folder.save(adapter, origin, optimizer, state, keepLast),
     restore: (step) => folder.restore(adapter, step),

@@ -5,7 +5,7 @@ import { writeFolderAtomic } from "../../format/files/atomic.ts";
 import { openSafetensors } from "../../format/by-path.ts";
 import type { GroupState } from "../../optim/updater.ts";
 import { makeParameters } from "../../peft/parameters.ts";
-import { hostTensor, zeros } from "../../runtime/host-tensor.ts";
+import { type HostTensor, hostTensor, zeros } from "../../runtime/host-tensor.ts";
 import { temporaryFolder } from "../../../test/tiny-model.ts";
 import { writeSafetensors } from "../../../test/write-safetensors.ts";
 import { OPTIMIZER_FILE, optimizerFile, readOptimizer } from "./optimizer-file.ts";
@@ -75,7 +75,7 @@ test("the state of other parameters is refused", async () => {
       stateOf(() => 0, NOTHING),
       1,
     ),
-    refused(/Cannot read optimizer state "m" of .*: F32 \[6\], expected 7 of F32/),
+    refused(/Cannot read optimizer state "v" of .*: not there, expected it/),
   );
   await writeSafetensors(path, [["state.m.layers.0.b", zeros("float32", [1])]]);
   await assert.rejects(
@@ -85,6 +85,65 @@ test("the state of other parameters is refused", async () => {
       stateOf(() => 0, NOTHING),
       1,
     ),
-    refused(/"state\.m\.layers\.0\.a" of .*: not there, expected 4 of F32/),
+    refused(/"step\.layers\.0\.a" of .*: not there, expected it/),
+  );
+  const vector = (length: number): [string, HostTensor][] => [
+    ["m", zeros("float32", [length])],
+    ["v", zeros("float32", [length])],
+  ];
+  await writeSafetensors(path, vector(6));
+  await assert.rejects(
+    readOptimizer(
+      path,
+      trained,
+      stateOf(() => 0, NOTHING),
+      1,
+    ),
+    refused(/"m" of .*: F32 \[6\], expected float32 \[7\]/),
+  );
+});
+
+test("slots of another name, size, shape or type, surplus ones and impossible counts are refused", async () => {
+  const path = `${folder}/edited/${OPTIMIZER_FILE}`;
+  await writeFolderAtomic(`${folder}/edited`, [
+    optimizerFile(
+      trained,
+      stateOf(() => 1, [[2, 2], [2]]),
+    ),
+  ]);
+  const file = await openSafetensors(path);
+  const whole = new Map<string, HostTensor>();
+  for (const name of file.tensors.keys()) whole.set(name, await file.read(name));
+  await file.close();
+  const int = (value: bigint, shape: number[] = []): HostTensor =>
+    hostTensor("int64", shape, BigInt64Array.from(shape.includes(0) ? [] : [value]));
+  const edits: Record<string, HostTensor> = {
+    "state.m.layers.0.a": zeros("float32", [4]),
+    "state.v.layers.0.b": zeros("float32", [2]),
+    "state.v.embed": zeros("float16", [2]),
+    "state.m.other": zeros("float32", [2]),
+    "step.embed": int(3n),
+    "step.layers.0.a": int(-1n),
+    "step.layers.0.b": int(1n, [0]),
+  };
+  for (const [name, tensor] of Object.entries(edits)) {
+    await writeSafetensors(path, new Map([...whole, [name, tensor]]));
+    await assert.rejects(
+      readOptimizer(
+        path,
+        trained,
+        stateOf(() => 0, NOTHING),
+        2,
+      ),
+      (error: Error) =>
+        error.message.includes(`"${name}"`) && "code" in error && error.code === "format/tensor",
+    );
+  }
+  await writeSafetensors(path, whole);
+  await readOptimizer(
+    path,
+    trained,
+    stateOf(() => 0, NOTHING),
+    2,
   );
 });

@@ -5,11 +5,13 @@
  * Earlier versions wrote one vector a slot, under the slot's name, of all parameters in the order of the adapter, which
  * all had as many updates as the run had steps; such files are still read.
  */
-import { numElements, showShape } from "../../graph/shape.ts";
+import type { DType } from "../../graph/dtype.ts";
+import { sameShape, showShape } from "../../graph/shape.ts";
 import { FormatError } from "../../errors.ts";
 import type { FolderFile } from "../../format/files/folder-file.ts";
 import { type Safetensors, safetensorsFile } from "../../format/files/safetensors.ts";
 import { openSafetensors } from "../../format/by-path.ts";
+import type { TensorRange } from "../../format/files/safetensors-header.ts";
 import type { GroupState } from "../../optim/updater.ts";
 import type { Parameter, Parameters } from "../../peft/parameters.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
@@ -51,24 +53,41 @@ export async function readOptimizer(
   try {
     const slots = Object.keys(state[0]?.slots ?? {});
     const isWhole = slots.some((slot) => file.tensors.has(slot));
-    await (isWhole ? readWhole(file, adapter, state, numSteps) : readEach(file, adapter, state));
+    await (isWhole ? readWhole : readEach)(file, adapter, state, numSteps);
   } finally {
     await file.close();
   }
 }
 
-async function readEach(file: Safetensors, { groups }: Parameters, state: OptimizerState): Promise<void> {
+async function readEach(
+  file: Safetensors,
+  { groups }: Parameters,
+  state: OptimizerState,
+  numSteps: number,
+): Promise<void> {
+  const expected = groups.flatMap(({ parameters }, group) =>
+    parameters.flatMap((parameter) => [
+      stepName(parameter),
+      ...Object.keys((state[group] as GroupState).slots).map((slot) => slotName(slot, parameter)),
+    ]),
+  );
+  requireNames(file, expected);
   for (const [group, { parameters }] of groups.entries()) {
     const { slots, steps } = state[group] as GroupState;
     for (const [index, parameter] of parameters.entries()) {
       for (const [slot, values] of Object.entries(slots)) {
         const name = slotName(slot, parameter);
-        requireLength(file, name, parameter.length);
+        requireTensor(file, name, "float32", parameter.shape);
         await file.readInto(name, partOf(values, parameter));
       }
       const name = stepName(parameter);
+      requireTensor(file, name, "int64", []);
       const { data } = await file.read(name);
-      steps[index] = Number(data[0]);
+      const count = Number(data[0]);
+      if (!(count >= 0 && count <= numSteps)) {
+        throw unlike(file, name, `${count} updates`, `at most ${numSteps}, the steps of the run`);
+      }
+      steps[index] = count;
     }
   }
 }
@@ -81,8 +100,10 @@ async function readWhole(
 ): Promise<void> {
   const total = parameters.reduce((sum, { length }) => sum + length, 0);
   const groupOf = new Map(groups.flatMap((group, i) => group.parameters.map((p) => [p, state[i]] as const)));
-  for (const slot of Object.keys(state[0]?.slots ?? {})) {
-    requireLength(file, slot, total);
+  const slots = Object.keys(state[0]?.slots ?? {});
+  requireNames(file, slots);
+  for (const slot of slots) {
+    requireTensor(file, slot, "float32", [total]);
     const whole = (await file.read(slot)).data as Float32Array;
     let start = 0;
     for (const parameter of parameters) {
@@ -94,14 +115,25 @@ async function readWhole(
   for (const { steps } of state) steps.fill(numSteps);
 }
 
-function requireLength({ path, tensors }: Safetensors, name: string, length: number): void {
-  const found = tensors.get(name);
-  const numFound = found && numElements(found.shape);
-  if (found?.dtype === "float32" && numFound === length) return;
-  const is = found ? `${found.fileDtype} ${showShape(found.shape)}` : "not there";
-  throw new FormatError(
+/** A file has these tensors and no others. */
+function requireNames(file: Safetensors, expected: readonly string[]): void {
+  const names = new Set(expected);
+  const missing = expected.find((name) => !file.tensors.has(name));
+  if (missing !== undefined) throw unlike(file, missing, "not there", "it");
+  const surplus = [...file.tensors.keys()].find((name) => !names.has(name));
+  if (surplus !== undefined) throw unlike(file, surplus, "nothing that is trained has it", "no such tensor");
+}
+
+function requireTensor(file: Safetensors, name: string, dtype: DType, shape: readonly number[]): void {
+  const found = file.tensors.get(name) as TensorRange;
+  if (found.dtype === dtype && sameShape(found.shape, shape)) return;
+  throw unlike(file, name, `${found.fileDtype} ${showShape(found.shape)}`, `${dtype} ${showShape(shape)}`);
+}
+
+function unlike({ path }: Safetensors, name: string, found: string, expected: string): FormatError {
+  return new FormatError(
     "format/tensor",
-    `Cannot read optimizer state "${name}" of "${path}": ${is}, expected ${length} of F32`,
+    `Cannot read optimizer state "${name}" of "${path}": ${found}, expected ${expected}`,
     { hint: "Remove this checkpoint to go on from the one before." },
   );
 }

@@ -3,22 +3,24 @@
  *
  * A checkpoint folder appears whole or not at all, so what a killed run leaves behind can always be resumed.
  */
-import { appendFile, mkdir, readFile, readdir, rm } from "node:fs/promises";
+import { appendFile, mkdir, readFile, readdir, rename, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { FailedError, FormatError, UsageError } from "../../errors.ts";
 import { type AdapterOrigin, RESULT_FILES, adapterFiles } from "../../format/adapters/adapter.ts";
-import { restoreAdapter, readJson } from "../../format/by-path.ts";
+import { restoreAdapter } from "../../format/by-path.ts";
 import { writeFolderAtomic, writeTextAtomic } from "../../format/files/atomic.ts";
 import { textFile } from "../../format/files/folder-file.ts";
 import { toFailedWrite } from "../../system-error.ts";
 import type { Adapter } from "../../peft/attach.ts";
-import { RUN_STATE, type RunState } from "../run-state.ts";
-import { numericSettings } from "../saved-settings.ts";
-import { OPTIMIZER_FILE, type OptimizerState, optimizerFile, readOptimizer } from "./optimizer-file.ts";
+import type { RunState } from "../run-state.ts";
+import { manifestFile } from "./manifest.ts";
+import { type OptimizerState, optimizerFile } from "./optimizer-file.ts";
+import { type Resumed, STATE_FILE, readCheckpoint } from "./read-checkpoint.ts";
 
-const STATE_FILE = "trainer_state.json";
 const LOG_FILE = "log.jsonl";
 const CHECKPOINT = /^checkpoint-(\d+)$/;
+/** Behind the name of a checkpoint that cannot be gone on from. */
+const DAMAGED = ".damaged";
 /** The settings as they took effect, for a new run to be started with. */
 export const CONFIG_FILE = "config.yaml";
 /** The loss curve. */
@@ -91,7 +93,7 @@ export class RunFolder {
   async begin(files: Readonly<Record<string, string>>): Promise<void> {
     try {
       for (const name of await this.#entries()) {
-        if (CHECKPOINT.test(name) || OF_A_RUN.includes(name))
+        if (CHECKPOINT.test(name.replace(DAMAGED, "")) || OF_A_RUN.includes(name))
           await rm(join(this.path, name), { recursive: true });
       }
       await mkdir(this.path, { recursive: true });
@@ -128,59 +130,52 @@ export class RunFolder {
     state: RunState,
     keepLast: number,
   ): Promise<void> {
-    await writeFolderAtomic(this.checkpoint(state.global_step), [
+    const { global_step: step } = state;
+    const files = [
       ...adapterFiles(adapter, origin),
       optimizerFile(adapter, optimizer),
       textFile(STATE_FILE, JSON.stringify(state, null, 2)),
-    ]);
+    ];
+    await writeFolderAtomic(this.checkpoint(step), files, (written) => manifestFile(step, written));
     const old = (await this.#checkpoints()).slice(0, -keepLast);
-    for (const step of old) {
-      if (step !== state.best_global_step) await rm(this.checkpoint(step), { recursive: true });
+    for (const other of old) {
+      if (other !== state.best_global_step) await rm(this.checkpoint(other), { recursive: true });
     }
   }
 
   /**
-   * Reads the newest checkpoint into an adapter and the state of its optimizer; returns where the run stands.
-   * @throws UsageError "usage/resume" when there is none, or it was made with other settings.
+   * Reads the newest checkpoint that is whole into an adapter and the state of its optimizer; returns where the run
+   * stands. Damaged ones after it are put aside, which `tell` hears of.
+   * @throws UsageError "usage/resume" when there is none, or it was made with other settings; FormatError when all are
+   * damaged.
    */
-  async resume(
-    adapter: Adapter,
-    optimizer: OptimizerState,
-    settings: Readonly<Record<string, unknown>>,
-  ): Promise<RunState> {
+  async resume(into: Resumed, tell: (note: string) => void): Promise<RunState> {
     await this.checkResumable();
-    const step = (await this.newest()) as number;
-    const folder = this.checkpoint(step);
-    const parsed = RUN_STATE.safeParse(await readJson(join(folder, STATE_FILE)));
-    if (!parsed.success) {
-      throw new FormatError(
-        "format/file",
-        `Cannot resume "${folder}": ${STATE_FILE} does not say where the run stands`,
-        {
-          hint: "Remove this checkpoint to go on from the one before.",
-        },
-      );
+    const damaged: { readonly step: number; readonly error: FormatError }[] = [];
+    for (const step of (await this.#checkpoints()).toReversed()) {
+      try {
+        const state = await readCheckpoint(this.checkpoint(step), step, into);
+        for (const bad of damaged) tell(await this.#putAside(bad.step, bad.error, step));
+        await this.#cutLog(step);
+        return state;
+      } catch (error) {
+        if (!(error instanceof FormatError)) throw error;
+        damaged.push({ step, error });
+      }
     }
-    const state = { ...parsed.data, settings: numericSettings(parsed.data.settings) };
-    const same = (key: string): boolean =>
-      JSON.stringify(state.settings[key]) === JSON.stringify(settings[key]);
-    const changed = Object.keys({ ...state.settings, ...settings }).filter((key) => !same(key));
-    if (changed.length > 0) {
-      const found = changed.map(
-        (key) => `${key} was ${JSON.stringify(state.settings[key])}, is ${JSON.stringify(settings[key])}`,
-      );
-      throw new UsageError(
-        "usage/resume",
-        `Cannot resume "${folder}" with other settings: ${found.join("; ")}`,
-        {
-          hint: "Give the same settings, or start a new run from it with --init-adapter.",
-        },
-      );
+    throw damaged[0]?.error;
+  }
+
+  /** Gives a damaged checkpoint a name under which it is none; says so. */
+  async #putAside(step: number, { message }: FormatError, taken: number): Promise<string> {
+    const aside = `${this.checkpoint(step)}${DAMAGED}`;
+    try {
+      await rm(aside, { recursive: true, force: true });
+      await rename(this.checkpoint(step), aside);
+    } catch (error) {
+      throw toFailedWrite(error, aside);
     }
-    await restoreAdapter(folder, adapter);
-    await readOptimizer(join(folder, OPTIMIZER_FILE), adapter, optimizer, state.global_step);
-    await this.#cutLog(step);
-    return state;
+    return `Checkpoint ${step} is damaged, the run goes on from ${taken}; it is kept as "${aside}" (${message})`;
   }
 
   /** Takes out of the log what a killed run wrote after its last checkpoint, half a line included. */

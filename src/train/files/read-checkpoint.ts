@@ -1,0 +1,54 @@
+/** @file Reads one checkpoint of a run, checked before anything of it is used: manifest, step, settings, adapter, optimizer. */
+import { join } from "node:path";
+import { UsageError } from "../../errors.ts";
+import { readJson, restoreAdapter } from "../../format/by-path.ts";
+import type { Adapter } from "../../peft/attach.ts";
+import { RUN_STATE, type RunState } from "../run-state.ts";
+import { numericSettings } from "../saved-settings.ts";
+import { badCheckpoint, checkManifest } from "./manifest.ts";
+import { OPTIMIZER_FILE, type OptimizerState, readOptimizer } from "./optimizer-file.ts";
+
+export const STATE_FILE = "trainer_state.json";
+
+/** What a checkpoint is read into, and what it must have been made with. */
+export interface Resumed {
+  readonly adapter: Adapter;
+  readonly optimizer: OptimizerState;
+  readonly settings: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Reads the checkpoint after `step` steps; returns where the run stands.
+ * @throws UsageError "usage/resume" when it was made with other settings; FormatError when it is damaged: adapter and
+ * optimizer may then hold a part of it
+ */
+export async function readCheckpoint(folder: string, step: number, into: Resumed): Promise<RunState> {
+  await checkManifest(folder, step);
+  const parsed = RUN_STATE.safeParse(await readJson(join(folder, STATE_FILE)));
+  if (!parsed.success) throw badCheckpoint(folder, `${STATE_FILE} does not say where the run stands`);
+  if (parsed.data.global_step !== step) {
+    throw badCheckpoint(folder, `${STATE_FILE} is of step ${parsed.data.global_step}, expected ${step}`);
+  }
+  const state = { ...parsed.data, settings: numericSettings(parsed.data.settings) };
+  requireSameSettings(folder, state.settings, into.settings);
+  await restoreAdapter(folder, into.adapter);
+  await readOptimizer(join(folder, OPTIMIZER_FILE), into.adapter, into.optimizer, step);
+  return state;
+}
+
+function requireSameSettings(
+  folder: string,
+  saved: Readonly<Record<string, unknown>>,
+  given: Readonly<Record<string, unknown>>,
+): void {
+  const changed = Object.keys({ ...saved, ...given }).filter(
+    (key) => JSON.stringify(saved[key]) !== JSON.stringify(given[key]),
+  );
+  if (changed.length === 0) return;
+  const found = changed.map(
+    (key) => `${key} was ${JSON.stringify(saved[key])}, is ${JSON.stringify(given[key])}`,
+  );
+  throw new UsageError("usage/resume", `Cannot resume "${folder}" with other settings: ${found.join("; ")}`, {
+    hint: "Give the same settings, or start a new run from it with --init-adapter.",
+  });
+}
