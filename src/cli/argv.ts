@@ -1,8 +1,7 @@
 /** @file The words of a command line, sorted into texts of flags and plain arguments. Collects problems, never throws. */
 import { readSwitch } from "./flag-value.ts";
 import type { Flag } from "./flags.ts";
-import { nearest } from "../nearest.ts";
-import { renamedFlag } from "./renamed-flags.ts";
+import { explainUnknown } from "./renamed-flags.ts";
 
 /** A command line, sorted. */
 export interface ParsedArgv {
@@ -54,6 +53,7 @@ export function parseArgv(
   const rest = [...words];
   const configPaths: string[] = [];
   let [help, json] = [false, false];
+  const passedOver: string[] = [];
 
   const add = (key: string, text: string): void => void texts.set(key, [...(texts.get(key) ?? []), text]);
   const takeValue = (name: string, inline: string | undefined): string | null => {
@@ -61,6 +61,15 @@ export function parseArgv(
     if (rest.length > 0 && !startsFlag(rest[0] ?? "")) return rest.shift() ?? null;
     problems.push(`--${name} has no value`);
     return null;
+  };
+
+  /** Tells of a word that is no flag, and passes over its value. */
+  const refuse = (typed: string, name: string, inline: string | undefined): void => {
+    const { problem, hint } = explainUnknown(name, flags, namesOf(flags), "flag", (known) => `--${known}`);
+    const behind = typed.startsWith("--") ? "" : "; an argument that begins with - goes behind a word --";
+    problems.push(`${typed} ${problem}${behind}`);
+    if (hint !== null) hints.push(hint);
+    if (inline === undefined && !startsFlag(rest[0] ?? "--")) passedOver.push(rest.shift() ?? "");
   };
 
   for (let word = rest.shift(); word !== undefined; word = rest.shift()) {
@@ -71,9 +80,9 @@ export function parseArgv(
     const long = SHORT_FORMS.get(word) ?? word;
     if (!long.startsWith("--")) {
       // What holds more than a name, such as "-a + b", is no flag that was mistyped.
-      if (/^-[A-Za-z][\w.-]*$/.test(long)) {
-        problems.push(`${long} is not a flag; an argument that begins with - goes behind a word --`);
-      } else plain.push(long);
+      const [short, inline] = splitOnce(long);
+      if (/^-[A-Za-z][\w.-]*$/.test(short)) refuse(short, short.slice(1), inline);
+      else plain.push(long);
       continue;
     }
     const [name, inline] = splitOnce(long.slice(2));
@@ -95,14 +104,7 @@ export function parseArgv(
     else if (name === "json" && inline === undefined) json = true;
     else if (name === "help" && inline === undefined) help = true;
     else {
-      const renamed = renamedFlag(name, flags);
-      if (renamed === null) problems.push(unknownFlag(name, flags));
-      else {
-        problems.push(`--${name} is not a flag any more`);
-        hints.push(renamed);
-        // Its value is no argument.
-        if (inline === undefined && !startsFlag(rest[0] ?? "--")) rest.shift();
-      }
+      refuse(`--${name}`, name, inline);
     }
   }
 
@@ -111,6 +113,9 @@ export function parseArgv(
   }
   problems.push(...tellRepeated("config", configPaths));
 
+  // What stood behind an unknown switch may have been an argument: it is not called missing as well.
+  const unfilled = positionals.filter((key) => !texts.has(key)).length - plain.length;
+  plain.push(...passedOver.slice(0, Math.max(0, unfilled)));
   for (const [index, key] of positionals.entries()) {
     const isLast = index === positionals.length - 1;
     const flag = flags.find((candidate) => candidate.key === key);
@@ -139,12 +144,11 @@ function splitOnce(word: string): [string, string | undefined] {
   return at < 0 ? [word, undefined] : [word.slice(0, at), word.slice(at + 1)];
 }
 
-function unknownFlag(name: string, flags: readonly Flag[]): string {
-  const names = [
+/** Names that a flag can have on the command line, the "no-" forms of switches among them. */
+function namesOf(flags: readonly Flag[]): readonly string[] {
+  return [
     ...flags.map((flag) => flag.name),
     ...flags.filter(isSwitch).map((flag) => `no-${flag.name}`),
     ...SHARED_FLAGS.map((flag) => flag.name),
   ];
-  const match = nearest(name, names);
-  return `--${name} is not a flag${match === null ? "" : `, the nearest is --${match}`}`;
 }

@@ -6,6 +6,7 @@
 import type colors from "picocolors";
 import type { z } from "zod";
 
+import type { Problem, ValueForm } from "../expected.ts";
 import type { ProgressFactory } from "./progress.ts";
 
 /** What a command may touch of the outside world. */
@@ -39,6 +40,8 @@ export interface Command<S extends z.ZodObject = z.ZodObject> {
   readonly takesAllWords?: true;
   /** A strict object: key = flag, `.describe()` = help, `.default()` = default. */
   readonly options: S;
+  /** Finds all that is wrong with values; by default what `options` finds. */
+  findProblems?(values: Readonly<Record<string, unknown>>, form: ValueForm): readonly Problem[];
   /** Runs; returns an exit status other than 0 if need be. */
   run(options: z.output<S>, io: CommandIO): Promise<number | void>;
 }

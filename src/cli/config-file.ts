@@ -6,9 +6,9 @@ import { parse } from "yaml";
 import { FormatError } from "../errors.ts";
 import { systemCode } from "../system-error.ts";
 import { readSetting } from "./flag-value.ts";
-import { kebabCase, type Flag } from "./flags.ts";
-import { nearest } from "../nearest.ts";
-import { renamedFlag } from "./renamed-flags.ts";
+import type { Flag } from "./flags.ts";
+import { plainName } from "../setting-names.ts";
+import { explainUnknown } from "./renamed-flags.ts";
 
 /** A settings file, read. */
 export interface ConfigFile {
@@ -28,11 +28,6 @@ async function readText(path: string): Promise<string> {
       cause: error,
     });
   }
-}
-
-/** Brings camelCase, snake_case and kebab-case together. */
-function flagName(key: string): string {
-  return kebabCase(key.replaceAll("_", "-"));
 }
 
 /** Reads a settings file for a command with these flags. @throws FormatError "format/file" when it cannot be read or parsed. */
@@ -57,19 +52,13 @@ export async function readConfigFile(path: string, flags: readonly Flag[]): Prom
   const problems: string[] = [];
   const hints: string[] = [];
   for (const [key, value] of Object.entries(content)) {
-    const flag = flags.find((candidate) => candidate.name === flagName(key));
-    const renamed = flag === undefined ? renamedFlag(flagName(key), flags) : null;
-    if (renamed !== null) {
-      problems.push(`key "${key}" of ${path} is not a setting any more`);
-      hints.push(renamed);
-    } else if (flag === undefined) {
-      const match = nearest(
-        flagName(key),
-        flags.map((candidate) => candidate.name),
-      );
-      const known = flags.find((candidate) => candidate.name === match);
-      const suggestion = known === undefined ? "" : `, the nearest is "${known.key}"`;
-      problems.push(`key "${key}" of ${path} is not a setting${suggestion}`);
+    const flag = flags.find((candidate) => candidate.name === plainName(key));
+    if (flag === undefined) {
+      const keyOf = (name: string): string => `"${flags.find((known) => known.name === name)?.key ?? name}"`;
+      const names = flags.map((known) => known.name);
+      const { problem, hint } = explainUnknown(plainName(key), flags, names, "setting", keyOf);
+      problems.push(`key "${key}" of ${path} ${problem}`);
+      if (hint !== null) hints.push(hint);
     } else if (values.has(flag.key)) problems.push(`key "${key}" of ${path} is there twice`);
     else values.set(flag.key, readSetting(flag, value));
   }

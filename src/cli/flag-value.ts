@@ -3,8 +3,10 @@ import { parse } from "yaml";
 
 import type { Flag, FlagKind } from "./flags.ts";
 
-/** A value, or in one phrase what was expected instead. */
-export type Reading = { readonly value: unknown } | { readonly expected: string };
+/** A value. */
+interface Reading {
+  readonly value: unknown;
+}
 
 const SWITCH_WORDS: Readonly<Record<string, boolean>> = {
   on: true,
@@ -61,37 +63,25 @@ function readKind(text: string, kind: FlagKind, choices: readonly string[]): Rea
 /** Text is tried as the narrowest kind first: "3" is a number before it is a string. */
 const NARROW_FIRST: readonly FlagKind[] = ["enum", "integer", "number", "boolean", "yaml", "string"];
 
-function phrase(kinds: readonly FlagKind[], choices: readonly string[]): string {
-  const phrases: Readonly<Record<FlagKind, string>> = {
-    enum: choices.length === 1 ? (choices[0] ?? "") : `one of ${choices.join(", ")}`,
-    integer: "an integer",
-    number: "a number",
-    boolean: "on or off",
-    yaml: "YAML or JSON",
-    array: "a list with commas",
-    string: "text",
-  };
-  return kinds.map((kind) => phrases[kind]).join(" or ");
-}
-
-function readOne(text: string, kinds: readonly FlagKind[], choices: readonly string[]): Reading {
+/** Reads text as the first kind that it is of; `null` when it is of none. */
+function readOne(text: string, { kinds, choices }: Pick<Flag, "kinds" | "choices">): Reading | null {
   for (const kind of NARROW_FIRST) {
     const reading = kinds.includes(kind) ? readKind(text, kind, choices) : null;
     if (reading !== null) return reading;
   }
-  return { expected: phrase(kinds, choices) };
+  return null;
 }
 
 /** Reads all texts that were given for one flag; only an array can have more than one. */
-export function readFlag(flag: Flag, texts: readonly string[]): Reading {
+export function readFlag(flag: Flag, texts: readonly string[]): Reading | { readonly expected: string } {
   const last = texts.at(-1) ?? "";
-  const { element } = flag;
-  if (element === null) return readOne(last, flag.kinds, flag.choices);
+  const { element, expected } = flag;
+  if (element === null) return readOne(last, flag) ?? { expected };
   const other = flag.kinds.filter((kind) => kind !== "array");
   // A word such as "all" beside a list of names.
   if (texts.length === 1 && other.length > 0) {
-    const reading = readOne(last, other, flag.choices);
-    if (!("expected" in reading)) return reading;
+    const reading = readOne(last, { ...flag, kinds: other });
+    if (reading !== null) return reading;
   }
   const parts =
     element.isWhole || element.kinds.includes("yaml")
@@ -99,8 +89,8 @@ export function readFlag(flag: Flag, texts: readonly string[]): Reading {
       : texts.flatMap((text) => (text === "" ? [] : text.split(",")));
   const values: unknown[] = [];
   for (const part of parts) {
-    const reading = readOne(element.isWhole ? part : part.trim(), element.kinds, element.choices);
-    if ("expected" in reading) return { expected: `a list, each ${reading.expected}` };
+    const reading = readOne(element.isWhole ? part : part.trim(), element);
+    if (reading === null) return { expected };
     values.push(reading.value);
   }
   return { value: values };

@@ -11,7 +11,8 @@ import { z } from "zod";
 import { UsageError } from "../errors.ts";
 import { parseArgv } from "./argv.ts";
 import { defineCommand } from "./command.ts";
-import { flagsOf, kebabCase } from "./flags.ts";
+import { kebabCase } from "../setting-names.ts";
+import { flagsOf } from "./flags.ts";
 import { readOptions } from "./options.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "graft-flags-"));
@@ -148,7 +149,10 @@ test("flags win over the settings file, which wins over the defaults", async () 
 
 test("a negative number is a value, not a flag", async () => {
   assert.deepEqual((await read("a", "--layers", "-1"))["layers"], [-1]);
-  assert.match(await problemsOf("a", "--drop-rate", "-1"), /--drop-rate is -1: expected number to be >=0/);
+  assert.match(
+    await problemsOf("a", "--drop-rate", "-1"),
+    /--drop-rate is -1, expected a number from 0 to 1$/,
+  );
 });
 
 test("an unknown flag is an error that names the nearest one", async () => {
@@ -176,19 +180,51 @@ test("all problems are told at once", async () => {
     [
       "--no-dtype is not a flag, the nearest is --dtype",
       "--run-name has no value",
-      '--rank is "x", expected an integer',
+      '--rank is "x", expected a whole number from 1 to 1024',
       '--dtype is "f16", expected one of f32, int8',
       "--input-file is missing",
-      "--learning-rate is 0: expected number to be >0",
+      "--learning-rate is 0, expected a number above 0",
     ],
   );
 });
 
+test("names of other tools, abbreviations and other spellings lead to the flag", async () => {
+  const told = async (...words: string[]) => (await problemsOf("a", ...words)).replace(/^.*?: (--? ?)/, "$1");
+  assert.equal(await told("--lr", "1e-4"), "--lr is not a flag: it is called --learning-rate here");
+  assert.equal(await told("--lora-r=8"), "--lora-r is not a flag: it is called --rank here");
+  assert.equal(await told("--dropRate", "0.1"), "--dropRate is not a flag, the nearest is --drop-rate");
+  assert.equal(
+    await told("--learning_rate", "1"),
+    "--learning_rate is not a flag, the nearest is --learning-rate",
+  );
+  assert.equal(
+    await told("--target-mod", "a,b"),
+    "--target-mod is not a flag, the nearest is --target-modules",
+  );
+  assert.match(await told("-r", "8"), /^-r is not a flag: it is called --rank here;/);
+});
+
+test("the value of an unknown flag is no problem of its own, nor is an argument behind an unknown switch", async () => {
+  const single = defineCommand({ ...COMMAND, positionals: ["inputFile"] });
+  const problems = (...words: string[]) => parseArgv(words, FLAGS, single.positionals).problems;
+  assert.deepEqual(problems("a", "--lr", "1e-4"), ["--lr is not a flag: it is called --learning-rate here"]);
+  assert.deepEqual(problems("--frobnicate", "a"), ["--frobnicate is not a flag"]);
+  assert.deepEqual((await problemsOf("--frobnicate", "a")).split(": ").at(-1), "--frobnicate is not a flag");
+  assert.deepEqual(problems("--input-file", "a", "--frobnicate", "b"), ["--frobnicate is not a flag"]);
+});
+
+test("a flag that graft has no use for says what to do instead", async () => {
+  await assert.rejects(read("a", "--load-in-4bit"), {
+    hint: /^Weights are kept as they are stored: give a quantized/,
+  });
+});
+
 test("an unknown key of a settings file is an error that names the nearest one", async () => {
-  const path = writeSettings("input: a\nlearning_rte: 1\n");
+  const path = writeSettings("input: a\nlearning_rte: 1\nlora_r: 8\n");
   const message = await problemsOf("a", "--config", path);
   assert.match(message, /key "learning_rte" of .* is not a setting, the nearest is "learningRate"/);
   assert.match(message, /key "input" of .* is not a setting/);
+  assert.match(message, /key "lora_r" of .* is not a setting: it is called "rank" here/);
 });
 
 test("a settings file that is missing, broken or a list is a format error", async () => {

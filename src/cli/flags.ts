@@ -3,8 +3,15 @@
  *
  * The schema's JSON Schema is the only thing read, so any zod type that has one makes a flag.
  */
-import { z } from "zod";
-
+import {
+  PATH_FORMAT,
+  describeSchema,
+  knownLimit,
+  membersOf,
+  type SchemaNode,
+  schemaNode,
+} from "../expected.ts";
+import { kebabCase } from "../setting-names.ts";
 import type { Command } from "./command.ts";
 
 /** What the text after a flag is read as. "yaml" stands for everything that has no form of its own. */
@@ -22,6 +29,8 @@ export interface Flag {
   /** What the elements of an array are read as; with `isWhole`, commas do not part them: the flag is repeated. */
   readonly element: (Pick<Flag, "kinds" | "choices"> & { readonly isWhole: boolean }) | null;
   readonly description: string;
+  /** What it takes, in words. */
+  readonly expected: string;
   /** `undefined` when there is none. */
   readonly defaultValue: unknown;
   readonly isRequired: boolean;
@@ -29,62 +38,27 @@ export interface Flag {
   readonly maximum: number | null;
 }
 
-/** The part of JSON Schema that decides how a flag is typed. */
-interface Node {
-  readonly type?: string;
-  readonly format?: string;
-  readonly enum?: readonly unknown[];
-  readonly const?: unknown;
-  readonly anyOf?: readonly Node[];
-  readonly oneOf?: readonly Node[];
-  readonly items?: Node;
-  readonly default?: unknown;
-  readonly description?: string;
-  readonly minimum?: number;
-  readonly maximum?: number;
-  readonly exclusiveMinimum?: number;
-  readonly exclusiveMaximum?: number;
-}
-
-/** Of strings that are paths, which may hold commas. */
-const PATH_FORMAT = "path";
-
-/** Turns `batchSize` into `batch-size`. */
-export function kebabCase(key: string): string {
-  return key.replaceAll(/([a-z0-9])(?=[A-Z])|([A-Z])(?=[A-Z][a-z])/g, "$1$2-").toLowerCase();
-}
-
-function unionOf(node: Node): readonly Node[] {
-  return (node.anyOf ?? node.oneOf ?? [node]).filter((member) => member.type !== "null");
-}
-
 const PLAIN_KINDS = ["number", "integer", "string", "boolean", "array"] as const;
 
-function kindOf(node: Node): FlagKind {
+function kindOf(node: SchemaNode): FlagKind {
   if (node.enum !== undefined || typeof node.const === "string") return "enum";
   return PLAIN_KINDS.find((kind) => kind === node.type) ?? "yaml";
 }
 
-function typeOf(node: Node): Pick<Flag, "kinds" | "choices"> {
-  const members = unionOf(node);
+function typeOf(node: SchemaNode): Pick<Flag, "kinds" | "choices"> {
+  const members = membersOf(node);
   const choices = members.flatMap(
     (member) => member.enum ?? (member.const === undefined ? [] : [member.const]),
   );
   return { kinds: [...new Set(members.map(kindOf))], choices: choices.map(String) };
 }
 
-/** zod gives every integer the limits of exact integers; they say nothing to people. */
-function limit(...values: readonly (number | undefined)[]): number | null {
-  return values.find((value) => value !== undefined && Math.abs(value) < Number.MAX_SAFE_INTEGER) ?? null;
-}
-
 /** Reads the flags of a command off its schema. */
 export function flagsOf(command: Pick<Command, "options">): readonly Flag[] {
-  const schema = z.toJSONSchema(command.options, { io: "input", unrepresentable: "any" });
+  const schema = schemaNode(command.options);
   const required = new Set(schema.required);
-  return Object.entries(schema.properties ?? {}).map(([key, property]) => {
-    const node = property as Node;
-    const array = unionOf(node).find((member) => member.type === "array");
+  return Object.entries(schema.properties ?? {}).map(([key, node]) => {
+    const array = membersOf(node).find((member) => member.type === "array");
     return {
       key,
       name: kebabCase(key),
@@ -94,10 +68,11 @@ export function flagsOf(command: Pick<Command, "options">): readonly Flag[] {
           ? null
           : { ...typeOf(array.items ?? {}), isWhole: array.items?.format === PATH_FORMAT },
       description: node.description ?? "",
+      expected: describeSchema(node, "typed"),
       defaultValue: node.default,
       isRequired: required.has(key),
-      minimum: limit(node.minimum, node.exclusiveMinimum),
-      maximum: limit(node.maximum, node.exclusiveMaximum),
+      minimum: knownLimit(node.minimum) ?? knownLimit(node.exclusiveMinimum) ?? null,
+      maximum: knownLimit(node.maximum) ?? knownLimit(node.exclusiveMaximum) ?? null,
     };
   });
 }

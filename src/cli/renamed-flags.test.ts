@@ -1,59 +1,60 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { after, test } from "node:test";
+import { test } from "node:test";
 
+import { SYNONYM_TARGETS, nearestName } from "../setting-names.ts";
 import { parseArgv } from "./argv.ts";
-import { combine } from "./combine.ts";
-import type { Command } from "./command.ts";
+import { COMMANDS } from "./commands.ts";
 import { flagsOf } from "./flags.ts";
-import { generate } from "./generate.ts";
-import { merge } from "./merge.ts";
-import { readOptions } from "./options.ts";
 import { train } from "./train.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "graft-renamed-"));
-after(() => rmSync(folder, { recursive: true, force: true }));
+const FLAGS = flagsOf(train);
 
-const TRAIN = ["--data", "a.jsonl", "--output", "out"];
-
-async function read(command: Command, words: readonly string[]): Promise<unknown> {
-  const flags = flagsOf(command);
-  return await readOptions(command, flags, parseArgv(words, flags, command.positionals));
-}
-
-for (const [command, words, old, hint] of [
-  [train, ["--accumulation", "4"], "accumulation", "now --gradient-accumulation-steps."],
-  [train, ["--keep-widened"], "keep-widened", "now --weights float32."],
-  [train, ["--no-keep-widened"], "no-keep-widened", "now --weights stored."],
-] as const) {
-  test(`graft ${command.name} ${words.join(" ")} is refused with the name of today`, async () => {
-    await assert.rejects(read(command, [...TRAIN, ...words]), {
-      code: "usage/flag",
-      message: `Cannot run "graft train": --${old} is not a flag any more`,
-      hint: `--${old} is ${hint} See graft train --help.`,
-    });
-  });
-}
-
-test("an old flag of other commands, too", async () => {
-  await assert.rejects(read(generate, ["--prompt", "a", "--keep-widened"]), {
-    hint: /--keep-widened is now --weights float32/,
-  });
-  await assert.rejects(read(merge, ["--adapter", "a", "--output", "b", "--type", "q8_0"]), {
-    message: /--type is not a flag any more/,
-    hint: /--type is now --dtype\./,
-  });
-  assert.ok(await read(combine, ["a", "--adapter", "a=b", "--output", "c", "--type", "cat"]));
+test("the usual names of other tools lead to one flag of graft train, and their values are passed over", () => {
+  const expected = {
+    "--lr": "is not a flag: it is called --learning-rate here",
+    "--lora-r": "is not a flag: it is called --rank here",
+    "--max-seq-length": "is not a flag: it is called --max-length here",
+    "--grad-accum": "is not a flag: it is called --gradient-accumulation-steps here",
+    "--out": "is not a flag, the nearest is --output",
+    "--per-device-train-batch-size": "is not a flag: it is called --batch-size here",
+    "--num_train_epochs": "is not a flag: it is called --epochs here",
+    "--lr-scheduler-type": "is not a flag: it is called --schedule here",
+    "--fine-tune-type": "is not a flag: it is called --method here",
+    "--iters": "is not a flag: it is called --steps here",
+    "--cutoff_len": "is not a flag: it is called --max-length here",
+    "--sequence_len": "is not a flag: it is called --max-length here",
+    "--micro_batch_size": "is not a flag: it is called --batch-size here",
+    "--resume_from_checkpoint": "is not a flag: it is called --resume here",
+    "--save-total-limit": "is not a flag: it is called --keep-last here",
+    "--use-dora": "is not a flag: it is called --method dora here",
+    "--model_name_or_path": "is not a flag: it is called --model here",
+  };
+  for (const [flag, problem] of Object.entries(expected)) {
+    assert.deepEqual(parseArgv([flag, "7"], FLAGS, []).problems, [`${flag} ${problem}`]);
+    assert.deepEqual(parseArgv([`${flag}=7`], FLAGS, []).problems, [`${flag} ${problem}`]);
+  }
 });
 
-test("an old key of a settings file is refused with the name of today", async () => {
-  const path = join(folder, "old.yaml");
-  writeFileSync(path, "accumulation: 2\nkeep_widened: true\n");
-  await assert.rejects(read(train, [...TRAIN, "--config", path]), {
-    code: "usage/flag",
-    message: /2 problems\n {2}key "accumulation" of .* is not a setting any more\n {2}key "keep_widened"/,
-    hint: /--accumulation is now --gradient-accumulation-steps\. --keep-widened is now --weights float32\./,
-  });
+test("a value behind an equals sign is one", () => {
+  const { texts, problems } = parseArgv(["--epochs=1", "--output=a=b"], FLAGS, []);
+  assert.deepEqual(problems, []);
+  assert.deepEqual([texts.get("epochs"), texts.get("output")], [["1"], ["a=b"]]);
+});
+
+test("every synonym stands for a flag that there is", () => {
+  const known = new Set([
+    "config",
+    ...COMMANDS.flatMap((command) => flagsOf(command).map(({ name }) => name)),
+  ]);
+  assert.deepEqual(
+    SYNONYM_TARGETS.filter((name) => !known.has(name)),
+    [],
+  );
+});
+
+test("no name of a flag is a synonym of another flag of its command", () => {
+  for (const command of COMMANDS) {
+    const names = flagsOf(command).map(({ name }) => name);
+    for (const name of names) assert.equal(nearestName(name, names)?.name, name);
+  }
 });

@@ -1,6 +1,7 @@
-/** @file Flags that once had another name, for hints. */
+/** @file What to tell about a name that is no flag: it once was one, others call it so, or it was mistyped. */
+import { adviceFor, kebabCase, nearestName } from "../setting-names.ts";
 import { RENAMED_SETTINGS, type RenamedSetting } from "../train/saved-settings.ts";
-import { type Flag, kebabCase } from "./flags.ts";
+import type { Flag } from "./flags.ts";
 
 /** Old name of a flag → what it is today. */
 const OLD_FLAGS: ReadonlyMap<string, RenamedSetting> = new Map([
@@ -10,11 +11,41 @@ const OLD_FLAGS: ReadonlyMap<string, RenamedSetting> = new Map([
 ]);
 
 /** What an old flag (or its "no-" form) is called today, with a value where that says the same; null: it is none. */
-export function renamedFlag(name: string, flags: readonly Flag[]): string | null {
+function renamedFlag(name: string, flags: readonly Flag[]): string | null {
   const plain = name.replace(/^no-/, "");
   const now = OLD_FLAGS.get(plain);
   const flag = flags.find(({ key }) => key === now?.key);
   if (!now || !flag) return null;
   const value = now.read(plain === name);
   return `--${name} is now --${flag.name}${typeof value === "string" ? ` ${value}` : ""}.`;
+}
+
+/** What is told of an unknown name. */
+export interface UnknownName {
+  /** What follows the name. */
+  readonly problem: string;
+  /** How to mend it; null: the problem says it. */
+  readonly hint: string | null;
+}
+
+/**
+ * Explains a name that is none of the flags; `write` says how a flag's name is written where it was given, `what` what
+ * it should have been.
+ */
+export function explainUnknown(
+  name: string,
+  flags: readonly Flag[],
+  names: readonly string[],
+  what: "flag" | "setting",
+  write: (name: string) => string,
+): UnknownName {
+  const renamed = renamedFlag(name, flags);
+  if (renamed !== null) return { problem: `is not a ${what} any more`, hint: renamed };
+  const match = nearestName(name, names);
+  if (match === null) return { problem: `is not a ${what}`, hint: adviceFor(name) };
+  const text = write(match.name) + (match.value === null ? "" : ` ${match.value}`);
+  const problem = match.isSynonym
+    ? `is not a ${what}: it is called ${text} here`
+    : `is not a ${what}, the nearest is ${text}`;
+  return { problem, hint: null };
 }

@@ -1,7 +1,7 @@
 /** @file `graft train`: fine-tunes a model on one's own data. */
 import { DEFAULT_MODEL } from "../hub/resolve.ts";
 import type { EvalEvent, StepEvent, TrainEvent } from "../train/events.ts";
-import { TRAIN_OPTIONS, type TrainInput } from "../train/options.ts";
+import { TRAIN_OPTIONS, type TrainInput, findTrainProblems } from "../train/options.ts";
 import { train as fineTune } from "../train/trainer.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
 import { formatBytes, formatCount, formatFixed, formatLoss } from "./numbers.ts";
@@ -54,6 +54,7 @@ export const train = defineCommand({
   summary: "Fine-tune a model on your own data",
   positionals: [],
   options: TRAIN_OPTIONS.extend({ model: TRAIN_OPTIONS.shape.model.default(DEFAULT_MODEL) }),
+  findProblems: (values, form) => findTrainProblems({ model: DEFAULT_MODEL, ...values }, form),
   async run(options, io) {
     const result = await trainWithProgress(options as TrainInput, io);
     io.stdout(

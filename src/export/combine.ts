@@ -3,10 +3,11 @@
  *
  * The model is not needed, but for adapters that train tensors of the base itself.
  */
-import { z } from "zod";
+import type { z } from "zod";
 import { UsageError } from "../errors.ts";
+import { parseSettings } from "../expected.ts";
 import type { BaseModel } from "../models/base-model.ts";
-import { COMBINE_OPTIONS, type CombineOptions } from "../peft/algebra/combinations.ts";
+import { COMBINE_OPTIONS } from "../peft/algebra/combinations.ts";
 import { type Combined, type Residual, combineWeights } from "../peft/algebra/combine.ts";
 import { LOW_COSINE, type StartCosine } from "../peft/algebra/cosine.ts";
 import type { StartOf } from "../peft/algebra/plan.ts";
@@ -59,7 +60,7 @@ export interface CombinedFolder {
  */
 export async function combineAdapters(input: CombineInput): Promise<CombinedFolder> {
   const { expression, adapters, base, ...settings } = input;
-  const options = parseSettings(settings);
+  const options = parseSettings(COMBINE_OPTIONS, settings, "these settings", "See graft combine --help.");
   const sum = parseExpression(expression, Object.keys(adapters));
   const paths = Object.values(adapters);
   const areModels = await Promise.all(paths.map(isModelFolder));
@@ -173,14 +174,6 @@ function refuseInfinite(expression: string, tensors: readonly HostTensor<"float3
     `Cannot combine adapters by "${expression}": the result holds numbers that float32 cannot, expected weights near 1`,
     { hint: "Choose smaller weights." },
   );
-}
-
-function parseSettings(settings: z.input<typeof COMBINE_OPTIONS>): CombineOptions {
-  const parsed = COMBINE_OPTIONS.safeParse(settings);
-  if (parsed.success) return parsed.data;
-  throw new UsageError("usage/flag", `Cannot combine adapters: ${z.prettifyError(parsed.error)}`, {
-    hint: "See graft combine --help.",
-  });
 }
 
 function refuseOtherBases(folders: ReadonlyMap<string, WeightsFolder>): void {

@@ -6,6 +6,7 @@
  */
 import { z } from "zod";
 import { UsageError } from "../errors.ts";
+import { findProblems, listProblems, showValue } from "../expected.ts";
 import type { RawConfig } from "./family.ts";
 
 /** Bookkeeping, settings of training and generation, special tokens: of no effect on logits. */
@@ -31,20 +32,13 @@ const NEUTRAL = new Set(
  * @throws UsageError "usage/model" that lists every problem.
  */
 export function parseConfig<S extends z.ZodObject>(schema: S, raw: RawConfig): z.output<S> {
-  const parsed = schema.safeParse(raw);
-  const problems = (parsed.error?.issues ?? []).map(
-    (issue) => `${issue.path.join(".")} is ${JSON.stringify(at(raw, issue.path))} (${issue.message})`,
-  );
+  const problems = [...listProblems(findProblems(schema, raw))];
   const unknown = Object.entries(raw).filter(
     ([key, value]) => !(key in schema.shape) && !NEUTRAL.has(key) && value !== null,
   );
-  problems.push(...unknown.map(([key, value]) => `${key} is ${JSON.stringify(value)} (unknown setting)`));
-  if (parsed.success && problems.length === 0) return parsed.data;
+  problems.push(...unknown.map(([key, value]) => `${key} is ${showValue(value)} (unknown setting)`));
+  if (problems.length === 0) return schema.parse(raw);
   throw unusable(raw, problems.join("; "));
-}
-
-function at(raw: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | null)?.[key], raw);
 }
 
 /** The error for a configuration with values that are not implemented. */

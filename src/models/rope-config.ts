@@ -1,5 +1,6 @@
 /** @file Rotary settings of configuration files: `rope_parameters` of transformers 5, or the keys of transformers 4. */
 import { z } from "zod";
+import { findProblems, listProblems } from "../expected.ts";
 import type { RopeConfig } from "../nn/rope-tables.ts";
 import type { RopeScaling } from "../nn/rope-scaling.ts";
 import type { RawConfig } from "./family.ts";
@@ -46,12 +47,10 @@ export function readRope(raw: RawConfig, headWidth: number, defaults: RopeDefaul
   const { layerType, isScaled } = defaults;
   const all = raw["rope_parameters"] as Readonly<Record<string, unknown>> | null | undefined;
   const ofLayers = layerType === null ? all : ((all?.[layerType] ?? null) as typeof all);
-  const parsed = SETTINGS.safeParse(ofLayers ?? (isScaled ? raw["rope_scaling"] : null) ?? {});
-  if (!parsed.success) {
-    const found = parsed.error.issues.map(({ path, message }) => `${path.join(".")} ${message}`).join("; ");
-    throw unusable(raw, `rotary settings cannot be used: ${found}`);
-  }
-  const settings = parsed.data;
+  const given = ofLayers ?? (isScaled ? raw["rope_scaling"] : null) ?? {};
+  const problems = listProblems(findProblems(SETTINGS, given));
+  if (problems.length > 0) throw unusable(raw, `rotary settings cannot be used: ${problems.join("; ")}`);
+  const settings = SETTINGS.parse(given);
   const theta = settings.rope_theta ?? Number(defaults.theta ?? raw["rope_theta"] ?? 10000);
   const share = settings.partial_rotary_factor ?? Number(raw["partial_rotary_factor"] ?? 1);
   const width = Math.floor(headWidth * share);

@@ -3,6 +3,7 @@
  * read here, so a run can be planned before any weight is loaded.
  */
 import { UsageError } from "../errors.ts";
+import { parseSettings } from "../expected.ts";
 import { DTYPES } from "../graph/dtype.ts";
 import type { Model } from "../models/model.ts";
 import { type ModelTensor, type SiteSpec, residualSite } from "../models/sites.ts";
@@ -166,16 +167,10 @@ export function indexSites(
 
 /** Parses a method's options. @throws UsageError "usage/flag" that lists every problem. */
 export function parseOptions(method: Method, raw: unknown): unknown {
-  const parsed = method.options.safeParse(raw);
-  if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map(
-    (issue) => `${issue.path.join(".") || "options"}: ${issue.message}`,
-  );
-  throw new UsageError(
-    "usage/flag",
-    `Cannot use options of method "${method.name}": ${problems.join("; ")}`,
-    {
-      hint: "See graft train --help for the options of each method.",
-    },
+  return parseSettings(
+    method.options,
+    raw,
+    `options of method "${method.name}"`,
+    "See graft train --help for the options of each method.",
   );
 }

@@ -16,11 +16,71 @@ describe("parseTrainOptions()", () => {
     assert.equal(options.resume, false);
   });
 
-  test("names every problem at once", () => {
-    assert.throws(() => parseTrainOptions({ model: "m", data: 1, output: "o", bathSize: 2, seed: -1 }), {
-      code: "usage/flag",
-      message:
-        /^Cannot use these settings:[\s\S]*bathSize[\s\S]*data[\s\S]*seed|data[\s\S]*seed[\s\S]*bathSize/,
+  test("names every problem at once, what is expected, and the nearest key", () => {
+    const settings = {
+      model: "m",
+      data: 1,
+      bathSize: 2,
+      seed: -1,
+      learning_rate: 1,
+      lora_alpha: 3,
+      dropout: 7,
+    };
+    assert.throws(
+      () => parseTrainOptions(settings),
+      (error: Error) => {
+        assert.deepEqual(
+          error.message
+            .split("\n")
+            .map((line) => line.trim())
+            .toSorted(),
+          [
+            "Cannot use these settings: 7 problems",
+            "bathSize is not a setting, the nearest is batchSize",
+            "data is 1, expected a path or a list, each a path",
+            "dropout is 7, expected a number of at least 0 and below 1",
+            "learning_rate is not a setting, the nearest is learningRate",
+            "lora_alpha is not a setting: it is called alpha here",
+            "output is missing",
+            "seed is -1, expected a whole number of at least 0",
+          ],
+        );
+        return true;
+      },
+    );
+  });
+
+  test("judges an option by what was chosen, and says whose an option is", () => {
+    const message = (settings: object): string => {
+      try {
+        parseTrainOptions({ ...NEEDED, ...settings });
+      } catch (error) {
+        return (error as Error).message.replace("Cannot use these settings: ", "");
+      }
+      return "no error";
+    };
+    assert.equal(
+      message({ init: "clip" }),
+      'init is "clip", expected one of default, gaussian, pissa, olora',
+    );
+    assert.equal(
+      message({ method: "road", groupSize: 3 }),
+      "groupSize is 3, expected an even number of at least 2",
+    );
+    assert.equal(
+      message({ method: "full", rank: 3 }),
+      "rank is for method lora, dora, vera, snell, not for full",
+    );
+    assert.equal(
+      message({ objective: "dpo", lossType: "ipo", labelSmoothing: 0.1 }),
+      "labelSmoothing is 0.1, expected 0, as the loss is not sigmoid",
+    );
+    assert.equal(message({ load_in_4bit: true }), "load_in_4bit is not a setting");
+  });
+
+  test("advises where only other tools have a setting", () => {
+    assert.throws(() => parseTrainOptions({ ...NEEDED, load_in_4bit: true }), {
+      hint: /^Weights are kept as they are stored: give a quantized/,
     });
   });
 
@@ -71,8 +131,10 @@ describe("options of the chosen kind", () => {
   });
 
   test("one of another kind is refused", () => {
-    const options = parseTrainOptions({ ...NEEDED, method: "full", rank: 3, optimizer: "sgd", beta1: 0.5 });
-    assert.throws(() => methodOptions(options), /Cannot use rank with method "full": expected no options/);
-    assert.throws(() => optimizerOptions(options), /Cannot use beta1 with optimizer "sgd"/);
+    const settings = { ...NEEDED, method: "full", rank: 3, optimizer: "sgd", beta1: 0.5 };
+    assert.throws(
+      () => parseTrainOptions(settings),
+      /rank is for .*\n.*beta1 is for optimizer adamw, lion, not/,
+    );
   });
 });

@@ -6,6 +6,7 @@
 import { z } from "zod";
 import { TRAIN_ON } from "../data/example.ts";
 import { UsageError } from "../errors.ts";
+import { type Problem, type ValueForm, findProblems, settingsError } from "../expected.ts";
 import { OPTIMIZERS } from "../optim/optimizers.ts";
 import { SCHEDULES } from "../optim/schedules.ts";
 import type { Method } from "../peft/method.ts";
@@ -93,6 +94,16 @@ const OWN = {
   overwrite: z.boolean().default(false).describe("Replace the run that the output folder holds"),
 };
 
+/** One of a kind, with options of its own. */
+interface Kind {
+  readonly name: string;
+  readonly options: z.ZodType;
+}
+
+function keysOf({ options }: Kind): string[] {
+  return Object.keys((options as z.ZodObject).shape);
+}
+
 /** One option as some kinds of thing have it. */
 interface OwnedOption {
   readonly schema: z.ZodType;
@@ -105,9 +116,7 @@ interface OwnedOption {
  * Options of one kind of thing as flags: optional, so that what was given can be told from defaults. Where two mean
  * different things by one name, the flag takes the values of both, and the chosen one's own schema judges.
  */
-function optionFlags(
-  kinds: readonly { readonly name: string; readonly options: z.ZodType }[],
-): Record<string, z.ZodType> {
+function optionFlags(kinds: readonly Kind[]): Record<string, z.ZodType> {
   const flags = new Map<string, OwnedOption[]>();
   for (const { name, options } of kinds) {
     for (const [key, schema] of Object.entries((options as z.ZodObject<Record<string, z.ZodType>>).shape)) {
@@ -121,8 +130,7 @@ function optionFlags(
   return Object.fromEntries(
     [...flags].map(([key, options]) => {
       const [first, ...others] = options.map(({ schema }) => schema);
-      const taken = `expected what ${options.flatMap(({ owners }) => owners).join(" or ")} takes`;
-      const schema = others.length === 0 ? first : z.union([first as z.ZodType, ...others], taken);
+      const schema = others.length === 0 ? first : z.union([first as z.ZodType, ...others]);
       const texts = options.map(({ owners, text }) => `${owners.join(", ")}: ${text}`);
       return [key, (schema as z.ZodType).optional().describe(texts.join(". "))];
     }),
@@ -166,24 +174,68 @@ export type TrainOptions = z.output<z.ZodObject<typeof OWN>> & Readonly<Record<s
  * @throws UsageError "usage/flag" that lists every problem.
  */
 export function parseTrainOptions(input: unknown, methods: readonly Method[] = METHODS): TrainOptions {
-  const schema = methods === METHODS ? TRAIN_OPTIONS : schemaOf(methods);
-  const parsed = schema.safeParse(input);
-  if (!parsed.success) {
-    const hints = Object.keys(input ?? {}).flatMap((key) => {
-      const now = RENAMED_SETTINGS.get(key);
-      return now ? [`"${key}" is now "${now.key}".`] : [];
-    });
-    throw new UsageError(
-      "usage/flag",
-      `Cannot use these settings:\n${z.prettifyError(parsed.error)}`,
-      hints.length > 0 ? { hint: hints.join(" ") } : {},
-    );
+  const problems = findTrainProblems(input, "written", methods);
+  if (problems.length === 0) return schemaFor(methods).parse(input);
+  const renamed = Object.keys(input ?? {}).flatMap((key) => {
+    const now = RENAMED_SETTINGS.get(key);
+    return now ? [`"${key}" is now "${now.key}".`] : [];
+  });
+  throw settingsError("these settings", problems, renamed.length > 0 ? renamed.join(" ") : undefined);
+}
+
+function schemaFor(methods: readonly Method[]): typeof TRAIN_OPTIONS {
+  return methods === METHODS ? TRAIN_OPTIONS : schemaOf(methods);
+}
+
+/** Finds all that is wrong with settings: what the chosen method, optimizer and objective take is what counts. */
+export function findTrainProblems(
+  input: unknown,
+  form: ValueForm,
+  methods: readonly Method[] = METHODS,
+): readonly Problem[] {
+  const given = (typeof input === "object" && input !== null ? input : {}) as Readonly<
+    Record<string, unknown>
+  >;
+  const { method = methodChoice(methods).parse(undefined), optimizer = OWN.optimizer.parse(undefined) } =
+    given;
+  const problems = [
+    ...findOwnProblems("method", method, methods, given, form),
+    ...findOwnProblems("optimizer", optimizer, OPTIMIZERS, given, form),
+    // Without one, the model says what is learned.
+    ...findOwnProblems("objective", given["objective"], OBJECTIVES, given, form),
+  ];
+  if (given["epochs"] !== undefined && given["steps"] !== undefined) {
+    problems.push({ path: ["steps"], text: "and epochs are both given, expected one of them" });
   }
-  const options = parsed.data as unknown as TrainOptions;
-  if (options.epochs !== undefined && options.steps !== undefined) {
-    throw new UsageError("usage/flag", "Cannot use epochs and steps: both are given, expected one of them");
-  }
-  return options;
+  const told = new Set(problems.map(({ path }) => path[0]));
+  const others = findProblems(schemaFor(methods), input, form).filter(({ path }) => !told.has(path[0]));
+  return [...others, ...problems];
+}
+
+/** Finds what is wrong with the options of the chosen one of a kind, and options that only others of the kind have. */
+function findOwnProblems(
+  kind: string,
+  name: unknown,
+  kinds: readonly Kind[],
+  given: Readonly<Record<string, unknown>>,
+  form: ValueForm,
+): Problem[] {
+  const chosen = kinds.find((one) => one.name === name);
+  if (chosen === undefined) return [];
+  const own = keysOf(chosen);
+  const values = Object.fromEntries(
+    own.filter((key) => given[key] !== undefined).map((key) => [key, given[key]]),
+  );
+  const foreign = [...new Set(kinds.flatMap(keysOf))].filter(
+    (key) => given[key] !== undefined && !own.includes(key),
+  );
+  return [
+    ...findProblems(chosen.options, values, form),
+    ...foreign.map((key) => {
+      const owners = kinds.filter((one) => keysOf(one).includes(key)).map((one) => one.name);
+      return { path: [key], text: `is for ${kind} ${owners.join(", ")}, not for ${chosen.name}` };
+    }),
+  ];
 }
 
 /** The options of the chosen method. @throws UsageError "usage/flag" for an option of another method. */
@@ -207,10 +259,9 @@ export function objectiveOptions(options: TrainOptions, name: string): Record<st
 function ownOptions(
   kind: string,
   name: string,
-  kinds: readonly { readonly name: string; readonly options: z.ZodType }[],
+  kinds: readonly Kind[],
   options: TrainOptions,
 ): Record<string, unknown> {
-  const keysOf = (one: (typeof kinds)[number]): string[] => Object.keys((one.options as z.ZodObject).shape);
   const given = [...new Set(kinds.flatMap(keysOf))].filter((key) => options[key] !== undefined);
   const own = kinds.flatMap((k) => (k.name === name ? keysOf(k) : []));
   const foreign = given.filter((key) => !own.includes(key));

@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import { FormatError } from "../../errors.ts";
+import { findProblems, listProblems } from "../../expected.ts";
 import { DTYPES, type DType } from "../../graph/dtype.ts";
 import { numElements, showShape } from "../../graph/shape.ts";
 import type { ByteSource } from "./byte-source.ts";
@@ -73,7 +74,7 @@ function damaged(path: string, found: string, expected: string): FormatError {
 function parseEntry(path: string, name: string, value: unknown, dataStart: number): TensorRange {
   const parsed = entrySchema.safeParse(value);
   if (!parsed.success) {
-    const problem = z.prettifyError(parsed.error).replaceAll(/\s+/g, " ");
+    const problem = listProblems(findProblems(entrySchema, value)).join("; ");
     throw damaged(path, `tensor "${name}" has a bad entry (${problem})`, "dtype, shape and data_offsets");
   }
   const { dtype: fileDtype, shape, data_offsets: offsets } = parsed.data;

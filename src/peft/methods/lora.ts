@@ -39,10 +39,10 @@ const OPTIONS = z
     ...LOW_RANK_FIELDS,
     loraBias: z.boolean().default(false).describe("give the second matrix a bias of its own"),
   })
-  .refine(
-    ({ loraBias, init }) => !loraBias || init === "default",
-    "loraBias goes with init default alone, as in peft",
-  );
+  .refine(({ loraBias, init }) => !loraBias || init === "default", {
+    path: ["loraBias"],
+    message: "expected it with init default alone, as in peft",
+  });
 
 /** The bias of B times s, [.., out], added to what has one axis more. */
 function addOwnBias(y: Value, values: SiteValues, scale: number): Value {

@@ -2,6 +2,7 @@
  * @file Gets everything a run needs, cheapest first: settings, data, the fit into memory, then weights and adapter.
  */
 import { UsageError } from "../../errors.ts";
+import { parseSettings } from "../../expected.ts";
 import { type TrainingUnit, exampleLength } from "../../data/batch.ts";
 import { type StepPlan, planSteps } from "../../data/order.ts";
 import { compareTokenizerFiles } from "../../data/tokenizer-notes.ts";
@@ -72,7 +73,11 @@ export async function setUp(
       method,
       ofMethod,
       optimizer,
-      optimizerOptions: optimizer.options.parse(ofOptimizer),
+      optimizerOptions: parseSettings(
+        optimizer.options,
+        ofOptimizer,
+        `options of optimizer "${optimizer.name}"`,
+      ),
     };
     return await setUpOn(path, checkpoint, options, kinds);
   } catch (error) {
@@ -156,7 +161,14 @@ async function setUpOn(
 /** The objective that is asked for, or that of what the model is for. @throws UsageError "usage/flag" */
 function chooseObjective(options: TrainOptions, { task }: Model): ChosenObjective {
   const chosen = options.objective === undefined ? defaultObjective(task) : findObjective(options.objective);
-  return { objective: chosen, options: chosen.options.parse(objectiveOptions(options, chosen.name)) };
+  return {
+    objective: chosen,
+    options: parseSettings(
+      chosen.options,
+      objectiveOptions(options, chosen.name),
+      `options of objective "${chosen.name}"`,
+    ),
+  };
 }
 
 /** Names, or one text with the signs of a regular expression (which may hold commas), or "all-linear". */

@@ -48,10 +48,10 @@ const options = z
       .default("sigmoid")
       .describe("what becomes of the margin"),
   })
-  .refine(
-    ({ labelSmoothing, lossType }) => labelSmoothing === 0 || lossType === "sigmoid",
-    "labelSmoothing goes with lossType sigmoid alone",
-  );
+  .refine(({ labelSmoothing, lossType }) => labelSmoothing === 0 || lossType === "sigmoid", {
+    path: ["labelSmoothing"],
+    message: "expected 0, as the loss is not sigmoid",
+  });
 type DpoOptions = z.infer<typeof options>;
 
 export const dpo: Objective<DpoOptions> = {

@@ -1,0 +1,231 @@
+/**
+ * @file What a schema expects, in plain words, and what is wrong with values: for flags, settings files, calls and files.
+ *
+ * The words are made of the schema's JSON Schema, never of the messages of the library that checks.
+ */
+import { z } from "zod";
+
+import { UsageError } from "./errors.ts";
+import { adviceFor, nearestName } from "./setting-names.ts";
+
+/** The part of JSON Schema that is put into words. */
+export interface SchemaNode {
+  readonly type?: string;
+  readonly format?: string;
+  readonly enum?: readonly unknown[];
+  readonly const?: string | number | boolean | null;
+  readonly anyOf?: readonly SchemaNode[];
+  readonly oneOf?: readonly SchemaNode[];
+  readonly items?: SchemaNode;
+  readonly required?: readonly string[];
+  readonly properties?: Readonly<Record<string, SchemaNode>>;
+  readonly additionalProperties?: SchemaNode | boolean;
+  readonly default?: unknown;
+  readonly description?: string;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly exclusiveMinimum?: number;
+  readonly exclusiveMaximum?: number;
+  readonly multipleOf?: number;
+}
+
+/** Of strings that are paths, which may hold commas. */
+export const PATH_FORMAT = "path";
+
+/** How values are written: typed behind a flag, or as values of a program or file. */
+export type ValueForm = "typed" | "written";
+
+/** What is wrong with one value. */
+export interface Problem {
+  /** Keys from the outside in; empty: it is about all values together. */
+  readonly path: readonly string[];
+  /** What follows its name: `is 7, expected a number above 0`. */
+  readonly text: string;
+}
+
+/** The JSON Schema of what a caller gives. */
+export function schemaNode(schema: z.ZodType): SchemaNode {
+  return z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as SchemaNode;
+}
+
+/** The alternatives of a schema, those inside of others too; null is none. */
+export function membersOf(node: SchemaNode): readonly SchemaNode[] {
+  const inner = node.anyOf ?? node.oneOf;
+  if (inner !== undefined) return inner.flatMap(membersOf);
+  return node.type === "null" ? [] : [node];
+}
+
+/** Choices of a node; null: it takes more than a few words. */
+function choicesOf(node: SchemaNode): readonly string[] | null {
+  if (node.enum !== undefined) return node.enum.map(String);
+  return node.const === undefined ? null : [String(node.const)];
+}
+
+/** zod gives every integer the limits of exact integers; they say nothing to people. */
+export function knownLimit(value: number | undefined): number | undefined {
+  return value !== undefined && Math.abs(value) < Number.MAX_SAFE_INTEGER ? value : undefined;
+}
+
+function describeNumber(node: SchemaNode): string {
+  const isWhole = node.type === "integer";
+  const step = node.multipleOf !== undefined && node.multipleOf !== 1 ? node.multipleOf : null;
+  const kind =
+    step === null
+      ? isWhole
+        ? "a whole number"
+        : "a number"
+      : step === 2
+        ? "an even number"
+        : `a multiple of ${step}`;
+  const above = knownLimit(node.exclusiveMinimum);
+  const below = knownLimit(node.exclusiveMaximum);
+  const least = knownLimit(node.minimum) ?? (isWhole && above !== undefined ? above + 1 : undefined);
+  const most = knownLimit(node.maximum) ?? (isWhole && below !== undefined ? below - 1 : undefined);
+  if (least !== undefined && most !== undefined) return `${kind} from ${least} to ${most}`;
+  const limits = [
+    ...(least === undefined ? (above === undefined ? [] : [`above ${above}`]) : [`of at least ${least}`]),
+    ...(most === undefined ? (below === undefined ? [] : [`below ${below}`]) : [`of at most ${most}`]),
+  ];
+  return [kind, limits.join(" and ")].filter(Boolean).join(" ");
+}
+
+function describeOne(node: SchemaNode, form: ValueForm): string {
+  const isTyped = form === "typed";
+  switch (node.type ?? "") {
+    case "number":
+    case "integer":
+      return describeNumber(node);
+    case "boolean":
+      return isTyped ? "on or off" : "true or false";
+    case "string":
+      return node.format === PATH_FORMAT ? "a path" : "text";
+    case "array":
+      if (isTyped && node.items?.format === PATH_FORMAT) return "a path, the flag once for each";
+      return `a list${isTyped ? " with commas" : ""}, each ${describeSchema(node.items ?? {}, form)}`;
+    case "object": {
+      const { additionalProperties: values } = node;
+      const each = typeof values === "object" ? `, each ${describeSchema(values, form)}` : "";
+      return `values by name${each}${isTyped ? ", in YAML or JSON" : ""}`;
+    }
+    default:
+      return isTyped ? "YAML or JSON" : "another value";
+  }
+}
+
+/** Says what a schema takes: `a number above 0`, `one of sgd, lion`, `text or a list, each text`. */
+export function describeSchema(node: SchemaNode, form: ValueForm): string {
+  const members = membersOf(node);
+  const choices = [...new Set(members.flatMap((member) => choicesOf(member) ?? []))];
+  const others = members.filter((member) => choicesOf(member) === null);
+  const words = [
+    ...(choices.length === 0 ? [] : [choices.length === 1 ? choices[0]! : `one of ${choices.join(", ")}`]),
+    ...others.map((member) => describeOne(member, form)),
+  ];
+  return [...new Set(words)].join(" or ");
+}
+
+/** Writes a value as it would be typed; long ones are cut. */
+export function showValue(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+}
+
+function valueAt(values: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | null)?.[key], values);
+}
+
+/** The schema of a value inside of another; the nearest one around it where several forms are possible. */
+function nodeAt(node: SchemaNode, path: readonly PropertyKey[]): SchemaNode {
+  const [key, ...rest] = path;
+  if (key === undefined) return node;
+  const isEntry = typeof node.additionalProperties === "object" ? node.additionalProperties : undefined;
+  const inner = node.properties?.[String(key)] ?? (typeof key === "number" ? node.items : isEntry);
+  return inner === undefined ? node : nodeAt(inner, rest);
+}
+
+const UNKNOWN = "is not a setting";
+
+/** Says of an unknown key what may have been meant; `known` are those there are. */
+export function unknownKey(key: string, known: readonly string[]): string {
+  const match = nearestName(key, known);
+  if (match === null) return UNKNOWN;
+  return match.isSynonym
+    ? `${UNKNOWN}: it is called ${match.text} here`
+    : `${UNKNOWN}, the nearest is ${match.text}`;
+}
+
+/** Finds all that is wrong with values, one problem for each key. */
+export function findProblems(
+  schema: z.ZodType,
+  values: unknown,
+  form: ValueForm = "written",
+): readonly Problem[] {
+  const { error } = schema.safeParse(values);
+  if (error === undefined) return [];
+  const root = schemaNode(schema);
+  const problems = new Map<string, Problem>();
+  const add = (path: readonly PropertyKey[], text: string): void => {
+    const keys = path.map(String);
+    const name = keys.join(".");
+    if (!problems.has(name)) problems.set(name, { path: keys, text });
+  };
+  for (const issue of error.issues) {
+    if (issue.code === "unrecognized_keys") {
+      const known = Object.keys(nodeAt(root, issue.path).properties ?? {});
+      for (const key of issue.keys) add([...issue.path, key], unknownKey(key, known));
+      continue;
+    }
+    const value = valueAt(values, issue.path);
+    if (value === undefined && issue.path.length > 0) add(issue.path, "is missing");
+    else if (issue.code === "custom") {
+      add(issue.path, issue.path.length === 0 ? issue.message : `is ${showValue(value)}, ${issue.message}`);
+    } else {
+      add(issue.path, `is ${showValue(value)}, expected ${describeSchema(nodeAt(root, issue.path), form)}`);
+    }
+  }
+  return [...problems.values()];
+}
+
+/** Advice for unknown keys that only other tools have, as a hint; null: there is none. */
+export function adviceOn(problems: readonly Problem[]): string | null {
+  const advice = problems.flatMap(({ path, text }) => {
+    const key = path.at(-1);
+    return key === undefined || !text.startsWith(UNKNOWN) ? [] : (adviceFor(key) ?? []);
+  });
+  return advice.length === 0 ? null : [...new Set(advice)].join(" ");
+}
+
+/** Writes problems as a list; `nameOf` says what the caller calls a key. */
+export function listProblems(
+  problems: readonly Problem[],
+  nameOf: (path: readonly string[]) => string = (path) => path.join("."),
+): readonly string[] {
+  return problems.map(({ path, text }) => (path.length === 0 ? text : `${nameOf(path)} ${text}`));
+}
+
+/**
+ * Checks settings and fills in their defaults; `what` follows "Cannot use".
+ * @throws UsageError "usage/flag" that lists every problem
+ */
+export function parseSettings<S extends z.ZodType>(
+  schema: S,
+  values: unknown,
+  what: string,
+  hint?: string,
+): z.output<S> {
+  const parsed = schema.safeParse(values);
+  if (parsed.success) return parsed.data;
+  throw settingsError(what, findProblems(schema, values), hint);
+}
+
+/** The error that lists what is wrong with settings. */
+export function settingsError(what: string, problems: readonly Problem[], hint?: string): UsageError {
+  const lines = listProblems(problems);
+  const list = lines.length === 1 ? ` ${lines[0]}` : ` ${lines.length} problems\n  ${lines.join("\n  ")}`;
+  const hints = [adviceOn(problems), hint].filter((text) => text != null);
+  return new UsageError(
+    "usage/flag",
+    `Cannot use ${what}:${list}`,
+    hints.length === 0 ? {} : { hint: hints.join(" ") },
+  );
+}
