@@ -27,6 +27,7 @@ test("the library exports exactly these names", () => {
     "Random",
     "SCHEDULES",
     "Session",
+    "TaskSet",
     "UsageError",
     "attach",
     "combineAdapters",

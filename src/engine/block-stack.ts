@@ -28,7 +28,7 @@ interface Group {
 
 export class BlockStack {
   readonly #session: Session;
-  #adapter: AdapterView | null;
+  readonly #adapter: AdapterView | null;
   readonly #groups: readonly Group[];
 
   private constructor(session: Session, adapter: AdapterView | null, groups: readonly Group[]) {
@@ -59,16 +59,6 @@ export class BlockStack {
       groups.push({ firstLayer: layers[0] ?? 0, compiled });
     }
     return new BlockStack(session, adapter, groups);
-  }
-
-  /** Puts another adapter in the place of this one; false, and nothing, when it needs other programs. */
-  replace(adapter: AdapterView | null): boolean {
-    const { numLayers } = this.#session.model;
-    for (let layer = 0; layer < numLayers; layer++) {
-      if (adapter?.signature(layer) !== this.#adapter?.signature(layer)) return false;
-    }
-    this.#adapter = adapter;
-    return true;
   }
 
   /**

@@ -4,8 +4,7 @@
  * The cache stays from one call to the next: a prompt that begins with the same ids as the last sequence (a chat that
  * goes on) runs only what is new.
  */
-import { UsageError } from "../errors.ts";
-import type { PassFacts } from "../nn/pass.ts";
+import type { BaseModel } from "../models/base-model.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { Random } from "../random.ts";
 import { PassContext } from "../run/context.ts";
@@ -15,6 +14,7 @@ import type { Session } from "../run/session.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import { BlockStack } from "./block-stack.ts";
 import { KvCache } from "./kv-cache.ts";
+import { checkPrompt, continuation } from "./prompt.ts";
 import { requireText } from "./require-text.ts";
 import { GREEDY, type SamplingOptions, sampleToken } from "./sampler.ts";
 
@@ -88,8 +88,9 @@ async function compileStages({ session, adapter }: GeneratorParts): Promise<Stag
 
 export class Generator {
   readonly #session: Session;
+  /** Of the adapters that it has had; by the session where there was none. */
+  readonly #compiled = new WeakMap<Adapter | Session, Promise<Stages>>();
   #stages: Stages;
-  #adapter: Adapter | null;
   readonly #cache: KvCache;
   /** Ids whose keys and values are in the cache. */
   readonly #cachedIds: number[] = [];
@@ -97,8 +98,8 @@ export class Generator {
 
   private constructor({ session, adapter }: GeneratorParts, stages: Stages) {
     this.#session = session;
-    this.#adapter = adapter;
     this.#stages = stages;
+    this.#compiled.set(adapter ?? session, Promise.resolve(stages));
     this.#cache = new KvCache(session.model);
   }
 
@@ -109,20 +110,50 @@ export class Generator {
     return new Generator(parts, await compileStages(parts));
   }
 
+  /** The model that it writes with. */
+  get base(): BaseModel {
+    return this.#session.base;
+  }
+
+  /**
+   * Compiles what an adapter needs and runs it once, so that after `switchTo` nothing is compiled or read; what is being
+   * written is not disturbed.
+   */
+  async prepare(adapter: Adapter | null): Promise<void> {
+    const cache = new KvCache(this.#session.model);
+    const stages = await this.#stagesOf(adapter);
+    const x = await this.#forwardChunk(stages, cache, [0], true);
+    const logits = await this.#logits(stages, x);
+    this.#session.pool.release(x, logits);
+  }
+
   /**
    * Switches to another adapter of the same base, or to the base alone; what was cached is forgotten. Adapters of equal
    * structure share programs, so that between them nothing is loaded, computed or compiled.
    * @throws RangeError while a generation is in work.
    */
   async switchTo(adapter: Adapter | null): Promise<void> {
-    if (this.#isBusy) throw new RangeError("Cannot switch adapters: a generation is in work");
-    const isInBlocks = [adapter, this.#adapter].every((each) => each === null || sitsInBlocks(each));
-    if (!(isInBlocks && this.#stages.blocks.replace(adapter))) {
-      this.#stages = await compileStages({ session: this.#session, adapter });
-    }
-    this.#adapter = adapter;
+    this.#refuseBusy();
+    const stages = await this.#stagesOf(adapter);
+    this.#refuseBusy();
+    this.#stages = stages;
     this.#cachedIds.length = 0;
     this.#cache.truncate(0);
+  }
+
+  #refuseBusy(): void {
+    if (this.#isBusy) throw new RangeError("Cannot switch adapters: a generation is in work");
+  }
+
+  #stagesOf(adapter: Adapter | null): Promise<Stages> {
+    const key = adapter ?? this.#session;
+    let stages = this.#compiled.get(key);
+    if (!stages) {
+      stages = compileStages({ session: this.#session, adapter });
+      stages.catch(() => this.#compiled.delete(key));
+      this.#compiled.set(key, stages);
+    }
+    return stages;
   }
 
   /** The cache, for its sizes. */
@@ -136,7 +167,7 @@ export class Generator {
    */
   async *generate(request: GenerateRequest): AsyncGenerator<GeneratedToken, GenerationEnd, void> {
     const { promptIds, stopIds = [], sampling = GREEDY, signal } = request;
-    this.#checkPrompt(promptIds);
+    checkPrompt(this.#session.model, promptIds);
     if (this.#isBusy) throw new RangeError("Cannot generate: another generation is in work");
     this.#isBusy = true;
     try {
@@ -192,34 +223,6 @@ export class Generator {
     }
   }
 
-  #checkPrompt(promptIds: readonly number[]): void {
-    const { maxPositions, numOutputs } = this.#session.model;
-    if (promptIds.length === 0) {
-      throw new UsageError(
-        "usage/shape",
-        "Cannot generate: the prompt is empty, expected at least one token",
-        {
-          hint: "Give some text to go on from.",
-        },
-      );
-    }
-    if (promptIds.length > maxPositions) {
-      throw new UsageError(
-        "usage/shape",
-        `Cannot generate: the prompt has ${promptIds.length} tokens, expected at most ${maxPositions}, the model's positions`,
-        { hint: "Shorten the prompt, or start a new conversation." },
-      );
-    }
-    const foreign = promptIds.find((id) => !(Number.isInteger(id) && id >= 0 && id < numOutputs));
-    if (foreign !== undefined) {
-      throw new UsageError(
-        "usage/shape",
-        `Cannot generate: the prompt has id ${foreign}, expected ids below ${numOutputs}`,
-        { hint: "Use the tokenizer that belongs to the model." },
-      );
-    }
-  }
-
   /** Keeps of the cache what the prompt begins with, but runs its last token again, for its logits. */
   #reuse(promptIds: readonly number[]): number {
     let common = 0;
@@ -240,55 +243,35 @@ export class Generator {
       if (signal?.aborted) return null;
       const chunk = ids.slice(start, start + PREFILL_CHUNK);
       const isLast = start + PREFILL_CHUNK >= ids.length;
-      const x = await this.#forwardChunk(chunk, arePrompt && isLast);
-      const logits = isLast ? await this.#logits(x) : null;
+      const x = await this.#forwardChunk(this.#stages, this.#cache, chunk, arePrompt && isLast);
+      this.#cachedIds.push(...chunk);
+      const logits = isLast ? await this.#logits(this.#stages, x) : null;
       this.#session.pool.release(x);
       if (logits) return logits;
     }
   }
 
-  /** Runs the blocks on some tokens; gives y [1, T, D], which the caller releases. */
-  async #forwardChunk(ids: readonly number[], endsPrompt: boolean): Promise<HostTensor<"float32">> {
+  /** Runs the blocks on tokens after those in a cache; gives y [1, T, D], which the caller releases. */
+  async #forwardChunk(
+    { embedding, blocks }: Stages,
+    cache: KvCache,
+    ids: readonly number[],
+    endsPrompt: boolean,
+  ): Promise<HostTensor<"float32">> {
     const T = ids.length;
-    this.#cache.reserve(this.#cache.length + T);
+    cache.reserve(cache.length + T);
     const { pool, tables } = this.#session;
-    const context = new PassContext(continuation(this.#cache.length, T, endsPrompt), pool, tables);
-    const x = await this.#stages.embedding.forward(
-      hostTensor("int64", [1, T], BigInt64Array.from(ids, BigInt)),
-      context,
-    );
-    const y = await this.#stages.blocks.forward(x, context, this.#cache);
+    const context = new PassContext(continuation(cache.length, T, endsPrompt), pool, tables);
+    const x = await embedding.forward(hostTensor("int64", [1, T], BigInt64Array.from(ids, BigInt)), context);
+    const y = await blocks.forward(x, context, cache);
     context.release();
-    this.#cache.append(T);
-    this.#cachedIds.push(...ids);
+    cache.append(T);
     return y;
   }
 
   /** Logits [1, V] of the last row of x [1, T, D]. */
-  async #logits(x: HostTensor<"float32">): Promise<HostTensor<"float32">> {
+  async #logits({ head }: Stages, x: HostTensor<"float32">): Promise<HostTensor<"float32">> {
     const width = x.shape[2] as number;
-    return await this.#stages.head.logits(hostTensor("float32", [1, width], x.data.subarray(-width)));
+    return await head.logits(hostTensor("float32", [1, width], x.data.subarray(-width)));
   }
-}
-
-/** `length` tokens of one sequence that follow `past` cached ones; the last may be the end of the prompt. */
-function continuation(past: number, length: number, endsPrompt: boolean): PassFacts {
-  const total = past + length;
-  const positions = BigInt64Array.from({ length: total }, (_, t) => BigInt(t));
-  const segments = new Int32Array(total).fill(1);
-  return {
-    numRows: 1,
-    length,
-    positions: positions.subarray(past),
-    segments: segments.subarray(past),
-    tokenTypes: null,
-    keys: { positions, segments },
-    isPromptEnd: endsPrompt ? (_row, index) => index === length - 1 : null,
-    adapterOf: null,
-  };
-}
-
-/** Whether an adapter leaves embedding, final norm and head alone. */
-function sitsInBlocks({ parameters }: Adapter): boolean {
-  return parameters.every(({ layer, owner }) => layer !== null && owner.kind === "site");
 }

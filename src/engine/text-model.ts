@@ -6,11 +6,13 @@
 import type { Message } from "../data/messages.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { type Checkpoint } from "../format/checkpoint/checkpoint.ts";
+import type { ReadAdapter } from "../format/adapters/adapter.ts";
+import { readAdapter } from "../format/by-path.ts";
 import { openCheckpoint } from "../hub/open-model.ts";
 import { openModel } from "../models/families.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { COMPUTES, type ComputeName } from "../nn/computes.ts";
-import { materializesWeight } from "../peft/method.ts";
+import { type Method, materializesWeight } from "../peft/method.ts";
 import { mergedModel } from "../peft/merge.ts";
 import { Session } from "../run/session.ts";
 import type { Residency } from "../run/weights.ts";
@@ -18,6 +20,7 @@ import { createEngine } from "../runtime/create-engine.ts";
 import { type Completion, type GenerateRequest, Generator } from "./generator.ts";
 import { type PartsOptions, type TextParts, readParts, withTextTools } from "./model-parts.ts";
 import { requireText } from "./require-text.ts";
+import { type Task, TaskSet } from "./task-set.ts";
 
 /** What to open and how. */
 export interface OpenTextOptions extends PartsOptions {
@@ -68,10 +71,12 @@ export async function openTextModel(model: string, options: OpenTextOptions = {}
   const { base, adapter } = parts;
   const open = (of: BaseModel): Session =>
     new Session(engine, of, options.weights ?? "float32", { compute: COMPUTES[options.compute ?? "f32"] });
+  const { methods } = options;
   try {
     if (adapter === null || !(options.mergeAdapter ?? materializesWeight(adapter.method))) {
       const session = open(base);
-      return new TextModel(parts, await Generator.create({ session, adapter }), () => session.release());
+      const generator = await Generator.create({ session, adapter });
+      return new TextModel(parts, { generator, methods, release: () => session.release() });
     }
     const merged = await mergedModel(engine, base, adapter);
     const session = open(merged.model);
@@ -80,7 +85,8 @@ export async function openTextModel(model: string, options: OpenTextOptions = {}
       await merged.release();
     };
     try {
-      return new TextModel(parts, await Generator.create({ session, adapter: null }), release);
+      const generator = await Generator.create({ session, adapter: null });
+      return new TextModel(parts, { generator, methods, release });
     } catch (error) {
       await release();
       throw error;
@@ -97,19 +103,39 @@ function stopIdsOf(tokenizer: Tokenizer, { generationConfig, config }: Checkpoin
   return [...new Set(listed.filter((id): id is number => typeof id === "number"))];
 }
 
+/** The adapter that a model was opened with, as a task of the name of its folder. */
+function firstTask({ adapter, adapterPath, chatTemplateHash }: TextParts): Task | null {
+  if (adapter === null || adapterPath === null) return null;
+  const name = adapterPath.split(/[/\\]/).findLast((part) => part !== "") ?? adapterPath;
+  return { name, path: adapterPath, adapter, chatTemplateHash };
+}
+
+/** What a text model writes with. */
+export interface TextModelEngine {
+  readonly generator: Generator;
+  /** The methods that adapters may be of, those of the list unless given. */
+  readonly methods: readonly Method[] | undefined;
+  /** Frees what the generator works with. */
+  readonly release: () => Promise<void>;
+}
+
 export class TextModel {
   readonly parts: TextParts;
   readonly generator: Generator;
+  /** Adapters of other tasks on the same base, and which of them writes. */
+  readonly tasks: TaskSet;
   /** Ids that end a text. */
   readonly stopIds: readonly number[];
   readonly #release: () => Promise<void>;
 
-  /** `release` frees what the generator works with. */
-  constructor(parts: TextParts, generator: Generator, release: () => Promise<void>) {
+  constructor(parts: TextParts, { generator, methods, release }: TextModelEngine) {
     this.parts = parts;
     this.generator = generator;
     this.#release = release;
     this.stopIds = stopIdsOf(parts.tokenizer, parts.checkpoint);
+    const { base } = parts;
+    const read = (path: string): Promise<ReadAdapter> => readAdapter(path, base, methods);
+    this.tasks = new TaskSet({ base, generator, read }, generator.base === base ? firstTask(parts) : null);
   }
 
   /** Encodes a text to go on from, with the bos that the tokenizer asks for but no eos. */
@@ -148,6 +174,8 @@ export class TextModel {
   /** Frees the programs and closes the checkpoint. */
   async close(): Promise<void> {
     await this.#release();
+    this.tasks.release();
+    this.parts.adapter?.release();
     await this.parts.checkpoint.close();
   }
 }

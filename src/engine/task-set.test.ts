@@ -1,0 +1,166 @@
+/** @file Tasks by name on one open model: each writes what it writes alone, and the base stays what it is. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, describe, test } from "node:test";
+import { attachTo, perturb } from "../../test/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
+import { GraftError } from "../errors.ts";
+import { adapterFiles } from "../format/adapters/adapter.ts";
+import { writeFolderAtomic } from "../format/files/atomic.ts";
+import { configFileOf } from "../peft/method.ts";
+import { METHODS, findMethod } from "../peft/methods.ts";
+import { openTextModel, openTextParts, type TextModel } from "./text-model.ts";
+
+const root = temporaryFolder();
+const modelPath = await writeTinyModel(join(root, "model"));
+const REQUEST = { maxNewTokens: 12 };
+const PROMPT = [72, 101, 108, 108, 111];
+
+/** Writes an adapter folder far from its start. */
+async function writeTask(name: string, method: string, seed: number, options = {}, model = modelPath) {
+  const path = join(root, name);
+  const { base, checkpoint } = await openTextParts(model);
+  const adapter = await attachTo(base, findMethod(method), options, null, seed);
+  perturb(adapter, 0.3, seed);
+  await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+  await checkpoint.close();
+  return path;
+}
+
+/** Opens the model; it is closed after the tests. */
+async function open(adapterPath?: string): Promise<TextModel> {
+  const model = await openTextModel(modelPath, { adapterPath, mergeAdapter: false, threads: 1 });
+  after(() => model.close());
+  return model;
+}
+
+/** The logits of every step of a text, which show what the ids alone may hide. */
+async function trace(model: TextModel): Promise<Float32Array[]> {
+  const logits: Float32Array[] = [];
+  await model.write(PROMPT, { ...REQUEST, onLogits: (step) => logits.push(step.slice()) });
+  return logits;
+}
+
+async function assertRefused(run: () => Promise<unknown>, message: RegExp, hint: RegExp): Promise<void> {
+  await assert.rejects(run, (error) => {
+    assert.ok(error instanceof GraftError);
+    assert.match(error.message, message);
+    assert.match(error.hint ?? "", hint);
+    return true;
+  });
+}
+
+const base = await trace(await open());
+
+for (const method of METHODS) {
+  if (configFileOf(method) === null) continue;
+  test(`two tasks of method ${method.name} and the base take turns, bit for bit as alone`, async () => {
+    const paths = [];
+    for (const seed of [1, 2]) paths.push(await writeTask(`${method.name}-${seed}`, method.name, seed));
+    const alone = [];
+    for (const path of paths) alone.push(await trace(await open(path)));
+    assert.notDeepEqual(alone[0], alone[1]);
+    const model = await open();
+    for (const [i, path] of paths.entries()) await model.tasks.load(String(i), path);
+    assert.deepEqual(await trace(model), base, "loading alone changed what is written");
+    for (const name of ["0", "1", null, "1", "0", null]) {
+      await model.tasks.switch(name);
+      assert.equal(model.tasks.active, name);
+      assert.deepEqual(await trace(model), name === null ? base : alone[Number(name)]);
+    }
+  });
+}
+
+describe("TaskSet", async () => {
+  const lora = await writeTask("lora", "lora", 1, { rank: 2 });
+  const scales = [await writeTask("scales-1", "peqa", 1), await writeTask("scales-2", "peqa", 2)] as const;
+
+  test("lists what is loaded, the adapter that the model was opened with first", async () => {
+    const { tasks } = await open(lora);
+    await tasks.load("scales", scales[0]);
+    const [first, second] = tasks.list();
+    assert.deepEqual(
+      [first?.name, first?.path, first?.method, first?.isActive, second?.name, second?.method],
+      ["lora", lora, "lora", true, "scales", "peqa"],
+    );
+    assert.equal(second?.isActive, false);
+    assert.ok((second?.numTrained ?? 0) > 0);
+  });
+
+  test("unloading the task that writes goes back to the base alone", async () => {
+    const model = await open();
+    await model.tasks.load("a", scales[0]);
+    await model.tasks.switch("a");
+    await model.tasks.unload("a");
+    assert.equal(model.tasks.active, null);
+    assert.deepEqual(model.tasks.list(), []);
+    assert.deepEqual(await trace(model), base);
+  });
+
+  test("codes are held as long as a task needs them, once", async () => {
+    const { tasks, parts } = await open();
+    const { derived } = parts.base;
+    await tasks.load("a", scales[0]);
+    const keys = derived.keys();
+    assert.ok(keys.length > 0);
+    await tasks.load("b", scales[1]);
+    assert.deepEqual(derived.keys(), keys);
+    await tasks.unload("a");
+    assert.deepEqual(derived.keys(), keys);
+    await tasks.unload("b");
+    assert.deepEqual(derived.keys(), []);
+  });
+
+  test("a task cannot be switched or unloaded in the middle of a text", async () => {
+    const model = await open();
+    await model.tasks.load("a", lora);
+    await model.tasks.switch("a");
+    const tokens = model.generator.generate({ promptIds: PROMPT, ...REQUEST });
+    await tokens.next();
+    await assert.rejects(() => model.tasks.switch(null), /a generation is in work/);
+    await assert.rejects(() => model.tasks.unload("a"), /a generation is in work/);
+    assert.equal(model.tasks.active, "a");
+    await tokens.return({ finishReason: "aborted", numReusedTokens: 0 });
+    await model.tasks.unload("a");
+  });
+
+  test("another may be loaded meanwhile", async () => {
+    const model = await open();
+    const written = trace(model);
+    await model.tasks.load("a", lora);
+    assert.deepEqual(await written, base);
+  });
+
+  test("names that are not there, or taken, are refused and change nothing", async () => {
+    const { tasks } = await open();
+    await assertRefused(() => tasks.switch("a"), /"a": no task is loaded/, /Load its adapter/);
+    await tasks.load("summary", lora);
+    await assertRefused(
+      () => tasks.switch("sumary"),
+      /"sumary": .*one of "summary"/,
+      /Did you mean "summary"/,
+    );
+    await assertRefused(() => tasks.unload("questions"), /expected one of "summary"/, /Load its adapter/);
+    await assertRefused(() => tasks.load("summary", scales[0]), /the name is taken/, /unload "summary"/);
+    assert.equal(tasks.list().length, 1);
+  });
+
+  test("adapters of another base, or of other codes, are refused and hold nothing", async () => {
+    const other = await writeTinyModel(join(root, "other"), { seed: 2 });
+    const wide = await writeTinyModel(join(root, "wide"), { config: { intermediate_size: 96 } });
+    const model = await open();
+    const codes = await writeTask("other-codes", "peqa", 1, {}, other);
+    await assertRefused(() => model.tasks.load("a", codes), /codes [0-9a-f]{12}, expected/, /base model/);
+    const shapes = await writeTask("other-shapes", "lora", 1, {}, wide);
+    await assertRefused(() => model.tasks.load("a", shapes), /other-shapes.*expected/, /./);
+    assert.deepEqual([model.tasks.list(), model.parts.base.derived.keys()], [[], []]);
+    await model.tasks.load("a", lora);
+  });
+
+  test("a model into which an adapter is merged takes none", async () => {
+    const model = await openTextModel(modelPath, { adapterPath: lora, mergeAdapter: true, threads: 1 });
+    after(() => model.close());
+    await assertRefused(() => model.tasks.load("a", lora), /merged into the weights/, /mergeAdapter false/);
+    assert.deepEqual(model.tasks.list(), []);
+  });
+});
