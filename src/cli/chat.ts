@@ -15,6 +15,7 @@ import {
   MODEL_FLAGS,
   openWithProgress,
   showText,
+  tellNotes,
   tellSpeed,
   textEvent,
   textRequest,
@@ -81,6 +82,7 @@ export const chat = defineCommand({
         else if (words !== "") {
           answering = new AbortController();
           await answer(conversation, words, textRequest(flags, answering.signal), io);
+          tellNotes(model.parts, io);
           answering = null;
         }
         if (isTerminal) input.prompt();

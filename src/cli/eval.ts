@@ -5,7 +5,7 @@ import { readParts } from "../engine/model-parts.ts";
 import { openCheckpoint } from "../format/by-path.ts";
 import { defineCommand } from "./command.ts";
 import { EVALUATION_FLAGS, evaluateWithProgress } from "./evaluation.ts";
-import { MODEL_FLAGS } from "./generation.ts";
+import { MODEL_FLAGS, tellNotes } from "./generation.ts";
 import { formatFixed, formatLoss, formatPercent } from "./numbers.ts";
 import { pullWithProgress } from "./pull.ts";
 
@@ -28,6 +28,7 @@ export const evaluate = defineCommand({
     try {
       const parts = await readParts(checkpoint, { name: options.model, adapterPath: options.adapter });
       const { loss, perplexity, accuracy, count, unit } = await evaluateWithProgress(parts, options, io);
+      tellNotes(parts, io);
       const quality = accuracy === null ? { perplexity } : { accuracy };
       const told =
         accuracy === null

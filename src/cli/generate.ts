@@ -9,6 +9,7 @@ import {
   MODEL_FLAGS,
   openWithProgress,
   showText,
+  tellNotes,
   tellSpeed,
   textEvent,
   textRequest,
@@ -36,6 +37,7 @@ export const generate = defineCommand({
       const written = await model.write(ids, textRequest(options, io.signal), shown.piece);
       shown.end(written.text);
       tellSpeed(written, io);
+      tellNotes(model.parts, io);
       io.emit({ event: "done", ...textEvent(written) });
       return written.finishReason === "aborted" ? INTERRUPTED_STATUS : 0;
     } finally {

@@ -2,18 +2,19 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { writeFolderAtomic } from "../format/files/atomic.ts";
+import { writeModel } from "../format/by-path.ts";
 import { adapterFiles } from "../format/adapters/adapter.ts";
 import { openTextParts } from "../engine/text-model.ts";
 import { lora } from "../peft/methods/lora.ts";
 import { attachTo, perturb } from "../../test/model-passes.ts";
-import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
+import { temporaryFolder, tinyModelParts, writeTinyModel } from "../../test/tiny-model.ts";
 import { main } from "./main.ts";
 
 const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
@@ -358,4 +359,33 @@ test("data show names the line of a faulty row", async () => {
   const { status, stderr, stdout } = await run(["data", "show", data, "--model", model]);
   assert.deepEqual([status, stdout], [1, ""]);
   assert.match(stderr, /bad\.jsonl:2/);
+});
+
+test("weights that are no numbers are told with their tensor and how many there are", async () => {
+  const parts = tinyModelParts();
+  parts.tensors.get("model.layers.1.mlp.up_proj.weight")!.data.fill(NaN, 0, 3);
+  const path = await writeTinyModel(join(folder, "nan-model"));
+  const tokenizerFiles = { tokenizer: {}, config: {}, chatTemplate: null };
+  await writeModel(join(folder, "nan-weights"), { ...parts, generationConfig: null, tokenizerFiles });
+  copyFileSync(join(folder, "nan-weights", "model.safetensors"), join(path, "model.safetensors"));
+  const broken = await writeAdapter(join(folder, "nan-adapter"));
+  const weights = join(broken, "adapter_model.safetensors");
+  const bytes = readFileSync(weights);
+  new DataView(bytes.buffer, bytes.byteOffset).setFloat32(bytes.length - 4, Infinity, true);
+  writeFileSync(weights, bytes);
+  const data = writeData("nan.txt", "a few words");
+  for (const words of [
+    ["generate", "--prompt", "x"],
+    ["eval", "--data", data],
+  ]) {
+    const { stderr } = await run([...words, "--model", path, "--adapter", broken]);
+    assert.match(
+      stderr,
+      /warning: Tensor "model\.layers\.1\.mlp\.up_proj\.weight" of ".*" holds 3 values that are NaN/,
+    );
+    assert.match(stderr, /warning: Tensor "base_model\..*" of ".*nan-adapter" holds 1 values that are NaN/);
+    // And one for the adapter's other chat template.
+    assert.equal(stderr.split("warning").length, 4);
+    assert.doesNotMatch((await run([...words, "--model", model])).stderr, /warning/);
+  }
 });

@@ -1,6 +1,7 @@
 /** @file What the commands that write text share: flags, opening the model, and text that appears as it is made. */
 import { z } from "zod";
 
+import type { ModelParts } from "../engine/model-parts.ts";
 import { SAMPLING_OPTIONS, type SamplingOptions } from "../engine/sampler.ts";
 import { type TextModel, type TextRequest, type WrittenText, openTextModel } from "../engine/text-model.ts";
 import { COMPUTE_NAMES } from "../nn/computes.ts";
@@ -62,6 +63,7 @@ export async function openWithProgress(
     ...(mergeAdapter === undefined ? {} : { mergeAdapter }),
   });
   for (const note of model.parts.notes) warn(note, io);
+  tellNotes(model.parts, io);
   if (io.signal.aborted) await model.close();
   io.signal.throwIfAborted();
   return model;
@@ -76,6 +78,11 @@ export function openOptions(flags: ModelFlags): Parameters<typeof openTextModel>
     ...(flags.adapter === undefined ? {} : { adapterPath: flags.adapter }),
     ...(flags.threads === undefined ? {} : { threads: flags.threads }),
   };
+}
+
+/** Tells what is new about the numbers of a model and its adapter. */
+export function tellNotes({ base }: Pick<ModelParts, "base">, io: CommandIO): void {
+  for (const note of base.takeNotes()) warn(note, io);
 }
 
 /** Tells something that does not stop the command. */

@@ -11,7 +11,7 @@ import type { Adapter } from "../peft/attach.ts";
 import { createEngine } from "../runtime/create-engine.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
 import { type Evaluated, EVALUATION_FLAGS, evaluateWithProgress } from "./evaluation.ts";
-import { MODEL_FLAGS, warn } from "./generation.ts";
+import { MODEL_FLAGS, tellNotes, warn } from "./generation.ts";
 import { formatLoss, formatPercent } from "./numbers.ts";
 import type { Bar } from "./progress.ts";
 import { pullWithProgress } from "./pull.ts";
@@ -95,6 +95,7 @@ export const merge = defineCommand({
       const { base, adapter } = parts as ModelParts & { readonly adapter: Adapter };
       before = await evaluateModel(parts, flags, io);
       report = await writeWithProgress({ checkpoint, base, adapter, to, kind }, flags, io);
+      tellNotes(parts, io);
     } finally {
       await checkpoint.close();
     }

@@ -29,10 +29,22 @@ export class BaseModel {
   /** What adapters make of its tensors and share. */
   readonly derived = new DerivedTensors();
 
+  #notes: string[] = [];
+
   constructor(name: string, model: Model, source: WeightSource) {
     this.name = name;
     this.model = model;
     this.source = source;
+  }
+
+  /** Keeps a sentence about the model, or an adapter on it, that the user should see. */
+  addNote(note: string): void {
+    this.#notes.push(note);
+  }
+
+  /** Takes the sentences since the last call; tensors are looked at when they are first read. */
+  takeNotes(): string[] {
+    return this.#notes.splice(0);
   }
 
   /** The values of any tensor in float32, as files lay them out; not to be changed. @throws as the source */

@@ -52,9 +52,10 @@ export async function train(input: TrainInput, hooks: TrainHooks = {}): Promise<
     if (!options.resume) await folder.begin({ [CONFIG_FILE]: configText(options) });
     const tell = (message: string): void => emit({ event: "note", message });
     for (const message of setup.notes) tell(message);
+    const tellNew = (): void => setup.base.takeNotes().forEach(tell);
     const run = fineTune(requestOf(options, setup, session, folder, tell, hooks.signal));
-    let next = await run.next();
-    for (; !next.done; next = await run.next()) emit(next.value);
+    let next = await run.next().finally(tellNew);
+    for (; !next.done; next = await run.next().finally(tellNew)) emit(next.value);
     const { state, evaluation } = next.value;
     const done: DoneEvent = {
       event: "done",

@@ -1,10 +1,13 @@
 /** @file Models that cannot be used: files missing or cut, tensors that do not fit, settings that are not implemented. */
+import assert from "node:assert/strict";
 import { copyFileSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { writeModel } from "../../src/format/by-path.ts";
 import { hostTensor } from "../../src/runtime/host-tensor.ts";
 import { buildTinyGguf } from "../tiny-gguf.ts";
 import { temporaryFolder, tinyModelParts, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+import type { TrainEvent } from "../../src/train/events.ts";
+import { runTiny } from "../train/tiny-run.ts";
 import { assertRefused } from "./refusals.ts";
 
 const folder = temporaryFolder();
@@ -181,6 +184,20 @@ describe("a model that cannot be used", () => {
     await assertRefused(
       { model: `${folder}/data`, data: `${folder}/data`, output },
       { code: "format/file", says: ["no config.json and no .gguf file"], hint: /config\.json/ },
+    );
+  });
+
+  test("weights that are no numbers: a note names the tensor before the run ends", async () => {
+    const name = "model.layers.0.self_attn.v_proj.weight";
+    const model = await modelWith("nan", ({ tensors }) => void tensors.get(name)!.data.fill(NaN, 0, 2));
+    const notes: string[] = [];
+    const onEvent = (event: TrainEvent): void => void (event.event === "note" && notes.push(event.message));
+    const run = runTiny({ model, data, output: `${folder}/nan-run` }, { onEvent });
+    await assert.rejects(run, { code: "train/nan" });
+    assert.equal(notes.length, 1);
+    assert.match(
+      notes[0]!,
+      /Tensor "model\.layers\.0\.self_attn\.v_proj\.weight" of .* holds 2 values that are NaN/,
     );
   });
 });

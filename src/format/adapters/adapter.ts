@@ -7,6 +7,7 @@ import { FormatError, UsageError } from "../../errors.ts";
 import { sameShape, showShape } from "../../graph/shape.ts";
 import { lastNames, matchSuffix } from "../../module-path.ts";
 import type { BaseModel } from "../../models/base-model.ts";
+import { countNonFinite, nonFiniteNote } from "../../models/watch-numbers.ts";
 import { type Adapter, attach } from "../../peft/attach.ts";
 import { type AttachRequest, placesOf } from "../../peft/layout.ts";
 import { type FileSite, type Method, configFileOf } from "../../peft/method.ts";
@@ -178,6 +179,10 @@ export async function readAdapter(
 ): Promise<ReadAdapter> {
   const { path } = folder;
   const { config, tensors, metadata } = await readAdapterFolder(folder);
+  for (const [name, { data }] of tensors) {
+    const count = countNonFinite(data);
+    if (count > 0) base.addNote(nonFiniteNote(path, name, count));
+  }
   const settings = readSettings(path, withModulesOfGraft(config, tensors), methods);
   const adapter = await attach(base, settings, null);
   try {

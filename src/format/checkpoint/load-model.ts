@@ -8,6 +8,7 @@ import { FormatError } from "../../errors.ts";
 import { openModel } from "../../models/families.ts";
 import type { Model } from "../../models/model.ts";
 import { BaseModel, type WeightSource } from "../../models/base-model.ts";
+import { watchNumbers } from "../../models/watch-numbers.ts";
 import type { StorageName } from "../../quant/storages.ts";
 import { type StoredTensor, dequantizeFrom } from "../../quant/stored-tensor.ts";
 import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
@@ -33,7 +34,9 @@ export async function loadWeights(
   const model = openModel(checkpoint.config);
   const renamed = renameTensors(checkpoint, model);
   checkTensors(path, model, renamed.tensors);
-  return new BaseModel(options.name ?? path, model, openSource(renamed));
+  const source = watchNumbers(path, openSource(renamed), (note) => base.addNote(note));
+  const base = new BaseModel(options.name ?? path, model, source);
+  return base;
 }
 
 /** A checkpoint whose tensors have the names that the family gives them. */

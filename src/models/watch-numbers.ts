@@ -1,0 +1,66 @@
+/**
+ * @file Weights that are not numbers: a source that looks at what it gives the first time, and says where NaN or infinity is.
+ *
+ * Looked at when a tensor is first read anyway, so that no file is read once more; about a nanosecond a number.
+ */
+import type { HostTensor } from "../runtime/host-tensor.ts";
+import type { StoredTensor } from "../quant/stored-tensor.ts";
+import type { WeightSource } from "./base-model.ts";
+
+/** Pieces below this size, such as rows of an embedding, are looked at every time instead of remembered. */
+const REMEMBERED_LENGTH = 4096;
+/** Bits of the exponent of 16-bit floats, all set in NaN and infinity. */
+const EXPONENTS: Readonly<Record<string, number>> = { float16: 0x7c00, bfloat16: 0x7f80 };
+
+/** Counts what is NaN or infinite. */
+export function countNonFinite(values: Float32Array): number {
+  let sum = 0;
+  // 0 for a number, NaN for what is none.
+  for (let i = 0; i < values.length; i++) sum += values[i]! - values[i]!;
+  if (sum === 0) return 0;
+  return values.reduce((count, value) => count + (Number.isFinite(value) ? 0 : 1), 0);
+}
+
+function countInStored({ planes }: StoredTensor): number {
+  const { data } = planes;
+  if (data?.dtype === "float32") return countNonFinite(data.data as Float32Array);
+  const exponent = EXPONENTS[data?.dtype ?? ""];
+  if (data === undefined || exponent === undefined) return 0; // Blocks with such a scale are refused.
+  let count = 0;
+  for (const bits of data.data as Uint16Array) if ((bits & exponent) === exponent) count++;
+  return count;
+}
+
+/** Says that a tensor holds what is no number. `path`: of its file or folder. */
+export function nonFiniteNote(path: string, name: string, count: number): string {
+  return `Tensor "${name}" of "${path}" holds ${count} values that are NaN or infinite: what is computed with it means nothing`;
+}
+
+/** Gives what `source` gives; `tell` hears once of each tensor that holds what is no number. */
+export function watchNumbers(path: string, source: WeightSource, tell: (note: string) => void): WeightSource {
+  const seen = new Set<string>();
+  const told = new Set<string>();
+  const report = (name: string, count: number): void => {
+    if (count === 0 || told.has(name)) return;
+    told.add(name);
+    tell(nonFiniteNote(path, name, count));
+  };
+  const isNew = (key: string): boolean => !seen.has(key) && seen.add(key) !== undefined;
+  return {
+    storageOf: (name) => source.storageOf(name),
+    async stored(name) {
+      const stored = await source.stored(name);
+      if (isNew(name)) report(name, countInStored(stored));
+      return stored;
+    },
+    view(name): HostTensor<"float32"> | null {
+      const view = source.view(name);
+      if (view && isNew(name)) report(name, countNonFinite(view.data));
+      return view;
+    },
+    async readInto(name, into, start = 0) {
+      await source.readInto(name, into, start);
+      if (into.length < REMEMBERED_LENGTH || isNew(`${name} ${start}`)) report(name, countNonFinite(into));
+    },
+  };
+}
