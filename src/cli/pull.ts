@@ -4,7 +4,7 @@ import { basename, join } from "node:path";
 
 import { z } from "zod";
 
-import { DEFAULT_MODEL, resolveModel, type ResolvedModel } from "../hub/resolve.ts";
+import { DEFAULT_MODEL, resolveModel, type ResolvedModel, type ResolveOptions } from "../hub/resolve.ts";
 import { defineCommand, type CommandIO } from "./command.ts";
 import type { Bar } from "./progress.ts";
 
@@ -16,11 +16,16 @@ async function sizeOnDisk(path: string): Promise<number> {
 }
 
 /** Finds a model as `resolveModel` does, and shows the download on the terminal. */
-export async function pullWithProgress(name: string, io: CommandIO): Promise<ResolvedModel> {
+export async function pullWithProgress(
+  name: string,
+  io: CommandIO,
+  options: Pick<ResolveOptions, "verify"> = {},
+): Promise<ResolvedModel> {
   let bar: Bar | null = null;
   let source = "";
   try {
     return await resolveModel(name, {
+      ...options,
       env: io.env,
       signal: io.signal,
       onProgress: (progress) => {
@@ -50,7 +55,7 @@ export const pull = defineCommand({
       .describe("Model to fetch: OWNER/NAME, OWNER/NAME@REVISION, or a local path"),
   }),
   async run({ model }, io) {
-    const { path, source } = await pullWithProgress(model, io);
+    const { path, source } = await pullWithProgress(model, io, { verify: true });
     io.stdout(path);
     io.emit({ event: "done", name: model, path, source, size_bytes: await sizeOnDisk(path) });
   },

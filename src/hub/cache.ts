@@ -4,10 +4,11 @@
  * An entry is a folder `OWNER--NAME` or `OWNER--NAME@REVISION` with either config.json and safetensors files, or one .gguf file.
  */
 import { existsSync } from "node:fs";
-import { readdir, readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
+import { disk } from "../format/files/disk/calls.ts";
+import { findDamage } from "./manifest.ts";
 import { expandHome } from "./model-name.ts";
 import { unreachable, type Source } from "./source.ts";
 
@@ -28,7 +29,9 @@ async function shardProblem(folder: string): Promise<string | null> {
   const indexPath = join(folder, "model.safetensors.index.json");
   if (!existsSync(indexPath)) return null;
   try {
-    const index = JSON.parse(await readFile(indexPath, "utf8")) as { weight_map: Record<string, string> };
+    const index = JSON.parse(await disk().readFile(indexPath, "utf8")) as {
+      weight_map: Record<string, string>;
+    };
     const shards = [...new Set(Object.values(index.weight_map))];
     const missing = shards.filter((file) => !existsSync(join(folder, file)));
     return missing.length === 0 ? null : `${folder} lacks ${missing.join(", ")}`;
@@ -40,7 +43,7 @@ async function shardProblem(folder: string): Promise<string | null> {
 /** Finds the model inside an entry: the folder, or its one .gguf file; otherwise says what is wrong with it. */
 export async function modelInFolder(folder: string): Promise<{ path: string } | { problem: string }> {
   if (!existsSync(folder)) return { problem: `nothing at ${folder}` };
-  const files = await readdir(folder);
+  const files = await disk().readdir(folder);
   if (files.includes("config.json") && files.some((file) => file.endsWith(".safetensors"))) {
     const problem = await shardProblem(folder);
     return problem === null ? { path: folder } : { problem };
@@ -55,7 +58,10 @@ export const cache: Source = {
   name: "cache",
   async find(model, context) {
     if (model.repository === null) return null;
-    const entry = await modelInFolder(entryFolder(context.modelsFolder, model.repository, model.revision));
+    const folder = entryFolder(context.modelsFolder, model.repository, model.revision);
+    const damage = await findDamage(folder, context.verifies, context.signal);
+    if (damage !== null) return unreachable(damage);
+    const entry = await modelInFolder(folder);
     return "path" in entry ? { kind: "found", path: entry.path } : unreachable(entry.problem);
   },
 };

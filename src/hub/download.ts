@@ -3,12 +3,11 @@
  *
  * Bytes go to `PATH.<checksum>.part`, so that a changed file never continues an old one.
  */
-import { createWriteStream } from "node:fs";
-import { rename, rm, stat } from "node:fs/promises";
-import { basename } from "node:path";
-import { pipeline } from "node:stream/promises";
+import { basename, dirname } from "node:path";
 
 import { FailedError } from "../errors.ts";
+import { syncFolder, writeAll } from "../format/files/atomic.ts";
+import { disk } from "../format/files/disk/calls.ts";
 import { hashFile, type Digest } from "./digest.ts";
 import { fetchReason, Watchdog } from "./reach.ts";
 import { UnreachableError } from "./source.ts";
@@ -33,7 +32,9 @@ export interface DownloadOptions {
 const MAX_BROKEN_CONNECTIONS = 5;
 
 async function sizeOf(path: string): Promise<number | null> {
-  const stats = await stat(path).catch(() => null);
+  const stats = await disk()
+    .stat(path)
+    .catch(() => null);
   return stats?.size ?? null;
 }
 
@@ -42,6 +43,28 @@ async function isWhole(path: string, file: RemoteFile): Promise<boolean> {
   if ((await sizeOf(path)) !== file.sizeBytes) return false;
   if (file.digest === null) return true;
   return (await hashFile(path, file.digest.algorithm, file.sizeBytes)) === file.digest.hex;
+}
+
+/** Writes a file piece by piece as they come, over or behind what it holds. */
+export async function writePieces(
+  path: string,
+  flags: "a" | "w",
+  pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+): Promise<void> {
+  const handle = await disk().open(path, flags);
+  try {
+    for await (const piece of pieces) await writeAll(handle, piece);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Gives a file its final name, once its bytes are on the disk: after a power cut the name would stand for less. */
+export async function publish(part: string, path: string): Promise<void> {
+  const handle = await disk().open(part, "r+");
+  await handle.sync().finally(() => handle.close());
+  await disk().rename(part, path);
+  await syncFolder(dirname(path));
 }
 
 /** Appends what is missing to `part` over one connection; a server that ignores the range makes it start again. */
@@ -57,7 +80,7 @@ async function fetchInto(part: string, file: RemoteFile, options: DownloadOption
     },
     signal: AbortSignal.any([options.signal, watchdog.signal]),
   });
-  if (response.status === 416) await rm(part, { force: true });
+  if (response.status === 416) await disk().rm(part, { force: true });
   if (!response.ok || response.body === null) {
     await response.body?.cancel();
     throw new UnreachableError(`HTTP ${response.status} for ${file.url}`);
@@ -67,22 +90,22 @@ async function fetchInto(part: string, file: RemoteFile, options: DownloadOption
   let received = isAppending ? offset : 0;
   const count = async function* (chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     for await (const chunk of chunks) {
-      watchdog.feed();
+      watchdog.feed(chunk.length);
       received += chunk.length;
       if (received > file.sizeBytes) throw new UnreachableError(`more than ${file.sizeBytes} bytes came`);
       options.onBytes(received);
       yield chunk;
     }
   };
-  await pipeline(response.body, count, createWriteStream(part, { flags: isAppending ? "a" : "w" }));
+  await writePieces(part, isAppending ? "a" : "w", count(response.body));
 }
 
 /** Fetches until `part` has all bytes, over as many connections as it takes while each brings something. */
 async function fetchAll(part: string, file: RemoteFile, options: DownloadOptions): Promise<void> {
-  if (file.sizeBytes === 0) await pipeline([], createWriteStream(part));
+  if (file.sizeBytes === 0) await writePieces(part, "w", []);
   for (let broken = 0; (await sizeOf(part)) !== file.sizeBytes;) {
     const before = (await sizeOf(part)) ?? 0;
-    if (before > file.sizeBytes) await rm(part);
+    if (before > file.sizeBytes) await disk().rm(part);
     try {
       await fetchInto(part, file, options);
     } catch (error) {
@@ -110,17 +133,19 @@ export async function download(path: string, file: RemoteFile, options: Download
   let isGood = await isWhole(part, file);
   if (!isGood && wasResumed) {
     // The old bytes may be at fault, not the server.
-    await rm(part, { force: true });
+    await disk().rm(part, { force: true });
     await fetchAll(part, file, options);
     isGood = await isWhole(part, file);
   }
   if (!isGood) {
-    await rm(part, { force: true });
+    await disk().rm(part, { force: true });
     throw new FailedError(
       "source/corrupt",
       `Cannot accept file "${basename(path)}" from ${file.url}: its checksum differs, expected ${file.digest?.hex}`,
       { hint: "Pull again; when it happens again, the server or a proxy alters the file." },
     );
   }
-  await rename(part, path);
+  // A folder may be in the way of a repair.
+  await disk().rm(path, { recursive: true, force: true });
+  await publish(part, path);
 }

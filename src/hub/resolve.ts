@@ -16,6 +16,8 @@ export interface ResolveOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** Time until the first byte after which a source counts as unreachable; 5000 by default. */
   readonly timeoutMs?: number;
+  /** Whether to hold what is in the cache against its checksums, which takes a while; its sizes are looked at anyway. */
+  readonly verify?: boolean;
   readonly sources?: readonly Source[];
 }
 
@@ -38,6 +40,7 @@ export async function resolveModel(name: string, options: ResolveOptions = {}): 
     env,
     signal: options.signal ?? new AbortController().signal,
     modelsFolder: modelsFolderOf(env),
+    verifies: options.verify ?? false,
     timeoutMs: options.timeoutMs ?? 5000,
     onProgress: options.onProgress ?? (() => {}),
   };

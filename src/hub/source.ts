@@ -20,6 +20,8 @@ export interface SourceContext {
   readonly signal: AbortSignal;
   /** Folder that holds the finished models. */
   readonly modelsFolder: string;
+  /** Whether the checksums of what was fetched before are to be computed, and not only its sizes looked at. */
+  readonly verifies: boolean;
   /** Time until the first byte after which a source counts as unreachable. */
   readonly timeoutMs: number;
   readonly onProgress: (progress: PullProgress) => void;

@@ -1,10 +1,12 @@
 /** @file Extraction of one file from a zip archive, with its checksum, without reading the archive into memory. */
 import { createHash } from "node:crypto";
-import { createWriteStream } from "node:fs";
+import { basename } from "node:path";
 import type { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
 
 import { open, type ZipFile } from "yauzl";
+
+import { FailedError } from "../errors.ts";
+import { writePieces } from "./download.ts";
 
 function openArchive(archive: string): Promise<ZipFile> {
   return new Promise((resolve, reject) => {
@@ -27,30 +29,53 @@ function openEntry(zip: ZipFile, name: string): Promise<Readable | null> {
   });
 }
 
+/** Makes the error of an archive that cannot be read; the disk's own refusals pass as they are. */
+function damaged(archive: string, error: unknown): unknown {
+  if (!(error instanceof Error) || error.name === "AbortError" || "syscall" in error) return error;
+  return new FailedError(
+    "source/corrupt",
+    `Cannot unpack "${basename(archive)}": ${error.message}, expected a whole zip archive`,
+    {
+      hint: "Clear pip's cache (pip cache purge) and pull again, or use another package index.",
+      cause: error,
+    },
+  );
+}
+
 /**
  * Writes the entry `name` of a zip archive to `path` and returns its SHA-256 in hexadecimal; `null` when there is no such entry.
- * @throws Error when the archive is damaged.
+ * @throws FailedError "source/corrupt" when the archive is damaged.
  */
 export async function extractFile(
   archive: string,
   name: string,
   path: string,
+  sizeBytes: number,
   signal: AbortSignal,
 ): Promise<string | null> {
-  const zip = await openArchive(archive);
+  const hash = createHash("sha256");
+  let numBytes = 0;
+  const tap = async function* (chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const chunk of chunks) {
+      signal.throwIfAborted();
+      // Before it fills the disk: a small archive may hold any number of bytes.
+      if ((numBytes += chunk.length) > sizeBytes)
+        throw new Error(`more than ${sizeBytes} bytes in "${name}"`);
+      hash.update(chunk);
+      yield chunk;
+    }
+  };
   try {
-    const stream = await openEntry(zip, name);
-    if (stream === null) return null;
-    const hash = createHash("sha256");
-    const tap = async function* (chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-      for await (const chunk of chunks) {
-        hash.update(chunk);
-        yield chunk;
-      }
-    };
-    await pipeline(stream, tap, createWriteStream(path), { signal });
-    return hash.digest("hex");
-  } finally {
-    zip.close();
+    const zip = await openArchive(archive);
+    try {
+      const stream = await openEntry(zip, name);
+      if (stream === null) return null;
+      await writePieces(path, "w", tap(stream));
+      return hash.digest("hex");
+    } finally {
+      zip.close();
+    }
+  } catch (error) {
+    throw damaged(archive, error);
   }
 }

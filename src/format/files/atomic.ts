@@ -25,7 +25,7 @@ async function attempt<T>(path: string, step: () => Promise<T>): Promise<T> {
 }
 
 /** Flushes a folder's entries to disk, where the system can do that. */
-async function syncFolder(path: string): Promise<void> {
+export async function syncFolder(path: string): Promise<void> {
   try {
     const handle = await disk().open(path, "r");
     await handle.sync().finally(() => handle.close());
@@ -34,7 +34,8 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
-async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
+/** Writes all of some bytes at the place where an open file stands. */
+export async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
   // One call writes less than asked when the disk runs full or the piece exceeds 2 GiB; the next call says why.
   for (let done = 0; done < bytes.length;) {
     const piece = bytes.subarray(done, done + (1 << 30));

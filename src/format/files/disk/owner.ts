@@ -37,6 +37,19 @@ function startTimeOf(pid: number): string | null {
   return fields[0] === "Z" ? null : `${boot.slice(0, 8)}${fields[19]}`;
 }
 
+const MARK = /^([A-Za-z0-9]*)-(\d+)(?:-([A-Za-z0-9]*))?$/;
+
+/** Writes an owner as part of a name of a file. */
+export function markOf({ host, pid, startTime }: Owner): string {
+  return `${host}-${pid}-${startTime ?? ""}`;
+}
+
+/** Reads what `markOf` wrote; null for other texts. */
+export function readMark(text: string): Owner | null {
+  const [, host, pid, startTime] = MARK.exec(text) ?? [];
+  return host === undefined ? null : { host, pid: Number(pid), startTime: startTime || null };
+}
+
 /** This process. */
 export function thisProcess(): Owner {
   return { host: HOST, pid: process.pid, startTime: startTimeOf(process.pid) };

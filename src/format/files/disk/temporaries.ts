@@ -5,27 +5,26 @@
 import { randomUUID } from "node:crypto";
 import { basename, dirname, join } from "node:path";
 import { disk } from "./calls.ts";
-import { isGone, thisProcess } from "./owner.ts";
+import { isGone, markOf, readMark, thisProcess } from "./owner.ts";
 
 /** File systems have names of 255 bytes at most. */
 const MAX_SHOWN_BYTES = 100;
-const TEMPORARY = /^\..*\.graft-([A-Za-z0-9]*)-(\d+)-([A-Za-z0-9]*)-[0-9a-f]{8}\.tmp$/s;
+const TEMPORARY = /^\..*\.graft-([^.]*)-[0-9a-f]{8}\.tmp$/s;
 
 /** Makes up a name beside `path` for what will become it. */
 export function temporaryName(path: string): string {
-  const { host, pid, startTime } = thisProcess();
   const shown = Buffer.from(basename(path))
     .subarray(0, MAX_SHOWN_BYTES)
     .toString()
     .replace(/\uFFFD+$/, "");
-  const owner = `graft-${host}-${pid}-${startTime ?? ""}`;
-  return join(dirname(path), `.${shown}.${owner}-${randomUUID().slice(0, 8)}.tmp`);
+  const mark = markOf(thisProcess());
+  return join(dirname(path), `.${shown}.graft-${mark}-${randomUUID().slice(0, 8)}.tmp`);
 }
 
 /** Whether a name is that of a temporary file or folder whose process has ended. */
 export function isAbandoned(name: string): boolean {
-  const [, host, pid, startTime] = TEMPORARY.exec(name) ?? [];
-  return host !== undefined && isGone({ host, pid: Number(pid), startTime: startTime || null });
+  const owner = readMark(TEMPORARY.exec(name)?.[1] ?? "");
+  return owner !== null && isGone(owner);
 }
 
 /** Removes from a folder what ended processes left there; what cannot be looked at or removed stays. */

@@ -1,0 +1,43 @@
+/**
+ * @file The hub's address and the token for it, out of `HF_ENDPOINT` and `HF_TOKEN`.
+ *
+ * The token goes to the address's own origin alone, whatever links and redirects say, and neither it nor a password is ever
+ * part of a message: what cannot be used is not quoted.
+ */
+import { UnreachableError } from "./source.ts";
+
+/** Where a hub is. */
+export interface Endpoint {
+  /** Without a slash at its end; holds no secret. */
+  readonly url: string;
+  /** Headers that say who asks, for one request. */
+  headersFor(url: string): Record<string, string>;
+}
+
+/** Visible signs of ASCII, which is what a header may hold. */
+const TOKEN = /^[\x21-\x7e]+$/;
+
+function readUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url === null || !/^https?:$/.test(url.protocol)) {
+    throw new UnreachableError("HF_ENDPOINT is no address, expected http(s)://HOST");
+  }
+  if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "") {
+    throw new UnreachableError("HF_ENDPOINT holds more than an address, expected http(s)://HOST");
+  }
+  return url;
+}
+
+/** Reads the settings. @throws UnreachableError when they cannot be used */
+export function readEndpoint(env: NodeJS.ProcessEnv): Endpoint {
+  const { origin, pathname } = readUrl(env["HF_ENDPOINT"] || "https://huggingface.co");
+  const token = env["HF_TOKEN"]?.trim() ?? "";
+  if (token !== "" && !TOKEN.test(token)) {
+    throw new UnreachableError("HF_TOKEN holds a space, a line break or another sign that no token has");
+  }
+  return {
+    url: (origin + pathname).replace(/\/+$/, ""),
+    headersFor: (url) =>
+      token !== "" && new URL(url).origin === origin ? { authorization: `Bearer ${token}` } : {},
+  };
+}

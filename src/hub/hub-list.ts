@@ -1,0 +1,147 @@
+/**
+ * @file The list of a repository's files, as a hub gives it: not trusted, so every entry is checked, and pages, bytes and
+ * time are limited.
+ */
+import { z } from "zod";
+
+import type { Digest } from "./digest.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { bodyOf, fetchReason, Watchdog } from "./reach.ts";
+import { UnreachableError, type SourceContext } from "./source.ts";
+
+/** A file of a repository. */
+export interface ListedFile {
+  /** In the top folder: a name without slashes. */
+  readonly name: string;
+  readonly sizeBytes: number;
+  /** `null` when the hub gives none. */
+  readonly digest: Digest | null;
+}
+
+/** A file's name that can be used as it is on every system. */
+export const BARE_NAME = /^[A-Za-z0-9_][A-Za-z0-9._+-]{0,199}$/;
+
+/** The real hub has 1000 entries a page. */
+const MAX_PAGES = 100;
+const MAX_LIST_BYTES = 1 << 25;
+/** How many times as long as for the first byte the whole list may take. */
+const LIST_TIME_FACTOR = 12;
+/** More than any file of a model has. */
+const MAX_FILE_BYTES = 2 ** 41;
+
+const size = z.int().min(0).max(MAX_FILE_BYTES);
+const FILE = z.object({
+  type: z.literal("file"),
+  path: z.string().min(1),
+  size,
+  oid: z
+    .string()
+    .regex(/^[0-9a-f]{40}$/)
+    .optional(),
+  lfs: z.object({ oid: z.string().regex(/^[0-9a-f]{64}$/), size }).optional(),
+});
+const PAGE = z.array(z.union([FILE, z.object({ type: z.enum(["directory", "unknown"]), path: z.string() })]));
+type Page = z.output<typeof PAGE>;
+
+/** Quotes a text of the hub, on one line and not too long. */
+function quote(text: string): string {
+  return JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}…` : text).replaceAll(/[^ -~…]/g, "?");
+}
+
+function parsePage(bytes: Buffer, { url }: Endpoint): Page {
+  let value: unknown;
+  try {
+    value = JSON.parse(bytes.toString("utf8"));
+  } catch {
+    throw new UnreachableError(`${url} does not answer as a hub`);
+  }
+  const parsed = PAGE.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const place = parsed.error.issues[0]?.path.map(String).join(".") ?? "";
+  throw new UnreachableError(
+    `${url} does not answer as a hub: entry ${quote(place)} of its list is not that of a file`,
+  );
+}
+
+/** The address of the next page, if there is one. */
+function nextPage(link: string | null, from: string): string | null {
+  const target = /<([^<>]*)>\s*;\s*rel="?next"?/.exec(link ?? "")?.[1];
+  if (target === undefined) return null;
+  const url = URL.canParse(target, from) ? new URL(target, from) : null;
+  const isUsable = url !== null && (url.protocol === "https:" || url.protocol === new URL(from).protocol);
+  if (!isUsable) throw new UnreachableError("its list goes on at an address that cannot be used");
+  return url.href;
+}
+
+function refusal(status: number, { url }: Endpoint): UnreachableError {
+  if (status === 404) return new UnreachableError(`HTTP 404, no such model or revision at ${url}`);
+  return new UnreachableError(
+    status === 401 || status === 403
+      ? `HTTP ${status}, no such model or it needs HF_TOKEN`
+      : `HTTP ${status} from ${url}`,
+  );
+}
+
+/** Checks the entries of all pages together and puts them into our words; what is below a folder is left out. */
+function toFiles(entries: Page): { files: ListedFile[]; inFolders: string[] } {
+  const [files, inFolders]: [Map<string, ListedFile>, string[]] = [new Map(), []];
+  for (const entry of entries) {
+    if (entry.type !== "file") continue;
+    const { path: name, size: sizeBytes, oid, lfs } = entry;
+    const parts = name.split("/");
+    if (parts.some((part) => part === "" || part === "." || part === "..") || /[\\\0]/.test(name)) {
+      throw new UnreachableError(`its list has a file ${quote(name)}, expected names inside the repository`);
+    }
+    if (parts.length > 1) inFolders.push(name);
+    if (!BARE_NAME.test(name)) continue;
+    if (files.has(name)) throw new UnreachableError(`its list has the file ${quote(name)} twice`);
+    if (lfs !== undefined && lfs.size !== sizeBytes) {
+      throw new UnreachableError(`its list has two sizes for the file ${quote(name)}`);
+    }
+    const digest: Digest | null =
+      lfs !== undefined
+        ? { algorithm: "sha256", hex: lfs.oid }
+        : oid !== undefined
+          ? { algorithm: "git-sha1", hex: oid }
+          : null;
+    files.set(name, { name, sizeBytes, digest });
+  }
+  return { files: [...files.values()], inFolders };
+}
+
+/**
+ * Lists the top folder of a repository, and what the hub names below it.
+ * @throws UnreachableError when the list does not come or cannot be one
+ */
+export async function listRepository(
+  repository: string,
+  revision: string,
+  endpoint: Endpoint,
+  context: SourceContext,
+): Promise<{ readonly files: readonly ListedFile[]; readonly inFolders: readonly string[] }> {
+  using watchdog = new Watchdog(context.timeoutMs, context.timeoutMs * LIST_TIME_FACTOR);
+  const signal = AbortSignal.any([context.signal, watchdog.signal]);
+  const entries: Page[number][] = [];
+  const path = `/api/models/${repository}/tree/${encodeURIComponent(revision)}`;
+  let url: string | null = `${endpoint.url}${path}?recursive=false&expand=false`;
+  let freeBytes = MAX_LIST_BYTES;
+  try {
+    for (let numPages = 1; url !== null; numPages++) {
+      if (numPages > MAX_PAGES) throw new UnreachableError(`its list has more than ${MAX_PAGES} pages`);
+      const headers = { accept: "application/json", ...endpoint.headersFor(url) };
+      const response = await fetch(url, { headers, signal });
+      if (!response.ok) {
+        await response.body?.cancel();
+        throw refusal(response.status, endpoint);
+      }
+      const bytes = await bodyOf(response, freeBytes, watchdog);
+      freeBytes -= bytes.length;
+      entries.push(...parsePage(bytes, endpoint));
+      url = nextPage(response.headers.get("link"), url);
+    }
+  } catch (error) {
+    context.signal.throwIfAborted();
+    throw fetchReason(error);
+  }
+  return toFiles(entries);
+}

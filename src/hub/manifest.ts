@@ -1,0 +1,88 @@
+/**
+ * @file What a pulled folder holds: names, sizes and checksums of its files, kept beside them, so that a damaged file is
+ * found and fetched again. Folders that somebody put together by hand have no such list and are taken as they are.
+ */
+import { join } from "node:path";
+
+import { z } from "zod";
+
+import { writeTextAtomic } from "../format/files/atomic.ts";
+import { disk } from "../format/files/disk/calls.ts";
+import { systemCode } from "../system-error.ts";
+import { hashFile, type Digest } from "./digest.ts";
+import { BARE_NAME } from "./hub-list.ts";
+
+export const MANIFEST_FILE = "graft-files.json";
+
+const hex = (length: number): z.ZodString => z.string().regex(new RegExp(`^[0-9a-f]{${length}}$`));
+const MANIFEST = z.strictObject({
+  files: z.array(
+    z.strictObject({
+      name: z.string().regex(BARE_NAME),
+      sizeBytes: z.int().min(0),
+      digest: z.discriminatedUnion("algorithm", [
+        z.strictObject({ algorithm: z.literal("sha256"), hex: hex(64) }),
+        z.strictObject({ algorithm: z.literal("git-sha1"), hex: hex(40) }),
+      ]),
+    }),
+  ),
+});
+
+/** A file that was fetched. */
+export interface FetchedFile {
+  readonly name: string;
+  readonly sizeBytes: number;
+  /** `null`: computed here from the bytes that came. */
+  readonly digest: Digest | null;
+}
+
+/** Writes the list of a folder's files into it. */
+export async function writeManifest(folder: string, fetched: readonly FetchedFile[]): Promise<void> {
+  const files = [];
+  for (const { name, sizeBytes, digest } of fetched) {
+    const computed = async (): Promise<Digest> => ({
+      algorithm: "sha256",
+      hex: await hashFile(join(folder, name), "sha256", sizeBytes),
+    });
+    files.push({ name, sizeBytes, digest: digest ?? (await computed()) });
+  }
+  await writeTextAtomic(join(folder, MANIFEST_FILE), `${JSON.stringify({ files }, null, 2)}\n`);
+}
+
+async function readManifest(path: string): Promise<z.output<typeof MANIFEST> | "damaged" | null> {
+  try {
+    const parsed = MANIFEST.safeParse(JSON.parse(await disk().readFile(path, "utf8")));
+    return parsed.success ? parsed.data : "damaged";
+  } catch (error) {
+    return ["ENOENT", "ENOTDIR"].includes(systemCode(error)) ? null : "damaged";
+  }
+}
+
+/**
+ * Says what is wrong with a pulled folder; `null` when nothing is, or it has no list. Sizes are always looked at, checksums
+ * where `reads` is set.
+ */
+export async function findDamage(
+  folder: string,
+  reads: boolean,
+  signal: AbortSignal,
+): Promise<string | null> {
+  const manifest = await readManifest(join(folder, MANIFEST_FILE));
+  if (manifest === null) return null;
+  if (manifest === "damaged") return `${join(folder, MANIFEST_FILE)} is not a list of files`;
+  for (const { name, sizeBytes, digest } of manifest.files) {
+    const path = join(folder, name);
+    try {
+      const found = await disk().stat(path);
+      if (!found.isFile()) return `${path} is not a file`;
+      if (found.size !== sizeBytes) return `${path} has ${found.size} bytes, expected ${sizeBytes}`;
+      if (reads && (await hashFile(path, digest.algorithm, sizeBytes, signal)) !== digest.hex) {
+        return `${path} has another checksum than when it was fetched`;
+      }
+    } catch (error) {
+      signal.throwIfAborted();
+      return `${path} cannot be read: ${systemCode(error)}`;
+    }
+  }
+  return null;
+}
