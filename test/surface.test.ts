@@ -36,6 +36,7 @@ test("the library exports exactly these names", () => {
     "createTokenizer",
     "defineBaseMethod",
     "defineMethod",
+    "estimateFisher",
     "exitStatus",
     "fineTune",
     "imageFiles",
@@ -52,6 +53,7 @@ test("the library exports exactly these names", () => {
     "readImages",
     "resolveModel",
     "train",
+    "writeFisher",
   ]);
 });
 

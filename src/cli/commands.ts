@@ -5,6 +5,7 @@ import { combine } from "./combine.ts";
 import type { Command } from "./command.ts";
 import { dataShow } from "./data-show.ts";
 import { evaluate } from "./eval.ts";
+import { fisher } from "./fisher.ts";
 import { generate } from "./generate.ts";
 import { merge } from "./merge.ts";
 import { pull } from "./pull.ts";
@@ -20,6 +21,7 @@ export const COMMANDS: readonly Command[] = [
   chat,
   merge,
   combine,
+  fisher,
   dataShow,
   bench,
 ];

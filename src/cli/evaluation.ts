@@ -84,6 +84,11 @@ function readTexts(
   return examples;
 }
 
+/** Reads what a model is evaluated on, and tells what was cut or left out. @throws UsageError usage/flag; as the readers of data */
+export function readUnits(parts: ModelParts, flags: EvaluationFlags, io: CommandIO): readonly TrainingUnit[] {
+  return READERS[parts.base.model.task](parts, flags, io);
+}
+
 /** Evaluates a loaded model. @throws UsageError usage/flag, usage/model; as the readers of data */
 export async function evaluateWithProgress(
   parts: ModelParts,
@@ -92,7 +97,7 @@ export async function evaluateWithProgress(
 ): Promise<Evaluated> {
   const { base, adapter } = parts;
   const { task, image } = base.model;
-  const units = READERS[task](parts, flags, io);
+  const units = readUnits(parts, flags, io);
   const compute = COMPUTES[flags.compute];
   const session = new Session(createEngine({ threads: flags.threads }), base, flags.weights, { compute });
   const bar = io.progress("evaluating", units.length, "steps");

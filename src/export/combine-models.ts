@@ -6,9 +6,10 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { UsageError } from "../errors.ts";
-import type { CombineOptions } from "../peft/algebra/combinations.ts";
+import { COMBINATIONS, type Combination, type CombineOptions } from "../peft/algebra/combinations.ts";
 import { combineFromStart } from "../peft/algebra/combine.ts";
 import { type AdapterWeights, type StartOf, algebraOf, toPlan } from "../peft/algebra/plan.ts";
+import { refuseFisher } from "../peft/algebra/fisher.ts";
 import { refuseCut } from "../peft/algebra/refusals.ts";
 import type { Sum } from "../peft/algebra/expression.ts";
 import type { BaseModel } from "../models/base-model.ts";
@@ -20,6 +21,7 @@ import { writeFolderAtomic } from "../format/files/atomic.ts";
 import { type Checkpoint } from "../format/checkpoint/checkpoint.ts";
 import { modelFolderFiles } from "../format/checkpoint/hf-folder.ts";
 import { openCheckpoint } from "../format/by-path.ts";
+import { readFisher } from "./fisher-file.ts";
 
 /** Keys of config.json that say nothing about the computation. */
 const NEUTRAL_KEYS = new Set(["_name_or_path", "dtype", "torch_dtype", "transformers_version", "use_cache"]);
@@ -60,8 +62,15 @@ export async function combineModels(
     base: new Map(),
     frozen: new Map(),
     storedTransposed: false,
+    fisher: null,
   };
-  const plan = toPlan(sum, new Map(Object.keys(paths).map((name) => [name, empty])), options, startOf);
+  const { byFisher }: Combination = COMBINATIONS[options.type];
+  const weights = new Map<string, AdapterWeights>();
+  for (const [name, path] of Object.entries(paths)) {
+    weights.set(name, { ...empty, fisher: byFisher ? await readFisher(path, name) : null });
+  }
+  const plan = toPlan(sum, weights, options, startOf);
+  if (byFisher) refuseFisher(plan.members, algebraOf(WHOLE_MODEL));
   refuseCut(plan.members, algebraOf(WHOLE_MODEL), plan.combination);
   const names = plan.members.map(({ name }) => name);
   const open = <T>(use: (models: readonly Checkpoint[]) => Promise<T>): Promise<T> =>

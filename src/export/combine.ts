@@ -7,10 +7,10 @@ import type { z } from "zod";
 import { UsageError } from "../errors.ts";
 import { parseSettings } from "../expected.ts";
 import type { BaseModel } from "../models/base-model.ts";
-import { COMBINE_OPTIONS } from "../peft/algebra/combinations.ts";
+import { COMBINATIONS, type Combination, COMBINE_OPTIONS } from "../peft/algebra/combinations.ts";
 import { type Combined, type Residual, combineWeights } from "../peft/algebra/combine.ts";
 import { LOW_COSINE, type StartCosine } from "../peft/algebra/cosine.ts";
-import type { StartOf } from "../peft/algebra/plan.ts";
+import type { AdapterWeights, StartOf } from "../peft/algebra/plan.ts";
 import type { AttachRequest } from "../peft/layout.ts";
 import { type Adapter, attach } from "../peft/attach.ts";
 import { formatExpression, parseExpression } from "../peft/algebra/expression.ts";
@@ -20,6 +20,7 @@ import { writeAdapterFolder, readAdapter } from "../format/by-path.ts";
 import { TEMPLATE_KEY } from "../format/adapters/adapter.ts";
 import { combineModels, isModelFolder } from "./combine-models.ts";
 import { CODES_KEY } from "../format/adapters/codes-hash.ts";
+import { readFisher } from "./fisher-file.ts";
 import { nodeFolder } from "../format/files/node-folder.ts";
 import {
   type WeightsFolder,
@@ -83,7 +84,12 @@ export async function combineAdapters(input: CombineInput): Promise<CombinedFold
   }
   refuseOtherBases(folders);
   refuseOtherCodes(folders);
-  const weights = new Map([...folders].map(([name, folder]) => [name, folder.adapter]));
+  const { byFisher }: Combination = COMBINATIONS[options.type];
+  const weights = new Map<string, AdapterWeights>();
+  for (const [name, { adapter }] of folders) {
+    const fisher = byFisher ? await readFisher(adapters[name] as string, name) : null;
+    weights.set(name, { ...adapter, fisher });
+  }
   const adapter = await combineWeights(
     sum,
     weights,

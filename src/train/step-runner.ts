@@ -30,7 +30,8 @@ export interface StepRunnerOptions {
   readonly adapter: Adapter;
   /** Compute activations twice instead of saving them. */
   readonly recompute: boolean;
-  readonly seed: number;
+  /** Of the dropout; null: nothing is dropped. */
+  readonly seed: number | null;
   /** Is awaited between two blocks: other work on the session may run there. */
   readonly betweenBlocks?: (() => Promise<void>) | undefined;
 }
@@ -73,12 +74,15 @@ export class StepRunner {
   static async create(options: StepRunnerOptions): Promise<StepRunner> {
     const { session, adapter, seed } = options;
     const key = { step: 0, micro: 0 };
-    const fill: FillDropout = (layer, site, mask, probability) => {
-      const sites = session.model.layers[layer]?.sites ?? [];
-      const siteIndex = sites.findIndex((spec) => spec.name === site);
-      const random = new Random(seed, DROPOUT_STREAM, key.step, key.micro, layer, siteIndex);
-      fillDropout(random, mask, probability);
-    };
+    const draw =
+      (from: number): FillDropout =>
+      (layer, site, mask, probability) => {
+        const sites = session.model.layers[layer]?.sites ?? [];
+        const siteIndex = sites.findIndex((spec) => spec.name === site);
+        const random = new Random(from, DROPOUT_STREAM, key.step, key.micro, layer, siteIndex);
+        fillDropout(random, mask, probability);
+      };
+    const fill = seed === null ? null : draw(seed);
     const stages = {
       gradients: await GradientBuffer.create(session.engine, adapter, session.pool),
       runner: new BlockRunner(session, adapter, fill),

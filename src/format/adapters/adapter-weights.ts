@@ -79,7 +79,7 @@ export async function readAdapterWeights(folder: Folder): Promise<WeightsFolder>
     [TEMPLATE_KEY, CODES_KEY].flatMap((key) => (metadata[key] === undefined ? [] : [[key, metadata[key]]])),
   );
   return {
-    adapter: { method, options, sites, base, frozen: shared, storedTransposed },
+    adapter: { method, options, sites, base, frozen: shared, storedTransposed, fisher: null },
     targets,
     taskType: config["task_type"] ?? null,
     baseName: typeof baseName === "string" && baseName !== "" ? baseName : null,

@@ -52,6 +52,8 @@ export interface Combination {
   readonly averages: boolean;
   /** Vectors are summed as they are, not their changes. */
   readonly sumsParameters: boolean;
+  /** Each number counts by its Fisher information. */
+  readonly byFisher: boolean;
   /** Changes are applied one after another, not added. */
   readonly multiplies: boolean;
   /** A rank is chosen. */
@@ -66,6 +68,7 @@ const EXACT = {
   mixesFactors: false,
   averages: false,
   sumsParameters: false,
+  byFisher: false,
   multiplies: false,
   cuts: false,
   mix: () => weightedSum,
@@ -85,6 +88,7 @@ function mixing(
     sumsParameters,
     mixesFactors: true,
     averages: false,
+    byFisher: false,
     multiplies: false,
     cuts: false,
     factors: (terms, settings, position) => ({
@@ -113,6 +117,14 @@ export const COMBINATIONS = {
     mixesFactors: true,
     averages: true,
     factors: (terms, { negate = "B" }) => ({ pair: averageFactors(terms, negate, weightedSum), cut: null }),
+  },
+  fisher: {
+    ...CAT,
+    summary: "parameters are averaged, each number by its Fisher information (graft fisher)",
+    takes: [],
+    mixesFactors: true,
+    averages: true,
+    byFisher: true,
   },
   linear: mixing("factors are summed apart, with √|w|, as peft does", [], () => weightedSum, true),
   svd: {

@@ -9,6 +9,7 @@ import type { Combination, CombineOptions } from "./combinations.ts";
 import { type StartCosine, leastCosine } from "./cosine.ts";
 import type { Algebra, ChangeForm, SiteState, VectorAlgebra } from "./contract.ts";
 import type { Sum } from "./expression.ts";
+import { averageByFisher, refuseFisher } from "./fisher.ts";
 import type { SiteTensors } from "../site.ts";
 import { type AdapterWeights, type Member, type Plan, type StartOf, algebraOf, toPlan } from "./plan.ts";
 import type { Truncation } from "./truncate.ts";
@@ -46,9 +47,10 @@ export async function combineWeights(
   const plan = toPlan(sum, adapters, options, startOf);
   const { members, combination } = plan;
   refuseUnlike(members, combination);
-  refuseCut(members, algebraOf((members[0] as Member).adapter.method), combination);
   const { method, frozen } = (members[0] as Member).adapter;
   const algebra = algebraOf(method);
+  refuseCut(members, algebra, combination);
+  if (combination.byFisher) refuseFisher(members, algebra);
 
   const cuts = new Map<string, Truncation>();
   const paths = [...new Set(members.flatMap(({ adapter }) => [...adapter.sites.keys()]))];
@@ -69,6 +71,7 @@ export async function combineWeights(
     base: await combineBase(plan, paths.length),
     frozen,
     storedTransposed: members.some(({ adapter }) => adapter.storedTransposed),
+    fisher: null,
     residual: cuts.size === 0 ? null : toResidual(cuts),
     startCosine:
       algebra.kind === "factors" && combination.mixesFactors ? leastCosine(members, algebra) : null,
@@ -83,6 +86,14 @@ async function combineSite(
 ): Promise<{ state: SiteState<unknown>; cut: Truncation | null }> {
   const states = plan.members.map(({ adapter }) => adapter.sites.get(path) as SiteState<unknown>);
   const like = states[0] as SiteState<unknown>;
+  if (plan.combination.byFisher) {
+    const tensors: Record<string, Tensor> = {};
+    for (const suffix of Object.keys(like.tensors)) {
+      const own = states.map((state) => state.tensors[suffix] as Tensor);
+      tensors[suffix] = await averageByFisher(`${path}.${suffix}`, plan.members, own);
+    }
+    return { state: { tensors, options: like.options }, cut: null };
+  }
   if (algebra.kind === "factors") {
     const terms = plan.members.map(({ weight, coefficient }, i) => {
       return { weight, coefficient, of: algebra.split(states[i] as SiteState<unknown>) };
@@ -150,6 +161,7 @@ export async function combineFromStart(
   tensors: readonly Tensor[],
   position: readonly number[],
 ): Promise<Tensor> {
+  if (plan.combination.byFisher) return await averageByFisher(name, plan.members, tensors);
   const weights = signedWeights(plan);
   const shape = tensors[0]?.shape ?? [];
   const mix = plan.combination.mix(plan.options);

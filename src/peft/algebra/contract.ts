@@ -58,6 +58,8 @@ export interface ChangeForm<S> {
 /** The change is linear in vectors. */
 export interface VectorAlgebra<S> extends ChangeForm<S> {
   readonly kind: "vectors";
+  /** The change is linear in the tensors' numbers themselves. */
+  readonly isLinear: boolean;
   /** Vectors that add up where changes are applied one after another, in any order; not finite where there are none. */
   readonly logarithm:
     | "none"

@@ -35,6 +35,7 @@ function lora(seed: number): AdapterWeights {
     base: new Map([[TRAINED, draw([OUTPUTS], random)]]),
     frozen: new Map(),
     storedTransposed: false,
+    fisher: null,
   };
 }
 

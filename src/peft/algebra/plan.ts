@@ -5,6 +5,7 @@ import type { Method } from "../method.ts";
 import { type Coefficient, paperCoefficients } from "./coefficients.ts";
 import { type Combination, type CombineOptions, findCombination } from "./combinations.ts";
 import { type Algebra, type SiteState, startAlgebra } from "./contract.ts";
+import type { FisherOf } from "./fisher.ts";
 import { type Sum, weightsOf } from "./expression.ts";
 
 type Tensor = HostTensor<"float32">;
@@ -21,6 +22,8 @@ export interface AdapterWeights {
   readonly frozen: ReadonlyMap<string, Tensor>;
   /** Whether its file says that the base keeps weights as [in, out]. */
   readonly storedTransposed: boolean;
+  /** Null: not read, since nothing weighs by it. */
+  readonly fisher: FisherOf | null;
 }
 
 /** One adapter of an expression. */

@@ -103,6 +103,7 @@ export const ia3 = defineMethod<Ia3Options, Ia3Site>({
 
   algebra: {
     kind: "vectors",
+    isLinear: true,
     refuses: () => null,
     suffixes: [L],
     sizeOf: ({ [L]: l }) => {

@@ -28,6 +28,7 @@ const OUTPUTS_PER_NUMBER: Readonly<Record<RoadVariant, number>> = { road_1: 2, r
 export function roadAlgebra<O extends RoadOptions, S extends RoadLayout>(): Algebra<O, S> {
   return {
     kind: "vectors",
+    isLinear: false,
     refuses: () => null,
     suffixes: [THETA, ALPHA],
 

@@ -1,0 +1,76 @@
+/** @file `graft fisher`: how much each trained number matters on some data, stored beside the adapter or model. */
+import { z } from "zod";
+
+import { readParts } from "../engine/model-parts.ts";
+import { UsageError } from "../errors.ts";
+import { writeFisher } from "../export/fisher-file.ts";
+import { isModelFolder } from "../export/combine-models.ts";
+import { openCheckpoint } from "../format/by-path.ts";
+import { COMPUTES } from "../nn/computes.ts";
+import { refuseFisherOf } from "../peft/algebra/fisher.ts";
+import { algebraOf } from "../peft/algebra/plan.ts";
+import { attach } from "../peft/attach.ts";
+import { WHOLE_MODEL } from "../peft/methods.ts";
+import { Random } from "../random.ts";
+import { Session } from "../run/session.ts";
+import { createEngine } from "../runtime/create-engine.ts";
+import { estimateFisher } from "../train/fisher.ts";
+import { defineCommand } from "./command.ts";
+import { EVALUATION_FLAGS, readUnits } from "./evaluation.ts";
+import { MODEL_FLAGS } from "./generation.ts";
+import { pullWithProgress } from "./pull.ts";
+
+const WHOLE = { method: WHOLE_MODEL, options: {}, targets: { modules: null, exclude: [], layers: null } };
+
+/** Refuses a model that is not a folder of the user's own, before anything is computed. */
+async function requireOwnFolder(model: string, path: string, source: string): Promise<void> {
+  if (source === "local path" && (await isModelFolder(path))) return;
+  throw new UsageError(
+    "usage/flag",
+    `Cannot store Fisher information beside model "${model}": it is no model folder of your own`,
+    { hint: "Give an adapter with --adapter, or the folder of a model that was fine-tuned whole." },
+  );
+}
+
+export const fisher = defineCommand({
+  name: "fisher",
+  summary: "Estimate how much each number of an adapter matters, for combine --type fisher",
+  positionals: [],
+  options: z.strictObject({
+    ...MODEL_FLAGS,
+    data: z.string().describe("Data that the adapter was trained on, as for eval"),
+    ...EVALUATION_FLAGS,
+    maxExamples: z.int().positive().default(256).describe("Examples to use, the first ones; one pass each"),
+  }),
+  async run(flags, io) {
+    const { path, source } = await pullWithProgress(flags.model, io);
+    if (flags.adapter === undefined) await requireOwnFolder(flags.model, path, source);
+    const checkpoint = await openCheckpoint(path);
+    try {
+      const parts = await readParts(checkpoint, { name: flags.model, adapterPath: flags.adapter });
+      const adapter = parts.adapter ?? (await attach(parts.base, WHOLE, new Random(0)));
+      refuseFisherOf(adapter.method.name, algebraOf(adapter.method));
+      const units = readUnits(parts, flags, io).slice(0, flags.maxExamples);
+      const compute = COMPUTES[flags.compute];
+      const engine = createEngine({ threads: flags.threads });
+      const session = new Session(engine, parts.base, flags.weights, { compute });
+      const bar = io.progress("estimating", units.length, "steps");
+      try {
+        const found = await estimateFisher(session, adapter, units, (numDone) => {
+          bar.update(numDone);
+          io.signal.throwIfAborted();
+        });
+        const output = await writeFisher(flags.adapter ?? path, found);
+        io.stdout(
+          `${adapter.numTrained.toLocaleString("en")} numbers on ${units.length} examples: ${output}`,
+        );
+        io.emit({ event: "done", output, examples: units.length, parameters: adapter.numTrained });
+      } finally {
+        bar.stop();
+        await session.release();
+      }
+    } finally {
+      await checkpoint.close();
+    }
+  },
+});

@@ -1,0 +1,139 @@
+/** @file Averages by Fisher information, estimated here, against the formula written out. */
+import assert from "node:assert/strict";
+import { cpSync } from "node:fs";
+import { after, describe, test } from "node:test";
+import { adapterFiles } from "../format/adapters/adapter.ts";
+import { loadModel, openSafetensors, readAdapter } from "../format/by-path.ts";
+import { writeFolderAtomic } from "../format/files/atomic.ts";
+import { attach } from "../peft/attach.ts";
+import { findMethod } from "../peft/methods.ts";
+import { Random } from "../random.ts";
+import { Session } from "../run/session.ts";
+import { createEngine } from "../runtime/create-engine.ts";
+import { estimateFisher } from "../train/fisher.ts";
+import { perturb, randomExamples } from "../../test/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
+import { type CombineInput, combineAdapters } from "./combine.ts";
+import { FISHER_FILE, writeFisher } from "./fisher-file.ts";
+
+const folder = temporaryFolder();
+const { base, checkpoint } = await loadModel(await writeTinyModel(`${folder}/model`), { name: "tiny" });
+const session = new Session(createEngine({ threads: 1 }), base);
+after(async () => {
+  await session.release();
+  await checkpoint.close();
+});
+
+/** An adapter or model in a folder, with its Fisher information on examples of its own. */
+async function written(method: string, seed: number, options: object = {}): Promise<string> {
+  const targets = { modules: null, exclude: [], layers: null };
+  const request = { method: findMethod(method), options, targets };
+  const adapter = await attach(base, request, new Random(1));
+  perturb(adapter, 0.1, seed);
+  const path = `${folder}/${method}-${seed}-${Object.keys(options).join("-")}`;
+  await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+  const units = randomExamples([8, 11], seed);
+  assert.equal(
+    await writeFisher(path, await estimateFisher(session, adapter, units)),
+    `${path}/${FISHER_FILE}`,
+  );
+  return path;
+}
+
+/** All numbers of a file, by the names of what is trained. */
+async function valuesIn(file: string): Promise<Map<string, Float32Array>> {
+  const opened = await openSafetensors(file);
+  const values = new Map<string, Float32Array>();
+  for (const name of opened.tensors.keys()) {
+    values.set(name.replace("base_model.model.", ""), (await opened.read(name)).data as Float32Array);
+  }
+  await opened.close();
+  return values;
+}
+
+const [a, b] = [await written("lora", 1, { rank: 2 }), await written("lora", 2, { rank: 2 })];
+const fisher = { type: "fisher", adapters: { a, b } } as const;
+
+for (const [method, weights, options] of [
+  ["lora", "adapter_model.safetensors", { rank: 2, modulesToSave: ["norm"] }],
+  ["ia3", "adapter_model.safetensors", {}],
+  ["bitfit", "adapter_model.safetensors", {}],
+  ["full", "model.safetensors", {}],
+] as const) {
+  test(`--type fisher of ${method} is the average of each number by weight and Fisher information`, async () => {
+    const paths = [await written(method, 3, options), await written(method, 4, options)];
+    const output = `${folder}/${method}-average`;
+    const [x, y] = paths as [string, string];
+    const input: CombineInput = { expression: "0.6*x + 1.4*y", type: "fisher", adapters: { x, y } };
+    await (await combineAdapters(input)).write(output);
+    const found = await valuesIn(`${output}/${weights}`);
+    const own = await Promise.all(paths.map((path) => valuesIn(`${path}/${weights}`)));
+    const fishers = await Promise.all(paths.map((path) => valuesIn(`${path}/${FISHER_FILE}`)));
+    const sizes = fishers.map((tensors) => {
+      const all = [...tensors.values()].flatMap((data) => [...data]);
+      return Math.sqrt(all.reduce((sum, value) => sum + value ** 2, 0) / all.length);
+    });
+    assert.deepEqual([...found.keys()].sort(), [...fishers[0]!.keys()].sort());
+    let fromMean = 0;
+    for (const [name, values] of found) {
+      for (const [i, value] of values.entries()) {
+        const [f, g] = fishers.map((tensors, k) => Math.max(tensors.get(name)![i]! / sizes[k]!, 1e-6));
+        const [v, w] = own.map((tensors) => tensors.get(name)![i]!);
+        const expected = (0.3 * f! * v! + 0.7 * g! * w!) / (0.3 * f! + 0.7 * g!);
+        assert.ok(Math.abs(value - expected) < 1e-6, `${name}[${i}]: ${value}, expected ${expected}`);
+        fromMean = Math.max(fromMean, Math.abs(value - 0.3 * v! - 0.7 * w!));
+      }
+    }
+    assert.ok(fromMean > 1e-2, "the plain average is another one");
+    if (method !== "full") await readAdapter(output, base);
+  });
+}
+
+describe("--type fisher refuses", () => {
+  test("adapters without Fisher information, with how to get it", async () => {
+    const bare = `${folder}/bare`;
+    cpSync(a, bare, { recursive: true, filter: (name) => !name.endsWith(FISHER_FILE) });
+    await assert.rejects(combineAdapters({ expression: "a + b", ...fisher, adapters: { a: bare, b } }), {
+      code: "usage/combine",
+      message: /"a" by Fisher information: .*bare holds no fisher\.safetensors/,
+      hint: /graft fisher --adapter .*bare --data/,
+    });
+  });
+
+  test("Fisher information of other weights", async () => {
+    const other = `${folder}/other`;
+    cpSync(a, other, { recursive: true });
+    cpSync(`${b}/${FISHER_FILE}`, `${other}/${FISHER_FILE}`);
+    await assert.rejects(combineAdapters({ expression: "a + b", ...fisher, adapters: { a: other, b } }), {
+      code: "usage/combine",
+      message: /was estimated for other weights/,
+    });
+  });
+
+  test("what is no average", async () => {
+    for (const expression of ["a - b", "2*(a + b)", "a + 0*b", "-a"]) {
+      const adapters = expression.includes("b") ? { a, b } : { a };
+      await assert.rejects(combineAdapters({ expression, type: "fisher", adapters }), {
+        code: "usage/combine",
+        message: /expected a sum of adapters with positive weights/,
+      });
+    }
+  });
+
+  test("adapters of which one trains more than the other", async () => {
+    const more = await written("lora", 5, { rank: 2, modulesToSave: ["norm"] });
+    await assert.rejects(combineAdapters({ expression: "a + m", type: "fisher", adapters: { a, m: more } }), {
+      code: "usage/combine",
+      message: /adapter "a" .*does not train "model\.norm\.weight"/,
+    });
+  });
+
+  test("numbers that do not average", async () => {
+    const turns = await written("road", 1);
+    await assert.rejects(combineAdapters({ expression: "r", type: "fisher", adapters: { r: turns } }), {
+      code: "usage/combine",
+      message: /method "road".*not linear/,
+      hint: /paper or cat/,
+    });
+  });
+});

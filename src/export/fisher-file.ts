@@ -1,0 +1,99 @@
+/**
+ * @file Fisher information beside the adapter or model that it was estimated for: fisher.safetensors, by the names of what
+ * is trained. Its head holds a hash of the weights, since that of other weights would say nothing.
+ */
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { FormatError, UsageError } from "../errors.ts";
+import { openSafetensors } from "../format/by-path.ts";
+import { writeFolderAtomic } from "../format/files/atomic.ts";
+import { safetensorsFile } from "../format/files/safetensors.ts";
+import type { FisherOf } from "../peft/algebra/fisher.ts";
+import type { Parameter } from "../peft/parameters.ts";
+import { widen } from "../quant/half.ts";
+import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
+
+/** Its name in an adapter's or a model's folder. */
+export const FISHER_FILE = "fisher.safetensors";
+const HASH_KEY = "weights_sha256";
+
+/**
+ * Writes Fisher information, as `estimateFisher` returns it, into the folder that its adapter or model was read from; returns
+ * the file's path.
+ * @throws FailedError "failed/write"
+ */
+export async function writeFisher(
+  folder: string,
+  fisher: ReadonlyMap<Parameter, Float32Array>,
+): Promise<string> {
+  const tensors = [...fisher].map(([{ name, shape }, values]) => {
+    return [name, hostTensor("float32", shape, values)] as const;
+  });
+  const metadata = { format: "pt", [HASH_KEY]: await hashWeights(folder) };
+  await writeFolderAtomic(folder, [safetensorsFile(FISHER_FILE, tensors, metadata)]);
+  return join(folder, FISHER_FILE);
+}
+
+/**
+ * Reads Fisher information beside an adapter or a model, tensor by tensor when it is asked for.
+ * @throws UsageError "usage/combine" when there is none, or it is that of other weights
+ */
+export async function readFisher(folder: string, name: string): Promise<FisherOf> {
+  const refuse = (found: string): UsageError =>
+    new UsageError("usage/combine", `Cannot average "${name}" by Fisher information: ${found}`, {
+      hint: `Estimate it on data that "${name}" was trained on: graft fisher --adapter ${folder} --data FILE; --model ${folder} when it is a whole model.`,
+    });
+  if (!(await readdir(folder)).includes(FISHER_FILE)) throw refuse(`${folder} holds no ${FISHER_FILE}`);
+  const path = join(folder, FISHER_FILE);
+  const withFile = async <T>(
+    use: (file: Awaited<ReturnType<typeof openSafetensors>>) => Promise<T>,
+  ): Promise<T> => {
+    const file = await openSafetensors(path);
+    return await use(file).finally(() => file.close());
+  };
+  const read = async (tensor: string): Promise<HostTensor<"float32">> =>
+    withFile(async (file) => widen(await file.read(tensor)));
+  const [hash, names] = await withFile(async ({ metadata, tensors }) => [
+    metadata[HASH_KEY],
+    [...tensors.keys()],
+  ]);
+  if (hash !== (await hashWeights(folder))) throw refuse(`${path} was estimated for other weights`);
+  let [squares, count] = [0, 0];
+  for (const tensor of names) {
+    const { data } = await read(tensor);
+    for (const value of data) {
+      if (!(value >= 0 && value < Infinity)) {
+        throw new FormatError(
+          "format/tensor",
+          `Cannot use "${path}": ${tensor} holds ${value}, expected 0 or more`,
+          {
+            hint: "Estimate it again with graft fisher.",
+          },
+        );
+      }
+      squares += value ** 2;
+    }
+    count += data.length;
+  }
+  const size = Math.sqrt(squares / count) || 1;
+  return async (tensor) => {
+    const { shape, data } = await read(tensor);
+    return hostTensor(
+      "float32",
+      shape,
+      data.map((value) => value / size),
+    );
+  };
+}
+
+/** Hashes the weights of an adapter or a model. */
+async function hashWeights(folder: string): Promise<string> {
+  const files = (await readdir(folder)).filter((name) => /\.(safetensors|bin)$/.test(name));
+  const hash = createHash("sha256");
+  for (const name of files.filter((file) => file !== FISHER_FILE).sort()) {
+    for await (const chunk of createReadStream(join(folder, name))) hash.update(chunk as Uint8Array);
+  }
+  return hash.digest("hex");
+}

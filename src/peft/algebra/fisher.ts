@@ -1,0 +1,90 @@
+/**
+ * @file An average in which each number of an adapter counts by how much it matters there, by Fisher information:
+ *
+ *   θ = Σ wᵢ Fᵢ θᵢ / Σ wᵢ Fᵢ     Fᵢ at a mean square of 1 over all of an adapter, and at least FLOOR
+ *
+ * Paper: "Merging Models with Fisher-Weighted Averaging", arXiv:2111.09832, eq. 4. Bringing all Fᵢ to one size and the
+ * floor are of the program of arXiv:2306.14870, which has the floor under the last adapter alone.
+ */
+import { UsageError } from "../../errors.ts";
+import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
+import type { Algebra } from "./contract.ts";
+import type { Numbers } from "./mixing.ts";
+import type { Member } from "./plan.ts";
+
+type Tensor = HostTensor<"float32">;
+
+/** Fisher information of an adapter's tensors by full name, its mean square over all of them 1. */
+export type FisherOf = (name: string) => Promise<Tensor>;
+
+/** Where no adapter says anything, all say the same. */
+const FLOOR = 1e-6;
+
+/** The weighted average of each number, in new memory. `weights` are positive. */
+export function fisherMean(
+  tensors: readonly Numbers[],
+  fishers: readonly Numbers[],
+  weights: readonly number[],
+): Float64Array {
+  return Float64Array.from(tensors[0] ?? [], (_, j) => {
+    let [sum, size] = [0, 0];
+    for (const [i, tensor] of tensors.entries()) {
+      const factor = weights[i]! * Math.max(fishers[i]![j]!, FLOOR);
+      sum += factor * tensor[j]!;
+      size += factor;
+    }
+    return sum / size;
+  });
+}
+
+/** Averages the members' tensors of one name; `tensors`: one a member. */
+export async function averageByFisher(
+  name: string,
+  members: readonly Member[],
+  tensors: readonly Tensor[],
+): Promise<Tensor> {
+  const fishers = await Promise.all(
+    members.map(async (member) => (await (member.adapter.fisher as FisherOf)(name)).data),
+  );
+  const weights = members.map(({ coefficient }) => coefficient.signed);
+  const values = tensors.map(({ data }) => data);
+  return hostTensor(
+    "float32",
+    tensors[0]?.shape ?? [],
+    Float32Array.from(fisherMean(values, fishers, weights)),
+  );
+}
+
+/** Refuses methods whose numbers do not average. @throws UsageError "usage/combine" */
+export function refuseFisherOf(name: string, algebra: Algebra<unknown, unknown>): void {
+  if (algebra.kind !== "vectors" || algebra.isLinear) return;
+  throw new UsageError(
+    "usage/combine",
+    `Cannot average adapters of method "${name}" by Fisher information: their change is not linear in their numbers`,
+    { hint: "Choose type paper or cat, which add changes." },
+  );
+}
+
+/** Refuses sums that are no averages, and adapters that do not train the same. @throws UsageError "usage/combine" */
+export function refuseFisher(members: readonly Member[], algebra: Algebra<unknown, unknown>): void {
+  for (const { name, adapter, coefficient } of members) {
+    refuseFisherOf(adapter.method.name, algebra);
+    const { kept, signed } = coefficient;
+    const names = members.flatMap((member) => [...member.adapter.base.keys()]);
+    const missing = names.find((tensor) => !adapter.base.has(tensor));
+    const found =
+      signed <= 0 || Math.abs(kept - signed) > 1e-12
+        ? "it is subtracted, scaled as a whole or of weight 0, expected a sum of adapters with positive weights"
+        : missing === undefined
+          ? null
+          : `it does not train "${missing}", which another does, expected the same`;
+    if (found === null) continue;
+    throw new UsageError(
+      "usage/combine",
+      `Cannot average adapter "${name}" by Fisher information: ${found}`,
+      {
+        hint: "Write a sum like 0.7*a + 0.3*b of adapters of the same modules; scale or subtract the result.",
+      },
+    );
+  }
+}

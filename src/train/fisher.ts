@@ -1,0 +1,67 @@
+/**
+ * @file The diagonal of the empirical Fisher information of what an adapter trains, which says how much each number matters:
+ *
+ *   F = mean over examples of (∂ Σ_t w_t log p(y_t | …) / ∂θ)²     y: the labels of the data
+ *
+ * Paper: "Merging Models with Fisher-Weighted Averaging", arXiv:2111.09832, section 3.1; there labels are drawn from the
+ * model. One example a pass: the square of a sum of gradients is not the sum of their squares.
+ */
+import type { TrainingUnit } from "../data/batch.ts";
+import { UsageError } from "../errors.ts";
+import type { Adapter } from "../peft/attach.ts";
+import type { Parameter } from "../peft/parameters.ts";
+import type { Session } from "../run/session.ts";
+import { requireReadable } from "./checks.ts";
+import { unitsToBatch } from "./micro-batch.ts";
+import { StepRunner } from "./step-runner.ts";
+
+/**
+ * Estimates it on examples, without dropout; numbers of each parameter in its order, in new memory. `onProgress` is told
+ * how many examples are done.
+ * @throws UsageError "usage/data" when there is no example; as `Evaluator.evaluate`
+ */
+export async function estimateFisher(
+  session: Session,
+  adapter: Adapter,
+  units: readonly TrainingUnit[],
+  onProgress: (numDone: number) => void = () => {},
+): Promise<ReadonlyMap<Parameter, Float32Array>> {
+  if (units.length === 0) {
+    throw new UsageError(
+      "usage/data",
+      "Cannot estimate Fisher information: no example, expected one or more",
+      {
+        hint: "Give data that the adapter was trained on.",
+      },
+    );
+  }
+  requireReadable(units, session.model);
+  const steps = await StepRunner.create({ session, adapter, recompute: false, seed: null });
+  const sums = steps.gradients.groups.map(({ values }) => new Float32Array(values.length));
+  try {
+    for (const [index, unit] of units.entries()) {
+      const batch = unitsToBatch([unit]);
+      steps.gradients.begin();
+      await steps.accumulate(batch, batch.weights, { step: 0, micro: index });
+      steps.gradients.finish();
+      for (const [g, { group, values, present }] of steps.gradients.groups.entries()) {
+        const sum = sums[g] as Float32Array;
+        for (const [p, { offset, length }] of group.parameters.entries()) {
+          if (!present[p]) continue;
+          for (let i = offset; i < offset + length; i++) sum[i] = sum[i]! + values[i]! ** 2 / units.length;
+        }
+      }
+      onProgress(index + 1);
+    }
+  } finally {
+    await steps.release();
+  }
+  return new Map(
+    steps.gradients.groups.flatMap(({ group }, g) =>
+      group.parameters.map((parameter) => {
+        const { offset, length } = parameter;
+        return [parameter, (sums[g] as Float32Array).subarray(offset, offset + length)] as const;
+      }),
+    ),
+  );
+}
