@@ -4,6 +4,7 @@ import colors from "picocolors";
 import type { CommandIO } from "./command.ts";
 import { createProgress } from "./progress.ts";
 import { INTERRUPTED_STATUS } from "./report.ts";
+import { createScreen } from "./screen.ts";
 
 /** What `main` needs of a process. */
 export interface Terminal {
@@ -26,8 +27,13 @@ export interface ProcessTerminal extends Terminal, Disposable {}
 export function openProcessTerminal(): ProcessTerminal {
   const { stdout, stderr, env } = process;
   const controller = new AbortController();
+  const interactive = stderr.isTTY && env["TERM"] !== "dumb" && env["CI"] === undefined;
   const onSignal = (): void => {
-    if (controller.signal.aborted) process.exit(INTERRUPTED_STATUS);
+    if (controller.signal.aborted) {
+      // The prompt of the shell is not to stand behind a bar.
+      if (interactive) stderr.write("\n");
+      process.exit(INTERRUPTED_STATUS);
+    }
     controller.abort();
   };
   // A reader that closes the pipe (`graft … | head`) has seen enough.
@@ -41,7 +47,7 @@ export function openProcessTerminal(): ProcessTerminal {
     stdout,
     stderr,
     env,
-    interactive: stderr.isTTY && env["TERM"] !== "dumb" && env["CI"] === undefined,
+    interactive,
     // A pipe has no isTTY at all, and picocolors would then decide by itself.
     hasColor: (stdout.isTTY ?? false) && colors.isColorSupported,
     signal: controller.signal,
@@ -56,14 +62,19 @@ export function openProcessTerminal(): ProcessTerminal {
 /** Makes what a command gets to see of the terminal. */
 export function createIO(terminal: Terminal, json: boolean): CommandIO {
   const { stdout, stderr, interactive } = terminal;
+  const screen = interactive ? createScreen(stderr) : null;
+  const write = (stream: NodeJS.WritableStream, text: string): void => {
+    if (screen) screen.write(stream, `${text}\n`);
+    else stream.write(`${text}\n`);
+  };
   return {
-    stdout: (text) => void (json || stdout.write(`${text}\n`)),
-    stderr: (text) => void stderr.write(`${text}\n`),
-    emit: (event) => void (json && stdout.write(`${JSON.stringify(event)}\n`)),
+    stdout: (text) => void (json || write(stdout, text)),
+    stderr: (text) => write(stderr, text),
+    emit: (event) => void (json && write(stdout, JSON.stringify(event))),
     json,
     interactive,
     color: colors.createColors(terminal.hasColor) as typeof colors,
-    progress: createProgress({ stream: stderr, interactive, now: terminal.now }),
+    progress: createProgress({ stream: stderr, screen, now: terminal.now }),
     signal: terminal.signal,
     env: terminal.env,
   };

@@ -1,0 +1,87 @@
+/** @file What somebody sees on a terminal: bytes read by a terminal emulator, and programs run in a pseudo-terminal. */
+import { spawnSync } from "node:child_process";
+
+import headless from "@xterm/headless";
+
+const NUM_ROWS = 300;
+
+/** One line of the screen. */
+export interface ScreenLine {
+  readonly text: string;
+  /** Whether it is the rest of the line above, which was too long. */
+  readonly isWrapped: boolean;
+}
+
+/** Reads what a terminal of some width shows after these bytes, without the empty lines at the end. */
+export async function readScreen(bytes: string, columns: number): Promise<ScreenLine[]> {
+  // A terminal driver turns a line feed into carriage return and line feed.
+  const terminal = new headless.Terminal({
+    cols: columns,
+    rows: NUM_ROWS,
+    convertEol: true,
+    allowProposedApi: true,
+  });
+  await new Promise<void>((resolve) => terminal.write(bytes, resolve));
+  const buffer = terminal.buffer.active;
+  const lines = Array.from({ length: buffer.length }, (_, i) => {
+    const line = buffer.getLine(i);
+    return { text: line?.translateToString(true) ?? "", isWrapped: line?.isWrapped ?? false };
+  });
+  terminal.dispose();
+  return lines.slice(0, lines.findLastIndex(({ text }) => text !== "") + 1);
+}
+
+/** Runs a command in a new pseudo-terminal: argv[1] columns, then the command. Copies what it writes, then its status. */
+const PTY_PROGRAM = `
+import fcntl, os, pty, struct, sys, termios
+pid, master = pty.fork()
+if pid == 0:
+    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, int(sys.argv[1]), 0, 0))
+    os.execvp(sys.argv[2], sys.argv[2:])
+while True:
+    try:
+        data = os.read(master, 65536)
+    except OSError:
+        break
+    if not data:
+        break
+    sys.stdout.buffer.write(data)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+`;
+
+/** How to run a command in a pseudo-terminal on this machine; null: it has nothing for that. */
+type PtyRunner = (columns: number, command: readonly string[]) => readonly string[];
+
+const quote = (word: string): string => `'${word.replaceAll("'", "'\\''")}'`;
+
+const RUNNERS: readonly PtyRunner[] = [
+  (columns, command) => ["python3", "-c", PTY_PROGRAM, String(columns), ...command],
+  // That of Linux; elsewhere `script` has other flags, and this fails.
+  (columns, command) => [
+    "script",
+    "-qec",
+    `stty cols ${columns} rows 40; exec ${command.map(quote).join(" ")}`,
+    "/dev/null",
+  ],
+];
+
+function start([file = "", ...args]: readonly string[], env: NodeJS.ProcessEnv) {
+  return spawnSync(file, args, { env, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+}
+
+const runner = RUNNERS.find((candidate) => start(candidate(80, ["true"]), process.env).status === 0);
+
+/** Why no program can be run in a pseudo-terminal here; false: it can. */
+export const noPty: string | false =
+  runner === undefined ? "neither python3 nor script makes a pseudo-terminal here" : false;
+
+/** Runs a command in a pseudo-terminal of some width; gives what it wrote there, and its exit status. */
+export function runInPty(
+  columns: number,
+  command: readonly string[],
+  env: NodeJS.ProcessEnv,
+): { readonly bytes: string; readonly status: number | null } {
+  if (!runner) throw new Error("no pseudo-terminal");
+  const { stdout, status } = start(runner(columns, command), env);
+  return { bytes: stdout, status };
+}
