@@ -19,6 +19,7 @@ import { COMPUTES } from "../src/nn/computes.ts";
 import type { Storage } from "../src/quant/storage.ts";
 import { STORAGES } from "../src/quant/storages.ts";
 import { DATA_KINDS } from "../src/data/data-kinds.ts";
+import { suitableLearningRate } from "../src/train/learning-rate.ts";
 import { OBJECTIVES } from "../src/train/objectives.ts";
 import { TINY_CONFIGS } from "../test/tiny-configs.ts";
 
@@ -234,6 +235,27 @@ export function objectiveTable(): string {
 /** Says which keys the rows of a kind of data have. */
 export function rowForms(kind: keyof typeof DATA_KINDS): string {
   return `Keys of its rows: ${DATA_KINDS[kind].forms.map(({ keys }) => code(keys)).join(", or ")}.`;
+}
+
+const WIDTHS = [576, 1024, 2048, 4096];
+
+/** One row a method: the learning rate of those who name none, by the width of the model. */
+export function learningRateTable(): string {
+  const plain = { optimizer: { rateFactor: 1 }, objective: { rateFactor: 1 } };
+  return table(
+    ["`--method`", ...WIDTHS.map((width) => `width ${width}`)],
+    METHODS.map((method) => [
+      code(method.name),
+      ...WIDTHS.map((width) => suitableLearningRate({ method, ...plain, width }).toExponential(1)),
+    ]),
+  );
+}
+
+/** The optimizers and objectives whose learning rates are others. */
+export function rateFactors(): string {
+  return [...OPTIMIZERS, ...OBJECTIVES]
+    .flatMap(({ name, rateFactor }) => (rateFactor === 1 ? [] : [`${code(name)} by ${rateFactor}`]))
+    .join(", ");
 }
 
 const SHARES = [0, 0.05, 0.1, 0.25, 0.5, 0.75, 1];

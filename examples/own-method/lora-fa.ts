@@ -15,6 +15,7 @@ export const loraFa = defineMethod<Options, Options>({
   kind: "adapter",
   name: "lora-fa",
   paper: { title: "LoRA-FA: Memory-efficient Low-rank Adaptation for LLM Fine-tuning", arxiv: "2308.03303" },
+  learningRate: 4e-4,
   options: OPTIONS,
   targets: ALL_LINEAR,
   configure: (options) => options,
@@ -22,8 +23,7 @@ export const loraFa = defineMethod<Options, Options>({
     specs: ({ outFeatures }, { rank }) => [{ suffix: B, shape: [outFeatures, rank] }],
     // B comes as zeros, so the output starts as the base's.
     init: ({ spec: { inFeatures }, tensors: { [A]: a } }, _options, random) => {
-      const bound = 1 / Math.sqrt(inFeatures);
-      a!.data.forEach((_, i) => (a!.data[i] = bound * (2 * random.uniform() - 1)));
+      a!.data.forEach((_, i) => (a!.data[i] = (2 * random.uniform() - 1) / Math.sqrt(inFeatures)));
     },
     initialChange: "none",
   },

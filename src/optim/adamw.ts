@@ -24,6 +24,7 @@ export const adamw: Optimizer<AdamwOptions> = {
   name: "adamw",
   paper: { title: "Decoupled Weight Decay Regularization", url: "https://arxiv.org/abs/1711.05101" },
   options,
+  rateFactor: 1,
   slots: ["m", "v"],
   scalars: (step, { beta1, beta2 }) => ({
     meanCorrection: 1 / (1 - beta1 ** step),

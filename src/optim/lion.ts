@@ -23,6 +23,7 @@ export const lion: Optimizer<LionOptions> = {
   name: "lion",
   paper: { title: "Symbolic Discovery of Optimization Algorithms", url: "https://arxiv.org/abs/2302.06675" },
   options,
+  rateFactor: 0.2,
   slots: ["m"],
   scalars: () => ({}),
   update: ({ parameter, gradient, slots, learningRate, weightDecay }, { beta1, beta2 }) => {

@@ -35,6 +35,8 @@ export interface Optimizer<O = unknown> {
   readonly paper: OptimizerPaper;
   /** Strict schema of the options, each with a default. */
   readonly options: z.ZodType<O>;
+  /** How large its learning rates are beside AdamW's. */
+  readonly rateFactor: number;
   /** Names of the state vectors; each starts at 0 and has one entry per parameter. */
   readonly slots: readonly string[];
   /** Numbers that change with the step, counted from 1; computed in float64. The names are the same at every step. */

@@ -27,6 +27,7 @@ export const sgd: Optimizer<SgdOptions> = {
     url: "https://proceedings.mlr.press/v28/sutskever13.html",
   },
   options,
+  rateFactor: 100,
   slots: ["momentum"],
   scalars: () => ({}),
   update: ({ parameter, gradient, slots, learningRate, weightDecay }, { momentum, nesterov }) => {

@@ -27,6 +27,8 @@ import type {
 interface Description<O> {
   readonly name: string;
   readonly paper: { readonly title: string; readonly arxiv: string };
+  /** Peak learning rate of AdamW that suits it on a model of `REFERENCE_WIDTH` (train/learning-rate). */
+  readonly learningRate: number;
   /** The only description of the options: defaults, flags, validation and documentation derive from it. */
   readonly options: z.ZodType<O>;
 }

@@ -61,6 +61,8 @@ export interface Objective<O = unknown> {
   readonly paper: ObjectivePaper | null;
   /** Strict schema of the options, each with a default. */
   readonly options: z.ZodType<O>;
+  /** How large its learning rates are beside those of cross-entropy. */
+  readonly rateFactor: number;
   /** The data that it reads. */
   readonly rows: DataKindName;
   /** Beside the model's own log-probabilities: those of the reference, and of prompts with answers of others. */

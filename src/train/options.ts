@@ -62,9 +62,19 @@ const OWN = {
   packing: z.boolean().default(false).describe("Fill rows of max-length tokens with several examples"),
   shuffle: z.boolean().default(true).describe("Draw a new order of the examples each epoch"),
   trainOn: z.enum(TRAIN_ON).default("assistant").describe("Turns of a conversation that are learned"),
-  learningRate: z.number().min(0).default(2e-4).describe("Peak learning rate"),
+  learningRate: z
+    .number()
+    .min(0)
+    .optional()
+    .describe("Peak learning rate; default: by method, optimizer, objective and width of the model"),
   schedule: z.enum(names(SCHEDULES)).default("linear").describe("Course of the learning rate"),
-  warmupSteps: z.int().min(0).default(0).describe("Steps over which the learning rate rises from 0"),
+  warmupSteps: z
+    .int()
+    .min(0)
+    .optional()
+    .describe(
+      "Steps over which the learning rate rises from 0; default: a twentieth of the run, none with the constant schedule",
+    ),
   weightDecay: z.number().min(0).default(0).describe("Decoupled weight decay"),
   maxGradNorm: z.number().min(0).default(1).describe("Largest gradient norm; 0 clips nothing"),
   optimizer: z.enum(names(OPTIMIZERS)).default("adamw").describe("Update rule"),

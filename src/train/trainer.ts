@@ -38,22 +38,25 @@ export interface TrainResult extends DoneEvent {
  */
 export async function train(input: TrainInput, hooks: TrainHooks = {}): Promise<TrainResult> {
   const startedMs = performance.now();
-  const options = parseTrainOptions(input, hooks.methods);
-  const folder = new RunFolder(options.output);
-  await (options.resume ? folder.checkResumable() : folder.check(options.overwrite));
+  const given = parseTrainOptions(input, hooks.methods);
+  const folder = new RunFolder(given.output);
+  await (given.resume ? folder.checkResumable() : folder.check(given.overwrite));
   for (const key of ["model", "data", "evalData", "initAdapter"] as const) {
-    if (options.resume) continue;
-    for (const path of [options[key] ?? []].flat()) folder.refuseInput(key, path);
+    if (given.resume) continue;
+    for (const path of [given[key] ?? []].flat()) folder.refuseInput(key, path);
   }
-  const setup = await setUp(options, hooks.methods);
-  const session = openSession(options, setup);
+  // A run goes on with the rate that it began with, whatever suits a new one by now.
+  const begun = given.resume ? await folder.savedRates() : {};
+  const setup = await setUp({ ...begun, ...given }, hooks.methods);
+  const { options } = setup;
+  const session = openSession(setup);
   const emit = (event: TrainEvent): void => hooks.onEvent?.(event);
   try {
     if (!options.resume) await folder.begin({ [CONFIG_FILE]: configText(options) });
     const tell = (message: string): void => emit({ event: "note", message });
     for (const message of setup.notes) tell(message);
     const tellNew = (): void => setup.base.takeNotes().forEach(tell);
-    const run = fineTune(requestOf(options, setup, session, folder, tell, hooks.signal));
+    const run = fineTune(requestOf(setup, session, folder, tell, hooks.signal));
     let next = await run.next().finally(tellNew);
     for (; !next.done; next = await run.next().finally(tellNew)) emit(next.value);
     const { state, evaluation } = next.value;
@@ -72,21 +75,20 @@ export async function train(input: TrainInput, hooks: TrainHooks = {}): Promise<
   }
 }
 
-function openSession({ threads, weights }: TrainOptions, { base, memory }: TrainingSetup): Session {
+function openSession({ options: { threads, weights }, base, memory }: TrainingSetup): Session {
   // Where activations are not saved for want of memory, neither is the programs' scratch.
   const engine = createEngine({ threads, keepScratch: !memory.recompute });
   return new Session(engine, base, weights);
 }
 
 function requestOf(
-  options: TrainOptions,
   setup: TrainingSetup,
   session: Session,
   folder: RunFolder,
   tell: (note: string) => void,
   signal: AbortSignal | undefined,
 ): FineTuneRequest {
-  const { adapter, origin, base, plan, totalSteps, heldOut, memory, objective, reference } = setup;
+  const { options, adapter, origin, base, plan, totalSteps, heldOut, memory, objective, reference } = setup;
   const { warmupSteps, learningRate, maxGradNorm, weightDecay, maxLength, seed, packing } = options;
   const settings = numericSettings(options);
   return {

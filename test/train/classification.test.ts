@@ -130,7 +130,7 @@ describe("classes of texts", () => {
     const model = join(folder, "bert");
     const other = join(folder, "other.jsonl");
     writeFileSync(other, '{"text": "a", "label": "good"}\n{"text": "a", "label": "fine"}\n');
-    const { event, status } = await evaluate("--model", model, "--data", other);
+    const { event, status } = await graft("eval", "--model", model, "--data", other, "--threads", "1");
     assert.deepEqual([status, event["code"]], [2, "usage/data"]);
     assert.match(String(event["message"]), /other\.jsonl.*2.*no such class/);
   });

@@ -16,6 +16,7 @@ export const bitfit = defineBaseMethod({
     title: "BitFit: Simple Parameter-efficient Fine-tuning for Transformer-based Masked Language-models",
     arxiv: "2106.10199",
   },
+  learningRate: 8e-4,
   options: z.strictObject({}),
   trains: ["norm", "bias"],
   // peft has no such type: the file holds whole tensors of the base under their own names.

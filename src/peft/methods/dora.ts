@@ -35,6 +35,7 @@ export const dora = defineMethod<LowRankOptions, LowRankSite>({
   kind: "adapter",
   name: "dora",
   paper: { title: "DoRA: Weight-Decomposed Low-Rank Adaptation", arxiv: "2402.09353" },
+  learningRate: 4e-4,
   options: z.strictObject(LOW_RANK_FIELDS),
   targets: LOW_RANK_TARGETS,
   configure: configureLowRank,

@@ -6,6 +6,7 @@ export const full = defineBaseMethod({
   kind: "base",
   name: "full",
   paper: { title: "Fine-tuning of all parameters (no paper)", arxiv: "none" },
+  learningRate: 2e-5,
   options: z.strictObject({}),
   trains: "all",
   result: "model",

@@ -49,6 +49,7 @@ export const ia3 = defineMethod<Ia3Options, Ia3Site>({
     title: "Few-Shot Parameter-Efficient Fine-Tuning is Better and Cheaper than In-Context Learning",
     arxiv: "2205.05638",
   },
+  learningRate: 4e-3,
   options: OPTIONS,
   // The published choice scales keys, values and the inner feed-forward activations.
   targets: { ...ALL_LINEAR, ...WHOLE_MODULES, roles: ["key", "value", "qkv", "down"] },

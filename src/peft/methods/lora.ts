@@ -55,6 +55,7 @@ export const lora = defineMethod<LowRankOptions, LowRankSite>({
   kind: "adapter",
   name: "lora",
   paper: { title: "LoRA: Low-Rank Adaptation of Large Language Models", arxiv: "2106.09685" },
+  learningRate: 4e-4,
   options: OPTIONS,
   targets: LOW_RANK_TARGETS,
   configure: configureLowRank,

@@ -81,6 +81,7 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
       "Memory-Efficient Fine-Tuning of Compressed Large Language Models via sub-4-bit Integer Quantization",
     arxiv: "2305.14152",
   },
+  learningRate: 4e-5,
   options: OPTIONS,
   targets: { ...ALL_LINEAR, ...WHOLE_MODULES },
 

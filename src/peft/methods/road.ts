@@ -89,6 +89,7 @@ export const road = defineMethod<RoadOptions, RoadSite>({
     title: "3-in-1: 2D Rotary Adaptation for Efficient Finetuning, Efficient Batching and Composability",
     arxiv: "2409.00119",
   },
+  learningRate: 2e-3,
   options: OPTIONS,
   // The paper adapts all projections of the blocks; PEFT's choice is q_proj and v_proj.
   targets: { ...ALL_LINEAR, ...WHOLE_MODULES, residual: true },

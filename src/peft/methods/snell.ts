@@ -68,6 +68,7 @@ export const snell = defineMethod<SnellOptions, SnellSite>({
   kind: "adapter",
   name: "snell",
   paper: { title: "Expanding Sparse Tuning for Low Memory Usage", arxiv: "2411.01800" },
+  learningRate: 4e-3,
   options: OPTIONS,
   targets: { ...ALL_LINEAR, ...WHOLE_MODULES },
 

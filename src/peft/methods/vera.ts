@@ -55,6 +55,7 @@ export const vera = defineMethod<VeraOptions, VeraSite>({
   kind: "adapter",
   name: "vera",
   paper: { title: "VeRA: Vector-based Random Matrix Adaptation", arxiv: "2310.11454" },
+  learningRate: 4e-3,
   options: OPTIONS,
   targets: { ...ALL_LINEAR, ...WHOLE_MODULES },
 

@@ -5,6 +5,8 @@
  */
 import { appendFile, mkdir, readFile, readdir, rename, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { parse } from "yaml";
+import { z } from "zod";
 import { FailedError, FormatError, UsageError } from "../../errors.ts";
 import { type AdapterOrigin, RESULT_FILES, adapterFiles } from "../../format/adapters/adapter.ts";
 import { restoreAdapter } from "../../format/by-path.ts";
@@ -12,6 +14,7 @@ import { writeFolderAtomic, writeTextAtomic } from "../../format/files/atomic.ts
 import { textFile } from "../../format/files/folder-file.ts";
 import { toFailedWrite } from "../../system-error.ts";
 import type { Adapter } from "../../peft/attach.ts";
+import type { TrainOptions } from "../options.ts";
 import type { RunState } from "../run-state.ts";
 import { manifestFile } from "./manifest.ts";
 import { type OptimizerState, optimizerFile } from "./optimizer-file.ts";
@@ -27,6 +30,8 @@ export const CONFIG_FILE = "config.yaml";
 export const CHART_FILE = "loss.svg";
 /** Every name that a run writes, beside those of checkpoints. */
 const OF_A_RUN: readonly string[] = [STATE_FILE, LOG_FILE, CONFIG_FILE, CHART_FILE, ...RESULT_FILES];
+
+const SAVED_RATES = z.object({ learningRate: z.number().optional(), warmupSteps: z.number().optional() });
 
 export class RunFolder {
   readonly path: string;
@@ -141,6 +146,14 @@ export class RunFolder {
     for (const other of old) {
       if (other !== state.best_global_step) await rm(this.checkpoint(other), { recursive: true });
     }
+  }
+
+  /** The learning rate and warm-up that the run began with, as its settings file says. */
+  async savedRates(): Promise<Pick<TrainOptions, "learningRate" | "warmupSteps">> {
+    const settings: unknown = await readFile(join(this.path, CONFIG_FILE), "utf8")
+      .then(parse)
+      .catch(() => null);
+    return SAVED_RATES.catch({}).parse(settings);
   }
 
   /**

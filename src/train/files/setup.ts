@@ -16,6 +16,7 @@ import type { BaseModel } from "../../models/base-model.ts";
 import type { Model } from "../../models/model.ts";
 import { type Optimizer } from "../../optim/optimizer.ts";
 import { findOptimizer } from "../../optim/optimizers.ts";
+import { findSchedule } from "../../optim/schedules.ts";
 import { type Adapter, attach } from "../../peft/attach.ts";
 import { type AttachRequest, previewAttach } from "../../peft/layout.ts";
 import type { Method } from "../../peft/method.ts";
@@ -24,6 +25,7 @@ import { type Targets, requireMatchedPatterns } from "../../peft/targets.ts";
 import { trainedTensors } from "../../peft/trained-tensors.ts";
 import { Random } from "../../random.ts";
 import { requireTrainableBlocks } from "../checks.ts";
+import { suitableLearningRate, suitableWarmup } from "../learning-rate.ts";
 import { type MemoryPlan, planMemory } from "../memory-plan.ts";
 import type { ChosenObjective } from "../objective-step.ts";
 import { defaultObjective, findObjective } from "../objectives.ts";
@@ -39,8 +41,12 @@ import { readRunData } from "../run-data.ts";
 const INIT_STREAM = 0;
 const DEFAULT_EPOCHS = 3;
 
+/** Settings with what the model and the length of the run decide where the user does not. */
+export type SettledOptions = TrainOptions & { readonly learningRate: number; readonly warmupSteps: number };
+
 /** What the loop works with. */
 export interface TrainingSetup {
+  readonly options: SettledOptions;
   readonly base: BaseModel;
   readonly adapter: Adapter;
   readonly origin: AdapterOrigin;
@@ -118,6 +124,12 @@ async function setUpOn(
   const plan = planSteps({ ...options, examples: data.train, sources: data.sources });
   const totalSteps =
     options.steps ?? Math.max(1, Math.round((options.epochs ?? DEFAULT_EPOCHS) * plan.stepsPerEpoch));
+  const rateOf = { method, optimizer, objective: objective.objective, width: model.width };
+  const settled = {
+    ...options,
+    learningRate: options.learningRate ?? suitableLearningRate(rateOf),
+    warmupSteps: options.warmupSteps ?? suitableWarmup(findSchedule(options.schedule), totalSteps),
+  };
   const request = { method, options: ofMethod, targets };
   const preview = previewAttach(model, storageIn(checkpoint), request);
   requireMatchedPatterns(method.options.parse(ofMethod), preview.paths);
@@ -143,6 +155,7 @@ async function setUpOn(
       : null;
   const origin = { base, checkpoint, chatTemplateHash: data.chatTemplateHash };
   return {
+    options: settled,
     base,
     adapter,
     origin,

@@ -10,6 +10,7 @@ export const classification: Objective = {
   options: z.strictObject({}),
   rows: "classes",
   needs: [],
+  rateFactor: 1,
   isSeparable: true,
   evaluate: meanLogLoss,
 };

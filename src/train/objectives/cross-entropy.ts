@@ -15,6 +15,7 @@ export const crossEntropy: Objective = {
   options: z.strictObject({}),
   rows: "text",
   needs: [],
+  rateFactor: 1,
   isSeparable: true,
   evaluate: meanLogLoss,
 };

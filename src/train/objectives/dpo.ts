@@ -64,6 +64,7 @@ export const dpo: Objective<DpoOptions> = {
   options,
   rows: "preference",
   needs: ["reference"],
+  rateFactor: 0.1,
   isSeparable: false,
   evaluate(scores, { numSequences }, { beta, labelSmoothing, lossType }) {
     const pairs = scorePairs(scores);

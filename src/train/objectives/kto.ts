@@ -29,6 +29,7 @@ export const kto: Objective<KtoOptions> = {
   options,
   rows: "unpaired",
   needs: ["reference", "mismatched"],
+  rateFactor: 0.1,
   isSeparable: false,
   evaluate(scores, { numSequences, divergence }, { beta, desirableWeight, undesirableWeight }) {
     const numGood = numSequences.desirable;

@@ -38,6 +38,7 @@ export const orpo: Objective<OrpoOptions> = {
   options,
   rows: "preference",
   needs: [],
+  rateFactor: 0.5,
   isSeparable: false,
   evaluate(scores, { numSequences, numLabels }, { beta }) {
     const numPairs = numSequences.chosen;

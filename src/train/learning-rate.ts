@@ -1,0 +1,39 @@
+/**
+ * @file Learning rates for those who name none.
+ *
+ *   η = η_method · f_optimizer · f_objective · (2048 / D)^¾        D width of the model, the last factor within [⅓, 4]
+ *
+ * The rates of the methods are such as train SmolLM2-135M (D = 576) well, carried to D = 2048 by the last factor: wider
+ * models bear smaller steps (as the rates that papers give for models from 135 million to 70 billion parameters).
+ */
+import type { Optimizer } from "../optim/optimizer.ts";
+import type { Schedule } from "../optim/schedule.ts";
+import type { Method } from "../peft/method.ts";
+import type { Objective } from "./objective.ts";
+
+/** Width of a model of about a billion parameters, for which methods give their rates. */
+export const REFERENCE_WIDTH = 2048;
+const WIDTH_EXPONENT = 0.75;
+const [LEAST_FACTOR, LARGEST_FACTOR] = [1 / 3, 4];
+
+/** What a learning rate depends on. */
+export interface RateRequest {
+  readonly method: Pick<Method, "learningRate">;
+  readonly optimizer: Pick<Optimizer, "rateFactor">;
+  readonly objective: Pick<Objective, "rateFactor">;
+  /** D of the model. */
+  readonly width: number;
+}
+
+/** The peak learning rate that suits a run, in two digits. */
+export function suitableLearningRate({ method, optimizer, objective, width }: RateRequest): number {
+  const widthFactor = (REFERENCE_WIDTH / width) ** WIDTH_EXPONENT;
+  const bounded = Math.min(LARGEST_FACTOR, Math.max(LEAST_FACTOR, widthFactor));
+  const rate = method.learningRate * optimizer.rateFactor * objective.rateFactor * bounded;
+  return Number(rate.toPrecision(2));
+}
+
+/** The warm-up that suits a run: a share of it, and never all of it. */
+export function suitableWarmup({ warmupShare }: Pick<Schedule, "warmupShare">, totalSteps: number): number {
+  return Math.min(totalSteps - 1, Math.ceil(warmupShare * totalSteps));
+}
