@@ -1,6 +1,6 @@
 /** @file How fast do stored tensors become planes when they are read, and float32 when a block is used? */
 import { storedBytes } from "../src/quant/storage.ts";
-import { STORAGE_NAMES, STORAGES } from "../src/quant/storages.ts";
+import { GGML_NAMES, STORAGES } from "../src/quant/storages.ts";
 import { dequantizeInto, dequantizeRows, unpackStored } from "../src/quant/stored-tensor.ts";
 import { Random } from "../src/random.ts";
 import { randomTensor } from "../test/random-blocks.ts";
@@ -25,7 +25,7 @@ export const benchmark = defineBenchmark({
     const someRows = new Float32Array(NUM_LOOKED_UP * columns);
     const table: string[][] = [];
     const results: Record<string, Json> = {};
-    for (const name of STORAGE_NAMES.filter((kind) => STORAGES[kind].blockSize > 1)) {
+    for (const name of GGML_NAMES.filter((kind) => STORAGES[kind].blockSize > 1)) {
       say(name);
       const { bytes } = randomTensor("w", name, shape, 1, new Random(1));
       const stored = unpackStored(name, bytes, shape);

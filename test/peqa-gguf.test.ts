@@ -11,7 +11,7 @@ import { BaseModel } from "../src/models/base-model.ts";
 import { memorySource } from "./memory-source.ts";
 import { findOptimizer } from "../src/optim/optimizers.ts";
 import { createUpdater } from "../src/optim/updater.ts";
-import { type Adapter, trainedOf } from "../src/peft/attach.ts";
+import type { Adapter } from "../src/peft/attach.ts";
 import { peqa as method } from "../src/peft/methods/peqa.ts";
 import { STORAGES, type StorageName } from "../src/quant/storages.ts";
 import { type StoredTensor, packStored, quantizeTo } from "../src/quant/stored-tensor.ts";
@@ -109,8 +109,7 @@ async function tunedWeights(base: BaseModel, adapter: Adapter): Promise<Map<stri
   const tuned = new Map<string, StoredTensor>();
   for (const site of adapter.sites.values()) {
     const kept = await base.source.stored(`${site.path}.weight`);
-    const merged = mergeStored(kept, trainedOf(adapter, site), site, site.options);
-    assert.ok(merged, site.path);
+    const merged = mergeStored.make(kept.storage, kept, adapter.tensorsOf(site), site, site.options);
     tuned.set(`${site.path}.weight`, merged);
   }
   return tuned;
@@ -272,8 +271,8 @@ describe("PEQA on other bases", () => {
     assert.equal(codesOf("mlp.up_proj"), `uint8 ${HIDDEN},${WIDTH / 2}`);
     for (const site of adapter.sites.values()) {
       const kept = await base.source.stored(`${site.path}.weight`);
-      const merged = mergeStored(kept, trainedOf(adapter, site), site, site.options);
-      assert.equal(merged === null, kept.storage === "f16", site.path);
+      const [best] = mergeStored.kinds(site, site.options);
+      assert.equal(best?.storage, kept.storage === "f16" ? "q4_1" : kept.storage, site.path);
     }
     const { loss, gradients } = await lossAndGradients(engine, base, adapter, [batch]);
     assert.ok(Number.isFinite(loss));
@@ -297,8 +296,14 @@ describe("PEQA on other bases", () => {
         [],
       );
     const made = configWith("clip");
-    assert.deepEqual(made, { bits: 4, group_size: 0, init: "clip", modules_to_save: null });
+    assert.deepEqual(made, { bits: 4, group_size: 0, init: "clip", scales: "group", modules_to_save: null });
     const own = configWith(null);
-    assert.deepEqual(own, { bits: null, group_size: null, init: "clip", modules_to_save: null });
+    assert.deepEqual(own, {
+      bits: null,
+      group_size: null,
+      init: "clip",
+      scales: "group",
+      modules_to_save: null,
+    });
   });
 });

@@ -10,7 +10,7 @@ import type { BaseModel } from "../models/base-model.ts";
 import type { Model } from "../models/model.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { Merger } from "../peft/merge.ts";
-import { STORAGE_NAMES, STORAGES, type StorageName, WRITABLE_NAMES } from "../quant/storages.ts";
+import { GGML_NAMES, STORAGE_NAMES, STORAGES, type StorageName, WRITABLE_NAMES } from "../quant/storages.ts";
 import type { StoredTensor } from "../quant/stored-tensor.ts";
 import type { DType } from "../graph/dtype.ts";
 import type { Engine } from "../runtime/engine.ts";
@@ -18,6 +18,7 @@ import type { HostTensor } from "../runtime/host-tensor.ts";
 import { type Checkpoint, type ModelFormat } from "../format/checkpoint/checkpoint.ts";
 import { writeModel } from "../format/by-path.ts";
 import { folderDtype } from "../format/checkpoint/hf-folder.ts";
+import { planCodes } from "./merged-codes.ts";
 import { writeGgufOfFolder, writeGgufOfGguf } from "./merged-gguf.ts";
 import {
   type MergedTensor,
@@ -29,7 +30,8 @@ import {
 import type { TensorSource } from "../format/files/safetensors.ts";
 
 /**
- * Chooses the kind in which the matrices of a model of format `from` are written in format `to`; null: each in its own.
+ * Checks the kind in which the matrices of a model of format `from` are to be written in format `to`; null: each in its own,
+ * or what is nearest to that.
  * @throws UsageError usage/flag for a type that the format does not have
  */
 export function chooseKind(from: ModelFormat, to: ModelFormat, type: StorageName | null): StorageName | null {
@@ -40,8 +42,9 @@ export function chooseKind(from: ModelFormat, to: ModelFormat, type: StorageName
       { hint: "Choose one of these." },
     );
   }
-  if (to === "gguf") return type ?? (from === "gguf" ? null : "f16");
-  if (type === null || folderDtype(type) !== null) return type ?? (from === "hf" ? null : "f32");
+  if (to === "gguf") return type;
+  if (type === null || folderDtype(type) !== null)
+    return type ?? (to === "hf" && from !== "hf" ? "f32" : null);
   const known = STORAGE_NAMES.filter((name) => folderDtype(name) !== null);
   throw new UsageError("usage/flag", `Cannot write a folder of type ${type}, expected ${known.join(", ")}`, {
     hint: "Choose one of these, or write a GGUF file.",
@@ -96,6 +99,35 @@ function ggufKind(
   return isTurned || shape.at(-1)! % STORAGES[chosen].blockSize !== 0 ? "f16" : chosen;
 }
 
+/** The type of most matrices of a GGUF file for which none was asked: that in which the adapter stays exact, or floats. */
+const GGUF_DEFAULT = "f16";
+
+/** Chooses the kind of each tensor. */
+function chooserOf({ base, checkpoint, to, kind }: MergeRequest): MergeParts["storageFor"] {
+  const isDense = (name: StorageName): boolean => folderDtype(name) !== null;
+  if (to === "hf") return ({ own }) => kind ?? own;
+  if (to === "gguf") {
+    return (tensor, exact) => {
+      if (kind !== null) return exact.includes(kind) ? kind : ggufKind(kind, tensor, base.model);
+      if (checkpoint.format === "gguf") return tensor.own;
+      const own = exact.find((name) => GGML_NAMES.includes(name));
+      return own ?? ggufKind(GGUF_DEFAULT, tensor, base.model);
+    };
+  }
+  return ({ own, isChanged }, exact) => {
+    const isCodes = (name: StorageName): boolean => !isDense(name) && !GGML_NAMES.includes(name);
+    const inCodes = isCodes(own) && !isChanged ? own : exact.find(isCodes);
+    return inCodes ?? (isDense(own) ? (kind ?? own) : (kind ?? "f32"));
+  };
+}
+
+/** What the settings of a GGUF file call its matrices; null: as those of the base's file. */
+function mainKind({ checkpoint, kind }: MergeRequest, tensors: readonly MergedTensor[]): StorageName | null {
+  if (kind !== null || checkpoint.format === "gguf") return kind;
+  const inBlocks = tensors.find(({ storage }) => STORAGES[storage].blockSize > 1);
+  return inBlocks?.storage ?? GGUF_DEFAULT;
+}
+
 /**
  * Merges an adapter into its base and writes the result, whole or not at all, one tensor at a time.
  * @throws UsageError "usage/adapter" when the method's result is not a change of weights or no numbers, "usage/scale" when
@@ -106,9 +138,8 @@ export async function writeMergedModel(request: MergeRequest): Promise<MergeRepo
   const merger = new Merger(engine, base, adapter);
   const tally = new RoundingTally();
   try {
-    const storageFor: MergeParts["storageFor"] = (tensor, own) =>
-      kind === null ? own : to === "hf" ? kind : ggufKind(kind, tensor, base.model);
-    const tensors = mergedTensors({ base, adapter, merger, storageFor }, tally);
+    const parts = { base, adapter, merger, storageFor: chooserOf(request) };
+    const tensors = mergedTensors(parts, tally);
     const numChanged = tensors.filter(({ isChanged }) => isChanged).length;
     let numDone = 0;
     const reporting = tensors.map((tensor): MergedTensor => {
@@ -120,12 +151,17 @@ export async function writeMergedModel(request: MergeRequest): Promise<MergeRepo
       };
       return { ...tensor, load };
     });
-    if (to === "hf") await writeFolder(request, reporting);
+    if (to !== "gguf") await writeFolder(request, reporting);
     else {
-      const model = { name: basename(base.name), model: base.model, checkpoint, kind };
+      const model = {
+        name: basename(base.name),
+        model: base.model,
+        checkpoint,
+        kind: mainKind(request, tensors),
+      };
       await (checkpoint.format === "gguf" ? writeGgufOfGguf : writeGgufOfFolder)(path, model, reporting);
     }
-    const substitutes = kind === null ? listSubstitutes(tensors) : [];
+    const substitutes = kind === null && to === checkpoint.format ? listSubstitutes(tensors) : [];
     return { numChanged, substitutes, rounding: tally.report() };
   } finally {
     await merger.release();
@@ -143,28 +179,32 @@ function listSubstitutes(tensors: readonly MergedTensor[]): Substitute[] {
 }
 
 /** Writes a model folder, with the tokenizer's files as they are. */
-async function writeFolder(
-  { path, base, checkpoint, kind }: MergeRequest,
-  tensors: readonly MergedTensor[],
-): Promise<void> {
+async function writeFolder(request: MergeRequest, tensors: readonly MergedTensor[]): Promise<void> {
+  const { path, base, checkpoint, kind } = request;
   const { config, generationConfig, tokenizerFiles } = checkpoint;
   const dtype = kind === null ? null : folderDtype(kind);
   const isUntied = base.model.ties.size > 0 && tensors.some(({ role }) => role === "head");
+  const { settings, codes } = planCodes(request, tensors);
+  const floats = tensors.filter(({ groupSize }) => groupSize === null);
   await writeModel(path, {
     config: {
       ...config,
       ...(dtype === null ? {} : { dtype, torch_dtype: dtype }),
       ...(isUntied ? { tie_word_embeddings: false } : {}),
+      ...(settings === null ? {} : { quantization_config: settings }),
     },
     generationConfig,
     tokenizerFiles,
-    tensors: tensors.map(({ name, shape, storage, load }): readonly [string, TensorSource] => [
-      name,
-      {
-        dtype: folderDtype(storage) as DType,
-        shape,
-        load: async () => (await load()).planes["data"] as HostTensor,
-      },
-    ]),
+    tensors: [
+      ...codes,
+      ...floats.map(({ name, shape, storage, load }): readonly [string, TensorSource] => [
+        name,
+        {
+          dtype: folderDtype(storage) as DType,
+          shape,
+          load: async () => (await load()).planes["data"] as HostTensor,
+        },
+      ]),
+    ],
   });
 }

@@ -4,12 +4,13 @@
  *
  * Knows no method: one that can merge without leaving the storage says so itself, the others' weights are rounded again.
  */
-import { UsageError } from "../errors.ts";
+import { assertInternal, UsageError } from "../errors.ts";
 import type { TensorSpec } from "../models/sites.ts";
 import type { TensorRole } from "../nn/builder.ts";
 import type { BaseModel } from "../models/base-model.ts";
-import { type Adapter, trainedOf } from "../peft/attach.ts";
+import type { Adapter } from "../peft/attach.ts";
 import type { MergePlace, Merger } from "../peft/merge.ts";
+import type { ExactKind, StoredMerge } from "../peft/method.ts";
 import { type StorageName, writableKind } from "../quant/storages.ts";
 import { type StoredTensor, dequantize, quantizeTo } from "../quant/stored-tensor.ts";
 import { zeros } from "../runtime/host-tensor.ts";
@@ -24,6 +25,8 @@ export interface MergedTensor {
   readonly own: StorageName;
   /** How it is to be kept; of a changed tensor a kind that graft writes. */
   readonly storage: StorageName;
+  /** Columns that share a scale, of a kind that leaves that to each tensor; else null. */
+  readonly groupSize: number | null;
   /** Whether the adapter may change it; else, in the base's own kind, it has the base's own bytes. */
   readonly isChanged: boolean;
   /** Makes it; the caller must not change it. */
@@ -85,13 +88,16 @@ export class RoundingTally {
   }
 }
 
+/** What is known of a tensor before its kind is chosen. */
+export type PlannedTensor = Pick<MergedTensor, "name" | "shape" | "role" | "own" | "isChanged">;
+
 /** Where merged tensors come from, and how they are to be kept. */
 export interface MergeParts {
   readonly base: BaseModel;
   readonly adapter: Adapter;
   readonly merger: Merger;
-  /** Chooses the kind of a tensor; `own` is how the base keeps it. */
-  storageFor(tensor: Pick<MergedTensor, "name" | "shape" | "role">, own: StorageName): StorageName;
+  /** Chooses the kind of a tensor; `exact`: kinds that hold what the adapter makes of it without rounding it anew. */
+  storageFor(tensor: PlannedTensor, exact: readonly StorageName[]): StorageName;
 }
 
 /**
@@ -108,27 +114,36 @@ export function mergedTensors(parts: MergeParts, tally: RoundingTally): MergedTe
   return [...model.tensors.values(), ...heads].map((spec): MergedTensor => {
     const source = model.storedName(spec.name);
     const own = base.source.storageOf(source);
-    const wanted = parts.storageFor(spec, own);
     const isChanged = changed.has(spec.name);
-    const storage = isChanged ? writableKind(wanted) : wanted;
+    const exact = isChanged ? exactKinds(parts, spec.name) : [];
+    const planned = { ...spec, own, isChanged };
+    const wanted = parts.storageFor(
+      planned,
+      exact.map((kind) => kind.storage),
+    );
+    const found = exact.find((kind) => kind.storage === wanted);
+    const storage = isChanged && !found ? writableKind(wanted) : wanted;
+    const ownGroups = storage === own ? base.source.groupSizeOf?.(source) : null;
+    const plan = { ...planned, source, storage, isExact: found !== undefined };
     return {
-      ...spec,
-      own,
+      ...planned,
       storage,
-      isChanged,
-      load: () => make(parts, { ...spec, source, own, storage, isChanged }, tally),
+      groupSize: (found ? found.groupSize : ownGroups) ?? null,
+      load: () => make(parts, plan, tally),
     };
   });
 }
 
-type Plan = Omit<MergedTensor, "load"> & {
+type Plan = Omit<MergedTensor, "load" | "groupSize"> & {
+  /** Whether its kind holds what the method makes without rounding it anew. */
+  readonly isExact: boolean;
   /** The tensor of the base from which it comes. */
   readonly source: string;
 };
 
 async function make(
   { base, adapter, merger }: MergeParts,
-  { name, shape, source, own, storage, isChanged }: Plan,
+  { name, shape, source, own, storage, isChanged, isExact }: Plan,
   tally: RoundingTally,
 ): Promise<StoredTensor> {
   const kept = await base.source.stored(source);
@@ -139,8 +154,9 @@ async function make(
     isChanged && (await merger.mergeInto(name, exact)) && exact.some((value, i) => value !== before[i]);
   if (!isMerged && own === storage) return kept;
   if (!isMerged) exact.set(before);
-  const inStorage = isMerged && own === storage ? mergeInStorage(adapter, merger.placeOf(name), kept) : null;
-  const rounded = inStorage ?? quantizeTo(storage, exact, shape);
+  const rounded = isExact
+    ? mergeInStorage(adapter, merger.placeOf(name) as MergePlace, storage, kept)
+    : quantizeTo(storage, exact, shape);
   const values = dequantize(rounded);
   refuseInfinite(name, storage, exact, values);
   tally.add(name, exact, values, isMerged ? before : null);
@@ -169,16 +185,25 @@ function refuseInfinite(
   );
 }
 
-/** Merges a weight without leaving its storage; null where the method cannot. */
+/** How the method merges without rounding a weight anew; null where it cannot. */
+function storedMergeOf({ method }: Adapter, place: MergePlace | undefined): StoredMerge<unknown> | null {
+  if (place?.part !== "weight" || method.kind === "base" || method.merge === "not-mergeable") return null;
+  return method.merge.stored === "requantized" ? null : method.merge.stored;
+}
+
+function exactKinds({ adapter, merger }: MergeParts, name: string): readonly ExactKind[] {
+  const place = merger.placeOf(name);
+  const merge = storedMergeOf(adapter, place);
+  return merge && place ? merge.kinds(place.site, place.site.options) : [];
+}
+
 function mergeInStorage(
   adapter: Adapter,
-  place: MergePlace | undefined,
+  place: MergePlace,
+  storage: StorageName,
   kept: StoredTensor,
-): StoredTensor | null {
-  if (place?.part !== "weight") return null;
-  const { method } = adapter;
-  const { site } = place;
-  const merge = method.kind === "adapter" ? method.merge : "not-mergeable";
-  if (merge === "not-mergeable" || merge.stored === "requantized") return null;
-  return merge.stored(kept, trainedOf(adapter, site), site, site.options);
+): StoredTensor {
+  const merge = storedMergeOf(adapter, place);
+  assertInternal(merge, `${place.site.path} has no kind that is exact`);
+  return merge.make(storage, kept, adapter.tensorsOf(place.site), place.site, place.site.options);
 }

@@ -44,7 +44,7 @@ export async function requireNewOutput(
     throw refuse(path, `it lies in the ${what} "${input}"`, "a place of its own", "Choose another output.");
   }
   const found = await look(path);
-  if (found === null || (format === "hf" && Array.isArray(found) && found.length === 0)) return;
+  if (found === null || (format !== "gguf" && Array.isArray(found) && found.length === 0)) return;
   const isFile = found === "file";
   throw refuse(
     path,

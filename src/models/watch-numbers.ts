@@ -48,6 +48,7 @@ export function watchNumbers(path: string, source: WeightSource, tell: (note: st
   const isNew = (key: string): boolean => !seen.has(key) && seen.add(key) !== undefined;
   return {
     storageOf: (name) => source.storageOf(name),
+    groupSizeOf: (name) => source.groupSizeOf?.(name) ?? null,
     async stored(name) {
       const stored = await source.stored(name);
       if (isNew(name)) report(name, countInStored(stored));

@@ -46,7 +46,7 @@ export async function attach(
 ): Promise<Adapter> {
   const { method } = request;
   const { model } = base;
-  const layout = layOut(model, (name) => base.source.storageOf(name), request);
+  const layout = layOut(model, base.source, request);
   const { options, targets, sites } = layout;
   const { parameters, groups } = makeParameters(layout);
   const byName = new Map(parameters.map((parameter) => [parameter.name, parameter]));

@@ -5,9 +5,9 @@
 import { UsageError } from "../errors.ts";
 import { parseSettings } from "../expected.ts";
 import { DTYPES } from "../graph/dtype.ts";
+import type { WeightSource } from "../models/base-model.ts";
 import type { Model } from "../models/model.ts";
 import { type ModelTensor, type SiteSpec, residualSite } from "../models/sites.ts";
-import type { StorageName } from "../quant/storages.ts";
 import { numElements } from "../graph/shape.ts";
 import type { AdapterMethod, Method } from "./method.ts";
 import type { FrozenSpec, ParameterSpec, SitePlace } from "./site.ts";
@@ -42,17 +42,18 @@ export interface Layout {
   readonly trainedBase: readonly ModelTensor[];
 }
 
-type StorageOf = (name: string) => StorageName;
+/** How tensors of the base are kept. */
+export type KeptAs = Pick<WeightSource, "storageOf" | "groupSizeOf">;
 
 /** Picks the sites and lists what is trained there. @throws UsageError as `attach` */
-export function layOut(model: Model, storageOf: StorageOf, request: AttachRequest): Layout {
+export function layOut(model: Model, kept: KeptAs, request: AttachRequest): Layout {
   const { method } = request;
   const options = parseOptions(method, request.options);
   const modules = request.targets.modules ?? defaultModules(method, model);
   const targets: Targets = { ...request.targets, modules };
   const sites =
     method.kind === "adapter"
-      ? placeSites(model, storageOf, method, options, targets)
+      ? placeSites(model, kept, method, options, targets)
       : new Map<string, AdaptedSite>();
   const trainedBase = trainedTensors(model, method, options, sites);
   // The file of an adapter without sites says that it has none.
@@ -73,7 +74,7 @@ function defaultModules(method: Method, { layers }: Model): Targets["modules"] {
 
 function placeSites(
   model: Model,
-  storageOf: StorageOf,
+  kept: KeptAs,
   method: AdapterMethod,
   options: unknown,
   targets: Targets,
@@ -101,8 +102,10 @@ function placeSites(
       refuseLookup(method, path, spec);
       // The residual stream has no weight and so no storage; codes of [in, out] are not those of the weight, but of its transpose.
       const isPlain = spec.kind !== "residual" && !spec.storedTransposed;
-      const storage = isPlain ? storageOf(model.storedName(`${path}.weight`)) : "f32";
-      const place: SitePlace = { path, spec, storage, sites: specs };
+      const name = model.storedName(`${path}.weight`);
+      const storage = isPlain ? kept.storageOf(name) : "f32";
+      const groupSize = (isPlain && kept.groupSizeOf?.(name)) || null;
+      const place: SitePlace = { path, spec, storage, groupSize, sites: specs };
       const siteOptions = method.configure(options, place);
       const parameters = method.trained.specs(spec, siteOptions);
       const frozen = method.frozen.specs(spec, siteOptions);
@@ -136,8 +139,8 @@ export interface Preview {
 }
 
 /** Looks ahead at `attach`. @throws as `attach`. */
-export function previewAttach(model: Model, storageOf: StorageOf, request: AttachRequest): Preview {
-  const { sites, trainedBase } = layOut(model, storageOf, request);
+export function previewAttach(model: Model, kept: KeptAs, request: AttachRequest): Preview {
+  const { sites, trainedBase } = layOut(model, kept, request);
   const all = [...sites.values()];
   const trained = [...trainedBase, ...all.flatMap((site) => site.parameters)];
   const frozen = all.flatMap((site) => site.frozen);

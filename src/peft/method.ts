@@ -10,7 +10,9 @@ import type { SiteSpec } from "../models/sites.ts";
 import type { SiteRole, TensorRole } from "../nn/builder.ts";
 import type { LookupGraph, SiteGraph } from "../models/site-graph.ts";
 import type { StoredTensor } from "../quant/stored-tensor.ts";
+import type { StorageName } from "../quant/storages.ts";
 import type { Random } from "../random.ts";
+import type { HostTensor } from "../runtime/host-tensor.ts";
 import type { Algebra } from "./algebra/contract.ts";
 import type {
   Frozen,
@@ -143,18 +145,29 @@ export interface RowBatch<S> {
 export interface MergeRule<S> {
   /** Builds the merged weights. */
   graph(base: SiteWeights, values: SiteValues, site: SiteSpec, options: S): SiteWeights;
-  /**
-   * Merges into a weight as it is kept, without leaving its storage; null when that storage has no room for it. Then, as
-   * always by the word, the weight is quantised again.
-   */
-  readonly stored:
-    | "requantized"
-    | ((
-        stored: StoredTensor,
-        trained: SiteTensors,
-        site: Pick<SitePlace, "path" | "spec">,
-        options: S,
-      ) => StoredTensor | null);
+  /** How a merged weight is kept without being quantised; as always by the word, it is quantised again. */
+  readonly stored: "requantized" | StoredMerge<S>;
+}
+
+/** A way to keep a tensor. */
+export interface ExactKind {
+  readonly storage: StorageName;
+  /** Columns that share a scale, of a kind that leaves that to each tensor; else null. */
+  readonly groupSize: number | null;
+}
+
+/** How a method merges into codes without rounding the weight to new ones. */
+export interface StoredMerge<S> {
+  /** The kinds that hold the merged weight so, the base's own first if it is one. */
+  kinds(site: SitePlace, options: S): readonly ExactKind[];
+  /** Makes it in one of them. `kept`: the base's weight; `tensors`: of the site, trained and frozen. */
+  make(
+    kind: StorageName,
+    kept: StoredTensor,
+    tensors: Readonly<Record<string, HostTensor>>,
+    site: SitePlace,
+    options: S,
+  ): StoredTensor;
 }
 
 /** A module in an adapter file. */

@@ -19,20 +19,22 @@ type ReadCodes<D extends "uint8" | "int8"> = (planes: Planes) => HostTensor<D>;
 
 /** Kinds with codes, a plane scale, and one zero for all. */
 export function symmetricBlocks(
-  format: Omit<AffineFormat, "groupSize">,
+  format: Omit<AffineFormat, "groupSize" | "factor">,
   readCodes: ReadCodes<"uint8" | "int8"> = (planes) => plane(planes, "codes", format.codes),
 ): AffineKind {
   return {
-    format: { ...format, groupSize: BLOCK },
+    format: { ...format, groupSize: BLOCK, factor: null },
     read: (planes) => ({
       codes: readCodes(planes),
       scale: widen(plane(planes, "scale", "float16")),
       zero: null,
+      factor: null,
     }),
     write(planes, { shape, data }, name) {
       const bits = fitFloat16(data, { name, what: "scale", numGroups: shape.at(-1)! });
       return { ...planes, scale: hostTensor("float16", shape, bits) };
     },
+    hold: "own-codes-only",
   };
 }
 
@@ -40,6 +42,7 @@ export function symmetricBlocks(
 export function blocksWithMinimum(
   bits: CodeBits,
   readCodes: ReadCodes<"uint8"> = (planes) => plane(planes, "codes", "uint8"),
+  hold: AffineKind["hold"] = "own-codes-only",
 ): AffineKind {
   const blockBytes = (BLOCK * bits) / 8;
   const readScales = (planes: Planes): { scale: Float32Array; zero: Float32Array } => {
@@ -56,7 +59,8 @@ export function blocksWithMinimum(
     return { scale, zero };
   };
   return {
-    format: { bits, codes: "uint8", groupSize: BLOCK, zero: "float32" },
+    format: { bits, codes: "uint8", groupSize: BLOCK, zero: "float32", factor: null },
+    hold,
 
     read(planes) {
       const { shape, data: step } = plane(planes, "scale", "float16");
@@ -73,6 +77,7 @@ export function blocksWithMinimum(
         codes,
         scale: hostTensor("float32", shape, scale),
         zero: hostTensor("float32", shape, zero),
+        factor: null,
       };
     },
 

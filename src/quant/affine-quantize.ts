@@ -26,7 +26,7 @@ export interface QuantizeOptions {
 
 /** The format of what `quantizeAffine` makes. */
 export function quantizedFormat({ bits, groupSize }: Omit<QuantizeOptions, "start">): AffineFormat {
-  return { bits, codes: "uint8", groupSize, zero: "uint8" };
+  return { bits, codes: "uint8", groupSize, zero: "uint8", factor: null };
 }
 
 /**
@@ -65,6 +65,7 @@ export function quantizeAffine(
     codes: hostTensor("uint8", [numRows, rowBytes], packed),
     scale: hostTensor("float32", [numRows, numGroups], scale),
     zero: hostTensor("uint8", [numRows, numGroups], zero),
+    factor: null,
   };
 }
 

@@ -1,10 +1,10 @@
 /**
- * @file A weight as frozen whole numbers with a scale and a zero for each group of a row:
+ * @file A weight as frozen whole numbers with a scale for each group of a row, and in it a zero:
  *
- *   value[i, j] = scale[i, g] · (code[i, j] − zero[i, g])     g = ⌊j / groupSize⌋
+ *   value[i, j] = scale[i, g] · (factor[i, f] · code[i, j] − zero[i, f])   g = ⌊j / groupSize⌋  f = ⌊j / factor.groupSize⌋
  *
- * Codes are packed at their true width (graph/ops/unpack-codes). What a storage kind needs to be read so, and to be
- * given other scales without a change of any code, is its `AffineKind`.
+ * Without factors they are 1, and zeros go with the scales. Codes are packed at their true width (graph/ops/unpack-codes).
+ * What a storage kind needs to be read so, and to be given other scales without a change of any code, is its `AffineKind`.
  */
 import { UsageError } from "../errors.ts";
 import type { DataOf } from "../graph/dtype.ts";
@@ -23,6 +23,20 @@ export interface AffineFormat {
   readonly groupSize: number;
   /** The zero when all groups have the same, else the element type of the zeros. */
   readonly zero: number | "uint8" | "float32";
+  /** Frozen factors of groups inside those of a scale; null: there are none. */
+  readonly factor: FactorFormat | null;
+}
+
+/** How the factors of a weight are kept. */
+export interface FactorFormat {
+  /** Columns that share a factor and a zero; they divide those of a scale. */
+  readonly groupSize: number;
+  readonly dtype: "uint8" | "int8";
+}
+
+/** What a storage kind says of a format; groups "of-each-tensor" are as large as each tensor says. */
+export interface KindFormat extends Omit<AffineFormat, "groupSize"> {
+  readonly groupSize: number | "of-each-tensor";
 }
 
 /** A weight [rows, columns] in parts; views of what it was read from, or fresh. */
@@ -31,13 +45,15 @@ export interface AffineWeight {
   readonly codes: HostTensor<"uint8" | "int8">;
   /** [rows, groups] */
   readonly scale: HostTensor<"float32">;
-  /** [rows, groups]; null when the format says the one zero. */
+  /** [rows, groups of a zero]; null when the format says the one zero. */
   readonly zero: HostTensor<"uint8" | "float32"> | null;
+  /** [rows, groups of a factor] */
+  readonly factor: HostTensor<"uint8" | "int8"> | null;
 }
 
 /** How the planes of a storage kind are read and written as an affine weight. */
 export interface AffineKind {
-  readonly format: AffineFormat;
+  readonly format: KindFormat;
   /** Reads planes; the codes are a view of theirs where the kind allows. */
   read(planes: Planes): AffineWeight;
   /**
@@ -45,6 +61,19 @@ export interface AffineKind {
    * that do not change are shared. @throws UsageError "usage/scale" when a scale does not fit; `name` is for its message.
    */
   write(planes: Planes, scale: HostTensor<"float32">, name: string): Planes;
+  /** How it takes codes that were made elsewhere; "own-codes-only": it cannot. */
+  readonly hold: "own-codes-only" | HoldCodes;
+}
+
+/** How a kind takes the codes of a weight as they are. */
+export interface HoldCodes {
+  /** Whether it has room for such codes, zeros and groups. */
+  fits(format: AffineFormat): boolean;
+  /**
+   * Makes planes of a weight [rows, columns] that fits; what does not change is shared. Scales, and minima where there are
+   * some, are rounded to the kind's floats. @throws UsageError "usage/scale" as `write`
+   */
+  pack(format: AffineFormat, weight: AffineWeight, columns: number, name: string): Planes;
 }
 
 /** What numbers are, for a message. */

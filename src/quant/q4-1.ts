@@ -3,6 +3,7 @@ import { blocksWithMinimum } from "./affine-blocks.ts";
 import { BLOCK, defineBlocks, half, nibbles } from "./block.ts";
 import { roundAboveMinimum } from "./block-rounding.ts";
 import { FLOAT16_VALUES } from "./half.ts";
+import { holdInQ4_1 } from "./hold-q4-1.ts";
 import { pairCodes } from "./nibbles.ts";
 import { plane } from "./planes.ts";
 
@@ -36,5 +37,5 @@ export const q4_1 = defineBlocks({
     return { codes: pairCodes(codes), scale, min };
   },
 
-  affine: blocksWithMinimum(4),
+  affine: blocksWithMinimum(4, undefined, holdInQ4_1),
 });

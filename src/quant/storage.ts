@@ -12,7 +12,7 @@ import type { Planes } from "./planes.ts";
 /** One way to keep a tensor. */
 export interface Storage {
   readonly name: string;
-  /** Numbers of the type in ggml files. */
+  /** Numbers of the type in ggml files; none: the kind is not of ggml, and `pack` and `unpack` are not to be called. */
   readonly ggmlTypes: readonly number[];
   /** One sentence for the documentation. */
   readonly summary: string;

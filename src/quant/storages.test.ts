@@ -4,7 +4,7 @@ import test from "node:test";
 import { plane } from "./planes.ts";
 import { rowBytes, type Storage } from "./storage.ts";
 import {
-  STORAGE_NAMES,
+  GGML_NAMES,
   storageOfGgmlType,
   type StorageName,
   STORAGES,
@@ -48,7 +48,7 @@ const asBytes = ({ buffer, byteOffset, byteLength }: Float32Array): Buffer =>
 test("the golden files have every kind that is written as it is rounded, and every other as it is read", () => {
   assert.deepEqual(rounded.map(({ storage }) => storage).toSorted(), WRITABLE_NAMES.toSorted());
   const read = new Set([...rounded, ...random].map(({ storage }) => storage));
-  assert.deepEqual([...read].toSorted(), STORAGE_NAMES.toSorted());
+  assert.deepEqual([...read].toSorted(), GGML_NAMES.toSorted());
 });
 
 for (const { storage: key, shape, raw, values } of [...rounded, ...random]) {
@@ -115,7 +115,7 @@ for (const { storage: key, shape, raw } of rounded) {
 }
 
 test("quantizeTo() refuses kinds that are only read, and writableKind() names another with as many bits", () => {
-  for (const name of STORAGE_NAMES.filter((other) => !WRITABLE_NAMES.includes(other))) {
+  for (const name of GGML_NAMES.filter((other) => !WRITABLE_NAMES.includes(other))) {
     assert.throws(() => quantizeTo(name, new Float32Array(256), [1, 256]), {
       code: "usage/quantization",
       message: /only reads it, expected f32, .*q5_1$/,

@@ -4,6 +4,7 @@ import { f16 } from "./f16.ts";
 import { f32 } from "./f32.ts";
 import { iq4_nl } from "./iq4-nl.ts";
 import { iq4_xs } from "./iq4-xs.ts";
+import { packedCodes } from "./packed-codes.ts";
 import { q2_k } from "./q2-k.ts";
 import { q3_k } from "./q3-k.ts";
 import { q4_0 } from "./q4-0.ts";
@@ -32,6 +33,10 @@ export const STORAGES = {
   q6_k,
   iq4_nl,
   iq4_xs,
+  u2: packedCodes("u2", 2),
+  u3: packedCodes("u3", 3),
+  u4: packedCodes("u4", 4),
+  u8: packedCodes("u8", 8),
 } as const satisfies Record<string, Storage>;
 
 /** Name of a storage kind. */
@@ -39,7 +44,10 @@ export type StorageName = keyof typeof STORAGES;
 
 export const STORAGE_NAMES = Object.keys(STORAGES) as StorageName[];
 
-/** Names of the kinds in which graft writes tensors. */
+/** Names of the kinds that ggml files know. */
+export const GGML_NAMES = STORAGE_NAMES.filter((name) => STORAGES[name].ggmlTypes.length > 0);
+
+/** Names of the kinds in which graft rounds tensors. */
 export const WRITABLE_NAMES = STORAGE_NAMES.filter((name) => STORAGES[name].quantize !== "read-only");
 
 /** Finds the storage kind of a ggml type number; null when graft does not know it. */

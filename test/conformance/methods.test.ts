@@ -264,8 +264,7 @@ for (const [family, method, form] of FAMILIES.flatMap((a) =>
       assert.ok(formula, `Cannot count ${method.name}: it has no formula in this test`);
       assert.equal(adapter.numTrained, formula(adapter, base));
       const request = { method, options: {}, targets: { modules: null, exclude: [], layers: null } };
-      const storageOf = base.source.storageOf.bind(base.source);
-      const { numTrained: count } = previewAttach(base.model, storageOf, request);
+      const { numTrained: count } = previewAttach(base.model, base.source, request);
       assert.equal(count, adapter.numTrained);
     });
 

@@ -8,6 +8,10 @@ export interface TensorInfo {
   readonly name: string;
   readonly shape: readonly number[];
   readonly storage: StorageName;
+  /** Columns that share a scale, of a kind that leaves that to each tensor. */
+  readonly groupSize?: number;
+  /** It says nothing: a model that has no such tensor may do without. */
+  readonly mayBeSurplus?: boolean;
   readonly sizeBytes: number;
 }
 
@@ -24,8 +28,11 @@ export interface UnusedTokenizerFiles extends Omit<TokenizerFiles, "tokenizer"> 
   readonly tokenizer: TokenizerFiles["tokenizer"] | null;
 }
 
-export const MODEL_FORMATS = ["hf", "gguf"] as const;
-/** How a model lies on the disk: a Hugging Face folder or a GGUF file. */
+export const MODEL_FORMATS = ["hf", "gguf", "packed", "gptq"] as const;
+/**
+ * How a model lies on the disk: a Hugging Face folder, a GGUF file, or such a folder with matrices in codes, of our own form
+ * or GPTQ's.
+ */
 export type ModelFormat = (typeof MODEL_FORMATS)[number];
 
 /** How the name of a GGUF file ends. */
@@ -37,6 +44,8 @@ export interface Checkpoint {
   readonly format: ModelFormat;
   /** Settings under the names of Hugging Face's config.json. */
   readonly config: Record<string, unknown>;
+  /** How matrices are kept in codes, of a folder whose format says that they are; no part of `config`. */
+  readonly quantization?: Record<string, unknown>;
   readonly generationConfig: Record<string, unknown> | null;
   /** Tensors under Hugging Face names; buffers of whole numbers are left out. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;

@@ -5,7 +5,10 @@ import type { StorageName } from "../../quant/storages.ts";
 import { type FolderFile, textFile } from "../files/folder-file.ts";
 import { type Folder, readJson, readJsonIfPresent } from "../files/folder.ts";
 import { formatJson, type JsonObject } from "../files/json-file.ts";
+import { numElements } from "../../graph/shape.ts";
 import type { Checkpoint, TensorInfo, TokenizerFiles, UnusedTokenizerFiles } from "./checkpoint.ts";
+import type { CodesTensor } from "./codes/codes-form.ts";
+import { findForm, type FoundForm } from "./codes/codes-forms.ts";
 import {
   openSafetensors,
   openSafetensorsIndex,
@@ -83,24 +86,57 @@ function listTensors(weights: Safetensors): Map<string, TensorInfo> {
   return tensors;
 }
 
-/** Opens a model folder with config.json; `names` are its entries. @throws FormatError */
+/** Splits matrices in codes off the other tensors, when there are some. @throws as `CodesForm.find` */
+async function listCodes(
+  found: FoundForm | null,
+  weights: Safetensors,
+  tensors: Map<string, TensorInfo>,
+): Promise<ReadonlyMap<string, CodesTensor>> {
+  const codes = (await found?.form.find(found.settings, weights)) ?? [];
+  for (const { info, parts } of codes) {
+    for (const part of parts) tensors.delete(part);
+    tensors.set(info.name, info);
+    const bias = info.name.replace(/weight$/, "bias");
+    const kept = tensors.get(bias);
+    // Some tools write one for every layer: of zeros where the model has none.
+    if (kept && (await isZero(weights, kept))) tensors.set(bias, { ...kept, mayBeSurplus: true });
+  }
+  return new Map(codes.map((tensor) => [tensor.info.name, tensor]));
+}
+
+async function isZero(weights: Safetensors, { name, shape }: TensorInfo): Promise<boolean> {
+  const values = new Float32Array(numElements(shape));
+  await weights.readInto(name, values);
+  return values.every((value) => value === 0);
+}
+
+/** Opens a model folder with config.json; `names` are its entries. @throws FormatError, UsageError as `CodesForm.find` */
 export async function openHfCheckpoint(folder: Folder, names: readonly string[]): Promise<Checkpoint> {
   const { path } = folder;
-  const config = await readJson(folder, "config.json");
+  const settings = await readJson(folder, "config.json");
+  const found = await findForm(folder, settings);
+  const { quantization_config: _read, ...plain } = settings;
+  // Those of a form that is not known stay, to be refused.
+  const config = found ? plain : settings;
   const generationConfig = await readJsonIfPresent(folder, "generation_config.json");
   const tokenizerFiles = await readTokenizerFiles(folder);
   const weights = await openWeights(folder, names);
   try {
     const tensors = listTensors(weights);
+    const codes = await listCodes(found, weights, tensors);
+    const hasCodes = codes.size > 0;
     return {
       path,
-      format: "hf",
+      format: found && hasCodes ? found.form.name : "hf",
+      ...(found ? { quantization: found.settings } : {}),
       config,
       generationConfig,
       tensors,
       tokenizerFiles,
       unusedTokenizerFiles: null,
       async read(name) {
+        const inCodes = codes.get(name);
+        if (inCodes) return await inCodes.read();
         const { dtype, shape, data } = await weights.read(name);
         const storage = STORAGE_OF[dtype];
         if (storage !== undefined) return { storage, shape, planes: { data: { dtype, shape, data } } };
@@ -110,8 +146,8 @@ export async function openHfCheckpoint(folder: Folder, names: readonly string[])
           { hint: "The file keeps whole numbers under the name of a weight: convert the model again." },
         );
       },
-      readInto: (name, into, start) => weights.readInto(name, into, start),
-      view: (name) => weights.view(name),
+      readInto: hasCodes ? null : (name, into, start) => weights.readInto(name, into, start),
+      view: (name) => (codes.has(name) ? null : weights.view(name)),
       close: () => weights.close(),
     };
   } catch (error) {

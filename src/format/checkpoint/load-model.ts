@@ -9,7 +9,6 @@ import { openModel } from "../../models/families.ts";
 import type { Model } from "../../models/model.ts";
 import { BaseModel, type WeightSource } from "../../models/base-model.ts";
 import { watchNumbers } from "../../models/watch-numbers.ts";
-import type { StorageName } from "../../quant/storages.ts";
 import { type StoredTensor, dequantizeFrom } from "../../quant/stored-tensor.ts";
 import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
 
@@ -66,13 +65,13 @@ function renameTensors(checkpoint: Checkpoint, { checkpoint: rules }: Model): Ch
  */
 function openSource(checkpoint: Checkpoint): WeightSource {
   const { readInto } = checkpoint;
-  const storageOf = storageIn(checkpoint);
+  const kept = keptIn(checkpoint);
   const view: WeightSource["view"] = (name) => checkpoint.view(name);
-  if (readInto) return { storageOf, stored: (name) => checkpoint.read(name), readInto, view };
+  if (readInto) return { ...kept, stored: (name) => checkpoint.read(name), readInto, view };
   const held = new Map<string, Promise<StoredTensor>>();
   const stored = (name: string): Promise<StoredTensor> => held.get(name) ?? checkpoint.read(name);
   return {
-    storageOf,
+    ...kept,
     stored,
     view,
     readInto: async (name, into, start = 0) => {
@@ -84,8 +83,11 @@ function openSource(checkpoint: Checkpoint): WeightSource {
 }
 
 /** How a checkpoint keeps each of its tensors. */
-export function storageIn({ tensors }: Checkpoint): (name: string) => StorageName {
-  return (name) => tensors.get(name)?.storage ?? "f32";
+export function keptIn({ tensors }: Checkpoint): Pick<WeightSource, "storageOf" | "groupSizeOf"> {
+  return {
+    storageOf: (name) => tensors.get(name)?.storage ?? "f32",
+    groupSizeOf: (name) => tensors.get(name)?.groupSize ?? null,
+  };
 }
 
 /** Bytes of memory that the weights of a checkpoint will take as they are kept. */
@@ -96,7 +98,9 @@ export function residentBytes({ readInto, tensors }: Checkpoint): number {
 function checkTensors(path: string, model: Model, found: ReadonlyMap<string, TensorInfo>): void {
   const names = [...model.tensors.keys()];
   const missing = names.filter((name) => !found.has(name));
-  const surplus = [...found.keys()].filter((name) => !model.tensors.has(name) && !model.ties.has(name));
+  const surplus = [...found].flatMap(([name, { mayBeSurplus = false }]) =>
+    model.tensors.has(name) || model.ties.has(name) || mayBeSurplus ? [] : [name],
+  );
   const misshaped = [...model.tensors.values()].flatMap(({ name, shape }) => {
     const info = found.get(name);
     if (!info || sameShape(info.shape, shape)) return [];

@@ -7,7 +7,7 @@ import { after, test } from "node:test";
 import { buildTinyGguf } from "../../../test/tiny-gguf.ts";
 import { randomTensor } from "../../../test/random-blocks.ts";
 import { FormatError, UsageError } from "../../errors.ts";
-import { STORAGE_NAMES, STORAGES } from "../../quant/storages.ts";
+import { GGML_NAMES, STORAGES } from "../../quant/storages.ts";
 import { dequantize, packStored } from "../../quant/stored-tensor.ts";
 import { Random } from "../../random.ts";
 import { openGguf } from "../by-path.ts";
@@ -15,7 +15,7 @@ import { openGguf } from "../by-path.ts";
 const root = mkdtempSync(join(tmpdir(), "graft-kinds-"));
 after(() => rmSync(root, { recursive: true, force: true }));
 
-const BLOCK_KINDS = STORAGE_NAMES.filter((name) => STORAGES[name].blockSize > 1);
+const BLOCK_KINDS = GGML_NAMES.filter((name) => STORAGES[name].blockSize > 1);
 const random = new Random(5);
 
 function write(bytes: Uint8Array): string {
@@ -48,7 +48,7 @@ async function assertTyped(path: string, what: string): Promise<"read" | "refuse
 }
 
 test("tensors of all kinds in one file are read as they were written", async () => {
-  const tensors = STORAGE_NAMES.map((kind) => randomTensor(`t.${kind}`, kind, [3, 256], 0.1, random));
+  const tensors = GGML_NAMES.map((kind) => randomTensor(`t.${kind}`, kind, [3, 256], 0.1, random));
   const file = await openGguf(write(buildTinyGguf({}, tensors)));
   try {
     for (const { name, bytes } of tensors) {

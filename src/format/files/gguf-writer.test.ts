@@ -6,7 +6,7 @@ import test, { after } from "node:test";
 import { randomTensor } from "../../../test/random-blocks.ts";
 import { buildTinyGguf, TINY_METADATA } from "../../../test/tiny-gguf.ts";
 import { Random } from "../../random.ts";
-import { STORAGE_NAMES, type StorageName } from "../../quant/storages.ts";
+import { GGML_NAMES, type StorageName } from "../../quant/storages.ts";
 import { type StoredTensor, packStored, unpackStored } from "../../quant/stored-tensor.ts";
 import { openGguf, patchGguf, writeGguf } from "../by-path.ts";
 import { encodeSettings, type GgufValue, type GgufSource } from "./gguf-writer.ts";
@@ -40,7 +40,7 @@ test("a file that writeGguf() wrote reads back with the same settings and tensor
       alignment === null
         ? values
         : { ...values, "general.alignment": { type: "uint32", value: alignment } as const };
-    const tensors = STORAGE_NAMES.flatMap((storage) =>
+    const tensors = GGML_NAMES.flatMap((storage) =>
       SHAPES.map((shape) => ({ name: `${storage}.${shape.join()}`, stored: noise(storage, shape) })),
     );
     const path = join(root, `all-${alignment}.gguf`);

@@ -7,7 +7,7 @@ import { gguf } from "@huggingface/gguf";
 import { FormatError, UsageError } from "../../errors.ts";
 import { sameShape } from "../../graph/shape.ts";
 import { rowsAndColumns, storedBytes } from "../../quant/storage.ts";
-import { storageOfGgmlType, STORAGES, type StorageName, STORAGE_NAMES } from "../../quant/storages.ts";
+import { storageOfGgmlType, STORAGES, type StorageName, GGML_NAMES } from "../../quant/storages.ts";
 import { type StoredTensor, unpackStored, hasFiniteScales } from "../../quant/stored-tensor.ts";
 import type { ByteSource } from "./byte-source.ts";
 import { unlikeWritten } from "./folder-file.ts";
@@ -165,7 +165,7 @@ function listTensors({ path, sizeBytes: fileBytes }: ByteSource, header: Header)
     const more = unknown.length > 1 ? ` (and ${unknown.length - 1} more)` : "";
     throw new UsageError(
       "usage/model",
-      `Cannot read GGUF file "${path}": tensor ${unknown[0]}${more}, expected ${STORAGE_NAMES.join(", ")}`,
+      `Cannot read GGUF file "${path}": tensor ${unknown[0]}${more}, expected ${GGML_NAMES.join(", ")}`,
       {
         hint: "Take a file of the model whose tensors are all of these types, such as Q4_K_M, Q8_0 or F16.",
       },

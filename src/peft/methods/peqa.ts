@@ -6,29 +6,19 @@
  * Paper: "Memory-Efficient Fine-Tuning of Compressed Large Language Models via sub-4-bit Integer Quantization",
  * arXiv:2305.14152, eq. 1 and 2. Nothing is rounded in training, so the gradient of s is exact. A base that is kept as
  * such codes is trained on its own ones and starts as it is; another is quantized first (quant/affine-quantize).
- * Differs from the paper: s is stored whole, not as its change.
+ * Differs from the paper: s is stored whole, not as its change. With `scales: "row"`, ours, all s of a row change by one
+ * factor, W = (1 + δ[i]) W₀: on a base of codes that is the output of its projection, scaled, and nothing is held beside it.
  */
 import { z } from "zod";
-import { assertInternal, UsageError } from "../../errors.ts";
 import type { Value } from "../../graph/graph.ts";
-import { cast } from "../../graph/ops/cast.ts";
-import { mul, sub } from "../../graph/ops/elementwise.ts";
+import { add, mul, sub } from "../../graph/ops/elementwise.ts";
 import { reshape } from "../../graph/ops/reshape.ts";
-import { packedBytes, unpackCodes } from "../../graph/ops/unpack-codes.ts";
 import type { SiteSpec } from "../../models/sites.ts";
 import { linear } from "../../nn/linear.ts";
-import type { AffineFormat, AffineWeight } from "../../quant/affine.ts";
-import {
-  SCALE_STARTS,
-  type ScaleStart,
-  quantizeAffine,
-  quantizedFormat,
-} from "../../quant/affine-quantize.ts";
-import { STORAGES } from "../../quant/storages.ts";
-import type { StoredTensor } from "../../quant/stored-tensor.ts";
+import { SCALE_STARTS, quantizeAffine } from "../../quant/affine-quantize.ts";
 import { startAlgebra } from "../algebra/contract.ts";
-import { ALL_LINEAR, NOTHING_FROZEN, PLAIN_FILE, defineMethod } from "../method.ts";
-import type { SitePlace, SiteValues } from "../site.ts";
+import { ALL_LINEAR, PLAIN_FILE, defineMethod } from "../method.ts";
+import type { SiteValues } from "../site.ts";
 import {
   MODULES_TO_SAVE,
   WHOLE_MODULES,
@@ -36,6 +26,24 @@ import {
   wholeModulesFromConfig,
   wholeModulesToConfig,
 } from "../whole-modules.ts";
+import {
+  CODES,
+  DELTA,
+  FACTOR,
+  frozenSpecs,
+  groupShape,
+  isOnBase,
+  madeFormat,
+  ownFormat,
+  type PeqaSite,
+  readAffine,
+  SCALE,
+  START,
+  storedMerge,
+  TRAINED_SCALES,
+  weightOf,
+  ZERO,
+} from "./peqa-codes.ts";
 
 const DEFAULT_BITS = 4;
 
@@ -59,19 +67,13 @@ const OPTIONS = z.strictObject({
     .describe(
       "how a base of floats is quantized: by its whole range, or with the ends cut off where that is nearer",
     ),
+  scales: z
+    .enum(TRAINED_SCALES)
+    .default("group")
+    .describe("what is trained: the scale of every group, or one factor for all scales of a row"),
   ...MODULES_TO_SAVE,
 });
 type PeqaOptions = z.output<typeof OPTIONS>;
-
-interface PeqaSite {
-  readonly format: AffineFormat;
-  /** How codes are made; null: they are the base's own. */
-  readonly start: ScaleStart | null;
-}
-
-const SCALE = "peqa_scale";
-const CODES = "peqa_codes";
-const ZERO = "peqa_zero";
 
 export const peqa = defineMethod<PeqaOptions, PeqaSite>({
   kind: "adapter",
@@ -85,25 +87,19 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
   options: OPTIONS,
   targets: { ...ALL_LINEAR, ...WHOLE_MODULES },
 
-  configure: (options, place) => {
-    const { affine } = STORAGES[place.storage];
-    if (affine !== "not-affine") return { format: ownFormat(options, place, affine.format), start: null };
-    const { inFeatures } = place.spec;
-    const groupSize = options.groupSize || inFeatures;
-    if (inFeatures % groupSize !== 0) {
-      throw refused(
-        place,
-        `${inFeatures} inputs in groups of ${groupSize}, expected groups that divide them`,
-        `Choose a group size that divides ${inFeatures}, or 0 for one scale a row.`,
-      );
-    }
-    const bits = (options.bits ?? DEFAULT_BITS) as 2 | 3 | 4;
-    return { format: quantizedFormat({ bits, groupSize }), start: options.init };
+  configure: ({ scales, init, ...wanted }, place) => {
+    const own = ownFormat(wanted, place);
+    return own === null
+      ? { format: madeFormat(wanted, place), start: init, scales }
+      : { format: own, start: null, scales };
   },
 
   trained: {
-    specs: (site, { format }) => [{ suffix: SCALE, shape: groupShape(site, format) }],
-    // The scales belong to the codes: both are made at once.
+    specs: (site, { format, scales }) =>
+      scales === "row"
+        ? [{ suffix: DELTA, shape: [site.outFeatures, 1] }]
+        : [{ suffix: SCALE, shape: groupShape(site, format) }],
+    // The scales belong to the codes: both are made at once. Changes of them start at 0.
     init: () => {},
     initialChange: {
       because: "A base of floats is quantized first; one that is quantized already starts as it is.",
@@ -111,48 +107,55 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
   },
 
   frozen: {
-    ...NOTHING_FROZEN,
-    specs: (site, { format }) => {
-      const { bits, codes, zero } = format;
-      const common = { shared: false, saved: false };
-      const shape = [site.outFeatures, packedBytes(bits, site.inFeatures)];
-      const packed = { suffix: CODES, shape, dtype: codes, ...common };
-      if (typeof zero === "number") return [packed];
-      return [packed, { suffix: ZERO, shape: groupShape(site, format), dtype: zero, ...common }];
-    },
-    freeze: async (site, { format, start }) => {
+    specs: frozenSpecs,
+    share: () => ({}),
+    freeze: async (site, options) => {
+      if (isOnBase(options)) return {};
+      const { format, start, scales } = options;
       const { inFeatures, outFeatures } = site.spec;
       // The codes are the base's, not a task's: all adapters that ask for the same ones have them in the same memory.
       const made = await site.shareOnBase(JSON.stringify([format, start]), async () => {
-        const { codes, scale, zero } =
+        const { codes, scale, zero, factor } =
           start === null
             ? readAffine(await site.stored())
             : quantizeAffine(await site.weight(), [outFeatures, inFeatures], { ...format, start });
-        return { [CODES]: codes, [SCALE]: scale, ...(zero ? { [ZERO]: zero } : {}) };
+        return {
+          [CODES]: codes,
+          [START]: scale,
+          ...(zero ? { [ZERO]: zero } : {}),
+          ...(factor ? { [FACTOR]: factor } : {}),
+        };
       });
-      const { [SCALE]: scale, ...frozen } = made;
+      if (scales === "row") return made;
+      const { [START]: scale, ...frozen } = made;
       site.tensors[SCALE]?.data.set(scale!.data as Float32Array);
       return frozen;
     },
   },
 
-  adapt: (site, x, values, { format }) => linear(x, weightOf(site.spec, values, format), site.bias),
+  adapt: (site, x, values, options) => {
+    if (!isOnBase(options)) return linear(x, tunedWeight(site.spec, values, options), site.bias);
+    const y = site.project(x);
+    const change = reshape(values[DELTA]!, [site.spec.outFeatures]);
+    return add(y, mul(site.bias ? sub(y, site.bias) : y, change));
+  },
   materializesWeight: true,
 
   lookup: "not-on-embeddings",
   batch: "not-batchable",
 
   merge: {
-    graph: ({ bias }, values, site, { format }) => ({ weight: weightOf(site, values, format), bias }),
-    stored: (kept, { [SCALE]: scale }, { path }, { start }) => {
-      const { affine } = STORAGES[kept.storage];
-      if (affine === "not-affine" || start !== null) return null;
-      return { ...kept, planes: affine.write(kept.planes, scale!, `${path}.weight`) };
-    },
+    graph: ({ weight, bias }, values, site, options) => ({
+      weight: isOnBase(options)
+        ? add(weight, mul(weight, values[DELTA]!))
+        : tunedWeight(site, values, options),
+      bias,
+    }),
+    stored: storedMerge,
   },
 
   algebra: {
-    ...startAlgebra([SCALE]),
+    ...startAlgebra([SCALE, DELTA]),
     optionsOf: (_sites, terms) => ({ ...terms[0], ...joinWholeModules(terms) }),
   },
 
@@ -160,12 +163,13 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
     ...PLAIN_FILE,
     peftType: "PEQA",
     // What makes the codes of a base of floats again; a base's own codes say themselves how they are.
-    toConfig: ({ bits, groupSize, init, ...others }, sites) => {
+    toConfig: ({ bits, groupSize, init, scales, ...others }, sites) => {
       const isMade = sites.every(({ options }) => options.start !== null);
       return {
         bits: bits ?? (isMade ? DEFAULT_BITS : null),
         group_size: groupSize ?? (isMade ? 0 : null),
         init,
+        scales,
         ...wholeModulesToConfig(others),
       };
     },
@@ -173,49 +177,16 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
       bits: take("bits"),
       groupSize: take("group_size"),
       init: take("init"),
+      // Folders from before there was a choice say none.
+      scales: take("scales"),
       ...wholeModulesFromConfig(take),
     }),
   },
 });
 
-/** The weight [out, in] in a graph. */
-function weightOf(
-  { inFeatures, outFeatures }: SiteSpec,
-  { [SCALE]: scale, [CODES]: packed, [ZERO]: zeros }: SiteValues,
-  { bits, groupSize, zero }: AffineFormat,
-): Value {
-  const numGroups = inFeatures / groupSize;
-  const perGroup = [outFeatures, numGroups, 1];
-  const codes = reshape(unpackCodes(packed!, bits, inFeatures), [outFeatures, numGroups, groupSize]);
-  const origin =
-    typeof zero === "number" ? codes.graph.scalar(zero) : reshape(cast(zeros!, "float32"), perGroup);
-  const steps = zero === 0 ? codes : sub(codes, origin);
-  return reshape(mul(steps, reshape(scale!, perGroup)), [outFeatures, inFeatures]);
-}
-
-function readAffine({ storage, planes }: StoredTensor): AffineWeight {
-  const { affine } = STORAGES[storage];
-  assertInternal(affine !== "not-affine", `${storage} has no codes of its own`);
-  return affine.read(planes);
-}
-
-function groupShape({ inFeatures, outFeatures }: SiteSpec, { groupSize }: AffineFormat): number[] {
-  return [outFeatures, inFeatures / groupSize];
-}
-
-/** The format of a base that is quantized already. @throws UsageError "usage/quantization" when another is asked for. */
-function ownFormat({ bits, groupSize }: PeqaOptions, place: SitePlace, format: AffineFormat): AffineFormat {
-  const wanted = groupSize === 0 ? place.spec.inFeatures : groupSize;
-  if ((bits ?? format.bits) === format.bits && (wanted ?? format.groupSize) === format.groupSize) {
-    return format;
-  }
-  throw refused(
-    place,
-    `its weight is kept as ${place.storage}, ${format.bits} bits in groups of ${format.groupSize}, expected ${bits ?? format.bits} bits in groups of ${wanted ?? format.groupSize}`,
-    "Leave bits and group size out to train on the base's own codes, or take a base of floats.",
-  );
-}
-
-function refused({ path }: SitePlace, problem: string, hint: string): UsageError {
-  return new UsageError("usage/quantization", `Cannot put method "peqa" on "${path}": ${problem}`, { hint });
+/** The weight [out, in] in a graph, with the trained scales. */
+function tunedWeight(site: SiteSpec, values: SiteValues, { format, scales }: PeqaSite): Value {
+  if (scales === "group") return weightOf(site, values, values[SCALE]!, format);
+  const [start, change] = [values[START]!, values[DELTA]!];
+  return weightOf(site, values, add(start, mul(start, change)), format);
 }

@@ -9,7 +9,7 @@ import { compareTokenizerFiles } from "../../data/tokenizer-notes.ts";
 import { type AdapterOrigin } from "../../format/adapters/adapter.ts";
 import { readAdapter, openCheckpoint } from "../../format/by-path.ts";
 import { type Checkpoint } from "../../format/checkpoint/checkpoint.ts";
-import { loadWeights, residentBytes, storageIn } from "../../format/checkpoint/load-model.ts";
+import { loadWeights, residentBytes, keptIn } from "../../format/checkpoint/load-model.ts";
 import { resolveModel } from "../../hub/resolve.ts";
 import { openModel } from "../../models/families.ts";
 import type { BaseModel } from "../../models/base-model.ts";
@@ -131,7 +131,7 @@ async function setUpOn(
     warmupSteps: options.warmupSteps ?? suitableWarmup(findSchedule(options.schedule), totalSteps),
   };
   const request = { method, options: ofMethod, targets };
-  const preview = previewAttach(model, storageIn(checkpoint), request);
+  const preview = previewAttach(model, keptIn(checkpoint), request);
   requireMatchedPatterns(method.options.parse(ofMethod), preview.paths);
   const memory = planMemory({
     model,
@@ -243,8 +243,7 @@ function requireSameOptions(
       layers: options.layers ?? null,
     };
     const request = { method: adapter.method, options: adapter.options, targets };
-    const storageOf = base.source.storageOf.bind(base.source);
-    const { paths: asked } = previewAttach(base.model, storageOf, request);
+    const { paths: asked } = previewAttach(base.model, base.source, request);
     const lacking = asked.find((path) => !adapter.sites.has(path));
     const surplus = [...adapter.sites.keys()].find((path) => !asked.includes(path));
     if (lacking !== undefined) others.push(`it is not on "${lacking}", which is asked for`);

@@ -1,0 +1,68 @@
+/** @file The matrices of a merged model that its folder keeps in codes. */
+import { basename } from "node:path";
+import { UsageError } from "../errors.ts";
+import type { Checkpoint, ModelFormat } from "../format/checkpoint/checkpoint.ts";
+import { CODES_FORMS } from "../format/checkpoint/codes/codes-forms.ts";
+import type { JsonObject } from "../format/files/json-file.ts";
+import type { TensorSource } from "../format/files/safetensors.ts";
+import type { BaseModel } from "../models/base-model.ts";
+import { moduleOf } from "../module-path.ts";
+import type { MergedTensor } from "./merged-tensors.ts";
+
+/** What a folder holds of its codes; no settings: it has none. */
+export interface PlannedCodes {
+  readonly settings: JsonObject | null;
+  readonly codes: readonly (readonly [string, TensorSource])[];
+}
+
+/** Of what, and where to. */
+interface CodesRequest {
+  readonly base: BaseModel;
+  readonly checkpoint: Checkpoint;
+  readonly to: ModelFormat;
+}
+
+/**
+ * Plans the parts of all matrices in codes.
+ * @throws UsageError "usage/quantization" when there are none, and for what the form cannot hold
+ */
+export function planCodes(
+  { base, checkpoint, to }: CodesRequest,
+  tensors: readonly MergedTensor[],
+): PlannedCodes {
+  const form = CODES_FORMS.find(({ name }) => name === to);
+  if (form === undefined) return { settings: null, codes: [] };
+  const name = basename(base.name);
+  const refuse = (found: string, expected: string): UsageError =>
+    new UsageError(
+      "usage/quantization",
+      `Cannot write model "${name}" as ${to}: ${found}, expected ${expected}`,
+      {
+        hint: "Write floats with --to hf, or a GGUF file with --to gguf.",
+      },
+    );
+  const sources = tensors.flatMap((tensor) =>
+    tensor.groupSize === null ? [] : [{ ...tensor, groupSize: tensor.groupSize }],
+  );
+  if (sources.length === 0) {
+    throw refuse(
+      "no matrix of it is in codes of 2, 3, 4 or 8 bits with whole zeros",
+      "an adapter of method peqa on floats, or a base in codes",
+    );
+  }
+  const isLinear = ({ name: tensor }: MergedTensor): boolean => {
+    const isInBlock = (base.model.tensors.get(tensor)?.layer ?? null) !== null;
+    const site = base.model.siteOf(moduleOf(tensor));
+    return isInBlock && tensor.endsWith(".weight") && site !== undefined && site.role !== "router";
+  };
+  const missing = tensors.find((tensor) => tensor.groupSize === null && isLinear(tensor));
+  if (to === "gptq" && missing && (checkpoint.format !== to || missing.own !== missing.storage)) {
+    throw refuse(
+      `"${missing.name}" would be in ${missing.storage}`,
+      "every projection of the blocks in codes",
+    );
+  }
+  const old = checkpoint.format === to ? (checkpoint.quantization ?? null) : null;
+  const settings = form.settings(name, sources, old);
+  return { settings, codes: sources.flatMap((source) => form.toTensors(source, settings)) };
+}

@@ -1,0 +1,58 @@
+/**
+ * @file Contract of a form: how a model folder keeps the whole numbers of quantized matrices, beside tensors of floats. Its
+ * settings are `quantization_config` of config.json.
+ */
+import type { StorageName } from "../../../quant/storages.ts";
+import type { StoredTensor } from "../../../quant/stored-tensor.ts";
+import type { JsonObject } from "../../files/json-file.ts";
+import type { LazyTensor, Safetensors } from "../../files/safetensors.ts";
+import type { ModelFormat, TensorInfo } from "../checkpoint.ts";
+
+/** A matrix that a folder keeps in parts. */
+export interface CodesTensor {
+  readonly info: TensorInfo;
+  /** Names of its parts in the file. */
+  readonly parts: readonly string[];
+  read(): Promise<StoredTensor>;
+}
+
+/** A matrix to write. */
+export interface CodesSource {
+  /** That of the matrix, which ends in ".weight". */
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly storage: StorageName;
+  readonly groupSize: number;
+  readonly load: () => Promise<StoredTensor>;
+}
+
+export interface CodesForm {
+  /** What `--to` calls it. */
+  readonly name: Exclude<ModelFormat, "hf" | "gguf">;
+  /** Whether settings are of this form. */
+  claims(settings: JsonObject): boolean;
+  /**
+   * Finds the matrices that are kept so.
+   * @throws UsageError "usage/quantization" for variants that graft does not read; FormatError "format/tensor" for parts that
+   * do not fit each other
+   */
+  find(settings: JsonObject, weights: Safetensors): Promise<readonly CodesTensor[]>;
+  /**
+   * The settings of a folder with these matrices; `old`: those of the base when it has this form. `modelName` is for messages.
+   * @throws UsageError "usage/quantization" for what the form cannot say
+   */
+  settings(modelName: string, sources: readonly CodesSource[], old: JsonObject | null): JsonObject;
+  /** The parts of a matrix, each made when its turn comes. */
+  toTensors(source: CodesSource, settings: JsonObject): readonly (readonly [string, LazyTensor])[];
+}
+
+/** Loads once for several parts: the whole is held until each of them has had it. */
+export function sharedLoad<T>(load: () => Promise<T>, numParts: number): () => Promise<T> {
+  let held: Promise<T> | null = null;
+  let left = numParts;
+  return async () => {
+    const loading = (held ??= load());
+    if (--left === 0) held = null;
+    return await loading;
+  };
+}

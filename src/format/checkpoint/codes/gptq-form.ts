@@ -1,0 +1,112 @@
+/**
+ * @file The form of GPTQ's tools (AutoGPTQ, GPTQModel, transformers, vLLM). Of a linear layer M:
+ *
+ *   M.qweight int32 [in·b/32, out]   column o is the bit stream of row o of the matrix, lowest bits first
+ *   M.qzeros  int32 [groups, out·b/32]   row g the bit stream of the zeros, less one in version 1 of the form
+ *   M.scales  float16 [groups, out]      M.g_idx int32 [in]: the group of each input
+ *
+ *   weight[o, i] = scales[g, o] · (code[o, i] − zero[g, o])     g = ⌊i / groupSize⌋, so that g_idx says nothing new
+ */
+import { UsageError } from "../../../errors.ts";
+import type { CodeBits } from "../../../graph/ops/unpack-codes.ts";
+import { roundScale } from "../../../quant/packed-codes.ts";
+import { packRow } from "../../../quant/pack-codes.ts";
+import { plane } from "../../../quant/planes.ts";
+import { widen } from "../../../quant/half.ts";
+import { STORAGES, type StorageName } from "../../../quant/storages.ts";
+import type { StoredTensor } from "../../../quant/stored-tensor.ts";
+import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";
+import type { LazyTensor } from "../../files/safetensors.ts";
+import { type CodesForm, type CodesSource, sharedLoad } from "./codes-form.ts";
+import { findGptqTensors, transposedWords, WORD_BITS, zeroOffset } from "./gptq-tensors.ts";
+
+export const gptqForm: CodesForm = {
+  name: "gptq",
+  claims: ({ quant_method: method, bits, group_size: groupSize }) =>
+    method === "gptq" || (method === undefined && bits !== undefined && groupSize !== undefined),
+
+  find: findGptqTensors,
+
+  settings(modelName, sources, old) {
+    const kinds = new Set(sources.map(({ storage }) => storage));
+    const groups = new Set(sources.map(({ groupSize, shape }) => (groupSize === shape[1] ? -1 : groupSize)));
+    const unfit = sources.find(({ storage, shape }) =>
+      shape.some((size) => (size * STORAGES[storage].blockBytes) % WORD_BITS !== 0),
+    );
+    const problem =
+      kinds.size > 1 || groups.size > 1
+        ? `matrices in ${[...kinds].join(", ")} with groups of ${[...groups].join(", ")}, expected one kind and one size of groups`
+        : unfit
+          ? `${unfit.storage} matrix "${unfit.name}" [${unfit.shape.join(", ")}], expected rows and columns whose codes fill words of ${WORD_BITS} bits`
+          : null;
+    if (problem !== null) {
+      throw new UsageError("usage/quantization", `Cannot write model "${modelName}" as gptq: ${problem}`, {
+        hint: "Write a folder of graft's own with --to packed.",
+      });
+    }
+    if (old !== null) return { ...old, quant_method: "gptq" };
+    return {
+      quant_method: "gptq",
+      bits: STORAGES[[...kinds][0] as StorageName].blockBytes,
+      group_size: [...groups][0] ?? -1,
+      desc_act: false,
+      sym: false,
+      // Version 1 has no way to write a zero of 0.
+      checkpoint_format: "gptq_v2",
+    };
+  },
+
+  toTensors(source, settings) {
+    const { name, shape, storage, groupSize, load } = source;
+    const bits = STORAGES[storage].blockBytes as CodeBits;
+    const [numRows = 0, numColumns = 0] = shape;
+    const numGroups = numColumns / groupSize;
+    const module = name.replace(/\.weight$/, "");
+    const whole = sharedLoad(load, 3);
+    const part = (
+      key: string,
+      dtype: LazyTensor["dtype"],
+      partShape: number[],
+      make: (stored: StoredTensor) => HostTensor,
+    ): readonly [string, LazyTensor] => [
+      `${module}.${key}`,
+      { dtype, shape: partShape, load: async () => make(await whole()) },
+    ];
+    const groupOf = Int32Array.from({ length: numColumns }, (_, i) => Math.floor(i / groupSize));
+    return [
+      part("qweight", "int32", [(numColumns * bits) / WORD_BITS, numRows], ({ planes }) =>
+        transposedWords(plane(planes, "codes", "uint8").data, numRows),
+      ),
+      part("qzeros", "int32", [numGroups, (numRows * bits) / WORD_BITS], ({ planes }) =>
+        packZeros(plane(planes, "zero", "uint8"), bits, zeroOffset(settings)),
+      ),
+      part("scales", "float16", [numGroups, numRows], ({ planes }) => halfScales(planes["scale"]!, source)),
+      [`${module}.g_idx`, hostTensor("int32", [numColumns], groupOf) as HostTensor & LazyTensor],
+    ];
+  },
+};
+
+/** Zeros [out, groups] as bit streams [groups, words]. */
+function packZeros({ shape, data }: HostTensor<"uint8">, bits: CodeBits, offset: number): HostTensor {
+  const [numRows, numGroups] = shape as [number, number];
+  const rowBytes = (numRows * bits) / 8;
+  const packed = new Uint8Array(numGroups * rowBytes);
+  const zeros = new Uint8Array(numRows);
+  for (let group = 0; group < numGroups; group++) {
+    for (let row = 0; row < numRows; row++) zeros[row] = data[row * numGroups + group]! - offset;
+    packRow(zeros, bits, packed, group * rowBytes);
+  }
+  return hostTensor("int32", [numGroups, rowBytes / 4], new Int32Array(packed.buffer));
+}
+
+/** Scales [out, groups] as float16 [groups, out]. @throws UsageError "usage/scale" */
+function halfScales(scale: HostTensor, { name }: CodesSource): HostTensor {
+  const { shape, data } = roundScale(widen(scale), "float16", name);
+  const [numRows, numGroups] = shape as [number, number];
+  const turned = new Uint16Array(data.length);
+  for (let row = 0; row < numRows; row++) {
+    for (let group = 0; group < numGroups; group++)
+      turned[group * numRows + row] = data[row * numGroups + group] as number;
+  }
+  return hostTensor("float16", [numGroups, numRows], turned);
+}

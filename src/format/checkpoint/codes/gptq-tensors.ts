@@ -1,0 +1,192 @@
+/** @file Reading a folder in GPTQ's form: which variants are read, and how the parts of a layer become codes, scales and zeros. */
+import { FormatError, UsageError } from "../../../errors.ts";
+import { CODE_BITS, type CodeBits } from "../../../graph/ops/unpack-codes.ts";
+import { showShape } from "../../../graph/shape.ts";
+import { unpackRow } from "../../../quant/pack-codes.ts";
+import type { StorageName } from "../../../quant/storages.ts";
+import type { StoredTensor } from "../../../quant/stored-tensor.ts";
+import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";
+import type { JsonObject } from "../../files/json-file.ts";
+import type { Safetensors } from "../../files/safetensors.ts";
+import type { CodesTensor } from "./codes-form.ts";
+
+/** Bits of the words in which codes lie. */
+export const WORD_BITS = 32;
+
+/** What is taken from zeros before they are written: version 1 of the form keeps them less one. */
+export function zeroOffset({ checkpoint_format: format }: JsonObject): number {
+  return format === "gptq_v2" ? 0 : 1;
+}
+
+function refused(path: string, found: string, expected: string): UsageError {
+  return new UsageError("usage/quantization", `Cannot open model "${path}": ${found}, expected ${expected}`, {
+    hint: "Quantize the model again without what graft does not read, or take a GGUF file or floats of it.",
+  });
+}
+
+function damaged(path: string, name: string, found: string, expected: string): FormatError {
+  return new FormatError(
+    "format/tensor",
+    `Cannot read tensor "${name}" of "${path}": ${found}, expected ${expected}`,
+    {
+      hint: "The file does not fit its quantization settings: download or convert the model again.",
+    },
+  );
+}
+
+/** Looks at settings. @throws UsageError "usage/quantization" for a variant that is not read */
+function bitsOf(path: string, settings: JsonObject): CodeBits {
+  const { bits, checkpoint_format: format = "gptq", pack_dtype: word = "int32", dynamic } = settings;
+  const overrides = Object.keys((dynamic as object | null) ?? {}).filter((key) => !key.startsWith("-:"));
+  const problems = [
+    ...(CODE_BITS.some((known) => known === bits)
+      ? []
+      : [`bits ${String(bits)} (not ${CODE_BITS.join(", ")})`]),
+    ...(format === "gptq" || format === "gptq_v2" ? [] : [`checkpoint_format ${JSON.stringify(format)}`]),
+    ...(word === "int32" ? [] : [`pack_dtype ${JSON.stringify(word)}`]),
+    ...(overrides.length === 0 ? [] : [`dynamic settings for ${overrides.join(", ")}`]),
+  ];
+  if (problems.length > 0) {
+    throw refused(
+      path,
+      `quantization with ${problems.join("; ")}`,
+      "checkpoint_format gptq or gptq_v2, one setting for all layers",
+    );
+  }
+  return bits as CodeBits;
+}
+
+/** Finds the matrices of a folder. @throws as `CodesForm.find` */
+export async function findGptqTensors(settings: JsonObject, weights: Safetensors): Promise<CodesTensor[]> {
+  const bits = bitsOf(weights.path, settings);
+  const found: CodesTensor[] = [];
+  for (const key of weights.tensors.keys()) {
+    if (key.endsWith(".qweight"))
+      found.push(await findOne(key.slice(0, -".qweight".length), bits, settings, weights));
+  }
+  return found;
+}
+
+async function findOne(
+  module: string,
+  bits: CodeBits,
+  settings: JsonObject,
+  weights: Safetensors,
+): Promise<CodesTensor> {
+  const parts = ["qweight", "qzeros", "scales"].map((part) => `${module}.${part}`);
+  const [qweight, qzeros, scales] = parts.map((part) => weights.tensors.get(part));
+  const [words = 0, numRows = 0] = qweight?.shape ?? [];
+  const numColumns = (words * WORD_BITS) / bits;
+  const numGroups = scales?.shape[0] ?? 0;
+  const groupSize = numColumns / numGroups;
+  const expected = [`[${numGroups}, ${(numRows * bits) / WORD_BITS}]`, `[${numGroups}, ${numRows}]`];
+  const fits =
+    qweight?.dtype === "int32" &&
+    qzeros?.dtype === "int32" &&
+    ["float16", "bfloat16", "float32"].includes(scales?.dtype ?? "") &&
+    Number.isInteger(groupSize) &&
+    showShape(qzeros.shape) === expected[0] &&
+    showShape(scales!.shape) === expected[1];
+  if (!fits) {
+    const shapes = [qweight, qzeros, scales].map((part) =>
+      part ? `${part.fileDtype} ${showShape(part.shape)}` : "missing",
+    );
+    throw damaged(
+      weights.path,
+      module,
+      `qweight ${shapes[0]}, qzeros ${shapes[1]}, scales ${shapes[2]}`,
+      `parts of ${bits} bits: I32 [inputs · ${bits} / 32, outputs], I32 ${expected[0]} and floats ${expected[1]}`,
+    );
+  }
+  const order = `${module}.g_idx`;
+  if (weights.tensors.has(order)) {
+    parts.push(order);
+    requireOrder(weights.path, order, await weights.read(order), groupSize);
+  }
+  const name = `${module}.weight`;
+  const shape = [numRows, numColumns];
+  const storage: StorageName = `u${bits}`;
+  const sizeBytes = (numRows * numColumns * bits) / 8 + 3 * numRows * numGroups;
+  const read = async (): Promise<StoredTensor> => {
+    const codes = transposedWords(asBytes(await weights.read(parts[0]!)), words);
+    return {
+      storage,
+      shape,
+      planes: {
+        codes: hostTensor("uint8", [numRows, (numColumns * bits) / 8], asBytes(codes)),
+        scale: turned(await weights.read(parts[2]!)),
+        zero: unpackZeros(
+          weights.path,
+          parts[1]!,
+          await weights.read(parts[1]!),
+          bits,
+          numRows,
+          zeroOffset(settings),
+        ),
+      },
+    };
+  };
+  return { info: { name, shape, storage, groupSize, sizeBytes }, parts, read };
+}
+
+/** @throws UsageError "usage/quantization" when inputs lie in other groups than by their order */
+function requireOrder(path: string, name: string, { data }: HostTensor, groupSize: number): void {
+  const column = [...(data as Int32Array)].findIndex((group, i) => group !== Math.floor(i / groupSize));
+  if (column < 0) return;
+  const group = Number(data[column]);
+  throw refused(
+    path,
+    `input ${column} of "${name}" is in group ${group} (desc_act)`,
+    `group ${Math.floor(column / groupSize)}: groups of neighbours`,
+  );
+}
+
+const asBytes = ({ data }: HostTensor): Uint8Array<ArrayBuffer> =>
+  new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+
+/** Turns a matrix of words, `numRows` rows of bytes, round. */
+export function transposedWords(bytes: Uint8Array, numRows: number): HostTensor<"int32"> {
+  // A view needs its place in memory to be a multiple of four.
+  const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+  const from = new Int32Array(aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.byteLength / 4);
+  const numColumns = from.length / numRows;
+  const into = new Int32Array(from.length);
+  for (let row = 0, at = 0; row < numRows; row++) {
+    for (let column = 0; column < numColumns; column++, at++) into[column * numRows + row] = from[at]!;
+  }
+  return hostTensor("int32", [numColumns, numRows], into);
+}
+
+/** Scales [groups, out] as [out, groups], in their own type. */
+function turned({ dtype, shape, data }: HostTensor): HostTensor {
+  const [numGroups, numRows] = shape as [number, number];
+  const into = data.slice();
+  for (let group = 0, at = 0; group < numGroups; group++) {
+    for (let row = 0; row < numRows; row++, at++) into[row * numGroups + group] = data[at]!;
+  }
+  return { dtype, shape: [numRows, numGroups], data: into };
+}
+
+/** Zeros [out, groups]. @throws FormatError "format/tensor" for one past a byte */
+function unpackZeros(
+  path: string,
+  name: string,
+  tensor: HostTensor,
+  bits: CodeBits,
+  numRows: number,
+  offset: number,
+): HostTensor<"uint8"> {
+  const packed = asBytes(tensor);
+  const numGroups = tensor.shape[0] as number;
+  const zeros = new Uint8Array(numRows * numGroups);
+  const row = new Uint8Array(numRows);
+  for (let group = 0; group < numGroups; group++) {
+    unpackRow(packed, (group * packed.length) / numGroups, bits, row);
+    for (let i = 0; i < numRows; i++) {
+      const zero = row[i]! + offset;
+      if (zero > 255) throw damaged(path, name, `zero ${zero} of output ${i}`, "at most 255");
+      zeros[i * numGroups + group] = zero;
+    }
+  }
+  return hostTensor("uint8", [numRows, numGroups], zeros);
+}

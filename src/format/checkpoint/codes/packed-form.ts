@@ -1,0 +1,103 @@
+/**
+ * @file Our own form. A matrix M is kept as M.u2, M.u3, M.u4 or M.u8, uint8 [out, bytes], each row a bit stream with the lowest
+ * bit of each byte first; M.scale, float32, and M.zero, uint8, [out, groups].  M = scale · (code − zero)
+ *
+ * Scales are as they were trained: what is read computes what was written, bit for bit.
+ */
+import { FormatError } from "../../../errors.ts";
+import { packedBytes } from "../../../graph/ops/unpack-codes.ts";
+import { showShape } from "../../../graph/shape.ts";
+import { STORAGES, type StorageName } from "../../../quant/storages.ts";
+import { widen } from "../../../quant/half.ts";
+import type { CodeBits } from "../../../graph/ops/unpack-codes.ts";
+import type { LazyTensor, Safetensors } from "../../files/safetensors.ts";
+import { type CodesForm, type CodesTensor, sharedLoad } from "./codes-form.ts";
+
+const METHOD = "graft";
+const ENDING = /^(.*\.weight)\.(u[2348])$/;
+
+const bitsOf = (storage: StorageName): CodeBits => STORAGES[storage].blockBytes as CodeBits;
+
+export const packedForm: CodesForm = {
+  name: "packed",
+  claims: ({ quant_method: method }) => method === METHOD,
+
+  find: (_settings, weights) =>
+    Promise.resolve(
+      [...weights.tensors.keys()].flatMap((key) => {
+        const [, name, storage] = ENDING.exec(key) ?? [];
+        return name === undefined ? [] : [findOne(weights, key, name, storage as StorageName)];
+      }),
+    ),
+
+  settings: () => ({ quant_method: METHOD }),
+
+  toTensors({ name, shape, storage, groupSize, load }) {
+    const [numRows = 0, numColumns = 0] = shape;
+    const groups = [numRows, numColumns / groupSize];
+    const whole = sharedLoad(load, 3);
+    const part = (
+      key: string,
+      dtype: LazyTensor["dtype"],
+      partShape: number[],
+      plane: string,
+    ): [string, LazyTensor] => [
+      key,
+      {
+        dtype,
+        shape: partShape,
+        load: async () => {
+          const found = (await whole()).planes[plane]!;
+          return dtype === "float32" ? widen(found) : found;
+        },
+      },
+    ];
+    return [
+      part(`${name}.scale`, "float32", groups, "scale"),
+      part(`${name}.${storage}`, "uint8", [numRows, packedBytes(bitsOf(storage), numColumns)], "codes"),
+      part(`${name}.zero`, "uint8", groups, "zero"),
+    ];
+  },
+};
+
+/** @throws FormatError "format/tensor" when parts are missing or of other sizes */
+function findOne(weights: Safetensors, key: string, name: string, storage: StorageName): CodesTensor {
+  const parts = [key, `${name}.scale`, `${name}.zero`];
+  const [codes, scale, zero] = parts.map((part) => weights.tensors.get(part));
+  const [numRows = 0, rowBytes = 0] = codes?.shape ?? [];
+  const numColumns = (rowBytes * 8) / bitsOf(storage);
+  const groupSize = numColumns / (scale?.shape[1] ?? 0);
+  const fits =
+    codes?.dtype === "uint8" &&
+    scale?.dtype === "float32" &&
+    zero?.dtype === "uint8" &&
+    [scale, zero].every(
+      ({ shape }) => shape.length === 2 && shape[0] === numRows && shape[1] === scale.shape[1],
+    ) &&
+    Number.isInteger(groupSize);
+  if (!fits) {
+    const found = [codes, scale, zero].map((part) =>
+      part ? `${part.fileDtype} ${showShape(part.shape)}` : "missing",
+    );
+    throw new FormatError(
+      "format/tensor",
+      `Cannot read tensor "${name}" of "${weights.path}": codes ${found[0]}, scale ${found[1]}, zero ${found[2]}, expected U8 [rows, bytes], F32 and U8 [rows, groups]`,
+      { hint: "The file is damaged or was changed: write the model again with graft merge --to packed." },
+    );
+  }
+  const sizeBytes = [codes, scale, zero].reduce((sum, part) => sum + part.sizeBytes, 0);
+  const shape = [numRows, numColumns];
+  return {
+    info: { name, shape, storage, groupSize, sizeBytes },
+    parts,
+    read: async () => ({
+      storage,
+      shape,
+      planes: {
+        codes: await weights.read(key),
+        scale: await weights.read(`${name}.scale`),
+        zero: await weights.read(`${name}.zero`),
+      },
+    }),
+  };
+}

@@ -1,0 +1,195 @@
+/**
+ * @file The whole numbers on which PEQA trains: those of a base that has some, or new ones; the weight that they make in a
+ * graph, and the tuned weight in storages that hold them as they are.
+ */
+import { assertInternal, UsageError } from "../../errors.ts";
+import type { Value } from "../../graph/graph.ts";
+import { cast } from "../../graph/ops/cast.ts";
+import { mul, sub } from "../../graph/ops/elementwise.ts";
+import { reshape } from "../../graph/ops/reshape.ts";
+import { packedBytes, unpackCodes } from "../../graph/ops/unpack-codes.ts";
+import type { SiteSpec } from "../../models/sites.ts";
+import type { AffineFormat, AffineKind, AffineWeight } from "../../quant/affine.ts";
+import { quantizedFormat, type ScaleStart } from "../../quant/affine-quantize.ts";
+import { STORAGE_NAMES, STORAGES } from "../../quant/storages.ts";
+import type { Storage } from "../../quant/storage.ts";
+import type { StoredTensor } from "../../quant/stored-tensor.ts";
+import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
+import type { ExactKind, StoredMerge } from "../method.ts";
+import type { FrozenSpec, SitePlace, SiteValues } from "../site.ts";
+
+/** What trains: the scale of every group, or a change of all scales of a row in proportion. */
+export const TRAINED_SCALES = ["group", "row"] as const;
+
+/** Suffixes of a site's tensors. */
+export const SCALE = "peqa_scale";
+export const DELTA = "peqa_delta";
+export const CODES = "peqa_codes";
+export const ZERO = "peqa_zero";
+export const FACTOR = "peqa_factor";
+export const START = "peqa_start";
+
+/** The options of one site. */
+export interface PeqaSite {
+  readonly format: AffineFormat;
+  /** How codes are made; null: they are the base's own. */
+  readonly start: ScaleStart | null;
+  readonly scales: (typeof TRAINED_SCALES)[number];
+}
+
+const DEFAULT_BITS = 4;
+
+/** What a user asks of the codes. */
+interface Wanted {
+  readonly bits: number | null;
+  readonly groupSize: number | null;
+}
+
+/** Whether a site needs the base's projection and nothing beside it. */
+export function isOnBase({ start, scales }: PeqaSite): boolean {
+  return start === null && scales === "row";
+}
+
+/** The format of codes that are to be made. @throws UsageError "usage/quantization" for groups that do not divide */
+export function madeFormat({ bits, groupSize: wanted }: Wanted, place: SitePlace): AffineFormat {
+  const { inFeatures } = place.spec;
+  const groupSize = wanted || inFeatures;
+  if (inFeatures % groupSize !== 0) {
+    throw refused(
+      place,
+      `${inFeatures} inputs in groups of ${groupSize}, expected groups that divide them`,
+      `Choose a group size that divides ${inFeatures}, or 0 for one scale a row.`,
+    );
+  }
+  return quantizedFormat({ bits: (bits ?? DEFAULT_BITS) as 2 | 3 | 4, groupSize });
+}
+
+/** The format of a base's own codes, null when it has none. @throws UsageError "usage/quantization" when another is asked for */
+export function ownFormat({ bits, groupSize }: Wanted, place: SitePlace): AffineFormat | null {
+  const { affine }: Storage = STORAGES[place.storage];
+  if (affine === "not-affine") return null;
+  const own = affine.format.groupSize === "of-each-tensor" ? place.groupSize : affine.format.groupSize;
+  assertInternal(own != null, `${place.storage} "${place.path}" without a size of its groups`);
+  const format = { ...affine.format, groupSize: own };
+  const wanted = groupSize === 0 ? place.spec.inFeatures : groupSize;
+  if ((bits ?? format.bits) === format.bits && (wanted ?? own) === own) return format;
+  throw refused(
+    place,
+    `its weight is kept as ${place.storage}, ${format.bits} bits in groups of ${own}, expected ${bits ?? format.bits} bits in groups of ${wanted ?? own}`,
+    "Leave bits and group size out to train on the base's own codes, or take a base of floats.",
+  );
+}
+
+/** Shape of the scales. */
+export function groupShape(
+  { inFeatures, outFeatures }: SiteSpec,
+  { groupSize }: Pick<AffineFormat, "groupSize">,
+): number[] {
+  return [outFeatures, inFeatures / groupSize];
+}
+
+/** The frozen tensors of a site. */
+export function frozenSpecs(site: SiteSpec, options: PeqaSite): FrozenSpec[] {
+  if (isOnBase(options)) return [];
+  const { bits, codes, zero, factor, groupSize } = options.format;
+  const common = { shared: false, saved: false };
+  const zeroShape = groupShape(site, factor ?? { groupSize });
+  const packed = [site.outFeatures, packedBytes(bits, site.inFeatures)];
+  return [
+    { suffix: CODES, shape: packed, dtype: codes, ...common },
+    ...(typeof zero === "number" ? [] : [{ suffix: ZERO, shape: zeroShape, dtype: zero, ...common }]),
+    ...(factor ? [{ suffix: FACTOR, shape: zeroShape, dtype: factor.dtype, ...common }] : []),
+    ...(options.scales === "row"
+      ? [{ suffix: START, shape: groupShape(site, { groupSize }), dtype: "float32" as const, ...common }]
+      : []),
+  ];
+}
+
+/** The weight [out, in] in a graph, of codes and `scale` [out, groups]. */
+export function weightOf(
+  { inFeatures, outFeatures }: SiteSpec,
+  { [CODES]: packed, [ZERO]: zeros, [FACTOR]: factors }: SiteValues,
+  scale: Value,
+  { bits, groupSize, zero, factor }: AffineFormat,
+): Value {
+  const inGroups = (value: Value, size: number): Value =>
+    reshape(value, [outFeatures, inFeatures / size, size]);
+  const perGroup = (value: Value, size: number): Value =>
+    reshape(cast(value, "float32"), [outFeatures, inFeatures / size, 1]);
+  const zeroGroup = factor?.groupSize ?? groupSize;
+  let steps = inGroups(unpackCodes(packed!, bits, inFeatures), zeroGroup);
+  if (factor) steps = mul(steps, perGroup(factors!, zeroGroup));
+  if (zero !== 0) {
+    steps = sub(steps, typeof zero === "number" ? steps.graph.scalar(zero) : perGroup(zeros!, zeroGroup));
+  }
+  const weight = mul(inGroups(steps, groupSize), perGroup(scale, groupSize));
+  return reshape(weight, [outFeatures, inFeatures]);
+}
+
+/** Reads a weight's own codes. */
+export function readAffine({ storage, planes }: StoredTensor): AffineWeight {
+  const { affine }: Storage = STORAGES[storage];
+  assertInternal(affine !== "not-affine", `${storage} has no codes of its own`);
+  return affine.read(planes);
+}
+
+/** The tuned weight in storages that hold its codes: that of the base, and others that have room for them. */
+export const storedMerge: StoredMerge<PeqaSite> = {
+  kinds: ({ spec, storage, groupSize }, { format, start }) => {
+    const own: ExactKind[] = start === null ? [{ storage, groupSize: groupSize ?? null }] : [];
+    // Codes of [out, in] are not those of a matrix that files have the other way round.
+    if (spec.storedTransposed) return own;
+    const others = STORAGE_NAMES.filter((name) => {
+      const hold = holdOf(STORAGES[name]);
+      const isWhole = spec.inFeatures % STORAGES[name].blockSize === 0;
+      return name !== storage && isWhole && hold !== null && hold.fits(format);
+    });
+    return [...own, ...others.map((name) => ({ storage: name, groupSize: format.groupSize }))];
+  },
+
+  make: (kind, kept, tensors, { path, spec }, { format, start, scales }) => {
+    const own = start === null ? readAffine(kept) : null;
+    const scale =
+      scales === "row"
+        ? scaled(
+            (own?.scale ?? tensors[START]) as HostTensor<"float32">,
+            tensors[DELTA] as HostTensor<"float32">,
+          )
+        : (tensors[SCALE] as HostTensor<"float32">);
+    const name = `${path}.weight`;
+    if (kind === kept.storage && start === null) {
+      return { ...kept, planes: (STORAGES[kind].affine as AffineKind).write(kept.planes, scale, name) };
+    }
+    const weight = own ? { ...own, scale } : madeWeight(tensors, scale);
+    const planes = holdOf(STORAGES[kind])!.pack(format, weight, spec.inFeatures, name);
+    return { storage: kind, shape: kept.shape, planes };
+  },
+};
+
+function holdOf({ affine }: Storage): Exclude<AffineKind["hold"], string> | null {
+  return affine === "not-affine" || affine.hold === "own-codes-only" ? null : affine.hold;
+}
+
+function madeWeight(
+  tensors: Readonly<Record<string, HostTensor>>,
+  scale: AffineWeight["scale"],
+): AffineWeight {
+  const { [CODES]: codes, [ZERO]: zero } = tensors;
+  return {
+    codes: codes as AffineWeight["codes"],
+    scale,
+    zero: (zero ?? null) as AffineWeight["zero"],
+    factor: null,
+  };
+}
+
+/** Scales [out, groups] times 1 + delta [out, 1]. */
+function scaled({ shape, data }: HostTensor<"float32">, delta: HostTensor<"float32">): HostTensor<"float32"> {
+  const numGroups = shape.at(-1)!;
+  const values = data.map((value, i) => value * (1 + delta.data[Math.floor(i / numGroups)]!));
+  return hostTensor("float32", shape, values);
+}
+
+function refused({ path }: SitePlace, problem: string, hint: string): UsageError {
+  return new UsageError("usage/quantization", `Cannot take codes for "${path}": ${problem}`, { hint });
+}

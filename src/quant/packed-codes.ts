@@ -1,0 +1,115 @@
+/**
+ * @file Storages u2, u3, u4 and u8: whole numbers of a few bits in tensors of their own, with a scale and a zero for each
+ * group of a row; value = scale · (code − zero). Model folders keep them (format/checkpoint/codes), in one layout or another.
+ *
+ * Planes: codes uint8 [rows, bytes], each row a bit stream; scale, a float type, and zero uint8 [rows, groups].
+ */
+import { assertInternal, UsageError } from "../errors.ts";
+import type { CodeBits } from "../graph/ops/unpack-codes.ts";
+import { hostTensor, type HostTensor } from "../runtime/host-tensor.ts";
+import { type AffineKind, fitFloat16, type HoldCodes } from "./affine.ts";
+import { float32ToBfloat16, FLOAT16_VALUES, widen } from "./half.ts";
+import { unpackRow } from "./pack-codes.ts";
+import { type Planes, plane } from "./planes.ts";
+import type { Storage } from "./storage.ts";
+
+/** Codes that fill whole bytes, whatever their bits. */
+const UNIT = 8;
+
+/** Makes the kind of codes of so many bits. */
+export function packedCodes<N extends string>(name: N, bits: CodeBits): Storage & { readonly name: N } {
+  const noRawLayout = (): never => assertInternal(false, `${name} has no raw layout`) as never;
+  return {
+    name,
+    ggmlTypes: [],
+    summary: `${bits}-bit codes, a scale and an 8-bit zero for each group of a row or the whole of it: in model folders.`,
+    blockSize: UNIT,
+    blockBytes: bits,
+    unpack: noRawLayout,
+    pack: noRawLayout,
+    dequantize: (planes, first, end, into) => dequantizePacked(bits, planes, first, end, into),
+    quantize: "read-only",
+    affine: affineOfPacked(bits),
+  };
+}
+
+function dequantizePacked(
+  bits: CodeBits,
+  planes: Planes,
+  first: number,
+  end: number,
+  into: Float32Array,
+): void {
+  const { shape, data: packed } = plane(planes, "codes", "uint8");
+  const zero = plane(planes, "zero", "uint8").data;
+  const scale = scaleReader(planes["scale"]!);
+  const rowBytes = shape.at(-1)!;
+  const columns = (rowBytes * 8) / bits;
+  const rowGroups = planes["scale"]!.shape.at(-1)!;
+  const groupSize = columns / rowGroups;
+  const row = new Uint8Array(columns);
+  let held = -1;
+  for (let element = first * UNIT, i = 0; element < end * UNIT;) {
+    const rowIndex = Math.floor(element / columns);
+    if (rowIndex !== held) unpackRow(packed, rowIndex * rowBytes, bits, row);
+    held = rowIndex;
+    let column = element - rowIndex * columns;
+    const group = Math.floor(column / groupSize);
+    const at = rowIndex * rowGroups + group;
+    const [s, z] = [scale(at), zero[at]!];
+    const stop = Math.min((group + 1) * groupSize, column + end * UNIT - element);
+    for (element += stop - column; column < stop; column++, i++) into[i] = (row[column]! - z) * s;
+  }
+}
+
+function scaleReader({ dtype, data }: HostTensor): (at: number) => number {
+  if (dtype === "float32") return (at) => data[at] as number;
+  if (dtype === "float16") return (at) => FLOAT16_VALUES[data[at] as number]!;
+  const { data: widened } = widen({ dtype, shape: [data.length], data });
+  return (at) => widened[at]!;
+}
+
+function affineOfPacked(bits: CodeBits): AffineKind {
+  const hold: HoldCodes = {
+    fits: ({ bits: own, codes, zero, factor }) =>
+      own === bits && codes === "uint8" && factor === null && zero !== "float32",
+    pack: ({ zero: common }, { codes, scale, zero }) => ({
+      codes,
+      scale,
+      zero:
+        zero ?? hostTensor("uint8", scale.shape, new Uint8Array(scale.data.length).fill(common as number)),
+    }),
+  };
+  return {
+    format: { bits, codes: "uint8", groupSize: "of-each-tensor", zero: "uint8", factor: null },
+    read: (planes) => ({
+      codes: plane(planes, "codes", "uint8"),
+      scale: widen(planes["scale"]!),
+      zero: plane(planes, "zero", "uint8"),
+      factor: null,
+    }),
+    write: (planes, scale, name) => ({ ...planes, scale: roundScale(scale, planes["scale"]!.dtype, name) }),
+    hold,
+  };
+}
+
+/** Rounds scales to a float type. @throws UsageError "usage/scale" when one does not fit */
+export function roundScale(
+  scale: HostTensor<"float32">,
+  dtype: HostTensor["dtype"],
+  name: string,
+): HostTensor {
+  const { shape, data } = scale;
+  if (dtype === "float16") {
+    return hostTensor(dtype, shape, fitFloat16(data, { name, what: "scale", numGroups: shape.at(-1)! }));
+  }
+  const bad = data.findIndex((value) => !Number.isFinite(value));
+  if (bad >= 0) {
+    throw new UsageError(
+      "usage/scale",
+      `Cannot write scale of "${name}", row ${Math.floor(bad / shape.at(-1)!)}: ${data[bad]}, expected a number`,
+      { hint: "Train with a smaller learning rate, or choose an earlier checkpoint of the run." },
+    );
+  }
+  return dtype === "bfloat16" ? hostTensor(dtype, shape, float32ToBfloat16(data)) : scale;
+}
