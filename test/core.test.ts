@@ -79,7 +79,7 @@ describe("graft/core", () => {
     assert.deepEqual((await checkpoint.read(tensor.name)).shape, tensor.shape);
     await assert.rejects(core.openCheckpoint(core.memoryFolder("empty", {})), {
       code: "format/file",
-      message: /"empty": no config\.json and no \.gguf file/,
+      message: /"empty": it is an empty folder, expected a folder with config\.json or a \.gguf file/,
     });
   });
 
@@ -101,7 +101,7 @@ describe("graft/core", () => {
     const { "adapter_config.json": _, ...others } = written;
     await assert.rejects(core.readAdapter(core.memoryFolder("adapter", others), base), {
       code: "format/file",
-      message: /"adapter\/adapter_config\.json": no such file/,
+      message: /"adapter": it is an adapter without adapter_config\.json/,
     });
   });
 

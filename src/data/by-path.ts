@@ -5,10 +5,11 @@
  * FOLDER/NAME-labels-idx1-ubyte; either may end in .gz. A folder of images has those to train on under "train" and, for
  * evaluation, others under "t10k", "test" or "valid".
  */
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { FormatError, UsageError } from "../errors.ts";
+import { describeNames } from "../format/contents.ts";
 import { describeFileProblem } from "../system-error.ts";
 import type { DataReport } from "./data-report.ts";
 import { DATA_ENDINGS, type DataPart, type DatasetOptions, readExamples } from "./dataset.ts";
@@ -80,10 +81,13 @@ export function readDataset<K extends DataKindName = "text">(
 ): Dataset<DataUnits[K]> {
   const trainPath = isFolder(path) ? findTexts(path, ["train"]) : path;
   if (trainPath === null) {
+    const { what, hint, kind } = describeNames(path, readdirSync(path));
+    const isOther = kind === "model" || kind === "adapter" || kind === "run";
+    const found = isOther ? `it is ${what}` : "the folder has no training file";
     throw new UsageError(
       "usage/data",
-      `Cannot read data set "${path}": the folder has no training file, expected train.jsonl, train.json or train.txt`,
-      { hint: "Name the file itself, or rename it." },
+      `Cannot read data set "${path}": ${found}, expected train.jsonl, train.json or train.txt`,
+      { hint: isOther ? hint : "Name the file itself, or rename it." },
     );
   }
   const validPath = isFolder(path) ? findTexts(path, ["valid", "validation"]) : null;

@@ -11,6 +11,7 @@ import type { Method } from "../peft/method.ts";
 import { describeFileProblem } from "../system-error.ts";
 import * as adapters from "./adapters/adapter.ts";
 import * as adapterFolder from "./adapters/adapter-folder.ts";
+import { describeFileName, wrongContents } from "./contents.ts";
 import { type Checkpoint, GGUF_ENDING } from "./checkpoint/checkpoint.ts";
 import { type ModelParts, modelFolderFiles } from "./checkpoint/hf-folder.ts";
 import { type LoadOptions, loadWeights } from "./checkpoint/load-model.ts";
@@ -18,6 +19,7 @@ import * as checkpoints from "./checkpoint/open-checkpoint.ts";
 import { writeFileAtomic, writeFolderAtomic } from "./files/atomic.ts";
 import { ByteFile } from "./files/byte-file.ts";
 import * as folders from "./files/folder.ts";
+import type { Folder } from "./files/folder.ts";
 import * as gguf from "./files/gguf.ts";
 import type { GgufFile, GgufSettings } from "./files/gguf.ts";
 import { fillGguf, fillPatchedGguf, type GgufSource, type LoadStored } from "./files/gguf-writer.ts";
@@ -43,11 +45,7 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
   if (await isFolder(path)) return await checkpoints.openCheckpoint(nodeFolder(path));
   if (path.endsWith(GGUF_ENDING))
     return await checkpoints.openGgufIn(nodeFolder(dirname(path)), basename(path));
-  throw new FormatError(
-    "format/file",
-    `Cannot open model "${path}": a file, expected a folder or a .gguf file`,
-    { hint: "Give the folder that holds config.json." },
-  );
+  throw wrongContents("open", "model", path, describeFileName(path), "a model folder or a .gguf file");
 }
 
 /** A loaded model with its open checkpoint; whoever loads closes the checkpoint. */
@@ -72,13 +70,29 @@ export async function writeModel(path: string, parts: ModelParts): Promise<void>
   await writeFolderAtomic(path, modelFolderFiles(parts));
 }
 
+/** The folder of an adapter. @throws FormatError format/file when there is a file or nothing */
+async function adapterFolderAt(path: string): Promise<Folder> {
+  let isFile: boolean;
+  try {
+    isFile = (await stat(path)).isFile();
+  } catch (error) {
+    throw new FormatError(
+      "format/file",
+      `Cannot read adapter "${path}": ${describeFileProblem(error)}, expected an adapter folder`,
+      { hint: "Check the path: an adapter is a folder on this machine.", cause: error },
+    );
+  }
+  if (isFile) throw wrongContents("read", "adapter", path, describeFileName(path), "an adapter folder");
+  return nodeFolder(path);
+}
+
 /** Reads an adapter folder onto a model. @throws as for a `Folder` */
 export async function readAdapter(
   path: string,
   base: BaseModel,
   methods?: readonly Method[],
 ): Promise<adapters.ReadAdapter> {
-  return await adapters.readAdapter(nodeFolder(path), base, methods);
+  return await adapters.readAdapter(await adapterFolderAt(path), base, methods);
 }
 
 /** Puts the numbers of a saved run back into an adapter of the same settings. @throws as for a `Folder` */
@@ -88,7 +102,7 @@ export async function restoreAdapter(path: string, adapter: Adapter): Promise<vo
 
 /** Reads an adapter folder; the caller owns the tensors. @throws as for a `Folder` */
 export async function readAdapterFolder(path: string): Promise<adapterFolder.AdapterFiles> {
-  return await adapterFolder.readAdapterFolder(nodeFolder(path));
+  return await adapterFolder.readAdapterFolder(await adapterFolderAt(path));
 }
 
 /** Writes an adapter folder, all files or none. @throws FailedError failed/write */

@@ -13,6 +13,10 @@ export interface ModelName {
   readonly revision: string | null;
 }
 
+/** Addresses of the hub, which people copy from the browser or from other tools. */
+const HUB_ADDRESS = /^(?:https?:\/\/)?(?:www\.)?(?:huggingface\.co|hf\.co)\/(?:models\/)?/i;
+/** Behind a name in such an address: the page of a revision. */
+const REVISION_PAGE = /^([^/]+\/[^/]+)\/(?:tree|commit)\/([^/?#]+)\/?$/;
 const PATH_START = /^(\.{1,2}([/\\]|$)|[/~\\]|[A-Za-z]:[/\\])/;
 const MODEL_FILE = /\.(gguf|safetensors)$/i;
 const PART = "[A-Za-z0-9][A-Za-z0-9._-]*";
@@ -23,11 +27,23 @@ export function isPathLike(given: string): boolean {
   return PATH_START.test(given) || MODEL_FILE.test(given) || !REPOSITORY.test(given);
 }
 
+/** Takes the address of the hub off a name: `https://huggingface.co/OWNER/NAME/tree/REVISION` is `OWNER/NAME@REVISION`. */
+function withoutAddress(given: string): string {
+  if (!HUB_ADDRESS.test(given)) return given;
+  const name = given
+    .replace(HUB_ADDRESS, "")
+    .replace(/[?#].*$/, "")
+    .replace(/\/$/, "");
+  const [, repository, revision] = REVISION_PAGE.exec(name) ?? [];
+  return repository === undefined ? name : `${repository}@${revision}`;
+}
+
 /** Reads a model name; short names become the full one. */
 export function parseModelName(given: string): ModelName {
-  const match = isPathLike(given) ? null : REPOSITORY.exec(given);
+  const name = withoutAddress(given);
+  const match = isPathLike(name) ? null : REPOSITORY.exec(name);
   if (match === null) return { given, repository: null, revision: null };
-  const written = match[1] ?? given;
+  const written = match[1] ?? name;
   const known = PACKAGE_MODELS.find((model) =>
     [model.repository, ...model.aliases].some((name) => name.toLowerCase() === written.toLowerCase()),
   );

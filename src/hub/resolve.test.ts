@@ -12,7 +12,7 @@ import { DEFAULT_MODEL, resolveModel } from "./resolve.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "graft-resolve-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
-const env = { GRAFT_HOME: folder, HF_HUB_OFFLINE: "1" };
+const env = { GRAFT_HOME: folder, HF_HUB_OFFLINE: "1", HF_HOME: join(folder, "hf") };
 
 function makeEntry(name: string, files: Readonly<Record<string, string>>): string {
   const entry = join(folder, "models", name);
@@ -82,7 +82,7 @@ test("when no source has the model, one error lists every source with its reason
   const lines = error.message.split("\n").slice(1);
   assert.deepEqual(
     lines.map((line) => line.trim().split(":")[0]),
-    ["local path", "cache", "Hugging Face hub", "package mirror"],
+    ["local path", "cache", "Hugging Face cache", "Hugging Face hub", "package mirror"],
   );
   assert.match(error.hint ?? "", /HF_ENDPOINT.*models\/o--none/);
 });
@@ -92,4 +92,63 @@ test("every package model has a plausible checksum, size and file", () => {
     assert.match(model.sha256, /^[0-9a-f]{64}$/);
     assert.ok(model.sizeBytes > 0 && model.file.endsWith(".gguf"));
   }
+});
+
+test("addresses of the hub are names", () => {
+  for (const given of [
+    "hf.co/o/n",
+    "https://huggingface.co/o/n",
+    "http://www.huggingface.co/o/n/",
+    "huggingface.co/o/n?library=transformers",
+  ]) {
+    assert.deepEqual(parseModelName(given), { given, repository: "o/n", revision: null });
+  }
+  const page = "https://huggingface.co/o/n/tree/v2";
+  assert.deepEqual(parseModelName(page), { given: page, repository: "o/n", revision: "v2" });
+});
+
+test("names of other tools say what to type instead", async () => {
+  const cases: readonly [given: string, what: RegExp, hint: RegExp][] = [
+    ["llama3.2:1b", /a name of Ollama/, /such as meta-llama\/Llama-3\.2-1B-Instruct\.$/],
+    ["qwen2.5:0.5b-instruct-q4_K_M", /a name of Ollama/, /such as Qwen\/Qwen2\.5-0\.5B-Instruct\.$/],
+    ["gemma3:latest", /a name of Ollama/, /such as google\/gemma-3-4b-it\.$/],
+    ["some:thing", /a name of Ollama/, /SmolLM2/],
+    ["o/n-GGUF:Q4_K_M", /the name of a Q4_K_M file/, /such as o\/n\.$/],
+    ["hf.co/o/n-GGUF:Q4_K_M", /the name of a Q4_K_M file/, /such as o\/n\.$/],
+    ["https://huggingface.co/o/n/resolve/main/x.gguf", /a file of "o\/n" on the hub/, /give its path/],
+    ["https://huggingface.co/o/n/blob/main/config.json", /a file of "o\/n"/, /the repository, o\/n\.$/],
+    ["https://example.org/model.gguf", /an address/, /Fetch it/],
+  ];
+  for (const [given, message, hint] of cases) {
+    await assert.rejects(resolveModel(given, { env }), { code: "format/file", message, hint });
+  }
+});
+
+test("models that Hugging Face's tools fetched are read in place", async () => {
+  const hub = join(folder, "hf", "hub");
+  const snapshot = (name: string, commit: string): string => {
+    const path = join(hub, name, "snapshots", commit);
+    mkdirSync(path, { recursive: true });
+    for (const file of ["config.json", "model.safetensors"]) writeFileSync(join(path, file), "{}");
+    return path;
+  };
+  const old = snapshot("models--o--fetched", "1111111aaaa");
+  const current = snapshot("models--o--fetched", "2222222bbbb");
+  mkdirSync(join(hub, "models--o--fetched", "refs"));
+  writeFileSync(join(hub, "models--o--fetched", "refs", "main"), "2222222bbbb\n");
+  const source = "Hugging Face cache";
+  assert.deepEqual(await resolveModel("o/fetched", { env }), { path: current, source });
+  assert.deepEqual(await resolveModel("o/fetched@main", { env }), { path: current, source });
+  assert.deepEqual(await resolveModel("o/fetched@1111111", { env }), { path: old, source });
+  assert.deepEqual(await resolveModel("o/fetched", { env: { ...env, HF_HOME: "", HF_HUB_CACHE: hub } }), {
+    path: current,
+    source,
+  });
+  await assert.rejects(resolveModel("o/fetched@v9", { env }), /has no snapshot of v9/);
+  const alone = snapshot("models--o--alone", "3333333cccc");
+  assert.deepEqual(await resolveModel("o/alone", { env }), { path: alone, source });
+  assert.deepEqual(await resolveModel(join(hub, "models--o--alone"), { env }), {
+    path: alone,
+    source: "local path",
+  });
 });

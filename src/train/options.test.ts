@@ -103,7 +103,7 @@ describe("parseTrainOptions()", () => {
 test("an old name of a setting is refused with the name of today", () => {
   assert.throws(() => parseTrainOptions({ ...NEEDED, accumulation: 2, keepWidened: true }), {
     code: "usage/flag",
-    hint: '"accumulation" is now "gradientAccumulationSteps". "keepWidened" is now "weights".',
+    hint: '"accumulation" is now "gradientAccumulationSteps". "keepWidened" is now "weights". See graft train --help for every setting.',
   });
 });
 

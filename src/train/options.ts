@@ -190,7 +190,11 @@ export function parseTrainOptions(input: unknown, methods: readonly Method[] = M
     const now = RENAMED_SETTINGS.get(key);
     return now ? [`"${key}" is now "${now.key}".`] : [];
   });
-  throw settingsError("these settings", problems, renamed.length > 0 ? renamed.join(" ") : undefined);
+  throw settingsError(
+    "these settings",
+    problems,
+    [...renamed, "See graft train --help for every setting."].join(" "),
+  );
 }
 
 function schemaFor(methods: readonly Method[]): typeof TRAIN_OPTIONS {
@@ -215,7 +219,7 @@ export function findTrainProblems(
     ...findOwnProblems("objective", given["objective"], OBJECTIVES, given, form),
   ];
   if (given["epochs"] !== undefined && given["steps"] !== undefined) {
-    problems.push({ path: ["steps"], text: "and epochs are both given, expected one of them" });
+    problems.push({ path: ["epochs"], text: "and steps are both given, expected one of them" });
   }
   const told = new Set(problems.map(({ path }) => path[0]));
   const others = findProblems(schemaFor(methods), input, form).filter(({ path }) => !told.has(path[0]));

@@ -156,7 +156,7 @@ describe("targets that match nothing", () => {
   test("options of another method, and settings that are unknown", async () => {
     await assertRefused(
       { model, data, output, method: "ia3" },
-      { code: "usage/flag", says: ['rank with method "ia3"', "feedforwardModules"], hint: /./ },
+      { code: "usage/flag", says: ["rank is for method lora", "not for ia3"], hint: /./ },
     );
     await assertRefused(
       { model, data, output, learningRat: 1, batchSize: 0 },

@@ -63,7 +63,11 @@ describe("a model that cannot be used", () => {
     rmSync(`${model}/config.json`);
     await assertRefused(
       { model, data, output },
-      { code: "format/file", says: ["no-config", "no config.json"], hint: /config\.json/ },
+      {
+        code: "format/file",
+        says: ["no-config", "expected a folder with config.json"],
+        hint: /no config\.json/,
+      },
     );
   });
 
@@ -183,7 +187,11 @@ describe("a model that cannot be used", () => {
     copyFileSync(data, `${folder}/data/train.jsonl`);
     await assertRefused(
       { model: `${folder}/data`, data: `${folder}/data`, output },
-      { code: "format/file", says: ["no config.json and no .gguf file"], hint: /config\.json/ },
+      {
+        code: "format/file",
+        says: ["it is a data folder, expected a folder with config.json"],
+        hint: /--data/,
+      },
     );
   });
 

@@ -56,7 +56,7 @@ test("readAdapterFolder() refuses what is missing, old, broken, truncated or not
   mkdirSync(path);
   await assert.rejects(readAdapterFolder(join(root, "no")), {
     code: "format/file",
-    message: /no.adapter_config\.json": no such file/,
+    message: /no": no such file, expected an adapter folder/,
   });
   writeFileSync(join(path, "adapter_config.json"), "{");
   await assert.rejects(readAdapterFolder(path), { code: "format/json", message: /adapter_config\.json/ });

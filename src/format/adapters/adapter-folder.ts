@@ -6,8 +6,9 @@
 import { FormatError } from "../../errors.ts";
 import { widen } from "../../quant/half.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
+import { describeFolder, wrongContents } from "../contents.ts";
 import { type FolderFile, textFile } from "../files/folder-file.ts";
-import { type Folder, readJson } from "../files/folder.ts";
+import { type Folder, readJsonIfPresent } from "../files/folder.ts";
 import { formatJson, type JsonObject } from "../files/json-file.ts";
 import { openSafetensors, safetensorsFile } from "../files/safetensors.ts";
 
@@ -29,7 +30,11 @@ export interface AdapterFiles {
  * @throws FormatError format/file, format/json, format/tensor when something is missing, truncated or damaged
  */
 export async function readAdapterFolder(folder: Folder): Promise<AdapterFiles> {
-  const config = await readJson(folder, CONFIG_FILE);
+  const config = await readJsonIfPresent(folder, CONFIG_FILE);
+  if (config === null) {
+    const expected = `a folder with ${CONFIG_FILE}`;
+    throw wrongContents("read", "adapter", folder.path, await describeFolder(folder), expected);
+  }
   const names = await folder.names();
   if (!names.includes(WEIGHTS_FILE) && names.includes("adapter_model.bin")) {
     throw new FormatError(

@@ -161,7 +161,12 @@ test("a .gguf file opens by itself, or as the one such file of a folder", async 
 });
 
 const BAD: readonly [string, Record<string, string>, string, RegExp][] = [
-  ["nothing", {}, "format/file", /no config\.json and no \.gguf file/],
+  [
+    "nothing",
+    {},
+    "format/file",
+    /it is an empty folder, expected a folder with config\.json or a \.gguf file/,
+  ],
   ["no weights", { "config.json": "{}" }, "format/file", /no weights, expected model\.safetensors/],
   [
     "pickled weights alone",
@@ -202,7 +207,10 @@ test("openCheckpoint() refuses a path that is missing, a plain file, truncated w
   await assert.rejects(openCheckpoint(join(root, "no")), { code: "format/file", message: /no such file/ });
   const path = folder("cut", { "config.json": "{}" });
   const plain = join(path, "config.json");
-  await assert.rejects(openCheckpoint(plain), { code: "format/file", message: /a file, expected a folder/ });
+  await assert.rejects(openCheckpoint(plain), {
+    code: "format/file",
+    message: /it is a JSON file, expected a model folder/,
+  });
   const weights = join(path, "model.safetensors");
   await writeSafetensors(weights, [WEIGHT]);
   truncateSync(weights, 100);

@@ -2,6 +2,7 @@
  * @file Opens a base model, whatever its format: a folder with config.json and safetensors, or with one .gguf file.
  */
 import { FormatError } from "../../errors.ts";
+import { describeFolder, wrongContents } from "../contents.ts";
 import { type Folder, pathIn } from "../files/folder.ts";
 import { type Checkpoint, GGUF_ENDING } from "./checkpoint.ts";
 import { openGgufCheckpoint } from "./gguf-checkpoint.ts";
@@ -30,16 +31,13 @@ export async function openCheckpoint(folder: Folder): Promise<Checkpoint> {
   const isGguf = ggufNames.length === 1 && !hasOtherWeights;
   if (names.includes("config.json") && !isGguf) return await openHfCheckpoint(folder, names);
   if (ggufNames.length === 1) return await openGgufIn(folder, ggufNames[0]!);
+  if (ggufNames.length === 0) {
+    const expected = "a folder with config.json or a .gguf file";
+    throw wrongContents("open", "model", folder.path, await describeFolder(folder), expected);
+  }
   throw new FormatError(
     "format/file",
-    ggufNames.length === 0
-      ? `Cannot open model "${folder.path}": no config.json and no .gguf file, expected a model folder`
-      : `Cannot open model "${folder.path}": ${ggufNames.length} .gguf files, expected one`,
-    {
-      hint:
-        ggufNames.length === 0
-          ? "Give the folder that holds config.json, or check that the download is complete."
-          : `Give the path of one of them, such as ${pathIn(folder, ggufNames[0]!)}.`,
-    },
+    `Cannot open model "${folder.path}": ${ggufNames.length} .gguf files, expected one`,
+    { hint: `Give the path of one of them, such as ${pathIn(folder, ggufNames[0]!)}.` },
   );
 }

@@ -1,0 +1,147 @@
+/** @file What a folder or file is that was given where something else was expected, and where it goes instead. */
+import { FormatError } from "../errors.ts";
+import type { Folder } from "./files/folder.ts";
+import { pathIn, readJsonIfPresent } from "./files/folder.ts";
+
+/** Something that was given. */
+export interface Contents {
+  readonly kind: "adapter" | "model" | "run" | "data" | "other";
+  /** What it is: `an adapter (LORA)`. */
+  readonly what: string;
+  /** Where it goes. */
+  readonly hint: string;
+}
+
+const ADAPTER_CONFIG = "adapter_config.json";
+const WEIGHTS = /\.(safetensors|gguf)$/;
+const CHECKPOINT = /^checkpoint-(\d+)$/;
+const DATA = /^(train|valid|validation|test)\.(jsonl|json|txt)$|-images-idx3-ubyte(\.gz)?$/;
+const MAX_LISTED = 4;
+
+const AS_MODEL = "Give it as model (--model)";
+const CHECK_PATH = "Check the path.";
+const AS_DATA = "Give it as data (--data).";
+
+function listNames(names: readonly string[]): string {
+  const rest = names.length - MAX_LISTED;
+  return names.slice(0, MAX_LISTED).join(", ") + (rest > 0 ? ` and ${rest} more` : "");
+}
+
+/** Says what a folder is, by the names in it. */
+export function describeNames(path: string, names: readonly string[]): Contents {
+  if (names.includes(ADAPTER_CONFIG))
+    return {
+      kind: "adapter",
+      what: "an adapter",
+      hint: "Give it as adapter (--adapter), beside the model that it was made for.",
+    };
+  if (names.some((name) => name.startsWith("adapter_model.")))
+    return {
+      kind: "adapter",
+      what: `an adapter without ${ADAPTER_CONFIG}`,
+      hint: "Check that the download is complete.",
+    };
+  if (names.includes("adapters.safetensors"))
+    return {
+      kind: "adapter",
+      what: "an adapter of mlx-lm",
+      hint: "Convert it to a folder of peft, which holds adapter_config.json.",
+    };
+  if (names.includes("config.json") || names.some((name) => name.endsWith(".gguf"))) {
+    const isWhole = names.some((name) => WEIGHTS.test(name));
+    return isWhole
+      ? {
+          kind: "model",
+          what: "a whole model",
+          hint: `${AS_MODEL}; a whole model takes no merging and runs without an adapter.`,
+        }
+      : {
+          kind: "model",
+          what: "a model folder without weights",
+          hint: "Check that the download is complete.",
+        };
+  }
+  const steps = names
+    .flatMap((name) => CHECKPOINT.exec(name)?.[1] ?? [])
+    .map(Number)
+    .sort((a, b) => a - b);
+  const newest = steps.at(-1);
+  const newestPath = pathIn({ path }, `checkpoint-${newest}`);
+  if (newest !== undefined) {
+    return {
+      kind: "run",
+      what: `a run without a result, with ${steps.length} checkpoints`,
+      hint: `Go on with it by graft train --resume, or give its newest checkpoint, ${newestPath}.`,
+    };
+  }
+  if (names.some((name) => DATA.test(name))) return { kind: "data", what: "a data folder", hint: AS_DATA };
+  if (names.length === 0) return { kind: "other", what: "an empty folder", hint: CHECK_PATH };
+  const inner = names.find((name) => WEIGHTS.test(name));
+  return {
+    kind: "other",
+    what: `a folder with ${listNames(names)}`,
+    hint: inner === undefined ? CHECK_PATH : "Check that the download is complete: there is no config.json.",
+  };
+}
+
+/** Says what a folder is; of an adapter also its kind and its base. @throws FormatError format/file when it cannot be listed */
+export async function describeFolder(folder: Folder): Promise<Contents> {
+  const names = await folder.names();
+  const described = describeNames(folder.path, names);
+  if (!names.includes(ADAPTER_CONFIG)) return described;
+  const { peft_type: type, base_model_name_or_path: base } =
+    (await readJsonIfPresent(folder, ADAPTER_CONFIG)) ?? {};
+  return {
+    kind: "adapter",
+    what: typeof type === "string" ? `an adapter (${type})` : described.what,
+    hint:
+      typeof base === "string"
+        ? `Give it as adapter (--adapter), beside its model "${base}" (--model).`
+        : described.hint,
+  };
+}
+
+/** Says what a file is, by its name. */
+export function describeFileName(path: string): Contents {
+  const [, ending = ""] = /\.([A-Za-z0-9]+)$/.exec(path) ?? [];
+  const isAdapter = /(^|[/\\])(adapter_(model|config)|adapters)\.[a-z]+$/.test(path);
+  switch (ending.toLowerCase()) {
+    case "gguf":
+      return { kind: "model", what: "a GGUF file", hint: `${AS_MODEL}.` };
+    case "jsonl":
+    case "txt":
+      return { kind: "data", what: "a data file", hint: AS_DATA };
+    case "json":
+      if (!isAdapter)
+        return {
+          kind: "other",
+          what: "a JSON file",
+          hint: `${AS_DATA.slice(0, -1)}, or give the model's folder.`,
+        };
+      break;
+    case "yaml":
+    case "yml":
+      return { kind: "other", what: "a settings file", hint: "Give it as --config." };
+    default:
+  }
+  return isAdapter
+    ? { kind: "adapter", what: "a file of an adapter", hint: "Give its folder as adapter (--adapter)." }
+    : { kind: "other", what: "a file", hint: "Give the folder that holds it." };
+}
+
+/** The error of something that is not what was expected; `verb` and `thing` begin the sentence. */
+export function wrongContents(
+  verb: string,
+  thing: string,
+  path: string,
+  { what, hint }: Contents,
+  expected: string,
+): FormatError {
+  return new FormatError(
+    "format/file",
+    `Cannot ${verb} ${thing} "${path}": it is ${what}, expected ${expected}`,
+    {
+      hint,
+    },
+  );
+}
