@@ -24,6 +24,7 @@ export function hubCacheOf(env: NodeJS.ProcessEnv): string {
 }
 
 async function readRef(entry: string, revision: string): Promise<string | null> {
+  if (revision.split("/").includes("..")) return null;
   try {
     return (await readFile(join(entry, "refs", ...revision.split("/")), "utf8")).trim();
   } catch {
