@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { parse } from "yaml";
 
 import { FormatError } from "../errors.ts";
+import { requireShallowText } from "../limits.ts";
 import { systemCode } from "../system-error.ts";
 import { readSetting } from "./flag-value.ts";
 import type { Flag } from "./flags.ts";
@@ -33,6 +34,7 @@ async function readText(path: string): Promise<string> {
 /** Reads a settings file for a command with these flags. @throws FormatError "format/file" when it cannot be read or parsed. */
 export async function readConfigFile(path: string, flags: readonly Flag[]): Promise<ConfigFile> {
   const text = await readText(path);
+  requireShallowText(path, text);
   let content: unknown;
   try {
     // YAML contains JSON.

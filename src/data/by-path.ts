@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { FormatError, UsageError } from "../errors.ts";
 import { describeNames } from "../format/contents.ts";
+import { maxDecompressedBytes } from "../limits.ts";
 import { describeFileProblem } from "../system-error.ts";
 import type { DataReport } from "./data-report.ts";
 import { DATA_ENDINGS, type DataPart, type DatasetOptions, readExamples } from "./dataset.ts";
@@ -118,7 +119,9 @@ export function readIdxFile(path: string, rank: number): IdxArray {
   let bytes: Uint8Array;
   try {
     bytes = readFileSync(path);
-    if (bytes[0] === 0x1f && bytes[1] === 0x8b) bytes = gunzipSync(bytes);
+    if (bytes[0] === 0x1f && bytes[1] === 0x8b) {
+      bytes = gunzipSync(bytes, { maxOutputLength: maxDecompressedBytes(bytes.length) });
+    }
   } catch (cause) {
     const hint = "Check the path, and that the file was copied whole.";
     throw unusableIdx(path, describeFileProblem(cause), hint, cause);

@@ -7,6 +7,7 @@
  */
 import { Tokenizer as UntypedHubTokenizer } from "@huggingface/tokenizers";
 import { FormatError } from "../errors.ts";
+import { requireTokenId } from "../limits.ts";
 import type { TokenizerFiles } from "../format/checkpoint/checkpoint.ts";
 import { createTokenStream, type TokenStream } from "./token-stream.ts";
 
@@ -82,7 +83,31 @@ function useUnicodeSpaces(step: PreTokenizer | null): void {
   for (const part of step?.tokenizers ?? []) useUnicodeSpaces(part);
 }
 
+/** Every id of a file, with its token: of the vocabulary and of what is added to it. */
+function* listIds({ tokenizer, config }: TokenizerFiles): Generator<readonly [string, unknown]> {
+  const { model, added_tokens: added } = tokenizer as { model?: { vocab?: unknown }; added_tokens?: unknown };
+  const vocab = model?.vocab;
+  // Unigram models list their tokens, whose ids are their places.
+  if (typeof vocab === "object" && vocab !== null && !Array.isArray(vocab)) yield* Object.entries(vocab);
+  for (const token of Array.isArray(added) ? (added as unknown[]) : []) {
+    const { content, id } = (token ?? {}) as { content?: unknown; id?: unknown };
+    yield [String(content), id];
+  }
+  const more = config["added_tokens_decoder"];
+  if (typeof more === "object" && more !== null)
+    for (const [id, token] of Object.entries(more))
+      yield [String((token as { content?: unknown } | null)?.content), Number(id)];
+}
+
+/** Refuses ids for which the library would make an array without end. @throws FormatError "format/file" */
+function requireIds(files: TokenizerFiles): void {
+  let numTokens = 0;
+  for (const _ of listIds(files)) numTokens++;
+  for (const [token, id] of listIds(files)) requireTokenId(token, id, numTokens);
+}
+
 function openHubTokenizer(files: TokenizerFiles): HubTokenizer {
+  requireIds(files);
   try {
     const hub = new HubTokenizer(files.tokenizer, files.config);
     useUnicodeSpaces(hub.pre_tokenizer);

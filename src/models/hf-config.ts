@@ -6,6 +6,7 @@
  */
 import { z } from "zod";
 import { UsageError } from "../errors.ts";
+import { MAX_HEAD_WIDTH } from "../limits.ts";
 import { findProblems, listProblems, showValue } from "../expected.ts";
 import type { RawConfig } from "./family.ts";
 
@@ -86,6 +87,9 @@ export function headSizes(
       raw,
       `num_key_value_heads is ${numKeyValueHeads} (expected a divisor of num_attention_heads)`,
     );
+  }
+  if (headWidth > MAX_HEAD_WIDTH) {
+    throw unusable(raw, `hidden_size is ${c.hidden_size} (expected heads of at most ${MAX_HEAD_WIDTH})`);
   }
   if (headWidth % 2 !== 0) {
     throw unusable(raw, `head_dim is ${headWidth} (expected an even width of each head, for its rotation)`);

@@ -6,6 +6,7 @@
 import type { Value } from "../graph/graph.ts";
 import type { AttentionOptions } from "../nn/builder.ts";
 import type { Family, ImageConfig, Layer, ModelDefinition, RawConfig, Task } from "./family.ts";
+import { requireModelSize } from "../limits.ts";
 import { PLAIN_PART, PartGraph, type PartOptions } from "./part-graph.ts";
 import type { ModelTensor, SiteSpec, TensorSpec } from "./sites.ts";
 
@@ -50,6 +51,7 @@ export class Model {
   constructor(family: Family, raw: RawConfig) {
     this.family = family;
     this.raw = raw;
+    requireModelSize(raw);
     this.#definition = family.open(raw);
     this.#kinds = [...new Set(this.#definition.layers)];
     const kinds = this.#kinds.map((_, kind) => this.#traceLayer(kind));

@@ -136,6 +136,8 @@ export interface Preview {
   readonly numTrained: number;
   /** Memory of the tensors beside the base that are not trained. */
   readonly frozenBytes: number;
+  /** Of those, what lies in an adapter's file. */
+  readonly savedBytes: number;
 }
 
 /** Looks ahead at `attach`. @throws as `attach`. */
@@ -146,13 +148,13 @@ export function previewAttach(model: Model, kept: KeptAs, request: AttachRequest
   const frozen = all.flatMap((site) => site.frozen);
   const shared = new Map(frozen.filter((spec) => spec.shared).map((spec) => [spec.suffix, spec]));
   const held = [...frozen.filter((spec) => !spec.shared), ...shared.values()];
+  const bytesOf = (specs: readonly FrozenSpec[]): number =>
+    specs.reduce((sum, { shape, dtype }) => sum + numElements(shape) * DTYPES[dtype].sizeBytes, 0);
   return {
     paths: [...sites.keys()],
     numTrained: trained.reduce((sum, { shape }) => sum + numElements(shape), 0),
-    frozenBytes: held.reduce(
-      (sum, { shape, dtype }) => sum + numElements(shape) * DTYPES[dtype].sizeBytes,
-      0,
-    ),
+    frozenBytes: bytesOf(held),
+    savedBytes: bytesOf(held.filter(({ saved }) => saved)),
   };
 }
 

@@ -66,7 +66,7 @@ export function selectTargets<C extends Candidate>(candidates: readonly C[], tar
       unmatched.join(", "),
       candidates.map((c) => c.path),
     );
-  const numLayers = Math.max(0, ...candidates.map((c) => (c.layer ?? -1) + 1));
+  const numLayers = candidates.reduce((most, { layer }) => Math.max(most, (layer ?? -1) + 1), 0);
   const outside = layers?.filter((layer) => layer >= numLayers || layer < 0) ?? [];
   if (outside.length > 0) {
     throw new UsageError(

@@ -9,7 +9,8 @@ import { lastNames, matchSuffix } from "../../module-path.ts";
 import type { BaseModel } from "../../models/base-model.ts";
 import { countNonFinite, nonFiniteNote } from "../../models/watch-numbers.ts";
 import { type Adapter, attach } from "../../peft/attach.ts";
-import { type AttachRequest, placesOf } from "../../peft/layout.ts";
+import { requireAdapterSize } from "../../limits.ts";
+import { type AttachRequest, placesOf, previewAttach } from "../../peft/layout.ts";
 import { type FileSite, type Method, configFileOf } from "../../peft/method.ts";
 import { METHODS, findMethodOfConfig } from "../../peft/methods.ts";
 import { savedModules } from "../../peft/trained-tensors.ts";
@@ -184,6 +185,9 @@ export async function readAdapter(
     if (count > 0) base.addNote(nonFiniteNote(path, name, count));
   }
   const settings = readSettings(path, withModulesOfGraft(config, tensors), methods);
+  const asked = previewAttach(base.model, (name) => base.source.storageOf(name), settings);
+  const heldBytes = [...tensors.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
+  requireAdapterSize(path, 4 * asked.numTrained + asked.savedBytes, heldBytes);
   const adapter = await attach(base, settings, null);
   try {
     if (settings.storedTransposed) requireTransposed(path, adapter);

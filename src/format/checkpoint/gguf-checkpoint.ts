@@ -8,6 +8,8 @@ import type { StoredTensor } from "../../quant/stored-tensor.ts";
 import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
 import type { ByteSource } from "../files/byte-source.ts";
 import { type GgufFile, type GgufTensor, openGguf } from "../files/gguf.ts";
+import { damagedGguf } from "../files/gguf-layout.ts";
+import { MAX_EXPERTS } from "../../limits.ts";
 import { TENSOR_CHANGES } from "./gguf-changes.ts";
 import { buildConfig, buildGenerationConfig, headsOf } from "./gguf-config.ts";
 import { translateName } from "./gguf-names.ts";
@@ -21,8 +23,11 @@ interface Source {
 }
 
 /** The parts of a stack, each where it lies in the file. */
-function unstack(tensor: GgufTensor): GgufTensor[] {
+function unstack(path: string, tensor: GgufTensor): GgufTensor[] {
   const [numParts = 1, ...shape] = tensor.shape;
+  if (numParts > MAX_EXPERTS) {
+    throw damagedGguf(path, `tensor "${tensor.name}" of ${numParts} parts`, `at most ${MAX_EXPERTS}`);
+  }
   const sizeBytes = tensor.sizeBytes / numParts;
   return Array.from({ length: numParts }, (_, i) => ({
     ...tensor,
@@ -48,7 +53,7 @@ function listSources(file: GgufFile, rules: GgufRules): ReadonlyMap<string, Sour
     const { change } = found;
     if (change !== "stacked") sources.set(found.hfName(0), { tensor, change });
     else
-      for (const [i, part] of unstack(tensor).entries())
+      for (const [i, part] of unstack(file.path, tensor).entries())
         sources.set(found.hfName(i), { tensor: part, change: null });
   }
   return sources;

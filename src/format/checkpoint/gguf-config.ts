@@ -1,5 +1,6 @@
 /** @file The config.json that a GGUF file's metadata stands for, by the rules of its family. */
 import { FormatError } from "../../errors.ts";
+import { requireModelSize } from "../../limits.ts";
 import type { GgufFamily } from "../../models/families.ts";
 import type { GgufRules, GgufSetting } from "../../models/gguf-rules.ts";
 import type { GgufMetadata } from "../files/gguf.ts";
@@ -82,6 +83,7 @@ export async function buildConfig(
     const value = readSetting(file, `${rules.architecture}.${setting}`, rule, config);
     if (value !== undefined) config[rule.key] = value;
   }
+  requireModelSize(config, file.tensors.size);
   if (rules.rotated !== null) {
     Object.assign(config, readHeadWidths(file, rules, config));
     const scaling = await readRopeScaling(file, rules.architecture, config["rope_theta"] as number);

@@ -4,6 +4,7 @@ import type { DType } from "../../graph/dtype.ts";
 import type { StorageName } from "../../quant/storages.ts";
 import { type FolderFile, textFile } from "../files/folder-file.ts";
 import { type Folder, readJson, readJsonIfPresent } from "../files/folder.ts";
+import { requireModelSize } from "../../limits.ts";
 import { formatJson, type JsonObject } from "../files/json-file.ts";
 import { numElements } from "../../graph/shape.ts";
 import type { Checkpoint, TensorInfo, TokenizerFiles, UnusedTokenizerFiles } from "./checkpoint.ts";
@@ -125,6 +126,7 @@ export async function openHfCheckpoint(folder: Folder, names: readonly string[])
     const tensors = listTensors(weights);
     const codes = await listCodes(found, weights, tensors);
     const hasCodes = codes.size > 0;
+    requireModelSize(config, weights.tensors.size);
     return {
       path,
       format: found && hasCodes ? found.form.name : "hf",

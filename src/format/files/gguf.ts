@@ -4,12 +4,13 @@
  * Shapes are turned round: GGUF writes the columns first, graft the rows.
  */
 import { gguf } from "@huggingface/gguf";
-import { FormatError, UsageError } from "../../errors.ts";
+import { UsageError } from "../../errors.ts";
 import { sameShape } from "../../graph/shape.ts";
 import { rowsAndColumns, storedBytes } from "../../quant/storage.ts";
 import { storageOfGgmlType, STORAGES, type StorageName, GGML_NAMES } from "../../quant/storages.ts";
 import { type StoredTensor, unpackStored, hasFiniteScales } from "../../quant/stored-tensor.ts";
 import type { ByteSource } from "./byte-source.ts";
+import { checkGgufLayout, damagedGguf, SETTINGS_OFFSET } from "./gguf-layout.ts";
 import { unlikeWritten } from "./folder-file.ts";
 
 /** Where a tensor lies in a GGUF file. `shape` has the rows (outputs) first. */
@@ -49,33 +50,6 @@ export interface GgufFile extends GgufMetadata {
   close(): Promise<void>;
 }
 
-function damaged(path: string, found: string, expected: string, cause?: unknown): FormatError {
-  return new FormatError("format/file", `Cannot read GGUF file "${path}": ${found}, expected ${expected}`, {
-    hint: "The file is truncated or damaged: download or copy it again.",
-    cause,
-  });
-}
-
-/** Least bytes of a tensor's entry (name, axes, type, offset) and of a setting (key, type, value). */
-const [MIN_TENSOR_BYTES, MIN_SETTING_BYTES] = [24, 13];
-/** Where the settings begin: after magic, version and two counts. */
-const SETTINGS_OFFSET = 24;
-
-/** Refuses counts that the file has no room for, before the reader makes millions of entries out of nothing. */
-async function checkCounts(file: ByteSource): Promise<void> {
-  const view = new DataView((await file.read(0, SETTINGS_OFFSET)).buffer);
-  if (view.getUint32(4, true) < 2) return; // version 1 has narrower counts
-  const [tensors, settings] = [Number(view.getBigUint64(8, true)), Number(view.getBigUint64(16, true))];
-  const headerBytes = SETTINGS_OFFSET + tensors * MIN_TENSOR_BYTES + settings * MIN_SETTING_BYTES;
-  if (headerBytes > file.sizeBytes) {
-    throw damaged(
-      file.path,
-      `${file.sizeBytes} bytes`,
-      `at least ${headerBytes} for ${tensors} tensors and ${settings} settings`,
-    );
-  }
-}
-
 type Header = Awaited<ReturnType<typeof gguf>>;
 
 /** The reader asks for parts of a file by HTTP; what is answered comes from the source, whatever the address. */
@@ -91,18 +65,18 @@ async function fetchRange(file: ByteSource, request: RequestInit | undefined): P
 
 async function readHeader(file: ByteSource): Promise<Header> {
   const magic = new TextDecoder().decode(await file.read(0, Math.min(4, file.sizeBytes)));
-  if (magic !== "GGUF") throw damaged(file.path, `it starts with ${JSON.stringify(magic)}`, "GGUF");
-  await checkCounts(file);
+  if (magic !== "GGUF") throw damagedGguf(file.path, `it starts with ${JSON.stringify(magic)}`, "GGUF");
+  await checkGgufLayout(file);
   let header: Header;
   try {
     header = await gguf(ANY_ADDRESS, { fetch: (_, request) => fetchRange(file, request) });
   } catch (error) {
-    throw damaged(file.path, error instanceof Error ? error.message : String(error), "a header", error);
+    throw damagedGguf(file.path, error instanceof Error ? error.message : String(error), "a header", error);
   }
   // The reader sees zeros past the end of a file, so a header that runs over it is only found here.
   const headerBytes = header.tensorInfoByteRange[1];
   if (headerBytes > file.sizeBytes) {
-    throw damaged(file.path, `${file.sizeBytes} bytes`, `at least ${headerBytes} for the header`);
+    throw damagedGguf(file.path, `${file.sizeBytes} bytes`, `at least ${headerBytes} for the header`);
   }
   if (!header.littleEndian) {
     throw new UsageError(
@@ -143,17 +117,17 @@ function listTensors({ path, sizeBytes: fileBytes }: ByteSource, header: Header)
     const kind = STORAGES[storage];
     const { numColumns } = rowsAndColumns(shape);
     if (numColumns % kind.blockSize !== 0) {
-      throw damaged(
+      throw damagedGguf(
         path,
         `tensor "${name}" has ${numColumns} columns`,
         `a multiple of ${kind.blockSize} for ${storage}`,
       );
     }
-    if (tensors.has(name)) throw damaged(path, `tensor "${name}" comes twice`, "each name once");
+    if (tensors.has(name)) throw damagedGguf(path, `tensor "${name}" comes twice`, "each name once");
     const sizeBytes = storedBytes(kind, shape);
     const offset = Number(header.tensorDataOffset + info.offset);
     if (offset + sizeBytes > fileBytes) {
-      throw damaged(
+      throw damagedGguf(
         path,
         `${fileBytes} bytes`,
         `at least ${offset + sizeBytes} for tensor "${name}" [${shape.join(", ")}]`,
@@ -173,7 +147,7 @@ function listTensors({ path, sizeBytes: fileBytes }: ByteSource, header: Header)
   }
   let end = 0;
   for (const { name, offset, sizeBytes } of [...tensors.values()].toSorted((a, b) => a.offset - b.offset)) {
-    if (offset < end) throw damaged(path, `tensor "${name}" starts at byte ${offset}`, `${end} or more`);
+    if (offset < end) throw damagedGguf(path, `tensor "${name}" starts at byte ${offset}`, `${end} or more`);
     end = offset + sizeBytes;
   }
   return tensors;
@@ -203,7 +177,7 @@ export async function openGguf(file: ByteSource): Promise<GgufFile> {
       async read({ name, storage, shape, offset, sizeBytes }) {
         const stored = unpackStored(storage, await file.read(offset, sizeBytes), shape);
         if (hasFiniteScales(stored)) return stored;
-        throw damaged(path, `tensor "${name}" has NaN or infinity as a scale`, "numbers");
+        throw damagedGguf(path, `tensor "${name}" has NaN or infinity as a scale`, "numbers");
       },
       readSettings: () => readSettings(file, header),
       source: file,

@@ -1,0 +1,118 @@
+/**
+ * @file What files may ask for, held against what they are before anything is allocated: one flipped bit of a count must
+ * be a quick error, not hours or all memory. Far above what models of today have.
+ */
+import { FormatError, UsageError } from "./errors.ts";
+
+/** Contents of config.json. */
+type RawConfig = Readonly<Record<string, unknown>>;
+
+/** Blocks of a model. */
+export const MAX_LAYERS = 4096;
+/** Experts of all blocks together. */
+export const MAX_EXPERTS = 1 << 17;
+/** Width of a head, whose rotation has a table. */
+export const MAX_HEAD_WIDTH = 1 << 16;
+/** Token ids may have gaps, but lie in an array: so many a token, and some more. */
+const [IDS_PER_TOKEN, SPARE_IDS] = [4, 1 << 16];
+/** Bytes out of one compressed byte: images have gaps of background, bombs have nothing else. */
+const MAX_EXPANSION = 256;
+/** Below this, memory is no matter. */
+const SMALL_BYTES = 1 << 26;
+/** Brackets and list marks in each other, in a file that is written by hand. */
+const MAX_NESTING = 64;
+/** Texts of patterns and templates; the longest of models in use is near 20,000. */
+/** @see `src/data/chat-template.ts` */
+export const MAX_TEMPLATE_LENGTH = 1 << 20;
+export const MAX_PATTERN_LENGTH = 1 << 14;
+
+const LAYER_KEYS = ["num_hidden_layers", "n_layer"];
+const EXPERT_KEYS = ["num_experts", "num_local_experts"];
+const WIDTH_KEYS = ["head_dim"];
+
+function largestOf(
+  raw: RawConfig,
+  keys: readonly string[],
+): { readonly key: string; readonly value: number } {
+  const found = keys.map((key) => ({ key, value: Number(raw[key] ?? 0) }));
+  return found.reduce((a, b) => (b.value > a.value ? b : a));
+}
+
+function tooMany(raw: RawConfig, found: string, expected: string): UsageError {
+  return new UsageError(
+    "usage/model",
+    `Cannot use the configuration of this "${String(raw["model_type"])}" model: ${found} (expected ${expected})`,
+    { hint: "The configuration is damaged, or of another model: get it again." },
+  );
+}
+
+/**
+ * Holds the counts of a configuration against what models can have and, where the weights are known, against how many
+ * tensors there are.
+ * @throws UsageError "usage/model"
+ */
+export function requireModelSize(raw: RawConfig, numTensors = Infinity): void {
+  const layers = largestOf(raw, LAYER_KEYS);
+  const most = Math.min(MAX_LAYERS, numTensors);
+  if (layers.value > most) {
+    const why = most === numTensors ? "the number of tensors of the file" : "the most that are read";
+    throw tooMany(raw, `${layers.key} is ${layers.value}`, `at most ${most}, ${why}`);
+  }
+  const experts = largestOf(raw, EXPERT_KEYS);
+  if (experts.value * Math.max(1, layers.value) > MAX_EXPERTS) {
+    throw tooMany(raw, `${experts.key} is ${experts.value}`, `at most ${MAX_EXPERTS} in all blocks`);
+  }
+  const width = largestOf(raw, WIDTH_KEYS);
+  if (width.value > MAX_HEAD_WIDTH) {
+    throw tooMany(raw, `${width.key} is ${width.value}`, `at most ${MAX_HEAD_WIDTH}`);
+  }
+}
+
+/**
+ * Holds the numbers that an adapter's settings ask for against those of its file: what is trained lies in it.
+ * @throws UsageError "usage/adapter"
+ */
+export function requireAdapterSize(path: string, askedBytes: number, heldBytes: number): void {
+  if (askedBytes <= SMALL_BYTES + 4 * heldBytes) return;
+  throw new UsageError(
+    "usage/adapter",
+    `Cannot use adapter "${path}": its settings ask for ${askedBytes} bytes, its file holds ${heldBytes}`,
+    { hint: "adapter_config.json does not belong to the tensors, most likely its rank: get both again." },
+  );
+}
+
+/** Holds a token id against how many tokens there are. @throws FormatError "format/file" */
+export function requireTokenId(token: string, id: unknown, numTokens: number): void {
+  const most = IDS_PER_TOKEN * numTokens + SPARE_IDS;
+  if (Number.isInteger(id) && (id as number) >= 0 && (id as number) < most) return;
+  throw new FormatError(
+    "format/file",
+    `Cannot read tokenizer "tokenizer.json": token "${token}" has id ${JSON.stringify(id)}, expected a whole number below ${most}`,
+    { hint: "Take tokenizer.json unchanged from the model's folder." },
+  );
+}
+
+/** Bytes that a compressed file of some size may be decompressed to. */
+export function maxDecompressedBytes(compressedBytes: number): number {
+  return Math.max(SMALL_BYTES, MAX_EXPANSION * compressedBytes);
+}
+
+/**
+ * Holds the nesting of a text in YAML or JSON against what people write, before a parser calls itself for each level.
+ * @throws FormatError "format/file"
+ */
+export function requireShallowText(path: string, text: string): void {
+  let [open, deepest] = [0, 0];
+  for (const sign of text) {
+    if (sign === "[" || sign === "{") deepest = Math.max(deepest, ++open);
+    else if (sign === "]" || sign === "}") open = Math.max(0, open - 1);
+  }
+  const inLine = /(?:[-?:][ \t]+){64}/.test(text);
+  const indented = /^ {512}/m.test(text);
+  if (deepest <= MAX_NESTING && !inLine && !indented) return;
+  throw new FormatError(
+    "format/file",
+    `Cannot parse settings file "${path}": more than ${MAX_NESTING} levels in each other, expected a few`,
+    { hint: "Settings are keys with values, lists and few levels: see graft train --help." },
+  );
+}
