@@ -185,7 +185,7 @@ export async function readAdapter(
     if (count > 0) base.addNote(nonFiniteNote(path, name, count));
   }
   const settings = readSettings(path, withModulesOfGraft(config, tensors), methods);
-  const asked = previewAttach(base.model, (name) => base.source.storageOf(name), settings);
+  const asked = previewAttach(base.model, base.source, settings);
   const heldBytes = [...tensors.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
   requireAdapterSize(path, 4 * asked.numTrained + asked.savedBytes, heldBytes);
   const adapter = await attach(base, settings, null);
