@@ -11,9 +11,10 @@ export type MemoryFiles = Record<string, string | Uint8Array>;
 /** Fills files in memory. */
 export async function folderInMemory(files: readonly FolderFile[]): Promise<MemoryFiles> {
   const filled: MemoryFiles = {};
-  for (const { name, fill } of files) {
+  for (const file of files) {
+    const { name } = file;
     const parts: Uint8Array[] = [];
-    await fill(async (bytes) => void parts.push(bytes.slice()));
+    await file.fill(async (bytes) => void parts.push(bytes.slice()));
     const bytes = Buffer.concat(parts);
     filled[name] = name.endsWith(".safetensors") ? new Uint8Array(bytes) : bytes.toString("utf8");
   }
