@@ -3,6 +3,7 @@ import { assertInternal, UsageError } from "../errors.ts";
 import type { DataOf } from "../graph/dtype.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import { numElements, showShape } from "../graph/shape.ts";
+import { widen } from "./half.ts";
 import type { Planes } from "./planes.ts";
 import { rowBytes, rowsAndColumns, type Storage, storedBytes } from "./storage.ts";
 import { type StorageName, STORAGES, WRITABLE_NAMES } from "./storages.ts";
@@ -22,15 +23,13 @@ export function unpackStored(name: StorageName, bytes: Uint8Array, shape: readon
   return { storage: name, shape, planes: storage.unpack(bytes, shape) };
 }
 
-/** Whether the scales of blocks are numbers, as they are in every file that is not damaged. */
+/** Whether the scales of codes are numbers, as they are in every file that is not damaged. */
 export function hasFiniteScales({ storage, planes }: StoredTensor): boolean {
   if (STORAGES[storage].blockSize === 1) return true;
   return Object.values(planes).every(
-    ({ dtype, data }) => dtype !== "float16" || (data as Uint16Array).every((bits) => !isNaNOrInfinity(bits)),
+    (found) => !found.dtype.includes("float") || widen(found).data.every(Number.isFinite),
   );
 }
-
-const isNaNOrInfinity = (bits: number): boolean => (bits & 0x7c00) === 0x7c00;
 
 /** Joins a stored tensor into the raw bytes of its kind; the caller owns them. */
 export function packStored(stored: StoredTensor): Uint8Array {

@@ -2,6 +2,7 @@
 import { FormatError } from "../../errors.ts";
 import type { DType } from "../../graph/dtype.ts";
 import type { StorageName } from "../../quant/storages.ts";
+import { hasFiniteScales, type StoredTensor } from "../../quant/stored-tensor.ts";
 import { type FolderFile, textFile } from "../files/folder-file.ts";
 import { type Folder, readJson, readJsonIfPresent } from "../files/folder.ts";
 import { requireModelSize } from "../../limits.ts";
@@ -111,6 +112,16 @@ async function isZero(weights: Safetensors, { name, shape }: TensorInfo): Promis
   return values.every((value) => value === 0);
 }
 
+/** @throws FormatError "format/tensor" for scales that are no numbers */
+function requireNumbers(path: string, name: string, stored: StoredTensor): StoredTensor {
+  if (hasFiniteScales(stored)) return stored;
+  throw new FormatError(
+    "format/tensor",
+    `Cannot read tensor "${name}" of "${path}": a scale of it is NaN or infinite, expected numbers`,
+    { hint: "The file is damaged: download or convert the model again." },
+  );
+}
+
 /** Opens a model folder with config.json; `names` are its entries. @throws FormatError, UsageError as `CodesForm.find` */
 export async function openHfCheckpoint(folder: Folder, names: readonly string[]): Promise<Checkpoint> {
   const { path } = folder;
@@ -138,7 +149,7 @@ export async function openHfCheckpoint(folder: Folder, names: readonly string[])
       unusedTokenizerFiles: null,
       async read(name) {
         const inCodes = codes.get(name);
-        if (inCodes) return await inCodes.read();
+        if (inCodes) return requireNumbers(path, name, await inCodes.read());
         const { dtype, shape, data } = await weights.read(name);
         const storage = STORAGE_OF[dtype];
         if (storage !== undefined) return { storage, shape, planes: { data: { dtype, shape, data } } };

@@ -20,6 +20,9 @@ import type { LazyTensor } from "../../files/safetensors.ts";
 import { type CodesForm, type CodesSource, sharedLoad } from "./codes-form.ts";
 import { findGptqTensors, transposedWords, WORD_BITS, zeroOffset } from "./gptq-tensors.ts";
 
+/** What the settings say of groups that are whole rows. */
+const WHOLE_ROW = -1;
+
 export const gptqForm: CodesForm = {
   name: "gptq",
   claims: ({ quant_method: method, bits, group_size: groupSize }) =>
@@ -29,7 +32,8 @@ export const gptqForm: CodesForm = {
 
   settings(modelName, sources, old) {
     const kinds = new Set(sources.map(({ storage }) => storage));
-    const groups = new Set(sources.map(({ groupSize, shape }) => (groupSize === shape[1] ? -1 : groupSize)));
+    const areRows = sources.every(({ groupSize, shape }) => groupSize === shape[1]);
+    const groups = new Set(areRows ? [WHOLE_ROW] : sources.map(({ groupSize }) => groupSize));
     const unfit = sources.find(({ storage, shape }) =>
       shape.some((size) => (size * STORAGES[storage].blockBytes) % WORD_BITS !== 0),
     );
@@ -48,7 +52,7 @@ export const gptqForm: CodesForm = {
     return {
       quant_method: "gptq",
       bits: STORAGES[[...kinds][0] as StorageName].blockBytes,
-      group_size: [...groups][0] ?? -1,
+      group_size: [...groups][0],
       desc_act: false,
       sym: false,
       // Version 1 has no way to write a zero of 0.
