@@ -73,7 +73,15 @@ export { estimateFisher } from "./train/fisher.ts";
 export { fineTune, type FineTuneRequest, type FineTuneResult } from "./train/fine-tune.ts";
 export { OBJECTIVES } from "./train/objectives.ts";
 export { NO_STORE, type RunStore } from "./train/run-store.ts";
-export type { DoneEvent, EvalEvent, NoteEvent, StepEvent, TrainEvent } from "./train/events.ts";
+export type {
+  DoneEvent,
+  EvalEvent,
+  NoteEvent,
+  ResumeEvent,
+  StartEvent,
+  StepEvent,
+  TrainEvent,
+} from "./train/events.ts";
 export type { TrainInput, TrainOptions } from "./train/options.ts";
 export { train, type TrainHooks, type TrainResult } from "./train/trainer.ts";
 export { type Classification, Classifier } from "./engine/classifier.ts";

@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { formatBytes, formatCount, formatDuration, formatLoss, formatPercent } from "./numbers.ts";
+import {
+  formatBytes,
+  formatCount,
+  formatCountOf,
+  formatDuration,
+  formatLoss,
+  formatPercent,
+} from "./numbers.ts";
 
 test("formatPercent() never shows an exponent, nor digits that nobody asked for", () => {
   const shown = [1, 0.9996, 0.5, 0.00123, 12.345, 0, 1e-9, Number.NaN].map((share) =>
@@ -29,6 +36,13 @@ test("formatLoss() never shows an exponent", () => {
     "10000000000000000000000.0000",
     "Infinity",
   ]);
+});
+
+test("formatCountOf() knows one from many", () => {
+  assert.deepEqual(
+    [0, 1, 1000].map((count) => formatCountOf(count, "example")),
+    ["0 examples", "1 example", "1,000 examples"],
+  );
 });
 
 test("formatCount() groups digits", () => {

@@ -9,6 +9,11 @@ export function formatCount(count: number): string {
   return count.toLocaleString("en");
 }
 
+/** Formats how many there are of something, as in "1 example" and "1,234 examples". */
+export function formatCountOf(count: number, noun: string): string {
+  return `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;
+}
+
 /** Formats a number with a fixed number of decimals. */
 export function formatFixed(value: number, numDecimals: number): string {
   if (!Number.isFinite(value)) return String(value);

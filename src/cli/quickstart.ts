@@ -104,7 +104,7 @@ export const quickstart = defineCommand({
     const asked = questions.map(({ question }) => question);
     const before = await answer(path, null, asked, io);
     const evaluations: EvalEvent[] = [];
-    await trainWithProgress(
+    const { nextCommand } = await trainWithProgress(
       {
         ...SETTINGS,
         model,
@@ -134,6 +134,6 @@ export const quickstart = defineCommand({
       io.emit({ event: "answer", question: question.content, before: before[i], after: after[i], reference });
     });
     io.stdout(`The adapter and its loss curve (loss.svg) are in ${output}. Talk to it:\n`);
-    io.stdout(`  npx graft chat --model ${model} --adapter ${output}`);
+    io.stdout(`  ${nextCommand}`);
   },
 });

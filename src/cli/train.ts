@@ -1,12 +1,13 @@
 /** @file `graft train`: fine-tunes a model on one's own data. */
 import { DEFAULT_MODEL } from "../hub/resolve.ts";
-import type { EvalEvent, StepEvent, TrainEvent } from "../train/events.ts";
+import type { EvalEvent, StartEvent, StepEvent, TrainEvent } from "../train/events.ts";
 import { TRAIN_OPTIONS, type TrainInput, findTrainProblems } from "../train/options.ts";
 import { train as fineTune } from "../train/trainer.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
-import { formatBytes, formatCount, formatFixed, formatLoss } from "./numbers.ts";
+import { formatBytes, formatFixed, formatLoss } from "./numbers.ts";
 import type { Bar } from "./progress.ts";
 import { pullWithProgress } from "./pull.ts";
+import { doneLines, nextCommand, resumeLines, startLines } from "./run-report.ts";
 
 function notesOf(event: StepEvent): Record<string, string> {
   return {
@@ -21,30 +22,57 @@ function describeEvaluation({ step, loss, perplexity }: EvalEvent): string {
   return `held-out loss ${when}: ${formatLoss(loss)} (perplexity ${formatFixed(perplexity, 2)})`;
 }
 
+/** What a run ended with, and the command that tries it. */
+export type TrainedRun = Awaited<ReturnType<typeof fineTune>> & { readonly nextCommand: string };
+
 /** Fine-tunes with a progress bar and the events on the terminal; the library's errors pass through. */
 export async function trainWithProgress(
   options: TrainInput,
   io: CommandIO,
   onEvent: (event: TrainEvent) => void = () => {},
-): Promise<Awaited<ReturnType<typeof fineTune>>> {
+): Promise<TrainedRun> {
   // Fetched here with a bar; the run finds it in the cache.
   await pullWithProgress(options.model, io);
   let bar: Bar | null = null;
+  let start: StartEvent | null = null;
+  let next = "";
+  const show = (lines: readonly string[]): void => lines.forEach((line) => io.stdout(line));
+  const draw = (step: number, totalSteps: number, notes?: Record<string, string>): void => {
+    bar ??= io.progress("training", totalSteps, "steps");
+    bar.update(step, notes);
+  };
+  const tellStop = (): void =>
+    io.stderr("Stopping after this step, with a checkpoint; once more ends at once.");
+  io.signal.addEventListener("abort", tellStop);
+  const handlers: { readonly [E in TrainEvent as E["event"]]: (event: E) => void } = {
+    note: ({ message }) => io.stderr(message),
+    start(event) {
+      start = event;
+      show(startLines(event));
+      if (!options.resume) draw(0, event.total_steps);
+    },
+    resume(event) {
+      show(resumeLines(event));
+      draw(event.step, event.total_steps);
+    },
+    step: (event) => draw(event.step, event.total_steps, notesOf(event)),
+    eval: (event) => io.stdout(describeEvaluation(event)),
+    done(event) {
+      if (start) next = nextCommand(start, event, options);
+    },
+  };
   try {
-    return await fineTune(options, {
+    const result = await fineTune(options, {
       signal: io.signal,
       onEvent: (event) => {
         onEvent(event);
-        if (event.event === "note") io.stderr(event.message);
-        else io.emit({ ...event });
-        if (event.event === "eval") io.stdout(describeEvaluation(event));
-        if (event.event === "step") {
-          bar ??= io.progress("training", event.total_steps, "steps");
-          bar.update(event.step, notesOf(event));
-        }
+        (handlers[event.event] as (event: TrainEvent) => void)(event);
+        io.emit(event.event === "done" ? { ...event, next_command: next } : { ...event });
       },
     });
+    return { ...result, nextCommand: next };
   } finally {
+    io.signal.removeEventListener("abort", tellStop);
     (bar as Bar | null)?.stop();
   }
 }
@@ -57,8 +85,6 @@ export const train = defineCommand({
   findProblems: (values, form) => findTrainProblems({ model: DEFAULT_MODEL, ...values }, form),
   async run(options, io) {
     const result = await trainWithProgress(options as TrainInput, io);
-    io.stdout(
-      `${formatCount(result.trainable_parameters)} parameters trained in ${result.steps} steps; result in ${result.output}`,
-    );
+    for (const line of doneLines(result, result.nextCommand)) io.stdout(line);
   },
 });

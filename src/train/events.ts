@@ -1,5 +1,49 @@
 /** @file What a run tells while it goes on; the names are those of its JSON lines. */
 
+import type { Task } from "../models/family.ts";
+
+/** What a run is about to do. */
+export interface StartEvent {
+  readonly event: "start";
+  readonly model: string;
+  /** What the model is for. */
+  readonly task: Task;
+  /** Whether the model has a template for conversations. */
+  readonly chat_template: boolean;
+  readonly method: string;
+  /** Of the model. */
+  readonly parameters: number;
+  readonly trainable_parameters: number;
+  /** Trainable parameters as a share of the model's. */
+  readonly trainable_share: number;
+  readonly examples: number;
+  /** Of all examples, once; positions where the model reads images. */
+  readonly tokens: number;
+  /** Those that are learned. */
+  readonly trained_tokens: number;
+  /** Examples that lost tokens to `max_length`. */
+  readonly truncated_examples: number;
+  /** Examples left out, as `max_length` tokens left nothing to learn. */
+  readonly dropped_examples: number;
+  readonly max_length: number;
+  /** Null: the run is not evaluated. */
+  readonly held_out_examples: number | null;
+  readonly total_steps: number;
+  readonly steps_per_epoch: number;
+  readonly learning_rate: number;
+}
+
+/** The checkpoint that a run goes on from. */
+export interface ResumeEvent {
+  readonly event: "resume";
+  readonly checkpoint: string;
+  /** Steps that are done. */
+  readonly step: number;
+  readonly total_steps: number;
+  /** Sentences: what is left to do, and what another length changes. */
+  readonly notes: readonly string[];
+}
+
 /** One optimizer step. `loss`: mean over the step's label tokens before its update. */
 export interface StepEvent {
   readonly event: "step";
@@ -30,16 +74,29 @@ export interface EvalEvent {
 /** The end of a run. */
 export interface DoneEvent {
   readonly event: "done";
+  /** Folder with what was trained. */
   readonly output: string;
+  /** What the folder holds. */
+  readonly result: "adapter" | "model";
   readonly steps: number;
+  /** The step that the result is of: an earlier one than the last where the run stopped early. */
+  readonly result_step: number;
   readonly trainable_parameters: number;
+  /** Loss of the first step. */
+  readonly first_loss: number | null;
+  /** Loss of the last step. */
+  readonly last_loss: number | null;
+  /** Held-out loss before training; null: it was not computed. */
+  readonly held_out_loss_before: number | null;
+  /** Held-out loss of the result. */
+  readonly held_out_loss: number | null;
   readonly seconds: number;
 }
 
-/** Something that the caller should see: examples that were cut or dropped, and the like. */
+/** Something that the caller should see. */
 export interface NoteEvent {
   readonly event: "note";
   readonly message: string;
 }
 
-export type TrainEvent = StepEvent | EvalEvent | DoneEvent | NoteEvent;
+export type TrainEvent = StartEvent | ResumeEvent | StepEvent | EvalEvent | DoneEvent | NoteEvent;

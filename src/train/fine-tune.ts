@@ -72,7 +72,7 @@ export interface FineTuneRequest {
   readonly recompute: boolean;
   readonly seed: number;
   readonly store: RunStore;
-  /** Null: only the result is kept. */
+  /** Null: only at the end. */
   readonly saveEverySteps: number | null;
   readonly logEverySteps: number;
   /** What must be the same for a run to be resumed; kept with it. */
@@ -125,7 +125,9 @@ class Run {
     const { totalSteps, adapter, settings } = request;
     this.#request = request;
     this.#parts = parts;
-    this.#state = resumed ?? firstState(totalSteps, adapter.numTrained, settings);
+    this.#state = resumed
+      ? { ...resumed, max_steps: totalSteps, settings }
+      : firstState(totalSteps, adapter.numTrained, settings);
     this.#savedStep = resumed?.global_step ?? -1;
   }
 
@@ -274,6 +276,8 @@ class Run {
   async #finish(): Promise<void> {
     const { adapter, store, evaluation } = this.#request;
     const { best_global_step: best, global_step: step } = this.#state;
+    // From where the run is made longer.
+    await this.#save();
     const goesBack = evaluation !== null && evaluation.patience !== null && best !== null && best !== step;
     if (goesBack) await store.restore(best);
     await requireFinite(adapter.groups, store, step);

@@ -81,7 +81,11 @@ const OWN = {
   seed: z.int().min(0).default(0).describe("Seed of every random draw"),
   evalData: z.string().optional().describe("Held-out data"),
   evalEvery: z.int().positive().optional().describe("Steps between evaluations; default: once an epoch"),
-  saveEvery: z.int().positive().optional().describe("Steps between checkpoints; default: only the result"),
+  saveEvery: z
+    .int()
+    .positive()
+    .optional()
+    .describe("Steps between checkpoints; default: only one at the end"),
   keepLast: z.int().positive().default(2).describe("Checkpoints that are kept, beside the best"),
   earlyStopping: z
     .int()
@@ -100,7 +104,12 @@ const OWN = {
     .describe(
       "How frozen weights are kept: as stored, each block read or dequantized when it runs, or all in float32: faster, 4 bytes a parameter",
     ),
-  resume: z.boolean().default(false).describe("Go on from the newest checkpoint in the output folder"),
+  resume: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Go on from the newest checkpoint in the output folder, also of a complete run, for more steps or epochs",
+    ),
   overwrite: z.boolean().default(false).describe("Replace the run that the output folder holds"),
 };
 

@@ -21,10 +21,12 @@ export interface RunData {
   readonly sources: readonly DataSource[];
   /** Null: nothing to evaluate on. */
   readonly heldOut: readonly TrainingUnit[] | null;
+  /** Examples to train on that were cut. */
+  readonly numTruncated: number;
+  /** Examples to train on that were left out, as nothing to learn was left. */
+  readonly numDropped: number;
   /** Of the template that the examples were written with; null: none. */
   readonly chatTemplateHash: string | null;
-  /** Sentences that the caller should see. */
-  readonly notes: readonly string[];
 }
 
 /** Reads the data of a run. @throws FormatError and UsageError for data, tokenizer and settings that do not fit the model */
@@ -79,7 +81,8 @@ function readImageData(options: TrainOptions, model: Model): RunData {
           : null
         : readImageFile(options.evalData, model),
     chatTemplateHash: null,
-    notes: [],
+    numTruncated: 0,
+    numDropped: 0,
   };
 }
 
@@ -127,14 +130,8 @@ function readTextData(
   const [numTruncated, numDropped] = (["numTruncated", "numDropped"] as const).map((key) =>
     sets.reduce((sum, { reports }) => sum + reports.train[key], 0),
   ) as [number, number];
-  const notes = [
-    ...(numTruncated > 0 ? [`${numTruncated} examples were cut to ${options.maxLength} tokens`] : []),
-    ...(numDropped > 0
-      ? [`${numDropped} examples were left out: nothing to learn within ${options.maxLength} tokens`]
-      : []),
-  ];
   const sources = sets.map((set, i) => ({ numExamples: set.train.length, weight: names[i]!.weight }));
-  return { train, sources, heldOut, chatTemplateHash: template.hash, notes };
+  return { train, sources, heldOut, numTruncated, numDropped, chatTemplateHash: template.hash };
 }
 
 /** The classes of a model, and where it tells them; nothing for one that has none. */

@@ -16,6 +16,19 @@ const FREE_SETTINGS = [
   "weights",
 ];
 
+/** Settings that say how long a run is: it can be made longer. */
+const LENGTH_SETTINGS = ["steps", "epochs"];
+
+/** Names of the settings that must be the same when a run goes on, and are not, by the names of today. */
+export function changedSettings(
+  saved: Readonly<Record<string, unknown>>,
+  given: Readonly<Record<string, unknown>>,
+): string[] {
+  return Object.keys({ ...saved, ...given }).filter(
+    (key) => !LENGTH_SETTINGS.includes(key) && JSON.stringify(saved[key]) !== JSON.stringify(given[key]),
+  );
+}
+
 /** What became of a setting. */
 export interface RenamedSetting {
   readonly key: string;
@@ -29,7 +42,7 @@ export const RENAMED_SETTINGS: ReadonlyMap<string, RenamedSetting> = new Map([
   ["keepWidened", { key: "weights", read: (isHeld) => (isHeld === true ? "float32" : "stored") }],
 ]);
 
-/** Those of some settings, given or saved, that must be the same when a run goes on, by the names of today; a new object. */
+/** Those of some settings, given or saved, that change the numbers, by the names of today; a new object. */
 export function numericSettings(settings: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const named = Object.entries(settings).map(([key, value]): [string, unknown] => {
     const now = RENAMED_SETTINGS.get(key);

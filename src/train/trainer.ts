@@ -15,6 +15,7 @@ import { type FineTuneRequest, fineTune } from "./fine-tune.ts";
 import { unitsToBatch } from "./micro-batch.ts";
 import { type TrainInput, type TrainOptions, parseTrainOptions } from "./options.ts";
 import { numericSettings } from "./saved-settings.ts";
+import { tellDone, tellResume, tellStart } from "./tell-run.ts";
 
 /** How a caller follows and stops a run. */
 export interface TrainHooks {
@@ -45,9 +46,10 @@ export async function train(input: TrainInput, hooks: TrainHooks = {}): Promise<
     if (given.resume) continue;
     for (const path of [given[key] ?? []].flat()) folder.refuseInput(key, path);
   }
-  // A run goes on with the rate that it began with, whatever suits a new one by now.
-  const begun = given.resume ? await folder.savedRates() : {};
-  const setup = await setUp({ ...begun, ...given }, hooks.methods);
+  const setup = await setUp(
+    given.resume ? { ...(await begunWith(folder, given)), ...given } : given,
+    hooks.methods,
+  );
   const { options } = setup;
   const session = openSession(setup);
   const emit = (event: TrainEvent): void => hooks.onEvent?.(event);
@@ -55,24 +57,25 @@ export async function train(input: TrainInput, hooks: TrainHooks = {}): Promise<
     if (!options.resume) await folder.begin({ [CONFIG_FILE]: configText(options) });
     const tell = (message: string): void => emit({ event: "note", message });
     for (const message of setup.notes) tell(message);
+    emit(tellStart(setup));
     const tellNew = (): void => setup.base.takeNotes().forEach(tell);
-    const run = fineTune(requestOf(setup, session, folder, tell, hooks.signal));
+    const run = fineTune(requestOf(setup, session, folder, emit, hooks.signal));
     let next = await run.next().finally(tellNew);
     for (; !next.done; next = await run.next().finally(tellNew)) emit(next.value);
     const { state, evaluation } = next.value;
-    const done: DoneEvent = {
-      event: "done",
-      output: options.output,
-      steps: state.global_step,
-      trainable_parameters: state.trainable_parameters,
-      seconds: (performance.now() - startedMs) / 1000,
-    };
+    const done = tellDone(setup, state, (performance.now() - startedMs) / 1000);
     emit(done);
     return { ...done, evaluation };
   } finally {
     await session.release();
     await setup.origin.checkpoint.close();
   }
+}
+
+/** What a run began with, where nothing else is asked for: its length, and its rate whatever suits a new run by now. */
+async function begunWith(folder: RunFolder, { steps, epochs }: TrainOptions): Promise<Partial<TrainOptions>> {
+  const length = steps === undefined && epochs === undefined ? await folder.savedLength() : {};
+  return { ...length, ...(await folder.savedRates()) };
 }
 
 function openSession({ options: { threads, weights }, base, memory }: TrainingSetup): Session {
@@ -85,10 +88,11 @@ function requestOf(
   setup: TrainingSetup,
   session: Session,
   folder: RunFolder,
-  tell: (note: string) => void,
+  emit: (event: TrainEvent) => void,
   signal: AbortSignal | undefined,
 ): FineTuneRequest {
-  const { options, adapter, origin, base, plan, totalSteps, heldOut, memory, objective, reference } = setup;
+  const { options, adapter, origin, base, plan, totalSteps, memory, objective, reference } = setup;
+  const { heldOut } = setup.data;
   const { warmupSteps, learningRate, maxGradNorm, weightDecay, maxLength, seed, packing } = options;
   const settings = numericSettings(options);
   return {
@@ -123,7 +127,9 @@ function requestOf(
       origin,
       resumes: options.resume,
       settings,
-      tell,
+      totalSteps,
+      tell: (message) => emit({ event: "note", message }),
+      onResume: (state, checkpoint) => emit(tellResume(setup, checkpoint, state)),
       keepLast: options.keepLast,
       configText: configText(options),
       title: `${options.method} on ${base.name}`,

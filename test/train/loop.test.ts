@@ -73,6 +73,7 @@ describe("the training loop", () => {
     assert.deepEqual(
       events.map((event) => ("step" in event ? `${event.event} ${event.step}` : event.event)),
       [
+        "start",
         "eval 0",
         "step 1",
         "step 2",
@@ -97,6 +98,7 @@ describe("the training loop", () => {
       "README.md",
       "adapter_config.json",
       "adapter_model.safetensors",
+      "checkpoint-6",
       "config.yaml",
       "log.jsonl",
       "loss.svg",

@@ -111,7 +111,7 @@ test("fineTune() without a store trains what train() writes", async () => {
     const { events, result } = await runTiny(input);
     const options = parseTrainOptions(input);
     const setup = await setUp(options);
-    const { base, adapter, plan, totalSteps, objective, optimizer, optimizerOptions, heldOut } = setup;
+    const { base, adapter, plan, totalSteps, objective, optimizer, optimizerOptions } = setup;
     const session = new Session(engine, base);
     const request: FineTuneRequest = {
       ...requestFor(session, adapter, setup.memory.recompute),
@@ -129,7 +129,7 @@ test("fineTune() without a store trains what train() writes", async () => {
         weightDecay: options.weightDecay,
         maxGradNorm: options.maxGradNorm,
       },
-      evaluation: heldOut && { units: heldOut, everySteps: 2, patience: null },
+      evaluation: { units: setup.data.heldOut ?? [], everySteps: 2, patience: null },
       seed: options.seed,
     };
     const { losses, values } = await trained(request);

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
+import type { ResumeEvent, TrainEvent } from "../../src/train/events.ts";
 import type { TrainInput } from "../../src/train/options.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
 import { bytesOf, flagsFor, lossesOf, runTiny, startProgram } from "./tiny-run.ts";
@@ -138,6 +139,68 @@ describe("resuming", () => {
     const { result, events } = await runTiny({ ...SETTINGS, output, resume: true });
     assert.equal(result.steps, 6);
     assert.deepEqual(lossesOf(events), []);
+    assert.ok(bytesOf(output, RESULT).equals(before));
+  });
+});
+
+describe("making a complete run longer", () => {
+  const constant = { ...SETTINGS, schedule: "constant", warmupSteps: 0 };
+  const told = (events: readonly TrainEvent[]): ResumeEvent | undefined =>
+    events.find((event) => event.event === "resume");
+
+  test("with the constant schedule it ends bit-equal to a run of that length, and says so", async () => {
+    const [whole, parts] = [`${folder}/long-whole`, `${folder}/long-parts`];
+    await runTiny({ ...constant, output: whole, steps: 5 });
+    await runTiny({ ...constant, output: parts, steps: 3 });
+    const { result, events } = await runTiny({ ...constant, output: parts, steps: 5, resume: true });
+    assert.equal(result.steps, 5);
+    assert.ok(bytesOf(parts, RESULT).equals(bytesOf(whole, RESULT)));
+    assert.deepEqual(stepsLogged(parts), [1, 2, 3, 4, 5]);
+    assert.deepEqual(told(events), {
+      event: "resume",
+      checkpoint: `${parts}/checkpoint-3`,
+      step: 3,
+      total_steps: 5,
+      notes: [
+        "The run now has 5 steps instead of 3: its result is exactly that of a run of 5 steps from the start.",
+      ],
+    });
+    const state = JSON.parse(readFileSync(`${parts}/trainer_state.json`, "utf8")) as Record<string, unknown>;
+    assert.equal(state["max_steps"], 5);
+  });
+
+  test("epochs make it longer as well, and a length that is not given is that of before", async () => {
+    const own = { ...constant, batchSize: 3, gradientAccumulationSteps: 1, steps: undefined };
+    const [whole, parts] = [`${folder}/epochs-whole`, `${folder}/epochs-parts`];
+    await runTiny({ ...own, output: whole, epochs: 2 });
+    await runTiny({ ...own, output: parts, epochs: 1 });
+    const again = await runTiny({ ...own, output: parts, resume: true });
+    assert.equal(again.result.steps, 3);
+    assert.match(told(again.events)?.notes.join() ?? "", /^The run is complete: nothing is left to do/);
+    await runTiny({ ...own, output: parts, epochs: 2, resume: true });
+    assert.ok(bytesOf(parts, RESULT).equals(bytesOf(whole, RESULT)));
+  });
+
+  test("with another schedule it says what differs", async () => {
+    const output = `${folder}/longer-linear`;
+    await runTiny({ ...SETTINGS, output, steps: 4 });
+    const { result, events } = await runTiny({ ...SETTINGS, output, steps: 6, resume: true });
+    assert.equal(result.steps, 6);
+    assert.match(
+      told(events)?.notes.join() ?? "",
+      /differs from that of a run of 6 steps from the start, as steps 1 to 4 had the linear schedule of 4 steps, and/,
+    );
+  });
+
+  test("it cannot be made shorter than it is", async () => {
+    const output = `${folder}/shorter`;
+    await runTiny({ ...constant, output, steps: 3 });
+    const before = bytesOf(output, RESULT);
+    await assert.rejects(runTiny({ ...constant, output, steps: 2, resume: true }), {
+      code: "usage/resume",
+      message: /for a run of 2 steps: it stands after step 3, expected at least as many/,
+      hint: /more steps or epochs/,
+    });
     assert.ok(bytesOf(output, RESULT).equals(before));
   });
 });

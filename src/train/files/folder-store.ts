@@ -17,6 +17,10 @@ export interface FolderStoreParts {
   readonly settings: Readonly<Record<string, unknown>>;
   /** Hears what the user should see. */
   readonly tell: (note: string) => void;
+  /** Steps that the run is to have. */
+  readonly totalSteps: number;
+  /** Hears where the run goes on from, and how it stood there. */
+  readonly onResume: (state: RunState, checkpoint: string) => void;
   /** Checkpoints that are kept, beside the best. */
   readonly keepLast: number;
   /** The settings as they took effect. */
@@ -27,10 +31,14 @@ export interface FolderStoreParts {
 
 /** Makes the store of a run in a folder. */
 export function folderStore(parts: FolderStoreParts): RunStore {
-  const { folder, adapter, origin, settings, keepLast, configText, title } = parts;
+  const { folder, adapter, origin, settings, totalSteps, keepLast, configText, title } = parts;
   return {
-    resume: (optimizer) =>
-      parts.resumes ? folder.resume({ adapter, optimizer, settings }, parts.tell) : Promise.resolve(null),
+    async resume(optimizer) {
+      if (!parts.resumes) return null;
+      const state = await folder.resume({ adapter, optimizer, settings, totalSteps }, parts.tell);
+      parts.onResume(state, folder.checkpoint(state.global_step));
+      return state;
+    },
     log: (event) => folder.log({ ...event }),
     save: (state, optimizer) => folder.save(adapter, origin, optimizer, state, keepLast),
     restore: (step) => folder.restore(adapter, step),

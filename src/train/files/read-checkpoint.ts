@@ -4,7 +4,7 @@ import { UsageError } from "../../errors.ts";
 import { readJson, restoreAdapter } from "../../format/by-path.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import { RUN_STATE, type RunState } from "../run-state.ts";
-import { numericSettings } from "../saved-settings.ts";
+import { changedSettings, numericSettings } from "../saved-settings.ts";
 import { badCheckpoint, checkManifest } from "./manifest.ts";
 import { OPTIMIZER_FILE, type OptimizerState, readOptimizer } from "./optimizer-file.ts";
 
@@ -15,6 +15,8 @@ export interface Resumed {
   readonly adapter: Adapter;
   readonly optimizer: OptimizerState;
   readonly settings: Readonly<Record<string, unknown>>;
+  /** Steps that the run is to have. */
+  readonly totalSteps: number;
 }
 
 /**
@@ -31,6 +33,7 @@ export async function readCheckpoint(folder: string, step: number, into: Resumed
   }
   const state = { ...parsed.data, settings: numericSettings(parsed.data.settings) };
   requireSameSettings(folder, state.settings, into.settings);
+  requireLonger(folder, step, into.totalSteps);
   await restoreAdapter(folder, into.adapter);
   await readOptimizer(join(folder, OPTIMIZER_FILE), into.adapter, into.optimizer, step);
   return state;
@@ -41,9 +44,7 @@ function requireSameSettings(
   saved: Readonly<Record<string, unknown>>,
   given: Readonly<Record<string, unknown>>,
 ): void {
-  const changed = Object.keys({ ...saved, ...given }).filter(
-    (key) => JSON.stringify(saved[key]) !== JSON.stringify(given[key]),
-  );
+  const changed = changedSettings(saved, given);
   if (changed.length === 0) return;
   const found = changed.map(
     (key) => `${key} was ${JSON.stringify(saved[key])}, is ${JSON.stringify(given[key])}`,
@@ -51,4 +52,13 @@ function requireSameSettings(
   throw new UsageError("usage/resume", `Cannot resume "${folder}" with other settings: ${found.join("; ")}`, {
     hint: "Give the same settings, or start a new run from it with --init-adapter.",
   });
+}
+
+function requireLonger(folder: string, step: number, totalSteps: number): void {
+  if (step <= totalSteps) return;
+  throw new UsageError(
+    "usage/resume",
+    `Cannot resume "${folder}" for a run of ${totalSteps} steps: it stands after step ${step}, expected at least as many`,
+    { hint: "Give more steps or epochs, or start a new run in another folder." },
+  );
 }

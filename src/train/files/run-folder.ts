@@ -9,7 +9,7 @@ import { parse } from "yaml";
 import { z } from "zod";
 import { FailedError, FormatError, UsageError } from "../../errors.ts";
 import { type AdapterOrigin, RESULT_FILES, adapterFiles } from "../../format/adapters/adapter.ts";
-import { restoreAdapter } from "../../format/by-path.ts";
+import { readJson, restoreAdapter } from "../../format/by-path.ts";
 import { writeFolderAtomic, writeTextAtomic } from "../../format/files/atomic.ts";
 import { textFile } from "../../format/files/folder-file.ts";
 import { toFailedWrite } from "../../system-error.ts";
@@ -31,6 +31,10 @@ export const CHART_FILE = "loss.svg";
 /** Every name that a run writes, beside those of checkpoints. */
 const OF_A_RUN: readonly string[] = [STATE_FILE, LOG_FILE, CONFIG_FILE, CHART_FILE, ...RESULT_FILES];
 
+/** What a checkpoint says of the length of its run. */
+const SAVED_LENGTH = z.object({
+  settings: z.object({ steps: z.number().optional(), epochs: z.number().optional() }),
+});
 const SAVED_RATES = z.object({ learningRate: z.number().optional(), warmupSteps: z.number().optional() });
 
 export class RunFolder {
@@ -74,7 +78,7 @@ export class RunFolder {
   async checkResumable(): Promise<void> {
     if ((await this.newest()) !== null) return;
     throw new UsageError("usage/resume", `Cannot resume "${this.path}": it holds no checkpoint`, {
-      hint: "Start without --resume, and give --save-every to be able to resume.",
+      hint: "Start a new run in another folder, from the adapter in this one with --init-adapter if there is one; --save-every makes checkpoints on the way.",
     });
   }
 
@@ -146,6 +150,14 @@ export class RunFolder {
     for (const other of old) {
       if (other !== state.best_global_step) await rm(this.checkpoint(other), { recursive: true });
     }
+  }
+
+  /** The length that the run was last to have, as its newest checkpoint says. */
+  async savedLength(): Promise<Pick<TrainOptions, "steps" | "epochs">> {
+    const newest = await this.newest();
+    const state =
+      newest === null ? null : await readJson(join(this.checkpoint(newest), STATE_FILE)).catch(() => null);
+    return SAVED_LENGTH.catch({ settings: {} }).parse(state).settings;
   }
 
   /** The learning rate and warm-up that the run began with, as its settings file says. */

@@ -35,7 +35,7 @@ import {
   objectiveOptions,
   optimizerOptions as ownOptimizerOptions,
 } from "../options.ts";
-import { readRunData } from "../run-data.ts";
+import { type RunData, readRunData } from "../run-data.ts";
 
 /** Stream of the seed that start values come from. */
 const INIT_STREAM = 0;
@@ -50,7 +50,7 @@ export interface TrainingSetup {
   readonly base: BaseModel;
   readonly adapter: Adapter;
   readonly origin: AdapterOrigin;
-  readonly heldOut: readonly TrainingUnit[] | null;
+  readonly data: RunData;
   readonly plan: StepPlan<TrainingUnit>;
   readonly totalSteps: number;
   readonly memory: MemoryPlan;
@@ -59,7 +59,7 @@ export interface TrainingSetup {
   readonly objective: ChosenObjective;
   /** What the run starts from, for objectives that compare with it; null: the base alone. */
   readonly reference: Adapter | null;
-  /** Sentences about the data that the caller should see. */
+  /** Sentences that the caller should see. */
   readonly notes: readonly string[];
 }
 
@@ -159,7 +159,7 @@ async function setUpOn(
     base,
     adapter,
     origin,
-    heldOut: data.heldOut,
+    data,
     plan,
     totalSteps,
     memory,
@@ -167,7 +167,7 @@ async function setUpOn(
     optimizerOptions,
     objective,
     reference,
-    notes: [...compareTokenizerFiles(checkpoint), ...data.notes],
+    notes: compareTokenizerFiles(checkpoint),
   };
 }
 

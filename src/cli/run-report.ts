@@ -1,0 +1,109 @@
+/** @file What `graft train` says to people at the start of a run, where it goes on, and at its end. */
+import { join } from "node:path";
+
+import type { DoneEvent, ResumeEvent, StartEvent } from "../train/events.ts";
+import { CHART_FILE } from "../train/files/run-folder.ts";
+import type { TrainInput } from "../train/options.ts";
+import {
+  formatCount,
+  formatCountOf,
+  formatDuration,
+  formatFixed,
+  formatLoss,
+  formatPercent,
+} from "./numbers.ts";
+
+const LABEL_WIDTH = 10;
+
+function row(label: string, text: string): string {
+  return label.padEnd(LABEL_WIDTH) + text;
+}
+
+/** Says what a run is about to do. */
+export function startLines(start: StartEvent): string[] {
+  return [
+    row("Model", `${start.model}, ${formatCountOf(start.parameters, "parameter")}`),
+    row(
+      "Method",
+      `${start.method}, ${formatCountOf(start.trainable_parameters, "trainable parameter")} (${formatPercent(start.trainable_share)})`,
+    ),
+    row("Data", describeData(start)),
+    ...(start.held_out_examples === null
+      ? []
+      : [row("Held out", formatCountOf(start.held_out_examples, "example"))]),
+    row("Steps", `${formatCount(start.total_steps)}, ${formatCount(start.steps_per_epoch)} per epoch`),
+  ];
+}
+
+function describeData(start: StartEvent): string {
+  const { task, truncated_examples: numCut, dropped_examples: numDropped } = start;
+  const examples = formatCountOf(start.examples, "example");
+  if (task === "image-classification") return examples;
+  const trained = task === "causal-lm" ? ` (${formatCount(start.trained_tokens)} trained)` : "";
+  const limit = formatCountOf(start.max_length, "token");
+  return [
+    `${examples}, ${formatCountOf(start.tokens, "token")}${trained}`,
+    numCut === 0 ? `none cut at ${limit}` : `${formatCount(numCut)} cut at ${limit}`,
+    ...(numDropped === 0
+      ? []
+      : [`${formatCount(numDropped)} more left out: nothing to learn within ${limit}`]),
+  ].join("; ");
+}
+
+/** Says from where a run goes on. */
+export function resumeLines({ checkpoint, step, total_steps: total, notes }: ResumeEvent): string[] {
+  const at = `${checkpoint}, step ${formatCount(step)} of ${formatCount(total)}`;
+  return [row("Resume", at), ...notes.map((note) => row("", note))];
+}
+
+/** Says what a run ended with, and what to do next. */
+export function doneLines(done: DoneEvent, next: string): string[] {
+  const {
+    output,
+    result,
+    steps,
+    result_step: step,
+    held_out_loss_before: before,
+    held_out_loss: after,
+  } = done;
+  const { first_loss: first, last_loss: last } = done;
+  const chosen = step === steps ? "" : ` of step ${formatCount(step)}, the best`;
+  return [
+    row("Done", `${formatCountOf(steps, "step")} in ${formatDuration(done.seconds * 1000)}`),
+    ...(first === null || last === null
+      ? []
+      : [row("Loss", `${formatLoss(first)} in the first step, ${formatLoss(last)} in the last`)]),
+    ...(before === null || after === null
+      ? []
+      : [
+          row(
+            "Held out",
+            `loss ${formatLoss(before)} -> ${formatLoss(after)}, perplexity ${perplexity(before)} -> ${perplexity(after)}`,
+          ),
+        ]),
+    row("Result", `${result} in ${output}${chosen}; loss curve in ${join(output, CHART_FILE)}`),
+    row("Next", next),
+  ];
+}
+
+function perplexity(loss: number): string {
+  return formatFixed(Math.exp(loss), 2);
+}
+
+/** Writes the command that tries what was trained. */
+export function nextCommand(start: StartEvent, done: DoneEvent, { data, evalData }: TrainInput): string {
+  const trained =
+    done.result === "model" ? ["--model", done.output] : ["--model", start.model, "--adapter", done.output];
+  const command =
+    start.task === "causal-lm"
+      ? start.chat_template
+        ? ["chat", ...trained]
+        : ["generate", ...trained, "--prompt", "Once upon a time"]
+      : ["eval", ...trained, "--data", evalData ?? [data].flat()[0] ?? ""];
+  return ["npx", "graft", ...command].map(quote).join(" ");
+}
+
+/** Writes a word so that shells read it as one. */
+function quote(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}

@@ -1,0 +1,57 @@
+/** @file What it means that a run, when it goes on, is to have another length than before. */
+import { findSchedule } from "../optim/schedules.ts";
+import { suitableWarmup } from "./learning-rate.ts";
+
+/** A run that goes on. */
+export interface NewLength {
+  /** Name of the schedule. */
+  readonly schedule: string;
+  readonly learningRate: number;
+  readonly warmupSteps: number;
+  /** Steps that are done. */
+  readonly step: number;
+  /** Steps that the run was to have. */
+  readonly before: number;
+  /** Steps that it is to have. */
+  readonly now: number;
+  /** Steps between evaluations that may stop the run early; null: none may. */
+  readonly everySteps: number | null;
+}
+
+/** Says in a sentence whether the result is that of a run that had the new length from the start, and why not. */
+export function describeNewLength(run: NewLength): string {
+  const { step, before, now, everySteps } = run;
+  const reasons = [
+    ...differentRates(run),
+    ...(everySteps !== null && before <= step && before % everySteps !== 0
+      ? [`the evaluation after step ${before}, its end until now, counts for early stopping`]
+      : []),
+  ];
+  const whole = `a run of ${now} steps from the start`;
+  return reasons.length === 0
+    ? `The run now has ${now} steps instead of ${before}: its result is exactly that of ${whole}.`
+    : `The run now has ${now} steps instead of ${before}: its result differs from that of ${whole}, as ${reasons.join("; ")}.`;
+}
+
+/** Compares the rates of the steps that are done with those of a run of the new length. */
+function differentRates({
+  schedule: name,
+  learningRate,
+  warmupSteps,
+  step,
+  before,
+  now,
+}: NewLength): string[] {
+  const schedule = findSchedule(name);
+  // A warm-up that nobody chose would have another length.
+  const isOwn = warmupSteps !== suitableWarmup(schedule, before);
+  const warmupNow = isOwn ? warmupSteps : suitableWarmup(schedule, now);
+  const past = (i: number): number => schedule.factor(i, before, warmupSteps);
+  const isSame = Array.from({ length: step }, (_, i) => past(i) === schedule.factor(i, now, warmupNow));
+  if (isSame.every(Boolean)) return [];
+  const show = (factor: number): string => String(Number((learningRate * factor).toPrecision(2)));
+  const next = schedule.factor(step, now, warmupSteps);
+  return [
+    `steps 1 to ${step} had the ${name} schedule of ${before} steps, and the learning rate goes from ${show(past(step - 1))} to ${show(next)} at step ${step + 1}`,
+  ];
+}

@@ -1,0 +1,76 @@
+/** @file What a run tells of itself at its start, where it goes on, and at its end. */
+import { countLabels, exampleLength, sequencesOf } from "../data/batch.ts";
+import { numElements } from "../graph/shape.ts";
+import type { DoneEvent, ResumeEvent, StartEvent } from "./events.ts";
+import type { TrainingSetup } from "./files/setup.ts";
+import { describeNewLength } from "./new-length.ts";
+import type { RunState } from "./run-state.ts";
+
+/** Tells what a run is about to do. */
+export function tellStart({ options, base, adapter, data, plan, totalSteps }: TrainingSetup): StartEvent {
+  const parameters = base.model.tensors.values().reduce((sum, { shape }) => sum + numElements(shape), 0);
+  const sequences = data.train.flatMap((unit) => [...sequencesOf(unit)]);
+  return {
+    event: "start",
+    model: base.name,
+    task: base.model.task,
+    chat_template: data.chatTemplateHash !== null,
+    method: options.method,
+    parameters,
+    trainable_parameters: adapter.numTrained,
+    trainable_share: adapter.numTrained / parameters,
+    examples: data.train.length,
+    tokens: sequences.reduce((sum, sequence) => sum + exampleLength(sequence), 0),
+    trained_tokens: sequences.reduce((sum, sequence) => sum + countLabels(sequence), 0),
+    truncated_examples: data.numTruncated,
+    dropped_examples: data.numDropped,
+    max_length: options.maxLength,
+    held_out_examples: data.heldOut?.length ?? null,
+    total_steps: totalSteps,
+    steps_per_epoch: plan.stepsPerEpoch,
+    learning_rate: options.learningRate,
+  };
+}
+
+/** Tells from where a run goes on, and what its length means now. */
+export function tellResume(setup: TrainingSetup, checkpoint: string, saved: RunState): ResumeEvent {
+  const { options, totalSteps, plan } = setup;
+  const { global_step: step, max_steps: before, evaluations_without_improvement: idle } = saved;
+  const notes: string[] = [];
+  if (options.earlyStopping !== undefined && idle >= options.earlyStopping) {
+    notes.push(
+      `The run has stopped early, after ${idle} evaluations without a better loss: nothing is left to do.`,
+    );
+  } else if (step === totalSteps) {
+    notes.push("The run is complete: nothing is left to do. More steps or epochs make it longer.");
+  } else if (before !== totalSteps) {
+    const everySteps = options.earlyStopping === undefined ? null : (options.evalEvery ?? plan.stepsPerEpoch);
+    notes.push(describeNewLength({ ...options, step, before, now: totalSteps, everySteps }));
+  }
+  return { event: "resume", checkpoint, step, total_steps: totalSteps, notes };
+}
+
+/** Tells what a run ended with. */
+export function tellDone(
+  { options, adapter, data }: TrainingSetup,
+  state: RunState,
+  seconds: number,
+): DoneEvent {
+  const losses = (event: string): number[] =>
+    state.log_history.flatMap((entry) => (entry["event"] === event ? [Number(entry["loss"])] : []));
+  const { global_step: steps, best_global_step: best, best_metric: bestLoss } = state;
+  const isBest = options.earlyStopping !== undefined && best !== null && data.heldOut !== null;
+  return {
+    event: "done",
+    output: options.output,
+    result: adapter.method.kind === "base" && adapter.method.result === "model" ? "model" : "adapter",
+    steps,
+    result_step: isBest ? best : steps,
+    trainable_parameters: adapter.numTrained,
+    first_loss: losses("step")[0] ?? null,
+    last_loss: losses("step").at(-1) ?? null,
+    held_out_loss_before: losses("eval")[0] ?? null,
+    held_out_loss: (isBest ? bestLoss : losses("eval").at(-1)) ?? null,
+    seconds,
+  };
+}
