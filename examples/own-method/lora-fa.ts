@@ -38,7 +38,7 @@ export const loraFa = defineMethod<Options, Options>({
     const low = ops.matmul(x, a!, { transB: true });
     return ops.add(site.project(x), ops.matmul(low, b!, { transB: true, alpha: alpha / rank }));
   },
-  materializesWeight: false,
+  materializesWeight: () => false,
   lookup: "not-on-embeddings",
   batch: "not-batchable",
   merge: {

@@ -47,6 +47,7 @@ export class BlockStack {
         model.layers[layer]?.kind,
         adapter?.signature(layer) ?? "frozen",
         arithmetics[layer]?.key,
+        session.idsOf(adapter?.constants(layer) ?? {}),
       ]);
       const compiled = await session.compile(JSON.stringify(["block-stack", kinds]), () => {
         const blocks = layers.map((layer) =>
@@ -54,7 +55,7 @@ export class BlockStack {
         );
         const spec = stackSpec(blocks);
         const made = blocks.map(({ part }) => part);
-        return { spec, made, constants: () => bindConstants(session, layers, made, spec) };
+        return { spec, made, constants: () => bindConstants(session, adapter, layers, made, spec) };
       });
       groups.push({ firstLayer: layers[0] ?? 0, compiled });
     }
@@ -131,14 +132,17 @@ function inputsOfBlock(index: number, { inputs }: ProgramSpec): Record<string, V
 /** Reads what the program of a group binds. */
 async function bindConstants(
   session: Session,
+  adapter: AdapterView | null,
   layers: readonly number[],
   parts: readonly PartGraph[],
   spec: ProgramSpec,
 ): Promise<Record<string, HostTensor>> {
   const constants: Record<string, HostTensor> = {};
   for (const [index, part] of parts.entries()) {
+    const layer = layers[index] as number;
     const inputs = inputsOfBlock(index, spec);
-    bind(index, await constantsOf(session, layers[index] as number, part, inputs), constants);
+    bind(index, await constantsOf(session, layer, part, inputs), constants);
+    bind(index, adapter?.constants(layer) ?? {}, constants);
   }
   return constants;
 }

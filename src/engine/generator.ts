@@ -80,7 +80,7 @@ interface Stages {
 
 async function compileStages({ session, adapter }: GeneratorParts): Promise<Stages> {
   return {
-    blocks: await BlockStack.create(session, adapter),
+    blocks: await BlockStack.create(session, adapter?.forWriting() ?? null),
     embedding: await Embedding.create(session, adapter),
     head: new Head(session, adapter),
   };

@@ -7,6 +7,7 @@ import { loadModel } from "../format/by-path.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { ia3 } from "../peft/methods/ia3.ts";
 import { lora } from "../peft/methods/lora.ts";
+import { peqa } from "../peft/methods/peqa.ts";
 import { mergedModel } from "../peft/merge.ts";
 import type { Method } from "../peft/method.ts";
 import type { Engine } from "../runtime/engine.ts";
@@ -18,15 +19,21 @@ const REQUEST = { promptIds: [72, 101, 108, 108, 111], maxNewTokens: 12 };
 const { base, checkpoint } = await loadModel(await writeTinyModel(`${temporaryFolder()}/model`));
 after(() => checkpoint.close());
 
-/** A session whose engine counts what it compiles. */
-function counting(): { session: Session; numCompiled: () => number } {
+/** A session whose engine counts what it compiles, and how much of that has been released. */
+function counting(): { session: Session; numCompiled: () => number; numReleased: () => number } {
   const inner = createEngine({ threads: 1 });
-  let count = 0;
-  const compile: Engine["compile"] = (...given) => {
+  let [count, released] = [0, 0];
+  const compile: Engine["compile"] = async (...given) => {
     count++;
-    return inner.compile(...given);
+    const program = await inner.compile(...given);
+    const release = (): Promise<void> => {
+      released++;
+      return program.release();
+    };
+    return { spec: program.spec, run: (feeds, into) => program.run(feeds, into), release };
   };
-  return { session: openSession({ ...inner, compile }), numCompiled: () => count };
+  const session = openSession({ ...inner, compile });
+  return { session, numCompiled: () => count, numReleased: () => released };
 }
 
 function openSession(engine: Engine = createEngine({ threads: 1 }), of = base): Session {
@@ -51,6 +58,7 @@ describe("switchTo()", () => {
   for (const [name, method, options] of [
     ["lora", lora, { rank: 2 }],
     ["ia3", ia3, {}],
+    ["peqa", peqa, { init: "rtn" }],
   ] as const) {
     test(`two ${name} adapters of equal structure take turns without compiling`, async () => {
       const [a, b] = [await moved(method, options, 1), await moved(method, options, 2)];
@@ -72,6 +80,26 @@ describe("switchTo()", () => {
       assert.equal(numCompiled(), before);
     });
   }
+
+  test("programs that bind codes are freed with the last adapter that has them", async () => {
+    const others = base.derived.keys();
+    const [a, b] = [await moved(peqa, {}, 1), await moved(peqa, {}, 2)];
+    const { session, numCompiled, numReleased } = counting();
+    const generator = await Generator.create({ session, adapter: null });
+    for (const adapter of [null, a]) await generator.prepare(adapter);
+    const before = numCompiled();
+    await generator.prepare(b);
+    assert.equal(numCompiled(), before);
+    a.release();
+    await generator.switchTo(b);
+    await generator.complete(REQUEST);
+    assert.equal(numReleased(), 0);
+    await generator.switchTo(null);
+    b.release();
+    await generator.complete(REQUEST);
+    assert.equal(numReleased(), 1);
+    assert.deepEqual(base.derived.keys(), others);
+  });
 
   test("an adapter of another structure, and the base alone, get programs of their own", async () => {
     const [a, b] = [await moved(lora, { rank: 2 }, 1), await moved(lora, { rank: 3 }, 2)];

@@ -73,7 +73,10 @@ export async function openTextModel(model: string, options: OpenTextOptions = {}
     new Session(engine, of, options.weights ?? "float32", { compute: COMPUTES[options.compute ?? "f32"] });
   const { methods } = options;
   try {
-    if (adapter === null || !(options.mergeAdapter ?? materializesWeight(adapter.method))) {
+    if (
+      adapter === null ||
+      !(options.mergeAdapter ?? materializesWeight(adapter.method, adapter.sites.values()))
+    ) {
       const session = open(base);
       const generator = await Generator.create({ session, adapter });
       return new TextModel(parts, { generator, methods, release: () => session.release() });

@@ -21,6 +21,9 @@ interface Entry {
 
 export class DerivedTensors {
   readonly #entries = new Map<string, Entry>();
+  /** Other forms of what is held, by name. */
+  readonly #forms = new WeakMap<HostTensor, Map<string, HostTensor>>();
+  readonly #listeners = new WeakMap<HostTensor, (() => void)[]>();
 
   /** Names of all that is held. */
   keys(): string[] {
@@ -34,7 +37,10 @@ export class DerivedTensors {
     entry.numUsers++;
     let isHeld = true;
     const release = (): void => {
-      if (isHeld && --entry.numUsers === 0) this.#entries.delete(key);
+      if (isHeld && --entry.numUsers === 0) {
+        this.#entries.delete(key);
+        entry.tensors.then((tensors) => this.#tellFreed(Object.values(tensors))).catch(() => {});
+      }
       isHeld = false;
     };
     try {
@@ -42,6 +48,29 @@ export class DerivedTensors {
     } catch (error) {
       release();
       throw error;
+    }
+  }
+
+  /** Another form of a tensor that is held, made once and held as long. */
+  form(tensor: HostTensor, name: string, make: () => HostTensor): HostTensor {
+    const forms = this.#forms.get(tensor) ?? new Map<string, HostTensor>();
+    this.#forms.set(tensor, forms);
+    const form = forms.get(name) ?? make();
+    forms.set(name, form);
+    return form;
+  }
+
+  /** Has `act` called when a tensor, or the one of which it is a form, is freed. */
+  whenFreed(tensor: HostTensor, act: () => void): void {
+    const listeners = this.#listeners.get(tensor) ?? [];
+    this.#listeners.set(tensor, [...listeners, act]);
+  }
+
+  #tellFreed(tensors: readonly HostTensor[]): void {
+    const forms = tensors.flatMap((tensor) => [...(this.#forms.get(tensor)?.values() ?? [])]);
+    for (const tensor of [...tensors, ...forms]) {
+      for (const act of this.#listeners.get(tensor) ?? []) act();
+      this.#listeners.delete(tensor);
     }
   }
 }

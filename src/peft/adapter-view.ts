@@ -8,7 +8,7 @@ import type { HostTensor } from "../runtime/host-tensor.ts";
 import { type AdaptedSite, type Layout, indexSites, placesOf } from "./layout.ts";
 import type { Method } from "./method.ts";
 import type { Parameter } from "./parameters.ts";
-import type { SiteValues } from "./site.ts";
+import type { BoundForm, FrozenSpec, SiteValues } from "./site.ts";
 
 export interface AdapterView {
   /** Builds the projections of a block. */
@@ -19,6 +19,8 @@ export interface AdapterView {
   signature(layer: number | null): string;
   /** What a layer's programs read instead of the base or beside it, by their inputs' names; the same at every call. */
   inputs(layer: number | null): Readonly<Record<string, HostTensor>>;
+  /** What a layer's programs bind when they are compiled, by their inputs' names; the same at every call. */
+  constants(layer: number | null): Readonly<Record<string, HostTensor>>;
   /** What is trained of a layer. */
   trained(layer: number | null): readonly Parameter[];
 }
@@ -29,8 +31,15 @@ export interface ViewParts extends Pick<Layout, "model" | "sites"> {
   readonly parameters: readonly Parameter[];
   /** Trained and frozen tensors of a site, by suffix. */
   tensorsOf(site: AdaptedSite): Readonly<Record<string, HostTensor>>;
+  /** What programs bind of a site; null: all is fed. */
+  boundOf(site: AdaptedSite): BoundTensor | null;
   /** Tensors outside the blocks that the base has under another name, by input. */
   readonly copies: Readonly<Record<string, HostTensor>>;
+}
+
+/** A frozen tensor as it is bound. */
+export interface BoundTensor extends Omit<BoundForm, "make"> {
+  readonly tensor: HostTensor;
 }
 
 const NOTHING: readonly never[] = [];
@@ -41,10 +50,18 @@ export function viewAdapter(parts: ViewParts): AdapterView {
   const { model, sites, parameters } = parts;
   const method = parts.method.kind === "adapter" ? parts.method : null;
   const siteAt = indexSites(sites.values());
-  const inputs = bindInputs(parts);
+  const [inputs, constants] = bindTensors(parts);
+  const addInputs = (site: AdaptedSite, graph: Pick<SiteGraph, "input">): SiteValues =>
+    Object.fromEntries(
+      specsOf(site, parts.boundOf(site)).map(({ suffix, shape, dtype }) => [
+        suffix,
+        graph.input(suffix, shape, dtype),
+      ]),
+    );
   const trained = Map.groupBy(parameters, ({ layer }) => layer);
   return {
     inputs: (layer) => inputs.get(layer) ?? NO_INPUTS,
+    constants: (layer) => constants.get(layer) ?? NO_INPUTS,
     trained: (layer) => trained.get(layer) ?? NOTHING,
     projector: (layer) => (graph, x) => {
       const site = siteAt(layer, graph.spec.name);
@@ -67,29 +84,37 @@ export function viewAdapter(parts: ViewParts): AdapterView {
   };
 }
 
-/** Lists the tensors of each layer by the names of its programs' inputs. */
-function bindInputs(parts: ViewParts): Map<number | null, Record<string, HostTensor>> {
+type ByLayer = Map<number | null, Record<string, HostTensor>>;
+
+/** Lists the tensors of each layer by the names of its programs' inputs: what is fed, and what is bound. */
+function bindTensors(parts: ViewParts): [fed: ByLayer, bound: ByLayer] {
   const { parameters, sites, copies } = parts;
-  const inputs = new Map<number | null, Record<string, HostTensor>>([[null, { ...copies }]]);
-  const bind = (layer: number | null, name: string, tensor: HostTensor): void => {
-    const bound = inputs.get(layer) ?? {};
-    inputs.set(layer, bound);
-    bound[name] = tensor;
+  const [inputs, constants]: [ByLayer, ByLayer] = [new Map([[null, { ...copies }]]), new Map()];
+  const bind = (to: ByLayer, layer: number | null, name: string, tensor: HostTensor): void => {
+    const own = to.get(layer) ?? {};
+    to.set(layer, own);
+    own[name] = tensor;
   };
-  for (const { layer, input, value } of parameters) bind(layer, input, value);
+  for (const { layer, input, value } of parameters) bind(inputs, layer, input, value);
   for (const site of sites.values()) {
+    const { layer, spec } = site;
+    const bound = parts.boundOf(site);
+    if (bound) bind(constants, layer, `${spec.name}.${bound.spec.suffix}`, bound.tensor);
     for (const [suffix, tensor] of Object.entries(parts.tensorsOf(site))) {
-      bind(site.layer, `${site.spec.name}.${suffix}`, tensor);
+      if (suffix !== bound?.of) bind(inputs, layer, `${spec.name}.${suffix}`, tensor);
     }
   }
-  return inputs;
+  return [inputs, constants];
 }
 
-/** Adds the tensors of a site to a graph as inputs. */
-function addInputs(site: AdaptedSite, graph: Pick<SiteGraph, "input">): SiteValues {
-  return Object.fromEntries(
-    [...site.parameters.map((p) => ({ ...p, dtype: "float32" as const })), ...site.frozen].map(
-      ({ suffix, shape, dtype }) => [suffix, graph.input(suffix, shape, dtype)],
-    ),
-  );
+/** What a graph reads of a site: its tensors, with what is bound in the place of what it is a form of. */
+function specsOf(
+  site: AdaptedSite,
+  bound: BoundTensor | null,
+): Pick<FrozenSpec, "suffix" | "shape" | "dtype">[] {
+  return [
+    ...site.parameters.map((spec) => ({ ...spec, dtype: "float32" as const })),
+    ...site.frozen.filter(({ suffix }) => suffix !== bound?.of),
+    ...(bound ? [bound.spec] : []),
+  ];
 }

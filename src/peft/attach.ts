@@ -5,7 +5,7 @@ import type { BaseModel } from "../models/base-model.ts";
 import type { DerivedLease } from "../models/derived-tensors.ts";
 import type { Random } from "../random.ts";
 import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
-import { type AdapterView, viewAdapter } from "./adapter-view.ts";
+import { type AdapterView, type BoundTensor, viewAdapter } from "./adapter-view.ts";
 import { type AdaptedSite, type AttachRequest, layOut } from "./layout.ts";
 import { type AdapterMethod, type Method, configFileOf } from "./method.ts";
 import { type Parameter, type ParameterGroup, makeParameters } from "./parameters.ts";
@@ -30,6 +30,8 @@ export interface Adapter extends AdapterView {
   tensorsOf(site: AdaptedSite): Readonly<Record<string, HostTensor>>;
   /** A parameter's numbers by its name in files, or null when nothing of this name is trained; a view. */
   tensor(name: string): HostTensor<"float32"> | null;
+  /** Itself as programs read it that write text: what the method would have bound is bound. The same at every call. */
+  forWriting(): AdapterView;
   /** Gives back what it shares with other adapters of its base; after it only trained numbers may be read. */
   release(): void;
 }
@@ -79,8 +81,15 @@ export async function attach(
     if (keepsOwn) copies[own] = await base.values(tied);
   }
   const tensorsOf = (site: AdaptedSite): Readonly<Record<string, HostTensor>> => tensors.get(site) ?? {};
+  const parts = { ...layout, method, parameters, tensorsOf, copies };
+  let writing: AdapterView | null = null;
   return {
-    ...viewAdapter({ ...layout, method, parameters, tensorsOf, copies }),
+    ...viewAdapter({ ...parts, boundOf: () => null }),
+    forWriting: () =>
+      (writing ??= viewAdapter({
+        ...parts,
+        boundOf: (site) => bindForm(base, method, site, tensorsOf(site)),
+      })),
     method,
     options,
     targets,
@@ -139,4 +148,18 @@ async function fillSite(
     );
     tensors[suffix] = found;
   }
+}
+
+/** A frozen tensor of a site in the form in which the method has it bound, which all adapters that share it share too. */
+export function bindForm(
+  base: BaseModel,
+  method: Method,
+  { spec, options }: AdaptedSite,
+  tensors: Readonly<Record<string, HostTensor>>,
+): BoundTensor | null {
+  const form = method.kind === "adapter" ? method.frozen.bound(spec, options) : null;
+  if (!form) return null;
+  const kept = tensors[form.of] as HostTensor;
+  const tensor = base.derived.form(kept, form.spec.suffix, () => form.make(kept));
+  return { of: form.of, spec: form.spec, tensor };
 }

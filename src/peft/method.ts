@@ -15,6 +15,7 @@ import type { Random } from "../random.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import type { Algebra } from "./algebra/contract.ts";
 import type {
+  BoundForm,
   Frozen,
   FrozenSpec,
   ParameterSpec,
@@ -57,10 +58,10 @@ export interface AdapterMethod<O = unknown, S = unknown> extends Description<O> 
   /** Builds the adapted projection of x [..., in]. */
   adapt(site: SiteGraph, x: Value, values: SiteValues, options: S): Value;
   /**
-   * Whether `adapt` computes a matrix of the weight's size, however few tokens there are: such an adapter is better
-   * merged before text is generated.
+   * Whether `adapt` computes a matrix of the weight's size while text is written, however few tokens there are: such an
+   * adapter is better merged before.
    */
-  readonly materializesWeight: boolean;
+  materializesWeight(site: SiteSpec, options: S): boolean;
   /** Builds the adapted look-up of an embedding. */
   readonly lookup: "not-on-embeddings" | ((site: LookupGraph, values: SiteValues, options: S) => Value);
   readonly batch: "not-batchable" | RowBatch<S>;
@@ -113,6 +114,8 @@ export interface FrozenTensors<O, S> {
    * tensors whose start comes of the same work are filled at once.
    */
   freeze(site: SiteStart, options: S): Frozen | Promise<Frozen>;
+  /** What programs that write text bind, so that `adapt` gets it instead of a frozen tensor; null: all is fed as it is. */
+  bound(site: SiteSpec, options: S): BoundForm | null;
   /** Makes those that all sites share, by suffix; for fresh adapters only. */
   share(sites: readonly SiteSpec[], options: O): SiteTensors;
 }
@@ -121,6 +124,7 @@ export interface FrozenTensors<O, S> {
 export const NOTHING_FROZEN: FrozenTensors<unknown, unknown> = {
   specs: () => [],
   freeze: () => ({}),
+  bound: () => null,
   share: () => ({}),
 };
 
@@ -233,9 +237,13 @@ export function configFileOf(method: Method): ConfigFile<unknown, unknown> | nul
   return method.result === "model" ? null : method.result;
 }
 
-/** Whether an adapter is better merged before text is generated. */
-export function materializesWeight(method: Method): boolean {
-  return method.kind === "adapter" && method.materializesWeight;
+/** Whether an adapter on these sites is better merged before text is generated. */
+export function materializesWeight(
+  method: Method,
+  sites: Iterable<{ readonly spec: SiteSpec; readonly options: unknown }>,
+): boolean {
+  if (method.kind === "base") return false;
+  return [...sites].some(({ spec, options }) => method.materializesWeight(spec, options));
 }
 
 /** Modules that are trained whole beside an adapter; null: what the model is for decides. */

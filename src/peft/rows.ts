@@ -68,6 +68,7 @@ export function stackAdapters(base: BaseModel, adapters: readonly (Adapter | nul
   };
   return {
     inputs: (layer) => inputs.get(layer) ?? {},
+    constants: () => ({}),
     trained: () => [],
     lookUp: (graph) => graph.rows,
     projector: (layer) => (graph, x) => {

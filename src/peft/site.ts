@@ -22,6 +22,18 @@ export interface FrozenSpec extends ParameterSpec {
   readonly saved: boolean;
 }
 
+/**
+ * A frozen tensor in the form that programs bind when they are compiled, where all that is trained beside it is fed: ONNX
+ * Runtime lays it out to be multiplied fast, once for all adapters that share it.
+ */
+export interface BoundForm {
+  /** Suffix of the frozen tensor whose place it takes. */
+  readonly of: string;
+  readonly spec: Pick<FrozenSpec, "suffix" | "shape" | "dtype">;
+  /** May be a view. */
+  make(frozen: HostTensor): HostTensor;
+}
+
 /** Tensors of one site in a graph, trained and frozen, by suffix. */
 export type SiteValues = Readonly<Record<string, Value>>;
 

@@ -9,6 +9,7 @@ import type { BaseModel } from "../models/base-model.ts";
 import type { Model } from "../models/model.ts";
 import { BufferPool } from "../runtime/buffer-pool.ts";
 import type { Engine, Program } from "../runtime/engine.ts";
+import type { HostTensor } from "../runtime/host-tensor.ts";
 import type { TensorRead } from "../models/part-graph.ts";
 import type { Compute } from "../nn/compute.ts";
 import { f32 } from "../nn/computes/f32.ts";
@@ -60,6 +61,9 @@ export class Session {
   /** Blocks whose tensors are bound in programs. */
   readonly #pinned: Lease[] = [];
   readonly #programs = new Map<string, Promise<Compiled<unknown>>>();
+  /** Numbers of tensors, for the keys of programs that bind them. */
+  readonly #ids = new WeakMap<HostTensor, number>();
+  #numIds = 0;
 
   /** `residency`: how weights are kept between uses; what is stored is read or dequantized at every use. */
   constructor(
@@ -94,20 +98,35 @@ export class Session {
     return lease.tensors;
   }
 
+  /** A number for each tensor of some, which tells them from all others in the key of a program that binds them. */
+  idsOf(tensors: WeightTensors): readonly number[] {
+    return Object.values(tensors).map((tensor) => {
+      const id = this.#ids.get(tensor) ?? this.#numIds++;
+      this.#ids.set(tensor, id);
+      return id;
+    });
+  }
+
   /** Compiles a program, or returns the one of this key. Keys of unlike programs must differ. */
   compile<T>(key: string, make: () => Source<T>): Promise<Compiled<T>> {
     let compiled = this.#programs.get(key) as Promise<Compiled<T>> | undefined;
     if (!compiled) {
-      compiled = this.#compile(make);
+      compiled = this.#compile(key, make);
       this.#programs.set(key, compiled);
     }
     return compiled;
   }
 
-  async #compile<T>(make: () => Source<T>): Promise<Compiled<T>> {
+  async #compile<T>(key: string, make: () => Source<T>): Promise<Compiled<T>> {
     const { spec, made, constants } = make();
     const bound = (await constants?.()) ?? {};
-    return { program: await this.engine.compile(spec, { constants: bound }), made };
+    const program = await this.engine.compile(spec, { constants: bound });
+    // What adapters share is freed with the last of them, and the programs that bind it must not hold it.
+    const drop = (): void => {
+      if (this.#programs.delete(key)) void program.release();
+    };
+    for (const tensor of Object.values(bound)) this.base.derived.whenFreed(tensor, drop);
+    return { program, made };
   }
 
   /** Frees all programs, and the memory that nobody has borrowed. */

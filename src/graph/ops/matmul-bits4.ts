@@ -5,7 +5,7 @@
  *
  * Codes lie two a byte, the even one in the low half. With `activations` "int8" each block of x is rounded to 8 bits with a
  * scale of its own, which is several times faster at one row; the gradient takes the rounding for the identity. ONNX
- * Runtime is fast when codes and scales are constants of the program, and a hundred times slower when they are fed.
+ * Runtime is fast when codes are constants of the program, and a hundred times slower when they are fed; scales may be fed.
  */
 import { MICROSOFT } from "../emitter.ts";
 import type { Value } from "../graph.ts";
@@ -98,4 +98,12 @@ export function matmulBits4(
   activations: Bits4Attributes["activations"],
 ): Value {
   return applyOne(matmulBits4Op, [x, codes, scales], { activations });
+}
+
+/** Sums of the blocks of `size` columns of x [..., in], [..., in/size]: what a constant in each block of a matrix multiplies. */
+export function blockSums(x: Value, size: number): Value {
+  const lead = x.shape.slice(0, -1);
+  const numBlocks = (x.shape.at(-1) as number) / size;
+  const sums = reduceSum(reshape(x, [...lead, numBlocks, size]), [lead.length + 1]);
+  return reshape(sums, [...lead, numBlocks]);
 }

@@ -9,9 +9,8 @@
  */
 import type { Value } from "../../graph/graph.ts";
 import { add } from "../../graph/ops/elementwise.ts";
-import { BITS4_BLOCK, matmulBits4, weightOfBits4 } from "../../graph/ops/matmul-bits4.ts";
+import { BITS4_BLOCK, blockSums, matmulBits4, weightOfBits4 } from "../../graph/ops/matmul-bits4.ts";
 import { matmul } from "../../graph/ops/matmul.ts";
-import { reduceSum } from "../../graph/ops/reduce-expand.ts";
 import { reshape } from "../../graph/ops/reshape.ts";
 import { transposed } from "../../linalg/transposed.ts";
 import type { AffineKind, AffineWeight } from "../../quant/affine.ts";
@@ -66,7 +65,7 @@ function blockProduct(matrix: Matrix, storage: StorageName): Product {
     },
     project: (x, { [CODES]: codes, [SCALES]: scales, [OFFSETS]: offsets }) => {
       const y = matmulBits4(x, codes as Value, scales as Value, "int8");
-      return offsets ? add(y, matmul(blockSums(x), offsets, { transB: true })) : y;
+      return offsets ? add(y, matmul(blockSums(x, BITS4_BLOCK), offsets, { transB: true })) : y;
     },
     dense: (values) => dense(matrix, values),
   };
@@ -96,14 +95,6 @@ function fillOffsets({ scale, zero }: AffineWeight, common: number | string, int
     const origin = typeof common === "number" ? common : (zero?.data[block] as number);
     into[block] = (MIDDLE - origin) * scale.data[block]!;
   }
-}
-
-/** Sums of the blocks of x [..., in], [..., in/32]. */
-function blockSums(x: Value): Value {
-  const lead = x.shape.slice(0, -1);
-  const numBlocks = (x.shape.at(-1) as number) / BITS4_BLOCK;
-  const sums = reduceSum(reshape(x, [...lead, numBlocks, BITS4_BLOCK]), [lead.length + 1]);
-  return reshape(sums, [...lead, numBlocks]);
 }
 
 function dense(

@@ -73,7 +73,7 @@ export const dora = defineMethod<LowRankOptions, LowRankSite>({
     return add(site.project(x), add(moved, mul(gain, update)));
   },
 
-  materializesWeight: true,
+  materializesWeight: () => true,
 
   lookup: "not-on-embeddings",
   batch: "not-batchable",

@@ -76,7 +76,7 @@ export const ia3 = defineMethod<Ia3Options, Ia3Site>({
       : mul(site.project(x), reshape(l!, [outFeatures]));
   },
 
-  materializesWeight: false,
+  materializesWeight: () => false,
 
   lookup: "not-on-embeddings",
 

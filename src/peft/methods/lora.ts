@@ -68,7 +68,7 @@ export const lora = defineMethod<LowRankOptions, LowRankSite>({
     const y = add(site.project(x), matmul(low, up, { transB: true, alpha: scale }));
     return addOwnBias(y, values, scale);
   },
-  materializesWeight: false,
+  materializesWeight: () => false,
 
   lookup: ({ spec, ids, rows }, values, { scale }) => {
     const { down, up } = lowRankFactors(values, spec);

@@ -13,7 +13,6 @@ import { z } from "zod";
 import type { Value } from "../../graph/graph.ts";
 import { add, mul, sub } from "../../graph/ops/elementwise.ts";
 import { reshape } from "../../graph/ops/reshape.ts";
-import type { SiteSpec } from "../../models/sites.ts";
 import { linear } from "../../nn/linear.ts";
 import { SCALE_STARTS, quantizeAffine } from "../../quant/affine-quantize.ts";
 import { startAlgebra } from "../algebra/contract.ts";
@@ -26,6 +25,7 @@ import {
   wholeModulesFromConfig,
   wholeModulesToConfig,
 } from "../whole-modules.ts";
+import { BLOCKS, blocksShape, projectBlocks, toBlocks } from "./peqa-blocks.ts";
 import {
   CODES,
   DELTA,
@@ -131,15 +131,27 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
       site.tensors[SCALE]?.data.set(scale!.data as Float32Array);
       return frozen;
     },
+    bound: (site, options) => {
+      const shape = isOnBase(options) ? null : blocksShape(site, options.format);
+      if (!shape) return null;
+      const spec = { suffix: BLOCKS, shape, dtype: "uint8" as const };
+      return { of: CODES, spec, make: (codes) => toBlocks(codes, site, options.format) };
+    },
   },
 
   adapt: (site, x, values, options) => {
-    if (!isOnBase(options)) return linear(x, tunedWeight(site.spec, values, options), site.bias);
-    const y = site.project(x);
-    const change = reshape(values[DELTA]!, [site.spec.outFeatures]);
-    return add(y, mul(site.bias ? sub(y, site.bias) : y, change));
+    const { spec, bias } = site;
+    if (isOnBase(options)) {
+      const y = site.project(x);
+      return add(y, mul(bias ? sub(y, bias) : y, reshape(values[DELTA]!, [spec.outFeatures])));
+    }
+    const scale = tunedScale(values, options);
+    const y = values[BLOCKS]
+      ? projectBlocks(x, scale, values, spec, options.format)
+      : linear(x, weightOf(spec, values, scale, options.format), null);
+    return bias ? add(y, bias) : y;
   },
-  materializesWeight: true,
+  materializesWeight: (site, options) => !isOnBase(options) && blocksShape(site, options.format) === null,
 
   lookup: "not-on-embeddings",
   batch: "not-batchable",
@@ -148,7 +160,7 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
     graph: ({ weight, bias }, values, site, options) => ({
       weight: isOnBase(options)
         ? add(weight, mul(weight, values[DELTA]!))
-        : tunedWeight(site, values, options),
+        : weightOf(site, values, tunedScale(values, options), options.format),
       bias,
     }),
     stored: storedMerge,
@@ -184,9 +196,9 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
   },
 });
 
-/** The weight [out, in] in a graph, with the trained scales. */
-function tunedWeight(site: SiteSpec, values: SiteValues, { format, scales }: PeqaSite): Value {
-  if (scales === "group") return weightOf(site, values, values[SCALE]!, format);
+/** The scales [out, groups] in a graph, as they are trained. */
+function tunedScale(values: SiteValues, { scales }: PeqaSite): Value {
+  if (scales === "group") return values[SCALE]!;
   const [start, change] = [values[START]!, values[DELTA]!];
-  return weightOf(site, values, add(start, mul(start, change)), format);
+  return add(start, mul(start, change));
 }

@@ -118,7 +118,7 @@ export const road = defineMethod<RoadOptions, RoadSite>({
     return atPositions(site, h, rotatePairs(h, c, s, layout.groupSize), layout);
   },
 
-  materializesWeight: false,
+  materializesWeight: () => false,
 
   lookup: "not-on-embeddings",
 

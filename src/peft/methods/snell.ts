@@ -123,7 +123,7 @@ export const snell = defineMethod<SnellOptions, SnellSite>({
       site.bias,
     ),
 
-  materializesWeight: true,
+  materializesWeight: () => true,
 
   lookup: "not-on-embeddings",
   // Each row of a batch would need a matrix of the weight's size.

@@ -91,7 +91,7 @@ export const vera = defineMethod<VeraOptions, VeraSite>({
     return add(site.project(x), mul(matmul(low, b, { transB: true }), lambdaB));
   },
 
-  materializesWeight: false,
+  materializesWeight: () => false,
 
   lookup: "not-on-embeddings",
   // A row's adapter may come with matrices of its own, which are as large as a weight.

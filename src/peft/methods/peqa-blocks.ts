@@ -1,0 +1,169 @@
+/**
+ * @file PEQA's product while text is written: codes in the 4-bit blocks that ONNX Runtime multiplies fast, bound once for
+ * all tasks, and the scales of a task, which are fed.
+ *
+ *   W[i, j] = s f (c − 8) + s · offset        c: a code moved to the middle of 4 bits   f: the group's factor, or 1
+ *           = 16 s f (h − 8) + s f (l − 8) + s · offset     where a code has 8 bits: its high and its low half
+ */
+import type { Value } from "../../graph/graph.ts";
+import { cast } from "../../graph/ops/cast.ts";
+import { concat } from "../../graph/ops/concat.ts";
+import { add, mul, sub } from "../../graph/ops/elementwise.ts";
+import { BITS4_BLOCK, blockSums, matmulBits4 } from "../../graph/ops/matmul-bits4.ts";
+import { matmul } from "../../graph/ops/matmul.ts";
+import { reduceSum } from "../../graph/ops/reduce-expand.ts";
+import { reshape } from "../../graph/ops/reshape.ts";
+import type { SiteSpec } from "../../models/sites.ts";
+import type { AffineFormat } from "../../quant/affine.ts";
+import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
+import type { SiteValues } from "../site.ts";
+import { FACTOR, ZERO } from "./peqa-codes.ts";
+
+export const BLOCKS = "peqa_blocks";
+
+/** The code of zero in 4 bits. */
+const MIDDLE = 8;
+const HALF = 16;
+
+type Sizes = Pick<SiteSpec, "inFeatures" | "outFeatures">;
+
+/** How codes of a format become those of 4 bits. */
+interface Shift {
+  /** Added to a code, or to its high half. */
+  readonly added: number;
+  /** What is then missing of a code: (f · this − zero) is the offset of a group, in scales. */
+  readonly offset: number;
+}
+
+/** Shape of the blocks of a weight, halves of 8 bits below each other; null: its groups are not made of blocks. */
+export function blocksShape({ inFeatures, outFeatures }: Sizes, format: AffineFormat): number[] | null {
+  if ((format.factor ?? format).groupSize % BITS4_BLOCK !== 0) return null;
+  const numRows = format.bits === 8 ? 2 * outFeatures : outFeatures;
+  return [numRows, inFeatures / BITS4_BLOCK, BITS4_BLOCK / 2];
+}
+
+/** Makes the blocks of packed codes [out, bytes]; a view where codes have 4 bits. */
+export function toBlocks(
+  codes: HostTensor,
+  { inFeatures, outFeatures }: Sizes,
+  format: AffineFormat,
+): HostTensor {
+  const shape = blocksShape({ inFeatures, outFeatures }, format) as number[];
+  const packed = codes.data as Uint8Array | Int8Array;
+  const { bits } = format;
+  if (bits === 4) return hostTensor("uint8", shape, packed as Uint8Array);
+  const { added } = shiftOf(format);
+  const blocks = new Uint8Array((shape[0] as number) * (inFeatures / 2));
+  const put = (row: number, column: number, code: number): void => {
+    const at = (row * inFeatures + column) >> 1;
+    blocks[at]! |= column % 2 === 0 ? code : code << 4;
+  };
+  const rowBytes = packed.length / outFeatures;
+  for (let row = 0; row < outFeatures; row++) {
+    for (let column = 0; column < inFeatures; column++) {
+      if (bits === 8) {
+        const code = packed[row * rowBytes + column]! + biasOf(format);
+        put(row, column, (code >> 4) + added);
+        put(outFeatures + row, column, code & 15);
+      } else {
+        const bit = bits * column;
+        const at = row * rowBytes + (bit >> 3);
+        const word = packed[at]! | ((packed[at + 1] ?? 0) << 8);
+        put(row, column, ((word >> (bit % 8)) & (2 ** bits - 1)) + added);
+      }
+    }
+  }
+  return hostTensor("uint8", shape, blocks);
+}
+
+/** What makes signed codes positive. */
+const biasOf = ({ codes }: AffineFormat): number => (codes === "int8" ? 128 : 0);
+
+function shiftOf(format: AffineFormat): Shift {
+  const { bits, zero } = format;
+  if (bits < 8) return { added: MIDDLE - 2 ** (bits - 1), offset: 2 ** (bits - 1) };
+  const bias = biasOf(format);
+  // Around the zero where all groups have the same: sums then stay as small as those of the codes.
+  const added = typeof zero === "number" ? MIDDLE - Math.round((zero + bias - MIDDLE) / HALF) : 0;
+  return { added, offset: HALF * (MIDDLE - added) + MIDDLE - bias };
+}
+
+/**
+ * x [..., in] by the weight of scales [out, groups], [..., out]; `values`: the blocks, and what else is frozen.
+ */
+export function projectBlocks(
+  x: Value,
+  scale: Value,
+  values: SiteValues,
+  sizes: Sizes,
+  format: AffineFormat,
+): Value {
+  const { outFeatures, inFeatures } = sizes;
+  const { factor, groupSize } = format;
+  const { [BLOCKS]: blocks, [FACTOR]: factors, [ZERO]: zeros } = values;
+  const offset = offsetOf(x, zeros, factors, format);
+  if (groupSize === inFeatures && !factor) {
+    // One scale a row goes to the output: what is multiplied is the same for all tasks.
+    const ones = onesOf(x, outFeatures, inFeatures / BITS4_BLOCK);
+    const y = product(x, blocks!, ones, sizes, format);
+    const steps = offset ? add(y, mul(blockSums(x, inFeatures), flat(offset))) : y;
+    return mul(steps, reshape(scale, [outFeatures]));
+  }
+  const size = factor?.groupSize ?? groupSize;
+  const inFactors = repeated(scale, groupSize / size);
+  const steps = factors ? mul(inFactors, cast(factors, "float32")) : inFactors;
+  const y = product(x, blocks!, repeated(steps, size / BITS4_BLOCK), sizes, format);
+  return offset ? add(y, matmul(blockSums(x, size), mul(inFactors, offset), { transB: true })) : y;
+}
+
+/** Each column of [rows, columns] as often as is said, side by side. */
+function repeated(value: Value, times: number): Value {
+  if (times === 1) return value;
+  const [numRows, numColumns] = value.shape as [number, number];
+  const spread = mul(reshape(value, [numRows, numColumns, 1]), onesOf(value, 1, times));
+  return reshape(spread, [numRows, numColumns * times]);
+}
+
+/** A number, or one for each output. */
+function flat(value: Value): Value {
+  return value.shape.length === 0 ? value : reshape(value, [value.shape[0] as number]);
+}
+
+/** The product with codes around the middle, of scales [out, blocks]. */
+function product(
+  x: Value,
+  blocks: Value,
+  scales: Value,
+  { outFeatures }: Sizes,
+  { bits }: AffineFormat,
+): Value {
+  if (bits < 8) return matmulBits4(x, blocks, scales, "float32");
+  const both = concat([mul(scales, x.graph.scalar(HALF)), scales], 0);
+  const halves = matmulBits4(x, blocks, both, "float32");
+  const lead = x.shape.slice(0, -1);
+  const summed = reduceSum(reshape(halves, [...lead, 2, outFeatures]), [lead.length]);
+  return reshape(summed, [...lead, outFeatures]);
+}
+
+/** What is missing of a weight, in scales: for all groups, or [out, groups of a zero]; null: nothing. */
+function offsetOf(
+  { graph }: Value,
+  zeros: Value | undefined,
+  factors: Value | undefined,
+  format: AffineFormat,
+): Value | null {
+  const { offset } = shiftOf(format);
+  const { zero } = format;
+  if (!factors && typeof zero === "number") return offset === zero ? null : graph.scalar(offset - zero);
+  const whole = graph.scalar(offset);
+  const moved = factors ? mul(cast(factors, "float32"), whole) : whole;
+  if (zero === 0) return moved;
+  return sub(moved, typeof zero === "number" ? graph.scalar(zero) : cast(zeros as Value, "float32"));
+}
+
+/** A matrix of ones, which ONNX Runtime makes when the program is compiled. */
+function onesOf({ graph }: Value, numRows: number, numColumns: number): Value {
+  const ones = (shape: number[]): Value =>
+    graph.constant("float32", shape, new Float32Array(Math.max(...shape)).fill(1));
+  return numRows === 1 ? ones([1, numColumns]) : mul(ones([numRows, 1]), ones([1, numColumns]));
+}
