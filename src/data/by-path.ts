@@ -9,7 +9,7 @@ import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { FormatError, UsageError } from "../errors.ts";
-import { describeNames } from "../format/contents.ts";
+import { describeNames, wrongContents } from "../format/contents.ts";
 import { maxDecompressedBytes } from "../limits.ts";
 import { describeFileProblem } from "../system-error.ts";
 import type { DataReport } from "./data-report.ts";
@@ -38,6 +38,10 @@ export function readText(path: string): string {
     const text = readFileSync(path, "utf8");
     return text.startsWith("\uFEFF") ? text.slice(1) : text;
   } catch (cause) {
+    if (isFolder(path)) {
+      const given = describeNames(path, readdirSync(path));
+      throw wrongContents("read", "data set", path, given, "a .jsonl, .json or .txt file");
+    }
     throw new FormatError(
       "format/file",
       `Cannot read data set "${path}": ${describeFileProblem(cause)}, expected a .jsonl, .json or .txt file or a folder`,

@@ -1,5 +1,6 @@
 /** @file The list of model families. */
 import { UsageError } from "../errors.ts";
+import { showValue } from "../expected.ts";
 import { nearest } from "../nearest.ts";
 import type { Family, RawConfig } from "./family.ts";
 import type { GgufRules } from "./gguf-rules.ts";
@@ -42,15 +43,17 @@ export const FAMILIES: readonly Family[] = [
 
 /** Finds the family of a configuration. @throws UsageError "usage/model" when there is none. */
 export function findFamily(raw: RawConfig): Family {
-  const modelType = raw["model_type"];
+  const { model_type: modelType, architectures } = raw;
   const found = FAMILIES.find((family) => family.modelType === modelType);
   if (found) return found;
   const names = FAMILIES.map((family) => family.modelType);
   const alike = nearest(String(modelType), names);
   const suggestion = alike === null ? "" : `; the nearest name is "${alike}"`;
+  const classes = Array.isArray(architectures) ? ` (${architectures.join(", ")})` : "";
+  const given = modelType === undefined ? "a model without model_type" : `model type ${showValue(modelType)}`;
   throw new UsageError(
     "usage/model",
-    `Cannot use model type "${String(modelType)}": expected one of ${names.map((name) => `"${name}"`).join(", ")}`,
+    `Cannot use ${given}${classes}: expected one of ${names.map((name) => `"${name}"`).join(", ")}`,
     { hint: `Choose a model of an implemented family${suggestion}.` },
   );
 }
@@ -70,21 +73,27 @@ export const GGUF_FAMILIES: readonly GgufFamily[] = FAMILIES.filter(
   (family): family is GgufFamily => family.gguf !== "not-in-gguf",
 );
 
+/** Says why no family reads files of an architecture; null: one does. */
+export function unknownGgufArchitecture(
+  architecture: string,
+): { readonly found: string; readonly hint: string } | null {
+  const names = [...new Set(GGUF_FAMILIES.map(({ gguf }) => gguf.architecture))];
+  if (names.includes(architecture)) return null;
+  const alike = nearest(architecture, names);
+  const suggestion = alike === null ? "" : `; the nearest is ${alike}`;
+  return {
+    found: `GGUF architecture ${architecture}, expected one of ${names.join(", ")}`,
+    hint: `Use the model's safetensors folder, or a model of one of these families${suggestion}.`,
+  };
+}
+
 /**
  * Finds the family that a GGUF file is read as: the first of those that call themselves by its `general.architecture`.
  * @throws UsageError "usage/model" when there is none.
  */
 export function findGgufFamily(path: string, architecture: string): GgufFamily {
-  const found = GGUF_FAMILIES.find(({ gguf }) => gguf.architecture === architecture);
-  if (found) return found;
-  const names = [...new Set(GGUF_FAMILIES.map(({ gguf }) => gguf.architecture))];
-  const alike = nearest(architecture, names);
-  const suggestion = alike === null ? "" : `; the nearest is ${alike}`;
-  throw new UsageError(
-    "usage/model",
-    `Cannot open model "${path}": GGUF architecture ${architecture}, expected one of ${names.join(", ")}`,
-    {
-      hint: `Use the model's safetensors folder, or a model of one of these families${suggestion}.`,
-    },
-  );
+  const family = GGUF_FAMILIES.find(({ gguf }) => gguf.architecture === architecture);
+  if (family) return family;
+  const { found, hint } = unknownGgufArchitecture(architecture)!;
+  throw new UsageError("usage/model", `Cannot open model "${path}": ${found}`, { hint });
 }

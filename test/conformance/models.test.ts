@@ -209,7 +209,7 @@ for (const family of FAMILIES) {
       const raw = tiny["text_config"] ? { ...tiny, text_config: wrong } : { ...tiny, ...wrong };
       assert.throws(() => family.open(raw), {
         code: "usage/model",
-        message: /hidden_size is -1 .*num_hidden_layers is "two"/,
+        message: /hidden_size is -1, expected a whole .*num_hidden_layers is "two", expected a whole/,
       });
     });
   });
@@ -217,9 +217,9 @@ for (const family of FAMILIES) {
 
 test("findFamily() names the family that it does not know, those that it does and the nearest", () => {
   for (const family of FAMILIES) assert.equal(findFamily({ model_type: family.modelType }), family);
-  assert.throws(() => findFamily({ model_type: "lama" }), {
+  assert.throws(() => findFamily({ model_type: "lama", architectures: ["LamaForCausalLM"] }), {
     code: "usage/model",
-    message: /Cannot use model type "lama": expected .*"llama"/,
+    message: /Cannot use model type "lama" \(LamaForCausalLM\): expected .*"llama"/,
     hint: /nearest name is "llama"/,
   });
 });

@@ -195,7 +195,17 @@ const REFUSED: readonly [string, () => string, string, RegExp][] = [
     "a type of tensor that has no storage kind",
     () => tiny({}, [{ ...countingTensor("token_embd.weight", [2, 256]), ggmlType: 16 }]),
     "usage/model",
-    /"token_embd\.weight" has ggml type 16/,
+    /tensors 1 of type IQ2_XXS, expected f32, f16/,
+  ],
+  [
+    "an architecture and types of tensors that are unknown, both told",
+    () =>
+      tiny(ggufValues({ "general.architecture": "mamba" }), [
+        { ...countingTensor("token_embd.weight", [2, 256]), ggmlType: 16 },
+        { ...countingTensor("output.weight", [2, 256]), ggmlType: 99 },
+      ]),
+    "usage/model",
+    /architecture mamba, expected one of llama.*; tensors 1 of type IQ2_XXS, 1 of type number 99, expected f32/,
   ],
   [
     "columns that do not fill blocks",

@@ -1,6 +1,6 @@
 /** @file A GGUF file as a base model: Hugging Face names, numbers as folders have them, config and tokenizer built. */
 import { FormatError } from "../../errors.ts";
-import { findGgufFamily } from "../../models/families.ts";
+import { findGgufFamily, unknownGgufArchitecture } from "../../models/families.ts";
 import type { GgufChange, GgufRules } from "../../models/gguf-rules.ts";
 import { storedBytes } from "../../quant/storage.ts";
 import { STORAGES } from "../../quant/storages.ts";
@@ -110,7 +110,9 @@ async function toCheckpoint(file: GgufFile): Promise<Checkpoint> {
 
 /** Opens a GGUF file as a base model; it is closed with that, or at once when it is none. @throws FormatError, UsageError usage/model */
 export async function openGgufCheckpoint(source: ByteSource): Promise<Checkpoint> {
-  const file = await openGguf(source);
+  const file = await openGguf(source, (metadata) =>
+    unknownGgufArchitecture(String(metadata["general.architecture"])),
+  );
   try {
     return await toCheckpoint(file);
   } catch (error) {

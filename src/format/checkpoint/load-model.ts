@@ -39,7 +39,7 @@ export async function loadWeights(
 }
 
 /** A checkpoint whose tensors have the names that the family gives them. */
-function renameTensors(checkpoint: Checkpoint, { checkpoint: rules }: Model): Checkpoint {
+function renameTensors(checkpoint: Checkpoint, { checkpoint: rules, ties }: Model): Checkpoint {
   const fileNames = new Map<string, string>();
   const tensors = new Map<string, TensorInfo>();
   for (const [fileName, info] of checkpoint.tensors) {
@@ -47,6 +47,14 @@ function renameTensors(checkpoint: Checkpoint, { checkpoint: rules }: Model): Ch
     const name = rules.rename(fileName);
     fileNames.set(name, fileName);
     tensors.set(name, { ...info, name });
+  }
+  // Of two that are one, files hold either.
+  for (const [name, own] of ties) {
+    const info = tensors.get(name);
+    if (info === undefined || tensors.has(own)) continue;
+    tensors.set(own, { ...info, name: own });
+    tensors.delete(name);
+    fileNames.set(own, fileNames.get(name) ?? name);
   }
   const { readInto } = checkpoint;
   const inFile = (name: string): string => fileNames.get(name) ?? name;

@@ -3,7 +3,7 @@
  *
  * Shapes are turned round: GGUF writes the columns first, graft the rows.
  */
-import { gguf } from "@huggingface/gguf";
+import { GGMLQuantizationType, gguf } from "@huggingface/gguf";
 import { UsageError } from "../../errors.ts";
 import { sameShape } from "../../graph/shape.ts";
 import { rowsAndColumns, storedBytes } from "../../quant/storage.ts";
@@ -102,18 +102,30 @@ async function readSettings(file: ByteSource, header: Header): Promise<GgufSetti
   return { count: Number(metadata.kv_count), bytes, alignment: Number(alignment) };
 }
 
-/** Checks each tensor's type, and that it lies inside the file. */
+/** What ggml calls a type of tensors; a number that the reader does not know stays one. */
+function typeName(ggmlType: number): string {
+  return (GGMLQuantizationType as Readonly<Record<number, string>>)[ggmlType] ?? `number ${ggmlType}`;
+}
+
+/** Says which tensors are of types that graft does not read; null: there are none. */
+function unknownTypes(header: Header): string | null {
+  const numOf = new Map<string, number>();
+  for (const { dtype } of header.tensorInfos) {
+    if (storageOfGgmlType(dtype) === null) numOf.set(typeName(dtype), (numOf.get(typeName(dtype)) ?? 0) + 1);
+  }
+  const found = [...numOf].map(([name, num]) => `${num} of type ${name}`);
+  if (found.length === 0) return null;
+  return `tensors ${found.join(", ")}, expected ${GGML_NAMES.join(", ")}`;
+}
+
+/** Checks that each tensor lies inside the file. */
 function listTensors({ path, sizeBytes: fileBytes }: ByteSource, header: Header): Map<string, GgufTensor> {
   const tensors = new Map<string, GgufTensor>();
-  const unknown: string[] = [];
   for (const info of header.tensorInfos) {
     const { name } = info;
     const shape = info.shape.map(Number).toReversed();
     const storage = storageOfGgmlType(info.dtype);
-    if (storage === null) {
-      unknown.push(`"${name}" has ggml type ${info.dtype}`);
-      continue;
-    }
+    if (storage === null) continue;
     const kind = STORAGES[storage];
     const { numColumns } = rowsAndColumns(shape);
     if (numColumns % kind.blockSize !== 0) {
@@ -135,16 +147,6 @@ function listTensors({ path, sizeBytes: fileBytes }: ByteSource, header: Header)
     }
     tensors.set(name, { name, shape, storage, offset, sizeBytes });
   }
-  if (unknown.length > 0) {
-    const more = unknown.length > 1 ? ` (and ${unknown.length - 1} more)` : "";
-    throw new UsageError(
-      "usage/model",
-      `Cannot read GGUF file "${path}": tensor ${unknown[0]}${more}, expected ${GGML_NAMES.join(", ")}`,
-      {
-        hint: "Take a file of the model whose tensors are all of these types, such as Q4_K_M, Q8_0 or F16.",
-      },
-    );
-  }
   let end = 0;
   for (const { name, offset, sizeBytes } of [...tensors.values()].toSorted((a, b) => a.offset - b.offset)) {
     if (offset < end) throw damagedGguf(path, `tensor "${name}" starts at byte ${offset}`, `${end} or more`);
@@ -153,12 +155,25 @@ function listTensors({ path, sizeBytes: fileBytes }: ByteSource, header: Header)
   return tensors;
 }
 
+/** Something in a file that graft does not read, and what to do about it. */
+export interface GgufProblem {
+  readonly found: string;
+  readonly hint: string;
+}
+
+const TYPES_HINT =
+  "Take a file of the model whose tensors are all of these types, such as Q4_K_M, Q8_0 or F16.";
+
 /**
  * Reads the header of a GGUF file and checks it; the file is closed with what is returned, or at once when that fails.
+ * What `check` finds in its settings is told together with types of tensors that are unknown.
  * @throws FormatError format/file when it is truncated or damaged
  * @throws UsageError usage/model when it has a kind of tensor that graft does not know
  */
-export async function openGguf(file: ByteSource): Promise<GgufFile> {
+export async function openGguf(
+  file: ByteSource,
+  check: (metadata: GgufMetadata["metadata"]) => GgufProblem | null = () => null,
+): Promise<GgufFile> {
   const { path } = file;
   try {
     const header = await readHeader(file);
@@ -168,6 +183,17 @@ export async function openGguf(file: ByteSource): Promise<GgufFile> {
         "usage/model",
         `Cannot read GGUF file "${path}": one of ${String(metadata["split.count"])} parts, expected a whole model`,
         { hint: "Join the parts with llama-gguf-split --merge." },
+      );
+    }
+    const types = unknownTypes(header);
+    const problems = [check(metadata), types === null ? null : { found: types, hint: TYPES_HINT }].filter(
+      (problem) => problem !== null,
+    );
+    if (problems.length > 0) {
+      throw new UsageError(
+        "usage/model",
+        `Cannot open model "${path}": ${problems.map(({ found }) => found).join("; ")}`,
+        { hint: problems.map(({ hint }) => hint).join(" ") },
       );
     }
     return {
