@@ -20,6 +20,11 @@ export function describeFileProblem(error: unknown): string {
   return READING[systemCode(error)] ?? (error instanceof Error ? error.message : String(error));
 }
 
+/** Refuses to read what may never end; `stats` say what it is. A folder is left to the call that reads it. */
+export function refuseEndless(stats: { isFile(): boolean; isDirectory(): boolean }): void {
+  if (!stats.isFile() && !stats.isDirectory()) throw new Error("it is a device or a pipe");
+}
+
 /** What to do when something could not be written. */
 const REMEDIES: Readonly<Record<string, string>> = {
   ENOSPC: "Free some space on the disk, or choose another output folder.",
@@ -30,6 +35,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
   ENOTDIR: "A part of the path is a file: choose another output folder.",
   EEXIST: "A file has the name of the output folder: choose another one.",
   EISDIR: "A folder has the name of the output file: remove it or choose another name.",
+  ERR_INVALID_ARG_VALUE: "The path holds a sign that no path can hold: choose another output folder.",
 };
 
 const WRITE_FAULTS: ReadonlySet<string> = new Set([...Object.keys(REMEDIES), "EMFILE", "EIO"]);
@@ -42,7 +48,7 @@ export function isWriteFault(error: unknown): boolean {
 /** Turns a system error of writing `path` into a FailedError with its remedy; other errors pass as they are. */
 export function toFailedWrite(error: unknown, path: string): unknown {
   const code = systemCode(error);
-  if (code === "" || !(error instanceof Error) || !("syscall" in error)) return error;
+  if (!(error instanceof Error) || !("syscall" in error || code in REMEDIES)) return error;
   return new FailedError("failed/write", `Cannot write file "${path}": ${code}, expected a writable place`, {
     hint: REMEDIES[code] ?? "Choose another output folder.",
     cause: error,

@@ -1,11 +1,11 @@
 /** @file A settings file (`--config FILE`, YAML or JSON) as values for the keys of a command's schema. */
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 
 import { parse } from "yaml";
 
 import { FormatError } from "../errors.ts";
 import { requireShallowText } from "../limits.ts";
-import { systemCode } from "../system-error.ts";
+import { describeFileProblem, refuseEndless } from "../system-error.ts";
 import { readSetting } from "./flag-value.ts";
 import type { Flag } from "./flags.ts";
 import { plainName } from "../setting-names.ts";
@@ -22,12 +22,17 @@ export interface ConfigFile {
 
 async function readText(path: string): Promise<string> {
   try {
+    refuseEndless(await stat(path));
     return await readFile(path, "utf8");
   } catch (error) {
-    throw new FormatError("format/file", `Cannot read settings file "${path}": ${systemCode(error)}`, {
-      hint: "Give --config the path of a YAML or JSON file.",
-      cause: error,
-    });
+    throw new FormatError(
+      "format/file",
+      `Cannot read settings file "${path}": ${describeFileProblem(error)}`,
+      {
+        hint: "Give --config the path of a YAML or JSON file.",
+        cause: error,
+      },
+    );
   }
 }
 

@@ -11,7 +11,7 @@ import { gunzipSync } from "node:zlib";
 import { FormatError, UsageError } from "../errors.ts";
 import { describeNames, wrongContents } from "../format/contents.ts";
 import { maxDecompressedBytes } from "../limits.ts";
-import { describeFileProblem } from "../system-error.ts";
+import { describeFileProblem, refuseEndless } from "../system-error.ts";
 import type { DataReport } from "./data-report.ts";
 import { DATA_ENDINGS, type DataPart, type DatasetOptions, readExamples } from "./dataset.ts";
 import type { DataKindName, DataUnits } from "./data-kinds.ts";
@@ -35,6 +35,7 @@ export interface Dataset<U extends TrainingUnit = Example> {
 /** Reads a text file as UTF-8 without its byte order mark. @throws format/file when it cannot be read */
 export function readText(path: string): string {
   try {
+    refuseEndless(statSync(path));
     const text = readFileSync(path, "utf8");
     return text.startsWith("\uFEFF") ? text.slice(1) : text;
   } catch (cause) {
@@ -122,6 +123,7 @@ const HELD_OUT = ["valid", "t10k", "test"];
 export function readIdxFile(path: string, rank: number): IdxArray {
   let bytes: Uint8Array;
   try {
+    refuseEndless(statSync(path));
     bytes = readFileSync(path);
     if (bytes[0] === 0x1f && bytes[1] === 0x8b) {
       bytes = gunzipSync(bytes, { maxOutputLength: maxDecompressedBytes(bytes.length) });

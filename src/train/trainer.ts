@@ -9,6 +9,7 @@ import { createEngine } from "../runtime/create-engine.ts";
 import type { Evaluation } from "./evaluate.ts";
 import type { DoneEvent, TrainEvent } from "./events.ts";
 import { folderStore } from "./files/folder-store.ts";
+import { lockRun } from "./files/run-lock.ts";
 import { CONFIG_FILE, RunFolder } from "./files/run-folder.ts";
 import { type TrainingSetup, setUp } from "./files/setup.ts";
 import { type FineTuneRequest, fineTune } from "./fine-tune.ts";
@@ -41,18 +42,38 @@ export async function train(input: TrainInput, hooks: TrainHooks = {}): Promise<
   const startedMs = performance.now();
   const given = parseTrainOptions(input, hooks.methods);
   const folder = new RunFolder(given.output);
-  await (given.resume ? folder.checkResumable() : folder.check(given.overwrite));
+  const look = (): Promise<void> => (given.resume ? folder.checkResumable() : folder.check(given.overwrite));
+  await look();
   for (const key of ["model", "data", "evalData", "initAdapter"] as const) {
     if (given.resume) continue;
     for (const path of [given[key] ?? []].flat()) folder.refuseInput(key, path);
   }
+  const emit = (event: TrainEvent): void => hooks.onEvent?.(event);
+  const lock = await lockRun(given.output, (message) => emit({ event: "note", message }));
+  try {
+    // Once more: another run may have ended meanwhile.
+    await look();
+    return await runLocked(given, folder, hooks, emit, startedMs);
+  } finally {
+    await lock.release();
+  }
+}
+
+/** Trains with the lock of the folder in hand. */
+async function runLocked(
+  given: TrainOptions,
+  folder: RunFolder,
+  hooks: TrainHooks,
+  emit: (event: TrainEvent) => void,
+  startedMs: number,
+): Promise<TrainResult> {
+  await folder.sweep();
   const setup = await setUp(
     given.resume ? { ...(await begunWith(folder, given)), ...given } : given,
     hooks.methods,
   );
   const { options } = setup;
   const session = openSession(setup);
-  const emit = (event: TrainEvent): void => hooks.onEvent?.(event);
   try {
     if (!options.resume) await folder.begin({ [CONFIG_FILE]: configText(options) });
     const tell = (message: string): void => emit({ event: "note", message });

@@ -2,7 +2,7 @@
 import type { FileHandle } from "node:fs/promises";
 import { FormatError } from "../../errors.ts";
 import { mapFile } from "../../runtime/mapped-file.ts";
-import { describeFileProblem } from "../../system-error.ts";
+import { describeFileProblem, refuseEndless } from "../../system-error.ts";
 import { disk } from "./disk/calls.ts";
 import { type ByteSource, readBytes, truncated } from "./byte-source.ts";
 
@@ -26,6 +26,8 @@ export class ByteFile implements ByteSource {
   static async open(path: string): Promise<ByteFile> {
     let handle: FileHandle | null = null;
     try {
+      // Opening a pipe waits until somebody writes into it.
+      refuseEndless(await disk().stat(path));
       handle = await disk().open(path, "r");
       const info = await handle.stat();
       if (info.isFile()) return new ByteFile(path, info.size, handle);
@@ -38,7 +40,7 @@ export class ByteFile implements ByteSource {
       );
     }
     await handle.close();
-    throw new FormatError("format/file", `Cannot read file "${path}": a folder or device, expected a file`, {
+    throw new FormatError("format/file", `Cannot read file "${path}": a folder, expected a file`, {
       hint: "Give the path of the file itself.",
     });
   }

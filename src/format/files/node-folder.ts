@@ -1,6 +1,6 @@
 /** @file A folder of the disk. */
 import { FormatError } from "../../errors.ts";
-import { describeFileProblem, systemCode } from "../../system-error.ts";
+import { describeFileProblem, refuseEndless, systemCode } from "../../system-error.ts";
 import { ByteFile } from "./byte-file.ts";
 import { disk } from "./disk/calls.ts";
 import { type Folder, pathIn } from "./folder.ts";
@@ -22,13 +22,15 @@ export function nodeFolder(path: string): Folder {
     },
     open: (name) => ByteFile.open(pathIn({ path }, name)),
     async text(name) {
+      const file = pathIn({ path }, name);
       try {
-        return await disk().readFile(pathIn({ path }, name), "utf8");
+        refuseEndless(await disk().stat(file));
+        return await disk().readFile(file, "utf8");
       } catch (error) {
         if (systemCode(error) === "ENOENT") return null;
         throw new FormatError(
           "format/file",
-          `Cannot read file "${pathIn({ path }, name)}": ${describeFileProblem(error)}, expected a text file`,
+          `Cannot read file "${file}": ${describeFileProblem(error)}, expected a text file`,
           { hint: "Check the path and its permissions.", cause: error },
         );
       }

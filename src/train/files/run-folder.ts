@@ -3,16 +3,18 @@
  *
  * A checkpoint folder appears whole or not at all, so what a killed run leaves behind can always be resumed.
  */
-import { appendFile, mkdir, readFile, readdir, rename, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { parse } from "yaml";
 import { z } from "zod";
-import { FailedError, FormatError, UsageError } from "../../errors.ts";
+import { FormatError, UsageError } from "../../errors.ts";
 import { type AdapterOrigin, RESULT_FILES, adapterFiles } from "../../format/adapters/adapter.ts";
 import { readJson, restoreAdapter } from "../../format/by-path.ts";
 import { writeFolderAtomic, writeTextAtomic } from "../../format/files/atomic.ts";
+import { disk } from "../../format/files/disk/calls.ts";
+import { isLock } from "../../format/files/disk/folder-lock.ts";
+import { isTemporary, sweepTemporaries } from "../../format/files/disk/temporaries.ts";
 import { textFile } from "../../format/files/folder-file.ts";
-import { toFailedWrite } from "../../system-error.ts";
+import { systemCode, toFailedWrite } from "../../system-error.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import type { TrainOptions } from "../options.ts";
 import type { RunState } from "../run-state.ts";
@@ -24,6 +26,8 @@ const LOG_FILE = "log.jsonl";
 const CHECKPOINT = /^checkpoint-(\d+)$/;
 /** Behind the name of a checkpoint that cannot be gone on from. */
 const DAMAGED = ".damaged";
+/** What earlier versions called folders that were being written. */
+const OLD_TEMPORARY = /^\.(checkpoint-\d+|staging)\.[0-9a-f]{8}\.tmp$/;
 /** The settings as they took effect, for a new run to be started with. */
 export const CONFIG_FILE = "config.yaml";
 /** The loss curve. */
@@ -82,12 +86,13 @@ export class RunFolder {
     });
   }
 
-  /** Names in the folder; none when it does not exist. @throws UsageError "usage/output" when it is no folder. */
+  /** Names in the folder, but for locks and what is being written; none when it does not exist. @throws UsageError "usage/output" when it is no folder. */
   async #entries(): Promise<string[]> {
     try {
-      return await readdir(this.path);
+      const names = await disk().readdir(this.path);
+      return names.filter((name) => !isLock(name) && !isTemporary(name));
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
+      const code = systemCode(error);
       if (code === "ENOENT") return [];
       if (code !== "ENOTDIR") throw toFailedWrite(error, this.path);
       throw new UsageError(
@@ -103,14 +108,23 @@ export class RunFolder {
     try {
       for (const name of await this.#entries()) {
         if (CHECKPOINT.test(name.replace(DAMAGED, "")) || OF_A_RUN.includes(name))
-          await rm(join(this.path, name), { recursive: true });
+          await disk().rm(join(this.path, name), { recursive: true });
       }
-      await mkdir(this.path, { recursive: true });
-      await appendFile(join(this.path, LOG_FILE), "");
+      await disk().appendFile(join(this.path, LOG_FILE), "");
       for (const [name, text] of Object.entries(files)) await writeTextAtomic(join(this.path, name), text);
     } catch (error) {
       throw toFailedWrite(error, this.path);
     }
+  }
+
+  /** Removes what runs that were killed left half-written; whoever calls holds the lock. */
+  async sweep(): Promise<void> {
+    await sweepTemporaries(this.path);
+    const names = await disk()
+      .readdir(this.path)
+      .catch(() => []);
+    for (const name of names.filter((each) => OLD_TEMPORARY.test(each)))
+      await this.#remove(join(this.path, name));
   }
 
   async #checkpoints(): Promise<number[]> {
@@ -148,7 +162,15 @@ export class RunFolder {
     await writeFolderAtomic(this.checkpoint(step), files, (written) => manifestFile(step, written));
     const old = (await this.#checkpoints()).slice(0, -keepLast);
     for (const other of old) {
-      if (other !== state.best_global_step) await rm(this.checkpoint(other), { recursive: true });
+      if (other !== state.best_global_step) await this.#remove(this.checkpoint(other));
+    }
+  }
+
+  async #remove(path: string): Promise<void> {
+    try {
+      await disk().rm(path, { recursive: true });
+    } catch (error) {
+      throw toFailedWrite(error, path);
     }
   }
 
@@ -162,7 +184,8 @@ export class RunFolder {
 
   /** The learning rate and warm-up that the run began with, as its settings file says. */
   async savedRates(): Promise<Pick<TrainOptions, "learningRate" | "warmupSteps">> {
-    const settings: unknown = await readFile(join(this.path, CONFIG_FILE), "utf8")
+    const settings: unknown = await disk()
+      .readFile(join(this.path, CONFIG_FILE), "utf8")
       .then(parse)
       .catch(() => null);
     return SAVED_RATES.catch({}).parse(settings);
@@ -195,8 +218,8 @@ export class RunFolder {
   async #putAside(step: number, { message }: FormatError, taken: number): Promise<string> {
     const aside = `${this.checkpoint(step)}${DAMAGED}`;
     try {
-      await rm(aside, { recursive: true, force: true });
-      await rename(this.checkpoint(step), aside);
+      await disk().rm(aside, { recursive: true, force: true });
+      await disk().rename(this.checkpoint(step), aside);
     } catch (error) {
       throw toFailedWrite(error, aside);
     }
@@ -206,7 +229,13 @@ export class RunFolder {
   /** Takes out of the log what a killed run wrote after its last checkpoint, half a line included. */
   async #cutLog(step: number): Promise<void> {
     const path = join(this.path, LOG_FILE);
-    const lines = (await readFile(path, "utf8").catch(() => "")).split("\n").slice(0, -1);
+    const lines = (
+      await disk()
+        .readFile(path, "utf8")
+        .catch(() => "")
+    )
+      .split("\n")
+      .slice(0, -1);
     const kept = lines.filter((line) => stepOf(line) <= step);
     await writeTextAtomic(path, kept.map((line) => `${line}\n`).join(""));
   }
@@ -219,15 +248,9 @@ export class RunFolder {
   /** Appends one line to the log. @throws FailedError "failed/write" */
   async log(entry: Readonly<Record<string, unknown>>): Promise<void> {
     try {
-      await appendFile(join(this.path, LOG_FILE), `${JSON.stringify(entry)}\n`);
-    } catch (cause) {
-      throw new FailedError(
-        "failed/write",
-        `Cannot write log "${join(this.path, LOG_FILE)}": ${String(cause)}`,
-        {
-          cause,
-        },
-      );
+      await disk().appendFile(join(this.path, LOG_FILE), `${JSON.stringify(entry)}\n`);
+    } catch (error) {
+      throw toFailedWrite(error, join(this.path, LOG_FILE));
     }
   }
 

@@ -19,6 +19,9 @@ const HOST = hostname()
   .replaceAll(/[^A-Za-z0-9]/g, "")
   .slice(0, 40);
 
+/** In place of a start time, for a process of which only the number is left. */
+const ENDED = "ended";
+
 function readIfThere(path: string): string | null {
   try {
     return readFileSync(path, "utf8");
@@ -34,7 +37,7 @@ function startTimeOf(pid: number): string | null {
   if (stat === null || boot === null) return null;
   // The second field is the name of the program in brackets, which may hold anything.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return fields[0] === "Z" ? null : `${boot.slice(0, 8)}${fields[19]}`;
+  return fields[0] === "Z" ? ENDED : `${boot.slice(0, 8)}${fields[19]}`;
 }
 
 const MARK = /^([A-Za-z0-9]*)-(\d+)(?:-([A-Za-z0-9]*))?$/;
@@ -64,5 +67,5 @@ export function isGone({ host, pid, startTime }: Owner): boolean {
     if (systemCode(error) === "ESRCH") return true;
   }
   const found = startTimeOf(pid);
-  return startTime !== null && process.platform === "linux" && found !== startTime;
+  return found === ENDED || (startTime !== null && found !== null && found !== startTime);
 }

@@ -21,6 +21,11 @@ export function temporaryName(path: string): string {
   return join(dirname(path), `.${shown}.graft-${mark}-${randomUUID().slice(0, 8)}.tmp`);
 }
 
+/** Whether a name is that of a temporary file or folder, of whatever process. */
+export function isTemporary(name: string): boolean {
+  return readMark(TEMPORARY.exec(name)?.[1] ?? "") !== null;
+}
+
 /** Whether a name is that of a temporary file or folder whose process has ended. */
 export function isAbandoned(name: string): boolean {
   const owner = readMark(TEMPORARY.exec(name)?.[1] ?? "");

@@ -1,0 +1,138 @@
+/**
+ * @file A lock on a folder, so that one process works in it at a time: `.graft-lock/owner.json`, which says whose it is.
+ *
+ * It is a folder since a rename onto one that holds something fails, which makes taking it one step, with its contents, on
+ * every file system. A lock whose process has ended is taken away under a second lock: two that find it may not both do so.
+ */
+import { renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { systemCode } from "../../../system-error.ts";
+import { writeAll } from "../atomic.ts";
+import { disk } from "./calls.ts";
+import { isGone, type Owner, thisProcess } from "./owner.ts";
+import { temporaryName } from "./temporaries.ts";
+
+export const LOCK_NAME = ".graft-lock";
+const TAKEOVER_NAME = ".graft-lock-takeover";
+const OWNER_FILE = "owner.json";
+/** Others may come and go between two looks. */
+const MAX_LOOKS = 20;
+
+const OWNER = z.object({ host: z.string(), pid: z.int(), startTime: z.string().nullable() });
+
+/** A lock that this process holds. */
+export interface FolderLock {
+  /** Who held it before and has ended; null: nobody. */
+  readonly takenFrom: Owner | null;
+  release(): Promise<void>;
+}
+
+/** A lock that another holds; `owner` is null when it does not say who. */
+export interface Held {
+  readonly owner: Owner | null;
+}
+
+/** Takes the lock of a folder that exists, or says who has it. @throws the system's error when the folder cannot be written */
+export async function lockFolder(folder: string): Promise<FolderLock | Held> {
+  const lock = join(folder, LOCK_NAME);
+  let takenFrom: Owner | null = null;
+  for (let look = 0; look < MAX_LOOKS; look++) {
+    if (await put(lock)) return { takenFrom, release: releaseOnExit(lock) };
+    const owner = await ownerOf(lock);
+    if (owner === "nobody") continue;
+    if (owner === "unknown") return { owner: null };
+    if (!isGone(owner)) return { owner };
+    if (await takeAway(folder, lock)) takenFrom = owner;
+  }
+  return { owner: null };
+}
+
+/** Whether a name in a folder is that of a lock. */
+export function isLock(name: string): boolean {
+  return name === LOCK_NAME || name === TAKEOVER_NAME;
+}
+
+/** Puts a lock of this process at `path`; false when one is there. */
+async function put(path: string): Promise<boolean> {
+  const temporary = temporaryName(path);
+  try {
+    await disk().mkdir(temporary);
+    const handle = await disk().open(join(temporary, OWNER_FILE), "wx");
+    try {
+      await writeAll(handle, new TextEncoder().encode(JSON.stringify(thisProcess())));
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await disk().rename(temporary, path);
+    return true;
+  } catch (error) {
+    await disk()
+      .rm(temporary, { recursive: true, force: true })
+      .catch(() => {});
+    const code = systemCode(error);
+    if (code === "ENOTEMPTY" || code === "EEXIST") return false;
+    // What Windows says then, and other systems of other things.
+    if (code === "EPERM" && (await ownerOf(path)) !== "nobody") return false;
+    throw error;
+  }
+}
+
+async function ownerOf(path: string): Promise<Owner | "nobody" | "unknown"> {
+  try {
+    const parsed = OWNER.safeParse(JSON.parse(await disk().readFile(join(path, OWNER_FILE), "utf8")));
+    return parsed.success ? parsed.data : "unknown";
+  } catch (error) {
+    return systemCode(error) === "ENOENT" ? "nobody" : "unknown";
+  }
+}
+
+/** Takes away a lock of a process that has ended; false when another process was faster. */
+async function takeAway(folder: string, lock: string): Promise<boolean> {
+  const guard = join(folder, TAKEOVER_NAME);
+  if (!(await put(guard))) {
+    const other = await ownerOf(guard);
+    // One that was killed in these few steps.
+    if (typeof other === "object" && isGone(other)) await remove(guard);
+    return false;
+  }
+  try {
+    const owner = await ownerOf(lock);
+    return typeof owner === "object" && isGone(owner) && (await remove(lock));
+  } finally {
+    await remove(guard);
+  }
+}
+
+/** Removes a lock in one step; false when it is not there. */
+async function remove(path: string): Promise<boolean> {
+  const temporary = temporaryName(path);
+  try {
+    await disk().rename(path, temporary);
+  } catch {
+    return false;
+  }
+  await disk()
+    .rm(temporary, { recursive: true, force: true })
+    .catch(() => {});
+  return true;
+}
+
+/** Makes what releases a lock; when the process exits before, it is done then. */
+function releaseOnExit(lock: string): () => Promise<void> {
+  const onExit = (): void => {
+    try {
+      const temporary = temporaryName(lock);
+      renameSync(lock, temporary);
+      rmSync(temporary, { recursive: true, force: true });
+    } catch {
+      // The next run finds that this process has ended.
+    }
+  };
+  process.once("exit", onExit);
+  return async () => {
+    process.off("exit", onExit);
+    await remove(lock);
+  };
+}
