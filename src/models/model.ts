@@ -7,7 +7,7 @@ import type { Value } from "../graph/graph.ts";
 import type { AttentionOptions } from "../nn/builder.ts";
 import type { Family, ImageConfig, Layer, ModelDefinition, RawConfig, Task } from "./family.ts";
 import { requireModelSize } from "../limits.ts";
-import { PLAIN_PART, PartGraph, type PartOptions } from "./part-graph.ts";
+import { type Branch, PLAIN_PART, PartGraph, type PartOptions } from "./part-graph.ts";
 import type { ModelTensor, SiteSpec, TensorSpec } from "./sites.ts";
 
 /** What a part of a model declares. */
@@ -20,7 +20,7 @@ export interface Part {
 export interface ModelLayer extends Part {
   /** Equal for layers that share programs. */
   readonly kind: number;
-  readonly branches: readonly string[];
+  readonly branches: readonly Branch[];
   readonly attention: AttentionOptions | null;
 }
 
@@ -184,7 +184,7 @@ export class Model {
       // Those of projections last, as they have always been laid out in files.
       tensors: [...part.specs.filter((spec) => !isOfSite(spec)), ...part.specs.filter(isOfSite)],
       sites: part.sites,
-      branches: part.branches.map(({ name }) => name),
+      branches: part.branches.map(({ name, sites, attention }) => ({ name, sites, attention })),
       attention: part.attention?.options ?? null,
     };
   }

@@ -89,9 +89,16 @@ export interface DropoutMask {
   readonly probability: number;
 }
 
-/** A residual branch: the stream before it, and with its change added. */
-export interface BranchGraph {
+/** What a residual branch holds. */
+export interface Branch {
   readonly name: string;
+  readonly sites: readonly SiteSpec[];
+  /** Null: none. */
+  readonly attention: AttentionOptions | null;
+}
+
+/** A residual branch: the stream before it, and with its change added. */
+export interface BranchGraph extends Branch {
   readonly input: Value;
   readonly sum: Value;
 }
@@ -270,9 +277,17 @@ export class PartGraph implements Builder {
   }
 
   branch(name: string, x: Value, f: (x: Value) => Value): Value {
+    const [numSites, attention] = [this.sites.length, this.attention];
     const change = f(x);
+    const own = this.attention === attention ? null : this.attention;
     const sum = add(x, this.#options.dropped.has(name) ? stopGradient(change) : change);
-    this.branches.push({ name, input: x, sum });
+    this.branches.push({
+      name,
+      input: x,
+      sum,
+      sites: this.sites.slice(numSites),
+      attention: own && own.options,
+    });
     return this.#save(`${name}.sum`, sum);
   }
 

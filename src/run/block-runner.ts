@@ -12,11 +12,13 @@ import type { AdapterView } from "../peft/adapter-view.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import { arithmeticOf } from "./arithmetic.ts";
 import {
+  type BackwardTrace,
   type BlockStructure,
   type BlockVariant,
   compileBlock,
   compileStretch,
   tensorsRead,
+  traceBackward,
 } from "./block-programs.ts";
 import type { PassContext } from "./context.ts";
 import { type GradientBuffer, bindGradients } from "./gradient-buffer.ts";
@@ -45,6 +47,7 @@ export class BlockRunner {
   readonly #structures: readonly BlockStructure[];
   /** Tensors of the base that the blocks of a structure read. */
   readonly #reads = new Map<string, readonly TensorRead[]>();
+  readonly #traces = new Map<string, BackwardTrace>();
 
   /** `fillDropout` null: evaluation, nothing is dropped. */
   constructor(session: Session, adapter: AdapterView | null, fillDropout: FillDropout | null) {
@@ -71,6 +74,16 @@ export class BlockRunner {
   /** Whether a block holds something that is trained. */
   isTrained(layer: number): boolean {
     return this.#structureOf(layer).trained.length > 0;
+  }
+
+  /** What is left of a block's backward pass without some of its branches. */
+  trace(layer: number, dropped: readonly string[]): BackwardTrace {
+    const structure = this.#structureOf(layer);
+    const { kind } = this.session.model.layers[layer] as { kind: number };
+    const key = JSON.stringify([kind, structure.signature, structure.arithmetic.key, dropped]);
+    let trace = this.#traces.get(key);
+    if (!trace) this.#traces.set(key, (trace = traceBackward(this.session.model, structure, dropped)));
+    return trace;
   }
 
   /** Begins a pass; whoever does ends it. */
@@ -170,7 +183,7 @@ export class BlockRunner {
     const structure = this.#structureOf(layer);
     const { length } = pass.context.facts;
     const stretches = await Promise.all(
-      (model.layers[layer]?.branches ?? []).map(async (branch, index) => ({
+      (model.layers[layer]?.branches ?? []).map(async ({ name: branch }, index) => ({
         branch,
         whole: await compileStretch(this.session, structure, length, index, true),
         without: (): ReturnType<typeof compileStretch> =>

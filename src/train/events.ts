@@ -60,6 +60,8 @@ export interface StepEvent {
   readonly tokens_per_second: number;
   /** Largest resident memory of the process so far. */
   readonly peak_mb: number;
+  /** Share of the branches' backward pass that was left out; absent without DropBP. */
+  readonly drop_rate?: number;
 }
 
 /** An evaluation on held-out data after `step` steps. */

@@ -13,6 +13,7 @@ import type { Schedule } from "../optim/schedule.ts";
 import { type Updater, createUpdater } from "../optim/updater.ts";
 import type { Adapter } from "../peft/attach.ts";
 import type { Session } from "../run/session.ts";
+import { BranchDropper, type DropPlan } from "./dropbp/branch-dropper.ts";
 import { divergence, requireFinite, requireMovement } from "./checks.ts";
 import { type Evaluation, Evaluator } from "./evaluate.ts";
 import type { EvalEvent, StepEvent } from "./events.ts";
@@ -70,6 +71,8 @@ export interface FineTuneRequest {
   readonly evaluation: EvaluationPlan | null;
   /** Compute activations twice instead of saving them. */
   readonly recompute: boolean;
+  /** Leaves branches out of the backward pass; null: none. */
+  readonly dropBp: DropPlan | null;
   readonly seed: number;
   readonly store: RunStore;
   /** Null: only at the end. */
@@ -109,6 +112,7 @@ interface Parts {
   readonly evaluator: Evaluator | null;
   readonly updater: Updater;
   readonly norm: GradientNorm;
+  readonly dropper: BranchDropper | null;
 }
 
 class Run {
@@ -132,7 +136,7 @@ class Run {
   }
 
   static async start(request: FineTuneRequest): Promise<Run> {
-    const { session, adapter, reference, objective, recompute, seed, store } = request;
+    const { session, adapter, reference, objective, recompute, seed, store, dropBp, totalSteps } = request;
     const { betweenBlocks } = request.hooks;
     const { optimizer, options } = request.optimizer;
     const updater = await createUpdater(session.engine, optimizer, options, adapter.groups);
@@ -143,6 +147,9 @@ class Run {
       evaluator: request.evaluation && (await Evaluator.create(session, adapter, objective, reference)),
       updater,
       norm: await createGradientNorm(session.engine),
+      dropper:
+        dropBp &&
+        new BranchDropper(dropBp, session.model, { seed, totalSteps, resumed: resumed?.dropbp ?? null }),
     };
     return new Run(request, parts, resumed);
   }
@@ -179,23 +186,21 @@ class Run {
   async #step(): Promise<StepEvent> {
     const startedMs = performance.now();
     const { adapter, plan, totalSteps, toBatch, objective, maxLength, store } = this.#request;
-    const { steps, scorer, norm, updater } = this.#parts;
+    const { steps, scorer, norm, updater, dropper } = this.#parts;
     const { schedule, learningRate: peak, warmupSteps, weightDecay, maxGradNorm } = this.#request.optimizer;
     const index = this.#state.global_step;
     const microBatches = plan.microBatches(index);
     const { gradients } = steps;
-    gradients.begin();
     const units = microBatches.map((rows) => rows.flat());
     const batches = microBatches.map((rows) => toBatch(rows));
-    const { loss, metrics, numTokens } = await runStep(
-      steps,
-      scorer,
-      objective,
-      units,
-      batches,
-      index,
-      maxLength,
-    );
+    const run = (count: number): ReturnType<typeof runStep> => {
+      gradients.begin();
+      const parts = [units.slice(0, count), batches.slice(0, count)] as const;
+      return runStep(steps, scorer, objective, ...parts, index, maxLength);
+    };
+    if (dropper?.isDue(index)) await dropper.measure(steps, () => run(1).then(() => gradients.finish()));
+    const dropRate = dropper?.begin(steps, index);
+    const { loss, metrics, numTokens } = await run(batches.length);
     const absent = gradients.finish();
     const gradientNorm = await norm.norm(gradients.vectors());
     if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
@@ -219,6 +224,7 @@ class Run {
       global_step: index + 1,
       epoch: (index + 1) / plan.stepsPerEpoch,
       trained_tokens: this.#state.trained_tokens + numTokens,
+      dropbp: dropper && dropper.state,
     };
     return {
       event: "step",
@@ -231,6 +237,7 @@ class Run {
       tokens: numTokens,
       tokens_per_second: numTokens / ((performance.now() - startedMs) / 1000),
       peak_mb: this.#request.hooks.peakMegabytes(),
+      ...(dropRate === undefined ? {} : { drop_rate: dropRate }),
       ...metrics,
     };
   }

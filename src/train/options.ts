@@ -12,6 +12,7 @@ import { SCHEDULES } from "../optim/schedules.ts";
 import type { Method } from "../peft/method.ts";
 import { METHODS } from "../peft/methods.ts";
 import { RESIDENCIES } from "../run/weights.ts";
+import { SENSITIVITIES } from "./dropbp/sensitivity.ts";
 import { OBJECTIVES } from "./objectives.ts";
 import { RENAMED_SETTINGS } from "./saved-settings.ts";
 
@@ -78,6 +79,18 @@ const OWN = {
   weightDecay: z.number().min(0).default(0).describe("Decoupled weight decay"),
   maxGradNorm: z.number().min(0).default(1).describe("Largest gradient norm; 0 clips nothing"),
   optimizer: z.enum(names(OPTIMIZERS)).default("adamw").describe("Update rule"),
+  dropbp: z
+    .number()
+    .min(0)
+    .max(0.9)
+    .optional()
+    .describe("Share of the backward pass that each step leaves out, by whole residual branches (DropBP)"),
+  dropbpRates: z
+    .enum(["uniform", ...names(SENSITIVITIES)])
+    .optional()
+    .describe(
+      "How the share is spread over the branches after a tenth of the run: by how much the norms of the gradients, or the gradients, miss each, or evenly; default norm",
+    ),
   seed: z.int().min(0).default(0).describe("Seed of every random draw"),
   evalData: z.string().optional().describe("Held-out data"),
   evalEvery: z.int().positive().optional().describe("Steps between evaluations; default: once an epoch"),

@@ -1,5 +1,6 @@
 /** @file Where a run stands: what a checkpoint says beside the numbers. Names as the trainers that people know have them. */
 import { z } from "zod";
+import { DROP_STATE } from "./dropbp/drop-state.ts";
 
 export const RUN_STATE = z.object({
   global_step: z.int().min(0),
@@ -12,6 +13,8 @@ export const RUN_STATE = z.object({
   trainable_parameters: z.int().min(0),
   /** Settings that must be the same for the run to go on as if it had never stopped. */
   settings: z.record(z.string(), z.unknown()),
+  /** Null: no branches are dropped. */
+  dropbp: DROP_STATE.nullable().default(null),
   log_history: z.array(z.record(z.string(), z.unknown())),
 });
 export type RunState = z.output<typeof RUN_STATE>;
@@ -32,6 +35,7 @@ export function firstState(
     trained_tokens: 0,
     trainable_parameters: numTrained,
     settings,
+    dropbp: null,
     log_history: [],
   };
 }

@@ -50,24 +50,60 @@ interface Stages {
   readonly gradients: GradientBuffer;
 }
 
+/** A block's part in the backward pass. */
+interface BlockPlan {
+  readonly dropped: readonly string[];
+  /** The gradient passes it by as it is, and nothing in it has one. */
+  readonly isSkipped: boolean;
+}
+
+interface BackwardPlan {
+  /** Blocks below never run backward. */
+  readonly lowest: number;
+  readonly blocks: readonly BlockPlan[];
+}
+
+function planBackward({ runner, embedding }: Stages, dropped: readonly (readonly string[])[]): BackwardPlan {
+  let lowest = embedding.isTrained ? 0 : runner.numLayers;
+  const blocks = Array.from({ length: runner.numLayers }, (_, layer): BlockPlan => {
+    const own = dropped[layer] ?? [];
+    const { trains, passesThrough } = runner.trace(layer, own);
+    if (trains) lowest = Math.min(lowest, layer);
+    return { dropped: own, isSkipped: passesThrough && !trains };
+  });
+  return { lowest, blocks };
+}
+
 export class StepRunner {
   /** Gradients of the step. */
   readonly gradients: GradientBuffer;
   readonly #stages: Stages;
   readonly #options: StepRunnerOptions;
-  readonly #lowestTrained: number;
+  /** Branches of each block that are left out of the backward pass, and what is left of it. */
+  #plan: BackwardPlan;
   /** That of the micro-batch in work. */
   readonly #dropoutKey: { step: number; micro: number };
 
   private constructor(options: StepRunnerOptions, stages: Stages, key: { step: number; micro: number }) {
-    const { runner, embedding } = stages;
     this.#options = options;
     this.#stages = stages;
     this.#dropoutKey = key;
     this.gradients = stages.gradients;
-    let lowest = 0;
-    while (lowest < runner.numLayers && !runner.isTrained(lowest)) lowest++;
-    this.#lowestTrained = embedding.isTrained ? 0 : lowest;
+    this.#plan = planBackward(stages, []);
+  }
+
+  /**
+   * Leaves branches out of the backward pass from now on, by block: their parameters have no gradient, none flows through
+   * them, and nothing is saved for them. The forward pass stays as it is.
+   */
+  dropBranches(dropped: readonly (readonly string[])[]): void {
+    this.#plan = planBackward(this.#stages, dropped);
+  }
+
+  /** Whether nothing that is trained would have a gradient. */
+  get isIdle(): boolean {
+    const { adapter } = this.#options;
+    return this.#plan.lowest === this.#stages.runner.numLayers && adapter.trained(null).length === 0;
   }
 
   /** Compiles what is not tied to a block; block programs are compiled when first needed. */
@@ -108,6 +144,7 @@ export class StepRunner {
    * those of the function by each. Returns the log-probabilities.
    */
   accumulate(batch: Batch, derivatives: Float32Array, key: MicroBatchKey): Promise<Float32Array> {
+    if (this.isIdle) return this.logProbs(batch, key);
     return this.#pass(batch, key, async (pass) => {
       const trace: BlockTrace[] = [];
       const x = await this.#forward(batch, pass, trace);
@@ -139,8 +176,10 @@ export class StepRunner {
     let x = await embedding.forward(batch.input, pass.context);
     for (let layer = 0; layer < runner.numLayers; layer++) {
       await betweenBlocks?.();
-      const isTraced = trace !== null && layer >= this.#lowestTrained;
-      const { y, saved } = await runner.forward(layer, x, pass, isTraced && !recompute);
+      const { lowest, blocks } = this.#plan;
+      const { dropped, isSkipped } = blocks[layer] as BlockPlan;
+      const isTraced = trace !== null && layer >= lowest && !isSkipped;
+      const { y, saved } = await runner.forward(layer, x, pass, isTraced && !recompute, dropped);
       if (isTraced) trace.push({ x, saved: recompute ? null : saved });
       else session.pool.release(x);
       x = y;
@@ -157,11 +196,14 @@ export class StepRunner {
     const { session, betweenBlocks } = this.#options;
     const { runner, embedding } = this.#stages;
     let dy = dLast;
-    for (let layer = runner.numLayers - 1; layer >= this.#lowestTrained; layer--) {
+    const { lowest, blocks } = this.#plan;
+    for (let layer = runner.numLayers - 1; layer >= lowest; layer--) {
+      const { dropped, isSkipped } = blocks[layer] as BlockPlan;
+      if (isSkipped) continue;
       await betweenBlocks?.();
       const { x, saved } = trace.pop() as BlockTrace;
-      const wantsInput = layer > this.#lowestTrained || embedding.isTrained;
-      const dx = await runner.backward(layer, { x, saved, dy }, pass, this.gradients, wantsInput);
+      const wantsInput = layer > lowest || embedding.isTrained;
+      const dx = await runner.backward(layer, { x, saved, dy }, pass, this.gradients, wantsInput, dropped);
       session.pool.release(x, dy, ...Object.values(saved ?? {}));
       if (!dx) return;
       dy = dx;

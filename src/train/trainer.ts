@@ -141,6 +141,7 @@ function requestOf(
       patience: options.earlyStopping ?? null,
     },
     recompute: memory.recompute,
+    dropBp: setup.dropBp,
     seed,
     store: folderStore({
       folder,

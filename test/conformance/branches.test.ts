@@ -45,7 +45,7 @@ for (const { modelType } of FAMILIES) {
     after(() => checkpoint.close());
     const batch = unpacked(examplesFor(base.model, [9, 6, 4]));
     const { layers, width } = base.model;
-    const names = layers[0]!.branches;
+    const names = layers[0]!.branches.map(({ name }) => name);
     assert.deepEqual(names, ["attention", "mlp"]);
     const last = layers.length - 1;
 

@@ -41,6 +41,7 @@ export function requestFor(session: Session, adapter: Adapter, recompute = false
       maxGradNorm: 1,
     },
     evaluation: { units: randomExamples([8, 5], 4), everySteps: 1, patience: null },
+    dropBp: null,
     recompute,
     seed: 2,
     store: NO_STORE,

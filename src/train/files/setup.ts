@@ -25,6 +25,9 @@ import { type Targets, requireMatchedPatterns } from "../../peft/targets.ts";
 import { trainedTensors } from "../../peft/trained-tensors.ts";
 import { Random } from "../../random.ts";
 import { requireTrainableBlocks } from "../checks.ts";
+import type { DropPlan } from "../dropbp/branch-dropper.ts";
+import { requireTrainedBranch } from "../dropbp/branch-list.ts";
+import { SENSITIVITIES } from "../dropbp/sensitivity.ts";
 import { suitableLearningRate, suitableWarmup } from "../learning-rate.ts";
 import { type MemoryPlan, planMemory } from "../memory-plan.ts";
 import type { ChosenObjective } from "../objective-step.ts";
@@ -40,6 +43,7 @@ import { type RunData, readRunData } from "../run-data.ts";
 /** Stream of the seed that start values come from. */
 const INIT_STREAM = 0;
 const DEFAULT_EPOCHS = 3;
+const DEFAULT_SENSITIVITY = "norm";
 
 /** Settings with what the model and the length of the run decide where the user does not. */
 export type SettledOptions = TrainOptions & { readonly learningRate: number; readonly warmupSteps: number };
@@ -57,6 +61,7 @@ export interface TrainingSetup {
   readonly optimizer: Optimizer;
   readonly optimizerOptions: unknown;
   readonly objective: ChosenObjective;
+  readonly dropBp: DropPlan | null;
   /** What the run starts from, for objectives that compare with it; null: the base alone. */
   readonly reference: Adapter | null;
   /** Sentences that the caller should see. */
@@ -148,6 +153,8 @@ async function setUpOn(
   const base = await loadWeights(path, checkpoint, { name: options.model });
   const adapter = await makeAdapter(options, base, request, methods);
   requireTrainableBlocks(model, adapter);
+  const dropBp = dropPlan(options);
+  if (dropBp) requireTrainedBranch(model, adapter);
   // As TRL: a copy of an adapter to start from. Read once more, so that a resumed run has it too.
   const reference =
     options.initAdapter !== undefined && objective.objective.needs.includes("reference")
@@ -166,9 +173,22 @@ async function setUpOn(
     optimizer,
     optimizerOptions,
     objective,
+    dropBp,
     reference,
     notes: compareTokenizerFiles(checkpoint),
   };
+}
+
+/** How branches are dropped; null: they are not. @throws UsageError "usage/flag" */
+function dropPlan({ dropbp, dropbpRates, maxLength }: TrainOptions): DropPlan | null {
+  if (dropbp === undefined && dropbpRates !== undefined) {
+    throw new UsageError("usage/flag", `Cannot use dropbpRates "${dropbpRates}": no dropbp is given`, {
+      hint: "Give --dropbp, the share of the backward pass that is left out.",
+    });
+  }
+  if (dropbp === undefined || dropbp === 0) return null;
+  const sensitivity = SENSITIVITIES.find(({ name }) => name === (dropbpRates ?? DEFAULT_SENSITIVITY)) ?? null;
+  return { rate: dropbp, sensitivity, length: maxLength };
 }
 
 /** The objective that is asked for, or that of what the model is for. @throws UsageError "usage/flag" */

@@ -1,0 +1,38 @@
+/** @file The residual branches of a model in their order, and what the backward pass of each costs. */
+import { UsageError } from "../../errors.ts";
+import type { Model } from "../../models/model.ts";
+import type { Adapter } from "../../peft/attach.ts";
+
+/** A residual branch of a block. */
+export interface ModelBranch {
+  readonly layer: number;
+  readonly name: string;
+  /** Multiplications of a pass for one token. */
+  readonly flops: number;
+}
+
+/** Lists the branches; `length`: tokens that a token attends to. */
+export function branchesOf(model: Model, length: number): ModelBranch[] {
+  return model.layers.flatMap(({ branches }, layer) =>
+    branches.map(({ name, sites, attention }) => {
+      const products = sites.reduce((sum, site) => sum + site.inFeatures * site.outFeatures, 0);
+      const scores = attention === null ? 0 : 2 * length * attention.numHeads * attention.headWidth;
+      return { layer, name, flops: products + scores };
+    }),
+  );
+}
+
+/** How a branch is called in logs and pictures. */
+export function branchLabel({ layer, name }: ModelBranch): string {
+  return `${layer}.${name}`;
+}
+
+/** @throws UsageError "usage/flag" when nothing that is trained lies in a branch */
+export function requireTrainedBranch({ layers }: Model, adapter: Pick<Adapter, "trained">): void {
+  if (layers.some(({ branches }, layer) => branches.length > 0 && adapter.trained(layer).length > 0)) return;
+  throw new UsageError(
+    "usage/flag",
+    "Cannot drop branches of the backward pass: none of them holds a trained parameter, expected at least one",
+    { hint: "Leave --dropbp out, or train modules of the blocks." },
+  );
+}

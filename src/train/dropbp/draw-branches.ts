@@ -1,0 +1,42 @@
+/**
+ * @file Which branches a step leaves out of the backward pass.
+ *
+ * Each is drawn by its own rate; where fewer than the target share of the branches (counted, not weighted) are out, those
+ * of the largest rates follow, of equal rates the first. So the realised share is at least the target.
+ */
+import { Random } from "../../random.ts";
+
+/** Stream of the seed that draws come from. */
+const DROP_STREAM = 3;
+
+/** Whether each branch is left out; `uniform`: one draw of [0, 1) a branch. */
+export function chooseBranches(
+  rates: readonly number[],
+  target: number,
+  uniform: readonly number[],
+): boolean[] {
+  const isDropped = rates.map((rate, i) => (uniform[i] as number) < rate);
+  const byRate = [...rates.keys()].sort((a, b) => (rates[b] as number) - (rates[a] as number) || a - b);
+  let count = isDropped.filter(Boolean).length;
+  for (const i of byRate) {
+    if (count / rates.length >= target) break;
+    if (!isDropped[i]) count++;
+    isDropped[i] = true;
+  }
+  return isDropped;
+}
+
+/** The branches that step `step` (from 0) leaves out: a function of the seed and the step alone. */
+export function drawBranches(
+  rates: readonly number[],
+  target: number,
+  seed: number,
+  step: number,
+): boolean[] {
+  const random = new Random(seed, DROP_STREAM, step);
+  return chooseBranches(
+    rates,
+    target,
+    rates.map(() => random.uniform()),
+  );
+}

@@ -1,0 +1,17 @@
+/** @file Where dropping branches stands: what a checkpoint keeps of it. */
+import { z } from "zod";
+
+export const DROP_STATE = z.object({
+  /** Branches in the order of the blocks, "12.mlp". */
+  branches: z.array(z.string()),
+  /** Rate of each branch. */
+  rates: z.array(z.number()),
+  /** Null: not measured, the rates are equal. */
+  sensitivities: z.array(z.number()).nullable(),
+  /** Steps in which each branch was left out. */
+  dropped: z.array(z.int()),
+  steps: z.int(),
+  /** Steps in which nothing was left to train. */
+  skipped: z.int(),
+});
+export type DropState = z.output<typeof DROP_STATE>;

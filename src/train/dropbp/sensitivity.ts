@@ -1,0 +1,50 @@
+/**
+ * @file How much the gradients change when one branch is left out of the backward pass; both published definitions.
+ *
+ *   norm      C_i = Σ_k (‖g_k‖ - ‖g_k^(i)‖)²
+ *   gradient  C_i = Σ_k ‖g_k - g_k^(i)‖²
+ *
+ *   g_k gradient of parameter k  g_k^(i) the same without branch i; what is absent counts as 0
+ * Paper: as `allocate-rates`; `norm` is the default of its code, `gradient` is what the paper names.
+ */
+import type { GradientBuffer } from "../../run/gradient-buffer.ts";
+
+/** A definition of the sensitivity. */
+export interface Sensitivity {
+  readonly name: string;
+  /** What is compared of the gradients of a step. */
+  read(gradients: GradientBuffer): Float64Array[];
+}
+
+/** One vector a parameter, those without gradient as zeros. */
+function* ofParameters({ groups }: GradientBuffer): Iterable<Float32Array> {
+  for (const { group, values, present } of groups) {
+    for (const [i, { offset, length }] of group.parameters.entries()) {
+      yield present[i] ? values.subarray(offset, offset + length) : new Float32Array(length);
+    }
+  }
+}
+
+function norm(vector: Float32Array): number {
+  let sum = 0;
+  for (const value of vector) sum += value * value;
+  return Math.sqrt(sum);
+}
+
+export const SENSITIVITIES: readonly Sensitivity[] = [
+  { name: "norm", read: (gradients) => [Float64Array.from([...ofParameters(gradients)].map(norm))] },
+  {
+    name: "gradient",
+    read: (gradients) => [...ofParameters(gradients)].map((each) => Float64Array.from(each)),
+  },
+];
+
+/** Sum of squared differences of what `read` gave. */
+export function squaredDistance(a: readonly Float64Array[], b: readonly Float64Array[]): number {
+  let sum = 0;
+  for (const [i, vector] of a.entries()) {
+    const other = b[i] as Float64Array;
+    for (const [j, value] of vector.entries()) sum += (value - (other[j] as number)) ** 2;
+  }
+  return sum;
+}

@@ -1,0 +1,206 @@
+/** @file DropBP on a Llama of two blocks, and its rates and draws, against PyTorch after the published code. */
+import assert from "node:assert/strict";
+import { after, describe, test } from "node:test";
+import { loadModel } from "../../src/format/by-path.ts";
+import { createGradientNorm } from "../../src/optim/gradient-norm.ts";
+import { findOptimizer } from "../../src/optim/optimizers.ts";
+import { createUpdater } from "../../src/optim/updater.ts";
+import type { Adapter } from "../../src/peft/attach.ts";
+import { full } from "../../src/peft/methods/full.ts";
+import { lora } from "../../src/peft/methods/lora.ts";
+import { Session } from "../../src/run/session.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
+import { allocateRates } from "../../src/train/dropbp/allocate-rates.ts";
+import { chooseBranches } from "../../src/train/dropbp/draw-branches.ts";
+import { SENSITIVITIES, squaredDistance } from "../../src/train/dropbp/sensitivity.ts";
+import { StepRunner } from "../../src/train/step-runner.ts";
+import { accumulateLoss, attachTo, batchFromRows } from "../model-passes.ts";
+import { assertNear, goldenJson, goldenPath, goldenTensors, relativeDifference } from "./golden-files.ts";
+
+interface Allocation {
+  readonly target: number;
+  readonly min_rate: number;
+  readonly tenths?: readonly number[];
+}
+interface Golden {
+  readonly loss: number;
+  readonly patterns: Readonly<Record<string, { readonly dropped: readonly boolean[] }>>;
+  readonly sensitivity: Readonly<Record<"norm" | "full", readonly number[]>>;
+  readonly flops: readonly number[];
+  readonly step_patterns: readonly (readonly boolean[])[];
+  readonly variants: Readonly<
+    Record<string, { lr: number; curve: number[]; grad_norm: number[]; final_loss: number }>
+  >;
+}
+
+const engine = createEngine({ threads: 1 });
+const { base, checkpoint } = await loadModel(goldenPath("models", "tiny-llama"));
+after(() => checkpoint.close());
+
+describe("rates and draws", () => {
+  const { problems, draws } = goldenJson<{
+    problems: Record<string, { sensitivity: number[]; flops: number[]; results: Allocation[] }>;
+    draws: { rates: number[]; target: number; u: number[]; dropped: boolean[] }[];
+  }>("dropbp", "allocator.json");
+
+  for (const [name, { sensitivity: sensitivities, flops, results }] of Object.entries(problems)) {
+    test(`allocation ${name}`, () => {
+      for (const { target, min_rate: least, tenths } of results) {
+        const allocate = (): number[] =>
+          allocateRates({ sensitivities, flops }, target, Math.round(10 * least));
+        if (tenths) assert.deepEqual(allocate(), tenths, `target ${target}`);
+        else assert.throws(allocate, { code: "usage/flag" });
+      }
+    });
+  }
+
+  test("what a step leaves out", () => {
+    assert.ok(draws.length > 10);
+    for (const { rates, target, u, dropped } of draws) {
+      assert.deepEqual(chooseBranches(rates, target, u), dropped);
+    }
+  });
+});
+
+const CASES = { lora: { method: lora, options: { rank: 4, alpha: 8 } }, full: { method: full, options: {} } };
+
+for (const [name, { method, options }] of Object.entries(CASES)) {
+  describe(`${name}: two blocks with two branches each`, async () => {
+    const golden = goldenJson<Golden>("dropbp", `llama-${name}.json`);
+    const tensors = await goldenTensors("dropbp", `llama-${name}.safetensors`);
+    const { ids, labels } = await integers(`llama-${name}.safetensors`);
+    const batches = ids.map((input_ids, k) => batchFromRows({ input_ids, labels: labels[k] as number[][] }));
+    const keyOf = (parameter: string): string => parameter.replace(/(lora_[AB])\.weight$/, "$1");
+
+    const start = async (): Promise<Adapter> => {
+      const adapter = await attachTo(base, method, options);
+      for (const parameter of adapter.parameters) {
+        const first = tensors.get(`param.${keyOf(parameter.name)}`);
+        if (first) parameter.value.data.set(first);
+      }
+      return adapter;
+    };
+    /** By block, as the runner takes it. */
+    const byBlock = (dropped: readonly boolean[]): string[][] =>
+      base.model.layers.map(({ branches }, layer) =>
+        branches.flatMap((branch, i) => (dropped[layer * branches.length + i] ? [branch.name] : [])),
+      );
+    const withSteps = async <T>(
+      recompute: boolean,
+      use: (
+        steps: StepRunner,
+        adapter: Adapter,
+        backward: (dropped: readonly boolean[], k: number) => Promise<number>,
+      ) => Promise<T>,
+    ): Promise<T> => {
+      const adapter = await start();
+      const session = new Session(engine, base);
+      const steps = await StepRunner.create({ session, adapter, recompute, seed: null });
+      const backward = async (dropped: readonly boolean[], k: number): Promise<number> => {
+        const batch = batches[k]!;
+        steps.dropBranches(byBlock(dropped));
+        steps.gradients.begin();
+        const loss = (await accumulateLoss(steps, batch, 1 / batch.numLabels, k, 0)) / batch.numLabels;
+        steps.gradients.finish();
+        return loss;
+      };
+      try {
+        return await use(steps, adapter, backward);
+      } finally {
+        await steps.release();
+        await session.release();
+      }
+    };
+
+    test("the loss is that without dropping, bit for bit; gradients are those that are left", async () => {
+      for (const recompute of [false, true]) {
+        await withSteps(recompute, async (steps, _adapter, backward) => {
+          const whole = await backward([false, false, false, false], 0);
+          assertNear(whole, golden.loss, 2e-5, "loss");
+          for (const [pattern, { dropped }] of Object.entries(golden.patterns)) {
+            assert.equal(await backward(dropped, 0), whole, pattern);
+            const keys = [...tensors.keys()].filter((key) => key.startsWith(`${pattern}/grad.`));
+            if (keys.length === 0) continue;
+            const found = new Map<string, Float32Array>();
+            for (const { group, values, present } of steps.gradients.groups) {
+              for (const [i, { name: parameter, offset, length }] of group.parameters.entries()) {
+                if (present[i])
+                  found.set(`${pattern}/grad.${keyOf(parameter)}`, values.slice(offset, offset + length));
+              }
+            }
+            assert.deepEqual([...found.keys()].sort(), keys.sort());
+            for (const [key, gradient] of found) {
+              assert.ok(relativeDifference(gradient, tensors.get(key)!) < 1e-4, key);
+            }
+          }
+        });
+      }
+    });
+
+    test("sensitivities by both definitions", async () => {
+      await withSteps(false, async (steps, _adapter, backward) => {
+        for (const [ours, theirs] of [
+          ["norm", "norm"],
+          ["gradient", "full"],
+        ] as const) {
+          const sensitivity = SENSITIVITIES.find((each) => each.name === ours)!;
+          await backward([false, false, false, false], 0);
+          const whole = sensitivity.read(steps.gradients);
+          for (const [i, expected] of golden.sensitivity[theirs].entries()) {
+            await backward(
+              [0, 1, 2, 3].map((branch) => branch === i),
+              0,
+            );
+            const found = squaredDistance(whole, sensitivity.read(steps.gradients));
+            assertNear(found / expected, 1, 1e-4, `${ours} of branch ${i}`);
+          }
+        }
+      });
+    });
+
+    test("ten steps with other branches each time, one of them with all", async () => {
+      const { lr: learningRate, curve, grad_norm: norms, final_loss: final } = golden.variants["train.skip"]!;
+      await withSteps(false, async (steps, adapter, backward) => {
+        const adamw = findOptimizer("adamw");
+        const updater = await createUpdater(engine, adamw, adamw.options.parse({}), adapter.groups);
+        const norm = await createGradientNorm(engine);
+        for (const [k, dropped] of golden.step_patterns.entries()) {
+          assertNear(await backward(dropped, k), curve[k]!, 3e-5, `loss of step ${k}`);
+          assert.equal(steps.isIdle, name === "lora" && dropped.every(Boolean));
+          assertNear(
+            await norm.norm(steps.gradients.vectors()),
+            norms[k]!,
+            1e-4,
+            `gradient norm of step ${k}`,
+          );
+          const { groups } = steps.gradients;
+          await updater.step({ gradients: groups, gradientScale: 1, learningRate, weightDecay: 0 });
+        }
+        assertNear(await backward([false, false, false, false], 0), final, 1e-4, "loss after training");
+        for (const { name: parameter, value } of adapter.parameters) {
+          const expected = tensors.get(`train.skip/final.${keyOf(parameter)}`);
+          if (expected) assert.ok(relativeDifference(value.data, expected) < 2e-3, parameter);
+        }
+        await updater.release();
+        await norm.release();
+      });
+    });
+  });
+}
+
+/** The token ids and labels of task a, [10][2][12]. */
+async function integers(file: string): Promise<{ ids: number[][][]; labels: number[][][] }> {
+  const tensors = await goldenTensors("dropbp", file);
+  const [batchCount, rows, length] = [10, 2, 12];
+  const cut = (name: string): number[][][] =>
+    Array.from({ length: batchCount }, (_, k) =>
+      Array.from({ length: rows }, (_, row) => {
+        const from = (k * rows + row) * length;
+        return Array.from(
+          (tensors.get(name) as ArrayLike<number> & Float32Array).subarray(from, from + length),
+          Number,
+        );
+      }),
+    );
+  return { ids: cut("input_ids"), labels: cut("labels") };
+}
