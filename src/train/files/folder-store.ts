@@ -4,8 +4,9 @@ import type { Adapter } from "../../peft/attach.ts";
 import type { TrainEvent } from "../events.ts";
 import type { RunState } from "../run-state.ts";
 import type { RunStore } from "../run-store.ts";
+import { dropBpChart } from "./dropbp-chart.ts";
 import { lossChart } from "./loss-chart.ts";
-import { CHART_FILE, CONFIG_FILE, type RunFolder } from "./run-folder.ts";
+import { BRANCHES_FILE, CHART_FILE, CONFIG_FILE, type RunFolder } from "./run-folder.ts";
 
 /** What a folder is to hold. */
 export interface FolderStoreParts {
@@ -46,6 +47,7 @@ export function folderStore(parts: FolderStoreParts): RunStore {
       folder.finish(adapter, origin, state, {
         [CONFIG_FILE]: configText,
         [CHART_FILE]: lossChart(title, eventsOf(state, "step"), eventsOf(state, "eval")),
+        ...(state.dropbp === null ? {} : { [BRANCHES_FILE]: dropBpChart(title, state.dropbp) }),
       }),
     newestCheckpoint: async () => {
       const step = await folder.newest();

@@ -32,8 +32,17 @@ const OLD_TEMPORARY = /^\.(checkpoint-\d+|staging)\.[0-9a-f]{8}\.tmp$/;
 export const CONFIG_FILE = "config.yaml";
 /** The loss curve. */
 export const CHART_FILE = "loss.svg";
+/** What was left out of each branch by DropBP. */
+export const BRANCHES_FILE = "dropbp.svg";
 /** Every name that a run writes, beside those of checkpoints. */
-const OF_A_RUN: readonly string[] = [STATE_FILE, LOG_FILE, CONFIG_FILE, CHART_FILE, ...RESULT_FILES];
+const OF_A_RUN: readonly string[] = [
+  STATE_FILE,
+  LOG_FILE,
+  CONFIG_FILE,
+  CHART_FILE,
+  BRANCHES_FILE,
+  ...RESULT_FILES,
+];
 
 /** What a checkpoint says of the length of its run. */
 const SAVED_LENGTH = z.object({

@@ -154,7 +154,7 @@ async function setUpOn(
   const adapter = await makeAdapter(options, base, request, methods);
   requireTrainableBlocks(model, adapter);
   const dropBp = dropPlan(options);
-  if (dropBp) requireTrainedBranch(model, adapter);
+  if (dropBp) requireTrainedBranch(model, adapter, dropBp.rate);
   // As TRL: a copy of an adapter to start from. Read once more, so that a resumed run has it too.
   const reference =
     options.initAdapter !== undefined && objective.objective.needs.includes("reference")

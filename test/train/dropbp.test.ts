@@ -1,0 +1,109 @@
+/** @file Training with DropBP through the front door: what changes, what does not, and that a run goes on bit-equal. */
+import assert from "node:assert/strict";
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { before, describe, test } from "node:test";
+import type { StepEvent, TrainEvent } from "../../src/train/events.ts";
+import type { RunState } from "../../src/train/run-state.ts";
+import { METHODS } from "../../src/peft/methods.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+import { lossesOf, runTiny } from "./tiny-run.ts";
+
+const folder = temporaryFolder();
+const data = writeTinyChats(join(folder, "chats.jsonl"), 12);
+let model: string;
+before(async () => {
+  model = await writeTinyModel(join(folder, "model"));
+});
+const stateOf = (output: string): RunState =>
+  JSON.parse(readFileSync(join(output, "trainer_state.json"), "utf8")) as RunState;
+const stepsOf = (events: readonly TrainEvent[]): StepEvent[] =>
+  events.flatMap((event) => (event.event === "step" ? [event] : []));
+
+describe("graft train --dropbp", () => {
+  test("the first loss is that without, later ones are others; rates, draws and a picture are kept", async () => {
+    const plain = await runTiny({ model, data, output: join(folder, "plain"), steps: 12 });
+    const output = join(folder, "dropped");
+    const { events } = await runTiny({ model, data, output, steps: 12, dropbp: 0.5, learningRate: 0.01 });
+    assert.equal(lossesOf(events)[0], lossesOf(plain.events)[0]);
+    assert.notEqual(lossesOf(events)[5], lossesOf(plain.events)[5]);
+    const { dropbp } = stateOf(output);
+    assert.ok(dropbp?.sensitivities);
+    assert.equal(dropbp.branches[0], "0.attention");
+    assert.equal(dropbp.steps, 12);
+    assert.ok(dropbp.sensitivities.every((each) => each > 0));
+    assert.ok(dropbp.rates.every((rate) => rate <= 0.9 && Number.isInteger(Math.round(10 * rate))));
+    // At least the target share of the branches is out in every step.
+    assert.ok(dropbp.dropped.reduce((sum, count) => sum + count, 0) >= 0.5 * 12 * dropbp.branches.length);
+    assert.ok(stepsOf(events).every(({ drop_rate: rate }) => rate !== undefined && rate > 0 && rate <= 1));
+    assert.match(readFileSync(join(output, "dropbp.svg"), "utf8"), /0\.attention/);
+    assert.ok(!existsSync(join(folder, "plain", "dropbp.svg")));
+    assert.equal(stateOf(join(folder, "plain")).dropbp, null);
+  });
+
+  for (const [name, saveEvery] of [
+    ["before", 1],
+    ["after", 4],
+  ] as const) {
+    test(`a run that was stopped ${name} its sensitivities were measured goes on bit-equal`, async () => {
+      const output = join(folder, `resumed-${name}`);
+      const input = { model, data, output, steps: 20, dropbp: 0.7, saveEvery, keepLast: 30 };
+      const whole = await runTiny(input);
+      const [adapter, log] = ["adapter_model.safetensors", "trainer_state.json"].map((file) =>
+        readFileSync(join(output, file)),
+      );
+      const kept = name === "before" ? 1 : 8;
+      for (let step = kept + 1; step <= 20; step++) {
+        rmSync(join(output, `checkpoint-${step}`), { recursive: true, force: true });
+      }
+      const { events } = await runTiny({ ...input, resume: true });
+      assert.deepEqual(lossesOf(events), lossesOf(whole.events).slice(kept));
+      assert.deepEqual(readFileSync(join(output, "adapter_model.safetensors")), adapter);
+      const [then, now] = [JSON.parse(String(log)) as RunState, stateOf(output)];
+      assert.deepEqual(now.dropbp, then.dropbp);
+    });
+  }
+
+  test("every method, with accumulation and recomputed activations", async () => {
+    for (const { name: method } of METHODS) {
+      const input = {
+        model,
+        data,
+        dropbp: 0.5,
+        steps: 2,
+        gradientAccumulationSteps: 2,
+      };
+      const more = { gradientCheckpointing: "on", dropbpRates: "gradient" };
+      const own = method === "lora" ? {} : { rank: undefined };
+      const output = join(folder, method);
+      const { events } = await runTiny({ ...input, ...own, ...more, method, output } as never);
+      assert.ok(lossesOf(events).every(Number.isFinite));
+      assert.ok(stateOf(output).dropbp?.sensitivities, method);
+    }
+  });
+
+  test("steps that drop everything are counted and train nothing", async () => {
+    const output = join(folder, "skipped");
+    const input = { model, data, output, steps: 30, dropbp: 0.75, dropbpRates: "uniform" as const };
+    const { events } = await runTiny(input);
+    const { dropbp } = stateOf(output);
+    const idle = stepsOf(events).filter(({ drop_rate: rate }) => rate === 1);
+    assert.ok(idle.length > 3 && idle.length < 30, `${idle.length} of 30`);
+    assert.equal(dropbp?.skipped, idle.length);
+    assert.ok(idle.every(({ grad_norm: norm }) => norm === 0));
+  });
+
+  test("bad input", async () => {
+    const run = (more: object): Promise<unknown> =>
+      runTiny({ model, data, output: join(folder, "bad"), ...more });
+    await assert.rejects(run({ dropbp: 0.95 }), { code: "usage/flag" });
+    await assert.rejects(run({ dropbp: 0.8 }), { code: "usage/flag", message: /all 4 branches/ });
+    await assert.rejects(run({ dropbp: -0.1 }), { code: "usage/flag" });
+    await assert.rejects(run({ dropbpRates: "norm" }), { code: "usage/flag", message: /no dropbp is given/ });
+    await assert.rejects(run({ dropbp: 0.5, targetModules: ["lm_head"] }), {
+      code: "usage/flag",
+      message: /none of them/,
+    });
+    assert.ok(!existsSync(join(folder, "bad")));
+  });
+});
