@@ -296,13 +296,21 @@ describe("PEQA on other bases", () => {
         [],
       );
     const made = configWith("clip");
-    assert.deepEqual(made, { bits: 4, group_size: 0, init: "clip", scales: "group", modules_to_save: null });
+    assert.deepEqual(made, {
+      bits: 4,
+      group_size: 0,
+      init: "clip",
+      scales: "group",
+      own_codes: "all",
+      modules_to_save: null,
+    });
     const own = configWith(null);
     assert.deepEqual(own, {
       bits: null,
       group_size: null,
       init: "clip",
       scales: "group",
+      own_codes: "all",
       modules_to_save: null,
     });
   });

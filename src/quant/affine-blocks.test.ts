@@ -16,7 +16,8 @@ const edges = JSON.parse(
 
 const KINDS = STORAGE_NAMES.flatMap((name) => {
   const { affine }: Storage = STORAGES[name];
-  if (affine === "not-affine" || affine.format.groupSize === "of-each-tensor") return [];
+  // Those of blocks in blocks, and of no blocks, have tests of their own.
+  if (affine === "not-affine" || affine.format.groupSize !== 32 || !(name in edges.raw)) return [];
   const format: AffineFormat = { ...affine.format, groupSize: affine.format.groupSize };
   return [[name, affine, format] as const];
 });
@@ -58,7 +59,7 @@ function constantBlock(name: "q4_1" | "q5_1"): StoredTensor {
   return unpackStored(name, raw, [1, 32]);
 }
 
-test("the kinds of blocks have affine views, the kinds of floats none", () => {
+test("kinds of blocks that are written have affine views", () => {
   assert.deepEqual(
     KINDS.map(([name]) => name),
     ["q8_0", "q4_0", "q4_1", "q5_0", "q5_1"],

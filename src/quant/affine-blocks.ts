@@ -15,7 +15,7 @@ import { type Planes, plane } from "./planes.ts";
 const CONSTANT_DISTANCE = 16;
 
 /** Takes the packed codes out of planes: a view of the plane, or fresh. */
-type ReadCodes<D extends "uint8" | "int8"> = (planes: Planes) => HostTensor<D>;
+export type ReadCodes<D extends "uint8" | "int8"> = (planes: Planes) => HostTensor<D>;
 
 /** Kinds with codes, a plane scale, and one zero for all. */
 export function symmetricBlocks(

@@ -6,6 +6,7 @@
  */
 import { DTYPES, type DataOf } from "../graph/dtype.ts";
 import { hostTensor } from "../runtime/host-tensor.ts";
+import type { AffineKind } from "./affine.ts";
 import { joinNibbles, type Runs, splitNibbles } from "./nibbles.ts";
 import { type Planes, plane } from "./planes.ts";
 import { rowsAndColumns, type Storage } from "./storage.ts";
@@ -52,11 +53,13 @@ export function nibbles(name: string, numCodes: number, distance: number): Field
 export type PlaneData = Readonly<Record<string, DataOf<FieldType>>>;
 
 /** What a storage kind says beside what follows from its fields. */
-export interface BlockKind extends Pick<Storage, "name" | "summary" | "blockSize" | "dequantize" | "affine"> {
+export interface BlockKind extends Pick<Storage, "name" | "summary" | "blockSize" | "dequantize"> {
   readonly ggmlType: number;
   /** In the order of the file. */
   readonly fields: readonly Field[];
   readonly quantize: "read-only" | ((values: DataOf<"float32">) => PlaneData);
+  /** As it is, or made of how the kind's own values are computed. */
+  readonly affine: Storage["affine"] | ((own: Pick<Storage, "blockSize" | "dequantize">) => AffineKind);
 }
 
 /** Makes a storage kind of the fields of its blocks. */
@@ -114,7 +117,7 @@ export function defineBlocks(kind: BlockKind): Storage {
 
     dequantize,
     quantize: quantize === "read-only" ? quantize : (values, shape) => toPlanes(quantize(values), shape),
-    affine,
+    affine: typeof affine === "function" ? affine({ blockSize, dequantize }) : affine,
   };
 }
 

@@ -1,4 +1,6 @@
 /** @file Storage iq4_nl: blocks of 32 4-bit codes with one float16 scale; value = IQ4_VALUES[code] * scale. */
+import { symmetricBlocks } from "./affine-blocks.ts";
+import { codesByValue } from "./affine-super-blocks.ts";
 import { BLOCK, defineBlocks, half, nibbles } from "./block.ts";
 import { FLOAT16_VALUES } from "./half.ts";
 import { IQ4_VALUES } from "./iq4-values.ts";
@@ -27,5 +29,5 @@ export const iq4_nl = defineBlocks({
   },
 
   quantize: "read-only",
-  affine: "not-affine",
+  affine: (own) => symmetricBlocks({ bits: 8, codes: "int8", zero: 0 }, codesByValue(own, "int8")),
 });

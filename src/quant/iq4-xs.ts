@@ -4,10 +4,18 @@
  *
  * The lower 4 bits of the group codes are in `groupLow`, two a byte, the upper 2 in `groupHigh`, four a byte.
  */
+import { codesByValue, superBlocks } from "./affine-super-blocks.ts";
 import { bytes, defineBlocks, half, nibbles, SUPER_BLOCK } from "./block.ts";
 import { FLOAT16_VALUES } from "./half.ts";
 import { IQ4_VALUES } from "./iq4-values.ts";
 import { plane } from "./planes.ts";
+
+/** The factor of a group, counted over all blocks: a code of 6 bits less 32. */
+function groupFactor(low: Uint8Array, high: Uint8Array, group: number): number {
+  const lower = (low[group >> 1]! >> (4 * (group & 1))) & 0x0f;
+  const upper = (high[group >> 2]! >> (2 * (group & 3))) & 3;
+  return (lower | (upper << 4)) - 32;
+}
 
 /** 4-bit codes of unevenly spaced numbers in groups of 32. */
 export const iq4_xs = defineBlocks({
@@ -26,9 +34,7 @@ export const iq4_xs = defineBlocks({
     for (let block = first, i = 0; block < end; block++) {
       const blockScale = FLOAT16_VALUES[scale[block]!]!;
       for (let group = 0; group < 8; group++) {
-        const low = (groupLow[block * 4 + (group >> 1)]! >> (4 * (group & 1))) & 0x0f;
-        const high = (groupHigh[block * 2 + (group >> 2)]! >> (2 * (group & 3))) & 3;
-        const d = blockScale * ((low | (high << 4)) - 32);
+        const d = blockScale * groupFactor(groupLow, groupHigh, block * 8 + group);
         for (const stop = i + 16; i < stop; i++) {
           const pair = codes[i]!;
           into[2 * i] = IQ4_VALUES[pair & 0x0f]! * d;
@@ -39,5 +45,19 @@ export const iq4_xs = defineBlocks({
   },
 
   quantize: "read-only",
-  affine: "not-affine",
+  affine: (own) =>
+    superBlocks({
+      bits: 8,
+      dtype: "int8",
+      // Codes of 33, which stand for 1.
+      readCodes: codesByValue(own, "int8", { groupLow: [0x11], groupHigh: [0xaa] }),
+      groupSize: 32,
+      factorDtype: "int8",
+      factors: (planes) => {
+        const low = plane(planes, "groupLow", "uint8").data;
+        const high = plane(planes, "groupHigh", "uint8").data;
+        return (group) => groupFactor(low, high, group);
+      },
+      minima: "no-minimum",
+    }),
 });

@@ -5,6 +5,7 @@
  * A byte of `groupCodes` has the scale low and the minimum high. Byte i of each half of `codes` has its elements i,
  * 32 + i, 64 + i and 96 + i, from the lowest bits up.
  */
+import { codesByValue, groupBytes, superBlocks } from "./affine-super-blocks.ts";
 import { bytes, defineBlocks, half, SUPER_BLOCK } from "./block.ts";
 import { FLOAT16_VALUES } from "./half.ts";
 import { plane } from "./planes.ts";
@@ -56,5 +57,22 @@ export const q2_k = defineBlocks({
   },
 
   quantize: "read-only",
-  affine: "not-affine",
+  affine: (own) => {
+    const groups = groupBytes("groupCodes", "uint8");
+    return superBlocks({
+      bits: 8,
+      dtype: "uint8",
+      readCodes: codesByValue(own, "uint8", { groupCodes: [0x01] }),
+      groupSize: 16,
+      factorDtype: "uint8",
+      factors: (planes) => {
+        const codeOf = groups(planes);
+        return (group) => codeOf(group) & 0x0f;
+      },
+      minima: (planes) => {
+        const codeOf = groups(planes);
+        return (group) => codeOf(group) >> 4;
+      },
+    });
+  },
 });

@@ -5,6 +5,7 @@
  * Byte i of each half of `lowBits` has the lower two bits of its elements i, 32 + i, 64 + i and 96 + i, from the lowest bits
  * up; bit k of byte i of `highBits` is the highest bit of element 32 k + i of the block.
  */
+import { codesByValue, superBlocks } from "./affine-super-blocks.ts";
 import { bytes, defineBlocks, half, SUPER_BLOCK } from "./block.ts";
 import { FLOAT16_VALUES } from "./half.ts";
 import { plane } from "./planes.ts";
@@ -60,5 +61,20 @@ export const q3_k = defineBlocks({
   },
 
   quantize: "read-only",
-  affine: "not-affine",
+  affine: (own) =>
+    superBlocks({
+      bits: 8,
+      dtype: "int8",
+      // Codes of 33, which stand for 1.
+      readCodes: codesByValue(own, "int8", {
+        groupCodes: [...Array<number>(8).fill(0x11), 0xaa, 0xaa, 0xaa, 0xaa],
+      }),
+      groupSize: 16,
+      factorDtype: "int8",
+      factors: (planes) => {
+        const { data } = plane(planes, "groupCodes", "uint8");
+        return (group) => groupCode(data, (group >> 4) * GROUP_BYTES, group & 15) - 32;
+      },
+      minima: "no-minimum",
+    }),
 });

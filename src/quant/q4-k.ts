@@ -2,10 +2,11 @@
  * @file Storage q4_k: blocks of 256 4-bit codes in 8 groups; value = code * scale - min of the group, which are 6-bit
  * codes times the float16 scale and the float16 minimum of the block.
  */
+import { superBlocks } from "./affine-super-blocks.ts";
 import { defineBlocks, bytes, half, nibbles, SUPER_BLOCK } from "./block.ts";
 import { FLOAT16_VALUES } from "./half.ts";
 import { plane } from "./planes.ts";
-import { minCode, scaleCode, SIX_BIT_BYTES } from "./six-bit-scales.ts";
+import { minCode, scaleCode, SIX_BIT_BYTES, SIX_BIT_GROUPS } from "./six-bit-scales.ts";
 
 /** 4-bit codes in groups of 32 with minima. */
 export const q4_k = defineBlocks({
@@ -38,5 +39,10 @@ export const q4_k = defineBlocks({
   },
 
   quantize: "read-only",
-  affine: "not-affine",
+  affine: superBlocks({
+    bits: 4,
+    dtype: "uint8",
+    readCodes: (planes) => plane(planes, "codes", "uint8"),
+    ...SIX_BIT_GROUPS,
+  }),
 });

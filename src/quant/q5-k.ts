@@ -4,10 +4,11 @@
  * 32 bytes of `lowBits` have the lower four bits of two groups, the first's in the low halves; bit g of byte i of `highBits`
  * is the highest bit of code i of group g.
  */
+import { codesByValue, superBlocks } from "./affine-super-blocks.ts";
 import { bytes, defineBlocks, half, SUPER_BLOCK } from "./block.ts";
 import { FLOAT16_VALUES } from "./half.ts";
 import { plane } from "./planes.ts";
-import { minCode, scaleCode, SIX_BIT_BYTES } from "./six-bit-scales.ts";
+import { minCode, scaleCode, SIX_BIT_BYTES, SIX_BIT_GROUPS, SIX_BIT_ONES } from "./six-bit-scales.ts";
 
 /** 5-bit codes in groups of 32 with minima. */
 export const q5_k = defineBlocks({
@@ -52,5 +53,11 @@ export const q5_k = defineBlocks({
   },
 
   quantize: "read-only",
-  affine: "not-affine",
+  affine: (own) =>
+    superBlocks({
+      bits: 8,
+      dtype: "uint8",
+      readCodes: codesByValue(own, "uint8", { groupCodes: SIX_BIT_ONES }),
+      ...SIX_BIT_GROUPS,
+    }),
 });

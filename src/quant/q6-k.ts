@@ -5,6 +5,7 @@
  * A block has two halves. Byte i of a half's `lowBits` has the lower four bits of its elements i and 64 + i, byte i of its
  * `highBits` the upper two of its elements i, 32 + i, 64 + i and 96 + i, from the lowest bits up.
  */
+import { codesByValue, groupBytes, superBlocks } from "./affine-super-blocks.ts";
 import { bytes, defineBlocks, half, signedBytes, SUPER_BLOCK } from "./block.ts";
 import { FLOAT16_VALUES } from "./half.ts";
 import { plane } from "./planes.ts";
@@ -50,5 +51,14 @@ export const q6_k = defineBlocks({
   },
 
   quantize: "read-only",
-  affine: "not-affine",
+  affine: (own) =>
+    superBlocks({
+      bits: 8,
+      dtype: "int8",
+      readCodes: codesByValue(own, "int8", { groupCodes: [1] }),
+      groupSize: 16,
+      factorDtype: "int8",
+      factors: groupBytes("groupCodes", "int8"),
+      minima: "no-minimum",
+    }),
 });

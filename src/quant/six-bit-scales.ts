@@ -5,8 +5,26 @@
  * the lower 4 bits of groups 4 to 7, scales low and minima high; their upper 2 are the upper 2 bits of bytes 0 to 7.
  */
 
+import { type Planes, plane } from "./planes.ts";
+
 /** Bytes of the codes of a block. */
 export const SIX_BIT_BYTES = 12;
+
+/** The bytes of a block whose scales have the code 1 and whose minima the code 0. */
+export const SIX_BIT_ONES = [1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1];
+
+/** What the affine views of both kinds take of these codes; groups are counted over all blocks. */
+export const SIX_BIT_GROUPS = {
+  groupSize: 32,
+  factorDtype: "uint8",
+  factors: (planes: Planes) => readerOf(planes, scaleCode),
+  minima: (planes: Planes) => readerOf(planes, minCode),
+} as const;
+
+function readerOf(planes: Planes, read: typeof scaleCode): (group: number) => number {
+  const { data } = plane(planes, "groupCodes", "uint8");
+  return (group) => read(data, (group >> 3) * SIX_BIT_BYTES, group & 7);
+}
 
 /** Reads the code of a group's scale; `offset`: where the codes of the block begin. */
 export function scaleCode(codes: Uint8Array, offset: number, group: number): number {

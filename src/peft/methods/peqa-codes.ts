@@ -21,6 +21,9 @@ import type { FrozenSpec, SitePlace, SiteValues } from "../site.ts";
 /** What trains: the scale of every group, or a change of all scales of a row in proportion. */
 export const TRAINED_SCALES = ["group", "row"] as const;
 
+/** Quantized weights that are trained on their own codes. */
+export const OWN_CODES = ["all", "written"] as const;
+
 /** Suffixes of a site's tensors. */
 export const SCALE = "peqa_scale";
 export const DELTA = "peqa_delta";
@@ -43,6 +46,7 @@ const DEFAULT_BITS = 4;
 interface Wanted {
   readonly bits: number | null;
   readonly groupSize: number | null;
+  readonly ownCodes: (typeof OWN_CODES)[number];
 }
 
 /** Whether a site needs the base's projection and nothing beside it. */
@@ -51,7 +55,10 @@ export function isOnBase({ start, scales }: PeqaSite): boolean {
 }
 
 /** The format of codes that are to be made. @throws UsageError "usage/quantization" for groups that do not divide */
-export function madeFormat({ bits, groupSize: wanted }: Wanted, place: SitePlace): AffineFormat {
+export function madeFormat(
+  { bits, groupSize: wanted }: Omit<Wanted, "ownCodes">,
+  place: SitePlace,
+): AffineFormat {
   const { inFeatures } = place.spec;
   const groupSize = wanted || inFeatures;
   if (inFeatures % groupSize !== 0) {
@@ -65,9 +72,9 @@ export function madeFormat({ bits, groupSize: wanted }: Wanted, place: SitePlace
 }
 
 /** The format of a base's own codes, null when it has none. @throws UsageError "usage/quantization" when another is asked for */
-export function ownFormat({ bits, groupSize }: Wanted, place: SitePlace): AffineFormat | null {
-  const { affine }: Storage = STORAGES[place.storage];
-  if (affine === "not-affine") return null;
+export function ownFormat({ bits, groupSize, ownCodes }: Wanted, place: SitePlace): AffineFormat | null {
+  const { affine, quantize }: Storage = STORAGES[place.storage];
+  if (affine === "not-affine" || (ownCodes === "written" && quantize === "read-only")) return null;
   const own = affine.format.groupSize === "of-each-tensor" ? place.groupSize : affine.format.groupSize;
   assertInternal(own != null, `${place.storage} "${place.path}" without a size of its groups`);
   const format = { ...affine.format, groupSize: own };

@@ -34,6 +34,7 @@ import {
   groupShape,
   isOnBase,
   madeFormat,
+  OWN_CODES,
   ownFormat,
   type PeqaSite,
   readAffine,
@@ -71,6 +72,12 @@ const OPTIONS = z.strictObject({
     .enum(TRAINED_SCALES)
     .default("group")
     .describe("what is trained: the scale of every group, or one factor for all scales of a row"),
+  ownCodes: z
+    .enum(OWN_CODES)
+    .default("all")
+    .describe(
+      "quantized weights that keep their own codes: all, or those of kinds that graft writes, as once; others are quantized anew",
+    ),
   ...MODULES_TO_SAVE,
 });
 type PeqaOptions = z.output<typeof OPTIONS>;
@@ -175,13 +182,14 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
     ...PLAIN_FILE,
     peftType: "PEQA",
     // What makes the codes of a base of floats again; a base's own codes say themselves how they are.
-    toConfig: ({ bits, groupSize, init, scales, ...others }, sites) => {
+    toConfig: ({ bits, groupSize, init, scales, ownCodes, ...others }, sites) => {
       const isMade = sites.every(({ options }) => options.start !== null);
       return {
         bits: bits ?? (isMade ? DEFAULT_BITS : null),
         group_size: groupSize ?? (isMade ? 0 : null),
         init,
         scales,
+        own_codes: ownCodes,
         ...wholeModulesToConfig(others),
       };
     },
@@ -189,8 +197,9 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
       bits: take("bits"),
       groupSize: take("group_size"),
       init: take("init"),
-      // Folders from before there was a choice say none.
       scales: take("scales"),
+      // Folders from before other kinds were read so say nothing of it.
+      ownCodes: take("own_codes") ?? "written",
       ...wholeModulesFromConfig(take),
     }),
   },

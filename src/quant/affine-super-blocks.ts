@@ -1,0 +1,163 @@
+/**
+ * @file The affine view of kinds that keep factors of groups in blocks of 256, under one float16 scale, maybe a minimum:
+ *
+ *   value = d f[g] q − dmin m[g] = d (f[g] q − (dmin / d) m[g])
+ *
+ * d is the scale, f are the factors. The zeros, what is subtracted, stay frozen: a new d moves dmin in proportion. A block
+ * with d = 0 has the values −dmin m[g]: it is read with the scale dmin and factors of 0, and keeps its d when it is written.
+ */
+import { hostTensor, type HostTensor } from "../runtime/host-tensor.ts";
+import { type AffineKind, fitFloat16 } from "./affine.ts";
+import type { ReadCodes } from "./affine-blocks.ts";
+import { SUPER_BLOCK } from "./block.ts";
+import { FLOAT16_VALUES } from "./half.ts";
+import { type Planes, plane } from "./planes.ts";
+import type { Storage } from "./storage.ts";
+
+/** Bits of 1 in float16. */
+const ONE = 0x3c00;
+
+/** What such a kind says of itself. */
+export interface SuperBlockKind {
+  /** Of a code as it is read. */
+  readonly bits: 4 | 8;
+  readonly dtype: "uint8" | "int8";
+  readonly readCodes: ReadCodes<"uint8" | "int8">;
+  /** Columns of a group. */
+  readonly groupSize: number;
+  readonly factorDtype: "uint8" | "int8";
+  /** Makes a reader of the factors of groups, counted over all blocks. */
+  factors(planes: Planes): (group: number) => number;
+  /** Makes one of the numbers by which the minimum is multiplied. */
+  readonly minima: "no-minimum" | ((planes: Planes) => (group: number) => number);
+}
+
+/** Makes the affine view of a kind with planes scale and, with minima, min. */
+export function superBlocks(kind: SuperBlockKind): AffineKind {
+  const { bits, dtype, readCodes, groupSize, factorDtype, minima } = kind;
+  const blockGroups = SUPER_BLOCK / groupSize;
+  const groupShape = (shape: readonly number[]): number[] => [
+    ...shape.slice(0, -1),
+    shape.at(-1)! * blockGroups,
+  ];
+  const hasMinimum = minima !== "no-minimum";
+
+  const readFactors = (planes: Planes): HostTensor<"uint8" | "int8"> => {
+    const { shape, data: step } = plane(planes, "scale", "float16");
+    const factorOf = kind.factors(planes);
+    const factors = new (factorDtype === "int8" ? Int8Array : Uint8Array)(step.length * blockGroups);
+    for (let group = 0; group < factors.length; group++) {
+      const isConstant = hasMinimum && FLOAT16_VALUES[step[Math.floor(group / blockGroups)]!] === 0;
+      factors[group] = isConstant ? 0 : factorOf(group);
+    }
+    return { dtype: factorDtype, shape: groupShape(shape), data: factors };
+  };
+
+  /** Scale and dmin / d of each block. */
+  const readScales = (planes: Planes): { scale: Float32Array; ratio: Float64Array } => {
+    const step = plane(planes, "scale", "float16").data;
+    const scale = Float32Array.from(step, (half) => FLOAT16_VALUES[half]!);
+    const ratio = new Float64Array(step.length);
+    if (!hasMinimum) return { scale, ratio };
+    const min = plane(planes, "min", "float16").data;
+    for (let block = 0; block < scale.length; block++) {
+      const [d, dmin] = [scale[block]!, FLOAT16_VALUES[min[block]!]!];
+      scale[block] = d === 0 ? dmin : d;
+      ratio[block] = d === 0 ? 1 : dmin / d;
+    }
+    return { scale, ratio };
+  };
+
+  return {
+    format: {
+      bits,
+      codes: dtype,
+      groupSize: SUPER_BLOCK,
+      zero: hasMinimum ? "float32" : 0,
+      factor: { groupSize, dtype: factorDtype },
+    },
+
+    read(planes) {
+      const { shape } = plane(planes, "scale", "float16");
+      const { scale, ratio } = readScales(planes);
+      const minimumOf = hasMinimum ? minima(planes) : null;
+      const zero =
+        minimumOf &&
+        Float32Array.from(
+          { length: scale.length * blockGroups },
+          (_, group) => ratio[Math.floor(group / blockGroups)]! * minimumOf(group),
+        );
+      return {
+        codes: readCodes(planes),
+        scale: hostTensor("float32", shape, scale),
+        zero: zero && hostTensor("float32", groupShape(shape), zero),
+        factor: readFactors(planes),
+      };
+    },
+
+    write(planes, { shape, data }, name) {
+      const blocks = { name, numGroups: shape.at(-1)! };
+      if (!hasMinimum) {
+        return {
+          ...planes,
+          scale: hostTensor("float16", shape, fitFloat16(data, { ...blocks, what: "scale" })),
+        };
+      }
+      const step = plane(planes, "scale", "float16").data;
+      const { ratio } = readScales(planes);
+      // A block of constants keeps its scale of 0, else its codes would begin to count.
+      const scales = data.map((scale, block) => (FLOAT16_VALUES[step[block]!] === 0 ? 0 : scale));
+      const minima = data.map((scale, block) => scale * ratio[block]!);
+      const scaleBits = fitFloat16(scales, { ...blocks, what: "scale" });
+      const minBits = fitFloat16(minima, { ...blocks, what: "minimum" }, true);
+      return {
+        ...planes,
+        scale: hostTensor("float16", shape, scaleBits),
+        min: hostTensor("float16", shape, minBits),
+      };
+    },
+    hold: "own-codes-only",
+  };
+}
+
+/**
+ * Reads codes, one a byte, as the values of the same blocks with scales of 1, no minima and `groups`, the planes of factors
+ * of 1: whatever whole numbers they stand for.
+ */
+export function codesByValue(
+  { blockSize, dequantize }: Pick<Storage, "blockSize" | "dequantize">,
+  dtype: "uint8" | "int8",
+  groups: Readonly<Record<string, readonly number[]>> = {},
+): ReadCodes<"uint8" | "int8"> {
+  return (planes) => {
+    const { shape, data: step } = plane(planes, "scale", "float16");
+    const unit: Record<string, HostTensor> = { ...planes };
+    unit["scale"] = hostTensor("float16", shape, step.slice().fill(ONE));
+    if (planes["min"]) unit["min"] = hostTensor("float16", shape, new Uint16Array(step.length));
+    for (const [name, pattern] of Object.entries(groups)) {
+      const own = planes[name]!;
+      const ones = own.data.slice();
+      for (let i = 0; i < ones.length; i++) ones[i] = pattern[i % pattern.length]!;
+      unit[name] = { ...own, data: ones };
+    }
+    const codes = new (dtype === "int8" ? Int8Array : Uint8Array)(step.length * blockSize);
+    const rowBlocks = shape.at(-1)!;
+    const values = new Float32Array(rowBlocks * blockSize);
+    for (let block = 0; block < step.length; block += rowBlocks) {
+      dequantize(unit, block, block + rowBlocks, values);
+      codes.set(values, block * blockSize);
+    }
+    return { dtype, shape: [...shape.slice(0, -1), rowBlocks * blockSize], data: codes };
+  };
+}
+
+/** One byte a group, as it is. */
+export function groupBytes(
+  name: string,
+  dtype: "uint8" | "int8",
+): (planes: Planes) => (group: number) => number {
+  return (planes) => {
+    const { data } = plane(planes, name, dtype);
+    return (group) => data[group]!;
+  };
+}
