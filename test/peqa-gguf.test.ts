@@ -12,13 +12,21 @@ import { memorySource } from "./memory-source.ts";
 import { findOptimizer } from "../src/optim/optimizers.ts";
 import { createUpdater } from "../src/optim/updater.ts";
 import type { Adapter } from "../src/peft/attach.ts";
+import { stackAdapters } from "../src/peft/rows.ts";
 import { peqa as method } from "../src/peft/methods/peqa.ts";
 import { STORAGES, type StorageName } from "../src/quant/storages.ts";
 import { type StoredTensor, packStored, quantizeTo } from "../src/quant/stored-tensor.ts";
 import { Random } from "../src/random.ts";
 import { createEngine } from "../src/runtime/create-engine.ts";
 import { StepRunner } from "../src/train/step-runner.ts";
-import { accumulateLoss, attachTo, batchFromRows, logitsOf, lossAndGradients } from "./model-passes.ts";
+import {
+  accumulateLoss,
+  attachTo,
+  batchFromRows,
+  logitsOf,
+  lossAndGradients,
+  perturb,
+} from "./model-passes.ts";
 import { buildTinyGguf, ggufValues, type RawTensor, TINY_TOKENS } from "./tiny-gguf.ts";
 import { temporaryFolder } from "./tiny-model.ts";
 import { frozenOf, valuesOf } from "./trained-values.ts";
@@ -258,6 +266,30 @@ for (const kind of KINDS) {
     });
   });
 }
+
+test("rows with tasks of their own, and rows of the base, share a batch where all scales of a row change alike", async () => {
+  const { base } = await ggufModel("rows", () => "q4_0");
+  const adapters = [];
+  for (const seed of [1, 2]) {
+    const adapter = await attachTo(base, method, { scales: "row" });
+    perturb(adapter, 0.3, seed);
+    adapters.push(adapter);
+  }
+  const all = [...adapters, null];
+  const together = stackAdapters(base, all);
+  for (const adapterOf of [
+    [1, 2],
+    [0, 1],
+  ]) {
+    const rows = await logitsOf(engine, base, together, batch, adapterOf);
+    const size = rows.length / 2;
+    for (const [row, index] of adapterOf.entries()) {
+      const alone = await logitsOf(engine, base, all[index] as Adapter | null, batch);
+      const [own, expected] = [rows, alone].map((values) => values.slice(row * size, (row + 1) * size));
+      assert.ok(largestDifference(own!, expected!) <= 1e-5);
+    }
+  }
+});
 
 describe("PEQA on other bases", () => {
   test("of mixed kinds it takes the codes that there are and makes the others", async () => {

@@ -137,11 +137,13 @@ export interface RowForm<S> {
 
 /** How rows of one batch have adapters of their own. */
 export interface RowBatch<S> {
-  /** Made once of an adapter's trained and frozen tensors, when adapters are put together. */
+  /** Made once of an adapter's trained and frozen tensors, when adapters are put together. @throws UsageError where it cannot be */
   form(tensors: SiteTensors, site: SiteSpec, options: S): RowForm<S>;
-  /** The form of a row that has no adapter at this site: its output is the base's. */
+  /**
+   * The form of a row that has no adapter at this site: its output is the base's. @throws UsageError when there is none
+   */
   identity(site: SiteSpec, options: S): RowForm<S>;
-  /** Builds the projection of x [B, T, in]; values are [B, ...shape]. */
+  /** Builds the projection of x [B, T, in]; values are [B, ...shape], and frozen tensors that come of the base as they are. */
   adapt(site: SiteGraph, x: Value, values: SiteValues, options: S): Value;
 }
 

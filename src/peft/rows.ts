@@ -5,16 +5,17 @@
  * any mixture runs as one. A row without an adapter has one that changes nothing.
  */
 import { UsageError } from "../errors.ts";
+import type { Value } from "../graph/graph.ts";
 import { gatherRows } from "../graph/ops/gather-scatter.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { passInput } from "../nn/pass.ts";
 import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
 import { numElements } from "../graph/shape.ts";
-import type { AdapterView } from "./adapter-view.ts";
-import type { Adapter } from "./attach.ts";
+import type { AdapterView, BoundTensor } from "./adapter-view.ts";
+import { type Adapter, bindForm } from "./attach.ts";
 import { type AdaptedSite, indexSites, placesOf } from "./layout.ts";
 import type { Method, RowBatch, RowForm } from "./method.ts";
-import type { SiteTensors } from "./site.ts";
+import type { BoundForm, Frozen, SiteTensors } from "./site.ts";
 
 /** Which adapter each row has. */
 const ROWS = passInput({
@@ -32,14 +33,22 @@ interface StackedSite {
   readonly options: unknown;
   /** By suffix, [N, ...]. */
   readonly tensors: SiteTensors;
+  /** What all adapters have of the base, by suffix. */
+  readonly common: Frozen;
+  /** What is bound in the place of one of those. */
+  readonly bound: BoundTensor | null;
 }
 
 /**
- * Puts adapters, and nothing (null), side by side for passes that choose among them by the input `rows`. The tensors are
- * copies. A site that only some have is there for all.
+ * Puts adapters, and nothing (null), side by side for passes that choose among them by the input `rows`. What is trained is
+ * copied. A site that only some have is there for all. `writing`: as `Adapter.forWriting`.
  * @throws UsageError "usage/adapter" when they cannot share a batch.
  */
-export function stackAdapters(base: BaseModel, adapters: readonly (Adapter | null)[]): AdapterView {
+export function stackAdapters(
+  base: BaseModel,
+  adapters: readonly (Adapter | null)[],
+  { writing = false } = {},
+): AdapterView {
   const method = commonMethod(adapters);
   const batch = method.kind === "adapter" ? method.batch : "not-batchable";
   if (batch === "not-batchable") {
@@ -54,12 +63,22 @@ export function stackAdapters(base: BaseModel, adapters: readonly (Adapter | nul
   for (const adapter of adapters) for (const [path, site] of adapter?.sites ?? []) sites.set(path, site);
   const stacked = new Map<AdaptedSite, StackedSite>();
   const inputs = new Map<number | null, Record<string, HostTensor>>();
+  const constants = new Map<number | null, Record<string, HostTensor>>();
+  const add = (to: typeof inputs, { layer, spec }: AdaptedSite, suffix: string, tensor: HostTensor): void => {
+    const own = to.get(layer) ?? {};
+    to.set(layer, own);
+    own[`${spec.name}.${suffix}`] = tensor;
+  };
   for (const site of sites.values()) {
-    const stack = stackSite(batch, adapters, site);
+    const common = commonTensors(adapters, site);
+    const bound = writing ? bindForm(base, method, site, common) : null;
+    const stack = { ...stackSite(batch, adapters, site), common, bound };
     stacked.set(site, stack);
-    const own = inputs.get(site.layer) ?? {};
-    inputs.set(site.layer, own);
-    for (const [suffix, tensor] of Object.entries(stack.tensors)) own[`${site.spec.name}.${suffix}`] = tensor;
+    for (const [suffix, tensor] of Object.entries(stack.tensors)) add(inputs, site, suffix, tensor);
+    for (const [suffix, tensor] of Object.entries(common)) {
+      if (suffix !== bound?.of) add(inputs, site, suffix, tensor);
+    }
+    if (bound) add(constants, site, bound.spec.suffix, bound.tensor);
   }
   const find = indexSites(sites.values());
   const siteAt = (layer: number | null, name: string): StackedSite | undefined => {
@@ -68,19 +87,19 @@ export function stackAdapters(base: BaseModel, adapters: readonly (Adapter | nul
   };
   return {
     inputs: (layer) => inputs.get(layer) ?? {},
-    constants: () => ({}),
+    constants: (layer) => constants.get(layer) ?? {},
     trained: () => [],
     lookUp: (graph) => graph.rows,
     projector: (layer) => (graph, x) => {
       const site = siteAt(layer, graph.spec.name);
       if (!site) return graph.project(x);
       const rows = graph.context(ROWS);
-      const values = Object.fromEntries(
-        Object.entries(site.tensors).map(([suffix, { shape }]) => [
-          suffix,
-          gatherRows(graph.input(suffix, shape, "float32"), rows),
-        ]),
-      );
+      const values: Record<string, Value> = {};
+      for (const [suffix, { shape }] of Object.entries(site.tensors)) {
+        values[suffix] = gatherRows(graph.input(suffix, shape, "float32"), rows);
+      }
+      for (const { suffix, shape, dtype } of commonSpecs(site))
+        values[suffix] = graph.input(suffix, shape, dtype);
       return batch.adapt(graph, x, values, site.options);
     },
     signature: (layer) =>
@@ -89,7 +108,7 @@ export function stackAdapters(base: BaseModel, adapters: readonly (Adapter | nul
         ...placesOf(base.model, layer).map(({ name }) => {
           const site = siteAt(layer, name);
           const shapes = Object.entries(site?.tensors ?? {}).map(([suffix, { shape }]) => [suffix, shape]);
-          return site ? [name, site.options, shapes] : null;
+          return site ? [name, site.options, shapes, commonSpecs(site)] : null;
         }),
       ]),
   };
@@ -120,11 +139,41 @@ function refuseWholeTensors(adapters: readonly (Adapter | null)[]): void {
   }
 }
 
+/** The frozen tensors that come of the base alone. @throws UsageError "usage/adapter" when adapters have others there */
+function commonTensors(adapters: readonly (Adapter | null)[], { path, frozen }: AdaptedSite): Frozen {
+  const common: Record<string, HostTensor> = {};
+  for (const { suffix } of frozen.filter(({ saved, shared }) => !saved && !shared)) {
+    for (const [index, adapter] of adapters.entries()) {
+      const site = adapter?.sites.get(path);
+      if (!adapter || !site) continue;
+      const own = adapter.tensorsOf(site)[suffix];
+      const known = (common[suffix] ??= own as HostTensor);
+      if (own?.data === known.data) continue;
+      throw new UsageError(
+        "usage/adapter",
+        `Cannot put adapters in one batch: adapter ${index + 1} has other frozen tensors at "${path}" than those before it, expected the same`,
+        { hint: "Run the requests of adapters that were made on other codes on their own." },
+      );
+    }
+  }
+  return common;
+}
+
+/** What programs read of the base at a site beside its weight. */
+function commonSpecs({ common, bound }: StackedSite): BoundForm["spec"][] {
+  return [
+    ...Object.entries(common).flatMap(([suffix, { shape, dtype }]) =>
+      suffix === bound?.of ? [] : [{ suffix, shape, dtype }],
+    ),
+    ...(bound ? [bound.spec] : []),
+  ];
+}
+
 function stackSite(
   batch: RowBatch<unknown>,
   adapters: readonly (Adapter | null)[],
   site: AdaptedSite,
-): StackedSite {
+): Pick<StackedSite, "options" | "tensors"> {
   const { path, layer } = site;
   if (layer === null) {
     throw new UsageError(

@@ -88,6 +88,20 @@ function shiftOf(format: AffineFormat): Shift {
   return { added, offset: HALF * (MIDDLE - added) + MIDDLE - bias };
 }
 
+/** Whether the scale of a row multiplies its output and nothing else. */
+export function isOneScale({ inFeatures }: Sizes, { groupSize, factor }: AffineFormat): boolean {
+  return groupSize === inFeatures && factor === null;
+}
+
+/** x [..., in] by the whole numbers (code − zero) of rows of one scale, [..., out]: the same for all tasks. */
+export function projectSteps(x: Value, values: SiteValues, sizes: Sizes, format: AffineFormat): Value {
+  const { outFeatures, inFeatures } = sizes;
+  const { [BLOCKS]: blocks, [ZERO]: zeros } = values;
+  const y = product(x, blocks!, onesOf(x, outFeatures, inFeatures / BITS4_BLOCK), sizes, format);
+  const offset = offsetOf(x, zeros, undefined, format);
+  return offset ? add(y, mul(blockSums(x, inFeatures), flat(offset))) : y;
+}
+
 /**
  * x [..., in] by the weight of scales [out, groups], [..., out]; `values`: the blocks, and what else is frozen.
  */
@@ -98,17 +112,13 @@ export function projectBlocks(
   sizes: Sizes,
   format: AffineFormat,
 ): Value {
-  const { outFeatures, inFeatures } = sizes;
+  const { outFeatures } = sizes;
   const { factor, groupSize } = format;
+  if (isOneScale(sizes, format)) {
+    return mul(projectSteps(x, values, sizes, format), reshape(scale, [outFeatures]));
+  }
   const { [BLOCKS]: blocks, [FACTOR]: factors, [ZERO]: zeros } = values;
   const offset = offsetOf(x, zeros, factors, format);
-  if (groupSize === inFeatures && !factor) {
-    // One scale a row goes to the output: what is multiplied is the same for all tasks.
-    const ones = onesOf(x, outFeatures, inFeatures / BITS4_BLOCK);
-    const y = product(x, blocks!, ones, sizes, format);
-    const steps = offset ? add(y, mul(blockSums(x, inFeatures), flat(offset))) : y;
-    return mul(steps, reshape(scale, [outFeatures]));
-  }
   const size = factor?.groupSize ?? groupSize;
   const inFactors = repeated(scale, groupSize / size);
   const steps = factors ? mul(inFactors, cast(factors, "float32")) : inFactors;
@@ -162,7 +172,7 @@ function offsetOf(
 }
 
 /** A matrix of ones, which ONNX Runtime makes when the program is compiled. */
-function onesOf({ graph }: Value, numRows: number, numColumns: number): Value {
+export function onesOf({ graph }: Value, numRows: number, numColumns: number): Value {
   const ones = (shape: number[]): Value =>
     graph.constant("float32", shape, new Float32Array(Math.max(...shape)).fill(1));
   return numRows === 1 ? ones([1, numColumns]) : mul(ones([numRows, 1]), ones([1, numColumns]));

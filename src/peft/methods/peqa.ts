@@ -26,6 +26,7 @@ import {
   wholeModulesToConfig,
 } from "../whole-modules.ts";
 import { BLOCKS, blocksShape, projectBlocks, toBlocks } from "./peqa-blocks.ts";
+import { peqaRows } from "./peqa-rows.ts";
 import {
   CODES,
   DELTA,
@@ -161,7 +162,7 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
   materializesWeight: (site, options) => !isOnBase(options) && blocksShape(site, options.format) === null,
 
   lookup: "not-on-embeddings",
-  batch: "not-batchable",
+  batch: peqaRows,
 
   merge: {
     graph: ({ weight, bias }, values, site, options) => ({

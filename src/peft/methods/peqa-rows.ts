@@ -1,0 +1,75 @@
+/**
+ * @file PEQA with a task a row: what all tasks share is multiplied once, and the output of each row by the row's own scales.
+ *
+ *   y[b] = r[b] ∘ (x[b] Wᵀ) + bias     W: whole numbers and r their scales, one a row; or W a weight and r = 1 + δ
+ */
+import { UsageError } from "../../errors.ts";
+import type { Value } from "../../graph/graph.ts";
+import { add, mul, sub } from "../../graph/ops/elementwise.ts";
+import { reshape } from "../../graph/ops/reshape.ts";
+import type { Dim } from "../../graph/shape.ts";
+import type { SiteGraph } from "../../models/site-graph.ts";
+import { linear } from "../../nn/linear.ts";
+import { hostTensor } from "../../runtime/host-tensor.ts";
+import type { RowBatch } from "../method.ts";
+import type { SiteValues } from "../site.ts";
+import { BLOCKS, isOneScale, onesOf, projectBlocks, projectSteps } from "./peqa-blocks.ts";
+import { DELTA, isOnBase, type PeqaSite, SCALE, START, weightOf } from "./peqa-codes.ts";
+
+/** Suffix of a task's factor for each output. */
+const ROW = "peqa_row";
+
+export const peqaRows: RowBatch<PeqaSite> = {
+  form: ({ [SCALE]: scale, [DELTA]: change }, site, options) => {
+    const { format, scales } = options;
+    const isRow = scales === "row";
+    if (!isRow && !isOneScale(site, format)) {
+      const numGroups = site.inFeatures / format.groupSize;
+      throw new UsageError(
+        "usage/adapter",
+        `Cannot put trained scales in one batch: "${site.name}" has ${numGroups} scales a row, expected one`,
+        {
+          hint: "Run the requests of each adapter on their own, or train with one scale a row (--scales row).",
+        },
+      );
+    }
+    const data = isRow ? change!.data.map((value) => 1 + value) : scale!.data;
+    return { tensors: { [ROW]: hostTensor("float32", [site.outFeatures], data) }, options };
+  },
+
+  identity: (site, options) => {
+    const { name, outFeatures } = site;
+    if (isOnBase(options)) {
+      const ones = new Float32Array(outFeatures).fill(1);
+      return { tensors: { [ROW]: hostTensor("float32", [outFeatures], ones) }, options };
+    }
+    throw new UsageError(
+      "usage/adapter",
+      `Cannot put a row without an adapter beside rows with scales of their own: its "${name}" is the base's, expected codes`,
+      { hint: "Run the requests without that adapter on their own." },
+    );
+  },
+
+  adapt: (site, x, values, options) => {
+    const row = values[ROW] as Value;
+    const perRow = reshape(row, [row.shape[0] as Dim, 1, site.spec.outFeatures]);
+    const y = mul(commonProduct(site, x, values, options), perRow);
+    return site.bias ? add(y, site.bias) : y;
+  },
+};
+
+/** What is the same for all tasks: the product with the base's weight, or with codes. */
+function commonProduct(site: SiteGraph, x: Value, values: SiteValues, options: PeqaSite): Value {
+  const { spec, bias } = site;
+  const { format, scales } = options;
+  if (isOnBase(options)) return bias ? sub(site.project(x), bias) : site.project(x);
+  const isBound = BLOCKS in values;
+  if (scales === "group") {
+    if (isBound) return projectSteps(x, values, spec, format);
+    return linear(x, weightOf(spec, values, onesOf(x, spec.outFeatures, 1), format), null);
+  }
+  const start = values[START] as Value;
+  return isBound
+    ? projectBlocks(x, start, values, spec, format)
+    : linear(x, weightOf(spec, values, start, format), null);
+}
