@@ -2,8 +2,11 @@
  * @file Every error that graft raises on purpose: one table of codes, classes by who must act.
  *
  * A message reads `Cannot <verb> <thing> "<name>": <found>, expected <wanted>`; the hint says how to mend it.
- * Adding a code is one line in CODES.
+ * Names of files are in messages: what a terminal would act on is escaped, what nobody reads is cut. Adding a code is one
+ * line in CODES.
  */
+
+import { readable } from "./printable.ts";
 
 /** Who must act: the caller, whoever made the file, whoever has the machine, or nobody at once. */
 type ErrorKind = "usage" | "format" | "capacity" | "failed";
@@ -66,10 +69,10 @@ export class GraftError<K extends ErrorKind = ErrorKind> extends Error {
   readonly hint: string | null;
 
   constructor(code: CodeOf<K>, message: string, details: ErrorDetails = {}) {
-    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    super(readable(message), details.cause === undefined ? undefined : { cause: details.cause });
     this.name = new.target.name;
     this.code = code;
-    this.hint = details.hint ?? null;
+    this.hint = details.hint === undefined ? null : readable(details.hint);
   }
 }
 

@@ -11,8 +11,10 @@ import type { ProgressFactory } from "./progress.ts";
 
 /** What a command may touch of the outside world. */
 export interface CommandIO {
-  /** Writes a line for people to standard output; dropped in --json mode. */
+  /** Writes a line for people to standard output, with what a terminal would act on escaped; dropped in --json mode. */
   stdout(text: string): void;
+  /** Writes text of a model to standard output, as it is where that is no terminal; dropped in --json mode. */
+  text(text: string): void;
   /** Writes a line to standard error, in every mode. */
   stderr(text: string): void;
   /** Writes one JSON object as a line to standard output; dropped without --json. */

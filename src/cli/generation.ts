@@ -7,6 +7,7 @@ import { type TextModel, type TextRequest, type WrittenText, openTextModel } fro
 import { COMPUTE_NAMES } from "../nn/computes.ts";
 import { DEFAULT_MODEL } from "../hub/resolve.ts";
 import { RESIDENCIES } from "../run/weights.ts";
+import { printable } from "../printable.ts";
 import type { CommandIO } from "./command.ts";
 import { formatFixed } from "./numbers.ts";
 import { pullWithProgress } from "./pull.ts";
@@ -105,9 +106,9 @@ export function showText(io: CommandIO): {
   readonly end: (text: string) => void;
 } {
   if (io.json || !io.interactive || !process.stdout.isTTY)
-    return { piece: () => {}, end: (text) => io.stdout(text) };
+    return { piece: () => {}, end: (text) => io.text(text) };
   return {
-    piece: (text) => void process.stdout.write(text),
+    piece: (text) => void process.stdout.write(printable(text)),
     end: () => void process.stdout.write("\n"),
   };
 }

@@ -1,10 +1,11 @@
 /** @file The process's streams, environment and signals as one value that tests can replace, and CommandIO made from it. */
 import colors from "picocolors";
 
+import { printable, printableJson } from "../printable.ts";
 import type { CommandIO } from "./command.ts";
 import { createProgress } from "./progress.ts";
 import { INTERRUPTED_STATUS } from "./report.ts";
-import { createScreen } from "./screen.ts";
+import { columnsOf, createScreen } from "./screen.ts";
 
 /** What `main` needs of a process. */
 export interface Terminal {
@@ -63,14 +64,16 @@ export function openProcessTerminal(): ProcessTerminal {
 export function createIO(terminal: Terminal, json: boolean): CommandIO {
   const { stdout, stderr, interactive } = terminal;
   const screen = interactive ? createScreen(stderr) : null;
+  const keepsColors = terminal.hasColor;
   const write = (stream: NodeJS.WritableStream, text: string): void => {
     if (screen) screen.write(stream, `${text}\n`);
     else stream.write(`${text}\n`);
   };
   return {
-    stdout: (text) => void (json || write(stdout, text)),
-    stderr: (text) => write(stderr, text),
-    emit: (event) => void (json && write(stdout, JSON.stringify(event))),
+    stdout: (text) => void (json || write(stdout, printable(text, keepsColors))),
+    stderr: (text) => write(stderr, printable(text, keepsColors)),
+    text: (text) => void (json || write(stdout, columnsOf(stdout) === null ? text : printable(text))),
+    emit: (event) => void (json && write(stdout, printableJson(JSON.stringify(event)))),
     json,
     interactive,
     color: colors.createColors(terminal.hasColor) as typeof colors,

@@ -10,7 +10,7 @@ import { lora } from "../peft/methods/lora.ts";
 import { attachTo, perturb } from "../../test/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
 import { Conversation } from "./conversation.ts";
-import { openTextModel, openTextParts } from "./text-model.ts";
+import { openTextModel, openTextParts, type WrittenText } from "./text-model.ts";
 
 const folder = temporaryFolder();
 const modelPath = await writeTinyModel(join(folder, "model"));
@@ -50,6 +50,22 @@ test("write() tells pieces that join to the text, which is that of the ids witho
   assert.equal(pieces.join(""), written.text);
   assert.equal(written.text, model.parts.tokenizer.decode(written.ids, { skipSpecialTokens: true }));
   assert.deepEqual(written.promptIds, promptIds);
+  await model.close();
+});
+
+test("two texts at once are written one after another, also when the first fails", async () => {
+  const model = await openTextModel(modelPath, { threads: 1 });
+  const ask = (prompt: string, numTokens: number): Promise<WrittenText> =>
+    model.write(model.encodePrompt(prompt), { maxNewTokens: numTokens });
+  const [first, second] = [await ask("one", 6), await ask("two", 6)];
+  const together = await Promise.all([ask("one", 6), ask("two", 6)]);
+  assert.deepEqual(
+    together.map(({ ids }) => ids),
+    [first.ids, second.ids],
+  );
+  const [failed, after] = await Promise.allSettled([model.write([1e6], { maxNewTokens: 6 }), ask("one", 6)]);
+  assert.equal(failed.status, "rejected");
+  assert.deepEqual(after.status === "fulfilled" && after.value.ids, first.ids);
   await model.close();
 });
 

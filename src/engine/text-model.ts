@@ -130,6 +130,8 @@ export class TextModel {
   /** Ids that end a text. */
   readonly stopIds: readonly number[];
   readonly #release: () => Promise<void>;
+  /** Settled when no text is being written. */
+  #lastWrite: Promise<unknown> = Promise.resolve();
 
   constructor(parts: TextParts, { generator, methods, release }: TextModelEngine) {
     this.parts = parts;
@@ -153,11 +155,24 @@ export class TextModel {
     return this.parts.tokenizer.encode(text, { addSpecialTokens: false });
   }
 
-  /** Writes text after a prompt; `onText` is told of each piece as it comes. @throws as `Generator.generate` */
+  /**
+   * Writes text after a prompt; `onText` is told of each piece as it comes. Calls are answered one after another: all use
+   * one cache. @throws as `Generator.generate`
+   */
   async write(
     promptIds: readonly number[],
     request: TextRequest,
     onText: (piece: string) => void = () => {},
+  ): Promise<WrittenText> {
+    const written = this.#lastWrite.then(() => this.#writeNow(promptIds, request, onText));
+    this.#lastWrite = written.catch(() => {});
+    return await written;
+  }
+
+  async #writeNow(
+    promptIds: readonly number[],
+    request: TextRequest,
+    onText: (piece: string) => void,
   ): Promise<WrittenText> {
     const stream = this.parts.tokenizer.stream({ skipSpecialTokens: true });
     let text = "";
@@ -176,6 +191,7 @@ export class TextModel {
 
   /** Frees the programs and closes the checkpoint. */
   async close(): Promise<void> {
+    await this.#lastWrite;
     await this.#release();
     this.tasks.release();
     this.parts.adapter?.release();

@@ -53,6 +53,9 @@ describe("an adapter that does not fit", () => {
     ["a bias of DoRA's own", { use_dora: true, lora_bias: true }, ["lora_bias is true"]],
     ["a start that changes the base", { init_lora_weights: "corda" }, ['init_lora_weights is "corda"']],
     ["a start by chance", { init_lora_weights: "pissa_niter_4" }, ['init_lora_weights is "pissa_niter_4"']],
+    ["a number for its modules", { target_modules: 5 }, ["target_modules is 5, expected"]],
+    ["an object for what it leaves out", { exclude_modules: {} }, ["exclude_modules is {}, expected"]],
+    ["a word for its layers", { layers_to_transform: "x" }, ['layers_to_transform is "x", expected']],
     ["a method that is not known", { peft_type: "PREFIX_TUNING" }, ['type "PREFIX_TUNING"', "LORA"]],
   ] as const) {
     test(`one with ${what}`, async () => {

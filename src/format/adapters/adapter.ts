@@ -3,6 +3,8 @@
  *
  * Knows no method: the method says its keys and its tensors' names.
  */
+import { z } from "zod";
+import { findProblems, listProblems } from "../../expected.ts";
 import { FormatError, UsageError } from "../../errors.ts";
 import { sameShape, showShape } from "../../graph/shape.ts";
 import { lastNames, matchSuffix } from "../../module-path.ts";
@@ -220,13 +222,37 @@ export function readSettings(
   const method = findMethodOfConfig(raw, methods);
   const take = takeFrom(raw);
   const options = configFileOf(method)?.fromConfig(take, raw);
-  const layers = (take("layers_to_transform") ?? null) as number | number[] | null;
-  const modules = (take("target_modules") ?? null) as string | string[] | null;
-  const exclude = take("exclude_modules") as string | string[] | undefined;
+  const {
+    layers_to_transform: layers,
+    target_modules: modules,
+    exclude_modules: exclude,
+  } = readTargets(path, take);
   const storedTransposed = take("fan_in_fan_out") === true;
   refuseUnknown(path, raw);
-  const targets = { modules, exclude: exclude ?? [], layers: layers === null ? null : [layers].flat() };
+  const targets = {
+    modules: modules ?? null,
+    exclude: exclude ?? [],
+    layers: layers == null ? null : [layers].flat(),
+  };
   return { method, options, targets, storedTransposed };
+}
+
+const MODULES = z.union([z.string(), z.array(z.string())]).nullish();
+/** Keys that say where an adapter sits. */
+const TARGETS = z.object({
+  target_modules: MODULES,
+  exclude_modules: MODULES,
+  layers_to_transform: z.union([z.int(), z.array(z.int())]).nullish(),
+});
+
+/** @throws UsageError "usage/adapter" for values of another type. */
+function readTargets(path: string, take: (key: string) => unknown): z.output<typeof TARGETS> {
+  const given = Object.fromEntries(Object.keys(TARGETS.shape).map((key) => [key, take(key)]));
+  const problems = listProblems(findProblems(TARGETS, given));
+  if (problems.length === 0) return TARGETS.parse(given);
+  throw new UsageError("usage/adapter", `Cannot use adapter "${path}": ${problems.join("; ")}`, {
+    hint: "adapter_config.json is damaged: save the adapter again with the program that made it.",
+  });
 }
 
 /** Keys that are not known and are set: they would change the numbers. */

@@ -146,3 +146,17 @@ describe("formatExpression()", () => {
     assert.equal(formatExpression(read(text)), text);
   });
 });
+
+test("parentheses and signs without end are refused", () => {
+  for (const [open, close] of [
+    ["(", ")"],
+    ["-", ""],
+  ] as const) {
+    const nested = (levels: number): string => `${open.repeat(levels)}a${close.repeat(levels)}`;
+    parseExpression(nested(90), ["a"]);
+    assert.throws(() => parseExpression(nested(50_000), ["a"]), {
+      code: "usage/combine",
+      message: /100 levels/,
+    });
+  }
+});

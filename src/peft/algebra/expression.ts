@@ -28,6 +28,9 @@ interface Token {
   readonly at: number;
 }
 
+/** Levels of parentheses and signs in each other. */
+const MAX_DEPTH = 100;
+
 /** A number, a name, a symbol, or a character that is none of them. */
 const TOKEN = /((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|([A-Za-z_][A-Za-z0-9_.-]*)|([-+*()])|\S/g;
 
@@ -85,6 +88,7 @@ class Parser {
   readonly #names: readonly string[];
   readonly #tokens: readonly Token[];
   #index = 0;
+  #depth = 0;
 
   constructor(text: string, names: readonly string[]) {
     this.#text = text;
@@ -137,7 +141,16 @@ class Parser {
     return { weight: sign * weight + 0, of };
   }
 
+  /** Reads what may hold another factor, so deep as people write. */
   #factor(): Product {
+    if (this.#depth === MAX_DEPTH) throw this.#unexpected(this.#next, `fewer than ${MAX_DEPTH} levels`);
+    this.#depth++;
+    const product = this.#factorInside();
+    this.#depth--;
+    return product;
+  }
+
+  #factorInside(): Product {
     const token = this.#take();
     if (token.kind === "number") return { weight: this.#number(token), of: null };
     if (token.kind === "name") return { weight: 1, of: this.#name(token) };
