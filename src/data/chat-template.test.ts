@@ -134,3 +134,47 @@ describe("createChatTemplate()", () => {
     assert.equal(createChatTemplate(files).generationSpans(messages), null);
   });
 });
+
+/** Templates that would run without end or fill the memory, by what is said of them. */
+const ENDLESS: Record<string, RegExp> = {
+  "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}": /without end/,
+  "{% set r = range(9999) %}{% for i in r %}{% for j in r %}{% endfor %}{% endfor %}": /without end/,
+  "{% for i in range(1000000000) %}x{% endfor %}": /range\(\) of 1000000000 numbers/,
+  '{% set ns = namespace(x="a") %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}':
+    /a text of/,
+  "{% set ns = namespace(x=[1]) %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}":
+    /a list of/,
+  "{{ messages|tojson(indent=400000000) }}": /Invalid string length/,
+  "{% macro f() %}{{ self.f() }}{% endmacro %}{{ f() }}": /./,
+};
+
+it("a template that goes on without end is an error at once, in every row, and an honest one never", () => {
+  for (const [source, says] of Object.entries(ENDLESS)) {
+    const endless = createChatTemplate({ tokenizer: {}, config: {}, chatTemplate: source });
+    for (let row = 0; row < 3; row++) {
+      const started = performance.now();
+      const render = (): string => endless.render([{ role: "user", content: "x" }]);
+      assert.throws(render, { code: "usage/chat-template", message: says });
+      assert.ok(performance.now() - started < 5000, `${source} took ${performance.now() - started} ms`);
+    }
+  }
+  const long = Array.from({ length: 5000 }, (_, i) => ({ role: "user" as const, content: `message ${i}` }));
+  const plain = createChatTemplate({ tokenizer: {}, config: {}, chatTemplate: CHATML });
+  for (let row = 0; row < 20; row++) assert.equal(plain.render(long).split("\n").length, 10_001);
+});
+
+it("a template that no parser ends with is an error at once", () => {
+  for (const source of [
+    `{%${" ".repeat(60_000)}`,
+    " ".repeat(2_000_000),
+    `{{ ${"(".repeat(50_000)}`,
+    `{{ ${"-".repeat(50_000)}1 }}`,
+    "{% if true %}".repeat(20_000),
+  ]) {
+    const started = performance.now();
+    assert.throws(() => createChatTemplate({ tokenizer: {}, config: {}, chatTemplate: source }), {
+      code: "format/file",
+    });
+    assert.ok(performance.now() - started < 3000);
+  }
+});

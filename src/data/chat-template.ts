@@ -5,10 +5,10 @@
  * template is noticed. A model without a template still has a ChatTemplate; only rendering with it is an error.
  * `{% generation %}` marks are no Jinja; they are read here and tell which characters the assistant writes.
  */
-import { Template } from "@huggingface/jinja";
 import { FormatError, UsageError } from "../errors.ts";
 import type { TokenizerFiles } from "../format/checkpoint/checkpoint.ts";
 import { Sha256 } from "../sha256.ts";
+import { type BoundedTemplate, parseBounded } from "./bounded-template.ts";
 import type { Message } from "./messages.ts";
 import { strftime } from "./strftime.ts";
 import { specialTokenText } from "./tokenizer.ts";
@@ -75,7 +75,7 @@ function readSources(files: TokenizerFiles): Map<string, string> {
  * Parses a template. Generation marks become expressions in a block with the same white-space control: the library
  * would take them out before it strips white space, and render other text than Python does.
  */
-function parseTemplate(source: string): Template {
+function parseTemplate(source: string): BoundedTemplate {
   const marked = source.replace(
     GENERATION_TAG,
     (_, left: string, end: string | undefined, right: string) =>
@@ -83,7 +83,7 @@ function parseTemplate(source: string): Template {
   );
   try {
     // The library's own strftime_now has no clock to set and speaks the locale of the machine.
-    return new Template(marked.replaceAll("strftime_now", "strftime_at"));
+    return parseBounded(marked.replaceAll("strftime_now", "strftime_at"));
   } catch (cause) {
     const found = cause instanceof Error ? cause.message : String(cause);
     throw new FormatError("format/file", `Cannot parse chat template: ${found}`, {
@@ -132,7 +132,7 @@ export function createChatTemplate(files: TokenizerFiles, options: ChatTemplateO
     }
     try {
       return readMarks(
-        template.render({
+        template({
           ...variables,
           messages,
           // Python's renderer passes these two always, so templates may compare them with none.
