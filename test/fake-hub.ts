@@ -18,6 +18,7 @@ export const CONTENT: Readonly<Record<string, Buffer>> = {
   "config.json": CONFIG,
   "model.safetensors": WEIGHTS,
   "tokenizer.json": Buffer.from("{}"),
+  "README.md": Buffer.from("---\nlicense: mit\n---\n"),
 };
 
 /** How a hub lists a file that it has, under its name or another. */
@@ -100,7 +101,7 @@ export class FakeHub implements AsyncDisposable {
   }
 
   #list(response: ServerResponse): void {
-    const others = ["pytorch_model.bin", "consolidated.safetensors", "README.md"];
+    const others = ["pytorch_model.bin", "consolidated.safetensors", "LICENSE"];
     const surplus = others.map((path) => ({ type: "file", path, size: 1, oid: "1".repeat(40) }));
     const list = this.faults.list ?? [...Object.keys(CONTENT).map((name) => entryOf(name)), ...surplus];
     response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(list));

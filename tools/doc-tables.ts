@@ -12,7 +12,7 @@ import type { SiteSpec } from "../src/models/sites.ts";
 import type { SiteRole } from "../src/nn/builder.ts";
 import { OPTIMIZERS } from "../src/optim/optimizers.ts";
 import { SCHEDULES } from "../src/optim/schedules.ts";
-import { type Method, configFileOf } from "../src/peft/method.ts";
+import { type ConfigFile, type Method, configFileOf } from "../src/peft/method.ts";
 import { METHODS } from "../src/peft/methods.ts";
 import type { Compute } from "../src/nn/compute.ts";
 import { COMPUTES } from "../src/nn/computes.ts";
@@ -69,6 +69,11 @@ export function trainedBy(method: Method): string {
   return [...shapes].map(([suffix, texts]) => `${code(suffix)} ${[...texts].join(" or ")}`).join(", ");
 }
 
+/** Whose folder it is, with the options unset. */
+function readersOf({ options }: Method, file: ConfigFile<unknown, unknown>): string {
+  return file.readBy(options.parse({})) === "peft" ? "a PEFT folder" : "a folder that graft alone reads";
+}
+
 /** One row a method. */
 export function methodTable(): string {
   return table(
@@ -79,7 +84,7 @@ export function methodTable(): string {
         code(method.name),
         paperLink(method.paper),
         trainedBy(method),
-        file ? `a PEFT folder, type ${code(file.peftType)}` : "a model folder",
+        file ? `${readersOf(method, file)}, type ${code(file.peftType)}` : "a model folder",
         method.kind === "adapter" && method.merge === "not-mergeable" ? "no" : "yes",
       ];
     }),

@@ -78,7 +78,7 @@ export const combine = defineCommand({
       const combined = await combineAdapters({
         ...input,
         adapters,
-        ...(loaded ? { base: loaded.base } : {}),
+        ...(loaded ? { base: loaded.base, baseLicense: loaded.checkpoint.license } : {}),
       });
       await combined.write(output);
       tell(combined, input.type, output, io);

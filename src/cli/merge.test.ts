@@ -68,6 +68,7 @@ test("graft merge writes a folder that has the loss of model and adapter, and on
   });
   assert.ok(Number(event["tokens"]) > 10);
   assert.deepEqual(readdirSync(join(folder, "merged")), [
+    "README.md",
     "chat_template.jinja",
     "config.json",
     "model.safetensors",

@@ -68,7 +68,13 @@ async function writeWithProgress(
       bar.update(numDone);
       io.signal.throwIfAborted();
     };
-    return await writeMergedModel({ ...request, engine, path: flags.output, onTensor });
+    return await writeMergedModel({
+      ...request,
+      engine,
+      path: flags.output,
+      adapterPath: flags.adapter,
+      onTensor,
+    });
   } finally {
     (bar as Bar | null)?.stop();
   }

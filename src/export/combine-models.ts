@@ -21,6 +21,8 @@ import { writeFolderAtomic } from "../format/files/atomic.ts";
 import { type Checkpoint } from "../format/checkpoint/checkpoint.ts";
 import { modelFolderFiles } from "../format/checkpoint/hf-folder.ts";
 import { openCheckpoint } from "../format/by-path.ts";
+import { wholeModelCard } from "../format/cards/whole-model-card.ts";
+import { combineMaking } from "./making.ts";
 import { readFisher } from "./fisher-file.ts";
 
 /** Keys of config.json that say nothing about the computation. */
@@ -52,7 +54,7 @@ export async function combineModels(
   sum: Sum,
   paths: Readonly<Record<string, string>>,
   options: CombineOptions,
-  base: BaseModel | null,
+  { base, license }: { readonly base: BaseModel | null; readonly license: string | null },
 ): Promise<CombinedModels> {
   const startOf: StartOf | null = base && ((name) => base.values(name));
   const empty: AdapterWeights = {
@@ -99,9 +101,16 @@ export async function combineModels(
           });
           const { generationConfig, tokenizerFiles } = first;
           const config = { ...first.config, dtype: "float32", torch_dtype: "float32" };
+          const card = wholeModelCard({
+            baseName: base?.name ?? null,
+            task: base?.model.task ?? null,
+            tags: ["merge"],
+            readBy: "transformers",
+            making: await combineMaking(sum, paths, options, license),
+          });
           await writeFolderAtomic(
             path,
-            modelFolderFiles({ config, generationConfig, tokenizerFiles, tensors }),
+            modelFolderFiles({ config, generationConfig, tokenizerFiles, tensors, card }),
           );
         }),
     };

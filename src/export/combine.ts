@@ -20,6 +20,7 @@ import { writeAdapterFolder, readAdapter } from "../format/by-path.ts";
 import { TEMPLATE_KEY } from "../format/adapters/adapter.ts";
 import { combineModels, isModelFolder } from "./combine-models.ts";
 import { CODES_KEY } from "../format/adapters/codes-hash.ts";
+import { combineMaking } from "./making.ts";
 import { readFisher } from "./fisher-file.ts";
 import { nodeFolder } from "../format/files/node-folder.ts";
 import {
@@ -36,6 +37,8 @@ export interface CombineInput extends z.input<typeof COMBINE_OPTIONS> {
   readonly adapters: Readonly<Record<string, string>>;
   /** Holds the adapters against this model; needed where tensors of the base itself were trained. */
   readonly base?: BaseModel;
+  /** For the card: as a checkpoint tells it; else as the adapters' own cards do. */
+  readonly baseLicense?: string | null;
 }
 
 /** What came of it. */
@@ -60,13 +63,13 @@ export interface CombinedFolder {
  * "usage/flag" for bad settings; as `readAdapterWeights`, and as `readAdapter` when a base is given.
  */
 export async function combineAdapters(input: CombineInput): Promise<CombinedFolder> {
-  const { expression, adapters, base, ...settings } = input;
+  const { expression, adapters, base, baseLicense = null, ...settings } = input;
   const options = parseSettings(COMBINE_OPTIONS, settings, "these settings", "See graft combine --help.");
   const sum = parseExpression(expression, Object.keys(adapters));
   const paths = Object.values(adapters);
   const areModels = await Promise.all(paths.map(isModelFolder));
   if (paths.length > 0 && areModels.every(Boolean)) {
-    const models = await combineModels(sum, adapters, options, base ?? null);
+    const models = await combineModels(sum, adapters, options, { base: base ?? null, license: baseLicense });
     return { ...models, expression: formatExpression(sum), residual: null, startCosine: null, warnings: [] };
   }
   const whole = Object.entries(adapters).find((_, i) => areModels[i]);
@@ -90,6 +93,7 @@ export async function combineAdapters(input: CombineInput): Promise<CombinedFold
     const fisher = byFisher ? await readFisher(adapters[name] as string, name) : null;
     weights.set(name, { ...adapter, fisher });
   }
+  const making = await combineMaking(sum, adapters, options, baseLicense);
   const adapter = await combineWeights(
     sum,
     weights,
@@ -99,11 +103,13 @@ export async function combineAdapters(input: CombineInput): Promise<CombinedFold
   const first = [...folders.values()][0] as WeightsFolder;
   const { [TEMPLATE_KEY]: template, ...notes } = first.notes;
   const isSameTemplate = [...folders.values()].every((folder) => folder.notes[TEMPLATE_KEY] === template);
-  const parts = weightsFolderParts(adapter, targetModules([...folders.values()], adapter), {
+  const facts = {
     baseName: first.baseName,
     taskType: first.taskType,
     notes: isSameTemplate ? first.notes : notes,
-  });
+  };
+  const targets = targetModules([...folders.values()], adapter);
+  const parts = weightsFolderParts(adapter, targets, facts, making);
   const tensors = [
     ...adapter.base.values(),
     ...[...adapter.sites.values()].flatMap((site) => Object.values(site.tensors)),

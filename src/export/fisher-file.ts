@@ -3,12 +3,12 @@
  * is trained. Its head holds a hash of the weights, since that of other weights would say nothing.
  */
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { FormatError, UsageError } from "../errors.ts";
 import { openSafetensors } from "../format/by-path.ts";
 import { writeFolderAtomic } from "../format/files/atomic.ts";
+import { disk } from "../format/files/disk/calls.ts";
+import { readThrough } from "../format/files/disk/read-through.ts";
 import { safetensorsFile } from "../format/files/safetensors.ts";
 import type { FisherOf } from "../peft/algebra/fisher.ts";
 import type { Parameter } from "../peft/parameters.ts";
@@ -45,7 +45,8 @@ export async function readFisher(folder: string, name: string): Promise<FisherOf
     new UsageError("usage/combine", `Cannot average "${name}" by Fisher information: ${found}`, {
       hint: `Estimate it on data that "${name}" was trained on: graft fisher --adapter ${folder} --data FILE; --model ${folder} when it is a whole model.`,
     });
-  if (!(await readdir(folder)).includes(FISHER_FILE)) throw refuse(`${folder} holds no ${FISHER_FILE}`);
+  if (!(await disk().readdir(folder)).includes(FISHER_FILE))
+    throw refuse(`${folder} holds no ${FISHER_FILE}`);
   const path = join(folder, FISHER_FILE);
   const withFile = async <T>(
     use: (file: Awaited<ReturnType<typeof openSafetensors>>) => Promise<T>,
@@ -90,10 +91,10 @@ export async function readFisher(folder: string, name: string): Promise<FisherOf
 
 /** Hashes the weights of an adapter or a model. */
 async function hashWeights(folder: string): Promise<string> {
-  const files = (await readdir(folder)).filter((name) => /\.(safetensors|bin)$/.test(name));
+  const files = (await disk().readdir(folder)).filter((name) => /\.(safetensors|bin)$/.test(name));
   const hash = createHash("sha256");
   for (const name of files.filter((file) => file !== FISHER_FILE).sort()) {
-    for await (const chunk of createReadStream(join(folder, name))) hash.update(chunk as Uint8Array);
+    await readThrough(join(folder, name), (piece) => void hash.update(piece));
   }
   return hash.digest("hex");
 }

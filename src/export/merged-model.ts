@@ -27,6 +27,8 @@ import {
   type Rounding,
   RoundingTally,
 } from "./merged-tensors.ts";
+import { wholeModelCard } from "../format/cards/whole-model-card.ts";
+import { mergeMaking } from "./making.ts";
 import type { TensorSource } from "../format/files/safetensors.ts";
 
 /**
@@ -62,6 +64,8 @@ export interface MergeRequest {
   readonly to: ModelFormat;
   /** What `chooseKind` chose. */
   readonly kind: StorageName | null;
+  /** Where the adapter was read, whose card says how it was made. */
+  readonly adapterPath?: string;
   /** Told of the tensors that are made, one by one. */
   readonly onTensor?: (numDone: number, numTensors: number) => void;
 }
@@ -186,7 +190,15 @@ async function writeFolder(request: MergeRequest, tensors: readonly MergedTensor
   const isUntied = base.model.ties.size > 0 && tensors.some(({ role }) => role === "head");
   const { settings, codes } = planCodes(request, tensors);
   const floats = tensors.filter(({ groupSize }) => groupSize === null);
+  const card = wholeModelCard({
+    baseName: base.name,
+    task: base.model.task,
+    tags: [request.adapter.method.name, "merge"],
+    readBy: request.to === "packed" && settings !== null ? "graft" : "transformers",
+    making: await mergeMaking(request),
+  });
   await writeModel(path, {
+    card,
     config: {
       ...config,
       ...(dtype === null ? {} : { dtype, torch_dtype: dtype }),

@@ -113,7 +113,7 @@ test("the token goes to the hub's own address alone, whatever its links and redi
   const other = await startHub();
   other.faults.answer = (request, response) => {
     if (request.url?.includes("/tree/")) {
-      response.end(JSON.stringify([entryOf("tokenizer.json")]));
+      response.end(JSON.stringify([entryOf("tokenizer.json"), entryOf("README.md")]));
       return;
     }
     delete other.faults.answer;

@@ -22,6 +22,8 @@ const OTHER_FILES = new Set([
   "chat_template.jinja",
   "generation_config.json",
   "special_tokens_map.json",
+  // Says the licence.
+  "README.md",
 ]);
 const MODEL_SHARD = /^model(-\d+-of-\d+)?\.safetensors$/;
 

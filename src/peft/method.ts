@@ -187,6 +187,8 @@ export interface FileSite<S> {
 /** How options stand in `adapter_config.json`. */
 export interface ConfigFile<O, S> {
   readonly peftType: string;
+  /** Whether PEFT reads such a folder, or graft alone. */
+  readBy(options: O): "peft" | "graft";
   /** Tells methods of one `peft_type` apart by the other keys. */
   claims(config: Readonly<Record<string, unknown>>): boolean;
   /**
@@ -216,8 +218,12 @@ export interface AdapterFile<O, S> extends ConfigFile<O, S> {
   ): SiteTensors | Promise<SiteTensors>;
 }
 
-/** The only method of its type, and a file that holds the tensors as they are. */
-export const PLAIN_FILE: Pick<AdapterFile<unknown, unknown>, "claims" | "toTensors" | "fromTensors"> = {
+/** The only method of its type, a folder for graft alone, and a file that holds the tensors as they are. */
+export const PLAIN_FILE: Pick<
+  AdapterFile<unknown, unknown>,
+  "readBy" | "claims" | "toTensors" | "fromTensors"
+> = {
+  readBy: () => "graft",
   claims: () => true,
   toTensors: (tensors) => tensors,
   fromTensors: (held) => held,

@@ -147,6 +147,7 @@ function requestOf(
       folder,
       adapter,
       origin,
+      inputs: setup.inputs,
       resumes: options.resume,
       settings,
       totalSteps,

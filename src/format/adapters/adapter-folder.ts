@@ -7,6 +7,8 @@ import { FormatError } from "../../errors.ts";
 import { widen } from "../../quant/half.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { describeFolder, wrongContents } from "../contents.ts";
+import { adapterCard } from "../cards/adapter-card.ts";
+import { CARD_FILE, type Making, UNKNOWN_MAKING, cardFile } from "../cards/model-card.ts";
 import { type FolderFile, textFile } from "../files/folder-file.ts";
 import { type Folder, readJsonIfPresent } from "../files/folder.ts";
 import { formatJson, type JsonObject } from "../files/json-file.ts";
@@ -14,7 +16,6 @@ import { openSafetensors, safetensorsFile } from "../files/safetensors.ts";
 
 const CONFIG_FILE = "adapter_config.json";
 const WEIGHTS_FILE = "adapter_model.safetensors";
-const CARD_FILE = "README.md";
 /** Names of the files that `adapterFolderFiles` plans. */
 export const ADAPTER_FILES = [WEIGHTS_FILE, CONFIG_FILE, CARD_FILE] as const;
 
@@ -65,34 +66,16 @@ export async function readAdapterFolder(folder: Folder): Promise<AdapterFiles> {
   }
 }
 
-/** Writes the model card that model sites show. */
-function modelCard(config: JsonObject): string {
-  const textOf = (key: string): string => {
-    const value = config[key];
-    return typeof value === "string" ? value : "unknown";
-  };
-  const base = textOf("base_model_name_or_path");
-  const type = textOf("peft_type");
-  return `---
-base_model: ${JSON.stringify(base)}
-library_name: peft
-tags:
-- ${type.toLowerCase()}
-- graft
----
-
-# ${type} adapter for ${base}
-
-Made with graft. Load it with graft, or, where peft has adapters of this type, with \`PeftModel.from_pretrained(model, folder)\`.
-`;
-}
-
 /** What `adapterFolderFiles` needs. */
 export interface AdapterFolderParts {
   readonly config: Readonly<Record<string, unknown>>;
   readonly tensors: Iterable<readonly [string, HostTensor]>;
   /** Notes for the head of the tensors' file; the format's own is added. */
   readonly metadata?: Readonly<Record<string, string>>;
+  /** PEFT too, unless it is said otherwise. */
+  readonly readBy?: "peft" | "graft";
+  /** How it was made, for the card. */
+  readonly making?: Making;
 }
 
 /**
@@ -105,6 +88,6 @@ export function adapterFolderFiles(parts: AdapterFolderParts): FolderFile[] {
   return [
     safetensorsFile(WEIGHTS_FILE, tensors, { format: "pt", ...parts.metadata }),
     textFile(CONFIG_FILE, formatJson(config)),
-    textFile(CARD_FILE, modelCard(config)),
+    cardFile(adapterCard(config, parts.readBy ?? "peft", parts.making ?? UNKNOWN_MAKING)),
   ];
 }

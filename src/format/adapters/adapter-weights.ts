@@ -8,11 +8,12 @@ import { isWithin, lastNames, moduleOf } from "../../module-path.ts";
 import type { Algebra, SiteState } from "../../peft/algebra/contract.ts";
 import { type AdapterWeights, algebraOf } from "../../peft/algebra/plan.ts";
 import { type AttachRequest, parseOptions } from "../../peft/layout.ts";
-import { type Method, modulesToSave } from "../../peft/method.ts";
+import { type Method, configFileOf, modulesToSave } from "../../peft/method.ts";
 import type { SiteTensors } from "../../peft/site.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { TEMPLATE_KEY, readSettings, settingsForFile } from "./adapter.ts";
 import { withModulesOfGraft } from "./adapter-base.ts";
+import type { Making } from "../cards/model-card.ts";
 import { BASE_LAYER, PREFIX } from "./adapter-tensors.ts";
 import { CODES_KEY } from "./codes-hash.ts";
 import type { Folder } from "../files/folder.ts";
@@ -174,6 +175,7 @@ export function weightsFolderParts(
   adapter: AdapterWeights,
   targetModules: string | readonly string[] | null,
   { baseName, taskType, notes }: Pick<WeightsFolder, "baseName" | "taskType" | "notes">,
+  making: Making,
 ): AdapterFolderParts {
   const names = typeof targetModules === "string" ? namesOf(adapter) : (targetModules ?? []);
   const tensors = new Map<string, Tensor>(adapter.frozen);
@@ -198,6 +200,8 @@ export function weightsFolderParts(
     },
     tensors,
     metadata: notes,
+    readBy: configFileOf(adapter.method)?.readBy(adapter.options) ?? "graft",
+    making,
   };
 }
 

@@ -18,6 +18,8 @@ import { METHODS, findMethodOfConfig } from "../../peft/methods.ts";
 import { savedModules } from "../../peft/trained-tensors.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { withModulesOfGraft, withModulesOfPeft, withoutCopies } from "./adapter-base.ts";
+import { type Making, UNKNOWN_MAKING } from "../cards/model-card.ts";
+import { wholeModelCard } from "../cards/whole-model-card.ts";
 import { ADAPTER_FILES, adapterFolderFiles, readAdapterFolder } from "./adapter-folder.ts";
 import { fillAdapter, heldTensors } from "./adapter-tensors.ts";
 import type { FolderFile } from "../files/folder-file.ts";
@@ -62,6 +64,8 @@ export interface AdapterOrigin {
   readonly base: BaseModel;
   readonly checkpoint: Checkpoint;
   readonly chatTemplateHash: string | null;
+  /** How it was made, for the card, beside the licence that the checkpoint tells. */
+  readonly making?: Omit<Making, "license">;
 }
 
 /** Names of all files that `adapterFiles` may plan. */
@@ -70,14 +74,19 @@ export const RESULT_FILES: readonly string[] = [...ADAPTER_FILES, ...MODEL_FILES
 /** The files that hold what was trained. */
 export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFile[] {
   const { base, checkpoint } = origin;
-  if (!isAdapterMethod(adapter)) {
+  const making = { ...UNKNOWN_MAKING, ...origin.making, license: checkpoint.license };
+  const file = configFileOf(adapter.method);
+  if (file === null) {
     const tensors = [...base.model.tensors.values()].map(({ name, shape }) => {
       const load = (): HostTensor | Promise<HostTensor> => adapter.tensor(name) ?? base.values(name);
       return [name, { dtype: "float32" as const, shape, load }] as const;
     });
     const { generationConfig, tokenizerFiles } = checkpoint;
     const config = { ...checkpoint.config, dtype: "float32", torch_dtype: "float32" };
-    return modelFolderFiles({ config, generationConfig, tokenizerFiles, tensors });
+    const tags = [adapter.method.name];
+    const { task } = base.model;
+    const card = wholeModelCard({ baseName: base.name, task, tags, readBy: "transformers", making });
+    return modelFolderFiles({ config, generationConfig, tokenizerFiles, tensors, card });
   }
   const tensors = heldTensors(adapter);
   const { chatTemplateHash } = origin;
@@ -86,7 +95,8 @@ export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFil
     ...codesMetadata(adapter),
     ...(chatTemplateHash === null ? {} : { [TEMPLATE_KEY]: chatTemplateHash }),
   };
-  return adapterFolderFiles({ config: adapterConfig(adapter, base), tensors, metadata });
+  const readBy = file.readBy(adapter.options);
+  return adapterFolderFiles({ config: adapterConfig(adapter, base), tensors, metadata, readBy, making });
 }
 
 function adapterConfig(adapter: Adapter, base: BaseModel): Record<string, unknown> {

@@ -64,5 +64,7 @@ export interface Checkpoint {
   readonly tokenizerFiles: TokenizerFiles | null;
   /** Others that lie in the same folder; null: there are none. */
   readonly unusedTokenizerFiles: UnusedTokenizerFiles | null;
+  /** By its name on model sites; null: its files do not say. */
+  readonly license: string | null;
   close(): Promise<void>;
 }

@@ -64,6 +64,11 @@ function describe(name: string, { tensor, change }: Source): TensorInfo {
   return { name, shape, storage, sizeBytes: storedBytes(STORAGES[storage], shape) };
 }
 
+function licenseOf({ metadata }: GgufFile): string | null {
+  const license = metadata["general.license"];
+  return typeof license === "string" && license !== "" ? license : null;
+}
+
 async function toCheckpoint(file: GgufFile): Promise<Checkpoint> {
   const family = findGgufFamily(file.path, String(file.metadata["general.architecture"]));
   const sources = listSources(file, family.gguf);
@@ -77,6 +82,7 @@ async function toCheckpoint(file: GgufFile): Promise<Checkpoint> {
     tensors: new Map([...sources].map(([name, source]) => [name, describe(name, source)])),
     tokenizerFiles: buildTokenizerFiles(file),
     unusedTokenizerFiles: null,
+    license: licenseOf(file),
     async read(name): Promise<StoredTensor> {
       const source = sources.get(name);
       if (source === undefined) {

@@ -11,6 +11,8 @@ import { numElements } from "../../graph/shape.ts";
 import type { Checkpoint, TensorInfo, TokenizerFiles, UnusedTokenizerFiles } from "./checkpoint.ts";
 import type { CodesTensor } from "./codes/codes-form.ts";
 import { findForm, type FoundForm } from "./codes/codes-forms.ts";
+import { type ModelCard, cardFile } from "../cards/model-card.ts";
+import { readCard } from "../cards/read-card.ts";
 import {
   openSafetensors,
   openSafetensorsIndex,
@@ -56,7 +58,7 @@ async function openWeights(folder: Folder, names: readonly string[]): Promise<Sa
     return await openSafetensors(await folder.open("model.safetensors"));
   const index = "model.safetensors.index.json";
   if (names.includes(index)) return await openSafetensorsIndex(folder, index);
-  const single = names.filter((name) => name.endsWith(".safetensors") && !name.startsWith("adapter_"));
+  const single = names.filter((name) => name.endsWith(".safetensors") && !/^(adapter_|fisher\.)/.test(name));
   if (single.length === 1) return await openSafetensors(await folder.open(single[0]!));
   const pickled = names.find((name) => /^(pytorch_model|model).*\.(bin|bin\.index\.json|pt|pth)$/.test(name));
   throw new FormatError(
@@ -132,6 +134,7 @@ export async function openHfCheckpoint(folder: Folder, names: readonly string[])
   const config = found ? plain : settings;
   const generationConfig = await readJsonIfPresent(folder, "generation_config.json");
   const tokenizerFiles = await readTokenizerFiles(folder);
+  const { license } = await readCard(folder);
   const weights = await openWeights(folder, names);
   try {
     const tensors = listTensors(weights);
@@ -147,6 +150,7 @@ export async function openHfCheckpoint(folder: Folder, names: readonly string[])
       tensors,
       tokenizerFiles,
       unusedTokenizerFiles: null,
+      license,
       async read(name) {
         const inCodes = codes.get(name);
         if (inCodes) return requireNumbers(path, name, await inCodes.read());
@@ -184,12 +188,14 @@ export interface ModelParts {
   readonly config: Record<string, unknown>;
   readonly generationConfig: Record<string, unknown> | null;
   readonly tokenizerFiles: TokenizerFiles | null;
+  /** None is written unless given. */
+  readonly card?: ModelCard;
   readonly tensors: Iterable<readonly [string, TensorSource]>;
 }
 
 /** Plans the files of an ordinary Hugging Face model folder; tensors may be made one by one. */
 export function modelFolderFiles(parts: ModelParts): FolderFile[] {
-  const { config, generationConfig, tokenizerFiles, tensors } = parts;
+  const { config, generationConfig, tokenizerFiles, tensors, card } = parts;
   const files: FolderFile[] = [
     safetensorsFile("model.safetensors", tensors),
     textFile("config.json", formatConfig(config)),
@@ -204,6 +210,7 @@ export function modelFolderFiles(parts: ModelParts): FolderFile[] {
     if (tokenizerFiles.chatTemplate !== null)
       files.push(textFile("chat_template.jinja", tokenizerFiles.chatTemplate));
   }
+  if (card !== undefined) files.push(cardFile(card));
   return files;
 }
 

@@ -20,5 +20,11 @@ export const bitfit = defineBaseMethod({
   options: z.strictObject({}),
   trains: ["norm", "bias"],
   // peft has no such type: the file holds whole tensors of the base under their own names.
-  result: { peftType: "BITFIT", claims: () => true, toConfig: () => ({}), fromConfig: () => ({}) },
+  result: {
+    peftType: "BITFIT",
+    readBy: () => "graft",
+    claims: () => true,
+    toConfig: () => ({}),
+    fromConfig: () => ({}),
+  },
 });

@@ -132,6 +132,7 @@ export const ia3 = defineMethod<Ia3Options, Ia3Site>({
   file: {
     ...PLAIN_FILE,
     peftType: "IA3",
+    readBy: () => "peft",
     toConfig: (options, sites, names) => ({
       ...wholeModulesToConfig(options),
       ...modulesForFile(

@@ -19,6 +19,7 @@ type Pattern = Readonly<Record<string, number>>;
 export function lowRankFile(mark: { readonly use_dora: boolean }): AdapterFile<LowRankOptions, LowRankSite> {
   return {
     peftType: "LORA",
+    readBy: () => "peft",
     claims: (config) => (config["use_dora"] === true) === mark.use_dora,
     toConfig: (options, sites) => ({ ...toConfig(options, sites), ...mark }),
     fromConfig: (take, raw) => {

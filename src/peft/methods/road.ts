@@ -151,6 +151,8 @@ export const road = defineMethod<RoadOptions, RoadSite>({
 
   file: {
     peftType: "ROAD",
+    // PEFT turns all tokens, whatever the file says.
+    readBy: ({ positions }) => (positions === "all" ? "peft" : "graft"),
     claims: () => true,
     toConfig: ({ variant, groupSize, positions, ...others }, sites) => ({
       ...wholeModulesToConfig(others),

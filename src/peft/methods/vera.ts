@@ -124,6 +124,7 @@ export const vera = defineMethod<VeraOptions, VeraSite>({
   file: {
     ...PLAIN_FILE,
     peftType: "VERA",
+    readBy: () => "peft",
     toConfig: (o, sites) => ({
       r: o.rank,
       d_initial: o.dInitial,

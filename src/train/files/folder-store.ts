@@ -6,13 +6,16 @@ import type { RunState } from "../run-state.ts";
 import type { RunStore } from "../run-store.ts";
 import { dropBpChart } from "./dropbp-chart.ts";
 import { lossChart } from "./loss-chart.ts";
+import { type Inputs, describeRun } from "./making.ts";
 import { BRANCHES_FILE, CHART_FILE, CONFIG_FILE, type RunFolder } from "./run-folder.ts";
 
 /** What a folder is to hold. */
 export interface FolderStoreParts {
   readonly folder: RunFolder;
   readonly adapter: Adapter;
-  readonly origin: AdapterOrigin;
+  readonly origin: Omit<AdapterOrigin, "making">;
+  /** What the run reads. */
+  readonly inputs: Inputs;
   /** Whether to go on from the newest checkpoint. */
   readonly resumes: boolean;
   readonly settings: Readonly<Record<string, unknown>>;
@@ -32,7 +35,10 @@ export interface FolderStoreParts {
 
 /** Makes the store of a run in a folder. */
 export function folderStore(parts: FolderStoreParts): RunStore {
-  const { folder, adapter, origin, settings, totalSteps, keepLast, configText, title } = parts;
+  const { folder, adapter, inputs, settings, totalSteps, keepLast, configText, title } = parts;
+  const originAt = (state: RunState): AdapterOrigin => {
+    return { ...parts.origin, making: describeRun(adapter, inputs, state) };
+  };
   return {
     async resume(optimizer) {
       if (!parts.resumes) return null;
@@ -41,10 +47,10 @@ export function folderStore(parts: FolderStoreParts): RunStore {
       return state;
     },
     log: (event) => folder.log({ ...event }),
-    save: (state, optimizer) => folder.save(adapter, origin, optimizer, state, keepLast),
+    save: (state, optimizer) => folder.save(adapter, originAt(state), optimizer, state, keepLast),
     restore: (step) => folder.restore(adapter, step),
     finish: (state) =>
-      folder.finish(adapter, origin, state, {
+      folder.finish(adapter, originAt(state), state, {
         [CONFIG_FILE]: configText,
         [CHART_FILE]: lossChart(title, eventsOf(state, "step"), eventsOf(state, "eval")),
         ...(state.dropbp === null ? {} : { [BRANCHES_FILE]: dropBpChart(title, state.dropbp) }),

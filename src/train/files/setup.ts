@@ -39,6 +39,7 @@ import {
   optimizerOptions as ownOptimizerOptions,
 } from "../options.ts";
 import { type RunData, readRunData } from "../run-data.ts";
+import { type Inputs, describeInputs } from "./making.ts";
 
 /** Stream of the seed that start values come from. */
 const INIT_STREAM = 0;
@@ -55,6 +56,8 @@ export interface TrainingSetup {
   readonly adapter: Adapter;
   readonly origin: AdapterOrigin;
   readonly data: RunData;
+  /** What the run reads, for its card. */
+  readonly inputs: Inputs;
   readonly plan: StepPlan<TrainingUnit>;
   readonly totalSteps: number;
   readonly memory: MemoryPlan;
@@ -167,6 +170,7 @@ async function setUpOn(
     adapter,
     origin,
     data,
+    inputs: await describeInputs(options),
     plan,
     totalSteps,
     memory,

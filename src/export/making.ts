@@ -1,0 +1,63 @@
+/** @file How combined and merged results were made, for their cards; what they were made of tells by its own card. */
+import { basename, resolve } from "node:path";
+import type { Fact, Making } from "../format/cards/model-card.ts";
+import { type ReadCard, readCard } from "../format/cards/read-card.ts";
+import { nodeFolder } from "../format/files/node-folder.ts";
+import type { Checkpoint } from "../format/checkpoint/checkpoint.ts";
+import type { StorageName } from "../quant/storages.ts";
+import type { Adapter } from "../peft/attach.ts";
+import type { CombineOptions } from "../peft/algebra/combinations.ts";
+import { type Sum, formatExpression } from "../peft/algebra/expression.ts";
+
+/** Says how adapters or models were combined; `license` null: as their cards have it, where they agree. */
+export async function combineMaking(
+  sum: Sum,
+  paths: Readonly<Record<string, string>>,
+  { type, ...options }: CombineOptions,
+  license: string | null,
+): Promise<Making> {
+  const cards: [name: string, ReadCard][] = [];
+  for (const [name, path] of Object.entries(paths)) cards.push([name, await readCard(nodeFolder(path))]);
+  // A card of somebody else tells the adapter's own licence, not the base's.
+  const licenses = new Set(cards.map(([, card]) => (card.facts.length === 0 ? null : card.license)));
+  const [common = null] = licenses.size === 1 ? licenses : [];
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  return {
+    license: license ?? common,
+    datasets: [],
+    facts: [
+      ["made by", "graft combine"],
+      ["expression", formatExpression(sum)],
+      ["type", type],
+      ...Object.entries(paths).map(([name, path]): Fact => [name, basename(resolve(path))]),
+    ],
+    settings: given.length === 0 ? null : Object.fromEntries(given),
+    parts: cards.map(([name, { facts }]) => ({ name, facts })),
+  };
+}
+
+/** What is merged. */
+export interface Merged {
+  readonly checkpoint: Pick<Checkpoint, "license">;
+  readonly adapter: Pick<Adapter, "method">;
+  readonly adapterPath?: string;
+  readonly kind: StorageName | null;
+}
+
+/** Says how an adapter was merged into its base. */
+export async function mergeMaking({ checkpoint, adapter, adapterPath, kind }: Merged): Promise<Making> {
+  const name = adapterPath === undefined ? "the adapter" : basename(resolve(adapterPath));
+  const card = adapterPath === undefined ? null : await readCard(nodeFolder(adapterPath));
+  return {
+    license: checkpoint.license,
+    datasets: [],
+    facts: [
+      ["made by", "graft merge"],
+      ["adapter", name],
+      ["method", adapter.method.name],
+      ["type of the matrices", kind ?? "as in the base"],
+    ],
+    settings: null,
+    parts: [{ name, facts: card?.facts ?? [] }],
+  };
+}

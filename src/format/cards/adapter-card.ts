@@ -1,0 +1,56 @@
+/** @file The card of an adapter's folder: which programs read it, and how. */
+import type { JsonObject } from "../files/json-file.ts";
+import { shellWord } from "./escape.ts";
+import type { Making, ModelCard } from "./model-card.ts";
+
+/** Classes of transformers that load the base, by PEFT's word for what it is for. */
+const LOADERS: Readonly<Record<string, string>> = {
+  CAUSAL_LM: "AutoModelForCausalLM",
+  SEQ_CLS: "AutoModelForSequenceClassification",
+};
+
+/** Makes the card of an adapter from its configuration. */
+export function adapterCard(config: JsonObject, readBy: "peft" | "graft", making: Making): ModelCard {
+  const textOf = (key: string): string | null => {
+    const value = config[key];
+    return typeof value === "string" && value !== "" ? value : null;
+  };
+  const baseName = textOf("base_model_name_or_path");
+  const type = textOf("peft_type") ?? "unknown";
+  return {
+    title: `${type} adapter for ${baseName ?? "an unknown model"}`,
+    baseName,
+    library: readBy,
+    tags: [type.toLowerCase(), "graft"],
+    making,
+    usage: [
+      readBy === "peft"
+        ? "Made with graft. graft and [PEFT](https://github.com/huggingface/peft) read this folder:"
+        : "Made with graft, and graft alone reads this folder: PEFT does not have what it says. For other programs, `graft merge` writes the ordinary model that base and adapter make.",
+      "",
+      "```sh",
+      ...graftLines(textOf("task_type"), shellWord(baseName ?? "BASE")),
+      "```",
+      ...(readBy === "peft" ? ["", ...pythonLines(textOf("task_type"), baseName ?? "BASE")] : []),
+    ],
+  };
+}
+
+function graftLines(task: string | null, base: string): string[] {
+  const merge = `graft merge --model ${base} --adapter FOLDER --output merged`;
+  if (task === "CAUSAL_LM") return [`graft chat --model ${base} --adapter FOLDER`, merge];
+  return [`graft eval --model ${base} --adapter FOLDER --data DATA`, merge];
+}
+
+function pythonLines(task: string | null, base: string): string[] {
+  const loader = LOADERS[task ?? ""] ?? "AutoModel";
+  return [
+    "```python",
+    "from peft import PeftModel",
+    `from transformers import ${loader}`,
+    "",
+    `base = ${loader}.from_pretrained(${JSON.stringify(base)})`,
+    'model = PeftModel.from_pretrained(base, "FOLDER")',
+    "```",
+  ];
+}

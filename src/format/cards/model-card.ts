@@ -1,0 +1,106 @@
+/**
+ * @file Model cards: the README.md of a result, with the front matter that model sites read. No dates: equal results have
+ * equal cards.
+ */
+import { type FolderFile, textFile } from "../files/folder-file.ts";
+import { escapeText, yamlText } from "./escape.ts";
+
+/** Name of the file. */
+export const CARD_FILE = "README.md";
+/** Over the table of facts. */
+export const FACTS_HEADING = "How it was made";
+
+/** What something was, and its value, as plain text. */
+export type Fact = readonly [what: string, value: string];
+
+/** How a result was made. */
+export interface Making {
+  /** Licence of the base, by its name on model sites; null: its files do not say. */
+  readonly license: string | null;
+  /** Data sets of model sites that it was trained on. */
+  readonly datasets: readonly string[];
+  readonly facts: readonly Fact[];
+  /** Settings by name; null: there are none. */
+  readonly settings: Readonly<Record<string, unknown>> | null;
+  /** How what this was made of was made, by name. */
+  readonly parts: readonly { readonly name: string; readonly facts: readonly Fact[] }[];
+}
+
+/** Of a result of which nothing is known but what its files say. */
+export const UNKNOWN_MAKING: Making = { license: null, datasets: [], facts: [], settings: null, parts: [] };
+
+/** What a card says. */
+export interface ModelCard {
+  /** Plain text. */
+  readonly title: string;
+  /** Null: not known. */
+  readonly baseName: string | null;
+  /** The library that the result is for, by its name on model sites. */
+  readonly library: "peft" | "transformers" | "graft";
+  readonly tags: readonly string[];
+  readonly making: Making;
+  /** Markdown of our own: which programs read it, and how. */
+  readonly usage: readonly string[];
+}
+
+/** OWNER/NAME, with or without a revision, and no path of a disk. */
+const HUB_NAME = /^([A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*)(?:@.+)?$/;
+
+/** Plans the card of a folder. */
+export function cardFile(card: ModelCard): FolderFile {
+  return textFile(CARD_FILE, formatCard(card));
+}
+
+/** Writes a card. */
+export function formatCard({ title, baseName, library, tags, making, usage }: ModelCard): string {
+  const { license, datasets, facts, settings, parts } = making;
+  // Model sites refuse cards whose base is not one of theirs.
+  const repository = HUB_NAME.exec(baseName ?? "")?.[1];
+  const all: readonly Fact[] = [
+    ["base model", baseName ?? "unknown"],
+    ["licence of the base", license ?? "unknown"],
+    ...facts,
+  ];
+  const settingRows = Object.entries(settings ?? {}).map(([key, value]): Fact => {
+    return [key, typeof value === "string" ? value : (JSON.stringify(value) ?? "")];
+  });
+  return [
+    "---",
+    ...(repository === undefined ? [] : [`base_model: ${yamlText(repository)}`]),
+    `library_name: ${library}`,
+    `license: ${yamlText(licenseName(license ?? "unknown"))}`,
+    "tags:",
+    ...tags.map((tag) => `- ${yamlText(tag)}`),
+    ...(datasets.length === 0 ? [] : ["datasets:", ...datasets.map((name) => `- ${yamlText(name)}`)]),
+    "---",
+    "",
+    `# ${escapeText(title)}`,
+    "",
+    ...usage,
+    "",
+    `## ${FACTS_HEADING}`,
+    "",
+    ...table("what", all),
+    ...(settingRows.length === 0 ? [] : ["", "## Settings", "", ...table("setting", settingRows)]),
+    ...parts.flatMap((part) => [
+      "",
+      `## How ${escapeText(part.name)} was made`,
+      "",
+      ...(part.facts.length === 0 ? ["Its folder does not say."] : table("what", part.facts)),
+    ]),
+    "",
+  ].join("\n");
+}
+
+/** A name as model sites know them: one word. */
+function licenseName(license: string): string {
+  return /^[\w.+-]{1,100}$/.test(license) ? license.toLowerCase() : "other";
+}
+
+function table(head: string, rows: readonly Fact[]): string[] {
+  return [
+    `| ${head} | value |`,
+    "| --- | --- |",
+    ...rows.map(([what, value]) => `| ${escapeText(what)} | ${escapeText(value)} |`),
+  ];
+}

@@ -1,0 +1,105 @@
+/** @file How a run made its result, for the card. No dates and no speeds: a resumed run ends with an equal card. */
+import { createHash } from "node:crypto";
+import { basename, join, resolve } from "node:path";
+import { isThere } from "../../data/by-path.ts";
+import { readWeightedName } from "../../data/weighted-name.ts";
+import type { Fact, Making } from "../../format/cards/model-card.ts";
+import { disk } from "../../format/files/disk/calls.ts";
+import { readThrough } from "../../format/files/disk/read-through.ts";
+import type { Adapter } from "../../peft/attach.ts";
+import type { TrainOptions } from "../options.ts";
+import type { RunState } from "../run-state.ts";
+
+/** Settings whose values are paths of one machine; the facts name what lies there. */
+const PATHS = ["model", "data", "evalData", "initAdapter"];
+/** Where the hub's own program keeps a data set. */
+const CACHED_SET = /[/\\]datasets--([\w.-]+?)--([\w.-]+)[/\\]snapshots[/\\]/;
+
+/** What a run was given, before it begins. */
+export type Inputs = Pick<Making, "datasets" | "facts">;
+
+/** Names and hashes what a run reads. */
+export async function describeInputs({ data, evalData, initAdapter }: TrainOptions): Promise<Inputs> {
+  const facts: Fact[] = [];
+  const datasets = new Set<string>();
+  for (const [what, names] of [
+    ["data", [data].flat()],
+    ["held-out data", evalData === undefined ? [] : [evalData]],
+  ] as const) {
+    for (const name of names) {
+      const { path, weight } = readWeightedName(name, isThere);
+      const drawn = weight === 1 ? "" : `, drawn ${weight} times an epoch`;
+      facts.push([what, `${basename(resolve(path))}${drawn}, sha256 ${await hashData(path)}`]);
+      const [, owner, set] = CACHED_SET.exec(resolve(path)) ?? [];
+      if (owner !== undefined && set !== undefined) datasets.add(`${owner}/${set}`);
+    }
+  }
+  if (initAdapter !== undefined) facts.push(["started from adapter", basename(resolve(initAdapter))]);
+  return { datasets: [...datasets], facts };
+}
+
+/** Hashes a file, or the names and bytes of the files in a folder. */
+async function hashData(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  const add = (file: string): Promise<void> => readThrough(file, (piece) => void hash.update(piece));
+  if (!(await disk().stat(path)).isDirectory()) await add(path);
+  else {
+    for (const name of (await disk().readdir(path)).toSorted()) {
+      if (!(await disk().stat(join(path, name))).isFile()) continue;
+      hash.update(`${name}\0`);
+      await add(join(path, name));
+    }
+  }
+  return hash.digest("hex");
+}
+
+/** What a run's state adds to what it was given. */
+export function describeRun(
+  { method }: Pick<Adapter, "method">,
+  inputs: Inputs,
+  state: RunState,
+): Omit<Making, "license"> {
+  const { title, arxiv } = method.paper;
+  const settings = Object.entries(state.settings).filter(([key]) => !PATHS.includes(key));
+  // Read back, their order is another.
+  settings.sort(([a], [b]) => (a < b ? -1 : 1));
+  return {
+    datasets: inputs.datasets,
+    facts: [
+      ["made by", "graft train"],
+      ["method", `${method.name}: ${title}${arxiv === "none" ? "" : `, arXiv:${arxiv}`}`],
+      ...inputs.facts,
+      ["trained parameters", state.trainable_parameters.toLocaleString("en")],
+      [
+        "steps",
+        `${state.global_step} of ${state.max_steps}, ${state.epoch.toFixed(2)} epochs, ${state.trained_tokens.toLocaleString("en")} tokens`,
+      ],
+      ...lossFacts(state),
+    ],
+    settings: Object.fromEntries(settings),
+    parts: [],
+  };
+}
+
+function lossFacts({
+  log_history: history,
+  best_metric: best,
+  best_global_step: bestStep,
+}: RunState): Fact[] {
+  const at = (entry: Readonly<Record<string, unknown>> | undefined): string =>
+    `${Number(entry?.["loss"]).toFixed(4)} after step ${String(entry?.["step"])}`;
+  const of = (event: string): RunState["log_history"] => history.filter((entry) => entry["event"] === event);
+  const [steps, evaluations] = [of("step"), of("eval")];
+  const facts: Fact[] = [];
+  if (steps.length > 0) {
+    const [first, last] = [steps[0], steps.at(-1)].map(
+      (entry) => `${Number(entry?.["loss"]).toFixed(4)} in step ${String(entry?.["step"])}`,
+    );
+    facts.push(["training loss", `${first}, ${last}`]);
+  }
+  if (evaluations.length > 0) {
+    const lowest = best === null ? "" : `; lowest ${best.toFixed(4)} after step ${bestStep}`;
+    facts.push(["held-out loss", `${at(evaluations[0])}, ${at(evaluations.at(-1))}${lowest}`]);
+  }
+  return facts;
+}

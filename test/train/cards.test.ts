@@ -1,0 +1,161 @@
+/** @file The cards that results have: training, merging and combining, and what one tells of the one before it. */
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { describe, test } from "node:test";
+import { parse } from "yaml";
+import { combineAdapters } from "../../src/export/combine.ts";
+import { writeMergedModel } from "../../src/export/merged-model.ts";
+import { loadModel, openCheckpoint, readAdapter } from "../../src/format/by-path.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
+import type { TrainEvent } from "../../src/train/events.ts";
+import { buildTinyGguf, ggufValues } from "../tiny-gguf.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+import { lossesOf, runTiny } from "./tiny-run.ts";
+
+const folder = temporaryFolder();
+const model = await writeTinyModel(`${folder}/model`);
+writeFileSync(`${model}/README.md`, "---\nlanguage: en\nlicense: apache-2.0\n---\n# A model\n");
+const data = writeTinyChats(`${folder}/chats_of|us.jsonl`, 8);
+const SETTINGS = { model, data, learningRate: 0.01, schedule: "constant", seed: 1, steps: 4, dropout: 0.1 };
+
+function cardIn(path: string): { text: string; matter: Record<string, unknown> } {
+  const text = readFileSync(`${path}/README.md`, "utf8");
+  const [, matter = ""] = /^---\n([\s\S]*?)\n---\n/.exec(text) ?? [];
+  return { text, matter: parse(matter) as Record<string, unknown> };
+}
+
+/** Trains an adapter, and one that is stopped on the way. */
+async function trained(name: string, more: Readonly<Record<string, unknown>> = {}): Promise<TrainEvent[]> {
+  const { events } = await runTiny({ ...SETTINGS, ...more, output: `${folder}/${name}` });
+  return events;
+}
+
+describe("the card of a run", () => {
+  test("says base, licence, method, data with its hash, settings and losses", async () => {
+    const events = await trained("lora", { evalData: data, evalEvery: 2 });
+    const { text, matter } = cardIn(`${folder}/lora`);
+    assert.deepEqual(matter, { library_name: "peft", license: "apache-2.0", tags: ["lora", "graft"] });
+    const hash = createHash("sha256").update(readFileSync(data)).digest("hex");
+    const losses = lossesOf(events).map((loss) => loss.toFixed(4));
+    const held = events.flatMap((event) => (event.event === "eval" ? [event] : []));
+    const [first, last] = [held[0], held.at(-1)].map((event) => event?.loss.toFixed(4));
+    for (const row of [
+      "| licence of the base | apache-2.0 |",
+      "| method | lora: LoRA: Low-Rank Adaptation of Large Language Models, arXiv:2106.09685 |",
+      `| data | chats\\_of\\|us.jsonl, sha256 ${hash} |`,
+      `| held-out data | chats\\_of\\|us.jsonl, sha256 ${hash} |`,
+      `| training loss | ${losses[0]} in step 1, ${losses[3]} in step 4 |`,
+      "| seed | 1 |",
+      "| learningRate | 0.01 |",
+    ]) {
+      assert.ok(text.includes(`${row}\n`), `${row}\n${text}`);
+    }
+    assert.match(text, /\| steps \| 4 of 4, 1\.00 epochs, \d+ tokens \|/);
+    assert.ok(text.includes(`| held-out loss | ${first} after step 0, ${last} after step 4; lowest `));
+    assert.match(text, /PeftModel\.from_pretrained/);
+    // Paths of this machine are only where the base was given as one.
+    assert.ok(!text.replaceAll(model, "").includes(folder));
+  });
+
+  test("of a resumed run is that of one that never stopped", async () => {
+    await trained("whole");
+    const controller = new AbortController();
+    const settings = { ...SETTINGS, output: `${folder}/parts`, saveEvery: 1 };
+    const stopped = runTiny(settings, {
+      signal: controller.signal,
+      onEvent: (event) => void (event.event === "step" && event.step === 2 && controller.abort()),
+    });
+    await assert.rejects(stopped, { code: "train/stopped" });
+    assert.match(cardIn(`${folder}/parts/checkpoint-2`).text, /\| steps \| 2 of 4,/);
+    await runTiny({ ...settings, resume: true });
+    assert.equal(cardIn(`${folder}/parts`).text, cardIn(`${folder}/whole`).text);
+  });
+
+  test("says that graft alone reads types of our own", async () => {
+    for (const method of ["bitfit", "snell", "peqa"]) {
+      await trained(method, { method, rank: undefined, dropout: undefined });
+      const { text, matter } = cardIn(`${folder}/${method}`);
+      assert.equal(matter["library_name"], "graft");
+      assert.match(text, /graft alone reads this folder: PEFT does not have what it says\. .*`graft merge`/);
+      assert.ok(!text.includes("PeftModel"));
+    }
+  });
+
+  test("of a model that was trained whole is that of a model for transformers", async () => {
+    const output = `${folder}/full`;
+    await trained("full", { method: "full", rank: undefined, dropout: undefined });
+    const { text, matter } = cardIn(output);
+    assert.equal(matter["library_name"], "transformers");
+    assert.deepEqual(matter["tags"], ["full", "graft"]);
+    assert.match(text, /AutoModelForCausalLM\.from_pretrained/);
+    // And the licence goes on to whoever takes it for a base.
+    const checkpoint = await openCheckpoint(output);
+    assert.equal(checkpoint.license, "apache-2.0");
+    await checkpoint.close();
+  });
+
+  test("names a data set out of the hub's cache, and says of a base without a licence that it is unknown", async () => {
+    const bare = await writeTinyModel(`${folder}/bare`);
+    const set = `${folder}/datasets--some-owner--some_set/snapshots/abc`;
+    mkdirSync(set, { recursive: true });
+    cpSync(data, `${set}/train.jsonl`);
+    await trained("set", { model: bare, data: set });
+    const { text, matter } = cardIn(`${folder}/set`);
+    assert.deepEqual(matter["datasets"], ["some-owner/some_set"]);
+    assert.equal(matter["license"], "unknown");
+    assert.match(text, /\| licence of the base \| unknown \|/);
+    const bytes = Buffer.concat([Buffer.from("train.jsonl\0"), readFileSync(data)]);
+    const hash = createHash("sha256").update(bytes).digest("hex");
+    assert.ok(text.includes(`| data | abc, sha256 ${hash} |`), text);
+  });
+});
+
+test("the cards of what was merged and combined tell how their parts were made", async () => {
+  const first = `${folder}/first`;
+  await trained("first");
+  await trained("second", { seed: 2 });
+  const facts = cardIn(first).text.match(/\| (data|training loss) \| .*\n/g) as string[];
+  assert.equal(facts.length, 2);
+
+  const combined = `${folder}/combined`;
+  const input = { expression: "0.5*x + 0.5*y", adapters: { x: first, y: `${folder}/second` } };
+  await (await combineAdapters(input)).write(combined);
+  const sum = cardIn(combined);
+  assert.equal(sum.matter["license"], "apache-2.0");
+  assert.equal(sum.matter["library_name"], "peft");
+  assert.match(sum.text, /\| expression \| 0\.5\\\*x \+ 0\.5\\\*y \|\n\| type \| cat \|\n\| x \| first \|/);
+  const [, ofFirst = ""] = /## How x was made\n([\s\S]*?)\n##/.exec(sum.text) ?? [];
+  for (const fact of facts) assert.ok(ofFirst.includes(fact), fact);
+
+  const { base, checkpoint } = await loadModel(model);
+  const { adapter } = await readAdapter(first, base);
+  const output = `${folder}/merged`;
+  const request = { engine: createEngine({ threads: 1 }), base, checkpoint, adapter, adapterPath: first };
+  await writeMergedModel({ ...request, path: output, to: "hf", kind: null });
+  await checkpoint.close();
+  const merged = cardIn(output);
+  assert.deepEqual(merged.matter["tags"], ["lora", "merge", "graft"]);
+  assert.equal(merged.matter["license"], "apache-2.0");
+  for (const fact of facts) assert.ok(merged.text.includes(fact), fact);
+
+  const { expression, ...others } = input;
+  await trained("third", { method: "full", rank: undefined, dropout: undefined });
+  const models = { ...others, expression, adapters: { x: `${folder}/third`, y: output } };
+  await (await combineAdapters(models)).write(`${folder}/models`);
+  assert.equal(cardIn(`${folder}/models`).matter["library_name"], "transformers");
+  assert.match(cardIn(`${folder}/models`).text, /## How y was made\n\n.*\n.*\n\| base model \| /);
+});
+
+test("the licence of a GGUF file is that of its settings", async () => {
+  for (const [settings, expected] of [
+    [{}, null],
+    [{ "general.license": "apache-2.0" }, "apache-2.0"],
+  ] as const) {
+    const path = `${folder}/${Object.keys(settings).length}.gguf`;
+    writeFileSync(path, buildTinyGguf(ggufValues(settings)));
+    const checkpoint = await openCheckpoint(path);
+    assert.equal(checkpoint.license, expected);
+    await checkpoint.close();
+  }
+});
