@@ -32,6 +32,8 @@ interface Description<O> {
   readonly paper: { readonly title: string; readonly arxiv: string };
   /** Peak learning rate of AdamW that suits it on a model of `REFERENCE_WIDTH` (train/learning-rate). */
   readonly learningRate: number;
+  /** Another one, with options that train something of another size; null: the same. */
+  learningRateFor?(options: O): number | null;
   /** The only description of the options: defaults, flags, validation and documentation derive from it. */
   readonly options: z.ZodType<O>;
 }

@@ -26,6 +26,7 @@ export interface SuperBlockKind {
   /** Columns of a group. */
   readonly groupSize: number;
   readonly factorDtype: "uint8" | "int8";
+  readonly typicalFactor: number;
   /** Makes a reader of the factors of groups, counted over all blocks. */
   factors(planes: Planes): (group: number) => number;
   /** Makes one of the numbers by which the minimum is multiplied. */
@@ -34,7 +35,7 @@ export interface SuperBlockKind {
 
 /** Makes the affine view of a kind with planes scale and, with minima, min. */
 export function superBlocks(kind: SuperBlockKind): AffineKind {
-  const { bits, dtype, readCodes, groupSize, factorDtype, minima } = kind;
+  const { bits, dtype, readCodes, groupSize, factorDtype, typicalFactor, minima } = kind;
   const blockGroups = SUPER_BLOCK / groupSize;
   const groupShape = (shape: readonly number[]): number[] => [
     ...shape.slice(0, -1),
@@ -74,7 +75,7 @@ export function superBlocks(kind: SuperBlockKind): AffineKind {
       codes: dtype,
       groupSize: SUPER_BLOCK,
       zero: hasMinimum ? "float32" : 0,
-      factor: { groupSize, dtype: factorDtype },
+      factor: { groupSize, dtype: factorDtype, typical: typicalFactor },
     },
 
     read(planes) {

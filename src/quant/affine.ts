@@ -32,6 +32,8 @@ export interface FactorFormat {
   /** Columns that share a factor and a zero; they divide those of a scale. */
   readonly groupSize: number;
   readonly dtype: "uint8" | "int8";
+  /** What they are about, a power of two: so much smaller is a scale over them than one of a group without. */
+  readonly typical: number;
 }
 
 /** What a storage kind says of a format; groups "of-each-tensor" are as large as each tensor says. */

@@ -53,6 +53,7 @@ export const iq4_xs = defineBlocks({
       readCodes: codesByValue(own, "int8", { groupLow: [0x11], groupHigh: [0xaa] }),
       groupSize: 32,
       factorDtype: "int8",
+      typicalFactor: 16,
       factors: (planes) => {
         const low = plane(planes, "groupLow", "uint8").data;
         const high = plane(planes, "groupHigh", "uint8").data;

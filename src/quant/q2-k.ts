@@ -65,6 +65,7 @@ export const q2_k = defineBlocks({
       readCodes: codesByValue(own, "uint8", { groupCodes: [0x01] }),
       groupSize: 16,
       factorDtype: "uint8",
+      typicalFactor: 8,
       factors: (planes) => {
         const codeOf = groups(planes);
         return (group) => codeOf(group) & 0x0f;

@@ -71,6 +71,7 @@ export const q3_k = defineBlocks({
       }),
       groupSize: 16,
       factorDtype: "int8",
+      typicalFactor: 16,
       factors: (planes) => {
         const { data } = plane(planes, "groupCodes", "uint8");
         return (group) => groupCode(data, (group >> 4) * GROUP_BYTES, group & 15) - 32;

@@ -58,6 +58,7 @@ export const q6_k = defineBlocks({
       readCodes: codesByValue(own, "int8", { groupCodes: [1] }),
       groupSize: 16,
       factorDtype: "int8",
+      typicalFactor: 64,
       factors: groupBytes("groupCodes", "int8"),
       minima: "no-minimum",
     }),

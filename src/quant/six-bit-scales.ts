@@ -17,6 +17,7 @@ export const SIX_BIT_ONES = [1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1];
 export const SIX_BIT_GROUPS = {
   groupSize: 32,
   factorDtype: "uint8",
+  typicalFactor: 32,
   factors: (planes: Planes) => readerOf(planes, scaleCode),
   minima: (planes: Planes) => readerOf(planes, minCode),
 } as const;

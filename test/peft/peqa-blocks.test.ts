@@ -116,7 +116,7 @@ describe("the product with bound blocks", () => {
   }
 
   test("of codes with factors inside a group, with zeros of theirs and without", async () => {
-    const factor = { groupSize: 32, dtype: "uint8" } as const;
+    const factor = { groupSize: 32, dtype: "uint8", typical: 1 } as const;
     for (const zero of ["float32", 0] as const) {
       const format: AffineFormat = { bits: 4, codes: "uint8", groupSize: 96, zero, factor };
       const bytes = (shape: number[], below: number): HostTensor<"uint8"> => {

@@ -87,6 +87,11 @@ export function ownFormat({ bits, groupSize, ownCodes }: Wanted, place: SitePlac
   );
 }
 
+/** What a scale is multiplied by to be trained: those over factors become about as large as those of groups. */
+export function trainedUnit({ factor }: AffineFormat): number {
+  return factor?.typical ?? 1;
+}
+
 /** Shape of the scales. */
 export function groupShape(
   { inFeatures, outFeatures }: SiteSpec,
@@ -158,11 +163,11 @@ export const storedMerge: StoredMerge<PeqaSite> = {
     const own = start === null ? readAffine(kept) : null;
     const scale =
       scales === "row"
-        ? scaled(
+        ? multiplied(
             (own?.scale ?? tensors[START]) as HostTensor<"float32">,
-            tensors[DELTA] as HostTensor<"float32">,
+            (row) => 1 + (tensors[DELTA]!.data[row] as number),
           )
-        : (tensors[SCALE] as HostTensor<"float32">);
+        : multiplied(tensors[SCALE] as HostTensor<"float32">, () => 1 / trainedUnit(format));
     const name = `${path}.weight`;
     if (kind === kept.storage && start === null) {
       return { ...kept, planes: (STORAGES[kind].affine as AffineKind).write(kept.planes, scale, name) };
@@ -190,10 +195,13 @@ function madeWeight(
   };
 }
 
-/** Scales [out, groups] times 1 + delta [out, 1]. */
-function scaled({ shape, data }: HostTensor<"float32">, delta: HostTensor<"float32">): HostTensor<"float32"> {
+/** Scales [out, groups], those of each row times a factor. */
+function multiplied(
+  { shape, data }: HostTensor<"float32">,
+  factorOf: (row: number) => number,
+): HostTensor<"float32"> {
   const numGroups = shape.at(-1)!;
-  const values = data.map((value, i) => value * (1 + delta.data[Math.floor(i / numGroups)]!));
+  const values = data.map((value, i) => value * factorOf(Math.floor(i / numGroups)));
   return hostTensor("float32", shape, values);
 }
 

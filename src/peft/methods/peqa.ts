@@ -43,6 +43,7 @@ import {
   START,
   storedMerge,
   TRAINED_SCALES,
+  trainedUnit,
   weightOf,
   ZERO,
 } from "./peqa-codes.ts";
@@ -92,6 +93,8 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
     arxiv: "2305.14152",
   },
   learningRate: 4e-5,
+  // A part of the scales instead of a scale.
+  learningRateFor: ({ scales }) => (scales === "row" ? 2e-3 : null),
   options: OPTIONS,
   targets: { ...ALL_LINEAR, ...WHOLE_MODULES },
 
@@ -136,7 +139,8 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
       });
       if (scales === "row") return made;
       const { [START]: scale, ...frozen } = made;
-      site.tensors[SCALE]?.data.set(scale!.data as Float32Array);
+      const size = trainedUnit(format);
+      site.tensors[SCALE]?.data.set((scale!.data as Float32Array).map((value) => value * size));
       return frozen;
     },
     bound: (site, options) => {
@@ -207,8 +211,11 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
 });
 
 /** The scales [out, groups] in a graph, as they are trained. */
-function tunedScale(values: SiteValues, { scales }: PeqaSite): Value {
-  if (scales === "group") return values[SCALE]!;
+function tunedScale(values: SiteValues, { format, scales }: PeqaSite): Value {
+  if (scales === "group") {
+    const [scale, size] = [values[SCALE]!, trainedUnit(format)];
+    return size === 1 ? scale : mul(scale, scale.graph.scalar(1 / size));
+  }
   const [start, change] = [values[START]!, values[DELTA]!];
   return add(start, mul(start, change));
 }

@@ -132,14 +132,15 @@ async function setUpOn(
   const plan = planSteps({ ...options, examples: data.train, sources: data.sources });
   const totalSteps =
     options.steps ?? Math.max(1, Math.round((options.epochs ?? DEFAULT_EPOCHS) * plan.stepsPerEpoch));
-  const rateOf = { method, optimizer, objective: objective.objective, width: model.width };
+  const request = { method, options: ofMethod, targets };
+  const preview = previewAttach(model, keptIn(checkpoint), request);
+  const learningRate = method.learningRateFor?.(method.options.parse(ofMethod)) ?? method.learningRate;
+  const rateOf = { method: { learningRate }, optimizer, objective: objective.objective, width: model.width };
   const settled = {
     ...options,
     learningRate: options.learningRate ?? suitableLearningRate(rateOf),
     warmupSteps: options.warmupSteps ?? suitableWarmup(findSchedule(options.schedule), totalSteps),
   };
-  const request = { method, options: ofMethod, targets };
-  const preview = previewAttach(model, keptIn(checkpoint), request);
   requireMatchedPatterns(method.options.parse(ofMethod), preview.paths);
   const memory = planMemory({
     model,
