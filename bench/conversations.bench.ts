@@ -36,7 +36,7 @@ export const benchmark = defineBenchmark({
     examples: { value: 0, help: "only the first N conversations; 0: all" },
     batch: { value: 4, help: "conversations of a step" },
     "packed-batch": { value: 2, help: "rows of a step of graft with --packing" },
-    length: { value: 1024, help: "tokens that a conversation may have; longer ones are cut" },
+    "max-length": { value: 1024, help: "tokens that a conversation may have; longer ones are cut" },
     rounds: { value: 1, help: "runs of each side" },
     rank: { value: 8, help: "rank of the adapter" },
     // So small that every side reports the losses of the start, however it batches, and is still a real update.
@@ -55,7 +55,7 @@ export const benchmark = defineBenchmark({
       const {
         batch: batchSize,
         "packed-batch": packedBatch,
-        length: maxLength,
+        "max-length": maxLength,
         "learning-rate": learningRate,
         threads,
       } = values;

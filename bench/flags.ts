@@ -19,6 +19,19 @@ const OWN_FLAGS: Readonly<Record<string, Flag>> = {
   help: { value: false, help: "shows the flags" },
 };
 
+/** Old name → name of today. */
+const RENAMED: Readonly<Record<string, string>> = { length: "max-length" };
+
+/** What the words call by an old name, as a hint; empty: nothing. */
+function renamedHint(words: readonly string[], flags: Readonly<Record<string, Flag>>): string {
+  const hints = words.flatMap((word) => {
+    const [name = ""] = word.replace(/^--/, "").split("=");
+    const now = RENAMED[name];
+    return now !== undefined && now in flags && word.startsWith("--") ? [`--${name} is now --${now}. `] : [];
+  });
+  return hints.join("");
+}
+
 function readValue(name: string, flag: Flag, given: string | boolean): string | number | boolean {
   if (typeof flag.value !== "number") return given;
   const number = given === "" ? Number.NaN : Number(given);
@@ -40,7 +53,7 @@ export function parseFlags(words: readonly string[], own: Readonly<Record<string
     given = parseArgs({ args: [...words], options, strict: true, allowPositionals: false }).values;
   } catch (error) {
     throw new UsageError("usage/flag", `Cannot read the flags: ${(error as Error).message}`, {
-      hint: `Known flags: ${Object.keys(flags)
+      hint: `${renamedHint(words, flags)}Known flags: ${Object.keys(flags)
         .map((name) => `--${name}`)
         .join(" ")}`,
     });

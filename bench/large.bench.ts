@@ -51,7 +51,7 @@ export const benchmark = defineBenchmark({
     layers: { value: LLAMA_1B.numLayers, help: "blocks of the model, which is else Llama 3.2 1B" },
     vocabulary: { value: LLAMA_1B.vocabSize, help: "rows of its embedding, which is its head too" },
     batch: { value: 1, help: "rows of a step" },
-    length: { value: 256, help: "tokens of a row" },
+    "max-length": { value: 256, help: "tokens of a row" },
     steps: { value: 2, help: "steps of a run" },
     rounds: { value: 1, help: "runs of each side" },
     "graft-flags": { value: "", help: "further flags of graft train, in one word with blanks" },
@@ -61,7 +61,7 @@ export const benchmark = defineBenchmark({
       const sizes = { ...LLAMA_1B, numLayers: values.layers, vocabSize: values.vocabulary };
       const models = await makeModels(values.folder || scratch, sizes, context);
       const data = join(scratch, "text.txt");
-      const { batch, length, steps } = values;
+      const { batch, "max-length": length, steps } = values;
       await writeFile(data, smallModelText(batch * length * steps * BYTES_PER_TOKEN, SEED));
       const train = async (path: string): Promise<TrainingRun> => {
         const flags = {

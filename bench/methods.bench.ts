@@ -31,7 +31,7 @@ export const benchmark = defineBenchmark({
       help: "data that is not trained on; of a .txt file its last part, of this many bytes",
     },
     batch: { value: 8, help: "examples of a step" },
-    length: { value: 256, help: "tokens that an example may have" },
+    "max-length": { value: 256, help: "tokens that an example may have" },
     steps: { value: 24, help: "steps of a run; the first two are not timed" },
     rounds: { value: 1, help: "runs of each method" },
     "graft-flags": { value: "", help: "further flags of graft train, in one word with blanks" },
@@ -42,7 +42,7 @@ export const benchmark = defineBenchmark({
       const model = await asFolder(await findModel(values.model, context), context);
       const { data, heldOut } = await splitData(values.data, values["held-out"], scratch);
       const shared = ["--model", model, "--data", data, "--eval-data", heldOut];
-      shared.push("--batch-size", String(values.batch), "--max-length", String(values.length));
+      shared.push("--batch-size", String(values.batch), "--max-length", String(values["max-length"]));
       shared.push("--steps", String(values.steps), "--eval-every", String(values.steps));
       shared.push("--output", join(scratch, "run"), "--overwrite", "--schedule", "cosine");
       shared.push("--warmup-steps", String(Math.ceil(values.steps / 20)));

@@ -19,7 +19,7 @@ export const benchmark = defineBenchmark({
   flags: {
     model: { value: DEFAULT_MODEL, help: "model: a name, a folder or a .gguf file" },
     batch: { value: 4, help: "rows of the training step" },
-    length: { value: 256, help: "tokens of a row" },
+    "max-length": { value: 256, help: "tokens of a row" },
     prompt: { value: "What is a forest?", help: "what the first token answers" },
     rounds: { value: 3, help: "runs of each command" },
     threads: { value: 0, help: "threads; 0: all" },
@@ -27,7 +27,7 @@ export const benchmark = defineBenchmark({
   run: (values, context) =>
     withScratch(async (scratch) => {
       const model = await findModel(values.model, context);
-      const { batch, length, rounds: numRounds, threads, prompt } = values;
+      const { batch, "max-length": length, rounds: numRounds, threads, prompt } = values;
       const data = join(scratch, "text.txt");
       await writeFile(data, smallModelText(batch * length * BYTES_PER_TOKEN, 1));
       const threadFlags = threads > 0 ? ["--threads", String(threads)] : [];

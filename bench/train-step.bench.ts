@@ -25,7 +25,7 @@ export const benchmark = defineBenchmark({
     "graft-flags": { value: "", help: "further flags of graft train, in one word with blanks" },
     data: { value: "", help: "text file; generated stories when not given" },
     batch: { value: 4, help: "rows of a step" },
-    length: { value: 256, help: "tokens of a row" },
+    "max-length": { value: 256, help: "tokens of a row" },
     steps: { value: 8, help: "steps of a run; the first two are not timed" },
     rounds: { value: 2, help: "runs of each side" },
     rank: { value: 8, help: "rank of the adapter" },
@@ -39,10 +39,10 @@ export const benchmark = defineBenchmark({
       const adapter = join(scratch, "start");
       await runPeer("make_adapter.py", [model, String(values.rank), String(values.seed), adapter]);
       const data = join(scratch, "text.txt");
-      const numTokens = values.batch * values.length * values.steps;
+      const numTokens = values.batch * values["max-length"] * values.steps;
       if (values.data !== "") await copyFile(values.data, data);
       else await writeFile(data, smallModelText(numTokens * BYTES_PER_TOKEN, values.seed));
-      const { batch: batchSize, length: maxLength, "learning-rate": learningRate, threads } = values;
+      const { batch: batchSize, "max-length": maxLength, "learning-rate": learningRate, threads } = values;
       const task = { model, data, adapter, batchSize, maxLength, learningRate, threads };
       const graftTask = { ...task, model: values["graft-model"] || model };
       const steps = ["--steps", String(values.steps)];

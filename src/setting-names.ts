@@ -52,7 +52,6 @@ steps: iters iterations max-steps max-iters num-steps total-steps train-steps n-
 batch-size: b bs per-device-train-batch-size micro-batch-size train-batch-size device-batch-size batch batchsize
 gradient-accumulation-steps: grad-accum grad-accumulation-steps grad-accumulation gradient-accumulation grad-accum-steps accumulate-grad-batches accum accum-steps
 max-length: max-seq-length max-seq-len max-sequence-length sequence-len seq-length seq-len cutoff-len block-size context-length ctx-size max-tokens model-max-length max-input-length length
-length: max-length max-seq-length max-seq-len max-sequence-length sequence-len seq-length seq-len cutoff-len block-size context-length ctx-size
 max-new-tokens: max-tokens n-predict max-length n tokens num-predict max-completion-tokens max-generation-length
 temperature: temp t
 prompt: p text input

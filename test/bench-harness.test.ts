@@ -57,6 +57,8 @@ test("parseFlags() gives each flag the kind of its default", () => {
     code: "usage/flag",
     message: /"--steps": many/,
   });
+  const renamed = { "max-length": { value: 64, help: "tokens" } };
+  assert.throws(() => parseFlags(["--length=3"], renamed), { hint: /^--length is now --max-length\. Known/ });
   assert.throws(() => parseFlags(["--step", "3"], flags), { code: "usage/flag", hint: /--steps --data/ });
   assert.match(helpText(flags), /--steps +steps \(8\)/);
 });

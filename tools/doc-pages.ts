@@ -1,6 +1,7 @@
 /** @file The generated pages of docs/, and the generated parts of README.md. */
-import { COMMANDS } from "../src/cli/commands.ts";
+import { loadCommands } from "../src/cli/commands.ts";
 import { commandHelp } from "../src/cli/help.ts";
+import { PLAIN_WIDTH } from "../src/cli/terminal.ts";
 import { FAMILIES } from "../src/models/families.ts";
 import { OPTIMIZERS } from "../src/optim/optimizers.ts";
 import type { Method } from "../src/peft/method.ts";
@@ -26,6 +27,8 @@ import {
   storageTable,
   taskWords,
 } from "./doc-tables.ts";
+
+const commands = await loadCommands();
 
 const NOTE = "<!-- Written by `npm run docs`; change the program, not this page. -->";
 
@@ -154,9 +157,9 @@ export function generatedPages(): ReadonlyMap<string, string> {
         "Every command has `--help` and `--json`. With `--json` standard output carries one JSON object a line and nothing else. " +
           "The exit status is 0 when the work is done, 1 when it failed, 2 when the call was wrong, 130 when it was stopped.",
         commandTable(),
-        ...COMMANDS.flatMap((command) => [
+        ...commands.flatMap((command) => [
           `## graft ${command.name}`,
-          `\`\`\`text\n${commandHelp(command)}\n\`\`\``,
+          `\`\`\`text\n${commandHelp(command, { width: PLAIN_WIDTH })}\n\`\`\``,
         ]),
       ),
     ],

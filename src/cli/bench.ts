@@ -11,9 +11,8 @@ import { defineCommand } from "./command.ts";
 /** Two folders up both from the sources and from the build; a package does not carry it. */
 const PROGRAM = fileURLToPath(new URL("../../bench/main.ts", import.meta.url));
 
-export const bench = defineCommand({
-  name: "bench",
-  summary: "Measure graft, alone and against others; only in a clone of the repository",
+export const command = defineCommand({
+  example: "npx graft bench ops --help",
   positionals: ["words"],
   takesAllWords: true,
   options: z.strictObject({

@@ -12,6 +12,7 @@ import { UsageError } from "../errors.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
 import {
   GENERATION_FLAGS,
+  GENERATION_GROUPS,
   MODEL_FLAGS,
   openWithProgress,
   showText,
@@ -54,11 +55,11 @@ async function answer(
   }
 }
 
-export const chat = defineCommand({
-  name: "chat",
-  summary: "Talk with a model",
+export const command = defineCommand({
+  example: "npx graft chat --adapter runs/mine",
   positionals: [],
   options,
+  groups: { model: GENERATION_GROUPS.model, text: ["system", ...GENERATION_GROUPS.text] },
   async run(flags, io) {
     const model = await openWithProgress(flags, io);
     const isTerminal = io.interactive && !io.json && process.stdin.isTTY && process.stdout.isTTY;

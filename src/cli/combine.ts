@@ -55,9 +55,9 @@ function tell(combined: CombinedFolder, type: string, output: string, io: Comman
   });
 }
 
-export const combine = defineCommand({
-  name: "combine",
-  summary: "Add, scale and subtract adapters without training",
+export const command = defineCommand({
+  example:
+    'npx graft combine "0.6*a + 0.4*b" --adapter a=runs/first --adapter b=runs/second --output runs/both',
   positionals: ["expression"],
   options: z.strictObject({
     expression: z.string().describe('Sum of adapters by name: "0.6*a + 0.4*b - c"'),

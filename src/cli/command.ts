@@ -1,7 +1,7 @@
 /**
  * @file Contract of a command: its flags are the keys of one zod schema, its output goes through CommandIO.
  *
- * The list is commands.ts. A new command is its file and one line there.
+ * The list is commands.ts. A new command is its file, which exports it as `command`, and one line there.
  */
 import type colors from "picocolors";
 import type { z } from "zod";
@@ -23,6 +23,8 @@ export interface CommandIO {
   readonly json: boolean;
   /** Whether standard error is a terminal that somebody watches. */
   readonly interactive: boolean;
+  /** Characters of a line of text for people. */
+  readonly width: number;
   readonly color: typeof colors;
   readonly progress: ProgressFactory;
   /** Aborts at the first SIGINT or SIGTERM. */
@@ -30,25 +32,46 @@ export interface CommandIO {
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** One command of the program. */
-export interface Command<S extends z.ZodObject = z.ZodObject> {
+/** A command as the list has it: enough to find it and to say what it does. */
+export interface ListedCommand {
   /** One word, or two for a command of a group ("data show"). */
   readonly name: string;
   /** One sentence, without a period. */
   readonly summary: string;
+  load(): Promise<Command>;
+}
+
+/** A flag that chooses one of a kind, which has options of its own: `--method`. */
+export interface Chooser {
+  /** Key of the flag. */
+  readonly key: string;
+  readonly kinds: readonly { readonly name: string; readonly options: z.ZodType }[];
+}
+
+/** What a command's file says of it. */
+export interface CommandBody<S extends z.ZodObject = z.ZodObject> {
+  /** A call that can be pasted into a shell. */
+  readonly example: string;
   /** Keys of `options` that plain arguments fill, in this order; a last key of an array type takes all the rest. */
   readonly positionals: readonly string[];
   /** The first positional takes all words as they are, flags too: the command hands them on. */
   readonly takesAllWords?: true;
   /** A strict object: key = flag, `.describe()` = help, `.default()` = default. */
   readonly options: S;
+  /** Title → keys of `options` that the help shows under it; those under none come last. */
+  readonly groups?: Readonly<Record<string, readonly string[]>>;
+  /** Flags of which the help shows only the options of what is chosen. */
+  readonly choosers?: readonly Chooser[];
   /** Finds all that is wrong with values; by default what `options` finds. */
   findProblems?(values: Readonly<Record<string, unknown>>, form: ValueForm): readonly Problem[];
   /** Runs; returns an exit status other than 0 if need be. */
   run(options: z.output<S>, io: CommandIO): Promise<number | void>;
 }
 
+/** One command of the program, loaded. */
+export type Command = Pick<ListedCommand, "name" | "summary"> & CommandBody;
+
 /** Checks a command's types and forgets the schema's, so that commands of different flags fit in one list. */
-export function defineCommand<S extends z.ZodObject>(command: Command<S>): Command {
+export function defineCommand<S extends z.ZodObject>(command: CommandBody<S>): CommandBody {
   return command;
 }

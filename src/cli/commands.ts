@@ -1,27 +1,36 @@
-/** @file All commands, in the order in which the help shows them. */
-import { bench } from "./bench.ts";
-import { chat } from "./chat.ts";
-import { combine } from "./combine.ts";
-import type { Command } from "./command.ts";
-import { dataShow } from "./data-show.ts";
-import { evaluate } from "./eval.ts";
-import { fisher } from "./fisher.ts";
-import { generate } from "./generate.ts";
-import { merge } from "./merge.ts";
-import { pull } from "./pull.ts";
-import { quickstart } from "./quickstart.ts";
-import { train } from "./train.ts";
+/** @file All commands, in the order in which the help shows them. Each is loaded when it is used. */
+import type { Command, CommandBody, ListedCommand } from "./command.ts";
 
-export const COMMANDS: readonly Command[] = [
-  quickstart,
-  pull,
-  train,
-  evaluate,
-  generate,
-  chat,
-  merge,
-  combine,
-  fisher,
-  dataShow,
-  bench,
-];
+/** Name → one sentence without a period, and the file. */
+const LIST: Readonly<
+  Record<string, readonly [summary: string, load: () => Promise<{ readonly command: CommandBody }>]>
+> = {
+  quickstart: [
+    "Fine-tune the default model on examples that come along, and compare",
+    () => import("./quickstart.ts"),
+  ],
+  pull: ["Put a model on the local disk and print its path", () => import("./pull.ts")],
+  train: ["Fine-tune a model on your own data", () => import("./train.ts")],
+  eval: ["Compute loss and perplexity of a model on data, or accuracy", () => import("./eval.ts")],
+  generate: ["Write text after a prompt", () => import("./generate.ts")],
+  chat: ["Talk with a model", () => import("./chat.ts")],
+  merge: ["Write the ordinary model that a model and an adapter make", () => import("./merge.ts")],
+  combine: ["Add, scale and subtract adapters without training", () => import("./combine.ts")],
+  fisher: ["Estimate how much each number of an adapter matters, for combine", () => import("./fisher.ts")],
+  "data show": [
+    "Show examples with the tokens that are trained, and what is cut",
+    () => import("./data-show.ts"),
+  ],
+  bench: ["Measure graft, alone and against others; only in a clone", () => import("./bench.ts")],
+};
+
+export const COMMANDS: readonly ListedCommand[] = Object.entries(LIST).map(([name, [summary, load]]) => ({
+  name,
+  summary,
+  load: async () => ({ name, summary, ...(await load()).command }),
+}));
+
+/** Loads all commands. */
+export async function loadCommands(): Promise<readonly Command[]> {
+  return await Promise.all(COMMANDS.map(async (command) => await command.load()));
+}

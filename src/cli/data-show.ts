@@ -166,9 +166,8 @@ function showSummary({ report, maxLength, numCutTokens }: Summary, io: CommandIO
   });
 }
 
-export const dataShow = defineCommand({
-  name: "data show",
-  summary: "Show examples with the tokens that are trained, and what would be cut",
+export const command = defineCommand({
+  example: "npx graft data show chats.jsonl --limit 3",
   positionals: ["file"],
   options: z.strictObject({
     file: z.string().describe("Data: .jsonl, .json or .txt, or a folder with train.jsonl"),

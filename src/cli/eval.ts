@@ -9,9 +9,8 @@ import { MODEL_FLAGS, tellNotes } from "./generation.ts";
 import { formatFixed, formatLoss, formatPercent } from "./numbers.ts";
 import { pullWithProgress } from "./pull.ts";
 
-export const evaluate = defineCommand({
-  name: "eval",
-  summary: "Compute loss and perplexity of a model on a data set, or accuracy where it tells classes",
+export const command = defineCommand({
+  example: "npx graft eval --adapter runs/mine --data held-out.jsonl",
   positionals: [],
   options: z.strictObject({
     ...MODEL_FLAGS,
@@ -22,6 +21,7 @@ export const evaluate = defineCommand({
       ),
     ...EVALUATION_FLAGS,
   }),
+  groups: { model: Object.keys(MODEL_FLAGS), data: ["data", ...Object.keys(EVALUATION_FLAGS)] },
   async run(options, io) {
     const { path } = await pullWithProgress(options.model, io);
     const checkpoint = await openCheckpoint(path);

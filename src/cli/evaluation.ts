@@ -20,7 +20,7 @@ import { warn } from "./generation.ts";
 
 /** Flags that say how texts are counted. */
 export const EVALUATION_FLAGS = {
-  length: z.int().min(2).default(512).describe("Tokens of a window or example; longer examples are cut"),
+  maxLength: z.int().min(2).default(512).describe("Tokens of a window or example; longer examples are cut"),
   trainOn: z.enum(TRAIN_ON).default("assistant").describe("Turns of a conversation whose loss counts"),
 };
 
@@ -65,12 +65,12 @@ function readTexts(
   const { data, trainOn } = flags;
   const { model } = parts.base;
   // A text to judge is cut as its model needs it; a window of text has the length that was asked for.
-  const length = kind === "classes" ? Math.min(flags.length, model.maxPositions) : flags.length;
+  const length = kind === "classes" ? Math.min(flags.maxLength, model.maxPositions) : flags.maxLength;
   if (length > model.maxPositions) {
     throw new UsageError(
       "usage/flag",
       `Cannot evaluate on ${length} tokens: the model has ${model.maxPositions} positions`,
-      { hint: `Choose a length of at most ${model.maxPositions}.` },
+      { hint: `Choose a max length of at most ${model.maxPositions}.` },
     );
   }
   const { tokenizer, template, notes } = withTextTools(parts);

@@ -33,7 +33,7 @@ async function run(...words: readonly string[]): Promise<{ status: number; stdou
   const env = { GRAFT_HOME: folder };
   const signal = new AbortController().signal;
   const io = { stdout, stderr, env, interactive: false, hasColor: false, signal, now: () => 0 };
-  const status = await main(["fisher", "--data", data, "--length", "32", ...words], io);
+  const status = await main(["fisher", "--data", data, "--max-length", "32", ...words], io);
   stdout.end();
   stderr.end();
   return { status, stdout: await text(stdout), stderr: await text(stderr) };

@@ -32,9 +32,8 @@ async function requireOwnFolder(model: string, path: string, source: string): Pr
   );
 }
 
-export const fisher = defineCommand({
-  name: "fisher",
-  summary: "Estimate how much each number of an adapter matters, for combine --type fisher",
+export const command = defineCommand({
+  example: "npx graft fisher --adapter runs/mine --data chats.jsonl",
   positionals: [],
   options: z.strictObject({
     ...MODEL_FLAGS,
@@ -42,6 +41,10 @@ export const fisher = defineCommand({
     ...EVALUATION_FLAGS,
     maxExamples: z.int().positive().default(256).describe("Examples to use, the first ones; one pass each"),
   }),
+  groups: {
+    model: Object.keys(MODEL_FLAGS),
+    data: ["data", ...Object.keys(EVALUATION_FLAGS), "maxExamples"],
+  },
   async run(flags, io) {
     const { path, source } = await pullWithProgress(flags.model, io);
     if (flags.adapter === undefined) await requireOwnFolder(flags.model, path, source);

@@ -21,9 +21,8 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 const PATH = z.string().meta({ format: "path" });
 
 /** A command with every kind of flag; its options are what the tests look at. */
-const COMMAND = defineCommand({
-  name: "probe all",
-  summary: "Show the options",
+const BODY = defineCommand({
+  example: "npx graft probe all a",
   positionals: ["inputFile", "moreFiles"],
   options: z.strictObject({
     inputFile: z.string(),
@@ -43,6 +42,7 @@ const COMMAND = defineCommand({
   }),
   run: async () => {},
 });
+const COMMAND = { ...BODY, name: "probe all", summary: "Show the options" };
 const FLAGS = flagsOf(COMMAND);
 
 async function read(...words: string[]): Promise<Record<string, unknown>> {
@@ -264,8 +264,7 @@ test("words that every JavaScript object knows are plain words", async () => {
 });
 
 test("a surplus argument is an error", async () => {
-  const single = defineCommand({ ...COMMAND, positionals: ["inputFile"] });
-  const argv = parseArgv(["a", "b"], FLAGS, single.positionals);
+  const argv = parseArgv(["a", "b"], FLAGS, ["inputFile"]);
   assert.deepEqual(argv.problems, ['argument "b" is one too many']);
 });
 

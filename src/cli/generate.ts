@@ -6,6 +6,7 @@ import { z } from "zod";
 import { defineCommand } from "./command.ts";
 import {
   GENERATION_FLAGS,
+  GENERATION_GROUPS,
   MODEL_FLAGS,
   openWithProgress,
   showText,
@@ -16,9 +17,8 @@ import {
 } from "./generation.ts";
 import { INTERRUPTED_STATUS } from "./report.ts";
 
-export const generate = defineCommand({
-  name: "generate",
-  summary: "Write text after a prompt",
+export const command = defineCommand({
+  example: 'npx graft generate --adapter runs/mine --prompt "Once upon a time"',
   positionals: [],
   options: z.strictObject({
     ...MODEL_FLAGS,
@@ -26,6 +26,7 @@ export const generate = defineCommand({
     chat: z.boolean().default(false).describe("Answer the prompt as a message of the model's chat template"),
     ...GENERATION_FLAGS,
   }),
+  groups: { model: GENERATION_GROUPS.model, text: ["prompt", "chat", ...GENERATION_GROUPS.text] },
   async run(options, io) {
     const prompt = options.prompt === "-" ? await text(process.stdin) : options.prompt;
     const model = await openWithProgress(options, io);

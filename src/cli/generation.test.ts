@@ -193,7 +193,7 @@ test("chat tells of a message that it cannot take and goes on", async () => {
 
 test("eval gives loss, perplexity and tokens of windows without overlap", async () => {
   const data = writeData("eval.txt", "abcdefghij".repeat(5));
-  const words = ["eval", "--model", model, "--data", data, "--length", "16", "--json"];
+  const words = ["eval", "--model", model, "--data", data, "--max-length", "16", "--json"];
   const { status, stdout } = await run(words);
   assert.equal(status, 0);
   const [object, ...rest] = lines(stdout);
@@ -220,14 +220,14 @@ test("eval of conversations counts the answers alone, and says what it cut", asy
   const data = writeData("eval.jsonl", `${JSON.stringify(row)}\n`);
   const words = ["eval", "--model", model, "--data", data, "--json"];
   assert.equal(lines((await run(words)).stdout)[0]?.["tokens"], 4);
-  const cut = await run([...words, "--length", "23"]);
+  const cut = await run([...words, "--max-length", "23"]);
   assert.match(cut.stderr, /^warning: examples cut to 23 tokens: 1\n/);
   assert.equal(lines(cut.stdout)[0]?.["tokens"], 2);
 });
 
 test("eval refuses a window longer than the model's positions, and data that are not there", async () => {
   const data = writeData("one.txt", "abc");
-  const long = await run(["eval", "--model", model, "--data", data, "--length", "513"]);
+  const long = await run(["eval", "--model", model, "--data", data, "--max-length", "513"]);
   assert.equal(long.status, 2);
   assert.match(long.stderr, /513 tokens: the model has 512 positions/);
   const none = await run(["eval", "--model", model, "--data", join(folder, "none.txt")]);

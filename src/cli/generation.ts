@@ -49,6 +49,9 @@ export const GENERATION_FLAGS = {
   seed: SAMPLING_OPTIONS.shape.seed.describe("Seed of the draws"),
 };
 
+/** Title → keys of flags that the help shows under it. */
+export const GENERATION_GROUPS = { model: Object.keys(MODEL_FLAGS), text: Object.keys(GENERATION_FLAGS) };
+
 /** Values of MODEL_FLAGS. */
 export type ModelFlags = z.output<z.ZodObject<typeof MODEL_FLAGS>>;
 

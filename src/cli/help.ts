@@ -1,27 +1,19 @@
-/** @file Help texts, made from the schemas of the commands. */
+/** @file Help of a command, made from its schema. */
+import type { z } from "zod";
+
+import { kebabCase } from "../setting-names.ts";
 import { SHARED_FLAGS } from "./argv.ts";
-import type { Command } from "./command.ts";
+import type { Chooser, Command } from "./command.ts";
 import { flagsOf, type Flag, type FlagKind } from "./flags.ts";
+import { type Row, table, wrapCommand } from "./help-table.ts";
 import { wrap } from "./wrap.ts";
 
-const WIDTH = 100;
-const MAX_LEFT = 34;
-
-/** A row of a table: what is typed, and what it means. */
-type Row = readonly [left: string, right: string];
-
-/** Sets rows in two columns; a left side too long for its column gets a line of its own. */
-function table(rows: readonly Row[]): string[] {
-  const fitting = rows.map(([left]) => left.length).filter((length) => length <= MAX_LEFT);
-  const column = Math.max(0, ...fitting);
-  return rows.flatMap(([left, right]) => {
-    const lines = right === "" ? [] : wrap(right, WIDTH - column - 4);
-    const own = left.length > column || lines.length === 0 ? [`  ${left}`] : [];
-    const rest = lines.map(
-      (line, i) => `  ${(i === 0 && own.length === 0 ? left : "").padEnd(column)}  ${line}`,
-    );
-    return [...own, ...rest];
-  });
+/** What the help is written for. */
+export interface HelpOptions {
+  /** Characters of a line. */
+  readonly width: number;
+  /** Key of a chooser → what was chosen. */
+  readonly chosen?: ReadonlyMap<string, string>;
 }
 
 const KIND_WORDS: Readonly<Record<FlagKind, string>> = {
@@ -47,8 +39,8 @@ function typeWord({ kinds, choices }: Pick<Flag, "kinds" | "choices">): string {
 function valueWord(flag: Flag): string {
   const own = typeWord(flag);
   if (flag.element === null || flag.element.isWhole) return own;
-  const list = `${typeWord(flag.element)},...`;
-  return own === "" ? list : `${own}|${list}`;
+  const each = typeWord(flag.element);
+  return own === "" || own === each ? `${each},...` : `${own}|${each},...`;
 }
 
 function formOf(flag: Flag): string {
@@ -72,7 +64,8 @@ function meaning(flag: Flag): string {
   else if (flag.defaultValue !== undefined && flag.defaultValue !== null && flag.defaultValue !== "") {
     notes.push(`default ${showDefault(flag.defaultValue)}`);
   }
-  return [flag.description, notes.length === 0 ? "" : `(${notes.join("; ")})`].filter(Boolean).join(" ");
+  const description = flag.description.charAt(0).toUpperCase() + flag.description.slice(1);
+  return [description, notes.length === 0 ? "" : `(${notes.join("; ")})`].filter(Boolean).join(" ");
 }
 
 /** Writes how an argument stands in the usage line: brackets when it may be left out. */
@@ -82,37 +75,80 @@ function argumentForm(flag: Flag): string {
 }
 
 /** Writes the help of one command. */
-export function commandHelp(command: Command): string {
+export function commandHelp(command: Command, { width, chosen = new Map() }: HelpOptions): string {
+  const { positionals, groups = {}, choosers = [] } = command;
   const flags = flagsOf(command);
-  const plain = command.positionals.flatMap((key) => flags.filter((flag) => flag.key === key));
-  const named = flags.filter((flag) => !command.positionals.includes(flag.key));
-  const lines = wrap(`${command.summary}.`, WIDTH);
-  lines.push("", `Usage: ${["graft", command.name, ...plain.map(argumentForm), "[flags]"].join(" ")}`);
+  const find = (keys: readonly string[]): Flag[] =>
+    keys.flatMap((key) => flags.find((flag) => flag.key === key) ?? []);
+  const section = (title: string, own: readonly Flag[]): string[] =>
+    own.length === 0
+      ? []
+      : [
+          "",
+          `${title.charAt(0).toUpperCase()}${title.slice(1)}:`,
+          ...table(
+            own.map((flag) => [formOf(flag), meaning(flag)]),
+            width,
+          ),
+        ];
+  const plain = find(positionals);
+  const told = new Set([
+    ...positionals,
+    ...Object.values(groups).flat(),
+    ...choosers.flatMap(({ kinds }) => kinds.flatMap(({ options }) => keysOf(options))),
+  ]);
+  const others = flags.filter(({ key }) => !told.has(key));
+  const lines = [
+    ...wrap(`${command.summary}.`, width),
+    "",
+    ...wrap(`Usage: ${["graft", command.name, ...plain.map(argumentForm), "[flags]"].join(" ")}`, width),
+    "",
+    "Example:",
+    ...wrapCommand(command.example, width),
+  ];
   if (plain.length > 0) {
-    lines.push("", "Arguments:", ...table(plain.map((flag) => [flag.name.toUpperCase(), meaning(flag)])));
+    const rows = plain.map((flag): Row => [flag.name.toUpperCase(), meaning(flag)]);
+    lines.push("", "Arguments:", ...table(rows, width));
   }
-  if (named.length > 0)
-    lines.push("", "Flags:", ...table(named.map((flag) => [formOf(flag), meaning(flag)])));
+  for (const [title, keys] of Object.entries(groups)) lines.push(...section(title, find(keys)));
+  lines.push(...section(told.size > plain.length ? "Other flags" : "Flags", others));
+  lines.push(...optionsHelp(command, choosers, chosen, width));
   // Words that are handed on are no flags of graft.
   if (command.takesAllWords) return lines.join("\n");
-  lines.push(
-    "",
-    "Flags of every command:",
-    ...table(SHARED_FLAGS.map((flag) => [flag.form, flag.description])),
-  );
-  return lines.join("\n");
+  const shared = SHARED_FLAGS.map((flag): Row => [flag.form, flag.description]);
+  return [...lines, "", "Flags of every command:", ...table(shared, width)].join("\n");
 }
 
-/** Writes the help of the whole program, or of one group of commands. */
-export function programHelp(commands: readonly Command[], summary: string): string {
-  return [
-    ...wrap(summary, WIDTH),
-    "",
-    "Usage: graft COMMAND [arguments] [flags]",
-    "",
-    "Commands:",
-    ...table(commands.map((command) => [command.name, command.summary])),
-    "",
-    "graft COMMAND --help shows the flags of a command; graft --version shows the version.",
-  ].join("\n");
+/** Options of what is chosen; of the others, how to see them. */
+function optionsHelp(
+  command: Command,
+  choosers: readonly Chooser[],
+  chosen: ReadonlyMap<string, string>,
+  width: number,
+): string[] {
+  const lines: string[] = [];
+  const rows: Row[] = [];
+  for (const { key, kinds } of choosers) {
+    const name = kebabCase(key);
+    const kind = kinds.find((each) => each.name === chosen.get(key));
+    if (kind === undefined) {
+      const withOptions = kinds.filter(({ options }) => keysOf(options).length > 0);
+      const names = withOptions.map((each) => each.name).join(", ");
+      rows.push([`    --${name} NAME --help`, `Also the options of one ${name}: ${names}`]);
+      continue;
+    }
+    const flags = flagsOf({ options: kind.options as z.ZodObject });
+    const title = `Options of ${name} ${kind.name}`;
+    if (flags.length === 0) lines.push("", `${title}: none`);
+    else {
+      const own = flags.map((flag): Row => [formOf(flag), meaning(flag)]);
+      lines.push("", `${title}:`, ...table(own, width));
+    }
+  }
+  if (rows.length === 0) return lines;
+  return [...lines, "", `To see more, graft ${command.name} with:`, ...table(rows, width)];
+}
+
+function keysOf(options: z.ZodType): string[] {
+  return Object.keys((options as z.ZodObject).shape);
 }

@@ -14,7 +14,7 @@ import { fileURLToPath } from "node:url";
 import { z } from "zod";
 
 import { FailedError } from "../errors.ts";
-import { defineCommand, type Command } from "./command.ts";
+import { type CommandBody, defineCommand, type ListedCommand } from "./command.ts";
 import { main } from "./main.ts";
 
 const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
@@ -31,7 +31,7 @@ interface Result {
 /** Runs the program inside this process. */
 async function run(
   words: readonly string[],
-  commands?: readonly Command[],
+  commands?: readonly ListedCommand[],
   signal?: AbortSignal,
 ): Promise<Result> {
   const [stdout, stderr] = [new PassThrough(), new PassThrough()];
@@ -53,8 +53,12 @@ async function run(
   return { status, stdout: await text(stdout), stderr: await text(stderr) };
 }
 
-function makeCommand(name: string, body: Command["run"]): Command {
-  return defineCommand({ name, summary: "Test", positionals: [], options: z.strictObject({}), run: body });
+function list(name: string, body: CommandBody): ListedCommand {
+  return { name, summary: "Test", load: async () => ({ name, summary: "Test", ...body }) };
+}
+
+function makeCommand(name: string, run: CommandBody["run"]): ListedCommand {
+  return list(name, defineCommand({ example: "", positionals: [], options: z.strictObject({}), run }));
 }
 
 test("graft, graft --help, graft -h and graft help all list the commands", async () => {
@@ -67,9 +71,8 @@ test("graft, graft --help, graft -h and graft help all list the commands", async
 
 test("a command that hands words on gets all of them, flags too", async () => {
   let given: unknown = null;
-  const hand = defineCommand({
-    name: "hand",
-    summary: "Test",
+  const body = defineCommand({
+    example: "npx graft hand a",
     positionals: ["words"],
     takesAllWords: true,
     options: z.strictObject({ words: z.array(z.string()).default([]) }),
@@ -78,6 +81,7 @@ test("a command that hands words on gets all of them, flags too", async () => {
       return Promise.resolve();
     },
   });
+  const hand = list("hand", body);
   assert.equal((await run(["hand", "a,b", "--steps", "3", "--help"], [hand])).status, 0);
   assert.deepEqual(given, ["a,b", "--steps", "3", "--help"]);
   await run(["hand"], [hand]);
@@ -87,6 +91,30 @@ test("a command that hands words on gets all of them, flags too", async () => {
 
 test("graft --version prints the version alone", async () => {
   assert.match((await run(["--version"])).stdout, /^\d+\.\d+\.\d+\n$/);
+});
+
+/** Runs the program as a process; returns the files that it loaded. */
+async function loadedFiles(...words: readonly string[]): Promise<string[]> {
+  const hook = `
+    import { registerHooks } from "node:module";
+    const urls = [];
+    registerHooks({ load(url, context, next) { urls.push(url); return next(url, context); } });
+    process.on("exit", () => console.error(urls.join("\\n")));`;
+  const args = ["--import", `data:text/javascript,${encodeURIComponent(hook)}`, MAIN, ...words];
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "pipe"] });
+  const [stderr, [status]] = await Promise.all([text(child.stderr), once(child, "close")]);
+  assert.equal(status, 0, stderr);
+  return stderr.split("\n").filter((url) => url.startsWith("file:"));
+}
+
+test("the version loads next to nothing, and the help of a command only that one", async () => {
+  const forVersion = await loadedFiles("--version");
+  assert.ok(forVersion.length < 20, forVersion.join("\n"));
+  assert.ok(forVersion.every((url) => !/node_modules\/(?!picocolors)/.test(url)));
+  assert.deepEqual(await loadedFiles("--help"), forVersion);
+  const forPull = await loadedFiles("pull", "--help");
+  assert.ok(forPull.some((url) => url.endsWith("/src/cli/pull.ts")));
+  assert.ok(!forPull.some((url) => /\/src\/(cli\/(train|chat|merge)\.|engine\/|models\/)/.test(url)));
 });
 
 test("an unknown command is a usage error that names the nearest one", async () => {

@@ -1,15 +1,17 @@
-/** @file The program: finds the command, reads its options, runs it, tells failures, returns the exit status. */
+/**
+ * @file The program: finds the command, calls it, tells failures, returns the exit status.
+ *
+ * Nothing that a version or the list of commands does not need is imported here: commands are loaded when they are called.
+ */
 import { existsSync, readFileSync, realpathSync } from "node:fs";
 
 import { UsageError } from "../errors.ts";
-import { parseArgv } from "./argv.ts";
-import type { Command, CommandIO } from "./command.ts";
-import { COMMANDS } from "./commands.ts";
-import { flagsOf } from "./flags.ts";
-import { commandHelp, programHelp } from "./help.ts";
 import { nearest } from "../nearest.ts";
-import { readOptions } from "./options.ts";
+import type { CommandIO, ListedCommand } from "./command.ts";
+import { COMMANDS } from "./commands.ts";
+import { programHelp } from "./program-help.ts";
 import { reportError } from "./report.ts";
+import { isHelp, showHelp } from "./show-help.ts";
 import { createIO, openProcessTerminal, type Terminal } from "./terminal.ts";
 
 /** Reads a string of package.json, which lies two folders up both in the sources and in the build. */
@@ -19,7 +21,7 @@ function packageField(name: "version" | "description"): string {
 }
 
 /** Finds the command that the first words name, the longest name first. */
-function findCommand(commands: readonly Command[], words: readonly string[]): Command | null {
+function findCommand(commands: readonly ListedCommand[], words: readonly string[]): ListedCommand | null {
   for (const length of [2, 1]) {
     const name = words.slice(0, length).join(" ");
     const command = commands.find((candidate) => candidate.name === name);
@@ -29,7 +31,7 @@ function findCommand(commands: readonly Command[], words: readonly string[]): Co
 }
 
 /** Explains a first word that is no command. */
-function unknownCommand(commands: readonly Command[], words: readonly string[]): UsageError {
+function unknownCommand(commands: readonly ListedCommand[], words: readonly string[]): UsageError {
   const plain = words.filter((word) => !word.startsWith("-")).slice(0, 2);
   const names = commands.map((command) => command.name);
   const match =
@@ -46,20 +48,10 @@ function unknownCommand(commands: readonly Command[], words: readonly string[]):
   return new UsageError("usage/flag", `Cannot run "graft ${found}": there is no such command`, { hint });
 }
 
-function isHelp(word: string | undefined): boolean {
-  return word === "--help" || word === "-h";
-}
-
-function showHelp(text: string, io: CommandIO): number {
-  io.stdout(text);
-  io.emit({ event: "help", text });
-  return 0;
-}
-
 /** Runs what the words ask for and returns the exit status. */
 async function dispatch(
   words: readonly string[],
-  commands: readonly Command[],
+  commands: readonly ListedCommand[],
   io: CommandIO,
 ): Promise<number> {
   const [first = "--help"] = words;
@@ -70,31 +62,24 @@ async function dispatch(
     return 0;
   }
   if (isHelp(first)) {
-    return showHelp(programHelp(commands, `graft: ${packageField("description")}.`), io);
+    return showHelp(programHelp(commands, `graft: ${packageField("description")}.`, io.width), io);
   }
   const command = findCommand(commands, words);
   if (command === null) {
     const group = commands.filter((candidate) => candidate.name.startsWith(`${first} `));
     const asksHelp = words.length === 1 || isHelp(words[1]);
     if (group.length === 0 || !asksHelp) throw unknownCommand(commands, words);
-    return showHelp(programHelp(group, `graft ${first}: ${group.length} commands.`), io);
+    return showHelp(programHelp(group, `graft ${first}: ${group.length} commands.`, io.width), io);
   }
-  const flags = flagsOf(command);
-  const given = words.slice(command.name.split(" ").length);
-  const [firstKey] = command.positionals;
-  if (command.takesAllWords && firstKey !== undefined && !isHelp(given[0])) {
-    return (await command.run(command.options.parse({ [firstKey]: given }), io)) ?? 0;
-  }
-  const argv = parseArgv(given, flags, command.positionals);
-  if (argv.help) return showHelp(commandHelp(command), io);
-  return (await command.run(await readOptions(command, flags, argv), io)) ?? 0;
+  const [{ callCommand }, loaded] = await Promise.all([import("./call.ts"), command.load()]);
+  return await callCommand(loaded, words.slice(command.name.split(" ").length), io);
 }
 
 /** Runs the program with the words after its name; returns the exit status: 0 done, 1 failed, 2 wrong usage, 130 stopped. */
 export async function main(
   argv: readonly string[],
   terminal?: Terminal,
-  commands: readonly Command[] = COMMANDS,
+  commands: readonly ListedCommand[] = COMMANDS,
 ): Promise<number> {
   using owned = terminal === undefined ? openProcessTerminal() : null;
   const plainFrom = argv.indexOf("--");

@@ -83,11 +83,15 @@ async function writeWithProgress(
 /** Share of an adapter's change whose loss is worth a warning. */
 const WARNED_LOSS = 0.25;
 
-export const merge = defineCommand({
-  name: "merge",
-  summary: "Write the ordinary model that a model and an adapter make",
+export const command = defineCommand({
+  example: "npx graft merge --adapter runs/mine --output merged.gguf --to gguf --dtype q8_0",
   positionals: [],
   options: OPTIONS,
+  groups: {
+    model: ["model", "adapter", "threads"],
+    data: ["evalData", ...Object.keys(EVALUATION_FLAGS)],
+    output: ["output", "to", "dtype"],
+  },
   async run(flags, io) {
     const { path } = await pullWithProgress(flags.model, io);
     const checkpoint = await openCheckpoint(path);

@@ -44,9 +44,8 @@ export async function pullWithProgress(
   }
 }
 
-export const pull = defineCommand({
-  name: "pull",
-  summary: "Put a model on the local disk and print its path",
+export const command = defineCommand({
+  example: "npx graft pull HuggingFaceTB/SmolLM2-135M-Instruct",
   positionals: ["model"],
   options: z.strictObject({
     model: z

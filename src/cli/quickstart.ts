@@ -84,9 +84,8 @@ async function answer(
   }
 }
 
-export const quickstart = defineCommand({
-  name: "quickstart",
-  summary: "Fine-tune the default model on the examples that come with graft, and see what it learned",
+export const command = defineCommand({
+  example: "npx graft quickstart",
   positionals: [],
   options: z.strictObject({
     model: z.string().default(DEFAULT_MODEL).describe("Model to fine-tune"),

@@ -3,11 +3,12 @@ import { test } from "node:test";
 
 import { SYNONYM_TARGETS, nearestName } from "../setting-names.ts";
 import { parseArgv } from "./argv.ts";
-import { COMMANDS } from "./commands.ts";
+import { loadCommands } from "./commands.ts";
 import { flagsOf } from "./flags.ts";
-import { train } from "./train.ts";
+import { command as train } from "./train.ts";
 
 const FLAGS = flagsOf(train);
+const commands = await loadCommands();
 
 test("the usual names of other tools lead to one flag of graft train, and their values are passed over", () => {
   const expected = {
@@ -41,10 +42,20 @@ test("a value behind an equals sign is one", () => {
   assert.deepEqual([texts.get("epochs"), texts.get("output")], [["1"], ["a=b"]]);
 });
 
+test("--length has the name that training gives it, and says so", async () => {
+  for (const name of ["eval", "merge", "fisher"]) {
+    const command = commands.find((candidate) => candidate.name === name);
+    assert.ok(command);
+    const { problems, hints } = parseArgv(["--length", "32"], flagsOf(command), []);
+    assert.deepEqual(problems, ["--length is not a flag any more"]);
+    assert.deepEqual(hints, ["--length is now --max-length."]);
+  }
+});
+
 test("every synonym stands for a flag that there is", () => {
   const known = new Set([
     "config",
-    ...COMMANDS.flatMap((command) => flagsOf(command).map(({ name }) => name)),
+    ...commands.flatMap((command) => flagsOf(command).map(({ name }) => name)),
   ]);
   assert.deepEqual(
     SYNONYM_TARGETS.filter((name) => !known.has(name)),
@@ -53,7 +64,7 @@ test("every synonym stands for a flag that there is", () => {
 });
 
 test("no name of a flag is a synonym of another flag of its command", () => {
-  for (const command of COMMANDS) {
+  for (const command of commands) {
     const names = flagsOf(command).map(({ name }) => name);
     for (const name of names) assert.equal(nearestName(name, names)?.name, name);
   }

@@ -8,6 +8,8 @@ const OLD_FLAGS: ReadonlyMap<string, RenamedSetting> = new Map([
   ...[...RENAMED_SETTINGS].map(([key, now]): [string, RenamedSetting] => [kebabCase(key), now]),
   // Of `graft merge`; that of `graft combine` has kept its name.
   ["type", { key: "dtype", read: (value) => value }],
+  // Of `graft eval` and others that compute a loss.
+  ["length", { key: "maxLength", read: (value) => value }],
 ]);
 
 /** What an old flag (or its "no-" form) is called today, with a value where that says the same; null: it is none. */

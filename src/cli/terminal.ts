@@ -7,6 +7,11 @@ import { createProgress } from "./progress.ts";
 import { INTERRUPTED_STATUS } from "./report.ts";
 import { columnsOf, createScreen } from "./screen.ts";
 
+/** Widths of text for people: longer lines are hard to read, and shorter ones hold no two columns. */
+const [MIN_WIDTH, MAX_WIDTH] = [40, 120];
+/** Where there is no terminal. */
+export const PLAIN_WIDTH = 100;
+
 /** What `main` needs of a process. */
 export interface Terminal {
   readonly stdout: NodeJS.WritableStream;
@@ -76,6 +81,7 @@ export function createIO(terminal: Terminal, json: boolean): CommandIO {
     emit: (event) => void (json && write(stdout, printableJson(JSON.stringify(event)))),
     json,
     interactive,
+    width: Math.min(MAX_WIDTH, Math.max(MIN_WIDTH, columnsOf(stdout) ?? PLAIN_WIDTH)),
     color: colors.createColors(terminal.hasColor) as typeof colors,
     progress: createProgress({ stream: stderr, screen, now: terminal.now }),
     signal: terminal.signal,

@@ -1,7 +1,10 @@
 /** @file `graft train`: fine-tunes a model on one's own data. */
 import { DEFAULT_MODEL } from "../hub/resolve.ts";
+import { OPTIMIZERS } from "../optim/optimizers.ts";
+import { METHODS } from "../peft/methods.ts";
 import type { EvalEvent, StartEvent, StepEvent, TrainEvent } from "../train/events.ts";
-import { TRAIN_OPTIONS, type TrainInput, findTrainProblems } from "../train/options.ts";
+import { OBJECTIVES } from "../train/objectives.ts";
+import { TRAIN_GROUPS, TRAIN_OPTIONS, type TrainInput, findTrainProblems } from "../train/options.ts";
 import { train as fineTune } from "../train/trainer.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
 import { formatBytes, formatFixed, formatLoss } from "./numbers.ts";
@@ -77,11 +80,16 @@ export async function trainWithProgress(
   }
 }
 
-export const train = defineCommand({
-  name: "train",
-  summary: "Fine-tune a model on your own data",
+export const command = defineCommand({
+  example: "npx graft train --data chats.jsonl --eval-data held-out.jsonl --output runs/mine",
   positionals: [],
   options: TRAIN_OPTIONS.extend({ model: TRAIN_OPTIONS.shape.model.default(DEFAULT_MODEL) }),
+  groups: TRAIN_GROUPS,
+  choosers: [
+    { key: "method", kinds: METHODS },
+    { key: "optimizer", kinds: OPTIMIZERS },
+    { key: "objective", kinds: OBJECTIVES },
+  ],
   findProblems: (values, form) => findTrainProblems({ model: DEFAULT_MODEL, ...values }, form),
   async run(options, io) {
     const result = await trainWithProgress(options as TrainInput, io);

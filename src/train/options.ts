@@ -26,105 +26,125 @@ function methodChoice(methods: readonly Method[]) {
 /** Commas and spaces of a path are its own. */
 const PATH = z.string().meta({ format: "path" });
 
-const OWN = {
-  model: z.string().describe("Base model: a name, a folder or a .gguf file"),
-  data: z
-    .union([PATH, z.array(PATH).min(1)])
-    .describe(
-      "Training data: .jsonl, .json or .txt, or a folder with train.jsonl; images: IDX, or a folder with such; NAME=2 is drawn twice an epoch",
-    ),
-  output: z.string().describe("Folder for the result"),
-  method: methodChoice(METHODS),
-  objective: z
-    .enum(names(OBJECTIVES))
-    .optional()
-    .describe(
-      "What is learned from the data; default: cross-entropy, or classification for models with classes",
-    ),
-  targetModules: z
-    .union([z.string(), z.array(z.string())])
-    .optional()
-    .describe("Modules that are adapted: names, all-linear, or a regular expression"),
-  layers: z.array(z.int().min(0)).optional().describe("Numbers of the blocks that are adapted; default: all"),
-  initAdapter: z.string().optional().describe("Adapter folder to start from"),
-  epochs: z
-    .number()
-    .positive()
-    .optional()
-    .describe("Passes over the data; default 3, unless steps are given"),
-  steps: z.int().positive().optional().describe("Optimizer steps, instead of epochs"),
-  batchSize: z
-    .int()
-    .positive()
-    .default(4)
-    .describe("Examples (packed rows with --packing) of one micro-batch"),
-  gradientAccumulationSteps: z.int().positive().default(1).describe("Micro-batches of one optimizer step"),
-  maxLength: z.int().min(2).default(512).describe("Tokens of an example; longer ones are cut"),
-  packing: z.boolean().default(false).describe("Fill rows of max-length tokens with several examples"),
-  shuffle: z.boolean().default(true).describe("Draw a new order of the examples each epoch"),
-  trainOn: z.enum(TRAIN_ON).default("assistant").describe("Turns of a conversation that are learned"),
-  learningRate: z
-    .number()
-    .min(0)
-    .optional()
-    .describe("Peak learning rate; default: by method, optimizer, objective and width of the model"),
-  schedule: z.enum(names(SCHEDULES)).default("linear").describe("Course of the learning rate"),
-  warmupSteps: z
-    .int()
-    .min(0)
-    .optional()
-    .describe(
-      "Steps over which the learning rate rises from 0; default: a twentieth of the run, none with the constant schedule",
-    ),
-  weightDecay: z.number().min(0).default(0).describe("Decoupled weight decay"),
-  maxGradNorm: z.number().min(0).default(1).describe("Largest gradient norm; 0 clips nothing"),
-  optimizer: z.enum(names(OPTIMIZERS)).default("adamw").describe("Update rule"),
-  dropbp: z
-    .number()
-    .min(0)
-    .max(0.9)
-    .optional()
-    .describe("Share of the backward pass that each step leaves out, by whole residual branches (DropBP)"),
-  dropbpRates: z
-    .enum(["uniform", ...names(SENSITIVITIES)])
-    .optional()
-    .describe(
-      "How the share is spread over the branches after a tenth of the run: by how much the norms of the gradients, or the gradients, miss each, or evenly; default norm",
-    ),
-  seed: z.int().min(0).default(0).describe("Seed of every random draw"),
-  evalData: z.string().optional().describe("Held-out data"),
-  evalEvery: z.int().positive().optional().describe("Steps between evaluations; default: once an epoch"),
-  saveEvery: z
-    .int()
-    .positive()
-    .optional()
-    .describe("Steps between checkpoints; default: only one at the end"),
-  keepLast: z.int().positive().default(2).describe("Checkpoints that are kept, beside the best"),
-  earlyStopping: z
-    .int()
-    .positive()
-    .optional()
-    .describe("Stop after so many evaluations without a better loss; the best is the result"),
-  logEvery: z.int().positive().default(1).describe("Steps between log lines"),
-  threads: z.int().positive().optional().describe("Processor threads; default: all"),
-  gradientCheckpointing: z
-    .enum(["auto", "on", "off"])
-    .default("auto")
-    .describe("Compute activations twice instead of keeping them; auto: when memory is short"),
-  weights: z
-    .enum(RESIDENCIES)
-    .default("stored")
-    .describe(
-      "How frozen weights are kept: as stored, each block read or dequantized when it runs, or all in float32: faster, 4 bytes a parameter",
-    ),
-  resume: z
-    .boolean()
-    .default(false)
-    .describe(
-      "Go on from the newest checkpoint in the output folder, also of a complete run, for more steps or epochs",
-    ),
-  overwrite: z.boolean().default(false).describe("Replace the run that the output folder holds"),
+/** What the help shows together. */
+const GROUPS = {
+  model: {
+    model: z.string().describe("Base model: a name, a folder or a .gguf file"),
+    initAdapter: z.string().optional().describe("Adapter folder to start from"),
+    weights: z
+      .enum(RESIDENCIES)
+      .default("stored")
+      .describe(
+        "How frozen weights are kept: as stored, each block read or dequantized when it runs, or all in float32: faster, 4 bytes a parameter",
+      ),
+  },
+  data: {
+    data: z
+      .union([PATH, z.array(PATH).min(1)])
+      .describe(
+        "Training data: .jsonl, .json or .txt, or a folder with train.jsonl; images: IDX, or a folder with such; NAME=2 is drawn twice an epoch",
+      ),
+    evalData: z.string().optional().describe("Held-out data"),
+    maxLength: z.int().min(2).default(512).describe("Tokens of an example; longer ones are cut"),
+    packing: z.boolean().default(false).describe("Fill rows of max-length tokens with several examples"),
+    shuffle: z.boolean().default(true).describe("Draw a new order of the examples each epoch"),
+    trainOn: z.enum(TRAIN_ON).default("assistant").describe("Turns of a conversation that are learned"),
+  },
+  method: {
+    method: methodChoice(METHODS),
+    targetModules: z
+      .union([z.string(), z.array(z.string())])
+      .optional()
+      .describe("Modules that are adapted: names, all-linear, or a regular expression"),
+    layers: z
+      .array(z.int().min(0))
+      .optional()
+      .describe("Numbers of the blocks that are adapted; default: all"),
+    objective: z
+      .enum(names(OBJECTIVES))
+      .optional()
+      .describe(
+        "What is learned from the data; default: cross-entropy, or classification for models with classes",
+      ),
+  },
+  training: {
+    epochs: z
+      .number()
+      .positive()
+      .optional()
+      .describe("Passes over the data; default 3, unless steps are given"),
+    steps: z.int().positive().optional().describe("Optimizer steps, instead of epochs"),
+    batchSize: z
+      .int()
+      .positive()
+      .default(4)
+      .describe("Examples (packed rows with --packing) of one micro-batch"),
+    gradientAccumulationSteps: z.int().positive().default(1).describe("Micro-batches of one optimizer step"),
+    optimizer: z.enum(names(OPTIMIZERS)).default("adamw").describe("Update rule"),
+    learningRate: z
+      .number()
+      .min(0)
+      .optional()
+      .describe("Peak learning rate; default: by method, optimizer, objective and width of the model"),
+    schedule: z.enum(names(SCHEDULES)).default("linear").describe("Course of the learning rate"),
+    warmupSteps: z
+      .int()
+      .min(0)
+      .optional()
+      .describe(
+        "Steps over which the learning rate rises from 0; default: a twentieth of the run, none with the constant schedule",
+      ),
+    weightDecay: z.number().min(0).default(0).describe("Decoupled weight decay"),
+    maxGradNorm: z.number().min(0).default(1).describe("Largest gradient norm; 0 clips nothing"),
+    dropbp: z
+      .number()
+      .min(0)
+      .max(0.9)
+      .optional()
+      .describe("Share of the backward pass that each step leaves out, by whole residual branches (DropBP)"),
+    dropbpRates: z
+      .enum(["uniform", ...names(SENSITIVITIES)])
+      .optional()
+      .describe(
+        "How the share is spread over the branches after a tenth of the run: by how much the norms of the gradients, or the gradients, miss each, or evenly; default norm",
+      ),
+    seed: z.int().min(0).default(0).describe("Seed of every random draw"),
+    evalEvery: z.int().positive().optional().describe("Steps between evaluations; default: once an epoch"),
+    earlyStopping: z
+      .int()
+      .positive()
+      .optional()
+      .describe("Stop after so many evaluations without a better loss; the best is the result"),
+    gradientCheckpointing: z
+      .enum(["auto", "on", "off"])
+      .default("auto")
+      .describe("Compute activations twice instead of keeping them; auto: when memory is short"),
+    threads: z.int().positive().optional().describe("Processor threads; default: all"),
+  },
+  output: {
+    output: z.string().describe("Folder for the result"),
+    saveEvery: z
+      .int()
+      .positive()
+      .optional()
+      .describe("Steps between checkpoints; default: only one at the end"),
+    keepLast: z.int().positive().default(2).describe("Checkpoints that are kept, beside the best"),
+    logEvery: z.int().positive().default(1).describe("Steps between log lines"),
+    resume: z
+      .boolean()
+      .default(false)
+      .describe(
+        "Go on from the newest checkpoint in the output folder, also of a complete run, for more steps or epochs",
+      ),
+    overwrite: z.boolean().default(false).describe("Replace the run that the output folder holds"),
+  },
 };
+const OWN = { ...GROUPS.model, ...GROUPS.data, ...GROUPS.method, ...GROUPS.training, ...GROUPS.output };
+
+/** Title → settings that the help shows under it; the others are of methods, optimizers and objectives. */
+export const TRAIN_GROUPS: Readonly<Record<string, readonly string[]>> = Object.fromEntries(
+  Object.entries(GROUPS).map(([title, settings]) => [title, Object.keys(settings)]),
+);
 
 /** One of a kind, with options of its own. */
 interface Kind {
@@ -174,9 +194,8 @@ function withoutDefault(schema: z.ZodType): z.ZodType {
 }
 
 function describe(key: string, schema: z.ZodType): string {
-  const fallback =
-    schema instanceof z.ZodDefault ? `; default ${JSON.stringify(schema.parse(undefined))}` : "";
-  return `${schema.description ?? key}${fallback}`;
+  const value: unknown = schema instanceof z.ZodDefault ? schema.parse(undefined) : null;
+  return `${schema.description ?? key}${value === null ? "" : `; default ${JSON.stringify(value)}`}`;
 }
 
 const OPTIMIZER_FLAGS = optionFlags(OPTIMIZERS);

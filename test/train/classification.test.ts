@@ -66,7 +66,7 @@ async function graft(
 
 /** Runs `graft eval`, on the held-out texts unless told otherwise. */
 const evaluate = (...words: string[]): ReturnType<typeof graft> =>
-  graft("eval", "--data", evalData, "--length", "32", "--threads", "1", ...words);
+  graft("eval", "--data", evalData, "--max-length", "32", "--threads", "1", ...words);
 
 describe("classes of texts", () => {
   for (const [modelType, config] of Object.entries(CONFIGS)) {

@@ -4,7 +4,7 @@ import { describe, test } from "node:test";
 import { parseArgv } from "../../src/cli/argv.ts";
 import { flagsOf } from "../../src/cli/flags.ts";
 import { readOptions } from "../../src/cli/options.ts";
-import { train as trainCommand } from "../../src/cli/train.ts";
+import { loadCommands } from "../../src/cli/commands.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
 import { bytesOf, lossesOf, runTiny } from "./tiny-run.ts";
 
@@ -43,6 +43,8 @@ describe("several data sets", () => {
   });
 
   test("are flags that repeat", async () => {
+    const trainCommand = (await loadCommands()).find(({ name }) => name === "train");
+    assert.ok(trainCommand);
     const flags = flagsOf(trainCommand);
     const words = ["--data", first, "--data", `${second}=2`, "--output", "x"];
     const options = await readOptions(trainCommand, flags, parseArgv(words, flags, []));

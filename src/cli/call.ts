@@ -1,0 +1,26 @@
+/** @file A call of one command: its words become options, or its help is shown. Loaded when a command is. */
+import { parseArgv } from "./argv.ts";
+import type { Command, CommandIO } from "./command.ts";
+import { flagsOf } from "./flags.ts";
+import { commandHelp } from "./help.ts";
+import { readOptions } from "./options.ts";
+import { isHelp, showHelp } from "./show-help.ts";
+
+/** Runs a command with the words after its name; returns the exit status. */
+export async function callCommand(
+  command: Command,
+  words: readonly string[],
+  io: CommandIO,
+): Promise<number> {
+  const [firstKey] = command.positionals;
+  if (command.takesAllWords && firstKey !== undefined && !isHelp(words[0])) {
+    return (await command.run(command.options.parse({ [firstKey]: words }), io)) ?? 0;
+  }
+  const flags = flagsOf(command);
+  const argv = parseArgv(words, flags, command.positionals);
+  if (argv.help) {
+    const chosen = new Map([...argv.texts].map(([key, texts]) => [key, texts.at(-1) ?? ""]));
+    return showHelp(commandHelp(command, { width: io.width, chosen }), io);
+  }
+  return (await command.run(await readOptions(command, flags, argv), io)) ?? 0;
+}
