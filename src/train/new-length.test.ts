@@ -11,6 +11,7 @@ const RUN = {
   before: 20,
   now: 40,
   everySteps: null,
+  measuresBranches: false,
 };
 
 test("a longer run with a constant rate, or one that the new length does not change, is as one from the start", () => {
@@ -36,6 +37,12 @@ test("a warm-up that nobody chose would have been longer", () => {
   const chosen = { ...RUN, schedule: "linear", step: 2, now: 400 };
   assert.match(describeNewLength({ ...chosen, warmupSteps: 2 }), /exactly/);
   assert.match(describeNewLength({ ...chosen, warmupSteps: 1 }), /differs/);
+});
+
+test("DropBP measures at another step of a longer run", () => {
+  const run = { ...RUN, measuresBranches: true };
+  assert.match(describeNewLength(run), /differs .* DropBP measures its branches after step 2, not 4/);
+  assert.match(describeNewLength({ ...run, step: 2 }), /exactly/);
 });
 
 test("an evaluation at the former end counts for early stopping", () => {

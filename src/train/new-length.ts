@@ -1,5 +1,6 @@
 /** @file What it means that a run, when it goes on, is to have another length than before. */
 import { findSchedule } from "../optim/schedules.ts";
+import { measuredAfter } from "./dropbp/branch-dropper.ts";
 import { suitableWarmup } from "./learning-rate.ts";
 
 /** A run that goes on. */
@@ -16,15 +17,21 @@ export interface NewLength {
   readonly now: number;
   /** Steps between evaluations that may stop the run early; null: none may. */
   readonly everySteps: number | null;
+  /** Whether DropBP measures the branches on the way. */
+  readonly measuresBranches: boolean;
 }
 
 /** Says in a sentence whether the result is that of a run that had the new length from the start, and why not. */
 export function describeNewLength(run: NewLength): string {
-  const { step, before, now, everySteps } = run;
+  const { step, before, now, everySteps, measuresBranches } = run;
+  const [measured, measuredNow] = [measuredAfter(before), measuredAfter(now)];
   const reasons = [
     ...differentRates(run),
     ...(everySteps !== null && before <= step && before % everySteps !== 0
       ? [`the evaluation after step ${before}, its end until now, counts for early stopping`]
+      : []),
+    ...(measuresBranches && measured !== measuredNow && step > Math.min(measured, measuredNow)
+      ? [`DropBP measures its branches after step ${step > measured ? measured : step}, not ${measuredNow}`]
       : []),
   ];
   const whole = `a run of ${now} steps from the start`;

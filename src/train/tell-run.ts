@@ -45,7 +45,9 @@ export function tellResume(setup: TrainingSetup, checkpoint: string, saved: RunS
     notes.push("The run is complete: nothing is left to do. More steps or epochs make it longer.");
   } else if (before !== totalSteps) {
     const everySteps = options.earlyStopping === undefined ? null : (options.evalEvery ?? plan.stepsPerEpoch);
-    notes.push(describeNewLength({ ...options, step, before, now: totalSteps, everySteps }));
+    const measuresBranches = setup.dropBp !== null && setup.dropBp.sensitivity !== null;
+    const length = { step, before, now: totalSteps, everySteps, measuresBranches };
+    notes.push(describeNewLength({ ...options, ...length }));
   }
   return { event: "resume", checkpoint, step, total_steps: totalSteps, notes };
 }

@@ -16,6 +16,11 @@ import { type Sensitivity, squaredDistance } from "./sensitivity.ts";
 /** Share of the run after which sensitivities are measured. */
 const MEASURED_AFTER = 0.1;
 
+/** Steps of a run before its sensitivities are measured. */
+export function measuredAfter(totalSteps: number): number {
+  return Math.ceil(MEASURED_AFTER * totalSteps);
+}
+
 /** How branches are dropped. */
 export interface DropPlan {
   /** Share of the backward pass that is left out, in [0, 0.9]. */
@@ -43,7 +48,7 @@ export class BranchDropper {
     this.#branches = branchesOf(model, plan.length);
     this.#numLayers = model.numLayers;
     this.#seed = run.seed;
-    this.#measuredAt = Math.ceil(MEASURED_AFTER * run.totalSteps);
+    this.#measuredAt = measuredAfter(run.totalSteps);
     this.#state = run.resumed ?? {
       branches: this.#branches.map(branchLabel),
       rates: this.#branches.map(() => plan.rate),
