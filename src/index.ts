@@ -87,10 +87,11 @@ export { train, type TrainHooks, type TrainResult } from "./train/trainer.ts";
 export { type Classification, Classifier } from "./engine/classifier.ts";
 export { Conversation } from "./engine/conversation.ts";
 export { type FinishReason, Generator, type GenerateRequest } from "./engine/generator.ts";
-export { type ListedTask, type Task, TaskSet, type TaskSetParts } from "./engine/task-set.ts";
+export { type ListedTask, type Task, type TaskRow, TaskSet, type TaskSetParts } from "./engine/task-set.ts";
 export {
   type OpenTextOptions,
   openTextModel,
+  type TaskPrompt,
   type TextModel,
   type TextRequest,
   type WrittenText,

@@ -15,7 +15,7 @@ import type { PassContext } from "../run/context.ts";
 import type { Compiled, Session } from "../run/session.ts";
 import { WeightWalk } from "../run/weights.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
-import type { KvCache } from "./kv-cache.ts";
+import type { PastKeys } from "./kv-cache.ts";
 
 /** Blocks of one program: compiling takes longer with more of them, and beyond this little is gained. */
 const MAX_BLOCKS = 10;
@@ -63,13 +63,13 @@ export class BlockStack {
   }
 
   /**
-   * Runs all blocks on x [1, T, D] after the tokens of the cache, and writes the rows of the T tokens behind them, where
-   * there must be room; the caller counts them in. Takes x and gives y [1, T, D], which the caller releases.
+   * Runs all blocks on x [B, T, D] after the tokens of the cache, and writes the rows of the T tokens behind them, where
+   * there must be room; the caller counts them in. Takes x and gives y [B, T, D], which the caller releases.
    */
   async forward(
     x: HostTensor<"float32">,
     context: PassContext,
-    cache: KvCache,
+    cache: PastKeys,
   ): Promise<HostTensor<"float32">> {
     const { pool, weights, model } = this.#session;
     const walk = new WeightWalk(weights, model.numLayers, (layer) => this.#readsOf(layer));

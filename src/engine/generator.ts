@@ -4,7 +4,6 @@
  * The cache stays from one call to the next: a prompt that begins with the same ids as the last sequence (a chat that
  * goes on) runs only what is new.
  */
-import type { BaseModel } from "../models/base-model.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { Random } from "../random.ts";
 import { PassContext } from "../run/context.ts";
@@ -14,12 +13,9 @@ import type { Session } from "../run/session.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import { BlockStack } from "./block-stack.ts";
 import { KvCache } from "./kv-cache.ts";
-import { checkPrompt, continuation } from "./prompt.ts";
+import { PREFILL_CHUNK, checkPrompt, continuation } from "./prompt.ts";
 import { requireText } from "./require-text.ts";
 import { GREEDY, type SamplingOptions, sampleToken } from "./sampler.ts";
-
-/** Prompt tokens that run at once: enough to fill the machine, few enough for a small mask and a quick stop. */
-const PREFILL_CHUNK = 256;
 
 /** What a generator works with. `adapter` null: the base alone. */
 export interface GeneratorParts {
@@ -110,9 +106,9 @@ export class Generator {
     return new Generator(parts, await compileStages(parts));
   }
 
-  /** The model that it writes with. */
-  get base(): BaseModel {
-    return this.#session.base;
+  /** What it writes with. */
+  get session(): Session {
+    return this.#session;
   }
 
   /**

@@ -11,10 +11,18 @@ import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 /** Tokens that a cache has room for at first. */
 const FIRST_CAPACITY = 64;
 
-/** Keys and values of some tokens in one layer, each [1, tokens, K, E]. */
+/** Keys and values of some tokens in one layer, each [B, tokens, K, E]. */
 export interface CacheRows {
   readonly key: HostTensor<"float32">;
   readonly value: HostTensor<"float32">;
+}
+
+/** Where programs read the keys and values of earlier tokens, and write those of new ones. */
+export interface PastKeys {
+  /** Of all earlier tokens, [B, P, K, E]. */
+  past(layer: number): CacheRows;
+  /** Memory for those of new tokens, [B, T, K, E]. */
+  fresh(layer: number, numTokens: number): CacheRows;
 }
 
 /** Sizes and buffers of one layer. */
@@ -29,7 +37,7 @@ interface Layer {
 /** What a cache must know of a model. */
 export type CachedModel = { readonly layers: readonly Pick<Model["layers"][number], "attention">[] };
 
-export class KvCache {
+export class KvCache implements PastKeys {
   readonly #layers: readonly Layer[];
   #capacity = 0;
   #length = 0;

@@ -3,6 +3,9 @@ import { UsageError } from "../errors.ts";
 import type { Model } from "../models/model.ts";
 import type { PassFacts } from "../nn/pass.ts";
 
+/** Prompt tokens that run at once: enough to fill the machine, few enough for a small mask and a quick stop. */
+export const PREFILL_CHUNK = 256;
+
 /** Holds a prompt against the model. @throws UsageError "usage/shape" when it is empty, too long, or of foreign ids */
 export function checkPrompt({ maxPositions, numOutputs }: Model, promptIds: readonly number[]): void {
   if (promptIds.length === 0) {

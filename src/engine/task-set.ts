@@ -9,7 +9,10 @@ import type { ReadAdapter } from "../format/adapters/adapter.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { nearest } from "../nearest.ts";
 import type { Adapter } from "../peft/attach.ts";
-import type { Generator } from "./generator.ts";
+import { BatchWriter, type RowRequest } from "./batch-writer.ts";
+import type { Completion, Generator } from "./generator.ts";
+import { checkPrompt } from "./prompt.ts";
+import { groupRows } from "./row-groups.ts";
 
 /** A task that is loaded. */
 export interface Task {
@@ -32,6 +35,12 @@ export interface ListedTask {
   readonly isActive: boolean;
 }
 
+/** A prompt with its task. */
+export interface TaskRow extends Omit<RowRequest, "adapterIndex"> {
+  /** Its name, null: the base alone; the active one unless given. */
+  readonly task?: string | null;
+}
+
 /** What tasks are switched on. */
 export interface TaskSetParts {
   readonly base: BaseModel;
@@ -45,6 +54,8 @@ export class TaskSet {
   readonly #tasks = new Map<string, Task>();
   /** Names whose adapters are being read. */
   readonly #loading = new Set<string>();
+  /** How many batches have a task in work. */
+  readonly #inBatches = new Map<Task, number>();
   #active: Task | null = null;
 
   /** `first`: the task whose adapter the generator has already. */
@@ -91,7 +102,7 @@ export class TaskSet {
    */
   async load(name: string, folder: string): Promise<Task> {
     const { base, generator, read } = this.#parts;
-    if (generator.base !== base) {
+    if (generator.session.base !== base) {
       throw new UsageError(
         "usage/adapter",
         `Cannot load task "${name}": an adapter is merged into the weights of "${base.name}", expected the base's own`,
@@ -135,9 +146,43 @@ export class TaskSet {
     this.#active = task;
   }
 
+  /**
+   * Writes after several prompts at once, each with a task of its own; the results are in their order. Rows of one task share
+   * a batch, and so do rows of tasks whose method can tell rows apart; what cannot be joined is written one after another.
+   * @throws UsageError "usage/adapter" when a task is not loaded; as `BatchWriter.write`
+   */
+  async writeRows(requests: readonly TaskRow[], signal?: AbortSignal): Promise<Completion[]> {
+    const { session } = this.#parts.generator;
+    const tasks = requests.map(({ task = this.active }) => (task === null ? null : this.get(task)));
+    for (const { promptIds } of requests) checkPrompt(session.model, promptIds);
+    const count = (change: 1 | -1): void => {
+      for (const task of tasks)
+        if (task) this.#inBatches.set(task, (this.#inBatches.get(task) ?? 0) + change);
+    };
+    count(1);
+    try {
+      const results: Completion[] = [];
+      const adapters = tasks.map((task) => task?.adapter ?? null);
+      for (const { rows, view, adapterOf } of groupRows(session.base, adapters)) {
+        const writer = await BatchWriter.create(session, view);
+        const written = await writer.write(
+          rows.map((row, i) => ({ ...(requests[row] as TaskRow), adapterIndex: adapterOf[i] as number })),
+          signal,
+        );
+        for (const [i, row] of rows.entries()) results[row] = written[i] as Completion;
+      }
+      return results;
+    } finally {
+      count(-1);
+    }
+  }
+
   /** Forgets a task and frees its memory; if it is the one that writes, the base alone goes on. @throws as `switch` */
   async unload(name: string): Promise<void> {
     const task = this.get(name);
+    if ((this.#inBatches.get(task) ?? 0) > 0) {
+      throw new RangeError(`Cannot unload task "${name}": a batch with it is in work`);
+    }
     if (task === this.#active) await this.switch(null);
     this.#tasks.delete(name);
     task.adapter.release();

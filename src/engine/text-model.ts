@@ -20,7 +20,7 @@ import { createEngine } from "../runtime/create-engine.ts";
 import { type Completion, type GenerateRequest, Generator } from "./generator.ts";
 import { type PartsOptions, type TextParts, readParts, withTextTools } from "./model-parts.ts";
 import { requireText } from "./require-text.ts";
-import { type Task, TaskSet } from "./task-set.ts";
+import { type Task, type TaskRow, TaskSet } from "./task-set.ts";
 
 /** What to open and how. */
 export interface OpenTextOptions extends PartsOptions {
@@ -39,6 +39,9 @@ export interface OpenTextOptions extends PartsOptions {
 
 /** Settings of a text to write. */
 export type TextRequest = Omit<GenerateRequest, "promptIds" | "stopIds">;
+
+/** A prompt of a batch, with its task. */
+export type TaskPrompt = Omit<TaskRow, "stopIds">;
 
 /** A text that was written. */
 export interface WrittenText extends Completion {
@@ -140,7 +143,10 @@ export class TextModel {
     this.stopIds = stopIdsOf(parts.tokenizer, parts.checkpoint);
     const { base } = parts;
     const read = (path: string): Promise<ReadAdapter> => readAdapter(path, base, methods);
-    this.tasks = new TaskSet({ base, generator, read }, generator.base === base ? firstTask(parts) : null);
+    this.tasks = new TaskSet(
+      { base, generator, read },
+      generator.session.base === base ? firstTask(parts) : null,
+    );
   }
 
   /** Encodes a text to go on from, with the bos that the tokenizer asks for but no eos. */
@@ -187,6 +193,22 @@ export class TextModel {
     );
     tell(stream.end());
     return { ...completion, promptIds, text };
+  }
+
+  /**
+   * Writes after several prompts at once, each with a task of its own, as few batches as their adapters allow; the results
+   * are in their order. A text is that of `write` but for the rounding of products of several rows.
+   * @throws as `TaskSet.writeRows`
+   */
+  async writeAll(prompts: readonly TaskPrompt[], signal?: AbortSignal): Promise<WrittenText[]> {
+    const { tokenizer } = this.parts;
+    const rows = prompts.map((prompt) => ({ ...prompt, stopIds: this.stopIds }));
+    const written = await this.tasks.writeRows(rows, signal);
+    return written.map((completion, row) => {
+      const { promptIds } = prompts[row] as TaskPrompt;
+      const ids = completion.finishReason === "stop" ? completion.ids.slice(0, -1) : completion.ids;
+      return { ...completion, promptIds, text: tokenizer.decode(ids, { skipSpecialTokens: true }) };
+    });
   }
 
   /** Frees the programs and closes the checkpoint. */
