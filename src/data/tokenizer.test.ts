@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import * as fc from "fast-check";
 import { FormatError } from "../errors.ts";
+import type { TokenizerFiles } from "../format/checkpoint/checkpoint.ts";
 import { byteTokenizerFiles, createByteTokenizer } from "../../test/byte-tokenizer.ts";
 import { createTokenizer, specialTokenText } from "./tokenizer.ts";
 
@@ -207,5 +208,48 @@ describe("specialTokenText()", () => {
     assert.equal(specialTokenText({ content: "<s>", lstrip: false }), "<s>");
     assert.equal(specialTokenText(null), null);
     assert.equal(specialTokenText(7), null);
+  });
+});
+
+describe("a tokenizer.json that would run without end", () => {
+  const withSteps = (steps: object): TokenizerFiles => {
+    const files = byteTokenizerFiles();
+    return { ...files, tokenizer: { ...files.tokenizer, ...steps } };
+  };
+  const quickly = (work: () => unknown): void => {
+    const started = performance.now();
+    work();
+    assert.ok(performance.now() - started < 2000, `took ${performance.now() - started} ms`);
+  };
+  const text = `${"a".repeat(60)}!`;
+
+  it("splits and replaces by patterns of other engines' horror in linear time", () => {
+    const pattern = { Regex: "(a+)+b" };
+    for (const steps of [
+      { pre_tokenizer: { type: "Split", pattern, behavior: "Isolated", invert: false } },
+      { normalizer: { type: "Replace", pattern, content: "b" } },
+    ]) {
+      const tokenizer = createTokenizer(withSteps(steps));
+      quickly(() => assert.equal(tokenizer.decode(tokenizer.encode(text)), text));
+    }
+  });
+
+  it("refuses a pattern that cannot be made linear, and replacements that grow without end", () => {
+    const pattern = { Regex: "(a+)+(?!b)" };
+    const split = { type: "Split", pattern, behavior: "Isolated", invert: false };
+    quickly(() =>
+      assert.throws(() => createTokenizer(withSteps({ pre_tokenizer: split })), {
+        code: "format/file",
+        message: /may search without end/,
+      }),
+    );
+    const double = { type: "Replace", pattern: { String: "a" }, content: "aa" };
+    const normalizer = { type: "Sequence", normalizers: Array.from({ length: 30 }, () => double) };
+    quickly(() =>
+      assert.throws(() => createTokenizer(withSteps({ normalizer })), {
+        code: "format/file",
+        message: /its replacements make a text of \d+ characters/,
+      }),
+    );
   });
 });

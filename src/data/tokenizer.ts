@@ -6,9 +6,10 @@
  * decoded text), and ids beyond the vocabulary (padded embeddings) decode to nothing.
  */
 import { Tokenizer as UntypedHubTokenizer } from "@huggingface/tokenizers";
-import { FormatError } from "../errors.ts";
+import { FormatError, GraftError } from "../errors.ts";
 import { requireTokenId } from "../limits.ts";
 import type { TokenizerFiles } from "../format/checkpoint/checkpoint.ts";
+import { guardSteps, type TokenizerStep } from "./tokenizer-guards.ts";
 import { createTokenStream, type TokenStream } from "./token-stream.ts";
 
 /** Options of `encode`. */
@@ -59,29 +60,12 @@ interface HubTokenizer {
   id_to_token(id: number): string | undefined;
   get_vocab(): Map<string, number>;
   get_added_tokens_decoder(): Map<number, { content: string; special: boolean }>;
-  pre_tokenizer: PreTokenizer | null;
-}
-
-/** A step that splits text, or a list of such steps. */
-interface PreTokenizer {
-  pattern?: unknown;
-  tokenizers?: PreTokenizer[];
+  normalizer: TokenizerStep | null;
+  pre_tokenizer: TokenizerStep | null;
+  decoder: TokenizerStep | null;
 }
 
 const HubTokenizer = UntypedHubTokenizer as new (tokenizer: object, config: object) => HubTokenizer;
-
-/**
- * Gives `\s` in split patterns the meaning it has in the original library: JavaScript's counts U+FEFF as white space and
- * U+0085 not, and ids would differ around these.
- */
-function useUnicodeSpaces(step: PreTokenizer | null): void {
-  if (step?.pattern instanceof RegExp) {
-    const { source, flags } = step.pattern;
-    const spelled = source.replace(/\\[sS]/g, (escape) => `\\${escape === "\\s" ? "p" : "P"}{White_Space}`);
-    if (flags.includes("u")) step.pattern = new RegExp(spelled, flags);
-  }
-  for (const part of step?.tokenizers ?? []) useUnicodeSpaces(part);
-}
 
 /** Every id of a file, with its token: of the vocabulary and of what is added to it. */
 function* listIds({ tokenizer, config }: TokenizerFiles): Generator<readonly [string, unknown]> {
@@ -106,23 +90,45 @@ function requireIds(files: TokenizerFiles): void {
   for (const [token, id] of listIds(files)) requireTokenId(token, id, numTokens);
 }
 
-function openHubTokenizer(files: TokenizerFiles): HubTokenizer {
-  requireIds(files);
+/** Runs the library on a file; whatever it stumbles over is the file's fault. @throws FormatError "format/file" */
+function withFile<T>(verb: string, work: () => T): T {
   try {
-    const hub = new HubTokenizer(files.tokenizer, files.config);
-    useUnicodeSpaces(hub.pre_tokenizer);
-    return hub;
+    return work();
   } catch (cause) {
+    if (cause instanceof GraftError) throw cause;
     const found = cause instanceof Error ? cause.message : String(cause);
-    throw new FormatError("format/file", `Cannot read tokenizer "tokenizer.json": ${found}`, {
+    throw new FormatError("format/file", `Cannot ${verb} tokenizer "tokenizer.json": ${found}`, {
       hint: "Take tokenizer.json and tokenizer_config.json unchanged from the model's folder.",
       cause,
     });
   }
 }
 
+/** The part of the library's tokenizer that works on texts, guarded. */
+type OpenTokenizer = Omit<HubTokenizer, "normalizer" | "pre_tokenizer" | "decoder">;
+
+function openHubTokenizer(files: TokenizerFiles): OpenTokenizer {
+  const [hub, growth] = withFile("read", () => {
+    requireIds(files);
+    const hub = new HubTokenizer(files.tokenizer, files.config);
+    return [hub, guardSteps(hub.normalizer, hub.pre_tokenizer, hub.decoder)] as const;
+  });
+  return {
+    encode: (text, options) =>
+      withFile("encode with", () => {
+        growth.begin(text);
+        return hub.encode(text, options);
+      }),
+    decode: (ids, options) => withFile("decode with", () => hub.decode(ids, options)),
+    token_to_id: (token) => hub.token_to_id(token),
+    id_to_token: (id) => hub.id_to_token(id),
+    get_vocab: () => hub.get_vocab(),
+    get_added_tokens_decoder: () => hub.get_added_tokens_decoder(),
+  };
+}
+
 /** Finds the ids that the post-processor puts before and after any text. */
-function readAffixes(hub: HubTokenizer): { prefix: number[]; suffix: number[] } {
+function readAffixes(hub: OpenTokenizer): { prefix: number[]; suffix: number[] } {
   const body = hub.encode("a", { add_special_tokens: false }).ids;
   const whole = hub.encode("a").ids;
   for (let start = 0; start + body.length <= whole.length; start++) {

@@ -95,3 +95,19 @@ test("modulesOfRoles() gives the names of a family's modules, fused ones too, an
     message: /none for router/,
   });
 });
+
+test("patterns that search without end are answered at once, and too long ones refused", () => {
+  const started = performance.now();
+  const hard = "(([a-z0-9_.])+)+!";
+  const path = "model.layers.0.self_attn.q_proj.weight.of.a.long.name.that.goes.on";
+  assert.equal(matchPattern({ [hard]: 1 }, path), null);
+  const candidates = [{ path, layer: 0, isInAllLinear: true }];
+  const all = { modules: "all-linear", exclude: [], layers: null };
+  assert.throws(() => selectTargets(candidates, { ...all, modules: hard }), { code: "usage/target-modules" });
+  assert.equal(selectTargets(candidates, { ...all, exclude: hard }).length, 1);
+  assert.throws(() => selectTargets(candidates, { ...all, modules: "q".repeat(100_000) }), {
+    code: "usage/target-modules",
+    message: /certainly ends/,
+  });
+  assert.ok(performance.now() - started < 2000);
+});

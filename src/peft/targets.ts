@@ -7,6 +7,7 @@ import type { SiteSpec } from "../models/sites.ts";
 import type { SiteRole } from "../nn/builder.ts";
 import { lastNames, matchSuffix } from "../module-path.ts";
 import { editDistance } from "../nearest.ts";
+import { type SafePattern, compileSafe } from "../safe-pattern.ts";
 
 /** The choice of modules. */
 export interface Targets {
@@ -121,15 +122,15 @@ function matcher(modules: Targets["modules"]): (path: string) => boolean {
   return (path) => whole.test(path);
 }
 
-function compile(source: string, given: string): RegExp {
+function compile(source: string, given: string): SafePattern {
   try {
-    return new RegExp(source);
+    return compileSafe(source, "");
   } catch (cause) {
     throw new UsageError(
       "usage/target-modules",
-      `Cannot read module pattern "${given}": not a regular expression`,
+      `Cannot read module pattern "${given}": not a regular expression that certainly ends`,
       {
-        hint: "Close its brackets, or write a backslash before them.",
+        hint: "Close its brackets, write a backslash before them, or name the modules in a list.",
         cause,
       },
     );

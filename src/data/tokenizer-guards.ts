@@ -1,0 +1,79 @@
+/**
+ * @file Makes the steps of a tokenizer's file end: its patterns search in linear time, and what they put in has a bound.
+ */
+import { compileSafe, type SafePattern } from "../safe-pattern.ts";
+
+/** Characters that a text may become, for each of its own, and for each token that is decoded. */
+const [MAX_GROWTH, SPARE_CHARACTERS] = [64, 1 << 16];
+
+/** A step that normalizes, splits or decodes, or a list of such steps: as much of the library's classes as is used. */
+export interface TokenizerStep {
+  pattern?: unknown;
+  config?: { content?: unknown };
+  normalizers?: (TokenizerStep | null)[];
+  tokenizers?: (TokenizerStep | null)[];
+  decoders?: (TokenizerStep | null)[];
+  normalize?(text: string): string;
+  pre_tokenize_text?(text: string, options: unknown): string[];
+  decode_chain?(tokens: string[]): string[];
+}
+
+/**
+ * Gives `\s` in split patterns the meaning it has in the original library: JavaScript's counts U+FEFF as white space and
+ * U+0085 not, and ids would differ around these.
+ */
+function withUnicodeSpaces({ source, flags }: RegExp): string {
+  if (!flags.includes("u")) return source;
+  return source.replace(/\\[sS]/g, (escape) => `\\${escape === "\\s" ? "p" : "P"}{White_Space}`);
+}
+
+function tooLong(length: number, most: number): Error {
+  return new Error(`its replacements make a text of ${length} characters, expected at most ${most}`);
+}
+
+/** What the guarded steps may make of the text that is being encoded. */
+export interface GrowthBound {
+  /** Called with each text before it is encoded. */
+  begin(text: string): void;
+}
+
+/**
+ * Guards all steps of a tokenizer.
+ * @throws Error for a pattern that may search without end
+ */
+export function guardSteps(
+  normalizer: TokenizerStep | null,
+  preTokenizer: TokenizerStep | null,
+  decoder: TokenizerStep | null,
+): GrowthBound {
+  let most = Infinity;
+  const check = (text: string): string => {
+    if (text.length > most) throw tooLong(text.length, most);
+    return text;
+  };
+  const visit = (step: TokenizerStep | null, isSplit: boolean): void => {
+    if (step === null) return;
+    for (const part of [...(step.normalizers ?? []), ...(step.tokenizers ?? []), ...(step.decoders ?? [])])
+      visit(part, isSplit);
+    if (!(step.pattern instanceof RegExp)) return;
+    const source = isSplit ? withUnicodeSpaces(step.pattern) : step.pattern.source;
+    step.pattern = compileSafe(source, step.pattern.flags) satisfies SafePattern;
+    if (typeof step.config?.content !== "string") return;
+    const { normalize, pre_tokenize_text: preTokenize, decode_chain: decode } = step;
+    if (normalize) step.normalize = (text) => check(normalize.call(step, text));
+    if (preTokenize)
+      step.pre_tokenize_text = (text, options) => preTokenize.call(step, text, options).map(check);
+    if (decode) {
+      step.decode_chain = (tokens) => {
+        const decoded = decode.call(step, tokens);
+        for (const { length } of decoded)
+          if (length > SPARE_CHARACTERS) throw tooLong(length, SPARE_CHARACTERS);
+        return decoded;
+      };
+    }
+  };
+  visit(normalizer, false);
+  visit(preTokenizer, true);
+  visit(decoder, false);
+  return { begin: ({ length }) => void (most = MAX_GROWTH * length + SPARE_CHARACTERS) };
+}

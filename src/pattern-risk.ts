@@ -1,0 +1,131 @@
+/**
+ * @file Whether JavaScript's own search by a regular expression may try ways without end on some text.
+ *
+ * It tries one way after another. That is harmless where no repetition lies in a repeated group, no repeated group has a
+ * choice, and nothing must follow after the second repetition of a branch: what can be divided among them then grows
+ * without bound in no more than one place.
+ */
+
+/** What matters of a piece of a pattern. */
+interface Piece {
+  /** Whether it can match nothing. */
+  readonly isOptional: boolean;
+  /** Repetitions without a small bound on one way through it. */
+  readonly numRepeats: number;
+  /** Whether it can match texts of several lengths, or in several ways. */
+  readonly isVariable: boolean;
+}
+
+/** Repetitions up to so many times are as good as written out. */
+const SMALL_REPEAT = 64;
+/** Groups in each other. */
+const MAX_DEPTH = 50;
+const EMPTY: Piece = { isOptional: true, numRepeats: 0, isVariable: false };
+
+/** Thrown when a pattern may try ways without end, or is none. */
+class Risk extends Error {}
+
+class Reader {
+  readonly #source: string;
+  #at = 0;
+  #depth = 0;
+
+  constructor(source: string) {
+    this.#source = source;
+  }
+
+  whole(): void {
+    this.#choice();
+    if (this.#at < this.#source.length) throw new Risk();
+  }
+
+  #take(text: string): boolean {
+    if (!this.#source.startsWith(text, this.#at)) return false;
+    this.#at += text.length;
+    return true;
+  }
+
+  #match(pattern: RegExp): RegExpExecArray | null {
+    pattern.lastIndex = this.#at;
+    const found = pattern.exec(this.#source);
+    if (found) this.#at += found[0].length;
+    return found;
+  }
+
+  #choice(): Piece {
+    const branches = [this.#branch()];
+    while (this.#take("|")) branches.push(this.#branch());
+    return {
+      isOptional: branches.some(({ isOptional }) => isOptional),
+      numRepeats: Math.max(...branches.map(({ numRepeats }) => numRepeats)),
+      isVariable: branches.length > 1 || branches.some(({ isVariable }) => isVariable),
+    };
+  }
+
+  #branch(): Piece {
+    let whole = EMPTY;
+    while (this.#at < this.#source.length && !"|)".includes(this.#source[this.#at] as string)) {
+      const piece = this.#repeated(this.#atom());
+      if (whole.numRepeats >= 2 && !piece.isOptional) throw new Risk();
+      const numRepeats = whole.numRepeats + piece.numRepeats;
+      if (numRepeats > 2) throw new Risk();
+      whole = {
+        isOptional: whole.isOptional && piece.isOptional,
+        numRepeats,
+        isVariable: whole.isVariable || piece.isVariable,
+      };
+    }
+    return whole;
+  }
+
+  /** Reads what follows an atom: how often it comes. */
+  #repeated(atom: Piece): Piece {
+    const found = this.#match(/(?:([*+?])|\{(\d+)(,(\d*))?\})[?+]?/y);
+    if (!found) return atom;
+    const [, sign, least, range, most] = found;
+    const min = sign === undefined ? Number(least) : sign === "+" ? 1 : 0;
+    const max =
+      sign === undefined
+        ? Number(range === undefined ? least : most || Infinity)
+        : sign === "?"
+          ? 1
+          : Infinity;
+    if (max > 1 && (atom.isVariable || atom.numRepeats > 0)) throw new Risk();
+    return {
+      isOptional: atom.isOptional || min === 0,
+      numRepeats: atom.numRepeats + (max > SMALL_REPEAT ? 1 : 0),
+      isVariable: atom.isVariable || min !== max,
+    };
+  }
+
+  #atom(): Piece {
+    const one = { ...EMPTY, isOptional: false };
+    if (this.#match(/\\[1-9k]/y)) throw new Risk(); // refers to what a group matched
+    if (this.#match(/\\(?:[pP]\{[^}]*\}|u\{[^}]*\}|[^])/y)) return one;
+    if (this.#match(/\[(?:[^\]\\]|\\[^])*\]/y)) return one;
+    if (!this.#take("(")) {
+      this.#at++;
+      return one;
+    }
+    const look = this.#match(/\?<?[=!]/y);
+    if (!look) this.#match(/\?(?:<[^>]*>|[a-z]*(?:-[a-z]+)?:)/y);
+    if (++this.#depth > MAX_DEPTH) throw new Risk();
+    const inner = this.#choice();
+    this.#depth--;
+    if (!this.#take(")")) throw new Risk();
+    // What is looked at takes nothing, but is looked at anew in each place.
+    if (look && inner.numRepeats > 1) throw new Risk();
+    return look ? { ...inner, isOptional: false } : inner;
+  }
+}
+
+/** Whether a pattern may be searched by JavaScript itself. */
+export function isSafePattern(source: string): boolean {
+  try {
+    new Reader(source).whole();
+    return true;
+  } catch (error) {
+    if (error instanceof Risk) return false;
+    throw error;
+  }
+}
