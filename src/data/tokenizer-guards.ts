@@ -59,13 +59,14 @@ export function guardSteps(
     const source = isSplit ? withUnicodeSpaces(step.pattern) : step.pattern.source;
     step.pattern = compileSafe(source, step.pattern.flags) satisfies SafePattern;
     if (typeof step.config?.content !== "string") return;
-    const { normalize, pre_tokenize_text: preTokenize, decode_chain: decode } = step;
-    if (normalize) step.normalize = (text) => check(normalize.call(step, text));
-    if (preTokenize)
-      step.pre_tokenize_text = (text, options) => preTokenize.call(step, text, options).map(check);
+    const normalize = step.normalize?.bind(step);
+    const preTokenize = step.pre_tokenize_text?.bind(step);
+    const decode = step.decode_chain?.bind(step);
+    if (normalize) step.normalize = (text) => check(normalize(text));
+    if (preTokenize) step.pre_tokenize_text = (text, options) => preTokenize(text, options).map(check);
     if (decode) {
       step.decode_chain = (tokens) => {
-        const decoded = decode.call(step, tokens);
+        const decoded = decode(tokens);
         for (const { length } of decoded)
           if (length > SPARE_CHARACTERS) throw tooLong(length, SPARE_CHARACTERS);
         return decoded;
