@@ -1,7 +1,7 @@
 #!/usr/bin/env -S MALLOC_MMAP_THRESHOLD_=1000000 node --max-semi-space-size=4
 // A small young generation: the default one grows to 100 MB that training has better uses for. Memory of more than 1 MB
 // goes back to the system as soon as it is free, where the C library would keep it: 80 MB in runs that recompute.
-// In a clone the TypeScript source runs as it is (Node >= 22.18); an installed package carries compiled JavaScript.
+// In a clone the TypeScript source runs as it is (Node >= 22.18); an installed package carries JavaScript for Node >= 20.
 // A clone also carries a new Node of its own, for machines whose Node is older.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -13,7 +13,7 @@ const ownNode = fileURLToPath(new URL("../node_modules/node/bin/node", import.me
 
 const [major, minor] = process.versions.node.split(".").map(Number);
 const isClone = existsSync(source);
-const isNewEnough = major > 22 || (major === 22 && (!isClone || minor >= 18));
+const isNewEnough = isClone ? major > 22 || (major === 22 && minor >= 18) : major >= 20;
 
 if (isNewEnough) {
   const { main } = await import(isClone ? source.href : compiled.href);
@@ -34,7 +34,7 @@ if (isNewEnough) {
   });
 } else {
   console.error(
-    `error[usage/node]: Cannot run graft on Node ${process.versions.node}: expected Node 22.18 or newer`,
+    `error[usage/node]: Cannot run graft on Node ${process.versions.node}: expected Node ${isClone ? "22.18" : "20"} or newer`,
   );
   console.error("hint: Install a current Node (24 is the tested one), or run npm install in a clone.");
   process.exitCode = 2;

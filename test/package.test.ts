@@ -151,6 +151,41 @@ for (const [entry, exported] of Object.entries({ graft: library, "graft/core": c
   });
 }
 
+/** A Node of the machine that is older than the sources need, outside of the clone; null: there is none. */
+function findOldNode(): string | null {
+  const folders = (process.env["PATH"] ?? "")
+    .split(delimiter)
+    .filter((path) => !path.includes("node_modules"));
+  const nodes = folders.map((path) => join(path, "node")).filter((path) => existsSync(path));
+  return nodes.find((path) => /^v(20|21|22)\./.test(run(path, ["--version"], folder).stdout)) ?? null;
+}
+
+const oldNode = findOldNode();
+const without = oldNode === null ? "this machine has no Node 20 to 22" : false;
+
+test(
+  "a program and the command train and write on the oldest Node that package.json allows",
+  { skip: without },
+  () => {
+    const script = `
+    import { openTextModel, train } from "graft";
+    await train({ model: "./tiny", data: "chats.jsonl", output: "old", steps: 2, saveEvery: 1 });
+    const model = await openTextModel("./tiny", { adapterPath: "old" });
+    const { ids } = await model.write(model.encodePrompt("ka"), { maxNewTokens: 4 });
+    await model.close();
+    console.log(ids.length);`;
+    writeFileSync(join(project, "old.js"), script);
+    const program = run(oldNode!, ["old.js"], project);
+    assert.deepEqual([program.status, program.stdout.trim()], [0, "4"], program.text);
+    const command = run(
+      oldNode!,
+      [join(installed, "bin/graft.js"), "eval", "--model", "./tiny", "--data", "chats.jsonl"],
+      project,
+    );
+    assert.equal(command.status, 0, command.text);
+  },
+);
+
 test("a TypeScript program of the project finds the types, and a wrong call is refused", () => {
   const options = {
     strict: true,

@@ -16,6 +16,7 @@ import { type ExamplePiece, describeExample } from "../data/show.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { openTextTools } from "../data/text-tools.ts";
 import { openCheckpoint } from "../format/by-path.ts";
+import { DEFAULT_MODEL } from "../hub/resolve.ts";
 import { openModel } from "../models/families.ts";
 import { OBJECTIVES, defaultObjective, findObjective } from "../train/objectives.ts";
 import { classesOf } from "../train/run-data.ts";
@@ -171,7 +172,7 @@ export const command = defineCommand({
   positionals: ["file"],
   options: z.strictObject({
     file: z.string().describe("Data: .jsonl, .json or .txt, or a folder with train.jsonl"),
-    model: MODEL_FLAGS.model,
+    model: MODEL_FLAGS.model.unwrap().default(DEFAULT_MODEL),
     maxLength: z.int().min(2).default(512).describe("Tokens of an example; longer ones are cut"),
     limit: z.int().min(0).default(5).describe("Examples to show"),
     trainOn: z.enum(TRAIN_ON).default("assistant").describe("Turns of a conversation that are learned"),

@@ -7,7 +7,7 @@ import { defineCommand } from "./command.ts";
 import { EVALUATION_FLAGS, evaluateWithProgress } from "./evaluation.ts";
 import { MODEL_FLAGS, tellNotes } from "./generation.ts";
 import { formatFixed, formatLoss, formatPercent } from "./numbers.ts";
-import { pullWithProgress } from "./pull.ts";
+import { findModel } from "./find-model.ts";
 
 export const command = defineCommand({
   example: "npx graft eval --adapter runs/mine --data held-out.jsonl",
@@ -23,10 +23,10 @@ export const command = defineCommand({
   }),
   groups: { model: Object.keys(MODEL_FLAGS), data: ["data", ...Object.keys(EVALUATION_FLAGS)] },
   async run(options, io) {
-    const { path } = await pullWithProgress(options.model, io);
+    const { name, path } = await findModel(options, io);
     const checkpoint = await openCheckpoint(path);
     try {
-      const parts = await readParts(checkpoint, { name: options.model, adapterPath: options.adapter });
+      const parts = await readParts(checkpoint, { name, adapterPath: options.adapter });
       const { loss, perplexity, accuracy, count, unit } = await evaluateWithProgress(parts, options, io);
       tellNotes(parts, io);
       const quality = accuracy === null ? { perplexity } : { accuracy };

@@ -18,7 +18,7 @@ import { estimateFisher } from "../train/fisher.ts";
 import { defineCommand } from "./command.ts";
 import { EVALUATION_FLAGS, readUnits } from "./evaluation.ts";
 import { MODEL_FLAGS } from "./generation.ts";
-import { pullWithProgress } from "./pull.ts";
+import { findModel } from "./find-model.ts";
 
 const WHOLE = { method: WHOLE_MODEL, options: {}, targets: { modules: null, exclude: [], layers: null } };
 
@@ -46,11 +46,11 @@ export const command = defineCommand({
     data: ["data", ...Object.keys(EVALUATION_FLAGS), "maxExamples"],
   },
   async run(flags, io) {
-    const { path, source } = await pullWithProgress(flags.model, io);
-    if (flags.adapter === undefined) await requireOwnFolder(flags.model, path, source);
+    const { name, path, source } = await findModel(flags, io);
+    if (flags.adapter === undefined) await requireOwnFolder(name, path, source);
     const checkpoint = await openCheckpoint(path);
     try {
-      const parts = await readParts(checkpoint, { name: flags.model, adapterPath: flags.adapter });
+      const parts = await readParts(checkpoint, { name, adapterPath: flags.adapter });
       const adapter = parts.adapter ?? (await attach(parts.base, WHOLE, new Random(0)));
       refuseFisherOf(adapter.method.name, algebraOf(adapter.method));
       const units = readUnits(parts, flags, io).slice(0, flags.maxExamples);

@@ -10,14 +10,16 @@ import { RESIDENCIES } from "../run/weights.ts";
 import { printable } from "../printable.ts";
 import type { CommandIO } from "./command.ts";
 import { formatFixed } from "./numbers.ts";
-import { pullWithProgress } from "./pull.ts";
+import { findModel } from "./find-model.ts";
 
 /** Flags that say which model, and how it is held. */
 export const MODEL_FLAGS = {
   model: z
     .string()
-    .default(DEFAULT_MODEL)
-    .describe("Model: OWNER/NAME, OWNER/NAME@REVISION, a folder or a .gguf file"),
+    .optional()
+    .describe(
+      `Model: OWNER/NAME, OWNER/NAME@REVISION, a folder or a .gguf file; default: that of the adapter, else ${DEFAULT_MODEL}`,
+    ),
   adapter: z.string().optional().describe("Adapter folder to put on the model"),
   threads: z.int().positive().optional().describe("Processor threads; default: all"),
   weights: z
@@ -60,10 +62,11 @@ export async function openWithProgress(
   flags: ModelFlags & { readonly mergeAdapter?: boolean | undefined },
   io: CommandIO,
 ): Promise<TextModel> {
-  const { path } = await pullWithProgress(flags.model, io);
+  const { name, path } = await findModel(flags, io);
   const { mergeAdapter } = flags;
   const model = await openTextModel(path, {
     ...openOptions(flags),
+    name,
     ...(mergeAdapter === undefined ? {} : { mergeAdapter }),
   });
   for (const note of model.parts.notes) warn(note, io);
@@ -76,7 +79,6 @@ export async function openWithProgress(
 /** The flags as the engine takes them. */
 export function openOptions(flags: ModelFlags): Parameters<typeof openTextModel>[1] {
   return {
-    name: flags.model,
     weights: flags.weights,
     compute: flags.compute,
     ...(flags.adapter === undefined ? {} : { adapterPath: flags.adapter }),

@@ -14,7 +14,7 @@ import { type Evaluated, EVALUATION_FLAGS, evaluateWithProgress } from "./evalua
 import { MODEL_FLAGS, tellNotes, warn } from "./generation.ts";
 import { formatLoss, formatPercent } from "./numbers.ts";
 import type { Bar } from "./progress.ts";
-import { pullWithProgress } from "./pull.ts";
+import { findModel } from "./find-model.ts";
 
 const FORMATS = MODEL_FORMATS.join(" or ");
 
@@ -93,7 +93,7 @@ export const command = defineCommand({
     output: ["output", "to", "dtype"],
   },
   async run(flags, io) {
-    const { path } = await pullWithProgress(flags.model, io);
+    const { name, path } = await findModel(flags, io);
     const checkpoint = await openCheckpoint(path);
     const to = flags.to ?? checkpoint.format;
     let before: Evaluated | null;
@@ -101,7 +101,7 @@ export const command = defineCommand({
     try {
       const kind = chooseKind(checkpoint.format, to, flags.dtype ?? null);
       await requireNewOutput(flags.output, to, { model: path, adapter: flags.adapter });
-      const parts = await readParts(checkpoint, { name: flags.model, adapterPath: flags.adapter });
+      const parts = await readParts(checkpoint, { name, adapterPath: flags.adapter });
       const { base, adapter } = parts as ModelParts & { readonly adapter: Adapter };
       before = await evaluateModel(parts, flags, io);
       report = await writeWithProgress({ checkpoint, base, adapter, to, kind }, flags, io);

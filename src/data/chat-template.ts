@@ -110,7 +110,7 @@ function readMarks(marked: string): { text: string; spans: TextSpan[] } {
 export function createChatTemplate(files: TokenizerFiles, options: ChatTemplateOptions = {}): ChatTemplate {
   const sources =
     options.template === undefined ? readSources(files) : new Map([["default", options.template]]);
-  const parsed = new Map(sources.entries().map(([name, source]) => [name, parseTemplate(source)]));
+  const parsed = new Map([...sources].map(([name, source]) => [name, parseTemplate(source)]));
   const now = options.now ?? new Date();
   const variables: Record<string, unknown> = { strftime_at: (format: string) => strftime(now, format) };
   for (const [key, value] of Object.entries(files.config)) {

@@ -175,11 +175,7 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
   };
 
   return {
-    vocabSize:
-      hub
-        .get_vocab()
-        .values()
-        .reduce((highest, id) => Math.max(highest, id), -1) + 1,
+    vocabSize: [...hub.get_vocab().values()].reduce((highest, id) => Math.max(highest, id), -1) + 1,
     bosId,
     eosId,
     padId: idOf(config["pad_token"]),

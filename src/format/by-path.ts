@@ -100,6 +100,11 @@ export async function restoreAdapter(path: string, adapter: Adapter): Promise<vo
   await adapters.restoreAdapter(nodeFolder(path), adapter);
 }
 
+/** Reads the settings of an adapter folder. @throws as for a `Folder` */
+export async function readAdapterConfig(path: string): Promise<JsonObject> {
+  return await adapterFolder.readAdapterConfig(await adapterFolderAt(path));
+}
+
 /** Reads an adapter folder; the caller owns the tensors. @throws as for a `Folder` */
 export async function readAdapterFolder(path: string): Promise<adapterFolder.AdapterFiles> {
   return await adapterFolder.readAdapterFolder(await adapterFolderAt(path));

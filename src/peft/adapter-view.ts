@@ -58,7 +58,10 @@ export function viewAdapter(parts: ViewParts): AdapterView {
         graph.input(suffix, shape, dtype),
       ]),
     );
-  const trained = Map.groupBy(parameters, ({ layer }) => layer);
+  const layers = new Set(parameters.map(({ layer }) => layer));
+  const trained = new Map(
+    [...layers].map((layer) => [layer, parameters.filter((parameter) => parameter.layer === layer)]),
+  );
   return {
     inputs: (layer) => inputs.get(layer) ?? NO_INPUTS,
     constants: (layer) => constants.get(layer) ?? NO_INPUTS,

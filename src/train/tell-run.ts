@@ -8,7 +8,7 @@ import type { RunState } from "./run-state.ts";
 
 /** Tells what a run is about to do. */
 export function tellStart({ options, base, adapter, data, plan, totalSteps }: TrainingSetup): StartEvent {
-  const parameters = base.model.tensors.values().reduce((sum, { shape }) => sum + numElements(shape), 0);
+  const parameters = [...base.model.tensors.values()].reduce((sum, { shape }) => sum + numElements(shape), 0);
   const sequences = data.train.flatMap((unit) => [...sequencesOf(unit)]);
   return {
     event: "start",

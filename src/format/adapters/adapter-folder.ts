@@ -26,16 +26,20 @@ export interface AdapterFiles {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
+/** Reads the settings of an adapter folder. @throws FormatError format/file when it is none; format/json */
+export async function readAdapterConfig(folder: Folder): Promise<JsonObject> {
+  const config = await readJsonIfPresent(folder, CONFIG_FILE);
+  if (config !== null) return config;
+  const expected = `a folder with ${CONFIG_FILE}`;
+  throw wrongContents("read", "adapter", folder.path, await describeFolder(folder), expected);
+}
+
 /**
  * Reads an adapter folder; the caller owns the tensors.
  * @throws FormatError format/file, format/json, format/tensor when something is missing, truncated or damaged
  */
 export async function readAdapterFolder(folder: Folder): Promise<AdapterFiles> {
-  const config = await readJsonIfPresent(folder, CONFIG_FILE);
-  if (config === null) {
-    const expected = `a folder with ${CONFIG_FILE}`;
-    throw wrongContents("read", "adapter", folder.path, await describeFolder(folder), expected);
-  }
+  const config = await readAdapterConfig(folder);
   const names = await folder.names();
   if (!names.includes(WEIGHTS_FILE) && names.includes("adapter_model.bin")) {
     throw new FormatError(

@@ -1,0 +1,104 @@
+/** Commands on an adapter without --model, and folders in the wrong place, on a tiny random model. */
+import assert from "node:assert/strict";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { PassThrough } from "node:stream";
+import { text } from "node:stream/consumers";
+import { before, test } from "node:test";
+
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../test/tiny-model.ts";
+import { train } from "../train/trainer.ts";
+import { main } from "./main.ts";
+
+const folder = temporaryFolder();
+const [model, adapter] = [`${folder}/model`, `${folder}/adapter`];
+const data = writeTinyChats(`${folder}/chats.jsonl`, 4);
+
+before(async () => {
+  await writeTinyModel(model);
+  await train({ model, data, output: adapter, steps: 2, learningRate: 0.01 });
+});
+
+async function run(...words: string[]) {
+  const [stdout, stderr] = [new PassThrough(), new PassThrough()];
+  const env = { GRAFT_HOME: folder, HF_HUB_OFFLINE: "1", HOME: folder };
+  const signal = new AbortController().signal;
+  const outside = { stdout, stderr, env, interactive: false, hasColor: false, signal, now: () => 0 };
+  const status = await main(words, outside);
+  stdout.end();
+  stderr.end();
+  return { status, stdout: await text(stdout), stderr: await text(stderr) };
+}
+
+/** Writes other settings into the adapter for as long as a test runs. */
+async function withSettings(changed: object, body: () => Promise<void>): Promise<void> {
+  const path = `${adapter}/adapter_config.json`;
+  const before = readFileSync(path, "utf8");
+  writeFileSync(path, JSON.stringify({ ...(JSON.parse(before) as object), ...changed }));
+  await body().finally(() => writeFileSync(path, before));
+}
+
+test("an adapter brings its model along, and the command says so", async () => {
+  const evaluated = await run("eval", "--adapter", adapter, "--data", data);
+  assert.equal(evaluated.stderr, `Model: ${model}, for which the adapter was made\n`);
+  assert.deepEqual(
+    evaluated.stdout,
+    (await run("eval", "--model", model, "--adapter", adapter, "--data", data)).stdout,
+  );
+  const generated = await run("generate", "--adapter", adapter, "--prompt", "ka", "--max-new-tokens", "3");
+  assert.deepEqual([generated.status, generated.stderr], [0, evaluated.stderr]);
+  const merged = await run("merge", "--adapter", adapter, "--output", `${folder}/merged`);
+  assert.equal(merged.status, 0, merged.stderr);
+  assert.ok(existsSync(`${folder}/merged/config.json`));
+});
+
+test("a model that cannot be found, or is not named, is asked for", async () => {
+  await withSettings({ base_model_name_or_path: "./elsewhere" }, async () => {
+    const { status, stderr } = await run("eval", "--adapter", adapter, "--data", data);
+    assert.equal(status, 1);
+    assert.match(
+      stderr,
+      /Cannot find model "\.\/elsewhere", for which adapter ".*adapter" was made: .*\nhint: Give the model as --model/,
+    );
+  });
+  await withSettings({ base_model_name_or_path: null }, async () => {
+    const { status, stderr } = await run("merge", "--adapter", adapter, "--output", `${folder}/other`);
+    assert.equal(status, 2);
+    assert.match(
+      stderr,
+      /base_model_name_or_path of adapter_config\.json is null, expected a name\nhint: .*--model/,
+    );
+  });
+});
+
+test("folders and files in the wrong place are told with what they are and where they go", async () => {
+  for (const [words, found, hint] of [
+    [
+      ["merge", "--adapter", model, "--output", `${folder}/x`],
+      /it is a whole model/,
+      /Give it as model \(--model\)/,
+    ],
+    [
+      ["eval", "--model", adapter, "--data", data],
+      /it is an adapter \(LORA\)/,
+      /--adapter\), beside its model ".*model"/,
+    ],
+    [["eval", "--model", model, "--data", adapter], /it is an adapter/, /--adapter/],
+    [["eval", "--model", data, "--data", data], /it is a data file/, /--data/],
+    [["eval", "--model", model, "--adapter", data, "--data", data], /it is a data file/, /--data/],
+    [
+      ["train", "--model", model, "--data", model, "--output", `${folder}/x`],
+      /it is a whole model/,
+      /--model/,
+    ],
+    [
+      ["eval", "--model", model, "--adapter", `${folder}/none`, "--data", data],
+      /no such file, expected an adapter/,
+      /folder/,
+    ],
+  ] as const) {
+    const { status, stderr } = await run(...words);
+    assert.notEqual(status, 0);
+    assert.match(stderr, found);
+    assert.match(stderr.split("\nhint: ")[1] ?? "", hint);
+  }
+});

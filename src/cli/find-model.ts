@@ -1,0 +1,61 @@
+/** @file Which model a command runs on: the one that is asked for, that of the adapter, or the default one. */
+import { FailedError, FormatError, GraftError, UsageError } from "../errors.ts";
+import { readAdapterConfig } from "../format/by-path.ts";
+import { DEFAULT_MODEL, type ResolvedModel } from "../hub/resolve.ts";
+import type { CommandIO } from "./command.ts";
+import { pullWithProgress } from "./pull.ts";
+
+/** Flags that say which model. */
+export interface WhichModel {
+  readonly model?: string | undefined;
+  readonly adapter?: string | undefined;
+}
+
+/** A model on the disk, and what it is called. */
+export interface FoundModel extends ResolvedModel {
+  readonly name: string;
+}
+
+/** Reads what model an adapter was made for. @throws UsageError "usage/adapter" when it does not say */
+async function baseOf(adapter: string): Promise<string> {
+  const { base_model_name_or_path: base, revision } = await readAdapterConfig(adapter);
+  if (typeof base !== "string" || base === "") {
+    throw new UsageError(
+      "usage/adapter",
+      `Cannot find the model of adapter "${adapter}": base_model_name_or_path of adapter_config.json is ${JSON.stringify(base)}, expected a name`,
+      { hint: "Give the model that it was made for as --model." },
+    );
+  }
+  return typeof revision === "string" && /^[^/]+\/[^/]+$/.test(base) ? `${base}@${revision}` : base;
+}
+
+/** Says of a failure that the model was named by an adapter. */
+function ofAdapter(error: unknown, adapter: string, name: string): unknown {
+  if (!(error instanceof GraftError)) return error;
+  const message = `Cannot find model "${name}", for which adapter "${adapter}" was made: ${error.message}`;
+  const hint =
+    "Give the model as --model: the adapter may have been made in another folder or on another machine.";
+  const details = { hint, cause: error };
+  if (error instanceof FormatError) return new FormatError(error.code, message, details);
+  return error instanceof FailedError ? new FailedError(error.code, message, details) : error;
+}
+
+/**
+ * Finds the model that a command runs on, and fetches it with a bar; without --model that of the adapter, which is told.
+ * @throws as `resolveModel`; UsageError "usage/adapter", FormatError for an adapter that does not name its model
+ */
+export async function findModel({ model, adapter }: WhichModel, io: CommandIO): Promise<FoundModel> {
+  if (model !== undefined || adapter === undefined) {
+    const name = model ?? DEFAULT_MODEL;
+    return { name, ...(await pullWithProgress(name, io)) };
+  }
+  const name = await baseOf(adapter);
+  let found: ResolvedModel;
+  try {
+    found = await pullWithProgress(name, io);
+  } catch (error) {
+    throw ofAdapter(error, adapter, name);
+  }
+  io.stderr(`Model: ${name}, for which the adapter was made`);
+  return { name, ...found };
+}
