@@ -8,7 +8,8 @@ import { createInterface } from "node:readline";
 import { z } from "zod";
 
 import { Conversation } from "../engine/conversation.ts";
-import { UsageError } from "../errors.ts";
+import { GraftError } from "../errors.ts";
+import { type ChatState, isChatCommand, isExit, runChatCommand } from "./chat-commands.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
 import {
   GENERATION_FLAGS,
@@ -20,7 +21,9 @@ import {
   tellSpeed,
   textEvent,
   textRequest,
+  warn,
 } from "./generation.ts";
+import { formatCountOf } from "./numbers.ts";
 import { reportError } from "./report.ts";
 
 const options = z.strictObject({
@@ -36,7 +39,7 @@ function openInput(isTerminal: boolean): ReturnType<typeof createInterface> {
   return createInterface(isTerminal ? { input: stdin, output: stdout, prompt: "> " } : { input: stdin });
 }
 
-/** Answers one line on the terminal. A question that the model cannot take is told, and the conversation goes on. */
+/** Answers one line on the terminal. */
 async function answer(
   conversation: Conversation,
   line: string,
@@ -44,13 +47,36 @@ async function answer(
   io: CommandIO,
 ): Promise<void> {
   const shown = showText(io);
+  const written = await conversation.ask(line, request, shown.piece);
+  shown.end(written.text);
+  tellSpeed(written, io);
+  const { numDroppedTurns: numDropped } = written;
+  if (numDropped > 0) {
+    warn(
+      `the conversation is longer than the model's context: ${formatCountOf(numDropped, "oldest turn")} forgotten`,
+      io,
+    );
+  }
+  io.emit({ event: "answer", ...textEvent(written), dropped_turns: numDropped });
+}
+
+/** Does what a line asks for. What the model cannot take, or no command can do, is told, and the conversation goes on. */
+async function handleLine(
+  line: string,
+  state: ChatState,
+  request: ReturnType<typeof textRequest>,
+  io: CommandIO,
+): Promise<void> {
   try {
-    const written = await conversation.ask(line, request, shown.piece);
-    shown.end(written.text);
-    tellSpeed(written, io);
-    io.emit({ event: "answer", ...textEvent(written) });
+    if (!isChatCommand(line)) {
+      await answer(state.conversation, line, request, io);
+      return;
+    }
+    const told = await runChatCommand(line, state);
+    io.stdout(io.color.dim(told));
+    io.emit({ event: "command", line, text: told });
   } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
+    if (!(error instanceof GraftError)) throw error;
     reportError(error, io);
   }
 }
@@ -74,20 +100,24 @@ export const command = defineCommand({
     io.signal.addEventListener("abort", interrupt);
     try {
       const conversation = new Conversation(model, flags.system ?? null);
-      if (isTerminal) io.stderr(io.color.dim("/reset forgets the conversation, /exit or Ctrl-D leaves"));
+      const state = { model, conversation, width: io.width };
+      if (isTerminal) io.stderr(io.color.dim("/help shows the commands; exit or Ctrl-D leaves"));
       if (isTerminal) input.prompt();
+      let isLeft = false;
       for await (const line of input) {
         const words = line.trim();
-        if (words === "/exit") break;
-        if (words === "/reset") conversation.reset();
-        else if (words !== "") {
+        isLeft = isExit(words);
+        if (isLeft) break;
+        if (words !== "") {
           answering = new AbortController();
-          await answer(conversation, words, textRequest(flags, answering.signal), io);
+          await handleLine(words, state, textRequest(flags, answering.signal), io);
           tellNotes(model.parts, io);
           answering = null;
         }
         if (isTerminal) input.prompt();
       }
+      // After Ctrl-D the cursor stands behind the prompt.
+      if (isTerminal && !isLeft) io.stderr("");
     } finally {
       io.signal.removeEventListener("abort", interrupt);
       input.close();

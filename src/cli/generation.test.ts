@@ -172,8 +172,9 @@ test("chat answers each line of a pipe, remembers, forgets at /reset and leaves 
   const answers = lines(stdout);
   assert.deepEqual(
     answers.map(({ event }) => event),
-    ["answer", "answer", "answer"],
+    ["answer", "answer", "command", "answer"],
   );
+  answers.splice(2, 1);
   const [first, second, third] = answers.map((answer) => answer["prompt_ids"] as number[]);
   const textOf = (ids: number[] = []): string => Buffer.from(ids.filter((id) => id < 256)).toString();
   assert.equal(textOf(first), "system\nbrief\nuser\nhi\nassistant\n");
@@ -189,6 +190,69 @@ test("chat tells of a message that it cannot take and goes on", async () => {
   assert.equal(status, 0);
   assert.match(stderr, /^error\[usage\/shape\]: .*\nhint: .*\n$/);
   assert.equal(stdout.split("\n").length, 2);
+});
+
+test("chat goes on when the conversation is longer than the model's context, and says what it forgot", async () => {
+  const words = ["chat", "--model", model, "--max-new-tokens", "1"];
+  const { status, stderr, stdout } = await runProcess(words, `${"x".repeat(150)}\n`.repeat(6));
+  assert.equal(status, 0);
+  assert.match(stderr, /^(warning: the conversation is longer .* context: \d oldest turns? forgotten\n)+$/);
+  assert.ok(stdout.split("\n").length >= 7);
+});
+
+test("chat has commands: help, system, save, adapters; exit leaves", async () => {
+  const saved = join(folder, "saved", "talks.jsonl");
+  const input = [
+    "/help",
+    "/save " + saved,
+    "/system brief",
+    "hi",
+    "/save " + saved,
+    `/adapter ${adapter}`,
+    "/adapter",
+    "/reset",
+    "hi",
+    "/adapter off",
+    "/rest",
+    "/reset now",
+    "/adapter nowhere",
+    "/etc/hosts",
+    "exit",
+    "never",
+  ];
+  const words = ["chat", "--model", model, "--max-new-tokens", "2", "--json"];
+  const { status, stdout, stderr } = await runProcess(words, input.map((line) => `${line}\n`).join(""));
+  assert.equal(status, 0, stderr);
+  const events = lines(stdout);
+  const told = events.flatMap(({ event, text: said, code }) =>
+    event === "answer" ? [] : [String(code ?? said)],
+  );
+  for (const name of ["/help", "/system TEXT", "/reset", "/save FILE", "/adapter NAME|off"])
+    assert.ok(told[0]?.includes(name), name);
+  assert.deepEqual(told.slice(1), [
+    "usage/flag",
+    "The system message is set.",
+    `3 messages are added to ${saved}.`,
+    "Adapter adapter answers.",
+    "Adapters: adapter (active)",
+    "The conversation is forgotten.",
+    "The model answers alone.",
+    "usage/flag",
+    "usage/flag",
+    "format/file",
+  ]);
+  assert.match(stderr, /Cannot run "\/rest": there is no such command\nhint: The nearest is \/reset\./);
+  const answers = events.filter(({ event }) => event === "answer");
+  assert.equal(answers.length, 3);
+  const [row] = readFileSync(saved, "utf8").trimEnd().split("\n");
+  const { messages } = JSON.parse(row ?? "") as { messages: { role: string; content: string }[] };
+  assert.deepEqual(
+    messages.map(({ role, content }) => (role === "assistant" ? role : content)),
+    ["brief", "hi", "assistant"],
+  );
+  // The adapter changes what is answered.
+  assert.deepEqual(answers[0]?.["prompt_ids"], answers[1]?.["prompt_ids"]);
+  assert.notDeepEqual(answers[0]?.["ids"], answers[1]?.["ids"]);
 });
 
 test("eval gives loss, perplexity and tokens of windows without overlap", async () => {

@@ -1,43 +1,80 @@
 /**
  * @file A conversation with a model: the messages so far, and answers to the next one.
  *
- * Every turn renders the whole conversation; the generator runs only what its cache does not hold yet.
+ * Every turn renders the whole conversation; the generator runs only what its cache does not hold yet. What no longer
+ * fits the model's positions loses its oldest turns.
  */
 import type { Message } from "../data/messages.ts";
 import type { TextModel, TextRequest, WrittenText } from "./text-model.ts";
 
+/** Share of the positions that is kept free for an answer at most. */
+const MAX_ANSWER_SHARE = 0.25;
+/** Share of what may be asked that is left when turns are dropped: else the next question would drop some again. */
+const KEPT_SHARE = 0.75;
+
+/** An answer. */
+export interface Answer extends WrittenText {
+  /** Questions, with their answers, that were forgotten to make room. */
+  readonly numDroppedTurns: number;
+}
+
 export class Conversation {
   readonly #model: TextModel;
-  readonly #system: readonly Message[];
-  #messages: readonly Message[];
+  #system: string | null;
+  /** Questions and answers in turn. */
+  #turns: readonly Message[] = [];
 
   /** `system` null: none but what the template puts there itself. */
   constructor(model: TextModel, system: string | null = null) {
     this.#model = model;
-    this.#system = system === null ? [] : [{ role: "system", content: system }];
-    this.#messages = this.#system;
+    this.#system = system;
   }
 
   /** All messages so far, the system's included. */
   get messages(): readonly Message[] {
-    return this.#messages;
+    return this.#withSystem(this.#turns);
+  }
+
+  /** Replaces the system's message, and keeps all others; null: there is none. */
+  setSystem(system: string | null): void {
+    this.#system = system;
   }
 
   /** Forgets everything but the system's message. */
   reset(): void {
-    this.#messages = this.#system;
+    this.#turns = [];
   }
 
   /**
    * Answers a message; `onText` is told of each piece. An answer that was stopped stays in the conversation as far as it
    * went; a question that failed, or was stopped before the first word, does not.
-   * @throws UsageError "usage/shape" when the conversation is longer than the model's positions, "usage/chat-template".
+   * @throws UsageError "usage/shape" when system and question alone are longer than the model's positions,
+   * "usage/chat-template".
    */
-  async ask(question: string, request: TextRequest, onText?: (piece: string) => void): Promise<WrittenText> {
-    const asked: Message[] = [...this.#messages, { role: "user", content: question }];
-    const answer = await this.#model.write(this.#model.encodeChat(asked), request, onText);
+  async ask(question: string, request: TextRequest, onText?: (piece: string) => void): Promise<Answer> {
+    const asked: Message[] = [...this.#turns, { role: "user", content: question }];
+    const { turns, ids } = this.#fit(asked, request.maxNewTokens);
+    const answer = await this.#model.write(ids, request, onText);
     const isEmpty = answer.finishReason === "aborted" && answer.text === "";
-    if (!isEmpty) this.#messages = [...asked, { role: "assistant", content: answer.text }];
-    return answer;
+    if (!isEmpty) this.#turns = [...turns, { role: "assistant", content: answer.text }];
+    return { ...answer, numDroppedTurns: (asked.length - turns.length) / 2 };
+  }
+
+  /** Drops the oldest turns where there are more tokens than the model has positions for, with an answer. */
+  #fit(asked: readonly Message[], maxNewTokens: number): { turns: readonly Message[]; ids: number[] } {
+    const { maxPositions } = this.#model.parts.base.model;
+    const limit = maxPositions - Math.min(maxNewTokens, Math.floor(MAX_ANSWER_SHARE * maxPositions));
+    let turns = asked;
+    let ids = this.#model.encodeChat(this.#withSystem(turns));
+    if (ids.length <= limit) return { turns, ids };
+    while (turns.length > 1 && ids.length > KEPT_SHARE * limit) {
+      turns = turns.slice(2);
+      ids = this.#model.encodeChat(this.#withSystem(turns));
+    }
+    return { turns, ids };
+  }
+
+  #withSystem(turns: readonly Message[]): Message[] {
+    return this.#system === null ? [...turns] : [{ role: "system", content: this.#system }, ...turns];
   }
 }

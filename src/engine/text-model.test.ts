@@ -151,6 +151,41 @@ test("a stopped answer stays as far as it went; a question without an answer doe
   await model.close();
 });
 
+test("what is longer than the context loses its oldest turns, and the conversation goes on", async () => {
+  const model = await openTextModel(modelPath, { threads: 1 });
+  const conversation = new Conversation(model, "be brief");
+  const numDropped: number[] = [];
+  for (let turn = 0; turn < 12; turn++) {
+    const answer = await conversation.ask(`${turn} ${"x".repeat(50)}`, { maxNewTokens: 8 });
+    numDropped.push(answer.numDroppedTurns);
+    assert.ok(answer.promptIds.length + 8 <= model.parts.base.model.maxPositions);
+    assert.deepEqual(answer.promptIds, model.encodeChat(conversation.messages.slice(0, -1)));
+  }
+  assert.ok(numDropped.some((count) => count > 0) && numDropped[0] === 0, numDropped.join());
+  assert.equal(conversation.messages[0]?.role, "system");
+  assert.match(conversation.messages.at(-2)?.content ?? "", /^11 x/);
+  // More than one turn at a time, so that the next question finds the cache as it was.
+  assert.equal(
+    numDropped.some((count, i) => count > 0 && (numDropped[i + 1] ?? 0) > 0),
+    false,
+  );
+  await model.close();
+});
+
+test("setSystem() replaces the system's message alone", async () => {
+  const model = await openTextModel(modelPath, { threads: 1 });
+  const conversation = new Conversation(model);
+  await conversation.ask("hi", { maxNewTokens: 2 });
+  conversation.setSystem("be brief");
+  assert.deepEqual(
+    conversation.messages.map(({ role }) => role),
+    ["system", "user", "assistant"],
+  );
+  conversation.setSystem(null);
+  assert.equal(conversation.messages[0]?.role, "user");
+  await model.close();
+});
+
 test("the template's refusal of messages passes through", async () => {
   const path = await writeTinyModel(join(folder, "strict"));
   const configPath = join(path, "tokenizer_config.json");

@@ -1,0 +1,144 @@
+/** @file What can be typed in `graft chat` beside messages: a list of commands that begin with a slash. */
+import { appendFile, mkdir } from "node:fs/promises";
+import { basename, dirname, resolve } from "node:path";
+
+import type { Conversation } from "../engine/conversation.ts";
+import type { TextModel } from "../engine/text-model.ts";
+import { UsageError } from "../errors.ts";
+import { nearest } from "../nearest.ts";
+import { toFailedWrite } from "../system-error.ts";
+import { table } from "./help-table.ts";
+
+/** What a command works on. */
+export interface ChatState {
+  readonly model: TextModel;
+  readonly conversation: Conversation;
+  /** Characters of a line. */
+  readonly width: number;
+}
+
+interface ChatCommand {
+  readonly name: string;
+  /** How what follows the name is called; empty: nothing follows. */
+  readonly argument: string;
+  readonly summary: string;
+  /** Returns what is told. */
+  run(argument: string, state: ChatState): string | Promise<string>;
+}
+
+/** Ends the conversation, beside Ctrl-D. */
+const EXIT_WORDS = ["exit", "quit", "/exit", "/quit"];
+
+const CHAT_COMMANDS: readonly ChatCommand[] = [
+  {
+    name: "help",
+    argument: "",
+    summary: "Show this",
+    run: (_, { width }) =>
+      table(
+        [
+          ...CHAT_COMMANDS.map(
+            ({ name, argument, summary }) => [`/${name} ${argument}`.trim(), summary] as const,
+          ),
+          ["exit, Ctrl-D", "Leave"] as const,
+          ["Ctrl-C", "Stop the answer; at the prompt: leave"] as const,
+        ],
+        width,
+      ).join("\n"),
+  },
+  {
+    name: "system",
+    argument: "TEXT",
+    summary: "Set the system message, and keep the conversation; without a text there is none",
+    run(text, { conversation }) {
+      conversation.setSystem(text === "" ? null : text);
+      return text === "" ? "There is no system message now." : "The system message is set.";
+    },
+  },
+  {
+    name: "reset",
+    argument: "",
+    summary: "Forget the conversation, but not the system message",
+    run(_, { conversation }) {
+      conversation.reset();
+      return "The conversation is forgotten.";
+    },
+  },
+  {
+    name: "save",
+    argument: "FILE",
+    summary: "Add the conversation to a .jsonl file, as a row that graft train reads",
+    async run(path, { conversation: { messages } }) {
+      if (path === "") throw missing("save", "FILE", "a path");
+      if (!messages.some(({ role }) => role === "assistant")) {
+        throw new UsageError("usage/flag", "Cannot save the conversation: it is empty, expected an answer", {
+          hint: "Ask something first.",
+        });
+      }
+      try {
+        await mkdir(dirname(resolve(path)), { recursive: true });
+        await appendFile(path, `${JSON.stringify({ messages })}\n`);
+      } catch (error) {
+        throw toFailedWrite(error, path);
+      }
+      return `${messages.length} messages are added to ${path}.`;
+    },
+  },
+  {
+    name: "adapter",
+    argument: "NAME|off",
+    summary:
+      "Switch to an adapter, by its name or folder, or to the model alone; without a name all are shown",
+    async run(name, { model: { tasks } }) {
+      const isLoaded = (wanted: string): boolean => tasks.list().some((task) => task.name === wanted);
+      if (name === "") {
+        const names = tasks.list().map((task) => (task.isActive ? `${task.name} (active)` : task.name));
+        return names.length === 0 ? "No adapter is loaded." : `Adapters: ${names.join(", ")}`;
+      }
+      if (name === "off") {
+        await tasks.switch(null);
+        return "The model answers alone.";
+      }
+      const loaded = isLoaded(name) ? name : (await tasks.load(basename(resolve(name)), name)).name;
+      await tasks.switch(loaded);
+      return `Adapter ${loaded} answers.`;
+    },
+  },
+];
+
+function missing(name: string, argument: string, expected: string): UsageError {
+  return new UsageError("usage/flag", `Cannot run "/${name}": ${argument} is missing, expected ${expected}`, {
+    hint: `Type /${name} ${argument}.`,
+  });
+}
+
+/** Tells whether a line leaves the conversation. */
+export function isExit(line: string): boolean {
+  return EXIT_WORDS.includes(line);
+}
+
+/** Tells whether a line is a command; "/etc/hosts" is none. */
+export function isChatCommand(line: string): boolean {
+  return /^\/[a-z]+(\s|$)/i.test(line);
+}
+
+/** Runs a line that is a command; returns what is to be told. @throws UsageError "usage/flag" for an unknown one; what it throws */
+export async function runChatCommand(line: string, state: ChatState): Promise<string> {
+  const [, name = "", argument = ""] = /^\/(\S+)\s*(.*)$/s.exec(line) ?? [];
+  const command = CHAT_COMMANDS.find((candidate) => candidate.name === name);
+  if (command === undefined) {
+    const match = nearest(
+      name,
+      CHAT_COMMANDS.map((candidate) => candidate.name),
+    );
+    throw new UsageError("usage/flag", `Cannot run "/${name}": there is no such command`, {
+      hint: `${match === null ? "" : `The nearest is /${match}. `}Type /help for the commands.`,
+    });
+  }
+  if (argument !== "" && command.argument === "") {
+    throw new UsageError("usage/flag", `Cannot run "/${name}": it takes no text, found "${argument}"`, {
+      hint: `Type /${name} alone.`,
+    });
+  }
+  return await command.run(argument, state);
+}
