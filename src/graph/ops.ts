@@ -13,6 +13,7 @@ import { layerNormOp } from "./ops/layer-norm.ts";
 import { linearCrossEntropyOp } from "./ops/linear-cross-entropy.ts";
 import { logSumExpOp } from "./ops/log-sum-exp.ts";
 import { matmulBits4Op } from "./ops/matmul-bits4.ts";
+import { matmulInt8Op } from "./ops/matmul-int8.ts";
 import { matmulOp } from "./ops/matmul.ts";
 import { maximumOp } from "./ops/maximum.ts";
 import { pairwiseDistanceOp } from "./ops/pairwise-distance.ts";
@@ -42,6 +43,7 @@ export const OPS: readonly AnyOp[] = [
   geluOp,
   matmulOp,
   matmulBits4Op,
+  matmulInt8Op,
   pairwiseDistanceOp,
   reduceSumOp,
   reduceMeanOp,

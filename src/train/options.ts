@@ -7,6 +7,7 @@ import { z } from "zod";
 import { TRAIN_ON } from "../data/example.ts";
 import { UsageError } from "../errors.ts";
 import { type Problem, type ValueForm, findProblems, settingsError } from "../expected.ts";
+import { COMPUTE_NAMES } from "../nn/computes.ts";
 import { OPTIMIZERS } from "../optim/optimizers.ts";
 import { SCHEDULES } from "../optim/schedules.ts";
 import type { Method } from "../peft/method.ts";
@@ -36,6 +37,12 @@ const GROUPS = {
       .default("stored")
       .describe(
         "How frozen weights are kept: as stored, each block read or dequantized when it runs, or all in float32: faster, 4 bytes a parameter",
+      ),
+    compute: z
+      .enum(COMPUTE_NAMES)
+      .default("f32")
+      .describe(
+        "How products with the frozen weights of the blocks are computed: docs/storage.md lists the ways",
       ),
   },
   data: {

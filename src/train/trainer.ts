@@ -4,6 +4,7 @@ import { stringify } from "yaml";
 import { toBatch, type TrainingExample, type TrainingUnit } from "../data/batch.ts";
 import { findSchedule } from "../optim/schedules.ts";
 import type { Method } from "../peft/method.ts";
+import { COMPUTES } from "../nn/computes.ts";
 import { Session } from "../run/session.ts";
 import { createEngine } from "../runtime/create-engine.ts";
 import type { Evaluation } from "./evaluate.ts";
@@ -11,7 +12,7 @@ import type { DoneEvent, TrainEvent } from "./events.ts";
 import { folderStore } from "./files/folder-store.ts";
 import { lockRun } from "./files/run-lock.ts";
 import { CONFIG_FILE, RunFolder } from "./files/run-folder.ts";
-import { type TrainingSetup, setUp } from "./files/setup.ts";
+import { type TrainingSetup, residencyOf, setUp } from "./files/setup.ts";
 import { type FineTuneRequest, fineTune } from "./fine-tune.ts";
 import { unitsToBatch } from "./micro-batch.ts";
 import { type TrainInput, type TrainOptions, parseTrainOptions } from "./options.ts";
@@ -99,10 +100,10 @@ async function begunWith(folder: RunFolder, { steps, epochs }: TrainOptions): Pr
   return { ...length, ...(await folder.savedRates()) };
 }
 
-function openSession({ options: { threads, weights }, base, memory }: TrainingSetup): Session {
+function openSession({ options, base, memory }: TrainingSetup): Session {
   // Where activations are not saved for want of memory, neither is the programs' scratch.
-  const engine = createEngine({ threads, keepScratch: !memory.recompute });
-  return new Session(engine, base, weights);
+  const engine = createEngine({ threads: options.threads, keepScratch: !memory.recompute });
+  return new Session(engine, base, residencyOf(options), { compute: COMPUTES[options.compute] });
 }
 
 function requestOf(

@@ -23,6 +23,7 @@ import { linearCrossEntropySuite } from "./linear-cross-entropy.ts";
 import { logSumExpSuite } from "./log-sum-exp.ts";
 import { absSuite, equalSuite, greaterSuite, maximumSuite } from "./magnitude.ts";
 import { matmulBits4Suite } from "./matmul-bits4.ts";
+import { matmulInt8Suite } from "./matmul-int8.ts";
 import { matmulSuite } from "./matmul.ts";
 import type { OpSuite } from "./op-suite.ts";
 import { pairwiseDistanceSuite } from "./pairwise-distance.ts";
@@ -64,6 +65,7 @@ export const OP_SUITES: readonly OpSuite[] = [
   geluSuite,
   matmulSuite,
   matmulBits4Suite,
+  matmulInt8Suite,
   pairwiseDistanceSuite,
   reduceSumSuite,
   reduceMeanSuite,

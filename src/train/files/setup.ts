@@ -15,6 +15,8 @@ import { openModel } from "../../models/families.ts";
 import type { BaseModel } from "../../models/base-model.ts";
 import type { Model } from "../../models/model.ts";
 import { type Optimizer } from "../../optim/optimizer.ts";
+import { COMPUTES } from "../../nn/computes.ts";
+import { f32 } from "../../nn/computes/f32.ts";
 import { findOptimizer } from "../../optim/optimizers.ts";
 import { findSchedule } from "../../optim/schedules.ts";
 import { type Adapter, attach } from "../../peft/attach.ts";
@@ -24,6 +26,7 @@ import { METHODS, findMethod } from "../../peft/methods.ts";
 import { type Targets, requireMatchedPatterns } from "../../peft/targets.ts";
 import { trainedTensors } from "../../peft/trained-tensors.ts";
 import { Random } from "../../random.ts";
+import type { Residency } from "../../run/weights.ts";
 import { requireTrainableBlocks } from "../checks.ts";
 import type { DropPlan } from "../dropbp/branch-dropper.ts";
 import { requireTrainedBranch } from "../dropbp/branch-list.ts";
@@ -48,6 +51,11 @@ const DEFAULT_SENSITIVITY = "norm";
 
 /** Settings with what the model and the length of the run decide where the user does not. */
 export type SettledOptions = TrainOptions & { readonly learningRate: number; readonly warmupSteps: number };
+
+/** How frozen weights are kept: what is rounded for an arithmetic is rounded once. */
+export function residencyOf({ compute, weights }: TrainOptions): Residency {
+  return COMPUTES[compute] === f32 ? weights : "float32";
+}
 
 /** What the loop works with. */
 export interface TrainingSetup {
@@ -145,7 +153,7 @@ async function setUpOn(
   const memory = planMemory({
     model,
     storedBytes: residentBytes(checkpoint) + preview.frozenBytes,
-    weights: options.weights,
+    weights: residencyOf(options),
     ...largestBatch(options, data.train),
     numTrainable: preview.numTrained,
     trainsHead: trainedTensors(model, method, method.options.parse(ofMethod), new Set()).some(({ name }) =>

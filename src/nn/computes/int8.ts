@@ -1,0 +1,78 @@
+/**
+ * @file Products of activations and gradients in 8 bits with weights in 8 bits, in both directions: for many rows.
+ *
+ *   y = x Wᵀ     W[n, k] = s[n] c[n, k]     s[n] = max_k |W[n, k]| / 127
+ *
+ * Weights are rounded once, with a scale for each output; rows of activations and of gradients whenever they are multiplied.
+ * Codes are kept in both layouts, 2 bytes a weight. A router stays in float32: it chooses, so that a small error is a large one.
+ */
+import type { Value } from "../../graph/graph.ts";
+import { cast } from "../../graph/ops/cast.ts";
+import { mul } from "../../graph/ops/elementwise.ts";
+import { INT8_LARGEST, matmulInt8 } from "../../graph/ops/matmul-int8.ts";
+import { reshape } from "../../graph/ops/reshape.ts";
+import { transposed } from "../../linalg/transposed.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
+import type { Compute, Matrix, Product } from "../compute.ts";
+
+/** Codes as [in, out]. */
+const CODES = ".int8";
+/** The same as [out, in]. */
+const BACK = ".int8-back";
+const SCALES = ".int8-scales";
+
+export const int8: Compute = {
+  name: "int8",
+  summary:
+    "8-bit weights with a scale for each output, 8-bit activations and gradients with a scale for each row: for training and for reading many tokens at once.",
+  product: (matrix) => (matrix.role === "router" ? null : int8Product(matrix)),
+};
+
+function int8Product({ inFeatures, outFeatures, storedTransposed }: Matrix): Product {
+  return {
+    operands: [
+      { suffix: CODES, dtype: "int8", shape: [inFeatures, outFeatures] },
+      { suffix: BACK, dtype: "int8", shape: [outFeatures, inFeatures] },
+      { suffix: SCALES, dtype: "float32", shape: [outFeatures] },
+    ],
+    binding: "fed",
+    prepare: async (reader, memory) => {
+      const values = new Float32Array(outFeatures * inFeatures);
+      await reader.readInto(values);
+      const rows = storedTransposed ? transposed(values, inFeatures, outFeatures) : values;
+      const codes = memory(CODES) as HostTensor<"int8">;
+      const back = memory(BACK) as HostTensor<"int8">;
+      const scales = memory(SCALES) as HostTensor<"float32">;
+      for (let n = 0; n < outFeatures; n++) {
+        const row = rows.subarray(n * inFeatures, (n + 1) * inFeatures);
+        scales.data[n] = roundRow(row, back.data.subarray(n * inFeatures, (n + 1) * inFeatures));
+      }
+      turnRound(back.data, codes.data, outFeatures, inFeatures);
+      return { [CODES]: codes, [BACK]: back, [SCALES]: scales };
+    },
+    project: (x, { [CODES]: codes, [BACK]: back, [SCALES]: scales }) =>
+      matmulInt8(x, codes as Value, back as Value, scales as Value),
+    dense: ({ [BACK]: back, [SCALES]: scales }) =>
+      mul(cast(back as Value, "float32"), reshape(scales as Value, [outFeatures, 1])),
+  };
+}
+
+/** Rounds a row to codes; returns the scale. */
+function roundRow(row: Float32Array, into: Int8Array): number {
+  let largest = 0;
+  for (const value of row) largest = Math.max(largest, Math.abs(value));
+  const scale = Math.fround(largest / INT8_LARGEST) || 1;
+  for (let k = 0; k < row.length; k++) into[k] = Math.round((row[k] as number) / scale);
+  return scale;
+}
+
+/** Rows of [numRows, numColumns] become columns; in tiles, which fit the processor's cache. */
+function turnRound(from: Int8Array, into: Int8Array, numRows: number, numColumns: number): void {
+  const tile = 64;
+  for (let top = 0; top < numRows; top += tile) {
+    const bottom = Math.min(numRows, top + tile);
+    for (let k = 0; k < numColumns; k++) {
+      for (let n = top; n < bottom; n++) into[k * numRows + n] = from[n * numColumns + k] as number;
+    }
+  }
+}
