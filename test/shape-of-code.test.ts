@@ -7,6 +7,7 @@ import { FAMILIES } from "../src/models/families.ts";
 import { OPTIMIZERS } from "../src/optim/optimizers.ts";
 import { SCHEDULES } from "../src/optim/schedules.ts";
 import { COMPUTE_NAMES } from "../src/nn/computes.ts";
+import { DTYPES } from "../src/graph/dtype.ts";
 import { METHODS } from "../src/peft/methods.ts";
 import { STORAGES } from "../src/quant/storages.ts";
 import { OBJECTIVES } from "../src/train/objectives.ts";
@@ -42,8 +43,8 @@ const KINDS = [
   },
   {
     what: "arithmetic",
-    // One is also a storage kind.
-    names: COMPUTE_NAMES.filter((name) => !(name in STORAGES)),
+    // Some are also storage kinds or element types.
+    names: COMPUTE_NAMES.filter((name) => !(name in STORAGES) && !(name in DTYPES)),
     list: "nn/computes.ts",
     folder: "nn/computes",
   },
