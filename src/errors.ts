@@ -43,6 +43,7 @@ export const CODES = {
   "source/unreachable": ["failed", "No source has the model."],
   "source/corrupt": ["failed", "A download does not have the expected checksum."],
   "capacity/memory": ["capacity", "The plan needs more memory than the machine has free."],
+  "failed/push": ["failed", "The hub cannot be reached, or does not take the files."],
   "failed/write": ["failed", "The disk is full or the output cannot be written."],
   "train/nan": ["failed", "The loss is not a number any more."],
   "train/no-movement": ["failed", "No trainable parameter moved in the first step."],

@@ -17,6 +17,7 @@ const LIST: Readonly<
   merge: ["Write the ordinary model that a model and an adapter make", () => import("./merge.ts")],
   combine: ["Add, scale and subtract adapters without training", () => import("./combine.ts")],
   fisher: ["Estimate how much each number of an adapter matters, for combine", () => import("./fisher.ts")],
+  push: ["Put an adapter or a model onto the Hugging Face hub", () => import("./push.ts")],
   "data show": [
     "Show examples with the tokens that are trained, and what is cut",
     () => import("./data-show.ts"),

@@ -1,0 +1,180 @@
+/**
+ * @file Puts a folder of an adapter or a model onto the hub: makes the repository if need be, sends the files, commits.
+ *
+ * The client never gets the token: our own fetch adds it, to requests to the hub's own address alone.
+ */
+import { join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+
+import { HubApiError, commit, createRepo, modelInfo } from "@huggingface/hub";
+
+import { FailedError, UsageError } from "../errors.ts";
+import { type Endpoint, readEndpoint } from "./endpoint.ts";
+import { type PublicFolder, readPublicFolder } from "./push-folder.ts";
+import { fetchReason } from "./reach.ts";
+import { UnreachableError } from "./source.ts";
+
+/** What to push, and where to. */
+export interface PushRequest {
+  readonly folder: string;
+  /** `OWNER/NAME`. */
+  readonly name: string;
+  readonly isPrivate: boolean;
+  readonly env: NodeJS.ProcessEnv;
+  readonly signal: AbortSignal;
+  readonly onProgress: (sentBytes: number, totalBytes: number) => void;
+}
+
+/** What was pushed. */
+export interface Pushed extends PublicFolder {
+  /** Page of the repository. */
+  readonly url: string;
+  readonly commit: string;
+}
+
+const NAME = /^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*$/;
+/** In place of the token, which the client wants to see and never does. */
+const STAND_IN = "hf_added_by_fetch";
+/** Longest text of a hub that is quoted. */
+const MAX_QUOTE = 300;
+
+/**
+ * Pushes a folder.
+ * @throws as `readPublicFolder`; UsageError "usage/flag" for a name or without a token; FailedError "failed/push"
+ */
+export async function pushFolder(request: PushRequest): Promise<Pushed> {
+  const { folder, name, isPrivate, env, signal } = request;
+  const found = await readPublicFolder(folder);
+  const endpoint = requireEndpoint(request);
+  const totalBytes = found.files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  let sentBytes = 0;
+  const onSent = (numBytes: number): void => request.onProgress((sentBytes += numBytes), totalBytes);
+  const client = { hubUrl: endpoint.url, accessToken: STAND_IN, fetch: fetchBy(endpoint, signal, onSent) };
+  try {
+    await requireRepository(client, name, isPrivate);
+    const output = await commit({
+      ...client,
+      repo: { type: "model", name },
+      title: `Add ${found.kind} with graft`,
+      operations: found.files.map((file) => ({
+        operation: "addOrUpdate",
+        path: file.name,
+        content: pathToFileURL(resolve(join(folder, file.name))),
+      })),
+      abortSignal: signal,
+      useXet: false,
+    });
+    request.onProgress(totalBytes, totalBytes);
+    return { ...found, url: `${endpoint.url}/${name}`, commit: output?.commit.oid ?? "" };
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof UsageError) throw error;
+    throw toFailedPush(error, request, env["HF_TOKEN"]?.trim() ?? "");
+  }
+}
+
+/** Reads name, address and token, before anything is sent. */
+function requireEndpoint({ folder, name, env }: PushRequest): Endpoint {
+  const refuse = (found: string, expected: string, hint: string): UsageError =>
+    new UsageError(
+      "usage/flag",
+      `Cannot push folder "${folder}" to "${name}": ${found}, expected ${expected}`,
+      {
+        hint,
+      },
+    );
+  if (!NAME.test(name) || /--|\.\.|\.git$/.test(name)) {
+    throw refuse(
+      "it is no name of a repository",
+      "OWNER/NAME",
+      "Give your user name on the hub, / and a name.",
+    );
+  }
+  if (/^(1|true|yes|on)$/i.test(env["HF_HUB_OFFLINE"] ?? "")) {
+    throw refuse("HF_HUB_OFFLINE is set", "a hub that may be reached", "Unset it for this command.");
+  }
+  if ((env["HF_TOKEN"]?.trim() ?? "") === "") {
+    throw refuse(
+      "there is no token",
+      "one with the right to write in HF_TOKEN",
+      "Make a token in the settings of your account on the hub, and set HF_TOKEN to it.",
+    );
+  }
+  try {
+    return readEndpoint(env);
+  } catch (error) {
+    if (!(error instanceof UnreachableError)) throw error;
+    throw refuse(error.message, "settings that can be used", "Set HF_ENDPOINT and HF_TOKEN anew.");
+  }
+}
+
+interface Client {
+  readonly hubUrl: string;
+  readonly accessToken: string;
+  readonly fetch: typeof fetch;
+}
+
+/** Makes the repository; one that is there is used, unless it is public and was to be private. */
+async function requireRepository(client: Client, name: string, isPrivate: boolean): Promise<void> {
+  const repo = { type: "model", name } as const;
+  try {
+    await createRepo({ ...client, repo, visibility: isPrivate ? "private" : "public" });
+  } catch (error) {
+    if (!(error instanceof HubApiError && error.statusCode === 409)) throw error;
+    if (!isPrivate || (await modelInfo({ ...client, name })).private) return;
+    throw new UsageError("usage/flag", `Cannot push to "${name}" as private: it is there and public`, {
+      hint: "Make it private on its page, choose another name, or leave --private out.",
+    });
+  }
+}
+
+/** A fetch that adds the token where it belongs, and tells of the bytes of files that are on their way. */
+function fetchBy(endpoint: Endpoint, signal: AbortSignal, onSent: (numBytes: number) => void): typeof fetch {
+  return async (input, { headers: given, ...init } = {}) => {
+    const url = input instanceof Request ? input.url : String(input);
+    const headers = new Headers(given);
+    if (headers.has("authorization")) {
+      headers.delete("authorization");
+      for (const [key, value] of Object.entries(endpoint.headersFor(url))) headers.set(key, value);
+    }
+    const isFile = init.method === "PUT" && init.body instanceof Blob;
+    const own = AbortSignal.any([signal, ...(init.signal ? [init.signal] : [])]);
+    if (!isFile) return await fetch(url, { ...init, headers, signal: own });
+    const blob = init.body as Blob;
+    headers.set("content-length", String(blob.size));
+    const counted = blob.stream().pipeThrough(
+      new TransformStream<Uint8Array, Uint8Array>({
+        transform(piece, controller) {
+          onSent(piece.length);
+          controller.enqueue(piece);
+        },
+      }),
+    );
+    return await fetch(url, { ...init, headers, signal: own, body: counted, duplex: "half" });
+  };
+}
+
+/** Puts what went wrong into one line, without the token, whoever wrote it. */
+function toFailedPush(error: unknown, { folder, name }: PushRequest, token: string): FailedError {
+  const clean = (text: string): string => {
+    const line = text.replaceAll(token, "HF_TOKEN").replace(/\s+/g, " ").trim();
+    return line.length > MAX_QUOTE ? `${line.slice(0, MAX_QUOTE)}…` : line;
+  };
+  const fail = (found: string, hint: string): FailedError =>
+    new FailedError("failed/push", `Cannot push folder "${folder}" to "${name}": ${clean(found)}`, { hint });
+  if (error instanceof HubApiError) {
+    const { statusCode, data } = error;
+    const said = typeof data?.["error"] === "string" ? `: ${data["error"]}` : "";
+    return fail(
+      `the hub answers ${statusCode}${said}`,
+      statusCode === 401 || statusCode === 403
+        ? "Set HF_TOKEN to a token that may write to this owner's repositories."
+        : "Mend what the hub names, and push again: files that it has are not sent twice.",
+    );
+  }
+  const reason = fetchReason(error);
+  return fail(
+    reason instanceof Error ? reason.message : String(reason),
+    "Push again: files that the hub has are not sent twice.",
+  );
+}
