@@ -42,8 +42,31 @@ const MEMORY: readonly Variant[] = [
   variant("peqa-2-low", `--method peqa --bits 2 ${LOW}`),
 ];
 
+const FULL = "--method full --learning-rate 2e-5";
+
+/** Shares of the backward pass that are left out, and products of 8 bits. */
+const dropped = (name: string, flags: string): Variant[] => [
+  variant(name, flags),
+  ...[0.5, 0.75, 0.875].map((rate) =>
+    variant(`${name}-drop-${rate}`, `${flags} --dropbp ${rate} --dropbp-rates uniform`),
+  ),
+];
+const INT8: readonly Variant[] = [
+  lora,
+  variant("lora-int8", `${LORA} --compute int8`),
+  variant("lora-int8-drop-0.875", `${LORA} --compute int8 --dropbp 0.875 --dropbp-rates uniform`),
+];
+
 /** Rows of one table, by what the table is about. */
-export const TABLES: Readonly<Record<string, readonly Variant[]>> = { all: ALL, memory: MEMORY };
+export const TABLES: Readonly<Record<string, readonly Variant[]>> = {
+  all: ALL,
+  memory: MEMORY,
+  dropbp: dropped("lora", LORA),
+  "dropbp-full": dropped("full", FULL),
+  int8: INT8,
+};
 
 /** All ways of training. */
-export const VARIANTS: readonly Variant[] = [...new Set([...ALL, ...MEMORY])];
+export const VARIANTS: readonly Variant[] = [
+  ...new Map(Object.values(TABLES).flatMap((rows) => rows.map((row) => [row.name, row]))).values(),
+];
