@@ -2,7 +2,7 @@
 import type { FileHandle } from "node:fs/promises";
 import { FormatError } from "../../errors.ts";
 import { mapFile } from "../../runtime/mapped-file.ts";
-import { describeFileProblem, refuseEndless } from "../../system-error.ts";
+import { describeFileProblem, refuseEndless, systemCode } from "../../system-error.ts";
 import { disk } from "./disk/calls.ts";
 import { type ByteSource, readBytes, truncated } from "./byte-source.ts";
 
@@ -56,15 +56,24 @@ export class ByteFile implements ByteSource {
     if (offset + numBytes > this.sizeBytes) throw truncated(this.path, this.sizeBytes, offset + numBytes);
     let done = 0;
     while (done < numBytes) {
-      const { bytesRead } = await this.#handle.read(
-        bytes,
-        done,
-        Math.min(numBytes - done, MAX_READ_BYTES),
-        offset + done,
-      );
+      const bytesRead = await this.#readSome(bytes, done, offset + done);
       // The file was cut while it was read.
       if (bytesRead === 0) throw truncated(this.path, offset + done, offset + numBytes);
       done += bytesRead;
+    }
+  }
+
+  /** Reads into `bytes` from `start` on, what one call gives. @throws FormatError format/file when the disk does not give it */
+  async #readSome(bytes: Uint8Array, start: number, offset: number): Promise<number> {
+    const numBytes = Math.min(bytes.length - start, MAX_READ_BYTES);
+    try {
+      return (await this.#handle.read(bytes, start, numBytes, offset)).bytesRead;
+    } catch (error) {
+      throw new FormatError(
+        "format/file",
+        `Cannot read file "${this.path}": ${systemCode(error) || String(error)} at byte ${offset}, expected a readable file`,
+        { hint: "The disk does not give what is on it: check it, or get the file again.", cause: error },
+      );
     }
   }
 

@@ -108,15 +108,15 @@ async function takeAway(folder: string, lock: string): Promise<boolean> {
 /** Removes a lock in one step; false when it is not there. */
 async function remove(path: string): Promise<boolean> {
   const temporary = temporaryName(path);
-  try {
-    await disk().rename(path, temporary);
-  } catch {
-    return false;
-  }
+  const isMoved = await disk()
+    .rename(path, temporary)
+    .then(() => true)
+    .catch((error: unknown) => (systemCode(error) === "ENOENT" ? false : null));
+  // In more than one step, where one does not work: better than a lock that stays as long as this process.
   await disk()
-    .rm(temporary, { recursive: true, force: true })
+    .rm(isMoved === null ? path : temporary, { recursive: true, force: true })
     .catch(() => {});
-  return true;
+  return isMoved !== false;
 }
 
 /** Makes what releases a lock; when the process exits before, it is done then. */

@@ -1,0 +1,166 @@
+/** @file What writes: a training with checkpoints, one that goes on, merges, a combination, a pull; and what must hold after a failure. */
+import assert from "node:assert/strict";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { combineAdapters } from "../../src/export/combine.ts";
+import { chooseKind, writeMergedModel } from "../../src/export/merged-model.ts";
+import { loadModel, readAdapter } from "../../src/format/by-path.ts";
+import type { ModelFormat } from "../../src/format/checkpoint/checkpoint.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
+import { checkManifest } from "../../src/train/files/manifest.ts";
+import { assertWhole, startHub } from "../fake-hub.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+import { runTiny } from "../train/tiny-run.ts";
+
+/** A piece of work that writes to an output. */
+export interface Scenario {
+  readonly name: string;
+  /** Set where the number of calls differs from one time to the next. */
+  readonly varies?: boolean;
+  /** Puts what the work begins with at the output. */
+  prepare?(output: string): void;
+  act(output: string): Promise<unknown>;
+  /** After a failure: all that has its final name is whole, compared with an output of unbroken work. */
+  check(output: string, reference: string): Promise<void>;
+  /** The same work once more, as a user would. */
+  again(output: string): Promise<unknown>;
+}
+
+const folder = temporaryFolder();
+const model = await writeTinyModel(`${folder}/model`);
+const data = writeTinyChats(`${folder}/chats.jsonl`, 6);
+const SETTINGS = { model, data, seed: 4, learningRate: 0.01, steps: 4, saveEvery: 2 };
+const OTHER = `${folder}/other`;
+const BEGUN = `${folder}/begun`;
+const engine = createEngine({ threads: 1 });
+
+/** Files with the same bytes in every run of these settings; others tell times, or where they lie. */
+const SAME_BYTES = ["adapter_model.safetensors", "adapter_config.json", "optimizer.safetensors"];
+
+/** Makes what the scenarios start from. */
+export async function prepareScenarios(): Promise<void> {
+  await runTiny({ ...SETTINGS, output: OTHER, seed: 5 });
+  await runTiny({ ...SETTINGS, output: BEGUN });
+  // As a run that was killed after its first checkpoint leaves it.
+  for (const name of readdirSync(BEGUN)) {
+    if (!["checkpoint-2", "config.yaml", "log.jsonl"].includes(name))
+      rmSync(join(BEGUN, name), { recursive: true });
+  }
+}
+
+/** Compares files that have the same bytes in every run, as far as they are there. */
+function assertSameFiles(output: string, reference: string, names: readonly string[]): void {
+  for (const name of names) {
+    if (!existsSync(join(output, name))) continue;
+    assert.ok(
+      readFileSync(join(output, name)).equals(readFileSync(join(reference, name))),
+      `${output}/${name}`,
+    );
+  }
+}
+
+/** Checkpoints are whole and the right ones, the result is, lines of the log are, but for the last. */
+async function checkRun(output: string, reference: string): Promise<void> {
+  if (!existsSync(output)) return;
+  const names = readdirSync(output);
+  for (const name of names.filter((each) => /^checkpoint-\d+$/.test(each))) {
+    await checkManifest(join(output, name), Number(name.split("-")[1]));
+    assert.deepEqual(readdirSync(join(output, name)).sort(), readdirSync(join(reference, name)).sort());
+    assertSameFiles(join(output, name), join(reference, name), SAME_BYTES);
+  }
+  assertSameFiles(output, reference, SAME_BYTES);
+  for (const name of ["trainer_state.json", "adapter_config.json"]) {
+    if (names.includes(name)) JSON.parse(readFileSync(join(output, name), "utf8"));
+  }
+  if (names.includes("log.jsonl")) {
+    for (const line of readFileSync(join(output, "log.jsonl"), "utf8").split("\n").slice(0, -1))
+      JSON.parse(line);
+  }
+  const temporary = names.filter((name) => name.startsWith("."));
+  assert.deepEqual(temporary, [], "something half-written is left");
+}
+
+/** Goes on with a run, or begins anew where it has no checkpoint. */
+async function trainAgain(output: string): Promise<void> {
+  const hasRun = existsSync(output) && readdirSync(output).length > 0;
+  const canResume = hasRun && readdirSync(output).some((name) => /^checkpoint-\d+$/.test(name));
+  await runTiny({ ...SETTINGS, output, resume: canResume, overwrite: hasRun && !canResume });
+  for (const name of ["adapter_model.safetensors", "checkpoint-4"])
+    assert.ok(existsSync(join(output, name)), name);
+}
+
+const training: Scenario = {
+  name: "training",
+  act: (output) => runTiny({ ...SETTINGS, output }),
+  check: checkRun,
+  again: trainAgain,
+};
+
+const resuming: Scenario = {
+  name: "resuming",
+  prepare: (output) => cpSync(BEGUN, output, { recursive: true }),
+  act: (output) => runTiny({ ...SETTINGS, output, resume: true }),
+  async check(output, reference) {
+    await checkRun(output, reference);
+    const hasOlder = ["checkpoint-2", "checkpoint-2.damaged"].some((name) => existsSync(join(output, name)));
+    assert.ok(hasOlder, "the older checkpoint is gone");
+  },
+  again: trainAgain,
+};
+
+/** Everything below an output, or nothing at all. */
+async function checkAllOrNothing(output: string, reference: string): Promise<void> {
+  if (!existsSync(output)) return;
+  if (statSync(output).isFile()) return assert.ok(readFileSync(output).equals(readFileSync(reference)));
+  assert.deepEqual(readdirSync(output).sort(), readdirSync(reference).sort());
+  assertSameFiles(output, reference, readdirSync(reference));
+}
+
+function merging(to: ModelFormat): Scenario {
+  const act = async (output: string): Promise<void> => {
+    const { base, checkpoint } = await loadModel(model);
+    try {
+      const { adapter } = await readAdapter(OTHER, base);
+      const kind = chooseKind(checkpoint.format, to, null);
+      await writeMergedModel({ engine, base, checkpoint, adapter, path: output, to, kind });
+    } finally {
+      await checkpoint.close();
+    }
+  };
+  return { name: `merging into ${to}`, act, check: checkAllOrNothing, again: act };
+}
+
+const combine = async (output: string): Promise<void> => {
+  const combined = await combineAdapters({ expression: "0.5*a + b", adapters: { a: OTHER, b: OTHER } });
+  await combined.write(output);
+};
+const combining: Scenario = { name: "combining", act: combine, check: checkAllOrNothing, again: combine };
+
+const fake = await startHub();
+const pull = async (output: string): Promise<void> => {
+  const { path } = await fake.pull({ env: { ...fake.env, GRAFT_HOME: output } });
+  assertWhole(path);
+};
+const pulling: Scenario = {
+  name: "pulling",
+  // As many writes as pieces come from the network.
+  varies: true,
+  act: pull,
+  async check(output) {
+    const entry = join(output, "models", "owner--tiny");
+    if (existsSync(entry)) assertWhole(entry);
+  },
+  async again(output) {
+    await pull(output);
+    assert.deepEqual(readdirSync(join(output, "models")), ["owner--tiny"]);
+  },
+};
+
+export const SCENARIOS: readonly Scenario[] = [
+  training,
+  resuming,
+  merging("hf"),
+  merging("gguf"),
+  combining,
+  pulling,
+];
