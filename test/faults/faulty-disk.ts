@@ -22,7 +22,7 @@ export function faultyDisk(kind: FaultKind, nth: number): FaultyDisk {
   const fault = (of: FaultKind): Error =>
     Object.assign(new Error(`${FAULTS[of]}: made up`), { code: FAULTS[of], syscall: of });
   const guard =
-    <C extends Call>(of: FaultKind, call: C): Call =>
+    (of: FaultKind, call: Call): Call =>
     async (...args) => {
       if (fails(of)) throw fault(of);
       return await call(...args);
