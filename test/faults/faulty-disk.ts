@@ -34,7 +34,7 @@ export function faultyDisk(kind: FaultKind, nth: number): FaultyDisk {
         await handle.write(bytes, offset, length >> 1);
         throw fault("write");
       },
-      read: guard("read", handle.read.bind(handle) as Call),
+      read: guard("read", handle.read.bind(handle)),
       sync: guard("sync", handle.sync.bind(handle)),
     };
     return new Proxy(handle, {
@@ -52,9 +52,9 @@ export function faultyDisk(kind: FaultKind, nth: number): FaultyDisk {
       await node.appendFile(path, text.slice(0, text.length >> 1));
       throw fault("write");
     },
-    readFile: guard("read", node.readFile as unknown as Call),
-    readdir: guard("read", node.readdir as unknown as Call),
-    rename: guard("rename", node.rename as Call),
+    readFile: guard("read", node.readFile),
+    readdir: guard("read", node.readdir),
+    rename: guard("rename", node.rename),
   };
   return { disk: disk as unknown as Disk, numCalls: () => numCalls };
 }
