@@ -17,7 +17,7 @@ export async function readExamples(
     const files = checkpoint.tokenizerFiles;
     if (files === null) throw new Error(`Cannot read "${data}": model "${model}" has no tokenizer`);
     const [tokenizer, template] = [createTokenizer(files), createChatTemplate(files)];
-    return readDataFile(data, { tokenizer, template, maxLength }).examples;
+    return (await readDataFile(data, { tokenizer, template, maxLength })).examples;
   } finally {
     await checkpoint.close();
   }

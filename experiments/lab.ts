@@ -118,8 +118,8 @@ export class Lab {
     return output;
   }
 
-  #examples(data: readonly (Row | string)[]): readonly Example[] {
-    return readDataset(this.#write(data), this.#reading).train;
+  async #examples(data: readonly (Row | string)[]): Promise<readonly Example[]> {
+    return (await readDataset(this.#write(data), this.#reading)).train;
   }
 
   async #read(adapter: string | null): Promise<Adapter | null> {
@@ -129,13 +129,14 @@ export class Lab {
   /** The mean loss on rows or texts. */
   async loss(adapter: string | null, data: readonly (Row | string)[]): Promise<number> {
     const evaluator = await Evaluator.create(this.#session, await this.#read(adapter));
-    return (await evaluator.evaluate(this.#examples(data))).loss;
+    return (await evaluator.evaluate(await this.#examples(data))).loss;
   }
 
   /** How well the right answer is chosen among `choices`. */
   async score(adapter: string | null, rows: readonly Row[], choices: readonly string[]): Promise<Score> {
-    const firsts = this.#examples(choices.map((answer) => ({ question: "", answer }))).map(firstToken);
-    return await scoreChoices(this.#session, await this.#read(adapter), this.#examples(rows), firsts);
+    const answers = await this.#examples(choices.map((answer) => ({ question: "", answer })));
+    const firsts = answers.map(firstToken);
+    return await scoreChoices(this.#session, await this.#read(adapter), await this.#examples(rows), firsts);
   }
 
   /** What is written to each question, drawn at `temperature` with a seed of its own; 0: the likeliest words. */

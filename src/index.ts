@@ -61,7 +61,8 @@ export { loadModel, openCheckpoint } from "./hub/open-model.ts";
 export { DEFAULT_MODEL, type ResolvedModel, type ResolveOptions, resolveModel } from "./hub/resolve.ts";
 export { type ChatTemplate, createChatTemplate } from "./data/chat-template.ts";
 export { type DatasetOptions } from "./data/dataset.ts";
-export { type Dataset, readDataset, type ImageSet, readImageFile, readImages } from "./data/by-path.ts";
+export { type Dataset, readDataset, type ReadingProgress, type ReadOptions } from "./data/by-path.ts";
+export { type ImageSet, readImageFile, readImages } from "./data/files/image-files.ts";
 export type { Example } from "./data/example.ts";
 export { type ImageExample, imageFiles } from "./data/images.ts";
 export { createTokenizer, type Tokenizer } from "./data/tokenizer.ts";
@@ -77,6 +78,7 @@ export type {
   DoneEvent,
   EvalEvent,
   NoteEvent,
+  ReadEvent,
   ResumeEvent,
   StartEvent,
   StepEvent,

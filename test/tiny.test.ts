@@ -89,7 +89,7 @@ test("train() with LoRA of rank 8 takes three quarters off the held-out loss in 
 
 test("the saved adapter loads and evaluates to the loss of the run's end", async () => {
   const { base, adapter, tokenizer, template, checkpoint } = await openTextParts(MODEL, { adapterPath });
-  const { examples } = readDataFile(heldOutPath, { tokenizer, template, maxLength: LENGTH });
+  const { examples } = await readDataFile(heldOutPath, { tokenizer, template, maxLength: LENGTH });
   const session = new Session(createEngine(), base);
   const evaluator = await Evaluator.create(session, adapter);
   const { loss, tokens } = await evaluator.evaluate(examples);

@@ -54,7 +54,7 @@ test("the committed model has the held-out loss that its README says, far below 
   assert.deepEqual([...new Set([...checkpoint.tensors.values()].map(({ storage }) => storage))], ["bf16"]);
   const path = join(folder, "held-out.jsonl");
   writeFileSync(path, documentRows(heldOutText()));
-  const { examples } = readDataFile(path, { tokenizer, template, trainOn: "all", maxLength: 512 });
+  const { examples } = await readDataFile(path, { tokenizer, template, trainOn: "all", maxLength: 512 });
   const session = new Session(createEngine(), base);
   const evaluator = await Evaluator.create(session, null);
   const evaluation = await evaluator.evaluate(examples);

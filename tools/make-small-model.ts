@@ -164,6 +164,8 @@ export async function makeSmallModel(options: SmallModelOptions): Promise<TrainR
     const result = await train(
       {
         ...RECIPE,
+        // A trial of few steps.
+        warmupSteps: Math.min(RECIPE.warmupSteps, Math.floor(steps / 2)),
         model: path("start"),
         data: path("train.jsonl"),
         evalData: path("held-out.jsonl"),

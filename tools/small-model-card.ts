@@ -58,8 +58,9 @@ export async function smallModelCard(folder: string, facts: CardFacts): Promise<
   try {
     const { base, tokenizer, template } = model.parts;
     const how = { tokenizer, template, trainOn: "all", maxLength: base.model.maxPositions } as const;
-    const read = (path: string): readonly Example[] => readDataFile(path, how).examples;
-    const [train, heldOut] = [read(facts.trainPath), read(facts.heldOutPath)];
+    const read = async (path: string): Promise<readonly Example[]> =>
+      (await readDataFile(path, how)).examples;
+    const [train, heldOut] = [await read(facts.trainPath), await read(facts.heldOutPath)];
     const session = new Session(createEngine(), base);
     const evaluator = await Evaluator.create(session, null);
     const { loss, perplexity, tokens } = await evaluator.evaluate(heldOut);

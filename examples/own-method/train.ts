@@ -35,7 +35,7 @@ const merged = await mergedModel(engine, base, adapter);
 const files = checkpoint.tokenizerFiles;
 if (files === null) throw new Error("the model has no tokenizer");
 const how = { tokenizer: createTokenizer(files), template: createChatTemplate(files), maxLength };
-const { train: examples } = readDataset(heldOut, how);
+const { train: examples } = await readDataset(heldOut, how);
 
 const sides = [
   { what: "base", of: base, and: null },

@@ -6,12 +6,15 @@
 import { z } from "zod";
 
 import { sequencesOf } from "../data/batch.ts";
-import { readDataset } from "../data/by-path.ts";
+import { readDatasets, type ReadOptions } from "../data/by-path.ts";
 import { type ClassExample } from "../data/class-example.ts";
 import { type Comparison, promptLength, type Sequence } from "../data/comparison.ts";
 import { DATA_KINDS, type DataKind, type DataKindName, type UnitOptions } from "../data/data-kinds.ts";
-import { type DataReport, reportOn } from "../data/data-report.ts";
+import { type DataReport, reportOn, type RowCounts } from "../data/data-report.ts";
 import { type Example, TRAIN_ON } from "../data/example.ts";
+import { DATA_ENDINGS, findFileKind, isPlainText } from "../data/file-kinds.ts";
+import { describeSource } from "../data/places.ts";
+import { noteReport } from "../data/report-notes.ts";
 import { type ExamplePiece, describeExample } from "../data/show.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { openTextTools } from "../data/text-tools.ts";
@@ -21,9 +24,10 @@ import { openModel } from "../models/families.ts";
 import { OBJECTIVES, defaultObjective, findObjective } from "../train/objectives.ts";
 import { classesOf } from "../train/run-data.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
-import { MODEL_FLAGS } from "./generation.ts";
+import { MODEL_FLAGS, warn } from "./generation.ts";
 import { formatCount, formatPercent } from "./numbers.ts";
 import { pullWithProgress } from "./pull.ts";
+import { ROW_FLAGS, withReading } from "./reading.ts";
 
 /** What text data become: something to show by itself, or several that are compared. */
 type ShownSequence = Example | Sequence | ClassExample;
@@ -70,17 +74,18 @@ function sequencePairs({ whole, kept }: CutUnit): readonly (readonly [ShownSeque
 }
 
 /** Reads units at their full length; windows of a text have no length of their own. */
-function readWhole(
+async function readWhole(
   path: string,
-  kind: DataKindName,
-  how: UnitOptions,
-): { readonly units: readonly TextUnit[]; readonly numWithoutLabel: number } {
-  const read = (maxLength: number): ReturnType<typeof readWhole> => {
-    const { train, reports } = readDataset<DataKindName>(path, { ...how, kind, maxLength });
-    return { units: train, numWithoutLabel: reports.train.numDropped };
+  how: ReadOptions<DataKindName>,
+): Promise<{ readonly units: readonly TextUnit[]; readonly counts: RowCounts }> {
+  const read = async (maxLength: number): ReturnType<typeof readWhole> => {
+    const [dataset] = await readDatasets<DataKindName>([path], { ...how, maxLength }, ["train"]);
+    const { train, reports } = dataset!;
+    return { units: train, counts: reports.train };
   };
-  const whole = read(Number.MAX_SAFE_INTEGER);
-  return whole.units[0]?.source.file.endsWith(".txt") ? read(how.maxLength) : whole;
+  const whole = await read(Number.MAX_SAFE_INTEGER);
+  const kind = findFileKind(whole.units[0]?.source.file ?? "");
+  return kind && isPlainText(kind) ? read(how.maxLength) : whole;
 }
 
 function paint({ text, trained }: ExamplePiece, io: CommandIO): string {
@@ -108,7 +113,7 @@ function showUnit(unit: CutUnit, { tokenizer, classes }: UnitOptions, io: Comman
       ...(numLost(lost) > 0 ? [`${numLost(lost)} cut`] : []),
       ...(unit.isDropped ? ["left out"] : []),
     ];
-    io.stdout(io.color.bold(`${file}:${line}  ${notes.join(", ")}`));
+    io.stdout(io.color.bold(`${describeSource(kept.source)}  ${notes.join(", ")}`));
     const shown = pieces.map((piece) => paint(piece, io)).join("");
     io.stdout(`${(paintCut(cutStart, io) + shown + paintCut(cutEnd, io)).trimEnd()}\n`);
     io.emit({
@@ -171,9 +176,12 @@ export const command = defineCommand({
   example: "npx graft data show chats.jsonl --limit 3",
   positionals: ["file"],
   options: z.strictObject({
-    file: z.string().describe("Data: .jsonl, .json or .txt, or a folder with train.jsonl"),
+    file: z
+      .string()
+      .describe(`Data: a file (${DATA_ENDINGS.join(", ")}, also .gz or .zst) or a folder of such`),
     model: MODEL_FLAGS.model.unwrap().default(DEFAULT_MODEL),
     maxLength: z.int().min(2).default(512).describe("Tokens of an example; longer ones are cut"),
+    ...ROW_FLAGS,
     limit: z.int().min(0).default(5).describe("Examples to show"),
     trainOn: z.enum(TRAIN_ON).default("assistant").describe("Turns of a conversation that are learned"),
     objective: z
@@ -183,26 +191,33 @@ export const command = defineCommand({
         "What the data are for: it says which rows are looked for; default: what the model learns by itself",
       ),
   }),
-  async run({ file, model, maxLength, limit, trainOn, objective }, io) {
+  async run({ file, model, maxLength, limit, trainOn, objective, ...flags }, io) {
     const { path } = await pullWithProgress(model, io);
     const checkpoint = await openCheckpoint(path);
     await checkpoint.close();
     const opened = openModel(checkpoint.config);
-    const { tokenizer, template } = openTextTools(model, checkpoint.tokenizerFiles);
-    const options: UnitOptions = { tokenizer, template, trainOn, maxLength, ...classesOf(opened) };
+    const tools = openTextTools(model, checkpoint.tokenizerFiles);
+    const options: UnitOptions = { ...tools, trainOn, maxLength, ...classesOf(opened) };
     const { rows } = objective === undefined ? defaultObjective(opened.task) : findObjective(objective);
-    const { units, numWithoutLabel } = readWhole(file, rows, options);
+    const { units, counts } = await withReading(flags, io, (reading) =>
+      readWhole(file, { ...options, ...reading, origin: tools.origin, kind: rows }),
+    );
     const all = units.map((unit) => cutUnit(unit, DATA_KINDS[rows] as DataKind<TextUnit>, options));
     for (const unit of all.slice(0, limit)) showUnit(unit, options, io);
     const useful = all.filter(({ isDropped }) => !isDropped);
     const report = reportOn(
       useful.map(({ kept }) => kept),
-      useful.filter(({ kept, whole }) => kept !== whole).length,
-      all.length - useful.length + numWithoutLabel,
+      {
+        ...counts,
+        numTruncated: useful.filter(({ kept, whole }) => kept !== whole).length,
+        numDropped: all.length - useful.length + counts.numDropped,
+      },
     );
     const numCutTokens = useful
       .flatMap(sequencePairs)
       .reduce((sum, [whole, kept]) => sum + whole.ids.length - kept.ids.length, 0);
+    for (const note of noteReport({ ...counts, numTruncated: 0, numDropped: 0, numExamples: 0 }, maxLength))
+      warn(note, io);
     showSummary({ report, maxLength, numCutTokens }, io);
   },
 });

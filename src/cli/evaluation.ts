@@ -2,9 +2,11 @@
 import { z } from "zod";
 
 import type { TrainingUnit } from "../data/batch.ts";
-import { readDataFile, readImages } from "../data/by-path.ts";
-import type { DataReport } from "../data/data-report.ts";
+import { readHeldOut } from "../data/by-path.ts";
+import { readImages } from "../data/files/image-files.ts";
+import { type DataKindName } from "../data/data-kinds.ts";
 import { TRAIN_ON } from "../data/example.ts";
+import { noteReport } from "../data/report-notes.ts";
 import { Classifier, type Classified } from "../engine/classifier.ts";
 import { type ModelParts, withTextTools } from "../engine/model-parts.ts";
 import { UsageError } from "../errors.ts";
@@ -17,11 +19,13 @@ import { Evaluator } from "../train/evaluate.ts";
 import { classesOf } from "../train/run-data.ts";
 import type { CommandIO } from "./command.ts";
 import { warn } from "./generation.ts";
+import { ROW_FLAGS, withReading } from "./reading.ts";
 
 /** Flags that say how texts are counted. */
 export const EVALUATION_FLAGS = {
   maxLength: z.int().min(2).default(512).describe("Tokens of a window or example; longer examples are cut"),
   trainOn: z.enum(TRAIN_ON).default("assistant").describe("Turns of a conversation whose loss counts"),
+  ...ROW_FLAGS,
 };
 
 /** What to evaluate on. */
@@ -45,23 +49,23 @@ export interface Evaluated {
 
 /** Reads what a model of each task is evaluated on. */
 const READERS: Readonly<
-  Record<Task, (parts: ModelParts, flags: EvaluationFlags, io: CommandIO) => readonly TrainingUnit[]>
+  Record<Task, (parts: ModelParts, flags: EvaluationFlags, io: CommandIO) => Promise<readonly TrainingUnit[]>>
 > = {
   "causal-lm": (parts, flags, io) => readTexts(parts, flags, io, "text"),
   "sequence-classification": (parts, flags, io) => readTexts(parts, flags, io, "classes"),
   // Images of a folder that are not for training; all of it when there are no others.
-  "image-classification": ({ base }, { data }) => {
+  "image-classification": async ({ base }, { data }) => {
     const { train, heldOut } = readImages(data, base.model);
     return heldOut ?? train;
   },
 };
 
-function readTexts(
+async function readTexts(
   parts: ModelParts,
   flags: EvaluationFlags,
   io: CommandIO,
   kind: "text" | "classes",
-): readonly TrainingUnit[] {
+): Promise<readonly TrainingUnit[]> {
   const { data, trainOn } = flags;
   const { model } = parts.base;
   // A text to judge is cut as its model needs it; a window of text has the length that was asked for.
@@ -73,20 +77,29 @@ function readTexts(
       { hint: `Choose a max length of at most ${model.maxPositions}.` },
     );
   }
-  const { tokenizer, template, notes } = withTextTools(parts);
+  const { notes, ...tools } = withTextTools(parts);
   for (const note of notes) warn(note, io);
-  const how = { tokenizer, template, maxLength: length, trainOn, ...classesOf(model) };
-  const { examples, report }: { examples: readonly TrainingUnit[]; report: DataReport } =
-    kind === "text" ? readDataFile(data, how) : readDataFile(data, { ...how, kind });
-  const { numTruncated, numDropped } = report;
-  if (numTruncated > 0) warn(`examples cut to ${length} tokens: ${numTruncated}`, io);
-  if (numDropped > 0) warn(`examples left out, as no token of theirs counts: ${numDropped}`, io);
+  const { examples, report } = await withReading(flags, io, (reading) =>
+    readHeldOut<DataKindName>(data, {
+      ...tools,
+      ...reading,
+      maxLength: length,
+      trainOn,
+      kind,
+      ...classesOf(model),
+    }),
+  );
+  for (const note of noteReport(report, length)) warn(note, io);
   return examples;
 }
 
 /** Reads what a model is evaluated on, and tells what was cut or left out. @throws UsageError usage/flag; as the readers of data */
-export function readUnits(parts: ModelParts, flags: EvaluationFlags, io: CommandIO): readonly TrainingUnit[] {
-  return READERS[parts.base.model.task](parts, flags, io);
+export async function readUnits(
+  parts: ModelParts,
+  flags: EvaluationFlags,
+  io: CommandIO,
+): Promise<readonly TrainingUnit[]> {
+  return await READERS[parts.base.model.task](parts, flags, io);
 }
 
 /** Evaluates a loaded model. @throws UsageError usage/flag, usage/model; as the readers of data */
@@ -97,7 +110,7 @@ export async function evaluateWithProgress(
 ): Promise<Evaluated> {
   const { base, adapter } = parts;
   const { task, image } = base.model;
-  const units = readUnits(parts, flags, io);
+  const units = await readUnits(parts, flags, io);
   const compute = COMPUTES[flags.compute];
   const session = new Session(createEngine({ threads: flags.threads }), base, flags.weights, { compute });
   const bar = io.progress("evaluating", units.length, "steps");

@@ -53,7 +53,7 @@ export const command = defineCommand({
       const parts = await readParts(checkpoint, { name, adapterPath: flags.adapter });
       const adapter = parts.adapter ?? (await attach(parts.base, WHOLE, new Random(0)));
       refuseFisherOf(adapter.method.name, algebraOf(adapter.method));
-      const units = readUnits(parts, flags, io).slice(0, flags.maxExamples);
+      const units = (await readUnits(parts, flags, io)).slice(0, flags.maxExamples);
       const compute = COMPUTES[flags.compute];
       const engine = createEngine({ threads: flags.threads });
       const session = new Session(engine, parts.base, flags.weights, { compute });

@@ -1,10 +1,9 @@
 /** @file `graft quickstart`: the whole product in one command, on the examples that come with it. */
-import { access } from "node:fs/promises";
+import { access, readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { readTargetRow } from "../data/target-rows.ts";
-import { parseJsonLines } from "../data/row-file.ts";
-import { readText } from "../data/by-path.ts";
+import { parseJsonLines } from "../data/json-rows.ts";
 import type { Message } from "../data/messages.ts";
 import { openTextModel } from "../engine/text-model.ts";
 import { FormatError } from "../errors.ts";
@@ -53,15 +52,19 @@ async function examplePath(name: string): Promise<string> {
 }
 
 /** The first questions of a file of one-question conversations, with their reference answers. */
-function questionsOf(path: string): { question: Message; reference: string }[] {
-  return parseJsonLines(readText(path), path)
-    .slice(0, NUM_QUESTIONS)
-    .map(({ value }) => {
-      const row = readTargetRow(value);
-      const [question, reference] = row.kind === "chat" ? row.messages.map(({ message }) => message) : [];
-      if (question && reference) return { question, reference: reference.content };
-      throw new FormatError("format/json", `Cannot use "${path}": no question and answer`);
-    });
+async function questionsOf(path: string): Promise<{ question: Message; reference: string }[]> {
+  return [...parseJsonLines(await readFile(path, "utf8"), path)].slice(0, NUM_QUESTIONS).map((parsed) => {
+    const row = readTargetRow("value" in parsed ? parsed.value : null);
+    const [question, reference] = row.kind === "chat" ? row.messages.map(({ message }) => message) : [];
+    if (question && reference) return { question, reference: reference.content };
+    throw new FormatError("format/json", `Cannot use "${path}": no question and answer`);
+  });
+}
+
+/** Steps of some passes over a file. */
+async function countSteps(path: string, epochs: number): Promise<number> {
+  const numRows = [...parseJsonLines(await readFile(path, "utf8"), path)].length;
+  return Math.max(1, Math.round(epochs * Math.ceil(numRows / SETTINGS.batchSize)));
 }
 
 async function answer(
@@ -100,7 +103,7 @@ export const command = defineCommand({
   }),
   async run({ model, output, epochs, threads }, io) {
     const [data, evalData] = [await examplePath("train.jsonl"), await examplePath("held-out.jsonl")];
-    const questions = questionsOf(evalData);
+    const questions = await questionsOf(evalData);
     const { path } = await pullWithProgress(model, io);
     const asked = questions.map(({ question }) => question);
     const before = await answer(path, null, asked, io);
@@ -108,6 +111,7 @@ export const command = defineCommand({
     const { nextCommand } = await trainWithProgress(
       {
         ...SETTINGS,
+        warmupSteps: Math.min(SETTINGS.warmupSteps, Math.floor((await countSteps(data, epochs)) / 2)),
         model,
         data,
         evalData,

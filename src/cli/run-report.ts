@@ -99,7 +99,12 @@ export function nextCommand(start: StartEvent, done: DoneEvent, { data, evalData
       ? start.chat_template
         ? ["chat", ...trained]
         : ["generate", ...trained, "--prompt", "Once upon a time"]
-      : ["eval", ...trained, "--data", evalData ?? [data].flat()[0] ?? ""];
+      : [
+          "eval",
+          ...trained,
+          "--data",
+          [evalData ?? data].flat().find((name) => typeof name === "string") ?? "",
+        ];
   return ["npx", "graft", ...command].map(quote).join(" ");
 }
 

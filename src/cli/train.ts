@@ -4,12 +4,19 @@ import { OPTIMIZERS } from "../optim/optimizers.ts";
 import { METHODS } from "../peft/methods.ts";
 import type { EvalEvent, StartEvent, StepEvent, TrainEvent } from "../train/events.ts";
 import { OBJECTIVES } from "../train/objectives.ts";
-import { TRAIN_GROUPS, TRAIN_OPTIONS, type TrainInput, findTrainProblems } from "../train/options.ts";
+import {
+  NAMED_DATA,
+  TRAIN_GROUPS,
+  TRAIN_OPTIONS,
+  type TrainInput,
+  findTrainProblems,
+} from "../train/options.ts";
 import { train as fineTune } from "../train/trainer.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
 import { formatBytes, formatFixed, formatLoss } from "./numbers.ts";
 import type { Bar } from "./progress.ts";
 import { pullWithProgress } from "./pull.ts";
+import { ReadingBar } from "./reading.ts";
 import { doneLines, nextCommand, resumeLines, startLines } from "./run-report.ts";
 
 function notesOf(event: StepEvent): Record<string, string> {
@@ -39,6 +46,7 @@ export async function trainWithProgress(
   let bar: Bar | null = null;
   let start: StartEvent | null = null;
   let next = "";
+  const reading = new ReadingBar(io);
   const show = (lines: readonly string[]): void => lines.forEach((line) => io.stdout(line));
   const draw = (step: number, totalSteps: number, notes?: Record<string, string>): void => {
     bar ??= io.progress("training", totalSteps, "steps");
@@ -48,6 +56,7 @@ export async function trainWithProgress(
     io.stderr("Stopping after this step, with a checkpoint; once more ends at once.");
   io.signal.addEventListener("abort", tellStop);
   const handlers: { readonly [E in TrainEvent as E["event"]]: (event: E) => void } = {
+    read: ({ file, rows, total_rows: totalRows }) => reading.update({ file, numRows: rows, totalRows }),
     note: ({ message }) => io.stderr(message),
     start(event) {
       start = event;
@@ -69,6 +78,7 @@ export async function trainWithProgress(
       signal: io.signal,
       onEvent: (event) => {
         onEvent(event);
+        if (event.event !== "read") reading.stop();
         (handlers[event.event] as (event: TrainEvent) => void)(event);
         io.emit(event.event === "done" ? { ...event, next_command: next } : { ...event });
       },
@@ -76,6 +86,7 @@ export async function trainWithProgress(
     return { ...result, nextCommand: next };
   } finally {
     io.signal.removeEventListener("abort", tellStop);
+    reading.stop();
     (bar as Bar | null)?.stop();
   }
 }
@@ -83,7 +94,10 @@ export async function trainWithProgress(
 export const command = defineCommand({
   example: "npx graft train --data chats.jsonl --eval-data held-out.jsonl --output runs/mine",
   positionals: [],
-  options: TRAIN_OPTIONS.extend({ model: TRAIN_OPTIONS.shape.model.default(DEFAULT_MODEL) }),
+  options: TRAIN_OPTIONS.extend({
+    model: TRAIN_OPTIONS.shape.model.default(DEFAULT_MODEL),
+    ...NAMED_DATA,
+  }),
   groups: TRAIN_GROUPS,
   choosers: [
     { key: "method", kinds: METHODS },

@@ -1,24 +1,48 @@
 /**
- * @file Data sets by paths of the disk: which files of a folder are read, and what they hold.
+ * @file Data sets of texts by paths of the disk, or in memory. All faulty rows of all files are told in one error.
  *
- * A folder of texts has train, valid and test files. The labels of FOLDER/NAME-images-idx3-ubyte lie in
- * FOLDER/NAME-labels-idx1-ubyte; either may end in .gz. A folder of images has those to train on under "train" and, for
- * evaluation, others under "t10k", "test" or "valid".
+ * Large files are read in a thread and kept in the cache, where the caller says what tokenizer and template were made of:
+ * a thread has to make them anew. Small ones are read at once, as starting a thread would take longer.
  */
-import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { gunzipSync } from "node:zlib";
-import { FormatError, UsageError } from "../errors.ts";
-import { describeNames, wrongContents } from "../format/contents.ts";
-import { maxDecompressedBytes } from "../limits.ts";
-import { describeFileProblem, refuseEndless } from "../system-error.ts";
-import type { DataReport } from "./data-report.ts";
-import { DATA_ENDINGS, type DataPart, type DatasetOptions, readExamples } from "./dataset.ts";
-import type { DataKindName, DataUnits } from "./data-kinds.ts";
+import { homeFolderOf } from "../hub/cache.ts";
 import type { TrainingUnit } from "./batch.ts";
+import type { DataKindName, DataUnits } from "./data-kinds.ts";
+import { type DataReport, reportOn, type RowCounts, sumCounts } from "./data-report.ts";
+import { type DataPart, type DatasetOptions, IN_MEMORY, requireExamples } from "./dataset.ts";
 import type { Example } from "./example.ts";
-import { decodeIdx, type IdxArray, unusableIdx } from "./idx-file.ts";
-import { type ImageExample, type ImageModel, type NamedIdx, pairImages } from "./images.ts";
+import { FILE_KINDS, findFileKind, withoutCompression } from "./file-kinds.ts";
+import { type DataContent, openContent, readContent } from "./files/data-content.ts";
+import { findDataFiles } from "./files/data-folder.ts";
+import { type ReadUnits, readInThread } from "./files/read-in-thread.ts";
+import { cacheKey, readCached, writeCached } from "./files/unit-cache.ts";
+import { unpackUnits } from "./packed-units.ts";
+import type { ToolsOrigin } from "./text-tools.ts";
+
+/** A file, a folder, or rows in memory. */
+export type DataName = string | readonly unknown[];
+
+/** How far reading a file is. */
+export interface ReadingProgress {
+  readonly file: string;
+  readonly numRows: number;
+  /** Null: not known before the end. */
+  readonly totalRows: number | null;
+}
+
+/** How data sets are read from the disk. */
+export interface ReadOptions<K extends DataKindName = "text"> extends DatasetOptions<K> {
+  /** What tokenizer and template were made of; without it, all is read in this thread. */
+  readonly origin?: ToolsOrigin;
+  /** Stops reading: its reason is thrown. */
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: ReadingProgress) => void) | undefined;
+  /** Folder of units of large files; that of graft's home unless given, null: none are kept. */
+  readonly cacheFolder?: string | null;
+  /** Bytes from which a file is large. */
+  readonly largeBytes?: number;
+}
 
 /** A data set; parts that there is no file for are null. */
 export interface Dataset<U extends TrainingUnit = Example> {
@@ -32,137 +56,145 @@ export interface Dataset<U extends TrainingUnit = Example> {
   };
 }
 
-/** Reads a text file as UTF-8 without its byte order mark. @throws format/file when it cannot be read */
-export function readText(path: string): string {
-  try {
-    refuseEndless(statSync(path));
-    const text = readFileSync(path, "utf8");
-    return text.startsWith("\uFEFF") ? text.slice(1) : text;
-  } catch (cause) {
-    if (isFolder(path)) {
-      const given = describeNames(path, readdirSync(path));
-      throw wrongContents("read", "data set", path, given, "a .jsonl, .json or .txt file");
-    }
-    throw new FormatError(
-      "format/file",
-      `Cannot read data set "${path}": ${describeFileProblem(cause)}, expected a .jsonl, .json or .txt file or a folder`,
-      { hint: "Check the path.", cause },
-    );
-  }
-}
-
-/** Reads one file. @throws format/file, format/json, usage/data, usage/chat-template */
-export function readDataFile<K extends DataKindName = "text">(
-  path: string,
-  options: DatasetOptions<K>,
-): DataPart<DataUnits[K]> {
-  return readExamples(readText(path), path, options);
-}
+/** About what a model's tokenizer does in a second. */
+const LARGE_BYTES = 1 << 20;
+/** How much smaller files are than the text in them. */
+const PACKED_FACTOR = 4;
+const PARTS = ["train", "valid", "test"] as const;
 
 /** Whether a file or folder of this name exists. */
 export function isThere(path: string): boolean {
   return existsSync(path);
 }
 
-function existing(...paths: readonly string[]): string | null {
-  return paths.find((path) => existsSync(path)) ?? null;
+/** Reads one file, or all of a folder that are to train on. @throws format/file, format/json, usage/data, usage/chat-template */
+export async function readDataFile<K extends DataKindName = "text">(
+  path: string,
+  options: ReadOptions<K>,
+): Promise<DataPart<DataUnits[K]>> {
+  const part = await readFiles(findDataFiles(path).train, options);
+  requireExamples([path], part.report, options);
+  return part;
 }
 
-function isFolder(path: string): boolean {
-  return existsSync(path) && statSync(path).isDirectory();
-}
-
-/** Finds the file of one part in a folder; null when there is none. */
-function findTexts(folder: string, names: readonly string[]): string | null {
-  return existing(...names.flatMap((name) => DATA_ENDINGS.map((ending) => join(folder, name + ending))));
+/** Reads what is held out: a file, rows, or of a folder the validation files, else those for tests, else all. @throws as `readDataFile` */
+export async function readHeldOut<K extends DataKindName = "text">(
+  name: DataName,
+  options: ReadOptions<K>,
+): Promise<DataPart<DataUnits[K]>> {
+  if (typeof name !== "string") {
+    const part = await readFiles([contentOf(name)], options);
+    requireExamples([IN_MEMORY], part.report, options);
+    return part;
+  }
+  const { train, valid, test } = findDataFiles(name);
+  const part = await readFiles([valid, test, train].find(({ length }) => length > 0) ?? [], options);
+  requireExamples([name], part.report, options);
+  return part;
 }
 
 /**
  * Reads a data set from a file or folder.
  * @throws format/file, format/json, usage/data, usage/chat-template, each naming the file and line
  */
-export function readDataset<K extends DataKindName = "text">(
+export async function readDataset<K extends DataKindName = "text">(
   path: string,
-  options: DatasetOptions<K>,
-): Dataset<DataUnits[K]> {
-  const trainPath = isFolder(path) ? findTexts(path, ["train"]) : path;
-  if (trainPath === null) {
-    const { what, hint, kind } = describeNames(path, readdirSync(path));
-    const isOther = kind === "model" || kind === "adapter" || kind === "run";
-    const found = isOther ? `it is ${what}` : "the folder has no training file";
-    throw new UsageError(
-      "usage/data",
-      `Cannot read data set "${path}": ${found}, expected train.jsonl, train.json or train.txt`,
-      { hint: isOther ? hint : "Name the file itself, or rename it." },
-    );
+  options: ReadOptions<K>,
+): Promise<Dataset<DataUnits[K]>> {
+  const [dataset] = await readDatasets([path], options);
+  return dataset as Dataset<DataUnits[K]>;
+}
+
+/** Reads several data sets; `parts` are those that are wanted of folders. @throws as `readDataset`, once for all */
+export async function readDatasets<K extends DataKindName = "text">(
+  names: readonly DataName[],
+  options: ReadOptions<K>,
+  parts: readonly (typeof PARTS)[number][] = PARTS,
+): Promise<Dataset<DataUnits[K]>[]> {
+  type Part = DataPart<DataUnits[K]>;
+  const sets: Partial<Record<(typeof PARTS)[number], Part>>[] = [];
+  for (const name of names) {
+    const set: (typeof sets)[number] = {};
+    if (typeof name === "string") {
+      const files = findDataFiles(name);
+      for (const part of parts) if (files[part].length > 0) set[part] = await readFiles(files[part], options);
+    } else set.train = await readFiles([contentOf(name)], options);
+    sets.push(set);
   }
-  const validPath = isFolder(path) ? findTexts(path, ["valid", "validation"]) : null;
-  const testPath = isFolder(path) ? findTexts(path, ["test"]) : null;
-  const train = readDataFile(trainPath, options);
-  const valid = validPath === null ? null : readDataFile(validPath, options);
-  const test = testPath === null ? null : readDataFile(testPath, options);
-  return {
-    train: train.examples,
-    valid: valid?.examples ?? null,
-    test: test?.examples ?? null,
-    reports: { train: train.report, valid: valid?.report ?? null, test: test?.report ?? null },
-  };
+  const reports = sets.flatMap((set) => Object.values(set).map(({ report }) => report));
+  const shown = names.map((name) => (typeof name === "string" ? name : IN_MEMORY));
+  const numExamples = reports.reduce((sum, report) => sum + report.numExamples, 0);
+  requireExamples(shown, { ...reports[0]!, ...sumCounts(reports), numExamples }, options);
+  return sets.map(({ train, valid, test }, i) => {
+    for (const part of [train, valid, test]) if (part) requireExamples([shown[i]!], part.report, options);
+    return {
+      train: (train as Part).examples,
+      valid: valid?.examples ?? null,
+      test: test?.examples ?? null,
+      reports: {
+        train: (train as Part).report,
+        valid: valid?.report ?? null,
+        test: test?.report ?? null,
+      },
+    };
+  });
 }
 
-/** Images to train on and, where a folder has some, to evaluate on. */
-export interface ImageSet {
-  readonly train: readonly ImageExample[];
-  /** Null: there are none. */
-  readonly heldOut: readonly ImageExample[] | null;
+/** Rows in memory as if they were lines of a file. */
+function contentOf(rows: readonly unknown[]): DataContent {
+  const text = rows.map((row) => `${JSON.stringify(row) ?? "null"}\n`).join("");
+  const [lines] = FILE_KINDS;
+  return { bytes: new TextEncoder().encode(text), file: IN_MEMORY, kind: lines!.name };
 }
 
-/** Names of the parts of a folder that are not trained on, the likeliest first. */
-const HELD_OUT = ["valid", "t10k", "test"];
-
-/** Reads an IDX file, compressed (gzip, told by its first bytes) or not. @throws FormatError "format/file" */
-export function readIdxFile(path: string, rank: number): IdxArray {
-  let bytes: Uint8Array;
-  try {
-    refuseEndless(statSync(path));
-    bytes = readFileSync(path);
-    if (bytes[0] === 0x1f && bytes[1] === 0x8b) {
-      bytes = gunzipSync(bytes, { maxOutputLength: maxDecompressedBytes(bytes.length) });
-    }
-  } catch (cause) {
-    const hint = "Check the path, and that the file was copied whole.";
-    throw unusableIdx(path, describeFileProblem(cause), hint, cause);
+/** Reads files one after another into one part; faulty rows are counted in its report. */
+async function readFiles<K extends DataKindName>(
+  files: readonly (string | DataContent)[],
+  options: ReadOptions<K>,
+): Promise<DataPart<DataUnits[K]>> {
+  const examples: DataUnits[K][] = [];
+  const counts: RowCounts[] = [];
+  for (const file of files) {
+    const content = typeof file === "string" ? await openContent(file) : file;
+    counts.push(await readOne(content, options, (unit) => void examples.push(unit)));
   }
-  return decodeIdx(bytes, rank, path);
+  return { examples, report: reportOn(examples, sumCounts(counts)) };
 }
 
-/**
- * Reads a file of images and the labels beside it, for a model that reads images; pixels are views of one array.
- * @throws FormatError "format/file" for damaged files; as `pairImages`
- */
-export function readImageFile(path: string, model: ImageModel): ImageExample[] {
-  const bare = path.replace(/\.gz$/, "").replace(/images-idx3-ubyte$/, "labels-idx1-ubyte");
-  const labelPath = existing(`${bare}${path.endsWith(".gz") ? ".gz" : ""}`, bare, `${bare}.gz`) ?? bare;
-  const read = (file: string, rank: number): NamedIdx => ({ ...readIdxFile(file, rank), path: file });
-  return pairImages(read(path, 3), read(labelPath, 1), model);
-}
-
-/** Reads a file of images, or a folder with such files. @throws as `readImageFile`, and UsageError "usage/data" for a folder without training images */
-export function readImages(path: string, model: ImageModel): ImageSet {
-  const findImages = (part: string): string | null => {
-    const images = join(path, `${part}-images-idx3-ubyte`);
-    return existing(images, `${images}.gz`);
-  };
-  const trainPath = isFolder(path) ? findImages("train") : path;
-  if (trainPath === null) {
-    throw new UsageError(
-      "usage/data",
-      `Cannot use images "${path}": the folder has no training images, expected train-images-idx3-ubyte or the same with .gz`,
-      { hint: "Name the file itself, or rename it." },
-    );
+async function readOne<K extends DataKindName>(
+  content: DataContent,
+  options: ReadOptions<K>,
+  keep: (unit: DataUnits[K]) => void,
+): Promise<RowCounts> {
+  const { origin, signal, onProgress, cacheFolder, largeBytes = LARGE_BYTES, ...how } = options;
+  signal?.throwIfAborted();
+  if (origin === undefined || sizeOf(content) < largeBytes) return await readContent(content, how, keep);
+  const { tokenizer: _tokenizer, template: _template, ...plain } = how;
+  const job = { content, origin, options: plain };
+  const folder = cacheFolder === undefined ? join(homeFolderOf(process.env), "data") : cacheFolder;
+  const key = folder === null ? null : cacheKey(job);
+  let read: ReadUnits | null = folder === null ? null : await readCached(folder, key!);
+  if (read === null) {
+    const onRows = (numRows: number, totalRows: number | null): void =>
+      onProgress?.({ file: content.file, numRows, totalRows });
+    read = await readInThread(job, { signal, onRows });
+    if (folder !== null) await writeCached(folder, key!, read);
   }
-  const [heldOutPath] = isFolder(path) ? HELD_OUT.flatMap((part) => findImages(part) ?? []) : [];
-  return {
-    train: readImageFile(trainPath, model),
-    heldOut: heldOutPath === undefined ? null : readImageFile(heldOutPath, model),
-  };
+  for (const unit of unpackUnits(read.packed, content.file)) keep(unit as DataUnits[K]);
+  return withFile(read.counts, content.file);
+}
+
+/** Bytes of the text that content makes. */
+function sizeOf({ bytes, file }: DataContent): number {
+  const isPacked = findFileKind(file)?.parseBytes !== null || withoutCompression(file) !== file;
+  return isPacked && file !== IN_MEMORY ? bytes.length * PACKED_FACTOR : bytes.length;
+}
+
+/** The same content may be in a file of another name. */
+function withFile(counts: RowCounts, file: string): RowCounts {
+  const faults = counts.faults.map((fault) => ({
+    ...fault,
+    places: fault.places.map(({ line }) => ({ file, line })),
+  }));
+  return { ...counts, faults };
 }

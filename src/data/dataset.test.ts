@@ -29,26 +29,28 @@ const lines = (...rows: unknown[]) => rows.map((row) => `${JSON.stringify(row)}\
 const textOf = (ids: Int32Array) => tokenizer.decode(ids);
 
 /** Asserts that reading throws this code and message, in which FILE stands for the path. */
-function assertFails(path: string, code: string, message: string, more: Partial<DatasetOptions> = {}): void {
-  assert.throws(
-    () => readDataset(path, { ...options, ...more }),
-    (error: unknown) => {
-      assert.ok(error instanceof GraftError);
-      assert.equal(error.message.replaceAll(path, "FILE"), message);
-      assert.equal(error.code, code);
-      assert.ok(error.hint);
-      return true;
-    },
-  );
+async function assertFails(
+  path: string,
+  code: string,
+  message: string,
+  more: Partial<DatasetOptions> = {},
+): Promise<void> {
+  await assert.rejects(readDataset(path, { ...options, ...more }), (error: unknown) => {
+    assert.ok(error instanceof GraftError);
+    assert.equal(error.message.replaceAll(path, "FILE"), message);
+    assert.equal(error.code, code);
+    assert.ok(error.hint);
+    return true;
+  });
 }
 
 describe("readDataset()", () => {
-  it("reads JSON lines, skips empty ones and counts what it read", () => {
+  it("reads JSON lines, skips empty ones and counts what it read", async () => {
     const path = write(
       "rows.jsonl",
       `\uFEFF${lines({ text: "abc" })}\r\n\n${lines({ prompt: "a", completion: "b" })}`,
     );
-    const { train, valid, test, reports } = readDataset(path, options);
+    const { train, valid, test, reports } = await readDataset(path, options);
     assert.deepEqual(
       train.map(({ ids }) => textOf(ids)),
       ["abc<|im_end|>", "ab<|im_end|>"],
@@ -68,33 +70,35 @@ describe("readDataset()", () => {
       numTrainedTokens: 5,
       numTruncated: 0,
       numDropped: 0,
+      longest: 4,
+      faults: [],
       lengths: { min: 3, median: 3, mean: 3.5, max: 4 },
     });
     assert.equal(reports.valid, null);
   });
 
-  it("reads a JSON array", () => {
+  it("reads a JSON array", async () => {
     const path = write(
       "rows.json",
       JSON.stringify([{ instruction: "a", input: "", output: "b" }, { text: "c" }]),
     );
-    const { train } = readDataset(path, options);
+    const { train } = await readDataset(path, options);
     assert.equal(train.length, 2);
     assert.deepEqual(train[1]?.source, { file: path, line: 2 });
   });
 
-  it("reads a folder with train, valid and test files", () => {
+  it("reads a folder with train, valid and test files", async () => {
     write("set/train.jsonl", lines({ text: "one" }));
     write("set/valid.jsonl", lines({ text: "two" }, { text: "three" }));
     write("set/test.json", JSON.stringify([{ text: "four" }]));
-    const { train, valid, test, reports } = readDataset(join(folder, "set"), options);
+    const { train, valid, test, reports } = await readDataset(join(folder, "set"), options);
     assert.deepEqual([train.length, valid?.length, test?.length], [1, 2, 1]);
     assert.equal(reports.valid?.numExamples, 2);
     assert.equal(reports.test?.numTokens, 5);
   });
 
-  it("cuts a text file into windows in order, with loss on all, and keeps a tail of two tokens", () => {
-    const { train } = readDataset(write("a.txt", "abcdefgh"), { ...options, maxLength: 3 });
+  it("cuts a text file into windows in order, with loss on all, and keeps a tail of two tokens", async () => {
+    const { train } = await readDataset(write("a.txt", "abcdefgh"), { ...options, maxLength: 3 });
     assert.deepEqual(
       train.map(({ ids, weights }) => [textOf(ids), ...weights]),
       [
@@ -103,10 +107,10 @@ describe("readDataset()", () => {
         ["gh", 0, 1],
       ],
     );
-    assert.equal(readDataset(write("b.txt", "abcd"), { ...options, maxLength: 3 }).train.length, 1);
+    assert.equal((await readDataset(write("b.txt", "abcd"), { ...options, maxLength: 3 })).train.length, 1);
   });
 
-  it("truncates overlong examples, and drops and counts those that lose all their trained tokens", () => {
+  it("truncates overlong examples, and drops and counts those that lose all their trained tokens", async () => {
     const path = write(
       "long.jsonl",
       lines(
@@ -115,7 +119,7 @@ describe("readDataset()", () => {
         { prompt: "a", completion: "b" },
       ),
     );
-    const { train, reports } = readDataset(path, { ...options, maxLength: 5 });
+    const { train, reports } = await readDataset(path, { ...options, maxLength: 5 });
     assert.deepEqual(
       train.map(({ ids, weights }) => [textOf(ids), [...weights].join("")]),
       [
@@ -128,17 +132,17 @@ describe("readDataset()", () => {
     assert.equal(reports.train.numTrainedTokens, 5);
   });
 
-  it("drops overlong examples on demand", () => {
+  it("drops overlong examples on demand", async () => {
     const path = write("drop.jsonl", lines({ text: "abcdef" }, { text: "ab" }));
-    const { train, reports } = readDataset(path, { ...options, maxLength: 3, overlong: "drop" });
+    const { train, reports } = await readDataset(path, { ...options, maxLength: 3, overlong: "drop" });
     assert.equal(train.length, 1);
     assert.equal(reports.train.numDropped, 1);
     assert.equal(reports.train.numTruncated, 0);
   });
 
-  it("refuses overlong examples on demand, naming the line and both lengths", () => {
+  it("refuses overlong examples on demand, naming the line and both lengths", async () => {
     const path = write("refuse.jsonl", lines({ text: "ab" }, { text: "abcdef" }));
-    assertFails(
+    await assertFails(
       path,
       "usage/data",
       'Cannot use data set "FILE": 1 faulty row\n  FILE:2: Cannot use example: 7 tokens, expected at most 3',
@@ -146,31 +150,31 @@ describe("readDataset()", () => {
     );
   });
 
-  it("says that a file is missing", () => {
-    assertFails(
+  it("says that a file is missing", async () => {
+    await assertFails(
       join(folder, "none.jsonl"),
       "format/file",
-      'Cannot read data set "FILE": no such file, expected a .jsonl, .json or .txt file or a folder',
+      'Cannot read data set "FILE": no such file, expected a file (.jsonl, .ndjson, .json, .parquet, .csv, .tsv, .txt, .md, .markdown; also .gz, .zst) or a folder',
     );
   });
 
-  it("says that a folder has no training file", () => {
+  it("says that a folder has no training file", async () => {
     mkdirSync(join(folder, "hollow"), { recursive: true });
-    assertFails(
+    await assertFails(
       join(folder, "hollow"),
       "usage/data",
-      'Cannot read data set "FILE": the folder has no training file, expected train.jsonl, train.json or train.txt',
+      'Cannot read data set "FILE": the folder has no training file, expected train.jsonl or other files that end in .jsonl, .ndjson, .json, .parquet, .csv, .tsv, .txt, .md, .markdown',
     );
   });
 
-  it("says that a data set is empty", () => {
+  it("says that a data set is empty", async () => {
     for (const path of [write("empty.jsonl", "\n\n"), write("empty.json", "[]"), write("empty.txt", "a")]) {
-      assertFails(path, "usage/data", 'Cannot use data set "FILE": no examples, expected at least one');
+      await assertFails(path, "usage/data", 'Cannot use data set "FILE": no examples, expected at least one');
     }
   });
 
-  it("says that all examples were dropped", () => {
-    assertFails(
+  it("says that all examples were dropped", async () => {
+    await assertFails(
       write("gone.jsonl", lines({ text: "abcdef" })),
       "usage/data",
       'Cannot use data set "FILE": all 1 examples were dropped at 3 tokens, expected at least one',
@@ -178,34 +182,36 @@ describe("readDataset()", () => {
     );
   });
 
-  it("names file and line of broken JSON", () => {
+  it("names file and line of broken JSON", async () => {
     const path = write("broken.jsonl", `${lines({ text: "a" })}{"text": "b"\n`);
-    assert.throws(
-      () => readDataset(path, options),
+    await assert.rejects(
+      readDataset(path, options),
       (error: unknown) =>
         error instanceof GraftError &&
         error.code === "format/json" &&
-        error.message.startsWith(`Cannot parse line "${path}:2": `) &&
+        error.message.startsWith(
+          `Cannot use data set "${path}": 1 faulty row\n  ${path}:2: Cannot parse row: `,
+        ) &&
         error.message.endsWith(", expected one JSON object a line"),
     );
   });
 
-  it("refuses a .json file that is broken or no array", () => {
-    assert.throws(
-      () => readDataset(write("broken.json", "[{]"), options),
+  it("refuses a .json file that is broken or no array", async () => {
+    await assert.rejects(
+      readDataset(write("broken.json", "[{]"), options),
       (error: unknown) => error instanceof GraftError && error.message.endsWith(", expected a JSON array"),
     );
-    assertFails(
+    await assertFails(
       write("one.json", "{}"),
       "format/json",
       'Cannot read data set "FILE": the file holds one object, expected a JSON array of rows',
     );
   });
 
-  it("names all faulty rows at once, up to ten", () => {
+  it("tells all faulty rows at once, counted by kind, with the first few lines of each", async () => {
     const bot = { messages: [{ role: "bot", content: "x" }] };
     const path = write("faulty.jsonl", lines({ text: "a" }, bot, { question: "q" }));
-    assertFails(
+    await assertFails(
       path,
       "usage/data",
       'Cannot use data set "FILE": 2 faulty rows\n' +
@@ -213,18 +219,58 @@ describe("readDataset()", () => {
         '  FILE:3: Cannot read row: keys "question", expected {"messages"}, {"conversations"}, ' +
         '{"prompt", "completion"}, {"instruction", "output"} or {"text"}',
     );
-    const many = write("many.json", JSON.stringify(Array.from({ length: 12 }, () => bot)));
-    assert.throws(() => readDataset(many, options), /12 faulty rows\n(.*\n){10} {2}and 2 more$/);
-    assert.throws(() => readDataset(many, options), /many\.json item 1: Cannot read message 1/);
+    const rows = Array.from({ length: 1200 }, (_, i) => (i === 3 ? "no JSON" : JSON.stringify(bot)));
+    const many = write("many.jsonl", rows.join("\n"));
+    await assert.rejects(readDataset(many, options), {
+      code: "usage/data",
+      message: new RegExp(
+        `: 1,200 faulty rows\n  ${many}:1, 2, 3, 5, 6 and 1,194 more \\(1,199 rows\\): Cannot read message 1.*\n` +
+          `  ${many}:4: Cannot parse row: .*, expected one JSON object a line$`,
+      ),
+      hint: /--skip-faulty/,
+    });
+    const list = write("many.json", JSON.stringify([bot, bot]));
+    await assert.rejects(
+      readDataset(list, options),
+      /many\.json item 1, 2 \(2 rows\): Cannot read message 1/,
+    );
   });
 
-  it("names the line when the template is missing or rejects the messages", () => {
+  it("leaves faulty rows out on demand, and counts them", async () => {
+    const path = write("some.jsonl", `${lines({ text: "a" }, { b: 1 }, { b: 2 })}{\n`);
+    const { train, reports } = await readDataset(path, { ...options, skipFaulty: true });
+    assert.equal(train.length, 1);
+    assert.deepEqual(
+      reports.train.faults.map(({ code, numRows, places }) => [
+        code,
+        numRows,
+        places.map(({ line }) => line),
+      ]),
+      [
+        ["usage/data", 2, [2, 3]],
+        ["format/json", 1, [4]],
+      ],
+    );
+    const all = write("all.jsonl", lines({ b: 1 }));
+    await assert.rejects(readDataset(all, { ...options, skipFaulty: true }), /all 1 rows are faulty/);
+  });
+
+  it("tells the faulty rows of all files of a folder together", async () => {
+    write("bad/train.jsonl", lines({ b: 1 }));
+    write("bad/valid.jsonl", lines({ text: "a" }, { b: 1 }));
+    await assert.rejects(
+      readDataset(join(folder, "bad"), options),
+      /2 faulty rows\n {2}\S+train\.jsonl:1, \S+valid\.jsonl:2 \(2 rows\): Cannot read row/,
+    );
+  });
+
+  it("names the line when the template is missing or rejects the messages", async () => {
     const messages = [
       { role: "user", content: "a" },
       { role: "assistant", content: "b" },
     ];
     const path = write("chat.jsonl", lines({ messages }));
-    assertFails(
+    await assertFails(
       path,
       "usage/chat-template",
       'Cannot use data set "FILE": 1 faulty row\n  FILE:1: Cannot render messages: the model has no chat template, ' +
@@ -233,7 +279,7 @@ describe("readDataset()", () => {
     );
   });
 
-  it("reads pairs, cuts them together, and drops those that are the same afterwards", () => {
+  it("reads pairs, cuts them together, and drops those that are the same afterwards", async () => {
     const path = write(
       "pairs.jsonl",
       lines(
@@ -242,7 +288,7 @@ describe("readDataset()", () => {
         { prompt: "a", chosen: "b", rejected: "c" },
       ),
     );
-    const { train, reports } = readDataset(path, { ...options, kind: "preference", maxLength: 6 });
+    const { train, reports } = await readDataset(path, { ...options, kind: "preference", maxLength: 6 });
     assert.deepEqual(
       train.map(({ sequences }) =>
         sequences.map(({ role, group, ids, weights }) => [role, group, textOf(ids), [...weights].join("")]),
@@ -262,17 +308,22 @@ describe("readDataset()", () => {
     assert.deepEqual([numExamples, numTrainedTokens, numTruncated, numDropped], [2, 9, 1, 1]);
   });
 
-  it("reads answers called good or bad, and classes", () => {
+  it("reads answers called good or bad, and classes", async () => {
     const judged = write("judged.jsonl", lines({ prompt: "a", completion: "b", label: false }));
     assert.deepEqual(
-      readDataset(judged, { ...options, kind: "unpaired" }).train.map(({ sequences }) =>
+      (await readDataset(judged, { ...options, kind: "unpaired" })).train.map(({ sequences }) =>
         sequences.map(({ role }) => role),
       ),
       [["undesirable"]],
     );
     const classes = { names: ["no", "yes"], readAt: "last" as const };
     const path = write("classes.jsonl", lines({ text: "abc", label: "yes" }, { text: "d", label: 0 }));
-    const { train, reports } = readDataset(path, { ...options, kind: "classes", classes, maxLength: 2 });
+    const { train, reports } = await readDataset(path, {
+      ...options,
+      kind: "classes",
+      classes,
+      maxLength: 2,
+    });
     assert.deepEqual(
       train.map(({ ids, label, labelIndex }) => [textOf(ids), label, labelIndex]),
       [
@@ -283,34 +334,34 @@ describe("readDataset()", () => {
     assert.deepEqual([reports.train.numTrainedTokens, reports.train.numTruncated], [2, 1]);
   });
 
-  it("names rows, keys and what to do when rows are for another objective", () => {
+  it("names rows, keys and what to do when rows are for another objective", async () => {
     const preference = write(
       "for-dpo.jsonl",
       lines({ text: "a" }, { prompt: "a", chosen: "b", rejected: "c" }),
     );
     const target =
       '{"messages"}, {"conversations"}, {"prompt", "completion"}, {"instruction", "output"} or {"text"}';
-    assertFails(
+    await assertFails(
       preference,
       "usage/data",
       `Cannot use data set "FILE": 1 faulty row\n  FILE:2: Cannot read row: keys "prompt", "chosen", "rejected", expected ${target}`,
     );
     const judged = write("for-kto.jsonl", lines({ prompt: "a", completion: "b", label: false }));
-    assertFails(
+    await assertFails(
       judged,
       "usage/data",
       `Cannot use data set "FILE": 1 faulty row\n  FILE:1: Cannot read row: keys "prompt", "completion", "label", expected ${target}`,
     );
-    assert.throws(
-      () => readDataset(judged, options),
+    await assert.rejects(
+      readDataset(judged, options),
       (error: unknown) => error instanceof GraftError && /another objective/.test(error.hint ?? ""),
     );
     const text = write("plain.txt", "abc");
-    assert.throws(
-      () => readDataset(text, { ...options, kind: "preference" }),
+    await assert.rejects(
+      readDataset(text, { ...options, kind: "preference" }),
       /plain text, expected rows {"prompt", "chosen", "rejected"}/,
     );
     const classes = write("label.jsonl", lines({ text: "a", label: 1 }));
-    assert.throws(() => readDataset(classes, { ...options, kind: "classes" }), /the model has none/);
+    await assert.rejects(readDataset(classes, { ...options, kind: "classes" }), /the model has none/);
   });
 });

@@ -1,12 +1,13 @@
 /**
- * @file Examples of a data set, from the text of its files: .jsonl, .json or .txt.
+ * @file Examples of a data set, from the text of its files or from rows in memory.
  *
- * A .txt file becomes consecutive windows of maxLength tokens in file order, loss on all. Examples longer than maxLength
- * are cut, dropped or refused as `overlong` says, and counted. All faulty rows of a file are named in one error. What rows
+ * Plain text becomes consecutive windows of maxLength tokens in file order, loss on all. Examples longer than maxLength
+ * are cut, dropped or refused as `overlong` says, and counted. All faulty rows are told in one error, or left out. What rows
  * are looked for and what they become is a matter of the kind of data.
  */
 import { UsageError } from "../errors.ts";
 import { exampleLength, sequencesOf, type TrainingUnit } from "./batch.ts";
+import { areNumbered, type Columns, renameColumns } from "./columns.ts";
 import {
   DATA_KINDS,
   type DataKind,
@@ -14,9 +15,11 @@ import {
   type DataUnits,
   type UnitOptions,
 } from "./data-kinds.ts";
-import { reportOn, type DataReport } from "./data-report.ts";
-import { makeExample, type Example, type ExampleSource } from "./example.ts";
-import { describeSource, parseJsonArray, parseJsonLines } from "./row-file.ts";
+import { type DataReport, reportOn, type RowCounts } from "./data-report.ts";
+import { makeExample, type Example } from "./example.ts";
+import { Faults } from "./faults.ts";
+import { DATA_ENDINGS, findFileKind, isPlainText } from "./file-kinds.ts";
+import type { ParsedRow, ParseOptions } from "./parsed-row.ts";
 
 export const OVERLONG = ["truncate", "drop", "error"] as const;
 
@@ -29,6 +32,10 @@ export interface DatasetOptions<K extends DataKindName = "text"> extends UnitOpt
   readonly kind?: K;
   /** "truncate" unless given. */
   readonly overlong?: Overlong;
+  /** Name that a form of rows has → column of the data. */
+  readonly columns?: Columns;
+  /** Leave faulty rows out, and count them, instead of refusing the data set. */
+  readonly skipFaulty?: boolean;
 }
 
 /** Examples of one file, and what reading them did. */
@@ -37,109 +44,159 @@ export interface DataPart<U extends TrainingUnit = Example> {
   readonly report: DataReport;
 }
 
-/** How the names of files end that hold examples, the likeliest first. */
-export const DATA_ENDINGS = [".jsonl", ".json", ".txt"] as const;
-const MAX_NAMED_ROWS = 10;
+/** Where rows in memory come from, as people are told it. */
+export const IN_MEMORY = "data";
 
-/** Cuts the text into windows of maxLength tokens; a last one of at least two tokens is kept. */
-function readWindows(text: string, file: string, { tokenizer, maxLength }: UnitOptions): Example[] {
-  const ids = tokenizer.encode(text, { addSpecialTokens: false });
-  const windows: Example[] = [];
-  for (let start = 0; ids.length - start >= 2; start += maxLength) {
-    windows.push(makeExample(ids.slice(start, start + maxLength), () => true, { file, line: 1 }));
+/** Makes units of rows, one after another, and counts what becomes of them. */
+export class UnitReader<K extends DataKindName = "text"> {
+  readonly #faults = new Faults();
+  #counts = { numTruncated: 0, numDropped: 0, longest: 0 };
+  readonly #options: DatasetOptions<K>;
+  readonly #kind: DataKind<DataUnits[K]>;
+  readonly #keep: (unit: DataUnits[K]) => void;
+
+  constructor(options: DatasetOptions<K>, keep: (unit: DataUnits[K]) => void) {
+    this.#options = options;
+    this.#kind = DATA_KINDS[options.kind ?? "text"] as DataKind<DataUnits[K]>;
+    this.#keep = keep;
   }
-  return windows;
+
+  /** What became of the rows so far. */
+  get counts(): RowCounts {
+    return { ...this.#counts, faults: this.#faults.kinds };
+  }
+
+  /** Reads one row; a faulty one is counted. */
+  addRow(row: ParsedRow): void {
+    const { source } = row;
+    try {
+      if ("fault" in row) throw row.fault;
+      const { forms } = this.#kind;
+      const value = renameColumns(row.value, this.#options.columns ?? new Map(), (named) =>
+        forms.some((form) => form.matches(named)),
+      );
+      this.#add(this.#kind.toUnit(value, this.#options, source));
+    } catch (error) {
+      this.#faults.add(source, error);
+    }
+  }
+
+  /** Cuts a text into windows of maxLength tokens; a last one of at least two tokens is kept. @throws usage/data for data that are rows */
+  addText(text: string, file: string): void {
+    if (this.#kind !== (DATA_KINDS.text as DataKind<unknown>)) {
+      throw new UsageError(
+        "usage/data",
+        `Cannot use data set "${file}": plain text, expected rows ${this.#kind.forms.map(({ keys }) => keys).join(" or ")}`,
+        { hint: "Name a .jsonl or .json file." },
+      );
+    }
+    const { tokenizer, maxLength } = this.#options;
+    const ids = tokenizer.encode(text, { addSpecialTokens: false });
+    for (let start = 0; ids.length - start >= 2; start += maxLength) {
+      const window = makeExample(ids.slice(start, start + maxLength), () => true, { file, line: 1 });
+      this.#keep(window as DataUnits[K]);
+    }
+  }
+
+  /** Applies `overlong` to a unit. */
+  #add(unit: DataUnits[K]): void {
+    const { maxLength, overlong = "truncate" } = this.#options;
+    const longest = Math.max(...sequencesOf(unit).map(exampleLength));
+    const isLong = longest > maxLength;
+    if (isLong && overlong === "error") {
+      throw new UsageError(
+        "usage/data",
+        `Cannot use example: ${longest} tokens, expected at most ${maxLength}`,
+        { hint: "Raise the maximum length, or have long examples truncated or dropped." },
+      );
+    }
+    const fitting = isLong ? (overlong === "drop" ? null : this.#kind.fit(unit, this.#options)) : unit;
+    this.#counts.longest = Math.max(this.#counts.longest, longest);
+    if (fitting === null || !this.#kind.isUseful(fitting)) this.#counts.numDropped++;
+    else {
+      this.#keep(fitting);
+      if (fitting !== unit) this.#counts.numTruncated++;
+    }
+  }
 }
 
-/** Applies `overlong` to one example, or what is compared; null when it is dropped. */
-function fitUnit<U extends TrainingUnit>(
-  unit: U,
-  kind: DataKind<U>,
-  options: DatasetOptions<DataKindName>,
-): U | null {
-  const { maxLength, overlong = "truncate" } = options;
-  const longest = Math.max(...sequencesOf(unit).map(exampleLength));
-  if (longest <= maxLength) return unit;
-  if (overlong === "error") {
-    throw new UsageError(
-      "usage/data",
-      `Cannot use example: ${longest} tokens, expected at most ${maxLength}`,
-      { hint: "Raise the maximum length, or have long examples truncated or dropped." },
-    );
-  }
-  if (overlong === "drop") return null;
-  return kind.fit(unit, options);
+/** How the rows of a file are to be parsed. */
+export function parseOptions(
+  { columns = new Map() }: Pick<DatasetOptions<DataKindName>, "columns">,
+  onCount?: (numRows: number) => void,
+): ParseOptions {
+  return { hasNoHeader: areNumbered(columns), ...(onCount ? { onCount } : {}) };
 }
 
-/** Joins the faults of all rows into one error with the code and hint of the first. */
-function throwFaults(path: string, faults: readonly { source: ExampleSource; error: UsageError }[]): void {
-  const first = faults[0];
-  if (first === undefined) return;
-  const named = faults
-    .slice(0, MAX_NAMED_ROWS)
-    .map(({ source, error }) => `  ${describeSource(source)}: ${error.message}`);
-  const numMore = faults.length - named.length;
-  if (numMore > 0) named.push(`  and ${numMore} more`);
-  const count = faults.length === 1 ? "1 faulty row" : `${faults.length} faulty rows`;
-  throw new UsageError(first.error.code, `Cannot use data set "${path}": ${count}\n${named.join("\n")}`, {
-    ...(first.error.hint === null ? {} : { hint: first.error.hint }),
-    cause: first.error,
+/** Refuses faulty rows, if they are not to be left out, and data without an example. @throws as `readExamples` */
+export function requireExamples(
+  names: readonly string[],
+  report: DataReport,
+  { maxLength, skipFaulty = false }: Pick<DatasetOptions<DataKindName>, "maxLength" | "skipFaulty">,
+): void {
+  const faults = new Faults();
+  faults.addAll(report.faults);
+  if (!skipFaulty) faults.requireNone(names);
+  if (report.numExamples > 0) return;
+  const { numDropped } = report;
+  const [found, hint] =
+    numDropped > 0
+      ? [`all ${numDropped} examples were dropped at ${maxLength} tokens`, "Raise the maximum length."]
+      : faults.numRows > 0
+        ? [`all ${faults.numRows} rows are faulty`, faults.describe()[0] ?? ""]
+        : ["no examples", "Put rows into the file."];
+  const what = names.map((name) => `"${name}"`).join(", ");
+  throw new UsageError("usage/data", `Cannot use data set ${what}: ${found}, expected at least one`, {
+    hint,
   });
 }
 
 /**
  * Reads the examples of one file; the end of its name, `path`, says how `text` is read.
- * @throws format/json, usage/data, usage/chat-template, naming file and line
+ * @throws format/json, format/file, usage/data, usage/chat-template, naming file and line
  */
 export function readExamples<K extends DataKindName = "text">(
   text: string,
   path: string,
   options: DatasetOptions<K>,
 ): DataPart<DataUnits[K]> {
-  type Unit = DataUnits[K];
-  const name: DataKindName = options.kind ?? "text";
-  const kind = DATA_KINDS[name] as DataKind<Unit>;
-  const kept: Unit[] = [];
-  let numTruncated = 0;
-  let numDropped = 0;
-  if (path.endsWith(".txt")) {
-    if (name !== "text") throw noRows(path, kind);
-    kept.push(...(readWindows(text, path, options) as Unit[]));
-  } else {
-    const rows = path.endsWith(".json") ? parseJsonArray(text, path) : parseJsonLines(text, path);
-    const faults: { source: ExampleSource; error: UsageError }[] = [];
-    for (const { value, source } of rows) {
-      try {
-        const unit = kind.toUnit(value, options, source);
-        const fitting = fitUnit(unit, kind, options);
-        if (fitting === null || !kind.isUseful(fitting)) numDropped++;
-        else {
-          kept.push(fitting);
-          if (fitting !== unit) numTruncated++;
-        }
-      } catch (error) {
-        if (!(error instanceof UsageError)) throw error;
-        faults.push({ source, error });
-      }
-    }
-    throwFaults(path, faults);
+  const kind = findFileKind(path);
+  if (kind !== null && isPlainText(kind)) {
+    return readPart(path, options, (reader) => reader.addText(text, path));
   }
-  if (kept.length === 0) {
-    const found =
-      numDropped === 0
-        ? "no examples"
-        : `all ${numDropped} examples were dropped at ${options.maxLength} tokens`;
-    throw new UsageError("usage/data", `Cannot use data set "${path}": ${found}, expected at least one`, {
-      hint: numDropped === 0 ? "Put rows into the file." : "Raise the maximum length.",
-    });
+  if (!kind?.parse) {
+    throw new UsageError(
+      "usage/data",
+      `Cannot read data set "${path}" as text: expected a name that ends in ${DATA_ENDINGS.filter((end) => findFileKind(end)?.parse).join(", ")}`,
+      { hint: "Name it as what the text is." },
+    );
   }
-  return { examples: kept, report: reportOn(kept, numTruncated, numDropped) };
+  const rows = kind.parse(text, path, parseOptions(options));
+  return readPart(path, options, (reader) => addRows(reader, rows));
 }
 
-function noRows(path: string, kind: DataKind<unknown>): UsageError {
-  return new UsageError(
-    "usage/data",
-    `Cannot use data set "${path}": plain text, expected rows ${kind.forms.map(({ keys }) => keys).join(" or ")}`,
-    { hint: "Name a .jsonl or .json file." },
-  );
+/** Reads the examples of rows that are in memory, checked like those of files. @throws usage/data, usage/chat-template, naming the row */
+export function readRows<K extends DataKindName = "text">(
+  rows: readonly unknown[],
+  options: DatasetOptions<K>,
+): DataPart<DataUnits[K]> {
+  const parsed = rows.map((value, i) => ({ value, source: { file: IN_MEMORY, line: i + 1 } }));
+  return readPart(IN_MEMORY, options, (reader) => addRows(reader, parsed));
+}
+
+function addRows<K extends DataKindName>(reader: UnitReader<K>, rows: Iterable<ParsedRow>): void {
+  for (const row of rows) reader.addRow(row);
+}
+
+function readPart<K extends DataKindName>(
+  name: string,
+  options: DatasetOptions<K>,
+  fill: (reader: UnitReader<K>) => void,
+): DataPart<DataUnits[K]> {
+  const examples: DataUnits[K][] = [];
+  const reader = new UnitReader(options, (unit) => void examples.push(unit));
+  fill(reader);
+  const report = reportOn(examples, reader.counts);
+  requireExamples([name], report, options);
+  return { examples, report };
 }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { NO_LABEL, toBatch } from "./batch.ts";
-import { readIdxFile, readImageFile, readImages } from "./by-path.ts";
+import { readIdxFile, readImageFile, readImages } from "./files/image-files.ts";
 import { imageFiles } from "./images.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "graft-images-"));

@@ -4,16 +4,30 @@ import type { TokenizerFiles } from "../format/checkpoint/checkpoint.ts";
 import { type ChatTemplate, createChatTemplate } from "./chat-template.ts";
 import { type Tokenizer, createTokenizer } from "./tokenizer.ts";
 
+/** What the same tools can be made of elsewhere; plain data. */
+export interface ToolsOrigin {
+  readonly files: TokenizerFiles;
+  /** What the template takes as the time. */
+  readonly now: Date;
+}
+
 /** What turns text into ids and back. */
 export interface TextTools {
   readonly tokenizer: Tokenizer;
   readonly template: ChatTemplate;
+  readonly origin: ToolsOrigin;
 }
 
 /** Makes the text tools of a model. @throws UsageError "usage/model" when it carries no tokenizer. */
 export function openTextTools(modelName: string, files: TokenizerFiles | null): TextTools {
-  if (files) return { tokenizer: createTokenizer(files), template: createChatTemplate(files) };
+  if (files) return makeTextTools({ files, now: new Date() });
   throw new UsageError("usage/model", `Cannot use model "${modelName}" on text: it has no tokenizer.json`, {
     hint: "Put the tokenizer's files into the model's folder.",
   });
+}
+
+/** Makes the tools of an origin. */
+export function makeTextTools(origin: ToolsOrigin): TextTools {
+  const { files, now } = origin;
+  return { tokenizer: createTokenizer(files), template: createChatTemplate(files, { now }), origin };
 }

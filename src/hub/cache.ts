@@ -12,10 +12,15 @@ import { findDamage } from "./manifest.ts";
 import { expandHome } from "./model-name.ts";
 import { unreachable, type Source } from "./source.ts";
 
-/** Folder of finished models: in `GRAFT_HOME`, else `$XDG_CACHE_HOME/graft`, else `~/.cache/graft`. */
-export function modelsFolderOf(env: NodeJS.ProcessEnv): string {
+/** Folder of what graft keeps: `GRAFT_HOME`, else `$XDG_CACHE_HOME/graft`, else `~/.cache/graft`. */
+export function homeFolderOf(env: NodeJS.ProcessEnv): string {
   const xdg = env["XDG_CACHE_HOME"] || join(env["HOME"] ?? homedir(), ".cache");
-  return join(expandHome(env["GRAFT_HOME"] || join(xdg, "graft"), env), "models");
+  return expandHome(env["GRAFT_HOME"] || join(xdg, "graft"), env);
+}
+
+/** Folder of finished models in it. */
+export function modelsFolderOf(env: NodeJS.ProcessEnv): string {
+  return join(homeFolderOf(env), "models");
 }
 
 /** Path of the cache entry of a repository at a revision. */

@@ -101,4 +101,13 @@ export interface NoteEvent {
   readonly message: string;
 }
 
-export type TrainEvent = StartEvent | ResumeEvent | StepEvent | EvalEvent | DoneEvent | NoteEvent;
+/** How far reading a large file of data is, now and then. */
+export interface ReadEvent {
+  readonly event: "read";
+  readonly file: string;
+  readonly rows: number;
+  /** Null: not known before the end. */
+  readonly total_rows: number | null;
+}
+
+export type TrainEvent = ReadEvent | StartEvent | ResumeEvent | StepEvent | EvalEvent | DoneEvent | NoteEvent;

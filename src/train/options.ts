@@ -4,6 +4,8 @@
  * The options of the methods and optimizers join from their own schemas; giving one to a method that does not have it is an error.
  */
 import { z } from "zod";
+import { COLUMNS } from "../data/columns.ts";
+import { DATA_ENDINGS } from "../data/file-kinds.ts";
 import { TRAIN_ON } from "../data/example.ts";
 import { UsageError } from "../errors.ts";
 import { type Problem, type ValueForm, findProblems, settingsError } from "../expected.ts";
@@ -27,6 +29,22 @@ function methodChoice(methods: readonly Method[]) {
 /** Commas and spaces of a path are its own. */
 const PATH = z.string().meta({ format: "path" });
 
+/** Rows in memory; each is checked like a row of a file. */
+const ROWS = z
+  .array(z.custom<object>((row) => typeof row === "object" && row !== null).meta({ type: "object" }))
+  .min(1)
+  .readonly();
+
+const PATHS = z.union([PATH, z.array(PATH).min(1)]);
+const DATA = `Training data: a file (${DATA_ENDINGS.join(", ")}, also .gz or .zst) or a folder of such; images: IDX, or a folder with such; NAME=2 is drawn twice an epoch`;
+const EVAL_DATA = "Held-out data: a file or a folder";
+
+/** What a command takes instead of the same settings of the library: it is given no rows. */
+export const NAMED_DATA = {
+  data: PATHS.describe(DATA),
+  evalData: PATH.optional().describe(EVAL_DATA),
+};
+
 /** What the help shows together. */
 const GROUPS = {
   model: {
@@ -46,12 +64,16 @@ const GROUPS = {
       ),
   },
   data: {
-    data: z
-      .union([PATH, z.array(PATH).min(1)])
-      .describe(
-        "Training data: .jsonl, .json or .txt, or a folder with train.jsonl; images: IDX, or a folder with such; NAME=2 is drawn twice an epoch",
-      ),
-    evalData: z.string().optional().describe("Held-out data"),
+    data: z.union([PATHS, ROWS]).describe(`${DATA}; or rows`),
+    evalData: z.union([PATH, ROWS]).optional().describe(`${EVAL_DATA}; or rows`),
+    evalShare: z
+      .number()
+      .gt(0)
+      .lt(1)
+      .optional()
+      .describe("Share of the training data that is held out, drawn by the seed"),
+    columns: COLUMNS,
+    skipFaulty: z.boolean().optional().describe("Leave rows out that cannot be used, and count them"),
     maxLength: z.int().min(2).default(512).describe("Tokens of an example; longer ones are cut"),
     packing: z.boolean().default(false).describe("Fill rows of max-length tokens with several examples"),
     shuffle: z.boolean().default(true).describe("Draw a new order of the examples each epoch"),

@@ -16,6 +16,7 @@ import { type TrainingSetup, residencyOf, setUp } from "./files/setup.ts";
 import { type FineTuneRequest, fineTune } from "./fine-tune.ts";
 import { unitsToBatch } from "./micro-batch.ts";
 import { type TrainInput, type TrainOptions, parseTrainOptions } from "./options.ts";
+import { areRows, describeRows } from "./run-data.ts";
 import { numericSettings } from "./saved-settings.ts";
 import { tellDone, tellResume, tellStart } from "./tell-run.ts";
 
@@ -47,7 +48,8 @@ export async function train(input: TrainInput, hooks: TrainHooks = {}): Promise<
   await look();
   for (const key of ["model", "data", "evalData", "initAdapter"] as const) {
     if (given.resume) continue;
-    for (const path of [given[key] ?? []].flat()) folder.refuseInput(key, path);
+    const paths: unknown[] = [given[key]].flat();
+    for (const path of paths) if (typeof path === "string") folder.refuseInput(key, path);
   }
   const emit = (event: TrainEvent): void => hooks.onEvent?.(event);
   const lock = await lockRun(given.output, (message) => emit({ event: "note", message }));
@@ -72,6 +74,11 @@ async function runLocked(
   const setup = await setUp(
     given.resume ? { ...(await begunWith(folder, given)), ...given } : given,
     hooks.methods,
+    {
+      signal: hooks.signal,
+      onProgress: ({ file, numRows, totalRows }) =>
+        emit({ event: "read", file, rows: numRows, total_rows: totalRows }),
+    },
   );
   const { options } = setup;
   const session = openSession(setup);
@@ -116,7 +123,7 @@ function requestOf(
   const { options, adapter, origin, base, plan, totalSteps, memory, objective, reference } = setup;
   const { heldOut } = setup.data;
   const { warmupSteps, learningRate, maxGradNorm, weightDecay, maxLength, seed, packing } = options;
-  const settings = numericSettings(options);
+  const settings = numericSettings(withoutRows(options));
   return {
     session,
     adapter,
@@ -165,8 +172,18 @@ function requestOf(
   };
 }
 
+/** Rows in memory are told by what they are: a run goes on with the same ones alone. */
+function withoutRows(options: TrainOptions): TrainOptions {
+  const told = (["data", "evalData"] as const).flatMap((key) => {
+    const rows = options[key];
+    return areRows(rows) ? [[key, describeRows(rows)]] : [];
+  });
+  return { ...options, ...(Object.fromEntries(told) as Pick<TrainOptions, "data">) };
+}
+
 /** The settings as they took effect, as a file that a new run can be started with. */
-function configText({ resume: _resume, overwrite: _overwrite, ...settings }: TrainOptions): string {
+function configText(options: TrainOptions): string {
+  const { resume: _resume, overwrite: _overwrite, ...settings } = withoutRows(options);
   const given = Object.entries(settings).filter(([, value]) => value !== undefined);
   return stringify({ ...Object.fromEntries(given), output: resolve(settings.output) });
 }

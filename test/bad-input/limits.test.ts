@@ -4,7 +4,7 @@ import { writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { readConfigFile } from "../../src/cli/config-file.ts";
-import { readIdxFile } from "../../src/data/by-path.ts";
+import { readIdxFile } from "../../src/data/files/image-files.ts";
 import { createTokenizer } from "../../src/data/tokenizer.ts";
 import type { GraftError } from "../../src/errors.ts";
 import { adapterFiles, readAdapter } from "../../src/format/adapters/adapter.ts";

@@ -55,7 +55,7 @@ async function accuracyOf(model: string, adapterFolder: string | null): Promise<
   const session = new Session(createEngine({ threads: 1 }), base);
   const classifier = await Classifier.create(session, adapter);
   const how = { ...openTextTools(model, checkpoint.tokenizerFiles), ...classesOf(base.model) };
-  const { examples } = readDataFile<"classes">(heldOut, { ...how, maxLength: 64, kind: "classes" });
+  const { examples } = await readDataFile<"classes">(heldOut, { ...how, maxLength: 64, kind: "classes" });
   const accuracy = await classifier.accuracy(examples);
   await session.release();
   await checkpoint.close();

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { Session } from "../../src/run/session.ts";
-import { readImages } from "../../src/data/by-path.ts";
+import { readImages } from "../../src/data/files/image-files.ts";
 import { Classifier } from "../../src/engine/classifier.ts";
 import { readAdapter, loadModel } from "../../src/format/by-path.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";

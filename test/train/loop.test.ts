@@ -118,7 +118,7 @@ describe("the training loop", () => {
     const { adapter } = await readAdapter(output, base);
     const session = new Session(createEngine({ threads: 1 }), base);
     const evaluator = await Evaluator.create(session, adapter);
-    const { examples } = readDataFile(heldOut, {
+    const { examples } = await readDataFile(heldOut, {
       ...openTextTools(model, checkpoint.tokenizerFiles),
       maxLength: 64,
     });
@@ -230,7 +230,7 @@ describe("the training loop", () => {
     assert.deepEqual(tokens, [32, 32, 32, 32, 32]);
     const { base, checkpoint } = await loadModel(model);
     const { tokenizer, template } = openTextTools(model, checkpoint.tokenizerFiles);
-    const { examples } = readDataFile(text, { tokenizer, template, maxLength: 16 });
+    const { examples } = await readDataFile(text, { tokenizer, template, maxLength: 16 });
     assert.equal(examples.length, 10);
     const session = new Session(createEngine({ threads: 1 }), base);
     const evaluator = await Evaluator.create(session, null);

@@ -154,7 +154,7 @@ async function logProbsOf(
   const { base, checkpoint } = await loadModel(model);
   const adapter = adapterFolder === null ? null : (await readAdapter(adapterFolder, base)).adapter;
   const session = new Session(createEngine({ threads: 1 }), base);
-  const { examples } = readDataFile<DataKindName>(HELD_OUT.get("preference") as string, {
+  const { examples } = await readDataFile<DataKindName>(HELD_OUT.get("preference") as string, {
     ...openTextTools(model, checkpoint.tokenizerFiles),
     maxLength: 64,
     kind: "preference",

@@ -35,7 +35,7 @@ export function flagsFor(input: TrainInput): string[] {
   return Object.entries({ ...TINY_RUN, ...input }).flatMap(([key, value]) => {
     const flag = `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
     if (value === true) return [flag];
-    return [flag, typeof value === "boolean" ? "off" : String(value)];
+    return [flag, typeof value === "boolean" ? "off" : JSON.stringify(value).replaceAll('"', "")];
   });
 }
 

@@ -1,5 +1,6 @@
 /** @file How a run made its result, for the card. No dates and no speeds: a resumed run ends with an equal card. */
 import { createHash } from "node:crypto";
+import { readdirSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { isThere } from "../../data/by-path.ts";
 import { readWeightedName } from "../../data/weighted-name.ts";
@@ -8,6 +9,7 @@ import { disk } from "../../format/files/disk/calls.ts";
 import { readThrough } from "../../format/files/disk/read-through.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import type { TrainOptions } from "../options.ts";
+import { describeRows } from "../run-data.ts";
 import type { RunState } from "../run-state.ts";
 
 /** Settings whose values are paths of one machine; the facts name what lies there. */
@@ -24,9 +26,12 @@ export async function describeInputs({ data, evalData, initAdapter }: TrainOptio
   const datasets = new Set<string>();
   for (const [what, names] of [
     ["data", [data].flat()],
-    ["held-out data", evalData === undefined ? [] : [evalData]],
+    ["held-out data", evalData === undefined ? [] : [evalData].flat()],
   ] as const) {
+    const rows = names.filter((name) => typeof name === "object");
+    if (rows.length > 0) facts.push([what, describeRows(rows)]);
     for (const name of names) {
+      if (typeof name !== "string") continue;
       const { path, weight } = readWeightedName(name, isThere);
       const drawn = weight === 1 ? "" : `, drawn ${weight} times an epoch`;
       facts.push([what, `${basename(resolve(path))}${drawn}, sha256 ${await hashData(path)}`]);
@@ -44,7 +49,7 @@ async function hashData(path: string): Promise<string> {
   const add = (file: string): Promise<void> => readThrough(file, (piece) => void hash.update(piece));
   if (!(await disk().stat(path)).isDirectory()) await add(path);
   else {
-    for (const name of (await disk().readdir(path)).toSorted()) {
+    for (const name of readdirSync(path, { recursive: true, encoding: "utf8" }).toSorted()) {
       if (!(await disk().stat(join(path, name))).isFile()) continue;
       hash.update(`${name}\0`);
       await add(join(path, name));

@@ -41,7 +41,7 @@ import {
   objectiveOptions,
   optimizerOptions as ownOptimizerOptions,
 } from "../options.ts";
-import { type RunData, readRunData } from "../run-data.ts";
+import { type ReadingHooks, type RunData, readRunData } from "../run-data.ts";
 import { type Inputs, describeInputs } from "./making.ts";
 
 /** Stream of the seed that start values come from. */
@@ -83,6 +83,7 @@ export interface TrainingSetup {
 export async function setUp(
   options: TrainOptions,
   methods: readonly Method[] = METHODS,
+  hooks: ReadingHooks = {},
 ): Promise<TrainingSetup> {
   const method = findMethod(options.method, methods);
   const [ofMethod, ofOptimizer] = [methodOptions(options, methods), ownOptimizerOptions(options)];
@@ -100,6 +101,7 @@ export async function setUp(
         ofOptimizer,
         `options of optimizer "${optimizer.name}"`,
       ),
+      hooks,
     };
     return await setUpOn(path, checkpoint, options, kinds);
   } catch (error) {
@@ -116,13 +118,14 @@ interface Kinds {
   readonly ofMethod: unknown;
   readonly optimizer: Optimizer;
   readonly optimizerOptions: unknown;
+  readonly hooks: ReadingHooks;
 }
 
 async function setUpOn(
   path: string,
   checkpoint: Checkpoint,
   options: TrainOptions,
-  { methods, method, ofMethod, optimizer, optimizerOptions }: Kinds,
+  { methods, method, ofMethod, optimizer, optimizerOptions, hooks }: Kinds,
 ): Promise<TrainingSetup> {
   const model = openModel(checkpoint.config);
   const targets = {
@@ -131,10 +134,10 @@ async function setUpOn(
     layers: options.layers ?? null,
   };
   const objective = chooseObjective(options, model);
-  const data = readRunData(options, model, objective.objective, checkpoint.tokenizerFiles);
+  const data = await readRunData(options, model, objective.objective, checkpoint.tokenizerFiles, hooks);
   if (options.earlyStopping !== undefined && data.heldOut === null) {
     throw new UsageError("usage/flag", "Cannot stop early: there is no held-out data to evaluate on", {
-      hint: "Give --eval-data, or a data folder with valid.jsonl.",
+      hint: "Give --eval-data or --eval-share, or a data folder with valid.jsonl.",
     });
   }
   const plan = planSteps({ ...options, examples: data.train, sources: data.sources });
@@ -149,6 +152,7 @@ async function setUpOn(
     learningRate: options.learningRate ?? suitableLearningRate(rateOf),
     warmupSteps: options.warmupSteps ?? suitableWarmup(findSchedule(options.schedule), totalSteps),
   };
+  requireShortWarmup(options, totalSteps);
   requireMatchedPatterns(method.options.parse(ofMethod), preview.paths);
   const memory = planMemory({
     model,
@@ -188,7 +192,7 @@ async function setUpOn(
     objective,
     dropBp,
     reference,
-    notes: compareTokenizerFiles(checkpoint),
+    notes: [...compareTokenizerFiles(checkpoint), ...data.notes],
   };
 }
 
@@ -202,6 +206,16 @@ function dropPlan({ dropbp, dropbpRates, maxLength }: TrainOptions): DropPlan | 
   if (dropbp === undefined || dropbp === 0) return null;
   const sensitivity = SENSITIVITIES.find(({ name }) => name === (dropbpRates ?? DEFAULT_SENSITIVITY)) ?? null;
   return { rate: dropbp, sensitivity, length: maxLength };
+}
+
+/** Refuses a warm-up in which the run ends: it would never have the learning rate that was asked for. @throws UsageError "usage/flag" */
+function requireShortWarmup({ warmupSteps = 0 }: TrainOptions, totalSteps: number): void {
+  if (warmupSteps < totalSteps || warmupSteps === 0) return;
+  throw new UsageError(
+    "usage/flag",
+    `Cannot warm up over ${warmupSteps} steps: the run has ${totalSteps}, expected fewer`,
+    { hint: "Choose fewer warm-up steps, or train for longer." },
+  );
 }
 
 /** The objective that is asked for, or that of what the model is for. @throws UsageError "usage/flag" */

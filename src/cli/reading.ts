@@ -1,0 +1,51 @@
+/** @file Flags that say how rows are read, and a bar while large files are. */
+import { z } from "zod";
+
+import type { ReadingProgress, ReadOptions } from "../data/by-path.ts";
+import { COLUMNS, readColumns } from "../data/columns.ts";
+import type { CommandIO } from "./command.ts";
+import type { Bar } from "./progress.ts";
+
+/** Flags of every command that reads rows. */
+export const ROW_FLAGS = {
+  columns: COLUMNS,
+  skipFaulty: z.boolean().default(false).describe("Leave rows out that cannot be used, and count them"),
+};
+
+/** A bar of the rows of one file after another; nothing is drawn before a large one is read. */
+export class ReadingBar {
+  readonly #io: CommandIO;
+  #bar: Bar | null = null;
+  #file = "";
+
+  constructor(io: CommandIO) {
+    this.#io = io;
+  }
+
+  update({ file, numRows, totalRows }: ReadingProgress): void {
+    if (file !== this.#file) this.stop();
+    this.#file = file;
+    this.#bar ??= this.#io.progress(`reading ${file}`, totalRows, "steps");
+    this.#bar.update(numRows);
+  }
+
+  stop(): void {
+    this.#bar?.stop();
+    this.#bar = null;
+  }
+}
+
+/** Reads data by the flags of a command, with a bar. */
+export async function withReading<T>(
+  { columns, skipFaulty }: z.output<z.ZodObject<typeof ROW_FLAGS>>,
+  io: CommandIO,
+  read: (how: Required<Pick<ReadOptions, "columns" | "skipFaulty" | "signal" | "onProgress">>) => Promise<T>,
+): Promise<T> {
+  const bar = new ReadingBar(io);
+  try {
+    const onProgress = (progress: ReadingProgress): void => bar.update(progress);
+    return await read({ columns: readColumns(columns), skipFaulty, signal: io.signal, onProgress });
+  } finally {
+    bar.stop();
+  }
+}

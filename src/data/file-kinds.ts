@@ -1,0 +1,88 @@
+/**
+ * @file The kinds of files that hold text or rows, told by the ends of their names. Adding one: an entry here.
+ *
+ * A kind holds plain text, rows as text, or rows as bytes. Any of them may be compressed, which a further ending says.
+ */
+import { parseTable } from "./csv-rows.ts";
+import { parseJsonArray, parseJsonLines } from "./json-rows.ts";
+import { readParquetRows } from "./parquet-rows.ts";
+import type { ParsedRow, ParseOptions } from "./parsed-row.ts";
+
+/** One kind of file. */
+export interface FileKind {
+  readonly name: string;
+  /** Of the names of files, in lower case; the likeliest first. */
+  readonly endings: readonly string[];
+  /** What a row's number counts. */
+  readonly counts: "line" | "item" | "row";
+  /** Reads rows from text; null: it holds no rows, or not as text. @throws format/json, format/file */
+  readonly parse: ((text: string, file: string, options: ParseOptions) => Iterable<ParsedRow>) | null;
+  /** Reads rows from bytes; null: it holds text. */
+  readonly parseBytes:
+    | ((bytes: Uint8Array, file: string, options: ParseOptions) => AsyncIterable<ParsedRow>)
+    | null;
+}
+
+/** Ends of names that say how a file is compressed. */
+export const COMPRESSED_ENDINGS: readonly string[] = [".gz", ".zst"];
+
+/** The likeliest first: of files that differ in their ending alone, the first is read. */
+export const FILE_KINDS: readonly FileKind[] = [
+  {
+    name: "JSON lines, one row a line",
+    endings: [".jsonl", ".ndjson"],
+    counts: "line",
+    parse: parseJsonLines,
+    parseBytes: null,
+  },
+  {
+    name: "JSON, a list of rows",
+    endings: [".json"],
+    counts: "item",
+    parse: parseJsonArray,
+    parseBytes: null,
+  },
+  { name: "Parquet", endings: [".parquet"], counts: "row", parse: null, parseBytes: readParquetRows },
+  {
+    name: "CSV, with a header; parted by commas or semicolons",
+    endings: [".csv"],
+    counts: "line",
+    parse: (text, file, options) => parseTable(text, file, [",", ";"], options),
+    parseBytes: null,
+  },
+  {
+    name: "TSV, with a header; parted by tabs",
+    endings: [".tsv"],
+    counts: "line",
+    parse: (text, file, options) => parseTable(text, file, ["\t"], options),
+    parseBytes: null,
+  },
+  { name: "plain text", endings: [".txt"], counts: "line", parse: null, parseBytes: null },
+  {
+    name: "Markdown, as plain text",
+    endings: [".md", ".markdown"],
+    counts: "line",
+    parse: null,
+    parseBytes: null,
+  },
+];
+
+/** Every ending of a kind, for people. */
+export const DATA_ENDINGS: readonly string[] = FILE_KINDS.flatMap(({ endings }) => endings);
+
+/** Whether files of a kind hold text that is no rows. */
+export function isPlainText({ parse, parseBytes }: FileKind): boolean {
+  return parse === null && parseBytes === null;
+}
+
+/** Takes the ending that says how a file is compressed off its name. */
+export function withoutCompression(file: string): string {
+  const ending = COMPRESSED_ENDINGS.find((end) => file.toLowerCase().endsWith(end));
+  return ending === undefined ? file : file.slice(0, -ending.length);
+}
+
+/** The kind of a file, compressed or not; null: none that is known. */
+export function findFileKind(file: string): FileKind | null {
+  const name = withoutCompression(file).toLowerCase();
+  return FILE_KINDS.find(({ endings }) => endings.some((ending) => name.endsWith(ending))) ?? null;
+}

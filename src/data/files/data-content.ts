@@ -1,0 +1,87 @@
+/** @file What a file of data holds, and the one way from its bytes to units, in this thread or another. */
+import { readFile, stat } from "node:fs/promises";
+import { FormatError, UsageError } from "../../errors.ts";
+import { describeFileProblem, refuseEndless } from "../../system-error.ts";
+import type { DataKindName, DataUnits } from "../data-kinds.ts";
+import type { RowCounts } from "../data-report.ts";
+import { type DatasetOptions, parseOptions, UnitReader } from "../dataset.ts";
+import { DATA_ENDINGS, FILE_KINDS, type FileKind, findFileKind } from "../file-kinds.ts";
+import { decodeUtf8 } from "../utf8.ts";
+import { COMPRESSIONS } from "./compressions.ts";
+
+/** Bytes of data, not compressed any more. */
+export interface DataContent {
+  readonly bytes: Uint8Array;
+  /** The name by which people know it. */
+  readonly file: string;
+  /** Name of its kind in `FILE_KINDS`. */
+  readonly kind: string;
+}
+
+/** Is told how many rows are done, of how many where that is known. */
+export type OnRows = (numRows: number, totalRows: number | null) => void;
+
+/** Reads a file and takes its compression off. @throws FormatError "format/file", UsageError "usage/data" for an unknown kind */
+export async function openContent(path: string): Promise<DataContent> {
+  let bytes: Uint8Array;
+  try {
+    refuseEndless(await stat(path));
+    bytes = await readFile(path);
+  } catch (cause) {
+    throw unreadable(path, describeFileProblem(cause), "Check the path.", cause);
+  }
+  const kind = requireKind(path);
+  const compression = COMPRESSIONS.find(({ ending }) => path.toLowerCase().endsWith(ending));
+  if (!compression) return { bytes, file: path, kind: kind.name };
+  try {
+    return { bytes: compression.decompress(bytes), file: path, kind: kind.name };
+  } catch (cause) {
+    const found = cause instanceof Error ? cause.message : String(cause);
+    throw unreadable(path, found, "Check that the file was copied whole.", cause);
+  }
+}
+
+function unreadable(path: string, found: string, hint: string, cause: unknown): FormatError {
+  const expected = `expected a file (${DATA_ENDINGS.join(", ")}; also .gz, .zst) or a folder`;
+  return new FormatError("format/file", `Cannot read data set "${path}": ${found}, ${expected}`, {
+    hint,
+    cause,
+  });
+}
+
+function requireKind(path: string): FileKind {
+  const kind = findFileKind(path);
+  if (kind) return kind;
+  throw new UsageError(
+    "usage/data",
+    `Cannot read data set "${path}": its name does not say what it holds, expected one that ends in ${DATA_ENDINGS.join(", ")}`,
+    { hint: "Rename the file; also with .gz or .zst behind the ending." },
+  );
+}
+
+/** Hands each unit of some content to `keep`. @throws FormatError, UsageError for what is no fault of single rows */
+export async function readContent<K extends DataKindName>(
+  { bytes, file, kind: name }: DataContent,
+  options: DatasetOptions<K>,
+  keep: (unit: DataUnits[K]) => void,
+  onRows: OnRows = () => {},
+): Promise<RowCounts> {
+  const kind = FILE_KINDS.find((one) => one.name === name)!;
+  const reader = new UnitReader(options, keep);
+  let [numRows, total] = [0, null as number | null];
+  const how = parseOptions(options, (count) => void (total = count));
+  const rows = kind.parseBytes?.(bytes, file, how) ?? kind.parse?.(decodeUtf8(bytes, file), file, how);
+  if (rows === undefined) reader.addText(decodeUtf8(bytes, file), file);
+  else if (Symbol.asyncIterator in rows) {
+    for await (const row of rows) {
+      reader.addRow(row);
+      onRows(++numRows, total);
+    }
+  } else {
+    for (const row of rows) {
+      reader.addRow(row);
+      onRows(++numRows, total);
+    }
+  }
+  return reader.counts;
+}

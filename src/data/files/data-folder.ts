@@ -1,0 +1,122 @@
+/**
+ * @file Which files of a folder are trained on, and which are held out: by a word in their names, as on the hub.
+ *
+ * `train.jsonl`, `data/train-00000-of-00001.parquet` and `train/part1.csv` are of the training part. Where no file has such
+ * a word, all of them are. Of files that differ in their ending alone, the likeliest is read.
+ */
+import { readdirSync, statSync } from "node:fs";
+import { basename, join } from "node:path";
+import { UsageError } from "../../errors.ts";
+import { describeNames } from "../../format/contents.ts";
+import { DATA_ENDINGS, FILE_KINDS, findFileKind, withoutCompression } from "../file-kinds.ts";
+
+/** Paths of the files of each part, in order. */
+export interface DataFiles {
+  readonly train: readonly string[];
+  readonly valid: readonly string[];
+  readonly test: readonly string[];
+}
+
+type PartName = keyof DataFiles;
+
+/** Words that name a part. */
+const PART_OF: ReadonlyMap<string, PartName> = new Map([
+  ["train", "train"],
+  ["training", "train"],
+  ["valid", "valid"],
+  ["validation", "valid"],
+  ["val", "valid"],
+  ["dev", "valid"],
+  ["test", "test"],
+  ["testing", "test"],
+  ["eval", "test"],
+  ["evaluation", "test"],
+]);
+
+/** Files that tell about data, and are none. */
+const NO_DATA = /^(readme|license|licence|notice|changelog|dataset_infos?|[._])/i;
+
+/** Finds the files of a file or folder. @throws UsageError "usage/data" for a folder that holds none to train on, or several data sets */
+export function findDataFiles(path: string): DataFiles {
+  if (!isFolder(path)) return { train: [path], valid: [], test: [] };
+  refuseOtherFolders(path);
+  const files = listFiles(path, "").map((name) => ({ name, ...placeOf(name) }));
+  const isSplit = files.some(({ part }) => part !== null);
+  const of = (part: PartName): string[] =>
+    files
+      .filter((file) => (isSplit ? file.part === part : part === "train"))
+      .map(({ name }) => join(path, name));
+  const sets = [...new Set(files.flatMap(({ part, set }) => (part === "train" ? [set] : [])))];
+  if (sets.length > 1) {
+    throw new UsageError(
+      "usage/data",
+      `Cannot read data set "${path}": it holds ${sets.length} data sets, ${sets.map((set) => `"${set}"`).join(", ")}, expected one`,
+      { hint: "Name the folder of one of them." },
+    );
+  }
+  if (of("train").length > 0) return { train: of("train"), valid: of("valid"), test: of("test") };
+  throw new UsageError(
+    "usage/data",
+    `Cannot read data set "${path}": the folder has no training file, expected train.jsonl or other files that end in ${DATA_ENDINGS.join(", ")}`,
+    { hint: "Name the file itself, or rename it." },
+  );
+}
+
+/** Refuses folders of models, whose files of settings look like data. @throws UsageError "usage/data" */
+function refuseOtherFolders(path: string): void {
+  const { what, hint, kind } = describeNames(path, readdirSync(path));
+  if (kind !== "model" && kind !== "adapter" && kind !== "run") return;
+  throw new UsageError(
+    "usage/data",
+    `Cannot read data set "${path}": it is ${what}, expected a folder of data`,
+    {
+      hint,
+    },
+  );
+}
+
+/** Whether a path is of a folder that is there. */
+export function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
+
+/** Files of data below a folder, in order of their names; of one name with several endings the likeliest. */
+function listFiles(root: string, below: string): string[] {
+  const found: string[] = [];
+  const stems = new Map<string, string>();
+  const entries = readdirSync(join(root, below), { withFileTypes: true });
+  for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+    const name = join(below, entry.name);
+    if (NO_DATA.test(entry.name)) continue;
+    if (isFolder(join(root, name))) found.push(...listFiles(root, name));
+    else {
+      const stem = stemOf(name);
+      const other = stems.get(stem);
+      if (findFileKind(name) && (other === undefined || rank(name) < rank(other))) stems.set(stem, name);
+    }
+  }
+  return [...stems.values(), ...found];
+}
+
+function stemOf(name: string): string {
+  const plain = withoutCompression(name);
+  const ending = DATA_ENDINGS.find((end) => plain.toLowerCase().endsWith(end)) ?? "";
+  return plain.slice(0, plain.length - ending.length);
+}
+
+/** Place in the list of kinds; what is not compressed comes first. */
+function rank(name: string): number {
+  const kind = findFileKind(name);
+  return FILE_KINDS.findIndex((one) => one === kind) * 2 + (withoutCompression(name) === name ? 0 : 1);
+}
+
+/** The part that a file is of, told by the first part of its path that names one, and the folder of its data set. */
+function placeOf(name: string): { readonly part: PartName | null; readonly set: string } {
+  const steps = name.split(/[/\\]/);
+  for (const [i, step] of steps.entries()) {
+    const words = (i === steps.length - 1 ? basename(stemOf(step)) : step).toLowerCase().split(/[^a-z]+/);
+    const part = words.map((word) => PART_OF.get(word)).find((found) => found !== undefined);
+    if (part !== undefined) return { part, set: steps.slice(0, i).join("/") };
+  }
+  return { part: null, set: "" };
+}

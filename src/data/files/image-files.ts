@@ -1,0 +1,76 @@
+/**
+ * @file Images by paths of the disk: which files of a folder are read.
+ *
+ * The labels of FOLDER/NAME-images-idx3-ubyte lie in FOLDER/NAME-labels-idx1-ubyte; either may end in .gz. A folder has those
+ * to train on under "train" and, for evaluation, others under "t10k", "test" or "valid".
+ */
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
+import { UsageError } from "../../errors.ts";
+import { maxDecompressedBytes } from "../../limits.ts";
+import { describeFileProblem, refuseEndless } from "../../system-error.ts";
+import { decodeIdx, type IdxArray, unusableIdx } from "../idx-file.ts";
+import { type ImageExample, type ImageModel, type NamedIdx, pairImages } from "../images.ts";
+import { isFolder } from "./data-folder.ts";
+
+function existing(...paths: readonly string[]): string | null {
+  return paths.find((path) => existsSync(path)) ?? null;
+}
+
+/** Images to train on and, where a folder has some, to evaluate on. */
+export interface ImageSet {
+  readonly train: readonly ImageExample[];
+  /** Null: there are none. */
+  readonly heldOut: readonly ImageExample[] | null;
+}
+
+/** Names of the parts of a folder that are not trained on, the likeliest first. */
+const HELD_OUT = ["valid", "t10k", "test"];
+
+/** Reads an IDX file, compressed (gzip, told by its first bytes) or not. @throws FormatError "format/file" */
+export function readIdxFile(path: string, rank: number): IdxArray {
+  let bytes: Uint8Array;
+  try {
+    refuseEndless(statSync(path));
+    bytes = readFileSync(path);
+    if (bytes[0] === 0x1f && bytes[1] === 0x8b)
+      bytes = gunzipSync(bytes, { maxOutputLength: maxDecompressedBytes(bytes.length) });
+  } catch (cause) {
+    const hint = "Check the path, and that the file was copied whole.";
+    throw unusableIdx(path, describeFileProblem(cause), hint, cause);
+  }
+  return decodeIdx(bytes, rank, path);
+}
+
+/**
+ * Reads a file of images and the labels beside it, for a model that reads images; pixels are views of one array.
+ * @throws FormatError "format/file" for damaged files; as `pairImages`
+ */
+export function readImageFile(path: string, model: ImageModel): ImageExample[] {
+  const bare = path.replace(/\.gz$/, "").replace(/images-idx3-ubyte$/, "labels-idx1-ubyte");
+  const labelPath = existing(`${bare}${path.endsWith(".gz") ? ".gz" : ""}`, bare, `${bare}.gz`) ?? bare;
+  const read = (file: string, rank: number): NamedIdx => ({ ...readIdxFile(file, rank), path: file });
+  return pairImages(read(path, 3), read(labelPath, 1), model);
+}
+
+/** Reads a file of images, or a folder with such files. @throws as `readImageFile`, and UsageError "usage/data" for a folder without training images */
+export function readImages(path: string, model: ImageModel): ImageSet {
+  const findImages = (part: string): string | null => {
+    const images = join(path, `${part}-images-idx3-ubyte`);
+    return existing(images, `${images}.gz`);
+  };
+  const trainPath = isFolder(path) ? findImages("train") : path;
+  if (trainPath === null) {
+    throw new UsageError(
+      "usage/data",
+      `Cannot use images "${path}": the folder has no training images, expected train-images-idx3-ubyte or the same with .gz`,
+      { hint: "Name the file itself, or rename it." },
+    );
+  }
+  const [heldOutPath] = isFolder(path) ? HELD_OUT.flatMap((part) => findImages(part) ?? []) : [];
+  return {
+    train: readImageFile(trainPath, model),
+    heldOut: heldOutPath === undefined ? null : readImageFile(heldOutPath, model),
+  };
+}

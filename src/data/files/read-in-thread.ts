@@ -1,0 +1,44 @@
+/** @file Reading large data in a thread of its own: the caller stays free, sees how far it is, and may stop it. */
+import { Worker } from "node:worker_threads";
+import type { RowCounts } from "../data-report.ts";
+import { makeError } from "../faults.ts";
+import type { PackedUnits } from "../packed-units.ts";
+import type { OnRows } from "./data-content.ts";
+import type { UnitJob, UnitMessage } from "./unit-worker.ts";
+
+/** What a thread read. */
+export interface ReadUnits {
+  readonly packed: PackedUnits;
+  readonly counts: RowCounts;
+}
+
+/** The same file in the sources and in the package. */
+const WORKER = new URL(
+  import.meta.url.endsWith(".ts") ? "./unit-worker.ts" : "./unit-worker.js",
+  import.meta.url,
+);
+
+/** Reads some content in a thread; the bytes stay the caller's. @throws as `readContent`; the reason of `signal` when it was stopped */
+export async function readInThread(
+  job: UnitJob,
+  { signal, onRows }: { readonly signal?: AbortSignal | undefined; readonly onRows?: OnRows | undefined },
+): Promise<ReadUnits> {
+  signal?.throwIfAborted();
+  const worker = new Worker(WORKER, { workerData: job });
+  const stop = new AbortController();
+  try {
+    return await new Promise((resolve, reject) => {
+      signal?.addEventListener("abort", () => reject(signal.reason as Error), { signal: stop.signal });
+      worker.on("message", (message: UnitMessage) => {
+        if (message.type === "rows") onRows?.(message.numRows, message.totalRows);
+        else if (message.type === "done") resolve(message);
+        else reject(makeError(message.code, message.message, message.hint));
+      });
+      worker.on("error", reject);
+      worker.on("exit", (code) => reject(new Error(`The thread that reads data ended with ${code}`)));
+    });
+  } finally {
+    stop.abort();
+    await worker.terminate();
+  }
+}

@@ -1,0 +1,162 @@
+/**
+ * @file Units of large data, kept on the disk under a digest of all that they depend on: bytes, tokenizer, template,
+ * options, and graft's own code that makes them.
+ *
+ * An entry is a line of JSON, the arrays behind it, and the SHA-256 of both. One that is damaged is removed and made anew.
+ * The folder holds so many bytes at most; the entries that were not used for the longest go first.
+ */
+import { createHash } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
+import { readdir, readFile, rm, stat, utimes } from "node:fs/promises";
+import { join } from "node:path";
+import { writeFileAtomic } from "../../format/files/atomic.ts";
+import type { ByteSource } from "../../format/files/byte-source.ts";
+import { unlikeWritten, type Write } from "../../format/files/folder-file.ts";
+import type { ReadUnits } from "./read-in-thread.ts";
+import type { UnitJob } from "./unit-worker.ts";
+
+/** Bytes that a cache may take. */
+export const CACHE_BYTES = 4e9;
+const ENDING = ".units";
+const DIGEST_BYTES = 32;
+const ALIGNMENT_BYTES = 8;
+
+const ARRAYS = { Int32Array, Float32Array, Uint32Array, Uint8Array } as const;
+
+/** What stands before the arrays. */
+interface Header {
+  readonly counts: ReadUnits["counts"];
+  readonly arrays: readonly {
+    readonly name: string;
+    readonly type: keyof typeof ARRAYS;
+    readonly length: number;
+  }[];
+}
+
+/** The name of the entry of a job. */
+export function cacheKey({ content, origin, options }: UnitJob): string {
+  const { files, now } = origin;
+  const day = [now.getFullYear(), now.getMonth(), now.getDate()];
+  const parts = {
+    code: codeDigest(),
+    kind: content.kind,
+    tokenizer: files,
+    // Templates that write the date.
+    day: JSON.stringify(files).includes("strftime_now") ? day : null,
+    options: { ...options, columns: [...(options.columns ?? [])] },
+  };
+  return createHash("sha256").update(JSON.stringify(parts)).update("\n").update(content.bytes).digest("hex");
+}
+
+/** Digest of the code of `data/` and of the packages' versions: with other code, rows may become other examples. */
+function codeDigest(): string {
+  const folder = join(import.meta.dirname, "..");
+  const hash = createHash("sha256");
+  const names = (readdirSync(folder, { recursive: true }) as string[]).filter((name) =>
+    /\.[jt]s$/.test(name),
+  );
+  for (const name of names.toSorted()) hash.update(name).update(readFileSync(join(folder, name)));
+  return hash.update(readFileSync(join(folder, "../../package.json"))).digest("hex");
+}
+
+/** Reads an entry; null when there is none that is whole. */
+export async function readCached(folder: string, key: string): Promise<ReadUnits | null> {
+  const path = join(folder, key + ENDING);
+  let bytes: Buffer;
+  try {
+    bytes = await readFile(path);
+  } catch {
+    return null;
+  }
+  const units = decode(bytes);
+  if (units === null) await rm(path, { force: true }).catch(() => {});
+  // When it was used last.
+  else await utimes(path, new Date(), new Date()).catch(() => {});
+  return units;
+}
+
+/** Null: damaged. */
+function decode(bytes: Buffer): ReadUnits | null {
+  const end = bytes.length - DIGEST_BYTES;
+  const headerEnd = bytes.indexOf("\n");
+  if (end < 0 || headerEnd < 0) return null;
+  if (!createHash("sha256").update(bytes.subarray(0, end)).digest().equals(bytes.subarray(end))) return null;
+  const { counts, arrays } = JSON.parse(bytes.toString("utf8", 0, headerEnd)) as Header;
+  let at = aligned(headerEnd + 1);
+  const packed: Record<string, unknown> = {};
+  for (const { name, type, length } of arrays) {
+    const Kind = ARRAYS[type];
+    const numBytes = length * Kind.BYTES_PER_ELEMENT;
+    // A copy: a Buffer need not begin at a multiple of four.
+    packed[name] = new Kind(Uint8Array.from(bytes.subarray(at, at + numBytes)).buffer);
+    at = aligned(at + numBytes);
+  }
+  return { packed: packed as unknown as ReadUnits["packed"], counts };
+}
+
+function aligned(at: number): number {
+  return Math.ceil(at / ALIGNMENT_BYTES) * ALIGNMENT_BYTES;
+}
+
+/** Keeps units, and drops the oldest entries beyond `limitBytes`. A disk that refuses is no reason to fail: it is a cache. */
+export async function writeCached(
+  folder: string,
+  key: string,
+  { packed, counts }: ReadUnits,
+  limitBytes: number = CACHE_BYTES,
+): Promise<void> {
+  const entries = Object.entries(packed) as [string, Int32Array][];
+  const header: Header = {
+    counts,
+    arrays: entries.map(([name, array]) => ({
+      name,
+      type: array.constructor.name as keyof typeof ARRAYS,
+      length: array.length,
+    })),
+  };
+  const numBytes = entries.reduce((sum, [, { byteLength }]) => sum + byteLength, 0);
+  if (numBytes > limitBytes) return;
+  const fill = async (write: Write): Promise<void> => {
+    const hash = createHash("sha256");
+    let at = 0;
+    const put = async (bytes: Uint8Array): Promise<void> => {
+      hash.update(bytes);
+      at += bytes.length;
+      await write(bytes);
+    };
+    await put(new TextEncoder().encode(`${JSON.stringify(header)}\n`));
+    for (const [, { buffer, byteOffset, byteLength }] of entries) {
+      await put(new Uint8Array(aligned(at) - at));
+      await put(new Uint8Array(buffer, byteOffset, byteLength));
+    }
+    await write(hash.digest());
+  };
+  const check = async (file: ByteSource): Promise<void> => {
+    const bytes = await file.read(0, file.sizeBytes);
+    if (decode(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)) === null) {
+      throw unlikeWritten(file.path, "other bytes");
+    }
+  };
+  try {
+    await writeFileAtomic(join(folder, key + ENDING), { fill, check });
+    await dropOldest(folder, limitBytes);
+  } catch {
+    // The next run reads the data anew.
+  }
+}
+
+async function dropOldest(folder: string, limitBytes: number): Promise<void> {
+  const files = await Promise.all(
+    (await readdir(folder)).map(async (name) => {
+      const path = join(folder, name);
+      const info = await stat(path).catch(() => null);
+      return { path, name, size: info?.size ?? 0, usedMs: info?.mtimeMs ?? 0 };
+    }),
+  );
+  let total = 0;
+  for (const { path, name, size } of files.toSorted((a, b) => b.usedMs - a.usedMs)) {
+    if (!name.endsWith(ENDING)) continue;
+    total += size;
+    if (total > limitBytes) await rm(path, { force: true });
+  }
+}

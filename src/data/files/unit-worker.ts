@@ -1,0 +1,61 @@
+/** @file The thread that reads large data: it makes units of some content, packs them, and tells how far it is. */
+import { parentPort, workerData } from "node:worker_threads";
+import { type ErrorCode, GraftError } from "../../errors.ts";
+import type { DataKindName } from "../data-kinds.ts";
+import type { RowCounts } from "../data-report.ts";
+import type { DatasetOptions } from "../dataset.ts";
+import { UnitPacker, type PackedUnits } from "../packed-units.ts";
+import { makeTextTools, type ToolsOrigin } from "../text-tools.ts";
+import { type DataContent, readContent } from "./data-content.ts";
+
+/** What the thread is started with. */
+export interface UnitJob {
+  readonly content: DataContent;
+  readonly origin: ToolsOrigin;
+  readonly options: Omit<DatasetOptions<DataKindName>, "tokenizer" | "template">;
+}
+
+/** What the thread tells; the last message is `done` or `failed`. */
+export type UnitMessage =
+  | { readonly type: "rows"; readonly numRows: number; readonly totalRows: number | null }
+  | { readonly type: "done"; readonly packed: PackedUnits; readonly counts: RowCounts }
+  | {
+      readonly type: "failed";
+      readonly code: ErrorCode;
+      readonly message: string;
+      readonly hint: string | null;
+    };
+
+const TELL_EVERY_MS = 100;
+
+async function work(
+  { content, origin, options }: UnitJob,
+  tell: (message: UnitMessage) => void,
+): Promise<void> {
+  const packer = new UnitPacker();
+  let toldMs = performance.now();
+  const onRows = (numRows: number, totalRows: number | null): void => {
+    if (performance.now() - toldMs < TELL_EVERY_MS) return;
+    toldMs = performance.now();
+    tell({ type: "rows", numRows, totalRows });
+  };
+  try {
+    const how = { ...makeTextTools(origin), ...options };
+    const counts = await readContent(content, how, (unit) => packer.add(unit), onRows);
+    tell({ type: "done", packed: packer.take(), counts });
+  } catch (error) {
+    if (!(error instanceof GraftError)) throw error;
+    tell({ type: "failed", code: error.code, message: error.message, hint: error.hint });
+  }
+}
+
+if (parentPort !== null) {
+  const port = parentPort;
+  await work(workerData as UnitJob, (message) => {
+    const arrays = message.type === "done" ? Object.values(message.packed) : [];
+    port.postMessage(
+      message,
+      arrays.map((array: Int32Array) => array.buffer as ArrayBuffer),
+    );
+  });
+}

@@ -1,0 +1,42 @@
+/** @file Sentences on what reading data cut and left out, for whoever starts a run. */
+import type { RowCounts } from "./data-report.ts";
+import { Faults } from "./faults.ts";
+
+/** Counts of what was read. */
+type Counts = RowCounts & { readonly numExamples: number };
+
+/**
+ * Says what nobody wants: rows that were left out as faulty, and that every example is cut; `what` stands before
+ * "examples". Nothing: all is well.
+ */
+export function noteTroubles(counts: Counts, maxLength: number, what = ""): string[] {
+  const { numExamples, numTruncated, longest } = counts;
+  const faults = new Faults();
+  faults.addAll(counts.faults);
+  const lines = faults.describe().map((line) => `  ${line}`);
+  const all = `every one of the ${numExamples} ${what}examples was cut to ${maxLength} tokens, so no end of a text or answer is learned`;
+  return [
+    ...(faults.numRows > 0
+      ? [[`${faults.numRows} faulty ${what}rows were left out:`, ...lines].join("\n")]
+      : []),
+    ...(isAllCut(counts) && numTruncated > 0
+      ? [`${all}. Raise --max-length: the longest has ${longest} tokens.`]
+      : []),
+  ];
+}
+
+/** Says besides how many examples were cut and left out. */
+export function noteReport(counts: Counts, maxLength: number): string[] {
+  const { numTruncated, numDropped } = counts;
+  return [
+    ...noteTroubles(counts, maxLength),
+    ...(numTruncated > 0 && !isAllCut(counts)
+      ? [`examples cut to ${maxLength} tokens: ${numTruncated}`]
+      : []),
+    ...(numDropped > 0 ? [`examples left out, as no token of theirs counts: ${numDropped}`] : []),
+  ];
+}
+
+function isAllCut({ numTruncated, numExamples }: Counts): boolean {
+  return numTruncated === numExamples;
+}

@@ -1,0 +1,51 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import * as fc from "fast-check";
+import { decodeUtf8 } from "./utf8.ts";
+
+function utf16(text: string, isBig: boolean): Uint8Array {
+  const bytes = Buffer.from(text, "utf16le");
+  return isBig ? bytes.swap16() : bytes;
+}
+
+describe("decodeUtf8()", () => {
+  it("gives the text of UTF-8, without its mark", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "grapheme" }), (text) => {
+        fc.pre(!text.startsWith("\uFEFF") && !text.includes("\0"));
+        assert.equal(decodeUtf8(new TextEncoder().encode(text), "x"), text);
+      }),
+    );
+    assert.equal(decodeUtf8(Uint8Array.of(0xef, 0xbb, 0xbf, 0x61), "x"), "a");
+  });
+
+  it("names the first byte that is not UTF-8", () => {
+    for (const [bytes, at] of [
+      [Buffer.from("caf\xe9, na\xefve", "latin1"), 3],
+      [Buffer.concat([Buffer.from("é".repeat(50_000)), Buffer.from([0xff])]), 100_000],
+      [Buffer.concat([Buffer.from("a".repeat(65_535)), Buffer.from([0xe9, 0x20])]), 65_535],
+      [Buffer.concat([Buffer.from("€".repeat(40_000)), Buffer.from([0xe2, 0x82])]), 120_000],
+      [Buffer.from([0x61, 0xc0, 0x80]), 1],
+      [Buffer.from([0x61, 0x62, 0xed, 0xa0, 0x80]), 2],
+      [Buffer.from([0x80]), 0],
+    ] as const) {
+      assert.throws(() => decodeUtf8(bytes, "a.txt"), {
+        code: "format/file",
+        message: `Cannot read data set "a.txt": not UTF-8 at byte ${at}, expected UTF-8`,
+        hint: /iconv -f WINDOWS-1252 -t UTF-8/,
+      });
+    }
+  });
+
+  it("tells UTF-16 by its mark or its zeros", () => {
+    for (const isBig of [false, true]) {
+      for (const text of ["\uFEFFabc", '{"text": "hello"}\n', '{"text": "привет, мир"}\n{"text": "ещё"}\n']) {
+        assert.throws(() => decodeUtf8(utf16(text, isBig), "a.csv"), {
+          code: "format/file",
+          message: `Cannot read data set "a.csv": it is UTF-16${isBig ? "BE" : "LE"}, not UTF-8, expected UTF-8`,
+          hint: /iconv -f UTF-16.. -t UTF-8/,
+        });
+      }
+    }
+  });
+});

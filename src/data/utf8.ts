@@ -1,0 +1,85 @@
+/** @file Bytes of a file as text, which must be UTF-8: anything else would be learned as garbage. */
+import { FormatError } from "../errors.ts";
+
+/** Bytes that are decoded at a time to find the first wrong one. */
+const PIECE_BYTES = 1 << 16;
+/** Bytes at the start of a file in which zeros are looked for. */
+const PROBE_BYTES = 4096;
+
+/** Decodes UTF-8, without a byte order mark. @throws FormatError "format/file" for another encoding, naming the first wrong byte */
+export function decodeUtf8(bytes: Uint8Array, file: string): string {
+  const wide = findUtf16(bytes);
+  if (wide !== null) {
+    throw notUtf8(file, `it is ${wide}, not UTF-8`, wide);
+  }
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    // Latin-1 cannot be told from its kin; most files in such an encoding are in Windows' form of it.
+    throw notUtf8(file, `not UTF-8 at byte ${findWrongByte(bytes)}`, "WINDOWS-1252");
+  }
+}
+
+function notUtf8(file: string, found: string, encoding: string): FormatError {
+  return new FormatError("format/file", `Cannot read data set "${file}": ${found}, expected UTF-8`, {
+    hint: `Save it as UTF-8, in an editor or with iconv -f ${encoding} -t UTF-8 OLD > NEW.`,
+  });
+}
+
+/** The kind of UTF-16 that the mark at the start or zeros in every other byte tell; null: none. */
+function findUtf16(bytes: Uint8Array): "UTF-16LE" | "UTF-16BE" | null {
+  if (bytes[0] === 0xff && bytes[1] === 0xfe) return "UTF-16LE";
+  if (bytes[0] === 0xfe && bytes[1] === 0xff) return "UTF-16BE";
+  const probe = bytes.subarray(0, PROBE_BYTES);
+  const zeros = [0, 0];
+  for (let i = 0; i < probe.length; i++) if (probe[i] === 0) zeros[i % 2]!++;
+  const [even, odd] = zeros as [number, number];
+  // Text of other scripts has few zeros, but spaces, line breaks and the signs of JSON do.
+  if (odd > even * 4 && odd * 20 > probe.length) return "UTF-16LE";
+  if (even > odd * 4 && even * 20 > probe.length) return "UTF-16BE";
+  return null;
+}
+
+/** Offset of the first byte that begins no character. */
+function findWrongByte(bytes: Uint8Array): number {
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  let start = 0;
+  try {
+    for (; start < bytes.length; start += PIECE_BYTES) {
+      decoder.decode(bytes.subarray(start, start + PIECE_BYTES), { stream: true });
+    }
+    start = Math.max(0, start - PIECE_BYTES);
+  } catch {
+    // It begins in this piece, or with the last character of the piece before.
+  }
+  let at = Math.max(0, start - 3);
+  while (at > 0 && isContinuation(bytes[at]!)) at--;
+  while (at < bytes.length) {
+    const length = characterLength(bytes[at]!);
+    if (length === 0 || !isCharacter(bytes.subarray(at, at + length), length)) return at;
+    at += length;
+  }
+  return at;
+}
+
+function isContinuation(byte: number): boolean {
+  return (byte & 0xc0) === 0x80;
+}
+
+/** Bytes of the character that begins with a byte; 0: none does. */
+function characterLength(byte: number): number {
+  if (byte < 0x80) return 1;
+  if (byte >= 0xc2 && byte < 0xe0) return 2;
+  if (byte >= 0xe0 && byte < 0xf0) return 3;
+  return byte >= 0xf0 && byte < 0xf5 ? 4 : 0;
+}
+
+function isCharacter(bytes: Uint8Array, length: number): boolean {
+  if (length === 1) return true;
+  try {
+    new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    return bytes.length === length;
+  } catch {
+    return false;
+  }
+}
