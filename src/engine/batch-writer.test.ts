@@ -62,6 +62,7 @@ for (const [method, options, numBatches] of [
   // Codes take the place of the base's weights, so that rows without an adapter are a batch of their own.
   ["peqa", undefined, 2],
   ["peqa", [{ groupSize: 16 }, { groupSize: 16 }], 3],
+  ["peqa", [{ init: "rtn" }, { init: "rtn", scales: "row" }], 3],
   ["dora", undefined, 3],
 ] as const) {
   test(`rows of ${method} ${JSON.stringify(options ?? "")}, in ${numBatches} batches, as alone`, async () => {

@@ -70,9 +70,11 @@ export function stackAdapters(
     own[`${spec.name}.${suffix}`] = tensor;
   };
   for (const site of sites.values()) {
+    // First what is trained, which tells adapters of other settings: those have other frozen tensors too.
+    const own = stackSite(batch, adapters, site);
     const common = commonTensors(adapters, site);
     const bound = writing ? bindForm(base, method, site, common) : null;
-    const stack = { ...stackSite(batch, adapters, site), common, bound };
+    const stack = { ...own, common, bound };
     stacked.set(site, stack);
     for (const [suffix, tensor] of Object.entries(stack.tensors)) add(inputs, site, suffix, tensor);
     for (const [suffix, tensor] of Object.entries(common)) {

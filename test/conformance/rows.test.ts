@@ -122,10 +122,21 @@ describe("stackAdapters()", () => {
       /"self_attn\.q_proj" has 2 scales a row, expected one/,
     );
     assertRefused([await moved("peqa"), null], /its "self_attn\.q_proj" is the base's, expected codes/);
-    assertRefused(
-      [await moved("peqa"), await moved("peqa", { init: "rtn" })],
-      /adapter 2 has other frozen tensors at "model\.layers\.0\.self_attn\.q_proj"/,
+    const at = String.raw`at "model\.layers\.0\.self_attn\.q_proj" `;
+    for (const [options, difference] of [
+      [{ init: "rtn" }, 'start is "clip" and "rtn"'],
+      [{ scales: "row" }, 'scales is "group" and "row"'],
+    ] as const) {
+      const adapters = [await moved("peqa"), await moved("peqa", options)];
+      assertRefused(adapters, new RegExp(at + difference));
+      assertRefused(adapters.toReversed(), new RegExp(at));
+    }
+    const { base: again, checkpoint: other } = await loadModel(
+      await writeTinyModel(temporaryFolder(), { seed: 2 }),
     );
+    const elsewhere = await attachTo(again, findMethod("peqa"));
+    await other.close();
+    assertRefused([await moved("peqa"), elsewhere], /adapter 2 has other frozen tensors at/);
     assertRefused(
       [await moved("lora", { modulesToSave: ["lm_head"] })],
       /one has a "lm_head\.weight" of its own/,
