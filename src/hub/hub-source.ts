@@ -21,6 +21,7 @@ const OTHER_FILES = new Set([
   "tokenizer_config.json",
   "chat_template.jinja",
   "generation_config.json",
+  "quantize_config.json",
   "special_tokens_map.json",
   // Says the licence.
   "README.md",

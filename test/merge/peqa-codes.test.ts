@@ -15,6 +15,7 @@ import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
 import { peqa } from "../../src/peft/methods/peqa.ts";
+import type { StorageName } from "../../src/quant/storages.ts";
 import { FLOAT16_VALUES } from "../../src/quant/half.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 
@@ -45,8 +46,9 @@ async function write(
   adapter: Adapter,
   output: string,
   to: ModelFormat,
+  type: StorageName | null = null,
 ): Promise<MergeReport> {
-  const kind = chooseKind(checkpoint.format, to, null);
+  const kind = chooseKind(checkpoint.format, to, type);
   return await writeMergedModel({ engine, base, checkpoint, adapter, path: output, to, kind });
 }
 
@@ -124,6 +126,17 @@ for (const bits of [2, 3, 4]) {
 function largestDifference(a: Float32Array, b: Float32Array): number {
   return a.reduce((largest, value, i) => Math.max(largest, Math.abs(value - b[i]!)), 0);
 }
+
+test("a type that is asked for is exact where it holds the codes, and another quantizes again", async () => {
+  const adapter = await tuned(floats, { bits: 3, groupSize: 32 });
+  const same = await write(floats, adapter, join(root, "asked.gguf"), "gguf", "q4_1");
+  const other = await write(floats, adapter, join(root, "other.gguf"), "gguf", "q4_0");
+  // The embedding, in q8_0, is rounded in both.
+  assert.ok(same.rounding.meanError < 2e-3, `q4_1: ${same.rounding.meanError}`);
+  assert.ok(other.rounding.meanError > 0.02, `q4_0: ${other.rounding.meanError}`);
+  const { checkpoint } = await open(join(root, "asked.gguf"));
+  assert.equal(checkpoint.tensors.get("model.layers.0.mlp.down_proj.weight")?.storage, "q4_1");
+});
 
 test("groups that blocks of 32 lie across are written in floats, and refused nowhere", async () => {
   const adapter = await tuned(floats, { bits: 3, groupSize: 16 });

@@ -94,7 +94,7 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
   },
   learningRate: 4e-5,
   // A part of the scales instead of a scale.
-  learningRateFor: ({ scales }) => (scales === "row" ? 2e-3 : null),
+  learningRateFor: ({ scales }) => (scales === "row" ? 4e-3 : null),
   options: OPTIONS,
   targets: { ...ALL_LINEAR, ...WHOLE_MODULES },
 
