@@ -70,6 +70,7 @@ resume: resume-from-checkpoint resume-from continue auto-resume-from-checkpoints
 overwrite: overwrite-output-dir force f yes y
 threads: num-threads n-threads cpu-threads num-workers j t
 seed: random-seed data-seed random-state
+chat-template: template chat-template-path prompt-template chat-template-name chat-template-file
 dtype: outtype quantization quantize quant type torch-dtype precision export-quantization-bit
 to: format output-format export-gguf
 config: settings config-file

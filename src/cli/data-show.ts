@@ -21,10 +21,12 @@ import { openTextTools } from "../data/text-tools.ts";
 import { openCheckpoint } from "../format/by-path.ts";
 import { DEFAULT_MODEL } from "../hub/resolve.ts";
 import { openModel } from "../models/families.ts";
+import { withChatTemplate } from "../data/files/chat-template-file.ts";
+import { CHAT_TEMPLATE } from "../data/named-templates.ts";
 import { OBJECTIVES, defaultObjective, findObjective } from "../train/objectives.ts";
 import { classesOf } from "../train/run-data.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
-import { MODEL_FLAGS, warn } from "./generation.ts";
+import { warn } from "./generation.ts";
 import { formatCount, formatPercent } from "./numbers.ts";
 import { pullWithProgress } from "./pull.ts";
 import { ROW_FLAGS, withReading } from "./reading.ts";
@@ -179,7 +181,11 @@ export const command = defineCommand({
     file: z
       .string()
       .describe(`Data: a file (${DATA_ENDINGS.join(", ")}, also .gz or .zst) or a folder of such`),
-    model: MODEL_FLAGS.model.unwrap().default(DEFAULT_MODEL),
+    chatTemplate: CHAT_TEMPLATE,
+    model: z
+      .string()
+      .default(DEFAULT_MODEL)
+      .describe("Model whose tokenizer and chat template are used: OWNER/NAME, a folder or a .gguf file"),
     maxLength: z.int().min(2).default(512).describe("Tokens of an example; longer ones are cut"),
     ...ROW_FLAGS,
     limit: z.int().min(0).default(5).describe("Examples to show"),
@@ -191,9 +197,9 @@ export const command = defineCommand({
         "What the data are for: it says which rows are looked for; default: what the model learns by itself",
       ),
   }),
-  async run({ file, model, maxLength, limit, trainOn, objective, ...flags }, io) {
+  async run({ file, model, chatTemplate, maxLength, limit, trainOn, objective, ...flags }, io) {
     const { path } = await pullWithProgress(model, io);
-    const checkpoint = await openCheckpoint(path);
+    const checkpoint = withChatTemplate(await openCheckpoint(path), chatTemplate);
     await checkpoint.close();
     const opened = openModel(checkpoint.config);
     const tools = openTextTools(model, checkpoint.tokenizerFiles);

@@ -26,7 +26,11 @@ export const command = defineCommand({
     const { name, path } = await findModel(options, io);
     const checkpoint = await openCheckpoint(path);
     try {
-      const parts = await readParts(checkpoint, { name, adapterPath: options.adapter });
+      const parts = await readParts(checkpoint, {
+        name,
+        adapterPath: options.adapter,
+        chatTemplate: options.chatTemplate,
+      });
       const { loss, perplexity, accuracy, count, unit } = await evaluateWithProgress(parts, options, io);
       tellNotes(parts, io);
       const quality = accuracy === null ? { perplexity } : { accuracy };

@@ -6,6 +6,7 @@ import { SAMPLING_OPTIONS, type SamplingOptions } from "../engine/sampler.ts";
 import { type TextModel, type TextRequest, type WrittenText, openTextModel } from "../engine/text-model.ts";
 import { COMPUTE_NAMES } from "../nn/computes.ts";
 import { DEFAULT_MODEL } from "../hub/resolve.ts";
+import { CHAT_TEMPLATE } from "../data/named-templates.ts";
 import { RESIDENCIES } from "../run/weights.ts";
 import { printable } from "../printable.ts";
 import type { CommandIO } from "./command.ts";
@@ -21,6 +22,7 @@ export const MODEL_FLAGS = {
       `Model: OWNER/NAME, OWNER/NAME@REVISION, a folder or a .gguf file; default: that of the adapter, else ${DEFAULT_MODEL}`,
     ),
   adapter: z.string().optional().describe("Adapter folder to put on the model"),
+  chatTemplate: CHAT_TEMPLATE,
   threads: z.int().positive().optional().describe("Processor threads; default: all"),
   weights: z
     .enum(RESIDENCIES)
@@ -81,6 +83,7 @@ export function openOptions(flags: ModelFlags): Parameters<typeof openTextModel>
   return {
     weights: flags.weights,
     compute: flags.compute,
+    chatTemplate: flags.chatTemplate,
     ...(flags.adapter === undefined ? {} : { adapterPath: flags.adapter }),
     ...(flags.threads === undefined ? {} : { threads: flags.threads }),
   };

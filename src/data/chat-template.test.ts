@@ -74,7 +74,7 @@ describe("createChatTemplate()", () => {
         error.code === "usage/chat-template" &&
         error.message ===
           "Cannot render messages: the model has no chat template, expected one in tokenizer_config.json or chat_template.jinja" &&
-        (error.hint?.includes("CHATML") ?? false),
+        (error.hint?.includes("--chat-template: chatml, plain") ?? false),
     );
   });
 

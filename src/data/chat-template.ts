@@ -52,7 +52,7 @@ export interface ChatTemplateOptions {
 }
 
 const NO_TEMPLATE_HINT =
-  "Name a template (CHATML is built in) or use rows of prompt and completion, or of text.";
+  "Give one as --chat-template: chatml, plain, alpaca or a file of Jinja; or use rows of prompt and completion, or of text.";
 const GENERATION_TAG = /{%(-?)\s*(end)?generation\s*(-?)%}/g;
 // Noncharacters of Unicode with a word between them: no text has these.
 const MARK_START = "\uFDD0start\uFDD0";

@@ -1,7 +1,9 @@
 /** @file What is read of a model's files before it runs: weights, an adapter on them, tokenizer and chat template. */
 import type { ChatTemplate } from "../data/chat-template.ts";
 import { compareTokenizerFiles } from "../data/tokenizer-notes.ts";
+import { withChatTemplate } from "../data/files/chat-template-file.ts";
 import { openTextTools } from "../data/text-tools.ts";
+import { nameOfTemplate } from "../data/named-templates.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { readAdapter } from "../format/by-path.ts";
 import type { Checkpoint } from "../format/checkpoint/checkpoint.ts";
@@ -16,6 +18,8 @@ export interface PartsOptions {
   readonly name?: string;
   /** Folder of an adapter to put on the model. */
   readonly adapterPath?: string | undefined;
+  /** Takes the place of the model's chat template: a name or a file of Jinja. */
+  readonly chatTemplate?: string | undefined;
   /** The methods that the adapter may be of, those of the list unless given. */
   readonly methods?: readonly Method[];
 }
@@ -40,7 +44,8 @@ export interface TextParts extends ModelParts {
 }
 
 /** Reads weights and adapter of an open checkpoint. @throws as `loadWeights` and `readAdapter` */
-export async function readParts(checkpoint: Checkpoint, options: PartsOptions = {}): Promise<ModelParts> {
+export async function readParts(opened: Checkpoint, options: PartsOptions = {}): Promise<ModelParts> {
+  const checkpoint = withChatTemplate(opened, options.chatTemplate);
   const { name = checkpoint.path, adapterPath, methods } = options;
   const base = await loadWeights(checkpoint.path, checkpoint, { name });
   const parts = { checkpoint, base, adapter: null, adapterPath: null, chatTemplateHash: null };
@@ -53,6 +58,8 @@ export function withTextTools(parts: ModelParts): TextParts {
   const { base, adapterPath, checkpoint, chatTemplateHash } = parts;
   const tools = openTextTools(base.name, checkpoint.tokenizerFiles);
   const isOther = chatTemplateHash !== null && chatTemplateHash !== tools.template.hash;
-  const note = `Adapter "${adapterPath}" was trained with another chat template than that of "${base.name}": its answers may be poor`;
+  const named = nameOfTemplate(chatTemplateHash);
+  const advice = named === null ? "its answers may be poor" : `give it as --chat-template ${named}`;
+  const note = `Adapter "${adapterPath}" was trained with another chat template than that of "${base.name}": ${advice}`;
   return { ...parts, ...tools, notes: [...compareTokenizerFiles(checkpoint), ...(isOther ? [note] : [])] };
 }

@@ -7,6 +7,7 @@ import { z } from "zod";
 import { COLUMNS } from "../data/columns.ts";
 import { DATA_ENDINGS } from "../data/file-kinds.ts";
 import { TRAIN_ON } from "../data/example.ts";
+import { CHAT_TEMPLATE } from "../data/named-templates.ts";
 import { UsageError } from "../errors.ts";
 import { type Problem, type ValueForm, findProblems, settingsError } from "../expected.ts";
 import { COMPUTE_NAMES } from "../nn/computes.ts";
@@ -77,6 +78,7 @@ const GROUPS = {
     maxLength: z.int().min(2).default(512).describe("Tokens of an example; longer ones are cut"),
     packing: z.boolean().default(false).describe("Fill rows of max-length tokens with several examples"),
     shuffle: z.boolean().default(true).describe("Draw a new order of the examples each epoch"),
+    chatTemplate: CHAT_TEMPLATE,
     trainOn: z.enum(TRAIN_ON).default("assistant").describe("Turns of a conversation that are learned"),
   },
   method: {

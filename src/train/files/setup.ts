@@ -3,6 +3,7 @@
  */
 import { UsageError } from "../../errors.ts";
 import { parseSettings } from "../../expected.ts";
+import { withChatTemplate } from "../../data/files/chat-template-file.ts";
 import { type TrainingUnit, exampleLength } from "../../data/batch.ts";
 import { type StepPlan, planSteps } from "../../data/order.ts";
 import { compareTokenizerFiles } from "../../data/tokenizer-notes.ts";
@@ -89,8 +90,9 @@ export async function setUp(
   const [ofMethod, ofOptimizer] = [methodOptions(options, methods), ownOptimizerOptions(options)];
   const optimizer = findOptimizer(options.optimizer);
   const { path } = await resolveModel(options.model);
-  const checkpoint = await openCheckpoint(path);
+  const opened = await openCheckpoint(path);
   try {
+    const checkpoint = withChatTemplate(opened, options.chatTemplate);
     const kinds = {
       methods,
       method,
@@ -105,7 +107,7 @@ export async function setUp(
     };
     return await setUpOn(path, checkpoint, options, kinds);
   } catch (error) {
-    await checkpoint.close();
+    await opened.close();
     throw error;
   }
 }
