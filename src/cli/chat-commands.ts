@@ -131,8 +131,9 @@ export async function runChatCommand(line: string, state: ChatState): Promise<st
       name,
       CHAT_COMMANDS.map((candidate) => candidate.name),
     );
+    const known = "Type /help for the commands.";
     throw new UsageError("usage/flag", `Cannot run "/${name}": there is no such command`, {
-      hint: `${match === null ? "" : `The nearest is /${match}. `}Type /help for the commands.`,
+      hint: match === null ? known : `The nearest is /${match}. ${known}`,
     });
   }
   if (argument !== "" && command.argument === "") {
