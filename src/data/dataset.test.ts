@@ -215,7 +215,7 @@ describe("readDataset()", () => {
       path,
       "usage/data",
       'Cannot use data set "FILE": 2 faulty rows\n' +
-        '  FILE:2: Cannot read message 1: role "bot", expected system, user, assistant or tool\n' +
+        '  FILE:2: Cannot read message 1: role "bot", expected system, developer, user, assistant, tool or function\n' +
         '  FILE:3: Cannot read row: keys "question", expected {"messages"}, {"conversations"}, ' +
         '{"prompt", "completion"}, {"instruction", "output"} or {"text"}',
     );

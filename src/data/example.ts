@@ -10,6 +10,7 @@
 import type { ChatTemplate } from "./chat-template.ts";
 import { encodeSegments } from "./encode-segments.ts";
 import type { TargetRow } from "./rows.ts";
+import { withKnownRoles } from "./shown-parts.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 import { renderTurns } from "./turn-spans.ts";
 
@@ -65,7 +66,10 @@ function chatExample(
 ): Example {
   const { tokenizer, template } = options;
   const trainOn = options.trainOn ?? "assistant";
-  const messages = row.messages.map(({ message }) => message);
+  const messages = withKnownRoles(
+    template,
+    row.messages.map(({ message }) => message),
+  );
   const lastTurn = messages.findLastIndex(({ role }) => role === "assistant");
   const weightOf = (index: number): number =>
     trainOn === "last-assistant" && index !== lastTurn ? 0 : (row.messages[index]?.weight ?? 0);

@@ -1,11 +1,14 @@
 /** @file Chat messages in OpenAI's form, read from rows of a data set, and the order of roles that is demanded of them. */
-import { isRecord, jsonKind, rowError } from "./row-error.ts";
+import { isRecord, jsonKind, type RawFields, rowError } from "./row-error.ts";
 
-export const ROLES = ["system", "user", "assistant", "tool"] as const;
+export const ROLES = ["system", "developer", "user", "assistant", "tool", "function"] as const;
 
 export type Role = (typeof ROLES)[number];
 
-/** One message. Keys besides role and content (`tool_calls`, `name`, …) are handed to the template as they are. */
+/**
+ * One message. Keys besides role and content (`tool_calls`, `name`, …) are handed to the template as they are. The content
+ * is empty where the row has none, as beside tool calls.
+ */
 export interface Message {
   readonly role: Role;
   readonly content: string;
@@ -43,9 +46,26 @@ function readContent(content: unknown, hasToolCalls: boolean, what: string): str
     .join("");
 }
 
-/** OpenAI writes the arguments of a call as JSON in a string; templates expect the object. */
-function readToolCalls(calls: unknown): unknown {
-  if (!Array.isArray(calls)) return calls;
+/** Gives the one call of OpenAI's older form (`function_call`) the newer one; keys without a value are left out, as tables have them. */
+function withToolCalls(rest: RawFields): RawFields {
+  const { function_call: call, ...others } = rest;
+  const given = Object.fromEntries(Object.entries(others).filter(([, value]) => value !== null));
+  if (call == null || given["tool_calls"] !== undefined) return given;
+  return { ...given, tool_calls: [{ type: "function", function: call }] };
+}
+
+/** OpenAI writes the arguments of a call as JSON in a string; templates expect the object. @throws usage/data for calls that are none */
+function readToolCalls(calls: unknown, what: string): unknown {
+  const isCall = (call: unknown): boolean =>
+    isRecord(call) && typeof (isRecord(call["function"]) ? call["function"] : call)["name"] === "string";
+  if (!Array.isArray(calls) || calls.length === 0 || !calls.every(isCall)) {
+    throw rowError(
+      what,
+      `tool_calls ${JSON.stringify(calls)}`,
+      "a list of calls, each with a function's name and arguments",
+      "Mend the calls, or leave the key out.",
+    );
+  }
   return calls.map((call: unknown) => {
     if (!isRecord(call) || !isRecord(call["function"])) return call;
     const given = call["function"]["arguments"];
@@ -69,11 +89,12 @@ function readMessage(value: unknown, index: number): WeightedMessage {
     throw rowError(
       what,
       `role ${JSON.stringify(named) ?? "is absent"}`,
-      "system, user, assistant or tool",
+      `${ROLES.slice(0, -1).join(", ")} or ${ROLES.at(-1)}`,
       "Rename the role.",
     );
   }
-  const { role: _role, from: _from, value: _value, content: _content, weight = 1, ...rest } = value;
+  const { role: _role, from: _from, value: _value, content: _content, weight = 1, ...others } = value;
+  const rest = withToolCalls(others);
   if (typeof weight !== "number" || !(weight >= 0)) {
     throw rowError(
       what,
@@ -86,7 +107,7 @@ function readMessage(value: unknown, index: number): WeightedMessage {
   return {
     message: {
       ...rest,
-      ...(calls == null ? {} : { tool_calls: readToolCalls(calls) }),
+      ...(calls == null ? {} : { tool_calls: readToolCalls(calls, what) }),
       role,
       content: readContent(isShareGpt ? value["value"] : value["content"], calls != null, what),
     },
@@ -103,25 +124,15 @@ export function readMessages(value: unknown, key: string): WeightedMessage[] {
   return value.map(readMessage);
 }
 
-/** Checks that an assistant turn is there to train on and that none comes before the user. @throws usage/data */
+/** Checks that an assistant turn is there to train on, and that none of those says nothing. @throws usage/data */
 export function checkTurns(messages: readonly WeightedMessage[]): void {
   const roles = messages.map(({ message }) => message.role);
-  const firstAssistant = roles.indexOf("assistant");
-  const firstUser = roles.indexOf("user");
-  if (firstAssistant < 0) {
+  if (!roles.includes("assistant")) {
     throw rowError(
       "conversation",
       `roles ${roles.join(", ")}`,
       "an assistant turn",
       "Add the answer to learn, or remove the row.",
-    );
-  }
-  if (firstUser < 0 || firstAssistant < firstUser) {
-    throw rowError(
-      "conversation",
-      `message ${firstAssistant + 1} is the assistant's but no user spoke before it`,
-      "a user turn first",
-      "Add the user's message, or remove the row.",
     );
   }
   if (!messages.some(({ message, weight }) => weight > 0 && message.role === "assistant")) {
@@ -132,4 +143,19 @@ export function checkTurns(messages: readonly WeightedMessage[]): void {
       "Set a weight above 0, or remove the row.",
     );
   }
+  const empty = messages.findIndex(({ message, weight }) => weight > 0 && isEmptyAnswer(message));
+  if (empty >= 0) {
+    throw rowError(
+      `message ${empty + 1}`,
+      "an empty answer",
+      "an answer to learn",
+      "Add the answer, remove the row, or give the message weight 0.",
+    );
+  }
+}
+
+/** Whether an assistant says nothing: a model that learns it learns to be silent. */
+function isEmptyAnswer(message: Message): boolean {
+  const { role, content, tool_calls: calls, reasoning_content: reasoning } = message;
+  return role === "assistant" && content.trim() === "" && calls === undefined && reasoning === undefined;
 }

@@ -110,27 +110,22 @@ describe("readTargetRow()", () => {
     [
       "an unknown role",
       { messages: [user, { role: "bot", content: "x" }] },
-      'Cannot read message 2: role "bot", expected system, user, assistant or tool',
+      'Cannot read message 2: role "bot", expected system, developer, user, assistant, tool or function',
     ],
     [
       "an absent role",
       { messages: [{ content: "x" }] },
-      "Cannot read message 1: role is absent, expected system, user, assistant or tool",
+      "Cannot read message 1: role is absent, expected system, developer, user, assistant, tool or function",
     ],
     [
       "a ShareGPT name in OpenAI's key",
       { messages: [{ role: "human", content: "x" }] },
-      'Cannot read message 1: role "human", expected system, user, assistant or tool',
+      'Cannot read message 1: role "human", expected system, developer, user, assistant, tool or function',
     ],
     [
       "a conversation without an assistant turn",
       { messages: [{ role: "system", content: "S" }, user] },
       "Cannot read conversation: roles system, user, expected an assistant turn",
-    ],
-    [
-      "an assistant turn before the user's",
-      { messages: [{ role: "system", content: "S" }, assistant, user] },
-      "Cannot read conversation: message 2 is the assistant's but no user spoke before it, expected a user turn first",
     ],
     [
       "weight 0 everywhere",

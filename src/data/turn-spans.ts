@@ -5,11 +5,12 @@
  * 2. Else prefixes: the turn begins where the rendering of the messages before it, with a generation prompt, ends, and
  *    ends where the rendering up to it ends. Exact wherever those are prefixes of the whole text.
  * 3. Else (templates that write earlier turns differently, such as Qwen3's, or whose generation prompt opens <think>):
- *    the place where the text changes when the turn's content is replaced, and the special token after it.
+ *    the place where the text changes when the turn's content and calls are replaced, and the special token after it.
  */
 import { UsageError } from "../errors.ts";
 import type { ChatTemplate, TextSpan } from "./chat-template.ts";
 import type { Message } from "./messages.ts";
+import { calledNames, notShown, requireShown, withoutCalls } from "./shown-parts.ts";
 
 /** A rendered conversation and, for each of its assistant messages in order, the characters it writes. */
 export interface RenderedTurns {
@@ -39,8 +40,15 @@ function trimAfterSpecial(
 /** Way 2; null when the renderings are no prefixes of the whole text. */
 function spanByPrefixes(c: Conversation, index: number): TextSpan | null {
   const { template, tools, text } = c;
-  const upTo = template.render(c.messages.slice(0, index + 1), { tools });
-  const asked = template.render(c.messages.slice(0, index), { tools, addGenerationPrompt: true });
+  let [upTo, asked] = ["", ""];
+  try {
+    upTo = template.render(c.messages.slice(0, index + 1), { tools });
+    asked = template.render(c.messages.slice(0, index), { tools, addGenerationPrompt: true });
+  } catch (error) {
+    // Some templates reject the beginning of what they accept: no message, or one without an answer.
+    if (error instanceof UsageError) return null;
+    throw error;
+  }
   if (!text.startsWith(upTo) || !upTo.startsWith(asked)) return null;
   return trimAfterSpecial(text, { start: asked.length, end: upTo.length }, c.specialTokens);
 }
@@ -50,7 +58,7 @@ function spanByReplacement(c: Conversation, index: number): TextSpan | null {
   const marker = "\uE0F2content\uE0F2";
   const { text } = c;
   const other = c.template.render(
-    c.messages.map((message, i) => (i === index ? { ...message, content: marker } : message)),
+    c.messages.map((message, i) => (i === index ? { ...withoutCalls(message), content: marker } : message)),
     { tools: c.tools },
   );
   const start = other.indexOf(marker);
@@ -79,6 +87,7 @@ export function renderTurns(
   wanted: (messageIndex: number) => boolean,
 ): RenderedTurns {
   const text = template.render(messages, { tools });
+  requireShown(template, messages, tools, text);
   const turns = messages.flatMap(({ role }, i) => (role === "assistant" ? [i] : []));
   const marked = template.generationSpans(messages, { tools });
   if (marked !== null && marked.length === turns.length) return { text, spans: marked };
@@ -87,7 +96,9 @@ export function renderTurns(
   const spans = turns.map((index) => {
     if (!wanted(index)) return { start: 0, end: 0 };
     const span = spanByPrefixes(conversation, index) ?? spanByReplacement(conversation, index);
-    if (span !== null) return span;
+    const names = calledNames(messages[index]!);
+    if (span !== null && names.every((name) => text.slice(span.start, span.end).includes(name))) return span;
+    if (span !== null) throw notShown(`the tool calls of message ${index + 1}`, "tool_calls");
     throw new UsageError(
       "usage/chat-template",
       `Cannot find assistant message ${index + 1} in the rendered conversation: the chat template writes it differently, expected its content`,

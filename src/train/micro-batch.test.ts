@@ -16,26 +16,37 @@ function unit(group: number, ...sides: readonly (readonly [Role, number[], numbe
 }
 
 describe("unitsToBatch()", () => {
+  it("keeps pairs apart that come from rows of equal numbers", () => {
+    const pair = unit(1, ["chosen", [1], [2]], ["rejected", [1], [3]]);
+    const batch = unitsToBatch([pair, pair]);
+    assert.deepEqual(batch.sequences.map(({ role, group }) => `${role} ${group}`).sort(), [
+      "chosen 0",
+      "chosen 1",
+      "rejected 0",
+      "rejected 1",
+    ]);
+  });
+
   it("puts both sides of pairs into one batch, with a label for each token of an answer", () => {
     const batch = unitsToBatch([
       unit(1, ["chosen", [1, 2], [3, 4]], ["rejected", [1, 2], [5]]),
       unit(2, ["chosen", [6], [7]], ["rejected", [6], [8, 9]]),
     ]);
     assert.deepEqual(batch.sequences.map(({ role, group }) => `${role} ${group}`).sort(), [
+      "chosen 0",
       "chosen 1",
-      "chosen 2",
+      "rejected 0",
       "rejected 1",
-      "rejected 2",
     ]);
     const labelsOf = (role: Role, group: number): number[] => {
       const index = batch.sequences.findIndex((one) => one.role === role && one.group === group);
       const labels = batch.labels.filter((label) => label >= 0);
       return Array.from(labels.filter((_, i) => batch.sequenceOf[i] === index));
     };
-    assert.deepEqual(labelsOf("chosen", 1), [3, 4]);
-    assert.deepEqual(labelsOf("rejected", 1), [5]);
-    assert.deepEqual(labelsOf("chosen", 2), [7]);
-    assert.deepEqual(labelsOf("rejected", 2), [8, 9]);
+    assert.deepEqual(labelsOf("chosen", 0), [3, 4]);
+    assert.deepEqual(labelsOf("rejected", 0), [5]);
+    assert.deepEqual(labelsOf("chosen", 1), [7]);
+    assert.deepEqual(labelsOf("rejected", 1), [8, 9]);
     assert.deepEqual(countStep([batch, batch]).numLabels, {
       target: 0,
       chosen: 6,

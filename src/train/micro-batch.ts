@@ -3,9 +3,15 @@ import { type Batch, sequencesOf, toBatch, type TrainingUnit } from "../data/bat
 import { mismatch, type Sequence } from "../data/comparison.ts";
 import { fillRows } from "./fill-rows.ts";
 
-/** Lays all sequences of some units into as few rows as the longest one allows. */
+/**
+ * Lays all sequences of some units into as few rows as the longest one allows. Groups are numbered anew: rows of several
+ * files have equal numbers, and one that is drawn twice would be one pair with itself.
+ */
 export function unitsToBatch(units: readonly TrainingUnit[]): Batch {
-  return toBatch(fillRows(units.flatMap((unit) => [...sequencesOf(unit)])));
+  const sequences = units.flatMap((unit, group) =>
+    sequencesOf(unit).map((one) => ("role" in one ? { ...one, group } : one)),
+  );
+  return toBatch(fillRows(sequences));
 }
 
 /**
