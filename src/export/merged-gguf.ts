@@ -93,6 +93,11 @@ export async function writeGgufOfGguf(
   }
 }
 
+/** The licence, which a folder has in its card. */
+function licenseSetting({ license }: Checkpoint): Record<string, GgufValue> {
+  return license === null ? {} : { "general.license": { type: "string", value: license } };
+}
+
 /**
  * Writes a GGUF file of a folder's model, with settings and tokenizer made from the folder's.
  * @throws UsageError usage/model for a family or a tokenizer that GGUF files cannot hold; FailedError failed/write
@@ -110,6 +115,7 @@ export async function writeGgufOfFolder(
   await requireSameModel(name, model, settings, sources);
   const all = encodeSettings({
     ...settings,
+    ...licenseSetting(checkpoint),
     ...(kind === null ? {} : { "general.file_type": { type: "uint32", value: fileType(kind) } as const }),
     ...tokenizerSettings(name, tokenizerFiles, { vocabSize: model.vocabSize ?? 0, generationConfig }),
   });

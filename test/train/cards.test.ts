@@ -133,6 +133,10 @@ test("the cards of what was merged and combined tell how their parts were made",
   const output = `${folder}/merged`;
   const request = { engine: createEngine({ threads: 1 }), base, checkpoint, adapter, adapterPath: first };
   await writeMergedModel({ ...request, path: output, to: "hf", kind: null });
+  await writeMergedModel({ ...request, path: `${folder}/merged.gguf`, to: "gguf", kind: null });
+  const file = await openCheckpoint(`${folder}/merged.gguf`);
+  assert.equal(file.license, "apache-2.0");
+  await file.close();
   await checkpoint.close();
   const merged = cardIn(output);
   assert.deepEqual(merged.matter["tags"], ["lora", "merge", "graft"]);
