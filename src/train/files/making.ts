@@ -13,7 +13,7 @@ import { describeRows } from "../run-data.ts";
 import type { RunState } from "../run-state.ts";
 
 /** Settings whose values are paths of one machine; the facts name what lies there. */
-const PATHS = ["model", "data", "evalData", "initAdapter"];
+const PATHS = ["model", "data", "evalData", "initAdapter", "chatTemplate"];
 /** Where the hub's own program keeps a data set. */
 const CACHED_SET = /[/\\]datasets--([\w.-]+?)--([\w.-]+)[/\\]snapshots[/\\]/;
 
