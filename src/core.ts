@@ -75,6 +75,16 @@ export { SCHEDULES } from "./optim/schedules.ts";
 export { Session } from "./run/session.ts";
 export { Generator, type GenerateRequest } from "./engine/generator.ts";
 export { type Evaluation, Evaluator } from "./train/evaluate.ts";
-export { fineTune, type FineTuneRequest, type FineTuneResult } from "./train/fine-tune.ts";
+export {
+  type EvaluationPlan,
+  fineTune,
+  type FineTuneHooks,
+  type FineTuneRequest,
+  type FineTuneResult,
+  type OptimizerPlan,
+} from "./train/fine-tune.ts";
+export { type Batch, type TrainingUnit, toBatch } from "./data/batch.ts";
+export { type PlanOptions, planSteps, type StepPlan } from "./data/order.ts";
+export { unitsToBatch } from "./train/micro-batch.ts";
 export { OBJECTIVES } from "./train/objectives.ts";
 export { NO_STORE, type RunStore } from "./train/run-store.ts";

@@ -54,7 +54,7 @@ export { METHODS } from "./peft/methods.ts";
 export { combineAdapters, type CombinedFolder, type CombineInput } from "./export/combine.ts";
 export { writeFisher } from "./export/fisher-file.ts";
 export { type ReadAdapter } from "./format/adapters/adapter.ts";
-export { readAdapter, type LoadedModel } from "./format/by-path.ts";
+export { readAdapter, type LoadedModel, writeAdapter } from "./format/by-path.ts";
 export { type Checkpoint } from "./format/checkpoint/checkpoint.ts";
 export { type LoadOptions } from "./format/checkpoint/load-model.ts";
 export { loadModel, openCheckpoint } from "./hub/open-model.ts";
@@ -71,7 +71,17 @@ export { OPTIMIZERS } from "./optim/optimizers.ts";
 export { SCHEDULES } from "./optim/schedules.ts";
 export { type Evaluation, Evaluator } from "./train/evaluate.ts";
 export { estimateFisher } from "./train/fisher.ts";
-export { fineTune, type FineTuneRequest, type FineTuneResult } from "./train/fine-tune.ts";
+export {
+  type EvaluationPlan,
+  fineTune,
+  type FineTuneHooks,
+  type FineTuneRequest,
+  type FineTuneResult,
+  type OptimizerPlan,
+} from "./train/fine-tune.ts";
+export { type Batch, type TrainingUnit, toBatch } from "./data/batch.ts";
+export { type PlanOptions, planSteps, type StepPlan } from "./data/order.ts";
+export { unitsToBatch } from "./train/micro-batch.ts";
 export { OBJECTIVES } from "./train/objectives.ts";
 export { NO_STORE, type RunStore } from "./train/run-store.ts";
 export type {

@@ -47,12 +47,16 @@ test("the library exports exactly these names", () => {
     "openTextModel",
     "ops",
     "passInput",
+    "planSteps",
     "readAdapter",
     "readDataset",
     "readImageFile",
     "readImages",
     "resolveModel",
+    "toBatch",
     "train",
+    "unitsToBatch",
+    "writeAdapter",
     "writeFisher",
   ]);
 });
@@ -96,7 +100,10 @@ test('"graft/core" exports exactly these names', () => {
     "ops",
     "pairImages",
     "passInput",
+    "planSteps",
     "readAdapter",
     "readExamples",
+    "toBatch",
+    "unitsToBatch",
   ]);
 });

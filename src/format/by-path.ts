@@ -100,6 +100,15 @@ export async function restoreAdapter(path: string, adapter: Adapter): Promise<vo
   await adapters.restoreAdapter(nodeFolder(path), adapter);
 }
 
+/** Writes the folder of what was trained on a model, all files or none. @throws FailedError failed/write */
+export async function writeAdapter(
+  path: string,
+  adapter: Adapter,
+  origin: adapters.AdapterOrigin,
+): Promise<void> {
+  await writeFolderAtomic(path, adapters.adapterFiles(adapter, origin));
+}
+
 /** Reads the settings of an adapter folder. @throws as for a `Folder` */
 export async function readAdapterConfig(path: string): Promise<JsonObject> {
   return await adapterFolder.readAdapterConfig(await adapterFolderAt(path));
