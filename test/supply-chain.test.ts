@@ -28,8 +28,8 @@ interface Manifest {
   readonly allowScripts: Readonly<Record<string, boolean>>;
 }
 
-function readJson<T>(name: string): T {
-  return JSON.parse(readFileSync(join(import.meta.dirname, "..", name), "utf8")) as T;
+function readJson(name: string): unknown {
+  return JSON.parse(readFileSync(join(import.meta.dirname, "..", name), "utf8"));
 }
 
 /** A licence, or a choice of several of which one is enough. */
@@ -58,10 +58,11 @@ function problemsOf(lock: Lock): string[] {
   });
 }
 
-const { packages: lock, lockfileVersion } = readJson<{ packages: Lock; lockfileVersion: number }>(
-  "package-lock.json",
-);
-const manifest = readJson<Manifest>("package.json");
+const { packages: lock, lockfileVersion } = readJson("package-lock.json") as {
+  packages: Lock;
+  lockfileVersion: number;
+};
+const manifest = readJson("package.json") as Manifest;
 
 describe("what is installed", () => {
   test("has no new install script, checksums, the usual registry and permissive licences", () => {

@@ -1,8 +1,9 @@
 /** @file Checks, before any work, that a model may be written to a path: new, fit for its format, outside of what is read. */
-import { readdir } from "node:fs/promises";
 import { resolve, sep } from "node:path";
 import { UsageError } from "../errors.ts";
 import { systemCode, toFailedWrite } from "../system-error.ts";
+import { disk } from "../format/files/disk/calls.ts";
+import { isAbandoned } from "../format/files/disk/temporaries.ts";
 import { GGUF_ENDING, type ModelFormat } from "../format/checkpoint/checkpoint.ts";
 
 function refuse(path: string, found: string, expected: string, hint: string): UsageError {
@@ -11,10 +12,10 @@ function refuse(path: string, found: string, expected: string, hint: string): Us
   });
 }
 
-/** What lies at a path: names in a folder, "file", or null for nothing. @throws FailedError failed/write */
+/** What lies at a path: names in a folder (but for what was left half-written, which writing removes), "file", or null for nothing. @throws FailedError failed/write */
 async function look(path: string): Promise<readonly string[] | "file" | null> {
   try {
-    return await readdir(path);
+    return (await disk().readdir(path)).filter((name) => !isAbandoned(name));
   } catch (error) {
     const code = systemCode(error);
     if (code === "ENOENT") return null;

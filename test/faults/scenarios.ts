@@ -1,6 +1,6 @@
 /** @file What writes: a training with checkpoints, one that goes on, merges, a combination, a pull; and what must hold after a failure. */
 import assert from "node:assert/strict";
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { combineAdapters } from "../../src/export/combine.ts";
 import { chooseKind, writeMergedModel } from "../../src/export/merged-model.ts";
@@ -156,6 +156,33 @@ const pulling: Scenario = {
   },
 };
 
+/** A cache in which one file was cut short. */
+const DAMAGED = `${folder}/damaged`;
+const entryOf = (home: string): string => join(home, "models", "owner--tiny");
+await pull(DAMAGED);
+truncateSync(join(entryOf(DAMAGED), "model.safetensors"), 1000);
+const repair = (output: string): Promise<unknown> =>
+  fake.pull({ env: { ...fake.env, GRAFT_HOME: output }, verify: true });
+const repairing: Scenario = {
+  name: "repairing",
+  varies: true,
+  prepare: (output) => cpSync(DAMAGED, output, { recursive: true }),
+  act: repair,
+  async check(output) {
+    const entry = entryOf(output);
+    if (!existsSync(entry)) return;
+    // As it was found, or whole.
+    const isAsFound = statSync(join(entry, "model.safetensors")).size === 1000;
+    if (isAsFound) assertSameFiles(entry, entryOf(DAMAGED), readdirSync(entryOf(DAMAGED)));
+    else assertWhole(entry);
+  },
+  async again(output) {
+    await repair(output);
+    assertWhole(entryOf(output));
+    assert.deepEqual(readdirSync(join(output, "models")), ["owner--tiny"]);
+  },
+};
+
 export const SCENARIOS: readonly Scenario[] = [
   training,
   resuming,
@@ -163,4 +190,5 @@ export const SCENARIOS: readonly Scenario[] = [
   merging("gguf"),
   combining,
   pulling,
+  repairing,
 ];

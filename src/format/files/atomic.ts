@@ -158,6 +158,7 @@ export async function writeFolderAtomic(
     (await disk()
       .stat(folder)
       .catch(() => null)) !== null;
+  if (exists) await sweepTemporaries(folder);
   // Inside the folder when it exists: it may be a mounted disk, and a rename cannot cross disks.
   const staging = temporaryName(exists ? join(folder, "staging") : folder);
   try {

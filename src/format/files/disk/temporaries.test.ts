@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { temporaryFolder } from "../../../../test/tiny-model.ts";
+import { requireNewOutput } from "../../../export/new-output.ts";
 import { writeFolderAtomic, writeTextAtomic } from "../atomic.ts";
 import { textFile } from "../folder-file.ts";
 import { isGone, thisProcess } from "./owner.ts";
@@ -49,4 +50,14 @@ test("writing sweeps what ended processes left beside the output, and nothing el
     assert.ok(!existsSync(left) && existsSync(own));
     assert.ok(readdirSync(root).includes(".notes.12345678.tmp"));
   }
+});
+
+test("an output folder in which a process was killed is as good as an empty one", async () => {
+  const output = join(root, "killed");
+  const left = temporaryName(join(output, "staging")).replace(`-${process.pid}-`, `-${ended}-`);
+  mkdirSync(left, { recursive: true });
+  writeFileSync(join(left, "model.safetensors"), "half");
+  await requireNewOutput(output, "hf", {});
+  await writeFolderAtomic(output, [textFile("a", "1")]);
+  assert.deepEqual(readdirSync(output), ["a"]);
 });
