@@ -182,6 +182,12 @@ for (const [bits, groupSize] of [
       const { adapter: read } = await readAdapter(folder, packed.base);
       assert.deepEqual(valuesOf(read), valuesOf(adapter));
       assert.deepEqual(await logitsOf(engine, packed.base, read, batch), own);
+      // With a factor a row nothing is taken of the base beside its projections.
+      const rows = await attachTo(floats.base, peqa, { bits, groupSize, scales: "row" });
+      perturb(rows, 0.02);
+      await writeFolderAtomic(`${folder}-rows`, adapterFiles(rows, parts));
+      const { adapter: readRows } = await readAdapter(`${folder}-rows`, packed.base);
+      assert.deepEqual(valuesOf(readRows), valuesOf(rows));
       await assert.rejects(() => attachTo(packed.base, peqa, { bits: bits === 2 ? 3 : 2 }), {
         code: "usage/quantization",
         message: new RegExp(`kept as u${bits}`),

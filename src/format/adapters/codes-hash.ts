@@ -39,8 +39,9 @@ export function checkCodes(path: string, adapter: Adapter, metadata: Readonly<Re
   const trained = metadata[CODES_KEY];
   if (trained === undefined) return;
   const own = codesMetadata(adapter)[CODES_KEY];
-  if (own === trained) return;
-  const show = (hash: string | undefined): string => hash?.slice(0, 12) ?? "none";
+  // Where it now takes no codes, as a factor of a base's own outputs, there are none to be of another base.
+  if (own === undefined || own === trained) return;
+  const show = (hash: string): string => hash.slice(0, 12);
   throw new UsageError(
     "usage/adapter",
     `Cannot use adapter "${path}" with this model: its weights have codes ${show(own)}, expected ${show(trained)}`,
