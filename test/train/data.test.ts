@@ -1,5 +1,6 @@
 /** @file What a run reads: several data sets with weights, and the same from the library. */
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { parseArgv } from "../../src/cli/argv.ts";
 import { flagsOf } from "../../src/cli/flags.ts";
@@ -58,6 +59,85 @@ describe("several data sets", () => {
         code: "usage/output",
         message: /b\.jsonl" lies in it/,
       },
+    );
+  });
+});
+
+describe("what is held out", () => {
+  test("a share is drawn by the seed, and no example is on both sides", async () => {
+    const rows = Array.from({ length: 20 }, (_, i) => ({ text: `row ${i % 15}` }));
+    const settings = { model, data: rows, steps: 1, evalShare: 0.2 };
+    const counts = [];
+    for (const seed of [1, 1, 2]) {
+      const { events } = await runTiny({ ...settings, seed, output: `${folder}/share-${counts.length}` });
+      const start = events.find((event) => event.event === "start");
+      const evaluated = events.find((event) => event.event === "eval");
+      counts.push([start?.examples, start?.held_out_examples, evaluated?.loss]);
+      assert.equal((start?.examples ?? 0) + (start?.held_out_examples ?? 0), 20);
+      assert.ok((start?.held_out_examples ?? 0) >= 4 && (start?.held_out_examples ?? 0) <= 5);
+    }
+    assert.deepEqual(counts[0], counts[1]);
+    assert.notEqual(counts[0]?.[2], counts[2]?.[2]);
+  });
+
+  test("a share beside held-out data is refused, and one of equal examples", async () => {
+    const output = `${folder}/refused`;
+    await assert.rejects(runTiny({ model, data: first, evalData: second, evalShare: 0.1, output }), {
+      code: "usage/flag",
+      message: /held-out data are given too/,
+    });
+    const same = [{ text: "a" }, { text: "a" }];
+    await assert.rejects(runTiny({ model, data: same, evalShare: 0.5, output }), {
+      message: /all examples are the same/,
+    });
+  });
+});
+
+describe("rows in memory", () => {
+  const rows = readFileSync(first, "utf8")
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as object);
+
+  test("train as the same rows of a file, and a run goes on with the same ones alone", async () => {
+    const file = await runTiny({ model, data: first, output: `${folder}/of-file` });
+    const output = `${folder}/of-rows`;
+    const memory = await runTiny({ model, data: rows, output, saveEvery: 3 });
+    assert.deepEqual(lossesOf(memory.events), lossesOf(file.events));
+    const config = readFileSync(`${output}/config.yaml`, "utf8");
+    assert.match(config, /^data: 4 rows in memory, sha256\s+[0-9a-f]{64}$/m);
+    await assert.rejects(runTiny({ model, data: rows.slice(1), output, resume: true }), {
+      code: "usage/resume",
+    });
+  });
+
+  test("are checked like rows of a file", async () => {
+    await assert.rejects(runTiny({ model, data: [...rows, { b: 1 }], output: `${folder}/x` }), {
+      code: "usage/data",
+      message: /"data": 1 faulty row\n {2}data row 5: Cannot read row: keys "b"/,
+    });
+    await assert.rejects(runTiny({ model, data: [], output: `${folder}/x` }), { code: "usage/flag" });
+  });
+});
+
+describe("what is loud at the start", () => {
+  test("a warm-up that outlasts the run", async () => {
+    await assert.rejects(runTiny({ model, data: first, steps: 5, warmupSteps: 5, output: `${folder}/x` }), {
+      code: "usage/flag",
+      message: "Cannot warm up over 5 steps: the run has 5, expected fewer",
+      hint: /fewer warm-up steps/,
+    });
+  });
+
+  test("every example losing its end, and faulty rows that are left out", async () => {
+    const data = [{ text: "a".repeat(90) }, { text: "b".repeat(80) }, { b: 1 }];
+    const { events } = await runTiny({ model, data, steps: 1, skipFaulty: true, output: `${folder}/loud` });
+    assert.deepEqual(
+      events.flatMap((event) => (event.event === "note" ? [event.message] : [])),
+      [
+        'Warning: 1 faulty rows were left out:\n  data row 3: Cannot read row: keys "b", expected {"messages"}, {"conversations"}, {"prompt", "completion"}, {"instruction", "output"} or {"text"}',
+        "Warning: every one of the 2 examples was cut to 64 tokens, so no end of a text or answer is learned. Raise --max-length: the longest has 91 tokens.",
+      ],
     );
   });
 });
