@@ -22,22 +22,24 @@ export async function readOptions(
   const file = argv.configPath === null ? EMPTY_FILE : await readConfigFile(argv.configPath, flags);
   const problems = [...argv.problems, ...file.problems];
   const values: Record<string, unknown> = Object.fromEntries(file.values);
-  const unreadable = new Set<string>();
+  const unreadable = new Map<string, string>();
   for (const flag of flags) {
     const texts = argv.texts.get(flag.key);
     if (texts === undefined) continue;
     const reading = readFlag(flag, texts);
     if ("expected" in reading) {
-      unreadable.add(flag.key);
-      problems.push(`--${flag.name} is ${showValue(texts.at(-1))}, expected ${reading.expected}`);
+      unreadable.set(flag.key, `--${flag.name} is ${showValue(texts.at(-1))}, expected ${reading.expected}`);
+      // The schema, which may know what was chosen, says nearer what it expects.
+      values[flag.key] = texts.at(-1);
     } else values[flag.key] = reading.value;
   }
   const found = command.findProblems?.(values, "typed") ?? findProblems(command.options, values, "typed");
   for (const { path, text } of found) {
     const [key = "", ...inner] = path;
-    if (unreadable.has(key)) continue;
+    unreadable.delete(key);
     problems.push(key === "" ? text : `--${[kebabCase(key), ...inner].join(".")} ${text}`);
   }
+  problems.push(...unreadable.values());
   if (problems.length === 0) return command.options.parse(values);
   const [first, ...others] = problems;
   const list = others.length === 0 ? ` ${first}` : ` ${problems.length} problems\n  ${problems.join("\n  ")}`;

@@ -2,9 +2,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { SYNONYM_TARGETS, nearestName } from "../setting-names.ts";
+import { UsageError } from "../errors.ts";
 import { parseArgv } from "./argv.ts";
 import { loadCommands } from "./commands.ts";
 import { flagsOf } from "./flags.ts";
+import { readOptions } from "./options.ts";
 import { command as train } from "./train.ts";
 
 const FLAGS = flagsOf(train);
@@ -68,4 +70,35 @@ test("no name of a flag is a synonym of another flag of its command", () => {
     const names = flagsOf(command).map(({ name }) => name);
     for (const name of names) assert.equal(nearestName(name, names)?.name, name);
   }
+});
+
+test("what is expected of a value depends on what was chosen", async () => {
+  const problem = async (...words: string[]): Promise<string> => {
+    const argv = parseArgv(["--data", "d", "--output", "o", ...words], FLAGS, []);
+    const error: unknown = await readOptions(train, FLAGS, argv).catch((error: unknown) => error);
+    assert.ok(error instanceof UsageError);
+    return error.message.replace('Cannot run "graft train": ', "");
+  };
+  const road = ["--method", "road"];
+  assert.equal(
+    await problem(...road, "--group-size", "x"),
+    '--group-size is "x", expected an even number of at least 2',
+  );
+  assert.equal(
+    await problem(...road, "--group-size", "3"),
+    "--group-size is 3, expected an even number of at least 2",
+  );
+  assert.equal(
+    await problem("--dropout", "7"),
+    "--dropout is 7, expected a number of at least 0 and below 1",
+  );
+  assert.equal(
+    await problem("--init", "clip"),
+    '--init is "clip", expected one of default, gaussian, pissa, olora',
+  );
+  assert.equal(await problem("--sparsity", "0.5"), "--sparsity is for method snell, not for lora");
+  assert.equal(
+    await problem("--epochs", "1", "--steps", "2"),
+    "--epochs and steps are both given, expected one of them",
+  );
 });
