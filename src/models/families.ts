@@ -60,7 +60,18 @@ export function findFamily(raw: RawConfig): Family {
 
 /** Reads the configuration of a model. @throws UsageError "usage/model" */
 export function openModel(raw: RawConfig): Model {
-  return new Model(findFamily(raw), raw);
+  const family = findFamily(raw);
+  try {
+    return new Model(family, raw);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    // Each setting is possible, but the graph that they describe together is not.
+    throw new UsageError(
+      "usage/model",
+      `Cannot use the configuration of this "${family.modelType}" model: its sizes do not fit each other (${error.message})`,
+      { hint: "The configuration is damaged, or of another model: get it again.", cause: error },
+    );
+  }
 }
 
 /** A family that GGUF files can hold. */

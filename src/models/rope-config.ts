@@ -54,6 +54,12 @@ export function readRope(raw: RawConfig, headWidth: number, defaults: RopeDefaul
   const theta = settings.rope_theta ?? Number(defaults.theta ?? raw["rope_theta"] ?? 10000);
   const share = settings.partial_rotary_factor ?? Number(raw["partial_rotary_factor"] ?? 1);
   const width = Math.floor(headWidth * share);
+  if (!(width > 0 && width <= headWidth)) {
+    throw unusable(
+      raw,
+      `partial_rotary_factor is ${share}, expected a share of the heads' width ${headWidth}`,
+    );
+  }
   return { theta, width, scaling: readScaling(settings, raw, width / 2) };
 }
 

@@ -1,0 +1,46 @@
+/**
+ * @file Damages files of all formats for as long as is asked: `npm run fuzz -- --minutes 60 [--seed N] [--format NAME]`;
+ * `--case I` repeats one case. Ends with status 1 after printing what failed.
+ */
+import { parseArgs } from "node:util";
+import { FUZZ_FORMATS } from "../test/fuzz/formats.ts";
+import { describeFailure, runFormat } from "../test/fuzz/run-format.ts";
+
+const { values } = parseArgs({
+  options: {
+    minutes: { type: "string", default: "60" },
+    seed: { type: "string" },
+    format: { type: "string" },
+    case: { type: "string" },
+  },
+});
+const formats = FUZZ_FORMATS.filter(({ name }) => name === (values.format ?? name));
+if (formats.length === 0) {
+  console.error(
+    `no format "${values.format}": choose one of ${FUZZ_FORMATS.map(({ name }) => name).join(", ")}`,
+  );
+  process.exit(2);
+}
+const seed = values.seed === undefined ? Date.now() % 1_000_000 : Number(values.seed);
+const endMs = performance.now() + Number(values.minutes) * 60_000;
+/** Cases of a format before the next has its turn. */
+const ROUND = 2000;
+let numFailures = 0;
+
+async function run(from: number, numCases: number, isOver: () => boolean): Promise<void> {
+  for (const format of formats) {
+    const { failures, numRun, numRefused } = await runFormat(format, { seed, from, numCases, isOver });
+    for (const failure of failures) console.log(describeFailure(failure));
+    numFailures += failures.length;
+    if (numRun > 0)
+      console.log(
+        `${format.name}: seed ${seed}, ${numRun} cases from ${from}, ${numRefused} refused, ${failures.length} failed`,
+      );
+  }
+}
+
+if (values.case === undefined) {
+  for (let from = 0; performance.now() < endMs; from += ROUND)
+    await run(from, ROUND, () => performance.now() >= endMs);
+} else await run(Number(values.case), 1, () => false);
+process.exitCode = numFailures > 0 ? 1 : 0;
