@@ -1,7 +1,7 @@
-/** @file Data files: JSON lines, JSON and text, of every kind of rows. */
+/** @file Data files: JSON lines, JSON, tables and text, of every kind of rows. */
 import { createChatTemplate, CHATML } from "../../../src/data/chat-template.ts";
 import { type DataKindName, DATA_KINDS } from "../../../src/data/data-kinds.ts";
-import { DATA_ENDINGS, readExamples } from "../../../src/data/dataset.ts";
+import { readExamples } from "../../../src/data/dataset.ts";
 import { createByteTokenizer } from "../../byte-tokenizer.ts";
 import type { FuzzFormat } from "../format.ts";
 import { mutateJson, mutateText, pick } from "../mutate.ts";
@@ -32,6 +32,16 @@ const ROWS: readonly unknown[] = [
   },
 ];
 
+/** Texts of the kinds that are no JSON. */
+const TEXTS: Readonly<Record<string, string>> = {
+  ".csv": 'prompt,completion\n"a ""word"", or two",b\nc,"d\ne"\n',
+  ".tsv": "text\tlabel\na b\t1\nc\t0\n",
+  ".txt": "a few words\n\nand more",
+  ".md": "# a\n\nb",
+};
+const ENDINGS = [".jsonl", ".jsonl", ".json", ...Object.keys(TEXTS)];
+const WORDS = [",", ";", '"', '""', "\r\n", "\t", "text", "prompt", "label", "completion", "\uFEFF"];
+
 export const dataRows: FuzzFormat = {
   name: "data-rows",
   numCases: 900,
@@ -44,7 +54,10 @@ export const dataRows: FuzzFormat = {
         const rows = Array.from({ length: 1 + random.integer(3) }, () =>
           mutateJson(random, JSON.stringify(pick(random, ROWS))),
         );
-        const ending = pick(random, DATA_ENDINGS);
+        const ending = pick(random, ENDINGS);
+        const plain = TEXTS[ending];
+        if (plain !== undefined)
+          return `${pick(random, kinds)} x${ending}\n${mutateText(random, plain, WORDS)}`;
         const text = ending === ".json" ? `[${rows.join(",")}]` : rows.join("\n");
         return `${pick(random, kinds)} x${ending}\n${random.integer(4) === 0 ? mutateText(random, text) : text}`;
       },

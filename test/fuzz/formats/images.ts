@@ -1,7 +1,7 @@
 /** @file IDX files of images and labels, plain and compressed. */
 import { writeFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
-import { readImageFile } from "../../../src/data/by-path.ts";
+import { readImageFile } from "../../../src/data/files/image-files.ts";
 import { imageFiles } from "../../../src/data/images.ts";
 import { drawImages, TINY_IMAGE_SIZE } from "../../tiny-images.ts";
 import { scratchFolder } from "../scratch.ts";
