@@ -69,7 +69,8 @@ export function pick<T>(random: Random, items: readonly T[]): T {
 
 /** Damages bytes in one to four places. */
 export function mutateBytes(random: Random, bytes: Uint8Array): Uint8Array {
-  let mutated: Uint8Array = bytes.slice();
+  // Not `slice`, which for a Buffer is a view: the corpus must stay as it is.
+  let mutated: Uint8Array = new Uint8Array(bytes);
   for (let left = 1 + random.integer(1 + random.integer(4)); left > 0; left--)
     mutated = mutateBytesOnce(random, mutated);
   return mutated;
