@@ -14,7 +14,7 @@ type ErrorKind = "usage" | "format" | "capacity" | "failed";
 /** code → [who must act, one sentence for the documentation]. */
 export const CODES = {
   "usage/flag": ["usage", "A flag or setting is unknown, missing or out of range."],
-  "usage/model": ["usage", "The model is of a kind, or has a setting, that graft does not implement."],
+  "usage/model": ["usage", "graft does not implement this type of model, or one of its settings."],
   "usage/target-modules": ["usage", "The target modules match nothing in the model."],
   "usage/adapter": [
     "usage",

@@ -20,7 +20,7 @@ export const SHARED_FLAGS: readonly { name: string; form: string; description: s
   {
     name: "config",
     form: "-c, --config FILE",
-    description: "Take settings from a YAML or JSON file; flags win",
+    description: "Read settings from a YAML or JSON file; flags take precedence",
   },
   { name: "json", form: "    --json", description: "Write one JSON object per line instead of text" },
   { name: "help", form: "-h, --help", description: "Show this help" },

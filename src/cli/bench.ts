@@ -19,7 +19,9 @@ export const command = defineCommand({
     words: z
       .array(z.string())
       .default([])
-      .describe("Name of a benchmark and its flags (NAME --help shows them); without any, all names"),
+      .describe(
+        "Name of a benchmark and its flags (NAME --help shows them); without any, the benchmarks are listed",
+      ),
   }),
   async run({ words }, { signal, env }) {
     if (!existsSync(PROGRAM)) {

@@ -87,8 +87,7 @@ const CHAT_COMMANDS: readonly ChatCommand[] = [
   {
     name: "adapter",
     argument: "NAME|off",
-    summary:
-      "Switch to an adapter, by its name or folder, or to the model alone; without a name all are shown",
+    summary: "Switch to an adapter by name or folder, or to the model alone; without a name, list them",
     async run(name, { model: { tasks } }) {
       const isLoaded = (wanted: string): boolean => tasks.list().some((task) => task.name === wanted);
       if (name === "") {

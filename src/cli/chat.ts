@@ -28,9 +28,12 @@ import { reportError } from "./report.ts";
 
 const options = z.strictObject({
   ...MODEL_FLAGS,
-  system: z.string().optional().describe("Message of the system, before the first turn"),
+  system: z.string().optional().describe("System message"),
   ...GENERATION_FLAGS,
-  maxNewTokens: GENERATION_FLAGS.maxNewTokens.unwrap().default(512).describe("Tokens of an answer at most"),
+  maxNewTokens: GENERATION_FLAGS.maxNewTokens
+    .unwrap()
+    .default(512)
+    .describe("Maximum number of tokens per answer"),
 });
 
 /** Reads lines and tells interrupts; on a terminal with a prompt and a history. */

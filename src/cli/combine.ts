@@ -60,12 +60,14 @@ export const command = defineCommand({
     'npx graft combine "0.6*a + 0.4*b" --adapter a=runs/first --adapter b=runs/second --output runs/both',
   positionals: ["expression"],
   options: z.strictObject({
-    expression: z.string().describe('Sum of adapters by name: "0.6*a + 0.4*b - c"'),
+    expression: z.string().describe('Weighted sum of adapters by name: "0.6*a + 0.4*b - c"'),
     adapter: z.array(z.string()).min(1).describe("NAME=FOLDER, once for each name in the expression"),
     model: z
       .string()
       .optional()
-      .describe("Base model, to check adapters against; needed where it was trained itself"),
+      .describe(
+        "Base model to check the adapters against; required where they train tensors of the base itself",
+      ),
     ...COMBINE_OPTIONS.shape,
     output: z.string().describe("Where to write: a new folder"),
   }),

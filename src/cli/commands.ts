@@ -6,23 +6,23 @@ const LIST: Readonly<
   Record<string, readonly [summary: string, load: () => Promise<{ readonly command: CommandBody }>]>
 > = {
   quickstart: [
-    "Fine-tune the default model on examples that come along, and compare",
+    "Fine-tune the default model on the bundled examples, and compare",
     () => import("./quickstart.ts"),
   ],
-  pull: ["Put a model on the local disk and print its path", () => import("./pull.ts")],
+  pull: ["Download a model and print its path", () => import("./pull.ts")],
   train: ["Fine-tune a model on your own data", () => import("./train.ts")],
-  eval: ["Compute loss and perplexity of a model on data, or accuracy", () => import("./eval.ts")],
-  generate: ["Write text after a prompt", () => import("./generate.ts")],
-  chat: ["Talk with a model", () => import("./chat.ts")],
-  merge: ["Write the ordinary model that a model and an adapter make", () => import("./merge.ts")],
+  eval: ["Evaluate a model on data: loss and perplexity, or accuracy", () => import("./eval.ts")],
+  generate: ["Generate text from a prompt", () => import("./generate.ts")],
+  chat: ["Chat with a model", () => import("./chat.ts")],
+  merge: ["Merge an adapter into its model and write the result", () => import("./merge.ts")],
   combine: ["Add, scale and subtract adapters without training", () => import("./combine.ts")],
-  fisher: ["Estimate how much each number of an adapter matters, for combine", () => import("./fisher.ts")],
-  push: ["Put an adapter or a model onto the Hugging Face hub", () => import("./push.ts")],
+  fisher: ["Estimate the Fisher information of an adapter, for combine", () => import("./fisher.ts")],
+  push: ["Upload an adapter or a model to the Hugging Face hub", () => import("./push.ts")],
   "data show": [
-    "Show examples with the tokens that are trained, and what is cut",
+    "Show examples, the tokens trained on, and what is truncated",
     () => import("./data-show.ts"),
   ],
-  bench: ["Measure graft, alone and against others; only in a clone", () => import("./bench.ts")],
+  bench: ["Run the benchmarks of a clone of the repository", () => import("./bench.ts")],
 };
 
 export const COMMANDS: readonly ListedCommand[] = Object.entries(LIST).map(([name, [summary, load]]) => ({

@@ -180,21 +180,21 @@ export const command = defineCommand({
   options: z.strictObject({
     file: z
       .string()
-      .describe(`Data: a file (${DATA_ENDINGS.join(", ")}, also .gz or .zst) or a folder of such`),
+      .describe(`Data: a file (${DATA_ENDINGS.join(", ")}, also .gz or .zst) or a folder of them`),
     chatTemplate: CHAT_TEMPLATE,
     model: z
       .string()
       .default(DEFAULT_MODEL)
       .describe("Model whose tokenizer and chat template are used: OWNER/NAME, a folder or a .gguf file"),
-    maxLength: z.int().min(2).default(512).describe("Tokens of an example; longer ones are cut"),
+    maxLength: z.int().min(2).default(512).describe("Maximum tokens per example; longer ones are truncated"),
     ...ROW_FLAGS,
-    limit: z.int().min(0).default(5).describe("Examples to show"),
-    trainOn: z.enum(TRAIN_ON).default("assistant").describe("Turns of a conversation that are learned"),
+    limit: z.int().min(0).default(5).describe("Number of examples to show"),
+    trainOn: z.enum(TRAIN_ON).default("assistant").describe("Turns of a conversation to train on"),
     objective: z
       .enum(OBJECTIVES.map(({ name }) => name))
       .optional()
       .describe(
-        "What the data are for: it says which rows are looked for; default: what the model learns by itself",
+        "Training objective, which decides what rows are expected; default: the one that suits the model",
       ),
   }),
   async run({ file, model, chatTemplate, maxLength, limit, trainOn, objective, ...flags }, io) {

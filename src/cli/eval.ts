@@ -17,7 +17,7 @@ export const command = defineCommand({
     data: z
       .string()
       .describe(
-        "Data: .jsonl, .json, or .txt, which is cut into windows without overlap; images: IDX, or a folder",
+        "Data: .jsonl, .json, or .txt, which is split into windows without overlap; images: IDX files, or a folder of them",
       ),
     ...EVALUATION_FLAGS,
   }),

@@ -23,8 +23,12 @@ import { ROW_FLAGS, withReading } from "./reading.ts";
 
 /** Flags that say how texts are counted. */
 export const EVALUATION_FLAGS = {
-  maxLength: z.int().min(2).default(512).describe("Tokens of a window or example; longer examples are cut"),
-  trainOn: z.enum(TRAIN_ON).default("assistant").describe("Turns of a conversation whose loss counts"),
+  maxLength: z
+    .int()
+    .min(2)
+    .default(512)
+    .describe("Maximum tokens per window or example; longer examples are truncated"),
+  trainOn: z.enum(TRAIN_ON).default("assistant").describe("Turns of a conversation that count in the loss"),
   ...ROW_FLAGS,
 };
 

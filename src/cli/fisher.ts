@@ -37,9 +37,13 @@ export const command = defineCommand({
   positionals: [],
   options: z.strictObject({
     ...MODEL_FLAGS,
-    data: z.string().describe("Data that the adapter was trained on, as for eval"),
+    data: z.string().describe("Data that the adapter was trained on, in the forms that eval reads"),
     ...EVALUATION_FLAGS,
-    maxExamples: z.int().positive().default(256).describe("Examples to use, the first ones; one pass each"),
+    maxExamples: z
+      .int()
+      .positive()
+      .default(256)
+      .describe("Number of examples to use, from the first on; each takes one pass"),
   }),
   groups: {
     model: Object.keys(MODEL_FLAGS),

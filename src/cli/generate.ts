@@ -22,8 +22,11 @@ export const command = defineCommand({
   positionals: [],
   options: z.strictObject({
     ...MODEL_FLAGS,
-    prompt: z.string().describe("Text to go on from; - reads it from standard input"),
-    chat: z.boolean().default(false).describe("Answer the prompt as a message of the model's chat template"),
+    prompt: z.string().describe("Text to continue; - reads it from standard input"),
+    chat: z
+      .boolean()
+      .default(false)
+      .describe("Treat the prompt as a user message, in the model's chat template"),
     ...GENERATION_FLAGS,
   }),
   groups: { model: GENERATION_GROUPS.model, text: ["prompt", "chat", ...GENERATION_GROUPS.text] },

@@ -21,19 +21,19 @@ export const MODEL_FLAGS = {
     .describe(
       `Model: OWNER/NAME, OWNER/NAME@REVISION, a folder or a .gguf file; default: that of the adapter, else ${DEFAULT_MODEL}`,
     ),
-  adapter: z.string().optional().describe("Adapter folder to put on the model"),
+  adapter: z.string().optional().describe("Adapter folder to apply to the model"),
   chatTemplate: CHAT_TEMPLATE,
-  threads: z.int().positive().optional().describe("Processor threads; default: all"),
+  threads: z.int().positive().optional().describe("CPU threads; default: all"),
   weights: z
     .enum(RESIDENCIES)
     .default("float32")
     .describe(
-      "How weights are kept: all as they are computed with, 4 bytes a parameter in float32, or as stored: slower, less memory",
+      "How weights are held: all ready to compute with, 4 bytes per parameter in float32; or as stored, which is slower and takes less memory",
     ),
   compute: z
     .enum(COMPUTE_NAMES)
     .default("f32")
-    .describe("How products in blocks are computed: docs/storage.md lists them"),
+    .describe("Arithmetic of the matrix products in the blocks (docs/storage.md)"),
 };
 
 /** Flags of generated text. */
@@ -41,16 +41,16 @@ export const GENERATION_FLAGS = {
   mergeAdapter: z
     .boolean()
     .optional()
-    .describe("Compute the adapter's weights once, for speed; default: for methods that need it"),
-  maxNewTokens: z.int().positive().default(128).describe("Tokens to write at most"),
-  temperature: SAMPLING_OPTIONS.shape.temperature.describe(
-    "How freely tokens are drawn; 0 takes the likeliest",
-  ),
+    .describe(
+      "Merge the adapter into the weights in memory, for speed; default: only for methods that need it",
+    ),
+  maxNewTokens: z.int().positive().default(128).describe("Maximum number of new tokens"),
+  temperature: SAMPLING_OPTIONS.shape.temperature.describe("Sampling temperature; 0 is greedy decoding"),
   topP: SAMPLING_OPTIONS.shape.topP.describe(
-    "Draw from the likeliest tokens that have this probability together",
+    "Nucleus sampling: sample from the most likely tokens with this total probability",
   ),
-  topK: SAMPLING_OPTIONS.shape.topK.describe("Draw from the K likeliest tokens; 0: from all"),
-  seed: SAMPLING_OPTIONS.shape.seed.describe("Seed of the draws"),
+  topK: SAMPLING_OPTIONS.shape.topK.describe("Sample from the K most likely tokens; 0: from all"),
+  seed: SAMPLING_OPTIONS.shape.seed.describe("Random seed"),
 };
 
 /** Title → keys of flags that the help shows under it. */

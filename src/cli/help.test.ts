@@ -76,7 +76,7 @@ Flags:
                               has to be broken somewhere
 
 Flags of every command:
-  -c, --config FILE  Take settings from a YAML or JSON file; flags win
+  -c, --config FILE  Read settings from a YAML or JSON file; flags take precedence
       --json         Write one JSON object per line instead of text
   -h, --help         Show this help`,
   );

@@ -64,7 +64,9 @@ function meaning(flag: Flag): string {
   else if (flag.defaultValue !== undefined && flag.defaultValue !== null && flag.defaultValue !== "") {
     notes.push(`default ${showDefault(flag.defaultValue)}`);
   }
-  const description = flag.description.charAt(0).toUpperCase() + flag.description.slice(1);
+  // "svd: rank of the result" begins with a name.
+  const { description: text } = flag;
+  const description = /^[\w-]+[,:]/.test(text) ? text : text.charAt(0).toUpperCase() + text.slice(1);
   return [description, notes.length === 0 ? "" : `(${notes.join("; ")})`].filter(Boolean).join(" ");
 }
 

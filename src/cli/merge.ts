@@ -16,18 +16,18 @@ import { formatLoss, formatPercent } from "./numbers.ts";
 import type { Bar } from "./progress.ts";
 import { findModel } from "./find-model.ts";
 
-const FORMATS = MODEL_FORMATS.join(" or ");
-
 const OPTIONS = z.strictObject({
   model: MODEL_FLAGS.model,
   adapter: z.string().describe("Adapter folder to merge into the model"),
   output: z.string().describe("Where to write: a new folder, or a new .gguf file"),
-  to: z.enum(MODEL_FORMATS).optional().describe(`Format to write, ${FORMATS}; default: that of the model`),
+  to: z.enum(MODEL_FORMATS).optional().describe("Format to write; default: that of the model"),
   dtype: z
     .enum(WRITABLE_NAMES)
     .optional()
-    .describe("Type of the matrices; default: as in the model; in another format f32 (hf), f16 (gguf)"),
-  evalData: z.string().optional().describe("Data on which to compute the loss before merging and after"),
+    .describe(
+      "Data type of the matrices; default: as in the model, or f32 (hf) and f16 (gguf) in another format",
+    ),
+  evalData: z.string().optional().describe("Data on which to compute the loss before and after merging"),
   ...EVALUATION_FLAGS,
   threads: MODEL_FLAGS.threads,
 });

@@ -11,9 +11,9 @@ export const command = defineCommand({
   example: "npx graft push runs/mine OWNER/NAME --private",
   positionals: ["folder", "name"],
   options: z.strictObject({
-    folder: z.string().describe("Folder of an adapter or a model, as train, merge and combine write it"),
-    name: z.string().describe("Where to: OWNER/NAME"),
-    private: z.boolean().default(false).describe("Make a repository that only you and whom you let can see"),
+    folder: z.string().describe("Folder of an adapter or a model, as written by train, merge and combine"),
+    name: z.string().describe("Repository: OWNER/NAME"),
+    private: z.boolean().default(false).describe("Create a private repository"),
   }),
   async run({ folder, name, private: isPrivate }, io) {
     let bar: Bar | null = null;

@@ -97,9 +97,9 @@ export const command = defineCommand({
     output: z
       .string()
       .default("runs/quickstart")
-      .describe("Folder for the result; an earlier run in it is replaced"),
+      .describe("Folder for the result; a run that it holds is replaced"),
     epochs: z.number().positive().default(SETTINGS.epochs).describe("Passes over the examples"),
-    threads: z.int().positive().optional().describe("Processor threads; default: all"),
+    threads: z.int().positive().optional().describe("CPU threads; default: all"),
   }),
   async run({ model, output, epochs, threads }, io) {
     const [data, evalData] = [await examplePath("train.jsonl"), await examplePath("held-out.jsonl")];
@@ -134,7 +134,7 @@ export const command = defineCommand({
     }
     questions.forEach(({ question, reference }, i) => {
       io.stdout(io.color.bold(`Question: ${question.content}`));
-      io.stdout(sideBySide({ before: before[i] ?? "", after: after[i] ?? "" }, io.color));
+      io.stdout(sideBySide({ before: before[i] ?? "", after: after[i] ?? "" }, io.color, io.width));
       io.stdout(io.color.dim(`Reference: ${reference}\n`));
       io.emit({ event: "answer", question: question.content, before: before[i], after: after[i], reference });
     });

@@ -46,7 +46,7 @@ function describeData(start: StartEvent): string {
     numCut === 0 ? `none cut at ${limit}` : `${formatCount(numCut)} cut at ${limit}`,
     ...(numDropped === 0
       ? []
-      : [`${formatCount(numDropped)} more left out: nothing to learn within ${limit}`]),
+      : [`${formatCount(numDropped)} more left out: nothing to train on within ${limit}`]),
   ].join("; ");
 }
 

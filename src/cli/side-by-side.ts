@@ -2,16 +2,16 @@
 import type colors from "picocolors";
 import { wrap } from "./wrap.ts";
 
-const WIDTH = 96;
 const GAP = "  ";
 
-/** Sets texts in columns of equal width. */
+/** Sets texts in columns of equal width, `totalWidth` characters together. */
 export function sideBySide(
   columns: Readonly<Record<string, string>>,
   color: Pick<typeof colors, "underline">,
+  totalWidth: number,
 ): string {
   const titles = Object.keys(columns);
-  const width = Math.floor((WIDTH - GAP.length * (titles.length - 1)) / titles.length);
+  const width = Math.floor((totalWidth - GAP.length * (titles.length - 1)) / titles.length);
   const wrapped = Object.values(columns).map((text) => wrap(text, width));
   const numLines = Math.max(...wrapped.map((lines) => lines.length));
   const row = (cells: readonly string[]): string =>

@@ -8,15 +8,15 @@ import type { Random } from "../random.ts";
 
 /** The only description of the settings: flags, defaults and validation derive from it. */
 export const SAMPLING_OPTIONS = z.strictObject({
-  temperature: z.number().min(0).default(0).describe("how freely tokens are drawn; 0 takes the likeliest"),
-  topK: z.int().min(0).default(0).describe("draw from the K likeliest tokens alone; 0: from all"),
+  temperature: z.number().min(0).default(0).describe("sampling temperature; 0 is greedy decoding"),
+  topK: z.int().min(0).default(0).describe("sample from the K most likely tokens; 0: from all"),
   topP: z
     .number()
     .gt(0)
     .max(1)
     .default(1)
-    .describe("draw from the likeliest tokens that have this probability together"),
-  seed: z.int().min(0).default(0).describe("seed of the draws"),
+    .describe("nucleus sampling: sample from the most likely tokens with this total probability"),
+  seed: z.int().min(0).default(0).describe("random seed"),
 });
 
 /** Settings of a draw, without the seed. */

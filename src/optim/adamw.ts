@@ -14,9 +14,9 @@ import { decayed, mix } from "./moving-average.ts";
 import type { Optimizer } from "./optimizer.ts";
 
 const options = z.strictObject({
-  beta1: z.number().min(0).lt(1).default(0.9).describe("share of the old mean of gradients"),
-  beta2: z.number().min(0).lt(1).default(0.999).describe("share of the old mean of squared gradients"),
-  epsilon: z.number().positive().default(1e-8).describe("added to the root of the mean square"),
+  beta1: z.number().min(0).lt(1).default(0.9).describe("decay of the running mean of gradients"),
+  beta2: z.number().min(0).lt(1).default(0.999).describe("decay of the running mean of squared gradients"),
+  epsilon: z.number().positive().default(1e-8).describe("added to the denominator"),
 });
 type AdamwOptions = z.infer<typeof options>;
 

@@ -14,8 +14,8 @@ import { decayed, mix } from "./moving-average.ts";
 import type { Optimizer } from "./optimizer.ts";
 
 const options = z.strictObject({
-  beta1: z.number().min(0).lt(1).default(0.9).describe("share of the momentum in the direction of a step"),
-  beta2: z.number().min(0).lt(1).default(0.99).describe("share of the momentum that is kept"),
+  beta1: z.number().min(0).lt(1).default(0.9).describe("share of the momentum in the update direction"),
+  beta2: z.number().min(0).lt(1).default(0.99).describe("decay of the momentum"),
 });
 type LionOptions = z.infer<typeof options>;
 

@@ -15,8 +15,8 @@ import { decayed } from "./moving-average.ts";
 import type { Optimizer } from "./optimizer.ts";
 
 const options = z.strictObject({
-  momentum: z.number().min(0).lt(1).default(0.9).describe("share of the old direction that is kept"),
-  nesterov: z.boolean().default(false).describe("look ahead along the momentum"),
+  momentum: z.number().min(0).lt(1).default(0.9).describe("decay of the momentum"),
+  nesterov: z.boolean().default(false).describe("use Nesterov momentum"),
 });
 type SgdOptions = z.infer<typeof options>;
 

@@ -24,7 +24,7 @@ const names = (kinds: readonly { readonly name: string }[]): [string, ...string[
   kinds.map((kind) => kind.name) as [string, ...string[]];
 
 function methodChoice(methods: readonly Method[]) {
-  return z.enum(names(methods)).default("lora").describe("What is trained");
+  return z.enum(names(methods)).default("lora").describe("Fine-tuning method");
 }
 
 /** Commas and spaces of a path are its own. */
@@ -37,7 +37,7 @@ const ROWS = z
   .readonly();
 
 const PATHS = z.union([PATH, z.array(PATH).min(1)]);
-const DATA = `Training data: a file (${DATA_ENDINGS.join(", ")}, also .gz or .zst) or a folder of such; images: IDX, or a folder with such; NAME=2 is drawn twice an epoch`;
+const DATA = `Training data: a file (${DATA_ENDINGS.join(", ")}, also .gz or .zst) or a folder of them; images: IDX files, or a folder of them; PATH=2 counts twice per epoch`;
 const EVAL_DATA = "Held-out data: a file or a folder";
 
 /** What a command takes instead of the same settings of the library: it is given no rows. */
@@ -55,14 +55,12 @@ const GROUPS = {
       .enum(RESIDENCIES)
       .default("stored")
       .describe(
-        "How frozen weights are kept: as stored, each block read or dequantized when it runs, or all in float32: faster, 4 bytes a parameter",
+        "How frozen weights are held: as stored, each block read or dequantized when it runs; or all in float32, which is faster and takes 4 bytes per parameter",
       ),
     compute: z
       .enum(COMPUTE_NAMES)
       .default("f32")
-      .describe(
-        "How products with the frozen weights of the blocks are computed: docs/storage.md lists the ways",
-      ),
+      .describe("Arithmetic of the products with frozen weights (docs/storage.md)"),
   },
   data: {
     data: z.union([PATHS, ROWS]).describe(`${DATA}; or rows`),
@@ -72,85 +70,82 @@ const GROUPS = {
       .gt(0)
       .lt(1)
       .optional()
-      .describe("Share of the training data that is held out, drawn by the seed"),
+      .describe("Share of the training data to hold out, drawn at random"),
     columns: COLUMNS,
-    skipFaulty: z.boolean().optional().describe("Leave rows out that cannot be used, and count them"),
-    maxLength: z.int().min(2).default(512).describe("Tokens of an example; longer ones are cut"),
-    packing: z.boolean().default(false).describe("Fill rows of max-length tokens with several examples"),
-    shuffle: z.boolean().default(true).describe("Draw a new order of the examples each epoch"),
+    skipFaulty: z.boolean().optional().describe("Skip rows that cannot be used, and count them"),
+    maxLength: z.int().min(2).default(512).describe("Maximum tokens per example; longer ones are truncated"),
+    packing: z.boolean().default(false).describe("Pack several examples into each row of max-length tokens"),
+    shuffle: z.boolean().default(true).describe("Shuffle the examples anew in every epoch"),
     chatTemplate: CHAT_TEMPLATE,
-    trainOn: z.enum(TRAIN_ON).default("assistant").describe("Turns of a conversation that are learned"),
+    trainOn: z.enum(TRAIN_ON).default("assistant").describe("Turns of a conversation to train on"),
   },
   method: {
     method: methodChoice(METHODS),
     targetModules: z
       .union([z.string(), z.array(z.string())])
       .optional()
-      .describe("Modules that are adapted: names, all-linear, or a regular expression"),
-    layers: z
-      .array(z.int().min(0))
-      .optional()
-      .describe("Numbers of the blocks that are adapted; default: all"),
+      .describe("Modules to adapt: names, all-linear, or a regular expression"),
+    layers: z.array(z.int().min(0)).optional().describe("Layers to adapt, by number from 0; default: all"),
     objective: z
       .enum(names(OBJECTIVES))
       .optional()
-      .describe(
-        "What is learned from the data; default: cross-entropy, or classification for models with classes",
-      ),
+      .describe("Training objective; default: cross-entropy, or classification for models with classes"),
   },
   training: {
     epochs: z
       .number()
       .positive()
       .optional()
-      .describe("Passes over the data; default 3, unless steps are given"),
-    steps: z.int().positive().optional().describe("Optimizer steps, instead of epochs"),
-    batchSize: z
-      .int()
-      .positive()
-      .default(4)
-      .describe("Examples (packed rows with --packing) of one micro-batch"),
-    gradientAccumulationSteps: z.int().positive().default(1).describe("Micro-batches of one optimizer step"),
-    optimizer: z.enum(names(OPTIMIZERS)).default("adamw").describe("Update rule"),
+      .describe("Passes over the data; default: 3, unless steps are given"),
+    steps: z.int().positive().optional().describe("Number of optimizer steps, instead of epochs"),
+    batchSize: z.int().positive().default(4).describe("Examples (or packed rows) per micro-batch"),
+    gradientAccumulationSteps: z.int().positive().default(1).describe("Micro-batches per optimizer step"),
+    optimizer: z.enum(names(OPTIMIZERS)).default("adamw").describe("Optimizer"),
     learningRate: z
       .number()
       .min(0)
       .optional()
-      .describe("Peak learning rate; default: by method, optimizer, objective and width of the model"),
-    schedule: z.enum(names(SCHEDULES)).default("linear").describe("Course of the learning rate"),
+      .describe("Peak learning rate; default: one that suits method, optimizer, objective and model width"),
+    schedule: z.enum(names(SCHEDULES)).default("linear").describe("Learning-rate schedule"),
     warmupSteps: z
       .int()
       .min(0)
       .optional()
       .describe(
-        "Steps over which the learning rate rises from 0; default: a twentieth of the run, none with the constant schedule",
+        "Warm-up steps, in which the learning rate rises from 0; default: 5 % of the run, none with the constant schedule",
       ),
     weightDecay: z.number().min(0).default(0).describe("Decoupled weight decay"),
-    maxGradNorm: z.number().min(0).default(1).describe("Largest gradient norm; 0 clips nothing"),
+    maxGradNorm: z.number().min(0).default(1).describe("Clip gradients to this norm; 0: no clipping"),
     dropbp: z
       .number()
       .min(0)
       .max(0.9)
       .optional()
-      .describe("Share of the backward pass that each step leaves out, by whole residual branches (DropBP)"),
+      .describe("DropBP: share of the backward pass to skip in each step, in whole residual branches"),
     dropbpRates: z
       .enum(["uniform", ...names(SENSITIVITIES)])
       .optional()
       .describe(
-        "How the share is spread over the branches after a tenth of the run: by how much the norms of the gradients, or the gradients, miss each, or evenly; default norm",
+        "How DropBP spreads the share over the branches once 10 % of the run is done: by how sensitive gradient norms or gradients are to each branch, or evenly; default: norm",
       ),
-    seed: z.int().min(0).default(0).describe("Seed of every random draw"),
-    evalEvery: z.int().positive().optional().describe("Steps between evaluations; default: once an epoch"),
+    seed: z.int().min(0).default(0).describe("Random seed"),
+    evalEvery: z
+      .int()
+      .positive()
+      .optional()
+      .describe("Evaluate every so many steps; default: once per epoch"),
     earlyStopping: z
       .int()
       .positive()
       .optional()
-      .describe("Stop after so many evaluations without a better loss; the best is the result"),
+      .describe("Stop after this many evaluations without improvement; the best checkpoint is the result"),
     gradientCheckpointing: z
       .enum(["auto", "on", "off"])
       .default("auto")
-      .describe("Compute activations twice instead of keeping them; auto: when memory is short"),
-    threads: z.int().positive().optional().describe("Processor threads; default: all"),
+      .describe(
+        "Recompute activations in the backward pass instead of keeping them; auto: only when memory is short",
+      ),
+    threads: z.int().positive().optional().describe("CPU threads; default: all"),
   },
   output: {
     output: z.string().describe("Folder for the result"),
@@ -158,16 +153,16 @@ const GROUPS = {
       .int()
       .positive()
       .optional()
-      .describe("Steps between checkpoints; default: only one at the end"),
-    keepLast: z.int().positive().default(2).describe("Checkpoints that are kept, beside the best"),
-    logEvery: z.int().positive().default(1).describe("Steps between log lines"),
+      .describe("Save a checkpoint every so many steps; default: only at the end"),
+    keepLast: z.int().positive().default(2).describe("Number of checkpoints to keep, besides the best"),
+    logEvery: z.int().positive().default(1).describe("Log every so many steps"),
     resume: z
       .boolean()
       .default(false)
       .describe(
-        "Go on from the newest checkpoint in the output folder, also of a complete run, for more steps or epochs",
+        "Resume from the newest checkpoint in the output folder; with more steps or epochs this extends a finished run",
       ),
-    overwrite: z.boolean().default(false).describe("Replace the run that the output folder holds"),
+    overwrite: z.boolean().default(false).describe("Replace the run in the output folder"),
   },
 };
 const OWN = { ...GROUPS.model, ...GROUPS.data, ...GROUPS.method, ...GROUPS.training, ...GROUPS.output };

@@ -150,7 +150,11 @@ const { model } = byteTokenizerFiles().tokenizer as { model: JsonObject };
 const [token] = byteTokenizerFiles().tokenizer["added_tokens"] as JsonObject[];
 
 const REFUSED: readonly [string, TokenizerFiles, RegExp][] = [
-  ["another kind", tokenizerWith({ model: { ...model, type: "Unigram" } }), /kind Unigram, expected BPE/],
+  [
+    "another kind",
+    tokenizerWith({ model: { ...model, type: "Unigram" } }),
+    /tokenizer type Unigram, expected BPE/,
+  ],
   [
     "pieces of text that is cut",
     tokenizerWith({ model: { ...model, byte_fallback: true } }),

@@ -114,7 +114,7 @@ test("the configuration names the special tokens and the template", () => {
 test("a file without a tokenizer gives null; unknown kinds and broken lists are errors", () => {
   assert.equal(buildTokenizerFiles(fileWith({ "tokenizer.ggml.model": undefined })), null);
   for (const [entries, message] of [
-    [{ "tokenizer.ggml.model": "bert" }, /kind "bert", expected one of "gpt2", "llama"/],
+    [{ "tokenizer.ggml.model": "bert" }, /tokenizer type "bert", expected one of "gpt2", "llama"/],
     [{ "tokenizer.ggml.pre": "deepseek" }, /pre-tokenizer "deepseek", expected one of gpt-2/],
   ] as const) {
     assert.throws(

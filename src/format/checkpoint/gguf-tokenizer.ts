@@ -156,7 +156,7 @@ export function buildTokenizerFiles(file: GgufMetadata): TokenizerFiles | null {
   const partsOf = typeof kind === "string" ? lookup(KINDS, kind) : undefined;
   if (partsOf === undefined) {
     const known = Object.keys(KINDS).map((name) => JSON.stringify(name));
-    throw cannotRead(file, `kind ${JSON.stringify(kind)}`, `one of ${known.join(", ")}`);
+    throw cannotRead(file, `tokenizer type ${JSON.stringify(kind)}`, `one of ${known.join(", ")}`);
   }
   const types =
     file.metadata["tokenizer.ggml.token_type"] === undefined

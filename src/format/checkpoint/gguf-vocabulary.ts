@@ -90,7 +90,7 @@ function findPreTokenizer(modelName: string, { normalizer, pre_tokenizer, model 
 function requireMerges(modelName: string, { model, added_tokens = [] }: TokenizerJson): void {
   const { type, continuing_subword_prefix, end_of_word_suffix } = model;
   if (type !== "BPE" || continuing_subword_prefix || end_of_word_suffix) {
-    throw cannotWrite(modelName, `kind ${String(type)}`, "BPE without prefixes and suffixes");
+    throw cannotWrite(modelName, `tokenizer type ${String(type)}`, "BPE without prefixes and suffixes");
   }
   const odd = added_tokens.find(({ lstrip, rstrip, single_word }) => lstrip || rstrip || single_word);
   if (odd === undefined) return;

@@ -24,12 +24,12 @@ const SETTINGS = {
     .gt(0)
     .lte(1)
     .optional()
-    .describe("ties, dare, magnitude-prune: share of the entries that is kept"),
+    .describe("ties, dare, magnitude-prune: share of the entries to keep"),
   majority: z
     .enum(MAJORITIES)
     .optional()
     .describe("ties: signs are elected by sum or by count; default: total"),
-  seed: z.int().min(0).optional().describe("dare: seed of the draws; default: 0"),
+  seed: z.int().min(0).optional().describe("dare: random seed; default: 0"),
   negate: z
     .enum(["A", "B"])
     .optional()

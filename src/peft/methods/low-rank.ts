@@ -23,17 +23,12 @@ import { MODULES_TO_SAVE, WHOLE_MODULES } from "../whole-modules.ts";
 export const LOW_RANK_FIELDS = {
   rank: z.int().min(1).default(8).describe("width R of the two thin matrices"),
   alpha: z.number().positive().default(16).describe("scale α; the update is multiplied by α/R"),
-  dropout: z
-    .number()
-    .min(0)
-    .lt(1)
-    .default(0)
-    .describe("share of the update's inputs that is dropped in training"),
+  dropout: z.number().min(0).lt(1).default(0).describe("dropout on the inputs of the update, in training"),
   rslora: z.boolean().default(false).describe("scale by α/√R instead of α/R"),
   init: z
     .enum(LOW_RANK_STARTS)
     .default("default")
-    .describe("how A and B start: A uniform or normal, or both from the weight"),
+    .describe("initialization of A and B: A uniform or normal, or both from the weight"),
   rankPattern: z.record(z.string(), z.int().min(1)).default({}).describe("other ranks by module pattern"),
   alphaPattern: z
     .record(z.string(), z.number().positive())

@@ -32,7 +32,7 @@ import {
 const OPTIONS = z.strictObject({
   rank: z.int().min(1).default(256).describe("width R of the two shared matrices"),
   dInitial: z.number().default(0.1).describe("start of the vector d between the shared matrices"),
-  dropout: z.number().min(0).lt(1).default(0).describe("share of the update's inputs dropped in training"),
+  dropout: z.number().min(0).lt(1).default(0).describe("dropout on the inputs of the update, in training"),
   projectionSeed: z.int().min(0).default(0).describe("seed of the shared matrices"),
   ...MODULES_TO_SAVE,
 });

@@ -36,17 +36,21 @@ const LOSSES = {
 
 const options = z
   .strictObject({
-    beta: z.number().positive().default(0.1).describe("how closely the model is held to the base"),
+    beta: z
+      .number()
+      .positive()
+      .default(0.1)
+      .describe("strength of the penalty for leaving the reference model"),
     labelSmoothing: z
       .number()
       .min(0)
       .max(0.5)
       .default(0)
-      .describe("share of pairs thought to be the wrong way round"),
+      .describe("label smoothing: assumed share of pairs whose preference is reversed"),
     lossType: z
       .enum(Object.keys(LOSSES) as (keyof typeof LOSSES)[])
       .default("sigmoid")
-      .describe("what becomes of the margin"),
+      .describe("loss on the margin"),
   })
   .refine(({ labelSmoothing, lossType }) => labelSmoothing === 0 || lossType === "sigmoid", {
     path: ["labelSmoothing"],

@@ -13,7 +13,11 @@ import type { Objective } from "../objective.ts";
 import { scoreSequences, spread } from "../sequence-scores.ts";
 
 const options = z.strictObject({
-  beta: z.number().positive().default(0.1).describe("how closely the model is held to the base"),
+  beta: z
+    .number()
+    .positive()
+    .default(0.1)
+    .describe("strength of the penalty for leaving the reference model"),
   desirableWeight: z.number().min(0).default(1).describe("weight of good answers"),
   undesirableWeight: z.number().min(0).default(1).describe("weight of bad answers"),
 });

@@ -14,7 +14,7 @@ import { pairMetrics } from "../pair-metrics.ts";
 import { type SequenceScore, scorePairs, spread } from "../sequence-scores.ts";
 
 const options = z.strictObject({
-  beta: z.number().min(0).default(0.1).describe("weight of the preference beside the chosen answers"),
+  beta: z.number().min(0).default(0.1).describe("weight of the preference term"),
 });
 type OrpoOptions = z.infer<typeof options>;
 
