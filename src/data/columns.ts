@@ -7,7 +7,7 @@ import { isRecord, rowError } from "./row-error.ts";
 export const COLUMNS = z
   .union([z.string(), z.record(z.string(), z.string())])
   .optional()
-  .describe("Columns of the data under other names: prompt=question,completion=answer");
+  .describe("Names of columns in the data: prompt=question,completion=answer");
 
 /** Name that a form of rows has → column of the file. */
 export type Columns = ReadonlyMap<string, string>;
