@@ -321,7 +321,7 @@ describe("PEQA on other bases", () => {
   });
 
   test("a folder says bits and groups even where they are the defaults", () => {
-    const configWith = (start: string | null) =>
+    const configWith = (start: string | null | undefined) =>
       method.file.toConfig(
         method.options.parse({}),
         [{ path: "proj", options: { start }, storedTransposed: false }],
@@ -345,5 +345,7 @@ describe("PEQA on other bases", () => {
       own_codes: "all",
       modules_to_save: null,
     });
+    // A sum of adapters knows no sites of the base: it says what they said.
+    assert.deepEqual(configWith(undefined), own);
   });
 });

@@ -188,7 +188,8 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
     peftType: "PEQA",
     // What makes the codes of a base of floats again; a base's own codes say themselves how they are.
     toConfig: ({ bits, groupSize, init, scales, ownCodes, ...others }, sites) => {
-      const isMade = sites.every(({ options }) => options.start !== null);
+      // Of a sum of adapters nobody knows: there the options are those that the folders said.
+      const isMade = sites.every(({ options: { start } }: { options: Partial<PeqaSite> }) => start != null);
       return {
         bits: bits ?? (isMade ? DEFAULT_BITS : null),
         group_size: groupSize ?? (isMade ? 0 : null),
