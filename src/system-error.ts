@@ -1,5 +1,5 @@
 /** @file What the operating system says when files cannot be read or written, in the words of our messages. */
-import { FailedError } from "./errors.ts";
+import { FailedError, FormatError } from "./errors.ts";
 
 /** Reads the code of a system error, such as ENOENT; the empty string when there is none. */
 export function systemCode(error: unknown): string {
@@ -18,6 +18,16 @@ const READING: Readonly<Record<string, string>> = {
 /** Says why something could not be read. */
 export function describeFileProblem(error: unknown): string {
   return READING[systemCode(error)] ?? (error instanceof Error ? error.message : String(error));
+}
+
+/** Turns a system error of reading `path` into a FormatError; other errors pass as they are. */
+export function toFailedRead(error: unknown, path: string): unknown {
+  if (!(error instanceof Error) || !("syscall" in error)) return error;
+  return new FormatError(
+    "format/file",
+    `Cannot read file "${path}": ${describeFileProblem(error)}, expected a readable file`,
+    { hint: "Check the path, and that the disk gives what is on it.", cause: error },
+  );
 }
 
 /** Refuses to read what may never end; `stats` say what it is. A folder is left to the call that reads it. */

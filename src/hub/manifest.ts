@@ -8,7 +8,7 @@ import { z } from "zod";
 
 import { writeTextAtomic } from "../format/files/atomic.ts";
 import { disk } from "../format/files/disk/calls.ts";
-import { systemCode } from "../system-error.ts";
+import { describeFileProblem, systemCode } from "../system-error.ts";
 import { hashFile, type Digest } from "./digest.ts";
 import { BARE_NAME } from "./hub-list.ts";
 
@@ -81,7 +81,7 @@ export async function findDamage(
       }
     } catch (error) {
       signal.throwIfAborted();
-      return `${path} cannot be read: ${systemCode(error)}`;
+      return `${path} cannot be read: ${describeFileProblem(error)}`;
     }
   }
   return null;

@@ -113,7 +113,9 @@ async function checkAllOrNothing(output: string, reference: string): Promise<voi
   if (!existsSync(output)) return;
   if (statSync(output).isFile()) return assert.ok(readFileSync(output).equals(readFileSync(reference)));
   assert.deepEqual(readdirSync(output).sort(), readdirSync(reference).sort());
-  assertSameFiles(output, reference, readdirSync(reference));
+  // The card leaves out what cannot be read at the time.
+  const names = readdirSync(reference).filter((name) => name !== "README.md");
+  assertSameFiles(output, reference, names);
 }
 
 function merging(to: ModelFormat): Scenario {

@@ -2,7 +2,7 @@
 import type { FileHandle } from "node:fs/promises";
 import { FormatError } from "../../errors.ts";
 import { mapFile } from "../../runtime/mapped-file.ts";
-import { describeFileProblem, refuseEndless, systemCode } from "../../system-error.ts";
+import { describeFileProblem, refuseEndless, toFailedRead } from "../../system-error.ts";
 import { disk } from "./disk/calls.ts";
 import { type ByteSource, readBytes, truncated } from "./byte-source.ts";
 
@@ -69,11 +69,7 @@ export class ByteFile implements ByteSource {
     try {
       return (await this.#handle.read(bytes, start, numBytes, offset)).bytesRead;
     } catch (error) {
-      throw new FormatError(
-        "format/file",
-        `Cannot read file "${this.path}": ${systemCode(error) || String(error)} at byte ${offset}, expected a readable file`,
-        { hint: "The disk does not give what is on it: check it, or get the file again.", cause: error },
-      );
+      throw toFailedRead(error, this.path);
     }
   }
 
