@@ -9,7 +9,8 @@ type RawConfig = Readonly<Record<string, unknown>>;
 
 /** Blocks of a model. */
 export const MAX_LAYERS = 4096;
-/** Experts of all blocks together. */
+/** Experts of a block, each of which is a part of its graph, and of all blocks together. */
+const MAX_EXPERTS_OF_LAYER = 1024;
 export const MAX_EXPERTS = 1 << 17;
 /** Width of a head, whose rotation has a table. */
 export const MAX_HEAD_WIDTH = 1 << 16;
@@ -59,6 +60,9 @@ export function requireModelSize(raw: RawConfig, numTensors = Infinity): void {
     throw tooMany(raw, `${layers.key} is ${layers.value}`, `at most ${most}, ${why}`);
   }
   const experts = largestOf(raw, EXPERT_KEYS);
+  if (experts.value > MAX_EXPERTS_OF_LAYER) {
+    throw tooMany(raw, `${experts.key} is ${experts.value}`, `at most ${MAX_EXPERTS_OF_LAYER}`);
+  }
   if (experts.value * Math.max(1, layers.value) > MAX_EXPERTS) {
     throw tooMany(raw, `${experts.key} is ${experts.value}`, `at most ${MAX_EXPERTS} in all blocks`);
   }
