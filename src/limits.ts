@@ -53,6 +53,9 @@ function tooMany(raw: RawConfig, found: string, expected: string): UsageError {
  * @throws UsageError "usage/model"
  */
 export function requireModelSize(raw: RawConfig, numTensors = Infinity): void {
+  const { text_config: text } = raw;
+  // Of models of several parts, the one that is read.
+  if (typeof text === "object" && text !== null) requireModelSize(text as RawConfig, numTensors);
   const layers = largestOf(raw, LAYER_KEYS);
   const most = Math.min(MAX_LAYERS, numTensors);
   if (layers.value > most) {
