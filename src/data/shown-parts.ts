@@ -58,7 +58,7 @@ export function hasCalls({ tool_calls: calls }: Message): boolean {
 /** The message without its calls. */
 export function withoutCalls(message: Message): Message {
   const { tool_calls: _calls, ...rest } = message;
-  return rest as Message;
+  return rest;
 }
 
 /** The names of the functions that a message calls. */

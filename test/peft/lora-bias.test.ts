@@ -149,7 +149,7 @@ describe("a bias of LoRA's own", () => {
     });
     await assert.rejects(on(lora, { loraBias: true, init: "pissa" }, "q_proj"), {
       code: "usage/flag",
-      message: /loraBias goes with init default/,
+      message: /loraBias is true, expected it with init default/,
     });
     await assert.rejects(on(dora, { loraBias: true }, "q_proj"), { code: "usage/flag", message: /loraBias/ });
   });
