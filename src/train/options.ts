@@ -8,7 +8,6 @@ import { COLUMNS } from "../data/columns.ts";
 import { DATA_ENDINGS } from "../data/file-kinds.ts";
 import { TRAIN_ON } from "../data/example.ts";
 import { CHAT_TEMPLATE } from "../data/named-templates.ts";
-import { UsageError } from "../errors.ts";
 import { type Problem, type ValueForm, findProblems, settingsError } from "../expected.ts";
 import { COMPUTE_NAMES } from "../nn/computes.ts";
 import { OPTIMIZERS } from "../optim/optimizers.ts";
@@ -18,6 +17,7 @@ import { METHODS } from "../peft/methods.ts";
 import { RESIDENCIES } from "../run/weights.ts";
 import { SENSITIVITIES } from "./dropbp/sensitivity.ts";
 import { OBJECTIVES } from "./objectives.ts";
+import { findOwnProblems, optionFlags, ownOptions } from "./own-options.ts";
 import { RENAMED_SETTINGS } from "./saved-settings.ts";
 
 const names = (kinds: readonly { readonly name: string }[]): [string, ...string[]] =>
@@ -172,58 +172,6 @@ export const TRAIN_GROUPS: Readonly<Record<string, readonly string[]>> = Object.
   Object.entries(GROUPS).map(([title, settings]) => [title, Object.keys(settings)]),
 );
 
-/** One of a kind, with options of its own. */
-interface Kind {
-  readonly name: string;
-  readonly options: z.ZodType;
-}
-
-function keysOf({ options }: Kind): string[] {
-  return Object.keys((options as z.ZodObject).shape);
-}
-
-/** One option as some kinds of thing have it. */
-interface OwnedOption {
-  readonly schema: z.ZodType;
-  /** What it means and its default, in words. */
-  readonly text: string;
-  readonly owners: string[];
-}
-
-/**
- * Options of one kind of thing as flags: optional, so that what was given can be told from defaults. Where two mean
- * different things by one name, the flag takes the values of both, and the chosen one's own schema judges.
- */
-function optionFlags(kinds: readonly Kind[]): Record<string, z.ZodType> {
-  const flags = new Map<string, OwnedOption[]>();
-  for (const { name, options } of kinds) {
-    for (const [key, schema] of Object.entries((options as z.ZodObject<Record<string, z.ZodType>>).shape)) {
-      const text = describe(key, schema);
-      const known = flags.get(key) ?? [];
-      const same = known.find((option) => option.text === text);
-      if (same) same.owners.push(name);
-      else flags.set(key, [...known, { schema: withoutDefault(schema), text, owners: [name] }]);
-    }
-  }
-  return Object.fromEntries(
-    [...flags].map(([key, options]) => {
-      const [first, ...others] = options.map(({ schema }) => schema);
-      const schema = others.length === 0 ? first : z.union([first as z.ZodType, ...others]);
-      const texts = options.map(({ owners, text }) => `${owners.join(", ")}: ${text}`);
-      return [key, (schema as z.ZodType).optional().describe(texts.join(". "))];
-    }),
-  );
-}
-
-function withoutDefault(schema: z.ZodType): z.ZodType {
-  return schema instanceof z.ZodDefault ? (schema.unwrap() as z.ZodType) : schema;
-}
-
-function describe(key: string, schema: z.ZodType): string {
-  const value: unknown = schema instanceof z.ZodDefault ? schema.parse(undefined) : null;
-  return `${schema.description ?? key}${value === null ? "" : `; default ${JSON.stringify(value)}`}`;
-}
-
 const OPTIMIZER_FLAGS = optionFlags(OPTIMIZERS);
 const OBJECTIVE_FLAGS = optionFlags(OBJECTIVES);
 
@@ -293,32 +241,6 @@ export function findTrainProblems(
   return [...others, ...problems];
 }
 
-/** Finds what is wrong with the options of the chosen one of a kind, and options that only others of the kind have. */
-function findOwnProblems(
-  kind: string,
-  name: unknown,
-  kinds: readonly Kind[],
-  given: Readonly<Record<string, unknown>>,
-  form: ValueForm,
-): Problem[] {
-  const chosen = kinds.find((one) => one.name === name);
-  if (chosen === undefined) return [];
-  const own = keysOf(chosen);
-  const values = Object.fromEntries(
-    own.filter((key) => given[key] !== undefined).map((key) => [key, given[key]]),
-  );
-  const foreign = [...new Set(kinds.flatMap(keysOf))].filter(
-    (key) => given[key] !== undefined && !own.includes(key),
-  );
-  return [
-    ...findProblems(chosen.options, values, form),
-    ...foreign.map((key) => {
-      const owners = kinds.filter((one) => keysOf(one).includes(key)).map((one) => one.name);
-      return { path: [key], text: `is for ${kind} ${owners.join(", ")}, not for ${chosen.name}` };
-    }),
-  ];
-}
-
 /** The options of the chosen method. @throws UsageError "usage/flag" for an option of another method. */
 export function methodOptions(
   options: TrainOptions,
@@ -335,22 +257,4 @@ export function optimizerOptions(options: TrainOptions): Record<string, unknown>
 /** The options of an objective. @throws UsageError "usage/flag" for an option of another objective. */
 export function objectiveOptions(options: TrainOptions, name: string): Record<string, unknown> {
   return ownOptions("objective", name, OBJECTIVES, options);
-}
-
-function ownOptions(
-  kind: string,
-  name: string,
-  kinds: readonly Kind[],
-  options: TrainOptions,
-): Record<string, unknown> {
-  const given = [...new Set(kinds.flatMap(keysOf))].filter((key) => options[key] !== undefined);
-  const own = kinds.flatMap((k) => (k.name === name ? keysOf(k) : []));
-  const foreign = given.filter((key) => !own.includes(key));
-  if (foreign.length > 0) {
-    throw new UsageError(
-      "usage/flag",
-      `Cannot use ${foreign.join(", ")} with ${kind} "${name}": expected ${own.length > 0 ? own.join(", ") : "no options"}`,
-    );
-  }
-  return Object.fromEntries(given.map((key) => [key, options[key]]));
 }

@@ -8,7 +8,7 @@ import { type TrainingUnit, exampleLength } from "../../data/batch.ts";
 import { type StepPlan, planSteps } from "../../data/order.ts";
 import { compareTokenizerFiles } from "../../data/tokenizer-notes.ts";
 import { type AdapterOrigin } from "../../format/adapters/adapter.ts";
-import { readAdapter, openCheckpoint } from "../../format/by-path.ts";
+import { openCheckpoint } from "../../format/by-path.ts";
 import { type Checkpoint } from "../../format/checkpoint/checkpoint.ts";
 import { loadWeights, residentBytes, keptIn } from "../../format/checkpoint/load-model.ts";
 import { resolveModel } from "../../hub/resolve.ts";
@@ -20,13 +20,12 @@ import { COMPUTES } from "../../nn/computes.ts";
 import { f32 } from "../../nn/computes/f32.ts";
 import { findOptimizer } from "../../optim/optimizers.ts";
 import { findSchedule } from "../../optim/schedules.ts";
-import { type Adapter, attach } from "../../peft/attach.ts";
-import { type AttachRequest, previewAttach } from "../../peft/layout.ts";
+import type { Adapter } from "../../peft/attach.ts";
+import { previewAttach } from "../../peft/layout.ts";
 import type { Method } from "../../peft/method.ts";
 import { METHODS, findMethod } from "../../peft/methods.ts";
-import { type Targets, requireMatchedPatterns } from "../../peft/targets.ts";
+import { requireMatchedPatterns } from "../../peft/targets.ts";
 import { trainedTensors } from "../../peft/trained-tensors.ts";
-import { Random } from "../../random.ts";
 import type { Residency } from "../../run/weights.ts";
 import { requireTrainableBlocks } from "../checks.ts";
 import type { DropPlan } from "../dropbp/branch-dropper.ts";
@@ -43,10 +42,9 @@ import {
   optimizerOptions as ownOptimizerOptions,
 } from "../options.ts";
 import { type ReadingHooks, type RunData, readRunData } from "../run-data.ts";
+import { makeAdapter, readModules } from "./first-adapter.ts";
 import { type Inputs, describeInputs } from "./making.ts";
 
-/** Stream of the seed that start values come from. */
-const INIT_STREAM = 0;
 const DEFAULT_EPOCHS = 3;
 const DEFAULT_SENSITIVITY = "norm";
 
@@ -233,14 +231,6 @@ function chooseObjective(options: TrainOptions, { task }: Model): ChosenObjectiv
   };
 }
 
-/** Names, or one text with the signs of a regular expression (which may hold commas), or "all-linear". */
-function readModules(given: string | readonly string[] | undefined): Targets["modules"] | null {
-  if (given === undefined) return null;
-  const text = typeof given === "string" ? given : given.join(",");
-  if (text === "all-linear" || /[\\^$*+?()[\]|{}]/.test(text)) return text;
-  return text.split(",").map((name) => name.trim());
-}
-
 function largestBatch(
   options: TrainOptions,
   examples: readonly TrainingUnit[],
@@ -249,59 +239,4 @@ function largestBatch(
   const rowTokens = options.packing ? options.maxLength : longest;
   const numRows = options.packing ? options.batchSize : Math.min(options.batchSize, examples.length);
   return { batchTokens: rowTokens * numRows, rowTokens };
-}
-
-async function makeAdapter(
-  options: TrainOptions,
-  base: BaseModel,
-  request: AttachRequest,
-  methods: readonly Method[],
-): Promise<Adapter> {
-  if (options.initAdapter !== undefined) {
-    const { adapter } = await readAdapter(options.initAdapter, base, methods);
-    if (adapter.method.name !== options.method) {
-      throw new UsageError(
-        "usage/adapter",
-        `Cannot start ${options.method} from adapter "${options.initAdapter}": it is ${adapter.method.name}`,
-      );
-    }
-    requireSameOptions(options, request.options, adapter, base);
-    return adapter;
-  }
-  return await attach(base, request, new Random(options.seed, INIT_STREAM));
-}
-
-/** An adapter brings its options along: others beside it would be passed over. @throws UsageError "usage/adapter" */
-function requireSameOptions(
-  options: TrainOptions,
-  ofMethod: unknown,
-  adapter: Adapter,
-  base: BaseModel,
-): void {
-  const own = adapter.options as Readonly<Record<string, unknown>>;
-  const others = Object.entries(ofMethod as object).flatMap(([key, value]) =>
-    JSON.stringify(own[key]) === JSON.stringify(value)
-      ? []
-      : [`${key} is ${JSON.stringify(own[key])} there, ${JSON.stringify(value)} is asked for`],
-  );
-  const modules = readModules(options.targetModules);
-  if (modules !== null || options.layers !== undefined) {
-    const targets = {
-      modules: modules ?? adapter.targets.modules,
-      exclude: [],
-      layers: options.layers ?? null,
-    };
-    const request = { method: adapter.method, options: adapter.options, targets };
-    const { paths: asked } = previewAttach(base.model, base.source, request);
-    const lacking = asked.find((path) => !adapter.sites.has(path));
-    const surplus = [...adapter.sites.keys()].find((path) => !asked.includes(path));
-    if (lacking !== undefined) others.push(`it is not on "${lacking}", which is asked for`);
-    if (surplus !== undefined) others.push(`it is on "${surplus}", which is not asked for`);
-  }
-  if (others.length === 0) return;
-  throw new UsageError(
-    "usage/adapter",
-    `Cannot start from adapter "${options.initAdapter}" with other settings: ${others.join("; ")}`,
-    { hint: "Leave the method's options and target modules out: the adapter brings its own." },
-  );
 }

@@ -1,0 +1,104 @@
+/**
+ * @file Options that methods, optimizers and objectives have of their own, as flags beside those of all runs; the chosen
+ * one's own schema judges.
+ */
+import { z } from "zod";
+import { UsageError } from "../errors.ts";
+import { type Problem, type ValueForm, findProblems } from "../expected.ts";
+
+/** One of a kind, with options of its own. */
+export interface Kind {
+  readonly name: string;
+  readonly options: z.ZodType;
+}
+
+function keysOf({ options }: Kind): string[] {
+  return Object.keys((options as z.ZodObject).shape);
+}
+
+/** One option as some kinds of thing have it. */
+interface OwnedOption {
+  readonly schema: z.ZodType;
+  /** What it means and its default, in words. */
+  readonly text: string;
+  readonly owners: string[];
+}
+
+/**
+ * Options of one kind of thing as flags: optional, so that what was given can be told from defaults. Where two mean
+ * different things by one name, the flag takes the values of both, and the chosen one's own schema judges.
+ */
+export function optionFlags(kinds: readonly Kind[]): Record<string, z.ZodType> {
+  const flags = new Map<string, OwnedOption[]>();
+  for (const { name, options } of kinds) {
+    for (const [key, schema] of Object.entries((options as z.ZodObject<Record<string, z.ZodType>>).shape)) {
+      const text = describe(key, schema);
+      const known = flags.get(key) ?? [];
+      const same = known.find((option) => option.text === text);
+      if (same) same.owners.push(name);
+      else flags.set(key, [...known, { schema: withoutDefault(schema), text, owners: [name] }]);
+    }
+  }
+  return Object.fromEntries(
+    [...flags].map(([key, options]) => {
+      const [first, ...others] = options.map(({ schema }) => schema);
+      const schema = others.length === 0 ? first : z.union([first as z.ZodType, ...others]);
+      const texts = options.map(({ owners, text }) => `${owners.join(", ")}: ${text}`);
+      return [key, (schema as z.ZodType).optional().describe(texts.join(". "))];
+    }),
+  );
+}
+
+function withoutDefault(schema: z.ZodType): z.ZodType {
+  return schema instanceof z.ZodDefault ? (schema.unwrap() as z.ZodType) : schema;
+}
+
+function describe(key: string, schema: z.ZodType): string {
+  const value: unknown = schema instanceof z.ZodDefault ? schema.parse(undefined) : null;
+  return `${schema.description ?? key}${value === null ? "" : `; default ${JSON.stringify(value)}`}`;
+}
+
+/** Finds what is wrong with the options of the chosen one of a kind, and options that only others of the kind have. */
+export function findOwnProblems(
+  kind: string,
+  name: unknown,
+  kinds: readonly Kind[],
+  given: Readonly<Record<string, unknown>>,
+  form: ValueForm,
+): Problem[] {
+  const chosen = kinds.find((one) => one.name === name);
+  if (chosen === undefined) return [];
+  const own = keysOf(chosen);
+  const values = Object.fromEntries(
+    own.filter((key) => given[key] !== undefined).map((key) => [key, given[key]]),
+  );
+  const foreign = [...new Set(kinds.flatMap(keysOf))].filter(
+    (key) => given[key] !== undefined && !own.includes(key),
+  );
+  return [
+    ...findProblems(chosen.options, values, form),
+    ...foreign.map((key) => {
+      const owners = kinds.filter((one) => keysOf(one).includes(key)).map((one) => one.name);
+      return { path: [key], text: `is for ${kind} ${owners.join(", ")}, not for ${chosen.name}` };
+    }),
+  ];
+}
+
+/** The options of the one that is chosen. @throws UsageError "usage/flag" for an option of another. */
+export function ownOptions(
+  kind: string,
+  name: string,
+  kinds: readonly Kind[],
+  options: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
+  const given = [...new Set(kinds.flatMap(keysOf))].filter((key) => options[key] !== undefined);
+  const own = kinds.flatMap((k) => (k.name === name ? keysOf(k) : []));
+  const foreign = given.filter((key) => !own.includes(key));
+  if (foreign.length > 0) {
+    throw new UsageError(
+      "usage/flag",
+      `Cannot use ${foreign.join(", ")} with ${kind} "${name}": expected ${own.length > 0 ? own.join(", ") : "no options"}`,
+    );
+  }
+  return Object.fromEntries(given.map((key) => [key, options[key]]));
+}
