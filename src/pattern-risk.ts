@@ -3,7 +3,7 @@
  *
  * It tries one way after another. That is harmless where no repetition lies in a repeated group, no repeated group has a
  * choice, and nothing must follow after the second repetition of a branch: what can be divided among them then grows
- * without bound in no more than one place.
+ * without bound in no more than one place. Choices one after another are counted, as they multiply.
  */
 
 /** What matters of a piece of a pattern. */
@@ -14,13 +14,17 @@ interface Piece {
   readonly numRepeats: number;
   /** Whether it can match texts of several lengths, or in several ways. */
   readonly isVariable: boolean;
+  /** Ways through it, one for each choice and each number of small repetitions. */
+  readonly numWays: number;
 }
 
 /** Repetitions up to so many times are as good as written out. */
 const SMALL_REPEAT = 64;
 /** Groups in each other. */
 const MAX_DEPTH = 50;
-const EMPTY: Piece = { isOptional: true, numRepeats: 0, isVariable: false };
+/** Ways that may be tried from each place of a text. */
+const MAX_WAYS = 1024;
+const EMPTY: Piece = { isOptional: true, numRepeats: 0, isVariable: false, numWays: 1 };
 
 /** Thrown when a pattern may try ways without end, or is none. */
 class Risk extends Error {}
@@ -59,6 +63,7 @@ class Reader {
       isOptional: branches.some(({ isOptional }) => isOptional),
       numRepeats: Math.max(...branches.map(({ numRepeats }) => numRepeats)),
       isVariable: branches.length > 1 || branches.some(({ isVariable }) => isVariable),
+      numWays: branches.reduce((sum, { numWays }) => sum + numWays, 0),
     };
   }
 
@@ -68,8 +73,10 @@ class Reader {
       const piece = this.#repeated(this.#atom());
       if (whole.numRepeats >= 2 && !piece.isOptional) throw new Risk();
       const numRepeats = whole.numRepeats + piece.numRepeats;
-      if (numRepeats > 2) throw new Risk();
+      const numWays = whole.numWays * piece.numWays;
+      if (numRepeats > 2 || numWays > MAX_WAYS) throw new Risk();
       whole = {
+        numWays,
         isOptional: whole.isOptional && piece.isOptional,
         numRepeats,
         isVariable: whole.isVariable || piece.isVariable,
@@ -95,6 +102,7 @@ class Reader {
       isOptional: atom.isOptional || min === 0,
       numRepeats: atom.numRepeats + (max > SMALL_REPEAT ? 1 : 0),
       isVariable: atom.isVariable || min !== max,
+      numWays: atom.numWays + (max > SMALL_REPEAT ? 0 : max - min),
     };
   }
 

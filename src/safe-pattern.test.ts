@@ -28,6 +28,9 @@ const ENDLESS: readonly (readonly [string, string])[] = [
   ["(a*)*b", "a".repeat(40)],
   ["a*a*a*a*a*b", "a".repeat(3000)],
   ["(?:.*x){12}", "x".repeat(11).padEnd(3000, "y")],
+  ["a?".repeat(30) + "a".repeat(30), "a".repeat(29)],
+  ["(?:a|a)".repeat(30) + "!", "a".repeat(40)],
+  ["a{0,64}".repeat(8) + "!", "a".repeat(60)],
 ];
 
 test("patterns in use are JavaScript's own", () => {

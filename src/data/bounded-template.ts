@@ -13,6 +13,12 @@ const [MOST_STEPS, STEPS_OF_RENDERING, STEPS_OF_MESSAGE] = [2e6, 50_000, 2000];
 const STEPS_OF_TURN = 10;
 /** Items of a list and characters of a text that a template may make. */
 const [MAX_ITEMS, MAX_TEXT] = [100_000, 1 << 24];
+/** Values in each other, counted as often as they are written: lists in lists double with each level. */
+const MAX_NESTED = 1_000_000;
+/** What is worked on costs a step for so many characters, or values. */
+const [TEXT_OF_STEP, VALUES_OF_STEP] = [256, 8];
+/** Filters whose time does not depend on how long a list is. */
+const QUICK_FILTERS = new Set(["length", "first", "last"]);
 /** Squares of the runs of white space, which the library looks at from each of their characters. */
 const MAX_SPACE_SQUARES = 1e8;
 
@@ -39,8 +45,37 @@ const Evaluator = Interpreter as unknown as new (environment: Environment) => {
   evaluateBlock(statements: unknown, environment: Environment): Evaluated;
 };
 
+/** What a statement works on as a whole, such as by writing all of it; a part of it is taken by others. */
+interface Working {
+  readonly type: string;
+  readonly left?: object;
+  readonly right?: object;
+  readonly operand?: object;
+  readonly filter?: { readonly value?: unknown; readonly args?: readonly object[] };
+  readonly args?: readonly object[];
+}
+
+function workedOn({ type, left, right, operand, filter, args }: Working): readonly object[] {
+  if (type === "BinaryExpression") return [left, right].filter((side) => side !== undefined);
+  if (type === "CallExpression") return args ?? [];
+  if (type !== "FilterExpression" || operand === undefined) return [];
+  return QUICK_FILTERS.has(String(filter?.value)) ? [] : [operand, ...(filter?.args ?? [])];
+}
+
+/** Counts values in each other. */
+function countNested(value: unknown, most: number): number {
+  const parts = value instanceof Map ? [...value.values()] : Array.isArray(value) ? value : [];
+  let count = 1;
+  for (const part of parts as { readonly value: unknown }[]) {
+    if (count > most) break;
+    count += countNested(part.value, most - count);
+  }
+  return count;
+}
+
 class CountingInterpreter extends Evaluator {
   readonly #spend: (steps: number) => void;
+  readonly #whole = new WeakSet<object>();
 
   constructor(environment: Environment, spend: (steps: number) => void) {
     super(environment);
@@ -49,10 +84,18 @@ class CountingInterpreter extends Evaluator {
 
   override evaluate(statement: unknown, environment: Environment): Evaluated {
     this.#spend(1);
+    for (const part of workedOn(statement as Working)) this.#whole.add(part);
     const result = super.evaluate(statement, environment);
     const { value } = result as { readonly value: unknown };
-    if (typeof value === "string" && value.length > MAX_TEXT)
-      throw new Error(`a text of ${value.length} characters, expected at most ${MAX_TEXT}`);
+    if (typeof value === "string") {
+      if (value.length > MAX_TEXT)
+        throw new Error(`a text of ${value.length} characters, expected at most ${MAX_TEXT}`);
+      this.#spend(Math.floor(value.length / TEXT_OF_STEP));
+    } else if (typeof value === "object" && this.#whole.has(statement as object)) {
+      const count = countNested(value, MAX_NESTED);
+      if (count > MAX_NESTED) throw new Error(`more than ${MAX_NESTED} values in each other`);
+      this.#spend(Math.floor(count / VALUES_OF_STEP));
+    }
     if (Array.isArray(value) && value.length > MAX_ITEMS)
       throw new Error(`a list of ${value.length} items, expected at most ${MAX_ITEMS}`);
     return result;
@@ -61,6 +104,7 @@ class CountingInterpreter extends Evaluator {
   /** The body of a loop, which may be empty. */
   override evaluateBlock(statements: unknown, environment: Environment): Evaluated {
     this.#spend(STEPS_OF_TURN);
+    for (const statement of statements as readonly object[]) this.#whole.add(statement);
     return super.evaluateBlock(statements, environment);
   }
 }

@@ -144,6 +144,13 @@ const ENDLESS: Record<string, RegExp> = {
     /a text of/,
   "{% set ns = namespace(x=[1]) %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}":
     /a list of/,
+  "{% set ns = namespace(x=[1]) %}{% for i in range(40) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x|tojson }}":
+    /values in each other/,
+  '{% set ns = namespace(x=[1]) %}{% for i in range(40) %}{% set ns.x = {"a": ns.x, "b": ns.x} %}{% endfor %}{{ ns.x }}':
+    /values in each other/,
+  "{% set l = range(49999) %}{% for i in range(3000) %}{% set y = l|sort %}{% endfor %}": /without end/,
+  '{% set ns = namespace(x="ab") %}{% for i in range(22) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{% for i in range(4000) %}{% set y = ns.x|upper %}{% endfor %}':
+    /without end/,
   "{{ messages|tojson(indent=400000000) }}": /Invalid string length/,
   "{% macro f() %}{{ self.f() }}{% endmacro %}{{ f() }}": /./,
 };

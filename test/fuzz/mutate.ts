@@ -169,7 +169,9 @@ function mutateInside(random: Random, value: unknown): void {
   if (choice === 0) {
     if (Array.isArray(value)) value.splice(Number(key), 1);
     else delete container[key];
-  } else if (choice === 1) container[pick(random, [...TEXTS.slice(0, 5), ...keys])] = container[key];
-  else if (choice === 2) container[key] = container[pick(random, keys)];
+  } else if (choice === 1) {
+    // JSON writes no names of a list's, and one such as "constructor" would break its methods.
+    container[pick(random, Array.isArray(value) ? keys : [...TEXTS.slice(0, 5), ...keys])] = container[key];
+  } else if (choice === 2) container[key] = container[pick(random, keys)];
   else container[key] = strangeValue(random);
 }
