@@ -81,11 +81,12 @@ async function readTexts(
       { hint: `Choose a max length of at most ${model.maxPositions}.` },
     );
   }
-  const { notes, ...tools } = withTextTools(parts);
+  // Not the model itself: large data are read in a thread, which is given copies.
+  const { notes, tokenizer, template, origin } = withTextTools(parts);
   for (const note of notes) warn(note, io);
   const { examples, report } = await withReading(flags, io, (reading) =>
     readHeldOut<DataKindName>(data, {
-      ...tools,
+      ...{ tokenizer, template, origin },
       ...reading,
       maxLength: length,
       trainOn,

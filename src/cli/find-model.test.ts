@@ -51,6 +51,24 @@ test("an adapter brings its model along, and the command says so", async () => {
   assert.ok(existsSync(`${folder}/merged/config.json`));
 });
 
+test("data so large that a thread reads them are evaluated as others are", async () => {
+  process.env["GRAFT_HOME"] = folder; // where what the thread read is kept
+  const [large, small] = ["large", "small"].map((name) => `${folder}/${name}.jsonl`) as [string, string];
+  for (const [path, repeats] of [
+    [large, 600_000],
+    [small, 100],
+  ] as const) {
+    const row = JSON.stringify({ prompt: "ka", completion: "la".repeat(repeats) });
+    writeFileSync(path, `${row}\n`);
+  }
+  const [ofLarge, ofSmall] = [
+    await run("eval", "--adapter", adapter, "--data", large, "--max-length", "16"),
+    await run("eval", "--adapter", adapter, "--data", small, "--max-length", "16"),
+  ];
+  assert.equal(ofLarge.status, 0, ofLarge.stderr);
+  assert.equal(ofLarge.stdout, ofSmall.stdout);
+});
+
 test("a model that cannot be found, or is not named, is asked for", async () => {
   await withSettings({ base_model_name_or_path: "./elsewhere" }, async () => {
     const { status, stderr } = await run("eval", "--adapter", adapter, "--data", data);
