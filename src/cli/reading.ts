@@ -1,4 +1,5 @@
 /** @file Flags that say how rows are read, and a bar while large files are. */
+import { basename } from "node:path";
 import { z } from "zod";
 
 import type { ReadingProgress, ReadOptions } from "../data/by-path.ts";
@@ -25,7 +26,7 @@ export class ReadingBar {
   update({ file, numRows, totalRows }: ReadingProgress): void {
     if (file !== this.#file) this.stop();
     this.#file = file;
-    this.#bar ??= this.#io.progress(`reading ${file}`, totalRows, "steps");
+    this.#bar ??= this.#io.progress(`reading ${basename(file)}`, totalRows, "steps");
     this.#bar.update(numRows);
   }
 

@@ -88,6 +88,7 @@ describe("reading in a thread", () => {
       assert.equal(totalRows, 4000);
       assert.ok(numRows > 0 && numRows <= 4000);
     }
+    assert.equal(told.at(-1)?.numRows, 4000);
     const stop = new AbortController();
     const reason = new Error("enough");
     const cacheFolder = newCache();

@@ -34,14 +34,18 @@ async function work(
 ): Promise<void> {
   const packer = new UnitPacker();
   let toldMs = performance.now();
+  let untold: UnitMessage | null = null;
   const onRows = (numRows: number, totalRows: number | null): void => {
+    untold = { type: "rows", numRows, totalRows };
     if (performance.now() - toldMs < TELL_EVERY_MS) return;
     toldMs = performance.now();
-    tell({ type: "rows", numRows, totalRows });
+    tell(untold);
+    untold = null;
   };
   try {
     const how = { ...makeTextTools(origin), ...options };
     const counts = await readContent(content, how, (unit) => packer.add(unit), onRows);
+    if (untold !== null) tell(untold);
     tell({ type: "done", packed: packer.take(), counts });
   } catch (error) {
     if (!(error instanceof GraftError)) throw error;
