@@ -86,7 +86,9 @@ async function readTexts(
   for (const note of notes) warn(note, io);
   const { examples, report } = await withReading(flags, io, (reading) =>
     readHeldOut<DataKindName>(data, {
-      ...{ tokenizer, template, origin },
+      tokenizer,
+      template,
+      origin,
       ...reading,
       maxLength: length,
       trainOn,

@@ -1,10 +1,8 @@
 /** @file What is read of a model's files before it runs: weights, an adapter on them, tokenizer and chat template. */
-import type { ChatTemplate } from "../data/chat-template.ts";
 import { compareTokenizerFiles } from "../data/tokenizer-notes.ts";
 import { withChatTemplate } from "../data/files/chat-template-file.ts";
-import { openTextTools } from "../data/text-tools.ts";
+import { type TextTools, openTextTools } from "../data/text-tools.ts";
 import { nameOfTemplate } from "../data/named-templates.ts";
-import type { Tokenizer } from "../data/tokenizer.ts";
 import { readAdapter } from "../format/by-path.ts";
 import type { Checkpoint } from "../format/checkpoint/checkpoint.ts";
 import { loadWeights } from "../format/checkpoint/load-model.ts";
@@ -36,9 +34,7 @@ export interface ModelParts {
 }
 
 /** A model that reads text. */
-export interface TextParts extends ModelParts {
-  readonly tokenizer: Tokenizer;
-  readonly template: ChatTemplate;
+export interface TextParts extends ModelParts, TextTools {
   /** Sentences that the user should see. */
   readonly notes: readonly string[];
 }
