@@ -30,6 +30,15 @@ describe("drawHeldOut()", () => {
     );
   });
 
+  it("draws no more than the share because one of the drawn is there many times", () => {
+    const many = Array.from({ length: 60 }, (_, i) => unit([7, 7], i));
+    const others = Array.from({ length: 40 }, (_, i) => unit([i, 100], 60 + i));
+    for (let seed = 0; seed < 20; seed++)
+      assert.equal(drawHeldOut([...many, ...others], 0.1, seed).heldOut.length, 10);
+    const pairs = Array.from({ length: 6 }, (_, i) => unit([i >> 1, 1], i));
+    assert.equal(drawHeldOut([...many, ...pairs], 0.01, 1).heldOut.length, 2);
+  });
+
   it("draws about the share, others with another seed", () => {
     const units = Array.from({ length: 1000 }, (_, i) => unit([i, i], i));
     const drawn = drawHeldOut(units, 0.05, 1);

@@ -11,7 +11,10 @@ export interface HeldOutShare {
   readonly heldOut: readonly number[];
 }
 
-/** Draws examples of at least one and less than all kinds, about `share` of all. With a single kind none is held out. */
+/**
+ * Draws examples of at least one and less than all kinds, about `share` of all and no more, unless the rarest kind is more
+ * than that: one that is there very often would take the training data along. With a single kind none is held out.
+ */
 export function drawHeldOut(units: readonly TrainingUnit[], share: number, seed: number): HeldOutShare {
   const alike = new Map<string, number[]>();
   for (const [i, unit] of units.entries()) {
@@ -23,10 +26,9 @@ export function drawHeldOut(units: readonly TrainingUnit[], share: number, seed:
   const groups = new Random(seed, HELD_OUT_STREAM).shuffle([...alike.values()]);
   const wanted = Math.max(1, Math.round(units.length * share));
   const heldOut = new Set<number>();
-  for (const group of groups.slice(0, -1)) {
-    if (heldOut.size >= wanted) break;
-    for (const index of group) heldOut.add(index);
-  }
+  const hold = (group: readonly number[]): void => group.forEach((index) => heldOut.add(index));
+  for (const group of groups.slice(0, -1)) if (heldOut.size + group.length <= wanted) hold(group);
+  if (heldOut.size === 0 && groups.length > 1) hold(groups.toSorted((a, b) => a.length - b.length)[0]!);
   const all = units.map((_, i) => i);
   return { train: all.filter((i) => !heldOut.has(i)), heldOut: all.filter((i) => heldOut.has(i)) };
 }
