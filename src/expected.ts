@@ -17,6 +17,7 @@ export interface SchemaNode {
   readonly anyOf?: readonly SchemaNode[];
   readonly oneOf?: readonly SchemaNode[];
   readonly items?: SchemaNode;
+  readonly minItems?: number;
   readonly required?: readonly string[];
   readonly properties?: Readonly<Record<string, SchemaNode>>;
   readonly additionalProperties?: SchemaNode | boolean;
@@ -89,6 +90,10 @@ function describeNumber(node: SchemaNode): string {
   return [kind, limits.join(" and ")].filter(Boolean).join(" ");
 }
 
+function aList({ minItems = 0 }: SchemaNode): string {
+  return minItems > 0 ? "a non-empty list" : "a list";
+}
+
 function describeOne(node: SchemaNode, form: ValueForm): string {
   const isTyped = form === "typed";
   switch (node.type ?? "") {
@@ -101,6 +106,9 @@ function describeOne(node: SchemaNode, form: ValueForm): string {
       return node.format === PATH_FORMAT ? "a path" : "text";
     case "array":
       if (isTyped && node.items?.format === PATH_FORMAT) return "a path, the flag once for each";
+      if (!isTyped && node.items?.format === PATH_FORMAT) return `${aList(node)} of paths`;
+      if (!isTyped && node.items?.type === "object" && node.items.properties === undefined)
+        return `${aList(node)} of objects`;
       return `a list${isTyped ? " with commas" : ""}, each ${describeSchema(node.items ?? {}, form)}`;
     case "object": {
       const { additionalProperties: values } = node;

@@ -45,6 +45,13 @@ async function assertFails(
 }
 
 describe("readDataset()", () => {
+  it("tells how columns under other names are given", async () => {
+    const asked = write("asked.jsonl", lines({ question: "a", answer: "b" }));
+    await assert.rejects(readDataset(asked, options), {
+      hint: /--columns prompt=question,completion=answer/,
+    });
+  });
+
   it("reads JSON lines, skips empty ones and counts what it read", async () => {
     const path = write(
       "rows.jsonl",

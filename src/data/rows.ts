@@ -69,6 +69,6 @@ export function readRow<R>(
     expected,
     others.some((form) => form.matches(value))
       ? "Such rows are for another objective: choose that, or other data."
-      : "Rename the columns to one of these forms.",
+      : "Say which columns these are, such as --columns prompt=question,completion=answer (columns in the library).",
   );
 }

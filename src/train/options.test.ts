@@ -37,7 +37,7 @@ describe("parseTrainOptions()", () => {
           [
             "Cannot use these settings: 7 problems",
             "bathSize is not a setting, the nearest is batchSize",
-            "data is 1, expected a path or a list, each a path or a list, each values by name",
+            "data is 1, expected a path or a non-empty list of paths or a non-empty list of objects",
             "dropout is 7, expected a number of at least 0 and below 1",
             "learning_rate is not a setting, the nearest is learningRate",
             "lora_alpha is not a setting: it is called alpha here",
