@@ -52,11 +52,9 @@ export function makeExample(
   weightOf: (tokenIndex: number) => number | boolean,
   source: ExampleSource,
 ): Example {
-  return {
-    ids: Int32Array.from(ids),
-    weights: Float32Array.from(ids, (_, i) => (i > 0 ? Number(weightOf(i)) : 0)),
-    source,
-  };
+  const weights = new Float32Array(ids.length);
+  for (let i = 1; i < ids.length; i++) weights[i] = Number(weightOf(i));
+  return { ids: new Int32Array(ids), weights, source };
 }
 
 function chatExample(

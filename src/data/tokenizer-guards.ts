@@ -10,6 +10,10 @@ const [MAX_GROWTH, SPARE_CHARACTERS] = [64, 1 << 16];
 export interface TokenizerStep {
   pattern?: unknown;
   config?: { content?: unknown };
+  /** Characters that stand for bytes. */
+  byte_encoder?: Readonly<Record<number, string>>;
+  use_regex?: boolean;
+  add_prefix_space?: boolean;
   normalizers?: (TokenizerStep | null)[];
   tokenizers?: (TokenizerStep | null)[];
   decoders?: (TokenizerStep | null)[];

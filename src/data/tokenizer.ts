@@ -10,6 +10,7 @@ import { FormatError, GraftError } from "../errors.ts";
 import { requireTokenId } from "../limits.ts";
 import type { TokenizerFiles } from "../format/checkpoint/checkpoint.ts";
 import { guardSteps, type TokenizerStep } from "./tokenizer-guards.ts";
+import { speedUp, type TokenizerModel } from "./tokenizer-speed.ts";
 import { createTokenStream, type TokenStream } from "./token-stream.ts";
 
 /** Options of `encode`. */
@@ -63,6 +64,7 @@ interface HubTokenizer {
   normalizer: TokenizerStep | null;
   pre_tokenizer: TokenizerStep | null;
   decoder: TokenizerStep | null;
+  model: TokenizerModel;
 }
 
 const HubTokenizer = UntypedHubTokenizer as new (tokenizer: object, config: object) => HubTokenizer;
@@ -105,13 +107,15 @@ function withFile<T>(verb: string, work: () => T): T {
 }
 
 /** The part of the library's tokenizer that works on texts, guarded. */
-type OpenTokenizer = Omit<HubTokenizer, "normalizer" | "pre_tokenizer" | "decoder">;
+type OpenTokenizer = Omit<HubTokenizer, "normalizer" | "pre_tokenizer" | "decoder" | "model">;
 
 function openHubTokenizer(files: TokenizerFiles): OpenTokenizer {
   const [hub, growth] = withFile("read", () => {
     requireIds(files);
     const hub = new HubTokenizer(files.tokenizer, files.config);
-    return [hub, guardSteps(hub.normalizer, hub.pre_tokenizer, hub.decoder)] as const;
+    const growth = guardSteps(hub.normalizer, hub.pre_tokenizer, hub.decoder);
+    speedUp(hub.pre_tokenizer, hub.model);
+    return [hub, growth] as const;
   });
   return {
     encode: (text, options) =>

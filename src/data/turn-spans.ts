@@ -42,7 +42,8 @@ function spanByPrefixes(c: Conversation, index: number): TextSpan | null {
   const { template, tools, text } = c;
   let [upTo, asked] = ["", ""];
   try {
-    upTo = template.render(c.messages.slice(0, index + 1), { tools });
+    const isLast = index === c.messages.length - 1;
+    upTo = isLast ? text : template.render(c.messages.slice(0, index + 1), { tools });
     asked = template.render(c.messages.slice(0, index), { tools, addGenerationPrompt: true });
   } catch (error) {
     // Some templates reject the beginning of what they accept: no message, or one without an answer.

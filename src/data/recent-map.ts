@@ -1,0 +1,34 @@
+/**
+ * @file A map that forgets: two halves, of which the older goes as a whole when the younger is full.
+ *
+ * A hit moves nothing, where a list in the order of use would be written to at every look.
+ */
+
+/** What was asked for lately, at least `capacity` entries of it and at most twice as many. */
+export class RecentMap<V> {
+  readonly #capacity: number;
+  #young = new Map<string, V>();
+  #old = new Map<string, V>();
+
+  constructor(capacity: number) {
+    this.#capacity = capacity;
+  }
+
+  get(key: string): V | undefined {
+    const value = this.#young.get(key);
+    if (value !== undefined) return value;
+    const older = this.#old.get(key);
+    if (older !== undefined) this.put(key, older);
+    return older;
+  }
+
+  put(key: string, value: V): void {
+    if (this.#young.size >= this.#capacity) [this.#old, this.#young] = [this.#young, new Map()];
+    this.#young.set(key, value);
+  }
+
+  clear(): void {
+    this.#young.clear();
+    this.#old.clear();
+  }
+}

@@ -1,0 +1,51 @@
+/**
+ * @file Makes the library's tokenizers faster, with the same ids: what words become is kept, cheaply.
+ *
+ * The library writes the bytes of every word as characters anew, and moves a word in its list of known ones at every use:
+ * together two thirds of the time of reading conversations.
+ */
+import { RecentMap } from "./recent-map.ts";
+import type { TokenizerStep } from "./tokenizer-guards.ts";
+
+/** Words that are kept, and the length up to which they are. */
+const [MAX_WORDS, MAX_WORD_LENGTH] = [20_000, 64];
+
+/** The library's model of byte pairs, as much as is used. */
+export interface TokenizerModel {
+  cache?: unknown;
+}
+
+/** Writes words as the characters that stand for their bytes. */
+function byteWriter(characters: Readonly<Record<number, string>>): (word: string) => string {
+  const known = new RecentMap<string>(MAX_WORDS);
+  const encoder = new TextEncoder();
+  return (word) => {
+    const isShort = word.length <= MAX_WORD_LENGTH;
+    const before = isShort ? known.get(word) : undefined;
+    if (before !== undefined) return before;
+    let written = "";
+    for (const byte of encoder.encode(word)) written += characters[byte]!;
+    if (isShort) known.put(word, written);
+    return written;
+  };
+}
+
+/** Gives a step that splits into words and writes their bytes, and those within a step, a memory of words. */
+function speedUpStep(step: TokenizerStep | null): void {
+  if (step === null) return;
+  for (const part of step.tokenizers ?? []) speedUpStep(part);
+  if (!step.byte_encoder || !step.pre_tokenize_text) return;
+  const write = byteWriter(step.byte_encoder);
+  step.pre_tokenize_text = (text) => {
+    const whole = step.add_prefix_space === true && !text.startsWith(" ") ? ` ${text}` : text;
+    if (step.use_regex !== true) return [write(whole)];
+    const words: string[] = whole.match(step.pattern as RegExp) ?? [];
+    return words.map(write);
+  };
+}
+
+/** Speeds up the steps and the model of a tokenizer; called after the steps are guarded. */
+export function speedUp(preTokenizer: TokenizerStep | null, model: TokenizerModel): void {
+  speedUpStep(preTokenizer);
+  if (model.cache !== undefined) model.cache = new RecentMap<readonly string[]>(MAX_WORDS);
+}
