@@ -180,13 +180,16 @@ async function readOne<K extends DataKindName>(
     read = await readInThread(job, { signal, onRows });
     if (folder !== null) await writeCached(folder, key!, read);
   }
-  for (const unit of unpackUnits(read.packed, content.file)) keep(unit as DataUnits[K]);
+  for (const packed of read.packed)
+    for (const unit of unpackUnits(packed, content.file)) keep(unit as DataUnits[K]);
   return withFile(read.counts, content.file);
 }
 
 /** Bytes of the text that content makes. */
 function sizeOf({ bytes, file }: DataContent): number {
-  const isPacked = findFileKind(file)?.parseBytes !== null || withoutCompression(file) !== file;
+  const kind = findFileKind(file);
+  const isPacked =
+    (kind !== null && kind.parse === null && kind.parseBytes !== null) || withoutCompression(file) !== file;
   return isPacked && file !== IN_MEMORY ? bytes.length * PACKED_FACTOR : bytes.length;
 }
 

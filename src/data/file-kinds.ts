@@ -4,7 +4,7 @@
  * A kind holds plain text, rows as text, or rows as bytes. Any of them may be compressed, which a further ending says.
  */
 import { parseTable } from "./csv-rows.ts";
-import { parseJsonArray, parseJsonLines } from "./json-rows.ts";
+import { parseJsonArray, parseJsonLineBytes, parseJsonLines } from "./json-rows.ts";
 import { readParquetRows } from "./parquet-rows.ts";
 import type { ParsedRow, ParseOptions } from "./parsed-row.ts";
 
@@ -17,9 +17,13 @@ export interface FileKind {
   readonly counts: "line" | "item" | "row";
   /** Reads rows from text; null: it holds no rows, or not as text. @throws format/json, format/file */
   readonly parse: ((text: string, file: string, options: ParseOptions) => Iterable<ParsedRow>) | null;
-  /** Reads rows from bytes; null: it holds text. */
+  /** Reads rows from bytes; null: it holds text that is read as a whole. */
   readonly parseBytes:
-    | ((bytes: Uint8Array, file: string, options: ParseOptions) => AsyncIterable<ParsedRow>)
+    | ((
+        bytes: Uint8Array,
+        file: string,
+        options: ParseOptions,
+      ) => AsyncIterable<ParsedRow> | Iterable<ParsedRow>)
     | null;
 }
 
@@ -33,7 +37,7 @@ export const FILE_KINDS: readonly FileKind[] = [
     endings: [".jsonl", ".ndjson"],
     counts: "line",
     parse: parseJsonLines,
-    parseBytes: null,
+    parseBytes: parseJsonLineBytes,
   },
   {
     name: "JSON, a list of rows",

@@ -1,6 +1,7 @@
 /** @file Rows of JSON: one a line, or a list. */
 import { FormatError } from "../errors.ts";
 import type { ParsedRow, ParseOptions } from "./parsed-row.ts";
+import { countLineEnds, decodeLines } from "./utf8.ts";
 
 function reason(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
@@ -9,14 +10,35 @@ function reason(cause: unknown): string {
 /** Parses JSON lines, one after another; empty lines are skipped. A line that is no JSON is a fault of its own. */
 export function* parseJsonLines(text: string, file: string, options?: ParseOptions): Iterable<ParsedRow> {
   options?.onCount?.(countLines(text));
+  yield* parseLines([text], file);
+}
+
+/** The same from bytes, of which no more than a piece is text at a time. @throws as `decodeUtf8` */
+export function* parseJsonLineBytes(
+  bytes: Uint8Array,
+  file: string,
+  options?: ParseOptions,
+): Iterable<ParsedRow> {
+  options?.onCount?.(countLineEnds(bytes) + (bytes.at(-1) === 0x0a ? 0 : 1));
+  yield* parseLines(decodeLines(bytes, file), file);
+}
+
+/** Parses pieces of text that end where lines end. */
+function* parseLines(pieces: Iterable<string>, file: string): Iterable<ParsedRow> {
   let line = 0;
+  for (const text of pieces)
+    for (const content of splitLines(text)) {
+      line++;
+      if (content.trim() !== "") yield parseLine(content, { file, line });
+    }
+}
+
+function* splitLines(text: string): Iterable<string> {
   for (let start = 0; start < text.length;) {
     const next = text.indexOf("\n", start);
     const end = next < 0 ? text.length : next;
-    const content = text.slice(start, end);
+    yield text.slice(start, end);
     start = end + 1;
-    line++;
-    if (content.trim() !== "") yield parseLine(content, { file, line });
   }
 }
 

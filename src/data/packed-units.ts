@@ -9,7 +9,7 @@ import type { ClassExample } from "./class-example.ts";
 import { ROLES, type Sequence } from "./comparison.ts";
 import type { Example } from "./example.ts";
 
-/** Units of one file, in order. S sequences, U units, N tokens. */
+/** Units of a file, or of a piece of one, in order. S sequences, U units, N tokens. */
 export interface PackedUnits {
   /** [N] */
   readonly ids: Int32Array;
@@ -56,9 +56,11 @@ class GrowingArray<A extends Numbers> {
     this.length += values.length;
   }
 
-  /** A copy that is as long as what is in it. */
+  /** A copy that is as long as what is in it; what comes next starts anew. */
   take(): A {
-    return this.#values.slice(0, this.length) as A;
+    const taken = this.#values.slice(0, this.length) as A;
+    this.length = 0;
+    return taken;
   }
 }
 
@@ -71,6 +73,11 @@ export class UnitPacker {
   readonly #sequenceEnds = new GrowingArray(new Uint32Array(64));
   readonly #lines = new GrowingArray(new Uint32Array(64));
   readonly #labels = new GrowingArray(new Int32Array(64));
+
+  /** Tokens that were added since the last `take`. */
+  get numTokens(): number {
+    return this.#ids.length;
+  }
 
   /** Copies a unit of tokens. */
   add(unit: TrainingUnit): void {
@@ -86,7 +93,7 @@ export class UnitPacker {
     this.#lines.push("source" in unit ? unit.source.line : 0);
   }
 
-  /** What was added so far, in arrays that are the caller's. */
+  /** What was added since the last time, in arrays that are the caller's. */
   take(): PackedUnits {
     return {
       ids: this.#ids.take(),

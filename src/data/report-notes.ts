@@ -16,13 +16,15 @@ export function noteTroubles(counts: Counts, maxLength: number, what = ""): stri
   const lines = faults.describe().map((line) => `  ${line}`);
   const all = `every one of the ${numExamples} ${what}examples was cut to ${maxLength} tokens, so no end of a text or answer is learned`;
   return [
-    ...(faults.numRows > 0
-      ? [[`${faults.numRows} faulty ${what}rows were left out:`, ...lines].join("\n")]
-      : []),
+    ...(faults.numRows > 0 ? [[`${countRows(faults.numRows, what)} left out:`, ...lines].join("\n")] : []),
     ...(isAllCut(counts) && numTruncated > 0
       ? [`${all}. Raise --max-length: the longest has ${longest} tokens.`]
       : []),
   ];
+}
+
+function countRows(numRows: number, what: string): string {
+  return numRows === 1 ? `1 faulty ${what}row was` : `${numRows} faulty ${what}rows were`;
 }
 
 /** Says besides how many examples were cut and left out. */

@@ -13,6 +13,27 @@ const [MAX_WORDS, MAX_WORD_LENGTH] = [20_000, 64];
 /** The library's model of byte pairs, as much as is used. */
 export interface TokenizerModel {
   cache?: unknown;
+  readonly tokens_to_ids: ReadonlyMap<string, number>;
+  readonly vocab: readonly (string | undefined)[];
+}
+
+/** Memory of the tokens of words, in the vocabulary's own strings: these are found in it without comparing characters. */
+class WordTokens extends RecentMap<readonly string[]> {
+  readonly #model: TokenizerModel;
+
+  constructor(model: TokenizerModel) {
+    super(MAX_WORDS);
+    this.#model = model;
+  }
+
+  override put(word: string, tokens: readonly string[]): void {
+    const { tokens_to_ids: ids, vocab } = this.#model;
+    const own = tokens.map((token) => {
+      const known = vocab[ids.get(token) ?? -1];
+      return known === token ? known : token;
+    });
+    super.put(word, own);
+  }
 }
 
 /** Writes words as the characters that stand for their bytes. */
@@ -47,5 +68,5 @@ function speedUpStep(step: TokenizerStep | null): void {
 /** Speeds up the steps and the model of a tokenizer; called after the steps are guarded. */
 export function speedUp(preTokenizer: TokenizerStep | null, model: TokenizerModel): void {
   speedUpStep(preTokenizer);
-  if (model.cache !== undefined) model.cache = new RecentMap<readonly string[]>(MAX_WORDS);
+  if (model.cache !== undefined) model.cache = new WordTokens(model);
 }

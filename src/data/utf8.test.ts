@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import * as fc from "fast-check";
-import { decodeUtf8 } from "./utf8.ts";
+import { countLineEnds, decodeLines, decodeUtf8 } from "./utf8.ts";
 
 function utf16(text: string, isBig: boolean): Uint8Array {
   const bytes = Buffer.from(text, "utf16le");
@@ -46,6 +46,37 @@ describe("decodeUtf8()", () => {
           hint: /iconv -f UTF-16.. -t UTF-8/,
         });
       }
+    }
+  });
+});
+
+describe("decodeLines()", () => {
+  const line = `${"é€😀\uFEFF".repeat(1000)}\n`;
+  // Three megabytes, in which a mark of byte order begins lines: only the file's first is none of its text.
+  const text = `\uFEFF${`\uFEFF${line}`.repeat(260)}last`;
+  const bytes = new TextEncoder().encode(text);
+
+  it("gives the whole text in pieces that end where lines end", () => {
+    const pieces = [...decodeLines(bytes, "x")];
+    assert.ok(pieces.length > 2, `${pieces.length} pieces`);
+    assert.equal(pieces.join(""), text.slice(1));
+    for (const piece of pieces.slice(0, -1)) assert.ok(piece.endsWith("\n"));
+    assert.equal(countLineEnds(bytes), 260);
+    assert.deepEqual([...decodeLines(new Uint8Array(), "x")], []);
+  });
+
+  it("refuses what decodeUtf8() refuses, with the same message", () => {
+    const late = bytes.with(bytes.length - 100, 0x0a).with(bytes.length - 2, 0xff);
+    for (const wrong of [late, utf16("abc\n", false), Uint8Array.of(0xe2, 0x82)]) {
+      const { message } = ((): Error => {
+        try {
+          decodeUtf8(wrong, "x");
+        } catch (error) {
+          return error as Error;
+        }
+        return new Error("not refused");
+      })();
+      assert.throws(() => [...decodeLines(wrong, "x")], { code: "format/file", message });
     }
   });
 });

@@ -3,6 +3,9 @@ import { FormatError } from "../errors.ts";
 
 /** Bytes that are decoded at a time to find the first wrong one. */
 const PIECE_BYTES = 1 << 16;
+/** Bytes of lines that are decoded at a time. */
+const LINES_BYTES = 1 << 20;
+const LINE_END = 0x0a;
 /** Bytes at the start of a file in which zeros are looked for. */
 const PROBE_BYTES = 4096;
 
@@ -18,6 +21,33 @@ export function decodeUtf8(bytes: Uint8Array, file: string): string {
     // Latin-1 cannot be told from its kin; most files in such an encoding are in Windows' form of it.
     throw notUtf8(file, `not UTF-8 at byte ${findWrongByte(bytes)}`, "WINDOWS-1252");
   }
+}
+
+/** Decodes UTF-8 in pieces of about a megabyte that end where lines end. @throws as `decodeUtf8`, at the piece that is wrong */
+export function* decodeLines(bytes: Uint8Array, file: string): Iterable<string> {
+  if (findUtf16(bytes) !== null) decodeUtf8(bytes, file);
+  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  const hasMark = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
+  for (let start = hasMark ? 3 : 0; start < bytes.length;) {
+    const lineEnd = bytes.indexOf(LINE_END, start + LINES_BYTES);
+    const end = lineEnd < 0 ? bytes.length : lineEnd + 1;
+    let text: string;
+    try {
+      text = decoder.decode(bytes.subarray(start, end));
+    } catch {
+      // The byte is counted from the start of the file.
+      text = decodeUtf8(bytes, file);
+    }
+    yield text;
+    start = end;
+  }
+}
+
+/** Counts line ends. */
+export function countLineEnds(bytes: Uint8Array): number {
+  let count = 0;
+  for (let at = bytes.indexOf(LINE_END); at >= 0; at = bytes.indexOf(LINE_END, at + 1)) count++;
+  return count;
 }
 
 function notUtf8(file: string, found: string, encoding: string): FormatError {

@@ -135,7 +135,7 @@ describe("what is loud at the start", () => {
     assert.deepEqual(
       events.flatMap((event) => (event.event === "note" ? [event.message] : [])),
       [
-        'Warning: 1 faulty rows were left out:\n  data row 3: Cannot read row: keys "b", expected {"messages"}, {"conversations"}, {"prompt", "completion"}, {"instruction", "output"} or {"text"}',
+        'Warning: 1 faulty row was left out:\n  data row 3: Cannot read row: keys "b", expected {"messages"}, {"conversations"}, {"prompt", "completion"}, {"instruction", "output"} or {"text"}',
         "Warning: every one of the 2 examples was cut to 64 tokens, so no end of a text or answer is learned. Raise --max-length: the longest has 91 tokens.",
       ],
     );

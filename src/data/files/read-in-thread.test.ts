@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,6 +7,7 @@ import { after, describe, it } from "node:test";
 import { byteTokenizerFiles } from "../../../test/byte-tokenizer.ts";
 import { type ReadingProgress, readDatasets, type ReadOptions } from "../by-path.ts";
 import type { DataKindName } from "../data-kinds.ts";
+import type { Example } from "../example.ts";
 import { makeTextTools } from "../text-tools.ts";
 import { readCached, writeCached } from "./unit-cache.ts";
 
@@ -33,6 +35,13 @@ async function readLarge(
   const how = { ...inProcess, origin: tools.origin, largeBytes: 1, cacheFolder: null, onProgress, ...more };
   const [set] = await readDatasets<DataKindName>([path], how);
   return { set: set!, told };
+}
+
+function digest(set: Awaited<ReturnType<typeof readDatasets<DataKindName>>>[number]): string {
+  const hash = createHash("sha256").update(JSON.stringify(set.reports));
+  for (const unit of set.train as Example[])
+    hash.update(unit.ids).update(unit.weights).update(JSON.stringify(unit.source));
+  return hash.digest("hex");
 }
 
 const chat = (i: number): unknown => ({
@@ -68,6 +77,21 @@ describe("reading in a thread", () => {
       assert.deepEqual(cached, here);
     });
   }
+
+  it("gives the same examples where they come in pieces, and once more from the cache", async () => {
+    const path = join(folder, "long.txt");
+    // More tokens than a piece has.
+    writeFileSync(path, "one two three four\n".repeat(30_000));
+    const [here] = await readDatasets<DataKindName>([path], inProcess);
+    const cacheFolder = newCache();
+    for (const isCached of [false, true]) {
+      const { set } = await readLarge(path, { cacheFolder });
+      const numPieces = new Set(set.train.map((unit) => (unit as Example).ids.buffer)).size;
+      assert.ok(isCached || numPieces > 1, `${numPieces} pieces`);
+      // Equal without a look at each of a million numbers by itself.
+      assert.equal(digest(set), digest(here!));
+    }
+  });
 
   it("tells faulty rows as reading here does", async () => {
     const path = write("faulty.jsonl", [chat(4), { b: 1 }, { b: 2 }]);

@@ -8,7 +8,7 @@ import type { UnitJob, UnitMessage } from "./unit-worker.ts";
 
 /** What a thread read. */
 export interface ReadUnits {
-  readonly packed: PackedUnits;
+  readonly packed: readonly PackedUnits[];
   readonly counts: RowCounts;
 }
 
@@ -18,20 +18,29 @@ const WORKER = new URL(
   import.meta.url,
 );
 
-/** Reads some content in a thread; the bytes stay the caller's. @throws as `readContent`; the reason of `signal` when it was stopped */
+/** What a row leaves behind is garbage at once, and without a limit a hundred megabytes of it lie about. */
+const YOUNG_MEGABYTES = 12;
+
+/** Reads some content in a thread, which takes the bytes: the caller has none afterwards. @throws as `readContent`; the reason of `signal` when it was stopped */
 export async function readInThread(
   job: UnitJob,
   { signal, onRows }: { readonly signal?: AbortSignal | undefined; readonly onRows?: OnRows | undefined },
 ): Promise<ReadUnits> {
   signal?.throwIfAborted();
-  const worker = new Worker(WORKER, { workerData: job });
+  const { buffer, byteLength } = job.content.bytes;
+  // Of memory that others share, a copy goes.
+  const moved = buffer instanceof ArrayBuffer && buffer.byteLength === byteLength ? [buffer] : [];
+  const resourceLimits = { maxYoungGenerationSizeMb: YOUNG_MEGABYTES };
+  const worker = new Worker(WORKER, { workerData: job, transferList: moved, resourceLimits });
+  const packed: PackedUnits[] = [];
   const stop = new AbortController();
   try {
     return await new Promise((resolve, reject) => {
       signal?.addEventListener("abort", () => reject(signal.reason as Error), { signal: stop.signal });
       worker.on("message", (message: UnitMessage) => {
         if (message.type === "rows") onRows?.(message.numRows, message.totalRows);
-        else if (message.type === "done") resolve(message);
+        else if (message.type === "units") packed.push(message.packed);
+        else if (message.type === "done") resolve({ packed, counts: message.counts });
         else reject(makeError(message.code, message.message, message.hint));
       });
       worker.on("error", reject);

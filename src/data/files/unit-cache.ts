@@ -19,6 +19,8 @@ import type { UnitJob } from "./unit-worker.ts";
 export const CACHE_BYTES = 4e9;
 const ENDING = ".units";
 const DIGEST_BYTES = 32;
+/** Bytes that are read back at a time. */
+const CHECKED_BYTES = 1 << 20;
 const ALIGNMENT_BYTES = 8;
 
 const ARRAYS = { Int32Array, Float32Array, Uint32Array, Uint8Array } as const;
@@ -27,6 +29,8 @@ const ARRAYS = { Int32Array, Float32Array, Uint32Array, Uint8Array } as const;
 interface Header {
   readonly counts: ReadUnits["counts"];
   readonly arrays: readonly {
+    /** Number of the piece. */
+    readonly piece: number;
     readonly name: string;
     readonly type: keyof typeof ARRAYS;
     readonly length: number;
@@ -83,12 +87,16 @@ function decode(bytes: Buffer): ReadUnits | null {
   if (!createHash("sha256").update(bytes.subarray(0, end)).digest().equals(bytes.subarray(end))) return null;
   const { counts, arrays } = JSON.parse(bytes.toString("utf8", 0, headerEnd)) as Header;
   let at = aligned(headerEnd + 1);
-  const packed: Record<string, unknown> = {};
-  for (const { name, type, length } of arrays) {
+  const packed: Record<string, unknown>[] = [];
+  for (const { piece, name, type, length } of arrays) {
     const Kind = ARRAYS[type];
     const numBytes = length * Kind.BYTES_PER_ELEMENT;
-    // A copy: a Buffer need not begin at a multiple of four.
-    packed[name] = new Kind(Uint8Array.from(bytes.subarray(at, at + numBytes)).buffer);
+    const start = bytes.byteOffset + at;
+    // A view, or a copy where the memory does not begin at a multiple of eight.
+    (packed[piece] ??= {})[name] =
+      start % ALIGNMENT_BYTES === 0
+        ? new Kind(bytes.buffer as ArrayBuffer, start, length)
+        : new Kind(Uint8Array.from(bytes.subarray(at, at + numBytes)).buffer);
     at = aligned(at + numBytes);
   }
   return { packed: packed as unknown as ReadUnits["packed"], counts };
@@ -105,17 +113,21 @@ export async function writeCached(
   { packed, counts }: ReadUnits,
   limitBytes: number = CACHE_BYTES,
 ): Promise<void> {
-  const entries = Object.entries(packed) as [string, Int32Array][];
+  const entries = packed.flatMap((arrays, piece) =>
+    Object.entries(arrays).map(([name, array]) => ({ piece, name, array: array as Int32Array })),
+  );
   const header: Header = {
     counts,
-    arrays: entries.map(([name, array]) => ({
+    arrays: entries.map(({ piece, name, array }) => ({
+      piece,
       name,
       type: array.constructor.name as keyof typeof ARRAYS,
       length: array.length,
     })),
   };
-  const numBytes = entries.reduce((sum, [, { byteLength }]) => sum + byteLength, 0);
+  const numBytes = entries.reduce((sum, { array }) => sum + array.byteLength, 0);
   if (numBytes > limitBytes) return;
+  let digest = Buffer.alloc(0);
   const fill = async (write: Write): Promise<void> => {
     const hash = createHash("sha256");
     let at = 0;
@@ -125,17 +137,21 @@ export async function writeCached(
       await write(bytes);
     };
     await put(new TextEncoder().encode(`${JSON.stringify(header)}\n`));
-    for (const [, { buffer, byteOffset, byteLength }] of entries) {
+    for (const { array } of entries) {
+      const { buffer, byteOffset, byteLength } = array;
       await put(new Uint8Array(aligned(at) - at));
       await put(new Uint8Array(buffer, byteOffset, byteLength));
     }
-    await write(hash.digest());
+    await write((digest = hash.digest()));
   };
   const check = async (file: ByteSource): Promise<void> => {
-    const bytes = await file.read(0, file.sizeBytes);
-    if (decode(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)) === null) {
-      throw unlikeWritten(file.path, "other bytes");
+    const hash = createHash("sha256");
+    const end = file.sizeBytes - DIGEST_BYTES;
+    for (let at = 0; at < end; at += CHECKED_BYTES) {
+      hash.update(await file.read(at, Math.min(CHECKED_BYTES, end - at)));
     }
+    const isWhole = hash.digest().equals(digest) && digest.equals(await file.read(end, DIGEST_BYTES));
+    if (!isWhole) throw unlikeWritten(file.path, "other bytes");
   };
   try {
     await writeFileAtomic(join(folder, key + ENDING), { fill, check });

@@ -1,6 +1,7 @@
 /** @file The thread that reads large data: it makes units of some content, packs them, and tells how far it is. */
 import { parentPort, workerData } from "node:worker_threads";
 import { type ErrorCode, GraftError } from "../../errors.ts";
+import type { TrainingUnit } from "../batch.ts";
 import type { DataKindName } from "../data-kinds.ts";
 import type { RowCounts } from "../data-report.ts";
 import type { DatasetOptions } from "../dataset.ts";
@@ -15,10 +16,11 @@ export interface UnitJob {
   readonly options: Omit<DatasetOptions<DataKindName>, "tokenizer" | "template">;
 }
 
-/** What the thread tells; the last message is `done` or `failed`. */
+/** What the thread tells; units come in pieces, and the last message is `done` or `failed`. */
 export type UnitMessage =
   | { readonly type: "rows"; readonly numRows: number; readonly totalRows: number | null }
-  | { readonly type: "done"; readonly packed: PackedUnits; readonly counts: RowCounts }
+  | { readonly type: "units"; readonly packed: PackedUnits }
+  | { readonly type: "done"; readonly counts: RowCounts }
   | {
       readonly type: "failed";
       readonly code: ErrorCode;
@@ -27,6 +29,8 @@ export type UnitMessage =
     };
 
 const TELL_EVERY_MS = 100;
+/** Tokens that are handed over at a time: arrays that go on growing would be copied, and copied again at the end. */
+const TOKENS_OF_PIECE = 1 << 19;
 
 async function work(
   { content, origin, options }: UnitJob,
@@ -44,9 +48,14 @@ async function work(
   };
   try {
     const how = { ...makeTextTools(origin), ...options };
-    const counts = await readContent(content, how, (unit) => packer.add(unit), onRows);
+    const keep = (unit: TrainingUnit): void => {
+      packer.add(unit);
+      if (packer.numTokens >= TOKENS_OF_PIECE) tell({ type: "units", packed: packer.take() });
+    };
+    const counts = await readContent(content, how, keep, onRows);
     if (untold !== null) tell(untold);
-    tell({ type: "done", packed: packer.take(), counts });
+    tell({ type: "units", packed: packer.take() });
+    tell({ type: "done", counts });
   } catch (error) {
     if (!(error instanceof GraftError)) throw error;
     tell({ type: "failed", code: error.code, message: error.message, hint: error.hint });
@@ -56,7 +65,7 @@ async function work(
 if (parentPort !== null) {
   const port = parentPort;
   await work(workerData as UnitJob, (message) => {
-    const arrays = message.type === "done" ? Object.values(message.packed) : [];
+    const arrays = message.type === "units" ? Object.values(message.packed) : [];
     port.postMessage(
       message,
       arrays.map((array: Int32Array) => array.buffer as ArrayBuffer),
