@@ -58,3 +58,15 @@ test("formatBar() leaves notes out and shortens the bar before it gives up what 
     ],
   );
 });
+
+test("a name of a file in a bar cannot act on a terminal, nor break its line", () => {
+  const stream = new PassThrough();
+  const screen = { columns: () => 120, setStatus: () => {}, write: () => {} };
+  const bar = createProgress({ stream, screen, now: () => 0 })(
+    "reading \u001B]0;x\u0007\n\u202Ea",
+    null,
+    "steps",
+  );
+  bar.stop();
+  assert.equal(String(stream.read()), "reading \\u{1b}]0;x\\u{7} \\u{202e}a  0\n");
+});

@@ -3,6 +3,7 @@
  *
  * A bar counts steps or bytes and can carry notes (loss, tokens/s, memory); it works out the time left itself.
  */
+import { printable } from "../printable.ts";
 import { formatBytes, formatDuration } from "./numbers.ts";
 import type { Screen } from "./screen.ts";
 
@@ -82,7 +83,9 @@ function drawBar(share: number, numCells: number): string {
 
 /** Makes the bars of one run of the program. */
 export function createProgress({ stream, screen, now }: ProgressTarget): ProgressFactory {
-  return (label, total, unit) => {
+  return (name, total, unit) => {
+    // It may hold the name of a file, and is one line.
+    const label = printable(name.replaceAll(/\s/g, " "));
     const startedAt = now();
     let startValue: number | null = null;
     let [value, notes, writtenAt, written] = [0, {} as ProgressNotes, startedAt, ""];

@@ -31,6 +31,25 @@ function withUnicodeSpaces({ source, flags }: RegExp): string {
   return source.replace(/\\[sS]/g, (escape) => `\\${escape === "\\s" ? "p" : "P"}{White_Space}`);
 }
 
+/**
+ * Holds the patterns of a step's settings against the two forms that there are: the library writes others onto the
+ * terminal as they are, and goes on.
+ * @throws Error for another form
+ */
+export function requirePatterns(step: unknown): void {
+  if (typeof step !== "object" || step === null) return;
+  const { pattern, normalizers, pretokenizers, decoders } = step as Readonly<Record<string, unknown>>;
+  for (const parts of [normalizers, pretokenizers, decoders])
+    if (Array.isArray(parts)) parts.forEach(requirePatterns);
+  if (pattern === undefined) return;
+  const { Regex: regex, String: text } = (pattern ?? {}) as {
+    readonly Regex?: unknown;
+    readonly String?: unknown;
+  };
+  if (typeof (regex ?? text) !== "string")
+    throw new Error(`a pattern is ${JSON.stringify(pattern)}, expected {"Regex": …} or {"String": …}`);
+}
+
 function tooLong(length: number, most: number): Error {
   return new Error(`its replacements make a text of ${length} characters, expected at most ${most}`);
 }

@@ -234,6 +234,15 @@ describe("a tokenizer.json that would run without end", () => {
     }
   });
 
+  it("refuses a pattern of no known form, which the library would write onto the terminal", () => {
+    const split = { type: "Split", pattern: "\u001B]0;x\u0007", behavior: "Isolated", invert: false };
+    const steps = { pre_tokenizer: { type: "Sequence", pretokenizers: [split] } };
+    assert.throws(() => createTokenizer(withSteps(steps)), {
+      code: "format/file",
+      message: /a pattern is "\\u001b\]0;x\\u0007", expected \{"Regex"/,
+    });
+  });
+
   it("refuses a pattern that cannot be made linear, and replacements that grow without end", () => {
     const pattern = { Regex: "(a+)+(?!b)" };
     const split = { type: "Split", pattern, behavior: "Isolated", invert: false };

@@ -9,7 +9,7 @@ import { Tokenizer as UntypedHubTokenizer } from "@huggingface/tokenizers";
 import { FormatError, GraftError } from "../errors.ts";
 import { requireTokenId } from "../limits.ts";
 import type { TokenizerFiles } from "../format/checkpoint/checkpoint.ts";
-import { guardSteps, type TokenizerStep } from "./tokenizer-guards.ts";
+import { guardSteps, requirePatterns, type TokenizerStep } from "./tokenizer-guards.ts";
 import { speedUp, type TokenizerModel } from "./tokenizer-speed.ts";
 import { createTokenStream, type TokenStream } from "./token-stream.ts";
 
@@ -112,6 +112,8 @@ type OpenTokenizer = Omit<HubTokenizer, "normalizer" | "pre_tokenizer" | "decode
 function openHubTokenizer(files: TokenizerFiles): OpenTokenizer {
   const [hub, growth] = withFile("read", () => {
     requireIds(files);
+    const { normalizer, pre_tokenizer: preTokenizer, decoder } = files.tokenizer;
+    for (const step of [normalizer, preTokenizer, decoder]) requirePatterns(step);
     const hub = new HubTokenizer(files.tokenizer, files.config);
     const growth = guardSteps(hub.normalizer, hub.pre_tokenizer, hub.decoder);
     speedUp(hub.pre_tokenizer, hub.model);

@@ -37,6 +37,13 @@ describe("decodeUtf8()", () => {
     }
   });
 
+  it("says of text that JavaScript cannot hold that it is too long, not that it is wrong", () => {
+    assert.throws(() => decodeUtf8(new Uint8Array(2 ** 29).fill(0x61), "a.txt"), {
+      code: "format/file",
+      message: /"a.txt": 536870912 bytes of text, expected at most half a gigabyte/,
+    });
+  });
+
   it("tells UTF-16 by its mark or its zeros", () => {
     for (const isBig of [false, true]) {
       for (const text of ["\uFEFFabc", '{"text": "hello"}\n', '{"text": "привет, мир"}\n{"text": "ещё"}\n']) {

@@ -8,6 +8,8 @@ const LINES_BYTES = 1 << 20;
 const LINE_END = 0x0a;
 /** Bytes at the start of a file in which zeros are looked for. */
 const PROBE_BYTES = 4096;
+/** Bytes whose text may be longer than JavaScript has them. */
+const LONG_BYTES = 2 ** 29 - 24;
 
 /** Decodes UTF-8, without a byte order mark. @throws FormatError "format/file" for another encoding, naming the first wrong byte */
 export function decodeUtf8(bytes: Uint8Array, file: string): string {
@@ -17,7 +19,9 @@ export function decodeUtf8(bytes: Uint8Array, file: string): string {
   }
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch {
+  } catch (cause) {
+    // JavaScript has no text that long; only such bytes are decoded in vain without a wrong one.
+    if (bytes.length >= LONG_BYTES && !(cause instanceof TypeError)) throw tooLong(file, bytes.length, cause);
     // Latin-1 cannot be told from its kin; most files in such an encoding are in Windows' form of it.
     throw notUtf8(file, `not UTF-8 at byte ${findWrongByte(bytes)}`, "WINDOWS-1252");
   }
@@ -48,6 +52,14 @@ export function countLineEnds(bytes: Uint8Array): number {
   let count = 0;
   for (let at = bytes.indexOf(LINE_END); at >= 0; at = bytes.indexOf(LINE_END, at + 1)) count++;
   return count;
+}
+
+function tooLong(file: string, numBytes: number, cause: unknown): FormatError {
+  return new FormatError(
+    "format/file",
+    `Cannot read data set "${file}": ${numBytes} bytes of text, expected at most half a gigabyte in a file or line`,
+    { hint: "Split it into files of one folder, as with split -C 256M, and give the folder.", cause },
+  );
 }
 
 function notUtf8(file: string, found: string, encoding: string): FormatError {

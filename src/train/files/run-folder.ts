@@ -23,7 +23,7 @@ import { type OptimizerState, optimizerFile } from "./optimizer-file.ts";
 import { type Resumed, STATE_FILE, readCheckpoint } from "./read-checkpoint.ts";
 
 const LOG_FILE = "log.jsonl";
-const CHECKPOINT = /^checkpoint-(\d+)$/;
+const CHECKPOINT = /^checkpoint-(\d{1,15})$/;
 /** Behind the name of a checkpoint that cannot be gone on from. */
 const DAMAGED = ".damaged";
 /** What earlier versions called folders that were being written. */
