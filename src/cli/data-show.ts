@@ -152,7 +152,7 @@ function showSummary({ report, maxLength, numCutTokens }: Summary, io: CommandIO
   const { numExamples, numTokens, numTrainedTokens, numTruncated, numDropped, lengths } = report;
   const share = formatPercent(numTrainedTokens / Math.max(1, numTokens));
   io.stdout(
-    `${formatCount(numExamples)} examples, ${formatCount(numTokens)} tokens, ${formatCount(numTrainedTokens)} trained (${share}); ` +
+    `${formatCount(numExamples)} ${numExamples === 1 ? "example" : "examples"}, ${formatCount(numTokens)} tokens, ${formatCount(numTrainedTokens)} trained (${share}); ` +
       `lengths ${lengths.min} to ${lengths.max}, median ${lengths.median}, mean ${Math.round(lengths.mean)}`,
   );
   io.stdout(

@@ -70,7 +70,7 @@ export function describeNames(path: string, names: readonly string[]): Contents 
   if (newest !== undefined) {
     return {
       kind: "run",
-      what: `a run without a result, with ${steps.length} checkpoints`,
+      what: `a run without a result, with ${steps.length} ${steps.length === 1 ? "checkpoint" : "checkpoints"}`,
       hint: `Go on with it by graft train --resume, or give its newest checkpoint, ${newestPath}.`,
     };
   }

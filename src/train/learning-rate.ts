@@ -33,7 +33,7 @@ export function suitableLearningRate({ method, optimizer, objective, width }: Ra
   return Number(rate.toPrecision(2));
 }
 
-/** The warm-up that suits a run: a share of it, and never all of it. */
+/** The warm-up that suits a run: a share of it, none of the shortest. */
 export function suitableWarmup({ warmupShare }: Pick<Schedule, "warmupShare">, totalSteps: number): number {
-  return Math.min(totalSteps - 1, Math.ceil(warmupShare * totalSteps));
+  return Math.floor(warmupShare * totalSteps);
 }
