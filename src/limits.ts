@@ -17,7 +17,7 @@ export const MAX_HEAD_WIDTH = 1 << 16;
 /** Token ids may have gaps, but lie in an array: so many a token, and some more. */
 const [IDS_PER_TOKEN, SPARE_IDS] = [4, 1 << 16];
 /** Bytes out of one compressed byte: images have gaps of background, bombs have nothing else. */
-const MAX_EXPANSION = 256;
+const MAX_EXPANSION = 64;
 /** Below this, memory is no matter. */
 const SMALL_BYTES = 1 << 26;
 /** Brackets and list marks in each other, in a file that is written by hand. */

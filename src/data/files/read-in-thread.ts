@@ -1,6 +1,7 @@
 /** @file Reading large data in a thread of its own: the caller stays free, sees how far it is, and may stop it. */
 import { Worker } from "node:worker_threads";
 import type { RowCounts } from "../data-report.ts";
+import { CapacityError } from "../../errors.ts";
 import { makeError } from "../faults.ts";
 import type { PackedUnits } from "../packed-units.ts";
 import type { OnRows } from "./data-content.ts";
@@ -43,11 +44,19 @@ export async function readInThread(
         else if (message.type === "done") resolve({ packed, counts: message.counts });
         else reject(makeError(message.code, message.message, message.hint));
       });
-      worker.on("error", reject);
-      worker.on("exit", (code) => reject(new Error(`The thread that reads data ended with ${code}`)));
+      worker.on("error", (cause) => reject(lostThread(String(cause), cause)));
+      worker.on("exit", (code) => reject(lostThread(`it ended with ${code}`)));
     });
   } finally {
     stop.abort();
     await worker.terminate();
   }
+}
+
+/** What ends a thread that tells its own faults is mostly want of memory. */
+function lostThread(found: string, cause?: unknown): CapacityError {
+  return new CapacityError("capacity/memory", `Cannot read data in a thread: ${found}`, {
+    hint: "Split the file into smaller ones, or close other programs.",
+    cause,
+  });
 }
