@@ -1,17 +1,15 @@
 /** A chat template of the user's own, for a model that comes without one, through every command that reads messages. */
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
-import { PassThrough } from "node:stream";
-import { text } from "node:stream/consumers";
 import { before, test } from "node:test";
 
-import { main } from "../src/cli/main.ts";
 import { createChatTemplate } from "../src/data/chat-template.ts";
 import { NAMED_TEMPLATES } from "../src/data/named-templates.ts";
 import { openTextModel } from "../src/engine/text-model.ts";
 import { writeModel } from "../src/format/by-path.ts";
 import { byteTokenizerFiles } from "./byte-tokenizer.ts";
 import { temporaryFolder, tinyModelParts, writeTinyChats } from "./tiny-model.ts";
+import { type Said, runMain } from "./run-main.ts";
 
 const folder = temporaryFolder();
 const model = `${folder}/model`;
@@ -34,23 +32,7 @@ before(async () => {
   );
 });
 
-async function run(...words: string[]) {
-  const [stdout, stderr] = [new PassThrough(), new PassThrough()];
-  const signal = new AbortController().signal;
-  const env = { GRAFT_HOME: folder };
-  const status = await main(words, {
-    stdout,
-    stderr,
-    env,
-    interactive: false,
-    hasColor: false,
-    signal,
-    now: () => 0,
-  });
-  stdout.end();
-  stderr.end();
-  return { status, stdout: await text(stdout), stderr: await text(stderr) };
-}
+const run = (...words: string[]): Promise<Said> => runMain(words, { GRAFT_HOME: folder });
 
 test("every named template renders a conversation that goes on where an answer begins", () => {
   for (const [name, source] of NAMED_TEMPLATES) {

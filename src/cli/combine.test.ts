@@ -2,8 +2,6 @@
 import assert from "node:assert/strict";
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { PassThrough } from "node:stream";
-import { text } from "node:stream/consumers";
 import { after, describe, test } from "node:test";
 import { adapterFiles } from "../format/adapters/adapter.ts";
 import { loadModel, openSafetensors, readAdapter } from "../format/by-path.ts";
@@ -13,7 +11,7 @@ import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import { writeSafetensors } from "../../test/write-safetensors.ts";
 import { attachTo, perturb } from "../../test/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
-import { main } from "./main.ts";
+import { type Said, runMain } from "../../test/run-main.ts";
 
 const folder = temporaryFolder();
 const model = await writeTinyModel(join(folder, "model"));
@@ -36,21 +34,8 @@ const b = await writeAdapter("bb", { options: { rank: 3 } });
 const c = await writeAdapter("ccc", { options: { rank: 2 }, modules: ["v_proj"], template: "2" });
 const scaler = await writeAdapter("scaler", { method: "ia3", modules: ["k_proj"] });
 
-async function run(...words: readonly string[]): Promise<{ status: number; stdout: string; stderr: string }> {
-  const [stdout, stderr] = [new PassThrough(), new PassThrough()];
-  const status = await main(["combine", ...words], {
-    stdout,
-    stderr,
-    env: { GRAFT_HOME: folder },
-    interactive: false,
-    hasColor: false,
-    signal: new AbortController().signal,
-    now: () => 0,
-  });
-  stdout.end();
-  stderr.end();
-  return { status, stdout: await text(stdout), stderr: await text(stderr) };
-}
+const run = (...words: readonly string[]): Promise<Said> =>
+  runMain(["combine", ...words], { GRAFT_HOME: folder });
 
 function edited(name: string, from: string, edit: (config: Record<string, unknown>) => void): string {
   const path = join(folder, name);

@@ -1,13 +1,11 @@
 /** Commands on an adapter without --model, and folders in the wrong place, on a tiny random model. */
 import assert from "node:assert/strict";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { PassThrough } from "node:stream";
-import { text } from "node:stream/consumers";
 import { before, test } from "node:test";
 
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../test/tiny-model.ts";
 import { train } from "../train/trainer.ts";
-import { main } from "./main.ts";
+import { type Said, runMain } from "../../test/run-main.ts";
 
 const folder = temporaryFolder();
 const [model, adapter] = [`${folder}/model`, `${folder}/adapter`];
@@ -18,16 +16,8 @@ before(async () => {
   await train({ model, data, output: adapter, steps: 2, learningRate: 0.01 });
 });
 
-async function run(...words: string[]) {
-  const [stdout, stderr] = [new PassThrough(), new PassThrough()];
-  const env = { GRAFT_HOME: folder, HF_HUB_OFFLINE: "1", HOME: folder };
-  const signal = new AbortController().signal;
-  const outside = { stdout, stderr, env, interactive: false, hasColor: false, signal, now: () => 0 };
-  const status = await main(words, outside);
-  stdout.end();
-  stderr.end();
-  return { status, stdout: await text(stdout), stderr: await text(stderr) };
-}
+const run = (...words: string[]): Promise<Said> =>
+  runMain(words, { GRAFT_HOME: folder, HF_HUB_OFFLINE: "1", HOME: folder });
 
 /** Writes other settings into the adapter for as long as a test runs. */
 async function withSettings(changed: object, body: () => Promise<void>): Promise<void> {

@@ -2,8 +2,6 @@
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { PassThrough } from "node:stream";
-import { text } from "node:stream/consumers";
 import { after, test } from "node:test";
 import { adapterFiles } from "../format/adapters/adapter.ts";
 import { loadModel, openSafetensors } from "../format/by-path.ts";
@@ -11,7 +9,7 @@ import { writeFolderAtomic } from "../format/files/atomic.ts";
 import { findMethod } from "../peft/methods.ts";
 import { attachTo, perturb } from "../../test/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
-import { main } from "./main.ts";
+import { type Said, runMain } from "../../test/run-main.ts";
 
 const folder = temporaryFolder();
 const model = await writeTinyModel(join(folder, "model"));
@@ -28,16 +26,8 @@ async function written(method: string): Promise<string> {
   return path;
 }
 
-async function run(...words: readonly string[]): Promise<{ status: number; stdout: string; stderr: string }> {
-  const [stdout, stderr] = [new PassThrough(), new PassThrough()];
-  const env = { GRAFT_HOME: folder };
-  const signal = new AbortController().signal;
-  const io = { stdout, stderr, env, interactive: false, hasColor: false, signal, now: () => 0 };
-  const status = await main(["fisher", "--data", data, "--max-length", "32", ...words], io);
-  stdout.end();
-  stderr.end();
-  return { status, stdout: await text(stdout), stderr: await text(stderr) };
-}
+const run = (...words: readonly string[]): Promise<Said> =>
+  runMain(["fisher", "--data", data, "--max-length", "32", ...words], { GRAFT_HOME: folder });
 
 for (const [method, words, path] of [
   ["lora", ["--model", model, "--adapter", join(folder, "lora")], join(folder, "lora")],

@@ -4,7 +4,6 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { PassThrough } from "node:stream";
 import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -15,7 +14,7 @@ import { openTextParts } from "../engine/text-model.ts";
 import { lora } from "../peft/methods/lora.ts";
 import { attachTo, perturb } from "../../test/model-passes.ts";
 import { temporaryFolder, tinyModelParts, writeTinyModel } from "../../test/tiny-model.ts";
-import { main } from "./main.ts";
+import { type Said, runMain } from "../../test/run-main.ts";
 
 const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
 const folder = temporaryFolder();
@@ -44,22 +43,10 @@ interface Result {
   readonly stderr: string;
 }
 
-/** Runs the program inside this process. */
-async function run(words: readonly string[], options: { color?: boolean; signal?: AbortSignal } = {}) {
-  const [stdout, stderr] = [new PassThrough(), new PassThrough()];
-  const status = await main(words, {
-    stdout,
-    stderr,
-    env: { GRAFT_HOME: folder },
-    interactive: false,
-    hasColor: options.color ?? false,
-    signal: options.signal ?? new AbortController().signal,
-    now: () => 0,
-  });
-  stdout.end();
-  stderr.end();
-  return { status, stdout: await text(stdout), stderr: await text(stderr) } satisfies Result;
-}
+const run = (
+  words: readonly string[],
+  { color, signal }: { color?: boolean; signal?: AbortSignal } = {},
+): Promise<Said> => runMain(words, { GRAFT_HOME: folder }, { hasColor: color, signal });
 
 /** Runs the program as a process that reads `input`. */
 async function runProcess(words: readonly string[], input: string): Promise<Result> {

@@ -6,7 +6,6 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { PassThrough } from "node:stream";
 import { after, test } from "node:test";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
@@ -15,43 +14,19 @@ import { z } from "zod";
 
 import { FailedError } from "../errors.ts";
 import { type CommandBody, defineCommand, type ListedCommand } from "./command.ts";
-import { main } from "./main.ts";
+import { type Said, runMain } from "../../test/run-main.ts";
 
 const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
 const BIN = fileURLToPath(new URL("../../bin/graft.js", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "graft-main-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-interface Result {
-  readonly status: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
 /** Runs the program inside this process. */
-async function run(
+const run = (
   words: readonly string[],
   commands?: readonly ListedCommand[],
   signal?: AbortSignal,
-): Promise<Result> {
-  const [stdout, stderr] = [new PassThrough(), new PassThrough()];
-  const status = await main(
-    words,
-    {
-      stdout,
-      stderr,
-      env: { GRAFT_HOME: folder },
-      interactive: false,
-      hasColor: false,
-      signal: signal ?? new AbortController().signal,
-      now: () => 0,
-    },
-    commands,
-  );
-  stdout.end();
-  stderr.end();
-  return { status, stdout: await text(stdout), stderr: await text(stderr) };
-}
+): Promise<Said> => runMain(words, { GRAFT_HOME: folder }, { commands, signal });
 
 function list(name: string, body: CommandBody): ListedCommand {
   return { name, summary: "Test", load: async () => ({ name, summary: "Test", ...body }) };

@@ -2,8 +2,6 @@
 import assert from "node:assert/strict";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { PassThrough } from "node:stream";
-import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import { attachTo, perturb } from "../../test/model-passes.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../test/tiny-model.ts";
@@ -11,7 +9,7 @@ import { adapterFiles } from "../format/adapters/adapter.ts";
 import { writeFolderAtomic } from "../format/files/atomic.ts";
 import { loadModel } from "../format/by-path.ts";
 import { lora } from "../peft/methods/lora.ts";
-import { main } from "./main.ts";
+import { type Said, runMain } from "../../test/run-main.ts";
 
 const folder = temporaryFolder();
 const config = { hidden_size: 64, intermediate_size: 96 };
@@ -28,22 +26,8 @@ async function writeAdapter(path: string): Promise<string> {
   return path;
 }
 
-/** Runs the program inside this process. */
-async function run(words: readonly string[], signal?: AbortSignal) {
-  const [stdout, stderr] = [new PassThrough(), new PassThrough()];
-  const status = await main(["merge", "--threads", "1", ...words], {
-    stdout,
-    stderr,
-    env: { GRAFT_HOME: folder },
-    interactive: false,
-    hasColor: false,
-    signal: signal ?? new AbortController().signal,
-    now: () => 0,
-  });
-  stdout.end();
-  stderr.end();
-  return { status, stdout: await text(stdout), stderr: await text(stderr) };
-}
+const run = (words: readonly string[], signal?: AbortSignal): Promise<Said> =>
+  runMain(["merge", "--threads", "1", ...words], { GRAFT_HOME: folder }, { signal });
 
 const merge = (output: string, ...flags: string[]): ReturnType<typeof run> =>
   run(["--model", model, "--adapter", adapter, "--output", join(folder, output), ...flags]);

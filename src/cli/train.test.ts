@@ -2,14 +2,12 @@
 import assert from "node:assert/strict";
 import { appendFileSync } from "node:fs";
 import { join } from "node:path";
-import { PassThrough } from "node:stream";
-import { text } from "node:stream/consumers";
 import { test } from "node:test";
 
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../test/tiny-model.ts";
 import type { DoneEvent, StartEvent } from "../train/events.ts";
-import { main } from "./main.ts";
 import { nextCommand } from "./run-report.ts";
+import { runMain } from "../../test/run-main.ts";
 
 const folder = temporaryFolder();
 const model = await writeTinyModel(join(folder, "model"));
@@ -35,20 +33,9 @@ const SETTINGS = [
 ];
 
 async function run(...words: readonly string[]): Promise<string> {
-  const [stdout, stderr] = [new PassThrough(), new PassThrough()];
-  const status = await main(["train", ...SETTINGS, ...words], {
-    stdout,
-    stderr,
-    env: { GRAFT_HOME: folder },
-    interactive: false,
-    hasColor: false,
-    signal: new AbortController().signal,
-    now: () => 0,
-  });
-  stdout.end();
-  stderr.end();
-  assert.equal(status, 0, await text(stderr));
-  return await text(stdout);
+  const { status, stdout, stderr } = await runMain(["train", ...SETTINGS, ...words], { GRAFT_HOME: folder });
+  assert.equal(status, 0, stderr);
+  return stdout;
 }
 
 test("without a terminal a run says what it is about to do, and what has come of it", async () => {

@@ -4,10 +4,8 @@ import { createHash } from "node:crypto";
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { type IncomingMessage, type ServerResponse, createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { PassThrough } from "node:stream";
-import { buffer, text } from "node:stream/consumers";
+import { buffer } from "node:stream/consumers";
 import { after, describe, test } from "node:test";
-import { main } from "../cli/main.ts";
 import { adapterFiles } from "../format/adapters/adapter.ts";
 import { loadModel } from "../format/by-path.ts";
 import { writeFolderAtomic } from "../format/files/atomic.ts";
@@ -15,6 +13,7 @@ import { findMethod } from "../peft/methods.ts";
 import { attachTo, perturb } from "../../test/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
 import { pushFolder } from "./push.ts";
+import { type Said, runMain } from "../../test/run-main.ts";
 
 const TOKEN = "hf_VERYSECRET";
 const folder = temporaryFolder();
@@ -89,17 +88,8 @@ async function startHub(faults: Faults = {}): Promise<{ url: string; asked: Aske
   return { url, asked };
 }
 
-async function run(
-  words: readonly string[],
-  env: NodeJS.ProcessEnv,
-): Promise<{ status: number; stdout: string; stderr: string }> {
-  const [stdout, stderr] = [new PassThrough(), new PassThrough()];
-  const signal = new AbortController().signal;
-  const io = { stdout, stderr, env, interactive: false, hasColor: false, signal, now: () => 0 };
-  const status = await main(["push", ...words], io);
-  stdout.end();
-  stderr.end();
-  const said = { status, stdout: await text(stdout), stderr: await text(stderr) };
+async function run(words: readonly string[], env: NodeJS.ProcessEnv): Promise<Said> {
+  const said = await runMain(["push", ...words], env);
   assert.ok(!(said.stdout + said.stderr).includes(TOKEN), "a message holds the token");
   return said;
 }

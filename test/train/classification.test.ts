@@ -2,15 +2,13 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { PassThrough } from "node:stream";
-import { text } from "node:stream/consumers";
 import { describe, test } from "node:test";
-import { main } from "../../src/cli/main.ts";
 import { FAMILIES } from "../../src/models/families.ts";
 import { Random } from "../../src/random.ts";
 import { TINY_CONFIGS } from "../tiny-configs.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
 import { lossesOf, runTiny } from "./tiny-run.ts";
+import { runMain } from "../run-main.ts";
 
 const folder = temporaryFolder();
 const NAMES = ["bad", "good", "neither"];
@@ -48,18 +46,8 @@ const CONFIGS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
 async function graft(
   ...words: string[]
 ): Promise<{ events: Record<string, unknown>[]; event: Record<string, unknown>; status: number }> {
-  const [stdout, stderr] = [new PassThrough(), new PassThrough()];
-  const status = await main([...words, "--json"], {
-    stdout,
-    stderr,
-    env: { GRAFT_HOME: folder },
-    interactive: false,
-    hasColor: false,
-    signal: new AbortController().signal,
-    now: () => 0,
-  });
-  stdout.end();
-  const lines = (await text(stdout)).trim().split("\n");
+  const { status, stdout } = await runMain([...words, "--json"], { GRAFT_HOME: folder });
+  const lines = stdout.trim().split("\n");
   const events = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
   return { events, event: events.at(-1) ?? {}, status };
 }
