@@ -71,11 +71,6 @@ export class BlockRunner {
     return this.#structures.length;
   }
 
-  /** Whether a block holds something that is trained. */
-  isTrained(layer: number): boolean {
-    return this.#structureOf(layer).trained.length > 0;
-  }
-
   /** What is left of a block's backward pass without some of its branches. */
   trace(layer: number, dropped: readonly string[]): BackwardTrace {
     const structure = this.#structureOf(layer);

@@ -134,6 +134,7 @@ async function setUpOn(
     layers: options.layers ?? null,
   };
   const objective = chooseObjective(options, model);
+  const dropBp = dropPlan(options);
   const data = await readRunData(options, model, objective.objective, checkpoint.tokenizerFiles, hooks);
   if (options.earlyStopping !== undefined && data.heldOut === null) {
     throw new UsageError("usage/flag", "Cannot stop early: there is no held-out data to evaluate on", {
@@ -145,7 +146,8 @@ async function setUpOn(
     options.steps ?? Math.max(1, Math.round((options.epochs ?? DEFAULT_EPOCHS) * plan.stepsPerEpoch));
   const request = { method, options: ofMethod, targets };
   const preview = previewAttach(model, keptIn(checkpoint), request);
-  const learningRate = method.learningRateFor?.(method.options.parse(ofMethod)) ?? method.learningRate;
+  const parsed = method.options.parse(ofMethod);
+  const learningRate = method.learningRateFor?.(parsed) ?? method.learningRate;
   const rateOf = { method: { learningRate }, optimizer, objective: objective.objective, width: model.width };
   const settled = {
     ...options,
@@ -153,14 +155,14 @@ async function setUpOn(
     warmupSteps: options.warmupSteps ?? suitableWarmup(findSchedule(options.schedule), totalSteps),
   };
   requireShortWarmup(options, totalSteps);
-  requireMatchedPatterns(method.options.parse(ofMethod), preview.paths);
+  requireMatchedPatterns(parsed, preview.paths);
   const memory = planMemory({
     model,
     storedBytes: residentBytes(checkpoint) + preview.frozenBytes,
     weights: residencyOf(options),
     ...largestBatch(options, data.train),
     numTrainable: preview.numTrained,
-    trainsHead: trainedTensors(model, method, method.options.parse(ofMethod), new Set()).some(({ name }) =>
+    trainsHead: trainedTensors(model, method, parsed, new Set()).some(({ name }) =>
       [name, model.storedName(name)].includes(model.storedName(model.headTensor.name)),
     ),
     numSlots: optimizer.slots.length,
@@ -169,7 +171,6 @@ async function setUpOn(
   const base = await loadWeights(path, checkpoint, { name: options.model });
   const adapter = await makeAdapter(options, base, request, methods);
   requireTrainableBlocks(model, adapter);
-  const dropBp = dropPlan(options);
   if (dropBp) requireTrainedBranch(model, adapter, dropBp.rate);
   // As TRL: a copy of an adapter to start from. Read once more, so that a resumed run has it too.
   const reference =
