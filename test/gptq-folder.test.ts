@@ -18,6 +18,7 @@ import { FLOAT16_VALUES, float32ToFloat16 } from "../src/quant/half.ts";
 import { Random } from "../src/random.ts";
 import { createEngine } from "../src/runtime/create-engine.ts";
 import { type HostTensor, hostTensor } from "../src/runtime/host-tensor.ts";
+import { largestDifference } from "./differences.ts";
 
 const root = temporaryFolder();
 const engine = createEngine({ threads: 1 });
@@ -185,10 +186,6 @@ async function write(
 ): Promise<MergeReport> {
   const kind = chooseKind(checkpoint.format, to, null);
   return await writeMergedModel({ engine, base, checkpoint, adapter, path: output, to, kind });
-}
-
-function largestDifference(a: Float32Array, b: Float32Array): number {
-  return a.reduce((largest, value, i) => Math.max(largest, Math.abs(value - b[i]!)), 0);
 }
 
 const FORMS: readonly Form[] = [

@@ -34,6 +34,7 @@ import { assertSlopes } from "./slopes.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "./tiny-model.ts";
 import { bytesOf, lossesOf, runTiny } from "./train/tiny-run.ts";
 import { frozenOf, valuesOf } from "./trained-values.ts";
+import { largestDifference } from "./differences.ts";
 
 const engine = createEngine({ threads: 1 });
 const folder = temporaryFolder();
@@ -50,11 +51,6 @@ const MODELS = {
   plain: await open("plain", { tie_word_embeddings: false }),
   tied: await open("tied", { tie_word_embeddings: true }),
 };
-
-function largestDifference(a: Float32Array, b: Float32Array): number {
-  assert.equal(a.length, b.length);
-  return a.reduce((max, value, i) => Math.max(max, Math.abs(value - b[i]!)), 0);
-}
 
 function largest(values: Float32Array): number {
   return values.reduce((max, value) => Math.max(max, Math.abs(value)), 0);

@@ -30,6 +30,7 @@ import {
 import { buildTinyGguf, ggufValues, type RawTensor, TINY_TOKENS } from "./tiny-gguf.ts";
 import { temporaryFolder } from "./tiny-model.ts";
 import { frozenOf, valuesOf } from "./trained-values.ts";
+import { largestDifference } from "./differences.ts";
 
 const KINDS = ["q4_0", "q4_1", "q5_0", "q5_1", "q8_0"] as const;
 /** Bytes of a block before its codes. */
@@ -135,12 +136,6 @@ async function withStored(base: BaseModel, replaced: ReadonlyMap<string, StoredT
 function rawCodes(kind: (typeof KINDS)[number], stored: StoredTensor): Uint8Array {
   const { blockBytes } = STORAGES[kind];
   return packStored(stored).filter((_, i) => i % blockBytes >= HEAD_BYTES[kind]);
-}
-
-function largestDifference(a: Float32Array, b: Float32Array): number {
-  assert.equal(a.length, b.length);
-  const apart = a.map((value, i) => Math.abs(value - b[i]!));
-  return apart.some(Number.isNaN) ? Infinity : Math.max(...apart);
 }
 
 const isRefusal =

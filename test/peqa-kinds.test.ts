@@ -24,6 +24,7 @@ import { type StorageName, STORAGES } from "../src/quant/storages.ts";
 import { packStored, quantizeTo } from "../src/quant/stored-tensor.ts";
 import { Random } from "../src/random.ts";
 import { createEngine } from "../src/runtime/create-engine.ts";
+import { largestDifference } from "./differences.ts";
 
 const [WIDTH, KEY_WIDTH] = [256, 128];
 const NUM_WEIGHTS = 5 * WIDTH * WIDTH + 2 * KEY_WIDTH * WIDTH;
@@ -116,10 +117,6 @@ async function write(
   // float16 keeps 11 bits of a scale; a value is the difference of two such numbers where there is a minimum.
   assert.ok(rounding.worstError < 2e-3, `rounding ${rounding.worstError}`);
   return await open(output);
-}
-
-function largestDifference(a: Float32Array, b: Float32Array): number {
-  return a.reduce((largest, value, i) => Math.max(largest, Math.abs(value - b[i]!)), 0);
 }
 
 /** Moves every trained number down its gradient, by one part in a hundred of the weight that it scales. */

@@ -36,6 +36,7 @@ import { assertReadBack } from "../read-back.ts";
 import { TINY_FORMS } from "../tiny-configs.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
 import { changeValues, setValues, valuesOf } from "../trained-values.ts";
+import { largestDifference } from "../differences.ts";
 
 const engine = createEngine({ threads: 1 });
 const folder = temporaryFolder();
@@ -101,14 +102,6 @@ const ALSO_SAVED: Readonly<Record<string, (adapter: Adapter) => number>> = {
 
 function sum(numbers: readonly number[]): number {
   return numbers.reduce((total, n) => total + n, 0);
-}
-
-function largestDifference(a: Float32Array, b: Float32Array): number {
-  assert.equal(a.length, b.length);
-  return a.reduce((max, value, i) => {
-    const apart = Math.abs(value - (b[i] as number));
-    return Number.isNaN(apart) ? Infinity : Math.max(max, apart);
-  }, 0);
 }
 
 /** Bytes of every tensor as it is kept. */

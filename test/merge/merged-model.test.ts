@@ -24,6 +24,7 @@ import { loadWeights } from "../../src/format/checkpoint/load-model.ts";
 import { chooseKind, type MergeReport, writeMergedModel } from "../../src/export/merged-model.ts";
 import { requireNewOutput } from "../../src/export/new-output.ts";
 import { changeValues } from "../trained-values.ts";
+import { largestDifference } from "../differences.ts";
 
 const root = temporaryFolder();
 const engine = createEngine({ threads: 1 });
@@ -90,10 +91,6 @@ async function merged(
 
 const logits = (path: string): Promise<Float32Array> =>
   opened(path, ({ base }) => logitsOf(engine, base, null, batch));
-
-function largestDifference(a: Float32Array, b: Float32Array): number {
-  return a.reduce((largest, value, i) => Math.max(largest, Math.abs(value - b[i]!)), 0);
-}
 
 const folder = await writeFolderModel("f32", "f32");
 const gguf = join(root, "base.gguf");

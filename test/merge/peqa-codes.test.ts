@@ -18,6 +18,7 @@ import { peqa } from "../../src/peft/methods/peqa.ts";
 import type { StorageName } from "../../src/quant/storages.ts";
 import { FLOAT16_VALUES } from "../../src/quant/half.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
+import { largestDifference } from "../differences.ts";
 
 const root = temporaryFolder();
 const engine = createEngine({ threads: 1 });
@@ -121,10 +122,6 @@ for (const bits of [2, 3, 4]) {
       assert.ok(apart <= 0.01 * Math.max(...own.map(Math.abs)), `logits are ${apart} apart`);
     });
   }
-}
-
-function largestDifference(a: Float32Array, b: Float32Array): number {
-  return a.reduce((largest, value, i) => Math.max(largest, Math.abs(value - b[i]!)), 0);
 }
 
 test("a type that is asked for is exact where it holds the codes, and another quantizes again", async () => {

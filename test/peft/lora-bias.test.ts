@@ -24,6 +24,7 @@ import {
 import { assertSlopes } from "../slopes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
 import { valuesOf } from "../trained-values.ts";
+import { largestDifference } from "../differences.ts";
 
 const engine = createEngine({ threads: 1 });
 const folder = temporaryFolder();
@@ -39,10 +40,6 @@ async function open(modelType: string, config: Record<string, unknown>): Promise
 
 const BIASED = await open("llama", { attention_bias: true, mlp_bias: true });
 const PLAIN = await open("llama", {});
-
-function largestDifference(a: Float32Array, b: Float32Array): number {
-  return a.reduce((max, value, i) => Math.max(max, Math.abs(value - b[i]!)), 0);
-}
 
 async function save(adapter: Adapter, { base, checkpoint }: LoadedModel, name: string): Promise<string> {
   const path = `${folder}/${name}`;
