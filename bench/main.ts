@@ -9,7 +9,7 @@ import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 
 import { GraftError, UsageError, exitStatus } from "../src/errors.ts";
-import { nearest } from "../src/nearest.ts";
+import { nearest } from "../src/messages/nearest.ts";
 import type { Benchmark } from "./bench.ts";
 import { BUSY_LOAD, readLoad } from "./machine.ts";
 import { helpText, parseFlags } from "./flags.ts";

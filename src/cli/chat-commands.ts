@@ -5,8 +5,8 @@ import { basename, dirname, resolve } from "node:path";
 import type { Conversation } from "../engine/conversation.ts";
 import type { TextModel } from "../engine/text-model.ts";
 import { UsageError } from "../errors.ts";
-import { nearest } from "../nearest.ts";
-import { toFailedWrite } from "../system-error.ts";
+import { nearest } from "../messages/nearest.ts";
+import { toFailedWrite } from "../messages/system-error.ts";
 import { table } from "./help-table.ts";
 
 /** What a command works on. */

@@ -6,7 +6,7 @@
 import type colors from "picocolors";
 import type { z } from "zod";
 
-import type { Problem, ValueForm } from "../expected.ts";
+import type { Problem, ValueForm } from "../messages/expected.ts";
 import type { ProgressFactory } from "./progress.ts";
 
 /** What a command may touch of the outside world. */

@@ -4,11 +4,11 @@ import { readFile, stat } from "node:fs/promises";
 import { parse } from "yaml";
 
 import { FormatError } from "../errors.ts";
-import { requireShallowText } from "../limits.ts";
-import { describeFileProblem, refuseEndless } from "../system-error.ts";
+import { requireShallowText } from "../untrusted/limits.ts";
+import { describeFileProblem, refuseEndless } from "../messages/system-error.ts";
 import { readSetting } from "./flag-value.ts";
 import type { Flag } from "./flags.ts";
-import { plainName } from "../setting-names.ts";
+import { plainName } from "../messages/setting-names.ts";
 import { explainUnknown } from "./renamed-flags.ts";
 
 /** A settings file, read. */

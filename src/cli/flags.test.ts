@@ -11,7 +11,7 @@ import { z } from "zod";
 import { UsageError } from "../errors.ts";
 import { parseArgv } from "./argv.ts";
 import { defineCommand } from "./command.ts";
-import { kebabCase } from "../setting-names.ts";
+import { kebabCase } from "../messages/setting-names.ts";
 import { flagsOf } from "./flags.ts";
 import { readOptions } from "./options.ts";
 

@@ -10,8 +10,8 @@ import {
   membersOf,
   type SchemaNode,
   schemaNode,
-} from "../expected.ts";
-import { kebabCase } from "../setting-names.ts";
+} from "../messages/expected.ts";
+import { kebabCase } from "../messages/setting-names.ts";
 import type { Command } from "./command.ts";
 
 /** What the text after a flag is read as. "yaml" stands for everything that has no form of its own. */

@@ -8,7 +8,7 @@ import { COMPUTE_NAMES } from "../nn/computes.ts";
 import { DEFAULT_MODEL } from "../hub/resolve.ts";
 import { CHAT_TEMPLATE } from "../data/named-templates.ts";
 import { RESIDENCIES } from "../run/weights.ts";
-import { printable } from "../printable.ts";
+import { printable } from "../messages/printable.ts";
 import type { CommandIO } from "./command.ts";
 import { formatFixed } from "./numbers.ts";
 import { findModel } from "./find-model.ts";

@@ -1,7 +1,7 @@
 /** @file Help of a command, made from its schema. */
 import type { z } from "zod";
 
-import { kebabCase } from "../setting-names.ts";
+import { kebabCase } from "../messages/setting-names.ts";
 import { SHARED_FLAGS } from "./argv.ts";
 import type { Chooser, Command } from "./command.ts";
 import { flagsOf, type Flag, type FlagKind } from "./flags.ts";

@@ -6,7 +6,7 @@
 import { existsSync, readFileSync, realpathSync } from "node:fs";
 
 import { UsageError } from "../errors.ts";
-import { nearest } from "../nearest.ts";
+import { nearest } from "../messages/nearest.ts";
 import type { CommandIO, ListedCommand } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
 import { programHelp } from "./program-help.ts";

@@ -1,7 +1,7 @@
 /** @file From the words after a command's name to its checked options: flags over the settings file over defaults. */
 import { UsageError } from "../errors.ts";
-import { findProblems, showValue } from "../expected.ts";
-import { kebabCase } from "../setting-names.ts";
+import { findProblems, showValue } from "../messages/expected.ts";
+import { kebabCase } from "../messages/setting-names.ts";
 import type { ParsedArgv } from "./argv.ts";
 import type { Command } from "./command.ts";
 import { readConfigFile, type ConfigFile } from "./config-file.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { SYNONYM_TARGETS, nearestName } from "../setting-names.ts";
+import { SYNONYM_TARGETS, nearestName } from "../messages/setting-names.ts";
 import { UsageError } from "../errors.ts";
 import { parseArgv } from "./argv.ts";
 import { loadCommands } from "./commands.ts";

@@ -1,7 +1,7 @@
 /** @file The process's streams, environment and signals as one value that tests can replace, and CommandIO made from it. */
 import colors from "picocolors";
 
-import { printable, printableJson } from "../printable.ts";
+import { printable, printableJson } from "../messages/printable.ts";
 import type { CommandIO } from "./command.ts";
 import { createProgress } from "./progress.ts";
 import { INTERRUPTED_STATUS } from "./report.ts";

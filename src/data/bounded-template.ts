@@ -5,7 +5,7 @@
  * loops for its own sake ends at once, in every row. Counting costs a few nanoseconds a step.
  */
 import { Environment, Interpreter, Template } from "@huggingface/jinja";
-import { MAX_TEMPLATE_LENGTH } from "../limits.ts";
+import { MAX_TEMPLATE_LENGTH } from "../untrusted/limits.ts";
 
 /** Steps that are saved up at most, about a second's; and those that a rendering and each of its messages earns. */
 const [MOST_STEPS, STEPS_OF_RENDERING, STEPS_OF_MESSAGE] = [2e6, 50_000, 2000];

@@ -7,7 +7,7 @@
  */
 import { FormatError, UsageError } from "../errors.ts";
 import type { TokenizerFiles } from "../format/checkpoint/checkpoint.ts";
-import { Sha256 } from "../sha256.ts";
+import { Sha256 } from "../format/files/sha256.ts";
 import { type BoundedTemplate, parseBounded } from "./bounded-template.ts";
 import type { Message } from "./messages.ts";
 import { strftime } from "./strftime.ts";

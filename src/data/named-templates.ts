@@ -1,7 +1,7 @@
 /** @file Chat templates that can be named instead of a file, for models that come without one. */
 import { z } from "zod";
-import { nearest } from "../nearest.ts";
-import { Sha256 } from "../sha256.ts";
+import { nearest } from "../messages/nearest.ts";
+import { Sha256 } from "../format/files/sha256.ts";
 import { CHATML } from "./chat-template.ts";
 
 /** "User:" and "Assistant:" before each message, and the model's own end of text behind an answer. */

@@ -1,7 +1,7 @@
 /**
  * @file Makes the steps of a tokenizer's file end: its patterns search in linear time, and what they put in has a bound.
  */
-import { compileSafe, type SafePattern } from "../safe-pattern.ts";
+import { compileSafe, type SafePattern } from "../untrusted/safe-pattern.ts";
 
 /** Characters that a text may become, for each of its own, and for each token that is decoded. */
 const [MAX_GROWTH, SPARE_CHARACTERS] = [64, 1 << 16];

@@ -7,7 +7,7 @@
  */
 import { Tokenizer as UntypedHubTokenizer } from "@huggingface/tokenizers";
 import { FormatError, GraftError } from "../errors.ts";
-import { requireTokenId } from "../limits.ts";
+import { requireTokenId } from "../untrusted/limits.ts";
 import type { TokenizerFiles } from "../format/checkpoint/checkpoint.ts";
 import { guardSteps, requirePatterns, type TokenizerStep } from "./tokenizer-guards.ts";
 import { speedUp, type TokenizerModel } from "./tokenizer-speed.ts";

@@ -7,7 +7,7 @@
 import { UsageError } from "../errors.ts";
 import type { ReadAdapter } from "../format/adapters/adapter.ts";
 import type { BaseModel } from "../models/base-model.ts";
-import { nearest } from "../nearest.ts";
+import { nearest } from "../messages/nearest.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { BatchWriter, type RowRequest } from "./batch-writer.ts";
 import type { Completion, Generator } from "./generator.ts";

@@ -6,7 +6,7 @@ import { CODES_FORMS } from "../format/checkpoint/codes/codes-forms.ts";
 import type { JsonObject } from "../format/files/json-file.ts";
 import type { TensorSource } from "../format/files/safetensors.ts";
 import type { BaseModel } from "../models/base-model.ts";
-import { moduleOf } from "../module-path.ts";
+import { moduleOf } from "../models/module-path.ts";
 import type { MergedTensor } from "./merged-tensors.ts";
 
 /** What a folder holds of its codes; no settings: it has none. */

@@ -5,7 +5,7 @@
  */
 import { basename } from "node:path";
 import { UsageError } from "../errors.ts";
-import { moduleOf } from "../module-path.ts";
+import { moduleOf } from "../models/module-path.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import type { Model } from "../models/model.ts";
 import type { Adapter } from "../peft/attach.ts";

@@ -1,7 +1,7 @@
 /** @file Checks, before any work, that a model may be written to a path: new, fit for its format, outside of what is read. */
 import { resolve, sep } from "node:path";
 import { UsageError } from "../errors.ts";
-import { systemCode, toFailedWrite } from "../system-error.ts";
+import { systemCode, toFailedWrite } from "../messages/system-error.ts";
 import { disk } from "../format/files/disk/calls.ts";
 import { isAbandoned } from "../format/files/disk/temporaries.ts";
 import { GGUF_ENDING, type ModelFormat } from "../format/checkpoint/checkpoint.ts";

@@ -8,7 +8,7 @@ import { FormatError } from "../errors.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import type { Adapter } from "../peft/attach.ts";
 import type { Method } from "../peft/method.ts";
-import { describeFileProblem } from "../system-error.ts";
+import { describeFileProblem } from "../messages/system-error.ts";
 import * as adapters from "./adapters/adapter.ts";
 import * as adapterFolder from "./adapters/adapter-folder.ts";
 import { describeFileName, wrongContents } from "./contents.ts";

@@ -8,7 +8,7 @@ import { z } from "zod";
 
 import { writeTextAtomic } from "../format/files/atomic.ts";
 import { disk } from "../format/files/disk/calls.ts";
-import { describeFileProblem, systemCode } from "../system-error.ts";
+import { describeFileProblem, systemCode } from "../messages/system-error.ts";
 import { hashFile, type Digest } from "./digest.ts";
 import { BARE_NAME } from "./hub-list.ts";
 

@@ -12,7 +12,7 @@ import { CARD_FILE } from "../format/cards/model-card.ts";
 import { describeFolder, wrongContents } from "../format/contents.ts";
 import { disk } from "../format/files/disk/calls.ts";
 import { nodeFolder } from "../format/files/node-folder.ts";
-import { systemCode } from "../system-error.ts";
+import { systemCode } from "../messages/system-error.ts";
 
 /** Names in the folders of adapters and models; state, log and settings of a run are its owner's. */
 const PUBLIC =

@@ -1,7 +1,7 @@
 /** @file The list of model families. */
 import { UsageError } from "../errors.ts";
-import { showValue } from "../expected.ts";
-import { nearest } from "../nearest.ts";
+import { showValue } from "../messages/expected.ts";
+import { nearest } from "../messages/nearest.ts";
 import type { Family, RawConfig } from "./family.ts";
 import type { GgufRules } from "./gguf-rules.ts";
 import { Model } from "./model.ts";

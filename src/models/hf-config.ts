@@ -6,8 +6,8 @@
  */
 import { z } from "zod";
 import { UsageError } from "../errors.ts";
-import { MAX_HEAD_WIDTH } from "../limits.ts";
-import { findProblems, listProblems, showValue } from "../expected.ts";
+import { MAX_HEAD_WIDTH } from "../untrusted/limits.ts";
+import { findProblems, listProblems, showValue } from "../messages/expected.ts";
 import type { RawConfig } from "./family.ts";
 
 /** Bookkeeping, settings of training and generation, special tokens: of no effect on logits. */

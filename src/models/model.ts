@@ -6,7 +6,7 @@
 import type { Value } from "../graph/graph.ts";
 import type { AttentionOptions } from "../nn/builder.ts";
 import type { Family, ImageConfig, Layer, ModelDefinition, RawConfig, Task } from "./family.ts";
-import { requireModelSize } from "../limits.ts";
+import { requireModelSize } from "../untrusted/limits.ts";
 import { type Branch, PLAIN_PART, PartGraph, type PartOptions } from "./part-graph.ts";
 import type { ModelTensor, SiteSpec, TensorSpec } from "./sites.ts";
 

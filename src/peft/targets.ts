@@ -5,9 +5,9 @@
 import { UsageError } from "../errors.ts";
 import type { SiteSpec } from "../models/sites.ts";
 import type { SiteRole } from "../nn/builder.ts";
-import { lastNames, matchSuffix } from "../module-path.ts";
-import { editDistance } from "../nearest.ts";
-import { type SafePattern, compileSafe } from "../safe-pattern.ts";
+import { lastNames, matchSuffix } from "../models/module-path.ts";
+import { editDistance } from "../messages/nearest.ts";
+import { type SafePattern, compileSafe } from "../untrusted/safe-pattern.ts";
 
 /** The choice of modules. */
 export interface Targets {

@@ -1,6 +1,6 @@
 /** @file Which tensors of the base a method trains: its own choice, and modules and biases that are trained beside an adapter. */
 import { UsageError } from "../errors.ts";
-import { isWithin, lastName, lastNames, moduleOf } from "../module-path.ts";
+import { isWithin, lastName, lastNames, moduleOf } from "../models/module-path.ts";
 import type { Model } from "../models/model.ts";
 import type { ModelTensor } from "../models/sites.ts";
 import { type Method, modulesToSave, trainedBiases, trainsRole } from "./method.ts";

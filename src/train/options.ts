@@ -8,7 +8,7 @@ import { COLUMNS } from "../data/columns.ts";
 import { DATA_ENDINGS } from "../data/file-kinds.ts";
 import { TRAIN_ON } from "../data/example.ts";
 import { CHAT_TEMPLATE } from "../data/named-templates.ts";
-import { type Problem, type ValueForm, findProblems, settingsError } from "../expected.ts";
+import { type Problem, type ValueForm, findProblems, settingsError } from "../messages/expected.ts";
 import { COMPUTE_NAMES } from "../nn/computes.ts";
 import { OPTIMIZERS } from "../optim/optimizers.ts";
 import { SCHEDULES } from "../optim/schedules.ts";

@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { UsageError } from "../errors.ts";
-import { type Problem, type ValueForm, findProblems } from "../expected.ts";
+import { type Problem, type ValueForm, findProblems } from "../messages/expected.ts";
 
 /** One of a kind, with options of its own. */
 export interface Kind {

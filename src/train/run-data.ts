@@ -22,7 +22,7 @@ import { readWeightedName } from "../data/weighted-name.ts";
 import { FailedError, UsageError } from "../errors.ts";
 import type { TokenizerFiles } from "../format/checkpoint/checkpoint.ts";
 import type { Model } from "../models/model.ts";
-import { Sha256 } from "../sha256.ts";
+import { Sha256 } from "../format/files/sha256.ts";
 import { requireReadable } from "./checks.ts";
 import type { Objective } from "./objective.ts";
 import type { TrainOptions } from "./options.ts";

@@ -2,7 +2,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { UsageError } from "../../errors.ts";
 import type { Checkpoint } from "../../format/checkpoint/checkpoint.ts";
-import { describeFileProblem, refuseEndless } from "../../system-error.ts";
+import { describeFileProblem, refuseEndless } from "../../messages/system-error.ts";
 import { NAMED_TEMPLATES, TEMPLATE_NAMES, nearestTemplate } from "../named-templates.ts";
 
 /** Reads a chat template. @throws UsageError "usage/chat-template" when it is neither a name nor a file */

@@ -1,7 +1,7 @@
 /** @file How files of data may be compressed. Adding one: an entry here, and its ending in `file-kinds`. */
 import * as zlib from "node:zlib";
 import { decompressZstd } from "hyparquet-compressors";
-import { maxDecompressedBytes } from "../../limits.ts";
+import { maxDecompressedBytes } from "../../untrusted/limits.ts";
 
 /** A way of compressing a file. */
 interface Compression {

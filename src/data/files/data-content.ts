@@ -1,7 +1,7 @@
 /** @file What a file of data holds, and the one way from its bytes to units, in this thread or another. */
 import { readFile, stat } from "node:fs/promises";
 import { FormatError, UsageError } from "../../errors.ts";
-import { describeFileProblem, refuseEndless } from "../../system-error.ts";
+import { describeFileProblem, refuseEndless } from "../../messages/system-error.ts";
 import type { DataKindName, DataUnits } from "../data-kinds.ts";
 import type { RowCounts } from "../data-report.ts";
 import { type DatasetOptions, parseOptions, UnitReader } from "../dataset.ts";

@@ -3,7 +3,7 @@
  */
 import { sameShape } from "../../graph/shape.ts";
 import { UsageError } from "../../errors.ts";
-import { isWithin, lastName, moduleOf } from "../../module-path.ts";
+import { isWithin, lastName, moduleOf } from "../../models/module-path.ts";
 import type { BaseModel } from "../../models/base-model.ts";
 import { STORAGES } from "../../quant/storages.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";

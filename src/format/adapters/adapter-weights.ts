@@ -4,7 +4,7 @@
  */
 import { showShape } from "../../graph/shape.ts";
 import { FormatError, UsageError } from "../../errors.ts";
-import { isWithin, lastNames, moduleOf } from "../../module-path.ts";
+import { isWithin, lastNames, moduleOf } from "../../models/module-path.ts";
 import type { Algebra, SiteState } from "../../peft/algebra/contract.ts";
 import { type AdapterWeights, algebraOf } from "../../peft/algebra/plan.ts";
 import { type AttachRequest, parseOptions } from "../../peft/layout.ts";

@@ -4,14 +4,14 @@
  * Knows no method: the method says its keys and its tensors' names.
  */
 import { z } from "zod";
-import { findProblems, listProblems } from "../../expected.ts";
+import { findProblems, listProblems } from "../../messages/expected.ts";
 import { FormatError, UsageError } from "../../errors.ts";
 import { sameShape, showShape } from "../../graph/shape.ts";
-import { lastNames, matchSuffix } from "../../module-path.ts";
+import { lastNames, matchSuffix } from "../../models/module-path.ts";
 import type { BaseModel } from "../../models/base-model.ts";
 import { countNonFinite, nonFiniteNote } from "../../models/watch-numbers.ts";
 import { type Adapter, attach } from "../../peft/attach.ts";
-import { requireAdapterSize } from "../../limits.ts";
+import { requireAdapterSize } from "../../untrusted/limits.ts";
 import { type AttachRequest, placesOf, previewAttach } from "../../peft/layout.ts";
 import { type FileSite, type Method, configFileOf } from "../../peft/method.ts";
 import { METHODS, findMethodOfConfig } from "../../peft/methods.ts";

@@ -9,7 +9,7 @@ import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
 import type { ByteSource } from "../files/byte-source.ts";
 import { type GgufFile, type GgufTensor, openGguf } from "../files/gguf.ts";
 import { damagedGguf } from "../files/gguf-layout.ts";
-import { MAX_EXPERTS } from "../../limits.ts";
+import { MAX_EXPERTS } from "../../untrusted/limits.ts";
 import { TENSOR_CHANGES } from "./gguf-changes.ts";
 import { buildConfig, buildGenerationConfig, headsOf } from "./gguf-config.ts";
 import { translateName } from "./gguf-names.ts";

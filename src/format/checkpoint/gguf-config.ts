@@ -1,6 +1,6 @@
 /** @file The config.json that a GGUF file's metadata stands for, by the rules of its family. */
 import { FormatError } from "../../errors.ts";
-import { requireModelSize } from "../../limits.ts";
+import { requireModelSize } from "../../untrusted/limits.ts";
 import type { GgufFamily } from "../../models/families.ts";
 import type { GgufRules, GgufSetting } from "../../models/gguf-rules.ts";
 import type { GgufMetadata } from "../files/gguf.ts";

@@ -5,7 +5,7 @@ import type { StorageName } from "../../quant/storages.ts";
 import { hasFiniteScales, type StoredTensor } from "../../quant/stored-tensor.ts";
 import { type FolderFile, textFile } from "../files/folder-file.ts";
 import { type Folder, readJson, readJsonIfPresent } from "../files/folder.ts";
-import { requireModelSize } from "../../limits.ts";
+import { requireModelSize } from "../../untrusted/limits.ts";
 import { formatJson, type JsonObject } from "../files/json-file.ts";
 import { numElements } from "../../graph/shape.ts";
 import type { Checkpoint, TensorInfo, TokenizerFiles, UnusedTokenizerFiles } from "./checkpoint.ts";

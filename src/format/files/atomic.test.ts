@@ -7,7 +7,7 @@ import { FailedError } from "../../errors.ts";
 import { writeFileAtomic, writeFolderAtomic, writeTextAtomic } from "./atomic.ts";
 import type { ByteSource } from "./byte-source.ts";
 import { textFile, unlikeWritten } from "./folder-file.ts";
-import { toFailedWrite } from "../../system-error.ts";
+import { toFailedWrite } from "../../messages/system-error.ts";
 
 const root = mkdtempSync(join(tmpdir(), "graft-atomic-"));
 after(() => rmSync(root, { recursive: true }));

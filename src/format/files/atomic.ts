@@ -8,7 +8,7 @@
 import { createHash } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { toFailedWrite } from "../../system-error.ts";
+import { toFailedWrite } from "../../messages/system-error.ts";
 import { ByteFile } from "./byte-file.ts";
 import { disk } from "./disk/calls.ts";
 import { type FolderFile, textFile } from "./folder-file.ts";

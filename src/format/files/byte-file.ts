@@ -2,7 +2,7 @@
 import type { FileHandle } from "node:fs/promises";
 import { FormatError } from "../../errors.ts";
 import { mapFile } from "../../runtime/mapped-file.ts";
-import { describeFileProblem, refuseEndless, toFailedRead } from "../../system-error.ts";
+import { describeFileProblem, refuseEndless, toFailedRead } from "../../messages/system-error.ts";
 import { disk } from "./disk/calls.ts";
 import { type ByteSource, readBytes, truncated } from "./byte-source.ts";
 

@@ -1,6 +1,6 @@
 /** @file A folder of the disk. */
 import { FormatError } from "../../errors.ts";
-import { describeFileProblem, refuseEndless, systemCode } from "../../system-error.ts";
+import { describeFileProblem, refuseEndless, systemCode } from "../../messages/system-error.ts";
 import { ByteFile } from "./byte-file.ts";
 import { disk } from "./disk/calls.ts";
 import { type Folder, pathIn } from "./folder.ts";

@@ -8,7 +8,7 @@
  * outermost sum can have a single member.
  */
 import { UsageError } from "../../errors.ts";
-import { nearest } from "../../nearest.ts";
+import { nearest } from "../../messages/nearest.ts";
 
 /** A member of a sum: a number times an adapter's name or a sum in parentheses. */
 export interface Summand {

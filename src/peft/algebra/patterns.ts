@@ -2,7 +2,7 @@
  * @file Values by module as patterns of an adapter file: a common value, and others by names that never overlap, since
  * PEFT sorts the keys of a pattern when it saves and then takes the first that matches.
  */
-import { lastName } from "../../module-path.ts";
+import { lastName } from "../../models/module-path.ts";
 
 /** A common value and the exceptions from it. */
 export interface Patterns<T> {

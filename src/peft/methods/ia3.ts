@@ -15,7 +15,7 @@ import type { SiteSpec } from "../../models/sites.ts";
 import { toPatterns } from "../algebra/patterns.ts";
 import { ALL_LINEAR, NOTHING_FROZEN, PLAIN_FILE, defineMethod } from "../method.ts";
 import { areTransposed } from "./fan-in-fan-out.ts";
-import { matchSuffix } from "../../module-path.ts";
+import { matchSuffix } from "../../models/module-path.ts";
 import {
   MODULES_TO_SAVE,
   WHOLE_MODULES,

@@ -27,7 +27,7 @@ import {
   toAllGroups,
   trainedRange,
 } from "./road-coefficients.ts";
-import { matchSuffix } from "../../module-path.ts";
+import { matchSuffix } from "../../models/module-path.ts";
 import {
   MODULES_TO_SAVE,
   WHOLE_MODULES,

@@ -14,7 +14,7 @@ import { disk } from "../../format/files/disk/calls.ts";
 import { isLock } from "../../format/files/disk/folder-lock.ts";
 import { isTemporary, sweepTemporaries } from "../../format/files/disk/temporaries.ts";
 import { textFile } from "../../format/files/folder-file.ts";
-import { systemCode, toFailedWrite } from "../../system-error.ts";
+import { systemCode, toFailedWrite } from "../../messages/system-error.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import type { TrainOptions } from "../options.ts";
 import type { RunState } from "../run-state.ts";

@@ -3,7 +3,7 @@ import { UsageError } from "../../errors.ts";
 import { type FolderLock, type Held, LOCK_NAME, lockFolder } from "../../format/files/disk/folder-lock.ts";
 import { makeFolders, removeFolders } from "../../format/files/disk/make-folders.ts";
 import type { Owner } from "../../format/files/disk/owner.ts";
-import { toFailedWrite } from "../../system-error.ts";
+import { toFailedWrite } from "../../messages/system-error.ts";
 
 /** A lock that is held. */
 export type RunLock = Pick<FolderLock, "release">;

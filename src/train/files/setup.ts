@@ -2,7 +2,7 @@
  * @file Gets everything a run needs, cheapest first: settings, data, the fit into memory, then weights and adapter.
  */
 import { UsageError } from "../../errors.ts";
-import { parseSettings } from "../../expected.ts";
+import { parseSettings } from "../../messages/expected.ts";
 import { withChatTemplate } from "../../data/files/chat-template-file.ts";
 import { type TrainingUnit, exampleLength } from "../../data/batch.ts";
 import { type StepPlan, planSteps } from "../../data/order.ts";

@@ -7,7 +7,7 @@
 import { renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { systemCode } from "../../../system-error.ts";
+import { systemCode } from "../../../messages/system-error.ts";
 import { writeAll } from "../atomic.ts";
 import { disk } from "./calls.ts";
 import { isGone, type Owner, thisProcess } from "./owner.ts";

@@ -1,6 +1,6 @@
 /** @file Makes a folder and those above it. Node's own way never ends below /proc, where nothing can be made. */
 import { dirname, resolve } from "node:path";
-import { systemCode } from "../../../system-error.ts";
+import { systemCode } from "../../../messages/system-error.ts";
 import { disk } from "./calls.ts";
 
 /** Makes what is missing of a path; returns the folders that were made, the deepest first. */

@@ -5,7 +5,7 @@
  */
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
-import { systemCode } from "../../../system-error.ts";
+import { systemCode } from "../../../messages/system-error.ts";
 
 /** A process on some machine. */
 export interface Owner {

@@ -1,5 +1,5 @@
 /** @file A file from its first byte to its last, piece by piece. */
-import { toFailedRead } from "../../../system-error.ts";
+import { toFailedRead } from "../../../messages/system-error.ts";
 import { disk } from "./calls.ts";
 
 const PIECE_BYTES = 1 << 20;

@@ -2,7 +2,7 @@
  * @file What files may ask for, held against what they are before anything is allocated: one flipped bit of a count must
  * be a quick error, not hours or all memory. Far above what models of today have.
  */
-import { FormatError, UsageError } from "./errors.ts";
+import { FormatError, UsageError } from "../errors.ts";
 
 /** Contents of config.json. */
 type RawConfig = Readonly<Record<string, unknown>>;

@@ -1,5 +1,5 @@
 /** @file What the operating system says when files cannot be read or written, in the words of our messages. */
-import { FailedError, FormatError } from "./errors.ts";
+import { FailedError, FormatError } from "../errors.ts";
 
 /** Reads the code of a system error, such as ENOENT; the empty string when there is none. */
 export function systemCode(error: unknown): string {

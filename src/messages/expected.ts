@@ -5,7 +5,7 @@
  */
 import { z } from "zod";
 
-import { UsageError } from "./errors.ts";
+import { UsageError } from "../errors.ts";
 import { adviceFor, nearestName } from "./setting-names.ts";
 
 /** The part of JSON Schema that is put into words. */
