@@ -16,6 +16,8 @@ import { findCircles, readImports } from "./import-graph.ts";
 const SRC = join(import.meta.dirname, "../src");
 const MEDIAN_LINES = 120;
 const MAX_LINES = 400;
+/** Families are put together of parts that others share. */
+const MAX_FAMILY_LINES = 80;
 const MAX_HEADER_LINES = 10;
 
 const files = (readdirSync(SRC, { recursive: true }) as string[])
@@ -99,6 +101,20 @@ describe("the shape of the code", () => {
       });
     }
   }
+
+  test(`a family of models that read text is under ${MAX_FAMILY_LINES} lines`, () => {
+    const ofFamilies = FAMILIES.filter(({ modelType }) => modelType !== "vit").map(
+      ({ modelType }) => `models/${modelType.replaceAll("_", "-")}.ts`,
+    );
+    const lines = files
+      .filter(({ name }) => ofFamilies.includes(name))
+      .map(({ name, text }) => ({ name, count: text.split("\n").length - 1 }));
+    assert.equal(lines.length, ofFamilies.length);
+    assert.deepEqual(
+      lines.filter(({ count }) => count >= MAX_FAMILY_LINES),
+      [],
+    );
+  });
 
   test(`every file begins with a header of at most ${MAX_HEADER_LINES} lines`, () => {
     const bad = files.flatMap(({ name, text }) => {

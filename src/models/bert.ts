@@ -4,9 +4,9 @@ import { tanh } from "../graph/ops/elementwise.ts";
 import { POSITIONS } from "../nn/pass.ts";
 import { ENCODER_FIELDS, encoder } from "./encoder.ts";
 import type { Family } from "./family.ts";
-import { parseConfig } from "./hf-config.ts";
+import { HEADS_DIVIDE_WIDTH, parseConfig } from "./hf-config.ts";
 
-const SCHEMA = z.object(ENCODER_FIELDS);
+const SCHEMA = z.object(ENCODER_FIELDS).refine(...HEADS_DIVIDE_WIDTH);
 
 export const bert: Family = {
   modelType: "bert",

@@ -4,14 +4,24 @@
  *   x ← x + attention(norm(x))      x ← x + mlp(norm(x))      logits = head(norm(x))
  */
 import type { Value } from "../graph/graph.ts";
+import { add } from "../graph/ops/elementwise.ts";
 import { silu } from "../graph/ops/silu.ts";
 import { type MlpOptions, gatedMlp } from "../nn/gated-mlp.ts";
 import { type Norm, rmsNorm } from "../nn/norms.ts";
+import { POSITIONS } from "../nn/pass.ts";
 import { type SelfAttentionOptions, selfAttention } from "../nn/self-attention.ts";
 import type { Builder } from "../nn/builder.ts";
-import { type Layer, type ModelDefinition, PLAIN_CHECKPOINT, type RawConfig } from "./family.ts";
 import {
+  type CheckpointRules,
+  type Layer,
+  type ModelDefinition,
+  PLAIN_CHECKPOINT,
+  type RawConfig,
+} from "./family.ts";
+import {
+  DECODER_NAMES,
   type DecoderFields,
+  type DecoderNames,
   type WindowFields,
   headSizes,
   isClassifier,
@@ -56,18 +66,23 @@ export const mlpPart =
   (b, x) =>
     gatedMlp(b, x, "mlp.", options);
 
+const PRE_NORMS = { attention: "input_layernorm", mlp: "post_attention_layernorm" };
+
 /** A block that normalises what goes into each branch. */
-export function preNormBlock(norm: Norm, attention: Transform, mlp: Transform): Layer {
+export function preNormBlock(norm: Norm, attention: Transform, mlp: Transform, names = PRE_NORMS): Layer {
   return {
     build: (b, x) => {
-      const middle = b.branch("attention", x, (x) => attention(b, norm(b, "input_layernorm", x)));
-      return b.branch("mlp", middle, (x) => mlp(b, norm(b, "post_attention_layernorm", x)));
+      const middle = b.branch("attention", x, (x) => attention(b, norm(b, names.attention, x)));
+      return b.branch("mlp", middle, (x) => mlp(b, norm(b, names.mlp, x)));
     },
   };
 }
 
 /** The same layer in all places. */
-export function repeat(layer: Layer, { num_hidden_layers: numLayers }: DecoderFields): readonly Layer[] {
+export function repeat(
+  layer: Layer,
+  { num_hidden_layers: numLayers }: Pick<DecoderFields, "num_hidden_layers">,
+): readonly Layer[] {
   return Array.from({ length: numLayers }, () => layer);
 }
 
@@ -95,44 +110,60 @@ export interface DecoderEnds {
   readonly scaleEmbedding: (x: Value) => Value;
   /** Of the logits. */
   readonly capLogits: (logits: Value) => Value;
+  readonly names: DecoderNames;
+  readonly checkpoint: CheckpointRules;
 }
 
-/** A final norm as Llama's, nothing else. */
-export function plainEnds(c: DecoderFields): DecoderEnds {
-  return { finalNorm: rmsNorm(c.rms_norm_eps), scaleEmbedding: (x) => x, capLogits: (logits) => logits };
+/** A final norm and nothing else. */
+export function plainEnds(finalNorm: Norm, names = DECODER_NAMES): DecoderEnds {
+  return {
+    finalNorm,
+    scaleEmbedding: (x) => x,
+    capLogits: (logits) => logits,
+    names,
+    checkpoint: PLAIN_CHECKPOINT,
+  };
 }
-
-const EMBEDDING = "model.embed_tokens";
 
 /** Puts a decoder together; with `ForSequenceClassification`, the last token of an example tells its class. */
 export function decoder(
   raw: RawConfig,
-  c: DecoderFields,
+  c: Pick<DecoderFields, "vocab_size" | "hidden_size" | "tie_word_embeddings" | "max_position_embeddings">,
   layers: readonly Layer[],
-  ends: DecoderEnds = plainEnds(c),
+  ends: DecoderEnds,
 ): ModelDefinition {
   const { vocab_size: vocabSize, hidden_size: width } = c;
-  const { finalNorm, scaleEmbedding, capLogits } = ends;
+  const { finalNorm, scaleEmbedding, capLogits, names, checkpoint } = ends;
   const isClassifying = isClassifier(raw);
   const numOutputs = isClassifying ? numClasses(raw) : vocabSize;
-  const tiedTo = c.tie_word_embeddings ? `${EMBEDDING}.weight` : null;
+  const tiedTo = c.tie_word_embeddings ? `${names.embedding}.weight` : null;
   return {
     task: isClassifying ? "sequence-classification" : "causal-lm",
+    settings: c,
     width,
     numOutputs,
     vocabSize,
     image: null,
     maxPositions: c.max_position_embeddings,
     layers,
-    blockPrefix: (layer) => `model.layers.${layer}.`,
-    stem: (b, ids) => scaleEmbedding(b.lookUp(EMBEDDING, ids, vocabSize, width)),
+    blockPrefix: (layer) => `${names.blocks}${layer}.`,
+    stem: (b, ids) => {
+      const x = scaleEmbedding(b.lookUp(names.embedding, ids, vocabSize, width));
+      if (names.positions === undefined) return x;
+      return add(x, b.lookUp(names.positions, b.input(POSITIONS), c.max_position_embeddings, width));
+    },
     head: (b, x) => {
-      const normed = finalNorm(b, "model.norm", x);
+      const normed = finalNorm(b, names.finalNorm, x);
       return isClassifying
         ? b.linear("score", normed, numOutputs, { role: "head" })
         : capLogits(b.linear("lm_head", normed, vocabSize, { role: "head", tiedTo }));
     },
     classPosition: isClassifying ? "last" : null,
-    checkpoint: PLAIN_CHECKPOINT,
+    checkpoint,
   };
+}
+
+/** A decoder with a root-mean-square norm before its head, and nothing else outside its blocks. */
+export function plainDecoder(raw: RawConfig, c: DecoderFields, layers: readonly Layer[]): ModelDefinition {
+  return decoder(raw, c, layers, plainEnds(rmsNorm(c.rms_norm_eps)));
 }

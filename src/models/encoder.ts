@@ -12,16 +12,14 @@ import { add } from "../graph/ops/elementwise.ts";
 import { gelu } from "../graph/ops/gelu.ts";
 import type { Builder } from "../nn/builder.ts";
 import { layerNorm } from "../nn/norms.ts";
-import { unrotatedAttention } from "../nn/self-attention.ts";
+import { plainMlp } from "../nn/plain-mlp.ts";
+import { selfAttention, unrotatedAttention } from "../nn/self-attention.ts";
 import { TOKEN_TYPES } from "../nn/pass.ts";
 import { type Layer, type ModelDefinition, PLAIN_CHECKPOINT, type RawConfig } from "./family.ts";
-import { isClassifier, numClasses, unusable } from "./hf-config.ts";
+import { SIZE_FIELDS, isClassifier, numClasses, unusable } from "./hf-config.ts";
 
 export const ENCODER_FIELDS = {
-  vocab_size: z.int().positive(),
-  hidden_size: z.int().positive(),
-  num_hidden_layers: z.int().positive(),
-  num_attention_heads: z.int().positive(),
+  ...SIZE_FIELDS,
   intermediate_size: z.int().positive(),
   hidden_act: z.literal("gelu").default("gelu"),
   max_position_embeddings: z.int().positive().default(512),
@@ -35,6 +33,15 @@ export const ENCODER_FIELDS = {
   pad_token_id: z.int().min(0).nullish(),
 };
 const FIELDS = z.object(ENCODER_FIELDS);
+
+/** Names behind `attention.`, and of the feed-forward part. */
+export const ENCODER_PROJECTIONS = {
+  query: "self.query",
+  key: "self.key",
+  value: "self.value",
+  output: "output.dense",
+};
+export const ENCODER_MLP = { up: "intermediate.dense", down: "output.dense" };
 
 /** What one encoder differs in from another. */
 export interface EncoderParts {
@@ -57,25 +64,16 @@ export function encoder(raw: RawConfig, c: z.output<typeof FIELDS>, parts: Encod
       `architectures is ${JSON.stringify(raw["architectures"])} (expected one that ends in ForSequenceClassification)`,
     );
   }
-  if (width % numHeads !== 0) {
-    throw unusable(raw, `num_attention_heads is ${numHeads} (expected a divisor of hidden_size)`);
-  }
   const attention = unrotatedAttention(width, numHeads, false);
+  const mlp = { intermediateSize: c.intermediate_size, activation: gelu, bias: true };
   const norm = layerNorm(c.layer_norm_eps);
   const layer: Layer = {
     build: (b, x) => {
-      const attended = b.branch("attention", x, (x) => {
-        const [q, k, v] = (["query", "key", "value"] as const).map((role) =>
-          b.linear(`attention.self.${role}`, x, width, { role, bias: true }),
-        ) as [Value, Value, Value];
-        const output = b.attend(q, k, v, attention);
-        return b.linear("attention.output.dense", output, width, { role: "attention-output", bias: true });
-      });
+      const attended = b.branch("attention", x, (x) =>
+        selfAttention(b, x, "attention.", attention, ENCODER_PROJECTIONS),
+      );
       const middle = norm(b, "attention.output.LayerNorm", attended);
-      const sum = b.branch("mlp", middle, (x) => {
-        const inner = b.linear("intermediate.dense", x, c.intermediate_size, { role: "up", bias: true });
-        return b.linear("output.dense", gelu(inner), width, { role: "down", bias: true });
-      });
+      const sum = b.branch("mlp", middle, (x) => plainMlp(b, x, ENCODER_MLP, mlp));
       return norm(b, "output.LayerNorm", sum);
     },
   };
@@ -83,6 +81,7 @@ export function encoder(raw: RawConfig, c: z.output<typeof FIELDS>, parts: Encod
   const numOutputs = numClasses(raw);
   return {
     task: "sequence-classification",
+    settings: c,
     width,
     numOutputs,
     vocabSize,

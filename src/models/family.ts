@@ -38,6 +38,8 @@ export interface CheckpointRules {
 /** A model as its family describes it. */
 export interface ModelDefinition {
   readonly task: Task;
+  /** What the configuration says, with the defaults of what it leaves out. */
+  readonly settings: RawConfig;
   /** Model width D. */
   readonly width: number;
   /** Rows V of the output head: tokens of the vocabulary, or classes. */
@@ -71,6 +73,11 @@ export interface Family {
   readonly gguf: "not-in-gguf" | GgufRules;
   /** Reads a configuration. @throws UsageError "usage/model" that lists every value that is not implemented. */
   open(raw: RawConfig): ModelDefinition;
+}
+
+/** Files of models that may lack the head, and with it what their names begin with: `bare` tells such a name. */
+export function prefixedCheckpoint(prefix: string, bare: RegExp, ignored: RegExp): CheckpointRules {
+  return { rename: (name) => (bare.test(name) ? prefix + name : name), ignored };
 }
 
 /** Files that name tensors as graft does, with the buffers that older ones carry. */

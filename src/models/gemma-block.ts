@@ -13,8 +13,8 @@ import { gelu } from "../graph/ops/gelu.ts";
 import { softCap } from "../nn/attention.ts";
 import { rmsNormPlusOne } from "../nn/norms.ts";
 import type { SelfAttentionOptions } from "../nn/self-attention.ts";
-import { type DecoderEnds, attentionPart, mlpPart, plainAttention } from "./decoder.ts";
-import type { Layer, RawConfig } from "./family.ts";
+import { type DecoderEnds, attentionPart, decoder, mlpPart, plainAttention, plainEnds } from "./decoder.ts";
+import type { Layer, ModelDefinition, RawConfig } from "./family.ts";
 import {
   ATTENTION_NAMES,
   decoderGguf,
@@ -23,7 +23,7 @@ import {
   HEAD_NORM_NAMES,
   MLP_NAMES,
 } from "./gguf-rules.ts";
-import { DECODER_FIELDS, WINDOW_FIELDS } from "./hf-config.ts";
+import { DECODER_FIELDS, WINDOW_FIELDS, windowedLayers } from "./hf-config.ts";
 
 export const GEMMA_FIELDS = {
   ...DECODER_FIELDS,
@@ -56,7 +56,7 @@ export function gemmaAttention(raw: RawConfig, c: GemmaFields): SelfAttentionOpt
 }
 
 /** A block with four norms. */
-export function gemmaBlock(c: GemmaFields, options: SelfAttentionOptions): Layer {
+function gemmaBlock(c: GemmaFields, options: SelfAttentionOptions): Layer {
   const norm = rmsNormPlusOne(c.rms_norm_eps);
   const attention = attentionPart(options);
   const mlp = mlpPart({
@@ -77,13 +77,25 @@ export function gemmaBlock(c: GemmaFields, options: SelfAttentionOptions): Layer
 }
 
 /** Embedded tokens times √D, logits under a cap where there is one. */
-export function gemmaEnds(c: GemmaFields): DecoderEnds {
+function gemmaEnds(c: GemmaFields): DecoderEnds {
   const cap = c.final_logit_softcapping ?? null;
   return {
-    finalNorm: rmsNormPlusOne(c.rms_norm_eps),
+    ...plainEnds(rmsNormPlusOne(c.rms_norm_eps)),
     scaleEmbedding: (x) => mul(x, x.graph.scalar(Math.sqrt(c.hidden_size))),
     capLogits: (logits) => (cap === null ? logits : softCap(logits, cap)),
   };
+}
+
+/** A decoder of layers with a window and layers without; `isWindowed` says which, where the file does not. */
+export function gemmaDecoder(
+  raw: RawConfig,
+  c: GemmaFields,
+  attention: { readonly full: SelfAttentionOptions; readonly windowed: SelfAttentionOptions },
+  isWindowed: (layer: number) => boolean,
+): ModelDefinition {
+  const [full, windowed] = [gemmaBlock(c, attention.full), gemmaBlock(c, attention.windowed)];
+  const layers = windowedLayers(raw, c, isWindowed).map((hasWindow) => (hasWindow ? windowed : full));
+  return decoder(raw, c, layers, gemmaEnds(c));
 }
 
 /**
@@ -91,7 +103,7 @@ export function gemmaEnds(c: GemmaFields): DecoderEnds {
  * largest model, told by its number of layers, the width of the model a head.
  */
 export function gemmaGguf(
-  rules: Required<Pick<DecoderRules, "architecture" | "className" | "settings" | "values">> & {
+  rules: Pick<DecoderRules, "architecture" | "className" | "settings" | "values"> & {
     readonly numLayersOfLargest: number;
     readonly hasHeadNorms: boolean;
   },

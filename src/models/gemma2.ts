@@ -4,11 +4,10 @@
  * Paper: "Gemma 2", arXiv:2408.00118, section 2.
  */
 import { z } from "zod";
-import { decoder } from "./decoder.ts";
 import type { Family } from "./family.ts";
-import { GEMMA_FIELDS, gemmaAttention, gemmaBlock, gemmaEnds, gemmaGguf } from "./gemma-block.ts";
+import { GEMMA_FIELDS, gemmaAttention, gemmaDecoder, gemmaGguf } from "./gemma-block.ts";
 import { count, real } from "./gguf-rules.ts";
-import { parseConfig, windowedLayers } from "./hf-config.ts";
+import { parseConfig } from "./hf-config.ts";
 
 const SCHEMA = z.object({
   ...GEMMA_FIELDS,
@@ -31,23 +30,15 @@ export const gemma2: Family = {
       attn_logit_softcapping: real("attn_logit_softcapping", 50),
       final_logit_softcapping: real("final_logit_softcapping", 30),
     },
-    values: ({ sliding_window = 4096, attn_logit_softcapping = 50, final_logit_softcapping = 30 }) => ({
-      sliding_window,
-      attn_logit_softcapping,
-      final_logit_softcapping,
-    }),
   }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
-    const attention = gemmaAttention(raw, c);
-    const full = gemmaBlock(c, attention);
-    const windowed = gemmaBlock(c, { ...attention, window: c.sliding_window });
-    const isWindowed = windowedLayers(raw, c, (layer) => layer % 2 === 0);
-    return decoder(
+    const full = gemmaAttention(raw, c);
+    return gemmaDecoder(
       raw,
       c,
-      isWindowed.map((has) => (has ? windowed : full)),
-      gemmaEnds(c),
+      { full, windowed: { ...full, window: c.sliding_window } },
+      (layer) => layer % 2 === 0,
     );
   },
 };

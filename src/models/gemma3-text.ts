@@ -5,12 +5,12 @@
  * Paper: "Gemma 3 Technical Report", arXiv:2503.19786, section 2.
  */
 import { z } from "zod";
+import type { RopeConfig } from "../nn/rope-tables.ts";
 import { headNorm, rmsNormPlusOne } from "../nn/norms.ts";
-import { decoder } from "./decoder.ts";
 import type { Family, ModelDefinition, RawConfig } from "./family.ts";
-import { GEMMA_FIELDS, gemmaAttention, gemmaBlock, gemmaEnds, gemmaGguf } from "./gemma-block.ts";
+import { GEMMA_FIELDS, gemmaAttention, gemmaDecoder, gemmaGguf } from "./gemma-block.ts";
 import { count, real } from "./gguf-rules.ts";
-import { parseConfig, windowedLayers } from "./hf-config.ts";
+import { parseConfig } from "./hf-config.ts";
 import { readRope } from "./rope-config.ts";
 
 const SCHEMA = z.object({
@@ -30,38 +30,22 @@ export function openGemma3(raw: RawConfig): ModelDefinition {
   const c = parseConfig(SCHEMA, raw);
   // Rotation differs by the kind of a layer, and is read for each.
   const plain = gemmaAttention({ ...raw, rope_parameters: null, rope_scaling: null }, c);
-  const { headWidth, numHeads, numKeyValueHeads } = plain;
   const norm = rmsNormPlusOne(c.rms_norm_eps);
   const attention = {
     ...plain,
-    queryNorm: headNorm(norm, numHeads),
-    keyNorm: headNorm(norm, numKeyValueHeads),
+    queryNorm: headNorm(norm, plain.numHeads),
+    keyNorm: headNorm(norm, plain.numKeyValueHeads),
   };
-  const full = gemmaBlock(c, {
-    ...attention,
-    rope: readRope(raw, headWidth, {
-      theta: c.rope_theta ?? FULL_BASE,
-      layerType: "full_attention",
-      isScaled: true,
-    }),
-  });
-  const windowed = gemmaBlock(c, {
+  const rope = (layerType: string, theta: number, isScaled: boolean): RopeConfig =>
+    readRope(raw, plain.headWidth, { theta, layerType, isScaled });
+  const full = { ...attention, rope: rope("full_attention", c.rope_theta ?? FULL_BASE, true) };
+  const windowed = {
     ...attention,
     window: c.sliding_window,
-    rope: readRope(raw, headWidth, {
-      theta: c.rope_local_base_freq ?? WINDOW_BASE,
-      layerType: "sliding_attention",
-      isScaled: false,
-    }),
-  });
+    rope: rope("sliding_attention", c.rope_local_base_freq ?? WINDOW_BASE, false),
+  };
   const pattern = c.sliding_window_pattern ?? DEFAULT_PATTERN;
-  const isWindowed = windowedLayers(raw, c, (layer) => (layer + 1) % pattern !== 0);
-  return decoder(
-    raw,
-    c,
-    isWindowed.map((has) => (has ? windowed : full)),
-    gemmaEnds(c),
-  );
+  return gemmaDecoder(raw, c, { full, windowed }, (layer) => (layer + 1) % pattern !== 0);
 }
 
 export const GEMMA3_GGUF = gemmaGguf({
@@ -75,8 +59,7 @@ export const GEMMA3_GGUF = gemmaGguf({
     "rope.freq_base_swa": real("rope_local_base_freq", WINDOW_BASE),
     final_logit_softcapping: real("final_logit_softcapping", "left-out"),
   },
-  values: ({ sliding_window = 4096, sliding_window_pattern }, attention) => ({
-    sliding_window,
+  values: ({ sliding_window_pattern }, attention) => ({
     // The first layer without a window ends a period.
     sliding_window_pattern:
       sliding_window_pattern ?? (attention.findIndex(({ window }) => window === null) + 1 || DEFAULT_PATTERN),

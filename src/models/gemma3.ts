@@ -1,5 +1,5 @@
 /** @file Gemma 3 models that also read images (4B and larger): their text part; images are not read. */
-import type { Family, RawConfig } from "./family.ts";
+import type { Family } from "./family.ts";
 import { GEMMA3_GGUF, openGemma3 } from "./gemma3-text.ts";
 import { unusable } from "./hf-config.ts";
 
@@ -9,13 +9,7 @@ export const gemma3: Family = {
   traits:
     "The blocks of the Gemma 3 that reads text alone. The vision tower is skipped: images are not read.",
   // Its text part, which is read back as a model for text.
-  gguf: {
-    ...GEMMA3_GGUF,
-    values: (raw, attention) => {
-      const text = (raw["text_config"] ?? {}) as RawConfig;
-      return { ...text, ...GEMMA3_GGUF.values(text, attention) };
-    },
-  },
+  gguf: GEMMA3_GGUF,
   open: (raw) => {
     const text = raw["text_config"];
     if (typeof text !== "object" || text === null) throw unusable(raw, "text_config is missing");

@@ -5,6 +5,7 @@
  * The tables that most decoders share are here, so that a family's own file states what it differs in.
  */
 import type { AttentionOptions } from "../nn/builder.ts";
+import { DECODER_NAMES, type DecoderNames } from "./hf-config.ts";
 import type { RawConfig } from "./raw-config.ts";
 
 /**
@@ -41,7 +42,10 @@ export interface GgufRules {
   /** Modules of block N: behind `blk.N.` → behind the block's prefix. */
   readonly inBlock: Table<GgufModule>;
   readonly blockPrefix: string;
+  /** Their keys are those that most decoders have. */
   readonly settings: Table<GgufSetting>;
+  /** Keys of config.json that the family calls otherwise. */
+  readonly keys: Table<string>;
   /** Which columns of a head are rotated; null: the model knows positions otherwise. */
   readonly rotated: "all-columns" | "first-columns" | null;
   /** Values of config.json that all such files share. */
@@ -50,8 +54,8 @@ export interface GgufRules {
   readonly switches: Table<string>;
   /** Completes a configuration by what readers of such files take without being told. */
   complete(config: RawConfig): RawConfig;
-  /** Values of config.json, for writing, where it leaves them out or says them in another way. */
-  values(raw: RawConfig, attention: readonly AttentionOptions[]): RawConfig;
+  /** Settings, for writing, which files say in another way. */
+  values(settings: RawConfig, attention: readonly AttentionOptions[]): RawConfig;
 }
 
 export const count = (key: string, absent: GgufSetting["absent"] = "refused"): GgufSetting => ({
@@ -72,8 +76,6 @@ export function ggufModules(names: Table<string>, changes: Table<GgufChange> = {
   );
 }
 
-const OUTER = { token_embd: "model.embed_tokens", output_norm: "model.norm", output: "lm_head" };
-
 /** The projections of attention. */
 export const ATTENTION_NAMES = {
   attn_q: "self_attn.q_proj",
@@ -86,7 +88,29 @@ export const ATTENTION_NAMES = {
 export const HEAD_NORM_NAMES = { attn_q_norm: "self_attn.q_norm", attn_k_norm: "self_attn.k_norm" };
 
 /** Norms before attention and before the feed-forward part. */
-export const PRE_NORM_NAMES = { attn_norm: "input_layernorm", ffn_norm: "post_attention_layernorm" };
+export const preNormNames = (norms: { readonly attention: string; readonly mlp: string }): Table<string> => ({
+  attn_norm: norms.attention,
+  ffn_norm: norms.mlp,
+});
+export const PRE_NORM_NAMES = preNormNames({ attention: "input_layernorm", mlp: "post_attention_layernorm" });
+
+/** A block with one projection for queries, keys and values, and two in its feed-forward part. */
+export const fusedNames = (
+  attention: { readonly qkv: string; readonly output: string },
+  mlp: { readonly up: string; readonly down: string },
+): Table<string> => ({
+  attn_qkv: attention.qkv,
+  attn_output: attention.output,
+  ffn_up: mlp.up,
+  ffn_down: mlp.down,
+});
+/** Its matrices, where folders keep them as [in, out]. */
+export const TRANSPOSED = {
+  attn_qkv: "transposed",
+  attn_output: "transposed",
+  ffn_up: "transposed",
+  ffn_down: "transposed",
+} as const;
 
 /** The feed-forward part. */
 export const MLP_NAMES = {
@@ -115,12 +139,15 @@ export const EXPERT_SETTINGS = {
 /** The rows of queries and keys as they lie for readers that rotate neighbours. */
 export const NEIGHBOUR_ROWS = { attn_q: "query-rows", attn_k: "key-rows" } as const;
 
-const SETTINGS = {
+const SIZES = {
   block_count: count("num_hidden_layers"),
   context_length: count("max_position_embeddings"),
   embedding_length: count("hidden_size"),
   feed_forward_length: count("intermediate_size"),
   "attention.head_count": count("num_attention_heads"),
+};
+/** Of decoders that rotate heads and share keys. */
+const ROTATED = {
   "attention.head_count_kv": count("num_key_value_heads", { sameAs: "num_attention_heads" }),
   "attention.layer_norm_rms_epsilon": real("rms_norm_eps"),
   "rope.freq_base": real("rope_theta", 10000),
@@ -128,11 +155,13 @@ const SETTINGS = {
 
 /** What a decoder says of its files. */
 export interface DecoderRules extends Partial<
-  Pick<GgufRules, "rotated" | "fixed" | "switches" | "complete" | "values">
+  Pick<GgufRules, "keys" | "rotated" | "fixed" | "switches" | "complete" | "values">
 > {
   readonly architecture: string;
   /** The first of `architectures` in config.json. */
   readonly className: string;
+  /** Names outside the blocks, where they are not those of most decoders. */
+  readonly names?: DecoderNames;
   /** Names of modules in blocks; default: those of a block that has norms before its branches. */
   readonly blockNames?: Table<string>;
   readonly changes?: Table<GgufChange>;
@@ -140,17 +169,27 @@ export interface DecoderRules extends Partial<
   readonly settings?: Table<GgufSetting>;
 }
 
-/** Files of a decoder whose embedding, final norm and head are named as in `decoder.ts`. */
+/** Files of a decoder; what it does not say is as in Llama's. */
 export function decoderGguf(rules: DecoderRules): GgufRules {
-  const { architecture, className, changes = {}, settings = {}, fixed = {} } = rules;
+  const { architecture, className, changes = {}, settings = {}, fixed = {}, rotated = "all-columns" } = rules;
+  const { embedding, positions, finalNorm, blocks } = rules.names ?? DECODER_NAMES;
   const blockNames = rules.blockNames ?? { ...PRE_NORM_NAMES, ...ATTENTION_NAMES, ...MLP_NAMES };
   return {
     architecture,
-    outer: ggufModules(OUTER, changes),
+    outer: ggufModules(
+      {
+        token_embd: embedding,
+        ...(positions === undefined ? {} : { position_embd: positions }),
+        output_norm: finalNorm,
+        output: "lm_head",
+      },
+      changes,
+    ),
     inBlock: ggufModules(blockNames, changes),
-    blockPrefix: "model.layers.",
-    settings: { ...SETTINGS, ...settings },
-    rotated: rules.rotated ?? "all-columns",
+    blockPrefix: blocks,
+    settings: { ...SIZES, ...(rotated === null ? {} : ROTATED), ...settings },
+    keys: rules.keys ?? {},
+    rotated,
     fixed: { architectures: [className], hidden_act: "silu", ...fixed },
     switches: rules.switches ?? { attention_bias: "attn_q.bias" },
     complete: rules.complete ?? ((config) => config),

@@ -8,7 +8,7 @@ import { z } from "zod";
 import { UsageError } from "../errors.ts";
 import { MAX_HEAD_WIDTH } from "../untrusted/limits.ts";
 import { findProblems, listProblems, showValue } from "../messages/expected.ts";
-import type { RawConfig } from "./family.ts";
+import type { RawConfig } from "./raw-config.ts";
 
 /** Bookkeeping, settings of training and generation, special tokens: of no effect on logits. */
 const NEUTRAL = new Set(
@@ -18,7 +18,8 @@ const NEUTRAL = new Set(
   image_token_id boi_token_id eoi_token_id begin_suppress_tokens suppress_tokens forced_bos_token_id forced_eos_token_id
   initializer_range initializer_factor init_std _attn_implementation attn_implementation _attn_implementation_autoset
   attention_dropout attn_pdrop embd_pdrop resid_pdrop hidden_dropout_prob attention_probs_dropout_prob dropout
-  classifier_dropout classifier_dropout_prob summary_first_dropout router_aux_loss_coef router_jitter_noise
+  classifier_dropout classifier_dropout_prob summary_first_dropout summary_type summary_use_proj summary_activation
+  summary_proj_to_labels reorder_and_upcast_attn router_aux_loss_coef router_jitter_noise
   id2label label2id num_labels problem_type finetuning_task task_specific_params gradient_checkpointing
   is_llama_config chunk_size_feed_forward prefix tokenizer_class max_length min_length do_sample temperature top_k top_p
   typical_p repetition_penalty length_penalty no_repeat_ngram_size num_beams num_return_sequences early_stopping
@@ -29,16 +30,25 @@ const NEUTRAL = new Set(
 );
 
 /**
- * Parses a configuration, whose keys must be those of the schema or neutral.
+ * Parses a configuration, whose keys must be those of the schema or neutral; `keys`: what files call those that the schema
+ * calls as most families do.
  * @throws UsageError "usage/model" that lists every problem.
  */
-export function parseConfig<S extends z.ZodObject>(schema: S, raw: RawConfig): z.output<S> {
-  const problems = [...listProblems(findProblems(schema, raw))];
-  const unknown = Object.entries(raw).filter(
+export function parseConfig<S extends z.ZodObject>(
+  schema: S,
+  raw: RawConfig,
+  keys: Readonly<Record<string, string>> = {},
+): z.output<S> {
+  const here = new Map(Object.entries(keys).map(([key, inFile]) => [inFile, key]));
+  const config = Object.fromEntries(Object.entries(raw).map(([key, value]) => [here.get(key) ?? key, value]));
+  const nameOf = ([key = "", ...inner]: readonly string[]): string =>
+    [key in raw ? key : (keys[key] ?? key), ...inner].join(".");
+  const problems = [...listProblems(findProblems(schema, config), nameOf)];
+  const unknown = Object.entries(config).filter(
     ([key, value]) => !(key in schema.shape) && !NEUTRAL.has(key) && value !== null,
   );
   problems.push(...unknown.map(([key, value]) => `${key} is ${showValue(value)} (unknown setting)`));
-  if (problems.length === 0) return schema.parse(raw);
+  if (problems.length === 0) return schema.parse(config);
   throw unusable(raw, problems.join("; "));
 }
 
@@ -53,13 +63,53 @@ export function unusable(raw: RawConfig, found: string): UsageError {
 
 const count = z.int().positive();
 
-/** What decoders have in common, with the rotary settings that `readRope` reads. */
-export const DECODER_FIELDS = {
+/** Sizes that all models of text have. */
+export const SIZE_FIELDS = {
   vocab_size: count,
   hidden_size: count,
-  intermediate_size: count,
   num_hidden_layers: count,
   num_attention_heads: count,
+};
+
+/** What early models call these settings in config.json. */
+export const EARLY_KEYS = {
+  hidden_size: "n_embd",
+  num_hidden_layers: "n_layer",
+  num_attention_heads: "n_head",
+  max_position_embeddings: "n_positions",
+  intermediate_size: "n_inner",
+  hidden_act: "activation_function",
+};
+
+/** Modules of a decoder outside its blocks, and what precedes the number of a block. */
+export interface DecoderNames {
+  readonly embedding: string;
+  /** A table of learned positions, which is added to the embedding. */
+  readonly positions?: string;
+  readonly finalNorm: string;
+  readonly blocks: string;
+}
+
+/** What most decoders call them. */
+export const DECODER_NAMES: DecoderNames = {
+  embedding: "model.embed_tokens",
+  finalNorm: "model.norm",
+  blocks: "model.layers.",
+};
+
+/** For `refine`: heads divide the width between them. */
+export const HEADS_DIVIDE_WIDTH: [
+  (c: { readonly hidden_size: number; readonly num_attention_heads: number }) => boolean,
+  { path: string[]; message: string },
+] = [
+  (c) => c.hidden_size % c.num_attention_heads === 0,
+  { path: ["num_attention_heads"], message: "expected a divisor of the width" },
+];
+
+/** What decoders have in common, with the rotary settings that `readRope` reads. */
+export const DECODER_FIELDS = {
+  ...SIZE_FIELDS,
+  intermediate_size: count,
   num_key_value_heads: count.nullish(),
   head_dim: count.nullish(),
   rms_norm_eps: z.number().positive().default(1e-6),

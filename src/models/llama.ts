@@ -7,7 +7,15 @@
  */
 import { z } from "zod";
 import { rmsNorm } from "../nn/norms.ts";
-import { attentionPart, decoder, mlpPart, plainAttention, preNormBlock, repeat, siluMlp } from "./decoder.ts";
+import {
+  attentionPart,
+  plainDecoder,
+  mlpPart,
+  plainAttention,
+  preNormBlock,
+  repeat,
+  siluMlp,
+} from "./decoder.ts";
 import type { Family } from "./family.ts";
 import { decoderGguf, NEIGHBOUR_ROWS } from "./gguf-rules.ts";
 import { DECODER_FIELDS, parseConfig } from "./hf-config.ts";
@@ -39,6 +47,6 @@ export const llama: Family = {
       attentionPart({ ...plainAttention(raw, c), bias }),
       mlpPart({ ...siluMlp(c), bias: c.mlp_bias }),
     );
-    return decoder(raw, c, repeat(layer, c));
+    return plainDecoder(raw, c, repeat(layer, c));
   },
 };

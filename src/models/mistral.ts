@@ -5,7 +5,15 @@
  */
 import { z } from "zod";
 import { rmsNorm } from "../nn/norms.ts";
-import { attentionPart, decoder, mlpPart, plainAttention, preNormBlock, repeat, siluMlp } from "./decoder.ts";
+import {
+  attentionPart,
+  plainDecoder,
+  mlpPart,
+  plainAttention,
+  preNormBlock,
+  repeat,
+  siluMlp,
+} from "./decoder.ts";
 import type { Family } from "./family.ts";
 import { DECODER_FIELDS, parseConfig } from "./hf-config.ts";
 import { llama } from "./llama.ts";
@@ -29,6 +37,6 @@ export const mistral: Family = {
       attentionPart({ ...plainAttention(raw, c), window: c.sliding_window ?? null }),
       mlpPart(siluMlp(c)),
     );
-    return decoder(raw, c, repeat(layer, c));
+    return plainDecoder(raw, c, repeat(layer, c));
   },
 };

@@ -85,6 +85,11 @@ export class Model {
     return this.#definition.task;
   }
 
+  /** What its configuration says, with the defaults of what that leaves out. */
+  get settings(): RawConfig {
+    return this.#definition.settings;
+  }
+
   /** Model width D. */
   get width(): number {
     return this.#definition.width;

@@ -7,7 +7,7 @@
  */
 import { z } from "zod";
 import { rmsNorm } from "../nn/norms.ts";
-import { attentionPart, decoder, mlpPart, plainAttention, repeat, siluMlp } from "./decoder.ts";
+import { attentionPart, plainDecoder, mlpPart, plainAttention, repeat, siluMlp } from "./decoder.ts";
 import type { Family, Layer } from "./family.ts";
 import { ATTENTION_NAMES, decoderGguf, HEAD_NORM_NAMES, MLP_NAMES } from "./gguf-rules.ts";
 import { DECODER_FIELDS, parseConfig } from "./hf-config.ts";
@@ -45,6 +45,6 @@ export const olmo2: Family = {
         return b.branch("mlp", middle, (x) => norm(b, "post_feedforward_layernorm", mlp(b, x)));
       },
     };
-    return decoder(raw, c, repeat(layer, c));
+    return plainDecoder(raw, c, repeat(layer, c));
   },
 };

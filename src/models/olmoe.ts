@@ -6,7 +6,7 @@
 import { z } from "zod";
 import { experts } from "../nn/experts.ts";
 import { rmsNorm } from "../nn/norms.ts";
-import { attentionPart, decoder, plainAttention, preNormBlock, repeat, siluMlp } from "./decoder.ts";
+import { attentionPart, plainDecoder, plainAttention, preNormBlock, repeat, siluMlp } from "./decoder.ts";
 import type { Family } from "./family.ts";
 import {
   ATTENTION_NAMES,
@@ -41,7 +41,6 @@ export const olmoe: Family = {
     changes: EXPERT_CHANGES,
     settings: EXPERT_SETTINGS,
     fixed: { norm_topk_prob: false },
-    values: ({ num_experts = 64, num_experts_per_tok = 8 }) => ({ num_experts, num_experts_per_tok }),
   }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
@@ -59,6 +58,6 @@ export const olmoe: Family = {
       }),
       (b, x) => experts(b, x, "mlp.", options),
     );
-    return decoder(raw, c, repeat(layer, c));
+    return plainDecoder(raw, c, repeat(layer, c));
   },
 };

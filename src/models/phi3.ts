@@ -10,9 +10,10 @@ import { mul } from "../graph/ops/elementwise.ts";
 import { silu } from "../graph/ops/silu.ts";
 import { split } from "../graph/ops/split.ts";
 import { rmsNorm } from "../nn/norms.ts";
-import { type Transform, decoder, plainAttention, preNormBlock, repeat } from "./decoder.ts";
+import { fusedAttention } from "../nn/self-attention.ts";
+import { type Transform, plainDecoder, plainAttention, preNormBlock, repeat } from "./decoder.ts";
 import type { Family } from "./family.ts";
-import { count, decoderGguf, PRE_NORM_NAMES } from "./gguf-rules.ts";
+import { count, decoderGguf, fusedNames, PRE_NORM_NAMES } from "./gguf-rules.ts";
 import { DECODER_FIELDS, parseConfig } from "./hf-config.ts";
 
 const SCHEMA = z.object({
@@ -24,6 +25,8 @@ const SCHEMA = z.object({
   original_max_position_embeddings: z.int().positive().nullish(),
 });
 
+const ATTENTION = { qkv: "self_attn.qkv_proj", output: "self_attn.o_proj" };
+
 export const phi3: Family = {
   modelType: "phi3",
   summary: "Phi-3 and Phi-4 mini",
@@ -34,10 +37,7 @@ export const phi3: Family = {
     className: "Phi3ForCausalLM",
     blockNames: {
       ...PRE_NORM_NAMES,
-      attn_qkv: "self_attn.qkv_proj",
-      attn_output: "self_attn.o_proj",
-      ffn_up: "mlp.gate_up_proj",
-      ffn_down: "mlp.down_proj",
+      ...fusedNames(ATTENTION, { up: "mlp.gate_up_proj", down: "mlp.down_proj" }),
     },
     settings: {
       "attention.sliding_window": count("sliding_window", "left-out"),
@@ -47,23 +47,18 @@ export const phi3: Family = {
     switches: {},
     // 0 stands for no window.
     complete: (config) => ({ ...config, sliding_window: config["sliding_window"] || null }),
-    values: (raw) => ({ sliding_window: raw["sliding_window"] ?? 0 }),
+    values: (settings) => ({ sliding_window: settings["sliding_window"] ?? 0 }),
   }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
     const attention = { ...plainAttention(raw, c), window: c.sliding_window ?? null };
-    const { numHeads: H, numKeyValueHeads: K, headWidth: E } = attention;
     const { hidden_size: width, intermediate_size: F } = c;
-    const attend: Transform = (b, x) => {
-      const fused = b.linear("self_attn.qkv_proj", x, (H + 2 * K) * E, { role: "qkv" });
-      const [q, k, v] = split(fused, 2, [H * E, K * E, K * E]) as [Value, Value, Value];
-      return b.linear("self_attn.o_proj", b.attend(q, k, v, attention), width, { role: "attention-output" });
-    };
+    const attend: Transform = (b, x) => fusedAttention(b, x, ATTENTION, attention);
     const mlp: Transform = (b, x) => {
       const fused = b.linear("mlp.gate_up_proj", x, 2 * F, { role: "gate-up" });
       const [gate, up] = split(fused, 2, [F, F]) as [Value, Value];
       return b.linear("mlp.down_proj", mul(silu(gate), up), width, { role: "down" });
     };
-    return decoder(raw, c, repeat(preNormBlock(rmsNorm(c.rms_norm_eps), attend, mlp), c));
+    return plainDecoder(raw, c, repeat(preNormBlock(rmsNorm(c.rms_norm_eps), attend, mlp), c));
   },
 };

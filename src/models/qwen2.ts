@@ -4,7 +4,7 @@
  * Paper: "Qwen2.5 Technical Report", arXiv:2412.15115, section 2.
  */
 import { z } from "zod";
-import { decoder, plainAttention, upperWindowBlocks } from "./decoder.ts";
+import { plainDecoder, plainAttention, upperWindowBlocks } from "./decoder.ts";
 import type { Family } from "./family.ts";
 import { decoderGguf } from "./gguf-rules.ts";
 import { DECODER_FIELDS, WINDOW_FIELDS, parseConfig } from "./hf-config.ts";
@@ -30,6 +30,6 @@ export const qwen2: Family = {
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
     const attention = { ...plainAttention(raw, c), bias: { qkv: true, output: false } };
-    return decoder(raw, c, upperWindowBlocks(raw, c, attention));
+    return plainDecoder(raw, c, upperWindowBlocks(raw, c, attention));
   },
 };

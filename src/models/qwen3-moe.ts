@@ -6,7 +6,7 @@
 import { z } from "zod";
 import { experts } from "../nn/experts.ts";
 import { rmsNorm } from "../nn/norms.ts";
-import { type Transform, attentionPart, decoder, mlpPart, preNormBlock, siluMlp } from "./decoder.ts";
+import { type Transform, attentionPart, plainDecoder, mlpPart, preNormBlock, siluMlp } from "./decoder.ts";
 import type { Family, RawConfig } from "./family.ts";
 import {
   ATTENTION_NAMES,
@@ -51,10 +51,7 @@ export const qwen3Moe: Family = {
     settings: { ...EXPERT_SETTINGS, expert_feed_forward_length: count("moe_intermediate_size") },
     // Readers of such files take experts in every layer, with weights that add up to 1.
     fixed: { norm_topk_prob: true },
-    values: (raw) => ({
-      num_experts: countExperts(raw),
-      num_experts_per_tok: raw["num_experts_per_tok"] ?? 8,
-    }),
+    values: (settings) => ({ num_experts: countExperts(settings) }),
   }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
@@ -74,6 +71,6 @@ export const qwen3Moe: Family = {
     const layers = Array.from({ length: c.num_hidden_layers }, (_, layer) =>
       (layer + 1) % c.decoder_sparse_step === 0 && !c.mlp_only_layers.includes(layer) ? withExperts : dense,
     );
-    return decoder(raw, c, layers);
+    return plainDecoder(raw, c, layers);
   },
 };

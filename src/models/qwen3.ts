@@ -6,7 +6,7 @@
 import { z } from "zod";
 import { headNorm, rmsNorm } from "../nn/norms.ts";
 import type { SelfAttentionOptions } from "../nn/self-attention.ts";
-import { decoder, plainAttention, upperWindowBlocks } from "./decoder.ts";
+import { plainDecoder, plainAttention, upperWindowBlocks } from "./decoder.ts";
 import type { Family, RawConfig } from "./family.ts";
 import { ATTENTION_NAMES, decoderGguf, HEAD_NORM_NAMES, MLP_NAMES, PRE_NORM_NAMES } from "./gguf-rules.ts";
 import { DECODER_FIELDS, type DecoderFields, WINDOW_FIELDS, parseConfig } from "./hf-config.ts";
@@ -49,6 +49,6 @@ export const qwen3: Family = {
   }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
-    return decoder(raw, c, upperWindowBlocks(raw, c, qwen3Attention(raw, c)));
+    return plainDecoder(raw, c, upperWindowBlocks(raw, c, qwen3Attention(raw, c)));
   },
 };

@@ -10,13 +10,15 @@ import { slice } from "../graph/ops/slice-pad.ts";
 import { POSITIONS } from "../nn/pass.ts";
 import { ENCODER_FIELDS, encoder } from "./encoder.ts";
 import type { Family } from "./family.ts";
-import { parseConfig } from "./hf-config.ts";
+import { HEADS_DIVIDE_WIDTH, parseConfig } from "./hf-config.ts";
 
-const SCHEMA = z.object({
-  ...ENCODER_FIELDS,
-  type_vocab_size: z.int().positive().default(1),
-  pad_token_id: z.int().min(0).nullable().default(1),
-});
+const SCHEMA = z
+  .object({
+    ...ENCODER_FIELDS,
+    type_vocab_size: z.int().positive().default(1),
+    pad_token_id: z.int().min(0).nullable().default(1),
+  })
+  .refine(...HEADS_DIVIDE_WIDTH);
 
 export const roberta: Family = {
   modelType: "roberta",

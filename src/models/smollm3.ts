@@ -5,7 +5,7 @@
  */
 import { z } from "zod";
 import { rmsNorm } from "../nn/norms.ts";
-import { attentionPart, decoder, mlpPart, plainAttention, preNormBlock, siluMlp } from "./decoder.ts";
+import { attentionPart, plainDecoder, mlpPart, plainAttention, preNormBlock, siluMlp } from "./decoder.ts";
 import type { Family, Layer } from "./family.ts";
 import { decoderGguf, NEIGHBOUR_ROWS } from "./gguf-rules.ts";
 import { DECODER_FIELDS, WINDOW_FIELDS, parseConfig, unusable, windowedLayers } from "./hf-config.ts";
@@ -65,6 +65,6 @@ export const smollm3: Family = {
       made.set(key, block);
       return block;
     });
-    return decoder(raw, c, layers);
+    return plainDecoder(raw, c, layers);
   },
 };

@@ -18,9 +18,12 @@ import type { Dim } from "../graph/shape.ts";
 import type { Builder } from "../nn/builder.ts";
 import { linear } from "../nn/linear.ts";
 import { layerNorm } from "../nn/norms.ts";
-import { unrotatedAttention } from "../nn/self-attention.ts";
-import { type Family, type ImageConfig, type Layer, PLAIN_CHECKPOINT } from "./family.ts";
-import { numClasses, parseConfig } from "./hf-config.ts";
+import { plainMlp } from "../nn/plain-mlp.ts";
+import { selfAttention, unrotatedAttention } from "../nn/self-attention.ts";
+import { preNormBlock, repeat } from "./decoder.ts";
+import { ENCODER_MLP } from "./encoder.ts";
+import { type Family, type ImageConfig, PLAIN_CHECKPOINT } from "./family.ts";
+import { HEADS_DIVIDE_WIDTH, numClasses, parseConfig } from "./hf-config.ts";
 
 const SCHEMA = z
   .object({
@@ -38,15 +41,19 @@ const SCHEMA = z
     pooler_act: z.string().optional(),
     pooler_output_size: z.number().optional(),
   })
-  .refine((c) => c.hidden_size % c.num_attention_heads === 0, {
-    path: ["num_attention_heads"],
-    message: "expected a divisor of hidden_size",
-  })
+  .refine(...HEADS_DIVIDE_WIDTH)
   .refine((c) => c.image_size % c.patch_size === 0, {
     path: ["patch_size"],
     message: "expected a divisor of image_size",
   });
 
+/** Names behind `attention.`. */
+const PROJECTIONS = {
+  query: "attention.query",
+  key: "attention.key",
+  value: "attention.value",
+  output: "output.dense",
+};
 const EMBEDDINGS = "vit.embeddings";
 const PATCHES = `${EMBEDDINGS}.patch_embeddings.projection`;
 
@@ -84,32 +91,26 @@ export const vit: Family = {
     const maxPositions = (c.image_size / c.patch_size) ** 2 + 1;
     const numOutputs = numClasses(raw);
     const norm = layerNorm(c.layer_norm_eps);
-    const attention = unrotatedAttention(width, numHeads, false);
-    const attend = (b: Builder, x: Value): Value => {
-      const [q, k, v] = (["query", "key", "value"] as const).map((role) =>
-        b.linear(`attention.attention.${role}`, x, width, { role, bias: c.qkv_bias }),
-      ) as [Value, Value, Value];
-      const attended = b.attend(q, k, v, attention);
-      return b.linear("attention.output.dense", attended, width, { role: "attention-output", bias: true });
+    const attention = {
+      ...unrotatedAttention(width, numHeads, false),
+      bias: { qkv: c.qkv_bias, output: true },
     };
-    const layer: Layer = {
-      build: (b, x) => {
-        const middle = b.branch("attention", x, (x) => attend(b, norm(b, "layernorm_before", x)));
-        return b.branch("mlp", middle, (x) => {
-          const m = norm(b, "layernorm_after", x);
-          const inner = b.linear("intermediate.dense", m, c.intermediate_size, { role: "up", bias: true }); // [B, T, F]
-          return b.linear("output.dense", gelu(inner), width, { role: "down", bias: true });
-        });
-      },
-    };
+    const mlp = { intermediateSize: c.intermediate_size, activation: gelu, bias: true };
+    const layer = preNormBlock(
+      norm,
+      (b, x) => selfAttention(b, x, "attention.", attention, PROJECTIONS),
+      (b, x) => plainMlp(b, x, ENCODER_MLP, mlp),
+      { attention: "layernorm_before", mlp: "layernorm_after" },
+    );
     return {
       task: "image-classification",
+      settings: c,
       width,
       numOutputs,
       vocabSize: null,
       image,
       maxPositions,
-      layers: Array.from({ length: c.num_hidden_layers }, () => layer),
+      layers: repeat(layer, c),
       blockPrefix: (layer) => `vit.encoder.layer.${layer}.`,
       stem: (b, pixels) => embed(b, pixels, image, width, maxPositions),
       head: (b, x) =>

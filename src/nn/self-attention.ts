@@ -1,23 +1,11 @@
-/** @file Self-attention with a projection each for queries, keys, values and output, and norms on queries and keys. */
+/**
+ * @file Self-attention: a projection each for queries, keys and values or one for all three, norms on queries and keys,
+ * and a projection of the output.
+ */
 import type { Value } from "../graph/graph.ts";
-import type { AttentionOptions, Builder } from "./builder.ts";
+import { split } from "../graph/ops/split.ts";
+import type { AttentionOptions, Builder, LinearOptions } from "./builder.ts";
 import type { Norm } from "./norms.ts";
-
-/** Attention over heads that divide a width, not rotated: positions are learned or there are none. */
-export function unrotatedAttention(width: number, numHeads: number, causal: boolean): AttentionOptions {
-  const headWidth = width / numHeads;
-  const scale = headWidth ** -0.5;
-  return {
-    numHeads,
-    numKeyValueHeads: numHeads,
-    headWidth,
-    scale,
-    rope: null,
-    window: null,
-    softcap: null,
-    causal,
-  };
-}
 
 /** What makes one self-attention differ from another. */
 export interface SelfAttentionOptions extends AttentionOptions {
@@ -28,16 +16,61 @@ export interface SelfAttentionOptions extends AttentionOptions {
   readonly keyNorm: Norm | null;
 }
 
-/** Builds it from x [B, T, D]; projections `q_proj`, `k_proj`, `v_proj`, `o_proj` behind `prefix`. */
-export function selfAttention(b: Builder, x: Value, prefix: string, options: SelfAttentionOptions): Value {
+/** Attention over heads that divide a width, not rotated: positions are learned or there are none. Biases everywhere. */
+export function unrotatedAttention(width: number, numHeads: number, causal: boolean): SelfAttentionOptions {
+  const headWidth = width / numHeads;
+  return {
+    numHeads,
+    numKeyValueHeads: numHeads,
+    headWidth,
+    scale: headWidth ** -0.5,
+    rope: null,
+    window: null,
+    softcap: null,
+    causal,
+    bias: { qkv: true, output: true },
+    queryNorm: null,
+    keyNorm: null,
+  };
+}
+
+const PROJECTIONS = { query: "q_proj", key: "k_proj", value: "v_proj", output: "o_proj" };
+
+/** Builds it from x [B, T, D]; its projections are behind `prefix`. */
+export function selfAttention(
+  b: Builder,
+  x: Value,
+  prefix: string,
+  options: SelfAttentionOptions,
+  names = PROJECTIONS,
+): Value {
   const { bias, queryNorm, keyNorm, ...attention } = options;
   const { numHeads: H, numKeyValueHeads: K, headWidth: E } = attention;
-  const q = b.linear(`${prefix}q_proj`, x, H * E, { role: "query", bias: bias.qkv });
-  const k = b.linear(`${prefix}k_proj`, x, K * E, { role: "key", bias: bias.qkv });
-  const v = b.linear(`${prefix}v_proj`, x, K * E, { role: "value", bias: bias.qkv });
+  const q = b.linear(`${prefix}${names.query}`, x, H * E, { role: "query", bias: bias.qkv });
+  const k = b.linear(`${prefix}${names.key}`, x, K * E, { role: "key", bias: bias.qkv });
+  const v = b.linear(`${prefix}${names.value}`, x, K * E, { role: "value", bias: bias.qkv });
   const normed = (norm: Norm | null, name: string, value: Value): Value =>
     norm ? norm(b, `${prefix}${name}`, value) : value;
   const attended = b.attend(normed(queryNorm, "q_norm", q), normed(keyNorm, "k_norm", k), v, attention);
   const width = x.shape.at(-1) as number;
-  return b.linear(`${prefix}o_proj`, attended, width, { role: "attention-output", bias: bias.output });
+  return b.linear(`${prefix}${names.output}`, attended, width, {
+    role: "attention-output",
+    bias: bias.output,
+  });
+}
+
+/** Builds it from x [B, T, D] with one projection, `names.qkv`, for queries, keys and values; no norms. */
+export function fusedAttention(
+  b: Builder,
+  x: Value,
+  names: { readonly qkv: string; readonly output: string },
+  { bias, queryNorm: _q, keyNorm: _k, ...attention }: SelfAttentionOptions,
+  stored: Pick<LinearOptions, "storedTransposed"> = {},
+): Value {
+  const { numHeads: H, numKeyValueHeads: K, headWidth: E } = attention;
+  const fused = b.linear(names.qkv, x, (H + 2 * K) * E, { role: "qkv", bias: bias.qkv, ...stored });
+  const [q, k, v] = split(fused, 2, [H * E, K * E, K * E]) as [Value, Value, Value];
+  const attended = b.attend(q, k, v, attention);
+  const width = x.shape.at(-1) as number;
+  return b.linear(names.output, attended, width, { role: "attention-output", bias: bias.output, ...stored });
 }

@@ -104,7 +104,8 @@ export async function buildConfig(
     const id = metadataNumber(file, `tokenizer.ggml.${setting}_token_id`);
     if (id !== null) config[key] = id;
   }
-  return { ...rules.complete(config) };
+  const complete = Object.entries(rules.complete(config));
+  return Object.fromEntries(complete.map(([key, value]) => [rules.keys[key] ?? key, value]));
 }
 
 /** The heads of a configuration, by which rows are ordered. */

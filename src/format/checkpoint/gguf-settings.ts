@@ -13,9 +13,6 @@ export function fileType(kind: StorageName): number {
   return GGMLFileQuantizationType[kind.toUpperCase() as keyof typeof GGMLFileQuantizationType];
 }
 
-/** What transformers takes where config.json has none. */
-const DEFAULT_EPSILON = 1e-6;
-
 /** Version of the layout of quantized blocks that ggml writes. */
 const QUANTIZATION_VERSION = 2;
 
@@ -36,10 +33,8 @@ function attentionOf({ layers }: Model): {
 function valuesOf(model: Model, rules: GgufRules): JsonObject {
   const { all, main } = attentionOf(model);
   return {
-    rms_norm_eps: DEFAULT_EPSILON,
-    max_position_embeddings: model.maxPositions,
-    ...Object.fromEntries(Object.entries(model.raw).filter(([, value]) => value !== null)),
-    ...rules.values(model.raw, all),
+    ...model.settings,
+    ...rules.values(model.settings, all),
     num_key_value_heads: main?.numKeyValueHeads,
     rope_theta: main?.rope?.theta,
   };
