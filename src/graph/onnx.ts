@@ -3,7 +3,7 @@
  *
  * The message types below are the part of the public ONNX schema (onnx.proto, IR version 10) that graft writes.
  */
-import protobuf from "protobufjs/light.js";
+import { type MessageFields, protobufSchema } from "./protobuf-schema.ts";
 import { DTYPES, type TensorData } from "./dtype.ts";
 import type { OnnxAttribute } from "./emitter.ts";
 import type { Value } from "./graph.ts";
@@ -20,8 +20,7 @@ const ATTRIBUTE = { float: 1, int: 2, string: 3, ints: 7 } as const;
 /** TensorProto.DataLocation. */
 const EXTERNAL = 1;
 
-type Fields = Readonly<Record<string, readonly [type: string, id: number, rule?: "repeated"]>>;
-const MESSAGES: Readonly<Record<string, Fields>> = {
+const MESSAGES: Readonly<Record<string, MessageFields>> = {
   OperatorSetIdProto: { domain: ["string", 1], version: ["int64", 2] },
   ModelProto: {
     irVersion: ["int64", 1],
@@ -68,16 +67,7 @@ const MESSAGES: Readonly<Record<string, Fields>> = {
   DimensionProto: { dimValue: ["int64", 1], dimParam: ["string", 2] },
 };
 
-const SCHEMA = new protobuf.Root();
-for (const [name, fields] of Object.entries(MESSAGES)) {
-  const type = new protobuf.Type(name);
-  for (const [field, [fieldType, id, rule]] of Object.entries(fields)) {
-    type.add(new protobuf.Field(field, id, fieldType, rule));
-  }
-  SCHEMA.add(type);
-}
-SCHEMA.resolveAll();
-const MODEL = SCHEMA.lookupType("ModelProto");
+const MODEL = protobufSchema(MESSAGES).lookupType("ModelProto");
 
 /** Shapes of inputs that are no inputs of the file but tensors whose data comes from elsewhere, by name. */
 export type ExternalShapes = ReadonlyMap<string, readonly number[]>;

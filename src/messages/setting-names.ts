@@ -82,7 +82,7 @@ const WITHOUT = `
 load-in-4bit load-in-8bit quantization quantization-bit quantization-method quant-method qlora quantize bnb-4bit-quant-type: Weights are kept as they are stored: give a quantized .gguf file as --model.
 bf16 fp16 tf32 fp32 precision mixed-precision dtype torch-dtype compute-dtype amp: graft computes in float32 and keeps weights as they are stored; there is nothing to set.
 gpus num-gpus gpu n-gpu devices device device-map cuda deepspeed fsdp ddp-backend flash-attn flash-attention attn-implementation use-flash-attn use-cpu no-cuda n-gpu-layers ngl: graft computes on the processor; there is nothing to set.
-report-to wandb wandb-project wandb-run-name project-name logging-dir run-name use-wandb swanlab: --json writes every event as a line, and log.jsonl in the output folder keeps them.
+report-to wandb wandb-project wandb-run-name project-name logging-dir run-name use-wandb swanlab: --log jsonl,csv,tensorboard writes logs into the output folder, and --json every event to standard output.
 val-size val-set-size validation-ratio test-size val-split eval-ratio: Put held-out rows into a file of their own and give it as --eval-data.
 warmup-ratio: Give --warmup-steps a number of steps.
 num-layers lora-layers: --layers takes the numbers of the blocks, such as --layers 28,29.

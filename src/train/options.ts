@@ -16,6 +16,7 @@ import type { Method } from "../peft/method.ts";
 import { METHODS } from "../peft/methods.ts";
 import { RESIDENCIES } from "../run/weights.ts";
 import { SENSITIVITIES } from "./dropbp/sensitivity.ts";
+import { LOG_FORMATS } from "./logs/log-formats.ts";
 import { OBJECTIVES } from "./objectives.ts";
 import { findOwnProblems, optionFlags, ownOptions } from "./own-options.ts";
 import { RENAMED_SETTINGS } from "./saved-settings.ts";
@@ -155,6 +156,13 @@ const GROUPS = {
       .optional()
       .describe("Save a checkpoint every so many steps; default: only at the end"),
     keepLast: z.int().positive().default(2).describe("Number of checkpoints to keep, besides the best"),
+    log: z
+      .array(z.enum(names(LOG_FORMATS)))
+      .min(1)
+      .default(["jsonl"])
+      .describe(
+        "Forms of the log in the output folder: lines of JSON, a table, an event file of TensorBoard",
+      ),
     logEvery: z.int().positive().default(1).describe("Log every so many steps"),
     resume: z
       .boolean()

@@ -10,6 +10,7 @@ const FREE_SETTINGS = [
   "resume",
   "overwrite",
   "threads",
+  "log",
   "logEvery",
   "saveEvery",
   "keepLast",

@@ -10,6 +10,7 @@ import { createEngine } from "../runtime/create-engine.ts";
 import type { Evaluation } from "./evaluate.ts";
 import type { DoneEvent, TrainEvent } from "./events.ts";
 import { folderStore } from "./files/folder-store.ts";
+import { LOG_FORMATS } from "./logs/log-formats.ts";
 import { lockRun } from "./files/run-lock.ts";
 import { CONFIG_FILE, RunFolder } from "./files/run-folder.ts";
 import { type TrainingSetup, residencyOf, setUp } from "./files/setup.ts";
@@ -43,7 +44,10 @@ export interface TrainResult extends DoneEvent {
 export async function train(input: TrainInput, hooks: TrainHooks = {}): Promise<TrainResult> {
   const startedMs = performance.now();
   const given = parseTrainOptions(input, hooks.methods);
-  const folder = new RunFolder(given.output);
+  const folder = new RunFolder(
+    given.output,
+    LOG_FORMATS.filter(({ name }) => given.log.includes(name)),
+  );
   const look = (): Promise<void> => (given.resume ? folder.checkResumable() : folder.check(given.overwrite));
   await look();
   for (const key of ["model", "data", "evalData", "initAdapter"] as const) {

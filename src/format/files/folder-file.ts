@@ -24,14 +24,18 @@ export function unlikeWritten(path: string, found: string): FormatError {
 
 /** Makes a file of a folder from text. */
 export function textFile(name: string, text: string): FolderFile {
-  const bytes = new TextEncoder().encode(text);
+  return bytesFile(name, new TextEncoder().encode(text));
+}
+
+/** Makes a file of a folder from bytes. */
+export function bytesFile(name: string, bytes: Uint8Array): FolderFile {
   return {
     name,
     fill: (write) => write(bytes),
     async check(file) {
       const found = await file.read(0, file.sizeBytes);
       if (found.length !== bytes.length || found.some((byte, i) => byte !== bytes[i])) {
-        throw unlikeWritten(file.path, "other text");
+        throw unlikeWritten(file.path, "other bytes");
       }
     },
   };

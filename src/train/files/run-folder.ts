@@ -18,11 +18,13 @@ import { systemCode, toFailedWrite } from "../../messages/system-error.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import type { TrainOptions } from "../options.ts";
 import type { RunState } from "../run-state.ts";
+import type { LogEntry, LogFormat } from "../logs/log-format.ts";
+import { LOG_FORMATS } from "../logs/log-formats.ts";
+import { RunLogs } from "./run-logs.ts";
 import { manifestFile } from "./manifest.ts";
 import { type OptimizerState, optimizerFile } from "./optimizer-file.ts";
 import { type Resumed, STATE_FILE, readCheckpoint } from "./read-checkpoint.ts";
 
-const LOG_FILE = "log.jsonl";
 const CHECKPOINT = /^checkpoint-(\d{1,15})$/;
 /** Behind the name of a checkpoint that cannot be gone on from. */
 const DAMAGED = ".damaged";
@@ -37,12 +39,15 @@ export const BRANCHES_FILE = "dropbp.svg";
 /** Every name that a run writes, beside those of checkpoints. */
 const OF_A_RUN: readonly string[] = [
   STATE_FILE,
-  LOG_FILE,
+  ...LOG_FORMATS.map(({ file }) => file),
   CONFIG_FILE,
   CHART_FILE,
   BRANCHES_FILE,
   ...RESULT_FILES,
 ];
+
+/** Names that nothing else writes. */
+const OF_A_RUN_ALONE: ReadonlySet<string> = new Set([STATE_FILE, ...LOG_FORMATS.map(({ file }) => file)]);
 
 /** What a checkpoint says of the length of its run. */
 const SAVED_LENGTH = z.object({
@@ -52,9 +57,12 @@ const SAVED_RATES = z.object({ learningRate: z.number().optional(), warmupSteps:
 
 export class RunFolder {
   readonly path: string;
+  readonly #logs: RunLogs;
 
-  constructor(path: string) {
+  /** `nowMs`: the time of day, for logs that say it. */
+  constructor(path: string, logs: readonly LogFormat[], nowMs: () => number = Date.now) {
     this.path = path;
+    this.#logs = new RunLogs(path, logs, nowMs);
   }
 
   /**
@@ -64,7 +72,7 @@ export class RunFolder {
   async check(overwrite: boolean): Promise<void> {
     const found = await this.#entries();
     if (found.length === 0) return;
-    const isRun = found.some((name) => name === STATE_FILE || name === LOG_FILE || CHECKPOINT.test(name));
+    const isRun = found.some((name) => OF_A_RUN_ALONE.has(name) || CHECKPOINT.test(name));
     if (isRun && overwrite) return;
     throw new UsageError(
       "usage/output",
@@ -119,7 +127,7 @@ export class RunFolder {
         if (CHECKPOINT.test(name.replace(DAMAGED, "")) || OF_A_RUN.includes(name))
           await disk().rm(join(this.path, name), { recursive: true });
       }
-      await disk().appendFile(join(this.path, LOG_FILE), "");
+      await this.#logs.begin();
       for (const [name, text] of Object.entries(files)) await writeTextAtomic(join(this.path, name), text);
     } catch (error) {
       throw toFailedWrite(error, this.path);
@@ -213,7 +221,7 @@ export class RunFolder {
       try {
         const state = await readCheckpoint(this.checkpoint(step), step, into);
         for (const bad of damaged) tell(await this.#putAside(bad.step, bad.error, step));
-        await this.#cutLog(step);
+        await this.#logs.cut(step, state.log_history);
         return state;
       } catch (error) {
         if (!(error instanceof FormatError)) throw error;
@@ -235,32 +243,14 @@ export class RunFolder {
     return `Checkpoint ${step} is damaged, the run goes on from ${taken}; it is kept as "${aside}" (${message})`;
   }
 
-  /** Takes out of the log what a killed run wrote after its last checkpoint, half a line included. */
-  async #cutLog(step: number): Promise<void> {
-    const path = join(this.path, LOG_FILE);
-    const lines = (
-      await disk()
-        .readFile(path, "utf8")
-        .catch(() => "")
-    )
-      .split("\n")
-      .slice(0, -1);
-    const kept = lines.filter((line) => stepOf(line) <= step);
-    await writeTextAtomic(path, kept.map((line) => `${line}\n`).join(""));
-  }
-
   /** Reads the numbers of a checkpoint back into an adapter. */
   async restore(adapter: Adapter, step: number): Promise<void> {
     await restoreAdapter(this.checkpoint(step), adapter);
   }
 
-  /** Appends one line to the log. @throws FailedError "failed/write" */
-  async log(entry: Readonly<Record<string, unknown>>): Promise<void> {
-    try {
-      await disk().appendFile(join(this.path, LOG_FILE), `${JSON.stringify(entry)}\n`);
-    } catch (error) {
-      throw toFailedWrite(error, join(this.path, LOG_FILE));
-    }
+  /** Writes an event to the logs. @throws FailedError "failed/write" */
+  log(entry: LogEntry): Promise<void> {
+    return this.#logs.write(entry);
   }
 
   /** Writes the result: what was trained, the state, the settings as they took effect, and the loss curve. */
@@ -275,14 +265,5 @@ export class RunFolder {
       textFile(STATE_FILE, JSON.stringify(state, null, 2)),
       ...Object.entries(extra).map(([name, text]) => textFile(name, text)),
     ]);
-  }
-}
-
-/** The step of a line of the log; one that cannot be read counts as the last. */
-function stepOf(line: string): number {
-  try {
-    return (JSON.parse(line) as { step?: number }).step ?? 0;
-  } catch {
-    return Infinity;
   }
 }

@@ -1,0 +1,57 @@
+/**
+ * @file The log as a table for spreadsheets: a row for each event, a column for each of their numbers. A number that comes
+ * up for the first time makes a column; the rows before have nothing in it.
+ */
+import { type LogEntry, type LogFormat, bytesOfText, wholeLines } from "./log-format.ts";
+
+const STEP = "step";
+/** Those that every event has. */
+const FIRST = ["event", STEP];
+
+export const csv: LogFormat = {
+  name: "csv",
+  summary: "a table with a row for each event",
+  file: "log.csv",
+  head: () => bytesOfText(`${FIRST.join()}\n`),
+  cut(log, step) {
+    const [head = FIRST.join(), ...rows] = wholeLines(log);
+    const at = head.split(",").indexOf(STEP);
+    const kept = rows.filter((row) => Number(row.split(",")[at]) <= step);
+    return bytesOfText([head, ...kept].map((line) => `${line}\n`).join(""));
+  },
+  open(log) {
+    let columns: readonly string[] | null = null;
+    return async (entry) => {
+      columns ??= columnsOf(await log.read());
+      const known = columns;
+      const added = Object.keys(entry).filter((key) => !known.includes(key));
+      if (added.length > 0) {
+        columns = [...known, ...added];
+        await log.replace(widened(await log.read(), columns, added.length));
+      }
+      await log.append(bytesOfText(`${rowOf(entry, columns)}\n`));
+    };
+  },
+};
+
+function columnsOf(log: Uint8Array | null): readonly string[] {
+  return (log && wholeLines(log)[0]?.split(",")) ?? FIRST;
+}
+
+/** The table with more columns, which are empty. */
+function widened(log: Uint8Array | null, columns: readonly string[], numAdded: number): Uint8Array {
+  const rows = log === null ? [] : wholeLines(log).slice(1);
+  const lines = [columns.join(), ...rows.map((row) => row + ",".repeat(numAdded))];
+  return bytesOfText(lines.map((line) => `${line}\n`).join(""));
+}
+
+function rowOf(entry: LogEntry, columns: readonly string[]): string {
+  return columns.map((name) => cellOf(entry[name])).join();
+}
+
+/** A cell; text is one line, in quotes where a comma or a quote would be taken for more. */
+function cellOf(value: unknown): string {
+  if (value === undefined || value === null) return "";
+  const text = (typeof value === "string" ? value : JSON.stringify(value)).replaceAll(/[\r\n]+/g, " ");
+  return /[",]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}

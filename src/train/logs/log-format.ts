@@ -1,0 +1,39 @@
+/** @file Contract of a form in which the log of a run is kept: one file of its folder, which grows event by event. */
+
+/** An event as a log has it: names and values. */
+export type LogEntry = Readonly<Record<string, unknown>>;
+
+/** The file of a log. */
+export interface LogFile {
+  /** Reads all of it; null: it is not there. */
+  read(): Promise<Uint8Array | null>;
+  append(bytes: Uint8Array): Promise<void>;
+  /** Writes it anew, whole or not at all. */
+  replace(bytes: Uint8Array): Promise<void>;
+}
+
+export interface LogFormat {
+  readonly name: string;
+  /** What it is, for the help. */
+  readonly summary: string;
+  /** Name of the file. */
+  readonly file: string;
+  /** What stands in a log without events. */
+  head(): Uint8Array;
+  /** The log without what happened after a step, and without an event that was half written. */
+  cut(log: Uint8Array, step: number): Uint8Array;
+  /** Makes what writes events to a log that is empty or was cut. `nowMs`: the time of day. */
+  open(log: LogFile, nowMs: () => number): (entry: LogEntry) => Promise<void>;
+}
+
+const ENCODER = new TextEncoder();
+
+/** Bytes of a text. */
+export function bytesOfText(text: string): Uint8Array {
+  return ENCODER.encode(text);
+}
+
+/** The whole lines of a log of lines. */
+export function wholeLines(log: Uint8Array): string[] {
+  return new TextDecoder().decode(log).split("\n").slice(0, -1);
+}

@@ -1,0 +1,7 @@
+/** @file The list of forms in which the log of a run is kept. */
+import { csv } from "./csv.ts";
+import { jsonl } from "./jsonl.ts";
+import type { LogFormat } from "./log-format.ts";
+import { tensorboard } from "./tensorboard.ts";
+
+export const LOG_FORMATS: readonly LogFormat[] = [jsonl, csv, tensorboard];

@@ -1,0 +1,83 @@
+/**
+ * @file The log as an event file of TensorBoard: records of a length, its checksum, an Event of protobuf, its checksum. The
+ * fields below are those of the public schema (event.proto, summary.proto) that graft writes.
+ */
+import { protobufSchema } from "../../graph/protobuf-schema.ts";
+import { type LogEntry, type LogFormat } from "./log-format.ts";
+import { maskedCrc32c } from "./crc32c.ts";
+
+const EVENT = protobufSchema({
+  Event: {
+    wallTime: ["double", 1],
+    step: ["int64", 2],
+    fileVersion: ["string", 3],
+    summary: ["Summary", 5],
+  },
+  Summary: { value: ["SummaryValue", 1, "repeated"] },
+  SummaryValue: { tag: ["string", 1], simpleValue: ["float", 2] },
+}).lookupType("Event");
+/** What a reader takes an event file by. */
+const VERSION = "brain.Event:2";
+/** Before the event: its length and a checksum; after it: a checksum. */
+const [HEAD_BYTES, LENGTH_BYTES, SUM_BYTES] = [12, 8, 4];
+/** What an event is about, in the names of its numbers. */
+const GROUPS: Readonly<Record<string, string>> = { step: "train", eval: "eval" };
+/** Beside the numbers of an event. */
+const NO_NUMBERS: ReadonlySet<string> = new Set(["step", "total_steps"]);
+
+export const tensorboard: LogFormat = {
+  name: "tensorboard",
+  summary: "an event file of TensorBoard",
+  // TensorBoard takes every file with "tfevents" in its name.
+  file: "events.out.tfevents.graft",
+  head: () => recordOf({ wallTime: 0, fileVersion: VERSION }),
+  cut(log, step) {
+    let end = 0;
+    for (const { event, endAt } of readRecords(log)) {
+      if (Number(event["step"] ?? 0) > step) break;
+      end = endAt;
+    }
+    return end === 0 ? tensorboard.head() : log.slice(0, end);
+  },
+  open: (log, nowMs) => (entry) => {
+    const value = scalarsOf(entry);
+    return log.append(recordOf({ wallTime: nowMs() / 1000, step: entry["step"], summary: { value } }));
+  },
+};
+
+function scalarsOf(entry: LogEntry): { readonly tag: string; readonly simpleValue: number }[] {
+  const group = GROUPS[String(entry["event"])] ?? String(entry["event"]);
+  return Object.entries(entry).flatMap(([name, value]) =>
+    typeof value === "number" && !NO_NUMBERS.has(name)
+      ? [{ tag: `${group}/${name}`, simpleValue: value }]
+      : [],
+  );
+}
+
+function recordOf(event: object): Uint8Array {
+  const data = EVENT.encode(EVENT.create(event)).finish();
+  const record = new Uint8Array(HEAD_BYTES + data.length + SUM_BYTES);
+  const view = new DataView(record.buffer);
+  view.setBigUint64(0, BigInt(data.length), true);
+  view.setUint32(LENGTH_BYTES, maskedCrc32c(record.subarray(0, LENGTH_BYTES)), true);
+  record.set(data, HEAD_BYTES);
+  view.setUint32(HEAD_BYTES + data.length, maskedCrc32c(data), true);
+  return record;
+}
+
+/** Reads records up to the first that is not whole; `endAt` is where each ends. */
+export function* readRecords(
+  log: Uint8Array,
+): Generator<{ readonly event: LogEntry; readonly endAt: number }> {
+  const view = new DataView(log.buffer, log.byteOffset, log.byteLength);
+  for (let at = 0; at + HEAD_BYTES + SUM_BYTES <= log.length;) {
+    const length = Number(view.getBigUint64(at, true));
+    const data = log.subarray(at + HEAD_BYTES, at + HEAD_BYTES + length);
+    const endAt = at + HEAD_BYTES + length + SUM_BYTES;
+    if (endAt > log.length) return;
+    if (view.getUint32(at + LENGTH_BYTES, true) !== maskedCrc32c(log.subarray(at, at + LENGTH_BYTES))) return;
+    if (view.getUint32(endAt - SUM_BYTES, true) !== maskedCrc32c(data)) return;
+    yield { event: EVENT.toObject(EVENT.decode(data), { longs: Number }), endAt };
+    at = endAt;
+  }
+}
