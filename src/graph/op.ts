@@ -6,6 +6,7 @@
  */
 import type { Emitter } from "./emitter.ts";
 import type { Node, TensorType, Value, Values } from "./graph.ts";
+import type { Bindings } from "./shape.ts";
 
 /** Settings of an operation; everything that JSON can say. */
 export type Attributes = Readonly<Record<string, unknown>>;
@@ -24,6 +25,13 @@ export interface Op<
   /** Writes the ONNX nodes that compute the outputs. */
   emit(node: Node<A, I, O>, emitter: Emitter): void;
   readonly vjp: "not-differentiable" | Gradient<A, I, O>;
+  /**
+   * Where the outputs lie: "in-place", over an input of as many bytes that nobody reads afterwards; "view", where the first
+   * input does. Memory of their own when it is left out. For estimates alone.
+   */
+  readonly memory?: "in-place" | "view";
+  /** Bytes that the ONNX nodes need besides inputs and outputs; none when it is left out. For estimates alone. */
+  scratchBytes?(node: Node<A, I, O>, bindings: Bindings): number;
 }
 
 /** Any operation, whatever its settings, inputs and outputs. */

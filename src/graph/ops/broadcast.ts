@@ -26,6 +26,7 @@ export type BinaryPartials = (
 export function binaryOp(name: string, onnxName: string, partials: BinaryPartials): BinaryOp {
   return {
     name,
+    memory: "in-place",
     infer: ([a, b]) => {
       if (a.dtype !== b.dtype) {
         throw new TypeError(`Cannot ${name} ${a.dtype} and ${b.dtype}: element types differ`);
@@ -47,6 +48,7 @@ export function binaryOp(name: string, onnxName: string, partials: BinaryPartial
 export function unaryOp(name: string, emission: UnaryEmission, partial: UnaryPartial): UnaryOp {
   return {
     name,
+    memory: "in-place",
     infer: ([{ dtype, shape }]) => [{ dtype, shape }],
     emit: (node, emitter) => {
       if (typeof emission === "string") emitter.simple(node, emission);

@@ -23,6 +23,7 @@ function checkSizes(from: Shape, to: Shape): void {
 
 export const reshapeOp: Op<ReshapeAttributes, readonly [Value]> = {
   name: "reshape",
+  memory: "view",
   infer: ([{ dtype, shape: from }], { shape }) => {
     checkSizes(from, shape);
     return [{ dtype, shape }];
@@ -45,6 +46,7 @@ export const reshapeOp: Op<ReshapeAttributes, readonly [Value]> = {
 
 export const reshapeLikeOp: Op<NoAttributes, readonly [x: Value, like: Value]> = {
   name: "reshapeLike",
+  memory: "view",
   infer: ([{ dtype, shape: from }, { shape }]) => {
     checkSizes(from, shape);
     return [{ dtype, shape }];

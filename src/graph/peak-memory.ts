@@ -1,0 +1,101 @@
+/**
+ * @file How much memory a program needs for the values between its inputs and its outputs, found without running it.
+ *
+ * Values are walked in the order in which ONNX Runtime executes the nodes: from each node that nobody reads backwards, the
+ * latest input first. A value lives from the node that makes it to the last that reads it; element-wise nodes write over
+ * an input that dies with them, other shapes of the same elements are views. Inputs and outputs are the caller's memory.
+ */
+import { DTYPES } from "./dtype.ts";
+import type { AnyNode, TensorType, Value } from "./graph.ts";
+import { type ProgramSpec, nodesOf } from "./program.ts";
+import { type Bindings, evaluateShape, numElements } from "./shape.ts";
+
+/** Bytes of a tensor. */
+export function sizeBytesOf({ dtype, shape }: TensorType, bindings: Bindings): number {
+  return numElements(evaluateShape(shape, bindings)) * DTYPES[dtype].sizeBytes;
+}
+
+/** What happens to the memory of one value. */
+export interface MemorySink {
+  allocate(value: Value, bytes: number): void;
+  free(value: Value): void;
+  move(from: Value, to: Value): void;
+}
+
+/** Memory that a program asks for: at its peak. */
+export function peakBytes(spec: ProgramSpec, bindings: Bindings, sink?: MemorySink): number {
+  const given = new Set(Object.values(spec.inputs));
+  const outputs = new Set(Object.values(spec.outputs));
+  const order = runOrder(nodesOf(spec), given);
+  const ownerOf = new Map<Value, Value>();
+  const owner = (value: Value): Value => ownerOf.get(value) ?? value;
+  const isOurs = (value: Value): boolean =>
+    !given.has(value) && !outputs.has(value) && value.node !== null;
+  const readers = new Map<Value, number>();
+  const count = (value: Value, by: number): number => {
+    const left = (readers.get(value) ?? 0) + by;
+    readers.set(value, left);
+    return left;
+  };
+  // What is a view of what, before reads are counted: a view holds the memory as long as it is read itself.
+  for (const node of order) {
+    const [input] = node.inputs;
+    if (node.op.memory === "view" && input) ownerOf.set(node.outputs[0] as Value, owner(input));
+    for (const each of new Set(node.inputs)) count(owner(each), 1);
+  }
+  const bytes = (value: Value): number => sizeBytesOf(value, bindings);
+  let [live, peak] = [0, 0];
+  const free = (value: Value): void => {
+    if (isOurs(value)) { live -= bytes(value); sink?.free(value); }
+  };
+  for (const node of order) {
+    const read = [...new Set(node.inputs.map(owner))];
+    const dying = read.filter((value) => isOurs(value) && readers.get(value) === uses(node, value, owner));
+    const overwritten = new Set<Value>();
+    for (const output of node.outputs) {
+      if (owner(output) !== output || !isOurs(output)) continue;
+      const place =
+        node.op.memory === "in-place"
+          ? dying.find((value) => !overwritten.has(value) && bytes(value) === bytes(output))
+          : undefined;
+      if (place) { overwritten.add(place); sink?.move(place, output); }
+      else { live += bytes(output); sink?.allocate(output, bytes(output)); }
+    }
+    peak = Math.max(peak, live + (node.op.scratchBytes?.(node, bindings) ?? 0));
+    for (const value of read) {
+      const left = count(value, -uses(node, value, owner));
+      if (left === 0 && !overwritten.has(value)) free(value);
+    }
+    // What nobody reads goes at once.
+    for (const output of node.outputs) if (owner(output) === output && !readers.get(output)) free(output);
+  }
+  return peak;
+}
+
+/** How many of a node's inputs lie in the memory of a value. */
+function uses({ inputs }: AnyNode, value: Value, owner: (value: Value) => Value): number {
+  return [...new Set(inputs)].filter((input) => owner(input) === value).length;
+}
+
+/** The order in which ONNX Runtime executes nodes: depth first from those that nobody reads. */
+function runOrder(nodes: readonly AnyNode[], given: ReadonlySet<Value>): AnyNode[] {
+  const place = new Map(nodes.map((node, i) => [node, i]));
+  const before = (node: AnyNode): AnyNode[] => {
+    const made = node.inputs.flatMap((value) => (value.node && !given.has(value) ? [value.node] : []));
+    return [...new Set(made)].sort((a, b) => place.get(a)! - place.get(b)!);
+  };
+  const isRead = new Set(nodes.flatMap(before));
+  const open = nodes.filter((node) => !isRead.has(node)).map((node) => ({ node, isDone: false }));
+  const seen = new Set<AnyNode>();
+  const order: AnyNode[] = [];
+  for (let entry = open.pop(); entry; entry = open.pop()) {
+    const { node, isDone } = entry;
+    if (isDone) order.push(node);
+    else if (!seen.has(node)) {
+      seen.add(node);
+      open.push({ node, isDone: true });
+      for (const each of before(node)) if (!seen.has(each)) open.push({ node: each, isDone: false });
+    }
+  }
+  return order;
+}
