@@ -10,6 +10,7 @@ const LIST: Readonly<
     () => import("./quickstart.ts"),
   ],
   pull: ["Download a model and print its path", () => import("./pull.ts")],
+  plan: ["Say what a run will need in memory, before it", () => import("./plan.ts")],
   train: ["Fine-tune a model on your own data", () => import("./train.ts")],
   eval: ["Evaluate a model on data: loss and perplexity, or accuracy", () => import("./eval.ts")],
   generate: ["Generate text from a prompt", () => import("./generate.ts")],

@@ -12,7 +12,7 @@ import {
   findTrainProblems,
 } from "../train/options.ts";
 import { train as fineTune } from "../train/trainer.ts";
-import { type CommandIO, defineCommand } from "./command.ts";
+import { type Chooser, type CommandIO, defineCommand } from "./command.ts";
 import { formatBytes, formatFixed, formatLoss } from "./numbers.ts";
 import type { Bar } from "./progress.ts";
 import { pullWithProgress } from "./pull.ts";
@@ -91,6 +91,13 @@ export async function trainWithProgress(
   }
 }
 
+/** Settings of which the help shows only the options of what is chosen. */
+export const TRAIN_CHOOSERS: readonly Chooser[] = [
+  { key: "method", kinds: METHODS },
+  { key: "optimizer", kinds: OPTIMIZERS },
+  { key: "objective", kinds: OBJECTIVES },
+];
+
 export const command = defineCommand({
   example: "npx graft train --data chats.jsonl --eval-data held-out.jsonl --output runs/mine",
   positionals: [],
@@ -99,11 +106,7 @@ export const command = defineCommand({
     ...NAMED_DATA,
   }),
   groups: TRAIN_GROUPS,
-  choosers: [
-    { key: "method", kinds: METHODS },
-    { key: "optimizer", kinds: OPTIMIZERS },
-    { key: "objective", kinds: OBJECTIVES },
-  ],
+  choosers: TRAIN_CHOOSERS,
   findProblems: (values, form) => findTrainProblems({ model: DEFAULT_MODEL, ...values }, form),
   async run(options, io) {
     const result = await trainWithProgress(options as TrainInput, io);

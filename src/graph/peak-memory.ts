@@ -15,22 +15,14 @@ export function sizeBytesOf({ dtype, shape }: TensorType, bindings: Bindings): n
   return numElements(evaluateShape(shape, bindings)) * DTYPES[dtype].sizeBytes;
 }
 
-/** What happens to the memory of one value. */
-export interface MemorySink {
-  allocate(value: Value, bytes: number): void;
-  free(value: Value): void;
-  move(from: Value, to: Value): void;
-}
-
 /** Memory that a program asks for: at its peak. */
-export function peakBytes(spec: ProgramSpec, bindings: Bindings, sink?: MemorySink): number {
+export function peakBytes(spec: ProgramSpec, bindings: Bindings): number {
   const given = new Set(Object.values(spec.inputs));
   const outputs = new Set(Object.values(spec.outputs));
   const order = runOrder(nodesOf(spec), given);
   const ownerOf = new Map<Value, Value>();
   const owner = (value: Value): Value => ownerOf.get(value) ?? value;
-  const isOurs = (value: Value): boolean =>
-    !given.has(value) && !outputs.has(value) && value.node !== null;
+  const isOurs = (value: Value): boolean => !given.has(value) && !outputs.has(value) && value.node !== null;
   const readers = new Map<Value, number>();
   const count = (value: Value, by: number): number => {
     const left = (readers.get(value) ?? 0) + by;
@@ -46,7 +38,7 @@ export function peakBytes(spec: ProgramSpec, bindings: Bindings, sink?: MemorySi
   const bytes = (value: Value): number => sizeBytesOf(value, bindings);
   let [live, peak] = [0, 0];
   const free = (value: Value): void => {
-    if (isOurs(value)) { live -= bytes(value); sink?.free(value); }
+    if (isOurs(value)) live -= bytes(value);
   };
   for (const node of order) {
     const read = [...new Set(node.inputs.map(owner))];
@@ -58,8 +50,8 @@ export function peakBytes(spec: ProgramSpec, bindings: Bindings, sink?: MemorySi
         node.op.memory === "in-place"
           ? dying.find((value) => !overwritten.has(value) && bytes(value) === bytes(output))
           : undefined;
-      if (place) { overwritten.add(place); sink?.move(place, output); }
-      else { live += bytes(output); sink?.allocate(output, bytes(output)); }
+      if (place) overwritten.add(place);
+      else live += bytes(output);
     }
     peak = Math.max(peak, live + (node.op.scratchBytes?.(node, bindings) ?? 0));
     for (const value of read) {

@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { Graph } from "./graph.ts";
+import { add, mul, neg } from "./ops/elementwise.ts";
+import { matmul } from "./ops/matmul.ts";
+import { reshape } from "./ops/reshape.ts";
+import { peakBytes } from "./peak-memory.ts";
+
+const SIZE = 4 * 100 * 100;
+
+/** The peak of y = f(x) for x [N, N], N = 100. */
+function peakOf(f: (x: ReturnType<Graph["input"]>) => ReturnType<Graph["input"]>): number {
+  const graph = new Graph();
+  const x = graph.input("x", "float32", ["N", "N"]);
+  return peakBytes({ name: "test", inputs: { x }, outputs: { y: f(x) } }, { N: 100 });
+}
+
+describe("peakBytes()", () => {
+  test("counts neither inputs nor outputs", () => {
+    assert.equal(
+      peakOf((x) => neg(x)),
+      0,
+    );
+  });
+
+  test("counts a value from the node that makes it to the last that reads it", () => {
+    // Of a chain of products two are there at a time.
+    assert.equal(
+      peakOf((x) => matmul(matmul(matmul(matmul(x, x), x), x), x)),
+      2 * SIZE,
+    );
+    assert.equal(
+      peakOf((x) => {
+        const first = matmul(x, x);
+        return matmul(matmul(matmul(first, x), x), first);
+      }),
+      3 * SIZE,
+    );
+  });
+
+  test("element-wise nodes write over what dies with them, and views take nothing", () => {
+    assert.equal(
+      peakOf((x) => matmul(neg(mul(matmul(x, x), x)), x)),
+      SIZE,
+    );
+    assert.equal(
+      peakOf((x) => matmul(reshape(reshape(matmul(x, x), ["N*N"]), ["N", "N"]), x)),
+      SIZE,
+    );
+    const held = (x: Parameters<typeof neg>[0]): Parameters<typeof neg>[0] => {
+      const product = matmul(x, x);
+      return add(matmul(neg(product), x), matmul(product, x));
+    };
+    assert.equal(peakOf(held), 3 * SIZE);
+  });
+});
