@@ -2,10 +2,12 @@
  * @file A Jinja template that cannot run without end: the library's interpreter, counting what it does.
  *
  * Each rendering earns steps and takes those that it uses, so that one long conversation may need many and a template that
- * loops for its own sake ends at once, in every row. Counting costs a few nanoseconds a step.
+ * loops for its own sake ends at once, in every row. Counting costs a few nanoseconds a step. The clock is looked at as well:
+ * what a step takes is the library's own matter.
  */
 import { Environment, Interpreter, Template } from "@huggingface/jinja";
 import { MAX_TEMPLATE_LENGTH } from "../untrusted/limits.ts";
+import { TimeBudget } from "../untrusted/time-budget.ts";
 
 /** Steps that are saved up at most, about a second's; and those that a rendering and each of its messages earns. */
 const [MOST_STEPS, STEPS_OF_RENDERING, STEPS_OF_MESSAGE] = [2e6, 50_000, 2000];
@@ -21,6 +23,8 @@ const [TEXT_OF_STEP, VALUES_OF_STEP] = [256, 8];
 const QUICK_FILTERS = new Set(["length", "first", "last"]);
 /** Squares of the runs of white space, which the library looks at from each of their characters. */
 const MAX_SPACE_SQUARES = 1e8;
+/** What a step takes of the budget of time, in its characters. */
+const CHARACTERS_OF_STEP = 1000;
 
 type Parsed = Template["parsed"];
 type Evaluated = ReturnType<Interpreter["evaluate"]>;
@@ -129,7 +133,7 @@ export type BoundedTemplate = (variables: Readonly<Record<string, unknown>>) => 
  * Parses a template.
  * @throws Error when it cannot be parsed or is longer than templates are; rendering: when it takes too many steps
  */
-export function parseBounded(source: string): BoundedTemplate {
+export function parseBounded(source: string, budget = new TimeBudget()): BoundedTemplate {
   if (source.length > MAX_TEMPLATE_LENGTH)
     throw new Error(`${source.length} characters, expected at most ${MAX_TEMPLATE_LENGTH}`);
   const squares = (source.match(/\s{64,}/g) ?? []).reduce((sum, { length }) => sum + length ** 2, 0);
@@ -139,6 +143,7 @@ export function parseBounded(source: string): BoundedTemplate {
   const spend = (steps: number): void => {
     left -= steps;
     if (left < 0) throw new Error("it goes on without end: too many steps for so many messages");
+    budget.spend(CHARACTERS_OF_STEP * steps);
   };
   return (variables) => {
     const { messages } = variables;
@@ -147,6 +152,7 @@ export function parseBounded(source: string): BoundedTemplate {
     const environment = new Environment();
     for (const [name, value] of Object.entries({ ...GLOBALS, range: range(spend), ...variables }))
       environment.set(name, value);
-    return (new CountingInterpreter(environment, spend).run(parsed) as { readonly value: string }).value;
+    const interpreter = new CountingInterpreter(environment, spend);
+    return budget.use(earned, () => (interpreter.run(parsed) as { readonly value: string }).value);
   };
 }

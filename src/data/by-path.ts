@@ -168,7 +168,8 @@ async function readOne<K extends DataKindName>(
 ): Promise<RowCounts> {
   const { origin, signal, onProgress, cacheFolder, largeBytes = LARGE_BYTES, ...how } = options;
   signal?.throwIfAborted();
-  if (origin === undefined || sizeOf(content) < largeBytes) return await readContent(content, how, keep);
+  if (origin === undefined || sizeOf(content) < largeBytes)
+    return await readContent(content, how, keep, () => signal?.throwIfAborted());
   const { tokenizer: _tokenizer, template: _template, ...plain } = how;
   const job = { content, origin, options: plain };
   const folder = cacheFolder === undefined ? join(homeFolderOf(process.env), "data") : cacheFolder;

@@ -3,6 +3,8 @@ import { createHash } from "node:crypto";
 import { describe, it } from "node:test";
 import { FormatError, UsageError } from "../errors.ts";
 import { byteTokenizerFiles } from "../../test/byte-tokenizer.ts";
+import { OutOfTime, TimeBudget } from "../untrusted/time-budget.ts";
+import { parseBounded } from "./bounded-template.ts";
 import { CHATML, createChatTemplate } from "./chat-template.ts";
 import type { Message } from "./messages.ts";
 import { strftime } from "./strftime.ts";
@@ -154,6 +156,12 @@ const ENDLESS: Record<string, RegExp> = {
   "{{ messages|tojson(indent=400000000) }}": /Invalid string length/,
   "{% macro f() %}{{ self.f() }}{% endmacro %}{{ f() }}": /./,
 };
+
+it("a template whose steps take too long is an error, whatever their number", () => {
+  let ms = 0;
+  const render = parseBounded("{% for i in range(9000) %}x{% endfor %}", new TimeBudget(() => (ms += 1000)));
+  assert.throws(() => render({ messages: [] }), OutOfTime);
+});
 
 it("a template that goes on without end is an error at once, in every row, and an honest one never", () => {
   for (const [source, says] of Object.entries(ENDLESS)) {

@@ -1,7 +1,8 @@
 /**
- * @file Makes the steps of a tokenizer's file end: its patterns search in linear time, and what they put in has a bound.
+ * @file Makes the steps of a tokenizer's file end: its patterns have a limit of time, and what they put in has a bound.
  */
-import { compileSafe, type SafePattern } from "../untrusted/safe-pattern.ts";
+import { compileSafe } from "../untrusted/safe-pattern.ts";
+import type { TimeBudget } from "../untrusted/time-budget.ts";
 
 /** Characters that a text may become, for each of its own, and for each token that is decoded. */
 const [MAX_GROWTH, SPARE_CHARACTERS] = [64, 1 << 16];
@@ -26,8 +27,7 @@ export interface TokenizerStep {
  * Gives `\s` in split patterns the meaning it has in the original library: JavaScript's counts U+FEFF as white space and
  * U+0085 not, and ids would differ around these.
  */
-function withUnicodeSpaces({ source, flags }: RegExp): string {
-  if (!flags.includes("u")) return source;
+function withUnicodeSpaces({ source }: RegExp): string {
   return source.replace(/\\[sS]/g, (escape) => `\\${escape === "\\s" ? "p" : "P"}{White_Space}`);
 }
 
@@ -38,37 +38,37 @@ function withUnicodeSpaces({ source, flags }: RegExp): string {
  */
 export function requirePatterns(step: unknown): void {
   if (typeof step !== "object" || step === null) return;
-  const { pattern, normalizers, pretokenizers, decoders } = step as Readonly<Record<string, unknown>>;
+  const { type, pattern, normalizers, pretokenizers, decoders } = step as Readonly<Record<string, unknown>>;
   for (const parts of [normalizers, pretokenizers, decoders])
     if (Array.isArray(parts)) parts.forEach(requirePatterns);
-  if (pattern === undefined) return;
+  if (pattern === undefined && type !== "Split" && type !== "Replace") return;
   const { Regex: regex, String: text } = (pattern ?? {}) as {
     readonly Regex?: unknown;
     readonly String?: unknown;
   };
   if (typeof (regex ?? text) !== "string")
-    throw new Error(`a pattern is ${JSON.stringify(pattern)}, expected {"Regex": …} or {"String": …}`);
+    throw new Error(
+      `a pattern is ${JSON.stringify(pattern) ?? "absent"}, expected {"Regex": …} or {"String": …}`,
+    );
 }
 
 function tooLong(length: number, most: number): Error {
   return new Error(`its replacements make a text of ${length} characters, expected at most ${most}`);
 }
 
-/** What the guarded steps may make of the text that is being encoded. */
-export interface GrowthBound {
-  /** Called with each text before it is encoded. */
-  begin(text: string): void;
-}
+/** Does the work on a text, or on tokens, of so many characters within limits of time and of what is made of it. */
+export type WithinLimits = <T>(length: number, work: () => T) => T;
 
 /**
- * Guards all steps of a tokenizer.
+ * Guards all steps of a tokenizer; what is returned is put around their use.
  * @throws Error for a pattern that may search without end
  */
 export function guardSteps(
   normalizer: TokenizerStep | null,
   preTokenizer: TokenizerStep | null,
   decoder: TokenizerStep | null,
-): GrowthBound {
+  budget: TimeBudget,
+): WithinLimits {
   let most = Infinity;
   const check = (text: string): string => {
     if (text.length > most) throw tooLong(text.length, most);
@@ -80,7 +80,7 @@ export function guardSteps(
       visit(part, isSplit);
     if (!(step.pattern instanceof RegExp)) return;
     const source = isSplit ? withUnicodeSpaces(step.pattern) : step.pattern.source;
-    step.pattern = compileSafe(source, step.pattern.flags) satisfies SafePattern;
+    step.pattern = compileSafe(source, "u", budget);
     if (typeof step.config?.content !== "string") return;
     const normalize = step.normalize?.bind(step);
     const preTokenize = step.pre_tokenize_text?.bind(step);
@@ -99,5 +99,8 @@ export function guardSteps(
   visit(normalizer, false);
   visit(preTokenizer, true);
   visit(decoder, false);
-  return { begin: ({ length }) => void (most = MAX_GROWTH * length + SPARE_CHARACTERS) };
+  return (length, work) => {
+    most = MAX_GROWTH * length + SPARE_CHARACTERS;
+    return budget.use(length, work);
+  };
 }

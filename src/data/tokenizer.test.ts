@@ -4,6 +4,7 @@ import * as fc from "fast-check";
 import { FormatError } from "../errors.ts";
 import type { TokenizerFiles } from "../format/checkpoint/checkpoint.ts";
 import { byteTokenizerFiles, createByteTokenizer } from "../../test/byte-tokenizer.ts";
+import { TimeBudget } from "../untrusted/time-budget.ts";
 import { createTokenizer, specialTokenText } from "./tokenizer.ts";
 
 const files = byteTokenizerFiles();
@@ -234,6 +235,24 @@ describe("a tokenizer.json that would run without end", () => {
     }
   });
 
+  it("ends when squares of a long text take too long, and says what to do", () => {
+    const pattern = { Regex: "[\\s\\S]+\\u0001" };
+    let ms = 0;
+    const budget = (): TimeBudget => new TimeBudget(() => (ms += 500));
+    for (const steps of [
+      { pre_tokenizer: { type: "Split", pattern, behavior: "Isolated", invert: false } },
+      { normalizer: { type: "Replace", pattern, content: "b" } },
+    ]) {
+      const tokenizer = createTokenizer(withSteps(steps), budget());
+      assert.throws(() => tokenizer.encode("x".repeat(400_000)), {
+        code: "format/file",
+        message: /Cannot encode with tokenizer "tokenizer\.json": it goes on without end: \d+\.\d s so far/,
+        hint: /Divide the text into shorter ones/,
+      });
+      assert.equal(tokenizer.decode(tokenizer.encode("short")), "short");
+    }
+  });
+
   it("refuses a pattern of no known form, which the library would write onto the terminal", () => {
     const split = { type: "Split", pattern: "\u001B]0;x\u0007", behavior: "Isolated", invert: false };
     const steps = { pre_tokenizer: { type: "Sequence", pretokenizers: [split] } };
@@ -241,6 +260,12 @@ describe("a tokenizer.json that would run without end", () => {
       code: "format/file",
       message: /a pattern is "\\u001b\]0;x\\u0007", expected \{"Regex"/,
     });
+    for (const type of ["Split", "Replace"]) {
+      assert.throws(() => createTokenizer(withSteps({ normalizer: null, pre_tokenizer: { type } })), {
+        code: "format/file",
+        message: /a pattern is absent, expected \{"Regex"/,
+      });
+    }
   });
 
   it("refuses a pattern that cannot be made linear, and replacements that grow without end", () => {

@@ -8,6 +8,7 @@
 import { Tokenizer as UntypedHubTokenizer } from "@huggingface/tokenizers";
 import { FormatError, GraftError } from "../errors.ts";
 import { requireTokenId } from "../untrusted/limits.ts";
+import { OutOfTime, TimeBudget } from "../untrusted/time-budget.ts";
 import type { TokenizerFiles } from "../format/checkpoint/checkpoint.ts";
 import { guardSteps, requirePatterns, type TokenizerStep } from "./tokenizer-guards.ts";
 import { speedUp, type TokenizerModel } from "./tokenizer-speed.ts";
@@ -100,7 +101,10 @@ function withFile<T>(verb: string, work: () => T): T {
     if (cause instanceof GraftError) throw cause;
     const found = cause instanceof Error ? cause.message : String(cause);
     throw new FormatError("format/file", `Cannot ${verb} tokenizer "tokenizer.json": ${found}`, {
-      hint: "Take tokenizer.json and tokenizer_config.json unchanged from the model's folder.",
+      hint:
+        cause instanceof OutOfTime
+          ? "Divide the text into shorter ones, or take a tokenizer whose patterns need less time."
+          : "Take tokenizer.json and tokenizer_config.json unchanged from the model's folder.",
       cause,
     });
   }
@@ -109,23 +113,21 @@ function withFile<T>(verb: string, work: () => T): T {
 /** The part of the library's tokenizer that works on texts, guarded. */
 type OpenTokenizer = Omit<HubTokenizer, "normalizer" | "pre_tokenizer" | "decoder" | "model">;
 
-function openHubTokenizer(files: TokenizerFiles): OpenTokenizer {
-  const [hub, growth] = withFile("read", () => {
+function openHubTokenizer(files: TokenizerFiles, budget: TimeBudget): OpenTokenizer {
+  const [hub, withinLimits] = withFile("read", () => {
     requireIds(files);
     const { normalizer, pre_tokenizer: preTokenizer, decoder } = files.tokenizer;
     for (const step of [normalizer, preTokenizer, decoder]) requirePatterns(step);
     const hub = new HubTokenizer(files.tokenizer, files.config);
-    const growth = guardSteps(hub.normalizer, hub.pre_tokenizer, hub.decoder);
+    const withinLimits = guardSteps(hub.normalizer, hub.pre_tokenizer, hub.decoder, budget);
     speedUp(hub.pre_tokenizer, hub.model);
-    return [hub, growth] as const;
+    return [hub, withinLimits] as const;
   });
   return {
     encode: (text, options) =>
-      withFile("encode with", () => {
-        growth.begin(text);
-        return hub.encode(text, options);
-      }),
-    decode: (ids, options) => withFile("decode with", () => hub.decode(ids, options)),
+      withFile("encode with", () => withinLimits(text.length, () => hub.encode(text, options))),
+    decode: (ids, options) =>
+      withFile("decode with", () => withinLimits(ids.length, () => hub.decode(ids, options))),
     token_to_id: (token) => hub.token_to_id(token),
     id_to_token: (id) => hub.id_to_token(id),
     get_vocab: () => hub.get_vocab(),
@@ -152,9 +154,9 @@ function applySetting(affix: number[], id: number | null, setting: unknown): num
   return setting === true && !affix.includes(id) ? [id] : affix;
 }
 
-/** Makes a tokenizer. Encoding takes time linear in the text. @throws format/file */
-export function createTokenizer(files: TokenizerFiles): Tokenizer {
-  const hub = openHubTokenizer(files);
+/** Makes a tokenizer. Encoding takes time linear in the text, or fails: `budget` says how much. @throws format/file */
+export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()): Tokenizer {
+  const hub = openHubTokenizer(files, budget);
   const { config } = files;
   const tokenToId = (token: string): number | null => hub.token_to_id(token) ?? null;
   const idOf = (value: unknown): number | null => {

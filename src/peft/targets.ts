@@ -7,7 +7,8 @@ import type { SiteSpec } from "../models/sites.ts";
 import type { SiteRole } from "../nn/builder.ts";
 import { lastNames, matchSuffix } from "../models/module-path.ts";
 import { editDistance } from "../messages/nearest.ts";
-import { type SafePattern, compileSafe } from "../untrusted/safe-pattern.ts";
+import { compileSafe } from "../untrusted/safe-pattern.ts";
+import { TimeBudget } from "../untrusted/time-budget.ts";
 
 /** The choice of modules. */
 export interface Targets {
@@ -25,7 +26,7 @@ export interface Targets {
  */
 export function matchPattern(patterns: Readonly<Record<string, number>>, path: string): number | null {
   for (const [pattern, value] of Object.entries(patterns)) {
-    if (compile(`^(.*\\.)?(${pattern})$`, pattern).test(path)) return value;
+    if (compile(`^(.*\\.)?(${pattern})$`, pattern)(path)) return value;
   }
   return null;
 }
@@ -118,23 +119,27 @@ function isWithin({ layer, isInAllLinear }: Candidate, { modules, layers }: Targ
 function matcher(modules: Targets["modules"]): (path: string) => boolean {
   if (modules === "all-linear") return () => true;
   if (typeof modules !== "string") return (path) => modules.some((name) => matchSuffix(name, path));
-  const whole = compile(`^(?:${modules})$`, modules);
-  return (path) => whole.test(path);
+  return compile(`^(?:${modules})$`, modules);
 }
 
-function compile(source: string, given: string): SafePattern {
-  try {
-    return compileSafe(source, "");
-  } catch (cause) {
-    throw new UsageError(
-      "usage/target-modules",
-      `Cannot read module pattern "${given}": not a regular expression that certainly ends`,
-      {
-        hint: "Close its brackets, write a backslash before them, or name the modules in a list.",
-        cause,
-      },
-    );
-  }
+function compile(source: string, given: string): (path: string) => boolean {
+  const orRefuse = <T>(work: () => T): T => {
+    try {
+      return work();
+    } catch (cause) {
+      throw new UsageError(
+        "usage/target-modules",
+        `Cannot read module pattern "${given}": not a regular expression that certainly ends`,
+        {
+          hint: "Close its brackets, write a backslash before them, or name the modules in a list.",
+          cause,
+        },
+      );
+    }
+  };
+  const budget = new TimeBudget();
+  const pattern = orRefuse(() => compileSafe(source, "", budget));
+  return (path) => orRefuse(() => budget.use(path.length, () => pattern.test(path)));
 }
 
 function noMatch(wanted: string, paths: readonly string[]): UsageError {

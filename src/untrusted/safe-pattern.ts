@@ -1,76 +1,125 @@
 /**
- * @file Regular expressions out of files: by JavaScript where that cannot run without end (`pattern-risk`), else by a library
- * whose time is linear in the text, else not at all.
+ * @file Regular expressions out of files, which end: searched by JavaScript where that takes at most the square of a text
+ * (`pattern-risk`), else by a library whose search is linear, else not at all.
  *
- * The library is some thirty times slower and knows no lookahead; patterns of models in use need it nowhere.
+ * A search goes from place to place, and tells a budget of time of each: squares of long texts are minutes. JavaScript's
+ * search at one place (flag y) in a loop is as fast as its own over the whole text. The library is some thirty times slower
+ * and knows no lookahead; patterns of models in use need it nowhere.
  */
 import { RE2JS } from "re2js";
 import { MAX_PATTERN_LENGTH } from "./limits.ts";
 import { isSafePattern } from "./pattern-risk.ts";
+import type { TimeBudget } from "./time-budget.ts";
 
-/** What is searched with: as much of a global RegExp as `match`, `matchAll`, `split` and `replaceAll` of a text ask for. */
-class LinearPattern {
+/** Where a match begins, and where it ends. */
+type Found = readonly [start: number, end: number];
+/** Finds the first match in a text from a place on. */
+type Search = (from: number) => Found | null;
+
+/** The place after a character, of which some take two places. */
+function nextPlace(text: string, at: number): number {
+  return at + ((text.codePointAt(at) ?? 0) > 0xffff ? 2 : 1);
+}
+
+function searchByJavaScript(sticky: RegExp, text: string, budget: TimeBudget): Search {
+  return (from) => {
+    const next = sticky.unicode ? nextPlace : (_: string, at: number) => at + 1;
+    for (let at = from; at <= text.length; at = next(text, at)) {
+      budget.spend(text.length - at);
+      sticky.lastIndex = at;
+      if (sticky.test(text)) return [at, sticky.lastIndex];
+    }
+    return null;
+  };
+}
+
+/** How much slower the library is. */
+const LINEAR_FACTOR = 30;
+
+function searchLinearly(pattern: RE2JS, text: string, budget: TimeBudget): Search {
+  const matcher = pattern.matcher(text);
+  return (from) => {
+    budget.spend(LINEAR_FACTOR * (text.length - from));
+    return matcher.find(from) ? [matcher.start(), matcher.end()] : null;
+  };
+}
+
+/**
+ * A pattern that ends on every text: as much of a global RegExp as `match`, `matchAll`, `split` and `replaceAll` of a text ask
+ * for. Groups count for nothing, and what is put in for a match is put in as it is.
+ */
+export class SafePattern {
   readonly flags = "gu";
-  readonly #pattern: RE2JS;
+  readonly #open: (text: string) => Search;
 
-  constructor(source: string) {
-    // The library has scripts without the word before them.
-    this.#pattern = RE2JS.compile(RE2JS.translateRegExp(source.replaceAll(/(\\[pP]\{)Script=/g, "$1")));
+  constructor(open: (text: string) => Search) {
+    this.#open = open;
   }
 
-  *#find(text: string): Generator<{ readonly 0: string; readonly index: number }> {
-    const matcher = this.#pattern.matcher(text);
-    while (matcher.find()) yield { 0: matcher.group() ?? "", index: matcher.start() };
+  *#find(text: string): Generator<Found> {
+    const search = this.#open(text);
+    let from = 0;
+    while (from <= text.length) {
+      const found = search(from);
+      if (found === null) return;
+      yield found;
+      const [start, end] = found;
+      from = end > start ? end : nextPlace(text, end);
+    }
   }
 
   test(text: string): boolean {
-    return !this.#find(text).next().done;
+    return this.#open(text)(0) !== null;
   }
 
-  [Symbol.matchAll](text: string): Iterable<{ readonly 0: string; readonly index: number }> {
-    return this.#find(text);
+  *[Symbol.matchAll](text: string): Generator<{ readonly 0: string; readonly index: number }> {
+    for (const [start, end] of this.#find(text)) yield { 0: text.slice(start, end), index: start };
   }
 
   [Symbol.match](text: string): string[] | null {
-    const found = [...this.#find(text)].map((match) => match[0]);
-    return found.length === 0 ? null : found;
+    const matches = Array.from(this.#find(text), ([start, end]) => text.slice(start, end));
+    return matches.length === 0 ? null : matches;
   }
 
   [Symbol.split](text: string): string[] {
     const parts: string[] = [];
-    let start = 0;
-    for (const { 0: match, index } of this.#find(text)) {
-      if (match === "") continue;
-      parts.push(text.slice(start, index));
-      start = index + match.length;
+    let before = 0;
+    for (const [start, end] of this.#find(text)) {
+      // Nothing is split off by nothing at its ends.
+      if (end === before || start === text.length) continue;
+      parts.push(text.slice(before, start));
+      before = end;
     }
-    return [...parts, text.slice(start)];
+    return [...parts, text.slice(before)];
   }
 
   [Symbol.replace](text: string, content: string): string {
-    let [replaced, start] = ["", 0];
-    for (const { 0: match, index } of this.#find(text)) {
-      replaced += text.slice(start, index) + content;
-      start = index + match.length;
+    let [replaced, before] = ["", 0];
+    for (const [start, end] of this.#find(text)) {
+      replaced += text.slice(before, start) + content;
+      before = end;
     }
-    return replaced + text.slice(start);
+    return replaced + text.slice(before);
   }
 }
 
-/** A pattern that ends on every text. */
-export type SafePattern = RegExp | LinearPattern;
-
 /**
- * Compiles a pattern out of a file. `flags`: of JavaScript's expression.
+ * Compiles a pattern out of a file. `flags`: of JavaScript's expression. `budget`: told of each place that is searched, so
+ * searches are made within its `use`.
  * @throws Error when it is none, or none that certainly ends
  */
-export function compileSafe(source: string, flags: string): SafePattern {
+export function compileSafe(source: string, flags: "" | "u", budget: TimeBudget): SafePattern {
   if (source.length > MAX_PATTERN_LENGTH) {
     throw new Error(`${source.length} characters, expected at most ${MAX_PATTERN_LENGTH}`);
   }
-  if (isSafePattern(source)) return new RegExp(source, flags);
+  if (isSafePattern(source)) {
+    const sticky = new RegExp(source, `${flags}y`);
+    return new SafePattern((text) => searchByJavaScript(sticky, text, budget));
+  }
   try {
-    return new LinearPattern(source);
+    // The library has scripts without the word before them.
+    const pattern = RE2JS.compile(RE2JS.translateRegExp(source.replaceAll(/(\\[pP]\{)Script=/g, "$1")));
+    return new SafePattern((text) => searchLinearly(pattern, text, budget));
   } catch (cause) {
     const found = cause instanceof Error ? cause.message : String(cause);
     throw new Error(`it may search without end, and cannot be rewritten (${found})`, { cause });

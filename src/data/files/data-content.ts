@@ -1,11 +1,13 @@
 /** @file What a file of data holds, and the one way from its bytes to units, in this thread or another. */
 import { readFile, stat } from "node:fs/promises";
+import { setImmediate } from "node:timers/promises";
 import { FormatError, UsageError } from "../../errors.ts";
 import { describeFileProblem, refuseEndless } from "../../messages/system-error.ts";
 import type { DataKindName, DataUnits } from "../data-kinds.ts";
 import type { RowCounts } from "../data-report.ts";
 import { type DatasetOptions, parseOptions, UnitReader } from "../dataset.ts";
 import { DATA_ENDINGS, FILE_KINDS, type FileKind, findFileKind } from "../file-kinds.ts";
+import type { ParsedRow } from "../parsed-row.ts";
 import { decodeUtf8 } from "../utf8.ts";
 import { COMPRESSIONS } from "./compressions.ts";
 
@@ -59,7 +61,10 @@ function requireKind(path: string): FileKind {
   );
 }
 
-/** Hands each unit of some content to `keep`. @throws FormatError, UsageError for what is no fault of single rows */
+/** How long rows may keep a thread from what else it has to do, such as hearing that it is to stop. */
+const BREATHE_EVERY_MS = 50;
+
+/** Hands each unit of some content to `keep`; what `onRows` throws ends it. @throws FormatError, UsageError for what is no fault of single rows */
 export async function readContent<K extends DataKindName>(
   { bytes, file, kind: name }: DataContent,
   options: DatasetOptions<K>,
@@ -71,16 +76,19 @@ export async function readContent<K extends DataKindName>(
   let [numRows, total] = [0, null as number | null];
   const how = parseOptions(options, (count) => void (total = count));
   const rows = kind.parseBytes?.(bytes, file, how) ?? kind.parse?.(decodeUtf8(bytes, file), file, how);
+  let breathedMs = performance.now();
+  const addRow = (row: ParsedRow): Promise<void> | null => {
+    reader.addRow(row);
+    onRows(++numRows, total);
+    if (performance.now() - breathedMs < BREATHE_EVERY_MS) return null;
+    return setImmediate().then(() => void (breathedMs = performance.now()));
+  };
   if (rows === undefined) reader.addText(decodeUtf8(bytes, file), file);
-  else if (Symbol.asyncIterator in rows) {
-    for await (const row of rows) {
-      reader.addRow(row);
-      onRows(++numRows, total);
-    }
-  } else {
+  else if (Symbol.asyncIterator in rows) for await (const row of rows) await addRow(row);
+  else {
     for (const row of rows) {
-      reader.addRow(row);
-      onRows(++numRows, total);
+      const breath = addRow(row);
+      if (breath !== null) await breath;
     }
   }
   return reader.counts;

@@ -58,6 +58,18 @@ const CASES: Readonly<Record<DataKindName, (i: number) => unknown>> = {
 };
 
 describe("reading in a thread", () => {
+  it("what is read here is stopped between rows", async () => {
+    const row = { text: "word ".repeat(200) };
+    const path = write(
+      "stopped.jsonl",
+      Array.from({ length: 2000 }, () => row),
+    );
+    const stop = new AbortController();
+    const reason = new Error("stopped");
+    setImmediate(() => stop.abort(reason));
+    await assert.rejects(readDatasets([path], { ...inProcess, signal: stop.signal }), reason);
+  });
+
   for (const kind of Object.keys(CASES) as DataKindName[]) {
     it(`gives the same examples and counts (${kind})`, async () => {
       const path = write(
