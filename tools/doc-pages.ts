@@ -111,7 +111,7 @@ export function generatedPages(): ReadonlyMap<string, string> {
       "docs/storage.md",
       page(
         "How weights are stored",
-        "The base model stays in memory in the form in which its file keeps it (codes of model folders, of graft's own form or GPTQ's: [PEQA](peqa.md)), and one block at a time is dequantized to float32. Trained numbers are always float32.",
+        "The base model stays in its file, a folder or a GGUF file, and one block at a time is read and dequantized to float32 while the one before runs; the system's cache of files makes that cheap. Codes of model folders, of graft's own form or GPTQ's ([PEQA](peqa.md)), are held in memory as they are. Trained numbers are always float32.",
         storageTable(),
         "## How products are computed",
         "How a file keeps a weight is one thing, how programs multiply with it another. `--compute` of `train`, `generate`, `chat` and `eval` chooses for the products inside blocks with frozen weights; embedding, output head, attention scores and what an adapter adds are in float32.",

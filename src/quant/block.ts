@@ -88,10 +88,12 @@ export function defineBlocks(kind: BlockKind): Storage {
     blockSize,
     blockBytes,
 
-    unpack(raw, shape) {
+    unpack(raw, shape, memory) {
       const numBlocks = raw.length / blockBytes;
       const data = placed.map(({ plane: planeName, dtype, count, start, numBytes, distance }) => {
-        const elements = new DTYPES[dtype].array(numBlocks * count) as DataOf<FieldType>;
+        const numElements = numBlocks * count;
+        const elements = (memory?.[planeName]?.data.subarray(0, numElements) ??
+          new DTYPES[dtype].array(numElements)) as DataOf<FieldType>;
         const from = { data: raw, start, stride: blockBytes };
         const to = { data: viewBytes(elements), start: 0, stride: numBytes };
         if (dtype === "float16") readHalves(from, elements as Uint16Array);

@@ -20,8 +20,11 @@ export interface Storage {
   readonly blockSize: number;
   /** Bytes of one such block in the raw layout. */
   readonly blockBytes: number;
-  /** Splits raw bytes into planes: views of `bytes` where layout and alignment allow, else fresh. */
-  unpack(bytes: Uint8Array, shape: readonly number[]): Planes;
+  /**
+   * Splits raw bytes into planes: views of `bytes` where layout and alignment allow, else in `memory`, planes of an earlier
+   * call with as many elements or more, else fresh.
+   */
+  unpack(bytes: Uint8Array, shape: readonly number[], memory?: Planes): Planes;
   /** Joins planes into raw bytes, the exact inverse of `unpack`; the caller owns the result. */
   pack(planes: Planes, shape: readonly number[]): Uint8Array;
   /**

@@ -44,6 +44,24 @@ for (const [name, rule] of Object.entries(TENSOR_CHANGES)) {
   }
 }
 
+for (const [name, rule] of Object.entries(TENSOR_CHANGES)) {
+  const { place } = rule;
+  if (place === null) continue;
+  test(`${name}: rows that are placed some at a time are the tensor that is undone`, () => {
+    const before = quantizeTo(
+      "f32",
+      Float32Array.from({ length: 512 }, (_, i) => i),
+      [16, 32],
+    );
+    const values = dequantize(before);
+    const into = new Float32Array(512);
+    for (let first = 0; first < 16; first += 5) {
+      place(values.subarray(first * 32, Math.min(16, first + 5) * 32), first, [16, 32], HEADS, into);
+    }
+    assert.deepEqual(into, dequantize(rule.undo(before, HEADS)));
+  });
+}
+
 test("a norm loses its one, a matrix is turned round", () => {
   const before = counting("f32", [2, 3]);
   assert.deepEqual(

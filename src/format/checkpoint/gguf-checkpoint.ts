@@ -2,13 +2,15 @@
 import { FormatError } from "../../errors.ts";
 import { findGgufFamily, unknownGgufArchitecture } from "../../models/families.ts";
 import type { GgufChange, GgufRules } from "../../models/gguf-rules.ts";
+import { numElements } from "../../graph/shape.ts";
 import { storedBytes } from "../../quant/storage.ts";
 import { STORAGES } from "../../quant/storages.ts";
-import type { StoredTensor } from "../../quant/stored-tensor.ts";
+import { dequantizeFrom, type StoredTensor } from "../../quant/stored-tensor.ts";
 import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
 import type { ByteSource } from "../files/byte-source.ts";
 import { type GgufFile, type GgufTensor, openGguf } from "../files/gguf.ts";
 import { damagedGguf } from "../files/gguf-layout.ts";
+import { PIECE_ELEMENTS } from "../files/gguf-values.ts";
 import { MAX_EXPERTS } from "../../untrusted/limits.ts";
 import { TENSOR_CHANGES } from "./gguf-changes.ts";
 import { buildConfig, buildGenerationConfig, headsOf } from "./gguf-config.ts";
@@ -74,6 +76,35 @@ async function toCheckpoint(file: GgufFile): Promise<Checkpoint> {
   const sources = listSources(file, family.gguf);
   const config = await buildConfig(file, family);
   const heads = headsOf(config);
+  const find = (name: string): Source => {
+    const source = sources.get(name);
+    if (source !== undefined) return source;
+    throw new FormatError(
+      "format/tensor",
+      `Cannot read tensor "${name}" of "${file.path}": not in the file, expected one of its tensors`,
+      { hint: "The file is incomplete, or holds another model." },
+    );
+  };
+  const undo = <T>(name: string, how: () => T): T => {
+    try {
+      return how();
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      throw new FormatError(
+        "format/tensor",
+        `Cannot read tensor "${name}" of "${file.path}": ${error.message}`,
+        {
+          hint: "The file's settings do not fit its tensors: convert the model to GGUF again.",
+          cause: error,
+        },
+      );
+    }
+  };
+  const read = async (name: string): Promise<StoredTensor> => {
+    const { tensor, change } = find(name);
+    const stored = await file.read(tensor);
+    return change === null ? stored : undo(name, () => TENSOR_CHANGES[change].undo(stored, heads));
+  };
   return {
     path: file.path,
     format: "gguf",
@@ -83,32 +114,23 @@ async function toCheckpoint(file: GgufFile): Promise<Checkpoint> {
     tokenizerFiles: buildTokenizerFiles(file),
     unusedTokenizerFiles: null,
     license: licenseOf(file),
-    async read(name): Promise<StoredTensor> {
-      const source = sources.get(name);
-      if (source === undefined) {
-        throw new FormatError(
-          "format/tensor",
-          `Cannot read tensor "${name}" of "${file.path}": not in the file, expected one of its tensors`,
-          { hint: "The file is incomplete, or holds another model." },
-        );
+    read,
+    async readInto(name, into, start = 0) {
+      const { tensor, change } = find(name);
+      if (change === null) return await file.readInto(tensor, start, into);
+      const { place } = TENSOR_CHANGES[change];
+      const shape = tensor.shape as readonly [number, number];
+      if (place === null || shape.length !== 2 || into.length !== numElements(shape)) {
+        return dequantizeFrom(await read(name), start, into);
       }
-      const stored = await file.read(source.tensor);
-      if (source.change === null) return stored;
-      try {
-        return TENSOR_CHANGES[source.change].undo(stored, heads);
-      } catch (error) {
-        if (!(error instanceof RangeError)) throw error;
-        throw new FormatError(
-          "format/tensor",
-          `Cannot read tensor "${name}" of "${file.path}": ${error.message}`,
-          {
-            hint: "The file's settings do not fit its tensors: convert the model to GGUF again.",
-            cause: error,
-          },
-        );
+      const rowsAtOnce = Math.max(1, Math.floor(PIECE_ELEMENTS / shape[1]));
+      const memory = new Float32Array(Math.min(rowsAtOnce, shape[0]) * shape[1]);
+      for (let first = 0; first < shape[0]; first += rowsAtOnce) {
+        const rows = memory.subarray(0, Math.min(rowsAtOnce, shape[0] - first) * shape[1]);
+        await file.readInto(tensor, first * shape[1], rows);
+        undo(name, () => place(rows, first, shape, heads, into));
       }
     },
-    readInto: null,
     view: () => null,
     close: () => file.close(),
   };

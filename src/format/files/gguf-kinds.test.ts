@@ -11,6 +11,7 @@ import { GGML_NAMES, STORAGES } from "../../quant/storages.ts";
 import { dequantize, packStored } from "../../quant/stored-tensor.ts";
 import { Random } from "../../random.ts";
 import { openGguf } from "../by-path.ts";
+import { PIECE_ELEMENTS } from "./gguf-values.ts";
 
 const root = mkdtempSync(join(tmpdir(), "graft-kinds-"));
 after(() => rmSync(root, { recursive: true, force: true }));
@@ -56,6 +57,39 @@ test("tensors of all kinds in one file are read as they were written", async () 
       assert.equal(`t.${tensor.storage}`, name);
       assert.deepEqual(packStored(await file.read(tensor)), bytes);
     }
+  } finally {
+    await file.close();
+  }
+});
+
+test("values of all kinds are read in pieces, from any row on and beside each other", async () => {
+  // More than a piece, and not a whole number of them.
+  const numRows = PIECE_ELEMENTS / 256 + 3;
+  const tensors = GGML_NAMES.map((kind) => randomTensor(`t.${kind}`, kind, [numRows, 256], 0.1, random));
+  const file = await openGguf(write(buildTinyGguf({}, tensors)));
+  try {
+    await Promise.all(
+      [...file.tensors.values()].map(async (tensor) => {
+        const expected = dequantize(await file.read(tensor));
+        const [all, some] = [new Float32Array(numRows * 256), new Float32Array(2 * 256)];
+        await Promise.all([file.readInto(tensor, 0, all), file.readInto(tensor, 5 * 256, some)]);
+        assert.deepEqual(all, expected, tensor.name);
+        assert.deepEqual(some, expected.subarray(5 * 256, 7 * 256), tensor.name);
+      }),
+    );
+  } finally {
+    await file.close();
+  }
+});
+
+test("a scale that is no number is refused when values are read", async () => {
+  const { bytes, ...tensor } = randomTensor("w", "q8_0", [2, 256], 0.1, random);
+  bytes.set([0x00, 0x7e], 34);
+  const file = await openGguf(write(buildTinyGguf({}, [{ ...tensor, bytes }])));
+  try {
+    const found = file.tensors.get("w")!;
+    await assert.rejects(file.readInto(found, 0, new Float32Array(512)), { code: "format/file" });
+    await file.readInto(found, 256, new Float32Array(256));
   } finally {
     await file.close();
   }

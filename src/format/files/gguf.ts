@@ -8,9 +8,10 @@ import { UsageError } from "../../errors.ts";
 import { sameShape } from "../../graph/shape.ts";
 import { rowsAndColumns, storedBytes } from "../../quant/storage.ts";
 import { storageOfGgmlType, STORAGES, type StorageName, GGML_NAMES } from "../../quant/storages.ts";
-import { type StoredTensor, unpackStored, hasFiniteScales } from "../../quant/stored-tensor.ts";
+import { type StoredTensor, unpackStored } from "../../quant/stored-tensor.ts";
 import type { ByteSource } from "./byte-source.ts";
 import { checkGgufLayout, damagedGguf, SETTINGS_OFFSET } from "./gguf-layout.ts";
+import { ggufValues, requireFiniteScales } from "./gguf-values.ts";
 import { unlikeWritten } from "./folder-file.ts";
 
 /** Where a tensor lies in a GGUF file. `shape` has the rows (outputs) first. */
@@ -43,6 +44,11 @@ export interface GgufFile extends GgufMetadata {
   readonly tensors: ReadonlyMap<string, GgufTensor>;
   /** Reads one tensor with its rows as the file has them; the caller owns it. @throws FormatError format/file */
   read(tensor: GgufTensor): Promise<StoredTensor>;
+  /**
+   * Writes values from element `start` on, which begins a block, into memory of the caller, as many as there is room for;
+   * neither tensor nor codes are ever in memory as a whole. @throws as `read`
+   */
+  readInto(tensor: GgufTensor, start: number, into: Float32Array): Promise<void>;
   /** Reads the settings unchanged, for another file. @throws UsageError usage/model for files of version 1 */
   readSettings(): Promise<GgufSettings>;
   /** The file's own bytes; closed with the file. */
@@ -202,9 +208,10 @@ export async function openGguf(
       tensors: listTensors(file, header),
       async read({ name, storage, shape, offset, sizeBytes }) {
         const stored = unpackStored(storage, await file.read(offset, sizeBytes), shape);
-        if (hasFiniteScales(stored)) return stored;
-        throw damagedGguf(path, `tensor "${name}" has NaN or infinity as a scale`, "numbers");
+        requireFiniteScales(path, name, stored);
+        return stored;
       },
+      readInto: ggufValues(file),
       readSettings: () => readSettings(file, header),
       source: file,
       close: () => file.close(),
