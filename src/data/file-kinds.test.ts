@@ -4,7 +4,6 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, describe, it } from "node:test";
 import { gzipSync, zstdCompressSync } from "node:zlib";
-import { decompressZstd } from "hyparquet-compressors";
 import { byteTokenizerFiles, createByteTokenizer } from "../../test/byte-tokenizer.ts";
 import { readDataset, readHeldOut, type ReadOptions } from "./by-path.ts";
 import { createChatTemplate } from "./chat-template.ts";
@@ -49,11 +48,6 @@ describe("kinds of files", () => {
       assert.deepEqual(await textsOf(write(`rows${ending}.zst`, zstdCompressSync(content))), expected);
     });
   }
-
-  it("reads .zst also where Node cannot", () => {
-    const bytes = new TextEncoder().encode(jsonLines.repeat(100));
-    assert.deepEqual(Buffer.from(decompressZstd(zstdCompressSync(bytes))), Buffer.from(bytes));
-  });
 
   for (const name of ["snappy", "zstd", "gzip", "none"]) {
     it(`reads Parquet, ${name}: texts, lists of messages, numbers`, async () => {

@@ -1,7 +1,7 @@
 /** @file How files of data may be compressed. Adding one: an entry here, and its ending in `file-kinds`. */
 import * as zlib from "node:zlib";
-import { decompressZstd } from "hyparquet-compressors";
 import { maxDecompressedBytes } from "../../untrusted/limits.ts";
+import { decompressZst } from "./zstd.ts";
 
 /** A way of compressing a file. */
 interface Compression {
@@ -22,6 +22,6 @@ export const COMPRESSIONS: readonly Compression[] = [
     decompress: (bytes) =>
       typeof zlib.zstdDecompressSync === "function"
         ? zlib.zstdDecompressSync(bytes, limitOf(bytes))
-        : decompressZstd(bytes),
+        : decompressZst(bytes, maxDecompressedBytes(bytes.length)),
   },
 ];
