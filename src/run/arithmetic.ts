@@ -1,5 +1,6 @@
 /** @file In which arithmetic the matrices of a block are multiplied, and which of its tensors programs bind. */
 import type { Value } from "../graph/graph.ts";
+import type { WeightSource } from "../models/base-model.ts";
 import type { PartGraph, PartOptions, TensorRead } from "../models/part-graph.ts";
 import type { Product } from "../nn/compute.ts";
 import { f32, float32Product } from "../nn/computes/f32.ts";
@@ -22,9 +23,17 @@ const FLOAT32: Arithmetic = {
   binds: false,
 };
 
+/** What of a session decides its arithmetic: no weights are among it. */
+export interface ArithmeticFacts extends Pick<Session, "compute" | "model"> {
+  readonly base: { readonly source: Pick<WeightSource, "storageOf"> };
+}
+
 /** Chooses the arithmetic of each matrix of a block: the session's, or float32 for what an adapter trains of the base. */
-export function arithmeticOf(session: Session, adapter: AdapterView | null, layer: number): Arithmetic {
-  const { compute, model, base } = session;
+export function arithmeticOf(
+  { compute, model, base }: ArithmeticFacts,
+  adapter: AdapterView | null,
+  layer: number,
+): Arithmetic {
   if (compute === f32) return FLOAT32;
   const own = adapter?.inputs(layer) ?? {};
   const products = new Map<string, Product>();

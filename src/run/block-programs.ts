@@ -9,9 +9,10 @@ import type { Value } from "../graph/graph.ts";
 import { type ProgramSpec, neededInputs } from "../graph/program.ts";
 import type { BuiltPart, Model } from "../models/model.ts";
 import { type BranchGraph, PLAIN_PART, type PartGraph, type TensorRead } from "../models/part-graph.ts";
-import type { Projector } from "../models/site-graph.ts";
-import { type Arithmetic, constantsOf } from "./arithmetic.ts";
-import type { Compiled, Session } from "./session.ts";
+import { FROZEN, type Projector } from "../models/site-graph.ts";
+import type { AdapterView } from "../peft/adapter-view.ts";
+import { type Arithmetic, type ArithmeticFacts, arithmeticOf, constantsOf } from "./arithmetic.ts";
+import type { Compiled, Session, Source } from "./session.ts";
 
 /** Queries that attention processes at once. Measured: docs/log.md. */
 export const ATTENTION_CHUNK = 128;
@@ -62,15 +63,48 @@ export interface StretchProgram {
   readonly isNothingElse: boolean;
 }
 
+/** Describes the blocks of a model with what sits on them. `training`: draw dropout. */
+export function structuresOf(
+  facts: ArithmeticFacts,
+  adapter: AdapterView | null,
+  training: boolean,
+): readonly BlockStructure[] {
+  return facts.model.layers.map((_, layer) => ({
+    layer,
+    signature: adapter?.signature(layer) ?? "frozen",
+    projector: adapter?.projector(layer) ?? FROZEN,
+    arithmetic: arithmeticOf(facts, adapter, layer),
+    training,
+    trained: (adapter?.trained(layer) ?? []).map(({ input }) => input),
+  }));
+}
+
 /** Compiles a block's program, or returns the one there is. */
 export function compileBlock(
   session: Session,
   structure: BlockStructure,
   variant: BlockVariant,
 ): Promise<Compiled<BlockProgram>> {
+  const { key, make } = blockProgram(session.model, structure, variant);
+  return session.compile(key, () => withConstants(session, structure.layer, make()));
+}
+
+/** A program that can be made, under the key that tells it from all others of a session. */
+export interface Makeable<T> {
+  readonly key: string;
+  readonly make: () => { readonly spec: ProgramSpec; readonly made: T };
+}
+
+/** A block's program, not compiled. */
+export function blockProgram(
+  model: Model,
+  structure: BlockStructure,
+  variant: BlockVariant,
+): Makeable<BlockProgram> {
   const { kind, length, inputGradient, dropped } = variant;
   const own = ["block", kind, structure.trained, inputGradient, dropped];
-  return compile(session, structure, own, length, dropped, (built) => cutProgram(built, structure, variant));
+  const cut = (built: BuiltPart): ReturnType<typeof cutProgram> => cutProgram(built, structure, variant);
+  return makeable(model, structure, own, length, dropped, cut);
 }
 
 /** What the backward pass of a block does when some of its branches are left out. */
@@ -107,7 +141,7 @@ export function compileStretch(
   runsBranch: boolean,
 ): Promise<Compiled<StretchProgram>> {
   const own = ["stretch", index, runsBranch];
-  return compile(session, structure, own, length, [], ({ part, x, y }) => {
+  const { key, make } = makeable(session.model, structure, own, length, [], ({ part, x, y }) => {
     if (part.branches[0]?.input !== x)
       throw new RangeError("Cannot cut a block: it does not begin with a branch");
     const { name, input, sum } = part.branches[index] as BranchGraph;
@@ -117,30 +151,40 @@ export function compileStretch(
     const spec = { name: `block-${runsBranch ? "" : "without-"}${name}`, inputs, outputs };
     return { spec, made: { part, isNothingElse: end === sum } };
   });
+  return session.compile(key, () => withConstants(session, structure.layer, make()));
 }
 
-function compile<T>(
-  session: Session,
+function makeable<T>(
+  model: Model,
   { layer, signature, projector, arithmetic, training }: BlockStructure,
   own: readonly unknown[],
   length: number,
   dropped: readonly string[],
   cut: (built: BuiltPart) => { spec: ProgramSpec; made: T },
-): Promise<Compiled<T>> {
+): Makeable<T> {
   const count = Math.max(1, Math.ceil(length / ATTENTION_CHUNK));
-  const ofLayer = [session.model.layers[layer]?.kind, signature, arithmetic.key, training, count];
-  return session.compile(JSON.stringify([...own, ofLayer]), () => {
-    const built = session.model.buildBlock(layer, {
-      ...PLAIN_PART,
-      projector,
-      product: arithmetic.product,
-      training,
-      chunk: { length: ATTENTION_CHUNK, count },
-      dropped: new Set(dropped),
-    });
-    const program = cut(built);
-    return { ...program, constants: () => constantsOf(session, layer, built.part, program.spec.inputs) };
-  });
+  const ofLayer = [model.layers[layer]?.kind, signature, arithmetic.key, training, count];
+  const options = {
+    ...PLAIN_PART,
+    projector,
+    product: arithmetic.product,
+    training,
+    chunk: { length: ATTENTION_CHUNK, count },
+    dropped: new Set(dropped),
+  };
+  return {
+    key: JSON.stringify([...own, ofLayer]),
+    make: () => cut(model.buildBlock(layer, options)),
+  };
+}
+
+function withConstants<T extends { readonly part: PartGraph }>(
+  session: Session,
+  layer: number,
+  program: { readonly spec: ProgramSpec; readonly made: T },
+): Source<T> {
+  const { spec, made } = program;
+  return { spec, made, constants: () => constantsOf(session, layer, made.part, spec.inputs) };
 }
 
 /** Lists the tensors of a block that its forward and backward programs read, and what of them. */

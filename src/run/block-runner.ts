@@ -6,17 +6,16 @@
  */
 import type { Value } from "../graph/graph.ts";
 import { evaluateShape } from "../graph/shape.ts";
-import { FROZEN } from "../models/site-graph.ts";
 import type { PartGraph, TensorRead } from "../models/part-graph.ts";
 import type { AdapterView } from "../peft/adapter-view.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
-import { arithmeticOf } from "./arithmetic.ts";
 import {
   type BackwardTrace,
   type BlockStructure,
   type BlockVariant,
   compileBlock,
   compileStretch,
+  structuresOf,
   tensorsRead,
   traceBackward,
 } from "./block-programs.ts";
@@ -54,17 +53,7 @@ export class BlockRunner {
     this.session = session;
     this.adapter = adapter;
     this.#fillDropout = fillDropout;
-    const { model } = session;
-    this.#structures = model.layers.map((_, layer) => {
-      return {
-        layer,
-        signature: adapter?.signature(layer) ?? "frozen",
-        projector: adapter?.projector(layer) ?? FROZEN,
-        arithmetic: arithmeticOf(session, adapter, layer),
-        training: fillDropout !== null,
-        trained: (adapter?.trained(layer) ?? []).map(({ input }) => input),
-      };
-    });
+    this.#structures = structuresOf(session, adapter, fillDropout !== null);
   }
 
   get numLayers(): number {

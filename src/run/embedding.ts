@@ -15,7 +15,8 @@ import type { Compiled, Session } from "./session.ts";
 /** Ids int64 [B, T] of tokens, or pixels [B, C, H, W] of images: what the model's stem reads. */
 export type ModelInput = HostTensor<"int64"> | HostTensor<"float32">;
 
-interface StemProgram {
+/** What a program of the stem was made from. */
+export interface StemProgram {
   readonly part: PartGraph;
   readonly gradients: readonly GradientOutput[];
 }
@@ -131,8 +132,9 @@ function inputsOf(part: PartGraph): Record<string, Value> {
   return { ...part.tensors, ...part.adapter };
 }
 
-function stemProgram(
-  session: Session,
+/** A program of what stands before the blocks, not compiled. */
+export function stemProgram(
+  session: Pick<Session, "model" | "isLargeTable">,
   adapter: AdapterView | null,
   direction: "forward" | "backward",
 ): { spec: ProgramSpec; made: StemProgram } {

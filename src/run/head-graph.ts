@@ -4,11 +4,11 @@ import type { Value } from "../graph/graph.ts";
 import { crossEntropy } from "../graph/ops/cross-entropy.ts";
 import { linearCrossEntropy } from "../graph/ops/linear-cross-entropy.ts";
 import { type ProgramSpec, neededInputs } from "../graph/program.ts";
-import { type BuiltPart } from "../models/model.ts";
+import type { BuiltPart, Model } from "../models/model.ts";
 import { PLAIN_PART, type PartGraph } from "../models/part-graph.ts";
 import { FROZEN } from "../models/site-graph.ts";
 import type { AdapterView } from "../peft/adapter-view.ts";
-import type { GradientOutput } from "./block-programs.ts";
+import type { GradientOutput, Makeable } from "./block-programs.ts";
 import type { Compiled, Session } from "./session.ts";
 
 export type HeadProgramKind = "logits" | "loss" | "lossAndGradients";
@@ -28,13 +28,23 @@ export function compileHead(
   kind: HeadProgramKind,
   training: boolean,
 ): Promise<Compiled<HeadProgram>> {
-  const { model } = session;
+  const { key, make } = headProgram(session.model, adapter, kind, training);
+  return session.compile(key, make);
+}
+
+/** A program of the head, not compiled. */
+export function headProgram(
+  model: Model,
+  adapter: AdapterView | null,
+  kind: HeadProgramKind,
+  training: boolean,
+): Makeable<HeadProgram> {
   const own = adapter?.inputs(null) ?? {};
   const ownNames = [...model.ties.keys()].filter((name) => name in own);
   const trained = (adapter?.trained(null) ?? []).map(({ input }) => input);
   const signature = adapter?.signature(null) ?? "frozen";
   const key = JSON.stringify(["head", kind, training, signature, trained, ownNames]);
-  return session.compile(key, () => {
+  const make = (): ReturnType<typeof cutProgram> => {
     const built = model.buildHead({
       ...PLAIN_PART,
       projector: adapter?.projector(null) ?? FROZEN,
@@ -45,7 +55,8 @@ export function compileHead(
       names.map((name) => [name, ownNames.includes(name) ? name : model.storedName(name)]),
     );
     return cutProgram(built, kind, tensorOf, new Set(trained));
-  });
+  };
+  return { key, make };
 }
 
 function cutProgram(

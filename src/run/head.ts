@@ -40,10 +40,7 @@ export class Head {
    */
   constructor(session: Session, adapter: AdapterView | null, fillDropout: FillDropout | null = null) {
     this.#session = session;
-    const { headTensor } = session.model;
-    const isLarge =
-      session.isLargeTable(headTensor.name) && !hasBias(session) && !changesHead(session, adapter);
-    this.#vocabulary = isLarge
+    this.#vocabulary = readsSlices(session, adapter)
       ? new VocabularyHead(session, (part) => session.weights.outer(Object.keys(part.tensors)))
       : null;
     this.#adapter = adapter;
@@ -193,13 +190,22 @@ export class Head {
   }
 }
 
+/** Whether the head's matrix is read some rows at a time. */
+export function readsSlices(
+  session: Pick<Session, "model" | "isLargeTable">,
+  adapter: AdapterView | null,
+): boolean {
+  const { headTensor } = session.model;
+  return session.isLargeTable(headTensor.name) && !hasBias(session) && !changesHead(session, adapter);
+}
+
 /** Whether the head adds something to its product: slices of the matrix have none. */
-function hasBias({ model }: Session): boolean {
+function hasBias({ model }: Pick<Session, "model">): boolean {
   return model.siteOf(model.headTensor.name.replace(/\.weight$/, ""))?.bias === true;
 }
 
 /** Whether an adapter sits on the head or the final norm, or trains a tensor of theirs. */
-function changesHead({ model }: Session, adapter: AdapterView | null): boolean {
+function changesHead({ model }: Pick<Session, "model">, adapter: AdapterView | null): boolean {
   const { part } = model.buildHead({ ...PLAIN_PART, projector: adapter?.projector(null) ?? FROZEN });
   const own = adapter?.inputs(null) ?? {};
   if (Object.keys(part.adapter).length > 0) return true;

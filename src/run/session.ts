@@ -22,6 +22,17 @@ export const MAX_TABLE_BYTES = 256e6;
 /** Rows of such a table that are read at a time, where all of them are needed. */
 const SLICE_ROWS = 16_384;
 
+/** Whether a tensor outside the blocks is never held whole in float32. */
+export function isLargeTable(
+  model: Model,
+  name: string,
+  residency: Residency,
+  maxTableBytes = MAX_TABLE_BYTES,
+): boolean {
+  const { shape = [] } = model.tensors.get(model.storedName(name)) ?? {};
+  return residency === "stored" && numElements(shape) * Float32Array.BYTES_PER_ELEMENT > maxTableBytes;
+}
+
 /** A compiled program with what it was made from. */
 export interface Compiled<T> {
   readonly program: Program;
@@ -86,9 +97,7 @@ export class Session {
 
   /** Whether a tensor outside the blocks is never held whole in float32. */
   isLargeTable(name: string): boolean {
-    const { shape = [] } = this.model.tensors.get(this.model.storedName(name)) ?? {};
-    const sizeBytes = numElements(shape) * Float32Array.BYTES_PER_ELEMENT;
-    return this.weights.residency === "stored" && sizeBytes > this.maxTableBytes;
+    return isLargeTable(this.model, name, this.weights.residency, this.maxTableBytes);
   }
 
   /** Lends tensors of a block until the session is released. @throws as the source */

@@ -13,10 +13,12 @@ import { expandLike } from "../graph/ops/reduce-expand.ts";
 import { logSumExp } from "../graph/ops/log-sum-exp.ts";
 import { type ProgramSpec, neededInputs } from "../graph/program.ts";
 import { type HeadProduct, PLAIN_PART, type PartGraph } from "../models/part-graph.ts";
+import type { Model } from "../models/model.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
+import type { Makeable } from "./block-programs.ts";
 import type { Compiled, Session } from "./session.ts";
 
-type Kind = "logits" | "log-sum" | "log-sum-gradient" | "label" | "label-gradient";
+export type VocabularyProgramKind = "logits" | "log-sum" | "log-sum-gradient" | "label" | "label-gradient";
 
 /** Positions with their labels; `hidden` [N, D] of the last block. */
 export interface LabelledRows {
@@ -40,14 +42,9 @@ export class VocabularyHead {
     this.#outer = outer;
   }
 
-  #program(kind: Kind): Promise<Compiled<VocabularyProgram>> {
-    const { model } = this.#session;
-    const headProduct: HeadProduct = kind.startsWith("label") ? "row-by-row" : "slice";
-    return this.#session.compile(`vocabulary ${kind}`, () => {
-      const { part, x: hidden, y: logits } = model.buildHead({ ...PLAIN_PART, headProduct });
-      const matrix = model.storedName(part.headRows?.tensor ?? "");
-      return { spec: cutProgram(kind, part, hidden, logits), made: { part, matrix } };
-    });
+  #program(kind: VocabularyProgramKind): Promise<Compiled<VocabularyProgram>> {
+    const { key, make } = vocabularyProgram(this.#session.model, kind);
+    return this.#session.compile(key, make);
   }
 
   /** Writes all logits [N, V] of rows [N, D] into memory of the caller. */
@@ -104,7 +101,7 @@ export class VocabularyHead {
 
   /** Runs a program on one slice of the matrix after another; `run` binds the slice. */
   async #walk(
-    kind: Kind,
+    kind: VocabularyProgramKind,
     visit: (
       run: (feeds: Record<string, HostTensor>, into: Record<string, HostTensor>) => Promise<void>,
       from: number,
@@ -124,7 +121,7 @@ export class VocabularyHead {
   }
 
   async #ofLabels(
-    kind: Kind,
+    kind: VocabularyProgramKind,
     { hidden, labels }: LabelledRows,
     feeds: Record<string, HostTensor>,
     into: Record<string, HostTensor>,
@@ -148,7 +145,18 @@ function addExponents(a: number, b: number): number {
   return larger + Math.log1p(Math.exp(smaller - larger));
 }
 
-function cutProgram(kind: Kind, part: PartGraph, hidden: Value, logits: Value): ProgramSpec {
+/** A program of the head of a large vocabulary, not compiled. */
+export function vocabularyProgram(model: Model, kind: VocabularyProgramKind): Makeable<VocabularyProgram> {
+  const make = (): { spec: ProgramSpec; made: VocabularyProgram } => {
+    const headProduct: HeadProduct = kind.startsWith("label") ? "row-by-row" : "slice";
+    const { part, x: hidden, y: logits } = model.buildHead({ ...PLAIN_PART, headProduct });
+    const matrix = model.storedName(part.headRows?.tensor ?? "");
+    return { spec: cutProgram(kind, part, hidden, logits), made: { part, matrix } };
+  };
+  return { key: `vocabulary ${kind}`, make };
+}
+
+function cutProgram(kind: VocabularyProgramKind, part: PartGraph, hidden: Value, logits: Value): ProgramSpec {
   const { graph } = part;
   const scale = graph.input("scale", "float32", ["N", 1]);
   const logSum = graph.input("logSum", "float32", ["N", 1]);
