@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { text } from "node:stream/consumers";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 
 import { z } from "zod";
 
@@ -68,14 +68,18 @@ test("graft --version prints the version alone", async () => {
   assert.match((await run(["--version"])).stdout, /^\d+\.\d+\.\d+\n$/);
 });
 
-/** Runs the program as a process; returns the files that it loaded. */
+/** Runs the sources as a process; returns the files that it loaded. */
 async function loadedFiles(...words: readonly string[]): Promise<string[]> {
+  return await loadedBy(MAIN, ...words);
+}
+
+async function loadedBy(program: string, ...words: readonly string[]): Promise<string[]> {
   const hook = `
     import { registerHooks } from "node:module";
     const urls = [];
     registerHooks({ load(url, context, next) { urls.push(url); return next(url, context); } });
     process.on("exit", () => console.error(urls.join("\\n")));`;
-  const args = ["--import", `data:text/javascript,${encodeURIComponent(hook)}`, MAIN, ...words];
+  const args = ["--import", `data:text/javascript,${encodeURIComponent(hook)}`, program, ...words];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "pipe"] });
   const [stderr, [status]] = await Promise.all([text(child.stderr), once(child, "close")]);
   assert.equal(status, 0, stderr);
@@ -87,6 +91,9 @@ test("the version loads next to nothing, and the help of a command only that one
   assert.ok(forVersion.length < 20, forVersion.join("\n"));
   assert.ok(forVersion.every((url) => !/node_modules\/(?!picocolors)/.test(url)));
   assert.deepEqual(await loadedFiles("--help"), forVersion);
+  assert.deepEqual(await loadedBy(BIN, "--version"), [pathToFileURL(BIN).href]);
+  const started = await loadedBy(BIN, "--help");
+  assert.deepEqual(started, [pathToFileURL(BIN).href, ...forVersion]);
   const forPull = await loadedFiles("pull", "--help");
   assert.ok(forPull.some((url) => url.endsWith("/src/cli/pull.ts")));
   assert.ok(!forPull.some((url) => /\/src\/(cli\/(train|chat|merge)\.|engine\/|models\/)/.test(url)));
