@@ -12,7 +12,7 @@ export interface GradientNorm {
    * The L2 norm of vectors laid behind one another, however they are cut; pieces are added in float64. Not a number when
    * an element is none.
    */
-  norm(vectors: Iterable<Float32Array>): Promise<number>;
+  norm(vectors: Iterable<Float32Array> | AsyncIterable<Float32Array>): Promise<number>;
   /** Frees the compiled program. */
   release(): Promise<void>;
 }
@@ -37,7 +37,7 @@ export async function createGradientNorm(engine: Engine): Promise<GradientNorm> 
     release: () => program.release(),
     norm: async (vectors) => {
       let [sum, filled] = [0, 0];
-      for (const vector of vectors) {
+      for await (const vector of vectors) {
         for (let start = 0; start < vector.length;) {
           const end = Math.min(vector.length, start + CHUNK_ELEMENTS - filled);
           const [part] = chunks.of(vector, start, end) as [HostTensor<"float32">];

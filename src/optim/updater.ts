@@ -3,9 +3,12 @@
  *
  * A parameter without a gradient is passed over, as `torch.optim` passes over `grad is None`: its numbers and its state
  * stay, nothing decays, and its own count of steps, by which Adam corrects its means, does not advance.
+ *
+ * One group is in memory at a time, with its gradients and its state; after that nobody reads its gradients.
  */
 import type { Engine, Program } from "../runtime/engine.ts";
 import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
+import { RESIDENT, type VectorMemory, whileHeld } from "../runtime/vector-memory.ts";
 import { FlatChunks, checkLength } from "./flat-chunks.ts";
 import type { Optimizer } from "./optimizer.ts";
 import { prefixed, updateProgram } from "./update-program.ts";
@@ -28,7 +31,7 @@ export interface GroupGradients {
 
 /** An optimizer's state of a group: to be saved, or set from a saved one. */
 export interface GroupState {
-  /** State vectors by slot, laid out like the group's values. */
+  /** State vectors by slot, laid out like the group's values, in the same memory. */
   readonly slots: Readonly<Record<string, Float32Array>>;
   /** How many updates each parameter has had. */
   readonly steps: number[];
@@ -48,18 +51,22 @@ export interface UpdateStep {
 export interface Updater {
   /** In the order of the groups. */
   readonly state: readonly GroupState[];
-  /** Updates the parameters that have a gradient. @throws RangeError when a vector is of another length. */
-  step(step: UpdateStep): Promise<void>;
+  /**
+   * Updates the parameters that have a gradient; with `looks`, says whether a number of them is another now.
+   * @throws RangeError when a vector is of another length.
+   */
+  step(step: UpdateStep, looks?: boolean): Promise<boolean>;
   /** Frees the compiled program. */
   release(): Promise<void>;
 }
 
-/** Compiles an optimizer for groups of parameters, its state at zero. */
+/** Compiles an optimizer for groups of parameters in some memory, its state at zero. */
 export async function createUpdater<O>(
   engine: Engine,
   optimizer: Optimizer<O>,
   options: O,
   groups: readonly VectorGroup[],
+  memory: VectorMemory = RESIDENT,
 ): Promise<Updater> {
   const program = await engine.compile(updateProgram(optimizer, options));
   /** Inputs of the program: scalars are set here, vectors for each piece. */
@@ -68,13 +75,15 @@ export async function createUpdater<O>(
     (feeds[name] ??= zeros("float32", [])).data[0] = value;
   };
   const pieces = new PieceRunner(program, feeds);
-  const state = groups.map((group): GroupState => makeState(optimizer, group));
+  const state = groups.map((group): GroupState => makeState(optimizer, group, memory));
 
   const updateGroup = async (
     { values, parameters }: VectorGroup,
     { slots, steps }: GroupState,
     { values: gradients, present }: GroupGradients,
-  ): Promise<void> => {
+    looks: boolean,
+  ): Promise<boolean> => {
+    let hasMoved = false;
     checkLength("gradients", gradients, values.length);
     const vectors = { parameter: values, ...prefixed("slot", slots) };
     for (let index = 0; index < parameters.length;) {
@@ -85,30 +94,69 @@ export async function createUpdater<O>(
           set(`scalar.${name}`, value);
         const { offset: from } = parameters[index] as VectorGroup["parameters"][number];
         const last = parameters[end - 1] as VectorGroup["parameters"][number];
-        await pieces.run(gradients, vectors, from, last.offset + last.length);
+        const moves = await pieces.run(
+          gradients,
+          vectors,
+          from,
+          last.offset + last.length,
+          looks && !hasMoved,
+        );
+        hasMoved ||= moves;
         steps.fill(count, index, end);
       }
       index = end;
     }
+    return hasMoved;
   };
 
   return {
     state,
     release: () => program.release(),
-    step: async ({ gradients, gradientScale, learningRate, weightDecay }) => {
+    step: async ({ gradients, gradientScale, learningRate, weightDecay }, looks = false) => {
       set("gradientScale", gradientScale);
       set("learningRate", learningRate);
       set("weightDecay", weightDecay);
-      for (const [i, group] of groups.entries()) {
-        await updateGroup(group, state[i] as GroupState, gradients[i] as GroupGradients);
+      let hasMoved = false;
+      const vectorsOf = (i: number): readonly [Float32Array[], Float32Array[]] => [
+        groups[i] ? [groups[i].values, ...Object.values(state[i]?.slots ?? {})] : [],
+        gradients[i] ? [gradients[i].values] : [],
+      ];
+      // Downwards: what the norm of the gradients read last is still there.
+      for (let i = groups.length - 1; i >= 0; i--) {
+        const [changed, read] = vectorsOf(i);
+        const [group, own, collected] = [groups[i], state[i], gradients[i]];
+        const update = (): Promise<boolean> =>
+          updateGroup(
+            group as VectorGroup,
+            own as GroupState,
+            collected as GroupGradients,
+            looks && !hasMoved,
+          );
+        const moves = await whileHeld(memory, changed, "change", () =>
+          whileHeld(memory, read, "read", update),
+        );
+        hasMoved ||= moves;
+        memory.discard(read);
       }
+      return hasMoved;
     },
   };
 }
 
-function makeState<O>({ slots }: Optimizer<O>, { values, parameters }: VectorGroup): GroupState {
+function makeState<O>(
+  { slots }: Optimizer<O>,
+  { parameters }: VectorGroup,
+  memory: VectorMemory,
+): GroupState {
+  const last = parameters.at(-1);
+  const length = last ? last.offset + last.length : 0;
+  const makeSlot = (name: string): Float32Array =>
+    memory.make(
+      { name: `optimizer state "${name}"`, sizeBytes: 4 * length },
+      (buffer) => new Float32Array(buffer, 0, length),
+    );
   return {
-    slots: Object.fromEntries(slots.map((slot) => [slot, new Float32Array(values.length)])),
+    slots: Object.fromEntries(slots.map((slot) => [slot, makeSlot(slot)])),
     steps: parameters.map(() => 0),
   };
 }
@@ -132,12 +180,15 @@ class PieceRunner {
     this.#feeds = feeds;
   }
 
+  /** `looks`: to say whether a parameter is another now. */
   async run(
     gradients: Float32Array,
     vectors: Readonly<Record<string, Float32Array>>,
     from: number,
     to: number,
-  ): Promise<void> {
+    looks: boolean,
+  ): Promise<boolean> {
+    let hasMoved = false;
     const [feeds, into, chunks] = [this.#feeds, this.#into, this.#chunks];
     const names = Object.keys(vectors);
     for (const [i, gradient] of chunks.of(gradients, from, to).entries()) {
@@ -147,7 +198,12 @@ class PieceRunner {
         into[`new.${name}`] = chunks.scratch(name, gradient.data.length);
       }
       await this.#program.run(feeds, into);
+      if (looks && !hasMoved) {
+        const now = into["new.parameter"]?.data;
+        hasMoved = feeds["parameter"]?.data.some((value, at) => value !== now?.[at]) ?? false;
+      }
       for (const name of names) feeds[name]?.data.set(into[`new.${name}`]?.data ?? []);
     }
+    return hasMoved;
   }
 }

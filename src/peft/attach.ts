@@ -5,10 +5,11 @@ import type { BaseModel } from "../models/base-model.ts";
 import type { DerivedLease } from "../models/derived-tensors.ts";
 import type { Random } from "../random.ts";
 import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
+import { RESIDENT, type VectorMemory, whileHeld } from "../runtime/vector-memory.ts";
 import { type AdapterView, type BoundTensor, viewAdapter } from "./adapter-view.ts";
 import { type AdaptedSite, type AttachRequest, layOut } from "./layout.ts";
 import { type AdapterMethod, type Method, configFileOf } from "./method.ts";
-import { type Parameter, type ParameterGroup, makeParameters } from "./parameters.ts";
+import { type Parameter, type ParameterGroup, lengthOf, makeParameters } from "./parameters.ts";
 import type { SiteStart, SiteTensors } from "./site.ts";
 import { weightOf } from "./site-weight.ts";
 import type { Targets } from "./targets.ts";
@@ -24,11 +25,13 @@ export interface Adapter extends AdapterView {
   readonly groups: readonly ParameterGroup[];
   /** Trainable numbers, all together. */
   readonly numTrained: number;
+  /** Where these are; they are held while they are read or written. */
+  readonly memory: VectorMemory;
   /** Frozen tensors that all sites share, by suffix. */
   readonly shared: ReadonlyMap<string, HostTensor>;
   /** Tensors of one of its sites, trained and frozen, by suffix; views. */
   tensorsOf(site: AdaptedSite): Readonly<Record<string, HostTensor>>;
-  /** A parameter's numbers by its name in files, or null when nothing of this name is trained; a view. */
+  /** A parameter's numbers by its name in files, or null when nothing of this name is trained; a view, to be held. */
   tensor(name: string): HostTensor<"float32"> | null;
   /** Itself as programs read it that write text: what the method would have bound is bound. The same at every call. */
   forWriting(): AdapterView;
@@ -38,25 +41,33 @@ export interface Adapter extends AdapterView {
 
 /**
  * Attaches a method to a model; the model is read where values are made from its weights, and stays as it is. `random`
- * null: what is trained, or lies in an adapter's file, is left for whoever fills it in.
+ * null: what is trained, or lies in an adapter's file, is left for whoever fills it in. `memory`: of what is trained,
+ * where the result is a whole model; adapters are small, and stay in memory.
  * @throws UsageError "usage/flag" for bad options, "usage/target-modules" when the targets match nothing.
  */
 export async function attach(
   base: BaseModel,
   request: AttachRequest,
   random: Random | null,
+  memory: VectorMemory = RESIDENT,
 ): Promise<Adapter> {
   const { method } = request;
+
   const { model } = base;
   const layout = layOut(model, base.source, request);
   const { options, targets, sites } = layout;
-  const { parameters, groups } = makeParameters(layout);
+  const own = configFileOf(method) === null ? memory : RESIDENT;
+  const { parameters, groups } = makeParameters(layout, own);
   const byName = new Map(parameters.map((parameter) => [parameter.name, parameter]));
   const tensors = new Map<AdaptedSite, Record<string, HostTensor>>();
   for (const site of sites.values()) tensors.set(site, {});
   for (const { owner, name, value } of parameters) {
     if (owner.kind === "site") (tensors.get(owner.site) as Record<string, HostTensor>)[owner.suffix] = value;
-    else if (random !== null) value.data.set((await base.values(name)).data);
+    else if (random !== null) {
+      await whileHeld(own, [value.data], "change", async () =>
+        base.source.readInto(base.model.storedName(name), value.data),
+      );
+    }
   }
   const shared = new Map<string, HostTensor>();
   const leases: DerivedLease[] = [];
@@ -96,7 +107,8 @@ export async function attach(
     sites,
     parameters,
     groups,
-    numTrained: groups.reduce((sum, { values }) => sum + values.length, 0),
+    numTrained: groups.reduce((sum, group) => sum + lengthOf(group), 0),
+    memory: own,
     shared,
     tensorsOf,
     tensor: (name) => byName.get(name)?.value ?? null,

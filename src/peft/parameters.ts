@@ -2,10 +2,11 @@
  * @file What is trained: parameters that know what they belong to, in groups of one block each and one for the rest.
  *
  * The numbers of a group lie side by side in one vector, so that the optimizer, clipping and checkpoints handle a group
- * at a time and never need all of them at once.
+ * at a time and never need all of them at once: whoever reads or writes numbers holds their memory meanwhile.
  */
 import type { ModelTensor } from "../models/sites.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
+import { RESIDENT, type VectorMemory } from "../runtime/vector-memory.ts";
 import { numElements } from "../graph/shape.ts";
 import type { AdaptedSite, Layout } from "./layout.ts";
 
@@ -47,10 +48,15 @@ export interface Parameters {
   readonly parameters: readonly Parameter[];
   /** By rising layer, that outside the blocks last; none is empty. */
   readonly groups: readonly ParameterGroup[];
+  /** Where their numbers are; they are held while they are read or written. */
+  readonly memory: VectorMemory;
 }
 
-/** Makes the parameters of a layout, all zero. */
-export function makeParameters({ trainedBase, sites }: Pick<Layout, "trainedBase" | "sites">): Parameters {
+/** Makes the parameters of a layout, all zero, in memory of a kind. */
+export function makeParameters(
+  { trainedBase, sites }: Pick<Layout, "trainedBase" | "sites">,
+  memory: VectorMemory = RESIDENT,
+): Parameters {
   const plans = [
     ...trainedBase.map((tensor): ParameterPlan => {
       const { name, path, shape, layer } = tensor;
@@ -67,26 +73,40 @@ export function makeParameters({ trainedBase, sites }: Pick<Layout, "trainedBase
   const layers = [...new Set(plans.map(({ layer }) => layer))].sort(
     (a, b) => (a ?? Infinity) - (b ?? Infinity),
   );
-  const groups = new Map(layers.map((layer) => [layer, makeGroup(layer, plans)]));
-  const parameters = plans.map((plan): Parameter => {
-    const { values, parameters: placed } = groups.get(plan.layer) as ReturnType<typeof makeGroup>;
-    const last = placed.at(-1);
-    const offset = last ? last.offset + last.length : 0;
-    const length = numElements(plan.shape);
-    const value = hostTensor("float32", plan.shape, values.subarray(offset, offset + length));
-    const parameter = { ...plan, offset, length, value };
-    placed.push(parameter);
-    return parameter;
+  const made = new Map<ParameterPlan, Parameter>();
+  const groups = layers.map((layer) => {
+    const own = plans.filter((plan) => plan.layer === layer);
+    const numbers = own.reduce((sum, { shape }) => sum + numElements(shape), 0);
+    const spec = {
+      name: `values of ${groupName(layer)}`,
+      sizeBytes: numbers * Float32Array.BYTES_PER_ELEMENT,
+    };
+    return memory.make(spec, (buffer): ParameterGroup => {
+      const values = new Float32Array(buffer, 0, numbers);
+      let offset = 0;
+      for (const plan of own) {
+        const length = numElements(plan.shape);
+        const value = hostTensor("float32", plan.shape, values.subarray(offset, offset + length));
+        made.set(plan, { ...plan, offset, length, value });
+        offset += length;
+      }
+      return { layer, parameters: own.map((plan) => made.get(plan) as Parameter), values };
+    });
   });
-  return { parameters, groups: [...groups.values()] };
+  return { parameters: plans.map((plan) => made.get(plan) as Parameter), groups, memory };
 }
 
-/** Makes the vector of a group, whose parameters are still to be placed in it. */
-function makeGroup(
-  layer: number | null,
-  plans: readonly ParameterPlan[],
-): ParameterGroup & { readonly parameters: Parameter[] } {
-  const own = plans.filter((plan) => plan.layer === layer);
-  const length = own.reduce((sum, { shape }) => sum + numElements(shape), 0);
-  return { layer, parameters: [], values: new Float32Array(length) };
+/** What messages call the parameters of a layer. */
+export function groupName(layer: number | null): string {
+  return layer === null ? "what is outside the blocks" : `block ${layer}`;
+}
+
+/** Numbers of a group, wherever they are. */
+export function lengthOf({
+  parameters,
+}: {
+  readonly parameters: readonly { readonly offset: number; readonly length: number }[];
+}): number {
+  const last = parameters.at(-1);
+  return last ? last.offset + last.length : 0;
 }

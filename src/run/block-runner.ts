@@ -22,6 +22,7 @@ import {
 import type { PassContext } from "./context.ts";
 import { type GradientBuffer, bindGradients } from "./gradient-buffer.ts";
 import type { Session } from "./session.ts";
+import type { Lease } from "./lease.ts";
 import { WeightWalk } from "./weights.ts";
 
 /** Fills the dropout mask of a site: zeros and 1/(1-p). Called again for the backward pass, so it must give the same. */
@@ -72,8 +73,32 @@ export class BlockRunner {
 
   /** Begins a pass; whoever does ends it. */
   begin(context: PassContext): BlockPass {
-    const walk = new WeightWalk(this.session.weights, this.numLayers, (layer) => this.#readsOf(layer));
+    const { weights } = this.session;
+    // What is trained of a block is held with what is frozen.
+    const borrow = async (layer: number, reads: readonly TensorRead[]): Promise<Lease> => {
+      const lease = await weights.borrow(layer, reads);
+      const { memory } = weights;
+      const trained = await memory.hold(this.#valuesOf(layer), "read").catch((error: unknown) => {
+        lease.release();
+        throw error;
+      });
+      const release = (): void => [lease, trained].forEach((each) => each.release());
+      return { tensors: lease.tensors, release };
+    };
+    const prefetch = (layer: number, reads: readonly TensorRead[]): void => {
+      weights.prefetch(layer, reads);
+      weights.memory.prefetch(this.#valuesOf(layer), "read");
+    };
+    const { memory } = weights;
+    const walk = new WeightWalk({ memory, borrow, prefetch }, this.numLayers, (layer) =>
+      this.#readsOf(layer),
+    );
     return { context, walk };
+  }
+
+  /** Numbers of what is trained of a block. */
+  #valuesOf(layer: number): Float32Array[] {
+    return (this.adapter?.trained(layer) ?? []).map(({ value }) => value.data);
   }
 
   /** Gives back what a pass holds. */
@@ -92,11 +117,12 @@ export class BlockRunner {
   #readsOf(layer: number): readonly TensorRead[] {
     const structure = this.#structureOf(layer);
     const { signature, arithmetic } = structure;
-    const key = JSON.stringify([this.session.model.layers[layer]?.kind, signature, arithmetic.key]);
+    const { trained } = structure;
+    const key = JSON.stringify([this.session.model.layers[layer]?.kind, signature, arithmetic.key, trained]);
     let reads = this.#reads.get(key);
     if (!reads) {
-      reads = tensorsRead(this.session.model, structure);
-      this.#reads.set(key, reads);
+      const all = tensorsRead(this.session.model, structure);
+      this.#reads.set(key, (reads = all.filter(({ tensor }) => !trained.includes(tensor))));
     }
     return reads;
   }
@@ -216,12 +242,19 @@ export class BlockRunner {
     };
     const { program, made } = await compileBlock(this.session, this.#structureOf(layer), variant);
     const dx = inputGradient ? this.#acquire(program.spec.outputs["dx"] as Value, pass.context) : null;
-    const bound = bindGradients(buffer, this.adapter?.trained(layer) ?? [], made.gradients);
-    const into: Record<string, HostTensor> = { ...bound.into, ...(dx ? { dx } : {}) };
+    const trained = this.adapter?.trained(layer) ?? [];
     const { feeds, lent } = await this.#feeds(layer, layer - 1, pass, made.part);
-    await program.run({ ...feeds, ...saved, x, dy }, into);
-    this.session.pool.release(...lent);
-    await bound.add();
+    const hold = await buffer.hold(trained);
+    try {
+      const bound = bindGradients(buffer, trained, made.gradients);
+      const into: Record<string, HostTensor> = { ...bound.into, ...(dx ? { dx } : {}) };
+      buffer.prefetch(this.adapter?.trained(layer - 1) ?? []);
+      await program.run({ ...feeds, ...saved, x, dy }, into);
+      this.session.pool.release(...lent);
+      await bound.add();
+    } finally {
+      hold.release();
+    }
     return dx;
   }
 }

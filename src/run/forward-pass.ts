@@ -6,6 +6,7 @@ import { BlockRunner } from "./block-runner.ts";
 import { PassContext } from "./context.ts";
 import { Embedding, type ModelInput } from "./embedding.ts";
 import { Head } from "./head.ts";
+import { whileHeld } from "../runtime/vector-memory.ts";
 import type { Session } from "./session.ts";
 
 export class ForwardPass {
@@ -37,13 +38,15 @@ export class ForwardPass {
     const { pool, tables } = this.session;
     const pass = this.#runner.begin(new PassContext(facts, pool, tables));
     try {
-      let x = await this.#embedding.forward(input, pass.context);
+      const { memory } = this.session.weights;
+      const outer = (this.#runner.adapter?.trained(null) ?? []).map(({ value }) => value.data);
+      let x = await whileHeld(memory, outer, "read", () => this.#embedding.forward(input, pass.context));
       for (let layer = 0; layer < this.#runner.numLayers; layer++) {
         const { y } = await this.#runner.forward(layer, x, pass, false);
         pool.release(x);
         x = y;
       }
-      const result = await read(x);
+      const result = await whileHeld(memory, outer, "read", () => read(x));
       pool.release(x);
       return result;
     } finally {

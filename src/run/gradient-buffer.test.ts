@@ -25,6 +25,13 @@ async function write(buffer: GradientBuffer, parameter: Parameter, value: number
   await buffer.add(parameter, target);
 }
 
+/** The gradients that there are. */
+async function vectorsOf(buffer: GradientBuffer): Promise<Float32Array[]> {
+  const vectors: Float32Array[] = [];
+  for await (const vector of buffer.vectors()) vectors.push(vector);
+  return vectors;
+}
+
 test("parameters lie in groups by layer, those outside the blocks last, and keep the order of the adapter", () => {
   assert.deepEqual(
     trained.groups.map(({ layer, parameters, values }) => [
@@ -56,7 +63,7 @@ test("what is written twice is summed; what is not written is absent, not zero, 
   for (const parameter of [embed, a, b, c]) await write(buffer, parameter, 9);
   assert.deepEqual(buffer.finish(), []);
   assert.deepEqual(
-    [...buffer.vectors()].map(({ length }) => length),
+    (await vectorsOf(buffer)).map(({ length }) => length),
     [2, 7, 1],
   );
 
@@ -66,7 +73,7 @@ test("what is written twice is summed; what is not written is absent, not zero, 
   await write(buffer, b, 0.5);
   assert.deepEqual(buffer.finish(), [a, c]);
   assert.deepEqual(
-    [...buffer.vectors()].map((vector) => [...vector]),
+    (await vectorsOf(buffer)).map((vector) => [...vector]),
     [
       [2, 2],
       [1.5, 1.5, 1.5],
@@ -84,7 +91,7 @@ test("what is written twice is summed; what is not written is absent, not zero, 
     for (const value of [1, 2, 3]) await write(buffer, b, value);
     buffer.finish();
   }
-  assert.deepEqual([...buffer.vectors()], [Float32Array.of(6, 6, 6)]);
+  assert.deepEqual(await vectorsOf(buffer), [Float32Array.of(6, 6, 6)]);
   assert.equal(pool.allocatedBytes, bytes);
   await buffer.release();
 });

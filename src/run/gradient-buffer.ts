@@ -8,17 +8,18 @@
 import { Graph } from "../graph/graph.ts";
 import { add } from "../graph/ops/elementwise.ts";
 import type { Adapter } from "../peft/attach.ts";
-import type { Parameter, ParameterGroup } from "../peft/parameters.ts";
+import { type Parameter, type ParameterGroup, groupName, lengthOf } from "../peft/parameters.ts";
 import type { BufferPool } from "../runtime/buffer-pool.ts";
 import type { Engine, Program } from "../runtime/engine.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
+import { type Hold, type Use, type VectorMemory } from "../runtime/vector-memory.ts";
 
 type Tensor = HostTensor<"float32">;
 
 /** Gradients of one group. */
 export interface GradientGroup {
   readonly group: ParameterGroup;
-  /** Laid out like the group's values; undefined where there is no gradient. */
+  /** Laid out like the group's values, in the same memory; undefined where there is no gradient. */
   readonly values: Float32Array;
   /** Whether each parameter of the group has a gradient. Known once the step is finished. */
   readonly present: readonly boolean[];
@@ -32,45 +33,57 @@ interface Slot {
   isWritten: boolean;
 }
 
+/** Gradients that follow one another in the adapter's order and in memory. */
+interface Run {
+  readonly slots: readonly Slot[];
+  readonly data: Float32Array;
+}
+
+type Trained = Pick<Adapter, "groups" | "parameters" | "memory">;
+
 export class GradientBuffer {
   /** In the order of the adapter's groups. */
   readonly groups: readonly (GradientGroup & { readonly present: boolean[] })[];
   readonly #slots: ReadonlyMap<Parameter, Slot>;
-  /** Gradients that follow one another in the adapter's order and in memory. */
-  readonly #runs: readonly { readonly slots: readonly Slot[]; readonly data: Float32Array }[];
+  readonly #runs: readonly Run[];
+  readonly #memory: VectorMemory;
   readonly #pool: BufferPool;
   readonly #sum: Program;
   /** Tensors of the pool as [N]: it lends the same ones again. */
   readonly #flat = new WeakMap<Tensor, Tensor>();
 
-  private constructor(adapter: Pick<Adapter, "groups" | "parameters">, pool: BufferPool, sum: Program) {
+  private constructor({ groups, parameters, memory }: Trained, pool: BufferPool, sum: Program) {
     this.#pool = pool;
     this.#sum = sum;
-    this.groups = adapter.groups.map((group) => ({
-      group,
-      values: new Float32Array(group.values.length),
-      present: group.parameters.map(() => false),
-    }));
+    this.#memory = memory;
     const slots = new Map<Parameter, Slot>();
-    for (const { group, values } of this.groups) {
-      for (const parameter of group.parameters) {
-        const { offset, length, shape } = parameter;
-        const own = values.subarray(offset, offset + length);
-        const [view, flat] = [hostTensor("float32", shape, own), hostTensor("float32", [length], own)];
-        slots.set(parameter, { view, flat, isWritten: false });
-      }
-    }
+    const stretches = findStretches(parameters);
+    const runs = new Map<readonly Parameter[], Run>();
+    this.groups = groups.map((group) => {
+      const length = lengthOf(group);
+      const spec = { name: `gradients of ${groupName(group.layer)}`, sizeBytes: 4 * length };
+      const values = memory.make(spec, (buffer) => {
+        for (const parameter of group.parameters) {
+          const own = new Float32Array(buffer, 4 * parameter.offset, parameter.length);
+          const flat = hostTensor("float32", [parameter.length], own);
+          slots.set(parameter, { view: hostTensor("float32", parameter.shape, own), flat, isWritten: false });
+        }
+        for (const stretch of stretches.filter(([first]) => first?.layer === group.layer)) {
+          const start = stretch[0]?.offset ?? 0;
+          const data = new Float32Array(buffer, 4 * start, lengthOf({ parameters: stretch }) - start);
+          runs.set(stretch, { slots: stretch.map((each) => slots.get(each) as Slot), data });
+        }
+        return new Float32Array(buffer, 0, length);
+      });
+      return { group, values, present: group.parameters.map(() => false) };
+    });
     // By the order of the adapter, in which `vectors` lists them.
-    this.#slots = new Map(adapter.parameters.map((parameter) => [parameter, slots.get(parameter) as Slot]));
-    this.#runs = findRuns([...this.#slots.values()]);
+    this.#slots = new Map(parameters.map((parameter) => [parameter, slots.get(parameter) as Slot]));
+    this.#runs = stretches.map((stretch) => runs.get(stretch) as Run);
   }
 
   /** Makes a buffer for what an adapter trains. */
-  static async create(
-    engine: Engine,
-    adapter: Pick<Adapter, "groups" | "parameters">,
-    pool: BufferPool,
-  ): Promise<GradientBuffer> {
+  static async create(engine: Engine, adapter: Trained, pool: BufferPool): Promise<GradientBuffer> {
     const graph = new Graph();
     const [a, b] = [graph.input("a", "float32", ["N"]), graph.input("b", "float32", ["N"])];
     const program = await engine.compile({
@@ -84,6 +97,23 @@ export class GradientBuffer {
   /** Forgets what was collected: the next step begins. */
   begin(): void {
     for (const slot of this.#slots.values()) slot.isWritten = false;
+    this.#memory.discard(this.groups.map(({ values }) => values));
+  }
+
+  /** Holds the memory of parameters' gradients, to write them. */
+  hold(parameters: readonly Parameter[]): Promise<Hold> {
+    return this.#memory.hold(...this.#toWrite(parameters));
+  }
+
+  /** Begins to bring that memory in. */
+  prefetch(parameters: readonly Parameter[]): void {
+    this.#memory.prefetch(...this.#toWrite(parameters));
+  }
+
+  #toWrite(parameters: readonly Parameter[]): [Float32Array[], Use] {
+    const groups = this.groups.filter(({ group }) => parameters.some(({ layer }) => layer === group.layer));
+    const isNew = groups.every(({ group }) => group.parameters.every((each) => !this.#slot(each).isWritten));
+    return [groups.map(({ values }) => values), isNew ? "overwrite" : "change"];
   }
 
   #slot(parameter: Parameter): Slot {
@@ -92,7 +122,7 @@ export class GradientBuffer {
     return slot;
   }
 
-  /** Where a program is to write the gradient of a parameter. Give it back through `add`. */
+  /** Where a program is to write the gradient of a parameter, which is held. Give it back through `add`. */
   target(parameter: Parameter): Tensor {
     const { view, isWritten } = this.#slot(parameter);
     return isWritten ? this.#pool.acquire("float32", view.shape) : view;
@@ -125,11 +155,22 @@ export class GradientBuffer {
     return [...this.#slots].flatMap(([parameter, { isWritten }]) => (isWritten ? [] : [parameter]));
   }
 
-  /** The gradients that there are, in the order of the adapter's parameters, neighbours as one vector; views. */
-  *vectors(): Iterable<Float32Array> {
-    for (const { slots, data } of this.#runs) {
-      if (slots.every(({ isWritten }) => isWritten)) yield data;
-      else for (const { flat, isWritten } of slots) if (isWritten) yield flat.data;
+  /**
+   * The gradients that there are, in the order of the adapter's parameters, neighbours as one vector; views, held until
+   * the next is asked for.
+   */
+  async *vectors(): AsyncGenerator<Float32Array, void, void> {
+    const runs = this.#runs.filter(({ slots }) => slots.some(({ isWritten }) => isWritten));
+    for (const [i, { slots, data }] of runs.entries()) {
+      const hold = await this.#memory.hold([data], "read");
+      const next = runs[i + 1];
+      if (next) this.#memory.prefetch([next.data], "read");
+      try {
+        if (slots.every(({ isWritten }) => isWritten)) yield data;
+        else for (const { flat, isWritten } of slots) if (isWritten) yield flat.data;
+      } finally {
+        hold.release();
+      }
     }
   }
 
@@ -157,15 +198,14 @@ export function bindGradients(
   };
 }
 
-function findRuns(slots: readonly Slot[]): { slots: Slot[]; data: Float32Array }[] {
-  const runs: { slots: Slot[]; data: Float32Array }[] = [];
-  for (const slot of slots) {
-    const run = runs.at(-1);
-    const { buffer, byteOffset, length } = slot.flat.data;
-    if (run?.data.buffer === buffer && run.data.byteOffset + run.data.byteLength === byteOffset) {
-      run.slots.push(slot);
-      run.data = new Float32Array(buffer, run.data.byteOffset, run.data.length + length);
-    } else runs.push({ slots: [slot], data: slot.flat.data });
+/** Cuts parameters where one does not lie behind the other. */
+function findStretches(parameters: readonly Parameter[]): Parameter[][] {
+  const stretches: Parameter[][] = [];
+  for (const parameter of parameters) {
+    const last = stretches.at(-1)?.at(-1);
+    if (last?.layer === parameter.layer && last.offset + last.length === parameter.offset) {
+      stretches.at(-1)?.push(parameter);
+    } else stretches.push([parameter]);
   }
-  return runs;
+  return stretches;
 }

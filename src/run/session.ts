@@ -14,7 +14,9 @@ import type { TensorRead } from "../models/part-graph.ts";
 import type { Compute } from "../nn/compute.ts";
 import { f32 } from "../nn/computes/f32.ts";
 import { PassTables } from "./context.ts";
-import { type Lease, type Residency, type WeightTensors, Weights } from "./weights.ts";
+import { RESIDENT, type VectorMemory } from "../runtime/vector-memory.ts";
+import type { Lease, WeightTensors } from "./lease.ts";
+import { type Residency, Weights } from "./weights.ts";
 
 /** The embedding of a vocabulary of 49,152 tokens is held in float32, that of one of 262,144 is not. */
 export const MAX_TABLE_BYTES = 256e6;
@@ -47,6 +49,8 @@ export interface SessionOptions {
   readonly sliceRows?: number;
   /** Arithmetic of the products with frozen matrices in the blocks; what is trained, stem and head are in float32. */
   readonly compute?: Compute;
+  /** Where frozen blocks are between two uses. */
+  readonly memory?: VectorMemory;
 }
 
 /** What a program is compiled from. */
@@ -81,14 +85,19 @@ export class Session {
     engine: Engine,
     base: BaseModel,
     residency: Residency = "stored",
-    { maxTableBytes = MAX_TABLE_BYTES, sliceRows = SLICE_ROWS, compute = f32 }: SessionOptions = {},
+    {
+      maxTableBytes = MAX_TABLE_BYTES,
+      sliceRows = SLICE_ROWS,
+      compute = f32,
+      memory = RESIDENT,
+    }: SessionOptions = {},
   ) {
     this.engine = engine;
     this.base = base;
     this.maxTableBytes = maxTableBytes;
     this.compute = compute;
     this.sliceRows = sliceRows;
-    this.weights = new Weights(base, residency);
+    this.weights = new Weights(base, residency, memory);
   }
 
   get model(): Model {

@@ -2,25 +2,21 @@
  * @file What programs read of a base model's tensors, lent block by block.
  *
  * A lease counts: memory of a block is used again only when nobody holds it, so passes over the model run beside each
- * other. Without `float32` residency a pass holds two blocks, the one that runs and the one that is being read.
+ * other. Without `float32` residency a pass holds two blocks, the one that runs and the one that is being read. Within a
+ * budget of memory, as many blocks stay as fit (`block-shards`).
  */
 import { assertInternal } from "../errors.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import type { TensorRead } from "../models/part-graph.ts";
-import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
-
-/** What programs read, by the names of their inputs. */
-export type WeightTensors = Readonly<Record<string, HostTensor>>;
+import { numElements } from "../graph/shape.ts";
+import { type HostTensor, hostTensor, zeros } from "../runtime/host-tensor.ts";
+import { RESIDENT, type VectorMemory } from "../runtime/vector-memory.ts";
+import { BlockShards } from "./block-shards.ts";
+import type { Lease, WeightTensors } from "./lease.ts";
 
 /** Where weights are between two uses: as they are stored, or as programs read them, which is float32 for the most part. */
 export const RESIDENCIES = ["stored", "float32"] as const;
 export type Residency = (typeof RESIDENCIES)[number];
-
-/** Tensors of one block, lent until they are released. */
-export interface Lease {
-  readonly tensors: WeightTensors;
-  release(): void;
-}
 
 /** Memory of one block, and the tensors that are in it or on their way. */
 interface Slot {
@@ -34,17 +30,22 @@ interface Slot {
   numLeases: number;
 }
 
-export class Weights {
+export class Weights implements Lender {
   readonly residency: Residency;
+  readonly memory: VectorMemory;
   readonly #base: BaseModel;
+  /** Null: memory has no budget. */
+  readonly #shards: BlockShards | null;
   /** Every slot, the one that was released longest ago first. */
   readonly #slots: Slot[] = [];
   /** Tensors outside the blocks, by name. */
   readonly #outer = new Map<string, Promise<HostTensor<"float32">>>();
 
-  constructor(base: BaseModel, residency: Residency) {
+  constructor(base: BaseModel, residency: Residency, memory: VectorMemory = RESIDENT) {
     this.#base = base;
     this.residency = residency;
+    this.memory = memory;
+    this.#shards = memory.budgetBytes === null ? null : new BlockShards(base, memory);
   }
 
   /** Tensors outside the blocks by name, read when first asked for; owned by the model. @throws as the source */
@@ -52,14 +53,33 @@ export class Weights {
     const tensors: Record<string, HostTensor<"float32">> = {};
     for (const name of names) {
       let tensor = this.#outer.get(name);
-      if (!tensor) this.#outer.set(name, (tensor = this.#base.values(name)));
+      if (!tensor) this.#outer.set(name, (tensor = this.#readOuter(name)));
       tensors[name] = await tensor;
     }
     return tensors;
   }
 
+  async #readOuter(name: string): Promise<HostTensor<"float32">> {
+    if (!this.#shards) return await this.#base.values(name);
+    const { source, model } = this.#base;
+    const { shape = [] } = model.tensors.get(model.storedName(name)) ?? {};
+    const length = numElements(shape);
+    const tensor = this.memory.make({ name, sizeBytes: 4 * length }, (buffer) =>
+      hostTensor("float32", shape, new Float32Array(buffer, 0, length)),
+    );
+    await this.memory.hold([tensor.data], "change");
+    await source.readInto(model.storedName(name), tensor.data);
+    return tensor;
+  }
+
+  /** Begins to read tensors of a block that are asked for next. */
+  prefetch(layer: number, tensors: readonly TensorRead[]): void {
+    this.#shards?.prefetch(layer, tensors);
+  }
+
   /** Lends tensors of a block, named by their path inside it. @throws as the source */
   async borrow(layer: number, tensors: readonly TensorRead[]): Promise<Lease> {
+    if (this.#shards) return await this.#shards.borrow(layer, tensors);
     const slot = this.#slotOf(layer);
     slot.numLeases++;
     let isHeld = true;
@@ -128,15 +148,23 @@ export class Weights {
   }
 }
 
+/** What lends blocks. */
+export interface Lender {
+  /** Where blocks are; within a budget, the next one is not lent ahead but only begun to be read. */
+  readonly memory: VectorMemory;
+  borrow(layer: number, tensors: readonly TensorRead[]): Promise<Lease>;
+  prefetch(layer: number, tensors: readonly TensorRead[]): void;
+}
+
 /** One pass over the blocks: it holds the block in use, and the one that comes next is read meanwhile. */
 export class WeightWalk {
-  readonly #weights: Weights;
+  readonly #weights: Lender;
   readonly #readsOf: (layer: number) => readonly TensorRead[];
   readonly #numLayers: number;
   #held: Lease | null = null;
   #ahead: { readonly layer: number; readonly lease: Promise<Lease> } | null = null;
 
-  constructor(weights: Weights, numLayers: number, readsOf: (layer: number) => readonly TensorRead[]) {
+  constructor(weights: Lender, numLayers: number, readsOf: (layer: number) => readonly TensorRead[]) {
     this.#weights = weights;
     this.#numLayers = numLayers;
     this.#readsOf = readsOf;
@@ -151,7 +179,9 @@ export class WeightWalk {
     if (ahead?.layer !== layer) drop(ahead);
     const lease = ahead?.layer === layer ? ahead.lease : this.#weights.borrow(layer, this.#readsOf(layer));
     this.#held = await lease;
-    if (next >= 0 && next < this.#numLayers) {
+    if (next < 0 || next >= this.#numLayers) return this.#held.tensors;
+    if (this.#weights.memory.budgetBytes !== null) this.#weights.prefetch(next, this.#readsOf(next));
+    else {
       const reading = this.#weights.borrow(next, this.#readsOf(next));
       // What goes wrong in reading ahead is told when the block is asked for.
       reading.catch(() => {});

@@ -9,6 +9,7 @@ import { types } from "node:util";
 import * as workers from "node:worker_threads";
 import { DTYPES, type DType } from "../graph/dtype.ts";
 import type { HostTensor } from "./host-tensor.ts";
+import { guardRetractable, isRetractable } from "./retractable.ts";
 
 /** A stretch of a buffer, in bytes. */
 interface Stretch {
@@ -72,7 +73,7 @@ export class Borrowed<N = unknown> implements Stretch {
     const { buffer } = data;
     if (types.isSharedArrayBuffer(buffer))
       throw new TypeError(`${what} lies in a SharedArrayBuffer, expected an ArrayBuffer`);
-    if (buffer.resizable)
+    if (buffer.resizable && !isRetractable(buffer))
       throw new TypeError(`${what} lies in a resizable ArrayBuffer, expected one of fixed size`);
     // Not there in Node 20; a tensor with elements is found to be detached by its length.
     if (buffer.detached) throw new RangeError(`${what} has no memory: it was transferred`);
@@ -91,8 +92,11 @@ export class Borrowed<N = unknown> implements Stretch {
     this.start = data.byteOffset;
     this.end = data.byteOffset + data.byteLength;
     const known = loansOf.get(buffer);
-    this.loans = known ?? new Loans(buffer);
-    if (!known) loansOf.set(buffer, this.loans);
+    const loans = known ?? new Loans(buffer);
+    this.loans = loans;
+    if (known) return;
+    loansOf.set(buffer, loans);
+    guardRetractable(buffer, () => loans.reads.length + loans.writes.length > 0);
   }
 
   /** Whether the tensor still is what was looked at. */

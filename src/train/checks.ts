@@ -5,7 +5,8 @@ import { FailedError, UsageError } from "../errors.ts";
 import type { Model } from "../models/model.ts";
 import { PLAIN_PART } from "../models/part-graph.ts";
 import type { AdapterView } from "../peft/adapter-view.ts";
-import type { ParameterGroup } from "../peft/parameters.ts";
+import type { Adapter } from "../peft/attach.ts";
+import { whileHeld } from "../runtime/vector-memory.ts";
 import type { RunStore } from "./run-store.ts";
 
 /** Makes the error of a run that has left the finite numbers; it names the checkpoint to go back to. */
@@ -19,28 +20,21 @@ export async function divergence(store: RunStore, found: string, step: number): 
 
 /** Refuses to save what could not be trained on. @throws FailedError "train/nan" */
 export async function requireFinite(
-  groups: readonly ParameterGroup[],
+  { groups, memory }: Pick<Adapter, "groups" | "memory">,
   store: RunStore,
   step: number,
 ): Promise<void> {
   for (const { values } of groups) {
-    const bad = values.find((value) => !Number.isFinite(value));
+    const bad = await whileHeld(memory, [values], "read", () =>
+      values.find((value) => !Number.isFinite(value)),
+    );
     if (bad !== undefined) throw await divergence(store, `a parameter is ${bad}`, step);
   }
 }
 
-/**
- * Refuses to go on when a step with a learning rate changed nothing; `before`: the values of each group.
- * @throws FailedError "train/no-movement"
- */
-export function requireMovement(
-  before: readonly Float32Array[],
-  after: readonly ParameterGroup[],
-  step: number,
-  gradientNorm: number,
-): void {
-  if (after.some(({ values }, group) => values.some((value, i) => value !== before[group]?.[i]))) return;
-  throw new FailedError(
+/** Makes the error of a run in which a step with a learning rate changed nothing. */
+export function noMovement(step: number, gradientNorm: number): FailedError {
+  return new FailedError(
     "train/no-movement",
     `Cannot train: no parameter moved in step ${step}, gradient norm ${gradientNorm}`,
     { hint: "Check that the target modules are used and that the learning rate is not too small." },

@@ -60,6 +60,12 @@ export interface StepEvent {
   readonly tokens_per_second: number;
   /** Largest resident memory of the process so far. */
   readonly peak_mb: number;
+  /** Parameters in memory at most during the step, as `residentMemory` counts them; absent without it, like the next three. */
+  readonly resident_mb?: number;
+  /** Read from the disk, written to it, and dropped from memory in the step. */
+  readonly shards_read_mb?: number;
+  readonly shards_written_mb?: number;
+  readonly evicted_mb?: number;
   /** Share of the branches' backward pass that was left out; absent without DropBP. */
   readonly drop_rate?: number;
 }

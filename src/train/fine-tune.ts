@@ -13,8 +13,9 @@ import type { Schedule } from "../optim/schedule.ts";
 import { type Updater, createUpdater } from "../optim/updater.ts";
 import type { Adapter } from "../peft/attach.ts";
 import type { Session } from "../run/session.ts";
+import type { MemoryTraffic } from "../runtime/vector-memory.ts";
 import { BranchDropper, type DropPlan } from "./dropbp/branch-dropper.ts";
-import { divergence, requireFinite, requireMovement } from "./checks.ts";
+import { divergence, noMovement, requireFinite } from "./checks.ts";
 import { type Evaluation, Evaluator } from "./evaluate.ts";
 import type { EvalEvent, StepEvent } from "./events.ts";
 import { type ChosenObjective, Scorer, runStep } from "./objective-step.ts";
@@ -139,7 +140,7 @@ class Run {
     const { session, adapter, reference, objective, recompute, seed, store, dropBp, totalSteps } = request;
     const { betweenBlocks } = request.hooks;
     const { optimizer, options } = request.optimizer;
-    const updater = await createUpdater(session.engine, optimizer, options, adapter.groups);
+    const updater = await createUpdater(session.engine, optimizer, options, adapter.groups, adapter.memory);
     const resumed = await store.resume(updater.state);
     const parts: Parts = {
       steps: await StepRunner.create({ session, adapter, recompute, seed, betweenBlocks }),
@@ -208,17 +209,12 @@ class Run {
     }
     const learningRate = peak * schedule.factor(index, totalSteps, warmupSteps);
     const canMove = learningRate > 0 && absent.length < adapter.parameters.length;
-    const before = !this.#hasMoved && canMove ? adapter.groups.map(({ values }) => values.slice()) : null;
-    await updater.step({
-      gradients: gradients.groups,
-      gradientScale: maxGradNorm > 0 ? clipFactor(gradientNorm, maxGradNorm) : 1,
-      learningRate,
-      weightDecay,
-    });
-    if (before) {
-      requireMovement(before, adapter.groups, index + 1, gradientNorm);
-      this.#hasMoved = true;
-    }
+    const looks = !this.#hasMoved && canMove;
+    const gradientScale = maxGradNorm > 0 ? clipFactor(gradientNorm, maxGradNorm) : 1;
+    const update = { gradients: gradients.groups, gradientScale, learningRate, weightDecay };
+    const hasMoved = await updater.step(update, looks);
+    if (looks && !hasMoved) throw noMovement(index + 1, gradientNorm);
+    this.#hasMoved ||= hasMoved;
     this.#state = {
       ...this.#state,
       global_step: index + 1,
@@ -237,6 +233,7 @@ class Run {
       tokens: numTokens,
       tokens_per_second: numTokens / ((performance.now() - startedMs) / 1000),
       peak_mb: this.#request.hooks.peakMegabytes(),
+      ...describeTraffic(this.#request.session.weights.memory.takeTraffic()),
       ...(dropRate === undefined ? {} : { drop_rate: dropRate }),
       ...metrics,
     };
@@ -266,7 +263,7 @@ class Run {
     const { adapter, store } = this.#request;
     const { global_step: step } = this.#state;
     if (this.#savedStep === step) return;
-    await requireFinite(adapter.groups, store, step);
+    await requireFinite(adapter, store, step);
     await store.save(this.#state, this.#parts.updater.state);
     this.#savedStep = step;
   }
@@ -287,7 +284,7 @@ class Run {
     await this.#save();
     const goesBack = evaluation !== null && evaluation.patience !== null && best !== null && best !== step;
     if (goesBack) await store.restore(best);
-    await requireFinite(adapter.groups, store, step);
+    await requireFinite(adapter, store, step);
     await store.finish(this.#state);
   }
 
@@ -296,4 +293,16 @@ class Run {
     await this.#parts.updater.release();
     await this.#parts.norm.release();
   }
+}
+
+/** Tells where parameters were in a step, in megabytes. */
+function describeTraffic(traffic: MemoryTraffic | null): Partial<StepEvent> {
+  if (traffic === null) return {};
+  const megabytes = (sizeBytes: number): number => Math.round(sizeBytes / 1e3) / 1e3;
+  return {
+    resident_mb: megabytes(traffic.peakBytes),
+    shards_read_mb: megabytes(traffic.readBytes),
+    shards_written_mb: megabytes(traffic.writtenBytes),
+    evicted_mb: megabytes(traffic.evictedBytes),
+  };
 }

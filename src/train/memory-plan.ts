@@ -38,6 +38,8 @@ export interface MemoryRequest {
   readonly trainsHead: boolean;
   readonly numSlots: number;
   readonly gradientCheckpointing: "auto" | "on" | "off";
+  /** Parameters, gradients and optimizer state in memory at most; default, and null: all of them. */
+  readonly budgetBytes?: number | null;
   /** Memory that may be used; default: what is free. */
   readonly availableBytes?: number;
 }
@@ -71,7 +73,11 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
   const scratchBytes = 3 * scores + 2 * kept + HEAD_ROWS * numOutputs * FLOAT_BYTES + headGradientBytes;
   const available = request.availableBytes ?? process.availableMemory();
   const total = (activations: number): number =>
-    PROCESS_BYTES + request.storedBytes + outerBytes + activations + trainableBytes + scratchBytes;
+    PROCESS_BYTES +
+    request.storedBytes +
+    Math.min(outerBytes + trainableBytes, request.budgetBytes ?? Infinity) +
+    activations +
+    scratchBytes;
   const [keepAll, keepInputs] = [sumOf(perToken, (n) => n) * batchTokens * FLOAT_BYTES, numLayers * inputs];
   const fits = total(keepAll) <= available * (1 - RESERVE);
   const recompute =

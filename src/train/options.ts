@@ -8,6 +8,7 @@ import { COLUMNS } from "../data/columns.ts";
 import { DATA_ENDINGS } from "../data/file-kinds.ts";
 import { TRAIN_ON } from "../data/example.ts";
 import { CHAT_TEMPLATE } from "../data/named-templates.ts";
+import { EXPECTED_SIZE, parseByteSize } from "../messages/byte-size.ts";
 import { type Problem, type ValueForm, findProblems, settingsError } from "../messages/expected.ts";
 import { COMPUTE_NAMES } from "../nn/computes.ts";
 import { OPTIMIZERS } from "../optim/optimizers.ts";
@@ -62,6 +63,13 @@ const GROUPS = {
       .enum(COMPUTE_NAMES)
       .default("f32")
       .describe("Arithmetic of the products with frozen weights (docs/storage.md)"),
+    residentMemory: z
+      .string()
+      .refine((text) => parseByteSize(text) !== null, EXPECTED_SIZE)
+      .optional()
+      .describe(
+        "Memory for parameters, their gradients and optimizer state, such as 200MB; the rest waits on the disk (docs/parameters-on-disk.md)",
+      ),
   },
   data: {
     data: z.union([PATHS, ROWS]).describe(`${DATA}; or rows`),

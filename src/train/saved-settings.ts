@@ -15,6 +15,7 @@ const FREE_SETTINGS = [
   "saveEvery",
   "keepLast",
   "weights",
+  "residentMemory",
 ];
 
 /** Settings that say how long a run is: it can be made longer. */

@@ -14,6 +14,7 @@ import { GradientBuffer } from "../run/gradient-buffer.ts";
 import { Head } from "../run/head.ts";
 import type { Session } from "../run/session.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
+import { whileHeld } from "../runtime/vector-memory.ts";
 
 /** Stream of the seed that dropout masks come from. */
 const DROPOUT_STREAM = 2;
@@ -133,7 +134,8 @@ export class StepRunner {
     return this.#pass(batch, key, async (pass) => {
       const x = await this.#forward(batch, pass, null);
       const logProbs = new Float32Array(batch.numLabels);
-      await this.#stages.head.logProbs(x, labelledPositions(batch), logProbs);
+      const labelled = labelledPositions(batch);
+      await this.#withOuter(() => this.#stages.head.logProbs(x, labelled, logProbs));
       this.#options.session.pool.release(x);
       return logProbs;
     });
@@ -150,10 +152,27 @@ export class StepRunner {
       const x = await this.#forward(batch, pass, trace);
       const logProbs = new Float32Array(batch.numLabels);
       const labelled = labelledPositions(batch);
-      const dx = await this.#stages.head.gradient(x, labelled, derivatives, logProbs, this.gradients);
+      const dx = await this.#withOuterGradients(() =>
+        this.#stages.head.gradient(x, labelled, derivatives, logProbs, this.gradients),
+      );
       this.#options.session.pool.release(x);
       await this.#backward(trace, dx, batch.input, pass);
       return logProbs;
+    });
+  }
+
+  /** Holds what is trained outside the blocks. */
+  #withOuter<T>(work: () => Promise<T>): Promise<T> {
+    const { adapter } = this.#options;
+    const outer = adapter.trained(null).map(({ value }) => value.data);
+    return whileHeld(adapter.memory, outer, "read", work);
+  }
+
+  /** And its gradients. */
+  #withOuterGradients<T>(work: () => Promise<T>): Promise<T> {
+    return this.#withOuter(async () => {
+      const hold = await this.gradients.hold(this.#options.adapter.trained(null));
+      return await work().finally(() => hold.release());
     });
   }
 
@@ -173,7 +192,7 @@ export class StepRunner {
   async #forward(batch: Batch, pass: BlockPass, trace: BlockTrace[] | null): Promise<HostTensor<"float32">> {
     const { recompute, session, betweenBlocks } = this.#options;
     const { runner, embedding } = this.#stages;
-    let x = await embedding.forward(batch.input, pass.context);
+    let x = await this.#withOuter(() => embedding.forward(batch.input, pass.context));
     for (let layer = 0; layer < runner.numLayers; layer++) {
       await betweenBlocks?.();
       const { lowest, blocks } = this.#plan;
@@ -208,7 +227,7 @@ export class StepRunner {
       if (!dx) return;
       dy = dx;
     }
-    await embedding.backward(input, dy, pass.context, this.gradients);
+    await this.#withOuterGradients(() => embedding.backward(input, dy, pass.context, this.gradients));
     session.pool.release(dy);
   }
 

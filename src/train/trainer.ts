@@ -7,6 +7,9 @@ import type { Method } from "../peft/method.ts";
 import { COMPUTES } from "../nn/computes.ts";
 import { Session } from "../run/session.ts";
 import { createEngine } from "../runtime/create-engine.ts";
+import { ShardMemory } from "../runtime/shard-memory.ts";
+import { RESIDENT, type VectorMemory } from "../runtime/vector-memory.ts";
+import { parseByteSize } from "../messages/byte-size.ts";
 import type { Evaluation } from "./evaluate.ts";
 import type { DoneEvent, TrainEvent } from "./events.ts";
 import { folderStore } from "./files/folder-store.ts";
@@ -15,6 +18,7 @@ import { residencyOf } from "./files/prepare.ts";
 import { lockRun } from "./files/run-lock.ts";
 import { CONFIG_FILE, RunFolder } from "./files/run-folder.ts";
 import { type TrainingSetup, setUp } from "./files/setup.ts";
+import { ShardFolder } from "./files/shard-folder.ts";
 import { type FineTuneRequest, fineTune } from "./fine-tune.ts";
 import { unitsToBatch } from "./micro-batch.ts";
 import { type TrainInput, type TrainOptions, parseTrainOptions } from "./options.ts";
@@ -76,6 +80,26 @@ async function runLocked(
   startedMs: number,
 ): Promise<TrainResult> {
   await folder.sweep();
+  const budgetBytes = parseByteSize(given.residentMemory ?? "");
+  const shards = new ShardFolder(folder.path);
+  await shards.sweep(budgetBytes !== null);
+  const memory = budgetBytes === null ? RESIDENT : new ShardMemory(budgetBytes, shards);
+  try {
+    return await runIn(memory, given, folder, hooks, emit, startedMs);
+  } finally {
+    await shards.close();
+  }
+}
+
+/** Trains with parameters in some memory. */
+async function runIn(
+  memory: VectorMemory,
+  given: TrainOptions,
+  folder: RunFolder,
+  hooks: TrainHooks,
+  emit: (event: TrainEvent) => void,
+  startedMs: number,
+): Promise<TrainResult> {
   const setup = await setUp(
     given.resume ? { ...(await begunWith(folder, given)), ...given } : given,
     hooks.methods,
@@ -84,9 +108,10 @@ async function runLocked(
       onProgress: ({ file, numRows, totalRows }) =>
         emit({ event: "read", file, rows: numRows, total_rows: totalRows }),
     },
+    memory,
   );
   const { options } = setup;
-  const session = openSession(setup);
+  const session = openSession(setup, memory);
   try {
     if (!options.resume) await folder.begin({ [CONFIG_FILE]: configText(options) });
     const tell = (message: string): void => emit({ event: "note", message });
@@ -112,10 +137,13 @@ async function begunWith(folder: RunFolder, { steps, epochs }: TrainOptions): Pr
   return { ...length, ...(await folder.savedRates()) };
 }
 
-function openSession({ options, base, memory }: TrainingSetup): Session {
+function openSession({ options, base, memory }: TrainingSetup, vectors: VectorMemory): Session {
   // Where activations are not saved for want of memory, neither is the programs' scratch.
   const engine = createEngine({ threads: options.threads, keepScratch: !memory.recompute });
-  return new Session(engine, base, residencyOf(options), { compute: COMPUTES[options.compute] });
+  return new Session(engine, base, residencyOf(options), {
+    compute: COMPUTES[options.compute],
+    memory: vectors,
+  });
 }
 
 function requestOf(

@@ -93,7 +93,7 @@ const hashOf = (tensors: Iterable<HostTensor>): string => {
 async function createStep(groups: readonly VectorGroup[], learningRate: number) {
   const adamw = findOptimizer("adamw");
   const updater = await createUpdater(engine, adamw, adamw.options.parse({}), groups);
-  const step = (gradients_: UpdateStep["gradients"]): Promise<void> =>
+  const step = (gradients_: UpdateStep["gradients"]): Promise<boolean> =>
     updater.step({ gradients: gradients_, gradientScale: 1, learningRate, weightDecay: 0 });
   return { step, release: () => updater.release() };
 }

@@ -17,6 +17,7 @@ import { type FileSite, type Method, configFileOf } from "../../peft/method.ts";
 import { METHODS, findMethodOfConfig } from "../../peft/methods.ts";
 import { savedModules } from "../../peft/trained-tensors.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
+import { type Hold, whileHeld } from "../../runtime/vector-memory.ts";
 import { withModulesOfGraft, withModulesOfPeft, withoutCopies } from "./adapter-base.ts";
 import { type Making, UNKNOWN_MAKING } from "../cards/model-card.ts";
 import { wholeModelCard } from "../cards/whole-model-card.ts";
@@ -78,8 +79,10 @@ export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFil
   const file = configFileOf(adapter.method);
   if (file === null) {
     const tensors = [...base.model.tensors.values()].map(({ name, shape }) => {
-      const load = (): HostTensor | Promise<HostTensor> => adapter.tensor(name) ?? base.values(name);
-      return [name, { dtype: "float32" as const, shape, load }] as const;
+      const trained = adapter.tensor(name);
+      const load = (): HostTensor | Promise<HostTensor> => trained ?? base.values(name);
+      const hold = (): Promise<Hold> => adapter.memory.hold(trained ? [trained.data] : [], "read");
+      return [name, { dtype: "float32" as const, shape, load, hold }] as const;
     });
     const { generationConfig, tokenizerFiles } = checkpoint;
     const config = { ...checkpoint.config, dtype: "float32", torch_dtype: "float32" };
@@ -293,7 +296,9 @@ export async function restoreAdapter(folder: Folder, adapter: Adapter): Promise<
   const file = await openSafetensors(await folder.open("model.safetensors"));
   try {
     for (const { name, value } of adapter.parameters) {
-      const { dtype, shape, data } = await file.read(name);
+      const found = file.tensors.get(name);
+      // What cannot be read says so itself.
+      const { dtype, shape } = found?.dtype ? found : await file.read(name);
       if (dtype !== value.dtype || !sameShape(shape, value.shape)) {
         throw new FormatError(
           "format/tensor",
@@ -301,7 +306,7 @@ export async function restoreAdapter(folder: Folder, adapter: Adapter): Promise<
           { hint: "Remove this checkpoint to go on from the one before." },
         );
       }
-      value.data.set(data as Float32Array);
+      await whileHeld(adapter.memory, [value.data], "change", () => file.readInto(name, value.data));
     }
   } finally {
     await file.close();

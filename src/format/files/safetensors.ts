@@ -9,6 +9,7 @@ import { FormatError } from "../../errors.ts";
 import { DTYPES, type DataOf, type DType } from "../../graph/dtype.ts";
 import { widenBfloat16, widenFloat16 } from "../../quant/half.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
+import type { Hold } from "../../runtime/vector-memory.ts";
 import { numElements, sameShape, showShape } from "../../graph/shape.ts";
 import type { ByteSource } from "./byte-source.ts";
 import { type FolderFile, unlikeWritten, type Write } from "./folder-file.ts";
@@ -180,6 +181,8 @@ export interface LazyTensor {
   readonly dtype: DType;
   readonly shape: readonly number[];
   load(): HostTensor | Promise<HostTensor>;
+  /** Has its memory held while it is written. */
+  hold?(): Promise<Hold>;
 }
 
 /** A tensor to write: one in memory, or one that is made when its turn comes. */
@@ -226,13 +229,16 @@ export function safetensorsFile(
       head.set(json, 8);
       await write(head);
       for (const [key, source] of entries) {
+        const hold = "hold" in source ? await source.hold?.() : null;
         const { dtype, data } = "load" in source ? await source.load() : source;
         if (dtype !== source.dtype || data.length !== numElements(source.shape)) {
           throw new RangeError(
             `Cannot write tensor "${key}": ${data.length} of ${dtype}, expected ${source.dtype} ${showShape(source.shape)}`,
           );
         }
-        await write(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+        await write(new Uint8Array(data.buffer, data.byteOffset, data.byteLength)).finally(() =>
+          hold?.release(),
+        );
       }
     },
     async check(file) {

@@ -7,6 +7,7 @@ import { type AttachRequest, previewAttach } from "../../peft/layout.ts";
 import type { Method } from "../../peft/method.ts";
 import type { Targets } from "../../peft/targets.ts";
 import { Random } from "../../random.ts";
+import type { VectorMemory } from "../../runtime/vector-memory.ts";
 import type { TrainOptions } from "../options.ts";
 
 /** Stream of the seed that start values come from. */
@@ -26,6 +27,7 @@ export async function makeAdapter(
   base: BaseModel,
   request: AttachRequest,
   methods: readonly Method[],
+  memory?: VectorMemory,
 ): Promise<Adapter> {
   if (options.initAdapter !== undefined) {
     const { adapter } = await readAdapter(options.initAdapter, base, methods);
@@ -38,7 +40,7 @@ export async function makeAdapter(
     requireSameOptions(options, request.options, adapter, base);
     return adapter;
   }
-  return await attach(base, request, new Random(options.seed, INIT_STREAM));
+  return await attach(base, request, new Random(options.seed, INIT_STREAM), memory);
 }
 
 /** An adapter brings its options along: others beside it would be passed over. @throws UsageError "usage/adapter" */

@@ -9,12 +9,13 @@ import type { DType } from "../../graph/dtype.ts";
 import { sameShape, showShape } from "../../graph/shape.ts";
 import { FormatError } from "../../errors.ts";
 import type { FolderFile } from "../../format/files/folder-file.ts";
-import { type Safetensors, safetensorsFile } from "../../format/files/safetensors.ts";
+import { type Safetensors, type TensorSource, safetensorsFile } from "../../format/files/safetensors.ts";
 import { openSafetensors } from "../../format/by-path.ts";
 import type { TensorRange } from "../../format/files/safetensors-header.ts";
 import type { GroupState } from "../../optim/updater.ts";
 import type { Parameter, Parameters } from "../../peft/parameters.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
+import { type Hold, whileHeld } from "../../runtime/vector-memory.ts";
 
 export const OPTIMIZER_FILE = "optimizer.safetensors";
 
@@ -22,17 +23,22 @@ export const OPTIMIZER_FILE = "optimizer.safetensors";
 export type OptimizerState = readonly GroupState[];
 
 /** Plans the file of the state. */
-export function optimizerFile({ groups }: Pick<Parameters, "groups">, state: OptimizerState): FolderFile {
+export function optimizerFile(
+  { groups, memory }: Pick<Parameters, "groups" | "memory">,
+  state: OptimizerState,
+): FolderFile {
   const tensors = groups.flatMap(({ parameters }, group) =>
-    parameters.flatMap((parameter, index): [string, HostTensor][] => {
+    parameters.flatMap((parameter, index): [string, TensorSource][] => {
       const { slots, steps } = state[group] as GroupState;
       const step = hostTensor("int64", [], BigInt64Array.of(BigInt(steps[index] ?? 0)));
       return [
         [stepName(parameter), step],
-        ...Object.entries(slots).map(([slot, values]): [string, HostTensor] => [
-          slotName(slot, parameter),
-          hostTensor("float32", parameter.shape, partOf(values, parameter)),
-        ]),
+        ...Object.entries(slots).map(([slot, values]): [string, TensorSource] => {
+          const { shape } = parameter;
+          const load = (): HostTensor => hostTensor("float32", shape, partOf(values, parameter));
+          const hold = (): Promise<Hold> => memory.hold([values], "read");
+          return [slotName(slot, parameter), { dtype: "float32", shape, load, hold }];
+        }),
       ];
     }),
   );
@@ -61,7 +67,7 @@ export async function readOptimizer(
 
 async function readEach(
   file: Safetensors,
-  { groups }: Parameters,
+  { groups, memory }: Parameters,
   state: OptimizerState,
   numSteps: number,
 ): Promise<void> {
@@ -78,7 +84,7 @@ async function readEach(
       for (const [slot, values] of Object.entries(slots)) {
         const name = slotName(slot, parameter);
         requireTensor(file, name, "float32", parameter.shape);
-        await file.readInto(name, partOf(values, parameter));
+        await whileHeld(memory, [values], "change", () => file.readInto(name, partOf(values, parameter)));
       }
       const name = stepName(parameter);
       requireTensor(file, name, "int64", []);
@@ -94,7 +100,7 @@ async function readEach(
 
 async function readWhole(
   file: Safetensors,
-  { groups, parameters }: Parameters,
+  { groups, parameters, memory }: Parameters,
   state: OptimizerState,
   numSteps: number,
 ): Promise<void> {
@@ -107,9 +113,9 @@ async function readWhole(
     const whole = (await file.read(slot)).data as Float32Array;
     let start = 0;
     for (const parameter of parameters) {
-      const { slots } = groupOf.get(parameter) as GroupState;
-      const { length } = parameter;
-      partOf(slots[slot] as Float32Array, parameter).set(whole.subarray(start, (start += length)));
+      const values = groupOf.get(parameter)?.slots[slot] as Float32Array;
+      const own = whole.subarray(start, (start += parameter.length));
+      await whileHeld(memory, [values], "change", () => partOf(values, parameter).set(own));
     }
   }
   for (const { steps } of state) steps.fill(numSteps);

@@ -7,11 +7,14 @@ import { type AdapterOrigin } from "../../format/adapters/adapter.ts";
 import { loadWeights, residentBytes } from "../../format/checkpoint/load-model.ts";
 import type { BaseModel } from "../../models/base-model.ts";
 import type { Adapter } from "../../peft/attach.ts";
-import type { Method } from "../../peft/method.ts";
+import { type Method, configFileOf } from "../../peft/method.ts";
 import { METHODS } from "../../peft/methods.ts";
 import { trainedTensors } from "../../peft/trained-tensors.ts";
 import { requireTrainableBlocks } from "../checks.ts";
 import { requireTrainedBranch } from "../dropbp/branch-list.ts";
+import { parseByteSize } from "../../messages/byte-size.ts";
+import { RESIDENT, type VectorMemory } from "../../runtime/vector-memory.ts";
+import { requireResidentBudget } from "../resident-budget.ts";
 import { type MemoryPlan, planMemory } from "../memory-plan.ts";
 import type { TrainOptions } from "../options.ts";
 import type { ReadingHooks } from "../run-data.ts";
@@ -41,23 +44,28 @@ export async function setUp(
   options: TrainOptions,
   methods: readonly Method[] = METHODS,
   hooks: ReadingHooks = {},
+  memory: VectorMemory = RESIDENT,
 ): Promise<TrainingSetup> {
   const opened = await openRun(options, methods, hooks);
   try {
-    return await setUpOn(opened, options);
+    return await setUpOn(opened, options, memory);
   } catch (error) {
     await opened.checkpoint.close();
     throw error;
   }
 }
 
-async function setUpOn(opened: OpenedRun, options: TrainOptions): Promise<TrainingSetup> {
+async function setUpOn(
+  opened: OpenedRun,
+  options: TrainOptions,
+  vectors: VectorMemory,
+): Promise<TrainingSetup> {
   const { path, checkpoint, model, methods } = opened;
   const prepared = settleRun(opened, options);
   const { data, request, objective, dropBp } = prepared;
   const memory = planRun(prepared);
   const base = await loadWeights(path, checkpoint, { name: options.model });
-  const adapter = await makeAdapter(options, base, request, methods);
+  const adapter = await makeAdapter(options, base, request, methods, vectors);
   requireTrainableBlocks(model, adapter);
   if (dropBp) requireTrainedBranch(model, adapter, dropBp.rate);
   // As TRL: a copy of an adapter to start from. Read once more, so that a resumed run has it too.
@@ -89,17 +97,25 @@ export function planRun({
   optimizer,
 }: PreparedRun): MemoryPlan {
   const parsed = method.options.parse(request.options);
+  const trained = trainedTensors(model, method, parsed, new Set());
+  const budgetBytes = parseByteSize(options.residentMemory ?? "");
+  const numSlots = optimizer.slots.length;
+  if (budgetBytes !== null) {
+    const [waits, residency] = [configFileOf(method) === null, residencyOf(options)];
+    requireResidentBudget(budgetBytes, { model, trained, waits, numSlots, residency });
+  }
   return planMemory({
     model,
     storedBytes: residentBytes(checkpoint) + preview.frozenBytes,
     weights: residencyOf(options),
     ...largestBatch(options, data.train),
     numTrainable: preview.numTrained,
-    trainsHead: trainedTensors(model, method, parsed, new Set()).some(({ name }) =>
+    trainsHead: trained.some(({ name }) =>
       [name, model.storedName(name)].includes(model.storedName(model.headTensor.name)),
     ),
-    numSlots: optimizer.slots.length,
+    numSlots,
     gradientCheckpointing: options.gradientCheckpointing,
+    budgetBytes,
   });
 }
 

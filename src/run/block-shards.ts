@@ -1,0 +1,98 @@
+/**
+ * @file What programs read of the frozen tensors of a block, one shard a block: read anew from the base when it is not in
+ * memory, never written.
+ */
+import { DTYPES, type DataOf, type DType } from "../graph/dtype.ts";
+import { numElements } from "../graph/shape.ts";
+import { assertInternal } from "../errors.ts";
+import type { BaseModel } from "../models/base-model.ts";
+import type { TensorRead } from "../models/part-graph.ts";
+import type { HostTensor } from "../runtime/host-tensor.ts";
+import type { VectorMemory } from "../runtime/vector-memory.ts";
+import type { Lease, WeightTensors } from "./lease.ts";
+
+/** Where a tensor begins: as memory of its own does. */
+const ALIGNMENT = 64;
+
+export class BlockShards {
+  readonly #base: BaseModel;
+  readonly #memory: VectorMemory;
+  /** By layer, and what is read of it. */
+  readonly #shards = new Map<string, WeightTensors>();
+
+  constructor(base: BaseModel, memory: VectorMemory) {
+    this.#base = base;
+    this.#memory = memory;
+  }
+
+  /** Lends tensors of a block. @throws as the source and the memory */
+  async borrow(layer: number, reads: readonly TensorRead[]): Promise<Lease> {
+    const tensors = this.#shardOf(layer, reads);
+    const hold = await this.#memory.hold(viewsOf(tensors), "read");
+    return { tensors, release: () => hold.release() };
+  }
+
+  prefetch(layer: number, reads: readonly TensorRead[]): void {
+    this.#memory.prefetch(viewsOf(this.#shardOf(layer, reads)), "read");
+  }
+
+  #shardOf(layer: number, reads: readonly TensorRead[]): WeightTensors {
+    const key = JSON.stringify([layer, reads.flatMap(namesOf)]);
+    let shard = this.#shards.get(key);
+    if (!shard) this.#shards.set(key, (shard = this.#make(layer, reads)));
+    return shard;
+  }
+
+  #make(layer: number, reads: readonly TensorRead[]): WeightTensors {
+    const places: { name: string; start: number; dtype: DType; shape: readonly number[] }[] = [];
+    let sizeBytes = 0;
+    for (const { tensor, preparation } of reads) {
+      for (const { suffix, dtype, shape } of preparation.operands) {
+        places.push({ name: tensor + suffix, start: sizeBytes, dtype, shape });
+        const end = sizeBytes + numElements(shape) * DTYPES[dtype].sizeBytes;
+        sizeBytes = Math.ceil(end / ALIGNMENT) * ALIGNMENT;
+      }
+    }
+    if (places.length === 0) return {};
+    const load = async (): Promise<void> => {
+      // To the end of every read, even when one fails: it writes into memory that is given back after.
+      const done = await Promise.allSettled(reads.map((read) => this.#read(layer, read, tensors)));
+      const failed = done.find(({ status }) => status === "rejected");
+      if (failed?.status === "rejected") throw failed.reason;
+    };
+    const tensors: WeightTensors = this.#memory.make(
+      { name: `weights of block ${layer}`, sizeBytes, load },
+      (buffer) =>
+        Object.fromEntries(
+          places.map(({ name, start, dtype, shape }): [string, HostTensor] => {
+            const data = new DTYPES[dtype].array(buffer, start, numElements(shape)) as DataOf<DType>;
+            return [name, { dtype, shape, data }];
+          }),
+        ),
+    );
+    return tensors;
+  }
+
+  async #read(layer: number, { tensor, preparation }: TensorRead, into: WeightTensors): Promise<void> {
+    const { model, source } = this.#base;
+    const path = model.blockPrefix(layer) + tensor;
+    const prepared = await preparation.prepare(
+      {
+        stored: () => source.stored(path),
+        readInto: (values) => source.readInto(path, values),
+        view: () => null,
+      },
+      (suffix) => into[tensor + suffix] as HostTensor,
+    );
+    for (const [suffix, operand] of Object.entries(prepared))
+      assertInternal(operand === into[tensor + suffix], `${path}${suffix} was prepared in other memory`);
+  }
+}
+
+function viewsOf(tensors: WeightTensors): HostTensor["data"][] {
+  return Object.values(tensors).map(({ data }) => data);
+}
+
+function namesOf({ tensor, preparation }: TensorRead): string[] {
+  return preparation.operands.map(({ suffix }) => tensor + suffix);
+}

@@ -1,0 +1,200 @@
+/**
+ * @file Memory within a budget: what was used longest ago goes to the disk, and comes back when it is held.
+ *
+ * Bytes in memory never exceed the budget, at no instant. What is held never goes; what is there is never in the way of
+ * itself; what has not changed since it was written is dropped without writing. One shard moves at a time.
+ */
+import { CapacityError } from "../errors.ts";
+import { showByteSize } from "../messages/byte-size.ts";
+import { Retractable } from "./retractable.ts";
+import type { Hold, MemorySpec, MemoryTraffic, Use, VectorMemory } from "./vector-memory.ts";
+
+/** Where shards are while they are not in memory: by number, so that no two names can fall together. */
+export interface ShardDisk {
+  /** Keeps the bytes of a shard, whole or not at all. */
+  write(index: number, bytes: Uint8Array): Promise<void>;
+  /** Reads what was last written of a shard. */
+  read(index: number, into: Uint8Array): Promise<void>;
+}
+
+interface Shard extends MemorySpec {
+  readonly index: number;
+  readonly memory: Retractable;
+  numHolds: number;
+  /** Numbers in memory are newer than those on the disk. */
+  isDirty: boolean;
+  /** The disk has numbers that count; if not, they are zeros. */
+  isStored: boolean;
+  /** They are being written. */
+  isMoving: boolean;
+}
+
+type View = Pick<ArrayBufferView, "buffer">;
+
+export class ShardMemory implements VectorMemory {
+  readonly budgetBytes: number;
+  readonly #disk: ShardDisk;
+  readonly #shardOf = new WeakMap<ArrayBufferLike, Shard>();
+  /** Those whose numbers are in memory, the one that was used longest ago first. */
+  readonly #resident = new Set<Shard>();
+  #numShards = 0;
+  #residentBytes = 0;
+  #traffic = { peakBytes: 0, readBytes: 0, writtenBytes: 0, evictedBytes: 0 };
+  /** The end of what is moving, and of what waits to. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(budgetBytes: number, disk: ShardDisk) {
+    this.budgetBytes = budgetBytes;
+    this.#disk = disk;
+  }
+
+  make<T>(spec: MemorySpec, cut: (buffer: ArrayBuffer) => T): T {
+    const memory = new Retractable(spec.sizeBytes);
+    const state = { numHolds: 0, isDirty: false, isStored: false, isMoving: false };
+    this.#shardOf.set(memory.buffer, { ...spec, ...state, index: this.#numShards++, memory });
+    // It stays as it is until it is held: no page of it was touched, and giving it back would touch them all.
+    return cut(memory.buffer);
+  }
+
+  async hold(views: Iterable<View>, use: Use): Promise<Hold> {
+    const shards = this.#find(views);
+    for (const shard of shards) shard.numHolds++;
+    let isHeld = true;
+    const release = (): void => {
+      if (isHeld) for (const shard of shards) shard.numHolds--;
+      isHeld = false;
+    };
+    try {
+      if (!shards.every((shard) => this.#resident.has(shard))) {
+        await this.#inTurn(() => this.#bring(shards, use));
+      }
+    } catch (error) {
+      release();
+      throw error;
+    }
+    for (const shard of shards) {
+      this.#touch(shard);
+      if (use !== "read") shard.isDirty = true;
+    }
+    return { release };
+  }
+
+  prefetch(views: Iterable<View>, use: Use): void {
+    const shards = this.#find(views);
+    if (shards.every((shard) => this.#resident.has(shard))) return;
+    const bring = async (): Promise<void> => {
+      const missing = sizeOf(shards.filter((shard) => !this.#resident.has(shard)));
+      const idle = sizeOf([...this.#resident].filter((s) => s.numHolds === 0 && !shards.includes(s)));
+      if (missing <= this.budgetBytes - this.#residentBytes + idle) await this.#bring(shards, use);
+    };
+    this.#inTurn(bring).catch(() => {});
+  }
+
+  discard(views: Iterable<View>): void {
+    for (const shard of this.#find(views)) {
+      shard.isDirty = false;
+      shard.isStored = false;
+      if (shard.numHolds === 0 && !shard.isMoving && this.#resident.has(shard)) this.#drop(shard);
+    }
+  }
+
+  takeTraffic(): MemoryTraffic {
+    const traffic = { residentBytes: this.#residentBytes, ...this.#traffic };
+    this.#traffic = { peakBytes: this.#residentBytes, readBytes: 0, writtenBytes: 0, evictedBytes: 0 };
+    return traffic;
+  }
+
+  #find(views: Iterable<View>): Shard[] {
+    const found = new Set<Shard>();
+    for (const { buffer } of views) {
+      const shard = this.#shardOf.get(buffer);
+      if (shard) found.add(shard);
+    }
+    return [...found];
+  }
+
+  #touch(shard: Shard): void {
+    this.#resident.delete(shard);
+    this.#resident.add(shard);
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(work);
+    this.#last = turn.catch(() => {});
+    return turn;
+  }
+
+  async #bring(shards: readonly Shard[], use: Use): Promise<void> {
+    for (const shard of shards) {
+      if (this.#resident.has(shard)) this.#touch(shard);
+      else await this.#fetch(shard, use, shards);
+    }
+  }
+
+  async #fetch(shard: Shard, use: Use, together: readonly Shard[]): Promise<void> {
+    const { index, memory, sizeBytes } = shard;
+    await this.#makeRoom(shard, together);
+    if (!memory.isThere) memory.extend();
+    this.#residentBytes += sizeBytes;
+    this.#traffic.peakBytes = Math.max(this.#traffic.peakBytes, this.#residentBytes);
+    try {
+      if (shard.load) await shard.load();
+      else if (shard.isStored && use !== "overwrite")
+        await this.#disk.read(index, new Uint8Array(memory.buffer));
+      else return;
+      this.#traffic.readBytes += sizeBytes;
+    } catch (error) {
+      this.#residentBytes -= sizeBytes;
+      memory.retract();
+      throw error;
+    } finally {
+      if (memory.isThere) this.#touch(shard);
+    }
+  }
+
+  /** Drops what was used longest ago until a shard fits; `together`: what is brought in with it. */
+  async #makeRoom(wanted: Shard, together: readonly Shard[]): Promise<void> {
+    while (this.#residentBytes + wanted.sizeBytes > this.budgetBytes) {
+      const oldest = [...this.#resident].find((shard) => shard.numHolds === 0 && !together.includes(shard));
+      if (!oldest) throw this.#tooSmall(wanted, together);
+      await this.#writeBack(oldest);
+      // Somebody may have taken it meanwhile: it was never away.
+      if (oldest.numHolds === 0 && !oldest.isDirty) this.#drop(oldest);
+    }
+  }
+
+  async #writeBack(shard: Shard): Promise<void> {
+    if (!shard.isDirty) return;
+    Object.assign(shard, { isDirty: false, isMoving: true, isStored: true });
+    try {
+      await this.#disk.write(shard.index, new Uint8Array(shard.memory.buffer));
+    } catch (error) {
+      shard.isDirty = true;
+      throw error;
+    } finally {
+      shard.isMoving = false;
+    }
+    this.#traffic.writtenBytes += shard.sizeBytes;
+  }
+
+  #drop(shard: Shard): void {
+    shard.memory.retract();
+    this.#resident.delete(shard);
+    this.#residentBytes -= shard.sizeBytes;
+    this.#traffic.evictedBytes += shard.sizeBytes;
+  }
+
+  #tooSmall(wanted: Shard, together: readonly Shard[]): CapacityError {
+    const held = sizeOf([...this.#resident].filter((s) => s.numHolds > 0 && !together.includes(s)));
+    const needed = held + sizeOf(together);
+    return new CapacityError(
+      "capacity/memory",
+      `Cannot hold ${wanted.name}: it needs ${needed} bytes with what is used beside it, expected at most ${this.budgetBytes}`,
+      { hint: `Give --resident-memory ${showByteSize(needed)} or more.` },
+    );
+  }
+}
+
+function sizeOf(shards: readonly Shard[]): number {
+  return shards.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+}

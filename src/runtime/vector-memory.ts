@@ -1,0 +1,80 @@
+/**
+ * @file Where vectors are that must last: in memory for good, or in memory only while somebody holds them.
+ *
+ * Whoever reads or writes numbers of such a vector holds it meanwhile; all that stays in memory costs nothing to hold.
+ */
+
+/** What is done with what is held: `overwrite`: its numbers of before are not wanted. */
+export type Use = "read" | "change" | "overwrite";
+
+/** A hold, until it is released. */
+export interface Hold {
+  release(): void;
+}
+
+/** What memory is for. */
+export interface MemorySpec {
+  /** For messages: "gradients of block 3". */
+  readonly name: string;
+  readonly sizeBytes: number;
+  /** Makes the numbers whenever they are not in memory; they are only read then. */
+  readonly load?: () => Promise<void>;
+}
+
+/** Any view into memory that was made here. */
+type View = Pick<ArrayBufferView, "buffer">;
+
+/** Traffic between memory and disk, in bytes. */
+export interface MemoryTraffic {
+  /** Held now, and at most since the last look. */
+  readonly residentBytes: number;
+  readonly peakBytes: number;
+  readonly readBytes: number;
+  readonly writtenBytes: number;
+  readonly evictedBytes: number;
+}
+
+export interface VectorMemory {
+  /** Bytes in memory at most; null: as many as there are. */
+  readonly budgetBytes: number | null;
+  /** Makes memory of zeros; `cut` makes views of it, which last. */
+  make<T>(spec: MemorySpec, cut: (buffer: ArrayBuffer) => T): T;
+  /**
+   * Brings memory in and keeps it there until the hold is released; views into other memory are passed over.
+   * @throws CapacityError "capacity/memory" when it does not fit beside what is held; errors of the disk
+   */
+  hold(views: Iterable<View>, use: Use): Promise<Hold>;
+  /** Begins to bring memory in that is needed soon, as far as it fits; what goes wrong is told when it is held. */
+  prefetch(views: Iterable<View>, use: Use): void;
+  /** Forgets numbers that nobody will read. */
+  discard(views: Iterable<View>): void;
+  /** What happened since the last call; null where everything stays in memory. */
+  takeTraffic(): MemoryTraffic | null;
+}
+
+const NO_HOLD: Hold = { release: () => {} };
+
+/** Everything stays in memory. */
+export const RESIDENT: VectorMemory = {
+  budgetBytes: null,
+  make: ({ sizeBytes }, cut) => cut(new ArrayBuffer(sizeBytes)),
+  hold: async () => NO_HOLD,
+  prefetch: () => {},
+  discard: () => {},
+  takeTraffic: () => null,
+};
+
+/** Holds memory while work is done. */
+export async function whileHeld<T>(
+  memory: VectorMemory,
+  views: Iterable<View>,
+  use: Use,
+  work: () => T | Promise<T>,
+): Promise<T> {
+  const hold = await memory.hold(views, use);
+  try {
+    return await work();
+  } finally {
+    hold.release();
+  }
+}

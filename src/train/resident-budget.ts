@@ -1,0 +1,65 @@
+/**
+ * @file The least memory that parameters can do with: what one piece of work needs at once.
+ *
+ *   backward pass of a block   its frozen tensors, its trained numbers, their gradients
+ *   update of a group          its numbers, their gradients, the optimizer's state
+ */
+import { CapacityError, UsageError } from "../errors.ts";
+import { numElements } from "../graph/shape.ts";
+import { showByteSize } from "../messages/byte-size.ts";
+import type { Model } from "../models/model.ts";
+import type { ModelTensor } from "../models/sites.ts";
+import { groupName } from "../peft/parameters.ts";
+import type { Residency } from "../run/weights.ts";
+
+/** What decides how much that is. */
+export interface BudgetRequest {
+  readonly model: Model;
+  /** Tensors of the base that are trained. */
+  readonly trained: readonly ModelTensor[];
+  /** Whether what is trained can wait on the disk; if not, it stays in memory and does not count. */
+  readonly waits: boolean;
+  readonly numSlots: number;
+  readonly residency: Residency;
+}
+
+interface Need {
+  readonly what: string;
+  readonly sizeBytes: number;
+}
+
+/** Refuses a budget that some piece of work cannot do with. @throws CapacityError "capacity/memory"; UsageError "usage/flag" */
+export function requireResidentBudget(budgetBytes: number, request: BudgetRequest): void {
+  if (request.residency === "float32") {
+    throw new UsageError(
+      "usage/flag",
+      "Cannot keep within residentMemory: frozen weights are to be held in float32, expected them as stored",
+      { hint: "Leave --weights and --compute out, or --resident-memory." },
+    );
+  }
+  const { what, sizeBytes } = largestNeed(request);
+  if (sizeBytes <= budgetBytes) return;
+  throw new CapacityError(
+    "capacity/memory",
+    `Cannot train within a resident memory of ${showByteSize(budgetBytes)}: ${what} needs ${showByteSize(sizeBytes)} at once, expected no more than that`,
+    { hint: `Give --resident-memory ${showByteSize(sizeBytes)} or more.` },
+  );
+}
+
+function largestNeed({ model, trained, waits, numSlots }: BudgetRequest): Need {
+  const names = new Set(trained.map(({ name }) => name));
+  const needs = [...model.layers.keys(), null].flatMap((layer): Need[] => {
+    const group = waits ? bytesOf(trained.filter((tensor) => tensor.layer === layer)) : 0;
+    const all = layer === null ? [] : [...model.tensors.values()].filter((tensor) => tensor.layer === layer);
+    const frozen = bytesOf(all.filter(({ name }) => !names.has(name)));
+    return [
+      { what: groupName(layer), sizeBytes: frozen + 2 * group },
+      { what: `the update of ${groupName(layer)}`, sizeBytes: (2 + numSlots) * group },
+    ];
+  });
+  return needs.reduce((largest, need) => (need.sizeBytes > largest.sizeBytes ? need : largest));
+}
+
+function bytesOf(tensors: readonly ModelTensor[]): number {
+  return tensors.reduce((sum, { shape }) => sum + numElements(shape) * Float32Array.BYTES_PER_ELEMENT, 0);
+}
