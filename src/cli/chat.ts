@@ -23,7 +23,7 @@ import {
   textRequest,
   warn,
 } from "./generation.ts";
-import { formatCountOf } from "./numbers.ts";
+import { formatCountOf } from "../messages/numbers.ts";
 import { reportError } from "./report.ts";
 
 const options = z.strictObject({

@@ -8,7 +8,7 @@ import { requireNewOutput } from "../export/new-output.ts";
 import { COMBINE_OPTIONS } from "../peft/algebra/combinations.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
 import { warn } from "./generation.ts";
-import { formatCount, formatPercent } from "./numbers.ts";
+import { formatCount, formatPercent } from "../messages/numbers.ts";
 import { pullWithProgress } from "./pull.ts";
 
 /** Sorts NAME=FOLDER by name. @throws UsageError "usage/flag" for a text of another form, or a name that is there twice. */

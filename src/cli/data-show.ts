@@ -27,7 +27,7 @@ import { OBJECTIVES, defaultObjective, findObjective } from "../train/objectives
 import { classesOf } from "../train/run-data.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
 import { warn } from "./generation.ts";
-import { formatCount, formatPercent } from "./numbers.ts";
+import { formatCount, formatPercent } from "../messages/numbers.ts";
 import { pullWithProgress } from "./pull.ts";
 import { ROW_FLAGS, withReading } from "./reading.ts";
 

@@ -6,7 +6,7 @@ import { openCheckpoint } from "../format/by-path.ts";
 import { defineCommand } from "./command.ts";
 import { EVALUATION_FLAGS, evaluateWithProgress } from "./evaluation.ts";
 import { MODEL_FLAGS, tellNotes } from "./generation.ts";
-import { formatFixed, formatLoss, formatPercent } from "./numbers.ts";
+import { formatFixed, formatLoss, formatPercent } from "../messages/numbers.ts";
 import { findModel } from "./find-model.ts";
 
 export const command = defineCommand({

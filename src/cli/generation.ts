@@ -10,7 +10,7 @@ import { CHAT_TEMPLATE } from "../data/named-templates.ts";
 import { RESIDENCIES } from "../run/weights.ts";
 import { printable } from "../messages/printable.ts";
 import type { CommandIO } from "./command.ts";
-import { formatFixed } from "./numbers.ts";
+import { formatFixed } from "../messages/numbers.ts";
 import { findModel } from "./find-model.ts";
 
 /** Flags that say which model, and how it is held. */

@@ -12,7 +12,7 @@ import { createEngine } from "../runtime/create-engine.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
 import { type Evaluated, EVALUATION_FLAGS, evaluateWithProgress } from "./evaluation.ts";
 import { MODEL_FLAGS, tellNotes, warn } from "./generation.ts";
-import { formatLoss, formatPercent } from "./numbers.ts";
+import { formatLoss, formatPercent } from "../messages/numbers.ts";
 import type { Bar } from "./progress.ts";
 import { findModel } from "./find-model.ts";
 

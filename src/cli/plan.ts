@@ -10,7 +10,7 @@ import {
   findTrainProblems,
 } from "../train/options.ts";
 import { defineCommand } from "./command.ts";
-import { formatBytes } from "./numbers.ts";
+import { formatBytes } from "../messages/numbers.ts";
 import { pullWithProgress } from "./pull.ts";
 import { ReadingBar } from "./reading.ts";
 import { TRAIN_CHOOSERS } from "./train.ts";

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { pushFolder } from "../hub/push.ts";
 import { defineCommand } from "./command.ts";
 import { warn } from "./generation.ts";
-import { formatBytes } from "./numbers.ts";
+import { formatBytes } from "../messages/numbers.ts";
 import type { Bar } from "./progress.ts";
 
 export const command = defineCommand({

@@ -10,7 +10,7 @@ import { FormatError } from "../errors.ts";
 import { DEFAULT_MODEL } from "../hub/resolve.ts";
 import type { EvalEvent } from "../train/events.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
-import { formatFixed } from "./numbers.ts";
+import { formatFixed } from "../messages/numbers.ts";
 import { pullWithProgress } from "./pull.ts";
 import { sideBySide } from "./side-by-side.ts";
 import { trainWithProgress } from "./train.ts";
@@ -138,7 +138,7 @@ export const command = defineCommand({
       io.stdout(io.color.dim(`Reference: ${reference}\n`));
       io.emit({ event: "answer", question: question.content, before: before[i], after: after[i], reference });
     });
-    io.stdout(`The adapter and its loss curve (loss.svg) are in ${output}. Talk to it:\n`);
+    io.stdout(`The adapter and a report (report.html) are in ${output}. Talk to it:\n`);
     io.stdout(`  ${nextCommand}`);
   },
 });

@@ -2,8 +2,7 @@
 import { join } from "node:path";
 
 import type { DoneEvent, ResumeEvent, StartEvent } from "../train/events.ts";
-import { CHART_FILE } from "../train/files/run-folder.ts";
-import type { TrainInput } from "../train/options.ts";
+import { REPORT_FILE } from "../train/files/run-folder.ts";
 import {
   formatCount,
   formatCountOf,
@@ -11,7 +10,7 @@ import {
   formatFixed,
   formatLoss,
   formatPercent,
-} from "./numbers.ts";
+} from "../messages/numbers.ts";
 
 const LABEL_WIDTH = 10;
 
@@ -81,34 +80,11 @@ export function doneLines(done: DoneEvent, next: string): string[] {
             `loss ${formatLoss(before)} -> ${formatLoss(after)}, perplexity ${perplexity(before)} -> ${perplexity(after)}`,
           ),
         ]),
-    row("Result", `${result} in ${output}${chosen}; loss curve in ${join(output, CHART_FILE)}`),
+    row("Result", `${result} in ${output}${chosen}; report in ${join(output, REPORT_FILE)}`),
     row("Next", next),
   ];
 }
 
 function perplexity(loss: number): string {
   return formatFixed(Math.exp(loss), 2);
-}
-
-/** Writes the command that tries what was trained. */
-export function nextCommand(start: StartEvent, done: DoneEvent, { data, evalData }: TrainInput): string {
-  const trained =
-    done.result === "model" ? ["--model", done.output] : ["--model", start.model, "--adapter", done.output];
-  const command =
-    start.task === "causal-lm"
-      ? start.chat_template
-        ? ["chat", ...trained]
-        : ["generate", ...trained, "--prompt", "Once upon a time"]
-      : [
-          "eval",
-          ...trained,
-          "--data",
-          [evalData ?? data].flat().find((name) => typeof name === "string") ?? "",
-        ];
-  return ["npx", "graft", ...command].map(quote).join(" ");
-}
-
-/** Writes a word so that shells read it as one. */
-function quote(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }

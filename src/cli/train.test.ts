@@ -6,7 +6,7 @@ import { test } from "node:test";
 
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../test/tiny-model.ts";
 import type { DoneEvent, StartEvent } from "../train/events.ts";
-import { nextCommand } from "./run-report.ts";
+import { nextCommand } from "../train/next-command.ts";
 import { runMain } from "../../test/run-main.ts";
 
 const folder = temporaryFolder();
@@ -55,7 +55,7 @@ test("without a terminal a run says what it is about to do, and what has come of
     lines[9] ?? "",
     /^Held out {2}loss \d\.\d{4} -> \d\.\d{4}, perplexity \d+\.\d\d -> \d+\.\d\d$/,
   );
-  assert.equal(lines[10], `Result    adapter in ${output}; loss curve in ${output}/loss.svg`);
+  assert.equal(lines[10], `Result    adapter in ${output}; report in ${output}/report.html`);
   assert.equal(lines[11], `Next      npx graft chat --model ${model} --adapter ${output}`);
   assert.equal(lines.length, 12);
 

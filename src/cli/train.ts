@@ -3,6 +3,7 @@ import { DEFAULT_MODEL } from "../hub/resolve.ts";
 import { OPTIMIZERS } from "../optim/optimizers.ts";
 import { METHODS } from "../peft/methods.ts";
 import type { EvalEvent, StartEvent, StepEvent, TrainEvent } from "../train/events.ts";
+import { nextCommand } from "../train/next-command.ts";
 import { OBJECTIVES } from "../train/objectives.ts";
 import {
   NAMED_DATA,
@@ -13,11 +14,11 @@ import {
 } from "../train/options.ts";
 import { train as fineTune } from "../train/trainer.ts";
 import { type Chooser, type CommandIO, defineCommand } from "./command.ts";
-import { formatBytes, formatFixed, formatLoss } from "./numbers.ts";
+import { formatBytes, formatFixed, formatLoss } from "../messages/numbers.ts";
 import type { Bar } from "./progress.ts";
 import { pullWithProgress } from "./pull.ts";
 import { ReadingBar } from "./reading.ts";
-import { doneLines, nextCommand, resumeLines, startLines } from "./run-report.ts";
+import { doneLines, resumeLines, startLines } from "./run-report.ts";
 
 function notesOf(event: StepEvent): Record<string, string> {
   return {

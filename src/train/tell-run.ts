@@ -1,6 +1,7 @@
 /** @file What a run tells of itself at its start, where it goes on, and at its end. */
 import { countLabels, exampleLength, sequencesOf } from "../data/batch.ts";
 import { numElements } from "../graph/shape.ts";
+import type { Adapter } from "../peft/attach.ts";
 import type { DoneEvent, ResumeEvent, StartEvent } from "./events.ts";
 import type { TrainingSetup } from "./files/setup.ts";
 import { describeNewLength } from "./new-length.ts";
@@ -52,6 +53,11 @@ export function tellResume(setup: TrainingSetup, checkpoint: string, saved: RunS
   return { event: "resume", checkpoint, step, total_steps: totalSteps, notes };
 }
 
+/** What the folder of a run holds in the end. */
+export function resultOf({ method }: Pick<Adapter, "method">): DoneEvent["result"] {
+  return method.kind === "base" && method.result === "model" ? "model" : "adapter";
+}
+
 /** Tells what a run ended with. */
 export function tellDone(
   { options, adapter, data }: TrainingSetup,
@@ -65,7 +71,7 @@ export function tellDone(
   return {
     event: "done",
     output: options.output,
-    result: adapter.method.kind === "base" && adapter.method.result === "model" ? "model" : "adapter",
+    result: resultOf(adapter),
     steps,
     result_step: isBest ? best : steps,
     trainable_parameters: adapter.numTrained,

@@ -17,14 +17,16 @@ import { LOG_FORMATS } from "./logs/log-formats.ts";
 import { residencyOf } from "./files/prepare.ts";
 import { lockRun } from "./files/run-lock.ts";
 import { CONFIG_FILE, RunFolder } from "./files/run-folder.ts";
+import { RunReporter } from "./files/run-reporter.ts";
 import { type TrainingSetup, setUp } from "./files/setup.ts";
 import { ShardFolder } from "./files/shard-folder.ts";
+import type { SettledOptions } from "./files/prepare.ts";
 import { type FineTuneRequest, fineTune } from "./fine-tune.ts";
 import { unitsToBatch } from "./micro-batch.ts";
 import { type TrainInput, type TrainOptions, parseTrainOptions } from "./options.ts";
 import { areRows, describeRows } from "./run-data.ts";
 import { numericSettings } from "./saved-settings.ts";
-import { tellDone, tellResume, tellStart } from "./tell-run.ts";
+import { resultOf, tellDone, tellResume, tellStart } from "./tell-run.ts";
 
 /** How a caller follows and stops a run. */
 export interface TrainHooks {
@@ -157,6 +159,7 @@ function requestOf(
   const { heldOut } = setup.data;
   const { warmupSteps, learningRate, maxGradNorm, weightDecay, maxLength, seed, packing } = options;
   const settings = numericSettings(withoutRows(options));
+  const title = `${options.method} on ${base.name}`;
   return {
     session,
     adapter,
@@ -196,7 +199,16 @@ function requestOf(
       onResume: (state, checkpoint) => emit(tellResume(setup, checkpoint, state)),
       keepLast: options.keepLast,
       configText: configText(options),
-      title: `${options.method} on ${base.name}`,
+      title,
+      reporter: new RunReporter({
+        title,
+        start: tellStart(setup),
+        result: resultOf(adapter),
+        options: withoutRows(options),
+        inputs: setup.inputs.facts,
+        nowMs: Date.now,
+      }),
+      signal,
     }),
     saveEverySteps: options.saveEvery ?? null,
     logEverySteps: options.logEvery,
@@ -206,7 +218,7 @@ function requestOf(
 }
 
 /** Rows in memory are told by what they are: a run goes on with the same ones alone. */
-function withoutRows(options: TrainOptions): TrainOptions {
+function withoutRows(options: SettledOptions): SettledOptions {
   const told = (["data", "evalData"] as const).flatMap((key) => {
     const rows = options[key];
     return areRows(rows) ? [[key, describeRows(rows)]] : [];
@@ -215,7 +227,7 @@ function withoutRows(options: TrainOptions): TrainOptions {
 }
 
 /** The settings as they took effect, as a file that a new run can be started with. */
-function configText(options: TrainOptions): string {
+function configText(options: SettledOptions): string {
   const { resume: _resume, overwrite: _overwrite, ...settings } = withoutRows(options);
   const given = Object.entries(settings).filter(([, value]) => value !== undefined);
   return stringify({ ...Object.fromEntries(given), output: resolve(settings.output) });

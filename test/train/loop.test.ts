@@ -102,6 +102,7 @@ describe("the training loop", () => {
       "config.yaml",
       "log.jsonl",
       "loss.svg",
+      "report.html",
       "trainer_state.json",
     ]);
     const config = parse(readFileSync(`${output}/config.yaml`, "utf8")) as Record<string, unknown>;
@@ -112,6 +113,11 @@ describe("the training loop", () => {
       events.filter((event) => event.event === "step" || event.event === "eval"),
     );
     assert.match(readFileSync(`${output}/loss.svg`, "utf8"), /^<svg/);
+    const report = readFileSync(`${output}/report.html`, "utf8");
+    assert.ok(
+      report.includes(`→ ${evaluation.loss.toFixed(4)}`) && report.includes("npx graft chat"),
+      report,
+    );
 
     // The held-out loss of the result, loaded again, is the one that the run told.
     const { base, checkpoint } = await loadModel(model);

@@ -49,6 +49,7 @@ describe("resuming", () => {
         "checkpoint-3",
         "config.yaml",
         "log.jsonl",
+        "report.html",
       ]);
       const resumed = await runTiny({ ...SETTINGS, optimizer, output: parts, resume: true });
       assert.deepEqual(lossesOf(resumed.events), lossesOf(events).slice(3));
@@ -103,7 +104,7 @@ describe("resuming", () => {
     assert.match(stderr, /--resume/);
     assert.equal((events.at(-1) as { code?: string }).code, "train/stopped");
     const names = readdirSync(settings.output).sort();
-    assert.match(names.join(), /^checkpoint-\d+,config\.yaml,log\.jsonl$/);
+    assert.match(names.join(), /^checkpoint-\d+,config\.yaml,log\.jsonl,report\.html$/);
     await runTiny({ ...settings, resume: true });
     const whole = `${folder}/uninterrupted`;
     await runTiny({ ...settings, output: whole });

@@ -4,10 +4,11 @@ import type { Adapter } from "../../peft/attach.ts";
 import type { TrainEvent } from "../events.ts";
 import type { RunState } from "../run-state.ts";
 import type { RunStore } from "../run-store.ts";
-import { dropBpChart } from "./dropbp-chart.ts";
-import { lossChart } from "./loss-chart.ts";
+import { dropBpChart } from "../report/dropbp-chart.ts";
+import { lossChart } from "../report/loss-chart.ts";
 import { type Inputs, describeRun } from "./making.ts";
-import { BRANCHES_FILE, CHART_FILE, CONFIG_FILE, type RunFolder } from "./run-folder.ts";
+import { BRANCHES_FILE, CHART_FILE, CONFIG_FILE, REPORT_FILE, type RunFolder } from "./run-folder.ts";
+import type { RunReporter } from "./run-reporter.ts";
 
 /** What a folder is to hold. */
 export interface FolderStoreParts {
@@ -31,11 +32,14 @@ export interface FolderStoreParts {
   readonly configText: string;
   /** Of the loss curve. */
   readonly title: string;
+  readonly reporter: RunReporter;
+  /** Aborted: the run is about to end, and to be looked at. */
+  readonly signal: AbortSignal | undefined;
 }
 
 /** Makes the store of a run in a folder. */
 export function folderStore(parts: FolderStoreParts): RunStore {
-  const { folder, adapter, inputs, settings, totalSteps, keepLast, configText, title } = parts;
+  const { folder, adapter, inputs, settings, totalSteps, keepLast, configText, title, reporter } = parts;
   const originAt = (state: RunState): AdapterOrigin => {
     return { ...parts.origin, making: describeRun(adapter, inputs, state) };
   };
@@ -47,12 +51,17 @@ export function folderStore(parts: FolderStoreParts): RunStore {
       return state;
     },
     log: (event) => folder.log({ ...event }),
-    save: (state, optimizer) => folder.save(adapter, originAt(state), optimizer, state, keepLast),
+    async save(state, optimizer) {
+      await folder.save(adapter, originAt(state), optimizer, state, keepLast);
+      if (reporter.isDue || parts.signal?.aborted === true)
+        await folder.write(REPORT_FILE, reporter.write(state, false));
+    },
     restore: (step) => folder.restore(adapter, step),
     finish: (state) =>
       folder.finish(adapter, originAt(state), state, {
         [CONFIG_FILE]: configText,
         [CHART_FILE]: lossChart(title, eventsOf(state, "step"), eventsOf(state, "eval")),
+        [REPORT_FILE]: reporter.write(state, true),
         ...(state.dropbp === null ? {} : { [BRANCHES_FILE]: dropBpChart(title, state.dropbp) }),
       }),
     newestCheckpoint: async () => {

@@ -36,6 +36,8 @@ export const CONFIG_FILE = "config.yaml";
 export const CHART_FILE = "loss.svg";
 /** What was left out of each branch by DropBP. */
 export const BRANCHES_FILE = "dropbp.svg";
+/** What people read of a run. */
+export const REPORT_FILE = "report.html";
 /** Every name that a run writes, beside those of checkpoints. */
 const OF_A_RUN: readonly string[] = [
   STATE_FILE,
@@ -43,6 +45,7 @@ const OF_A_RUN: readonly string[] = [
   CONFIG_FILE,
   CHART_FILE,
   BRANCHES_FILE,
+  REPORT_FILE,
   ...RESULT_FILES,
 ];
 
@@ -251,6 +254,11 @@ export class RunFolder {
   /** Writes an event to the logs. @throws FailedError "failed/write" */
   log(entry: LogEntry): Promise<void> {
     return this.#logs.write(entry);
+  }
+
+  /** Writes a file of text, whole or not at all. @throws FailedError "failed/write" */
+  write(name: string, text: string): Promise<void> {
+    return writeTextAtomic(join(this.path, name), text);
   }
 
   /** Writes the result: what was trained, the state, the settings as they took effect, and the loss curve. */

@@ -4,6 +4,7 @@ import { GridComponent, LegendComponent, TitleComponent } from "echarts/componen
 import { init, use } from "echarts/core";
 import { SVGRenderer } from "echarts/renderers";
 import type { DropState } from "../dropbp/drop-state.ts";
+import { PAPER, type Palette } from "./palette.ts";
 
 use([BarChart, ScatterChart, GridComponent, LegendComponent, TitleComponent, SVGRenderer]);
 
@@ -11,23 +12,32 @@ const HEIGHT = 480;
 const [MARGINS, WIDTH_OF_BRANCH, LEAST_WIDTH] = [140, 16, 600];
 
 /** Draws the picture; returns the text of an SVG file. */
-export function dropBpChart(title: string, state: DropState): string {
+export function dropBpChart(title: string | null, state: DropState, palette: Palette = PAPER): string {
   const { branches, rates, dropped, steps, sensitivities } = state;
   const width = Math.max(LEAST_WIDTH, MARGINS + WIDTH_OF_BRANCH * branches.length);
   const chart = init(null, null, { renderer: "svg", ssr: true, width, height: HEIGHT });
   const realised = dropped.map((count) => (steps === 0 ? 0 : count / steps));
+  const { background, text: color, grid, axis, pale, series } = palette;
+  const axisStyle = { axisLine: { lineStyle: { color: axis } }, axisTick: { lineStyle: { color: axis } } };
   const largest = Math.max(...(sensitivities ?? []), Number.MIN_VALUE);
   chart.setOption({
     animation: false,
-    backgroundColor: "#ffffff",
-    title: { text: title, left: "center" },
-    legend: { bottom: 0, itemGap: 40 },
-    grid: { left: 60, right: 30, top: 50, bottom: 120 },
-    xAxis: { type: "category", data: branches, axisLabel: { rotate: 90, interval: 0 } },
-    yAxis: { type: "value", min: 0, max: 1 },
+    backgroundColor: background,
+    ...(title === null ? {} : { title: { text: title, left: "center", textStyle: { color } } }),
+    legend: { bottom: 0, itemGap: 40, textStyle: { color } },
+    grid: { left: 60, right: 30, top: title === null ? 20 : 50, bottom: 120 },
+    xAxis: { ...axisStyle, type: "category", data: branches, axisLabel: { rotate: 90, interval: 0, color } },
+    yAxis: {
+      ...axisStyle,
+      type: "value",
+      min: 0,
+      max: 1,
+      axisLabel: { color },
+      splitLine: { lineStyle: { color: grid } },
+    },
     series: [
-      { name: "rate", type: "bar", data: rates, itemStyle: { color: "#a9c3e8" } },
-      { name: "realised", type: "scatter", symbolSize: 6, data: realised, itemStyle: { color: "#2f6fd0" } },
+      { name: "rate", type: "bar", data: rates, itemStyle: { color: pale } },
+      { name: "realised", type: "scatter", symbolSize: 6, data: realised, itemStyle: { color: series[0] } },
       ...(sensitivities === null
         ? []
         : [
@@ -36,7 +46,7 @@ export function dropBpChart(title: string, state: DropState): string {
               type: "scatter",
               symbolSize: 6,
               data: sensitivities.map((each) => each / largest),
-              itemStyle: { color: "#d0562f" },
+              itemStyle: { color: series[1] },
             },
           ]),
     ],

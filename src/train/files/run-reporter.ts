@@ -1,0 +1,71 @@
+/** @file The report of a run in its folder: what it says beside the state, and when it is written while the run goes on. */
+import { join } from "node:path";
+import type { Fact } from "../../format/cards/model-card.ts";
+import type { StartEvent } from "../events.ts";
+import { mergeCommand, nextCommand, resumeCommand } from "../next-command.ts";
+import { writeReport } from "../report/report.ts";
+import type { RunState } from "../run-state.ts";
+import { describeEnvironment } from "./environment.ts";
+import { CONFIG_FILE } from "./run-folder.ts";
+import type { SettledOptions } from "./prepare.ts";
+
+/** Least time between two reports while a run goes on: charts take a tenth of a second. */
+const EVERY_MS = 30_000;
+
+/** What is told of a run. */
+export interface ReporterParts {
+  readonly title: string;
+  readonly start: StartEvent;
+  readonly result: "adapter" | "model";
+  /** As they took effect, with rows in memory told by what they are. */
+  readonly options: SettledOptions;
+  readonly inputs: readonly Fact[];
+  readonly nowMs: () => number;
+}
+
+/** Writes the reports of a run. */
+export class RunReporter {
+  readonly #parts: ReporterParts;
+  readonly #environment: readonly Fact[];
+  #writtenMs: number;
+
+  constructor(parts: ReporterParts) {
+    this.#parts = parts;
+    this.#environment = describeEnvironment(parts.options.threads);
+    this.#writtenMs = parts.nowMs();
+  }
+
+  /** Whether a checkpoint is to have a report. */
+  get isDue(): boolean {
+    return this.#parts.nowMs() - this.#writtenMs >= EVERY_MS;
+  }
+
+  /** Writes the page. */
+  write(state: RunState, isDone: boolean): string {
+    const { title, start, options, inputs, nowMs } = this.#parts;
+    this.#writtenMs = nowMs();
+    const { resume: _resume, overwrite: _overwrite, ...settings } = options;
+    return writeReport({
+      title,
+      start,
+      state,
+      isDone,
+      settings: Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined)),
+      inputs,
+      environment: this.#environment,
+      next: this.#next(isDone),
+    });
+  }
+
+  #next(isDone: boolean): Fact[] {
+    const { start, result, options } = this.#parts;
+    const { output } = options;
+    if (!isDone) return [["Go on from the newest checkpoint", resumeCommand(join(output, CONFIG_FILE))]];
+    return [
+      ["Try it", nextCommand(start, { output, result }, options)],
+      ...(result === "model"
+        ? []
+        : [["Make a model of its own", mergeCommand(start, { output, result })] as const]),
+    ];
+  }
+}

@@ -1,0 +1,36 @@
+/** @file HTML out of templates: every value that goes into one is text, unless it was made of a template itself. */
+
+/** Markup that was made here. */
+export class Html {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
+type Part = Html | string | number | readonly Html[];
+
+const ENTITIES: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&quot;",
+  "'": "&#39;",
+};
+
+/** Writes text so that it is text in HTML and in its attributes. */
+export function escapeHtml(text: string): string {
+  return text.replaceAll(/[&<>"']/g, (sign) => ENTITIES[sign] as string);
+}
+
+function textOf(part: Part): string {
+  if (part instanceof Html) return part.text;
+  if (typeof part === "string" || typeof part === "number") return escapeHtml(String(part));
+  return part.map(textOf).join("");
+}
+
+/** Fills a template; values are escaped, markup of other templates and lists of such are not. */
+export function html(pieces: TemplateStringsArray, ...parts: readonly Part[]): Html {
+  return new Html(pieces.map((piece, i) => piece + (i < parts.length ? textOf(parts[i]!) : "")).join(""));
+}

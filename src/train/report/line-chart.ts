@@ -1,0 +1,92 @@
+/** @file Lines over the steps of a run as an SVG picture. */
+import { LineChart } from "echarts/charts";
+import { GridComponent, LegendComponent, TitleComponent } from "echarts/components";
+import { init, use } from "echarts/core";
+import { SVGRenderer } from "echarts/renderers";
+import type { Palette } from "./palette.ts";
+
+use([LineChart, GridComponent, LegendComponent, TitleComponent, SVGRenderer]);
+
+/** A number of a run by step. */
+export interface Line {
+  readonly name: string;
+  readonly points: readonly (readonly [step: number, value: number])[];
+  readonly color: string;
+  readonly width: number;
+  /** A dot at each point, where they are few. */
+  readonly hasDots: boolean;
+}
+
+/** What a picture shows. */
+export interface LineChartParts {
+  /** Null: none. */
+  readonly title: string | null;
+  readonly unit: string;
+  readonly lines: readonly Line[];
+  readonly width: number;
+  readonly height: number;
+  readonly palette: Palette;
+}
+
+const DOT_SIZE = 7;
+
+/** Draws lines; returns the text of an SVG file. */
+export function lineChart({ title, unit, lines, width, height, palette }: LineChartParts): string {
+  const chart = init(null, null, { renderer: "svg", ssr: true, width, height });
+  const { text: color, grid, axis, background } = palette;
+  const shown = lines.filter(({ points }) => points.length > 0);
+  const axisStyle = {
+    axisLine: { show: true, lineStyle: { color: axis } },
+    axisTick: { show: true, lineStyle: { color: axis } },
+    axisLabel: { color },
+    nameTextStyle: { color },
+  };
+  chart.setOption({
+    animation: false,
+    backgroundColor: background,
+    textStyle: { fontFamily: "system-ui, sans-serif" },
+    ...(title === null ? {} : { title: { text: title, left: "center", textStyle: { color } } }),
+    legend: { show: shown.length > 1, bottom: 0, itemGap: 24, textStyle: { color } },
+    grid: {
+      left: 64,
+      right: 24,
+      top: title !== null ? 50 : unit === "" ? 14 : 30,
+      bottom: shown.length > 1 ? 66 : 46,
+    },
+    xAxis: {
+      ...axisStyle,
+      type: "value",
+      name: "step",
+      nameLocation: "middle",
+      nameGap: 26,
+      min: "dataMin",
+      max: "dataMax",
+      minInterval: 1,
+      splitLine: { show: false },
+    },
+    yAxis: {
+      ...axisStyle,
+      type: "value",
+      name: unit,
+      scale: true,
+      splitNumber: 4,
+      splitLine: { lineStyle: { color: grid } },
+    },
+    series: shown.map(({ name, points, color: own, width: lineWidth, hasDots }) => ({
+      name,
+      type: "line",
+      data: points.map((point) => [...point]),
+      silent: true,
+      // As many points as there are pixels.
+      sampling: "lttb",
+      showSymbol: hasDots || points.length === 1,
+      symbol: "circle",
+      symbolSize: DOT_SIZE,
+      lineStyle: { color: own, width: lineWidth },
+      itemStyle: { color: own },
+    })),
+  });
+  const svg = chart.renderToSVGString();
+  chart.dispose();
+  return svg;
+}

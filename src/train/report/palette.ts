@@ -1,0 +1,31 @@
+/** @file The colours of charts: fixed ones for files of their own, and those of the report, which follow light and dark. */
+
+export interface Palette {
+  readonly background: string;
+  readonly text: string;
+  readonly axis: string;
+  readonly grid: string;
+  /** Pale, for what is noise; then of series in their order. */
+  readonly pale: string;
+  readonly series: readonly string[];
+}
+
+/** On white, for pictures that stand alone. */
+export const PAPER: Palette = {
+  background: "#ffffff",
+  text: "#54555a",
+  axis: "#54555a",
+  grid: "#dfe2e8",
+  pale: "#a9c3e8",
+  series: ["#2f6fd0", "#d0562f", "#2e8b57", "#8a5cc2"],
+};
+
+/** Names of the report's style sheet. */
+export const PAGE: Palette = {
+  background: "transparent",
+  text: "var(--muted)",
+  axis: "var(--axis)",
+  grid: "var(--grid)",
+  pale: "var(--pale)",
+  series: ["var(--series-1)", "var(--series-2)", "var(--series-3)", "var(--series-4)"],
+};

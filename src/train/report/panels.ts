@@ -1,0 +1,90 @@
+/**
+ * @file The charts of a report: which numbers of the log stand together. Numbers that no panel names get one of their own,
+ * those with a slash in their name one for all that have the part before it: what an objective tells is drawn as well.
+ */
+import type { LogEntry } from "../logs/log-format.ts";
+import { type Line, lineChart } from "./line-chart.ts";
+import { PAGE } from "./palette.ts";
+
+/** Which numbers a panel draws. */
+export interface Panel {
+  readonly title: string;
+  readonly unit: string;
+  /** Names in the log → how they are called in the picture. */
+  readonly numbers: Readonly<Record<string, string>>;
+}
+
+/** A panel that is drawn. */
+export interface DrawnPanel {
+  readonly title: string;
+  readonly svg: string;
+}
+
+const PANELS: readonly Panel[] = [
+  { title: "Learning rate", unit: "", numbers: { learning_rate: "learning rate" } },
+  { title: "Gradient norm, before clipping", unit: "", numbers: { grad_norm: "gradient norm" } },
+  {
+    title: "Speed",
+    unit: "tokens/s",
+    numbers: { tokens_per_second: "at work", tokens_per_second_with_pauses: "with pauses" },
+  },
+  { title: "Memory, largest so far", unit: "MB", numbers: { peak_mb: "memory" } },
+  { title: "Backward pass left out by DropBP", unit: "share", numbers: { drop_rate: "left out" } },
+];
+/** Drawn elsewhere, or no numbers to draw. */
+const LEFT_OUT: ReadonlySet<string> = new Set([
+  "event",
+  "step",
+  "total_steps",
+  "epoch",
+  "loss",
+  "perplexity",
+  "tokens",
+]);
+const [WIDTH, HEIGHT] = [440, 250];
+
+/** Draws every panel that the log has numbers for. */
+export function drawPanels(history: readonly LogEntry[]): DrawnPanel[] {
+  return [...PANELS, ...otherPanels(history)].flatMap((panel) => {
+    const lines = linesOf(panel, history);
+    if (lines.length === 0) return [];
+    const { title, unit } = panel;
+    const svg = lineChart({ title: null, unit, lines, width: WIDTH, height: HEIGHT, palette: PAGE });
+    return [{ title, svg }];
+  });
+}
+
+function otherPanels(history: readonly LogEntry[]): Panel[] {
+  const known = new Set([...LEFT_OUT, ...PANELS.flatMap(({ numbers }) => Object.keys(numbers))]);
+  const groups = new Map<string, Record<string, string>>();
+  for (const entry of history) {
+    for (const [name, value] of Object.entries(entry)) {
+      if (known.has(name) || typeof value !== "number") continue;
+      const at = name.indexOf("/");
+      const [group, part] = at < 0 ? [name, name] : [name.slice(0, at), name.slice(at + 1)];
+      groups.set(group, { ...groups.get(group), [name]: part });
+    }
+  }
+  return [...groups].map(([title, numbers]) => ({ title, unit: "", numbers }));
+}
+
+function linesOf({ numbers }: Panel, history: readonly LogEntry[]): Line[] {
+  const lines: Line[] = [];
+  for (const [key, name] of Object.entries(numbers)) {
+    for (const [event, suffix] of [
+      ["step", ""],
+      ["eval", ", held-out"],
+    ] as const) {
+      const points = history.flatMap((entry) => {
+        const value = entry[key];
+        return entry["event"] === event && typeof value === "number" && Number.isFinite(value)
+          ? [[Number(entry["step"]), value] as const]
+          : [];
+      });
+      if (points.length === 0) continue;
+      const color = PAGE.series[lines.length % PAGE.series.length] as string;
+      lines.push({ name: `${name}${suffix}`, points, color, width: 1.75, hasDots: event === "eval" });
+    }
+  }
+  return lines;
+}

@@ -1,0 +1,162 @@
+/** @file The report of a run: what is on the page, and that nothing of a file or a user is markup in it. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { StartEvent } from "../events.ts";
+import { type RunState, firstState } from "../run-state.ts";
+import { html } from "./html.ts";
+import { drawPanels } from "./panels.ts";
+import type { ReportParts } from "./report-parts.ts";
+import { writeReport } from "./report.ts";
+
+const EVIL = `"><img src=x onerror=alert(1)><script>alert('1')</script>&amp;</style></svg>`;
+
+const START: StartEvent = {
+  event: "start",
+  model: "owner/name",
+  task: "causal-lm",
+  chat_template: true,
+  method: "lora",
+  parameters: 1000,
+  trainable_parameters: 100,
+  trainable_share: 0.1,
+  examples: 12,
+  tokens: 3456,
+  trained_tokens: 789,
+  truncated_examples: 1,
+  dropped_examples: 2,
+  max_length: 64,
+  held_out_examples: 3,
+  total_steps: 3,
+  steps_per_epoch: 3,
+  learning_rate: 0.01,
+};
+
+function stateOf(extra: Readonly<Record<string, number>> = {}): RunState {
+  const step = {
+    event: "step",
+    total_steps: 3,
+    learning_rate: 0.01,
+    grad_norm: 1,
+    tokens: 100,
+    tokens_per_second: 50,
+  };
+  return {
+    ...firstState(3, 100, {}),
+    global_step: 3,
+    epoch: 1,
+    trained_tokens: 300,
+    best_metric: 1.5,
+    best_global_step: 3,
+    log_history: [
+      { event: "eval", step: 0, loss: 2.5, perplexity: Math.exp(2.5), tokens: 9 },
+      ...[2.25, 2, 1.75].map((loss, i) => ({ ...step, step: i + 1, loss, peak_mb: 10 * i + 100, ...extra })),
+      { event: "eval", step: 3, loss: 1.5, perplexity: Math.exp(1.5), tokens: 9 },
+    ],
+  };
+}
+
+function partsOf(changes: Partial<ReportParts> = {}): ReportParts {
+  return {
+    title: "lora on owner/name",
+    start: START,
+    state: stateOf(),
+    isDone: true,
+    settings: { rank: 4, targetModules: ["q_proj"] },
+    inputs: [["data", "chats.jsonl, sha256 abc"]],
+    environment: [["Node", "24.0.0"]],
+    next: [["Try it", "npx graft chat --adapter 'my runs/a'"]],
+    ...changes,
+  };
+}
+
+/** Names of the tags of a page, and whether one has an attribute that runs something or loads something. */
+function tagsOf(page: string): { names: string[]; bad: string[] } {
+  const tags = [...page.matchAll(/<[!/]?([a-z]+)\b[^>]*>/gi)];
+  return {
+    names: [...new Set(tags.map(([, name]) => (name as string).toLowerCase()))].sort(),
+    bad: tags.map(([tag]) => tag).filter((tag) => /\s(on\w+|src|href|srcset|action|data)\s*=/i.test(tag)),
+  };
+}
+
+test("the page tells numbers, settings, data, environment and commands", () => {
+  const page = writeReport(partsOf());
+  for (const text of [
+    "<title>lora on owner/name</title>",
+    "2.5000 → 1.5000",
+    "2.2500 → 1.7500",
+    "best 1.5000, after step 3",
+    "120.0 MB",
+    "6 s",
+    "50.0 tokens/s",
+    "100 trainable parameters, 10 %",
+    "3,456, of which 789 are learned",
+    "[&quot;q_proj&quot;]",
+    "chats.jsonl, sha256 abc",
+    "24.0.0",
+    "npx graft chat --adapter &#39;my runs/a&#39;",
+    ">complete<",
+  ])
+    assert.ok(page.includes(text), text);
+  assert.equal(page.match(/<svg /g)?.length, 1 + drawPanels(stateOf().log_history).length);
+  assert.ok(writeReport(partsOf({ isDone: false })).includes(">step 3 of 3<"));
+});
+
+test("it needs no network and runs nothing", () => {
+  const page = writeReport(partsOf());
+  assert.match(page, /Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'"/);
+  const addresses = page.match(/[a-z]+:\/\/[^"' ]+/g) ?? [];
+  assert.deepEqual([...new Set(addresses)].sort(), [
+    "http://www.w3.org/1999/xlink",
+    "http://www.w3.org/2000/svg",
+  ]);
+  assert.deepEqual(tagsOf(page).bad, []);
+  assert.ok(!tagsOf(page).names.includes("script"));
+});
+
+test("names and texts that look like markup are text wherever they stand", () => {
+  const state = stateOf({ [`${EVIL}/a`]: 1, [EVIL]: 2 });
+  const evil = partsOf({
+    title: EVIL,
+    start: { ...START, model: EVIL, method: EVIL },
+    state: {
+      ...state,
+      log_history: [...state.log_history, { event: "eval", step: 3, loss: 1, [EVIL]: 0.5 }],
+      dropbp: { branches: [EVIL], rates: [0.5], sensitivities: [1], dropped: [1], steps: 3, skipped: 0 },
+    },
+    settings: { [EVIL]: EVIL, list: [EVIL] },
+    inputs: [[EVIL, EVIL]],
+    environment: [[EVIL, EVIL]],
+    next: [[EVIL, EVIL]],
+  });
+  const page = writeReport(evil);
+  const plain = writeReport(
+    partsOf({
+      state: { ...stateOf(), dropbp: evil.state.dropbp && { ...evil.state.dropbp, branches: ["0.mlp"] } },
+    }),
+  );
+  assert.deepEqual(tagsOf(page), tagsOf(plain));
+  assert.ok(page.split("&lt;img src=x").length > 12, "the texts are shown");
+});
+
+test("a template escapes all but templates and lists of them", () => {
+  assert.equal(
+    html`<b title="${`"'`}">${"<&>"}${1}${html`<i>${"<"}</i>`}${[html`<u>a</u>`, html`<u>b</u>`]}</b>`.text,
+    '<b title="&quot;&#39;">&lt;&amp;&gt;1<i>&lt;</i><u>a</u><u>b</u></b>',
+  );
+});
+
+test("numbers that no panel names get one of their own, together where their names begin alike", () => {
+  const { log_history: history } = stateOf({ "rewards/chosen": 1, "rewards/rejected": 0, entropy: 3 });
+  const titles = drawPanels([...history, { event: "eval", step: 3, accuracy: 0.5 }]).map(
+    ({ title }) => title,
+  );
+  assert.deepEqual(titles, [
+    "Learning rate",
+    "Gradient norm, before clipping",
+    "Speed",
+    "Memory, largest so far",
+    "rewards",
+    "entropy",
+    "accuracy",
+  ]);
+});

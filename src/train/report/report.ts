@@ -1,0 +1,167 @@
+/**
+ * @file The report of a run: one page of HTML that needs no network and runs nothing. What it shows is the log, the state and
+ * the settings of the run; names and texts of files are text in it.
+ */
+import type { Fact } from "../../format/cards/model-card.ts";
+import { formatCount, formatFixed, formatPercent } from "../../messages/numbers.ts";
+import type { StartEvent } from "../events.ts";
+import type { LogEntry } from "../logs/log-format.ts";
+import type { RunState } from "../run-state.ts";
+import { dropBpChart } from "./dropbp-chart.ts";
+import { Html, html } from "./html.ts";
+import { type LossOfEval, type LossOfStep, lossChart } from "./loss-chart.ts";
+import { PAGE } from "./palette.ts";
+import { drawPanels } from "./panels.ts";
+import type { ReportParts } from "./report-parts.ts";
+import { STYLE } from "./style.ts";
+import { tilesOf } from "./tiles.ts";
+
+/** Writes the page. */
+export function writeReport(parts: ReportParts): string {
+  const { title, start, state, settings, environment, next } = parts;
+  const { log_history: history } = state;
+  const [steps, evaluations] = [ofEvent(history, "step"), ofEvent(history, "eval")];
+  const page = html`<!doctype html>
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'" />
+        <title>${title}</title>
+        <style>
+          ${new Html(STYLE)}
+        </style>
+      </head>
+      <body>
+        <main>
+          <header>
+            <h1>${title}</h1>
+            <p>${chipOf(parts)} <span class="muted">${subtitleOf(start)}</span></p>
+          </header>
+          <div class="tiles">${tilesOf(parts)}</div>
+          <h2>Loss</h2>
+          <figure class="card">
+            ${new Html(lossChart(null, steps as unknown as LossOfStep[], evaluations as unknown as LossOfEval[], PAGE))}
+          </figure>
+          <h2>Over the run</h2>
+          <div class="charts">
+            ${drawPanels(history).map(
+              ({ title, svg }) =>
+                html`<figure class="card">
+                  <figcaption>${title}</figcaption>
+                  ${new Html(svg)}
+                </figure>`,
+            )}
+          </div>
+          ${evaluationsOf(evaluations, state.best_global_step)} ${branchesOf(state)}
+          <div class="two">
+            <section>
+              <h2>Data</h2>
+              <div class="card">${table(dataFacts(parts))}</div>
+            </section>
+            <section>
+              <h2>Environment</h2>
+              <div class="card">${table(environment)}</div>
+            </section>
+          </div>
+          <h2>Settings</h2>
+          <div class="card">
+            ${table(Object.entries(settings).map(([name, value]) => [name, textOf(value)] as const))}
+          </div>
+          <h2>Next</h2>
+          <div class="card">
+            ${next.map(
+              ([what, command]) =>
+                html`<h3>${what}</h3>
+                  <pre>${command}</pre>`,
+            )}
+          </div>
+        </main>
+      </body>
+    </html> `;
+  return page.text;
+}
+
+function ofEvent(history: readonly LogEntry[], event: string): readonly LogEntry[] {
+  return history.filter((entry) => entry["event"] === event);
+}
+
+function chipOf({ state, isDone }: ReportParts): Html {
+  const { global_step: step, max_steps: total } = state;
+  if (!isDone) return html`<span class="chip wait">step ${formatCount(step)} of ${formatCount(total)}</span>`;
+  const text = step < total ? `stopped early, after step ${formatCount(step)}` : "complete";
+  return html`<span class="chip good">${text}</span>`;
+}
+
+function subtitleOf({
+  model,
+  method,
+  task,
+  trainable_parameters: trainable,
+  trainable_share: share,
+}: StartEvent): string {
+  return `${method} on ${model} (${task}): ${formatCount(trainable)} trainable parameters, ${formatPercent(share)}`;
+}
+
+function evaluationsOf(evaluations: readonly LogEntry[], best: number | null): Html {
+  if (evaluations.length === 0) return html``;
+  const names = [...new Set(evaluations.flatMap((entry) => Object.keys(entry)))].filter(
+    (name) => name !== "event",
+  );
+  const cell = (name: string, value: unknown): string =>
+    typeof value !== "number"
+      ? ""
+      : Number.isInteger(value)
+        ? formatCount(value)
+        : formatFixed(value, value < 100 ? 4 : 2);
+  const rows = evaluations.map(
+    (entry) =>
+      html`<tr class="${entry["step"] === best ? "best" : ""}">
+        ${names.map((name) => html`<td>${cell(name, entry[name])}</td>`)}
+      </tr>`,
+  );
+  return html`<h2>Evaluations on held-out data</h2>
+    <div class="card scroll">
+      <table class="numbers">
+        <tr>
+          ${names.map((name) => html`<th scope="col">${name}</th>`)}
+        </tr>
+        ${rows}
+      </table>
+      <p class="muted">The best is in bold.</p>
+    </div>`;
+}
+
+function branchesOf({ dropbp }: RunState): Html {
+  if (dropbp === null) return html``;
+  return html`<h2>Branches left out by DropBP</h2>
+    <figure class="card scroll">${new Html(dropBpChart(null, dropbp, PAGE))}</figure>`;
+}
+
+function dataFacts({ start, inputs }: ReportParts): Fact[] {
+  const { held_out_examples: heldOut } = start;
+  return [
+    ["examples", formatCount(start.examples)],
+    ["tokens", `${formatCount(start.tokens)}, of which ${formatCount(start.trained_tokens)} are learned`],
+    ["cut", `${formatCount(start.truncated_examples)} at ${formatCount(start.max_length)} tokens`],
+    ["left out", formatCount(start.dropped_examples)],
+    ["held out", heldOut === null ? "none" : formatCount(heldOut)],
+    ...inputs,
+  ];
+}
+
+function table(facts: readonly Fact[]): Html {
+  return html`<table class="facts">
+    ${facts.map(
+      ([what, value]) =>
+        html`<tr>
+          <th scope="row">${what}</th>
+          <td>${value}</td>
+        </tr>`,
+    )}
+  </table>`;
+}
+
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
