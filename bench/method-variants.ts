@@ -57,6 +57,18 @@ const INT8: readonly Variant[] = [
   variant("lora-int8-drop-0.875", `${LORA} --compute int8 --dropbp 0.875 --dropbp-rates uniform`),
 ];
 
+/** What is held against exact training by its loss: each on top of one method and learning rate. */
+export const PARITY: readonly Variant[] = [
+  variant("f32", "--compute f32"),
+  variant("int8", "--compute int8"),
+  ...["norm", "uniform"].flatMap((rates) =>
+    [0.5, 0.75, 0.875].map((rate) =>
+      variant(`drop-${rate}-${rates}`, `--dropbp ${rate} --dropbp-rates ${rates}`),
+    ),
+  ),
+  variant("int8-drop-0.875-norm", "--compute int8 --dropbp 0.875 --dropbp-rates norm"),
+];
+
 /** Rows of one table, by what the table is about. */
 export const TABLES: Readonly<Record<string, readonly Variant[]>> = {
   all: ALL,

@@ -21,6 +21,30 @@ export function spread(values: readonly number[]): Spread {
   return { median: median(values), lowest: Math.min(...values), highest: Math.max(...values) };
 }
 
+/** A mean and where the true one lies with 95 % certainty. */
+export interface Interval {
+  readonly mean: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+/** Student's t at 97.5 % for 1, 2, … degrees of freedom; for more than these its limit. */
+const STUDENT = [
+  12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.16, 2.145, 2.131,
+  2.12, 2.11, 2.101, 2.093, 2.086,
+];
+const NORMAL = 1.96;
+
+/** Returns the mean with its 95 % interval by Student's t; of one value the interval is infinite. @throws RangeError for an empty list */
+export function intervalOf(values: readonly number[]): Interval {
+  const n = values.length;
+  if (n === 0) throw new RangeError("Cannot take the mean: no values, expected one or more");
+  const mean = values.reduce((sum, value) => sum + value, 0) / n;
+  const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (n - 1);
+  const half = n === 1 ? Infinity : (STUDENT[n - 2] ?? NORMAL) * Math.sqrt(variance / n);
+  return { mean, low: mean - half, high: mean + half };
+}
+
 /** Divides round by round, so that what slows a whole round does not count, and returns the spread of the quotients. */
 export function ratioOf(numerators: readonly number[], denominators: readonly number[]): Spread {
   if (numerators.length !== denominators.length) {

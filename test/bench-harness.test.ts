@@ -16,7 +16,7 @@ import { largestPeak, peakRatio } from "../bench/memory.ts";
 import { peersPython } from "../bench/peers.ts";
 import { productFlop, stepProducts } from "../bench/products.ts";
 import { formatTable, reportOf } from "../bench/report.ts";
-import { largestDifference, median, ratioOf, showRatio } from "../bench/statistics.ts";
+import { intervalOf, largestDifference, median, ratioOf, showRatio } from "../bench/statistics.ts";
 import { steadySeconds, summarize } from "../bench/training-sides.ts";
 import { makeExample } from "../src/data/example.ts";
 import { openModel } from "../src/models/families.ts";
@@ -260,4 +260,12 @@ test("npx graft bench lists the benchmarks, and an unknown flag ends with status
   const { stdout } = await promisify(execFile)(process.execPath, graft);
   assert.match(stdout, /^ {2}train-step +How fast/m);
   await assert.rejects(promisify(execFile)(process.execPath, [...graft, "decode", "--fast"]), { code: 2 });
+});
+
+test("intervalOf() gives Student's interval of a mean", () => {
+  const { mean, low, high } = intervalOf([1, 2, 3, 4, 5]);
+  assert.equal(mean, 3);
+  assert.ok(Math.abs(high - 4.9629) < 1e-3 && Math.abs(low - 1.0371) < 1e-3, `${low} to ${high}`);
+  assert.equal(intervalOf([2]).high, Infinity);
+  assert.throws(() => intervalOf([]), RangeError);
 });

@@ -1,0 +1,178 @@
+/** @file Do cheaper ways of training end at the held-out loss of the exact one, over data sets and seeds? */
+import { existsSync } from "node:fs";
+import { appendFile, readFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+
+import { UsageError } from "../src/errors.ts";
+import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
+import { defineBenchmark, type Outcome } from "./bench.ts";
+import { ROOT } from "./machine.ts";
+import { PARITY, type Variant } from "./method-variants.ts";
+import { findModel } from "./peers.ts";
+import { withScratch } from "./scratch.ts";
+import { type Interval, intervalOf, rounded } from "./statistics.ts";
+import { eventsOf, runGraft } from "./training-sides.ts";
+
+const EXAMPLES = join(ROOT, "examples", "quickstart");
+
+export const benchmark = defineBenchmark({
+  question:
+    "Do 8-bit products and dropped branches end at the held-out loss of float32 with its whole backward pass?",
+  flags: {
+    model: { value: DEFAULT_MODEL, help: "model: a name, a Hugging Face folder or a .gguf file" },
+    data: {
+      value: `${join(EXAMPLES, "train.jsonl")}=${join(EXAMPLES, "held-out.jsonl")}`,
+      help: "data sets with commas, each TRAINING=HELD-OUT",
+    },
+    variants: {
+      value: PARITY.map(({ name }) => name).join(","),
+      help: "with commas; the others are held against the first",
+    },
+    seeds: {
+      value: 5,
+      help: "seeds of each: start of the adapter, order of the examples, draws of branches",
+    },
+    steps: { value: 100, help: "steps of a run" },
+    batch: { value: 1, help: "examples of a step" },
+    "max-length": { value: 128, help: "tokens that an example may have" },
+    "learning-rate": { value: 1e-3, help: "peak of the cosine schedule, the same of all variants" },
+    "graft-flags": { value: "", help: "further flags of graft train, in one word with blanks" },
+    threads: { value: 1, help: "threads of a run" },
+    parallel: { value: 1, help: "runs at a time: losses do not depend on it" },
+    runs: { value: "", help: "file that finished runs are added to; what it has is not run again" },
+  },
+  run: (values, context) =>
+    withScratch(async (scratch) => {
+      const variants = values.variants.split(",").map(findVariant);
+      const sets = values.data.split(",").map(readDataSet);
+      const model = await findModel(values.model, context);
+      const shared = ["--model", model, "--schedule", "cosine", "--batch-size", String(values.batch)];
+      for (const name of ["steps", "max-length", "learning-rate", "threads"] as const)
+        shared.push(`--${name}`, String(values[name]));
+      shared.push("--eval-every", String(values.steps));
+      shared.push(...values["graft-flags"].split(" ").filter((word) => word !== ""));
+      const jobs = sets.flatMap(({ name: set, flags }) =>
+        Array.from({ length: values.seeds }, (_, seed) => seed).flatMap((seed) =>
+          variants.map((variant): Job => {
+            const all = [...shared, ...variant.flags, ...flags, "--seed", String(seed)];
+            return { set, seed, variant: variant.name, flags: all };
+          }),
+        ),
+      );
+      const runs = await readRuns(values.runs);
+      const waiting = jobs.filter(({ flags }) => !runs.has(flags.join(" ")));
+      const work = async (worker: number): Promise<void> => {
+        for (let job = waiting.shift(); job; job = waiting.shift()) {
+          const key = job.flags.join(" ");
+          context.say(`${job.set}, seed ${job.seed}: ${job.variant}`);
+          const losses = await trainOnce([...job.flags, "--output", join(scratch, String(worker))]);
+          runs.set(key, losses);
+          if (values.runs !== "") await appendFile(values.runs, `${JSON.stringify([key, losses])}\n`);
+        }
+      };
+      await Promise.all(Array.from({ length: values.parallel }, (_, worker) => work(worker)));
+      const done = jobs.map((job) => ({ ...job, ...(runs.get(job.flags.join(" ")) as Losses) }));
+      const data = sets.map(({ name }) => name);
+      const { runs: _runs, parallel: _parallel, ...parameters } = values;
+      return { parameters: { ...parameters, data }, versions: {}, ...compare(done, data, variants) };
+    }),
+});
+
+/** Held-out loss before the first step and after the last. */
+interface Losses {
+  readonly before: number;
+  readonly after: number;
+}
+
+interface Job {
+  readonly set: string;
+  readonly seed: number;
+  readonly variant: string;
+  readonly flags: readonly string[];
+}
+
+function findVariant(name: string): Variant {
+  const found = PARITY.find((variant) => variant.name === name);
+  if (found) return found;
+  throw new UsageError(
+    "usage/flag",
+    `Cannot find variant "${name}", expected one of ${PARITY.map((variant) => variant.name).join(", ")}`,
+  );
+}
+
+function readDataSet(text: string): { readonly name: string; readonly flags: readonly string[] } {
+  const [train, heldOut, ...rest] = text.split("=");
+  if (!train || !heldOut || rest.length > 0) {
+    throw new UsageError("usage/flag", `Cannot read data "${text}", expected TRAINING=HELD-OUT`, {
+      hint: "Give two files with an equals sign between them.",
+    });
+  }
+  return { name: basename(train), flags: ["--data", train, "--eval-data", heldOut] };
+}
+
+async function readRuns(file: string): Promise<Map<string, Losses>> {
+  if (file === "" || !existsSync(file)) return new Map();
+  const lines = (await readFile(file, "utf8")).split("\n").filter((line) => line !== "");
+  return new Map(lines.map((line) => JSON.parse(line) as [string, Losses]));
+}
+
+async function trainOnce(flags: readonly string[]): Promise<Losses> {
+  const child = await runGraft(["train", ...flags, "--overwrite"]);
+  const losses = eventsOf(child, "eval").map(({ value }) => Number(value["loss"]));
+  return { before: losses[0] ?? Number.NaN, after: losses.at(-1) ?? Number.NaN };
+}
+
+function compare(
+  runs: readonly (Job & Losses)[],
+  sets: readonly string[],
+  variants: readonly Variant[],
+): Pick<Outcome, "table" | "results"> {
+  const of = (set: string, variant: string): readonly Losses[] =>
+    runs.filter((run) => run.set === set && run.variant === variant);
+  const cells = variants.flatMap(({ name }) =>
+    sets.map((set) => {
+      const [own, first] = [of(set, name), of(set, (variants[0] as Variant).name)];
+      const percent = own.map(({ after }, i) => 100 * (after / (first[i] as Losses).after - 1));
+      return { name, set, own, percent, interval: intervalOf(percent) };
+    }),
+  );
+  return {
+    table: {
+      head: ["variant", "data", "before", "after", "against the first", "95 % interval"],
+      rows: cells.map(({ name, set, own, interval }) => [
+        name,
+        set,
+        intervalOf(own.map(({ before }) => before)).mean.toFixed(4),
+        intervalOf(own.map(({ after }) => after)).mean.toFixed(4),
+        `${signed(interval.mean)} %`,
+        `${signed(interval.low)} to ${signed(interval.high)} %`,
+      ]),
+    },
+    results: Object.fromEntries(
+      variants.map(({ name }) => [
+        name,
+        Object.fromEntries(
+          cells
+            .filter((cell) => cell.name === name)
+            .map(({ set, own, percent, interval }) => [
+              set,
+              {
+                before: own.map(({ before }) => before),
+                after: own.map(({ after }) => after),
+                difference_percent: percent.map((each) => rounded(each, 4)),
+                interval_percent: roundedInterval(interval),
+              },
+            ]),
+        ),
+      ]),
+    ),
+  };
+}
+
+function signed(value: number): string {
+  return `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)}`;
+}
+
+function roundedInterval({ mean, low, high }: Interval): Record<keyof Interval, number> {
+  return { mean: rounded(mean, 4), low: rounded(low, 4), high: rounded(high, 4) };
+}
