@@ -12,10 +12,12 @@ import { type ModelParts, withTextTools } from "../engine/model-parts.ts";
 import { UsageError } from "../errors.ts";
 import type { Task } from "../models/family.ts";
 import { COMPUTES, type ComputeName } from "../nn/computes.ts";
-import { Session } from "../run/session.ts";
+import type { Session } from "../run/session.ts";
 import type { Residency } from "../run/weights.ts";
 import { createEngine } from "../runtime/create-engine.ts";
 import { Evaluator } from "../train/evaluate.ts";
+import { unitsToBatch } from "../train/micro-batch.ts";
+import { openSession } from "../train/open-session.ts";
 import { classesOf } from "../train/run-data.ts";
 import type { CommandIO } from "./command.ts";
 import { warn } from "./generation.ts";
@@ -31,6 +33,9 @@ export const EVALUATION_FLAGS = {
   trainOn: z.enum(TRAIN_ON).default("assistant").describe("Turns of a conversation that count in the loss"),
   ...ROW_FLAGS,
 };
+
+/** Examples by which a rounding arithmetic is smoothed. */
+const SMOOTHING_UNITS = 4;
 
 /** What to evaluate on. */
 type EvaluationFlags = z.output<z.ZodObject<typeof EVALUATION_FLAGS>> & {
@@ -109,6 +114,21 @@ export async function readUnits(
   return await READERS[parts.base.model.task](parts, flags, io);
 }
 
+/** Opens a session to read some units with; a rounding arithmetic is smoothed by the first of them. */
+export function openUnits(
+  { base }: ModelParts,
+  { threads, weights, compute }: Pick<EvaluationFlags, "threads" | "weights" | "compute">,
+  units: readonly TrainingUnit[],
+  io: CommandIO,
+): Promise<Session> {
+  const batch = unitsToBatch(units.slice(0, SMOOTHING_UNITS));
+  return openSession(createEngine({ threads }), base, weights, {
+    compute: COMPUTES[compute],
+    batch,
+    warn: (message) => warn(message, io),
+  });
+}
+
 /** Evaluates a loaded model. @throws UsageError usage/flag, usage/model; as the readers of data */
 export async function evaluateWithProgress(
   parts: ModelParts,
@@ -118,8 +138,7 @@ export async function evaluateWithProgress(
   const { base, adapter } = parts;
   const { task, image } = base.model;
   const units = await readUnits(parts, flags, io);
-  const compute = COMPUTES[flags.compute];
-  const session = new Session(createEngine({ threads: flags.threads }), base, flags.weights, { compute });
+  const session = await openUnits(parts, flags, units, io);
   const bar = io.progress("evaluating", units.length, "steps");
   try {
     const evaluator = await Evaluator.create(session, adapter);

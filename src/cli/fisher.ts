@@ -6,17 +6,14 @@ import { UsageError } from "../errors.ts";
 import { writeFisher } from "../export/fisher-file.ts";
 import { isModelFolder } from "../export/combine-models.ts";
 import { openCheckpoint } from "../format/by-path.ts";
-import { COMPUTES } from "../nn/computes.ts";
 import { refuseFisherOf } from "../peft/algebra/fisher.ts";
 import { algebraOf } from "../peft/algebra/plan.ts";
 import { attach } from "../peft/attach.ts";
 import { WHOLE_MODEL } from "../peft/methods.ts";
 import { Random } from "../random.ts";
-import { Session } from "../run/session.ts";
-import { createEngine } from "../runtime/create-engine.ts";
 import { estimateFisher } from "../train/fisher.ts";
 import { defineCommand } from "./command.ts";
-import { EVALUATION_FLAGS, readUnits } from "./evaluation.ts";
+import { EVALUATION_FLAGS, openUnits, readUnits } from "./evaluation.ts";
 import { MODEL_FLAGS } from "./generation.ts";
 import { findModel } from "./find-model.ts";
 
@@ -58,9 +55,7 @@ export const command = defineCommand({
       const adapter = parts.adapter ?? (await attach(parts.base, WHOLE, new Random(0)));
       refuseFisherOf(adapter.method.name, algebraOf(adapter.method));
       const units = (await readUnits(parts, flags, io)).slice(0, flags.maxExamples);
-      const compute = COMPUTES[flags.compute];
-      const engine = createEngine({ threads: flags.threads });
-      const session = new Session(engine, parts.base, flags.weights, { compute });
+      const session = await openUnits(parts, flags, units, io);
       const bar = io.progress("estimating", units.length, "steps");
       try {
         const found = await estimateFisher(session, adapter, units, (numDone) => {

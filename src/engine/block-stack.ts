@@ -169,12 +169,13 @@ function buildBlock(
   model: Model,
   adapter: AdapterView | null,
   layer: number,
-  { product }: Arithmetic,
+  { product, isSmoothed }: Arithmetic,
 ): BuiltPart {
   const built = model.buildBlock(layer, {
     ...PLAIN_PART,
     projector: adapter?.projector(layer) ?? FROZEN,
     product,
+    isSmoothed,
     cached: true,
   });
   if (built.part.attention) return built;

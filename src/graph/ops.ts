@@ -18,6 +18,7 @@ import { matmulOp } from "./ops/matmul.ts";
 import { maximumOp } from "./ops/maximum.ts";
 import { pairwiseDistanceOp } from "./ops/pairwise-distance.ts";
 import { expandLikeOp, reduceSumOp } from "./ops/reduce-expand.ts";
+import { reduceMaxOp } from "./ops/reduce-max.ts";
 import { reduceMeanOp } from "./ops/reduce-mean.ts";
 import { reshapeLikeOp, reshapeOp } from "./ops/reshape.ts";
 import { rmsNormOp } from "./ops/rms-norm.ts";
@@ -47,6 +48,7 @@ export const OPS: readonly AnyOp[] = [
   pairwiseDistanceOp,
   reduceSumOp,
   reduceMeanOp,
+  reduceMaxOp,
   kthSmallestOp,
   softmaxOp,
   softThresholdOp,

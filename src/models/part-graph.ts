@@ -27,6 +27,7 @@ import {
   SEGMENTS,
 } from "../nn/pass.ts";
 import { ropeTables } from "../nn/rope-tables.ts";
+import { SMOOTHING, SmoothedValues, readSmoothing } from "../nn/smoothing.ts";
 import { FROZEN, FROZEN_ROWS, type LookUp, type Projector, type SiteGraph } from "./site-graph.ts";
 import { type SiteSpec, type TensorSpec, residualSite } from "./sites.ts";
 
@@ -36,6 +37,8 @@ export interface PartOptions {
   readonly lookUp: LookUp;
   /** The arithmetic of a frozen matrix, by its tensor's name in the part. */
   readonly product: (tensor: string, matrix: Matrix) => Product;
+  /** Whether what a frozen matrix multiplies is smoothed, by its tensor's name in the part. */
+  readonly isSmoothed: (tensor: string) => boolean;
   /** Reads and extends a cache of keys and values. */
   readonly cached: boolean;
   /** Draws dropout. */
@@ -61,6 +64,7 @@ export const PLAIN_PART: PartOptions = {
   projector: FROZEN,
   lookUp: FROZEN_ROWS,
   product: (_tensor, matrix) => float32Product(matrix),
+  isSmoothed: () => false,
   cached: false,
   training: false,
   chunk: { length: 1, count: 1 },
@@ -106,7 +110,8 @@ export interface BranchGraph extends Branch {
 /** Sizes that are known before a program runs: rows, tokens, and their products. */
 const FIXED_SIZE = /^[BTNP0-9*+-]+$/;
 
-function hasFixedSize({ shape }: Value): boolean {
+/** Whether the size of a value is known before a program runs. */
+export function hasFixedSize({ shape }: Value): boolean {
   return shape.every((size) => typeof size === "number" || FIXED_SIZE.test(size));
 }
 
@@ -152,7 +157,10 @@ export class PartGraph implements Builder {
   headRows: { readonly tensor: string; readonly rows: Value } | null = null;
   /** Products in float32 without adapter and bias, by their value: what they multiply. */
   readonly plainProducts = new Map<Value, { readonly x: Value; readonly weight: Value }>();
+  /** What projections read: the matrices of each, by the tensors' names, as [out, in]. */
+  readonly readers = new Map<Value, Map<string, () => Value>>();
   readonly #options: PartOptions;
+  readonly #smoothed = new SmoothedValues();
   readonly #past: Record<string, Value> = {};
   /** Outputs of sites that kept what they are made of. */
   readonly #cheap = new Set<Value>();
@@ -199,17 +207,26 @@ export class PartGraph implements Builder {
     const matrix: Matrix = { role, inFeatures, outFeatures, storedTransposed };
     const product = this.#options.product(weight.name, matrix);
     const operands = this.#declare(weight, product);
+    const readers = this.readers.get(x) ?? new Map<string, () => Value>();
+    this.readers.set(
+      x,
+      readers.set(weight.name, () => product.dense(operands)),
+    );
+    // Projections that read the same share factors, so that it is multiplied and rounded once.
+    const [first = weight.name] = readers.keys();
+    const factors = this.#options.isSmoothed(weight.name) ? this.#smoothing(first, inFeatures) : null;
     if (tiedTo !== null) this.ties.set(`${name}.weight`, tiedTo);
     const bias = hasBias ? this.tensor(`${name}.bias`, [outFeatures], "bias") : null;
     const spec: SiteSpec = { name, kind: "linear", ...matrix, bias: hasBias };
     this.sites.push(spec);
     const frozen = {
       get weight() {
-        return product.dense(operands);
+        const dense = product.dense(operands);
+        return factors ? mul(dense, factors) : dense;
       },
       bias,
       project: (value: Value) => {
-        const y = product.project(value, operands);
+        const y = product.project(factors ? this.#smoothed.of(value, factors) : value, operands);
         return bias ? add(y, bias) : y;
       },
     };
@@ -219,6 +236,15 @@ export class PartGraph implements Builder {
     if (stored && bias === null && !storedTransposed && numInputs === Object.keys(this.adapter).length)
       this.plainProducts.set(y, { x, weight: stored });
     return this.#cheap.has(y) ? y : this.#save(`${name}.output`, y);
+  }
+
+  /** The factors on what a matrix multiplies. */
+  #smoothing(tensor: string, inFeatures: number): Value {
+    const read = { tensor, preparation: readSmoothing(inFeatures) };
+    this.#reads.set(tensor + SMOOTHING, read);
+    return (this.tensors[tensor + SMOOTHING] ??= this.graph.input(tensor + SMOOTHING, "float32", [
+      inFeatures,
+    ]));
   }
 
   /** The product with rows of the head's matrix that whoever runs the program gives as `rows`. */

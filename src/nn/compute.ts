@@ -34,6 +34,11 @@ export interface TensorReader {
   readInto(into: Float32Array): Promise<void>;
   /** Its values without a copy, where they are kept as float32; null: they must be read. Not to be changed. */
   view(): HostTensor<"float32"> | null;
+  /**
+   * Factors [in] by which what the matrix multiplies has been multiplied: its columns are divided by them. Null: there are
+   * none.
+   */
+  smoothing(): HostTensor<"float32"> | null;
 }
 
 /** What programs read of a tensor, and how that is made. */
@@ -69,4 +74,12 @@ export interface Compute {
    * of one suffix are alike for all kinds of storage.
    */
   product(matrix: Matrix, storage: StorageName): Product | null;
+  /** How factors on what matrices multiply are found; absent: there are none. */
+  readonly smoothing?: SmoothingRule;
 }
+
+/**
+ * Finds factors [in] for what projections read, x [..., in], before it is rounded, of what it is in one batch and of their
+ * matrices [out, in]: products are given x times them, and weights divided by them.
+ */
+export type SmoothingRule = (x: Value, weights: readonly Value[]) => Value;

@@ -13,6 +13,7 @@ export interface Arithmetic {
   /** Equal for blocks whose programs can be shared as far as their products go. */
   readonly key: string;
   readonly product: PartOptions["product"];
+  readonly isSmoothed: PartOptions["isSmoothed"];
   /** Whether tensors are bound in programs, so that they stay in memory. */
   readonly binds: boolean;
 }
@@ -20,35 +21,42 @@ export interface Arithmetic {
 const FLOAT32: Arithmetic = {
   key: f32.name,
   product: (_tensor, matrix) => float32Product(matrix),
+  isSmoothed: () => false,
   binds: false,
 };
 
 /** What of a session decides its arithmetic: no weights are among it. */
 export interface ArithmeticFacts extends Pick<Session, "compute" | "model"> {
   readonly base: { readonly source: Pick<WeightSource, "storageOf"> };
+  /** Absent: nothing is smoothed. */
+  readonly smoothing?: Session["smoothing"];
 }
 
 /** Chooses the arithmetic of each matrix of a block: the session's, or float32 for what an adapter trains of the base. */
 export function arithmeticOf(
-  { compute, model, base }: ArithmeticFacts,
+  { compute, model, base, smoothing }: ArithmeticFacts,
   adapter: AdapterView | null,
   layer: number,
 ): Arithmetic {
   if (compute === f32) return FLOAT32;
   const own = adapter?.inputs(layer) ?? {};
   const products = new Map<string, Product>();
+  const smoothed = new Set<string>();
   const kinds = [];
   for (const site of model.layers[layer]?.sites ?? []) {
     const tensor = `${site.name}.weight`;
     const storage = base.source.storageOf(model.blockPrefix(layer) + tensor);
     const product = tensor in own ? null : compute.product(site, storage);
     if (product) products.set(tensor, product);
-    kinds.push(product ? storage : f32.name);
+    const isSmoothed = product !== null && smoothing?.has(model.blockPrefix(layer) + tensor) === true;
+    if (isSmoothed) smoothed.add(tensor);
+    kinds.push(product ? `${storage}${isSmoothed ? ", smoothed" : ""}` : f32.name);
   }
   const binds = [...products.values()].some(({ binding }) => binding === "bound");
   return {
     key: JSON.stringify([compute.name, binds ? layer : "any", kinds]),
     product: (tensor, matrix) => products.get(tensor) ?? float32Product(matrix),
+    isSmoothed: (tensor) => smoothed.has(tensor),
     binds,
   };
 }

@@ -8,9 +8,16 @@ import { gradients } from "../graph/autodiff.ts";
 import type { Value } from "../graph/graph.ts";
 import { type ProgramSpec, neededInputs } from "../graph/program.ts";
 import type { BuiltPart, Model } from "../models/model.ts";
-import { type BranchGraph, PLAIN_PART, type PartGraph, type TensorRead } from "../models/part-graph.ts";
+import {
+  type BranchGraph,
+  PLAIN_PART,
+  type PartGraph,
+  type TensorRead,
+  hasFixedSize,
+} from "../models/part-graph.ts";
 import { FROZEN, type Projector } from "../models/site-graph.ts";
 import type { AdapterView } from "../peft/adapter-view.ts";
+import type { SmoothingRule } from "../nn/compute.ts";
 import { type Arithmetic, type ArithmeticFacts, arithmeticOf, constantsOf } from "./arithmetic.ts";
 import type { Compiled, Session, Source } from "./session.ts";
 
@@ -118,10 +125,10 @@ export interface BackwardTrace {
 /** Finds out, without compiling, what is left of a block's backward pass. */
 export function traceBackward(
   model: Model,
-  { layer, projector, arithmetic: { product }, training, trained }: BlockStructure,
+  { layer, projector, arithmetic: { product, isSmoothed }, training, trained }: BlockStructure,
   dropped: readonly string[],
 ): BackwardTrace {
-  const options = { ...PLAIN_PART, projector, product, training, dropped: new Set(dropped) };
+  const options = { ...PLAIN_PART, projector, product, isSmoothed, training, dropped: new Set(dropped) };
   const { part, x, y } = model.buildBlock(layer, options);
   const dy = part.graph.input("dy", "float32", y.shape);
   const values = trained.map((name) => (part.adapter[name] ?? part.tensors[name]) as Value);
@@ -154,6 +161,39 @@ export function compileStretch(
   return session.compile(key, () => withConstants(session, structure.layer, make()));
 }
 
+/** What a program that measures factors was made from. */
+export interface SmoothingProgram {
+  readonly part: PartGraph;
+  /** The matrices that read the same, by the output that their factors are. */
+  readonly tensors: Readonly<Record<string, readonly string[]>>;
+}
+
+/** Compiles the forward program of a block that also gives factors on what its matrices multiply. */
+export function compileSmoothing(
+  session: Session,
+  structure: BlockStructure,
+  length: number,
+  smoothing: SmoothingRule,
+): Promise<Compiled<SmoothingProgram>> {
+  const { key, make } = makeable(session.model, structure, ["smoothing"], length, [], ({ part, x, y }) => {
+    const tensors: Record<string, readonly string[]> = {};
+    const outputs: Record<string, Value> = { y };
+    for (const [value, readers] of part.readers) {
+      // How many rows an expert gets is not known; it may be none.
+      if (!hasFixedSize(value)) continue;
+      const name = `smoothing:${Object.keys(tensors).length}`;
+      outputs[name] = smoothing(
+        value,
+        [...readers.values()].map((dense) => dense()),
+      );
+      tensors[name] = [...readers.keys()];
+    }
+    const inputs = neededInputs(outputs, { x, ...part.inputs() });
+    return { spec: { name: "block-smoothing", inputs, outputs }, made: { part, tensors } };
+  });
+  return session.compile(key, () => withConstants(session, structure.layer, make()));
+}
+
 function makeable<T>(
   model: Model,
   { layer, signature, projector, arithmetic, training }: BlockStructure,
@@ -168,6 +208,7 @@ function makeable<T>(
     ...PLAIN_PART,
     projector,
     product: arithmetic.product,
+    isSmoothed: arithmetic.isSmoothed,
     training,
     chunk: { length: ATTENTION_CHUNK, count },
     dropped: new Set(dropped),
@@ -190,9 +231,9 @@ function withConstants<T extends { readonly part: PartGraph }>(
 /** Lists the tensors of a block that its forward and backward programs read, and what of them. */
 export function tensorsRead(
   model: Model,
-  { layer, projector, arithmetic: { product } }: BlockStructure,
+  { layer, projector, arithmetic: { product, isSmoothed } }: BlockStructure,
 ): readonly TensorRead[] {
-  const { part, x, y } = model.buildBlock(layer, { ...PLAIN_PART, projector, product });
+  const { part, x, y } = model.buildBlock(layer, { ...PLAIN_PART, projector, product, isSmoothed });
   return part.readsOf(neededInputs({ y }, { x, ...part.inputs() }));
 }
 

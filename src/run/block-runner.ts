@@ -8,12 +8,14 @@ import type { Value } from "../graph/graph.ts";
 import { evaluateShape } from "../graph/shape.ts";
 import type { PartGraph, TensorRead } from "../models/part-graph.ts";
 import type { AdapterView } from "../peft/adapter-view.ts";
-import type { HostTensor } from "../runtime/host-tensor.ts";
+import type { SmoothingRule } from "../nn/compute.ts";
+import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
 import {
   type BackwardTrace,
   type BlockStructure,
   type BlockVariant,
   compileBlock,
+  compileSmoothing,
   compileStretch,
   structuresOf,
   tensorsRead,
@@ -23,7 +25,7 @@ import type { PassContext } from "./context.ts";
 import { type GradientBuffer, bindGradients } from "./gradient-buffer.ts";
 import type { Session } from "./session.ts";
 import type { Lease } from "./lease.ts";
-import { WeightWalk } from "./weights.ts";
+import { type Smoothing, WeightWalk } from "./weights.ts";
 
 /** Fills the dropout mask of a site: zeros and 1/(1-p). Called again for the backward pass, so it must give the same. */
 export type FillDropout = (layer: number, site: string, mask: Float32Array, probability: number) => void;
@@ -177,6 +179,34 @@ export class BlockRunner {
     await program.run({ ...feeds, x }, { ...saved, y });
     this.session.pool.release(...lent);
     return { y, saved };
+  }
+
+  /**
+   * Runs a block on x [B, T, D] and measures the factors on what its matrices multiply, by the matrices' names in the
+   * model. Returns them and y, which the caller releases.
+   */
+  async forwardSmoothing(
+    layer: number,
+    x: HostTensor<"float32">,
+    pass: BlockPass,
+    smoothing: SmoothingRule,
+  ): Promise<{ y: HostTensor<"float32">; factors: Smoothing }> {
+    const structure = this.#structureOf(layer);
+    const { length } = pass.context.facts;
+    const { program, made } = await compileSmoothing(this.session, structure, length, smoothing);
+    const { feeds, lent } = await this.#feeds(layer, layer + 1, pass, made.part);
+    const y = this.#acquire(program.spec.outputs["y"] as Value, pass.context);
+    const measured = Object.keys(made.tensors).map((name): [string, HostTensor<"float32">] => [
+      name,
+      zeros("float32", (program.spec.outputs[name] as Value).shape as number[]),
+    ]);
+    await program.run({ ...feeds, x }, { ...Object.fromEntries(measured), y });
+    this.session.pool.release(...lent);
+    const prefix = this.session.model.blockPrefix(layer);
+    const factors = measured.flatMap(([name, of]) =>
+      (made.tensors[name] ?? []).map((tensor) => [prefix + tensor, of] as const),
+    );
+    return { y, factors: new Map(factors) };
   }
 
   /**

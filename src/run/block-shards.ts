@@ -81,6 +81,7 @@ export class BlockShards {
         stored: () => source.stored(path),
         readInto: (values) => source.readInto(path, values),
         view: () => null,
+        smoothing: () => null,
       },
       (suffix) => into[tensor + suffix] as HostTensor,
     );

@@ -16,7 +16,7 @@ import { f32 } from "../nn/computes/f32.ts";
 import { PassTables } from "./context.ts";
 import { RESIDENT, type VectorMemory } from "../runtime/vector-memory.ts";
 import type { Lease, WeightTensors } from "./lease.ts";
-import { type Residency, Weights } from "./weights.ts";
+import { type Residency, type Smoothing, Weights } from "./weights.ts";
 
 /** The embedding of a vocabulary of 49,152 tokens is held in float32, that of one of 262,144 is not. */
 export const MAX_TABLE_BYTES = 256e6;
@@ -51,6 +51,8 @@ export interface SessionOptions {
   readonly compute?: Compute;
   /** Where frozen blocks are between two uses. */
   readonly memory?: VectorMemory;
+  /** Factors on what matrices multiply, measured for this arithmetic; none unless given. */
+  readonly smoothing?: Smoothing;
 }
 
 /** What a program is compiled from. */
@@ -69,6 +71,7 @@ export class Session {
   /** Tables outside the blocks that are larger stay as they are stored; their rows are read when they are used. */
   readonly maxTableBytes: number;
   readonly compute: Compute;
+  readonly smoothing: Smoothing;
   /** Rows of such a table that are in float32 at a time. */
   readonly sliceRows: number;
   /** Tables of rotary positions. */
@@ -90,14 +93,16 @@ export class Session {
       sliceRows = SLICE_ROWS,
       compute = f32,
       memory = RESIDENT,
+      smoothing = new Map(),
     }: SessionOptions = {},
   ) {
     this.engine = engine;
     this.base = base;
     this.maxTableBytes = maxTableBytes;
     this.compute = compute;
+    this.smoothing = smoothing;
     this.sliceRows = sliceRows;
-    this.weights = new Weights(base, residency, memory);
+    this.weights = new Weights(base, residency, { memory, smoothing });
   }
 
   get model(): Model {

@@ -18,6 +18,9 @@ import type { Lease, WeightTensors } from "./lease.ts";
 export const RESIDENCIES = ["stored", "float32"] as const;
 export type Residency = (typeof RESIDENCIES)[number];
 
+/** Factors [in] on what matrices of blocks multiply, by the matrices' names; those that read the same share them. */
+export type Smoothing = ReadonlyMap<string, HostTensor<"float32">>;
+
 /** Memory of one block, and the tensors that are in it or on their way. */
 interface Slot {
   readonly kind: number;
@@ -36,13 +39,19 @@ export class Weights implements Lender {
   readonly #base: BaseModel;
   /** Null: memory has no budget. */
   readonly #shards: BlockShards | null;
+  readonly #smoothing: Smoothing;
   /** Every slot, the one that was released longest ago first. */
   readonly #slots: Slot[] = [];
   /** Tensors outside the blocks, by name. */
   readonly #outer = new Map<string, Promise<HostTensor<"float32">>>();
 
-  constructor(base: BaseModel, residency: Residency, memory: VectorMemory = RESIDENT) {
+  constructor(
+    base: BaseModel,
+    residency: Residency,
+    { memory = RESIDENT, smoothing = new Map() }: { memory?: VectorMemory; smoothing?: Smoothing } = {},
+  ) {
     this.#base = base;
+    this.#smoothing = smoothing;
     this.residency = residency;
     this.memory = memory;
     this.#shards = memory.budgetBytes === null ? null : new BlockShards(base, memory);
@@ -141,6 +150,7 @@ export class Weights implements Lender {
         readInto: (into) => source.readInto(path, into),
         // Mapped pages count as memory of the process: they are worth it where they stand for memory of our own.
         view: () => (this.residency === "float32" ? source.view(path) : null),
+        smoothing: () => this.#smoothing.get(path) ?? null,
       },
       memory,
     );

@@ -1,11 +1,11 @@
 /** @file The front door of training: from settings to a folder with what was trained. */
 import { resolve } from "node:path";
 import { stringify } from "yaml";
-import { toBatch, type TrainingExample, type TrainingUnit } from "../data/batch.ts";
+import { type Batch, toBatch, type TrainingExample, type TrainingUnit } from "../data/batch.ts";
 import { findSchedule } from "../optim/schedules.ts";
 import type { Method } from "../peft/method.ts";
 import { COMPUTES } from "../nn/computes.ts";
-import { Session } from "../run/session.ts";
+import type { Session } from "../run/session.ts";
 import { createEngine } from "../runtime/create-engine.ts";
 import { ShardMemory } from "../runtime/shard-memory.ts";
 import { RESIDENT, type VectorMemory } from "../runtime/vector-memory.ts";
@@ -23,6 +23,7 @@ import { ShardFolder } from "./files/shard-folder.ts";
 import type { SettledOptions } from "./files/prepare.ts";
 import { type FineTuneRequest, fineTune } from "./fine-tune.ts";
 import { unitsToBatch } from "./micro-batch.ts";
+import { openSession } from "./open-session.ts";
 import { type TrainInput, type TrainOptions, parseTrainOptions } from "./options.ts";
 import { areRows, describeRows } from "./run-data.ts";
 import { numericSettings } from "./saved-settings.ts";
@@ -113,10 +114,10 @@ async function runIn(
     memory,
   );
   const { options } = setup;
-  const session = openSession(setup, memory);
+  const tell = (message: string): void => emit({ event: "note", message });
+  const session = await openRun(setup, memory, (message) => tell(`Warning: ${message}`));
   try {
     if (!options.resume) await folder.begin({ [CONFIG_FILE]: configText(options) });
-    const tell = (message: string): void => emit({ event: "note", message });
     for (const message of setup.notes) tell(message);
     emit(tellStart(setup));
     const tellNew = (): void => setup.base.takeNotes().forEach(tell);
@@ -139,13 +140,21 @@ async function begunWith(folder: RunFolder, { steps, epochs }: TrainOptions): Pr
   return { ...length, ...(await folder.savedRates()) };
 }
 
-function openSession({ options, base, memory }: TrainingSetup, vectors: VectorMemory): Session {
+function openRun(
+  { options, base, memory, plan }: TrainingSetup,
+  vectors: VectorMemory,
+  warn: (message: string) => void,
+): Promise<Session> {
   // Where activations are not saved for want of memory, neither is the programs' scratch.
   const engine = createEngine({ threads: options.threads, keepScratch: !memory.recompute });
-  return new Session(engine, base, residencyOf(options), {
-    compute: COMPUTES[options.compute],
-    memory: vectors,
-  });
+  const [first = []] = plan.microBatches(0);
+  const [compute, batch] = [COMPUTES[options.compute], layOut(options, first)];
+  return openSession(engine, base, residencyOf(options), { compute, memory: vectors, batch, warn });
+}
+
+/** Lays the rows of a micro-batch out. */
+function layOut({ packing }: TrainOptions, rows: readonly (readonly TrainingUnit[])[]): Batch {
+  return packing ? toBatch(rows as readonly (readonly TrainingExample[])[]) : unitsToBatch(rows.flat());
 }
 
 function requestOf(
@@ -157,7 +166,7 @@ function requestOf(
 ): FineTuneRequest {
   const { options, adapter, origin, base, plan, totalSteps, memory, objective, reference } = setup;
   const { heldOut } = setup.data;
-  const { warmupSteps, learningRate, maxGradNorm, weightDecay, maxLength, seed, packing } = options;
+  const { warmupSteps, learningRate, maxGradNorm, weightDecay, maxLength, seed } = options;
   const settings = numericSettings(withoutRows(options));
   const title = `${options.method} on ${base.name}`;
   return {
@@ -165,8 +174,7 @@ function requestOf(
     adapter,
     plan,
     totalSteps,
-    toBatch: (rows: readonly (readonly TrainingUnit[])[]) =>
-      packing ? toBatch(rows as readonly (readonly TrainingExample[])[]) : unitsToBatch(rows.flat()),
+    toBatch: (rows) => layOut(options, rows),
     maxLength,
     objective,
     reference,

@@ -16,9 +16,11 @@ import { matmul } from "../../src/graph/ops/matmul.ts";
 import { transpose } from "../../src/graph/ops/transpose.ts";
 import { numElements } from "../../src/graph/shape.ts";
 import { BaseModel } from "../../src/models/base-model.ts";
+import type { Batch } from "../../src/data/batch.ts";
+import { factsOf } from "../../src/data/pass-facts.ts";
 import { openModel } from "../../src/models/families.ts";
 import type { RawConfig } from "../../src/models/family.ts";
-import type { Compute, Matrix, Product } from "../../src/nn/compute.ts";
+import type { Compute, Matrix, Product, SmoothingRule } from "../../src/nn/compute.ts";
 import { COMPUTES } from "../../src/nn/computes.ts";
 import { f32 } from "../../src/nn/computes/f32.ts";
 import { linear } from "../../src/nn/linear.ts";
@@ -30,22 +32,32 @@ import { type StoredTensor, dequantize, quantizeTo } from "../../src/quant/store
 import { type StorageName, STORAGES } from "../../src/quant/storages.ts";
 import { Random } from "../../src/random.ts";
 import { Session, type SessionOptions } from "../../src/run/session.ts";
+import { measureSmoothing } from "../../src/run/smoothing.ts";
 import type { Residency } from "../../src/run/weights.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { type HostTensor, hostTensor, zeros } from "../../src/runtime/host-tensor.ts";
 import { memorySource } from "../memory-source.ts";
-import { attachTo, examplesFor, logitsOf, lossAndGradients, perturb, unpacked } from "../model-passes.ts";
+import {
+  attachTo,
+  examplesFor,
+  logitsOf,
+  lossAndGradients,
+  perturb,
+  unpacked,
+  withTensors,
+} from "../model-passes.ts";
 import { tinyModelParts } from "../tiny-model.ts";
 
 const engine = createEngine({ threads: 1 });
 
 /** Weights as a bfloat16 upper half and what is lacking of it: exact, and of two operands of unlike types. */
-function halves(binding: "fed" | "bound"): Compute {
+function halves(binding: "fed" | "bound", smoothing?: SmoothingRule): Compute {
   const dense = (values: Readonly<Record<string, Value>>): Value =>
     add(cast(values[".high"] as Value, "float32"), values[".low"] as Value);
   return {
-    name: `halves-${binding}`,
+    name: `halves-${binding}${smoothing ? "-smoothed" : ""}`,
     summary: "of this test",
+    ...(smoothing ? { smoothing } : {}),
     product: ({ inFeatures, outFeatures, storedTransposed }): Product => {
       const shape = storedTransposed ? [inFeatures, outFeatures] : [outFeatures, inFeatures];
       return {
@@ -58,6 +70,10 @@ function halves(binding: "fed" | "bound"): Compute {
           const [high, low] = [memory(".high"), memory(".low")];
           const values = low.data as DataOf<"float32">;
           await reader.readInto(values);
+          const factors = reader.smoothing()?.data;
+          const columnOf = (i: number): number =>
+            storedTransposed ? Math.floor(i / outFeatures) : i % inFeatures;
+          if (factors) values.forEach((value, i) => (values[i] = value / factors[columnOf(i)]!));
           const bits = float32ToBfloat16(values);
           (high.data as DataOf<"bfloat16">).set(bits);
           const upper = new Float32Array(bits.length);
@@ -72,7 +88,9 @@ function halves(binding: "fed" | "bound"): Compute {
   };
 }
 
-const MINE = [halves("fed"), halves("bound")];
+/** Exact, and smoothed as int8 is. */
+const SMOOTHED = halves("fed", COMPUTES.int8.smoothing);
+const MINE = [halves("fed"), halves("bound"), SMOOTHED];
 const ALL = [...Object.values<Compute>(COMPUTES), ...MINE];
 
 /** Families of unlike products, of widths that fill blocks of 32: transposed matrices, experts with a router. */
@@ -110,6 +128,7 @@ async function prepared(
       stored: () => Promise.resolve(stored),
       readInto: async (into) => into.set(dequantize(stored)),
       view: () => null,
+      smoothing: () => null,
     },
     (suffix) => {
       asked.add(suffix);
@@ -199,14 +218,15 @@ for (const compute of ALL) {
           // What DoRA starts from is read from the base, which is not the rounded one.
           adapter.groups.forEach(({ values }, i) => values.set(expected.groups[i]!.values));
           const tolerance = roughness(compute, 1e-5);
+          const options = await exactOptionsOf(compute, base, batch);
           assertNear(
-            await logitsOf(engine, base, adapter, batch, undefined, { compute }),
+            await logitsOf(engine, base, adapter, batch, undefined, options),
             await logitsOf(engine, rounded, expected, batch),
             tolerance,
             `logits with ${method.name}`,
           );
           for (const recompute of [false, true]) {
-            const own = await lossAndGradients(engine, base, adapter, [batch], { compute, recompute });
+            const own = await lossAndGradients(engine, base, adapter, [batch], { ...options, recompute });
             const other = await lossAndGradients(engine, rounded, expected, [batch], { recompute });
             assertNear([own.loss], [other.loss], tolerance, "loss");
             assert.deepEqual([...own.gradients.keys()], [...other.gradients.keys()]);
@@ -262,6 +282,17 @@ async function assertProduct(
   assertNear(into.dx.data, into.exactDx.data, gradientTolerance, "gradient");
 }
 
+/** An arithmetic; with factors where they change no rounded weight. */
+async function exactOptionsOf(compute: Compute, base: BaseModel, batch: Batch): Promise<SessionOptions> {
+  return PRODUCT_TOLERANCE[compute.name] ? { compute } : await optionsOf(compute, base, batch);
+}
+
+/** An arithmetic with the factors that it measures of a batch. */
+async function optionsOf(compute: Compute, base: BaseModel, batch: Batch) {
+  const facts = factsOf(batch);
+  return { compute, smoothing: await measureSmoothing(engine, base, compute, { input: batch.input, facts }) };
+}
+
 async function movedLora(base: BaseModel, method: typeof lora) {
   const adapter = await attachTo(base, method, { rank: 2 });
   perturb(adapter, 0.05);
@@ -309,7 +340,8 @@ describe("an arithmetic that is exact", () => {
       perturb(adapter, 0.01);
       const expected = await lossAndGradients(engine, base, adapter, [batch]);
       for (const compute of MINE) {
-        const found = await lossAndGradients(engine, base, adapter, [batch], { compute });
+        const options = await optionsOf(compute, base, batch);
+        const found = await lossAndGradients(engine, base, adapter, [batch], options);
         assert.deepEqual([...found.gradients.keys()], [...expected.gradients.keys()]);
         assertNear([found.loss], [expected.loss], 1e-6, compute.name);
         for (const [name, gradient] of found.gradients) {
@@ -318,6 +350,51 @@ describe("an arithmetic that is exact", () => {
       }
     });
   }
+});
+
+describe("smoothing", () => {
+  /** A llama one of whose channels is much larger than the others, as those of large models are. */
+  async function withOutlier(): Promise<BaseModel> {
+    const { base } = await modelsOf(f32, "llama");
+    const changed = [...base.model.tensors.keys()].flatMap((name) => {
+      const factor = /layernorm/.test(name) ? 60 : /[qkv]_proj|gate_proj|up_proj/.test(name) ? 1 / 60 : 0;
+      return factor === 0 ? [] : [{ name, factor }];
+    });
+    const scaled = changed.map(async ({ name, factor }): Promise<[string, HostTensor<"float32">]> => {
+      const { shape, data } = await base.values(name);
+      const width = shape.at(-1) as number;
+      const values = data.map((value, i) => (i % width === 3 ? factor * value : value));
+      return [name, hostTensor("float32", [...shape], values)];
+    });
+    return withTensors(base, new Map(await Promise.all(scaled)));
+  }
+
+  test("int8: a large channel costs the others little", async () => {
+    const base = await withOutlier();
+    const batch = unpacked(examplesFor(base.model, [9, 6, 4]));
+    const exact = await logitsOf(engine, base, null, batch);
+    const apart = async (options: SessionOptions): Promise<number> => {
+      const found = await logitsOf(engine, base, null, batch, undefined, options);
+      return largest(found.map((value, i) => value - exact[i]!));
+    };
+    const smoothed = await apart(await optionsOf(COMPUTES.int8, base, batch));
+    const plain = await apart({ compute: COMPUTES.int8 });
+    assert.ok(smoothed < plain / 2, `${smoothed} apart with factors, ${plain} without`);
+  });
+
+  test("projections that read the same share factors, experts have none, and the same batch gives the same", async () => {
+    for (const [modelType, number] of [["llama", 4] as const, ["qwen3_moe", 3] as const]) {
+      const { base } = await modelsOf(f32, modelType);
+      const batch = unpacked(examplesFor(base.model, [9, 6, 4]));
+      const { smoothing } = await optionsOf(SMOOTHED, base, batch);
+      const prefix = base.model.blockPrefix(base.model.numLayers - 1);
+      const ofBlock = [...smoothing].filter(([name]) => name.startsWith(prefix));
+      assert.equal(new Set(ofBlock.map(([, factors]) => factors)).size, number, modelType);
+      assert.ok(ofBlock.every(([name]) => !name.includes(".experts.")));
+      assert.deepEqual((await optionsOf(SMOOTHED, base, batch)).smoothing, smoothing);
+      assert.equal((await optionsOf(f32, base, batch)).smoothing.size, 0);
+    }
+  });
 });
 
 /** Writes twelve tokens. */
@@ -340,7 +417,9 @@ describe("generating", () => {
     for (const residency of ["stored", "float32"] as const) {
       test(`${compute.name}, ${residency}: groups of blocks write what float32 of its weights writes`, async () => {
         const { base, rounded } = await modelsOf(compute, "llama");
-        const [own, expected] = [await write(base, residency, { compute }), await write(rounded, residency)];
+        const batch = unpacked(examplesFor(base.model, [9, 6, 4]));
+        const options = await exactOptionsOf(compute, base, batch);
+        const [own, expected] = [await write(base, residency, options), await write(rounded, residency)];
         const tolerance = roughness(compute, 1e-5);
         assert.equal(own.ids.length, 12);
         if (tolerance < 0.01) assert.deepEqual(own.ids, expected.ids);

@@ -28,7 +28,7 @@ import { matmulSuite } from "./matmul.ts";
 import type { OpSuite } from "./op-suite.ts";
 import { pairwiseDistanceSuite } from "./pairwise-distance.ts";
 import { concatSuite, padLikeSuite, sliceSuite, splitSuite } from "./pieces.ts";
-import { reduceMeanSuite, reduceSumSuite } from "./reductions.ts";
+import { reduceMaxSuite, reduceMeanSuite, reduceSumSuite } from "./reductions.ts";
 import { reshapeLikeSuite, reshapeSuite } from "./reshape.ts";
 import { rmsNormSuite } from "./rms-norm.ts";
 import { ropeSuite } from "./rope.ts";
@@ -69,6 +69,7 @@ export const OP_SUITES: readonly OpSuite[] = [
   pairwiseDistanceSuite,
   reduceSumSuite,
   reduceMeanSuite,
+  reduceMaxSuite,
   kthSmallestSuite,
   softmaxSuite,
   softThresholdSuite,

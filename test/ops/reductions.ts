@@ -1,4 +1,4 @@
-/** @file References and cases of reduceSum and reduceMean. */
+/** @file References and cases of reduceSum, reduceMean and reduceMax. */
 import { type Array64, at, build, eachIndex, put } from "./array64.ts";
 import { type OpCase, type OpSuite, float, opCase, reject } from "./op-suite.ts";
 
@@ -65,4 +65,30 @@ export const reduceMeanSuite: OpSuite = {
   ],
   rejected,
   realistic: reduction("[1024, 576], last axis", [1024, 576], [1]),
+};
+
+export const reduceMaxSuite: OpSuite = {
+  op: "reduceMax",
+  reference: ([x], attributes) => {
+    const axes = attributes["axes"] as number[];
+    const from = x as Array64;
+    const result = build(
+      from.shape.map((size, axis) => (axes.includes(axis) ? 1 : size)),
+      () => -Infinity,
+    );
+    eachIndex(from.shape, (index) => {
+      const to = index.map((i, axis) => (axes.includes(axis) ? 0 : i));
+      put(result, to, Math.max(at(result, to), at(from, index)));
+    });
+    return [result];
+  },
+  differentiable: () => false,
+  cases: [
+    reduction("last axis", [3, 5], [1]),
+    reduction("two axes", [2, 3, 4], [0, 2]),
+    reduction("no axes", [2, 3], []),
+    reduction("symbolic axes", ["B", "T", 3], [0, 1], { B: 2, T: 5 }),
+  ],
+  rejected,
+  realistic: reduction("[1024, 576], first axis", [1024, 576], [0]),
 };

@@ -5,11 +5,18 @@
  *
  * Weights are rounded once, with a scale for each output; rows of activations and of gradients whenever they are multiplied.
  * Codes are kept in both layouts, 2 bytes a weight. A router stays in float32: it chooses, so that a small error is a large one.
+ *
+ * A few channels of x are much larger than the others, which share their scale. So training divides channel k by
+ * √(max |x[k]| / max |W[k]|), of its first batch, and multiplies the weights by it. Paper: "SmoothQuant: Accurate and
+ * Efficient Post-Training Quantization for Large Language Models", arXiv:2211.10438, eq. 4 with α = 0.5.
  */
 import type { Value } from "../../graph/graph.ts";
 import { cast } from "../../graph/ops/cast.ts";
-import { mul } from "../../graph/ops/elementwise.ts";
+import { abs, div, mul, sqrt } from "../../graph/ops/elementwise.ts";
 import { INT8_LARGEST, matmulInt8 } from "../../graph/ops/matmul-int8.ts";
+import { maximum } from "../../graph/ops/maximum.ts";
+import { reduceMax } from "../../graph/ops/reduce-max.ts";
+import { reduceMean } from "../../graph/ops/reduce-mean.ts";
 import { reshape } from "../../graph/ops/reshape.ts";
 import { transposed } from "../../linalg/transposed.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
@@ -26,7 +33,33 @@ export const int8: Compute = {
   summary:
     "8-bit weights with a scale for each output, 8-bit activations and gradients with a scale for each row: for training and for reading many tokens at once.",
   product: (matrix) => (matrix.role === "router" ? null : int8Product(matrix)),
+  smoothing: (x, weights) => {
+    const ofInputs = largestOfColumns(x);
+    // A channel that was silent in this batch may not be so in the next.
+    const heard = mul(reduceMean(ofInputs, [0]), x.graph.scalar(LEAST_SHARE));
+    const ofWeights = weights.map(largestOfColumns).reduce(maximum);
+    const least = x.graph.scalar(LEAST);
+    return sqrt(div(maximum(ofWeights, least), maximum(maximum(ofInputs, heard), least)));
+  },
 };
+
+/** What is taken for a channel's largest entry at least, of that of the mean channel. */
+const LEAST_SHARE = 0.01;
+/** A matrix or an input may be all zeros. */
+const LEAST = 1e-8;
+
+/** The largest |x| of each of the last axis' places, [n]. */
+function largestOfColumns(x: Value): Value {
+  const axes = x.shape.slice(0, -1).map((_, axis) => axis);
+  return reshape(reduceMax(abs(x), axes), [x.shape.at(-1) as number]);
+}
+
+/** Divides the columns of rows [out, in] by numbers. */
+function divideColumns(rows: Float32Array, by: Float32Array): void {
+  for (let i = 0; i < rows.length; i += by.length) {
+    for (let k = 0; k < by.length; k++) rows[i + k]! /= by[k]!;
+  }
+}
 
 function int8Product({ inFeatures, outFeatures, storedTransposed }: Matrix): Product {
   return {
@@ -40,6 +73,8 @@ function int8Product({ inFeatures, outFeatures, storedTransposed }: Matrix): Pro
       const values = new Float32Array(outFeatures * inFeatures);
       await reader.readInto(values);
       const rows = storedTransposed ? transposed(values, inFeatures, outFeatures) : values;
+      const smoothing = reader.smoothing();
+      if (smoothing) divideColumns(rows, smoothing.data);
       const codes = memory(CODES) as HostTensor<"int8">;
       const back = memory(BACK) as HostTensor<"int8">;
       const scales = memory(SCALES) as HostTensor<"float32">;

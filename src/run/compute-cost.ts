@@ -1,0 +1,108 @@
+/**
+ * @file What an arithmetic costs on this processor: one product of many rows beside the same in float32, timed and compared.
+ *
+ * Processors without instructions for 8-bit products take longer for them, and some add pairs of them up in 16 bits, which
+ * overflow. A try tells, on any processor, without a list of them.
+ */
+import { Graph, type Value } from "../graph/graph.ts";
+import type { Compute, Matrix, OperandSpec, Product, TensorReader } from "../nn/compute.ts";
+import { f32, float32Product } from "../nn/computes/f32.ts";
+import { Random } from "../random.ts";
+import type { Engine, Program } from "../runtime/engine.ts";
+import { type HostTensor, hostTensor, zeros } from "../runtime/host-tensor.ts";
+
+/** What was found. */
+export interface ComputeCost {
+  /** Time of a product, of that in float32. */
+  readonly time: number;
+  /** Mean distance of its numbers from those in float32, of their mean size. */
+  readonly error: number;
+}
+
+const ROWS = 256;
+const MATRIX: Matrix = { role: "up", inFeatures: 512, outFeatures: 512, storedTransposed: false };
+const TRIES = 7;
+/** Above, float32 is faster; less may be chance. */
+const SLOW = 1.1;
+/** Above, sums must have overflown: rounding to 8 bits makes a hundredth, to 4 bits a tenth. */
+const WRONG = 0.25;
+
+/** Times and compares a product of an arithmetic; in float32 there is nothing to find out. */
+export async function measureCompute(engine: Engine, compute: Compute): Promise<ComputeCost> {
+  const product = compute === f32 ? null : compute.product(MATRIX, "f32");
+  if (!product) return { time: 1, error: 0 };
+  const [x, weight] = [draw(ROWS, MATRIX.inFeatures, 1), draw(MATRIX.outFeatures, MATRIX.inFeatures, 2)];
+  const own = await compileProduct(engine, product, weight);
+  const exact = await compileProduct(engine, float32Product(MATRIX), weight);
+  const [ownMs, exactMs]: [number[], number[]] = [[], []];
+  for (let i = 0; i < TRIES; i++) {
+    ownMs.push(await own.timedRun(x));
+    exactMs.push(await exact.timedRun(x));
+  }
+  await own.program.release();
+  await exact.program.release();
+  const size = exact.y.data.reduce((sum, value) => sum + Math.abs(value), 0);
+  const apart = exact.y.data.reduce((sum, value, i) => sum + Math.abs(value - own.y.data[i]!), 0);
+  return { time: Math.min(...ownMs) / Math.min(...exactMs), error: apart / size };
+}
+
+/** Says what the user should know before choosing an arithmetic on this processor; null: nothing. */
+export function describeCost({ name }: Pick<Compute, "name">, { time, error }: ComputeCost): string | null {
+  const facts: string[] = [];
+  if (time > SLOW) facts.push(`take ${time.toFixed(1)} times as long as in float32`);
+  if (error > WRONG) facts.push(`are wrong by ${Math.round(100 * error)} % on average`);
+  if (facts.length === 0) return null;
+  return `${name} products of many rows ${facts.join(" and ")} on this processor: --compute ${f32.name} is the better choice`;
+}
+
+function draw(numRows: number, width: number, seed: number): HostTensor<"float32"> {
+  const random = new Random(seed);
+  const values = new Float32Array(numRows * width).map(() => random.normal());
+  return hostTensor("float32", [numRows, width], values);
+}
+
+/** A product with a matrix as a program. */
+interface TimedProduct {
+  readonly program: Program;
+  readonly y: HostTensor<"float32">;
+  /** Writes y; returns the time in milliseconds. */
+  timedRun(x: HostTensor): Promise<number>;
+}
+
+async function compileProduct(
+  engine: Engine,
+  product: Product,
+  weight: HostTensor<"float32">,
+): Promise<TimedProduct> {
+  const graph = new Graph();
+  const x = graph.input("x", "float32", [ROWS, MATRIX.inFeatures]);
+  const values = product.operands.map(({ suffix, dtype, shape }): [string, Value] => [
+    suffix,
+    graph.input(`weight${suffix}`, dtype, shape),
+  ]);
+  const reader: TensorReader = {
+    stored: async () => ({ storage: "f32", shape: weight.shape, planes: { data: weight } }),
+    readInto: async (into) => into.set(weight.data),
+    view: () => weight,
+    smoothing: () => null,
+  };
+  const made = await product.prepare(reader, (wanted) => {
+    const { dtype, shape } = product.operands.find(({ suffix }) => suffix === wanted) as OperandSpec;
+    return zeros(dtype, shape);
+  });
+  const operands = Object.fromEntries(Object.entries(made).map(([suffix, of]) => [`weight${suffix}`, of]));
+  const inputs = { x, ...Object.fromEntries(values.map(([, value]) => [value.name as string, value])) };
+  const outputs = { y: product.project(x, Object.fromEntries(values)) };
+  const constants = product.binding === "bound" ? operands : {};
+  const program = await engine.compile({ name: "compute-cost", inputs, outputs }, { constants });
+  const y = zeros("float32", [ROWS, MATRIX.outFeatures]);
+  return {
+    program,
+    y,
+    timedRun: async (of) => {
+      const startMs = performance.now();
+      await program.run({ x: of, ...operands }, { y });
+      return performance.now() - startMs;
+    },
+  };
+}

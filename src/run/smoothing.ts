@@ -1,0 +1,45 @@
+/**
+ * @file Factors on what matrices multiply in an arithmetic that rounds, measured of one batch by the base in float32.
+ *
+ * They are a function of the base and the batch alone, so that a run that goes on measures them again and finds the same.
+ */
+import type { BaseModel } from "../models/base-model.ts";
+import type { Compute } from "../nn/compute.ts";
+import type { PassFacts } from "../nn/pass.ts";
+import type { Engine } from "../runtime/engine.ts";
+import type { HostTensor } from "../runtime/host-tensor.ts";
+import { BlockRunner } from "./block-runner.ts";
+import { PassContext } from "./context.ts";
+import { Embedding, type ModelInput } from "./embedding.ts";
+import { Session } from "./session.ts";
+import type { Smoothing } from "./weights.ts";
+
+/** Measures the factors that an arithmetic wants; none when it wants none. */
+export async function measureSmoothing(
+  engine: Engine,
+  base: BaseModel,
+  { smoothing }: Compute,
+  { input, facts }: { readonly input: ModelInput; readonly facts: PassFacts },
+): Promise<Smoothing> {
+  const measured = new Map<string, HostTensor<"float32">>();
+  if (!smoothing) return measured;
+  // Of its own, so that nothing in float32 stays in memory.
+  const session = new Session(engine, base, "stored", { maxTableBytes: 0 });
+  const runner = new BlockRunner(session, null, null);
+  const pass = runner.begin(new PassContext(facts, session.pool, session.tables));
+  try {
+    const embedding = await Embedding.create(session, null);
+    let x = await embedding.forward(input, pass.context);
+    for (let layer = 0; layer < runner.numLayers; layer++) {
+      const { y, factors } = await runner.forwardSmoothing(layer, x, pass, smoothing);
+      for (const [name, of] of factors) measured.set(name, of);
+      session.pool.release(x);
+      x = y;
+    }
+    session.pool.release(x);
+    return measured;
+  } finally {
+    runner.end(pass);
+    await session.release();
+  }
+}

@@ -1,0 +1,25 @@
+/** @file Opens a session for passes over many tokens: smoothed by one batch of them, with a warning where its arithmetic has no use. */
+import type { Batch } from "../data/batch.ts";
+import { factsOf } from "../data/pass-facts.ts";
+import type { BaseModel } from "../models/base-model.ts";
+import { f32 } from "../nn/computes/f32.ts";
+import { describeCost, measureCompute } from "../run/compute-cost.ts";
+import { Session, type SessionOptions } from "../run/session.ts";
+import { measureSmoothing } from "../run/smoothing.ts";
+import type { Residency } from "../run/weights.ts";
+import type { Engine } from "../runtime/engine.ts";
+
+/** Opens it; `warn` is told what an arithmetic costs on a processor that is not made for it. */
+export async function openSession(
+  engine: Engine,
+  base: BaseModel,
+  residency: Residency,
+  { batch, warn, ...options }: SessionOptions & { batch: Batch; warn: (message: string) => void },
+): Promise<Session> {
+  const { compute = f32 } = options;
+  const cost = describeCost(compute, await measureCompute(engine, compute));
+  if (cost !== null) warn(cost);
+  const input = { input: batch.input, facts: factsOf(batch) };
+  const smoothing = await measureSmoothing(engine, base, compute, input);
+  return new Session(engine, base, residency, { ...options, smoothing });
+}
