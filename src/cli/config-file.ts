@@ -15,6 +15,8 @@ import { explainUnknown } from "./renamed-flags.ts";
 export interface ConfigFile {
   /** Key of the schema → value, not yet checked by it. */
   readonly values: ReadonlyMap<string, unknown>;
+  /** Key of the schema → how messages call it: as it is in the file, and the file. */
+  readonly names: ReadonlyMap<string, string>;
   readonly problems: readonly string[];
   /** How to mend some of the problems. */
   readonly hints: readonly string[];
@@ -48,7 +50,7 @@ export async function readConfigFile(path: string, flags: readonly Flag[]): Prom
     const reason = error instanceof Error ? error.message.trim() : String(error);
     throw new FormatError("format/file", `Cannot parse settings file "${path}": ${reason}`, { cause: error });
   }
-  if (content === null) return { values: new Map(), problems: [], hints: [] };
+  if (content === null) return { values: new Map(), names: new Map(), problems: [], hints: [] };
   if (typeof content !== "object" || Array.isArray(content)) {
     throw new FormatError(
       "format/file",
@@ -56,18 +58,23 @@ export async function readConfigFile(path: string, flags: readonly Flag[]): Prom
     );
   }
   const values = new Map<string, unknown>();
+  const names = new Map<string, string>();
   const problems: string[] = [];
   const hints: string[] = [];
   for (const [key, value] of Object.entries(content)) {
+    const name = `key "${key}" of ${path}`;
     const flag = flags.find((candidate) => candidate.name === plainName(key));
     if (flag === undefined) {
       const keyOf = (name: string): string => `"${flags.find((known) => known.name === name)?.key ?? name}"`;
-      const names = flags.map((known) => known.name);
-      const { problem, hint } = explainUnknown(plainName(key), flags, names, "setting", keyOf);
-      problems.push(`key "${key}" of ${path} ${problem}`);
+      const known = flags.map((flag) => flag.name);
+      const { problem, hint } = explainUnknown(plainName(key), flags, known, "setting", keyOf);
+      problems.push(`${name} ${problem}`);
       if (hint !== null) hints.push(hint);
-    } else if (values.has(flag.key)) problems.push(`key "${key}" of ${path} is there twice`);
-    else values.set(flag.key, readSetting(flag, value));
+    } else if (values.has(flag.key)) problems.push(`${name} is there twice`);
+    else {
+      values.set(flag.key, readSetting(flag, value));
+      names.set(flag.key, name);
+    }
   }
-  return { values, problems, hints };
+  return { values, names, problems, hints };
 }

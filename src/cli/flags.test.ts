@@ -227,6 +227,15 @@ test("an unknown key of a settings file is an error that names the nearest one",
   assert.match(message, /key "lora_r" of .* is not a setting: it is called "rank" here/);
 });
 
+test("what is wrong with a key of a settings file is said of it, with the file, and of a flag that takes its place not", async () => {
+  const path = writeSettings("learning_rate: -1\nrank: many\npacking: 7\n");
+  const message = await problemsOf("a", "--config", path, "--rank", "x");
+  assert.match(message, /^ {2}key "learning_rate" of .*yaml is -1, expected a number above 0$/m);
+  assert.match(message, /^ {2}key "packing" of .*yaml is 7, expected true or false$/m);
+  assert.match(message, /^ {2}--rank is "x", expected /m);
+  assert.doesNotMatch(message, /many|--packing|--learning/);
+});
+
 test("a settings file that is missing, broken or a list is a format error", async () => {
   await assert.rejects(read("a", "--config", join(folder, "nothing.yaml")), { code: "format/file" });
   await assert.rejects(read("a", "--config", writeSettings("a: [1")), { code: "format/file" });

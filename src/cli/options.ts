@@ -1,6 +1,6 @@
 /** @file From the words after a command's name to its checked options: flags over the settings file over defaults. */
 import { UsageError } from "../errors.ts";
-import { findProblems, showValue } from "../messages/expected.ts";
+import { findProblems, type Problem, showValue, type ValueForm } from "../messages/expected.ts";
 import { kebabCase } from "../messages/setting-names.ts";
 import type { ParsedArgv } from "./argv.ts";
 import type { Command } from "./command.ts";
@@ -8,7 +8,7 @@ import { readConfigFile, type ConfigFile } from "./config-file.ts";
 import { readFlag } from "./flag-value.ts";
 import type { Flag } from "./flags.ts";
 
-const EMPTY_FILE: ConfigFile = { values: new Map(), problems: [], hints: [] };
+const EMPTY_FILE: ConfigFile = { values: new Map(), names: new Map(), problems: [], hints: [] };
 
 /**
  * Reads and checks the options of a command.
@@ -33,11 +33,18 @@ export async function readOptions(
       values[flag.key] = texts.at(-1);
     } else values[flag.key] = reading.value;
   }
-  const found = command.findProblems?.(values, "typed") ?? findProblems(command.options, values, "typed");
-  for (const { path, text } of found) {
+  const find = (form: ValueForm): readonly Problem[] =>
+    command.findProblems?.(values, form) ?? findProblems(command.options, values, form);
+  const typed = find("typed");
+  const written = file.names.size > 0 && typed.length > 0 ? find("written") : typed;
+  for (const [i, { path, text }] of typed.entries()) {
     const [key = "", ...inner] = path;
+    // A flag takes precedence, so what is wrong is the file's where there is none.
+    const name = argv.texts.has(key) ? undefined : file.names.get(key);
     unreadable.delete(key);
-    problems.push(key === "" ? text : `--${[kebabCase(key), ...inner].join(".")} ${text}`);
+    if (key === "") problems.push(text);
+    else if (name === undefined) problems.push(`--${[kebabCase(key), ...inner].join(".")} ${text}`);
+    else problems.push(`${[name, ...inner].join(".")} ${written[i]!.text}`);
   }
   problems.push(...unreadable.values());
   if (problems.length === 0) return command.options.parse(values);

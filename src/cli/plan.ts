@@ -36,6 +36,7 @@ export const command = defineCommand({
     const reading = new ReadingBar(io);
     const opened = await openRun(options, undefined, {
       signal: io.signal,
+      env: io.env,
       onProgress: ({ file, numRows, totalRows }) => reading.update({ file, numRows, totalRows }),
     }).finally(() => reading.stop());
     try {

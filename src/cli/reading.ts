@@ -40,12 +40,20 @@ export class ReadingBar {
 export async function withReading<T>(
   { columns, skipFaulty }: z.output<z.ZodObject<typeof ROW_FLAGS>>,
   io: CommandIO,
-  read: (how: Required<Pick<ReadOptions, "columns" | "skipFaulty" | "signal" | "onProgress">>) => Promise<T>,
+  read: (
+    how: Required<Pick<ReadOptions, "columns" | "skipFaulty" | "signal" | "onProgress" | "env">>,
+  ) => Promise<T>,
 ): Promise<T> {
   const bar = new ReadingBar(io);
   try {
     const onProgress = (progress: ReadingProgress): void => bar.update(progress);
-    return await read({ columns: readColumns(columns), skipFaulty, signal: io.signal, onProgress });
+    return await read({
+      columns: readColumns(columns),
+      skipFaulty,
+      signal: io.signal,
+      env: io.env,
+      onProgress,
+    });
   } finally {
     bar.stop();
   }

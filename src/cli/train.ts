@@ -77,6 +77,7 @@ export async function trainWithProgress(
   try {
     const result = await fineTune(options, {
       signal: io.signal,
+      env: io.env,
       onEvent: (event) => {
         onEvent(event);
         if (event.event !== "read") reading.stop();

@@ -13,7 +13,7 @@ import { type DataReport, reportOn, type RowCounts, sumCounts } from "./data-rep
 import { type DataPart, type DatasetOptions, IN_MEMORY, requireExamples } from "./dataset.ts";
 import type { Example } from "./example.ts";
 import { FILE_KINDS, findFileKind, withoutCompression } from "./file-kinds.ts";
-import { type DataContent, openContent, readContent } from "./files/data-content.ts";
+import { type DataContent, hashBytes, openContent, readContent } from "./files/data-content.ts";
 import { findDataFiles } from "./files/data-folder.ts";
 import { type ReadUnits, readInThread } from "./files/read-in-thread.ts";
 import { cacheKey, readCached, writeCached } from "./files/unit-cache.ts";
@@ -38,10 +38,14 @@ export interface ReadOptions<K extends DataKindName = "text"> extends DatasetOpt
   /** Stops reading: its reason is thrown. */
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: ReadingProgress) => void) | undefined;
-  /** Folder of units of large files; that of graft's home unless given, null: none are kept. */
+  /** Folder of units of large files; that of graft's home in `env` unless given, null: none are kept. */
   readonly cacheFolder?: string | null;
+  /** Environment to read settings from; the process's own by default. */
+  readonly env?: NodeJS.ProcessEnv | undefined;
   /** Bytes from which a file is large. */
   readonly largeBytes?: number;
+  /** Is told of each file that is read, and its SHA-256. */
+  readonly onFile?: ((path: string, sha256: string) => void) | undefined;
 }
 
 /** A data set; parts that there is no file for are null. */
@@ -144,7 +148,8 @@ export async function readDatasets<K extends DataKindName = "text">(
 function contentOf(rows: readonly unknown[]): DataContent {
   const text = rows.map((row) => `${JSON.stringify(row) ?? "null"}\n`).join("");
   const [lines] = FILE_KINDS;
-  return { bytes: new TextEncoder().encode(text), file: IN_MEMORY, kind: lines!.name };
+  const bytes = new TextEncoder().encode(text);
+  return { bytes, sha256: hashBytes(bytes), file: IN_MEMORY, kind: lines!.name };
 }
 
 /** Reads files one after another into one part; faulty rows are counted in its report. */
@@ -156,6 +161,7 @@ async function readFiles<K extends DataKindName>(
   const counts: RowCounts[] = [];
   for (const file of files) {
     const content = typeof file === "string" ? await openContent(file) : file;
+    if (typeof file === "string") options.onFile?.(file, content.sha256);
     counts.push(await readOne(content, options, (unit) => void examples.push(unit)));
   }
   return { examples, report: reportOn(examples, sumCounts(counts)) };
@@ -166,13 +172,22 @@ async function readOne<K extends DataKindName>(
   options: ReadOptions<K>,
   keep: (unit: DataUnits[K]) => void,
 ): Promise<RowCounts> {
-  const { origin, signal, onProgress, cacheFolder, largeBytes = LARGE_BYTES, ...how } = options;
+  const {
+    origin,
+    signal,
+    onProgress,
+    cacheFolder,
+    env = process.env,
+    largeBytes = LARGE_BYTES,
+    onFile: _,
+    ...how
+  } = options;
   signal?.throwIfAborted();
   if (origin === undefined || sizeOf(content) < largeBytes)
     return await readContent(content, how, keep, () => signal?.throwIfAborted());
   const { tokenizer: _tokenizer, template: _template, ...plain } = how;
   const job = { content, origin, options: plain };
-  const folder = cacheFolder === undefined ? join(homeFolderOf(process.env), "data") : cacheFolder;
+  const folder = cacheFolder === undefined ? join(homeFolderOf(env), "data") : cacheFolder;
   const key = folder === null ? null : cacheKey(job);
   let read: ReadUnits | null = folder === null ? null : await readCached(folder, key!);
   if (read === null) {

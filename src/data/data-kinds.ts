@@ -51,11 +51,11 @@ export interface DataKind<U> {
 /** Puts answers into a group; what is learned of them does not depend on what is chosen for conversations. */
 function compare(
   answers: readonly (readonly [Role, TargetRow])[],
-  { tokenizer, template }: UnitOptions,
+  options: UnitOptions,
   source: ExampleSource,
 ): Comparison {
   const sequences = answers.map(([role, row]) => ({
-    ...toExample(row, { tokenizer, template }, source),
+    ...toExample(row, { ...options, trainOn: "assistant" }, source),
     role,
     group: source.line,
   }));

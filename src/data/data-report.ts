@@ -10,6 +10,8 @@ export interface RowCounts {
   readonly numDropped: number;
   /** Tokens of the longest sequence before anything was cut. */
   readonly longest: number;
+  /** Rows of a plain prompt and answer, joined as they are although the model has a chat template. */
+  readonly numPlainPrompts: number;
   /** Rows that were left out because they cannot be used. */
   readonly faults: readonly FaultKind[];
 }
@@ -51,11 +53,12 @@ export function reportOn(units: readonly TrainingUnit[], counts: RowCounts): Dat
 export function sumCounts(parts: readonly RowCounts[]): RowCounts {
   const faults = new Faults();
   for (const part of parts) faults.addAll(part.faults);
-  const sum = (key: "numTruncated" | "numDropped"): number =>
+  const sum = (key: "numTruncated" | "numDropped" | "numPlainPrompts"): number =>
     parts.reduce((total, part) => total + part[key], 0);
   return {
     numTruncated: sum("numTruncated"),
     numDropped: sum("numDropped"),
+    numPlainPrompts: sum("numPlainPrompts"),
     longest: parts.reduce((longest, part) => Math.max(longest, part.longest), 0),
     faults: faults.kinds,
   };

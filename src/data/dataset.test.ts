@@ -77,6 +77,7 @@ describe("readDataset()", () => {
       numTrainedTokens: 5,
       numTruncated: 0,
       numDropped: 0,
+      numPlainPrompts: 1,
       longest: 4,
       faults: [],
       lengths: { min: 3, median: 3, mean: 3.5, max: 4 },

@@ -50,7 +50,7 @@ export const IN_MEMORY = "data";
 /** Makes units of rows, one after another, and counts what becomes of them. */
 export class UnitReader<K extends DataKindName = "text"> {
   readonly #faults = new Faults();
-  #counts = { numTruncated: 0, numDropped: 0, longest: 0 };
+  #counts = { numTruncated: 0, numDropped: 0, numPlainPrompts: 0, longest: 0 };
   readonly #options: DatasetOptions<K>;
   readonly #kind: DataKind<DataUnits[K]>;
   readonly #keep: (unit: DataUnits[K]) => void;
@@ -75,7 +75,10 @@ export class UnitReader<K extends DataKindName = "text"> {
       const value = renameColumns(row.value, this.#options.columns ?? new Map(), (named) =>
         forms.some((form) => form.matches(named)),
       );
-      this.#add(this.#kind.toUnit(value, this.#options, source));
+      let isPlain = false;
+      const options = { ...this.#options, onPlainPrompt: () => void (isPlain = true) };
+      this.#add(this.#kind.toUnit(value, options, source));
+      if (isPlain) this.#counts.numPlainPrompts++;
     } catch (error) {
       this.#faults.add(source, error);
     }

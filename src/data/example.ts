@@ -39,6 +39,8 @@ export interface ExampleOptions {
   readonly template: ChatTemplate;
   /** "assistant" unless given. */
   readonly trainOn?: TrainOn;
+  /** Is called for a prompt and completion that are joined as they are although the model has a chat template. */
+  readonly onPlainPrompt?: () => void;
 }
 
 /** Counts the tokens that are predicted with loss. */
@@ -100,7 +102,8 @@ function chatExample(
 /** Turns a row into an example. @throws usage/chat-template when the template is missing or rejects the messages */
 export function toExample(row: TargetRow, options: ExampleOptions, source: ExampleSource): Example {
   if (row.kind === "chat") return chatExample(row, options, source);
-  const { tokenizer } = options;
+  const { tokenizer, template } = options;
+  if (row.kind === "completion" && template.source !== null) options.onPlainPrompt?.();
   const text = row.kind === "text" ? row.text : row.prompt + row.completion;
   const cuts = row.kind === "text" ? [] : [row.prompt.length];
   const { ids, tokenCuts } = encodeSegments(tokenizer, text, cuts);

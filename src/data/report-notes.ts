@@ -23,6 +23,16 @@ export function noteTroubles(counts: Counts, maxLength: number, what = ""): stri
   ];
 }
 
+/** Says that rows are learned in another form than a chat will have, and how they are written to have it. */
+export function notePlainPrompts({ numPlainPrompts: count }: Pick<Counts, "numPlainPrompts">): string[] {
+  if (count === 0) return [];
+  return [
+    `${count} ${count === 1 ? "row" : "rows"} of a plain prompt and answer: joined as they are, without the model's chat template, which a chat puts around what is said. ` +
+      "To learn the answers of a chat, give --columns instruction=prompt,output=completion, or write messages in place of the strings: " +
+      '[{"role": "user", "content": "…"}] and [{"role": "assistant", "content": "…"}].',
+  ];
+}
+
 function countRows(numRows: number, what: string): string {
   return numRows === 1 ? `1 faulty ${what}row was` : `${numRows} faulty ${what}rows were`;
 }
@@ -32,6 +42,7 @@ export function noteReport(counts: Counts, maxLength: number): string[] {
   const { numTruncated, numDropped } = counts;
   return [
     ...noteTroubles(counts, maxLength),
+    ...notePlainPrompts(counts),
     ...(numTruncated > 0 && !isAllCut(counts)
       ? [`examples cut to ${maxLength} tokens: ${numTruncated}`]
       : []),

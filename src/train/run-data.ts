@@ -15,7 +15,7 @@ import type { DataKindName } from "../data/data-kinds.ts";
 import { readImageFile, readImages } from "../data/files/image-files.ts";
 import { drawHeldOut } from "../data/held-out.ts";
 import type { DataSource } from "../data/order.ts";
-import { noteTroubles } from "../data/report-notes.ts";
+import { notePlainPrompts, noteTroubles } from "../data/report-notes.ts";
 import { sumCounts } from "../data/data-report.ts";
 import { openTextTools } from "../data/text-tools.ts";
 import { readWeightedName } from "../data/weighted-name.ts";
@@ -38,6 +38,8 @@ export interface RunData {
   readonly numTruncated: number;
   /** Examples to train on that were left out, as nothing to learn was left. */
   readonly numDropped: number;
+  /** SHA-256 of the files that were read, by their paths; of images none. */
+  readonly fileHashes: ReadonlyMap<string, string>;
   /** Of the template that the examples were written with; null: none. */
   readonly chatTemplateHash: string | null;
   /** Sentences that the caller should see. */
@@ -48,6 +50,8 @@ export interface RunData {
 export interface ReadingHooks {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: ReadingProgress) => void) | undefined;
+  /** Environment that says where models and data are kept; the process's own by default. */
+  readonly env?: NodeJS.ProcessEnv | undefined;
 }
 
 /** Reads the data of a run. @throws FormatError and UsageError for data, tokenizer and settings that do not fit the model; FailedError "train/stopped" */
@@ -178,6 +182,7 @@ function readImageData(options: TrainOptions, model: Model): RunData {
       evalData === undefined
         ? joinHeldOut(sets.map(({ heldOut }) => heldOut))
         : readImageFile(evalData, model),
+    fileHashes: new Map(),
     chatTemplateHash: null,
     numTruncated: 0,
     numDropped: 0,
@@ -208,9 +213,11 @@ async function readTextData(
       { hint: "Leave packing out." },
     );
   }
+  const fileHashes = new Map<string, string>();
   const how: ReadOptions<DataKindName> = {
     ...tools,
     ...hooks,
+    onFile: (path, sha256) => void fileHashes.set(path, sha256),
     maxLength,
     trainOn: options.trainOn,
     kind: objective.rows,
@@ -239,9 +246,11 @@ async function readTextData(
     heldOut,
     numTruncated: counts.numTruncated,
     numDropped: counts.numDropped,
+    fileHashes,
     chatTemplateHash: tools.template.hash,
     notes: [
       ...noteTroubles({ ...counts, numExamples: train.length }, maxLength),
+      ...notePlainPrompts(counts),
       ...noteTroubles(heldOutCounts, maxLength, "held-out "),
     ].map((note) => `Warning: ${note}`),
   };

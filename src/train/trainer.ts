@@ -34,6 +34,8 @@ export interface TrainHooks {
   readonly onEvent?: (event: TrainEvent) => void;
   /** Stops after the step in work, with a checkpoint. */
   readonly signal?: AbortSignal;
+  /** Environment that says where models and data are kept; the process's own by default. */
+  readonly env?: NodeJS.ProcessEnv;
   /** What `method` may name, those of the list unless given: a method of one's own goes in here. */
   readonly methods?: readonly Method[];
 }
@@ -108,6 +110,7 @@ async function runIn(
     hooks.methods,
     {
       signal: hooks.signal,
+      env: hooks.env,
       onProgress: ({ file, numRows, totalRows }) =>
         emit({ event: "read", file, rows: numRows, total_rows: totalRows }),
     },

@@ -85,11 +85,16 @@ describe("a damaged checkpoint", () => {
     assert.ok(bytesOf(output, RESULT).equals(bytesOf(whole, RESULT)));
   });
 
-  test("where all are damaged, the newest one's fault is told, and nothing is moved", async () => {
+  test("where all are damaged, the faults of all are told, and nothing is moved", async () => {
     const output = killedRun("all");
     for (const step of [2, 4]) flipByte(`${output}/checkpoint-${step}/${RESULT}`);
     const resumed = runTiny({ ...SETTINGS, output, resume: true });
-    await assert.rejects(resumed, { code: "format/file", message: /checkpoint-4": adapter_model/ });
+    await assert.rejects(resumed, {
+      code: "format/file",
+      message:
+        /all": none of its checkpoints is whole\n {2}".*checkpoint-4": adapter_model.*\n {2}".*checkpoint-2": adapter_model/,
+      hint: /^Start a new run in another folder/,
+    });
     assert.ok(existsSync(`${output}/checkpoint-4`) && existsSync(`${output}/checkpoint-2`));
   });
 });

@@ -1,6 +1,6 @@
 /** @file What a run reads: several data sets with weights, and the same from the library. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { parseArgv } from "../../src/cli/argv.ts";
 import { flagsOf } from "../../src/cli/flags.ts";
@@ -139,5 +139,32 @@ describe("what is loud at the start", () => {
         "Warning: every one of the 2 examples was cut to 64 tokens, so no end of a text or answer is learned. Raise --max-length: the longest has 91 tokens.",
       ],
     );
+  });
+
+  test("plain prompts that are joined without the model's template, and nothing where there is none", async () => {
+    const notesOf = async (model: string, data: object[]): Promise<string[]> => {
+      const { events } = await runTiny({ model, data, steps: 1, output: `${folder}/plain`, overwrite: true });
+      return events.flatMap((event) => (event.event === "note" ? [event.message] : []));
+    };
+    const plain = { prompt: "a", completion: "b" };
+    const messages = {
+      prompt: [{ role: "user", content: "a" }],
+      completion: [{ role: "assistant", content: "b" }],
+    };
+    const [note, ...others] = await notesOf(model, [plain, messages, plain, { text: "c" }]);
+    assert.match(
+      note ?? "",
+      /^Warning: 2 rows of a plain prompt and answer: joined as they are, .* write messages /,
+    );
+    assert.deepEqual(others, []);
+    assert.deepEqual(await notesOf(model, [messages, { text: "c", prompt: "a" }]), []);
+    const bare = await writeTinyModel(`${folder}/without-template`);
+    const settings = `${bare}/tokenizer_config.json`;
+    const { chat_template: _, ...config } = JSON.parse(readFileSync(settings, "utf8")) as Record<
+      string,
+      unknown
+    >;
+    writeFileSync(settings, JSON.stringify(config));
+    assert.deepEqual(await notesOf(bare, [plain]), []);
   });
 });

@@ -1,4 +1,5 @@
 /** @file What a file of data holds, and the one way from its bytes to units, in this thread or another. */
+import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { setImmediate } from "node:timers/promises";
 import { FormatError, UsageError } from "../../errors.ts";
@@ -14,6 +15,8 @@ import { COMPRESSIONS } from "./compressions.ts";
 /** Bytes of data, not compressed any more. */
 export interface DataContent {
   readonly bytes: Uint8Array;
+  /** SHA-256 of the file as it is on the disk, in hexadecimal. */
+  readonly sha256: string;
   /** The name by which people know it. */
   readonly file: string;
   /** Name of its kind in `FILE_KINDS`. */
@@ -34,13 +37,19 @@ export async function openContent(path: string): Promise<DataContent> {
   }
   const kind = requireKind(path);
   const compression = COMPRESSIONS.find(({ ending }) => path.toLowerCase().endsWith(ending));
-  if (!compression) return { bytes, file: path, kind: kind.name };
+  const facts = { sha256: hashBytes(bytes), file: path, kind: kind.name };
+  if (!compression) return { bytes, ...facts };
   try {
-    return { bytes: compression.decompress(bytes), file: path, kind: kind.name };
+    return { bytes: compression.decompress(bytes), ...facts };
   } catch (cause) {
     const found = cause instanceof Error ? cause.message : String(cause);
     throw unreadable(path, found, "Check that the file was copied whole.", cause);
   }
+}
+
+/** SHA-256 of bytes, in hexadecimal. */
+export function hashBytes(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
 }
 
 function unreadable(path: string, found: string, hint: string, cause: unknown): FormatError {

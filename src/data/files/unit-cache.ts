@@ -43,13 +43,15 @@ export function cacheKey({ content, origin, options }: UnitJob): string {
   const day = [now.getFullYear(), now.getMonth(), now.getDate()];
   const parts = {
     code: codeDigest(),
+    // The same file under another name may be compressed in another way.
+    content: [content.sha256, content.bytes.length],
     kind: content.kind,
     tokenizer: files,
     // Templates that write the date.
     day: JSON.stringify(files).includes("strftime_now") ? day : null,
     options: { ...options, columns: [...(options.columns ?? [])] },
   };
-  return createHash("sha256").update(JSON.stringify(parts)).update("\n").update(content.bytes).digest("hex");
+  return createHash("sha256").update(JSON.stringify(parts)).digest("hex");
 }
 
 /** Digest of the code of `data/` and of the packages' versions: with other code, rows may become other examples. */

@@ -20,8 +20,11 @@ const CACHED_SET = /[/\\]datasets--([\w.-]+?)--([\w.-]+)[/\\]snapshots[/\\]/;
 /** What a run was given, before it begins. */
 export type Inputs = Pick<Making, "datasets" | "facts">;
 
-/** Names and hashes what a run reads. */
-export async function describeInputs({ data, evalData, initAdapter }: TrainOptions): Promise<Inputs> {
+/** Names and hashes what a run reads; `known`: hashes of files by their paths. */
+export async function describeInputs(
+  { data, evalData, initAdapter }: TrainOptions,
+  known: ReadonlyMap<string, string>,
+): Promise<Inputs> {
   const facts: Fact[] = [];
   const datasets = new Set<string>();
   for (const [what, names] of [
@@ -34,7 +37,7 @@ export async function describeInputs({ data, evalData, initAdapter }: TrainOptio
       if (typeof name !== "string") continue;
       const { path, weight } = readWeightedName(name, isThere);
       const drawn = weight === 1 ? "" : `, drawn ${weight} times an epoch`;
-      facts.push([what, `${basename(resolve(path))}${drawn}, sha256 ${await hashData(path)}`]);
+      facts.push([what, `${basename(resolve(path))}${drawn}, sha256 ${await hashData(path, known)}`]);
       const [, owner, set] = CACHED_SET.exec(resolve(path)) ?? [];
       if (owner !== undefined && set !== undefined) datasets.add(`${owner}/${set}`);
     }
@@ -43,17 +46,20 @@ export async function describeInputs({ data, evalData, initAdapter }: TrainOptio
   return { datasets: [...datasets], facts };
 }
 
-/** Hashes a file, or the names and bytes of the files in a folder. */
-async function hashData(path: string): Promise<string> {
+/** Hashes a file, or the names and hashes of the files in a folder. */
+async function hashData(path: string, known: ReadonlyMap<string, string>): Promise<string> {
+  const hashOne = async (file: string): Promise<string> => {
+    const before = known.get(file);
+    if (before !== undefined) return before;
+    const hash = createHash("sha256");
+    await readThrough(file, (piece) => void hash.update(piece));
+    return hash.digest("hex");
+  };
+  if (!(await disk().stat(path)).isDirectory()) return await hashOne(path);
   const hash = createHash("sha256");
-  const add = (file: string): Promise<void> => readThrough(file, (piece) => void hash.update(piece));
-  if (!(await disk().stat(path)).isDirectory()) await add(path);
-  else {
-    for (const name of readdirSync(path, { recursive: true, encoding: "utf8" }).toSorted()) {
-      if (!(await disk().stat(join(path, name))).isFile()) continue;
-      hash.update(`${name}\0`);
-      await add(join(path, name));
-    }
+  for (const name of readdirSync(path, { recursive: true, encoding: "utf8" }).toSorted()) {
+    if (!(await disk().stat(join(path, name))).isFile()) continue;
+    hash.update(`${name}\0${await hashOne(join(path, name))}\n`);
   }
   return hash.digest("hex");
 }

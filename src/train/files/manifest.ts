@@ -29,9 +29,7 @@ export function manifestFile(step: number, written: readonly WrittenFile[]): Fol
 
 /** Makes the error of a checkpoint that cannot be gone on from. */
 export function badCheckpoint(folder: string, found: string): FormatError {
-  return new FormatError("format/file", `Cannot resume "${folder}": ${found}`, {
-    hint: "Remove this checkpoint to go on from the one before.",
-  });
+  return new FormatError("format/file", `Cannot resume "${folder}": ${found}`);
 }
 
 /** Holds a checkpoint against its manifest, if it has one. @throws FormatError "format/file" naming the first file that differs */

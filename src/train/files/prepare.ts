@@ -87,7 +87,7 @@ export async function openRun(
   // What is wrong with these is told before anything is read.
   optimizerOf(options);
   methodOptions(options, methods);
-  const { path } = await resolveModel(options.model);
+  const { path } = await resolveModel(options.model, hooks.env ? { env: hooks.env } : {});
   const opened = await openCheckpoint(path);
   try {
     const checkpoint = withChatTemplate(opened, options.chatTemplate);

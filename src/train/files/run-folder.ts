@@ -231,7 +231,15 @@ export class RunFolder {
         damaged.push({ step, error });
       }
     }
-    throw damaged[0]?.error;
+    const found = damaged.map(({ error }) => error.message.replace(/^Cannot resume /, ""));
+    throw new FormatError(
+      "format/file",
+      `Cannot resume "${this.path}": none of its checkpoints is whole\n  ${found.join("\n  ")}`,
+      {
+        hint: "Start a new run in another folder, or put a whole copy of a checkpoint here.",
+        cause: damaged[0]?.error,
+      },
+    );
   }
 
   /** Gives a damaged checkpoint a name under which it is none; says so. */

@@ -78,7 +78,7 @@ async function setUpOn(
     base,
     adapter,
     origin: { base, checkpoint, chatTemplateHash: data.chatTemplateHash },
-    inputs: await describeInputs(options),
+    inputs: await describeInputs(options, data.fileHashes),
     memory,
     reference,
     notes: [...compareTokenizerFiles(checkpoint), ...data.notes],
