@@ -53,7 +53,7 @@ async function writeWithGraft({ model: path, prompts, tokens, threads, chat }: T
       const promptIds = chat
         ? model.parts.tokenizer.encode(prompt, { addSpecialTokens: false })
         : model.encodePrompt(prompt);
-      const sampling = { temperature: 0, topK: 0, topP: 1 };
+      const sampling = { temperature: 0, topK: 0, topP: 1, minP: 0 };
       const { ids, text } = await model.write(promptIds, { sampling, maxNewTokens: tokens, seed: 0 });
       const stop = ids.findIndex((id) => model.stopIds.includes(id));
       texts.push({ prompt, promptIds, ids: stop < 0 ? ids : ids.slice(0, stop), text });

@@ -151,7 +151,7 @@ export class Lab {
       const texts: string[] = [];
       for (const [seed, { question }] of rows.entries()) {
         const ids = model.encodeChat([{ role: "user", content: question }]);
-        const sampling = { temperature, topK: 0, topP: 1 };
+        const sampling = { temperature, topK: 0, topP: 1, minP: 0 };
         texts.push((await model.write(ids, { sampling, maxNewTokens: 40, seed })).text);
       }
       return texts;

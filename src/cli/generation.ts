@@ -50,6 +50,9 @@ export const GENERATION_FLAGS = {
     "Nucleus sampling: sample from the most likely tokens with this total probability",
   ),
   topK: SAMPLING_OPTIONS.shape.topK.describe("Sample from the K most likely tokens; 0: from all"),
+  minP: SAMPLING_OPTIONS.shape.minP.describe(
+    "Sample only from tokens with at least this share of the most likely one's probability; 0: from all",
+  ),
   seed: SAMPLING_OPTIONS.shape.seed.describe("Random seed"),
 };
 
@@ -104,8 +107,8 @@ export function textRequest(
   flags: SamplingOptions & { readonly maxNewTokens: number; readonly seed: number },
   signal: AbortSignal,
 ): TextRequest {
-  const { temperature, topK, topP, maxNewTokens, seed } = flags;
-  return { sampling: { temperature, topK, topP }, maxNewTokens, seed, signal };
+  const { temperature, topK, topP, minP, maxNewTokens, seed } = flags;
+  return { sampling: { temperature, topK, topP, minP }, maxNewTokens, seed, signal };
 }
 
 /** Shows pieces of text on a terminal as they come; elsewhere the whole text, when it is done. */

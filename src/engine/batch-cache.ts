@@ -33,6 +33,7 @@ export interface NewTokens {
 }
 
 export class BatchCache implements PastKeys {
+  readonly pages = null;
   readonly #numRows: number;
   readonly #layers: readonly Layer[];
   #capacity = 0;

@@ -83,7 +83,7 @@ describe("writeAll()", () => {
   test("draws for each row with its own seed, and takes the active task where none is named", async () => {
     const model = await openWith("ia3");
     await model.tasks.switch("b");
-    const sampling = { temperature: 1, topK: 0, topP: 1 };
+    const sampling = { temperature: 1, topK: 0, topP: 1, minP: 0 };
     const [promptIds] = PROMPTS as [number[]];
     const request = (seed: number) => ({ promptIds, maxNewTokens: 8, sampling, seed });
     const expected = [];

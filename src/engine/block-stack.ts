@@ -5,7 +5,9 @@
  * busy machine; so a few programs run all blocks. Groups of equal structure share one.
  */
 import { Graph, type Value } from "../graph/graph.ts";
+import { gatherPages } from "../graph/ops/gather-pages.ts";
 import { type ProgramSpec, neededInputs, nodesOf } from "../graph/program.ts";
+import type { Dim } from "../graph/shape.ts";
 import type { BuiltPart, Model } from "../models/model.ts";
 import { PLAIN_PART, type PartGraph, type TensorRead } from "../models/part-graph.ts";
 import { FROZEN } from "../models/site-graph.ts";
@@ -16,9 +18,13 @@ import type { Compiled, Session } from "../run/session.ts";
 import { WeightWalk } from "../run/weights.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import type { PastKeys } from "./kv-cache.ts";
+import { PAGE_TOKENS } from "./page-pool.ts";
 
 /** Blocks of one program: compiling takes longer with more of them, and beyond this little is gained. */
 const MAX_BLOCKS = 10;
+
+/** How the keys and values of earlier tokens lie: row by row as one piece each, or in pages that each row lists. */
+export type CacheLayout = "rows" | "pages";
 
 /** Neighbouring blocks that run as one program. */
 interface Group {
@@ -38,7 +44,11 @@ export class BlockStack {
   }
 
   /** Compiles the programs. */
-  static async create(session: Session, adapter: AdapterView | null): Promise<BlockStack> {
+  static async create(
+    session: Session,
+    adapter: AdapterView | null,
+    layout: CacheLayout = "rows",
+  ): Promise<BlockStack> {
     const { model } = session;
     const groups: Group[] = [];
     const arithmetics = model.layers.map((_, layer) => arithmeticOf(session, adapter, layer));
@@ -49,11 +59,11 @@ export class BlockStack {
         arithmetics[layer]?.key,
         session.idsOf(adapter?.constants(layer) ?? {}),
       ]);
-      const compiled = await session.compile(JSON.stringify(["block-stack", kinds]), () => {
+      const compiled = await session.compile(JSON.stringify(["block-stack", layout, kinds]), () => {
         const blocks = layers.map((layer) =>
           buildBlock(model, adapter, layer, arithmetics[layer] as Arithmetic),
         );
-        const spec = stackSpec(blocks);
+        const spec = stackSpec(blocks, layout);
         const made = blocks.map(({ part }) => part);
         return { spec, made, constants: () => bindConstants(session, adapter, layers, made, spec) };
       });
@@ -76,7 +86,7 @@ export class BlockStack {
     let current = x;
     for (const { firstLayer, compiled } of this.#groups) {
       const y = pool.acquire("float32", x.shape);
-      const feeds: Record<string, HostTensor> = { x: current };
+      const feeds: Record<string, HostTensor> = { x: current, ...(cache.pages && { pages: cache.pages }) };
       const into: Record<string, HostTensor> = { y };
       for (const [index, part] of compiled.made.entries()) {
         const layer = firstLayer + index;
@@ -183,7 +193,7 @@ function buildBlock(
 }
 
 /** Joins blocks to one program: each takes the output of the one before. What belongs to the pass is shared. */
-function stackSpec(blocks: readonly BuiltPart[]): ProgramSpec {
+function stackSpec(blocks: readonly BuiltPart[], layout: CacheLayout): ProgramSpec {
   const graph = new Graph();
   const inputs: Record<string, Value> = {};
   const outputs: Record<string, Value> = {};
@@ -191,7 +201,7 @@ function stackSpec(blocks: readonly BuiltPart[]): ProgramSpec {
     (inputs[name] ??= graph.input(name, like.dtype, like.shape));
   let y: Value | null = null;
   for (const [index, block] of blocks.entries()) {
-    const { passInputs, tables, attention } = block.part;
+    const { passInputs, tables, attention, past } = block.part;
     const { newKey, newValue } = (attention as NonNullable<typeof attention>).outputs;
     const ends = { y: block.y, new_key: newKey, new_value: newValue };
     const given = neededInputs(ends, { x: block.x, ...block.part.inputs() });
@@ -199,7 +209,13 @@ function stackSpec(blocks: readonly BuiltPart[]): ProgramSpec {
     for (const [name, value] of Object.entries(given)) {
       const isShared = passInputs.has(name) || tables.has(name);
       if (name === "x") places.set(value, y ?? share("x", value));
-      else places.set(value, share(isShared ? name : inBlock(index, name), value));
+      else if (name in past && layout === "pages") {
+        const [, length, ...rest] = value.shape as [Dim, Dim, ...Dim[]];
+        const pool = graph.input(inBlock(index, name), value.dtype, ["N", PAGE_TOKENS, ...rest]);
+        inputs[inBlock(index, name)] = pool;
+        inputs["pages"] ??= graph.input("pages", "int64", ["B", "M"]);
+        places.set(value, gatherPages(pool, inputs["pages"], length));
+      } else places.set(value, share(isShared ? name : inBlock(index, name), value));
     }
     copyNodes({ name: "block", inputs: given, outputs: ends }, graph, places);
     const placeOf = (value: Value): Value => places.get(value) as Value;

@@ -144,7 +144,7 @@ test("prompts that are empty, too long or of foreign ids are usage errors", asyn
 test("draws depend on the seed alone", async () => {
   const generator = await Generator.create({ session, adapter: null });
   const draw = async (seed: number): Promise<readonly number[]> => {
-    const sampling = { temperature: 1.5, topK: 0, topP: 1 };
+    const sampling = { temperature: 1.5, topK: 0, topP: 1, minP: 0 };
     return (await generator.complete({ promptIds: ramp(5), maxNewTokens: 12, sampling, seed })).ids;
   };
   const [one, same, other] = [await draw(1), await draw(1), await draw(2)];

@@ -19,7 +19,9 @@ export interface CacheRows {
 
 /** Where programs read the keys and values of earlier tokens, and write those of new ones. */
 export interface PastKeys {
-  /** Of all earlier tokens, [B, P, K, E]. */
+  /** Which pages each row has, [B, M], where they lie in pages; null: they lie row by row. */
+  readonly pages: HostTensor<"int64"> | null;
+  /** Of all earlier tokens, [B, P, K, E]; or of all pages, [N, S, K, E]. */
   past(layer: number): CacheRows;
   /** Memory for those of new tokens, [B, T, K, E]. */
   fresh(layer: number, numTokens: number): CacheRows;
@@ -38,6 +40,7 @@ interface Layer {
 export type CachedModel = { readonly layers: readonly Pick<Model["layers"][number], "attention">[] };
 
 export class KvCache implements PastKeys {
+  readonly pages = null;
   readonly #layers: readonly Layer[];
   #capacity = 0;
   #length = 0;

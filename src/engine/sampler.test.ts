@@ -82,6 +82,7 @@ test("every draw is one of the k likeliest and inside the nucleus that sorting e
     temperature: fc.double({ min: 0.1, max: 3, noNaN: true }),
     topK: fc.nat(45),
     topP: fc.double({ min: 0.01, max: 1, noNaN: true }),
+    minP: fc.constantFrom(0, 0.05, 0.5, 1),
   };
   fc.assert(
     fc.property(logits, fc.record(settings), fc.nat(), (values, options, seed) => {
@@ -98,6 +99,7 @@ test("every draw is one of the k likeliest and inside the nucleus that sorting e
       while (count < k && sum < (options.topP + 1e-9) * total) sum += weights[count++] as number;
       const id = sampleToken(array, options, new Random(seed));
       assert.ok(order.slice(0, count).includes(id), `${id} is not in ${order.slice(0, count).join()}`);
+      assert.ok((weights[order.indexOf(id)] as number) >= options.minP, `${id} is below ${options.minP}`);
     }),
   );
 });

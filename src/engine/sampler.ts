@@ -1,7 +1,7 @@
 /**
  * @file Chooses the next token from logits: the likeliest, or a seeded draw from what temperature, top-k and top-p leave.
  *
- * Temperature comes first, then top-k, then top-p over what top-k has left. Of equal logits the lowest id comes first.
+ * Temperature comes first, then top-k, then top-p over what top-k has left, then min-p. Of equal logits the lowest id comes first.
  */
 import { z } from "zod";
 import type { Random } from "../random.ts";
@@ -16,6 +16,14 @@ export const SAMPLING_OPTIONS = z.strictObject({
     .max(1)
     .default(1)
     .describe("nucleus sampling: sample from the most likely tokens with this total probability"),
+  minP: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0)
+    .describe(
+      "sample only from tokens with at least this share of the most likely one's probability; 0: all",
+    ),
   seed: z.int().min(0).default(0).describe("random seed"),
 });
 
@@ -23,7 +31,7 @@ export const SAMPLING_OPTIONS = z.strictObject({
 export type SamplingOptions = Omit<z.output<typeof SAMPLING_OPTIONS>, "seed">;
 
 /** Settings that take the likeliest token. */
-export const GREEDY: SamplingOptions = { temperature: 0, topK: 0, topP: 1 };
+export const GREEDY: SamplingOptions = { temperature: 0, topK: 0, topP: 1, minP: 0 };
 
 /** Chooses the id of the next token from logits [V]. Draws once from `random` when the temperature is above 0, else never. */
 export function sampleToken(logits: Float32Array, options: SamplingOptions, random: Random): number {
@@ -51,14 +59,22 @@ interface Candidates {
   readonly weights: Float64Array;
 }
 
-function candidates(logits: Float32Array, { temperature, topK, topP }: SamplingOptions): Candidates {
+function candidates(logits: Float32Array, { temperature, topK, topP, minP }: SamplingOptions): Candidates {
   const ids = topK > 0 && topK < logits.length ? likeliestIds(logits, topK) : null;
   const largest = logits[likeliest(logits)]!;
   // The largest exponent is 0, so nothing overflows.
   const weigh = (id: number): number => Math.exp((logits[id]! - largest) / temperature);
   const all = ids ?? Int32Array.from(logits, (_, id) => id);
   const weights = Float64Array.from(all, weigh);
-  return topP < 1 ? nucleus(logits, all, weights, topP) : { ids: all, weights };
+  const kept = topP < 1 ? nucleus(logits, all, weights, topP) : { ids: all, weights };
+  // The likeliest has weight 1.
+  return minP > 0 ? atLeast(minP, kept) : kept;
+}
+
+/** The ids whose weights are at least `least`. */
+function atLeast(least: number, { ids, weights }: Candidates): Candidates {
+  const kept = [...weights.keys()].filter((i) => weights[i]! >= least);
+  return { ids: kept.map((i) => ids[i]!), weights: Float64Array.from(kept, (i) => weights[i]!) };
 }
 
 /** The k ids with the largest logits, in order of ids. */

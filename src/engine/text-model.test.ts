@@ -42,7 +42,7 @@ test("a prompt is encoded without eos, a chat through the template up to the ans
 test("write() tells pieces that join to the text, which is that of the ids without special tokens", async () => {
   const model = await openTextModel(modelPath, { threads: 1 });
   const pieces: string[] = [];
-  const sampling = { temperature: 2, topK: 0, topP: 1 };
+  const sampling = { temperature: 2, topK: 0, topP: 1, minP: 0 };
   const promptIds = model.encodePrompt("hello");
   const written = await model.write(promptIds, { maxNewTokens: 60, sampling, seed: 4 }, (piece) =>
     pieces.push(piece),

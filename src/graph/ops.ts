@@ -6,6 +6,7 @@ import { equalOp, greaterOp } from "./ops/compare.ts";
 import { concatOp } from "./ops/concat.ts";
 import { crossEntropyOp, softmaxErrorOp } from "./ops/cross-entropy.ts";
 import { ELEMENTWISE_OPS } from "./ops/elementwise.ts";
+import { gatherPagesOp } from "./ops/gather-pages.ts";
 import { gatherRowsOp, scatterAddRowsOp } from "./ops/gather-scatter.ts";
 import { geluOp } from "./ops/gelu.ts";
 import { kthSmallestOp } from "./ops/kth-smallest.ts";
@@ -63,6 +64,7 @@ export const OPS: readonly AnyOp[] = [
   concatOp,
   expandLikeOp,
   gatherRowsOp,
+  gatherPagesOp,
   scatterAddRowsOp,
   castOp,
   unpackCodesOp,

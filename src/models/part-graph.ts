@@ -6,7 +6,6 @@
  * follows from what makes them: outputs of projections, branches and attention.
  */
 import { UsageError } from "../errors.ts";
-import type { DType } from "../graph/dtype.ts";
 import { Graph, type Value } from "../graph/graph.ts";
 import { add, mul } from "../graph/ops/elementwise.ts";
 import { gatherRows } from "../graph/ops/gather-scatter.ts";
@@ -161,7 +160,8 @@ export class PartGraph implements Builder {
   readonly readers = new Map<Value, Map<string, () => Value>>();
   readonly #options: PartOptions;
   readonly #smoothed = new SmoothedValues();
-  readonly #past: Record<string, Value> = {};
+  /** Keys and values of earlier tokens, [B, P, K, E]. */
+  readonly past: Record<string, Value> = {};
   /** Outputs of sites that kept what they are made of. */
   readonly #cheap = new Set<Value>();
 
@@ -284,7 +284,7 @@ export class PartGraph implements Builder {
     const { cached, chunk } = this.#options;
     const { numKeyValueHeads, headWidth, rope } = options;
     const past = (name: string): Value =>
-      (this.#past[name] = this.graph.input(name, "float32", ["B", "P", numKeyValueHeads, headWidth]));
+      (this.past[name] = this.graph.input(name, "float32", ["B", "P", numKeyValueHeads, headWidth]));
     const queries = { positions: this.input(POSITIONS), segments: this.input(SEGMENTS) };
     const keys = cached
       ? { positions: this.input(KEY_POSITIONS), segments: this.input(KEY_SEGMENTS) }
@@ -338,7 +338,7 @@ export class PartGraph implements Builder {
     return {
       ...values(this.passInputs),
       ...values(this.tables),
-      ...this.#past,
+      ...this.past,
       ...this.tensors,
       ...Object.fromEntries(this.gathered.map(({ rows }) => [rows.name as string, rows])),
       ...(this.headRows ? { rows: this.headRows.rows } : {}),
@@ -362,7 +362,7 @@ export class PartGraph implements Builder {
     return value;
   }
 
-  #siteInput(site: string): (name: string, shape: readonly number[], dtype: DType) => Value {
+  #siteInput(site: string): SiteGraph["input"] {
     return (suffix, shape, dtype) =>
       (this.adapter[`${site}.${suffix}`] ??= this.graph.input(`${site}.${suffix}`, dtype, shape));
   }

@@ -1,6 +1,7 @@
 /** @file What a method builds with at a site: the frozen parts of a projection or a look-up, and inputs of its own. */
 import type { DType } from "../graph/dtype.ts";
 import type { Value } from "../graph/graph.ts";
+import type { Shape } from "../graph/shape.ts";
 import type { PassInput } from "../nn/pass.ts";
 import type { SiteSpec } from "./sites.ts";
 
@@ -14,7 +15,7 @@ export interface SiteGraph {
   /** x [..., in] to x Wᵀ + b. */
   project(x: Value): Value;
   /** Adds an input of the program, named after the site: an adapter's tensor. */
-  input(name: string, shape: readonly number[], dtype: DType): Value;
+  input(name: string, shape: Shape, dtype: DType): Value;
   /**
    * Multiplies x by a mask of zeros and 1/(1-p), drawn by whoever runs the program; x itself when not training or p = 0.
    */
@@ -36,7 +37,7 @@ export interface LookupGraph {
   /** The rows of the base, [B, T, out]. */
   readonly rows: Value;
   /** Adds an input of the program, named after the site: an adapter's tensor. */
-  input(name: string, shape: readonly number[], dtype: DType): Value;
+  input(name: string, shape: Shape, dtype: DType): Value;
 }
 
 /** Builds the projection of a site. */

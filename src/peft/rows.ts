@@ -98,7 +98,7 @@ export function stackAdapters(
       const rows = graph.context(ROWS);
       const values: Record<string, Value> = {};
       for (const [suffix, { shape }] of Object.entries(site.tensors)) {
-        values[suffix] = gatherRows(graph.input(suffix, shape, "float32"), rows);
+        values[suffix] = gatherRows(graph.input(suffix, ["A", ...shape.slice(1)], "float32"), rows);
       }
       for (const { suffix, shape, dtype } of commonSpecs(site))
         values[suffix] = graph.input(suffix, shape, dtype);
@@ -109,7 +109,11 @@ export function stackAdapters(
         ROWS.name,
         ...placesOf(base.model, layer).map(({ name }) => {
           const site = siteAt(layer, name);
-          const shapes = Object.entries(site?.tensors ?? {}).map(([suffix, { shape }]) => [suffix, shape]);
+          // However many adapters there are, programs are the same.
+          const shapes = Object.entries(site?.tensors ?? {}).map(([suffix, { shape }]) => [
+            suffix,
+            shape.slice(1),
+          ]);
           return site ? [name, site.options, shapes, commonSpecs(site)] : null;
         }),
       ]),

@@ -16,6 +16,7 @@ import {
   tanhSuite,
 } from "./elementwise-unary.ts";
 import { expandLikeSuite } from "./expand-like.ts";
+import { gatherPagesSuite } from "./gather-pages.ts";
 import { erfSuite, geluSuite } from "./gelu.ts";
 import { kthSmallestSuite } from "./kth-smallest.ts";
 import { layerNormSuite } from "./layer-norm.ts";
@@ -85,6 +86,7 @@ export const OP_SUITES: readonly OpSuite[] = [
   concatSuite,
   expandLikeSuite,
   gatherRowsSuite,
+  gatherPagesSuite,
   scatterAddRowsSuite,
   castSuite,
   unpackCodesSuite,

@@ -1,0 +1,58 @@
+/** @file What runs a batch on pages: embedding, blocks and head, with an adapter or several side by side. */
+import type { AdapterView } from "../peft/adapter-view.ts";
+import { PassContext } from "../run/context.ts";
+import { Embedding } from "../run/embedding.ts";
+import { Head } from "../run/head.ts";
+import type { Session } from "../run/session.ts";
+import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
+import { BlockStack } from "./block-stack.ts";
+import type { PagedCache, PagedRows } from "./paged-cache.ts";
+
+export interface PagedStages {
+  readonly session: Session;
+  readonly embedding: Embedding;
+  readonly blocks: BlockStack;
+  readonly head: Head;
+}
+
+/** Compiles what a view needs; null: the base alone. */
+export async function compilePaged(session: Session, view: AdapterView | null): Promise<PagedStages> {
+  return {
+    session,
+    embedding: await Embedding.create(session, view),
+    blocks: await BlockStack.create(session, view, "pages"),
+    head: new Head(session, view),
+  };
+}
+
+/**
+ * Runs the next ids of some rows and keeps their keys and values. Returns the states of each row's last id, [B, D], of
+ * which those that `wants` are given logits, [n, V]; the caller releases them. Null: nobody wants any.
+ */
+export async function runPaged(
+  { session, embedding, blocks, head }: PagedStages,
+  cache: PagedCache,
+  rows: PagedRows,
+  wants: readonly boolean[],
+): Promise<HostTensor<"float32"> | null> {
+  const { pool, tables } = session;
+  const { sequences, count } = rows;
+  const ids = new BigInt64Array(sequences.length * count);
+  for (const [row, { ids: all, numComputed }] of sequences.entries()) {
+    for (let i = 0; i < count; i++) ids[row * count + i] = BigInt(all[numComputed + i]!);
+  }
+  const context = new PassContext(cache.begin(rows), pool, tables);
+  try {
+    const x = await embedding.forward(hostTensor("int64", [sequences.length, count], ids), context);
+    const y = await blocks.forward(x, context, cache);
+    cache.append();
+    const places = Int32Array.from(
+      wants.flatMap((isWanted, row) => (isWanted ? [row * count + count - 1] : [])),
+    );
+    const logits = places.length > 0 ? await head.logitsAt(y, places) : null;
+    pool.release(y);
+    return logits;
+  } finally {
+    context.release();
+  }
+}

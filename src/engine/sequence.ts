@@ -1,0 +1,34 @@
+/**
+ * @file One text as the scheduler sees it: how many ids it has, how many of them have run, and which pages hold them.
+ */
+import type { PrefixKey } from "./page-pool.ts";
+
+export class Sequence {
+  /** Prompt, and what has been drawn. */
+  readonly ids: number[];
+  readonly numPrompt: number;
+  /** What its first page follows; null: pages are its own alone. */
+  readonly root: PrefixKey | null;
+  readonly pages: number[] = [];
+  /** Ids whose keys and values are in the pages. */
+  numComputed = 0;
+  /** Ids of the prompt that were found in pages of others when it last started. */
+  numShared = 0;
+  /** Times that it lost its pages to others. */
+  numPreemptions = 0;
+  /** Pages that are published, and what follows them. */
+  numPublished = 0;
+  next: PrefixKey | null;
+
+  constructor(promptIds: readonly number[], root: PrefixKey | null) {
+    this.ids = [...promptIds];
+    this.numPrompt = promptIds.length;
+    this.root = root;
+    this.next = root;
+  }
+
+  /** Ids that have not run. */
+  get numPending(): number {
+    return this.ids.length - this.numComputed;
+  }
+}

@@ -1,0 +1,339 @@
+/**
+ * @file Many texts at once on one base: schedule → run → follow up, as long as there is work.
+ *
+ * Texts come and go between two steps; each has its adapter, its settings and its generator of random numbers. It works on
+ * ids; text is the business of whoever asks.
+ */
+import { CapacityError, FailedError } from "../errors.ts";
+import { Random } from "../random.ts";
+import type { Session } from "../run/session.ts";
+import type { AdapterGroup, AdapterPool, HeldAdapter } from "./adapter-pool.ts";
+import type { FinishReason } from "./generator.ts";
+import { PAGE_TOKENS, PagePool } from "./page-pool.ts";
+import { PagedCache, pageBytes } from "./paged-cache.ts";
+import { runPaged } from "./paged-stages.ts";
+import { NO_PENALTIES, type Penalties, applyPenalties } from "./penalties.ts";
+import { PREFILL_CHUNK, checkPrompt } from "./prompt.ts";
+import { GREEDY, type SamplingOptions, sampleToken } from "./sampler.ts";
+import { Scheduler } from "./scheduler.ts";
+import { Sequence } from "./sequence.ts";
+import { type TokenLogProbs, tokenLogProbs } from "./token-log-probs.ts";
+import { TokenQueue } from "./token-queue.ts";
+
+/** A text to write. */
+export interface ServeRequest {
+  readonly promptIds: readonly number[];
+  readonly maxNewTokens: number;
+  /** Name of the adapter; the base alone unless given. */
+  readonly adapter?: string | null;
+  /** Ids that end the text. */
+  readonly stopIds?: readonly number[];
+  /** The likeliest token unless given. */
+  readonly sampling?: SamplingOptions;
+  readonly penalties?: Penalties;
+  readonly seed?: number;
+  /** How many of the likeliest tokens are told beside each; unless given no log-probability is told. */
+  readonly topLogProbs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** A new token. */
+export interface ServedToken {
+  readonly id: number;
+  /** Whether it is one of the stop ids, which are no part of the text. */
+  readonly isStop: boolean;
+  readonly logProbs: TokenLogProbs | null;
+}
+
+/** What a text ended with. */
+export interface ServeEnd {
+  readonly finishReason: FinishReason;
+  readonly numPromptTokens: number;
+  readonly numNewTokens: number;
+  /** Ids of the prompt that did not run: their keys and values were there. */
+  readonly numCachedTokens: number;
+  /** From the request to its first step, to its first token, and to its end. */
+  readonly queueMs: number;
+  readonly firstTokenMs: number;
+  readonly totalMs: number;
+}
+
+export interface ServingOptions {
+  /** Bytes that keys and values may take. */
+  readonly cacheBytes: number;
+  /** Texts that run at a time. */
+  readonly maxRunning?: number;
+  /** Ids of prompts that run in one step. */
+  readonly prefillTokens?: number;
+}
+
+/** Counts since the engine was made, and what it does now. */
+export interface ServingStats {
+  readonly numRunning: number;
+  readonly numWaiting: number;
+  readonly numPages: number;
+  readonly numPagesHeld: number;
+  readonly numSteps: number;
+  readonly numPromptTokens: number;
+  readonly numCachedTokens: number;
+  readonly numNewTokens: number;
+  readonly numPreemptions: number;
+}
+
+/** A text while it is written. */
+interface Job {
+  readonly request: ServeRequest;
+  readonly sequence: Sequence;
+  readonly held: HeldAdapter | null;
+  readonly random: Random;
+  readonly maxLength: number;
+  readonly queue: TokenQueue<ServedToken, ServeEnd>;
+  readonly submittedMs: number;
+  startedMs: number | null;
+  firstMs: number | null;
+}
+
+/** A batch of a step. */
+interface Batch {
+  readonly group: AdapterGroup;
+  readonly jobs: Job[];
+  readonly places: number[];
+}
+
+const DEFAULT_RUNNING = 16;
+
+export class ServingEngine {
+  readonly session: Session;
+  readonly adapters: AdapterPool;
+  readonly #pages: PagePool;
+  readonly #cache: PagedCache;
+  readonly #scheduler: Scheduler;
+  readonly #jobs = new Map<Sequence, Job>();
+  #loop: Promise<void> | null = null;
+  #counts = { numSteps: 0, numPromptTokens: 0, numCachedTokens: 0, numNewTokens: 0, numPreemptions: 0 };
+
+  /** @throws CapacityError "capacity/memory" for a budget of less than one page */
+  constructor(session: Session, adapters: AdapterPool, options: ServingOptions) {
+    const { cacheBytes, maxRunning = DEFAULT_RUNNING, prefillTokens = PREFILL_CHUNK } = options;
+    this.session = session;
+    this.adapters = adapters;
+    const numPages = Math.floor(cacheBytes / pageBytes(session.model));
+    if (numPages < 1) {
+      throw new CapacityError(
+        "capacity/memory",
+        `Cannot keep keys and values in ${cacheBytes} bytes: a page takes ${pageBytes(session.model)}`,
+        { hint: "Give the cache more memory." },
+      );
+    }
+    this.#pages = new PagePool(numPages);
+    this.#cache = new PagedCache(session.model, numPages);
+    this.#scheduler = new Scheduler(this.#pages, { maxRunning, prefillTokens });
+  }
+
+  get stats(): ServingStats {
+    return {
+      ...this.#counts,
+      numRunning: this.#scheduler.numRunning,
+      numWaiting: this.#scheduler.numWaiting,
+      numPages: this.#pages.numPages,
+      numPagesHeld: this.#pages.numHeld,
+    };
+  }
+
+  /**
+   * Writes a text; stopping to read ends it.
+   * @throws UsageError "usage/shape" for a prompt that is empty, too long or of foreign ids, "usage/adapter" for an adapter
+   * that is not known; CapacityError "capacity/memory" for a text that the cache cannot hold; FailedError "engine/nan"
+   */
+  async *write(request: ServeRequest): AsyncGenerator<ServedToken, ServeEnd, void> {
+    const submittedMs = performance.now();
+    const { model } = this.session;
+    const { promptIds, adapter = null, maxNewTokens, signal } = request;
+    checkPrompt(model, promptIds);
+    // The last token needs no position: nothing follows it.
+    const maxLength = Math.min(promptIds.length + maxNewTokens, model.maxPositions + 1);
+    this.#requireRoom(maxLength);
+    const held = adapter === null ? null : await this.adapters.acquire(adapter);
+    const { blocks } = this.adapters.groupOf(held).group.stages;
+    const sequence = new Sequence(promptIds, blocks.isPerPrompt ? null : (held?.key ?? "base"));
+    const queue = new TokenQueue<ServedToken, ServeEnd>();
+    const random = new Random(request.seed ?? 0);
+    const times = { submittedMs, startedMs: null, firstMs: null };
+    const job: Job = { request, sequence, held, random, maxLength, queue, ...times };
+    const abort = (): void => this.#end(job, "aborted");
+    try {
+      this.#jobs.set(sequence, job);
+      if (signal?.aborted) abort();
+      else if (maxLength <= promptIds.length) this.#end(job, "length");
+      else {
+        signal?.addEventListener("abort", abort);
+        this.#scheduler.add(sequence);
+        this.#loop ??= this.#run();
+      }
+      return yield* queue.take();
+    } finally {
+      signal?.removeEventListener("abort", abort);
+      this.#end(job, "aborted");
+      if (held) this.adapters.release(held);
+    }
+  }
+
+  #requireRoom(length: number): void {
+    const needed = Math.ceil(length / PAGE_TOKENS);
+    if (needed <= this.#pages.numPages) return;
+    throw new CapacityError(
+      "capacity/memory",
+      `Cannot write a text of up to ${length} tokens: the cache holds ${this.#pages.numPages * PAGE_TOKENS}`,
+      { hint: "Ask for fewer new tokens, or give the cache more memory." },
+    );
+  }
+
+  async #run(): Promise<void> {
+    try {
+      while (this.#jobs.size > 0) {
+        const { chunks, decodes } = this.#scheduler.schedule();
+        if (chunks.length === 0 && decodes.length === 0) break;
+        this.#counts.numSteps++;
+        for (const { sequence, count } of chunks) {
+          const job = this.#jobs.get(sequence);
+          if (!job) continue;
+          this.#start(job);
+          const { group, place } = this.adapters.groupOf(job.held);
+          await this.#pass({ group, jobs: [job], places: [place] }, count);
+        }
+        for (const batch of this.#batches(decodes)) await this.#pass(batch, 1);
+      }
+    } finally {
+      this.#loop = null;
+    }
+  }
+
+  #start(job: Job): void {
+    if (job.startedMs !== null) return;
+    job.startedMs = performance.now();
+    this.#counts.numPromptTokens += job.sequence.numPrompt;
+    this.#counts.numCachedTokens += job.sequence.numShared;
+  }
+
+  /** Puts rows into as few batches as their adapters allow; rows without one go with others. */
+  #batches(sequences: readonly Sequence[]): Batch[] {
+    const batches = new Map<AdapterGroup, Batch>();
+    const plain: Job[] = [];
+    for (const sequence of sequences) {
+      const job = this.#jobs.get(sequence);
+      if (!job) continue;
+      if (!job.held) {
+        plain.push(job);
+        continue;
+      }
+      const { group, place } = this.adapters.groupOf(job.held);
+      const batch = batches.get(group) ?? { group, jobs: [], places: [] };
+      batches.set(group, batch);
+      batch.jobs.push(job);
+      batch.places.push(place);
+    }
+    if (plain.length > 0) {
+      const shared = [...batches.values()].find(({ group }) => group.members.includes(null));
+      const { group } = shared ?? this.adapters.groupOf(null);
+      const batch = shared ?? { group, jobs: [], places: [] };
+      batches.set(group, batch);
+      for (const job of plain) {
+        batch.jobs.push(job);
+        batch.places.push(group.members.indexOf(null));
+      }
+    }
+    return [...batches.values()];
+  }
+
+  /** Runs the next ids of a batch, and draws what follows the last of each. */
+  async #pass({ group, jobs, places }: Batch, count: number): Promise<void> {
+    const alive = jobs
+      .map((job, i) => ({ job, place: places[i] as number }))
+      .filter(({ job }) => this.#isAlive(job));
+    if (alive.length === 0) return;
+    const sequences = alive.map(({ job }) => job.sequence);
+    const wants = sequences.map(({ numPending }) => numPending === count);
+    const rows = { sequences, count, adapterOf: alive.map(({ place }) => place) };
+    try {
+      const logits = await runPaged(group.stages, this.#cache, rows, wants);
+      let row = 0;
+      for (const [i, { job }] of alive.entries()) {
+        const isDrawn = wants[i] === true;
+        const own = isDrawn ? row++ : -1;
+        // Who was cancelled while the batch ran has no pages any more.
+        if (!this.#isAlive(job)) continue;
+        this.#scheduler.computed(job.sequence, count);
+        if (logits && isDrawn) this.#draw(job, rowOf(logits.data, own, logits.shape[1] as number));
+      }
+      if (logits) this.session.pool.release(logits);
+    } catch (error) {
+      for (const { job } of alive) this.#fail(job, error);
+    }
+  }
+
+  #isAlive({ sequence }: Job): boolean {
+    return this.#jobs.has(sequence);
+  }
+
+  #draw(job: Job, logits: Float32Array): void {
+    const { sampling = GREEDY, penalties = NO_PENALTIES, stopIds = [], topLogProbs } = job.request;
+    const { ids, numPrompt } = job.sequence;
+    if (!Number.isFinite(logits[0])) {
+      this.#fail(
+        job,
+        new FailedError("engine/nan", "Cannot go on with a text: what the model gave is not a number", {
+          hint: "The weights of the model or of its adapter may be damaged.",
+        }),
+      );
+      return;
+    }
+    const raw = topLogProbs === undefined ? logits : Float32Array.from(logits);
+    if (penalties !== NO_PENALTIES) applyPenalties(logits, penalties, ids, numPrompt);
+    const id = sampleToken(logits, sampling, job.random);
+    job.firstMs ??= performance.now();
+    ids.push(id);
+    this.#counts.numNewTokens++;
+    const isStop = stopIds.includes(id);
+    const logProbs = topLogProbs === undefined ? null : tokenLogProbs(raw, id, topLogProbs);
+    job.queue.push({ id, isStop, logProbs });
+    if (isStop) this.#end(job, "stop");
+    else if (ids.length >= job.maxLength) this.#end(job, "length");
+  }
+
+  #end(job: Job, finishReason: FinishReason): void {
+    if (!this.#drop(job)) return;
+    const { sequence, submittedMs, startedMs, firstMs } = job;
+    const now = performance.now();
+    job.queue.end({
+      finishReason,
+      numPromptTokens: sequence.numPrompt,
+      numNewTokens: sequence.ids.length - sequence.numPrompt,
+      numCachedTokens: sequence.numShared,
+      queueMs: (startedMs ?? now) - submittedMs,
+      firstTokenMs: (firstMs ?? now) - submittedMs,
+      totalMs: now - submittedMs,
+    });
+  }
+
+  #fail(job: Job, error: unknown): void {
+    if (this.#drop(job)) job.queue.fail(error);
+  }
+
+  /** Forgets a job and frees its pages; false: it had ended. */
+  #drop({ sequence }: Job): boolean {
+    if (!this.#jobs.delete(sequence)) return false;
+    this.#scheduler.remove(sequence);
+    this.#counts.numPreemptions += sequence.numPreemptions;
+    return true;
+  }
+
+  /** Ends all texts; waits for what runs. */
+  async close(): Promise<void> {
+    for (const job of this.#jobs.values()) this.#end(job, "aborted");
+    await this.#loop;
+  }
+}
+
+function rowOf(data: Float32Array, row: number, width: number): Float32Array {
+  return data.subarray(row * width, (row + 1) * width);
+}
