@@ -46,6 +46,7 @@ export const CODES = {
   "failed/push": ["failed", "The hub cannot be reached, or does not take the files."],
   "failed/write": ["failed", "The disk is full or the output cannot be written."],
   "train/nan": ["failed", "The loss is not a number any more."],
+  "server/port": ["failed", "A port cannot be listened on."],
   "engine/nan": ["failed", "What a model gives for the next token is not a number."],
   "train/no-movement": ["failed", "No trainable parameter moved in the first step."],
   "train/stopped": ["failed", "The run was stopped from outside; it can be resumed."],

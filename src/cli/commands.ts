@@ -15,6 +15,7 @@ const LIST: Readonly<
   eval: ["Evaluate a model on data: loss and perplexity, or accuracy", () => import("./eval.ts")],
   generate: ["Generate text from a prompt", () => import("./generate.ts")],
   chat: ["Chat with a model", () => import("./chat.ts")],
+  serve: ["Serve a model and its adapters to OpenAI clients", () => import("./serve.ts")],
   merge: ["Merge an adapter into its model and write the result", () => import("./merge.ts")],
   combine: ["Add, scale and subtract adapters without training", () => import("./combine.ts")],
   fisher: ["Estimate the Fisher information of an adapter, for combine", () => import("./fisher.ts")],

@@ -6,7 +6,7 @@
  */
 import { UsageError } from "../errors.ts";
 import type { ReadAdapter } from "../format/adapters/adapter.ts";
-import { nearest } from "../nearest.ts";
+import { nearest } from "../messages/nearest.ts";
 import type { AdapterView } from "../peft/adapter-view.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { stackAdapters } from "../peft/rows.ts";

@@ -130,6 +130,11 @@ export class ServingEngine {
     this.#scheduler = new Scheduler(this.#pages, { maxRunning, prefillTokens });
   }
 
+  /** Tokens that the cache holds. */
+  get capacityTokens(): number {
+    return this.#pages.numPages * PAGE_TOKENS;
+  }
+
   get stats(): ServingStats {
     return {
       ...this.#counts,

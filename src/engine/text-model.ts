@@ -4,8 +4,6 @@
  * The one file of the engine that knows text; everything below works on ids.
  */
 import type { Message } from "../data/messages.ts";
-import type { Tokenizer } from "../data/tokenizer.ts";
-import { type Checkpoint } from "../format/checkpoint/checkpoint.ts";
 import type { ReadAdapter } from "../format/adapters/adapter.ts";
 import { readAdapter } from "../format/by-path.ts";
 import { openCheckpoint } from "../hub/open-model.ts";
@@ -20,6 +18,7 @@ import { createEngine } from "../runtime/create-engine.ts";
 import { type Completion, type GenerateRequest, Generator } from "./generator.ts";
 import { type PartsOptions, type TextParts, readParts, withTextTools } from "./model-parts.ts";
 import { requireText } from "./require-text.ts";
+import { stopIdsOf } from "./stop-ids.ts";
 import { type Task, type TaskRow, TaskSet } from "./task-set.ts";
 
 /** What to open and how. */
@@ -101,12 +100,6 @@ export async function openTextModel(model: string, options: OpenTextOptions = {}
     await parts.checkpoint.close();
     throw error;
   }
-}
-
-/** Ids that end a text: the tokenizer's eos and those of the generation settings. */
-function stopIdsOf(tokenizer: Tokenizer, { generationConfig, config }: Checkpoint): number[] {
-  const listed = [generationConfig?.["eos_token_id"], config["eos_token_id"], tokenizer.eosId].flat();
-  return [...new Set(listed.filter((id): id is number => typeof id === "number"))];
 }
 
 /** The adapter that a model was opened with, as a task of the name of its folder. */

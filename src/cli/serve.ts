@@ -1,0 +1,145 @@
+/** @file `graft serve`: one base and any number of adapters behind an OpenAI-compatible interface. */
+import { randomInt, randomUUID } from "node:crypto";
+import { basename, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { z } from "zod";
+import { openServingModel } from "../engine/serving-model.ts";
+import { UsageError } from "../errors.ts";
+import { adaptersUnder } from "../server/adapter-root.ts";
+import { createApp } from "../server/app.ts";
+import { listen } from "../server/listen.ts";
+import { ServerMetrics } from "../server/metrics.ts";
+import { ROUTES } from "../server/routes.ts";
+import { ServerState } from "../server/server-state.ts";
+import { type CommandIO, defineCommand } from "./command.ts";
+import { findModel } from "./find-model.ts";
+import { MODEL_FLAGS, openOptions, warn } from "./generation.ts";
+
+const MEGABYTE = 1e6;
+/** Largest seed of a text whose request has none. */
+const MAX_SEED = 2 ** 31;
+const LOOPBACK = new Set(["127.0.0.1", "::1", "localhost"]);
+const { adapter: _, ...MODEL } = MODEL_FLAGS;
+
+const OPTIONS = z.strictObject({
+  ...MODEL,
+  adapter: z
+    .array(z.string())
+    .default([])
+    .describe("Adapters to serve, each NAME=FOLDER or a folder, whose name it then has"),
+  adapterRoot: z.string().optional().describe("Folder from which clients may load more adapters"),
+  servedModelName: z.string().optional().describe("Name of the base for clients; default: that of the model"),
+  cacheMegabytes: z.int().positive().default(512).describe("Memory for keys and values, in megabytes"),
+  maxBatch: z.int().positive().default(16).describe("Texts that are written at a time; the others wait"),
+  maxAdapters: z
+    .int()
+    .positive()
+    .default(16)
+    .describe("Adapters that stay in memory although nobody uses them"),
+  host: z.string().default("127.0.0.1").describe("Address to listen on"),
+  port: z.int().min(0).max(65_535).default(8080).describe("Port to listen on; 0: any that is free"),
+  apiKey: z
+    .array(z.string().min(8))
+    .default([])
+    .describe("Keys that clients must send one of; default: GRAFT_API_KEY"),
+  cors: z.array(z.string()).default([]).describe("Origins of web pages that may call; *: all"),
+  maxBodyMegabytes: z.number().positive().default(16).describe("Largest request, in megabytes"),
+  drainSeconds: z
+    .number()
+    .min(0)
+    .default(30)
+    .describe("How long texts may go on when the server is told to stop"),
+});
+
+export const command = defineCommand({
+  example: "npx graft serve --adapter mine=runs/mine",
+  positionals: [],
+  options: OPTIONS,
+  groups: {
+    model: [...Object.keys(MODEL), "adapter", "adapterRoot", "servedModelName"],
+    engine: ["cacheMegabytes", "maxBatch", "maxAdapters"],
+    server: ["host", "port", "apiKey", "cors", "maxBodyMegabytes", "drainSeconds"],
+  },
+  async run(options, io) {
+    const apiKeys = options.apiKey.length > 0 ? options.apiKey : listedKeys(io.env);
+    requireKey(options.host, apiKeys);
+    const adapters = options.adapter.map(readNamed);
+    const { name, path } = await findModel({ ...options, adapter: adapters[0]?.path }, io);
+    const model = await openServingModel(path, {
+      ...openOptions({ ...options, adapter: undefined }),
+      name,
+      cacheBytes: options.cacheMegabytes * MEGABYTE,
+      maxRunning: options.maxBatch,
+      maxLoaded: options.maxAdapters,
+    });
+    try {
+      const state = new ServerState({
+        model,
+        name: options.servedModelName ?? nameOf(name, path),
+        metrics: new ServerMetrics(),
+        findAdapter: options.adapterRoot === undefined ? null : adaptersUnder(options.adapterRoot),
+        now: Date.now,
+        newId: () => randomUUID().replaceAll("-", ""),
+        newSeed: () => randomInt(MAX_SEED),
+      });
+      for (const { name: adapter, path: folder } of adapters) await state.load(adapter, folder);
+      const app = createApp(state, ROUTES, {
+        apiKeys,
+        corsOrigins: options.cors,
+        maxBodyBytes: options.maxBodyMegabytes * MEGABYTE,
+        onError: (error) => warn(error instanceof Error ? (error.stack ?? error.message) : String(error), io),
+      });
+      const { url, stop } = await listen(app, options);
+      io.emit({ event: "listening", url, model: state.name, adapters: adapters.map((each) => each.name) });
+      tell(io, url, state);
+      await stopped(io.signal);
+      state.isDraining = true;
+      io.stderr("stopping: texts in work may go on, new requests are refused");
+      await stop(options.drainSeconds * 1000);
+      io.emit({ event: "stopped" });
+    } finally {
+      await model.close();
+    }
+  },
+});
+
+/** `NAME=FOLDER`, or a folder that gives the name. */
+function readNamed(text: string): { name: string; path: string } {
+  const place = text.indexOf("=");
+  if (place > 0) return { name: text.slice(0, place), path: text.slice(place + 1) };
+  return { name: basename(resolve(text)), path: text };
+}
+
+/** Of a model that was named by its path, the last part of it. */
+function nameOf(name: string, path: string): string {
+  return name === path ? basename(resolve(path)).replace(/\.gguf$/, "") : name;
+}
+
+/** Keys in the environment, separated by commas. */
+function listedKeys(env: NodeJS.ProcessEnv): string[] {
+  return (env["GRAFT_API_KEY"] ?? "").split(",").filter((key) => key !== "");
+}
+
+/** Without a key whoever reaches the port may use it. @throws UsageError "usage/flag" */
+function requireKey(host: string, keys: readonly string[]): void {
+  if (keys.length > 0 || LOOPBACK.has(host)) return;
+  throw new UsageError("usage/flag", `Cannot listen on ${host} without an API key: everybody could call`, {
+    hint: "Give --api-key, or listen on 127.0.0.1.",
+  });
+}
+
+function tell(io: CommandIO, url: string, state: ServerState): void {
+  const { name } = state;
+  const others = state
+    .list()
+    .filter(({ path }) => path !== null)
+    .map(({ id }) => id);
+  io.stdout(`${name} is served at ${url}/v1${others.length > 0 ? `, with ${others.join(", ")}` : ""}`);
+  const body = JSON.stringify({ model: others[0] ?? name, messages: [{ role: "user", content: "Hello" }] });
+  io.stdout(`try: curl ${url}/v1/chat/completions -H 'content-type: application/json' -d '${body}'`);
+}
+
+/** Settles when the signal aborts. */
+async function stopped(signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) await sleep(2 ** 30, undefined, { signal }).catch(() => {});
+}

@@ -1,0 +1,164 @@
+/**
+ * @file A model that writes many texts at once: tokenizer and chat template around the engine of ids.
+ *
+ * Pieces of text come with the tokens that made them; a stop string ends a text before it.
+ */
+import type { Message } from "../data/messages.ts";
+import { UsageError } from "../errors.ts";
+import { readAdapter } from "../format/by-path.ts";
+import { COMPUTES, type ComputeName } from "../nn/computes.ts";
+import { Session } from "../run/session.ts";
+import type { Residency } from "../run/weights.ts";
+import { createEngine } from "../runtime/create-engine.ts";
+import { AdapterPool } from "./adapter-pool.ts";
+import type { TextParts } from "./model-parts.ts";
+import { type ServeEnd, type ServeRequest, type ServedToken, ServingEngine } from "./serving-engine.ts";
+import { stopIdsOf } from "./stop-ids.ts";
+import { StopStrings } from "./stop-strings.ts";
+import { openTextParts } from "./text-model.ts";
+
+/** What to open and how. */
+export interface OpenServingOptions {
+  /** Name of the model for messages and clients; the path unless given. */
+  readonly name?: string;
+  /** Takes the place of the model's chat template: a name or a file of Jinja. */
+  readonly chatTemplate?: string | undefined;
+  /** How weights are kept; all as they are computed with ("float32") unless given. */
+  readonly weights?: Residency;
+  /** Arithmetic of the products in the blocks; "f32" unless given. */
+  readonly compute?: ComputeName;
+  /** All processors unless given. */
+  readonly threads?: number | undefined;
+  /** Bytes that keys and values may take. */
+  readonly cacheBytes: number;
+  /** Texts that run at a time. */
+  readonly maxRunning?: number;
+  /** Adapters that stay in memory although nobody uses them. */
+  readonly maxLoaded?: number;
+}
+
+/** A text to write. */
+export interface TextJob extends Omit<ServeRequest, "stopIds"> {
+  /** Strings before which the text ends. */
+  readonly stop?: readonly string[];
+}
+
+/** The next piece of a text, possibly "", and the token that it came with; null: it was held back before the end. */
+export interface TextPiece {
+  readonly text: string;
+  readonly token: ServedToken | null;
+}
+
+const MAX_LOADED = 16;
+
+/** Opens a model by name or path; the caller closes it. @throws as `openTextParts`, `ServingEngine` */
+export async function openServingModel(model: string, options: OpenServingOptions): Promise<ServingModel> {
+  const { name = model, chatTemplate, weights = "float32", compute = "f32" } = options;
+  const parts = await openTextParts(model, { name, chatTemplate });
+  const { base, checkpoint } = parts;
+  const session = new Session(createEngine({ threads: options.threads }), base, weights, {
+    compute: COMPUTES[compute],
+  });
+  try {
+    const read = (folder: string): ReturnType<typeof readAdapter> => readAdapter(folder, base);
+    const adapters = await AdapterPool.create({ session, read, maxLoaded: options.maxLoaded ?? MAX_LOADED });
+    return new ServingModel(parts, new ServingEngine(session, adapters, options));
+  } catch (error) {
+    await session.release();
+    await checkpoint.close();
+    throw error;
+  }
+}
+
+export class ServingModel {
+  readonly parts: TextParts;
+  readonly engine: ServingEngine;
+  /** Ids that end a text. */
+  readonly stopIds: readonly number[];
+
+  constructor(parts: TextParts, engine: ServingEngine) {
+    this.parts = parts;
+    this.engine = engine;
+    this.stopIds = stopIdsOf(parts.tokenizer, parts.checkpoint);
+  }
+
+  /** Tokens that a text may have in all. */
+  get maxTokens(): number {
+    return Math.min(this.engine.session.model.maxPositions, this.engine.capacityTokens);
+  }
+
+  /** Encodes a text to go on from, with the bos that the tokenizer asks for but no eos. */
+  encodePrompt(text: string): number[] {
+    const { tokenizer } = this.parts;
+    return [...tokenizer.prefixIds, ...tokenizer.encode(text, { addSpecialTokens: false })];
+  }
+
+  /** Encodes a conversation up to the start of the assistant's next turn. @throws UsageError "usage/chat-template" */
+  encodeChat(messages: readonly Message[], tools: readonly unknown[] | null): number[] {
+    const text = this.parts.template.render(messages, { addGenerationPrompt: true, tools });
+    return this.parts.tokenizer.encode(text, { addSpecialTokens: false });
+  }
+
+  /** Writes a text, piece by piece; stopping to read ends it. @throws as `ServingEngine.write` */
+  async *write(job: TextJob): AsyncGenerator<TextPiece, ServeEnd, void> {
+    const { stop = [], ...request } = job;
+    const decoder = this.parts.tokenizer.stream({ skipSpecialTokens: true });
+    const stopper = new StopStrings(stop);
+    const cancel = new AbortController();
+    const signal = request.signal ? AbortSignal.any([request.signal, cancel.signal]) : cancel.signal;
+    const tokens = this.engine.write({ ...request, stopIds: this.stopIds, signal });
+    try {
+      for (;;) {
+        const step = await tokens.next();
+        if (step.done) {
+          const last = stopper.push(decoder.end());
+          yield { text: last.isStopped ? last.text : last.text + stopper.end(), token: null };
+          return last.isStopped ? { ...step.value, finishReason: "stop" } : step.value;
+        }
+        const token = step.value;
+        const { text, isStopped } = stopper.push(token.isStop ? "" : decoder.push(token.id));
+        yield { text, token };
+        if (!isStopped) continue;
+        cancel.abort();
+        return { ...(await endOf(tokens)), finishReason: "stop" };
+      }
+    } finally {
+      cancel.abort();
+      await tokens.return(NO_END);
+    }
+  }
+
+  /** Ends all texts, frees the programs and closes the checkpoint. */
+  async close(): Promise<void> {
+    await this.engine.close();
+    await this.engine.adapters.close();
+    await this.engine.session.release();
+    await this.parts.checkpoint.close();
+  }
+}
+
+/** Of a text that nobody reads to its end. */
+const NO_END: ServeEnd = {
+  finishReason: "aborted",
+  numPromptTokens: 0,
+  numNewTokens: 0,
+  numCachedTokens: 0,
+  queueMs: 0,
+  firstTokenMs: 0,
+  totalMs: 0,
+};
+
+async function endOf(tokens: AsyncGenerator<ServedToken, ServeEnd, void>): Promise<ServeEnd> {
+  for (;;) {
+    const step = await tokens.next();
+    if (step.done) return step.value;
+  }
+}
+
+/** Refuses a name that both the base and an adapter would have. @throws UsageError "usage/adapter" */
+export function requireOtherName(name: string, base: string): void {
+  if (name !== base) return;
+  throw new UsageError("usage/adapter", `Cannot name an adapter "${name}": the model has that name`, {
+    hint: "Choose another name.",
+  });
+}

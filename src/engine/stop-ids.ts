@@ -1,0 +1,9 @@
+/** @file Ids that end a text. */
+import type { Tokenizer } from "../data/tokenizer.ts";
+import type { Checkpoint } from "../format/checkpoint/checkpoint.ts";
+
+/** Ids that end a text: the tokenizer's eos and those of the generation settings. */
+export function stopIdsOf(tokenizer: Tokenizer, { generationConfig, config }: Checkpoint): number[] {
+  const listed = [generationConfig?.["eos_token_id"], config["eos_token_id"], tokenizer.eosId].flat();
+  return [...new Set(listed.filter((id): id is number => typeof id === "number"))];
+}

@@ -1,0 +1,62 @@
+/** @file Errors as clients of OpenAI's interface know them: { error: { message, type, param, code } }. */
+import { CODES, GraftError } from "../errors.ts";
+
+/** An answer that is an error. */
+export class ApiError extends Error {
+  readonly status: number;
+  readonly code: string | null;
+  /** Path of the key that is wrong. */
+  readonly param: string | null;
+
+  constructor(status: number, message: string, more: { code?: string; param?: string } = {}) {
+    super(message);
+    this.status = status;
+    this.code = more.code ?? null;
+    this.param = more.param ?? null;
+  }
+}
+
+/** The body of an error. */
+export interface ErrorBody {
+  readonly error: {
+    readonly message: string;
+    readonly type: string;
+    readonly param: string | null;
+    readonly code: string | null;
+  };
+}
+
+const TYPES: Readonly<Record<number, string>> = {
+  401: "authentication_error",
+  403: "permission_error",
+  404: "not_found_error",
+  429: "rate_limit_error",
+  503: "service_unavailable_error",
+};
+
+/** Makes an answer of whatever went wrong; what is not the client's fault is not told. */
+export function errorAnswer(error: unknown): { readonly status: number; readonly body: ErrorBody } {
+  if (error instanceof ApiError) return answer(error.status, error.message, error.param, error.code);
+  if (error instanceof GraftError) {
+    const status = CODES[error.code][0] === "failed" ? 500 : 400;
+    const isTooLong = error.code === "usage/shape" || error.code === "capacity/memory";
+    const advice = error.hint === null ? "" : ` ${error.hint}`;
+    return answer(
+      status,
+      `${error.message}.${advice}`,
+      null,
+      isTooLong ? "context_length_exceeded" : error.code,
+    );
+  }
+  return answer(500, "Internal error", null, "internal_error");
+}
+
+function answer(
+  status: number,
+  message: string,
+  param: string | null,
+  code: string | null,
+): ReturnType<typeof errorAnswer> {
+  const type = TYPES[status] ?? (status >= 500 ? "server_error" : "invalid_request_error");
+  return { status, body: { error: { message, type, param, code } } };
+}

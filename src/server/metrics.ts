@@ -1,0 +1,88 @@
+/** @file Numbers of a server in Prometheus's form. */
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { ServeEnd, ServingStats } from "../engine/serving-engine.ts";
+
+/** Adapters that have labels of their own; the others share one. */
+const MAX_LABELS = 100;
+const OTHERS = "other";
+
+const SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+const TOKEN_SECONDS = [0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1];
+
+export class ServerMetrics {
+  readonly #registry = new Registry();
+  readonly #labels = new Set<string>();
+  readonly #gauges: ReadonlyMap<keyof ServingStats, Gauge>;
+  readonly #requests: Counter<"adapter" | "finished_reason">;
+  readonly #tokens: Counter<"adapter" | "kind">;
+  readonly #times: Readonly<Record<"queue" | "firstToken" | "perToken" | "total", Histogram>>;
+
+  constructor() {
+    const registers = [this.#registry];
+    const gauge = (name: string, help: string): Gauge =>
+      new Gauge({ name: `graft_${name}`, help, registers });
+    this.#gauges = new Map([
+      ["numRunning", gauge("requests_running", "Texts that are being written")],
+      ["numWaiting", gauge("requests_waiting", "Texts that wait for memory or for a place")],
+      ["numPages", gauge("cache_pages", "Pages of keys and values that there are")],
+      ["numPagesHeld", gauge("cache_pages_held", "Pages that texts hold")],
+      ["numPreemptions", gauge("preemptions", "Times that a text lost its pages and started again")],
+      ["numPromptTokens", gauge("prompt_tokens", "Tokens of prompts so far")],
+      [
+        "numCachedTokens",
+        gauge("prompt_tokens_cached", "Tokens of prompts that did not run: they were cached"),
+      ],
+      ["numNewTokens", gauge("new_tokens", "New tokens so far")],
+      ["numSteps", gauge("steps", "Steps of the engine so far")],
+    ]);
+    this.#requests = new Counter({
+      name: "graft_requests_total",
+      help: "Texts that have ended",
+      labelNames: ["adapter", "finished_reason"],
+      registers,
+    });
+    this.#tokens = new Counter({
+      name: "graft_tokens_total",
+      help: "Tokens of texts that have ended",
+      labelNames: ["adapter", "kind"],
+      registers,
+    });
+    const histogram = (name: string, help: string, buckets: number[]): Histogram =>
+      new Histogram({ name: `graft_${name}_seconds`, help, buckets, registers });
+    this.#times = {
+      queue: histogram("request_queue_time", "From the request to its first step", SECONDS),
+      firstToken: histogram("time_to_first_token", "From the request to its first token", SECONDS),
+      perToken: histogram("inter_token_latency", "Between two tokens, on average over a text", TOKEN_SECONDS),
+      total: histogram("e2e_request_latency", "From the request to its end", SECONDS),
+    };
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  /** Counts a text that has ended. */
+  ended(adapter: string, end: ServeEnd): void {
+    const label = this.#label(adapter);
+    this.#requests.inc({ adapter: label, finished_reason: end.finishReason });
+    this.#tokens.inc({ adapter: label, kind: "prompt" }, end.numPromptTokens);
+    this.#tokens.inc({ adapter: label, kind: "new" }, end.numNewTokens);
+    this.#times.queue.observe(end.queueMs / 1000);
+    this.#times.total.observe(end.totalMs / 1000);
+    if (end.numNewTokens > 0) this.#times.firstToken.observe(end.firstTokenMs / 1000);
+    if (end.numNewTokens > 1) {
+      this.#times.perToken.observe((end.totalMs - end.firstTokenMs) / 1000 / (end.numNewTokens - 1));
+    }
+  }
+
+  /** All numbers as text. */
+  async text(stats: ServingStats): Promise<string> {
+    for (const [key, gauge] of this.#gauges) gauge.set(stats[key]);
+    return await this.#registry.metrics();
+  }
+
+  #label(adapter: string): string {
+    if (this.#labels.size < MAX_LABELS) this.#labels.add(adapter);
+    return this.#labels.has(adapter) ? adapter : OTHERS;
+  }
+}

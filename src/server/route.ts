@@ -1,0 +1,67 @@
+/**
+ * @file Contract of a route: what it takes is one zod schema, of which checks and the OpenAPI document are made.
+ *
+ * The list is routes.ts. A new route is its file and one line there.
+ */
+import type { Context } from "hono";
+import type { z } from "zod";
+import { findProblems } from "../messages/expected.ts";
+import { ApiError } from "./api-error.ts";
+import type { ServerState } from "./server-state.ts";
+
+/** Who may call a route: everybody, or whoever has the key where there is one. */
+export type Access = "everybody" | "key";
+
+export interface RouteBody<B extends z.ZodType> {
+  readonly method: "get" | "post";
+  readonly path: string;
+  /** One sentence, without a period. */
+  readonly summary: string;
+  readonly access: Access;
+  /** Null: it takes none. */
+  readonly body: B | null;
+  readonly handle: (call: Call<z.output<B>>) => Response | Promise<Response>;
+}
+
+/** A request to a route. */
+export interface Call<B> {
+  readonly body: B;
+  readonly context: Context;
+  readonly state: ServerState;
+}
+
+export type Route = RouteBody<z.ZodType>;
+
+/** Checks a route's types and forgets the schema's, so that routes of different bodies fit in one list. */
+export function defineRoute<B extends z.ZodType>(route: RouteBody<B>): Route {
+  return route;
+}
+
+/** Reads the body of a request. @throws ApiError 400 that lists every problem */
+export async function readBody(context: Context, schema: z.ZodType): Promise<unknown> {
+  const text = await context.req.text();
+  let values: unknown;
+  try {
+    values = JSON.parse(text);
+  } catch (error) {
+    throw new ApiError(
+      400,
+      `The body is not JSON: ${error instanceof Error ? error.message : String(error)}`,
+      {
+        code: "invalid_json",
+      },
+    );
+  }
+  const parsed = schema.safeParse(values);
+  if (parsed.success) return parsed.data;
+  const problems = findProblems(schema, values);
+  const message = problems.map(({ path, text: found }) => `${nameOf(path)} ${found}`).join("; ");
+  const [first] = problems;
+  throw new ApiError(400, message, { code: "invalid_value", ...(first && { param: nameOf(first.path) }) });
+}
+
+/** `messages[0].role` */
+function nameOf(path: readonly string[]): string {
+  if (path.length === 0) return "the body";
+  return path.map((key, i) => (/^\d+$/.test(key) ? `[${key}]` : i === 0 ? key : `.${key}`)).join("");
+}

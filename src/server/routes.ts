@@ -1,0 +1,25 @@
+/** @file All routes, in the order in which they are tried. */
+import type { Route } from "./route.ts";
+import { loadAdapter, unloadAdapter } from "./routes/adapters.ts";
+import { chatCompletions } from "./routes/chat-completions.ts";
+import { completions } from "./routes/completions.ts";
+import { health, metrics, ready } from "./routes/health.ts";
+import { getModel, listModels } from "./routes/models.ts";
+import { openApiRoute } from "./routes/openapi.ts";
+import { detokenize, tokenize } from "./routes/tokenize.ts";
+
+const DESCRIBED: readonly Route[] = [
+  chatCompletions,
+  completions,
+  listModels,
+  getModel,
+  loadAdapter,
+  unloadAdapter,
+  tokenize,
+  detokenize,
+  health,
+  ready,
+  metrics,
+];
+
+export const ROUTES: readonly Route[] = [...DESCRIBED, openApiRoute(DESCRIBED)];

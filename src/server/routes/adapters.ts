@@ -1,0 +1,53 @@
+/** @file POST /v1/load_lora_adapter and /v1/unload_lora_adapter, in vLLM's form; adapters of any method. */
+import { FormatError, UsageError } from "../../errors.ts";
+import { ApiError } from "../api-error.ts";
+import { defineRoute } from "../route.ts";
+import { LOAD_ADAPTER_REQUEST, UNLOAD_ADAPTER_REQUEST } from "../wire.ts";
+
+export const loadAdapter = defineRoute({
+  method: "post",
+  path: "/v1/load_lora_adapter",
+  summary: "Let requests ask for an adapter",
+  access: "key",
+  body: LOAD_ADAPTER_REQUEST,
+  handle: async ({ body, context, state }) => {
+    const { lora_name: name, lora_path: path, load_inplace: replaces } = body;
+    if (!state.findAdapter) {
+      throw new ApiError(
+        403,
+        "This server loads no adapters for clients: start it with --adapter-root FOLDER",
+        {
+          code: "loading_disabled",
+        },
+      );
+    }
+    const folder = await state.findAdapter(path);
+    if (replaces && state.model.engine.adapters.has(name)) state.unload(name);
+    try {
+      await state.load(name, folder);
+    } catch (error) {
+      if (!(error instanceof FormatError || error instanceof UsageError)) throw error;
+      const isMissing = error instanceof FormatError && error.code === "format/file";
+      throw new ApiError(isMissing ? 404 : 400, error.message, { code: error.code, param: "lora_path" });
+    }
+    return context.text(`Success: LoRA adapter '${name}' added successfully.`);
+  },
+});
+
+export const unloadAdapter = defineRoute({
+  method: "post",
+  path: "/v1/unload_lora_adapter",
+  summary: "Forget an adapter; texts that have it go on",
+  access: "key",
+  body: UNLOAD_ADAPTER_REQUEST,
+  handle: ({ body: { lora_name: name }, context, state }) => {
+    if (!state.model.engine.adapters.has(name)) {
+      throw new ApiError(404, `The adapter "${name}" is not loaded`, {
+        code: "model_not_found",
+        param: "lora_name",
+      });
+    }
+    state.unload(name);
+    return context.text(`Success: LoRA adapter '${name}' removed successfully.`);
+  },
+});

@@ -1,0 +1,33 @@
+/** @file Whether the server lives, whether it takes requests, and its numbers. */
+import { defineRoute } from "../route.ts";
+
+export const health = defineRoute({
+  method: "get",
+  path: "/health",
+  summary: "Answer 200 as long as the process lives",
+  access: "everybody",
+  body: null,
+  handle: ({ context }) => context.json({ status: "ok" }),
+});
+
+export const ready = defineRoute({
+  method: "get",
+  path: "/ready",
+  summary: "Answer 200 while requests are taken, 503 when the server stops",
+  access: "everybody",
+  body: null,
+  handle: ({ context, state }) =>
+    state.isDraining ? context.json({ status: "stopping" }, 503) : context.json({ status: "ready" }),
+});
+
+export const metrics = defineRoute({
+  method: "get",
+  path: "/metrics",
+  summary: "Tell numbers in Prometheus's form",
+  access: "everybody",
+  body: null,
+  handle: async ({ context, state }) =>
+    context.text(await state.metrics.text(state.model.engine.stats), 200, {
+      "content-type": state.metrics.contentType,
+    }),
+});

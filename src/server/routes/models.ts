@@ -1,0 +1,31 @@
+/** @file GET /v1/models and one of them: base and adapters. */
+import { defineRoute } from "../route.ts";
+import type { ListedModel, ServerState } from "../server-state.ts";
+
+function describe({ id, created, path }: ListedModel, state: ServerState): object {
+  const model = { id, object: "model", created, owned_by: "graft", max_model_len: state.model.maxTokens };
+  return path === null ? { ...model, root: id, parent: null } : { ...model, root: path, parent: state.name };
+}
+
+export const listModels = defineRoute({
+  method: "get",
+  path: "/v1/models",
+  summary: "List the base and its adapters",
+  access: "key",
+  body: null,
+  handle: ({ context, state }) =>
+    context.json({ object: "list", data: state.list().map((model) => describe(model, state)) }),
+});
+
+export const getModel = defineRoute({
+  method: "get",
+  path: "/v1/models/:model{.+}",
+  summary: "Tell of the base or an adapter",
+  access: "key",
+  body: null,
+  handle: ({ context, state }) => {
+    const name = context.req.param("model") ?? "";
+    state.adapterOf(name);
+    return context.json(describe(state.list().find(({ id }) => id === name) as ListedModel, state));
+  },
+});

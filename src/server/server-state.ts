@@ -1,0 +1,104 @@
+/** @file What the routes of one server share. */
+import { type ServingModel, requireOtherName } from "../engine/serving-model.ts";
+import { nearest } from "../messages/nearest.ts";
+import { ApiError } from "./api-error.ts";
+import type { ServerMetrics } from "./metrics.ts";
+
+export interface ServerStateParts {
+  readonly model: ServingModel;
+  /** Name of the base for clients. */
+  readonly name: string;
+  readonly metrics: ServerMetrics;
+  /** Finds the folder that a client names; null: clients load no adapters. @throws ApiError for one that is not theirs to load */
+  readonly findAdapter: ((path: string) => Promise<string>) | null;
+  /** What time it is, in milliseconds. */
+  readonly now: () => number;
+  /** A text that no other call gives. */
+  readonly newId: () => string;
+  /** For a text of a request without one. */
+  readonly newSeed: () => number;
+}
+
+/** A model as clients choose one. */
+export interface ListedModel {
+  readonly id: string;
+  /** In seconds. */
+  readonly created: number;
+  /** Folder of an adapter; null: it is the base. */
+  readonly path: string | null;
+}
+
+export class ServerState {
+  readonly model: ServingModel;
+  readonly name: string;
+  readonly metrics: ServerMetrics;
+  readonly findAdapter: ServerStateParts["findAdapter"];
+  readonly now: () => number;
+  readonly newId: () => string;
+  readonly newSeed: () => number;
+  /** When the server stops: no new requests, and those that run have a while. */
+  isDraining = false;
+  readonly #createdOf = new Map<string, number>();
+
+  constructor(parts: ServerStateParts) {
+    this.model = parts.model;
+    this.name = parts.name;
+    this.metrics = parts.metrics;
+    this.findAdapter = parts.findAdapter;
+    this.now = parts.now;
+    this.newId = parts.newId;
+    this.newSeed = parts.newSeed;
+    this.#createdOf.set(this.name, this.seconds());
+  }
+
+  /** Now, in seconds. */
+  seconds(): number {
+    return Math.floor(this.now() / 1000);
+  }
+
+  /** Base and adapters. */
+  list(): ListedModel[] {
+    const created = (id: string): number => this.#createdOf.get(id) ?? 0;
+    return [
+      { id: this.name, created: created(this.name), path: null },
+      ...this.model.engine.adapters
+        .list()
+        .map(({ name, path }) => ({ id: name, created: created(name), path })),
+    ];
+  }
+
+  /** The adapter that a request means by its model; null: the base. @throws ApiError 404 */
+  adapterOf(model: string): string | null {
+    if (model === this.name) return null;
+    if (this.model.engine.adapters.has(model)) return model;
+    const alike = nearest(
+      model,
+      this.list().map(({ id }) => id),
+    );
+    const known = alike === null ? `the base is "${this.name}"` : `did you mean "${alike}"?`;
+    throw new ApiError(404, `The model "${model}" does not exist: ${known}`, {
+      code: "model_not_found",
+      param: "model",
+    });
+  }
+
+  /** Lets requests ask for an adapter, once it has been read. @throws as reading it; UsageError "usage/adapter" */
+  async load(name: string, path: string): Promise<void> {
+    requireOtherName(name, this.name);
+    const { adapters } = this.model.engine;
+    adapters.register(name, path);
+    try {
+      adapters.release(await adapters.acquire(name));
+    } catch (error) {
+      adapters.unregister(name);
+      throw error;
+    }
+    this.#createdOf.set(name, this.seconds());
+  }
+
+  /** Forgets an adapter; texts that have it go on. */
+  unload(name: string): void {
+    this.model.engine.adapters.unregister(name);
+    this.#createdOf.delete(name);
+  }
+}

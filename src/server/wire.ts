@@ -1,0 +1,130 @@
+/**
+ * @file What clients send, in OpenAI's names. Unknown keys are refused; those that are accepted and change nothing are
+ * listed by name.
+ */
+import { z } from "zod";
+import { ROLES } from "../data/messages.ts";
+
+/** Keys that clients send of themselves, and that mean nothing here. */
+const IGNORED = {
+  user: z.unknown(),
+  store: z.unknown(),
+  metadata: z.unknown(),
+  service_tier: z.unknown(),
+  safety_identifier: z.unknown(),
+  prompt_cache_key: z.unknown(),
+  parallel_tool_calls: z.unknown(),
+};
+
+const TOKENS = z.int().min(1);
+
+/** Settings of a text, of both ways to ask for one. */
+const TEXT = {
+  model: z.string().describe("Name of the base or of an adapter"),
+  stream: z.boolean().default(false).describe("Send the text piece by piece, as server-sent events"),
+  stream_options: z
+    .strictObject({ include_usage: z.boolean().default(false), include_obfuscation: z.unknown().optional() })
+    .nullish()
+    .describe("include_usage: count tokens in the last event"),
+  n: z.int().min(1).max(16).nullish().describe("How many texts"),
+  temperature: z.number().min(0).max(2).nullish().describe("Sampling temperature; 0: greedy; default: 1"),
+  top_p: z.number().gt(0).max(1).nullish().describe("Nucleus sampling; default: 1"),
+  top_k: z.int().min(-1).nullish().describe("Sample from the K most likely tokens; 0 or -1: from all"),
+  min_p: z
+    .number()
+    .min(0)
+    .max(1)
+    .nullish()
+    .describe("Sample only from tokens with this share of the likeliest"),
+  repetition_penalty: z.number().gt(0).max(2).nullish().describe("1: none"),
+  presence_penalty: z.number().min(-2).max(2).nullish(),
+  frequency_penalty: z.number().min(-2).max(2).nullish(),
+  logit_bias: z
+    .record(z.string().regex(/^\d+$/, "a token id"), z.number().min(-100).max(100))
+    .nullish()
+    .describe("Added to the logits, by token id"),
+  seed: z.int().nullish().describe("The same seed gives the same text; default: one at random"),
+  stop: z
+    .union([z.string(), z.array(z.string()).max(16)])
+    .nullish()
+    .describe("Strings before which the text ends"),
+};
+
+const RESPONSE_FORMAT = z.discriminatedUnion("type", [z.strictObject({ type: z.literal("text") })]);
+
+const MESSAGE = z.looseObject({
+  role: z.enum(ROLES),
+  content: z.union([z.string(), z.array(z.unknown())]).nullish(),
+});
+
+export const CHAT_REQUEST = z.strictObject({
+  ...TEXT,
+  messages: z.array(MESSAGE).min(1),
+  max_tokens: TOKENS.nullish().describe("New tokens at most"),
+  max_completion_tokens: TOKENS.nullish().describe("New tokens at most"),
+  logprobs: z.boolean().nullish().describe("Tell the log-probability of each token"),
+  top_logprobs: z.int().min(0).max(20).nullish().describe("and of as many of the likeliest"),
+  tools: z.array(z.looseObject({})).nullish().describe("Handed to the chat template"),
+  tool_choice: z.enum(["auto", "none"]).nullish(),
+  response_format: RESPONSE_FORMAT.nullish(),
+  ...optional(IGNORED),
+});
+
+export const COMPLETION_REQUEST = z.strictObject({
+  ...TEXT,
+  prompt: z
+    .union([
+      z.string(),
+      z.array(z.string()).min(1),
+      z.array(z.int()).min(1),
+      z.array(z.array(z.int()).min(1)).min(1),
+    ])
+    .describe("Text or token ids to go on from, or several"),
+  max_tokens: TOKENS.nullish().describe("New tokens at most; default: 16"),
+  echo: z.boolean().nullish().describe("Give the prompt back before the text"),
+  logprobs: z
+    .int()
+    .min(0)
+    .max(20)
+    .nullish()
+    .describe("Tell the log-probabilities of this many likeliest tokens"),
+  ...optional(IGNORED),
+});
+
+export const TOKENIZE_REQUEST = z.strictObject({
+  model: z.string().optional(),
+  prompt: z.string().optional().describe("Text"),
+  messages: z.array(MESSAGE).min(1).optional().describe("or a conversation"),
+  add_special_tokens: z.boolean().default(true),
+});
+
+export const DETOKENIZE_REQUEST = z.strictObject({
+  model: z.string().optional(),
+  tokens: z.array(z.int().min(0)),
+});
+
+export const LOAD_ADAPTER_REQUEST = z.strictObject({
+  lora_name: z.string().min(1).describe("Name by which requests ask for it"),
+  lora_path: z.string().min(1).describe("Its folder on the server"),
+  load_inplace: z.boolean().default(false).describe("Replace the adapter of that name"),
+  base_model_name: z.unknown().optional(),
+});
+
+export const UNLOAD_ADAPTER_REQUEST = z.strictObject({
+  lora_name: z.string().min(1),
+  lora_int_id: z.unknown().optional(),
+});
+
+export type ChatRequest = z.output<typeof CHAT_REQUEST>;
+export type CompletionRequest = z.output<typeof COMPLETION_REQUEST>;
+/** What both have. */
+export type TextSettings = Pick<ChatRequest, Exclude<keyof typeof TEXT, "model">>;
+
+function optional<T extends Record<string, z.ZodUnknown>>(
+  keys: T,
+): Record<keyof T, z.ZodOptional<z.ZodUnknown>> {
+  return Object.fromEntries(Object.entries(keys).map(([key, type]) => [key, type.optional()])) as Record<
+    keyof T,
+    z.ZodOptional<z.ZodUnknown>
+  >;
+}

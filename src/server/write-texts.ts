@@ -1,0 +1,46 @@
+/** @file Writes the texts of a request side by side, and counts them; whoever goes away ends them. */
+import type { ServeEnd } from "../engine/serving-engine.ts";
+import type { TextJob, TextPiece } from "../engine/serving-model.ts";
+import type { ServerState } from "./server-state.ts";
+
+/** A piece of one of several texts. */
+export interface NumberedPiece extends TextPiece {
+  readonly index: number;
+}
+
+/** Writes texts; `onPiece` is told of each piece as it comes, `onEnd` of each end. Results are in the order of the jobs. */
+export async function writeTexts(
+  state: ServerState,
+  jobs: readonly TextJob[],
+  signal: AbortSignal,
+  told: {
+    readonly onPiece?: (piece: NumberedPiece) => void | Promise<void>;
+    readonly onEnd?: (index: number, end: ServeEnd) => void | Promise<void>;
+  },
+): Promise<ServeEnd[]> {
+  // One that fails ends the others.
+  const failed = new AbortController();
+  const either = AbortSignal.any([signal, failed.signal]);
+  const one = async (job: TextJob, index: number): Promise<ServeEnd> => {
+    try {
+      const pieces = state.model.write({ ...job, signal: either });
+      for (;;) {
+        const step = await pieces.next();
+        if (step.done) {
+          state.metrics.ended(job.adapter ?? state.name, step.value);
+          await told.onEnd?.(index, step.value);
+          return step.value;
+        }
+        await told.onPiece?.({ ...step.value, index });
+      }
+    } catch (error) {
+      failed.abort();
+      throw error;
+    }
+  };
+  const results = await Promise.allSettled(jobs.map(one));
+  return results.map((result) => {
+    if (result.status === "rejected") throw result.reason;
+    return result.value;
+  });
+}

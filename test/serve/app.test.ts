@@ -1,0 +1,154 @@
+/** @file The routes: what they answer, what they refuse, and in what words. */
+import assert from "node:assert/strict";
+import { symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { temporaryFolder } from "../tiny-model.ts";
+import { serveTiny, writeTinyAdapter } from "./tiny-server.ts";
+
+const root = temporaryFolder();
+const server = await serveTiny(root);
+after(() => server.close());
+
+interface Answer {
+  readonly status: number;
+  readonly body: {
+    readonly error: {
+      readonly message: string;
+      readonly type: string;
+      readonly param: unknown;
+      readonly code: unknown;
+    };
+    readonly choices: readonly {
+      readonly text: string;
+      readonly finish_reason: string;
+      readonly logprobs: unknown;
+    }[];
+    readonly usage: Record<string, number>;
+  };
+}
+
+async function post(path: string, body: unknown): Promise<Answer> {
+  return (await server.post(path, body)) as Answer;
+}
+
+const COMPLETION = { model: "tiny", prompt: "ka lo", max_tokens: 6, temperature: 0 };
+
+test("errors are objects of OpenAI's form that name the key", async () => {
+  const cases: [string, unknown, number, string, string | null][] = [
+    ["/v1/completions", "{", 400, "invalid_json", null],
+    ["/v1/completions", { ...COMPLETION, temprature: 1 }, 400, "invalid_value", "temprature"],
+    ["/v1/completions", { ...COMPLETION, temperature: "hot" }, 400, "invalid_value", "temperature"],
+    [
+      "/v1/chat/completions",
+      { model: "tiny", messages: [{ role: "usr" }] },
+      400,
+      "invalid_value",
+      "messages[0].role",
+    ],
+    ["/v1/completions", { ...COMPLETION, model: "tiiny" }, 404, "model_not_found", "model"],
+    ["/v1/completions", { ...COMPLETION, max_tokens: 9999 }, 400, "context_length_exceeded", "messages"],
+    ["/v1/completions", { ...COMPLETION, prompt: [99_999] }, 400, "context_length_exceeded", null],
+    ["/v1/completions", { ...COMPLETION, prompt: "x".repeat(2e5) }, 413, "body_too_large", null],
+    ["/v1/unload_lora_adapter", { lora_name: "nobody" }, 404, "model_not_found", "lora_name"],
+    [
+      "/v1/load_lora_adapter",
+      { lora_name: "x", lora_path: "../model" },
+      404,
+      "adapter_not_found",
+      "lora_path",
+    ],
+    ["/v1/load_lora_adapter", { lora_name: "tiny", lora_path: "poet" }, 400, "usage/adapter", "lora_path"],
+    ["/v1/nothing", {}, 404, "unknown_url", null],
+    ["/v1/models", {}, 405, "method_not_allowed", null],
+  ];
+  for (const [path, body, status, code, param] of cases) {
+    const answer = await post(path, body);
+    assert.equal(answer.status, status, JSON.stringify(answer.body));
+    assert.deepEqual(Object.keys(answer.body.error), ["message", "type", "param", "code"]);
+    assert.equal(answer.body.error.code, code);
+    assert.equal(answer.body.error.param, param);
+    assert.doesNotMatch(answer.body.error.message, /\n\s+at /);
+  }
+  const misspelt = await post("/v1/completions", { ...COMPLETION, model: "tiiny" });
+  assert.match(misspelt.body.error.message, /did you mean "tiny"/);
+  assert.deepEqual(server.errors, []);
+});
+
+test("a link out of the folder of adapters is not followed", async () => {
+  const path = await writeTinyAdapter(join(root, "model"), join(root, "elsewhere"), "lora", 3);
+  symlinkSync(path, join(root, "adapters", "link"));
+  const answer = await post("/v1/load_lora_adapter", { lora_name: "link", lora_path: "link" });
+  assert.equal(answer.body.error.code, "adapter_not_found");
+});
+
+test("the same request gives the same text, several texts have seeds of their own", async () => {
+  const request = { ...COMPLETION, temperature: 1, seed: 3, n: 3 };
+  const [first, again] = [await post("/v1/completions", request), await post("/v1/completions", request)];
+  const texts = first.body.choices.map(({ text }) => text);
+  assert.deepEqual(
+    again.body.choices.map(({ text }) => text),
+    texts,
+  );
+  assert.equal(new Set(texts).size, 3);
+  assert.equal(first.body.usage["completion_tokens"], 18);
+  const second = await post("/v1/completions", { ...request, seed: 4, n: 1 });
+  assert.equal(second.body.choices[0]?.text, texts[1]);
+});
+
+test("a stop string ends the text before it", async () => {
+  const whole =
+    (await post("/v1/completions", { ...COMPLETION, max_tokens: 12 })).body.choices[0]?.text ?? "";
+  const stop = whole.slice(4, 6);
+  const answer = await post("/v1/completions", { ...COMPLETION, max_tokens: 12, stop: [stop, "never"] });
+  assert.equal(answer.body.choices[0]?.text, whole.slice(0, whole.indexOf(stop)));
+  assert.equal(answer.body.choices[0]?.finish_reason, "stop");
+});
+
+test("a bias decides, and log-probabilities are told of the model's own numbers", async () => {
+  const answer = await post("/v1/completions", {
+    ...COMPLETION,
+    max_tokens: 3,
+    logit_bias: { 65: 100 },
+    logprobs: 2,
+  });
+  const [choice] = answer.body.choices;
+  const logprobs = choice?.logprobs as { tokens: string[]; token_logprobs: number[]; top_logprobs: object[] };
+  assert.equal(logprobs.tokens.length, 3);
+  assert.equal(new Set(logprobs.tokens).size, 1);
+  assert.ok(logprobs.token_logprobs.every((value) => value < 0));
+  assert.ok(logprobs.top_logprobs.every((top) => Object.keys(top).length === 2));
+});
+
+test("keys are asked for where there are any, and pages of other origins are answered where that is said", async () => {
+  const guarded = await serveTiny(temporaryFolder(), {
+    apiKeys: ["secret-1", "secret-2"],
+    corsOrigins: ["https://example.org"],
+  });
+  after(() => guarded.close());
+  const ask = async (headers: Record<string, string>) => await guarded.app.request("/v1/models", { headers });
+  assert.equal((await ask({})).status, 401);
+  assert.equal((await ask({ authorization: "Bearer secret" })).status, 401);
+  assert.equal((await ask({ authorization: "Bearer secret-2" })).status, 200);
+  assert.equal((await guarded.app.request("/health")).status, 200);
+  const allowed = await ask({ origin: "https://example.org", authorization: "Bearer secret-1" });
+  assert.equal(allowed.headers.get("access-control-allow-origin"), "https://example.org");
+  const other = await ask({ origin: "https://example.com", authorization: "Bearer secret-1" });
+  assert.equal(other.headers.get("access-control-allow-origin"), null);
+});
+
+test("numbers are told in Prometheus's form, and the routes by their schemas", async () => {
+  await post("/v1/completions", COMPLETION);
+  const text = await (await server.app.request("/metrics")).text();
+  assert.match(text, /graft_requests_total\{adapter="tiny",finished_reason="length"\} [1-9]/);
+  assert.match(text, /graft_cache_pages_held 0/);
+  const document = (await (await server.app.request("/openapi.json")).json()) as {
+    paths: Record<
+      string,
+      Record<string, { requestBody?: { content: Record<string, { schema: { properties: object } }> } }>
+    >;
+  };
+  const { schema } =
+    document.paths["/v1/chat/completions"]?.["post"]?.requestBody?.content["application/json"] ?? {};
+  assert.ok(schema && "messages" in schema.properties);
+});

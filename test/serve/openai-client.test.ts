@@ -1,0 +1,101 @@
+/** @file OpenAI's own client, over a socket: texts, streams, adapters, tokens, cancellation, and a stop that waits. */
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import OpenAI from "openai";
+import { listen } from "../../src/server/listen.ts";
+import { temporaryFolder } from "../tiny-model.ts";
+import { serveTiny } from "./tiny-server.ts";
+
+const server = await serveTiny(temporaryFolder(), { apiKeys: ["a-long-key"] });
+const { url, stop } = await listen(server.app, { host: "127.0.0.1", port: 0 });
+after(async () => {
+  await stop(0);
+  await server.close();
+});
+const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "a-long-key", maxRetries: 0 });
+const messages = [{ role: "user" as const, content: "ka lo mi" }];
+const asked = { model: "tiny", messages, max_completion_tokens: 8, temperature: 0 };
+
+test("a stream holds what the whole answer holds", async () => {
+  const whole = await client.chat.completions.create({ ...asked, logprobs: true, top_logprobs: 2 });
+  const stream = await client.chat.completions.create({
+    ...asked,
+    stream: true,
+    stream_options: { include_usage: true },
+  });
+  let [text, reason, tokens] = ["", "", 0];
+  for await (const { choices, usage } of stream) {
+    text += choices[0]?.delta.content ?? "";
+    reason = choices[0]?.finish_reason ?? reason;
+    tokens = usage?.total_tokens ?? tokens;
+  }
+  const [choice] = whole.choices;
+  assert.equal(text, choice?.message.content);
+  assert.notEqual(text, "");
+  assert.equal(reason, choice?.finish_reason);
+  assert.equal(tokens, whole.usage?.total_tokens);
+  assert.equal(choice?.logprobs?.content?.length, 8);
+  assert.ok(choice?.logprobs?.content?.every(({ top_logprobs: top }) => top.length === 2));
+});
+
+test("adapters are loaded, asked for by their name, and forgotten", async () => {
+  const load = (name: string): Promise<unknown> =>
+    client.post("/load_lora_adapter", { body: { lora_name: name, lora_path: name } });
+  await load("poet");
+  await load("clerk");
+  const listed = (await client.models.list()).data;
+  assert.deepEqual(
+    listed.map(({ id }) => id),
+    ["tiny", "poet", "clerk"],
+  );
+  const answer = async (model: string): Promise<string | null | undefined> =>
+    (await client.chat.completions.create({ ...asked, model })).choices[0]?.message.content;
+  const alone = [await answer("tiny"), await answer("poet"), await answer("clerk")];
+  assert.equal(new Set(alone).size, 3);
+  const together = await Promise.all(["tiny", "poet", "clerk", "poet"].map(answer));
+  assert.deepEqual(together, [...alone, alone[1]]);
+  await assert.rejects(load("poet"), { status: 400 });
+  await client.post("/unload_lora_adapter", { body: { lora_name: "poet" } });
+  await assert.rejects(answer("poet"), { status: 404, code: "model_not_found" });
+});
+
+test("who goes away frees what it held", async () => {
+  const stream = await client.completions.create({
+    model: "tiny",
+    prompt: "ka",
+    max_tokens: 60,
+    stream: true,
+  });
+  for await (const _ of stream) break;
+  stream.controller.abort();
+  while (server.state.model.engine.stats.numRunning > 0) await new Promise(setImmediate);
+  assert.equal(server.state.model.engine.stats.numPagesHeld, 0);
+});
+
+test("a wrong key is refused", async () => {
+  const stranger = new OpenAI({ baseURL: `${url}/v1`, apiKey: "another", maxRetries: 0 });
+  await assert.rejects(stranger.models.list(), { status: 401, code: "invalid_api_key" });
+});
+
+test("a port that is taken is refused", async () => {
+  const port = Number(new URL(url).port);
+  await assert.rejects(listen(server.app, { host: "127.0.0.1", port }), { code: "server/port" });
+});
+
+test("a server that stops lets texts end and takes no more", async () => {
+  const other = await serveTiny(temporaryFolder());
+  after(() => other.close());
+  const listening = await listen(other.app, { host: "127.0.0.1", port: 0 });
+  const request = (): Promise<Response> =>
+    fetch(`${listening.url}/v1/completions`, {
+      method: "POST",
+      body: JSON.stringify({ model: "tiny", prompt: "ka", max_tokens: 40, temperature: 0 }),
+    });
+  const begun = request();
+  while (other.state.model.engine.stats.numRunning === 0) await new Promise(setImmediate);
+  other.state.isDraining = true;
+  assert.equal((await request()).status, 503);
+  const stopped = listening.stop(10_000);
+  assert.equal((await begun).status, 200);
+  await stopped;
+});

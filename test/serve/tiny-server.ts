@@ -1,0 +1,86 @@
+/** @file A server of a tiny model with adapters, inside this process. */
+import { join } from "node:path";
+import { openServingModel } from "../../src/engine/serving-model.ts";
+import { openTextParts } from "../../src/engine/text-model.ts";
+import { adapterFiles } from "../../src/format/adapters/adapter.ts";
+import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
+import { findMethod } from "../../src/peft/methods.ts";
+import { adaptersUnder } from "../../src/server/adapter-root.ts";
+import { type AppOptions, createApp } from "../../src/server/app.ts";
+import { ServerMetrics } from "../../src/server/metrics.ts";
+import { ROUTES } from "../../src/server/routes.ts";
+import { ServerState } from "../../src/server/server-state.ts";
+import { attachTo, perturb } from "../model-passes.ts";
+import { writeTinyModel } from "../tiny-model.ts";
+
+export interface TinyServer {
+  readonly state: ServerState;
+  readonly app: ReturnType<typeof createApp>;
+  /** What was wrong inside. */
+  readonly errors: unknown[];
+  /** Sends JSON and reads the answer. */
+  post(
+    path: string,
+    body: unknown,
+    headers?: Record<string, string>,
+  ): Promise<{ status: number; body: unknown }>;
+  close(): Promise<void>;
+}
+
+/** Writes an adapter that changes what the model says. */
+export async function writeTinyAdapter(
+  modelPath: string,
+  folder: string,
+  method: string,
+  seed: number,
+): Promise<string> {
+  const { base, checkpoint } = await openTextParts(modelPath);
+  const adapter = await attachTo(base, findMethod(method), {}, null, seed);
+  perturb(adapter, 0.3, seed);
+  await writeFolderAtomic(folder, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+  await checkpoint.close();
+  return folder;
+}
+
+/** Serves a tiny model as "tiny", with what lies in its folder of adapters: "poet" and "clerk", which are not loaded. */
+export async function serveTiny(root: string, options: Partial<AppOptions> = {}): Promise<TinyServer> {
+  const path = await writeTinyModel(join(root, "model"));
+  await writeTinyAdapter(path, join(root, "adapters", "poet"), "lora", 1);
+  await writeTinyAdapter(path, join(root, "adapters", "clerk"), "road", 2);
+  const model = await openServingModel(path, {
+    name: "tiny",
+    chatTemplate: "chatml",
+    threads: 1,
+    cacheBytes: 4e6,
+  });
+  let numIds = 0;
+  const state = new ServerState({
+    model,
+    name: "tiny",
+    metrics: new ServerMetrics(),
+    findAdapter: adaptersUnder(join(root, "adapters")),
+    now: () => 1_700_000_000_000,
+    newId: () => `${numIds++}`,
+    newSeed: () => 7,
+  });
+  const errors: unknown[] = [];
+  const app = createApp(state, ROUTES, {
+    apiKeys: [],
+    corsOrigins: [],
+    maxBodyBytes: 1e5,
+    onError: (error) => errors.push(error),
+    ...options,
+  });
+  return {
+    state,
+    app,
+    errors,
+    post: async (path, body, headers = {}) => {
+      const text = typeof body === "string" ? body : JSON.stringify(body);
+      const answer = await app.request(path, { method: "POST", body: text, headers });
+      const isJson = answer.headers.get("content-type")?.startsWith("application/json") === true;
+      return { status: answer.status, body: isJson ? await answer.json() : await answer.text() };
+    },
+    close: () => model.close(),
+  };
+}
