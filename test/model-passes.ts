@@ -15,6 +15,7 @@ import { PassContext } from "../src/run/context.ts";
 import { Embedding } from "../src/run/embedding.ts";
 import { Head } from "../src/run/head.ts";
 import { Session, type SessionOptions } from "../src/run/session.ts";
+import type { Residency } from "../src/run/weights.ts";
 import type { Engine } from "../src/runtime/engine.ts";
 import type { StoredTensor } from "../src/quant/stored-tensor.ts";
 import { type HostTensor, hostTensor } from "../src/runtime/host-tensor.ts";
@@ -107,9 +108,9 @@ export async function logitsOf(
   adapter: AdapterView | null,
   batch: Batch,
   adapterOf?: readonly number[],
-  options: SessionOptions = {},
+  { residency = "stored", ...options }: SessionOptions & { residency?: Residency } = {},
 ): Promise<Float32Array> {
-  const session = new Session(engine, base, "stored", options);
+  const session = new Session(engine, base, residency, options);
   const runner = new BlockRunner(session, adapter, null);
   const embedding = await Embedding.create(session, adapter);
   const head = new Head(session, adapter);
@@ -146,10 +147,15 @@ export async function lossAndGradients(
   base: BaseModel,
   adapter: Adapter,
   batches: readonly Batch[],
-  options: { recompute?: boolean; seed?: number; step?: number } & SessionOptions = {},
+  options: {
+    recompute?: boolean;
+    seed?: number;
+    step?: number;
+    residency?: Residency;
+  } & SessionOptions = {},
 ): Promise<{ loss: number; gradients: Map<string, Float32Array> }> {
-  const { recompute = false, seed = 0, step = 0, ...ofSession } = options;
-  const session = new Session(engine, base, "stored", ofSession);
+  const { recompute = false, seed = 0, step = 0, residency = "stored", ...ofSession } = options;
+  const session = new Session(engine, base, residency, ofSession);
   const runner = await StepRunner.create({ session, adapter, recompute, seed });
   const numLabels = batches.reduce((sum, batch) => sum + batch.numLabels, 0);
   runner.gradients.begin();

@@ -11,10 +11,13 @@ import type { FillDropout } from "./block-runner.ts";
 import { type GradientBuffer, bindGradients } from "./gradient-buffer.ts";
 import { type HeadProgram, type HeadProgramKind, compileHead } from "./head-graph.ts";
 import type { Compiled, Session } from "./session.ts";
-import { VocabularyHead } from "./vocabulary-head.ts";
+import { type LabelledRows, VocabularyHead } from "./vocabulary-head.ts";
 
 /** Positions of one chunk: 50 MB of logits a time for a vocabulary of 49,152. */
 export const HEAD_CHUNK = 256;
+
+/** Positions that are multiplied with a slice of the matrix at a time, where it is not held in float32. */
+const VOCABULARY_CHUNK = 1024;
 
 /** What dropout is told as the site. */
 const HEAD_SITE = "head";
@@ -31,7 +34,7 @@ export class Head {
   readonly #session: Session;
   readonly #adapter: AdapterView | null;
   readonly #fillDropout: FillDropout | null;
-  /** Where the matrix is too large to be held in float32. */
+  /** Where the matrix is not held in float32. */
   readonly #vocabulary: VocabularyHead | null;
 
   /**
@@ -89,13 +92,14 @@ export class Head {
   async logProbs(x: HostTensor<"float32">, labelled: LabelledPositions, into: Float32Array): Promise<void> {
     const { pool } = this.#session;
     if (this.#vocabulary) {
-      const hidden = this.#gather(x, labelled.indexes);
-      pool.release(hidden, await this.#vocabulary.logProbs({ hidden, labels: labelled.labels }, into));
+      const positions = this.#gatherLabelled(x, labelled);
+      await this.#vocabulary.logProbs(positions, into);
+      for (const { hidden } of positions) pool.release(hidden);
       return;
     }
     const { program, made } = await this.#program("loss");
     const weights = await this.#weights(made);
-    for (const [index, chunk] of chunksOf(labelled).entries()) {
+    for (const [index, chunk] of chunksOf(labelled, HEAD_CHUNK).entries()) {
       const { feeds, lent } = this.#feeds(x, chunk, index, made);
       const loss = pool.acquire("float32", [chunk.indexes.length, 1]);
       await program.run({ ...feeds, ...weights }, { loss });
@@ -119,12 +123,18 @@ export class Head {
     const dx = pool.acquire("float32", x.shape);
     dx.data.fill(0);
     if (this.#vocabulary) {
-      await this.#vocabularyGradient(this.#vocabulary, x, labelled, derivatives, into, dx);
+      const positions = this.#gatherLabelled(x, labelled);
+      const gradients = await this.#vocabulary.gradient(positions, derivatives, into);
+      for (const [i, { indexes }] of chunksOf(labelled, VOCABULARY_CHUNK).entries()) {
+        const [{ hidden }, dHidden] = [positions[i]!, gradients[i]!];
+        scatterRows(dHidden, indexes, dx);
+        pool.release(hidden, dHidden);
+      }
       return dx;
     }
     const { program, made } = await this.#program("lossAndGradients");
     const weights = await this.#weights(made);
-    for (const [index, chunk] of chunksOf(labelled).entries()) {
+    for (const [index, chunk] of chunksOf(labelled, HEAD_CHUNK).entries()) {
       const count = chunk.indexes.length;
       const { feeds, lent } = this.#feeds(x, chunk, index, made);
       const scale = pool.acquire("float32", [count, 1]);
@@ -141,22 +151,12 @@ export class Head {
     return dx;
   }
 
-  async #vocabularyGradient(
-    vocabulary: VocabularyHead,
-    x: HostTensor<"float32">,
-    { indexes, labels }: LabelledPositions,
-    derivatives: Float32Array,
-    into: Float32Array,
-    dx: HostTensor<"float32">,
-  ): Promise<void> {
-    const { pool } = this.#session;
-    const rows = { hidden: this.#gather(x, indexes), labels };
-    const scale = pool.acquire("float32", [labels.length, 1]);
-    scale.data.set(derivatives);
-    const logSum = await vocabulary.logProbs(rows, into);
-    const dHidden = await vocabulary.gradient(rows, logSum, scale);
-    scatterRows(dHidden, indexes, dx);
-    pool.release(rows.hidden, scale, logSum, dHidden);
+  /** Labelled positions in chunks; their rows are lent from the pool. */
+  #gatherLabelled(x: HostTensor<"float32">, labelled: LabelledPositions): LabelledRows[] {
+    return chunksOf(labelled, VOCABULARY_CHUNK).map(({ indexes, labels }) => ({
+      hidden: this.#gather(x, indexes),
+      labels,
+    }));
   }
 
   /** Inputs of one chunk; all of them are lent. */
@@ -212,10 +212,10 @@ function changesHead({ model }: Pick<Session, "model">, adapter: AdapterView | n
   return Object.keys(part.tensors).some((name) => name in own || model.storedName(name) in own);
 }
 
-function chunksOf({ indexes, labels }: LabelledPositions): LabelledPositions[] {
-  return Array.from({ length: Math.ceil(indexes.length / HEAD_CHUNK) }, (_, i) => ({
-    indexes: indexes.subarray(i * HEAD_CHUNK, (i + 1) * HEAD_CHUNK),
-    labels: labels.subarray(i * HEAD_CHUNK, (i + 1) * HEAD_CHUNK),
+function chunksOf({ indexes, labels }: LabelledPositions, length: number): LabelledPositions[] {
+  return Array.from({ length: Math.ceil(indexes.length / length) }, (_, i) => ({
+    indexes: indexes.subarray(i * length, (i + 1) * length),
+    labels: labels.subarray(i * length, (i + 1) * length),
   }));
 }
 

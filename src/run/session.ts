@@ -7,6 +7,7 @@ import type { ProgramSpec } from "../graph/program.ts";
 import { numElements } from "../graph/shape.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import type { Model } from "../models/model.ts";
+import { type StorageName, STORAGES } from "../quant/storages.ts";
 import { BufferPool } from "../runtime/buffer-pool.ts";
 import type { Engine, Program } from "../runtime/engine.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
@@ -18,21 +19,25 @@ import { RESIDENT, type VectorMemory } from "../runtime/vector-memory.ts";
 import type { Lease, WeightTensors } from "./lease.ts";
 import { type Residency, type Smoothing, Weights } from "./weights.ts";
 
-/** The embedding of a vocabulary of 49,152 tokens is held in float32, that of one of 262,144 is not. */
+/** Of a table of floats: that of a vocabulary of 49,152 tokens is held in float32, that of one of 262,144 is not. */
 export const MAX_TABLE_BYTES = 256e6;
 
-/** Rows of such a table that are read at a time, where all of them are needed. */
-const SLICE_ROWS = 16_384;
+/** Rows of such a table that are read at a time, where all of them are needed: with 1024 positions 17 MB of logits. */
+const SLICE_ROWS = 4096;
 
-/** Whether a tensor outside the blocks is never held whole in float32. */
+/** Whether a tensor outside the blocks is never held whole in float32: a large one of floats, or a quantized one. */
 export function isLargeTable(
   model: Model,
   name: string,
   residency: Residency,
   maxTableBytes = MAX_TABLE_BYTES,
+  storageOf: (name: string) => StorageName = () => "f32",
 ): boolean {
-  const { shape = [] } = model.tensors.get(model.storedName(name)) ?? {};
-  return residency === "stored" && numElements(shape) * Float32Array.BYTES_PER_ELEMENT > maxTableBytes;
+  if (residency !== "stored") return false;
+  const stored = model.storedName(name);
+  const { shape = [] } = model.tensors.get(stored) ?? {};
+  const sizeBytes = numElements(shape) * Float32Array.BYTES_PER_ELEMENT;
+  return sizeBytes > maxTableBytes || STORAGES[storageOf(stored)].blockSize > 1;
 }
 
 /** A compiled program with what it was made from. */
@@ -43,7 +48,7 @@ export interface Compiled<T> {
 
 /** How a session holds and computes. */
 export interface SessionOptions {
-  /** Tables outside the blocks that are larger stay as they are stored. */
+  /** Tables of floats outside the blocks that are larger stay as they are stored, quantized ones in any case. */
   readonly maxTableBytes?: number;
   /** Rows of such a table that are in float32 at a time. */
   readonly sliceRows?: number;
@@ -68,7 +73,7 @@ export class Session {
   readonly base: BaseModel;
   readonly weights: Weights;
   readonly pool = new BufferPool();
-  /** Tables outside the blocks that are larger stay as they are stored; their rows are read when they are used. */
+  /** Tables of floats outside the blocks that are larger stay as they are stored; their rows are read when they are used. */
   readonly maxTableBytes: number;
   readonly compute: Compute;
   readonly smoothing: Smoothing;
@@ -111,7 +116,9 @@ export class Session {
 
   /** Whether a tensor outside the blocks is never held whole in float32. */
   isLargeTable(name: string): boolean {
-    return isLargeTable(this.model, name, this.weights.residency, this.maxTableBytes);
+    const { residency } = this.weights;
+    const storageOf = (stored: string): StorageName => this.base.source.storageOf(stored);
+    return isLargeTable(this.model, name, residency, this.maxTableBytes, storageOf);
   }
 
   /** Lends tensors of a block until the session is released. @throws as the source */

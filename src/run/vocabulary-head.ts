@@ -1,15 +1,14 @@
 /**
- * @file The head of a large vocabulary: its matrix is never held in float32, but read some rows at a time.
+ * @file The head of a vocabulary whose matrix is never in float32 as a whole: some of its rows are read and dequantized,
+ * multiplied with all positions, and forgotten. One walk over the vocabulary gives log-probabilities and gradients:
  *
- *   log p(label) = l_label - L,  L = log Σ_v e^(l_v)        d log p / d l_v = [v = label] - e^(l_v - L)
+ *   log p(label) = l_label - L,  L = log Σ_v e^(l_v)        d L = Σ_s e^(L_s - L) d L_s over slices s
  *
- * The first walk over the vocabulary finds L, the second adds up gradients. The logit of the label is a product of its own
- * with one row of the matrix. What a family does to its logits one by one, such as a cap, is part of each program.
+ * The logit of the label is a product of its own with one row of the matrix. What a family does to its logits one by one,
+ * such as a cap, is part of each program.
  */
 import { gradients } from "../graph/autodiff.ts";
 import type { Value } from "../graph/graph.ts";
-import { exp, sub } from "../graph/ops/elementwise.ts";
-import { expandLike } from "../graph/ops/reduce-expand.ts";
 import { logSumExp } from "../graph/ops/log-sum-exp.ts";
 import { type ProgramSpec, neededInputs } from "../graph/program.ts";
 import { type HeadProduct, PLAIN_PART, type PartGraph } from "../models/part-graph.ts";
@@ -20,10 +19,36 @@ import type { Compiled, Session } from "./session.ts";
 
 export type VocabularyProgramKind = "logits" | "log-sum" | "log-sum-gradient" | "label" | "label-gradient";
 
-/** Positions with their labels; `hidden` [N, D] of the last block. */
+/** Positions with their labels, [N]; `hidden` [N, D] of the last block. */
 export interface LabelledRows {
   readonly hidden: HostTensor<"float32">;
   readonly labels: Int32Array;
+}
+
+/** What becomes of some positions on the way through the vocabulary. */
+interface Sums {
+  readonly rows: LabelledRows;
+  /** L of the slices so far, [N]. */
+  readonly logSum: Float64Array;
+  /** L of one slice, then the logits of the labels, [N, 1]. */
+  readonly part: HostTensor<"float32">;
+  /** The rows of the matrix of the labels, [N, D]. */
+  readonly labelRows: HostTensor<"float32">;
+  /** Where gradients are wanted: d of a slice and the sum so far, [N, D], and what they begin with, [N, 1]. */
+  readonly gradient: {
+    readonly seed: HostTensor<"float32">;
+    readonly part: HostTensor<"float32">;
+    readonly sum: HostTensor<"float32">;
+  } | null;
+}
+
+/** Runs a program on one slice of the matrix. */
+type RunSlice = (feeds: Record<string, HostTensor>, into: Record<string, HostTensor>) => Promise<void>;
+
+/** Rows of the matrix in float32, from number `from` on. */
+interface Slice {
+  readonly from: number;
+  readonly rows: HostTensor<"float32">;
 }
 
 /** A program of the head, and the tensor whose rows it multiplies with. */
@@ -51,7 +76,8 @@ export class VocabularyHead {
   async logits(hidden: HostTensor<"float32">, into: Float32Array): Promise<void> {
     const numRows = hidden.shape[0] as number;
     const { numOutputs } = this.#session.model;
-    await this.#walk("logits", async (run, from, count) => {
+    await this.#walk("logits", async (run, { from, rows }) => {
+      const count = rows.shape[0] as number;
       const logits = this.#session.pool.acquire("float32", [numRows, count]);
       await run({ hidden }, { logits });
       for (let row = 0; row < numRows; row++) {
@@ -61,81 +87,142 @@ export class VocabularyHead {
     });
   }
 
-  /** Writes the log-probability of each label; gives L [N, 1], which the caller releases. */
-  async logProbs({ hidden, labels }: LabelledRows, into: Float32Array): Promise<HostTensor<"float32">> {
-    const { pool } = this.#session;
-    const numRows = labels.length;
-    const logSum = pool.acquire("float32", [numRows, 1]);
-    logSum.data.fill(-Infinity);
-    const part = pool.acquire("float32", [numRows, 1]);
-    await this.#walk("log-sum", async (run) => {
-      await run({ hidden }, { logSum: part });
-      for (let i = 0; i < numRows; i++) logSum.data[i] = addExponents(logSum.data[i]!, part.data[i]!);
+  /** Writes the log-probability of each label, of some positions after others. */
+  async logProbs(positions: readonly LabelledRows[], into: Float32Array): Promise<void> {
+    const sums = positions.map((rows) => this.#begin(rows, null));
+    await this.#walk("log-sum", async (run, slice) => {
+      for (const each of sums) {
+        await run({ hidden: each.rows.hidden }, { logSum: each.part });
+        addSlice(each, slice);
+      }
     });
-    await this.#ofLabels("label", { hidden, labels }, {}, { logit: part });
-    for (let i = 0; i < numRows; i++) into[i] = part.data[i]! - logSum.data[i]!;
-    pool.release(part);
-    return logSum;
+    await this.#finish("label", sums, into);
   }
 
-  /** d hidden [N, D] of a function of the log-probabilities with these derivatives [N, 1]; the caller releases it. */
+  /**
+   * As `logProbs`, and d hidden [N, D] of a function of the log-probabilities with these derivatives, for each of the
+   * positions; the caller releases it.
+   */
   async gradient(
-    rows: LabelledRows,
-    logSum: HostTensor<"float32">,
-    derivatives: HostTensor<"float32">,
-  ): Promise<HostTensor<"float32">> {
-    const { pool } = this.#session;
-    const { hidden } = rows;
-    const dHidden = pool.acquire("float32", hidden.shape);
-    const part = pool.acquire("float32", hidden.shape);
-    await this.#ofLabels("label-gradient", rows, { scale: derivatives }, { dHidden });
-    const scale = pool.acquire("float32", derivatives.shape);
-    for (let i = 0; i < scale.data.length; i++) scale.data[i] = -derivatives.data[i]!;
-    await this.#walk("log-sum-gradient", async (run) => {
-      await run({ hidden, logSum, scale }, { dHidden: part });
-      for (let i = 0; i < part.data.length; i++) dHidden.data[i] = dHidden.data[i]! + part.data[i]!;
+    positions: readonly LabelledRows[],
+    derivatives: Float32Array,
+    into: Float32Array,
+  ): Promise<HostTensor<"float32">[]> {
+    let first = 0;
+    const sums = positions.map((rows) => {
+      const end = first + rows.labels.length;
+      const begun = this.#begin(rows, derivatives.subarray(first, end));
+      first = end;
+      return begun;
     });
-    pool.release(part, scale);
-    return dHidden;
+    await this.#walk("log-sum-gradient", async (run, slice) => {
+      for (const each of sums) {
+        const { seed, part: dHidden } = each.gradient!;
+        await run({ hidden: each.rows.hidden, seed }, { logSum: each.part, dHidden });
+        addSlice(each, slice);
+      }
+    });
+    await this.#finish("label-gradient", sums, into);
+    return sums.map(({ gradient }) => gradient!.sum);
   }
 
-  /** Runs a program on one slice of the matrix after another; `run` binds the slice. */
+  #begin(rows: LabelledRows, derivatives: Float32Array | null): Sums {
+    const { pool } = this.#session;
+    const { shape } = rows.hidden;
+    const numRows = rows.labels.length;
+    const acquire = (columns: number): HostTensor<"float32"> => pool.acquire("float32", [numRows, columns]);
+    const logSum = new Float64Array(numRows).fill(-Infinity);
+    const begun = { rows, logSum, part: acquire(1), labelRows: pool.acquire("float32", shape) };
+    if (derivatives === null) return { ...begun, gradient: null };
+    const seed = acquire(1);
+    for (let i = 0; i < numRows; i++) seed.data[i] = -derivatives[i]!;
+    const gradient = { seed, part: pool.acquire("float32", shape), sum: pool.acquire("float32", shape) };
+    gradient.sum.data.fill(0);
+    return { ...begun, gradient };
+  }
+
+  /** The logits of the labels, and their part of the gradient; gives back all but the gradient. */
+  async #finish(kind: VocabularyProgramKind, sums: readonly Sums[], into: Float32Array): Promise<void> {
+    const { pool } = this.#session;
+    const { program, made } = await this.#program(kind);
+    const outer = await this.#outer(made.part);
+    let first = 0;
+    for (const { rows, logSum, part, labelRows, gradient } of sums) {
+      const { hidden, labels } = rows;
+      const feeds = { ...outer, hidden, rows: labelRows };
+      if (gradient === null) await program.run(feeds, { logit: part });
+      else {
+        const { seed, part: dHidden, sum } = gradient;
+        await program.run({ ...feeds, seed }, { logit: part, dHidden });
+        // The seed is that of -L.
+        for (let i = 0; i < sum.data.length; i++) sum.data[i]! -= dHidden.data[i]!;
+        pool.release(seed, dHidden);
+      }
+      for (let i = 0; i < labels.length; i++) into[first + i] = part.data[i]! - logSum[i]!;
+      first += labels.length;
+      pool.release(part, labelRows);
+    }
+  }
+
+  /** Runs a program on one slice of the matrix after another; the next one is read meanwhile. */
   async #walk(
     kind: VocabularyProgramKind,
-    visit: (
-      run: (feeds: Record<string, HostTensor>, into: Record<string, HostTensor>) => Promise<void>,
-      from: number,
-      count: number,
-    ) => Promise<void>,
+    visit: (run: RunSlice, slice: Slice) => Promise<void>,
   ): Promise<void> {
     const { pool, model, base, sliceRows } = this.#session;
     const { program, made } = await this.#program(kind);
     const outer = await this.#outer(made.part);
-    for (let from = 0; from < model.numOutputs; from += sliceRows) {
+    const read = async (from: number): Promise<Slice> => {
       const count = Math.min(sliceRows, model.numOutputs - from);
       const rows = pool.acquire("float32", [count, model.width]);
-      await base.source.readInto(made.matrix, rows.data, from * model.width);
-      await visit((feeds, into) => program.run({ ...outer, ...feeds, rows }, into), from, count);
-      pool.release(rows);
+      try {
+        await base.source.readInto(made.matrix, rows.data, from * model.width);
+      } catch (error) {
+        pool.release(rows);
+        throw error;
+      }
+      return { from, rows };
+    };
+    let ahead: Promise<Slice> | null = read(0);
+    try {
+      while (ahead) {
+        const slice: Slice = await ahead;
+        const next = slice.from + sliceRows;
+        ahead = next < model.numOutputs ? read(next) : null;
+        // What goes wrong in reading ahead is told when it is waited for.
+        ahead?.catch(() => {});
+        try {
+          await visit((feeds, into) => program.run({ ...outer, ...feeds, rows: slice.rows }, into), slice);
+        } finally {
+          pool.release(slice.rows);
+        }
+      }
+    } catch (error) {
+      const [left] = await Promise.allSettled([ahead]);
+      if (left.status === "fulfilled" && left.value) pool.release(left.value.rows);
+      throw error;
     }
   }
+}
 
-  async #ofLabels(
-    kind: VocabularyProgramKind,
-    { hidden, labels }: LabelledRows,
-    feeds: Record<string, HostTensor>,
-    into: Record<string, HostTensor>,
-  ): Promise<void> {
-    const { pool, base } = this.#session;
-    const { program, made } = await this.#program(kind);
-    const width = hidden.shape[1] as number;
-    const rows = pool.acquire("float32", hidden.shape);
-    for (const [i, label] of labels.entries()) {
-      const row = rows.data.subarray(i * width, (i + 1) * width);
-      await base.source.readInto(made.matrix, row, label * width);
-    }
-    await program.run({ ...(await this.#outer(made.part)), ...feeds, hidden, rows }, into);
-    pool.release(rows);
+/** Adds L of a slice, and its gradient; keeps the rows of labels that are in it. */
+function addSlice(
+  { rows, logSum, part, labelRows, gradient }: Sums,
+  { from, rows: { shape, data } }: Slice,
+): void {
+  const { labels } = rows;
+  const [count, width] = shape as readonly [number, number];
+  for (let i = 0; i < labels.length; i++) {
+    const row = labels[i]! - from;
+    const [start, end] = [i * width, (i + 1) * width];
+    if (row >= 0 && row < count) labelRows.data.set(data.subarray(row * width, (row + 1) * width), start);
+    const [before, own] = [logSum[i]!, part.data[i]!];
+    const after = addExponents(before, own);
+    logSum[i] = after;
+    if (gradient === null) continue;
+    const [kept, added] = [Math.exp(before - after), Math.exp(own - after)];
+    const [sum, dHidden] = [gradient.sum.data, gradient.part.data];
+    for (let at = start; at < end; at++) sum[at] = sum[at]! * kept + dHidden[at]! * added;
   }
 }
 
@@ -157,10 +244,8 @@ export function vocabularyProgram(model: Model, kind: VocabularyProgramKind): Ma
 }
 
 function cutProgram(kind: VocabularyProgramKind, part: PartGraph, hidden: Value, logits: Value): ProgramSpec {
-  const { graph } = part;
-  const scale = graph.input("scale", "float32", ["N", 1]);
-  const logSum = graph.input("logSum", "float32", ["N", 1]);
-  const gradientOf = (value: Value, seed: Value): Record<string, Value> => {
+  const seed = part.graph.input("seed", "float32", ["N", 1]);
+  const gradientOf = (value: Value): Record<string, Value> => {
     const [dHidden] = gradients([{ value, gradient: seed }], [hidden]);
     return { dHidden: dHidden as Value };
   };
@@ -168,12 +253,12 @@ function cutProgram(kind: VocabularyProgramKind, part: PartGraph, hidden: Value,
     logits: () => ({ logits }),
     "log-sum": () => ({ logSum: logSumExp(logits) }),
     "log-sum-gradient": () => {
-      const p = exp(sub(logits, logSum));
-      return gradientOf(p, expandLike(scale, p));
+      const logSum = logSumExp(logits);
+      return { logSum, ...gradientOf(logSum) };
     },
     label: () => ({ logit: logits }),
-    "label-gradient": () => gradientOf(logits, scale),
+    "label-gradient": () => ({ logit: logits, ...gradientOf(logits) }),
   }[kind]();
-  const given = { hidden, ...part.inputs(), scale, logSum };
+  const given = { hidden, ...part.inputs(), seed };
   return { name: `vocabulary-${kind}`, inputs: neededInputs(outputs, given), outputs };
 }

@@ -1,4 +1,4 @@
-/** @file Tables that are too large for float32: rows gathered from the stored form, the head in slices of the vocabulary. */
+/** @file Tables that are quantized or too large for float32: rows gathered from the stored form, the head in slices of the vocabulary. */
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { loadModel } from "../../src/format/by-path.ts";
@@ -22,6 +22,7 @@ const folder = temporaryFolder();
 const SLICE_ROWS = 100;
 const SHARE = 1e-6;
 
+const WHOLE = { residency: "float32" } as const;
 const LARGE = { maxTableBytes: 0, sliceRows: SLICE_ROWS };
 const sliced = (base: BaseModel): Session => new Session(engine, base, "stored", LARGE);
 
@@ -42,12 +43,12 @@ for (const { modelType } of FAMILIES.filter((family) => !("image_size" in TINY_C
         for (const adapter of [linear, withEmbedding]) {
           perturb(adapter, 0.05);
           const [whole, parts] = [
-            await logitsOf(engine, base, adapter, batch),
+            await logitsOf(engine, base, adapter, batch, undefined, WHOLE),
             await logitsOf(engine, base, adapter, batch, undefined, LARGE),
           ];
           assertNear(parts, whole, SHARE, "logits");
           const [expected, actual] = [
-            await lossAndGradients(engine, base, adapter, [batch]),
+            await lossAndGradients(engine, base, adapter, [batch], WHOLE),
             await lossAndGradients(engine, base, adapter, [batch], LARGE),
           ];
           assert.ok(Math.abs(actual.loss - expected.loss) <= SHARE * expected.loss, `${actual.loss}`);
@@ -75,7 +76,7 @@ for (const { modelType } of FAMILIES.filter((family) => !("image_size" in TINY_C
       };
       const losses: number[] = [];
       for (const session of [
-        new Session(engine, base),
+        new Session(engine, base, WHOLE.residency),
         sliced(new BaseModel("watched", base.model, watched)),
       ]) {
         const evaluator = await Evaluator.create(session, null);
@@ -87,6 +88,31 @@ for (const { modelType } of FAMILIES.filter((family) => !("image_size" in TINY_C
     });
   });
 }
+
+test("a quantized table of any size stays as it is stored, over several chunks of positions", async () => {
+  const { base: plain, checkpoint } = await loadModel(
+    await writeTinyModel(`${folder}/quantized`, { modelType: "llama" }),
+  );
+  after(() => checkpoint.close());
+  const base = await quantizeBase(plain, "q8_0");
+  const adapter = await attachTo(base, lora);
+  perturb(adapter, 0.05);
+  const batch = unpacked(
+    examplesFor(
+      base.model,
+      Array.from({ length: 240 }, () => 12),
+    ),
+  );
+  const session = new Session(engine, base);
+  assert.ok(session.isStoredTable(base.model.headTensor.name));
+  await session.release();
+  const [parts, whole] = [
+    await lossAndGradients(engine, base, adapter, [batch]),
+    await lossAndGradients(engine, base, adapter, [batch], WHOLE),
+  ];
+  assert.ok(Math.abs(parts.loss - whole.loss) <= SHARE * whole.loss, `${parts.loss}, ${whole.loss}`);
+  assertGradientsEqual(parts.gradients, whole.gradients);
+});
 
 /** Asserts that gradients agree in the Euclidean norm but for rounding, which adds up on the way back. */
 function assertGradientsEqual(
