@@ -9,6 +9,7 @@ import { METHODS } from "../src/peft/methods.ts";
 import { OBJECTIVES } from "../src/train/objectives.ts";
 import {
   commandTable,
+  baseKinds,
   computeTable,
   defaultModules,
   errorTable,
@@ -113,6 +114,10 @@ export function generatedPages(): ReadonlyMap<string, string> {
         "How weights are stored",
         "The base model stays in its file, a folder or a GGUF file, and one block at a time is read and dequantized to float32 while the one before runs; the system's cache of files makes that cheap. Codes of model folders, of graft's own form or GPTQ's ([PEQA](peqa.md)), are held in memory as they are. Trained numbers are always float32.",
         storageTable(),
+        "Rows of a quantized embedding are looked up in this form, and a quantized output head is dequantized some rows at a time, so that neither is ever in float32 as a whole; tables of floats are, up to 256 MB.",
+        "## A base in few bits",
+        `\`--base\` of \`train\`, \`eval\`, \`generate\` and \`chat\` rounds a base of floats when it is loaded: ${baseKinds()}. Each matrix of the blocks is read and rounded some rows at a time when it is first used, and stays in memory so; embedding and output head are rounded to \`q8_0\`, because their errors reach every token. Norms, biases, routers, heads of classes and matrices whose rows do not fill blocks of the kind stay as they are. \`nf4\` holds the values of QLoRA (arXiv:2305.14314) without its second rounding, of the scales.`,
+        "Adapters of every method can be trained on such a base, for every objective and family, but for those that train the matrices themselves (full) or codes of their own (PEQA). The folder says to what its base was rounded: give the same `--base` to `eval`, `generate` and `chat`, and what runs is what was trained; else a warning tells the difference. `graft merge` adds to the base as its files keep it, and `graft merge --type` rounds the sum. A GGUF file in few bits is used as it is, without `--base`, and nothing of it is held in memory.",
         "## How products are computed",
         "How a file keeps a weight is one thing, how programs multiply with it another. `--compute` of `train`, `generate`, `chat` and `eval` chooses for the products inside blocks with frozen weights; embedding, output head, attention scores and what an adapter adds are in float32.",
         computeTable(),

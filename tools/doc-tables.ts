@@ -17,7 +17,7 @@ import { METHODS } from "../src/peft/methods.ts";
 import type { Compute } from "../src/nn/compute.ts";
 import { COMPUTES } from "../src/nn/computes.ts";
 import type { Storage } from "../src/quant/storage.ts";
-import { STORAGES } from "../src/quant/storages.ts";
+import { BASE_KINDS, STORAGES, WRITABLE_NAMES } from "../src/quant/storages.ts";
 import { DATA_KINDS } from "../src/data/data-kinds.ts";
 import { suitableLearningRate } from "../src/train/learning-rate.ts";
 import { OBJECTIVES } from "../src/train/objectives.ts";
@@ -198,10 +198,15 @@ export function storageTable(): string {
       storage.summary,
       String((8 * storage.blockBytes) / storage.blockSize),
       storage.blockSize === 1 ? "" : String(storage.blockSize),
-      storage.quantize === "read-only" ? "no" : "yes",
+      WRITABLE_NAMES.some((name) => name === storage.name) ? "yes" : "no",
       storage.ggmlTypes.join(", "),
     ]),
   );
+}
+
+/** The kinds to which a base can be rounded. */
+export function baseKinds(): string {
+  return BASE_KINDS.map(code).join(", ");
 }
 
 /** One row an arithmetic of products. */

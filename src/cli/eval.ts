@@ -30,6 +30,7 @@ export const command = defineCommand({
         name,
         adapterPath: options.adapter,
         chatTemplate: options.chatTemplate,
+        base: options.base,
       });
       const { loss, perplexity, accuracy, count, unit } = await evaluateWithProgress(parts, options, io);
       tellNotes(parts, io);

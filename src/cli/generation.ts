@@ -7,6 +7,7 @@ import { type TextModel, type TextRequest, type WrittenText, openTextModel } fro
 import { COMPUTE_NAMES } from "../nn/computes.ts";
 import { DEFAULT_MODEL } from "../hub/resolve.ts";
 import { CHAT_TEMPLATE } from "../data/named-templates.ts";
+import { BASE_KINDS } from "../quant/storages.ts";
 import { RESIDENCIES } from "../run/weights.ts";
 import { printable } from "../messages/printable.ts";
 import type { CommandIO } from "./command.ts";
@@ -22,6 +23,12 @@ export const MODEL_FLAGS = {
       `Model: OWNER/NAME, OWNER/NAME@REVISION, a folder or a .gguf file; default: that of the adapter, else ${DEFAULT_MODEL}`,
     ),
   adapter: z.string().optional().describe("Adapter folder to apply to the model"),
+  base: z
+    .enum(BASE_KINDS)
+    .optional()
+    .describe(
+      "Round the matrices of a base of floats to this kind on loading, as in training (docs/storage.md)",
+    ),
   chatTemplate: CHAT_TEMPLATE,
   threads: z.int().positive().optional().describe("CPU threads; default: all"),
   weights: z
@@ -87,6 +94,7 @@ export function openOptions(flags: ModelFlags): Parameters<typeof openTextModel>
     weights: flags.weights,
     compute: flags.compute,
     chatTemplate: flags.chatTemplate,
+    base: flags.base,
     ...(flags.adapter === undefined ? {} : { adapterPath: flags.adapter }),
     ...(flags.threads === undefined ? {} : { threads: flags.threads }),
   };

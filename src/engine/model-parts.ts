@@ -6,9 +6,11 @@ import { nameOfTemplate } from "../data/named-templates.ts";
 import { readAdapter } from "../format/by-path.ts";
 import type { Checkpoint } from "../format/checkpoint/checkpoint.ts";
 import { loadWeights } from "../format/checkpoint/load-model.ts";
+import { withQuantizedBase } from "../format/checkpoint/quantized-base.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import type { Adapter } from "../peft/attach.ts";
 import type { Method } from "../peft/method.ts";
+import type { StorageName } from "../quant/storages.ts";
 
 /** What to read beside the model itself. */
 export interface PartsOptions {
@@ -18,6 +20,8 @@ export interface PartsOptions {
   readonly adapterPath?: string | undefined;
   /** Takes the place of the model's chat template: a name or a file of Jinja. */
   readonly chatTemplate?: string | undefined;
+  /** Rounds the matrices of a base of floats to this kind, as an adapter that was trained so wants it. */
+  readonly base?: StorageName | undefined;
   /** The methods that the adapter may be of, those of the list unless given. */
   readonly methods?: readonly Method[];
 }
@@ -41,7 +45,7 @@ export interface TextParts extends ModelParts, TextTools {
 
 /** Reads weights and adapter of an open checkpoint. @throws as `loadWeights` and `readAdapter` */
 export async function readParts(opened: Checkpoint, options: PartsOptions = {}): Promise<ModelParts> {
-  const checkpoint = withChatTemplate(opened, options.chatTemplate);
+  const checkpoint = withQuantizedBase(withChatTemplate(opened, options.chatTemplate), options.base);
   const { name = checkpoint.path, adapterPath, methods } = options;
   const base = await loadWeights(checkpoint.path, checkpoint, { name });
   const parts = { checkpoint, base, adapter: null, adapterPath: null, chatTemplateHash: null };

@@ -28,15 +28,18 @@ export class BaseModel {
   readonly name: string;
   readonly model: Model;
   readonly source: WeightSource;
+  /** To what its matrices were rounded on loading; null: they are as files keep them. */
+  readonly roundedTo: StorageName | null;
   /** What adapters make of its tensors and share. */
   readonly derived = new DerivedTensors();
 
   #notes: string[] = [];
 
-  constructor(name: string, model: Model, source: WeightSource) {
+  constructor(name: string, model: Model, source: WeightSource, roundedTo: StorageName | null = null) {
     this.name = name;
     this.model = model;
     this.source = source;
+    this.roundedTo = roundedTo;
   }
 
   /** Keeps a sentence about the model, or an adapter on it, that the user should see. */

@@ -256,6 +256,13 @@ export function materializesWeight(
   return [...sites].some(({ spec, options }) => method.materializesWeight(spec, options));
 }
 
+/** Whether an adapter belongs to the codes of a base, and merges into them. */
+export function keepsCodes(method: Method): boolean {
+  return (
+    method.kind === "adapter" && method.merge !== "not-mergeable" && method.merge.stored !== "requantized"
+  );
+}
+
 /** Modules that are trained whole beside an adapter; null: what the model is for decides. */
 export function modulesToSave(method: Method, options: unknown): readonly string[] | null {
   return method.kind === "adapter" ? method.targets.modulesToSave(options) : [];

@@ -4,6 +4,7 @@ import { f16 } from "./f16.ts";
 import { f32 } from "./f32.ts";
 import { iq4_nl } from "./iq4-nl.ts";
 import { iq4_xs } from "./iq4-xs.ts";
+import { nf4 } from "./nf4.ts";
 import { packedCodes } from "./packed-codes.ts";
 import { q2_k } from "./q2-k.ts";
 import { q3_k } from "./q3-k.ts";
@@ -33,6 +34,7 @@ export const STORAGES = {
   q6_k,
   iq4_nl,
   iq4_xs,
+  nf4,
   u2: packedCodes("u2", 2),
   u3: packedCodes("u3", 3),
   u4: packedCodes("u4", 4),
@@ -47,8 +49,14 @@ export const STORAGE_NAMES = Object.keys(STORAGES) as StorageName[];
 /** Names of the kinds that ggml files know. */
 export const GGML_NAMES = STORAGE_NAMES.filter((name) => STORAGES[name].ggmlTypes.length > 0);
 
-/** Names of the kinds in which graft rounds tensors. */
-export const WRITABLE_NAMES = STORAGE_NAMES.filter((name) => STORAGES[name].quantize !== "read-only");
+/** Names of the kinds to which graft rounds. */
+const ROUNDED_NAMES = STORAGE_NAMES.filter((name) => STORAGES[name].quantize !== "read-only");
+
+/** Names of the kinds in which graft writes tensors that it has rounded. */
+export const WRITABLE_NAMES = ROUNDED_NAMES.filter((name) => GGML_NAMES.includes(name));
+
+/** Names of the kinds to which a base can be rounded when it is loaded. */
+export const BASE_KINDS = ROUNDED_NAMES.filter((name) => STORAGES[name].blockSize > 1);
 
 /** Finds the storage kind of a ggml type number; null when graft does not know it. */
 export function storageOfGgmlType(ggmlType: number): StorageName | null {

@@ -1,7 +1,7 @@
 /** @file A tensor as a checkpoint keeps it, and what can be done with one of any storage kind. */
 import { assertInternal, UsageError } from "../errors.ts";
 import type { DataOf } from "../graph/dtype.ts";
-import type { HostTensor } from "../runtime/host-tensor.ts";
+import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
 import { numElements, showShape } from "../graph/shape.ts";
 import { widen } from "./half.ts";
 import type { Planes } from "./planes.ts";
@@ -107,6 +107,28 @@ export function quantizeTo(
   }
   rowBytes(storage, rowsAndColumns(shape).numColumns);
   return { storage: name, shape, planes: quantize(values, shape) };
+}
+
+/** Lays rows of one kind and width one after another; the planes are fresh. */
+export function joinRows(parts: readonly StoredTensor[]): StoredTensor {
+  const [first] = parts as readonly [StoredTensor];
+  const sumOf = (rows: (part: StoredTensor) => number): number =>
+    parts.reduce((sum, part) => sum + rows(part), 0);
+  const planes = Object.fromEntries(
+    Object.entries(first.planes).map(([name, { dtype, shape }]) => {
+      const numRows = sumOf((part) => part.planes[name]!.shape[0]!);
+      const joined = zeros(dtype, [numRows, ...shape.slice(1)]);
+      let at = 0;
+      for (const { planes: own } of parts) {
+        const { data } = own[name]!;
+        // One cast for all element types: `set` of equal arrays does not convert.
+        (joined.data as Uint8Array).set(data as Uint8Array, at);
+        at += data.length;
+      }
+      return [name, joined];
+    }),
+  );
+  return { ...first, shape: [sumOf(({ shape }) => shape[0]!), ...first.shape.slice(1)], planes };
 }
 
 /**

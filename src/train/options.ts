@@ -15,6 +15,7 @@ import { OPTIMIZERS } from "../optim/optimizers.ts";
 import { SCHEDULES } from "../optim/schedules.ts";
 import type { Method } from "../peft/method.ts";
 import { METHODS } from "../peft/methods.ts";
+import { BASE_KINDS } from "../quant/storages.ts";
 import { RESIDENCIES } from "../run/weights.ts";
 import { SENSITIVITIES } from "./dropbp/sensitivity.ts";
 import { LOG_FORMATS } from "./logs/log-formats.ts";
@@ -58,6 +59,12 @@ const GROUPS = {
       .default("stored")
       .describe(
         "How frozen weights are held: as stored, each block read or dequantized when it runs; or all in float32, which is faster and takes 4 bytes per parameter",
+      ),
+    base: z
+      .enum(BASE_KINDS)
+      .optional()
+      .describe(
+        "Round the matrices of a frozen base of floats to this kind on loading, and keep them so in memory (docs/storage.md)",
       ),
     compute: z
       .enum(COMPUTE_NAMES)

@@ -8,7 +8,7 @@ import { widen } from "../../quant/half.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { describeFolder, wrongContents } from "../contents.ts";
 import { adapterCard } from "../cards/adapter-card.ts";
-import { CARD_FILE, type Making, UNKNOWN_MAKING, cardFile } from "../cards/model-card.ts";
+import { CARD_FILE, type Making, cardFile } from "../cards/model-card.ts";
 import { type FolderFile, textFile } from "../files/folder-file.ts";
 import { type Folder, readJsonIfPresent } from "../files/folder.ts";
 import { formatJson, type JsonObject } from "../files/json-file.ts";
@@ -78,6 +78,8 @@ export interface AdapterFolderParts {
   readonly metadata?: Readonly<Record<string, string>>;
   /** PEFT too, unless it is said otherwise. */
   readonly readBy?: "peft" | "graft";
+  /** To what its base was rounded in training; absent or null: it was not. */
+  readonly roundedTo?: string | null;
   /** How it was made, for the card. */
   readonly making?: Making;
 }
@@ -92,6 +94,6 @@ export function adapterFolderFiles(parts: AdapterFolderParts): FolderFile[] {
   return [
     safetensorsFile(WEIGHTS_FILE, tensors, { format: "pt", ...parts.metadata }),
     textFile(CONFIG_FILE, formatJson(config)),
-    cardFile(adapterCard(config, parts.readBy ?? "peft", parts.making ?? UNKNOWN_MAKING)),
+    cardFile(adapterCard(config, parts)),
   ];
 }

@@ -34,6 +34,9 @@ import { openSafetensors } from "../files/safetensors.ts";
 /** Key of the template's hash in the head of the tensors' file. */
 export const TEMPLATE_KEY = "chat_template_sha256";
 
+/** Key of the kind to which the base was rounded. */
+export const BASE_KEY = "base_rounded_to";
+
 /** Keys of adapter_config.json that say nothing about the numbers. */
 const NEUTRAL_KEYS = [
   "auto_mapping",
@@ -97,9 +100,17 @@ export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFil
   const metadata: Record<string, string> = {
     ...codesMetadata(adapter),
     ...(chatTemplateHash === null ? {} : { [TEMPLATE_KEY]: chatTemplateHash }),
+    ...(base.roundedTo === null ? {} : { [BASE_KEY]: base.roundedTo }),
   };
   const readBy = file.readBy(adapter.options);
-  return adapterFolderFiles({ config: adapterConfig(adapter, base), tensors, metadata, readBy, making });
+  return adapterFolderFiles({
+    config: adapterConfig(adapter, base),
+    tensors,
+    metadata,
+    readBy,
+    making,
+    roundedTo: base.roundedTo,
+  });
 }
 
 function adapterConfig(adapter: Adapter, base: BaseModel): Record<string, unknown> {
@@ -198,6 +209,12 @@ export async function readAdapter(
   for (const [name, { data }] of tensors) {
     const count = countNonFinite(data);
     if (count > 0) base.addNote(nonFiniteNote(path, name, count));
+  }
+  const { [BASE_KEY]: trainedOn = null } = metadata;
+  if (trainedOn !== null && trainedOn !== base.roundedTo) {
+    base.addNote(
+      `Adapter "${path}" was trained on its base rounded to ${trainedOn} (--base ${trainedOn}), and this one is ${base.roundedTo ?? "as its files keep it"}: what they compute differs a little`,
+    );
   }
   const settings = readSettings(path, withModulesOfGraft(config, tensors), methods);
   const asked = previewAttach(base.model, base.source, settings);

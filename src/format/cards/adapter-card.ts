@@ -1,7 +1,7 @@
 /** @file The card of an adapter's folder: which programs read it, and how. */
 import type { JsonObject } from "../files/json-file.ts";
 import { shellWord } from "./escape.ts";
-import type { Making, ModelCard } from "./model-card.ts";
+import { type Making, type ModelCard, UNKNOWN_MAKING } from "./model-card.ts";
 
 /** Classes of transformers that load the base, by PEFT's word for what it is for. */
 const LOADERS: Readonly<Record<string, string>> = {
@@ -9,8 +9,19 @@ const LOADERS: Readonly<Record<string, string>> = {
   SEQ_CLS: "AutoModelForSequenceClassification",
 };
 
-/** Makes the card of an adapter from its configuration. */
-export function adapterCard(config: JsonObject, readBy: "peft" | "graft", making: Making): ModelCard {
+/** What is known of a folder beside its configuration. */
+interface AdapterFacts {
+  readonly readBy?: "peft" | "graft";
+  readonly making?: Making;
+  /** To what its base was rounded in training. */
+  readonly roundedTo?: string | null;
+}
+
+/** Makes the card of an adapter from its configuration; PEFT reads the folder too unless it is said otherwise. */
+export function adapterCard(
+  config: JsonObject,
+  { readBy = "peft", making = UNKNOWN_MAKING, roundedTo = null }: AdapterFacts = {},
+): ModelCard {
   const textOf = (key: string): string | null => {
     const value = config[key];
     return typeof value === "string" && value !== "" ? value : null;
@@ -29,17 +40,24 @@ export function adapterCard(config: JsonObject, readBy: "peft" | "graft", making
         : "Made with graft, and graft alone reads this folder: PEFT does not have what it says. For other programs, `graft merge` writes the ordinary model that base and adapter make.",
       "",
       "```sh",
-      ...graftLines(textOf("task_type"), shellWord(baseName ?? "BASE")),
+      ...graftLines(textOf("task_type"), shellWord(baseName ?? "BASE"), roundedTo),
       "```",
+      ...(roundedTo === null
+        ? []
+        : [
+            "",
+            `Its base was rounded to ${roundedTo} for training; on the base as it is kept, which is what merging uses too, it computes a little differently.`,
+          ]),
       ...(readBy === "peft" ? ["", ...pythonLines(textOf("task_type"), baseName ?? "BASE")] : []),
     ],
   };
 }
 
-function graftLines(task: string | null, base: string): string[] {
+function graftLines(task: string | null, base: string, roundedTo: string | null): string[] {
+  const rounded = roundedTo === null ? "" : ` --base ${roundedTo}`;
   const merge = `graft merge --model ${base} --adapter FOLDER --output merged`;
-  if (task === "CAUSAL_LM") return [`graft chat --model ${base} --adapter FOLDER`, merge];
-  return [`graft eval --model ${base} --adapter FOLDER --data DATA`, merge];
+  if (task === "CAUSAL_LM") return [`graft chat --model ${base}${rounded} --adapter FOLDER`, merge];
+  return [`graft eval --model ${base}${rounded} --adapter FOLDER --data DATA`, merge];
 }
 
 function pythonLines(task: string | null, base: string): string[] {

@@ -61,6 +61,10 @@ export interface Checkpoint {
    * otherwise or files cannot be mapped. Only to be read. @throws as `read`
    */
   view(name: string): HostTensor<"float32"> | null;
+  /** To what its matrices are rounded on loading; absent: they are as their files keep them. */
+  readonly roundedTo?: StorageName;
+  /** Memory of tensors that are held once they are used; absent: none when they can be read into memory of the caller, else all. */
+  readonly heldBytes?: number;
   readonly tokenizerFiles: TokenizerFiles | null;
   /** Others that lie in the same folder; null: there are none. */
   readonly unusedTokenizerFiles: UnusedTokenizerFiles | null;

@@ -34,7 +34,7 @@ export async function loadWeights(
   const renamed = renameTensors(checkpoint, model);
   checkTensors(path, model, renamed.tensors);
   const source = watchNumbers(path, openSource(renamed), (note) => base.addNote(note));
-  const base = new BaseModel(options.name ?? path, model, source);
+  const base = new BaseModel(options.name ?? path, model, source, checkpoint.roundedTo ?? null);
   return base;
 }
 
@@ -99,7 +99,8 @@ export function keptIn({ tensors }: Checkpoint): Pick<WeightSource, "storageOf" 
 }
 
 /** Bytes of memory that the weights of a checkpoint will take as they are kept. */
-export function residentBytes({ readInto, tensors }: Checkpoint): number {
+export function residentBytes({ readInto, tensors, heldBytes }: Checkpoint): number {
+  if (heldBytes !== undefined) return heldBytes;
   return readInto ? 0 : [...tensors.values()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
 }
 

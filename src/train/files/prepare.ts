@@ -9,6 +9,7 @@ import { type StepPlan, planSteps } from "../../data/order.ts";
 import { UsageError } from "../../errors.ts";
 import { openCheckpoint } from "../../format/by-path.ts";
 import type { Checkpoint } from "../../format/checkpoint/checkpoint.ts";
+import { withQuantizedBase } from "../../format/checkpoint/quantized-base.ts";
 import { keptIn } from "../../format/checkpoint/load-model.ts";
 import { resolveModel } from "../../hub/resolve.ts";
 import { parseSettings } from "../../messages/expected.ts";
@@ -20,7 +21,7 @@ import type { Optimizer } from "../../optim/optimizer.ts";
 import { findOptimizer } from "../../optim/optimizers.ts";
 import { findSchedule } from "../../optim/schedules.ts";
 import { type AttachRequest, type Preview, previewAttach } from "../../peft/layout.ts";
-import type { Method } from "../../peft/method.ts";
+import { keepsCodes, type Method, trainsRole } from "../../peft/method.ts";
 import { METHODS, findMethod } from "../../peft/methods.ts";
 import { requireMatchedPatterns } from "../../peft/targets.ts";
 import type { Residency } from "../../run/weights.ts";
@@ -87,10 +88,11 @@ export async function openRun(
   // What is wrong with these is told before anything is read.
   optimizerOf(options);
   methodOptions(options, methods);
+  requireFrozenBase(options, methods);
   const { path } = await resolveModel(options.model, hooks.env ? { env: hooks.env } : {});
   const opened = await openCheckpoint(path);
   try {
-    const checkpoint = withChatTemplate(opened, options.chatTemplate);
+    const checkpoint = withQuantizedBase(withChatTemplate(opened, options.chatTemplate), options.base);
     const model = openModel(checkpoint.config);
     const { objective } = chooseObjective(options, model);
     dropPlan(options);
@@ -151,6 +153,22 @@ export function settleRun(
     objective,
     dropBp: dropPlan(options),
   };
+}
+
+/** Refuses methods that change the base itself, or the codes that it has. @throws UsageError "usage/flag" */
+function requireFrozenBase({ base, method: name }: TrainOptions, methods: readonly Method[]): void {
+  const method = findMethod(name, methods);
+  if (base === undefined) return;
+  const trainsMatrices = trainsRole(method, "weight");
+  if (!trainsMatrices && !keepsCodes(method)) return;
+  const found = trainsMatrices
+    ? "the method trains its matrices"
+    : "the method makes codes of its own, or trains the scales of those that files have";
+  throw new UsageError(
+    "usage/flag",
+    `Cannot use base ${base} with method "${name}": ${found}, expected a frozen base`,
+    { hint: "Leave base out, or choose an adapter such as lora." },
+  );
 }
 
 function optimizerOf(options: TrainOptions): Pick<PreparedRun, "optimizer" | "optimizerOptions"> {

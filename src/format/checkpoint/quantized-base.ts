@@ -1,0 +1,113 @@
+/**
+ * @file A base of floats whose matrices are rounded to few bits when they are first used, some rows at a time, and kept so.
+ *
+ * Rounded are the matrices of the blocks, and embedding and output head to 8 bits at least: their errors reach every token.
+ * Norms, biases, routers (a small error of which is a large one) and heads of classes stay as they are, and matrices whose
+ * rows do not fill blocks of the kind.
+ */
+import { UsageError } from "../../errors.ts";
+import { numElements } from "../../graph/shape.ts";
+import { openModel } from "../../models/families.ts";
+import type { Model } from "../../models/model.ts";
+import type { ModelTensor } from "../../models/sites.ts";
+import { storedBytes } from "../../quant/storage.ts";
+import { type StorageName, STORAGES } from "../../quant/storages.ts";
+import { dequantizeFrom, joinRows, quantizeTo, type StoredTensor } from "../../quant/stored-tensor.ts";
+import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
+
+/** Of embedding and output head. */
+const TABLE_KIND: StorageName = "q8_0";
+/** Elements that are in float32 at a time. */
+const PIECE_ELEMENTS = 1 << 18;
+
+/**
+ * A checkpoint as a base in few bits; without a kind it stays as it is. Closed with what it was made of.
+ * @throws UsageError "usage/quantization" for a base that is in few bits already, or has no matrix that fits the kind
+ */
+export function withQuantizedBase(checkpoint: Checkpoint, kind: StorageName | undefined): Checkpoint {
+  if (kind === undefined) return checkpoint;
+  const kinds = kindsOf(checkpoint, openModel(checkpoint.config), kind);
+  const held = new Map<string, Promise<StoredTensor>>();
+  const rounded = (name: string, to: StorageName): Promise<StoredTensor> => {
+    let tensor = held.get(name);
+    if (!tensor) held.set(name, (tensor = roundRows(checkpoint, name, to)));
+    return tensor;
+  };
+  const infos = [...checkpoint.tensors].map(([name, info]): [string, TensorInfo] => {
+    const to = kinds.get(name);
+    return [name, to ? { ...info, storage: to, sizeBytes: storedBytes(STORAGES[to], info.shape) } : info];
+  });
+  return {
+    ...checkpoint,
+    tensors: new Map(infos),
+    roundedTo: kind,
+    heldBytes: infos.reduce((sum, [name, { sizeBytes }]) => sum + (kinds.has(name) ? sizeBytes : 0), 0),
+    async read(name) {
+      const to = kinds.get(name);
+      return await (to ? rounded(name, to) : checkpoint.read(name));
+    },
+    async readInto(name, into, start = 0) {
+      const to = kinds.get(name);
+      if (to) dequantizeFrom(await rounded(name, to), start, into);
+      else await readFloats(checkpoint, name, into, start);
+    },
+    view: (name) => (kinds.has(name) ? null : checkpoint.view(name)),
+  };
+}
+
+/** Which tensors are rounded to what, by their names in the files. */
+function kindsOf(checkpoint: Checkpoint, model: Model, kind: StorageName): ReadonlyMap<string, StorageName> {
+  const kinds = new Map<string, StorageName>();
+  for (const [fileName, { storage, shape }] of checkpoint.tensors) {
+    const spec = model.tensors.get(model.storedName(model.checkpoint.rename(fileName)));
+    if (!spec || shape.length !== 2) continue;
+    const wanted = kindOf(spec, model, kind);
+    if (wanted === null) continue;
+    if (STORAGES[storage].blockSize > 1) {
+      throw new UsageError(
+        "usage/quantization",
+        `Cannot round base "${checkpoint.path}" to ${kind}: "${fileName}" is ${storage} already, expected floats`,
+        { hint: "Leave base out: the model is used in the few bits that it has." },
+      );
+    }
+    if (shape[1]! % STORAGES[wanted].blockSize === 0) kinds.set(fileName, wanted);
+  }
+  if (kinds.size > 0) return kinds;
+  throw new UsageError(
+    "usage/quantization",
+    `Cannot round base "${checkpoint.path}" to ${kind}: no matrix has rows of a multiple of ${STORAGES[kind].blockSize}, expected some`,
+    { hint: "Leave base out, or choose a kind with smaller blocks (docs/storage.md)." },
+  );
+}
+
+/** What a tensor is rounded to; null: it stays as it is. */
+function kindOf({ name, role, layer }: ModelTensor, model: Model, kind: StorageName): StorageName | null {
+  const site = model.siteOf(name.replace(/\.weight$/, ""));
+  if (role === "weight" && layer !== null) return site?.role === "router" ? null : kind;
+  const isTable = role === "embedding" || (role === "head" && model.task === "causal-lm");
+  return isTable && site ? TABLE_KIND : null;
+}
+
+async function roundRows(checkpoint: Checkpoint, name: string, to: StorageName): Promise<StoredTensor> {
+  const [numRows = 0, numColumns = 0] = checkpoint.tensors.get(name)?.shape ?? [];
+  const rowsAtOnce = Math.max(1, Math.floor(PIECE_ELEMENTS / numColumns));
+  const parts: StoredTensor[] = [];
+  const memory = new Float32Array(Math.min(rowsAtOnce, numRows) * numColumns);
+  for (let first = 0; first < numRows; first += rowsAtOnce) {
+    const shape = [Math.min(rowsAtOnce, numRows - first), numColumns];
+    const values = memory.subarray(0, numElements(shape));
+    await readFloats(checkpoint, name, values, first * numColumns);
+    parts.push(quantizeTo(to, values, shape));
+  }
+  return joinRows(parts);
+}
+
+async function readFloats(
+  checkpoint: Checkpoint,
+  name: string,
+  into: Float32Array,
+  start: number,
+): Promise<void> {
+  if (checkpoint.readInto) await checkpoint.readInto(name, into, start);
+  else dequantizeFrom(await checkpoint.read(name), start, into);
+}
