@@ -140,7 +140,7 @@ export function stemProgram(
 ): { spec: ProgramSpec; made: StemProgram } {
   const built = session.model.buildStem({
     ...PLAIN_PART,
-    isGathered: (table) => session.isStoredTable(table) && !(table in (adapter?.inputs(null) ?? {})),
+    isGathered: (table) => session.isLargeTable(table) && !(table in (adapter?.inputs(null) ?? {})),
     projector: adapter?.projector(null) ?? FROZEN,
     lookUp: adapter ? (graph) => adapter.lookUp(graph) : FROZEN_ROWS,
   });

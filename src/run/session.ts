@@ -114,7 +114,7 @@ export class Session {
     return this.base.model;
   }
 
-  /** Whether a tensor outside the blocks is never held whole in float32. */
+  /** Whether a tensor outside the blocks is never held whole in float32: a large one of floats, or a quantized one. */
   isLargeTable(name: string): boolean {
     const { residency } = this.weights;
     const storageOf = (stored: string): StorageName => this.base.source.storageOf(stored);

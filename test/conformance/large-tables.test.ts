@@ -104,7 +104,7 @@ test("a quantized table of any size stays as it is stored, over several chunks o
     ),
   );
   const session = new Session(engine, base);
-  assert.ok(session.isStoredTable(base.model.headTensor.name));
+  assert.ok(session.isLargeTable(base.model.headTensor.name));
   await session.release();
   const [parts, whole] = [
     await lossAndGradients(engine, base, adapter, [batch]),
