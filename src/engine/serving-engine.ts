@@ -4,7 +4,7 @@
  * Texts come and go between two steps; each has its adapter, its settings and its generator of random numbers. It works on
  * ids; text is the business of whoever asks.
  */
-import { CapacityError, FailedError } from "../errors.ts";
+import { CapacityError, FailedError, assertInternal } from "../errors.ts";
 import { Random } from "../random.ts";
 import type { Session } from "../run/session.ts";
 import type { AdapterGroup, AdapterPool, HeldAdapter } from "./adapter-pool.ts";
@@ -19,6 +19,7 @@ import { Scheduler } from "./scheduler.ts";
 import { Sequence } from "./sequence.ts";
 import { type TokenLogProbs, tokenLogProbs } from "./token-log-probs.ts";
 import { TokenQueue } from "./token-queue.ts";
+import { TURN_POLICIES, type TurnPolicy, Turns } from "./turns.ts";
 
 /** A text to write. */
 export interface ServeRequest {
@@ -65,6 +66,8 @@ export interface ServingOptions {
   readonly maxRunning?: number;
   /** Ids of prompts that run in one step. */
   readonly prefillTokens?: number;
+  /** How trainings on the same session share the machine with texts; "adaptive" unless given. */
+  readonly policy?: TurnPolicy;
 }
 
 /** Counts since the engine was made, and what it does now. */
@@ -105,6 +108,8 @@ const DEFAULT_RUNNING = 16;
 export class ServingEngine {
   readonly session: Session;
   readonly adapters: AdapterPool;
+  /** Who runs on the machine: trainings on the same session take their turns here. */
+  readonly turns: Turns;
   readonly #pages: PagePool;
   readonly #cache: PagedCache;
   readonly #scheduler: Scheduler;
@@ -115,6 +120,7 @@ export class ServingEngine {
   /** @throws CapacityError "capacity/memory" for a budget of less than one page */
   constructor(session: Session, adapters: AdapterPool, options: ServingOptions) {
     const { cacheBytes, maxRunning = DEFAULT_RUNNING, prefillTokens = PREFILL_CHUNK } = options;
+    const { policy = TURN_POLICIES[0] } = options;
     this.session = session;
     this.adapters = adapters;
     const numPages = Math.floor(cacheBytes / pageBytes(session.model));
@@ -128,6 +134,11 @@ export class ServingEngine {
     this.#pages = new PagePool(numPages);
     this.#cache = new PagedCache(session.model, numPages);
     this.#scheduler = new Scheduler(this.#pages, { maxRunning, prefillTokens });
+    this.turns = new Turns(policy, () => ({
+      numRunning: this.#scheduler.numRunning,
+      numWaiting: this.#scheduler.numWaiting,
+      maxRunning,
+    }));
   }
 
   /** Tokens that the cache holds. */
@@ -196,21 +207,31 @@ export class ServingEngine {
   async #run(): Promise<void> {
     try {
       while (this.#jobs.size > 0) {
-        const { chunks, decodes } = this.#scheduler.schedule();
-        if (chunks.length === 0 && decodes.length === 0) break;
-        this.#counts.numSteps++;
-        for (const { sequence, count } of chunks) {
-          const job = this.#jobs.get(sequence);
-          if (!job) continue;
-          this.#start(job);
-          const { group, place } = this.adapters.groupOf(job.held);
-          await this.#pass({ group, jobs: [job], places: [place] }, count);
+        await this.turns.take();
+        try {
+          await this.#step();
+        } finally {
+          this.turns.giveBack();
         }
-        for (const batch of this.#batches(decodes)) await this.#pass(batch, 1);
       }
     } finally {
       this.#loop = null;
     }
+  }
+
+  async #step(): Promise<void> {
+    const { chunks, decodes } = this.#scheduler.schedule();
+    const isIdle = chunks.length === 0 && decodes.length === 0;
+    assertInternal(!isIdle || this.#jobs.size === 0, "something runs while there are texts to write");
+    this.#counts.numSteps++;
+    for (const { sequence, count } of chunks) {
+      const job = this.#jobs.get(sequence);
+      if (!job) continue;
+      this.#start(job);
+      const { group, place } = this.adapters.groupOf(job.held);
+      await this.#pass({ group, jobs: [job], places: [place] }, count);
+    }
+    for (const batch of this.#batches(decodes)) await this.#pass(batch, 1);
   }
 
   #start(job: Job): void {

@@ -9,24 +9,41 @@ import { Head } from "./head.ts";
 import { whileHeld } from "../runtime/vector-memory.ts";
 import type { Session } from "./session.ts";
 
+/** Is awaited between two blocks: other work on the session may run there. */
+export type BetweenBlocks = () => Promise<void>;
+
+/** The compiled parts of a pass. */
+interface Parts {
+  readonly runner: BlockRunner;
+  readonly embedding: Embedding;
+  readonly head: Head;
+}
+
 export class ForwardPass {
   readonly session: Session;
   readonly head: Head;
   readonly #runner: BlockRunner;
   readonly #embedding: Embedding;
+  readonly #betweenBlocks: BetweenBlocks | undefined;
 
-  private constructor(runner: BlockRunner, embedding: Embedding, head: Head) {
+  private constructor({ runner, embedding, head }: Parts, betweenBlocks: BetweenBlocks | undefined) {
     this.session = runner.session;
     this.head = head;
     this.#runner = runner;
     this.#embedding = embedding;
+    this.#betweenBlocks = betweenBlocks;
   }
 
   /** Compiles what is not tied to a block. `adapter` null: the base alone. */
-  static async create(session: Session, adapter: AdapterView | null): Promise<ForwardPass> {
+  static async create(
+    session: Session,
+    adapter: AdapterView | null,
+    betweenBlocks?: BetweenBlocks,
+  ): Promise<ForwardPass> {
     const embedding = await Embedding.create(session, adapter);
     const head = new Head(session, adapter);
-    return new ForwardPass(new BlockRunner(session, adapter, null), embedding, head);
+    const runner = new BlockRunner(session, adapter, null);
+    return new ForwardPass({ runner, embedding, head }, betweenBlocks);
   }
 
   /** Runs rows; `read` gets x [B, T, D], valid during the call alone. */
@@ -42,6 +59,7 @@ export class ForwardPass {
       const outer = (this.#runner.adapter?.trained(null) ?? []).map(({ value }) => value.data);
       let x = await whileHeld(memory, outer, "read", () => this.#embedding.forward(input, pass.context));
       for (let layer = 0; layer < this.#runner.numLayers; layer++) {
+        await this.#betweenBlocks?.();
         const { y } = await this.#runner.forward(layer, x, pass, false);
         pool.release(x);
         x = y;

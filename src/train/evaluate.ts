@@ -1,6 +1,7 @@
 /** @file Loss of a model on examples by an objective, without gradients: several of like length a pass. */
 import { type TrainingUnit, exampleLength } from "../data/batch.ts";
 import type { Adapter } from "../peft/attach.ts";
+import type { BetweenBlocks } from "../run/forward-pass.ts";
 import type { Session } from "../run/session.ts";
 import { requireReadable } from "./checks.ts";
 import { unitsToBatch } from "./micro-batch.ts";
@@ -43,8 +44,9 @@ export class Evaluator {
     adapter: Adapter | null,
     chosen: ChosenObjective = NEXT_TOKEN,
     reference: Adapter | null = null,
+    betweenBlocks?: BetweenBlocks,
   ): Promise<Evaluator> {
-    const scorer = await Scorer.create(session, { adapter, reference }, chosen.objective);
+    const scorer = await Scorer.create(session, { adapter, reference }, chosen.objective, betweenBlocks);
     return new Evaluator(session, scorer, chosen);
   }
 

@@ -12,6 +12,7 @@ import type { Optimizer } from "../optim/optimizer.ts";
 import type { Schedule } from "../optim/schedule.ts";
 import { type Updater, createUpdater } from "../optim/updater.ts";
 import type { Adapter } from "../peft/attach.ts";
+import type { BetweenBlocks } from "../run/forward-pass.ts";
 import type { Session } from "../run/session.ts";
 import type { MemoryTraffic } from "../runtime/vector-memory.ts";
 import { BranchDropper, type DropPlan } from "./dropbp/branch-dropper.ts";
@@ -50,8 +51,7 @@ export interface FineTuneHooks {
   readonly signal?: AbortSignal | undefined;
   /** Largest memory of the process so far, for the log. */
   peakMegabytes(): number;
-  /** Is awaited between two blocks: other work on the session may run there. */
-  readonly betweenBlocks?: (() => Promise<void>) | undefined;
+  readonly betweenBlocks?: BetweenBlocks | undefined;
 }
 
 /** What to train, on what, and where it is kept. */
@@ -144,8 +144,9 @@ class Run {
     const resumed = await store.resume(updater.state);
     const parts: Parts = {
       steps: await StepRunner.create({ session, adapter, recompute, seed, betweenBlocks }),
-      scorer: await Scorer.create(session, { adapter, reference }, objective.objective),
-      evaluator: request.evaluation && (await Evaluator.create(session, adapter, objective, reference)),
+      scorer: await Scorer.create(session, { adapter, reference }, objective.objective, betweenBlocks),
+      evaluator:
+        request.evaluation && (await Evaluator.create(session, adapter, objective, reference, betweenBlocks)),
       updater,
       norm: await createGradientNorm(session.engine),
       dropper:

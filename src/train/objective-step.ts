@@ -7,7 +7,7 @@
 import type { Batch, TrainingUnit } from "../data/batch.ts";
 import { factsOf, labelledPositions } from "../data/pass-facts.ts";
 import type { Adapter } from "../peft/attach.ts";
-import { ForwardPass } from "../run/forward-pass.ts";
+import { type BetweenBlocks, ForwardPass } from "../run/forward-pass.ts";
 import type { Session } from "../run/session.ts";
 import { mismatchedBatches } from "./micro-batch.ts";
 import type { Objective, Scores } from "./objective.ts";
@@ -48,10 +48,16 @@ export class Scorer {
   }
 
   /** Compiles what is not tied to a block, as far as the objective needs it. */
-  static async create(session: Session, parts: ScorerParts, { needs }: Objective): Promise<Scorer> {
-    const policy = await ForwardPass.create(session, parts.adapter);
+  static async create(
+    session: Session,
+    parts: ScorerParts,
+    { needs }: Objective,
+    betweenBlocks?: BetweenBlocks,
+  ): Promise<Scorer> {
+    const pass = (adapter: Adapter | null): Promise<ForwardPass> =>
+      ForwardPass.create(session, adapter, betweenBlocks);
     const isAsked = needs.includes("reference");
-    return new Scorer(policy, isAsked ? await ForwardPass.create(session, parts.reference) : null);
+    return new Scorer(await pass(parts.adapter), isAsked ? await pass(parts.reference) : null);
   }
 
   /** Log-probabilities by what training started from, [N]; null where the objective does not need them. */

@@ -5,6 +5,7 @@ import { type Batch, toBatch, type TrainingExample, type TrainingUnit } from "..
 import { findSchedule } from "../optim/schedules.ts";
 import type { Method } from "../peft/method.ts";
 import { COMPUTES } from "../nn/computes.ts";
+import type { BetweenBlocks } from "../run/forward-pass.ts";
 import type { Session } from "../run/session.ts";
 import { createEngine } from "../runtime/create-engine.ts";
 import { ShardMemory } from "../runtime/shard-memory.ts";
@@ -38,6 +39,14 @@ export interface TrainHooks {
   readonly env?: NodeJS.ProcessEnv;
   /** What `method` may name, those of the list unless given: a method of one's own goes in here. */
   readonly methods?: readonly Method[];
+  /** A model that is open already, to train on beside whoever else uses it; opened for the run alone unless given. */
+  readonly shared?: SharedModel;
+}
+
+/** An open model. Its arithmetic and the way in which it holds weights count, not those of the settings. */
+export interface SharedModel {
+  readonly session: Session;
+  readonly betweenBlocks: BetweenBlocks;
 }
 
 /** What a run ended with. */
@@ -115,16 +124,18 @@ async function runIn(
         emit({ event: "read", file, rows: numRows, total_rows: totalRows }),
     },
     memory,
+    hooks.shared?.session.base,
   );
   const { options } = setup;
   const tell = (message: string): void => emit({ event: "note", message });
-  const session = await openRun(setup, memory, (message) => tell(`Warning: ${message}`));
+  const session =
+    hooks.shared?.session ?? (await openRun(setup, memory, (message) => tell(`Warning: ${message}`)));
   try {
     if (!options.resume) await folder.begin({ [CONFIG_FILE]: configText(options) });
     for (const message of setup.notes) tell(message);
     emit(tellStart(setup));
     const tellNew = (): void => setup.base.takeNotes().forEach(tell);
-    const run = fineTune(requestOf(setup, session, folder, emit, hooks.signal));
+    const run = fineTune(requestOf(setup, session, folder, emit, hooks));
     let next = await run.next().finally(tellNew);
     for (; !next.done; next = await run.next().finally(tellNew)) emit(next.value);
     const { state, evaluation } = next.value;
@@ -132,7 +143,7 @@ async function runIn(
     emit(done);
     return { ...done, evaluation };
   } finally {
-    await session.release();
+    if (!hooks.shared) await session.release();
     await setup.origin.checkpoint.close();
   }
 }
@@ -165,7 +176,7 @@ function requestOf(
   session: Session,
   folder: RunFolder,
   emit: (event: TrainEvent) => void,
-  signal: AbortSignal | undefined,
+  { signal, shared }: TrainHooks,
 ): FineTuneRequest {
   const { options, adapter, origin, base, plan, totalSteps, memory, objective, reference } = setup;
   const { heldOut } = setup.data;
@@ -224,7 +235,7 @@ function requestOf(
     saveEverySteps: options.saveEvery ?? null,
     logEverySteps: options.logEvery,
     settings,
-    hooks: { signal, peakMegabytes },
+    hooks: { signal, peakMegabytes, betweenBlocks: shared?.betweenBlocks },
   };
 }
 

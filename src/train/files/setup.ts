@@ -39,16 +39,17 @@ export interface TrainingSetup extends Pick<
   readonly notes: readonly string[];
 }
 
-/** Prepares a run. @throws every error of bad settings, data, model and memory, before anything is written. */
+/** Prepares a run; `base`: the model's weights, where they are open already. @throws every error of bad settings, data, model and memory, before anything is written. */
 export async function setUp(
   options: TrainOptions,
   methods: readonly Method[] = METHODS,
   hooks: ReadingHooks = {},
   memory: VectorMemory = RESIDENT,
+  base?: BaseModel,
 ): Promise<TrainingSetup> {
   const opened = await openRun(options, methods, hooks);
   try {
-    return await setUpOn(opened, options, memory);
+    return await setUpOn(opened, options, memory, base);
   } catch (error) {
     await opened.checkpoint.close();
     throw error;
@@ -59,12 +60,13 @@ async function setUpOn(
   opened: OpenedRun,
   options: TrainOptions,
   vectors: VectorMemory,
+  openBase: BaseModel | undefined,
 ): Promise<TrainingSetup> {
   const { path, checkpoint, model, methods } = opened;
   const prepared = settleRun(opened, options);
   const { data, request, objective, dropBp } = prepared;
   const memory = planRun(prepared);
-  const base = await loadWeights(path, checkpoint, { name: options.model });
+  const base = openBase ?? (await loadWeights(path, checkpoint, { name: options.model }));
   const adapter = await makeAdapter(options, base, request, methods, vectors);
   requireTrainableBlocks(model, adapter);
   if (dropBp) requireTrainedBranch(model, adapter, dropBp.rate);
