@@ -476,18 +476,50 @@ describe("arithmetic of turns", () => {
       }
     });
 
-    test("is refused for what does not turn", async () => {
-      const wide = await written(road, 1, { variant: "road_2" });
+    for (const variant of ["road_2", "road_4"]) {
+      test(`of ${variant} keeps the order of the expression, and has inverses and powers`, async () => {
+        const options = { variant, groupSize: 4 };
+        const [c, d] = [await written(road, 3, options), await written(road, 4, options)];
+        const pathOf = async (expression: string): Promise<string> =>
+          (await combined({ expression, type: "product", adapters: { c, d } })).path;
+        assertSame(await inTurn(await pathOf("c + d")), await inTurn(c, d), size);
+        assertSame(await inTurn(await pathOf("d + c")), await inTurn(d, c), size);
+        const swapped = sumOf([
+          [1, await inTurn(c, d)],
+          [-1, await inTurn(d, c)],
+        ]);
+        assert.ok(normOf(swapped) > 1e-3 * size, "the order matters");
+        assertSame(await inTurn(c, await pathOf("-c + 0*d")), start, size);
+        assertSame(await inTurn(await pathOf("2*c + 0*d")), await inTurn(c, c), size);
+        const half = await pathOf("0.5*c + 0*d");
+        assertSame(await inTurn(half, half), await inTurn(c), size);
+      });
+    }
+
+    test("is refused for what does not turn, or has no such power", async () => {
       const scaler = await written(findMethod("ia3"), 1);
-      for (const [adapters, message] of [
-        [{ a: wide }, /variant is "road_2"/],
-        [{ a: scaler }, /method is "ia3"/],
+      const { adapter } = await readAdapter(
+        await written(road, 1, { variant: "road_2", groupSize: 4 }),
+        base,
+      );
+      // The first output with its sign turned round: a mirror.
+      for (const { name, value } of adapter.parameters) {
+        value.data.fill(name.endsWith("road_alpha") ? 1 : 0);
+        if (name.endsWith("road_alpha")) value.data[0] = -1;
+      }
+      const mirror = `${folder}/mirror`;
+      await writeFolderAtomic(mirror, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+      assertSame(
+        await inTurn((await combined({ expression: "2*a", type: "product", adapters: { a: mirror } })).path),
+        start,
+        size,
+      );
+      for (const [path, expression, message, hint] of [
+        [scaler, "2*a", /method is "ia3"/, /type cat.*RoAd/],
+        [mirror, "0.5*a", /_proj" turns a plane over.* no power of 0\.5/, /whole numbers/],
       ] as const) {
-        await assert.rejects(combineAdapters({ expression: "2*a", type: "product", adapters }), {
-          code: "usage/combine",
-          message,
-          hint: /type cat.*road_1/,
-        });
+        const input = { expression, type: "product", adapters: { a: path } } as const;
+        await assert.rejects(combineAdapters(input), { code: "usage/combine", message, hint });
       }
     });
   });

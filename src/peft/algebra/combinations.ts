@@ -146,7 +146,11 @@ export const COMBINATIONS = {
   "magnitude-prune": mixing("keep the largest entries, sum", ["density"], ({ density = 1 }) =>
     magnitudeMix(density),
   ),
-  product: { ...CAT, summary: "turns one after another: angles add, sizes multiply", multiplies: true },
+  product: {
+    ...CAT,
+    summary: "turns one after another, the first one first; a weight is a power",
+    multiplies: true,
+  },
 } satisfies Record<string, Combination>;
 
 /** Name of a way of combining. */

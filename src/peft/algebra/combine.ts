@@ -5,7 +5,7 @@
  */
 import { UsageError } from "../../errors.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
-import type { Combination, CombineOptions } from "./combinations.ts";
+import type { CombineOptions } from "./combinations.ts";
 import { type StartCosine, leastCosine } from "./cosine.ts";
 import type { Algebra, ChangeForm, SiteState, VectorAlgebra } from "./contract.ts";
 import type { Sum } from "./expression.ts";
@@ -102,9 +102,7 @@ async function combineSite(
     return { state: algebra.join(pair, like), cut };
   }
   if (algebra.kind === "vectors") {
-    const tensors = plan.combination.sumsParameters
-      ? sumParameters(plan, states)
-      : sumChanges(plan, states, formOf(algebra, plan.combination), position);
+    const tensors = changeVectors(plan, states, algebra, position);
     return { state: { tensors, options: like.options }, cut: null };
   }
   const tensors: Record<string, Tensor> = {};
@@ -119,6 +117,18 @@ function signedWeights({ members }: Plan): number[] {
   return members.map(({ coefficient }) => coefficient.signed);
 }
 
+function changeVectors(
+  plan: Plan,
+  states: readonly SiteState<unknown>[],
+  algebra: VectorAlgebra<unknown>,
+  position: number,
+): SiteTensors {
+  if (plan.combination.multiplies && algebra.product !== "none")
+    return algebra.product.multiply(states.map((state, i) => ({ state, weight: plan.members[i]!.weight })));
+  if (plan.combination.sumsParameters) return sumParameters(plan, states);
+  return sumChanges(plan, states, algebra, position);
+}
+
 function sumParameters(plan: Plan, states: readonly SiteState<unknown>[]): SiteTensors {
   const weights = signedWeights(plan);
   return Object.fromEntries(
@@ -127,11 +137,6 @@ function sumParameters(plan: Plan, states: readonly SiteState<unknown>[]): SiteT
       return [suffix, hostTensor("float32", shape, Float32Array.from(weightedSum(values, weights)))];
     }),
   );
-}
-
-/** As what vectors the tensors are added up. */
-function formOf(algebra: VectorAlgebra<unknown>, { multiplies }: Combination): ChangeForm<unknown> {
-  return multiplies && algebra.logarithm !== "none" ? algebra.logarithm : algebra;
 }
 
 function sumChanges(

@@ -55,18 +55,21 @@ export interface ChangeForm<S> {
   fromChange(change: Change, like: SiteState<S>): SiteTensors;
 }
 
+/** Changes that are applied one after another, each to the power of a weight. */
+export interface ProductAlgebra<S> {
+  /** What there is about a site that has no such power, as it follows the site's name; null: it has one. */
+  refuses(state: SiteState<S>, weight: number): string | null;
+  /** The tensors that change what those of the sites do, the first one first; all have the same options. */
+  multiply(terms: readonly { readonly state: SiteState<S>; readonly weight: number }[]): SiteTensors;
+}
+
 /** The change is linear in vectors. */
 export interface VectorAlgebra<S> extends ChangeForm<S> {
   readonly kind: "vectors";
   /** The change is linear in the tensors' numbers themselves. */
   readonly isLinear: boolean;
-  /** Vectors that add up where changes are applied one after another, in any order; not finite where there are none. */
-  readonly logarithm:
-    | "none"
-    | (ChangeForm<S> & {
-        /** Why sites with these options have no logarithm; null when they have one. */
-        refuses(options: S): string | null;
-      });
+  /** What adapters are that are applied one after another; "none": their changes do not turn. */
+  readonly product: "none" | ProductAlgebra<S>;
 }
 
 /** The change is linear in the difference of each tensor from its start, which the base has. */

@@ -26,22 +26,20 @@ export function refuseProduct(
   members: readonly Member[],
   algebra: Algebra<unknown, unknown>,
 ): void {
-  const logarithm = algebra.kind === "vectors" ? algebra.logarithm : "none";
+  const product = algebra.kind === "vectors" ? algebra.product : "none";
   for (const member of members) {
     const state = member.adapter.sites.get(path) as SiteState<unknown>;
-    const found =
-      logarithm === "none"
-        ? `its method is "${member.adapter.method.name}", whose changes do not turn`
-        : (logarithm.refuses(state.options) ??
-          (Object.values(logarithm.toChange(state)).every((values) => values.every(Number.isFinite))
-            ? null
-            : `"${path}" scales by 0, which nothing turns back`));
-    if (found === null) continue;
+    const found = product === "none" ? null : product.refuses(state, member.weight);
+    if (product !== "none" && found === null) continue;
     throw refusal(
       [member],
-      found,
+      found === null
+        ? `its method is "${member.adapter.method.name}", whose changes do not turn`
+        : `"${path}" ${found}`,
       "turns with a scale",
-      "Choose type cat, which adds changes, or train with RoAd's variant road_1.",
+      found === null
+        ? "Choose type cat, which adds changes, or train with RoAd."
+        : "Choose type cat, which adds changes, or whole numbers as weights.",
     );
   }
 }

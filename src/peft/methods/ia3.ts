@@ -119,7 +119,7 @@ export const ia3 = defineMethod<Ia3Options, Ia3Site>({
         Float32Array.from(change!, (value) => 1 + value),
       ),
     }),
-    logarithm: "none",
+    product: "none",
     optionsOf: (sites, terms) => {
       const feedforward = new Map([...sites].map(([path, site]) => [path, site.feedforward]));
       return {

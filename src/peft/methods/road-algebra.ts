@@ -1,20 +1,15 @@
 /**
  * @file Arithmetic of RoAd: the sum of the changes R − I of its turns is one turn again, in each 2×2 block.
  *
- *   c = 1 + Σ wᵢ (cᵢ − 1)    s = Σ wᵢ sᵢ    α = √(c² + s²)    θ = atan2(s, c)
- *
- * Applied one after another, turns of the plane multiply: θ = Σ wᵢ θᵢ and α = Π αᵢ^wᵢ, so the inverse has weight -1.
+ *   c = 1 + Σ wᵢ (cᵢ − 1)    s = Σ wᵢ sᵢ
  *
  * A file holds the values of all pairs, so adapters of the lower and of the upper half of them add up to one of all.
- * road_4 has α and θ of their own for the cosine and for the sine of an output: there the other part is zero.
  */
-import { hostTensor } from "../../runtime/host-tensor.ts";
 import type { Algebra } from "../algebra/contract.ts";
 import type { RoadLayout, RoadVariant } from "./road-coefficients.ts";
+import { ALPHA, THETA, coefficientsIn, tensorsFrom } from "./road-numbers.ts";
+import { roadProduct } from "./road-product.ts";
 import { joinWholeModules } from "../whole-modules.ts";
-
-const THETA = "road_theta";
-const ALPHA = "road_alpha";
 
 interface RoadOptions {
   readonly variant: RoadVariant;
@@ -37,44 +32,19 @@ export function roadAlgebra<O extends RoadOptions, S extends RoadLayout>(): Alge
       return { kind: "linear", inFeatures: 1, outFeatures };
     },
 
-    toChange: ({ tensors: { [THETA]: theta, [ALPHA]: alpha }, options }) => {
-      const length = theta!.data.length;
-      const [c, s] = [new Float64Array(length), new Float64Array(length)];
-      for (let i = 0; i < length; i++) {
-        const [turn, size] = [theta!.data[i]!, alpha!.data[i]!];
-        if (hasCosine(i, options)) c[i] = size * Math.cos(turn) - 1;
-        if (hasSine(i, options)) s[i] = size * Math.sin(turn);
-      }
-      return { c, s };
+    toChange: (state) => {
+      const { c, s } = coefficientsIn(state);
+      return { c: c.map((cosine) => cosine - 1), s };
     },
 
-    fromChange: ({ c, s }, { tensors, options }) => {
-      const shape = tensors[THETA]?.shape ?? [];
-      const [theta, alpha] = [new Float32Array(c!.length), new Float32Array(c!.length)];
-      for (let i = 0; i < theta.length; i++) {
-        const cosine = hasCosine(i, options) ? 1 + c![i]! : 0;
-        theta[i] = Math.atan2(s![i]!, cosine);
-        alpha[i] = Math.hypot(s![i]!, cosine);
-      }
-      return { [THETA]: hostTensor("float32", shape, theta), [ALPHA]: hostTensor("float32", shape, alpha) };
-    },
+    fromChange: ({ c, s }, like) =>
+      tensorsFrom(
+        c!.map((change) => 1 + change),
+        s!,
+        like,
+      ),
 
-    logarithm: {
-      refuses: ({ variant }) =>
-        variant === "road_1" ? null : `its variant is "${variant}", whose blocks are not turns with a scale`,
-      toChange: ({ tensors: { [THETA]: theta, [ALPHA]: alpha } }) => ({
-        // A negative size is half a turn more.
-        theta: Float64Array.from(theta!.data, (turn, i) => (alpha!.data[i]! < 0 ? turn + Math.PI : turn)),
-        logAlpha: Float64Array.from(alpha!.data, (size) => Math.log(Math.abs(size))),
-      }),
-      fromChange: ({ theta, logAlpha }, { tensors }) => {
-        const shape = tensors[THETA]?.shape ?? [];
-        return {
-          [THETA]: hostTensor("float32", shape, Float32Array.from(theta!)),
-          [ALPHA]: hostTensor("float32", shape, Float32Array.from(logAlpha!, Math.exp)),
-        };
-      },
-    },
+    product: roadProduct(),
 
     optionsOf: (sites, terms) => ({
       ...terms[0],
@@ -82,13 +52,4 @@ export function roadAlgebra<O extends RoadOptions, S extends RoadLayout>(): Alge
       ...joinWholeModules(terms),
     }),
   };
-}
-
-/** Whether a stored number makes a cosine: of road_4 the first half of each group of 2g. */
-function hasCosine(index: number, { variant, groupSize }: RoadLayout): boolean {
-  return variant !== "road_4" || index % (2 * groupSize) < groupSize;
-}
-
-function hasSine(index: number, { variant, groupSize }: RoadLayout): boolean {
-  return variant !== "road_4" || index % (2 * groupSize) >= groupSize;
 }

@@ -1,0 +1,126 @@
+/**
+ * @file RoAd's turns one after another: the product of the 2×2 blocks, each to the power of its weight.
+ *
+ * The blocks of road_1 are turns of the plane with a scale, which come in any order: θ = Σ wᵢ θᵢ, α = Π |αᵢ|^wᵢ. Those of road_2 and
+ * road_4 are any matrices M = [c₁ −s₁; s₂ c₂], so that their order matters: the first adapter of an expression turns first.
+ *
+ *   M^w = f I + g (M − t I)    t = tr M / 2    q² = t² − det M    f, g: (λ₁^w ± λ₂^w) / 2 over 1 and q    λ = t ± q
+ */
+import { hostTensor } from "../../runtime/host-tensor.ts";
+import type { ProductAlgebra, SiteState } from "../algebra/contract.ts";
+import type { SiteTensors } from "../site.ts";
+import { ALPHA, THETA, coefficientsIn, tensorsFrom } from "./road-numbers.ts";
+import type { RoadLayout } from "./road-coefficients.ts";
+
+/** A block by rows. */
+type Matrix = readonly [number, number, number, number];
+
+const IDENTITY: Matrix = [1, 0, 0, 1];
+/** Eigenvalues nearer than this, of their size, are one. */
+const SAME = 1e-6;
+
+/** Makes the product of turns. */
+export function roadProduct<S extends RoadLayout>(): ProductAlgebra<S> {
+  return {
+    refuses(state, weight) {
+      if (state.options.variant === "road_1")
+        return state.tensors[ALPHA]!.data.every((size) => Number.isFinite(Math.log(Math.abs(size))))
+          ? null
+          : "scales by 0, which nothing turns back";
+      const powers = blocksOf(state).map((block) => powerOf(block, weight));
+      if (powers.every((power) => power?.every(Number.isFinite))) return null;
+      return Number.isInteger(weight)
+        ? "scales by 0, which nothing turns back"
+        : `turns a plane over, or scales by 0, of which there is no power of ${weight}`;
+    },
+    multiply(terms) {
+      const like = terms[0]!.state;
+      if (like.options.variant === "road_1") return multiplyTurns(terms);
+      const blocks = terms.map(({ state, weight }) =>
+        blocksOf(state).map((block) => powerOf(block, weight)!),
+      );
+      const [c, s] = [new Float64Array(numOutputs(like)), new Float64Array(numOutputs(like))];
+      for (const [i, [a, b]] of pairsOf(like).entries()) {
+        const whole = blocks.reduce((product, own) => multiply(own[i]!, product), IDENTITY);
+        [c[a], s[a], s[b], c[b]] = [whole[0], -whole[1], whole[2], whole[3]];
+      }
+      return tensorsFrom(c, s, like);
+    },
+  };
+}
+
+interface Term<S> {
+  readonly state: SiteState<S>;
+  readonly weight: number;
+}
+
+function multiplyTurns<S>(terms: readonly Term<S>[]): SiteTensors {
+  const { shape, data } = terms[0]!.state.tensors[THETA]!;
+  const [theta, alpha] = [new Float32Array(data.length), new Float32Array(data.length)];
+  for (let i = 0; i < data.length; i++) {
+    let [turn, logSize] = [0, 0];
+    for (const { state, weight } of terms) {
+      const size = state.tensors[ALPHA]!.data[i]!;
+      // A negative size is half a turn more.
+      turn += weight * (state.tensors[THETA]!.data[i]! + (size < 0 ? Math.PI : 0));
+      logSize += weight * Math.log(Math.abs(size));
+    }
+    [theta[i], alpha[i]] = [turn, Math.exp(logSize)];
+  }
+  return { [THETA]: hostTensor("float32", shape, theta), [ALPHA]: hostTensor("float32", shape, alpha) };
+}
+
+/** Outputs of each pair. */
+function pairsOf<S extends RoadLayout>(state: SiteState<S>): (readonly [number, number])[] {
+  const half = state.options.groupSize / 2;
+  return Array.from({ length: numOutputs(state) / 2 }, (_, pair) => {
+    const first = Math.floor(pair / half) * 2 * half + (pair % half);
+    return [first, first + half];
+  });
+}
+
+function numOutputs<S extends RoadLayout>({ tensors, options }: SiteState<S>): number {
+  return tensors[THETA]!.data.length / (options.variant === "road_4" ? 2 : 1);
+}
+
+function blocksOf<S extends RoadLayout>(state: SiteState<S>): Matrix[] {
+  const { c, s } = coefficientsIn(state);
+  return pairsOf(state).map(([a, b]) => [c[a]!, -s[a]!, s[b]!, c[b]!]);
+}
+
+function multiply([a, b, c, d]: Matrix, [e, f, g, h]: Matrix): Matrix {
+  return [a * e + b * g, a * f + b * h, c * e + d * g, c * f + d * h];
+}
+
+/** The real power of a block; null, or not finite, where there is none. */
+function powerOf(block: Matrix, weight: number): Matrix | null {
+  const [a, b, c, d] = block;
+  const det = a * d - b * c;
+  if (Number.isInteger(weight)) {
+    let square: Matrix = weight < 0 ? [d / det, -b / det, -c / det, a / det] : block;
+    let power = IDENTITY;
+    for (let left = Math.abs(weight); left > 0; left = Math.floor(left / 2)) {
+      if (left % 2 === 1) power = multiply(square, power);
+      square = multiply(square, square);
+    }
+    return power;
+  }
+  const t = (a + d) / 2;
+  const square = t * t - det;
+  const q = Math.sqrt(Math.abs(square));
+  let f: number;
+  let g: number;
+  if (square < 0 && q > SAME * Math.abs(t)) {
+    // Two conjugate eigenvalues: a turn by φ with a scale, in a plane that need not be upright.
+    const [size, angle] = [Math.sqrt(det) ** weight, weight * Math.atan2(q, t)];
+    [f, g] = [size * Math.cos(angle), (size * Math.sin(angle)) / q];
+  } else if (q <= SAME * Math.abs(t)) {
+    if (t <= 0) return null;
+    [f, g] = [t ** weight, weight * t ** (weight - 1)];
+  } else {
+    if (t - q <= 0) return null;
+    const [high, low] = [(t + q) ** weight, (t - q) ** weight];
+    [f, g] = [(high + low) / 2, (high - low) / (2 * q)];
+  }
+  return [f + g * (a - t), g * b, g * c, f + g * (d - t)];
+}
