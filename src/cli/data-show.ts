@@ -23,6 +23,7 @@ import { DEFAULT_MODEL } from "../hub/resolve.ts";
 import { openModel } from "../models/families.ts";
 import { withChatTemplate } from "../data/files/chat-template-file.ts";
 import { CHAT_TEMPLATE } from "../data/named-templates.ts";
+import { classNamesOf } from "../train/files/class-head.ts";
 import { OBJECTIVES, defaultObjective, findObjective } from "../train/objectives.ts";
 import { classesOf } from "../train/run-data.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
@@ -203,8 +204,12 @@ export const command = defineCommand({
     await checkpoint.close();
     const opened = openModel(checkpoint.config);
     const tools = openTextTools(model, checkpoint.tokenizerFiles);
-    const options: UnitOptions = { ...tools, trainOn, maxLength, ...classesOf(opened) };
     const { rows } = objective === undefined ? defaultObjective(opened.task) : findObjective(objective);
+    const classes =
+      rows === "classes" && opened.classPosition === null
+        ? { classes: { names: await classNamesOf([file], flags.columns), readAt: "last" as const } }
+        : classesOf(opened);
+    const options: UnitOptions = { ...tools, trainOn, maxLength, ...classes };
     const { units, counts } = await withReading(flags, io, (reading) =>
       readWhole(file, { ...options, ...reading, origin: tools.origin, kind: rows }),
     );

@@ -104,7 +104,7 @@ export const command = defineCommand({
       const parts = await readParts(checkpoint, { name, adapterPath: flags.adapter });
       const { base, adapter } = parts as ModelParts & { readonly adapter: Adapter };
       before = await evaluateModel(parts, flags, io);
-      report = await writeWithProgress({ checkpoint, base, adapter, to, kind }, flags, io);
+      report = await writeWithProgress({ checkpoint: parts.checkpoint, base, adapter, to, kind }, flags, io);
       tellNotes(parts, io);
     } finally {
       await checkpoint.close();

@@ -8,6 +8,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { homeFolderOf } from "../hub/cache.ts";
 import type { TrainingUnit } from "./batch.ts";
+import type { Columns } from "./columns.ts";
 import type { DataKindName, DataUnits } from "./data-kinds.ts";
 import { type DataReport, reportOn, type RowCounts, sumCounts } from "./data-report.ts";
 import { type DataPart, type DatasetOptions, IN_MEMORY, requireExamples } from "./dataset.ts";
@@ -16,6 +17,7 @@ import { FILE_KINDS, findFileKind, withoutCompression } from "./file-kinds.ts";
 import { type DataContent, hashBytes, openContent, readContent } from "./files/data-content.ts";
 import { findDataFiles } from "./files/data-folder.ts";
 import { type ReadUnits, readInThread } from "./files/read-in-thread.ts";
+import { readLabels } from "./files/read-labels.ts";
 import { cacheKey, readCached, writeCached } from "./files/unit-cache.ts";
 import { unpackUnits } from "./packed-units.ts";
 import type { ToolsOrigin } from "./text-tools.ts";
@@ -142,6 +144,20 @@ export async function readDatasets<K extends DataKindName = "text">(
       },
     };
   });
+}
+
+/** Reads the labels of the rows to train on, each once. @throws as `readDatasets`, but for faults of rows */
+export async function readLabelSet(
+  names: readonly DataName[],
+  columns: Columns,
+): Promise<ReadonlySet<string | number>> {
+  const labels = new Set<string | number>();
+  for (const name of names) {
+    const files = typeof name === "string" ? findDataFiles(name).train : [contentOf(name)];
+    for (const file of files)
+      await readLabels(typeof file === "string" ? await openContent(file) : file, columns, labels);
+  }
+  return labels;
 }
 
 /** Rows in memory as if they were lines of a file. */

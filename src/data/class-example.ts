@@ -1,5 +1,6 @@
 /** @file Texts with their classes: rows, and the token ids that a classifier reads. */
 import { UsageError } from "../errors.ts";
+import { showClasses } from "./class-names.ts";
 import type { ExampleSource } from "./example.ts";
 import { isRecord, jsonKind, readString, rowError } from "./row-error.ts";
 import type { ClassRow, RowForm } from "./rows.ts";
@@ -57,8 +58,10 @@ export function toClassExample(
   if (classes.names[number] === undefined) {
     throw new UsageError(
       "usage/data",
-      `Cannot use label ${JSON.stringify(label)}: the model has no such class, expected ${classes.names.map((name, i) => `${i} ${JSON.stringify(name)}`).join(", ")}`,
-      { hint: "Name a class as id2label of the model's config.json does, or give its number." },
+      `Cannot use label ${JSON.stringify(label)}: the model has no such class, expected ${showClasses(classes.names)}`,
+      {
+        hint: "Name a class as id2label of the model's config.json does, or give its number; a new head has the classes of --classes.",
+      },
     );
   }
   const ids = tokenizer.encode(text, { addSpecialTokens: true });

@@ -3,7 +3,7 @@ import { compareTokenizerFiles } from "../data/tokenizer-notes.ts";
 import { withChatTemplate } from "../data/files/chat-template-file.ts";
 import { type TextTools, openTextTools } from "../data/text-tools.ts";
 import { nameOfTemplate } from "../data/named-templates.ts";
-import { readAdapter } from "../format/by-path.ts";
+import { readAdapter, withHeadOf } from "../format/by-path.ts";
 import type { Checkpoint } from "../format/checkpoint/checkpoint.ts";
 import { loadWeights } from "../format/checkpoint/load-model.ts";
 import { withQuantizedBase } from "../format/checkpoint/quantized-base.ts";
@@ -45,8 +45,9 @@ export interface TextParts extends ModelParts, TextTools {
 
 /** Reads weights and adapter of an open checkpoint. @throws as `loadWeights` and `readAdapter` */
 export async function readParts(opened: Checkpoint, options: PartsOptions = {}): Promise<ModelParts> {
-  const checkpoint = withQuantizedBase(withChatTemplate(opened, options.chatTemplate), options.base);
-  const { name = checkpoint.path, adapterPath, methods } = options;
+  const { name = opened.path, adapterPath, methods } = options;
+  const withHead = withChatTemplate(await withHeadOf(opened, adapterPath), options.chatTemplate);
+  const checkpoint = withQuantizedBase(withHead, options.base);
   const base = await loadWeights(checkpoint.path, checkpoint, { name });
   const parts = { checkpoint, base, adapter: null, adapterPath: null, chatTemplateHash: null };
   if (adapterPath === undefined) return parts;

@@ -10,6 +10,7 @@ import type { Adapter } from "../peft/attach.ts";
 import type { Method } from "../peft/method.ts";
 import { describeFileProblem } from "../messages/system-error.ts";
 import * as adapters from "./adapters/adapter.ts";
+import * as classes from "./adapters/adapter-classes.ts";
 import * as adapterFolder from "./adapters/adapter-folder.ts";
 import { describeFileName, wrongContents } from "./contents.ts";
 import { type Checkpoint, GGUF_ENDING } from "./checkpoint/checkpoint.ts";
@@ -54,15 +55,35 @@ export interface LoadedModel {
   readonly checkpoint: Checkpoint;
 }
 
-/** Loads a model from a folder or file. @throws as `openCheckpoint` and `loadWeights` */
-export async function loadModel(path: string, options: LoadOptions = {}): Promise<LoadedModel> {
-  const checkpoint = await openCheckpoint(path);
+/** How a model is loaded from the disk. */
+export interface LoadByPathOptions extends LoadOptions {
+  /** Folder of an adapter that is going to sit on it: a model without classes gets the head of classes that it brings. */
+  readonly adapter?: string | undefined;
+}
+
+/** Loads a model from a folder or file. @throws as `openCheckpoint`, `withHeadOf` and `loadWeights` */
+export async function loadModel(path: string, options: LoadByPathOptions = {}): Promise<LoadedModel> {
+  return await loadOpened(await openCheckpoint(path), { name: path, ...options });
+}
+
+/** Loads an open checkpoint, which is closed when that fails. @throws as `withHeadOf` and `loadWeights` */
+export async function loadOpened(
+  opened: Checkpoint,
+  { adapter, ...options }: LoadByPathOptions,
+): Promise<LoadedModel> {
   try {
-    return { base: await loadWeights(path, checkpoint, options), checkpoint };
+    const checkpoint = await withHeadOf(opened, adapter);
+    return { base: await loadWeights(checkpoint.path, checkpoint, options), checkpoint };
   } catch (error) {
-    await checkpoint.close();
+    await opened.close();
     throw error;
   }
+}
+
+/** Gives a checkpoint without classes the head of classes that an adapter brings along, if there is one. @throws as for a `Folder` */
+export async function withHeadOf(checkpoint: Checkpoint, adapter: string | undefined): Promise<Checkpoint> {
+  if (adapter === undefined) return checkpoint;
+  return await classes.withHeadOf(checkpoint, await adapterFolderAt(adapter));
 }
 
 /** Writes an ordinary Hugging Face model folder, whole or not at all. @throws FailedError failed/write */

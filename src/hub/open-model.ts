@@ -1,6 +1,5 @@
 /** @file Opens models by name or path: the one door through which the library and the commands go. */
 import type { Checkpoint } from "../format/checkpoint/checkpoint.ts";
-import { type LoadOptions, loadWeights } from "../format/checkpoint/load-model.ts";
 import * as byPath from "../format/by-path.ts";
 import { type ResolveOptions, resolveModel } from "./resolve.ts";
 
@@ -15,13 +14,7 @@ export async function openCheckpoint(name: string, options: ResolveOptions = {})
 /** Loads the base model called `name`; whoever loads closes the checkpoint. @throws as `openCheckpoint` and `loadWeights` */
 export async function loadModel(
   name: string,
-  options: LoadOptions & ResolveOptions = {},
+  options: byPath.LoadByPathOptions & ResolveOptions = {},
 ): Promise<byPath.LoadedModel> {
-  const checkpoint = await openCheckpoint(name, options);
-  try {
-    return { base: await loadWeights(checkpoint.path, checkpoint, { name, ...options }), checkpoint };
-  } catch (error) {
-    await checkpoint.close();
-    throw error;
-  }
+  return await byPath.loadOpened(await openCheckpoint(name, options), { name, ...options });
 }

@@ -27,6 +27,8 @@ method: finetuning-type fine-tune-type finetune-type train-type peft-type peft-m
 method=dora: use-dora dora
 method=full: full-finetune full-finetuning
 objective: stage trainer rl pref-loss
+classes: id2label label2id labels label-names label-list class-names class-labels
+num-classes: num-labels num-label n-labels n-classes number-of-classes
 rank: r lora-r lora-rank lora-dim adapter-rank
 alpha: lora-alpha
 dropout: lora-dropout

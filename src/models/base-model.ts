@@ -30,13 +30,22 @@ export class BaseModel {
   readonly source: WeightSource;
   /** To what its matrices were rounded on loading; null: they are as files keep them. */
   readonly roundedTo: StorageName | null;
+  /** Tensors that no file of the base has: of a head that was made anew. */
+  readonly freshTensors: readonly string[];
   /** What adapters make of its tensors and share. */
   readonly derived = new DerivedTensors();
 
   #notes: string[] = [];
 
-  constructor(name: string, model: Model, source: WeightSource, roundedTo: StorageName | null = null) {
+  /** Last: what is known of the checkpoint that it is of. */
+  constructor(
+    name: string,
+    model: Model,
+    source: WeightSource,
+    { roundedTo = null, freshTensors = [] }: Partial<Pick<BaseModel, "roundedTo" | "freshTensors">> = {},
+  ) {
     this.name = name;
+    this.freshTensors = freshTensors;
     this.model = model;
     this.source = source;
     this.roundedTo = roundedTo;

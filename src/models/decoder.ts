@@ -16,6 +16,8 @@ import {
   type Layer,
   type ModelDefinition,
   PLAIN_CHECKPOINT,
+  prefixedCheckpoint,
+  withoutTensors,
   type RawConfig,
 } from "./family.ts";
 import {
@@ -121,7 +123,7 @@ export function plainEnds(finalNorm: Norm, names = DECODER_NAMES): DecoderEnds {
     scaleEmbedding: (x) => x,
     capLogits: (logits) => logits,
     names,
-    checkpoint: PLAIN_CHECKPOINT,
+    checkpoint: prefixedCheckpoint("model.", /^(embed_tokens|layers|norm)\./, PLAIN_CHECKPOINT.ignored),
   };
 }
 
@@ -159,7 +161,7 @@ export function decoder(
         : capLogits(b.linear("lm_head", normed, vocabSize, { role: "head", tiedTo }));
     },
     classPosition: isClassifying ? "last" : null,
-    checkpoint,
+    checkpoint: isClassifying ? withoutTensors(checkpoint, /^lm_head\./) : checkpoint,
   };
 }
 

@@ -15,7 +15,7 @@ import { layerNorm } from "../nn/norms.ts";
 import { plainMlp } from "../nn/plain-mlp.ts";
 import { selfAttention, unrotatedAttention } from "../nn/self-attention.ts";
 import { TOKEN_TYPES } from "../nn/pass.ts";
-import { type Layer, type ModelDefinition, PLAIN_CHECKPOINT, type RawConfig } from "./family.ts";
+import { type Layer, type ModelDefinition, prefixedCheckpoint, type RawConfig } from "./family.ts";
 import { SIZE_FIELDS, isClassifier, numClasses, unusable } from "./hf-config.ts";
 
 export const ENCODER_FIELDS = {
@@ -96,6 +96,7 @@ export function encoder(raw: RawConfig, c: z.output<typeof FIELDS>, parts: Encod
     },
     head: (b, x) => parts.head(b, x, numOutputs),
     classPosition: "first",
-    checkpoint: PLAIN_CHECKPOINT,
+    // Heads that tell masked words and following sentences.
+    checkpoint: prefixedCheckpoint(`${prefix}.`, /^(embeddings|encoder|pooler)\./, /^(cls|lm_head)\./),
   };
 }

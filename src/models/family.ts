@@ -80,6 +80,11 @@ export function prefixedCheckpoint(prefix: string, bare: RegExp, ignored: RegExp
   return { rename: (name) => (bare.test(name) ? prefix + name : name), ignored };
 }
 
+/** Files with tensors besides that are not needed, of a head for another task. */
+export function withoutTensors(rules: CheckpointRules, ignored: RegExp): CheckpointRules {
+  return { ...rules, ignored: new RegExp(`${rules.ignored.source}|${ignored.source}`) };
+}
+
 /** Files that name tensors as graft does, with the buffers that older ones carry. */
 export const PLAIN_CHECKPOINT: CheckpointRules = {
   rename: (name) => name,

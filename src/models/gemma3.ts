@@ -13,7 +13,12 @@ export const gemma3: Family = {
   open: (raw) => {
     const text = raw["text_config"];
     if (typeof text !== "object" || text === null) throw unusable(raw, "text_config is missing");
-    const definition = openGemma3({ tie_word_embeddings: raw["tie_word_embeddings"], ...text });
+    const definition = openGemma3({
+      tie_word_embeddings: raw["tie_word_embeddings"],
+      ...text,
+      architectures: raw["architectures"],
+      id2label: raw["id2label"],
+    });
     return {
       ...definition,
       checkpoint: {

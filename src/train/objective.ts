@@ -54,6 +54,12 @@ export interface Outcome {
   readonly metrics: Readonly<Record<string, number>>;
 }
 
+/** Classes as a caller gives them; null: not said. */
+export interface GivenClasses {
+  readonly names: readonly string[] | null;
+  readonly count: number | null;
+}
+
 export interface Objective<O = unknown> {
   readonly name: string;
   /** One sentence for the documentation. */
@@ -61,6 +67,8 @@ export interface Objective<O = unknown> {
   readonly paper: ObjectivePaper | null;
   /** Strict schema of the options, each with a default. */
   readonly options: z.ZodType<O>;
+  /** What the options say of the classes of a model that has none. */
+  classes?(options: O): GivenClasses;
   /** How large its learning rates are beside those of cross-entropy. */
   readonly rateFactor: number;
   /** The data that it reads. */

@@ -95,9 +95,11 @@ export function ownOptions(
   const own = kinds.flatMap((k) => (k.name === name ? keysOf(k) : []));
   const foreign = given.filter((key) => !own.includes(key));
   if (foreign.length > 0) {
+    const owners = kinds.filter((k) => keysOf(k).some((key) => foreign.includes(key)));
     throw new UsageError(
       "usage/flag",
       `Cannot use ${foreign.join(", ")} with ${kind} "${name}": expected ${own.length > 0 ? own.join(", ") : "no options"}`,
+      { hint: `Choose ${kind} ${owners.map((k) => k.name).join(", ")} for it, or leave it out.` },
     );
   }
   return Object.fromEntries(given.map((key) => [key, options[key]]));

@@ -9,6 +9,7 @@ import {
   type ReadingProgress,
   type ReadOptions,
 } from "../data/by-path.ts";
+import { unnamedClasses } from "../data/class-names.ts";
 import { type ClassOptions, readClassNames } from "../data/class-example.ts";
 import { readColumns } from "../data/columns.ts";
 import type { DataKindName } from "../data/data-kinds.ts";
@@ -121,15 +122,13 @@ function requireTask({ task }: Model, { name, rows }: Objective): void {
     "usage/flag",
     `Cannot use objective "${name}": the model is for ${task}, expected an objective ${wantsClasses ? "of classes" : "of texts"}`,
     {
-      hint: wantsClasses
-        ? "Leave the objective out."
-        : "Choose another objective, or give the base a head of classes first: save transformers' AutoModelForSequenceClassification.from_pretrained(base, num_labels=…).",
+      hint: wantsClasses ? "Leave the objective out." : "Choose another objective.",
     },
   );
 }
 
 /** The data sets to train on, each with how often an epoch goes through it. */
-function namesOf({ data }: TrainOptions): { readonly name: DataName; readonly weight: number }[] {
+export function namesOf({ data }: TrainOptions): { readonly name: DataName; readonly weight: number }[] {
   if (areRows(data)) return [{ name: data, weight: 1 }];
   return [data].flat().map((text) => {
     const { path, weight } = readWeightedName(text, isThere);
@@ -259,6 +258,6 @@ async function readTextData(
 /** The classes of a model, and where it tells them; nothing for one that has none. */
 export function classesOf({ classPosition, numOutputs, raw }: Model): { readonly classes?: ClassOptions } {
   if (classPosition === null) return {};
-  const names = readClassNames(raw) ?? Array.from({ length: numOutputs }, (_, i) => `LABEL_${i}`);
+  const names = readClassNames(raw) ?? unnamedClasses(numOutputs);
   return { classes: { names, readAt: classPosition } };
 }

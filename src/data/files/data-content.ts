@@ -73,18 +73,27 @@ function requireKind(path: string): FileKind {
 /** How long rows may keep a thread from what else it has to do, such as hearing that it is to stop. */
 const BREATHE_EVERY_MS = 50;
 
+/** The rows of some content; null: it holds plain text. @throws FormatError for what is no fault of single rows */
+export function rowsOf(
+  { bytes, file, kind: name }: DataContent,
+  options: Pick<DatasetOptions<DataKindName>, "columns">,
+  onCount?: (numRows: number) => void,
+): AsyncIterable<ParsedRow> | Iterable<ParsedRow> | null {
+  const kind = FILE_KINDS.find((one) => one.name === name)!;
+  const how = parseOptions(options, onCount);
+  return kind.parseBytes?.(bytes, file, how) ?? kind.parse?.(decodeUtf8(bytes, file), file, how) ?? null;
+}
+
 /** Hands each unit of some content to `keep`; what `onRows` throws ends it. @throws FormatError, UsageError for what is no fault of single rows */
 export async function readContent<K extends DataKindName>(
-  { bytes, file, kind: name }: DataContent,
+  content: DataContent,
   options: DatasetOptions<K>,
   keep: (unit: DataUnits[K]) => void,
   onRows: OnRows = () => {},
 ): Promise<RowCounts> {
-  const kind = FILE_KINDS.find((one) => one.name === name)!;
   const reader = new UnitReader(options, keep);
   let [numRows, total] = [0, null as number | null];
-  const how = parseOptions(options, (count) => void (total = count));
-  const rows = kind.parseBytes?.(bytes, file, how) ?? kind.parse?.(decodeUtf8(bytes, file), file, how);
+  const rows = rowsOf(content, options, (count) => void (total = count));
   let breathedMs = performance.now();
   const addRow = (row: ParsedRow): Promise<void> | null => {
     reader.addRow(row);
@@ -92,7 +101,7 @@ export async function readContent<K extends DataKindName>(
     if (performance.now() - breathedMs < BREATHE_EVERY_MS) return null;
     return setImmediate().then(() => void (breathedMs = performance.now()));
   };
-  if (rows === undefined) reader.addText(decodeUtf8(bytes, file), file);
+  if (rows === null) reader.addText(decodeUtf8(content.bytes, content.file), content.file);
   else if (Symbol.asyncIterator in rows) for await (const row of rows) await addRow(row);
   else {
     for (const row of rows) {

@@ -21,6 +21,7 @@ import { type Hold, whileHeld } from "../../runtime/vector-memory.ts";
 import { withModulesOfGraft, withModulesOfPeft, withoutCopies } from "./adapter-base.ts";
 import { type Making, UNKNOWN_MAKING } from "../cards/model-card.ts";
 import { wholeModelCard } from "../cards/whole-model-card.ts";
+import { classesMetadata } from "./adapter-classes.ts";
 import { ADAPTER_FILES, adapterFolderFiles, readAdapterFolder } from "./adapter-folder.ts";
 import { fillAdapter, heldTensors } from "./adapter-tensors.ts";
 import type { FolderFile } from "../files/folder-file.ts";
@@ -99,6 +100,7 @@ export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFil
   // In the head of the tensors' file: peft warns of keys in adapter_config.json that it does not know.
   const metadata: Record<string, string> = {
     ...codesMetadata(adapter),
+    ...classesMetadata(base.model, base.freshTensors.length > 0),
     ...(chatTemplateHash === null ? {} : { [TEMPLATE_KEY]: chatTemplateHash }),
     ...(base.roundedTo === null ? {} : { [BASE_KEY]: base.roundedTo }),
   };
@@ -222,6 +224,7 @@ export async function readAdapter(
   requireAdapterSize(path, 4 * asked.numTrained + asked.savedBytes, heldBytes);
   const adapter = await attach(base, settings, null);
   try {
+    requireFreshTensors(path, adapter, base);
     if (settings.storedTransposed) requireTransposed(path, adapter);
     checkCodes(path, adapter, metadata);
     await fillAdapter(path, adapter, await withoutCopies(path, base, tensors), base);
@@ -230,6 +233,17 @@ export async function readAdapter(
     throw error;
   }
   return { adapter, chatTemplateHash: metadata[TEMPLATE_KEY] ?? null };
+}
+
+/** @throws UsageError "usage/adapter" when neither the base nor the adapter has a tensor */
+function requireFreshTensors(path: string, adapter: Adapter, { freshTensors }: BaseModel): void {
+  const lacking = freshTensors.filter((name) => adapter.tensor(name) === null);
+  if (lacking.length === 0) return;
+  throw new UsageError(
+    "usage/adapter",
+    `Cannot use adapter "${path}" with this model: ${lacking.join(", ")} ${lacking.length === 1 ? "is" : "are"} in neither`,
+    { hint: "Choose the model that it was trained on, with a head for its classes." },
+  );
 }
 
 /** PEFT's word for models that keep weights as [in, out]. @throws UsageError "usage/adapter" when none is kept so */

@@ -49,6 +49,8 @@ export interface Checkpoint {
   readonly generationConfig: Record<string, unknown> | null;
   /** Tensors under Hugging Face names; buffers of whole numbers are left out. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** Names of those that no file has: of a head that was made anew. */
+  readonly freshTensors?: readonly string[];
   /** Reads one tensor; the caller owns it. @throws FormatError format/tensor, format/file */
   read(name: string): Promise<StoredTensor>;
   /**

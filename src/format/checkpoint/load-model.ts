@@ -34,7 +34,7 @@ export async function loadWeights(
   const renamed = renameTensors(checkpoint, model);
   checkTensors(path, model, renamed.tensors);
   const source = watchNumbers(path, openSource(renamed), (note) => base.addNote(note));
-  const base = new BaseModel(options.name ?? path, model, source, checkpoint.roundedTo ?? null);
+  const base = new BaseModel(options.name ?? path, model, source, checkpoint);
   return base;
 }
 
@@ -125,7 +125,7 @@ function checkTensors(path: string, model: Model, found: ReadonlyMap<string, Ten
     hint:
       model.classPosition !== null &&
       missing.some((name) => model.head.tensors.some((own) => own.name === name))
-        ? "The model has no head that was made for its classes: save it with one by transformers' AutoModelForSequenceClassification.from_pretrained(base, num_labels=…)."
+        ? "The model has no head that was made for its classes: give a model without ForSequenceClassification in config.json, and a new head by --classes or --num-classes."
         : "The tensors do not fit config.json; fetch the model again or mend the configuration.",
   });
 }

@@ -37,6 +37,7 @@ import {
   optimizerOptions as ownOptimizerOptions,
 } from "../options.ts";
 import { type ReadingHooks, type RunData, readRunData } from "../run-data.ts";
+import { trainFreshHead, withRunClasses } from "./class-head.ts";
 import { readModules } from "./first-adapter.ts";
 
 const DEFAULT_EPOCHS = 3;
@@ -92,7 +93,8 @@ export async function openRun(
   const { path } = await resolveModel(options.model, hooks.env ? { env: hooks.env } : {});
   const opened = await openCheckpoint(path);
   try {
-    const checkpoint = withQuantizedBase(withChatTemplate(opened, options.chatTemplate), options.base);
+    const classes = await withRunClasses(options, withChatTemplate(opened, options.chatTemplate));
+    const checkpoint = withQuantizedBase(classes.checkpoint, options.base);
     const model = openModel(checkpoint.config);
     const { objective } = chooseObjective(options, model);
     dropPlan(options);
@@ -102,7 +104,8 @@ export async function openRun(
         hint: "Give --eval-data or --eval-share, or a data folder with valid.jsonl.",
       });
     }
-    return { path, checkpoint, model, methods, data };
+    const notes = [...classes.notes, ...data.notes];
+    return { path, checkpoint, model, methods, data: { ...data, notes } };
   } catch (error) {
     await opened.close();
     throw error;
@@ -115,7 +118,7 @@ export function settleRun(
   options: TrainOptions,
 ): PreparedRun {
   const method = findMethod(options.method, methods);
-  const ofMethod = methodOptions(options, methods);
+  const ofMethod = trainFreshHead(checkpoint, method, methodOptions(options, methods));
   const { optimizer, optimizerOptions } = optimizerOf(options);
   const objective = chooseObjective(options, model);
   const targets = {

@@ -18,6 +18,7 @@ import { requireResidentBudget } from "../resident-budget.ts";
 import { type MemoryPlan, planMemory } from "../memory-plan.ts";
 import type { TrainOptions } from "../options.ts";
 import type { ReadingHooks } from "../run-data.ts";
+import { requireTrainedHead } from "./class-head.ts";
 import { makeAdapter } from "./first-adapter.ts";
 import { type Inputs, describeInputs } from "./making.ts";
 import { type OpenedRun, type PreparedRun, openRun, residencyOf, settleRun } from "./prepare.ts";
@@ -69,6 +70,7 @@ async function setUpOn(
   const base = openBase ?? (await loadWeights(path, checkpoint, { name: options.model }));
   const adapter = await makeAdapter(options, base, request, methods, vectors);
   requireTrainableBlocks(model, adapter);
+  requireTrainedHead(checkpoint, adapter);
   if (dropBp) requireTrainedBranch(model, adapter, dropBp.rate);
   // As TRL: a copy of an adapter to start from. Read once more, so that a resumed run has it too.
   const reference =

@@ -1,0 +1,60 @@
+/** @file The head of classes that an adapter brings along, where its base has none. */
+import { FormatError, UsageError } from "../../errors.ts";
+import { tellsClasses, withClasses } from "../../models/class-head.ts";
+import { openModel } from "../../models/families.ts";
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { withFreshHead } from "../checkpoint/fresh-head.ts";
+import type { Folder } from "../files/folder.ts";
+import { readAdapterConfig, readAdapterFolder } from "./adapter-folder.ts";
+import { PREFIX } from "./adapter-tensors.ts";
+
+/** Key of the names of classes in the head of the tensors' file: as in config.json, which an adapter has none of. */
+export const CLASSES_KEY = "id2label";
+
+/** The classes of a model whose files have no head for them, as notes for the tensors' file. */
+export function classesMetadata(
+  { raw }: { readonly raw: Readonly<Record<string, unknown>> },
+  isFresh: boolean,
+): Record<string, string> {
+  return isFresh ? { [CLASSES_KEY]: JSON.stringify(raw["id2label"]) } : {};
+}
+
+/**
+ * Gives a checkpoint without classes the head of classes of an adapter, whose numbers the adapter holds; any other
+ * checkpoint stays as it is.
+ * @throws UsageError "usage/adapter" for an adapter of a classifier that holds no head; FormatError as `readAdapterFolder`
+ */
+export async function withHeadOf(checkpoint: Checkpoint, folder: Folder): Promise<Checkpoint> {
+  const { task_type: task } = await readAdapterConfig(folder);
+  if (task !== "SEQ_CLS" || tellsClasses(checkpoint.config)) return checkpoint;
+  const { tensors, metadata } = await readAdapterFolder(folder);
+  const { headTensor } = openModel(withClasses(checkpoint.config, ["LABEL_0"]));
+  const numClasses = tensors.get(PREFIX + headTensor.name)?.shape[0];
+  if (numClasses === undefined) {
+    throw new UsageError(
+      "usage/adapter",
+      `Cannot use adapter "${folder.path}": it tells classes and holds no ${headTensor.name}, which its model lacks too`,
+      { hint: "Choose the model that it was trained on, with a head for its classes." },
+    );
+  }
+  return withFreshHead(checkpoint, readNames(folder.path, metadata[CLASSES_KEY], numClasses), null);
+}
+
+/** The names in the file; of peft's own files, which have none, what transformers calls classes without names. */
+function readNames(path: string, text: string | undefined, numClasses: number): readonly string[] {
+  if (text === undefined) return Array.from({ length: numClasses }, (_, i) => `LABEL_${i}`);
+  let named: Readonly<Record<string, unknown>>;
+  try {
+    named = Object(JSON.parse(text)) as typeof named;
+  } catch {
+    named = {};
+  }
+  const names = Array.from({ length: numClasses }, (_, i) => named[i]);
+  const isWhole = names.every((name) => typeof name === "string");
+  if (isWhole && Object.keys(named).length === numClasses && new Set(names).size === numClasses) return names;
+  throw new FormatError(
+    "format/tensor",
+    `Cannot read adapter "${path}": its file names other classes than the ${numClasses} of its head`,
+    { hint: "The file is damaged: get it again." },
+  );
+}

@@ -1,0 +1,62 @@
+/**
+ * @file A base without classes as a classifier: its configuration with a head over classes, and numbers for what its files
+ * lack of that. As transformers makes them: normal around 0 with the deviation `initializer_range`, biases 0.
+ */
+import { isWithin, lastName, moduleOf } from "../../models/module-path.ts";
+import { numElements } from "../../graph/shape.ts";
+import { withClasses } from "../../models/class-head.ts";
+import { openModel } from "../../models/families.ts";
+import type { Random } from "../../random.ts";
+import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
+import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
+
+const DEFAULT_DEVIATION = 0.02;
+
+/**
+ * Gives a checkpoint a head over classes of these names. `random` null: its numbers are zeros, for whoever fills them in.
+ * @throws UsageError "usage/model" for a model that has classes already
+ */
+export function withFreshHead(
+  checkpoint: Checkpoint,
+  classNames: readonly string[],
+  random: Random | null,
+): Checkpoint {
+  const config = withClasses(checkpoint.config, classNames);
+  const { head, checkpoint: rules } = openModel(config);
+  const held = new Set([...checkpoint.tensors.keys()].map((name) => rules.rename(name)));
+  const { initializer_range: given } = config;
+  const deviation = typeof given === "number" ? given : DEFAULT_DEVIATION;
+  const fresh = new Map<string, HostTensor<"float32">>();
+  for (const { name, shape } of head.tensors) {
+    const module = moduleOf(name);
+    if (held.has(name) || !head.sites.some((site) => isWithin(site.name, module))) continue;
+    const values = new Float32Array(numElements(shape));
+    if (random !== null && lastName(name) !== "bias") {
+      for (let i = 0; i < values.length; i++) values[i] = deviation * random.normal();
+    }
+    fresh.set(name, hostTensor("float32", shape, values));
+  }
+  const infos = [...fresh].map(([name, { shape, data }]): [string, TensorInfo] => [
+    name,
+    { name, shape, storage: "f32", sizeBytes: data.byteLength },
+  ]);
+  const { readInto } = checkpoint;
+  return {
+    ...checkpoint,
+    config,
+    freshTensors: [...fresh.keys()],
+    tensors: new Map([...checkpoint.tensors, ...infos]),
+    read: async (name) => {
+      const own = fresh.get(name);
+      return own ? { storage: "f32", shape: own.shape, planes: { data: own } } : await checkpoint.read(name);
+    },
+    view: (name) => fresh.get(name) ?? checkpoint.view(name),
+    readInto:
+      readInto &&
+      (async (name, into, start = 0) => {
+        const own = fresh.get(name);
+        if (own) into.set(own.data.subarray(start, start + into.length));
+        else await readInto(name, into, start);
+      }),
+  };
+}

@@ -1,0 +1,40 @@
+/** @file The configuration of the classifier that a base without classes becomes, as transformers writes it. */
+import { UsageError } from "../errors.ts";
+import type { RawConfig } from "./family.ts";
+import { isClassifier } from "./hf-config.ts";
+
+/** What the names of models for a task end in. */
+const TASK = /(?:ForCausalLM|LMHeadModel|For[A-Z]\w*|Model)$/;
+
+/** Whether a configuration is of a model that tells classes, of texts or images. */
+export function tellsClasses(raw: RawConfig): boolean {
+  const [name] = Array.isArray(raw["architectures"]) ? raw["architectures"] : [];
+  return isClassifier(raw) || String(name).endsWith("ForImageClassification");
+}
+
+/** Gives a configuration a head over classes of these names. @throws UsageError "usage/model" for a model that has classes */
+export function withClasses(raw: RawConfig, names: readonly string[]): RawConfig {
+  if (tellsClasses(raw)) {
+    throw new UsageError("usage/model", "Cannot give the model a head of classes: it has one", {
+      hint: "Train the head that it has, or take a base without one.",
+    });
+  }
+  const [name] = Array.isArray(raw["architectures"]) ? (raw["architectures"] as unknown[]) : [];
+  const stem = typeof name === "string" ? name.replace(TASK, "") : classPrefix(String(raw["model_type"]));
+  const { num_labels: _numLabels, eos_token_id: eos, ...others } = raw;
+  return {
+    ...others,
+    ...(eos === undefined ? {} : { eos_token_id: eos }),
+    architectures: [`${stem}ForSequenceClassification`],
+    id2label: Object.fromEntries(names.entries()),
+    label2id: Object.fromEntries(names.map((label, i) => [label, i])),
+    problem_type: "single_label_classification",
+    // By it transformers finds the last token of a text.
+    pad_token_id: raw["pad_token_id"] ?? (Array.isArray(eos) ? (eos[0] as unknown) : eos) ?? null,
+  };
+}
+
+/** `qwen3_moe` → `Qwen3Moe`, where a file does not name its class. */
+function classPrefix(modelType: string): string {
+  return modelType.replaceAll(/(?:^|_)(\w)/g, (_, letter: string) => letter.toUpperCase());
+}
