@@ -49,6 +49,10 @@ export const CODES = {
   "server/port": ["failed", "A port cannot be listened on."],
   "engine/nan": ["failed", "What a model gives for the next token is not a number."],
   "train/no-movement": ["failed", "No trainable parameter moved in the first step."],
+  "train/power": [
+    "failed",
+    "Battery and temperature cannot be read, and the run is to stop then; it can be resumed.",
+  ],
   "train/stopped": ["failed", "The run was stopped from outside; it can be resumed."],
 } as const satisfies Record<string, readonly [ErrorKind, string]>;
 

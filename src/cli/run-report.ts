@@ -80,9 +80,16 @@ export function doneLines(done: DoneEvent, next: string): string[] {
             `loss ${formatLoss(before)} -> ${formatLoss(after)}, perplexity ${perplexity(before)} -> ${perplexity(after)}`,
           ),
         ]),
+    ...powerLines(done),
     row("Result", `${result} in ${output}${chosen}; report in ${join(output, REPORT_FILE)}`),
     row("Next", next),
   ];
+}
+
+function powerLines({ joules, energy, paused_seconds: paused = 0 }: DoneEvent): string[] {
+  if (joules === undefined) return [];
+  const told = `${formatCount(Math.round(joules))} J, ${energy}`;
+  return [row("Power", `${told}; pauses of ${formatDuration(paused * 1000)}`)];
 }
 
 function perplexity(loss: number): string {

@@ -1,6 +1,7 @@
 /** @file What a run tells while it goes on; the names are those of its JSON lines. */
 
 import type { Task } from "../models/family.ts";
+import type { EnergySource } from "./power/energy.ts";
 
 /** What a run is about to do. */
 export interface StartEvent {
@@ -44,8 +45,24 @@ export interface ResumeEvent {
   readonly notes: readonly string[];
 }
 
+/** What the power of the device made of a step; absent unless `power` or pauses by hand are set. */
+export interface PowerNumbers {
+  /** How long the step waited. */
+  readonly pause_ms?: number;
+  /** Tokens over the time of the step with its pauses; `tokens_per_second` counts the time of work. */
+  readonly tokens_per_second_with_pauses?: number;
+  /** Charge in per cent; absent where the device does not say. */
+  readonly battery?: number;
+  /** In °C; absent where the device does not say. */
+  readonly temperature?: number;
+  /** Energy of the step, pauses included. */
+  readonly joules?: number;
+  /** Whether the joules were measured, or estimated from the time of the processor. */
+  readonly energy?: EnergySource;
+}
+
 /** One optimizer step. `loss`: mean over the step's label tokens before its update. */
-export interface StepEvent {
+export interface StepEvent extends PowerNumbers {
   readonly event: "step";
   /** From 1. */
   readonly step: number;
@@ -99,6 +116,12 @@ export interface DoneEvent {
   /** Held-out loss of the result. */
   readonly held_out_loss: number | null;
   readonly seconds: number;
+  /** Pauses of all steps; absent where none were set. */
+  readonly paused_seconds?: number;
+  /** Energy of all steps. */
+  readonly joules?: number;
+  /** Estimated, unless all of it was measured. */
+  readonly energy?: EnergySource;
 }
 
 /** Something that the caller should see. */

@@ -21,6 +21,8 @@ import { type Evaluation, Evaluator } from "./evaluate.ts";
 import type { EvalEvent, StepEvent } from "./events.ts";
 import { type ChosenObjective, Scorer, runStep } from "./objective-step.ts";
 import { type RunState, firstState } from "./run-state.ts";
+import { powerNumbers } from "./power/paced-events.ts";
+import type { Pacer } from "./power/pacer.ts";
 import type { RunStore } from "./run-store.ts";
 import { StepRunner } from "./step-runner.ts";
 
@@ -52,7 +54,12 @@ export interface FineTuneHooks {
   /** Largest memory of the process so far, for the log. */
   peakMegabytes(): number;
   readonly betweenBlocks?: BetweenBlocks | undefined;
+  /** Makes pauses, in steps and between them. */
+  readonly pacer?: StepPacer | null;
 }
+
+/** Holds steps to a pace. */
+export type StepPacer = Pick<Pacer, "begin" | "betweenBlocks" | "end">;
 
 /** What to train, on what, and where it is kept. */
 export interface FineTuneRequest {
@@ -106,6 +113,15 @@ export async function* fineTune(
   }
 }
 
+/** What is awaited between blocks; undefined: nothing. */
+function joinHooks({ betweenBlocks, pacer }: FineTuneHooks): FineTuneHooks["betweenBlocks"] {
+  if (!pacer) return betweenBlocks;
+  return async () => {
+    await betweenBlocks?.();
+    await pacer.betweenBlocks();
+  };
+}
+
 /** The compiled parts of a run. */
 interface Parts {
   readonly steps: StepRunner;
@@ -138,7 +154,7 @@ class Run {
 
   static async start(request: FineTuneRequest): Promise<Run> {
     const { session, adapter, reference, objective, recompute, seed, store, dropBp, totalSteps } = request;
-    const { betweenBlocks } = request.hooks;
+    const betweenBlocks = joinHooks(request.hooks);
     const { optimizer, options } = request.optimizer;
     const updater = await createUpdater(session.engine, optimizer, options, adapter.groups, adapter.memory);
     const resumed = await store.resume(updater.state);
@@ -146,7 +162,8 @@ class Run {
       steps: await StepRunner.create({ session, adapter, recompute, seed, betweenBlocks }),
       scorer: await Scorer.create(session, { adapter, reference }, objective.objective, betweenBlocks),
       evaluator:
-        request.evaluation && (await Evaluator.create(session, adapter, objective, reference, betweenBlocks)),
+        request.evaluation &&
+        (await Evaluator.create(session, adapter, objective, reference, request.hooks.betweenBlocks)),
       updater,
       norm: await createGradientNorm(session.engine),
       dropper:
@@ -161,6 +178,7 @@ class Run {
     if (this.#state.log_history.length === 0) yield* this.#evaluate();
     while (this.#state.global_step < totalSteps && !this.#isOverfit()) {
       if (hooks.signal?.aborted) await this.#stop();
+      await this.#beginStep();
       const event = await this.#step();
       this.#state.log_history.push({ ...event });
       if (this.#isDue(logEverySteps)) {
@@ -183,6 +201,16 @@ class Run {
   #isOverfit(): boolean {
     const patience = this.#request.evaluation?.patience ?? null;
     return patience !== null && this.#state.evaluations_without_improvement >= patience;
+  }
+
+  /** Where the device says nothing and the run is to stop then, it can be resumed. */
+  async #beginStep(): Promise<void> {
+    try {
+      await this.#request.hooks.pacer?.begin(this.#state.global_step);
+    } catch (error) {
+      await this.#save();
+      throw error;
+    }
   }
 
   async #step(): Promise<StepEvent> {
@@ -223,6 +251,8 @@ class Run {
       trained_tokens: this.#state.trained_tokens + numTokens,
       dropbp: dropper && dropper.state,
     };
+    const elapsedMs = performance.now() - startedMs;
+    const paced = await this.#request.hooks.pacer?.end();
     return {
       event: "step",
       step: index + 1,
@@ -232,10 +262,11 @@ class Run {
       learning_rate: learningRate,
       grad_norm: gradientNorm,
       tokens: numTokens,
-      tokens_per_second: numTokens / ((performance.now() - startedMs) / 1000),
+      tokens_per_second: numTokens / ((paced?.busyMs ?? elapsedMs) / 1000),
       peak_mb: this.#request.hooks.peakMegabytes(),
       ...describeTraffic(this.#request.session.weights.memory.takeTraffic()),
       ...(dropRate === undefined ? {} : { drop_rate: dropRate }),
+      ...(paced ? powerNumbers(paced, numTokens) : {}),
       ...metrics,
     };
   }

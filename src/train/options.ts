@@ -21,6 +21,7 @@ import { SENSITIVITIES } from "./dropbp/sensitivity.ts";
 import { LOG_FORMATS } from "./logs/log-formats.ts";
 import { OBJECTIVES } from "./objectives.ts";
 import { findOwnProblems, optionFlags, ownOptions } from "./own-options.ts";
+import { POWER_OPTIONS } from "./power/options.ts";
 import { RENAMED_SETTINGS } from "./saved-settings.ts";
 
 const names = (kinds: readonly { readonly name: string }[]): [string, ...string[]] =>
@@ -163,6 +164,7 @@ const GROUPS = {
       ),
     threads: z.int().positive().optional().describe("CPU threads; default: all"),
   },
+  power: POWER_OPTIONS,
   output: {
     output: z.string().describe("Folder for the result"),
     saveEvery: z
@@ -188,7 +190,14 @@ const GROUPS = {
     overwrite: z.boolean().default(false).describe("Replace the run in the output folder"),
   },
 };
-const OWN = { ...GROUPS.model, ...GROUPS.data, ...GROUPS.method, ...GROUPS.training, ...GROUPS.output };
+const OWN = {
+  ...GROUPS.model,
+  ...GROUPS.data,
+  ...GROUPS.method,
+  ...GROUPS.training,
+  ...GROUPS.power,
+  ...GROUPS.output,
+};
 
 /** Title → settings that the help shows under it; the others are of methods, optimizers and objectives. */
 export const TRAIN_GROUPS: Readonly<Record<string, readonly string[]>> = Object.fromEntries(

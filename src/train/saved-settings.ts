@@ -4,6 +4,8 @@
  * Some once had another name: runs made then go on, and whoever gives the old name is told the new one.
  */
 
+import { POWER_OPTIONS } from "./power/options.ts";
+
 /** Settings that may differ when a run goes on: they do not change its numbers. */
 const FREE_SETTINGS = [
   "output",
@@ -11,6 +13,7 @@ const FREE_SETTINGS = [
   "overwrite",
   "threads",
   "log",
+  ...Object.keys(POWER_OPTIONS),
   "logEvery",
   "saveEvery",
   "keepLast",

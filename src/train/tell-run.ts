@@ -5,6 +5,7 @@ import type { Adapter } from "../peft/attach.ts";
 import type { DoneEvent, ResumeEvent, StartEvent } from "./events.ts";
 import type { TrainingSetup } from "./files/setup.ts";
 import { describeNewLength } from "./new-length.ts";
+import { sumPower } from "./power/paced-events.ts";
 import type { RunState } from "./run-state.ts";
 
 /** Tells what a run is about to do. */
@@ -80,5 +81,6 @@ export function tellDone(
     held_out_loss_before: losses("eval")[0] ?? null,
     held_out_loss: (isBest ? bestLoss : losses("eval").at(-1)) ?? null,
     seconds,
+    ...sumPower(state.log_history),
   };
 }

@@ -18,6 +18,7 @@ import { LOG_FORMATS } from "./logs/log-formats.ts";
 import { residencyOf } from "./files/prepare.ts";
 import { lockRun } from "./files/run-lock.ts";
 import { CONFIG_FILE, RunFolder } from "./files/run-folder.ts";
+import { openPacer } from "./files/power/run-pacer.ts";
 import { RunReporter } from "./files/run-reporter.ts";
 import { type TrainingSetup, setUp } from "./files/setup.ts";
 import { ShardFolder } from "./files/shard-folder.ts";
@@ -235,7 +236,12 @@ function requestOf(
     saveEverySteps: options.saveEvery ?? null,
     logEverySteps: options.logEvery,
     settings,
-    hooks: { signal, peakMegabytes, betweenBlocks: shared?.betweenBlocks },
+    hooks: {
+      signal,
+      peakMegabytes,
+      betweenBlocks: shared?.betweenBlocks,
+      pacer: openPacer(options, signal, (message) => emit({ event: "note", message })),
+    },
   };
 }
 

@@ -29,6 +29,10 @@ const PANELS: readonly Panel[] = [
     numbers: { tokens_per_second: "at work", tokens_per_second_with_pauses: "with pauses" },
   },
   { title: "Memory, largest so far", unit: "MB", numbers: { peak_mb: "memory" } },
+  { title: "Battery", unit: "%", numbers: { battery: "battery" } },
+  { title: "Temperature", unit: "°C", numbers: { temperature: "temperature" } },
+  { title: "Pause in each step", unit: "ms", numbers: { pause_ms: "pause" } },
+  { title: "Energy of each step", unit: "J", numbers: { joules: "energy" } },
   { title: "Backward pass left out by DropBP", unit: "share", numbers: { drop_rate: "left out" } },
 ];
 /** Drawn elsewhere, or no numbers to draw. */

@@ -1,6 +1,7 @@
 /** @file The few numbers of a run that a report begins with. */
 import { formatBytes, formatCount, formatDuration, formatFixed, formatLoss } from "../../messages/numbers.ts";
 import type { LogEntry } from "../logs/log-format.ts";
+import { sumPower } from "../power/paced-events.ts";
 import { type Html, html } from "./html.ts";
 import type { ReportParts } from "./report-parts.ts";
 
@@ -69,6 +70,15 @@ function listTiles({ state }: ReportParts): Tile[] {
         note: "largest of the process",
       },
     );
+  }
+  const { joules, paused_seconds: paused = 0, energy = "" } = sumPower(history);
+  if (joules !== undefined) {
+    const perToken = joules / sum(steps, (entry) => Number(entry["tokens"]));
+    tiles.push({
+      label: `Energy, ${energy}`,
+      value: `${formatCount(Math.round(joules))} J`,
+      note: `${formatFixed(1000 * perToken, 2)} mJ per token; paused ${formatDuration(1000 * paused)}`,
+    });
   }
   return tiles;
 }

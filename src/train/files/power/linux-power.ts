@@ -1,0 +1,107 @@
+/**
+ * @file Battery, temperature and energy as Linux tells them: power_supply, thermal_zone and powercap (RAPL) of /sys/class.
+ *
+ * Batteries of mice and the like are left out, several of the device count by their mean; of temperatures the highest counts.
+ * The energy counters of processors are readable for root alone on most systems: without them energy is estimated.
+ */
+import { join } from "node:path";
+import { disk } from "../../../format/files/disk/calls.ts";
+import {
+  type EnergyCounter,
+  type PowerReading,
+  type PowerSource,
+  PowerProblem,
+  isTemperature,
+  requireState,
+} from "../../power/reading.ts";
+
+/** Reads the sensors below a folder, /sys/class unless a test has another. */
+export function linuxPower(root = "/sys/class"): PowerSource {
+  return {
+    name: "auto",
+    async read() {
+      const [charges, watts] = await readBatteries(join(root, "power_supply"));
+      const temperatures = await readTemperatures(join(root, "thermal"));
+      const reading: PowerReading = {
+        battery:
+          charges.length === 0 ? null : charges.reduce((sum, charge) => sum + charge, 0) / charges.length,
+        temperature: temperatures.length === 0 ? null : Math.max(...temperatures),
+        watts,
+      };
+      if (reading.battery === null && reading.temperature === null)
+        throw new PowerProblem(`finds no battery and no thermal zone in ${root}`);
+      return requireState(reading);
+    },
+    readEnergy: () => readCounters(join(root, "powercap")),
+  };
+}
+
+/** Charges of the device's batteries, and the watts that flow out of them; null: they do not say, or are charged. */
+async function readBatteries(folder: string): Promise<[charges: number[], watts: number | null]> {
+  const charges: number[] = [];
+  let microwatts: number | null = null;
+  for (const name of await namesIn(folder)) {
+    const path = join(folder, name);
+    if ((await readText(join(path, "type"))) !== "Battery") continue;
+    if ((await readText(join(path, "scope"))) === "Device") continue;
+    const charge = await readNumber(join(path, "capacity"));
+    if (charge === null || charge < 0 || charge > 100) continue;
+    charges.push(charge);
+    if ((await readText(join(path, "status"))) !== "Discharging") continue;
+    const drawn = await readMicrowatts(path);
+    if (drawn !== null) microwatts = (microwatts ?? 0) + drawn;
+  }
+  return [charges, microwatts === null ? null : microwatts / 1e6];
+}
+
+async function readMicrowatts(path: string): Promise<number | null> {
+  const power = await readNumber(join(path, "power_now"));
+  if (power !== null) return Math.abs(power);
+  const [current, voltage] = [
+    await readNumber(join(path, "current_now")),
+    await readNumber(join(path, "voltage_now")),
+  ];
+  return current === null || voltage === null ? null : Math.abs(current * voltage) / 1e6;
+}
+
+async function readTemperatures(folder: string): Promise<number[]> {
+  const found: number[] = [];
+  for (const name of await namesIn(folder)) {
+    if (!name.startsWith("thermal_zone")) continue;
+    const millidegrees = await readNumber(join(folder, name, "temp"));
+    if (millidegrees !== null && isTemperature(millidegrees / 1000)) found.push(millidegrees / 1000);
+  }
+  return found;
+}
+
+/** The counters of whole processors; those of their parts would count twice. */
+async function readCounters(folder: string): Promise<EnergyCounter[]> {
+  const counters: EnergyCounter[] = [];
+  for (const name of await namesIn(folder)) {
+    if (!(await readText(join(folder, name, "name")))?.startsWith("package")) continue;
+    const microjoules = await readNumber(join(folder, name, "energy_uj"));
+    const range = await readNumber(join(folder, name, "max_energy_range_uj"));
+    if (microjoules !== null && range !== null) counters.push({ name, microjoules, range });
+  }
+  return counters;
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  const names = await disk()
+    .readdir(folder)
+    .catch(() => []);
+  return names.toSorted();
+}
+
+/** Null: there is no such file, or it is not for us. */
+async function readText(path: string): Promise<string | null> {
+  const text = await disk()
+    .readFile(path, "utf8")
+    .catch(() => null);
+  return text === null ? null : text.trim();
+}
+
+async function readNumber(path: string): Promise<number | null> {
+  const text = await readText(path);
+  return text === null || !/^-?\d+$/.test(text) ? null : Number(text);
+}

@@ -1,0 +1,30 @@
+/** @file The list of places where the state of a device is read. */
+import { statSync } from "node:fs";
+import type { PowerSource } from "../../power/reading.ts";
+import { commandPower } from "./command-power.ts";
+import { filePower } from "./file-power.ts";
+import { linuxPower } from "./linux-power.ts";
+
+/** A kind of source; the first that takes what `--power` says opens it. */
+interface PowerSourceKind {
+  takes(text: string): boolean;
+  open(text: string): PowerSource;
+}
+
+const POWER_SOURCES: readonly PowerSourceKind[] = [
+  { takes: (text) => text === "auto", open: () => linuxPower() },
+  { takes: isData, open: filePower },
+  { takes: () => true, open: (text) => commandPower(text) },
+];
+
+/** Opens the source that `--power` names. */
+export function openPowerSource(text: string): PowerSource {
+  return (POWER_SOURCES.find(({ takes }) => takes(text)) as PowerSourceKind).open(text);
+}
+
+/** Whether a name is that of a file to read, and not of one to run. */
+function isData(text: string): boolean {
+  if (text.endsWith(".json")) return true;
+  const stats = statSync(text, { throwIfNoEntry: false });
+  return stats !== undefined && stats.isFile() && (stats.mode & 0o111) === 0;
+}

@@ -1,0 +1,45 @@
+/** @file The pacer of a run by its settings, on the clock of this machine. */
+import { setTimeout as wait } from "node:timers/promises";
+import type { TrainOptions } from "../../options.ts";
+import { Pacer, type PacerClock } from "../../power/pacer.ts";
+import { readPauseSchedule } from "../../power/pause-schedule.ts";
+import { openPowerSource } from "./power-sources.ts";
+
+/** Makes the pacer of a run; null: it is not to pause. */
+export function openPacer(
+  options: TrainOptions,
+  signal: AbortSignal | undefined,
+  tell: (note: string) => void,
+): Pacer | null {
+  const { power, powerSchedule, powerEvery, powerMissing } = options;
+  if (power === undefined && powerSchedule === undefined) return null;
+  const [batteryHigh = 0, batteryLow = 0] = options.powerBatteryRates;
+  const [temperatureHigh = 0, temperatureLow = 0] = options.powerTemperatureRates;
+  return new Pacer({
+    source: power === undefined ? null : openPowerSource(power),
+    policy: {
+      batteryThreshold: options.powerBattery,
+      temperatureThreshold: options.powerTemperature,
+      battery: { high: batteryHigh, low: batteryLow },
+      temperature: { high: temperatureHigh, low: temperatureLow },
+    },
+    schedule: powerSchedule === undefined ? [] : (readPauseSchedule(powerSchedule) ?? []),
+    everySteps: powerEvery,
+    missing: powerMissing,
+    clock: clockOf(signal),
+    signal,
+    tell,
+  });
+}
+
+function clockOf(signal: AbortSignal | undefined): PacerClock {
+  return {
+    nowMs: () => performance.now(),
+    processorMs() {
+      const { user, system } = process.cpuUsage();
+      return (user + system) / 1000;
+    },
+    // A pause ends where the run is to stop.
+    sleep: (ms) => wait(ms, undefined, signal ? { signal } : {}).catch(() => {}),
+  };
+}

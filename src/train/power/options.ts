@@ -1,0 +1,49 @@
+/** @file The settings of energy-aware training. */
+import { z } from "zod";
+import { readPauseSchedule } from "./pause-schedule.ts";
+
+const RATES = z.array(z.number().min(0)).refine((rates) => rates.length === 2 && isFalling(rates), {
+  message: "expected two rates, the higher first",
+});
+
+/** Whether the first rate is the higher, or has no limit. */
+function isFalling([high = 0, low = 0]: readonly number[]): boolean {
+  return high === 0 || (low > 0 && low <= high);
+}
+
+export const POWER_OPTIONS = {
+  power: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      "Pause as battery and temperature ask for: auto (sensors of Linux), a JSON file, or a command that prints JSON (docs/power.md)",
+    ),
+  powerBattery: z
+    .number()
+    .min(0)
+    .max(100)
+    .default(20)
+    .describe("Battery charge in per cent below which training is slow"),
+  powerTemperature: z.number().default(42).describe("Temperature in °C above which training is slow"),
+  powerBatteryRates: RATES.default([2, 0.5]).describe(
+    "Steps per second with a charged and a low battery; 0: no limit",
+  ),
+  powerTemperatureRates: RATES.default([2, 0.5]).describe(
+    "Steps per second when cool and when hot; 0: no limit",
+  ),
+  powerEvery: z.int().positive().default(1).describe("Read battery and temperature every so many steps"),
+  powerSchedule: z
+    .string()
+    .refine((text) => readPauseSchedule(text) !== null, {
+      message: "expected ranges of steps and milliseconds, such as 0-99:300,100-:100",
+    })
+    .optional()
+    .describe(
+      "Pauses set by hand, which come first: 0-99:300,100-:100 is 300 ms in the first 100 steps, then 100 ms",
+    ),
+  powerMissing: z
+    .enum(["run", "stop"])
+    .default("run")
+    .describe("Without battery and temperature: run at full speed, or stop with a checkpoint"),
+};

@@ -1,0 +1,146 @@
+/**
+ * @file Holds a run to the pace that its device allows: reads the state, and spreads the pause of a step over its blocks.
+ *
+ * How long a step works is known when it is over. So what lies between its blocks follows the step before, and what is left
+ * comes at the end.
+ */
+import { FailedError } from "../../errors.ts";
+import { type Energy, energyOf } from "./energy.ts";
+import { type PauseRange, pauseOf } from "./pause-schedule.ts";
+import { type PowerPolicy, periodMs, stepsPerSecond } from "./policy.ts";
+import { type EnergyCounter, PowerProblem, type PowerReading, type PowerSource } from "./reading.ts";
+
+/** Time as the pacer knows it. */
+export interface PacerClock {
+  nowMs(): number;
+  /** Time of all cores that this process has worked. */
+  processorMs(): number;
+  /** Waits, less long where the run is to stop. */
+  sleep(ms: number): Promise<void>;
+}
+
+export interface PacerParts {
+  /** Null: the schedule alone says. */
+  readonly source: PowerSource | null;
+  readonly policy: PowerPolicy;
+  readonly schedule: readonly PauseRange[];
+  /** The state is read every so many steps. */
+  readonly everySteps: number;
+  /** What to do without a state: go on at full speed, or stop. */
+  readonly missing: "run" | "stop";
+  readonly clock: PacerClock;
+  readonly signal: AbortSignal | undefined;
+  /** Hears what the user should see. */
+  readonly tell: (note: string) => void;
+}
+
+/** What the power of a device made of a step. */
+export interface PacedStep {
+  /** Time in which it worked. */
+  readonly busyMs: number;
+  readonly pauseMs: number;
+  /** Null: not known. */
+  readonly battery: number | null;
+  readonly temperature: number | null;
+  readonly energy: Energy;
+}
+
+/** Shorter ones are joined with the next. */
+const SHORTEST_SLEEP_MS = 1;
+
+export class Pacer {
+  readonly #parts: PacerParts;
+  #reading: PowerReading | null = null;
+  #hasTold = false;
+  /** Of the step before; null: there is none. */
+  #last: { readonly busyMs: number; readonly numCalls: number } | null = null;
+  #step = { index: 0, startMs: 0, processorMs: 0, pausedMs: 0, numCalls: 0 };
+  #counters: readonly EnergyCounter[] = [];
+
+  constructor(parts: PacerParts) {
+    this.#parts = parts;
+  }
+
+  /** Begins a step, from 0. @throws FailedError "train/power" where there is no state and the run is to stop then */
+  async begin(index: number): Promise<void> {
+    const { source, everySteps, clock } = this.#parts;
+    const startMs = clock.nowMs();
+    this.#step = { index, startMs, processorMs: clock.processorMs(), pausedMs: 0, numCalls: 0 };
+    this.#counters = (await source?.readEnergy()) ?? [];
+    if (source && (index % everySteps === 0 || this.#last === null)) this.#reading = await this.#read(source);
+  }
+
+  async #read(source: PowerSource): Promise<PowerReading | null> {
+    try {
+      return await source.read();
+    } catch (error) {
+      if (!(error instanceof PowerProblem)) throw error;
+      const found = `power source "${source.name}" ${error.message}`;
+      if (this.#parts.missing === "stop") {
+        throw new FailedError(
+          "train/power",
+          `Cannot go on training: ${found}, expected battery or temperature`,
+          {
+            hint: "Mend the source and go on with --resume, or let the run go on at full speed with --power-missing run.",
+            cause: error,
+          },
+        );
+      }
+      if (!this.#hasTold) this.#parts.tell(`The ${found}: the run goes on at full speed`);
+      this.#hasTold = true;
+      return null;
+    }
+  }
+
+  /** Takes a part of the step's pause. */
+  async betweenBlocks(): Promise<void> {
+    const step = this.#step;
+    step.numCalls++;
+    if (this.#last === null) return;
+    const { busyMs, numCalls } = this.#last;
+    const share = Math.min(1, step.numCalls / (numCalls + 1));
+    await this.#sleep(this.#pauseMs(Math.max(busyMs, this.#busyMs())) * share - step.pausedMs);
+  }
+
+  /** Takes what is left of the pause, and tells what the step was. */
+  async end(): Promise<PacedStep> {
+    const { clock, source } = this.#parts;
+    const { startMs, processorMs, numCalls } = this.#step;
+    const busyMs = this.#busyMs();
+    await this.#sleep(this.#pauseMs(busyMs) - this.#step.pausedMs);
+    this.#last = { busyMs, numCalls };
+    return {
+      busyMs,
+      pauseMs: this.#step.pausedMs,
+      battery: this.#reading?.battery ?? null,
+      temperature: this.#reading?.temperature ?? null,
+      energy: energyOf({
+        before: this.#counters,
+        after: (await source?.readEnergy()) ?? [],
+        watts: this.#reading?.watts ?? null,
+        elapsedMs: clock.nowMs() - startMs,
+        processorMs: clock.processorMs() - processorMs,
+      }),
+    };
+  }
+
+  /** The whole pause of this step, if it works as long. */
+  #pauseMs(busyMs: number): number {
+    const { schedule, policy } = this.#parts;
+    const set = pauseOf(schedule, this.#step.index);
+    if (set !== null) return set;
+    return this.#reading === null ? 0 : Math.max(0, periodMs(stepsPerSecond(this.#reading, policy)) - busyMs);
+  }
+
+  #busyMs(): number {
+    return this.#parts.clock.nowMs() - this.#step.startMs - this.#step.pausedMs;
+  }
+
+  async #sleep(ms: number): Promise<void> {
+    const { clock, signal } = this.#parts;
+    if (ms < SHORTEST_SLEEP_MS || signal?.aborted) return;
+    const fromMs = clock.nowMs();
+    await clock.sleep(ms);
+    this.#step.pausedMs += clock.nowMs() - fromMs;
+  }
+}

@@ -1,0 +1,74 @@
+/** @file What a file or a command says of a device, as JSON; and what no device says. */
+import { z } from "zod";
+import type { DeviceState } from "./policy.ts";
+
+/** A device at one time. */
+export interface PowerReading extends DeviceState {
+  /** Of the whole device, as it measures them; null: it does not. */
+  readonly watts: number | null;
+}
+
+/** Counts energy from some beginning, and begins anew after its range. */
+export interface EnergyCounter {
+  readonly name: string;
+  readonly microjoules: number;
+  readonly range: number;
+}
+
+/** Where the state of a device is from. */
+export interface PowerSource {
+  /** For messages. */
+  readonly name: string;
+  /** Reads the state. @throws PowerProblem when there is none, or it is nonsense */
+  read(): Promise<PowerReading>;
+  /** Reads the counters of energy; none: it is not measured so. */
+  readEnergy(): Promise<readonly EnergyCounter[]>;
+}
+
+/** Says what is wrong with a source, as the middle of a message: "is gone". */
+export class PowerProblem extends Error {}
+
+const [COLDEST, HOTTEST] = [-50, 150];
+const PERCENT = z.number().min(0).max(100);
+const READING = z.object({
+  battery: PERCENT.nullish(),
+  /** As Termux calls it. */
+  percentage: PERCENT.nullish(),
+  temperature: z.number().min(COLDEST).max(HOTTEST).nullish(),
+  watts: z.number().min(0).nullish(),
+});
+const SHOWN_LENGTH = 80;
+
+/** Reads the JSON of a source. @throws PowerProblem */
+export function parseReading(text: string): PowerReading {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw nonsense(text);
+  }
+  const parsed = READING.safeParse(value);
+  if (!parsed.success) throw nonsense(text);
+  const { battery, percentage, temperature, watts } = parsed.data;
+  return requireState({
+    battery: battery ?? percentage ?? null,
+    temperature: temperature ?? null,
+    watts: watts ?? null,
+  });
+}
+
+/** @throws PowerProblem when a reading says nothing that pauses could be made of */
+export function requireState(reading: PowerReading): PowerReading {
+  if (reading.battery === null && reading.temperature === null)
+    throw new PowerProblem("says neither battery nor temperature");
+  return reading;
+}
+
+/** Whether a device can be so warm. */
+export function isTemperature(degrees: number): boolean {
+  return degrees >= COLDEST && degrees <= HOTTEST;
+}
+
+function nonsense(text: string): PowerProblem {
+  return new PowerProblem(`says ${JSON.stringify(text.trim().slice(0, SHOWN_LENGTH))}`);
+}

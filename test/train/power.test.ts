@@ -1,0 +1,239 @@
+/** @file Training by battery and temperature: a simulated phone, real sources, and runs that pause. */
+import assert from "node:assert/strict";
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { describe, test } from "node:test";
+import { SimulatedPhone, trainOnPhone } from "../../bench/simulated-phone.ts";
+import { commandPower, splitWords } from "../../src/train/files/power/command-power.ts";
+import { filePower } from "../../src/train/files/power/file-power.ts";
+import { linuxPower } from "../../src/train/files/power/linux-power.ts";
+import { openPowerSource } from "../../src/train/files/power/power-sources.ts";
+import type { StepEvent } from "../../src/train/events.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+import { bytesOf, runTiny } from "./tiny-run.ts";
+
+const folder = temporaryFolder();
+
+describe("a simulated phone", () => {
+  const RUN = { numSteps: 1500, stepMs: 600, numBlocks: 24 };
+
+  test("at full speed it overheats; paced it stays at the threshold, and each token costs a little more", async () => {
+    const [free, paced] = [new SimulatedPhone(80), new SimulatedPhone(80)];
+    const freeSteps = await trainOnPhone({ ...RUN, phone: free, pacer: null });
+    const steps = await trainOnPhone({ ...RUN, phone: paced, pacer: {} });
+    assert.ok(Math.max(...freeSteps.map(({ temperature }) => temperature)) > 55);
+    assert.ok(Math.max(...steps.map(({ temperature }) => temperature)) < 43);
+    // It throttles when it is hot, and goes on as fast as it can when it has cooled.
+    const hot = steps.findIndex(({ pauseMs }) => pauseMs > 0);
+    const resumed = steps.findIndex(({ pauseMs }, i) => i > hot && pauseMs === 0);
+    assert.ok(hot > 100 && resumed > hot, `throttled in step ${hot}, resumed in ${resumed}`);
+    for (const { pauseMs } of steps)
+      assert.ok(Math.abs(pauseMs) < 1 || Math.abs(pauseMs - 1400) < 60, `${pauseMs}`);
+    // Pauses cost what the phone draws at rest; a cool chip leaks less.
+    const extra = paced.joules / free.joules - 1;
+    assert.ok(extra > 0 && extra < 0.12, `${(100 * extra).toFixed(1)} % more per token`);
+    const busy = (RUN.numSteps * RUN.stepMs) / paced.state.nowMs;
+    assert.ok(busy > 0.35 && busy < 0.65, `busy ${busy}`);
+  });
+
+  test("a low battery slows it until it is charged", async () => {
+    const phone = new SimulatedPhone(20.2);
+    const steps = await trainOnPhone({
+      ...RUN,
+      phone,
+      numSteps: 400,
+      pacer: {},
+      onStep: (step) => void (phone.chargerWatts = step >= 200 ? 15 : 0),
+    });
+    const isSlow = steps.map(({ pauseMs }) => pauseMs > 1000);
+    const first = isSlow.indexOf(true);
+    assert.ok(first > 0 && steps[first - 1]!.battery < 20, `slow from step ${first}`);
+    assert.ok(isSlow.slice(first, 200).every(Boolean));
+    const again = isSlow.indexOf(false, 200);
+    assert.ok(again > 200 && steps[again - 1]!.battery >= 20, `fast from step ${again}`);
+  });
+});
+
+/** Writes files below a folder. */
+function writeTree(root: string, files: Readonly<Record<string, string>>): string {
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(root, name)), { recursive: true });
+    writeFileSync(join(root, name), `${text}\n`);
+  }
+  return root;
+}
+
+describe("sources", () => {
+  test("Linux tells the mean of its batteries, the hottest zone, what is drawn, and counters of processors", async () => {
+    const source = linuxPower(
+      writeTree(`${folder}/sys`, {
+        "power_supply/AC/type": "Mains",
+        "power_supply/BAT0/type": "Battery",
+        "power_supply/BAT0/capacity": "30",
+        "power_supply/BAT0/status": "Discharging",
+        "power_supply/BAT0/power_now": "6000000",
+        "power_supply/BAT1/type": "Battery",
+        "power_supply/BAT1/capacity": "70",
+        "power_supply/BAT1/status": "Discharging",
+        "power_supply/BAT1/current_now": "-500000",
+        "power_supply/BAT1/voltage_now": "4000000",
+        "power_supply/mouse/type": "Battery",
+        "power_supply/mouse/scope": "Device",
+        "power_supply/mouse/capacity": "5",
+        "thermal/thermal_zone0/temp": "41500",
+        "thermal/thermal_zone1/temp": "38000",
+        "thermal/thermal_zone2/temp": "-274000",
+        "thermal/thermal_zone3/type": "broken",
+        "thermal/cooling_device0/cur_state": "99000",
+        "powercap/intel-rapl:0/name": "package-0",
+        "powercap/intel-rapl:0/energy_uj": "123456",
+        "powercap/intel-rapl:0/max_energy_range_uj": "262143328850",
+        "powercap/intel-rapl:0:0/name": "core",
+        "powercap/intel-rapl:0:0/energy_uj": "99",
+        "powercap/intel-rapl:0:0/max_energy_range_uj": "262143328850",
+      }),
+    );
+    assert.deepEqual(await source.read(), { battery: 50, temperature: 41.5, watts: 8 });
+    assert.deepEqual(await source.readEnergy(), [
+      { name: "intel-rapl:0", microjoules: 123456, range: 262143328850 },
+    ]);
+    const none = linuxPower(`${folder}/nowhere`);
+    await assert.rejects(none.read(), /finds no battery and no thermal zone/);
+    assert.deepEqual(await none.readEnergy(), []);
+  });
+
+  test("a file is read anew each time; what is missing, too large, a folder or nonsense is said", async () => {
+    const path = `${folder}/power.json`;
+    const source = filePower(path);
+    await assert.rejects(source.read(), /cannot be read \(no such file\)/);
+    writeFileSync(path, '{"battery": 12}');
+    assert.equal((await source.read()).battery, 12);
+    writeFileSync(path, '{"battery": 13}');
+    assert.equal((await source.read()).battery, 13);
+    writeFileSync(path, "x".repeat(100_000));
+    await assert.rejects(source.read(), /100000 bytes/);
+    writeFileSync(path, '{"battery": "\u001b[31m"}');
+    await assert.rejects(source.read(), /says "/);
+    await assert.rejects(filePower(folder).read(), /it is a folder/);
+  });
+
+  test("a command is run without a shell; what is missing, fails, never ends or prints without end is said", async () => {
+    const run = (script: string, ms = 10_000) =>
+      commandPower(`"${process.execPath}" -e '${script}'`, ms).read();
+    assert.deepEqual(await run("console.log(JSON.stringify({ battery: 40, temperature: 30 }))"), {
+      battery: 40,
+      temperature: 30,
+      watts: null,
+    });
+    await assert.rejects(commandPower("no-such-program-of-ours --x").read(), /is no file and no program/);
+    await assert.rejects(run("process.exit(3)"), /ends with status 3/);
+    await assert.rejects(run("setInterval(() => {}, 1000)", 300), /does not end within 0.3 s/);
+    await assert.rejects(run('process.stdout.write("x".repeat(1e6))'), /prints more than/);
+    await assert.rejects(run('console.log("warm")'), /says "warm/);
+    assert.deepEqual(splitWords(`a "b c" d'e f'g  h`), ["a", "b c", "de fg", "h"]);
+  });
+
+  test("a name is that of a file to read, a program to run, or auto", async () => {
+    const [data, program] = [`${folder}/state.txt`, `${folder}/tell.sh`];
+    writeFileSync(data, "{}");
+    writeFileSync(program, "#!/bin/sh\n");
+    chmodSync(program, 0o755);
+    assert.equal(openPowerSource("auto").name, "auto");
+    for (const [name, error] of [
+      [data, /says neither battery nor temperature/],
+      [`${folder}/not-there.json`, /no such file/],
+      [program, /says ""/],
+    ] as const)
+      await assert.rejects(openPowerSource(name).read(), error, name);
+  });
+});
+
+describe("a run that pauses", async () => {
+  const SETTINGS = {
+    model: await writeTinyModel(`${folder}/model`),
+    data: writeTinyChats(`${folder}/chats.jsonl`, 8),
+    learningRate: 0.01,
+    steps: 4,
+  };
+  const power = `${folder}/battery.json`;
+  const stepsOf = (events: readonly { readonly event: string }[]): StepEvent[] =>
+    events.filter((event): event is StepEvent => event.event === "step");
+
+  test("trains the same bits, and tells battery, pauses, both speeds and energy", async () => {
+    await runTiny({ ...SETTINGS, output: `${folder}/plain` });
+    writeFileSync(power, '{"battery": 10, "temperature": 30, "watts": 3}');
+    const { events, result } = await runTiny(
+      { ...SETTINGS, output: `${folder}/paused`, power, powerBatteryRates: [0, 6] },
+      {
+        onEvent: (event) => {
+          if (event.event === "step" && event.step === 2) writeFileSync(power, "?");
+        },
+      },
+    );
+    const name = "adapter_model.safetensors";
+    assert.ok(bytesOf(`${folder}/paused`, name).equals(bytesOf(`${folder}/plain`, name)));
+    const steps = stepsOf(events);
+    const [second, third] = [steps[1], steps[2]] as [StepEvent, StepEvent];
+    assert.deepEqual([second.battery, second.temperature, second.energy], [10, 30, "measured"]);
+    const busyMs = (1000 * second.tokens) / second.tokens_per_second;
+    const allMs = (1000 * second.tokens) / (second.tokens_per_second_with_pauses ?? 0);
+    assert.ok(Math.abs(allMs - busyMs - (second.pause_ms ?? 0)) < 1e-6);
+    assert.ok(second.pause_ms! > 0 && allMs > 160, `${busyMs} ms of work, ${second.pause_ms} of pause`);
+    assert.ok(Math.abs(second.joules! - (3 * allMs) / 1000) < 0.2, `${second.joules} J`);
+    assert.deepEqual([third.battery, third.pause_ms, third.energy], [undefined, 0, "estimated"]);
+    const notes = events.filter(({ event }) => event === "note");
+    assert.equal(notes.length, 1, JSON.stringify(notes));
+    assert.equal(result.energy, "estimated");
+    assert.ok(Math.abs(result.joules! - steps.reduce((sum, step) => sum + step.joules!, 0)) < 1e-9);
+    assert.match(
+      readFileSync(`${folder}/paused/report.html`, "utf8"),
+      /Energy, estimated[^]*Pause in each step/,
+    );
+  });
+
+  test("stops with a checkpoint where nothing is said any more, and is resumed with the same bits", async () => {
+    writeFileSync(power, '{"battery": 90}');
+    const settings = { ...SETTINGS, output: `${folder}/stopped`, power, powerMissing: "stop" } as const;
+    const run = runTiny(settings, {
+      onEvent: (event) => {
+        if (event.event === "step" && event.step === 2) writeFileSync(power, '{"battery": 900}');
+      },
+    });
+    await assert.rejects(run, { code: "train/power", message: /says "\{\\"battery\\": 900\}"/ });
+    await runTiny({ ...SETTINGS, output: `${folder}/stopped`, resume: true });
+    const name = "adapter_model.safetensors";
+    assert.ok(bytesOf(`${folder}/stopped`, name).equals(bytesOf(`${folder}/plain`, name)));
+  });
+
+  test("a pause ends when the run is stopped", async () => {
+    const stop = new AbortController();
+    const startMs = performance.now();
+    const run = runTiny(
+      { ...SETTINGS, output: `${folder}/aborted`, powerSchedule: "0-0:1,1-:600000" },
+      {
+        signal: stop.signal,
+        onEvent: (event) => {
+          if (event.event === "step") setTimeout(() => stop.abort(), 100);
+        },
+      },
+    );
+    await assert.rejects(run, { code: "train/stopped" });
+    assert.ok(performance.now() - startMs < 60_000);
+  });
+
+  test("settings that say nothing sensible are refused before anything is written", async () => {
+    for (const [setting, value] of [
+      ["powerSchedule", "10"],
+      ["powerBattery", 120],
+      ["powerBatteryRates", [1, 2]],
+      ["powerMissing", "sleep"],
+    ] as const) {
+      const output = `${folder}/bad-${setting}`;
+      await assert.rejects(
+        runTiny({ ...SETTINGS, output, [setting]: value }),
+        { code: "usage/flag" },
+        setting,
+      );
+    }
+  });
+});
