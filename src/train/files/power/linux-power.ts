@@ -87,10 +87,9 @@ async function readCounters(folder: string): Promise<EnergyCounter[]> {
 }
 
 async function namesIn(folder: string): Promise<string[]> {
-  const names = await disk()
+  return await disk()
     .readdir(folder)
     .catch(() => []);
-  return names.toSorted();
 }
 
 /** Null: there is no such file, or it is not for us. */

@@ -7,8 +7,8 @@ import { linuxPower } from "./linux-power.ts";
 
 /** A kind of source; the first that takes what `--power` says opens it. */
 interface PowerSourceKind {
-  takes(text: string): boolean;
-  open(text: string): PowerSource;
+  readonly takes: (text: string) => boolean;
+  readonly open: (text: string) => PowerSource;
 }
 
 const POWER_SOURCES: readonly PowerSourceKind[] = [
