@@ -1,6 +1,6 @@
 /** @file The list of operations. The conformance suite loops over it. */
 import type { AnyOp } from "./op.ts";
-import { attentionMaskOp } from "./ops/attention-mask.ts";
+import { attentionGradientOp, attentionOp } from "./ops/attention.ts";
 import { castOp } from "./ops/cast.ts";
 import { equalOp, greaterOp } from "./ops/compare.ts";
 import { concatOp } from "./ops/concat.ts";
@@ -71,7 +71,8 @@ export const OPS: readonly AnyOp[] = [
   rmsNormOp,
   layerNormOp,
   ropeOp,
-  attentionMaskOp,
+  attentionOp,
+  attentionGradientOp,
   rotatePairsOp,
   routeRowsOp,
   linearCrossEntropyOp,

@@ -1,5 +1,5 @@
 /** @file The list of operation suites. A new operation is tested by adding its suite here. */
-import { attentionMaskSuite } from "./attention-mask.ts";
+import { attentionGradientSuite, attentionSuite } from "./attention.ts";
 import { castSuite } from "./cast.ts";
 import { crossEntropySuite, softmaxErrorSuite } from "./cross-entropy.ts";
 import { addSuite, divSuite, mulSuite, subSuite } from "./elementwise-binary.ts";
@@ -93,7 +93,8 @@ export const OP_SUITES: readonly OpSuite[] = [
   rmsNormSuite,
   layerNormSuite,
   ropeSuite,
-  attentionMaskSuite,
+  attentionSuite,
+  attentionGradientSuite,
   rotatePairsSuite,
   linearCrossEntropySuite,
   logSumExpSuite,

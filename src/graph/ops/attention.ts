@@ -1,0 +1,112 @@
+/**
+ * @file Attention with grouped key/value heads, by chunks of queries; its gradient computes the scores again, chunk by chunk.
+ *
+ *   P = softmax(cap(s q kᵀ) + mask)    o = P v    q [B, H, T, E]   k, v [B, K, S, E]   o, do [B, T, H·E]
+ *   dS = P ∘ (do vᵀ - Σ do ∘ o)        dq = s dS k    dk = s dSᵀ q    dv = Pᵀ do
+ *
+ * Papers: arXiv:1706.03762, eq. 1; grouped heads: "GQA", arXiv:2305.13245; capped scores: "Gemma 2", arXiv:2408.00118; the
+ * gradient from o instead of P: "FlashAttention", arXiv:2205.14135, B.4. A chunk of causal queries reads only the keys
+ * from its window's start to its own end, so scores far outside are never computed.
+ */
+import type { Value } from "../graph.ts";
+import { type Op, applyOne } from "../op.ts";
+import { type Dim, mulDims, sameShape, showShape } from "../shape.ts";
+import { emitAttention, emitAttentionGradient } from "./attention-chunks.ts";
+
+/** Settings of attention. */
+export interface AttentionAttributes extends Record<string, unknown> {
+  /** Factor s of the scores. */
+  readonly scale: number;
+  /** Scores are bent by c · tanh(x / c); null: they are not. */
+  readonly softcap: number | null;
+  /** Keys after the query are hidden. Without a cache, keys lie where their queries do. */
+  readonly causal: boolean;
+  /** How many keys a causal query sees, itself included; null: all. */
+  readonly window: number | null;
+  /** Queries of one chunk, and how many chunks T makes; one for a T that is not known to be longer. */
+  readonly chunk: { readonly length: number; readonly count: number };
+}
+
+/** Queries, keys, values, then segments and positions of the queries [B, T] and of the keys [B, S], all int32 or all int64. */
+export type AttentionValues = readonly [
+  query: Value,
+  key: Value,
+  value: Value,
+  querySegments: Value,
+  queryPositions: Value,
+  keySegments: Value,
+  keyPositions: Value,
+];
+
+function check(
+  [query, key, value, ...places]: AttentionValues,
+  { causal, window }: AttentionAttributes,
+): void {
+  const [B, H, T, E] = query.shape as [Dim, Dim, Dim, Dim];
+  const [, K, S] = key.shape as [Dim, Dim, Dim];
+  const [segments, positions, keySegments, keyPositions] = places;
+  const { dtype } = segments;
+  const fits =
+    typeof E === "number" &&
+    typeof H === "number" &&
+    typeof K === "number" &&
+    H % K === 0 &&
+    sameShape(key.shape, [B, K, S, E]) &&
+    sameShape(value.shape, key.shape) &&
+    (dtype === "int32" || dtype === "int64") &&
+    places.every((place) => place.dtype === dtype) &&
+    [segments, positions].every(({ shape }) => sameShape(shape, [B, T])) &&
+    [keySegments, keyPositions].every(({ shape }) => sameShape(shape, [B, S]));
+  if (!fits) {
+    const found = [query, key, value, ...places].map((one) => `${one.dtype} ${showShape(one.shape)}`);
+    throw new RangeError(
+      `Cannot attend with ${found.join(", ")}: expected [B, H, T, E], [B, K, S, E] twice, [B, T] and [B, S] twice, int32 or int64`,
+    );
+  }
+  if (window !== null && !(causal && Number.isInteger(window) && window > 0)) {
+    throw new RangeError(
+      `Cannot attend to a window of ${window} keys: expected at least 1, in causal attention`,
+    );
+  }
+}
+
+export const attentionOp: Op<AttentionAttributes, AttentionValues> = {
+  name: "attention",
+  infer: (inputs, attributes) => {
+    check(inputs, attributes);
+    const { dtype, shape } = inputs[0];
+    const [B, H, T, E] = shape as [Dim, number, Dim, number];
+    return [{ dtype, shape: [B, T, H * E] }];
+  },
+  emit: emitAttention,
+  vjp: ({ inputs, outputs: [output], attributes }, [gradient]) => {
+    const [query] = inputs;
+    const own = query.graph.apply(attentionGradientOp, [...inputs, output, gradient], attributes);
+    return [...own, null, null, null, null];
+  },
+};
+
+export const attentionGradientOp: Op<
+  AttentionAttributes,
+  readonly [...AttentionValues, output: Value, gradient: Value],
+  readonly [dQuery: Value, dKey: Value, dValue: Value]
+> = {
+  name: "attentionGradient",
+  infer: ([query, key, value, ...rest]) => {
+    const [B, H, T, E] = query.shape as [Dim, Dim, Dim, Dim];
+    for (const { shape } of rest.slice(-2)) {
+      if (!sameShape(shape, [B, T, mulDims(H, E)]))
+        throw new RangeError(
+          `Cannot differentiate attention of ${showShape(query.shape)}: gradient ${showShape(shape)}`,
+        );
+    }
+    return [query, key, value].map(({ dtype, shape }) => ({ dtype, shape })) as never;
+  },
+  emit: emitAttentionGradient,
+  vjp: "not-differentiable",
+};
+
+/** Attends: q [B, H, T, E] over k and v [B, K, S, E] give [B, T, H·E]. */
+export function attend(values: AttentionValues, attributes: AttentionAttributes): Value {
+  return applyOne(attentionOp, values, attributes);
+}

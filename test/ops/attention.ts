@@ -1,0 +1,267 @@
+/** @file Reference and cases of attention and of its gradient, by one loop over heads, queries and keys. */
+import type { DType } from "../../src/graph/dtype.ts";
+import type { AttentionAttributes } from "../../src/graph/ops/attention.ts";
+import { type Array64, at, build, put } from "./array64.ts";
+import {
+  type Draw,
+  type InputSpec,
+  type OpCase,
+  type OpSuite,
+  float,
+  given,
+  integers,
+  opCase,
+  reject,
+} from "./op-suite.ts";
+
+type Size = number | string;
+
+const PLAIN: AttentionAttributes = {
+  scale: 0.5,
+  softcap: null,
+  causal: true,
+  window: null,
+  chunk: { length: 1, count: 1 },
+};
+
+type Places = Readonly<Record<"querySegments" | "queryPositions" | "keySegments" | "keyPositions", Draw>>;
+
+/** Places of rows of `length` as examples of `perSegment` tokens, of which the queries are those from `start` on. */
+const inTurn =
+  (length: number, perSegment: number, what: "segment" | "position", start = 0): Draw =>
+  (_random, place) => {
+    const token = start + (place % length);
+    return what === "segment" ? Math.floor(token / perSegment) : token % perSegment;
+  };
+
+/** Packed rows of `length` keys, of which the last `numQueries` are queries. */
+const packed = (length: number, perSegment: number, numQueries = length): Places => ({
+  querySegments: inTurn(numQueries, perSegment, "segment", length - numQueries),
+  queryPositions: inTurn(numQueries, perSegment, "position", length - numQueries),
+  keySegments: inTurn(length, perSegment, "segment"),
+  keyPositions: inTurn(length, perSegment, "position"),
+});
+
+const MOST = 2 ** 20 - 1;
+const atTheEdges: Places = {
+  querySegments: given(-2048, -1, 0, 2047),
+  queryPositions: given(MOST, 0, MOST, MOST),
+  keySegments: given(-2048, -2048, -1, -1, 0, 2046, 2047, 2047),
+  keyPositions: given(0, MOST, 0, MOST, 0, MOST, 0, MOST),
+};
+
+/** With a key in the window of each query. */
+const seenAtTheEdges: Places = {
+  ...atTheEdges,
+  keyPositions: given(0, MOST, 0, MOST, MOST, MOST, 0, MOST),
+};
+
+/** Sizes of a case: rows, query heads, key heads, queries, keys, head width. */
+type Sizes = readonly [B: Size, H: number, K: number, T: Size, S: Size, E: number];
+
+function inputsOf([B, H, K, T, S, E]: Sizes, places: Places, dtype: DType): InputSpec[] {
+  return [
+    float([B, H, T, E]),
+    float([B, K, S, E]),
+    float([B, K, S, E]),
+    { dtype, shape: [B, T], draw: places.querySegments },
+    { dtype, shape: [B, T], draw: places.queryPositions },
+    { dtype, shape: [B, S], draw: places.keySegments },
+    { dtype, shape: [B, S], draw: places.keyPositions },
+  ];
+}
+
+interface More {
+  readonly dtype?: DType;
+  readonly bindings?: Record<string, number>;
+}
+
+const attended = (
+  name: string,
+  sizes: Sizes,
+  places: Places,
+  attributes: Partial<AttentionAttributes> = {},
+  { dtype = "int64", bindings = {} }: More = {},
+): OpCase =>
+  opCase(name, inputsOf(sizes, places, dtype), {
+    attributes: { ...PLAIN, ...attributes },
+    bindings,
+    tolerance: 1e-5,
+  });
+
+const chunks = (length: number, count: number): Pick<AttentionAttributes, "chunk"> => ({
+  chunk: { length, count },
+});
+
+const CASES: readonly OpCase[] = [
+  attended("one chunk", [2, 4, 2, 5, 5, 3], packed(5, 5)),
+  attended("a head of keys each", [1, 2, 2, 4, 4, 3], packed(4, 4)),
+  attended("keys before the queries", [2, 2, 1, 5, 7, 3], packed(7, 4, 5)),
+  attended("int32", [2, 2, 1, 5, 7, 3], packed(7, 4, 5), {}, { dtype: "int32" }),
+  attended("packed rows", [2, 2, 1, 6, 6, 2], packed(6, 4)),
+  attended("both directions", [2, 2, 1, 5, 7, 3], packed(7, 4, 5), { causal: false }),
+  attended("capped", [1, 4, 2, 5, 5, 3], packed(5, 5), { softcap: 1.5 }),
+  attended("a window", [1, 2, 1, 9, 9, 2], packed(9, 9), { window: 3 }),
+  attended("a window across examples", [2, 2, 1, 9, 9, 2], packed(9, 4), { window: 3 }),
+  attended("a window of the query alone", [1, 2, 1, 5, 5, 2], packed(5, 5), { window: 1 }),
+  attended("a window wider than the row", [1, 2, 1, 5, 5, 2], packed(5, 3), { window: 2 ** 30 }),
+  attended("one query after cached keys", [1, 2, 1, 1, 8, 2], packed(8, 8, 1), { window: 4 }),
+  attended("the largest positions and segments", [1, 1, 1, 4, 8, 2], atTheEdges),
+  attended("the largest positions, a window", [1, 1, 1, 4, 8, 2], seenAtTheEdges, { window: 5 }),
+  attended("the largest positions, a wide window", [1, 1, 1, 4, 8, 2], atTheEdges, { window: 2 ** 40 }),
+  attended("chunks", [2, 4, 2, 8, 8, 3], packed(8, 8), chunks(3, 3)),
+  attended("chunks of packed rows", [1, 2, 1, 9, 9, 2], packed(9, 4), chunks(2, 5)),
+  attended("chunks of capped scores", [1, 4, 2, 7, 7, 2], packed(7, 7), { softcap: 1.5, ...chunks(2, 4) }),
+  attended("chunks with a window", [1, 4, 2, 9, 9, 2], packed(9, 9), { window: 3, ...chunks(2, 5) }),
+  attended("chunks with a window of one", [1, 2, 1, 5, 5, 2], packed(5, 5), { window: 1, ...chunks(2, 3) }),
+  attended("chunks with a wide window", [1, 2, 1, 7, 7, 2], packed(7, 5), { window: 5, ...chunks(3, 3) }),
+  attended("chunks in both directions", [2, 2, 1, 7, 7, 2], packed(7, 4), { causal: false, ...chunks(3, 3) }),
+  attended(
+    "symbolic sizes",
+    ["B", 4, 2, "T", "P+T", 3],
+    packed(7, 5, 3),
+    {},
+    { dtype: "int32", bindings: { B: 2, T: 3, P: 4 } },
+  ),
+  attended("symbolic chunks", ["B", 4, 2, "T", "T", 3], packed(7, 5), chunks(3, 3), {
+    bindings: { B: 2, T: 7 },
+  }),
+];
+
+const SIZES: Sizes = [2, 2, 1, 3, 5, 2];
+const changed = (which: number, spec: InputSpec): InputSpec[] =>
+  inputsOf(SIZES, packed(5, 5, 3), "int64").map((own, i) => (i === which ? spec : own));
+const vector = (shape: readonly Size[], dtype: DType = "int64"): InputSpec => ({
+  dtype,
+  shape,
+  draw: integers(3),
+});
+
+const REJECTED = [
+  reject("heads in no groups", changed(0, float([2, 3, 3, 2])).with(1, float([2, 2, 5, 2])), PLAIN),
+  reject("keys of another width", changed(1, float([2, 1, 5, 3])), PLAIN),
+  reject("values of other keys", changed(2, float([2, 1, 4, 2])), PLAIN),
+  reject("positions of another length", changed(4, vector([2, 4])), PLAIN),
+  reject("keys of another batch", changed(5, vector([1, 5])), PLAIN),
+  reject("two types", changed(6, vector([2, 5], "int32")), PLAIN),
+  reject("positions that are floats", changed(4, float([2, 3])), PLAIN),
+  ...[
+    { causal: false, window: 4 },
+    { causal: true, window: 0 },
+    { causal: true, window: 2.5 },
+  ].map((attributes) =>
+    reject(
+      `a window of ${attributes.window}, causal ${attributes.causal}`,
+      inputsOf(SIZES, packed(5, 5, 3), "int64"),
+      {
+        ...PLAIN,
+        ...attributes,
+      },
+    ),
+  ),
+];
+
+/** One query of one head: the keys' weights, and the slopes of its capped scores. */
+function weightsOf(
+  [query, key, , querySegments, queryPositions, keySegments, keyPositions]: readonly Array64[],
+  { scale, softcap, causal, window }: AttentionAttributes,
+  [b, h, t]: readonly [number, number, number],
+): { readonly weights: number[]; readonly slopes: number[] } {
+  const [, H, , E] = (query as Array64).shape as [number, number, number, number];
+  const [, K, S] = (key as Array64).shape as [number, number, number];
+  const place = (x: Array64 | undefined, i: number): number => at(x as Array64, [b, i]);
+  const slopes: number[] = [];
+  const scores = Array.from({ length: S }, (_, s) => {
+    let dot = 0;
+    const k = Math.floor((h * K) / H);
+    for (let e = 0; e < E; e++) dot += at(query as Array64, [b, h, t, e]) * at(key as Array64, [b, k, s, e]);
+    const bent = softcap === null ? scale * dot : softcap * Math.tanh((scale * dot) / softcap);
+    slopes.push(softcap === null ? 1 : 1 - (bent / softcap) ** 2);
+    const distance = place(queryPositions, t) - place(keyPositions, s);
+    const isHidden =
+      place(querySegments, t) !== place(keySegments, s) ||
+      (causal && distance < 0) ||
+      (window !== null && distance >= window);
+    return isHidden ? bent - 1e9 : bent;
+  });
+  const largest = Math.max(...scores);
+  const exponentials = scores.map((score) => Math.exp(score - largest));
+  const total = exponentials.reduce((sum, value) => sum + value, 0);
+  return { weights: exponentials.map((value) => value / total), slopes };
+}
+
+export const attentionSuite: OpSuite = {
+  op: "attention",
+  reference: (inputs, attributes) => {
+    const [query, , value] = inputs as [Array64, Array64, Array64];
+    const [B, H, T, E] = query.shape as [number, number, number, number];
+    const K = value.shape[1] as number;
+    const rows = new Map<string, number[]>();
+    return [
+      build([B, T, H * E], ([b = 0, t = 0, column = 0]) => {
+        const [h, e] = [Math.floor(column / E), column % E];
+        const key = `${b} ${h} ${t}`;
+        const own = rows.get(key) ?? weightsOf(inputs, attributes as AttentionAttributes, [b, h, t]).weights;
+        rows.set(key, own);
+        return own.reduce(
+          (sum, weight, s) => sum + weight * at(value, [b, Math.floor((h * K) / H), s, e]),
+          0,
+        );
+      }),
+    ];
+  },
+  differentiable: (input) => input < 3,
+  cases: CASES,
+  rejected: REJECTED,
+  realistic: attended("[1, 9, 512, 64]", [1, 9, 3, 512, 512, 64], packed(512, 512), chunks(128, 4)),
+};
+
+export const attentionGradientSuite: OpSuite = {
+  op: "attentionGradient",
+  reference: (inputs, attributes) => {
+    const { scale } = attributes as AttentionAttributes;
+    const [query, key, value] = inputs as [Array64, Array64, Array64];
+    const [output, gradient] = inputs.slice(7) as [Array64, Array64];
+    const [B, H, T, E] = query.shape as [number, number, number, number];
+    const [, K, S] = key.shape as [number, number, number];
+    const [dQuery, dKey, dValue] = [query, key, value].map(({ shape }) => build(shape, () => 0)) as [
+      Array64,
+      Array64,
+      Array64,
+    ];
+    const grow = (x: Array64, index: readonly number[], change: number): void =>
+      put(x, index, at(x, index) + change);
+    const axis = Array.from({ length: E }, (_, e) => e);
+    build([B, H, T], ([b = 0, h = 0, t = 0]) => {
+      const k = Math.floor((h * K) / H);
+      const { weights, slopes } = weightsOf(inputs, attributes as AttentionAttributes, [b, h, t]);
+      const flow = (e: number): number => at(gradient, [b, t, h * E + e]);
+      const mean = axis.reduce((sum, e) => sum + flow(e) * at(output, [b, t, h * E + e]), 0);
+      for (let s = 0; s < S; s++) {
+        const weight = weights[s] as number;
+        const own = axis.reduce((sum, e) => sum + flow(e) * at(value, [b, k, s, e]), 0);
+        const dScore = scale * weight * (own - mean) * (slopes[s] as number);
+        for (const e of axis) {
+          grow(dQuery, [b, h, t, e], dScore * at(key, [b, k, s, e]));
+          grow(dKey, [b, k, s, e], dScore * at(query, [b, h, t, e]));
+          grow(dValue, [b, k, s, e], weight * flow(e));
+        }
+      }
+      return 0;
+    });
+    return [dQuery, dKey, dValue];
+  },
+  differentiable: () => false,
+  cases: CASES.map(({ inputs, ...testCase }) => {
+    const [B, H, T, E] = (inputs[0] as InputSpec).shape as [Size, number, Size, number];
+    return { ...testCase, inputs: [...inputs, float([B, T, H * E]), float([B, T, H * E])], seeded: [] };
+  }),
+  rejected: [
+    reject(
+      "a gradient of another width",
+      [...inputsOf(SIZES, packed(5, 5, 3), "int64"), float([2, 3, 4]), float([2, 3, 5])],
+      PLAIN,
+    ),
+  ],
+  realistic: attended("[1, 9, 512, 64]", [1, 9, 3, 512, 512, 64], packed(512, 512), chunks(128, 4)),
+};
