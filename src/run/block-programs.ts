@@ -21,8 +21,16 @@ import type { SmoothingRule } from "../nn/compute.ts";
 import { type Arithmetic, type ArithmeticFacts, arithmeticOf, constantsOf } from "./arithmetic.ts";
 import type { Compiled, Session, Source } from "./session.ts";
 
-/** Queries that attention processes at once. Measured: docs/log.md. */
-export const ATTENTION_CHUNK = 128;
+/** Queries that attention processes at once, and in rows that are longer than these many chunks. Measured: docs/log.md. */
+const ATTENTION_CHUNK = 128;
+const MANY_CHUNKS = 16;
+const LONG_CHUNK = 256;
+
+/** How attention cuts rows of T tokens: a program has nodes for each chunk, so long rows have larger ones. */
+export function attentionChunk(numTokens: number): { readonly length: number; readonly count: number } {
+  const length = numTokens <= MANY_CHUNKS * ATTENTION_CHUNK ? ATTENTION_CHUNK : LONG_CHUNK;
+  return { length, count: Math.max(1, Math.ceil(numTokens / length)) };
+}
 
 export type BlockProgramKind = "forward" | "forwardSaving" | "backward" | "backwardRecompute";
 
@@ -202,15 +210,15 @@ function makeable<T>(
   dropped: readonly string[],
   cut: (built: BuiltPart) => { spec: ProgramSpec; made: T },
 ): Makeable<T> {
-  const count = Math.max(1, Math.ceil(length / ATTENTION_CHUNK));
-  const ofLayer = [model.layers[layer]?.kind, signature, arithmetic.key, training, count];
+  const chunk = attentionChunk(length);
+  const ofLayer = [model.layers[layer]?.kind, signature, arithmetic.key, training, chunk];
   const options = {
     ...PLAIN_PART,
     projector,
     product: arithmetic.product,
     isSmoothed: arithmetic.isSmoothed,
     training,
-    chunk: { length: ATTENTION_CHUNK, count },
+    chunk,
     dropped: new Set(dropped),
   };
   return {

@@ -5,7 +5,7 @@
  * kept activations, gradients, optimizer state, and the scratch of the largest programs.
  */
 import { CapacityError } from "../errors.ts";
-import { ATTENTION_CHUNK } from "../run/block-programs.ts";
+import { attentionChunk } from "../run/block-programs.ts";
 import { HEAD_CHUNK } from "../run/head.ts";
 import { numElements } from "../graph/shape.ts";
 import type { Model } from "../models/model.ts";
@@ -68,7 +68,7 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
   const inputs = batchTokens * width * FLOAT_BYTES;
   const numHeads = Math.max(...model.layers.map(({ attention }) => attention?.numHeads ?? 0));
   const trainableBytes = request.numTrainable * FLOAT_BYTES * (3 + request.numSlots);
-  const scores = batchTokens * numHeads * Math.min(rowTokens, ATTENTION_CHUNK) * FLOAT_BYTES;
+  const scores = batchTokens * numHeads * Math.min(rowTokens, attentionChunk(rowTokens).length) * FLOAT_BYTES;
   const headGradientBytes = request.trainsHead ? HEAD_GRADIENTS * headBytes : 0;
   const scratchBytes = 3 * scores + 2 * kept + HEAD_ROWS * numOutputs * FLOAT_BYTES + headGradientBytes;
   const available = request.availableBytes ?? process.availableMemory();

@@ -10,7 +10,15 @@
  */
 import type { Value } from "../graph.ts";
 import { type Op, applyOne } from "../op.ts";
-import { type Dim, mulDims, sameShape, showShape } from "../shape.ts";
+import {
+  type Bindings,
+  type Dim,
+  evaluateShape,
+  mulDims,
+  numElements,
+  sameShape,
+  showShape,
+} from "../shape.ts";
 import { emitAttention, emitAttentionGradient } from "./attention-chunks.ts";
 
 /** Settings of attention. */
@@ -70,6 +78,27 @@ function check(
   }
 }
 
+const FLOAT_BYTES = 4;
+
+/** Bytes of so many tensors of one chunk's scores, of queries and of keys; the mask is a number for each pair, and a byte. */
+function scratchBytes(
+  [query, key]: readonly Value[],
+  { window, chunk: { length, count } }: AttentionAttributes,
+  bindings: Bindings,
+  times: { readonly scores: number; readonly queries: number; readonly keys: number },
+): number {
+  const [queries, keys] = [query, key].map((one) => evaluateShape((one as Value).shape, bindings));
+  const [B, H, T] = queries as [number, number, number, number];
+  const S = keys?.[2] as number;
+  const t = count === 1 ? T : length;
+  const s = count === 1 || window === null ? S : Math.min(S, window + t);
+  const floats =
+    (times.scores * H + 1.25) * B * t * s +
+    times.queries * numElements(queries as number[]) +
+    times.keys * numElements(keys as number[]);
+  return floats * FLOAT_BYTES;
+}
+
 export const attentionOp: Op<AttentionAttributes, AttentionValues> = {
   name: "attention",
   infer: (inputs, attributes) => {
@@ -79,6 +108,8 @@ export const attentionOp: Op<AttentionAttributes, AttentionValues> = {
     return [{ dtype, shape: [B, T, H * E] }];
   },
   emit: emitAttention,
+  scratchBytes: ({ inputs, attributes }, bindings) =>
+    scratchBytes(inputs, attributes, bindings, { scores: 2, queries: 2, keys: 2 }),
   vjp: ({ inputs, outputs: [output], attributes }, [gradient]) => {
     const [query] = inputs;
     const own = query.graph.apply(attentionGradientOp, [...inputs, output, gradient], attributes);
@@ -103,6 +134,10 @@ export const attentionGradientOp: Op<
     return [query, key, value].map(({ dtype, shape }) => ({ dtype, shape })) as never;
   },
   emit: emitAttentionGradient,
+  scratchBytes: ({ inputs, attributes }, bindings) => {
+    const scores = attributes.softcap === null ? 2 : 3;
+    return scratchBytes(inputs, attributes, bindings, { scores, queries: 3, keys: 6 });
+  },
   vjp: "not-differentiable",
 };
 
