@@ -32,10 +32,11 @@ export const benchmark = defineBenchmark({
       value: 5,
       help: "seeds of each: start of the adapter, order of the examples, draws of branches",
     },
-    steps: { value: 100, help: "steps of a run" },
-    batch: { value: 1, help: "examples of a step" },
-    "max-length": { value: 128, help: "tokens that an example may have" },
-    "learning-rate": { value: 1e-3, help: "peak of the cosine schedule, the same of all variants" },
+    steps: { value: 20, help: "steps of a run" },
+    batch: { value: 1, help: "examples of a micro-batch" },
+    accumulation: { value: 8, help: "micro-batches of a step: DropBP leaves out others in each" },
+    "max-length": { value: 64, help: "tokens that an example may have" },
+    "learning-rate": { value: 2e-3, help: "peak of the cosine schedule, the same of all variants" },
     "graft-flags": { value: "", help: "further flags of graft train, in one word with blanks" },
     threads: { value: 1, help: "threads of a run" },
     parallel: { value: 1, help: "runs at a time: losses do not depend on it" },
@@ -50,9 +51,12 @@ export const benchmark = defineBenchmark({
       for (const name of ["steps", "max-length", "learning-rate", "threads"] as const)
         shared.push(`--${name}`, String(values[name]));
       shared.push("--eval-every", String(values.steps));
+      shared.push("--gradient-accumulation-steps", String(values.accumulation));
       shared.push(...values["graft-flags"].split(" ").filter((word) => word !== ""));
-      const jobs = sets.flatMap(({ name: set, flags }) =>
-        Array.from({ length: values.seeds }, (_, seed) => seed).flatMap((seed) =>
+      // Seed by seed, so that what is done when somebody stops can be compared.
+      const seeds = Array.from({ length: values.seeds }, (_, seed) => seed);
+      const jobs = seeds.flatMap((seed) =>
+        sets.flatMap(({ name: set, flags }) =>
           variants.map((variant): Job => {
             const all = [...shared, ...variant.flags, ...flags, "--seed", String(seed)];
             return { set, seed, variant: variant.name, flags: all };

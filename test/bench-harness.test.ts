@@ -11,6 +11,7 @@ import { helpText, parseFlags } from "../bench/flags.ts";
 import { interleave } from "../bench/interleave.ts";
 import { labelsPerStep, meanLoss } from "../bench/label-counts.ts";
 import { ROOT } from "../bench/machine.ts";
+import { longestWithin } from "../bench/longest.bench.ts";
 import { listBenchmarks, loadBenchmark, resultPath } from "../bench/main.ts";
 import { largestPeak, peakRatio } from "../bench/memory.ts";
 import { peersPython } from "../bench/peers.ts";
@@ -268,4 +269,26 @@ test("intervalOf() gives Student's interval of a mean", () => {
   assert.ok(Math.abs(high - 4.9629) < 1e-3 && Math.abs(low - 1.0371) < 1e-3, `${low} to ${high}`);
   assert.equal(intervalOf([2]).high, Infinity);
   assert.throws(() => intervalOf([]), RangeError);
+});
+
+test("longestWithin() finds the longest multiple whose peak fits, in few tries", async () => {
+  for (const [perToken, expected] of [
+    [1, 832],
+    [3, 256],
+    [0.01, 4096],
+  ] as const) {
+    const tried: number[] = [];
+    const peakOf = async (length: number): Promise<number> => {
+      tried.push(length);
+      return 100 + perToken * length;
+    };
+    const { length, peakMb } = await longestWithin(960, { grain: 64, most: 4096 }, peakOf);
+    assert.equal(length, expected);
+    assert.equal(peakMb, 100 + perToken * expected);
+    assert.ok(tried.length < 12 && new Set(tried).size === tried.length, String(tried));
+  }
+  await assert.rejects(
+    longestWithin(10, { grain: 64, most: 4096 }, async () => 11),
+    /larger --budget/,
+  );
 });

@@ -24,7 +24,7 @@ import { type RunState, firstState } from "./run-state.ts";
 import { powerNumbers } from "./power/paced-events.ts";
 import type { Pacer } from "./power/pacer.ts";
 import type { RunStore } from "./run-store.ts";
-import { StepRunner } from "./step-runner.ts";
+import { type MicroBatchKey, StepRunner } from "./step-runner.ts";
 
 /** How parameters move. */
 export interface OptimizerPlan {
@@ -223,14 +223,14 @@ class Run {
     const { gradients } = steps;
     const units = microBatches.map((rows) => rows.flat());
     const batches = microBatches.map((rows) => toBatch(rows));
-    const run = (count: number): ReturnType<typeof runStep> => {
+    const run = (count: number, begin?: (key: MicroBatchKey) => void): ReturnType<typeof runStep> => {
       gradients.begin();
       const parts = [units.slice(0, count), batches.slice(0, count)] as const;
-      return runStep(steps, scorer, objective, ...parts, index, maxLength);
+      return runStep(steps, scorer, objective, ...parts, index, maxLength, begin);
     };
     if (dropper?.isDue(index)) await dropper.measure(steps, () => run(1).then(() => gradients.finish()));
-    const dropRate = dropper?.begin(steps, index);
-    const { loss, metrics, numTokens } = await run(batches.length);
+    const { loss, metrics, numTokens } = await run(batches.length, (key) => dropper?.begin(steps, key));
+    const dropRate = dropper?.endStep();
     const absent = gradients.finish();
     const gradientNorm = await norm.norm(gradients.vectors());
     if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {

@@ -12,7 +12,7 @@ import type { Session } from "../run/session.ts";
 import { mismatchedBatches } from "./micro-batch.ts";
 import type { Objective, Scores } from "./objective.ts";
 import { countStep, estimateDivergence } from "./sequence-scores.ts";
-import type { StepRunner } from "./step-runner.ts";
+import type { MicroBatchKey, StepRunner } from "./step-runner.ts";
 
 /** An objective with its options. */
 export interface ChosenObjective {
@@ -85,7 +85,7 @@ export function addMetrics(sums: Record<string, number>, metrics: Readonly<Recor
   for (const [name, value] of Object.entries(metrics)) sums[name] = (sums[name] ?? 0) + value;
 }
 
-/** Runs the micro-batches of one step; gradients are those that `steps` collects. */
+/** Runs the micro-batches of one step; gradients are those that `steps` collects. `begin` is told of each micro-batch. */
 export async function runStep(
   steps: StepRunner,
   scorer: Scorer,
@@ -94,6 +94,7 @@ export async function runStep(
   batches: readonly Batch[],
   step: number,
   maxLength: number,
+  begin: (key: MicroBatchKey) => void = () => {},
 ): Promise<StepOutcome> {
   const others = objective.needs.includes("mismatched") ? mismatchedBatches(microBatches, maxLength) : [];
   const mismatched: Scores[] = [];
@@ -103,6 +104,7 @@ export async function runStep(
   let [loss, numTokens] = [0, 0];
   for (const [micro, batch] of batches.entries()) {
     const key = { step, micro };
+    begin(key);
     const reference = await scorer.reference(batch);
     const evaluate = (logProbs: Float32Array) =>
       objective.evaluate({ ...batch, logProbs, reference }, totals, options);

@@ -64,6 +64,25 @@ describe("graft train --dropbp", () => {
     });
   }
 
+  test("each micro-batch of a step leaves out others, so that a step misses little", async () => {
+    const output = join(folder, "micro");
+    const more = { dropbp: 0.5, dropbpRates: "uniform" as const, gradientAccumulationSteps: 8, batchSize: 1 };
+    const { events } = await runTiny({ model, data, output, steps: 2, ...more });
+    const { dropbp } = stateOf(output);
+    assert.equal(dropbp?.steps, 2);
+    // The epoch has twelve examples: eight, and the other four.
+    assert.equal(dropbp?.passes, 12);
+    assert.ok(
+      dropbp?.dropped.every((count) => count > 0 && count < 12),
+      String(dropbp?.dropped),
+    );
+    const rates = stepsOf(events).map(({ drop_rate: rate }) => rate ?? Number.NaN);
+    assert.ok(
+      rates.every((rate) => rate > 0.4 && rate < 0.9),
+      String(rates),
+    );
+  });
+
   test("every method, with accumulation and recomputed activations", async () => {
     for (const { name: method } of METHODS) {
       const input = {

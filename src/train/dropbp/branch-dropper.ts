@@ -1,12 +1,14 @@
 /**
- * @file DropBP: steps that leave residual branches out of the backward pass. The forward pass never changes.
+ * @file DropBP: micro-batches that leave residual branches out of the backward pass. The forward pass never changes.
  *
  * Rates are equal for the first tenth of the run. Then the sensitivity of every branch is measured once, by as many passes
- * over one micro-batch, and rates are allocated anew. What a step leaves out depends on the seed and its number alone.
+ * over one micro-batch, and rates are allocated anew. Each micro-batch leaves out others, as in the published code: so the
+ * gradients of a step miss fewer parameters the more micro-batches it has. What one leaves out depends on the seed, its
+ * step and its number alone.
  * Paper: "DropBP: Accelerating Fine-Tuning of Large Language Models by Dropping Backward Propagation", arXiv:2402.17812.
  */
 import type { Model } from "../../models/model.ts";
-import type { StepRunner } from "../step-runner.ts";
+import type { MicroBatchKey, StepRunner } from "../step-runner.ts";
 import { allocateRates } from "./allocate-rates.ts";
 import { type ModelBranch, branchLabel, branchesOf } from "./branch-list.ts";
 import { drawBranches } from "./draw-branches.ts";
@@ -38,6 +40,8 @@ export class BranchDropper {
   readonly #seed: number;
   readonly #measuredAt: number;
   #state: DropState;
+  /** What the micro-batches of the step in work have left out. */
+  readonly #drawn: { readonly isDropped: readonly boolean[]; readonly isIdle: boolean }[] = [];
 
   constructor(
     plan: DropPlan,
@@ -54,6 +58,7 @@ export class BranchDropper {
       rates: this.#branches.map(() => plan.rate),
       sensitivities: null,
       dropped: this.#branches.map(() => 0),
+      passes: 0,
       steps: 0,
       skipped: 0,
     };
@@ -91,19 +96,32 @@ export class BranchDropper {
     this.#state = { ...this.#state, sensitivities, rates: tenths.map((count) => count / 10) };
   }
 
-  /** Leaves out what step `step` (from 0) draws; returns the share of the backward pass that it leaves out. */
-  begin(steps: StepRunner, step: number): number {
-    const { rates, dropped, skipped } = this.#state;
-    const isDropped = drawBranches(rates, this.#plan.rate, this.#seed, step);
+  /** Leaves out what a micro-batch draws. */
+  begin(steps: StepRunner, key: MicroBatchKey): void {
+    const { rates } = this.#state;
+    const isDropped = drawBranches(rates, this.#plan.rate, this.#seed, key);
     this.#drop(steps, isDropped);
+    this.#drawn.push({ isDropped, isIdle: steps.isIdle });
+  }
+
+  /** Counts what the micro-batches of a step have left out; returns their mean share of the backward pass. */
+  endStep(): number {
+    const drawn = this.#drawn.splice(0);
+    const { dropped, passes, steps, skipped } = this.#state;
+    const isIdle = drawn.every((each) => each.isIdle);
     this.#state = {
       ...this.#state,
-      dropped: dropped.map((count, i) => count + Number(isDropped[i])),
-      steps: this.#state.steps + 1,
-      skipped: skipped + Number(steps.isIdle),
+      dropped: dropped.map((count, i) => count + drawn.filter((each) => each.isDropped[i]).length),
+      passes: passes + drawn.length,
+      steps: steps + 1,
+      skipped: skipped + Number(isIdle),
     };
-    const sum = (of: readonly ModelBranch[]): number => of.reduce((total, { flops }) => total + flops, 0);
-    return sum(this.#branches.filter((_, i) => isDropped[i])) / sum(this.#branches);
+    const costs = this.#branches.map(({ flops }) => flops);
+    const whole = costs.reduce((sum, cost) => sum + cost, 0);
+    const left = drawn.map(({ isDropped }) =>
+      costs.reduce((sum, cost, i) => sum + (isDropped[i] ? cost : 0), 0),
+    );
+    return left.reduce((sum, cost) => sum + cost, 0) / (whole * drawn.length);
   }
 
   #drop(steps: StepRunner, isDropped: readonly boolean[]): void {

@@ -1,10 +1,11 @@
 /**
- * @file Which branches a step leaves out of the backward pass.
+ * @file Which branches a micro-batch leaves out of the backward pass.
  *
  * Each is drawn by its own rate; where fewer than the target share of the branches (counted, not weighted) are out, those
  * of the largest rates follow, of equal rates the first. So the realised share is at least the target.
  */
 import { Random } from "../../random.ts";
+import type { MicroBatchKey } from "../step-runner.ts";
 
 /** Stream of the seed that draws come from. */
 const DROP_STREAM = 3;
@@ -26,14 +27,14 @@ export function chooseBranches(
   return isDropped;
 }
 
-/** The branches that step `step` (from 0) leaves out: a function of the seed and the step alone. */
+/** The branches that a micro-batch leaves out: a function of the seed, its step (from 0) and its number in it alone. */
 export function drawBranches(
   rates: readonly number[],
   target: number,
   seed: number,
-  step: number,
+  { step, micro }: MicroBatchKey,
 ): boolean[] {
-  const random = new Random(seed, DROP_STREAM, step);
+  const random = new Random(seed, DROP_STREAM, step, micro);
   return chooseBranches(
     rates,
     target,

@@ -8,8 +8,10 @@ export const DROP_STATE = z.object({
   rates: z.array(z.number()),
   /** Null: not measured, the rates are equal. */
   sensitivities: z.array(z.number()).nullable(),
-  /** Steps in which each branch was left out. */
+  /** Micro-batches that left each branch out. */
   dropped: z.array(z.int()),
+  /** Micro-batches so far. */
+  passes: z.int(),
   steps: z.int(),
   /** Steps in which nothing was left to train. */
   skipped: z.int(),

@@ -13,10 +13,10 @@ const [MARGINS, WIDTH_OF_BRANCH, LEAST_WIDTH] = [140, 16, 600];
 
 /** Draws the picture; returns the text of an SVG file. */
 export function dropBpChart(title: string | null, state: DropState, palette: Palette = PAPER): string {
-  const { branches, rates, dropped, steps, sensitivities } = state;
+  const { branches, rates, dropped, passes, sensitivities } = state;
   const width = Math.max(LEAST_WIDTH, MARGINS + WIDTH_OF_BRANCH * branches.length);
   const chart = init(null, null, { renderer: "svg", ssr: true, width, height: HEIGHT });
-  const realised = dropped.map((count) => (steps === 0 ? 0 : count / steps));
+  const realised = dropped.map((count) => (passes === 0 ? 0 : count / passes));
   const { background, text: color, grid, axis, pale, series } = palette;
   const axisStyle = { axisLine: { lineStyle: { color: axis } }, axisTick: { lineStyle: { color: axis } } };
   const largest = Math.max(...(sensitivities ?? []), Number.MIN_VALUE);

@@ -121,7 +121,15 @@ test("names and texts that look like markup are text wherever they stand", () =>
     state: {
       ...state,
       log_history: [...state.log_history, { event: "eval", step: 3, loss: 1, [EVIL]: 0.5 }],
-      dropbp: { branches: [EVIL], rates: [0.5], sensitivities: [1], dropped: [1], steps: 3, skipped: 0 },
+      dropbp: {
+        branches: [EVIL],
+        rates: [0.5],
+        sensitivities: [1],
+        dropped: [1],
+        passes: 4,
+        steps: 3,
+        skipped: 0,
+      },
     },
     settings: { [EVIL]: EVIL, list: [EVIL] },
     inputs: [[EVIL, EVIL]],

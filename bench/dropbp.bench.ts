@@ -1,0 +1,235 @@
+/**
+ * @file How much of a step does DropBP save, with the head and the optimizer apart?
+ *
+ * Everything in one process, in processor time: rates take turns step by step, so that what else runs on the machine meets
+ * all of them alike. Which branches a step leaves out is drawn as in a run with equal rates.
+ */
+import { toBatch, type Batch } from "../src/data/batch.ts";
+import { labelledPositions } from "../src/data/pass-facts.ts";
+import { makeExample } from "../src/data/example.ts";
+import { loadModel } from "../src/format/by-path.ts";
+import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
+import type { BaseModel } from "../src/models/base-model.ts";
+import { COMPUTES } from "../src/nn/computes.ts";
+import { findOptimizer } from "../src/optim/optimizers.ts";
+import { type Updater, createUpdater } from "../src/optim/updater.ts";
+import { attach } from "../src/peft/attach.ts";
+import { findMethod } from "../src/peft/methods.ts";
+import { Random } from "../src/random.ts";
+import { Head } from "../src/run/head.ts";
+import type { Session } from "../src/run/session.ts";
+import { createEngine } from "../src/runtime/create-engine.ts";
+import { zeros } from "../src/runtime/host-tensor.ts";
+import { branchesOf } from "../src/train/dropbp/branch-list.ts";
+import { drawBranches } from "../src/train/dropbp/draw-branches.ts";
+import { openSession } from "../src/train/open-session.ts";
+import { StepRunner } from "../src/train/step-runner.ts";
+import { defineBenchmark, type BenchContext, type Json } from "./bench.ts";
+import { findModel } from "./peers.ts";
+import { median, rounded } from "./statistics.ts";
+
+const SEED = 1;
+/** Passes backward over the blocks, of one forward: adapters need no gradients of frozen weights. */
+const BACKWARD: Readonly<Record<string, number>> = { full: 2 };
+
+export const benchmark = defineBenchmark({
+  question: "How much of a step does DropBP save, with the head and the optimizer apart?",
+  flags: {
+    model: { value: DEFAULT_MODEL, help: "model: a name, a Hugging Face folder or a .gguf file" },
+    methods: { value: "lora,full", help: "methods, with commas" },
+    rates: { value: "0.5,0.75,0.875", help: "shares of the backward pass to leave out, with commas" },
+    compute: { value: "f32", help: `arithmetic: ${Object.keys(COMPUTES).join(", ")}` },
+    batch: { value: 4, help: "rows of a step" },
+    "max-length": { value: 256, help: "tokens of a row" },
+    rounds: { value: 6, help: "steps of each rate, after those that compile all programs" },
+    threads: { value: 1, help: "threads" },
+  },
+  run: async (values, context) => {
+    const { base, checkpoint } = await loadModel(await findModel(values.model, context));
+    const rates = [0, ...values.rates.split(",").map(Number)];
+    const compute = Object.values(COMPUTES).find(({ name }) => name === values.compute) ?? COMPUTES.f32;
+    const engine = createEngine({ threads: values.threads });
+    const batch = randomBatch(base, values.batch, values["max-length"]);
+    const options = { compute, batch, warn: context.say };
+    const session = await openSession(engine, base, "float32", options);
+    const rows: MethodRates[] = [];
+    for (const method of values.methods.split(","))
+      rows.push(await measureMethod(session, method, { rates, batch, numRounds: values.rounds }, context));
+    await session.release();
+    await checkpoint.close();
+    return {
+      parameters: values,
+      versions: {},
+      table: {
+        head: ["method", "rate", "left out", "step", "head", "optimizer", "the rest", "of all", "expected"],
+        rows: rows.flatMap(({ method, head, costs }) =>
+          costs.map((cost) => [
+            method,
+            String(cost.rate),
+            `${(100 * cost.share).toFixed(1)} %`,
+            `${cost.step.toFixed(2)} s`,
+            `${head.toFixed(2)} s`,
+            `${cost.update.toFixed(2)} s`,
+            `${cost.rest.toFixed(2)} s`,
+            cost.ratio.toFixed(3),
+            cost.expected.toFixed(3),
+          ]),
+        ),
+      },
+      results: Object.fromEntries(rows.map((row) => [row.method, resultsOf(row)])),
+    };
+  },
+});
+
+/** Processor seconds of steps at one rate. */
+interface RateCost {
+  readonly rate: number;
+  /** What was left out, of the backward pass in multiplications. */
+  readonly share: number;
+  readonly step: number;
+  readonly update: number;
+  /** The step without head and optimizer. */
+  readonly rest: number;
+  /** `rest`, of that with the whole backward pass. */
+  readonly ratio: number;
+  /** The same by counting multiplications, for the rate that was asked for. */
+  readonly expected: number;
+}
+
+interface MethodRates {
+  readonly method: string;
+  readonly head: number;
+  readonly costs: readonly RateCost[];
+}
+
+async function measureMethod(
+  session: Session,
+  method: string,
+  { rates, batch, numRounds }: { rates: readonly number[]; batch: Batch; numRounds: number },
+  { say }: BenchContext,
+): Promise<MethodRates> {
+  const { base, engine } = session;
+  const targets = { modules: null, exclude: [], layers: null };
+  const adapter = await attach(base, { method: findMethod(method), options: {}, targets }, new Random(SEED));
+  const steps = await StepRunner.create({ session, adapter, recompute: false, seed: SEED });
+  const optimizer = findOptimizer("adamw");
+  const updater = await createUpdater(engine, optimizer, optimizer.options.parse({}), adapter.groups);
+  const branches = branchesOf(base.model, batch.length);
+  const cost = (of: readonly boolean[]): number =>
+    branches.reduce((sum, { flops }, i) => sum + (of[i] ? flops : 0), 0);
+  const whole = cost(branches.map(() => true));
+  const measured = rates.map(() => ({
+    shares: [] as number[],
+    steps: [] as number[],
+    updates: [] as number[],
+  }));
+  const headSeconds: number[] = [];
+  const head = new Head(session, adapter);
+  const derivatives = new Float32Array(batch.numLabels).fill(-1 / batch.numLabels);
+  const names = [...new Set(branches.map(({ name }) => name))];
+  const step = async (round: number, isDropped: (branch: number) => boolean): Promise<number> => {
+    steps.dropBranches(
+      base.model.layers.map((_, layer) =>
+        branches.flatMap((branch, i) => (branch.layer === layer && isDropped(i) ? [branch.name] : [])),
+      ),
+    );
+    return processorSeconds(async () => {
+      steps.gradients.begin();
+      await steps.accumulate(batch, derivatives, { step: round, micro: 0 });
+      steps.gradients.finish();
+    });
+  };
+  // A program for each way to drop is compiled when it is first needed.
+  for (const dropped of [null, ...names]) await step(0, (i) => branches[i]?.name === dropped);
+  for (let round = 0; round < numRounds; round++) {
+    say(`${method}: round ${round + 1} of ${numRounds}`);
+    for (const [i, rate] of rates.entries()) {
+      const isDropped = drawBranches(
+        branches.map(() => rate),
+        rate,
+        SEED,
+        { step: round, micro: 0 },
+      );
+      const stepSeconds = await step(round, (k) => isDropped[k] === true);
+      const updateSeconds = await processorSeconds(() => update(updater, steps));
+      // Between the step's gradients and their use nothing may come: the head's go into the same memory.
+      const headOnly = await processorSeconds(() => runHead(session, head, batch, derivatives, steps));
+      measured[i]?.shares.push(cost(isDropped) / whole);
+      measured[i]?.steps.push(stepSeconds + updateSeconds);
+      measured[i]?.updates.push(updateSeconds);
+      headSeconds.push(headOnly);
+    }
+  }
+  await steps.release();
+  await updater.release();
+  const ofHead = median(headSeconds);
+  const rest = measured.map((each) => median(each.steps.map((s, i) => s - each.updates[i]!)) - ofHead);
+  const passes = BACKWARD[method] ?? 1;
+  return {
+    method,
+    head: ofHead,
+    costs: measured.map((each, i) => ({
+      rate: rates[i]!,
+      share: each.shares.reduce((sum, share) => sum + share, 0) / each.shares.length,
+      step: median(each.steps),
+      update: median(each.updates),
+      rest: rest[i]!,
+      ratio: rest[i]! / rest[0]!,
+      expected: (1 + passes * (1 - rates[i]!)) / (1 + passes),
+    })),
+  };
+}
+
+/** Runs something and returns the processor seconds that all threads of this process took meanwhile. */
+async function processorSeconds(run: () => Promise<unknown>): Promise<number> {
+  const before = process.cpuUsage();
+  await run();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1e6;
+}
+
+/** Moves the parameters so little that every step computes the same. */
+async function update(updater: Updater, { gradients }: StepRunner): Promise<void> {
+  const step = { gradients: gradients.groups, gradientScale: 1, learningRate: 1e-12, weightDecay: 0 };
+  await updater.step(step);
+}
+
+async function runHead(
+  { base, pool }: Session,
+  head: Head,
+  batch: Batch,
+  derivatives: Float32Array,
+  { gradients }: StepRunner,
+): Promise<void> {
+  const x = zeros("float32", [batch.numRows, batch.length, base.model.width]);
+  const random = new Random(SEED);
+  x.data.forEach((_, i) => (x.data[i] = random.uniform() - 0.5));
+  gradients.begin();
+  const into = new Float32Array(batch.numLabels);
+  pool.release(await head.gradient(x, labelledPositions(batch), derivatives, into, gradients));
+  gradients.finish();
+}
+
+function randomBatch({ model }: BaseModel, numRows: number, length: number): Batch {
+  const random = new Random(SEED);
+  const rows = Array.from({ length: numRows }, (_, row) => {
+    const ids = Array.from({ length }, () => random.integer(model.vocabSize ?? 1));
+    return [makeExample(ids, () => true, { file: "random", line: row + 1 })];
+  });
+  return toBatch(rows);
+}
+
+function resultsOf({ head, costs }: MethodRates): Json {
+  return {
+    head_seconds: rounded(head, 4),
+    rates: costs.map((cost) => ({
+      rate: cost.rate,
+      left_out: rounded(cost.share, 4),
+      step_seconds: rounded(cost.step, 4),
+      optimizer_seconds: rounded(cost.update, 4),
+      rest_seconds: rounded(cost.rest, 4),
+      rest_ratio: rounded(cost.ratio, 4),
+      expected_ratio: rounded(cost.expected, 4),
+    })),
+  };
+}

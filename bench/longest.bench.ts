@@ -1,0 +1,104 @@
+/** @file How long a sequence fits into a budget of memory, with the whole backward pass and with most of it left out? */
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
+import { smallModelText } from "../tools/make-small-model-text.ts";
+import { defineBenchmark } from "./bench.ts";
+import { findModel } from "./peers.ts";
+import { withScratch } from "./scratch.ts";
+import { rounded } from "./statistics.ts";
+import { runGraft } from "./training-sides.ts";
+
+/** Bytes of text that surely hold one token. */
+const BYTES_PER_TOKEN = 8;
+const SEED = 1;
+
+export const benchmark = defineBenchmark({
+  question:
+    "How long a sequence fits into a budget of memory, with the whole backward pass and with most of it left out?",
+  flags: {
+    model: { value: DEFAULT_MODEL, help: "model: a name, a Hugging Face folder or a .gguf file" },
+    budget: { value: 1500, help: "MB of resident memory that the process may take at its peak" },
+    rate: { value: 0.875, help: "share of the backward pass that the other side leaves out" },
+    grain: { value: 64, help: "lengths tried are multiples of this" },
+    most: { value: 8192, help: "tokens to try at most" },
+    steps: { value: 2, help: "steps of a try" },
+    "graft-flags": {
+      value: "--gradient-checkpointing off",
+      help: "further flags of graft train, in one word with blanks",
+    },
+  },
+  run: (values, { say }) =>
+    withScratch(async (scratch) => {
+      const data = join(scratch, "text.txt");
+      const { budget, rate, grain, most, steps } = values;
+      await writeFile(data, smallModelText(most * steps * BYTES_PER_TOKEN, SEED));
+      const shared = ["--model", await findModel(values.model, { say }), "--data", data];
+      shared.push("--batch-size", "1", "--steps", String(steps), "--output", join(scratch, "run"));
+      shared.push("--overwrite", ...values["graft-flags"].split(" ").filter((word) => word !== ""));
+      const peakOf = async (own: readonly string[], length: number): Promise<number> => {
+        const { peakMb } = await runGraft(["train", ...shared, ...own, "--max-length", String(length)]);
+        if (peakMb === null) throw new Error("Cannot read the peak of memory: it is told on Linux alone");
+        say(`${own.join(" ") || "whole"}: ${length} tokens, ${Math.round(peakMb)} MB`);
+        return peakMb;
+      };
+      const whole = await longestWithin(budget, { grain, most }, (length) => peakOf([], length));
+      const drop = ["--dropbp", String(rate), "--dropbp-rates", "uniform"];
+      const dropped = await longestWithin(budget, { grain, most }, (length) => peakOf(drop, length));
+      const ratio = dropped.length / whole.length;
+      const row = (name: string, { length, peakMb }: Longest): string[] => [
+        name,
+        String(length),
+        `${Math.round(peakMb)} MB`,
+      ];
+      return {
+        parameters: values,
+        versions: {},
+        table: {
+          head: ["backward pass", "longest", "peak memory"],
+          rows: [row("whole", whole), row(`without ${rate}`, dropped), ["ratio", `${ratio.toFixed(2)}×`, ""]],
+        },
+        results: {
+          whole_tokens: whole.length,
+          whole_peak_mb: Math.round(whole.peakMb),
+          dropped_tokens: dropped.length,
+          dropped_peak_mb: Math.round(dropped.peakMb),
+          ratio: rounded(ratio, 3),
+          is_most: dropped.length === most,
+        },
+      };
+    }),
+});
+
+/** A length and the memory that it takes. */
+export interface Longest {
+  readonly length: number;
+  readonly peakMb: number;
+}
+
+/**
+ * Finds the longest length, a multiple of `grain`, whose peak is within a budget: by doubling, then by halving what is
+ * between. @throws Error when not even the shortest fits
+ */
+export async function longestWithin(
+  budgetMb: number,
+  { grain, most }: { readonly grain: number; readonly most: number },
+  peakOf: (length: number) => Promise<number>,
+): Promise<Longest> {
+  let best: Longest | null = null;
+  let tooLong = Math.floor(most / grain) + 1;
+  let next = 1;
+  while (next < tooLong) {
+    const length = next * grain;
+    const peakMb = await peakOf(length);
+    if (peakMb <= budgetMb) best = { length, peakMb };
+    else tooLong = next;
+    const fits = (best?.length ?? 0) / grain;
+    const isOpen = tooLong > Math.floor(most / grain);
+    next = isOpen ? Math.min(2 * Math.max(1, fits), tooLong - 1) : Math.floor((fits + tooLong) / 2);
+    if (next <= fits) break;
+  }
+  if (best) return best;
+  throw new Error(`Cannot fit ${grain} tokens into ${budgetMb} MB: give a larger --budget`);
+}
