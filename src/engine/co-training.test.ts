@@ -38,7 +38,7 @@ test("both at once are both alone", async () => {
   const expected = [await write(1), await write(2)];
   const turn = model.engine.turns.training();
   const losses: number[] = [];
-  let isOver = false;
+  const training = { isOver: false };
   const trained = train(
     { ...settings, output: join(root, "beside") },
     {
@@ -46,14 +46,14 @@ test("both at once are both alone", async () => {
       onEvent: (event) => event.event === "step" && losses.push(event.loss),
     },
   ).finally(() => {
-    isOver = true;
+    training.isOver = true;
     turn.end();
   });
   let numRounds = 0;
   do {
     assert.deepEqual(await Promise.all([write(1), write(2)]), expected);
     numRounds++;
-  } while (!isOver);
+  } while (!training.isOver);
   await trained;
   assert.equal(losses.length, 4);
   assert.ok(numRounds > 1);

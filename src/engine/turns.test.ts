@@ -9,11 +9,11 @@ const policyOf = (name: TurnPolicyName): TurnPolicy =>
 async function order(policy: TurnPolicy, numBlocks: number, active = 16): Promise<string> {
   const ran: string[] = [];
   const turns = new Turns(policy, () => ({ numRunning: active, numWaiting: 0, maxRunning: 16 }));
-  let isOver = false;
-  const texts = (async () => {
-    while (!isOver) {
+  const texts = { areOver: false };
+  const writing = (async () => {
+    while (!texts.areOver) {
       await turns.take();
-      if (!isOver) ran.push("s");
+      if (!texts.areOver) ran.push("s");
       await new Promise(setImmediate);
       turns.giveBack();
     }
@@ -24,9 +24,9 @@ async function order(policy: TurnPolicy, numBlocks: number, active = 16): Promis
     ran.push("b");
     await new Promise(setImmediate);
   }
-  isOver = true;
+  texts.areOver = true;
   end();
-  await texts;
+  await writing;
   return ran.join("");
 }
 
