@@ -4,13 +4,17 @@ import { basename, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { openServingModel } from "../engine/serving-model.ts";
+import { TURN_POLICIES } from "../engine/turns.ts";
 import { UsageError } from "../errors.ts";
+import { StateFolder } from "../jobs/state-folder.ts";
 import { adaptersUnder } from "../server/adapter-root.ts";
 import { createApp } from "../server/app.ts";
 import { listen } from "../server/listen.ts";
 import { ServerMetrics } from "../server/metrics.ts";
+import { openFineTuning } from "../server/open-fine-tuning.ts";
 import { ROUTES } from "../server/routes.ts";
 import { ServerState } from "../server/server-state.ts";
+import { lockRun } from "../train/files/run-lock.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
 import { findModel } from "./find-model.ts";
 import { MODEL_FLAGS, openOptions, warn } from "./generation.ts";
@@ -20,6 +24,8 @@ const MEGABYTE = 1e6;
 const MAX_SEED = 2 ** 31;
 const LOOPBACK = new Set(["127.0.0.1", "::1", "localhost"]);
 const { adapter: _, ...MODEL } = MODEL_FLAGS;
+
+const lowerFirst = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1);
 
 const OPTIONS = z.strictObject({
   ...MODEL,
@@ -31,6 +37,16 @@ const OPTIONS = z.strictObject({
   servedModelName: z.string().optional().describe("Name of the base for clients; default: that of the model"),
   cacheMegabytes: z.int().positive().default(512).describe("Memory for keys and values, in megabytes"),
   maxBatch: z.int().positive().default(16).describe("Texts that are written at a time; the others wait"),
+  state: z
+    .string()
+    .optional()
+    .describe("Folder for uploaded files and fine-tuning jobs; without it nothing is trained"),
+  policy: z
+    .enum(TURN_POLICIES.map(({ name }) => name))
+    .default("adaptive")
+    .describe(
+      `How trainings share the machine with texts: ${TURN_POLICIES.map(({ name, summary }) => `${name}: ${lowerFirst(summary)}`).join("; ")}`,
+    ),
   maxAdapters: z
     .int()
     .positive()
@@ -58,6 +74,7 @@ export const command = defineCommand({
   groups: {
     model: [...Object.keys(MODEL), "adapter", "adapterRoot", "servedModelName"],
     engine: ["cacheMegabytes", "maxBatch", "maxAdapters"],
+    training: ["state", "policy"],
     server: ["host", "port", "apiKey", "cors", "maxBodyMegabytes", "drainSeconds"],
   },
   async run(options, io) {
@@ -71,7 +88,9 @@ export const command = defineCommand({
       cacheBytes: options.cacheMegabytes * MEGABYTE,
       maxRunning: options.maxBatch,
       maxLoaded: options.maxAdapters,
+      policy: TURN_POLICIES.find((policy) => policy.name === options.policy),
     });
+    const lock = options.state === undefined ? null : await lockRun(options.state, (note) => warn(note, io));
     try {
       const state = new ServerState({
         model,
@@ -83,6 +102,11 @@ export const command = defineCommand({
         newSeed: () => randomInt(MAX_SEED),
       });
       for (const { name: adapter, path: folder } of adapters) await state.load(adapter, folder);
+      if (options.state !== undefined) {
+        const { compute, weights, chatTemplate } = options;
+        const store = new StateFolder(options.state);
+        state.fineTuning = openFineTuning(state, { store, compute, weights, chatTemplate, env: io.env });
+      }
       const app = createApp(state, ROUTES, {
         apiKeys,
         corsOrigins: options.cors,
@@ -92,13 +116,15 @@ export const command = defineCommand({
       const { url, stop } = await listen(app, options);
       io.emit({ event: "listening", url, model: state.name, adapters: adapters.map((each) => each.name) });
       tell(io, url, state);
+      await state.fineTuning?.runner.start();
       await stopped(io.signal);
       state.isDraining = true;
       io.stderr("stopping: texts in work may go on, new requests are refused");
-      await stop(options.drainSeconds * 1000);
+      await Promise.all([stop(options.drainSeconds * 1000), state.fineTuning?.runner.close()]);
       io.emit({ event: "stopped" });
     } finally {
       await model.close();
+      await lock?.release();
     }
   },
 });

@@ -67,7 +67,7 @@ export interface ServingOptions {
   /** Ids of prompts that run in one step. */
   readonly prefillTokens?: number;
   /** How trainings on the same session share the machine with texts; "adaptive" unless given. */
-  readonly policy?: TurnPolicy;
+  readonly policy?: TurnPolicy | undefined;
 }
 
 /** Counts since the engine was made, and what it does now. */

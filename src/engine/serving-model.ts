@@ -14,6 +14,7 @@ import { AdapterPool } from "./adapter-pool.ts";
 import type { TextParts } from "./model-parts.ts";
 import { type ServeEnd, type ServeRequest, type ServedToken, ServingEngine } from "./serving-engine.ts";
 import { stopIdsOf } from "./stop-ids.ts";
+import type { TurnPolicy } from "./turns.ts";
 import { StopStrings } from "./stop-strings.ts";
 import { openTextParts } from "./text-model.ts";
 
@@ -35,6 +36,8 @@ export interface OpenServingOptions {
   readonly maxRunning?: number;
   /** Adapters that stay in memory although nobody uses them. */
   readonly maxLoaded?: number;
+  /** How trainings on the model share the machine with texts; "adaptive" unless given. */
+  readonly policy?: TurnPolicy | undefined;
 }
 
 /** A text to write. */

@@ -13,7 +13,7 @@ import type { ServerState } from "./server-state.ts";
 export type Access = "everybody" | "key";
 
 export interface RouteBody<B extends z.ZodType> {
-  readonly method: "get" | "post";
+  readonly method: "get" | "post" | "delete";
   readonly path: string;
   /** One sentence, without a period. */
   readonly summary: string;

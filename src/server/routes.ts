@@ -3,6 +3,17 @@ import type { Route } from "./route.ts";
 import { loadAdapter, unloadAdapter } from "./routes/adapters.ts";
 import { chatCompletions } from "./routes/chat-completions.ts";
 import { completions } from "./routes/completions.ts";
+import { deleteFile, getFile, listFiles, uploadFile } from "./routes/files.ts";
+import {
+  cancelJob,
+  createJob,
+  getJob,
+  listJobCheckpoints,
+  listJobEvents,
+  listJobs,
+  pauseJob,
+  resumeJob,
+} from "./routes/fine-tuning-jobs.ts";
 import { health, metrics, ready } from "./routes/health.ts";
 import { getModel, listModels } from "./routes/models.ts";
 import { openApiRoute } from "./routes/openapi.ts";
@@ -15,6 +26,18 @@ const DESCRIBED: readonly Route[] = [
   getModel,
   loadAdapter,
   unloadAdapter,
+  uploadFile,
+  listFiles,
+  getFile,
+  deleteFile,
+  createJob,
+  listJobs,
+  getJob,
+  listJobEvents,
+  listJobCheckpoints,
+  cancelJob,
+  pauseJob,
+  resumeJob,
   tokenize,
   detokenize,
   health,

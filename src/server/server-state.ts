@@ -2,6 +2,8 @@
 import { type ServingModel, requireOtherName } from "../engine/serving-model.ts";
 import { nearest } from "../messages/nearest.ts";
 import { ApiError } from "./api-error.ts";
+import type { JobRunner } from "../jobs/job-runner.ts";
+import type { JobStore } from "../jobs/job-store.ts";
 import type { ServerMetrics } from "./metrics.ts";
 
 export interface ServerStateParts {
@@ -17,6 +19,12 @@ export interface ServerStateParts {
   readonly newId: () => string;
   /** For a text of a request without one. */
   readonly newSeed: () => number;
+}
+
+/** The jobs of a server, and where they are kept. */
+export interface FineTuning {
+  readonly store: JobStore;
+  readonly runner: JobRunner;
 }
 
 /** A model as clients choose one. */
@@ -36,6 +44,8 @@ export class ServerState {
   readonly now: () => number;
   readonly newId: () => string;
   readonly newSeed: () => number;
+  /** Null: this server trains nothing. */
+  fineTuning: FineTuning | null = null;
   /** When the server stops: no new requests, and those that run have a while. */
   isDraining = false;
   readonly #createdOf = new Map<string, number>();

@@ -4,10 +4,12 @@ import { openServingModel } from "../../src/engine/serving-model.ts";
 import { openTextParts } from "../../src/engine/text-model.ts";
 import { adapterFiles } from "../../src/format/adapters/adapter.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
+import { StateFolder } from "../../src/jobs/state-folder.ts";
 import { findMethod } from "../../src/peft/methods.ts";
 import { adaptersUnder } from "../../src/server/adapter-root.ts";
 import { type AppOptions, createApp } from "../../src/server/app.ts";
 import { ServerMetrics } from "../../src/server/metrics.ts";
+import { openFineTuning } from "../../src/server/open-fine-tuning.ts";
 import { ROUTES } from "../../src/server/routes.ts";
 import { ServerState } from "../../src/server/server-state.ts";
 import { attachTo, perturb } from "../model-passes.ts";
@@ -59,10 +61,13 @@ export async function serveTiny(root: string, options: Partial<AppOptions> = {})
     name: "tiny",
     metrics: new ServerMetrics(),
     findAdapter: adaptersUnder(join(root, "adapters")),
-    now: () => 1_700_000_000_000,
+    now: () => 1_700_000_000_000 + 1000 * numIds,
     newId: () => `${numIds++}`,
     newSeed: () => 7,
   });
+  const store = new StateFolder(join(root, "state"));
+  const open = { compute: "f32", weights: "float32", chatTemplate: "chatml" } as const;
+  state.fineTuning = openFineTuning(state, { store, env: process.env, ...open });
   const errors: unknown[] = [];
   const app = createApp(state, ROUTES, {
     apiKeys: [],
@@ -81,6 +86,9 @@ export async function serveTiny(root: string, options: Partial<AppOptions> = {})
       const isJson = answer.headers.get("content-type")?.startsWith("application/json") === true;
       return { status: answer.status, body: isJson ? await answer.json() : await answer.text() };
     },
-    close: () => model.close(),
+    close: async () => {
+      await state.fineTuning?.runner.close();
+      await model.close();
+    },
   };
 }

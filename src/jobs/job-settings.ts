@@ -1,0 +1,89 @@
+/**
+ * @file From a job's hyperparameters to settings of a training: OpenAI's own, and graft's, by the names of the command line
+ * in JSON (`learningRate`).
+ */
+import { UsageError } from "../errors.ts";
+import { findOptimizer } from "../optim/optimizers.ts";
+import { findMethod } from "../peft/methods.ts";
+import { suitableLearningRate } from "../train/learning-rate.ts";
+import { findObjective } from "../train/objectives.ts";
+import { type TrainInput, type TrainOptions, methodOptions, parseTrainOptions } from "../train/options.ts";
+import type { Hyperparameters, Job } from "./job.ts";
+
+/** Where a job's files are, and what it trains on. */
+export interface JobPlaces {
+  readonly model: string;
+  readonly initAdapter: string | null;
+  readonly data: string;
+  readonly evalData: string | null;
+  readonly output: string;
+  /** Of the model. */
+  readonly width: number;
+  /** How the model is open: what a training on it cannot choose. */
+  readonly compute: TrainOptions["compute"];
+  readonly weights: TrainOptions["weights"];
+  readonly chatTemplate?: string | undefined;
+}
+
+/** Settings that are the server's to make. */
+const SERVERS = [
+  "model",
+  "initAdapter",
+  "data",
+  "evalData",
+  "output",
+  "resume",
+  "overwrite",
+  "threads",
+  "compute",
+  "weights",
+  "chatTemplate",
+];
+
+/** Steps between two checkpoints, unless a job says another number. */
+const SAVE_EVERY = 20;
+
+/** Makes the settings. @throws UsageError "usage/flag" that lists what is wrong with them */
+export function jobSettings(job: Job, places: JobPlaces): TrainOptions {
+  const { width, initAdapter, evalData, ...own } = places;
+  const given = job.graft;
+  const foreign = SERVERS.filter((key) => key in given);
+  if (foreign.length > 0) {
+    throw new UsageError("usage/flag", `Cannot use graft.${foreign[0]} in a job: the server sets it`, {
+      hint: "Leave it out.",
+    });
+  }
+  const { n_epochs: epochs, batch_size: batchSize } = job.hyperparameters;
+  const input = {
+    ...own,
+    ...(initAdapter === null ? {} : { initAdapter }),
+    ...(evalData === null ? {} : { evalData }),
+    seed: job.seed,
+    saveEvery: SAVE_EVERY,
+    ...(job.method.type === "dpo" ? { objective: "dpo", ...betaOf(job.hyperparameters) } : {}),
+    ...(epochs === "auto" ? {} : { epochs }),
+    ...(batchSize === "auto" ? {} : { batchSize: Math.round(batchSize) }),
+    ...given,
+  } as TrainInput;
+  const options = parseTrainOptions(input);
+  const factor = job.hyperparameters.learning_rate_multiplier;
+  if (factor === "auto" || "learningRate" in given) return options;
+  return parseTrainOptions({ ...input, learningRate: factor * usualRate(options, width) });
+}
+
+function betaOf({ beta = "auto" }: Hyperparameters): { beta?: number } {
+  return beta === "auto" ? {} : { beta };
+}
+
+/** The rate that a job has without a multiplier. */
+function usualRate(options: TrainOptions, width: number): number {
+  const method = findMethod(options.method);
+  const learningRate =
+    method.learningRateFor?.(method.options.parse(methodOptions(options))) ?? method.learningRate;
+  return suitableLearningRate({
+    method: { learningRate },
+    optimizer: findOptimizer(options.optimizer),
+    objective: findObjective(options.objective ?? "cross-entropy"),
+    width,
+  });
+}

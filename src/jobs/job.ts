@@ -1,0 +1,88 @@
+/** @file A fine-tuning job, its events and its files, in the names of OpenAI's interface. */
+import { z } from "zod";
+
+export const JOB_STATUSES = [
+  "validating_files",
+  "queued",
+  "running",
+  "paused",
+  "succeeded",
+  "failed",
+  "cancelled",
+] as const;
+export type JobStatus = (typeof JOB_STATUSES)[number];
+
+/** Statuses of jobs that will not go on. */
+const ENDED: ReadonlySet<JobStatus> = new Set(["succeeded", "failed", "cancelled"]);
+
+export function hasEnded({ status }: Pick<Job, "status">): boolean {
+  return ENDED.has(status);
+}
+
+const HYPERPARAMETER = z.union([z.number().positive(), z.literal("auto")]);
+
+export const HYPERPARAMETERS = z.strictObject({
+  n_epochs: HYPERPARAMETER.default("auto"),
+  batch_size: HYPERPARAMETER.default("auto"),
+  learning_rate_multiplier: HYPERPARAMETER.default("auto"),
+  /** Of preferences alone. */
+  beta: HYPERPARAMETER.optional(),
+});
+export type Hyperparameters = z.output<typeof HYPERPARAMETERS>;
+
+const ERROR = z.object({ code: z.string(), message: z.string(), param: z.string().nullable() });
+
+/** As it is kept. Times are in seconds. */
+export const JOB = z.object({
+  id: z.string(),
+  object: z.literal("fine_tuning.job"),
+  created_at: z.int(),
+  finished_at: z.int().nullable(),
+  model: z.string(),
+  fine_tuned_model: z.string().nullable(),
+  organization_id: z.string(),
+  status: z.enum(JOB_STATUSES),
+  hyperparameters: HYPERPARAMETERS,
+  method: z.object({ type: z.enum(["supervised", "dpo"]) }).loose(),
+  training_file: z.string(),
+  validation_file: z.string().nullable(),
+  result_files: z.array(z.string()),
+  trained_tokens: z.int().nullable(),
+  error: ERROR.nullable(),
+  seed: z.int(),
+  suffix: z.string().nullable(),
+  estimated_finish: z.int().nullable(),
+  metadata: z.record(z.string(), z.string()).nullable(),
+  /** Settings of graft's own. */
+  graft: z.record(z.string(), z.unknown()),
+});
+export type Job = z.output<typeof JOB>;
+
+export const JOB_EVENT = z.object({
+  id: z.string(),
+  object: z.literal("fine_tuning.job.event"),
+  created_at: z.int(),
+  level: z.enum(["info", "warn", "error"]),
+  message: z.string(),
+  type: z.enum(["message", "metrics"]),
+  data: z.record(z.string(), z.unknown()).nullable(),
+});
+export type JobEvent = z.output<typeof JOB_EVENT>;
+
+export const UPLOADED_FILE = z.object({
+  id: z.string(),
+  object: z.literal("file"),
+  bytes: z.int(),
+  created_at: z.int(),
+  filename: z.string(),
+  purpose: z.string(),
+  status: z.enum(["uploaded", "processed", "error"]),
+});
+export type UploadedFile = z.output<typeof UPLOADED_FILE>;
+
+/** A checkpoint of a job, which can be asked for like an adapter. */
+export interface JobCheckpoint {
+  readonly step: number;
+  /** Its folder. */
+  readonly path: string;
+}

@@ -1,0 +1,30 @@
+/** @file The fine-tuning jobs of a server: which there are, and what their results are called. */
+import type { Job } from "../jobs/job.ts";
+import { ApiError } from "./api-error.ts";
+import type { FineTuning, ServerState } from "./server-state.ts";
+
+/** Characters of a job's id in the name of its result. */
+const ID_LENGTH = 8;
+
+/** `ft:base:graft:suffix:id` */
+export function resultName({ model, suffix, id }: Job): string {
+  return `ft:${model}:graft:${suffix ?? ""}:${id.replace("ftjob-", "").slice(0, ID_LENGTH)}`;
+}
+
+/** @throws ApiError 404 for a server that keeps no state */
+export function requireJobs({ fineTuning }: ServerState): FineTuning {
+  if (fineTuning) return fineTuning;
+  throw new ApiError(404, "This server trains nothing: start it with --state FOLDER", {
+    code: "fine_tuning_disabled",
+  });
+}
+
+/** Finds a job. @throws ApiError 404 */
+export async function requireJob({ store }: FineTuning, id: string): Promise<Job> {
+  const job = await store.readJob(id);
+  if (job) return job;
+  throw new ApiError(404, `There is no fine-tuning job "${id}"`, {
+    code: "job_not_found",
+    param: "fine_tuning_job_id",
+  });
+}

@@ -1,0 +1,146 @@
+/** @file /v1/fine_tuning/jobs: trainings on the base that is served, beside what it writes. */
+import type { Context } from "hono";
+import { HYPERPARAMETERS, type Job } from "../../jobs/job.ts";
+import { ApiError } from "../api-error.ts";
+import { requireJob, requireJobs, resultName } from "../fine-tuning.ts";
+import { JOB_REQUEST, type JobRequest } from "../job-requests.ts";
+import { pageOf } from "../pages.ts";
+import { type Route, defineRoute } from "../route.ts";
+import type { ServerState } from "../server-state.ts";
+import { requireFile } from "./files.ts";
+
+const JOBS = "/v1/fine_tuning/jobs";
+
+function hyperparametersOf({ hyperparameters, method }: JobRequest): Job["hyperparameters"] {
+  const nested = method?.type === "dpo" ? method.dpo : method?.supervised;
+  return HYPERPARAMETERS.parse(nested?.hyperparameters ?? hyperparameters ?? {});
+}
+
+export const createJob = defineRoute({
+  method: "post",
+  path: JOBS,
+  summary: "Train an adapter on the base, beside what is written",
+  access: "key",
+  body: JOB_REQUEST,
+  handle: async ({ body, context, state }) => {
+    const { store, runner } = requireJobs(state);
+    state.adapterOf(body.model);
+    await requireFile(store, body.training_file, "training_file");
+    if (body.validation_file != null) await requireFile(store, body.validation_file, "validation_file");
+    const hyperparameters = hyperparametersOf(body);
+    const type = body.method?.type ?? "supervised";
+    const job: Job = {
+      id: `ftjob-${state.newId()}`,
+      object: "fine_tuning.job",
+      created_at: state.seconds(),
+      finished_at: null,
+      model: body.model,
+      fine_tuned_model: null,
+      organization_id: "graft",
+      status: "queued",
+      hyperparameters,
+      method: { type, [type]: { hyperparameters } },
+      training_file: body.training_file,
+      validation_file: body.validation_file ?? null,
+      result_files: [],
+      trained_tokens: null,
+      error: null,
+      seed: body.seed ?? state.newSeed(),
+      suffix: body.suffix ?? null,
+      estimated_finish: null,
+      metadata: body.metadata ?? null,
+      graft: body.graft ?? {},
+    };
+    await runner.submit(job);
+    return context.json(job);
+  },
+});
+
+export const listJobs = defineRoute({
+  method: "get",
+  path: JOBS,
+  summary: "List fine-tuning jobs, the newest first",
+  access: "key",
+  body: null,
+  handle: async ({ context, state }) =>
+    context.json(pageOf(context, (await requireJobs(state).store.listJobs()).toReversed())),
+});
+
+function ofJob(
+  method: Route["method"],
+  rest: string,
+  summary: string,
+  answer: (job: Job, state: ServerState, context: Context) => Promise<object>,
+): Route {
+  return defineRoute({
+    method,
+    path: `${JOBS}/:id${rest}`,
+    summary,
+    access: "key",
+    body: null,
+    handle: async ({ context, state }) => {
+      const job = await requireJob(requireJobs(state), context.req.param("id") ?? "");
+      return context.json(await answer(job, state, context));
+    },
+  });
+}
+
+/** @throws ApiError 400 when a job has ended */
+function requireChanged(changed: Job | null, { id, status }: Job): Job {
+  if (changed) return changed;
+  throw new ApiError(400, `The job "${id}" is ${status}: it cannot be changed any more`, {
+    code: "job_has_ended",
+  });
+}
+
+export const getJob = ofJob("get", "", "Tell of a job", async (job) => job);
+
+export const listJobEvents = ofJob(
+  "get",
+  "/events",
+  "List what a job has told, the newest first",
+  async (job, state, context) =>
+    pageOf(context, (await requireJobs(state).store.listEvents(job.id)).toReversed()),
+);
+
+export const listJobCheckpoints = ofJob(
+  "get",
+  "/checkpoints",
+  "List the checkpoints of a job, the newest first; each can be asked for as a model",
+  async (job, state, context) => {
+    const { store } = requireJobs(state);
+    const events = await store.listEvents(job.id);
+    const metricsAt = (step: number): object =>
+      Object.assign(
+        {},
+        ...events.map(({ data }) => data).filter((data) => data?.["step"] === step),
+      ) as object;
+    const checkpoints = (await store.listCheckpoints(job.id)).map(({ step }) => ({
+      id: `ftckpt-${job.id.slice("ftjob-".length)}-${step}`,
+      object: "fine_tuning.job.checkpoint",
+      created_at: job.created_at,
+      fine_tuning_job_id: job.id,
+      fine_tuned_model_checkpoint: `${resultName(job)}:ckpt-step-${step}`,
+      step_number: step,
+      metrics: metricsAt(step),
+    }));
+    return pageOf(context, checkpoints.toReversed());
+  },
+);
+
+export const cancelJob = ofJob("post", "/cancel", "End a job", async (job, state) =>
+  requireChanged(await requireJobs(state).runner.cancel(job.id), job),
+);
+
+export const pauseJob = ofJob("post", "/pause", "Stop a job until it is resumed", async (job, state) =>
+  requireChanged(await requireJobs(state).runner.pause(job.id), job),
+);
+
+export const resumeJob = ofJob("post", "/resume", "Let a paused job go on", async (job, state) => {
+  if (job.status !== "paused") {
+    throw new ApiError(400, `The job "${job.id}" is ${job.status}, not paused`, {
+      code: "job_is_not_paused",
+    });
+  }
+  return requireChanged(await requireJobs(state).runner.resume(job.id), job);
+});

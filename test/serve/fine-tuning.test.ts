@@ -1,0 +1,148 @@
+/** @file Jobs by OpenAI's own client: trained beside texts, asked for by name, stopped, resumed, and taken up by the next process. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import OpenAI, { toFile } from "openai";
+import { train } from "../../src/train/trainer.ts";
+import { listen } from "../../src/server/listen.ts";
+import { temporaryFolder, writeTinyChats } from "../tiny-model.ts";
+import { type TinyServer, serveTiny } from "./tiny-server.ts";
+
+const root = temporaryFolder();
+const chats = writeTinyChats(join(root, "chats.jsonl"), 24);
+
+async function open(
+  folder: string,
+): Promise<{ client: OpenAI; server: TinyServer; stop: () => Promise<void> }> {
+  const server = await serveTiny(folder);
+  await server.state.fineTuning?.runner.start();
+  const { url, stop } = await listen(server.app, { host: "127.0.0.1", port: 0 });
+  return {
+    client: new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0 }),
+    server,
+    stop: async () => {
+      await stop(0);
+      await server.close();
+    },
+  };
+}
+
+const first = await open(root);
+const { client, server } = first;
+after(() => first.stop());
+
+async function upload(text: string | Buffer = readFileSync(chats)): Promise<string> {
+  const file = await toFile(Buffer.from(text), "chats.jsonl");
+  return (await client.files.create({ file, purpose: "fine-tune" })).id;
+}
+
+/** Waits until a job is as it is wanted. */
+async function until(of: OpenAI, id: string, ...statuses: readonly string[]) {
+  for (;;) {
+    const job = await of.fineTuning.jobs.retrieve(id);
+    if (statuses.includes(job.status)) return job;
+    if (["failed", "succeeded", "cancelled"].includes(job.status)) {
+      throw new Error(`the job is ${job.status}: ${JSON.stringify(job.error)}`);
+    }
+    await new Promise(setImmediate);
+  }
+}
+
+const SETTINGS = { maxLength: 64, saveEvery: 2, steps: 6 };
+const request = (training_file: string, graft: object = SETTINGS): OpenAI.FineTuning.JobCreateParams =>
+  ({
+    model: "tiny",
+    training_file,
+    seed: 3,
+    suffix: "lamp",
+    method: { type: "supervised", supervised: { hyperparameters: { batch_size: 2 } } },
+    graft,
+  }) as OpenAI.FineTuning.JobCreateParams;
+
+/** What the same training gives in a process of its own. */
+async function alone(name: string, more: object = {}): Promise<Buffer> {
+  const output = join(root, name);
+  await train({
+    model: join(root, "model"),
+    data: chats,
+    output,
+    batchSize: 2,
+    seed: 3,
+    threads: 1,
+    weights: "float32",
+    chatTemplate: "chatml",
+    ...SETTINGS,
+    ...more,
+  });
+  return readFileSync(join(output, "adapter_model.safetensors"));
+}
+
+const trained = (id: string): Buffer =>
+  readFileSync(join(root, "state", "jobs", id, "run", "adapter_model.safetensors"));
+
+test("a job trains beside texts, as in a process of its own, and its result is asked for by its name", async () => {
+  const file = await upload();
+  const job = await client.fineTuning.jobs.create(request(file));
+  const answer = (model: string): Promise<string> =>
+    client.completions
+      .create({ model, prompt: "ka", max_tokens: 8, temperature: 0 })
+      .then(({ choices }) => choices[0]?.text ?? "");
+  const before = await answer("tiny");
+  const done = await until(client, job.id, "succeeded");
+  assert.match(done.fine_tuned_model ?? "", /^ft:tiny:graft:lamp:\w+$/);
+  assert.deepEqual(trained(job.id), await alone("alone"));
+  assert.equal(await answer("tiny"), before);
+  await answer(done.fine_tuned_model as string);
+  const events = (await client.fineTuning.jobs.listEvents(job.id, { limit: 100 })).data;
+  assert.equal(events.filter(({ type }) => type === "metrics").length, 6);
+  assert.match(events.at(-1)?.message ?? "", /^Created/);
+  const checkpoints = (await client.fineTuning.jobs.checkpoints.list(job.id)).data;
+  assert.deepEqual(
+    checkpoints.map(({ step_number }) => step_number),
+    [6, 4],
+  );
+  assert.ok(checkpoints.every(({ metrics }) => typeof metrics.train_loss === "number"));
+  const listed = (await client.models.list()).data.map(({ id }) => id);
+  assert.ok(listed.includes(done.fine_tuned_model as string));
+});
+
+test("a job that is paused and resumed, or taken up by the next process, ends bit for bit as one that never stopped", async () => {
+  const file = await upload();
+  const settings = { ...SETTINGS, method: "road", steps: 12 };
+  const job = await client.fineTuning.jobs.create(request(file, settings));
+  await until(client, job.id, "running");
+  await client.fineTuning.jobs.pause(job.id);
+  assert.equal((await client.fineTuning.jobs.retrieve(job.id)).status, "paused");
+  await client.fineTuning.jobs.resume(job.id);
+  await until(client, job.id, "running", "succeeded");
+  await first.stop();
+  const second = await open(root);
+  after(() => second.stop());
+  await until(second.client, job.id, "succeeded");
+  assert.deepEqual(trained(job.id), await alone("whole", settings));
+  const names = (await second.client.models.list()).data.map(({ id }) => id);
+  assert.equal(names.filter((name) => name.startsWith("ft:")).length, 2);
+});
+
+test("what is wrong with a job is told by the job, with the line", async () => {
+  const third = await open(join(root, "third"));
+  after(() => third.stop());
+  const create = async (text: string, graft: object = {}) => {
+    const file = await toFile(Buffer.from(text), "rows.jsonl");
+    const { id } = await third.client.files.create({ file, purpose: "fine-tune" });
+    return await third.client.fineTuning.jobs.create({ ...request(id, graft) });
+  };
+  await assert.rejects(create('{"text": "ka"}\n{'), { status: 400, message: /Line 2/ });
+  const faulty = await create('{"messages": [{"role": "nobody", "content": "ka"}]}\n');
+  await assert.rejects(until(third.client, faulty.id, "succeeded"), /nobody/);
+  const foreign = await create('{"text": "ka lo mi"}\n', { output: "/tmp/x" });
+  await assert.rejects(until(third.client, foreign.id, "succeeded"), /graft\.output/);
+  await assert.rejects(third.client.fineTuning.jobs.cancel(faulty.id), {
+    status: 400,
+    code: "job_has_ended",
+  });
+  await assert.rejects(third.client.fineTuning.jobs.create(request("file-0none")), { status: 404 });
+  await assert.rejects(third.client.fineTuning.jobs.retrieve("ftjob-..%2f.."), { status: 404 });
+  assert.deepEqual(server.errors, []);
+});
