@@ -42,7 +42,7 @@ export const command = defineCommand({
     try {
       const memory = planRun(settleRun(opened, options));
       const rows = {
-        weights: memory.weightsBytes + memory.outerBytes,
+        weights: memory.weightsBytes + memory.stemAndHeadBytes,
         trained: memory.trainableBytes,
         activations: memory.activationsBytes,
         scratch: memory.scratchBytes,

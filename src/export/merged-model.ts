@@ -96,9 +96,9 @@ function ggufKind(
   model: Model,
 ): StorageName {
   if (shape.length < 2) return "f32";
-  const isOuter = role === "embedding" || role === "head";
+  const isTable = role === "embedding" || role === "head";
   const { blockSize, blockBytes } = STORAGES[kind];
-  const chosen = isOuter && blockBytes < blockSize ? "q8_0" : kind;
+  const chosen = isTable && blockBytes < blockSize ? "q8_0" : kind;
   const isTurned = STORAGES[chosen].blockSize > 1 && model.siteOf(moduleOf(name))?.storedTransposed === true;
   return isTurned || shape.at(-1)! % STORAGES[chosen].blockSize !== 0 ? "f16" : chosen;
 }

@@ -14,7 +14,7 @@ import type { Residency } from "../run/weights.ts";
 /** Bytes by what they are for. */
 export interface MemoryPlan {
   readonly weightsBytes: number;
-  readonly outerBytes: number;
+  readonly stemAndHeadBytes: number;
   readonly activationsBytes: number;
   readonly trainableBytes: number;
   readonly scratchBytes: number;
@@ -59,7 +59,7 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
   const { model, batchTokens, rowTokens } = request;
   const { numLayers, numOutputs, width } = model;
   const weightsOf = model.layers.map(({ tensors }) => sumOf(tensors, ({ shape }) => numElements(shape)));
-  const outerBytes =
+  const stemAndHeadBytes =
     sumOf([...model.stem.tensors, ...model.head.tensors], ({ shape }) => numElements(shape)) * FLOAT_BYTES +
     (request.weights === "float32" ? sumOf(weightsOf, (n) => n) : 2 * Math.max(...weightsOf)) * FLOAT_BYTES;
   const headBytes = numOutputs * width * FLOAT_BYTES;
@@ -75,7 +75,7 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
   const total = (activations: number): number =>
     PROCESS_BYTES +
     request.storedBytes +
-    Math.min(outerBytes + trainableBytes, request.budgetBytes ?? Infinity) +
+    Math.min(stemAndHeadBytes + trainableBytes, request.budgetBytes ?? Infinity) +
     activations +
     scratchBytes;
   const [keepAll, keepInputs] = [sumOf(perToken, (n) => n) * batchTokens * FLOAT_BYTES, numLayers * inputs];
@@ -96,7 +96,15 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
     );
   }
   const weightsBytes = request.storedBytes;
-  return { weightsBytes, outerBytes, activationsBytes, trainableBytes, scratchBytes, totalBytes, recompute };
+  return {
+    weightsBytes,
+    stemAndHeadBytes,
+    activationsBytes,
+    trainableBytes,
+    scratchBytes,
+    totalBytes,
+    recompute,
+  };
 }
 
 function sumOf<T>(items: readonly T[], of: (item: T) => number): number {

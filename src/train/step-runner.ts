@@ -135,7 +135,7 @@ export class StepRunner {
       const x = await this.#forward(batch, pass, null);
       const logProbs = new Float32Array(batch.numLabels);
       const labelled = labelledPositions(batch);
-      await this.#withOuter(() => this.#stages.head.logProbs(x, labelled, logProbs));
+      await this.#withStemAndHead(() => this.#stages.head.logProbs(x, labelled, logProbs));
       this.#options.session.pool.release(x);
       return logProbs;
     });
@@ -152,7 +152,7 @@ export class StepRunner {
       const x = await this.#forward(batch, pass, trace);
       const logProbs = new Float32Array(batch.numLabels);
       const labelled = labelledPositions(batch);
-      const dx = await this.#withOuterGradients(() =>
+      const dx = await this.#withStemAndHeadGradients(() =>
         this.#stages.head.gradient(x, labelled, derivatives, logProbs, this.gradients),
       );
       this.#options.session.pool.release(x);
@@ -162,15 +162,15 @@ export class StepRunner {
   }
 
   /** Holds what is trained outside the blocks. */
-  #withOuter<T>(work: () => Promise<T>): Promise<T> {
+  #withStemAndHead<T>(work: () => Promise<T>): Promise<T> {
     const { adapter } = this.#options;
-    const outer = adapter.trained(null).map(({ value }) => value.data);
-    return whileHeld(adapter.memory, outer, "read", work);
+    const held = adapter.trained(null).map(({ value }) => value.data);
+    return whileHeld(adapter.memory, held, "read", work);
   }
 
   /** And its gradients. */
-  #withOuterGradients<T>(work: () => Promise<T>): Promise<T> {
-    return this.#withOuter(async () => {
+  #withStemAndHeadGradients<T>(work: () => Promise<T>): Promise<T> {
+    return this.#withStemAndHead(async () => {
       const hold = await this.gradients.hold(this.#options.adapter.trained(null));
       return await work().finally(() => hold.release());
     });
@@ -192,7 +192,7 @@ export class StepRunner {
   async #forward(batch: Batch, pass: BlockPass, trace: BlockTrace[] | null): Promise<HostTensor<"float32">> {
     const { recompute, session, betweenBlocks } = this.#options;
     const { runner, embedding } = this.#stages;
-    let x = await this.#withOuter(() => embedding.forward(batch.input, pass.context));
+    let x = await this.#withStemAndHead(() => embedding.forward(batch.input, pass.context));
     for (let layer = 0; layer < runner.numLayers; layer++) {
       await betweenBlocks?.();
       const { lowest, blocks } = this.#plan;
@@ -227,7 +227,7 @@ export class StepRunner {
       if (!dx) return;
       dy = dx;
     }
-    await this.#withOuterGradients(() => embedding.backward(input, dy, pass.context, this.gradients));
+    await this.#withStemAndHeadGradients(() => embedding.backward(input, dy, pass.context, this.gradients));
     session.pool.release(dy);
   }
 
