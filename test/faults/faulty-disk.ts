@@ -15,24 +15,30 @@ export interface FaultyDisk {
 
 type Call = (...args: never[]) => Promise<unknown>;
 
-/** Makes a disk whose `nth` call of a kind fails, counted from 1; 0: none does. */
-export function faultyDisk(kind: FaultKind, nth: number): FaultyDisk {
+/** Fails as the system does. */
+function fault(of: FaultKind): never {
+  throw Object.assign(new Error(`${FAULTS[of]}: made up`), { code: FAULTS[of], syscall: of });
+}
+
+/** Makes a disk on whose `nth` call of a kind `strike` is called, counted from 1; 0: on none. */
+export function faultyDisk(
+  kind: FaultKind,
+  nth: number,
+  strike: (of: FaultKind) => Promise<never> | never = fault,
+): FaultyDisk {
   let numCalls = 0;
   const fails = (of: FaultKind): boolean => of === kind && ++numCalls === nth;
-  const fault = (of: FaultKind): Error =>
-    Object.assign(new Error(`${FAULTS[of]}: made up`), { code: FAULTS[of], syscall: of });
   const guard =
     (of: FaultKind, call: Call): Call =>
     async (...args) => {
-      if (fails(of)) throw fault(of);
-      return await call(...args);
+      return fails(of) ? await strike(of) : await call(...args);
     };
   const guardHandle = (handle: FileHandle): FileHandle => {
     const own: Partial<Record<keyof FileHandle, unknown>> = {
       async write(bytes: Uint8Array, offset: number, length: number) {
         if (!fails("write")) return await handle.write(bytes, offset, length);
         await handle.write(bytes, offset, length >> 1);
-        throw fault("write");
+        return await strike("write");
       },
       read: guard("read", handle.read.bind(handle)),
       sync: guard("sync", handle.sync.bind(handle)),
@@ -50,7 +56,7 @@ export function faultyDisk(kind: FaultKind, nth: number): FaultyDisk {
     async appendFile(path: string, text: string) {
       if (!fails("write")) return await node.appendFile(path, text);
       await node.appendFile(path, text.slice(0, text.length >> 1));
-      throw fault("write");
+      return await strike("write");
     },
     readFile: guard("read", node.readFile),
     readdir: guard("read", node.readdir),

@@ -8,7 +8,7 @@ import { loadModel, readAdapter } from "../../src/format/by-path.ts";
 import type { ModelFormat } from "../../src/format/checkpoint/checkpoint.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { checkManifest } from "../../src/train/files/manifest.ts";
-import { assertWhole, startHub } from "../fake-hub.ts";
+import { assertWhole, NAME, startHub } from "../fake-hub.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
 import { runTiny } from "../train/tiny-run.ts";
 
@@ -20,6 +20,8 @@ export interface Scenario {
   /** Puts what the work begins with at the output. */
   prepare?(output: string): void;
   act(output: string): Promise<unknown>;
+  /** The same as a command: its words and what its environment has besides. */
+  command?(output: string): { readonly words: readonly string[]; readonly env: NodeJS.ProcessEnv };
   /** After a failure: all that has its final name is whole, compared with an output of unbroken work. */
   check(output: string, reference: string): Promise<void>;
   /** The same work once more, as a user would. */
@@ -129,14 +131,25 @@ function merging(to: ModelFormat): Scenario {
       await checkpoint.close();
     }
   };
-  return { name: `merging into ${to}`, act, check: checkAllOrNothing, again: act };
+  const words = ["merge", "--model", model, "--adapter", OTHER, "--to", to, "--threads", "1", "--output"];
+  const command = (output: string) => ({ words: [...words, output], env: {} });
+  return { name: `merging into ${to}`, act, command, check: checkAllOrNothing, again: act };
 }
 
 const combine = async (output: string): Promise<void> => {
   const combined = await combineAdapters({ expression: "0.5*a + b", adapters: { a: OTHER, b: OTHER } });
   await combined.write(output);
 };
-const combining: Scenario = { name: "combining", act: combine, check: checkAllOrNothing, again: combine };
+const combining: Scenario = {
+  name: "combining",
+  act: combine,
+  command: (output) => ({
+    words: ["combine", "0.5*a + b", "--adapter", `a=${OTHER}`, "--adapter", `b=${OTHER}`, "--output", output],
+    env: {},
+  }),
+  check: checkAllOrNothing,
+  again: combine,
+};
 
 const fake = await startHub();
 const pull = async (output: string): Promise<void> => {
@@ -148,6 +161,7 @@ const pulling: Scenario = {
   // As many writes as pieces come from the network.
   varies: true,
   act: pull,
+  command: (output) => ({ words: ["pull", NAME], env: { ...fake.env, GRAFT_HOME: output } }),
   async check(output) {
     const entry = join(output, "models", "owner--tiny");
     if (existsSync(entry)) assertWhole(entry);
