@@ -21,7 +21,10 @@ export interface Scenario {
   prepare?(output: string): void;
   act(output: string): Promise<unknown>;
   /** The same as a command: its words and what its environment has besides. */
-  command?(output: string): { readonly words: readonly string[]; readonly env: NodeJS.ProcessEnv };
+  readonly command?: (output: string) => {
+    readonly words: readonly string[];
+    readonly env: NodeJS.ProcessEnv;
+  };
   /** After a failure: all that has its final name is whole, compared with an output of unbroken work. */
   check(output: string, reference: string): Promise<void>;
   /** The same work once more, as a user would. */
