@@ -7,7 +7,7 @@ import { concatOp } from "./ops/concat.ts";
 import { crossEntropyOp, softmaxErrorOp } from "./ops/cross-entropy.ts";
 import { ELEMENTWISE_OPS } from "./ops/elementwise.ts";
 import { gatherPagesOp } from "./ops/gather-pages.ts";
-import { gatherRowsOp, scatterAddRowsOp } from "./ops/gather-scatter.ts";
+import { addRowsOp, gatherRowsOp, scatterAddRowsOp } from "./ops/gather-scatter.ts";
 import { geluOp } from "./ops/gelu.ts";
 import { kthSmallestOp } from "./ops/kth-smallest.ts";
 import { layerNormOp } from "./ops/layer-norm.ts";
@@ -66,6 +66,7 @@ export const OPS: readonly AnyOp[] = [
   gatherRowsOp,
   gatherPagesOp,
   scatterAddRowsOp,
+  addRowsOp,
   castOp,
   unpackCodesOp,
   rmsNormOp,

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Random } from "../random.ts";
 import { createEngine } from "../runtime/create-engine.ts";
-import { CHUNK_ELEMENTS } from "./flat-chunks.ts";
+import { CHUNK_ELEMENTS } from "../runtime/flat-chunks.ts";
 import { clipFactor, createGradientNorm } from "./gradient-norm.ts";
 
 const engine = createEngine({ threads: 1 });

@@ -4,7 +4,7 @@ import { mul } from "../graph/ops/elementwise.ts";
 import { reduceSum } from "../graph/ops/reduce-expand.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
-import { CHUNK_ELEMENTS, FlatChunks } from "./flat-chunks.ts";
+import { CHUNK_ELEMENTS, FlatChunks } from "../runtime/flat-chunks.ts";
 
 /** Measures vectors. */
 export interface GradientNorm {

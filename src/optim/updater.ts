@@ -9,7 +9,7 @@
 import type { Engine, Program } from "../runtime/engine.ts";
 import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
 import { RESIDENT, type VectorMemory, whileHeld } from "../runtime/vector-memory.ts";
-import { FlatChunks, checkLength } from "./flat-chunks.ts";
+import { FlatChunks, checkLength } from "../runtime/flat-chunks.ts";
 import type { Optimizer } from "./optimizer.ts";
 import { prefixed, updateProgram } from "./update-program.ts";
 

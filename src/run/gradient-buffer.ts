@@ -10,6 +10,7 @@ import { add } from "../graph/ops/elementwise.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { type Parameter, type ParameterGroup, groupName, lengthOf } from "../peft/parameters.ts";
 import type { BufferPool } from "../runtime/buffer-pool.ts";
+import { FlatChunks } from "../runtime/flat-chunks.ts";
 import type { Engine, Program } from "../runtime/engine.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import { type Hold, type Use, type VectorMemory } from "../runtime/vector-memory.ts";
@@ -49,8 +50,7 @@ export class GradientBuffer {
   readonly #memory: VectorMemory;
   readonly #pool: BufferPool;
   readonly #sum: Program;
-  /** Tensors of the pool as [N]: it lends the same ones again. */
-  readonly #flat = new WeakMap<Tensor, Tensor>();
+  readonly #chunks = new FlatChunks();
 
   private constructor({ groups, parameters, memory }: Trained, pool: BufferPool, sum: Program) {
     this.#pool = pool;
@@ -135,16 +135,14 @@ export class GradientBuffer {
       slot.isWritten = true;
       return;
     }
-    const sum = this.#pool.acquire("float32", slot.flat.shape);
-    await this.#sum.run({ a: slot.flat, b: this.#flatten(tensor) }, { sum });
-    slot.flat.data.set(sum.data);
-    this.#pool.release(sum, tensor);
-  }
-
-  #flatten(tensor: Tensor): Tensor {
-    let flat = this.#flat.get(tensor);
-    if (!flat) this.#flat.set(tensor, (flat = hostTensor("float32", [tensor.data.length], tensor.data)));
-    return flat;
+    // Piece by piece: the sum of a large matrix needs no memory of its size.
+    const others = this.#chunks.of(tensor.data);
+    for (const [i, a] of this.#chunks.of(slot.flat.data).entries()) {
+      const sum = this.#chunks.scratch("sum", a.data.length);
+      await this.#sum.run({ a, b: others[i] as Tensor }, { sum });
+      a.data.set(sum.data);
+    }
+    this.#pool.release(tensor);
   }
 
   /** Ends the step; returns the parameters that have no gradient in it. */

@@ -35,7 +35,7 @@ import { rmsNormSuite } from "./rms-norm.ts";
 import { ropeSuite } from "./rope.ts";
 import { rotatePairsSuite } from "./rotate-pairs.ts";
 import { routeRowsSuite } from "./route-rows.ts";
-import { gatherRowsSuite, scatterAddRowsSuite } from "./rows.ts";
+import { addRowsSuite, gatherRowsSuite, scatterAddRowsSuite } from "./rows.ts";
 import { softThresholdSuite } from "./soft-threshold.ts";
 import { softmaxSuite } from "./softmax.ts";
 import { joinRowsSuite, splitRowsSuite } from "./split-rows.ts";
@@ -88,6 +88,7 @@ export const OP_SUITES: readonly OpSuite[] = [
   gatherRowsSuite,
   gatherPagesSuite,
   scatterAddRowsSuite,
+  addRowsSuite,
   castSuite,
   unpackCodesSuite,
   rmsNormSuite,

@@ -1,4 +1,4 @@
-/** @file References and cases of gatherRows and scatterAddRows. */
+/** @file References and cases of gatherRows, scatterAddRows and addRows. */
 import { type Array64, at, build, eachIndex, put } from "./array64.ts";
 import { type OpSuite, float, given, int64, integers, opCase, reject } from "./op-suite.ts";
 
@@ -61,5 +61,36 @@ export const scatterAddRowsSuite: OpSuite = {
     float([1024, 576]),
     int64([1024], integers(49152)),
     float([49152, 576]),
+  ]),
+};
+
+export const addRowsSuite: OpSuite = {
+  op: "addRows",
+  reference: ([table, x, rows]) => {
+    const [start, source, r] = [table as Array64, x as Array64, rows as Array64];
+    const result = build(start.shape, (index) => at(start, index));
+    const rank = r.shape.length;
+    eachIndex(source.shape, (index) => {
+      const to = [at(r, index.slice(0, rank)), ...index.slice(rank)];
+      put(result, to, at(result, to) + at(source, index));
+    });
+    return [result];
+  },
+  differentiable: (input) => input !== 2,
+  cases: [
+    opCase("a vector of rows", [float([5, 3]), float([4, 3]), int64([4], integers(5))]),
+    opCase("all onto one row", [float([5, 3]), float([4, 3]), int64([4], given(2, 2, 2, 2))]),
+    opCase("one row of one", [float([1, 1]), float([1, 1]), int64([1], given(0))]),
+    opCase("no rows", [float([5, 3]), float(["T", 3]), int64(["T"], integers(5))], { bindings: { T: 0 } }),
+  ],
+  rejected: [
+    reject("another width", [float([5, 2]), float([4, 3]), int64([4], integers(5))]),
+    reject("another number of rows", [float([5, 3]), float([4, 3]), int64([3], integers(5))]),
+    reject("rows that are not integers", [float([5, 3]), float([4, 3]), float([4])]),
+  ],
+  realistic: opCase("1024 rows onto [49152, 576]", [
+    float([49152, 576]),
+    float([1024, 576]),
+    int64([1024], integers(49152)),
   ]),
 };

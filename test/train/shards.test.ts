@@ -1,12 +1,15 @@
 /** @file Parameters on disk: the same bits as in memory, in a run, a resumed run, after a kill; and what is refused. */
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import * as node from "node:fs/promises";
 import { describe, test } from "node:test";
+import { type Disk, withDisk } from "../../src/format/files/disk/calls.ts";
+import { ShardFolder } from "../../src/train/files/shard-folder.ts";
 import { CapacityError } from "../../src/errors.ts";
 import type { StepEvent, TrainEvent } from "../../src/train/events.ts";
 import type { TrainInput } from "../../src/train/options.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
-import { bytesOf, lossesOf, runTiny } from "./tiny-run.ts";
+import { bytesOf, flagsFor, lossesOf, runTiny, snapshot, startProgram } from "./tiny-run.ts";
 
 const folder = temporaryFolder();
 const model = await writeTinyModel(`${folder}/model`, { config: { num_hidden_layers: 6 } });
@@ -94,5 +97,134 @@ describe("parameters on disk", () => {
       message: /held in float32/,
     });
     assert.ok(!existsSync(output));
+  });
+
+  test("stopped and resumed, with other budgets and none, the result is bit-equal", async () => {
+    const whole = `${folder}/whole`;
+    await runTiny({ ...FULL, output: whole });
+    const output = `${folder}/parts`;
+    for (const [numSteps, residentMemory] of [
+      [2, "140KB"],
+      [4, "400KB"],
+      [6, undefined],
+    ] as const) {
+      const controller = new AbortController();
+      const onEvent = (event: TrainEvent): void => {
+        if (event.event === "step" && event.step === numSteps && numSteps < 6) controller.abort();
+      };
+      const run = runTiny(
+        { ...FULL, output, resume: numSteps > 2, residentMemory },
+        { signal: controller.signal, onEvent },
+      );
+      await (numSteps < 6 ? assert.rejects(run, { code: "train/stopped" }) : run);
+    }
+    for (const name of ["model.safetensors", "checkpoint-6/optimizer.safetensors"])
+      assert.ok(bytesOf(output, name).equals(bytesOf(whole, name)), name);
+  });
+
+  test("killed between checkpoints: what it left on the disk is not used, and the resumed run is bit-equal", async () => {
+    const settings = {
+      ...FULL,
+      steps: 60,
+      saveEvery: 3,
+      residentMemory: "140KB",
+      output: `${folder}/killed`,
+    };
+    const run = startProgram(flagsFor(settings), (event) => {
+      if (event.event === "step" && event.step === 5) run.child.kill("SIGKILL");
+    });
+    assert.equal((await run.ended).signal, "SIGKILL");
+    assert.ok(readdirSync(`${settings.output}/shards`).length > 10);
+    await runTiny({ ...settings, resume: true });
+    assert.ok(!existsSync(`${settings.output}/shards`));
+    const { residentMemory: _none, ...resident } = settings;
+    await runTiny({ ...resident, output: `${folder}/not-killed` });
+    assert.ok(
+      bytesOf(settings.output, "model.safetensors").equals(
+        bytesOf(folder, "not-killed", "model.safetensors"),
+      ),
+    );
+  });
+
+  test("a folder of shards that holds something else is refused and left alone", async () => {
+    const output = `${folder}/taken`;
+    await runTiny({ ...FULL, output, steps: 1 });
+    mkdirSync(`${output}/shards`);
+    for (const name of ["000001.shard", "notes.txt"]) writeFileSync(`${output}/shards/${name}`, "mine");
+    const before = snapshot(output);
+    const again = { ...FULL, output, steps: 2, resume: true };
+    await assert.rejects(runTiny({ ...again, residentMemory: "140KB" }), {
+      code: "usage/output",
+      message: /shards": it holds "notes.txt", expected nothing but shards/,
+    });
+    assert.deepEqual(snapshot(output), before);
+    await runTiny(again);
+    assert.equal(bytesOf(output, "shards/notes.txt").toString(), "mine");
+  });
+
+  test("a full disk: the run stops, its newest checkpoint stands, and it goes on from there to the same bits", async () => {
+    const whole = `${folder}/whole-disk`;
+    const settings = { ...FULL, saveEvery: 1, residentMemory: "140KB" };
+    await runTiny({ ...settings, output: whole });
+    const output = `${folder}/full-disk`;
+    let isFull = false;
+    const open: Disk["open"] = async (path, ...rest) => {
+      if (isFull && String(path).endsWith(".shard") && rest[0] !== "r")
+        throw Object.assign(new Error("no space left"), { code: "ENOSPC", syscall: "write" });
+      return await node.open(path, ...rest);
+    };
+    const onEvent = (event: TrainEvent): void => {
+      if (event.event === "step" && event.step === 4) isFull = true;
+    };
+    const run = withDisk({ ...node, open }, () => runTiny({ ...settings, output }, { onEvent }));
+    await assert.rejects(run, { code: "failed/write", message: /shard": /, hint: /Free some space/ });
+    assert.ok(existsSync(`${output}/checkpoint-4`) || existsSync(`${output}/checkpoint-3`));
+    assert.ok(!existsSync(`${output}/shards`));
+    await runTiny({ ...settings, output, resume: true });
+    assert.ok(bytesOf(output, "model.safetensors").equals(bytesOf(whole, "model.safetensors")));
+  });
+});
+
+describe("ShardFolder", () => {
+  const bytes = (value: number): Uint8Array => new Uint8Array(100).fill(value);
+
+  /** A folder of two shards, each written twice. */
+  async function twoShards(name: string): Promise<{ shards: ShardFolder; path: (index: number) => string }> {
+    const shards = new ShardFolder(`${folder}/${name}`);
+    for (const value of [1, 2])
+      for (const index of [0, 1]) await shards.write(index, bytes(10 * index + value));
+    return { shards, path: (index) => `${folder}/${name}/shards/00000${index}.shard` };
+  }
+
+  test("gives back what was written last", async () => {
+    const { shards } = await twoShards("shards");
+    for (const index of [0, 1]) {
+      const into = bytes(0);
+      await shards.read(index, into);
+      assert.deepEqual(into, bytes(10 * index + 2));
+    }
+    await shards.close();
+    assert.ok(!existsSync(shards.path));
+  });
+
+  test("reads nothing of another run, another shard, an earlier write, nothing cut short and nothing that is not there", async () => {
+    const other = await twoShards("other-run");
+    const cases: Record<string, (path: string, other: string) => void> = {
+      "another run": (path) => cpSync(other.path(0), path),
+      "another shard": (path, second) => cpSync(second, path),
+      "cut short": (path) => truncateSync(path, 120),
+      empty: (path) => truncateSync(path, 0),
+      absent: (path) => rmSync(path),
+    };
+    for (const [what, change] of Object.entries(cases)) {
+      const { shards, path } = await twoShards(`changed-${what.replace(" ", "-")}`);
+      change(path(0), path(1));
+      await assert.rejects(shards.read(0, bytes(0)), { code: "format/file", message: /000000.shard"/ }, what);
+    }
+    const { shards, path } = await twoShards("earlier");
+    cpSync(path(0), `${folder}/kept`);
+    await shards.write(0, bytes(3));
+    cpSync(`${folder}/kept`, path(0));
+    await assert.rejects(shards.read(0, bytes(0)), { message: /it is not what this run wrote there last/ });
   });
 });

@@ -33,6 +33,7 @@ export function lossesOf(events: readonly TrainEvent[]): number[] {
 /** Settings as words of the command line. */
 export function flagsFor(input: TrainInput): string[] {
   return Object.entries({ ...TINY_RUN, ...input }).flatMap(([key, value]) => {
+    if (value === undefined) return [];
     const flag = `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
     if (value === true) return [flag];
     return [flag, typeof value === "boolean" ? "off" : JSON.stringify(value).replaceAll('"', "")];

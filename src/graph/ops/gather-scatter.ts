@@ -1,6 +1,6 @@
 /**
  * @file Rows of a table by number, [V, D] and int64 [...] give [..., D], and their reverse: rows [..., D] added up at their
- * places in zeros of the shape of a table. Each is the gradient of the other.
+ * places in zeros of the shape of a table, or in a table. Each is the gradient of the other.
  */
 import type { Value } from "../graph.ts";
 import { type NoAttributes, type Op, applyOne } from "../op.ts";
@@ -30,11 +30,32 @@ export const scatterAddRowsOp: Op<NoAttributes, readonly [x: Value, rows: Value,
   },
   emit: (node, emitter) => {
     const [x, rows, like] = emitter.names(node.inputs);
-    const zeros = emitter.value("Expand", [emitter.scalar(0), emitter.value("Shape", [like])]);
+    // Of a shape that is known only in a run: zeros of a table would be made once and stay.
+    const nothing = emitter.value("Mul", [emitter.value("Size", [rows]), emitter.int64([0])]);
+    const shape = emitter.value("Add", [emitter.value("Shape", [like]), nothing]);
+    const zeros = emitter.value("Expand", [emitter.scalar(0), shape]);
     const places = emitter.value("Unsqueeze", [rows, emitter.int64([-1])]);
     emitter.node("ScatterND", [zeros, places, x], emitter.names(node.outputs), { reduction: "add" });
   },
   vjp: ({ inputs: [, rows] }, [gradient]) => [gatherRows(gradient, rows), null, null],
+};
+
+export const addRowsOp: Op<NoAttributes, readonly [table: Value, x: Value, rows: Value]> = {
+  name: "addRows",
+  infer: ([table, x, rows]) => {
+    if (rows.dtype !== "int64" || !sameShape(x.shape, [...rows.shape, ...table.shape.slice(1)])) {
+      throw new RangeError(
+        `Cannot add ${showShape(x.shape)} to rows of ${showShape(table.shape)} by ${rows.dtype} ${showShape(rows.shape)}`,
+      );
+    }
+    return [{ dtype: table.dtype, shape: table.shape }];
+  },
+  emit: (node, emitter) => {
+    const [table, x, rows] = emitter.names(node.inputs);
+    const places = emitter.value("Unsqueeze", [rows, emitter.int64([-1])]);
+    emitter.node("ScatterND", [table, places, x], emitter.names(node.outputs), { reduction: "add" });
+  },
+  vjp: ({ inputs: [, , rows] }, [gradient]) => [gradient, gatherRows(gradient, rows), null],
 };
 
 /** Takes rows of a table. */
@@ -45,4 +66,9 @@ export function gatherRows(table: Value, rows: Value): Value {
 /** Adds rows up at their places in zeros of the shape of `like`. */
 export function scatterAddRows(x: Value, rows: Value, like: Value): Value {
   return applyOne(scatterAddRowsOp, [x, rows, like], {});
+}
+
+/** Adds rows up at their places in a table. */
+export function addRows(table: Value, x: Value, rows: Value): Value {
+  return applyOne(addRowsOp, [table, x, rows], {});
 }

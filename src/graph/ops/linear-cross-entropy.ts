@@ -10,8 +10,8 @@ import type { Value } from "../graph.ts";
 import { MICROSOFT } from "../emitter.ts";
 import type { NoAttributes, Op } from "../op.ts";
 import type { Dim } from "../shape.ts";
-import { mul, sub } from "./elementwise.ts";
-import { gatherRows, scatterAddRows } from "./gather-scatter.ts";
+import { mul, neg, sub } from "./elementwise.ts";
+import { addRows, gatherRows } from "./gather-scatter.ts";
 import { matmul } from "./matmul.ts";
 
 const SMALLEST_PROBABILITY = 1.2e-38;
@@ -48,7 +48,7 @@ export const linearCrossEntropyOp: Op<
     if (dP || !dLoss) throw new TypeError("Cannot differentiate linearCrossEntropy: a gradient flows into p");
     const dHidden = mul(dLoss, sub(matmul(p, weight), gatherRows(weight, labels)));
     const scaled = mul(dLoss, hidden); // [N, D]
-    const dWeight = sub(matmul(p, scaled, { transA: true }), scatterAddRows(scaled, labels, weight));
+    const dWeight = addRows(matmul(p, scaled, { transA: true }), neg(scaled), labels);
     return [dHidden, dWeight, null];
   },
 };
