@@ -8,6 +8,7 @@
  */
 import type { Engine, Program } from "../runtime/engine.ts";
 import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
+import { PartedVector, type PartStretch } from "../runtime/parted-vector.ts";
 import { RESIDENT, type VectorMemory, whileHeld } from "../runtime/vector-memory.ts";
 import { FlatChunks, checkLength } from "../runtime/flat-chunks.ts";
 import type { Optimizer } from "./optimizer.ts";
@@ -32,7 +33,7 @@ export interface GroupGradients {
 /** An optimizer's state of a group: to be saved, or set from a saved one. */
 export interface GroupState {
   /** State vectors by slot, laid out like the group's values, in the same memory. */
-  readonly slots: Readonly<Record<string, Float32Array>>;
+  readonly slots: Readonly<Record<string, PartedVector>>;
   /** How many updates each parameter has had. */
   readonly steps: number[];
 }
@@ -85,7 +86,29 @@ export async function createUpdater<O>(
   ): Promise<boolean> => {
     let hasMoved = false;
     checkLength("gradients", gradients, values.length);
-    const vectors = { parameter: values, ...prefixed("slot", slots) };
+    const ofSlots = Object.entries(prefixed("slot", slots));
+    /** Updates from one element up to another, part by part of the state. */
+    const update = async (from: number, to: number): Promise<void> => {
+      const parts = ofSlots.map(([name, vector]) => [name, vector.stretches(from, to)] as const);
+      const stretches = parts[0]?.[1] ?? [{ part: values, start: 0, from, to }];
+      const held = stretches.map((_, i) => parts.map(([, own]) => (own[i] as PartStretch).part));
+      for (const [i, stretch] of stretches.entries()) {
+        const vectors = Object.fromEntries(parts.map(([name, own]) => [name, own[i] as PartStretch]));
+        const whole = { ...stretch, start: 0 };
+        const run = (): Promise<boolean> =>
+          pieces.run(
+            { ...whole, part: gradients },
+            { parameter: { ...whole, part: values }, ...vectors },
+            looks && !hasMoved,
+          );
+        const next = held[i + 1];
+        const moves = await whileHeld(memory, held[i] ?? [], "change", () => {
+          if (next) memory.prefetch(next, "change");
+          return run();
+        });
+        hasMoved ||= moves;
+      }
+    };
     for (let index = 0; index < parameters.length;) {
       const end = endOfRun(index, present, steps);
       if (present[index] === true) {
@@ -94,14 +117,7 @@ export async function createUpdater<O>(
           set(`scalar.${name}`, value);
         const { offset: from } = parameters[index] as VectorGroup["parameters"][number];
         const last = parameters[end - 1] as VectorGroup["parameters"][number];
-        const moves = await pieces.run(
-          gradients,
-          vectors,
-          from,
-          last.offset + last.length,
-          looks && !hasMoved,
-        );
-        hasMoved ||= moves;
+        await update(from, last.offset + last.length);
         steps.fill(count, index, end);
       }
       index = end;
@@ -117,26 +133,19 @@ export async function createUpdater<O>(
       set("learningRate", learningRate);
       set("weightDecay", weightDecay);
       let hasMoved = false;
-      const vectorsOf = (i: number): readonly [Float32Array[], Float32Array[]] => [
-        groups[i] ? [groups[i].values, ...Object.values(state[i]?.slots ?? {})] : [],
-        gradients[i] ? [gradients[i].values] : [],
-      ];
       // Downwards: what the norm of the gradients read last is still there.
       for (let i = groups.length - 1; i >= 0; i--) {
-        const [changed, read] = vectorsOf(i);
-        const [group, own, collected] = [groups[i], state[i], gradients[i]];
-        const update = (): Promise<boolean> =>
-          updateGroup(
-            group as VectorGroup,
-            own as GroupState,
-            collected as GroupGradients,
-            looks && !hasMoved,
-          );
-        const moves = await whileHeld(memory, changed, "change", () =>
-          whileHeld(memory, read, "read", update),
+        const [group, own] = [groups[i] as VectorGroup, state[i] as GroupState];
+        const collected = gradients[i] as GroupGradients;
+        const next = groups[i - 1];
+        const moves = await whileHeld(memory, [group.values], "change", () =>
+          whileHeld(memory, [collected.values], "read", () => {
+            if (next) memory.prefetch([next.values], "change");
+            return updateGroup(group, own, collected, looks && !hasMoved);
+          }),
         );
         hasMoved ||= moves;
-        memory.discard(read);
+        memory.discard([collected.values]);
       }
       return hasMoved;
     },
@@ -150,11 +159,8 @@ function makeState<O>(
 ): GroupState {
   const last = parameters.at(-1);
   const length = last ? last.offset + last.length : 0;
-  const makeSlot = (name: string): Float32Array =>
-    memory.make(
-      { name: `optimizer state "${name}"`, sizeBytes: 4 * length },
-      (buffer) => new Float32Array(buffer, 0, length),
-    );
+  const makeSlot = (name: string): PartedVector =>
+    new PartedVector(memory, `optimizer state "${name}"`, length);
   return {
     slots: Object.fromEntries(slots.map((slot) => [slot, makeSlot(slot)])),
     steps: parameters.map(() => 0),
@@ -180,21 +186,21 @@ class PieceRunner {
     this.#feeds = feeds;
   }
 
-  /** `looks`: to say whether a parameter is another now. */
+  /** Updates one stretch, which all vectors have in a part each. `looks`: to say whether a parameter is another now. */
   async run(
-    gradients: Float32Array,
-    vectors: Readonly<Record<string, Float32Array>>,
-    from: number,
-    to: number,
+    gradients: PartStretch,
+    vectors: Readonly<Record<string, PartStretch>>,
     looks: boolean,
   ): Promise<boolean> {
     let hasMoved = false;
     const [feeds, into, chunks] = [this.#feeds, this.#into, this.#chunks];
     const names = Object.keys(vectors);
-    for (const [i, gradient] of chunks.of(gradients, from, to).entries()) {
+    const piecesOf = ({ part, start, from, to }: PartStretch): readonly HostTensor<"float32">[] =>
+      chunks.of(part, from - start, to - start);
+    for (const [i, gradient] of piecesOf(gradients).entries()) {
       feeds["gradient"] = gradient;
       for (const name of names) {
-        feeds[name] = chunks.of(vectors[name] as Float32Array, from, to)[i] as HostTensor<"float32">;
+        feeds[name] = piecesOf(vectors[name] as PartStretch)[i] as HostTensor<"float32">;
         into[`new.${name}`] = chunks.scratch(name, gradient.data.length);
       }
       await this.#program.run(feeds, into);

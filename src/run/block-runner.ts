@@ -103,6 +103,11 @@ export class BlockRunner {
     return (this.adapter?.trained(layer) ?? []).map(({ value }) => value.data);
   }
 
+  /** Lets go of the block that ran last, where memory has a budget: other work needs its room. */
+  rest({ walk }: BlockPass): void {
+    if (this.session.weights.memory.budgetBytes !== null) walk.end();
+  }
+
   /** Gives back what a pass holds. */
   end({ context, walk }: BlockPass): void {
     walk.end();

@@ -64,6 +64,7 @@ export class ForwardPass {
         pool.release(x);
         x = y;
       }
+      this.#runner.rest(pass);
       const result = await whileHeld(memory, outer, "read", () => read(x));
       pool.release(x);
       return result;

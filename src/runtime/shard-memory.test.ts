@@ -1,7 +1,7 @@
 /** @file Memory within a budget against a model of it: never too much, the oldest goes first, no number is lost, faults are told. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { CapacityError } from "../errors.ts";
 import { ShardMemory, type ShardDisk } from "./shard-memory.ts";
 import type { Hold, Use } from "./vector-memory.ts";

@@ -2,7 +2,7 @@
  * @file The least memory that parameters can do with: what one piece of work needs at once.
  *
  *   backward pass of a block   its frozen tensors, its trained numbers, their gradients
- *   update of a group          its numbers, their gradients, the optimizer's state
+ *   update of a group          its numbers, their gradients, a part of the optimizer's state
  */
 import { CapacityError, UsageError } from "../errors.ts";
 import { numElements } from "../graph/shape.ts";
@@ -10,6 +10,7 @@ import { showByteSize } from "../messages/byte-size.ts";
 import type { Model } from "../models/model.ts";
 import type { ModelTensor } from "../models/sites.ts";
 import { groupName } from "../peft/parameters.ts";
+import { PART_ELEMENTS } from "../runtime/parted-vector.ts";
 import type { Residency } from "../run/weights.ts";
 
 /** What decides how much that is. */
@@ -52,9 +53,10 @@ function largestNeed({ model, trained, waits, numSlots }: BudgetRequest): Need {
     const group = waits ? bytesOf(trained.filter((tensor) => tensor.layer === layer)) : 0;
     const all = layer === null ? [] : [...model.tensors.values()].filter((tensor) => tensor.layer === layer);
     const frozen = bytesOf(all.filter(({ name }) => !names.has(name)));
+    const state = numSlots * Math.min(group, PART_ELEMENTS * Float32Array.BYTES_PER_ELEMENT);
     return [
       { what: groupName(layer), sizeBytes: frozen + 2 * group },
-      { what: `the update of ${groupName(layer)}`, sizeBytes: (2 + numSlots) * group },
+      { what: `the update of ${groupName(layer)}`, sizeBytes: 2 * group + state },
     ];
   });
   return needs.reduce((largest, need) => (need.sizeBytes > largest.sizeBytes ? need : largest));

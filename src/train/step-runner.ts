@@ -133,6 +133,7 @@ export class StepRunner {
   logProbs(batch: Batch, key: MicroBatchKey): Promise<Float32Array> {
     return this.#pass(batch, key, async (pass) => {
       const x = await this.#forward(batch, pass, null);
+      this.#stages.runner.rest(pass);
       const logProbs = new Float32Array(batch.numLabels);
       const labelled = labelledPositions(batch);
       await this.#withStemAndHead(() => this.#stages.head.logProbs(x, labelled, logProbs));
@@ -152,6 +153,7 @@ export class StepRunner {
       const x = await this.#forward(batch, pass, trace);
       const logProbs = new Float32Array(batch.numLabels);
       const labelled = labelledPositions(batch);
+      this.#stages.runner.rest(pass);
       const dx = await this.#withStemAndHeadGradients(() =>
         this.#stages.head.gradient(x, labelled, derivatives, logProbs, this.gradients),
       );
@@ -227,6 +229,7 @@ export class StepRunner {
       if (!dx) return;
       dy = dx;
     }
+    runner.rest(pass);
     await this.#withStemAndHeadGradients(() => embedding.backward(input, dy, pass.context, this.gradients));
     session.pool.release(dy);
   }

@@ -94,7 +94,8 @@ async function fiveSteps(name: string, given: Readonly<Record<string, unknown>>)
       learningRate: LEARNING_RATES[i]!,
       weightDecay: DECAY,
     });
-    const state = optimizer.slots.map((slot) => [...updater.state[0]!.slots[slot]!]);
+    const state = [];
+    for (const slot of optimizer.slots) state.push([...(await updater.state[0]!.slots[slot]!.read())]);
     trace.push({ parameters: [...parameters], state });
   }
   await updater.release();

@@ -16,8 +16,7 @@ import { type AttachRequest, placesOf, previewAttach } from "../../peft/layout.t
 import { type FileSite, type Method, configFileOf } from "../../peft/method.ts";
 import { METHODS, findMethodOfConfig } from "../../peft/methods.ts";
 import { savedModules } from "../../peft/trained-tensors.ts";
-import type { HostTensor } from "../../runtime/host-tensor.ts";
-import { type Hold, whileHeld } from "../../runtime/vector-memory.ts";
+import { whileHeld } from "../../runtime/vector-memory.ts";
 import { withModulesOfGraft, withModulesOfPeft, withoutCopies } from "./adapter-base.ts";
 import { type Making, UNKNOWN_MAKING } from "../cards/model-card.ts";
 import { wholeModelCard } from "../cards/whole-model-card.ts";
@@ -30,7 +29,7 @@ import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { MODEL_FILES, modelFolderFiles } from "../checkpoint/hf-folder.ts";
 import { checkCodes, codesMetadata } from "./codes-hash.ts";
 import { takeFrom } from "./raw-config.ts";
-import { openSafetensors } from "../files/safetensors.ts";
+import { type StreamedTensor, openSafetensors } from "../files/safetensors.ts";
 
 /** Key of the template's hash in the head of the tensors' file. */
 export const TEMPLATE_KEY = "chat_template_sha256";
@@ -83,10 +82,12 @@ export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFil
   const file = configFileOf(adapter.method);
   if (file === null) {
     const tensors = [...base.model.tensors.values()].map(({ name, shape }) => {
-      const trained = adapter.tensor(name);
-      const load = (): HostTensor | Promise<HostTensor> => trained ?? base.values(name);
-      const hold = (): Promise<Hold> => adapter.memory.hold(trained ? [trained.data] : [], "read");
-      return [name, { dtype: "float32" as const, shape, load, hold }] as const;
+      const data = adapter.tensor(name)?.data;
+      const source = { dtype: "float32" as const, shape };
+      if (!data) return [name, { ...source, load: () => base.values(name) }] as const;
+      const stream: StreamedTensor["stream"] = (write) =>
+        whileHeld(adapter.memory, [data], "read", () => write(data));
+      return [name, { ...source, stream }] as const;
     });
     const { generationConfig, tokenizerFiles } = checkpoint;
     const config = { ...checkpoint.config, dtype: "float32", torch_dtype: "float32" };

@@ -6,10 +6,9 @@
  */
 import { z } from "zod";
 import { FormatError } from "../../errors.ts";
-import { DTYPES, type DataOf, type DType } from "../../graph/dtype.ts";
+import { DTYPES, type DataOf, type DType, type TensorData } from "../../graph/dtype.ts";
 import { widenBfloat16, widenFloat16 } from "../../quant/half.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
-import type { Hold } from "../../runtime/vector-memory.ts";
 import { numElements, sameShape, showShape } from "../../graph/shape.ts";
 import type { ByteSource } from "./byte-source.ts";
 import { type FolderFile, unlikeWritten, type Write } from "./folder-file.ts";
@@ -181,12 +180,17 @@ export interface LazyTensor {
   readonly dtype: DType;
   readonly shape: readonly number[];
   load(): HostTensor | Promise<HostTensor>;
-  /** Has its memory held while it is written. */
-  hold?(): Promise<Hold>;
 }
 
-/** A tensor to write: one in memory, or one that is made when its turn comes. */
-export type TensorSource = HostTensor | LazyTensor;
+/** A tensor to write that hands over its data itself, a piece after the other. */
+export interface StreamedTensor {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  stream(write: (piece: TensorData) => Promise<void>): Promise<void>;
+}
+
+/** A tensor to write: one in memory, or one that is made when its turn comes, whole or in pieces. */
+export type TensorSource = HostTensor | LazyTensor | StreamedTensor;
 
 const FILE_DTYPES: Readonly<Record<DType, string>> = {
   float32: "F32",
@@ -229,15 +233,21 @@ export function safetensorsFile(
       head.set(json, 8);
       await write(head);
       for (const [key, source] of entries) {
-        const hold = "hold" in source ? await source.hold?.() : null;
-        const { dtype, data } = "load" in source ? await source.load() : source;
-        if (dtype !== source.dtype || data.length !== numElements(source.shape)) {
-          throw new RangeError(
-            `Cannot write tensor "${key}": ${data.length} of ${dtype}, expected ${source.dtype} ${showShape(source.shape)}`,
-          );
+        let numWritten = 0;
+        const put = async (data: TensorData): Promise<void> => {
+          numWritten += data.length;
+          await write(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+        };
+        let { dtype } = source;
+        if ("stream" in source) await source.stream(put);
+        else {
+          const tensor = "load" in source ? await source.load() : source;
+          ({ dtype } = tensor);
+          await put(tensor.data);
         }
-        await write(new Uint8Array(data.buffer, data.byteOffset, data.byteLength)).finally(() =>
-          hold?.release(),
+        if (dtype === source.dtype && numWritten === numElements(source.shape)) continue;
+        throw new RangeError(
+          `Cannot write tensor "${key}": ${numWritten} of ${dtype}, expected ${source.dtype} ${showShape(source.shape)}`,
         );
       }
     },

@@ -6,6 +6,8 @@ import { openSafetensors } from "../../format/by-path.ts";
 import type { GroupState } from "../../optim/updater.ts";
 import { makeParameters } from "../../peft/parameters.ts";
 import { type HostTensor, hostTensor, zeros } from "../../runtime/host-tensor.ts";
+import { PartedVector } from "../../runtime/parted-vector.ts";
+import { RESIDENT } from "../../runtime/vector-memory.ts";
 import { temporaryFolder } from "../../../test/tiny-model.ts";
 import { writeSafetensors } from "../../../test/write-safetensors.ts";
 import { OPTIMIZER_FILE, optimizerFile, readOptimizer } from "./optimizer-file.ts";
@@ -23,9 +25,16 @@ const trained = makeParameters({
 function stateOf(value: (i: number) => number, steps: readonly number[][]): GroupState[] {
   let i = 0;
   return trained.groups.map(({ values }, group) => ({
-    slots: { m: values.map(() => value(i++)), v: values.map(() => value(i++)) },
+    slots: { m: vectorOf(values.map(() => value(i++))), v: vectorOf(values.map(() => value(i++))) },
     steps: [...steps[group]!],
   }));
+}
+
+/** In parts of two elements, into which no parameter's stretch fits whole. */
+function vectorOf(values: Float32Array): PartedVector {
+  const vector = new PartedVector(RESIDENT, "slot", values.length, 2);
+  for (const { part, start } of vector.stretches()) part.set(values.subarray(start, start + part.length));
+  return vector;
 }
 
 const NOTHING = [[0, 0], [0]];
@@ -59,8 +68,14 @@ test("a vector a slot in the order of the adapter, as earlier versions wrote it,
   const read = stateOf(() => 0, NOTHING);
   await readOptimizer(path, trained, read, 5);
   assert.deepEqual(read, [
-    { slots: { m: Float32Array.of(2, 3, 4, 5, 6), v: Float32Array.of(12, 13, 14, 15, 16) }, steps: [5, 5] },
-    { slots: { m: Float32Array.of(0, 1), v: Float32Array.of(10, 11) }, steps: [5] },
+    {
+      slots: {
+        m: vectorOf(Float32Array.of(2, 3, 4, 5, 6)),
+        v: vectorOf(Float32Array.of(12, 13, 14, 15, 16)),
+      },
+      steps: [5, 5],
+    },
+    { slots: { m: vectorOf(Float32Array.of(0, 1)), v: vectorOf(Float32Array.of(10, 11)) }, steps: [5] },
   ]);
 });
 

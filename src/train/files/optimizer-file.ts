@@ -9,13 +9,17 @@ import type { DType } from "../../graph/dtype.ts";
 import { sameShape, showShape } from "../../graph/shape.ts";
 import { FormatError } from "../../errors.ts";
 import type { FolderFile } from "../../format/files/folder-file.ts";
-import { type Safetensors, type TensorSource, safetensorsFile } from "../../format/files/safetensors.ts";
+import {
+  type Safetensors,
+  type StreamedTensor,
+  type TensorSource,
+  safetensorsFile,
+} from "../../format/files/safetensors.ts";
 import { openSafetensors } from "../../format/by-path.ts";
 import type { TensorRange } from "../../format/files/safetensors-header.ts";
 import type { GroupState } from "../../optim/updater.ts";
 import type { Parameter, Parameters } from "../../peft/parameters.ts";
-import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
-import { type Hold, whileHeld } from "../../runtime/vector-memory.ts";
+import { hostTensor } from "../../runtime/host-tensor.ts";
 
 export const OPTIMIZER_FILE = "optimizer.safetensors";
 
@@ -23,10 +27,7 @@ export const OPTIMIZER_FILE = "optimizer.safetensors";
 export type OptimizerState = readonly GroupState[];
 
 /** Plans the file of the state. */
-export function optimizerFile(
-  { groups, memory }: Pick<Parameters, "groups" | "memory">,
-  state: OptimizerState,
-): FolderFile {
+export function optimizerFile({ groups }: Pick<Parameters, "groups">, state: OptimizerState): FolderFile {
   const tensors = groups.flatMap(({ parameters }, group) =>
     parameters.flatMap((parameter, index): [string, TensorSource][] => {
       const { slots, steps } = state[group] as GroupState;
@@ -34,10 +35,10 @@ export function optimizerFile(
       return [
         [stepName(parameter), step],
         ...Object.entries(slots).map(([slot, values]): [string, TensorSource] => {
-          const { shape } = parameter;
-          const load = (): HostTensor => hostTensor("float32", shape, partOf(values, parameter));
-          const hold = (): Promise<Hold> => memory.hold([values], "read");
-          return [slotName(slot, parameter), { dtype: "float32", shape, load, hold }];
+          const { offset, length, shape } = parameter;
+          const stream: StreamedTensor["stream"] = (write) =>
+            values.visit(offset, offset + length, "read", write);
+          return [slotName(slot, parameter), { dtype: "float32", shape, stream }];
         }),
       ];
     }),
@@ -67,7 +68,7 @@ export async function readOptimizer(
 
 async function readEach(
   file: Safetensors,
-  { groups, memory }: Parameters,
+  { groups }: Parameters,
   state: OptimizerState,
   numSteps: number,
 ): Promise<void> {
@@ -84,7 +85,10 @@ async function readEach(
       for (const [slot, values] of Object.entries(slots)) {
         const name = slotName(slot, parameter);
         requireTensor(file, name, "float32", parameter.shape);
-        await whileHeld(memory, [values], "change", () => file.readInto(name, partOf(values, parameter)));
+        const { offset, length } = parameter;
+        await values.visit(offset, offset + length, "change", (view, at) =>
+          file.readInto(name, view, at - offset),
+        );
       }
       const name = stepName(parameter);
       requireTensor(file, name, "int64", []);
@@ -100,7 +104,7 @@ async function readEach(
 
 async function readWhole(
   file: Safetensors,
-  { groups, parameters, memory }: Parameters,
+  { groups, parameters }: Parameters,
   state: OptimizerState,
   numSteps: number,
 ): Promise<void> {
@@ -113,9 +117,12 @@ async function readWhole(
     const whole = (await file.read(slot)).data as Float32Array;
     let start = 0;
     for (const parameter of parameters) {
-      const values = groupOf.get(parameter)?.slots[slot] as Float32Array;
-      const own = whole.subarray(start, (start += parameter.length));
-      await whileHeld(memory, [values], "change", () => partOf(values, parameter).set(own));
+      const { offset, length } = parameter;
+      const own = whole.subarray(start, (start += length));
+      const { slots } = groupOf.get(parameter) as GroupState;
+      await slots[slot]?.visit(offset, offset + length, "change", (view, at) =>
+        view.set(own.subarray(at - offset, at - offset + view.length)),
+      );
     }
   }
   for (const { steps } of state) steps.fill(numSteps);
@@ -142,10 +149,6 @@ function unlike({ path }: Safetensors, name: string, found: string, expected: st
     `Cannot read optimizer state "${name}" of "${path}": ${found}, expected ${expected}`,
     { hint: "Remove this checkpoint to go on from the one before." },
   );
-}
-
-function partOf(values: Float32Array, { offset, length }: Parameter): Float32Array {
-  return values.subarray(offset, offset + length);
 }
 
 function slotName(slot: string, { name }: Parameter): string {

@@ -1,4 +1,6 @@
 /** @file A checkpoint of a run: where it stands, the optimizer's state, the manifest, the adapter. */
+import { PartedVector } from "../../../src/runtime/parted-vector.ts";
+import { RESIDENT } from "../../../src/runtime/vector-memory.ts";
 import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { adapterFiles } from "../../../src/format/adapters/adapter.ts";
 import { loadWeights } from "../../../src/format/checkpoint/load-model.ts";
@@ -34,9 +36,14 @@ export const runState: FuzzFormat = {
     const base = await loadWeights("m", checkpoint);
     const adapter = await attachTo(base, findMethod("lora"), { rank: 1 }, ["q_proj"]);
     const optimizer = adapter.groups.map(({ values, parameters }) => ({
-      slots: { m: values.slice(), v: values.slice() },
+      slots: {
+        m: new PartedVector(RESIDENT, "m", values.length),
+        v: new PartedVector(RESIDENT, "v", values.length),
+      },
       steps: parameters.map(() => 2),
     }));
+    for (const [i, { values }] of adapter.groups.entries())
+      for (const slot of Object.values(optimizer[i]!.slots)) await slot.write(values);
     const state = { ...firstState(4, adapter.numTrained, { seed: 1 }), global_step: 2 };
     await writeFolderAtomic(
       whole,
