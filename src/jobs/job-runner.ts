@@ -147,10 +147,10 @@ export class JobRunner {
 
   /** Writes what a training tells. */
   #follow(id: string, event: TrainEvent, told: { trainedTokens: number }): void {
-    const write = (): Promise<unknown> | null => {
+    const write = async (): Promise<void> => {
       switch (event.event) {
         case "start":
-          return this.#change(
+          await this.#change(
             id,
             { status: "running" },
             "The training has begun",
@@ -161,9 +161,10 @@ export class JobRunner {
             },
             ["validating_files"],
           );
+          break;
         case "step":
           told.trainedTokens += event.tokens;
-          return this.#tell(
+          await this.#tell(
             id,
             "info",
             `Step ${event.step}/${event.total_steps}: training loss=${event.loss.toFixed(2)}`,
@@ -174,22 +175,26 @@ export class JobRunner {
               learning_rate: event.learning_rate,
             },
           );
+          break;
         case "eval":
-          return this.#tell(id, "info", `Step ${event.step}: validation loss=${event.loss.toFixed(2)}`, {
+          await this.#tell(id, "info", `Step ${event.step}: validation loss=${event.loss.toFixed(2)}`, {
             step: event.step,
             full_valid_loss: event.loss,
           });
+          break;
         case "note":
-          return this.#tell(id, "warn", event.message);
+          await this.#tell(id, "warn", event.message);
+          break;
         case "resume":
-          return this.#tell(id, "info", `Going on after step ${event.step}`);
+          await this.#tell(id, "info", `Going on after step ${event.step}`);
+          break;
         case "read":
         case "done":
-          return null;
+          break;
       }
     };
     // What cannot be told does not end a training; what it is will be written at its end, or fail there.
-    write()?.catch(() => {});
+    write().catch(() => {});
   }
 
   /**

@@ -6,9 +6,9 @@ import { UsageError } from "../errors.ts";
 import { findOptimizer } from "../optim/optimizers.ts";
 import { findMethod } from "../peft/methods.ts";
 import { suitableLearningRate } from "../train/learning-rate.ts";
-import { findObjective } from "../train/objectives.ts";
+import { defaultObjective, findObjective } from "../train/objectives.ts";
 import { type TrainInput, type TrainOptions, methodOptions, parseTrainOptions } from "../train/options.ts";
-import type { Hyperparameters, Job } from "./job.ts";
+import { type Hyperparameters, type Job, SUPERVISED } from "./job.ts";
 
 /** Where a job's files are, and what it trains on. */
 export interface JobPlaces {
@@ -60,7 +60,8 @@ export function jobSettings(job: Job, places: JobPlaces): TrainOptions {
     ...(evalData === null ? {} : { evalData }),
     seed: job.seed,
     saveEvery: SAVE_EVERY,
-    ...(job.method.type === "dpo" ? { objective: "dpo", ...betaOf(job.hyperparameters) } : {}),
+    ...(job.method.type === SUPERVISED ? {} : { objective: job.method.type }),
+    ...betaOf(job.hyperparameters),
     ...(epochs === "auto" ? {} : { epochs }),
     ...(batchSize === "auto" ? {} : { batchSize: Math.round(batchSize) }),
     ...given,
@@ -77,13 +78,14 @@ function betaOf({ beta = "auto" }: Hyperparameters): { beta?: number } {
 
 /** The rate that a job has without a multiplier. */
 function usualRate(options: TrainOptions, width: number): number {
+  const { objective } = options;
   const method = findMethod(options.method);
   const learningRate =
     method.learningRateFor?.(method.options.parse(methodOptions(options))) ?? method.learningRate;
   return suitableLearningRate({
     method: { learningRate },
     optimizer: findOptimizer(options.optimizer),
-    objective: findObjective(options.objective ?? "cross-entropy"),
+    objective: objective === undefined ? defaultObjective("causal-lm") : findObjective(objective),
     width,
   });
 }

@@ -1,5 +1,6 @@
 /** @file A fine-tuning job, its events and its files, in the names of OpenAI's interface. */
 import { z } from "zod";
+import { OBJECTIVES } from "../train/objectives.ts";
 
 export const JOB_STATUSES = [
   "validating_files",
@@ -30,6 +31,11 @@ export const HYPERPARAMETERS = z.strictObject({
 });
 export type Hyperparameters = z.output<typeof HYPERPARAMETERS>;
 
+/** Plain training on texts and conversations, in OpenAI's word. */
+export const SUPERVISED = "supervised";
+/** How a job trains: so, or by an objective by its name. */
+export const JOB_METHODS: readonly string[] = [SUPERVISED, ...OBJECTIVES.map(({ name }) => name)];
+
 const ERROR = z.object({ code: z.string(), message: z.string(), param: z.string().nullable() });
 
 /** As it is kept. Times are in seconds. */
@@ -43,7 +49,7 @@ export const JOB = z.object({
   organization_id: z.string(),
   status: z.enum(JOB_STATUSES),
   hyperparameters: HYPERPARAMETERS,
-  method: z.object({ type: z.enum(["supervised", "dpo"]) }).loose(),
+  method: z.object({ type: z.enum(JOB_METHODS) }).loose(),
   training_file: z.string(),
   validation_file: z.string().nullable(),
   result_files: z.array(z.string()),

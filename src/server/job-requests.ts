@@ -1,18 +1,16 @@
 /** @file What clients send to make fine-tuning jobs, in OpenAI's names and graft's own. */
 import { z } from "zod";
-import { HYPERPARAMETERS } from "../jobs/job.ts";
+import { HYPERPARAMETERS, JOB_METHODS } from "../jobs/job.ts";
 
-/** Settings of a way to train, as newer clients nest them. */
-const METHOD = z.discriminatedUnion("type", [
-  z.strictObject({
-    type: z.literal("supervised"),
-    supervised: z.strictObject({ hyperparameters: HYPERPARAMETERS.optional() }).optional(),
-  }),
-  z.strictObject({
-    type: z.literal("dpo"),
-    dpo: z.strictObject({ hyperparameters: HYPERPARAMETERS.optional() }).optional(),
-  }),
-]);
+const OWN = z.strictObject({ hyperparameters: HYPERPARAMETERS.optional() });
+
+/** A way to train, with its settings under its own name, as newer clients nest them. */
+const METHOD = z
+  .object({ type: z.enum(JOB_METHODS) })
+  .catchall(OWN)
+  .refine((method) => Object.keys(method).every((key) => key === "type" || key === method.type), {
+    message: "expected settings of its own type alone",
+  });
 
 export const JOB_REQUEST = z.strictObject({
   model: z.string().describe("Name of the base, or of an adapter to go on from"),
@@ -33,7 +31,7 @@ export const JOB_REQUEST = z.strictObject({
   graft: z
     .record(z.string(), z.unknown())
     .nullish()
-    .describe('Settings of graft train by their names in JSON, such as {"method": "road", "maxLength": 256}'),
+    .describe('Settings of graft train by their names in JSON, such as {"maxLength": 256}'),
 });
 export type JobRequest = z.output<typeof JOB_REQUEST>;
 

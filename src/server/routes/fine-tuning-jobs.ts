@@ -1,6 +1,6 @@
 /** @file /v1/fine_tuning/jobs: trainings on the base that is served, beside what it writes. */
 import type { Context } from "hono";
-import { HYPERPARAMETERS, type Job } from "../../jobs/job.ts";
+import { HYPERPARAMETERS, type Job, SUPERVISED } from "../../jobs/job.ts";
 import { ApiError } from "../api-error.ts";
 import { requireJob, requireJobs, resultName } from "../fine-tuning.ts";
 import { JOB_REQUEST, type JobRequest } from "../job-requests.ts";
@@ -12,7 +12,7 @@ import { requireFile } from "./files.ts";
 const JOBS = "/v1/fine_tuning/jobs";
 
 function hyperparametersOf({ hyperparameters, method }: JobRequest): Job["hyperparameters"] {
-  const nested = method?.type === "dpo" ? method.dpo : method?.supervised;
+  const nested = method && (method[method.type] as { readonly hyperparameters?: unknown } | undefined);
   return HYPERPARAMETERS.parse(nested?.hyperparameters ?? hyperparameters ?? {});
 }
 
@@ -28,7 +28,7 @@ export const createJob = defineRoute({
     await requireFile(store, body.training_file, "training_file");
     if (body.validation_file != null) await requireFile(store, body.validation_file, "validation_file");
     const hyperparameters = hyperparametersOf(body);
-    const type = body.method?.type ?? "supervised";
+    const type = body.method?.type ?? SUPERVISED;
     const job: Job = {
       id: `ftjob-${state.newId()}`,
       object: "fine_tuning.job",
