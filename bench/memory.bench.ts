@@ -1,0 +1,147 @@
+/** @file How much memory does a step of each method need on a base in floats and in few bits, with equal flags, against PEFT? */
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { UsageError } from "../src/errors.ts";
+import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
+import { smallModelText } from "../tools/make-small-model-text.ts";
+import { defineBenchmark, type Json } from "./bench.ts";
+import { interleave } from "./interleave.ts";
+import { largestPeak, peakRatio, showPeak } from "./memory.ts";
+import { asFolder, findModel, pythonVersions, runPeer } from "./peers.ts";
+import { withScratch } from "./scratch.ts";
+import { median } from "./statistics.ts";
+import { runGraft, steadySeconds, summarize, trainWithPeft, type TrainingRun } from "./training-sides.ts";
+
+/** Bytes of text that surely hold one token. */
+const BYTES_PER_TOKEN = 8;
+const SEED = 1;
+
+/** A form of the base: whether graft reads the folder of floats or the file that was named, and its flags. */
+interface Base {
+  readonly name: string;
+  readonly reads: "floats" | "file";
+  readonly flags: string;
+}
+
+const BASES: readonly Base[] = [
+  { name: "floats", reads: "floats", flags: "" },
+  ...["q8_0", "q4_0", "nf4"].map((kind): Base => ({ name: kind, reads: "floats", flags: `--base ${kind}` })),
+  { name: "file", reads: "file", flags: "" },
+];
+
+/** Methods with what they need beside the common flags; `bases`: those on which they make sense. */
+const METHODS: readonly {
+  readonly name: string;
+  readonly flags: string;
+  readonly bases: readonly string[];
+}[] = [
+  ...["lora", "dora", "snell"].map((name) => ({ name, flags: "--rank 8", bases: BASES.map((b) => b.name) })),
+  ...["vera", "ia3", "road", "bitfit"].map((name) => ({ name, flags: "", bases: BASES.map((b) => b.name) })),
+  { name: "peqa", flags: "--bits 4 --group-size 32", bases: ["floats"] },
+  { name: "peqa", flags: "", bases: ["file"] },
+  { name: "full", flags: "", bases: ["floats", "file"] },
+];
+
+export const benchmark = defineBenchmark({
+  question:
+    "How much memory does a step of each method need on a base in floats and in few bits, with equal flags, against PEFT?",
+  flags: {
+    model: { value: DEFAULT_MODEL, help: "model: a name, a Hugging Face folder or a .gguf file" },
+    methods: { value: "all", help: "names with commas" },
+    bases: { value: "floats,nf4,file", help: `of ${BASES.map(({ name }) => name).join(",")}` },
+    batch: { value: 4, help: "rows of a step" },
+    "max-length": { value: 256, help: "tokens of a row" },
+    steps: { value: 3, help: "steps of a run; the first two are not timed" },
+    rounds: { value: 1, help: "runs of each side" },
+    checkpointing: {
+      value: "on",
+      help: "gradient checkpointing of graft's runs: on or off; PEFT runs both ways",
+    },
+    peft: { value: "on", help: "off: PEFT is left out" },
+  },
+  run: (values, context) =>
+    withScratch(async (scratch) => {
+      const { batch: batchSize, "max-length": maxLength, steps } = values;
+      const file = await findModel(values.model, context);
+      const folder = await asFolder(file, context);
+      const data = join(scratch, "text.txt");
+      await writeFile(data, smallModelText(batchSize * maxLength * steps * BYTES_PER_TOKEN, SEED));
+      const common = `--batch-size ${batchSize} --max-length ${maxLength} --steps ${steps} --gradient-checkpointing ${values.checkpointing}`;
+      const train = async (base: Base, method: string, flags: string): Promise<TrainingRun> => {
+        const places = ["--model", base.reads === "file" ? file : folder, "--data", data];
+        places.push("--output", join(scratch, "run"), "--overwrite", "--method", method);
+        const words = [common, base.flags, flags].flatMap((text) => text.split(" ")).filter(Boolean);
+        return summarize(await runGraft(["train", ...places, ...words]), Number.NaN);
+      };
+      const sides: Record<string, () => Promise<TrainingRun>> = {};
+      if (values.peft !== "off") {
+        const adapter = join(scratch, "start");
+        await runPeer("make_adapter.py", [folder, "8", String(SEED), adapter]);
+        const task = { model: folder, data, adapter, batchSize, maxLength, learningRate: 2e-4, threads: 0 };
+        const flags = ["--steps", String(steps)];
+        sides["peft lora"] = () => trainWithPeft("peft_step.py", task, flags);
+        sides["peft lora, checkpointing"] = () =>
+          trainWithPeft("peft_step.py", task, [...flags, "--checkpointing"]);
+      }
+      const bases = named(
+        values.bases,
+        BASES.map(({ name }) => name),
+        "base",
+      );
+      const methods =
+        values.methods === "all"
+          ? null
+          : named(
+              values.methods,
+              METHODS.map(({ name }) => name),
+              "method",
+            );
+      for (const base of BASES.filter(({ name }) => bases.includes(name))) {
+        for (const { name, flags, bases: fitting } of METHODS) {
+          if (!fitting.includes(base.name) || (methods && !methods.includes(name))) continue;
+          sides[`${name} on ${base.name}`] = () => train(base, name, flags);
+        }
+      }
+      const rounds = await interleave(values.rounds, sides, context);
+      const reference = values.peft === "off" ? null : largestPeak(rounds["peft lora"] ?? []);
+      const rows = Object.keys(sides).map((name) => {
+        const runs = rounds[name] ?? [];
+        const peak = largestPeak(runs);
+        const seconds = median(runs.map((run) => median(steadySeconds(run))));
+        return { name, peak, ratio: peakRatio(peak, reference), seconds, losses: runs[0]?.losses ?? [] };
+      });
+      return {
+        parameters: values,
+        versions: values.peft === "off" ? {} : await pythonVersions(),
+        table: {
+          head: ["side", "peak memory", "/ peft's", "s/step", "last loss"],
+          rows: rows.map(({ name, peak, ratio, seconds, losses }) => [
+            name,
+            showPeak(peak),
+            ratio === null ? "" : ratio.toFixed(3),
+            seconds.toFixed(2),
+            (losses.at(-1) ?? Number.NaN).toFixed(4),
+          ]),
+        },
+        results: Object.fromEntries(
+          rows.map(({ name, peak, ratio, seconds, losses }): [string, Json] => [
+            name,
+            { peak_mb: peak, memory_ratio: ratio, step_seconds: seconds, losses },
+          ]),
+        ),
+      };
+    }),
+});
+
+/** @throws UsageError "usage/flag" for a name that is none of the known */
+function named(text: string, known: readonly string[], what: string): readonly string[] {
+  const names = text.split(",");
+  const unknown = names.find((name) => !known.includes(name));
+  if (unknown === undefined) return names;
+  throw new UsageError(
+    "usage/flag",
+    `Cannot find ${what} "${unknown}", expected ${[...new Set(known)].join(", ")}`,
+    { hint: "Give names with commas." },
+  );
+}
