@@ -5,8 +5,7 @@
  * projector that is passed in, so that adapters sit here without the family knowing. Which activations are worth saving
  * follows from what makes them: outputs of projections, branches and attention.
  */
-import { UsageError } from "../errors.ts";
-import { Graph, type Value } from "../graph/graph.ts";
+import { Graph, type Value, type Values } from "../graph/graph.ts";
 import { add, mul } from "../graph/ops/elementwise.ts";
 import { gatherRows } from "../graph/ops/gather-scatter.ts";
 import { reduceSum } from "../graph/ops/reduce-expand.ts";
@@ -27,6 +26,8 @@ import {
 } from "../nn/pass.ts";
 import { ropeTables } from "../nn/rope-tables.ts";
 import { SMOOTHING, SmoothedValues, readSmoothing } from "../nn/smoothing.ts";
+import { type DropoutMask, DropoutMasks } from "./dropout-masks.ts";
+import { RowParts } from "./row-parts.ts";
 import { FROZEN, FROZEN_ROWS, type LookUp, type Projector, type SiteGraph } from "./site-graph.ts";
 import { type SiteSpec, type TensorSpec, residualSite } from "./sites.ts";
 
@@ -85,17 +86,11 @@ export interface GatheredRows {
   readonly rows: Value;
 }
 
-/** A mask of dropout that whoever runs the program draws. */
-export interface DropoutMask {
-  readonly site: string;
-  readonly mask: Value;
-  readonly probability: number;
-}
-
 /** What a residual branch holds. */
 export interface Branch {
   readonly name: string;
-  readonly sites: readonly SiteSpec[];
+  /** Of its products, for one token; of experts, those that a token is expected to meet. */
+  readonly numMultiplications: number;
   /** Null: none. */
   readonly attention: AttentionOptions | null;
 }
@@ -112,14 +107,6 @@ const FIXED_SIZE = /^[BTNP0-9*+-]+$/;
 /** Whether the size of a value is known before a program runs. */
 export function hasFixedSize({ shape }: Value): boolean {
   return shape.every((size) => typeof size === "number" || FIXED_SIZE.test(size));
-}
-
-function refuseDropout(site: string): UsageError {
-  return new UsageError(
-    "usage/target-modules",
-    `Cannot drop inputs of "${site}": how many rows an expert gets is not known beforehand, expected no dropout there`,
-    { hint: "Set the adapter's dropout to 0, or leave the experts out of the target modules." },
-  );
 }
 
 /** The residual stream as a projection. */
@@ -144,7 +131,6 @@ export class PartGraph implements Builder {
   readonly #reads = new Map<string, TensorRead>();
   /** What projectors added, by site and name: `self_attn.q_proj.lora_A.weight`. */
   readonly adapter: Record<string, Value> = {};
-  readonly dropout: DropoutMask[] = [];
   readonly passInputs = new Map<string, { readonly input: PassInput; readonly value: Value }>();
   readonly tables = new Map<string, { readonly table: PositionTable; readonly value: Value }>();
   readonly gathered: GatheredRows[] = [];
@@ -159,6 +145,10 @@ export class PartGraph implements Builder {
   /** What projections read: the matrices of each, by the tensors' names, as [out, in]. */
   readonly readers = new Map<Value, Map<string, () => Value>>();
   readonly #options: PartOptions;
+  readonly #rowParts = new RowParts();
+  readonly #masks = new DropoutMasks(this.graph, this.#rowParts);
+  /** Of all products so far, for one token. */
+  #numMultiplications = 0;
   readonly #smoothed = new SmoothedValues();
   /** Keys and values of earlier tokens, [B, P, K, E]. */
   readonly past: Record<string, Value> = {};
@@ -167,6 +157,11 @@ export class PartGraph implements Builder {
 
   constructor(options: PartOptions) {
     this.#options = options;
+  }
+
+  /** Masks that whoever runs a program draws. */
+  get dropout(): readonly DropoutMask[] {
+    return this.#masks.drawn;
   }
 
   tensor(name: string, shape: readonly number[], role: TensorRole): Value {
@@ -219,6 +214,7 @@ export class PartGraph implements Builder {
     const bias = hasBias ? this.tensor(`${name}.bias`, [outFeatures], "bias") : null;
     const spec: SiteSpec = { name, kind: "linear", ...matrix, bias: hasBias };
     this.sites.push(spec);
+    this.#numMultiplications += inFeatures * outFeatures * this.#rowParts.shareOf(x);
     const frozen = {
       get weight() {
         const dense = product.dense(operands);
@@ -302,8 +298,12 @@ export class PartGraph implements Builder {
     return this.#save("attended", outputs.output);
   }
 
+  splitRows(rows: Value, counts: Value, numParts: number, numPerToken: number): Values {
+    return this.#rowParts.split(rows, counts, numParts, numPerToken);
+  }
+
   branch(name: string, x: Value, f: (x: Value) => Value): Value {
-    const [numSites, attention] = [this.sites.length, this.attention];
+    const [before, attention] = [this.#numMultiplications, this.attention];
     const change = f(x);
     const own = this.attention === attention ? null : this.attention;
     const sum = add(x, this.#options.dropped.has(name) ? stopGradient(change) : change);
@@ -311,7 +311,7 @@ export class PartGraph implements Builder {
       name,
       input: x,
       sum,
-      sites: this.sites.slice(numSites),
+      numMultiplications: this.#numMultiplications - before,
       attention: own && own.options,
     });
     return this.#save(`${name}.sum`, sum);
@@ -380,10 +380,7 @@ export class PartGraph implements Builder {
       input: this.#siteInput(name),
       dropout: (value, probability) => {
         if (!this.#options.training || probability === 0) return value;
-        if (!hasFixedSize(value)) throw refuseDropout(name);
-        const mask = this.graph.input(`dropout.${name}`, "float32", value.shape);
-        this.dropout.push({ site: name, mask, probability });
-        return mul(value, mask);
+        return mul(value, this.#masks.of(name, value, probability));
       },
       context: (passInput) => this.input(passInput),
       save: (suffix, value, { insteadOfOutput } = { insteadOfOutput: false }) => {

@@ -4,7 +4,7 @@
  * The same definition is run to list a model's tensors and sites, and to build its programs with whatever adapter sits on
  * them; the family knows of neither.
  */
-import type { Value } from "../graph/graph.ts";
+import type { Value, Values } from "../graph/graph.ts";
 import type { PassInput } from "./pass.ts";
 import type { RopeConfig } from "./rope-tables.ts";
 
@@ -67,6 +67,11 @@ export interface Builder {
   attend(q: Value, k: Value, v: Value, options: AttentionOptions): Value;
   /** A residual branch: x + f(x). Whoever runs a block may leave its backward out. */
   branch(name: string, x: Value, f: (x: Value) => Value): Value;
+  /**
+   * Cuts rows [R, ...] into parts of `counts` rows, int64 [E], each for projections of its own; `numPerToken`: rows that a
+   * token has in all parts together.
+   */
+  splitRows(rows: Value, counts: Value, numParts: number, numPerToken: number): Values;
   /** A tensor that is made for each pass. */
   input(input: PassInput): Value;
 }

@@ -13,7 +13,7 @@ import { reduceSum } from "../graph/ops/reduce-expand.ts";
 import { reshape, reshapeLike } from "../graph/ops/reshape.ts";
 import { routeRows } from "../graph/ops/route-rows.ts";
 import { softmax } from "../graph/ops/softmax.ts";
-import { joinRows, splitRows } from "../graph/ops/split-rows.ts";
+import { joinRows } from "../graph/ops/split-rows.ts";
 import { transpose } from "../graph/ops/transpose.ts";
 import { type Dim, mulDims } from "../graph/shape.ts";
 import type { Builder } from "./builder.ts";
@@ -40,9 +40,9 @@ export function experts(b: Builder, x: Value, prefix: string, options: ExpertsOp
   const weights = normalizes ? div(p, reduceSum(mul(p, chosen), [1])) : p;
   const weightOf = gatherRows(reshape(transpose(weights, [1, 0]), [mulDims(E, M), 1]), places); // [k·M, 1]
   const inputs = gatherRows(flat, rows); // [k·M, D]
-  const outputs = splitRows(inputs, counts, E).map((part, e) =>
-    gatedMlp(b, part, `${prefix}experts.${e}.`, expert),
-  );
+  const outputs = b
+    .splitRows(inputs, counts, E, numChosen)
+    .map((part, e) => gatedMlp(b, part, `${prefix}experts.${e}.`, expert));
   const weighted = mul(joinRows(outputs, inputs, counts), weightOf);
   return reshapeLike(scatterAddRows(weighted, rows, flat), x);
 }

@@ -11,8 +11,7 @@ import { hostTensor } from "../../src/runtime/host-tensor.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { Evaluator } from "../../src/train/evaluate.ts";
 import { byteTokenizerFiles } from "../byte-tokenizer.ts";
-import { attachTo, randomExamples } from "../model-passes.ts";
-import { lora } from "../../src/peft/methods/lora.ts";
+import { randomExamples } from "../model-passes.ts";
 import { buildTinyGguf, ggufValues } from "../tiny-gguf.ts";
 import { TINY_CONFIGS } from "../tiny-configs.ts";
 import { temporaryFolder, tinyModelParts, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
@@ -187,29 +186,6 @@ describe("rows that do not fit what the model is for", () => {
 });
 
 describe("adapters", () => {
-  for (const modelType of ["olmoe", "qwen3_moe"]) {
-    test(`dropout on the experts of ${modelType}: refused in training, of no effect afterwards`, async () => {
-      const model = await writeTinyModel(`${folder}/dropout-${modelType}`, { modelType });
-      await assertRefused(
-        { model, data, output, dropout: 0.1 },
-        {
-          code: "usage/target-modules",
-          says: ['inputs of "mlp.experts.0.gate_proj"', "expected no dropout"],
-          hint: /dropout to 0.*experts/,
-        },
-      );
-      const path = `${folder}/dropout-${modelType}-attention`;
-      await runTiny({ model, data, output: path, dropout: 0.1, targetModules: "q_proj,v_proj", steps: 1 });
-      const { base, checkpoint } = await loadModel(model);
-      const adapter = await attachTo(base, lora, { dropout: 0.1 });
-      const session = new Session(engine, base);
-      const { loss } = await (await Evaluator.create(session, adapter)).evaluate(randomExamples([6]));
-      assert.ok(loss > 0);
-      await session.release();
-      await checkpoint.close();
-    });
-  }
-
   test("one for another family", async () => {
     const trained = `${folder}/of-llama`;
     await runTiny({ model: await writeTinyModel(`${folder}/llama`), data, output: trained, steps: 1 });

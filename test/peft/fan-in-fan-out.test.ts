@@ -33,6 +33,7 @@ function transposed(isChosen: (name: string) => boolean): BaseModel {
           tensor: (...given) => b.tensor(...given),
           attend: (...given) => b.attend(...given),
           branch: (...given) => b.branch(...given),
+          splitRows: (...given) => b.splitRows(...given),
           input: (...given) => b.input(...given),
         };
         return layer.build(builder, x);

@@ -14,10 +14,9 @@ export interface ModelBranch {
 /** Lists the branches; `length`: tokens that a token attends to. */
 export function branchesOf(model: Model, length: number): ModelBranch[] {
   return model.layers.flatMap(({ branches }, layer) =>
-    branches.map(({ name, sites, attention }) => {
-      const products = sites.reduce((sum, site) => sum + site.inFeatures * site.outFeatures, 0);
+    branches.map(({ name, numMultiplications, attention }) => {
       const scores = attention === null ? 0 : 2 * length * attention.numHeads * attention.headWidth;
-      return { layer, name, flops: products + scores };
+      return { layer, name, flops: numMultiplications + scores };
     }),
   );
 }
