@@ -90,12 +90,14 @@ export type {
   NoteEvent,
   ReadEvent,
   ResumeEvent,
+  SampleEvent,
   StartEvent,
   StepEvent,
   TrainEvent,
 } from "./train/events.ts";
 export type { TrainInput, TrainOptions } from "./train/options.ts";
-export { train, type TrainHooks, type TrainResult } from "./train/trainer.ts";
+export { type TrainHooks, type TrainResult } from "./train/trainer.ts";
+export { train } from "./engine/train.ts";
 export { type Classification, Classifier } from "./engine/classifier.ts";
 export { Conversation } from "./engine/conversation.ts";
 export { type FinishReason, Generator, type GenerateRequest } from "./engine/generator.ts";

@@ -55,6 +55,15 @@ export function resumeLines({ checkpoint, step, total_steps: total, notes }: Res
   return [row("Resume", at), ...notes.map((note) => row("", note))];
 }
 
+/** Shows a text that was written while the run went on. */
+export function sampleLines(prompt: string, text: string): string[] {
+  return [`sample: ${oneLine(prompt)}`, `     -> ${oneLine(text)}`];
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/\s+/g, " ").trim();
+}
+
 /** Says what a run ended with, and what to do next. */
 export function doneLines(done: DoneEvent, next: string): string[] {
   const {

@@ -12,13 +12,13 @@ import {
   type TrainInput,
   findTrainProblems,
 } from "../train/options.ts";
-import { train as fineTune } from "../train/trainer.ts";
+import { train as fineTune } from "../engine/train.ts";
 import { type Chooser, type CommandIO, defineCommand } from "./command.ts";
 import { formatBytes, formatFixed, formatLoss } from "../messages/numbers.ts";
 import type { Bar } from "./progress.ts";
 import { pullWithProgress } from "./pull.ts";
 import { ReadingBar } from "./reading.ts";
-import { doneLines, resumeLines, startLines } from "./run-report.ts";
+import { doneLines, resumeLines, sampleLines, startLines } from "./run-report.ts";
 
 function notesOf(event: StepEvent): Record<string, string> {
   return {
@@ -69,6 +69,7 @@ export async function trainWithProgress(
       draw(event.step, event.total_steps);
     },
     step: (event) => draw(event.step, event.total_steps, notesOf(event)),
+    sample: ({ prompt, text }) => show(sampleLines(prompt, text)),
     eval: (event) => io.stdout(describeEvaluation(event)),
     done(event) {
       if (start) next = nextCommand(start, event, options);

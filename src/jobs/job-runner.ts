@@ -185,6 +185,9 @@ export class JobRunner {
         case "note":
           await this.#tell(id, "warn", event.message);
           break;
+        case "sample":
+          await this.#tell(id, "info", `Step ${event.step}: sample ${event.index}: ${event.text}`);
+          break;
         case "resume":
           await this.#tell(id, "info", `Going on after step ${event.step}`);
           break;

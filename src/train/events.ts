@@ -96,6 +96,19 @@ export interface EvalEvent {
   readonly tokens: number;
 }
 
+/** A text that was written after a prompt of the samples, beside an evaluation. */
+export interface SampleEvent {
+  readonly event: "sample";
+  /** Steps that are done. */
+  readonly step: number;
+  /** Number of the prompt, from 0. */
+  readonly index: number;
+  readonly prompt: string;
+  readonly text: string;
+  /** New tokens. */
+  readonly tokens: number;
+}
+
 /** The end of a run. */
 export interface DoneEvent {
   readonly event: "done";
@@ -139,4 +152,12 @@ export interface ReadEvent {
   readonly total_rows: number | null;
 }
 
-export type TrainEvent = ReadEvent | StartEvent | ResumeEvent | StepEvent | EvalEvent | DoneEvent | NoteEvent;
+export type TrainEvent =
+  | ReadEvent
+  | StartEvent
+  | ResumeEvent
+  | StepEvent
+  | EvalEvent
+  | DoneEvent
+  | NoteEvent
+  | SampleEvent;

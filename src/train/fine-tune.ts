@@ -18,13 +18,14 @@ import type { MemoryTraffic } from "../runtime/vector-memory.ts";
 import { BranchDropper, type DropPlan } from "./dropbp/branch-dropper.ts";
 import { divergence, noMovement, requireFinite } from "./checks.ts";
 import { type Evaluation, Evaluator } from "./evaluate.ts";
-import type { EvalEvent, StepEvent } from "./events.ts";
+import type { EvalEvent, SampleEvent, StepEvent } from "./events.ts";
 import { type ChosenObjective, Scorer, runStep } from "./objective-step.ts";
 import { type RunState, firstState } from "./run-state.ts";
 import { powerNumbers } from "./power/paced-events.ts";
 import type { Pacer } from "./power/pacer.ts";
 import type { RunStore } from "./run-store.ts";
 import { type MicroBatchKey, StepRunner } from "./step-runner.ts";
+import type { SampleWriter } from "./samples.ts";
 
 /** How parameters move. */
 export interface OptimizerPlan {
@@ -54,6 +55,8 @@ export interface FineTuneHooks {
   /** Largest memory of the process so far, for the log. */
   peakMegabytes(): number;
   readonly betweenBlocks?: BetweenBlocks | undefined;
+  /** Writes texts at each evaluation, or as often where there is none; null: none. */
+  readonly samples?: { readonly everySteps: number; readonly write: SampleWriter } | null;
   /** Makes pauses, in steps and between them. */
   readonly pacer?: StepPacer | null;
 }
@@ -104,7 +107,7 @@ export interface FineTuneResult {
  */
 export async function* fineTune(
   request: FineTuneRequest,
-): AsyncGenerator<StepEvent | EvalEvent, FineTuneResult, void> {
+): AsyncGenerator<StepEvent | EvalEvent | SampleEvent, FineTuneResult, void> {
   const run = await Run.start(request);
   try {
     return yield* run.complete();
@@ -173,9 +176,12 @@ class Run {
     return new Run(request, parts, resumed);
   }
 
-  async *complete(): AsyncGenerator<StepEvent | EvalEvent, FineTuneResult, void> {
+  async *complete(): AsyncGenerator<StepEvent | EvalEvent | SampleEvent, FineTuneResult, void> {
     const { totalSteps, evaluation, saveEverySteps, hooks, logEverySteps } = this.#request;
-    if (this.#state.log_history.length === 0) yield* this.#evaluate();
+    if (this.#state.log_history.length === 0) {
+      yield* this.#writeSamples();
+      yield* this.#evaluate();
+    }
     while (this.#state.global_step < totalSteps && !this.#isOverfit()) {
       if (hooks.signal?.aborted) await this.#stop();
       await this.#beginStep();
@@ -185,6 +191,7 @@ class Run {
         await this.#request.store.log(event);
         yield event;
       }
+      if (hooks.samples && this.#isDue(hooks.samples.everySteps)) yield* this.#writeSamples();
       if (evaluation && this.#isDue(evaluation.everySteps)) yield* this.#evaluate();
       if (saveEverySteps !== null && this.#isDue(saveEverySteps)) await this.#save();
     }
@@ -269,6 +276,16 @@ class Run {
       ...(paced ? powerNumbers(paced, numTokens) : {}),
       ...metrics,
     };
+  }
+
+  async *#writeSamples(): AsyncGenerator<SampleEvent, void, void> {
+    const samples = (await this.#request.hooks.samples?.write()) ?? [];
+    for (const [index, sample] of samples.entries()) {
+      const event: SampleEvent = { event: "sample", step: this.#state.global_step, index, ...sample };
+      this.#state.log_history.push({ ...event });
+      await this.#request.store.log(event);
+      yield event;
+    }
   }
 
   async *#evaluate(): AsyncGenerator<EvalEvent, void, void> {

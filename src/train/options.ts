@@ -172,6 +172,10 @@ const GROUPS = {
       .positive()
       .optional()
       .describe("Save a checkpoint every so many steps; default: only at the end"),
+    samples: PATH.optional().describe(
+      "File of prompts, one a line or a row: texts are written after them at each evaluation",
+    ),
+    sampleTokens: z.int().positive().default(64).describe("Most new tokens of a sample"),
     keepLast: z.int().positive().default(2).describe("Number of checkpoints to keep, besides the best"),
     log: z
       .array(z.enum(names(LOG_FORMATS)))

@@ -13,6 +13,8 @@ const FREE_SETTINGS = [
   "overwrite",
   "threads",
   "log",
+  "samples",
+  "sampleTokens",
   ...Object.keys(POWER_OPTIONS),
   "logEvery",
   "saveEvery",

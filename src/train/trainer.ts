@@ -19,6 +19,7 @@ import { residencyOf } from "./files/prepare.ts";
 import { lockRun } from "./files/run-lock.ts";
 import { CONFIG_FILE, RunFolder } from "./files/run-folder.ts";
 import { openPacer } from "./files/power/run-pacer.ts";
+import { openSamples } from "./files/run-samples.ts";
 import { RunReporter } from "./files/run-reporter.ts";
 import { type TrainingSetup, setUp } from "./files/setup.ts";
 import { ShardFolder } from "./files/shard-folder.ts";
@@ -28,6 +29,7 @@ import { unitsToBatch } from "./micro-batch.ts";
 import { openSession } from "./open-session.ts";
 import { type TrainInput, type TrainOptions, parseTrainOptions } from "./options.ts";
 import { areRows, describeRows } from "./run-data.ts";
+import type { MakeSampleWriter } from "./samples.ts";
 import { numericSettings } from "./saved-settings.ts";
 import { resultOf, tellDone, tellResume, tellStart } from "./tell-run.ts";
 
@@ -42,6 +44,8 @@ export interface TrainHooks {
   readonly methods?: readonly Method[];
   /** A model that is open already, to train on beside whoever else uses it; opened for the run alone unless given. */
   readonly shared?: SharedModel;
+  /** Makes what writes samples, where the settings name prompts. */
+  readonly makeSampleWriter?: MakeSampleWriter;
 }
 
 /** An open model. Its arithmetic and the way in which it holds weights count, not those of the settings. */
@@ -64,13 +68,13 @@ export interface TrainResult extends DoneEvent {
 export async function train(input: TrainInput, hooks: TrainHooks = {}): Promise<TrainResult> {
   const startedMs = performance.now();
   const given = parseTrainOptions(input, hooks.methods);
-  const folder = new RunFolder(
-    given.output,
-    LOG_FORMATS.filter(({ name }) => given.log.includes(name)),
-  );
+  const folder = new RunFolder(given.output, {
+    logs: LOG_FORMATS.filter(({ name }) => given.log.includes(name)),
+    hasSamples: given.samples !== undefined,
+  });
   const look = (): Promise<void> => (given.resume ? folder.checkResumable() : folder.check(given.overwrite));
   await look();
-  for (const key of ["model", "data", "evalData", "initAdapter"] as const) {
+  for (const key of ["model", "data", "evalData", "initAdapter", "samples"] as const) {
     if (given.resume) continue;
     const paths: unknown[] = [given[key]].flat();
     for (const path of paths) if (typeof path === "string") folder.refuseInput(key, path);
@@ -132,11 +136,13 @@ async function runIn(
   const session =
     hooks.shared?.session ?? (await openRun(setup, memory, (message) => tell(`Warning: ${message}`)));
   try {
+    const request = requestOf(setup, session, folder, emit, hooks);
+    const samples = await openSamples(setup, session, hooks.makeSampleWriter, hooks.signal);
     if (!options.resume) await folder.begin({ [CONFIG_FILE]: configText(options) });
     for (const message of setup.notes) tell(message);
     emit(tellStart(setup));
     const tellNew = (): void => setup.base.takeNotes().forEach(tell);
-    const run = fineTune(requestOf(setup, session, folder, emit, hooks));
+    const run = fineTune({ ...request, hooks: { ...request.hooks, samples } });
     let next = await run.next().finally(tellNew);
     for (; !next.done; next = await run.next().finally(tellNew)) emit(next.value);
     const { state, evaluation } = next.value;

@@ -30,7 +30,7 @@ const PROMPT = [5, 99, 23, 7, 42, 11];
 /** Losses of steps and evaluations, and what was trained. */
 async function trained(request: FineTuneRequest): Promise<{ losses: number[]; values: Float32Array }> {
   const losses: number[] = [];
-  for await (const { loss } of fineTune(request)) losses.push(loss);
+  for await (const event of fineTune(request)) if (event.event !== "sample") losses.push(event.loss);
   return { losses, values: valuesOf(request.adapter) };
 }
 

@@ -18,6 +18,7 @@ import { systemCode, toFailedWrite } from "../../messages/system-error.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import type { TrainOptions } from "../options.ts";
 import type { RunState } from "../run-state.ts";
+import { jsonl } from "../logs/jsonl.ts";
 import type { LogEntry, LogFormat } from "../logs/log-format.ts";
 import { LOG_FORMATS } from "../logs/log-formats.ts";
 import { RunLogs } from "./run-logs.ts";
@@ -36,6 +37,9 @@ export const CONFIG_FILE = "config.yaml";
 export const CHART_FILE = "loss.svg";
 /** What was left out of each branch by DropBP. */
 export const BRANCHES_FILE = "dropbp.svg";
+/** Texts that were written while the run went on. */
+export const SAMPLES_FILE = "samples.jsonl";
+const SAMPLES: LogFormat = { ...jsonl, file: SAMPLES_FILE };
 /** What people read of a run. */
 export const REPORT_FILE = "report.html";
 /** Every name that a run writes, beside those of checkpoints. */
@@ -46,6 +50,7 @@ const OF_A_RUN: readonly string[] = [
   CHART_FILE,
   BRANCHES_FILE,
   REPORT_FILE,
+  SAMPLES_FILE,
   ...RESULT_FILES,
 ];
 
@@ -58,14 +63,22 @@ const SAVED_LENGTH = z.object({
 });
 const SAVED_RATES = z.object({ learningRate: z.number().optional(), warmupSteps: z.number().optional() });
 
+/** What a run keeps in its folder. */
+export interface FolderForms {
+  readonly logs: readonly LogFormat[];
+  readonly hasSamples: boolean;
+}
+
 export class RunFolder {
   readonly path: string;
   readonly #logs: RunLogs;
+  readonly #samples: RunLogs;
 
   /** `nowMs`: the time of day, for logs that say it. */
-  constructor(path: string, logs: readonly LogFormat[], nowMs: () => number = Date.now) {
+  constructor(path: string, { logs, hasSamples }: FolderForms, nowMs: () => number = Date.now) {
     this.path = path;
     this.#logs = new RunLogs(path, logs, nowMs);
+    this.#samples = new RunLogs(path, hasSamples ? [SAMPLES] : [], nowMs);
   }
 
   /**
@@ -131,6 +144,7 @@ export class RunFolder {
           await disk().rm(join(this.path, name), { recursive: true });
       }
       await this.#logs.begin();
+      await this.#samples.begin();
       for (const [name, text] of Object.entries(files)) await writeTextAtomic(join(this.path, name), text);
     } catch (error) {
       throw toFailedWrite(error, this.path);
@@ -224,7 +238,11 @@ export class RunFolder {
       try {
         const state = await readCheckpoint(this.checkpoint(step), step, into);
         for (const bad of damaged) tell(await this.#putAside(bad.step, bad.error, step));
-        await this.#logs.cut(step, state.log_history);
+        await this.#logs.cut(
+          step,
+          state.log_history.filter((entry) => !isSample(entry)),
+        );
+        await this.#samples.cut(step, state.log_history.filter(isSample));
         return state;
       } catch (error) {
         if (!(error instanceof FormatError)) throw error;
@@ -259,9 +277,9 @@ export class RunFolder {
     await restoreAdapter(this.checkpoint(step), adapter);
   }
 
-  /** Writes an event to the logs. @throws FailedError "failed/write" */
+  /** Writes an event to the logs, or to the samples. @throws FailedError "failed/write" */
   log(entry: LogEntry): Promise<void> {
-    return this.#logs.write(entry);
+    return (isSample(entry) ? this.#samples : this.#logs).write(entry);
   }
 
   /** Writes a file of text, whole or not at all. @throws FailedError "failed/write" */
@@ -282,4 +300,8 @@ export class RunFolder {
       ...Object.entries(extra).map(([name, text]) => textFile(name, text)),
     ]);
   }
+}
+
+function isSample(entry: LogEntry): boolean {
+  return entry["event"] === "sample";
 }

@@ -13,6 +13,7 @@ import { type LossOfEval, type LossOfStep, lossChart } from "./loss-chart.ts";
 import { PAGE } from "./palette.ts";
 import { drawPanels } from "./panels.ts";
 import type { ReportParts } from "./report-parts.ts";
+import { samplesOf } from "./samples-section.ts";
 import { STYLE } from "./style.ts";
 import { tilesOf } from "./tiles.ts";
 
@@ -53,7 +54,7 @@ export function writeReport(parts: ReportParts): string {
                 </figure>`,
             )}
           </div>
-          ${evaluationsOf(evaluations, state.best_global_step)} ${branchesOf(state)}
+          ${samplesOf(history)} ${evaluationsOf(evaluations, state.best_global_step)} ${branchesOf(state)}
           <div class="two">
             <section>
               <h2>Data</h2>

@@ -49,9 +49,9 @@ pre { margin: 6px 0 14px; padding: 10px 12px; overflow-x: auto; background: var(
   border-radius: 8px; font: 13px/1.45 ui-monospace, monospace; }
 .two { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); gap: 12px; align-items: start; }
 .sample { margin-bottom: 12px; }
-.sample .prompt { font-weight: 600; white-space: pre-wrap; overflow-wrap: anywhere; }
-.sample td { white-space: pre-wrap; }
-.sample td:first-child, .sample th:first-child { width: 84px; color: var(--muted); white-space: nowrap; }
+.text { white-space: pre-wrap; overflow-wrap: anywhere; }
+.prompt { font-weight: 600; margin-bottom: 6px; }
+.sample th { width: 100px; white-space: nowrap; }
 summary { cursor: pointer; color: var(--accent); margin: 6px 0; }
 @media print {
   body { background: #fff; }

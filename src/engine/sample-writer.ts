@@ -1,0 +1,40 @@
+/** @file Writes texts beside training, on its session and with its adapter as it stands: the likeliest token each time. */
+import type { MakeSampleWriter, Sample, SamplePrompt } from "../train/samples.ts";
+import { shownPrompt } from "../train/samples.ts";
+import { Generator } from "./generator.ts";
+import { checkPrompt } from "./prompt.ts";
+import { stopIdsOf } from "./stop-ids.ts";
+
+/** Makes what writes after the prompts of a run. @throws UsageError "usage/shape", "usage/model", "usage/chat-template" */
+export const makeSampleWriter: MakeSampleWriter = async (parts) => {
+  const { session, adapter, checkpoint, tools, prompts, maxNewTokens, signal } = parts;
+  const { tokenizer, template } = tools;
+  const encode = (prompt: SamplePrompt): number[] =>
+    prompt.kind === "text"
+      ? [...tokenizer.prefixIds, ...tokenizer.encode(prompt.text, { addSpecialTokens: false })]
+      : tokenizer.encode(template.render(prompt.messages, { addGenerationPrompt: true }), {
+          addSpecialTokens: false,
+        });
+  const encoded = prompts.map((prompt) => ({ prompt: shownPrompt(prompt), ids: encode(prompt) }));
+  for (const { ids } of encoded) checkPrompt(session.model, ids);
+  const generator = await Generator.create({ session, adapter });
+  const stopIds = stopIdsOf(tokenizer, checkpoint);
+  return async () => {
+    const samples: Sample[] = [];
+    for (const { prompt, ids: promptIds } of encoded) {
+      // Keys and values of the steps before are of other numbers.
+      await generator.switchTo(adapter);
+      const written = await generator.complete({
+        promptIds,
+        maxNewTokens,
+        stopIds,
+        ...(signal ? { signal } : {}),
+      });
+      // Half a text is none; the run stops before its next step.
+      if (written.finishReason === "aborted") return [];
+      const ids = written.finishReason === "stop" ? written.ids.slice(0, -1) : written.ids;
+      samples.push({ prompt, text: tokenizer.decode(ids, { skipSpecialTokens: true }), tokens: ids.length });
+    }
+    return samples;
+  };
+};

@@ -1,0 +1,9 @@
+/** @file The front door of training for whoever has the engine too: samples are written with it. */
+import type { TrainInput } from "../train/options.ts";
+import { type TrainHooks, type TrainResult, train as trainAlone } from "../train/trainer.ts";
+import { makeSampleWriter } from "./sample-writer.ts";
+
+/** Fine-tunes a model and writes the result to a folder. @throws as `train` of train/trainer */
+export function train(input: TrainInput, hooks: TrainHooks = {}): Promise<TrainResult> {
+  return trainAlone(input, { makeSampleWriter, ...hooks });
+}

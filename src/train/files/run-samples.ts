@@ -1,0 +1,33 @@
+/** @file The samples of a run by its settings: prompts of a file, and what writes after them. */
+import { openTextTools } from "../../data/text-tools.ts";
+import { UsageError } from "../../errors.ts";
+import type { Session } from "../../run/session.ts";
+import type { FineTuneHooks } from "../fine-tune.ts";
+import type { MakeSampleWriter } from "../samples.ts";
+import { readSamplePrompts } from "./sample-prompts.ts";
+import type { TrainingSetup } from "./setup.ts";
+
+/** Opens the samples of a run; null: it has none. @throws UsageError, FormatError before anything is written */
+export async function openSamples(
+  { options, base, adapter, origin, plan }: TrainingSetup,
+  session: Session,
+  make: MakeSampleWriter | undefined,
+  signal: AbortSignal | undefined,
+): Promise<NonNullable<FineTuneHooks["samples"]> | null> {
+  if (options.samples === undefined) return null;
+  if (base.model.task !== "causal-lm" || make === undefined) {
+    const found =
+      make === undefined ? "nothing is there to write them" : `the model is for ${base.model.task}`;
+    throw new UsageError("usage/flag", `Cannot write samples: ${found}, expected a model that writes text`, {
+      hint: "Leave the samples out, or pass makeSampleWriter in.",
+    });
+  }
+  const { checkpoint } = origin;
+  const tools = openTextTools(options.model, checkpoint.tokenizerFiles);
+  const prompts = await readSamplePrompts(options.samples, tools.template.hash !== null);
+  const maxNewTokens = options.sampleTokens;
+  return {
+    everySteps: options.evalEvery ?? plan.stepsPerEpoch,
+    write: await make({ session, adapter, checkpoint, tools, prompts, maxNewTokens, signal }),
+  };
+}

@@ -1,0 +1,42 @@
+/** @file Texts that a run writes while it trains: prompts, and what writes after them, which is passed in. */
+import type { Message } from "../data/messages.ts";
+import type { TextTools } from "../data/text-tools.ts";
+import type { Checkpoint } from "../format/checkpoint/checkpoint.ts";
+import type { Adapter } from "../peft/attach.ts";
+import type { Session } from "../run/session.ts";
+
+/** What to write after: text to go on from, or a conversation to answer. */
+export type SamplePrompt =
+  | { readonly kind: "text"; readonly text: string }
+  | { readonly kind: "chat"; readonly messages: readonly Message[] };
+
+/** A text that was written. */
+export interface Sample {
+  /** As people read it. */
+  readonly prompt: string;
+  readonly text: string;
+  /** New tokens. */
+  readonly tokens: number;
+}
+
+/** Writes after all prompts, with the adapter as it stands. */
+export type SampleWriter = () => Promise<readonly Sample[]>;
+
+/** What samples are written with. */
+export interface SampleParts {
+  readonly session: Session;
+  readonly adapter: Adapter;
+  readonly checkpoint: Checkpoint;
+  readonly tools: TextTools;
+  readonly prompts: readonly SamplePrompt[];
+  readonly maxNewTokens: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Makes the writer of a run. @throws UsageError for prompts that do not fit the model */
+export type MakeSampleWriter = (parts: SampleParts) => Promise<SampleWriter>;
+
+/** The prompt as people read it: what was said last. */
+export function shownPrompt(prompt: SamplePrompt): string {
+  return prompt.kind === "text" ? prompt.text : (prompt.messages.at(-1)?.content ?? "");
+}
