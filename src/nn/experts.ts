@@ -4,7 +4,8 @@
  *   p = softmax(Wr x)      y = Σ_(e among the k largest of p) w_e expert_e(x)      w = p, or p / Σ of the chosen p
  *
  * Papers: "Qwen3 Technical Report", arXiv:2505.09388, section 2; "OLMoE", arXiv:2409.02060, eq. 1 and 2. An expert's
- * products run on the rows that chose it, and on no others; the rows are sorted by expert once for all.
+ * products run on the rows that chose it, and on no others; the rows are sorted by expert once for all. Programs that the host
+ * runs for each expert are slower, but for a single token: docs/log.md.
  */
 import type { Value } from "../graph/graph.ts";
 import { div, mul } from "../graph/ops/elementwise.ts";
