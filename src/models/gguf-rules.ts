@@ -38,7 +38,7 @@ export interface GgufRules {
   /** `general.architecture`, and what the names of settings begin with. */
   readonly architecture: string;
   /** Modules outside the blocks. */
-  readonly outer: Table<GgufModule>;
+  readonly outsideBlocks: Table<GgufModule>;
   /** Modules of block N: behind `blk.N.` → behind the block's prefix. */
   readonly inBlock: Table<GgufModule>;
   readonly blockPrefix: string;
@@ -176,7 +176,7 @@ export function decoderGguf(rules: DecoderRules): GgufRules {
   const blockNames = rules.blockNames ?? { ...PRE_NORM_NAMES, ...ATTENTION_NAMES, ...MLP_NAMES };
   return {
     architecture,
-    outer: ggufModules(
+    outsideBlocks: ggufModules(
       {
         token_embd: embedding,
         ...(positions === undefined ? {} : { position_embd: positions }),

@@ -73,7 +73,7 @@ export class Model {
     );
     this.#sites = new Map([
       ...blockSites,
-      ...this.outerSites.map((site): [string, SiteSpec] => [site.name, site]),
+      ...this.sitesOutsideBlocks.map((site): [string, SiteSpec] => [site.name, site]),
     ]);
   }
 
@@ -127,7 +127,7 @@ export class Model {
   }
 
   /** Sites outside the blocks. */
-  get outerSites(): readonly SiteSpec[] {
+  get sitesOutsideBlocks(): readonly SiteSpec[] {
     return [...this.stem.sites, ...this.head.sites];
   }
 

@@ -89,7 +89,7 @@ function placeSites(
         isInAllLinear: spec.kind === "linear" && spec.role !== "router",
       })),
   );
-  const outside = model.outerSites.map((spec) => ({
+  const outside = model.sitesOutsideBlocks.map((spec) => ({
     path: spec.name,
     layer: null,
     spec,
@@ -116,7 +116,7 @@ function placeSites(
 
 /** Lists the places of a block, or (`layer` null) outside the blocks, where adapters may sit. */
 export function placesOf(model: Model, layer: number | null): readonly SiteSpec[] {
-  if (layer === null) return model.outerSites;
+  if (layer === null) return model.sitesOutsideBlocks;
   return [...(model.layers[layer]?.sites ?? []), residualSite(model.width)];
 }
 

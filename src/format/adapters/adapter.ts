@@ -174,7 +174,7 @@ function targetsForFile(
     const places = placesOf(model, layer);
     for (const { name } of places) if (!sites.has(model.blockPrefix(layer) + name)) others.add(name);
   }
-  for (const { name } of model.outerSites) if (!sites.has(name)) others.add(name);
+  for (const { name } of model.sitesOutsideBlocks) if (!sites.has(name)) others.add(name);
   const names = new Set([...sites.values()].map(({ spec }) => spec.name));
   const shortest = [...names].map((name) => shortestApart(name, others));
   const isExact = shortest.every((name) => name !== null);

@@ -62,7 +62,7 @@ test("names that a family does not have are found neither way", () => {
 test("every tensor that a family's rules name has one name each way", () => {
   for (const { gguf, modelType } of GGUF_FAMILIES) {
     for (const name of [
-      ...Object.keys(gguf.outer).map((module) => `${module}.weight`),
+      ...Object.keys(gguf.outsideBlocks).map((module) => `${module}.weight`),
       ...Object.keys(gguf.inBlock).map((module) => `blk.4.${module}.weight`),
     ]) {
       const hfName = translateName(gguf, name)?.hfName(3);

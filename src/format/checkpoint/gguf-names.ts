@@ -20,7 +20,7 @@ export interface GgufName {
 export function translateName(rules: GgufRules, ggufName: string): GgufName | null {
   const match = /^(?:blk\.(?<block>\d+)\.)?(?<module>.+)\.(?<part>weight|bias)$/.exec(ggufName);
   const { block, module = "", part } = match?.groups ?? {};
-  const found = lookup(block === undefined ? rules.outer : rules.inBlock, module);
+  const found = lookup(block === undefined ? rules.outsideBlocks : rules.inBlock, module);
   if (found === undefined) return null;
   const before = block === undefined ? "" : `${rules.blockPrefix}${block}.`;
   return {
@@ -45,7 +45,7 @@ export function toGgufName(rules: GgufRules, hfName: string): HfName | null {
   const module = inBlock?.slice(dot + 1) ?? path;
   const expert = /\.(\d+)\./.exec(module)?.[1];
   const general = expert === undefined ? module : module.replace(`.${expert}.`, ".*.");
-  const table = inBlock === null ? rules.outer : rules.inBlock;
+  const table = inBlock === null ? rules.outsideBlocks : rules.inBlock;
   const found = Object.entries(table).find(([, to]) => to.path === general);
   if (part === undefined || found === undefined) return null;
   const [name, to] = found;
