@@ -2,33 +2,44 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
 import { test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { runMain } from "../../test/run-main.ts";
 import { writeTinyAdapter } from "../../test/serve/tiny-server.ts";
-import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../test/tiny-model.ts";
+import { train } from "../train/trainer.ts";
 
 const MAIN = fileURLToPath(new URL("../../bin/graft.js", import.meta.url));
 const root = temporaryFolder();
 const model = await writeTinyModel(join(root, "small"));
 const adapter = await writeTinyAdapter(model, join(root, "poet"), "ia3", 1);
 
-test("it says where it listens first, answers, and ends with status 0 at SIGTERM", async () => {
-  const words = ["serve", "--model", model, "--adapter", adapter, "--port", "0", "--threads", "1", "--json"];
-  const child = spawn(process.execPath, [MAIN, ...words]);
+/** Starts a server as a process, and waits until it listens. */
+async function start(...words: readonly string[]) {
+  const all = ["serve", "--model", model, "--port", "0", "--threads", "1", "--json", ...words];
+  const child = spawn(process.execPath, [MAIN, ...all]);
   const errors = text(child.stderr);
   const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
-  const first = JSON.parse((await lines.next()).value as string) as { event: string; url: string };
+  const { value } = (await lines.next()) as { value: string | undefined };
+  if (value === undefined) assert.fail(await errors);
+  const first = JSON.parse(value) as { event: string; url: string };
   assert.equal(first.event, "listening");
-  const models = (await (await fetch(`${first.url}/v1/models`)).json()) as { data: { id: string }[] };
+  return { child, lines, url: first.url, errors };
+}
+
+test("it says where it listens first, answers, and ends with status 0 at SIGTERM", async () => {
+  const { child, lines, url, errors } = await start("--adapter", adapter);
+  const models = (await (await fetch(`${url}/v1/models`)).json()) as { data: { id: string }[] };
   assert.deepEqual(
     models.data.map(({ id }) => id),
     ["small", "poet"],
   );
-  const answer = await fetch(`${first.url}/v1/completions`, {
+  const answer = await fetch(`${url}/v1/completions`, {
     method: "POST",
     body: JSON.stringify({ model: "poet", prompt: "ka", max_tokens: 3 }),
   });
@@ -37,6 +48,50 @@ test("it says where it listens first, answers, and ends with status 0 at SIGTERM
   const [status] = (await once(child, "close")) as [number];
   assert.equal(status, 0, await errors);
   assert.deepEqual(JSON.parse((await lines.next()).value as string), { event: "stopped" });
+});
+
+test("a job whose server was killed goes on in the next, bit for bit as one that never stopped", async () => {
+  const state = join(root, "state");
+  const words = ["--state", state, "--chat-template", "chatml"];
+  const data = writeTinyChats(join(root, "chats.jsonl"), 24);
+  const settings = { steps: 30, batchSize: 2, maxLength: 64, saveEvery: 3 };
+  const killed = await start(...words);
+  const form = new FormData();
+  form.set("purpose", "fine-tune");
+  form.set("file", new File([readFileSync(data)], "chats.jsonl"));
+  const read = async (path: string, init: RequestInit = {}): Promise<Record<string, unknown>> =>
+    (await (await fetch(path, init)).json()) as Record<string, unknown>;
+  const { id: file } = await read(`${killed.url}/v1/files`, { method: "POST", body: form });
+  const { id } = await read(`${killed.url}/v1/fine_tuning/jobs`, {
+    method: "POST",
+    body: JSON.stringify({ model: "small", training_file: file, seed: 3, graft: settings }),
+  });
+  const run = join(state, "jobs", id as string, "run");
+  while (!existsSync(run) || !readdirSync(run).includes("checkpoint-6")) await setTimeout(5);
+  killed.child.kill("SIGKILL");
+  await once(killed.child, "close");
+  const next = await start(...words);
+  let job: Record<string, unknown>;
+  do job = await read(`${next.url}/v1/fine_tuning/jobs/${id as string}`);
+  while (!["succeeded", "failed", "cancelled"].includes(job["status"] as string));
+  assert.equal(job["status"], "succeeded", JSON.stringify(job["error"]));
+  next.child.kill("SIGTERM");
+  await once(next.child, "close");
+  const whole = join(root, "whole");
+  await train({
+    ...settings,
+    model,
+    data,
+    output: whole,
+    seed: 3,
+    threads: 1,
+    weights: "float32",
+    chatTemplate: "chatml",
+  });
+  const [expected, found] = [whole, run].map((folder) =>
+    readFileSync(join(folder, "adapter_model.safetensors")),
+  );
+  assert.deepEqual(found, expected);
 });
 
 test("an address that others reach needs a key, and an adapter that is none is refused", async () => {

@@ -1,0 +1,112 @@
+/** @file What does it cost to write many texts at once with adapters of their own, and what is gained over one after another? */
+import { AdapterPool } from "../src/engine/adapter-pool.ts";
+import { ServingEngine } from "../src/engine/serving-engine.ts";
+import { loadModel } from "../src/format/by-path.ts";
+import { COMPUTES } from "../src/nn/computes.ts";
+import { attach } from "../src/peft/attach.ts";
+import { findMethod } from "../src/peft/methods.ts";
+import { Random } from "../src/random.ts";
+import { Session } from "../src/run/session.ts";
+import { createEngine } from "../src/runtime/create-engine.ts";
+import { defineBenchmark } from "./bench.ts";
+import { interleave } from "./interleave.ts";
+import { median, ratioOf, roundedSpread, showRatio } from "./statistics.ts";
+
+/** Adapters of a side: method and options; null: none. */
+const KINDS: Readonly<Record<string, readonly [method: string, options: object]>> = {
+  road: ["road", {}],
+  ia3: ["ia3", {}],
+  "lora 8": ["lora", { rank: 8 }],
+  "lora 32": ["lora", { rank: 32 }],
+};
+
+export const benchmark = defineBenchmark({
+  question: "What does it cost to write many texts at once, each with an adapter of its own?",
+  flags: {
+    model: { value: "HuggingFaceTB/SmolLM2-135M-Instruct", help: "model folder or GGUF file" },
+    rows: { value: 16, help: "texts at once, each with its own adapter" },
+    prompt: { value: 32, help: "tokens of a prompt" },
+    tokens: { value: 48, help: "new tokens of a text" },
+    kinds: { value: "road,ia3,lora 8", help: "adapters, with commas" },
+    compute: { value: "f32", help: "arithmetic of the products" },
+    rounds: { value: 3, help: "runs of each side" },
+    threads: { value: 0, help: "threads of an operation; 0: all processors" },
+  },
+  async run(values, context) {
+    const engine = createEngine(values.threads === 0 ? {} : { threads: values.threads });
+    const { base, checkpoint } = await loadModel(values.model);
+    const compute = COMPUTES[values.compute as keyof typeof COMPUTES];
+    const session = new Session(engine, base, "float32", { compute });
+    const read = async (path: string) => {
+      const [kind, seed] = path.split("/") as [string, string];
+      const [method, options] = KINDS[kind] as (typeof KINDS)[string];
+      const targets = { modules: null, exclude: [], layers: null };
+      const random = new Random(Number(seed));
+      const adapter = await attach(base, { method: findMethod(method), options, targets }, random);
+      for (const { values: own } of adapter.groups) {
+        own.forEach((value, k) => (own[k] = value + 0.01 * random.normal()));
+      }
+      return { adapter, chatTemplateHash: null };
+    };
+    const kinds = values.kinds.split(",").map((kind) => kind.trim());
+    const maxLoaded = kinds.length * values.rows;
+    const adapters = await AdapterPool.create({ session, read, maxLoaded });
+    const serving = new ServingEngine(session, adapters, { cacheBytes: 1e9, maxRunning: values.rows });
+    for (const kind of kinds) {
+      for (let row = 0; row < values.rows; row++) {
+        adapters.register(`${kind} ${row}`, `${kind}/${row}`);
+        adapters.release(await adapters.acquire(`${kind} ${row}`));
+      }
+    }
+    /** Writes one text; each has a prompt of its own, so that nothing is found in the cache. */
+    const write = async (row: number, round: number, adapter: string | null): Promise<void> => {
+      const promptIds = Array.from(
+        { length: values.prompt },
+        (_, i) => 100 + ((row * 977 + round * 31 + i * 7) % (session.model.numOutputs - 200)),
+      );
+      for await (const _ of serving.write({ promptIds, maxNewTokens: values.tokens, adapter })) continue;
+    };
+    const rows = Array.from({ length: values.rows }, (_, row) => row);
+    let numRuns = 0;
+    const speed = async (run: (seed: number) => Promise<void>): Promise<number> => {
+      const startedMs = performance.now();
+      await run(numRuns++);
+      return (1000 * values.rows * values.tokens) / (performance.now() - startedMs);
+    };
+    const together = (nameOf: (row: number) => string | null) => (): Promise<number> =>
+      speed(async (seed) => void (await Promise.all(rows.map((row) => write(row, seed, nameOf(row))))));
+    const sides = {
+      none: together(() => null),
+      ...Object.fromEntries(kinds.map((kind) => [kind, together((row) => `${kind} ${row}`)])),
+      [`${kinds[0]}, one after another`]: () =>
+        speed(async (seed) => {
+          for (const row of rows) await write(row, seed, `${kinds[0]} ${row}`);
+        }),
+    };
+    for (const side of Object.values(sides)) await side();
+    const speeds = await interleave(values.rounds, sides, context);
+    await serving.close();
+    await adapters.close();
+    await session.release();
+    await checkpoint.close();
+    const none = speeds["none"] ?? [];
+    return {
+      parameters: { ...values, threads: engine.threads },
+      versions: {},
+      table: {
+        head: ["adapters", "tokens/s", "against none"],
+        rows: Object.entries(speeds).map(([name, own]) => [
+          name,
+          median(own).toFixed(1),
+          showRatio(ratioOf(own, none)),
+        ]),
+      },
+      results: Object.fromEntries(
+        Object.entries(speeds).map(([name, own]) => [
+          name,
+          { tokens_per_second: median(own), against_none: roundedSpread(ratioOf(own, none)) },
+        ]),
+      ),
+    };
+  },
+});
