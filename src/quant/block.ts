@@ -53,7 +53,10 @@ export function nibbles(name: string, numCodes: number, distance: number): Field
 export type PlaneData = Readonly<Record<string, DataOf<FieldType>>>;
 
 /** What a storage kind says beside what follows from its fields. */
-export interface BlockKind extends Pick<Storage, "name" | "summary" | "blockSize" | "dequantize"> {
+export interface BlockKind extends Pick<
+  Storage,
+  "name" | "summary" | "blockSize" | "dequantize" | "dequantizeRaw"
+> {
   readonly ggmlType: number;
   /** In the order of the file. */
   readonly fields: readonly Field[];
@@ -64,7 +67,7 @@ export interface BlockKind extends Pick<Storage, "name" | "summary" | "blockSize
 
 /** Makes a storage kind of the fields of its blocks. */
 export function defineBlocks(kind: BlockKind): Storage {
-  const { name, ggmlType, summary, blockSize, fields, dequantize, quantize, affine } = kind;
+  const { name, ggmlType, summary, blockSize, fields, dequantize, dequantizeRaw, quantize, affine } = kind;
   let blockBytes = 0;
   const placed = fields.map((field) => {
     const start = blockBytes;
@@ -118,6 +121,7 @@ export function defineBlocks(kind: BlockKind): Storage {
     },
 
     dequantize,
+    ...(dequantizeRaw ? { dequantizeRaw } : {}),
     quantize: quantize === "read-only" ? quantize : (values, shape) => toPlanes(quantize(values), shape),
     affine: typeof affine === "function" ? affine({ blockSize, dequantize }) : affine,
   };

@@ -28,6 +28,18 @@ export const q4_0 = defineBlocks({
     }
   },
 
+  dequantizeRaw(bytes, into) {
+    for (let at = 0, i = 0; at < bytes.length; i += 16) {
+      const d = FLOAT16_VALUES[bytes[at]! | (bytes[at + 1]! << 8)]!;
+      at += 2;
+      for (const stop = i + 16; i < stop; i++) {
+        const pair = bytes[at++]!;
+        into[i] = ((pair & 0x0f) - 8) * d;
+        into[i + 16] = ((pair >> 4) - 8) * d;
+      }
+    }
+  },
+
   quantize(values) {
     const { codes, scale } = roundAroundMiddle(values, 8);
     return { codes: pairCodes(codes), scale };

@@ -32,6 +32,19 @@ export const q4_1 = defineBlocks({
     }
   },
 
+  dequantizeRaw(bytes, into) {
+    for (let at = 0, i = 0; at < bytes.length; i += 16) {
+      const d = FLOAT16_VALUES[bytes[at]! | (bytes[at + 1]! << 8)]!;
+      const m = FLOAT16_VALUES[bytes[at + 2]! | (bytes[at + 3]! << 8)]!;
+      at += 4;
+      for (const stop = i + 16; i < stop; i++) {
+        const pair = bytes[at++]!;
+        into[i] = (pair & 0x0f) * d + m;
+        into[i + 16] = (pair >> 4) * d + m;
+      }
+    }
+  },
+
   quantize(values) {
     const { codes, scale, min } = roundAboveMinimum(values, 15);
     return { codes: pairCodes(codes), scale, min };

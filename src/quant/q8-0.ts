@@ -22,6 +22,15 @@ export const q8_0 = defineBlocks({
     }
   },
 
+  dequantizeRaw(bytes, into) {
+    const codes = new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+    for (let at = 0, i = 0; at < bytes.length;) {
+      const d = FLOAT16_VALUES[bytes[at]! | (bytes[at + 1]! << 8)]!;
+      at += 2;
+      for (const stop = i + BLOCK; i < stop; i++) into[i] = codes[at++]! * d;
+    }
+  },
+
   quantize(values) {
     const codes = new Int8Array(values.length);
     const scale = new Float32Array(values.length / BLOCK);

@@ -47,13 +47,18 @@ export function ggufValues(
         const from = offset + ((start + done) / kind.blockSize) * kind.blockBytes;
         const raw = new Uint8Array(buffer, 0, numBlocks * kind.blockBytes);
         await file.readInto(from, raw);
+        const values = into.subarray(done, done + numBlocks * kind.blockSize);
+        if (kind.dequantizeRaw && checked.has(from)) {
+          kind.dequantizeRaw(raw, values);
+          continue;
+        }
         // From here to the end of the piece nothing else runs, so that all reads share the planes.
         const shape = [numBlocks * kind.blockSize];
         const planes = kind.unpack(raw, shape, memoryOf.get(storage));
         if (shape[0] === PIECE_ELEMENTS) memoryOf.set(storage, planes);
         if (!checked.has(from)) requireFiniteScales(file.path, name, { storage, shape, planes });
         if (shape[0]! >= REMEMBERED_ELEMENTS) checked.add(from);
-        kind.dequantize(planes, 0, numBlocks, into.subarray(done, done + shape[0]!));
+        kind.dequantize(planes, 0, numBlocks, values);
       }
     } finally {
       idle.push(buffer);
