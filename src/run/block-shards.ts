@@ -1,14 +1,15 @@
 /**
  * @file What programs read of the frozen tensors of a block, one shard a block: read anew from the base when it is not in
- * memory, never written.
+ * memory, and never written; or, in float16, made of the base once, written, and read from there.
  */
 import { DTYPES, type DataOf, type DType } from "../graph/dtype.ts";
 import { numElements } from "../graph/shape.ts";
-import { assertInternal } from "../errors.ts";
+import { UsageError, assertInternal } from "../errors.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import type { TensorRead } from "../models/part-graph.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
-import type { VectorMemory } from "../runtime/vector-memory.ts";
+import { float32ToFloat16, widenFloat16 } from "../quant/half.ts";
+import type { StoredForm, VectorMemory } from "../runtime/vector-memory.ts";
 import type { Lease, WeightTensors } from "./lease.ts";
 
 /** Where a tensor begins: as memory of its own does. */
@@ -59,9 +60,12 @@ export class BlockShards {
       const done = await Promise.allSettled(reads.map((read) => this.#read(layer, read, tensors)));
       const failed = done.find(({ status }) => status === "rejected");
       if (failed?.status === "rejected") throw failed.reason;
+      if (isHalf) requireHalves(layer, tensors);
     };
+    const isHalf = this.#memory.frozenDtype === "float16";
+    const form = isHalf ? { form: FLOAT16 } : {};
     const tensors: WeightTensors = this.#memory.make(
-      { name: `weights of block ${layer}`, sizeBytes, load },
+      { name: `weights of block ${layer}`, sizeBytes, load, ...form },
       (buffer) =>
         Object.fromEntries(
           places.map(({ name, start, dtype, shape }): [string, HostTensor] => {
@@ -89,6 +93,29 @@ export class BlockShards {
       assertInternal(operand === into[tensor + suffix], `${path}${suffix} was prepared in other memory`);
   }
 }
+
+/** @throws UsageError "usage/scale" for numbers that float16 does not have */
+function requireHalves(layer: number, tensors: WeightTensors): void {
+  for (const [name, { data }] of Object.entries(tensors)) {
+    const large = (data as Float32Array).find((value) => Math.abs(value) >= 65_520);
+    if (large === undefined) continue;
+    throw new UsageError(
+      "usage/scale",
+      `Cannot keep "${name}" of block ${layer} as float16: it holds ${large}, expected numbers below 65520`,
+      { hint: "Leave --shard-dtype out." },
+    );
+  }
+}
+
+/** Halves of float32 memory: rounded to the nearest, widened from the rear half of where they go. */
+const FLOAT16: StoredForm = {
+  encode: (buffer) => {
+    const { buffer: bytes, byteOffset, byteLength } = float32ToFloat16(new Float32Array(buffer));
+    return new Uint8Array(bytes, byteOffset, byteLength);
+  },
+  place: (buffer) => new Uint8Array(buffer, buffer.byteLength / 2),
+  decode: (buffer) => widenFloat16(new Uint16Array(buffer, buffer.byteLength / 2), new Float32Array(buffer)),
+};
 
 function viewsOf(tensors: WeightTensors): HostTensor["data"][] {
   return Object.values(tensors).map(({ data }) => data);

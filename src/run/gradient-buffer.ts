@@ -47,7 +47,8 @@ export class GradientBuffer {
   readonly groups: readonly (GradientGroup & { readonly present: boolean[] })[];
   readonly #slots: ReadonlyMap<Parameter, Slot>;
   readonly #runs: readonly Run[];
-  readonly #memory: VectorMemory;
+  /** Where the gradients are. */
+  readonly memory: VectorMemory;
   readonly #pool: BufferPool;
   readonly #sum: Program;
   readonly #chunks = new FlatChunks();
@@ -55,7 +56,7 @@ export class GradientBuffer {
   private constructor({ groups, parameters, memory }: Trained, pool: BufferPool, sum: Program) {
     this.#pool = pool;
     this.#sum = sum;
-    this.#memory = memory;
+    this.memory = memory;
     const slots = new Map<Parameter, Slot>();
     const stretches = findStretches(parameters);
     const runs = new Map<readonly Parameter[], Run>();
@@ -97,17 +98,17 @@ export class GradientBuffer {
   /** Forgets what was collected: the next step begins. */
   begin(): void {
     for (const slot of this.#slots.values()) slot.isWritten = false;
-    this.#memory.discard(this.groups.map(({ values }) => values));
+    this.memory.discard(this.groups.map(({ values }) => values));
   }
 
   /** Holds the memory of parameters' gradients, to write them. */
   hold(parameters: readonly Parameter[]): Promise<Hold> {
-    return this.#memory.hold(...this.#toWrite(parameters));
+    return this.memory.hold(...this.#toWrite(parameters));
   }
 
   /** Begins to bring that memory in. */
   prefetch(parameters: readonly Parameter[]): void {
-    this.#memory.prefetch(...this.#toWrite(parameters));
+    this.memory.prefetch(...this.#toWrite(parameters));
   }
 
   #toWrite(parameters: readonly Parameter[]): [Float32Array[], Use] {
@@ -160,9 +161,9 @@ export class GradientBuffer {
   async *vectors(): AsyncGenerator<Float32Array, void, void> {
     const runs = this.#runs.filter(({ slots }) => slots.some(({ isWritten }) => isWritten));
     for (const [i, { slots, data }] of runs.entries()) {
-      const hold = await this.#memory.hold([data], "read");
+      const hold = await this.memory.hold([data], "read");
       const next = runs[i + 1];
-      if (next) this.#memory.prefetch([next.data], "read");
+      if (next) this.memory.prefetch([next.data], "read");
       try {
         if (slots.every(({ isWritten }) => isWritten)) yield data;
         else for (const { flat, isWritten } of slots) if (isWritten) yield flat.data;

@@ -7,7 +7,7 @@
 import { CapacityError } from "../errors.ts";
 import { showByteSize } from "../messages/byte-size.ts";
 import { Retractable } from "./retractable.ts";
-import type { Hold, MemorySpec, MemoryTraffic, Use, VectorMemory } from "./vector-memory.ts";
+import type { Hold, MemorySpec, MemoryTraffic, ShardDtype, Use, VectorMemory } from "./vector-memory.ts";
 
 /** Where shards are while they are not in memory: by number, so that no two names can fall together. */
 export interface ShardDisk {
@@ -33,6 +33,7 @@ type View = Pick<ArrayBufferView, "buffer">;
 
 export class ShardMemory implements VectorMemory {
   readonly budgetBytes: number;
+  readonly frozenDtype: ShardDtype;
   readonly #disk: ShardDisk;
   readonly #shardOf = new WeakMap<ArrayBufferLike, Shard>();
   /** Those whose numbers are in memory, the one that was used longest ago first. */
@@ -43,8 +44,9 @@ export class ShardMemory implements VectorMemory {
   /** The end of what is moving, and of what waits to. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(budgetBytes: number, disk: ShardDisk) {
+  constructor(budgetBytes: number, disk: ShardDisk, frozenDtype: ShardDtype = "float32") {
     this.budgetBytes = budgetBytes;
+    this.frozenDtype = frozenDtype;
     this.#disk = disk;
   }
 
@@ -132,17 +134,13 @@ export class ShardMemory implements VectorMemory {
   }
 
   async #fetch(shard: Shard, use: Use, together: readonly Shard[]): Promise<void> {
-    const { index, memory, sizeBytes } = shard;
+    const { memory, sizeBytes } = shard;
     await this.#makeRoom(shard, together);
     if (!memory.isThere) memory.extend();
     this.#residentBytes += sizeBytes;
     this.#traffic.peakBytes = Math.max(this.#traffic.peakBytes, this.#residentBytes);
     try {
-      if (shard.load) await shard.load();
-      else if (shard.isStored && use !== "overwrite")
-        await this.#disk.read(index, new Uint8Array(memory.buffer));
-      else return;
-      this.#traffic.readBytes += sizeBytes;
+      this.#traffic.readBytes += await this.#fill(shard, use);
     } catch (error) {
       this.#residentBytes -= sizeBytes;
       memory.retract();
@@ -150,6 +148,28 @@ export class ShardMemory implements VectorMemory {
     } finally {
       if (memory.isThere) this.#touch(shard);
     }
+  }
+
+  /** Gives a shard its numbers; returns how many bytes were read for them. */
+  async #fill(shard: Shard, use: Use): Promise<number> {
+    const { index, load, form, sizeBytes } = shard;
+    const { buffer } = shard.memory;
+    if (load && !(form && shard.isStored)) {
+      await load();
+      if (form) {
+        // What it is from now on, also the first time.
+        const bytes = form.encode(buffer);
+        form.place(buffer).set(bytes);
+        form.decode(buffer);
+        shard.isDirty = true;
+      }
+      return sizeBytes;
+    }
+    if (!shard.isStored || use === "overwrite") return 0;
+    const into = form?.place(buffer) ?? new Uint8Array(buffer);
+    await this.#disk.read(index, into);
+    form?.decode(buffer);
+    return into.length;
   }
 
   /** Drops what was used longest ago until a shard fits; `together`: what is brought in with it. */
@@ -166,15 +186,17 @@ export class ShardMemory implements VectorMemory {
   async #writeBack(shard: Shard): Promise<void> {
     if (!shard.isDirty) return;
     Object.assign(shard, { isDirty: false, isMoving: true, isStored: true });
+    const { buffer } = shard.memory;
+    const bytes = shard.form?.encode(buffer) ?? new Uint8Array(buffer);
     try {
-      await this.#disk.write(shard.index, new Uint8Array(shard.memory.buffer));
+      await this.#disk.write(shard.index, bytes);
     } catch (error) {
       shard.isDirty = true;
       throw error;
     } finally {
       shard.isMoving = false;
     }
-    this.#traffic.writtenBytes += shard.sizeBytes;
+    this.#traffic.writtenBytes += bytes.length;
   }
 
   #drop(shard: Shard): void {

@@ -12,6 +12,10 @@ export interface Hold {
   release(): void;
 }
 
+/** How numbers that never change wait on the disk. */
+export const SHARD_DTYPES = ["float32", "float16"] as const;
+export type ShardDtype = (typeof SHARD_DTYPES)[number];
+
 /** What memory is for. */
 export interface MemorySpec {
   /** For messages: "gradients of block 3". */
@@ -19,6 +23,17 @@ export interface MemorySpec {
   readonly sizeBytes: number;
   /** Makes the numbers whenever they are not in memory; they are only read then. */
   readonly load?: () => Promise<void>;
+  /** A shorter form in which they wait on the disk: they are made once, and are from then on what it holds. */
+  readonly form?: StoredForm;
+}
+
+/** How numbers are kept in fewer bytes. */
+export interface StoredForm {
+  /** Writes the numbers of memory in new bytes. */
+  encode(buffer: ArrayBuffer): Uint8Array;
+  /** Where in memory as many bytes are read into, and how they become its numbers. */
+  place(buffer: ArrayBuffer): Uint8Array;
+  decode(buffer: ArrayBuffer): void;
 }
 
 /** Any view into memory that was made here. */
@@ -37,6 +52,8 @@ export interface MemoryTraffic {
 export interface VectorMemory {
   /** Bytes in memory at most; null: as many as there are. */
   readonly budgetBytes: number | null;
+  /** How frozen blocks wait on the disk: in the model's own files, read again, or rounded to halves. */
+  readonly frozenDtype: ShardDtype;
   /** Makes memory of zeros; `cut` makes views of it, which last. */
   make<T>(spec: MemorySpec, cut: (buffer: ArrayBuffer) => T): T;
   /**
@@ -57,6 +74,7 @@ const NO_HOLD: Hold = { release: () => {} };
 /** Everything stays in memory. */
 export const RESIDENT: VectorMemory = {
   budgetBytes: null,
+  frozenDtype: "float32",
   make: ({ sizeBytes }, cut) => cut(new ArrayBuffer(sizeBytes)),
   hold: async () => NO_HOLD,
   prefetch: () => {},

@@ -16,6 +16,7 @@ import { SCHEDULES } from "../optim/schedules.ts";
 import type { Method } from "../peft/method.ts";
 import { METHODS } from "../peft/methods.ts";
 import { BASE_KINDS } from "../quant/storages.ts";
+import { SHARD_DTYPES } from "../runtime/vector-memory.ts";
 import { RESIDENCIES } from "../run/weights.ts";
 import { SENSITIVITIES } from "./dropbp/sensitivity.ts";
 import { LOG_FORMATS } from "./logs/log-formats.ts";
@@ -77,6 +78,12 @@ const GROUPS = {
       .optional()
       .describe(
         "Memory for parameters, their gradients and optimizer state, such as 200MB; the rest waits on the disk (docs/parameters-on-disk.md)",
+      ),
+    shardDtype: z
+      .enum(SHARD_DTYPES)
+      .optional()
+      .describe(
+        "How frozen blocks wait on the disk with --resident-memory: read again from the model's files (default: float32), or rounded to float16",
       ),
   },
   data: {

@@ -11,6 +11,7 @@ import type { Model } from "../models/model.ts";
 import type { ModelTensor } from "../models/sites.ts";
 import { groupName } from "../peft/parameters.ts";
 import { PART_ELEMENTS } from "../runtime/parted-vector.ts";
+import type { ShardDtype } from "../runtime/vector-memory.ts";
 import type { Residency } from "../run/weights.ts";
 
 /** What decides how much that is. */
@@ -27,6 +28,20 @@ export interface BudgetRequest {
 interface Need {
   readonly what: string;
   readonly sizeBytes: number;
+}
+
+/** Refuses a form of shards where there are none of it. @throws UsageError "usage/flag" */
+export function requireFrozenShards(
+  shardDtype: ShardDtype | undefined,
+  hasBudget: boolean,
+  trainsAll: boolean,
+): void {
+  if (shardDtype === undefined || (hasBudget && (shardDtype === "float32" || !trainsAll))) return;
+  throw new UsageError(
+    "usage/flag",
+    `Cannot use shardDtype "${shardDtype}": ${hasBudget ? "the blocks are trained, and small updates would be rounded away" : "no residentMemory is given"}`,
+    { hint: hasBudget ? "Leave --shard-dtype out." : "Give --resident-memory too." },
+  );
 }
 
 /** Refuses a budget that some piece of work cannot do with. @throws CapacityError "capacity/memory"; UsageError "usage/flag" */

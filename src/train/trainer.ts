@@ -102,7 +102,7 @@ async function runLocked(
   const budgetBytes = parseByteSize(given.residentMemory ?? "");
   const shards = new ShardFolder(folder.path);
   await shards.sweep(budgetBytes !== null);
-  const memory = budgetBytes === null ? RESIDENT : new ShardMemory(budgetBytes, shards);
+  const memory = budgetBytes === null ? RESIDENT : new ShardMemory(budgetBytes, shards, given.shardDtype);
   try {
     return await runIn(memory, given, folder, hooks, emit, startedMs);
   } finally {

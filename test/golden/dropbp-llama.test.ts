@@ -145,13 +145,13 @@ for (const [name, { method, options }] of Object.entries(CASES)) {
         ] as const) {
           const sensitivity = SENSITIVITIES.find((each) => each.name === ours)!;
           await backward([false, false, false, false], 0);
-          const whole = sensitivity.read(steps.gradients);
+          const whole = await sensitivity.read(steps.gradients);
           for (const [i, expected] of golden.sensitivity[theirs].entries()) {
             await backward(
               [0, 1, 2, 3].map((branch) => branch === i),
               0,
             );
-            const found = squaredDistance(whole, sensitivity.read(steps.gradients));
+            const found = squaredDistance(whole, await sensitivity.read(steps.gradients));
             assertNear(found / expected, 1, 1e-4, `${ours} of branch ${i}`);
           }
         }

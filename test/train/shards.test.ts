@@ -71,6 +71,37 @@ describe("parameters on disk", () => {
     });
   }
 
+  test("branches that are dropped are chosen by the same gradients", async () => {
+    const settings = { ...FULL, dropbp: 0.4, steps: 10 };
+    const { events } = await runTiny({ ...settings, output: `${folder}/memory-dropbp` });
+    const run = await runTiny({ ...settings, output: `${folder}/disk-dropbp`, residentMemory: "140KB" });
+    assert.deepEqual(lossesOf(run.events), lossesOf(events));
+  });
+
+  test("frozen blocks as float16: written once, half to read, nearly the same losses; refused where they are trained", async () => {
+    const settings = { ...FULL, method: "lora", rank: 4, learningRate: 1e-3, residentMemory: "110KB" };
+    const [whole, half] = [`${folder}/float32`, `${folder}/float16`];
+    const { events } = await runTiny({ ...settings, output: whole });
+    const run = await runTiny({ ...settings, output: half, shardDtype: "float16" });
+    const losses = lossesOf(events);
+    for (const [i, loss] of lossesOf(run.events).entries())
+      assert.ok(Math.abs(loss / losses[i]! - 1) < 1e-3, `${loss} beside ${losses[i]}`);
+    assert.notDeepEqual(lossesOf(run.events), losses);
+    const [first, ...later] = stepsOf(run.events);
+    const [, ...reread] = stepsOf(events);
+    for (const [i, step] of later.entries()) {
+      assert.equal(step.shards_written_mb, 0);
+      const share = step.shards_read_mb! / reread[i]!.shards_read_mb!;
+      assert.ok(share > 0.45 && share < 0.55, `${share}`);
+    }
+    assert.ok(first!.shards_written_mb! >= 0);
+    const refused = { code: "usage/flag", message: /Cannot use shardDtype "float16"/ };
+    const output = `${folder}/no-halves`;
+    await assert.rejects(runTiny({ ...FULL, output, residentMemory: "1MB", shardDtype: "float16" }), refused);
+    const { residentMemory: _none, ...resident } = settings;
+    await assert.rejects(runTiny({ ...resident, output, shardDtype: "float16" }), refused);
+  });
+
   test("a budget that one group does not fit into is refused, with one that is enough, and nothing is written", async () => {
     const output = `${folder}/too-small`;
     const tooSmall = await runTiny({ ...FULL, output, residentMemory: "50KB" }).catch(

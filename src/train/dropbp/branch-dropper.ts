@@ -86,7 +86,7 @@ export class BranchDropper {
         this.#branches.map((_, i) => i === without),
       );
       await backward();
-      return sensitivity.read(steps.gradients);
+      return await sensitivity.read(steps.gradients);
     };
     const whole = await read(null);
     const sensitivities: number[] = [];

@@ -8,21 +8,28 @@
  * Paper: as `allocate-rates`; `norm` is the default of its code, `gradient` is what the paper names.
  */
 import type { GradientBuffer } from "../../run/gradient-buffer.ts";
+import { whileHeld } from "../../runtime/vector-memory.ts";
 
 /** A definition of the sensitivity. */
 export interface Sensitivity {
   readonly name: string;
   /** What is compared of the gradients of a step. */
-  read(gradients: GradientBuffer): Float64Array[];
+  read(gradients: GradientBuffer): Promise<Float64Array[]>;
 }
 
-/** One vector a parameter, those without gradient as zeros. */
-function* ofParameters({ groups }: GradientBuffer): Iterable<Float32Array> {
+/** Reads one vector a parameter, those without gradient as zeros. */
+async function ofParameters<T>(
+  { groups, memory }: GradientBuffer,
+  read: (vector: Float32Array) => T,
+): Promise<T[]> {
+  const found: T[] = [];
   for (const { group, values, present } of groups) {
-    for (const [i, { offset, length }] of group.parameters.entries()) {
-      yield present[i] ? values.subarray(offset, offset + length) : new Float32Array(length);
-    }
+    await whileHeld(memory, [values], "read", () => {
+      for (const [i, { offset, length }] of group.parameters.entries())
+        found.push(read(present[i] ? values.subarray(offset, offset + length) : new Float32Array(length)));
+    });
   }
+  return found;
 }
 
 function norm(vector: Float32Array): number {
@@ -32,11 +39,8 @@ function norm(vector: Float32Array): number {
 }
 
 export const SENSITIVITIES: readonly Sensitivity[] = [
-  { name: "norm", read: (gradients) => [Float64Array.from([...ofParameters(gradients)].map(norm))] },
-  {
-    name: "gradient",
-    read: (gradients) => [...ofParameters(gradients)].map((each) => Float64Array.from(each)),
-  },
+  { name: "norm", read: async (gradients) => [Float64Array.from(await ofParameters(gradients, norm))] },
+  { name: "gradient", read: (gradients) => ofParameters(gradients, (vector) => Float64Array.from(vector)) },
 ];
 
 /** Sum of squared differences of what `read` gave. */

@@ -14,7 +14,7 @@ import { requireTrainableBlocks } from "../checks.ts";
 import { requireTrainedBranch } from "../dropbp/branch-list.ts";
 import { parseByteSize } from "../../messages/byte-size.ts";
 import { RESIDENT, type VectorMemory } from "../../runtime/vector-memory.ts";
-import { requireResidentBudget } from "../resident-budget.ts";
+import { requireFrozenShards, requireResidentBudget } from "../resident-budget.ts";
 import { type MemoryPlan, planMemory } from "../memory-plan.ts";
 import type { TrainOptions } from "../options.ts";
 import type { ReadingHooks } from "../run-data.ts";
@@ -104,8 +104,10 @@ export function planRun({
   const trained = trainedTensors(model, method, parsed, new Set());
   const budgetBytes = parseByteSize(options.residentMemory ?? "");
   const numSlots = optimizer.slots.length;
+  const waits = configFileOf(method) === null;
+  requireFrozenShards(options.shardDtype, budgetBytes !== null, waits);
   if (budgetBytes !== null) {
-    const [waits, residency] = [configFileOf(method) === null, residencyOf(options)];
+    const residency = residencyOf(options);
     requireResidentBudget(budgetBytes, { model, trained, waits, numSlots, residency });
   }
   return planMemory({
