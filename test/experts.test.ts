@@ -1,6 +1,8 @@
 /** @file Experts beside other projections: dropout of their inputs, and what a token costs in the experts that it meets. */
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
+import { makeExample } from "../src/data/example.ts";
+import { Generator } from "../src/engine/generator.ts";
 import { loadModel } from "../src/format/by-path.ts";
 import { PLAIN_PART } from "../src/models/part-graph.ts";
 import { findMethod } from "../src/peft/methods.ts";
@@ -8,7 +10,7 @@ import { Session } from "../src/run/session.ts";
 import { createEngine } from "../src/runtime/create-engine.ts";
 import { branchesOf } from "../src/train/dropbp/branch-list.ts";
 import { Evaluator } from "../src/train/evaluate.ts";
-import { attachTo, lossAndGradients, perturb, randomExamples, unpacked } from "./model-passes.ts";
+import { attachTo, logitsOf, lossAndGradients, perturb, randomExamples, unpacked } from "./model-passes.ts";
 import { assertSlopes } from "./slopes.ts";
 import { temporaryFolder, writeTinyModel } from "./tiny-model.ts";
 
@@ -63,6 +65,22 @@ for (const modelType of ["qwen3_moe", "olmoe"]) {
         assert.equal(losses[0], losses[1]);
       });
     }
+
+    test("write text with a method that turns round what an expert reads", async () => {
+      const adapter = await attachTo(base, findMethod("peqa"));
+      perturb(adapter, 0.002);
+      const session = new Session(engine, base);
+      const generator = await Generator.create({ session, adapter });
+      const promptIds = [5, 100, 7, 30];
+      const seen: Float32Array[] = [];
+      const onLogits = (logits: Float32Array): void => void seen.push(logits.slice());
+      await generator.complete({ promptIds, maxNewTokens: 1, onLogits });
+      await session.release();
+      const prompt = makeExample(promptIds, () => true, { file: "prompt", line: 1 });
+      const whole = await logitsOf(engine, base, adapter, unpacked([prompt]));
+      const expected = whole.subarray(whole.length - seen[0]!.length);
+      seen[0]!.forEach((logit, i) => assert.ok(Math.abs(logit - expected[i]!) < 5e-5, `logit ${i}`));
+    });
 
     test("draw one mask for each projection, of as many rows as all experts together have", async () => {
       const adapter = await attachTo(base, findMethod("lora"), { dropout: 0.5 }, ".*experts.*");

@@ -17,21 +17,23 @@ export const splitRowsSuite: OpSuite = {
   differentiable: (input) => input === 0,
   cases: [
     opCase("three parts", [float([6, 2]), int64([3], given(1, 2, 3))], {
-      attributes: { numParts: 3 },
+      attributes: { numParts: 3, id: 1 },
       bindings: { part0of1: 1, part1of1: 2, part2of1: 3 },
       tolerance: 0,
       seeded: [0, 2],
     }),
     opCase("a part without rows", [float([3, 2]), int64([2], given(0, 3))], {
-      attributes: { numParts: 2 },
+      attributes: { numParts: 2, id: 1 },
       bindings: { part0of1: 0, part1of1: 3 },
       tolerance: 0,
       seeded: [1],
     }),
   ],
-  rejected: [reject("another number of parts", [float([6, 2]), int64([3], given(1, 2, 3))], { numParts: 2 })],
+  rejected: [
+    reject("another number of parts", [float([6, 2]), int64([3], given(1, 2, 3))], { numParts: 2, id: 1 }),
+  ],
   realistic: opCase("8192 rows into 4 parts", [float([8192, 64]), int64([4], given(8192, 0, 0, 0))], {
-    attributes: { numParts: 4 },
+    attributes: { numParts: 4, id: 1 },
     bindings: { part0of1: 8192, part1of1: 0, part2of1: 0, part3of1: 0 },
   }),
 };
@@ -49,6 +51,7 @@ export const joinRowsSuite: OpSuite = {
       "two parts",
       [float([5, 3]), int64([2], given(2, 3)), float(["part0of1", 4]), float(["part1of1", 4])],
       {
+        attributes: { id: 1 },
         bindings: { part0of1: 2, part1of1: 3 },
         tolerance: 0,
       },
@@ -65,6 +68,6 @@ export const joinRowsSuite: OpSuite = {
   realistic: opCase(
     "two parts of 4096 rows",
     [float([8192, 64]), int64([2], given(4096, 4096)), float(["part0of1", 64]), float(["part1of1", 64])],
-    { bindings: { part0of1: 4096, part1of1: 4096 } },
+    { attributes: { id: 1 }, bindings: { part0of1: 4096, part1of1: 4096 } },
   ),
 };

@@ -1,15 +1,18 @@
 /**
  * @file Rows [R, ...] cut into parts whose numbers of rows are known at run time only, and the reverse. Each is the gradient
- * of the other. The sizes of the parts are symbols that nothing outside the program can know.
+ * of the other. The sizes of the parts are symbols that nothing outside the program can know; `id` names them, so that they
+ * are called the same where nodes are copied into another graph.
  */
 import type { Value, Values } from "../graph.ts";
 import type { Op } from "../op.ts";
 import { sameShape, showShape } from "../shape.ts";
 import { mul } from "./elementwise.ts";
 
-export const splitRowsOp: Op<Readonly<{ numParts: number }>, readonly [x: Value, counts: Value], Values> = {
+type PartsAttributes = Readonly<{ numParts: number; id: number }>;
+
+export const splitRowsOp: Op<PartsAttributes, readonly [x: Value, counts: Value], Values> = {
   name: "splitRows",
-  infer: ([x, counts], { numParts }) => {
+  infer: ([x, counts], { numParts, id }) => {
     if (counts.dtype !== "int64" || !sameShape(counts.shape, [numParts]) || x.shape.length === 0) {
       throw new RangeError(
         `Cannot split ${showShape(x.shape)} into ${numParts} parts by ${counts.dtype} ${showShape(counts.shape)}`,
@@ -18,17 +21,17 @@ export const splitRowsOp: Op<Readonly<{ numParts: number }>, readonly [x: Value,
     const [, ...rest] = x.shape;
     return Array.from({ length: numParts }, (_, part) => ({
       dtype: x.dtype,
-      shape: [`part${part}of${counts.id}`, ...rest],
+      shape: [`part${part}of${id}`, ...rest],
     }));
   },
   emit: (node, emitter) => emitter.simple(node, "Split", { axis: 0 }),
-  vjp: ({ inputs: [x, counts], outputs }, gradients) => {
+  vjp: ({ inputs: [x, counts], outputs, attributes: { id } }, gradients) => {
     const parts = outputs.map((part, i) => gradients[i] ?? mul(part, part.graph.scalar(0)));
-    return [joinRows(parts, x, counts), null];
+    return [joinRows(parts, x, counts, id), null];
   },
 };
 
-export const joinRowsOp: Op<Readonly<Record<string, never>>, Values> = {
+export const joinRowsOp: Op<Pick<PartsAttributes, "id">, Values> = {
   name: "joinRows",
   infer: (inputs) => {
     const [like, counts, ...parts] = inputs;
@@ -44,20 +47,20 @@ export const joinRowsOp: Op<Readonly<Record<string, never>>, Values> = {
     const [, , ...parts] = emitter.names(inputs);
     emitter.node("Concat", parts, emitter.names(outputs), { axis: 0 });
   },
-  vjp: ({ inputs: [, counts, ...parts] }, [gradient]) => [
+  vjp: ({ inputs: [, counts, ...parts], attributes: { id } }, [gradient]) => [
     null,
     null,
-    ...splitRows(gradient, counts as Value, parts.length),
+    ...splitRows(gradient, counts as Value, parts.length, id),
   ],
 };
 
-/** Cuts the rows of x into parts of `counts` rows, int64 [numParts]. */
-export function splitRows(x: Value, counts: Value, numParts: number): Values {
-  return x.graph.apply(splitRowsOp, [x, counts], { numParts });
+/** Cuts the rows of x into parts of `counts` rows, int64 [numParts]; `id` is equal for what is cut alike. */
+export function splitRows(x: Value, counts: Value, numParts: number, id = counts.id): Values {
+  return x.graph.apply(splitRowsOp, [x, counts], { numParts, id });
 }
 
 /** Puts parts of `counts` rows behind one another; as many rows as `like` has. */
-export function joinRows(parts: Values, like: Value, counts: Value): Value {
-  const [joined] = like.graph.apply(joinRowsOp, [like, counts, ...parts], {});
+export function joinRows(parts: Values, like: Value, counts: Value, id = counts.id): Value {
+  const [joined] = like.graph.apply(joinRowsOp, [like, counts, ...parts], { id });
   return joined;
 }
