@@ -54,7 +54,7 @@ export { METHODS } from "./peft/methods.ts";
 export { combineAdapters, type CombinedFolder, type CombineInput } from "./export/combine.ts";
 export { writeFisher } from "./export/fisher-file.ts";
 export { type ReadAdapter } from "./format/adapters/adapter.ts";
-export { readAdapter, type LoadedModel, writeAdapter } from "./format/by-path.ts";
+export { readAdapter, type LoadByPathOptions, type LoadedModel, writeAdapter } from "./format/by-path.ts";
 export { type Checkpoint } from "./format/checkpoint/checkpoint.ts";
 export { type LoadOptions } from "./format/checkpoint/load-model.ts";
 export { loadModel, openCheckpoint } from "./hub/open-model.ts";
