@@ -67,6 +67,7 @@ save-every: save-steps save-interval checkpoint-every
 log-every: logging-steps log-steps steps-per-report log-interval
 keep-last: save-total-limit keep-checkpoints max-checkpoints
 early-stopping: early-stopping-patience patience
+eval-metric: metric-for-best-model best-metric
 gradient-checkpointing: grad-checkpoint grad-checkpointing checkpoint-activations activation-checkpointing use-gradient-checkpointing
 resume: resume-from-checkpoint resume-from continue auto-resume-from-checkpoints
 overwrite: overwrite-output-dir force f yes y

@@ -7,6 +7,7 @@ import { requireReadable } from "./checks.ts";
 import { unitsToBatch } from "./micro-batch.ts";
 import { type ChosenObjective, Scorer, addMetrics } from "./objective-step.ts";
 import { crossEntropy } from "./objectives/cross-entropy.ts";
+import { PredictionCounts } from "./predictions.ts";
 import { countStep } from "./sequence-scores.ts";
 
 /** Mean loss over all examples. */
@@ -50,10 +51,14 @@ export class Evaluator {
     return new Evaluator(session, scorer, chosen);
   }
 
-  /** Evaluates examples; `onProgress` is told how many are done. */
+  /**
+   * Evaluates examples; `onProgress` is told how many are done. `withPredictions`: tells also how often the likeliest token
+   * or class is the right one, which it does of classes anyway.
+   */
   async evaluate(
     units: readonly TrainingUnit[],
     onProgress: (numDone: number) => void = () => {},
+    withPredictions = false,
   ): Promise<Evaluation> {
     requireReadable(units, this.#session.model);
     const { objective, options } = this.#chosen;
@@ -61,15 +66,17 @@ export class Evaluator {
     const batches = passes.map(unitsToBatch);
     const totals = countStep(batches);
     const metrics: Record<string, number> = {};
+    const counts = withPredictions || objective.rows === "classes" ? new PredictionCounts() : null;
     let [loss, tokens, numDone] = [0, 0, 0];
     for (const [pass, batch] of batches.entries()) {
-      const outcome = objective.evaluate(await this.#scorer.scores(batch), totals, options);
+      const outcome = objective.evaluate(await this.#scorer.scores(batch, counts), totals, options);
       loss += outcome.loss;
       addMetrics(metrics, outcome.metrics);
       tokens += batch.numLabels;
       numDone += passes[pass]?.length ?? 0;
       onProgress(numDone);
     }
+    if (counts) addMetrics(metrics, counts.metrics(objective.rows));
     return { loss, perplexity: Math.exp(loss), tokens, metrics };
   }
 }

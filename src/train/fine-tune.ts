@@ -17,6 +17,7 @@ import type { Session } from "../run/session.ts";
 import type { MemoryTraffic } from "../runtime/vector-memory.ts";
 import { BranchDropper, type DropPlan } from "./dropbp/branch-dropper.ts";
 import { divergence, noMovement, requireFinite } from "./checks.ts";
+import { type EvalMetric, LOSS, isBetter } from "./eval-metrics.ts";
 import { type Evaluation, Evaluator } from "./evaluate.ts";
 import type { EvalEvent, SampleEvent, StepEvent } from "./events.ts";
 import { type ChosenObjective, Scorer, runStep } from "./objective-step.ts";
@@ -44,8 +45,12 @@ export interface OptimizerPlan {
 export interface EvaluationPlan {
   readonly units: readonly TrainingUnit[];
   readonly everySteps: number;
-  /** Evaluations without a better loss after which the run stops; null: it does not. */
+  /** Evaluations without a better one after which the run stops; null: it does not. */
   readonly patience: number | null;
+  /** What is better; the loss unless given. */
+  readonly metric?: EvalMetric;
+  /** Whether the best checkpoint is kept and is the result; where the run stops early it is anyway. */
+  readonly keepsBest?: boolean;
 }
 
 /** What the caller may do while the run goes on. */
@@ -114,6 +119,11 @@ export async function* fineTune(
   } finally {
     await run.release();
   }
+}
+
+/** Whether the result is the best checkpoint. */
+function keepsBest({ patience, keepsBest: isAsked = false }: EvaluationPlan): boolean {
+  return isAsked || patience !== null;
 }
 
 /** What is awaited between blocks; undefined: nothing. */
@@ -290,13 +300,16 @@ class Run {
 
   async *#evaluate(): AsyncGenerator<EvalEvent, void, void> {
     if (!this.#parts.evaluator || !this.#request.evaluation) return;
-    const evaluation = await this.#parts.evaluator.evaluate(this.#request.evaluation.units);
+    const { units, metric = LOSS } = this.#request.evaluation;
+    const { evaluator } = this.#parts;
+    const evaluation = await evaluator.evaluate(units, undefined, metric.needsPredictions);
     this.#evaluation = evaluation;
     const { global_step: step, best_metric: best, evaluations_without_improvement: idle } = this.#state;
-    const better = best === null || evaluation.loss < best;
+    const value = { ...evaluation, ...evaluation.metrics }[metric.key] as number;
+    const better = isBetter(metric, value, best);
     this.#state = {
       ...this.#state,
-      best_metric: better ? evaluation.loss : best,
+      best_metric: better ? value : best,
       best_global_step: better ? step : this.#state.best_global_step,
       evaluations_without_improvement: better ? 0 : idle + 1,
     };
@@ -305,7 +318,7 @@ class Run {
     this.#state.log_history.push({ ...event });
     await this.#request.store.log(event);
     yield event;
-    if (better && this.#request.evaluation.patience !== null) await this.#save();
+    if (better && keepsBest(this.#request.evaluation)) await this.#save();
   }
 
   async #save(): Promise<void> {
@@ -331,7 +344,7 @@ class Run {
     const { best_global_step: best, global_step: step } = this.#state;
     // From where the run is made longer.
     await this.#save();
-    const goesBack = evaluation !== null && evaluation.patience !== null && best !== null && best !== step;
+    const goesBack = evaluation !== null && keepsBest(evaluation) && best !== null && best !== step;
     if (goesBack) await store.restore(best);
     await requireFinite(adapter, store, step);
     await store.finish(this.#state);

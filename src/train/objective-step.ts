@@ -11,6 +11,7 @@ import { type BetweenBlocks, ForwardPass } from "../run/forward-pass.ts";
 import type { Session } from "../run/session.ts";
 import { mismatchedBatches } from "./micro-batch.ts";
 import type { Objective, Scores } from "./objective.ts";
+import { type PredictionCounts, predict } from "./predictions.ts";
 import { countStep, estimateDivergence } from "./sequence-scores.ts";
 import type { MicroBatchKey, StepRunner } from "./step-runner.ts";
 
@@ -65,18 +66,25 @@ export class Scorer {
     return this.#reference && (await logProbsBy(this.#reference, batch));
   }
 
-  /** Both log-probabilities, without dropout. */
-  async scores(batch: Batch): Promise<Scores> {
-    const logProbs = await logProbsBy(this.#policy, batch);
+  /** Both log-probabilities, without dropout; the likeliest of each labelled position goes to `counts`. */
+  async scores(batch: Batch, counts: PredictionCounts | null = null): Promise<Scores> {
+    const logProbs = await logProbsBy(this.#policy, batch, counts);
     return { ...batch, logProbs, reference: await this.reference(batch) };
   }
 }
 
-async function logProbsBy(pass: ForwardPass, batch: Batch): Promise<Float32Array> {
+async function logProbsBy(
+  pass: ForwardPass,
+  batch: Batch,
+  counts: PredictionCounts | null = null,
+): Promise<Float32Array> {
   const logProbs = new Float32Array(batch.numLabels);
-  await pass.run(batch.input, factsOf(batch), (x) =>
-    pass.head.logProbs(x, labelledPositions(batch), logProbs),
-  );
+  const labelled = labelledPositions(batch);
+  await pass.run(batch.input, factsOf(batch), async (x) => {
+    await pass.head.logProbs(x, labelled, logProbs);
+    if (counts)
+      counts.add(await predict(pass.session, pass.head, x, labelled), labelled.labels, batch.weights);
+  });
   return logProbs;
 }
 

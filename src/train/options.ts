@@ -19,6 +19,7 @@ import { BASE_KINDS } from "../quant/storages.ts";
 import { SHARD_DTYPES } from "../runtime/vector-memory.ts";
 import { RESIDENCIES } from "../run/weights.ts";
 import { SENSITIVITIES } from "./dropbp/sensitivity.ts";
+import { EVAL_METRICS } from "./eval-metrics.ts";
 import { LOG_FORMATS } from "./logs/log-formats.ts";
 import { OBJECTIVES } from "./objectives.ts";
 import { findOwnProblems, optionFlags, ownOptions } from "./own-options.ts";
@@ -158,6 +159,10 @@ const GROUPS = {
       .positive()
       .optional()
       .describe("Evaluate every so many steps; default: once per epoch"),
+    evalMetric: z
+      .enum(names(EVAL_METRICS))
+      .optional()
+      .describe("What makes a checkpoint the best; given, the best checkpoint is the result; default: loss"),
     earlyStopping: z
       .int()
       .positive()

@@ -41,7 +41,7 @@ export function tellResume(setup: TrainingSetup, checkpoint: string, saved: RunS
   const notes: string[] = [];
   if (options.earlyStopping !== undefined && idle >= options.earlyStopping) {
     notes.push(
-      `The run has stopped early, after ${idle} evaluations without a better loss: nothing is left to do.`,
+      `The run has stopped early, after ${idle} evaluations without a better ${options.evalMetric ?? "loss"}: nothing is left to do.`,
     );
   } else if (step === totalSteps) {
     notes.push("The run is complete: nothing is left to do. More steps or epochs make it longer.");
@@ -67,8 +67,9 @@ export function tellDone(
 ): DoneEvent {
   const losses = (event: string): number[] =>
     state.log_history.flatMap((entry) => (entry["event"] === event ? [Number(entry["loss"])] : []));
-  const { global_step: steps, best_global_step: best, best_metric: bestLoss } = state;
-  const isBest = options.earlyStopping !== undefined && best !== null && data.heldOut !== null;
+  const { global_step: steps, best_global_step: best } = state;
+  const isBest =
+    (options.evalMetric ?? options.earlyStopping) !== undefined && best !== null && data.heldOut !== null;
   return {
     event: "done",
     output: options.output,
@@ -79,8 +80,14 @@ export function tellDone(
     first_loss: losses("step")[0] ?? null,
     last_loss: losses("step").at(-1) ?? null,
     held_out_loss_before: losses("eval")[0] ?? null,
-    held_out_loss: (isBest ? bestLoss : losses("eval").at(-1)) ?? null,
+    held_out_loss: (isBest ? lossAt(state, best) : losses("eval").at(-1)) ?? null,
     seconds,
     ...sumPower(state.log_history),
   };
+}
+
+/** Held-out loss after a step. */
+function lossAt({ log_history: history }: RunState, step: number): number | undefined {
+  const found = history.find((entry) => entry["event"] === "eval" && entry["step"] === step);
+  return found && Number(found["loss"]);
 }

@@ -11,6 +11,7 @@ import { createEngine } from "../runtime/create-engine.ts";
 import { ShardMemory } from "../runtime/shard-memory.ts";
 import { RESIDENT, type VectorMemory } from "../runtime/vector-memory.ts";
 import { parseByteSize } from "../messages/byte-size.ts";
+import { findEvalMetric } from "./eval-metrics.ts";
 import type { Evaluation } from "./evaluate.ts";
 import type { DoneEvent, TrainEvent } from "./events.ts";
 import { folderStore } from "./files/folder-store.ts";
@@ -212,6 +213,8 @@ function requestOf(
       units: heldOut,
       everySteps: options.evalEvery ?? plan.stepsPerEpoch,
       patience: options.earlyStopping ?? null,
+      metric: findEvalMetric(options.evalMetric, objective.objective),
+      keepsBest: options.evalMetric !== undefined,
     },
     recompute: memory.recompute,
     dropBp: setup.dropBp,

@@ -96,6 +96,7 @@ function lossFacts({
   log_history: history,
   best_metric: best,
   best_global_step: bestStep,
+  settings: { evalMetric: metric = "loss" },
 }: RunState): Fact[] {
   const at = (entry: Readonly<Record<string, unknown>> | undefined): string =>
     `${Number(entry?.["loss"]).toFixed(4)} after step ${String(entry?.["step"])}`;
@@ -109,7 +110,10 @@ function lossFacts({
     facts.push(["training loss", `${first}, ${last}`]);
   }
   if (evaluations.length > 0) {
-    const lowest = best === null ? "" : `; lowest ${best.toFixed(4)} after step ${bestStep}`;
+    const lowest =
+      best === null
+        ? ""
+        : `; ${metric === "loss" ? "lowest" : `best ${String(metric)}`} ${best.toFixed(4)} after step ${bestStep}`;
     facts.push(["held-out loss", `${at(evaluations[0])}, ${at(evaluations.at(-1))}${lowest}`]);
   }
   return facts;

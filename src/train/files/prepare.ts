@@ -27,6 +27,7 @@ import { requireMatchedPatterns } from "../../peft/targets.ts";
 import type { Residency } from "../../run/weights.ts";
 import type { DropPlan } from "../dropbp/branch-dropper.ts";
 import { SENSITIVITIES } from "../dropbp/sensitivity.ts";
+import { findEvalMetric } from "../eval-metrics.ts";
 import { suitableLearningRate, suitableWarmup } from "../learning-rate.ts";
 import type { ChosenObjective } from "../objective-step.ts";
 import { defaultObjective, findObjective } from "../objectives.ts";
@@ -98,9 +99,11 @@ export async function openRun(
     const model = openModel(checkpoint.config);
     const { objective } = chooseObjective(options, model);
     dropPlan(options);
+    findEvalMetric(options.evalMetric, objective);
     const data = await readRunData(options, model, objective, checkpoint.tokenizerFiles, hooks);
-    if (options.earlyStopping !== undefined && data.heldOut === null) {
-      throw new UsageError("usage/flag", "Cannot stop early: there is no held-out data to evaluate on", {
+    if ((options.earlyStopping ?? options.evalMetric) !== undefined && data.heldOut === null) {
+      const aim = options.earlyStopping === undefined ? "keep the best checkpoint" : "stop early";
+      throw new UsageError("usage/flag", `Cannot ${aim}: there is no held-out data to evaluate on`, {
         hint: "Give --eval-data or --eval-share, or a data folder with valid.jsonl.",
       });
     }

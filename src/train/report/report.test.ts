@@ -84,7 +84,7 @@ test("the page tells numbers, settings, data, environment and commands", () => {
     "<title>lora on owner/name</title>",
     "2.5000 → 1.5000",
     "2.2500 → 1.7500",
-    "best 1.5000, after step 3",
+    "best loss 1.5000, after step 3",
     "120.0 MB",
     "6 s",
     "50.0 tokens/s",

@@ -35,7 +35,7 @@ function listTiles({ state }: ReportParts): Tile[] {
       {
         label: "Held-out loss",
         value: losses.map(formatLoss).join(" → "),
-        note: lowestNote(state),
+        note: bestNote(state),
       },
       {
         label: "Perplexity",
@@ -83,8 +83,10 @@ function listTiles({ state }: ReportParts): Tile[] {
   return tiles;
 }
 
-function lowestNote({ best_metric: best, best_global_step: step }: ReportParts["state"]): string {
-  return best === null || step === null ? "" : `best ${formatLoss(best)}, after step ${formatCount(step)}`;
+function bestNote({ best_metric: best, best_global_step: step, settings }: ReportParts["state"]): string {
+  if (best === null || step === null) return "";
+  const { evalMetric: metric = "loss" } = settings;
+  return `best ${String(metric)} ${formatLoss(best)}, after step ${formatCount(step)}`;
 }
 
 function sum(entries: readonly LogEntry[], value: (entry: LogEntry) => number): number {

@@ -1,0 +1,39 @@
+/** @file What makes a checkpoint the best: the list, its directions, and counts of predictions. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { EVAL_METRICS, LOSS, findEvalMetric, isBetter } from "./eval-metrics.ts";
+import { OBJECTIVES, findObjective } from "./objectives.ts";
+import { PredictionCounts } from "./predictions.ts";
+
+test("a lower loss and a higher share are better, an equal one is not", () => {
+  for (const metric of EVAL_METRICS) {
+    const [better, worse] = metric.better === "lower" ? [1, 2] : [2, 1];
+    assert.ok(isBetter(metric, worse, null), metric.name);
+    assert.ok(isBetter(metric, better, worse), metric.name);
+    assert.ok(!isBetter(metric, worse, better) && !isBetter(metric, better, better), metric.name);
+  }
+});
+
+test("every objective has the loss, and others are refused with what it has", () => {
+  for (const objective of OBJECTIVES) assert.equal(findEvalMetric(undefined, objective), LOSS);
+  assert.throws(() => findEvalMetric("macro-f1", findObjective("cross-entropy")), {
+    code: "usage/flag",
+    message: /"macro-f1" with objective "cross-entropy": expected one of loss, perplexity, token-accuracy$/,
+  });
+  assert.equal(findEvalMetric("macro-f1", findObjective("classification")).key, "macro_f1");
+  assert.equal(findEvalMetric("reward-accuracy", findObjective("dpo")).key, "rewards/accuracies");
+});
+
+test("shares and F1 of predictions, counted over batches", () => {
+  const counts = new PredictionCounts();
+  counts.add(Int32Array.of(0, 0, 1), Int32Array.of(0, 1, 1), Float32Array.of(1, 1, 1));
+  counts.add(Int32Array.of(2, 0), Int32Array.of(2, 2), Float32Array.of(1, 1));
+  // Class 0: TP 1, FP 2, FN 0; class 1: TP 1, FP 0, FN 1; class 2: TP 1, FP 0, FN 1.
+  const expected = (2 / 4 + 2 / 3 + 2 / 3) / 3;
+  const { accuracy, macro_f1: f1 } = counts.metrics("classes");
+  assert.equal(accuracy, 3 / 5);
+  assert.ok(Math.abs(f1! - expected) < 1e-12);
+  const weighted = new PredictionCounts();
+  weighted.add(Int32Array.of(5, 6), Int32Array.of(5, 7), Float32Array.of(3, 1));
+  assert.deepEqual(weighted.metrics("text"), { token_accuracy: 0.75 });
+});

@@ -1,0 +1,84 @@
+/** @file The list of numbers by which the best checkpoint of a run can be chosen. */
+import type { DataKindName } from "../data/data-kinds.ts";
+import { UsageError } from "../errors.ts";
+import type { Objective } from "./objective.ts";
+
+export interface EvalMetric {
+  readonly name: string;
+  /** Its name in the events of evaluations. */
+  readonly key: string;
+  readonly better: "lower" | "higher";
+  /** Data of the objectives that have it; null: all have. */
+  readonly rows: readonly DataKindName[] | null;
+  /** Whether the likeliest tokens or classes are looked at, which takes the logits of all labels. */
+  readonly needsPredictions: boolean;
+}
+
+export const LOSS: EvalMetric = {
+  name: "loss",
+  key: "loss",
+  better: "lower",
+  rows: null,
+  needsPredictions: false,
+};
+
+export const EVAL_METRICS: readonly EvalMetric[] = [
+  LOSS,
+  // e to the power of the held-out loss.
+  {
+    name: "perplexity",
+    key: "perplexity",
+    better: "lower",
+    rows: ["text"],
+    needsPredictions: false,
+  },
+  // Share of the learned tokens that are the likeliest, each with its weight.
+  {
+    name: "token-accuracy",
+    key: "token_accuracy",
+    better: "higher",
+    rows: ["text"],
+    needsPredictions: true,
+  },
+  // Share of the examples whose likeliest class is their own.
+  {
+    name: "accuracy",
+    key: "accuracy",
+    better: "higher",
+    rows: ["classes"],
+    needsPredictions: true,
+  },
+  // Mean over the classes of F1, which is 2TP / (2TP + FP + FN).
+  {
+    name: "macro-f1",
+    key: "macro_f1",
+    better: "higher",
+    rows: ["classes"],
+    needsPredictions: true,
+  },
+  // Share of the pairs whose chosen answer has the higher reward.
+  {
+    name: "reward-accuracy",
+    key: "rewards/accuracies",
+    better: "higher",
+    rows: ["preference"],
+    needsPredictions: false,
+  },
+];
+
+/** Finds the metric of a run. @throws UsageError "usage/flag" for one that the objective does not have */
+export function findEvalMetric(name: string | undefined, objective: Objective): EvalMetric {
+  const metric = name === undefined ? LOSS : EVAL_METRICS.find((one) => one.name === name);
+  const fits = (one: EvalMetric): boolean => one.rows === null || one.rows.includes(objective.rows);
+  if (metric && fits(metric)) return metric;
+  const expected = EVAL_METRICS.filter(fits).map((one) => one.name);
+  throw new UsageError(
+    "usage/flag",
+    `Cannot use eval metric "${name}" with objective "${objective.name}": expected one of ${expected.join(", ")}`,
+  );
+}
+
+/** Whether a value is better than the best so far. */
+export function isBetter({ better }: EvalMetric, value: number, best: number | null): boolean {
+  return best === null || (better === "lower" ? value < best : value > best);
+}

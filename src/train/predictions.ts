@@ -1,0 +1,74 @@
+/** @file The likeliest tokens or classes beside what they should be, and what is told of them. */
+import type { DataKindName } from "../data/data-kinds.ts";
+import type { Head, LabelledPositions } from "../run/head.ts";
+import type { Session } from "../run/session.ts";
+import type { HostTensor } from "../runtime/host-tensor.ts";
+
+/** Logits of so many positions exist at a time. */
+const CHUNK = 256;
+
+/** Finds the likeliest output of each labelled position of x [B, T, D]. */
+export async function predict(
+  session: Session,
+  head: Head,
+  x: HostTensor<"float32">,
+  { indexes }: LabelledPositions,
+): Promise<Int32Array> {
+  const predicted = new Int32Array(indexes.length);
+  for (let from = 0; from < indexes.length; from += CHUNK) {
+    const chunk = indexes.subarray(from, from + CHUNK);
+    const logits = await head.logitsAt(x, chunk);
+    const numOutputs = logits.shape[1] as number;
+    for (let row = 0; row < chunk.length; row++) {
+      let best = row * numOutputs;
+      for (let i = best + 1; i < (row + 1) * numOutputs; i++)
+        if (logits.data[i]! > logits.data[best]!) best = i;
+      predicted[from + row] = best - row * numOutputs;
+    }
+    session.pool.release(logits);
+  }
+  return predicted;
+}
+
+/** How often a class was right, was there, was named. */
+interface ClassCounts {
+  right: number;
+  labelled: number;
+  predicted: number;
+}
+
+/** Counts predictions over the batches of an evaluation. */
+export class PredictionCounts {
+  readonly #classes = new Map<number, ClassCounts>();
+  #rightWeight = 0;
+  #weight = 0;
+
+  /** Adds positions, each with its weight. */
+  add(predicted: Int32Array, labels: Int32Array, weights: Float32Array): void {
+    for (const [i, label] of labels.entries()) {
+      const isRight = predicted[i] === label;
+      this.#weight += weights[i]!;
+      if (isRight) this.#rightWeight += weights[i]!;
+      this.#of(label).labelled++;
+      this.#of(predicted[i]!).predicted++;
+      if (isRight) this.#of(label).right++;
+    }
+  }
+
+  #of(label: number): ClassCounts {
+    let counts = this.#classes.get(label);
+    if (!counts) this.#classes.set(label, (counts = { right: 0, labelled: 0, predicted: 0 }));
+    return counts;
+  }
+
+  /** What is told where a kind of data was learned, by the names of `EVAL_METRICS`. */
+  metrics(rows: DataKindName): Record<string, number> {
+    const accuracy = this.#rightWeight / this.#weight;
+    if (rows !== "classes") return { token_accuracy: accuracy };
+    // Classes that are nowhere have no F1.
+    const scores = [...this.#classes.values()].map(
+      ({ right, labelled, predicted }) => (2 * right) / (labelled + predicted),
+    );
+    return { accuracy, macro_f1: scores.reduce((sum, score) => sum + score, 0) / scores.length };
+  }
+}
