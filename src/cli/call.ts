@@ -3,7 +3,7 @@ import { parseArgv } from "./argv.ts";
 import type { Command, CommandIO } from "./command.ts";
 import { flagsOf } from "./flags.ts";
 import { commandHelp } from "./help.ts";
-import { readOptions } from "./options.ts";
+import { readGivenOptions } from "./options.ts";
 import { isHelp, showHelp } from "./show-help.ts";
 
 /** Runs a command with the words after its name; returns the exit status. */
@@ -14,7 +14,8 @@ export async function callCommand(
 ): Promise<number> {
   const [firstKey] = command.positionals;
   if (command.takesAllWords && firstKey !== undefined && !isHelp(words[0])) {
-    return (await command.run(command.options.parse({ [firstKey]: words }), io)) ?? 0;
+    const options = { [firstKey]: words };
+    return (await command.run(command.options.parse(options), io, new Set(Object.keys(options)))) ?? 0;
   }
   const flags = flagsOf(command);
   const argv = parseArgv(words, flags, command.positionals);
@@ -22,5 +23,6 @@ export async function callCommand(
     const chosen = new Map([...argv.texts].map(([key, texts]) => [key, texts.at(-1) ?? ""]));
     return showHelp(commandHelp(command, { width: io.width, chosen }), io);
   }
-  return (await command.run(await readOptions(command, flags, argv), io)) ?? 0;
+  const { options, given } = await readGivenOptions(command, flags, argv);
+  return (await command.run(options, io, given)) ?? 0;
 }

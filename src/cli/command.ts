@@ -64,8 +64,8 @@ export interface CommandBody<S extends z.ZodObject = z.ZodObject> {
   readonly choosers?: readonly Chooser[];
   /** Finds all that is wrong with values; by default what `options` finds. */
   findProblems?(values: Readonly<Record<string, unknown>>, form: ValueForm): readonly Problem[];
-  /** Runs; returns an exit status other than 0 if need be. */
-  run(options: z.output<S>, io: CommandIO): Promise<number | void>;
+  /** Runs; returns an exit status other than 0 if need be. `given`: keys of the options that are no defaults. */
+  run(options: z.output<S>, io: CommandIO, given: ReadonlySet<string>): Promise<number | void>;
 }
 
 /** One command of the program, loaded. */

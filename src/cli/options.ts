@@ -10,15 +10,28 @@ import type { Flag } from "./flags.ts";
 
 const EMPTY_FILE: ConfigFile = { values: new Map(), names: new Map(), problems: [], hints: [] };
 
+/** Options of a call, and the keys of those that were given: by flags or by the settings file. */
+export interface GivenOptions {
+  readonly options: Record<string, unknown>;
+  readonly given: ReadonlySet<string>;
+}
+
+/** Reads the options of a command alone. @throws as `readGivenOptions` */
+export async function readOptions(
+  ...call: Parameters<typeof readGivenOptions>
+): Promise<Record<string, unknown>> {
+  return (await readGivenOptions(...call)).options;
+}
+
 /**
  * Reads and checks the options of a command.
  * @throws UsageError "usage/flag" that names all problems at once; FormatError "format/file" for the settings file.
  */
-export async function readOptions(
+export async function readGivenOptions(
   command: Command,
   flags: readonly Flag[],
   argv: ParsedArgv,
-): Promise<Record<string, unknown>> {
+): Promise<GivenOptions> {
   const file = argv.configPath === null ? EMPTY_FILE : await readConfigFile(argv.configPath, flags);
   const problems = [...argv.problems, ...file.problems];
   const values: Record<string, unknown> = Object.fromEntries(file.values);
@@ -47,7 +60,9 @@ export async function readOptions(
     else problems.push(`${[name, ...inner].join(".")} ${written[i]!.text}`);
   }
   problems.push(...unreadable.values());
-  if (problems.length === 0) return command.options.parse(values);
+  if (problems.length === 0) {
+    return { options: command.options.parse(values), given: new Set(Object.keys(values)) };
+  }
   const [first, ...others] = problems;
   const list = others.length === 0 ? ` ${first}` : ` ${problems.length} problems\n  ${problems.join("\n  ")}`;
   throw new UsageError("usage/flag", `Cannot run "graft ${command.name}":${list}`, {

@@ -1,7 +1,8 @@
-/** @file `graft plan`: what a run will need in memory, before any weight is read. */
+/** @file `graft plan`: what a run will need in memory and time, before any weight is read, and settings that fit. */
 import { DEFAULT_MODEL } from "../hub/resolve.ts";
-import { openRun, settleRun } from "../train/files/prepare.ts";
-import { planRun } from "../train/files/setup.ts";
+import { fitRun } from "../train/files/fit-run.ts";
+import { openRun } from "../train/files/prepare.ts";
+import { ratesOf } from "../train/files/rates-file.ts";
 import {
   NAMED_DATA,
   TRAIN_GROUPS,
@@ -10,16 +11,15 @@ import {
   findTrainProblems,
 } from "../train/options.ts";
 import { defineCommand } from "./command.ts";
-import { formatBytes } from "../messages/numbers.ts";
+import { planEvent, planLines, trainWords } from "./plan-report.ts";
 import { pullWithProgress } from "./pull.ts";
 import { ReadingBar } from "./reading.ts";
 import { TRAIN_CHOOSERS } from "./train.ts";
 
 const DEFAULT_OUTPUT = "runs/mine";
-const LABEL_WIDTH = 14;
 
 export const command = defineCommand({
-  example: "npx graft plan --data chats.jsonl --max-length 1024",
+  example: "npx graft plan --data chats.jsonl --max-length 1024 --memory 2GB",
   positionals: [],
   options: TRAIN_OPTIONS.extend({
     model: TRAIN_OPTIONS.shape.model.default(DEFAULT_MODEL),
@@ -30,7 +30,7 @@ export const command = defineCommand({
   choosers: TRAIN_CHOOSERS,
   findProblems: (values, form) =>
     findTrainProblems({ model: DEFAULT_MODEL, output: DEFAULT_OUTPUT, ...values }, form),
-  async run(flags, io) {
+  async run(flags, io, given) {
     const options = flags as TrainOptions;
     await pullWithProgress(options.model, io);
     const reading = new ReadingBar(io);
@@ -40,17 +40,15 @@ export const command = defineCommand({
       onProgress: ({ file, numRows, totalRows }) => reading.update({ file, numRows, totalRows }),
     }).finally(() => reading.stop());
     try {
-      const memory = planRun(settleRun(opened, options));
-      const rows = {
-        weights: memory.weightsBytes + memory.stemAndHeadBytes,
-        trained: memory.trainableBytes,
-        activations: memory.activationsBytes,
-        scratch: memory.scratchBytes,
-        peak: memory.totalBytes,
-      };
-      for (const [label, bytes] of Object.entries(rows))
-        io.stdout(label.padEnd(LABEL_WIDTH) + formatBytes(bytes));
-      io.emit({ event: "plan", bytes: rows, gradient_checkpointing: memory.recompute });
+      const fitted = fitRun(opened, options, given);
+      const rates = await ratesOf(io.env, options.threads);
+      const keys = new Set(["output", ...given, ...Object.keys(fitted.chosen)]);
+      // What was chosen stands in its place.
+      keys.delete("memory");
+      const settings = { ...options, ...fitted.chosen } as TrainOptions;
+      const plan = { fitted, rates, words: ["npx", "graft", "train", ...trainWords(settings, keys)] };
+      for (const line of planLines(plan)) io.stdout(line);
+      io.emit(planEvent(plan));
     } finally {
       await opened.checkpoint.close();
     }

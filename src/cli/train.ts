@@ -41,6 +41,7 @@ export async function trainWithProgress(
   options: TrainInput,
   io: CommandIO,
   onEvent: (event: TrainEvent) => void = () => {},
+  given?: ReadonlySet<string>,
 ): Promise<TrainedRun> {
   // Fetched here with a bar; the run finds it in the cache.
   await pullWithProgress(options.model, io);
@@ -78,6 +79,7 @@ export async function trainWithProgress(
   try {
     const result = await fineTune(options, {
       signal: io.signal,
+      ...(given ? { given } : {}),
       env: io.env,
       onEvent: (event) => {
         onEvent(event);
@@ -111,8 +113,8 @@ export const command = defineCommand({
   groups: TRAIN_GROUPS,
   choosers: TRAIN_CHOOSERS,
   findProblems: (values, form) => findTrainProblems({ model: DEFAULT_MODEL, ...values }, form),
-  async run(options, io) {
-    const result = await trainWithProgress(options as TrainInput, io);
+  async run(options, io, given) {
+    const result = await trainWithProgress(options as TrainInput, io, () => {}, given);
     for (const line of doneLines(result, result.nextCommand)) io.stdout(line);
   },
 });

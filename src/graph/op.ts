@@ -13,6 +13,12 @@ export type Attributes = Readonly<Record<string, unknown>>;
 /** An operation without settings. */
 export type NoAttributes = Readonly<Record<string, never>>;
 
+/** How many numbers are multiplied, and of which kind they are. */
+export interface Multiplications {
+  readonly kind: "float32" | "int8";
+  readonly count: number;
+}
+
 /** An operation; `I` and `O` are tuples of its inputs and outputs. */
 export interface Op<
   A extends Attributes = Attributes,
@@ -30,6 +36,8 @@ export interface Op<
    * input does. Memory of their own when it is left out. For estimates alone.
    */
   readonly memory?: "in-place" | "view";
+  /** Multiplications of a product, of which there are many more than elements; none when it is left out. For estimates alone. */
+  multiplications?(node: Node<A, I, O>, bindings: Bindings): Multiplications;
   /** Bytes that the ONNX nodes need besides inputs and outputs; none when it is left out. For estimates alone. */
   scratchBytes?(node: Node<A, I, O>, bindings: Bindings): number;
 }

@@ -8,7 +8,10 @@
 import { DTYPES } from "./dtype.ts";
 import type { AnyNode, TensorType, Value } from "./graph.ts";
 import { type ProgramSpec, nodesOf } from "./program.ts";
-import { type Bindings, evaluateShape, numElements } from "./shape.ts";
+import { type Bindings, evaluateDim, evaluateShape, numElements } from "./shape.ts";
+
+/** The size of a part of some rows: a symbol of its own, but for those of whole runs, which are single letters. */
+const PART = /^[a-z]\w+$/;
 
 /** Bytes of a tensor. */
 export function sizeBytesOf({ dtype, shape }: TensorType, bindings: Bindings): number {
@@ -35,7 +38,8 @@ export function peakBytes(spec: ProgramSpec, bindings: Bindings): number {
     if (node.op.memory === "view" && input) ownerOf.set(node.outputs[0] as Value, owner(input));
     for (const each of new Set(node.inputs)) count(owner(each), 1);
   }
-  const bytes = (value: Value): number => sizeBytesOf(value, bindings);
+  const sizes = withUnknown(order, bindings);
+  const bytes = (value: Value): number => sizeBytesOf(value, sizes);
   let [live, peak] = [0, 0];
   const free = (value: Value): void => {
     if (isOurs(value)) live -= bytes(value);
@@ -53,7 +57,7 @@ export function peakBytes(spec: ProgramSpec, bindings: Bindings): number {
       if (place) overwritten.add(place);
       else live += bytes(output);
     }
-    peak = Math.max(peak, live + (node.op.scratchBytes?.(node, bindings) ?? 0));
+    peak = Math.max(peak, live + (node.op.scratchBytes?.(node, sizes) ?? 0));
     for (const value of read) {
       const left = count(value, -uses(node, value, owner));
       if (left === 0 && !overwritten.has(value)) free(value);
@@ -62,6 +66,19 @@ export function peakBytes(spec: ProgramSpec, bindings: Bindings): number {
     for (const output of node.outputs) if (owner(output) === output && !readers.get(output)) free(output);
   }
   return peak;
+}
+
+/** Gives sizes that only a run will know, of parts of some rows, an even share of these. */
+export function withUnknown(nodes: readonly AnyNode[], bindings: Bindings): Bindings {
+  const sizes: Record<string, number> = { ...bindings };
+  for (const { inputs, outputs } of nodes) {
+    for (const { shape } of outputs) {
+      const [rows] = shape;
+      if (typeof rows !== "string" || !PART.test(rows) || rows in sizes) continue;
+      sizes[rows] = Math.ceil(evaluateDim(inputs[0]?.shape[0] ?? 0, sizes) / outputs.length);
+    }
+  }
+  return sizes;
 }
 
 /** How many of a node's inputs lie in the memory of a value. */

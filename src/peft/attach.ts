@@ -3,6 +3,7 @@ import { sameShape, showShape } from "../graph/shape.ts";
 import { assertInternal } from "../errors.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import type { DerivedLease } from "../models/derived-tensors.ts";
+import type { Model } from "../models/model.ts";
 import type { Random } from "../random.ts";
 import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
 import { RESIDENT, type VectorMemory, whileHeld } from "../runtime/vector-memory.ts";
@@ -85,11 +86,9 @@ export async function attach(
       throw error;
     }
   }
-  // An adapter's file means each module by itself, so a head stays when the embedding that it is tied to is trained.
   const copies: Record<string, HostTensor> = {};
-  for (const [own, tied] of model.ties) {
-    const keepsOwn = configFileOf(method) !== null && byName.has(tied) && !byName.has(own);
-    if (keepsOwn) copies[own] = await base.values(tied);
+  for (const own of copiedTensors(model, method, new Set(byName.keys()))) {
+    copies[own] = await base.values(model.storedName(own));
   }
   const tensorsOf = (site: AdaptedSite): Readonly<Record<string, HostTensor>> => tensors.get(site) ?? {};
   const parts = { ...layout, method, parameters, tensorsOf, copies };
@@ -114,6 +113,15 @@ export async function attach(
     tensor: (name) => byName.get(name)?.value ?? null,
     release,
   };
+}
+
+/**
+ * Tensors of the base that are tied to a trained one and stay as they are: an adapter's file means each module by itself,
+ * so a head stays when the embedding that it is tied to is trained. `trained`: names of parameters.
+ */
+export function copiedTensors(model: Model, method: Method, trained: ReadonlySet<string>): string[] {
+  if (configFileOf(method) === null) return [];
+  return [...model.ties].flatMap(([own, tied]) => (trained.has(tied) && !trained.has(own) ? [own] : []));
 }
 
 /** Picks the trained tensors of a site, by suffix; views. */

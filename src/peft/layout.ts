@@ -142,7 +142,11 @@ export interface Preview {
 
 /** Looks ahead at `attach`. @throws as `attach`. */
 export function previewAttach(model: Model, kept: KeptAs, request: AttachRequest): Preview {
-  const { sites, trainedBase } = layOut(model, kept, request);
+  return previewLayout(layOut(model, kept, request));
+}
+
+/** Counts what a layout makes. */
+export function previewLayout({ sites, trainedBase }: Layout): Preview {
   const all = [...sites.values()];
   const trained = [...trainedBase, ...all.flatMap((site) => site.parameters)];
   const frozen = all.flatMap((site) => site.frozen);

@@ -40,7 +40,8 @@ export interface ParameterGroup {
   readonly values: Float32Array;
 }
 
-type ParameterPlan = Pick<Parameter, "name" | "input" | "shape" | "layer" | "owner">;
+/** A parameter that has no numbers yet. */
+export type ParameterPlan = Pick<Parameter, "name" | "input" | "shape" | "layer" | "owner">;
 
 /** All that is trained. */
 export interface Parameters {
@@ -52,12 +53,12 @@ export interface Parameters {
   readonly memory: VectorMemory;
 }
 
-/** Makes the parameters of a layout, all zero, in memory of a kind. */
-export function makeParameters(
-  { trainedBase, sites }: Pick<Layout, "trainedBase" | "sites">,
-  memory: VectorMemory = RESIDENT,
-): Parameters {
-  const plans = [
+/** Lists the parameters of a layout: tensors of the base first, then site by site. */
+export function listParameters({
+  trainedBase,
+  sites,
+}: Pick<Layout, "trainedBase" | "sites">): ParameterPlan[] {
+  return [
     ...trainedBase.map((tensor): ParameterPlan => {
       const { name, path, shape, layer } = tensor;
       return { name, input: path, shape, layer, owner: { kind: "base", tensor } };
@@ -70,6 +71,14 @@ export function makeParameters(
       }),
     ),
   ];
+}
+
+/** Makes the parameters of a layout, all zero, in memory of a kind. */
+export function makeParameters(
+  layout: Pick<Layout, "trainedBase" | "sites">,
+  memory: VectorMemory = RESIDENT,
+): Parameters {
+  const plans = listParameters(layout);
   const layers = [...new Set(plans.map(({ layer }) => layer))].sort(
     (a, b) => (a ?? Infinity) - (b ?? Infinity),
   );

@@ -236,13 +236,14 @@ function withConstants<T extends { readonly part: PartGraph }>(
   return { spec, made, constants: () => constantsOf(session, layer, made.part, spec.inputs) };
 }
 
-/** Lists the tensors of a block that its forward and backward programs read, and what of them. */
+/** Lists the frozen tensors of a block that its forward and backward programs read, and what of them. */
 export function tensorsRead(
   model: Model,
-  { layer, projector, arithmetic: { product, isSmoothed } }: BlockStructure,
+  { layer, projector, arithmetic: { product, isSmoothed }, trained }: BlockStructure,
 ): readonly TensorRead[] {
   const { part, x, y } = model.buildBlock(layer, { ...PLAIN_PART, projector, product, isSmoothed });
-  return part.readsOf(neededInputs({ y }, { x, ...part.inputs() }));
+  const all = part.readsOf(neededInputs({ y }, { x, ...part.inputs() }));
+  return all.filter(({ tensor }) => !trained.includes(tensor));
 }
 
 function cutProgram(

@@ -128,8 +128,7 @@ export class BlockRunner {
     const key = JSON.stringify([this.session.model.layers[layer]?.kind, signature, arithmetic.key, trained]);
     let reads = this.#reads.get(key);
     if (!reads) {
-      const all = tensorsRead(this.session.model, structure);
-      this.#reads.set(key, (reads = all.filter(({ tensor }) => !trained.includes(tensor))));
+      this.#reads.set(key, (reads = tensorsRead(this.session.model, structure)));
     }
     return reads;
   }

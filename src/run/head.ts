@@ -17,7 +17,7 @@ import { type LabelledRows, VocabularyHead } from "./vocabulary-head.ts";
 export const HEAD_CHUNK = 256;
 
 /** Positions that are multiplied with a slice of the matrix at a time, where it is not held in float32. */
-const VOCABULARY_CHUNK = 1024;
+export const VOCABULARY_CHUNK = 1024;
 
 /** What dropout is told as the site. */
 const HEAD_SITE = "head";

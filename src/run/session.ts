@@ -23,7 +23,7 @@ import { type Residency, type Smoothing, Weights } from "./weights.ts";
 export const MAX_TABLE_BYTES = 256e6;
 
 /** Rows of such a table that are read at a time, where all of them are needed: with 1024 positions 17 MB of logits. */
-const SLICE_ROWS = 4096;
+export const SLICE_ROWS = 4096;
 
 /** Whether a tensor outside the blocks is never held whole in float32: a large one of floats, or a quantized one. */
 export function isLargeTable(

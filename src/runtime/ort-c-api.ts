@@ -84,10 +84,25 @@ export function loadOrtApi(): OrtApi {
   return (loaded ??= load());
 }
 
+/** Folder of the package that brings the library. @throws Error when there is none */
+function packageFolder(): string {
+  return dirname(dirname(createRequire(import.meta.url).resolve("onnxruntime-node")));
+}
+
+/** The version of that package; "unknown" where it does not say. */
+export function engineVersion(): string {
+  const read = createRequire(import.meta.url);
+  try {
+    return String((read(join(packageFolder(), "package.json")) as { version?: string }).version);
+  } catch {
+    return "unknown";
+  }
+}
+
 function load(): OrtApi {
   const { koffi, canCallAsync } = loadKoffi();
   const file = FILES[process.platform] ?? "";
-  const root = dirname(dirname(createRequire(import.meta.url).resolve("onnxruntime-node")));
+  const root = packageFolder();
   const library = koffi.load(join(root, "bin", "napi-v6", process.platform, process.arch, file));
 
   const base = library.func("OrtGetApiBase", POINTER, [])() as bigint;

@@ -1,4 +1,5 @@
 /** @file The commands that go on from what was trained, written so that they can be pasted into a shell. */
+import { shellWords } from "../messages/shell-words.ts";
 import type { DoneEvent, StartEvent } from "./events.ts";
 import type { TrainInput } from "./options.ts";
 
@@ -31,10 +32,5 @@ function firstFile(data: unknown): string {
 }
 
 function graft(...words: readonly string[]): string {
-  return ["npx", "graft", ...words].map(quote).join(" ");
-}
-
-/** Writes a word so that shells read it as one. */
-function quote(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+  return shellWords(["npx", "graft", ...words]);
 }

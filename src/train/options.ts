@@ -33,6 +33,9 @@ function methodChoice(methods: readonly Method[]) {
   return z.enum(names(methods)).default("lora").describe("Fine-tuning method");
 }
 
+/** What `memory` says instead of a size: what is free. */
+export const AUTO_MEMORY = "auto";
+
 /** Commas and spaces of a path are its own. */
 const PATH = z.string().meta({ format: "path" });
 
@@ -73,6 +76,16 @@ const GROUPS = {
       .enum(COMPUTE_NAMES)
       .default("f32")
       .describe("Arithmetic of the products with frozen weights (docs/storage.md)"),
+    memory: z
+      .string()
+      .refine(
+        (text) => text === AUTO_MEMORY || parseByteSize(text) !== null,
+        `${EXPECTED_SIZE}, or ${AUTO_MEMORY}`,
+      )
+      .optional()
+      .describe(
+        "Memory that the run may take, such as 2GB, or auto for what is free: chooses what is not given of checkpointing, batch size and accumulation, weights, compute and resident memory (docs/memory.md)",
+      ),
     residentMemory: z
       .string()
       .refine((text) => parseByteSize(text) !== null, EXPECTED_SIZE)

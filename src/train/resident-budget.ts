@@ -53,7 +53,7 @@ export function requireResidentBudget(budgetBytes: number, request: BudgetReques
       { hint: "Leave --weights and --compute out, or --resident-memory." },
     );
   }
-  const { what, sizeBytes } = largestNeed(request);
+  const { what, sizeBytes } = smallestBudget(request);
   if (sizeBytes <= budgetBytes) return;
   throw new CapacityError(
     "capacity/memory",
@@ -62,7 +62,8 @@ export function requireResidentBudget(budgetBytes: number, request: BudgetReques
   );
 }
 
-function largestNeed({ model, trained, waits, numSlots }: BudgetRequest): Need {
+/** The piece of work that needs most. */
+export function smallestBudget({ model, trained, waits, numSlots }: BudgetRequest): Need {
   const names = new Set(trained.map(({ name }) => name));
   const needs = [...model.layers.keys(), null].flatMap((layer): Need[] => {
     const group = waits ? bytesOf(trained.filter((tensor) => tensor.layer === layer)) : 0;

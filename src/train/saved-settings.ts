@@ -20,6 +20,7 @@ const FREE_SETTINGS = [
   "saveEvery",
   "keepLast",
   "weights",
+  "memory",
   "residentMemory",
 ];
 

@@ -16,19 +16,21 @@ import type { Evaluation } from "./evaluate.ts";
 import type { DoneEvent, TrainEvent } from "./events.ts";
 import { folderStore } from "./files/folder-store.ts";
 import { LOG_FORMATS } from "./logs/log-formats.ts";
-import { residencyOf } from "./files/prepare.ts";
+import { describeFit, fitRun } from "./files/fit-run.ts";
+import { openRun, residencyOf } from "./files/prepare.ts";
 import { lockRun } from "./files/run-lock.ts";
 import { CONFIG_FILE, RunFolder } from "./files/run-folder.ts";
 import { openPacer } from "./files/power/run-pacer.ts";
 import { openSamples } from "./files/run-samples.ts";
 import { RunReporter } from "./files/run-reporter.ts";
-import { type TrainingSetup, setUp } from "./files/setup.ts";
+import { type TrainingSetup, setUpFitted } from "./files/setup.ts";
 import { ShardFolder } from "./files/shard-folder.ts";
 import type { SettledOptions } from "./files/prepare.ts";
 import { type FineTuneRequest, fineTune } from "./fine-tune.ts";
 import { unitsToBatch } from "./micro-batch.ts";
 import { openSession } from "./open-session.ts";
 import { type TrainInput, type TrainOptions, parseTrainOptions } from "./options.ts";
+import { PLANNED_SETTINGS } from "./plan/alternatives.ts";
 import { areRows, describeRows } from "./run-data.ts";
 import type { MakeSampleWriter } from "./samples.ts";
 import { numericSettings } from "./saved-settings.ts";
@@ -41,6 +43,8 @@ export interface TrainHooks {
   readonly signal?: AbortSignal;
   /** Environment that says where models and data are kept; the process's own by default. */
   readonly env?: NodeJS.ProcessEnv;
+  /** Keys of the settings that are no defaults: those of the input unless told. */
+  readonly given?: ReadonlySet<string>;
   /** What `method` may name, those of the list unless given: a method of one's own goes in here. */
   readonly methods?: readonly Method[];
   /** A model that is open already, to train on beside whoever else uses it; opened for the run alone unless given. */
@@ -69,6 +73,7 @@ export interface TrainResult extends DoneEvent {
 export async function train(input: TrainInput, hooks: TrainHooks = {}): Promise<TrainResult> {
   const startedMs = performance.now();
   const given = parseTrainOptions(input, hooks.methods);
+  const keys = hooks.given ?? keysOf(input);
   const folder = new RunFolder(given.output, {
     logs: LOG_FORMATS.filter(({ name }) => given.log.includes(name)),
     hasSamples: given.samples !== undefined,
@@ -85,57 +90,66 @@ export async function train(input: TrainInput, hooks: TrainHooks = {}): Promise<
   try {
     // Once more: another run may have ended meanwhile.
     await look();
-    return await runLocked(given, folder, hooks, emit, startedMs);
+    return await runLocked(given, keys, folder, hooks, emit, startedMs);
   } finally {
     await lock.release();
   }
 }
 
-/** Trains with the lock of the folder in hand. */
+function keysOf(input: TrainInput): ReadonlySet<string> {
+  return new Set(Object.entries(input).flatMap(([key, value]) => (value === undefined ? [] : [key])));
+}
+
+/** Trains with the lock of the folder in hand. `keys`: of the settings that are no defaults. */
 async function runLocked(
   given: TrainOptions,
+  keys: ReadonlySet<string>,
   folder: RunFolder,
   hooks: TrainHooks,
   emit: (event: TrainEvent) => void,
   startedMs: number,
 ): Promise<TrainResult> {
   await folder.sweep();
-  const budgetBytes = parseByteSize(given.residentMemory ?? "");
-  const shards = new ShardFolder(folder.path);
-  await shards.sweep(budgetBytes !== null);
-  const memory = budgetBytes === null ? RESIDENT : new ShardMemory(budgetBytes, shards, given.shardDtype);
+  const begun = given.resume ? await begunWith(folder, given, keys) : {};
+  const options = { ...given, ...begun };
+  const opened = await openRun(options, hooks.methods, {
+    signal: hooks.signal,
+    env: hooks.env,
+    onProgress: ({ file, numRows, totalRows }) =>
+      emit({ event: "read", file, rows: numRows, total_rows: totalRows }),
+  });
   try {
-    return await runIn(memory, given, folder, hooks, emit, startedMs);
+    // What a run began with is not chosen anew.
+    const fitted = fitRun(opened, options, new Set([...keys, ...(given.resume ? PLANNED_SETTINGS : [])]));
+    const budgetBytes = parseByteSize(fitted.prepared.options.residentMemory ?? "");
+    const shards = new ShardFolder(folder.path);
+    await shards.sweep(budgetBytes !== null);
+    const memory = budgetBytes === null ? RESIDENT : new ShardMemory(budgetBytes, shards, given.shardDtype);
+    try {
+      const setup = await setUpFitted(opened, fitted, memory, hooks.shared?.session.base);
+      for (const message of describeFit(fitted)) emit({ event: "note", message });
+      return await runIn(memory, setup, folder, hooks, emit, startedMs);
+    } finally {
+      await shards.close();
+    }
   } finally {
-    await shards.close();
+    await opened.checkpoint.close();
   }
 }
 
 /** Trains with parameters in some memory. */
 async function runIn(
   memory: VectorMemory,
-  given: TrainOptions,
+  setup: TrainingSetup,
   folder: RunFolder,
   hooks: TrainHooks,
   emit: (event: TrainEvent) => void,
   startedMs: number,
 ): Promise<TrainResult> {
-  const setup = await setUp(
-    given.resume ? { ...(await begunWith(folder, given)), ...given } : given,
-    hooks.methods,
-    {
-      signal: hooks.signal,
-      env: hooks.env,
-      onProgress: ({ file, numRows, totalRows }) =>
-        emit({ event: "read", file, rows: numRows, total_rows: totalRows }),
-    },
-    memory,
-    hooks.shared?.session.base,
-  );
   const { options } = setup;
   const tell = (message: string): void => emit({ event: "note", message });
   const session =
-    hooks.shared?.session ?? (await openRun(setup, memory, (message) => tell(`Warning: ${message}`)));
+    hooks.shared?.session ?? (await openSessionOf(setup, memory, (message) => tell(`Warning: ${message}`)));
   try {
     const request = requestOf(setup, session, folder, emit, hooks);
     const samples = await openSamples(setup, session, hooks.makeSampleWriter, hooks.signal);
@@ -152,17 +166,34 @@ async function runIn(
     return { ...done, evaluation };
   } finally {
     if (!hooks.shared) await session.release();
-    await setup.origin.checkpoint.close();
   }
 }
 
-/** What a run began with, where nothing else is asked for: its length, and its rate whatever suits a new run by now. */
-async function begunWith(folder: RunFolder, { steps, epochs }: TrainOptions): Promise<Partial<TrainOptions>> {
+/**
+ * What a run began with, where nothing else is asked for: its length, its rate whatever suits a new run by now, and what was
+ * chosen to fit its memory.
+ */
+async function begunWith(
+  folder: RunFolder,
+  { steps, epochs, learningRate, warmupSteps, memory }: TrainOptions,
+  keys: ReadonlySet<string>,
+): Promise<Partial<TrainOptions>> {
   const length = steps === undefined && epochs === undefined ? await folder.savedLength() : {};
-  return { ...length, ...(await folder.savedRates()) };
+  const rates = await folder.savedRates();
+  const chosen = memory === undefined ? {} : await folder.savedSettings(PLANNED_SETTINGS);
+  return {
+    ...length,
+    ...(learningRate === undefined && rates.learningRate !== undefined
+      ? { learningRate: rates.learningRate }
+      : {}),
+    ...(warmupSteps === undefined && rates.warmupSteps !== undefined
+      ? { warmupSteps: rates.warmupSteps }
+      : {}),
+    ...Object.fromEntries(Object.entries(chosen).filter(([key]) => !keys.has(key))),
+  };
 }
 
-function openRun(
+function openSessionOf(
   { options, base, memory, plan }: TrainingSetup,
   vectors: VectorMemory,
   warn: (message: string) => void,

@@ -9,7 +9,7 @@
 import type { Value } from "../graph.ts";
 import { MICROSOFT } from "../emitter.ts";
 import type { NoAttributes, Op } from "../op.ts";
-import type { Dim } from "../shape.ts";
+import { type Dim, evaluateDim, evaluateShape, numElements } from "../shape.ts";
 import { mul, neg, sub } from "./elementwise.ts";
 import { addRows, gatherRows } from "./gather-scatter.ts";
 import { matmul } from "./matmul.ts";
@@ -44,6 +44,10 @@ export const linearCrossEntropyOp: Op<
     const bounded = emitter.value("Max", [picked, emitter.scalar(SMALLEST_PROBABILITY)]);
     emitter.node("Neg", [emitter.value("Log", [bounded])], [loss]);
   },
+  multiplications: ({ inputs: [hidden], outputs: [, p] }, bindings) => ({
+    kind: "float32",
+    count: numElements(evaluateShape(p.shape, bindings)) * evaluateDim(hidden.shape[1] as Dim, bindings),
+  }),
   vjp: ({ inputs: [hidden, weight, labels], outputs: [, p] }, [dLoss, dP]) => {
     if (dP || !dLoss) throw new TypeError("Cannot differentiate linearCrossEntropy: a gradient flows into p");
     const dHidden = mul(dLoss, sub(matmul(p, weight), gatherRows(weight, labels)));

@@ -11,7 +11,7 @@
 import { MICROSOFT } from "../emitter.ts";
 import type { Value } from "../graph.ts";
 import { type NoAttributes, type Op, applyOne } from "../op.ts";
-import { type Dim, showShape } from "../shape.ts";
+import { type Dim, evaluateDim, evaluateShape, numElements, showShape } from "../shape.ts";
 import { mul } from "./elementwise.ts";
 
 /** Largest code. */
@@ -74,6 +74,10 @@ export const matmulInt8Op: Op<NoAttributes, readonly [Value, Value, Value, Value
     const outShape = emitter.value("Concat", [lead, emitter.int64([shape[1] as number])], { axis: 0 });
     return emitter.node("Reshape", [y, outShape], [output]);
   },
+  multiplications: ({ inputs: [, codes], outputs: [y] }, bindings) => ({
+    kind: "int8",
+    count: numElements(evaluateShape(y.shape, bindings)) * evaluateDim(codes.shape[0] as Dim, bindings),
+  }),
   vjp: ({ inputs: [x, codes, back, scales] }, [g]) => {
     const inFeatures = codes.shape[0] as number;
     const ones = x.graph.constant("float32", [inFeatures], new Float32Array(inFeatures).fill(1));

@@ -6,7 +6,15 @@
 import { MICROSOFT } from "../emitter.ts";
 import type { Value } from "../graph.ts";
 import { type Op, applyOne } from "../op.ts";
-import { type Dim, broadcastShapes, mulDims, showShape } from "../shape.ts";
+import {
+  type Dim,
+  broadcastShapes,
+  evaluateDim,
+  evaluateShape,
+  mulDims,
+  numElements,
+  showShape,
+} from "../shape.ts";
 import { sumTo } from "./reduce-expand.ts";
 import { reshape } from "./reshape.ts";
 import { transpose } from "./transpose.ts";
@@ -38,6 +46,10 @@ export const matmulOp: Op<MatmulAttributes, readonly [Value, Value]> = {
     const attributes = { transA: Number(transA), transB: Number(transB), alpha: { float: alpha } };
     return emitter.simple(node, "FusedMatMul", attributes, MICROSOFT);
   },
+  multiplications: ({ inputs: [a], outputs: [y], attributes: { transA } }, bindings) => ({
+    kind: "float32",
+    count: numElements(evaluateShape(y.shape, bindings)) * evaluateDim(lastTwo(a, transA)[1], bindings),
+  }),
   vjp: ({ inputs: [a, b], attributes: { transA, transB, alpha } }, [g]) => {
     const da = transA
       ? matmul(b, g, { transA: transB, transB: true, alpha })

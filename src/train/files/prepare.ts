@@ -20,7 +20,7 @@ import { f32 } from "../../nn/computes/f32.ts";
 import type { Optimizer } from "../../optim/optimizer.ts";
 import { findOptimizer } from "../../optim/optimizers.ts";
 import { findSchedule } from "../../optim/schedules.ts";
-import { type AttachRequest, type Preview, previewAttach } from "../../peft/layout.ts";
+import { type AttachRequest, type Layout, type Preview, layOut, previewLayout } from "../../peft/layout.ts";
 import { keepsCodes, type Method, trainsRole } from "../../peft/method.ts";
 import { METHODS, findMethod } from "../../peft/methods.ts";
 import { requireMatchedPatterns } from "../../peft/targets.ts";
@@ -72,6 +72,7 @@ export interface PreparedRun {
   readonly method: Method;
   /** What is to be put on the model, and what that makes. */
   readonly request: AttachRequest;
+  readonly layout: Layout;
   readonly preview: Preview;
   readonly plan: StepPlan<TrainingUnit>;
   readonly totalSteps: number;
@@ -133,7 +134,8 @@ export function settleRun(
   const totalSteps =
     options.steps ?? Math.max(1, Math.round((options.epochs ?? DEFAULT_EPOCHS) * plan.stepsPerEpoch));
   const request = { method, options: ofMethod, targets };
-  const preview = previewAttach(model, keptIn(checkpoint), request);
+  const layout = layOut(model, keptIn(checkpoint), request);
+  const preview = previewLayout(layout);
   const parsed = method.options.parse(ofMethod);
   const learningRate = method.learningRateFor?.(parsed) ?? method.learningRate;
   const rateOf = { method: { learningRate }, optimizer, objective: objective.objective, width: model.width };
@@ -151,6 +153,7 @@ export function settleRun(
     data,
     method,
     request,
+    layout,
     preview,
     plan,
     totalSteps,

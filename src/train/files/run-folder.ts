@@ -216,6 +216,16 @@ export class RunFolder {
     return SAVED_LENGTH.catch({ settings: {} }).parse(state).settings;
   }
 
+  /** Settings that the run began with, as its settings file says; those that it does not say are left out. */
+  async savedSettings(keys: readonly string[]): Promise<Partial<TrainOptions>> {
+    const settings: unknown = await disk()
+      .readFile(join(this.path, CONFIG_FILE), "utf8")
+      .then(parse)
+      .catch(() => null);
+    const all = z.record(z.string(), z.unknown()).catch({}).parse(settings);
+    return Object.fromEntries(keys.flatMap((key) => (key in all ? [[key, all[key]]] : [])));
+  }
+
   /** The learning rate and warm-up that the run began with, as its settings file says. */
   async savedRates(): Promise<Pick<TrainOptions, "learningRate" | "warmupSteps">> {
     const settings: unknown = await disk()

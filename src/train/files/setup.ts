@@ -1,27 +1,24 @@
 /**
  * @file Gets everything a run needs, cheapest first: settings, data, the fit into memory, then weights and adapter.
  */
-import { type TrainingUnit, exampleLength } from "../../data/batch.ts";
 import { compareTokenizerFiles } from "../../data/tokenizer-notes.ts";
 import { type AdapterOrigin } from "../../format/adapters/adapter.ts";
-import { loadWeights, residentBytes } from "../../format/checkpoint/load-model.ts";
+import { loadWeights } from "../../format/checkpoint/load-model.ts";
 import type { BaseModel } from "../../models/base-model.ts";
 import type { Adapter } from "../../peft/attach.ts";
-import { type Method, configFileOf } from "../../peft/method.ts";
+import type { Method } from "../../peft/method.ts";
 import { METHODS } from "../../peft/methods.ts";
-import { trainedTensors } from "../../peft/trained-tensors.ts";
 import { requireTrainableBlocks } from "../checks.ts";
 import { requireTrainedBranch } from "../dropbp/branch-list.ts";
-import { parseByteSize } from "../../messages/byte-size.ts";
 import { RESIDENT, type VectorMemory } from "../../runtime/vector-memory.ts";
-import { requireFrozenShards, requireResidentBudget } from "../resident-budget.ts";
-import { type MemoryPlan, planMemory } from "../memory-plan.ts";
+import type { MemoryPlan } from "../plan/memory-plan.ts";
 import type { TrainOptions } from "../options.ts";
 import type { ReadingHooks } from "../run-data.ts";
 import { requireTrainedHead } from "./class-head.ts";
 import { makeAdapter } from "./first-adapter.ts";
 import { type Inputs, describeInputs } from "./making.ts";
-import { type OpenedRun, type PreparedRun, openRun, residencyOf, settleRun } from "./prepare.ts";
+import { type FittedRun, fitRun } from "./fit-run.ts";
+import { type OpenedRun, type PreparedRun, openRun } from "./prepare.ts";
 
 /** What the loop works with. */
 export interface TrainingSetup extends Pick<
@@ -40,33 +37,30 @@ export interface TrainingSetup extends Pick<
   readonly notes: readonly string[];
 }
 
-/** Prepares a run; `base`: the model's weights, where they are open already. @throws every error of bad settings, data, model and memory, before anything is written. */
+/** Prepares a run as it is given. @throws every error of bad settings, data, model and memory, before anything is written. */
 export async function setUp(
   options: TrainOptions,
   methods: readonly Method[] = METHODS,
   hooks: ReadingHooks = {},
-  memory: VectorMemory = RESIDENT,
-  base?: BaseModel,
 ): Promise<TrainingSetup> {
   const opened = await openRun(options, methods, hooks);
   try {
-    return await setUpOn(opened, options, memory, base);
+    return await setUpFitted(opened, fitRun(opened, options, new Set(Object.keys(options))));
   } catch (error) {
     await opened.checkpoint.close();
     throw error;
   }
 }
 
-async function setUpOn(
+/** Gets what a run needs that fits. `vectors`: memory of what is trained; `openBase`: weights that are open already. @throws errors of weights and adapters */
+export async function setUpFitted(
   opened: OpenedRun,
-  options: TrainOptions,
-  vectors: VectorMemory,
-  openBase: BaseModel | undefined,
+  { prepared, memory }: FittedRun,
+  vectors: VectorMemory = RESIDENT,
+  openBase?: BaseModel,
 ): Promise<TrainingSetup> {
   const { path, checkpoint, model, methods } = opened;
-  const prepared = settleRun(opened, options);
-  const { data, request, objective, dropBp } = prepared;
-  const memory = planRun(prepared);
+  const { options, data, request, objective, dropBp } = prepared;
   const base = openBase ?? (await loadWeights(path, checkpoint, { name: options.model }));
   const adapter = await makeAdapter(options, base, request, methods, vectors);
   requireTrainableBlocks(model, adapter);
@@ -87,50 +81,4 @@ async function setUpOn(
     reference,
     notes: [...compareTokenizerFiles(checkpoint), ...data.notes],
   };
-}
-
-/** Plans the memory of a run. @throws CapacityError "capacity/memory" when it does not fit */
-export function planRun({
-  options,
-  model,
-  method,
-  request,
-  preview,
-  checkpoint,
-  data,
-  optimizer,
-}: PreparedRun): MemoryPlan {
-  const parsed = method.options.parse(request.options);
-  const trained = trainedTensors(model, method, parsed, new Set());
-  const budgetBytes = parseByteSize(options.residentMemory ?? "");
-  const numSlots = optimizer.slots.length;
-  const waits = configFileOf(method) === null;
-  requireFrozenShards(options.shardDtype, budgetBytes !== null, waits);
-  if (budgetBytes !== null) {
-    const residency = residencyOf(options);
-    requireResidentBudget(budgetBytes, { model, trained, waits, numSlots, residency });
-  }
-  return planMemory({
-    model,
-    storedBytes: residentBytes(checkpoint) + preview.frozenBytes,
-    weights: residencyOf(options),
-    ...largestBatch(options, data.train),
-    numTrainable: preview.numTrained,
-    trainsHead: trained.some(({ name }) =>
-      [name, model.storedName(name)].includes(model.storedName(model.headTensor.name)),
-    ),
-    numSlots,
-    gradientCheckpointing: options.gradientCheckpointing,
-    budgetBytes,
-  });
-}
-
-function largestBatch(
-  options: TrainOptions,
-  examples: readonly TrainingUnit[],
-): { batchTokens: number; rowTokens: number } {
-  const longest = examples.reduce((max, example) => Math.max(max, exampleLength(example)), 0);
-  const rowTokens = options.packing ? options.maxLength : longest;
-  const numRows = options.packing ? options.batchSize : Math.min(options.batchSize, examples.length);
-  return { batchTokens: rowTokens * numRows, rowTokens };
 }

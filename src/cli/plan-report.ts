@@ -1,0 +1,93 @@
+/** @file What `graft plan` says: bytes by what they are for, what was chosen and why, the time, and the command to type. */
+import type { TrainOptions } from "../train/options.ts";
+import { describeSettings, type FittedRun } from "../train/files/fit-run.ts";
+import { kebabCase } from "../messages/setting-names.ts";
+import { type Rates, stepSeconds } from "../train/plan/step-time.ts";
+import {
+  formatBytes,
+  formatCountOf,
+  formatDuration,
+  formatFixed,
+  formatPercent,
+} from "../messages/numbers.ts";
+import { shellWords } from "../messages/shell-words.ts";
+
+const LABEL_WIDTH = 13;
+const BYTES_WIDTH = 9;
+/** Time of a whole run beside that of its steps' programs: measured over the grid of `bench memory`. */
+const OVERHEAD = 1.2;
+
+/** Part → what it is. */
+const MEANINGS = {
+  weights: "frozen weights, as they are held and as programs read them",
+  trained: "what is trained, and what the method keeps frozen beside the base",
+  gradients: "gradients of what is trained",
+  optimizer: "the optimizer's state",
+  activations: "what passes keep and lend",
+  scratch: "what ONNX Runtime needs inside programs",
+  process: "Node, ONNX Runtime, tokenizer and data",
+} as const;
+
+/** A plan as it is told. */
+export interface ToldPlan {
+  readonly fitted: FittedRun;
+  readonly rates: Rates;
+  /** Words of the command that trains so. */
+  readonly words: readonly string[];
+}
+
+function row(label: string, bytes: number, meaning: string): string {
+  return `${label.padEnd(LABEL_WIDTH)}${formatBytes(bytes).padStart(BYTES_WIDTH)}  ${meaning}`;
+}
+
+/** Seconds of a step. */
+function secondsOf({ fitted, rates }: ToldPlan): number {
+  return OVERHEAD * stepSeconds(fitted.memory, rates);
+}
+
+/** Writes a plan for people. */
+export function planLines(plan: ToldPlan): string[] {
+  const { memory, chosen, limitBytes, prepared } = plan.fitted;
+  const { totalSteps } = prepared;
+  const seconds = secondsOf(plan);
+  const flags = describeSettings(chosen);
+  const share = formatPercent(memory.totalBytes / limitBytes);
+  return [
+    ...Object.entries(MEANINGS).map(([part, meaning]) =>
+      row(part, memory.parts[part as keyof typeof MEANINGS], meaning),
+    ),
+    row("peak", memory.totalBytes, `${share} of ${formatBytes(limitBytes)}`),
+    "",
+    `${"Chosen".padEnd(LABEL_WIDTH)}${flags === "" ? "nothing: it fits as it is" : `${flags}: the fastest that fits`}`,
+    `${"Activations".padEnd(LABEL_WIDTH)}${memory.recompute ? "computed again in the backward pass" : "kept for the backward pass"}`,
+    `${"Time".padEnd(LABEL_WIDTH)}about ${formatFixed(seconds, seconds < 10 ? 1 : 0)} s a step, ${formatDuration(1000 * seconds * totalSteps)} for ${formatCountOf(totalSteps, "step")}`,
+    `${"Command".padEnd(LABEL_WIDTH)}${shellWords(plan.words)}`,
+  ];
+}
+
+/** The same as an event. */
+export function planEvent(plan: ToldPlan): { readonly event: "plan"; readonly [key: string]: unknown } {
+  const { memory, chosen, limitBytes, prepared } = plan.fitted;
+  return {
+    event: "plan",
+    bytes: { ...memory.parts, peak: memory.totalBytes },
+    limit_bytes: limitBytes,
+    recomputes_activations: memory.recompute,
+    chosen: Object.fromEntries(Object.entries(chosen).map(([key, value]) => [kebabCase(key), value])),
+    step_seconds: secondsOf(plan),
+    total_steps: prepared.totalSteps,
+    command: shellWords(plan.words),
+  };
+}
+
+/** Words of the command that trains with these settings: those that were given, and what was chosen. */
+export function trainWords(options: TrainOptions, keys: ReadonlySet<string>): string[] {
+  return [...keys].flatMap((key) => {
+    const value = options[key];
+    const name = kebabCase(key);
+    if (value === undefined || value === false) return value === false ? [`--no-${name}`] : [];
+    if (value === true) return [`--${name}`];
+    const values: readonly unknown[] = Array.isArray(value) ? value : [value];
+    return values.flatMap((each) => [`--${name}`, typeof each === "string" ? each : JSON.stringify(each)]);
+  });
+}

@@ -1,0 +1,41 @@
+/** @file How much a program computes: multiplications of its products, and bytes that its nodes read and write. */
+import { sizeBytesOf, withUnknown } from "./peak-memory.ts";
+import { type ProgramSpec, nodesOf } from "./program.ts";
+import type { Bindings } from "./shape.ts";
+
+export interface Work {
+  /** Multiplications of products. */
+  readonly float32: number;
+  readonly int8: number;
+  readonly movedBytes: number;
+}
+
+export const NO_WORK: Work = { float32: 0, int8: 0, movedBytes: 0 };
+
+/** Adds up. */
+export function addWork(a: Work, b: Work): Work {
+  return {
+    float32: a.float32 + b.float32,
+    int8: a.int8 + b.int8,
+    movedBytes: a.movedBytes + b.movedBytes,
+  };
+}
+
+/** Multiplies. */
+export function scaleWork({ float32, int8, movedBytes }: Work, factor: number): Work {
+  return { float32: float32 * factor, int8: int8 * factor, movedBytes: movedBytes * factor };
+}
+
+/** Counts what a run of these sizes computes. */
+export function workOf(spec: ProgramSpec, bindings: Bindings): Work {
+  const nodes = nodesOf(spec);
+  const sizes = withUnknown(nodes, bindings);
+  return nodes.reduce<Work>((sum, node) => {
+    if (node.op.memory === "view") return sum;
+    const values = [...node.inputs, ...node.outputs];
+    const movedBytes = values.reduce((bytes, value) => bytes + sizeBytesOf(value, sizes), sum.movedBytes);
+    const products = node.op.multiplications?.(node, sizes);
+    const counted = products ? { [products.kind]: sum[products.kind] + products.count } : {};
+    return { ...sum, movedBytes, ...counted };
+  }, NO_WORK);
+}

@@ -1,0 +1,60 @@
+/**
+ * @file Blocks of memory that are lent, taken back and lent again: which one a request gets, and when a new one is made.
+ *
+ * A request takes the smallest free block that holds it and is not more than twice as large, so requests of changing sizes
+ * share blocks. What a block is, memory or an estimate of it, is the caller's.
+ */
+
+/** Anything of a size. */
+export interface Sized {
+  readonly capacityBytes: number;
+}
+
+/** The largest share of a block that may lie idle. */
+const MAX_OVERSIZE = 2;
+
+export class BlockShelf<B extends Sized> {
+  /** Free blocks by rising size. */
+  readonly #free: B[] = [];
+  readonly #make: (capacityBytes: number) => B;
+  /** Lent or free. */
+  readonly blocks = new Set<B>();
+
+  constructor(make: (capacityBytes: number) => B) {
+    this.#make = make;
+  }
+
+  /** Lends a block of at least this size. */
+  take(sizeBytes: number): B {
+    const place = this.#free.findIndex(({ capacityBytes }) => capacityBytes >= sizeBytes);
+    const fits = place >= 0 && (this.#free[place] as B).capacityBytes <= MAX_OVERSIZE * sizeBytes;
+    return fits ? (this.#free.splice(place, 1)[0] as B) : this.#allocate(sizeBytes);
+  }
+
+  #allocate(sizeBytes: number): B {
+    // One that is just too small makes room, so that changing lengths do not leave a set of blocks each.
+    const place = this.#free.findLastIndex(({ capacityBytes }) => capacityBytes < sizeBytes);
+    const isNear = place >= 0 && MAX_OVERSIZE * (this.#free[place] as B).capacityBytes >= sizeBytes;
+    if (isNear) this.blocks.delete(this.#free.splice(place, 1)[0] as B);
+    const made = this.#make(roundUp(sizeBytes));
+    this.blocks.add(made);
+    return made;
+  }
+
+  /** Takes a block back. */
+  put(block: B): void {
+    const place = this.#free.findIndex(({ capacityBytes }) => capacityBytes > block.capacityBytes);
+    this.#free.splice(place < 0 ? this.#free.length : place, 0, block);
+  }
+
+  /** Drops everything that is not lent. */
+  clear(): void {
+    for (const block of this.#free.splice(0)) this.blocks.delete(block);
+  }
+}
+
+/** Eighths of a power of two: common sizes are exact, and few sizes occur. */
+function roundUp(sizeBytes: number): number {
+  const unit = 2 ** Math.max(0, Math.floor(Math.log2(Math.max(1, sizeBytes))) - 3);
+  return Math.ceil(sizeBytes / unit) * unit;
+}

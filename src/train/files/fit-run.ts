@@ -1,0 +1,174 @@
+/**
+ * @file Fits a run into memory: what the user has not given is chosen, the fastest plan that fits; one that does not fit is
+ * refused, with the smallest change that does.
+ */
+import { CapacityError } from "../../errors.ts";
+import { parseByteSize, showByteSize } from "../../messages/byte-size.ts";
+import { kebabCase } from "../../messages/setting-names.ts";
+import { configFileOf } from "../../peft/method.ts";
+import { AUTO_MEMORY, type TrainOptions } from "../options.ts";
+import {
+  type Alternative,
+  PLANNED_SETTINGS,
+  type PlannedSetting,
+  type PlannedSettings,
+  changesOf,
+  listAlternatives,
+} from "../plan/alternatives.ts";
+import { type MemoryPlan, planMemory } from "../plan/memory-plan.ts";
+import { USUAL_RATES, stepSeconds } from "../plan/step-time.ts";
+import { smallestBudget } from "../resident-budget.ts";
+import { budgetRequest, memoryRequest } from "./memory-request.ts";
+import { type OpenedRun, type PreparedRun, residencyOf, settleRun } from "./prepare.ts";
+
+/** A run that fits. */
+export interface FittedRun {
+  readonly prepared: PreparedRun;
+  readonly memory: MemoryPlan;
+  /** What was chosen, beside what was given. */
+  readonly chosen: PlannedSettings;
+  /** Memory that it may take. */
+  readonly limitBytes: number;
+}
+
+interface Candidate extends FittedRun {
+  readonly isExact: boolean;
+}
+
+/** Share of the free memory that automatic choices leave alone: other programs may want some. */
+const RESERVE = 0.15;
+/** Changes that a refusal names. */
+const MAX_TOLD = 2;
+
+/**
+ * Fits a run: as it is given, but for checkpointing, unless `memory` asks for more to be chosen. `given`: keys of the
+ * settings that are not to be changed.
+ * @throws CapacityError "capacity/memory"
+ */
+export function fitRun(
+  opened: OpenedRun,
+  options: TrainOptions,
+  given: ReadonlySet<string>,
+  freeBytes: number = process.availableMemory(),
+): FittedRun {
+  const { memory } = options;
+  const isOfFree = memory === undefined || memory === AUTO_MEMORY;
+  const limitBytes = isOfFree ? freeBytes : (parseByteSize(memory) ?? freeBytes);
+  const usable = isOfFree ? limitBytes * (1 - RESERVE) : limitBytes;
+  const isFree = (setting: PlannedSetting): boolean => memory !== undefined && !given.has(setting);
+  const plan = (each: Alternative): Candidate => planAlternative(opened, options, each, limitBytes);
+  const onDisk = (all: readonly Candidate[]): Candidate[] =>
+    all.flatMap((each) => withParametersOnDisk(opened, each, usable) ?? []);
+  const asked = listAlternatives(options, isFree).map(plan);
+  const best = fastestWithin(asked, usable);
+  if (best) return best;
+  if (isFree("residentMemory")) {
+    const fastest = fastestWithin(onDisk(asked), usable);
+    if (fastest) return fastest;
+  }
+  // What is not chosen of its own accord may still be what was asked for.
+  const tight = fastestWithin(asked, limitBytes);
+  if (tight && isOfFree) return tight;
+  const others = listAlternatives(options, () => true).map(plan);
+  const all = [...others, ...onDisk(others)];
+  throw tooLarge(asked, all, limitBytes, isOfFree ? "is free" : `may be used (memory "${memory}")`);
+}
+
+function planAlternative(
+  opened: OpenedRun,
+  options: TrainOptions,
+  { settings, isExact }: Alternative,
+  limitBytes: number,
+): Candidate {
+  const prepared = settleRun(opened, { ...options, ...settings });
+  const recompute = prepared.options.gradientCheckpointing === "on";
+  const memory = planMemory(memoryRequest(prepared), recompute);
+  // A choice that nobody asked for may be another when the run goes on.
+  const { gradientCheckpointing } = options.memory === undefined ? options : prepared.options;
+  const kept = { ...prepared, options: { ...prepared.options, gradientCheckpointing } };
+  return { prepared: kept, memory, chosen: changesOf(options, settings), limitBytes, isExact };
+}
+
+/** The same with parameters that wait on the disk, as many in memory as there is room for; null: they cannot. */
+function withParametersOnDisk(opened: OpenedRun, candidate: Candidate, usable: number): Candidate | null {
+  const { prepared, limitBytes, isExact, chosen } = candidate;
+  const { options, method } = prepared;
+  const isStored = residencyOf(options) === "stored";
+  if (!isStored || configFileOf(method) !== null || options.residentMemory !== undefined) return null;
+  const plan = (budgetBytes: number): Candidate => {
+    const settings = { residentMemory: showByteSize(budgetBytes) };
+    const made = planAlternative(opened, options, { settings, isExact }, limitBytes);
+    return { ...made, chosen: { ...chosen, ...settings } };
+  };
+  const least = smallestBudget(budgetRequest(prepared)).sizeBytes;
+  const room = usable - plan(least).memory.totalBytes;
+  // In whole megabytes, in which sizes are written.
+  return plan(least + Math.max(0, Math.floor(room / 1e6) - 1) * 1e6);
+}
+
+/** The fastest of those that fit; one whose numbers are rounded only where no other does. */
+function fastestWithin(candidates: readonly Candidate[], limitBytes: number): Candidate | undefined {
+  const fitting = candidates.filter(({ memory }) => memory.totalBytes <= limitBytes);
+  const exact = fitting.filter(({ isExact }) => isExact);
+  const seconds = new Map(fitting.map((each) => [each, stepSeconds(each.memory, USUAL_RATES)]));
+  return (exact.length > 0 ? exact : fitting).toSorted(
+    (a, b) => seconds.get(a)! - seconds.get(b)! || numChanges(a) - numChanges(b),
+  )[0];
+}
+
+function numChanges({ chosen }: Candidate): number {
+  return Object.keys(chosen).length;
+}
+
+/** Says what does not fit, and the smallest changes that do. */
+function tooLarge(
+  asked: readonly Candidate[],
+  others: readonly Candidate[],
+  limitBytes: number,
+  limit: string,
+): CapacityError {
+  const fitting = others
+    .filter(({ memory }) => memory.totalBytes <= limitBytes)
+    .toSorted((a, b) => numChanges(a) - numChanges(b) || b.memory.totalBytes - a.memory.totalBytes);
+  const fewest = fitting[0] && numChanges(fitting[0]);
+  const told = fitting.filter((each) => numChanges(each) === fewest).slice(0, MAX_TOLD);
+  const describe = ({ chosen, memory }: Candidate): string =>
+    `${describeSettings(chosen)} (about ${megabytes(memory.totalBytes)})`;
+  const smallest = leastOf(others);
+  const found = megabytes(leastOf(asked).memory.totalBytes);
+  return new CapacityError(
+    "capacity/memory",
+    `Cannot train with this plan: it needs about ${found}, ${megabytes(limitBytes)} ${limit}`,
+    {
+      hint:
+        told.length > 0
+          ? `Give ${told.map(describe).join(", or ")}.`
+          : `Choose a smaller max length, or a smaller model: the least that this one can do with is about ${megabytes(smallest.memory.totalBytes)}, with ${describeSettings(smallest.chosen) || "these settings"}.`,
+    },
+  );
+}
+
+function leastOf(candidates: readonly Candidate[]): Candidate {
+  return candidates.reduce((least, each) =>
+    each.memory.totalBytes < least.memory.totalBytes ? each : least,
+  );
+}
+
+/** Says what a run was fitted into and what was chosen for it; nothing where nobody asked for a choice. */
+export function describeFit({ prepared, memory, chosen, limitBytes }: FittedRun): string[] {
+  if (prepared.options.memory === undefined) return [];
+  const flags = describeSettings(chosen);
+  const size = `about ${megabytes(memory.totalBytes)} of ${megabytes(limitBytes)}`;
+  return [`Memory: ${size}, ${flags === "" ? "with the settings as they are" : `chosen ${flags}`}`];
+}
+
+/** Writes settings as flags. */
+export function describeSettings(settings: PlannedSettings): string {
+  return PLANNED_SETTINGS.flatMap((key) =>
+    settings[key] === undefined ? [] : [`--${kebabCase(key)} ${String(settings[key])}`],
+  ).join(" ");
+}
+
+function megabytes(bytes: number): string {
+  return `${Math.ceil(bytes / 1e6).toLocaleString("en")} MB`;
+}

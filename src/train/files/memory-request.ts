@@ -1,0 +1,40 @@
+/** @file What of a prepared run decides how much memory it takes. */
+import { exampleLength } from "../../data/batch.ts";
+import { keptIn, residentBytes } from "../../format/checkpoint/load-model.ts";
+import { parseByteSize } from "../../messages/byte-size.ts";
+import { COMPUTES } from "../../nn/computes.ts";
+import { configFileOf } from "../../peft/method.ts";
+import type { MemoryRequest } from "../plan/run-memory.ts";
+import { type BudgetRequest, requireFrozenShards, requireResidentBudget } from "../resident-budget.ts";
+import { type PreparedRun, residencyOf } from "./prepare.ts";
+
+/** What decides the memory of a run. @throws CapacityError "capacity/memory" for a budget of parameters that is too small */
+export function memoryRequest(run: PreparedRun): MemoryRequest {
+  const { options, checkpoint, data, optimizer } = run;
+  const budgetBytes = parseByteSize(options.residentMemory ?? "");
+  const waits = configFileOf(run.method) === null;
+  requireFrozenShards(options.shardDtype, budgetBytes !== null, waits);
+  if (budgetBytes !== null) requireResidentBudget(budgetBytes, budgetRequest(run));
+  return {
+    ...run,
+    kept: keptIn(checkpoint),
+    storedBytes: residentBytes(checkpoint),
+    residency: residencyOf(options),
+    compute: COMPUTES[options.compute],
+    objective: run.objective.objective,
+    startsFromAdapter: options.initAdapter !== undefined,
+    numSlots: optimizer.slots.length,
+    packing: options.packing,
+    heldOut: data.heldOut,
+    numTokens: data.train.reduce((sum, unit) => sum + exampleLength(unit), 0),
+    seed: options.seed,
+    budgetBytes,
+  };
+}
+
+/** What decides how much memory its parameters need at least. */
+export function budgetRequest({ options, model, layout, method, optimizer }: PreparedRun): BudgetRequest {
+  const numSlots = optimizer.slots.length;
+  const waits = configFileOf(method) === null;
+  return { model, trained: layout.trainedBase, waits, numSlots, residency: residencyOf(options) };
+}

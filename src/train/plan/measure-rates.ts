@@ -1,0 +1,89 @@
+/** @file How fast a machine computes what steps are made of: one product of many rows in each arithmetic, one sum, one reading. */
+import { Graph, type Value } from "../../graph/graph.ts";
+import { add } from "../../graph/ops/elementwise.ts";
+import { matmul } from "../../graph/ops/matmul.ts";
+import { matmulInt8 } from "../../graph/ops/matmul-int8.ts";
+import { workOf } from "../../graph/program-work.ts";
+import { evaluateShape } from "../../graph/shape.ts";
+import { float32ToBfloat16, widenBfloat16 } from "../../quant/half.ts";
+import type { Engine } from "../../runtime/engine.ts";
+import { zeros } from "../../runtime/host-tensor.ts";
+import type { Rates } from "./step-time.ts";
+
+/** Rows of a micro-batch, and sizes of a matrix, as those of small models. */
+const [ROWS, IN, OUT] = [512, 768, 2048];
+/** Elements of a vector that does not fit the processor's caches. */
+const LENGTH = 8_000_000;
+/** Time for each of the tries; a first run of each is not counted. */
+const TRY_MS = 600;
+
+/** Measures; takes about three seconds. `nowMs`: a clock. */
+export async function measureRates(
+  engine: Engine,
+  nowMs: () => number = () => performance.now(),
+): Promise<Rates> {
+  const graph = new Graph();
+  const x = graph.input("x", "float32", [ROWS, IN]);
+  const weight = graph.input("weight", "float32", [OUT, IN]);
+  const codes = graph.input("codes", "int8", [IN, OUT]);
+  const back = graph.input("back", "int8", [OUT, IN]);
+  const scales = graph.input("scales", "float32", [OUT]);
+  const [a, b] = [graph.input("a", "float32", [LENGTH]), graph.input("b", "float32", [LENGTH])];
+  const rate = (
+    inputs: Record<string, Value>,
+    y: Value,
+    kind: "float32" | "int8" | "movedBytes",
+  ): Promise<number> => runRate(engine, nowMs, { name: `rate-${kind}`, inputs, outputs: { y } }, kind);
+  return {
+    float32: await rate({ x, weight }, matmul(x, weight, { transB: true }), "float32"),
+    int8: await rate({ x, codes, back, scales }, matmulInt8(x, codes, back, scales), "int8"),
+    movedBytes: await rate({ a, b }, add(a, b), "movedBytes"),
+    readBytes: await readingRate(nowMs),
+  };
+}
+
+async function runRate(
+  engine: Engine,
+  nowMs: () => number,
+  spec: Parameters<Engine["compile"]>[0],
+  kind: "float32" | "int8" | "movedBytes",
+): Promise<number> {
+  const program = await engine.compile(spec);
+  const [feeds, into] = [fresh(spec.inputs), fresh(spec.outputs)];
+  try {
+    await program.run(feeds, into);
+    const { numRuns, seconds } = await repeat(nowMs, () => program.run(feeds, into));
+    return (workOf(spec, {})[kind] * numRuns) / seconds;
+  } finally {
+    await program.release();
+  }
+}
+
+function fresh(values: Readonly<Record<string, Value>>) {
+  return Object.fromEntries(
+    Object.entries(values).map(([name, { dtype, shape }]) => [name, zeros(dtype, evaluateShape(shape, {}))]),
+  );
+}
+
+/** Of making float32 of 16-bit floats, as files hold them. */
+async function readingRate(nowMs: () => number): Promise<number> {
+  const values = new Float32Array(LENGTH / 4).fill(0.1);
+  const bits = float32ToBfloat16(values);
+  const { numRuns, seconds } = await repeat(nowMs, () => widenBfloat16(bits, values));
+  return (values.byteLength * numRuns) / seconds;
+}
+
+async function repeat(
+  nowMs: () => number,
+  run: () => Promise<void> | void,
+): Promise<{ readonly numRuns: number; readonly seconds: number }> {
+  const startMs = nowMs();
+  let numRuns = 0;
+  let endMs = startMs;
+  while (endMs - startMs < TRY_MS) {
+    await run();
+    numRuns++;
+    endMs = nowMs();
+  }
+  return { numRuns, seconds: (endMs - startMs) / 1000 };
+}

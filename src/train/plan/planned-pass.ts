@@ -1,0 +1,335 @@
+/**
+ * @file Passes over a model as `train/step-runner`, `run/block-runner`, `run/embedding` and `run/head` make them, with sizes
+ * in the place of numbers: what they lend, and what their programs need.
+ */
+import type { ProgramSpec } from "../../graph/program.ts";
+import type { TensorType, Value } from "../../graph/graph.ts";
+import type { Bindings } from "../../graph/shape.ts";
+import type { PartGraph } from "../../models/part-graph.ts";
+import type { AdapterView } from "../../peft/adapter-view.ts";
+import type { Parameter } from "../../peft/parameters.ts";
+import {
+  type BackwardTrace,
+  type BlockProgramKind,
+  type BlockStructure,
+  type GradientOutput,
+  blockProgram,
+  structuresOf,
+  traceBackward,
+} from "../../run/block-programs.ts";
+import { stemProgram } from "../../run/embedding.ts";
+import { HEAD_CHUNK, VOCABULARY_CHUNK, readsSlices } from "../../run/head.ts";
+import { headProgram } from "../../run/head-graph.ts";
+import { SLICE_ROWS } from "../../run/session.ts";
+import { type VocabularyProgramKind, vocabularyProgram } from "../../run/vocabulary-head.ts";
+import type { PlannedModel } from "./planned-model.ts";
+import type { PlannedBlock, PlannedPool } from "./planned-pool.ts";
+import type { PlannedPrograms } from "./planned-programs.ts";
+
+/** Sizes of a micro-batch: rows B, tokens of a row T, positions with a label N. */
+export interface PassShape {
+  readonly numRows: number;
+  readonly length: number;
+  readonly numLabels: number;
+}
+
+/** What passes are planned on. */
+export interface PassPlace {
+  readonly facts: PlannedModel;
+  readonly pool: PlannedPool;
+  readonly programs: PlannedPrograms;
+}
+
+type Lent = PlannedBlock[];
+
+const FLOAT32 = "float32";
+
+export class PlannedPass {
+  readonly #place: PassPlace;
+  readonly #adapter: AdapterView | null;
+  readonly #structures: readonly BlockStructure[];
+  readonly #training: boolean;
+  readonly #traces = new Map<string, BackwardTrace>();
+  /** Parameters whose gradient has been written in this step. */
+  readonly #written = new Set<Parameter>();
+
+  /** `training`: dropout is drawn. */
+  constructor(place: PassPlace, adapter: AdapterView | null, training: boolean) {
+    this.#place = place;
+    this.#adapter = adapter;
+    this.#structures = structuresOf(place.facts, adapter, training);
+    this.#training = training;
+  }
+
+  /** A step begins: no gradient has been written. */
+  beginStep(): void {
+    this.#written.clear();
+  }
+
+  /** Log-probabilities of labels, without gradients. */
+  score(shape: PassShape): void {
+    const pass = this.#begin(shape);
+    let x = this.#embed(pass);
+    for (const structure of this.#structures) {
+      const { y } = this.#forward(structure, pass, "forward", []);
+      this.#place.pool.release(x);
+      x = y;
+    }
+    this.#headLogProbs(shape);
+    this.#place.pool.release(x, ...pass.made.values());
+  }
+
+  /** Gradients of a micro-batch. `dropped`: by block, branches without a backward pass. */
+  accumulate(shape: PassShape, recompute: boolean, dropped: readonly (readonly string[])[]): void {
+    const { pool } = this.#place;
+    const pass = this.#begin(shape);
+    const { lowest, skipped, trainsStem } = this.#planBackward(dropped);
+    const isIdle = lowest === this.#structures.length && (this.#adapter?.trained(null).length ?? 0) === 0;
+    if (isIdle) return this.score(shape);
+    const trace: { x: PlannedBlock; saved: Lent }[] = [];
+    let x = this.#embed(pass);
+    for (const structure of this.#structures) {
+      const { layer } = structure;
+      const isTraced = layer >= lowest && !skipped[layer];
+      const kind = isTraced && !recompute ? "forwardSaving" : "forward";
+      const { y, saved } = this.#forward(structure, pass, kind, dropped[layer] ?? []);
+      if (isTraced) trace.push({ x, saved });
+      else pool.release(x);
+      x = y;
+    }
+    let dy = this.#headGradient(shape, pass);
+    pool.release(x);
+    for (let layer = this.#structures.length - 1; layer >= lowest; layer--) {
+      if (skipped[layer]) continue;
+      const { x: input, saved } = trace.pop() as (typeof trace)[number];
+      const wantsInput = layer > lowest || trainsStem;
+      const dx = this.#backward(layer, pass, recompute, wantsInput, dropped[layer] ?? []);
+      pool.release(input, dy, ...saved);
+      if (!dx) return pool.release(...pass.made.values());
+      dy = dx;
+    }
+    if (trainsStem) this.#embedBackward(pass);
+    pool.release(dy, ...pass.made.values());
+  }
+
+  #begin({ numRows, length }: PassShape): Pass {
+    return { bindings: { B: numRows, T: length, P: 0, R: length }, made: new Map() };
+  }
+
+  /** What the passes' facts fill, once for each name. */
+  #makeInputs({ passInputs }: PartGraph, { bindings, made }: Pass): void {
+    for (const [name, { input }] of passInputs) {
+      if (!made.has(name)) made.set(name, this.#place.pool.acquire(input, bindings));
+    }
+  }
+
+  #lend(type: TensorType, bindings: Bindings): PlannedBlock {
+    return this.#place.pool.acquire(type, bindings);
+  }
+
+  #stem(direction: "forward" | "backward") {
+    const make = (): ReturnType<typeof stemProgram> =>
+      stemProgram(this.#place.facts, this.#adapter, direction);
+    return { key: `stem ${direction} ${this.#adapter === null}`, make };
+  }
+
+  #embed(pass: Pass): PlannedBlock {
+    const { programs, pool } = this.#place;
+    const stem = this.#stem("forward");
+    const { spec, made } = programs.build(stem);
+    const x = this.#lend(spec.outputs["x"] as Value, pass.bindings);
+    this.#makeInputs(made.part, pass);
+    const rows = made.part.gathered.map((gathered) => this.#lend(gathered.rows, pass.bindings));
+    programs.run(stem, pass.bindings);
+    pool.release(...rows);
+    return x;
+  }
+
+  #embedBackward(pass: Pass): void {
+    const { programs, pool } = this.#place;
+    const stem = this.#stem("backward");
+    const { made } = programs.build(stem);
+    const rows = made.part.gathered.map((gathered) => this.#lend(gathered.rows, pass.bindings));
+    this.#collect(null, made.gradients, () => {
+      programs.run(stem, pass.bindings);
+      pool.release(...rows);
+    });
+  }
+
+  #forward(
+    structure: BlockStructure,
+    pass: Pass,
+    kind: BlockProgramKind,
+    dropped: readonly string[],
+  ): { y: PlannedBlock; saved: Lent } {
+    const { programs, pool, facts } = this.#place;
+    const isSaving = kind === "forwardSaving";
+    const variant = { kind, length: pass.bindings.T, inputGradient: true, dropped: isSaving ? dropped : [] };
+    const program = blockProgram(facts.model, structure, variant);
+    const { spec, made } = programs.build(program);
+    this.#makeInputs(made.part, pass);
+    const masks = made.part.dropout.map(({ mask }) => this.#lend(mask, pass.bindings));
+    const y = this.#lend(spec.outputs["y"] as Value, pass.bindings);
+    const saved = made.saved.map((name) => this.#lend(spec.outputs[name] as Value, pass.bindings));
+    programs.run(program, pass.bindings);
+    pool.release(...masks);
+    return { y, saved };
+  }
+
+  #backward(
+    layer: number,
+    pass: Pass,
+    recompute: boolean,
+    inputGradient: boolean,
+    dropped: readonly string[],
+  ): PlannedBlock | null {
+    const { programs, pool, facts } = this.#place;
+    const kind = recompute ? "backwardRecompute" : "backward";
+    const variant = { kind, length: pass.bindings.T, inputGradient, dropped } as const;
+    const program = blockProgram(facts.model, this.#structures[layer] as BlockStructure, variant);
+    const { spec, made } = programs.build(program);
+    const dx = inputGradient ? this.#lend(spec.outputs["dx"] as Value, pass.bindings) : null;
+    this.#collect(layer, made.gradients, () => {
+      const masks = made.part.dropout.map(({ mask }) => this.#lend(mask, pass.bindings));
+      programs.run(program, pass.bindings);
+      pool.release(...masks);
+    });
+    return dx;
+  }
+
+  /** Runs what writes gradients: into their own place at first, else beside it, and they are added. */
+  #collect(layer: number | null, outputs: readonly GradientOutput[], run: () => void): void {
+    const trained = this.#adapter?.trained(layer) ?? [];
+    const again: Lent = [];
+    for (const { input } of outputs) {
+      const parameter = trained.find((each) => each.input === input);
+      if (!parameter) continue;
+      if (this.#written.has(parameter)) again.push(this.#lend(floats(parameter.shape), {}));
+      this.#written.add(parameter);
+    }
+    run();
+    this.#place.pool.release(...again);
+  }
+
+  #headLogProbs({ numLabels }: PassShape): void {
+    const { facts, pool, programs } = this.#place;
+    if (readsSlices(facts, this.#adapter)) return pool.release(...this.#vocabulary(numLabels, false));
+    const program = headProgram(facts.model, this.#adapter, "loss", this.#training);
+    for (const N of chunks(numLabels, HEAD_CHUNK)) {
+      const { made } = programs.build(program);
+      const lent = [...this.#headFeeds(made.part, N), this.#lend(floats([N, 1]), {})];
+      programs.run(program, { N });
+      pool.release(...lent);
+    }
+  }
+
+  #headFeeds(part: PartGraph, N: number): Lent {
+    const hidden = floats([N, this.#place.facts.model.width]);
+    const labels: TensorType = { dtype: "int64", shape: [N] };
+    return [hidden, labels, ...part.dropout.map(() => hidden)].map((type) => this.#lend(type, {}));
+  }
+
+  #headGradient({ numLabels }: PassShape, { bindings }: Pass): PlannedBlock {
+    const { facts, pool, programs } = this.#place;
+    const { model } = facts;
+    const dx = this.#lend(floats(["B", "T", model.width]), bindings);
+    if (readsSlices(facts, this.#adapter)) {
+      pool.release(...this.#vocabulary(numLabels, true));
+      return dx;
+    }
+    const program = headProgram(model, this.#adapter, "lossAndGradients", this.#training);
+    for (const N of chunks(numLabels, HEAD_CHUNK)) {
+      const { made } = programs.build(program);
+      const lent = this.#headFeeds(made.part, N);
+      for (const shape of [
+        [N, 1],
+        [N, 1],
+        [N, model.width],
+      ])
+        lent.push(this.#lend(floats(shape), {}));
+      this.#collect(null, made.gradients, () => void programs.run(program, { N }));
+      pool.release(...lent);
+    }
+    return dx;
+  }
+
+  /** One walk over the vocabulary for all positions, in chunks; returns what is given back after it. */
+  #vocabulary(numLabels: number, hasGradient: boolean): Lent {
+    const { facts, pool, programs } = this.#place;
+    const { model } = facts;
+    const program = (kind: VocabularyProgramKind): ReturnType<typeof vocabularyProgram> =>
+      vocabularyProgram(model, kind);
+    const counts = chunks(numLabels, VOCABULARY_CHUNK);
+    const lend = (N: number, columns: number): PlannedBlock => this.#lend(floats([N, columns]), {});
+    const hidden = counts.map((N) => lend(N, model.width));
+    const sums = counts.map((N) => {
+      const own = [lend(N, 1), lend(N, model.width)];
+      if (!hasGradient) return { own, gradient: [] };
+      own.push(lend(N, 1), lend(N, model.width));
+      return { own, gradient: [lend(N, model.width)] };
+    });
+    const slice = (from: number): number => Math.min(SLICE_ROWS, model.numOutputs - from);
+    let ahead = lend(slice(0), model.width);
+    for (let from = 0; from < model.numOutputs; from += SLICE_ROWS) {
+      const rows = ahead;
+      const next = from + SLICE_ROWS;
+      if (next < model.numOutputs) ahead = lend(slice(next), model.width);
+      for (const N of counts) {
+        programs.run(program(hasGradient ? "log-sum-gradient" : "log-sum"), { N, V: slice(from) });
+      }
+      pool.release(rows);
+    }
+    for (const N of counts) programs.run(program(hasGradient ? "label-gradient" : "label"), { N });
+    pool.release(...sums.flatMap(({ own }) => own));
+    return [...hidden, ...sums.flatMap(({ gradient }) => gradient)];
+  }
+
+  #planBackward(dropped: readonly (readonly string[])[]): {
+    lowest: number;
+    skipped: readonly boolean[];
+    trainsStem: boolean;
+  } {
+    const trainsStem = this.#trainsStem();
+    let lowest = trainsStem ? 0 : this.#structures.length;
+    const skipped = this.#structures.map((structure) => {
+      const { layer } = structure;
+      const own = dropped[layer] ?? [];
+      const { trains, passesThrough } = this.#trace(structure, own);
+      if (trains) lowest = Math.min(lowest, layer);
+      return passesThrough && !trains;
+    });
+    return { lowest, skipped, trainsStem };
+  }
+
+  #trace(structure: BlockStructure, dropped: readonly string[]): BackwardTrace {
+    const { model } = this.#place.facts;
+    const { layer, signature, arithmetic } = structure;
+    const key = JSON.stringify([model.layers[layer]?.kind, signature, arithmetic.key, dropped]);
+    let trace = this.#traces.get(key);
+    if (!trace) this.#traces.set(key, (trace = traceBackward(model, structure, dropped)));
+    return trace;
+  }
+
+  #trainsStem(): boolean {
+    const { part } = this.#place.programs.build(this.#stem("forward")).made;
+    const inputs = { ...part.tensors, ...part.adapter };
+    return (this.#adapter?.trained(null) ?? []).some(({ input }) => input in inputs);
+  }
+}
+
+/** One pass: its sizes, and what was made for it. */
+interface Pass {
+  readonly bindings: Readonly<Record<"B" | "T" | "P" | "R", number>>;
+  readonly made: Map<string, PlannedBlock>;
+}
+
+function floats(shape: ProgramSpec["inputs"][string]["shape"]): TensorType {
+  return { dtype: FLOAT32, shape };
+}
+
+/** Sizes of the chunks of some positions. */
+function chunks(numLabels: number, length: number): number[] {
+  return Array.from({ length: Math.ceil(numLabels / length) }, (_, i) =>
+    Math.min(length, numLabels - i * length),
+  );
+}

@@ -1,0 +1,117 @@
+/**
+ * @file What a run needs in memory, from its settings and the lengths of its data, before any weight is read.
+ *
+ * The graphs of all its programs are built and its passes walked through with sizes in the place of numbers, so what is
+ * saved, lent and trained is counted as it will be. Estimated is what ONNX Runtime needs inside a program, from the values
+ * that live there at a time, and what a process takes that has done nothing yet.
+ */
+import type { Work } from "../../graph/program-work.ts";
+import type { Compute } from "../../nn/compute.ts";
+import type { AdapterView } from "../../peft/adapter-view.ts";
+import type { KeptAs, Layout, Preview } from "../../peft/layout.ts";
+import { type Method, configFileOf } from "../../peft/method.ts";
+import { outlineAdapter } from "../../peft/outline.ts";
+import type { Residency } from "../../run/weights.ts";
+import { type PlannedModel, plannedModel } from "./planned-model.ts";
+import { type PassesRequest, walkPasses } from "./run-passes.ts";
+import { blockBytes, outerBytes } from "./weight-memory.ts";
+
+/** Bytes by what they are for. */
+export interface MemoryParts {
+  /** Frozen weights: as stored, and as programs read them. */
+  readonly weights: number;
+  /** Parameters, and what the method holds frozen beside the base. */
+  readonly trained: number;
+  readonly gradients: number;
+  readonly optimizer: number;
+  /** What passes lend: kept activations, streams, masks, gradients that are added. */
+  readonly activations: number;
+  /** What programs need of their own. */
+  readonly scratch: number;
+  /** A process that has read its data and nothing else. */
+  readonly process: number;
+}
+
+/** All that decides what a run needs. */
+export interface MemoryRequest extends PassesRequest {
+  readonly kept: KeptAs;
+  /** Bytes of stored weights that are held as they are kept. */
+  readonly storedBytes: number;
+  readonly residency: Residency;
+  readonly compute: Compute;
+  readonly method: Method;
+  readonly layout: Layout;
+  readonly preview: Preview;
+  readonly numSlots: number;
+  readonly numTokens: number;
+  /** Of frozen blocks, and of what is trained where that can wait on the disk; null: all is in memory. */
+  readonly budgetBytes: number | null;
+}
+
+const FLOAT_BYTES = 4;
+/** Node, ONNX Runtime and the tokenizer at rest. */
+const PROCESS_BYTES = 190e6;
+/** Ids and weights of a token of the data. */
+const TOKEN_BYTES = 8;
+/** A compiled program. */
+const PROGRAM_BYTES = 1.5e6;
+/** Blocks of the arena that lie between others, beside what is in use. */
+const ARENA_OVERHEAD = 1.15;
+
+/** What a run needs, and what a step of it computes. */
+export interface RunNeeds {
+  readonly parts: MemoryParts;
+  readonly totalBytes: number;
+  readonly stepWork: Work;
+  /** Weights that a step reads and makes ready for programs; 0 where they are held. */
+  readonly stepReadBytes: number;
+}
+
+/** Estimates a run that computes activations again, or keeps them. */
+export function estimateRun(request: MemoryRequest, recompute: boolean): RunNeeds {
+  const { model, kept, compute, residency, method, layout } = request;
+  const adapter = outlineAdapter(layout, method);
+  const facts = plannedModel(model, kept, compute, residency);
+  const { pool, programs, stepWork, stepWalks } = walkPasses(request, facts, adapter, recompute);
+  const scratch = programs.scratchBytes(!recompute);
+  const parts = {
+    ...parameterParts(request, facts, adapter),
+    activations: pool.residentBytes,
+    scratch: (recompute ? 1 : ARENA_OVERHEAD) * scratch + PROGRAM_BYTES * programs.count,
+    process: PROCESS_BYTES + TOKEN_BYTES * request.numTokens,
+  };
+  const walkBytes = residency === "float32" ? 0 : blockBytes(facts, adapter, "float32");
+  return {
+    parts,
+    totalBytes: Object.values(parts).reduce((sum, bytes) => sum + bytes, 0),
+    stepWork,
+    stepReadBytes: walkBytes * stepWalks,
+  };
+}
+
+/** What is read of weights and trained of them. */
+function parameterParts(
+  { storedBytes, method, preview, numSlots, budgetBytes, residency }: MemoryRequest,
+  facts: PlannedModel,
+  adapter: AdapterView,
+): Pick<MemoryParts, "weights" | "trained" | "gradients" | "optimizer"> {
+  const trained = preview.numTrained * FLOAT_BYTES;
+  const outer = outerBytes(facts, adapter);
+  const ofTraining = {
+    trained: trained + preview.frozenBytes,
+    gradients: trained,
+    optimizer: numSlots * trained,
+  };
+  if (budgetBytes === null) {
+    return { weights: storedBytes + outer + blockBytes(facts, adapter, residency), ...ofTraining };
+  }
+  // As many blocks stay as there is room for.
+  const weights = outer + blockBytes(facts, adapter, "float32");
+  if (configFileOf(method) !== null) return { weights: Math.min(weights, budgetBytes), ...ofTraining };
+  return {
+    weights: Math.min(weights + (2 + numSlots) * trained, budgetBytes),
+    trained: preview.frozenBytes,
+    gradients: 0,
+    optimizer: 0,
+  };
+}

@@ -1,0 +1,109 @@
+/** @file The passes of a run, one after another as it makes them, over sizes. */
+import type { TrainingUnit } from "../../data/batch.ts";
+import type { StepPlan } from "../../data/order.ts";
+import { NO_WORK, type Work, addWork, scaleWork } from "../../graph/program-work.ts";
+import type { Model } from "../../models/model.ts";
+import type { AdapterView } from "../../peft/adapter-view.ts";
+import type { DropPlan } from "../dropbp/branch-dropper.ts";
+import { branchesOf } from "../dropbp/branch-list.ts";
+import { drawBranches } from "../dropbp/draw-branches.ts";
+import type { Objective } from "../objective.ts";
+import type { PlannedModel } from "./planned-model.ts";
+import { PlannedPass, type PassShape } from "./planned-pass.ts";
+import { PlannedPool } from "./planned-pool.ts";
+import { PlannedPrograms } from "./planned-programs.ts";
+import { evaluationShapes, stepShapes, tokensOf } from "./run-shapes.ts";
+
+/** What decides the passes of a run. */
+export interface PassesRequest {
+  readonly model: Model;
+  readonly objective: Objective;
+  /** The run starts from an adapter, which is what objectives compare with. */
+  readonly startsFromAdapter: boolean;
+  readonly dropBp: DropPlan | null;
+  readonly plan: StepPlan<TrainingUnit>;
+  readonly totalSteps: number;
+  readonly packing: boolean;
+  readonly heldOut: readonly TrainingUnit[] | null;
+  readonly seed: number;
+}
+
+/** Steps whose drawn branches are looked at. */
+const DRAWN_STEPS = 4;
+
+/** What the passes of a run need. */
+export interface PlannedPasses {
+  readonly pool: PlannedPool;
+  readonly programs: PlannedPrograms;
+  /** What a step computes on average. */
+  readonly stepWork: Work;
+  /** How often a step goes through the weights of all blocks on average. */
+  readonly stepWalks: number;
+}
+
+/** Walks through an evaluation and steps of every size. */
+export function walkPasses(
+  request: PassesRequest,
+  facts: PlannedModel,
+  adapter: AdapterView,
+  recompute: boolean,
+): PlannedPasses {
+  const { objective, heldOut, plan, startsFromAdapter } = request;
+  const place = { facts, pool: new PlannedPool(), programs: new PlannedPrograms() };
+  const scorer = new PlannedPass(place, adapter, false);
+  const needsReference = objective.needs.includes("reference");
+  const reference = needsReference ? new PlannedPass(place, startsFromAdapter ? adapter : null, false) : null;
+  const score = (shape: PassShape): void => {
+    scorer.score(shape);
+    reference?.score(shape);
+  };
+  for (const shape of heldOut ? evaluationShapes(heldOut) : []) score(shape);
+  const steps = new PlannedPass(place, adapter, true);
+  const { shapes, meanTokens, meanMicroBatches } = stepShapes(plan, request.totalSteps, request.packing);
+  const hasMismatched = objective.needs.includes("mismatched");
+  // Gradients of a second micro-batch are written beside those of the first.
+  const numMicro = Math.min(2, plan.microBatches(0).length);
+  const patterns = droppedBranches(request);
+  let [work, tokens] = [NO_WORK, 0];
+  place.programs.takeWork();
+  for (const dropped of patterns) {
+    for (const shape of shapes) {
+      steps.beginStep();
+      for (let micro = 0; micro < numMicro; micro++) {
+        if (hasMismatched) score(shape);
+        reference?.score(shape);
+        if (!objective.isSeparable) steps.score(shape);
+        steps.accumulate(shape, recompute, dropped);
+      }
+      work = addWork(work, scaleWork(place.programs.takeWork(), shape.count / numMicro));
+      tokens += tokensOf(shape) * shape.count;
+    }
+  }
+  const passes = 2 + Number(needsReference) + Number(!objective.isSeparable) + 2 * Number(hasMismatched);
+  return {
+    ...place,
+    stepWork: scaleWork(work, meanTokens / tokens),
+    stepWalks: passes * meanMicroBatches,
+  };
+}
+
+/** Branches, by block, that the first steps leave out of the backward pass. */
+function droppedBranches({ dropBp, model, seed }: PassesRequest): (readonly (readonly string[])[])[] {
+  const none = model.layers.map((): string[] => []);
+  if (dropBp === null) return [none];
+  const branches = branchesOf(model, dropBp.length);
+  const byLayer = (isDropped: (index: number) => boolean): string[][] =>
+    model.layers.map((_, layer) =>
+      branches.flatMap((branch, i) => (branch.layer === layer && isDropped(i) ? [branch.name] : [])),
+    );
+  const rates = branches.map(() => dropBp.rate);
+  const drawn = Array.from({ length: DRAWN_STEPS }, (_, step) => {
+    const isDropped = drawBranches(rates, dropBp.rate, seed, { step, micro: 0 });
+    return byLayer((i) => isDropped[i] === true);
+  });
+  if (dropBp.sensitivity === null) return drawn;
+  // Sensitivities are measured with all branches, and with all but one.
+  const names = [...new Set(branches.map(({ name }) => name))];
+  const without = names.map((name) => byLayer((i) => branches[i]?.name === name));
+  return [none, ...without, ...drawn];
+}

@@ -1,0 +1,81 @@
+/** @file The sizes of the micro-batches that a run will make, without making them. */
+import {
+  type TrainingExample,
+  type TrainingUnit,
+  countLabels,
+  rowLength,
+  sequencesOf,
+} from "../../data/batch.ts";
+import type { StepPlan } from "../../data/order.ts";
+import { passesOf } from "../evaluate.ts";
+import { fillRows } from "../fill-rows.ts";
+import type { PassShape } from "./planned-pass.ts";
+
+/** Steps that are looked at. */
+const MAX_STEPS = 500;
+/** Different sizes of a micro-batch that are kept, the largest ones. */
+const MAX_SHAPES = 24;
+
+/** Micro-batches of one size. */
+export interface CountedShape extends PassShape {
+  readonly count: number;
+}
+
+/** What the steps of a run are like. */
+export interface StepShapes {
+  /** Sizes that differ from each other; the largest where there are many. */
+  readonly shapes: readonly CountedShape[];
+  /** Tokens of a step on average, padding included. */
+  readonly meanTokens: number;
+  /** Micro-batches of a step on average. */
+  readonly meanMicroBatches: number;
+}
+
+/** Finds the sizes of the micro-batches of a run. */
+export function stepShapes(plan: StepPlan<TrainingUnit>, totalSteps: number, packing: boolean): StepShapes {
+  const numSteps = Math.min(totalSteps, MAX_STEPS);
+  const all = Array.from({ length: numSteps }, (_, step) => plan.microBatches(step)).flat();
+  const shapes = all.map((rows) =>
+    packing ? shapeOf(rows as readonly (readonly TrainingExample[])[]) : shapeOfUnits(rows.flat()),
+  );
+  return {
+    shapes: largest(shapes),
+    meanTokens: shapes.reduce((sum, shape) => sum + tokensOf(shape), 0) / numSteps,
+    meanMicroBatches: shapes.length / numSteps,
+  };
+}
+
+/** Sizes of the passes of an evaluation. */
+export function evaluationShapes(units: readonly TrainingUnit[]): readonly PassShape[] {
+  return largest(passesOf(units).map(shapeOfUnits));
+}
+
+/** Positions of a micro-batch, padding included. */
+export function tokensOf({ numRows, length }: PassShape): number {
+  return numRows * length;
+}
+
+function shapeOfUnits(units: readonly TrainingUnit[]): PassShape {
+  const sequences: TrainingExample[] = units.flatMap((unit) => [...sequencesOf(unit)]);
+  const areImages = sequences.some((sequence) => "pixels" in sequence);
+  return shapeOf(areImages ? sequences.map((sequence) => [sequence]) : fillRows(sequences));
+}
+
+function shapeOf(rows: readonly (readonly TrainingExample[])[]): PassShape {
+  return {
+    numRows: rows.length,
+    length: Math.max(...rows.map(rowLength)),
+    numLabels: rows.flat().reduce((sum, example) => sum + countLabels(example), 0),
+  };
+}
+
+function largest(shapes: readonly PassShape[]): readonly CountedShape[] {
+  const different = new Map<string, CountedShape>();
+  for (const shape of shapes) {
+    const key = JSON.stringify(shape);
+    different.set(key, { ...shape, count: 1 + (different.get(key)?.count ?? 0) });
+  }
+  const all = [...different.values()];
+  const kept = new Set(all.toSorted((a, b) => tokensOf(b) - tokensOf(a)).slice(0, MAX_SHAPES));
+  return all.filter((shape) => kept.has(shape));
+}

@@ -1,0 +1,26 @@
+/** @file How long a step takes, from what it computes and how fast a machine is. */
+import type { RunNeeds } from "./run-memory.ts";
+
+/** How much a machine does in a second. */
+export interface Rates {
+  /** Multiplications of products of many rows. */
+  readonly float32: number;
+  readonly int8: number;
+  /** Bytes that element-wise programs read and write. */
+  readonly movedBytes: number;
+  /** Weights that are read and made ready for programs, as bytes in float32. */
+  readonly readBytes: number;
+}
+
+/** Of some processor with two cores: good enough to compare plans with each other. */
+export const USUAL_RATES: Rates = { float32: 50e9, int8: 100e9, movedBytes: 10e9, readBytes: 2e9 };
+
+/** Estimates the seconds of a step. */
+export function stepSeconds({ stepWork, stepReadBytes }: RunNeeds, rates: Rates): number {
+  return (
+    stepWork.float32 / rates.float32 +
+    stepWork.int8 / rates.int8 +
+    stepWork.movedBytes / rates.movedBytes +
+    stepReadBytes / rates.readBytes
+  );
+}

@@ -1,0 +1,94 @@
+/** @file How much of a base model's weights is in memory at a time, as `run/weights` lends them. */
+import { DTYPES } from "../../graph/dtype.ts";
+import { numElements } from "../../graph/shape.ts";
+import { PLAIN_PART } from "../../models/part-graph.ts";
+import { FROZEN, FROZEN_ROWS, type LookupGraph } from "../../models/site-graph.ts";
+import type { AdapterView } from "../../peft/adapter-view.ts";
+import { structuresOf, tensorsRead } from "../../run/block-programs.ts";
+import { readsSlices } from "../../run/head.ts";
+import type { Residency } from "../../run/weights.ts";
+import type { PlannedModel } from "./planned-model.ts";
+
+/** Bytes of the blocks' weights as programs read them: of all blocks, or of those that are lent at a time. */
+export function blockBytes(facts: PlannedModel, adapter: AdapterView | null, residency: Residency): number {
+  const { model } = facts;
+  const known = new Map<string, { fed: number; bound: number }>();
+  const sizes = structuresOf(facts, adapter, true).map((structure) => {
+    const key = JSON.stringify([
+      model.layers[structure.layer]?.kind,
+      structure.signature,
+      structure.arithmetic.key,
+    ]);
+    let size = known.get(key);
+    if (!size) {
+      size = { fed: 0, bound: 0 };
+      for (const { preparation } of tensorsRead(model, structure)) {
+        for (const { dtype, shape } of preparation.operands) {
+          size[preparation.binding] += numElements(shape) * DTYPES[dtype].sizeBytes;
+        }
+      }
+      known.set(key, size);
+    }
+    return size;
+  });
+  // What is bound is laid out once more by ONNX Runtime, and keeps its block.
+  const bound = sizes.reduce((sum, size) => sum + 2 * size.bound, 0);
+  const total = sizes.reduce((sum, { fed }) => sum + fed, 0);
+  if (residency === "float32" || bound > 0) return bound + total;
+  return countSlots(model.layers.map(({ kind }) => kind)).reduce((sum, numSlots, kind) => {
+    const ofKind = sizes.filter((_, layer) => model.layers[layer]?.kind === kind);
+    return sum + numSlots * Math.max(...ofKind.map(({ fed }) => fed));
+  }, 0);
+}
+
+/** How many blocks of each kind are in memory while a pass goes up and down again: the one in use and the next. */
+function countSlots(kinds: readonly number[]): number[] {
+  const slots: { kind: number; layer: number }[] = [];
+  let held: number[] = [];
+  const last = kinds.length - 1;
+  const visits = [...kinds.keys()].flatMap((layer) => [[layer, layer + 1] as const]);
+  const back = [...kinds.keys()].reverse().map((layer) => [layer, layer - 1] as const);
+  for (const pair of [...visits, ...back]) {
+    const wanted = pair.filter((layer) => layer >= 0 && layer <= last);
+    for (const layer of wanted) {
+      // The block that ran is free by the time that the next but one is read.
+      const isHeld = (slot: { layer: number }): boolean =>
+        held.includes(slot.layer) && wanted.includes(slot.layer);
+      if (slots.some((slot) => slot.layer === layer)) continue;
+      const idle = slots.find((slot) => slot.kind === kinds[layer] && !isHeld(slot));
+      if (idle) idle.layer = layer;
+      else slots.push({ kind: kinds[layer] as number, layer });
+    }
+    held = wanted;
+  }
+  return [...new Set(kinds)]
+    .sort((a, b) => a - b)
+    .map((kind) => slots.filter((slot) => slot.kind === kind).length);
+}
+
+/** Bytes of what stem and head read in float32, whatever is trained of it left out. */
+export function outerBytes(facts: PlannedModel, adapter: AdapterView | null): number {
+  const { model } = facts;
+  const own = adapter?.inputs(null) ?? {};
+  const options = {
+    ...PLAIN_PART,
+    isGathered: (table: string) => facts.isLargeTable(table) && !(table in own),
+    projector: adapter?.projector(null) ?? FROZEN,
+    lookUp: adapter ? (graph: LookupGraph) => adapter.lookUp(graph) : FROZEN_ROWS,
+  };
+  const stem = Object.keys(model.buildStem(options).part.tensors);
+  const slices = readsSlices(facts, adapter);
+  const head = Object.keys(
+    model.buildHead({ ...options, headProduct: slices ? "slice" : "whole" }).part.tensors,
+  );
+  const names = new Set(
+    [...stem, ...head].filter((name) => !(name in own)).map((name) => model.storedName(name)),
+  );
+  const isOfHead = new Set(head.map((name) => model.storedName(name)));
+  return [...names].reduce((sum, name) => {
+    const { shape = [], role = "weight" } = model.tensors.get(name) ?? {};
+    // Of a table in a file that is mapped, only rows that are looked up are read.
+    const isMapped = facts.base.source.storageOf(name) === "f32";
+    return role === "embedding" && isMapped && !isOfHead.has(name) ? sum : sum + 4 * numElements(shape);
+  }, 0);
+}

@@ -1,0 +1,93 @@
+/** @file What is planned before any weight is read, beside what a run on the same settings lends and compiles. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { loadModel } from "../../src/format/by-path.ts";
+import { COMPUTES } from "../../src/nn/computes.ts";
+import { type AttachRequest, layOut } from "../../src/peft/layout.ts";
+import { attach } from "../../src/peft/attach.ts";
+import { findMethod } from "../../src/peft/methods.ts";
+import { outlineAdapter } from "../../src/peft/outline.ts";
+import { Random } from "../../src/random.ts";
+import { Session } from "../../src/run/session.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
+import type { Engine } from "../../src/runtime/engine.ts";
+import { fineTune } from "../../src/train/fine-tune.ts";
+import { findObjective } from "../../src/train/objectives.ts";
+import { plannedModel } from "../../src/train/plan/planned-model.ts";
+import { walkPasses } from "../../src/train/plan/run-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
+import { requestFor } from "./fine-tune-request.ts";
+
+const folder = temporaryFolder();
+
+/** An engine that counts the programs of passes; those of the optimizer and of sums are the same in every run. */
+function countingEngine(): { readonly engine: Engine; readonly names: string[] } {
+  const inner = createEngine({ threads: 1 });
+  const names: string[] = [];
+  const compile: Engine["compile"] = (spec, options) => {
+    if (/^(block|head|stem|vocabulary)/.test(spec.name)) names.push(spec.name);
+    return inner.compile(spec, options);
+  };
+  return { engine: { ...inner, compile }, names };
+}
+
+interface Case {
+  readonly modelType: string;
+  readonly method: string;
+  readonly options?: Record<string, unknown>;
+  readonly recompute: boolean;
+  readonly compute?: keyof typeof COMPUTES;
+}
+
+const CASES: readonly Case[] = [
+  { modelType: "llama", method: "lora", recompute: false },
+  { modelType: "llama", method: "lora", options: { dropout: 0.1 }, recompute: true },
+  { modelType: "llama", method: "full", recompute: false },
+  { modelType: "llama", method: "dora", recompute: false, compute: "int8" },
+  { modelType: "gemma3_text", method: "lora", recompute: false },
+  { modelType: "gpt2", method: "bitfit", recompute: true },
+  { modelType: "qwen3_moe", method: "ia3", recompute: false },
+];
+
+describe("walkPasses()", () => {
+  for (const { modelType, method: name, options = {}, recompute, compute = "f32" } of CASES) {
+    const how = [...Object.keys(options), ...(recompute ? ["recompute"] : []), compute].join(" ");
+    test(`${modelType} ${name} ${how}: as much is lent as in the run, by as many programs`, async () => {
+      const path = await writeTinyModel(`${folder}/${modelType}`, { modelType });
+      const { base, checkpoint } = await loadModel(path);
+      const residency = compute === "f32" ? "stored" : "float32";
+      const method = findMethod(name);
+      const targets = { modules: null, exclude: [], layers: null };
+      const request: AttachRequest = { method, options, targets };
+      const { engine, names } = countingEngine();
+      const session = new Session(engine, base, residency, { compute: COMPUTES[compute] });
+      const run = requestFor(session, await attach(base, request, new Random(1)), recompute);
+      const steps = fineTune(run);
+      while (!(await steps.next()).done);
+      const lentBytes = session.pool.allocatedBytes;
+      await session.release();
+      await checkpoint.close();
+      const { pool, programs } = walkPasses(
+        {
+          model: base.model,
+          objective: findObjective("cross-entropy"),
+          startsFromAdapter: false,
+          dropBp: null,
+          plan: run.plan,
+          totalSteps: run.totalSteps,
+          packing: false,
+          heldOut: run.evaluation?.units ?? null,
+          seed: 0,
+        },
+        plannedModel(base.model, base.source, COMPUTES[compute], residency),
+        outlineAdapter(layOut(base.model, base.source, request), method),
+        recompute,
+      );
+      const planned = pool.residentBytes;
+      // Blocks of the pool are up to an eighth larger than what is written into them.
+      const share = planned / lentBytes;
+      assert.ok(share <= 1.001 && share > 1 / 1.15, `${planned} planned, ${lentBytes} lent`);
+      assert.equal(programs.count, names.length, names.join());
+    });
+  }
+});
