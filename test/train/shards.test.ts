@@ -156,7 +156,7 @@ describe("parameters on disk", () => {
   test("killed between checkpoints: what it left on the disk is not used, and the resumed run is bit-equal", async () => {
     const settings = {
       ...FULL,
-      steps: 60,
+      steps: 20,
       saveEvery: 3,
       residentMemory: "140KB",
       output: `${folder}/killed`,
