@@ -11,7 +11,14 @@ import { largestPeak, peakRatio, showPeak } from "./memory.ts";
 import { asFolder, findModel, pythonVersions, runPeer } from "./peers.ts";
 import { withScratch } from "./scratch.ts";
 import { median } from "./statistics.ts";
-import { runGraft, steadySeconds, summarize, trainWithPeft, type TrainingRun } from "./training-sides.ts";
+import {
+  eventsOf,
+  runGraft,
+  steadySeconds,
+  summarize,
+  trainWithPeft,
+  type TrainingRun,
+} from "./training-sides.ts";
 
 /** Bytes of text that surely hold one token. */
 const BYTES_PER_TOKEN = 8;
@@ -72,7 +79,9 @@ export const benchmark = defineBenchmark({
         const places = ["--model", base.reads === "file" ? file : folder, "--data", data];
         places.push("--output", join(scratch, "run"), "--overwrite", "--method", method);
         const words = [common, base.flags, flags].flatMap((text) => text.split(" ")).filter(Boolean);
-        return summarize(await runGraft(["train", ...places, ...words]), Number.NaN);
+        const child = await runGraft(["train", ...places, ...words]);
+        const first = eventsOf(child, "step")[0]?.value;
+        return summarize(child, Number(first?.["tokens"]) / Number(first?.["tokens_per_second"]));
       };
       const sides: Record<string, () => Promise<TrainingRun>> = {};
       if (values.peft !== "off") {
