@@ -69,6 +69,7 @@ keep-last: save-total-limit keep-checkpoints max-checkpoints
 early-stopping: early-stopping-patience patience
 eval-metric: metric-for-best-model best-metric
 gradient-checkpointing: grad-checkpoint grad-checkpointing checkpoint-activations activation-checkpointing use-gradient-checkpointing
+activations=disk: offload-activations activation-offloading cpu-offload-activations
 resume: resume-from-checkpoint resume-from continue auto-resume-from-checkpoints
 overwrite: overwrite-output-dir force f yes y
 threads: num-threads n-threads cpu-threads num-workers j t

@@ -34,20 +34,21 @@ const ENTRIES = {
   createSessionOptions: [10, [POINTER]],
   enableProfiling: [14, [POINTER, PATH]],
   disableMemPattern: [17, [POINTER]],
-  disableCpuMemArena: [19, [POINTER]],
   setSessionLogSeverityLevel: [22, [POINTER, "int"]],
   setSessionGraphOptimizationLevel: [23, [POINTER, "int"]],
   setIntraOpNumThreads: [24, [POINTER, "int"]],
   setInterOpNumThreads: [25, [POINTER, "int"]],
+  createRunOptions: [39, [POINTER]],
   createTensorWithDataAsOrtValue: [49, [POINTER, POINTER, "size_t", POINTER, "size_t", "int", POINTER]],
   createCpuMemoryInfo: [69, ["int", "int", POINTER]],
   addSessionConfigEntry: [130, [POINTER, "str", "str"]],
   addInitializer: [150, [POINTER, "str", POINTER]],
+  addRunConfigEntry: [165, [POINTER, "str", "str"]],
   addExternalInitializers: [210, [POINTER, POINTER, POINTER, "size_t"]],
 } as const;
 
 /** Entries that give something back. */
-const RELEASES = { status: 93, session: 95, value: 96, sessionOptions: 100 } as const;
+const RELEASES = { status: 93, session: 95, value: 96, runOptions: 97, sessionOptions: 100 } as const;
 
 type Entry = keyof typeof ENTRIES;
 type Kind = keyof typeof RELEASES;

@@ -65,12 +65,14 @@ class Session implements Executable<OrtValue> {
   readonly #idle: { inputs: BigUint64Array; outputs: BigUint64Array }[] = [];
   /** Whether runs may be on another thread. */
   readonly #canLeave: boolean;
+  /** Address of the options of each run; null: ONNX Runtime's own. */
+  readonly #runOptions: bigint | null;
   #lastRunMs = Number.POSITIVE_INFINITY;
 
   private constructor(
     api: OrtApi,
     clock: Clock,
-    canLeave: boolean,
+    keepScratch: boolean,
     session: bigint,
     inputNames: readonly string[],
     outputNames: readonly string[],
@@ -78,10 +80,13 @@ class Session implements Executable<OrtValue> {
     this.#api = api;
     this.#clock = clock;
     this.#session = session;
-    this.#canLeave = canLeave;
+    // Scratch that is not kept would on other threads come from as many arenas of the C library: docs/log.md.
+    this.#canLeave = api.canCallAsync && keepScratch;
+    this.#runOptions = keepScratch ? null : givingBack(api);
     this.#inputNames = new Texts(api, inputNames);
     this.#outputNames = new Texts(api, outputNames);
     api.releaseWith(this, "session", session);
+    if (this.#runOptions !== null) api.releaseWith(this, "runOptions", this.#runOptions);
   }
 
   static async create(
@@ -103,10 +108,8 @@ class Session implements Executable<OrtValue> {
       clock.turned();
       const inputs = Object.keys(spec.inputs).filter((name) => !constants.has(name));
       const outputs = Object.keys(spec.outputs);
-      // Scratch that is not kept comes from the C library, which on other threads gives it back to the system after every use:
-      // ten times the page faults of a step and a fifth more time (docs/log.md).
-      const canLeave = api.canCallAsync && options.keepScratch !== false;
-      return new Session(api, clock, canLeave, out[0] as bigint, inputs, outputs);
+      const { keepScratch = true } = options;
+      return new Session(api, clock, keepScratch, out[0] as bigint, inputs, outputs);
     } catch (error) {
       throw new Error(`Cannot compile program "${spec.name}": ${(error as Error).message}`, { cause: error });
     } finally {
@@ -121,7 +124,7 @@ class Session implements Executable<OrtValue> {
     const [inputNames, outputNames] = [this.#inputNames.addresses, this.#outputNames.addresses];
     const args = [
       this.#session,
-      null,
+      this.#runOptions,
       inputNames,
       values.inputs,
       inputs.length,
@@ -150,21 +153,31 @@ class Session implements Executable<OrtValue> {
   release(): void {
     this.#api.keep(this);
     this.#api.release("session", this.#session);
+    if (this.#runOptions !== null) this.#api.release("runOptions", this.#runOptions);
   }
+}
+
+/**
+ * Options of runs that give the memory they have used back to the system at their end. Within a run it is used again:
+ * without an arena every value would be memory that the system clears first, which took 40 % of a step on long rows.
+ */
+function givingBack(api: OrtApi): bigint {
+  const options = api.make("createRunOptions");
+  api.call("addRunConfigEntry", options, "memory.enable_memory_arena_shrinkage", "cpu:0");
+  return options;
 }
 
 function configure(
   api: OrtApi,
   settings: bigint,
   programName: string,
-  { threads, keepScratch = true, profilePrefix }: EngineOptions & { readonly threads: number },
+  { threads, profilePrefix }: EngineOptions & { readonly threads: number },
 ): void {
   api.call("setSessionLogSeverityLevel", settings, LOG_ERRORS);
   api.call("setSessionGraphOptimizationLevel", settings, OPTIMIZE_ALL);
   api.call("setIntraOpNumThreads", settings, threads);
   api.call("setInterOpNumThreads", settings, 1);
   api.call("disableMemPattern", settings);
-  if (!keepScratch) api.call("disableCpuMemArena", settings);
   // Threads that wait must not spin: two busy processes would slow each other down several times.
   api.call("addSessionConfigEntry", settings, "session.intra_op.allow_spinning", "0");
   if (profilePrefix !== undefined) api.call("enableProfiling", settings, `${profilePrefix}-${programName}`);

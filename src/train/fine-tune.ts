@@ -25,8 +25,8 @@ import { type RunState, firstState } from "./run-state.ts";
 import { powerNumbers } from "./power/paced-events.ts";
 import type { Pacer } from "./power/pacer.ts";
 import type { RunStore } from "./run-store.ts";
-import { type MicroBatchKey, StepRunner } from "./step-runner.ts";
 import type { SampleWriter } from "./samples.ts";
+import { type ActivationPlace, type MicroBatchKey, StepRunner } from "./step-runner.ts";
 
 /** How parameters move. */
 export interface OptimizerPlan {
@@ -87,6 +87,7 @@ export interface FineTuneRequest {
   readonly evaluation: EvaluationPlan | null;
   /** Compute activations twice instead of saving them. */
   readonly recompute: boolean;
+  readonly activations?: ActivationPlace | undefined;
   /** Leaves branches out of the backward pass; null: none. */
   readonly dropBp: DropPlan | null;
   readonly seed: number;
@@ -166,13 +167,24 @@ class Run {
   }
 
   static async start(request: FineTuneRequest): Promise<Run> {
-    const { session, adapter, reference, objective, recompute, seed, store, dropBp, totalSteps } = request;
+    const {
+      session,
+      adapter,
+      reference,
+      objective,
+      recompute,
+      activations,
+      seed,
+      store,
+      dropBp,
+      totalSteps,
+    } = request;
     const betweenBlocks = joinHooks(request.hooks);
     const { optimizer, options } = request.optimizer;
     const updater = await createUpdater(session.engine, optimizer, options, adapter.groups, adapter.memory);
     const resumed = await store.resume(updater.state);
     const parts: Parts = {
-      steps: await StepRunner.create({ session, adapter, recompute, seed, betweenBlocks }),
+      steps: await StepRunner.create({ session, adapter, recompute, activations, seed, betweenBlocks }),
       scorer: await Scorer.create(session, { adapter, reference }, objective.objective, betweenBlocks),
       evaluator:
         request.evaluation &&

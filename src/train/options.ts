@@ -18,6 +18,7 @@ import { METHODS } from "../peft/methods.ts";
 import { BASE_KINDS } from "../quant/storages.ts";
 import { SHARD_DTYPES } from "../runtime/vector-memory.ts";
 import { RESIDENCIES } from "../run/weights.ts";
+import { ACTIVATION_FORMS } from "./activations/forms.ts";
 import { SENSITIVITIES } from "./dropbp/sensitivity.ts";
 import { EVAL_METRICS } from "./eval-metrics.ts";
 import { LOG_FORMATS } from "./logs/log-formats.ts";
@@ -186,6 +187,12 @@ const GROUPS = {
       .default("auto")
       .describe(
         "Recompute activations in the backward pass instead of keeping them; auto: only when memory is short",
+      ),
+    activations: z
+      .enum(names(ACTIVATION_FORMS))
+      .default("float32")
+      .describe(
+        "How what is kept for the backward pass waits: as it is, in half the memory and rounded, or in files of the output folder",
       ),
     threads: z.int().positive().optional().describe("CPU threads; default: all"),
   },

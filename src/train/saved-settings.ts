@@ -4,6 +4,7 @@
  * Some once had another name: runs made then go on, and whoever gives the old name is told the new one.
  */
 
+import { ACTIVATION_FORMS } from "./activations/forms.ts";
 import { POWER_OPTIONS } from "./power/options.ts";
 
 /** Settings that may differ when a run goes on: they do not change its numbers. */
@@ -23,6 +24,11 @@ const FREE_SETTINGS = [
   "memory",
   "residentMemory",
 ];
+
+/** Values of settings that change no number either, by the setting. */
+const FREE_VALUES: Readonly<Record<string, readonly unknown[]>> = {
+  activations: ACTIVATION_FORMS.filter(({ isExact }) => isExact).map(({ name }) => name),
+};
 
 /** Settings that say how long a run is: it can be made longer. */
 const LENGTH_SETTINGS = ["steps", "epochs"];
@@ -57,6 +63,9 @@ export function numericSettings(settings: Readonly<Record<string, unknown>>): Re
     return now ? [now.key, now.read(value)] : [key, value];
   });
   return Object.fromEntries(
-    named.filter(([key, value]) => value !== undefined && !FREE_SETTINGS.includes(key)),
+    named.filter(
+      ([key, value]) =>
+        value !== undefined && !FREE_SETTINGS.includes(key) && !FREE_VALUES[key]?.includes(value),
+    ),
   );
 }

@@ -14,15 +14,19 @@ import { GradientBuffer } from "../run/gradient-buffer.ts";
 import { Head } from "../run/head.ts";
 import type { Session } from "../run/session.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
+import type { ShardDisk } from "../runtime/shard-memory.ts";
 import { whileHeld } from "../runtime/vector-memory.ts";
+import { float32 } from "./activations/float32.ts";
+import type { ActivationForm, KeptActivations } from "./activations/keeping.ts";
 
 /** Stream of the seed that dropout masks come from. */
 const DROPOUT_STREAM = 2;
 
-/** What the backward pass of a block needs of its forward pass; `saved` null: activations are computed again. */
-interface BlockTrace {
-  readonly x: HostTensor<"float32">;
-  readonly saved: Saved | null;
+/** Where activations wait between the forward and the backward pass of their block. */
+export interface ActivationPlace {
+  readonly form: ActivationForm;
+  /** For forms that use one. */
+  readonly disk: ShardDisk | null;
 }
 
 /** What `StepRunner.create` needs. */
@@ -31,6 +35,8 @@ export interface StepRunnerOptions {
   readonly adapter: Adapter;
   /** Compute activations twice instead of saving them. */
   readonly recompute: boolean;
+  /** Default: in memory, as they are. */
+  readonly activations?: ActivationPlace | undefined;
   /** Of the dropout; null: nothing is dropped. */
   readonly seed: number | null;
   /** Is awaited between two blocks: other work on the session may run there. */
@@ -148,19 +154,20 @@ export class StepRunner {
    */
   accumulate(batch: Batch, derivatives: Float32Array, key: MicroBatchKey): Promise<Float32Array> {
     if (this.isIdle) return this.logProbs(batch, key);
+    const { session, activations = { form: float32, disk: null } } = this.#options;
+    const kept = activations.form.begin(session, activations.disk);
     return this.#pass(batch, key, async (pass) => {
-      const trace: BlockTrace[] = [];
-      const x = await this.#forward(batch, pass, trace);
+      const x = await this.#forward(batch, pass, kept);
       const logProbs = new Float32Array(batch.numLabels);
       const labelled = labelledPositions(batch);
       this.#stages.runner.rest(pass);
       const dx = await this.#withStemAndHeadGradients(() =>
         this.#stages.head.gradient(x, labelled, derivatives, logProbs, this.gradients),
       );
-      this.#options.session.pool.release(x);
-      await this.#backward(trace, dx, batch.input, pass);
+      session.pool.release(x);
+      await this.#backward(kept, dx, batch.input, pass);
       return logProbs;
-    });
+    }).finally(() => kept.end());
   }
 
   /** Holds what is trained outside the blocks. */
@@ -190,8 +197,12 @@ export class StepRunner {
     }
   }
 
-  /** Runs the blocks; what their backward passes need goes onto `trace`, null: nothing will run backward. */
-  async #forward(batch: Batch, pass: BlockPass, trace: BlockTrace[] | null): Promise<HostTensor<"float32">> {
+  /** Runs the blocks; what their backward passes need is kept, null: nothing will run backward. */
+  async #forward(
+    batch: Batch,
+    pass: BlockPass,
+    kept: KeptActivations | null,
+  ): Promise<HostTensor<"float32">> {
     const { recompute, session, betweenBlocks } = this.#options;
     const { runner, embedding } = this.#stages;
     let x = await this.#withStemAndHead(() => embedding.forward(batch.input, pass.context));
@@ -199,9 +210,9 @@ export class StepRunner {
       await betweenBlocks?.();
       const { lowest, blocks } = this.#plan;
       const { dropped, isSkipped } = blocks[layer] as BlockPlan;
-      const isTraced = trace !== null && layer >= lowest && !isSkipped;
+      const isTraced = kept !== null && layer >= lowest && !isSkipped;
       const { y, saved } = await runner.forward(layer, x, pass, isTraced && !recompute, dropped);
-      if (isTraced) trace.push({ x, saved: recompute ? null : saved });
+      if (isTraced) await kept.keep({ ...saved, x });
       else session.pool.release(x);
       x = y;
     }
@@ -209,12 +220,12 @@ export class StepRunner {
   }
 
   async #backward(
-    trace: BlockTrace[],
+    kept: KeptActivations,
     dLast: HostTensor<"float32">,
     input: Batch["input"],
     pass: BlockPass,
   ): Promise<void> {
-    const { session, betweenBlocks } = this.#options;
+    const { session, betweenBlocks, recompute } = this.#options;
     const { runner, embedding } = this.#stages;
     let dy = dLast;
     const { lowest, blocks } = this.#plan;
@@ -222,10 +233,12 @@ export class StepRunner {
       const { dropped, isSkipped } = blocks[layer] as BlockPlan;
       if (isSkipped) continue;
       await betweenBlocks?.();
-      const { x, saved } = trace.pop() as BlockTrace;
+      const { x, ...own } = (await kept.bringBack()) as Saved & { readonly x: HostTensor<"float32"> };
+      // Null: they are computed again.
+      const saved = recompute ? null : own;
       const wantsInput = layer > lowest || embedding.isTrained;
       const dx = await runner.backward(layer, { x, saved, dy }, pass, this.gradients, wantsInput, dropped);
-      session.pool.release(x, dy, ...Object.values(saved ?? {}));
+      session.pool.release(x, dy, ...Object.values(own));
       if (!dx) return;
       dy = dx;
     }

@@ -13,6 +13,7 @@ import { RESIDENT, type VectorMemory } from "../runtime/vector-memory.ts";
 import { parseByteSize } from "../messages/byte-size.ts";
 import { findEvalMetric } from "./eval-metrics.ts";
 import type { Evaluation } from "./evaluate.ts";
+import { findActivationForm } from "./activations/forms.ts";
 import type { DoneEvent, TrainEvent } from "./events.ts";
 import { folderStore } from "./files/folder-store.ts";
 import { LOG_FORMATS } from "./logs/log-formats.ts";
@@ -24,7 +25,7 @@ import { openPacer } from "./files/power/run-pacer.ts";
 import { openSamples } from "./files/run-samples.ts";
 import { RunReporter } from "./files/run-reporter.ts";
 import { type TrainingSetup, setUpFitted } from "./files/setup.ts";
-import { ShardFolder } from "./files/shard-folder.ts";
+import { ACTIVATIONS_FOLDER, ShardFolder } from "./files/shard-folder.ts";
 import type { SettledOptions } from "./files/prepare.ts";
 import { type FineTuneRequest, fineTune } from "./fine-tune.ts";
 import { unitsToBatch } from "./micro-batch.ts";
@@ -125,33 +126,44 @@ async function runLocked(
     const shards = new ShardFolder(folder.path);
     await shards.sweep(budgetBytes !== null);
     const memory = budgetBytes === null ? RESIDENT : new ShardMemory(budgetBytes, shards, given.shardDtype);
+    const activations = new ShardFolder(folder.path, ACTIVATIONS_FOLDER);
+    await activations.sweep(findActivationForm(options.activations).usesDisk);
     try {
       const setup = await setUpFitted(opened, fitted, memory, hooks.shared?.session.base);
       for (const message of describeFit(fitted)) emit({ event: "note", message });
-      return await runIn(memory, setup, folder, hooks, emit, startedMs);
+      return await runIn({ folder, memory, activations }, setup, hooks, emit, startedMs);
     } finally {
       await shards.close();
+      await activations.close();
     }
   } finally {
     await opened.checkpoint.close();
   }
 }
 
-/** Trains with parameters in some memory. */
+/** Where a run keeps what. */
+interface RunPlaces {
+  readonly folder: RunFolder;
+  /** Of parameters, gradients and optimizer state. */
+  readonly memory: VectorMemory;
+  /** Files of activations, for the forms that use some. */
+  readonly activations: ShardFolder;
+}
+
 async function runIn(
-  memory: VectorMemory,
+  places: RunPlaces,
   setup: TrainingSetup,
-  folder: RunFolder,
   hooks: TrainHooks,
   emit: (event: TrainEvent) => void,
   startedMs: number,
 ): Promise<TrainResult> {
+  const { folder, memory } = places;
   const { options } = setup;
   const tell = (message: string): void => emit({ event: "note", message });
   const session =
     hooks.shared?.session ?? (await openSessionOf(setup, memory, (message) => tell(`Warning: ${message}`)));
   try {
-    const request = requestOf(setup, session, folder, emit, hooks);
+    const request = requestOf(setup, session, places, emit, hooks);
     const samples = await openSamples(setup, session, hooks.makeSampleWriter, hooks.signal);
     if (!options.resume) await folder.begin({ [CONFIG_FILE]: configText(options) });
     for (const message of setup.notes) tell(message);
@@ -213,7 +225,7 @@ function layOut({ packing }: TrainOptions, rows: readonly (readonly TrainingUnit
 function requestOf(
   setup: TrainingSetup,
   session: Session,
-  folder: RunFolder,
+  { folder, activations }: RunPlaces,
   emit: (event: TrainEvent) => void,
   { signal, shared }: TrainHooks,
 ): FineTuneRequest {
@@ -248,6 +260,7 @@ function requestOf(
       keepsBest: options.evalMetric !== undefined,
     },
     recompute: memory.recompute,
+    activations: { form: findActivationForm(options.activations), disk: activations },
     dropBp: setup.dropBp,
     seed,
     store: folderStore({

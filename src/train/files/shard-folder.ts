@@ -15,7 +15,9 @@ import { systemCode, toFailedRead, toFailedWrite } from "../../messages/system-e
 import type { ShardDisk } from "../../runtime/shard-memory.ts";
 
 /** Where a run keeps its shards, in its folder. */
-export const SHARDS_FOLDER = "shards";
+const SHARDS_FOLDER = "shards";
+/** And activations that wait for their backward pass. */
+export const ACTIVATIONS_FOLDER = "activations";
 const SHARD_FILE = /^\d{6}\.shard$/;
 const SEAL_BYTES = 32;
 
@@ -27,8 +29,8 @@ export class ShardFolder implements ShardDisk {
   #isMade = false;
 
   /** The folder of the run's output; nothing is made before the first shard is written. */
-  constructor(output: string) {
-    this.path = join(output, SHARDS_FOLDER);
+  constructor(output: string, name = SHARDS_FOLDER) {
+    this.path = join(output, name);
   }
 
   /**

@@ -1,0 +1,107 @@
+/**
+ * @file Activations that wait in files: bit for bit the same, in the time that the disk takes beside the programs.
+ *
+ * What was kept last stays in memory, as it is needed first. The one before is written while the next block runs, and on
+ * the way back read again while the block after it does; so those of three blocks at most are in memory.
+ */
+import type { Saved } from "../../run/block-runner.ts";
+import type { BufferPool } from "../../runtime/buffer-pool.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
+import type { ShardDisk } from "../../runtime/shard-memory.ts";
+import type { ActivationForm, KeptActivations } from "./keeping.ts";
+
+interface Entry {
+  readonly shapes: Readonly<Record<string, readonly number[]>>;
+  /** Number of its first file; the others follow. */
+  readonly firstFile: number;
+  /** Null while they are on the disk alone. */
+  tensors: Saved | null;
+  /** What is being written or read. */
+  moving: Promise<void>;
+}
+
+export const disk: ActivationForm = {
+  name: "disk",
+  bytesPerNumber: 0,
+  usesDisk: true,
+  isExact: true,
+  begin: ({ pool }, folder) => {
+    if (!folder) throw new TypeError("Cannot keep activations on disk: no place for them was given");
+    return new OnDisk(pool, folder);
+  },
+};
+
+class OnDisk implements KeptActivations {
+  readonly #pool: BufferPool;
+  readonly #disk: ShardDisk;
+  readonly #entries: Entry[] = [];
+
+  constructor(pool: BufferPool, folder: ShardDisk) {
+    this.#pool = pool;
+    this.#disk = folder;
+  }
+
+  async keep(tensors: Saved): Promise<void> {
+    const last = this.#entries.at(-1);
+    // One at a time: a disk that is slower than the programs holds them up, and memory does not fill.
+    await this.#entries.at(-2)?.moving;
+    if (last) last.moving = handled(this.#write(last));
+    this.#entries.push({
+      shapes: Object.fromEntries(Object.entries(tensors).map(([name, { shape }]) => [name, shape])),
+      firstFile: last ? last.firstFile + Object.keys(last.shapes).length : 0,
+      tensors,
+      moving: Promise.resolve(),
+    });
+  }
+
+  async bringBack(): Promise<Saved> {
+    const entry = this.#entries.pop();
+    if (!entry) throw new RangeError("Cannot bring activations back: none are kept");
+    await entry.moving;
+    if (!entry.tensors) await this.#read(entry);
+    const next = this.#entries.at(-1);
+    if (next) next.moving = handled(this.#readNext(next));
+    return entry.tensors as unknown as Saved;
+  }
+
+  async end(): Promise<void> {
+    for (const entry of this.#entries.splice(0)) {
+      // A failure was told, or is of no consequence any more.
+      await entry.moving.catch(() => {});
+      this.#pool.release(...Object.values(entry.tensors ?? {}));
+    }
+  }
+
+  async #write(entry: Entry): Promise<void> {
+    const tensors = Object.values(entry.tensors ?? {});
+    for (const [i, tensor] of tensors.entries()) await this.#disk.write(entry.firstFile + i, bytesOf(tensor));
+    this.#pool.release(...tensors);
+    entry.tensors = null;
+  }
+
+  async #readNext(entry: Entry): Promise<void> {
+    await entry.moving;
+    await this.#read(entry);
+  }
+
+  async #read(entry: Entry): Promise<void> {
+    if (entry.tensors) return;
+    const tensors: Saved = {};
+    entry.tensors = tensors;
+    for (const [i, [name, shape]] of Object.entries(entry.shapes).entries()) {
+      const tensor = this.#pool.acquire("float32", shape);
+      tensors[name] = tensor;
+      await this.#disk.read(entry.firstFile + i, bytesOf(tensor));
+    }
+  }
+}
+
+/** A promise whose failure is told to whoever awaits it, later, and to nobody else. */
+function handled(work: Promise<void>): Promise<void> {
+  work.catch(() => {});
+  return work;
+}
+
+function bytesOf({ data }: HostTensor): Uint8Array {
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+}

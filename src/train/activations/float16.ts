@@ -1,0 +1,69 @@
+/**
+ * @file Activations that wait in half precision: the forward pass is exact, the backward pass reads them rounded to 11 bits.
+ *
+ * A tensor with a number that half precision cannot hold, above 65,504, waits as it is.
+ */
+import type { DType } from "../../graph/dtype.ts";
+import { Graph } from "../../graph/graph.ts";
+import { cast } from "../../graph/ops/cast.ts";
+import type { Saved } from "../../run/block-runner.ts";
+import type { Session } from "../../run/session.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
+import type { ActivationForm } from "./keeping.ts";
+
+type Float = "float32" | "float16";
+
+/** Exponent of all ones: infinite, or no number. */
+const NOT_FINITE = 0x7c00;
+
+export const float16: ActivationForm = {
+  name: "float16",
+  bytesPerNumber: 2,
+  usesDisk: false,
+  isExact: false,
+  begin: (session) => {
+    const { pool } = session;
+    const kept: Record<string, HostTensor<Float>>[] = [];
+    return {
+      keep: async (tensors) => {
+        const halves: Record<string, HostTensor<Float>> = {};
+        for (const [name, tensor] of Object.entries(tensors)) halves[name] = await narrowed(session, tensor);
+        kept.push(halves);
+      },
+      bringBack: async () => {
+        const wide: Saved = {};
+        for (const [name, tensor] of Object.entries(kept.pop() ?? {}))
+          wide[name] = await widened(session, tensor);
+        return wide;
+      },
+      end: () => Promise.resolve(pool.release(...kept.splice(0).flatMap((each) => Object.values(each)))),
+    };
+  },
+};
+
+async function narrowed(session: Session, tensor: HostTensor<"float32">): Promise<HostTensor<Float>> {
+  const half = await converted(session, tensor, "float16");
+  const isWhole = half.data.every((bits) => (bits & NOT_FINITE) !== NOT_FINITE);
+  session.pool.release(isWhole ? tensor : half);
+  return isWhole ? half : tensor;
+}
+
+async function widened(session: Session, tensor: HostTensor<Float>): Promise<HostTensor<"float32">> {
+  if (tensor.dtype === "float32") return tensor as HostTensor<"float32">;
+  const wide = await converted(session, tensor, "float32");
+  session.pool.release(tensor);
+  return wide;
+}
+
+/** The same numbers in another type, lent from the pool. */
+async function converted<D extends DType>(session: Session, from: HostTensor, to: D): Promise<HostTensor<D>> {
+  const rank = from.shape.length;
+  const { program } = await session.compile(`cast ${from.dtype} ${to} ${rank}`, () => {
+    const sizes = from.shape.map((_, axis) => `D${axis}`);
+    const x = new Graph().input("x", from.dtype, sizes);
+    return { spec: { name: "cast", inputs: { x }, outputs: { y: cast(x, to) } }, made: null };
+  });
+  const y = session.pool.acquire(to, from.shape);
+  await program.run({ x: from }, { y });
+  return y;
+}

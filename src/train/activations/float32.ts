@@ -1,0 +1,18 @@
+/** @file Activations that wait as they are. */
+import type { Saved } from "../../run/block-runner.ts";
+import type { ActivationForm } from "./keeping.ts";
+
+export const float32: ActivationForm = {
+  name: "float32",
+  bytesPerNumber: 4,
+  usesDisk: false,
+  isExact: true,
+  begin: ({ pool }) => {
+    const kept: Saved[] = [];
+    return {
+      keep: (tensors) => Promise.resolve(void kept.push(tensors)),
+      bringBack: () => Promise.resolve(kept.pop() as Saved),
+      end: () => Promise.resolve(pool.release(...kept.splice(0).flatMap((each) => Object.values(each)))),
+    };
+  },
+};
