@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { type Batch, toBatch } from "../../src/data/batch.ts";
 import { makeExample } from "../../src/data/example.ts";
+import { factsOf } from "../../src/data/pass-facts.ts";
 import { Generator } from "../../src/engine/generator.ts";
 import type { BaseModel } from "../../src/models/base-model.ts";
 import { findOptimizer } from "../../src/optim/optimizers.ts";
@@ -11,7 +12,11 @@ import type { Adapter } from "../../src/peft/attach.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";
 import { METHODS, findMethod } from "../../src/peft/methods.ts";
 import { FAMILIES } from "../../src/models/families.ts";
+import type { Compute } from "../../src/nn/compute.ts";
+import { COMPUTES } from "../../src/nn/computes.ts";
+import { f32 } from "../../src/nn/computes/f32.ts";
 import { Session } from "../../src/run/session.ts";
+import { measureSmoothing } from "../../src/run/smoothing.ts";
 import type { Engine } from "../../src/runtime/engine.ts";
 import { StepRunner } from "../../src/train/step-runner.ts";
 import {
@@ -39,6 +44,9 @@ export const DETACHED: Readonly<Record<string, RegExp>> = { dora: /lora_[AB]\.we
 
 /** Options under which the loss has no corners within the step of the check. */
 export const SMOOTH: Readonly<Record<string, object>> = { snell: { sparsity: 0 } };
+
+/** How alike gradients in an arithmetic and in float32 must be, where weights of few bits are others. */
+const LEAST_COSINES: Readonly<Record<string, number>> = { w4: 0.7 };
 
 /** How far parameters are moved from their start: what they are themselves must not vanish beside it. */
 const DEVIATIONS: Readonly<Record<string, number>> = { peqa: 0.002 };
@@ -114,6 +122,28 @@ export function describeCell(engine: Engine, folder: string, { family, method, f
       const losses = await trainLosses(engine, base, await attachTo(base, findMethod(method)), batchOf(base));
       assert.ok(losses.at(-1)! < losses[0]! - 1e-3, losses.join(", "));
     });
+
+    for (const compute of Object.values<Compute>(COMPUTES).filter((each) => each !== f32)) {
+      test(`in ${compute.name}, loss and gradients are near those in float32`, async () => {
+        const { base, adapter } = await adapted(SMOOTH[method]);
+        const batch = batchOf(base);
+        const input = { input: batch.input, facts: factsOf(batch) };
+        const options = { compute, smoothing: await measureSmoothing(engine, base, compute, input) };
+        const exact = await lossAndGradients(engine, base, adapter, [batch]);
+        const found = await lossAndGradients(engine, base, adapter, [batch], options);
+        assert.ok(
+          Math.abs(found.loss / exact.loss - 1) < 0.1,
+          `loss ${found.loss}, ${exact.loss} in float32`,
+        );
+        assert.deepEqual([...found.gradients.keys()], [...exact.gradients.keys()]);
+        const [own, other] = [found, exact].map(({ gradients }) =>
+          [...gradients.values()].flatMap((g) => [...g]),
+        );
+        const dot = own!.reduce((sum, value, i) => sum + value * other![i]!, 0);
+        const cosine = dot / (Math.hypot(...own!) * Math.hypot(...other!));
+        assert.ok(cosine > (LEAST_COSINES[compute.name] ?? 0.9), `cosine ${cosine} of the gradients`);
+      });
+    }
 
     test("a row of a batch gives the logits of the row alone, a packed example loss and gradients of its own", async () => {
       const { base, adapter } = await adapted();

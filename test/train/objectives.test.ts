@@ -228,3 +228,14 @@ describe("what a run is compared with", () => {
     }
   });
 });
+
+describe("in 8 bits, without half of the backward pass", () => {
+  for (const { name } of OBJECTIVES) {
+    test(`${name} lowers its loss`, async () => {
+      const cheap = { compute: "int8" as const, dropbp: 0.5, steps: 8, gradientAccumulationSteps: 2 };
+      const { events } = await runTiny({ ...settingsFor(name, "lora", `cheap-${name}`), ...cheap });
+      const losses = lossesOf(events);
+      assert.ok(losses.every(Number.isFinite) && losses.at(-1)! < losses[0]!, losses.join(", "));
+    });
+  }
+});
