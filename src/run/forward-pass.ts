@@ -41,7 +41,7 @@ export class ForwardPass {
     betweenBlocks?: BetweenBlocks,
   ): Promise<ForwardPass> {
     const embedding = await Embedding.create(session, adapter);
-    const head = new Head(session, adapter);
+    const head = new Head(session, adapter, { betweenChunks: betweenBlocks });
     const runner = new BlockRunner(session, adapter, null);
     return new ForwardPass({ runner, embedding, head }, betweenBlocks);
   }

@@ -22,6 +22,13 @@ export const VOCABULARY_CHUNK = 1024;
 /** What dropout is told as the site. */
 const HEAD_SITE = "head";
 
+export interface HeadOptions {
+  /** Is told of a chunk as of a layer after the last; null: nothing is dropped. */
+  readonly fillDropout?: FillDropout | null;
+  /** Is awaited before each chunk: other work on the session may run there. */
+  readonly betweenChunks?: (() => Promise<void>) | undefined;
+}
+
 /** Positions of a pass that have something to predict. */
 export interface LabelledPositions {
   /** Rows of the flattened activations [B·T, D]. */
@@ -37,17 +44,21 @@ export class Head {
   /** Where the matrix is not held in float32. */
   readonly #vocabulary: VocabularyHead | null;
 
-  /**
-   * `adapter` null: nothing is trained. `fillDropout` null: nothing is dropped; it is told of a chunk as of a layer after
-   * the last. Programs are compiled when first needed.
-   */
-  constructor(session: Session, adapter: AdapterView | null, fillDropout: FillDropout | null = null) {
+  readonly #betweenChunks: HeadOptions["betweenChunks"];
+
+  /** `adapter` null: nothing is trained. Programs are compiled when first needed. */
+  constructor(
+    session: Session,
+    adapter: AdapterView | null,
+    { fillDropout = null, betweenChunks }: HeadOptions = {},
+  ) {
     this.#session = session;
     this.#vocabulary = readsSlices(session, adapter)
-      ? new VocabularyHead(session, (part) => session.weights.outer(Object.keys(part.tensors)))
+      ? new VocabularyHead(session, (part) => session.weights.outer(Object.keys(part.tensors)), betweenChunks)
       : null;
     this.#adapter = adapter;
     this.#fillDropout = fillDropout;
+    this.#betweenChunks = betweenChunks;
   }
 
   #program(kind: HeadProgramKind): Promise<Compiled<HeadProgram>> {
@@ -100,6 +111,7 @@ export class Head {
     const { program, made } = await this.#program("loss");
     const weights = await this.#weights(made);
     for (const [index, chunk] of chunksOf(labelled, HEAD_CHUNK).entries()) {
+      await this.#betweenChunks?.();
       const { feeds, lent } = this.#feeds(x, chunk, index, made);
       const loss = pool.acquire("float32", [chunk.indexes.length, 1]);
       await program.run({ ...feeds, ...weights }, { loss });
@@ -135,6 +147,7 @@ export class Head {
     const { program, made } = await this.#program("lossAndGradients");
     const weights = await this.#weights(made);
     for (const [index, chunk] of chunksOf(labelled, HEAD_CHUNK).entries()) {
+      await this.#betweenChunks?.();
       const count = chunk.indexes.length;
       const { feeds, lent } = this.#feeds(x, chunk, index, made);
       const scale = pool.acquire("float32", [count, 1]);

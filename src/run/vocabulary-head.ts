@@ -60,11 +60,20 @@ interface VocabularyProgram {
 export class VocabularyHead {
   readonly #session: Session;
   readonly #outer: (part: PartGraph) => Promise<Record<string, HostTensor>>;
+  readonly #betweenSlices: (() => Promise<void>) | undefined;
 
-  /** `outer` gives the tensors of a part, those of the final norm. */
-  constructor(session: Session, outer: (part: PartGraph) => Promise<Record<string, HostTensor>>) {
+  /**
+   * `outer` gives the tensors of a part, those of the final norm. `betweenSlices` is awaited before each product: other
+   * work on the session may run there.
+   */
+  constructor(
+    session: Session,
+    outer: (part: PartGraph) => Promise<Record<string, HostTensor>>,
+    betweenSlices?: () => Promise<void>,
+  ) {
     this.#session = session;
     this.#outer = outer;
+    this.#betweenSlices = betweenSlices;
   }
 
   #program(kind: VocabularyProgramKind): Promise<Compiled<VocabularyProgram>> {
@@ -192,7 +201,10 @@ export class VocabularyHead {
         // What goes wrong in reading ahead is told when it is waited for.
         ahead?.catch(() => {});
         try {
-          await visit((feeds, into) => program.run({ ...outer, ...feeds, rows: slice.rows }, into), slice);
+          await visit(async (feeds, into) => {
+            await this.#betweenSlices?.();
+            await program.run({ ...outer, ...feeds, rows: slice.rows }, into);
+          }, slice);
         } finally {
           pool.release(slice.rows);
         }

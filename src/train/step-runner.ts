@@ -130,7 +130,7 @@ export class StepRunner {
       gradients: await GradientBuffer.create(session.engine, adapter, session.pool),
       runner: new BlockRunner(session, adapter, fill),
       embedding: await Embedding.create(session, adapter),
-      head: new Head(session, adapter, fill),
+      head: new Head(session, adapter, { fillDropout: fill, betweenChunks: options.betweenBlocks }),
     };
     return new StepRunner(options, stages, key);
   }
