@@ -1,0 +1,80 @@
+/** @file What does a token of a long row cost in time and memory? One row a step, by its length, with recomputation. */
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
+import { smallModelText } from "../tools/make-small-model-text.ts";
+import { defineBenchmark } from "./bench.ts";
+import { interleave } from "./interleave.ts";
+import { largestPeak, showPeak } from "./memory.ts";
+import { withScratch } from "./scratch.ts";
+import { median, rounded } from "./statistics.ts";
+import { runGraft, steadySeconds, summarize, type TrainingRun } from "./training-sides.ts";
+
+/** Bytes of text that surely hold one token. */
+const BYTES_PER_TOKEN = 8;
+
+export const benchmark = defineBenchmark({
+  question: "What does a token of a long row cost in time and memory?",
+  flags: {
+    model: { value: DEFAULT_MODEL, help: "model: a name, a Hugging Face folder or a .gguf file" },
+    lengths: { value: "1024,2048,4096,8192", help: "tokens of a row, one run each" },
+    activations: { value: "float32", help: "how block inputs wait for the backward pass" },
+    steps: { value: 3, help: "steps of a run; the first two are not timed" },
+    rounds: { value: 1, help: "runs of each length, in turn" },
+    rank: { value: 8, help: "rank of the adapter" },
+  },
+  run: (values, context) =>
+    withScratch(async (scratch) => {
+      const lengths = values.lengths.split(",").map(Number);
+      const data = join(scratch, "text.txt");
+      const numTokens = Math.max(...lengths) * values.steps;
+      await writeFile(data, smallModelText(numTokens * BYTES_PER_TOKEN, 1));
+      const train = async (length: number): Promise<TrainingRun> => {
+        const flags = {
+          model: values.model,
+          data,
+          output: join(scratch, "run"),
+          rank: values.rank,
+          steps: values.steps,
+          "batch-size": 1,
+          "max-length": length,
+          activations: values.activations,
+          "gradient-checkpointing": "on",
+        };
+        const words = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]);
+        return summarize(await runGraft(["train", ...words, "--overwrite"]), Number.NaN);
+      };
+      const sides = Object.fromEntries(lengths.map((length) => [String(length), () => train(length)]));
+      const rounds: Readonly<Record<string, readonly TrainingRun[]>> = await interleave(
+        values.rounds,
+        sides,
+        context,
+      );
+      const results = lengths.map((length) => {
+        const runs = rounds[String(length)] ?? [];
+        const msPerToken = (1000 * median(runs.map((run) => median(steadySeconds(run))))) / length;
+        return { length, msPerToken, peakMb: largestPeak(runs) };
+      });
+      const first = results[0]?.msPerToken ?? Number.NaN;
+      return {
+        parameters: values,
+        versions: {},
+        table: {
+          head: ["tokens", "tokens/s", "time a token, to the first", "peak"],
+          rows: results.map(({ length, msPerToken, peakMb }) => [
+            String(length),
+            (1000 / msPerToken).toFixed(1),
+            (msPerToken / first).toFixed(2),
+            showPeak(peakMb),
+          ]),
+        },
+        results: Object.fromEntries(
+          results.map(({ length, msPerToken, peakMb }) => [
+            String(length),
+            { msPerToken: rounded(msPerToken, 3), ratio: rounded(msPerToken / first, 3), peakMb },
+          ]),
+        ),
+      };
+    }),
+});
