@@ -37,6 +37,8 @@ interface Candidate extends FittedRun {
 
 /** Share of the free memory that automatic choices leave alone: other programs may want some. */
 const RESERVE = 0.15;
+/** Times that differ less are estimated too roughly to choose by. */
+const SAME_TIME = 0.1;
 /** Changes that a refusal names. */
 const MAX_TOLD = 2;
 
@@ -106,14 +108,18 @@ function withParametersOnDisk(opened: OpenedRun, candidate: Candidate, usable: n
   return plan(least + Math.max(0, Math.floor(room / 1e6) - 1) * 1e6);
 }
 
-/** The fastest of those that fit; one whose numbers are rounded only where no other does. */
+/** Of those that fit the one with the fewest changes that is about as fast as the fastest; one that rounds only where no other fits. */
 function fastestWithin(candidates: readonly Candidate[], limitBytes: number): Candidate | undefined {
   const fitting = candidates.filter(({ memory }) => memory.totalBytes <= limitBytes);
   const exact = fitting.filter(({ isExact }) => isExact);
-  const seconds = new Map(fitting.map((each) => [each, stepSeconds(each.memory, USUAL_RATES)]));
-  return (exact.length > 0 ? exact : fitting).toSorted(
-    (a, b) => seconds.get(a)! - seconds.get(b)! || numChanges(a) - numChanges(b),
-  )[0];
+  const timed = (exact.length > 0 ? exact : fitting).map((each) => ({
+    each,
+    seconds: stepSeconds(each.memory, USUAL_RATES),
+  }));
+  const least = Math.min(...timed.map(({ seconds }) => seconds));
+  return timed
+    .filter(({ seconds }) => seconds <= least * (1 + SAME_TIME))
+    .toSorted((a, b) => numChanges(a.each) - numChanges(b.each) || a.seconds - b.seconds)[0]?.each;
 }
 
 function numChanges({ chosen }: Candidate): number {

@@ -50,7 +50,7 @@ export interface MemoryRequest extends PassesRequest {
 
 const FLOAT_BYTES = 4;
 /** Node, ONNX Runtime and the tokenizer at rest. */
-const PROCESS_BYTES = 190e6;
+const PROCESS_BYTES = 200e6;
 /** Ids and weights of a token of the data. */
 const TOKEN_BYTES = 8;
 /** A compiled program. */

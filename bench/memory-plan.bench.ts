@@ -1,0 +1,96 @@
+/** @file How near is the memory that `graft plan` predicts to the peak of the run? */
+import { join } from "node:path";
+
+import { type BenchContext, defineBenchmark } from "./bench.ts";
+import { GRID, type GridRun, makeGridData, makeGridModel } from "./memory-grid.ts";
+import { withScratch } from "./scratch.ts";
+import { median } from "./statistics.ts";
+import { eventsOf, runGraft } from "./training-sides.ts";
+
+/** A run with both numbers, in megabytes of a million bytes. */
+interface Compared {
+  readonly run: GridRun;
+  readonly predictedMb: number;
+  readonly measuredMb: number;
+}
+
+const MIB = 2 ** 20;
+
+function nameOf({ model, data, flags }: GridRun): string {
+  return `${model} ${data} ${flags}`;
+}
+
+/** Error of a prediction, of the measured peak. */
+function errorOf({ predictedMb, measuredMb }: Compared): number {
+  return predictedMb / measuredMb - 1;
+}
+
+async function compare(run: GridRun, flags: readonly string[]): Promise<Compared> {
+  const plan = await runGraft(["plan", ...flags]);
+  const bytes = eventsOf(plan, "plan")[0]?.value["bytes"] as { readonly peak: number } | undefined;
+  const { peakMb } = await runGraft(["train", ...flags, "--overwrite"]);
+  if (bytes === undefined || peakMb === null) {
+    throw new Error(
+      `Cannot compare "${nameOf(run)}": no plan or no peak, expected both (peaks are read from /proc)`,
+    );
+  }
+  return { run, predictedMb: bytes.peak / 1e6, measuredMb: (peakMb * MIB) / 1e6 };
+}
+
+export const benchmark = defineBenchmark({
+  question: "How near is the memory that graft plan predicts to the peak of the run?",
+  flags: {
+    folder: { value: "", help: "keeps models and data (2 GB) here; a temporary folder when not given" },
+    only: { value: "", help: "runs whose names hold this text" },
+    steps: { value: 1, help: "steps of a run" },
+    threads: { value: 2, help: "CPU threads" },
+  },
+  run: (values, { say }: BenchContext) =>
+    withScratch(async (scratch) => {
+      const folder = values.folder || scratch;
+      const data = await makeGridData(folder);
+      const compared: Compared[] = [];
+      for (const run of GRID.filter((each) => nameOf(each).includes(values.only))) {
+        const flags = {
+          model: await makeGridModel(folder, run.model),
+          data: data[run.data],
+          output: join(scratch, "run"),
+          steps: String(values.steps),
+          threads: String(values.threads),
+        };
+        const words = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]);
+        const one = await compare(run, [...words, ...run.flags.split(" ")]);
+        say(`${(100 * errorOf(one)).toFixed(1)} %  ${nameOf(run)}`);
+        compared.push(one);
+      }
+      const errors = compared.map((one) => Math.abs(errorOf(one)));
+      const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+      return {
+        parameters: values,
+        versions: {},
+        table: {
+          head: ["run", "predicted", "measured", "error"],
+          rows: [
+            ...compared.map((one) => [
+              nameOf(one.run),
+              `${Math.round(one.predictedMb)} MB`,
+              `${Math.round(one.measuredMb)} MB`,
+              percent(errorOf(one)),
+            ]),
+            [`median of ${errors.length}`, "", "", percent(median(errors))],
+            ["worst", "", "", percent(Math.max(...errors))],
+          ],
+        },
+        results: {
+          median_error: median(errors),
+          worst_error: Math.max(...errors),
+          runs: compared.map((one) => ({
+            run: nameOf(one.run),
+            predicted_mb: Math.round(one.predictedMb),
+            measured_mb: Math.round(one.measuredMb),
+            error: Number(errorOf(one).toFixed(4)),
+          })),
+        },
+      };
+    }),
+});

@@ -1,0 +1,100 @@
+/** Tests of `graft plan` and of runs that are fitted into memory: what is told, chosen, kept for going on, and refused. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { runMain } from "../../test/run-main.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../test/tiny-model.ts";
+
+const folder = temporaryFolder();
+const model = await writeTinyModel(join(folder, "model"));
+const data = writeTinyChats(join(folder, "chats.jsonl"), 12);
+const SETTINGS = ["--model", model, "--data", data, "--max-length", "64", "--threads", "1", "--steps", "2"];
+
+interface Plan {
+  readonly event: string;
+  readonly bytes: Readonly<Record<string, number>>;
+  readonly chosen: Readonly<Record<string, unknown>>;
+  readonly step_seconds: number;
+  readonly command: string;
+}
+
+async function run(...words: readonly string[]): ReturnType<typeof runMain> {
+  return await runMain(words, { GRAFT_HOME: folder });
+}
+
+async function plan(...words: readonly string[]): Promise<Plan> {
+  const { status, stdout, stderr } = await run("plan", ...SETTINGS, ...words, "--json");
+  assert.equal(status, 0, stderr);
+  return JSON.parse(stdout.trimEnd().split("\n").at(-1) ?? "") as Plan;
+}
+
+test("a plan says bytes by what they are for, time, and the command that trains so", async () => {
+  const { stdout, stderr, status } = await run("plan", ...SETTINGS);
+  assert.equal(status, 0, stderr);
+  for (const part of [
+    "weights",
+    "trained",
+    "gradients",
+    "optimizer",
+    "activations",
+    "scratch",
+    "process",
+    "peak",
+  ])
+    assert.match(stdout, new RegExp(`^${part} +\\d+(\\.\\d)? [KM]?B  .`, "m"));
+  assert.match(stdout, /^Time +about \d+(\.\d)? s a step, .* for 2 steps$/m);
+  const { bytes, step_seconds: seconds, command } = await plan();
+  const { peak = 0, ...parts } = bytes;
+  assert.equal(
+    peak,
+    Object.values(parts).reduce((sum, part) => sum + part, 0),
+  );
+  assert.ok(seconds > 0);
+  assert.match(command, /^npx graft train .*--model .* --data .* --max-length 64 /);
+});
+
+test("a size chooses what fits, and never changes what is given", async () => {
+  const { bytes } = await plan("--batch-size", "4");
+  const tight = `${Math.ceil((bytes["peak"] ?? 0) / 1e3) - 20}KB`;
+  const chosen = await plan("--memory", tight);
+  assert.ok(Object.keys(chosen.chosen).length > 0);
+  assert.ok((chosen.bytes["peak"] ?? Infinity) < (bytes["peak"] ?? 0));
+  assert.ok(!chosen.command.includes("--memory"));
+  const given = [
+    "--batch-size",
+    "4",
+    "--weights",
+    "stored",
+    "--gradient-checkpointing",
+    "off",
+    "--compute",
+    "f32",
+  ];
+  const { status, stderr } = await run("plan", ...SETTINGS, ...given, "--memory", tight);
+  assert.equal(status, 1);
+  assert.match(stderr, /capacity\/memory.*Cannot train with this plan: it needs about/);
+  assert.match(stderr, /Give --(gradient-checkpointing on|batch-size|weights|compute)/);
+});
+
+test("a run keeps what was chosen for it, and goes on with it; too little is refused with nothing written", async () => {
+  const output = join(folder, "run");
+  const { bytes } = await plan();
+  const tight = `${Math.ceil((bytes["peak"] ?? 0) / 1e3) - 20}KB`;
+  const words = ["train", ...SETTINGS, "--output", output, "--memory", tight];
+  const first = await run(...words);
+  assert.equal(first.status, 0, first.stderr);
+  const told = /Memory: about [\d,]+ MB of [\d,]+ MB, chosen (--.*)/.exec(first.stderr)?.[1] ?? "";
+  const settings = readFileSync(join(output, "config.yaml"), "utf8");
+  assert.match(told, /^--/);
+  for (const [, flag = "", value = ""] of told.matchAll(/--([\w-]+) (\S+)/g)) {
+    const key = flag.replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+    assert.match(settings, new RegExp(`^${key}: "?${value}"?$`, "m"));
+  }
+  const more = await run(...words.map((word) => (word === "2" ? "3" : word)), "--resume");
+  assert.equal(more.status, 0, more.stderr);
+  const refused = await run("train", ...SETTINGS, "--output", join(folder, "none"), "--memory", "1MB");
+  assert.equal(refused.status, 1);
+  assert.match(refused.stderr, /1 MB may be used \(memory "1MB"\)/);
+  assert.throws(() => readFileSync(join(folder, "none", "config.yaml")), /ENOENT/);
+});
