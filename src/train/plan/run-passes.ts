@@ -88,7 +88,12 @@ export function walkPasses(
 }
 
 /** Branches, by block, that the first steps leave out of the backward pass. */
-function droppedBranches({ dropBp, model, seed }: PassesRequest): (readonly (readonly string[])[])[] {
+function droppedBranches({
+  dropBp,
+  model,
+  seed,
+  totalSteps,
+}: PassesRequest): (readonly (readonly string[])[])[] {
   const none = model.layers.map((): string[] => []);
   if (dropBp === null) return [none];
   const branches = branchesOf(model, dropBp.length);
@@ -97,7 +102,7 @@ function droppedBranches({ dropBp, model, seed }: PassesRequest): (readonly (rea
       branches.flatMap((branch, i) => (branch.layer === layer && isDropped(i) ? [branch.name] : [])),
     );
   const rates = branches.map(() => dropBp.rate);
-  const drawn = Array.from({ length: DRAWN_STEPS }, (_, step) => {
+  const drawn = Array.from({ length: Math.min(DRAWN_STEPS, totalSteps) }, (_, step) => {
     const isDropped = drawBranches(rates, dropBp.rate, seed, { step, micro: 0 });
     return byLayer((i) => isDropped[i] === true);
   });
