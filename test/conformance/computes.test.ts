@@ -179,10 +179,10 @@ for (const compute of ALL) {
       if (STORAGES[storage].quantize === "read-only") continue;
       for (const storedTransposed of [false, true]) {
         test(`a matrix kept as ${storage}${storedTransposed ? ", transposed" : ""}`, async () => {
-          const matrix: Matrix = { role: "up", inFeatures: 256, outFeatures: 288, storedTransposed };
+          const matrix: Matrix = { role: "up", inFeatures: 256, outFeatures: 320, storedTransposed };
           const product = compute.product(matrix, storage);
           assert.ok(product, "it takes no plain matrix");
-          const shape = storedTransposed ? [256, 288] : [288, 256];
+          const shape = storedTransposed ? [256, 320] : [320, 256];
           const stored = quantizeTo(storage, draw(shape, 1), shape);
           const { operands, asked } = await prepared(product, stored);
           assert.deepEqual([...asked].sort(), product.operands.map(({ suffix }) => suffix).sort());
@@ -191,10 +191,10 @@ for (const compute of ALL) {
           }
 
           const weight = await denseOf(product, stored);
-          assert.deepEqual(weight.shape, [288, 256]);
+          assert.deepEqual(weight.shape, [320, 256]);
           const values = dequantize(stored);
           const inRows = storedTransposed
-            ? weight.data.map((_, i) => values[(i % 256) * 288 + Math.floor(i / 256)]!)
+            ? weight.data.map((_, i) => values[(i % 256) * 320 + Math.floor(i / 256)]!)
             : values;
           const isKept = !storedTransposed && KEPT[compute.name]?.includes(storage);
           const tolerance = isKept ? 1e-6 : (WEIGHT_TOLERANCE[compute.name] ?? 0);

@@ -98,7 +98,9 @@ for (const { name, rows } of OBJECTIVES) {
         for (const line of lines) {
           // Not each step has answers of both kinds.
           const some = line["event"] === "eval" || name !== "kto";
-          const expected = [...(line["event"] === "step" ? OF_STEPS : OF_EVALUATIONS), ...told];
+          const ofClasses = name === "classification" ? ["accuracy", "macro_f1"] : [];
+          const own = line["event"] === "step" ? OF_STEPS : [...OF_EVALUATIONS, ...ofClasses];
+          const expected = [...own, ...told];
           const found = Object.keys(line);
           if (some) assert.deepEqual(found.sort(), expected.sort());
           else assert.ok(found.every((key) => expected.includes(key)) && found.includes("kl"), found.join());
