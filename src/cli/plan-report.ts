@@ -14,7 +14,7 @@ import { shellWords } from "../messages/shell-words.ts";
 
 const LABEL_WIDTH = 13;
 const BYTES_WIDTH = 9;
-/** Time of a whole run beside that of its steps' programs: measured over the grid of `bench memory`. */
+/** Time of a step beside that of its programs' products and passes: a guess. */
 const OVERHEAD = 1.2;
 
 /** Part → what it is. */
