@@ -1,26 +1,23 @@
 /** @file What does each way to train with less save alone, and all together, in memory and time, against PEFT in the same run? */
-import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { smallModelText } from "../tools/make-small-model-text.ts";
 import { writeTinyModel } from "../test/tiny-model.ts";
 import { UsageError } from "../src/errors.ts";
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import { defineBenchmark, type BenchContext, type Json } from "./bench.ts";
+import { writeEnoughText } from "./enough-text.ts";
 import { interleave } from "./interleave.ts";
 import { largestPeak, showPeak } from "./memory.ts";
 import { asFolder, findModel, pythonVersions, runPeer } from "./peers.ts";
 import { withScratch } from "./scratch.ts";
 import { median, ratioOf, roundedSpread, showRatio } from "./statistics.ts";
 import {
-  eventsOf,
   runGraft,
   steadySeconds,
-  summarize,
+  summarizeGraft,
   trainWithPeft,
   type TrainingRun,
 } from "./training-sides.ts";
 
-const BYTES_PER_TOKEN = 8;
 const SEED = 1;
 
 /** Models by name: their sizes with random weights and an alphabet of bytes. */
@@ -77,7 +74,7 @@ export const benchmark = defineBenchmark({
       const ways =
         values.ways === "all" ? Object.keys(WAYS) : values.ways.split(",").map((way) => way.trim());
       const data = join(scratch, "text.txt");
-      await writeFile(data, smallModelText(batch * maxLength * steps * BYTES_PER_TOKEN, SEED));
+      await writeEnoughText(data, batch * maxLength * steps, SEED);
       const rows: string[][] = [];
       const results: Record<string, Json> = {};
       for (const name of values.models.split(",").map((model) => model.trim())) {
@@ -98,9 +95,7 @@ export const benchmark = defineBenchmark({
           ];
           const places = ["--model", model, "--data", data, "--init-adapter", adapter];
           const output = ["--output", join(scratch, "run"), "--overwrite"];
-          const child = await runGraft(["train", ...places, ...output, ...common, ...size, ...own]);
-          const first = eventsOf(child, "step")[0]?.value;
-          return summarize(child, Number(first?.["tokens"]) / Number(first?.["tokens_per_second"]));
+          return summarizeGraft(await runGraft(["train", ...places, ...output, ...common, ...size, ...own]));
         };
         const peft = (flags: readonly string[]): Promise<TrainingRun> =>
           trainWithPeft("peft_step.py", task, ["--steps", String(steps), ...flags]);

@@ -1,18 +1,14 @@
 /** @file What does a token of a long row cost in time and memory? One row a step, by its length, with recomputation. */
-import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
-import { smallModelText } from "../tools/make-small-model-text.ts";
 import { defineBenchmark } from "./bench.ts";
+import { writeEnoughText } from "./enough-text.ts";
 import { interleave } from "./interleave.ts";
 import { largestPeak, showPeak } from "./memory.ts";
 import { withScratch } from "./scratch.ts";
 import { median, rounded } from "./statistics.ts";
 import { runGraft, steadySeconds, summarize, type TrainingRun } from "./training-sides.ts";
-
-/** Bytes of text that surely hold one token. */
-const BYTES_PER_TOKEN = 8;
 
 export const benchmark = defineBenchmark({
   question: "What does a token of a long row cost in time and memory?",
@@ -29,7 +25,7 @@ export const benchmark = defineBenchmark({
       const lengths = values.lengths.split(",").map(Number);
       const data = join(scratch, "text.txt");
       const numTokens = Math.max(...lengths) * values.steps;
-      await writeFile(data, smallModelText(numTokens * BYTES_PER_TOKEN, 1));
+      await writeEnoughText(data, numTokens, 1);
       const train = async (length: number): Promise<TrainingRun> => {
         const flags = {
           model: values.model,

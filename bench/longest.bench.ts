@@ -1,17 +1,14 @@
 /** @file How long a sequence fits into a budget of memory, with the whole backward pass and with most of it left out? */
-import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
-import { smallModelText } from "../tools/make-small-model-text.ts";
 import { defineBenchmark } from "./bench.ts";
+import { writeEnoughText } from "./enough-text.ts";
 import { findModel } from "./peers.ts";
 import { withScratch } from "./scratch.ts";
 import { rounded } from "./statistics.ts";
 import { runGraft } from "./training-sides.ts";
 
-/** Bytes of text that surely hold one token. */
-const BYTES_PER_TOKEN = 8;
 const SEED = 1;
 
 export const benchmark = defineBenchmark({
@@ -33,7 +30,7 @@ export const benchmark = defineBenchmark({
     withScratch(async (scratch) => {
       const data = join(scratch, "text.txt");
       const { budget, rate, grain, most, steps } = values;
-      await writeFile(data, smallModelText(most * steps * BYTES_PER_TOKEN, SEED));
+      await writeEnoughText(data, most * steps, SEED);
       const shared = ["--model", await findModel(values.model, { say }), "--data", data];
       shared.push("--batch-size", "1", "--steps", String(steps), "--output", join(scratch, "run"));
       shared.push("--overwrite", ...values["graft-flags"].split(" ").filter((word) => word !== ""));

@@ -1,27 +1,23 @@
 /** @file How much memory does a step of each method need on a base in floats and in few bits, with equal flags, against PEFT? */
-import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { UsageError } from "../src/errors.ts";
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
-import { smallModelText } from "../tools/make-small-model-text.ts";
 import { defineBenchmark, type Json } from "./bench.ts";
+import { writeEnoughText } from "./enough-text.ts";
 import { interleave } from "./interleave.ts";
 import { largestPeak, peakRatio, showPeak } from "./memory.ts";
 import { asFolder, findModel, pythonVersions, runPeer } from "./peers.ts";
 import { withScratch } from "./scratch.ts";
 import { median } from "./statistics.ts";
 import {
-  eventsOf,
   runGraft,
   steadySeconds,
-  summarize,
+  summarizeGraft,
   trainWithPeft,
   type TrainingRun,
 } from "./training-sides.ts";
 
-/** Bytes of text that surely hold one token. */
-const BYTES_PER_TOKEN = 8;
 const SEED = 1;
 
 /** A form of the base: whether graft reads the folder of floats or the file that was named, and its flags. */
@@ -73,15 +69,13 @@ export const benchmark = defineBenchmark({
       const file = await findModel(values.model, context);
       const folder = await asFolder(file, context);
       const data = join(scratch, "text.txt");
-      await writeFile(data, smallModelText(batchSize * maxLength * steps * BYTES_PER_TOKEN, SEED));
+      await writeEnoughText(data, batchSize * maxLength * steps, SEED);
       const common = `--batch-size ${batchSize} --max-length ${maxLength} --steps ${steps} --gradient-checkpointing ${values.checkpointing}`;
       const train = async (base: Base, method: string, flags: string): Promise<TrainingRun> => {
         const places = ["--model", base.reads === "file" ? file : folder, "--data", data];
         places.push("--output", join(scratch, "run"), "--overwrite", "--method", method);
         const words = [common, base.flags, flags].flatMap((text) => text.split(" ")).filter(Boolean);
-        const child = await runGraft(["train", ...places, ...words]);
-        const first = eventsOf(child, "step")[0]?.value;
-        return summarize(child, Number(first?.["tokens"]) / Number(first?.["tokens_per_second"]));
+        return summarizeGraft(await runGraft(["train", ...places, ...words]));
       };
       const sides: Record<string, () => Promise<TrainingRun>> = {};
       if (values.peft !== "off") {

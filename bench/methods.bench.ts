@@ -12,7 +12,7 @@ import { TABLES, VARIANTS, type Variant } from "./method-variants.ts";
 import { asFolder, findModel } from "./peers.ts";
 import { withScratch } from "./scratch.ts";
 import { median, ratioOf, roundedSpread, showRatio } from "./statistics.ts";
-import { eventsOf, runGraft, steadySeconds, summarize, type TrainingRun } from "./training-sides.ts";
+import { eventsOf, runGraft, steadySeconds, summarizeGraft, type TrainingRun } from "./training-sides.ts";
 
 const EXAMPLES = join("examples", "quickstart");
 
@@ -84,10 +84,9 @@ interface MethodRun extends TrainingRun {
 
 async function trainOnce(flags: readonly string[]): Promise<MethodRun> {
   const child = await runGraft(["train", ...flags]);
-  const first = eventsOf(child, "step")[0]?.value;
   const evaluations = eventsOf(child, "eval").map(({ value }) => Number(value["loss"]));
   return {
-    ...summarize(child, Number(first?.["tokens"]) / Number(first?.["tokens_per_second"])),
+    ...summarizeGraft(child),
     numTrained: Number(eventsOf(child, "done")[0]?.value["trainable_parameters"]),
     before: evaluations[0] ?? Number.NaN,
     after: evaluations.at(-1) ?? Number.NaN,

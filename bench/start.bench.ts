@@ -1,18 +1,14 @@
 /** @file How long does a user wait for the first training step, and for the first written token? */
-import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
-import { smallModelText } from "../tools/make-small-model-text.ts";
 import { defineBenchmark } from "./bench.ts";
+import { writeEnoughText } from "./enough-text.ts";
 import { interleave } from "./interleave.ts";
 import { findModel } from "./peers.ts";
 import { withScratch } from "./scratch.ts";
 import { roundedSpread, spread } from "./statistics.ts";
 import { eventsOf, runGraft } from "./training-sides.ts";
-
-/** Bytes of generated text that surely hold one token. */
-const BYTES_PER_TOKEN = 8;
 
 export const benchmark = defineBenchmark({
   question: "How long does a user wait for the first training step, and for the first written token?",
@@ -29,7 +25,7 @@ export const benchmark = defineBenchmark({
       const model = await findModel(values.model, context);
       const { batch, "max-length": length, rounds: numRounds, threads, prompt } = values;
       const data = join(scratch, "text.txt");
-      await writeFile(data, smallModelText(batch * length * BYTES_PER_TOKEN, 1));
+      await writeEnoughText(data, batch * length, 1);
       const threadFlags = threads > 0 ? ["--threads", String(threads)] : [];
       const rounds = await interleave(
         numRounds,

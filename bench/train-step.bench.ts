@@ -1,10 +1,10 @@
 /** @file How fast is a LoRA training step, and in how much memory, against PEFT with PyTorch on the same processor? */
-import { copyFile, writeFile } from "node:fs/promises";
+import { copyFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
-import { smallModelText } from "../tools/make-small-model-text.ts";
 import { defineBenchmark, type Outcome } from "./bench.ts";
+import { writeEnoughText } from "./enough-text.ts";
 import { interleave } from "./interleave.ts";
 import { largestPeak, peakRatio, showPeak } from "./memory.ts";
 import { asFolder, findModel, pythonVersions, runPeer } from "./peers.ts";
@@ -12,9 +12,6 @@ import { measureProductsOf } from "./products.ts";
 import { withScratch } from "./scratch.ts";
 import { largestDifference, median, ratioOf, rounded, roundedSpread, showRatio } from "./statistics.ts";
 import { steadySeconds, trainWithGraft, trainWithPeft, type TrainingRun } from "./training-sides.ts";
-
-/** Bytes of text that surely hold one token. */
-const BYTES_PER_TOKEN = 8;
 
 export const benchmark = defineBenchmark({
   question:
@@ -41,7 +38,7 @@ export const benchmark = defineBenchmark({
       const data = join(scratch, "text.txt");
       const numTokens = values.batch * values["max-length"] * values.steps;
       if (values.data !== "") await copyFile(values.data, data);
-      else await writeFile(data, smallModelText(numTokens * BYTES_PER_TOKEN, values.seed));
+      else await writeEnoughText(data, numTokens, values.seed);
       const { batch: batchSize, "max-length": maxLength, "learning-rate": learningRate, threads } = values;
       const task = { model, data, adapter, batchSize, maxLength, learningRate, threads };
       const graftTask = { ...task, model: values["graft-model"] || model };

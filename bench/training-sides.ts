@@ -80,6 +80,11 @@ export async function trainWithGraft(
     "0",
     ...extra,
   ]);
+  return summarizeGraft(run);
+}
+
+/** What a run of `graft train` did; its first step takes what its speed says, as the start is not part of it. */
+export function summarizeGraft(run: ChildRun): TrainingRun {
   const first = eventsOf(run, "step")[0]?.value;
   return summarize(run, Number(first?.["tokens"]) / Number(first?.["tokens_per_second"]));
 }

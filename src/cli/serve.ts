@@ -1,9 +1,10 @@
 /** @file `graft serve`: one base and any number of adapters behind an OpenAI-compatible interface. */
 import { randomInt, randomUUID } from "node:crypto";
+import { once } from "node:events";
 import { basename, resolve } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
-import { openServingModel } from "../engine/serving-model.ts";
+import type { NamedAdapter } from "../engine/adapter-pool.ts";
+import { type ServingModel, openServingModel } from "../engine/serving-model.ts";
 import { TURN_POLICIES } from "../engine/turns.ts";
 import { UsageError } from "../errors.ts";
 import { StateFolder } from "../jobs/state-folder.ts";
@@ -81,56 +82,84 @@ export const command = defineCommand({
     const apiKeys = options.apiKey.length > 0 ? options.apiKey : listedKeys(io.env);
     requireKey(options.host, apiKeys);
     const adapters = options.adapter.map(readNamed);
-    const { name, path } = await findModel({ ...options, adapter: adapters[0]?.path }, io);
-    const model = await openServingModel(path, {
-      ...openOptions({ ...options, adapter: undefined }),
-      name,
-      cacheBytes: options.cacheMegabytes * MEGABYTE,
-      maxRunning: options.maxBatch,
-      maxLoaded: options.maxAdapters,
-      policy: TURN_POLICIES.find((policy) => policy.name === options.policy),
-    });
+    // First, so that a second server on the folder is told before it loads anything.
     const lock = options.state === undefined ? null : await lockRun(options.state, (note) => warn(note, io));
     try {
-      const state = new ServerState({
-        model,
-        name: options.servedModelName ?? nameOf(name, path),
-        metrics: new ServerMetrics(),
-        findAdapter: options.adapterRoot === undefined ? null : adaptersUnder(options.adapterRoot),
-        now: Date.now,
-        newId: () => randomUUID().replaceAll("-", ""),
-        newSeed: () => randomInt(MAX_SEED),
+      const { name, path } = await findModel({ ...options, adapter: adapters[0]?.path }, io);
+      const model = await openServingModel(path, {
+        ...openOptions({ ...options, adapter: undefined }),
+        name,
+        cacheBytes: options.cacheMegabytes * MEGABYTE,
+        maxRunning: options.maxBatch,
+        maxLoaded: options.maxAdapters,
+        policy: TURN_POLICIES.find((policy) => policy.name === options.policy),
       });
-      for (const { name: adapter, path: folder } of adapters) await state.load(adapter, folder);
-      if (options.state !== undefined) {
-        const { compute, weights, chatTemplate } = options;
-        const store = new StateFolder(options.state);
-        state.fineTuning = openFineTuning(state, { store, compute, weights, chatTemplate, env: io.env });
+      try {
+        await serve(
+          model,
+          options.servedModelName ?? nameOf(name, path),
+          { ...options, adapters, apiKeys },
+          io,
+        );
+      } finally {
+        await model.close();
       }
-      const app = createApp(state, ROUTES, {
-        apiKeys,
-        corsOrigins: options.cors,
-        maxBodyBytes: options.maxBodyMegabytes * MEGABYTE,
-        onError: (error) => warn(error instanceof Error ? (error.stack ?? error.message) : String(error), io),
-      });
-      const { url, stop } = await listen(app, options);
-      io.emit({ event: "listening", url, model: state.name, adapters: adapters.map((each) => each.name) });
-      tell(io, url, state);
-      await state.fineTuning?.runner.start();
-      await stopped(io.signal);
-      state.isDraining = true;
-      io.stderr("stopping: texts in work may go on, new requests are refused");
-      await Promise.all([stop(options.drainSeconds * 1000), state.fineTuning?.runner.close()]);
-      io.emit({ event: "stopped" });
     } finally {
-      await model.close();
       await lock?.release();
     }
   },
 });
 
+/** Flags with what was made of them. */
+interface ServeSettings extends z.output<typeof OPTIONS> {
+  readonly adapters: readonly NamedAdapter[];
+  readonly apiKeys: readonly string[];
+}
+
+/** Serves an open model until it is told to stop. */
+async function serve(
+  model: ServingModel,
+  name: string,
+  { adapters, apiKeys, ...options }: ServeSettings,
+  io: CommandIO,
+): Promise<void> {
+  const state = new ServerState({
+    model,
+    name,
+    metrics: new ServerMetrics(),
+    findAdapter: options.adapterRoot === undefined ? null : adaptersUnder(options.adapterRoot),
+    now: Date.now,
+    newId: () => randomUUID().replaceAll("-", ""),
+    newSeed: () => randomInt(MAX_SEED),
+  });
+  for (const { name: adapter, path: folder } of adapters) await state.load(adapter, folder);
+  if (options.state !== undefined) {
+    const { compute, weights, chatTemplate } = options;
+    const store = new StateFolder(options.state);
+    state.fineTuning = openFineTuning(state, { store, compute, weights, chatTemplate, env: io.env });
+  }
+  const app = createApp(state, ROUTES, {
+    apiKeys,
+    corsOrigins: options.cors,
+    maxBodyBytes: options.maxBodyMegabytes * MEGABYTE,
+    onError: (error) => warn(error instanceof Error ? (error.stack ?? error.message) : String(error), io),
+  });
+  const { url, stop } = await listen(app, options);
+  io.emit({ event: "listening", url, model: state.name, adapters: adapters.map((each) => each.name) });
+  tell(io, url, state);
+  try {
+    await state.fineTuning?.runner.start();
+    if (!io.signal.aborted) await once(io.signal, "abort");
+  } finally {
+    state.isDraining = true;
+    io.stderr("stopping: texts in work may go on, new requests are refused");
+    await Promise.all([stop(options.drainSeconds * 1000), state.fineTuning?.runner.close()]);
+  }
+  io.emit({ event: "stopped" });
+}
+
 /** `NAME=FOLDER`, or a folder that gives the name. */
-function readNamed(text: string): { name: string; path: string } {
+function readNamed(text: string): NamedAdapter {
   const place = text.indexOf("=");
   if (place > 0) return { name: text.slice(0, place), path: text.slice(place + 1) };
   return { name: basename(resolve(text)), path: text };
@@ -163,9 +192,4 @@ function tell(io: CommandIO, url: string, state: ServerState): void {
   io.stdout(`${name} is served at ${url}/v1${others.length > 0 ? `, with ${others.join(", ")}` : ""}`);
   const body = JSON.stringify({ model: others[0] ?? name, messages: [{ role: "user", content: "Hello" }] });
   io.stdout(`try: curl ${url}/v1/chat/completions -H 'content-type: application/json' -d '${body}'`);
-}
-
-/** Settles when the signal aborts. */
-async function stopped(signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) await sleep(2 ** 30, undefined, { signal }).catch(() => {});
 }

@@ -42,6 +42,8 @@ export class PagedCache implements PastKeys {
   /** A page of zeros, behind all others. */
   readonly #emptyPage: number;
   #pages: HostTensor<"int64"> = zeros("int64", [0, 0]);
+  /** 0, 1, 2, …: the positions that rows begin with. */
+  #ramp = new BigInt64Array(0);
   #rows: PagedRows = { sequences: [], count: 0, adapterOf: null };
 
   constructor({ layers }: Model, numPages: number) {
@@ -77,7 +79,7 @@ export class PagedCache implements PastKeys {
     for (const [row, { numComputed, pages: own }] of sequences.entries()) {
       for (let i = 0; i * PAGE_TOKENS < numComputed; i++) pages.data[row * numPages + i] = BigInt(own[i]!);
       const start = row * total;
-      for (let i = 0; i < numComputed; i++) keys.positions[start + i] = BigInt(i);
+      keys.positions.set(this.#positionsTo(numComputed), start);
       keys.segments.fill(1, start, start + numComputed);
       keys.segments.fill(1, start + total - length, start + total);
       for (let i = 0; i < length; i++) {
@@ -100,6 +102,12 @@ export class PagedCache implements PastKeys {
       },
       adapterOf,
     };
+  }
+
+  #positionsTo(length: number): BigInt64Array {
+    if (length > this.#ramp.length)
+      this.#ramp = BigInt64Array.from({ length: 2 * length }, (_, i) => BigInt(i));
+    return this.#ramp.subarray(0, length);
   }
 
   past(layer: number): CacheRows {

@@ -26,8 +26,8 @@ export async function compilePaged(session: Session, view: AdapterView | null): 
 }
 
 /**
- * Runs the next ids of some rows and keeps their keys and values. Returns the states of each row's last id, [B, D], of
- * which those that `wants` are given logits, [n, V]; the caller releases them. Null: nobody wants any.
+ * Runs the next ids of some rows and keeps their keys and values. Returns the logits [n, V] of the last ids of those rows
+ * that `wants` names; the caller releases them. Null: nobody wants any.
  */
 export async function runPaged(
   { session, embedding, blocks, head }: PagedStages,

@@ -4,7 +4,6 @@
  * Pieces of text come with the tokens that made them; a stop string ends a text before it.
  */
 import type { Message } from "../data/messages.ts";
-import { UsageError } from "../errors.ts";
 import { readAdapter } from "../format/by-path.ts";
 import { COMPUTES, type ComputeName } from "../nn/computes.ts";
 import { Session } from "../run/session.ts";
@@ -156,12 +155,4 @@ async function endOf(tokens: AsyncGenerator<ServedToken, ServeEnd, void>): Promi
     const step = await tokens.next();
     if (step.done) return step.value;
   }
-}
-
-/** Refuses a name that both the base and an adapter would have. @throws UsageError "usage/adapter" */
-export function requireOtherName(name: string, base: string): void {
-  if (name !== base) return;
-  throw new UsageError("usage/adapter", `Cannot name an adapter "${name}": the model has that name`, {
-    hint: "Choose another name.",
-  });
 }

@@ -1,5 +1,6 @@
 /** @file What the routes of one server share. */
-import { type ServingModel, requireOtherName } from "../engine/serving-model.ts";
+import type { ServingModel } from "../engine/serving-model.ts";
+import { UsageError } from "../errors.ts";
 import { nearest } from "../messages/nearest.ts";
 import { ApiError } from "./api-error.ts";
 import type { JobRunner } from "../jobs/job-runner.ts";
@@ -94,7 +95,11 @@ export class ServerState {
 
   /** Lets requests ask for an adapter, once it has been read. @throws as reading it; UsageError "usage/adapter" */
   async load(name: string, path: string): Promise<void> {
-    requireOtherName(name, this.name);
+    if (name === this.name) {
+      throw new UsageError("usage/adapter", `Cannot name an adapter "${name}": the model has that name`, {
+        hint: "Choose another name.",
+      });
+    }
     const { adapters } = this.model.engine;
     adapters.register(name, path);
     try {
