@@ -9,7 +9,9 @@ import { TURN_POLICIES } from "../engine/turns.ts";
 import { UsageError } from "../errors.ts";
 import { StateFolder } from "../jobs/state-folder.ts";
 import { adaptersUnder } from "../server/adapter-root.ts";
+import { type ApiKey, type ReadKeys, adminKeys } from "../server/api-keys.ts";
 import { createApp } from "../server/app.ts";
+import { KeyFile } from "../server/key-file.ts";
 import { listen } from "../server/listen.ts";
 import { ServerMetrics } from "../server/metrics.ts";
 import { openFineTuning } from "../server/open-fine-tuning.ts";
@@ -58,7 +60,9 @@ const OPTIONS = z.strictObject({
   apiKey: z
     .array(z.string().min(8))
     .default([])
-    .describe("Keys that clients must send one of; default: GRAFT_API_KEY"),
+    .describe(
+      "Keys that may do everything, beside those of graft keys; default: GRAFT_API_KEY. With any key, clients must send one",
+    ),
   cors: z.array(z.string()).default([]).describe("Origins of web pages that may call; *: all"),
   maxBodyMegabytes: z.number().positive().default(16).describe("Largest request, in megabytes"),
   drainSeconds: z
@@ -79,8 +83,8 @@ export const command = defineCommand({
     server: ["host", "port", "apiKey", "cors", "maxBodyMegabytes", "drainSeconds"],
   },
   async run(options, io) {
-    const apiKeys = options.apiKey.length > 0 ? options.apiKey : listedKeys(io.env);
-    requireKey(options.host, apiKeys);
+    const readKeys = keysOf(options, io.env);
+    requireKey(options.host, await readKeys());
     const adapters = options.adapter.map(readNamed);
     // First, so that a second server on the folder is told before it loads anything.
     const lock = options.state === undefined ? null : await lockRun(options.state, (note) => warn(note, io));
@@ -98,7 +102,7 @@ export const command = defineCommand({
         await serve(
           model,
           options.servedModelName ?? nameOf(name, path),
-          { ...options, adapters, apiKeys },
+          { ...options, adapters, readKeys },
           io,
         );
       } finally {
@@ -113,14 +117,14 @@ export const command = defineCommand({
 /** Flags with what was made of them. */
 interface ServeSettings extends z.output<typeof OPTIONS> {
   readonly adapters: readonly NamedAdapter[];
-  readonly apiKeys: readonly string[];
+  readonly readKeys: ReadKeys;
 }
 
 /** Serves an open model until it is told to stop. */
 async function serve(
   model: ServingModel,
   name: string,
-  { adapters, apiKeys, ...options }: ServeSettings,
+  { adapters, readKeys, ...options }: ServeSettings,
   io: CommandIO,
 ): Promise<void> {
   const state = new ServerState({
@@ -139,7 +143,7 @@ async function serve(
     state.fineTuning = openFineTuning(state, { store, compute, weights, chatTemplate, env: io.env });
   }
   const app = createApp(state, ROUTES, {
-    apiKeys,
+    readKeys,
     corsOrigins: options.cors,
     maxBodyBytes: options.maxBodyMegabytes * MEGABYTE,
     onError: (error) => warn(error instanceof Error ? (error.stack ?? error.message) : String(error), io),
@@ -175,11 +179,21 @@ function listedKeys(env: NodeJS.ProcessEnv): string[] {
   return (env["GRAFT_API_KEY"] ?? "").split(",").filter((key) => key !== "");
 }
 
+/** Keys of flags or environment, and of the state folder; null at a time when there are neither. */
+function keysOf({ apiKey, state }: z.output<typeof OPTIONS>, env: NodeJS.ProcessEnv): ReadKeys {
+  const given = adminKeys(apiKey.length > 0 ? apiKey : listedKeys(env));
+  const file = state === undefined ? null : new KeyFile(state);
+  return async () => {
+    const kept = (await file?.read()) ?? null;
+    return given.length === 0 ? kept : [...given, ...(kept ?? [])];
+  };
+}
+
 /** Without a key whoever reaches the port may use it. @throws UsageError "usage/flag" */
-function requireKey(host: string, keys: readonly string[]): void {
-  if (keys.length > 0 || LOOPBACK.has(host)) return;
+function requireKey(host: string, keys: readonly ApiKey[] | null): void {
+  if ((keys !== null && keys.length > 0) || LOOPBACK.has(host)) return;
   throw new UsageError("usage/flag", `Cannot listen on ${host} without an API key: everybody could call`, {
-    hint: "Give --api-key, or listen on 127.0.0.1.",
+    hint: "Make a key with graft keys add, give --api-key, or listen on 127.0.0.1.",
   });
 }
 

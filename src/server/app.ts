@@ -3,14 +3,15 @@ import { Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
-import { Sha256 } from "../format/files/sha256.ts";
+import { requireAccess } from "./access.ts";
 import { ApiError, errorAnswer } from "./api-error.ts";
-import { type Access, type Route, readBody } from "./route.ts";
+import type { ReadKeys } from "./api-keys.ts";
+import { type Route, readBody } from "./route.ts";
 import type { ServerState } from "./server-state.ts";
 
 export interface AppOptions {
-  /** What clients have to send; none: everybody may call. */
-  readonly apiKeys: readonly string[];
+  /** The keys of which clients have to send one; null: everybody may call. */
+  readonly readKeys: ReadKeys;
   /** Origins of pages that may call, "*": all; none: no page of another origin. */
   readonly corsOrigins: readonly string[];
   readonly maxBodyBytes: number;
@@ -21,18 +22,6 @@ export interface AppOptions {
 /** Puts the routes of a server together. */
 export function createApp(state: ServerState, routes: readonly Route[], options: AppOptions): Hono {
   const app = new Hono();
-  // Hashes are compared, so that how long it takes tells nothing of a key.
-  const keys = new Set(options.apiKeys.map(hashOf));
-  const requireAccess = (access: Access, header: string | undefined): void => {
-    if (access === "everybody" || keys.size === 0) return;
-    const sent = header?.match(/^Bearer (.+)$/i)?.[1];
-    if (sent !== undefined && keys.has(hashOf(sent))) return;
-    throw new ApiError(
-      401,
-      sent === undefined ? "No API key was sent: expected Authorization: Bearer KEY" : "The API key is wrong",
-      { code: "invalid_api_key" },
-    );
-  };
   if (options.corsOrigins.length > 0) app.use(cors({ origin: [...options.corsOrigins] }));
   app.use(
     bodyLimit({
@@ -46,7 +35,7 @@ export function createApp(state: ServerState, routes: readonly Route[], options:
   );
   for (const { method, path, access, body, handle } of routes) {
     app.on(method, path, async (context) => {
-      requireAccess(access, context.req.header("authorization"));
+      await requireAccess(access, context, options.readKeys, options.corsOrigins);
       if (access !== "everybody" && state.isDraining) {
         throw new ApiError(503, "The server is stopping", { code: "stopping" });
       }
@@ -70,8 +59,4 @@ export function createApp(state: ServerState, routes: readonly Route[], options:
     return context.json(body, status as ContentfulStatusCode);
   });
   return app;
-}
-
-function hashOf(key: string): string {
-  return new Sha256().update(key).digest();
 }

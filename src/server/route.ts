@@ -7,10 +7,11 @@ import type { Context } from "hono";
 import type { z } from "zod";
 import { findProblems } from "../messages/expected.ts";
 import { ApiError } from "./api-error.ts";
+import type { ApiRole } from "./api-keys.ts";
 import type { ServerState } from "./server-state.ts";
 
-/** Who may call a route: everybody, or whoever has the key where there is one. */
-export type Access = "everybody" | "key";
+/** Who may call a route: everybody, or, where keys are asked for, who has one of this role at least. */
+export type Access = "everybody" | ApiRole;
 
 export interface RouteBody<B extends z.ZodType> {
   readonly method: "get" | "post" | "delete";

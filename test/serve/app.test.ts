@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { adminKeys } from "../../src/server/api-keys.ts";
 import { temporaryFolder } from "../tiny-model.ts";
 import { serveTiny, writeTinyAdapter } from "./tiny-server.ts";
 
@@ -122,7 +123,7 @@ test("a bias decides, and log-probabilities are told of the model's own numbers"
 
 test("keys are asked for where there are any, and pages of other origins are answered where that is said", async () => {
   const guarded = await serveTiny(temporaryFolder(), {
-    apiKeys: ["secret-1", "secret-2"],
+    readKeys: async () => adminKeys(["secret-1", "secret-2"]),
     corsOrigins: ["https://example.org"],
   });
   after(() => guarded.close());

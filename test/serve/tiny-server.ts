@@ -70,7 +70,7 @@ export async function serveTiny(root: string, options: Partial<AppOptions> = {})
   state.fineTuning = openFineTuning(state, { store, env: process.env, ...open });
   const errors: unknown[] = [];
   const app = createApp(state, ROUTES, {
-    apiKeys: [],
+    readKeys: async () => null,
     corsOrigins: [],
     maxBodyBytes: 1e5,
     onError: (error) => errors.push(error),

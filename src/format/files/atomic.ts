@@ -63,8 +63,9 @@ async function writeNew(
   shownPath: string,
   content: FileContent,
   tap: (bytes: Uint8Array) => void = () => {},
+  mode?: number,
 ): Promise<void> {
-  const handle = await attempt(shownPath, () => disk().open(path, "wx"));
+  const handle = await attempt(shownPath, () => disk().open(path, "wx", mode));
   try {
     await content.fill(async (bytes) => {
       tap(bytes);
@@ -89,16 +90,16 @@ async function writeHashed(folder: string, shownPath: string, file: FolderFile):
 }
 
 /**
- * Writes a file whole or not at all; missing folders are made.
+ * Writes a file whole or not at all; missing folders are made. `mode`: who may read it; all unless given.
  * @throws FailedError failed/write; FormatError format/file when it reads back as something else; errors of `fill` pass as
  * they are.
  */
-export async function writeFileAtomic(path: string, content: FileContent): Promise<void> {
+export async function writeFileAtomic(path: string, content: FileContent, mode?: number): Promise<void> {
   const made = await attempt(path, () => makeFolders(dirname(path)));
   await sweepTemporaries(dirname(path));
   const temporary = temporaryName(path);
   try {
-    await writeNew(temporary, path, content);
+    await writeNew(temporary, path, content, undefined, mode);
     await attempt(path, () => disk().rename(temporary, path));
   } catch (error) {
     await disk()
@@ -111,8 +112,8 @@ export async function writeFileAtomic(path: string, content: FileContent): Promi
 }
 
 /** Writes text as UTF-8, whole or not at all. @throws FailedError failed/write */
-export async function writeTextAtomic(path: string, text: string): Promise<void> {
-  await writeFileAtomic(path, textFile(basename(path), text));
+export async function writeTextAtomic(path: string, text: string, mode?: number): Promise<void> {
+  await writeFileAtomic(path, textFile(basename(path), text), mode);
 }
 
 /** Renames each staged file into the folder; when one fails, those before it get their old content back. */

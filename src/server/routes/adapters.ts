@@ -8,7 +8,7 @@ export const loadAdapter = defineRoute({
   method: "post",
   path: "/v1/load_lora_adapter",
   summary: "Let requests ask for an adapter",
-  access: "key",
+  access: "admin",
   body: LOAD_ADAPTER_REQUEST,
   handle: async ({ body, context, state }) => {
     const { lora_name: name, lora_path: path, load_inplace: replaces } = body;
@@ -38,7 +38,7 @@ export const unloadAdapter = defineRoute({
   method: "post",
   path: "/v1/unload_lora_adapter",
   summary: "Forget an adapter; texts that have it go on",
-  access: "key",
+  access: "admin",
   body: UNLOAD_ADAPTER_REQUEST,
   handle: ({ body: { lora_name: name }, context, state }) => {
     if (!state.model.engine.adapters.has(name)) {

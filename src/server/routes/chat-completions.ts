@@ -13,7 +13,7 @@ export const chatCompletions = defineRoute({
   method: "post",
   path: "/v1/chat/completions",
   summary: "Write the assistant's next turn of a conversation",
-  access: "key",
+  access: "read",
   body: CHAT_REQUEST,
   handle: async ({ body, context, state }) => {
     const adapter = state.adapterOf(body.model);

@@ -15,7 +15,7 @@ export const completions = defineRoute({
   method: "post",
   path: "/v1/completions",
   summary: "Go on from a text",
-  access: "key",
+  access: "read",
   body: COMPLETION_REQUEST,
   handle: async ({ body, context, state }) => {
     const adapter = state.adapterOf(body.model);

@@ -39,7 +39,7 @@ export const uploadFile = defineRoute({
   method: "post",
   path: "/v1/files",
   summary: "Upload a file (multipart form: file, purpose)",
-  access: "key",
+  access: "train",
   body: null,
   handle: async ({ context, state }) => {
     const { store } = requireJobs(state);
@@ -71,7 +71,7 @@ export const listFiles = defineRoute({
   method: "get",
   path: "/v1/files",
   summary: "List uploaded files",
-  access: "key",
+  access: "train",
   body: null,
   handle: async ({ context, state }) =>
     context.json(pageOf(context, await requireJobs(state).store.listFiles())),
@@ -81,7 +81,7 @@ export const getFile = defineRoute({
   method: "get",
   path: "/v1/files/:id",
   summary: "Tell of a file",
-  access: "key",
+  access: "train",
   body: null,
   handle: async ({ context, state }) =>
     context.json(await requireFile(requireJobs(state).store, context.req.param("id") ?? "")),
@@ -91,7 +91,7 @@ export const deleteFile = defineRoute({
   method: "delete",
   path: "/v1/files/:id",
   summary: "Remove a file",
-  access: "key",
+  access: "train",
   body: null,
   handle: async ({ context, state }) => {
     const { store } = requireJobs(state);

@@ -20,7 +20,7 @@ export const createJob = defineRoute({
   method: "post",
   path: JOBS,
   summary: "Train an adapter on the base, beside what is written",
-  access: "key",
+  access: "train",
   body: JOB_REQUEST,
   handle: async ({ body, context, state }) => {
     const { store, runner } = requireJobs(state);
@@ -60,7 +60,7 @@ export const listJobs = defineRoute({
   method: "get",
   path: JOBS,
   summary: "List fine-tuning jobs, the newest first",
-  access: "key",
+  access: "train",
   body: null,
   handle: async ({ context, state }) =>
     context.json(pageOf(context, (await requireJobs(state).store.listJobs()).toReversed())),
@@ -76,7 +76,7 @@ function ofJob(
     method,
     path: `${JOBS}/:id${rest}`,
     summary,
-    access: "key",
+    access: "train",
     body: null,
     handle: async ({ context, state }) => {
       const job = await requireJob(requireJobs(state), context.req.param("id") ?? "");

@@ -11,7 +11,7 @@ export const listModels = defineRoute({
   method: "get",
   path: "/v1/models",
   summary: "List the base and its adapters",
-  access: "key",
+  access: "read",
   body: null,
   handle: ({ context, state }) =>
     context.json({ object: "list", data: state.list().map((model) => describe(model, state)) }),
@@ -21,7 +21,7 @@ export const getModel = defineRoute({
   method: "get",
   path: "/v1/models/:model{.+}",
   summary: "Tell of the base or an adapter",
-  access: "key",
+  access: "read",
   body: null,
   handle: ({ context, state }) => {
     const name = context.req.param("model") ?? "";

@@ -1,5 +1,6 @@
 /** @file GET /openapi.json: the routes, described by the schemas that check what is sent. */
 import { z } from "zod";
+import { API_ROLES } from "../api-keys.ts";
 import { type Route, defineRoute } from "../route.ts";
 
 /** Makes the OpenAPI document of routes. */
@@ -25,14 +26,22 @@ function openApiDocument(routes: readonly Route[]): object {
           },
         }),
         responses: { 200: { description: "Success" }, default: { description: "An error object" } },
-        ...(access === "key" ? { security: [{ key: [] }] } : {}),
+        ...(access === "everybody" ? {} : { security: [{ key: [access] }] }),
       },
     };
   }
   return {
     openapi: "3.1.0",
     info: { title: "graft", version: "1", description: "Texts by one base model and its adapters" },
-    components: { securitySchemes: { key: { type: "http", scheme: "bearer" } } },
+    components: {
+      securitySchemes: {
+        key: {
+          type: "http",
+          scheme: "bearer",
+          description: `Roles, each with those before: ${API_ROLES.join(", ")}`,
+        },
+      },
+    },
     paths,
   };
 }

@@ -8,7 +8,7 @@ export const tokenize = defineRoute({
   method: "post",
   path: "/tokenize",
   summary: "Encode a text or a conversation",
-  access: "key",
+  access: "read",
   body: TOKENIZE_REQUEST,
   handle: ({ body, context, state: { model } }) => {
     const { prompt, messages, add_special_tokens: addSpecialTokens } = body;
@@ -26,7 +26,7 @@ export const detokenize = defineRoute({
   method: "post",
   path: "/detokenize",
   summary: "Decode token ids",
-  access: "key",
+  access: "read",
   body: DETOKENIZE_REQUEST,
   handle: ({ body, context, state: { model } }) =>
     context.json({ prompt: model.parts.tokenizer.decode(body.tokens) }),

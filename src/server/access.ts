@@ -1,0 +1,60 @@
+/** @file Who calls, and whether they may: keys and roles, and pages of the web that call without being asked for a key. */
+import type { Context } from "hono";
+import { ApiError } from "./api-error.ts";
+import { type ApiRole, type ReadKeys, findKey, mayUse } from "./api-keys.ts";
+import type { Access } from "./route.ts";
+
+/** Who calls. */
+export interface Caller {
+  /** Name of the key; null: none is asked for. */
+  readonly keyName: string | null;
+}
+
+const NOBODY: Caller = { keyName: null };
+
+/** Finds who calls. @throws ApiError 401 without a key of the file, 403 with one whose role is too low */
+export async function requireAccess(
+  access: Access,
+  context: Context,
+  readKeys: ReadKeys,
+  origins: readonly string[],
+): Promise<Caller> {
+  if (access === "everybody") return NOBODY;
+  const keys = await readKeys().catch((cause: unknown) => {
+    // Whoever asks is not known yet: what is wrong with the file is for the server's own eyes.
+    throw new Error("The keys cannot be read", { cause });
+  });
+  if (keys === null) {
+    requireOrigin(context.req.header("origin"), origins);
+    return NOBODY;
+  }
+  const sent = /^Bearer +(\S+)$/i.exec(context.req.header("authorization") ?? "")?.[1];
+  if (sent === undefined) {
+    throw new ApiError(401, "No API key was sent: expected Authorization: Bearer KEY", {
+      code: "invalid_api_key",
+    });
+  }
+  const key = findKey(keys, sent);
+  if (!key) throw new ApiError(401, "The API key is wrong", { code: "invalid_api_key" });
+  requireRole(key.role, access);
+  return { keyName: key.name };
+}
+
+function requireRole(role: ApiRole, access: ApiRole): void {
+  if (mayUse(role, access)) return;
+  throw new ApiError(403, `The key has the role "${role}", expected "${access}" for this`, {
+    code: "insufficient_permissions",
+  });
+}
+
+/** A page of any site can send requests to this machine: without a key only its origin tells it from a program. */
+function requireOrigin(origin: string | undefined, origins: readonly string[]): void {
+  if (origin === undefined || origins.includes("*") || origins.includes(origin)) return;
+  throw new ApiError(
+    403,
+    `Pages of "${origin}" may not call: the server was not started with --cors for it`,
+    {
+      code: "origin_not_allowed",
+    },
+  );
+}

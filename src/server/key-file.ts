@@ -1,0 +1,121 @@
+/**
+ * @file keys.json of a state folder: names, roles and hashes of keys, readable by its owner alone.
+ *
+ * A server looks whether it was written before each request, so that a key that is removed is refused at once.
+ */
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { z } from "zod";
+import { FormatError, UsageError } from "../errors.ts";
+import { writeTextAtomic } from "../format/files/atomic.ts";
+import { disk } from "../format/files/disk/calls.ts";
+import { formatJson, parseJsonObject } from "../format/files/json-file.ts";
+import { nearest } from "../messages/nearest.ts";
+import { systemCode, toFailedRead } from "../messages/system-error.ts";
+import { API_ROLES, type ApiKey, type ApiRole, hashOfKey } from "./api-keys.ts";
+
+const FILE_NAME = "keys.json";
+const VERSION = 1;
+const OWNER_ONLY = 0o600;
+const KEY_BYTES = 32;
+/** Names stand in lists and logs. */
+const NAME = /^[\w.@-]{1,64}$/;
+
+const FILE = z.strictObject({
+  version: z.literal(VERSION),
+  keys: z.array(
+    z.strictObject({
+      name: z.string().regex(NAME),
+      role: z.enum(API_ROLES),
+      sha256: z.string().regex(/^[0-9a-f]{64}$/),
+      created_at: z.int(),
+    }),
+  ),
+});
+type StoredKey = z.output<typeof FILE>["keys"][number];
+
+export class KeyFile {
+  readonly #path: string;
+  #seen: { readonly stamp: string; readonly keys: readonly StoredKey[] } | null = null;
+
+  /** `state`: the folder in which it lies. */
+  constructor(state: string) {
+    this.#path = join(state, FILE_NAME);
+  }
+
+  /**
+   * The keys of this moment; null: there never was a file. One that has gone since leaves no key.
+   * @throws FormatError for a file that is none of ours
+   */
+  async read(): Promise<readonly StoredKey[] | null> {
+    try {
+      const { mtimeMs, ino, size } = await disk().stat(this.#path);
+      const stamp = `${mtimeMs} ${ino} ${size}`;
+      if (this.#seen?.stamp !== stamp) {
+        this.#seen = { stamp, keys: this.#parse(await disk().readFile(this.#path, "utf8")) };
+      }
+    } catch (error) {
+      if (systemCode(error) !== "ENOENT") throw toFailedRead(error, this.#path);
+      if (this.#seen) this.#seen = { stamp: "", keys: [] };
+    }
+    return this.#seen?.keys ?? null;
+  }
+
+  #parse(text: string): readonly StoredKey[] {
+    const value = parseJsonObject(text, this.#path);
+    if (typeof value["version"] === "number" && value["version"] !== VERSION) {
+      throw new FormatError(
+        "format/file",
+        `Cannot read keys "${this.#path}": version ${value["version"]}, expected ${VERSION}`,
+        { hint: "Use the version of graft that wrote it." },
+      );
+    }
+    const parsed = FILE.safeParse(value);
+    if (parsed.success) return parsed.data.keys;
+    throw new FormatError(
+      "format/file",
+      `Cannot read keys "${this.#path}": ${parsed.error.issues[0]?.path.join(".")} is wrong, expected a list of keys`,
+      { hint: "Remove the file, and add the keys again with graft keys add." },
+    );
+  }
+
+  /** Makes a key and gives it; only its hash is kept. @throws UsageError "usage/flag" for a name that is taken or none */
+  async add(name: string, role: ApiRole, nowMs: number): Promise<string> {
+    if (!NAME.test(name)) {
+      throw new UsageError(
+        "usage/flag",
+        `Cannot add key "${name}": expected up to 64 letters, digits, - _ . and @`,
+        { hint: "Choose another name." },
+      );
+    }
+    const keys = (await this.read()) ?? [];
+    if (keys.some((key) => key.name === name)) {
+      throw new UsageError("usage/flag", `Cannot add key "${name}": there is one of this name`, {
+        hint: `Choose another name, or remove it first: graft keys remove ${name}.`,
+      });
+    }
+    const key = `graft-${randomBytes(KEY_BYTES).toString("base64url")}`;
+    const stored = { name, role, sha256: hashOfKey(key), created_at: Math.floor(nowMs / 1000) };
+    await this.#write([...keys, stored]);
+    return key;
+  }
+
+  /** @throws UsageError "usage/flag" when there is none of this name */
+  async remove(name: string): Promise<void> {
+    const keys = (await this.read()) ?? [];
+    if (!keys.some((key) => key.name === name)) {
+      const alike = nearest(
+        name,
+        keys.map((key) => key.name),
+      );
+      throw new UsageError("usage/flag", `Cannot remove key "${name}": there is none of this name`, {
+        hint: alike === null ? "See graft keys list." : `Did you mean "${alike}"?`,
+      });
+    }
+    await this.#write(keys.filter((key) => key.name !== name));
+  }
+
+  async #write(keys: readonly (ApiKey & StoredKey)[]): Promise<void> {
+    await writeTextAtomic(this.#path, formatJson({ version: VERSION, keys }), OWNER_ONLY);
+  }
+}
