@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type ServingModel, openServingModel } from "../src/engine/serving-model.ts";
 import type { ServeEnd } from "../src/engine/serving-engine.ts";
-import { TURN_POLICIES, type TurnPolicy } from "../src/engine/turns.ts";
+import { TURN_POLICIES, type TurnPolicy } from "../src/engine/turn-policies.ts";
 import { resolveModel } from "../src/hub/resolve.ts";
 import { Random } from "../src/random.ts";
 import { type SharedModel, train } from "../src/train/trainer.ts";

@@ -5,7 +5,8 @@ import { basename, resolve } from "node:path";
 import { z } from "zod";
 import type { NamedAdapter } from "../engine/adapter-pool.ts";
 import { type ServingModel, openServingModel } from "../engine/serving-model.ts";
-import { TURN_POLICIES } from "../engine/turns.ts";
+import { DEFAULT_TARGETS } from "../engine/service-targets.ts";
+import { DEFAULT_POLICY, TURN_POLICIES, findPolicy } from "../engine/turn-policies.ts";
 import { UsageError } from "../errors.ts";
 import { StateFolder } from "../jobs/state-folder.ts";
 import { adaptersUnder } from "../server/adapter-root.ts";
@@ -46,10 +47,25 @@ const OPTIONS = z.strictObject({
     .describe("Folder for uploaded files and fine-tuning jobs; without it nothing is trained"),
   policy: z
     .enum(TURN_POLICIES.map(({ name }) => name))
-    .default("adaptive")
+    .default(DEFAULT_POLICY)
     .describe(
       `How trainings share the machine with texts: ${TURN_POLICIES.map(({ name, summary }) => `${name}: ${lowerFirst(summary)}`).join("; ")}`,
     ),
+  targetQueueMs: z
+    .number()
+    .positive()
+    .default(DEFAULT_TARGETS.queueMs)
+    .describe("Longest wait of a text for its first step beside a training, in milliseconds"),
+  targetFirstTokenMs: z
+    .number()
+    .positive()
+    .default(DEFAULT_TARGETS.firstTokenMs)
+    .describe("Longest time from a request to its first token, in milliseconds"),
+  targetTokenMs: z
+    .number()
+    .positive()
+    .default(DEFAULT_TARGETS.tokenMs)
+    .describe("Longest time from one token to the next, on average over a text, in milliseconds"),
   maxAdapters: z
     .int()
     .positive()
@@ -79,7 +95,7 @@ export const command = defineCommand({
   groups: {
     model: [...Object.keys(MODEL), "adapter", "adapterRoot", "servedModelName"],
     engine: ["cacheMegabytes", "maxBatch", "maxAdapters"],
-    training: ["state", "policy"],
+    training: ["state", "policy", "targetQueueMs", "targetFirstTokenMs", "targetTokenMs"],
     server: ["host", "port", "apiKey", "cors", "maxBodyMegabytes", "drainSeconds"],
   },
   async run(options, io) {
@@ -96,7 +112,12 @@ export const command = defineCommand({
         cacheBytes: options.cacheMegabytes * MEGABYTE,
         maxRunning: options.maxBatch,
         maxLoaded: options.maxAdapters,
-        policy: TURN_POLICIES.find((policy) => policy.name === options.policy),
+        policy: findPolicy(options.policy),
+        targets: {
+          queueMs: options.targetQueueMs,
+          firstTokenMs: options.targetFirstTokenMs,
+          tokenMs: options.targetTokenMs,
+        },
       });
       try {
         await serve(

@@ -41,7 +41,7 @@ test("pages are held by those that run alone, and every text ends", () => {
           const { chunks, decodes } = scheduler.schedule();
           const runs = [...chunks, ...decodes.map((sequence) => ({ sequence, count: 1 }))];
           assert.equal(new Set(runs.map(({ sequence }) => sequence)).size, runs.length);
-          assert.ok(scheduler.numRunning <= maxRunning);
+          assert.ok(scheduler.running.length <= maxRunning);
           assert.ok(chunks.reduce((sum, { count }) => sum + count, 0) <= 20);
           const holders = new Map<number, number>();
           for (const { pages } of alive.keys()) {
@@ -70,7 +70,7 @@ test("pages are held by those that run alone, and every text ends", () => {
           }
         }
         assert.equal(pool.numHeld, 0);
-        assert.equal(scheduler.numRunning + scheduler.numWaiting, 0);
+        assert.equal(scheduler.running.length + scheduler.waiting.length, 0);
       },
     ),
     { numRuns: 200 },

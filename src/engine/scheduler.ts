@@ -6,6 +6,7 @@
  */
 import { type PagePool, PAGE_TOKENS } from "./page-pool.ts";
 import type { Sequence } from "./sequence.ts";
+import type { StepShape } from "./turn-policies.ts";
 
 export interface SchedulerOptions {
   /** Sequences that have pages at a time. */
@@ -39,12 +40,22 @@ export class Scheduler {
     this.#options = options;
   }
 
-  get numWaiting(): number {
-    return this.#waiting.length;
+  /** Those that have pages, the one that was admitted first, first. */
+  get running(): readonly Sequence[] {
+    return this.#running;
   }
 
-  get numRunning(): number {
-    return this.#running.length;
+  get waiting(): readonly Sequence[] {
+    return this.#waiting;
+  }
+
+  /** A step with all that there is. */
+  get fullShape(): StepShape {
+    return { decodes: true, prefillTokens: this.#options.prefillTokens };
+  }
+
+  get maxRunning(): number {
+    return this.#options.maxRunning;
   }
 
   add(sequence: Sequence): void {
@@ -60,15 +71,15 @@ export class Scheduler {
     this.#releasePages(sequence);
   }
 
-  /** Chooses what runs next, and gives it the pages that it needs. */
-  schedule(): StepPlan {
+  /** Chooses what runs next, and gives it the pages that it needs; what there is unless a shape says less. */
+  schedule({ decodes: runsDecodes, prefillTokens }: StepShape = this.fullShape): StepPlan {
     const chunks: Chunk[] = [];
-    let budget = this.#options.prefillTokens;
+    let budget = prefillTokens;
     // Who finds no page preempts others, which changes the list.
     for (const sequence of this.#running.slice()) {
       if (this.#running.includes(sequence)) this.#reserve(sequence);
     }
-    const decodes = this.#running.filter(({ numPending }) => numPending === 1);
+    const canDecode = this.#running.filter(({ numPending }) => numPending === 1);
     for (const sequence of this.#running) {
       if (sequence.numPending === 1 || budget === 0) continue;
       const count = Math.min(budget, sequence.numPending);
@@ -84,7 +95,8 @@ export class Scheduler {
       budget -= count;
       chunks.push({ sequence, count });
     }
-    return { chunks, decodes };
+    // Where no prompt can run after all, texts go on.
+    return { chunks, decodes: runsDecodes || chunks.length === 0 ? canDecode : [] };
   }
 
   /** Counts ids in that have run, and publishes the pages that are full with them. */

@@ -16,15 +16,24 @@ export class Sequence {
   numShared = 0;
   /** Times that it lost its pages to others. */
   numPreemptions = 0;
+  /** When it was asked for, and when its first new id came; null: it has none. In milliseconds of one clock. */
+  readonly submittedMs: number;
+  firstMs: number | null = null;
   /** Pages that are published, and what follows them. */
   numPublished = 0;
   next: PrefixKey | null;
 
-  constructor(promptIds: readonly number[], root: PrefixKey | null) {
+  constructor(promptIds: readonly number[], root: PrefixKey | null, submittedMs = 0) {
     this.ids = [...promptIds];
     this.numPrompt = promptIds.length;
     this.root = root;
     this.next = root;
+    this.submittedMs = submittedMs;
+  }
+
+  /** Ids that have been drawn. */
+  get numNew(): number {
+    return this.ids.length - this.numPrompt;
   }
 
   /** Ids that have not run. */

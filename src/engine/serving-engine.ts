@@ -19,7 +19,15 @@ import { Scheduler } from "./scheduler.ts";
 import { Sequence } from "./sequence.ts";
 import { type TokenLogProbs, tokenLogProbs } from "./token-log-probs.ts";
 import { TokenQueue } from "./token-queue.ts";
-import { TURN_POLICIES, type TurnPolicy, Turns } from "./turns.ts";
+import {
+  DEFAULT_TARGETS,
+  PassClock,
+  type ServiceTargets,
+  type TextNeeds,
+  needsOf,
+} from "./service-targets.ts";
+import { DEFAULT_POLICY, type TurnPolicy, findPolicy } from "./turn-policies.ts";
+import { Turns } from "./turns.ts";
 
 /** A text to write. */
 export interface ServeRequest {
@@ -66,8 +74,12 @@ export interface ServingOptions {
   readonly maxRunning?: number;
   /** Ids of prompts that run in one step. */
   readonly prefillTokens?: number;
-  /** How trainings on the same session share the machine with texts; "adaptive" unless given. */
+  /** How trainings on the same session share the machine with texts; by slack unless given. */
   readonly policy?: TurnPolicy | undefined;
+  /** Within which times texts are to be written; those of a reader unless given. */
+  readonly targets?: ServiceTargets | undefined;
+  /** What time it is, in milliseconds; `performance.now` unless given. */
+  readonly now?: () => number;
 }
 
 /** Counts since the engine was made, and what it does now. */
@@ -91,9 +103,7 @@ interface Job {
   readonly random: Random;
   readonly maxLength: number;
   readonly queue: TokenQueue<ServedToken, ServeEnd>;
-  readonly submittedMs: number;
   startedMs: number | null;
-  firstMs: number | null;
 }
 
 /** A batch of a step. */
@@ -114,13 +124,17 @@ export class ServingEngine {
   readonly #cache: PagedCache;
   readonly #scheduler: Scheduler;
   readonly #jobs = new Map<Sequence, Job>();
+  readonly #times = new PassClock();
+  readonly #now: () => number;
   #loop: Promise<void> | null = null;
   #counts = { numSteps: 0, numPromptTokens: 0, numCachedTokens: 0, numNewTokens: 0, numPreemptions: 0 };
 
   /** @throws CapacityError "capacity/memory" for a budget of less than one page */
   constructor(session: Session, adapters: AdapterPool, options: ServingOptions) {
     const { cacheBytes, maxRunning = DEFAULT_RUNNING, prefillTokens = PREFILL_CHUNK } = options;
-    const { policy = TURN_POLICIES[0] } = options;
+    const { policy = findPolicy(DEFAULT_POLICY), targets = DEFAULT_TARGETS } = options;
+    const { now = () => performance.now() } = options;
+    this.#now = now;
     this.session = session;
     this.adapters = adapters;
     const numPages = Math.floor(cacheBytes / pageBytes(session.model));
@@ -134,11 +148,8 @@ export class ServingEngine {
     this.#pages = new PagePool(numPages);
     this.#cache = new PagedCache(session.model, numPages);
     this.#scheduler = new Scheduler(this.#pages, { maxRunning, prefillTokens });
-    this.turns = new Turns(policy, () => ({
-      numRunning: this.#scheduler.numRunning,
-      numWaiting: this.#scheduler.numWaiting,
-      maxRunning,
-    }));
+    const needs = (): TextNeeds => needsOf(this.#scheduler, targets, this.#times, now());
+    this.turns = new Turns({ policy, needs, now });
   }
 
   /** Tokens that the cache holds. */
@@ -149,8 +160,8 @@ export class ServingEngine {
   get stats(): ServingStats {
     return {
       ...this.#counts,
-      numRunning: this.#scheduler.numRunning,
-      numWaiting: this.#scheduler.numWaiting,
+      numRunning: this.#scheduler.running.length,
+      numWaiting: this.#scheduler.waiting.length,
       numPages: this.#pages.numPages,
       numPagesHeld: this.#pages.numHeld,
     };
@@ -162,7 +173,7 @@ export class ServingEngine {
    * that is not known; CapacityError "capacity/memory" for a text that the cache cannot hold; FailedError "engine/nan"
    */
   async *write(request: ServeRequest): AsyncGenerator<ServedToken, ServeEnd, void> {
-    const submittedMs = performance.now();
+    const submittedMs = this.#now();
     const { model } = this.session;
     const { promptIds, adapter = null, maxNewTokens, signal } = request;
     checkPrompt(model, promptIds);
@@ -171,11 +182,10 @@ export class ServingEngine {
     this.#requireRoom(maxLength);
     const held = adapter === null ? null : await this.adapters.acquire(adapter);
     const { blocks } = this.adapters.groupOf(held).group.stages;
-    const sequence = new Sequence(promptIds, blocks.isPerPrompt ? null : (held?.key ?? "base"));
+    const sequence = new Sequence(promptIds, blocks.isPerPrompt ? null : (held?.key ?? "base"), submittedMs);
     const queue = new TokenQueue<ServedToken, ServeEnd>();
     const random = new Random(request.seed ?? 0);
-    const times = { submittedMs, startedMs: null, firstMs: null };
-    const job: Job = { request, sequence, held, random, maxLength, queue, ...times };
+    const job: Job = { request, sequence, held, random, maxLength, queue, startedMs: null };
     const abort = (): void => this.#end(job, "aborted");
     try {
       this.#jobs.set(sequence, job);
@@ -207,7 +217,7 @@ export class ServingEngine {
   async #run(): Promise<void> {
     try {
       while (this.#jobs.size > 0) {
-        await this.turns.take();
+        await this.turns.take("step");
         try {
           await this.#step();
         } finally {
@@ -220,7 +230,9 @@ export class ServingEngine {
   }
 
   async #step(): Promise<void> {
-    const { chunks, decodes } = this.#scheduler.schedule();
+    const { chunks, decodes } = this.#scheduler.schedule(
+      this.turns.shape(this.#scheduler.fullShape.prefillTokens),
+    );
     const isIdle = chunks.length === 0 && decodes.length === 0;
     assertInternal(!isIdle || this.#jobs.size === 0, "something runs while there are texts to write");
     this.#counts.numSteps++;
@@ -229,14 +241,18 @@ export class ServingEngine {
       if (!job) continue;
       this.#start(job);
       const { group, place } = this.adapters.groupOf(job.held);
+      const chunkMs = this.#now();
       await this.#pass({ group, jobs: [job], places: [place] }, count);
+      this.#times.prefilled(count, this.#now() - chunkMs);
     }
+    const decodesMs = this.#now();
     for (const batch of this.#batches(decodes)) await this.#pass(batch, 1);
+    if (decodes.length > 0) this.#times.decoded(this.#now() - decodesMs);
   }
 
   #start(job: Job): void {
     if (job.startedMs !== null) return;
-    job.startedMs = performance.now();
+    job.startedMs = this.#now();
     this.#counts.numPromptTokens += job.sequence.numPrompt;
     this.#counts.numCachedTokens += job.sequence.numShared;
   }
@@ -316,7 +332,7 @@ export class ServingEngine {
     const raw = topLogProbs === undefined ? logits : Float32Array.from(logits);
     if (penalties !== NO_PENALTIES) applyPenalties(logits, penalties, ids, numPrompt);
     const id = sampleToken(logits, sampling, job.random);
-    job.firstMs ??= performance.now();
+    job.sequence.firstMs ??= this.#now();
     ids.push(id);
     this.#counts.numNewTokens++;
     const isStop = stopIds.includes(id);
@@ -328,15 +344,16 @@ export class ServingEngine {
 
   #end(job: Job, finishReason: FinishReason): void {
     if (!this.#drop(job)) return;
-    const { sequence, submittedMs, startedMs, firstMs } = job;
-    const now = performance.now();
+    const { sequence, startedMs } = job;
+    const { submittedMs } = sequence;
+    const now = this.#now();
     job.queue.end({
       finishReason,
       numPromptTokens: sequence.numPrompt,
-      numNewTokens: sequence.ids.length - sequence.numPrompt,
+      numNewTokens: sequence.numNew,
       numCachedTokens: sequence.numShared,
       queueMs: (startedMs ?? now) - submittedMs,
-      firstTokenMs: (firstMs ?? now) - submittedMs,
+      firstTokenMs: (sequence.firstMs ?? now) - submittedMs,
       totalMs: now - submittedMs,
     });
   }

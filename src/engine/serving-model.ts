@@ -13,7 +13,8 @@ import { AdapterPool } from "./adapter-pool.ts";
 import type { TextParts } from "./model-parts.ts";
 import { type ServeEnd, type ServeRequest, type ServedToken, ServingEngine } from "./serving-engine.ts";
 import { stopIdsOf } from "./stop-ids.ts";
-import type { TurnPolicy } from "./turns.ts";
+import type { ServiceTargets } from "./service-targets.ts";
+import type { TurnPolicy } from "./turn-policies.ts";
 import { StopStrings } from "./stop-strings.ts";
 import { openTextParts } from "./text-model.ts";
 
@@ -35,8 +36,10 @@ export interface OpenServingOptions {
   readonly maxRunning?: number;
   /** Adapters that stay in memory although nobody uses them. */
   readonly maxLoaded?: number;
-  /** How trainings on the model share the machine with texts; "adaptive" unless given. */
+  /** How trainings on the model share the machine with texts; by slack unless given. */
   readonly policy?: TurnPolicy | undefined;
+  /** Within which times texts are to be written; those of a reader unless given. */
+  readonly targets?: ServiceTargets | undefined;
 }
 
 /** A text to write. */

@@ -1,102 +1,109 @@
 /**
- * @file Who runs on the one machine: steps of texts, or blocks of a training, in turn.
+ * @file Who runs on the one machine: steps of texts, or blocks of trainings, in turn.
  *
- * A training runs one block and then lets as many steps of texts go first as the policy says, if any wait; a step never
- * waits for more than one block. While nobody trains, steps run as they come.
+ * Who is done gives the machine back and asks for it again; when both kinds ask, the policy decides. While only one kind
+ * asks, it runs. Trainings take their blocks in the order in which they ask.
  */
+import type { Decider, Situation, StepShape, TurnKind, TurnPolicy } from "./turn-policies.ts";
+import type { TextNeeds } from "./service-targets.ts";
 
-/** What a policy decides by. */
-export interface Load {
-  /** Texts that are being written, and that wait. */
-  readonly numRunning: number;
-  readonly numWaiting: number;
-  readonly maxRunning: number;
+export interface TurnsOptions {
+  readonly policy: TurnPolicy;
+  readonly needs: () => TextNeeds;
+  /** In milliseconds. */
+  readonly now: () => number;
 }
 
-/** How training and texts share the machine. */
-export interface TurnPolicy {
-  readonly name: string;
-  /** One sentence, without a period. */
-  readonly summary: string;
-  /** Steps of texts that go before the next block of a training; between 0 and 1: one before every so many blocks. */
-  stepsPerBlock(load: Load): number;
+/** How fast a long block of some time ago is forgotten: blocks of one training differ, forward and back. */
+const FORGETTING = 0.05;
+
+/** One training's part. */
+export interface TrainingTurns {
+  /** Gives others their turns. */
+  readonly betweenBlocks: () => Promise<void>;
+  /** Gives the machine back for good. */
+  readonly end: () => void;
 }
-
-/** Largest number of steps of texts in a row, of Loquetier's scheduler for changing loads. */
-const MOST = 5;
-
-export const TURN_POLICIES = [
-  {
-    name: "adaptive",
-    summary: "The more texts there are, the more of their steps go before each block of a training: 1 to 5",
-    stepsPerBlock: ({ numRunning, numWaiting, maxRunning }) => {
-      const active = Math.min(maxRunning, numRunning + numWaiting);
-      return Math.max(1, Math.floor((MOST * active - 1) / maxRunning) + 1);
-    },
-  },
-  {
-    name: "train-first",
-    summary: "One step of texts for every four blocks of a training",
-    stepsPerBlock: () => 0.25,
-  },
-  {
-    name: "serve-first",
-    summary: "A training goes on when no text waits for its next token, and at the latest after 50 steps",
-    stepsPerBlock: () => 50,
-  },
-] as const satisfies readonly TurnPolicy[];
-
-export type TurnPolicyName = (typeof TURN_POLICIES)[number]["name"];
 
 export class Turns {
-  readonly #policy: TurnPolicy;
-  readonly #load: () => Load;
+  readonly #options: TurnsOptions;
+  readonly #decider: Decider;
   /** Those who wait, in order. */
-  readonly #queue: (() => void)[] = [];
-  #isTaken = false;
-  /** Steps of texts that a training owes. */
-  #owed = 0;
+  readonly #waiting: Readonly<Record<TurnKind, (() => void)[]>> = { block: [], step: [] };
+  #current: { readonly kind: TurnKind; readonly startedMs: number } | null = null;
+  #last: Situation["last"] = null;
+  #blockMs = 0;
+  #isDeciding = false;
 
-  constructor(policy: TurnPolicy, load: () => Load) {
-    this.#policy = policy;
-    this.#load = load;
+  constructor(options: TurnsOptions) {
+    this.#options = options;
+    this.#decider = options.policy.decider();
   }
 
   /** Waits for the machine, to be given back. */
-  async take(): Promise<void> {
-    if (this.#isTaken) await new Promise<void>((resolve) => this.#queue.push(resolve));
-    this.#isTaken = true;
+  take(kind: TurnKind): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting[kind].push(resolve);
+      this.#decideSoon();
+    });
   }
 
   giveBack(): void {
-    const next = this.#queue.shift();
-    // Who is next has it from now on: nobody comes between.
-    if (next) next();
-    else this.#isTaken = false;
+    if (!this.#current) return;
+    const { kind, startedMs } = this.#current;
+    const tookMs = this.#options.now() - startedMs;
+    if (kind === "block") {
+      this.#blockMs = Math.max(tookMs, this.#blockMs + FORGETTING * (tookMs - this.#blockMs));
+    }
+    this.#last = { kind, tookMs };
+    this.#current = null;
+    this.#decideSoon();
   }
 
-  /** The part of one training: `betweenBlocks` gives others their turns, `end` the machine back for good. */
-  training(): { readonly betweenBlocks: () => Promise<void>; readonly end: () => void } {
+  /** What the step that has the machine runs; all there is unless a training waits. */
+  shape(prefillTokens: number): StepShape {
+    const all = { decodes: true, prefillTokens };
+    if (this.#waiting.block.length === 0) return all;
+    return this.#decider.shape?.(this.#situation(), prefillTokens) ?? all;
+  }
+
+  /** The part of one training. */
+  training(): TrainingTurns {
     let holds = false;
     return {
       betweenBlocks: async () => {
-        if (!holds) {
-          await this.take();
-          holds = true;
-          return;
-        }
-        this.#owed += this.#policy.stepsPerBlock(this.#load());
-        for (; this.#owed >= 1 && this.#queue.length > 0; this.#owed--) {
-          this.giveBack();
-          await this.take();
-        }
-        // What nobody asked for is not owed later.
-        if (this.#owed >= 1) this.#owed = 0;
+        if (holds) this.giveBack();
+        holds = true;
+        await this.take("block");
       },
       end: () => {
         if (holds) this.giveBack();
         holds = false;
       },
     };
+  }
+
+  /** After who has just given it back had the time to ask again. */
+  #decideSoon(): void {
+    if (this.#isDeciding) return;
+    this.#isDeciding = true;
+    queueMicrotask(() => {
+      this.#isDeciding = false;
+      this.#decide();
+    });
+  }
+
+  #decide(): void {
+    const { block, step } = this.#waiting;
+    if (this.#current || block.length + step.length === 0) return;
+    const isContested = block.length > 0 && step.length > 0;
+    const only: TurnKind = block.length > 0 ? "block" : "step";
+    const kind = isContested ? this.#decider.next(this.#situation()) : only;
+    this.#current = { kind, startedMs: this.#options.now() };
+    this.#waiting[kind].shift()?.();
+  }
+
+  #situation(): Situation {
+    return { last: this.#last, blockMs: this.#blockMs, texts: this.#options.needs() };
   }
 }

@@ -1,0 +1,123 @@
+/**
+ * @file The ways in which a training and texts share one machine: who goes next when both want to, and what a step of texts
+ * runs. Plain decisions on numbers: clocks and measured times come from outside.
+ */
+import type { TextNeeds } from "./service-targets.ts";
+
+/** One block of a training, or one step of all texts. */
+export type TurnKind = "block" | "step";
+
+/** What a policy decides by. Times are in milliseconds. */
+export interface Situation {
+  /** Whose turn has ended, and how long it took; null: nobody has had one. */
+  readonly last: { readonly kind: TurnKind; readonly tookMs: number } | null;
+  /** What a block of a training takes at most, as measured. */
+  readonly blockMs: number;
+  readonly texts: TextNeeds;
+}
+
+/** What a step of texts runs. */
+export interface StepShape {
+  /** Whether the texts that are being written go on by a token. */
+  readonly decodes: boolean;
+  /** Ids of prompts at most. */
+  readonly prefillTokens: number;
+}
+
+/** Decides for one machine. */
+export interface Decider {
+  /** Who goes next, when both want to. */
+  next(situation: Situation): TurnKind;
+  /** What a step runs while a training waits; all that there is unless given. */
+  shape?(situation: Situation, prefillTokens: number): StepShape;
+}
+
+/** How training and texts share the machine. */
+export interface TurnPolicy {
+  readonly name: string;
+  /** One sentence, without a period. */
+  readonly summary: string;
+  decider(): Decider;
+}
+
+/** Largest number of steps of texts in a row, of Loquetier's scheduler for changing loads. */
+const MOST = 5;
+/** Of the time that both want, what a training gets however late texts are. */
+const LEAST_SHARE = 0.1;
+/** Fewer ids of a prompt at a time would cost nearly what these do. */
+const LEAST_PREFILL_TOKENS = 64;
+
+/** So many steps go before each block of a training; between 0 and 1: one before every so many blocks. */
+function counted(stepsPerBlock: (texts: TextNeeds) => number): Decider {
+  let owed = 0;
+  return {
+    next: ({ last, texts }) => {
+      // What nobody asked for after the block before is not owed later.
+      if (last?.kind === "block") owed = (owed < 1 ? owed : 0) + stepsPerBlock(texts);
+      if (owed < 1) return "block";
+      owed--;
+      return "step";
+    },
+  };
+}
+
+/** Prompts at once, the next tokens as late as their targets allow: more texts share one pass over the weights. */
+function bySlack(): Decider {
+  /** Milliseconds that a training is behind its least share. */
+  let owedMs = 0;
+  const isDue = ({ texts, blockMs }: Situation): boolean => texts.decodeSlackMs < blockMs;
+  return {
+    next: (situation) => {
+      const { last, blockMs, texts } = situation;
+      if (last?.kind === "step") owedMs += (last.tookMs * LEAST_SHARE) / (1 - LEAST_SHARE);
+      else owedMs = Math.max(0, owedMs - (last?.tookMs ?? 0));
+      if (owedMs > blockMs) return "block";
+      return texts.hasPrompts || isDue(situation) ? "step" : "block";
+    },
+    shape: (situation, prefillTokens) => {
+      const { decodeSlackMs, promptSlackMs, promptTokenMs, hasPrompts } = situation.texts;
+      // Unless its own text is late, a prompt runs as far as it makes no other late.
+      const fitting = promptSlackMs < 0 ? Infinity : Math.floor(decodeSlackMs / promptTokenMs);
+      return {
+        decodes: !hasPrompts || isDue(situation),
+        prefillTokens: Math.min(prefillTokens, Math.max(LEAST_PREFILL_TOKENS, fitting)),
+      };
+    },
+  };
+}
+
+export const TURN_POLICIES = [
+  {
+    name: "slack",
+    summary:
+      "Prompts run at once, a text goes on when its next token would come late otherwise, and a training has the rest",
+    decider: bySlack,
+  },
+  {
+    name: "adaptive",
+    summary: "The more texts there are, the more of their steps go before each block of a training: 1 to 5",
+    decider: () =>
+      counted(({ numRunning, numWaiting, maxRunning }) => {
+        const active = Math.min(maxRunning, numRunning + numWaiting);
+        return Math.max(1, Math.floor((MOST * active - 1) / maxRunning) + 1);
+      }),
+  },
+  {
+    name: "train-first",
+    summary: "One step of texts for every four blocks of a training",
+    decider: () => counted(() => 0.25),
+  },
+  {
+    name: "serve-first",
+    summary: "A training goes on when no text waits for its next token, and at the latest after 50 steps",
+    decider: () => counted(() => 50),
+  },
+] as const satisfies readonly TurnPolicy[];
+
+export type TurnPolicyName = (typeof TURN_POLICIES)[number]["name"];
+
+export const DEFAULT_POLICY: TurnPolicyName = "slack";
+
+export function findPolicy(name: TurnPolicyName): TurnPolicy {
+  return TURN_POLICIES.find((policy) => policy.name === name) as TurnPolicy;
+}

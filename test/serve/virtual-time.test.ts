@@ -1,0 +1,108 @@
+/**
+ * @file Hours of texts beside trainings, on a virtual clock: who is served in time, what a training keeps of its speed, and
+ * that nobody starves. The numbers of a machine are those of SmolLM2-135M in int8 on two cores.
+ */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { DEFAULT_TARGETS } from "../../src/engine/service-targets.ts";
+import { TURN_POLICIES, type TurnPolicyName, findPolicy } from "../../src/engine/turn-policies.ts";
+import {
+  type Arrival,
+  type Costs,
+  type VirtualOptions,
+  type VirtualOutcome,
+  attainment,
+  serveVirtually,
+} from "./virtual-machine.ts";
+import { bursts, scalable, stable } from "./workloads.ts";
+
+const COSTS: Costs = {
+  decode: (numRows) => 16 + numRows,
+  prefill: (numTokens) => 12 + 1.2 * numTokens,
+  forward: 8,
+  backward: 16,
+  numBlocks: 30,
+};
+
+const serve = (
+  name: TurnPolicyName,
+  arrivals: readonly Arrival[],
+  more: Partial<VirtualOptions> = {},
+): Promise<VirtualOutcome> =>
+  serveVirtually({
+    policy: findPolicy(name),
+    costs: COSTS,
+    targets: DEFAULT_TARGETS,
+    arrivals,
+    numTrainings: 1,
+    ...more,
+  });
+const shareOf = ({ shares }: VirtualOutcome): number => shares.reduce((sum, share) => sum + share, 0);
+const attained = ({ texts }: VirtualOutcome): number => attainment(texts, DEFAULT_TARGETS);
+
+test("one text a second: all in time, and a training keeps four fifths of its speed by slack alone", async () => {
+  const shares = new Map<string, number>();
+  for (const { name } of TURN_POLICIES) {
+    const outcome = await serve(name, stable(100, 1000));
+    assert.equal(outcome.texts.length, 100);
+    assert.equal(attained(outcome), 1, name);
+    shares.set(name, shareOf(outcome));
+  }
+  const others = TURN_POLICIES.filter(({ name }) => name !== "slack").map(({ name }) => shares.get(name)!);
+  assert.ok(shares.get("slack")! >= 0.8, `${shares.get("slack")}`);
+  assert.ok(Math.max(...others) < 0.8, others.join(" "));
+  assert.ok(shares.get("train-first")! > shares.get("adaptive")!);
+  assert.ok(shares.get("adaptive")! > shares.get("serve-first")!);
+});
+
+test("four adapters that cannot share a pass, one text a second: in time by slack", async () => {
+  const outcome = await serve("slack", stable(100, 1000, 4));
+  assert.equal(attained(outcome), 1);
+  assert.ok(shareOf(outcome) > 0.6, `${shareOf(outcome)}`);
+});
+
+test("a load that changes: in time by slack, and more training than by any other policy", async () => {
+  const bySlack = await serve("slack", scalable());
+  assert.equal(bySlack.texts.length, 630);
+  assert.equal(attained(bySlack), 1);
+  for (const { name } of TURN_POLICIES) {
+    if (name === "slack") continue;
+    const other = shareOf(await serve(name, scalable(0.2)));
+    assert.ok(shareOf(bySlack) > other + 0.1, `${name}: ${other}`);
+  }
+});
+
+test("forty texts at once: the queue is served before a training, which goes on", async () => {
+  const outcome = await serve("slack", bursts(4, 40, 60_000));
+  assert.ok(outcome.texts.every(({ waitMs }) => waitMs <= DEFAULT_TARGETS.queueMs));
+  assert.ok(outcome.longestPauseMs < 1000, `${outcome.longestPauseMs}`);
+  const first = await serve("serve-first", bursts(4, 40, 60_000));
+  assert.ok(attained(outcome) > 0.85 * attained(first), `${attained(outcome)} against ${attained(first)}`);
+});
+
+test("more texts than the machine can write: every one ends, and a training has its tenth", async () => {
+  const outcome = await serve("slack", stable(300, 60));
+  assert.equal(outcome.texts.length, 300);
+  const share = shareOf(outcome);
+  assert.ok(share > 0.08 && share < 0.4, `${share}`);
+  assert.ok(outcome.longestPauseMs < 1500, `${outcome.longestPauseMs}`);
+});
+
+test("pages for a few texts alone: every one ends, and the training goes on", async () => {
+  const outcome = await serve("slack", stable(60, 300), { numPages: 20 });
+  assert.equal(outcome.texts.length, 60);
+  assert.ok(shareOf(outcome) > 0.08, `${shareOf(outcome)}`);
+});
+
+test("trainings share what texts leave, block by block", async () => {
+  const alone = await serve("slack", stable(100, 1000));
+  const outcome = await serve("slack", stable(100, 1000), { numTrainings: 3 });
+  assert.equal(attained(outcome), 1);
+  assert.ok(Math.abs(shareOf(outcome) - shareOf(alone)) < 0.02);
+  for (const share of outcome.shares) assert.ok(Math.abs(share - shareOf(outcome) / 3) < 0.01);
+});
+
+test("without a training texts never wait for their targets", async () => {
+  const outcome = await serve("slack", stable(100, 1000), { numTrainings: 0 });
+  assert.ok(outcome.texts.every(({ tokenMs }) => tokenMs < 80));
+});
