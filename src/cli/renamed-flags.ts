@@ -8,6 +8,9 @@ const OLD_FLAGS: ReadonlyMap<string, RenamedSetting> = new Map([
   ...[...RENAMED_SETTINGS].map(([key, now]): [string, RenamedSetting] => [kebabCase(key), now]),
   // Of `graft merge`; that of `graft combine` has kept its name.
   ["type", { key: "dtype", read: (value) => value }],
+  // Of `graft serve`.
+  ["cache-megabytes", { key: "cacheMemory", read: (value) => value }],
+  ["max-body-megabytes", { key: "maxBody", read: (value) => value }],
   // Of `graft eval` and others that compute a loss.
   ["length", { key: "maxLength", read: (value) => value }],
 ]);

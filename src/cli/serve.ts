@@ -2,105 +2,42 @@
 import { randomInt, randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { basename, resolve } from "node:path";
-import { z } from "zod";
+import type { z } from "zod";
 import type { NamedAdapter } from "../engine/adapter-pool.ts";
 import { type ServingModel, openServingModel } from "../engine/serving-model.ts";
-import { DEFAULT_TARGETS } from "../engine/service-targets.ts";
-import { DEFAULT_POLICY, TURN_POLICIES, findPolicy } from "../engine/turn-policies.ts";
+import { findPolicy } from "../engine/turn-policies.ts";
 import { UsageError } from "../errors.ts";
 import { StateFolder } from "../jobs/state-folder.ts";
 import { adaptersUnder } from "../server/adapter-root.ts";
 import { type ApiKey, type ReadKeys, adminKeys } from "../server/api-keys.ts";
 import { createApp } from "../server/app.ts";
+import { parseByteSize } from "../messages/byte-size.ts";
 import { KeyFile } from "../server/key-file.ts";
 import { listen } from "../server/listen.ts";
 import { ServerMetrics } from "../server/metrics.ts";
 import { openFineTuning } from "../server/open-fine-tuning.ts";
 import { ROUTES } from "../server/routes.ts";
 import { ServerState } from "../server/server-state.ts";
+import { type TlsFiles, readTls } from "../server/tls-files.ts";
 import { lockRun } from "../train/files/run-lock.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
 import { findModel } from "./find-model.ts";
-import { MODEL_FLAGS, openOptions, warn } from "./generation.ts";
+import { openOptions, warn } from "./generation.ts";
+import { SERVE_GROUPS, SERVE_OPTIONS } from "./serve-flags.ts";
 
-const MEGABYTE = 1e6;
 /** Largest seed of a text whose request has none. */
 const MAX_SEED = 2 ** 31;
 const LOOPBACK = new Set(["127.0.0.1", "::1", "localhost"]);
-const { adapter: _, ...MODEL } = MODEL_FLAGS;
-
-const lowerFirst = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1);
-
-const OPTIONS = z.strictObject({
-  ...MODEL,
-  adapter: z
-    .array(z.string())
-    .default([])
-    .describe("Adapters to serve, each NAME=FOLDER or a folder, whose name it then has"),
-  adapterRoot: z.string().optional().describe("Folder from which clients may load more adapters"),
-  servedModelName: z.string().optional().describe("Name of the base for clients; default: that of the model"),
-  cacheMegabytes: z.int().positive().default(512).describe("Memory for keys and values, in megabytes"),
-  maxBatch: z.int().positive().default(16).describe("Texts that are written at a time; the others wait"),
-  state: z
-    .string()
-    .optional()
-    .describe("Folder for uploaded files and fine-tuning jobs; without it nothing is trained"),
-  policy: z
-    .enum(TURN_POLICIES.map(({ name }) => name))
-    .default(DEFAULT_POLICY)
-    .describe(
-      `How trainings share the machine with texts: ${TURN_POLICIES.map(({ name, summary }) => `${name}: ${lowerFirst(summary)}`).join("; ")}`,
-    ),
-  targetQueueMs: z
-    .number()
-    .positive()
-    .default(DEFAULT_TARGETS.queueMs)
-    .describe("Longest wait of a text for its first step beside a training, in milliseconds"),
-  targetFirstTokenMs: z
-    .number()
-    .positive()
-    .default(DEFAULT_TARGETS.firstTokenMs)
-    .describe("Longest time from a request to its first token, in milliseconds"),
-  targetTokenMs: z
-    .number()
-    .positive()
-    .default(DEFAULT_TARGETS.tokenMs)
-    .describe("Longest time from one token to the next, on average over a text, in milliseconds"),
-  maxAdapters: z
-    .int()
-    .positive()
-    .default(16)
-    .describe("Adapters that stay in memory although nobody uses them"),
-  host: z.string().default("127.0.0.1").describe("Address to listen on"),
-  port: z.int().min(0).max(65_535).default(8080).describe("Port to listen on; 0: any that is free"),
-  apiKey: z
-    .array(z.string().min(8))
-    .default([])
-    .describe(
-      "Keys that may do everything, beside those of graft keys; default: GRAFT_API_KEY. With any key, clients must send one",
-    ),
-  cors: z.array(z.string()).default([]).describe("Origins of web pages that may call; *: all"),
-  maxBodyMegabytes: z.number().positive().default(16).describe("Largest request, in megabytes"),
-  drainSeconds: z
-    .number()
-    .min(0)
-    .default(30)
-    .describe("How long texts may go on when the server is told to stop"),
-});
 
 export const command = defineCommand({
   example: "npx graft serve --adapter mine=runs/mine",
   positionals: [],
-  options: OPTIONS,
-  groups: {
-    model: [...Object.keys(MODEL), "adapter", "adapterRoot", "servedModelName"],
-    engine: ["cacheMegabytes", "maxBatch", "maxAdapters"],
-    training: ["state", "policy", "targetQueueMs", "targetFirstTokenMs", "targetTokenMs"],
-    server: ["host", "port", "apiKey", "cors", "maxBodyMegabytes", "drainSeconds"],
-  },
+  options: SERVE_OPTIONS,
+  groups: SERVE_GROUPS,
   async run(options, io) {
     const readKeys = keysOf(options, io.env);
     requireKey(options.host, await readKeys());
+    const tls = await readTls(options.tlsCert, options.tlsKey);
     const adapters = options.adapter.map(readNamed);
     // First, so that a second server on the folder is told before it loads anything.
     const lock = options.state === undefined ? null : await lockRun(options.state, (note) => warn(note, io));
@@ -109,7 +46,7 @@ export const command = defineCommand({
       const model = await openServingModel(path, {
         ...openOptions({ ...options, adapter: undefined }),
         name,
-        cacheBytes: options.cacheMegabytes * MEGABYTE,
+        cacheBytes: parseByteSize(options.cacheMemory) ?? 0,
         maxRunning: options.maxBatch,
         maxLoaded: options.maxAdapters,
         policy: findPolicy(options.policy),
@@ -123,7 +60,7 @@ export const command = defineCommand({
         await serve(
           model,
           options.servedModelName ?? nameOf(name, path),
-          { ...options, adapters, readKeys },
+          { ...options, adapters, readKeys, tls },
           io,
         );
       } finally {
@@ -136,9 +73,10 @@ export const command = defineCommand({
 });
 
 /** Flags with what was made of them. */
-interface ServeSettings extends z.output<typeof OPTIONS> {
+interface ServeSettings extends z.output<typeof SERVE_OPTIONS> {
   readonly adapters: readonly NamedAdapter[];
   readonly readKeys: ReadKeys;
+  readonly tls: TlsFiles | null;
 }
 
 /** Serves an open model until it is told to stop. */
@@ -152,6 +90,13 @@ async function serve(
     model,
     name,
     metrics: new ServerMetrics(),
+    limits: {
+      maxBodyBytes: parseByteSize(options.maxBody) ?? 0,
+      requestsPerMinute: options.rateLimit ?? null,
+      maxTexts: options.maxBatch + options.maxWaiting,
+      maxRequestTokens: options.maxRequestTokens ?? null,
+      requestTimeoutMs: options.requestTimeout * 1000,
+    },
     findAdapter: options.adapterRoot === undefined ? null : adaptersUnder(options.adapterRoot),
     now: Date.now,
     newId: () => randomUUID().replaceAll("-", ""),
@@ -166,10 +111,9 @@ async function serve(
   const app = createApp(state, ROUTES, {
     readKeys,
     corsOrigins: options.cors,
-    maxBodyBytes: options.maxBodyMegabytes * MEGABYTE,
     onError: (error) => warn(error instanceof Error ? (error.stack ?? error.message) : String(error), io),
   });
-  const { url, stop } = await listen(app, options);
+  const { url, stop } = await listen(app, { ...options, clientTimeoutMs: options.clientTimeout * 1000 });
   io.emit({ event: "listening", url, model: state.name, adapters: adapters.map((each) => each.name) });
   tell(io, url, state);
   try {
@@ -201,7 +145,7 @@ function listedKeys(env: NodeJS.ProcessEnv): string[] {
 }
 
 /** Keys of flags or environment, and of the state folder; null at a time when there are neither. */
-function keysOf({ apiKey, state }: z.output<typeof OPTIONS>, env: NodeJS.ProcessEnv): ReadKeys {
+function keysOf({ apiKey, state }: z.output<typeof SERVE_OPTIONS>, env: NodeJS.ProcessEnv): ReadKeys {
   const given = adminKeys(apiKey.length > 0 ? apiKey : listedKeys(env));
   const file = state === undefined ? null : new KeyFile(state);
   return async () => {

@@ -7,12 +7,19 @@ export class ApiError extends Error {
   readonly code: string | null;
   /** Path of the key that is wrong. */
   readonly param: string | null;
+  /** When the same request may do; null: never, or nobody knows. */
+  readonly retrySeconds: number | null;
 
-  constructor(status: number, message: string, more: { code?: string; param?: string } = {}) {
+  constructor(
+    status: number,
+    message: string,
+    more: { code?: string; param?: string; retrySeconds?: number } = {},
+  ) {
     super(message);
     this.status = status;
     this.code = more.code ?? null;
     this.param = more.param ?? null;
+    this.retrySeconds = more.retrySeconds ?? null;
   }
 }
 
@@ -32,6 +39,7 @@ const TYPES: Readonly<Record<number, string>> = {
   404: "not_found_error",
   429: "rate_limit_error",
   503: "service_unavailable_error",
+  504: "timeout_error",
 };
 
 /** Makes an answer of whatever went wrong; what is not the client's fault is not told. */

@@ -1,45 +1,34 @@
 /** @file The routes as one application of Web-standard requests and answers: keys, limits, errors. */
 import { Hono } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
-import { requireAccess } from "./access.ts";
+import { Admission, type AdmissionOptions } from "./admission.ts";
 import { ApiError, errorAnswer } from "./api-error.ts";
-import type { ReadKeys } from "./api-keys.ts";
-import { type Route, readBody } from "./route.ts";
+import { BodyReader } from "./read-body.ts";
+import { type Route, parseBody } from "./route.ts";
 import type { ServerState } from "./server-state.ts";
 
-export interface AppOptions {
-  /** The keys of which clients have to send one; null: everybody may call. */
-  readonly readKeys: ReadKeys;
-  /** Origins of pages that may call, "*": all; none: no page of another origin. */
-  readonly corsOrigins: readonly string[];
-  readonly maxBodyBytes: number;
+export interface AppOptions extends AdmissionOptions {
   /** Is told of errors that are nobody's fault but ours. */
   readonly onError: (error: unknown) => void;
 }
+
+const NO_BYTES = new Uint8Array(0);
 
 /** Puts the routes of a server together. */
 export function createApp(state: ServerState, routes: readonly Route[], options: AppOptions): Hono {
   const app = new Hono();
   if (options.corsOrigins.length > 0) app.use(cors({ origin: [...options.corsOrigins] }));
-  app.use(
-    bodyLimit({
-      maxSize: options.maxBodyBytes,
-      onError: () => {
-        throw new ApiError(413, `The body has more than ${options.maxBodyBytes} bytes`, {
-          code: "body_too_large",
-        });
-      },
-    }),
-  );
+  const bodies = new BodyReader(state.limits);
+  const admission = new Admission(state, options);
   for (const { method, path, access, body, handle } of routes) {
     app.on(method, path, async (context) => {
-      await requireAccess(access, context, options.readKeys, options.corsOrigins);
-      if (access !== "everybody" && state.isDraining) {
-        throw new ApiError(503, "The server is stopping", { code: "stopping" });
-      }
-      return await handle({ context, state, body: body ? await readBody(context, body) : undefined });
+      await admission.admit(access, context);
+      if (method === "get") return await handle({ context, state, body: undefined, bytes: NO_BYTES });
+      return await bodies.read(context, async (bytes) => {
+        const value = body ? parseBody(bytes, body) : undefined;
+        return await handle({ context, state, body: value, bytes });
+      });
     });
   }
   app.notFound((context) => {
@@ -56,6 +45,8 @@ export function createApp(state: ServerState, routes: readonly Route[], options:
   app.onError((error, context) => {
     const { status, body } = errorAnswer(error);
     if (body.error.code === "internal_error") options.onError(error);
+    const retrySeconds = error instanceof ApiError ? error.retrySeconds : null;
+    if (retrySeconds !== null) context.header("retry-after", `${retrySeconds}`);
     return context.json(body, status as ContentfulStatusCode);
   });
   return app;

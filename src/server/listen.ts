@@ -1,15 +1,27 @@
-/** @file A server on a port: it begins to listen, and stops when those who are served have been. */
-import type { Server } from "node:http";
-import { serve } from "@hono/node-server";
+/**
+ * @file A server on a port: it begins to listen, bears slow and faulty clients, and stops when those who are served have been.
+ */
+import { type IncomingMessage, type Server, type ServerResponse, createServer } from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import { getRequestListener } from "@hono/node-server";
 import type { Hono } from "hono";
 import { FailedError } from "../errors.ts";
+import { ApiError, errorAnswer } from "./api-error.ts";
+import { boundClients } from "./client-bounds.ts";
+import type { TlsFiles } from "./tls-files.ts";
 
 const IDLE_CHECK_MS = 50;
+const CLIENT_TIMEOUT_MS = 60_000;
 
 export interface ListenOptions {
   readonly host: string;
   /** 0: any that is free. */
   readonly port: number;
+  /** Null or not given: plain HTTP. */
+  readonly tls?: TlsFiles | null;
+  /** How long a client may take to send a request, to read on, or to ask again; a minute unless given. */
+  readonly clientTimeoutMs?: number;
 }
 
 export interface Listening {
@@ -19,12 +31,21 @@ export interface Listening {
 }
 
 /** Begins to listen. @throws FailedError "server/port" when the port is taken or not to be had */
-export async function listen(app: Hono, { host, port }: ListenOptions): Promise<Listening> {
+export async function listen(app: Hono, options: ListenOptions): Promise<Listening> {
+  const { host, port, tls = null, clientTimeoutMs = CLIENT_TIMEOUT_MS } = options;
+  const timeouts = {
+    headersTimeout: clientTimeoutMs,
+    requestTimeout: clientTimeoutMs,
+    keepAliveTimeout: clientTimeoutMs,
+    connectionsCheckingInterval: clientTimeoutMs / 2,
+  };
+  const answer = listenerOf(app, host);
+  const server: Server =
+    tls === null
+      ? createServer(timeouts, answer)
+      : createTlsServer({ ...timeouts, ...tls, handshakeTimeout: clientTimeoutMs }, answer);
+  boundClients(server, clientTimeoutMs);
   return await new Promise((done, fail) => {
-    const server = serve({ fetch: app.fetch, hostname: host, port }, ({ port: actual }) => {
-      const name = host.includes(":") ? `[${host}]` : host;
-      done({ url: `http://${name}:${actual}`, stop: (graceMs) => stop(server, graceMs) });
-    }) as Server;
     server.once("error", (cause: NodeJS.ErrnoException) => {
       const found = cause.code === "EADDRINUSE" ? "another program listens there" : cause.message;
       fail(
@@ -34,7 +55,27 @@ export async function listen(app: Hono, { host, port }: ListenOptions): Promise<
         }),
       );
     });
+    server.listen(port, host, () => {
+      const name = host.includes(":") ? `[${host}]` : host;
+      const { port: actual } = server.address() as AddressInfo;
+      const url = `${tls === null ? "http" : "https"}://${name}:${actual}`;
+      done({ url, stop: (graceMs) => stop(server, graceMs) });
+    });
   });
+}
+
+/** Requests that never reach a route are answered in the same form. */
+function listenerOf(app: Hono, hostname: string): (request: IncomingMessage, answer: ServerResponse) => void {
+  const errorHandler = (): Response => {
+    const { status, body } = errorAnswer(
+      new ApiError(400, "The request has no host or no address that can be read", {
+        code: "invalid_request",
+      }),
+    );
+    return Response.json(body, { status });
+  };
+  const answer = getRequestListener(app.fetch, { hostname, errorHandler });
+  return (incoming, outgoing) => void answer(incoming, outgoing);
 }
 
 async function stop(server: Server, graceMs: number): Promise<void> {

@@ -19,7 +19,7 @@ export interface RouteBody<B extends z.ZodType> {
   /** One sentence, without a period. */
   readonly summary: string;
   readonly access: Access;
-  /** Null: it takes none. */
+  /** Null: it takes no JSON. */
   readonly body: B | null;
   readonly handle: (call: Call<z.output<B>>) => Response | Promise<Response>;
 }
@@ -27,23 +27,26 @@ export interface RouteBody<B extends z.ZodType> {
 /** A request to a route. */
 export interface Call<B> {
   readonly body: B;
+  /** What was sent, where `body` is null. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
   readonly context: Context;
   readonly state: ServerState;
 }
 
 export type Route = RouteBody<z.ZodType>;
 
+const UTF8 = new TextDecoder("utf-8", { fatal: true });
+
 /** Checks a route's types and forgets the schema's, so that routes of different bodies fit in one list. */
 export function defineRoute<B extends z.ZodType>(route: RouteBody<B>): Route {
   return route;
 }
 
-/** Reads the body of a request. @throws ApiError 400 that lists every problem */
-export async function readBody(context: Context, schema: z.ZodType): Promise<unknown> {
-  const text = await context.req.text();
+/** Reads the JSON of a body. @throws ApiError 400 that lists every problem */
+export function parseBody(bytes: Uint8Array, schema: z.ZodType): unknown {
   let values: unknown;
   try {
-    values = JSON.parse(text);
+    values = JSON.parse(UTF8.decode(bytes));
   } catch (error) {
     throw new ApiError(
       400,

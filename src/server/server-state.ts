@@ -5,13 +5,16 @@ import { nearest } from "../messages/nearest.ts";
 import { ApiError } from "./api-error.ts";
 import type { JobRunner } from "../jobs/job-runner.ts";
 import type { JobStore } from "../jobs/job-store.ts";
+import type { Limits } from "./limits.ts";
 import type { ServerMetrics } from "./metrics.ts";
+import { TextPlaces } from "./text-places.ts";
 
 export interface ServerStateParts {
   readonly model: ServingModel;
   /** Name of the base for clients. */
   readonly name: string;
   readonly metrics: ServerMetrics;
+  readonly limits: Limits;
   /** Finds the folder that a client names; null: clients load no adapters. @throws ApiError for one that is not theirs to load */
   readonly findAdapter: ((path: string) => Promise<string>) | null;
   /** What time it is, in milliseconds. */
@@ -41,6 +44,9 @@ export class ServerState {
   readonly model: ServingModel;
   readonly name: string;
   readonly metrics: ServerMetrics;
+  readonly limits: Limits;
+  /** Who writes texts, and who has to come again. */
+  readonly places: TextPlaces;
   readonly findAdapter: ServerStateParts["findAdapter"];
   readonly now: () => number;
   readonly newId: () => string;
@@ -55,6 +61,8 @@ export class ServerState {
     this.model = parts.model;
     this.name = parts.name;
     this.metrics = parts.metrics;
+    this.limits = parts.limits;
+    this.places = new TextPlaces(parts.limits);
     this.findAdapter = parts.findAdapter;
     this.now = parts.now;
     this.newId = parts.newId;

@@ -3,10 +3,11 @@ import type { Context } from "hono";
 import { streamSSE } from "hono/streaming";
 import { errorAnswer } from "./api-error.ts";
 
-/** Sends events until `write` is done; what goes wrong meanwhile is the last event. */
+/** Sends events until `write` is done, and then calls `done`; what goes wrong meanwhile is the last event. */
 export function sendEvents(
   context: Context,
   write: (send: (event: object) => Promise<void>, signal: AbortSignal) => Promise<void>,
+  done: () => void,
 ): Response {
   return streamSSE(context, async (stream) => {
     const gone = new AbortController();
@@ -16,6 +17,8 @@ export function sendEvents(
       await write(send, AbortSignal.any([gone.signal, context.req.raw.signal]));
     } catch (error) {
       await send(errorAnswer(error).body);
+    } finally {
+      done();
     }
     await stream.writeSSE({ data: "[DONE]" });
   });

@@ -22,6 +22,8 @@ export function textJobs(
   state: ServerState,
 ): TextJob[] {
   const room = state.model.maxTokens - promptIds.length;
+  const share =
+    Math.floor((state.limits.maxRequestTokens ?? Infinity) / (settings.n ?? 1)) - promptIds.length;
   if (room < 1 || (maxTokens ?? 1) > room) {
     const asked = maxTokens === null ? "" : ` and ${maxTokens} new ones are asked for`;
     throw new ApiError(
@@ -35,7 +37,7 @@ export function textJobs(
   const job: TextJob = {
     promptIds,
     adapter,
-    maxNewTokens: maxTokens ?? room,
+    maxNewTokens: maxTokens ?? Math.max(1, Math.min(room, share)),
     stop: typeof stop === "string" ? [stop] : stop,
     sampling: {
       temperature: settings.temperature ?? 1,

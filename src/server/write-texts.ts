@@ -1,6 +1,7 @@
 /** @file Writes the texts of a request side by side, and counts them; whoever goes away ends them. */
 import type { ServeEnd } from "../engine/serving-engine.ts";
 import type { TextJob, TextPiece } from "../engine/serving-model.ts";
+import { ApiError } from "./api-error.ts";
 import type { ServerState } from "./server-state.ts";
 
 /** A piece of one of several texts. */
@@ -8,7 +9,10 @@ export interface NumberedPiece extends TextPiece {
   readonly index: number;
 }
 
-/** Writes texts; `onPiece` is told of each piece as it comes, `onEnd` of each end. Results are in the order of the jobs. */
+/**
+ * Writes texts; `onPiece` is told of each piece as it comes, `onEnd` of each end. Results are in the order of the jobs.
+ * @throws ApiError 504 when it takes longer than requests may; as `ServingModel.write`
+ */
 export async function writeTexts(
   state: ServerState,
   jobs: readonly TextJob[],
@@ -20,6 +24,12 @@ export async function writeTexts(
 ): Promise<ServeEnd[]> {
   // One that fails ends the others.
   const failed = new AbortController();
+  const { requestTimeoutMs } = state.limits;
+  let isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    failed.abort();
+  }, requestTimeoutMs);
   const either = AbortSignal.any([signal, failed.signal]);
   const one = async (job: TextJob, index: number): Promise<ServeEnd> => {
     try {
@@ -27,6 +37,7 @@ export async function writeTexts(
       for (;;) {
         const step = await pieces.next();
         if (step.done) {
+          if (isLate && step.value.finishReason === "aborted") throw tooLate(requestTimeoutMs);
           state.metrics.ended(job.adapter ?? state.name, step.value);
           await told.onEnd?.(index, step.value);
           return step.value;
@@ -39,8 +50,15 @@ export async function writeTexts(
     }
   };
   const results = await Promise.allSettled(jobs.map(one));
+  clearTimeout(timer);
   return results.map((result) => {
     if (result.status === "rejected") throw result.reason;
     return result.value;
+  });
+}
+
+function tooLate(requestTimeoutMs: number): ApiError {
+  return new ApiError(504, `The texts were not done within ${requestTimeoutMs / 1000} s`, {
+    code: "request_timeout",
   });
 }

@@ -8,6 +8,7 @@ import { StateFolder } from "../../src/jobs/state-folder.ts";
 import { findMethod } from "../../src/peft/methods.ts";
 import { adaptersUnder } from "../../src/server/adapter-root.ts";
 import { type AppOptions, createApp } from "../../src/server/app.ts";
+import { DEFAULT_LIMITS, type Limits } from "../../src/server/limits.ts";
 import { ServerMetrics } from "../../src/server/metrics.ts";
 import { openFineTuning } from "../../src/server/open-fine-tuning.ts";
 import { ROUTES } from "../../src/server/routes.ts";
@@ -45,7 +46,11 @@ export async function writeTinyAdapter(
 }
 
 /** Serves a tiny model as "tiny", with what lies in its folder of adapters: "poet" and "clerk", which are not loaded. */
-export async function serveTiny(root: string, options: Partial<AppOptions> = {}): Promise<TinyServer> {
+export async function serveTiny(
+  root: string,
+  options: Partial<AppOptions> = {},
+  limits: Partial<Limits> = {},
+): Promise<TinyServer> {
   const path = await writeTinyModel(join(root, "model"));
   await writeTinyAdapter(path, join(root, "adapters", "poet"), "lora", 1);
   await writeTinyAdapter(path, join(root, "adapters", "clerk"), "road", 2);
@@ -60,6 +65,7 @@ export async function serveTiny(root: string, options: Partial<AppOptions> = {})
     model,
     name: "tiny",
     metrics: new ServerMetrics(),
+    limits: { ...DEFAULT_LIMITS, maxBodyBytes: 1e5, ...limits },
     findAdapter: adaptersUnder(join(root, "adapters")),
     now: () => 1_700_000_000_000 + 1000 * numIds,
     newId: () => `${numIds++}`,
@@ -72,7 +78,6 @@ export async function serveTiny(root: string, options: Partial<AppOptions> = {})
   const app = createApp(state, ROUTES, {
     readKeys: async () => null,
     corsOrigins: [],
-    maxBodyBytes: 1e5,
     onError: (error) => errors.push(error),
     ...options,
   });

@@ -24,8 +24,9 @@ export const chatCompletions = defineRoute({
     const jobs = textJobs(body, { promptIds, adapter, maxTokens, topLogProbs }, state);
     const head = { id: `chatcmpl-${state.newId()}`, created: state.seconds(), model: body.model };
     const { tokenizer } = state.model.parts;
+    const release = state.places.take(jobs);
     if (body.stream) {
-      return sendEvents(context, (send, signal) => stream(body, state, jobs, head, send, signal));
+      return sendEvents(context, (send, signal) => stream(body, state, jobs, head, send, signal), release);
     }
     const texts = jobs.map(() => ({ text: "", logProbs: [] as unknown[] }));
     const ends = await writeTexts(state, jobs, context.req.raw.signal, {
@@ -35,7 +36,7 @@ export const chatCompletions = defineRoute({
         const scored = chatLogProbs(tokenizer, token);
         if (scored) own.logProbs.push(scored);
       },
-    });
+    }).finally(release);
     return context.json({
       ...head,
       object: "chat.completion",

@@ -33,8 +33,9 @@ export const completions = defineRoute({
       created: state.seconds(),
       model: body.model,
     };
+    const release = state.places.take(jobs);
     if (body.stream) {
-      return sendEvents(context, async (send, signal) => {
+      const write = async (send: (event: object) => Promise<void>, signal: AbortSignal): Promise<void> => {
         const choice = (index: number, text: string, logprobs: unknown, reason: string | null): object => ({
           ...head,
           choices: [{ index, text, logprobs, finish_reason: reason }],
@@ -53,7 +54,8 @@ export const completions = defineRoute({
         if (body.stream_options?.include_usage) {
           await send({ ...head, choices: [], usage: usageOf(ends, prompts.length) });
         }
-      });
+      };
+      return sendEvents(context, write, release);
     }
     const texts = jobs.map((_: TextJob, index) => ({ text: echoOf(index), logProbs: new LogProbs(state) }));
     const ends = await writeTexts(state, jobs, context.req.raw.signal, {
@@ -62,7 +64,7 @@ export const completions = defineRoute({
         own.text += piece.text;
         own.logProbs.add(piece);
       },
-    });
+    }).finally(release);
     return context.json({
       ...head,
       choices: ends.map((end, index) => ({

@@ -35,16 +35,22 @@ function requireLines(filename: string, content: Uint8Array): void {
   }
 }
 
+/** Null: it is no multipart form. */
+async function readForm(bytes: Uint8Array<ArrayBuffer>, type = ""): Promise<FormData | null> {
+  if (!/^multipart\/form-data\b/i.test(type)) return null;
+  return await new Response(bytes, { headers: { "content-type": type } }).formData().catch(() => null);
+}
+
 export const uploadFile = defineRoute({
   method: "post",
   path: "/v1/files",
   summary: "Upload a file (multipart form: file, purpose)",
   access: "train",
   body: null,
-  handle: async ({ context, state }) => {
+  handle: async ({ bytes, context, state }) => {
     const { store } = requireJobs(state);
-    const form = await context.req.parseBody().catch(() => null);
-    const { file, purpose } = form ?? {};
+    const form = await readForm(bytes, context.req.header("content-type"));
+    const [file, purpose] = [form?.get("file"), form?.get("purpose")];
     if (!(file instanceof File) || typeof purpose !== "string") {
       throw new ApiError(400, "A multipart form with file and purpose is expected", {
         code: "invalid_value",

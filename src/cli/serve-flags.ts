@@ -1,0 +1,107 @@
+/** @file The flags of `graft serve`. */
+import { z } from "zod";
+import { DEFAULT_TARGETS } from "../engine/service-targets.ts";
+import { DEFAULT_POLICY, TURN_POLICIES } from "../engine/turn-policies.ts";
+import { EXPECTED_SIZE, parseByteSize } from "../messages/byte-size.ts";
+import { MODEL_FLAGS } from "./generation.ts";
+
+const { adapter: _, ...MODEL } = MODEL_FLAGS;
+
+const lowerFirst = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1);
+
+const byteSize = (usual: string): z.ZodDefault<z.ZodString> =>
+  z
+    .string()
+    .refine((text) => parseByteSize(text) !== null, EXPECTED_SIZE)
+    .default(usual);
+
+export const SERVE_OPTIONS = z.strictObject({
+  ...MODEL,
+  adapter: z
+    .array(z.string())
+    .default([])
+    .describe("Adapters to serve, each NAME=FOLDER or a folder, whose name it then has"),
+  adapterRoot: z.string().optional().describe("Folder from which clients may load more adapters"),
+  servedModelName: z.string().optional().describe("Name of the base for clients; default: that of the model"),
+  cacheMemory: byteSize("512MB").describe("Memory for keys and values"),
+  maxBatch: z.int().positive().default(16).describe("Texts that are written at a time; the others wait"),
+  state: z
+    .string()
+    .optional()
+    .describe("Folder for uploaded files and fine-tuning jobs; without it nothing is trained"),
+  policy: z
+    .enum(TURN_POLICIES.map(({ name }) => name))
+    .default(DEFAULT_POLICY)
+    .describe(
+      `How trainings share the machine with texts: ${TURN_POLICIES.map(({ name, summary }) => `${name}: ${lowerFirst(summary)}`).join("; ")}`,
+    ),
+  targetQueueMs: z
+    .number()
+    .positive()
+    .default(DEFAULT_TARGETS.queueMs)
+    .describe("Longest wait of a text for its first step beside a training, in milliseconds"),
+  targetFirstTokenMs: z
+    .number()
+    .positive()
+    .default(DEFAULT_TARGETS.firstTokenMs)
+    .describe("Longest time from a request to its first token, in milliseconds"),
+  targetTokenMs: z
+    .number()
+    .positive()
+    .default(DEFAULT_TARGETS.tokenMs)
+    .describe("Longest time from one token to the next, on average over a text, in milliseconds"),
+  maxAdapters: z
+    .int()
+    .positive()
+    .default(16)
+    .describe("Adapters that stay in memory although nobody uses them"),
+  host: z.string().default("127.0.0.1").describe("Address to listen on"),
+  port: z.int().min(0).max(65_535).default(8080).describe("Port to listen on; 0: any that is free"),
+  apiKey: z
+    .array(z.string().min(8))
+    .default([])
+    .describe(
+      "Keys that may do everything, beside those of graft keys; default: GRAFT_API_KEY. With any key, clients must send one",
+    ),
+  cors: z.array(z.string()).default([]).describe("Origins of web pages that may call; *: all"),
+  tlsCert: z.string().optional().describe("Certificate chain for HTTPS, a PEM file; with --tls-key"),
+  tlsKey: z.string().optional().describe("Private key of the certificate, a PEM file"),
+  rateLimit: z
+    .int()
+    .positive()
+    .optional()
+    .describe("Requests a minute of each key, or of each address where no key is asked for"),
+  maxBody: byteSize("16MB").describe("Largest request"),
+  maxRequestTokens: z
+    .int()
+    .positive()
+    .optional()
+    .describe("Tokens that one request may ask for, prompts and new ones over all of its texts"),
+  maxWaiting: z
+    .int()
+    .min(0)
+    .default(256)
+    .describe("Texts that may wait for their turn; more are refused with status 503"),
+  requestTimeout: z.number().positive().default(600).describe("Seconds that the texts of a request may take"),
+  clientTimeout: z
+    .number()
+    .positive()
+    .default(60)
+    .describe(
+      "Seconds that a client may take to send a request, to read on, or to ask again on a connection",
+    ),
+  drainSeconds: z
+    .number()
+    .min(0)
+    .default(30)
+    .describe("How long texts may go on when the server is told to stop"),
+});
+
+/** Title → flags. */
+export const SERVE_GROUPS = {
+  model: [...Object.keys(MODEL), "adapter", "adapterRoot", "servedModelName"],
+  engine: ["cacheMemory", "maxBatch", "maxAdapters"],
+  training: ["state", "policy", "targetQueueMs", "targetFirstTokenMs", "targetTokenMs"],
+  server: ["host", "port", "apiKey", "cors", "tlsCert", "tlsKey", "drainSeconds"],
+  limits: ["rateLimit", "maxBody", "maxRequestTokens", "maxWaiting", "requestTimeout", "clientTimeout"],
+};

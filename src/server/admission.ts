@@ -1,0 +1,63 @@
+/** @file What a request has to pass before its body is read: keys and roles, rates, a server that stops. */
+import type { Context } from "hono";
+import { type Caller, requireAccess } from "./access.ts";
+import { ApiError } from "./api-error.ts";
+import type { ReadKeys } from "./api-keys.ts";
+import { RateLimiter, type RateState } from "./rate-limiter.ts";
+import type { Access } from "./route.ts";
+import type { ServerState } from "./server-state.ts";
+
+/** When a client may ask a server again that stops: another may have taken its place. */
+const RESTART_SECONDS = 5;
+
+export interface AdmissionOptions {
+  /** The keys of which clients have to send one; null: everybody may call. */
+  readonly readKeys: ReadKeys;
+  /** Origins of pages that may call, "*": all; none: no page of another origin. */
+  readonly corsOrigins: readonly string[];
+}
+
+export class Admission {
+  readonly #state: ServerState;
+  readonly #options: AdmissionOptions;
+  readonly #rates: RateLimiter | null;
+
+  constructor(state: ServerState, options: AdmissionOptions) {
+    const { requestsPerMinute } = state.limits;
+    this.#state = state;
+    this.#options = options;
+    this.#rates = requestsPerMinute === null ? null : new RateLimiter(requestsPerMinute, state.now);
+  }
+
+  /** Lets a request pass. @throws ApiError 401, 403, 429 or 503 */
+  async admit(access: Access, context: Context): Promise<void> {
+    if (access === "everybody") return;
+    const { readKeys, corsOrigins } = this.#options;
+    const caller = await requireAccess(access, context, readKeys, corsOrigins);
+    if (this.#rates) this.#count(this.#rates.take(nameOf(caller, context)), context);
+    if (this.#state.isDraining) {
+      throw new ApiError(503, "The server is stopping", { code: "stopping", retrySeconds: RESTART_SECONDS });
+    }
+  }
+
+  /** Tells what is left, in OpenAI's headers. */
+  #count({ isAllowed, limit, remaining, resetMs, retryMs }: RateState, context: Context): void {
+    context.header("x-ratelimit-limit-requests", `${limit}`);
+    context.header("x-ratelimit-remaining-requests", `${remaining}`);
+    context.header("x-ratelimit-reset-requests", `${resetMs / 1000}s`);
+    if (isAllowed) return;
+    throw new ApiError(429, `More than ${limit} requests a minute`, {
+      code: "rate_limit_exceeded",
+      retrySeconds: Math.max(1, Math.ceil(retryMs / 1000)),
+    });
+  }
+}
+
+/** Whose requests are counted together: those of a key, or of an address. */
+function nameOf({ keyName }: Caller, context: Context): string {
+  if (keyName !== null) return `key ${keyName}`;
+  const { incoming } = (context.env ?? {}) as {
+    readonly incoming?: { readonly socket?: { readonly remoteAddress?: string } };
+  };
+  return `address ${incoming?.socket?.remoteAddress ?? "unknown"}`;
+}

@@ -1,0 +1,63 @@
+/**
+ * @file What clients may do to a connection: those that are slow are cut off, those that do not speak HTTP are told so.
+ *
+ * Nothing is written to a connection on which an answer is under way: it would stand in the middle of that.
+ */
+import type { Server } from "node:http";
+import type { Duplex } from "node:stream";
+import type { Socket } from "node:net";
+import { ApiError, errorAnswer } from "./api-error.ts";
+
+/** Node's code of an error → status and words. */
+const FAULTS: Readonly<Record<string, readonly [status: number, message: string, code: string]>> = {
+  HPE_HEADER_OVERFLOW: [431, "The headers are too large", "headers_too_large"],
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, "The extensions of the chunks are too large", "body_too_large"],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, "The request did not arrive in time", "request_timeout"],
+};
+const REASONS: Readonly<Record<number, string>> = {
+  400: "Bad Request",
+  408: "Request Timeout",
+  413: "Content Too Large",
+  431: "Request Header Fields Too Large",
+};
+
+/** Watches the connections of a server. */
+export function boundClients(server: Server, clientTimeoutMs: number): void {
+  /** Requests in work by connection. */
+  const numOpen = new WeakMap<Duplex, number>();
+  const count = (socket: Duplex, change: number): number => {
+    const number = (numOpen.get(socket) ?? 0) + change;
+    numOpen.set(socket, number);
+    return number;
+  };
+  server.prependListener("request", ({ socket }, answer) => {
+    count(socket, 1);
+    answer.once("close", () => count(socket, -1));
+  });
+  server.setTimeout(clientTimeoutMs, (socket: Socket) => {
+    // Who waits for an answer may: requests have a limit of their own. Who does not read it may not.
+    if (count(socket, 0) > 0 && socket.writableLength === 0) socket.setTimeout(clientTimeoutMs);
+    else socket.destroy();
+  });
+  server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => {
+    const isFree = socket.writable && count(socket, 0) === 0 && error.code !== "ECONNRESET";
+    if (isFree) socket.end(answerTo(error.code ?? ""), () => socket.destroy());
+    else socket.destroy();
+  });
+}
+
+/** An answer as it stands on the wire, after which the connection ends. */
+function answerTo(fault: string): string {
+  const known = FAULTS[fault] ?? [400, "The request is not HTTP that can be read", "invalid_request"];
+  const [code, message, name] = known;
+  const { status, body } = errorAnswer(new ApiError(code, message, { code: name }));
+  const text = JSON.stringify(body);
+  return [
+    `HTTP/1.1 ${status} ${REASONS[status] ?? "Error"}`,
+    "content-type: application/json",
+    `content-length: ${Buffer.byteLength(text)}`,
+    "connection: close",
+    "",
+    text,
+  ].join("\r\n");
+}

@@ -1,0 +1,30 @@
+/** @file What one client may take, so that a server answers "too much" instead of running out of memory. */
+
+export interface Limits {
+  /** Of one request. */
+  readonly maxBodyBytes: number;
+  /** Requests a minute of one key, or of one address where no key is asked for; null: as many as come. */
+  readonly requestsPerMinute: number | null;
+  /** Texts that are written or wait; more are refused. */
+  readonly maxTexts: number;
+  /** Tokens of a request, prompts and new ones over all of its texts; null: what the model can. */
+  readonly maxRequestTokens: number | null;
+  /** From the whole request to the end of its texts. */
+  readonly requestTimeoutMs: number;
+}
+
+export const DEFAULT_LIMITS: Limits = {
+  maxBodyBytes: 16e6,
+  requestsPerMinute: null,
+  maxTexts: 272,
+  maxRequestTokens: null,
+  requestTimeoutMs: 600_000,
+};
+
+/** Largest bodies that may be in memory at a time. */
+const NUM_BODIES = 8;
+
+/** Bytes of bodies that may be in memory at a time, of all requests. */
+export function bodyMemory({ maxBodyBytes }: Limits): number {
+  return NUM_BODIES * maxBodyBytes;
+}

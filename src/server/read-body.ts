@@ -1,0 +1,84 @@
+/** @file The body of a request, within limits: of itself, and of all that are in memory at a time. */
+import type { Context } from "hono";
+import { ApiError } from "./api-error.ts";
+import { type Limits, bodyMemory } from "./limits.ts";
+
+export class BodyReader {
+  readonly #maxBytes: number;
+  readonly #maxTotal: number;
+  #total = 0;
+
+  constructor(limits: Limits) {
+    this.#maxBytes = limits.maxBodyBytes;
+    this.#maxTotal = bodyMemory(limits);
+  }
+
+  /** Bytes of bodies in memory. */
+  get total(): number {
+    return this.#total;
+  }
+
+  /**
+   * Reads a body, and calls `use` with it; its bytes count until that is done.
+   * @throws ApiError 413 for one that is too large, 415 for one that is compressed, 400 for one that is cut off, 503 when all
+   * bodies together are too much
+   */
+  async read<T>(context: Context, use: (bytes: Uint8Array<ArrayBuffer>) => Promise<T>): Promise<T> {
+    const encoding = context.req.header("content-encoding") ?? "identity";
+    if (encoding !== "identity") {
+      throw new ApiError(415, `The body is encoded as "${encoding}", expected it as it is`, {
+        code: "unsupported_encoding",
+      });
+    }
+    if (Number(context.req.header("content-length") ?? 0) > this.#maxBytes) throw this.#tooLarge();
+    const chunks: Uint8Array[] = [];
+    let sizeBytes = 0;
+    try {
+      for await (const chunk of chunksOf(context.req.raw.body)) {
+        sizeBytes += chunk.length;
+        this.#total += chunk.length;
+        if (sizeBytes > this.#maxBytes) throw this.#tooLarge();
+        if (this.#total > this.#maxTotal) {
+          throw new ApiError(503, "The server has too many large requests in work: try again soon", {
+            code: "overloaded",
+            retrySeconds: 1,
+          });
+        }
+        chunks.push(chunk);
+      }
+      return await use(joined(chunks, sizeBytes));
+    } finally {
+      this.#total -= sizeBytes;
+    }
+  }
+
+  #tooLarge(): ApiError {
+    return new ApiError(413, `The body has more than ${this.#maxBytes} bytes`, { code: "body_too_large" });
+  }
+}
+
+async function* chunksOf(body: ReadableStream<Uint8Array> | null): AsyncGenerator<Uint8Array, void, void> {
+  if (body === null) return;
+  const reader = body.getReader();
+  try {
+    for (;;) {
+      const step = await reader.read().catch(() => {
+        throw new ApiError(400, "The body is cut off", { code: "body_cut_off" });
+      });
+      if (step.done) return;
+      yield step.value;
+    }
+  } finally {
+    reader.releaseLock();
+  }
+}
+
+function joined(chunks: readonly Uint8Array[], sizeBytes: number): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(sizeBytes);
+  let place = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, place);
+    place += chunk.length;
+  }
+  return whole;
+}

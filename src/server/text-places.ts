@@ -1,0 +1,54 @@
+/** @file Places for texts that are written or wait: who finds none is told to come again, instead of waiting in memory. */
+import type { TextJob } from "../engine/serving-model.ts";
+import { ApiError } from "./api-error.ts";
+import type { Limits } from "./limits.ts";
+
+/** When a client that found no place may ask again. */
+const RETRY_SECONDS = 1;
+
+export class TextPlaces {
+  readonly #limits: Limits;
+  #numTaken = 0;
+
+  constructor(limits: Limits) {
+    this.#limits = limits;
+  }
+
+  get numTaken(): number {
+    return this.#numTaken;
+  }
+
+  /**
+   * Takes places for the texts of a request, and gives the function that frees them.
+   * @throws ApiError 400 for a request that never fits, 503 for one that does not now
+   */
+  take(jobs: readonly Pick<TextJob, "promptIds" | "maxNewTokens">[]): () => void {
+    const { maxTexts, maxRequestTokens } = this.#limits;
+    const numTokens = jobs.reduce((sum, job) => sum + job.promptIds.length + job.maxNewTokens, 0);
+    if (maxRequestTokens !== null && numTokens > maxRequestTokens) {
+      throw new ApiError(
+        400,
+        `The request asks for up to ${numTokens} tokens, prompts included, expected at most ${maxRequestTokens}`,
+        { code: "too_many_tokens", param: "max_tokens" },
+      );
+    }
+    if (jobs.length > maxTexts) {
+      throw new ApiError(400, `The request asks for ${jobs.length} texts, expected at most ${maxTexts}`, {
+        code: "too_many_texts",
+        param: "n",
+      });
+    }
+    if (this.#numTaken + jobs.length > maxTexts) {
+      throw new ApiError(503, "The server has too many requests in work: try again soon", {
+        code: "overloaded",
+        retrySeconds: RETRY_SECONDS,
+      });
+    }
+    this.#numTaken += jobs.length;
+    let isFree = false;
+    return () => {
+      if (!isFree) this.#numTaken -= jobs.length;
+      isFree = true;
+    };
+  }
+}

@@ -1,0 +1,62 @@
+/** @file Certificate and key of a server, read and held against each other before anything else is done. */
+import { X509Certificate, createPrivateKey } from "node:crypto";
+import { createSecureContext } from "node:tls";
+import { FormatError, UsageError } from "../errors.ts";
+import { disk } from "../format/files/disk/calls.ts";
+import { toFailedRead } from "../messages/system-error.ts";
+
+/** In PEM. */
+export interface TlsFiles {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/**
+ * Reads certificate and key; null: neither is given.
+ * @throws UsageError "usage/flag" for one without the other, or a key of another certificate; FormatError "format/file"
+ */
+export async function readTls(certPath?: string, keyPath?: string): Promise<TlsFiles | null> {
+  if (certPath === undefined && keyPath === undefined) return null;
+  if (certPath === undefined || keyPath === undefined) {
+    const [given, missing] = certPath === undefined ? ["key", "cert"] : ["cert", "key"];
+    throw new UsageError("usage/flag", `Cannot serve HTTPS with --tls-${given} alone: expected both files`, {
+      hint: `Give --tls-${missing} as well.`,
+    });
+  }
+  const [cert, key] = (await Promise.all([certPath, keyPath].map(readText))) as [string, string];
+  const certificate = requirePem("certificate", certPath, () => new X509Certificate(cert));
+  const privateKey = requirePem("private key", keyPath, () => createPrivateKey(key));
+  if (!certificate.checkPrivateKey(privateKey)) {
+    throw new UsageError(
+      "usage/flag",
+      `Cannot serve HTTPS with key "${keyPath}": it is not that of certificate "${certPath}"`,
+      { hint: "Give the key with which the certificate was asked for." },
+    );
+  }
+  requirePem("certificate", certPath, () => createSecureContext({ cert, key }));
+  return { cert, key };
+}
+
+async function readText(path: string): Promise<string> {
+  try {
+    return await disk().readFile(path, "utf8");
+  } catch (error) {
+    throw toFailedRead(error, path);
+  }
+}
+
+function requirePem<T>(what: string, path: string, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    // What the library says may hold parts of the file.
+    throw new FormatError(
+      "format/file",
+      `Cannot read ${what} "${path}": it is damaged, expected a PEM file`,
+      {
+        hint: `Give the PEM file of a ${what}, without a passphrase.`,
+        cause,
+      },
+    );
+  }
+}

@@ -1,0 +1,132 @@
+/** @file Limits: what is too much is refused in OpenAI's form, with the time to come again, and takes no memory. */
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { adminKeys } from "../../src/server/api-keys.ts";
+import { DEFAULT_LIMITS } from "../../src/server/limits.ts";
+import { BodyReader } from "../../src/server/read-body.ts";
+import { TextPlaces } from "../../src/server/text-places.ts";
+import { temporaryFolder } from "../tiny-model.ts";
+import { serveTiny } from "./tiny-server.ts";
+
+const ASKED = { model: "tiny", prompt: "ka lo", max_tokens: 4, temperature: 0 };
+
+interface Told {
+  readonly error?: { readonly code: string; readonly type: string; readonly param: string | null };
+  readonly choices?: readonly { readonly text: string; readonly finish_reason: string }[];
+  readonly usage?: { readonly completion_tokens: number };
+}
+
+async function serve(limits: Parameters<typeof serveTiny>[2], options: Parameters<typeof serveTiny>[1] = {}) {
+  const server = await serveTiny(temporaryFolder(), options, limits);
+  after(() => server.close());
+  const ask = async (
+    body: object,
+    headers: Record<string, string> = {},
+  ): Promise<{ status: number; headers: Headers; told: Told }> => {
+    const init = { method: "POST", body: JSON.stringify(body), headers };
+    const answer = await server.app.request("/v1/completions", init);
+    return { status: answer.status, headers: answer.headers, told: (await answer.json()) as Told };
+  };
+  return { server, ask };
+}
+
+test("each key has its requests a minute, and is told what is left and when to come again", async () => {
+  const keys = adminKeys(["key-one-1", "key-two-2"]);
+  const { ask } = await serve({ requestsPerMinute: 2 }, { readKeys: async () => keys });
+  const [one, two] = ["one-1", "two-2"].map((key) => ({ authorization: `Bearer key-${key}` }));
+  const first = await ask(ASKED, one);
+  assert.equal(first.status, 200);
+  assert.equal(first.headers.get("x-ratelimit-limit-requests"), "2");
+  assert.equal(first.headers.get("x-ratelimit-remaining-requests"), "1");
+  assert.match(first.headers.get("x-ratelimit-reset-requests") ?? "", /^[\d.]+s$/);
+  assert.equal((await ask(ASKED, one)).status, 200);
+  const third = await ask(ASKED, one);
+  assert.equal(third.status, 429);
+  assert.equal(third.told.error?.type, "rate_limit_error");
+  assert.equal(third.told.error?.code, "rate_limit_exceeded");
+  assert.ok(Number(third.headers.get("retry-after")) >= 1);
+  assert.equal((await ask(ASKED, two)).status, 200);
+});
+
+test("a request has so many tokens, and a text without a number of its own takes what is left of them", async () => {
+  const { ask } = await serve({ maxRequestTokens: 20 });
+  assert.equal((await ask(ASKED)).status, 200);
+  for (const more of [{ max_tokens: 40 }, { n: 3 }, { prompt: ["ka", "lo", "mi", "nu"] }]) {
+    const { status, told } = await ask({ ...ASKED, ...more });
+    assert.equal(status, 400);
+    assert.equal(told.error?.code, "too_many_tokens");
+    assert.equal(told.error?.param, "max_tokens");
+  }
+});
+
+test("texts beyond the places are refused at once, and places come back whatever ends the texts", async () => {
+  const { server, ask } = await serve({ maxTexts: 2 });
+  const many = await ask({ ...ASKED, n: 3 });
+  assert.deepEqual([many.status, many.told.error?.code], [400, "too_many_texts"]);
+  const answers = await Promise.all([1, 2, 3, 4].map(() => ask(ASKED)));
+  const statuses = answers.map(({ status }) => status).sort((a, b) => a - b);
+  assert.deepEqual(statuses, [200, 200, 503, 503]);
+  const refused = answers.find(({ status }) => status === 503);
+  assert.equal(refused?.told.error?.code, "overloaded");
+  assert.equal(refused?.headers.get("retry-after"), "1");
+  const streamed = await server.app.request("/v1/completions", {
+    method: "POST",
+    body: JSON.stringify({ ...ASKED, max_tokens: 40, n: 2, stream: true }),
+  });
+  assert.equal((await ask(ASKED)).status, 503);
+  await streamed.body?.cancel();
+  while (server.state.places.numTaken > 0) await new Promise(setImmediate);
+  assert.equal((await ask(ASKED)).status, 200);
+  assert.equal((await ask({ ...ASKED, prompt: [99_999] })).status, 400);
+  assert.equal(server.state.places.numTaken, 0);
+  assert.equal(server.state.model.engine.stats.numPagesHeld, 0);
+});
+
+test("places that are given back twice are given back once", () => {
+  const places = new TextPlaces({ ...DEFAULT_LIMITS, maxTexts: 2 });
+  const release = places.take([{ promptIds: [1], maxNewTokens: 1 }]);
+  places.take([{ promptIds: [1], maxNewTokens: 1 }]);
+  release();
+  release();
+  assert.equal(places.numTaken, 1);
+});
+
+test("texts that take too long end with status 504, in a stream with an event, and give their pages back", async () => {
+  const { server, ask } = await serve({ requestTimeoutMs: 1 });
+  const late = await ask({ ...ASKED, max_tokens: 60 });
+  assert.deepEqual([late.status, late.told.error?.type], [504, "timeout_error"]);
+  const streamed = await server.app.request("/v1/completions", {
+    method: "POST",
+    body: JSON.stringify({ ...ASKED, max_tokens: 60, stream: true }),
+  });
+  const text = await streamed.text();
+  assert.match(text, /"code":"request_timeout"/);
+  assert.match(text, /data: \[DONE\]\n\n$/);
+  assert.equal(server.state.model.engine.stats.numPagesHeld, 0);
+  assert.deepEqual(server.errors, []);
+});
+
+test("bodies together have a limit too, and count no longer than their request", async () => {
+  const reader = new BodyReader({ ...DEFAULT_LIMITS, maxBodyBytes: 10 });
+  const contextOf = (size: number): never =>
+    ({
+      req: {
+        header: () => undefined,
+        raw: new Request("http://x", { method: "POST", body: "x".repeat(size) }),
+      },
+    }) as never;
+  const held = Promise.withResolvers<void>();
+  const reads = Array.from({ length: 8 }, () => reader.read(contextOf(10), () => held.promise));
+  while (reader.total < 80) await new Promise(setImmediate);
+  await assert.rejects(
+    reader.read(contextOf(1), async () => {}),
+    { status: 503, code: "overloaded" },
+  );
+  held.resolve();
+  await Promise.all(reads);
+  await assert.rejects(
+    reader.read(contextOf(11), async () => {}),
+    { status: 413 },
+  );
+  assert.equal(reader.total, 0);
+});

@@ -1,0 +1,67 @@
+/** @file HTTPS: answers over it, and files that do not do are told before the model is opened. */
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { request } from "node:https";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { after, test } from "node:test";
+import type { IncomingMessage } from "node:http";
+import { listen } from "../../src/server/listen.ts";
+import { readTls } from "../../src/server/tls-files.ts";
+import { runMain } from "../run-main.ts";
+import { temporaryFolder } from "../tiny-model.ts";
+import { makeSelfSigned } from "./self-signed.ts";
+import { serveTiny } from "./tiny-server.ts";
+
+const root = temporaryFolder();
+
+function write(name: string, content: string): string {
+  writeFileSync(join(root, name), content);
+  return join(root, name);
+}
+
+const own = makeSelfSigned();
+const cert = write("cert.pem", own.cert);
+const key = write("key.pem", own.key);
+
+test("a client that trusts the certificate is answered, one that speaks plain HTTP is not", async () => {
+  const server = await serveTiny(root);
+  const { url, stop } = await listen(server.app, {
+    host: "127.0.0.1",
+    port: 0,
+    tls: await readTls(cert, key),
+  });
+  after(async () => {
+    await stop(0);
+    await server.close();
+  });
+  assert.match(url, /^https:/);
+  const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+    const asked = request(`${url}/v1/completions`, { method: "POST", ca: own.cert }, resolve);
+    asked.once("error", reject);
+    asked.end(JSON.stringify({ model: "tiny", prompt: "ka", max_tokens: 3 }));
+  });
+  assert.equal(answer.statusCode, 200);
+  assert.match(await text(answer), /"completion_tokens":3/);
+  await assert.rejects(fetch(url.replace("https", "http")));
+});
+
+test("files that do not do are told before the model is opened", async () => {
+  const other = write("other.pem", makeSelfSigned().key);
+  const broken = write("broken.pem", own.cert.replace(/\n.{30}/, "\n????"));
+  const cases: [string[], number, RegExp][] = [
+    [["--tls-cert", cert], 2, /--tls-key/],
+    [["--tls-key", key], 2, /--tls-cert/],
+    [["--tls-cert", join(root, "none.pem"), "--tls-key", key], 1, /no such file/],
+    [["--tls-cert", cert, "--tls-key", other], 2, /not that of certificate/],
+    [["--tls-cert", broken, "--tls-key", key], 1, /broken\.pem": it is damaged/],
+    [["--tls-cert", cert, "--tls-key", cert], 1, /private key .*it is damaged/],
+  ];
+  for (const [words, status, message] of cases) {
+    // No model is there: whoever looks for it first says so.
+    const said = await runMain(["serve", "--model", join(root, "no-model"), ...words], {});
+    assert.equal(said.status, status, said.stderr);
+    assert.match(said.stderr, message);
+    assert.doesNotMatch(said.stderr, /no-model/);
+  }
+});
