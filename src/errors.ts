@@ -34,6 +34,7 @@ export const CODES = {
   ],
   "usage/data": ["usage", "The data set is empty or an example cannot be trained on."],
   "usage/chat-template": ["usage", "The model has no chat template, or it rejects the messages."],
+  "usage/grammar": ["usage", "A JSON schema has a keyword that is not held, contradicts itself or is too large."],
   "usage/resume": ["usage", "There is nothing to resume, or it was made with other settings."],
   "usage/output": ["usage", "The output is taken, or lies in what is read."],
   "usage/shape": ["usage", "Sizes of tensors do not fit each other."],
@@ -48,6 +49,7 @@ export const CODES = {
   "train/nan": ["failed", "The loss is not a number any more."],
   "server/port": ["failed", "A port cannot be listened on."],
   "engine/nan": ["failed", "What a model gives for the next token is not a number."],
+  "engine/grammar": ["failed", "No token of a model is what the grammar of a text asks for."],
   "train/no-movement": ["failed", "No trainable parameter moved in the first step."],
   "train/power": [
     "failed",

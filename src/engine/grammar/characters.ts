@@ -1,0 +1,101 @@
+/** @file Characters of Unicode as bytes of UTF-8: ranges of code points become edges between places. */
+import type { Place, RuleBook } from "./automaton.ts";
+
+/** Code points from the first to the last. */
+export type CodeRange = readonly [number, number];
+
+export const LAST_CODE = 0x10ffff;
+/** Where UTF-8 takes another byte; halves of pairs are no characters, and decoders take U+FEFF for a mark and drop it. */
+const LENGTHS: readonly CodeRange[] = [
+  [0, 0x7f],
+  [0x80, 0x7ff],
+  [0x800, 0xd7ff],
+  [0xe000, 0xfefe],
+  [0xff00, 0xffff],
+  [0x10000, LAST_CODE],
+];
+/** All that are longer than a byte. */
+export const WIDE: readonly CodeRange[] = [[0x80, LAST_CODE]];
+
+/** Sorts ranges and joins those that touch. */
+export function joinRanges(ranges: readonly CodeRange[]): CodeRange[] {
+  const joined: [number, number][] = [];
+  for (const [low, high] of [...ranges].sort((a, b) => a[0] - b[0])) {
+    const last = joined.at(-1);
+    if (last && low <= last[1] + 1) last[1] = Math.max(last[1], high);
+    else joined.push([low, high]);
+  }
+  return joined;
+}
+
+/** All other code points. */
+export function otherCodes(ranges: readonly CodeRange[]): CodeRange[] {
+  const others: CodeRange[] = [];
+  let from = 0;
+  for (const [low, high] of joinRanges(ranges)) {
+    if (low > from) others.push([from, low - 1]);
+    from = high + 1;
+  }
+  if (from <= LAST_CODE) others.push([from, LAST_CODE]);
+  return others;
+}
+
+/** The code points that are in both. */
+export function commonCodes(a: readonly CodeRange[], b: readonly CodeRange[]): CodeRange[] {
+  return a.flatMap(([low, high]) =>
+    b.flatMap(([from, to]): CodeRange[] => {
+      const [first, last] = [Math.max(low, from), Math.min(high, to)];
+      return first <= last ? [[first, last]] : [];
+    }),
+  );
+}
+
+/** One character of some ranges leads from a place to another. */
+export function addCharacter(book: RuleBook, from: Place, ranges: readonly CodeRange[], to: Place): void {
+  const joined = joinRanges(ranges);
+  for (const [low, high] of commonCodes(joined, [[0, 0x7f]])) book.byte(from, low, high, to);
+  const wide = commonCodes(joined, WIDE);
+  if (wide.length === 0) return;
+  const rule = book.rule(`characters ${wide.join()}`, (start) => {
+    const end = book.place();
+    for (const [low, high] of commonCodes(wide, LENGTHS)) addBytes(book, start, encode(low), encode(high), end);
+    return end;
+  });
+  book.call(from, rule, to);
+}
+
+function encode(code: number): number[] {
+  return [...new TextEncoder().encode(String.fromCodePoint(code))];
+}
+
+/**
+ * Bytes that, as one number, lie between two of equal length; all but the first are of `rest`, which are those of UTF-8
+ * unless given.
+ */
+export function addBytes(
+  book: RuleBook,
+  from: Place,
+  low: readonly number[],
+  high: readonly number[],
+  to: Place,
+  rest: CodeRange = [0x80, 0xbf],
+): void {
+  const [[first = 0, ...lowRest], [last = 0, ...highRest]] = [low, high];
+  const go = (start: Place, from1: readonly number[], to1: readonly number[]): void =>
+    addBytes(book, start, from1, to1, to, rest);
+  if (lowRest.length === 0) {
+    book.byte(from, first, last, to);
+    return;
+  }
+  if (first === last) {
+    go(book.byte(from, first), lowRest, highRest);
+    return;
+  }
+  const [least, most] = rest.map((byte) => lowRest.map(() => byte)) as [number[], number[]];
+  const isLowWhole = lowRest.every((byte) => byte === rest[0]);
+  const isHighWhole = highRest.every((byte) => byte === rest[1]);
+  if (!isLowWhole) go(book.byte(from, first), lowRest, most);
+  const [second, beforeLast] = [isLowWhole ? first : first + 1, isHighWhole ? last : last - 1];
+  if (second <= beforeLast) go(book.byte(from, second, beforeLast), least, most);
+  if (!isHighWhole) go(book.byte(from, last), least, highRest);
+}

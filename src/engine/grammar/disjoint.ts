@@ -1,0 +1,31 @@
+/** @file Whether no value can have two shapes, as far as that is easily seen. */
+import { type Shape, type View, isNever, meet, propertyOf, typeOf } from "./shape.ts";
+
+/** Levels of objects in which properties that tell them apart are looked for. */
+const MAX_DEPTH = 4;
+
+/** Whether surely no value has both shapes. */
+export function areDisjoint(
+  a: Shape,
+  b: Shape,
+  shapesOf: (view: View) => readonly Shape[],
+  depth = 0,
+): boolean {
+  const both = meet(a, b);
+  if (!both) return true;
+  if (both.literals) {
+    const isOpen = both.literals.some((value) => {
+      const type = typeOf(value);
+      return both.types.has(type) || (type === "integer" && both.types.has("number"));
+    });
+    return !isOpen;
+  }
+  if (depth >= MAX_DEPTH || both.types.size > 1 || !both.types.has("object")) return false;
+  return [...both.required].some((name) => {
+    const [own, other] = [propertyOf(a, name), propertyOf(b, name)];
+    if (isNever(own) || isNever(other)) return true;
+    return shapesOf(own).every((one) =>
+      shapesOf(other).every((another) => areDisjoint(one, another, shapesOf, depth + 1)),
+    );
+  });
+}

@@ -1,0 +1,225 @@
+/**
+ * @file Regular expressions of JSON schemas as rules of JSON's strings. What is not regular in them, and marks inside of
+ * them, is refused.
+ */
+import type { Place, RuleBook } from "./automaton.ts";
+import { type CodeRange, LAST_CODE, commonCodes, joinRanges, otherCodes } from "./characters.ts";
+import { type JsonRules, either, escapeOf, repeat } from "./json-rules.ts";
+
+/** Adds something behind a place, and tells where it ends. */
+type Part = (from: Place) => Place;
+
+/** What a pattern cannot have. */
+export class PatternFault extends Error {}
+
+const [MAX_LENGTH, MAX_DEPTH, MAX_REPEATS] = [1024, 32, 1000];
+
+const DIGITS: readonly CodeRange[] = [[0x30, 0x39]];
+const WORD: readonly CodeRange[] = [...DIGITS, [0x41, 0x5a], [0x5f, 0x5f], [0x61, 0x7a]];
+const LINE_ENDS: readonly CodeRange[] = [
+  [0x0a, 0x0a],
+  [0x0d, 0x0d],
+  [0x2028, 0x2029],
+];
+const SPACES: readonly CodeRange[] = [
+  [0x09, 0x0d],
+  [0x20, 0x20],
+  [0xa0, 0xa0],
+  [0x1680, 0x1680],
+  [0x2000, 0x200a],
+  [0x2028, 0x2029],
+  [0x202f, 0x202f],
+  [0x205f, 0x205f],
+  [0x3000, 0x3000],
+  [0xfeff, 0xfeff],
+];
+const CLASSES: Readonly<Record<string, readonly CodeRange[]>> = {
+  d: DIGITS,
+  D: otherCodes(DIGITS),
+  w: WORD,
+  W: otherCodes(WORD),
+  s: SPACES,
+  S: otherCodes(SPACES),
+};
+const CONTROLS: Readonly<Record<string, number>> = { n: 10, r: 13, t: 9, f: 12, v: 11, "0": 0 };
+/** What JSON cannot have as it is. */
+const ESCAPED: readonly CodeRange[] = [
+  [0, 0x1f],
+  [0x22, 0x22],
+  [0x5c, 0x5c],
+];
+
+/** A string that a pattern is found in. @throws PatternFault */
+export function addPattern(rules: JsonRules, from: Place, source: string): Place {
+  const { book } = rules;
+  const rule = book.rule(`pattern ${source}`, (start) => {
+    const inside = new PatternReader(rules, source).whole()(book.text(start, '"'));
+    return book.text(inside, '"');
+  });
+  return book.call(from, rule);
+}
+
+class PatternReader {
+  readonly #rules: JsonRules;
+  readonly #book: RuleBook;
+  readonly #signs: readonly string[];
+  #at = 0;
+
+  constructor(rules: JsonRules, source: string) {
+    this.#rules = rules;
+    this.#book = rules.book;
+    this.#signs = [...source];
+    if (source.length > MAX_LENGTH) throw new PatternFault(`more than ${MAX_LENGTH} characters`);
+  }
+
+  whole(): Part {
+    const ways = [this.#anchored()];
+    while (this.#take("|")) ways.push(this.#anchored());
+    if (this.#at < this.#signs.length) throw this.#fault();
+    return (from) => either(this.#book, from, ways);
+  }
+
+  /** One of the ways of a whole pattern, which is looked for everywhere unless marks say that it begins or ends there. */
+  #anchored(): Part {
+    const isFirst = this.#take("^");
+    const body = this.#sequence(0);
+    const isLast = this.#take("$");
+    const anything: Part = (from) =>
+      repeat(this.#book, from, 0, null, (at) => this.#rules.character(at));
+    return (from) => {
+      const end = body(isFirst ? from : anything(from));
+      return isLast ? end : anything(end);
+    };
+  }
+
+  #choice(depth: number): Part {
+    if (depth > MAX_DEPTH) throw new PatternFault(`more than ${MAX_DEPTH} groups in each other`);
+    const ways = [this.#sequence(depth)];
+    while (this.#take("|")) ways.push(this.#sequence(depth));
+    return (from) => either(this.#book, from, ways);
+  }
+
+  #sequence(depth: number): Part {
+    const parts: Part[] = [];
+    while (this.#at < this.#signs.length && !"|)$^".includes(this.#signs[this.#at]!)) {
+      parts.push(this.#repeated(this.#atom(depth)));
+    }
+    return (from) => parts.reduce((at, part) => part(at), from);
+  }
+
+  #repeated(part: Part): Part {
+    const [least, most] = this.#range();
+    if (least === 1 && most === 1) return part;
+    this.#take("?");
+    if (Math.max(least, most ?? 0) > MAX_REPEATS) throw new PatternFault(`more than ${MAX_REPEATS} repetitions`);
+    if (most !== null && most < least) throw new PatternFault("a range that ends before it begins");
+    return (from) => repeat(this.#book, from, least, most, part);
+  }
+
+  /** How often the last atom comes. */
+  #range(): readonly [number, number | null] {
+    if (this.#take("*")) return [0, null];
+    if (this.#take("+")) return [1, null];
+    if (this.#take("?")) return [0, 1];
+    const found = /^\{(\d+)(,(\d*))?\}/.exec(this.#signs.slice(this.#at, this.#at + 24).join(""));
+    if (!found) return [1, 1];
+    this.#at += found[0].length;
+    const least = Number(found[1]);
+    if (found[2] === undefined) return [least, least];
+    return [least, found[3] === "" ? null : Number(found[3])];
+  }
+
+  #atom(depth: number): Part {
+    if (this.#take("(")) {
+      if (this.#take("?") && !this.#take(":")) throw this.#fault();
+      const choice = this.#choice(depth + 1);
+      if (!this.#take(")")) throw new PatternFault("a group that does not end");
+      return choice;
+    }
+    if (this.#take("[")) return this.#oneOf(this.#set());
+    if (this.#take(".")) return this.#oneOf(otherCodes(LINE_ENDS));
+    if (this.#take("\\")) return this.#oneOf(this.#escape());
+    const sign = this.#signs[this.#at]!;
+    if ("*+?{}]".includes(sign)) throw this.#fault();
+    this.#at++;
+    return this.#oneOf(single(sign));
+  }
+
+  #set(): readonly CodeRange[] {
+    const isOther = this.#take("^");
+    const ranges: CodeRange[] = [];
+    while (!this.#take("]")) {
+      const first = this.#member();
+      const isRange = this.#signs[this.#at] === "-" && this.#signs[this.#at + 1] !== "]";
+      if (!isRange) {
+        ranges.push(...first);
+        continue;
+      }
+      this.#at++;
+      const last = this.#member();
+      const [low, high] = [codeOf(first), codeOf(last)];
+      if (low === null || high === null || high < low) throw new PatternFault("a range of characters that is none");
+      ranges.push([low, high]);
+    }
+    return isOther ? otherCodes(ranges) : joinRanges(ranges);
+  }
+
+  #member(): readonly CodeRange[] {
+    if (this.#take("\\")) return this.#take("b") ? [[8, 8]] : this.#escape();
+    const sign = this.#signs[this.#at++];
+    if (sign === undefined) throw new PatternFault("a set of characters that does not end");
+    return single(sign);
+  }
+
+  #escape(): readonly CodeRange[] {
+    const sign = this.#signs[this.#at++] ?? "";
+    if (Object.hasOwn(CLASSES, sign)) return CLASSES[sign]!;
+    if (Object.hasOwn(CONTROLS, sign)) return [[CONTROLS[sign]!, CONTROLS[sign]!]];
+    const rest = this.#signs.slice(this.#at, this.#at + 10).join("");
+    const coded = sign === "x" ? /^([0-9a-f]{2})/i : sign === "u" ? /^([0-9a-f]{4})|^\{([0-9a-f]{1,6})\}/i : null;
+    const found = coded?.exec(rest);
+    if (found) {
+      this.#at += found[0].length;
+      const code = Number.parseInt(found[1] ?? found[2] ?? "", 16);
+      if (code > LAST_CODE) throw this.#fault();
+      return [[code, code]];
+    }
+    if (sign === "" || /[A-Za-z0-9]/.test(sign)) throw this.#fault();
+    return single(sign);
+  }
+
+  /** One character of some, as JSON writes it. */
+  #oneOf(ranges: readonly CodeRange[]): Part {
+    const plain = commonCodes(ranges, otherCodes(ESCAPED));
+    const escapes = commonCodes(ranges, ESCAPED).flatMap(([low, high]) =>
+      Array.from({ length: high - low + 1 }, (_, i) => escapeOf(low + i) ?? ""),
+    );
+    return (from) => {
+      const end = this.#book.place();
+      this.#rules.plainCharacter(from, end, plain);
+      for (const escape of escapes) this.#book.skip(this.#book.text(from, escape), end);
+      return end;
+    };
+  }
+
+  #take(sign: string): boolean {
+    if (this.#signs[this.#at] !== sign) return false;
+    this.#at++;
+    return true;
+  }
+
+  #fault(): PatternFault {
+    const near = this.#signs.slice(Math.max(0, this.#at - 3), this.#at + 3).join("");
+    return new PatternFault(`"${near}", which is not read here`);
+  }
+}
+
+function single(sign: string): readonly CodeRange[] {
+  const code = sign.codePointAt(0)!;
+  return [[code, code]];
+}
+
+function codeOf(ranges: readonly CodeRange[]): number | null {
+  const [only] = ranges;
+  return ranges.length === 1 && only && only[0] === only[1] ? only[0] : null;
+}

@@ -1,0 +1,250 @@
+/**
+ * @file Reads JSON schemas as shapes. A keyword that is not held is refused with its path, so that whatever is written by a
+ * schema satisfies it.
+ */
+import { UsageError } from "../../errors.ts";
+import { NO_BOUNDS } from "./number-range.ts";
+import { areDisjoint } from "./disjoint.ts";
+import { ANYTHING, JSON_TYPES, type JsonType, type Shape, type Source, type View, meet, typeOf } from "./shape.ts";
+
+const [MAX_TEXT, MAX_DEPTH, MAX_SHAPES] = [1 << 16, 64, 256];
+/** Keywords that say nothing of what a value is. */
+const NOTES = new Set(
+  "$schema $id $comment title description default examples deprecated readOnly writeOnly format $defs definitions".split(
+    " ",
+  ),
+);
+/** Read by `#ownShape`, or here. */
+const READ = new Set(
+  (
+    "type enum const properties required additionalProperties items minItems maxItems minLength maxLength pattern " +
+    "minimum maximum exclusiveMinimum exclusiveMaximum anyOf oneOf allOf $ref"
+  ).split(" "),
+);
+
+/** A schema that cannot be held; `path` is a JSON pointer to where. */
+export class SchemaError extends UsageError {
+  readonly path: string;
+
+  constructor(path: string, found: string, hint: string) {
+    super("usage/grammar", `Cannot hold a text to the JSON schema: ${path === "" ? "/" : path} ${found}`, { hint });
+    this.path = path;
+  }
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+export class SchemaReader {
+  readonly #root: unknown;
+  /** By the path of a schema. */
+  readonly #known = new Map<string, readonly Shape[]>();
+
+  /** @throws SchemaError for a schema that is too large */
+  constructor(root: unknown) {
+    this.#root = root;
+    requireSmall(root);
+  }
+
+  /** All shapes of what satisfies some schemas. @throws SchemaError */
+  shapesOf(view: View): readonly Shape[] {
+    return this.#shapesOf(view, new Set());
+  }
+
+  #shapesOf(view: View, inside: ReadonlySet<string>): readonly Shape[] {
+    let shapes: readonly Shape[] = [ANYTHING];
+    for (const source of view) shapes = meetAll(shapes, this.#shapesOfOne(source, inside), source.path);
+    return shapes;
+  }
+
+  #shapesOfOne(source: Source, inside: ReadonlySet<string>): readonly Shape[] {
+    const { schema, path } = source;
+    if (schema === true) return [ANYTHING];
+    if (schema === false) return [];
+    const known = this.#known.get(path);
+    if (known) return known;
+    if (inside.has(path)) throw fault(path, "refers to itself without anything in between", "Give it a type.");
+    const within = new Set([...inside, path]);
+    const fields = requireFields(schema, path);
+    for (const key of Object.keys(fields)) {
+      if (READ.has(key) || NOTES.has(key) || isSilent(key, fields[key])) continue;
+      throw fault(`${path}/${key}`, "is a keyword that is not supported", `Leave out ${key}.`);
+    }
+    let shapes: readonly Shape[] = [this.#ownShape(fields, path)];
+    const add = (more: readonly Shape[]): void => void (shapes = meetAll(shapes, more, path));
+    if (fields["$ref"] !== undefined) add(this.#shapesOfOne(this.#resolve(fields["$ref"], path), within));
+    for (const part of partsOf(fields, "allOf", path)) add(this.#shapesOfOne(part, within));
+    if (fields["anyOf"] !== undefined) {
+      add(partsOf(fields, "anyOf", path).flatMap((part) => this.#shapesOfOne(part, within)));
+    }
+    if (fields["oneOf"] !== undefined) add(this.#oneOf(partsOf(fields, "oneOf", path), within));
+    this.#known.set(path, shapes);
+    return shapes;
+  }
+
+  /** Exactly one holds where no value satisfies two. */
+  #oneOf(parts: readonly Source[], inside: ReadonlySet<string>): readonly Shape[] {
+    const shapes = parts.map((part) => this.#shapesOfOne(part, inside));
+    const shapesOf = (view: View): readonly Shape[] => this.shapesOf(view);
+    for (const [i, own] of shapes.entries()) {
+      for (const [j, other] of shapes.slice(0, i).entries()) {
+        const areApart = own.every((a) => other.every((b) => areDisjoint(a, b, shapesOf)));
+        if (areApart) continue;
+        const { path } = parts[i] as Source;
+        throw fault(path, `may hold together with number ${j} of oneOf`, "Take anyOf, or a const that tells them apart.");
+      }
+    }
+    return shapes.flat();
+  }
+
+  #resolve(ref: unknown, path: string): Source {
+    const pointer = typeof ref === "string" && ref.startsWith("#") ? ref.slice(1) : null;
+    let schema = this.#root;
+    for (const step of pointer?.split("/").slice(1) ?? []) {
+      const key = decodeStep(step);
+      const isThere = typeof schema === "object" && schema !== null && Object.hasOwn(schema, key);
+      schema = isThere ? (schema as Fields)[key] : undefined;
+    }
+    if (pointer !== null && (pointer === "" || pointer.startsWith("/")) && schema !== undefined) {
+      return { schema, path: pointer };
+    }
+    throw fault(`${path}/$ref`, `is ${JSON.stringify(ref)}`, 'Refer to a part of the schema, such as "#/$defs/name".');
+  }
+
+  /** What the keywords of a schema say, but for its choices and references. */
+  #ownShape(fields: Fields, path: string): Shape {
+    const count = (key: string, otherwise: number): number => {
+      const value = fields[key];
+      if (value === undefined) return otherwise;
+      if (Number.isInteger(value) && (value as number) >= 0) return value as number;
+      throw fault(`${path}/${key}`, `is ${JSON.stringify(value)}`, "Give a whole number from 0.");
+    };
+    const under = (key: string): Source => ({ schema: fields[key], path: `${path}/${key}` });
+    const properties = requireFields(fields["properties"] ?? {}, `${path}/properties`);
+    const pattern = fields["pattern"];
+    if (pattern !== undefined && typeof pattern !== "string") {
+      throw fault(`${path}/pattern`, `is ${JSON.stringify(pattern)}`, "Give a regular expression.");
+    }
+    const literals = literalsOf(fields, path);
+    const types = typesOf(fields, path);
+    return {
+      types,
+      literals,
+      bounds: boundsOf(fields, path),
+      minLength: count("minLength", 0),
+      maxLength: count("maxLength", Infinity),
+      patterns: pattern === undefined ? [] : [pattern],
+      items: fields["items"] === undefined ? [] : [under("items")],
+      minItems: count("minItems", 0),
+      maxItems: count("maxItems", Infinity),
+      properties: new Map(
+        Object.entries(properties).map(([name, schema]) => [
+          name,
+          [{ schema, path: `${path}/properties/${encodeStep(name)}` }],
+        ]),
+      ),
+      required: new Set(textsOf(fields["required"] ?? [], `${path}/required`)),
+      additional: fields["additionalProperties"] === undefined ? null : [under("additionalProperties")],
+    };
+  }
+}
+
+function fault(path: string, found: string, hint: string): SchemaError {
+  return new SchemaError(path, found, hint);
+}
+
+/** Keywords that say nothing with some values. */
+function isSilent(key: string, value: unknown): boolean {
+  return (key === "uniqueItems" && value === false) || (key === "minProperties" && value === 0);
+}
+
+function requireFields(value: unknown, path: string): Fields {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Fields;
+  throw fault(path, `is ${JSON.stringify(value)?.slice(0, 40)}`, "Give an object.");
+}
+
+function textsOf(value: unknown, path: string): string[] {
+  if (Array.isArray(value) && value.every((each) => typeof each === "string")) return value as string[];
+  throw fault(path, `is ${JSON.stringify(value)?.slice(0, 40)}`, "Give a list of strings.");
+}
+
+function partsOf(fields: Fields, key: string, path: string): Source[] {
+  const parts = fields[key] ?? [];
+  if (!Array.isArray(parts) || (fields[key] !== undefined && parts.length === 0)) {
+    throw fault(`${path}/${key}`, "is not a list of schemas", "Give at least one.");
+  }
+  return parts.map((schema: unknown, i) => ({ schema, path: `${path}/${key}/${i}` }));
+}
+
+function typesOf(fields: Fields, path: string): ReadonlySet<JsonType> {
+  const type = fields["type"];
+  if (type === undefined) return ANYTHING.types;
+  const types = textsOf(typeof type === "string" ? [type] : type, `${path}/type`);
+  const unknown = types.find((each) => !(JSON_TYPES as readonly string[]).includes(each));
+  if (unknown === undefined) return new Set(types as JsonType[]);
+  throw fault(`${path}/type`, `is ${JSON.stringify(unknown)}`, `Choose of ${JSON_TYPES.join(", ")}.`);
+}
+
+function literalsOf(fields: Fields, path: string): readonly unknown[] | null {
+  const { enum: values, const: value } = fields;
+  if (values !== undefined && !Array.isArray(values)) throw fault(`${path}/enum`, "is no list", "Give a list of values.");
+  if (value === undefined) return values === undefined ? null : (values as unknown[]);
+  const text = JSON.stringify(value);
+  const isListed = values === undefined || values.some((each) => JSON.stringify(each) === text);
+  return isListed ? [value] : [];
+}
+
+function boundsOf(fields: Fields, path: string): Shape["bounds"] {
+  const bound = (key: string): number | null => {
+    const value = fields[key];
+    if (value === undefined) return null;
+    if (typeof value === "number" && Number.isFinite(value)) return value;
+    throw fault(`${path}/${key}`, `is ${JSON.stringify(value)}`, "Give a number.");
+  };
+  const [low, high] = [bound("minimum") ?? -Infinity, bound("maximum") ?? Infinity];
+  const [above, below] = [bound("exclusiveMinimum") ?? -Infinity, bound("exclusiveMaximum") ?? Infinity];
+  if (Object.keys(fields).every((key) => !/imum$/i.test(key))) return NO_BOUNDS;
+  return {
+    low: Math.max(low, above),
+    high: Math.min(high, below),
+    wholeLow: Math.max(Math.ceil(low), Math.floor(above) + 1),
+    wholeHigh: Math.min(Math.floor(high), Math.ceil(below) - 1),
+  };
+}
+
+/** What satisfies one of each. */
+function meetAll(a: readonly Shape[], b: readonly Shape[], path: string): readonly Shape[] {
+  const shapes = a.flatMap((one) => b.flatMap((other) => meet(one, other) ?? []));
+  if (shapes.length <= MAX_SHAPES) return shapes;
+  throw fault(path, `allows more than ${MAX_SHAPES} combinations`, "Use fewer choices in one place.");
+}
+
+function encodeStep(name: string): string {
+  return name.replaceAll("~", "~0").replaceAll("/", "~1");
+}
+
+function decodeStep(step: string): string {
+  let text = step;
+  try {
+    text = decodeURIComponent(step);
+  } catch {
+    // A sign of percent that encodes nothing.
+  }
+  return text.replaceAll("~1", "/").replaceAll("~0", "~");
+}
+
+/** Holds a schema against limits before anything calls itself for its levels. @throws SchemaError */
+function requireSmall(root: unknown): void {
+  let level: unknown[] = [root];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > MAX_DEPTH) throw fault("", `has more than ${MAX_DEPTH} levels`, "Make it flatter, with $defs.");
+    level = level.flatMap((value) => (typeof value === "object" && value !== null ? Object.values(value) : []));
+  }
+  const { length } = JSON.stringify(root) ?? "";
+  if (length > MAX_TEXT) throw fault("", `has ${length} characters`, `Keep it below ${MAX_TEXT}.`);
+}
+
+/** Whether a literal has one of the types of a shape. */
+export function hasType(value: unknown, { types }: Shape): boolean {
+  const type = typeOf(value);
+  return types.has(type) || (type === "integer" && types.has("number"));
+}

@@ -1,0 +1,215 @@
+/** @file From shapes of JSON schemas to rules over bytes: one rule for each set of schemas that hold in one place. */
+import { type Place, RuleBook } from "./automaton.ts";
+import { type CodeRange, commonCodes, otherCodes } from "./characters.ts";
+import { JsonRules, count, either } from "./json-rules.ts";
+import { NO_BOUNDS, addNumber, isWithin } from "./number-range.ts";
+import { PatternFault, addPattern } from "./pattern-rules.ts";
+import { SchemaError, SchemaReader, hasType } from "./schema-reader.ts";
+import { type JsonType, type Shape, type View, isNever, propertyOf, typeOf } from "./shape.ts";
+
+/** Where a bound is larger, no more than this is written. */
+const [MOST_CHARACTERS, MOST_ITEMS] = [16_384, 4096];
+/** What may stand in a name that is not known before: nothing that has two ways to be written. */
+const NAME_CODES: readonly CodeRange[] = otherCodes([
+  [0, 0x1f],
+  [0x22, 0x22],
+  [0x5c, 0x5c],
+]);
+
+/** Adds the rule of JSON that satisfies a schema. @throws SchemaError, UsageError "usage/grammar" for one that is too large */
+export function schemaRule(book: RuleBook, schema: unknown): Place {
+  return new SchemaRules(book, schema).value([{ schema, path: "" }]);
+}
+
+class SchemaRules {
+  readonly #book: RuleBook;
+  readonly #json: JsonRules;
+  readonly #reader: SchemaReader;
+
+  constructor(book: RuleBook, schema: unknown) {
+    this.#book = book;
+    this.#json = new JsonRules(book);
+    this.#reader = new SchemaReader(schema);
+  }
+
+  /** The rule of a value in a place. */
+  value(view: View): Place {
+    const paths = [...new Set(view.map(({ path }) => path))].sort();
+    return this.#book.rule(`value ${JSON.stringify(paths)}`, (start) => {
+      const shapes = this.#reader.shapesOf(view);
+      return either(
+        this.#book,
+        start,
+        shapes.map((shape) => (from) => this.#shape(from, shape, view)),
+      );
+    });
+  }
+
+  #shape(from: Place, shape: Shape, view: View): Place {
+    const { literals, types } = shape;
+    const ways = literals
+      ? literals
+          .filter((value) => hasType(value, shape) && this.#holds(value, shape, view))
+          .map((value) => (at: Place) => this.#book.text(at, JSON.stringify(value)))
+      : [...types].map((type) => (at: Place) => this.#type(at, type, shape, view));
+    return either(this.#book, from, ways);
+  }
+
+  #type(from: Place, type: JsonType, shape: Shape, view: View): Place {
+    switch (type) {
+      case "null":
+        return this.#book.text(from, "null");
+      case "boolean":
+        return either(this.#book, from, [
+          (at) => this.#book.text(at, "true"),
+          (at) => this.#book.text(at, "false"),
+        ]);
+      case "integer":
+      case "number":
+        if (shape.bounds !== NO_BOUNDS && isBound(shape)) {
+          return addNumber(this.#json, from, shape.bounds, type === "integer");
+        }
+        return type === "integer" ? this.#json.integer(from) : this.#json.number(from);
+      case "string":
+        return this.#string(from, shape, view);
+      case "array":
+        return this.#array(from, shape);
+      case "object":
+        return this.#object(from, shape);
+    }
+  }
+
+  /** Whether a literal is what the other keywords beside it ask for. */
+  #holds(value: unknown, shape: Shape, view: View): boolean {
+    if (typeof value === "number") return isWithin(value, shape.bounds);
+    if (typeof value === "string") {
+      const { length } = [...value];
+      if (shape.patterns.length > 0) throw this.#fault(view, "has literals and a pattern");
+      return length >= shape.minLength && length <= shape.maxLength;
+    }
+    const hasItems = shape.items.length > 0 || shape.minItems > 0 || shape.maxItems < Infinity;
+    const hasProperties = shape.properties.size + shape.required.size > 0 || shape.additional !== null;
+    const type = typeOf(value);
+    if ((type === "array" && hasItems) || (type === "object" && hasProperties)) {
+      throw this.#fault(view, "has literals, and keywords for what is in them");
+    }
+    return true;
+  }
+
+  #string(from: Place, { patterns, minLength, maxLength }: Shape, view: View): Place {
+    const [pattern] = patterns;
+    if (pattern === undefined) {
+      const most = maxLength === Infinity ? null : Math.min(maxLength, Math.max(minLength, MOST_CHARACTERS));
+      if (maxLength < minLength) return this.#book.place();
+      return this.#json.string(from, minLength, most);
+    }
+    if (patterns.length > 1) throw this.#fault(view, "has two patterns");
+    if (minLength > 0 || maxLength < Infinity) throw this.#fault(view, "has a pattern and a length");
+    try {
+      return addPattern(this.#json, from, pattern);
+    } catch (error) {
+      if (!(error instanceof PatternFault)) throw error;
+      throw this.#fault(view, `has a pattern with ${error.message}`);
+    }
+  }
+
+  #array(from: Place, { items, minItems, maxItems }: Shape): Place {
+    const book = this.#book;
+    if (maxItems < minItems) return book.place();
+    const item = this.value(items);
+    const most = maxItems === Infinity ? null : Math.min(maxItems, Math.max(minItems, MOST_ITEMS));
+    return this.#json.inside(from, "[]", (inside) => {
+      if (most === 0) return inside;
+      const another = book.rule(`another ${item}`, (start) => book.call(this.#json.comma(start), item));
+      const add = (at: Place): Place => book.call(at, another);
+      const least = Math.max(0, minItems - 1);
+      const some = count(book, book.call(inside, item), least, most === null ? null : most - 1, add);
+      const end = book.place();
+      book.skip(some, end);
+      if (minItems === 0) book.skip(inside, end);
+      return end;
+    });
+  }
+
+  /** Known properties in the order of the schema, those that are not required or not, and then others where they may be. */
+  #object(from: Place, shape: Shape): Place {
+    const { properties, required, additional } = shape;
+    const book = this.#book;
+    const names = [...new Set([...properties.keys(), ...required])];
+    return this.#json.inside(from, "{}", (inside) => {
+      // Without any so far, and behind one.
+      let [none, some] = [inside, book.place()];
+      for (const name of names) {
+        const view = propertyOf(shape, name);
+        const [nextNone, nextSome] = [book.place(), book.place()];
+        if (!required.has(name)) {
+          book.skip(none, nextNone);
+          book.skip(some, nextSome);
+        }
+        if (!isNever(view)) {
+          const pair = this.#pair(JSON.stringify(name), this.value(view));
+          book.call(none, pair, nextSome);
+          book.call(this.#json.comma(some), pair, nextSome);
+        }
+        [none, some] = [nextNone, nextSome];
+      }
+      const others = additional ?? (names.length === 0 ? [] : null);
+      if (others && !isNever(others)) {
+        const pair = this.#otherPair(names, this.value(others));
+        const loop = book.place();
+        book.skip(some, loop);
+        book.call(none, pair, loop);
+        book.call(this.#json.comma(loop), pair, loop);
+        some = loop;
+      }
+      const end = book.place();
+      book.skip(none, end);
+      book.skip(some, end);
+      return end;
+    });
+  }
+
+  #pair(key: string, value: Place): Place {
+    const book = this.#book;
+    return book.rule(`pair ${value} ${key}`, (start) =>
+      book.call(this.#json.colon(book.text(start, key)), value),
+    );
+  }
+
+  /** A property of another name. */
+  #otherPair(names: readonly string[], value: Place): Place {
+    const book = this.#book;
+    return book.rule(`other pair ${value} ${JSON.stringify(names)}`, (start) => {
+      const [end, rest] = [book.place(), book.place()];
+      this.#json.plainCharacter(rest, rest, NAME_CODES);
+      book.byte(rest, 0x22, 0x22, end);
+      this.#nameApart(book.text(start, '"'), names.map((name) => [...name]), rest, end);
+      return book.call(this.#json.colon(end), value);
+    });
+  }
+
+  /** The rest of a name that is none of some: it ends elsewhere, or goes on otherwise. */
+  #nameApart(from: Place, names: readonly (readonly string[])[], rest: Place, end: Place): void {
+    const byFirst = new Map<string, (readonly string[])[]>();
+    for (const name of names) {
+      const [first] = name;
+      if (first !== undefined) byFirst.set(first, [...(byFirst.get(first) ?? []), name]);
+    }
+    if (names.every((name) => name.length > 0)) this.#book.byte(from, 0x22, 0x22, end);
+    const codes = [...byFirst.keys()].map((sign): CodeRange => [sign.codePointAt(0)!, sign.codePointAt(0)!]);
+    this.#json.plainCharacter(from, rest, commonCodes(NAME_CODES, otherCodes(codes)));
+    for (const [i, [, same]] of [...byFirst].entries()) {
+      const next = this.#book.place();
+      this.#json.plainCharacter(from, next, commonCodes(NAME_CODES, [codes[i]!]));
+      this.#nameApart(next, same.map((name) => name.slice(1)), rest, end);
+    }
+  }
+
+  #fault(view: View, found: string): SchemaError {
+    return new SchemaError(view.at(-1)?.path ?? "", found, "Say it with one of the keywords alone.");
+  }
+}
+
+function isBound({ bounds }: Shape): boolean {
+  return Object.values(bounds).some((bound) => Number.isFinite(bound));
+}

