@@ -34,7 +34,10 @@ export const CODES = {
   ],
   "usage/data": ["usage", "The data set is empty or an example cannot be trained on."],
   "usage/chat-template": ["usage", "The model has no chat template, or it rejects the messages."],
-  "usage/grammar": ["usage", "A JSON schema has a keyword that is not held, contradicts itself or is too large."],
+  "usage/grammar": [
+    "usage",
+    "A JSON schema has a keyword that is not held, contradicts itself or is too large.",
+  ],
   "usage/resume": ["usage", "There is nothing to resume, or it was made with other settings."],
   "usage/output": ["usage", "The output is taken, or lies in what is read."],
   "usage/shape": ["usage", "Sizes of tensors do not fit each other."],

@@ -43,7 +43,8 @@ export function sampleToken(logits: Float32Array, options: SamplingOptions, rand
     left -= weights[i]!;
     if (left < 0) return ids[i]!;
   }
-  return ids.at(-1)!; // The weights add up to a little less than their total, by rounding.
+  // The weights add up to a little less than their total, by rounding; what is forbidden weighs nothing.
+  return ids[weights.findLastIndex((weight) => weight > 0)]!;
 }
 
 /** Finds the id of the largest logit, the lowest of equal ones. */

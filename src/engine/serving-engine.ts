@@ -9,6 +9,7 @@ import { Random } from "../random.ts";
 import type { Session } from "../run/session.ts";
 import type { AdapterGroup, AdapterPool, HeldAdapter } from "./adapter-pool.ts";
 import type { FinishReason } from "./generator.ts";
+import type { GrammarCursor } from "./grammar/token-grammar.ts";
 import { PAGE_TOKENS, PagePool } from "./page-pool.ts";
 import { PagedCache, pageBytes } from "./paged-cache.ts";
 import { runPaged } from "./paged-stages.ts";
@@ -29,6 +30,12 @@ import {
 import { DEFAULT_POLICY, type TurnPolicy, findPolicy } from "./turn-policies.ts";
 import { Turns } from "./turns.ts";
 
+/** What texts can be held to. */
+export interface Grammar {
+  /** Begins a text. */
+  begin(): GrammarCursor;
+}
+
 /** A text to write. */
 export interface ServeRequest {
   readonly promptIds: readonly number[];
@@ -40,6 +47,8 @@ export interface ServeRequest {
   /** The likeliest token unless given. */
   readonly sampling?: SamplingOptions;
   readonly penalties?: Penalties;
+  /** What the text has to follow. */
+  readonly grammar?: Grammar | null;
   readonly seed?: number;
   /** How many of the likeliest tokens are told beside each; unless given no log-probability is told. */
   readonly topLogProbs?: number;
@@ -101,6 +110,7 @@ interface Job {
   readonly sequence: Sequence;
   readonly held: HeldAdapter | null;
   readonly random: Random;
+  readonly cursor: GrammarCursor | null;
   readonly maxLength: number;
   readonly queue: TokenQueue<ServedToken, ServeEnd>;
   startedMs: number | null;
@@ -185,7 +195,8 @@ export class ServingEngine {
     const sequence = new Sequence(promptIds, blocks.isPerPrompt ? null : (held?.key ?? "base"), submittedMs);
     const queue = new TokenQueue<ServedToken, ServeEnd>();
     const random = new Random(request.seed ?? 0);
-    const job: Job = { request, sequence, held, random, maxLength, queue, startedMs: null };
+    const cursor = request.grammar?.begin() ?? null;
+    const job: Job = { request, sequence, held, random, cursor, maxLength, queue, startedMs: null };
     const abort = (): void => this.#end(job, "aborted");
     try {
       this.#jobs.set(sequence, job);
@@ -331,6 +342,12 @@ export class ServingEngine {
     }
     const raw = topLogProbs === undefined ? logits : Float32Array.from(logits);
     if (penalties !== NO_PENALTIES) applyPenalties(logits, penalties, ids, numPrompt);
+    try {
+      job.cursor?.restrict(logits, stopIds);
+    } catch (error) {
+      this.#fail(job, error);
+      return;
+    }
     const id = sampleToken(logits, sampling, job.random);
     job.sequence.firstMs ??= this.#now();
     ids.push(id);
@@ -338,7 +355,8 @@ export class ServingEngine {
     const isStop = stopIds.includes(id);
     const logProbs = topLogProbs === undefined ? null : tokenLogProbs(raw, id, topLogProbs);
     job.queue.push({ id, isStop, logProbs });
-    if (isStop) this.#end(job, "stop");
+    if (!isStop) job.cursor?.accept(id);
+    if (isStop || job.cursor?.isDone) this.#end(job, "stop");
     else if (ids.length >= job.maxLength) this.#end(job, "length");
   }
 

@@ -10,6 +10,7 @@ import { Session } from "../run/session.ts";
 import type { Residency } from "../run/weights.ts";
 import { createEngine } from "../runtime/create-engine.ts";
 import { AdapterPool } from "./adapter-pool.ts";
+import { Grammars } from "./grammar/grammars.ts";
 import type { TextParts } from "./model-parts.ts";
 import { type ServeEnd, type ServeRequest, type ServedToken, ServingEngine } from "./serving-engine.ts";
 import { stopIdsOf } from "./stop-ids.ts";
@@ -80,11 +81,14 @@ export class ServingModel {
   readonly engine: ServingEngine;
   /** Ids that end a text. */
   readonly stopIds: readonly number[];
+  /** What texts can be held to. */
+  readonly grammars: Grammars;
 
   constructor(parts: TextParts, engine: ServingEngine) {
     this.parts = parts;
     this.engine = engine;
     this.stopIds = stopIdsOf(parts.tokenizer, parts.checkpoint);
+    this.grammars = new Grammars(parts.origin.files);
   }
 
   /** Tokens that a text may have in all. */

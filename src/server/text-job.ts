@@ -1,7 +1,7 @@
 /** @file From the settings of a request to a text to write, and to what is told of its tokens. */
 import type { TextJob } from "../engine/serving-model.ts";
 import type { FinishReason } from "../engine/generator.ts";
-import type { ServeEnd } from "../engine/serving-engine.ts";
+import type { Grammar, ServeEnd } from "../engine/serving-engine.ts";
 import { ApiError } from "./api-error.ts";
 import type { ServerState } from "./server-state.ts";
 import type { TextSettings } from "./wire.ts";
@@ -13,12 +13,14 @@ export interface TextPrompt {
   /** Null: as many as there is room for. */
   readonly maxTokens: number | null;
   readonly topLogProbs: number | null;
+  /** What it is held to; null: nothing. */
+  readonly grammar: Grammar | null;
 }
 
 /** The texts that a request asks for, with seeds that follow one another. @throws ApiError 400 when nothing fits behind the prompt */
 export function textJobs(
   settings: TextSettings,
-  { promptIds, adapter, maxTokens, topLogProbs }: TextPrompt,
+  { promptIds, adapter, maxTokens, topLogProbs, grammar }: TextPrompt,
   state: ServerState,
 ): TextJob[] {
   const room = state.model.maxTokens - promptIds.length;
@@ -51,6 +53,7 @@ export function textJobs(
       frequency: settings.frequency_penalty ?? 0,
       bias: new Map(Object.entries(settings.logit_bias ?? {}).map(([id, value]) => [Number(id), value])),
     },
+    grammar,
     ...(topLogProbs === null ? {} : { topLogProbs }),
   };
   return Array.from({ length: settings.n ?? 1 }, (_, i) => ({ ...job, seed: Math.abs(seed) + i }));

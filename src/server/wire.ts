@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { ROLES } from "../data/messages.ts";
+import { RESPONSE_FORMAT } from "./response-format.ts";
 
 /** Keys that clients send of themselves, and that mean nothing here. */
 const IGNORED = {
@@ -48,9 +49,8 @@ const TEXT = {
     .union([z.string(), z.array(z.string()).max(16)])
     .nullish()
     .describe("Strings before which the text ends"),
+  response_format: RESPONSE_FORMAT.nullish().describe("What form the text has; it is held to that"),
 };
-
-const RESPONSE_FORMAT = z.discriminatedUnion("type", [z.strictObject({ type: z.literal("text") })]);
 
 const MESSAGE = z.looseObject({
   role: z.enum(ROLES),
@@ -66,7 +66,6 @@ export const CHAT_REQUEST = z.strictObject({
   top_logprobs: z.int().min(0).max(20).nullish().describe("and of as many of the likeliest"),
   tools: z.array(z.looseObject({})).nullish().describe("Handed to the chat template"),
   tool_choice: z.enum(["auto", "none"]).nullish(),
-  response_format: RESPONSE_FORMAT.nullish(),
   ...optional(IGNORED),
 });
 

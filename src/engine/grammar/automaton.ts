@@ -227,7 +227,7 @@ function findLive({ edges, skips, calls, ends }: RuleBook): Uint8Array {
     edges[place]!.some(({ to }) => isLive[to] === 1) ||
     skips[place]!.some((to) => isLive[to] === 1) ||
     calls[place]!.some(({ rule, to }) => isLive[rule] === 1 && isLive[to] === 1);
-  for (let hasChanged = true; hasChanged; ) {
+  for (let hasChanged = true; hasChanged;) {
     hasChanged = false;
     for (let place = ends.length - 1; place >= 0; place--) {
       if (isLive[place] === 1 || !leadsOn(place)) continue;

@@ -58,7 +58,8 @@ export function addCharacter(book: RuleBook, from: Place, ranges: readonly CodeR
   if (wide.length === 0) return;
   const rule = book.rule(`characters ${wide.join()}`, (start) => {
     const end = book.place();
-    for (const [low, high] of commonCodes(wide, LENGTHS)) addBytes(book, start, encode(low), encode(high), end);
+    for (const [low, high] of commonCodes(wide, LENGTHS))
+      addBytes(book, start, encode(low), encode(high), end);
     return end;
   });
   book.call(from, rule, to);

@@ -127,8 +127,8 @@ export class JsonRules {
       const code = book.byte(sign, "u".charCodeAt(0));
       const [second, third] = [book.place(), book.place()];
       // All but d800 to dfff.
-      for (const [low, high] of ["09", "AC", "EF", "ac", "ef"].map((pair) => [pair.charCodeAt(0), pair.charCodeAt(1)])) {
-        book.byte(code, low as number, high as number, second);
+      for (const pair of ["09", "AC", "EF", "ac", "ef"]) {
+        book.byte(code, pair.charCodeAt(0), pair.charCodeAt(1), second);
       }
       for (const d of "dD") book.byte(book.byte(code, d.charCodeAt(0)), ZERO, ZERO + 7, third);
       hex(second, third);

@@ -48,7 +48,10 @@ const FRACTION_DIGITS = 6;
 export function addNumber(rules: JsonRules, from: Place, bounds: Bounds, isWhole: boolean): Place {
   const { book } = rules;
   const [low, high] = [Math.max(bounds.wholeLow, -LARGEST), Math.min(bounds.wholeHigh, LARGEST)];
-  const [first, last] = [Math.max(Math.ceil(bounds.low), -LARGEST), Math.min(Math.floor(bounds.high), LARGEST)];
+  const [first, last] = [
+    Math.max(Math.ceil(bounds.low), -LARGEST),
+    Math.min(Math.floor(bounds.high), LARGEST),
+  ];
   const rule = book.rule(`number ${[low, high, first, last, isWhole].join(" ")}`, (start) =>
     either(book, start, [
       (at) => addWhole(rules, at, 0, Math.max(low, 0), high),

@@ -68,7 +68,7 @@ class PatternReader {
   constructor(rules: JsonRules, source: string) {
     this.#rules = rules;
     this.#book = rules.book;
-    this.#signs = [...source];
+    this.#signs = Array.from(source);
     if (source.length > MAX_LENGTH) throw new PatternFault(`more than ${MAX_LENGTH} characters`);
   }
 
@@ -84,8 +84,7 @@ class PatternReader {
     const isFirst = this.#take("^");
     const body = this.#sequence(0);
     const isLast = this.#take("$");
-    const anything: Part = (from) =>
-      repeat(this.#book, from, 0, null, (at) => this.#rules.character(at));
+    const anything: Part = (from) => repeat(this.#book, from, 0, null, (at) => this.#rules.character(at));
     return (from) => {
       const end = body(isFirst ? from : anything(from));
       return isLast ? end : anything(end);
@@ -111,7 +110,8 @@ class PatternReader {
     const [least, most] = this.#range();
     if (least === 1 && most === 1) return part;
     this.#take("?");
-    if (Math.max(least, most ?? 0) > MAX_REPEATS) throw new PatternFault(`more than ${MAX_REPEATS} repetitions`);
+    if (Math.max(least, most ?? 0) > MAX_REPEATS)
+      throw new PatternFault(`more than ${MAX_REPEATS} repetitions`);
     if (most !== null && most < least) throw new PatternFault("a range that ends before it begins");
     return (from) => repeat(this.#book, from, least, most, part);
   }
@@ -158,7 +158,8 @@ class PatternReader {
       this.#at++;
       const last = this.#member();
       const [low, high] = [codeOf(first), codeOf(last)];
-      if (low === null || high === null || high < low) throw new PatternFault("a range of characters that is none");
+      if (low === null || high === null || high < low)
+        throw new PatternFault("a range of characters that is none");
       ranges.push([low, high]);
     }
     return isOther ? otherCodes(ranges) : joinRanges(ranges);
@@ -176,7 +177,8 @@ class PatternReader {
     if (Object.hasOwn(CLASSES, sign)) return CLASSES[sign]!;
     if (Object.hasOwn(CONTROLS, sign)) return [[CONTROLS[sign]!, CONTROLS[sign]!]];
     const rest = this.#signs.slice(this.#at, this.#at + 10).join("");
-    const coded = sign === "x" ? /^([0-9a-f]{2})/i : sign === "u" ? /^([0-9a-f]{4})|^\{([0-9a-f]{1,6})\}/i : null;
+    const coded =
+      sign === "x" ? /^([0-9a-f]{2})/i : sign === "u" ? /^([0-9a-f]{4})|^\{([0-9a-f]{1,6})\}/i : null;
     const found = coded?.exec(rest);
     if (found) {
       this.#at += found[0].length;

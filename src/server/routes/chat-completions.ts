@@ -2,6 +2,7 @@
 import type { Message } from "../../data/messages.ts";
 import { ApiError } from "../api-error.ts";
 import { chatLogProbs } from "../log-probs.ts";
+import { grammarOf } from "../response-format.ts";
 import { defineRoute } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
 import { sendEvents } from "../sse.ts";
@@ -21,7 +22,8 @@ export const chatCompletions = defineRoute({
     const promptIds = state.model.encodeChat(body.messages.map(readMessage), tools);
     const maxTokens = body.max_completion_tokens ?? body.max_tokens ?? null;
     const topLogProbs = body.logprobs ? (body.top_logprobs ?? 0) : null;
-    const jobs = textJobs(body, { promptIds, adapter, maxTokens, topLogProbs }, state);
+    const grammar = grammarOf(body.response_format, state);
+    const jobs = textJobs(body, { promptIds, adapter, maxTokens, topLogProbs, grammar }, state);
     const head = { id: `chatcmpl-${state.newId()}`, created: state.seconds(), model: body.model };
     const { tokenizer } = state.model.parts;
     const release = state.places.take(jobs);

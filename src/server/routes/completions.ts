@@ -1,6 +1,7 @@
 /** @file POST /v1/completions: texts that go on from prompts. */
 import type { TextJob } from "../../engine/serving-model.ts";
 import type { ScoredToken } from "../../engine/token-log-probs.ts";
+import { grammarOf } from "../response-format.ts";
 import { defineRoute } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
 import { sendEvents } from "../sse.ts";
@@ -21,8 +22,10 @@ export const completions = defineRoute({
     const adapter = state.adapterOf(body.model);
     const prompts = readPrompts(body.prompt, state);
     const maxTokens = body.max_tokens ?? DEFAULT_TOKENS;
+    const settings = { adapter, maxTokens, topLogProbs: body.logprobs ?? null };
+    const grammar = grammarOf(body.response_format, state);
     const jobs = prompts.flatMap(({ ids: promptIds }) =>
-      textJobs(body, { promptIds, adapter, maxTokens, topLogProbs: body.logprobs ?? null }, state),
+      textJobs(body, { ...settings, promptIds, grammar }, state),
     );
     const numEach = jobs.length / prompts.length;
     const echoOf = (index: number): string =>

@@ -1,0 +1,35 @@
+/** @file The grammars of one model: made once for each schema, while few are asked for. */
+import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
+import type { Place, RuleBook } from "./automaton.ts";
+import { schemaRule } from "./schema-rules.ts";
+import { TokenGrammar } from "./token-grammar.ts";
+import { Vocabulary } from "./vocabulary.ts";
+
+/** Grammars that are kept, those that were asked for last. */
+const MAX_GRAMMARS = 32;
+
+export class Grammars {
+  readonly #files: TokenizerFiles;
+  readonly #known = new Map<string, TokenGrammar>();
+  #vocabulary: Vocabulary | null = null;
+
+  constructor(files: TokenizerFiles) {
+    this.#files = files;
+  }
+
+  /** JSON that satisfies a schema. @throws SchemaError; FormatError "format/file" for a tokenizer without bytes */
+  ofSchema(schema: unknown): TokenGrammar {
+    return this.of(JSON.stringify(schema), (book) => schemaRule(book, schema));
+  }
+
+  /** Texts of other rules; `name` is all that tells them apart. @throws as `build`; FormatError "format/file" */
+  of(name: string, build: (book: RuleBook) => Place): TokenGrammar {
+    this.#vocabulary ??= new Vocabulary(this.#files);
+    const grammar = this.#known.get(name) ?? new TokenGrammar(this.#vocabulary, build);
+    this.#known.delete(name);
+    this.#known.set(name, grammar);
+    const [oldest] = this.#known.keys();
+    if (this.#known.size > MAX_GRAMMARS && oldest !== undefined) this.#known.delete(oldest);
+    return grammar;
+  }
+}

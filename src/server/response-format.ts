@@ -1,0 +1,45 @@
+/** @file What form an answer is asked for in, in OpenAI's names, and what holds a text to it. */
+import { z } from "zod";
+import { SchemaError } from "../engine/grammar/schema-reader.ts";
+import type { Grammar } from "../engine/serving-engine.ts";
+import { ApiError } from "./api-error.ts";
+import type { ServerState } from "./server-state.ts";
+
+export const RESPONSE_FORMAT = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("text") }),
+  z.strictObject({ type: z.literal("json_object") }).describe("Any object of JSON"),
+  z
+    .strictObject({
+      type: z.literal("json_schema"),
+      json_schema: z.strictObject({
+        name: z.string().max(64),
+        description: z.string().nullish(),
+        schema: z.looseObject({}).nullish(),
+        strict: z.boolean().nullish().describe("Always held, whatever is said here"),
+      }),
+    })
+    .describe("JSON that satisfies a schema"),
+]);
+export type ResponseFormat = z.output<typeof RESPONSE_FORMAT>;
+
+/** The grammar of a format; null: any text. @throws ApiError 400 for a schema that cannot be held */
+export function grammarOf(format: ResponseFormat | null | undefined, { model }: ServerState): Grammar | null {
+  if (!format || format.type === "text") return null;
+  const schema = format.type === "json_schema" ? format.json_schema.schema : null;
+  return withSchemaPath("response_format.json_schema.schema", () =>
+    model.grammars.ofSchema(schema ?? { type: "object" }),
+  );
+}
+
+/** Tells of schemas that cannot be held where in the request they are. @throws ApiError 400 */
+export function withSchemaPath<T>(param: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof SchemaError)) throw error;
+    throw new ApiError(400, `${error.message}. ${error.hint}`, {
+      code: "invalid_json_schema",
+      param: `${param}${error.path.replaceAll("/", ".")}`,
+    });
+  }
+}
