@@ -9,7 +9,7 @@ import { Random } from "../random.ts";
 import type { Session } from "../run/session.ts";
 import type { AdapterGroup, AdapterPool, HeldAdapter } from "./adapter-pool.ts";
 import type { FinishReason } from "./generator.ts";
-import type { GrammarCursor } from "./grammar/token-grammar.ts";
+import type { Grammar, GrammarCursor } from "./grammar/token-grammar.ts";
 import { PAGE_TOKENS, PagePool } from "./page-pool.ts";
 import { PagedCache, pageBytes } from "./paged-cache.ts";
 import { runPaged } from "./paged-stages.ts";
@@ -29,12 +29,6 @@ import {
 } from "./service-targets.ts";
 import { DEFAULT_POLICY, type TurnPolicy, findPolicy } from "./turn-policies.ts";
 import { Turns } from "./turns.ts";
-
-/** What texts can be held to. */
-export interface Grammar {
-  /** Begins a text. */
-  begin(): GrammarCursor;
-}
 
 /** A text to write. */
 export interface ServeRequest {

@@ -1,7 +1,7 @@
 /** @file What form an answer is asked for in, in OpenAI's names, and what holds a text to it. */
 import { z } from "zod";
 import { SchemaError } from "../engine/grammar/schema-reader.ts";
-import type { Grammar } from "../engine/serving-engine.ts";
+import type { Grammar } from "../engine/grammar/token-grammar.ts";
 import { ApiError } from "./api-error.ts";
 import type { ServerState } from "./server-state.ts";
 

@@ -18,7 +18,13 @@ export interface GrammarCursor {
   accept(id: number): void;
 }
 
-export class TokenGrammar {
+/** What texts can be held to. */
+export interface Grammar {
+  /** Begins a text. */
+  begin(): GrammarCursor;
+}
+
+export class TokenGrammar implements Grammar {
   readonly #vocabulary: Vocabulary;
   readonly #automaton: Automaton;
   readonly #start: State;
