@@ -12,7 +12,7 @@ import type { BuiltPart, Model } from "../models/model.ts";
 import { PLAIN_PART, type PartGraph, type TensorRead } from "../models/part-graph.ts";
 import { FROZEN } from "../models/site-graph.ts";
 import type { AdapterView } from "../peft/adapter-view.ts";
-import { type Arithmetic, arithmeticOf, constantsOf } from "../run/arithmetic.ts";
+import { type Amount, type Arithmetic, arithmeticOf, constantsOf } from "../run/arithmetic.ts";
 import type { PassContext } from "../run/context.ts";
 import type { Compiled, Session } from "../run/session.ts";
 import { WeightWalk } from "../run/weights.ts";
@@ -22,6 +22,13 @@ import { PAGE_TOKENS } from "./page-pool.ts";
 
 /** Blocks of one program: compiling takes longer with more of them, and beyond this little is gained. */
 const MAX_BLOCKS = 10;
+
+/**
+ * From so many rows on, or so many tokens in all, an arithmetic's products for many tokens take over: docs/log.md. A shorter
+ * prompt is read before they would be compiled.
+ */
+const MANY_ROWS = 4;
+const MANY_TOKENS = 64;
 
 /** How the keys and values of earlier tokens lie: row by row as one piece each, or in pages that each row lists. */
 export type CacheLayout = "rows" | "pages";
@@ -36,40 +43,32 @@ export class BlockStack {
   readonly #session: Session;
   readonly #adapter: AdapterView | null;
   readonly #groups: readonly Group[];
+  /** Compiles, once, what takes their place where many tokens run; null: nothing does. */
+  readonly #compileMany: (() => Promise<readonly Group[]>) | null;
 
-  private constructor(session: Session, adapter: AdapterView | null, groups: readonly Group[]) {
+  private constructor(
+    session: Session,
+    adapter: AdapterView | null,
+    groups: readonly Group[],
+    compileMany: (() => Promise<readonly Group[]>) | null,
+  ) {
     this.#session = session;
     this.#adapter = adapter;
     this.#groups = groups;
+    this.#compileMany = compileMany;
   }
 
-  /** Compiles the programs. */
+  /** Compiles the programs; those for many tokens when they are first needed. */
   static async create(
     session: Session,
     adapter: AdapterView | null,
     layout: CacheLayout = "rows",
   ): Promise<BlockStack> {
-    const { model } = session;
-    const groups: Group[] = [];
-    const arithmetics = model.layers.map((_, layer) => arithmeticOf(session, adapter, layer));
-    for (const layers of groupLayers(session, arithmetics)) {
-      const kinds = layers.map((layer) => [
-        model.layers[layer]?.kind,
-        adapter?.signature(layer) ?? "frozen",
-        arithmetics[layer]?.key,
-        session.idsOf(adapter?.constants(layer) ?? {}),
-      ]);
-      const compiled = await session.compile(JSON.stringify(["block-stack", layout, kinds]), () => {
-        const blocks = layers.map((layer) =>
-          buildBlock(model, adapter, layer, arithmetics[layer] as Arithmetic),
-        );
-        const spec = stackSpec(blocks, layout);
-        const made = blocks.map(({ part }) => part);
-        return { spec, made, constants: () => bindConstants(session, adapter, layers, made, spec) };
-      });
-      groups.push({ firstLayer: layers[0] ?? 0, compiled });
-    }
-    return new BlockStack(session, adapter, groups);
+    const groups = await compileGroups(session, adapter, layout, "any");
+    let many: Promise<readonly Group[]> | null = null;
+    const compileMany = (): Promise<readonly Group[]> =>
+      (many ??= compileGroups(session, adapter, layout, "many"));
+    return new BlockStack(session, adapter, groups, session.compute.many ? compileMany : null);
   }
 
   /**
@@ -82,9 +81,12 @@ export class BlockStack {
     cache: PastKeys,
   ): Promise<HostTensor<"float32">> {
     const { pool, weights, model } = this.#session;
-    const walk = new WeightWalk(weights, model.numLayers, (layer) => this.#readsOf(layer));
+    const { numRows, length } = context.facts;
+    const isMany = numRows >= MANY_ROWS || numRows * length >= MANY_TOKENS;
+    const groups = isMany && this.#compileMany ? await this.#compileMany() : this.#groups;
+    const walk = new WeightWalk(weights, model.numLayers, (layer) => readsOf(groups, layer));
     let current = x;
-    for (const { firstLayer, compiled } of this.#groups) {
+    for (const { firstLayer, compiled } of groups) {
       const y = pool.acquire("float32", x.shape);
       const feeds: Record<string, HostTensor> = { x: current, ...(cache.pages && { pages: cache.pages }) };
       const into: Record<string, HostTensor> = { y };
@@ -93,7 +95,7 @@ export class BlockStack {
         Object.assign(feeds, context.tensors(part));
         const weights = await walk.block(layer, layer + 1);
         bind(index, { ...weights, ...this.#adapter?.inputs(layer) }, feeds);
-        const [past, fresh] = [cache.past(layer), cache.fresh(layer, context.facts.length)];
+        const [past, fresh] = [cache.past(layer), cache.fresh(layer, length)];
         bind(index, { past_key: past.key, past_value: past.value }, feeds);
         bind(index, { new_key: fresh.key, new_value: fresh.value }, into);
       }
@@ -105,15 +107,6 @@ export class BlockStack {
     return current;
   }
 
-  /** The tensors of the base that a block reads. */
-  #readsOf(layer: number): readonly TensorRead[] {
-    const group = this.#groups.findLast(({ firstLayer }) => firstLayer <= layer);
-    if (!group) return [];
-    const index = layer - group.firstLayer;
-    const { program, made } = group.compiled;
-    return made[index]?.readsOf(inputsOfBlock(index, program.spec)) ?? [];
-  }
-
   /** Whether a block reads what tells prompts apart: then rows of the cache are good for one prompt alone. */
   get isPerPrompt(): boolean {
     return this.#groups.some(({ compiled: { program, made } }) =>
@@ -122,6 +115,44 @@ export class BlockStack {
       ),
     );
   }
+}
+
+async function compileGroups(
+  session: Session,
+  adapter: AdapterView | null,
+  layout: CacheLayout,
+  amount: Amount,
+): Promise<readonly Group[]> {
+  const { model } = session;
+  const groups: Group[] = [];
+  const arithmetics = model.layers.map((_, layer) => arithmeticOf(session, adapter, layer, amount));
+  for (const layers of groupLayers(session, arithmetics)) {
+    const kinds = layers.map((layer) => [
+      model.layers[layer]?.kind,
+      adapter?.signature(layer) ?? "frozen",
+      arithmetics[layer]?.key,
+      session.idsOf(adapter?.constants(layer) ?? {}),
+    ]);
+    const compiled = await session.compile(JSON.stringify(["block-stack", layout, kinds]), () => {
+      const blocks = layers.map((layer) =>
+        buildBlock(model, adapter, layer, arithmetics[layer] as Arithmetic),
+      );
+      const spec = stackSpec(blocks, layout);
+      const made = blocks.map(({ part }) => part);
+      return { spec, made, constants: () => bindConstants(session, adapter, layers, made, spec) };
+    });
+    groups.push({ firstLayer: layers[0] ?? 0, compiled });
+  }
+  return groups;
+}
+
+/** The tensors of the base that a block reads. */
+function readsOf(groups: readonly Group[], layer: number): readonly TensorRead[] {
+  const group = groups.findLast(({ firstLayer }) => firstLayer <= layer);
+  if (!group) return [];
+  const index = layer - group.firstLayer;
+  const { program, made } = group.compiled;
+  return made[index]?.readsOf(inputsOfBlock(index, program.spec)) ?? [];
 }
 
 /** Name of a block's input or output in the program of its group. */

@@ -13,7 +13,7 @@ import { kthSmallestOp } from "./ops/kth-smallest.ts";
 import { layerNormOp } from "./ops/layer-norm.ts";
 import { linearCrossEntropyOp } from "./ops/linear-cross-entropy.ts";
 import { logSumExpOp } from "./ops/log-sum-exp.ts";
-import { matmulBits4Op } from "./ops/matmul-bits4.ts";
+import { matmulBitsOp } from "./ops/matmul-bits.ts";
 import { matmulInt8Op } from "./ops/matmul-int8.ts";
 import { matmulOp } from "./ops/matmul.ts";
 import { maximumOp } from "./ops/maximum.ts";
@@ -44,7 +44,7 @@ export const OPS: readonly AnyOp[] = [
   siluOp,
   geluOp,
   matmulOp,
-  matmulBits4Op,
+  matmulBitsOp,
   matmulInt8Op,
   pairwiseDistanceOp,
   reduceSumOp,

@@ -74,6 +74,10 @@ export interface Compute {
    * of one suffix are alike for all kinds of storage.
    */
   product(matrix: Matrix, storage: StorageName): Product | null;
+  /** What takes the place of `product` where text is written and so many tokens run at once; absent: nothing does. */
+  readonly many?: Pick<Compute, "product" | "smoothing">;
+  /** Whether the output head is multiplied so as well where text is written or a loss is computed without gradients. */
+  readonly hasHead?: true;
   /** How factors on what matrices multiply are found; absent: there are none. */
   readonly smoothing?: SmoothingRule;
 }

@@ -2,9 +2,10 @@
 import type { Value } from "../graph/graph.ts";
 import type { WeightSource } from "../models/base-model.ts";
 import type { PartGraph, PartOptions, TensorRead } from "../models/part-graph.ts";
-import type { Product } from "../nn/compute.ts";
+import type { OperandSpec, Product, TensorReader } from "../nn/compute.ts";
 import { f32, float32Product } from "../nn/computes/f32.ts";
 import type { AdapterView } from "../peft/adapter-view.ts";
+import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
 import type { Session } from "./session.ts";
 import type { WeightTensors } from "./lease.ts";
 
@@ -25,6 +26,9 @@ const FLOAT32: Arithmetic = {
   binds: false,
 };
 
+/** How much runs at a time: an arithmetic may have other products for many tokens. */
+export type Amount = "any" | "many";
+
 /** What of a session decides its arithmetic: no weights are among it. */
 export interface ArithmeticFacts extends Pick<Session, "compute" | "model"> {
   readonly base: { readonly source: Pick<WeightSource, "storageOf"> };
@@ -37,8 +41,10 @@ export function arithmeticOf(
   { compute, model, base, smoothing }: ArithmeticFacts,
   adapter: AdapterView | null,
   layer: number,
+  amount: Amount = "any",
 ): Arithmetic {
   if (compute === f32) return FLOAT32;
+  const rule = amount === "many" ? (compute.many ?? compute) : compute;
   const own = adapter?.inputs(layer) ?? {};
   const products = new Map<string, Product>();
   const smoothed = new Set<string>();
@@ -46,15 +52,16 @@ export function arithmeticOf(
   for (const site of model.layers[layer]?.sites ?? []) {
     const tensor = `${site.name}.weight`;
     const storage = base.source.storageOf(model.blockPrefix(layer) + tensor);
-    const product = tensor in own ? null : compute.product(site, storage);
+    const product = tensor in own ? null : rule.product(site, storage);
     if (product) products.set(tensor, product);
-    const isSmoothed = product !== null && smoothing?.has(model.blockPrefix(layer) + tensor) === true;
+    const isMeasured = smoothing?.has(model.blockPrefix(layer) + tensor) === true;
+    const isSmoothed = product !== null && rule.smoothing !== undefined && isMeasured;
     if (isSmoothed) smoothed.add(tensor);
     kinds.push(product ? `${storage}${isSmoothed ? ", smoothed" : ""}` : f32.name);
   }
   const binds = [...products.values()].some(({ binding }) => binding === "bound");
   return {
-    key: JSON.stringify([compute.name, binds ? layer : "any", kinds]),
+    key: JSON.stringify([compute.name, amount, binds ? layer : "any", kinds]),
     product: (tensor, matrix) => products.get(tensor) ?? float32Product(matrix),
     isSmoothed: (tensor) => smoothed.has(tensor),
     binds,
@@ -69,11 +76,49 @@ export async function constantsOf(
   inputs: Readonly<Record<string, Value>>,
 ): Promise<WeightTensors> {
   const reads = part.readsOf(inputs);
-  const bound = reads.filter(({ preparation }) => preparation.binding === "bound");
+  const bound = boundOf(reads);
   if (bound.length === 0) return {};
   // What is bound keeps the block in its place, and with it what its programs are fed.
   const tensors = await session.pin(layer, reads);
   return Object.fromEntries(bound.flatMap(operandNames).map((name) => [name, tensors[name]!]));
+}
+
+/** The product of the output head, where it is that of the session's arithmetic; null: it is in float32. */
+export function headArithmeticOf({ compute, model, base }: ArithmeticFacts): PartOptions["product"] | null {
+  if (!compute.hasHead) return null;
+  const { name } = model.headTensor;
+  const storage = base.source.storageOf(model.storedName(name));
+  return (tensor, matrix) =>
+    (tensor === name ? compute.product(matrix, storage) : null) ?? float32Product(matrix);
+}
+
+/** Reads the inputs of a program of the head that it binds, by name. */
+export async function headConstantsOf(
+  { base: { source }, model }: Pick<Session, "base" | "model">,
+  part: PartGraph,
+  inputs: Readonly<Record<string, Value>>,
+): Promise<WeightTensors> {
+  const constants: Record<string, HostTensor> = {};
+  for (const { tensor, preparation } of boundOf(part.readsOf(inputs))) {
+    const name = model.storedName(tensor);
+    const reader: TensorReader = {
+      stored: () => source.stored(name),
+      readInto: (into) => source.readInto(name, into),
+      view: () => null,
+      smoothing: () => null,
+    };
+    const made = await preparation.prepare(reader, (wanted) => {
+      const { dtype, shape } = preparation.operands.find(({ suffix }) => suffix === wanted) as OperandSpec;
+      return zeros(dtype, shape);
+    });
+    for (const [suffix, operand] of Object.entries(made)) constants[tensor + suffix] = operand;
+  }
+  return constants;
+}
+
+/** Those tensors that programs bind. */
+export function boundOf(reads: readonly TensorRead[]): TensorRead[] {
+  return reads.filter(({ preparation }) => preparation.binding === "bound");
 }
 
 function operandNames({ tensor, preparation }: TensorRead): string[] {

@@ -5,9 +5,10 @@ import { crossEntropy } from "../graph/ops/cross-entropy.ts";
 import { linearCrossEntropy } from "../graph/ops/linear-cross-entropy.ts";
 import { type ProgramSpec, neededInputs } from "../graph/program.ts";
 import type { BuiltPart, Model } from "../models/model.ts";
-import { PLAIN_PART, type PartGraph } from "../models/part-graph.ts";
+import { PLAIN_PART, type PartGraph, type PartOptions } from "../models/part-graph.ts";
 import { FROZEN } from "../models/site-graph.ts";
 import type { AdapterView } from "../peft/adapter-view.ts";
+import { boundOf, headConstantsOf } from "./arithmetic.ts";
 import type { GradientOutput, Makeable } from "./block-programs.ts";
 import type { Compiled, Session } from "./session.ts";
 
@@ -30,6 +31,24 @@ export function compileHead(
 ): Promise<Compiled<HeadProgram>> {
   const { key, make } = headProgram(session.model, adapter, kind, training);
   return session.compile(key, make);
+}
+
+/** Compiles a program of the frozen head whose product is that of the session's arithmetic, with its matrix bound. */
+export function compileBoundHead(
+  session: Session,
+  product: PartOptions["product"],
+  kind: Exclude<HeadProgramKind, "lossAndGradients">,
+): Promise<Compiled<HeadProgram>> {
+  const { model } = session;
+  return session.compile(JSON.stringify(["bound-head", kind]), () => {
+    const built = model.buildHead({ ...PLAIN_PART, product });
+    const { part } = built;
+    const bound = new Set(boundOf(part.readsOf(part.tensors)).map(({ tensor }) => tensor));
+    const others = part.readsOf(part.tensors).filter(({ tensor }) => !bound.has(tensor));
+    const tensorOf = new Map(others.map(({ tensor }) => [tensor, model.storedName(tensor)]));
+    const cut = cutProgram(built, kind, tensorOf, new Set());
+    return { ...cut, constants: () => headConstantsOf(session, part, cut.spec.inputs) };
+  });
 }
 
 /** A program of the head, not compiled. */

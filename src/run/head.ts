@@ -4,12 +4,13 @@
  * Rows without a label are never multiplied with the head, and the logits of more than one chunk never exist.
  */
 import type { AdapterView } from "../peft/adapter-view.ts";
-import { PLAIN_PART } from "../models/part-graph.ts";
+import { PLAIN_PART, type PartOptions } from "../models/part-graph.ts";
 import { FROZEN } from "../models/site-graph.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
+import { headArithmeticOf } from "./arithmetic.ts";
 import type { FillDropout } from "./block-runner.ts";
 import { type GradientBuffer, bindGradients } from "./gradient-buffer.ts";
-import { type HeadProgram, type HeadProgramKind, compileHead } from "./head-graph.ts";
+import { type HeadProgram, type HeadProgramKind, compileBoundHead, compileHead } from "./head-graph.ts";
 import type { Compiled, Session } from "./session.ts";
 import { type LabelledRows, VocabularyHead } from "./vocabulary-head.ts";
 
@@ -41,6 +42,8 @@ export class Head {
   readonly #session: Session;
   readonly #adapter: AdapterView | null;
   readonly #fillDropout: FillDropout | null;
+  /** The product of the session's arithmetic, where nothing sits on the head; null: it is in float32. */
+  readonly #product: PartOptions["product"] | null;
   /** Where the matrix is not held in float32. */
   readonly #vocabulary: VocabularyHead | null;
 
@@ -53,6 +56,7 @@ export class Head {
     { fillDropout = null, betweenChunks }: HeadOptions = {},
   ) {
     this.#session = session;
+    this.#product = changesHead(session, adapter) ? null : headArithmeticOf(session);
     this.#vocabulary = readsSlices(session, adapter)
       ? new VocabularyHead(session, (part) => session.weights.outer(Object.keys(part.tensors)), betweenChunks)
       : null;
@@ -62,6 +66,9 @@ export class Head {
   }
 
   #program(kind: HeadProgramKind): Promise<Compiled<HeadProgram>> {
+    if (this.#product !== null && kind !== "lossAndGradients") {
+      return compileBoundHead(this.#session, this.#product, kind);
+    }
     const training = kind !== "logits" && this.#fillDropout !== null;
     return compileHead(this.#session, this.#adapter, kind, training);
   }
@@ -79,7 +86,7 @@ export class Head {
   /** Logits of rows [N, D], [N, V]; the caller releases them. */
   async logits(hidden: HostTensor<"float32">): Promise<HostTensor<"float32">> {
     const { pool, model } = this.#session;
-    if (this.#vocabulary) {
+    if (this.#vocabulary && this.#product === null) {
       const logits = pool.acquire("float32", [hidden.shape[0] as number, model.numOutputs]);
       await this.#vocabulary.logits(hidden, logits.data);
       return logits;
@@ -102,7 +109,7 @@ export class Head {
   /** Writes the log-probability of the label of each labelled position of x [B, T, D] into memory of the caller. */
   async logProbs(x: HostTensor<"float32">, labelled: LabelledPositions, into: Float32Array): Promise<void> {
     const { pool } = this.#session;
-    if (this.#vocabulary) {
+    if (this.#vocabulary && this.#product === null) {
       const positions = this.#gatherLabelled(x, labelled);
       await this.#vocabulary.logProbs(positions, into);
       for (const { hidden } of positions) pool.release(hidden);

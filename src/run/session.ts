@@ -116,7 +116,8 @@ export class Session {
 
   /** Whether a tensor outside the blocks is never held whole in float32: a large one of floats, or a quantized one. */
   isLargeTable(name: string): boolean {
-    const { residency } = this.weights;
+    // An arithmetic that multiplies with the codes of the table has no use for its values.
+    const residency = this.compute.hasHead ? "stored" : this.weights.residency;
     const storageOf = (stored: string): StorageName => this.base.source.storageOf(stored);
     return isLargeTable(this.model, name, residency, this.maxTableBytes, storageOf);
   }

@@ -23,7 +23,7 @@ import { layerNormSuite } from "./layer-norm.ts";
 import { linearCrossEntropySuite } from "./linear-cross-entropy.ts";
 import { logSumExpSuite } from "./log-sum-exp.ts";
 import { absSuite, equalSuite, greaterSuite, maximumSuite } from "./magnitude.ts";
-import { matmulBits4Suite } from "./matmul-bits4.ts";
+import { matmulBitsSuite } from "./matmul-bits.ts";
 import { matmulInt8Suite } from "./matmul-int8.ts";
 import { matmulSuite } from "./matmul.ts";
 import type { OpSuite } from "./op-suite.ts";
@@ -65,7 +65,7 @@ export const OP_SUITES: readonly OpSuite[] = [
   erfSuite,
   geluSuite,
   matmulSuite,
-  matmulBits4Suite,
+  matmulBitsSuite,
   matmulInt8Suite,
   pairwiseDistanceSuite,
   reduceSumSuite,

@@ -18,9 +18,10 @@ import { maximum } from "../../graph/ops/maximum.ts";
 import { reduceMax } from "../../graph/ops/reduce-max.ts";
 import { reduceMean } from "../../graph/ops/reduce-mean.ts";
 import { reshape } from "../../graph/ops/reshape.ts";
+import { transpose } from "../../graph/ops/transpose.ts";
 import { transposed } from "../../linalg/transposed.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
-import type { Compute, Matrix, Product } from "../compute.ts";
+import type { Compute, Matrix, Product, SmoothingRule, TensorReader } from "../compute.ts";
 
 /** Codes as [in, out]. */
 const CODES = ".int8";
@@ -28,19 +29,28 @@ const CODES = ".int8";
 const BACK = ".int8-back";
 const SCALES = ".int8-scales";
 
+/** Factors by the largest entries of inputs and weights. */
+const smoothing: SmoothingRule = (x, weights) => {
+  const ofInputs = largestOfColumns(x);
+  // A channel that was silent in this batch may not be so in the next.
+  const heard = mul(reduceMean(ofInputs, [0]), x.graph.scalar(LEAST_SHARE));
+  const ofWeights = weights.map(largestOfColumns).reduce(maximum);
+  const least = x.graph.scalar(LEAST);
+  return sqrt(div(maximum(ofWeights, least), maximum(maximum(ofInputs, heard), least)));
+};
+
 export const int8: Compute = {
   name: "int8",
   summary:
     "8-bit weights with a scale for each output, 8-bit activations and gradients with a scale for each row: for training and for reading many tokens at once.",
   product: (matrix) => (matrix.role === "router" ? null : int8Product(matrix)),
-  smoothing: (x, weights) => {
-    const ofInputs = largestOfColumns(x);
-    // A channel that was silent in this batch may not be so in the next.
-    const heard = mul(reduceMean(ofInputs, [0]), x.graph.scalar(LEAST_SHARE));
-    const ofWeights = weights.map(largestOfColumns).reduce(maximum);
-    const least = x.graph.scalar(LEAST);
-    return sqrt(div(maximum(ofWeights, least), maximum(maximum(ofInputs, heard), least)));
-  },
+  smoothing,
+};
+
+/** The same without gradients, for programs that bind their weights: one layout of the codes. */
+export const int8Forward: NonNullable<Compute["many"]> = {
+  smoothing,
+  product: (matrix) => (matrix.role === "router" ? null : forwardProduct(matrix)),
 };
 
 /** What is taken for a channel's largest entry at least, of that of the mean channel. */
@@ -61,7 +71,26 @@ function divideColumns(rows: Float32Array, by: Float32Array): void {
   }
 }
 
-function int8Product({ inFeatures, outFeatures, storedTransposed }: Matrix): Product {
+/** Rounds a matrix to codes as [out, in] and scales of outputs. */
+async function roundMatrix(
+  { inFeatures, outFeatures, storedTransposed }: Matrix,
+  reader: TensorReader,
+  back: Int8Array,
+  scales: Float32Array,
+): Promise<void> {
+  const values = new Float32Array(outFeatures * inFeatures);
+  await reader.readInto(values);
+  const rows = storedTransposed ? transposed(values, inFeatures, outFeatures) : values;
+  const smoothing = reader.smoothing();
+  if (smoothing) divideColumns(rows, smoothing.data);
+  for (let n = 0; n < outFeatures; n++) {
+    const row = rows.subarray(n * inFeatures, (n + 1) * inFeatures);
+    scales[n] = roundRow(row, back.subarray(n * inFeatures, (n + 1) * inFeatures));
+  }
+}
+
+function int8Product(matrix: Matrix): Product {
+  const { inFeatures, outFeatures } = matrix;
   return {
     operands: [
       { suffix: CODES, dtype: "int8", shape: [inFeatures, outFeatures] },
@@ -70,25 +99,39 @@ function int8Product({ inFeatures, outFeatures, storedTransposed }: Matrix): Pro
     ],
     binding: "fed",
     prepare: async (reader, memory) => {
-      const values = new Float32Array(outFeatures * inFeatures);
-      await reader.readInto(values);
-      const rows = storedTransposed ? transposed(values, inFeatures, outFeatures) : values;
-      const smoothing = reader.smoothing();
-      if (smoothing) divideColumns(rows, smoothing.data);
       const codes = memory(CODES) as HostTensor<"int8">;
       const back = memory(BACK) as HostTensor<"int8">;
       const scales = memory(SCALES) as HostTensor<"float32">;
-      for (let n = 0; n < outFeatures; n++) {
-        const row = rows.subarray(n * inFeatures, (n + 1) * inFeatures);
-        scales.data[n] = roundRow(row, back.data.subarray(n * inFeatures, (n + 1) * inFeatures));
-      }
+      await roundMatrix(matrix, reader, back.data, scales.data);
       turnRound(back.data, codes.data, outFeatures, inFeatures);
       return { [CODES]: codes, [BACK]: back, [SCALES]: scales };
     },
     project: (x, { [CODES]: codes, [BACK]: back, [SCALES]: scales }) =>
-      matmulInt8(x, codes as Value, back as Value, scales as Value),
+      matmulInt8(x, codes as Value, scales as Value, back),
     dense: ({ [BACK]: back, [SCALES]: scales }) =>
       mul(cast(back as Value, "float32"), reshape(scales as Value, [outFeatures, 1])),
+  };
+}
+
+function forwardProduct(matrix: Matrix): Product {
+  const { inFeatures, outFeatures } = matrix;
+  return {
+    operands: [
+      { suffix: CODES, dtype: "int8", shape: [inFeatures, outFeatures] },
+      { suffix: SCALES, dtype: "float32", shape: [outFeatures] },
+    ],
+    binding: "bound",
+    prepare: async (reader, memory) => {
+      const codes = memory(CODES) as HostTensor<"int8">;
+      const scales = memory(SCALES) as HostTensor<"float32">;
+      const rows = new Int8Array(codes.data.length);
+      await roundMatrix(matrix, reader, rows, scales.data);
+      turnRound(rows, codes.data, outFeatures, inFeatures);
+      return { [CODES]: codes, [SCALES]: scales };
+    },
+    project: (x, { [CODES]: codes, [SCALES]: scales }) => matmulInt8(x, codes as Value, scales as Value),
+    dense: ({ [CODES]: codes, [SCALES]: scales }) =>
+      transpose(mul(cast(codes as Value, "float32"), scales as Value), [1, 0]),
   };
 }
 

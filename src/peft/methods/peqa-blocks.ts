@@ -9,7 +9,7 @@ import type { Value } from "../../graph/graph.ts";
 import { cast } from "../../graph/ops/cast.ts";
 import { concat } from "../../graph/ops/concat.ts";
 import { add, mul, sub } from "../../graph/ops/elementwise.ts";
-import { BITS4_BLOCK, blockSums, matmulBits4 } from "../../graph/ops/matmul-bits4.ts";
+import { BITS_BLOCK, blockSums, matmulBits } from "../../graph/ops/matmul-bits.ts";
 import { matmul } from "../../graph/ops/matmul.ts";
 import { reduceSum } from "../../graph/ops/reduce-expand.ts";
 import { reshape } from "../../graph/ops/reshape.ts";
@@ -24,6 +24,8 @@ export const BLOCKS = "peqa_blocks";
 /** The code of zero in 4 bits. */
 const MIDDLE = 8;
 const HALF = 16;
+/** How they are multiplied. */
+const IN_FLOAT32 = { bits: 4, activations: "float32" } as const;
 
 type Sizes = Pick<SiteSpec, "inFeatures" | "outFeatures">;
 
@@ -37,9 +39,9 @@ interface Shift {
 
 /** Shape of the blocks of a weight, halves of 8 bits below each other; null: its groups are not made of blocks. */
 export function blocksShape({ inFeatures, outFeatures }: Sizes, format: AffineFormat): number[] | null {
-  if ((format.factor ?? format).groupSize % BITS4_BLOCK !== 0) return null;
+  if ((format.factor ?? format).groupSize % BITS_BLOCK !== 0) return null;
   const numRows = format.bits === 8 ? 2 * outFeatures : outFeatures;
-  return [numRows, inFeatures / BITS4_BLOCK, BITS4_BLOCK / 2];
+  return [numRows, inFeatures / BITS_BLOCK, BITS_BLOCK / 2];
 }
 
 /** Makes the blocks of packed codes [out, bytes]; a view where codes have 4 bits. */
@@ -97,7 +99,7 @@ export function isOneScale({ inFeatures }: Sizes, { groupSize, factor }: AffineF
 export function projectSteps(x: Value, values: SiteValues, sizes: Sizes, format: AffineFormat): Value {
   const { outFeatures, inFeatures } = sizes;
   const { [BLOCKS]: blocks, [ZERO]: zeros } = values;
-  const y = product(x, blocks!, onesOf(x, outFeatures, inFeatures / BITS4_BLOCK), sizes, format);
+  const y = product(x, blocks!, onesOf(x, outFeatures, inFeatures / BITS_BLOCK), sizes, format);
   const offset = offsetOf(x, zeros, undefined, format);
   return offset ? add(y, mul(blockSums(x, inFeatures), flat(offset))) : y;
 }
@@ -122,7 +124,7 @@ export function projectBlocks(
   const size = factor?.groupSize ?? groupSize;
   const inFactors = repeated(scale, groupSize / size);
   const steps = factors ? mul(inFactors, cast(factors, "float32")) : inFactors;
-  const y = product(x, blocks!, repeated(steps, size / BITS4_BLOCK), sizes, format);
+  const y = product(x, blocks!, repeated(steps, size / BITS_BLOCK), sizes, format);
   return offset ? add(y, matmul(blockSums(x, size), mul(inFactors, offset), { transB: true })) : y;
 }
 
@@ -147,9 +149,9 @@ function product(
   { outFeatures }: Sizes,
   { bits }: AffineFormat,
 ): Value {
-  if (bits < 8) return matmulBits4(x, blocks, scales, "float32");
+  if (bits < 8) return matmulBits(x, blocks, scales, IN_FLOAT32);
   const both = concat([mul(scales, x.graph.scalar(HALF)), scales], 0);
-  const halves = matmulBits4(x, blocks, both, "float32");
+  const halves = matmulBits(x, blocks, both, IN_FLOAT32);
   const lead = x.shape.slice(0, -1);
   const summed = reduceSum(reshape(halves, [...lead, 2, outFeatures]), [lead.length]);
   return reshape(summed, [...lead, outFeatures]);

@@ -36,7 +36,7 @@ export async function measureRates(
   ): Promise<number> => runRate(engine, nowMs, { name: `rate-${kind}`, inputs, outputs: { y } }, kind);
   return {
     float32: await rate({ x, weight }, matmul(x, weight, { transB: true }), "float32"),
-    int8: await rate({ x, codes, back, scales }, matmulInt8(x, codes, back, scales), "int8"),
+    int8: await rate({ x, codes, back, scales }, matmulInt8(x, codes, scales, back), "int8"),
     movedBytes: await rate({ a, b }, add(a, b), "movedBytes"),
     readBytes: await readingRate(nowMs),
   };

@@ -1,0 +1,128 @@
+/**
+ * @file Product with a matrix of codes of 4 or 8 bits in blocks that share a scale.
+ *
+ *   y[.., n] = Σ_k x[.., k] · W[n, k]     W[n, k] = scale[n, ⌊k/size⌋] · (code[n, k] − middle)     middle = 2^(bits − 1)
+ *
+ * Codes of 4 bits lie two a byte, the even one in the low half. With `activations` "int8" each block of x is rounded to 8 bits
+ * with a scale of its own, which is several times faster at one row; the gradient takes the rounding for the identity. ONNX
+ * Runtime is fast when codes are constants of the program, and a hundred times slower when they are fed; scales may be fed.
+ */
+import { MICROSOFT } from "../emitter.ts";
+import type { Value } from "../graph.ts";
+import { type Op, applyOne } from "../op.ts";
+import { showShape } from "../shape.ts";
+import { cast } from "./cast.ts";
+import { mul, sub } from "./elementwise.ts";
+import { flattenRows, matmul } from "./matmul.ts";
+import { reduceSum } from "./reduce-expand.ts";
+import { reshape } from "./reshape.ts";
+import { unpackCodes } from "./unpack-codes.ts";
+
+/** Columns that share a scale, where nothing says otherwise. */
+export const BITS_BLOCK = 32;
+/** What ONNX Runtime takes at least. */
+const LEAST_BLOCK = 16;
+/** Accuracy levels of ONNX Runtime's operator: how x is rounded before it is multiplied. */
+const ACCURACY = { float32: 1, int8: 4 } as const;
+
+/** Bits of a code. */
+export type BlockBits = 4 | 8;
+
+/** How codes are kept, and what is multiplied with them. */
+export interface MatmulBitsOptions {
+  readonly bits: BlockBits;
+  readonly activations: keyof typeof ACCURACY;
+}
+
+type BitsAttributes = Readonly<Record<string, unknown>> & MatmulBitsOptions;
+
+/** The code of zero. */
+export function middleOf(bits: BlockBits): number {
+  return 2 ** (bits - 1);
+}
+
+export const matmulBitsOp: Op<BitsAttributes, readonly [Value, Value, Value]> = {
+  name: "matmulBits",
+  infer: ([x, codes, scales], { bits }) => {
+    if (x.dtype !== "float32" || codes.dtype !== "uint8" || scales.dtype !== "float32") {
+      throw new TypeError(
+        `Cannot multiply ${x.dtype} by codes ${codes.dtype} with scales ${scales.dtype}: expected float32, uint8 and float32`,
+      );
+    }
+    const [numRows, numBlocks, size] = codes.shape.length === 3 ? codeShape(codes, bits) : [0, 0, 0];
+    const isWhole = size >= LEAST_BLOCK && Number.isInteger(Math.log2(size));
+    if (!isWhole || x.shape.length < 2 || x.shape.at(-1) !== numBlocks * size) {
+      throw new RangeError(
+        `Cannot multiply ${showShape(x.shape)} by codes ${showShape(codes.shape)} of ${bits} bits: expected [out, blocks, bytes of a block]`,
+      );
+    }
+    if (scales.shape.length !== 2 || scales.shape[0] !== numRows || scales.shape[1] !== numBlocks) {
+      throw new RangeError(
+        `Cannot multiply by codes ${showShape(codes.shape)} with scales ${showShape(scales.shape)}: expected one a block`,
+      );
+    }
+    return [{ dtype: "float32", shape: [...x.shape.slice(0, -1), numRows] }];
+  },
+  emit: (node, emitter) => {
+    const { bits, activations } = node.attributes;
+    const [numRows, numBlocks, size] = codeShape(node.inputs[1], bits);
+    emitter.simple(
+      node,
+      "MatMulNBits",
+      {
+        K: numBlocks * size,
+        N: numRows,
+        bits,
+        block_size: size,
+        accuracy_level: ACCURACY[activations],
+      },
+      MICROSOFT,
+    );
+  },
+  vjp: ({ inputs: [x, codes, scales], attributes: { bits } }, [g]) => {
+    const dWeight = matmul(flattenRows(g), flattenRows(x), { transA: true });
+    const perCode = reshape(mul(dWeight, stepsOf(codes, bits)), codeShape(codes, bits));
+    return [
+      matmul(g, weightOfBits(codes, scales, bits)),
+      null,
+      reshape(reduceSum(perCode, [2]), scales.shape),
+    ];
+  },
+};
+
+/** [out, blocks, codes of a block] */
+function codeShape(
+  { shape: [numRows, numBlocks, numBytes] }: Value,
+  bits: BlockBits,
+): [number, number, number] {
+  return [numRows as number, numBlocks as number, ((numBytes as number) * 8) / bits];
+}
+
+/** The codes [out, in] as steps from zero. */
+function stepsOf(codes: Value, bits: BlockBits): Value {
+  const [numRows, numBlocks, size] = codeShape(codes, bits);
+  const columns = numBlocks * size;
+  const packed = reshape(codes, [numRows, (columns * bits) / 8]);
+  const unpacked = bits === 8 ? cast(packed, "float32") : unpackCodes(packed, bits, columns);
+  return sub(unpacked, codes.graph.scalar(middleOf(bits)));
+}
+
+/** The matrix [out, in] in float32 of codes [out, blocks, bytes] and scales [out, blocks]. */
+export function weightOfBits(codes: Value, scales: Value, bits: BlockBits): Value {
+  const [numRows, numBlocks, size] = codeShape(codes, bits);
+  const steps = reshape(stepsOf(codes, bits), [numRows, numBlocks, size]);
+  return reshape(mul(steps, reshape(scales, [numRows, numBlocks, 1])), [numRows, numBlocks * size]);
+}
+
+/** Multiplies x [..., in] with codes [out, blocks, bytes of a block] and scales [out, blocks]: [..., out]. */
+export function matmulBits(x: Value, codes: Value, scales: Value, options: MatmulBitsOptions): Value {
+  return applyOne(matmulBitsOp, [x, codes, scales], { ...options });
+}
+
+/** Sums of the blocks of `size` columns of x [..., in], [..., in/size]: what a constant in each block of a matrix multiplies. */
+export function blockSums(x: Value, size: number): Value {
+  const lead = x.shape.slice(0, -1);
+  const numBlocks = (x.shape.at(-1) as number) / size;
+  const sums = reduceSum(reshape(x, [...lead, numBlocks, size]), [lead.length + 1]);
+  return reshape(sums, [...lead, numBlocks]);
+}

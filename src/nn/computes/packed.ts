@@ -1,0 +1,16 @@
+/**
+ * @file Products with the codes of a file as they are, in blocks of 4 or 8 bits, of activations in 8 bits; with 8-bit whole
+ * numbers where many tokens run at once.
+ */
+import { blockProduct } from "../block-product.ts";
+import type { Compute } from "../compute.ts";
+import { int8Forward } from "./int8.ts";
+
+export const packed: Compute = {
+  name: "packed",
+  summary:
+    "The codes of a file of few bits as they are, with 8-bit activations, for writing text: those of 4 bits in 4, all others in 8, weights that are kept otherwise rounded to 8; the head too. Where several texts are written at once, or a long prompt is read, as int8.",
+  product: (matrix, storage) => blockProduct(matrix, storage, { takes: () => true, rounded: "q8_0" }),
+  many: int8Forward,
+  hasHead: true,
+};

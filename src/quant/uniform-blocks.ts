@@ -1,0 +1,83 @@
+/**
+ * @file Codes of a stored matrix as blocks of 4 or 8 bits around a middle, each with a scale s and maybe an offset o:
+ *
+ *   value = s (code − middle) + o      s = scale · factor      o = s (middle − shift) − scale · zero
+ *
+ * `shift` is what is added to a kind's own code. No code is rounded; s and o are, once, to float32. Kinds of fewer bits are
+ * widened to 8. What is "not-affine", and groups that are as large as each tensor says, have no such blocks.
+ */
+import type { AffineKind } from "./affine.ts";
+import type { StoredTensor } from "./stored-tensor.ts";
+import { type StorageName, STORAGES } from "./storages.ts";
+
+/** How the codes of a kind lie in blocks. */
+export interface BlockForm {
+  readonly bits: 4 | 8;
+  /** Columns of a block. */
+  readonly size: number;
+  readonly hasOffsets: boolean;
+}
+
+/** Memory for the blocks of a matrix: codes two a byte where they have 4 bits; scales and offsets [out, blocks]. */
+export interface BlockMemory {
+  readonly codes: Uint8Array;
+  readonly scales: Float32Array;
+  readonly offsets: Float32Array | null;
+}
+
+/** The code of zero. */
+const MIDDLE = { 4: 8, 8: 128 } as const;
+/** Codes that are widened to 8 bits have 5 at most: so their middle becomes that of 8. */
+const WIDENED_SHIFT = 112;
+
+/** How the codes of a kind lie in blocks; null: they do not. */
+export function blockFormOf(storage: StorageName): BlockForm | null {
+  const { affine } = STORAGES[storage];
+  if (affine === "not-affine") return null;
+  const { bits, groupSize, factor, zero, codes } = affine.format;
+  const size = factor?.groupSize ?? groupSize;
+  if (size === "of-each-tensor" || !(bits === 8 || (bits === 4 && codes === "uint8"))) return null;
+  const hasOffsets = typeof zero !== "number" || (bits === 4 && zero !== MIDDLE[4]);
+  return { bits, size, hasOffsets };
+}
+
+/** Writes the blocks of a matrix whose kind has a form. */
+export function readBlocks({ storage, planes }: StoredTensor, into: BlockMemory): void {
+  const kind = STORAGES[storage].affine as AffineKind;
+  const { bits, codes: type, groupSize, factor: factors, zero: common } = kind.format;
+  const { codes, scale, zero, factor } = kind.read(planes);
+  const shift = bits === 4 ? 0 : shiftOf(type, common);
+  const bytes = new Uint8Array(codes.data.buffer, codes.data.byteOffset, codes.data.length);
+  if (shift === 0) into.codes.set(bytes);
+  else if (shift === MIDDLE[8]) flipSigns(bytes, into.codes);
+  else for (let i = 0; i < bytes.length; i++) into.codes[i] = bytes[i]! + shift;
+  const perScale = factors ? (groupSize as number) / factors.groupSize : 1;
+  for (let block = 0; block < into.scales.length; block++) {
+    const own = scale.data[perScale === 1 ? block : Math.floor(block / perScale)]!;
+    const step = factor ? own * factor.data[block]! : own;
+    into.scales[block] = step;
+    if (!into.offsets) continue;
+    const origin = typeof common === "number" ? common : zero!.data[block]!;
+    into.offsets[block] = step * (MIDDLE[bits as 4 | 8] - shift) - own * origin;
+  }
+}
+
+/** What is added to codes of 8 bits. */
+function shiftOf(type: "uint8" | "int8", zero: AffineKind["format"]["zero"]): number {
+  if (typeof zero === "number") return MIDDLE[8] - zero;
+  return type === "int8" ? MIDDLE[8] : WIDENED_SHIFT;
+}
+
+/** Adds 128 to signed bytes, four at a time. */
+function flipSigns(from: Uint8Array, to: Uint8Array): void {
+  const canWiden = from.byteOffset % 4 === 0 && to.byteOffset % 4 === 0 && from.length % 4 === 0;
+  if (!canWiden) {
+    for (let i = 0; i < from.length; i++) to[i] = from[i]! ^ 0x80;
+    return;
+  }
+  const [words, into] = [from, to].map((b) => new Uint32Array(b.buffer, b.byteOffset, b.length / 4)) as [
+    Uint32Array,
+    Uint32Array,
+  ];
+  for (let i = 0; i < words.length; i++) into[i] = words[i]! ^ 0x80808080;
+}
