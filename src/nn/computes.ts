@@ -2,10 +2,10 @@
 import type { Compute } from "./compute.ts";
 import { f32 } from "./computes/f32.ts";
 import { int8 } from "./computes/int8.ts";
-import { packed } from "./computes/packed.ts";
+import { direct } from "./computes/direct.ts";
 import { w4 } from "./computes/w4.ts";
 
-export const COMPUTES = { f32, int8, w4, packed } as const satisfies Record<string, Compute>;
+export const COMPUTES = { f32, int8, w4, direct } as const satisfies Record<string, Compute>;
 
 /** Name of an arithmetic. */
 export type ComputeName = keyof typeof COMPUTES;

@@ -101,18 +101,18 @@ const WIDTHS: Readonly<Record<string, RawConfig>> = {
 };
 
 /** What each may differ from its own weight in float32, of the size of the outputs: int8 activations are rounded. */
-const PRODUCT_TOLERANCE: Readonly<Record<string, number>> = { int8: 0.02, w4: 0.02, packed: 0.02 };
+const PRODUCT_TOLERANCE: Readonly<Record<string, number>> = { int8: 0.02, w4: 0.02, direct: 0.02 };
 /** The same of the gradient of activations, where it is rounded too. */
 const GRADIENT_TOLERANCE: Readonly<Record<string, number>> = { int8: 0.02 };
 /** What each may differ from the stored weight, of its largest entry. */
-const WEIGHT_TOLERANCE: Readonly<Record<string, number>> = { int8: 1 / 250, w4: 1 / 8, packed: 1 / 120 };
+const WEIGHT_TOLERANCE: Readonly<Record<string, number>> = { int8: 1 / 250, w4: 1 / 8, direct: 1 / 120 };
 /** What a whole model may differ, of the size of its outputs, by how its products are rounded. */
 const roughness = ({ name }: Compute, exact: number): number =>
   Math.max(exact, 3 * (PRODUCT_TOLERANCE[name] ?? 0));
 /** Kinds whose values each keeps. */
 const KEPT: Readonly<Record<string, readonly StorageName[]>> = {
   w4: ["q4_0", "q4_1"],
-  packed: ["q4_0", "q4_1", "q5_0", "q5_1", "q8_0"],
+  direct: ["q4_0", "q4_1", "q5_0", "q5_1", "q8_0"],
 };
 
 function draw(shape: readonly number[], seed: number): Float32Array<ArrayBuffer> {
