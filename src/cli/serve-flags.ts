@@ -29,6 +29,13 @@ export const SERVE_OPTIONS = z.strictObject({
     .string()
     .optional()
     .describe("Folder for uploaded files and fine-tuning jobs; without it nothing is trained"),
+  database: z
+    .string()
+    .optional()
+    .describe(
+      "URL of a PostgreSQL database for jobs, which graft worker processes then train; without it they are kept in the state folder and trained here",
+    ),
+  maxJobs: z.int().positive().default(100).describe("Fine-tuning jobs that may wait; more are refused"),
   policy: z
     .enum(TURN_POLICIES.map(({ name }) => name))
     .default(DEFAULT_POLICY)
@@ -101,7 +108,15 @@ export const SERVE_OPTIONS = z.strictObject({
 export const SERVE_GROUPS = {
   model: [...Object.keys(MODEL), "adapter", "adapterRoot", "servedModelName"],
   engine: ["cacheMemory", "maxBatch", "maxAdapters"],
-  training: ["state", "policy", "targetQueueMs", "targetFirstTokenMs", "targetTokenMs"],
+  training: [
+    "state",
+    "database",
+    "maxJobs",
+    "policy",
+    "targetQueueMs",
+    "targetFirstTokenMs",
+    "targetTokenMs",
+  ],
   server: ["host", "port", "apiKey", "cors", "tlsCert", "tlsKey", "drainSeconds"],
   limits: ["rateLimit", "maxBody", "maxRequestTokens", "maxWaiting", "requestTimeout", "clientTimeout"],
 };

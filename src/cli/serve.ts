@@ -1,12 +1,15 @@
 /** @file `graft serve`: one base and any number of adapters behind an OpenAI-compatible interface. */
 import { randomInt, randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { basename, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import type { z } from "zod";
 import type { NamedAdapter } from "../engine/adapter-pool.ts";
 import { type ServingModel, openServingModel } from "../engine/serving-model.ts";
 import { findPolicy } from "../engine/turn-policies.ts";
 import { UsageError } from "../errors.ts";
+import { openOwnJobs, openSharedJobs } from "../jobs/database/open-jobs.ts";
+import { JobQueue } from "../jobs/job-queue.ts";
+import { systemClock } from "../jobs/system-clock.ts";
 import { StateFolder } from "../jobs/state-folder.ts";
 import { adaptersUnder } from "../server/adapter-root.ts";
 import { type ApiKey, type ReadKeys, adminKeys } from "../server/api-keys.ts";
@@ -37,10 +40,12 @@ export const command = defineCommand({
   async run(options, io) {
     const readKeys = keysOf(options, io.env);
     requireKey(options.host, await readKeys());
+    requireState(options);
     const tls = await readTls(options.tlsCert, options.tlsKey);
     const adapters = options.adapter.map(readNamed);
     // First, so that a second server on the folder is told before it loads anything.
-    const lock = options.state === undefined ? null : await lockRun(options.state, (note) => warn(note, io));
+    const own = options.database === undefined ? options.state : undefined;
+    const lock = own === undefined ? null : await lockRun(own, (note) => warn(note, io));
     try {
       const { name, path } = await findModel({ ...options, adapter: adapters[0]?.path }, io);
       const model = await openServingModel(path, {
@@ -104,9 +109,22 @@ async function serve(
   });
   for (const { name: adapter, path: folder } of adapters) await state.load(adapter, folder);
   if (options.state !== undefined) {
-    const { compute, weights, chatTemplate } = options;
-    const store = new StateFolder(options.state);
-    state.fineTuning = openFineTuning(state, { store, compute, weights, chatTemplate, env: io.env });
+    const { compute, weights, chatTemplate, database } = options;
+    const table =
+      database === undefined ? await openOwnJobs(join(options.state, "db")) : await openSharedJobs(database);
+    const { newId } = state;
+    const queue = new JobQueue({ table, maxWaiting: options.maxJobs, now: () => state.seconds(), newId });
+    state.fineTuning = openFineTuning(state, {
+      files: new StateFolder(options.state),
+      queue,
+      trainsHere: database === undefined,
+      compute,
+      weights,
+      chatTemplate,
+      clock: systemClock,
+      env: io.env,
+      onTrouble: (error) => warn(messageOf(error), io),
+    });
   }
   const app = createApp(state, ROUTES, {
     readKeys,
@@ -117,12 +135,12 @@ async function serve(
   io.emit({ event: "listening", url, model: state.name, adapters: adapters.map((each) => each.name) });
   tell(io, url, state);
   try {
-    await state.fineTuning?.runner.start();
+    await state.fineTuning?.start();
     if (!io.signal.aborted) await once(io.signal, "abort");
   } finally {
     state.isDraining = true;
     io.stderr("stopping: texts in work may go on, new requests are refused");
-    await Promise.all([stop(options.drainSeconds * 1000), state.fineTuning?.runner.close()]);
+    await Promise.all([stop(options.drainSeconds * 1000), state.fineTuning?.close()]);
   }
   io.emit({ event: "stopped" });
 }
@@ -152,6 +170,22 @@ function keysOf({ apiKey, state }: z.output<typeof SERVE_OPTIONS>, env: NodeJS.P
     const kept = (await file?.read()) ?? null;
     return given.length === 0 ? kept : [...given, ...(kept ?? [])];
   };
+}
+
+/** Jobs in a database still need a folder for their files. @throws UsageError "usage/flag" */
+function requireState({ database, state }: z.output<typeof SERVE_OPTIONS>): void {
+  if (database === undefined || state !== undefined) return;
+  throw new UsageError(
+    "usage/flag",
+    "Cannot use --database without --state: files and adapters need a folder",
+    {
+      hint: "Give --state FOLDER, which workers share as their --files.",
+    },
+  );
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** Without a key whoever reaches the port may use it. @throws UsageError "usage/flag" */

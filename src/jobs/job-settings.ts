@@ -23,6 +23,7 @@ export interface JobPlaces {
   readonly compute: TrainOptions["compute"];
   readonly weights: TrainOptions["weights"];
   readonly chatTemplate?: string | undefined;
+  readonly threads?: number | undefined;
 }
 
 /** Settings that are the server's to make. */

@@ -1,41 +1,26 @@
 /**
- * @file Jobs and files in a folder: files/ID/{file.json, data}, jobs/ID/{job.json, events.jsonl, run/}.
+ * @file Files and runs of jobs in a folder, which servers and workers may share: files/ID/{file.json, data}, jobs/ID/run/.
  *
- * What is one JSON object is replaced as a whole; events are added line by line, and a line that the end of the process has
- * cut is left out.
+ * What is one JSON object is replaced as a whole. Who may write to a run is the queue's to say.
  */
-import { appendFile, mkdir, readFile, readdir, rm } from "node:fs/promises";
-import { basename, extname, join } from "node:path";
-import type { z } from "zod";
+import { cp, mkdir, readFile, readdir, rename, rm } from "node:fs/promises";
+import { basename, extname, isAbsolute, join, relative, resolve } from "node:path";
+import { FailedError } from "../errors.ts";
 import { writeFileAtomic, writeTextAtomic } from "../format/files/atomic.ts";
+import { isLock } from "../format/files/disk/folder-lock.ts";
+import { isTemporary, temporaryName } from "../format/files/disk/temporaries.ts";
 import { bytesFile } from "../format/files/folder-file.ts";
 import { formatJson } from "../format/files/json-file.ts";
 import { toFailedWrite } from "../messages/system-error.ts";
-import {
-  JOB,
-  JOB_EVENT,
-  type Job,
-  type JobCheckpoint,
-  type JobEvent,
-  UPLOADED_FILE,
-  type UploadedFile,
-} from "./job.ts";
-import type { JobStore } from "./job-store.ts";
+import { type JobCheckpoint, UPLOADED_FILE, type UploadedFile } from "./job.ts";
 
 /** Ids are ours, and names of folders. */
-const ID = /^(file|ftjob)-[0-9a-zA-Z]{1,64}$/;
+const ID = /^(file|ftjob)-[0-9a-zA-Z-]{1,64}$/;
 /** Ends of names by which data are read; any other is a list of JSON lines. */
 const DATA_ENDS = new Set([".jsonl", ".json", ".csv", ".tsv", ".parquet", ".txt", ".md"]);
 const CHECKPOINT = /^checkpoint-(\d+)$/;
-
-async function readOr<T>(path: string, read: (text: string) => T, none: T): Promise<T> {
-  try {
-    return read(await readFile(path, "utf8"));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return none;
-    throw error;
-  }
-}
+/** A worker that was lost, and is not, removes a checkpoint while it is copied at most once or twice. */
+const MAX_COPIES = 5;
 
 async function listNames(path: string): Promise<string[]> {
   try {
@@ -46,88 +31,86 @@ async function listNames(path: string): Promise<string[]> {
   }
 }
 
-export class StateFolder implements JobStore {
-  readonly #path: string;
+export class StateFolder {
+  readonly path: string;
 
   constructor(path: string) {
-    this.#path = path;
+    this.path = resolve(path);
   }
 
   #at(kind: "files" | "jobs", id: string, ...rest: readonly string[]): string {
     if (!ID.test(id)) throw new RangeError(`Cannot use "${id}" as an id`);
-    return join(this.#path, kind, id, ...rest);
+    return join(this.path, kind, id, ...rest);
   }
 
-  async #list<T extends { readonly created_at: number; readonly id: string }>(
-    kind: "files" | "jobs",
-    name: string,
-    schema: z.ZodType<T>,
-  ): Promise<T[]> {
-    const ids = (await listNames(join(this.#path, kind))).filter((id) => ID.test(id));
-    const read = ids.map((id) => this.#read(this.#at(kind, id, name), schema));
-    const found = (await Promise.all(read)).filter((each) => each !== null);
-    return found.sort((a, b) => a.created_at - b.created_at || (a.id < b.id ? -1 : 1));
+  /** A path as other machines can find it that have the folder elsewhere. */
+  toShared(path: string): string {
+    const inside = relative(this.path, resolve(path));
+    return inside.startsWith("..") || isAbsolute(inside) ? resolve(path) : inside;
   }
 
-  #read<T>(path: string, schema: z.ZodType<T>): Promise<T | null> {
-    return readOr<T | null>(path, (text) => schema.parse(JSON.parse(text)), null);
+  fromShared(path: string): string {
+    return resolve(this.path, path);
   }
 
-  listJobs(): Promise<Job[]> {
-    return this.#list("jobs", "job.json", JOB);
+  /** The folder of a job's run. */
+  runFolder(job: string, folder: string): string {
+    return this.#at("jobs", job, folder);
   }
 
-  async readJob(id: string): Promise<Job | null> {
-    return ID.test(id) ? await this.#read(this.#at("jobs", id, "job.json"), JOB) : null;
-  }
-
-  async writeJob(job: Job): Promise<void> {
-    await mkdir(this.#at("jobs", job.id), { recursive: true });
-    await writeTextAtomic(this.#at("jobs", job.id, "job.json"), formatJson(job));
-  }
-
-  async addEvent(job: string, event: JobEvent): Promise<void> {
-    const path = this.#at("jobs", job, "events.jsonl");
-    try {
-      await appendFile(path, `${JSON.stringify(event)}\n`);
-    } catch (error) {
-      throw toFailedWrite(error, path);
-    }
-  }
-
-  async listEvents(job: string): Promise<JobEvent[]> {
-    return await readOr(
-      this.#at("jobs", job, "events.jsonl"),
-      (text) => text.split("\n").flatMap((line) => readEvent(line) ?? []),
-      [],
-    );
-  }
-
-  runFolder(job: string): string {
-    return this.#at("jobs", job, "run");
-  }
-
-  async listCheckpoints(job: string): Promise<JobCheckpoint[]> {
-    const folder = this.runFolder(job);
+  /** Those that a run has written, the first first. */
+  async listCheckpoints(job: string, run: string): Promise<JobCheckpoint[]> {
+    const folder = this.runFolder(job, run);
     const steps = (await listNames(folder)).flatMap((name) => CHECKPOINT.exec(name)?.[1] ?? []);
     return steps
       .map((step) => ({ step: Number(step), path: join(folder, `checkpoint-${step}`) }))
       .sort((a, b) => a.step - b.step);
   }
 
-  listFiles(): Promise<UploadedFile[]> {
-    return this.#list("files", "file.json", UPLOADED_FILE);
+  /** Copies a run that another may still write to; the copy is there whole or not at all. @throws FailedError "failed/write" */
+  async copyRun(job: string, from: string, to: string): Promise<void> {
+    const [source, target] = [this.runFolder(job, from), this.runFolder(job, to)];
+    if ((await listNames(source)).length === 0) return;
+    const copy = temporaryName(target);
+    try {
+      for (let numCopies = 1; ; numCopies++) {
+        await rm(copy, { recursive: true, force: true });
+        if (await copySame(source, copy)) break;
+        if (numCopies === MAX_COPIES) {
+          throw new FailedError("failed/write", `Cannot copy the run "${source}": it changes all the time`);
+        }
+      }
+      await rm(target, { recursive: true, force: true });
+      await rename(copy, target);
+    } catch (error) {
+      await rm(copy, { recursive: true, force: true }).catch(() => {});
+      throw toFailedWrite(error, target);
+    }
+  }
+
+  async listFiles(): Promise<UploadedFile[]> {
+    const ids = (await listNames(join(this.path, "files"))).filter((id) => ID.test(id));
+    const found = (await Promise.all(ids.map((id) => this.readFile(id)))).filter((each) => each !== null);
+    return found.sort((a, b) => a.created_at - b.created_at || (a.id < b.id ? -1 : 1));
   }
 
   async readFile(id: string): Promise<UploadedFile | null> {
-    return ID.test(id) ? await this.#read(this.#at("files", id, "file.json"), UPLOADED_FILE) : null;
+    if (!ID.test(id)) return null;
+    try {
+      return UPLOADED_FILE.parse(JSON.parse(await readFile(this.#at("files", id, "file.json"), "utf8")));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+      throw error;
+    }
   }
 
+  /** Path of a file's content. */
   pathOf({ id, filename }: UploadedFile): string {
     const end = extname(filename).toLowerCase();
     return this.#at("files", id, `data${DATA_ENDS.has(end) ? end : ".jsonl"}`);
   }
 
+  /** Keeps an uploaded file. @throws FailedError "failed/write" */
   async addFile(file: UploadedFile, content: Uint8Array): Promise<void> {
     await mkdir(this.#at("files", file.id), { recursive: true });
     const path = this.pathOf(file);
@@ -141,10 +124,17 @@ export class StateFolder implements JobStore {
   }
 }
 
-function readEvent(line: string): JobEvent | null {
+/** Copies a folder without locks and what is being written; false: its checkpoints have changed meanwhile. */
+async function copySame(source: string, copy: string): Promise<boolean> {
+  const checkpoints = async (): Promise<string> =>
+    (await listNames(source)).filter((name) => CHECKPOINT.test(name)).join();
+  const before = await checkpoints();
+  const isKept = (path: string): boolean => !isLock(basename(path)) && !isTemporary(basename(path));
   try {
-    return JOB_EVENT.parse(JSON.parse(line));
-  } catch {
-    return null;
+    await cp(source, copy, { recursive: true, filter: (path) => path === source || isKept(path) });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    return false;
   }
+  return (await checkpoints()) === before;
 }

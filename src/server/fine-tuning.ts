@@ -1,5 +1,6 @@
 /** @file The fine-tuning jobs of a server: which there are, and what their results are called. */
 import type { Job } from "../jobs/job.ts";
+import type { JobRow } from "../jobs/job-table.ts";
 import { ApiError } from "./api-error.ts";
 import type { FineTuning, ServerState } from "./server-state.ts";
 
@@ -20,9 +21,9 @@ export function requireJobs({ fineTuning }: ServerState): FineTuning {
 }
 
 /** Finds a job. @throws ApiError 404 */
-export async function requireJob({ store }: FineTuning, id: string): Promise<Job> {
-  const job = await store.readJob(id);
-  if (job) return job;
+export async function requireJob({ queue }: FineTuning, id: string): Promise<JobRow> {
+  const row = await queue.table.read(id);
+  if (row) return row;
   throw new ApiError(404, `There is no fine-tuning job "${id}"`, {
     code: "job_not_found",
     param: "fine_tuning_job_id",

@@ -3,8 +3,8 @@ import type { ServingModel } from "../engine/serving-model.ts";
 import { UsageError } from "../errors.ts";
 import { nearest } from "../messages/nearest.ts";
 import { ApiError } from "./api-error.ts";
-import type { JobRunner } from "../jobs/job-runner.ts";
-import type { JobStore } from "../jobs/job-store.ts";
+import type { JobQueue } from "../jobs/job-queue.ts";
+import type { StateFolder } from "../jobs/state-folder.ts";
 import type { Limits } from "./limits.ts";
 import type { ServerMetrics } from "./metrics.ts";
 import { TextPlaces } from "./text-places.ts";
@@ -25,10 +25,14 @@ export interface ServerStateParts {
   readonly newSeed: () => number;
 }
 
-/** The jobs of a server, and where they are kept. */
+/** The jobs of a server, and where their files are. */
 export interface FineTuning {
-  readonly store: JobStore;
-  readonly runner: JobRunner;
+  readonly files: StateFolder;
+  readonly queue: JobQueue;
+  /** Takes up what earlier processes have left. */
+  readonly start: () => Promise<void>;
+  /** Stops a training that runs here, after its step, with a checkpoint: the next process goes on. */
+  readonly close: () => Promise<void>;
 }
 
 /** A model as clients choose one. */

@@ -57,6 +57,8 @@ export interface EvaluationPlan {
 export interface FineTuneHooks {
   /** Stops after the step in work, with a checkpoint. */
   readonly signal?: AbortSignal | undefined;
+  /** Whether the store is still this run's to write; when not, it stops after the step in work, without a checkpoint. */
+  readonly mayWrite?: (() => boolean) | undefined;
   /** Largest memory of the process so far, for the log. */
   peakMegabytes(): number;
   readonly betweenBlocks?: BetweenBlocks | undefined;
@@ -208,6 +210,7 @@ class Run {
       if (hooks.signal?.aborted) await this.#stop();
       await this.#beginStep();
       const event = await this.#step();
+      this.#requireStore();
       this.#state.log_history.push({ ...event });
       if (this.#isDue(logEverySteps)) {
         await this.#request.store.log(event);
@@ -337,17 +340,27 @@ class Run {
     const { adapter, store } = this.#request;
     const { global_step: step } = this.#state;
     if (this.#savedStep === step) return;
+    this.#requireStore();
     await requireFinite(adapter, store, step);
     await store.save(this.#state, this.#parts.updater.state);
     this.#savedStep = step;
   }
 
+  #requireStore(): void {
+    if (this.#request.hooks.mayWrite?.() ?? true) return;
+    throw this.#stopped("Somebody else goes on with the run.");
+  }
+
   async #stop(): Promise<never> {
     await this.#save();
-    throw new FailedError(
+    throw this.#stopped("Go on with the same command and --resume.");
+  }
+
+  #stopped(hint: string): FailedError {
+    return new FailedError(
       "train/stopped",
       `Cannot finish: the run was stopped after step ${this.#state.global_step} of ${this.#request.totalSteps}`,
-      { hint: "Go on with the same command and --resume." },
+      { hint },
     );
   }
 
@@ -359,6 +372,7 @@ class Run {
     const goesBack = evaluation !== null && keepsBest(evaluation) && best !== null && best !== step;
     if (goesBack) await store.restore(best);
     await requireFinite(adapter, store, step);
+    this.#requireStore();
     await store.finish(this.#state);
   }
 

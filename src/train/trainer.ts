@@ -42,6 +42,8 @@ export interface TrainHooks {
   readonly onEvent?: (event: TrainEvent) => void;
   /** Stops after the step in work, with a checkpoint. */
   readonly signal?: AbortSignal;
+  /** Whether the folder is still this run's; when not, it stops after the step in work and writes nothing more. */
+  readonly mayWrite?: () => boolean;
   /** Environment that says where models and data are kept; the process's own by default. */
   readonly env?: NodeJS.ProcessEnv;
   /** Keys of the settings that are no defaults: those of the input unless told. */
@@ -227,7 +229,7 @@ function requestOf(
   session: Session,
   { folder, activations }: RunPlaces,
   emit: (event: TrainEvent) => void,
-  { signal, shared }: TrainHooks,
+  { signal, shared, mayWrite }: TrainHooks,
 ): FineTuneRequest {
   const { options, adapter, origin, base, plan, totalSteps, memory, objective, reference } = setup;
   const { heldOut } = setup.data;
@@ -291,6 +293,7 @@ function requestOf(
     settings,
     hooks: {
       signal,
+      mayWrite,
       peakMegabytes,
       betweenBlocks: shared?.betweenBlocks,
       pacer: openPacer(options, signal, (message) => emit({ event: "note", message })),

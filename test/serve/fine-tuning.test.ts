@@ -6,17 +6,26 @@ import { after, test } from "node:test";
 import OpenAI, { toFile } from "openai";
 import { train } from "../../src/train/trainer.ts";
 import { listen } from "../../src/server/listen.ts";
+import { MemoryJobs } from "../jobs/memory-jobs.ts";
 import { temporaryFolder, writeTinyChats } from "../tiny-model.ts";
 import { type TinyServer, serveTiny } from "./tiny-server.ts";
 
 const root = temporaryFolder();
 const chats = writeTinyChats(join(root, "chats.jsonl"), 24);
 
+/** What a database would keep from one server to the next on the same folder. */
+const tables = new Map<string, MemoryJobs>();
+function tableOf(folder: string): MemoryJobs {
+  const table = tables.get(folder) ?? new MemoryJobs();
+  tables.set(folder, table);
+  return table;
+}
+
 async function open(
   folder: string,
 ): Promise<{ client: OpenAI; server: TinyServer; stop: () => Promise<void> }> {
-  const server = await serveTiny(folder);
-  await server.state.fineTuning?.runner.start();
+  const server = await serveTiny(folder, {}, {}, tableOf(folder));
+  await server.state.fineTuning?.start();
   const { url, stop } = await listen(server.app, { host: "127.0.0.1", port: 0 });
   return {
     client: new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0 }),

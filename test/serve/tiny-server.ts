@@ -4,6 +4,9 @@ import { openServingModel } from "../../src/engine/serving-model.ts";
 import { openTextParts } from "../../src/engine/text-model.ts";
 import { adapterFiles } from "../../src/format/adapters/adapter.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
+import { JobQueue } from "../../src/jobs/job-queue.ts";
+import type { JobTable } from "../../src/jobs/job-table.ts";
+import { systemClock } from "../../src/jobs/system-clock.ts";
 import { StateFolder } from "../../src/jobs/state-folder.ts";
 import { findMethod } from "../../src/peft/methods.ts";
 import { adaptersUnder } from "../../src/server/adapter-root.ts";
@@ -13,6 +16,7 @@ import { ServerMetrics } from "../../src/server/metrics.ts";
 import { openFineTuning } from "../../src/server/open-fine-tuning.ts";
 import { ROUTES } from "../../src/server/routes.ts";
 import { ServerState } from "../../src/server/server-state.ts";
+import { MemoryJobs } from "../jobs/memory-jobs.ts";
 import { attachTo, perturb } from "../model-passes.ts";
 import { writeTinyModel } from "../tiny-model.ts";
 
@@ -50,6 +54,7 @@ export async function serveTiny(
   root: string,
   options: Partial<AppOptions> = {},
   limits: Partial<Limits> = {},
+  jobs: JobTable = new MemoryJobs(),
 ): Promise<TinyServer> {
   const path = await writeTinyModel(join(root, "model"));
   await writeTinyAdapter(path, join(root, "adapters", "poet"), "lora", 1);
@@ -71,10 +76,24 @@ export async function serveTiny(
     newId: () => `${numIds++}`,
     newSeed: () => 7,
   });
-  const store = new StateFolder(join(root, "state"));
-  const open = { compute: "f32", weights: "float32", chatTemplate: "chatml" } as const;
-  state.fineTuning = openFineTuning(state, { store, env: process.env, ...open });
+  const queue = new JobQueue({
+    table: jobs,
+    maxWaiting: 8,
+    now: () => state.seconds(),
+    newId: state.newId,
+  });
   const errors: unknown[] = [];
+  const files = new StateFolder(join(root, "state"));
+  const open = { compute: "f32", weights: "float32", chatTemplate: "chatml" } as const;
+  state.fineTuning = openFineTuning(state, {
+    files,
+    queue,
+    trainsHere: true,
+    clock: systemClock,
+    env: process.env,
+    onTrouble: (error) => errors.push(error),
+    ...open,
+  });
   const app = createApp(state, ROUTES, {
     readKeys: async () => null,
     corsOrigins: [],
@@ -92,7 +111,7 @@ export async function serveTiny(
       return { status: answer.status, body: isJson ? await answer.json() : await answer.text() };
     },
     close: async () => {
-      await state.fineTuning?.runner.close();
+      await state.fineTuning?.close();
       await model.close();
     },
   };

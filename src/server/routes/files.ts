@@ -1,14 +1,14 @@
 /** @file /v1/files: data for fine-tuning. */
 import type { UploadedFile } from "../../jobs/job.ts";
-import type { JobStore } from "../../jobs/job-store.ts";
+import type { StateFolder } from "../../jobs/state-folder.ts";
 import { ApiError } from "../api-error.ts";
 import { requireJobs } from "../fine-tuning.ts";
 import { pageOf } from "../pages.ts";
 import { defineRoute } from "../route.ts";
 
 /** Finds a file. @throws ApiError 404 */
-export async function requireFile(store: JobStore, id: string, param = "file_id"): Promise<UploadedFile> {
-  const file = await store.readFile(id);
+export async function requireFile(files: StateFolder, id: string, param = "file_id"): Promise<UploadedFile> {
+  const file = await files.readFile(id);
   if (file) return file;
   throw new ApiError(404, `There is no file "${id}"`, { code: "file_not_found", param });
 }
@@ -48,7 +48,7 @@ export const uploadFile = defineRoute({
   access: "train",
   body: null,
   handle: async ({ bytes, context, state }) => {
-    const { store } = requireJobs(state);
+    const { files } = requireJobs(state);
     const form = await readForm(bytes, context.req.header("content-type"));
     const [file, purpose] = [form?.get("file"), form?.get("purpose")];
     if (!(file instanceof File) || typeof purpose !== "string") {
@@ -68,7 +68,7 @@ export const uploadFile = defineRoute({
       purpose,
       status: "processed",
     };
-    await store.addFile(uploaded, content);
+    await files.addFile(uploaded, content);
     return context.json(uploaded);
   },
 });
@@ -80,7 +80,7 @@ export const listFiles = defineRoute({
   access: "train",
   body: null,
   handle: async ({ context, state }) =>
-    context.json(pageOf(context, await requireJobs(state).store.listFiles())),
+    context.json(pageOf(context, await requireJobs(state).files.listFiles())),
 });
 
 export const getFile = defineRoute({
@@ -90,7 +90,7 @@ export const getFile = defineRoute({
   access: "train",
   body: null,
   handle: async ({ context, state }) =>
-    context.json(await requireFile(requireJobs(state).store, context.req.param("id") ?? "")),
+    context.json(await requireFile(requireJobs(state).files, context.req.param("id") ?? "")),
 });
 
 export const deleteFile = defineRoute({
@@ -100,9 +100,9 @@ export const deleteFile = defineRoute({
   access: "train",
   body: null,
   handle: async ({ context, state }) => {
-    const { store } = requireJobs(state);
-    const { id } = await requireFile(store, context.req.param("id") ?? "");
-    await store.removeFile(id);
+    const { files } = requireJobs(state);
+    const { id } = await requireFile(files, context.req.param("id") ?? "");
+    await files.removeFile(id);
     return context.json({ id, object: "file", deleted: true });
   },
 });

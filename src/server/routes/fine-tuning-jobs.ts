@@ -1,6 +1,7 @@
 /** @file /v1/fine_tuning/jobs: trainings on the base that is served, beside what it writes. */
 import type { Context } from "hono";
 import { HYPERPARAMETERS, type Job, SUPERVISED } from "../../jobs/job.ts";
+import type { JobRow } from "../../jobs/job-table.ts";
 import { ApiError } from "../api-error.ts";
 import { requireJob, requireJobs, resultName } from "../fine-tuning.ts";
 import { JOB_REQUEST, type JobRequest } from "../job-requests.ts";
@@ -23,10 +24,10 @@ export const createJob = defineRoute({
   access: "train",
   body: JOB_REQUEST,
   handle: async ({ body, context, state }) => {
-    const { store, runner } = requireJobs(state);
-    state.adapterOf(body.model);
-    await requireFile(store, body.training_file, "training_file");
-    if (body.validation_file != null) await requireFile(store, body.validation_file, "validation_file");
+    const { files, queue } = requireJobs(state);
+    const adapter = state.adapterOf(body.model);
+    await requireFile(files, body.training_file, "training_file");
+    if (body.validation_file != null) await requireFile(files, body.validation_file, "validation_file");
     const hyperparameters = hyperparametersOf(body);
     const type = body.method?.type ?? SUPERVISED;
     const job: Job = {
@@ -51,7 +52,11 @@ export const createJob = defineRoute({
       metadata: body.metadata ?? null,
       graft: body.graft ?? {},
     };
-    await runner.submit(job);
+    const path = state.list().find(({ id }) => id === adapter)?.path ?? null;
+    const initAdapter = path === null ? null : files.toShared(path);
+    if (!(await queue.submit({ job, base: state.name, initAdapter }))) {
+      throw new ApiError(429, "As many fine-tuning jobs wait as may", { code: "too_many_jobs" });
+    }
     return context.json(job);
   },
 });
@@ -63,14 +68,16 @@ export const listJobs = defineRoute({
   access: "train",
   body: null,
   handle: async ({ context, state }) =>
-    context.json(pageOf(context, (await requireJobs(state).store.listJobs()).toReversed())),
+    context.json(
+      pageOf(context, (await requireJobs(state).queue.table.list()).map(({ job }) => job).toReversed()),
+    ),
 });
 
 function ofJob(
   method: Route["method"],
   rest: string,
   summary: string,
-  answer: (job: Job, state: ServerState, context: Context) => Promise<object>,
+  answer: (row: JobRow, state: ServerState, context: Context) => Promise<object>,
 ): Route {
   return defineRoute({
     method,
@@ -79,8 +86,8 @@ function ofJob(
     access: "train",
     body: null,
     handle: async ({ context, state }) => {
-      const job = await requireJob(requireJobs(state), context.req.param("id") ?? "");
-      return context.json(await answer(job, state, context));
+      const row = await requireJob(requireJobs(state), context.req.param("id") ?? "");
+      return context.json(await answer(row, state, context));
     },
   });
 }
@@ -93,29 +100,29 @@ function requireChanged(changed: Job | null, { id, status }: Job): Job {
   });
 }
 
-export const getJob = ofJob("get", "", "Tell of a job", async (job) => job);
+export const getJob = ofJob("get", "", "Tell of a job", async ({ job }) => job);
 
 export const listJobEvents = ofJob(
   "get",
   "/events",
   "List what a job has told, the newest first",
-  async (job, state, context) =>
-    pageOf(context, (await requireJobs(state).store.listEvents(job.id)).toReversed()),
+  async ({ job }, state, context) =>
+    pageOf(context, (await requireJobs(state).queue.table.listEvents(job.id)).toReversed()),
 );
 
 export const listJobCheckpoints = ofJob(
   "get",
   "/checkpoints",
   "List the checkpoints of a job, the newest first; each can be asked for as a model",
-  async (job, state, context) => {
-    const { store } = requireJobs(state);
-    const events = await store.listEvents(job.id);
+  async ({ job, folder }, state, context) => {
+    const { files, queue } = requireJobs(state);
+    const events = await queue.table.listEvents(job.id);
     const metricsAt = (step: number): object =>
       Object.assign(
         {},
         ...events.map(({ data }) => data).filter((data) => data?.["step"] === step),
       ) as object;
-    const checkpoints = (await store.listCheckpoints(job.id)).map(({ step }) => ({
+    const checkpoints = (await files.listCheckpoints(job.id, folder)).map(({ step }) => ({
       id: `ftckpt-${job.id.slice("ftjob-".length)}-${step}`,
       object: "fine_tuning.job.checkpoint",
       created_at: job.created_at,
@@ -128,19 +135,19 @@ export const listJobCheckpoints = ofJob(
   },
 );
 
-export const cancelJob = ofJob("post", "/cancel", "End a job", async (job, state) =>
-  requireChanged(await requireJobs(state).runner.cancel(job.id), job),
+export const cancelJob = ofJob("post", "/cancel", "End a job", async ({ job }, state) =>
+  requireChanged(await requireJobs(state).queue.cancel(job.id), job),
 );
 
-export const pauseJob = ofJob("post", "/pause", "Stop a job until it is resumed", async (job, state) =>
-  requireChanged(await requireJobs(state).runner.pause(job.id), job),
+export const pauseJob = ofJob("post", "/pause", "Stop a job until it is resumed", async ({ job }, state) =>
+  requireChanged(await requireJobs(state).queue.pause(job.id), job),
 );
 
-export const resumeJob = ofJob("post", "/resume", "Let a paused job go on", async (job, state) => {
+export const resumeJob = ofJob("post", "/resume", "Let a paused job go on", async ({ job }, state) => {
   if (job.status !== "paused") {
     throw new ApiError(400, `The job "${job.id}" is ${job.status}, not paused`, {
       code: "job_is_not_paused",
     });
   }
-  return requireChanged(await requireJobs(state).runner.resume(job.id), job);
+  return requireChanged(await requireJobs(state).queue.resume(job.id), job);
 });

@@ -1,0 +1,12 @@
+/** @file Contract of a PostgreSQL database: what of it is used. */
+
+export interface Connection {
+  /** Runs one statement; its rows, with JSON parsed. */
+  query<R>(text: string, values?: readonly unknown[]): Promise<readonly R[]>;
+}
+
+export interface Database extends Connection {
+  /** Runs work in a transaction: all of it, or, where it throws, nothing. */
+  transaction<T>(work: (connection: Connection) => Promise<T>): Promise<T>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,29 @@
+/** @file Opens the table of jobs: of the database at a URL, or of one inside of this process. Neither is loaded before. */
+import type { Database } from "./database.ts";
+import type { JobTable } from "../job-table.ts";
+
+/** Opens the jobs of a PostgreSQL database, for any number of processes. @throws as `prepareTables` */
+export async function openSharedJobs(url: string): Promise<JobTable> {
+  const { openPostgres } = await import("./postgres.ts");
+  return await open(openPostgres(url));
+}
+
+/** Opens the jobs of a folder, for this process alone. @throws as `prepareTables` */
+export async function openOwnJobs(folder: string): Promise<JobTable> {
+  const { openPglite } = await import("./pglite.ts");
+  return await open(await openPglite(folder));
+}
+
+async function open(database: Database): Promise<JobTable> {
+  const [{ prepareTables }, { SqlJobs }] = await Promise.all([
+    import("./schema.ts"),
+    import("./sql-jobs.ts"),
+  ]);
+  try {
+    await prepareTables(database);
+    return new SqlJobs(database);
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+}

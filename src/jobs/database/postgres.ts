@@ -1,0 +1,95 @@
+/**
+ * @file PostgreSQL by its URL. A connection that is lost is replaced, and what was to be done on it is done again for a
+ * while: everything here is written so that doing it twice is as doing it once.
+ */
+import { setTimeout } from "node:timers/promises";
+import { type ClientBase, Pool } from "pg";
+import { FailedError } from "../../errors.ts";
+import type { Connection, Database } from "./database.ts";
+
+/** Waits between tries, in milliseconds. */
+const WAITS_MS = [50, 200, 800];
+const CONNECT_MS = 5000;
+const STATEMENT_MS = 10_000;
+/** Codes of Node and of PostgreSQL that say nothing about the statement: connections, shutting down, too many clients. */
+const LOST = /^(E[A-Z]+|08.{3}|57P0[1-5]|53300|40001|40P01)$/;
+const LOST_MESSAGE = /connection (terminated|ended)|timeout|not queryable/i;
+
+function isLost(error: unknown): boolean {
+  const { code, message } = error as { readonly code?: unknown; readonly message?: unknown };
+  if (error instanceof AggregateError) return error.errors.some(isLost);
+  return (typeof code === "string" && LOST.test(code)) || LOST_MESSAGE.test(String(message));
+}
+
+function connectionOf(client: ClientBase): Connection {
+  return {
+    query: async <R>(text: string, values: readonly unknown[] = []) =>
+      (await client.query(text, [...values])).rows as R[],
+  };
+}
+
+/** Connects when first asked. @throws FailedError "failed/database" from every call, when nothing answers */
+export function openPostgres(url: string): Database {
+  const pool = new Pool({
+    connectionString: url,
+    max: 8,
+    connectionTimeoutMillis: CONNECT_MS,
+    query_timeout: STATEMENT_MS,
+    idle_in_transaction_session_timeout: STATEMENT_MS,
+    application_name: "graft",
+  });
+  // Of connections that nobody uses; who needs one hears of it then.
+  pool.on("error", () => {});
+  const use = async <T>(work: (connection: Connection, client: ClientBase) => Promise<T>): Promise<T> => {
+    for (let at = 0; ; at++) {
+      try {
+        const client = await pool.connect();
+        let isBroken = true;
+        client.on("error", ignore);
+        try {
+          const result = await work(connectionOf(client), client);
+          isBroken = false;
+          return result;
+        } catch (error) {
+          isBroken = isLost(error);
+          throw error;
+        } finally {
+          client.off("error", ignore);
+          client.release(isBroken);
+        }
+      } catch (error) {
+        if (!isLost(error)) throw error;
+        const waitMs = WAITS_MS[at];
+        if (waitMs === undefined) throw unreachable(error);
+        await setTimeout(waitMs);
+      }
+    }
+  };
+  return {
+    query: (text, values) => use((connection) => connection.query(text, values)),
+    transaction: (work) =>
+      use(async (connection) => {
+        await connection.query("begin");
+        try {
+          const result = await work(connection);
+          await connection.query("commit");
+          return result;
+        } catch (error) {
+          await connection.query("rollback").catch(ignore);
+          throw error;
+        }
+      }),
+    close: () => pool.end(),
+  };
+}
+
+function ignore(): void {}
+
+function unreachable(error: unknown): FailedError {
+  const first: unknown = error instanceof AggregateError ? error.errors[0] : error;
+  const found = first instanceof Error ? first.message : String(first);
+  return new FailedError("failed/database", `Cannot reach the database: ${found}`, {
+    hint: "Look whether it runs, and whether --database is its URL.",
+    cause: error,
+  });
+}

@@ -1,0 +1,127 @@
+/**
+ * @file The table of jobs in PostgreSQL. A row is locked while it is decided about; who looks for the next one passes by those
+ * that others have locked (SKIP LOCKED), so that any number of workers ask at a time.
+ */
+import { z } from "zod";
+import { JOB, JOB_EVENT, type JobEvent } from "../job.ts";
+import { type DecideOnRow, type JobRow, type JobTable, TO_DO } from "../job-table.ts";
+import type { Connection, Database } from "./database.ts";
+
+/** Held while a job is added, so that no more wait than may. */
+const ADDING = 7_265_386_113;
+/** The database's own clock, and not that of when the transaction began. */
+const NOW = "(extract(epoch from clock_timestamp()) * 1000)::float8";
+const DO = TO_DO.map((status) => `'${status}'`).join(", ");
+
+const ROW = z.object({
+  job: JOB,
+  base: z.string(),
+  initAdapter: z.string().nullable(),
+  folder: z.string(),
+  token: z.int(),
+  owner: z.string().nullable(),
+  leaseUntilMs: z.number().nullable(),
+  maxSteps: z.int(),
+  numLost: z.int(),
+});
+
+interface Found {
+  readonly content: unknown;
+  readonly now_ms: number;
+}
+
+export class SqlJobs implements JobTable {
+  readonly #database: Database;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  insert(row: JobRow, events: readonly JobEvent[], maxWaiting: number): Promise<boolean> {
+    return this.#database.transaction(async (connection) => {
+      await connection.query("select pg_advisory_xact_lock($1)", [ADDING]);
+      const [is] = await connection.query("select 1 from graft.jobs where id = $1", [row.job.id]);
+      if (is) return true;
+      const [waiting] = await connection.query<{ count: number }>(
+        "select count(*)::int as count from graft.jobs where status = 'queued'",
+      );
+      if ((waiting?.count ?? 0) >= maxWaiting) return false;
+      await connection.query(
+        "insert into graft.jobs (id, base, status, lease_until_ms, content) values ($1, $2, $3, $4, $5)",
+        [row.job.id, row.base, row.job.status, row.leaseUntilMs, JSON.stringify(row)],
+      );
+      await addEvents(connection, row.job.id, events);
+      return true;
+    });
+  }
+
+  withJob<T>(id: string, decide: DecideOnRow<T>): Promise<T | null> {
+    return this.#decide(
+      `select content, ${NOW} as now_ms from graft.jobs where id = $1 for update`,
+      id,
+      decide,
+    );
+  }
+
+  withNext<T>(base: string, decide: DecideOnRow<T>): Promise<T | null> {
+    const free = `base = $1 and status in (${DO}) and (lease_until_ms is null or lease_until_ms < ${NOW})`;
+    const next = `select content, ${NOW} as now_ms from graft.jobs where ${free} order by place limit 1 for update skip locked`;
+    return this.#decide(next, base, decide);
+  }
+
+  #decide<T>(select: string, value: string, decide: DecideOnRow<T>): Promise<T | null> {
+    return this.#database.transaction(async (connection) => {
+      const [found] = await connection.query<Found>(select, [value]);
+      if (!found) return null;
+      const before = ROW.parse(found.content);
+      const { row, events = [], result } = decide(before, found.now_ms);
+      if (row) {
+        await connection.query(
+          "update graft.jobs set status = $2, lease_until_ms = $3, content = $4 where id = $1",
+          [row.job.id, row.job.status, row.leaseUntilMs, JSON.stringify(row)],
+        );
+      }
+      await addEvents(connection, before.job.id, events);
+      return result;
+    });
+  }
+
+  async read(id: string): Promise<JobRow | null> {
+    const [found] = await this.#database.query<Found>("select content from graft.jobs where id = $1", [id]);
+    return found ? ROW.parse(found.content) : null;
+  }
+
+  async list(): Promise<JobRow[]> {
+    const found = await this.#database.query<Found>("select content from graft.jobs order by place");
+    return found.map(({ content }) => ROW.parse(content));
+  }
+
+  async listSucceeded(): Promise<string[]> {
+    const found = await this.#database.query<{ id: string }>(
+      "select id from graft.jobs where status = 'succeeded' order by place",
+    );
+    return found.map(({ id }) => id);
+  }
+
+  async listEvents(id: string): Promise<JobEvent[]> {
+    const found = await this.#database.query<Found>(
+      "select content from graft.events where job = $1 order by place",
+      [id],
+    );
+    return found.map(({ content }) => JOB_EVENT.parse(content));
+  }
+
+  close(): Promise<void> {
+    return this.#database.close();
+  }
+}
+
+async function addEvents(connection: Connection, job: string, events: readonly JobEvent[]): Promise<void> {
+  if (events.length === 0) return;
+  await connection.query(
+    `insert into graft.events (id, job, content)
+      select event ->> 'id', $1, event from jsonb_array_elements($2::jsonb) with ordinality as e (event, nth)
+      order by nth on conflict (id) do nothing`,
+    [job, JSON.stringify(events)],
+  );
+}

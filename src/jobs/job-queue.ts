@@ -1,0 +1,214 @@
+/**
+ * @file Who works on which job: taking one with a lease, keeping it, losing it; and what clients do to it.
+ *
+ * Every lease has a number, larger than all before it for that job. What an owner says counts only with the newest number,
+ * looked at in the transaction that does it: so a job ends once, whatever owners that were thought dead still do.
+ */
+import { type Job, type JobEvent, type JobStatus, hasEnded } from "./job.ts";
+import type { JobRow, JobTable, RowDecision } from "./job-table.ts";
+
+/** Owners in a row that may vanish at the same place before the job is at fault. */
+const MAX_LOST = 5;
+const ACTIVE: ReadonlySet<JobStatus> = new Set(["validating_files", "running"]);
+
+export interface JobQueueOptions {
+  readonly table: JobTable;
+  /** Of a new row. */
+  readonly maxWaiting: number;
+  /** In seconds. */
+  readonly now: () => number;
+  readonly newId: () => string;
+}
+
+/** What a job tells, before it has an id and a time. */
+export interface Telling {
+  readonly level?: JobEvent["level"];
+  readonly message: string;
+  readonly data?: Record<string, unknown> | null;
+}
+
+/** A job in hand. */
+export interface TakenJob {
+  readonly row: JobRow;
+  /** The one before did not give it back, and may still write. */
+  readonly isFromLost: boolean;
+}
+
+/** What an owner hears: the job is its own; somebody else's; or its own, but to be stopped. */
+export type Held = "held" | "lost" | "stopped";
+
+export class JobQueue {
+  readonly table: JobTable;
+  readonly #options: JobQueueOptions;
+  /** Told at once of what happens in this process. */
+  readonly #listeners = new Set<(id: string, what: "waits" | "stopped") => void>();
+
+  constructor(options: JobQueueOptions) {
+    this.table = options.table;
+    this.#options = options;
+  }
+
+  /** Calls back when a job of this process's clients waits, or is to be stopped. */
+  listen(listener: (id: string, what: "waits" | "stopped") => void): void {
+    this.#listeners.add(listener);
+  }
+
+  /** Puts a new job into the queue; false: too many wait. */
+  async submit(given: Pick<JobRow, "job" | "base" | "initAdapter">): Promise<boolean> {
+    const row: JobRow = {
+      ...given,
+      folder: "run",
+      token: 0,
+      owner: null,
+      leaseUntilMs: null,
+      maxSteps: 0,
+      numLost: 0,
+    };
+    const { id } = given.job;
+    const events = [this.eventOf({ message: `Created fine-tuning job: ${id}` })];
+    if (!(await this.table.insert(row, events, this.#options.maxWaiting))) return false;
+    this.#tell(id, "waits");
+    return true;
+  }
+
+  /** Ends a job; what it has trained stays in its folder. Null: it has ended before. */
+  cancel(id: string): Promise<Job | null> {
+    return this.#stop(id, { status: "cancelled", finished_at: this.#options.now() });
+  }
+
+  /** Stops a job until it is resumed. Null: it has ended before. */
+  pause(id: string): Promise<Job | null> {
+    return this.#stop(id, { status: "paused" });
+  }
+
+  /** Null: it has ended before. */
+  async resume(id: string): Promise<Job | null> {
+    const queued = await this.#change(id, { status: "queued" }, "The job goes on");
+    if (queued) this.#tell(id, "waits");
+    return queued;
+  }
+
+  async #stop(id: string, change: Partial<Job>): Promise<Job | null> {
+    const changed = await this.#change(id, change, `The job is ${change.status}`);
+    if (changed) this.#tell(id, "stopped");
+    return changed;
+  }
+
+  #change(id: string, change: Partial<Job>, message: string): Promise<Job | null> {
+    return this.table.withJob<Job | null>(id, (row) => {
+      if (hasEnded(row.job)) return { result: null };
+      const job = { ...row.job, ...change };
+      return { row: { ...row, job }, events: [this.eventOf({ message })], result: job };
+    });
+  }
+
+  /** Takes the oldest job of a base that nobody has, for so long. */
+  async take(base: string, owner: string, leaseMs: number): Promise<TakenJob | null> {
+    for (;;) {
+      const taken = await this.table.withNext<TakenJob | "at fault">(base, (row, nowMs) => {
+        const isFromLost = row.leaseUntilMs !== null;
+        const numLost = row.numLost + Number(isFromLost);
+        if (numLost > MAX_LOST) return this.#giveUp(row);
+        const next: JobRow = {
+          ...row,
+          job: { ...row.job, status: "validating_files" },
+          token: row.token + 1,
+          owner,
+          leaseUntilMs: nowMs + leaseMs,
+          numLost,
+        };
+        const events = [
+          ...(isFromLost
+            ? [{ message: "Its worker was lost; the job goes on", level: "warn" } as const]
+            : []),
+          { message: "Validating the files" },
+        ].map((event) => this.eventOf(event));
+        return { row: next, events, result: { row: next, isFromLost } };
+      });
+      if (taken !== "at fault") return taken;
+    }
+  }
+
+  #giveUp(row: JobRow): RowDecision<"at fault"> {
+    const message = `${MAX_LOST + 1} workers in a row were lost at this job`;
+    const error = { code: "worker_lost", message, param: null };
+    const job: Job = { ...row.job, status: "failed", finished_at: this.#options.now(), error };
+    return {
+      row: { ...row, job, owner: null, leaseUntilMs: null },
+      events: [this.eventOf({ level: "error", message: `The job has failed: ${message}` })],
+      result: "at fault",
+    };
+  }
+
+  /** Keeps a job for so long from now, with what it has told. `numSteps`: how far it has come. */
+  async keep(
+    { job: { id }, token }: JobRow,
+    leaseMs: number,
+    numSteps: number,
+    events: readonly JobEvent[],
+  ): Promise<Held> {
+    const held = await this.table.withJob<Held>(id, (row, nowMs) => {
+      if (row.token !== token || row.leaseUntilMs === null) return { result: "lost" };
+      const leaseUntilMs = nowMs + leaseMs;
+      const isFurther = numSteps > row.maxSteps;
+      const kept = { ...row, leaseUntilMs, ...(isFurther ? { maxSteps: numSteps, numLost: 0 } : {}) };
+      return { row: kept, events, result: ACTIVE.has(row.job.status) ? "held" : "stopped" };
+    });
+    return held ?? "lost";
+  }
+
+  /** Changes a job that an owner has. Null: it is not its own any more, or was stopped. Again the same: as once. */
+  async changeOwn(
+    { job: { id }, token }: JobRow,
+    change: Partial<Job>,
+    telling: readonly JobEvent[],
+    more: Partial<Pick<JobRow, "folder">> = {},
+  ): Promise<JobRow | null> {
+    return await this.table.withJob<JobRow | null>(id, (row) => {
+      if (row.token !== token) return { result: null };
+      // What was done, but not heard of, is done.
+      if (hasEnded(row.job) && row.job.status === change.status) return { result: row };
+      if (!ACTIVE.has(row.job.status)) return { result: null };
+      const job = { ...row.job, ...change };
+      const isOver = !ACTIVE.has(job.status);
+      const next = { ...row, ...more, job, ...(isOver ? { owner: null, leaseUntilMs: null } : {}) };
+      return { row: next, events: telling, result: next };
+    });
+  }
+
+  /** Lets go of a job that an owner has, and will not write to any more; one that was not stopped waits again. */
+  async giveBack({ job: { id }, token }: JobRow, events: readonly JobEvent[] = []): Promise<void> {
+    const waits = await this.table.withJob<boolean>(id, (row) => {
+      if (row.token !== token || row.leaseUntilMs === null) return { result: false };
+      const status = ACTIVE.has(row.job.status) ? "queued" : row.job.status;
+      const job: Job = { ...row.job, status };
+      return { row: { ...row, job, owner: null, leaseUntilMs: null }, events, result: status === "queued" };
+    });
+    if (waits) this.#tell(id, "waits");
+  }
+
+  /** Takes all jobs back from owners that are known to be gone: the table was theirs alone, as it is now ours. */
+  async takeBackAll(): Promise<void> {
+    for (const row of await this.table.list()) {
+      if (row.leaseUntilMs === null) continue;
+      await this.giveBack(row, [this.eventOf({ message: "The server was started again; the job goes on" })]);
+    }
+  }
+
+  /** Makes what a job tells. */
+  eventOf({ level = "info", message, data = null }: Telling): JobEvent {
+    return {
+      id: `ftevent-${this.#options.newId()}`,
+      object: "fine_tuning.job.event",
+      created_at: this.#options.now(),
+      level,
+      message,
+      type: data && "step" in data ? "metrics" : "message",
+      data,
+    };
+  }
+
+  #tell(id: string, what: "waits" | "stopped"): void {
+    for (const listener of this.#listeners) listener(id, what);
+  }
+}

@@ -1,0 +1,62 @@
+/**
+ * @file Contract of the table in which jobs wait and are worked on. It only keeps rows and locks them one at a time; what a
+ * lock is used for is decided in job-queue.ts, once for every kind of table.
+ */
+import type { Job, JobEvent } from "./job.ts";
+
+/** A job, who has it, and where it is trained. */
+export interface JobRow {
+  readonly job: Job;
+  /** Name of the model that it is trained on: a worker has one. */
+  readonly base: string;
+  /** Folder of the adapter that it goes on from. */
+  readonly initAdapter: string | null;
+  /** The folder that it is trained in, beside those of other jobs. */
+  readonly folder: string;
+  /** Counts how often it was taken: who has an older number has lost it. */
+  readonly token: number;
+  readonly owner: string | null;
+  /** Until when it is its owner's, in the table's milliseconds; null: it is nobody's. */
+  readonly leaseUntilMs: number | null;
+  /** The most steps that any owner has told of. */
+  readonly maxSteps: number;
+  /** Owners in a row that were lost before they came further. */
+  readonly numLost: number;
+}
+
+/** What is done about a row that is locked. */
+export interface RowDecision<T> {
+  /** Takes the row's place; unless given it stays as it is. */
+  readonly row?: JobRow;
+  /** Added to what the job has told; those that it has told already, by their ids, are not. */
+  readonly events?: readonly JobEvent[];
+  readonly result: T;
+}
+
+/** Decides about a row that nobody else can change meanwhile. `nowMs`: the table's clock, one for all workers. */
+export type DecideOnRow<T> = (row: JobRow, nowMs: number) => RowDecision<T>;
+
+export interface JobTable {
+  /** Adds a job; true also where it is there already. False: as many wait as may. */
+  insert(row: JobRow, events: readonly JobEvent[], maxWaiting: number): Promise<boolean>;
+  /** Locks a job, and does all of the decision or nothing. Null: there is none. */
+  withJob<T>(id: string, decide: DecideOnRow<T>): Promise<T | null>;
+  /** The same for the oldest that `isFree` and nobody has locked just now. Null: there is none. */
+  withNext<T>(base: string, decide: DecideOnRow<T>): Promise<T | null>;
+  read(id: string): Promise<JobRow | null>;
+  /** All, the oldest first. */
+  list(): Promise<JobRow[]>;
+  /** Ids of those that have succeeded. */
+  listSucceeded(): Promise<string[]>;
+  /** The oldest first. */
+  listEvents(id: string): Promise<JobEvent[]>;
+  close(): Promise<void>;
+}
+
+/** Statuses of jobs that somebody should be working on. */
+export const TO_DO = ["queued", "validating_files", "running"] as const satisfies readonly Job["status"][];
+
+/** Whether a job can be taken: it is to be done, and nobody has it any more. */
+export function isFree({ job, leaseUntilMs }: JobRow, nowMs: number): boolean {
+  return TO_DO.some((status) => status === job.status) && (leaseUntilMs === null || leaseUntilMs < nowMs);
+}

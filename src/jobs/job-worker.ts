@@ -1,0 +1,84 @@
+/**
+ * @file Works on the jobs of one base, one after another, as long as it is not closed. What the work is, it is given; who may
+ * do it, the queue says.
+ */
+import type { Clock } from "./clock.ts";
+import type { JobQueue } from "./job-queue.ts";
+import type { TakenJob } from "./job-queue.ts";
+import { Lease } from "./lease.ts";
+
+export interface JobWorkerOptions {
+  readonly queue: JobQueue;
+  /** Name of the model that it has. */
+  readonly base: string;
+  /** What it is called, for people. */
+  readonly owner: string;
+  readonly clock: Clock;
+  /** How long a job stays a worker's that is not heard of. */
+  readonly leaseMs: number;
+  /** Between two looks for a job, while there is none. */
+  readonly pollMs: number;
+  /** Does a job, up to its end or to where the lease says to stop. Errors are the work's to tell. */
+  readonly work: (taken: TakenJob, lease: Lease) => Promise<void>;
+  /** Is told of what went wrong, and is tried again. */
+  readonly onTrouble: (error: unknown) => void;
+}
+
+export class JobWorker {
+  readonly #options: JobWorkerOptions;
+  readonly #closed = new AbortController();
+  #wake = new AbortController();
+  #lease: Lease | null = null;
+  #loop: Promise<void> | null = null;
+
+  constructor(options: JobWorkerOptions) {
+    this.#options = options;
+    options.queue.listen((id, what) => {
+      if (what === "waits") this.#wake.abort();
+      else if (this.#lease?.row.job.id === id) this.#lease.stop();
+    });
+  }
+
+  start(): void {
+    this.#loop ??= this.#run();
+  }
+
+  /** Stops what is in work, after its step; the job waits for the next worker. */
+  async close(): Promise<void> {
+    this.#closed.abort();
+    this.#wake.abort();
+    this.#lease?.stop();
+    await this.#loop;
+  }
+
+  async #run(): Promise<void> {
+    const { queue, base, owner, clock, leaseMs, pollMs, onTrouble } = this.#options;
+    while (!this.#closed.signal.aborted) {
+      this.#wake = new AbortController();
+      const askedMs = clock.nowMs();
+      try {
+        const taken = await queue.take(base, owner, leaseMs);
+        if (taken) {
+          await this.#work(taken, askedMs);
+          continue;
+        }
+      } catch (error) {
+        onTrouble(error);
+      }
+      if (!this.#closed.signal.aborted) await clock.sleep(pollMs, this.#wake.signal);
+    }
+  }
+
+  async #work(taken: TakenJob, takenMs: number): Promise<void> {
+    const { queue, clock, leaseMs, work } = this.#options;
+    const lease = new Lease(taken.row, takenMs, leaseMs, queue, clock);
+    this.#lease = lease;
+    if (this.#closed.signal.aborted) lease.stop();
+    try {
+      await work(taken, lease);
+    } finally {
+      this.#lease = null;
+      await lease.end();
+    }
+  }
+}

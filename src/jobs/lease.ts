@@ -1,0 +1,149 @@
+/**
+ * @file A job in the hands of its worker: kept by telling the table now and then, until it has ended or is lost.
+ *
+ * The worker counts its time from before it asked, and stops early: whatever its clock says, and however long an answer takes,
+ * it lets go before the table gives the job to another. A table that cannot be reached is asked again until then, while the
+ * work goes on.
+ */
+import type { Clock } from "./clock.ts";
+import type { Job, JobEvent } from "./job.ts";
+import type { JobQueue, Telling } from "./job-queue.ts";
+import type { JobRow } from "./job-table.ts";
+
+/** Of a lease, so that a clock may run that much slower than the table's. */
+const SAFE = 0.9;
+/** Beats of a lease. */
+const NUM_BEATS = 5;
+/** Between two messages to the table, if all goes well. */
+const TELL_MS = 500;
+
+export class Lease {
+  /** The job as it was taken; changed by `change`. */
+  row: JobRow;
+  readonly #queue: JobQueue;
+  readonly #clock: Clock;
+  readonly #leaseMs: number;
+  readonly #stop = new AbortController();
+  #deadlineMs: number;
+  #isLost = false;
+  #numSteps = 0;
+  /** Not heard by the table yet. */
+  #events: JobEvent[] = [];
+  #wake = new AbortController();
+  readonly #over = new AbortController();
+  readonly #beats: Promise<void>;
+  /** Changes and beats, one after another. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** `takenMs`: on the worker's clock, before it asked for the job. */
+  constructor(row: JobRow, takenMs: number, leaseMs: number, queue: JobQueue, clock: Clock) {
+    this.row = row;
+    this.#queue = queue;
+    this.#clock = clock;
+    this.#leaseMs = leaseMs;
+    this.#deadlineMs = takenMs + SAFE * leaseMs;
+    this.#beats = this.#keep();
+  }
+
+  /** Aborts when the work is to end: the job is lost, or was stopped. */
+  get signal(): AbortSignal {
+    return this.#stop.signal;
+  }
+
+  /** Whether the job is this worker's to write. */
+  isHeld(): boolean {
+    return !this.#isLost && this.#clock.nowMs() < this.#deadlineMs;
+  }
+
+  /** Ends the work; the job is given back. */
+  stop(): void {
+    this.#stop.abort();
+  }
+
+  /** Has the table hear something, soon. */
+  tell(telling: Telling, numSteps = this.#numSteps): void {
+    this.#events.push(this.#queue.eventOf(telling));
+    this.#numSteps = numSteps;
+    this.#wake.abort();
+  }
+
+  /** Changes the job, after all that was told. Null: it is lost, or was stopped. */
+  async change(
+    change: Partial<Job>,
+    telling?: Telling,
+    more: Partial<Pick<JobRow, "folder">> = {},
+  ): Promise<JobRow | null> {
+    if (telling) this.#events.push(this.#queue.eventOf(telling));
+    const changed = await this.#inOrder(() =>
+      this.#persist((events) => this.#queue.changeOwn(this.row, change, events, more)),
+    );
+    if (changed) this.row = changed;
+    else this.stop();
+    return changed;
+  }
+
+  /** Lets go of the job, if it is still held. */
+  async end(): Promise<void> {
+    this.#over.abort();
+    this.#wake.abort();
+    await this.#beats;
+    if (this.row.leaseUntilMs === null) return;
+    await this.#inOrder(async () => {
+      await this.#persist((events) => this.#queue.giveBack(this.row, events));
+    });
+  }
+
+  /** Tries until it is heard; null when the lease is over first. */
+  async #persist<T>(work: (events: readonly JobEvent[]) => Promise<T>): Promise<T | null> {
+    const told = this.#events.length;
+    for (let waitMs = this.#leaseMs / 100; ; waitMs *= 2) {
+      if (!this.isHeld()) return null;
+      try {
+        const result = await work(this.#events.slice(0, told));
+        this.#events.splice(0, told);
+        return result;
+      } catch {
+        await this.#clock.sleep(Math.min(waitMs, this.#leaseMs / NUM_BEATS));
+      }
+    }
+  }
+
+  async #keep(): Promise<void> {
+    const over = this.#over.signal;
+    for (let waitMs = this.#leaseMs / NUM_BEATS; !over.aborted;) {
+      await this.#clock.sleep(Math.min(TELL_MS, waitMs), over);
+      if (this.#events.length === 0 && !over.aborted) {
+        this.#wake = new AbortController();
+        await this.#clock.sleep(Math.max(0, waitMs - TELL_MS), this.#wake.signal);
+      }
+      if (over.aborted) return;
+      const isHeard = await this.#inOrder(() => this.#beat());
+      if (!this.isHeld()) this.#isLost = true;
+      if (this.#isLost) this.stop();
+      if (this.#isLost) return;
+      waitMs = isHeard ? this.#leaseMs / NUM_BEATS : Math.max(TELL_MS, this.#leaseMs / 20);
+    }
+  }
+
+  /** Whether the table has heard. */
+  async #beat(): Promise<boolean> {
+    const events = [...this.#events];
+    const askedMs = this.#clock.nowMs();
+    try {
+      const held = await this.#queue.keep(this.row, this.#leaseMs, this.#numSteps, events);
+      if (held === "lost") this.#isLost = true;
+      else this.#deadlineMs = askedMs + SAFE * this.#leaseMs;
+      if (held === "stopped") this.stop();
+      this.#events.splice(0, events.length);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #inOrder<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(work);
+    this.#last = done.catch(() => {});
+    return done;
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * @file The work of a job: a training in its folder, told as it goes on.
+ *
+ * A job that was given back goes on in its folder. One whose worker was lost goes on in a copy, since that worker may yet
+ * write: nobody reads what it writes then.
+ */
+import { GraftError } from "../errors.ts";
+import type { TrainEvent } from "../train/events.ts";
+import { type SharedModel, train } from "../train/trainer.ts";
+import type { Job } from "./job.ts";
+import type { TakenJob, Telling } from "./job-queue.ts";
+import { type JobPlaces, jobSettings } from "./job-settings.ts";
+import type { JobRow } from "./job-table.ts";
+import type { Lease } from "./lease.ts";
+import type { StateFolder } from "./state-folder.ts";
+
+export interface TrainJobOptions {
+  readonly files: StateFolder;
+  /** Where a job trains from and to. @throws what is wrong with the job */
+  readonly placesOf: (row: JobRow) => Promise<JobPlaces>;
+  /** Begins a training's part on a session that others use, to be ended; null: it opens the model itself. */
+  readonly share: (() => SharedModel & { readonly end: () => void }) | null;
+  /** Name of what a job makes. */
+  readonly nameOf: (job: Job) => string;
+  /** In seconds. */
+  readonly now: () => number;
+  /** Environment of trainings. */
+  readonly env: NodeJS.ProcessEnv;
+  /** Is told of a job that has succeeded. */
+  readonly onResult?: (row: JobRow) => Promise<void>;
+}
+
+/** Does the work of a job. */
+export async function trainJob(taken: TakenJob, lease: Lease, options: TrainJobOptions): Promise<void> {
+  const { nameOf, now, onResult } = options;
+  const told = { trainedTokens: 0 };
+  try {
+    const result = await run(taken, lease, options, told);
+    if (result === null) return;
+    const name = nameOf(lease.row.job);
+    const { last_loss: train_loss, held_out_loss: valid_loss, steps: total_steps } = result;
+    const done = await lease.change(
+      {
+        status: "succeeded",
+        finished_at: now(),
+        fine_tuned_model: name,
+        trained_tokens: told.trainedTokens,
+      },
+      { message: `The job has succeeded: ${name}`, data: { train_loss, valid_loss, total_steps } },
+    );
+    if (done) await onResult?.(done);
+  } catch (error) {
+    // Who stopped it has said what it is now.
+    if (lease.signal.aborted || !lease.isHeld()) return;
+    const message = error instanceof Error ? error.message : String(error);
+    const code = error instanceof GraftError ? error.code : "internal_error";
+    await lease.change(
+      { status: "failed", finished_at: now(), error: { code, message, param: null } },
+      { level: "error", message: `The job has failed: ${message}` },
+    );
+  }
+}
+
+async function run(
+  { isFromLost }: TakenJob,
+  lease: Lease,
+  { files, placesOf, share, env }: TrainJobOptions,
+  told: { trainedTokens: number },
+): Promise<Awaited<ReturnType<typeof train>> | null> {
+  if (isFromLost) {
+    const { job, folder, token } = lease.row;
+    const copy = `run-${token}`;
+    await files.copyRun(job.id, folder, copy);
+    if (!(await lease.change({}, undefined, { folder: copy }))) return null;
+  }
+  const { job, folder } = lease.row;
+  const settings = jobSettings(job, await placesOf(lease.row));
+  const resumes = (await files.listCheckpoints(job.id, folder)).length > 0;
+  const shared = share?.();
+  try {
+    return await train(
+      { ...settings, resume: resumes, overwrite: !resumes },
+      {
+        ...(shared ? { shared } : {}),
+        signal: lease.signal,
+        mayWrite: () => lease.isHeld(),
+        env,
+        onEvent: (event) => follow(lease, event, told),
+      },
+    );
+  } finally {
+    shared?.end();
+  }
+}
+
+/** Tells what a training tells. */
+function follow(lease: Lease, event: TrainEvent, told: { trainedTokens: number }): void {
+  if (event.event === "start") {
+    const { total_steps, examples, trainable_parameters } = event;
+    // A job that is not its own any more is stopped by that.
+    void lease.change(
+      { status: "running" },
+      { message: "The training has begun", data: { total_steps, examples, trainable_parameters } },
+    );
+    return;
+  }
+  if (event.event === "step") told.trainedTokens += event.tokens;
+  const telling = tellingOf(event);
+  if (telling) lease.tell(telling, event.event === "step" ? event.step : undefined);
+}
+
+function tellingOf(event: TrainEvent): Telling | null {
+  switch (event.event) {
+    case "step":
+      return {
+        message: `Step ${event.step}/${event.total_steps}: training loss=${event.loss.toFixed(2)}`,
+        data: {
+          step: event.step,
+          total_steps: event.total_steps,
+          train_loss: event.loss,
+          learning_rate: event.learning_rate,
+        },
+      };
+    case "eval":
+      return {
+        message: `Step ${event.step}: validation loss=${event.loss.toFixed(2)}`,
+        data: { step: event.step, full_valid_loss: event.loss },
+      };
+    case "note":
+      return { level: "warn", message: event.message };
+    case "sample":
+      return { message: `Step ${event.step}: sample ${event.index}: ${event.text}` };
+    case "resume":
+      return { message: `Going on after step ${event.step}` };
+    case "start":
+    case "read":
+    case "done":
+  }
+  return null;
+}

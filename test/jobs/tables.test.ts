@@ -1,0 +1,128 @@
+/** @file Every kind of table keeps jobs alike: PGlite, PostgreSQL where GRAFT_TEST_DATABASE is its URL, and that of the tests. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, describe, test } from "node:test";
+import { openPglite } from "../../src/jobs/database/pglite.ts";
+import { openPostgres } from "../../src/jobs/database/postgres.ts";
+import { prepareTables } from "../../src/jobs/database/schema.ts";
+import { SqlJobs } from "../../src/jobs/database/sql-jobs.ts";
+import type { Database } from "../../src/jobs/database/database.ts";
+import { JobQueue } from "../../src/jobs/job-queue.ts";
+import type { JobTable } from "../../src/jobs/job-table.ts";
+import { temporaryFolder } from "../tiny-model.ts";
+import { MemoryJobs } from "./memory-jobs.ts";
+import { newJob } from "./new-job.ts";
+
+const URL = process.env["GRAFT_TEST_DATABASE"];
+const folder = temporaryFolder();
+
+/** A database with no tables. */
+async function empty(database: Database): Promise<Database> {
+  await database.query("drop schema if exists graft cascade");
+  return database;
+}
+
+const DATABASES = [
+  { name: "PGlite", open: () => openPglite(join(folder, "db")), skip: false },
+  {
+    name: "PostgreSQL",
+    open: async () => await empty(openPostgres(URL ?? "")),
+    skip: URL === undefined && "GRAFT_TEST_DATABASE is not set",
+  },
+];
+
+async function checkTable(table: JobTable): Promise<void> {
+  let numIds = 0;
+  const newId = (): string => `${numIds++}`;
+  const queue = new JobQueue({ table, maxWaiting: 3, now: () => 7, newId });
+  const add = (id: string, base = "a"): Promise<boolean> =>
+    queue.submit({ job: newJob(id), base, initAdapter: null });
+  assert.equal(await add("ftjob-1"), true);
+  assert.equal(await add("ftjob-2", "b"), true);
+  assert.equal(await add("ftjob-3"), true);
+  assert.equal(await add("ftjob-4"), false, "three may wait");
+  assert.equal(await add("ftjob-3"), true, "adding it again is as adding it once");
+  assert.equal((await table.list()).length, 3);
+
+  const first = await queue.take("a", "one", 60_000);
+  assert.equal(first?.row.job.id, "ftjob-1");
+  const taken = await Promise.all(["two", "three"].map((owner) => queue.take("a", owner, 60_000)));
+  assert.deepEqual(
+    taken.flatMap((each) => each?.row.job.id ?? []),
+    ["ftjob-3"],
+    "a job has one owner, a base its own jobs",
+  );
+  assert.equal(await queue.keep(first.row, 1, 1, [queue.eventOf({ message: "one step" })]), "held");
+  let second = await queue.take("a", "four", 60_000);
+  while (!second) second = await queue.take("a", "four", 60_000);
+  assert.deepEqual([second.row.job.id, second.row.token, second.isFromLost], ["ftjob-1", 2, true]);
+  const late = queue.eventOf({ message: "too late" });
+  assert.equal(await queue.keep(first.row, 1000, 2, [late]), "lost");
+  assert.equal(await queue.changeOwn(first.row, { status: "succeeded" }, [late]), null);
+  await queue.giveBack(first.row, [late]);
+
+  assert.equal((await queue.changeOwn(second.row, { status: "running" }, []))?.job.status, "running");
+  const pausing = await queue.pause("ftjob-1");
+  assert.equal(pausing?.status, "paused");
+  assert.equal(await queue.keep(second.row, 60_000, 2, []), "stopped");
+  await queue.resume("ftjob-1");
+  assert.equal(await queue.take("a", "five", 60_000), null, "its owner has not let go of it");
+  await queue.giveBack(second.row);
+  const third = await queue.take("a", "five", 60_000);
+  assert.equal(third?.isFromLost, false);
+  const done = queue.eventOf({ message: "done" });
+  for (const _ of [1, 2]) {
+    const ended = await queue.changeOwn(third.row, { status: "succeeded" }, [done]);
+    assert.equal(ended?.job.status, "succeeded", "said twice is as said once");
+  }
+  assert.equal(await queue.cancel("ftjob-1"), null);
+  assert.deepEqual(await table.listSucceeded(), ["ftjob-1"]);
+  const told = (await table.listEvents("ftjob-1")).map(({ message }) => message);
+  assert.deepEqual(
+    told.filter((message) => ["one step", "too late", "done"].includes(message)),
+    ["one step", "done"],
+  );
+  assert.equal((await table.read("ftjob-1"))?.job.status, "succeeded");
+  assert.equal(await table.read("ftjob-0"), null);
+}
+
+test("the table of the tests", async () => {
+  await checkTable(new MemoryJobs());
+});
+
+for (const { name, open, skip } of DATABASES) {
+  describe(name, { skip }, () => {
+    let database: Database;
+    after(async () => {
+      await database.close();
+    });
+
+    test("keeps jobs, hands each to one worker, and hears of it from nobody else", async () => {
+      database = await open();
+      await Promise.all([prepareTables(database), prepareTables(database)]);
+      await checkTable(new SqlJobs(database));
+    });
+
+    test("of another version is refused", async () => {
+      await database.query("update graft.version set version = 99");
+      await assert.rejects(prepareTables(database), { code: "usage/database", message: /version 99/ });
+    });
+
+    test("a transaction that fails leaves nothing", async () => {
+      await assert.rejects(
+        database.transaction(async (connection) => {
+          await connection.query("update graft.version set version = 1");
+          await connection.query("select 1 / 0");
+        }),
+        /zero/,
+      );
+      assert.deepEqual(await database.query("select version from graft.version"), [{ version: 99 }]);
+    });
+  });
+}
+
+test("a database that nothing answers for is an error that says so", async () => {
+  const database = openPostgres("postgres://nobody@127.0.0.1:1/none");
+  await assert.rejects(prepareTables(database), { code: "failed/database", message: /ECONNREFUSED/ });
+  await database.close();
+});
