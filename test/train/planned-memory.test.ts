@@ -1,6 +1,7 @@
 /** @file What is planned before any weight is read, beside what a run on the same settings lends and compiles. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { loadModel } from "../../src/format/by-path.ts";
 import { COMPUTES } from "../../src/nn/computes.ts";
 import { type AttachRequest, layOut } from "../../src/peft/layout.ts";
@@ -11,6 +12,11 @@ import { Random } from "../../src/random.ts";
 import { Session } from "../../src/run/session.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import type { Engine } from "../../src/runtime/engine.ts";
+import type { ShardDisk } from "../../src/runtime/shard-memory.ts";
+import { disk } from "../../src/train/activations/disk.ts";
+import { float16 } from "../../src/train/activations/float16.ts";
+import { float32 } from "../../src/train/activations/float32.ts";
+import type { ActivationForm } from "../../src/train/activations/keeping.ts";
 import { fineTune } from "../../src/train/fine-tune.ts";
 import { findObjective } from "../../src/train/objectives.ts";
 import { plannedModel } from "../../src/train/plan/planned-model.ts";
@@ -37,6 +43,23 @@ interface Case {
   readonly options?: Record<string, unknown>;
   readonly recompute: boolean;
   readonly compute?: keyof typeof COMPUTES;
+  readonly activations?: ActivationForm;
+  readonly numLayers?: number;
+}
+
+/** Where activations wait: as a real disk, not done before the program has gone on. */
+function memoryDisk(): ShardDisk {
+  const files = new Map<number, Uint8Array>();
+  return {
+    write: async (index, bytes) => {
+      files.set(index, bytes.slice());
+      await nextTurn();
+    },
+    read: async (index, into) => {
+      await nextTurn();
+      into.set(files.get(index) as Uint8Array);
+    },
+  };
 }
 
 const CASES: readonly Case[] = [
@@ -47,13 +70,22 @@ const CASES: readonly Case[] = [
   { modelType: "gemma3_text", method: "lora", recompute: false },
   { modelType: "gpt2", method: "bitfit", recompute: true },
   { modelType: "qwen3_moe", method: "ia3", recompute: false },
+  { modelType: "llama", method: "lora", recompute: false, activations: float16, numLayers: 6 },
+  { modelType: "llama", method: "lora", recompute: false, activations: disk, numLayers: 6 },
 ];
 
 describe("walkPasses()", () => {
-  for (const { modelType, method: name, options = {}, recompute, compute = "f32" } of CASES) {
-    const how = [...Object.keys(options), ...(recompute ? ["recompute"] : []), compute].join(" ");
+  for (const { modelType, method: name, options = {}, recompute, compute = "f32", ...each } of CASES) {
+    const { activations = float32, numLayers = 2 } = each;
+    const how = [
+      ...Object.keys(options),
+      ...(recompute ? ["recompute"] : []),
+      compute,
+      activations.name,
+    ].join(" ");
     test(`${modelType} ${name} ${how}: as much is lent as in the run, by as many programs`, async () => {
-      const path = await writeTinyModel(`${folder}/${modelType}`, { modelType });
+      const config = numLayers === 2 ? {} : { config: { num_hidden_layers: numLayers } };
+      const path = await writeTinyModel(`${folder}/${modelType}-${numLayers}`, { modelType, ...config });
       const { base, checkpoint } = await loadModel(path);
       const residency = compute === "f32" ? "stored" : "float32";
       const method = findMethod(name);
@@ -61,7 +93,10 @@ describe("walkPasses()", () => {
       const request: AttachRequest = { method, options, targets };
       const { engine, names } = countingEngine();
       const session = new Session(engine, base, residency, { compute: COMPUTES[compute] });
-      const run = requestFor(session, await attach(base, request, new Random(1)), recompute);
+      const run = {
+        ...requestFor(session, await attach(base, request, new Random(1)), recompute),
+        activations: { form: activations, disk: memoryDisk() },
+      };
       const steps = fineTune(run);
       while (!(await steps.next()).done);
       const lentBytes = session.pool.allocatedBytes;
@@ -78,6 +113,7 @@ describe("walkPasses()", () => {
           packing: false,
           heldOut: run.evaluation?.units ?? null,
           seed: 0,
+          activations,
         },
         plannedModel(base.model, base.source, COMPUTES[compute], residency),
         outlineAdapter(layOut(base.model, base.source, request), method),

@@ -58,11 +58,8 @@ export function withQuantizedBase(checkpoint: Checkpoint, kind: StorageName | un
 /** Which tensors are rounded to what, by their names in the files. */
 function kindsOf(checkpoint: Checkpoint, model: Model, kind: StorageName): ReadonlyMap<string, StorageName> {
   const kinds = new Map<string, StorageName>();
-  for (const [fileName, { storage, shape }] of checkpoint.tensors) {
-    const spec = model.tensors.get(model.storedName(model.checkpoint.rename(fileName)));
-    if (!spec || shape.length !== 2) continue;
-    const wanted = kindOf(spec, model, kind);
-    if (wanted === null) continue;
+  for (const { fileName, info, wanted } of wantedKinds(checkpoint, model, kind)) {
+    const { storage, shape } = info;
     if (STORAGES[storage].blockSize > 1) {
       throw new UsageError(
         "usage/quantization",
@@ -78,6 +75,28 @@ function kindsOf(checkpoint: Checkpoint, model: Model, kind: StorageName): Reado
     `Cannot round base "${checkpoint.path}" to ${kind}: no matrix has rows of a multiple of ${STORAGES[kind].blockSize}, expected some`,
     { hint: "Leave base out, or choose a kind with smaller blocks (docs/storage.md)." },
   );
+}
+
+/** Whether every matrix is of floats, and the rows of one at least fill blocks of the kind. */
+export function canRoundBase(checkpoint: Checkpoint, kind: StorageName): boolean {
+  const all = wantedKinds(checkpoint, openModel(checkpoint.config), kind);
+  return (
+    all.every(({ info }) => STORAGES[info.storage].blockSize === 1) &&
+    all.some(({ info, wanted }) => info.shape[1]! % STORAGES[wanted].blockSize === 0)
+  );
+}
+
+/** Matrices that are to be rounded, and to what, whatever they are now. */
+function wantedKinds(
+  checkpoint: Checkpoint,
+  model: Model,
+  kind: StorageName,
+): { fileName: string; info: TensorInfo; wanted: StorageName }[] {
+  return [...checkpoint.tensors].flatMap(([fileName, info]) => {
+    const spec = model.tensors.get(model.storedName(model.checkpoint.rename(fileName)));
+    const wanted = spec && info.shape.length === 2 ? kindOf(spec, model, kind) : null;
+    return wanted === null ? [] : [{ fileName, info, wanted }];
+  });
 }
 
 /** What a tensor is rounded to; null: it stays as it is. */

@@ -23,6 +23,8 @@ interface Entry {
 export const disk: ActivationForm = {
   name: "disk",
   bytesPerNumber: 0,
+  // The one before the last is being written.
+  numWhole: 2,
   usesDisk: true,
   isExact: true,
   begin: ({ pool }, folder) => {

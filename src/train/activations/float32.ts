@@ -5,6 +5,7 @@ import type { ActivationForm } from "./keeping.ts";
 export const float32: ActivationForm = {
   name: "float32",
   bytesPerNumber: 4,
+  numWhole: Infinity,
   usesDisk: false,
   isExact: true,
   begin: ({ pool }) => {

@@ -18,6 +18,8 @@ export interface ActivationForm {
   readonly name: string;
   /** Bytes that a number takes in memory while it waits. */
   readonly bytesPerNumber: number;
+  /** Blocks of the model, the last that were kept, whose activations are in memory as they were written. */
+  readonly numWhole: number;
   readonly usesDisk: boolean;
   /** Whether the backward pass reads what the forward pass wrote, bit for bit. */
   readonly isExact: boolean;

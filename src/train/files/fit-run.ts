@@ -3,9 +3,11 @@
  * refused, with the smallest change that does.
  */
 import { CapacityError } from "../../errors.ts";
+import { canRoundBase, withQuantizedBase } from "../../format/checkpoint/quantized-base.ts";
 import { parseByteSize, showByteSize } from "../../messages/byte-size.ts";
 import { kebabCase } from "../../messages/setting-names.ts";
 import { configFileOf } from "../../peft/method.ts";
+import { findMethod } from "../../peft/methods.ts";
 import { AUTO_MEMORY, type TrainOptions } from "../options.ts";
 import {
   type Alternative,
@@ -19,7 +21,7 @@ import { type MemoryPlan, planMemory } from "../plan/memory-plan.ts";
 import { USUAL_RATES, stepSeconds } from "../plan/step-time.ts";
 import { smallestBudget } from "../resident-budget.ts";
 import { budgetRequest, memoryRequest } from "./memory-request.ts";
-import { type OpenedRun, type PreparedRun, residencyOf, settleRun } from "./prepare.ts";
+import { type OpenedRun, type PreparedRun, keepsBaseFrozen, residencyOf, settleRun } from "./prepare.ts";
 
 /** A run that fits. */
 export interface FittedRun {
@@ -61,7 +63,9 @@ export function fitRun(
   const plan = (each: Alternative): Candidate => planAlternative(opened, options, each, limitBytes);
   const onDisk = (all: readonly Candidate[]): Candidate[] =>
     all.flatMap((each) => withParametersOnDisk(opened, each, usable) ?? []);
-  const asked = listAlternatives(options, isFree).map(plan);
+  const canRound = (kind: NonNullable<TrainOptions["base"]>): boolean =>
+    keepsBaseFrozen(findMethod(options.method, opened.methods)) && canRoundBase(opened.checkpoint, kind);
+  const asked = listAlternatives(options, isFree, canRound).map(plan);
   const best = fastestWithin(asked, usable);
   if (best) return best;
   if (isFree("residentMemory")) {
@@ -71,7 +75,7 @@ export function fitRun(
   // What is not chosen of its own accord may still be what was asked for.
   const tight = fastestWithin(asked, limitBytes);
   if (tight && isOfFree) return tight;
-  const others = listAlternatives(options, () => true).map(plan);
+  const others = listAlternatives(options, () => true, canRound).map(plan);
   const all = [...others, ...onDisk(others)];
   throw tooLarge(asked, all, limitBytes, isOfFree ? "is free" : `may be used (memory "${memory}")`);
 }
@@ -82,7 +86,9 @@ function planAlternative(
   { settings, isExact }: Alternative,
   limitBytes: number,
 ): Candidate {
-  const prepared = settleRun(opened, { ...options, ...settings });
+  const base = settings.base === options.base ? undefined : settings.base;
+  const checkpoint = withQuantizedBase(opened.checkpoint, base);
+  const prepared = settleRun({ ...opened, checkpoint }, { ...options, ...settings });
   const recompute = prepared.options.gradientCheckpointing === "on";
   const memory = planMemory(memoryRequest(prepared), recompute);
   // A choice that nobody asked for may be another when the run goes on.

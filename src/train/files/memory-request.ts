@@ -4,6 +4,7 @@ import { keptIn, residentBytes } from "../../format/checkpoint/load-model.ts";
 import { parseByteSize } from "../../messages/byte-size.ts";
 import { COMPUTES } from "../../nn/computes.ts";
 import { configFileOf } from "../../peft/method.ts";
+import { findActivationForm } from "../activations/forms.ts";
 import type { MemoryRequest } from "../plan/run-memory.ts";
 import { type BudgetRequest, requireFrozenShards, requireResidentBudget } from "../resident-budget.ts";
 import { type PreparedRun, residencyOf } from "./prepare.ts";
@@ -28,6 +29,7 @@ export function memoryRequest(run: PreparedRun): MemoryRequest {
     heldOut: data.heldOut,
     numTokens: data.train.reduce((sum, unit) => sum + exampleLength(unit), 0),
     seed: options.seed,
+    activations: findActivationForm(options.activations),
     budgetBytes,
   };
 }

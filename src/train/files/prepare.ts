@@ -164,12 +164,16 @@ export function settleRun(
   };
 }
 
+/** Whether a method leaves the matrices of the base and the codes that it has alone. */
+export function keepsBaseFrozen(method: Method): boolean {
+  return !trainsRole(method, "weight") && !keepsCodes(method);
+}
+
 /** Refuses methods that change the base itself, or the codes that it has. @throws UsageError "usage/flag" */
 function requireFrozenBase({ base, method: name }: TrainOptions, methods: readonly Method[]): void {
   const method = findMethod(name, methods);
-  if (base === undefined) return;
+  if (base === undefined || keepsBaseFrozen(method)) return;
   const trainsMatrices = trainsRole(method, "weight");
-  if (!trainsMatrices && !keepsCodes(method)) return;
   const found = trainsMatrices
     ? "the method trains its matrices"
     : "the method makes codes of its own, or trains the scales of those that files have";

@@ -59,8 +59,9 @@ export async function setUpFitted(
   vectors: VectorMemory = RESIDENT,
   openBase?: BaseModel,
 ): Promise<TrainingSetup> {
-  const { path, checkpoint, model, methods } = opened;
-  const { options, data, request, objective, dropBp } = prepared;
+  const { path, methods } = opened;
+  // Not that of `opened`: the plan may have rounded its base.
+  const { options, checkpoint, model, data, request, objective, dropBp } = prepared;
   const base = openBase ?? (await loadWeights(path, checkpoint, { name: options.model }));
   const adapter = await makeAdapter(options, base, request, methods, vectors);
   requireTrainableBlocks(model, adapter);

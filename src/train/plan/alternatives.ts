@@ -11,6 +11,7 @@ export const PLANNED_SETTINGS = [
   "gradientAccumulationSteps",
   "weights",
   "compute",
+  "base",
   "residentMemory",
 ] as const satisfies readonly (keyof TrainOptions)[];
 
@@ -25,10 +26,17 @@ export interface Alternative {
   readonly isExact: boolean;
 }
 
-/** Lists what the free settings can be, each with all others; `residentMemory` is not among them. */
+/** Kinds to which a base may be rounded so that a run fits, the nearest to the floats first. */
+const ROUNDED_BASES = ["q8_0", "nf4"] as const satisfies readonly NonNullable<TrainOptions["base"]>[];
+
+/**
+ * Lists what the free settings can be, each with all others; `residentMemory` is not among them. `canRound`: whether the
+ * base can be rounded to a kind.
+ */
 export function listAlternatives(
   options: TrainOptions,
   isFree: (setting: PlannedSetting) => boolean,
+  canRound: (kind: NonNullable<TrainOptions["base"]>) => boolean,
 ): Alternative[] {
   const recompute: PlannedSettings[] =
     options.gradientCheckpointing === "auto" || isFree("gradientCheckpointing")
@@ -44,11 +52,24 @@ export function listAlternatives(
   const exact = recompute.flatMap((a) =>
     batches.flatMap((b) => weights.map((c) => ({ settings: { ...a, ...b, ...c }, isExact: true }))),
   );
-  if (!isFree("compute") || isHeld) return exact;
+  const roundings: PlannedSettings[] = [];
+  if (isFree("compute") && !isHeld) roundings.push({ compute: int8.name as "int8" });
+  // Held in float32, rounding saves nothing.
+  if (isFree("base") && isStored(options, isFree)) {
+    roundings.push(...ROUNDED_BASES.filter(canRound).map((base) => ({ base, weights: "stored" as const })));
+  }
   const rounded = recompute.flatMap((a) =>
-    batches.map((b) => ({ settings: { ...a, ...b, compute: int8.name as "int8" }, isExact: false })),
+    batches.flatMap((b) => roundings.map((c) => ({ settings: { ...a, ...b, ...c }, isExact: false }))),
   );
   return [...exact, ...rounded];
+}
+
+/** Whether weights can be held as they are stored. */
+function isStored(
+  { compute, weights, base }: TrainOptions,
+  isFree: (setting: PlannedSetting) => boolean,
+): boolean {
+  return base === undefined && COMPUTES[compute] === f32 && (weights === "stored" || isFree("weights"));
 }
 
 /** Micro-batches of fewer rows, as many of which are added up as make a step of the same rows. */

@@ -23,6 +23,8 @@ import { headProgram } from "../../run/head-graph.ts";
 import { SLICE_ROWS } from "../../run/session.ts";
 import { type VocabularyProgramKind, vocabularyProgram } from "../../run/vocabulary-head.ts";
 import type { PlannedModel } from "./planned-model.ts";
+import type { ActivationForm } from "../activations/keeping.ts";
+import { PlannedKept } from "./planned-kept.ts";
 import type { PlannedBlock, PlannedPool } from "./planned-pool.ts";
 import type { PlannedPrograms } from "./planned-programs.ts";
 
@@ -31,6 +33,13 @@ export interface PassShape {
   readonly numRows: number;
   readonly length: number;
   readonly numLabels: number;
+}
+
+/** What happens to activations between the two passes. */
+export interface Keeping {
+  /** Only inputs of blocks are kept. */
+  readonly recompute: boolean;
+  readonly activations: ActivationForm;
 }
 
 /** What passes are planned on. */
@@ -80,20 +89,24 @@ export class PlannedPass {
   }
 
   /** Gradients of a micro-batch. `dropped`: by block, branches without a backward pass. */
-  accumulate(shape: PassShape, recompute: boolean, dropped: readonly (readonly string[])[]): void {
+  accumulate(
+    shape: PassShape,
+    { recompute, activations }: Keeping,
+    dropped: readonly (readonly string[])[],
+  ): void {
     const { pool } = this.#place;
     const pass = this.#begin(shape);
     const { lowest, skipped, trainsStem } = this.#planBackward(dropped);
     const isIdle = lowest === this.#structures.length && (this.#adapter?.trained(null).length ?? 0) === 0;
     if (isIdle) return this.score(shape);
-    const trace: { x: PlannedBlock; saved: Lent }[] = [];
+    const kept = new PlannedKept(pool, activations);
     let x = this.#embed(pass);
     for (const structure of this.#structures) {
       const { layer } = structure;
       const isTraced = layer >= lowest && !skipped[layer];
       const kind = isTraced && !recompute ? "forwardSaving" : "forward";
       const { y, saved } = this.#forward(structure, pass, kind, dropped[layer] ?? []);
-      if (isTraced) trace.push({ x, saved });
+      if (isTraced) kept.keep([...saved, x]);
       else pool.release(x);
       x = y;
     }
@@ -101,10 +114,10 @@ export class PlannedPass {
     pool.release(x);
     for (let layer = this.#structures.length - 1; layer >= lowest; layer--) {
       if (skipped[layer]) continue;
-      const { x: input, saved } = trace.pop() as (typeof trace)[number];
+      const brought = kept.bringBack();
       const wantsInput = layer > lowest || trainsStem;
       const dx = this.#backward(layer, pass, recompute, wantsInput, dropped[layer] ?? []);
-      pool.release(input, dy, ...saved);
+      pool.release(dy, ...brought);
       if (!dx) return pool.release(...pass.made.values());
       dy = dx;
     }

@@ -6,17 +6,28 @@ import { BlockShelf, type Sized } from "../../runtime/block-shelf.ts";
 
 /** A block that is lent, or was. */
 export interface PlannedBlock extends Sized {
+  /** Of the tensor that it is lent to, or was last. */
+  lentBytes: number;
   /** What was written of it at most: pages that nobody touched take no memory. */
   touchedBytes: number;
 }
 
 export class PlannedPool {
-  readonly #shelf = new BlockShelf<PlannedBlock>((capacityBytes) => ({ capacityBytes, touchedBytes: 0 }));
+  readonly #shelf = new BlockShelf<PlannedBlock>((capacityBytes) => ({
+    capacityBytes,
+    lentBytes: 0,
+    touchedBytes: 0,
+  }));
 
   /** Bytes of a tensor are lent. */
   acquire({ dtype, shape }: TensorType, bindings: Bindings): PlannedBlock {
-    const sizeBytes = numElements(evaluateShape(shape, bindings)) * DTYPES[dtype].sizeBytes;
+    return this.lend(numElements(evaluateShape(shape, bindings)) * DTYPES[dtype].sizeBytes);
+  }
+
+  /** A block of at least this size. */
+  lend(sizeBytes: number): PlannedBlock {
     const block = this.#shelf.take(sizeBytes);
+    block.lentBytes = sizeBytes;
     block.touchedBytes = Math.max(block.touchedBytes, sizeBytes);
     return block;
   }

@@ -12,6 +12,7 @@ import type { PlannedModel } from "./planned-model.ts";
 import { PlannedPass, type PassShape } from "./planned-pass.ts";
 import { PlannedPool } from "./planned-pool.ts";
 import { PlannedPrograms } from "./planned-programs.ts";
+import type { ActivationForm } from "../activations/keeping.ts";
 import { evaluationShapes, stepShapes, tokensOf } from "./run-shapes.ts";
 
 /** What decides the passes of a run. */
@@ -26,6 +27,7 @@ export interface PassesRequest {
   readonly packing: boolean;
   readonly heldOut: readonly TrainingUnit[] | null;
   readonly seed: number;
+  readonly activations: ActivationForm;
 }
 
 /** Steps whose drawn branches are looked at. */
@@ -48,7 +50,7 @@ export function walkPasses(
   adapter: AdapterView,
   recompute: boolean,
 ): PlannedPasses {
-  const { objective, heldOut, plan, startsFromAdapter } = request;
+  const { objective, heldOut, plan, startsFromAdapter, activations } = request;
   const place = { facts, pool: new PlannedPool(), programs: new PlannedPrograms() };
   const scorer = new PlannedPass(place, adapter, false);
   const needsReference = objective.needs.includes("reference");
@@ -73,7 +75,7 @@ export function walkPasses(
         if (hasMismatched) score(shape);
         reference?.score(shape);
         if (!objective.isSeparable) steps.score(shape);
-        steps.accumulate(shape, recompute, dropped);
+        steps.accumulate(shape, { recompute, activations }, dropped);
       }
       work = addWork(work, scaleWork(place.programs.takeWork(), shape.count / numMicro));
       tokens += tokensOf(shape) * shape.count;
