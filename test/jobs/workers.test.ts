@@ -67,9 +67,9 @@ function start(
     pollMs: 2,
     onTrouble: () => {},
     work: (taken, lease) => {
-      const { tell } = lease;
+      const tell = lease.tell.bind(lease);
       lease.tell = (telling, numSteps) => {
-        tell.call(lease, telling, numSteps);
+        tell(telling, numSteps);
         if (telling.data?.["step"] !== undefined) onStep(telling.data["step"] as number);
       };
       return trainJob(taken, lease, {
