@@ -15,6 +15,8 @@ import type { TextParts } from "./model-parts.ts";
 import { type ServeEnd, type ServeRequest, type ServedToken, ServingEngine } from "./serving-engine.ts";
 import { stopIdsOf } from "./stop-ids.ts";
 import type { ServiceTargets } from "./service-targets.ts";
+import type { ToolFormat } from "./tool-calls/tool-format.ts";
+import { findToolFormat } from "./tool-calls/tool-formats.ts";
 import type { TurnPolicy } from "./turn-policies.ts";
 import { StopStrings } from "./stop-strings.ts";
 import { openTextParts } from "./text-model.ts";
@@ -47,6 +49,8 @@ export interface OpenServingOptions {
 export interface TextJob extends Omit<ServeRequest, "stopIds"> {
   /** Strings before which the text ends. */
   readonly stop?: readonly string[];
+  /** Special tokens that are part of the text; others are left out. */
+  readonly shown?: readonly string[];
 }
 
 /** The next piece of a text, possibly "", and the token that it came with; null: it was held back before the end. */
@@ -91,6 +95,12 @@ export class ServingModel {
     this.grammars = new Grammars(parts.origin.files);
   }
 
+  /** How the model writes calls of functions. */
+  get toolFormat(): ToolFormat {
+    const { template, tokenizer } = this.parts;
+    return findToolFormat({ template: template.source ?? "", specialTokens: tokenizer.specialTokens });
+  }
+
   /** Tokens that a text may have in all. */
   get maxTokens(): number {
     return Math.min(this.engine.session.model.maxPositions, this.engine.capacityTokens);
@@ -110,8 +120,10 @@ export class ServingModel {
 
   /** Writes a text, piece by piece; stopping to read ends it. @throws as `ServingEngine.write` */
   async *write(job: TextJob): AsyncGenerator<TextPiece, ServeEnd, void> {
-    const { stop = [], ...request } = job;
-    const decoder = this.parts.tokenizer.stream({ skipSpecialTokens: true });
+    const { stop = [], shown = [], ...request } = job;
+    const { tokenizer } = this.parts;
+    const shownIds = new Set(shown.flatMap((token) => tokenizer.specialTokens.get(token) ?? []));
+    const decoder = tokenizer.stream({ skipSpecialTokens: true, shownIds });
     const stopper = new StopStrings(stop);
     const cancel = new AbortController();
     const signal = request.signal ? AbortSignal.any([request.signal, cancel.signal]) : cancel.signal;
