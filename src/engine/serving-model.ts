@@ -12,7 +12,8 @@ import { createEngine } from "../runtime/create-engine.ts";
 import { AdapterPool } from "./adapter-pool.ts";
 import { Grammars } from "./grammar/grammars.ts";
 import type { TextParts } from "./model-parts.ts";
-import { type ServeEnd, type ServeRequest, type ServedToken, ServingEngine } from "./serving-engine.ts";
+import { ServingEngine } from "./serving-engine.ts";
+import { NO_END, type ServeEnd, type ServeRequest, type ServedToken } from "./serve-request.ts";
 import { stopIdsOf } from "./stop-ids.ts";
 import type { ServiceTargets } from "./service-targets.ts";
 import type { ToolFormat } from "./tool-calls/tool-format.ts";
@@ -46,7 +47,9 @@ export interface OpenServingOptions {
 }
 
 /** A text to write. */
-export interface TextJob extends Omit<ServeRequest, "stopIds"> {
+export interface TextJob extends Omit<ServeRequest, "stopIds" | "adapter"> {
+  /** Name of the adapter; the base alone unless given. */
+  readonly adapter?: string | null;
   /** Strings before which the text ends. */
   readonly stop?: readonly string[];
   /** Special tokens that are part of the text; others are left out. */
@@ -71,7 +74,8 @@ export async function openServingModel(model: string, options: OpenServingOption
   });
   try {
     const read = (folder: string): ReturnType<typeof readAdapter> => readAdapter(folder, base);
-    const adapters = await AdapterPool.create({ session, read, maxLoaded: options.maxLoaded ?? MAX_LOADED });
+    const adapters = new AdapterPool({ session, read, maxLoaded: options.maxLoaded ?? MAX_LOADED });
+    await adapters.warmUp(null);
     return new ServingModel(parts, new ServingEngine(session, adapters, options));
   } catch (error) {
     await session.release();
@@ -157,17 +161,6 @@ export class ServingModel {
     await this.parts.checkpoint.close();
   }
 }
-
-/** Of a text that nobody reads to its end. */
-const NO_END: ServeEnd = {
-  finishReason: "aborted",
-  numPromptTokens: 0,
-  numNewTokens: 0,
-  numCachedTokens: 0,
-  queueMs: 0,
-  firstTokenMs: 0,
-  totalMs: 0,
-};
 
 async function endOf(tokens: AsyncGenerator<ServedToken, ServeEnd, void>): Promise<ServeEnd> {
   for (;;) {
