@@ -31,9 +31,9 @@ export const JOB_REQUEST = z.strictObject({
   integrations: z.array(z.never()).nullish(),
   graft: z
     .record(z.string(), z.unknown())
-    .superRefine((given, { addIssue }) => {
+    .superRefine((given, context) => {
       for (const key of foreignSettings(given))
-        addIssue({ code: "custom", path: [key], message: "the server sets it: leave it out" });
+        context.addIssue({ code: "custom", path: [key], message: "the server sets it: leave it out" });
     })
     .nullish()
     .describe('Settings of graft train by their names in JSON, such as {"maxLength": 256}'),
