@@ -8,10 +8,11 @@ import { execFile } from "node:child_process";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 
+import { AUTO_COMPUTE, type ComputeChoice } from "../src/engine/choose-compute.ts";
 import { type ServingModel, openServingModel } from "../src/engine/serving-model.ts";
 import { UsageError } from "../src/errors.ts";
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
-import { COMPUTES, type ComputeName } from "../src/nn/computes.ts";
+import { COMPUTES } from "../src/nn/computes.ts";
 import { Random } from "../src/random.ts";
 import { defineBenchmark, type Json, type Outcome } from "./bench.ts";
 import { interleave } from "./interleave.ts";
@@ -74,6 +75,10 @@ async function write(model: ServingModel, promptIds: number[], maxNewTokens: num
   return times;
 }
 
+function isCompute(name: string): name is ComputeChoice {
+  return name === AUTO_COMPUTE || name in COMPUTES;
+}
+
 async function measureGraft(model: ServingModel, task: Task, random: Random): Promise<Speeds> {
   const { numOutputs } = model.engine.session.model;
   // Drawn for each run, so that nothing of them is found in the cache.
@@ -99,7 +104,7 @@ export const benchmark = defineBenchmark({
   flags: {
     model: { value: DEFAULT_MODEL, help: "model: a .gguf file, or a name whose model is one" },
     "llama-bench": { value: "", help: "path of llama.cpp's llama-bench, beside llama-batched-bench" },
-    compute: { value: "f32", help: "arithmetic of graft's products" },
+    compute: { value: "auto", help: "arithmetic of graft's products" },
     prefill: { value: 256, help: "tokens of the prompt that is read" },
     tokens: { value: 64, help: "new tokens of a text" },
     rows: { value: 16, help: "texts at once" },
@@ -109,15 +114,15 @@ export const benchmark = defineBenchmark({
   async run(values, context) {
     const path = await findModel(values.model, context);
     const { "llama-bench": bench, compute, ...task } = values;
-    if (!path.endsWith(".gguf") || bench === "" || !(compute in COMPUTES))
+    if (!path.endsWith(".gguf") || bench === "" || !isCompute(compute))
       throw new UsageError(
         "usage/flag",
-        `Cannot compare on "${path}" by "${bench}" with "${compute}": expected a .gguf file, the path of llama-bench, and one of ${Object.keys(COMPUTES).join(", ")}`,
+        `Cannot compare on "${path}" by "${bench}" with "${compute}": expected a .gguf file, the path of llama-bench, and auto or one of ${Object.keys(COMPUTES).join(", ")}`,
         { hint: "Build llama.cpp from source and give --llama-bench build/bin/llama-bench." },
       );
     const random = new Random(1);
     const model = await openServingModel(path, {
-      compute: compute as ComputeName,
+      compute,
       threads: task.threads,
       cacheBytes: 512 * MIB,
       maxRunning: task.rows,

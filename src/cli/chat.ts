@@ -14,7 +14,7 @@ import { type CommandIO, defineCommand } from "./command.ts";
 import {
   GENERATION_FLAGS,
   GENERATION_GROUPS,
-  MODEL_FLAGS,
+  WRITING_FLAGS,
   openWithProgress,
   showText,
   tellNotes,
@@ -27,7 +27,7 @@ import { formatCountOf } from "../messages/numbers.ts";
 import { reportError } from "./report.ts";
 
 const options = z.strictObject({
-  ...MODEL_FLAGS,
+  ...WRITING_FLAGS,
   system: z.string().optional().describe("System message"),
   ...GENERATION_FLAGS,
   maxNewTokens: GENERATION_FLAGS.maxNewTokens

@@ -7,7 +7,7 @@ import { defineCommand } from "./command.ts";
 import {
   GENERATION_FLAGS,
   GENERATION_GROUPS,
-  MODEL_FLAGS,
+  WRITING_FLAGS,
   openWithProgress,
   showText,
   tellNotes,
@@ -21,7 +21,7 @@ export const command = defineCommand({
   example: 'npx graft generate --adapter runs/mine --prompt "Once upon a time"',
   positionals: [],
   options: z.strictObject({
-    ...MODEL_FLAGS,
+    ...WRITING_FLAGS,
     prompt: z.string().describe("Text to continue; - reads it from standard input"),
     chat: z
       .boolean()
@@ -41,11 +41,10 @@ export const command = defineCommand({
       const written = await model.write(ids, textRequest(options, io.signal), shown.piece);
       shown.end(written.text);
       tellSpeed(written, io);
+      tellNotes(model.parts, io);
       io.emit({ event: "done", ...textEvent(written) });
       return written.finishReason === "aborted" ? INTERRUPTED_STATUS : 0;
     } finally {
-      // Also where it failed: they may say why.
-      tellNotes(model.parts, io);
       await model.close();
     }
   },

@@ -1,6 +1,7 @@
 /** @file What the commands that write text share: flags, opening the model, and text that appears as it is made. */
 import { z } from "zod";
 
+import { AUTO_COMPUTE } from "../engine/choose-compute.ts";
 import type { ModelParts } from "../engine/model-parts.ts";
 import { SAMPLING_OPTIONS, type SamplingOptions } from "../engine/sampler.ts";
 import { type TextModel, type TextRequest, type WrittenText, openTextModel } from "../engine/text-model.ts";
@@ -43,6 +44,17 @@ export const MODEL_FLAGS = {
     .describe("Arithmetic of the matrix products in the blocks (docs/storage.md)"),
 };
 
+/** The same for commands that write text. */
+export const WRITING_FLAGS = {
+  ...MODEL_FLAGS,
+  compute: z
+    .enum([AUTO_COMPUTE, ...COMPUTE_NAMES])
+    .default(AUTO_COMPUTE)
+    .describe(
+      "Arithmetic of the matrix products (docs/storage.md); auto: with the codes of a file of few bits as they are, else in float32",
+    ),
+};
+
 /** Flags of generated text. */
 export const GENERATION_FLAGS = {
   mergeAdapter: z
@@ -64,10 +76,10 @@ export const GENERATION_FLAGS = {
 };
 
 /** Title → keys of flags that the help shows under it. */
-export const GENERATION_GROUPS = { model: Object.keys(MODEL_FLAGS), text: Object.keys(GENERATION_FLAGS) };
+export const GENERATION_GROUPS = { model: Object.keys(WRITING_FLAGS), text: Object.keys(GENERATION_FLAGS) };
 
-/** Values of MODEL_FLAGS. */
-export type ModelFlags = z.output<z.ZodObject<typeof MODEL_FLAGS>>;
+/** Values of WRITING_FLAGS. */
+export type ModelFlags = z.output<z.ZodObject<typeof WRITING_FLAGS>>;
 
 /** Finds and opens a model, and tells what the user should know about it; the caller closes it. */
 export async function openWithProgress(

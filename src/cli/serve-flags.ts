@@ -3,9 +3,9 @@ import { z } from "zod";
 import { DEFAULT_TARGETS } from "../engine/service-targets.ts";
 import { DEFAULT_POLICY, TURN_POLICIES } from "../engine/turn-policies.ts";
 import { EXPECTED_SIZE, parseByteSize } from "../messages/byte-size.ts";
-import { MODEL_FLAGS } from "./generation.ts";
+import { WRITING_FLAGS } from "./generation.ts";
 
-const { adapter: _, ...MODEL } = MODEL_FLAGS;
+const { adapter: _, ...MODEL } = WRITING_FLAGS;
 
 const lowerFirst = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1);
 

@@ -4,12 +4,14 @@ import { once } from "node:events";
 import { basename, join, resolve } from "node:path";
 import type { z } from "zod";
 import type { NamedAdapter } from "../engine/adapter-pool.ts";
+import { AUTO_COMPUTE } from "../engine/choose-compute.ts";
 import { type ServingModel, openServingModel } from "../engine/serving-model.ts";
 import { findPolicy } from "../engine/turn-policies.ts";
 import { UsageError } from "../errors.ts";
 import { openOwnJobs, openSharedJobs } from "../jobs/database/open-jobs.ts";
 import { JobQueue } from "../jobs/job-queue.ts";
 import { systemClock } from "../jobs/system-clock.ts";
+import type { ComputeName } from "../nn/computes.ts";
 import { StateFolder } from "../jobs/state-folder.ts";
 import { adaptersUnder } from "../server/adapter-root.ts";
 import { type ApiKey, type ReadKeys, adminKeys } from "../server/api-keys.ts";
@@ -24,7 +26,7 @@ import { ServerState } from "../server/server-state.ts";
 import { type TlsFiles, readTls } from "../server/tls-files.ts";
 import { lockRun } from "../train/files/run-lock.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
-import { findModel, servedName } from "./find-model.ts";
+import { findModel } from "./find-model.ts";
 import { openOptions, warn } from "./generation.ts";
 import { SERVE_GROUPS, SERVE_OPTIONS } from "./serve-flags.ts";
 
@@ -48,8 +50,9 @@ export const command = defineCommand({
     const lock = own === undefined ? null : await lockRun(own, (note) => warn(note, io));
     try {
       const { name, path } = await findModel({ ...options, adapter: adapters[0]?.path }, io);
+      const compute = options.state === undefined ? options.compute : trainingCompute(options);
       const model = await openServingModel(path, {
-        ...openOptions({ ...options, adapter: undefined }),
+        ...openOptions({ ...options, compute, adapter: undefined }),
         name,
         cacheBytes: parseByteSize(options.cacheMemory) ?? 0,
         maxRunning: options.maxBatch,
@@ -64,7 +67,7 @@ export const command = defineCommand({
       try {
         await serve(
           model,
-          options.servedModelName ?? servedName({ name, path }),
+          options.servedModelName ?? nameOf(name, path),
           { ...options, adapters, readKeys, tls },
           io,
         );
@@ -109,7 +112,7 @@ async function serve(
   });
   for (const { name: adapter, path: folder } of adapters) await state.load(adapter, folder);
   if (options.state !== undefined) {
-    const { compute, weights, chatTemplate, database } = options;
+    const { weights, chatTemplate, database } = options;
     const table =
       database === undefined ? await openOwnJobs(join(options.state, "db")) : await openSharedJobs(database);
     const { newId } = state;
@@ -118,12 +121,12 @@ async function serve(
       files: new StateFolder(options.state),
       queue,
       trainsHere: database === undefined,
-      compute,
+      compute: trainingCompute(options),
       weights,
       chatTemplate,
       clock: systemClock,
       env: io.env,
-      onTrouble: (error) => warn(error instanceof Error ? error.message : String(error), io),
+      onTrouble: (error) => warn(messageOf(error), io),
     });
   }
   const app = createApp(state, ROUTES, {
@@ -145,11 +148,21 @@ async function serve(
   io.emit({ event: "stopped" });
 }
 
+/** A server that trains stays in float32 unless it is told otherwise: gradients by codes take longer. */
+function trainingCompute({ compute }: Pick<ServeSettings, "compute">): ComputeName {
+  return compute === AUTO_COMPUTE ? "f32" : compute;
+}
+
 /** `NAME=FOLDER`, or a folder that gives the name. */
 function readNamed(text: string): NamedAdapter {
   const place = text.indexOf("=");
   if (place > 0) return { name: text.slice(0, place), path: text.slice(place + 1) };
   return { name: basename(resolve(text)), path: text };
+}
+
+/** Of a model that was named by its path, the last part of it. */
+function nameOf(name: string, path: string): string {
+  return name === path ? basename(resolve(path)).replace(/\.gguf$/, "") : name;
 }
 
 /** Keys in the environment, separated by commas. */
@@ -177,6 +190,10 @@ function requireState({ database, state }: z.output<typeof SERVE_OPTIONS>): void
       hint: "Give --state FOLDER, which workers share as their --files.",
     },
   );
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** Without a key whoever reaches the port may use it. @throws UsageError "usage/flag" */

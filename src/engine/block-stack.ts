@@ -12,13 +12,14 @@ import type { BuiltPart, Model } from "../models/model.ts";
 import { PLAIN_PART, type PartGraph, type TensorRead } from "../models/part-graph.ts";
 import { FROZEN } from "../models/site-graph.ts";
 import type { AdapterView } from "../peft/adapter-view.ts";
-import { type Amount, type Arithmetic, arithmeticOf, constantsOf } from "../run/arithmetic.ts";
+import { type Amount, type Arithmetic, arithmeticOf, boundOf, constantsOf } from "../run/arithmetic.ts";
 import type { PassContext } from "../run/context.ts";
 import type { Compiled, Session } from "../run/session.ts";
 import { WeightWalk } from "../run/weights.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
+import type { PastKeys } from "./kv-cache.ts";
+import { applyJoined, findJoined } from "./join-products.ts";
 import { PAGE_TOKENS } from "./page-pool.ts";
-import type { CacheLayout, PagedCache } from "./paged-cache.ts";
 
 /** Blocks of one program: compiling takes longer with more of them, and beyond this little is gained. */
 const MAX_BLOCKS = 10;
@@ -30,6 +31,9 @@ const MAX_BLOCKS = 10;
 const MANY_ROWS = 4;
 const MANY_TOKENS = 64;
 
+/** How the keys and values of earlier tokens lie: row by row as one piece each, or in pages that each row lists. */
+export type CacheLayout = "rows" | "pages";
+
 /** Neighbouring blocks that run as one program. */
 interface Group {
   readonly firstLayer: number;
@@ -39,59 +43,48 @@ interface Group {
 export class BlockStack {
   readonly #session: Session;
   readonly #adapter: AdapterView | null;
-  /** By layout and amount. */
-  readonly #groups = new Map<string, Promise<readonly Group[]>>();
-  /** Whether its programs bind tensors, which takes memory once more for each layout. */
-  readonly binds: boolean;
+  readonly #groups: readonly Group[];
+  /** Compiles, once, what takes their place where many tokens run; null: nothing does. */
+  readonly #compileMany: (() => Promise<readonly Group[]>) | null;
 
-  private constructor(session: Session, adapter: AdapterView | null) {
-    const { model } = session;
+  private constructor(
+    session: Session,
+    adapter: AdapterView | null,
+    groups: readonly Group[],
+    compileMany: (() => Promise<readonly Group[]>) | null,
+  ) {
     this.#session = session;
     this.#adapter = adapter;
-    this.binds = model.layers.some(
-      (_, layer) =>
-        arithmeticOf(session, adapter, layer).binds ||
-        Object.keys(adapter?.constants(layer) ?? {}).length > 0,
-    );
+    this.#groups = groups;
+    this.#compileMany = compileMany;
   }
 
-  /** Compiles the programs for a layout of the cache; those of another, and for many tokens, when they are first needed. */
+  /** Compiles the programs; those for many tokens when they are first needed. */
   static async create(
     session: Session,
     adapter: AdapterView | null,
-    layout: CacheLayout = "piece",
+    layout: CacheLayout = "rows",
   ): Promise<BlockStack> {
-    const stack = new BlockStack(session, adapter);
-    await stack.#compile(layout, "any");
-    return stack;
-  }
-
-  /** Compiles programs, once. */
-  #compile(layout: CacheLayout, amount: Amount): Promise<readonly Group[]> {
-    const key = `${layout}, ${amount}`;
-    let groups = this.#groups.get(key);
-    if (!groups) {
-      groups = compileGroups(this.#session, this.#adapter, layout, amount);
-      groups.catch(() => this.#groups.delete(key));
-      this.#groups.set(key, groups);
-    }
-    return groups;
+    const groups = await compileGroups(session, adapter, layout, "any");
+    let many: Promise<readonly Group[]> | null = null;
+    const compileMany = (): Promise<readonly Group[]> =>
+      (many ??= compileGroups(session, adapter, layout, "many"));
+    return new BlockStack(session, adapter, groups, session.compute.many ? compileMany : null);
   }
 
   /**
-   * Runs all blocks on x [B, T, D] after the tokens of the cache, and writes the keys and values of the T tokens where
-   * the cache says. Takes x and gives y [B, T, D], which the caller releases.
+   * Runs all blocks on x [B, T, D] after the tokens of the cache, and writes the rows of the T tokens behind them, where
+   * there must be room; the caller counts them in. Takes x and gives y [B, T, D], which the caller releases.
    */
   async forward(
     x: HostTensor<"float32">,
     context: PassContext,
-    cache: PagedCache,
+    cache: PastKeys,
   ): Promise<HostTensor<"float32">> {
     const { pool, weights, model } = this.#session;
     const { numRows, length } = context.facts;
     const isMany = numRows >= MANY_ROWS || numRows * length >= MANY_TOKENS;
-    const amount = isMany && this.#session.compute.many ? "many" : "any";
-    const groups = await this.#compile(cache.layout, amount);
+    const groups = isMany && this.#compileMany ? await this.#compileMany() : this.#groups;
     const walk = new WeightWalk(weights, model.numLayers, (layer) => readsOf(groups, layer));
     let current = x;
     for (const { firstLayer, compiled } of groups) {
@@ -103,7 +96,7 @@ export class BlockStack {
         Object.assign(feeds, context.tensors(part));
         const weights = await walk.block(layer, layer + 1);
         bind(index, { ...weights, ...this.#adapter?.inputs(layer) }, feeds);
-        const [past, fresh] = [cache.past(layer), cache.fresh(layer)];
+        const [past, fresh] = [cache.past(layer), cache.fresh(layer, length)];
         bind(index, { past_key: past.key, past_value: past.value }, feeds);
         bind(index, { new_key: fresh.key, new_value: fresh.value }, into);
       }
@@ -116,9 +109,8 @@ export class BlockStack {
   }
 
   /** Whether a block reads what tells prompts apart: then rows of the cache are good for one prompt alone. */
-  async isPerPrompt(): Promise<boolean> {
-    const [groups = []] = await Promise.all(this.#groups.values());
-    return groups.some(({ compiled: { program, made } }) =>
+  get isPerPrompt(): boolean {
+    return this.#groups.some(({ compiled: { program, made } }) =>
       made.some(({ passInputs }) =>
         [...passInputs].some(([name, { input }]) => input.perPrompt && name in program.spec.inputs),
       ),
@@ -257,7 +249,13 @@ function stackSpec(blocks: readonly BuiltPart[], layout: CacheLayout): ProgramSp
         places.set(value, gatherPages(pool, inputs["pages"], length));
       } else places.set(value, share(isShared ? name : inBlock(index, name), value));
     }
-    copyNodes({ name: "block", inputs: given, outputs: ends }, graph, places);
+    const bound = new Set(
+      boundOf(block.part.readsOf(given)).flatMap(({ tensor, preparation }) =>
+        preparation.operands.map(({ suffix }) => given[tensor + suffix]),
+      ),
+    );
+    const isBound = (value: Value): boolean => bound.has(value);
+    copyNodes({ name: "block", inputs: given, outputs: ends }, graph, places, isBound);
     const placeOf = (value: Value): Value => places.get(value) as Value;
     y = placeOf(block.y);
     outputs[inBlock(index, "new_key")] = placeOf(newKey);
@@ -267,7 +265,12 @@ function stackSpec(blocks: readonly BuiltPart[], layout: CacheLayout): ProgramSp
 }
 
 /** Applies the operations of a program again in another graph; `places` tells and learns which value became which. */
-function copyNodes(spec: ProgramSpec, graph: Graph, places: Map<Value, Value>): void {
+function copyNodes(
+  spec: ProgramSpec,
+  graph: Graph,
+  places: Map<Value, Value>,
+  isBound: (value: Value) => boolean,
+): void {
   const placeOf = (value: Value): Value => {
     const place = places.get(value);
     if (place) return place;
@@ -275,7 +278,16 @@ function copyNodes(spec: ProgramSpec, graph: Graph, places: Map<Value, Value>): 
     if (!data) throw new RangeError(`Cannot copy value ${value.id}: nothing before it makes it`);
     return graph.constant(value.dtype, value.shape as number[], data);
   };
-  for (const node of nodesOf(spec)) {
+  const nodes = nodesOf(spec);
+  const joined = findJoined(nodes, isBound);
+  for (const node of nodes) {
+    if (places.has(node.outputs[0] as Value)) continue;
+    const group = joined.get(node);
+    if (group) {
+      const values = applyJoined(group, graph, placeOf);
+      group.forEach(({ outputs: [output] }, i) => places.set(output as Value, values[i] as Value));
+      continue;
+    }
     const made = graph.apply(node.op, node.inputs.map(placeOf), node.attributes);
     node.outputs.forEach((output, i) => places.set(output, made[i] as Value));
   }

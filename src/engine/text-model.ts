@@ -9,14 +9,13 @@ import { readAdapter } from "../format/by-path.ts";
 import { openCheckpoint } from "../hub/open-model.ts";
 import { openModel } from "../models/families.ts";
 import type { BaseModel } from "../models/base-model.ts";
-import { COMPUTES, type ComputeName } from "../nn/computes.ts";
 import { type Method, materializesWeight } from "../peft/method.ts";
 import { mergedModel } from "../peft/merge.ts";
 import { Session } from "../run/session.ts";
 import type { Residency } from "../run/weights.ts";
 import { createEngine } from "../runtime/create-engine.ts";
-import type { Completion } from "./completion.ts";
-import { type GenerateRequest, Generator } from "./generator.ts";
+import { type ComputeChoice, chooseCompute } from "./choose-compute.ts";
+import { type Completion, type GenerateRequest, Generator } from "./generator.ts";
 import { type PartsOptions, type TextParts, readParts, withTextTools } from "./model-parts.ts";
 import { requireText } from "./require-text.ts";
 import { stopIdsOf } from "./stop-ids.ts";
@@ -32,7 +31,7 @@ export interface OpenTextOptions extends PartsOptions {
   /** How weights are kept; all as they are computed with ("float32") unless given: when "stored", every block is read or dequantized for every token. */
   readonly weights?: Residency;
   /** Arithmetic of the products in the blocks; "f32" unless given. What `mergeAdapter` computes is rounded as it says. */
-  readonly compute?: ComputeName;
+  readonly compute?: ComputeChoice;
   /** All processors unless given. */
   readonly threads?: number;
 }
@@ -73,7 +72,9 @@ export async function openTextModel(model: string, options: OpenTextOptions = {}
   const engine = createEngine({ threads: options.threads });
   const { base, adapter } = parts;
   const open = (of: BaseModel): Session =>
-    new Session(engine, of, options.weights ?? "float32", { compute: COMPUTES[options.compute ?? "f32"] });
+    new Session(engine, of, options.weights ?? "float32", {
+      compute: chooseCompute(options.compute ?? "f32", of),
+    });
   const { methods } = options;
   try {
     if (
@@ -208,7 +209,6 @@ export class TextModel {
   /** Frees the programs and closes the checkpoint. */
   async close(): Promise<void> {
     await this.#lastWrite;
-    await this.generator.engine.close();
     await this.#release();
     this.tasks.release();
     this.parts.adapter?.release();

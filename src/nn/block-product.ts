@@ -2,15 +2,11 @@
  * @file Products with weights in blocks of 4 or 8 bits, of activations in 8 bits: for one row at a time.
  *
  *   y = x Wᵀ     W[n, k] = s[n, g] (c[n, k] − middle) + o[n, g]     g = ⌊k / size⌋
- *     = (product with codes) + (sums of blocks of x) oᵀ
  *
  * A matrix that is kept in such blocks is taken as it is; any other is rounded to a kind that is.
  */
 import type { Value } from "../graph/graph.ts";
-import { add } from "../graph/ops/elementwise.ts";
-import { blockSums, matmulBits, weightOfBits } from "../graph/ops/matmul-bits.ts";
-import { matmul } from "../graph/ops/matmul.ts";
-import { reshape } from "../graph/ops/reshape.ts";
+import { matmulBits, weightOfBits } from "../graph/ops/matmul-bits.ts";
 import { transposed } from "../linalg/transposed.ts";
 import { type StoredTensor, quantizeTo } from "../quant/stored-tensor.ts";
 import type { StorageName } from "../quant/storages.ts";
@@ -60,15 +56,11 @@ export function blockProduct(matrix: Matrix, storage: StorageName, rule: BlockRu
     },
     project: (x, values) => {
       const [codes, scales, offsets] = operands.map(({ suffix }) => values[suffix] as Value);
-      const y = matmulBits(x, codes!, scales!, { bits, activations: "int8" });
-      return offsets ? add(y, matmul(blockSums(x, size), offsets, { transB: true })) : y;
+      return matmulBits(x, codes!, scales!, { bits, activations: "int8" }, offsets);
     },
     dense: (values) => {
       const [codes, scales, offsets] = operands.map(({ suffix }) => values[suffix] as Value);
-      const weight = weightOfBits(codes!, scales!, bits);
-      if (!offsets) return weight;
-      const blocks = reshape(weight, [...perBlock, size]);
-      return reshape(add(blocks, reshape(offsets, [...perBlock, 1])), [outFeatures, inFeatures]);
+      return weightOfBits(codes!, scales!, bits, offsets);
     },
   };
 }

@@ -21,18 +21,22 @@ function product(
     activations?: "float32" | "int8";
     bits?: 4 | 8;
     block?: number;
+    offsets?: boolean;
   } = {},
 ): OpCase {
-  const { bindings = {}, activations = "float32", bits = 4, block = BLOCK } = more;
+  const { bindings = {}, activations = "float32", bits = 4, block = BLOCK, offsets } = more;
   // Of 8 bits the steps are sixteen times as large.
   const tolerance = (activations === "int8" ? 0.05 : 2e-4) * (bits === 8 ? 16 : 1);
-  const drawn = inputs(x, numRows, numBlocks, (block * bits) / 8);
+  const drawn = [
+    ...inputs(x, numRows, numBlocks, (block * bits) / 8),
+    ...(offsets ? [float([numRows, numBlocks])] : []),
+  ];
   return opCase(name, drawn, { attributes: { activations, bits }, bindings, tolerance });
 }
 
 export const matmulBitsSuite: OpSuite = {
   op: "matmulBits",
-  reference: ([x, codes, scales], { bits }) => {
+  reference: ([x, codes, scales, offsets], { bits }) => {
     const [rows, packed, factors] = [x as Array64, codes as Array64, scales as Array64];
     const [numRows, numBlocks] = factors.shape as [number, number];
     const size = ((packed.shape[2] as number) * 8) / (bits as number);
@@ -48,8 +52,9 @@ export const matmulBitsSuite: OpSuite = {
         const row = index.slice(0, -1).reduce((flat, i, axis) => flat * (rows.shape[axis] as number) + i, 0);
         let sum = 0;
         for (let k = 0; k < columns; k++) {
-          const scale = factors.data[n * numBlocks + Math.floor(k / size)] as number;
-          sum += (rows.data[row * columns + k] as number) * scale * codeAt(n * columns + k);
+          const block = n * numBlocks + Math.floor(k / size);
+          const steps = (factors.data[block] as number) * codeAt(n * columns + k);
+          sum += (rows.data[row * columns + k] as number) * (steps + (offsets?.data[block] ?? 0));
         }
         return sum;
       }),
@@ -62,6 +67,8 @@ export const matmulBitsSuite: OpSuite = {
     product("symbolic rows", ["B", "T", 32], 8, 1, { bindings: { B: 2, T: 3 } }),
     product("one output", [3, 96], 1, 3),
     product("activations in 8 bits", [2, 64], 16, 2, { activations: "int8" }),
+    product("offsets", [3, 64], 5, 2, { offsets: true }),
+    product("offsets, rows of a batch", ["B", "T", 64], 5, 2, { offsets: true, bindings: { B: 2, T: 3 } }),
     product("codes of 8 bits", [2, 64], 16, 2, { bits: 8 }),
     product("codes and activations of 8 bits", [2, 64], 16, 2, { bits: 8, activations: "int8" }),
     product("codes of 8 bits in blocks of 16", [3, 64], 16, 4, { bits: 8, block: 16, activations: "int8" }),

@@ -55,14 +55,13 @@ export async function serveTiny(
   options: Partial<AppOptions> = {},
   limits: Partial<Limits> = {},
   jobs: JobTable = new MemoryJobs(),
-  chatTemplate = "chatml",
 ): Promise<TinyServer> {
   const path = await writeTinyModel(join(root, "model"));
   await writeTinyAdapter(path, join(root, "adapters", "poet"), "lora", 1);
   await writeTinyAdapter(path, join(root, "adapters", "clerk"), "road", 2);
   const model = await openServingModel(path, {
     name: "tiny",
-    chatTemplate,
+    chatTemplate: "chatml",
     threads: 1,
     cacheBytes: 4e6,
   });

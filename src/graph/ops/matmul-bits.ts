@@ -1,18 +1,19 @@
 /**
  * @file Product with a matrix of codes of 4 or 8 bits in blocks that share a scale.
  *
- *   y[.., n] = Σ_k x[.., k] · W[n, k]     W[n, k] = scale[n, ⌊k/size⌋] · (code[n, k] − middle)     middle = 2^(bits − 1)
+ *   y[.., n] = Σ_k x[.., k] W[n, k]     W[n, k] = scale[n, g] (code[n, k] − middle) + offset[n, g]
+ *   g = ⌊k / size⌋     middle = 2^(bits − 1)
  *
- * Codes of 4 bits lie two a byte, the even one in the low half. With `activations` "int8" each block of x is rounded to 8 bits
+ * Offsets, where there are some, multiply the sums of blocks of x. Codes of 4 bits lie two a byte, the even one in the low half. With `activations` "int8" each block of x is rounded to 8 bits
  * with a scale of its own, which is several times faster at one row; the gradient takes the rounding for the identity. ONNX
  * Runtime is fast when codes are constants of the program, and a hundred times slower when they are fed; scales may be fed.
  */
-import { MICROSOFT } from "../emitter.ts";
+import { type Emitter, MICROSOFT } from "../emitter.ts";
 import type { Value } from "../graph.ts";
 import { type Op, applyOne } from "../op.ts";
-import { showShape } from "../shape.ts";
+import { sameShape, showShape } from "../shape.ts";
 import { cast } from "./cast.ts";
-import { mul, sub } from "./elementwise.ts";
+import { add, mul, sub } from "./elementwise.ts";
 import { flattenRows, matmul } from "./matmul.ts";
 import { reduceSum } from "./reduce-expand.ts";
 import { reshape } from "./reshape.ts";
@@ -36,14 +37,19 @@ export interface MatmulBitsOptions {
 
 type BitsAttributes = Readonly<Record<string, unknown>> & MatmulBitsOptions;
 
+/** The offsets last, where there are some. */
+type Inputs =
+  | readonly [x: Value, codes: Value, scales: Value]
+  | readonly [x: Value, codes: Value, scales: Value, offsets: Value];
+
 /** The code of zero. */
 export function middleOf(bits: BlockBits): number {
   return 2 ** (bits - 1);
 }
 
-export const matmulBitsOp: Op<BitsAttributes, readonly [Value, Value, Value]> = {
+export const matmulBitsOp: Op<BitsAttributes, Inputs> = {
   name: "matmulBits",
-  infer: ([x, codes, scales], { bits }) => {
+  infer: ([x, codes, scales, offsets = scales], { bits }) => {
     if (x.dtype !== "float32" || codes.dtype !== "uint8" || scales.dtype !== "float32") {
       throw new TypeError(
         `Cannot multiply ${x.dtype} by codes ${codes.dtype} with scales ${scales.dtype}: expected float32, uint8 and float32`,
@@ -56,7 +62,12 @@ export const matmulBitsOp: Op<BitsAttributes, readonly [Value, Value, Value]> = 
         `Cannot multiply ${showShape(x.shape)} by codes ${showShape(codes.shape)} of ${bits} bits: expected [out, blocks, bytes of a block]`,
       );
     }
-    if (scales.shape.length !== 2 || scales.shape[0] !== numRows || scales.shape[1] !== numBlocks) {
+    const perBlock = [numRows, numBlocks];
+    if (
+      !sameShape(scales.shape, perBlock) ||
+      !sameShape(offsets.shape, perBlock) ||
+      offsets.dtype !== scales.dtype
+    ) {
       throw new RangeError(
         `Cannot multiply by codes ${showShape(codes.shape)} with scales ${showShape(scales.shape)}: expected one a block`,
       );
@@ -65,30 +76,47 @@ export const matmulBitsOp: Op<BitsAttributes, readonly [Value, Value, Value]> = 
   },
   emit: (node, emitter) => {
     const { bits, activations } = node.attributes;
-    const [numRows, numBlocks, size] = codeShape(node.inputs[1], bits);
-    emitter.simple(
-      node,
-      "MatMulNBits",
-      {
-        K: numBlocks * size,
-        N: numRows,
-        bits,
-        block_size: size,
-        accuracy_level: ACCURACY[activations],
-      },
-      MICROSOFT,
-    );
+    const [input, matrix] = node.inputs;
+    const [numRows, numBlocks, size] = codeShape(matrix, bits);
+    const [x, codes, scales, offsets] = emitter.names(node.inputs);
+    const [output] = emitter.names(node.outputs);
+    const accuracy = { accuracy_level: ACCURACY[activations] };
+    const attributes = { K: numBlocks * size, N: numRows, bits, block_size: size, ...accuracy };
+    const y = offsets === undefined ? output : emitter.temporary();
+    emitter.node("MatMulNBits", [x, codes, scales], [y], attributes, MICROSOFT);
+    if (offsets === undefined) return;
+    const { means, factor } = emitMeans(x, input.shape.length, numBlocks, size, emitter);
+    const ofSums = { transB: 1, alpha: { float: factor } };
+    emitter.node("Add", [y, emitter.value("FusedMatMul", [means, offsets], ofSums, MICROSOFT)], [output]);
   },
-  vjp: ({ inputs: [x, codes, scales], attributes: { bits } }, [g]) => {
+  vjp: ({ inputs: [x, codes, scales, offsets], attributes: { bits } }, [g]) => {
     const dWeight = matmul(flattenRows(g), flattenRows(x), { transA: true });
     const perCode = reshape(mul(dWeight, stepsOf(codes, bits)), codeShape(codes, bits));
-    return [
-      matmul(g, weightOfBits(codes, scales, bits)),
-      null,
-      reshape(reduceSum(perCode, [2]), scales.shape),
-    ];
+    const dScales = reshape(reduceSum(perCode, [2]), scales.shape);
+    const dx = matmul(g, weightOfBits(codes, scales, bits, offsets));
+    if (!offsets) return [dx, null, dScales];
+    const perBlock = reduceSum(reshape(dWeight, codeShape(codes, bits)), [2]);
+    return [dx, null, dScales, reshape(perBlock, offsets.shape)];
   },
 };
+
+/** Blocks of rows to one number each, which times the factor is their sum. Of rows of a batch that is one node. */
+function emitMeans(
+  x: string,
+  rank: number,
+  numBlocks: number,
+  size: number,
+  emitter: Emitter,
+): { means: string; factor: number } {
+  if (rank === 3) {
+    const means = emitter.value("AveragePool", [x], { kernel_shape: [size], strides: [size] });
+    return { means, factor: size };
+  }
+  const lead = Array.from({ length: rank - 1 }, () => 0);
+  const blocks = emitter.value("Reshape", [x, emitter.int64([...lead, numBlocks, size])]);
+  const axis = emitter.int64([rank]);
+  return { means: emitter.value("ReduceSum", [blocks, axis], { keepdims: 0 }), factor: 1 };
+}
 
 /** [out, blocks, codes of a block] */
 function codeShape(
@@ -107,16 +135,26 @@ function stepsOf(codes: Value, bits: BlockBits): Value {
   return sub(unpacked, codes.graph.scalar(middleOf(bits)));
 }
 
-/** The matrix [out, in] in float32 of codes [out, blocks, bytes] and scales [out, blocks]. */
-export function weightOfBits(codes: Value, scales: Value, bits: BlockBits): Value {
+/** The matrix [out, in] in float32 of codes [out, blocks, bytes], scales and maybe offsets [out, blocks]. */
+export function weightOfBits(codes: Value, scales: Value, bits: BlockBits, offsets?: Value): Value {
   const [numRows, numBlocks, size] = codeShape(codes, bits);
   const steps = reshape(stepsOf(codes, bits), [numRows, numBlocks, size]);
-  return reshape(mul(steps, reshape(scales, [numRows, numBlocks, 1])), [numRows, numBlocks * size]);
+  const perBlock = (value: Value): Value => reshape(value, [numRows, numBlocks, 1]);
+  const symmetric = mul(steps, perBlock(scales));
+  const blocks = offsets ? add(symmetric, perBlock(offsets)) : symmetric;
+  return reshape(blocks, [numRows, numBlocks * size]);
 }
 
-/** Multiplies x [..., in] with codes [out, blocks, bytes of a block] and scales [out, blocks]: [..., out]. */
-export function matmulBits(x: Value, codes: Value, scales: Value, options: MatmulBitsOptions): Value {
-  return applyOne(matmulBitsOp, [x, codes, scales], { ...options });
+/** Multiplies x [..., in] with codes [out, blocks, bytes of a block], scales and maybe offsets [out, blocks]: [..., out]. */
+export function matmulBits(
+  x: Value,
+  codes: Value,
+  scales: Value,
+  options: MatmulBitsOptions,
+  offsets?: Value,
+): Value {
+  const inputs: Inputs = offsets ? [x, codes, scales, offsets] : [x, codes, scales];
+  return applyOne(matmulBitsOp, inputs, { ...options });
 }
 
 /** Sums of the blocks of `size` columns of x [..., in], [..., in/size]: what a constant in each block of a matrix multiplies. */

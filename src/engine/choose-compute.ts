@@ -1,0 +1,22 @@
+/** @file Which arithmetic a model writes text in, where nobody says: that of its codes, if its file is of few bits. */
+import type { BaseModel } from "../models/base-model.ts";
+import type { Compute } from "../nn/compute.ts";
+import { COMPUTES, type ComputeName } from "../nn/computes.ts";
+import { direct } from "../nn/computes/direct.ts";
+import { f32 } from "../nn/computes/f32.ts";
+import { blockFormOf } from "../quant/uniform-blocks.ts";
+
+/** Chosen by how the base is kept. */
+export const AUTO_COMPUTE = "auto";
+export type ComputeChoice = ComputeName | typeof AUTO_COMPUTE;
+
+/** The arithmetic of a choice on a base. */
+export function chooseCompute(choice: ComputeChoice, { model, source }: BaseModel): Compute {
+  if (choice !== AUTO_COMPUTE) return COMPUTES[choice];
+  const isInBlocks = model.layers.some(({ sites }, layer) =>
+    sites.some(
+      ({ name }) => blockFormOf(source.storageOf(`${model.blockPrefix(layer)}${name}.weight`)) !== null,
+    ),
+  );
+  return isInBlocks ? direct : f32;
+}
