@@ -70,7 +70,7 @@ export const benchmark = defineBenchmark({
         await writeOne(model, 0, load);
         const turn = model.engine.turns.training();
         await trainOn({ session: model.engine.session, ...turn });
-        turn.end();
+        turn.rest();
         return await run(model);
       } finally {
         await model.close();
@@ -82,7 +82,7 @@ export const benchmark = defineBenchmark({
       let isOver = false;
       const training = trainOn(shared).finally(() => {
         isOver = true;
-        turn.end();
+        turn.rest();
       });
       const texts = await writeMany(model, load, () => isOver, isAfter ? training : null);
       return { ...texts, trainSeconds: await training };

@@ -36,6 +36,11 @@ export const SERVE_OPTIONS = z.strictObject({
       "URL of a PostgreSQL database for jobs, which graft worker processes then train; without it they are kept in the state folder and trained here",
     ),
   maxJobs: z.int().positive().default(100).describe("Fine-tuning jobs that may wait; more are refused"),
+  concurrentJobs: z
+    .int()
+    .positive()
+    .default(1)
+    .describe("Fine-tuning jobs that train at a time, block by block in turn; the others wait"),
   policy: z
     .enum(TURN_POLICIES.map(({ name }) => name))
     .default(DEFAULT_POLICY)
@@ -112,6 +117,7 @@ export const SERVE_GROUPS = {
     "state",
     "database",
     "maxJobs",
+    "concurrentJobs",
     "policy",
     "targetQueueMs",
     "targetFirstTokenMs",

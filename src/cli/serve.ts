@@ -120,6 +120,7 @@ async function serve(
     state.fineTuning = openFineTuning(state, {
       files: new StateFolder(options.state),
       queue,
+      maxRunning: options.concurrentJobs,
       trainsHere: database === undefined,
       compute: trainingCompute(options),
       weights,

@@ -42,12 +42,12 @@ test("both at once are both alone", async () => {
   const trained = train(
     { ...settings, output: join(root, "beside") },
     {
-      shared: { session: model.engine.session, betweenBlocks: turn.betweenBlocks },
+      shared: { session: model.engine.session, ...turn },
       onEvent: (event) => event.event === "step" && losses.push(event.loss),
     },
   ).finally(() => {
     training.isOver = true;
-    turn.end();
+    turn.rest();
   });
   let numRounds = 0;
   do {

@@ -30,14 +30,14 @@ async function order(policy: TurnPolicy, numBlocks: number, active = 16): Promis
       turns.giveBack();
     }
   })();
-  const { betweenBlocks, end } = turns.training();
+  const { betweenBlocks, rest } = turns.training();
   for (let block = 0; block < numBlocks; block++) {
     await betweenBlocks();
     ran.push("b");
     await new Promise(setImmediate);
   }
   texts.areOver = true;
-  end();
+  rest();
   await writing;
   return ran.join("");
 }
@@ -100,9 +100,9 @@ test("a training alone runs block after block, and gives the machine back at its
   const waits = other.betweenBlocks().then(() => (hasOther = true));
   await new Promise(setImmediate);
   assert.equal(hasOther, false);
-  one.end();
-  one.end();
+  one.rest();
+  one.rest();
   await waits;
-  other.end();
+  other.rest();
   await turns.take("step");
 });

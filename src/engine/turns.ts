@@ -21,8 +21,8 @@ const FORGETTING = 0.05;
 export interface TrainingTurns {
   /** Gives others their turns. */
   readonly betweenBlocks: () => Promise<void>;
-  /** Gives the machine back for good. */
-  readonly end: () => void;
+  /** Gives the machine back until the next block. */
+  readonly rest: () => void;
 }
 
 export class Turns {
@@ -76,7 +76,7 @@ export class Turns {
         holds = true;
         await this.take("block");
       },
-      end: () => {
+      rest: () => {
         if (holds) this.giveBack();
         holds = false;
       },

@@ -4,6 +4,7 @@
  * Every lease has a number, larger than all before it for that job. What an owner says counts only with the newest number,
  * looked at in the transaction that does it: so a job ends once, whatever owners that were thought dead still do.
  */
+import { FIRST_RUN } from "./state-folder.ts";
 import { type Job, type JobEvent, type JobStatus, hasEnded } from "./job.ts";
 import type { JobRow, JobTable, RowDecision } from "./job-table.ts";
 
@@ -57,7 +58,7 @@ export class JobQueue {
   async submit(given: Pick<JobRow, "job" | "base" | "initAdapter">): Promise<boolean> {
     const row: JobRow = {
       ...given,
-      folder: "run",
+      folder: FIRST_RUN,
       token: 0,
       owner: null,
       leaseUntilMs: null,

@@ -1,5 +1,5 @@
 /**
- * @file Works on the jobs of one base, one after another, as long as it is not closed. What the work is, it is given; who may
+ * @file Works on the jobs of one base, one or several at a time, as long as it is not closed. What the work is, it is given; who may
  * do it, the queue says.
  */
 import type { Clock } from "./clock.ts";
@@ -11,6 +11,8 @@ export interface JobWorkerOptions {
   readonly queue: JobQueue;
   /** Name of the model that it has. */
   readonly base: string;
+  /** Jobs at a time. */
+  readonly maxRunning?: number;
   /** What it is called, for people. */
   readonly owner: string;
   readonly clock: Clock;
@@ -27,34 +29,41 @@ export interface JobWorkerOptions {
 export class JobWorker {
   readonly #options: JobWorkerOptions;
   readonly #closed = new AbortController();
-  #wake = new AbortController();
-  #lease: Lease | null = null;
-  #loop: Promise<void> | null = null;
+  /** Of those that wait for a job. */
+  readonly #wakes = new Set<AbortController>();
+  readonly #leases = new Set<Lease>();
+  #loops: Promise<void[]> | null = null;
 
   constructor(options: JobWorkerOptions) {
     this.#options = options;
     options.queue.listen((id, what) => {
-      if (what === "waits") this.#wake.abort();
-      else if (this.#lease?.row.job.id === id) this.#lease.stop();
+      if (what === "waits") this.#wake();
+      for (const lease of this.#leases) if (what !== "waits" && lease.row.job.id === id) lease.stop();
     });
   }
 
   start(): void {
-    this.#loop ??= this.#run();
+    const { maxRunning = 1 } = this.#options;
+    this.#loops ??= Promise.all(Array.from({ length: maxRunning }, () => this.#run()));
+  }
+
+  #wake(): void {
+    for (const wake of this.#wakes) wake.abort();
   }
 
   /** Stops what is in work, after its step; the job waits for the next worker. */
   async close(): Promise<void> {
     this.#closed.abort();
-    this.#wake.abort();
-    this.#lease?.stop();
-    await this.#loop;
+    this.#wake();
+    for (const lease of this.#leases) lease.stop();
+    await this.#loops;
   }
 
   async #run(): Promise<void> {
     const { queue, base, owner, clock, leaseMs, pollMs, onTrouble } = this.#options;
     while (!this.#closed.signal.aborted) {
-      this.#wake = new AbortController();
+      const wake = new AbortController();
+      this.#wakes.add(wake);
       const askedMs = clock.nowMs();
       try {
         const taken = await queue.take(base, owner, leaseMs);
@@ -65,19 +74,19 @@ export class JobWorker {
       } catch (error) {
         onTrouble(error);
       }
-      if (!this.#closed.signal.aborted) await clock.sleep(pollMs, this.#wake.signal);
+      if (!this.#closed.signal.aborted) await clock.sleep(pollMs, wake.signal);
     }
   }
 
   async #work(taken: TakenJob, takenMs: number): Promise<void> {
     const { queue, clock, leaseMs, work } = this.#options;
     const lease = new Lease(taken.row, takenMs, leaseMs, queue, clock);
-    this.#lease = lease;
+    this.#leases.add(lease);
     if (this.#closed.signal.aborted) lease.stop();
     try {
       await work(taken, lease);
     } finally {
-      this.#lease = null;
+      this.#leases.delete(lease);
       await lease.end();
     }
   }

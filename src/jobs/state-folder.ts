@@ -5,7 +5,7 @@
  */
 import { cp, mkdir, readFile, readdir, rename, rm } from "node:fs/promises";
 import { basename, extname, isAbsolute, join, relative, resolve } from "node:path";
-import { FailedError } from "../errors.ts";
+import { FailedError, UsageError } from "../errors.ts";
 import { writeFileAtomic, writeTextAtomic } from "../format/files/atomic.ts";
 import { isLock } from "../format/files/disk/folder-lock.ts";
 import { isTemporary, temporaryName } from "../format/files/disk/temporaries.ts";
@@ -18,6 +18,8 @@ import { type JobCheckpoint, UPLOADED_FILE, type UploadedFile } from "./job.ts";
 const ID = /^(file|ftjob)-[0-9a-zA-Z-]{1,64}$/;
 /** Ends of names by which data are read; any other is a list of JSON lines. */
 const DATA_ENDS = new Set([".jsonl", ".json", ".csv", ".tsv", ".parquet", ".txt", ".md"]);
+/** Folder in which a job begins. */
+export const FIRST_RUN = "run";
 const CHECKPOINT = /^checkpoint-(\d+)$/;
 /** A worker that was lost, and is not, removes a checkpoint while it is copied at most once or twice. */
 const MAX_COPIES = 5;
@@ -65,6 +67,28 @@ export class StateFolder {
     return steps
       .map((step) => ({ step: Number(step), path: join(folder, `checkpoint-${step}`) }))
       .sort((a, b) => a.step - b.step);
+  }
+
+  /**
+   * Puts a checkpoint of another place into the run of a job that has not begun, whole or not at all.
+   * @throws UsageError "usage/resume" for a folder that is no checkpoint; FailedError "failed/write"
+   */
+  async importCheckpoint(job: string, from: string): Promise<void> {
+    const name = basename(from);
+    if (!CHECKPOINT.test(name)) {
+      throw new UsageError("usage/resume", `Cannot go on from "${name}", expected a folder checkpoint-N`, {
+        hint: "Copy a folder checkpoint-N out of the run of a job, with its name.",
+      });
+    }
+    const target = join(this.runFolder(job, FIRST_RUN), name);
+    const copy = temporaryName(target);
+    try {
+      await cp(from, copy, { recursive: true });
+      await rename(copy, target);
+    } catch (error) {
+      await rm(copy, { recursive: true, force: true }).catch(() => {});
+      throw toFailedWrite(error, target);
+    }
   }
 
   /** Copies a run that another may still write to; the copy is there whole or not at all. @throws FailedError "failed/write" */

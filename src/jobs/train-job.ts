@@ -18,8 +18,8 @@ export interface TrainJobOptions {
   readonly files: StateFolder;
   /** Where a job trains from and to. @throws what is wrong with the job */
   readonly placesOf: (row: JobRow) => Promise<JobPlaces>;
-  /** Begins a training's part on a session that others use, to be ended; null: it opens the model itself. */
-  readonly share: (() => SharedModel & { readonly end: () => void }) | null;
+  /** Begins a training's part on a session that others use, which rests at its end; null: it opens the model itself. */
+  readonly share: (() => Required<SharedModel>) | null;
   /** Name of what a job makes. */
   readonly nameOf: (job: Job) => string;
   /** In seconds. */
@@ -28,6 +28,8 @@ export interface TrainJobOptions {
   readonly env: NodeJS.ProcessEnv;
   /** Is told of a job that has succeeded. */
   readonly onResult?: (row: JobRow) => Promise<void>;
+  /** Is told when there are other checkpoints than before. */
+  readonly onCheckpoint?: (row: JobRow) => void;
 }
 
 /** Does the work of a job. */
@@ -64,7 +66,7 @@ export async function trainJob(taken: TakenJob, lease: Lease, options: TrainJobO
 async function run(
   { isFromLost }: TakenJob,
   lease: Lease,
-  { files, placesOf, share, env }: TrainJobOptions,
+  { files, placesOf, share, env, onCheckpoint }: TrainJobOptions,
   told: { trainedTokens: number },
 ): Promise<Awaited<ReturnType<typeof train>> | null> {
   if (isFromLost) {
@@ -85,11 +87,13 @@ async function run(
         signal: lease.signal,
         mayWrite: () => lease.isHeld(),
         env,
+        namesByContent: true,
+        onCheckpoint: () => onCheckpoint?.(lease.row),
         onEvent: (event) => follow(lease, event, told),
       },
     );
   } finally {
-    shared?.end();
+    shared?.rest();
   }
 }
 

@@ -12,6 +12,16 @@ export function resultName({ model, suffix, id }: Job): string {
   return `ft:${model}:graft:${suffix ?? ""}:${id.replace("ftjob-", "").slice(0, ID_LENGTH)}`;
 }
 
+/** Name of what a job had trained after some step, which OpenAI forms so. */
+export function checkpointName(job: Job, step: number): string {
+  return `${checkpointPrefix(job)}${step}`;
+}
+
+/** What the names of a job's checkpoints begin with. */
+export function checkpointPrefix(job: Job): string {
+  return `${resultName(job)}:ckpt-step-`;
+}
+
 /** @throws ApiError 404 for a server that keeps no state */
 export function requireJobs({ fineTuning }: ServerState): FineTuning {
   if (fineTuning) return fineTuning;

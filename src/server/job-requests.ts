@@ -26,6 +26,10 @@ export const JOB_REQUEST = z.strictObject({
     .nullish()
     .describe("Part of the name of what is trained"),
   seed: z.int().min(0).nullish(),
+  resume_from: z
+    .string()
+    .nullish()
+    .describe("Checkpoint of the same job on another server, a folder below --adapter-root, to go on from"),
   metadata: z.record(z.string(), z.string()).nullish(),
   integrations: z.array(z.never()).nullish(),
   graft: z

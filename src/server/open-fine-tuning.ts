@@ -6,7 +6,7 @@ import type { JobRow } from "../jobs/job-table.ts";
 import { type TrainingPlaces, placesFor } from "../jobs/places.ts";
 import type { StateFolder } from "../jobs/state-folder.ts";
 import { trainJob } from "../jobs/train-job.ts";
-import { resultName } from "./fine-tuning.ts";
+import { checkpointName, checkpointPrefix, resultName } from "./fine-tuning.ts";
 import type { FineTuning, ServerState } from "./server-state.ts";
 
 /** How long a job stays a worker's that is not heard of. */
@@ -18,6 +18,8 @@ export const POLL_MS = 1000;
 export interface FineTuningOptions extends Omit<TrainingPlaces, "model" | "width"> {
   readonly files: StateFolder;
   readonly queue: JobQueue;
+  /** Jobs that train here at a time. */
+  readonly maxRunning: number;
   /** Whether jobs are trained here, and nowhere else; otherwise by workers in other processes. */
   readonly trainsHere: boolean;
   readonly clock: Clock;
@@ -28,7 +30,7 @@ export interface FineTuningOptions extends Omit<TrainingPlaces, "model" | "width
 /** Makes the jobs of a server, not started yet. */
 export function openFineTuning(
   state: ServerState,
-  { files, queue, trainsHere, clock, env, onTrouble, ...open }: FineTuningOptions,
+  { files, queue, maxRunning, trainsHere, clock, env, onTrouble, ...open }: FineTuningOptions,
 ): FineTuning {
   const { engine, parts } = state.model;
   const places: TrainingPlaces = {
@@ -41,9 +43,24 @@ export function openFineTuning(
     const name = job.fine_tuned_model ?? resultName(job);
     if (!engine.adapters.has(name)) engine.adapters.register(name, files.runFolder(job.id, folder));
   };
+  /** Lets requests ask for what a job has trained so far, and forgets what is gone. */
+  const nameCheckpoints = async ({ job, folder }: JobRow): Promise<void> => {
+    const { adapters } = engine;
+    const prefix = checkpointPrefix(job);
+    // One that cannot be listed is not served.
+    const found = await files.listCheckpoints(job.id, folder).catch(() => []);
+    const paths = new Map(found.map(({ step, path }) => [checkpointName(job, step), path]));
+    for (const { name } of adapters.list()) {
+      if (name.startsWith(prefix) && !paths.delete(name)) adapters.unregister(name);
+    }
+    for (const [name, path] of paths) adapters.register(name, path);
+  };
+  /** One after another: a list that is older does not undo a newer one. */
+  let naming: Promise<void> = Promise.resolve();
   const worker = new JobWorker({
     queue,
     base: state.name,
+    maxRunning,
     owner: "server",
     clock,
     leaseMs: LEASE_MS,
@@ -58,6 +75,7 @@ export function openFineTuning(
         now: () => state.seconds(),
         env,
         onResult,
+        onCheckpoint: (row) => void (naming = naming.then(() => nameCheckpoints(row))),
       }),
   });
   const known = new Set<string>();
@@ -66,7 +84,7 @@ export function openFineTuning(
       if (known.has(id)) continue;
       const row = await queue.table.read(id);
       // Of another base, another server's to serve.
-      if (row && row.base === state.name) await onResult(row);
+      if (row && row.base === state.name) await Promise.all([onResult(row), nameCheckpoints(row)]);
       known.add(id);
     }
   };
@@ -83,6 +101,7 @@ export function openFineTuning(
     queue,
     start: async () => {
       if (trainsHere) await queue.takeBackAll();
+      for (const row of await queue.table.list()) if (row.base === state.name) await nameCheckpoints(row);
       await readResults();
       if (trainsHere) worker.start();
       else watching ??= watch();

@@ -62,6 +62,8 @@ export interface FineTuneHooks {
   /** Largest memory of the process so far, for the log. */
   peakMegabytes(): number;
   readonly betweenBlocks?: BetweenBlocks | undefined;
+  /** Is called before files are written: until the next block others may run. */
+  readonly rest?: (() => void) | undefined;
   /** Writes texts at each evaluation, or as often where there is none; null: none. */
   readonly samples?: { readonly everySteps: number; readonly write: SampleWriter } | null;
   /** Makes pauses, in steps and between them. */
@@ -341,6 +343,7 @@ class Run {
     const { global_step: step } = this.#state;
     if (this.#savedStep === step) return;
     this.#requireStore();
+    this.#request.hooks.rest?.();
     await requireFinite(adapter, store, step);
     await store.save(this.#state, this.#parts.updater.state);
     this.#savedStep = step;
@@ -373,6 +376,7 @@ class Run {
     if (goesBack) await store.restore(best);
     await requireFinite(adapter, store, step);
     this.#requireStore();
+    this.#request.hooks.rest?.();
     await store.finish(this.#state);
   }
 

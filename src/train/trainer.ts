@@ -19,6 +19,7 @@ import { folderStore } from "./files/folder-store.ts";
 import { LOG_FORMATS } from "./logs/log-formats.ts";
 import { describeFit, fitRun } from "./files/fit-run.ts";
 import { openRun, residencyOf } from "./files/prepare.ts";
+import { namesByContent } from "./files/making.ts";
 import { lockRun } from "./files/run-lock.ts";
 import { CONFIG_FILE, RunFolder } from "./files/run-folder.ts";
 import { openPacer } from "./files/power/run-pacer.ts";
@@ -52,6 +53,10 @@ export interface TrainHooks {
   readonly methods?: readonly Method[];
   /** A model that is open already, to train on beside whoever else uses it; opened for the run alone unless given. */
   readonly shared?: SharedModel;
+  /** Whether checkpoints name base and data by what they hold, not by their paths, so that the run goes on elsewhere. */
+  readonly namesByContent?: boolean;
+  /** Is told of each checkpoint that is written; older ones may be gone. */
+  readonly onCheckpoint?: () => void;
   /** Makes what writes samples, where the settings name prompts. */
   readonly makeSampleWriter?: MakeSampleWriter;
 }
@@ -60,6 +65,8 @@ export interface TrainHooks {
 export interface SharedModel {
   readonly session: Session;
   readonly betweenBlocks: BetweenBlocks;
+  /** Is called before files are written: until the next block others may run. */
+  readonly rest?: () => void;
 }
 
 /** What a run ended with. */
@@ -165,7 +172,8 @@ async function runIn(
   const session =
     hooks.shared?.session ?? (await openSessionOf(setup, memory, (message) => tell(`Warning: ${message}`)));
   try {
-    const request = requestOf(setup, session, places, emit, hooks);
+    const names = hooks.namesByContent ? await namesByContent(setup) : {};
+    const request = requestOf(setup, session, places, emit, hooks, names);
     const samples = await openSamples(setup, session, hooks.makeSampleWriter, hooks.signal);
     if (!options.resume) await folder.begin({ [CONFIG_FILE]: configText(options) });
     for (const message of setup.notes) tell(message);
@@ -229,12 +237,13 @@ function requestOf(
   session: Session,
   { folder, activations }: RunPlaces,
   emit: (event: TrainEvent) => void,
-  { signal, shared, mayWrite }: TrainHooks,
+  { signal, shared, mayWrite, onCheckpoint = () => {} }: TrainHooks,
+  names: Readonly<Record<string, unknown>>,
 ): FineTuneRequest {
   const { options, adapter, origin, base, plan, totalSteps, memory, objective, reference } = setup;
   const { heldOut } = setup.data;
   const { warmupSteps, learningRate, maxGradNorm, weightDecay, maxLength, seed } = options;
-  const settings = numericSettings(withoutRows(options));
+  const settings = { ...numericSettings(withoutRows(options)), ...names };
   const title = `${options.method} on ${base.name}`;
   return {
     session,
@@ -275,6 +284,7 @@ function requestOf(
       totalSteps,
       tell: (message) => emit({ event: "note", message }),
       onResume: (state, checkpoint) => emit(tellResume(setup, checkpoint, state)),
+      onSave: onCheckpoint,
       keepLast: options.keepLast,
       configText: configText(options),
       title,
@@ -296,6 +306,7 @@ function requestOf(
       mayWrite,
       peakMegabytes,
       betweenBlocks: shared?.betweenBlocks,
+      rest: shared?.rest,
       pacer: openPacer(options, signal, (message) => emit({ event: "note", message })),
     },
   };

@@ -52,7 +52,7 @@ export async function writeTinyAdapter(
 /** Serves a tiny model as "tiny", with what lies in its folder of adapters: "poet" and "clerk", which are not loaded. */
 export async function serveTiny(
   root: string,
-  options: Partial<AppOptions> = {},
+  { maxRunning = 1, ...options }: Partial<AppOptions> & { readonly maxRunning?: number } = {},
   limits: Partial<Limits> = {},
   jobs: JobTable = new MemoryJobs(),
 ): Promise<TinyServer> {
@@ -88,6 +88,7 @@ export async function serveTiny(
   state.fineTuning = openFineTuning(state, {
     files,
     queue,
+    maxRunning,
     trainsHere: true,
     clock: systemClock,
     env: process.env,

@@ -149,7 +149,7 @@ export async function serveVirtually(options: VirtualOptions): Promise<VirtualOu
   const state = { areTextsLeft: true, lastBlockMs: 0 };
   const trained = Array.from({ length: numTrainings }, () => 0);
   const trainings = trained.map(async (_, index) => {
-    const { betweenBlocks, end } = turns.training();
+    const { betweenBlocks, rest } = turns.training();
     for (let block = 0; state.areTextsLeft; block++) {
       await betweenBlocks();
       longest.pauseMs = Math.max(longest.pauseMs, now() - state.lastBlockMs);
@@ -159,7 +159,7 @@ export async function serveVirtually(options: VirtualOptions): Promise<VirtualOu
       state.lastBlockMs = now();
       trained[index] = (trained[index] ?? 0) + ms;
     }
-    end();
+    rest();
   });
   const arriving = (async () => {
     const serving: Promise<void>[] = [];

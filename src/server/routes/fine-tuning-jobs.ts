@@ -3,7 +3,7 @@ import type { Context } from "hono";
 import { HYPERPARAMETERS, type Job, SUPERVISED } from "../../jobs/job.ts";
 import type { JobRow } from "../../jobs/job-table.ts";
 import { ApiError } from "../api-error.ts";
-import { requireJob, requireJobs, resultName } from "../fine-tuning.ts";
+import { checkpointName, requireJob, requireJobs } from "../fine-tuning.ts";
 import { JOB_REQUEST, type JobRequest } from "../job-requests.ts";
 import { pageOf } from "../pages.ts";
 import { type Route, defineRoute } from "../route.ts";
@@ -54,12 +54,23 @@ export const createJob = defineRoute({
     };
     const path = state.list().find(({ id }) => id === adapter)?.path ?? null;
     const initAdapter = path === null ? null : files.toShared(path);
+    if (body.resume_from != null)
+      await files.importCheckpoint(job.id, await foundBelow(state, body.resume_from));
     if (!(await queue.submit({ job, base: state.name, initAdapter }))) {
       throw new ApiError(429, "As many fine-tuning jobs wait as may", { code: "too_many_jobs" });
     }
     return context.json(job);
   },
 });
+
+/** Finds a folder that a client names. @throws ApiError 404 */
+async function foundBelow({ findAdapter }: ServerState, path: string): Promise<string> {
+  if (findAdapter) return await findAdapter(path);
+  throw new ApiError(404, "This server reads no folders of clients: start it with --adapter-root FOLDER", {
+    code: "adapters_disabled",
+    param: "resume_from",
+  });
+}
 
 export const listJobs = defineRoute({
   method: "get",
@@ -127,7 +138,7 @@ export const listJobCheckpoints = ofJob(
       object: "fine_tuning.job.checkpoint",
       created_at: job.created_at,
       fine_tuning_job_id: job.id,
-      fine_tuned_model_checkpoint: `${resultName(job)}:ckpt-step-${step}`,
+      fine_tuned_model_checkpoint: checkpointName(job, step),
       step_number: step,
       metrics: metricsAt(step),
     }));

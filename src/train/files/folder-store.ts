@@ -26,6 +26,8 @@ export interface FolderStoreParts {
   readonly totalSteps: number;
   /** Hears where the run goes on from, and how it stood there. */
   readonly onResume: (state: RunState, checkpoint: string) => void;
+  /** Hears that a checkpoint is written, and maybe older ones are gone. */
+  readonly onSave: () => void;
   /** Checkpoints that are kept, beside the best. */
   readonly keepLast: number;
   /** The settings as they took effect. */
@@ -53,6 +55,7 @@ export function folderStore(parts: FolderStoreParts): RunStore {
     log: (event) => folder.log({ ...event }),
     async save(state, optimizer) {
       await folder.save(adapter, originAt(state), optimizer, state, keepLast);
+      parts.onSave();
       if (reporter.isDue || parts.signal?.aborted === true)
         await folder.write(REPORT_FILE, reporter.write(state, false));
     },

@@ -7,6 +7,8 @@ import { readWeightedName } from "../../data/weighted-name.ts";
 import type { Fact, Making } from "../../format/cards/model-card.ts";
 import { disk } from "../../format/files/disk/calls.ts";
 import { readThrough } from "../../format/files/disk/read-through.ts";
+import type { BaseModel } from "../../models/base-model.ts";
+import { fingerprintOf } from "../../models/fingerprint.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import type { TrainOptions } from "../options.ts";
 import { describeRows } from "../run-data.ts";
@@ -44,6 +46,26 @@ export async function describeInputs(
   }
   if (initAdapter !== undefined) facts.push(["started from adapter", basename(resolve(initAdapter))]);
   return { datasets: [...datasets], facts };
+}
+
+/** What a run reads, by what it holds: settings that are the same on any machine. */
+export async function namesByContent({
+  base,
+  inputs: { facts },
+  options: { evalData, initAdapter },
+}: {
+  readonly base: BaseModel;
+  readonly inputs: Inputs;
+  readonly options: Pick<TrainOptions, "evalData" | "initAdapter">;
+}): Promise<Record<string, unknown>> {
+  const named = (what: string): readonly unknown[] =>
+    facts.filter(([name]) => name === what).map(([, value]) => value);
+  return {
+    model: await fingerprintOf(base),
+    data: named("data"),
+    ...(evalData === undefined ? {} : { evalData: named("held-out data") }),
+    ...(initAdapter === undefined ? {} : { initAdapter: named("started from adapter") }),
+  };
 }
 
 /** Hashes a file, or the names and hashes of the files in a folder. */

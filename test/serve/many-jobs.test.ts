@@ -1,0 +1,150 @@
+/**
+ * @file Several jobs at a time on one base, each with data, method, optimizer and objective of its own: each trains as if it
+ * were alone, while texts are written; their checkpoints can be asked for. A job goes on in another server.
+ */
+import assert from "node:assert/strict";
+import { cpSync, mkdirSync, readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import type { Job } from "../../src/jobs/job.ts";
+import { train } from "../../src/train/trainer.ts";
+import { temporaryFolder } from "../tiny-model.ts";
+import { writeTinyRows } from "../tiny-rows.ts";
+import { type TinyServer, serveTiny } from "./tiny-server.ts";
+
+const root = temporaryFolder();
+const ADAPTER = "adapter_model.safetensors";
+const COMMON = { maxLength: 64, steps: 12, saveEvery: 3, batchSize: 2, weights: "float32" } as const;
+const TRAININGS = [
+  { kind: "text", type: "supervised", graft: { method: "lora", rank: 2, optimizer: "adamw" } },
+  { kind: "preference", type: "dpo", graft: { method: "road", optimizer: "lion", schedule: "constant" } },
+  { kind: "text", type: "supervised", graft: { method: "ia3", optimizer: "sgd", learningRate: 0.01 } },
+] as const;
+type Training = (typeof TRAININGS)[number];
+
+async function open(name: string, maxRunning: number): Promise<TinyServer> {
+  mkdirSync(join(root, name), { recursive: true });
+  const server = await serveTiny(join(root, name), { maxRunning });
+  after(() => server.close());
+  await server.state.fineTuning?.start();
+  return server;
+}
+
+const dataOf = ({ kind }: Training): string => writeTinyRows(join(root, `${kind}.jsonl`), kind, 24);
+
+async function create(server: TinyServer, training: Training, more: object = {}): Promise<string> {
+  const form = new FormData();
+  form.set("purpose", "fine-tune");
+  form.set("file", new Blob([readFileSync(dataOf(training))]), "rows.jsonl");
+  const uploaded = await server.app.request("/v1/files", { method: "POST", body: form });
+  const { id: training_file } = (await uploaded.json()) as { id: string };
+  const { status, body } = await server.post("/v1/fine_tuning/jobs", {
+    model: "tiny",
+    training_file,
+    seed: 3,
+    method: { type: training.type },
+    graft: { ...COMMON, weights: undefined, ...training.graft },
+    ...more,
+  });
+  assert.equal(status, 200, JSON.stringify(body));
+  return (body as { id: string }).id;
+}
+
+async function jobOf({ state }: TinyServer, id: string): Promise<Job> {
+  const job = (await state.fineTuning?.queue.table.read(id))?.job;
+  assert.ok(job);
+  assert.equal(job.error, null);
+  return job;
+}
+
+async function until(server: TinyServer, id: string, is: (job: Job) => boolean): Promise<Job> {
+  for (;;) {
+    const job = await jobOf(server, id);
+    if (is(job)) return job;
+    await new Promise(setImmediate);
+  }
+}
+
+const hasSucceeded = ({ status }: Job): boolean => status === "succeeded";
+const trained = (name: string, id: string): Buffer =>
+  readFileSync(join(root, name, "state", "jobs", id, "run", ADAPTER));
+
+/** What the same training gives in a process of its own. */
+async function alone(training: Training, name: string): Promise<Buffer> {
+  const output = join(root, "alone", name);
+  await train({
+    model: join(root, "many", "model"),
+    data: dataOf(training),
+    output,
+    seed: 3,
+    threads: 1,
+    chatTemplate: "chatml",
+    ...(training.type === "supervised" ? {} : { objective: training.type }),
+    ...COMMON,
+    ...training.graft,
+  });
+  return readFileSync(join(output, ADAPTER));
+}
+
+async function write(server: TinyServer, model: string): Promise<string> {
+  const request = { model, prompt: "ka lo", max_tokens: 8, temperature: 0 };
+  const { status, body } = await server.post("/v1/completions", request);
+  assert.equal(status, 200, JSON.stringify(body));
+  return (body as { choices: [{ text: string }] }).choices[0].text;
+}
+
+test("three jobs at once train as each alone, beside texts, and their checkpoints are asked for", async () => {
+  const server = await open("many", 3);
+  const before = await write(server, "tiny");
+  const ids: string[] = [];
+  for (const training of TRAININGS) ids.push(await create(server, training));
+  const ended: string[] = [];
+  const ends = ids.map((id) => until(server, id, hasSucceeded).then(() => ended.push(id)));
+  const runningAtOnce = new Set<number>();
+  const asked = new Set<string>();
+  while (ended.length < ids.length) {
+    assert.equal(await write(server, "tiny"), before);
+    const jobs = await Promise.all(ids.map((id) => jobOf(server, id)));
+    runningAtOnce.add(jobs.filter(({ status }) => status === "running").length);
+    const checkpoints = server.state.list().filter(({ id }) => id.includes(":ckpt-step-"));
+    const last = checkpoints.at(-1)?.id;
+    // It may go while it is asked for: only the last ones are kept.
+    if (last !== undefined && !asked.has(last) && asked.size < 2) {
+      asked.add(last);
+      await write(server, last);
+    }
+  }
+  await Promise.all(ends);
+  assert.ok(runningAtOnce.has(3), `at once: ${[...runningAtOnce].join(" ")}`);
+  assert.ok(asked.size > 0);
+  for (const [index, training] of TRAININGS.entries()) {
+    const id = ids[index] as string;
+    assert.deepEqual(trained("many", id), await alone(training, `${index}`), training.graft.method);
+    await write(server, (await jobOf(server, id)).fine_tuned_model as string);
+  }
+  assert.equal(await write(server, "tiny"), before);
+  assert.deepEqual(server.errors, []);
+});
+
+test("a job goes on in another server from a checkpoint, bit for bit, with the same data alone", async () => {
+  const [training] = TRAININGS;
+  const from = await open("from", 1);
+  const id = await create(from, training);
+  const run = join(root, "from", "state", "jobs", id, "run");
+  await until(from, id, hasSucceeded);
+  const name = readdirSync(run).find((file) => /^checkpoint-9$/.test(file));
+  assert.ok(name);
+  const to = await open("to", 1);
+  // Whatever a file is called there.
+  await create(to, TRAININGS[1]);
+  cpSync(join(run, name), join(root, "to", "adapters", name), { recursive: true });
+  const moved = await create(to, training, { resume_from: name });
+  await until(to, moved, hasSucceeded);
+  assert.deepEqual(trained("to", moved), trained("from", id));
+  const told = await to.state.fineTuning?.queue.table.listEvents(moved);
+  assert.ok(told?.some(({ message }) => message === "Going on after step 9"));
+  const other = await create(to, training, { resume_from: name, seed: 4 });
+  await assert.rejects(until(to, other, hasSucceeded), /seed was 3, is 4/);
+  await assert.rejects(create(to, training, { resume_from: "../../from" }), /404/);
+  await assert.rejects(create(to, training, { resume_from: "poet" }), /expected a folder checkpoint-N/);
+});
