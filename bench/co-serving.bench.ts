@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type ServingModel, openServingModel } from "../src/engine/serving-model.ts";
-import type { ServeEnd } from "../src/engine/serving-engine.ts";
+import type { ServeEnd } from "../src/engine/serve-request.ts";
 import { TURN_POLICIES, type TurnPolicy } from "../src/engine/turn-policies.ts";
 import { resolveModel } from "../src/hub/resolve.ts";
 import { Random } from "../src/random.ts";

@@ -50,7 +50,7 @@ export const benchmark = defineBenchmark({
     };
     const kinds = values.kinds.split(",").map((kind) => kind.trim());
     const maxLoaded = kinds.length * values.rows;
-    const adapters = await AdapterPool.create({ session, read, maxLoaded });
+    const adapters = new AdapterPool({ session, read, maxLoaded });
     const serving = new ServingEngine(session, adapters, { cacheBytes: 1e9, maxRunning: values.rows });
     for (const kind of kinds) {
       for (let row = 0; row < values.rows; row++) {

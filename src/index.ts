@@ -100,7 +100,8 @@ export { type TrainHooks, type TrainResult } from "./train/trainer.ts";
 export { train } from "./engine/train.ts";
 export { type Classification, Classifier } from "./engine/classifier.ts";
 export { Conversation } from "./engine/conversation.ts";
-export { type FinishReason, Generator, type GenerateRequest } from "./engine/generator.ts";
+export type { FinishReason } from "./engine/serve-request.ts";
+export { Generator, type GenerateRequest } from "./engine/generator.ts";
 export { type ListedTask, type Task, type TaskRow, TaskSet, type TaskSetParts } from "./engine/task-set.ts";
 export {
   type OpenTextOptions,

@@ -19,6 +19,7 @@ const LIST: Readonly<
   "keys add": ["Make an API key for graft serve, and print it once", () => import("./keys-add.ts")],
   "keys list": ["List API keys and their roles", () => import("./keys-list.ts")],
   "keys remove": ["Remove an API key, which is refused from then on", () => import("./keys-remove.ts")],
+  worker: ["Train the jobs of servers that share a database and a folder", () => import("./worker.ts")],
   merge: ["Merge an adapter into its model and write the result", () => import("./merge.ts")],
   combine: ["Add, scale and subtract adapters without training", () => import("./combine.ts")],
   fisher: ["Estimate the Fisher information of an adapter, for combine", () => import("./fisher.ts")],

@@ -1,4 +1,5 @@
 /** @file Which model a command runs on: the one that is asked for, that of the adapter, or the default one. */
+import { basename, resolve } from "node:path";
 import { FailedError, FormatError, GraftError, UsageError } from "../errors.ts";
 import { readAdapterConfig } from "../format/by-path.ts";
 import { DEFAULT_MODEL, type ResolvedModel } from "../hub/resolve.ts";
@@ -14,6 +15,11 @@ export interface WhichModel {
 /** A model on the disk, and what it is called. */
 export interface FoundModel extends ResolvedModel {
   readonly name: string;
+}
+
+/** What clients call a model: one that was named by its path, by the last part of it. */
+export function servedName({ name, path }: Pick<FoundModel, "name" | "path">): string {
+  return name === path ? basename(resolve(path)).replace(/\.gguf$/, "") : name;
 }
 
 /** Reads what model an adapter was made for. @throws UsageError "usage/adapter" when it does not say */

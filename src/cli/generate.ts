@@ -41,10 +41,11 @@ export const command = defineCommand({
       const written = await model.write(ids, textRequest(options, io.signal), shown.piece);
       shown.end(written.text);
       tellSpeed(written, io);
-      tellNotes(model.parts, io);
       io.emit({ event: "done", ...textEvent(written) });
       return written.finishReason === "aborted" ? INTERRUPTED_STATUS : 0;
     } finally {
+      // Also where it failed: they may say why.
+      tellNotes(model.parts, io);
       await model.close();
     }
   },

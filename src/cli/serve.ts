@@ -26,7 +26,7 @@ import { ServerState } from "../server/server-state.ts";
 import { type TlsFiles, readTls } from "../server/tls-files.ts";
 import { lockRun } from "../train/files/run-lock.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
-import { findModel } from "./find-model.ts";
+import { findModel, servedName } from "./find-model.ts";
 import { openOptions, warn } from "./generation.ts";
 import { SERVE_GROUPS, SERVE_OPTIONS } from "./serve-flags.ts";
 
@@ -67,7 +67,7 @@ export const command = defineCommand({
       try {
         await serve(
           model,
-          options.servedModelName ?? nameOf(name, path),
+          options.servedModelName ?? servedName({ name, path }),
           { ...options, adapters, readKeys, tls },
           io,
         );
@@ -127,7 +127,7 @@ async function serve(
       chatTemplate,
       clock: systemClock,
       env: io.env,
-      onTrouble: (error) => warn(messageOf(error), io),
+      onTrouble: (error) => warn(error instanceof Error ? error.message : String(error), io),
     });
   }
   const app = createApp(state, ROUTES, {
@@ -161,11 +161,6 @@ function readNamed(text: string): NamedAdapter {
   return { name: basename(resolve(text)), path: text };
 }
 
-/** Of a model that was named by its path, the last part of it. */
-function nameOf(name: string, path: string): string {
-  return name === path ? basename(resolve(path)).replace(/\.gguf$/, "") : name;
-}
-
 /** Keys in the environment, separated by commas. */
 function listedKeys(env: NodeJS.ProcessEnv): string[] {
   return (env["GRAFT_API_KEY"] ?? "").split(",").filter((key) => key !== "");
@@ -191,10 +186,6 @@ function requireState({ database, state }: z.output<typeof SERVE_OPTIONS>): void
       hint: "Give --state FOLDER, which workers share as their --files.",
     },
   );
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** Without a key whoever reaches the port may use it. @throws UsageError "usage/flag" */

@@ -55,7 +55,7 @@ function withToolCalls(rest: RawFields): RawFields {
 }
 
 /** OpenAI writes the arguments of a call as JSON in a string; templates expect the object. @throws usage/data for calls that are none */
-function readToolCalls(calls: unknown, what: string): unknown {
+export function readToolCalls(calls: unknown, what: string): unknown {
   const isCall = (call: unknown): boolean =>
     isRecord(call) && typeof (isRecord(call["function"]) ? call["function"] : call)["name"] === "string";
   if (!Array.isArray(calls) || calls.length === 0 || !calls.every(isCall)) {

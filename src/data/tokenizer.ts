@@ -24,6 +24,8 @@ export interface EncodeOptions {
 export interface DecodeOptions {
   /** Leaves special tokens out of the text; false unless told. */
   readonly skipSpecialTokens?: boolean;
+  /** Special tokens that stay although others are left out. */
+  readonly shownIds?: ReadonlySet<number>;
 }
 
 /** Text to token ids and back. Special tokens are recognised in the text itself. */
@@ -177,7 +179,8 @@ export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()
   const decode = (ids: readonly number[] | Int32Array, options: DecodeOptions = {}): string => {
     const known = Array.from(ids).filter(
       (id) =>
-        hub.id_to_token(id) !== undefined && !(options.skipSpecialTokens === true && specialIds.has(id)),
+        hub.id_to_token(id) !== undefined &&
+        !(options.skipSpecialTokens === true && specialIds.has(id) && options.shownIds?.has(id) !== true),
     );
     return known.length === 0 ? "" : hub.decode(known, { clean_up_tokenization_spaces: false });
   };

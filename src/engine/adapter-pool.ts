@@ -4,14 +4,15 @@
  * Adapters that can share a batch are members of one group; a group's programs read the tensors of all its members, and
  * each row says which is its own. A change of members makes new tensors beside the old ones, so nothing that runs is disturbed.
  */
-import { UsageError } from "../errors.ts";
+import { UsageError, assertInternal } from "../errors.ts";
 import type { ReadAdapter } from "../format/adapters/adapter.ts";
 import { nearest } from "../messages/nearest.ts";
 import type { AdapterView } from "../peft/adapter-view.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { stackAdapters } from "../peft/rows.ts";
 import type { Session } from "../run/session.ts";
-import { type PagedStages, compilePaged } from "./paged-stages.ts";
+import type { CacheLayout } from "./paged-cache.ts";
+import { type PagedStages, compilePaged, warmUp } from "./paged-stages.ts";
 
 /** An adapter that can be asked for. */
 export interface NamedAdapter {
@@ -29,10 +30,19 @@ export interface HeldAdapter extends NamedAdapter {
 }
 
 /** Adapters in one batch. */
-export interface AdapterGroup {
+interface AdapterGroup {
   /** By their place; null: nothing. */
   readonly members: readonly (HeldAdapter | null)[];
   readonly stages: PagedStages;
+}
+
+/** Rows that run as one. */
+export interface RowBatch {
+  readonly stages: PagedStages;
+  /** Which of the rows that were asked for. */
+  readonly rows: readonly number[];
+  /** Which of the adapters that lie side by side each has; null: there is one. */
+  readonly adapterOf: readonly number[] | null;
 }
 
 interface Entry extends NamedAdapter {
@@ -50,11 +60,18 @@ interface Group {
 
 export interface AdapterPoolOptions {
   readonly session: Session;
-  /** Reads the adapter in a folder onto the base. */
-  readonly read: (folder: string) => Promise<ReadAdapter>;
+  /** Reads the adapter in a folder onto the base; without it none can be asked for by name. */
+  readonly read?: (folder: string) => Promise<ReadAdapter>;
   /** Adapters in memory at a time that nobody need be using. */
   readonly maxLoaded: number;
+  /**
+   * Whether rows of one adapter run by programs of its own, which is fastest for one text at a time. Else adapters always lie
+   * side by side, so that programs are compiled once for all.
+   */
+  readonly isOwnFirst?: boolean;
 }
+
+const UNNAMED = { name: "", path: "", chatTemplateHash: null };
 
 export class AdapterPool {
   readonly #options: AdapterPoolOptions;
@@ -63,18 +80,16 @@ export class AdapterPool {
   /** Those in memory, by key. */
   readonly #loaded = new Map<string, Entry>();
   readonly #groups: Group[] = [];
-  readonly #base: AdapterGroup;
+  readonly #layout: CacheLayout;
+  /** Programs of single adapters, and of the base by the session. */
+  readonly #own = new WeakMap<Adapter | Session, Promise<PagedStages>>();
   #numLoads = 0;
   /** Settled when no members are changing: one change at a time. */
   #change: Promise<unknown> = Promise.resolve();
 
-  private constructor(options: AdapterPoolOptions, base: AdapterGroup) {
+  constructor(options: AdapterPoolOptions) {
     this.#options = options;
-    this.#base = base;
-  }
-
-  static async create(options: AdapterPoolOptions): Promise<AdapterPool> {
-    return new AdapterPool(options, { members: [null], stages: await compilePaged(options.session, null) });
+    this.#layout = options.isOwnFirst ? "piece" : "pages";
   }
 
   /** All adapters that can be asked for. */
@@ -142,12 +157,75 @@ export class AdapterPool {
     if (entry.numUsers === 0 && isTooMuch) this.#forget(entry);
   }
 
-  /** The batch that an adapter belongs to, and its place there. */
-  groupOf(held: HeldAdapter | null): { readonly group: AdapterGroup; readonly place: number } {
-    if (!held) return { group: this.#base, place: 0 };
-    const group = this.#groups.find(({ current }) => current.members.includes(held));
-    if (!group) throw new RangeError(`Cannot run adapter "${held.name}": it is not in memory`);
-    return { group: group.current, place: group.current.members.indexOf(held) };
+  /** Takes an adapter that the caller has in memory, for rows to be written with; what was cached with it before is not found. */
+  async hold(
+    adapter: Adapter,
+    task?: Pick<HeldAdapter, "name" | "path" | "chatTemplateHash">,
+  ): Promise<HeldAdapter>;
+  async hold(adapter: Adapter | null): Promise<HeldAdapter | null>;
+  async hold(adapter: Adapter | null, task = UNNAMED): Promise<HeldAdapter | null> {
+    await this.#ownStages(adapter);
+    return adapter && { ...task, adapter, key: `${task.name}#${this.#numLoads++}` };
+  }
+
+  /** Forgets an adapter that was held. */
+  async letGo(held: HeldAdapter): Promise<void> {
+    await this.#alone(() => this.#leave(held));
+  }
+
+  /** Compiles the programs of an adapter, and runs them once. */
+  async warmUp(adapter: Adapter | null): Promise<void> {
+    await warmUp(await this.#ownStages(adapter));
+  }
+
+  /** Whether keys and values of an adapter's rows depend on what follows in the prompt. */
+  async isPerPrompt(held: HeldAdapter | null): Promise<boolean> {
+    const [batch] = await this.batches([held]);
+    return (await batch?.stages.blocks.isPerPrompt()) ?? false;
+  }
+
+  /** Puts rows into as few batches as their adapters allow; rows without one go with others. */
+  async batches(rows: readonly (HeldAdapter | null)[]): Promise<RowBatch[]> {
+    const [first = null, ...others] = new Set(rows);
+    if (others.length === 0 && (first === null || this.#options.isOwnFirst)) {
+      const stages = await this.#ownStages(first?.adapter ?? null);
+      return [{ stages, rows: [...rows.keys()], adapterOf: null }];
+    }
+    for (const held of new Set(rows)) {
+      if (held && !this.#groupOf(held)) await this.#alone(() => this.#join(held));
+    }
+    const batches = new Map<AdapterGroup | null, { rows: number[]; adapterOf: number[] }>();
+    const groups = rows.map((held) => (held ? (this.#groupOf(held)?.current ?? null) : null));
+    const shared = groups.find((group) => group?.members.includes(null)) ?? null;
+    for (const [row, held] of rows.entries()) {
+      const group = held ? (groups[row] ?? null) : shared;
+      const batch = batches.get(group) ?? { rows: [], adapterOf: [] };
+      batches.set(group, batch);
+      batch.rows.push(row);
+      batch.adapterOf.push(group?.members.indexOf(held) ?? 0);
+    }
+    return await Promise.all(
+      [...batches].map(async ([group, batch]) => ({
+        ...batch,
+        stages: group?.stages ?? (await this.#ownStages(null)),
+      })),
+    );
+  }
+
+  #groupOf(held: HeldAdapter): Group | undefined {
+    return this.#groups.find(({ current }) => current.members.includes(held));
+  }
+
+  #ownStages(adapter: Adapter | null): Promise<PagedStages> {
+    const { session } = this.#options;
+    const key = adapter ?? session;
+    let stages = this.#own.get(key);
+    if (!stages) {
+      stages = compilePaged(session, adapter?.forWriting() ?? null, this.#layout);
+      stages.catch(() => this.#own.delete(key));
+      this.#own.set(key, stages);
+    }
+    return stages;
   }
 
   #entryOf(name: string): Entry {
@@ -161,12 +239,14 @@ export class AdapterPool {
 
   async #load(entry: Entry): Promise<HeldAdapter> {
     const { name, path } = entry;
-    const { adapter, chatTemplateHash } = await this.#options.read(path);
+    const { read } = this.#options;
+    assertInternal(read, "adapters with names can be read");
+    const { adapter, chatTemplateHash } = await read(path);
     const held = { name, path, adapter, chatTemplateHash, key: `${name}#${this.#numLoads++}` };
     try {
       await this.#alone(async () => {
         await this.#makeRoom();
-        await this.#join(held);
+        if (!this.#options.isOwnFirst) await this.#join(held);
       });
     } catch (error) {
       adapter.release();
@@ -212,24 +292,24 @@ export class AdapterPool {
       const members = [...group.current.members, held];
       const view = stackOrNull(session, members);
       if (!view) continue;
-      group.current = { members, stages: await compilePaged(session, view) };
+      group.current = { members, stages: await compilePaged(session, view, this.#layout) };
       return;
     }
     const members = [null, held];
     const view = stackOrNull(session, members);
     const own = view ? { members, view } : { members: [held], view: held.adapter.forWriting() };
     this.#groups.push({
-      current: { members: own.members, stages: await compilePaged(session, own.view) },
+      current: { members: own.members, stages: await compilePaged(session, own.view, this.#layout) },
     });
   }
 
   async #leave(held: HeldAdapter): Promise<void> {
     const { session } = this.#options;
-    const group = this.#groups.find(({ current }) => current.members.includes(held));
+    const group = this.#groupOf(held);
     if (!group) return;
     const members = group.current.members.filter((member) => member !== held);
     const view = members.some((member) => member !== null) ? stackOrNull(session, members) : null;
-    if (view) group.current = { members, stages: await compilePaged(session, view) };
+    if (view) group.current = { members, stages: await compilePaged(session, view, this.#layout) };
     else this.#groups.splice(this.#groups.indexOf(group), 1);
   }
 

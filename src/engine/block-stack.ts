@@ -17,9 +17,9 @@ import type { PassContext } from "../run/context.ts";
 import type { Compiled, Session } from "../run/session.ts";
 import { WeightWalk } from "../run/weights.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
-import type { PastKeys } from "./kv-cache.ts";
 import { applyJoined, findJoined } from "./join-products.ts";
 import { PAGE_TOKENS } from "./page-pool.ts";
+import type { CacheLayout, PagedCache } from "./paged-cache.ts";
 
 /** Blocks of one program: compiling takes longer with more of them, and beyond this little is gained. */
 const MAX_BLOCKS = 10;
@@ -31,9 +31,6 @@ const MAX_BLOCKS = 10;
 const MANY_ROWS = 4;
 const MANY_TOKENS = 64;
 
-/** How the keys and values of earlier tokens lie: row by row as one piece each, or in pages that each row lists. */
-export type CacheLayout = "rows" | "pages";
-
 /** Neighbouring blocks that run as one program. */
 interface Group {
   readonly firstLayer: number;
@@ -43,48 +40,59 @@ interface Group {
 export class BlockStack {
   readonly #session: Session;
   readonly #adapter: AdapterView | null;
-  readonly #groups: readonly Group[];
-  /** Compiles, once, what takes their place where many tokens run; null: nothing does. */
-  readonly #compileMany: (() => Promise<readonly Group[]>) | null;
+  /** By layout and amount. */
+  readonly #groups = new Map<string, Promise<readonly Group[]>>();
+  /** Whether its programs bind tensors, which takes memory once more for each layout. */
+  readonly binds: boolean;
 
-  private constructor(
-    session: Session,
-    adapter: AdapterView | null,
-    groups: readonly Group[],
-    compileMany: (() => Promise<readonly Group[]>) | null,
-  ) {
+  private constructor(session: Session, adapter: AdapterView | null) {
+    const { model } = session;
     this.#session = session;
     this.#adapter = adapter;
-    this.#groups = groups;
-    this.#compileMany = compileMany;
+    this.binds = model.layers.some(
+      (_, layer) =>
+        arithmeticOf(session, adapter, layer).binds ||
+        Object.keys(adapter?.constants(layer) ?? {}).length > 0,
+    );
   }
 
-  /** Compiles the programs; those for many tokens when they are first needed. */
+  /** Compiles the programs for a layout of the cache; those of another, and for many tokens, when they are first needed. */
   static async create(
     session: Session,
     adapter: AdapterView | null,
-    layout: CacheLayout = "rows",
+    layout: CacheLayout = "piece",
   ): Promise<BlockStack> {
-    const groups = await compileGroups(session, adapter, layout, "any");
-    let many: Promise<readonly Group[]> | null = null;
-    const compileMany = (): Promise<readonly Group[]> =>
-      (many ??= compileGroups(session, adapter, layout, "many"));
-    return new BlockStack(session, adapter, groups, session.compute.many ? compileMany : null);
+    const stack = new BlockStack(session, adapter);
+    await stack.#compile(layout, "any");
+    return stack;
+  }
+
+  /** Compiles programs, once. */
+  #compile(layout: CacheLayout, amount: Amount): Promise<readonly Group[]> {
+    const key = `${layout}, ${amount}`;
+    let groups = this.#groups.get(key);
+    if (!groups) {
+      groups = compileGroups(this.#session, this.#adapter, layout, amount);
+      groups.catch(() => this.#groups.delete(key));
+      this.#groups.set(key, groups);
+    }
+    return groups;
   }
 
   /**
-   * Runs all blocks on x [B, T, D] after the tokens of the cache, and writes the rows of the T tokens behind them, where
-   * there must be room; the caller counts them in. Takes x and gives y [B, T, D], which the caller releases.
+   * Runs all blocks on x [B, T, D] after the tokens of the cache, and writes the keys and values of the T tokens where
+   * the cache says. Takes x and gives y [B, T, D], which the caller releases.
    */
   async forward(
     x: HostTensor<"float32">,
     context: PassContext,
-    cache: PastKeys,
+    cache: PagedCache,
   ): Promise<HostTensor<"float32">> {
     const { pool, weights, model } = this.#session;
     const { numRows, length } = context.facts;
     const isMany = numRows >= MANY_ROWS || numRows * length >= MANY_TOKENS;
-    const groups = isMany && this.#compileMany ? await this.#compileMany() : this.#groups;
+    const amount = isMany && this.#session.compute.many ? "many" : "any";
+    const groups = await this.#compile(cache.layout, amount);
     const walk = new WeightWalk(weights, model.numLayers, (layer) => readsOf(groups, layer));
     let current = x;
     for (const { firstLayer, compiled } of groups) {
@@ -96,7 +104,7 @@ export class BlockStack {
         Object.assign(feeds, context.tensors(part));
         const weights = await walk.block(layer, layer + 1);
         bind(index, { ...weights, ...this.#adapter?.inputs(layer) }, feeds);
-        const [past, fresh] = [cache.past(layer), cache.fresh(layer, length)];
+        const [past, fresh] = [cache.past(layer), cache.fresh(layer)];
         bind(index, { past_key: past.key, past_value: past.value }, feeds);
         bind(index, { new_key: fresh.key, new_value: fresh.value }, into);
       }
@@ -109,8 +117,9 @@ export class BlockStack {
   }
 
   /** Whether a block reads what tells prompts apart: then rows of the cache are good for one prompt alone. */
-  get isPerPrompt(): boolean {
-    return this.#groups.some(({ compiled: { program, made } }) =>
+  async isPerPrompt(): Promise<boolean> {
+    const [groups = []] = await Promise.all(this.#groups.values());
+    return groups.some(({ compiled: { program, made } }) =>
       made.some(({ passInputs }) =>
         [...passInputs].some(([name, { input }]) => input.perPrompt && name in program.spec.inputs),
       ),

@@ -74,13 +74,14 @@ test("a prompt that begins like the last sequence runs only what is new, with th
   const goesOn = [...ramp(20), ...first.ids, 5, 6, 7];
   // The last new token was chosen but never run.
   const again = await generator.complete({ promptIds: goesOn, maxNewTokens: 4 });
-  assert.equal(again.numReusedTokens, 27);
+  // By whole pages of 16.
+  assert.equal(again.numReusedTokens, 16);
   await assertEqualsFullForward(generator, { promptIds: [...ramp(12), 1, 2], maxNewTokens: 4 });
   const same = await generator.complete({ promptIds: goesOn, maxNewTokens: 4 });
-  assert.deepEqual([same.numReusedTokens, same.ids], [12, again.ids]);
+  assert.deepEqual([same.numReusedTokens, same.ids], [16, again.ids]);
   // The logits of the last token of a prompt are needed, so it runs again.
   const repeated = await generator.complete({ promptIds: goesOn, maxNewTokens: 4 });
-  assert.deepEqual([repeated.numReusedTokens, repeated.ids], [goesOn.length - 1, again.ids]);
+  assert.deepEqual([repeated.numReusedTokens, repeated.ids], [16, again.ids]);
 });
 
 test("a stop id ends the text and is its last id; length and a full model end it as well", async () => {
@@ -150,11 +151,4 @@ test("draws depend on the seed alone", async () => {
   const [one, same, other] = [await draw(1), await draw(1), await draw(2)];
   assert.deepEqual(one, same);
   assert.notDeepEqual(one, other);
-});
-
-test("one long generation allocates the cache only a few times", async () => {
-  const generator = await Generator.create({ session, adapter: null });
-  await generator.complete({ promptIds: ramp(3), maxNewTokens: 400 });
-  const { numAllocations, capacity } = generator.cache;
-  assert.deepEqual([numAllocations, capacity], [4, 512]);
 });

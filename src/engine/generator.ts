@@ -1,21 +1,18 @@
 /**
- * @file Writes tokens after a prompt: prefill in chunks, then one token a step, all through the blocks' cached programs.
+ * @file One text at a time, by one adapter after another, on an engine that writes many.
  *
- * The cache stays from one call to the next: a prompt that begins with the same ids as the last sequence (a chat that
- * goes on) runs only what is new.
+ * The cache stays from one call to the next: a prompt that begins like an earlier one (a chat that goes on) runs only what
+ * is new, by whole pages.
  */
 import type { Adapter } from "../peft/attach.ts";
-import { Random } from "../random.ts";
-import { PassContext } from "../run/context.ts";
-import { Embedding } from "../run/embedding.ts";
-import { Head } from "../run/head.ts";
 import type { Session } from "../run/session.ts";
-import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
-import { BlockStack } from "./block-stack.ts";
-import { KvCache } from "./kv-cache.ts";
-import { PREFILL_CHUNK, checkPrompt, continuation } from "./prompt.ts";
+import { AdapterPool, type HeldAdapter } from "./adapter-pool.ts";
+import { type Completion, type GenerationEnd, completeText } from "./completion.ts";
+import { PAGE_TOKENS } from "./page-pool.ts";
+import { pageBytes } from "./paged-cache.ts";
 import { requireText } from "./require-text.ts";
-import { GREEDY, type SamplingOptions, sampleToken } from "./sampler.ts";
+import { ServingEngine } from "./serving-engine.ts";
+import { NO_END, type ServeRequest } from "./serve-request.ts";
 
 /** What a generator works with. `adapter` null: the base alone. */
 export interface GeneratorParts {
@@ -25,18 +22,10 @@ export interface GeneratorParts {
 }
 
 /** What to write after. */
-export interface GenerateRequest {
-  readonly promptIds: readonly number[];
-  readonly maxNewTokens: number;
-  /** Ids that end the text. */
-  readonly stopIds?: readonly number[];
-  /** The likeliest token unless given. */
-  readonly sampling?: SamplingOptions;
-  readonly seed?: number;
-  readonly signal?: AbortSignal;
-  /** Is shown the logits [V] before each choice; they are valid during the call alone. */
-  readonly onLogits?: (logits: Float32Array) => void;
-}
+export type GenerateRequest = Pick<
+  ServeRequest,
+  "promptIds" | "maxNewTokens" | "stopIds" | "sampling" | "seed" | "signal" | "onLogits"
+>;
 
 /** One new token. */
 export interface GeneratedToken {
@@ -47,68 +36,34 @@ export interface GeneratedToken {
   readonly isStop: boolean;
 }
 
-/** Why generation ended: a stop id, no more tokens allowed (or positions left), or the signal. */
-export type FinishReason = "stop" | "length" | "aborted";
-
-/** What generation ended with. */
-export interface GenerationEnd {
-  readonly finishReason: FinishReason;
-  /** Prompt tokens that were still in the cache and did not run again. */
-  readonly numReusedTokens: number;
-}
-
-/** All of a generation, with its speed. */
-export interface Completion extends GenerationEnd {
-  /** New ids; a stop id is the last of them. */
-  readonly ids: readonly number[];
-  /** Time until the first new token, in milliseconds. */
-  readonly firstTokenMs: number;
-  /** New tokens a second after the first one; with one token or none, over the whole time. */
-  readonly tokensPerSecond: number;
-}
-
-/** The compiled parts of a generator. */
-interface Stages {
-  readonly blocks: BlockStack;
-  readonly embedding: Embedding;
-  readonly head: Head;
-}
-
-async function compileStages({ session, adapter }: GeneratorParts): Promise<Stages> {
-  return {
-    blocks: await BlockStack.create(session, adapter?.forWriting() ?? null),
-    embedding: await Embedding.create(session, adapter),
-    head: new Head(session, adapter),
-  };
-}
+/** Texts of full length that the cache has room for, within so many bytes; one in any case. */
+const MAX_TEXTS = 16;
+const MAX_CACHE_BYTES = 1e9;
 
 export class Generator {
-  readonly #session: Session;
-  /** Of the adapters that it has had; by the session where there was none. */
-  readonly #compiled = new WeakMap<Adapter | Session, Promise<Stages>>();
-  #stages: Stages;
-  readonly #cache: KvCache;
-  /** Ids whose keys and values are in the cache. */
-  readonly #cachedIds: number[] = [];
+  /** What it writes with; others may write on it meanwhile. */
+  readonly engine: ServingEngine;
+  #held: HeldAdapter | null = null;
   #isBusy = false;
 
-  private constructor({ session, adapter }: GeneratorParts, stages: Stages) {
-    this.#session = session;
-    this.#stages = stages;
-    this.#compiled.set(adapter ?? session, Promise.resolve(stages));
-    this.#cache = new KvCache(session.model);
+  private constructor(engine: ServingEngine) {
+    this.engine = engine;
   }
 
   /** Compiles the programs. @throws UsageError "usage/model" for a model that writes no text */
-  static async create(parts: GeneratorParts): Promise<Generator> {
-    const { base, model } = parts.session;
+  static async create({ session, adapter }: GeneratorParts): Promise<Generator> {
+    const { base, model } = session;
     requireText(base.name, model);
-    return new Generator(parts, await compileStages(parts));
+    const adapters = new AdapterPool({ session, maxLoaded: 0, isOwnFirst: true });
+    const textBytes = pageBytes(model) * Math.ceil((model.maxPositions + 1) / PAGE_TOKENS);
+    const cacheBytes = Math.max(textBytes, Math.min(MAX_TEXTS * textBytes, MAX_CACHE_BYTES));
+    const generator = new Generator(new ServingEngine(session, adapters, { cacheBytes }));
+    await generator.switchTo(adapter);
+    return generator;
   }
 
-  /** What it writes with. */
   get session(): Session {
-    return this.#session;
+    return this.engine.session;
   }
 
   /**
@@ -116,45 +71,24 @@ export class Generator {
    * written is not disturbed.
    */
   async prepare(adapter: Adapter | null): Promise<void> {
-    const cache = new KvCache(this.#session.model);
-    const stages = await this.#stagesOf(adapter);
-    const x = await this.#forwardChunk(stages, cache, [0], true);
-    const logits = await this.#logits(stages, x);
-    this.#session.pool.release(x, logits);
+    await this.engine.adapters.warmUp(adapter);
   }
 
   /**
-   * Switches to another adapter of the same base, or to the base alone; what was cached is forgotten. Adapters of equal
-   * structure share programs, so that between them nothing is loaded, computed or compiled.
+   * Switches to another adapter of the same base, or to the base alone; what was cached with it is forgotten. Adapters of
+   * equal structure share programs, so that between them nothing is loaded, computed or compiled.
    * @throws RangeError while a generation is in work.
    */
   async switchTo(adapter: Adapter | null): Promise<void> {
-    this.#refuseBusy();
-    const stages = await this.#stagesOf(adapter);
-    this.#refuseBusy();
-    this.#stages = stages;
-    this.#cachedIds.length = 0;
-    this.#cache.truncate(0);
+    this.#refuseBusy("switch adapters");
+    const held = await this.engine.adapters.hold(adapter);
+    this.#refuseBusy("switch adapters");
+    this.#held = held;
   }
 
-  #refuseBusy(): void {
-    if (this.#isBusy) throw new RangeError("Cannot switch adapters: a generation is in work");
-  }
-
-  #stagesOf(adapter: Adapter | null): Promise<Stages> {
-    const key = adapter ?? this.#session;
-    let stages = this.#compiled.get(key);
-    if (!stages) {
-      stages = compileStages({ session: this.#session, adapter });
-      stages.catch(() => this.#compiled.delete(key));
-      this.#compiled.set(key, stages);
-    }
-    return stages;
-  }
-
-  /** The cache, for its sizes. */
-  get cache(): KvCache {
-    return this.#cache;
+  #refuseBusy(what: string): void {
+    const [one, another] = what === "generate" ? ["another", "generation"] : ["a", "generation"];
+    if (this.#isBusy) throw new RangeError(`Cannot ${what}: ${one} ${another} is in work`);
   }
 
   /**
@@ -162,32 +96,22 @@ export class Generator {
    * @throws UsageError "usage/shape" for a prompt that is empty or longer than the model's positions.
    */
   async *generate(request: GenerateRequest): AsyncGenerator<GeneratedToken, GenerationEnd, void> {
-    const { promptIds, stopIds = [], sampling = GREEDY, signal } = request;
-    checkPrompt(this.#session.model, promptIds);
-    if (this.#isBusy) throw new RangeError("Cannot generate: another generation is in work");
+    this.#refuseBusy("generate");
     this.#isBusy = true;
+    const tokens = this.engine.write({ ...request, adapter: this.#held });
     try {
-      const random = new Random(request.seed ?? 0);
-      const numReusedTokens = this.#reuse(promptIds);
-      const end = (finishReason: FinishReason): GenerationEnd => ({ finishReason, numReusedTokens });
-      const { maxPositions } = this.#session.model;
-      // The last token needs no position: nothing follows it.
-      const numNew = Math.min(request.maxNewTokens, maxPositions - promptIds.length + 1);
-      if (numNew <= 0) return end("length");
-      let pending = promptIds.slice(numReusedTokens);
       for (let index = 0; ; index++) {
-        const logits = await this.#forward(pending, signal, index === 0);
-        if (!logits) return end("aborted");
-        request.onLogits?.(logits.data);
-        const id = sampleToken(logits.data, sampling, random);
-        this.#session.pool.release(logits);
-        const isStop = stopIds.includes(id);
-        yield { id, index, isStop };
-        if (isStop) return end("stop");
-        if (index + 1 >= numNew) return end("length");
-        pending = [id];
+        const step = await tokens.next();
+        if (step.done) {
+          const { finishReason, numCachedTokens } = step.value;
+          return { finishReason, numReusedTokens: numCachedTokens };
+        }
+        yield { id: step.value.id, index, isStop: step.value.isStop };
       }
     } finally {
+      await tokens.return(NO_END);
+      // What runs reads the adapter.
+      await this.engine.afterStep();
       this.#isBusy = false;
     }
   }
@@ -197,77 +121,15 @@ export class Generator {
     request: GenerateRequest,
     onToken: (token: GeneratedToken) => void = () => {},
   ): Promise<Completion> {
-    const startedMs = performance.now();
-    let firstMs = startedMs;
-    const ids: number[] = [];
-    const tokens = this.generate(request);
-    for (;;) {
-      const step = await tokens.next();
-      const nowMs = performance.now();
-      if (step.done) {
-        const [count, sinceMs] = ids.length > 1 ? [ids.length - 1, firstMs] : [ids.length, startedMs];
-        return {
-          ...step.value,
-          ids,
-          firstTokenMs: firstMs - startedMs,
-          tokensPerSecond: (1000 * count) / Math.max(1e-3, nowMs - sinceMs),
-        };
-      }
-      if (step.value.index === 0) firstMs = nowMs;
-      ids.push(step.value.id);
-      onToken(step.value);
+    this.#refuseBusy("generate");
+    this.#isBusy = true;
+    try {
+      return await completeText(this.engine.write({ ...request, adapter: this.#held }), (token, index) =>
+        onToken({ id: token.id, index, isStop: token.isStop }),
+      );
+    } finally {
+      await this.engine.afterStep();
+      this.#isBusy = false;
     }
-  }
-
-  /** Keeps of the cache what the prompt begins with, but runs its last token again, for its logits. */
-  #reuse(promptIds: readonly number[]): number {
-    let common = 0;
-    const limit = this.#stages.blocks.isPerPrompt ? 0 : promptIds.length - 1;
-    while (common < limit && this.#cachedIds[common] === promptIds[common]) common++;
-    this.#cachedIds.length = Math.min(common, this.#cachedIds.length);
-    this.#cache.truncate(common);
-    return common;
-  }
-
-  /** Runs tokens after those in the cache; gives logits [1, V] of the last, which the caller releases, or null when aborted. */
-  async #forward(
-    ids: readonly number[],
-    signal: AbortSignal | undefined,
-    arePrompt: boolean,
-  ): Promise<HostTensor<"float32"> | null> {
-    for (let start = 0; ; start += PREFILL_CHUNK) {
-      if (signal?.aborted) return null;
-      const chunk = ids.slice(start, start + PREFILL_CHUNK);
-      const isLast = start + PREFILL_CHUNK >= ids.length;
-      const x = await this.#forwardChunk(this.#stages, this.#cache, chunk, arePrompt && isLast);
-      this.#cachedIds.push(...chunk);
-      const logits = isLast ? await this.#logits(this.#stages, x) : null;
-      this.#session.pool.release(x);
-      if (logits) return logits;
-    }
-  }
-
-  /** Runs the blocks on tokens after those in a cache; gives y [1, T, D], which the caller releases. */
-  async #forwardChunk(
-    { embedding, blocks }: Stages,
-    cache: KvCache,
-    ids: readonly number[],
-    endsPrompt: boolean,
-  ): Promise<HostTensor<"float32">> {
-    const T = ids.length;
-    cache.reserve(cache.length + T);
-    const { pool, tables } = this.#session;
-    const context = new PassContext(continuation(cache.length, T, endsPrompt), pool, tables);
-    const x = await embedding.forward(hostTensor("int64", [1, T], BigInt64Array.from(ids, BigInt)), context);
-    const y = await blocks.forward(x, context, cache);
-    context.release();
-    cache.append(T);
-    return y;
-  }
-
-  /** Logits [1, V] of the last row of x [1, T, D]. */
-  async #logits({ head }: Stages, x: HostTensor<"float32">): Promise<HostTensor<"float32">> {
-    const width = x.shape[2] as number;
-    return await head.logits(hostTensor("float32", [1, width], x.data.subarray(-width)));
   }
 }

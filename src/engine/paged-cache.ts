@@ -1,15 +1,27 @@
 /**
- * @file Keys and values of many sequences in pages of one pool, [N, PAGE_TOKENS, K, E] in each layer.
+ * @file Keys and values of many sequences in pages of one pool, [N, PAGE_TOKENS, K, E] in each layer, which doubles when it is full.
  *
  * A pass lists the pages of its rows; what a row has not filled is of segment 0, which no token looks at, and zero: what is
- * not a number stays none when it is weighed with nothing.
+ * not a number stays none when it is weighed with nothing. A single row whose pages follow each other is read as one piece,
+ * [1, P, K, E], and its new positions are written behind: nothing is copied.
  */
 import type { Model } from "../models/model.ts";
 import type { PassFacts } from "../nn/pass.ts";
 import { type HostTensor, hostTensor, zeros } from "../runtime/host-tensor.ts";
-import type { CacheRows, CachedModel, PastKeys } from "./kv-cache.ts";
 import { PAGE_TOKENS } from "./page-pool.ts";
 import type { Sequence } from "./sequence.ts";
+
+/** How the keys and values of earlier tokens lie: as one piece, or in pages that each row lists. */
+export type CacheLayout = "piece" | "pages";
+
+/** Keys and values of some tokens in one layer, each [B, tokens, K, E]. */
+export interface CacheRows {
+  readonly key: HostTensor<"float32">;
+  readonly value: HostTensor<"float32">;
+}
+
+/** What a cache must know of a model. */
+export type CachedModel = { readonly layers: readonly Pick<Model["layers"][number], "attention">[] };
 
 /** Rows of a pass. All run equally many ids, and have the pages for them. */
 export interface PagedRows {
@@ -23,10 +35,13 @@ interface Layer {
   readonly shape: readonly [numHeads: number, headWidth: number];
   /** Numbers of one position. */
   readonly width: number;
-  readonly key: HostTensor<"float32">;
-  readonly value: HostTensor<"float32">;
+  key: Float32Array<ArrayBuffer>;
+  value: Float32Array<ArrayBuffer>;
   fresh: CacheRows | null;
 }
+
+/** Pages that there is memory for at first. */
+const FIRST_PAGES = 4;
 
 /** Bytes of a page in all layers. */
 export function pageBytes({ layers }: CachedModel): number {
@@ -37,47 +52,66 @@ export function pageBytes({ layers }: CachedModel): number {
   return numbers * Float32Array.BYTES_PER_ELEMENT;
 }
 
-export class PagedCache implements PastKeys {
+export class PagedCache {
   readonly #layers: readonly Layer[];
-  /** A page of zeros, behind all others. */
-  readonly #emptyPage: number;
-  #pages: HostTensor<"int64"> = zeros("int64", [0, 0]);
+  readonly #maxPages: number;
+  /** Pages that there is memory for. Page p lies at p + 1, behind one of zeros. */
+  #numPages = 0;
+  #numAllocations = 0;
+  #pages: HostTensor<"int64"> | null = null;
+  /** Where the piece of a pass begins, and how many positions it has, if it is read as one. */
+  #piece: { readonly start: number; readonly length: number } | null = null;
   /** 0, 1, 2, …: the positions that rows begin with. */
   #ramp = new BigInt64Array(0);
   #rows: PagedRows = { sequences: [], count: 0, adapterOf: null };
 
-  constructor({ layers }: Model, numPages: number) {
-    this.#emptyPage = numPages;
+  /** `maxPages`: how many it may grow to. */
+  constructor({ layers }: CachedModel, maxPages: number) {
+    this.#maxPages = maxPages;
     this.#layers = layers.map(({ attention }): Layer => {
       const { numKeyValueHeads = 0, headWidth = 0 } = attention ?? {};
-      const pool = (): HostTensor<"float32"> =>
-        zeros("float32", [numPages + 1, PAGE_TOKENS, numKeyValueHeads, headWidth]);
       const shape = [numKeyValueHeads, headWidth] as const;
-      return { shape, width: numKeyValueHeads * headWidth, key: pool(), value: pool(), fresh: null };
+      const [key, value] = [new Float32Array(0), new Float32Array(0)];
+      return { shape, width: numKeyValueHeads * headWidth, key, value, fresh: null };
     });
   }
 
-  get pages(): HostTensor<"int64"> {
+  /** How often its memory has been made anew. */
+  get numAllocations(): number {
+    return this.#numAllocations;
+  }
+
+  /** How the rows of a pass are read. */
+  get layout(): CacheLayout {
+    return this.#piece ? "piece" : "pages";
+  }
+
+  /** Which pages each row has, [B, M]; null: a piece is read. */
+  get pages(): HostTensor<"int64"> | null {
     return this.#pages;
   }
 
-  /** Says what a pass over the next ids of some rows reads. */
-  begin(rows: PagedRows): PassFacts {
+  /** Says what a pass over the next ids of some rows reads. `mayBePiece`: a single row need not be read by pages. */
+  begin(rows: PagedRows, mayBePiece: boolean): PassFacts {
     this.#rows = rows;
     const { sequences, count: length, adapterOf } = rows;
     const numRows = sequences.length;
+    this.#reserve(1 + Math.max(...sequences.map(({ pages }) => Math.max(...pages))));
+    const [first] = sequences as [Sequence];
+    const isPiece = mayBePiece && numRows === 1 && areConsecutive(first.pages);
+    this.#piece = isPiece ? { start: (first.pages[0]! + 1) * PAGE_TOKENS, length: first.numComputed } : null;
     // One at least: a row without past reads the empty page.
     const numPages = Math.max(1, ...sequences.map(({ numComputed }) => Math.ceil(numComputed / PAGE_TOKENS)));
-    const total = numPages * PAGE_TOKENS + length;
+    const total = (isPiece ? first.numComputed : numPages * PAGE_TOKENS) + length;
     const pages = zeros("int64", [numRows, numPages]);
-    pages.data.fill(BigInt(this.#emptyPage));
     const positions = new BigInt64Array(numRows * length);
     const keys = {
       positions: new BigInt64Array(numRows * total),
       segments: new Int32Array(numRows * total),
     };
     for (const [row, { numComputed, pages: own }] of sequences.entries()) {
-      for (let i = 0; i * PAGE_TOKENS < numComputed; i++) pages.data[row * numPages + i] = BigInt(own[i]!);
+      for (let i = 0; i * PAGE_TOKENS < numComputed; i++)
+        pages.data[row * numPages + i] = BigInt(own[i]! + 1);
       const start = row * total;
       keys.positions.set(this.#positionsTo(numComputed), start);
       keys.segments.fill(1, start, start + numComputed);
@@ -88,7 +122,7 @@ export class PagedCache implements PastKeys {
         keys.positions[start + total - length + i] = position;
       }
     }
-    this.#pages = pages;
+    this.#pages = isPiece ? null : pages;
     return {
       numRows,
       length,
@@ -104,20 +138,43 @@ export class PagedCache implements PastKeys {
     };
   }
 
+  /** Makes room for pages; layer by layer, so that no more than one is there twice. */
+  #reserve(numPages: number): void {
+    if (numPages <= this.#numPages) return;
+    this.#numPages = Math.min(this.#maxPages, Math.max(numPages, 2 * this.#numPages, FIRST_PAGES));
+    this.#numAllocations++;
+    for (const layer of this.#layers) {
+      const grow = (old: Float32Array): Float32Array<ArrayBuffer> => {
+        const grown = new Float32Array((this.#numPages + 1) * PAGE_TOKENS * layer.width);
+        grown.set(old);
+        return grown;
+      };
+      layer.key = grow(layer.key);
+      layer.value = grow(layer.value);
+    }
+  }
+
   #positionsTo(length: number): BigInt64Array {
     if (length > this.#ramp.length)
       this.#ramp = BigInt64Array.from({ length: 2 * length }, (_, i) => BigInt(i));
     return this.#ramp.subarray(0, length);
   }
 
+  /** Of all earlier tokens, [1, P, K, E], where a piece is read; else of all pages, [N, PAGE_TOKENS, K, E]. */
   past(layer: number): CacheRows {
-    const { key, value } = this.#layers[layer] as Layer;
-    return { key, value };
+    const { key, value, shape } = this.#layers[layer] as Layer;
+    if (this.#piece) return this.#pieceOf(layer, this.#piece.start, this.#piece.length);
+    const whole = (data: Float32Array<ArrayBuffer>): HostTensor<"float32"> =>
+      hostTensor("float32", [this.#numPages + 1, PAGE_TOKENS, ...shape], data);
+    return { key: whole(key), value: whole(value) };
   }
 
-  fresh(layer: number, numTokens: number): CacheRows {
+  /** Memory for those of the new tokens of a pass, [B, T, K, E]. */
+  fresh(layer: number): CacheRows {
+    const { sequences, count } = this.#rows;
+    if (this.#piece) return this.#pieceOf(layer, this.#piece.start + this.#piece.length, count);
     const own = this.#layers[layer] as Layer;
-    const shape = [this.#rows.sequences.length, numTokens, ...own.shape];
+    const shape = [sequences.length, count, ...own.shape];
     const size = shape.reduce((product, n) => product * n, 1);
     if (own.fresh && own.fresh.key.data.length >= size) {
       const cut = ({ data }: HostTensor<"float32">): HostTensor<"float32"> =>
@@ -127,11 +184,17 @@ export class PagedCache implements PastKeys {
     return (own.fresh = { key: zeros("float32", shape), value: zeros("float32", shape) });
   }
 
+  #pieceOf(layer: number, start: number, length: number): CacheRows {
+    const { key, value, shape, width } = this.#layers[layer] as Layer;
+    const cut = (data: Float32Array<ArrayBuffer>): HostTensor<"float32"> =>
+      hostTensor("float32", [1, length, ...shape], data.subarray(start * width, (start + length) * width));
+    return { key: cut(key), value: cut(value) };
+  }
+
   /** Keeps the keys and values that the pass has written, in the pages of its rows. */
   append(): void {
     const { sequences, count } = this.#rows;
     for (const { width, key, value, fresh } of this.#layers) {
-      if (!fresh) continue;
       for (const [row, { numComputed, pages }] of sequences.entries()) {
         for (let i = 0; i < count;) {
           const position = numComputed + i;
@@ -140,25 +203,22 @@ export class PagedCache implements PastKeys {
           const page = pages[Math.floor(position / PAGE_TOKENS)];
           // The row has ended while the pass ran.
           if (page === undefined) break;
-          const [from, to] = [(row * count + i) * width, (row * count + i + run) * width];
-          const at = (page * PAGE_TOKENS + inPage) * width;
-          key.data.set(fresh.key.data.subarray(from, to), at);
-          value.data.set(fresh.value.data.subarray(from, to), at);
-          if (inPage === 0) this.#clearFrom(page, run, { width, key, value });
+          const at = ((page + 1) * PAGE_TOKENS + inPage) * width;
+          if (!this.#piece && fresh) {
+            const [from, to] = [(row * count + i) * width, (row * count + i + run) * width];
+            key.set(fresh.key.data.subarray(from, to), at);
+            value.set(fresh.value.data.subarray(from, to), at);
+          }
+          // What the page held before, behind its first positions.
+          const end = (page + 2) * PAGE_TOKENS * width;
+          if (inPage === 0) for (const data of [key, value]) data.fill(0, at + run * width, end);
           i += run;
         }
       }
     }
   }
+}
 
-  /** Clears what a page held before behind its first positions. */
-  #clearFrom(
-    page: number,
-    start: number,
-    { width, key, value }: Pick<Layer, "width" | "key" | "value">,
-  ): void {
-    const [from, to] = [(page * PAGE_TOKENS + start) * width, (page + 1) * PAGE_TOKENS * width];
-    key.data.fill(0, from, to);
-    value.data.fill(0, from, to);
-  }
+function areConsecutive(pages: readonly number[]): boolean {
+  return pages.every((page, i) => i === 0 || page === pages[i - 1]! + 1);
 }

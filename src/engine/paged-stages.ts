@@ -6,23 +6,35 @@ import { Head } from "../run/head.ts";
 import type { Session } from "../run/session.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import { BlockStack } from "./block-stack.ts";
-import type { PagedCache, PagedRows } from "./paged-cache.ts";
+import { type CacheLayout, PagedCache, type PagedRows } from "./paged-cache.ts";
+import { Sequence } from "./sequence.ts";
 
 export interface PagedStages {
   readonly session: Session;
   readonly embedding: Embedding;
   readonly blocks: BlockStack;
   readonly head: Head;
+  readonly layout: CacheLayout;
 }
 
-/** Compiles what a view needs; null: the base alone. */
-export async function compilePaged(session: Session, view: AdapterView | null): Promise<PagedStages> {
-  return {
-    session,
-    embedding: await Embedding.create(session, view),
-    blocks: await BlockStack.create(session, view, "pages"),
-    head: new Head(session, view),
-  };
+/** Compiles what a view needs; null: the base alone. `layout`: how most passes read the cache. */
+export async function compilePaged(
+  session: Session,
+  view: AdapterView | null,
+  layout: CacheLayout,
+): Promise<PagedStages> {
+  const embedding = await Embedding.create(session, view);
+  const blocks = await BlockStack.create(session, view, layout);
+  return { session, embedding, blocks, head: new Head(session, view), layout };
+}
+
+/** Runs one token, so that all is compiled and read that a text needs. */
+export async function warmUp(stages: PagedStages): Promise<void> {
+  const sequence = new Sequence([0], null);
+  sequence.pages.push(0);
+  const rows = { sequences: [sequence], count: 1, adapterOf: null };
+  const logits = await runPaged(stages, new PagedCache(stages.session.model, 1), rows, [true]);
+  if (logits) stages.session.pool.release(logits);
 }
 
 /**
@@ -30,7 +42,7 @@ export async function compilePaged(session: Session, view: AdapterView | null): 
  * that `wants` names; the caller releases them. Null: nobody wants any.
  */
 export async function runPaged(
-  { session, embedding, blocks, head }: PagedStages,
+  { session, embedding, blocks, head, layout }: PagedStages,
   cache: PagedCache,
   rows: PagedRows,
   wants: readonly boolean[],
@@ -41,7 +53,9 @@ export async function runPaged(
   for (const [row, { ids: all, numComputed }] of sequences.entries()) {
     for (let i = 0; i < count; i++) ids[row * count + i] = BigInt(all[numComputed + i]!);
   }
-  const context = new PassContext(cache.begin(rows), pool, tables);
+  // Programs of a second layout would hold once more what is bound in those of the first.
+  const mayBePiece = layout === "piece" || !blocks.binds;
+  const context = new PassContext(cache.begin(rows, mayBePiece), pool, tables);
   try {
     const x = await embedding.forward(hostTensor("int64", [sequences.length, count], ids), context);
     const y = await blocks.forward(x, context, cache);

@@ -10,7 +10,8 @@ import { writeFolderAtomic } from "../format/files/atomic.ts";
 import { findMethod } from "../peft/methods.ts";
 import { AdapterPool } from "./adapter-pool.ts";
 import { pageBytes } from "./paged-cache.ts";
-import { type ServeEnd, type ServeRequest, ServingEngine } from "./serving-engine.ts";
+import { ServingEngine } from "./serving-engine.ts";
+import type { ServeEnd, ServeRequest } from "./serve-request.ts";
 import { openTextModel, openTextParts } from "./text-model.ts";
 
 const root = temporaryFolder();
@@ -41,7 +42,7 @@ const ADAPTERS = new Map([
 async function open(numPages: number, more: { maxRunning?: number; maxLoaded?: number } = {}) {
   const read = (folder: string): ReturnType<typeof readAdapter> => readAdapter(folder, session.base);
   const { maxLoaded = 8, maxRunning = 16 } = more;
-  const adapters = await AdapterPool.create({ session, read, maxLoaded });
+  const adapters = new AdapterPool({ session, read, maxLoaded });
   for (const [name, path] of ADAPTERS) adapters.register(name, path);
   const cacheBytes = numPages * pageBytes(session.model);
   const engine = new ServingEngine(session, adapters, { cacheBytes, maxRunning, prefillTokens: 24 });
@@ -65,8 +66,11 @@ async function write(
   }
 }
 
+/** A request whose adapter has a name. */
+type Named = ServeRequest & { readonly adapter?: string | null };
+
 const NAMES = [null, ...ADAPTERS.keys()];
-const REQUESTS = Array.from({ length: 12 }, (_, i): ServeRequest => {
+const REQUESTS = Array.from({ length: 12 }, (_, i): Named => {
   const promptIds = Array.from(
     { length: [3, 40, 17, 1, 70][i % 5] as number },
     (_, t) => 33 + ((7 * t + i) % 90),
@@ -74,7 +78,7 @@ const REQUESTS = Array.from({ length: 12 }, (_, i): ServeRequest => {
   return { promptIds, maxNewTokens: 5 + 3 * (i % 4), adapter: NAMES[i % NAMES.length] ?? null, seed: i };
 });
 
-async function alone({ adapter = null, promptIds, maxNewTokens }: ServeRequest): Promise<readonly number[]> {
+async function alone({ adapter = null, promptIds, maxNewTokens }: Named): Promise<readonly number[]> {
   await model.tasks.switch(adapter);
   return (await model.generator.complete({ promptIds, maxNewTokens })).ids;
 }
@@ -141,7 +145,7 @@ test("a prompt that begins as another did runs only what is new, with the same a
 test("who stops reading frees the pages, and the others go on", async () => {
   const engine = await open(60);
   const controller = new AbortController();
-  const [stays, aborted] = REQUESTS.slice(0, 2) as [ServeRequest, ServeRequest];
+  const [stays, aborted] = REQUESTS.slice(0, 2) as [Named, Named];
   const [kept, ended] = await Promise.all([
     write(engine, stays),
     write(engine, { ...aborted, maxNewTokens: 60, signal: controller.signal }),

@@ -7,18 +7,18 @@
 import { CapacityError, FailedError, assertInternal } from "../errors.ts";
 import { Random } from "../random.ts";
 import type { Session } from "../run/session.ts";
-import type { AdapterGroup, AdapterPool, HeldAdapter } from "./adapter-pool.ts";
-import type { FinishReason } from "./generator.ts";
-import type { Grammar, GrammarCursor } from "./grammar/token-grammar.ts";
+import type { AdapterPool, HeldAdapter, RowBatch } from "./adapter-pool.ts";
+import type { GrammarCursor } from "./grammar/token-grammar.ts";
 import { PAGE_TOKENS, PagePool } from "./page-pool.ts";
 import { PagedCache, pageBytes } from "./paged-cache.ts";
 import { runPaged } from "./paged-stages.ts";
-import { NO_PENALTIES, type Penalties, applyPenalties } from "./penalties.ts";
+import { NO_PENALTIES, applyPenalties } from "./penalties.ts";
 import { PREFILL_CHUNK, checkPrompt } from "./prompt.ts";
-import { GREEDY, type SamplingOptions, sampleToken } from "./sampler.ts";
+import { GREEDY, sampleToken } from "./sampler.ts";
 import { Scheduler } from "./scheduler.ts";
+import type { FinishReason, ServeEnd, ServeRequest, ServedToken } from "./serve-request.ts";
 import { Sequence } from "./sequence.ts";
-import { type TokenLogProbs, tokenLogProbs } from "./token-log-probs.ts";
+import { tokenLogProbs } from "./token-log-probs.ts";
 import { TokenQueue } from "./token-queue.ts";
 import {
   DEFAULT_TARGETS,
@@ -29,46 +29,6 @@ import {
 } from "./service-targets.ts";
 import { DEFAULT_POLICY, type TurnPolicy, findPolicy } from "./turn-policies.ts";
 import { Turns } from "./turns.ts";
-
-/** A text to write. */
-export interface ServeRequest {
-  readonly promptIds: readonly number[];
-  readonly maxNewTokens: number;
-  /** Name of the adapter; the base alone unless given. */
-  readonly adapter?: string | null;
-  /** Ids that end the text. */
-  readonly stopIds?: readonly number[];
-  /** The likeliest token unless given. */
-  readonly sampling?: SamplingOptions;
-  readonly penalties?: Penalties;
-  /** What the text has to follow. */
-  readonly grammar?: Grammar | null;
-  readonly seed?: number;
-  /** How many of the likeliest tokens are told beside each; unless given no log-probability is told. */
-  readonly topLogProbs?: number;
-  readonly signal?: AbortSignal;
-}
-
-/** A new token. */
-export interface ServedToken {
-  readonly id: number;
-  /** Whether it is one of the stop ids, which are no part of the text. */
-  readonly isStop: boolean;
-  readonly logProbs: TokenLogProbs | null;
-}
-
-/** What a text ended with. */
-export interface ServeEnd {
-  readonly finishReason: FinishReason;
-  readonly numPromptTokens: number;
-  readonly numNewTokens: number;
-  /** Ids of the prompt that did not run: their keys and values were there. */
-  readonly numCachedTokens: number;
-  /** From the request to its first step, to its first token, and to its end. */
-  readonly queueMs: number;
-  readonly firstTokenMs: number;
-  readonly totalMs: number;
-}
 
 export interface ServingOptions {
   /** Bytes that keys and values may take. */
@@ -110,13 +70,6 @@ interface Job {
   startedMs: number | null;
 }
 
-/** A batch of a step. */
-interface Batch {
-  readonly group: AdapterGroup;
-  readonly jobs: Job[];
-  readonly places: number[];
-}
-
 const DEFAULT_RUNNING = 16;
 
 export class ServingEngine {
@@ -131,6 +84,7 @@ export class ServingEngine {
   readonly #times = new PassClock();
   readonly #now: () => number;
   #loop: Promise<void> | null = null;
+  #running: Promise<void> = Promise.resolve();
   #counts = { numSteps: 0, numPromptTokens: 0, numCachedTokens: 0, numNewTokens: 0, numPreemptions: 0 };
 
   /** @throws CapacityError "capacity/memory" for a budget of less than one page */
@@ -184,9 +138,10 @@ export class ServingEngine {
     // The last token needs no position: nothing follows it.
     const maxLength = Math.min(promptIds.length + maxNewTokens, model.maxPositions + 1);
     this.#requireRoom(maxLength);
-    const held = adapter === null ? null : await this.adapters.acquire(adapter);
-    const { blocks } = this.adapters.groupOf(held).group.stages;
-    const sequence = new Sequence(promptIds, blocks.isPerPrompt ? null : (held?.key ?? "base"), submittedMs);
+    const isNamed = typeof adapter === "string";
+    const held = isNamed ? await this.adapters.acquire(adapter) : adapter;
+    const isPerPrompt = await this.adapters.isPerPrompt(held);
+    const sequence = new Sequence(promptIds, isPerPrompt ? null : (held?.key ?? "base"), submittedMs);
     const queue = new TokenQueue<ServedToken, ServeEnd>();
     const random = new Random(request.seed ?? 0);
     const cursor = request.grammar?.begin() ?? null;
@@ -205,7 +160,7 @@ export class ServingEngine {
     } finally {
       signal?.removeEventListener("abort", abort);
       this.#end(job, "aborted");
-      if (held) this.adapters.release(held);
+      if (held && isNamed) this.adapters.release(held);
     }
   }
 
@@ -224,7 +179,7 @@ export class ServingEngine {
       while (this.#jobs.size > 0) {
         await this.turns.take("step");
         try {
-          await this.#step();
+          await (this.#running = this.#step());
         } finally {
           this.turns.giveBack();
         }
@@ -232,6 +187,11 @@ export class ServingEngine {
     } finally {
       this.#loop = null;
     }
+  }
+
+  /** Waits for the step that runs, if one does: who has ended is in no later one. */
+  async afterStep(): Promise<void> {
+    await this.#running.catch(() => {});
   }
 
   async #step(): Promise<void> {
@@ -245,14 +205,26 @@ export class ServingEngine {
       const job = this.#jobs.get(sequence);
       if (!job) continue;
       this.#start(job);
-      const { group, place } = this.adapters.groupOf(job.held);
       const chunkMs = this.#now();
-      await this.#pass({ group, jobs: [job], places: [place] }, count);
+      await this.#passAll([job], count);
       this.#times.prefilled(count, this.#now() - chunkMs);
     }
+    const jobs = decodes.flatMap((sequence) => this.#jobs.get(sequence) ?? []);
+    if (jobs.length === 0) return;
     const decodesMs = this.#now();
-    for (const batch of this.#batches(decodes)) await this.#pass(batch, 1);
-    if (decodes.length > 0) this.#times.decoded(this.#now() - decodesMs);
+    await this.#passAll(jobs, 1);
+    this.#times.decoded(this.#now() - decodesMs);
+  }
+
+  /** Runs the next ids of some rows in as few batches as their adapters allow. */
+  async #passAll(jobs: readonly Job[], count: number): Promise<void> {
+    const alive = jobs.filter((job) => this.#isAlive(job));
+    try {
+      const batches = await this.adapters.batches(alive.map(({ held }) => held));
+      for (const batch of batches) await this.#pass(batch, alive, count);
+    } catch (error) {
+      for (const job of alive) this.#fail(job, error);
+    }
   }
 
   #start(job: Job): void {
@@ -262,47 +234,18 @@ export class ServingEngine {
     this.#counts.numCachedTokens += job.sequence.numShared;
   }
 
-  /** Puts rows into as few batches as their adapters allow; rows without one go with others. */
-  #batches(sequences: readonly Sequence[]): Batch[] {
-    const batches = new Map<AdapterGroup, Batch>();
-    const plain: Job[] = [];
-    for (const sequence of sequences) {
-      const job = this.#jobs.get(sequence);
-      if (!job) continue;
-      if (!job.held) {
-        plain.push(job);
-        continue;
-      }
-      const { group, place } = this.adapters.groupOf(job.held);
-      const batch = batches.get(group) ?? { group, jobs: [], places: [] };
-      batches.set(group, batch);
-      batch.jobs.push(job);
-      batch.places.push(place);
-    }
-    if (plain.length > 0) {
-      const shared = [...batches.values()].find(({ group }) => group.members.includes(null));
-      const { group } = shared ?? this.adapters.groupOf(null);
-      const batch = shared ?? { group, jobs: [], places: [] };
-      batches.set(group, batch);
-      for (const job of plain) {
-        batch.jobs.push(job);
-        batch.places.push(group.members.indexOf(null));
-      }
-    }
-    return [...batches.values()];
-  }
-
   /** Runs the next ids of a batch, and draws what follows the last of each. */
-  async #pass({ group, jobs, places }: Batch, count: number): Promise<void> {
-    const alive = jobs
-      .map((job, i) => ({ job, place: places[i] as number }))
-      .filter(({ job }) => this.#isAlive(job));
+  async #pass({ stages, rows, adapterOf }: RowBatch, jobs: readonly Job[], count: number): Promise<void> {
+    const alive = rows.flatMap((row, i) => {
+      const job = jobs[row] as Job;
+      return this.#isAlive(job) ? [{ job, place: adapterOf?.[i] ?? 0 }] : [];
+    });
     if (alive.length === 0) return;
     const sequences = alive.map(({ job }) => job.sequence);
     const wants = sequences.map(({ numPending }) => numPending === count);
-    const rows = { sequences, count, adapterOf: alive.map(({ place }) => place) };
+    const places = alive.map(({ place }) => place);
     try {
-      const logits = await runPaged(group.stages, this.#cache, rows, wants);
+      const logits = await runPaged(stages, this.#cache, { sequences, count, adapterOf: places }, wants);
       let row = 0;
       for (const [i, { job }] of alive.entries()) {
         const isDrawn = wants[i] === true;
@@ -323,7 +266,7 @@ export class ServingEngine {
   }
 
   #draw(job: Job, logits: Float32Array): void {
-    const { sampling = GREEDY, penalties = NO_PENALTIES, stopIds = [], topLogProbs } = job.request;
+    const { sampling = GREEDY, penalties = NO_PENALTIES, stopIds = [], topLogProbs, onLogits } = job.request;
     const { ids, numPrompt } = job.sequence;
     if (!Number.isFinite(logits[0])) {
       this.#fail(
@@ -334,6 +277,7 @@ export class ServingEngine {
       );
       return;
     }
+    onLogits?.(logits);
     const raw = topLogProbs === undefined ? logits : Float32Array.from(logits);
     if (penalties !== NO_PENALTIES) applyPenalties(logits, penalties, ids, numPrompt);
     try {

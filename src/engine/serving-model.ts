@@ -12,9 +12,12 @@ import { AdapterPool } from "./adapter-pool.ts";
 import { type ComputeChoice, chooseCompute } from "./choose-compute.ts";
 import { Grammars } from "./grammar/grammars.ts";
 import type { TextParts } from "./model-parts.ts";
-import { type ServeEnd, type ServeRequest, type ServedToken, ServingEngine } from "./serving-engine.ts";
+import { ServingEngine } from "./serving-engine.ts";
+import { NO_END, type ServeEnd, type ServeRequest, type ServedToken } from "./serve-request.ts";
 import { stopIdsOf } from "./stop-ids.ts";
 import type { ServiceTargets } from "./service-targets.ts";
+import type { ToolFormat } from "./tool-calls/tool-format.ts";
+import { findToolFormat } from "./tool-calls/tool-formats.ts";
 import type { TurnPolicy } from "./turn-policies.ts";
 import { StopStrings } from "./stop-strings.ts";
 import { openTextParts } from "./text-model.ts";
@@ -44,9 +47,13 @@ export interface OpenServingOptions {
 }
 
 /** A text to write. */
-export interface TextJob extends Omit<ServeRequest, "stopIds"> {
+export interface TextJob extends Omit<ServeRequest, "stopIds" | "adapter"> {
+  /** Name of the adapter; the base alone unless given. */
+  readonly adapter?: string | null;
   /** Strings before which the text ends. */
   readonly stop?: readonly string[];
+  /** Special tokens that are part of the text; others are left out. */
+  readonly shown?: readonly string[];
 }
 
 /** The next piece of a text, possibly "", and the token that it came with; null: it was held back before the end. */
@@ -67,7 +74,8 @@ export async function openServingModel(model: string, options: OpenServingOption
   });
   try {
     const read = (folder: string): ReturnType<typeof readAdapter> => readAdapter(folder, base);
-    const adapters = await AdapterPool.create({ session, read, maxLoaded: options.maxLoaded ?? MAX_LOADED });
+    const adapters = new AdapterPool({ session, read, maxLoaded: options.maxLoaded ?? MAX_LOADED });
+    await adapters.warmUp(null);
     return new ServingModel(parts, new ServingEngine(session, adapters, options));
   } catch (error) {
     await session.release();
@@ -91,6 +99,12 @@ export class ServingModel {
     this.grammars = new Grammars(parts.origin.files);
   }
 
+  /** How the model writes calls of functions. */
+  get toolFormat(): ToolFormat {
+    const { template, tokenizer } = this.parts;
+    return findToolFormat({ template: template.source ?? "", specialTokens: tokenizer.specialTokens });
+  }
+
   /** Tokens that a text may have in all. */
   get maxTokens(): number {
     return Math.min(this.engine.session.model.maxPositions, this.engine.capacityTokens);
@@ -110,8 +124,10 @@ export class ServingModel {
 
   /** Writes a text, piece by piece; stopping to read ends it. @throws as `ServingEngine.write` */
   async *write(job: TextJob): AsyncGenerator<TextPiece, ServeEnd, void> {
-    const { stop = [], ...request } = job;
-    const decoder = this.parts.tokenizer.stream({ skipSpecialTokens: true });
+    const { stop = [], shown = [], ...request } = job;
+    const { tokenizer } = this.parts;
+    const shownIds = new Set(shown.flatMap((token) => tokenizer.specialTokens.get(token) ?? []));
+    const decoder = tokenizer.stream({ skipSpecialTokens: true, shownIds });
     const stopper = new StopStrings(stop);
     const cancel = new AbortController();
     const signal = request.signal ? AbortSignal.any([request.signal, cancel.signal]) : cancel.signal;
@@ -145,17 +161,6 @@ export class ServingModel {
     await this.parts.checkpoint.close();
   }
 }
-
-/** Of a text that nobody reads to its end. */
-const NO_END: ServeEnd = {
-  finishReason: "aborted",
-  numPromptTokens: 0,
-  numNewTokens: 0,
-  numCachedTokens: 0,
-  queueMs: 0,
-  firstTokenMs: 0,
-  totalMs: 0,
-};
 
 async function endOf(tokens: AsyncGenerator<ServedToken, ServeEnd, void>): Promise<ServeEnd> {
   for (;;) {

@@ -9,10 +9,10 @@ import type { ReadAdapter } from "../format/adapters/adapter.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { nearest } from "../messages/nearest.ts";
 import type { Adapter } from "../peft/attach.ts";
-import { BatchWriter, type RowRequest } from "./batch-writer.ts";
-import type { Completion, Generator } from "./generator.ts";
+import type { HeldAdapter } from "./adapter-pool.ts";
+import { type Completion, completeText } from "./completion.ts";
+import type { GenerateRequest, Generator } from "./generator.ts";
 import { checkPrompt } from "./prompt.ts";
-import { groupRows } from "./row-groups.ts";
 
 /** A task that is loaded. */
 export interface Task {
@@ -36,7 +36,7 @@ export interface ListedTask {
 }
 
 /** A prompt with its task. */
-export interface TaskRow extends Omit<RowRequest, "adapterIndex"> {
+export interface TaskRow extends Omit<GenerateRequest, "signal" | "onLogits"> {
   /** Its name, null: the base alone; the active one unless given. */
   readonly task?: string | null;
 }
@@ -56,6 +56,8 @@ export class TaskSet {
   readonly #loading = new Set<string>();
   /** How many batches have a task in work. */
   readonly #inBatches = new Map<Task, number>();
+  /** As the engine has them for its rows. */
+  readonly #held = new Map<Task, Promise<HeldAdapter>>();
   #active: Task | null = null;
 
   /** `first`: the task whose adapter the generator has already. */
@@ -148,33 +150,43 @@ export class TaskSet {
 
   /**
    * Writes after several prompts at once, each with a task of its own; the results are in their order. Rows of one task share
-   * a batch, and so do rows of tasks whose method can tell rows apart; what cannot be joined is written one after another.
-   * @throws UsageError "usage/adapter" when a task is not loaded; as `BatchWriter.write`
+   * a batch, and so do rows of tasks whose method can tell rows apart; a signal ends them all. `onDone` is told of each that is whole.
+   * @throws UsageError "usage/adapter" when a task is not loaded; as `ServingEngine.write`
    */
-  async writeRows(requests: readonly TaskRow[], signal?: AbortSignal): Promise<Completion[]> {
-    const { session } = this.#parts.generator;
+  async writeRows(
+    requests: readonly TaskRow[],
+    signal?: AbortSignal,
+    onDone: (completion: Completion, row: number) => void = () => {},
+  ): Promise<Completion[]> {
+    const { engine } = this.#parts.generator;
     const tasks = requests.map(({ task = this.active }) => (task === null ? null : this.get(task)));
-    for (const { promptIds } of requests) checkPrompt(session.model, promptIds);
+    for (const { promptIds } of requests) checkPrompt(engine.session.model, promptIds);
     const count = (change: 1 | -1): void => {
       for (const task of tasks)
         if (task) this.#inBatches.set(task, (this.#inBatches.get(task) ?? 0) + change);
     };
     count(1);
     try {
-      const results: Completion[] = [];
-      const adapters = tasks.map((task) => task?.adapter ?? null);
-      for (const { rows, view, adapterOf } of groupRows(session.base, adapters)) {
-        const writer = await BatchWriter.create(session, view);
-        const written = await writer.write(
-          rows.map((row, i) => ({ ...(requests[row] as TaskRow), adapterIndex: adapterOf[i] as number })),
-          signal,
-        );
-        for (const [i, row] of rows.entries()) results[row] = written[i] as Completion;
-      }
-      return results;
+      const held = await Promise.all(tasks.map(async (task) => (task ? await this.#hold(task) : null)));
+      return await Promise.all(
+        requests.map(async (request, row) => {
+          const completion = await completeText(
+            engine.write({ ...request, adapter: held[row] ?? null, signal }),
+          );
+          onDone(completion, row);
+          return completion;
+        }),
+      );
     } finally {
+      await engine.afterStep();
       count(-1);
     }
+  }
+
+  #hold(task: Task): Promise<HeldAdapter> {
+    let held = this.#held.get(task);
+    if (!held) this.#held.set(task, (held = this.#parts.generator.engine.adapters.hold(task.adapter, task)));
+    return held;
   }
 
   /** Forgets a task and frees its memory; if it is the one that writes, the base alone goes on. @throws as `switch` */
@@ -185,6 +197,9 @@ export class TaskSet {
     }
     if (task === this.#active) await this.switch(null);
     this.#tasks.delete(name);
+    const held = await this.#held.get(task);
+    this.#held.delete(task);
+    if (held) await this.#parts.generator.engine.adapters.letGo(held);
     task.adapter.release();
   }
 

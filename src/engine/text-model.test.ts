@@ -129,7 +129,9 @@ test("ask() keeps the conversation, and each turn runs only what is new", async 
     { role: "assistant", content: first.text },
   ]);
   const second = await conversation.ask("more", { maxNewTokens: 5 });
-  assert.ok(second.numReusedTokens >= first.promptIds.length, `${second.numReusedTokens} reused`);
+  // By whole pages of 16.
+  const numFull = first.promptIds.length - (first.promptIds.length % 16);
+  assert.ok(numFull > 0 && second.numReusedTokens >= numFull, `${second.numReusedTokens} reused`);
   assert.deepEqual(second.promptIds, model.encodeChat(conversation.messages.slice(0, -1)));
   conversation.reset();
   assert.deepEqual(conversation.messages, [{ role: "system", content: "be brief" }]);

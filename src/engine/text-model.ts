@@ -15,7 +15,8 @@ import { Session } from "../run/session.ts";
 import type { Residency } from "../run/weights.ts";
 import { createEngine } from "../runtime/create-engine.ts";
 import { type ComputeChoice, chooseCompute } from "./choose-compute.ts";
-import { type Completion, type GenerateRequest, Generator } from "./generator.ts";
+import type { Completion } from "./completion.ts";
+import { type GenerateRequest, Generator } from "./generator.ts";
 import { type PartsOptions, type TextParts, readParts, withTextTools } from "./model-parts.ts";
 import { requireText } from "./require-text.ts";
 import { stopIdsOf } from "./stop-ids.ts";
@@ -209,6 +210,7 @@ export class TextModel {
   /** Frees the programs and closes the checkpoint. */
   async close(): Promise<void> {
     await this.#lastWrite;
+    await this.generator.engine.close();
     await this.#release();
     this.tasks.release();
     this.parts.adapter?.release();

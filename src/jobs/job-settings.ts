@@ -7,7 +7,13 @@ import { findOptimizer } from "../optim/optimizers.ts";
 import { findMethod } from "../peft/methods.ts";
 import { suitableLearningRate } from "../train/learning-rate.ts";
 import { defaultObjective, findObjective } from "../train/objectives.ts";
-import { type TrainInput, type TrainOptions, methodOptions, parseTrainOptions } from "../train/options.ts";
+import {
+  TRAIN_OPTIONS,
+  type TrainInput,
+  type TrainOptions,
+  methodOptions,
+  parseTrainOptions,
+} from "../train/options.ts";
 import { type Hyperparameters, type Job, SUPERVISED } from "./job.ts";
 
 /** Where a job's files are, and what it trains on. */
@@ -22,12 +28,16 @@ export interface JobPlaces {
   /** How the model is open: what a training on it cannot choose. */
   readonly compute: TrainOptions["compute"];
   readonly weights: TrainOptions["weights"];
+  readonly base?: TrainOptions["base"];
   readonly chatTemplate?: string | undefined;
   readonly threads?: number | undefined;
 }
 
-/** Settings that are the server's to make. */
-const SERVERS = [
+/**
+ * Settings that are the server's to make: what it reads, writes and runs (a source of power may be a command), and how the
+ * base is held, which is in memory before a job comes.
+ */
+const SERVERS: ReadonlySet<string> = new Set([
   "model",
   "initAdapter",
   "data",
@@ -39,7 +49,18 @@ const SERVERS = [
   "compute",
   "weights",
   "chatTemplate",
-];
+  "samples",
+  "base",
+  "memory",
+  "residentMemory",
+  "shardDtype",
+  ...Object.keys(TRAIN_OPTIONS.shape).filter((key) => key.startsWith("power")),
+]);
+
+/** Those of a job's own settings that it may not make. */
+export function foreignSettings(given: object): string[] {
+  return Object.keys(given).filter((key) => SERVERS.has(key));
+}
 
 /** Steps between two checkpoints, unless a job says another number. */
 const SAVE_EVERY = 20;
@@ -48,7 +69,7 @@ const SAVE_EVERY = 20;
 export function jobSettings(job: Job, places: JobPlaces): TrainOptions {
   const { width, initAdapter, evalData, ...own } = places;
   const given = job.graft;
-  const foreign = SERVERS.filter((key) => key in given);
+  const foreign = foreignSettings(given);
   if (foreign.length > 0) {
     throw new UsageError("usage/flag", `Cannot use graft.${foreign[0]} in a job: the server sets it`, {
       hint: "Leave it out.",

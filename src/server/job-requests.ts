@@ -1,5 +1,6 @@
 /** @file What clients send to make fine-tuning jobs, in OpenAI's names and graft's own. */
 import { z } from "zod";
+import { foreignSettings } from "../jobs/job-settings.ts";
 import { HYPERPARAMETERS, JOB_METHODS } from "../jobs/job.ts";
 
 const OWN = z.strictObject({ hyperparameters: HYPERPARAMETERS.optional() });
@@ -34,6 +35,10 @@ export const JOB_REQUEST = z.strictObject({
   integrations: z.array(z.never()).nullish(),
   graft: z
     .record(z.string(), z.unknown())
+    .superRefine((given, context) => {
+      for (const key of foreignSettings(given))
+        context.addIssue({ code: "custom", path: [key], message: "the server sets it: leave it out" });
+    })
     .nullish()
     .describe('Settings of graft train by their names in JSON, such as {"maxLength": 256}'),
 });

@@ -1,6 +1,6 @@
 /** @file Log-probabilities of tokens as chat clients read them. */
 import type { Tokenizer } from "../data/tokenizer.ts";
-import type { ServedToken } from "../engine/serving-engine.ts";
+import type { ServedToken } from "../engine/serve-request.ts";
 import type { ScoredToken } from "../engine/token-log-probs.ts";
 
 const UTF8 = new TextEncoder();

@@ -22,13 +22,20 @@ export const RESPONSE_FORMAT = z.discriminatedUnion("type", [
 ]);
 export type ResponseFormat = z.output<typeof RESPONSE_FORMAT>;
 
-/** The grammar of a format; null: any text. @throws ApiError 400 for a schema that cannot be held */
-export function grammarOf(format: ResponseFormat | null | undefined, { model }: ServerState): Grammar | null {
+/** Where a request has the schema of a format. */
+export const SCHEMA_PARAM = "response_format.json_schema.schema";
+
+/** The schema of a format; null: any text. */
+export function schemaOf(format: ResponseFormat | null | undefined): object | null {
   if (!format || format.type === "text") return null;
   const schema = format.type === "json_schema" ? format.json_schema.schema : null;
-  return withSchemaPath("response_format.json_schema.schema", () =>
-    model.grammars.ofSchema(schema ?? { type: "object" }),
-  );
+  return schema ?? { type: "object" };
+}
+
+/** The grammar of a format; null: any text. @throws ApiError 400 for a schema that cannot be held */
+export function grammarOf(format: ResponseFormat | null | undefined, { model }: ServerState): Grammar | null {
+  const schema = schemaOf(format);
+  return schema && withSchemaPath(SCHEMA_PARAM, () => model.grammars.ofSchema(schema));
 }
 
 /** Tells of schemas that cannot be held where in the request they are. @throws ApiError 400 */

@@ -1,8 +1,7 @@
 /** @file From the settings of a request to a text to write, and to what is told of its tokens. */
 import type { TextJob } from "../engine/serving-model.ts";
-import type { FinishReason } from "../engine/generator.ts";
 import type { Grammar } from "../engine/grammar/token-grammar.ts";
-import type { ServeEnd } from "../engine/serving-engine.ts";
+import type { FinishReason, ServeEnd } from "../engine/serve-request.ts";
 import { ApiError } from "./api-error.ts";
 import type { ServerState } from "./server-state.ts";
 import type { TextSettings } from "./wire.ts";
@@ -16,12 +15,14 @@ export interface TextPrompt {
   readonly topLogProbs: number | null;
   /** What it is held to; null: nothing. */
   readonly grammar: Grammar | null;
+  /** Special tokens that are part of the text. */
+  readonly shown?: readonly string[];
 }
 
 /** The texts that a request asks for, with seeds that follow one another. @throws ApiError 400 when nothing fits behind the prompt */
 export function textJobs(
   settings: TextSettings,
-  { promptIds, adapter, maxTokens, topLogProbs, grammar }: TextPrompt,
+  { promptIds, adapter, maxTokens, topLogProbs, grammar, shown = [] }: TextPrompt,
   state: ServerState,
 ): TextJob[] {
   const room = state.model.maxTokens - promptIds.length;
@@ -55,6 +56,7 @@ export function textJobs(
       bias: new Map(Object.entries(settings.logit_bias ?? {}).map(([id, value]) => [Number(id), value])),
     },
     grammar,
+    shown,
     ...(topLogProbs === null ? {} : { topLogProbs }),
   };
   return Array.from({ length: settings.n ?? 1 }, (_, i) => ({ ...job, seed: Math.abs(seed) + i }));

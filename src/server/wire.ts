@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { ROLES } from "../data/messages.ts";
 import { RESPONSE_FORMAT } from "./response-format.ts";
+import { TOOLS, TOOL_CHOICE } from "./tool-use.ts";
 
 /** Keys that clients send of themselves, and that mean nothing here. */
 const IGNORED = {
@@ -14,7 +15,6 @@ const IGNORED = {
   service_tier: z.unknown(),
   safety_identifier: z.unknown(),
   prompt_cache_key: z.unknown(),
-  parallel_tool_calls: z.unknown(),
 };
 
 const TOKENS = z.int().min(1);
@@ -55,6 +55,9 @@ const TEXT = {
 const MESSAGE = z.looseObject({
   role: z.enum(ROLES),
   content: z.union([z.string(), z.array(z.unknown())]).nullish(),
+  tool_calls: z
+    .array(z.looseObject({ function: z.looseObject({ name: z.string(), arguments: z.string() }) }))
+    .nullish(),
 });
 
 export const CHAT_REQUEST = z.strictObject({
@@ -64,8 +67,9 @@ export const CHAT_REQUEST = z.strictObject({
   max_completion_tokens: TOKENS.nullish().describe("New tokens at most"),
   logprobs: z.boolean().nullish().describe("Tell the log-probability of each token"),
   top_logprobs: z.int().min(0).max(20).nullish().describe("and of as many of the likeliest"),
-  tools: z.array(z.looseObject({})).nullish().describe("Handed to the chat template"),
-  tool_choice: z.enum(["auto", "none"]).nullish(),
+  tools: TOOLS.nullish().describe("Functions that the model may call; handed to the chat template"),
+  tool_choice: TOOL_CHOICE.nullish().describe("Whether it may, or must; default: auto"),
+  parallel_tool_calls: z.boolean().nullish().describe("Whether it must call one alone where it must call"),
   ...optional(IGNORED),
 });
 

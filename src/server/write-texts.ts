@@ -1,5 +1,5 @@
 /** @file Writes the texts of a request side by side, and counts them; whoever goes away ends them. */
-import type { ServeEnd } from "../engine/serving-engine.ts";
+import type { ServeEnd } from "../engine/serve-request.ts";
 import type { TextJob, TextPiece } from "../engine/serving-model.ts";
 import { ApiError } from "./api-error.ts";
 import type { ServerState } from "./server-state.ts";

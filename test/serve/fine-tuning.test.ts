@@ -145,8 +145,10 @@ test("what is wrong with a job is told by the job, with the line", async () => {
   await assert.rejects(create('{"text": "ka"}\n{'), { status: 400, message: /Line 2/ });
   const faulty = await create('{"messages": [{"role": "nobody", "content": "ka"}]}\n');
   await assert.rejects(until(third.client, faulty.id, "succeeded"), /nobody/);
-  const foreign = await create('{"text": "ka lo mi"}\n', { output: "/tmp/x" });
-  await assert.rejects(until(third.client, foreign.id, "succeeded"), /graft\.output/);
+  for (const [key, value] of Object.entries({ output: "/tmp/x", power: "touch /tmp/x", base: "q8_0" })) {
+    const refused = create('{"text": "ka lo mi"}\n', { [key]: value });
+    await assert.rejects(refused, { status: 400, param: `graft.${key}`, message: /the server sets it/ });
+  }
   await assert.rejects(third.client.fineTuning.jobs.cancel(faulty.id), {
     status: 400,
     code: "job_has_ended",

@@ -55,13 +55,14 @@ export async function serveTiny(
   { maxRunning = 1, ...options }: Partial<AppOptions> & { readonly maxRunning?: number } = {},
   limits: Partial<Limits> = {},
   jobs: JobTable = new MemoryJobs(),
+  chatTemplate = "chatml",
 ): Promise<TinyServer> {
   const path = await writeTinyModel(join(root, "model"));
   await writeTinyAdapter(path, join(root, "adapters", "poet"), "lora", 1);
   await writeTinyAdapter(path, join(root, "adapters", "clerk"), "road", 2);
   const model = await openServingModel(path, {
     name: "tiny",
-    chatTemplate: "chatml",
+    chatTemplate,
     threads: 1,
     cacheBytes: 4e6,
   });

@@ -16,18 +16,23 @@ const NAME_CODES: readonly CodeRange[] = otherCodes([
   [0x5c, 0x5c],
 ]);
 
-/** Adds the rule of JSON that satisfies a schema. @throws SchemaError, UsageError "usage/grammar" for one that is too large */
-export function schemaRule(book: RuleBook, schema: unknown): Place {
-  return new SchemaRules(book, schema).value([{ schema, path: "" }]);
+/**
+ * Adds the rule of JSON that satisfies a schema; `name` tells it from others of the same rules.
+ * @throws SchemaError, UsageError "usage/grammar" for one that is too large
+ */
+export function schemaRule(book: RuleBook, schema: unknown, name = ""): Place {
+  return new SchemaRules(book, schema, name).value([{ schema, path: "" }]);
 }
 
 class SchemaRules {
   readonly #book: RuleBook;
   readonly #json: JsonRules;
   readonly #reader: SchemaReader;
+  readonly #name: string;
 
-  constructor(book: RuleBook, schema: unknown) {
+  constructor(book: RuleBook, schema: unknown, name: string) {
     this.#book = book;
+    this.#name = name;
     this.#json = new JsonRules(book);
     this.#reader = new SchemaReader(schema);
   }
@@ -35,7 +40,7 @@ class SchemaRules {
   /** The rule of a value in a place. */
   value(view: View): Place {
     const paths = [...new Set(view.map(({ path }) => path))].sort();
-    return this.#book.rule(`value ${JSON.stringify(paths)}`, (start) => {
+    return this.#book.rule(`value ${this.#name} ${JSON.stringify(paths)}`, (start) => {
       const shapes = this.#reader.shapesOf(view);
       return either(
         this.#book,

@@ -1,12 +1,12 @@
 /** @file POST /v1/chat/completions: the assistant's next turn of a conversation. */
-import type { Message } from "../../data/messages.ts";
-import { ApiError } from "../api-error.ts";
+import { ChatAnswer } from "../chat-answer.ts";
+import { readMessage } from "../chat-messages.ts";
 import { chatLogProbs } from "../log-probs.ts";
-import { grammarOf } from "../response-format.ts";
 import { defineRoute } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
 import { sendEvents } from "../sse.ts";
-import { finishReasonOf, textJobs, usageOf } from "../text-job.ts";
+import { textJobs, usageOf } from "../text-job.ts";
+import { type ToolUse, readToolUse } from "../tool-use.ts";
 import { CHAT_REQUEST, type ChatRequest } from "../wire.ts";
 import { writeTexts } from "../write-texts.ts";
 
@@ -18,23 +18,27 @@ export const chatCompletions = defineRoute({
   body: CHAT_REQUEST,
   handle: async ({ body, context, state }) => {
     const adapter = state.adapterOf(body.model);
-    const tools = body.tool_choice === "none" ? null : (body.tools ?? null);
-    const promptIds = state.model.encodeChat(body.messages.map(readMessage), tools);
+    const use = readToolUse(body, state);
+    const promptIds = state.model.encodeChat(body.messages.map(readMessage), use.tools);
     const maxTokens = body.max_completion_tokens ?? body.max_tokens ?? null;
     const topLogProbs = body.logprobs ? (body.top_logprobs ?? 0) : null;
-    const grammar = grammarOf(body.response_format, state);
-    const jobs = textJobs(body, { promptIds, adapter, maxTokens, topLogProbs, grammar }, state);
+    const held = { grammar: use.grammar, shown: use.format?.tokens ?? [] };
+    const jobs = textJobs(body, { promptIds, adapter, maxTokens, topLogProbs, ...held }, state);
     const head = { id: `chatcmpl-${state.newId()}`, created: state.seconds(), model: body.model };
     const { tokenizer } = state.model.parts;
     const release = state.places.take(jobs);
     if (body.stream) {
-      return sendEvents(context, (send, signal) => stream(body, state, jobs, head, send, signal), release);
+      return sendEvents(
+        context,
+        (send, signal) => stream(body, state, jobs, use, head, send, signal),
+        release,
+      );
     }
-    const texts = jobs.map(() => ({ text: "", logProbs: [] as unknown[] }));
+    const answers = jobs.map(() => ({ answer: new ChatAnswer(use, state.newId), logProbs: [] as unknown[] }));
     const ends = await writeTexts(state, jobs, context.req.raw.signal, {
       onPiece: ({ text, token, index }) => {
-        const own = texts[index] as (typeof texts)[number];
-        own.text += text;
+        const own = answers[index] as (typeof answers)[number];
+        own.answer.push(text);
         const scored = chatLogProbs(tokenizer, token);
         if (scored) own.logProbs.push(scored);
       },
@@ -42,12 +46,16 @@ export const chatCompletions = defineRoute({
     return context.json({
       ...head,
       object: "chat.completion",
-      choices: ends.map((end, index) => ({
-        index,
-        message: { role: "assistant", content: texts[index]?.text ?? "", refusal: null },
-        logprobs: topLogProbs === null ? null : { content: texts[index]?.logProbs, refusal: null },
-        finish_reason: finishReasonOf(end.finishReason),
-      })),
+      choices: ends.map(({ finishReason }, index) => {
+        const { answer, logProbs } = answers[index] as (typeof answers)[number];
+        answer.end();
+        return {
+          index,
+          message: answer.message,
+          logprobs: topLogProbs === null ? null : { content: logProbs, refusal: null },
+          finish_reason: answer.finishReason(finishReason),
+        };
+      }),
       usage: usageOf(ends),
     });
   },
@@ -58,6 +66,7 @@ async function stream(
   body: ChatRequest,
   state: ServerState,
   jobs: ReturnType<typeof textJobs>,
+  use: ToolUse,
   head: Readonly<Record<"id" | "model", string>> & Readonly<Record<"created", number>>,
   send: (event: object) => Promise<void>,
   signal: AbortSignal,
@@ -70,30 +79,23 @@ async function stream(
     choices: [{ index, delta, logprobs, finish_reason }],
     ...(withUsage ? { usage: null } : {}),
   });
+  const answers = jobs.map(() => new ChatAnswer(use, state.newId));
   for (const index of jobs.keys()) await send(chunk(index, { role: "assistant", content: "" }, null, null));
   const ends = await writeTexts(state, jobs, signal, {
     onPiece: async ({ text, token, index }) => {
       const scored = chatLogProbs(state.model.parts.tokenizer, token);
-      if (text === "" && !scored) return;
-      await send(chunk(index, { content: text }, scored && { content: [scored], refusal: null }, null));
+      const delta = answers[index]!.push(text);
+      if (!delta && !scored) return;
+      await send(
+        chunk(index, delta ?? { content: "" }, scored && { content: [scored], refusal: null }, null),
+      );
     },
-    onEnd: (index, { finishReason }) => send(chunk(index, {}, null, finishReasonOf(finishReason))),
+    onEnd: async (index, { finishReason }) => {
+      const answer = answers[index]!;
+      const last = answer.end();
+      if (last) await send(chunk(index, last, null, null));
+      await send(chunk(index, {}, null, answer.finishReason(finishReason)));
+    },
   });
   if (withUsage) await send({ ...head, object, choices: [], usage: usageOf(ends) });
-}
-
-/** A message as templates read it. @throws ApiError 400 for parts that are no text */
-export function readMessage(message: ChatRequest["messages"][number], place: number): Message {
-  const { content } = message;
-  if (!Array.isArray(content)) return { ...message, content: content ?? "" };
-  const parts = content.map((part) => {
-    const { type, text } = Object(part) as { type?: unknown; text?: unknown };
-    if (type === "text" && typeof text === "string") return text;
-    throw new ApiError(
-      400,
-      `messages[${place}].content has a part of type ${JSON.stringify(type)}, expected text`,
-      { code: "invalid_value", param: `messages[${place}].content` },
-    );
-  });
-  return { ...message, content: parts.join("") };
 }

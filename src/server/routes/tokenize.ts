@@ -1,8 +1,8 @@
 /** @file POST /tokenize and /detokenize, in vLLM's form. */
 import { ApiError } from "../api-error.ts";
+import { readMessage } from "../chat-messages.ts";
 import { defineRoute } from "../route.ts";
 import { DETOKENIZE_REQUEST, TOKENIZE_REQUEST } from "../wire.ts";
-import { readMessage } from "./chat-completions.ts";
 
 export const tokenize = defineRoute({
   method: "post",

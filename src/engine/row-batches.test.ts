@@ -7,7 +7,7 @@ import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
 import { adapterFiles } from "../format/adapters/adapter.ts";
 import { writeFolderAtomic } from "../format/files/atomic.ts";
 import { findMethod } from "../peft/methods.ts";
-import { groupRows } from "./row-groups.ts";
+import type { HeldAdapter } from "./adapter-pool.ts";
 import { openTextModel, openTextParts, type TextModel, type WrittenText } from "./text-model.ts";
 
 const root = temporaryFolder();
@@ -74,8 +74,11 @@ for (const [method, options, numBatches] of [
     });
     const written = await model.writeAll(prompts);
     assert.deepEqual(written.map(contentOf), expected.map(contentOf));
-    const adapters = TASKS.map((name) => (name === null ? null : model.tasks.get(name).adapter));
-    assert.equal(groupRows(model.parts.base, adapters).length, numBatches);
+    const { adapters } = model.generator.engine;
+    const held = new Map<string | null, HeldAdapter | null>([[null, null]]);
+    for (const name of ["a", "b"]) held.set(name, await adapters.hold(model.tasks.get(name).adapter));
+    const batches = await adapters.batches(TASKS.map((name) => held.get(name) ?? null));
+    assert.equal(batches.length, numBatches);
   });
 }
 

@@ -1,0 +1,114 @@
+/** @file `graft worker` as processes on a PostgreSQL whose URL is in GRAFT_TEST_DATABASE: one is killed, and connections are cut. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { test } from "node:test";
+import { setTimeout } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { newJob } from "../../test/jobs/new-job.ts";
+import { runMain } from "../../test/run-main.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../test/tiny-model.ts";
+import { openPostgres } from "../jobs/database/postgres.ts";
+import { prepareTables } from "../jobs/database/schema.ts";
+import { SqlJobs } from "../jobs/database/sql-jobs.ts";
+import { JobQueue } from "../jobs/job-queue.ts";
+import { StateFolder } from "../jobs/state-folder.ts";
+import { train } from "../train/trainer.ts";
+
+const MAIN = fileURLToPath(new URL("../../bin/graft.js", import.meta.url));
+const URL_OF_TESTS = process.env["GRAFT_TEST_DATABASE"];
+const skip = URL_OF_TESTS === undefined && "GRAFT_TEST_DATABASE is not set";
+const RESULT = "adapter_model.safetensors";
+
+/** Starts a worker; `took` settles when it has a job. */
+function start(words: readonly string[]) {
+  const all = ["worker", "--threads", "1", "--json", "--lease-seconds", "2", ...words];
+  const child = spawn(process.execPath, [MAIN, ...all], { stdio: ["ignore", "pipe", "inherit"] });
+  const took = new Promise<void>((resolve) => {
+    createInterface(child.stdout).on("line", (line) => {
+      if ((JSON.parse(line) as { event: string }).event === "job") resolve();
+    });
+  });
+  return { child, took };
+}
+
+test(
+  "a job whose worker is killed is ended by another, once and bit for bit, over cut connections",
+  { skip },
+  async () => {
+    const url = URL_OF_TESTS ?? "";
+    const root = temporaryFolder();
+    const model = await writeTinyModel(join(root, "small"));
+    const data = writeTinyChats(join(root, "chats.jsonl"), 24);
+    const database = openPostgres(url);
+    await database.query("drop schema if exists graft cascade");
+    await prepareTables(database);
+    const table = new SqlJobs(database);
+    const files = new StateFolder(join(root, "state"));
+    await files.addFile(
+      {
+        id: "file-1",
+        object: "file",
+        bytes: 1,
+        created_at: 1,
+        filename: "a.jsonl",
+        purpose: "x",
+        status: "processed",
+      },
+      readFileSync(data),
+    );
+    let numIds = 0;
+    const queue = new JobQueue({ table, maxWaiting: 9, now: () => 7, newId: () => `test-${numIds++}` });
+    const words = ["--model", model, "--chat-template", "chatml", "--database", url, "--files", files.path];
+    const settings = { steps: 120, batchSize: 2, maxLength: 64, saveEvery: 5 };
+    const job = newJob("ftjob-1", { graft: settings });
+    const workers = [start(words), start(words)];
+    await queue.submit({ job, base: "small", initAdapter: null });
+    const first = await Promise.race(workers.map(async (worker) => worker.took.then(() => worker)));
+    const other = workers.find((worker) => worker !== first);
+    const run = files.runFolder("ftjob-1", "run");
+    while (!existsSync(run) || !readdirSync(run).includes("checkpoint-10")) await setTimeout(5);
+    first.child.kill("SIGKILL");
+    await other?.took;
+    await database.query(
+      "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'graft' and pid <> pg_backend_pid()",
+    );
+    let row = await table.read("ftjob-1");
+    while (row && !["succeeded", "failed"].includes(row.job.status)) {
+      await setTimeout(20);
+      row = await table.read("ftjob-1");
+    }
+    assert.equal(row?.job.status, "succeeded", JSON.stringify(row?.job.error));
+    assert.deepEqual([row.token, row.folder], [2, "run-2"]);
+    other?.child.kill("SIGTERM");
+    const [status] = (await once(other?.child as NonNullable<typeof other>["child"], "close")) as [number];
+    assert.equal(status, 0);
+    const whole = join(root, "whole");
+    await train({
+      ...settings,
+      model,
+      data,
+      output: whole,
+      seed: 3,
+      threads: 1,
+      weights: "float32",
+      chatTemplate: "chatml",
+    });
+    assert.deepEqual(
+      readFileSync(join(files.runFolder("ftjob-1", row.folder), RESULT)),
+      readFileSync(join(whole, RESULT)),
+    );
+    const told = (await table.listEvents("ftjob-1")).map(({ message }) => message);
+    assert.equal(told.filter((message) => message.startsWith("The job has succeeded")).length, 1);
+    await database.close();
+  },
+);
+
+test("a worker without its database says so", async () => {
+  const said = await runMain(["worker", "--database", "postgres://x@127.0.0.1:1/x", "--files", "files"], {});
+  assert.equal(said.status, 1);
+  assert.match(said.stderr, /Cannot reach the database/);
+});

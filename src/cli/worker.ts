@@ -1,0 +1,101 @@
+/** @file `graft worker`: trains the jobs of servers that share a database and a folder, on this machine. */
+import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { hostname } from "node:os";
+import { z } from "zod";
+import { openTextParts } from "../engine/text-model.ts";
+import { openSharedJobs } from "../jobs/database/open-jobs.ts";
+import { JobQueue } from "../jobs/job-queue.ts";
+import { JobWorker } from "../jobs/job-worker.ts";
+import { placesFor } from "../jobs/places.ts";
+import { StateFolder } from "../jobs/state-folder.ts";
+import { systemClock } from "../jobs/system-clock.ts";
+import { trainJob } from "../jobs/train-job.ts";
+import { resultName } from "../server/fine-tuning.ts";
+import { defineCommand } from "./command.ts";
+import { findModel, servedName } from "./find-model.ts";
+import { MODEL_FLAGS, warn } from "./generation.ts";
+
+const { adapter: _, ...MODEL } = MODEL_FLAGS;
+/** Between two looks for a job. */
+const POLL_MS = 1000;
+const nowSeconds = (): number => Math.floor(Date.now() / 1000);
+
+const OPTIONS = z.strictObject({
+  ...MODEL,
+  servedModelName: z
+    .string()
+    .optional()
+    .describe("Name of the base, as the servers have it; default: that of the model"),
+  database: z.string().describe("URL of the PostgreSQL database of the servers"),
+  files: z.string().describe("Folder that is --state of the servers, shared with this machine"),
+  leaseSeconds: z
+    .number()
+    .min(1)
+    .default(30)
+    .describe("How long a job waits for a worker that is not heard of, before another takes it"),
+});
+
+export const command = defineCommand({
+  example: "npx graft worker --database postgres://graft@db/graft --files /srv/graft",
+  positionals: [],
+  options: OPTIONS,
+  groups: {
+    model: [...Object.keys(MODEL), "servedModelName"],
+    jobs: ["database", "files", "leaseSeconds"],
+  },
+  async run(options, io) {
+    // First, so that a wrong database is told before a model is fetched.
+    const table = await openSharedJobs(options.database);
+    try {
+      const found = await findModel(options, io);
+      const { chatTemplate, compute, weights, threads, base: kind } = options;
+      const { base, checkpoint } = await openTextParts(found.path, { name: found.name, chatTemplate });
+      const places = {
+        model: checkpoint.path,
+        width: base.model.width,
+        compute,
+        weights,
+        chatTemplate,
+        threads,
+        ...(kind === undefined ? {} : { base: kind }),
+      };
+      await checkpoint.close();
+      const newId = (): string => randomUUID().replaceAll("-", "");
+      const queue = new JobQueue({ table, maxWaiting: 0, now: nowSeconds, newId });
+      const files = new StateFolder(options.files);
+      const name = options.servedModelName ?? servedName(found);
+      const worker = new JobWorker({
+        queue,
+        base: name,
+        owner: `${hostname()}/${process.pid}`,
+        clock: systemClock,
+        leaseMs: options.leaseSeconds * 1000,
+        pollMs: POLL_MS,
+        onTrouble: (error) => warn(error instanceof Error ? error.message : String(error), io),
+        work: async (taken, lease) => {
+          const { id } = taken.row.job;
+          io.emit({ event: "job", id, lease: taken.row.token, from_lost: taken.isFromLost });
+          io.stdout(`Training ${id}`);
+          await trainJob(taken, lease, {
+            files,
+            placesOf: (row) => placesFor(row, files, places),
+            share: null,
+            nameOf: resultName,
+            now: nowSeconds,
+            env: io.env,
+          });
+          io.emit({ event: "left", id, status: lease.row.job.status });
+          io.stdout(`${id} is ${lease.row.job.status}`);
+        },
+      });
+      io.emit({ event: "waiting", base: name });
+      io.stdout(`Waiting for jobs on ${name}`);
+      worker.start();
+      if (!io.signal.aborted) await once(io.signal, "abort");
+      await worker.close();
+    } finally {
+      await table.close();
+    }
+  },
+});

@@ -1,0 +1,38 @@
+/** @file A text of ids that was written, with its speed. */
+import type { FinishReason, ServeEnd, ServedToken } from "./serve-request.ts";
+
+/** What generation ended with. */
+export interface GenerationEnd {
+  readonly finishReason: FinishReason;
+  /** Prompt tokens that were still in the cache and did not run again. */
+  readonly numReusedTokens: number;
+}
+
+/** All of a generation, with its speed. */
+export interface Completion extends GenerationEnd {
+  /** New ids; a stop id is the last of them. */
+  readonly ids: readonly number[];
+  /** Time until the first new token, in milliseconds. */
+  readonly firstTokenMs: number;
+  /** New tokens a second after the first one; with one token or none, over the whole time. */
+  readonly tokensPerSecond: number;
+}
+
+/** Reads a text to its end; `onToken` is told of each token as it comes, with its number. */
+export async function completeText(
+  tokens: AsyncGenerator<ServedToken, ServeEnd, void>,
+  onToken: (token: ServedToken, index: number) => void = () => {},
+): Promise<Completion> {
+  const ids: number[] = [];
+  for (;;) {
+    const step = await tokens.next();
+    if (step.done) {
+      const { finishReason, numCachedTokens: numReusedTokens, firstTokenMs, totalMs } = step.value;
+      const [count, ms] = ids.length > 1 ? [ids.length - 1, totalMs - firstTokenMs] : [ids.length, totalMs];
+      const tokensPerSecond = (1000 * count) / Math.max(1e-3, ms);
+      return { finishReason, numReusedTokens, ids, firstTokenMs, tokensPerSecond };
+    }
+    ids.push(step.value.id);
+    onToken(step.value, ids.length - 1);
+  }
+}

@@ -1,0 +1,82 @@
+/** @file Calls are read out of answers of each form however these come in pieces; what is none stays text. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { CallReader } from "./call-reader.ts";
+import { TOOL_FORMATS, findToolFormat } from "./tool-formats.ts";
+import type { ToolCall } from "./tool-format.ts";
+
+const NAMES = ["weather", "time"];
+
+function read(format: string, text: string, size: number): { content: string; calls: ToolCall[] } {
+  const found = TOOL_FORMATS.find(({ name }) => name === format);
+  assert.ok(found);
+  const reader = new CallReader(found, NAMES);
+  const parts = [];
+  for (let i = 0; i < text.length; i += size) parts.push(reader.push(text.slice(i, i + size)));
+  parts.push(reader.end());
+  return {
+    content: parts.map(({ content }) => content).join(""),
+    calls: parts.flatMap(({ calls }) => calls),
+  };
+}
+
+const PARIS = { name: "weather", arguments: '{"city":"Paris"}' };
+const HERE = { name: "time", arguments: "{}" };
+const ODD = { name: "weather", arguments: '{"city":"</tool_call>"}' };
+
+const CASES: readonly (readonly [string, string, string, readonly ToolCall[]])[] = [
+  ["hermes", "No call, 1 < 2 <tool", "No call, 1 < 2 <tool", []],
+  ["hermes", '<tool_call>\n{"name": "weather", "arguments": {"city": "Paris"}}\n</tool_call>', "", [PARIS]],
+  [
+    "hermes",
+    'Let me see.\n\n<tool_call>{"name":"weather","arguments":{"city":"Paris"}}</tool_call>\n<tool_call>{"name":"time"}</tool_call>\n',
+    "Let me see.",
+    [PARIS, HERE],
+  ],
+  ["hermes", '<tool_call>{"name":"weather","arguments":{"city":"</tool_call>"}}</tool_call>', "", [ODD]],
+  ["hermes", '<tool_call>{"name":"weather","arguments":{"city":"Paris"}}', "", [PARIS]],
+  ["hermes", '<tool_call>{"name":"wea', '<tool_call>{"name":"wea', []],
+  [
+    "hermes",
+    '<tool_call>{"name":"nobody"}</tool_call> ok',
+    '<tool_call>{"name":"nobody"}</tool_call> ok',
+    [],
+  ],
+  [
+    "mistral",
+    '[TOOL_CALLS] [{"name":"weather","arguments":{"city":"Paris"}}, {"name":"time"}]',
+    "",
+    [PARIS, HERE],
+  ],
+  ["mistral", "[1, 2] are numbers", "[1, 2] are numbers", []],
+  ["llama3", '{"name": "weather", "parameters": {"city": "Paris"}}', "", [PARIS]],
+  [
+    "llama3",
+    '<|python_tag|>{"name":"weather","parameters":{"city":"Paris"}}; {"name":"time"}',
+    "",
+    [PARIS, HERE],
+  ],
+  ["llama3", 'As {"name": "time"} says', 'As {"name": "time"} says', []],
+  ["llama3", '{"answer": 1}', '{"answer": 1}', []],
+];
+
+test("calls are read however the answer comes in pieces", () => {
+  for (const [format, text, content, calls] of CASES) {
+    for (const size of [1, 2, 7, text.length]) {
+      assert.deepEqual(read(format, text, size), { content, calls }, `${format} ${text} by ${size}`);
+    }
+  }
+});
+
+test("the form is that of the template", () => {
+  const none = new Map<string, number>();
+  const formOf = (template: string, specialTokens = none): string =>
+    findToolFormat({ template, specialTokens }).name;
+  assert.equal(formOf("… return a json object within <tool_call></tool_call> tags"), "hermes");
+  assert.equal(formOf("{{ '[TOOL_CALLS] [' }}"), "mistral");
+  assert.equal(
+    formOf('Respond in the format {"name": …, "parameters": …}', new Map([["<|python_tag|>", 1]])),
+    "llama3",
+  );
+  assert.equal(formOf("{{ messages }}"), "hermes");
+});

@@ -1,0 +1,90 @@
+/**
+ * @file Reads calls out of an answer while it is written. Text goes on at once, but for what may be the beginning of a call;
+ * what turns out to be none is text after all.
+ */
+import type { ToolCall, ToolFormat } from "./tool-format.ts";
+
+/** What is settled. */
+export interface ReadPart {
+  readonly content: string;
+  readonly calls: readonly ToolCall[];
+}
+
+export class CallReader {
+  readonly #format: ToolFormat;
+  readonly #names: ReadonlySet<string>;
+  /** What is not settled. */
+  #held = "";
+  /** Whether text has been given, behind which a form may have no calls. */
+  #hasText = false;
+  #hasCalls = false;
+
+  /** `names` of functions that there are: calls of others are text. */
+  constructor(format: ToolFormat, names: Iterable<string>) {
+    this.#format = format;
+    this.#names = new Set(names);
+  }
+
+  /** Takes the next piece. */
+  push(text: string): ReadPart {
+    this.#held += text;
+    return this.#read(false);
+  }
+
+  /** Ends the answer. */
+  end(): ReadPart {
+    return this.#read(true);
+  }
+
+  #read(isEnd: boolean): ReadPart {
+    let content = "";
+    const calls: ToolCall[] = [];
+    const give = (length: number): void => {
+      const text = this.#held.slice(0, length);
+      this.#held = this.#held.slice(length);
+      if (text.trim() !== "") this.#hasText = true;
+      content += text;
+    };
+    for (let found = this.#findMark(); found; found = this.#findMark()) {
+      const [mark, place] = found;
+      // White space between text and a call is no part of either.
+      give(this.#held.slice(0, place).trimEnd().length);
+      this.#held = this.#held.trimStart();
+      const taken = this.#format.take(this.#held, isEnd);
+      if (taken && taken.calls.every(({ name }) => this.#names.has(name))) {
+        calls.push(...taken.calls);
+        this.#held = taken.rest;
+        this.#hasCalls = true;
+      } else if (taken) give(this.#held.length - taken.rest.length);
+      else if (isEnd) give(mark.length);
+      else return { content, calls };
+    }
+    if (!isEnd) give(this.#numSettled());
+    else if (!this.#hasCalls || this.#held.trim() !== "") give(this.#held.length);
+    return { content, calls };
+  }
+
+  /** The first mark in what is held, and where it begins. */
+  #findMark(): readonly [string, number] | undefined {
+    const { marks, isWhole } = this.#format;
+    const start = this.#held.length - this.#held.trimStart().length;
+    const places = marks.map((mark) => [mark, this.#held.indexOf(mark)] as const);
+    return places
+      .filter(([, place]) => (isWhole ? place === start && !this.#hasText : place >= 0))
+      .sort((a, b) => a[1] - b[1])[0];
+  }
+
+  /** How much of what is held comes before what may become a mark, with white space before it. */
+  #numSettled(): number {
+    const { marks, isWhole } = this.#format;
+    const { length } = this.#held;
+    const canBegin = (from: number): boolean => {
+      const rest = this.#held.slice(from).trimStart();
+      return rest === "" || marks.some((mark) => mark.startsWith(rest));
+    };
+    if (isWhole) return !this.#hasText && canBegin(0) ? 0 : length;
+    let from = 0;
+    while (from < length && !canBegin(from)) from++;
+    return from;
+  }
+}

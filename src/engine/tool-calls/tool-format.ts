@@ -1,0 +1,103 @@
+/**
+ * @file Contract of a form in which models write calls of functions: how they are read out of an answer, and how an answer
+ * is held to them. The list is tool-formats.ts. A new form is its file and one line there.
+ */
+import type { Place, RuleBook } from "../grammar/automaton.ts";
+import { schemaRule } from "../grammar/schema-rules.ts";
+import { specialBytes } from "../grammar/vocabulary.ts";
+
+/** A call of a function. */
+export interface ToolCall {
+  readonly name: string;
+  /** JSON of an object. */
+  readonly arguments: string;
+}
+
+/** What a form is recognised by. */
+export interface ToolModel {
+  /** Source of the chat template. */
+  readonly template: string;
+  /** Written form → id of each special token. */
+  readonly specialTokens: ReadonlyMap<string, number>;
+}
+
+/** A function that may be called. */
+export interface ToolChoice {
+  readonly name: string;
+  /** Adds the rule of its arguments. */
+  readonly addArguments: (book: RuleBook) => Place;
+}
+
+/** Calls at the start of a text, and what comes behind them. */
+export interface TakenCalls {
+  readonly calls: readonly ToolCall[];
+  readonly rest: string;
+}
+
+export interface ToolFormat {
+  readonly name: string;
+  /** Whether a model writes calls so. */
+  isOf(model: ToolModel): boolean;
+  /** Texts or special tokens that begin calls. */
+  readonly marks: readonly string[];
+  /** What is shown of an answer although the vocabulary has it as special. */
+  readonly tokens: readonly string[];
+  /** Whether nothing comes before calls. */
+  readonly isWhole: boolean;
+  /** Makes an id of a call of a text that no other call has. */
+  readonly idOf: (unique: string) => string;
+  /** Takes calls from a text that begins with a mark; null: there are none that are whole yet. `isEnd`: nothing more comes. */
+  take(text: string, isEnd: boolean): TakenCalls | null;
+  /** Adds the rule of an answer that is calls: one, or as many as there may be. */
+  addCalls(book: RuleBook, from: Place, choices: readonly ToolChoice[], more: CallRules): Place;
+}
+
+export interface CallRules {
+  readonly isParallel: boolean;
+  readonly specialTokens: ToolModel["specialTokens"];
+}
+
+/** Adds a mark, which is one token where the vocabulary has it as special, and else text. */
+export function addMark(book: RuleBook, from: Place, mark: string, { specialTokens }: CallRules): Place {
+  return specialTokens.has(mark) ? book.bytes(from, specialBytes(mark)) : book.text(from, mark);
+}
+
+/** Adds `{"name": …, "KEY": …}` of one of some functions. */
+export function addCallObject(
+  book: RuleBook,
+  from: Place,
+  choices: readonly ToolChoice[],
+  key: string,
+): Place {
+  const rule = book.rule("call", (start) => {
+    const end = book.place();
+    for (const { name, addArguments } of choices) {
+      const head = book.text(start, `{"name": ${JSON.stringify(name)}, "${key}": `);
+      book.skip(book.text(book.call(head, addArguments(book)), "}"), end);
+    }
+    return end;
+  });
+  return book.call(from, rule);
+}
+
+/** The rule of arguments that satisfy the schema of a function's parameters. @throws SchemaError */
+export function addParameters(book: RuleBook, name: string, parameters: object | null | undefined): Place {
+  const schema = { type: "object", ...(parameters ?? { additionalProperties: false }) };
+  return schemaRule(book, schema, name);
+}
+
+/** Reads a call that was written as an object of JSON; null: it is none. */
+export function readCall(value: unknown, key: string): ToolCall | null {
+  const { name, [key]: given = {} } = Object(value) as Record<string, unknown>;
+  if (typeof name !== "string" || typeof given !== "object" || given === null) return null;
+  return { name, arguments: JSON.stringify(given) };
+}
+
+/** Parses JSON; undefined: it is none. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}

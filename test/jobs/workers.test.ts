@@ -1,0 +1,158 @@
+/**
+ * @file Workers that share a table and a folder: one that is lost, one that stalls and comes back, and a table that cannot be
+ * reached. Whatever happens, the adapter is that of a training that nothing happened to.
+ */
+import assert from "node:assert/strict";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { FailedError } from "../../src/errors.ts";
+import type { Clock } from "../../src/jobs/clock.ts";
+import { JobQueue } from "../../src/jobs/job-queue.ts";
+import { JobWorker } from "../../src/jobs/job-worker.ts";
+import type { JobTable } from "../../src/jobs/job-table.ts";
+import { placesFor } from "../../src/jobs/places.ts";
+import { StateFolder } from "../../src/jobs/state-folder.ts";
+import { systemClock } from "../../src/jobs/system-clock.ts";
+import { trainJob } from "../../src/jobs/train-job.ts";
+import { train } from "../../src/train/trainer.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+import { MemoryJobs } from "./memory-jobs.ts";
+import { newJob } from "./new-job.ts";
+
+const root = temporaryFolder();
+const model = await writeTinyModel(join(root, "model"));
+const chats = writeTinyChats(join(root, "chats.jsonl"), 24);
+const files = new StateFolder(join(root, "state"));
+await files.addFile(
+  {
+    id: "file-1",
+    object: "file",
+    bytes: 1,
+    created_at: 1,
+    filename: "a.jsonl",
+    purpose: "x",
+    status: "processed",
+  },
+  readFileSync(chats),
+);
+const graft = { maxLength: 64, saveEvery: 2, steps: 8, batchSize: 2 };
+const open = { compute: "f32", weights: "float32", chatTemplate: "chatml", threads: 1 } as const;
+await train({ ...graft, ...open, model, data: chats, output: join(root, "alone"), seed: 3 });
+const RESULT = "adapter_model.safetensors";
+const alone = readFileSync(join(root, "alone", RESULT));
+const read = (id: string, run: string): Buffer => readFileSync(join(files.runFolder(id, run), RESULT));
+
+let numIds = 0;
+interface Parts {
+  readonly table: JobTable;
+  readonly clock?: Clock;
+  readonly leaseMs?: number;
+}
+function queueOf(table: JobTable): JobQueue {
+  return new JobQueue({ table, maxWaiting: 9, now: () => 7, newId: () => `${numIds++}` });
+}
+
+/** A worker, and what it does when a step of its training has ended. */
+function start(
+  { table, clock = systemClock, leaseMs = 60_000 }: Parts,
+  onStep: (step: number) => void = () => {},
+) {
+  const worker = new JobWorker({
+    queue: queueOf(table),
+    base: "tiny",
+    owner: `w${numIds++}`,
+    clock,
+    leaseMs,
+    pollMs: 2,
+    onTrouble: () => {},
+    work: (taken, lease) => {
+      const tell = lease.tell.bind(lease);
+      lease.tell = (telling, numSteps) => {
+        tell(telling, numSteps);
+        if (telling.data?.["step"] !== undefined) onStep(telling.data["step"] as number);
+      };
+      return trainJob(taken, lease, {
+        files,
+        placesOf: (row) => placesFor(row, files, { ...open, model, width: 16 }),
+        share: null,
+        nameOf: ({ id }) => `ft:${id}`,
+        now: () => 9,
+        env: process.env,
+      });
+    },
+  });
+  worker.start();
+  return worker;
+}
+
+async function ended(table: JobTable, id: string): Promise<void> {
+  for (;;) {
+    const status = (await table.read(id))?.job.status;
+    if (status === "succeeded") return;
+    assert.notEqual(status, "failed", JSON.stringify((await table.read(id))?.job.error));
+    await new Promise(setImmediate);
+  }
+}
+
+test("a worker that stalls past its lease stops at its next step and writes nothing more; another ends the job, bit for bit", async () => {
+  let nowMs = 0;
+  const table = new MemoryJobs(() => nowMs);
+  const clock: Clock = {
+    nowMs: () => nowMs,
+    sleep: (timeMs, signal) => systemClock.sleep(Math.min(timeMs, 2), signal),
+  };
+  let written: string[] = [];
+  const steps: number[] = [];
+  const first = start({ table, clock, leaseMs: 1000 }, (step) => {
+    steps.push(step);
+    // As if the process had stood still for long, beats and all.
+    if (step !== 5) return;
+    nowMs += 10_000;
+    written = readdirSync(files.runFolder("ftjob-1", "run")).toSorted();
+  });
+  await queueOf(table).submit({ job: newJob("ftjob-1", { graft }), base: "tiny", initAdapter: null });
+  while (!steps.includes(5)) await new Promise(setImmediate);
+  const second = start({ table, clock, leaseMs: 1e9 });
+  await ended(table, "ftjob-1");
+  await second.close();
+  await first.close();
+  assert.deepEqual(steps, [1, 2, 3, 4, 5]);
+  const row = await table.read("ftjob-1");
+  assert.equal(row?.folder, `run-${row?.token}`);
+  assert.deepEqual(read("ftjob-1", row?.folder ?? ""), alone);
+  assert.ok(!existsSync(join(files.runFolder("ftjob-1", "run"), RESULT)));
+  assert.deepEqual(
+    readdirSync(files.runFolder("ftjob-1", "run")).filter((name) => name.startsWith("checkpoint-")),
+    written.filter((name) => name.startsWith("checkpoint-")),
+  );
+  const told = (await table.listEvents("ftjob-1")).map(({ message }) => message);
+  assert.equal(told.filter((message) => message.startsWith("The job has succeeded")).length, 1);
+  assert.ok(told.includes("Going on after step 4"), told.join("\n"));
+});
+
+test("a table that cannot be reached for a while does not stop a training, and misses nothing that was told", async () => {
+  const inner = new MemoryJobs();
+  let isDown = false;
+  const table = new Proxy<JobTable>(inner, {
+    get: (target, key: keyof JobTable) => {
+      if (isDown) return () => Promise.reject(new FailedError("failed/database", "Cannot reach it"));
+      return (target[key] as (...args: unknown[]) => unknown).bind(target);
+    },
+  });
+  const worker = start({ table, leaseMs: 3000 }, (step) => {
+    if (step === 2) isDown = true;
+    if (step === 8) isDown = false;
+  });
+  await queueOf(inner).submit({ job: newJob("ftjob-2", { graft }), base: "tiny", initAdapter: null });
+  await queueOf(inner).submit({ job: newJob("ftjob-3", { graft }), base: "other", initAdapter: null });
+  await ended(inner, "ftjob-2");
+  await worker.close();
+  assert.deepEqual(read("ftjob-2", "run"), alone);
+  const told = (await inner.listEvents("ftjob-2")).filter(({ type }) => type === "metrics");
+  assert.deepEqual(
+    told.map(({ data }) => data?.["step"]),
+    [1, 2, 3, 4, 5, 6, 7, 8],
+  );
+  assert.equal((await inner.read("ftjob-3"))?.token, 0, "a job of another base is left alone");
+});

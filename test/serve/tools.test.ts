@@ -1,0 +1,127 @@
+/** @file Calls of functions with OpenAI's own client: asked for, streamed, answered, and refused. */
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import OpenAI from "openai";
+import { z } from "zod";
+import { listen } from "../../src/server/listen.ts";
+import { temporaryFolder } from "../tiny-model.ts";
+import { serveTiny } from "./tiny-server.ts";
+
+/** As Qwen's, in short: calls between marks, arguments as JSON, answers of tools by their role. */
+const TEMPLATE =
+  "{% if tools %}{{ tools | length }} tools: <tool_call></tool_call>|{% endif %}" +
+  "{% for m in messages %}{{ m.role }}: {{ m.content }}{% for c in (m.tool_calls or []) %}<tool_call>" +
+  "{{ c.function.name }} {{ c.function.arguments.city }}</tool_call>{% endfor %}|{% endfor %}";
+
+const root = temporaryFolder();
+const template = join(root, "template.jinja");
+writeFileSync(template, TEMPLATE);
+const server = await serveTiny(root, {}, {}, undefined, template);
+const { url, stop } = await listen(server.app, { host: "127.0.0.1", port: 0 });
+after(async () => {
+  await stop(0);
+  await server.close();
+});
+const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0 });
+
+const parameters = {
+  type: "object",
+  properties: { city: { enum: ["Rome", "Oslo"] }, days: { type: "integer", minimum: 1, maximum: 9 } },
+  required: ["city", "days"],
+  additionalProperties: false,
+};
+const tools: OpenAI.ChatCompletionTool[] = [
+  { type: "function", function: { name: "weather", description: "tells it", parameters } },
+  { type: "function", function: { name: "now" } },
+];
+const question = { role: "user" as const, content: "ka" };
+const asked = { model: "tiny", messages: [question], tools, max_completion_tokens: 200, seed: 4 };
+const weather = { type: "function" as const, function: { name: "weather" } };
+
+function requireWeather(text: string | undefined): void {
+  assert.ok(z.fromJSONSchema(parameters as never).safeParse(JSON.parse(text ?? "")).success, text);
+}
+
+test("a call that is asked for comes, with arguments by its schema", async () => {
+  const answer = await client.chat.completions.create({ ...asked, tool_choice: weather });
+  const [choice] = answer.choices;
+  assert.equal(choice?.finish_reason, "tool_calls");
+  assert.equal(choice?.message.content, null);
+  assert.equal(choice?.message.tool_calls?.length, 1);
+  const [call] = choice?.message.tool_calls ?? [];
+  assert.ok(call?.type === "function" && call.function.name === "weather" && call.id.startsWith("call_"));
+  requireWeather(call.function.arguments);
+});
+
+test("a stream gives the same calls as deltas", async () => {
+  const request = { ...asked, tool_choice: "required" as const, parallel_tool_calls: false };
+  const whole = await client.chat.completions.create(request);
+  const streamed = await client.chat.completions.stream({ ...request, stream: true }).finalChatCompletion();
+  const callsOf = ({ choices }: OpenAI.ChatCompletion): unknown =>
+    choices[0]?.message.tool_calls?.map(
+      (call) => call.type === "function" && [call.function.name, JSON.parse(call.function.arguments)],
+    );
+  assert.equal(whole.choices[0]?.message.tool_calls?.length, 1);
+  assert.deepEqual(callsOf(streamed), callsOf(whole));
+  assert.equal(streamed.choices[0]?.finish_reason, "tool_calls");
+});
+
+test("where a call may be, it is told from text", async () => {
+  const schema = { type: "string", enum: ["no"] };
+  const answer = await client.chat.completions.create({
+    ...asked,
+    n: 12,
+    response_format: { type: "json_schema", json_schema: { name: "answer", schema } },
+    parallel_tool_calls: false,
+  });
+  const reasons = new Set<string>();
+  for (const { message, finish_reason: reason } of answer.choices) {
+    reasons.add(reason);
+    if (reason === "stop") assert.equal(message.content, '"no"');
+    else assert.ok(message.content === null && message.tool_calls?.length === 1);
+  }
+  assert.deepEqual([...reasons].sort(), ["stop", "tool_calls"]);
+});
+
+test("calls and what tools answer go back through the template", async () => {
+  const calls = [
+    { id: "call_1", type: "function", function: { name: "weather", arguments: '{"city":"Oslo"}' } },
+  ];
+  const messages = [
+    { role: "user", content: "ka" },
+    { role: "assistant", content: null, refusal: null, tool_calls: calls },
+    { role: "tool", tool_call_id: "call_1", content: [{ type: "text", text: "rain" }] },
+  ];
+  const { body } = (await server.post("/tokenize", { messages })) as { body: { tokens: number[] } };
+  assert.equal(
+    server.state.model.parts.tokenizer.decode(body.tokens),
+    "user: ka|assistant: <tool_call>weather Oslo</tool_call>|tool: rain|",
+  );
+});
+
+test("what cannot be called, or held to, is refused", async () => {
+  const cases: readonly (readonly [object, string])[] = [
+    [{ tool_choice: { type: "function", function: { name: "wether" } } }, "tool_choice"],
+    [{ tools: [], tool_choice: "required" }, "tool_choice"],
+    [{ tools: [{ type: "function", function: { name: "a b" } }] }, "tools[0].function.name"],
+    [
+      {
+        tools: [
+          { type: "function", function: { name: "a", parameters: { properties: { b: { not: {} } } } } },
+        ],
+        tool_choice: "required",
+      },
+      "tools[0].function.parameters.properties.b.not",
+    ],
+  ];
+  for (const [changes, param] of cases) {
+    const answer = (await server.post("/v1/chat/completions", { ...asked, ...changes })) as {
+      status: number;
+      body: { error: { param: string } };
+    };
+    assert.equal(answer.status, 400);
+    assert.equal(answer.body.error.param, param);
+  }
+});
