@@ -1,9 +1,12 @@
-/** @file `graft generate`: goes on from a prompt, or answers it as a chat message. */
+/** @file `graft generate`: goes on from a prompt, or answers it as a chat message; with a file of prompts, from all of them. */
 import { text } from "node:stream/consumers";
 
 import { z } from "zod";
 
+import { UsageError } from "../errors.ts";
 import { defineCommand } from "./command.ts";
+import { servedName } from "./find-model.ts";
+import { generateBatch } from "./generate-batch.ts";
 import {
   GENERATION_FLAGS,
   GENERATION_GROUPS,
@@ -15,28 +18,75 @@ import {
   textEvent,
   textRequest,
 } from "./generation.ts";
+import { readAllNamed } from "./named-adapters.ts";
 import { INTERRUPTED_STATUS } from "./report.ts";
+
+const OPTIONS = z.strictObject({
+  ...WRITING_FLAGS,
+  adapter: z
+    .array(z.string())
+    .default([])
+    .describe("Adapter folder to apply to the model; with --prompts several, NAME=FOLDER, which rows name"),
+  prompt: z.string().optional().describe("Text to continue; - reads it from standard input"),
+  prompts: z
+    .string()
+    .optional()
+    .describe(
+      'File with many prompts, written at once: a line each (.txt), or rows with "prompt" or "messages", and "adapter"',
+    ),
+  output: z.string().optional().describe("With --prompts: .jsonl file for the texts, one row a prompt"),
+  chat: z
+    .boolean()
+    .default(false)
+    .describe("Treat the prompt as a user message, in the model's chat template"),
+  ...GENERATION_FLAGS,
+});
+
+/** @throws UsageError "usage/flag" for flags that do not go together */
+function requireFit({ prompt, prompts, output, adapter }: z.output<typeof OPTIONS>): void {
+  const refuse = (found: string, expected: string, hint: string): never => {
+    throw new UsageError("usage/flag", `Cannot generate: ${found}, expected ${expected}`, { hint });
+  };
+  if ((prompt === undefined) === (prompts === undefined)) {
+    const found = prompt === undefined ? "there is no prompt" : "there are --prompt and --prompts";
+    refuse(found, "one of --prompt and --prompts", "Give a text as --prompt, or a file as --prompts.");
+  }
+  if (prompts !== undefined) return;
+  if (output !== undefined) refuse("--output is given", "it beside --prompts alone", "Leave it out.");
+  if (adapter.length > 1) {
+    refuse("there are several adapters", "one beside --prompt", "Choose one, or give --prompts.");
+  }
+}
 
 export const command = defineCommand({
   example: 'npx graft generate --adapter runs/mine --prompt "Once upon a time"',
   positionals: [],
-  options: z.strictObject({
-    ...WRITING_FLAGS,
-    prompt: z.string().describe("Text to continue; - reads it from standard input"),
-    chat: z
-      .boolean()
-      .default(false)
-      .describe("Treat the prompt as a user message, in the model's chat template"),
-    ...GENERATION_FLAGS,
-  }),
-  groups: { model: GENERATION_GROUPS.model, text: ["prompt", "chat", ...GENERATION_GROUPS.text] },
+  options: OPTIONS,
+  groups: {
+    model: GENERATION_GROUPS.model,
+    text: ["prompt", "prompts", "output", "chat", ...GENERATION_GROUPS.text],
+  },
   async run(options, io) {
+    requireFit(options);
+    const adapters = readAllNamed(options.adapter);
     const prompt = options.prompt === "-" ? await text(process.stdin) : options.prompt;
-    const model = await openWithProgress(options, io);
+    // Several are put beside the base one after another, one alone is opened with it.
+    const [first] = adapters;
+    const model = await openWithProgress({ ...options, adapter: first?.path }, io, adapters);
     try {
+      if (options.prompts !== undefined) {
+        const { name } = model.parts.base;
+        const modelNames = [name, servedName({ name, path: model.parts.checkpoint.path })];
+        return await generateBatch(
+          { ...options, prompts: options.prompts },
+          model,
+          { ...options, modelNames },
+          io,
+        );
+      }
       const ids = options.chat
-        ? model.encodeChat([{ role: "user", content: prompt }])
-        : model.encodePrompt(prompt);
+        ? model.encodeChat([{ role: "user", content: prompt ?? "" }])
+        : model.encodePrompt(prompt ?? "");
       const shown = showText(io);
       const written = await model.write(ids, textRequest(options, io.signal), shown.piece);
       shown.end(written.text);

@@ -130,7 +130,7 @@ test("generate names what is wrong: no model, an adapter for another model, a pr
     [["--model", model, "--adapter", join(folder, "none"), "--prompt", "x"], 1, /error\[format\/file\]/],
     [["--model", model, "--prompt", "x".repeat(513)], 2, /error\[usage\/shape\].*513 tokens/],
     [["--model", model, "--prompt", ""], 2, /error\[usage\/shape\].*empty/],
-    [["--model", model], 2, /--prompt is missing/],
+    [["--model", model], 2, /there is no prompt, expected one of --prompt and --prompts/],
     [["--model", model, "--prompt", "x", "--top-p", "0"], 2, /--top-p is 0/],
   ];
   for (const [words, status, message] of cases) {

@@ -1,7 +1,9 @@
 /** @file What the commands that write text share: flags, opening the model, and text that appears as it is made. */
+import { basename, resolve } from "node:path";
 import { z } from "zod";
 
 import { AUTO_COMPUTE } from "../engine/choose-compute.ts";
+import type { NamedAdapter } from "../engine/adapter-pool.ts";
 import type { ModelParts } from "../engine/model-parts.ts";
 import { SAMPLING_OPTIONS, type SamplingOptions } from "../engine/sampler.ts";
 import { type TextModel, type TextRequest, type WrittenText, openTextModel } from "../engine/text-model.ts";
@@ -81,23 +83,36 @@ export const GENERATION_GROUPS = { model: Object.keys(WRITING_FLAGS), text: Obje
 /** Values of WRITING_FLAGS. */
 export type ModelFlags = z.output<z.ZodObject<typeof WRITING_FLAGS>>;
 
-/** Finds and opens a model, and tells what the user should know about it; the caller closes it. */
+/**
+ * Finds and opens a model, and tells what the user should know about it; the caller closes it. `tasks`: adapters by name of
+ * which that of the flags is the first; of several none is chosen.
+ */
 export async function openWithProgress(
   flags: ModelFlags & { readonly mergeAdapter?: boolean | undefined },
   io: CommandIO,
+  tasks: readonly NamedAdapter[] = [],
 ): Promise<TextModel> {
   const { name, path } = await findModel(flags, io);
   const { mergeAdapter } = flags;
+  const [only] = tasks;
+  // One alone that has the name of its folder is opened with the model, which may merge it.
+  const areTasks = tasks.length > 1 || (only !== undefined && only.name !== basename(resolve(only.path)));
   const model = await openTextModel(path, {
-    ...openOptions(flags),
+    ...openOptions(areTasks ? { ...flags, adapter: undefined } : flags),
     name,
     ...(mergeAdapter === undefined ? {} : { mergeAdapter }),
   });
   for (const note of model.parts.notes) warn(note, io);
   tellNotes(model.parts, io);
-  if (io.signal.aborted) await model.close();
-  io.signal.throwIfAborted();
-  return model;
+  try {
+    if (areTasks) for (const task of tasks) await model.tasks.load(task.name, task.path);
+    if (areTasks && tasks.length === 1) await model.tasks.switch(tasks[0]?.name ?? null);
+    io.signal.throwIfAborted();
+    return model;
+  } catch (error) {
+    await model.close();
+    throw error;
+  }
 }
 
 /** The flags as the engine takes them. */

@@ -1,10 +1,11 @@
 /** @file `graft serve`: one base and any number of adapters behind an OpenAI-compatible interface. */
 import { randomInt, randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { basename, join, resolve } from "node:path";
+import { join } from "node:path";
 import type { z } from "zod";
 import type { NamedAdapter } from "../engine/adapter-pool.ts";
 import { AUTO_COMPUTE } from "../engine/choose-compute.ts";
+import { readNamed } from "./named-adapters.ts";
 import { type ServingModel, openServingModel } from "../engine/serving-model.ts";
 import { findPolicy } from "../engine/turn-policies.ts";
 import { UsageError } from "../errors.ts";
@@ -152,13 +153,6 @@ async function serve(
 /** A server that trains stays in float32 unless it is told otherwise: gradients by codes take longer. */
 function trainingCompute({ compute }: Pick<ServeSettings, "compute">): ComputeName {
   return compute === AUTO_COMPUTE ? "f32" : compute;
-}
-
-/** `NAME=FOLDER`, or a folder that gives the name. */
-function readNamed(text: string): NamedAdapter {
-  const place = text.indexOf("=");
-  if (place > 0) return { name: text.slice(0, place), path: text.slice(place + 1) };
-  return { name: basename(resolve(text)), path: text };
 }
 
 /** Keys in the environment, separated by commas. */

@@ -194,12 +194,16 @@ export class TextModel {
   /**
    * Writes after several prompts at once, each with a task of its own, as few batches as their adapters allow; the results
    * are in their order. A text is that of `write` but for the rounding of products of several rows.
-   * @throws as `TaskSet.writeRows`
+   * `onDone` is told of each that is whole. @throws as `TaskSet.writeRows`
    */
-  async writeAll(prompts: readonly TaskPrompt[], signal?: AbortSignal): Promise<WrittenText[]> {
+  async writeAll(
+    prompts: readonly TaskPrompt[],
+    signal?: AbortSignal,
+    onDone?: (completion: Completion, row: number) => void,
+  ): Promise<WrittenText[]> {
     const { tokenizer } = this.parts;
     const rows = prompts.map((prompt) => ({ ...prompt, stopIds: this.stopIds }));
-    const written = await this.tasks.writeRows(rows, signal);
+    const written = await this.tasks.writeRows(rows, signal, onDone);
     return written.map((completion, row) => {
       const { promptIds } = prompts[row] as TaskPrompt;
       const ids = completion.finishReason === "stop" ? completion.ids.slice(0, -1) : completion.ids;

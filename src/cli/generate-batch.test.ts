@@ -1,0 +1,143 @@
+/** @file `graft generate --prompts`: the texts of many prompts are those of each alone, in order, and faults are told at once. */
+import assert from "node:assert/strict";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { openTextParts } from "../engine/text-model.ts";
+import { adapterFiles } from "../format/adapters/adapter.ts";
+import { writeFolderAtomic } from "../format/files/atomic.ts";
+import { lora } from "../peft/methods/lora.ts";
+import { attachTo, perturb } from "../../test/model-passes.ts";
+import { type Said, runMain } from "../../test/run-main.ts";
+import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
+
+const folder = temporaryFolder();
+const model = await writeTinyModel(join(folder, "model"));
+const [one, other] = [await writeAdapter("one", 1), await writeAdapter("other", 2)];
+
+async function writeAdapter(name: string, seed: number): Promise<string> {
+  const { base, checkpoint } = await openTextParts(model);
+  const adapter = await attachTo(base, lora, { rank: 1 + seed }, null, seed);
+  perturb(adapter, 0.5, seed);
+  const path = join(folder, name);
+  await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+  await checkpoint.close();
+  return path;
+}
+
+function writePrompts(name: string, content: string): string {
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  return path;
+}
+
+const generate = (...words: string[]): Promise<Said> =>
+  runMain(["generate", "--model", model, "--max-new-tokens", "6", "--threads", "1", ...words], {
+    GRAFT_HOME: folder,
+  });
+
+function rowsOf(path: string): Record<string, unknown>[] {
+  return readFileSync(path, "utf8")
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+describe("generate --prompts", () => {
+  test("lines of text give the text of each alone, in their order", async () => {
+    const prompts = ["first words", "x", "some other words that are longer"];
+    const path = writePrompts("lines.txt", `${prompts.join("\n\n")}\n`);
+    const { status, stdout } = await generate("--prompts", path, "--json");
+    assert.equal(status, 0);
+    const events = stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    assert.deepEqual(
+      events.map(({ event, line }) => [event, line ?? null]),
+      [
+        ["text", 1],
+        ["text", 3],
+        ["text", 5],
+        ["done", null],
+      ],
+    );
+    for (const [i, prompt] of prompts.entries()) {
+      const alone = JSON.parse((await generate("--prompt", prompt, "--json")).stdout) as Record<
+        string,
+        unknown
+      >;
+      assert.deepEqual(events[i]?.["ids"], alone["ids"]);
+    }
+  });
+
+  test("rows name their adapters, and the file of texts has a row for each", async () => {
+    const rows = [
+      { prompt: "hello", adapter: "one" },
+      { prompt: "hello", model: "second" },
+      { prompt: "hello" },
+      { messages: [{ role: "user", content: "hello" }], adapter: "one" },
+    ];
+    const path = writePrompts("rows.jsonl", rows.map((row) => JSON.stringify(row)).join("\n"));
+    const output = join(folder, "texts", "out.jsonl");
+    const adapters = ["--adapter", one, "--adapter", `second=${other}`];
+    const { status, stdout } = await generate("--prompts", path, "--output", output, ...adapters);
+    assert.deepEqual([status, stdout], [0, `4 texts in ${output}\n`]);
+    const written = rowsOf(output);
+    const alone = async (...words: string[]): Promise<string> =>
+      (JSON.parse((await generate(...words, "--json")).stdout) as { text: string }).text;
+    assert.deepEqual(
+      written.map(({ text }) => text),
+      [
+        await alone("--prompt", "hello", "--adapter", one),
+        await alone("--prompt", "hello", "--adapter", other),
+        await alone("--prompt", "hello"),
+        await alone("--prompt", "hello", "--chat", "--adapter", one),
+      ],
+    );
+    assert.deepEqual(
+      written.map(({ adapter = null, completion_tokens: count }) => [adapter, count]),
+      [
+        ["one", 6],
+        ["second", 6],
+        [null, 6],
+        ["one", 6],
+      ],
+    );
+  });
+
+  test("all rows that cannot be used are told with their lines, and nothing is written", async () => {
+    const path = writePrompts(
+      "bad.jsonl",
+      [
+        '{"prompt": "fine"}',
+        '{"prompt": 3}',
+        "{",
+        '{"text": "x"}',
+        '{"prompt": "x", "adapter": "onee"}',
+        JSON.stringify({ prompt: "long ".repeat(200) }),
+      ].join("\n"),
+    );
+    const output = join(folder, "none.jsonl");
+    const { status, stderr } = await generate("--prompts", path, "--output", output, "--adapter", one);
+    assert.notEqual(status, 0);
+    for (const line of [2, 3, 4, 5, 6]) assert.match(stderr, new RegExp(`bad\\.jsonl:${line}\\b`));
+    assert.match(stderr, /"onee"/);
+    assert.equal(existsSync(output), false);
+  });
+
+  test("flags that do not go together are refused", async () => {
+    const path = writePrompts("some.txt", "x\n");
+    for (const [words, message] of [
+      [[], /there is no prompt/],
+      [["--prompt", "x", "--prompts", path], /one of --prompt and --prompts/],
+      [["--prompt", "x", "--output", path], /--output is given/],
+      [["--prompt", "x", "--adapter", one, "--adapter", other], /several adapters/],
+      [["--prompts", path, "--adapter", one, "--adapter", `one=${other}`], /two are named "one"/],
+    ] as const) {
+      const { status, stderr } = await generate(...words);
+      assert.equal(status, 2, stderr);
+      assert.match(stderr, message);
+    }
+  });
+});

@@ -1,0 +1,78 @@
+/** @file `graft generate --prompts`: writes after all prompts of a file at once, and tells or keeps the texts in their order. */
+import { performance } from "node:perf_hooks";
+
+import type { SamplingOptions } from "../engine/sampler.ts";
+import type { TextModel, WrittenText } from "../engine/text-model.ts";
+import { writeTextAtomic } from "../format/files/atomic.ts";
+import { formatFixed } from "../messages/numbers.ts";
+import type { CommandIO } from "./command.ts";
+import { textEvent, textRequest } from "./generation.ts";
+import { type FilePrompt, type PromptOptions, readPrompts } from "./prompts-file.ts";
+import { INTERRUPTED_STATUS } from "./report.ts";
+
+export interface BatchFlags extends SamplingOptions {
+  readonly prompts: string;
+  /** File for the texts; they are told unless given. */
+  readonly output?: string | undefined;
+  readonly maxNewTokens: number;
+  readonly seed: number;
+}
+
+/** Writes after all prompts; returns an exit status. */
+export async function generateBatch(
+  flags: BatchFlags,
+  model: TextModel,
+  options: PromptOptions,
+  io: CommandIO,
+): Promise<number> {
+  const prompts = await readPrompts(flags.prompts, model, options);
+  const bar = io.progress("writing", prompts.length, "steps");
+  const startedMs = performance.now();
+  let [numDone, numTokens] = [0, 0];
+  const rows = prompts.map(({ ids, task }, i) => {
+    const { signal: _, ...request } = textRequest(flags, io.signal);
+    // A seed of its own for each, so that equal prompts get texts of their own.
+    return { ...request, promptIds: ids, seed: flags.seed + i, ...(task === undefined ? {} : { task }) };
+  });
+  let written: WrittenText[];
+  try {
+    written = await model.writeAll(rows, io.signal, ({ ids }) => {
+      numTokens += ids.length;
+      const speed = (1000 * numTokens) / Math.max(1, performance.now() - startedMs);
+      bar.update(++numDone, { "tokens/s": formatFixed(speed, 1) });
+    });
+  } finally {
+    bar.stop();
+  }
+  // Half of them is no answer to the file.
+  if (io.signal.aborted) return INTERRUPTED_STATUS;
+  const { output } = flags;
+  const lines = written.map((text, i) => JSON.stringify(outputRow(prompts[i] as FilePrompt, text)));
+  if (output !== undefined) await writeTextAtomic(output, lines.map((line) => `${line}\n`).join(""));
+  for (const [i, text] of written.entries()) {
+    const { line, task } = prompts[i] as FilePrompt;
+    if (output === undefined) io.text(text.text);
+    io.emit({
+      event: "text",
+      index: i,
+      line,
+      ...(task === undefined ? {} : { adapter: task }),
+      ...textEvent(text),
+    });
+  }
+  const seconds = (performance.now() - startedMs) / 1000;
+  if (output !== undefined) io.stdout(`${written.length} texts in ${output}`);
+  io.emit({ event: "done", texts: written.length, tokens: numTokens, seconds, output: output ?? null });
+  return 0;
+}
+
+function outputRow({ shown, task }: FilePrompt, text: WrittenText): Record<string, unknown> {
+  return {
+    ...shown,
+    ...(task === undefined ? {} : { adapter: task }),
+    text: text.text,
+    finish_reason: text.finishReason,
+    prompt_tokens: text.promptIds.length,
+    completion_tokens: text.ids.length,
+  };
+}

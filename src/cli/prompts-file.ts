@@ -1,0 +1,99 @@
+/**
+ * @file Prompts of a file to write after: a line each of plain text, or rows with `prompt` or `messages` and the name of an adapter.
+ *
+ * All rows are read and encoded before anything is written, and all that cannot be used are told at once.
+ */
+import { Faults, makeError } from "../data/faults.ts";
+import { openContent, rowsOf } from "../data/files/data-content.ts";
+import { type Message, readMessages } from "../data/messages.ts";
+import type { ParsedRow } from "../data/parsed-row.ts";
+import { isRecord, jsonKind, type RawFields, readString, rowError } from "../data/row-error.ts";
+import { decodeUtf8 } from "../data/utf8.ts";
+import { checkPrompt } from "../engine/prompt.ts";
+import type { TextModel } from "../engine/text-model.ts";
+import { UsageError } from "../errors.ts";
+
+/** A prompt that can be written after. */
+export interface FilePrompt {
+  readonly line: number;
+  /** As the file has it. */
+  readonly shown: { readonly prompt: string } | { readonly messages: readonly Message[] };
+  readonly ids: readonly number[];
+  /** Name of its adapter, null: none; not given: the one that there is. */
+  readonly task?: string | null;
+}
+
+/** How prompts are read. */
+export interface PromptOptions {
+  /** Whether a prompt is a message to answer rather than a text to go on from. */
+  readonly chat: boolean;
+  /** Names of the model itself. */
+  readonly modelNames: readonly string[];
+}
+
+/** Reads the prompts of a file. @throws FormatError "format/file"; UsageError or FormatError that names all rows that are none */
+export async function readPrompts(
+  path: string,
+  model: TextModel,
+  options: PromptOptions,
+): Promise<FilePrompt[]> {
+  const content = await openContent(path);
+  const rows = rowsOf(content, {}) ?? linesOf(decodeUtf8(content.bytes, path), path);
+  const faults = new Faults();
+  const prompts: FilePrompt[] = [];
+  for await (const row of rows) {
+    try {
+      if ("fault" in row) throw row.fault;
+      prompts.push({ line: row.source.line, ...readPrompt(row.value, model, options) });
+    } catch (error) {
+      faults.add(row.source, error);
+    }
+  }
+  const [first] = faults.kinds;
+  if (first) {
+    const told = faults.describe().map((line) => `\n  ${line}`);
+    throw makeError(first.code, `Cannot use prompts "${path}":${told.join("")}`, first.hint);
+  }
+  if (prompts.length > 0) return prompts;
+  throw new UsageError("usage/data", `Cannot use prompts "${path}": there are none, expected one at least`, {
+    hint: "Write a prompt a line.",
+  });
+}
+
+/** Lines of plain text; empty ones are skipped. */
+function linesOf(text: string, file: string): ParsedRow[] {
+  return text
+    .split(/\r?\n/)
+    .flatMap((prompt, i): ParsedRow[] =>
+      prompt.trim() === "" ? [] : [{ value: { prompt }, source: { file, line: i + 1 } }],
+    );
+}
+
+/** @throws UsageError for a row that is no prompt for the model */
+function readPrompt(row: unknown, model: TextModel, options: PromptOptions): Omit<FilePrompt, "line"> {
+  if (!isRecord(row)) throw rowError("row", jsonKind(row), "an object", 'Write {"prompt": "…"} a line.');
+  const given = ["prompt", "messages"].filter((key) => row[key] != null);
+  if (given.length !== 1) {
+    const found = given.length === 0 ? "neither" : "both";
+    throw rowError("row", `it has ${found}`, `"prompt" or "messages"`, "Give each row one of them.");
+  }
+  const shown =
+    given[0] === "prompt"
+      ? { prompt: readString(row, "prompt") }
+      : { messages: readMessages(row["messages"], "messages").map(({ message }) => message) };
+  const asked: readonly Message[] | null =
+    "messages" in shown ? shown.messages : options.chat ? [{ role: "user", content: shown.prompt }] : null;
+  const ids = asked ? model.encodeChat(asked) : model.encodePrompt("prompt" in shown ? shown.prompt : "");
+  checkPrompt(model.parts.base.model, ids);
+  return { shown, ids, ...taskOf(row, model, options.modelNames) };
+}
+
+/** Which adapter a row names, by `adapter` or, as to a server, by `model`. @throws UsageError "usage/adapter" */
+function taskOf(row: RawFields, model: TextModel, modelNames: readonly string[]): Pick<FilePrompt, "task"> {
+  const key = row["adapter"] === undefined ? "model" : "adapter";
+  const name = row[key];
+  if (name === undefined) return {};
+  if (name === null || (key === "model" && modelNames.includes(name as string))) return { task: null };
+  model.tasks.get(readString(row, key));
+  return { task: name as string };
+}
