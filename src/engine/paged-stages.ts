@@ -6,6 +6,7 @@ import { Head } from "../run/head.ts";
 import type { Session } from "../run/session.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import { BlockStack } from "./block-stack.ts";
+import { type MeanPool, addToMeans } from "./mean-pool.ts";
 import { type CacheLayout, PagedCache, type PagedRows } from "./paged-cache.ts";
 import { Sequence } from "./sequence.ts";
 
@@ -39,13 +40,14 @@ export async function warmUp(stages: PagedStages): Promise<void> {
 
 /**
  * Runs the next ids of some rows and keeps their keys and values. Returns the logits [n, V] of the last ids of those rows
- * that `wants` names; the caller releases them. Null: nobody wants any.
+ * that `wants` names; the caller releases them. Null: nobody wants any. `pools` take the hidden states of all ids of their rows.
  */
 export async function runPaged(
   { session, embedding, blocks, head, layout }: PagedStages,
   cache: PagedCache,
   rows: PagedRows,
   wants: readonly boolean[],
+  pools: readonly (MeanPool | null)[] = [],
 ): Promise<HostTensor<"float32"> | null> {
   const { pool, tables } = session;
   const { sequences, count } = rows;
@@ -60,6 +62,7 @@ export async function runPaged(
     const x = await embedding.forward(hostTensor("int64", [sequences.length, count], ids), context);
     const y = await blocks.forward(x, context, cache);
     cache.append();
+    await addToMeans(head, y, rows, pools);
     const places = Int32Array.from(
       wants.flatMap((isWanted, row) => (isWanted ? [row * count + count - 1] : [])),
     );

@@ -1,6 +1,7 @@
 /** @file A text that is asked of the engine, its tokens, and what it ended with. */
 import type { HeldAdapter } from "./adapter-pool.ts";
 import type { Grammar } from "./grammar/token-grammar.ts";
+import type { MeanPool } from "./mean-pool.ts";
 import type { Penalties } from "./penalties.ts";
 import type { SamplingOptions } from "./sampler.ts";
 import type { TokenLogProbs } from "./token-log-probs.ts";
@@ -19,6 +20,8 @@ export interface ServeRequest {
   /** The likeliest token unless given. */
   readonly sampling?: SamplingOptions;
   readonly penalties?: Penalties;
+  /** Takes what the model makes of the prompt; then no token need be written. */
+  readonly pool?: MeanPool;
   /** What the text has to follow. */
   readonly grammar?: Grammar | null;
   readonly seed?: number;

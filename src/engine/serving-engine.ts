@@ -141,7 +141,9 @@ export class ServingEngine {
     const isNamed = typeof adapter === "string";
     const held = isNamed ? await this.adapters.acquire(adapter) : adapter;
     const isPerPrompt = await this.adapters.isPerPrompt(held);
-    const sequence = new Sequence(promptIds, isPerPrompt ? null : (held?.key ?? "base"), submittedMs);
+    // What was cached is not run again, and would be missing in a mean.
+    const isShared = !isPerPrompt && !request.pool;
+    const sequence = new Sequence(promptIds, isShared ? (held?.key ?? "base") : null, submittedMs);
     const queue = new TokenQueue<ServedToken, ServeEnd>();
     const random = new Random(request.seed ?? 0);
     const cursor = request.grammar?.begin() ?? null;
@@ -150,7 +152,7 @@ export class ServingEngine {
     try {
       this.#jobs.set(sequence, job);
       if (signal?.aborted) abort();
-      else if (maxLength <= promptIds.length) this.#end(job, "length");
+      else if (maxLength <= promptIds.length && !request.pool) this.#end(job, "length");
       else {
         signal?.addEventListener("abort", abort);
         this.#scheduler.add(sequence);
@@ -242,10 +244,11 @@ export class ServingEngine {
     });
     if (alive.length === 0) return;
     const sequences = alive.map(({ job }) => job.sequence);
-    const wants = sequences.map(({ numPending }) => numPending === count);
-    const places = alive.map(({ place }) => place);
+    const pools = alive.map(({ job }) => job.request.pool ?? null);
+    const wants = sequences.map(({ numPending }, i) => numPending === count && pools[i] === null);
+    const own = { sequences, count, adapterOf: alive.map(({ place }) => place) };
     try {
-      const logits = await runPaged(stages, this.#cache, { sequences, count, adapterOf: places }, wants);
+      const logits = await runPaged(stages, this.#cache, own, wants, pools);
       let row = 0;
       for (const [i, { job }] of alive.entries()) {
         const isDrawn = wants[i] === true;
@@ -253,6 +256,7 @@ export class ServingEngine {
         // Who was cancelled while the batch ran has no pages any more.
         if (!this.#isAlive(job)) continue;
         this.#scheduler.computed(job.sequence, count);
+        if (job.request.pool && job.sequence.numPending === 0) this.#end(job, "stop");
         if (logits && isDrawn) this.#draw(job, rowOf(logits.data, own, logits.shape[1] as number));
       }
       if (logits) this.session.pool.release(logits);

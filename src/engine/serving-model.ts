@@ -11,6 +11,7 @@ import { createEngine } from "../runtime/create-engine.ts";
 import { AdapterPool } from "./adapter-pool.ts";
 import { type ComputeChoice, chooseCompute } from "./choose-compute.ts";
 import { Grammars } from "./grammar/grammars.ts";
+import { MeanPool } from "./mean-pool.ts";
 import type { TextParts } from "./model-parts.ts";
 import { ServingEngine } from "./serving-engine.ts";
 import { NO_END, type ServeEnd, type ServeRequest, type ServedToken } from "./serve-request.ts";
@@ -151,6 +152,16 @@ export class ServingModel {
       cancel.abort();
       await tokens.return(NO_END);
     }
+  }
+
+  /** Embeds a prompt: the mean of its hidden states after the final norm, of length 1. @throws as `ServingEngine.write` */
+  async embed(
+    request: Pick<ServeRequest, "promptIds" | "adapter" | "signal">,
+  ): Promise<{ readonly embedding: Float32Array; readonly end: ServeEnd }> {
+    const pool = new MeanPool();
+    const end = await endOf(this.engine.write({ ...request, maxNewTokens: 0, pool }));
+    if (end.finishReason === "aborted") throw new DOMException("Nobody waits any more", "AbortError");
+    return { embedding: pool.embedding, end };
   }
 
   /** Ends all texts, frees the programs and closes the checkpoint. */

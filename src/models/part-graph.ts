@@ -55,9 +55,9 @@ export interface PartOptions {
 
 /**
  * The head's product with all rows of its matrix, with some of them (a symbol V), or of each row of x with one row of the
- * matrix of its own.
+ * matrix of its own; or none at all.
  */
-export type HeadProduct = "whole" | "slice" | "row-by-row";
+export type HeadProduct = "whole" | "slice" | "row-by-row" | "none";
 
 /** A part in float32, without adapter, cache and dropout. */
 export const PLAIN_PART: PartOptions = {
@@ -140,6 +140,8 @@ export class PartGraph implements Builder {
   attention: { readonly options: AttentionOptions; readonly outputs: AttentionOutputs } | null = null;
   /** Rows of the head's matrix, where not all of them are an input. */
   headRows: { readonly tensor: string; readonly rows: Value } | null = null;
+  /** What the head's matrix multiplies. */
+  headInput: Value | null = null;
   /** Products in float32 without adapter and bias, by their value: what they multiply. */
   readonly plainProducts = new Map<Value, { readonly x: Value; readonly weight: Value }>();
   /** What projections read: the matrices of each, by the tensors' names, as [out, in]. */
@@ -193,6 +195,7 @@ export class PartGraph implements Builder {
   linear(name: string, x: Value, outFeatures: number, options: LinearOptions): Value {
     const { role, bias: hasBias = false, storedTransposed = false, tiedTo = null } = options;
     const inFeatures = x.shape.at(-1) as number;
+    if (role === "head") this.headInput = x;
     if (role === "head" && this.#options.headProduct !== "whole") return this.#partOfHead(name, x);
     const weight: TensorSpec = {
       name: `${name}.weight`,
@@ -245,6 +248,7 @@ export class PartGraph implements Builder {
 
   /** The product with rows of the head's matrix that whoever runs the program gives as `rows`. */
   #partOfHead(name: string, x: Value): Value {
+    if (this.#options.headProduct === "none") return x;
     const width = x.shape.at(-1) as number;
     const isSlice = this.#options.headProduct === "slice";
     const rows = this.graph.input("rows", "float32", [isSlice ? "V" : "N", width]);

@@ -12,7 +12,7 @@ import { boundOf, headConstantsOf } from "./arithmetic.ts";
 import type { GradientOutput, Makeable } from "./block-programs.ts";
 import type { Compiled, Session } from "./session.ts";
 
-export type HeadProgramKind = "logits" | "loss" | "lossAndGradients";
+export type HeadProgramKind = "normed" | "logits" | "loss" | "lossAndGradients";
 
 /** What a program of the head was made from. */
 export interface HeadProgram {
@@ -37,7 +37,7 @@ export function compileHead(
 export function compileBoundHead(
   session: Session,
   product: PartOptions["product"],
-  kind: Exclude<HeadProgramKind, "lossAndGradients">,
+  kind: Exclude<HeadProgramKind, "normed" | "lossAndGradients">,
 ): Promise<Compiled<HeadProgram>> {
   const { model } = session;
   return session.compile(JSON.stringify(["bound-head", kind]), () => {
@@ -68,6 +68,7 @@ export function headProgram(
       ...PLAIN_PART,
       projector: adapter?.projector(null) ?? FROZEN,
       training,
+      headProduct: kind === "normed" ? "none" : "whole",
     });
     const names = Object.keys({ ...built.part.tensors, ...built.part.adapter });
     const tensorOf = new Map(
@@ -94,6 +95,7 @@ function cutProgram(
     spec: { name: `head-${kind}`, inputs: neededInputs(outputs, given), outputs },
     made: { part, gradients: written, tensorOf },
   });
+  if (kind === "normed") return finish({ normed: part.headInput as Value });
   if (kind === "logits") return finish({ logits });
   // A plain product joins with the loss, so that it is computed once less.
   const plain = part.plainProducts.get(logits);

@@ -6,7 +6,7 @@
 import type { AdapterView } from "../peft/adapter-view.ts";
 import { PLAIN_PART, type PartOptions } from "../models/part-graph.ts";
 import { FROZEN } from "../models/site-graph.ts";
-import type { HostTensor } from "../runtime/host-tensor.ts";
+import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import { headArithmeticOf } from "./arithmetic.ts";
 import type { FillDropout } from "./block-runner.ts";
 import { type GradientBuffer, bindGradients } from "./gradient-buffer.ts";
@@ -66,10 +66,10 @@ export class Head {
   }
 
   #program(kind: HeadProgramKind): Promise<Compiled<HeadProgram>> {
-    if (this.#product !== null && kind !== "lossAndGradients") {
+    if (this.#product !== null && kind !== "lossAndGradients" && kind !== "normed") {
       return compileBoundHead(this.#session, this.#product, kind);
     }
-    const training = kind !== "logits" && this.#fillDropout !== null;
+    const training = kind.startsWith("loss") && this.#fillDropout !== null;
     return compileHead(this.#session, this.#adapter, kind, training);
   }
 
@@ -104,6 +104,19 @@ export class Head {
     const logits = await this.logits(hidden);
     this.#session.pool.release(hidden);
     return logits;
+  }
+
+  /** Lets `read` see x [B, T, D] after the final norm, as the head's matrix multiplies it, during the call alone. */
+  async withNormed(x: HostTensor<"float32">, read: (normed: Float32Array) => void): Promise<void> {
+    const { pool } = this.#session;
+    const [numRows = 0, length = 0, width = 0] = x.shape as number[];
+    const { program, made } = await this.#program("normed");
+    const weights = await this.#weights(made);
+    const hidden = hostTensor("float32", [numRows * length, width], x.data);
+    const normed = pool.acquire("float32", hidden.shape);
+    await program.run({ hidden, ...weights }, { normed });
+    read(normed.data);
+    pool.release(normed);
   }
 
   /** Writes the log-probability of the label of each labelled position of x [B, T, D] into memory of the caller. */

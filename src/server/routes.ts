@@ -3,6 +3,7 @@ import type { Route } from "./route.ts";
 import { loadAdapter, unloadAdapter } from "./routes/adapters.ts";
 import { chatCompletions } from "./routes/chat-completions.ts";
 import { completions } from "./routes/completions.ts";
+import { embeddings } from "./routes/embeddings.ts";
 import { deleteFile, getFile, listFiles, uploadFile } from "./routes/files.ts";
 import {
   cancelJob,
@@ -22,6 +23,7 @@ import { detokenize, tokenize } from "./routes/tokenize.ts";
 const DESCRIBED: readonly Route[] = [
   chatCompletions,
   completions,
+  embeddings,
   listModels,
   getModel,
   loadAdapter,

@@ -17,6 +17,9 @@ const IGNORED = {
   prompt_cache_key: z.unknown(),
 };
 
+/** Texts of one request for embeddings, as OpenAI has it. */
+const MAX_INPUTS = 2048;
+
 const TOKENS = z.int().min(1);
 
 /** Settings of a text, of both ways to ask for one. */
@@ -92,6 +95,27 @@ export const COMPLETION_REQUEST = z.strictObject({
     .nullish()
     .describe("Tell the log-probabilities of this many likeliest tokens"),
   ...optional(IGNORED),
+});
+
+export const EMBEDDING_REQUEST = z.strictObject({
+  model: TEXT.model,
+  input: z
+    .union([
+      z.string(),
+      z.array(z.string()).min(1).max(MAX_INPUTS),
+      z.array(z.int().min(0)).min(1),
+      z
+        .array(z.array(z.int().min(0)).min(1))
+        .min(1)
+        .max(MAX_INPUTS),
+    ])
+    .describe("Text or token ids to embed, or several"),
+  encoding_format: z
+    .enum(["float", "base64"])
+    .nullish()
+    .describe("base64: the numbers as 32-bit floats, the lowest byte first"),
+  dimensions: z.int().min(1).nullish().describe("Refused unless it is the model's own number"),
+  user: z.unknown().optional(),
 });
 
 export const TOKENIZE_REQUEST = z.strictObject({

@@ -43,12 +43,12 @@ const CASES: readonly (readonly [string, string, string, readonly ToolCall[]])[]
     [],
   ],
   [
-    "mistral",
+    "mistral-list",
     '[TOOL_CALLS] [{"name":"weather","arguments":{"city":"Paris"}}, {"name":"time"}]',
     "",
     [PARIS, HERE],
   ],
-  ["mistral", "[1, 2] are numbers", "[1, 2] are numbers", []],
+  ["mistral-list", "[1, 2] are numbers", "[1, 2] are numbers", []],
   ["llama3", '{"name": "weather", "parameters": {"city": "Paris"}}', "", [PARIS]],
   [
     "llama3",
@@ -73,7 +73,7 @@ test("the form is that of the template", () => {
   const formOf = (template: string, specialTokens = none): string =>
     findToolFormat({ template, specialTokens }).name;
   assert.equal(formOf("… return a json object within <tool_call></tool_call> tags"), "hermes");
-  assert.equal(formOf("{{ '[TOOL_CALLS] [' }}"), "mistral");
+  assert.equal(formOf("{{ '[TOOL_CALLS] [' }}"), "mistral-list");
   assert.equal(
     formOf('Respond in the format {"name": …, "parameters": …}', new Map([["<|python_tag|>", 1]])),
     "llama3",

@@ -7,7 +7,7 @@ const MARK = "[TOOL_CALLS]";
 const ID_LENGTH = 9;
 
 export const MISTRAL: ToolFormat = {
-  name: "mistral",
+  name: "mistral-list",
   // Newer ones write the name before a mark of its own.
   isOf: ({ template }) => template.includes(MARK) && !template.includes("[ARGS]"),
   marks: [MARK],

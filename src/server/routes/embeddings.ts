@@ -1,0 +1,92 @@
+/** @file POST /v1/embeddings: what a model makes of texts, as one vector each. */
+import type { z } from "zod";
+import { ApiError } from "../api-error.ts";
+import { defineRoute } from "../route.ts";
+import type { ServerState } from "../server-state.ts";
+import { EMBEDDING_REQUEST } from "../wire.ts";
+
+type EmbeddingRequest = z.output<typeof EMBEDDING_REQUEST>;
+
+/** Texts of a request that run at a time: enough to fill the steps, and others have their turns. */
+const SIDE_BY_SIDE = 8;
+
+export const embeddings = defineRoute({
+  method: "post",
+  path: "/v1/embeddings",
+  summary: "Embed texts: the mean of their hidden states after the final norm, scaled to length 1",
+  access: "read",
+  body: EMBEDDING_REQUEST,
+  handle: async ({ body, context, state }) => {
+    const adapter = state.adapterOf(body.model);
+    const inputs = readInputs(body, state);
+    requireDimensions(body, state);
+    const release = state.places.take([{ promptIds: inputs.flat(), maxNewTokens: 0 }]);
+    const { signal } = context.req.raw;
+    const found: Float32Array[] = [];
+    try {
+      for (let from = 0; from < inputs.length; from += SIDE_BY_SIDE) {
+        const some = inputs.slice(from, from + SIDE_BY_SIDE);
+        const embedded = await Promise.all(
+          some.map((promptIds) => state.model.embed({ promptIds, adapter, signal })),
+        );
+        for (const { embedding, end } of embedded) {
+          found.push(embedding);
+          state.metrics.ended(adapter ?? state.name, end);
+        }
+      }
+    } catch (error) {
+      // Who has gone away gets no answer, and it is nobody's fault.
+      if (signal.aborted) return context.body(null, 400);
+      throw error;
+    } finally {
+      release();
+    }
+    const numTokens = inputs.reduce((sum, { length }) => sum + length, 0);
+    return context.json({
+      object: "list",
+      model: body.model,
+      data: found.map((values, index) => ({
+        object: "embedding",
+        index,
+        embedding: body.encoding_format === "base64" ? toBase64(values) : [...values],
+      })),
+      usage: { prompt_tokens: numTokens, total_tokens: numTokens },
+    });
+  },
+});
+
+/** The ids of each input. @throws ApiError 400 for one that is empty or too long */
+function readInputs({ input }: EmbeddingRequest, { model }: ServerState): number[][] {
+  const list = typeof input === "string" || typeof input[0] === "number" ? [input] : input;
+  const ids = (list as (string | number[])[]).map((each) =>
+    typeof each === "string" ? model.encodePrompt(each) : each,
+  );
+  for (const [i, { length }] of ids.entries()) {
+    const param = list.length === 1 ? "input" : `input[${i}]`;
+    if (length === 0) throw new ApiError(400, `${param} is empty`, { code: "invalid_value", param });
+    if (length <= model.maxTokens) continue;
+    throw new ApiError(400, `${param} has ${length} tokens, expected at most ${model.maxTokens}`, {
+      code: "context_length_exceeded",
+      param,
+    });
+  }
+  return ids;
+}
+
+/** @throws ApiError 400 for another number than the model has: its numbers are not in an order of weight */
+function requireDimensions({ dimensions }: EmbeddingRequest, { model }: ServerState): void {
+  const { width } = model.engine.session.model;
+  if (dimensions == null || dimensions === width) return;
+  throw new ApiError(400, `Embeddings of this model have ${width} numbers: leave dimensions out`, {
+    code: "invalid_value",
+    param: "dimensions",
+  });
+}
+
+function toBase64(values: Float32Array): string {
+  const bytes = new DataView(new ArrayBuffer(4 * values.length));
+  for (const [i, value] of values.entries()) bytes.setFloat32(4 * i, value, true);
+  let text = "";
+  for (let i = 0; i < bytes.byteLength; i++) text += String.fromCharCode(bytes.getUint8(i));
+  return btoa(text);
+}

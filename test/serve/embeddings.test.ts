@@ -1,0 +1,94 @@
+/** @file Embeddings are the means of a plain pass over the text, with an adapter or without, whatever runs beside them. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import OpenAI from "openai";
+import { readAdapter } from "../../src/format/by-path.ts";
+import type { Adapter } from "../../src/peft/attach.ts";
+import { continuation } from "../../src/engine/prompt.ts";
+import { ForwardPass } from "../../src/run/forward-pass.ts";
+import { hostTensor } from "../../src/runtime/host-tensor.ts";
+import { listen } from "../../src/server/listen.ts";
+import { temporaryFolder } from "../tiny-model.ts";
+import { serveTiny } from "./tiny-server.ts";
+
+const root = temporaryFolder();
+const server = await serveTiny(root);
+const { url, stop } = await listen(server.app, { host: "127.0.0.1", port: 0 });
+after(async () => {
+  await stop(0);
+  await server.close();
+});
+const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0 });
+const { session } = server.state.model.engine;
+const EPSILON = 1e-5;
+
+/** The mean of a pass without a cache, after RMSNorm, of length 1. */
+async function plainly(text: string, adapter: Adapter | null): Promise<number[]> {
+  const ids = server.state.model.encodePrompt(text);
+  const pass = await ForwardPass.create(session, adapter);
+  const input = hostTensor("int64", [1, ids.length], BigInt64Array.from(ids, BigInt));
+  const weight = (await session.weights.outer(["model.norm.weight"]))["model.norm.weight"];
+  assert.ok(weight);
+  return await pass.run(input, continuation(0, ids.length, true), async ({ data, shape }) => {
+    const width = shape[2] as number;
+    const mean = Array.from({ length: width }, () => 0);
+    for (let t = 0; t < ids.length; t++) {
+      const row = data.subarray(t * width, (t + 1) * width);
+      const size = Math.sqrt(row.reduce((sum, value) => sum + value * value, 0) / width + EPSILON);
+      for (let i = 0; i < width; i++) mean[i]! += ((row[i]! / size) * Number(weight.data[i])) / ids.length;
+    }
+    const length = Math.hypot(...mean);
+    return mean.map((value) => value / length);
+  });
+}
+
+function requireClose(found: readonly number[] | undefined, expected: readonly number[]): void {
+  assert.equal(found?.length, expected.length);
+  for (const [i, value] of expected.entries())
+    assert.ok(Math.abs(found[i]! - value) < 1e-5, `${found[i]} ${value}`);
+}
+
+const TEXTS = ["k", "ka lo mi", "te so ".repeat(60), "ka lo mi"];
+
+test("embeddings are those of a plain pass, in base64 and as numbers, while texts are written", async () => {
+  const writing = client.completions.create({ model: "tiny", prompt: "ka lo", max_tokens: 40 });
+  const encoded = await client.embeddings.create({ model: "tiny", input: TEXTS });
+  const numbers = await client.embeddings.create({ model: "tiny", input: TEXTS, encoding_format: "float" });
+  for (const [i, text] of TEXTS.entries()) {
+    const expected = await plainly(text, null);
+    requireClose(encoded.data[i]?.embedding, expected);
+    assert.deepEqual([...(numbers.data[i]?.embedding ?? [])].length, expected.length);
+    requireClose(numbers.data[i]?.embedding, expected);
+  }
+  assert.equal(encoded.usage.prompt_tokens, TEXTS.join("").length);
+  assert.equal((await writing).choices[0]?.finish_reason, "length");
+  assert.equal(server.state.model.engine.stats.numPagesHeld, 0);
+});
+
+test("an adapter is asked for by its name, ids go for texts", async () => {
+  for (const name of ["poet", "clerk"]) {
+    await client.post("/load_lora_adapter", { body: { lora_name: name, lora_path: name } });
+    const { adapter } = await readAdapter(join(root, "adapters", name), session.base);
+    const input = [[...new TextEncoder().encode("ka lo mi")]];
+    const { data } = await client.embeddings.create({ model: name, input });
+    requireClose(data[0]?.embedding, await plainly("ka lo mi", adapter));
+  }
+});
+
+test("what cannot be embedded is refused", async () => {
+  const cases: readonly (readonly [object, string])[] = [
+    [{ input: "" }, "input"],
+    [{ input: ["a", "b".repeat(5000)] }, "input[1]"],
+    [{ input: "a", dimensions: 3 }, "dimensions"],
+    [{ input: "a", encoding_format: "int8" }, "encoding_format"],
+  ];
+  for (const [changes, param] of cases) {
+    const answer = (await server.post("/v1/embeddings", { model: "tiny", ...changes })) as {
+      status: number;
+      body: { error: { param: string } };
+    };
+    assert.equal(answer.status, 400);
+    assert.equal(answer.body.error.param, param);
+  }
+});
