@@ -246,9 +246,9 @@ export class ServingEngine {
     const sequences = alive.map(({ job }) => job.sequence);
     const pools = alive.map(({ job }) => job.request.pool ?? null);
     const wants = sequences.map(({ numPending }, i) => numPending === count && pools[i] === null);
-    const own = { sequences, count, adapterOf: alive.map(({ place }) => place) };
+    const asked = { sequences, count, adapterOf: alive.map(({ place }) => place) };
     try {
-      const logits = await runPaged(stages, this.#cache, own, wants, pools);
+      const logits = await runPaged(stages, this.#cache, asked, wants, pools);
       let row = 0;
       for (const [i, { job }] of alive.entries()) {
         const isDrawn = wants[i] === true;
