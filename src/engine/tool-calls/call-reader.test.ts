@@ -36,6 +36,9 @@ const CASES: readonly (readonly [string, string, string, readonly ToolCall[]])[]
   ["hermes", '<tool_call>{"name":"weather","arguments":{"city":"</tool_call>"}}</tool_call>', "", [ODD]],
   ["hermes", '<tool_call>{"name":"weather","arguments":{"city":"Paris"}}', "", [PARIS]],
   ["hermes", '<tool_call>{"name":"wea', '<tool_call>{"name":"wea', []],
+  ["hermes", '<tool_call>{"name":"time"}</tool_call>\n<tool_c', "", [HERE]],
+  ["hermes", '<tool_call>{"name":"time"}</tool_call>\n<tool_call>{"na', "", [HERE]],
+  ["hermes", '<tool_call>{"name":"time"}</tool_call>\nDone <', "\nDone", [HERE]],
   [
     "hermes",
     '<tool_call>{"name":"nobody"}</tool_call> ok',

@@ -56,11 +56,12 @@ export class CallReader {
         this.#held = taken.rest;
         this.#hasCalls = true;
       } else if (taken) give(this.#held.length - taken.rest.length);
+      else if (isEnd && this.#hasCalls) return { content, calls };
       else if (isEnd) give(mark.length);
       else return { content, calls };
     }
-    if (!isEnd) give(this.#numSettled());
-    else if (!this.#hasCalls || this.#held.trim() !== "") give(this.#held.length);
+    // Behind calls, what the end cut off was to be another.
+    give(isEnd && !this.#hasCalls ? this.#held.length : this.#numSettled());
     return { content, calls };
   }
 
