@@ -2,33 +2,38 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { type ServingModel, openServingModel } from "../src/engine/serving-model.ts";
-import type { ServeEnd } from "../src/engine/serve-request.ts";
-import { TURN_POLICIES, type TurnPolicy } from "../src/engine/turn-policies.ts";
+import { DEFAULT_TARGETS, type ServiceTargets } from "../src/engine/service-targets.ts";
+import {
+  DEFAULT_POLICY,
+  TURN_POLICIES,
+  type TurnPolicyName,
+  findPolicy,
+} from "../src/engine/turn-policies.ts";
+import type { ComputeName } from "../src/nn/computes.ts";
 import { resolveModel } from "../src/hub/resolve.ts";
-import { Random } from "../src/random.ts";
 import { type SharedModel, train } from "../src/train/trainer.ts";
 import { defineBenchmark } from "./bench.ts";
-import { median, rounded } from "./statistics.ts";
+import { rounded } from "./statistics.ts";
+import {
+  PATTERNS,
+  type TextLoad,
+  type WrittenText,
+  attainmentOf,
+  comeUntil,
+  oneAdapterAtATime,
+  percentiles,
+  writeText,
+} from "./text-load.ts";
 
-/** A text that waits longer for its first step is given up: Loquetier's rule. */
-const LONGEST_WAIT_MS = 6000;
-
-interface Load {
-  readonly perSecond: number;
-  readonly prompt: number;
-  readonly tokens: number;
-}
-
-/** What texts and training met. */
+/** What texts and training met; null: there was none. */
 interface Outcome {
-  readonly trainSeconds: number;
-  readonly numTexts: number;
-  readonly numServed: number;
-  readonly firstTokenMs: readonly number[];
-  readonly perTokenMs: readonly number[];
+  readonly trainSeconds: number | null;
+  readonly texts: readonly WrittenText[];
 }
+
+const AFTER = "train, then serve";
+const nothing = async (): Promise<void> => {};
 
 export const benchmark = defineBenchmark({
   question: "What do a training and texts on one base cost each other, against one after the other?",
@@ -37,87 +42,183 @@ export const benchmark = defineBenchmark({
     data: { value: "examples/quickstart/train.jsonl", help: "what is trained on" },
     steps: { value: 6, help: "steps of the training" },
     batch: { value: 2, help: "examples of a step" },
-    rate: { value: 1, help: "texts a second, on average" },
+    pattern: { value: "random", help: `how texts come: ${Object.keys(PATTERNS).join(", ")}` },
+    rate: { value: 1, help: "texts a second, on average; of phases, in the first" },
+    adapters: { value: 4, help: "adapters that the texts have in turn; 0: the base alone" },
     prompt: { value: 32, help: "tokens of a prompt" },
     tokens: { value: 24, help: "new tokens of a text" },
+    policies: { value: TURN_POLICIES.map(({ name }) => name).join(","), help: "policies, with commas" },
+    "queue-ms": { value: DEFAULT_TARGETS.queueMs, help: "target up to the first step of a text" },
+    "first-token-ms": { value: DEFAULT_TARGETS.firstTokenMs, help: "target up to its first token" },
+    "token-ms": { value: DEFAULT_TARGETS.tokenMs, help: "target from one token to the next" },
+    compute: { value: "f32", help: "arithmetic of the products" },
     threads: { value: 0, help: "threads of an operation; 0: all processors" },
   },
   async run(values, { say }) {
     const { path } = await resolveModel(values.model);
     const threads = values.threads === 0 ? {} : { threads: values.threads };
+    const compute = values.compute as ComputeName;
     const folder = mkdtempSync(join(tmpdir(), "graft-bench-"));
-    const load = { perSecond: values.rate, prompt: values.prompt, tokens: values.tokens };
+    const names = Array.from({ length: values.adapters }, (_, i) => `adapter ${i}`);
+    const load: TextLoad = {
+      pattern: values.pattern,
+      perSecond: values.rate,
+      prompt: values.prompt,
+      tokens: values.tokens,
+      adapters: names.length > 0 ? names : [null],
+    };
+    const targets: ServiceTargets = {
+      queueMs: values["queue-ms"],
+      firstTokenMs: values["first-token-ms"],
+      tokenMs: values["token-ms"],
+    };
     let numRuns = 0;
-    const trainOn = async (shared: SharedModel): Promise<number> => {
+    /** Trains, and tells the folder and the seconds of the steps. */
+    const trainOn = async (
+      shared: SharedModel,
+      steps = values.steps,
+    ): Promise<{ output: string; seconds: number }> => {
       const output = join(folder, `run-${numRuns++}`);
-      let stepsMs = performance.now();
-      const { model, data, steps, batch: batchSize } = { ...values, model: path };
+      let [firstMs, lastMs] = [0, 0];
+      const { data, batch: batchSize } = values;
       await train(
-        { model, data, output, steps, batchSize, maxLength: 256, weights: "float32", ...threads },
+        {
+          model: path,
+          data,
+          output,
+          steps,
+          batchSize,
+          maxLength: 256,
+          weights: "float32",
+          compute,
+          ...threads,
+        },
         {
           shared,
           onEvent: ({ event }) => {
-            if (event === "start") stepsMs = performance.now();
+            if (event === "start") firstMs = performance.now();
+            if (event === "step") lastMs = performance.now();
           },
         },
       );
-      return (performance.now() - stepsMs) / 1000;
+      return { output, seconds: (lastMs - firstMs) / 1000 };
     };
-    const withModel = async <T>(policy: TurnPolicy, run: (model: ServingModel) => Promise<T>): Promise<T> => {
-      const model = await openServingModel(path, { cacheBytes: 5e8, policy, ...threads });
+    const withModel = async <T>(
+      name: TurnPolicyName,
+      run: (model: ServingModel) => Promise<T>,
+      maxLoaded = values.adapters + 1,
+    ): Promise<T> => {
+      const policy = findPolicy(name);
+      const model = await openServingModel(path, {
+        cacheBytes: 5e8,
+        policy,
+        targets,
+        compute,
+        maxLoaded,
+        ...threads,
+      });
       try {
-        // Programs are compiled before anything is timed.
-        await writeOne(model, 0, load);
+        // Programs are compiled and adapters read before anything is timed.
         const turn = model.engine.turns.training();
-        await trainOn({ session: model.engine.session, ...turn });
-        turn.rest();
+        const { output } = await trainOn({ session: model.engine.session, ...turn }, 2).finally(turn.rest);
+        for (const each of names) model.engine.adapters.register(each, output);
+        for (let i = 0; i <= values.adapters; i++) await writeText(model.engine, load, 1000 + i);
         return await run(model);
       } finally {
         await model.close();
       }
     };
-    const both = async (model: ServingModel, isAfter: boolean): Promise<Outcome> => {
-      const turn = model.engine.turns.training();
-      const shared = { session: model.engine.session, betweenBlocks: isAfter ? nothing : turn.betweenBlocks };
-      let isOver = false;
-      const training = trainOn(shared).finally(() => {
-        isOver = true;
-        turn.rest();
-      });
-      const texts = await writeMany(model, load, () => isOver, isAfter ? training : null);
-      return { ...texts, trainSeconds: await training };
-    };
+    const alone = (): Promise<number> =>
+      withModel(DEFAULT_POLICY, async ({ engine: { session } }) =>
+        trainOn({ session, betweenBlocks: nothing }).then(({ seconds }) => seconds),
+      );
     try {
       say("training alone");
-      const [first] = TURN_POLICIES;
-      const solo = await withModel(first, (model) =>
-        trainOn({ session: model.engine.session, betweenBlocks: nothing }),
-      );
+      const before = await alone();
       const outcomes: [string, Outcome][] = [];
-      for (const policy of TURN_POLICIES) {
-        say(policy.name);
-        outcomes.push([policy.name, await withModel(policy, (model) => both(model, false))]);
+      say("texts alone");
+      const textsAlone = await withModel(DEFAULT_POLICY, async ({ engine }) => {
+        const endMs = performance.now() + 1000 * before;
+        return comeUntil(
+          () => performance.now() > endMs,
+          load,
+          before,
+          (index, cameMs) => writeText(engine, load, index, cameMs),
+        );
+      });
+      outcomes.push(["texts alone", { trainSeconds: null, texts: textsAlone }]);
+      for (const name of values.policies.split(",") as TurnPolicyName[]) {
+        say(name);
+        const outcome = await withModel(name, async ({ engine }) => {
+          const turn = engine.turns.training();
+          let isOver = false;
+          const training = trainOn({ session: engine.session, ...turn }).finally(() => {
+            isOver = true;
+            turn.rest();
+          });
+          const texts = await comeUntil(
+            () => isOver,
+            load,
+            before / 0.8,
+            (index, cameMs) => writeText(engine, load, index, cameMs),
+          );
+          return { texts, trainSeconds: (await training).seconds };
+        });
+        outcomes.push([name, outcome]);
       }
-      say("one after the other");
-      outcomes.push(["train, then serve", await withModel(first, (model) => both(model, true))]);
+      say(AFTER);
+      const after = await withModel(
+        DEFAULT_POLICY,
+        async ({ engine }) => {
+          let isOver = false;
+          const training = trainOn({ session: engine.session, betweenBlocks: nothing }).finally(
+            () => (isOver = true),
+          );
+          const texts = await comeUntil(
+            () => isOver,
+            load,
+            before,
+            oneAdapterAtATime(engine, load, training),
+          );
+          return { texts, trainSeconds: (await training).seconds };
+        },
+        1,
+      );
+      outcomes.push([AFTER, after]);
+      say("training alone, once more");
+      const solo = (before + (await alone())) / 2;
+      const attained = attainmentOf(after.texts, targets);
+      const speedOf = ({ trainSeconds }: Outcome): number | null =>
+        trainSeconds === null ? null : rounded(solo / trainSeconds, 2);
       return {
         parameters: values,
         versions: {},
         table: {
           head: [
-            "policy",
-            "training speed against alone",
-            "texts in time",
+            "",
+            "training speed",
+            "texts",
+            "in time",
+            "against one after the other",
             "first token, ms (p50, p95)",
             "a token, ms (p50, p95)",
           ],
-          rows: outcomes.map(([name, outcome]) => [
-            name,
-            `${(solo / outcome.trainSeconds).toFixed(2)}×`,
-            `${outcome.numServed} of ${outcome.numTexts}`,
-            percentiles(outcome.firstTokenMs),
-            percentiles(outcome.perTokenMs),
-          ]),
+          rows: [
+            ["training alone", "1×", "", "", "", "", ""],
+            ...outcomes.map(([name, outcome]) => {
+              const own = attainmentOf(outcome.texts, targets);
+              const speed = speedOf(outcome);
+              return [
+                name,
+                speed === null ? "" : `${speed}×`,
+                `${outcome.texts.length}`,
+                `${(100 * own).toFixed(0)} %`,
+                attained === 0 ? "none there" : `${(own / attained).toFixed(1)}×`,
+                percentiles(outcome.texts.map(({ firstTokenMs }) => firstTokenMs)),
+                percentiles(outcome.texts.map(({ tokenMs }) => tokenMs)),
+              ];
+            }),
+          ],
         },
         results: {
           solo_seconds: rounded(solo, 2),
@@ -125,11 +226,12 @@ export const benchmark = defineBenchmark({
             outcomes.map(([name, outcome]) => [
               name,
               {
-                training_speed: rounded(solo / outcome.trainSeconds, 2),
-                attainment: rounded(outcome.numServed / outcome.numTexts, 3),
-                texts: outcome.numTexts,
-                first_token_ms: percentiles(outcome.firstTokenMs),
-                token_ms: percentiles(outcome.perTokenMs),
+                training_speed: speedOf(outcome),
+                attainment: rounded(attainmentOf(outcome.texts, targets), 3),
+                texts: outcome.texts.length,
+                wait_ms: percentiles(outcome.texts.map(({ waitMs }) => waitMs)),
+                first_token_ms: percentiles(outcome.texts.map(({ firstTokenMs }) => firstTokenMs)),
+                token_ms: percentiles(outcome.texts.map(({ tokenMs }) => tokenMs)),
               },
             ]),
           ),
@@ -140,56 +242,3 @@ export const benchmark = defineBenchmark({
     }
   },
 });
-
-const nothing = async (): Promise<void> => {};
-
-async function writeOne(
-  model: ServingModel,
-  seed: number,
-  load: Load,
-  signal?: AbortSignal,
-): Promise<ServeEnd> {
-  const { numOutputs } = model.engine.session.model;
-  const promptIds = Array.from({ length: load.prompt }, (_, i) => (100 + seed * 977 + i * 7) % numOutputs);
-  const texts = model.engine.write({ promptIds, maxNewTokens: load.tokens, ...(signal && { signal }) });
-  for (;;) {
-    const step = await texts.next();
-    if (step.done) return step.value;
-  }
-}
-
-/** Texts that come at random times as long as the training goes on; `before`: they run when that is done. */
-async function writeMany(
-  model: ServingModel,
-  load: Load,
-  isOver: () => boolean,
-  before: Promise<unknown> | null,
-): Promise<Omit<Outcome, "trainSeconds">> {
-  const random = new Random(1);
-  const texts: Promise<{ readonly waitMs: number; readonly end: ServeEnd }>[] = [];
-  while (!isOver()) {
-    const came = performance.now();
-    const seed = texts.length + 1;
-    const write = async (): Promise<{ waitMs: number; end: ServeEnd }> => {
-      await before;
-      const waitedMs = performance.now() - came;
-      const end = await writeOne(model, seed, load);
-      return { waitMs: waitedMs + end.queueMs, end };
-    };
-    texts.push(write());
-    await sleep((-1000 * Math.log(1 - random.uniform())) / load.perSecond);
-  }
-  const done = await Promise.all(texts);
-  return {
-    numTexts: done.length,
-    numServed: done.filter(({ waitMs }) => waitMs <= LONGEST_WAIT_MS).length,
-    firstTokenMs: done.map(({ waitMs, end }) => waitMs + end.firstTokenMs - end.queueMs),
-    perTokenMs: done.map(({ end }) => (end.totalMs - end.firstTokenMs) / Math.max(1, end.numNewTokens - 1)),
-  };
-}
-
-function percentiles(values: readonly number[]): string {
-  const sorted = [...values].sort((a, b) => a - b);
-  const high = sorted[Math.min(sorted.length - 1, Math.floor(0.95 * sorted.length))] ?? Number.NaN;
-  return `${median(values).toFixed(0)}, ${high.toFixed(0)}`;
-}

@@ -186,6 +186,44 @@ export async function serveVirtually(options: VirtualOptions): Promise<VirtualOu
   };
 }
 
+/**
+ * What texts meet at a server that trains first and then writes with one adapter at a time: those that wait for it run to their
+ * end as a batch, then it is swapped.
+ */
+export function trainThenServe(
+  { costs, arrivals, maxRunning = 16 }: Pick<VirtualOptions, "costs" | "arrivals" | "maxRunning">,
+  trainMs: number,
+  swapMs: number,
+): Served[] {
+  const waiting = [...arrivals];
+  const served: Served[] = [];
+  let [nowMs, group] = [trainMs, -1];
+  for (let [first] = waiting; first; [first] = waiting) {
+    nowMs = Math.max(nowMs, first.atMs);
+    if (first.group !== group) nowMs += swapMs;
+    group = first.group;
+    const batch = waiting
+      .filter((text) => text.group === group && text.atMs <= nowMs)
+      .slice(0, maxRunning)
+      .map((text) => ({ text, startedMs: nowMs }));
+    for (const { text } of batch) waiting.splice(waiting.indexOf(text), 1);
+    nowMs += costs.prefill(batch.reduce((sum, { text }) => sum + text.prompt, 0));
+    const firstMs = nowMs;
+    const numTokens = Math.max(...batch.map(({ text }) => text.tokens));
+    for (let token = 1; token < numTokens; token++) {
+      nowMs += costs.decode(batch.filter(({ text }) => text.tokens > token).length);
+    }
+    for (const { text, startedMs } of batch) {
+      served.push({
+        waitMs: startedMs - text.atMs,
+        firstMs: firstMs - text.atMs,
+        tokenMs: (nowMs - firstMs) / Math.max(1, numTokens - 1),
+      });
+    }
+  }
+  return served;
+}
+
 /** Of all texts, how many met every target. */
 export function attainment(texts: readonly Served[], targets: ServiceTargets): number {
   const met = texts.filter(

@@ -1,6 +1,6 @@
 /**
  * @file Hours of texts beside trainings, on a virtual clock: who is served in time, what a training keeps of its speed, and
- * that nobody starves. The numbers of a machine are those of SmolLM2-135M in int8 on two cores.
+ * that nobody starves. What runs take is assumed: about that of a small model in 8 bits on two idle cores.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -13,6 +13,7 @@ import {
   type VirtualOutcome,
   attainment,
   serveVirtually,
+  trainThenServe,
 } from "./virtual-machine.ts";
 import { bursts, scalable, stable } from "./workloads.ts";
 
@@ -70,6 +71,18 @@ test("a load that changes: in time by slack, and more training than by any other
     const other = shareOf(await serve(name, scalable(0.2)));
     assert.ok(shareOf(bySlack) > other + 0.1, `${name}: ${other}`);
   }
+});
+
+test("training first and then serving one adapter at a time, in equal time, serves a fraction of the texts in time", async () => {
+  const ratios = [];
+  for (const arrivals of [stable(400, 1000), scalable()]) {
+    const outcome = await serve("slack", arrivals);
+    const texts = trainThenServe({ costs: COSTS, arrivals }, shareOf(outcome) * outcome.totalMs, 25);
+    assert.equal(texts.length, arrivals.length);
+    ratios.push(attained(outcome) / attainment(texts, DEFAULT_TARGETS));
+  }
+  assert.ok(ratios[0]! > 20, ratios.join(" "));
+  assert.ok(ratios[1]! >= 46, ratios.join(" "));
 });
 
 test("forty texts at once: the queue is served before a training, which goes on", async () => {
