@@ -50,6 +50,40 @@ test("it says where it listens first, answers, and ends with status 0 at SIGTERM
   assert.deepEqual(JSON.parse((await lines.next()).value as string), { event: "stopped" });
 });
 
+test("at SIGTERM streams go on to their ends, nothing new is taken, and what takes too long is cut off", async () => {
+  const { child, url, errors } = await start("--drain-seconds", "20");
+  const ask = (max_tokens: number): Promise<Response> =>
+    fetch(`${url}/v1/completions`, {
+      method: "POST",
+      body: JSON.stringify({ model: "small", prompt: "ka", max_tokens, stream: true, temperature: 0 }),
+    });
+  const answers = await Promise.all([ask(300), ask(200), ask(100)]);
+  child.kill("SIGTERM");
+  const texts = Promise.all(answers.map((answer) => answer.text()));
+  // Whoever comes now is refused by the server, or finds none.
+  const late = await ask(1).then(
+    ({ status }) => status,
+    () => 503,
+  );
+  assert.ok(late === 503 || late === 200);
+  const counts = (await texts).map((body) => {
+    assert.match(body, /"finish_reason":"length"[^]*data: \[DONE\]\n\n$/);
+    return body.match(/^data: \{/gm)?.length;
+  });
+  assert.deepEqual(counts, [301, 201, 101]);
+  const [status] = (await once(child, "close")) as [number];
+  assert.equal(status, 0, await errors);
+  const hasty = await start("--drain-seconds", "0");
+  const cut = await fetch(`${hasty.url}/v1/completions`, {
+    method: "POST",
+    body: JSON.stringify({ model: "small", prompt: "ka", max_tokens: 480, stream: true, temperature: 0 }),
+  });
+  hasty.child.kill("SIGTERM");
+  await assert.rejects(cut.text());
+  const [hastyStatus] = (await once(hasty.child, "close")) as [number];
+  assert.equal(hastyStatus, 0, await hasty.errors);
+});
+
 test("a job whose server was killed goes on in the next, bit for bit as one that never stopped", async () => {
   const state = join(root, "state");
   const words = ["--state", state, "--chat-template", "chatml"];

@@ -108,6 +108,7 @@ async function serve(
     },
     findAdapter: options.adapterRoot === undefined ? null : adaptersUnder(options.adapterRoot),
     now: Date.now,
+    onError: (error) => warn(error instanceof Error ? (error.stack ?? error.message) : String(error), io),
     newId: () => randomUUID().replaceAll("-", ""),
     newSeed: () => randomInt(MAX_SEED),
   });
@@ -134,7 +135,6 @@ async function serve(
   const app = createApp(state, ROUTES, {
     readKeys,
     corsOrigins: options.cors,
-    onError: (error) => warn(error instanceof Error ? (error.stack ?? error.message) : String(error), io),
   });
   const { url, stop } = await listen(app, { ...options, clientTimeoutMs: options.clientTimeout * 1000 });
   io.emit({ event: "listening", url, model: state.name, adapters: adapters.map((each) => each.name) });

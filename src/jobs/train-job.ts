@@ -35,9 +35,8 @@ export interface TrainJobOptions {
 /** Does the work of a job. */
 export async function trainJob(taken: TakenJob, lease: Lease, options: TrainJobOptions): Promise<void> {
   const { nameOf, now, onResult } = options;
-  const told = { trainedTokens: 0 };
   try {
-    const result = await run(taken, lease, options, told);
+    const result = await run(taken, lease, options);
     if (result === null) return;
     const name = nameOf(lease.row.job);
     const { last_loss: train_loss, held_out_loss: valid_loss, steps: total_steps } = result;
@@ -46,7 +45,7 @@ export async function trainJob(taken: TakenJob, lease: Lease, options: TrainJobO
         status: "succeeded",
         finished_at: now(),
         fine_tuned_model: name,
-        trained_tokens: told.trainedTokens,
+        trained_tokens: result.trained_tokens,
       },
       { message: `The job has succeeded: ${name}`, data: { train_loss, valid_loss, total_steps } },
     );
@@ -67,7 +66,6 @@ async function run(
   { isFromLost }: TakenJob,
   lease: Lease,
   { files, placesOf, share, env, onCheckpoint }: TrainJobOptions,
-  told: { trainedTokens: number },
 ): Promise<Awaited<ReturnType<typeof train>> | null> {
   if (isFromLost) {
     const { job, folder, token } = lease.row;
@@ -89,7 +87,7 @@ async function run(
         env,
         namesByContent: true,
         onCheckpoint: () => onCheckpoint?.(lease.row),
-        onEvent: (event) => follow(lease, event, told),
+        onEvent: (event) => follow(lease, event),
       },
     );
   } finally {
@@ -98,7 +96,7 @@ async function run(
 }
 
 /** Tells what a training tells. */
-function follow(lease: Lease, event: TrainEvent, told: { trainedTokens: number }): void {
+function follow(lease: Lease, event: TrainEvent): void {
   if (event.event === "start") {
     const { total_steps, examples, trainable_parameters } = event;
     // A job that is not its own any more is stopped by that.
@@ -108,7 +106,6 @@ function follow(lease: Lease, event: TrainEvent, told: { trainedTokens: number }
     );
     return;
   }
-  if (event.event === "step") told.trainedTokens += event.tokens;
   const telling = tellingOf(event);
   if (telling) lease.tell(telling, event.event === "step" ? event.step : undefined);
 }

@@ -8,15 +8,10 @@ import { BodyReader } from "./read-body.ts";
 import { type Route, parseBody } from "./route.ts";
 import type { ServerState } from "./server-state.ts";
 
-export interface AppOptions extends AdmissionOptions {
-  /** Is told of errors that are nobody's fault but ours. */
-  readonly onError: (error: unknown) => void;
-}
-
 const NO_BYTES = new Uint8Array(0);
 
 /** Puts the routes of a server together. */
-export function createApp(state: ServerState, routes: readonly Route[], options: AppOptions): Hono {
+export function createApp(state: ServerState, routes: readonly Route[], options: AdmissionOptions): Hono {
   const app = new Hono();
   if (options.corsOrigins.length > 0) app.use(cors({ origin: [...options.corsOrigins] }));
   const bodies = new BodyReader(state.limits);
@@ -44,7 +39,7 @@ export function createApp(state: ServerState, routes: readonly Route[], options:
   });
   app.onError((error, context) => {
     const { status, body } = errorAnswer(error);
-    if (body.error.code === "internal_error") options.onError(error);
+    if (body.error.code === "internal_error") state.onError(error);
     const retrySeconds = error instanceof ApiError ? error.retrySeconds : null;
     if (retrySeconds !== null) context.header("retry-after", `${retrySeconds}`);
     return context.json(body, status as ContentfulStatusCode);

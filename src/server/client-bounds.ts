@@ -34,9 +34,10 @@ export function boundClients(server: Server, clientTimeoutMs: number): void {
     count(socket, 1);
     answer.once("close", () => count(socket, -1));
   });
-  server.setTimeout(clientTimeoutMs, (socket: Socket) => {
+  // Who is late with a request is told first; this is for those who say nothing at all, and those who do not read.
+  server.setTimeout(2 * clientTimeoutMs, (socket: Socket) => {
     // Who waits for an answer may: requests have a limit of their own. Who does not read it may not.
-    if (count(socket, 0) > 0 && socket.writableLength === 0) socket.setTimeout(clientTimeoutMs);
+    if (count(socket, 0) > 0 && socket.writableLength === 0) socket.setTimeout(2 * clientTimeoutMs);
     else socket.destroy();
   });
   server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => {

@@ -14,7 +14,7 @@ const METHOD = z
   });
 
 export const JOB_REQUEST = z.strictObject({
-  model: z.string().describe("Name of the base, or of an adapter to go on from"),
+  model: z.string().max(512).describe("Name of the base, or of an adapter to go on from"),
   training_file: z.string().describe("Id of an uploaded file"),
   validation_file: z.string().nullish().describe("Id of a file that is held out"),
   method: METHOD.nullish(),

@@ -37,9 +37,11 @@ export async function listen(app: Hono, options: ListenOptions): Promise<Listeni
     headersTimeout: clientTimeoutMs,
     requestTimeout: clientTimeoutMs,
     keepAliveTimeout: clientTimeoutMs,
-    connectionsCheckingInterval: clientTimeoutMs / 2,
+    connectionsCheckingInterval: clientTimeoutMs / 4,
+    // Node's own answer to a request without one has no body.
+    requireHostHeader: false,
   };
-  const answer = listenerOf(app, host);
+  const answer = listenerOf(app);
   const server: Server =
     tls === null
       ? createServer(timeouts, answer)
@@ -65,7 +67,7 @@ export async function listen(app: Hono, options: ListenOptions): Promise<Listeni
 }
 
 /** Requests that never reach a route are answered in the same form. */
-function listenerOf(app: Hono, hostname: string): (request: IncomingMessage, answer: ServerResponse) => void {
+function listenerOf(app: Hono): (request: IncomingMessage, answer: ServerResponse) => void {
   const errorHandler = (): Response => {
     const { status, body } = errorAnswer(
       new ApiError(400, "The request has no host or no address that can be read", {
@@ -74,7 +76,7 @@ function listenerOf(app: Hono, hostname: string): (request: IncomingMessage, ans
     );
     return Response.json(body, { status });
   };
-  const answer = getRequestListener(app.fetch, { hostname, errorHandler });
+  const answer = getRequestListener(app.fetch, { errorHandler });
   return (incoming, outgoing) => void answer(incoming, outgoing);
 }
 

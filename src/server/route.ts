@@ -6,8 +6,10 @@
 import type { Context } from "hono";
 import type { z } from "zod";
 import { findProblems } from "../messages/expected.ts";
+import { readable } from "../messages/printable.ts";
 import { ApiError } from "./api-error.ts";
 import type { ApiRole } from "./api-keys.ts";
+import { describeJsonFault } from "./json-fault.ts";
 import type { ServerState } from "./server-state.ts";
 
 /** Who may call a route: everybody, or, where keys are asked for, who has one of this role at least. */
@@ -44,24 +46,29 @@ export function defineRoute<B extends z.ZodType>(route: RouteBody<B>): Route {
 
 /** Reads the JSON of a body. @throws ApiError 400 that lists every problem */
 export function parseBody(bytes: Uint8Array, schema: z.ZodType): unknown {
-  let values: unknown;
-  try {
-    values = JSON.parse(UTF8.decode(bytes));
-  } catch (error) {
-    throw new ApiError(
-      400,
-      `The body is not JSON: ${error instanceof Error ? error.message : String(error)}`,
-      {
-        code: "invalid_json",
-      },
-    );
-  }
+  const values = parseJson(bytes);
   const parsed = schema.safeParse(values);
   if (parsed.success) return parsed.data;
   const problems = findProblems(schema, values);
   const message = problems.map(({ path, text: found }) => `${nameOf(path)} ${found}`).join("; ");
   const [first] = problems;
   throw new ApiError(400, message, { code: "invalid_value", ...(first && { param: nameOf(first.path) }) });
+}
+
+function parseJson(bytes: Uint8Array): unknown {
+  let text: string;
+  try {
+    text = UTF8.decode(bytes);
+  } catch {
+    throw new ApiError(400, "The body is not JSON: its bytes are not UTF-8", { code: "invalid_json" });
+  }
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new ApiError(400, readable(`The body is not JSON: ${describeJsonFault(text, error)}`), {
+      code: "invalid_json",
+    });
+  }
 }
 
 /** `messages[0].role` */

@@ -15,6 +15,8 @@ export interface ServerStateParts {
   readonly name: string;
   readonly metrics: ServerMetrics;
   readonly limits: Limits;
+  /** Is told of errors that are nobody's fault but ours. */
+  readonly onError: (error: unknown) => void;
   /** Finds the folder that a client names; null: clients load no adapters. @throws ApiError for one that is not theirs to load */
   readonly findAdapter: ((path: string) => Promise<string>) | null;
   /** What time it is, in milliseconds. */
@@ -51,6 +53,7 @@ export class ServerState {
   readonly limits: Limits;
   /** Who writes texts, and who has to come again. */
   readonly places: TextPlaces;
+  readonly onError: ServerStateParts["onError"];
   readonly findAdapter: ServerStateParts["findAdapter"];
   readonly now: () => number;
   readonly newId: () => string;
@@ -66,6 +69,7 @@ export class ServerState {
     this.name = parts.name;
     this.metrics = parts.metrics;
     this.limits = parts.limits;
+    this.onError = parts.onError;
     this.places = new TextPlaces(parts.limits);
     this.findAdapter = parts.findAdapter;
     this.now = parts.now;

@@ -3,11 +3,14 @@ import type { Context } from "hono";
 import { streamSSE } from "hono/streaming";
 import { errorAnswer } from "./api-error.ts";
 
+/** Writes events, until the signal says that nobody reads them any more. */
+export type EventWriter = (send: (event: object) => Promise<void>, signal: AbortSignal) => Promise<void>;
+
 /** Sends events until `write` is done, and then calls `done`; what goes wrong meanwhile is the last event. */
 export function sendEvents(
   context: Context,
-  write: (send: (event: object) => Promise<void>, signal: AbortSignal) => Promise<void>,
-  done: () => void,
+  write: EventWriter,
+  { onError, done }: { readonly onError: (error: unknown) => void; readonly done: () => void },
 ): Response {
   return streamSSE(context, async (stream) => {
     const gone = new AbortController();
@@ -16,7 +19,9 @@ export function sendEvents(
     try {
       await write(send, AbortSignal.any([gone.signal, context.req.raw.signal]));
     } catch (error) {
-      await send(errorAnswer(error).body);
+      const { status, body } = errorAnswer(error);
+      if (status === 500) onError(error);
+      await send(body);
     } finally {
       done();
     }

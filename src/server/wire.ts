@@ -22,9 +22,18 @@ const MAX_INPUTS = 2048;
 
 const TOKENS = z.int().min(1);
 
+/** No name is longer; those of results are made of a base's and more. */
+const NAME_LENGTH = 512;
+const MODEL_NAME = z.string().max(NAME_LENGTH);
+/** Stands in lists, logs and plain answers. */
+const ADAPTER_NAME = z
+  .string()
+  .max(NAME_LENGTH)
+  .regex(/^[^\p{Cc}\p{Zl}\p{Zp}]+$/u, "a name in one line");
+
 /** Settings of a text, of both ways to ask for one. */
 const TEXT = {
-  model: z.string().describe("Name of the base or of an adapter"),
+  model: MODEL_NAME.describe("Name of the base or of an adapter"),
   stream: z.boolean().default(false).describe("Send the text piece by piece, as server-sent events"),
   stream_options: z
     .strictObject({ include_usage: z.boolean().default(false), include_obfuscation: z.unknown().optional() })
@@ -131,8 +140,8 @@ export const DETOKENIZE_REQUEST = z.strictObject({
 });
 
 export const LOAD_ADAPTER_REQUEST = z.strictObject({
-  lora_name: z.string().min(1).describe("Name by which requests ask for it"),
-  lora_path: z.string().min(1).describe("Its folder on the server"),
+  lora_name: ADAPTER_NAME.describe("Name by which requests ask for it"),
+  lora_path: z.string().min(1).max(4096).describe("Its folder on the server"),
   load_inplace: z.boolean().default(false).describe("Replace the adapter of that name"),
   base_model_name: z.unknown().optional(),
 });

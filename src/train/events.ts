@@ -120,6 +120,8 @@ export interface DoneEvent {
   /** The step that the result is of: an earlier one than the last where the run stopped early. */
   readonly result_step: number;
   readonly trainable_parameters: number;
+  /** Tokens of all steps that are not padding, also of those before a run was resumed. */
+  readonly trained_tokens: number;
   /** Loss of the first step. */
   readonly first_loss: number | null;
   /** Loss of the last step. */

@@ -77,6 +77,7 @@ export function tellDone(
     steps,
     result_step: isBest ? best : steps,
     trainable_parameters: adapter.numTrained,
+    trained_tokens: state.trained_tokens,
     first_loss: losses("step")[0] ?? null,
     last_loss: losses("step").at(-1) ?? null,
     held_out_loss_before: losses("eval")[0] ?? null,

@@ -128,8 +128,10 @@ test("a job that is paused and resumed, or taken up by the next process, ends bi
   await first.stop();
   const second = await open(root);
   after(() => second.stop());
-  await until(second.client, job.id, "succeeded");
+  const done = await until(second.client, job.id, "succeeded");
   assert.deepEqual(trained(job.id), await alone("whole", settings));
+  const state = readFileSync(join(root, "whole", "checkpoint-12", "trainer_state.json"), "utf8");
+  assert.equal(done.trained_tokens, (JSON.parse(state) as { trained_tokens: number }).trained_tokens);
   const names = (await second.client.models.list()).data.map(({ id }) => id);
   assert.equal(names.filter((name) => /^ft:.*:\d+$/.test(name)).length, 2);
 });

@@ -10,7 +10,8 @@ import { systemClock } from "../../src/jobs/system-clock.ts";
 import { StateFolder } from "../../src/jobs/state-folder.ts";
 import { findMethod } from "../../src/peft/methods.ts";
 import { adaptersUnder } from "../../src/server/adapter-root.ts";
-import { type AppOptions, createApp } from "../../src/server/app.ts";
+import type { AdmissionOptions } from "../../src/server/admission.ts";
+import { createApp } from "../../src/server/app.ts";
 import { DEFAULT_LIMITS, type Limits } from "../../src/server/limits.ts";
 import { ServerMetrics } from "../../src/server/metrics.ts";
 import { openFineTuning } from "../../src/server/open-fine-tuning.ts";
@@ -52,7 +53,7 @@ export async function writeTinyAdapter(
 /** Serves a tiny model as "tiny", with what lies in its folder of adapters: "poet" and "clerk", which are not loaded. */
 export async function serveTiny(
   root: string,
-  { maxRunning = 1, ...options }: Partial<AppOptions> & { readonly maxRunning?: number } = {},
+  { maxRunning = 1, ...options }: Partial<AdmissionOptions> & { readonly maxRunning?: number } = {},
   limits: Partial<Limits> = {},
   jobs: JobTable = new MemoryJobs(),
   chatTemplate = "chatml",
@@ -67,12 +68,14 @@ export async function serveTiny(
     cacheBytes: 4e6,
   });
   let numIds = 0;
+  const errors: unknown[] = [];
   const state = new ServerState({
     model,
     name: "tiny",
     metrics: new ServerMetrics(),
     limits: { ...DEFAULT_LIMITS, maxBodyBytes: 1e5, ...limits },
     findAdapter: adaptersUnder(join(root, "adapters")),
+    onError: (error) => errors.push(error),
     now: () => 1_700_000_000_000 + 1000 * numIds,
     newId: () => `${numIds++}`,
     newSeed: () => 7,
@@ -83,7 +86,6 @@ export async function serveTiny(
     now: () => state.seconds(),
     newId: state.newId,
   });
-  const errors: unknown[] = [];
   const files = new StateFolder(join(root, "state"));
   const open = { compute: "f32", weights: "float32", chatTemplate: "chatml" } as const;
   state.fineTuning = openFineTuning(state, {
@@ -99,7 +101,6 @@ export async function serveTiny(
   const app = createApp(state, ROUTES, {
     readKeys: async () => null,
     corsOrigins: [],
-    onError: (error) => errors.push(error),
     ...options,
   });
   return {

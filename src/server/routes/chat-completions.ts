@@ -4,7 +4,7 @@ import { readMessage } from "../chat-messages.ts";
 import { chatLogProbs } from "../log-probs.ts";
 import { defineRoute } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
-import { sendEvents } from "../sse.ts";
+import { type EventWriter, sendEvents } from "../sse.ts";
 import { textJobs, usageOf } from "../text-job.ts";
 import { type ToolUse, readToolUse } from "../tool-use.ts";
 import { CHAT_REQUEST, type ChatRequest } from "../wire.ts";
@@ -28,11 +28,8 @@ export const chatCompletions = defineRoute({
     const { tokenizer } = state.model.parts;
     const release = state.places.take(jobs);
     if (body.stream) {
-      return sendEvents(
-        context,
-        (send, signal) => stream(body, state, jobs, use, head, send, signal),
-        release,
-      );
+      const write: EventWriter = (send, signal) => stream(body, state, jobs, use, head, send, signal);
+      return sendEvents(context, write, { onError: state.onError, done: release });
     }
     const answers = jobs.map(() => ({ answer: new ChatAnswer(use, state.newId), logProbs: [] as unknown[] }));
     const ends = await writeTexts(state, jobs, context.req.raw.signal, {

@@ -4,7 +4,7 @@ import type { ScoredToken } from "../../engine/token-log-probs.ts";
 import { grammarOf } from "../response-format.ts";
 import { defineRoute } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
-import { sendEvents } from "../sse.ts";
+import { type EventWriter, sendEvents } from "../sse.ts";
 import { finishReasonOf, textJobs, usageOf } from "../text-job.ts";
 import { COMPLETION_REQUEST, type CompletionRequest } from "../wire.ts";
 import { type NumberedPiece, writeTexts } from "../write-texts.ts";
@@ -38,7 +38,7 @@ export const completions = defineRoute({
     };
     const release = state.places.take(jobs);
     if (body.stream) {
-      const write = async (send: (event: object) => Promise<void>, signal: AbortSignal): Promise<void> => {
+      const write: EventWriter = async (send, signal) => {
         const choice = (index: number, text: string, logprobs: unknown, reason: string | null): object => ({
           ...head,
           choices: [{ index, text, logprobs, finish_reason: reason }],
@@ -58,7 +58,7 @@ export const completions = defineRoute({
           await send({ ...head, choices: [], usage: usageOf(ends, prompts.length) });
         }
       };
-      return sendEvents(context, write, release);
+      return sendEvents(context, write, { onError: state.onError, done: release });
     }
     const texts = jobs.map((_: TextJob, index) => ({ text: echoOf(index), logProbs: new LogProbs(state) }));
     const ends = await writeTexts(state, jobs, context.req.raw.signal, {

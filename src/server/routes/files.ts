@@ -6,6 +6,9 @@ import { requireJobs } from "../fine-tuning.ts";
 import { pageOf } from "../pages.ts";
 import { defineRoute } from "../route.ts";
 
+/** Characters of a file's name, and of its purpose. */
+const MAX_NAME = 255;
+
 /** Finds a file. @throws ApiError 404 */
 export async function requireFile(files: StateFolder, id: string, param = "file_id"): Promise<UploadedFile> {
   const file = await files.readFile(id);
@@ -51,11 +54,13 @@ export const uploadFile = defineRoute({
     const { files } = requireJobs(state);
     const form = await readForm(bytes, context.req.header("content-type"));
     const [file, purpose] = [form?.get("file"), form?.get("purpose")];
-    if (!(file instanceof File) || typeof purpose !== "string") {
-      throw new ApiError(400, "A multipart form with file and purpose is expected", {
-        code: "invalid_value",
-        param: file instanceof File ? "purpose" : "file",
-      });
+    const isFile = file instanceof File && file.name.length <= MAX_NAME;
+    if (!isFile || typeof purpose !== "string" || purpose.length > MAX_NAME) {
+      throw new ApiError(
+        400,
+        `A multipart form with file and purpose is expected, names of at most ${MAX_NAME} characters`,
+        { code: "invalid_value", param: isFile ? "purpose" : "file" },
+      );
     }
     const content = new Uint8Array(await file.arrayBuffer());
     requireLines(file.name, content);
