@@ -12,7 +12,7 @@ export function sendEvents(
   write: EventWriter,
   { onError, done }: { readonly onError: (error: unknown) => void; readonly done: () => void },
 ): Response {
-  return streamSSE(context, async (stream) => {
+  const answer = streamSSE(context, async (stream) => {
     const gone = new AbortController();
     stream.onAbort(() => gone.abort());
     const send = (event: object): Promise<void> => stream.writeSSE({ data: JSON.stringify(event) });
@@ -27,4 +27,7 @@ export function sendEvents(
     }
     await stream.writeSSE({ data: "[DONE]" });
   });
+  // Whether the connection goes on is for the client to say.
+  answer.headers.delete("connection");
+  return answer;
 }
