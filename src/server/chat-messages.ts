@@ -19,11 +19,12 @@ export function readMessage(message: ChatRequest["messages"][number], place: num
 function readContent(content: ChatRequest["messages"][number]["content"], place: number): string {
   if (!Array.isArray(content)) return content ?? "";
   const parts = content.map((part) => {
-    const { type, text } = Object(part) as { type?: unknown; text?: unknown };
+    const { type, text, refusal } = Object(part) as Readonly<Record<string, unknown>>;
     if (type === "text" && typeof text === "string") return text;
+    if (type === "refusal" && typeof refusal === "string") return refusal;
     throw new ApiError(
       400,
-      `messages[${place}].content has a part of type ${JSON.stringify(type)}, expected text`,
+      `messages[${place}].content has a part of type ${JSON.stringify(type)}, expected text: leave it out`,
       { code: "invalid_value", param: `messages[${place}].content` },
     );
   });

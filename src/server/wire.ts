@@ -1,21 +1,9 @@
-/**
- * @file What clients send, in OpenAI's names. Unknown keys are refused; those that are accepted and change nothing are
- * listed by name.
- */
+/** @file What clients send, in OpenAI's names. Keys that nobody knows are refused; those that are not served are in unserved-keys.ts. */
 import { z } from "zod";
 import { ROLES } from "../data/messages.ts";
 import { RESPONSE_FORMAT } from "./response-format.ts";
 import { TOOLS, TOOL_CHOICE } from "./tool-use.ts";
-
-/** Keys that clients send of themselves, and that mean nothing here. */
-const IGNORED = {
-  user: z.unknown(),
-  store: z.unknown(),
-  metadata: z.unknown(),
-  service_tier: z.unknown(),
-  safety_identifier: z.unknown(),
-  prompt_cache_key: z.unknown(),
-};
+import { IGNORED_KEYS, REFUSED_IN_CHATS, REFUSED_IN_COMPLETIONS, refusedKeys } from "./unserved-keys.ts";
 
 /** Texts of one request for embeddings, as OpenAI has it. */
 const MAX_INPUTS = 2048;
@@ -34,7 +22,7 @@ const ADAPTER_NAME = z
 /** Settings of a text, of both ways to ask for one. */
 const TEXT = {
   model: MODEL_NAME.describe("Name of the base or of an adapter"),
-  stream: z.boolean().default(false).describe("Send the text piece by piece, as server-sent events"),
+  stream: z.boolean().nullish().describe("Send the text piece by piece, as server-sent events"),
   stream_options: z
     .strictObject({ include_usage: z.boolean().default(false), include_obfuscation: z.unknown().optional() })
     .nullish()
@@ -82,7 +70,9 @@ export const CHAT_REQUEST = z.strictObject({
   tools: TOOLS.nullish().describe("Functions that the model may call; handed to the chat template"),
   tool_choice: TOOL_CHOICE.nullish().describe("Whether it may, or must; default: auto"),
   parallel_tool_calls: z.boolean().nullish().describe("Whether it must call one alone where it must call"),
-  ...optional(IGNORED),
+  modalities: z.array(z.enum(["text"])).nullish(),
+  ...IGNORED_KEYS,
+  ...refusedKeys(REFUSED_IN_CHATS),
 });
 
 export const COMPLETION_REQUEST = z.strictObject({
@@ -103,7 +93,9 @@ export const COMPLETION_REQUEST = z.strictObject({
     .max(20)
     .nullish()
     .describe("Tell the log-probabilities of this many likeliest tokens"),
-  ...optional(IGNORED),
+  best_of: z.int().nullish().describe("Refused unless it is n"),
+  ...IGNORED_KEYS,
+  ...refusedKeys(REFUSED_IN_COMPLETIONS),
 });
 
 export const EMBEDDING_REQUEST = z.strictObject({
@@ -155,12 +147,3 @@ export type ChatRequest = z.output<typeof CHAT_REQUEST>;
 export type CompletionRequest = z.output<typeof COMPLETION_REQUEST>;
 /** What both have. */
 export type TextSettings = Pick<ChatRequest, Exclude<keyof typeof TEXT, "model">>;
-
-function optional<T extends Record<string, z.ZodUnknown>>(
-  keys: T,
-): Record<keyof T, z.ZodOptional<z.ZodUnknown>> {
-  return Object.fromEntries(Object.entries(keys).map(([key, type]) => [key, type.optional()])) as Record<
-    keyof T,
-    z.ZodOptional<z.ZodUnknown>
-  >;
-}

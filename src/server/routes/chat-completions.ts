@@ -7,6 +7,7 @@ import type { ServerState } from "../server-state.ts";
 import { type EventWriter, sendEvents } from "../sse.ts";
 import { textJobs, usageOf } from "../text-job.ts";
 import { type ToolUse, readToolUse } from "../tool-use.ts";
+import { REFUSED_IN_CHATS, refuse } from "../unserved-keys.ts";
 import { CHAT_REQUEST, type ChatRequest } from "../wire.ts";
 import { writeTexts } from "../write-texts.ts";
 
@@ -17,6 +18,7 @@ export const chatCompletions = defineRoute({
   access: "read",
   body: CHAT_REQUEST,
   handle: async ({ body, context, state }) => {
+    refuse(body, REFUSED_IN_CHATS);
     const adapter = state.adapterOf(body.model);
     const use = readToolUse(body, state);
     const promptIds = state.model.encodeChat(body.messages.map(readMessage), use.tools);

@@ -6,11 +6,14 @@ import { defineRoute } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
 import { type EventWriter, sendEvents } from "../sse.ts";
 import { finishReasonOf, textJobs, usageOf } from "../text-job.ts";
+import { REFUSED_IN_COMPLETIONS, refuse } from "../unserved-keys.ts";
 import { COMPLETION_REQUEST, type CompletionRequest } from "../wire.ts";
 import { type NumberedPiece, writeTexts } from "../write-texts.ts";
 
 /** New tokens unless a request says how many: OpenAI's own default. */
 const DEFAULT_TOKENS = 16;
+
+const NO_BEST_OF = { best_of: "texts are not compared here: send n instead" };
 
 export const completions = defineRoute({
   method: "post",
@@ -19,6 +22,8 @@ export const completions = defineRoute({
   access: "read",
   body: COMPLETION_REQUEST,
   handle: async ({ body, context, state }) => {
+    refuse(body, REFUSED_IN_COMPLETIONS);
+    if (body.best_of != null && body.best_of !== (body.n ?? 1)) refuse(body, NO_BEST_OF);
     const adapter = state.adapterOf(body.model);
     const prompts = readPrompts(body.prompt, state);
     const maxTokens = body.max_tokens ?? DEFAULT_TOKENS;
