@@ -95,6 +95,13 @@ export type {
   StepEvent,
   TrainEvent,
 } from "./train/events.ts";
+export {
+  type AveragedInput,
+  type AveragedOptions,
+  trainAveraged,
+  trainContribution,
+} from "./train/files/averaged-training.ts";
+export { type Contribution, outerStep } from "./peft/algebra/outer-step.ts";
 export type { TrainInput, TrainOptions } from "./train/options.ts";
 export { type TrainHooks, type TrainResult } from "./train/trainer.ts";
 export { train } from "./engine/train.ts";

@@ -55,6 +55,8 @@ test("the library exports exactly these names", () => {
     "resolveModel",
     "toBatch",
     "train",
+    "trainAveraged",
+    "trainContribution",
     "unitsToBatch",
     "writeAdapter",
     "writeFisher",

@@ -15,7 +15,7 @@ import { findEvalMetric } from "./eval-metrics.ts";
 import type { Evaluation } from "./evaluate.ts";
 import { findActivationForm } from "./activations/forms.ts";
 import type { DoneEvent, TrainEvent } from "./events.ts";
-import { folderStore } from "./files/folder-store.ts";
+import { type GoOnFrom, folderStore } from "./files/folder-store.ts";
 import { LOG_FORMATS } from "./logs/log-formats.ts";
 import { describeFit, fitRun } from "./files/fit-run.ts";
 import { openRun, residencyOf } from "./files/prepare.ts";
@@ -57,6 +57,8 @@ export interface TrainHooks {
   readonly namesByContent?: boolean;
   /** Is told of each checkpoint that is written; older ones may be gone. */
   readonly onCheckpoint?: () => void;
+  /** The adapter that takes the place of the run's own when it begins, or goes on, at this step. */
+  readonly goOnFrom?: GoOnFrom;
   /** Makes what writes samples, where the settings name prompts. */
   readonly makeSampleWriter?: MakeSampleWriter;
 }
@@ -237,7 +239,7 @@ function requestOf(
   session: Session,
   { folder, activations }: RunPlaces,
   emit: (event: TrainEvent) => void,
-  { signal, shared, mayWrite, onCheckpoint = () => {} }: TrainHooks,
+  { signal, shared, mayWrite, onCheckpoint = () => {}, goOnFrom }: TrainHooks,
   names: Readonly<Record<string, unknown>>,
 ): FineTuneRequest {
   const { options, adapter, origin, base, plan, totalSteps, memory, objective, reference } = setup;
@@ -285,6 +287,7 @@ function requestOf(
       tell: (message) => emit({ event: "note", message }),
       onResume: (state, checkpoint) => emit(tellResume(setup, checkpoint, state)),
       onSave: onCheckpoint,
+      goOnFrom,
       keepLast: options.keepLast,
       configText: configText(options),
       title,

@@ -1,5 +1,6 @@
 /** @file A run that is kept in a folder, with the settings and the loss curve beside the result. */
 import type { AdapterOrigin } from "../../format/adapters/adapter.ts";
+import { restoreAdapter } from "../../format/by-path.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import type { TrainEvent } from "../events.ts";
 import type { RunState } from "../run-state.ts";
@@ -9,6 +10,12 @@ import { lossChart } from "../report/loss-chart.ts";
 import { type Inputs, describeRun } from "./making.ts";
 import { BRANCHES_FILE, CHART_FILE, CONFIG_FILE, REPORT_FILE, type RunFolder } from "./run-folder.ts";
 import type { RunReporter } from "./run-reporter.ts";
+
+/** An adapter in a folder, for a run that stands at some step. */
+export interface GoOnFrom {
+  readonly step: number;
+  readonly adapter: string;
+}
 
 /** What a folder is to hold. */
 export interface FolderStoreParts {
@@ -28,6 +35,8 @@ export interface FolderStoreParts {
   readonly onResume: (state: RunState, checkpoint: string) => void;
   /** Hears that a checkpoint is written, and maybe older ones are gone. */
   readonly onSave: () => void;
+  /** The adapter that the run goes on from, if it is there at this step; its own unless given. */
+  readonly goOnFrom: GoOnFrom | undefined;
   /** Checkpoints that are kept, beside the best. */
   readonly keepLast: number;
   /** The settings as they took effect. */
@@ -47,8 +56,13 @@ export function folderStore(parts: FolderStoreParts): RunStore {
   };
   return {
     async resume(optimizer) {
-      if (!parts.resumes) return null;
-      const state = await folder.resume({ adapter, optimizer, settings, totalSteps }, parts.tell);
+      const state = parts.resumes
+        ? await folder.resume({ adapter, optimizer, settings, totalSteps }, parts.tell)
+        : null;
+      const { goOnFrom } = parts;
+      if (goOnFrom && goOnFrom.step === (state?.global_step ?? 0))
+        await restoreAdapter(goOnFrom.adapter, adapter);
+      if (state === null) return null;
       parts.onResume(state, folder.checkpoint(state.global_step));
       return state;
     },

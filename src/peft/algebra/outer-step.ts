@@ -1,0 +1,60 @@
+/**
+ * @file The step between two rounds of several trainings from one adapter (local SGD; DiLoCo, arXiv:2311.08105):
+ *
+ *   Δ = Σₖ wₖ (θₖ − θ) / Σₖ wₖ,   v ← μ v + Δ,   θ ← θ + η (Δ + μ v)
+ *
+ * with Nesterov's momentum; μ = 0 and η = 1 is the weighted average, ⊕, of the θₖ. Sums are made in float64, in the order given.
+ */
+import { type Numbers, weightedSum } from "./mixing.ts";
+
+/** Numbers by the names of their tensors. */
+export type NumbersByName = ReadonlyMap<string, Numbers>;
+
+/** What one training has changed, θₖ − θ, and how much it counts. */
+export interface Contribution {
+  readonly difference: NumbersByName;
+  readonly weight: number;
+}
+
+export interface OuterStepOptions {
+  /** η */
+  readonly learningRate: number;
+  /** μ */
+  readonly momentum: number;
+}
+
+/** Takes θ from θₖ, in new memory; exact where neither is much larger than the other. */
+export function differenceOf(trained: NumbersByName, start: NumbersByName): NumbersByName {
+  return new Map(
+    [...start].map(([name, numbers]) => [name, weightedSum([trained.get(name)!, numbers], [1, -1])]),
+  );
+}
+
+/** Makes the step; the new θ and v are in new memory. `velocity` null: this is the first. */
+export function outerStep(
+  current: NumbersByName,
+  contributions: readonly Contribution[],
+  velocity: NumbersByName | null,
+  { learningRate, momentum }: OuterStepOptions,
+): {
+  readonly next: ReadonlyMap<string, Float32Array>;
+  readonly velocity: ReadonlyMap<string, Float32Array>;
+} {
+  const total = contributions.reduce((sum, { weight }) => sum + weight, 0);
+  const weights = contributions.map(({ weight }) => weight / total);
+  const next = new Map<string, Float32Array>();
+  const moved = new Map<string, Float32Array>();
+  for (const [name, numbers] of current) {
+    const delta = weightedSum(
+      contributions.map(({ difference }) => difference.get(name)!),
+      weights,
+    );
+    const before = velocity?.get(name) ?? new Float32Array(delta.length);
+    // As it is kept in files.
+    const speed = Float32Array.from(weightedSum([before, delta], [momentum, 1]));
+    moved.set(name, speed);
+    const sum = weightedSum([numbers, delta, speed], [1, learningRate, learningRate * momentum]);
+    next.set(name, Float32Array.from(sum));
+  }
+  return { next, velocity: moved };
+}

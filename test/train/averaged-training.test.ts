@@ -1,0 +1,99 @@
+/** @file Several trainings of one adapter, brought together: one is the plain training, several are the same at every run. */
+import assert from "node:assert/strict";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { outerStep } from "../../src/peft/algebra/outer-step.ts";
+import { type AveragedInput, trainAveraged } from "../../src/train/files/averaged-training.ts";
+import type { TrainEvent } from "../../src/train/events.ts";
+import { train } from "../../src/train/trainer.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+
+const root = temporaryFolder();
+const model = await writeTinyModel(join(root, "model"));
+const data = writeTinyChats(join(root, "chats.jsonl"), 24);
+const settings: AveragedInput = {
+  model,
+  data,
+  batchSize: 2,
+  maxLength: 32,
+  seed: 3,
+  threads: 1,
+  chatTemplate: "chatml",
+  rank: 2,
+  learningRate: 0.01,
+  schedule: "linear",
+  targetModules: ["q_proj"],
+  steps: 3,
+};
+const read = (name: string): Buffer => readFileSync(join(root, name, "adapter_model.safetensors"));
+await train({ ...settings, output: join(root, "plain") });
+
+test("one worker without momentum ends with the bits of plain training, over rounds of any length", async () => {
+  await trainAveraged({ ...settings, output: join(root, "one") }, { workers: 1, syncEvery: 2 });
+  assert.deepEqual(read("one"), read("plain"));
+});
+
+test("two workers give the same adapter again, also when a part of it is done already", async () => {
+  const options = { workers: 2, syncEvery: 2, outerMomentum: 0.9, outerLearningRate: 0.7 };
+  const steps: string[] = [];
+  const onEvent = (event: TrainEvent, worker: number): void => {
+    if (event.event === "step") steps.push(`${worker}:${event.step}`);
+  };
+  await trainAveraged({ ...settings, output: join(root, "a") }, options, { onEvent });
+  assert.equal(steps.join(" "), "0:1 0:2 1:1 1:2 0:3 1:3");
+  const first = read("a");
+  assert.notDeepEqual(first, read("plain"));
+  for (const name of ["round-3", "adapter_model.safetensors"]) {
+    rmSync(join(root, "a", name), { recursive: true });
+  }
+  await trainAveraged({ ...settings, output: join(root, "a") }, options);
+  assert.deepEqual(read("a"), first);
+});
+
+test("clients with data of their own count by their examples", async () => {
+  const lines = readFileSync(data, "utf8").trim().split("\n");
+  const clients = [lines.slice(0, 18), lines.slice(18)].map((own, i) => {
+    const path = join(root, `client-${i}.jsonl`);
+    writeFileSync(path, own.join("\n"));
+    return path;
+  });
+  const once = { ...settings, steps: 2 };
+  const weights: number[] = [];
+  const onEvent = (event: TrainEvent, worker: number): void => {
+    if (event.event === "start") weights[worker] = event.examples;
+  };
+  await trainAveraged(
+    { ...once, output: join(root, "clients") },
+    { workers: clients, syncEvery: 2 },
+    { onEvent },
+  );
+  const [many = 0, few = 0] = weights;
+  assert.ok(many > 2 * few && few > 0);
+  const numbers = (folder: string): Float32Array => {
+    const bytes = read(folder);
+    const head = Number(bytes.readBigUInt64LE(0)) + 8;
+    return new Float32Array(bytes.buffer.slice(bytes.byteOffset + head, bytes.byteOffset + bytes.length));
+  };
+  const [all, first, second] = ["clients", "clients/worker-0", "clients/worker-1"].map(numbers);
+  assert.ok(all && first && second);
+  const expected = first.map((value, i) => (many * value + few * (second[i] as number)) / (many + few));
+  assert.ok(all.every((value, i) => Math.abs(value - (expected[i] as number)) < 1e-7));
+  assert.ok(first.some((value, i) => value !== second[i]));
+});
+
+test("the outer step is Nesterov's on the weighted mean of what was changed", () => {
+  const of = (...values: number[]): ReadonlyMap<string, Float32Array> =>
+    new Map([["x", Float32Array.from(values)]]);
+  const contributions = [
+    { difference: of(1, 0), weight: 3 },
+    { difference: of(-1, 4), weight: 1 },
+  ];
+  const { next, velocity } = outerStep(of(10, 20), contributions, of(2, 2), {
+    learningRate: 0.5,
+    momentum: 0.25,
+  });
+  // Δ = [0.5, 1], v = [1, 1.5], θ = θ + 0.5 (Δ + 0.25 v)
+  assert.deepEqual([...(velocity.get("x") ?? [])], [1, 1.5]);
+  assert.deepEqual([...(next.get("x") ?? [])], [10.375, 20.6875]);
+});
