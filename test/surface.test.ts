@@ -45,6 +45,7 @@ test("the library exports exactly these names", () => {
     "mergedModel",
     "openCheckpoint",
     "openTextModel",
+    "outerStep",
     "ops",
     "passInput",
     "planSteps",

@@ -12,7 +12,7 @@ import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.t
 const root = temporaryFolder();
 const model = await writeTinyModel(join(root, "model"));
 const data = writeTinyChats(join(root, "chats.jsonl"), 24);
-const settings: AveragedInput = {
+const settings: Omit<AveragedInput, "output"> = {
   model,
   data,
   batchSize: 2,
