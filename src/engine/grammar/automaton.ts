@@ -12,7 +12,7 @@ export type Place = number;
 /** Bytes that a token may have; places that only differ in what lies further away are alike to it. */
 export const SIGHT = 32;
 /** Nodes of one grammar, and places that may be looked at for the next token. */
-const [MAX_PLACES, MAX_WORK] = [100_000, 4_000_000];
+const [MAX_PLACES, MAX_WORK] = [50_000, 1_000_000];
 /** States that are kept, with their tables of 256 bytes. */
 const MAX_STATES = 4096;
 

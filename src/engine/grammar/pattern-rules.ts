@@ -196,12 +196,14 @@ class PatternReader {
     const escapes = commonCodes(ranges, ESCAPED).flatMap(([low, high]) =>
       Array.from({ length: high - low + 1 }, (_, i) => escapeOf(low + i) ?? ""),
     );
-    return (from) => {
+    // Built once for all places where it is repeated.
+    const rule = this.#book.rule(`set ${ranges.join()}`, (start) => {
       const end = this.#book.place();
-      this.#rules.plainCharacter(from, end, plain);
-      for (const escape of escapes) this.#book.skip(this.#book.text(from, escape), end);
+      this.#rules.plainCharacter(start, end, plain);
+      for (const escape of escapes) this.#book.skip(this.#book.text(start, escape), end);
       return end;
-    };
+    });
+    return (from) => this.#book.call(from, rule);
   }
 
   #take(sign: string): boolean {
