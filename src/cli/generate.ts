@@ -3,7 +3,9 @@ import { text } from "node:stream/consumers";
 
 import { z } from "zod";
 
+import { Grammars } from "../engine/grammar/grammars.ts";
 import { UsageError } from "../errors.ts";
+import { readJson } from "../format/by-path.ts";
 import { defineCommand } from "./command.ts";
 import { servedName } from "./find-model.ts";
 import { generateBatch } from "./generate-batch.ts";
@@ -39,11 +41,15 @@ const OPTIONS = z.strictObject({
     .boolean()
     .default(false)
     .describe("Treat the prompt as a user message, in the model's chat template"),
+  jsonSchema: z
+    .string()
+    .optional()
+    .describe("With --prompt: file with a JSON schema that the text satisfies (docs/serving.md)"),
   ...GENERATION_FLAGS,
 });
 
 /** @throws UsageError "usage/flag" for flags that do not go together */
-function requireFit({ prompt, prompts, output, adapter }: z.output<typeof OPTIONS>): void {
+function requireFit({ prompt, prompts, output, adapter, jsonSchema }: z.output<typeof OPTIONS>): void {
   const refuse = (found: string, expected: string, hint: string): never => {
     throw new UsageError("usage/flag", `Cannot generate: ${found}, expected ${expected}`, { hint });
   };
@@ -51,7 +57,10 @@ function requireFit({ prompt, prompts, output, adapter }: z.output<typeof OPTION
     const found = prompt === undefined ? "there is no prompt" : "there are --prompt and --prompts";
     refuse(found, "one of --prompt and --prompts", "Give a text as --prompt, or a file as --prompts.");
   }
-  if (prompts !== undefined) return;
+  if (prompts !== undefined) {
+    if (jsonSchema === undefined) return;
+    refuse("--json-schema is given", "it beside --prompt alone", "Leave it out.");
+  }
   if (output !== undefined) refuse("--output is given", "it beside --prompts alone", "Leave it out.");
   if (adapter.length > 1) {
     refuse("there are several adapters", "one beside --prompt", "Choose one, or give --prompts.");
@@ -64,11 +73,12 @@ export const command = defineCommand({
   options: OPTIONS,
   groups: {
     model: GENERATION_GROUPS.model,
-    text: ["prompt", "prompts", "output", "chat", ...GENERATION_GROUPS.text],
+    text: ["prompt", "prompts", "output", "chat", "jsonSchema", ...GENERATION_GROUPS.text],
   },
   async run(options, io) {
     requireFit(options);
     const adapters = readAllNamed(options.adapter);
+    const schema = options.jsonSchema === undefined ? null : await readJson(options.jsonSchema);
     const prompt = options.prompt === "-" ? await text(process.stdin) : options.prompt;
     // Several are put beside the base one after another, one alone is opened with it.
     const [first] = adapters;
@@ -87,8 +97,10 @@ export const command = defineCommand({
       const ids = options.chat
         ? model.encodeChat([{ role: "user", content: prompt ?? "" }])
         : model.encodePrompt(prompt ?? "");
+      const grammar = schema && new Grammars(model.parts.origin.files).ofSchema(schema);
       const shown = showText(io);
-      const written = await model.write(ids, textRequest(options, io.signal), shown.piece);
+      const request = { ...textRequest(options, io.signal), grammar };
+      const written = await model.write(ids, request, shown.piece);
       shown.end(written.text);
       tellSpeed(written, io);
       io.emit({ event: "done", ...textEvent(written) });

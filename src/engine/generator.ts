@@ -24,7 +24,7 @@ export interface GeneratorParts {
 /** What to write after. */
 export type GenerateRequest = Pick<
   ServeRequest,
-  "promptIds" | "maxNewTokens" | "stopIds" | "sampling" | "seed" | "signal" | "onLogits"
+  "promptIds" | "maxNewTokens" | "stopIds" | "sampling" | "grammar" | "seed" | "signal" | "onLogits"
 >;
 
 /** One new token. */
