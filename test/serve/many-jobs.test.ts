@@ -14,11 +14,10 @@ import { type TinyServer, serveTiny } from "./tiny-server.ts";
 
 const root = temporaryFolder();
 const ADAPTER = "adapter_model.safetensors";
-const COMMON = { maxLength: 64, steps: 12, saveEvery: 3, batchSize: 2, weights: "float32" } as const;
+const COMMON = { maxLength: 64, steps: 8, saveEvery: 2, batchSize: 2, weights: "float32" } as const;
 const TRAININGS = [
   { kind: "text", type: "supervised", graft: { method: "lora", rank: 2, optimizer: "adamw" } },
   { kind: "preference", type: "dpo", graft: { method: "road", optimizer: "lion", schedule: "constant" } },
-  { kind: "text", type: "supervised", graft: { method: "ia3", optimizer: "sgd", learningRate: 0.01 } },
 ] as const;
 type Training = (typeof TRAININGS)[number];
 
@@ -61,7 +60,8 @@ async function until(server: TinyServer, id: string, is: (job: Job) => boolean):
   for (;;) {
     const job = await jobOf(server, id);
     if (is(job)) return job;
-    await new Promise(setImmediate);
+    // A spinning loop would take the processor from what it waits for.
+    await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
 
@@ -93,10 +93,12 @@ async function write(server: TinyServer, model: string): Promise<string> {
   return (body as { choices: [{ text: string }] }).choices[0].text;
 }
 
-test("three jobs at once train as each alone, beside texts, and their checkpoints are asked for", async () => {
-  const server = await open("many", 3);
+/** Of the jobs of the first server. */
+const ids: string[] = [];
+
+test("two jobs at once train as each alone, beside texts, and their checkpoints are asked for", async () => {
+  const server = await open("many", TRAININGS.length);
   const before = await write(server, "tiny");
-  const ids: string[] = [];
   for (const training of TRAININGS) ids.push(await create(server, training));
   const ended: string[] = [];
   const ends = ids.map((id) => until(server, id, hasSucceeded).then(() => ended.push(id)));
@@ -115,7 +117,7 @@ test("three jobs at once train as each alone, beside texts, and their checkpoint
     }
   }
   await Promise.all(ends);
-  assert.ok(runningAtOnce.has(3), `at once: ${[...runningAtOnce].join(" ")}`);
+  assert.ok(runningAtOnce.has(TRAININGS.length), `at once: ${[...runningAtOnce].join(" ")}`);
   assert.ok(asked.size > 0);
   for (const [index, training] of TRAININGS.entries()) {
     const id = ids[index] as string;
@@ -128,21 +130,16 @@ test("three jobs at once train as each alone, beside texts, and their checkpoint
 
 test("a job goes on in another server from a checkpoint, bit for bit, with the same data alone", async () => {
   const [training] = TRAININGS;
-  const from = await open("from", 1);
-  const id = await create(from, training);
-  const run = join(root, "from", "state", "jobs", id, "run");
-  await until(from, id, hasSucceeded);
-  const name = readdirSync(run).find((file) => /^checkpoint-9$/.test(file));
+  const run = join(root, "many", "state", "jobs", ids[0] as string, "run");
+  const name = readdirSync(run).find((file) => /^checkpoint-6$/.test(file));
   assert.ok(name);
   const to = await open("to", 1);
-  // Whatever a file is called there.
-  await create(to, TRAININGS[1]);
   cpSync(join(run, name), join(root, "to", "adapters", name), { recursive: true });
   const moved = await create(to, training, { resume_from: name });
   await until(to, moved, hasSucceeded);
-  assert.deepEqual(trained("to", moved), trained("from", id));
+  assert.deepEqual(trained("to", moved), trained("many", ids[0] as string));
   const told = await to.state.fineTuning?.queue.table.listEvents(moved);
-  assert.ok(told?.some(({ message }) => message === "Going on after step 9"));
+  assert.ok(told?.some(({ message }) => message === "Going on after step 6"));
   const other = await create(to, training, { resume_from: name, seed: 4 });
   await assert.rejects(until(to, other, hasSucceeded), /seed was 3, is 4/);
   await assert.rejects(create(to, training, { resume_from: "../../from" }), /404/);
