@@ -12,7 +12,8 @@ import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.t
 const root = temporaryFolder();
 const model = await writeTinyModel(join(root, "model"));
 const data = writeTinyChats(join(root, "chats.jsonl"), 24);
-const settings: Omit<AveragedInput, "output"> = {
+const settingsOf = (name: string, steps = 3): AveragedInput => ({
+  output: join(root, name),
   model,
   data,
   batchSize: 2,
@@ -24,13 +25,13 @@ const settings: Omit<AveragedInput, "output"> = {
   learningRate: 0.01,
   schedule: "linear",
   targetModules: ["q_proj"],
-  steps: 3,
-};
+  steps,
+});
 const read = (name: string): Buffer => readFileSync(join(root, name, "adapter_model.safetensors"));
-await train({ ...settings, output: join(root, "plain") });
+await train(settingsOf("plain"));
 
 test("one worker without momentum ends with the bits of plain training, over rounds of any length", async () => {
-  await trainAveraged({ ...settings, output: join(root, "one") }, { workers: 1, syncEvery: 2 });
+  await trainAveraged(settingsOf("one"), { workers: 1, syncEvery: 2 });
   assert.deepEqual(read("one"), read("plain"));
 });
 
@@ -40,14 +41,14 @@ test("two workers give the same adapter again, also when a part of it is done al
   const onEvent = (event: TrainEvent, worker: number): void => {
     if (event.event === "step") steps.push(`${worker}:${event.step}`);
   };
-  await trainAveraged({ ...settings, output: join(root, "a") }, options, { onEvent });
+  await trainAveraged(settingsOf("a"), options, { onEvent });
   assert.equal(steps.join(" "), "0:1 0:2 1:1 1:2 0:3 1:3");
   const first = read("a");
   assert.notDeepEqual(first, read("plain"));
   for (const name of ["round-3", "adapter_model.safetensors"]) {
     rmSync(join(root, "a", name), { recursive: true });
   }
-  await trainAveraged({ ...settings, output: join(root, "a") }, options);
+  await trainAveraged(settingsOf("a"), options);
   assert.deepEqual(read("a"), first);
 });
 
@@ -58,16 +59,11 @@ test("clients with data of their own count by their examples", async () => {
     writeFileSync(path, own.join("\n"));
     return path;
   });
-  const once = { ...settings, steps: 2 };
   const weights: number[] = [];
   const onEvent = (event: TrainEvent, worker: number): void => {
     if (event.event === "start") weights[worker] = event.examples;
   };
-  await trainAveraged(
-    { ...once, output: join(root, "clients") },
-    { workers: clients, syncEvery: 2 },
-    { onEvent },
-  );
+  await trainAveraged(settingsOf("clients", 2), { workers: clients, syncEvery: 2 }, { onEvent });
   const [many = 0, few = 0] = weights;
   assert.ok(many > 2 * few && few > 0);
   const numbers = (folder: string): Float32Array => {
