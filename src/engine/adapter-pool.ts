@@ -9,7 +9,7 @@ import type { ReadAdapter } from "../format/adapters/adapter.ts";
 import { nearest } from "../messages/nearest.ts";
 import type { AdapterView } from "../peft/adapter-view.ts";
 import type { Adapter } from "../peft/attach.ts";
-import { stackAdapters } from "../peft/rows.ts";
+import { RowSlots } from "../peft/row-slots.ts";
 import type { Session } from "../run/session.ts";
 import type { CacheLayout } from "./paged-cache.ts";
 import { type PagedStages, compilePaged, warmUp } from "./paged-stages.ts";
@@ -29,20 +29,21 @@ export interface HeldAdapter extends NamedAdapter {
   readonly key: string;
 }
 
-/** Adapters in one batch. */
-interface AdapterGroup {
-  /** By their place; null: nothing. */
-  readonly members: readonly (HeldAdapter | null)[];
-  readonly stages: PagedStages;
-}
-
 /** Rows that run as one. */
 export interface RowBatch {
-  readonly stages: PagedStages;
   /** Which of the rows that were asked for. */
   readonly rows: readonly number[];
-  /** Which of the adapters that lie side by side each has; null: there is one. */
-  readonly adapterOf: readonly number[] | null;
+  /**
+   * Makes programs and tensors ready for some of these rows, by what they have: no pass may run. Tells in which order they are
+   * to run; it holds until the next call.
+   */
+  prepare(rows: readonly (HeldAdapter | null)[]): Promise<PreparedRows>;
+}
+
+export interface PreparedRows {
+  readonly stages: PagedStages;
+  /** For each row of the pass, which of those that were asked for it is. */
+  readonly order: readonly number[];
 }
 
 interface Entry extends NamedAdapter {
@@ -53,9 +54,10 @@ interface Entry extends NamedAdapter {
   isGone: boolean;
 }
 
-/** A group as it grows. */
+/** Adapters that can share a batch; those of methods that cannot are alone, without slots. */
 interface Group {
-  current: AdapterGroup;
+  readonly slots: RowSlots | null;
+  readonly members: Set<HeldAdapter>;
 }
 
 export interface AdapterPoolOptions {
@@ -81,8 +83,8 @@ export class AdapterPool {
   readonly #loaded = new Map<string, Entry>();
   readonly #groups: Group[] = [];
   readonly #layout: CacheLayout;
-  /** Programs of single adapters, and of the base by the session. */
-  readonly #own = new WeakMap<Adapter | Session, Promise<PagedStages>>();
+  /** Programs of single adapters, of rows of several, and of the base by the session. */
+  readonly #stages = new WeakMap<AdapterView | Session, Promise<PagedStages>>();
   #numLoads = 0;
   /** Settled when no members are changing: one change at a time. */
   #change: Promise<unknown> = Promise.resolve();
@@ -180,50 +182,72 @@ export class AdapterPool {
 
   /** Whether keys and values of an adapter's rows depend on what follows in the prompt. */
   async isPerPrompt(held: HeldAdapter | null): Promise<boolean> {
-    const [batch] = await this.batches([held]);
-    return (await batch?.stages.blocks.isPerPrompt()) ?? false;
+    const slots = held && !this.#options.isOwnFirst ? this.#groupOf(held)?.slots : null;
+    const stages = slots ? await this.#stagesOf(slots.view) : await this.#ownStages(held?.adapter ?? null);
+    return await stages.blocks.isPerPrompt();
   }
 
   /** Puts rows into as few batches as their adapters allow; rows without one go with others. */
   async batches(rows: readonly (HeldAdapter | null)[]): Promise<RowBatch[]> {
     const [first = null, ...others] = new Set(rows);
     if (others.length === 0 && (first === null || this.#options.isOwnFirst)) {
-      const stages = await this.#ownStages(first?.adapter ?? null);
-      return [{ stages, rows: [...rows.keys()], adapterOf: null }];
+      return [this.#ownBatch(first, [...rows.keys()])];
     }
-    for (const held of new Set(rows)) {
-      if (held && !this.#groupOf(held)) await this.#alone(() => this.#join(held));
-    }
-    const batches = new Map<AdapterGroup | null, { rows: number[]; adapterOf: number[] }>();
-    const groups = rows.map((held) => (held ? (this.#groupOf(held)?.current ?? null) : null));
-    const shared = groups.find((group) => group?.members.includes(null)) ?? null;
+    for (const held of new Set(rows)) if (held) await this.#alone(() => this.#join(held));
+    const groups = rows.map((held) => (held ? (this.#groupOf(held) ?? null) : null));
+    const shared = groups.find((group) => group?.slots?.takesNone === true) ?? null;
+    const byGroup = new Map<Group | null, number[]>();
     for (const [row, held] of rows.entries()) {
       const group = held ? (groups[row] ?? null) : shared;
-      const batch = batches.get(group) ?? { rows: [], adapterOf: [] };
-      batches.set(group, batch);
-      batch.rows.push(row);
-      batch.adapterOf.push(group?.members.indexOf(held) ?? 0);
+      byGroup.set(group, [...(byGroup.get(group) ?? []), row]);
     }
-    return await Promise.all(
-      [...batches].map(async ([group, batch]) => ({
-        ...batch,
-        stages: group?.stages ?? (await this.#ownStages(null)),
-      })),
+    return [...byGroup].map(([group, own]) =>
+      group?.slots ? this.#sharedBatch(group.slots, own) : this.#ownBatch(rows[own[0] ?? 0] ?? null, own),
     );
   }
 
+  /** Rows of one adapter, or none, by its own programs. */
+  #ownBatch(held: HeldAdapter | null, own: readonly number[]): RowBatch {
+    return {
+      rows: own,
+      prepare: async (rows) => ({
+        stages: await this.#ownStages(held?.adapter ?? null),
+        order: [...rows.keys()],
+      }),
+    };
+  }
+
+  #sharedBatch(slots: RowSlots, own: readonly number[]): RowBatch {
+    return {
+      rows: own,
+      prepare: async (rows) => {
+        for (;;) {
+          const { view } = slots;
+          const stages = await this.#stagesOf(view);
+          // Who came meanwhile may have made the rows anew, and so may this.
+          const order = slots.view === view ? slots.arrange(rows.map((held) => held?.adapter ?? null)) : [];
+          if (slots.view === view) return { stages, order };
+        }
+      },
+    };
+  }
+
   #groupOf(held: HeldAdapter): Group | undefined {
-    return this.#groups.find(({ current }) => current.members.includes(held));
+    return this.#groups.find(({ members }) => members.has(held));
   }
 
   #ownStages(adapter: Adapter | null): Promise<PagedStages> {
+    return this.#stagesOf(adapter?.forWriting() ?? null);
+  }
+
+  #stagesOf(view: AdapterView | null): Promise<PagedStages> {
     const { session } = this.#options;
-    const key = adapter ?? session;
-    let stages = this.#own.get(key);
+    const key = view ?? session;
+    let stages = this.#stages.get(key);
     if (!stages) {
-      stages = compilePaged(session, adapter?.forWriting() ?? null, this.#layout);
-      stages.catch(() => this.#own.delete(key));
-      this.#own.set(key, stages);
+      stages = compilePaged(session, view, this.#layout);
+      stages.catch(() => this.#stages.delete(key));
+      this.#stages.set(key, stages);
     }
     return stages;
   }
@@ -287,30 +311,24 @@ export class AdapterPool {
 
   /** Puts an adapter into the first group that can have it, or one of its own. */
   async #join(held: HeldAdapter): Promise<void> {
-    const { session } = this.#options;
-    for (const group of this.#groups) {
-      const members = [...group.current.members, held];
-      const view = stackOrNull(session, members);
-      if (!view) continue;
-      group.current = { members, stages: await compilePaged(session, view, this.#layout) };
-      return;
+    if (this.#groupOf(held)) return;
+    let group = this.#groups.find(({ slots }) => slots?.add(held.adapter) === true);
+    if (!group) {
+      group = { slots: makeSlots(this.#options.session, held.adapter), members: new Set() };
+      this.#groups.push(group);
     }
-    const members = [null, held];
-    const view = stackOrNull(session, members);
-    const own = view ? { members, view } : { members: [held], view: held.adapter.forWriting() };
-    this.#groups.push({
-      current: { members: own.members, stages: await compilePaged(session, own.view, this.#layout) },
-    });
+    group.members.add(held);
+    // What was there before may need other programs now.
+    await (group.slots ? this.#stagesOf(group.slots.view) : this.#ownStages(held.adapter));
   }
 
   async #leave(held: HeldAdapter): Promise<void> {
-    const { session } = this.#options;
     const group = this.#groupOf(held);
     if (!group) return;
-    const members = group.current.members.filter((member) => member !== held);
-    const view = members.some((member) => member !== null) ? stackOrNull(session, members) : null;
-    if (view) group.current = { members, stages: await compilePaged(session, view, this.#layout) };
-    else this.#groups.splice(this.#groups.indexOf(group), 1);
+    group.members.delete(held);
+    const isShared = [...group.members].some(({ adapter }) => adapter === held.adapter);
+    if (!isShared) group.slots?.remove(held.adapter);
+    if (group.members.size === 0) this.#groups.splice(this.#groups.indexOf(group), 1);
   }
 
   /** Frees all adapters; nothing runs any more. */
@@ -323,14 +341,10 @@ export class AdapterPool {
   }
 }
 
-/** Adapters side by side; null when they cannot be. */
-function stackOrNull(session: Session, members: readonly (HeldAdapter | null)[]): AdapterView | null {
+/** Rows for adapters that can share a batch with this one; null: none can. */
+function makeSlots({ base }: Session, adapter: Adapter): RowSlots | null {
   try {
-    return stackAdapters(
-      session.base,
-      members.map((member) => member?.adapter ?? null),
-      { writing: true },
-    );
+    return new RowSlots(base, adapter);
   } catch (error) {
     if (error instanceof UsageError && error.code === "usage/adapter") return null;
     throw error;

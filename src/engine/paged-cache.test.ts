@@ -23,7 +23,7 @@ function sequenceOn(pages: readonly number[], numIds: number): Sequence {
 
 /** Runs the next ids of a sequence: writes the position of each in all of its numbers. */
 function run(cache: PagedCache, sequence: Sequence, count: number, mayBePiece = true): void {
-  cache.begin({ sequences: [sequence], count, adapterOf: null }, mayBePiece);
+  cache.begin({ sequences: [sequence], count }, mayBePiece);
   for (let layer = 0; layer < NUM_LAYERS; layer++) {
     const { key, value } = cache.fresh(layer);
     for (let i = 0; i < count; i++) {
@@ -38,7 +38,7 @@ function run(cache: PagedCache, sequence: Sequence, count: number, mayBePiece = 
 
 /** Positions that the cache has of a sequence, one number of each. */
 function readAll(cache: PagedCache, sequence: Sequence, mayBePiece: boolean): number[] {
-  cache.begin({ sequences: [sequence], count: 1, adapterOf: null }, mayBePiece);
+  cache.begin({ sequences: [sequence], count: 1 }, mayBePiece);
   const { key, value } = cache.past(NUM_LAYERS - 1);
   assert.deepEqual(key.data, value.data);
   const pages = cache.pages;
@@ -79,7 +79,7 @@ test("what a page held before is cleared behind its first positions, also where 
   run(cache, old, 32);
   const next = sequenceOn([0, 1], 18);
   run(cache, next, 18);
-  cache.begin({ sequences: [next], count: 1, adapterOf: null }, false);
+  cache.begin({ sequences: [next], count: 1 }, false);
   const { key } = cache.past(0);
   const [from, to] = [(2 * PAGE_TOKENS + 2) * WIDTH, 3 * PAGE_TOKENS * WIDTH];
   assert.deepEqual([...new Set(key.data.subarray(from, to))], [0]);

@@ -27,8 +27,6 @@ export type CachedModel = { readonly layers: readonly Pick<Model["layers"][numbe
 export interface PagedRows {
   readonly sequences: readonly Sequence[];
   readonly count: number;
-  /** Which adapter each row has, where several are side by side. */
-  readonly adapterOf: readonly number[] | null;
 }
 
 interface Layer {
@@ -63,7 +61,7 @@ export class PagedCache {
   #piece: { readonly start: number; readonly length: number } | null = null;
   /** 0, 1, 2, …: the positions that rows begin with. */
   #ramp = new BigInt64Array(0);
-  #rows: PagedRows = { sequences: [], count: 0, adapterOf: null };
+  #rows: PagedRows = { sequences: [], count: 0 };
 
   /** `maxPages`: how many it may grow to. */
   constructor({ layers }: CachedModel, maxPages: number) {
@@ -94,7 +92,7 @@ export class PagedCache {
   /** Says what a pass over the next ids of some rows reads. `mayBePiece`: a single row need not be read by pages. */
   begin(rows: PagedRows, mayBePiece: boolean): PassFacts {
     this.#rows = rows;
-    const { sequences, count: length, adapterOf } = rows;
+    const { sequences, count: length } = rows;
     const numRows = sequences.length;
     this.#reserve(1 + Math.max(...sequences.map(({ pages }) => Math.max(...pages))));
     const [first] = sequences as [Sequence];
@@ -134,7 +132,8 @@ export class PagedCache {
         const { numComputed, numPrompt } = sequences[row] as Sequence;
         return numComputed + index === numPrompt - 1;
       },
-      adapterOf,
+      // Row i has the i-th of the adapters that lie side by side.
+      adapterOf: null,
     };
   }
 

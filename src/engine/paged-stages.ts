@@ -33,7 +33,7 @@ export async function compilePaged(
 export async function warmUp(stages: PagedStages): Promise<void> {
   const sequence = new Sequence([0], null);
   sequence.pages.push(0);
-  const rows = { sequences: [sequence], count: 1, adapterOf: null };
+  const rows = { sequences: [sequence], count: 1 };
   const logits = await runPaged(stages, new PagedCache(stages.session.model, 1), rows, [true]);
   if (logits) stages.session.pool.release(logits);
 }

@@ -11,7 +11,7 @@ import { findMethod } from "../peft/methods.ts";
 import { AdapterPool } from "./adapter-pool.ts";
 import { pageBytes } from "./paged-cache.ts";
 import { ServingEngine } from "./serving-engine.ts";
-import type { ServeEnd, ServeRequest } from "./serve-request.ts";
+import type { ServeEnd, ServeRequest, ServedToken } from "./serve-request.ts";
 import { openTextModel, openTextParts } from "./text-model.ts";
 
 const root = temporaryFolder();
@@ -167,4 +167,28 @@ test("a text that the cache cannot hold, and an adapter that nobody knows, are r
     code: "usage/adapter",
     hint: 'Did you mean "thin"?',
   });
+});
+
+test("an adapter that is replaced writes its texts to their ends, and new ones are the new one's", async () => {
+  const engine = await open(200);
+  const promptIds = [40, 41, 42];
+  const request = { promptIds, maxNewTokens: 20, adapter: "thin" };
+  const [old, fresh] = [await alone(request), await alone({ ...request, adapter: "thick" })];
+  await model.tasks.switch(null);
+  assert.notDeepEqual(old, fresh);
+  const tokens = engine.write(request);
+  const ids = [(await tokens.next()).value as ServedToken];
+  engine.adapters.unregister("thin");
+  engine.adapters.register("thin", ADAPTERS.get("thick") as string);
+  const [next] = await Promise.all([
+    write(engine, request),
+    (async () => {
+      for await (const token of tokens) ids.push(token);
+    })(),
+  ]);
+  assert.deepEqual(
+    ids.map(({ id }) => id),
+    old,
+  );
+  assert.deepEqual(next.ids, fresh);
 });

@@ -7,7 +7,7 @@
 import { CapacityError, FailedError, assertInternal } from "../errors.ts";
 import { Random } from "../random.ts";
 import type { Session } from "../run/session.ts";
-import type { AdapterPool, HeldAdapter, RowBatch } from "./adapter-pool.ts";
+import type { AdapterPool, HeldAdapter, PreparedRows, RowBatch } from "./adapter-pool.ts";
 import type { GrammarCursor } from "./grammar/token-grammar.ts";
 import { PAGE_TOKENS, PagePool } from "./page-pool.ts";
 import { PagedCache, pageBytes } from "./paged-cache.ts";
@@ -237,22 +237,27 @@ export class ServingEngine {
   }
 
   /** Runs the next ids of a batch, and draws what follows the last of each. */
-  async #pass({ stages, rows, adapterOf }: RowBatch, jobs: readonly Job[], count: number): Promise<void> {
-    const alive = rows.flatMap((row, i) => {
-      const job = jobs[row] as Job;
-      return this.#isAlive(job) ? [{ job, place: adapterOf?.[i] ?? 0 }] : [];
-    });
-    if (alive.length === 0) return;
-    const sequences = alive.map(({ job }) => job.sequence);
-    const pools = alive.map(({ job }) => job.request.pool ?? null);
-    const wants = sequences.map(({ numPending }, i) => numPending === count && pools[i] === null);
-    const asked = { sequences, count, adapterOf: alive.map(({ place }) => place) };
+  async #pass(batch: RowBatch, jobs: readonly Job[], count: number): Promise<void> {
+    let alive = batch.rows.map((row) => jobs[row] as Job);
     try {
-      const logits = await runPaged(stages, this.#cache, asked, wants, pools);
-      let row = 0;
-      for (const [i, { job }] of alive.entries()) {
+      let prepared: PreparedRows | null = null;
+      // Who is cancelled while programs are made ready has no row.
+      while (!prepared) {
+        alive = alive.filter((job) => this.#isAlive(job));
+        if (alive.length === 0) return;
+        prepared = await batch.prepare(alive.map(({ held }) => held));
+        if (!alive.every((job) => this.#isAlive(job))) prepared = null;
+      }
+      const { stages, order } = prepared;
+      const rows = order.map((row) => alive[row] as Job);
+      const sequences = rows.map(({ sequence }) => sequence);
+      const pools = rows.map(({ request }) => request.pool ?? null);
+      const wants = sequences.map(({ numPending }, i) => numPending === count && pools[i] === null);
+      const logits = await runPaged(stages, this.#cache, { sequences, count }, wants, pools);
+      let next = 0;
+      for (const [i, job] of rows.entries()) {
         const isDrawn = wants[i] === true;
-        const own = isDrawn ? row++ : -1;
+        const own = isDrawn ? next++ : -1;
         // Who was cancelled while the batch ran has no pages any more.
         if (!this.#isAlive(job)) continue;
         this.#scheduler.computed(job.sequence, count);
@@ -261,7 +266,7 @@ export class ServingEngine {
       }
       if (logits) this.session.pool.release(logits);
     } catch (error) {
-      for (const { job } of alive) this.#fail(job, error);
+      for (const job of alive) this.#fail(job, error);
     }
   }
 

@@ -29,7 +29,7 @@ const ROWS = passInput({
 });
 
 /** One site of the batch: what all adapters give there, and what the programs read of it. */
-interface StackedSite {
+export interface StackedSite {
   readonly options: unknown;
   /** By suffix, [N, ...]. */
   readonly tensors: SiteTensors;
@@ -82,23 +82,42 @@ export function stackAdapters(
     }
     if (bound) add(constants, site, bound.spec.suffix, bound.tensor);
   }
-  const find = indexSites(sites.values());
+  return viewRows(base, batch, stacked, {
+    inputs: (layer) => inputs.get(layer) ?? {},
+    constants: (layer) => constants.get(layer) ?? {},
+    areGathered: true,
+  });
+}
+
+/** Where the programs of rows read the tensors of adapters. */
+export interface RowInputs extends Pick<AdapterView, "inputs" | "constants"> {
+  /** Whether rows pick theirs by the input `rows`; else row i of a batch has the i-th. */
+  readonly areGathered: boolean;
+}
+
+/** Makes the view of adapters side by side. */
+export function viewRows(
+  base: BaseModel,
+  batch: RowBatch<unknown>,
+  stacked: ReadonlyMap<AdaptedSite, StackedSite>,
+  { areGathered, ...feeds }: RowInputs,
+): AdapterView {
+  const find = indexSites(stacked.keys());
   const siteAt = (layer: number | null, name: string): StackedSite | undefined => {
     const site = find(layer, name);
     return site && stacked.get(site);
   };
   return {
-    inputs: (layer) => inputs.get(layer) ?? {},
-    constants: (layer) => constants.get(layer) ?? {},
+    ...feeds,
     trained: () => [],
     lookUp: (graph) => graph.rows,
     projector: (layer) => (graph, x) => {
       const site = siteAt(layer, graph.spec.name);
       if (!site) return graph.project(x);
-      const rows = graph.context(ROWS);
       const values: Record<string, Value> = {};
       for (const [suffix, { shape }] of Object.entries(site.tensors)) {
-        values[suffix] = gatherRows(graph.input(suffix, ["A", ...shape.slice(1)], "float32"), rows);
+        const input = graph.input(suffix, [areGathered ? "A" : "B", ...shape.slice(1)], "float32");
+        values[suffix] = areGathered ? gatherRows(input, graph.context(ROWS)) : input;
       }
       for (const { suffix, shape, dtype } of commonSpecs(site))
         values[suffix] = graph.input(suffix, shape, dtype);
@@ -106,7 +125,7 @@ export function stackAdapters(
     },
     signature: (layer) =>
       JSON.stringify([
-        ROWS.name,
+        areGathered ? ROWS.name : "own rows",
         ...placesOf(base.model, layer).map(({ name }) => {
           const site = siteAt(layer, name);
           // However many adapters there are, programs are the same.
@@ -146,7 +165,7 @@ function refuseWholeTensors(adapters: readonly (Adapter | null)[]): void {
 }
 
 /** The frozen tensors that come of the base alone. @throws UsageError "usage/adapter" when adapters have others there */
-function commonTensors(adapters: readonly (Adapter | null)[], { path, frozen }: AdaptedSite): Frozen {
+export function commonTensors(adapters: readonly (Adapter | null)[], { path, frozen }: AdaptedSite): Frozen {
   const common: Record<string, HostTensor> = {};
   for (const { suffix } of frozen.filter(({ saved, shared }) => !saved && !shared)) {
     for (const [index, adapter] of adapters.entries()) {
@@ -219,7 +238,7 @@ function stackTensors(tensors: readonly (HostTensor<"float32"> | null)[]): HostT
 }
 
 /** Copies a tensor to the beginning of each axis of a larger one. */
-function copyInto(
+export function copyInto(
   { shape: from, data }: HostTensor<"float32">,
   to: Float32Array,
   shape: readonly number[],

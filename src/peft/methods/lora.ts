@@ -81,7 +81,7 @@ export const lora = defineMethod<LowRankOptions, LowRankSite>({
     identity: () => NO_FACTORS,
     adapt: (site, x, values) => {
       const { down, up } = lowRankFactors(values, site.spec);
-      const y = add(site.project(x), matmul(matmul(x, down, { transB: true }), up, { transB: true }));
+      const y = add(site.project(x), matmul(matmul(x, down, { transB: true }), up));
       const bias = values[OWN_BIAS]; // [B, out]
       return bias ? add(y, reshape(bias, [bias.shape[0] as Dim, 1, site.spec.outFeatures])) : y;
     },

@@ -1,0 +1,252 @@
+/**
+ * @file Adapters of one method in the rows of a batch: row i of every tensor is that of the adapter of row i.
+ *
+ * Programs read the rows as they lie, so no step picks or copies anything; an adapter is copied when a row that is its own
+ * begins, [rows, ...] where it had another. Where one comes that has more, a larger rank or other modules, the rows are made anew.
+ */
+import { assertInternal } from "../errors.ts";
+import { numElements } from "../graph/shape.ts";
+import type { BaseModel } from "../models/base-model.ts";
+import { type HostTensor, hostTensor, zeros } from "../runtime/host-tensor.ts";
+import type { AdapterView } from "./adapter-view.ts";
+import { type Adapter, bindForm } from "./attach.ts";
+import type { AdaptedSite } from "./layout.ts";
+import type { RowBatch, RowForm } from "./method.ts";
+import { type StackedSite, commonTensors, copyInto, stackAdapters, viewRows } from "./rows.ts";
+import type { SiteTensors } from "./site.ts";
+
+/** What an adapter has at its sites, by path; null: nothing. */
+type Forms = ReadonlyMap<string, RowForm<unknown>>;
+
+type ByLayer<T> = Map<number | null, Record<string, T>>;
+
+/** The rows as they are until they are made anew. */
+interface Generation {
+  readonly stacked: Map<AdaptedSite, StackedSite>;
+  /** By layer and name of the input: the rows, what is the same in all, and what programs bind. */
+  readonly inputs: ByLayer<HostTensor<"float32">>;
+  readonly common: ByLayer<HostTensor>;
+  readonly constants: ByLayer<HostTensor>;
+  /** Rows of passes, as they were cut before. */
+  readonly cuts: Map<string, ByLayer<HostTensor>>;
+  /** What each row has; undefined: nothing that counts. */
+  rows: (Adapter | null | undefined)[];
+  /** The rows of the next pass. */
+  start: number;
+  count: number;
+  view: AdapterView | null;
+}
+
+function makeGeneration(numRows: number): Generation {
+  const [stacked, inputs, common, constants, cuts] = [new Map(), new Map(), new Map(), new Map(), new Map()];
+  const rows = Array.from<undefined>({ length: numRows });
+  return { stacked, inputs, common, constants, cuts, rows, start: 0, count: 0, view: null };
+}
+
+/** Rows that there is memory for at first. */
+const FIRST_ROWS = 4;
+
+export class RowSlots {
+  readonly #base: BaseModel;
+  readonly #batch: RowBatch<unknown>;
+  readonly #first: Adapter;
+  readonly #forms = new Map<Adapter, Forms>();
+  /** Sites of all, by path. */
+  readonly #sites = new Map<string, AdaptedSite>();
+  #now: Generation = makeGeneration(0);
+  /** Whether a row may be without an adapter. */
+  readonly takesNone: boolean;
+  /** @throws UsageError "usage/adapter" when rows of its method cannot differ */
+  constructor(base: BaseModel, first: Adapter) {
+    stackAdapters(base, [first], { writing: true });
+    const { method } = first;
+    assertInternal(method.kind === "adapter" && method.batch !== "not-batchable", "rows can differ");
+    this.#base = base;
+    this.#batch = method.batch;
+    this.#first = first;
+    this.takesNone = this.#fits([first, null]);
+    this.add(first);
+  }
+
+  /** Programs' view of the rows that were arranged last; another one when what came last has more. */
+  get view(): AdapterView {
+    const now = this.#now;
+    return (now.view ??= viewRows(this.#base, this.#batch, now.stacked, {
+      inputs: (layer) => cutRows(now, layer),
+      constants: (layer) => now.constants.get(layer) ?? {},
+      areGathered: false,
+    }));
+  }
+
+  get numMembers(): number {
+    return this.#forms.size;
+  }
+
+  has(adapter: Adapter): boolean {
+    return this.#forms.has(adapter);
+  }
+
+  /** Lets rows have an adapter; false: it cannot share a batch with those that may. */
+  add(adapter: Adapter): boolean {
+    const [other] = this.#forms.keys();
+    if (other && !this.#fits([...(this.takesNone ? [null] : []), other, adapter])) return false;
+    const forms = new Map<string, RowForm<unknown>>();
+    for (const [path, site] of adapter.sites) {
+      const known = this.#sites.get(path);
+      if (!known) this.#sites.set(path, site);
+      forms.set(path, this.#batch.form(adapter.tensorsOf(site) as SiteTensors, site.spec, site.options));
+    }
+    this.#forms.set(adapter, forms);
+    if (!this.#hasRoomFor(forms)) this.#remake(this.#now.rows.length);
+    return true;
+  }
+
+  /** Forgets an adapter, which no row of a pass has any more. */
+  remove(adapter: Adapter): void {
+    this.#forms.delete(adapter);
+    // Nothing reads it, but another must not be taken for it.
+    this.#now.rows = this.#now.rows.map((row) => (row === adapter ? undefined : row));
+  }
+
+  /**
+   * Sees to it that rows have these adapters; what the view gives is theirs until the next call. No pass may run. Tells for
+   * each row in turn which of those that were asked for it is.
+   */
+  arrange(adapters: readonly (Adapter | null)[]): readonly number[] {
+    const count = adapters.length;
+    if (count + 1 > this.#now.rows.length)
+      this.#remake(Math.max(count + 1, 2 * this.#now.rows.length, FIRST_ROWS));
+    this.#now.count = count;
+    if (count === 1) {
+      const [only = null] = adapters;
+      const found = this.#now.rows.indexOf(only);
+      // The last row is for those that come alone, so that they take nobody's place.
+      this.#now.start = found >= 0 ? found : this.#now.rows.length - 1;
+      this.#place(this.#now.start, only);
+      return [0];
+    }
+    this.#now.start = 0;
+    const order = Array.from<number | null>({ length: count }).fill(null);
+    const left = new Set(adapters.keys());
+    for (let row = 0; row < count; row++) {
+      for (const asked of left) {
+        if (adapters[asked] !== this.#now.rows[row]) continue;
+        order[row] = asked;
+        left.delete(asked);
+        break;
+      }
+    }
+    for (let row = 0; row < count; row++) {
+      if (order[row] !== null) continue;
+      const [asked = 0] = left;
+      order[row] = asked;
+      left.delete(asked);
+      this.#place(row, adapters[asked] ?? null);
+    }
+    return order as number[];
+  }
+
+  #fits(adapters: readonly (Adapter | null)[]): boolean {
+    try {
+      stackAdapters(this.#base, adapters, { writing: true });
+      return true;
+    } catch (error) {
+      if ((error as { code?: unknown }).code === "usage/adapter") return false;
+      throw error;
+    }
+  }
+
+  #place(row: number, adapter: Adapter | null): void {
+    if (this.#now.rows[row] === adapter) return;
+    const forms = adapter ? this.#forms.get(adapter) : null;
+    assertInternal(forms !== undefined, "rows may have the adapter");
+    for (const [site, { tensors }] of this.#now.stacked) {
+      const form = forms?.get(site.path) ?? this.#batch.identity(site.spec, site.options);
+      for (const [suffix, { shape, data }] of Object.entries(tensors)) {
+        const size = numElements(shape.slice(1));
+        const into = data.subarray(row * size, (row + 1) * size);
+        const own = form.tensors[suffix];
+        if (own?.data.length !== size) into.fill(0);
+        if (own) copyInto(own, into, shape.slice(1));
+      }
+    }
+    this.#now.rows[row] = adapter;
+  }
+
+  /** Whether the rows are large enough for an adapter at all of its sites. */
+  #hasRoomFor(forms: Forms): boolean {
+    return [...forms].every(([path, { tensors }]) => {
+      const stack = this.#now.stacked.get(this.#sites.get(path) as AdaptedSite);
+      return Object.entries(tensors).every(([suffix, { shape }]) => {
+        const room = stack?.tensors[suffix]?.shape.slice(1);
+        return room !== undefined && shape.every((size, axis) => size <= (room[axis] as number));
+      });
+    });
+  }
+
+  /** Makes rows for the most that any adapter has; all are to be placed again. */
+  #remake(numRows: number): void {
+    const old = this.#now.stacked;
+    // A pass may still read the old ones.
+    const now = (this.#now = makeGeneration(numRows));
+    for (const [path, site] of this.#sites) {
+      const forms = [...this.#forms.values()].flatMap((all) => all.get(path) ?? []);
+      if (this.takesNone) forms.push(this.#batch.identity(site.spec, site.options));
+      const shapes = new Map<string, number[]>();
+      const known = old.get(site)?.tensors ?? {};
+      const all = [known, ...forms.map(({ tensors }) => tensors)];
+      for (const [i, tensors] of all.entries()) {
+        for (const [suffix, tensor] of Object.entries(tensors)) {
+          const shape = (i === 0 ? tensor.shape.slice(1) : tensor.shape) as number[];
+          const most = shapes.get(suffix) ?? shape;
+          shapes.set(
+            suffix,
+            most.map((size, axis) => Math.max(size, shape[axis] as number)),
+          );
+        }
+      }
+      const tensors = Object.fromEntries(
+        [...shapes].map(([suffix, shape]) => [suffix, zeros("float32", [numRows, ...shape])]),
+      );
+      const common = commonTensors([...this.#forms.keys()], site);
+      const bound = bindForm(this.#base, this.#first.method, site, common);
+      const { options } = forms[0] as RowForm<unknown>;
+      now.stacked.set(site, { options, tensors, common, bound });
+      for (const [suffix, tensor] of Object.entries(tensors)) addTo(now.inputs, site, suffix, tensor);
+      for (const [suffix, tensor] of Object.entries(common)) {
+        if (suffix !== bound?.of) addTo(now.common, site, suffix, tensor);
+      }
+      if (bound) addTo(now.constants, site, bound.spec.suffix, bound.tensor);
+    }
+  }
+}
+
+/** What programs of a layer read in the next pass: its rows, and what all share as it is. */
+function cutRows(now: Generation, layer: number | null): Readonly<Record<string, HostTensor>> {
+  const range = `${now.start}, ${now.count}`;
+  const cuts = now.cuts.get(range) ?? new Map<number | null, Record<string, HostTensor>>();
+  now.cuts.set(range, cuts);
+  let cut = cuts.get(layer);
+  if (!cut) {
+    cut = { ...now.common.get(layer) };
+    for (const [name, { shape, data }] of Object.entries(now.inputs.get(layer) ?? {})) {
+      const width = numElements(shape.slice(1));
+      const rows = data.subarray(now.start * width, (now.start + now.count) * width);
+      cut[name] = hostTensor("float32", [now.count, ...shape.slice(1)], rows);
+    }
+    cuts.set(layer, cut);
+  }
+  return cut;
+}
+
+/** Adds a tensor of a site to those of its layer. */
+function addTo<T extends HostTensor>(
+  to: Map<number | null, Record<string, T>>,
+  { layer, spec }: AdaptedSite,
+  suffix: string,
+  tensor: T,
+): void {
+  const own = to.get(layer) ?? {};
+  to.set(layer, own);
+  own[`${spec.name}.${suffix}`] = tensor;
+}
