@@ -15,7 +15,7 @@ export interface TurnsOptions {
 }
 
 /** How fast a long block of some time ago is forgotten: blocks of one training differ, forward and back. */
-const FORGETTING = 0.05;
+const FORGETTING = 0.2;
 
 /** One training's part. */
 export interface TrainingTurns {
