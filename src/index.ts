@@ -108,6 +108,7 @@ export { train } from "./engine/train.ts";
 export { type Classification, Classifier } from "./engine/classifier.ts";
 export { Conversation } from "./engine/conversation.ts";
 export type { FinishReason } from "./engine/serve-request.ts";
+export { exportText, importText, type MovedText } from "./engine/moved-text.ts";
 export { Generator, type GenerateRequest } from "./engine/generator.ts";
 export { type ListedTask, type Task, type TaskRow, TaskSet, type TaskSetParts } from "./engine/task-set.ts";
 export {

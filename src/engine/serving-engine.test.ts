@@ -9,6 +9,7 @@ import { readAdapter } from "../format/by-path.ts";
 import { writeFolderAtomic } from "../format/files/atomic.ts";
 import { findMethod } from "../peft/methods.ts";
 import { AdapterPool } from "./adapter-pool.ts";
+import { type MovedText, exportText, importText } from "./moved-text.ts";
 import { pageBytes } from "./paged-cache.ts";
 import { ServingEngine } from "./serving-engine.ts";
 import type { ServeEnd, ServeRequest, ServedToken } from "./serve-request.ts";
@@ -192,3 +193,24 @@ test("an adapter that is replaced writes its texts to their ends, and new ones a
   );
   assert.deepEqual(next.ids, fresh);
 });
+
+for (const [name, sampling] of [
+  ["greedy", undefined],
+  ["seeded", { temperature: 1, topK: 0, topP: 1, minP: 0 }],
+] as const) {
+  test(`a ${name} text goes on in another engine with the same ids`, async () => {
+    const [here, there] = [await open(60), await open(60)];
+    const promptIds = Array.from({ length: 20 }, (_, i) => 40 + i);
+    const request = { promptIds, maxNewTokens: 24, adapter: "thick", seed: 3, ...(sampling && { sampling }) };
+    const whole = await write(here, request);
+    const begun: number[] = [];
+    for await (const { id } of here.write(request)) {
+      begun.push(id);
+      if (begun.length === 9) break;
+    }
+    const moved = JSON.parse(JSON.stringify(exportText(request, begun))) as MovedText;
+    const rest = await write(there, importText(moved));
+    assert.deepEqual([...begun, ...rest.ids], whole.ids);
+    assert.equal(rest.end.finishReason, whole.end.finishReason);
+  });
+}

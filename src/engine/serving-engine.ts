@@ -134,7 +134,7 @@ export class ServingEngine {
     const submittedMs = this.#now();
     const { model } = this.session;
     const { promptIds, adapter = null, maxNewTokens, signal } = request;
-    checkPrompt(model, promptIds);
+    checkPrompt(model, [...promptIds, ...(request.writtenIds ?? [])]);
     // The last token needs no position: nothing follows it.
     const maxLength = Math.min(promptIds.length + maxNewTokens, model.maxPositions + 1);
     this.#requireRoom(maxLength);
@@ -146,6 +146,10 @@ export class ServingEngine {
     const sequence = new Sequence(promptIds, isShared ? (held?.key ?? "base") : null, submittedMs);
     const queue = new TokenQueue<ServedToken, ServeEnd>();
     const random = new Random(request.seed ?? 0);
+    for (const id of request.writtenIds ?? []) {
+      sequence.ids.push(id);
+      if ((request.sampling ?? GREEDY).temperature > 0) random.uniform();
+    }
     const cursor = request.grammar?.begin() ?? null;
     const job: Job = { request, sequence, held, random, cursor, maxLength, queue, startedMs: null };
     const abort = (): void => this.#end(job, "aborted");
