@@ -29,7 +29,7 @@ const MAX_BLOCKS = 10;
  * prompt is read before they would be compiled.
  */
 const MANY_ROWS = 4;
-const MANY_TOKENS = 64;
+const MANY_TOKENS = 256;
 
 /** Neighbouring blocks that run as one program. */
 interface Group {

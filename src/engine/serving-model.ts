@@ -5,7 +5,6 @@
  */
 import type { Message } from "../data/messages.ts";
 import { readAdapter } from "../format/by-path.ts";
-import { Session } from "../run/session.ts";
 import type { Residency } from "../run/weights.ts";
 import { createEngine } from "../runtime/create-engine.ts";
 import { AdapterPool } from "./adapter-pool.ts";
@@ -22,6 +21,7 @@ import { findToolFormat } from "./tool-calls/tool-formats.ts";
 import type { TurnPolicy } from "./turn-policies.ts";
 import { StopStrings } from "./stop-strings.ts";
 import { openTextParts } from "./text-model.ts";
+import { openWritingSession } from "./writing-session.ts";
 
 /** What to open and how. */
 export interface OpenServingOptions {
@@ -70,8 +70,9 @@ export async function openServingModel(model: string, options: OpenServingOption
   const { name = model, chatTemplate, weights = "float32", compute = "f32" } = options;
   const parts = await openTextParts(model, { name, chatTemplate });
   const { base, checkpoint } = parts;
-  const session = new Session(createEngine({ threads: options.threads }), base, weights, {
+  const session = openWritingSession(createEngine({ threads: options.threads }), base, weights, {
     compute: chooseCompute(compute, base),
+    tokenizer: parts.tokenizer,
   });
   try {
     const read = (folder: string): ReturnType<typeof readAdapter> => readAdapter(folder, base);

@@ -11,7 +11,7 @@ import { openModel } from "../models/families.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { type Method, materializesWeight } from "../peft/method.ts";
 import { mergedModel } from "../peft/merge.ts";
-import { Session } from "../run/session.ts";
+import type { Session } from "../run/session.ts";
 import type { Residency } from "../run/weights.ts";
 import { createEngine } from "../runtime/create-engine.ts";
 import { type ComputeChoice, chooseCompute } from "./choose-compute.ts";
@@ -21,6 +21,7 @@ import { type PartsOptions, type TextParts, readParts, withTextTools } from "./m
 import { requireText } from "./require-text.ts";
 import { stopIdsOf } from "./stop-ids.ts";
 import { type Task, type TaskRow, TaskSet } from "./task-set.ts";
+import { openWritingSession } from "./writing-session.ts";
 
 /** What to open and how. */
 export interface OpenTextOptions extends PartsOptions {
@@ -73,8 +74,9 @@ export async function openTextModel(model: string, options: OpenTextOptions = {}
   const engine = createEngine({ threads: options.threads });
   const { base, adapter } = parts;
   const open = (of: BaseModel): Session =>
-    new Session(engine, of, options.weights ?? "float32", {
+    openWritingSession(engine, of, options.weights ?? "float32", {
       compute: chooseCompute(options.compute ?? "f32", of),
+      tokenizer: parts.tokenizer,
     });
   const { methods } = options;
   try {

@@ -45,6 +45,8 @@ export function blockProduct(matrix: Matrix, storage: StorageName, rule: BlockRu
   return {
     operands,
     binding: "bound",
+    // Each block of what it multiplies has a scale of its own.
+    unsmoothed: true,
     prepare: async (reader, memory) => {
       const stored = form ? await reader.stored() : await roundedTo(rule.rounded, matrix, reader);
       const codes = memory(suffixes.codes) as HostTensor<"uint8">;

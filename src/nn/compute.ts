@@ -62,6 +62,8 @@ export interface Product extends Preparation {
   project(x: Value, operands: OperandValues): Value;
   /** W [out, in] in float32, for methods that compute with the weight itself. */
   dense(operands: OperandValues): Value;
+  /** It takes what it multiplies as it is, whatever factors there are. */
+  readonly unsmoothed?: true;
 }
 
 /** A way to compute products with frozen matrices. */

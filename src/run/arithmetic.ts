@@ -55,7 +55,8 @@ export function arithmeticOf(
     const product = tensor in own ? null : rule.product(site, storage);
     if (product) products.set(tensor, product);
     const isMeasured = smoothing?.has(model.blockPrefix(layer) + tensor) === true;
-    const isSmoothed = product !== null && rule.smoothing !== undefined && isMeasured;
+    const canBe = product !== null && rule.smoothing !== undefined && product.unsmoothed !== true;
+    const isSmoothed = canBe && isMeasured;
     if (isSmoothed) smoothed.add(tensor);
     kinds.push(product ? `${storage}${isSmoothed ? ", smoothed" : ""}` : f32.name);
   }

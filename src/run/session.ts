@@ -58,6 +58,8 @@ export interface SessionOptions {
   readonly memory?: VectorMemory;
   /** Factors on what matrices multiply, measured for this arithmetic; none unless given. */
   readonly smoothing?: Smoothing;
+  /** Measures those for products of many tokens, when they are first needed; there are none unless given. */
+  readonly measureMany?: () => Promise<Smoothing>;
 }
 
 /** What a program is compiled from. */
@@ -76,7 +78,9 @@ export class Session {
   /** Tables of floats outside the blocks that are larger stay as they are stored; their rows are read when they are used. */
   readonly maxTableBytes: number;
   readonly compute: Compute;
-  readonly smoothing: Smoothing;
+  readonly #smoothing: Map<string, HostTensor<"float32">>;
+  readonly #measureMany: SessionOptions["measureMany"];
+  #measured: Promise<void> | null = null;
   /** Rows of such a table that are in float32 at a time. */
   readonly sliceRows: number;
   /** Tables of rotary positions. */
@@ -99,19 +103,33 @@ export class Session {
       compute = f32,
       memory = RESIDENT,
       smoothing = new Map(),
+      measureMany,
     }: SessionOptions = {},
   ) {
     this.engine = engine;
     this.base = base;
     this.maxTableBytes = maxTableBytes;
     this.compute = compute;
-    this.smoothing = smoothing;
+    this.#smoothing = new Map(smoothing);
+    this.#measureMany = measureMany;
     this.sliceRows = sliceRows;
-    this.weights = new Weights(base, residency, { memory, smoothing });
+    this.weights = new Weights(base, residency, { memory, smoothing: this.#smoothing });
   }
 
   get model(): Model {
     return this.base.model;
+  }
+
+  get smoothing(): Smoothing {
+    return this.#smoothing;
+  }
+
+  /** Measures the factors for products of many tokens, once; to be called before programs of them are made. */
+  async prepareMany(): Promise<void> {
+    const measure = async (): Promise<void> => {
+      for (const [name, factors] of (await this.#measureMany?.()) ?? []) this.#smoothing.set(name, factors);
+    };
+    await (this.#measured ??= measure());
   }
 
   /** Whether a tensor outside the blocks is never held whole in float32: a large one of floats, or a quantized one. */

@@ -18,7 +18,7 @@ import type { Smoothing } from "./weights.ts";
 export async function measureSmoothing(
   engine: Engine,
   base: BaseModel,
-  { smoothing }: Compute,
+  { smoothing }: Pick<Compute, "smoothing">,
   { input, facts }: { readonly input: ModelInput; readonly facts: PassFacts },
 ): Promise<Smoothing> {
   const measured = new Map<string, HostTensor<"float32">>();

@@ -6,11 +6,20 @@ import { blockProduct } from "../block-product.ts";
 import type { Compute } from "../compute.ts";
 import { int8Forward } from "./int8.ts";
 
+const byCodes: Compute["product"] = (matrix, storage) =>
+  blockProduct(matrix, storage, { takes: () => true, rounded: "q8_0" });
+
 export const direct: Compute = {
   name: "direct",
   summary:
     "The codes of a file of few bits as they are, with 8-bit activations, for writing text: those of 4 bits in 4, all others in 8, weights that are kept otherwise rounded to 8; the head too. Where several texts are written at once, or a long prompt is read, as int8.",
-  product: (matrix, storage) => blockProduct(matrix, storage, { takes: () => true, rounded: "q8_0" }),
-  many: int8Forward,
+  product: byCodes,
+  many: {
+    ...int8Forward,
+    // What comes out of a gated MLP has outliers in its weights, which one scale for a row of them cannot hold: three
+    // quarters of what rounding costs (docs/log.md).
+    product: (matrix, storage) =>
+      matrix.role === "down" ? byCodes(matrix, storage) : int8Forward.product(matrix, storage),
+  },
   hasHead: true,
 };

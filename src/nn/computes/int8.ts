@@ -66,8 +66,10 @@ function largestOfColumns(x: Value): Value {
 
 /** Divides the columns of rows [out, in] by numbers. */
 function divideColumns(rows: Float32Array, by: Float32Array): void {
-  for (let i = 0; i < rows.length; i += by.length) {
-    for (let k = 0; k < by.length; k++) rows[i + k]! /= by[k]!;
+  // Multiplying takes a fraction of the time, and is a 2^-24th off.
+  const factors = Float64Array.from(by, (one) => 1 / one);
+  for (let i = 0; i < rows.length; i += factors.length) {
+    for (let k = 0; k < factors.length; k++) rows[i + k] = rows[i + k]! * factors[k]!;
   }
 }
 
@@ -138,9 +140,10 @@ function forwardProduct(matrix: Matrix): Product {
 /** Rounds a row to codes; returns the scale. */
 function roundRow(row: Float32Array, into: Int8Array): number {
   let largest = 0;
-  for (const value of row) largest = Math.max(largest, Math.abs(value));
+  for (let k = 0; k < row.length; k++) largest = Math.max(largest, Math.abs(row[k]!));
   const scale = Math.fround(largest / INT8_LARGEST) || 1;
-  for (let k = 0; k < row.length; k++) into[k] = Math.round((row[k] as number) / scale);
+  const steps = 1 / scale;
+  for (let k = 0; k < row.length; k++) into[k] = Math.round(row[k]! * steps);
   return scale;
 }
 

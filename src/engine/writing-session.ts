@@ -1,0 +1,43 @@
+/**
+ * @file Opens a session to write text with. Products of many tokens in 8 bits are smoothed by a text of our own: whoever
+ * writes has no data to measure by, and which channels are large depends little on the text (docs/log.md).
+ */
+import type { Tokenizer } from "../data/tokenizer.ts";
+import type { BaseModel } from "../models/base-model.ts";
+import type { Compute } from "../nn/compute.ts";
+import { Session } from "../run/session.ts";
+import { measureSmoothing } from "../run/smoothing.ts";
+import type { Residency, Smoothing } from "../run/weights.ts";
+import type { Engine } from "../runtime/engine.ts";
+import { hostTensor } from "../runtime/host-tensor.ts";
+import { continuation } from "./prompt.ts";
+
+/** Prose, talk, numbers, code. */
+const TEXT = `The old house by the river had stood empty for years. "Who lives there?" she asked, and nobody answered. \
+In 1987, the company sold 3,214 machines for $12.50 each; the total was 40175. def add(a, b):
+    return a + b
+
+Water boils at 100 degrees. The president of the council said that the new law would take effect on 1 March 2004. \
+First, cut the onions, then fry them in butter until they are soft. Question: How many apples are left? \
+Answer: There are 5 apples left, because 12 - 7 = 5.`;
+
+/** Opens it; the caller releases it. */
+export function openWritingSession(
+  engine: Engine,
+  base: BaseModel,
+  residency: Residency,
+  { compute, tokenizer }: { readonly compute: Compute; readonly tokenizer: Tokenizer },
+): Session {
+  const measureMany = async (): Promise<Smoothing> => {
+    const { maxPositions, numOutputs } = base.model;
+    const ids = tokenizer
+      .encode(TEXT, { addSpecialTokens: false })
+      .filter((id) => id < numOutputs)
+      .slice(0, maxPositions);
+    if (ids.length === 0) return new Map();
+    const input = hostTensor("int64", [1, ids.length], BigInt64Array.from(ids, BigInt));
+    const facts = continuation(0, ids.length, false);
+    return await measureSmoothing(engine, base, compute.many ?? {}, { input, facts });
+  };
+  return new Session(engine, base, residency, { compute, measureMany });
+}
