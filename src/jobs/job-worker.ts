@@ -68,6 +68,7 @@ export class JobWorker {
       try {
         const taken = await queue.take(base, owner, leaseMs);
         if (taken) {
+          this.#wakes.delete(wake);
           await this.#work(taken, askedMs);
           continue;
         }
@@ -75,6 +76,7 @@ export class JobWorker {
         onTrouble(error);
       }
       if (!this.#closed.signal.aborted) await clock.sleep(pollMs, wake.signal);
+      this.#wakes.delete(wake);
     }
   }
 
