@@ -9,6 +9,7 @@ import { test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { newJob } from "../../test/jobs/new-job.ts";
+import { ADAPTER_FILE, addTrainingFile, trainAlone } from "../../test/jobs/train-alone.ts";
 import { runMain } from "../../test/run-main.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../test/tiny-model.ts";
 import { openPostgres } from "../jobs/database/postgres.ts";
@@ -16,12 +17,10 @@ import { prepareTables } from "../jobs/database/schema.ts";
 import { SqlJobs } from "../jobs/database/sql-jobs.ts";
 import { JobQueue } from "../jobs/job-queue.ts";
 import { StateFolder } from "../jobs/state-folder.ts";
-import { train } from "../train/trainer.ts";
 
 const MAIN = fileURLToPath(new URL("../../bin/graft.js", import.meta.url));
 const URL_OF_TESTS = process.env["GRAFT_TEST_DATABASE"];
 const skip = URL_OF_TESTS === undefined && "GRAFT_TEST_DATABASE is not set";
-const RESULT = "adapter_model.safetensors";
 
 /** Starts a worker; `took` settles when it has a job. */
 function start(words: readonly string[]) {
@@ -48,18 +47,7 @@ test(
     await prepareTables(database);
     const table = new SqlJobs(database);
     const files = new StateFolder(join(root, "state"));
-    await files.addFile(
-      {
-        id: "file-1",
-        object: "file",
-        bytes: 1,
-        created_at: 1,
-        filename: "a.jsonl",
-        purpose: "x",
-        status: "processed",
-      },
-      readFileSync(data),
-    );
+    await addTrainingFile(files, data);
     let numIds = 0;
     const queue = new JobQueue({ table, maxWaiting: 9, now: () => 7, newId: () => `test-${numIds++}` });
     const words = ["--model", model, "--chat-template", "chatml", "--database", url, "--files", files.path];
@@ -86,20 +74,9 @@ test(
     other?.child.kill("SIGTERM");
     const [status] = (await once(other?.child as NonNullable<typeof other>["child"], "close")) as [number];
     assert.equal(status, 0);
-    const whole = join(root, "whole");
-    await train({
-      ...settings,
-      model,
-      data,
-      output: whole,
-      seed: 3,
-      threads: 1,
-      weights: "float32",
-      chatTemplate: "chatml",
-    });
     assert.deepEqual(
-      readFileSync(join(files.runFolder("ftjob-1", row.folder), RESULT)),
-      readFileSync(join(whole, RESULT)),
+      readFileSync(join(files.runFolder("ftjob-1", row.folder), ADAPTER_FILE)),
+      await trainAlone({ ...settings, model, data, output: join(root, "whole") }),
     );
     const told = (await table.listEvents("ftjob-1")).map(({ message }) => message);
     assert.equal(told.filter((message) => message.startsWith("The job has succeeded")).length, 1);

@@ -189,11 +189,12 @@ export class AdapterPool {
 
   /** Puts rows into as few batches as their adapters allow; rows without one go with others. */
   async batches(rows: readonly (HeldAdapter | null)[]): Promise<RowBatch[]> {
-    const [first = null, ...others] = new Set(rows);
+    const asked = new Set(rows);
+    const [first = null, ...others] = asked;
     if (others.length === 0 && (first === null || this.#options.isOwnFirst)) {
       return [this.#ownBatch(first, [...rows.keys()])];
     }
-    for (const held of new Set(rows)) if (held) await this.#alone(() => this.#join(held));
+    for (const held of asked) if (held) await this.#alone(() => this.#join(held));
     const groups = rows.map((held) => (held ? (this.#groupOf(held) ?? null) : null));
     const shared = groups.find((group) => group?.slots?.takesNone === true) ?? null;
     const byGroup = new Map<Group | null, number[]>();

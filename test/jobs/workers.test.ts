@@ -15,33 +15,20 @@ import { placesFor } from "../../src/jobs/places.ts";
 import { StateFolder } from "../../src/jobs/state-folder.ts";
 import { systemClock } from "../../src/jobs/system-clock.ts";
 import { trainJob } from "../../src/jobs/train-job.ts";
-import { train } from "../../src/train/trainer.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
 import { MemoryJobs } from "./memory-jobs.ts";
 import { newJob } from "./new-job.ts";
+import { ADAPTER_FILE, addTrainingFile, trainAlone } from "./train-alone.ts";
 
 const root = temporaryFolder();
 const model = await writeTinyModel(join(root, "model"));
 const chats = writeTinyChats(join(root, "chats.jsonl"), 24);
 const files = new StateFolder(join(root, "state"));
-await files.addFile(
-  {
-    id: "file-1",
-    object: "file",
-    bytes: 1,
-    created_at: 1,
-    filename: "a.jsonl",
-    purpose: "x",
-    status: "processed",
-  },
-  readFileSync(chats),
-);
+await addTrainingFile(files, chats);
 const graft = { maxLength: 64, saveEvery: 2, steps: 8, batchSize: 2 };
 const open = { compute: "f32", weights: "float32", chatTemplate: "chatml", threads: 1 } as const;
-await train({ ...graft, ...open, model, data: chats, output: join(root, "alone"), seed: 3 });
-const RESULT = "adapter_model.safetensors";
-const alone = readFileSync(join(root, "alone", RESULT));
-const read = (id: string, run: string): Buffer => readFileSync(join(files.runFolder(id, run), RESULT));
+const alone = await trainAlone({ ...graft, ...open, model, data: chats, output: join(root, "alone") });
+const read = (id: string, run: string): Buffer => readFileSync(join(files.runFolder(id, run), ADAPTER_FILE));
 
 let numIds = 0;
 interface Parts {
@@ -123,7 +110,7 @@ test("a worker that stalls past its lease stops at its next step and writes noth
   const row = await table.read("ftjob-1");
   assert.equal(row?.folder, `run-${row?.token}`);
   assert.deepEqual(read("ftjob-1", row?.folder ?? ""), alone);
-  assert.ok(!existsSync(join(files.runFolder("ftjob-1", "run"), RESULT)));
+  assert.ok(!existsSync(join(files.runFolder("ftjob-1", "run"), ADAPTER_FILE)));
   assert.deepEqual(
     readdirSync(files.runFolder("ftjob-1", "run")).filter((name) => name.startsWith("checkpoint-")),
     written.filter((name) => name.startsWith("checkpoint-")),

@@ -4,11 +4,11 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import OpenAI, { toFile } from "openai";
-import { train } from "../../src/train/trainer.ts";
 import { listen } from "../../src/server/listen.ts";
 import { MemoryJobs } from "../jobs/memory-jobs.ts";
 import { temporaryFolder, writeTinyChats } from "../tiny-model.ts";
 import { type TinyServer, serveTiny } from "./tiny-server.ts";
+import { ADAPTER_FILE, trainAlone } from "../jobs/train-alone.ts";
 
 const root = temporaryFolder();
 const chats = writeTinyChats(join(root, "chats.jsonl"), 24);
@@ -70,25 +70,12 @@ const request = (training_file: string, graft: object = SETTINGS): OpenAI.FineTu
   }) as OpenAI.FineTuning.JobCreateParams;
 
 /** What the same training gives in a process of its own. */
-async function alone(name: string, more: object = {}): Promise<Buffer> {
-  const output = join(root, name);
-  await train({
-    model: join(root, "model"),
-    data: chats,
-    output,
-    batchSize: 2,
-    seed: 3,
-    threads: 1,
-    weights: "float32",
-    chatTemplate: "chatml",
-    ...SETTINGS,
-    ...more,
-  });
-  return readFileSync(join(output, "adapter_model.safetensors"));
+function alone(name: string, more: object = {}): Promise<Buffer> {
+  const places = { model: join(root, "model"), data: chats, output: join(root, name) };
+  return trainAlone({ ...places, batchSize: 2, ...SETTINGS, ...more });
 }
 
-const trained = (id: string): Buffer =>
-  readFileSync(join(root, "state", "jobs", id, "run", "adapter_model.safetensors"));
+const trained = (id: string): Buffer => readFileSync(join(root, "state", "jobs", id, "run", ADAPTER_FILE));
 
 test("a job trains beside texts, as in a process of its own, and its result is asked for by its name", async () => {
   const file = await upload();

@@ -7,13 +7,12 @@ import { cpSync, mkdirSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import type { Job } from "../../src/jobs/job.ts";
-import { train } from "../../src/train/trainer.ts";
 import { temporaryFolder } from "../tiny-model.ts";
 import { writeTinyRows } from "../tiny-rows.ts";
 import { type TinyServer, serveTiny } from "./tiny-server.ts";
+import { ADAPTER_FILE, trainAlone } from "../jobs/train-alone.ts";
 
 const root = temporaryFolder();
-const ADAPTER = "adapter_model.safetensors";
 const COMMON = { maxLength: 64, steps: 8, saveEvery: 2, batchSize: 2, weights: "float32" } as const;
 const TRAININGS = [
   { kind: "text", type: "supervised", graft: { method: "lora", rank: 2, optimizer: "adamw" } },
@@ -67,23 +66,18 @@ async function until(server: TinyServer, id: string, is: (job: Job) => boolean):
 
 const hasSucceeded = ({ status }: Job): boolean => status === "succeeded";
 const trained = (name: string, id: string): Buffer =>
-  readFileSync(join(root, name, "state", "jobs", id, "run", ADAPTER));
+  readFileSync(join(root, name, "state", "jobs", id, "run", ADAPTER_FILE));
 
 /** What the same training gives in a process of its own. */
-async function alone(training: Training, name: string): Promise<Buffer> {
-  const output = join(root, "alone", name);
-  await train({
+function alone(training: Training, name: string): Promise<Buffer> {
+  return trainAlone({
     model: join(root, "many", "model"),
     data: dataOf(training),
-    output,
-    seed: 3,
-    threads: 1,
-    chatTemplate: "chatml",
+    output: join(root, "alone", name),
     ...(training.type === "supervised" ? {} : { objective: training.type }),
     ...COMMON,
     ...training.graft,
   });
-  return readFileSync(join(output, ADAPTER));
 }
 
 async function write(server: TinyServer, model: string): Promise<string> {

@@ -17,9 +17,6 @@ export interface Source {
 /** Schemas that must all hold; none: anything does. */
 export type View = readonly Source[];
 
-/** The view that nothing satisfies. */
-export const NEVER: View = [{ schema: false, path: "#false" }];
-
 export interface Shape {
   /** "number" includes "integer". */
   readonly types: ReadonlySet<JsonType>;
