@@ -10,6 +10,7 @@ import { Session } from "../src/run/session.ts";
 import { createEngine } from "../src/runtime/create-engine.ts";
 import { defineBenchmark } from "./bench.ts";
 import { interleave } from "./interleave.ts";
+import { findModel } from "./peers.ts";
 import { median, ratioOf, roundedSpread, showRatio } from "./statistics.ts";
 
 /** Adapters of a side: method and options; null: none. */
@@ -18,6 +19,8 @@ const KINDS: Readonly<Record<string, readonly [method: string, options: object]>
   ia3: ["ia3", {}],
   "lora 8": ["lora", { rank: 8 }],
   "lora 32": ["lora", { rank: 32 }],
+  vera: ["vera", {}],
+  dora: ["dora", { rank: 8 }],
 };
 
 export const benchmark = defineBenchmark({
@@ -31,10 +34,11 @@ export const benchmark = defineBenchmark({
     compute: { value: "f32", help: "arithmetic of the products" },
     rounds: { value: 3, help: "runs of each side" },
     threads: { value: 0, help: "threads of an operation; 0: all processors" },
+    processor: { value: false, help: "counts seconds of processor time, which other programs disturb less" },
   },
   async run(values, context) {
     const engine = createEngine(values.threads === 0 ? {} : { threads: values.threads });
-    const { base, checkpoint } = await loadModel(values.model);
+    const { base, checkpoint } = await loadModel(await findModel(values.model, context));
     const compute = COMPUTES[values.compute as keyof typeof COMPUTES];
     const session = new Session(engine, base, "float32", { compute });
     const read = async (path: string) => {
@@ -69,15 +73,23 @@ export const benchmark = defineBenchmark({
     const rows = Array.from({ length: values.rows }, (_, row) => row);
     let numRuns = 0;
     const speed = async (run: (seed: number) => Promise<void>): Promise<number> => {
-      const startedMs = performance.now();
+      const startedMs = nowMs(values.processor);
       await run(numRuns++);
-      return (1000 * values.rows * values.tokens) / (performance.now() - startedMs);
+      return (1000 * values.rows * values.tokens) / (nowMs(values.processor) - startedMs);
     };
     const together = (nameOf: (row: number) => string | null) => (): Promise<number> =>
       speed(async (seed) => void (await Promise.all(rows.map((row) => write(row, seed, nameOf(row))))));
     const sides = {
       none: together(() => null),
       ...Object.fromEntries(kinds.map((kind) => [kind, together((row) => `${kind} ${row}`)])),
+      mixed: together((row) => `${kinds[row % kinds.length]} ${row}`),
+      "mixed, passes in turn": () =>
+        speed(async (seed) => {
+          for (const [index, kind] of kinds.entries()) {
+            const own = rows.filter((row) => row % kinds.length === index);
+            await Promise.all(own.map((row) => write(row, seed, `${kind} ${row}`)));
+          }
+        }),
       [`${kinds[0]}, one after another`]: () =>
         speed(async (seed) => {
           for (const row of rows) await write(row, seed, `${kinds[0]} ${row}`);
@@ -110,3 +122,10 @@ export const benchmark = defineBenchmark({
     };
   },
 });
+
+/** Milliseconds of the clock, or of processors. */
+function nowMs(isProcessor: boolean): number {
+  if (!isProcessor) return performance.now();
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}

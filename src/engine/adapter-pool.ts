@@ -9,6 +9,7 @@ import type { ReadAdapter } from "../format/adapters/adapter.ts";
 import { nearest } from "../messages/nearest.ts";
 import type { AdapterView } from "../peft/adapter-view.ts";
 import type { Adapter } from "../peft/attach.ts";
+import { arrangeRows, mixViews } from "../peft/mixed-rows.ts";
 import { RowSlots } from "../peft/row-slots.ts";
 import type { Session } from "../run/session.ts";
 import type { CacheLayout } from "./paged-cache.ts";
@@ -60,6 +61,12 @@ interface Group {
   readonly members: Set<HeldAdapter>;
 }
 
+/** Several methods side by side. */
+interface Mix {
+  readonly views: readonly AdapterView[];
+  readonly view: AdapterView;
+}
+
 export interface AdapterPoolOptions {
   readonly session: Session;
   /** Reads the adapter in a folder onto the base; without it none can be asked for by name. */
@@ -82,6 +89,7 @@ export class AdapterPool {
   /** Those in memory, by key. */
   readonly #loaded = new Map<string, Entry>();
   readonly #groups: Group[] = [];
+  #mixes: Mix[] = [];
   readonly #layout: CacheLayout;
   /** Programs of single adapters, of rows of several, and of the base by the session. */
   readonly #stages = new WeakMap<AdapterView | Session, Promise<PagedStages>>();
@@ -195,15 +203,15 @@ export class AdapterPool {
       return [this.#ownBatch(first, [...rows.keys()])];
     }
     for (const held of asked) if (held) await this.#alone(() => this.#join(held));
-    const groups = rows.map((held) => (held ? (this.#groupOf(held) ?? null) : null));
-    const shared = groups.find((group) => group?.slots?.takesNone === true) ?? null;
-    const byGroup = new Map<Group | null, number[]>();
+    const byKey = new Map<Group | null, number[]>();
     for (const [row, held] of rows.entries()) {
-      const group = held ? (groups[row] ?? null) : shared;
-      byGroup.set(group, [...(byGroup.get(group) ?? []), row]);
+      const group = held ? (this.#groupOf(held) ?? null) : null;
+      // Null are those that share a batch with rows without an adapter.
+      const key = group?.slots?.takesNone === true ? null : group;
+      byKey.set(key, [...(byKey.get(key) ?? []), row]);
     }
-    return [...byGroup].map(([group, own]) =>
-      group?.slots ? this.#sharedBatch(group.slots, own) : this.#ownBatch(rows[own[0] ?? 0] ?? null, own),
+    return [...byKey].map(([group, own]) =>
+      group && !group.slots ? this.#ownBatch(rows[own[0] ?? 0] ?? null, own) : this.#sharedBatch(own),
     );
   }
 
@@ -218,19 +226,40 @@ export class AdapterPool {
     };
   }
 
-  #sharedBatch(slots: RowSlots, own: readonly number[]): RowBatch {
+  /** Rows of adapters side by side, and of none where each method can have such. */
+  #sharedBatch(own: readonly number[]): RowBatch {
     return {
       rows: own,
       prepare: async (rows) => {
+        const adapters = rows.map((held) => held?.adapter ?? null);
+        const slots = this.#groups.flatMap((group) =>
+          group.slots && rows.some((held) => held && group.members.has(held)) ? [group.slots] : [],
+        );
+        if (slots.length === 0) return { stages: await this.#ownStages(null), order: [...rows.keys()] };
         for (;;) {
-          const { view } = slots;
-          const stages = await this.#stagesOf(view);
+          const views = slots.map(({ view }) => view);
+          const areSame = (): boolean => slots.every(({ view }, i) => view === views[i]);
+          const stages = await this.#stagesOf(this.#viewOf(views));
           // Who came meanwhile may have made the rows anew, and so may this.
-          const order = slots.view === view ? slots.arrange(rows.map((held) => held?.adapter ?? null)) : [];
-          if (slots.view === view) return { stages, order };
+          const order = areSame() ? arrangeRows(slots, adapters) : [];
+          if (areSame()) return { stages, order };
         }
       },
     };
+  }
+
+  /** The view of several methods side by side, or of one as it is; the same at every call. */
+  #viewOf(views: readonly AdapterView[]): AdapterView {
+    const [only] = views;
+    if (only && views.length === 1) return only;
+    const isKnown = (mix: Mix): boolean => mix.views.every((view, i) => view === views[i]);
+    let mix = this.#mixes.find((each) => each.views.length === views.length && isKnown(each));
+    if (!mix) {
+      mix = { views, view: mixViews(views) };
+      const areAlive = new Set(this.#groups.map(({ slots }) => slots?.view));
+      this.#mixes = [...this.#mixes.filter((each) => each.views.every((view) => areAlive.has(view))), mix];
+    }
+    return mix.view;
   }
 
   #groupOf(held: HeldAdapter): Group | undefined {

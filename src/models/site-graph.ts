@@ -29,6 +29,22 @@ export interface SiteGraph {
   save(name: string, value: Value, how?: { readonly insteadOfOutput: boolean }): Value;
 }
 
+/** A site whose projection is built by another projector, so that several may sit there; its inputs are told apart by a suffix. */
+export function withProjector(site: SiteGraph, project: SiteGraph["project"], suffix: string): SiteGraph {
+  return {
+    spec: site.spec,
+    bias: site.bias,
+    dropout: (x, probability) => site.dropout(x, probability),
+    context: (input) => site.context(input),
+    save: (name, value, how) => site.save(name, value, how),
+    get weight() {
+      return site.weight;
+    },
+    project,
+    input: (name, shape, dtype) => site.input(name + suffix, shape, dtype),
+  };
+}
+
 /** The frozen parts of a look-up of embeddings and what may be built around them. */
 export interface LookupGraph {
   readonly spec: SiteSpec;

@@ -108,42 +108,24 @@ export class RowSlots {
     this.#now.rows = this.#now.rows.map((row) => (row === adapter ? undefined : row));
   }
 
-  /**
-   * Sees to it that rows have these adapters; what the view gives is theirs until the next call. No pass may run. Tells for
-   * each row in turn which of those that were asked for it is.
-   */
-  arrange(adapters: readonly (Adapter | null)[]): readonly number[] {
-    const count = adapters.length;
+  /** What each row has; undefined: nothing that counts. */
+  get rows(): readonly (Adapter | null | undefined)[] {
+    return this.#now.rows;
+  }
+
+  /** Sees to it that there are so many rows, and one more for those that come alone, so that they take nobody's place. */
+  reserve(count: number): void {
     if (count + 1 > this.#now.rows.length)
       this.#remake(Math.max(count + 1, 2 * this.#now.rows.length, FIRST_ROWS));
-    this.#now.count = count;
-    if (count === 1) {
-      const [only = null] = adapters;
-      const found = this.#now.rows.indexOf(only);
-      // The last row is for those that come alone, so that they take nobody's place.
-      this.#now.start = found >= 0 ? found : this.#now.rows.length - 1;
-      this.#place(this.#now.start, only);
-      return [0];
+  }
+
+  /** Gives the next pass rows from `start` on, with these adapters; those that it does not know have none here. */
+  place(start: number, adapters: readonly (Adapter | null)[]): void {
+    this.#now.start = start;
+    this.#now.count = adapters.length;
+    for (const [i, adapter] of adapters.entries()) {
+      this.#place(start + i, adapter && this.has(adapter) ? adapter : null);
     }
-    this.#now.start = 0;
-    const order = Array.from<number | null>({ length: count }).fill(null);
-    const left = new Set(adapters.keys());
-    for (let row = 0; row < count; row++) {
-      for (const asked of left) {
-        if (adapters[asked] !== this.#now.rows[row]) continue;
-        order[row] = asked;
-        left.delete(asked);
-        break;
-      }
-    }
-    for (let row = 0; row < count; row++) {
-      if (order[row] !== null) continue;
-      const [asked = 0] = left;
-      order[row] = asked;
-      left.delete(asked);
-      this.#place(row, adapters[asked] ?? null);
-    }
-    return order as number[];
   }
 
   #fits(adapters: readonly (Adapter | null)[]): boolean {
@@ -158,8 +140,7 @@ export class RowSlots {
 
   #place(row: number, adapter: Adapter | null): void {
     if (this.#now.rows[row] === adapter) return;
-    const forms = adapter ? this.#forms.get(adapter) : null;
-    assertInternal(forms !== undefined, "rows may have the adapter");
+    const forms = adapter && this.#forms.get(adapter);
     for (const [site, { tensors }] of this.#now.stacked) {
       const form = forms?.get(site.path) ?? this.#batch.identity(site.spec, site.options);
       for (const [suffix, { shape, data }] of Object.entries(tensors)) {

@@ -1,0 +1,92 @@
+/**
+ * @file Adapters of several methods in the rows of one batch: each method does its part on all rows, which leaves those of
+ * the others as they are.
+ *
+ * A projection is that of the first method around the base's, that of the second around both, and so on; so the base's
+ * product is there once, and programs are told apart by the methods that they have.
+ */
+import { assertInternal } from "../errors.ts";
+import type { Value } from "../graph/graph.ts";
+import { withProjector } from "../models/site-graph.ts";
+import type { HostTensor } from "../runtime/host-tensor.ts";
+import type { AdapterView } from "./adapter-view.ts";
+import type { Adapter } from "./attach.ts";
+import type { RowSlots } from "./row-slots.ts";
+
+/** What an input of one of several views has behind its name. */
+const suffixOf = (index: number): string => `@${index}`;
+
+type Tensors = Readonly<Record<string, HostTensor>>;
+
+/** Makes one view of several, which agree on what adapters the rows have. */
+export function mixViews(views: readonly AdapterView[]): AdapterView {
+  return {
+    trained: () => [],
+    lookUp: (graph) => graph.rows,
+    projector: (layer) => (graph, x) => {
+      const projectors = views.map((view) => view.projector(layer));
+      let project = (value: Value): Value => graph.project(value);
+      for (const [index, projector] of projectors.entries()) {
+        const site = withProjector(graph, project, suffixOf(index));
+        project = (value) => projector(site, value);
+      }
+      return project(x);
+    },
+    signature: (layer) => JSON.stringify(views.map((view) => view.signature(layer))),
+    inputs: joined(views.map((view) => (layer) => view.inputs(layer))),
+    constants: joined(views.map((view) => (layer) => view.constants(layer))),
+  };
+}
+
+/** The tensors of all views by the names of their inputs; they are named once for as long as they are the same. */
+function joined(
+  views: readonly ((layer: number | null) => Tensors)[],
+): (layer: number | null) => Readonly<Record<string, HostTensor>> {
+  const known = new Map<number | null, { readonly own: readonly Tensors[]; readonly all: Tensors }>();
+  return (layer) => {
+    const own = views.map((view) => view(layer));
+    const before = known.get(layer);
+    if (before?.own.every((tensors, i) => tensors === own[i])) return before.all;
+    const named = own.flatMap((tensors, index) =>
+      Object.entries(tensors).map(([name, tensor]) => [name + suffixOf(index), tensor] as const),
+    );
+    const all = Object.fromEntries(named);
+    known.set(layer, { own, all });
+    return all;
+  };
+}
+
+/**
+ * Sees to it that rows have these adapters, each of one of `slots` or none; what their views give is theirs until the next
+ * call. No pass may run. Tells for each row in turn which of those that were asked for it is.
+ */
+export function arrangeRows(
+  slots: readonly RowSlots[],
+  adapters: readonly (Adapter | null)[],
+): readonly number[] {
+  const count = adapters.length;
+  for (const each of slots) each.reserve(count);
+  const [first] = slots;
+  assertInternal(first, "somebody has rows");
+  if (count === 1) {
+    // The last row is for those that come alone, so that they take nobody's place.
+    const found = slots.length === 1 ? first.rows.indexOf(adapters[0] ?? null) : -1;
+    for (const each of slots) each.place(found >= 0 ? found : each.rows.length - 1, adapters);
+    return [0];
+  }
+  const left = new Set(adapters.keys());
+  const take = (asked: number): number => {
+    left.delete(asked);
+    return asked;
+  };
+  const hasRow = (row: number, adapter: Adapter | null): boolean =>
+    slots.every((each) => each.rows[row] === (adapter && each.has(adapter) ? adapter : null));
+  const stays = Array.from({ length: count }, (_, row) => {
+    const asked = [...left].find((index) => hasRow(row, adapters[index] ?? null));
+    return asked === undefined ? null : take(asked);
+  });
+  const order = stays.map((asked) => asked ?? take([...left][0] as number));
+  const placed = order.map((asked) => adapters[asked] ?? null);
+  for (const each of slots) each.place(0, placed);
+  return order;
+}

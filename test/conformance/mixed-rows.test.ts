@@ -1,0 +1,138 @@
+/** @file Rows of unlike methods share one pass: each text is that of its adapter alone, and the base is multiplied once. */
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { AdapterPool, type HeldAdapter } from "../../src/engine/adapter-pool.ts";
+import { ServingEngine } from "../../src/engine/serving-engine.ts";
+import { loadModel } from "../../src/format/by-path.ts";
+import { nodesOf, type ProgramSpec } from "../../src/graph/program.ts";
+import { METHODS, findMethod } from "../../src/peft/methods.ts";
+import { Session } from "../../src/run/session.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
+import type { Engine } from "../../src/runtime/engine.ts";
+import { attachTo, perturb } from "../model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
+
+/** Programs of blocks that ran, in turn. */
+const runs: ProgramSpec[] = [];
+const engine = createEngine({ threads: 1 });
+const counting: Engine = {
+  ...engine,
+  compile: async (spec, options) => {
+    const program = await engine.compile(spec, options);
+    const run: typeof program.run = (feeds, into) => {
+      if (spec.name === "block-stack") runs.push(spec);
+      return program.run(feeds, into);
+    };
+    return { spec, run, release: () => program.release() };
+  },
+};
+const config = { attention_bias: true, mlp_bias: true };
+const { base, checkpoint } = await loadModel(await writeTinyModel(temporaryFolder(), { config }));
+const session = new Session(counting, base, "float32");
+const pools = [true, false].map((isOwnFirst) => new AdapterPool({ session, maxLoaded: 8, isOwnFirst }));
+const [alone, mixed] = pools.map((pool) => new ServingEngine(session, pool, { cacheBytes: 1e6 })) as [
+  ServingEngine,
+  ServingEngine,
+];
+after(async () => {
+  for (const each of [alone, mixed]) await each.close();
+  for (const pool of pools) await pool.close();
+  await session.release();
+  await checkpoint.close();
+});
+
+/** Other options and targets than a method's own. */
+const OTHERS: Readonly<Record<string, readonly [object, string[]]>> = {
+  lora: [{ rank: 5, loraBias: true }, ["q_proj", "down_proj"]],
+};
+
+/** Methods whose adapters change the base's weights themselves. */
+const BY_THEMSELVES = ["dora", "vera", "snell", "peqa"];
+
+interface Row {
+  readonly method: string;
+  readonly held: HeldAdapter | null;
+  readonly promptIds: number[];
+  readonly expected: Text;
+}
+
+interface Text {
+  readonly ids: readonly number[];
+  readonly logits: readonly Float32Array[];
+}
+
+async function write(serving: ServingEngine, held: HeldAdapter | null, promptIds: number[]): Promise<Text> {
+  const [ids, logits]: [number[], Float32Array[]] = [[], []];
+  const onLogits = (row: Float32Array): void => void logits.push(row.slice());
+  for await (const { id } of serving.write({ promptIds, adapter: held, maxNewTokens: 4, onLogits }))
+    ids.push(id);
+  return { ids, logits };
+}
+
+async function makeRow(
+  method: string,
+  options: object,
+  modules: string[] | null,
+  seed: number,
+): Promise<Row> {
+  const adapter = method === "" ? null : await attachTo(base, findMethod(method), options, modules, seed);
+  if (adapter) perturb(adapter, 0.2, seed);
+  const promptIds = Array.from({ length: 2 + seed }, (_, i) => 33 + ((7 * i + seed) % 90));
+  const expected = await write(alone, await pools[0]!.hold(adapter), promptIds);
+  const held = await pools[1]!.hold(adapter);
+  // Once alone, so that all is compiled and texts begin together later.
+  assert.deepEqual((await write(mixed, held, promptIds)).ids, expected.ids);
+  return { method, held, promptIds, expected };
+}
+
+const METHODS_THAT_MIX = METHODS.filter(
+  ({ kind, name }) => kind === "adapter" && !BY_THEMSELVES.includes(name),
+).map(({ name }) => name);
+const rows = new Map<string, Row[]>([["", [await makeRow("", {}, null, 0)]]]);
+for (const [i, method] of METHODS_THAT_MIX.entries()) {
+  const [options, modules] = OTHERS[method] ?? [{}, ["v_proj", "down_proj"]];
+  rows.set(method, [await makeRow(method, {}, null, i + 1), await makeRow(method, options, modules, i + 5)]);
+}
+
+/** Writes all at once; every pass but those of single prompts has all of them. */
+async function assertMixed(chosen: readonly Row[]): Promise<ProgramSpec> {
+  runs.length = 0;
+  const { numSteps } = mixed.stats;
+  const texts = await Promise.all(chosen.map(({ held, promptIds }) => write(mixed, held, promptIds)));
+  for (const [i, { ids, logits }] of texts.entries()) {
+    const { expected, method } = chosen[i] as Row;
+    assert.deepEqual(ids, expected.ids, method);
+    for (const [step, found] of logits.entries()) {
+      const wanted = expected.logits[step] as Float32Array;
+      const apart = Math.max(...found.map((value, k) => Math.abs(value - wanted[k]!)));
+      assert.ok(apart <= 1e-5 * Math.max(1, ...wanted.map(Math.abs)), `${method} is ${apart} apart`);
+    }
+  }
+  // A prompt of each, and in every step but the first one pass for the next tokens of all.
+  const steps = mixed.stats.numSteps - numSteps;
+  assert.ok(steps <= 5);
+  assert.equal(runs.length, chosen.length + steps - 1);
+  return runs.at(-1) as ProgramSpec;
+}
+
+for (const [i, one] of METHODS_THAT_MIX.entries()) {
+  for (const other of METHODS_THAT_MIX.slice(i + 1)) {
+    test(`rows of ${one} and of ${other}, without rows of the base and with one`, async () => {
+      const both = [...rows.get(one)!, ...rows.get(other)!];
+      await assertMixed(both);
+      await assertMixed([both[2]!, rows.get("")![0]!, both[1]!]);
+    });
+  }
+}
+
+test("rows of all methods and of the base multiply with each matrix of the base once", async () => {
+  const program = await assertMixed([...rows.values()].flat());
+  const nodes = nodesOf(program);
+  const matrices = Object.entries(program.inputs).filter(([name]) =>
+    /^\d+\.[a-z_.]+_proj\.weight$/.test(name),
+  );
+  assert.equal(matrices.length, 7 * session.model.numLayers);
+  for (const [name, matrix] of matrices) {
+    assert.equal(nodes.filter(({ inputs }) => inputs.includes(matrix)).length, 1, name);
+  }
+});
