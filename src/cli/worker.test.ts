@@ -16,7 +16,9 @@ import { openPostgres } from "../jobs/database/postgres.ts";
 import { prepareTables } from "../jobs/database/schema.ts";
 import { SqlJobs } from "../jobs/database/sql-jobs.ts";
 import { JobQueue } from "../jobs/job-queue.ts";
+import type { JobRow, JobTable } from "../jobs/job-table.ts";
 import { StateFolder } from "../jobs/state-folder.ts";
+import { trainAveraged } from "../train/files/averaged-training.ts";
 
 const MAIN = fileURLToPath(new URL("../../bin/graft.js", import.meta.url));
 const URL_OF_TESTS = process.env["GRAFT_TEST_DATABASE"];
@@ -34,23 +36,37 @@ function start(words: readonly string[]) {
   return { child, took };
 }
 
+/** An empty table with a folder of state, and the words of workers on them. */
+async function openQueue(root: string, model: string, data: string) {
+  const url = URL_OF_TESTS ?? "";
+  const database = openPostgres(url);
+  await database.query("drop schema if exists graft cascade");
+  await prepareTables(database);
+  const table = new SqlJobs(database);
+  const files = new StateFolder(join(root, "state"));
+  await addTrainingFile(files, data);
+  let numIds = 0;
+  const queue = new JobQueue({ table, maxWaiting: 9, now: () => 7, newId: () => `test-${numIds++}` });
+  const words = ["--model", model, "--chat-template", "chatml", "--database", url, "--files", files.path];
+  return { queue, files, table, database, words };
+}
+
+async function ended(table: JobTable, id: string): Promise<JobRow> {
+  for (;;) {
+    const row = await table.read(id);
+    if (row && ["succeeded", "failed"].includes(row.job.status)) return row;
+    await setTimeout(20);
+  }
+}
+
 test(
   "a job whose worker is killed is ended by another, once and bit for bit, over cut connections",
   { skip },
   async () => {
-    const url = URL_OF_TESTS ?? "";
     const root = temporaryFolder();
     const model = await writeTinyModel(join(root, "small"));
     const data = writeTinyChats(join(root, "chats.jsonl"), 24);
-    const database = openPostgres(url);
-    await database.query("drop schema if exists graft cascade");
-    await prepareTables(database);
-    const table = new SqlJobs(database);
-    const files = new StateFolder(join(root, "state"));
-    await addTrainingFile(files, data);
-    let numIds = 0;
-    const queue = new JobQueue({ table, maxWaiting: 9, now: () => 7, newId: () => `test-${numIds++}` });
-    const words = ["--model", model, "--chat-template", "chatml", "--database", url, "--files", files.path];
+    const { queue, files, table, database, words } = await openQueue(root, model, data);
     const settings = { steps: 120, batchSize: 2, maxLength: 64, saveEvery: 5 };
     const job = newJob("ftjob-1", { graft: settings });
     const workers = [start(words), start(words)];
@@ -64,12 +80,8 @@ test(
     await database.query(
       "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'graft' and pid <> pg_backend_pid()",
     );
-    let row = await table.read("ftjob-1");
-    while (row && !["succeeded", "failed"].includes(row.job.status)) {
-      await setTimeout(20);
-      row = await table.read("ftjob-1");
-    }
-    assert.equal(row?.job.status, "succeeded", JSON.stringify(row?.job.error));
+    const row = await ended(table, "ftjob-1");
+    assert.equal(row.job.status, "succeeded", JSON.stringify(row.job.error));
     assert.deepEqual([row.token, row.folder], [2, "run-2"]);
     other?.child.kill("SIGTERM");
     const [status] = (await once(other?.child as NonNullable<typeof other>["child"], "close")) as [number];
@@ -80,6 +92,46 @@ test(
     );
     const told = (await table.listEvents("ftjob-1")).map(({ message }) => message);
     assert.equal(told.filter((message) => message.startsWith("The job has succeeded")).length, 1);
+    await database.close();
+  },
+);
+
+test(
+  "a share of an averaged job whose worker is killed is done again by another; the adapter is the library's, bit for bit",
+  { skip },
+  async () => {
+    const root = temporaryFolder();
+    const model = await writeTinyModel(join(root, "small"));
+    const data = writeTinyChats(join(root, "chats.jsonl"), 24);
+    const { queue, files, table, database, words } = await openQueue(root, model, data);
+    const settings = { steps: 60, batchSize: 2, maxLength: 64 };
+    const rounds = { syncEvery: 30, outerMomentum: 0.5 };
+    const graft = { ...settings, saveEvery: 5, averaging: { shares: 2, ...rounds } };
+    const workers = [start(words), start(words)];
+    await queue.submit({ job: newJob("ftjob-1", { graft }), base: "small", initAdapter: null });
+    const share = files.runFolder("ftjob-1", "share-1");
+    while (!existsSync(share) || !readdirSync(share).includes("checkpoint-10")) await setTimeout(5);
+    const owner = (await table.read("ftjob-1"))?.shares[0]?.owner ?? "";
+    const killed = workers.find(({ child }) => owner.endsWith(`/${child.pid}`));
+    killed?.child.kill("SIGKILL");
+    const row = await ended(table, "ftjob-1");
+    for (const { child } of workers) child.kill("SIGTERM");
+    assert.equal(row.job.status, "succeeded", JSON.stringify(row.job.error));
+    assert.match(row.shares[0]?.folder ?? "", /^share-1-\d+$/);
+    assert.equal(row.shares[1]?.folder, "share-2");
+    const output = join(root, "whole");
+    await trainAveraged(
+      { ...settings, model, data, output, seed: 3, threads: 1, weights: "float32", chatTemplate: "chatml" },
+      { workers: 2, ...rounds },
+    );
+    assert.deepEqual(
+      readFileSync(join(files.runFolder("ftjob-1", row.folder), ADAPTER_FILE)),
+      readFileSync(join(output, ADAPTER_FILE)),
+    );
+    const told = (await table.listEvents("ftjob-1")).map(({ message }) => message);
+    for (const once of ["The worker of share 1 was lost", "Round 1/2 has ended", "The job has succeeded"]) {
+      assert.equal(told.filter((message) => message.startsWith(once)).length, 1, once);
+    }
     await database.close();
   },
 );

@@ -6,7 +6,8 @@
  */
 import { FIRST_RUN } from "./state-folder.ts";
 import { type Job, type JobEvent, type JobStatus, hasEnded } from "./job.ts";
-import type { JobRow, JobTable, RowDecision } from "./job-table.ts";
+import type { DecideOnRow, JobRow, JobTable, RowDecision, ShareResult } from "./job-table.ts";
+import { NEW_HOLD, freePiece, heldPieces, pieceOf, withFolder, withPiece } from "./shares.ts";
 
 /** Owners in a row that may vanish at the same place before the job is at fault. */
 const MAX_LOST = 5;
@@ -35,6 +36,14 @@ export interface TakenJob {
   readonly isFromLost: boolean;
 }
 
+/** What an owner changes beside the job itself. */
+export interface OwnChange extends Partial<Pick<JobRow, "round" | "shares">> {
+  /** That in which the owner does its piece. */
+  readonly folder?: string;
+  /** Ends the owner's share of the round, as `shares` ends what is done between two. */
+  readonly done?: ShareResult;
+}
+
 /** What an owner hears: the job is its own; somebody else's; or its own, but to be stopped. */
 export type Held = "held" | "lost" | "stopped";
 
@@ -56,15 +65,7 @@ export class JobQueue {
 
   /** Puts a new job into the queue; false: too many wait. */
   async submit(given: Pick<JobRow, "job" | "base" | "initAdapter">): Promise<boolean> {
-    const row: JobRow = {
-      ...given,
-      folder: FIRST_RUN,
-      token: 0,
-      owner: null,
-      leaseUntilMs: null,
-      maxSteps: 0,
-      numLost: 0,
-    };
+    const row: JobRow = { ...given, ...NEW_HOLD, folder: FIRST_RUN, round: 0, shares: [], share: null };
     const { id } = given.job;
     const events = [this.eventOf({ message: `Created fine-tuning job: ${id}` })];
     if (!(await this.table.insert(row, events, this.#options.maxWaiting))) return false;
@@ -103,53 +104,58 @@ export class JobQueue {
     });
   }
 
-  /** Takes the oldest job of a base that nobody has, for so long. */
+  /** Takes the oldest job of a base that nobody has, or a share of it, for so long. */
   async take(base: string, owner: string, leaseMs: number): Promise<TakenJob | null> {
     for (;;) {
-      const taken = await this.table.withNext<TakenJob | "at fault">(base, (row, nowMs) => {
+      const taken = await this.table.withNext<TakenJob | "at fault" | null>(base, (whole, nowMs) => {
+        const row = freePiece(whole, nowMs);
+        if (row === null) return { result: null };
         const isFromLost = row.leaseUntilMs !== null;
         const numLost = row.numLost + Number(isFromLost);
-        if (numLost > MAX_LOST) return this.#giveUp(row);
+        if (numLost > MAX_LOST) return this.#giveUp(whole, row);
+        const isNew = row.shares.length === 0;
         const next: JobRow = {
           ...row,
-          job: { ...row.job, status: "validating_files" },
+          job: { ...row.job, status: isNew ? "validating_files" : "running" },
           token: row.token + 1,
           owner,
           leaseUntilMs: nowMs + leaseMs,
           numLost,
         };
+        const what = row.share === null ? "Its worker" : `The worker of share ${row.share + 1}`;
         const events = [
-          ...(isFromLost
-            ? [{ message: "Its worker was lost; the job goes on", level: "warn" } as const]
-            : []),
-          { message: "Validating the files" },
+          ...(isFromLost ? [{ message: `${what} was lost; the job goes on`, level: "warn" } as const] : []),
+          ...(isNew ? [{ message: "Validating the files" }] : []),
         ].map((event) => this.eventOf(event));
-        return { row: next, events, result: { row: next, isFromLost } };
+        return { row: withPiece(whole, next), events, result: { row: next, isFromLost } };
       });
       if (taken !== "at fault") return taken;
     }
   }
 
-  #giveUp(row: JobRow): RowDecision<"at fault"> {
+  #giveUp(whole: JobRow, row: JobRow): RowDecision<"at fault"> {
     const message = `${MAX_LOST + 1} workers in a row were lost at this job`;
     const error = { code: "worker_lost", message, param: null };
     const job: Job = { ...row.job, status: "failed", finished_at: this.#options.now(), error };
     return {
-      row: { ...row, job, owner: null, leaseUntilMs: null },
+      row: withPiece(whole, { ...row, job, owner: null, leaseUntilMs: null }),
       events: [this.eventOf({ level: "error", message: `The job has failed: ${message}` })],
       result: "at fault",
     };
   }
 
+  /** Decides about what an owner has: a job, or a share of it. */
+  #withOwn<T>({ job: { id }, share }: JobRow, decide: DecideOnRow<T>): Promise<T | null> {
+    return this.table.withJob<T>(id, (whole, nowMs) => {
+      const { row, ...rest } = decide(pieceOf(whole, share), nowMs);
+      return row ? { ...rest, row: withPiece(whole, row) } : rest;
+    });
+  }
+
   /** Keeps a job for so long from now, with what it has told. `numSteps`: how far it has come. */
-  async keep(
-    { job: { id }, token }: JobRow,
-    leaseMs: number,
-    numSteps: number,
-    events: readonly JobEvent[],
-  ): Promise<Held> {
-    const held = await this.table.withJob<Held>(id, (row, nowMs) => {
-      if (row.token !== token || row.leaseUntilMs === null) return { result: "lost" };
+  async keep(own: JobRow, leaseMs: number, numSteps: number, events: readonly JobEvent[]): Promise<Held> {
+    const held = await this.#withOwn<Held>(own, (row, nowMs) => {
+      if (row.token !== own.token || row.leaseUntilMs === null) return { result: "lost" };
       const leaseUntilMs = nowMs + leaseMs;
       const isFurther = numSteps > row.maxSteps;
       const kept = { ...row, leaseUntilMs, ...(isFurther ? { maxSteps: numSteps, numLost: 0 } : {}) };
@@ -160,39 +166,51 @@ export class JobQueue {
 
   /** Changes a job that an owner has. Null: it is not its own any more, or was stopped. Again the same: as once. */
   async changeOwn(
-    { job: { id }, token }: JobRow,
+    own: JobRow,
     change: Partial<Job>,
     telling: readonly JobEvent[],
-    more: Partial<Pick<JobRow, "folder">> = {},
+    { folder, done, ...more }: OwnChange = {},
   ): Promise<JobRow | null> {
-    return await this.table.withJob<JobRow | null>(id, (row) => {
-      if (row.token !== token) return { result: null };
+    const isPieceDone = done !== undefined || more.shares !== undefined;
+    const changed = await this.#withOwn<JobRow | null>(own, (row) => {
+      if (row.token !== own.token) return { result: null };
       // What was done, but not heard of, is done.
       if (hasEnded(row.job) && row.job.status === change.status) return { result: row };
       if (!ACTIVE.has(row.job.status)) return { result: null };
+      if (isPieceDone && row.leaseUntilMs === null) return { result: row };
       const job = { ...row.job, ...change };
-      const isOver = !ACTIVE.has(job.status);
-      const next = { ...row, ...more, job, ...(isOver ? { owner: null, leaseUntilMs: null } : {}) };
+      const isOver = isPieceDone || !ACTIVE.has(job.status);
+      const moved = withFolder({ ...row, ...more, job }, folder);
+      const shares = moved.shares.map((share, i) => (done && i === own.share ? { ...share, done } : share));
+      const next = { ...moved, shares, ...(isOver ? { owner: null, leaseUntilMs: null } : {}) };
       return { row: next, events: telling, result: next };
     });
+    if (changed && isPieceDone) this.#tell(own.job.id, "waits");
+    return changed;
   }
 
   /** Lets go of a job that an owner has, and will not write to any more; one that was not stopped waits again. */
-  async giveBack({ job: { id }, token }: JobRow, events: readonly JobEvent[] = []): Promise<void> {
-    const waits = await this.table.withJob<boolean>(id, (row) => {
-      if (row.token !== token || row.leaseUntilMs === null) return { result: false };
-      const status = ACTIVE.has(row.job.status) ? "queued" : row.job.status;
+  async giveBack(own: JobRow, events: readonly JobEvent[] = []): Promise<void> {
+    const waits = await this.#withOwn<boolean>(own, (row) => {
+      if (row.token !== own.token || row.leaseUntilMs === null) return { result: false };
+      const isOthers = row.shares.some(({ leaseUntilMs }, i) => i !== row.share && leaseUntilMs !== null);
+      const waits = ACTIVE.has(row.job.status);
+      const status = waits && !isOthers ? "queued" : row.job.status;
       const job: Job = { ...row.job, status };
-      return { row: { ...row, job, owner: null, leaseUntilMs: null }, events, result: status === "queued" };
+      const isToDo = waits || status === "queued";
+      return { row: { ...row, job, owner: null, leaseUntilMs: null }, events, result: isToDo };
     });
-    if (waits) this.#tell(id, "waits");
+    if (waits) this.#tell(own.job.id, "waits");
   }
 
   /** Takes all jobs back from owners that are known to be gone: the table was theirs alone, as it is now ours. */
   async takeBackAll(): Promise<void> {
-    for (const row of await this.table.list()) {
-      if (row.leaseUntilMs === null) continue;
-      await this.giveBack(row, [this.eventOf({ message: "The server was started again; the job goes on" })]);
+    const held = (await this.table.list()).map(heldPieces);
+    for (const [first, ...others] of held) {
+      if (!first) continue;
+      const message = "The server was started again; the job goes on";
+      await this.giveBack(first, [this.eventOf({ message })]);
+      for (const other of others) await this.giveBack(other);
     }
   }
 

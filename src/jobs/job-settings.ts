@@ -14,6 +14,7 @@ import {
   methodOptions,
   parseTrainOptions,
 } from "../train/options.ts";
+import { ownSettings } from "./averaging.ts";
 import { type Hyperparameters, type Job, SUPERVISED } from "./job.ts";
 
 /** Where a job's files are, and what it trains on. */
@@ -68,7 +69,7 @@ const SAVE_EVERY = 20;
 /** Makes the settings. @throws UsageError "usage/flag" that lists what is wrong with them */
 export function jobSettings(job: Job, places: JobPlaces): TrainOptions {
   const { width, initAdapter, evalData, ...own } = places;
-  const given = job.graft;
+  const given = ownSettings(job);
   const foreign = foreignSettings(given);
   if (foreign.length > 0) {
     throw new UsageError("usage/flag", `Cannot use graft.${foreign[0]} in a job: the server sets it`, {

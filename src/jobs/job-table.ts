@@ -4,15 +4,8 @@
  */
 import type { Job, JobEvent } from "./job.ts";
 
-/** A job, who has it, and where it is trained. */
-export interface JobRow {
-  readonly job: Job;
-  /** Name of the model that it is trained on: a worker has one. */
-  readonly base: string;
-  /** Folder of the adapter that it goes on from. */
-  readonly initAdapter: string | null;
-  /** The folder that it is trained in, beside those of other jobs. */
-  readonly folder: string;
+/** Who has a piece of work. */
+export interface Hold {
   /** Counts how often it was taken: who has an older number has lost it. */
   readonly token: number;
   readonly owner: string | null;
@@ -22,6 +15,40 @@ export interface JobRow {
   readonly maxSteps: number;
   /** Owners in a row that were lost before they came further. */
   readonly numLost: number;
+}
+
+/** What a share of a round came to. */
+export interface ShareResult {
+  /** What it counts in the mean. */
+  readonly examples: number;
+  /** Tokens of all its rounds. */
+  readonly tokens: number;
+  /** Of its last step. */
+  readonly loss: number;
+}
+
+/** One of the trainings that make a round of an averaged one. */
+export interface Share extends Hold {
+  /** The folder that it is trained in, beside that of the job. */
+  readonly folder: string;
+  /** Null: its part of the round is still to be done. */
+  readonly done: ShareResult | null;
+}
+
+/** A job, who has it, and where it is trained. What a worker has may be a share of it: the hold is that of the share then. */
+export interface JobRow extends Hold {
+  readonly job: Job;
+  /** Name of the model that it is trained on: a worker has one. */
+  readonly base: string;
+  /** Folder of the adapter that it goes on from. */
+  readonly initAdapter: string | null;
+  /** The folder that it is trained in, beside those of other jobs. */
+  readonly folder: string;
+  /** Of averaged training: rounds that have ended, and the shares of the next; no shares: none has begun. */
+  readonly round: number;
+  readonly shares: readonly Share[];
+  /** Which of the shares the hold is of; null: that of the job, as it always is in the table. */
+  readonly share: number | null;
 }
 
 /** What is done about a row that is locked. */
@@ -41,7 +68,7 @@ export interface JobTable {
   insert(row: JobRow, events: readonly JobEvent[], maxWaiting: number): Promise<boolean>;
   /** Locks a job, and does all of the decision or nothing. Null: there is none. */
   withJob<T>(id: string, decide: DecideOnRow<T>): Promise<T | null>;
-  /** The same for the oldest that `isFree` and nobody has locked just now. Null: there is none. */
+  /** The same for the oldest that `isFree` (shares.ts) and nobody has locked just now. Null: there is none. */
   withNext<T>(base: string, decide: DecideOnRow<T>): Promise<T | null>;
   read(id: string): Promise<JobRow | null>;
   /** All, the oldest first. */
@@ -55,8 +82,3 @@ export interface JobTable {
 
 /** Statuses of jobs that somebody should be working on. */
 export const TO_DO = ["queued", "validating_files", "running"] as const satisfies readonly Job["status"][];
-
-/** Whether a job can be taken: it is to be done, and nobody has it any more. */
-export function isFree({ job, leaseUntilMs }: JobRow, nowMs: number): boolean {
-  return TO_DO.some((status) => status === job.status) && (leaseUntilMs === null || leaseUntilMs < nowMs);
-}

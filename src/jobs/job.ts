@@ -92,3 +92,11 @@ export interface JobCheckpoint {
   /** Its folder. */
   readonly path: string;
 }
+
+/** What a training came to. */
+export interface JobResult {
+  readonly steps: number;
+  readonly trained_tokens: number;
+  readonly last_loss: number | null;
+  readonly held_out_loss: number | null;
+}

@@ -7,7 +7,7 @@
  */
 import type { Clock } from "./clock.ts";
 import type { Job, JobEvent } from "./job.ts";
-import type { JobQueue, Telling } from "./job-queue.ts";
+import type { JobQueue, OwnChange, Telling } from "./job-queue.ts";
 import type { JobRow } from "./job-table.ts";
 
 /** Of a lease, so that a clock may run that much slower than the table's. */
@@ -68,11 +68,7 @@ export class Lease {
   }
 
   /** Changes the job, after all that was told. Null: it is lost, or was stopped. */
-  async change(
-    change: Partial<Job>,
-    telling?: Telling,
-    more: Partial<Pick<JobRow, "folder">> = {},
-  ): Promise<JobRow | null> {
+  async change(change: Partial<Job>, telling?: Telling, more: OwnChange = {}): Promise<JobRow | null> {
     if (telling) this.#events.push(this.#queue.eventOf(telling));
     const changed = await this.#inOrder(() =>
       this.#persist((events) => this.#queue.changeOwn(this.row, change, events, more)),

@@ -4,15 +4,19 @@
  * A job that was given back goes on in its folder. One whose worker was lost goes on in a copy, since that worker may yet
  * write: nobody reads what it writes then.
  */
-import { GraftError } from "../errors.ts";
+import { GraftError, assertInternal } from "../errors.ts";
 import type { TrainEvent } from "../train/events.ts";
-import { type SharedModel, train } from "../train/trainer.ts";
-import type { Job } from "./job.ts";
+import type { TrainOptions } from "../train/options.ts";
+import { type SharedModel, type TrainHooks, train } from "../train/trainer.ts";
+import { shareFolder, trainPiece } from "./averaged-job.ts";
+import { averagingOf } from "./averaging.ts";
+import type { Job, JobResult } from "./job.ts";
 import type { TakenJob, Telling } from "./job-queue.ts";
 import { type JobPlaces, jobSettings } from "./job-settings.ts";
 import type { JobRow } from "./job-table.ts";
 import type { Lease } from "./lease.ts";
-import type { StateFolder } from "./state-folder.ts";
+import { folderOf } from "./shares.ts";
+import { FIRST_RUN, type StateFolder } from "./state-folder.ts";
 
 export interface TrainJobOptions {
   readonly files: StateFolder;
@@ -66,33 +70,48 @@ async function run(
   { isFromLost }: TakenJob,
   lease: Lease,
   { files, placesOf, share, env, onCheckpoint }: TrainJobOptions,
-): Promise<Awaited<ReturnType<typeof train>> | null> {
+): Promise<JobResult | null> {
   if (isFromLost) {
-    const { job, folder, token } = lease.row;
-    const copy = `run-${token}`;
-    await files.copyRun(job.id, folder, copy);
+    const { job, token } = lease.row;
+    const copy = `${firstFolder(lease.row)}-${token}`;
+    await files.copyRun(job.id, folderOf(lease.row), copy);
     if (!(await lease.change({}, undefined, { folder: copy }))) return null;
   }
-  const { job, folder } = lease.row;
-  const settings = jobSettings(job, await placesOf(lease.row));
-  const resumes = (await files.listCheckpoints(job.id, folder)).length > 0;
+  const settings = jobSettings(lease.row.job, await placesOf(lease.row));
+  const averaging = averagingOf(lease.row.job);
   const shared = share?.();
+  const hooks: TrainHooks = {
+    ...(shared ? { shared } : {}),
+    signal: lease.signal,
+    mayWrite: () => lease.isHeld(),
+    env,
+    namesByContent: true,
+    onCheckpoint: () => onCheckpoint?.(lease.row),
+    onEvent: (event) => follow(lease, event),
+  };
   try {
-    return await train(
-      { ...settings, resume: resumes, overwrite: !resumes },
-      {
-        ...(shared ? { shared } : {}),
-        signal: lease.signal,
-        mayWrite: () => lease.isHeld(),
-        env,
-        namesByContent: true,
-        onCheckpoint: () => onCheckpoint?.(lease.row),
-        onEvent: (event) => follow(lease, event),
-      },
-    );
+    if (averaging === null) return await trainWhole(lease.row, settings, files, hooks);
+    const { steps } = settings;
+    assertInternal(steps !== undefined, "an averaged job without steps was let in");
+    return await trainPiece({ lease, files, averaging, input: { ...settings, steps }, hooks });
   } finally {
     shared?.rest();
   }
+}
+
+/** The folder in which what somebody has was begun. */
+function firstFolder({ share }: JobRow): string {
+  return share === null ? FIRST_RUN : shareFolder(share);
+}
+
+async function trainWhole(
+  { job, folder }: JobRow,
+  settings: TrainOptions,
+  files: StateFolder,
+  hooks: TrainHooks,
+): Promise<JobResult> {
+  const resumes = (await files.listCheckpoints(job.id, folder)).length > 0;
+  return await train({ ...settings, resume: resumes, overwrite: !resumes }, hooks);
 }
 
 /** Tells what a training tells. */

@@ -1,5 +1,6 @@
 /** @file What clients send to make fine-tuning jobs, in OpenAI's names and graft's own. */
 import { z } from "zod";
+import { averagingProblems } from "../jobs/averaging.ts";
 import { foreignSettings } from "../jobs/job-settings.ts";
 import { HYPERPARAMETERS, JOB_METHODS } from "../jobs/job.ts";
 
@@ -13,7 +14,7 @@ const METHOD = z
     message: "expected settings of its own type alone",
   });
 
-export const JOB_REQUEST = z.strictObject({
+const FIELDS = z.strictObject({
   model: z.string().max(512).describe("Name of the base, or of an adapter to go on from"),
   training_file: z.string().describe("Id of an uploaded file"),
   validation_file: z.string().nullish().describe("Id of a file that is held out"),
@@ -40,7 +41,14 @@ export const JOB_REQUEST = z.strictObject({
         context.addIssue({ code: "custom", path: [key], message: "the server sets it: leave it out" });
     })
     .nullish()
-    .describe('Settings of graft train by their names in JSON, such as {"maxLength": 256}'),
+    .describe(
+      'Settings of graft train by their names in JSON, such as {"maxLength": 256}; "averaging": {"shares", "syncEvery", "outerLearningRate", "outerMomentum"} splits the training',
+    ),
+});
+
+export const JOB_REQUEST = FIELDS.superRefine((request, context) => {
+  const problems = averagingProblems(request.graft ?? {}, (key) => request[key] != null);
+  for (const problem of problems) context.addIssue({ code: "custom", ...problem });
 });
 export type JobRequest = z.output<typeof JOB_REQUEST>;
 

@@ -1,6 +1,7 @@
 /** @file A table of jobs that lives as long as the process: for simulations, and where a database would be too slow to open. */
 import type { JobEvent } from "../../src/jobs/job.ts";
-import { type DecideOnRow, type JobRow, type JobTable, isFree } from "../../src/jobs/job-table.ts";
+import type { DecideOnRow, JobRow, JobTable } from "../../src/jobs/job-table.ts";
+import { isFree } from "../../src/jobs/shares.ts";
 
 export class MemoryJobs implements JobTable {
   readonly #rows = new Map<string, JobRow>();

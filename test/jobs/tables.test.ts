@@ -8,7 +8,8 @@ import { prepareTables } from "../../src/jobs/database/schema.ts";
 import { SqlJobs } from "../../src/jobs/database/sql-jobs.ts";
 import type { Database } from "../../src/jobs/database/database.ts";
 import { JobQueue } from "../../src/jobs/job-queue.ts";
-import type { JobTable } from "../../src/jobs/job-table.ts";
+import type { JobRow, JobTable } from "../../src/jobs/job-table.ts";
+import { NEW_HOLD } from "../../src/jobs/shares.ts";
 import { temporaryFolder } from "../tiny-model.ts";
 import { MemoryJobs } from "./memory-jobs.ts";
 import { newJob } from "./new-job.ts";
@@ -86,8 +87,65 @@ async function checkTable(table: JobTable): Promise<void> {
   assert.equal(await table.read("ftjob-0"), null);
 }
 
+/** Two rounds of two shares: a share has one owner, ends once, and what is said late of a round changes none. */
+async function checkShares(table: JobTable): Promise<void> {
+  let numIds = 0;
+  const queue = new JobQueue({ table, maxWaiting: 9, now: () => 7, newId: () => `share-event-${numIds++}` });
+  const take = async (leaseMs = 60_000): Promise<JobRow> => {
+    const taken = await queue.take("shares", "one", leaseMs);
+    assert.ok(taken);
+    return taken.row;
+  };
+  const round = (row: JobRow): Promise<JobRow | null> => {
+    const shares = [0, 1].map((i) => {
+      const before = row.shares[i] ?? { ...NEW_HOLD, folder: `share-${i}` };
+      return { ...before, token: before.token + 1, done: null };
+    });
+    const next = row.shares.length === 0 ? 0 : row.round + 1;
+    return queue.changeOwn(row, { status: "running" }, [], { round: next, shares });
+  };
+  const done = { examples: 3, tokens: 5, loss: 1 };
+  await queue.submit({ job: newJob("ftjob-shares"), base: "shares", initAdapter: null });
+  const opening = await take();
+  assert.ok(await round(opening));
+  const [first, second] = [await take(), await take()];
+  assert.deepEqual([first.share, second.share], [0, 1]);
+  assert.equal(await queue.take("shares", "two", 1), null, "nothing is left of the round");
+  assert.ok(await queue.changeOwn(first, {}, [], { done }));
+  assert.equal(await queue.keep(second, 1, 1, []), "held");
+  let again = await queue.take("shares", "three", 60_000);
+  while (!again) again = await queue.take("shares", "three", 60_000);
+  assert.deepEqual([again.row.share, again.isFromLost], [1, true]);
+  assert.equal(await queue.changeOwn(second, {}, [], { done }), null, "who has lost a share does not end it");
+  assert.ok(await queue.changeOwn(again.row, {}, [], { done, folder: "share-1-again" }));
+  const between = await take();
+  assert.deepEqual([between.share, between.shares.map((share) => share.done?.examples)], [null, [3, 3]]);
+  assert.ok(await round(between));
+  assert.ok(await round(between), "said twice is as said once");
+  assert.equal(await round(opening), null, "whoever was before says nothing");
+  assert.equal(await queue.changeOwn(first, {}, [], { done }), null, "of a round that has ended");
+  const row = await table.read("ftjob-shares");
+  assert.deepEqual(
+    [row?.round, row?.shares.map((share) => share.done), row?.shares[1]?.folder],
+    [1, [null, null], "share-1-again"],
+  );
+  const [third, fourth] = [await take(), await take()];
+  assert.equal((await queue.pause("ftjob-shares"))?.status, "paused");
+  for (const own of [third, fourth]) assert.equal(await queue.keep(own, 60_000, 2, []), "stopped");
+  await queue.giveBack(third);
+  await queue.resume("ftjob-shares");
+  const taken = await take();
+  assert.deepEqual([taken.share, taken.job.status], [0, "running"], "its other share has not been let go of");
+  await queue.takeBackAll();
+  const left = await table.read("ftjob-shares");
+  assert.deepEqual([left?.job.status, left?.shares.map(({ owner }) => owner)], ["queued", [null, null]]);
+  await queue.cancel("ftjob-shares");
+  assert.equal(await queue.take("shares", "two", 1), null);
+}
+
 test("the table of the tests", async () => {
   await checkTable(new MemoryJobs());
+  await checkShares(new MemoryJobs());
 });
 
 for (const { name, open, skip } of DATABASES) {
@@ -101,6 +159,7 @@ for (const { name, open, skip } of DATABASES) {
       database = await open();
       await Promise.all([prepareTables(database), prepareTables(database)]);
       await checkTable(new SqlJobs(database));
+      await checkShares(new SqlJobs(database));
     });
 
     test("of another version is refused", async () => {

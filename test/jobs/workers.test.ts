@@ -8,17 +8,14 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { FailedError } from "../../src/errors.ts";
 import type { Clock } from "../../src/jobs/clock.ts";
-import { JobQueue } from "../../src/jobs/job-queue.ts";
-import { JobWorker } from "../../src/jobs/job-worker.ts";
 import type { JobTable } from "../../src/jobs/job-table.ts";
-import { placesFor } from "../../src/jobs/places.ts";
 import { StateFolder } from "../../src/jobs/state-folder.ts";
 import { systemClock } from "../../src/jobs/system-clock.ts";
-import { trainJob } from "../../src/jobs/train-job.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
 import { MemoryJobs } from "./memory-jobs.ts";
 import { newJob } from "./new-job.ts";
 import { ADAPTER_FILE, addTrainingFile, trainAlone } from "./train-alone.ts";
+import { HELD, queueOf, startWorker, succeeded } from "./training-workers.ts";
 
 const root = temporaryFolder();
 const model = await writeTinyModel(join(root, "model"));
@@ -26,61 +23,8 @@ const chats = writeTinyChats(join(root, "chats.jsonl"), 24);
 const files = new StateFolder(join(root, "state"));
 await addTrainingFile(files, chats);
 const graft = { maxLength: 64, saveEvery: 2, steps: 8, batchSize: 2 };
-const open = { compute: "f32", weights: "float32", chatTemplate: "chatml", threads: 1 } as const;
-const alone = await trainAlone({ ...graft, ...open, model, data: chats, output: join(root, "alone") });
+const alone = await trainAlone({ ...graft, ...HELD, model, data: chats, output: join(root, "alone") });
 const read = (id: string, run: string): Buffer => readFileSync(join(files.runFolder(id, run), ADAPTER_FILE));
-
-let numIds = 0;
-interface Parts {
-  readonly table: JobTable;
-  readonly clock?: Clock;
-  readonly leaseMs?: number;
-}
-function queueOf(table: JobTable): JobQueue {
-  return new JobQueue({ table, maxWaiting: 9, now: () => 7, newId: () => `${numIds++}` });
-}
-
-/** A worker, and what it does when a step of its training has ended. */
-function start(
-  { table, clock = systemClock, leaseMs = 60_000 }: Parts,
-  onStep: (step: number) => void = () => {},
-) {
-  const worker = new JobWorker({
-    queue: queueOf(table),
-    base: "tiny",
-    owner: `w${numIds++}`,
-    clock,
-    leaseMs,
-    pollMs: 2,
-    onTrouble: () => {},
-    work: (taken, lease) => {
-      const tell = lease.tell.bind(lease);
-      lease.tell = (telling, numSteps) => {
-        tell(telling, numSteps);
-        if (telling.data?.["step"] !== undefined) onStep(telling.data["step"] as number);
-      };
-      return trainJob(taken, lease, {
-        files,
-        placesOf: (row) => placesFor(row, files, { ...open, model, width: 16 }),
-        share: null,
-        nameOf: ({ id }) => `ft:${id}`,
-        now: () => 9,
-        env: process.env,
-      });
-    },
-  });
-  worker.start();
-  return worker;
-}
-
-async function ended(table: JobTable, id: string): Promise<void> {
-  for (;;) {
-    const status = (await table.read(id))?.job.status;
-    if (status === "succeeded") return;
-    assert.notEqual(status, "failed", JSON.stringify((await table.read(id))?.job.error));
-    await new Promise(setImmediate);
-  }
-}
 
 test("a worker that stalls past its lease stops at its next step and writes nothing more; another ends the job, bit for bit", async () => {
   let nowMs = 0;
@@ -91,7 +35,7 @@ test("a worker that stalls past its lease stops at its next step and writes noth
   };
   let written: string[] = [];
   const steps: number[] = [];
-  const first = start({ table, clock, leaseMs: 1000 }, (step) => {
+  const onStep = (step: number): void => {
     steps.push(step);
     // As if the process had stood still for long, beats and all.
     if (step !== 5) return;
@@ -99,11 +43,12 @@ test("a worker that stalls past its lease stops at its next step and writes noth
     // It would take its own job again, before the other does.
     void first.close();
     written = readdirSync(files.runFolder("ftjob-1", "run")).toSorted();
-  });
+  };
+  const first = startWorker({ table, files, model, clock, leaseMs: 1000, onStep });
   await queueOf(table).submit({ job: newJob("ftjob-1", { graft }), base: "tiny", initAdapter: null });
   while (!steps.includes(5)) await new Promise(setImmediate);
-  const second = start({ table, clock, leaseMs: 1e9 });
-  await ended(table, "ftjob-1");
+  const second = startWorker({ table, files, model, clock, leaseMs: 1e9 });
+  await succeeded(table, "ftjob-1");
   await second.close();
   await first.close();
   assert.deepEqual(steps, [1, 2, 3, 4, 5]);
@@ -129,13 +74,14 @@ test("a table that cannot be reached for a while does not stop a training, and m
       return (target[key] as (...args: unknown[]) => unknown).bind(target);
     },
   });
-  const worker = start({ table, leaseMs: 3000 }, (step) => {
+  const onStep = (step: number): void => {
     if (step === 2) isDown = true;
     if (step === 8) isDown = false;
-  });
+  };
+  const worker = startWorker({ table, files, model, leaseMs: 3000, onStep });
   await queueOf(inner).submit({ job: newJob("ftjob-2", { graft }), base: "tiny", initAdapter: null });
   await queueOf(inner).submit({ job: newJob("ftjob-3", { graft }), base: "other", initAdapter: null });
-  await ended(inner, "ftjob-2");
+  await succeeded(inner, "ftjob-2");
   await worker.close();
   assert.deepEqual(read("ftjob-2", "run"), alone);
   const told = (await inner.listEvents("ftjob-2")).filter(({ type }) => type === "metrics");

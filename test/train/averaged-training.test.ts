@@ -45,7 +45,7 @@ test("two workers give the same adapter again, also when a part of it is done al
   assert.equal(steps.join(" "), "0:1 0:2 1:1 1:2 0:3 1:3");
   const first = read("a");
   assert.notDeepEqual(first, read("plain"));
-  for (const name of ["round-3", "adapter_model.safetensors"]) {
+  for (const name of ["checkpoint-3", "adapter_model.safetensors"]) {
     rmSync(join(root, "a", name), { recursive: true });
   }
   await trainAveraged(settingsOf("a"), options);

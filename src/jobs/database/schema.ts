@@ -3,7 +3,7 @@ import { FailedError, UsageError } from "../../errors.ts";
 import type { Connection, Database } from "./database.ts";
 
 /** Goes up with every change of the tables. */
-const VERSION = 1;
+const VERSION = 2;
 /** Held while tables are made: processes that start together take turns. Any number that others do not use. */
 const MAKING = 7_265_386_112;
 

@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { JOB, JOB_EVENT, type JobEvent } from "../job.ts";
 import { type DecideOnRow, type JobRow, type JobTable, TO_DO } from "../job-table.ts";
+import { heldUntilMs } from "../shares.ts";
 import type { Connection, Database } from "./database.ts";
 
 /** Held while a job is added, so that no more wait than may. */
@@ -13,16 +14,22 @@ const ADDING = 7_265_386_113;
 const NOW = "(extract(epoch from clock_timestamp()) * 1000)::float8";
 const DO = TO_DO.map((status) => `'${status}'`).join(", ");
 
-const ROW = z.object({
-  job: JOB,
-  base: z.string(),
-  initAdapter: z.string().nullable(),
-  folder: z.string(),
+const HOLD = z.object({
   token: z.int(),
   owner: z.string().nullable(),
   leaseUntilMs: z.number().nullable(),
   maxSteps: z.int(),
   numLost: z.int(),
+});
+const DONE = z.object({ examples: z.int(), tokens: z.int(), loss: z.number() });
+const ROW = HOLD.extend({
+  job: JOB,
+  base: z.string(),
+  initAdapter: z.string().nullable(),
+  folder: z.string(),
+  round: z.int(),
+  shares: z.array(HOLD.extend({ folder: z.string(), done: DONE.nullable() })),
+  share: z.null(),
 });
 
 interface Found {
@@ -48,7 +55,7 @@ export class SqlJobs implements JobTable {
       if ((waiting?.count ?? 0) >= maxWaiting) return false;
       await connection.query(
         "insert into graft.jobs (id, base, status, lease_until_ms, content) values ($1, $2, $3, $4, $5)",
-        [row.job.id, row.base, row.job.status, row.leaseUntilMs, JSON.stringify(row)],
+        [row.job.id, row.base, row.job.status, heldUntilMs(row), JSON.stringify(row)],
       );
       await addEvents(connection, row.job.id, events);
       return true;
@@ -78,7 +85,7 @@ export class SqlJobs implements JobTable {
       if (row) {
         await connection.query(
           "update graft.jobs set status = $2, lease_until_ms = $3, content = $4 where id = $1",
-          [row.job.id, row.job.status, row.leaseUntilMs, JSON.stringify(row)],
+          [row.job.id, row.job.status, heldUntilMs(row), JSON.stringify(row)],
         );
       }
       await addEvents(connection, before.job.id, events);

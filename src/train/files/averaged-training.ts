@@ -1,13 +1,13 @@
 /**
  * @file Several trainings of one adapter, each on data of its own, brought together every so many steps: local SGD with outer
- * momentum (peft/algebra/outer-step). Files in the output: worker-K/, a run each; round-N/, the adapter after N steps;
- * velocity-N/, what outer momentum remembers.
+ * momentum (peft/algebra/outer-step). Files in the output: start/, the adapter before all; worker-K/, a run each;
+ * checkpoint-N/, the adapter after N steps; velocity-N/, what outer momentum remembers.
  *
  * A worker keeps its optimizer's state, and hands in what it has changed. Which machine it runs on changes no number, and an
  * output that holds a part of this is gone on with.
  */
 import { cp } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { FailedError, UsageError } from "../../errors.ts";
 import { ADAPTER_FILES } from "../../format/adapters/adapter-folder.ts";
 import { readAdapterFolder, writeAdapterFolder } from "../../format/by-path.ts";
@@ -43,6 +43,9 @@ export interface AveragedHooks extends Pick<TrainHooks, "env" | "shared" | "sign
   readonly onEvent?: (event: TrainEvent, worker: number) => void;
 }
 
+/** How rounds end: what an outer step is made with. */
+export type OuterOptions = Pick<AveragedOptions, "outerLearningRate" | "outerMomentum">;
+
 /** A round of one worker: from which step to which, and the folder of the adapter that all begin it with. */
 export interface Round {
   readonly from: number;
@@ -59,32 +62,61 @@ export async function trainAveraged(
   options: AveragedOptions,
   hooks: AveragedHooks = {},
 ): Promise<void> {
-  const { output, steps, seed = 0 } = input;
-  const { workers, syncEvery, outerLearningRate: learningRate = 1, outerMomentum: momentum = 0 } = options;
-  const clients = typeof workers === "number" ? await partsOf(input, workers, seed) : workers;
-  let adapter = join(output, "start");
-  if (!(await has(output, "start"))) await drawStart({ ...input, data: clients[0] as Data }, adapter, hooks);
-  let velocity: NumbersByName | null = null;
-  for (let from = 0; from < steps; from += syncEvery) {
-    const until = Math.min(from + syncEvery, steps);
-    const after = join(output, `round-${until}`);
-    const speeds = join(output, `velocity-${until}`);
-    if (!(await has(output, `round-${until}`))) {
-      const contributions: Contribution[] = [];
-      for (const [worker, data] of clients.entries()) {
-        const own = { ...input, data, output: join(output, `worker-${worker}`) };
-        const onEvent = (event: TrainEvent): void => hooks.onEvent?.(event, worker);
-        contributions.push(await trainContribution(own, { from, until, adapter }, { ...hooks, onEvent }));
-      }
-      const step = outerStep(await numbersOf(adapter), contributions, velocity, { learningRate, momentum });
-      // The adapter last: a round that is there is whole.
-      await writeNumbers(speeds, adapter, step.velocity);
-      await writeNumbers(after, adapter, step.next);
+  const { output, steps } = input;
+  const { workers } = options;
+  const clients = typeof workers === "number" ? await partsOf(input, workers) : workers;
+  await drawStart({ ...input, data: clients[0] as Data }, hooks);
+  for (const round of roundsOf(input, options.syncEvery)) {
+    if (await has(output, basename(adapterAfter(output, round.until)))) continue;
+    const contributions: Contribution[] = [];
+    for (const [worker, data] of clients.entries()) {
+      const own = { ...input, data, output: join(output, `worker-${worker}`) };
+      const onEvent = (event: TrainEvent): void => hooks.onEvent?.(event, worker);
+      contributions.push(await trainContribution(own, round, { ...hooks, onEvent }));
     }
-    velocity = await numbersOf(speeds);
-    adapter = after;
+    await endRound(output, round, contributions, options);
   }
-  for (const name of ADAPTER_FILES) await cp(join(adapter, name), join(output, name));
+  await finish(output, steps);
+}
+
+/** The rounds of a training, in order. */
+export function roundsOf(
+  { output, steps }: Pick<AveragedInput, "output" | "steps">,
+  syncEvery: number,
+): Round[] {
+  return Array.from({ length: Math.ceil(steps / syncEvery) }, (_, i) => {
+    const from = i * syncEvery;
+    return { from, until: Math.min(from + syncEvery, steps), adapter: adapterAfter(output, from) };
+  });
+}
+
+function adapterAfter(output: string, step: number): string {
+  return join(output, step === 0 ? "start" : `checkpoint-${step}`);
+}
+
+function velocityAfter(output: string, step: number): string {
+  return join(output, `velocity-${step}`);
+}
+
+/** Writes what a round makes of an adapter, unless it is there. */
+export async function endRound(
+  output: string,
+  { from, until, adapter }: Round,
+  contributions: readonly Contribution[],
+  { outerLearningRate: learningRate = 1, outerMomentum: momentum = 0 }: OuterOptions,
+): Promise<void> {
+  const after = adapterAfter(output, until);
+  if (await has(output, basename(after))) return;
+  const velocity = from === 0 ? null : await numbersOf(velocityAfter(output, from));
+  const step = outerStep(await numbersOf(adapter), contributions, velocity, { learningRate, momentum });
+  // The adapter last: a round that is there is whole.
+  await writeNumbers(velocityAfter(output, until), adapter, step.velocity);
+  await writeNumbers(after, adapter, step.next);
+}
+
+/** Makes the adapter after the last step the output's own. */
+export async function finish(output: string, steps: number): Promise<void> {
+  for (const name of ADAPTER_FILES) await cp(join(adapterAfter(output, steps), name), join(output, name));
 }
 
 /**
@@ -119,37 +151,54 @@ export async function trainContribution(
     const isStopped = error instanceof FailedError && error.code === "train/stopped";
     if (!isStopped || hooks.signal?.aborted === true) throw error;
   }
-  const trained = await numbersOf(join(output, `checkpoint-${until}`));
+  return await readContribution(output, round, weight);
+}
+
+/** Reads what a worker that has trained a round in its folder has changed. */
+export async function readContribution(
+  folder: string,
+  { until, adapter }: Round,
+  weight: number,
+): Promise<Contribution> {
+  const trained = await numbersOf(join(folder, `checkpoint-${until}`));
   return { difference: differenceOf(trained, await numbersOf(adapter)), weight };
 }
 
-/** Writes the adapter that the trainings of a seed begin with. */
-async function drawStart(input: AveragedInput, start: string, hooks: AveragedHooks): Promise<void> {
+/** Writes the adapter that the trainings of a seed begin with, unless it is there. */
+export async function drawStart(
+  input: AveragedInput,
+  hooks: Pick<TrainHooks, "env" | "shared" | "signal">,
+): Promise<void> {
+  const start = adapterAfter(input.output, 0);
+  if (await has(input.output, basename(start))) return;
   const stop = new AbortController();
+  const signal = hooks.signal ? AbortSignal.any([hooks.signal, stop.signal]) : stop.signal;
   const output = join(input.output, "drawn");
   const onEvent = ({ event }: TrainEvent): void => {
     if (event === "start") stop.abort();
   };
   try {
-    await train(
-      { ...input, output, resume: false, overwrite: true },
-      { ...hooks, signal: stop.signal, onEvent },
-    );
+    await train({ ...input, output, resume: false, overwrite: true }, { ...hooks, signal, onEvent });
   } catch (error) {
-    if (!(error instanceof FailedError && error.code === "train/stopped")) throw error;
+    const isStopped = error instanceof FailedError && error.code === "train/stopped";
+    if (!isStopped || hooks.signal?.aborted === true) throw error;
   }
   await writeNumbers(start, join(output, "checkpoint-0"), new Map());
 }
 
-/** @throws UsageError "usage/flag" for data that cannot be parted */
-async function partsOf(
-  { data, output }: AveragedInput,
-  workers: number,
-  seed: number,
+/** Where the parts of data are, in an output. */
+export function partsFolder(output: string): string {
+  return join(output, "data");
+}
+
+/** Parts the data of a training. @throws UsageError "usage/flag" for data that cannot be parted */
+export async function partsOf(
+  { data, output, seed = 0 }: AveragedInput,
+  numParts: number,
 ): Promise<readonly Data[]> {
-  if (workers === 1) return [data];
-  if (typeof data === "string") return await writeShards(data, join(output, "data"), workers, seed);
-  throw new UsageError("usage/flag", `Cannot part the data among ${workers} workers: expected one file`, {
+  if (numParts === 1) return [data];
+  if (typeof data === "string") return await writeShards(data, partsFolder(output), numParts, seed);
+  throw new UsageError("usage/flag", `Cannot part the data among ${numParts} workers: expected one file`, {
     hint: "Give one file, or the data of each client.",
   });
 }

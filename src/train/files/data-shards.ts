@@ -4,8 +4,12 @@ import { openContent, rowsOf } from "../../data/files/data-content.ts";
 import { decodeUtf8 } from "../../data/utf8.ts";
 import { UsageError } from "../../errors.ts";
 import { writeTextAtomic } from "../../format/files/atomic.ts";
+import { disk } from "../../format/files/disk/calls.ts";
 import { makeFolders } from "../../format/files/disk/make-folders.ts";
 import { Random } from "../../random.ts";
+
+/** Ends of names. */
+const [TEXT, LINES] = ["txt", "jsonl"];
 
 /**
  * Writes a file's rows, shuffled by a seed and dealt out, or its text, cut; returns the paths of the parts, in order.
@@ -33,9 +37,19 @@ export async function writeShards(
     );
   }
   await makeFolders(folder);
-  const paths = parts.map((_, i) => join(folder, `part-${i}.${rows === null ? "txt" : "jsonl"}`));
+  const paths = parts.map((_, i) => join(folder, `${partName(i)}.${rows === null ? TEXT : LINES}`));
   for (const [i, part] of parts.entries()) await writeTextAtomic(paths[i] as string, part);
   return paths;
+}
+
+/** Finds a part that was written. */
+export async function findShard(folder: string, shard: number): Promise<string> {
+  const names = await disk().readdir(folder);
+  return join(folder, `${partName(shard)}.${names.includes(`${partName(shard)}.${TEXT}`) ? TEXT : LINES}`);
+}
+
+function partName(shard: number): string {
+  return `part-${shard}`;
 }
 
 async function linesOf(rows: NonNullable<ReturnType<typeof rowsOf>>): Promise<string[]> {

@@ -25,18 +25,23 @@ export interface Resumed {
  * optimizer may then hold a part of it
  */
 export async function readCheckpoint(folder: string, step: number, into: Resumed): Promise<RunState> {
+  const state = await readRunState(folder, step);
+  requireSameSettings(folder, state.settings, into.settings);
+  requireLonger(folder, step, into.totalSteps);
+  await restoreAdapter(folder, into.adapter);
+  await readOptimizer(join(folder, OPTIMIZER_FILE), into.adapter, into.optimizer, step);
+  return state;
+}
+
+/** Reads where the run of a checkpoint stands. @throws FormatError when it is damaged */
+export async function readRunState(folder: string, step: number): Promise<RunState> {
   await checkManifest(folder, step);
   const parsed = RUN_STATE.safeParse(await readJson(join(folder, STATE_FILE)));
   if (!parsed.success) throw badCheckpoint(folder, `${STATE_FILE} does not say where the run stands`);
   if (parsed.data.global_step !== step) {
     throw badCheckpoint(folder, `${STATE_FILE} is of step ${parsed.data.global_step}, expected ${step}`);
   }
-  const state = { ...parsed.data, settings: numericSettings(parsed.data.settings) };
-  requireSameSettings(folder, state.settings, into.settings);
-  requireLonger(folder, step, into.totalSteps);
-  await restoreAdapter(folder, into.adapter);
-  await readOptimizer(join(folder, OPTIMIZER_FILE), into.adapter, into.optimizer, step);
-  return state;
+  return { ...parsed.data, settings: numericSettings(parsed.data.settings) };
 }
 
 function requireSameSettings(

@@ -1,0 +1,136 @@
+/**
+ * @file The work of an averaged job, piece by piece (shares.ts): a share's part of a round, or what is done between two rounds,
+ * which is making the outer step and opening the next.
+ *
+ * A piece reads files of pieces that have ended, and numbers of the table; so who does it changes no bit.
+ */
+import { join } from "node:path";
+import type { TrainEvent } from "../train/events.ts";
+import {
+  type AveragedInput,
+  type Round,
+  drawStart,
+  endRound,
+  finish,
+  partsFolder,
+  partsOf,
+  readContribution,
+  roundsOf,
+  trainContribution,
+} from "../train/files/averaged-training.ts";
+import { findShard } from "../train/files/data-shards.ts";
+import { readRunState } from "../train/files/read-checkpoint.ts";
+import type { TrainHooks } from "../train/trainer.ts";
+import type { Averaging } from "./averaging.ts";
+import type { JobResult } from "./job.ts";
+import type { JobRow, Share, ShareResult } from "./job-table.ts";
+import type { Lease } from "./lease.ts";
+import { NEW_HOLD, folderOf } from "./shares.ts";
+import type { StateFolder } from "./state-folder.ts";
+
+export interface AveragedJob {
+  readonly lease: Lease;
+  readonly files: StateFolder;
+  readonly averaging: Averaging;
+  /** Settings of each share, but for its data and folder; the output is the folder of the job's run. */
+  readonly input: AveragedInput;
+  readonly hooks: TrainHooks;
+}
+
+/** Does a piece; null unless it was the last. @throws as `train` */
+export async function trainPiece(job: AveragedJob): Promise<JobResult | null> {
+  const { share } = job.lease.row;
+  if (share === null) return await betweenRounds(job);
+  await trainShare(job, share);
+  return null;
+}
+
+async function trainShare(
+  { lease, files, averaging, input, hooks }: AveragedJob,
+  share: number,
+): Promise<void> {
+  const { row } = lease;
+  const rounds = roundsOf(input, averaging.syncEvery);
+  const round = rounds[row.round] as Round;
+  const data = averaging.shares === 1 ? input.data : await findShard(partsFolder(input.output), share);
+  const own = { ...input, data, output: files.runFolder(row.job.id, folderOf(row)) };
+  const what = `Round ${row.round + 1}/${rounds.length}, share ${share + 1}/${averaging.shares}`;
+  const onEvent = (event: TrainEvent): void => {
+    if (event.event !== "step") return;
+    const { step, loss } = event;
+    const data = { round: row.round + 1, share: share + 1, share_step: step, train_loss: loss };
+    lease.tell(
+      { message: `${what}, step ${step}/${input.steps}: training loss=${loss.toFixed(2)}`, data },
+      step,
+    );
+  };
+  const { weight: examples } = await trainContribution(own, round, { ...hooks, onEvent });
+  const state = await readRunState(join(own.output, `checkpoint-${round.until}`), round.until);
+  const loss = Number(state.log_history.findLast(({ event }) => event === "step")?.["loss"]);
+  const done: ShareResult = { examples, tokens: state.trained_tokens, loss };
+  await lease.change({}, { message: `${what} has ended` }, { done });
+}
+
+async function betweenRounds({
+  lease,
+  files,
+  averaging,
+  input,
+  hooks,
+}: AveragedJob): Promise<JobResult | null> {
+  const { row } = lease;
+  const rounds = roundsOf(input, averaging.syncEvery);
+  const results = row.shares.map(({ done }) => done as ShareResult);
+  const ended = results.length === 0 ? 0 : row.round + 1;
+  const loss = meanLoss(results);
+  if (ended === 0) {
+    const [data] = await partsOf(input, averaging.shares);
+    await drawStart({ ...input, data: data! }, hooks);
+  } else {
+    const round = rounds[row.round] as Round;
+    const contributions = [];
+    for (const { folder, done } of row.shares) {
+      contributions.push(await readContribution(files.runFolder(row.job.id, folder), round, done!.examples));
+    }
+    await endRound(input.output, round, contributions, averaging);
+    hooks.onCheckpoint?.();
+  }
+  const next = rounds[ended];
+  if (!next) {
+    await finish(input.output, input.steps);
+    const tokens = results.reduce((sum, result) => sum + result.tokens, 0);
+    return { last_loss: loss, held_out_loss: null, steps: input.steps, trained_tokens: tokens };
+  }
+  const message =
+    ended === 0
+      ? `The training has begun: ${rounds.length} rounds of ${averaging.shares} shares`
+      : `Round ${ended}/${rounds.length} has ended: training loss=${loss?.toFixed(2)}`;
+  const data = { step: next.from, total_steps: input.steps, round: ended, train_loss: loss };
+  const shares = nextShares(row, averaging.shares);
+  await lease.change({ status: "running" }, ended === 0 ? { message } : { message, data }, {
+    round: ended,
+    shares,
+  });
+  return null;
+}
+
+/** Shares of the round that comes. Who had one before has lost it. */
+function nextShares({ shares }: JobRow, numShares: number): Share[] {
+  return Array.from({ length: numShares }, (_, i) => {
+    const before = shares[i];
+    if (!before) return { ...NEW_HOLD, folder: shareFolder(i), done: null };
+    return { ...before, token: before.token + 1, numLost: 0, done: null };
+  });
+}
+
+/** The folder in which a share begins. */
+export function shareFolder(share: number): string {
+  return `share-${share + 1}`;
+}
+
+/** Weighted by examples, as the adapters are. */
+function meanLoss(results: readonly ShareResult[]): number | null {
+  const examples = results.reduce((sum, result) => sum + result.examples, 0);
+  if (examples === 0) return null;
+  return results.reduce((sum, result) => sum + (result.examples / examples) * result.loss, 0);
+}

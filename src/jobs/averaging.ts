@@ -1,0 +1,44 @@
+/** @file What a job says about averaged training: into how many shares its training is split, and how rounds end. */
+import { z } from "zod";
+import type { Job } from "./job.ts";
+
+export const AVERAGING = z.strictObject({
+  shares: z.int().min(1).max(64).describe("Parts of the data, each trained on by itself"),
+  syncEvery: z.int().positive().describe("Steps of a round"),
+  outerLearningRate: z.number().positive().default(1),
+  outerMomentum: z.number().min(0).lt(1).default(0),
+});
+export type Averaging = z.output<typeof AVERAGING>;
+
+/** Where it stands among a job's own settings. */
+const KEY = "averaging";
+
+/** Reads it; null: the job is one training. */
+export function averagingOf({ graft }: Pick<Job, "graft">): Averaging | null {
+  return graft[KEY] === undefined ? null : AVERAGING.parse(graft[KEY]);
+}
+
+/** The settings of each training. */
+export function ownSettings({ graft }: Pick<Job, "graft">): Job["graft"] {
+  const { [KEY]: _, ...own } = graft;
+  return own;
+}
+
+/** What keeps a job from being averaged; empty where it is not to be, or nothing does. */
+export function averagingProblems(
+  graft: Job["graft"],
+  isGiven: (key: "validation_file" | "resume_from") => boolean,
+): { readonly path: string[]; readonly message: string }[] {
+  if (graft[KEY] === undefined) return [];
+  const parsed = AVERAGING.safeParse(graft[KEY]);
+  const problems = (parsed.error?.issues ?? []).map(({ path, message }) => {
+    return { path: ["graft", KEY, ...path.map(String)], message };
+  });
+  if (typeof graft["steps"] !== "number") {
+    problems.push({ path: ["graft", "steps"], message: "expected a number of steps of each share" });
+  }
+  for (const key of ["validation_file", "resume_from"] as const) {
+    if (isGiven(key)) problems.push({ path: [key], message: "an averaged training has none: leave it out" });
+  }
+  return problems;
+}

@@ -1,0 +1,64 @@
+/**
+ * @file A job in pieces: one for each share of a round of averaged training, and one for what is done between two rounds. A
+ * worker takes a piece, and sees the job's row with the hold of that piece; here the row becomes that and back.
+ */
+import { type Hold, type JobRow, type Share, TO_DO } from "./job-table.ts";
+
+/** Of what nobody has had. */
+export const NEW_HOLD: Hold = { token: 0, owner: null, leaseUntilMs: null, maxSteps: 0, numLost: 0 };
+
+function holdOf({ token, owner, leaseUntilMs, maxSteps, numLost }: Hold): Hold {
+  return { token, owner, leaseUntilMs, maxSteps, numLost };
+}
+
+/** The folder that a piece is done in. */
+export function folderOf({ folder, shares, share }: JobRow): string {
+  return share === null ? folder : (shares[share] as Share).folder;
+}
+
+/** Has a piece done in another folder, if one is named. */
+export function withFolder(row: JobRow, folder = folderOf(row)): JobRow {
+  if (row.share === null) return { ...row, folder };
+  return { ...row, shares: row.shares.map((share, i) => (i === row.share ? { ...share, folder } : share)) };
+}
+
+/** Shows the row of a job as the owner of one of its pieces has it. */
+export function pieceOf(row: JobRow, share: number | null): JobRow {
+  return share === null ? row : { ...row, ...holdOf(row.shares[share] as Share), share };
+}
+
+/** Puts a piece into the row of its job. */
+export function withPiece(row: JobRow, piece: JobRow): JobRow {
+  if (piece.share === null) return piece;
+  const shares = piece.shares.map((share, i) => (i === piece.share ? { ...share, ...holdOf(piece) } : share));
+  return { ...piece, ...holdOf(row), shares, share: null };
+}
+
+/** Pieces that are to be done now: those of a round that are left, else the job itself. */
+function openPieces(row: JobRow): JobRow[] {
+  const shares = row.shares.flatMap(({ done }, i) => (done === null ? [pieceOf(row, i)] : []));
+  return shares.length > 0 ? shares : [row];
+}
+
+/** All pieces that somebody has. */
+export function heldPieces(row: JobRow): JobRow[] {
+  const all = [row, ...row.shares.map((_, i) => pieceOf(row, i))];
+  return all.filter(({ leaseUntilMs }) => leaseUntilMs !== null);
+}
+
+/** The first piece that nobody has any more. */
+export function freePiece(row: JobRow, nowMs: number): JobRow | null {
+  if (!TO_DO.some((status) => status === row.job.status)) return null;
+  return openPieces(row).find(({ leaseUntilMs }) => leaseUntilMs === null || leaseUntilMs < nowMs) ?? null;
+}
+
+/** Until when all that is to be done of a job is somebody's; null: it is not. */
+export function heldUntilMs(row: JobRow): number | null {
+  const ends = openPieces(row).map(({ leaseUntilMs }) => leaseUntilMs);
+  return ends.some((end) => end === null) ? null : Math.min(...(ends as number[]));
+}
+
+/** Whether a piece of a job can be taken: it is to be done, and nobody has it any more. */
+export function isFree(row: JobRow, nowMs: number): boolean {
+  return freePiece(row, nowMs) !== null;
+}

@@ -1,0 +1,86 @@
+/** @file A job of averaged training: whoever does its shares, and whoever is lost at one, it is what `trainAveraged` gives. */
+import assert from "node:assert/strict";
+import { readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import type { Clock } from "../../src/jobs/clock.ts";
+import { StateFolder } from "../../src/jobs/state-folder.ts";
+import { systemClock } from "../../src/jobs/system-clock.ts";
+import { trainAveraged } from "../../src/train/files/averaged-training.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+import { MemoryJobs } from "./memory-jobs.ts";
+import { newJob } from "./new-job.ts";
+import { ADAPTER_FILE, addTrainingFile } from "./train-alone.ts";
+import { HELD, queueOf, startWorker, succeeded } from "./training-workers.ts";
+
+const root = temporaryFolder();
+const model = await writeTinyModel(join(root, "model"));
+const chats = writeTinyChats(join(root, "chats.jsonl"), 24);
+const files = new StateFolder(join(root, "state"));
+await addTrainingFile(files, chats);
+const settings = { maxLength: 64, steps: 3, batchSize: 2, targetModules: ["q_proj"] };
+const rounds = { syncEvery: 2, outerLearningRate: 0.7, outerMomentum: 0.9 };
+const job = newJob("ftjob-1", { graft: { ...settings, averaging: { shares: 2, ...rounds } } });
+
+test("a share whose worker stalls is done by another, once; the adapter has the bits of the library's", async () => {
+  let nowMs = 0;
+  const table = new MemoryJobs(() => nowMs);
+  const clock: Clock = {
+    nowMs: () => nowMs,
+    sleep: (timeMs, signal) => systemClock.sleep(Math.min(timeMs, 2), signal),
+  };
+  const steps: string[] = [];
+  const first = startWorker({
+    table,
+    files,
+    model,
+    clock,
+    leaseMs: 1000,
+    onStep: (step, { share, token }) => {
+      steps.push(`${share}:${step}:${token}`);
+      if (steps.length !== 1) return;
+      nowMs += 10_000;
+      void first.close();
+    },
+  });
+  await queueOf(table).submit({ job, base: "tiny", initAdapter: null });
+  while (steps.length < 1) await new Promise(setImmediate);
+  const others = [1, 2].map(() =>
+    startWorker({
+      table,
+      files,
+      model,
+      clock,
+      leaseMs: 1e9,
+      onStep: (step, { share, token }) => steps.push(`${share}:${step}:${token}`),
+    }),
+  );
+  const row = await succeeded(table, "ftjob-1");
+  await Promise.all([...others, first].map((worker) => worker.close()));
+  assert.deepEqual(steps.toSorted(), ["0:1:1", "0:1:2", "0:2:2", "0:3:4", "1:1:1", "1:2:1", "1:3:3"]);
+  assert.deepEqual(
+    row.shares.map(({ folder }) => folder),
+    ["share-1-2", "share-2"],
+  );
+  const alone = join(root, "alone");
+  await trainAveraged(
+    { ...settings, ...HELD, seed: 3, model, data: chats, output: alone },
+    { workers: 2, ...rounds },
+  );
+  const run = files.runFolder("ftjob-1", row.folder);
+  assert.deepEqual(readFileSync(join(run, ADAPTER_FILE)), readFileSync(join(alone, ADAPTER_FILE)));
+  assert.ok((row.job.trained_tokens ?? 0) > 0);
+  assert.deepEqual(
+    (await files.listCheckpoints("ftjob-1", row.folder)).map(({ step }) => step),
+    [2, 3],
+  );
+  assert.ok(!readdirSync(run).includes("share-1"));
+  const told = (await table.listEvents("ftjob-1")).map(({ message }) => message);
+  const of = (start: string): string[] => told.filter((message) => message.startsWith(start));
+  assert.deepEqual(of("The "), [
+    "The training has begun: 2 rounds of 2 shares",
+    "The worker of share 1 was lost; the job goes on",
+    "The job has succeeded: ft:ftjob-1",
+  ]);
+  assert.equal(of("Round 1/2 has ended: training loss=").length, 1);
+});

@@ -1,0 +1,74 @@
+/** @file Workers that train, in one process: on the tiny model, with a table and a folder that they share. */
+import type { Clock } from "../../src/jobs/clock.ts";
+import { JobQueue } from "../../src/jobs/job-queue.ts";
+import type { JobRow, JobTable } from "../../src/jobs/job-table.ts";
+import { JobWorker } from "../../src/jobs/job-worker.ts";
+import { placesFor } from "../../src/jobs/places.ts";
+import type { StateFolder } from "../../src/jobs/state-folder.ts";
+import { systemClock } from "../../src/jobs/system-clock.ts";
+import { trainJob } from "../../src/jobs/train-job.ts";
+
+/** How the model is held. */
+export const HELD = { compute: "f32", weights: "float32", chatTemplate: "chatml", threads: 1 } as const;
+
+let numIds = 0;
+
+export function queueOf(table: JobTable): JobQueue {
+  return new JobQueue({ table, maxWaiting: 9, now: () => 7, newId: () => `${numIds++}` });
+}
+
+export interface TrainingWorkerParts {
+  readonly table: JobTable;
+  readonly files: StateFolder;
+  readonly model: string;
+  readonly clock?: Clock;
+  readonly leaseMs?: number;
+  /** Is told when a step of a training has ended. */
+  readonly onStep?: (step: number, row: JobRow) => void;
+}
+
+export function startWorker({
+  table,
+  files,
+  model,
+  clock = systemClock,
+  leaseMs = 60_000,
+  onStep = () => {},
+}: TrainingWorkerParts): JobWorker {
+  const worker = new JobWorker({
+    queue: queueOf(table),
+    base: "tiny",
+    owner: `w${numIds++}`,
+    clock,
+    leaseMs,
+    pollMs: 2,
+    onTrouble: () => {},
+    work: (taken, lease) => {
+      const tell = lease.tell.bind(lease);
+      lease.tell = (telling, numSteps) => {
+        tell(telling, numSteps);
+        if (telling.data?.["train_loss"] !== undefined) onStep(numSteps ?? 0, lease.row);
+      };
+      return trainJob(taken, lease, {
+        files,
+        placesOf: (row) => placesFor(row, files, { ...HELD, model, width: 16 }),
+        share: null,
+        nameOf: ({ id }) => `ft:${id}`,
+        now: () => 9,
+        env: process.env,
+      });
+    },
+  });
+  worker.start();
+  return worker;
+}
+
+/** Waits until a job has succeeded; one that has failed fails the test. */
+export async function succeeded(table: JobTable, id: string): Promise<JobRow> {
+  for (;;) {
+    const row = await table.read(id);
+    if (row?.job.status === "succeeded") return row;
+    if (row?.job.status === "failed") throw new Error(row.job.error?.message);
+    await new Promise(setImmediate);
+  }
+}
