@@ -115,6 +115,12 @@ export function createByteTokenizer(): Tokenizer {
       const byte = symbols.indexOf(token);
       return byte >= 0 ? byte : (specialTokens.get(token) ?? null);
     },
+    tokenBytes: (id) =>
+      id >= 0 && id < 256
+        ? Uint8Array.of(id)
+        : SPECIALS[id - 256]
+          ? new TextEncoder().encode(SPECIALS[id - 256])
+          : null,
     stream: (options = {}) => createTokenStream((ids) => decode(ids, options)),
   };
 }

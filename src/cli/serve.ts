@@ -3,7 +3,7 @@ import { randomInt, randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { join } from "node:path";
 import type { z } from "zod";
-import type { NamedAdapter } from "../engine/adapter-pool.ts";
+import type { NamedAdapter } from "../engine/held-adapter.ts";
 import { AUTO_COMPUTE } from "../engine/choose-compute.ts";
 import { readNamed } from "./named-adapters.ts";
 import { type ServingModel, openServingModel } from "../engine/serving-model.ts";

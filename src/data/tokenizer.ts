@@ -12,6 +12,7 @@ import { OutOfTime, TimeBudget } from "../untrusted/time-budget.ts";
 import type { TokenizerFiles } from "../format/checkpoint/checkpoint.ts";
 import { guardSteps, requirePatterns, type TokenizerStep } from "./tokenizer-guards.ts";
 import { speedUp, type TokenizerModel } from "./tokenizer-speed.ts";
+import { byteReader } from "./token-bytes.ts";
 import { createTokenStream, type TokenStream } from "./token-stream.ts";
 
 /** Options of `encode`. */
@@ -44,6 +45,8 @@ export interface Tokenizer {
   encode(text: string, options?: EncodeOptions): number[];
   decode(ids: readonly number[] | Int32Array, options?: DecodeOptions): string;
   tokenToId(token: string): number | null;
+  /** The bytes of one token, which may be a part of a character; null for an id that there is not. */
+  tokenBytes(id: number): Uint8Array | null;
   /** Starts a decoder that takes one id at a time and emits whole characters. */
   stream(options?: DecodeOptions): TokenStream;
 }
@@ -185,6 +188,17 @@ export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()
     return known.length === 0 ? "" : hub.decode(known, { clean_up_tokenization_spaces: false });
   };
 
+  const readBytes = byteReader(files.tokenizer["decoder"]);
+  const tokenBytes = (id: number): Uint8Array | null => {
+    const token = hub.id_to_token(id);
+    if (token === undefined) return null;
+    // Words that are put together are told as the text that each is alone.
+    const isText = readBytes === null || hub.get_added_tokens_decoder().has(id);
+    return isText
+      ? new TextEncoder().encode(decode([id]))
+      : Uint8Array.from(readBytes(token), (byte) => byte.charCodeAt(0));
+  };
+
   return {
     vocabSize: [...hub.get_vocab().values()].reduce((highest, id) => Math.max(highest, id), -1) + 1,
     bosId,
@@ -199,6 +213,7 @@ export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()
     },
     decode,
     tokenToId,
+    tokenBytes,
     stream: (options = {}) => createTokenStream((ids) => decode(ids, options)),
   };
 }

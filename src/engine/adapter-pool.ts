@@ -12,40 +12,9 @@ import type { Adapter } from "../peft/attach.ts";
 import { arrangeRows, mixViews } from "../peft/mixed-rows.ts";
 import { RowSlots } from "../peft/row-slots.ts";
 import type { Session } from "../run/session.ts";
+import type { HeldAdapter, NamedAdapter, RowBatch } from "./held-adapter.ts";
 import type { CacheLayout } from "./paged-cache.ts";
 import { type PagedStages, compilePaged, warmUp } from "./paged-stages.ts";
-
-/** An adapter that can be asked for. */
-export interface NamedAdapter {
-  readonly name: string;
-  /** Its folder. */
-  readonly path: string;
-}
-
-/** An adapter in memory. */
-export interface HeldAdapter extends NamedAdapter {
-  readonly adapter: Adapter;
-  readonly chatTemplateHash: string | null;
-  /** No other has it: what was cached of the same name before it was loaded again is not found. */
-  readonly key: string;
-}
-
-/** Rows that run as one. */
-export interface RowBatch {
-  /** Which of the rows that were asked for. */
-  readonly rows: readonly number[];
-  /**
-   * Makes programs and tensors ready for some of these rows, by what they have: no pass may run. Tells in which order they are
-   * to run; it holds until the next call.
-   */
-  prepare(rows: readonly (HeldAdapter | null)[]): Promise<PreparedRows>;
-}
-
-export interface PreparedRows {
-  readonly stages: PagedStages;
-  /** For each row of the pass, which of those that were asked for it is. */
-  readonly order: readonly number[];
-}
 
 interface Entry extends NamedAdapter {
   /** In memory, or on the way. */
@@ -118,14 +87,38 @@ export class AdapterPool {
 
   /** Lets an adapter be asked for. @throws UsageError "usage/adapter" when the name is taken */
   register(name: string, path: string): void {
-    if (this.#entries.has(name)) {
-      throw new UsageError(
-        "usage/adapter",
-        `Cannot load adapter "${name}": the name is taken, expected another`,
-        { hint: `Choose another name, or unload "${name}" first.` },
-      );
+    this.#requireFree(name);
+    this.#entries.set(name, newEntry(name, path));
+  }
+
+  /**
+   * Reads an adapter, and only then lets it be asked for, in the place of one of its name if it may replace that.
+   * @throws UsageError "usage/adapter" when the name is taken; as reading it
+   */
+  async add(name: string, path: string, mayReplace: boolean): Promise<void> {
+    if (!mayReplace) this.#requireFree(name);
+    const entry = newEntry(name, path);
+    entry.numUsers++;
+    await (entry.held = this.#load(entry));
+    try {
+      if (!mayReplace) this.#requireFree(name);
+      if (this.has(name)) this.unregister(name);
+      this.#entries.set(name, entry);
+    } catch (error) {
+      entry.isGone = true;
+      throw error;
+    } finally {
+      this.#letGo(entry);
     }
-    this.#entries.set(name, { name, path, held: null, numUsers: 0, isGone: false });
+  }
+
+  #requireFree(name: string): void {
+    if (!this.#entries.has(name)) return;
+    throw new UsageError(
+      "usage/adapter",
+      `Cannot load adapter "${name}": the name is taken, expected another`,
+      { hint: `Choose another name, or unload "${name}" first.` },
+    );
   }
 
   /** Forgets an adapter; who uses it does so to the end. @throws UsageError "usage/adapter" when there is none */
@@ -369,6 +362,10 @@ export class AdapterPool {
     this.#entries.clear();
     this.#groups.length = 0;
   }
+}
+
+function newEntry(name: string, path: string): Entry {
+  return { name, path, held: null, numUsers: 0, isGone: false };
 }
 
 /** Rows for adapters that can share a batch with this one; null: none can. */

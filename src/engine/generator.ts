@@ -6,7 +6,8 @@
  */
 import type { Adapter } from "../peft/attach.ts";
 import type { Session } from "../run/session.ts";
-import { AdapterPool, type HeldAdapter } from "./adapter-pool.ts";
+import { AdapterPool } from "./adapter-pool.ts";
+import type { HeldAdapter } from "./held-adapter.ts";
 import { type Completion, type GenerationEnd, completeText } from "./completion.ts";
 import { PAGE_TOKENS } from "./page-pool.ts";
 import { pageBytes } from "./paged-cache.ts";

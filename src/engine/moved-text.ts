@@ -26,11 +26,11 @@ export interface MovedText extends Kept {
  * @throws UsageError "usage/shape" for one that follows a grammar, or whose adapter has no name
  */
 export function exportText(request: ServeRequest, newIds: readonly number[]): MovedText {
-  const { adapter = null, penalties, grammar, pool, writtenIds = [] } = request;
-  if (grammar || pool || (adapter !== null && typeof adapter !== "string")) {
+  const { adapter = null, penalties, grammar, reader, writtenIds = [] } = request;
+  if (grammar || reader || (adapter !== null && typeof adapter !== "string")) {
     throw new UsageError(
       "usage/shape",
-      "Cannot export a text: it follows a grammar, asks for embeddings or has an adapter without a name, expected ids and a name alone",
+      "Cannot export a text: it follows a grammar, tells of its prompt or has an adapter without a name, expected ids and a name alone",
       { hint: "Let it end where it is." },
     );
   }

@@ -6,8 +6,8 @@ import { Head } from "../run/head.ts";
 import type { Session } from "../run/session.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import { BlockStack } from "./block-stack.ts";
-import { type MeanPool, addToMeans } from "./mean-pool.ts";
 import { type CacheLayout, PagedCache, type PagedRows } from "./paged-cache.ts";
+import type { PromptReader } from "./prompt-reader.ts";
 import { Sequence } from "./sequence.ts";
 
 export interface PagedStages {
@@ -40,14 +40,14 @@ export async function warmUp(stages: PagedStages): Promise<void> {
 
 /**
  * Runs the next ids of some rows and keeps their keys and values. Returns the logits [n, V] of the last ids of those rows
- * that `wants` names; the caller releases them. Null: nobody wants any. `pools` take the hidden states of all ids of their rows.
+ * that `wants` names; the caller releases them. Null: nobody wants any. `readers` see what the blocks make of all ids of their rows.
  */
 export async function runPaged(
   { session, embedding, blocks, head, layout }: PagedStages,
   cache: PagedCache,
   rows: PagedRows,
   wants: readonly boolean[],
-  pools: readonly (MeanPool | null)[] = [],
+  readers: readonly (PromptReader | null)[] = [],
 ): Promise<HostTensor<"float32"> | null> {
   const { pool, tables } = session;
   const { sequences, count } = rows;
@@ -62,7 +62,10 @@ export async function runPaged(
     const x = await embedding.forward(hostTensor("int64", [sequences.length, count], ids), context);
     const y = await blocks.forward(x, context, cache);
     cache.append();
-    await addToMeans(head, y, rows, pools);
+    for (const [row, reader] of readers.entries()) {
+      const { ids, numComputed: from } = sequences[row]!;
+      await reader?.read(head, { y: rowOf(y, row), ids, from });
+    }
     const places = Int32Array.from(
       wants.flatMap((isWanted, row) => (isWanted ? [row * count + count - 1] : [])),
     );
@@ -72,4 +75,11 @@ export async function runPaged(
   } finally {
     context.release();
   }
+}
+
+/** One row of y [B, T, D], as [1, T, D]. */
+function rowOf({ data, shape }: HostTensor<"float32">, row: number): HostTensor<"float32"> {
+  const [, length = 0, width = 0] = shape as number[];
+  const size = length * width;
+  return hostTensor("float32", [1, length, width], data.subarray(row * size, (row + 1) * size));
 }

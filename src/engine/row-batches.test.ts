@@ -7,7 +7,7 @@ import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
 import { adapterFiles } from "../format/adapters/adapter.ts";
 import { writeFolderAtomic } from "../format/files/atomic.ts";
 import { findMethod } from "../peft/methods.ts";
-import type { HeldAdapter } from "./adapter-pool.ts";
+import type { HeldAdapter } from "./held-adapter.ts";
 import { openTextModel, openTextParts, type TextModel, type WrittenText } from "./text-model.ts";
 
 const root = temporaryFolder();

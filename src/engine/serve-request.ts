@@ -1,8 +1,8 @@
 /** @file A text that is asked of the engine, its tokens, and what it ended with. */
-import type { HeldAdapter } from "./adapter-pool.ts";
+import type { HeldAdapter } from "./held-adapter.ts";
 import type { Grammar } from "./grammar/token-grammar.ts";
-import type { MeanPool } from "./mean-pool.ts";
 import type { Penalties } from "./penalties.ts";
+import type { PromptReader } from "./prompt-reader.ts";
 import type { SamplingOptions } from "./sampler.ts";
 import type { TokenLogProbs } from "./token-log-probs.ts";
 
@@ -22,8 +22,8 @@ export interface ServeRequest {
   /** The likeliest token unless given. */
   readonly sampling?: SamplingOptions;
   readonly penalties?: Penalties;
-  /** Takes what the model makes of the prompt; then no token need be written. */
-  readonly pool?: MeanPool;
+  /** Takes what the model makes of the prompt, all of which then runs, also where no token is to be written. */
+  readonly reader?: PromptReader;
   /** What the text has to follow. */
   readonly grammar?: Grammar | null;
   readonly seed?: number;

@@ -7,7 +7,8 @@
 import { CapacityError, FailedError, assertInternal } from "../errors.ts";
 import { Random } from "../random.ts";
 import type { Session } from "../run/session.ts";
-import type { AdapterPool, HeldAdapter, PreparedRows, RowBatch } from "./adapter-pool.ts";
+import type { AdapterPool } from "./adapter-pool.ts";
+import type { HeldAdapter, PreparedRows, RowBatch } from "./held-adapter.ts";
 import type { GrammarCursor } from "./grammar/token-grammar.ts";
 import { PAGE_TOKENS, PagePool } from "./page-pool.ts";
 import { PagedCache, pageBytes } from "./paged-cache.ts";
@@ -141,8 +142,8 @@ export class ServingEngine {
     const isNamed = typeof adapter === "string";
     const held = isNamed ? await this.adapters.acquire(adapter) : adapter;
     const isPerPrompt = await this.adapters.isPerPrompt(held);
-    // What was cached is not run again, and would be missing in a mean.
-    const isShared = !isPerPrompt && !request.pool;
+    // What was cached is not run again, and nobody would read it.
+    const isShared = !isPerPrompt && !request.reader;
     const sequence = new Sequence(promptIds, isShared ? (held?.key ?? "base") : null, submittedMs);
     const queue = new TokenQueue<ServedToken, ServeEnd>();
     const random = new Random(request.seed ?? 0);
@@ -156,7 +157,7 @@ export class ServingEngine {
     try {
       this.#jobs.set(sequence, job);
       if (signal?.aborted) abort();
-      else if (maxLength <= promptIds.length && !request.pool) this.#end(job, "length");
+      else if (maxLength <= promptIds.length && !request.reader) this.#end(job, "length");
       else {
         signal?.addEventListener("abort", abort);
         this.#scheduler.add(sequence);
@@ -255,9 +256,11 @@ export class ServingEngine {
       const { stages, order } = prepared;
       const rows = order.map((row) => alive[row] as Job);
       const sequences = rows.map(({ sequence }) => sequence);
-      const pools = rows.map(({ request }) => request.pool ?? null);
-      const wants = sequences.map(({ numPending }, i) => numPending === count && pools[i] === null);
-      const logits = await runPaged(stages, this.#cache, { sequences, count }, wants, pools);
+      const readers = rows.map(({ request }) => request.reader ?? null);
+      const wants = rows.map(
+        ({ sequence: { numPending, ids }, maxLength }) => numPending === count && ids.length < maxLength,
+      );
+      const logits = await runPaged(stages, this.#cache, { sequences, count }, wants, readers);
       let next = 0;
       for (const [i, job] of rows.entries()) {
         const isDrawn = wants[i] === true;
@@ -265,7 +268,7 @@ export class ServingEngine {
         // Who was cancelled while the batch ran has no pages any more.
         if (!this.#isAlive(job)) continue;
         this.#scheduler.computed(job.sequence, count);
-        if (job.request.pool && job.sequence.numPending === 0) this.#end(job, "stop");
+        if (!isDrawn && job.sequence.numPending === 0) this.#end(job, "length");
         if (logits && isDrawn) this.#draw(job, rowOf(logits.data, own, logits.shape[1] as number));
       }
       if (logits) this.session.pool.release(logits);

@@ -118,9 +118,13 @@ export class ServingModel {
     return [...tokenizer.prefixIds, ...tokenizer.encode(text, { addSpecialTokens: false })];
   }
 
-  /** Encodes a conversation up to the start of the assistant's next turn. @throws UsageError "usage/chat-template" */
-  encodeChat(messages: readonly Message[], tools: readonly unknown[] | null): number[] {
-    const text = this.parts.template.render(messages, { addGenerationPrompt: true, tools });
+  /** Encodes a conversation, up to the start of the assistant's next turn unless told. @throws UsageError "usage/chat-template" */
+  encodeChat(
+    messages: readonly Message[],
+    tools: readonly unknown[] | null,
+    addGenerationPrompt = true,
+  ): number[] {
+    const text = this.parts.template.render(messages, { addGenerationPrompt, tools });
     return this.parts.tokenizer.encode(text, { addSpecialTokens: false });
   }
 
@@ -160,9 +164,9 @@ export class ServingModel {
     request: Pick<ServeRequest, "promptIds" | "adapter" | "signal">,
   ): Promise<{ readonly embedding: Float32Array; readonly end: ServeEnd }> {
     const pool = new MeanPool();
-    const end = await endOf(this.engine.write({ ...request, maxNewTokens: 0, pool }));
+    const end = await endOf(this.engine.write({ ...request, maxNewTokens: 0, reader: pool }));
     if (end.finishReason === "aborted") throw new DOMException("Nobody waits any more", "AbortError");
-    return { embedding: pool.embedding, end };
+    return { embedding: pool.embedding, end: { ...end, finishReason: "stop" } };
   }
 
   /** Ends all texts, frees the programs and closes the checkpoint. */

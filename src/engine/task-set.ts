@@ -9,7 +9,7 @@ import type { ReadAdapter } from "../format/adapters/adapter.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { nearest } from "../messages/nearest.ts";
 import type { Adapter } from "../peft/attach.ts";
-import type { HeldAdapter } from "./adapter-pool.ts";
+import type { HeldAdapter } from "./held-adapter.ts";
 import { type Completion, completeText } from "./completion.ts";
 import type { GenerateRequest, Generator } from "./generator.ts";
 import { checkPrompt } from "./prompt.ts";

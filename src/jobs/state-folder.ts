@@ -60,6 +60,15 @@ export class StateFolder {
     return this.#at("jobs", job, folder);
   }
 
+  /** Whether there is anything of a run. */
+  async hasRun(job: string, folder: string): Promise<boolean> {
+    return (await listNames(this.runFolder(job, folder))).length > 0;
+  }
+
+  async removeRun(job: string, folder: string): Promise<void> {
+    await rm(this.runFolder(job, folder), { recursive: true, force: true });
+  }
+
   /** Those that a run has written, the first first. */
   async listCheckpoints(job: string, run: string): Promise<JobCheckpoint[]> {
     const folder = this.runFolder(job, run);
@@ -132,6 +141,10 @@ export class StateFolder {
   pathOf({ id, filename }: UploadedFile): string {
     const end = extname(filename).toLowerCase();
     return this.#at("files", id, `data${DATA_ENDS.has(end) ? end : ".jsonl"}`);
+  }
+
+  async readContent(file: UploadedFile): Promise<Uint8Array<ArrayBuffer>> {
+    return Uint8Array.from(await readFile(this.pathOf(file)));
   }
 
   /** Keeps an uploaded file. @throws FailedError "failed/write" */

@@ -10,7 +10,7 @@ import { adviceFor, nearestName } from "./setting-names.ts";
 
 /** The part of JSON Schema that is put into words. */
 export interface SchemaNode {
-  readonly type?: string;
+  readonly type?: string | readonly string[];
   readonly format?: string;
   readonly enum?: readonly unknown[];
   readonly const?: string | number | boolean | null;
@@ -18,6 +18,9 @@ export interface SchemaNode {
   readonly oneOf?: readonly SchemaNode[];
   readonly items?: SchemaNode;
   readonly minItems?: number;
+  readonly maxItems?: number;
+  readonly minLength?: number;
+  readonly maxLength?: number;
   readonly required?: readonly string[];
   readonly properties?: Readonly<Record<string, SchemaNode>>;
   readonly additionalProperties?: SchemaNode | boolean;
@@ -53,6 +56,7 @@ export function schemaNode(schema: z.ZodType): SchemaNode {
 export function membersOf(node: SchemaNode): readonly SchemaNode[] {
   const inner = node.anyOf ?? node.oneOf;
   if (inner !== undefined) return inner.flatMap(membersOf);
+  if (Array.isArray(node.type)) return node.type.flatMap((type: string) => membersOf({ ...node, type }));
   return node.type === "null" ? [] : [node];
 }
 
@@ -90,34 +94,67 @@ function describeNumber(node: SchemaNode): string {
   return [kind, limits.join(" and ")].filter(Boolean).join(" ");
 }
 
-function aList({ minItems = 0 }: SchemaNode): string {
-  return minItems > 0 ? "a non-empty list" : "a list";
+function aList({ minItems = 0, maxItems }: SchemaNode): string {
+  const list = minItems > 0 ? "a non-empty list" : "a list";
+  return maxItems === undefined ? list : `${list} of at most ${maxItems}`;
+}
+
+function describeText({ minLength = 0, maxLength }: SchemaNode): string {
+  if (maxLength !== undefined)
+    return `text of ${minLength > 0 ? `${minLength} to` : "at most"} ${maxLength} characters`;
+  return minLength > 1
+    ? `text of at least ${minLength} characters`
+    : minLength > 0
+      ? "text that is not empty"
+      : "text";
+}
+
+/** What the items of a list are, in the plural; null: it takes more words. */
+function describeItems(node: SchemaNode): string | null {
+  const [item, ...others] = membersOf(node);
+  if (item === undefined || others.length > 0 || choicesOf(item) !== null) return null;
+  if (item.format === PATH_FORMAT) return "paths";
+  if (item.type === "string") return "texts";
+  if (item.type === "array") return "lists";
+  if (item.type === "object") return "objects";
+  return item.type === "integer" && describeNumber(item) === "a whole number" ? "whole numbers" : null;
 }
 
 function describeOne(node: SchemaNode, form: ValueForm): string {
   const isTyped = form === "typed";
-  switch (node.type ?? "") {
+  switch (String(node.type ?? "")) {
     case "number":
     case "integer":
       return describeNumber(node);
     case "boolean":
       return isTyped ? "on or off" : "true or false";
     case "string":
-      return node.format === PATH_FORMAT ? "a path" : "text";
-    case "array":
+      return node.format === PATH_FORMAT ? "a path" : isTyped ? "text" : describeText(node);
+    case "array": {
       if (isTyped && node.items?.format === PATH_FORMAT) return "a path, the flag once for each";
-      if (!isTyped && node.items?.format === PATH_FORMAT) return `${aList(node)} of paths`;
-      if (!isTyped && node.items?.type === "object" && node.items.properties === undefined)
-        return `${aList(node)} of objects`;
-      return `a list${isTyped ? " with commas" : ""}, each ${describeSchema(node.items ?? {}, form)}`;
+      if (isTyped) return `a list with commas, each ${describeSchema(node.items ?? {}, form)}`;
+      if (isAnything(node.items)) return aList(node);
+      const items = describeItems(node.items ?? {});
+      return items === null
+        ? `${aList(node)}, each ${describeSchema(node.items ?? {}, form)}`
+        : `${aList(node)} of ${items}`;
+    }
     case "object": {
       const { additionalProperties: values } = node;
-      const each = typeof values === "object" ? `, each ${describeSchema(values, form)}` : "";
+      const isNamed = typeof values === "object" && !isAnything(values);
+      const each = isNamed ? `, each ${describeSchema(values, form)}` : "";
       return `values by name${each}${isTyped ? ", in YAML or JSON" : ""}`;
     }
     default:
       return isTyped ? "YAML or JSON" : "another value";
   }
+}
+
+/** Whether a schema says nothing of what it takes. */
+function isAnything(node: SchemaNode | undefined): boolean {
+  return (
+    node === undefined || (node.type === undefined && membersOf(node)[0] === node && choicesOf(node) === null)
+  );
 }
 
 /** Says what a schema takes: `a number above 0`, `one of sgd, lion`, `text or a list, each text`. */
@@ -142,13 +179,16 @@ function valueAt(values: unknown, path: readonly PropertyKey[]): unknown {
   return path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | null)?.[key], values);
 }
 
-/** The schema of a value inside of another; the nearest one around it where several forms are possible. */
+/** The schema of a value inside of another: of all forms that the outer may have, those that name the value. */
 function nodeAt(node: SchemaNode, path: readonly PropertyKey[]): SchemaNode {
   const [key, ...rest] = path;
   if (key === undefined) return node;
-  const isEntry = typeof node.additionalProperties === "object" ? node.additionalProperties : undefined;
-  const inner = node.properties?.[String(key)] ?? (typeof key === "number" ? node.items : isEntry);
-  return inner === undefined ? node : nodeAt(inner, rest);
+  const forms = membersOf(node).flatMap(({ properties, items, additionalProperties: more }) => {
+    const isEntry = typeof more === "object" ? more : undefined;
+    return properties?.[String(key)] ?? (typeof key === "number" ? items : isEntry) ?? [];
+  });
+  if (forms.length === 0) return node;
+  return nodeAt(forms.length === 1 ? forms[0]! : { anyOf: forms }, rest);
 }
 
 const UNKNOWN = "is not a setting";
@@ -179,7 +219,7 @@ export function findProblems(
   };
   for (const issue of error.issues) {
     if (issue.code === "unrecognized_keys") {
-      const known = Object.keys(nodeAt(root, issue.path).properties ?? {});
+      const known = membersOf(nodeAt(root, issue.path)).flatMap((form) => Object.keys(form.properties ?? {}));
       for (const key of issue.keys) add([...issue.path, key], unknownKey(key, known));
       continue;
     }
@@ -188,7 +228,10 @@ export function findProblems(
     else if (issue.code === "custom") {
       add(issue.path, issue.path.length === 0 ? issue.message : `is ${showValue(value)}, ${issue.message}`);
     } else {
-      add(issue.path, `is ${showValue(value)}, expected ${describeSchema(nodeAt(root, issue.path), form)}`);
+      const own =
+        issue.code === "invalid_format" && !issue.message.startsWith("Invalid") ? issue.message : null;
+      const expected = own ?? describeSchema(nodeAt(root, issue.path), form);
+      add(issue.path, `is ${showValue(value)}, expected ${expected}`);
     }
   }
   return [...problems.values()];

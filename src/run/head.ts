@@ -106,6 +106,22 @@ export class Head {
     return logits;
   }
 
+  /** Width of the logits. */
+  get numOutputs(): number {
+    return this.#session.model.numOutputs;
+  }
+
+  /** Lets `read` see the logits of some positions, as `logitsAt`, during the call alone. */
+  async withLogitsAt(
+    x: HostTensor<"float32">,
+    positions: Int32Array,
+    read: (logits: Float32Array) => void,
+  ): Promise<void> {
+    const logits = await this.logitsAt(x, positions);
+    read(logits.data);
+    this.#session.pool.release(logits);
+  }
+
   /** Lets `read` see x [B, T, D] after the final norm, as the head's matrix multiplies it, during the call alone. */
   async withNormed(x: HostTensor<"float32">, read: (normed: Float32Array) => void): Promise<void> {
     const { pool } = this.#session;

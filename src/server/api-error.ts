@@ -34,9 +34,7 @@ export interface ErrorBody {
 }
 
 const TYPES: Readonly<Record<number, string>> = {
-  401: "authentication_error",
   403: "permission_error",
-  404: "not_found_error",
   429: "rate_limit_error",
   503: "service_unavailable_error",
   504: "timeout_error",

@@ -28,21 +28,36 @@ export function createApp(state: ServerState, routes: readonly Route[], options:
   }
   app.notFound((context) => {
     const { method, path } = context.req;
-    const others = routes.filter((route) => route.path === path);
+    const others = routes.filter((route) => patternOf(route).test(path));
+    if (others.length === 0) {
+      const { status, body } = errorAnswer(
+        new ApiError(404, `There is no ${path} here`, { code: "unknown_url" }),
+      );
+      return context.json(body, status as ContentfulStatusCode);
+    }
     const known = others.map((route) => route.method.toUpperCase()).join(", ");
-    const error =
-      others.length > 0
-        ? new ApiError(405, `${path} takes ${known}, not ${method}`, { code: "method_not_allowed" })
-        : new ApiError(404, `There is no ${path} here`, { code: "unknown_url" });
-    const { status, body } = errorAnswer(error);
-    return context.json(body, status as ContentfulStatusCode);
+    const { status, body } = errorAnswer(
+      new ApiError(405, `${path} takes ${known}, not ${method}`, { code: "method_not_allowed" }),
+    );
+    return context.json(body, status as ContentfulStatusCode, { allow: known });
   });
   app.onError((error, context) => {
     const { status, body } = errorAnswer(error);
     if (body.error.code === "internal_error") state.onError(error);
     const retrySeconds = error instanceof ApiError ? error.retrySeconds : null;
     if (retrySeconds !== null) context.header("retry-after", `${retrySeconds}`);
+    if (status === 401) context.header("www-authenticate", "Bearer");
     return context.json(body, status as ContentfulStatusCode);
   });
   return app;
+}
+
+/** What the path of a request to a route looks like, whatever it names. */
+function patternOf({ path }: Route): RegExp {
+  const parts: (string | undefined)[] = path.split(/:\w+(\{.+?\})?/);
+  // What stands between the names, and after each what it may be.
+  const pattern = parts.map((part = "{[^/]+}", i) =>
+    i % 2 === 0 ? part.replaceAll(".", "\\.") : part.slice(1, -1),
+  );
+  return new RegExp(`^${pattern.join("")}$`);
 }

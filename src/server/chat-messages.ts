@@ -18,15 +18,14 @@ export function readMessage(message: ChatRequest["messages"][number], place: num
 
 function readContent(content: ChatRequest["messages"][number]["content"], place: number): string {
   if (!Array.isArray(content)) return content ?? "";
-  const parts = content.map((part) => {
+  const parts = content.map((part, i) => {
     const { type, text, refusal } = Object(part) as Readonly<Record<string, unknown>>;
     if (type === "text" && typeof text === "string") return text;
     if (type === "refusal" && typeof refusal === "string") return refusal;
-    throw new ApiError(
-      400,
-      `messages[${place}].content has a part of type ${JSON.stringify(type)}, expected text: leave it out`,
-      { code: "invalid_value", param: `messages[${place}].content` },
-    );
+    const param = `messages[${place}].content[${i}]`;
+    const isText = type === "text" || type === "refusal";
+    const found = isText ? `has no ${type}` : `has the type ${JSON.stringify(type) ?? "null"}, expected text`;
+    throw new ApiError(400, `${param} ${found}`, { code: "invalid_value", param });
   });
   return parts.join("");
 }

@@ -51,9 +51,3 @@ export const JOB_REQUEST = FIELDS.superRefine((request, context) => {
   for (const problem of problems) context.addIssue({ code: "custom", ...problem });
 });
 export type JobRequest = z.output<typeof JOB_REQUEST>;
-
-/** Which part of a list is asked for. */
-export const PAGE = z.object({
-  after: z.string().optional(),
-  limit: z.coerce.number().int().min(1).max(100).default(20),
-});

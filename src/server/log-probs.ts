@@ -1,13 +1,23 @@
-/** @file Log-probabilities of tokens as chat clients read them. */
+/** @file Log-probabilities of tokens as clients read them: of chats, and in the older form of lists beside one another. */
+import type { TokenStream } from "../data/token-stream.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import type { ServedToken } from "../engine/serve-request.ts";
-import type { ScoredToken } from "../engine/token-log-probs.ts";
+import type { ScoredToken, TokenLogProbs } from "../engine/token-log-probs.ts";
 
-const UTF8 = new TextEncoder();
+const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** A token as text; one that is a part of a character is written as bytes, so that no two look alike. */
+function nameOf(bytes: Uint8Array, prefix: string): string {
+  try {
+    return UTF8.decode(bytes);
+  } catch {
+    return prefix + [...bytes].map((byte) => `\\x${byte.toString(16).padStart(2, "0")}`).join("");
+  }
+}
 
 function describe(tokenizer: Tokenizer, { id, logProb }: ScoredToken): Record<string, unknown> {
-  const token = tokenizer.decode([id]);
-  return { token, logprob: logProb, bytes: [...UTF8.encode(token)] };
+  const bytes = tokenizer.tokenBytes(id) ?? new Uint8Array(0);
+  return { token: nameOf(bytes, ""), logprob: logProb, bytes: [...bytes] };
 }
 
 /** One token of a chat's answer; null: none was asked for, or it is no part of the text. */
@@ -21,4 +31,52 @@ export function chatLogProbs(
     ...describe(tokenizer, own),
     top_logprobs: top.map((each) => describe(tokenizer, each)),
   };
+}
+
+/** Log-probabilities of a text of /v1/completions, told in as many parts as it is sent in. */
+export class ListedLogProbs {
+  readonly #tokenizer: Tokenizer;
+  /** Says how much text is settled before each token. */
+  readonly #text: TokenStream;
+  #offset = 0;
+  #told = emptyLists();
+
+  constructor(tokenizer: Tokenizer) {
+    this.#tokenizer = tokenizer;
+    this.#text = tokenizer.stream({ skipSpecialTokens: true });
+  }
+
+  /** Adds a token; null: nothing comes before it, so it has no probability. */
+  add(id: number, scored: TokenLogProbs | null): void {
+    this.#told.tokens.push(this.#nameOf(id));
+    this.#told.token_logprobs.push(scored?.logProb ?? null);
+    // The token itself is told beside the likeliest, one of which it need not be.
+    const all = scored && [...scored.top, scored];
+    const top = all && Object.fromEntries(all.map((each) => [this.#nameOf(each.id), each.logProb]));
+    this.#told.top_logprobs.push(top);
+    this.#told.text_offset.push(this.#offset);
+    for (const _ of this.#text.push(id)) this.#offset++;
+  }
+
+  /** What was added since it was last told; null: nothing. */
+  take(): object | null {
+    const told = this.#told;
+    this.#told = emptyLists();
+    return told.tokens.length === 0 ? null : told;
+  }
+
+  #nameOf(id: number): string {
+    return nameOf(this.#tokenizer.tokenBytes(id) ?? new Uint8Array(0), "bytes:");
+  }
+}
+
+interface Lists {
+  readonly tokens: string[];
+  readonly token_logprobs: (number | null)[];
+  readonly top_logprobs: (Record<string, number> | null)[];
+  readonly text_offset: number[];
+}
+
+function emptyLists(): Lists {
+  return { tokens: [], token_logprobs: [], top_logprobs: [], text_offset: [] };
 }

@@ -3,6 +3,7 @@ import type { Clock } from "../jobs/clock.ts";
 import type { JobQueue } from "../jobs/job-queue.ts";
 import { JobWorker } from "../jobs/job-worker.ts";
 import type { JobRow } from "../jobs/job-table.ts";
+import { jobSettings } from "../jobs/job-settings.ts";
 import { type TrainingPlaces, placesFor } from "../jobs/places.ts";
 import type { StateFolder } from "../jobs/state-folder.ts";
 import { trainJob } from "../jobs/train-job.ts";
@@ -41,7 +42,8 @@ export function openFineTuning(
   /** Read when it is first asked for. */
   const onResult = async ({ job, folder }: JobRow): Promise<void> => {
     const name = job.fine_tuned_model ?? resultName(job);
-    if (!engine.adapters.has(name)) engine.adapters.register(name, files.runFolder(job.id, folder));
+    if (engine.adapters.has(name) || !(await files.hasRun(job.id, folder))) return;
+    engine.adapters.register(name, files.runFolder(job.id, folder));
   };
   /** Lets requests ask for what a job has trained so far, and forgets what is gone. */
   const nameCheckpoints = async ({ job, folder }: JobRow): Promise<void> => {
@@ -99,6 +101,24 @@ export function openFineTuning(
   return {
     files,
     queue,
+    requireSettings: (job) => {
+      // Which files there are is another matter: settings are the same for all.
+      jobSettings(job, {
+        ...places,
+        initAdapter: null,
+        data: ".jsonl",
+        evalData: job.validation_file,
+        output: ".",
+      });
+    },
+    removeResult: async (name) => {
+      const row = (await queue.table.list()).find(({ job }) => job.fine_tuned_model === name);
+      if (!row) return false;
+      engine.adapters.unregister(name);
+      await files.removeRun(row.job.id, row.folder);
+      await (naming = naming.then(() => nameCheckpoints(row)));
+      return true;
+    },
     start: async () => {
       if (trainsHere) await queue.takeBackAll();
       for (const row of await queue.table.list()) if (row.base === state.name) await nameCheckpoints(row);

@@ -4,7 +4,7 @@ import { loadAdapter, unloadAdapter } from "./routes/adapters.ts";
 import { chatCompletions } from "./routes/chat-completions.ts";
 import { completions } from "./routes/completions.ts";
 import { embeddings } from "./routes/embeddings.ts";
-import { deleteFile, getFile, listFiles, uploadFile } from "./routes/files.ts";
+import { deleteFile, getFile, getFileContent, listFiles, uploadFile } from "./routes/files.ts";
 import {
   cancelJob,
   createJob,
@@ -16,7 +16,7 @@ import {
   resumeJob,
 } from "./routes/fine-tuning-jobs.ts";
 import { health, metrics, ready } from "./routes/health.ts";
-import { getModel, listModels } from "./routes/models.ts";
+import { deleteModel, getModel, listModels } from "./routes/models.ts";
 import { openApiRoute } from "./routes/openapi.ts";
 import { detokenize, tokenize } from "./routes/tokenize.ts";
 
@@ -26,11 +26,13 @@ const DESCRIBED: readonly Route[] = [
   embeddings,
   listModels,
   getModel,
+  deleteModel,
   loadAdapter,
   unloadAdapter,
   uploadFile,
   listFiles,
   getFile,
+  getFileContent,
   deleteFile,
   createJob,
   listJobs,

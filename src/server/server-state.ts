@@ -3,6 +3,7 @@ import type { ServingModel } from "../engine/serving-model.ts";
 import { UsageError } from "../errors.ts";
 import { nearest } from "../messages/nearest.ts";
 import { ApiError } from "./api-error.ts";
+import type { Job } from "../jobs/job.ts";
 import type { JobQueue } from "../jobs/job-queue.ts";
 import type { StateFolder } from "../jobs/state-folder.ts";
 import type { Limits } from "./limits.ts";
@@ -31,6 +32,10 @@ export interface ServerStateParts {
 export interface FineTuning {
   readonly files: StateFolder;
   readonly queue: JobQueue;
+  /** Holds a job's settings against what trainings take. @throws UsageError that lists what is wrong with them */
+  readonly requireSettings: (job: Job) => void;
+  /** Removes what a job has trained, by its name; false: no job has trained that. */
+  readonly removeResult: (name: string) => Promise<boolean>;
   /** Takes up what earlier processes have left. */
   readonly start: () => Promise<void>;
   /** Stops a training that runs here, after its step, with a checkpoint: the next process goes on. */
@@ -110,20 +115,13 @@ export class ServerState {
   }
 
   /** Lets requests ask for an adapter, once it has been read. @throws as reading it; UsageError "usage/adapter" */
-  async load(name: string, path: string): Promise<void> {
+  async load(name: string, path: string, mayReplace = false): Promise<void> {
     if (name === this.name) {
       throw new UsageError("usage/adapter", `Cannot name an adapter "${name}": the model has that name`, {
         hint: "Choose another name.",
       });
     }
-    const { adapters } = this.model.engine;
-    adapters.register(name, path);
-    try {
-      adapters.release(await adapters.acquire(name));
-    } catch (error) {
-      adapters.unregister(name);
-      throw error;
-    }
+    await this.model.engine.adapters.add(name, path, mayReplace);
     this.#createdOf.set(name, this.seconds());
   }
 

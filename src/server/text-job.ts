@@ -9,6 +9,8 @@ import type { TextSettings } from "./wire.ts";
 /** What a text is written after, and how many tokens it may have. */
 export interface TextPrompt {
   readonly promptIds: readonly number[];
+  /** The key of the request that the prompt comes from. */
+  readonly param: string;
   readonly adapter: string | null;
   /** Null: as many as there is room for. */
   readonly maxTokens: number | null;
@@ -22,9 +24,10 @@ export interface TextPrompt {
 /** The texts that a request asks for, with seeds that follow one another. @throws ApiError 400 when nothing fits behind the prompt */
 export function textJobs(
   settings: TextSettings,
-  { promptIds, adapter, maxTokens, topLogProbs, grammar, shown = [] }: TextPrompt,
+  { promptIds, param, adapter, maxTokens, topLogProbs, grammar, shown = [] }: TextPrompt,
   state: ServerState,
 ): TextJob[] {
+  requireIds(promptIds, param, state);
   const room = state.model.maxTokens - promptIds.length;
   const share =
     Math.floor((state.limits.maxRequestTokens ?? Infinity) / (settings.n ?? 1)) - promptIds.length;
@@ -33,7 +36,17 @@ export function textJobs(
     throw new ApiError(
       400,
       `The prompt has ${promptIds.length} tokens${asked}, expected at most ${state.model.maxTokens} in all`,
-      { code: "context_length_exceeded", param: "messages" },
+      { code: "context_length_exceeded", param },
+    );
+  }
+  if (settings.stream_options && settings.stream !== true) {
+    throw new ApiError(
+      400,
+      "stream_options says something of streams alone: send stream true, or leave it out",
+      {
+        code: "invalid_value",
+        param: "stream_options",
+      },
     );
   }
   const stop = settings.stop ?? [];
@@ -53,13 +66,36 @@ export function textJobs(
       repetition: settings.repetition_penalty ?? 1,
       presence: settings.presence_penalty ?? 0,
       frequency: settings.frequency_penalty ?? 0,
-      bias: new Map(Object.entries(settings.logit_bias ?? {}).map(([id, value]) => [Number(id), value])),
+      bias: readBias(settings.logit_bias ?? {}, state),
     },
     grammar,
     shown,
     ...(topLogProbs === null ? {} : { topLogProbs }),
   };
   return Array.from({ length: settings.n ?? 1 }, (_, i) => ({ ...job, seed: Math.abs(seed) + i }));
+}
+
+/** Holds the ids of a prompt against the vocabulary. @throws ApiError 400 that names the key */
+export function requireIds(ids: readonly number[], param: string, { model }: ServerState): void {
+  const { numOutputs } = model.engine.session.model;
+  const foreign = ids.find((id) => id < 0 || id >= numOutputs);
+  const found =
+    ids.length === 0 ? "is empty" : `has the id ${foreign}, expected ids from 0 to ${numOutputs - 1}`;
+  if (ids.length === 0 || foreign !== undefined) {
+    throw new ApiError(400, `${param} ${found}`, { code: "invalid_value", param });
+  }
+}
+
+/** @throws ApiError 400 for an id that the model has not */
+function readBias(given: Readonly<Record<string, number>>, { model }: ServerState): Map<number, number> {
+  const { numOutputs } = model.engine.session.model;
+  const bias = new Map(Object.entries(given).map(([id, value]) => [Number(id), value]));
+  const foreign = [...bias.keys()].find((id) => id >= numOutputs);
+  if (foreign === undefined) return bias;
+  throw new ApiError(400, `logit_bias has the id ${foreign}, expected ids from 0 to ${numOutputs - 1}`, {
+    code: "invalid_value",
+    param: "logit_bias",
+  });
 }
 
 /** What clients are told of how a text ended. */

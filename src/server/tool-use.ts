@@ -43,6 +43,8 @@ export interface ToolUse {
   /** How calls are read; null: there are none to read. */
   readonly format: ToolFormat | null;
   readonly names: readonly string[];
+  /** Whether the answer is calls, and no text. */
+  readonly isForced: boolean;
   /** What holds the answer to calls, or to the form that is asked for. */
   readonly grammar: Grammar | null;
 }
@@ -54,12 +56,12 @@ export function readToolUse(request: ToolRequest, state: ServerState): ToolUse {
   const names = tools.map((tool) => tool.function.name);
   requireTools(choice, names);
   if (tools.length === 0 || choice === "none") {
-    return { tools: null, format: null, names, grammar: grammarOf(form, state) };
+    return { tools: null, format: null, names, isForced: false, grammar: grammarOf(form, state) };
   }
   const format = state.model.toolFormat;
   const isForced = typeof choice === "object" ? choice !== null : choice === "required";
   const grammar = isForced || schemaOf(form) ? callGrammar(request, isForced, format, state) : null;
-  return { tools, format, names, grammar };
+  return { tools, format, names, isForced, grammar };
 }
 
 function requireTools(choice: ToolRequest["tool_choice"], names: readonly string[]): void {

@@ -52,13 +52,18 @@ const TEXT = {
   response_format: RESPONSE_FORMAT.nullish().describe("What form the text has; it is held to that"),
 };
 
-const MESSAGE = z.looseObject({
-  role: z.enum(ROLES),
-  content: z.union([z.string(), z.array(z.unknown())]).nullish(),
-  tool_calls: z
-    .array(z.looseObject({ function: z.looseObject({ name: z.string(), arguments: z.string() }) }))
-    .nullish(),
-});
+const MESSAGE = z
+  .looseObject({
+    role: z.enum(ROLES),
+    content: z.union([z.string(), z.array(z.unknown())]).nullish(),
+    tool_calls: z
+      .array(z.looseObject({ function: z.looseObject({ name: z.string(), arguments: z.string() }) }))
+      .nullish(),
+  })
+  .refine(({ role, content }) => role === "assistant" || content != null, {
+    path: ["content"],
+    message: "expected text or a list of parts",
+  });
 
 export const CHAT_REQUEST = z.strictObject({
   ...TEXT,
@@ -85,8 +90,11 @@ export const COMPLETION_REQUEST = z.strictObject({
       z.array(z.array(z.int()).min(1)).min(1),
     ])
     .describe("Text or token ids to go on from, or several"),
-  max_tokens: TOKENS.nullish().describe("New tokens at most; default: 16"),
-  echo: z.boolean().nullish().describe("Give the prompt back before the text"),
+  max_tokens: z.int().min(0).nullish().describe("New tokens at most; default: 16"),
+  echo: z
+    .boolean()
+    .nullish()
+    .describe("Give the prompt back before the text, with log-probabilities if they are asked for"),
   logprobs: z
     .int()
     .min(0)
@@ -120,21 +128,24 @@ export const EMBEDDING_REQUEST = z.strictObject({
 });
 
 export const TOKENIZE_REQUEST = z.strictObject({
-  model: z.string().optional(),
-  prompt: z.string().optional().describe("Text"),
-  messages: z.array(MESSAGE).min(1).optional().describe("or a conversation"),
-  add_special_tokens: z.boolean().default(true),
+  model: MODEL_NAME.nullish(),
+  prompt: z.string().nullish().describe("Text"),
+  messages: z.array(MESSAGE).min(1).nullish().describe("or a conversation"),
+  tools: TOOLS.nullish().describe("Functions that the chat template is told of"),
+  add_generation_prompt: z.boolean().nullish().describe("Begin the assistant's turn; default: true"),
+  add_special_tokens: z.boolean().nullish().describe("Put the tokenizer's own around a text; default: true"),
+  return_token_strs: z.boolean().nullish().describe("Tell the text of each token as well"),
 });
 
 export const DETOKENIZE_REQUEST = z.strictObject({
-  model: z.string().optional(),
+  model: MODEL_NAME.nullish(),
   tokens: z.array(z.int().min(0)),
 });
 
 export const LOAD_ADAPTER_REQUEST = z.strictObject({
   lora_name: ADAPTER_NAME.describe("Name by which requests ask for it"),
   lora_path: z.string().min(1).max(4096).describe("Its folder on the server"),
-  load_inplace: z.boolean().default(false).describe("Replace the adapter of that name"),
+  load_inplace: z.boolean().nullish().describe("Replace the adapter of that name"),
   base_model_name: z.unknown().optional(),
 });
 

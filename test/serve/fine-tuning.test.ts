@@ -121,6 +121,12 @@ test("a job that is paused and resumed, or taken up by the next process, ends bi
   assert.equal(done.trained_tokens, (JSON.parse(state) as { trained_tokens: number }).trained_tokens);
   const names = (await second.client.models.list()).data.map(({ id }) => id);
   assert.equal(names.filter((name) => /^ft:.*:\d+$/.test(name)).length, 2);
+  // What a job has trained can be removed, with its checkpoints; the base cannot.
+  const result = done.fine_tuned_model as string;
+  assert.equal((await second.client.models.delete(result)).deleted, true);
+  const left = (await second.client.models.list()).data.map(({ id }) => id);
+  assert.ok(!left.some((name) => name.startsWith(result)));
+  await assert.rejects(second.client.models.delete("tiny"), { status: 400, param: "model" });
 });
 
 test("what is wrong with a job is told by the job, with the line", async () => {

@@ -75,7 +75,7 @@ test("what would have to show is refused, all of it at once, with what to do", a
     [
       "/v1/chat/completions",
       { ...chat, messages: [{ role: "user", content: [{ type: "image_url", image_url: {} }] }] },
-      "messages[0].content",
+      "messages[0].content[0]",
     ],
     ["/v1/completions", { ...completion, best_of: 3 }, "best_of"],
     ["/v1/completions", { ...completion, suffix: "mi" }, "suffix"],

@@ -4,13 +4,12 @@
  * A special token is written as itself between two bytes that no text has: rules can ask for it, and text is never one.
  */
 import { FormatError } from "../../errors.ts";
+import { byteReader, utf8 } from "../../data/token-bytes.ts";
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import { type Automaton, SIGHT, type State } from "./automaton.ts";
 
 /** Stands around special tokens; no byte of UTF-8. */
 const SPECIAL_MARK = 0xff;
-/** Stands for a space in pieces of SentencePiece. */
-const METASPACE = "▁";
 const MARK = String.fromCharCode(SPECIAL_MARK);
 
 /** The bytes of a special token as rules name it. */
@@ -26,6 +25,13 @@ type ByteTexts = (string | null)[];
 /** Tells the tokens of a tokenizer in bytes. @throws FormatError "format/file" for one whose tokens have no bytes of their own */
 function readTokens({ tokenizer, config }: TokenizerFiles): ByteTexts {
   const toBytes = byteReader(tokenizer["decoder"]);
+  if (toBytes === null) {
+    throw new FormatError(
+      "format/file",
+      'Cannot hold texts of tokenizer "tokenizer.json" to a grammar: its tokens are put together to words, expected bytes or pieces',
+      { hint: "Ask for text without a format." },
+    );
+  }
   const texts: ByteTexts = [];
   const { vocab } = (tokenizer["model"] ?? {}) as Fields;
   const entries = Array.isArray(vocab)
@@ -43,55 +49,6 @@ function readTokens({ tokenizer, config }: TokenizerFiles): ByteTexts {
       special === true ? String.fromCharCode(...specialBytes(String(content))) : utf8(String(content));
   }
   return texts;
-}
-
-function utf8(text: string): string {
-  return String.fromCharCode(...new TextEncoder().encode(text));
-}
-
-/** From the written form of a token to its bytes, as the decoder of its file undoes it. */
-function byteReader(decoder: unknown): (token: string) => string {
-  const { type, decoders } = (decoder ?? {}) as Fields;
-  const steps = type === "Sequence" ? (decoders as Fields[]) : [(decoder ?? {}) as Fields];
-  if (steps.some((step) => step["type"] === "ByteLevel")) {
-    const byteOf = symbolBytes();
-    return (token) => {
-      let text = "";
-      for (let i = 0; i < token.length; i++) text += byteOf[token.charCodeAt(i)] ?? "";
-      return text.length === token.length ? text : utf8(token);
-    };
-  }
-  if (steps.some((step) => step["type"] === "WordPiece" || step["type"] === "CTC")) {
-    throw new FormatError(
-      "format/file",
-      `Cannot hold texts of tokenizer "tokenizer.json" to a grammar: its tokens are put together by a ${String(type)} decoder, expected bytes or pieces`,
-      { hint: "Ask for text without a format." },
-    );
-  }
-  return (token) => {
-    let text = token;
-    for (const step of steps) {
-      const pattern = ((step["pattern"] ?? {}) as Fields)["String"];
-      if (step["type"] === "Replace" && typeof pattern === "string") {
-        text = text.replaceAll(pattern, String(step["content"]));
-      }
-      if (step["type"] === "Metaspace") text = text.replaceAll(METASPACE, " ");
-      const byte = step["type"] === "ByteFallback" ? /^<0x([0-9A-F]{2})>$/.exec(text) : null;
-      if (byte) return String.fromCharCode(Number.parseInt(byte[1]!, 16));
-    }
-    return utf8(text);
-  };
-}
-
-/** By the character that byte-level BPE writes for a byte, the byte: those that show stand for themselves, others from U+0100 on. */
-function symbolBytes(): string[] {
-  const bytes: string[] = [];
-  let numHidden = 0;
-  for (let byte = 0; byte < 256; byte++) {
-    const isShown = (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte !== 0xad);
-    bytes[isShown ? byte : 0x100 + numHidden++] = String.fromCharCode(byte);
-  }
-  return bytes;
 }
 
 export class Vocabulary {

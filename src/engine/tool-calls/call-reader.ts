@@ -17,11 +17,13 @@ export class CallReader {
   #held = "";
   /** Whether text has been given, behind which a form may have no calls. */
   #hasText = false;
-  #hasCalls = false;
+  /** Whether there are calls, behind which what the end cuts off was to be another. */
+  #hasCalls: boolean;
 
-  /** `names` of functions that there are: calls of others are text. */
-  constructor(format: ToolFormat, names: Iterable<string>) {
+  /** `names` of functions that there are: calls of others are text. `isForced`: the answer is held to calls, and no text. */
+  constructor(format: ToolFormat, names: Iterable<string>, isForced = false) {
     this.#format = format;
+    this.#hasCalls = isForced;
     this.#names = new Set(names);
   }
 
@@ -60,7 +62,6 @@ export class CallReader {
       else if (isEnd) give(mark.length);
       else return { content, calls };
     }
-    // Behind calls, what the end cut off was to be another.
     give(isEnd && !this.#hasCalls ? this.#held.length : this.#numSettled());
     return { content, calls };
   }

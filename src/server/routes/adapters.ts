@@ -22,13 +22,16 @@ export const loadAdapter = defineRoute({
       );
     }
     const folder = await state.findAdapter(path);
-    if (replaces && state.model.engine.adapters.has(name)) state.unload(name);
+    const isTaken = name === state.name || (replaces !== true && state.model.engine.adapters.has(name));
     try {
-      await state.load(name, folder);
+      await state.load(name, folder, replaces === true);
     } catch (error) {
       if (!(error instanceof FormatError || error instanceof UsageError)) throw error;
       const isMissing = error instanceof FormatError && error.code === "format/file";
-      throw new ApiError(isMissing ? 404 : 400, error.message, { code: error.code, param: "lora_path" });
+      throw new ApiError(isMissing ? 404 : 400, error.message, {
+        code: error.code,
+        param: isTaken ? "lora_name" : "lora_path",
+      });
     }
     return context.text(`Success: LoRA adapter '${name}' added successfully.`);
   },

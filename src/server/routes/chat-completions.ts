@@ -1,4 +1,5 @@
 /** @file POST /v1/chat/completions: the assistant's next turn of a conversation. */
+import { ApiError } from "../api-error.ts";
 import { ChatAnswer } from "../chat-answer.ts";
 import { readMessage } from "../chat-messages.ts";
 import { chatLogProbs } from "../log-probs.ts";
@@ -23,9 +24,14 @@ export const chatCompletions = defineRoute({
     const use = readToolUse(body, state);
     const promptIds = state.model.encodeChat(body.messages.map(readMessage), use.tools);
     const maxTokens = body.max_completion_tokens ?? body.max_tokens ?? null;
+    requireLogProbs(body);
     const topLogProbs = body.logprobs ? (body.top_logprobs ?? 0) : null;
     const held = { grammar: use.grammar, shown: use.format?.tokens ?? [] };
-    const jobs = textJobs(body, { promptIds, adapter, maxTokens, topLogProbs, ...held }, state);
+    const jobs = textJobs(
+      body,
+      { promptIds, param: "messages", adapter, maxTokens, topLogProbs, ...held },
+      state,
+    );
     const head = { id: `chatcmpl-${state.newId()}`, created: state.seconds(), model: body.model };
     const { tokenizer } = state.model.parts;
     const release = state.places.take(jobs);
@@ -59,6 +65,15 @@ export const chatCompletions = defineRoute({
     });
   },
 });
+
+/** @throws ApiError 400 for likeliest tokens without log-probabilities */
+function requireLogProbs({ logprobs, top_logprobs: top }: ChatRequest): void {
+  if (top == null || logprobs === true) return;
+  throw new ApiError(400, "top_logprobs needs logprobs to be true", {
+    code: "invalid_value",
+    param: "top_logprobs",
+  });
+}
 
 /** Sends the pieces of all texts as they come. */
 async function stream(

@@ -3,6 +3,7 @@ import type { z } from "zod";
 import { ApiError } from "../api-error.ts";
 import { defineRoute } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
+import { requireIds } from "../text-job.ts";
 import { EMBEDDING_REQUEST } from "../wire.ts";
 
 type EmbeddingRequest = z.output<typeof EMBEDDING_REQUEST>;
@@ -56,14 +57,16 @@ export const embeddings = defineRoute({
 });
 
 /** The ids of each input. @throws ApiError 400 for one that is empty or too long */
-function readInputs({ input }: EmbeddingRequest, { model }: ServerState): number[][] {
+function readInputs({ input }: EmbeddingRequest, state: ServerState): number[][] {
+  const { model } = state;
   const list = typeof input === "string" || typeof input[0] === "number" ? [input] : input;
   const ids = (list as (string | number[])[]).map((each) =>
     typeof each === "string" ? model.encodePrompt(each) : each,
   );
-  for (const [i, { length }] of ids.entries()) {
+  for (const [i, own] of ids.entries()) {
+    const { length } = own;
     const param = list.length === 1 ? "input" : `input[${i}]`;
-    if (length === 0) throw new ApiError(400, `${param} is empty`, { code: "invalid_value", param });
+    requireIds(own, param, state);
     if (length <= model.maxTokens) continue;
     throw new ApiError(400, `${param} has ${length} tokens, expected at most ${model.maxTokens}`, {
       code: "context_length_exceeded",

@@ -3,11 +3,18 @@ import type { UploadedFile } from "../../jobs/job.ts";
 import type { StateFolder } from "../../jobs/state-folder.ts";
 import { ApiError } from "../api-error.ts";
 import { requireJobs } from "../fine-tuning.ts";
-import { pageOf } from "../pages.ts";
+import { FILE_PAGE, pageOf } from "../pages.ts";
 import { defineRoute } from "../route.ts";
 
-/** Characters of a file's name, and of its purpose. */
+/** Characters of a file's name. */
 const MAX_NAME = 255;
+/** What files are kept for here. */
+const PURPOSE = "fine-tune";
+const FIELDS: ReadonlySet<string> = new Set(["file", "purpose"]);
+
+function refuse(message: string, param: string, code = "invalid_value"): never {
+  throw new ApiError(400, message, { code, param });
+}
 
 /** Finds a file. @throws ApiError 404 */
 export async function requireFile(files: StateFolder, id: string, param = "file_id"): Promise<UploadedFile> {
@@ -16,25 +23,26 @@ export async function requireFile(files: StateFolder, id: string, param = "file_
   throw new ApiError(404, `There is no file "${id}"`, { code: "file_not_found", param });
 }
 
-/** Holds lines of JSON against what they should be. @throws ApiError 400 that names the line */
-function requireLines(filename: string, content: Uint8Array): void {
+/** Holds data against what can be told of it before it is read: that there is some, and that lines are objects. @throws ApiError 400 that names the line */
+function requireData(filename: string, content: Uint8Array): void {
+  if (content.length === 0) refuse(`The file "${filename}" is empty`, "file", "invalid_file");
   if (!filename.toLowerCase().endsWith(".jsonl")) return;
-  let text: string;
+  let text = "";
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(content);
   } catch {
-    throw new ApiError(400, `The file "${filename}" is not UTF-8`, { code: "invalid_file", param: "file" });
+    refuse(`The file "${filename}" is not UTF-8`, "file", "invalid_file");
   }
   for (const [index, line] of text.split("\n").entries()) {
     if (line.trim() === "") continue;
+    let row: unknown;
     try {
-      JSON.parse(line);
+      row = JSON.parse(line);
     } catch {
-      throw new ApiError(400, `Line ${index + 1} of "${filename}" is not JSON`, {
-        code: "invalid_file",
-        param: "file",
-      });
+      refuse(`Line ${index + 1} of "${filename}" is not JSON`, "file", "invalid_file");
     }
+    if (typeof row === "object" && row !== null && !Array.isArray(row)) continue;
+    refuse(`Line ${index + 1} of "${filename}" is not an object of JSON`, "file", "invalid_file");
   }
 }
 
@@ -53,17 +61,20 @@ export const uploadFile = defineRoute({
   handle: async ({ bytes, context, state }) => {
     const { files } = requireJobs(state);
     const form = await readForm(bytes, context.req.header("content-type"));
-    const [file, purpose] = [form?.get("file"), form?.get("purpose")];
-    const isFile = file instanceof File && file.name.length <= MAX_NAME;
-    if (!isFile || typeof purpose !== "string" || purpose.length > MAX_NAME) {
-      throw new ApiError(
-        400,
-        `A multipart form with file and purpose is expected, names of at most ${MAX_NAME} characters`,
-        { code: "invalid_value", param: isFile ? "purpose" : "file" },
+    if (form === null) refuse("A multipart form with file and purpose is expected", "file");
+    const [file, purpose] = [form.get("file"), form.get("purpose")];
+    if (!(file instanceof File)) refuse("file is expected: a part of the form that has a file name", "file");
+    if (file.name.length > MAX_NAME) refuse(`The name of a file has at most ${MAX_NAME} characters`, "file");
+    if (purpose !== PURPOSE) {
+      refuse(
+        `purpose is ${JSON.stringify(purpose)}, expected "${PURPOSE}": files are kept for that alone`,
+        "purpose",
       );
     }
+    const foreign = [...form.keys()].find((key) => !FIELDS.has(key));
+    if (foreign !== undefined) refuse(`${foreign} is not served: files stay until they are removed`, foreign);
     const content = new Uint8Array(await file.arrayBuffer());
-    requireLines(file.name, content);
+    requireData(file.name, content);
     const uploaded: UploadedFile = {
       id: `file-${state.newId()}`,
       object: "file",
@@ -81,11 +92,15 @@ export const uploadFile = defineRoute({
 export const listFiles = defineRoute({
   method: "get",
   path: "/v1/files",
-  summary: "List uploaded files",
+  summary: "List uploaded files, the newest first",
   access: "train",
   body: null,
-  handle: async ({ context, state }) =>
-    context.json(pageOf(context, await requireJobs(state).files.listFiles())),
+  handle: async ({ context, state }) => {
+    const { purpose, order = "desc" } = context.req.query();
+    const files = await requireJobs(state).files.listFiles();
+    const own = files.filter((file) => purpose === undefined || file.purpose === purpose);
+    return context.json(pageOf(context, order === "asc" ? own : own.toReversed(), FILE_PAGE));
+  },
 });
 
 export const getFile = defineRoute({
@@ -96,6 +111,19 @@ export const getFile = defineRoute({
   body: null,
   handle: async ({ context, state }) =>
     context.json(await requireFile(requireJobs(state).files, context.req.param("id") ?? "")),
+});
+
+export const getFileContent = defineRoute({
+  method: "get",
+  path: "/v1/files/:id/content",
+  summary: "Give a file back",
+  access: "train",
+  body: null,
+  handle: async ({ context, state }) => {
+    const { files } = requireJobs(state);
+    const file = await requireFile(files, context.req.param("id") ?? "");
+    return context.body(await files.readContent(file), 200, { "content-type": "application/octet-stream" });
+  },
 });
 
 export const deleteFile = defineRoute({

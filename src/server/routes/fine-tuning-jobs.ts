@@ -1,5 +1,6 @@
 /** @file /v1/fine_tuning/jobs: trainings on the base that is served, beside what it writes. */
 import type { Context } from "hono";
+import { UsageError } from "../../errors.ts";
 import { HYPERPARAMETERS, type Job, SUPERVISED } from "../../jobs/job.ts";
 import type { JobRow } from "../../jobs/job-table.ts";
 import { ApiError } from "../api-error.ts";
@@ -24,7 +25,7 @@ export const createJob = defineRoute({
   access: "train",
   body: JOB_REQUEST,
   handle: async ({ body, context, state }) => {
-    const { files, queue } = requireJobs(state);
+    const { files, queue, requireSettings } = requireJobs(state);
     const adapter = state.adapterOf(body.model);
     await requireFile(files, body.training_file, "training_file");
     if (body.validation_file != null) await requireFile(files, body.validation_file, "validation_file");
@@ -52,6 +53,12 @@ export const createJob = defineRoute({
       metadata: body.metadata ?? null,
       graft: body.graft ?? {},
     };
+    try {
+      requireSettings(job);
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      throw new ApiError(400, error.message, { code: "invalid_value", param: "graft" });
+    }
     const path = state.list().find(({ id }) => id === adapter)?.path ?? null;
     const initAdapter = path === null ? null : files.toShared(path);
     if (body.resume_from != null)
@@ -78,10 +85,19 @@ export const listJobs = defineRoute({
   summary: "List fine-tuning jobs, the newest first",
   access: "train",
   body: null,
-  handle: async ({ context, state }) =>
-    context.json(
-      pageOf(context, (await requireJobs(state).queue.table.list()).map(({ job }) => job).toReversed()),
-    ),
+  handle: async ({ context, state }) => {
+    const jobs = (await requireJobs(state).queue.table.list()).map(({ job }) => job);
+    // As OpenAI's clients write it: metadata[KEY]=VALUE, and metadata=null for those without.
+    const asked = Object.entries(context.req.query()).flatMap(([name, value]) => {
+      const key = /^metadata\[(.*)\]$/.exec(name)?.[1];
+      return key === undefined ? [] : [[key, value] as const];
+    });
+    const isBare = context.req.query("metadata") === "null";
+    const own = jobs.filter(({ metadata }) =>
+      isBare ? metadata === null : asked.every(([key, value]) => metadata?.[key] === value),
+    );
+    return context.json(pageOf(context, own.toReversed()));
+  },
 });
 
 function ofJob(

@@ -1,4 +1,6 @@
-/** @file GET /v1/models and one of them: base and adapters. */
+/** @file /v1/models: base and adapters, of which those that jobs have trained can be removed. */
+import { ApiError } from "../api-error.ts";
+import { requireJobs } from "../fine-tuning.ts";
 import { defineRoute } from "../route.ts";
 import type { ListedModel, ServerState } from "../server-state.ts";
 
@@ -27,5 +29,28 @@ export const getModel = defineRoute({
     const name = context.req.param("model") ?? "";
     state.adapterOf(name);
     return context.json(describe(state.list().find(({ id }) => id === name) as ListedModel, state));
+  },
+});
+
+export const deleteModel = defineRoute({
+  method: "delete",
+  path: "/v1/models/:model{.+}",
+  summary: "Remove what a job has trained, with its checkpoints",
+  access: "train",
+  body: null,
+  handle: async ({ context, state }) => {
+    const id = context.req.param("model") ?? "";
+    state.adapterOf(id);
+    if (!(await requireJobs(state).removeResult(id))) {
+      throw new ApiError(
+        400,
+        `The model "${id}" is none that a job has trained: it can be unloaded, not removed`,
+        {
+          code: "model_not_removable",
+          param: "model",
+        },
+      );
+    }
+    return context.json({ id, object: "model", deleted: true });
   },
 });

@@ -2,6 +2,7 @@
 import { ApiError } from "../api-error.ts";
 import { readMessage } from "../chat-messages.ts";
 import { defineRoute } from "../route.ts";
+import { requireIds } from "../text-job.ts";
 import { DETOKENIZE_REQUEST, TOKENIZE_REQUEST } from "../wire.ts";
 
 export const tokenize = defineRoute({
@@ -10,15 +11,26 @@ export const tokenize = defineRoute({
   summary: "Encode a text or a conversation",
   access: "read",
   body: TOKENIZE_REQUEST,
-  handle: ({ body, context, state: { model } }) => {
-    const { prompt, messages, add_special_tokens: addSpecialTokens } = body;
-    if ((prompt === undefined) === (messages === undefined)) {
-      throw new ApiError(400, "prompt or messages is needed, and only one of them", { param: "prompt" });
+  handle: ({ body, context, state }) => {
+    const { prompt, messages, tools } = body;
+    const { model } = state;
+    if (body.model != null) state.adapterOf(body.model);
+    if ((prompt == null) === (messages == null)) {
+      throw new ApiError(400, "prompt or messages is needed, and only one of them", {
+        code: "invalid_value",
+        param: "prompt",
+      });
     }
+    const { tokenizer } = model.parts;
     const tokens = messages
-      ? model.encodeChat(messages.map(readMessage), null)
-      : model.parts.tokenizer.encode(prompt ?? "", { addSpecialTokens });
-    return context.json({ count: tokens.length, max_model_len: model.maxTokens, tokens });
+      ? model.encodeChat(messages.map(readMessage), tools ?? null, body.add_generation_prompt ?? true)
+      : tokenizer.encode(prompt ?? "", { addSpecialTokens: body.add_special_tokens ?? true });
+    return context.json({
+      count: tokens.length,
+      max_model_len: model.maxTokens,
+      tokens,
+      token_strs: body.return_token_strs === true ? tokens.map((id) => tokenizer.decode([id])) : null,
+    });
   },
 });
 
@@ -28,6 +40,9 @@ export const detokenize = defineRoute({
   summary: "Decode token ids",
   access: "read",
   body: DETOKENIZE_REQUEST,
-  handle: ({ body, context, state: { model } }) =>
-    context.json({ prompt: model.parts.tokenizer.decode(body.tokens) }),
+  handle: ({ body: { model, tokens }, context, state }) => {
+    if (model != null) state.adapterOf(model);
+    if (tokens.length > 0) requireIds(tokens, "tokens", state);
+    return context.json({ prompt: state.model.parts.tokenizer.decode(tokens) });
+  },
 });

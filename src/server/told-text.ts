@@ -1,0 +1,67 @@
+/** @file One text of /v1/completions as it is told: after its prompt where that is asked for, with log-probabilities of both. */
+import { PromptScores } from "../engine/prompt-scores.ts";
+import type { ServedToken } from "../engine/serve-request.ts";
+import { ListedLogProbs } from "./log-probs.ts";
+import type { ServerState } from "./server-state.ts";
+import type { CompletionRequest } from "./wire.ts";
+
+/** A prompt of a request. */
+export interface Prompt {
+  readonly ids: readonly number[];
+  readonly text: string;
+  /** Where in the request it is. */
+  readonly param: string;
+}
+
+export class ToldText {
+  readonly #prompt: Prompt;
+  readonly #logProbs: ListedLogProbs | null;
+  readonly #scores: PromptScores | null;
+  #text = "";
+  /** Whether the prompt is still to be told. */
+  #isEchoDue: boolean;
+
+  constructor(
+    { echo, logprobs }: Pick<CompletionRequest, "echo" | "logprobs">,
+    prompt: Prompt,
+    { model }: ServerState,
+  ) {
+    this.#prompt = prompt;
+    this.#isEchoDue = echo === true;
+    this.#logProbs = logprobs == null ? null : new ListedLogProbs(model.parts.tokenizer);
+    this.#scores = this.#isEchoDue && logprobs != null ? new PromptScores(prompt.ids.length, logprobs) : null;
+  }
+
+  /** What reads the prompt while it runs. */
+  get reading(): { readonly reader?: PromptScores } {
+    return this.#scores ? { reader: this.#scores } : {};
+  }
+
+  /** Adds the next piece, before which the prompt has run. */
+  add(text: string, token: ServedToken | null): void {
+    this.#echo();
+    this.#text += text;
+    if (token && !token.isStop) this.#logProbs?.add(token.id, token.logProbs);
+  }
+
+  /** Whether there is text to tell: what is held back comes with the log-probabilities of its tokens later. */
+  get hasText(): boolean {
+    return this.#text !== "";
+  }
+
+  /** What was added since it was last told. */
+  take(): { readonly text: string; readonly logprobs: object | null } {
+    this.#echo();
+    const text = this.#text;
+    this.#text = "";
+    return { text, logprobs: this.#logProbs?.take() ?? null };
+  }
+
+  #echo(): void {
+    if (!this.#isEchoDue) return;
+    this.#isEchoDue = false;
+    this.#text = this.#prompt.text;
+    for (const [i, id] of this.#prompt.ids.entries())
+      this.#logProbs?.add(id, this.#scores?.scores[i] ?? null);
+  }
+}

@@ -1,0 +1,234 @@
+/** @file Answers and refusals have the forms of OpenAI's interface to the last key, and of vLLM's where that has the route alone. */
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { Evaluator } from "../../src/train/evaluate.ts";
+import { temporaryFolder } from "../tiny-model.ts";
+import { serveTiny } from "./tiny-server.ts";
+
+const server = await serveTiny(temporaryFolder());
+after(() => server.close());
+
+const chat = { model: "tiny", messages: [{ role: "user", content: "ka" }], max_tokens: 3, temperature: 0 };
+const completion = { model: "tiny", prompt: "ka lo", max_tokens: 3, temperature: 0 };
+const EUROS = [0xe2, 0x82, 0xac];
+
+interface LogProbs {
+  readonly tokens: string[];
+  readonly token_logprobs: (number | null)[];
+  readonly top_logprobs: (Record<string, number> | null)[];
+  readonly text_offset: number[];
+}
+
+interface Body {
+  readonly error: { readonly message: string; readonly param: string | null; readonly code: string };
+  readonly choices: { text: string; finish_reason: string; logprobs: LogProbs }[];
+  readonly usage: object | null;
+}
+
+async function post(path: string, body: unknown): Promise<{ status: number; body: Body }> {
+  return (await server.post(path, body)) as { status: number; body: Body };
+}
+
+async function events(path: string, body: object): Promise<Body[]> {
+  const { body: text } = await server.post(path, { ...body, stream: true });
+  const lines = (text as string).split("\n").filter((line) => line.startsWith("data: {"));
+  return lines.map((line) => JSON.parse(line.slice(6)) as Body);
+}
+
+test("what cannot be meant is refused by the key that it is in", async () => {
+  const cases: [string, object, string | null, RegExp][] = [
+    ["completions", { ...completion, prompt: "" }, "prompt", /empty/],
+    ["completions", { ...completion, prompt: ["ka", ""] }, "prompt[1]", /empty/],
+    ["completions", { ...completion, prompt: [[65], [-1]] }, "prompt[1]", /-1/],
+    ["completions", { ...completion, prompt: 3 }, "prompt", /text or a non-empty list of texts/],
+    ["completions", { ...completion, logit_bias: { 99999: 1 } }, "logit_bias", /99999/],
+    ["completions", { ...completion, logit_bias: { 5: 101 } }, "logit_bias[5]", /a number from -100 to 100/],
+    ["completions", { ...completion, stream: "yes" }, "stream", /true or false/],
+    ["completions", { ...completion, stream_options: { include_usage: true } }, "stream_options", /stream/],
+    ["chat/completions", { ...chat, stream_options: { include_usage: true } }, "stream_options", /stream/],
+    ["chat/completions", { ...chat, top_logprobs: 2 }, "top_logprobs", /logprobs/],
+    ["chat/completions", { ...chat, messages: [{ role: "user" }] }, "messages[0].content", /missing/],
+    [
+      "chat/completions",
+      { ...chat, messages: [{ role: "user", content: null }] },
+      "messages[0].content",
+      /null/,
+    ],
+    ["chat/completions", { ...chat, messages: [] }, "messages", /a non-empty list of objects/],
+    ["chat/completions", { ...chat, tools: [{ type: "custom" }] }, "tools[0].type", /expected function/],
+    [
+      "chat/completions",
+      { ...chat, response_format: { type: "xml" } },
+      "response_format.type",
+      /json_schema/,
+    ],
+    [
+      "chat/completions",
+      { ...chat, messages: [{ role: "user", content: [{ type: "text", text: null }] }] },
+      "messages[0].content[0]",
+      /no text/,
+    ],
+    ["embeddings", { model: "tiny", input: [99999] }, "input", /99999/],
+    ["load_lora_adapter", { lora_name: "tiny", lora_path: "poet" }, "lora_name", /tiny/],
+    ["load_lora_adapter", { lora_name: "", lora_path: "poet" }, "lora_name", /in one line/],
+  ];
+  for (const [path, body, param, message] of cases) {
+    const answer = await post(`/v1/${path}`, body);
+    assert.equal(answer.status, 400, JSON.stringify(body));
+    assert.equal(answer.body.error.param, param, answer.body.error.message);
+    assert.match(answer.body.error.message, message);
+    assert.notEqual(answer.body.error.code, "context_length_exceeded");
+  }
+  assert.deepEqual(server.errors, []);
+});
+
+test("a prompt that is given back has log-probabilities too, whole and in a stream, those of an evaluation", async () => {
+  const asked = { ...completion, prompt: "ka lo mi", echo: true, logprobs: 2 };
+  const { choices } = (await post("/v1/completions", asked)).body;
+  const { tokens, token_logprobs: values, top_logprobs: tops, text_offset: offsets } = choices[0]!.logprobs;
+  assert.equal(tokens.length, 8 + 3);
+  assert.ok(choices[0]!.text.startsWith("ka lo mi"));
+  assert.deepEqual([values[0], tops[0], offsets.slice(0, 8)], [null, null, [0, 1, 2, 3, 4, 5, 6, 7]]);
+  assert.ok(values.slice(1).every((value, i) => tops[i + 1]![tokens[i + 1]!] === value && value < 0));
+  const streamed = await events("/v1/completions", asked);
+  const parts = streamed.flatMap((event) =>
+    event.choices.map(({ logprobs }) => logprobs?.token_logprobs ?? []),
+  );
+  assert.deepEqual(parts.flat(), values);
+  // Nothing need be written behind the prompt: texts are scored so.
+  const scored = await post("/v1/completions", { ...asked, max_tokens: 0 });
+  assert.deepEqual(scored.body.choices[0]!.logprobs.token_logprobs, values.slice(0, 8));
+  assert.equal(scored.body.choices[0]!.finish_reason, "length");
+  const ids = Int32Array.from(server.state.model.encodePrompt(asked.prompt));
+  const evaluator = await Evaluator.create(server.state.model.engine.session, null);
+  const example = {
+    ids,
+    weights: Float32Array.from(ids, (_, i) => Number(i > 0)),
+    source: { file: "", line: 1 },
+  };
+  const { loss } = await evaluator.evaluate([example]);
+  const sum = values.slice(1, 8).reduce<number>((all, value) => all + value!, 0);
+  assert.ok(Math.abs(loss + sum / 7) < 1e-5, `${loss} ${sum / 7}`);
+});
+
+test("tokens that are parts of characters are told by their bytes", async () => {
+  const bias = Object.fromEntries(EUROS.map((byte) => [byte, 100]));
+  const forced = { temperature: 1, seed: 1, logit_bias: bias, max_tokens: 4 };
+  const told = await post("/v1/completions", { ...completion, ...forced, logprobs: 1 });
+  const { tokens, token_logprobs: values } = told.body.choices[0]!.logprobs;
+  assert.ok(
+    tokens.every((token) => /^bytes:\\x(e2|82|ac)$/.test(token)),
+    tokens.join(),
+  );
+  assert.equal(values.length, 4);
+  const answer = (await server.post("/v1/chat/completions", { ...chat, ...forced, logprobs: true })).body as {
+    choices: { logprobs: { content: { token: string; bytes: number[] }[] } }[];
+  };
+  for (const { token, bytes } of answer.choices[0]!.logprobs.content) {
+    assert.ok(bytes.length === 1 && EUROS.includes(bytes[0]!));
+    assert.equal(token, `\\x${bytes[0]!.toString(16)}`);
+  }
+  // What is held back until a character is whole comes with the log-probabilities of all its tokens.
+  const streamed = await events("/v1/completions", { ...completion, ...forced, logprobs: 1 });
+  const parts = streamed.flatMap((event) => event.choices.map(({ logprobs }) => logprobs?.tokens ?? []));
+  assert.deepEqual(parts.flat(), tokens);
+});
+
+test("usage is null in every event but the last where it is asked for", async () => {
+  for (const [path, body] of [
+    ["/v1/completions", completion],
+    ["/v1/chat/completions", chat],
+  ] as const) {
+    const told = await events(path, { ...body, stream_options: { include_usage: true } });
+    assert.deepEqual(
+      told.slice(0, -1).map(({ usage }) => usage),
+      told.slice(0, -1).map(() => null),
+    );
+    assert.ok(told.at(-1)?.usage && told.at(-1)?.choices.length === 0);
+  }
+});
+
+test("routes with names in them tell which methods they take", async () => {
+  const cases: [string, string, string][] = [
+    ["PATCH", "/v1/files/file-1", "GET, DELETE"],
+    ["POST", "/v1/models/poet", "GET, DELETE"],
+    ["GET", "/v1/fine_tuning/jobs/ftjob-1/cancel", "POST"],
+    ["PUT", "/v1/chat/completions", "POST"],
+    ["POST", "/openapi.json", "GET"],
+  ];
+  for (const [method, path, allow] of cases) {
+    const answer = await server.app.request(path, { method });
+    assert.deepEqual([answer.status, answer.headers.get("allow")], [405, allow], path);
+  }
+  assert.equal((await server.app.request("/openapixjson")).status, 404);
+});
+
+test("tokens are those of the model that is named, as vLLM tells them", async () => {
+  const { body } = await server.post("/tokenize", { model: null, prompt: "ka", return_token_strs: true });
+  assert.deepEqual(body, { count: 2, max_model_len: 512, tokens: [107, 97], token_strs: ["k", "a"] });
+  assert.equal((await post("/tokenize", { model: "nobody", prompt: "ka" })).status, 404);
+  const short = (await server.post("/tokenize", { messages: chat.messages, add_generation_prompt: false }))
+    .body;
+  const long = (await server.post("/tokenize", { messages: chat.messages })).body;
+  assert.ok((short as { count: number }).count < (long as { count: number }).count);
+  assert.equal((await post("/detokenize", { tokens: [99999] })).body.error.param, "tokens");
+});
+
+test("an adapter that cannot be read leaves the one of its name where it is", async () => {
+  const load = { lora_name: "writer", lora_path: "poet" };
+  assert.equal((await post("/v1/load_lora_adapter", load)).status, 200);
+  const broken = { ...load, lora_path: ".", load_inplace: true };
+  assert.notEqual((await post("/v1/load_lora_adapter", broken)).status, 200);
+  const asked = { ...completion, model: "writer" };
+  const before = await post("/v1/completions", asked);
+  assert.equal(before.status, 200);
+  assert.equal(
+    (await post("/v1/load_lora_adapter", { ...load, lora_path: "clerk" })).body.error.param,
+    "lora_name",
+  );
+  assert.equal(
+    (await post("/v1/load_lora_adapter", { ...load, lora_path: "clerk", load_inplace: true })).status,
+    200,
+  );
+  const replaced = await post("/v1/completions", asked);
+  assert.notEqual(replaced.body.choices[0]!.text, before.body.choices[0]!.text);
+});
+
+test("files are taken for training alone, with rows in them, and given back", async () => {
+  const upload = async (
+    content: string,
+    fields: Record<string, string>,
+  ): Promise<{ status: number; body: unknown }> => {
+    const form = new FormData();
+    for (const [key, value] of Object.entries({ purpose: "fine-tune", ...fields })) form.set(key, value);
+    form.set("file", new File([content], "rows.jsonl"));
+    const answer = await server.app.request("/v1/files", { method: "POST", body: form });
+    return { status: answer.status, body: await answer.json() };
+  };
+  const row = '{"text": "ka"}\n';
+  const cases: [string, Record<string, string>, string][] = [
+    [row, { purpose: "pets" }, "purpose"],
+    [row, { "expires_after[anchor]": "created_at" }, "expires_after[anchor]"],
+    ["", {}, "file"],
+    [`${row}[1]\n`, {}, "file"],
+  ];
+  for (const [content, fields, param] of cases) {
+    const { status, body } = await upload(content, fields);
+    assert.deepEqual([status, (body as Body).error.param], [400, param]);
+  }
+  const [first, second] = [await upload(row, {}), await upload(`${row}${row}`, {})];
+  const [one, two] = [first.body as { id: string }, second.body as { id: string }];
+  const get = async (path: string): Promise<Response> => await server.app.request(`/v1/files${path}`);
+  assert.equal(await (await get(`/${one.id}/content`)).text(), row);
+  const list = async (query: string): Promise<string[]> =>
+    ((await (await get(query)).json()) as { data: { id: string }[] }).data.map(({ id }) => id);
+  assert.deepEqual(await list(""), [two.id, one.id]);
+  assert.deepEqual(await list("?order=asc&limit=1"), [one.id]);
+  assert.deepEqual(await list(`?after=${two.id}`), [one.id]);
+  assert.deepEqual(await list("?purpose=batch"), []);
+  assert.equal((await get("?after=nothing")).status, 400);
+  const job = { model: "tiny", training_file: one.id };
+  const misspelt = await post("/v1/fine_tuning/jobs", { ...job, graft: { methd: "lora" } });
+  assert.deepEqual([misspelt.status, misspelt.body.error.param], [400, "graft"]);
+  assert.match(misspelt.body.error.message, /methd.*method/);
+});
