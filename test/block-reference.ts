@@ -12,7 +12,7 @@ import { Random } from "../src/random.ts";
 import { PassContext, PassTables } from "../src/run/context.ts";
 import { BufferPool } from "../src/runtime/buffer-pool.ts";
 import type { HostTensor } from "../src/runtime/host-tensor.ts";
-import { evaluate } from "./evaluator.ts";
+import { Evaluation, evaluate } from "./evaluator.ts";
 import { type Array64, count } from "./ops/array64.ts";
 import { decode } from "./ops/host-arrays.ts";
 
@@ -151,12 +151,16 @@ export async function blockGradient(
   const exact = evaluate(blockProgram(block, outputs, { dy }), feeds, bindings);
   const held = heldValues(block.y);
   const constants = evaluate(blockProgram(block, held), feeds, bindings);
-  const forward = blockProgram(block, { y: block.y }, held);
+  const forward = new Evaluation(
+    blockProgram(block, { y: block.y }, held),
+    { ...feeds, ...constants },
+    bindings,
+  );
   const along = (name: string, place: number, by: number): number => {
     const x = feeds[name] as Array64;
     const data = x.data.slice();
     data[place] = (data[place] as number) + by;
-    const { y } = evaluate(forward, { ...feeds, ...constants, [name]: { shape: x.shape, data } }, bindings);
+    const { y } = forward.outputs({ [name]: { shape: x.shape, data } });
     return (y as Array64).data.reduce((sum, value, i) => sum + value * (feeds["dy"]?.data[i] as number), 0);
   };
   return wanted.flatMap(([name]) =>

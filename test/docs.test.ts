@@ -1,9 +1,10 @@
 /**
- * Every `sh` and `ts` block of README.md and docs/ is run as it stands, those of a page in one folder and in order.
- * A cache in which a tiny model lies under the default model's name stands in for the real one.
+ * Every `sh` and `ts` block of README.md and docs/ is run as it stands, those of a page in one folder and in order;
+ * those of README.md by processes of their own, as a reader would, those of docs/ by one that stays. A cache in which a tiny model lies under the default model's name stands in for the real one.
  */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { fork, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import {
   chmodSync,
   existsSync,
@@ -14,12 +15,13 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { test } from "node:test";
+import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import { entryFolder, modelsFolderOf } from "../src/hub/cache.ts";
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import { codeBlocks } from "./doc-blocks.ts";
+import { callScript } from "./doc-process.ts";
 import { temporaryFolder, writeTinyModel } from "./tiny-model.ts";
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
@@ -33,18 +35,37 @@ const folder = temporaryFolder();
 const env = {
   ...process.env,
   GRAFT_HOME: join(folder, "home"),
-  PATH: `${join(folder, "bin")}:${dirname(process.execPath)}:${process.env["PATH"] ?? ""}`,
+  PATH: `${dirname(process.execPath)}:${process.env["PATH"] ?? ""}`,
   CI: "1",
 };
 await writeTinyModel(entryFolder(modelsFolderOf(env), DEFAULT_MODEL, null));
 
 // npx would look for the command in the folder's own package; here it is this clone's.
-mkdirSync(join(folder, "bin"));
-writeFileSync(
-  join(folder, "bin", "npx"),
-  `#!/bin/sh\nshift\nexec ${JSON.stringify(process.execPath)} ${JSON.stringify(join(ROOT, "bin/graft.js"))} "$@"\n`,
-);
-chmodSync(join(folder, "bin", "npx"), 0o755);
+const graft = `exec ${JSON.stringify(process.execPath)} ${JSON.stringify(join(ROOT, "bin/graft.js"))} "$@"`;
+const alone = makeNpx("alone", `#!/bin/sh\nshift\n${graft}\n`);
+const calls = join(folder, "calls");
+const shared = makeNpx("shared", callScript(calls));
+
+/** Writes a script named npx into a folder of its own, which is returned. */
+function makeNpx(name: string, script: string): string {
+  const bin = join(folder, name);
+  mkdirSync(bin);
+  writeFileSync(join(bin, "npx"), script);
+  chmodSync(join(bin, "npx"), 0o755);
+  return bin;
+}
+
+/** Starts the process that stays. */
+function startSharedProcess(): void {
+  mkdirSync(calls);
+  for (const pipe of ["request", "answer"]) assert.equal(spawnSync("mkfifo", [join(calls, pipe)]).status, 0);
+  const script = fileURLToPath(new URL("doc-process.ts", import.meta.url));
+  const child = fork(script, [calls], { env, stdio: ["ignore", "ignore", "inherit", "ipc"] });
+  after(async () => {
+    child.disconnect();
+    await once(child, "exit");
+  });
+}
 
 /** Makes a folder in which a page's blocks run: the examples, and "graft" as a package that can be imported. */
 function makeWorkFolder(page: string): string {
@@ -59,10 +80,17 @@ function makeWorkFolder(page: string): string {
   return work;
 }
 
-function run(command: string, args: readonly string[], cwd: string): { status: number | null; text: string } {
+before(startSharedProcess);
+
+function run(
+  command: string,
+  args: readonly string[],
+  cwd: string,
+  bin = alone,
+): { status: number | null; text: string } {
   const { status, stdout, stderr } = spawnSync(command, args, {
     cwd,
-    env,
+    env: { ...env, PATH: `${bin}:${env.PATH}` },
     encoding: "utf8",
     timeout: RUN_LIMIT_MS,
   });
@@ -83,8 +111,10 @@ for (const page of PAGES) {
     for (const { language, code, line } of runnable) {
       const file = join(work, `line-${line}.${language}`);
       writeFileSync(file, code);
-      const { status, text } =
-        language === "sh" ? run("sh", ["-eu", file], work) : run(process.execPath, [file], work);
+      const bin = page === "README.md" ? alone : shared;
+      const module = bin === alone ? [process.execPath, file] : [join(shared, "npx"), "module", file];
+      const [command = "", ...args] = language === "sh" ? ["sh", "-eu", file] : module;
+      const { status, text } = run(command, args, work, bin);
       assert.equal(status, 0, `${page}:${line} ended with status ${status}\n${text}`);
     }
   });

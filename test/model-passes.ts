@@ -141,38 +141,74 @@ export async function accumulateLoss(
   return -logProbs.reduce((sum, value) => sum + value, 0);
 }
 
-/** Mean loss of a batch and the gradient of every parameter that has one, by name; fresh memory. */
+interface PassOptions extends SessionOptions {
+  readonly recompute?: boolean;
+  readonly seed?: number;
+  readonly residency?: Residency;
+}
+
+/** Passes of one adapter that share what is compiled. */
+export interface OpenPasses {
+  /** Mean loss of batches and the gradient of every parameter that has one, by name; fresh memory. */
+  lossAndGradients(
+    batches: readonly Batch[],
+    step?: number,
+  ): Promise<{ loss: number; gradients: Map<string, Float32Array> }>;
+  /** The mean loss alone, as `lossAndGradients` has it: with what this step drops. */
+  loss(batch: Batch, step?: number): Promise<number>;
+  release(): Promise<void>;
+}
+
+/** Opens a session for many passes, between which the adapter's numbers may change. */
+export async function openPasses(
+  engine: Engine,
+  base: BaseModel,
+  adapter: Adapter,
+  options: PassOptions = {},
+): Promise<OpenPasses> {
+  const { recompute = false, seed = 0, residency = "stored", ...ofSession } = options;
+  const session = new Session(engine, base, residency, ofSession);
+  const runner = await StepRunner.create({ session, adapter, recompute, seed });
+  return {
+    async lossAndGradients(batches, step = 0) {
+      const numLabels = batches.reduce((sum, batch) => sum + batch.numLabels, 0);
+      runner.gradients.begin();
+      let lossSum = 0;
+      for (const [micro, batch] of batches.entries()) {
+        lossSum += await accumulateLoss(runner, batch, 1 / numLabels, step, micro);
+      }
+      runner.gradients.finish();
+      const gradients = new Map<string, Float32Array>();
+      for (const { group, values, present } of runner.gradients.groups) {
+        for (const [i, { name, offset, length }] of group.parameters.entries()) {
+          if (present[i] === true) gradients.set(name, values.slice(offset, offset + length));
+        }
+      }
+      return { loss: lossSum / numLabels, gradients };
+    },
+    async loss(batch, step = 0) {
+      const logProbs = await runner.logProbs(batch, { step, micro: 0 });
+      return -logProbs.reduce((sum, value) => sum + value, 0) / batch.numLabels;
+    },
+    async release() {
+      await runner.release();
+      await session.release();
+    },
+  };
+}
+
+/** Mean loss of batches and the gradient of every parameter that has one, by name, in a session of their own. */
 export async function lossAndGradients(
   engine: Engine,
   base: BaseModel,
   adapter: Adapter,
   batches: readonly Batch[],
-  options: {
-    recompute?: boolean;
-    seed?: number;
-    step?: number;
-    residency?: Residency;
-  } & SessionOptions = {},
-): Promise<{ loss: number; gradients: Map<string, Float32Array> }> {
-  const { recompute = false, seed = 0, step = 0, residency = "stored", ...ofSession } = options;
-  const session = new Session(engine, base, residency, ofSession);
-  const runner = await StepRunner.create({ session, adapter, recompute, seed });
-  const numLabels = batches.reduce((sum, batch) => sum + batch.numLabels, 0);
-  runner.gradients.begin();
-  let lossSum = 0;
-  for (const [micro, batch] of batches.entries()) {
-    lossSum += await accumulateLoss(runner, batch, 1 / numLabels, step, micro);
-  }
-  runner.gradients.finish();
-  const gradients = new Map<string, Float32Array>();
-  for (const { group, values, present } of runner.gradients.groups) {
-    for (const [i, { name, offset, length }] of group.parameters.entries()) {
-      if (present[i] === true) gradients.set(name, values.slice(offset, offset + length));
-    }
-  }
-  await runner.release();
-  await session.release();
-  return { loss: lossSum / numLabels, gradients };
+  { step = 0, ...options }: PassOptions & { readonly step?: number } = {},
+): ReturnType<OpenPasses["lossAndGradients"]> {
+  const passes = await openPasses(engine, base, adapter, options);
+  const found = await passes.lossAndGradients(batches, step);
+  await passes.release();
+  return found;
 }
 
 /** Makes a batch of unshifted labels and a mask, as Hugging Face's models take them: padding on the right. */

@@ -2,4 +2,7 @@
 import module from "node:module";
 import { fileURLToPath } from "node:url";
 
-module.enableCompileCache(fileURLToPath(new URL("../node_modules/.cache/graft", import.meta.url)));
+const folder = fileURLToPath(new URL("../node_modules/.cache/graft", import.meta.url));
+module.enableCompileCache(folder);
+// Processes that a test starts inherit it.
+process.env.NODE_COMPILE_CACHE = folder;

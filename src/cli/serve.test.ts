@@ -88,7 +88,7 @@ test("a job whose server was killed goes on in the next, bit for bit as one that
   const state = join(root, "state");
   const words = ["--state", state, "--chat-template", "chatml"];
   const data = writeTinyChats(join(root, "chats.jsonl"), 24);
-  const settings = { steps: 30, batchSize: 2, maxLength: 64, saveEvery: 3 };
+  const settings = { steps: 12, batchSize: 2, maxLength: 64, saveEvery: 3 };
   const killed = await start(...words);
   const form = new FormData();
   form.set("purpose", "fine-tune");
@@ -101,13 +101,15 @@ test("a job whose server was killed goes on in the next, bit for bit as one that
     body: JSON.stringify({ model: "small", training_file: file, seed: 3, graft: settings }),
   });
   const run = join(state, "jobs", id as string, "run");
-  while (!existsSync(run) || !readdirSync(run).includes("checkpoint-6")) await setTimeout(5);
+  while (!existsSync(run) || !readdirSync(run).includes("checkpoint-3")) await setTimeout(5);
   killed.child.kill("SIGKILL");
   await once(killed.child, "close");
   const next = await start(...words);
   let job: Record<string, unknown>;
-  do job = await read(`${next.url}/v1/fine_tuning/jobs/${id as string}`);
-  while (!["succeeded", "failed", "cancelled"].includes(job["status"] as string));
+  do {
+    await setTimeout(20);
+    job = await read(`${next.url}/v1/fine_tuning/jobs/${id as string}`);
+  } while (!["succeeded", "failed", "cancelled"].includes(job["status"] as string));
   assert.equal(job["status"], "succeeded", JSON.stringify(job["error"]));
   next.child.kill("SIGTERM");
   await once(next.child, "close");

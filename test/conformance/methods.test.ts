@@ -28,6 +28,7 @@ import {
   examplesFor,
   logitsOf,
   lossAndGradients,
+  openPasses,
   perturb,
   unpacked,
   withTensors,
@@ -279,16 +280,19 @@ for (const [family, method, form] of FAMILIES.flatMap((a) =>
     test("dropped inputs are the same forward and backward, differ by step, and are whole in evaluation", async (t) => {
       if (!("dropout" in (method.options as z.ZodObject).shape)) return t.skip("it has no dropout");
       const [adapter, plain] = [await moved(base, method, { dropout: 0.5 }), await moved(base, method)];
-      const at = async (step: number, recompute = false): ReturnType<typeof lossAndGradients> =>
-        await lossAndGradients(engine, base, adapter, [batch], { step, recompute });
-      const [first, again, second] = [await at(0), await at(0), await at(1)];
+      const passes = await openPasses(engine, base, adapter);
+      const [first, again, second] = [
+        await passes.lossAndGradients([batch], 0),
+        await passes.lossAndGradients([batch], 0),
+        await passes.lossAndGradients([batch], 1),
+      ];
       assert.equal(first.loss, again.loss);
       assert.deepEqual(first.gradients, again.gradients);
       assert.notEqual(first.loss, second.loss);
 
       // Along the gradient the loss of this very step changes as the gradient says: masks were the same ones.
-      for (const recompute of [false, true]) {
-        const { gradients } = await at(0, recompute);
+      const anew = await lossAndGradients(engine, base, adapter, [batch], { recompute: true });
+      for (const { gradients } of [first, anew]) {
         const gradient = adapter.parameters.flatMap((p) => {
           const own = gradients.get(p.name) as Float32Array;
           return [...(DETACHED[method.name]?.test(p.name) ? own.fill(0) : own)];
@@ -297,13 +301,15 @@ for (const [family, method, form] of FAMILIES.flatMap((a) =>
         const start = valuesOf(adapter);
         const lossAt = async (by: number): Promise<number> => {
           changeValues(adapter, (_, i) => (start[i] as number) + (by * (gradient[i] as number)) / norm);
-          return (await at(0)).loss;
+          return await passes.loss(batch, 0);
         };
         const step = 5e-3 / norm;
         const slope = ((await lossAt(step)) - (await lossAt(-step))) / (2 * step);
         setValues(adapter, start);
         assert.ok(Math.abs(slope / norm - 1) < 0.02, `slope ${slope}, gradient norm ${norm}`);
       }
+      assert.equal(await passes.loss(batch, 0), first.loss);
+      await passes.release();
 
       const losses: number[] = [];
       for (const each of [adapter, plain]) {
@@ -317,6 +323,8 @@ for (const [family, method, form] of FAMILIES.flatMap((a) =>
 
     test("dropping keeps the mean", async (t) => {
       if (!("dropout" in (method.options as z.ZodObject).shape)) return t.skip("it has no dropout");
+      // 200 passes, and masks know nothing of biases and heads.
+      if (formName !== "plain") return t.skip("one form of each family tells");
       // After a small step against the gradient the loss is nearly linear in the step, so that the mean of the losses
       // is the loss of the mean.
       const [adapter, plain] = [await attachTo(base, method, { dropout: 0.5 }), await attachTo(base, method)];
@@ -326,16 +334,10 @@ for (const [family, method, form] of FAMILIES.flatMap((a) =>
       for (const each of [adapter, plain]) {
         changeValues(each, (value, i) => value - (0.05 * (gradient[i] as number)) / norm);
       }
-      const session = new Session(engine, base);
-      const steps = await StepRunner.create({ session, adapter, recompute: false, seed: 4 });
+      const passes = await openPasses(engine, base, adapter, { seed: 4 });
       const losses: number[] = [];
-      for (let step = 0; step < 200; step++) {
-        steps.gradients.begin();
-        losses.push((await accumulateLoss(steps, batch, 1 / batch.numLabels, step, 0)) / batch.numLabels);
-        steps.gradients.finish();
-      }
-      await steps.release();
-      await session.release();
+      for (let step = 0; step < 200; step++) losses.push(await passes.loss(batch, step));
+      await passes.release();
       const mean = sum(losses) / losses.length;
       const deviation = Math.sqrt(sum(losses.map((loss) => (loss - mean) ** 2)) / losses.length);
       const { loss } = await lossAndGradients(engine, base, plain, [batch]);

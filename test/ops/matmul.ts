@@ -1,5 +1,5 @@
 /** @file Reference and cases of matmul. */
-import { type Array64, at, broadcastShape, build } from "./array64.ts";
+import { type Array64, broadcastShape, count, eachIndex } from "./array64.ts";
 import { type OpCase, type OpSuite, float, opCase, reject } from "./op-suite.ts";
 
 interface MatmulAttributes {
@@ -16,17 +16,33 @@ function reference(a: Array64, b: Array64, { transA, transB, alpha }: MatmulAttr
   const [m, numInner] = swap(a.shape, transA) as [number, number];
   const [, n] = swap(b.shape, transB) as [number, number];
   const lead = broadcastShape(a.shape.slice(0, -2), b.shape.slice(0, -2));
-  // `at` repeats axes of size 1 of the leading axes; the matrix axes never exceed their size.
-  return build([...lead, m, n], (index) => {
-    const batch = index.slice(0, -2);
-    const [i, j] = index.slice(-2) as [number, number];
-    let sum = 0;
-    for (let k = 0; k < numInner; k++) {
-      sum +=
-        at(a, [...batch, ...(transA ? [k, i] : [i, k])]) * at(b, [...batch, ...(transB ? [j, k] : [k, j])]);
+  const data = new Float64Array(count(lead) * m * n);
+  let place = 0;
+  // By strides, not by `at`: checks of whole blocks compute hundreds of products.
+  eachIndex(lead, (batch) => {
+    const [startA, startB] = [matrixOffset(a, batch), matrixOffset(b, batch)];
+    const [rowA, innerA] = transA ? [1, m] : [numInner, 1];
+    const [innerB, columnB] = transB ? [1, numInner] : [n, 1];
+    for (let i = 0; i < m; i++) {
+      for (let j = 0; j < n; j++) {
+        let sum = 0;
+        for (let k = 0; k < numInner; k++) {
+          const left = a.data[startA + i * rowA + k * innerA] as number;
+          sum += left * (b.data[startB + k * innerB + j * columnB] as number);
+        }
+        data[place++] = alpha * sum;
+      }
     }
-    return alpha * sum;
   });
+  return { shape: [...lead, m, n], data };
+}
+
+/** Where the matrix of a batch index begins; axes of size 1 repeat. */
+function matrixOffset({ shape }: Array64, batch: readonly number[]): number {
+  const lead = shape.slice(0, -2);
+  const own = batch.slice(batch.length - lead.length);
+  const index = lead.reduce((offset, size, axis) => offset * size + (size === 1 ? 0 : own[axis]!), 0);
+  return index * count(shape.slice(-2));
 }
 
 function product(

@@ -25,7 +25,7 @@ import { type HostTensor, hostTensor, zeros } from "../../src/runtime/host-tenso
 import { numElements } from "../../src/graph/shape.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { buildBlock } from "../block-reference.ts";
-import { evaluate } from "../evaluator.ts";
+import { Evaluation, evaluate } from "../evaluator.ts";
 import { attachTo, examplesFor, logitsOf, lossAndGradients, unpacked } from "../model-passes.ts";
 import { linearSite } from "../sites.ts";
 import type { Array64 } from "../ops/array64.ts";
@@ -126,10 +126,11 @@ describe("gradients of SNELL's update equal central differences, with what is he
       const outputs = Object.fromEntries(Object.keys(inputs).map((name, i) => [name, found[i] as Value]));
       const exact = evaluate({ name: "backward", inputs: { ...all, ...held }, outputs }, feeds);
 
+      const anew = new Evaluation({ ...forward, inputs: { ...all, ...held } }, feeds);
       const sumAt = (name: string, place: number, by: number): number => {
         const { shape, data } = feeds[name]!;
         const moved = { shape, data: data.with(place, data[place]! + by) };
-        const result = evaluate({ ...forward, inputs: { ...all, ...held } }, { ...feeds, [name]: moved });
+        const result = anew.outputs({ [name]: moved });
         return result["delta"]!.data.reduce((sum, value, i) => sum + value * feeds["seed"]!.data[i]!, 0);
       };
       for (const [name, { data }] of Object.entries(exact)) {
