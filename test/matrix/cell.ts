@@ -1,6 +1,7 @@
 /** @file What must hold of every method on every family, whatever form the model lies in. */
 import assert from "node:assert/strict";
-import { after, describe, test } from "node:test";
+import { rmSync } from "node:fs";
+import { after, afterEach, describe, test } from "node:test";
 import { type Batch, toBatch } from "../../src/data/batch.ts";
 import { makeExample } from "../../src/data/example.ts";
 import { factsOf } from "../../src/data/pass-facts.ts";
@@ -25,11 +26,12 @@ import {
   examplesFor,
   logitsOf,
   lossAndGradients,
+  openPasses,
   perturb,
   withTensors,
 } from "../model-passes.ts";
 import { assertReadBack } from "../read-back.ts";
-import { changeValues, setValues, valuesOf } from "../trained-values.ts";
+import { changeValues, valuesOf } from "../trained-values.ts";
 import { FORMS, type FormedModel } from "./forms.ts";
 
 /** One family with one method in one form. */
@@ -71,14 +73,34 @@ export function cells(which: "all" | "sample"): readonly Cell[] {
   );
 }
 
-/** Declares the tests of a cell. */
-export function describeCell(engine: Engine, folder: string, { family, method, form }: Cell): void {
-  describe(`${method} on ${family}, ${form}`, () => {
+/** The name of a cell. */
+export function nameOf({ family, method, form }: Cell): string {
+  return `${method} on ${family}, ${form}`;
+}
+
+/** Declares the tests of a cell; `onEnd` is told the names of those that failed. */
+export function describeCell(
+  engine: Engine,
+  folder: string,
+  cell: Cell,
+  onEnd: (failed: readonly string[]) => void = () => {},
+): void {
+  const { family, method, form } = cell;
+  describe(nameOf(cell), () => {
     const path = `${folder}/${family}-${method}-${form.replaceAll(" ", "-")}`;
     let opened: Promise<FormedModel> | null = null;
+    const failed: string[] = [];
+    afterEach((t) => {
+      // The types of Node do not know it.
+      if (!(t as unknown as { readonly passed: boolean }).passed) failed.push(t.name);
+    });
     const open = (): Promise<FormedModel> =>
       (opened ??= (FORMS[form] as (typeof FORMS)[string])(path, { modelType: family }));
-    after(async () => (await opened)?.checkpoint.close());
+    after(async () => {
+      await (await opened)?.checkpoint.close();
+      for (const written of [path, `${path}-saved`]) rmSync(written, { recursive: true, force: true });
+      onEnd(failed);
+    });
     const adapted = async (options: object = {}): Promise<FormedModel & { readonly adapter: Adapter }> => {
       const model = await open();
       const adapter = await attachTo(model.base, findMethod(method), options);
@@ -91,7 +113,8 @@ export function describeCell(engine: Engine, folder: string, { family, method, f
     test("the loss changes along the gradient as the gradient says, activations kept or computed again", async () => {
       const { base, adapter } = await adapted(SMOOTH[method]);
       const batch = batchOf(base);
-      const kept = await lossAndGradients(engine, base, adapter, [batch]);
+      const passes = await openPasses(engine, base, adapter);
+      const kept = await passes.lossAndGradients([batch]);
       const anew = await lossAndGradients(engine, base, adapter, [batch], { recompute: true });
       assertGradientsNear(anew.gradients, kept.gradients);
       const gradient = adapter.parameters.flatMap(({ name, value }) => {
@@ -102,7 +125,7 @@ export function describeCell(engine: Engine, folder: string, { family, method, f
       const start = valuesOf(adapter);
       const lossAt = async (by: number): Promise<number> => {
         changeValues(adapter, (_, i) => (start[i] as number) + (by * (gradient[i] as number)) / norm);
-        return (await lossAndGradients(engine, base, adapter, [batch])).loss;
+        return await passes.loss(batch);
       };
       // Where a router's choice changes, the loss jumps: then a shorter step tells, or that to the other side. A wrong
       // gradient is wrong at every step and on both sides.
@@ -113,7 +136,7 @@ export function describeCell(engine: Engine, folder: string, { family, method, f
         const [above, below] = [await lossAt(step), await lossAt(-step)];
         slopes.push((above - below) / (2 * step), (above - here) / step, (here - below) / step);
       }
-      setValues(adapter, start);
+      await passes.release();
       assert.ok(isRight(), `slopes ${slopes.join(", ")}, gradient norm ${norm}`);
     });
 
@@ -123,17 +146,17 @@ export function describeCell(engine: Engine, folder: string, { family, method, f
       assert.ok(losses.at(-1)! < losses[0]! - 1e-3, losses.join(", "));
     });
 
-    for (const compute of Object.values<Compute>(COMPUTES).filter((each) => each !== f32)) {
-      test(`in ${compute.name}, loss and gradients are near those in float32`, async () => {
-        const { base, adapter } = await adapted(SMOOTH[method]);
-        const batch = batchOf(base);
-        const input = { input: batch.input, facts: factsOf(batch) };
+    test("in every arithmetic, loss and gradients are near those in float32", async () => {
+      const { base, adapter } = await adapted(SMOOTH[method]);
+      const batch = batchOf(base);
+      const input = { input: batch.input, facts: factsOf(batch) };
+      const exact = await lossAndGradients(engine, base, adapter, [batch]);
+      for (const compute of Object.values<Compute>(COMPUTES).filter((each) => each !== f32)) {
         const options = { compute, smoothing: await measureSmoothing(engine, base, compute, input) };
-        const exact = await lossAndGradients(engine, base, adapter, [batch]);
         const found = await lossAndGradients(engine, base, adapter, [batch], options);
         assert.ok(
           Math.abs(found.loss / exact.loss - 1) < 0.1,
-          `loss ${found.loss}, ${exact.loss} in float32`,
+          `${compute.name}: loss ${found.loss}, ${exact.loss} in float32`,
         );
         assert.deepEqual([...found.gradients.keys()], [...exact.gradients.keys()]);
         const [own, other] = [found, exact].map(({ gradients }) =>
@@ -141,9 +164,12 @@ export function describeCell(engine: Engine, folder: string, { family, method, f
         );
         const dot = own!.reduce((sum, value, i) => sum + value * other![i]!, 0);
         const cosine = dot / (Math.hypot(...own!) * Math.hypot(...other!));
-        assert.ok(cosine > (LEAST_COSINES[compute.name] ?? 0.9), `cosine ${cosine} of the gradients`);
-      });
-    }
+        assert.ok(
+          cosine > (LEAST_COSINES[compute.name] ?? 0.9),
+          `${compute.name}: cosine ${cosine} of gradients`,
+        );
+      }
+    });
 
     test("a row of a batch gives the logits of the row alone, a packed example loss and gradients of its own", async () => {
       const { base, adapter } = await adapted();
