@@ -43,7 +43,7 @@ test("toOnnx() writes the names, types, nodes, attributes and constants of a pro
   const y = add(product, graph.scalar(2));
   const model = read(toOnnx({ name: "head", inputs: { a, b }, outputs: { y } }));
   assert.deepEqual(model.opsetImport, [
-    { domain: "", version: 21 },
+    { domain: "", version: 23 },
     { domain: "com.microsoft", version: 1 },
   ]);
   const tensorType = (...dim: object[]) => ({ tensorType: { elemType: 1, shape: { dim } } });

@@ -11,7 +11,7 @@ import { type ProgramSpec, emitProgram } from "./program.ts";
 
 const IR_VERSION = 10;
 const OPSETS = [
-  { domain: "", version: 21 },
+  { domain: "", version: 23 },
   { domain: "com.microsoft", version: 1 },
 ];
 /** AttributeProto.AttributeType. */

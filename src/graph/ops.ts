@@ -35,6 +35,7 @@ import { splitOp } from "./ops/split.ts";
 import { stopGradientOp } from "./ops/stop-gradient.ts";
 import { transposeOp } from "./ops/transpose.ts";
 import { unpackCodesOp } from "./ops/unpack-codes.ts";
+import { wholeAttentionOp } from "./ops/whole-attention.ts";
 
 export const OPS: readonly AnyOp[] = [
   ...ELEMENTWISE_OPS,
@@ -69,6 +70,7 @@ export const OPS: readonly AnyOp[] = [
   addRowsOp,
   castOp,
   unpackCodesOp,
+  wholeAttentionOp,
   rmsNormOp,
   layerNormOp,
   ropeOp,

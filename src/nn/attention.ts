@@ -12,6 +12,7 @@ import { concat } from "../graph/ops/concat.ts";
 import { reshape } from "../graph/ops/reshape.ts";
 import { rope } from "../graph/ops/rope.ts";
 import { transpose } from "../graph/ops/transpose.ts";
+import { attendWhole } from "../graph/ops/whole-attention.ts";
 import type { Dim } from "../graph/shape.ts";
 import type { AttentionOptions } from "./builder.ts";
 
@@ -41,7 +42,7 @@ export interface AttentionOutputs {
   readonly newKey: Value;
   readonly newValue: Value;
   /** Worth saving for a backward pass: rotated queries [B, H, T, E], rotated keys and values [B, K, S, E]. */
-  readonly saved: { readonly query: Value; readonly key: Value; readonly value: Value };
+  readonly saved: Readonly<Record<string, Value>>;
 }
 
 /** Builds attention of projected q [B, T, H·E], k and v [B, T, K·E]. */
@@ -52,8 +53,10 @@ export function attention(
   options: AttentionOptions,
   inputs: AttentionInputs,
 ): AttentionOutputs {
-  const { numHeads: H, numKeyValueHeads: K, headWidth: E } = options;
-  const { scale, softcap, causal, window } = options;
+  const { numHeads: H, numKeyValueHeads: K, headWidth: E, softcap } = options;
+  // One node for all queries has no place for capped scores before the mask.
+  if (inputs.past && softcap === null) return overCache(q, k, v, options, { ...inputs, past: inputs.past });
+  const { scale, causal, window } = options;
   const { queries, keys, tables, past, chunk } = inputs;
   const [B, T] = q.shape as [Dim, Dim];
   const heads = (x: Value, n: number): Value => transpose(reshape(x, [B, T, n, E]), [0, 2, 1, 3]);
@@ -67,6 +70,32 @@ export function attention(
   const places = [queries.segments, queries.positions, keys.segments, keys.positions] as const;
   const output = attend([query, key, value, ...places], { scale, softcap, causal, window, chunk });
   return { output, newKey, newValue, saved: { query, key, value } };
+}
+
+/** Attention over a cache, on heads as projections give them; nothing is worth saving. */
+function overCache(
+  q: Value,
+  k: Value,
+  v: Value,
+  { numHeads: H, numKeyValueHeads: K, headWidth: E, ...options }: AttentionOptions,
+  { queries, keys, tables, past }: AttentionInputs & { readonly past: NonNullable<AttentionInputs["past"]> },
+): AttentionOutputs {
+  const { scale, causal, window } = options;
+  const [B, T] = q.shape as [Dim, Dim];
+  const rotate = (x: Value, n: number): Value =>
+    tables ? rope(x, queries.positions, tables.cos, tables.sin, n) : x;
+  const [newKey, newValue] = [rotate(k, K), v].map((x) => reshape(x, [B, T, K, E])) as [Value, Value];
+  const [key, value] = [
+    [past.key, newKey],
+    [past.value, newValue],
+  ].map((both) => {
+    const all = concat(both as Value[], 1); // [B, S, K, E]
+    return reshape(all, [B, all.shape[1] as Dim, K * E]);
+  }) as [Value, Value];
+  const places = [queries.segments, queries.positions, keys.segments, keys.positions] as const;
+  const heads = { numHeads: H, numKeyValueHeads: K };
+  const output = attendWhole([rotate(q, H), key, value, ...places], { ...heads, scale, causal, window });
+  return { output, newKey, newValue, saved: {} };
 }
 
 /** cap · tanh(x / cap), element-wise. */

@@ -14,7 +14,7 @@ import {
   reject,
 } from "./op-suite.ts";
 
-type Size = number | string;
+export type Size = number | string;
 
 const PLAIN: AttentionAttributes = {
   scale: 0.5,
@@ -24,7 +24,9 @@ const PLAIN: AttentionAttributes = {
   chunk: { length: 1, count: 1 },
 };
 
-type Places = Readonly<Record<"querySegments" | "queryPositions" | "keySegments" | "keyPositions", Draw>>;
+export type Places = Readonly<
+  Record<"querySegments" | "queryPositions" | "keySegments" | "keyPositions", Draw>
+>;
 
 /** Places of rows of `length` as examples of `perSegment` tokens, of which the queries are those from `start` on. */
 const inTurn =
@@ -35,7 +37,7 @@ const inTurn =
   };
 
 /** Packed rows of `length` keys, of which the last `numQueries` are queries. */
-const packed = (length: number, perSegment: number, numQueries = length): Places => ({
+export const packed = (length: number, perSegment: number, numQueries = length): Places => ({
   querySegments: inTurn(numQueries, perSegment, "segment", length - numQueries),
   queryPositions: inTurn(numQueries, perSegment, "position", length - numQueries),
   keySegments: inTurn(length, perSegment, "segment"),
@@ -57,7 +59,7 @@ const seenAtTheEdges: Places = {
 };
 
 /** Sizes of a case: rows, query heads, key heads, queries, keys, head width. */
-type Sizes = readonly [B: Size, H: number, K: number, T: Size, S: Size, E: number];
+export type Sizes = readonly [B: Size, H: number, K: number, T: Size, S: Size, E: number];
 
 function inputsOf([B, H, K, T, S, E]: Sizes, places: Places, dtype: DType): InputSpec[] {
   return [
@@ -162,7 +164,7 @@ const REJECTED = [
 ];
 
 /** One query of one head: the keys' weights, and the slopes of its capped scores. */
-function weightsOf(
+export function weightsOf(
   [query, key, , querySegments, queryPositions, keySegments, keyPositions]: readonly Array64[],
   { scale, softcap, causal, window }: AttentionAttributes,
   [b, h, t]: readonly [number, number, number],

@@ -42,6 +42,7 @@ import { joinRowsSuite, splitRowsSuite } from "./split-rows.ts";
 import { stopGradientSuite } from "./stop-gradient.ts";
 import { transposeSuite } from "./transpose.ts";
 import { unpackCodesSuite } from "./unpack-codes.ts";
+import { wholeAttentionSuite } from "./whole-attention.ts";
 
 export const OP_SUITES: readonly OpSuite[] = [
   addSuite,
@@ -91,6 +92,7 @@ export const OP_SUITES: readonly OpSuite[] = [
   addRowsSuite,
   castSuite,
   unpackCodesSuite,
+  wholeAttentionSuite,
   rmsNormSuite,
   layerNormSuite,
   ropeSuite,

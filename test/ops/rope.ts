@@ -27,8 +27,8 @@ const rotated = (
   bindings: Record<string, number> = {},
   positions: Draw = integers(numPositions),
   half = (shape[3] as number) / 2,
-): OpCase => {
-  return opCase(
+): OpCase =>
+  opCase(
     name,
     [
       float(shape),
@@ -38,20 +38,36 @@ const rotated = (
     ],
     { bindings },
   );
-};
+
+/** Heads as a projection gives them, [B, T, H·E]. */
+const projected = (name: string, shape: Shape, numHeads: number, half: number): OpCase =>
+  opCase(
+    name,
+    [
+      float(shape),
+      int64([shape[0] as number, shape[1] as number], integers(8)),
+      float([8, half], table(Math.cos, half)),
+      float([8, half], table(Math.sin, half)),
+    ],
+    { bindings: { B: 2, T: 3 }, attributes: { numHeads } },
+  );
 
 export const ropeSuite: OpSuite = {
   op: "rope",
-  reference: ([x, positions, cos, sin]) => {
+  reference: ([x, positions, cos, sin], attributes) => {
     const [input, p, c, s] = [x, positions, cos, sin] as [Array64, Array64, Array64, Array64];
     const half = c.shape[1] as number;
+    const { numHeads } = attributes as { readonly numHeads?: number };
+    const width = (input.shape.at(-1) as number) / (numHeads ?? 1);
     return [
       build(input.shape, (index) => {
-        const [b, h, t, e] = index as [number, number, number, number];
+        const [b, t, last] = [index[0], index.at(-2), index.at(-1)] as [number, number, number];
+        const e = last % width;
         if (e >= 2 * half) return at(input, index);
-        const position = at(p, [b, t]);
+        const position = at(p, [b, numHeads === undefined ? t : (index[1] as number)]);
         const i = e % half;
-        const [first, second] = [at(input, [b, h, t, i]), at(input, [b, h, t, i + half])];
+        const ofHead = (place: number): number => at(input, [...index.slice(0, -1), last - e + place]);
+        const [first, second] = [ofHead(i), ofHead(i + half)];
         const [cosine, sine] = [at(c, [position, i]), at(s, [position, i])];
         return e < half ? first * cosine - second * sine : second * cosine + first * sine;
       }),
@@ -71,6 +87,9 @@ export const ropeSuite: OpSuite = {
     rotated("a part of one late token", [1, 1, 1, 8], 16, {}, given(15), 1),
     rotated("a part, no tokens", ["B", 2, "T", 4], 8, { B: 2, T: 0 }, integers(8), 1),
     rotated("no tokens", ["B", 2, "T", 4], 8, { B: 2, T: 0 }),
+    projected("heads behind one another", [2, 3, 24], 3, 4),
+    projected("heads behind one another, symbolic sizes", ["B", "T", 12], 2, 3),
+    projected("heads behind one another, a part of each", ["B", "T", 32], 2, 2),
   ],
   rejected: [
     reject("tables wider than the heads", [
@@ -92,6 +111,11 @@ export const ropeSuite: OpSuite = {
       float([4, 3]),
     ]),
     reject("three axes", [float([2, 3, 8]), int64([2, 3], integers(4)), float([4, 4]), float([4, 4])]),
+    reject(
+      "heads of no whole width",
+      [float([2, 3, 8]), int64([2, 3], integers(4)), float([4, 1]), float([4, 1])],
+      { numHeads: 3 },
+    ),
     reject("positions that are not integers", [
       float([1, 2, 3, 8]),
       float([1, 3]),

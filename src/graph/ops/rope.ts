@@ -1,35 +1,52 @@
 /**
  * @file Rotary position embedding: turns each pair (i, i + R/2) of a head by an angle that grows with the position.
  *
- *   y₁ = x₁ c - x₂ s    y₂ = x₂ c + x₁ s     x [B, H, T, E]  positions int64 [B, T]  cos, sin [P, R/2]
+ *   y₁ = x₁ c - x₂ s    y₂ = x₂ c + x₁ s     x [B, H, T, E] or [B, T, H·E]  positions int64 [B, T]  cos, sin [P, R/2]
  *
  * R ≤ E: the first R elements of a head are turned, the others stay.
  * Paper: "RoFormer", arXiv:2104.09864, eq. 34, with pairs as halves. The gradient is the turn back: sin negated.
  */
 import { MICROSOFT } from "../emitter.ts";
 import type { Value } from "../graph.ts";
-import { type NoAttributes, type Op, applyOne } from "../op.ts";
+import { type Op, applyOne } from "../op.ts";
 import { type Dim, sameShape, showShape } from "../shape.ts";
 import { neg } from "./elementwise.ts";
 
 type RopeInputs = readonly [x: Value, positions: Value, cos: Value, sin: Value];
 
-export const ropeOp: Op<NoAttributes, RopeInputs> = {
+/** `numHeads`: heads of x as a projection gives it, [B, T, H·E]; without it x is [B, H, T, E]. */
+type RopeAttributes = Readonly<{ numHeads?: number }>;
+
+interface Sizes {
+  readonly numHeads: Dim | undefined;
+  /** Of a head. */
+  readonly width: Dim | undefined;
+  readonly places: readonly (Dim | undefined)[];
+}
+
+function sizesOf({ shape }: Value, numHeads: number | undefined): Sizes {
+  if (numHeads === undefined) return { numHeads: shape[1], width: shape[3], places: [shape[0], shape[2]] };
+  const width = (shape[2] as number) / numHeads;
+  return { numHeads, width: Number.isInteger(width) ? width : undefined, places: [shape[0], shape[1]] };
+}
+
+export const ropeOp: Op<RopeAttributes, RopeInputs> = {
   name: "rope",
-  infer: ([{ dtype, shape }, positions, cos, sin]) => {
+  infer: ([x, positions, cos, sin], { numHeads: given }) => {
+    const { dtype, shape } = x;
     const half = cos.shape[1];
-    const [numHeads, width] = [shape[1], shape[3]];
+    const { numHeads, width, places } = sizesOf(x, given);
     const fits =
       typeof half === "number" &&
       typeof width === "number" &&
       half > 0 &&
       (2 * half === width || (2 * half < width && typeof numHeads === "number"));
     if (
-      shape.length !== 4 ||
+      shape.length !== (given === undefined ? 4 : 3) ||
       !fits ||
       sin.shape[1] !== half ||
       positions.dtype !== "int64" ||
-      !sameShape(positions.shape, [shape[0] as Dim, shape[2] as Dim])
+      !sameShape(positions.shape, places as Dim[])
     ) {
       throw new RangeError(
         `Cannot rotate ${showShape(shape)} by positions ${showShape(positions.shape)} and tables of width ${half}`,
@@ -39,21 +56,24 @@ export const ropeOp: Op<NoAttributes, RopeInputs> = {
   },
   emit: (node, emitter) => {
     const [x, , cos] = node.inputs;
-    const [, numHeads, , width] = x.shape as [Dim, number, Dim, number];
+    const { numHeads, width } = sizesOf(x, node.attributes.numHeads) as { numHeads: number; width: number };
     const turned = 2 * (cos.shape[1] as number);
     // The kernel reads the width of a head off the tables, or else off the number of heads.
     const part = turned < width ? { rotary_embedding_dim: turned, num_heads: numHeads } : {};
     emitter.simple(node, "RotaryEmbedding", { interleaved: 0, ...part }, MICROSOFT);
   },
-  vjp: ({ inputs: [, positions, cos, sin] }, [gradient]) => [
-    rope(gradient, positions, cos, neg(sin)),
+  vjp: ({ inputs: [, positions, cos, sin], attributes }, [gradient]) => [
+    applyOne(ropeOp, [gradient, positions, cos, neg(sin)], attributes),
     null,
     null,
     null,
   ],
 };
 
-/** Rotates the first R elements of the heads of x [B, H, T, E] by their positions [B, T]; tables [P, R/2]. */
-export function rope(x: Value, positions: Value, cos: Value, sin: Value): Value {
-  return applyOne(ropeOp, [x, positions, cos, sin], {});
+/**
+ * Rotates the first R elements of the heads of x [B, H, T, E], or with `numHeads` [B, T, H·E], by their positions [B, T];
+ * tables [P, R/2].
+ */
+export function rope(x: Value, positions: Value, cos: Value, sin: Value, numHeads?: number): Value {
+  return applyOne(ropeOp, [x, positions, cos, sin], numHeads === undefined ? {} : { numHeads });
 }

@@ -1,0 +1,104 @@
+/**
+ * @file Attention of all queries at once on what projections give, [B, T, H·E]: one node of ONNX, without a gradient.
+ *
+ *   o = softmax(s q kᵀ + mask) v    for each head    q, o [B, T, H·E]   k, v [B, S, K·E]
+ *
+ * Scores of all pairs exist at once, so that queries should be few, as they are where text is written; attention by chunks,
+ * which has a gradient, is `attention.ts`. Papers as there.
+ */
+import { DTYPES } from "../dtype.ts";
+import type { Emitter } from "../emitter.ts";
+import type { Value } from "../graph.ts";
+import { type Op, applyOne } from "../op.ts";
+import { type Dim, evaluateShape, sameShape, showShape } from "../shape.ts";
+import { emitMask } from "./attention-mask.ts";
+
+/** Settings of attention; heads of queries are a multiple of those of keys. */
+export interface WholeAttentionAttributes extends Record<string, unknown> {
+  readonly numHeads: number;
+  readonly numKeyValueHeads: number;
+  /** Factor s of the scores. */
+  readonly scale: number;
+  /** Keys after the query are hidden. */
+  readonly causal: boolean;
+  /** How many keys a causal query sees, itself included; null: all. */
+  readonly window: number | null;
+}
+
+/** Queries, keys, values, then segments and positions of the queries [B, T] and of the keys [B, S], int64. */
+export type WholeAttentionValues = readonly [
+  query: Value,
+  key: Value,
+  value: Value,
+  querySegments: Value,
+  queryPositions: Value,
+  keySegments: Value,
+  keyPositions: Value,
+];
+
+const FLOAT_BYTES = 4;
+
+function check(
+  [query, key, value, ...places]: WholeAttentionValues,
+  attributes: WholeAttentionAttributes,
+): void {
+  const { numHeads: H, numKeyValueHeads: K, causal, window } = attributes;
+  const [B, T, width] = query.shape as [Dim, Dim, number];
+  const S = key.shape[1] as Dim;
+  const [segments, positions, keySegments, keyPositions] = places;
+  const fits =
+    H % K === 0 &&
+    width % H === 0 &&
+    sameShape(key.shape, [B, S, (width / H) * K]) &&
+    sameShape(value.shape, key.shape) &&
+    places.every(({ dtype }) => dtype === "int64") &&
+    [segments, positions].every(({ shape }) => sameShape(shape, [B, T])) &&
+    [keySegments, keyPositions].every(({ shape }) => sameShape(shape, [B, S]));
+  if (!fits) {
+    const found = [query, key, value, ...places].map((one) => `${one.dtype} ${showShape(one.shape)}`);
+    throw new RangeError(
+      `Cannot attend with ${found.join(", ")}, ${H} heads of queries and ${K} of keys: expected [B, T, H·E], [B, S, K·E] twice, int64 [B, T] and [B, S] twice`,
+    );
+  }
+  if (window !== null && !(causal && Number.isInteger(window) && window > 0)) {
+    throw new RangeError(
+      `Cannot attend to a window of ${window} keys: expected at least 1, in causal attention`,
+    );
+  }
+}
+
+export const wholeAttentionOp: Op<WholeAttentionAttributes, WholeAttentionValues> = {
+  name: "wholeAttention",
+  infer: (inputs, attributes) => {
+    check(inputs, attributes);
+    const [{ dtype, shape }] = inputs;
+    return [{ dtype, shape }];
+  },
+  emit: (node, emitter) => {
+    const { numHeads, numKeyValueHeads, scale, ...seen } = node.attributes;
+    const [query, key, value, ...places] = emitter.names(node.inputs);
+    const [segments, positions, keySegments, keyPositions] = places.map((place) =>
+      narrow(place, emitter),
+    ) as [string, string, string, string];
+    const keys = { segments: keySegments, positions: keyPositions };
+    const mask = emitMask(emitter, { segments, positions }, keys, seen);
+    const attributes = { q_num_heads: numHeads, kv_num_heads: numKeyValueHeads, scale: { float: scale } };
+    emitter.node("Attention", [query, key, value, mask], emitter.names(node.outputs), attributes);
+  },
+  // Scores and weights; queries, keys and values by head.
+  scratchBytes: ({ inputs: [query, key], attributes: { numHeads } }, bindings) => {
+    const [B, T, width] = evaluateShape(query.shape, bindings) as [number, number, number];
+    const [, S, keyWidth] = evaluateShape(key.shape, bindings) as [number, number, number];
+    return FLOAT_BYTES * B * ((2 * numHeads + 1) * T * S + 2 * T * width + 2 * S * keyWidth);
+  },
+  vjp: "not-differentiable",
+};
+
+function narrow(place: string, emitter: Emitter): string {
+  return emitter.value("Cast", [place], { to: DTYPES.int32.onnx });
+}
+
+/** Attends: q [B, T, H·E] over k and v [B, S, K·E] give [B, T, H·E]. */
+export function attendWhole(values: WholeAttentionValues, attributes: WholeAttentionAttributes): Value {
+  return applyOne(wholeAttentionOp, values, attributes);
+}
