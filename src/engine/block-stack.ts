@@ -134,6 +134,7 @@ async function compileGroups(
   amount: Amount,
 ): Promise<readonly Group[]> {
   const { model } = session;
+  if (amount === "many") await session.prepareMany();
   const groups: Group[] = [];
   const arithmetics = model.layers.map((_, layer) => arithmeticOf(session, adapter, layer, amount));
   for (const layers of groupLayers(session, arithmetics)) {

@@ -80,6 +80,7 @@ test("rows with adapters of their own", async () => {
   // Eight run as 8-bit whole numbers, but for the first token of each.
   const many = await Promise.all([...names, ...names].map(write));
   assert.deepEqual(many[0], many[4], "equal rows are equal");
+  assert.ok(session.smoothing.size > 0, "whole numbers are smoothed");
   for (const [i, { ids, logProbs }] of many.entries()) {
     const own = alone[i % names.length]!;
     assert.equal(ids[0], own.ids[0]);

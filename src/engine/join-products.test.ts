@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { Graph, type Value } from "../graph/graph.ts";
 import { add } from "../graph/ops/elementwise.ts";
 import { matmulBits } from "../graph/ops/matmul-bits.ts";
+import { matmulInt8 } from "../graph/ops/matmul-int8.ts";
 import { nodesOf } from "../graph/program.ts";
 import { findJoined } from "./join-products.ts";
 
@@ -26,4 +27,17 @@ test("findJoined() groups products of one input whose matrices are bound and ali
   assert.deepEqual(new Set(joined.get(query.node!)), new Set(group));
   assert.equal(joined.get(key.node!), joined.get(query.node!));
   assert.deepEqual([joined.has(fed.node!), joined.has(other.node!)], [false, false]);
+});
+
+test("findJoined() groups products in whole numbers, whose outputs lie along the last axis of their codes", () => {
+  const graph = new Graph();
+  const x = graph.input("x", "float32", ["B", "T", 8]);
+  const inputs: Record<string, Value> = { x };
+  const matrix = (name: string, numOutputs: number): [Value, Value] => [
+    (inputs[`${name}.codes`] = graph.input(`${name}.codes`, "int8", [8, numOutputs])),
+    (inputs[`${name}.scales`] = graph.input(`${name}.scales`, "float32", [numOutputs])),
+  ];
+  const [gate, up] = [matmulInt8(x, ...matrix("gate", 6)), matmulInt8(x, ...matrix("up", 10))];
+  const spec = { name: "products", inputs, outputs: { gate, up } };
+  assert.deepEqual(findJoined(nodesOf(spec), () => true).get(up.node!), [gate.node, up.node]);
 });

@@ -7,11 +7,15 @@
 import type { AnyNode, Graph, Value } from "../graph/graph.ts";
 import { concat } from "../graph/ops/concat.ts";
 import { matmulBitsOp } from "../graph/ops/matmul-bits.ts";
+import { matmulInt8Op } from "../graph/ops/matmul-int8.ts";
 import { split } from "../graph/ops/split.ts";
 import type { Dim } from "../graph/shape.ts";
 
-/** Operations with the axis of outputs in each of their inputs after the first. */
-const JOINED: ReadonlyMap<unknown, number> = new Map([[matmulBitsOp, 0]]);
+/** Operations with the axes of outputs in their inputs after the first. */
+const JOINED = new Map<unknown, readonly number[]>([
+  [matmulBitsOp, [0, 0, 0]],
+  [matmulInt8Op, [1, 0]],
+]);
 
 /** Nodes that one takes the place of, under each of them. */
 export type JoinedNodes = ReadonlyMap<AnyNode, readonly AnyNode[]>;
@@ -21,8 +25,9 @@ export function findJoined(nodes: readonly AnyNode[], isBound: (value: Value) =>
   const groups = new Map<string, AnyNode[]>();
   for (const node of nodes) {
     const [x, ...matrix] = node.inputs as [Value, ...Value[]];
-    if (!JOINED.has(node.op) || !matrix.every(isBound)) continue;
-    const blocks = matrix.map(({ dtype, shape }) => [dtype, shape.slice(1)]);
+    const axes = JOINED.get(node.op);
+    if (!axes || matrix.length > axes.length || !matrix.every(isBound)) continue;
+    const blocks = matrix.map(({ dtype, shape }, i) => [dtype, shape.toSpliced(axes[i] as number, 1)]);
     const key = JSON.stringify([node.op.name, x.id, node.attributes, blocks]);
     groups.set(key, [...(groups.get(key) ?? []), node]);
   }
@@ -37,12 +42,12 @@ export function applyJoined(
   placeOf: (value: Value) => Value,
 ): readonly Value[] {
   const [{ op, attributes, inputs }] = group as [AnyNode, ...AnyNode[]];
-  const axis = JOINED.get(op) as number;
+  const axes = JOINED.get(op) as readonly number[];
   const [x, ...matrix] = inputs as [Value, ...Value[]];
   const whole = matrix.map((_, i) =>
     concat(
       group.map((node) => placeOf(node.inputs[i + 1] as Value)),
-      axis,
+      axes[i] as number,
     ),
   );
   const [y] = graph.apply(op, [placeOf(x), ...whole], attributes) as [Value];

@@ -89,7 +89,7 @@ function overCache(
     [past.key, newKey],
     [past.value, newValue],
   ].map((both) => {
-    const all = concat(both as Value[], 1); // [B, S, K, E]
+    const all = concat(both, 1); // [B, S, K, E]
     return reshape(all, [B, all.shape[1] as Dim, K * E]);
   }) as [Value, Value];
   const places = [queries.segments, queries.positions, keys.segments, keys.positions] as const;
