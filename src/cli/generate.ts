@@ -97,7 +97,7 @@ export const command = defineCommand({
       const ids = options.chat
         ? model.encodeChat([{ role: "user", content: prompt ?? "" }])
         : model.encodePrompt(prompt ?? "");
-      const grammar = schema && new Grammars(model.parts.origin.files).ofSchema(schema);
+      const grammar = schema && (await new Grammars(model.parts.origin.files).ofSchema(schema));
       const shown = showText(io);
       const request = { ...textRequest(options, io.signal), grammar };
       const written = await model.write(ids, request, shown.piece);

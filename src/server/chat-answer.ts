@@ -17,8 +17,8 @@ export class ChatAnswer {
   #content = "";
   readonly #calls: object[] = [];
 
-  constructor({ format, names, isForced }: ToolUse, newId: () => string) {
-    this.#reader = format && new CallReader(format, names, isForced);
+  constructor({ format, functions, isForced }: ToolUse, newId: () => string) {
+    this.#reader = format && new CallReader(format, functions, isForced);
     this.#idOf = format?.idOf ?? String;
     this.#newId = newId;
   }

@@ -33,9 +33,15 @@ export function schemaOf(format: ResponseFormat | null | undefined): object | nu
 }
 
 /** The grammar of a format; null: any text. @throws ApiError 400 for a schema that cannot be held */
-export function grammarOf(format: ResponseFormat | null | undefined, { model }: ServerState): Grammar | null {
+export async function grammarOf(
+  format: ResponseFormat | null | undefined,
+  { model }: ServerState,
+): Promise<Grammar | null> {
   const schema = schemaOf(format);
-  return schema && withSchemaPath(SCHEMA_PARAM, () => model.grammars.ofSchema(schema));
+  return (
+    schema &&
+    (await model.grammars.ofSchema(schema).catch((error: unknown) => refuseSchema(SCHEMA_PARAM, error)))
+  );
 }
 
 /** Tells of schemas that cannot be held where in the request they are. @throws ApiError 400 */
@@ -43,10 +49,15 @@ export function withSchemaPath<T>(param: string, work: () => T): T {
   try {
     return work();
   } catch (error) {
-    if (!(error instanceof SchemaError)) throw error;
-    throw new ApiError(400, `${error.message}. ${error.hint}`, {
-      code: "invalid_json_schema",
-      param: `${param}${error.path.replaceAll("/", ".")}`,
-    });
+    return refuseSchema(param, error);
   }
+}
+
+/** @throws ApiError 400 for a schema that cannot be held; anything else as it is */
+export function refuseSchema(param: string, error: unknown): never {
+  if (!(error instanceof SchemaError)) throw error;
+  throw new ApiError(400, `${error.message}. ${error.hint}`, {
+    code: "invalid_json_schema",
+    param: `${param}${error.path.replaceAll("/", ".")}`,
+  });
 }

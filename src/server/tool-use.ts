@@ -4,10 +4,25 @@ import type { RuleBook } from "../engine/grammar/automaton.ts";
 import { either } from "../engine/grammar/json-rules.ts";
 import { schemaRule } from "../engine/grammar/schema-rules.ts";
 import type { Grammar } from "../engine/grammar/token-grammar.ts";
-import { type ToolChoice, type ToolFormat, addParameters } from "../engine/tool-calls/tool-format.ts";
+import { TriggeredGrammar } from "../engine/grammar/triggered-grammar.ts";
+import {
+  type ToolChoice,
+  type ToolFormat,
+  type ToolFunction,
+  addParameters,
+  markBytes,
+} from "../engine/tool-calls/tool-format.ts";
+import { FormatError, UsageError } from "../errors.ts";
 import { nearest } from "../messages/nearest.ts";
 import { ApiError } from "./api-error.ts";
-import { type ResponseFormat, SCHEMA_PARAM, grammarOf, schemaOf, withSchemaPath } from "./response-format.ts";
+import {
+  type ResponseFormat,
+  SCHEMA_PARAM,
+  grammarOf,
+  refuseSchema,
+  schemaOf,
+  withSchemaPath,
+} from "./response-format.ts";
 import type { ServerState } from "./server-state.ts";
 
 const MAX_TOOLS = 128;
@@ -42,7 +57,8 @@ export interface ToolUse {
   readonly tools: readonly unknown[] | null;
   /** How calls are read; null: there are none to read. */
   readonly format: ToolFormat | null;
-  readonly names: readonly string[];
+  /** Those that may be called. */
+  readonly functions: readonly ToolFunction[];
   /** Whether the answer is calls, and no text. */
   readonly isForced: boolean;
   /** What holds the answer to calls, or to the form that is asked for. */
@@ -50,18 +66,24 @@ export interface ToolUse {
 }
 
 /** Reads what a request says of calls and of the form of its answer. @throws ApiError 400 */
-export function readToolUse(request: ToolRequest, state: ServerState): ToolUse {
+export async function readToolUse(request: ToolRequest, state: ServerState): Promise<ToolUse> {
   const { tool_choice: choice, response_format: form } = request;
   const tools = request.tools ?? [];
-  const names = tools.map((tool) => tool.function.name);
-  requireTools(choice, names);
+  const functions = tools.map((tool): ToolFunction => tool.function);
+  requireTools(
+    choice,
+    functions.map(({ name }) => name),
+  );
   if (tools.length === 0 || choice === "none") {
-    return { tools: null, format: null, names, isForced: false, grammar: grammarOf(form, state) };
+    return { tools: null, format: null, functions, isForced: false, grammar: await grammarOf(form, state) };
   }
   const format = state.model.toolFormat;
   const isForced = typeof choice === "object" ? choice !== null : choice === "required";
-  const grammar = isForced || schemaOf(form) ? callGrammar(request, isForced, format, state) : null;
-  return { tools, format, names, isForced, grammar };
+  const isHeld = isForced || schemaOf(form) !== null;
+  const grammar = isHeld
+    ? await callGrammar(request, isForced, format, state)
+    : await begunGrammar(request, format, state);
+  return { tools, format, functions, isForced, grammar };
 }
 
 function requireTools(choice: ToolRequest["tool_choice"], names: readonly string[]): void {
@@ -79,21 +101,21 @@ function requireTools(choice: ToolRequest["tool_choice"], names: readonly string
 }
 
 /** Answers that are calls whose arguments satisfy their schemas; unless they must be, also those of the form. */
-function callGrammar(
+async function callGrammar(
   request: ToolRequest,
   isForced: boolean,
   format: ToolFormat,
   { model }: ServerState,
-): Grammar {
+): Promise<Grammar> {
   const { tools, tool_choice: choice, parallel_tool_calls: parallel, response_format: form } = request;
   const only = typeof choice === "object" && choice !== null ? choice.function.name : null;
   const isParallel = parallel !== false && only === null;
   const choices = (tools ?? []).flatMap(({ function: { name, parameters } }, i): ToolChoice[] => {
     if (only !== null && name !== only) return [];
     const param = `tools[${i}].function.parameters`;
-    return [
-      { name, addArguments: (book) => withSchemaPath(param, () => addParameters(book, name, parameters)) },
-    ];
+    const addArguments = (book: RuleBook): number =>
+      withSchemaPath(param, () => addParameters(book, name, parameters));
+    return [{ name, parameters, addArguments }];
   });
   const schema = isForced ? null : schemaOf(form);
   const rules = { isParallel, specialTokens: model.parts.tokenizer.specialTokens };
@@ -113,5 +135,33 @@ function callGrammar(
       ]),
     );
   const key = JSON.stringify(["calls", tools, only, isParallel, schema]);
-  return withSchemaPath("tools", () => model.grammars.of(key, build));
+  return await model.grammars.of(key, build).catch((error: unknown) => refuseSchema("tools", error));
+}
+
+/** Answers that are free until the model begins a call, which is then one of a function that there is, by its schema. */
+async function begunGrammar(
+  { tools, parallel_tool_calls: parallel }: ToolRequest,
+  format: ToolFormat,
+  { model }: ServerState,
+): Promise<Grammar | null> {
+  const { specialTokens } = model.parts.tokenizer;
+  const choices = (tools ?? []).map(({ function: { name, parameters } }): ToolChoice => {
+    return { name, parameters, addArguments: (book) => addParameters(book, name, parameters) };
+  });
+  // A list of calls ends at its mark; other calls end one by one.
+  const rules = { isParallel: parallel !== false && format.hasEnd, specialTokens };
+  const build = (book: RuleBook): number =>
+    book.rule("begun calls", (start) => format.addCalls(book, start, choices, rules));
+  const key = JSON.stringify(["begun calls", tools, rules.isParallel]);
+  const begins = format
+    .begins(choices.map(({ name }) => name))
+    .map((mark) => String.fromCharCode(...markBytes(mark, specialTokens)));
+  try {
+    const inner = await model.grammars.of(key, build);
+    return new TriggeredGrammar(inner, { begins, isWhole: format.isWhole, mayGoOn: parallel !== false });
+  } catch (error) {
+    // Nobody asked for more than that the model be told of the functions.
+    if (error instanceof UsageError || error instanceof FormatError) return null;
+    throw error;
+  }
 }

@@ -1,8 +1,8 @@
 /** @file Writes the texts of a request side by side, and counts them; whoever goes away ends them. */
 import type { ServeEnd } from "../engine/serve-request.ts";
 import type { TextJob, TextPiece } from "../engine/serving-model.ts";
-import { ApiError } from "./api-error.ts";
 import type { ServerState } from "./server-state.ts";
+import { withinTime } from "./within-time.ts";
 
 /** A piece of one of several texts. */
 export interface NumberedPiece extends TextPiece {
@@ -24,41 +24,31 @@ export async function writeTexts(
 ): Promise<ServeEnd[]> {
   // One that fails ends the others.
   const failed = new AbortController();
-  const { requestTimeoutMs } = state.limits;
-  let isLate = false;
-  const timer = setTimeout(() => {
-    isLate = true;
-    failed.abort();
-  }, requestTimeoutMs);
-  const either = AbortSignal.any([signal, failed.signal]);
-  const one = async (job: TextJob, index: number): Promise<ServeEnd> => {
-    try {
-      const pieces = state.model.write({ ...job, signal: either });
-      for (;;) {
-        const step = await pieces.next();
-        if (step.done) {
-          if (isLate && step.value.finishReason === "aborted") throw tooLate(requestTimeoutMs);
+  return await withinTime(state.limits, signal, async (inTime, late) => {
+    const either = AbortSignal.any([inTime, failed.signal]);
+    const one = async (job: TextJob, index: number): Promise<ServeEnd> => {
+      try {
+        const pieces = state.model.write({ ...job, signal: either });
+        for (;;) {
+          const step = await pieces.next();
+          if (!step.done) {
+            await told.onPiece?.({ ...step.value, index });
+            continue;
+          }
+          if (step.value.finishReason === "aborted") late.throwIfAborted();
           state.metrics.ended(job.adapter ?? state.name, step.value);
           await told.onEnd?.(index, step.value);
           return step.value;
         }
-        await told.onPiece?.({ ...step.value, index });
+      } catch (error) {
+        failed.abort();
+        throw error;
       }
-    } catch (error) {
-      failed.abort();
-      throw error;
-    }
-  };
-  const results = await Promise.allSettled(jobs.map(one));
-  clearTimeout(timer);
-  return results.map((result) => {
-    if (result.status === "rejected") throw result.reason;
-    return result.value;
-  });
-}
-
-function tooLate(requestTimeoutMs: number): ApiError {
-  return new ApiError(504, `The texts were not done within ${requestTimeoutMs / 1000} s`, {
-    code: "request_timeout",
+    };
+    const ended = await Promise.allSettled(jobs.map(one));
+    return ended.map((result) => {
+      if (result.status === "rejected") throw result.reason;
+      return result.value;
+    });
   });
 }

@@ -102,6 +102,12 @@ test("texts that take too long end with status 504, in a stream with an event, a
   const text = await streamed.text();
   assert.match(text, /"code":"request_timeout"/);
   assert.match(text, /data: \[DONE\]\n\n$/);
+  const input = Array.from({ length: 40 }, () => "ka lo mi ".repeat(40));
+  const embedded = (await server.post("/v1/embeddings", { model: "tiny", input })) as {
+    status: number;
+    body: { error: { code: string } };
+  };
+  assert.deepEqual([embedded.status, embedded.body.error.code], [504, "request_timeout"]);
   assert.equal(server.state.model.engine.stats.numPagesHeld, 0);
   assert.deepEqual(server.errors, []);
 });

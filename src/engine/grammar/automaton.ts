@@ -156,6 +156,13 @@ export class Automaton {
     return next;
   }
 
+  /** Where some bytes lead, one character each; null: they may not follow. */
+  follow(state: State, bytes: string): State | null {
+    let at: State | null = state;
+    for (let i = 0; i < bytes.length && at; i++) at = this.next(at, bytes.charCodeAt(i));
+    return at;
+  }
+
   /** A text that is equal where the same tokens may follow. */
   viewOf(state: State): string {
     const { likes } = this.#book;

@@ -11,25 +11,36 @@ const MAX_GRAMMARS = 32;
 export class Grammars {
   readonly #files: TokenizerFiles;
   readonly #known = new Map<string, TokenGrammar>();
-  #vocabulary: Vocabulary | null = null;
+  #vocabulary: Promise<Vocabulary> | null = null;
 
   constructor(files: TokenizerFiles) {
     this.#files = files;
   }
 
-  /** JSON that satisfies a schema. @throws SchemaError; FormatError "format/file" for a tokenizer without bytes */
-  ofSchema(schema: unknown): TokenGrammar {
+  /** Reads the vocabulary when it is first needed, in slices. @throws FormatError "format/file" for a tokenizer without bytes */
+  vocabulary(): Promise<Vocabulary> {
+    this.#vocabulary ??= Vocabulary.create(this.#files, pause);
+    return this.#vocabulary;
+  }
+
+  /** JSON that satisfies a schema. @throws SchemaError; as `vocabulary` */
+  ofSchema(schema: unknown): Promise<TokenGrammar> {
     return this.of(JSON.stringify(schema), (book) => schemaRule(book, schema));
   }
 
-  /** Texts of other rules; `name` is all that tells them apart. @throws as `build`; FormatError "format/file" */
-  of(name: string, build: (book: RuleBook) => Place): TokenGrammar {
-    this.#vocabulary ??= new Vocabulary(this.#files);
-    const grammar = this.#known.get(name) ?? new TokenGrammar(this.#vocabulary, build);
+  /** Texts of other rules; `name` is all that tells them apart. @throws as `build`, `vocabulary` */
+  async of(name: string, build: (book: RuleBook) => Place): Promise<TokenGrammar> {
+    const vocabulary = await this.vocabulary();
+    const grammar = this.#known.get(name) ?? new TokenGrammar(vocabulary, build);
     this.#known.delete(name);
     this.#known.set(name, grammar);
     const [oldest] = this.#known.keys();
     if (this.#known.size > MAX_GRAMMARS && oldest !== undefined) this.#known.delete(oldest);
     return grammar;
   }
+}
+
+/** Lets what else waits in this thread have its turn. */
+async function pause(): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve));
 }

@@ -19,10 +19,11 @@ import { byteTokenizerFiles } from "../../../test/byte-tokenizer.ts";
 import { readRealTokenizer } from "../../../test/real-tokenizers.ts";
 import { createTokenizer } from "../../data/tokenizer.ts";
 import { Random } from "../../random.ts";
-import { TokenGrammar } from "./token-grammar.ts";
+import { type GrammarCursor, TokenGrammar } from "./token-grammar.ts";
+import { TriggeredGrammar } from "./triggered-grammar.ts";
 import { Vocabulary } from "./vocabulary.ts";
 
-const BYTES = new Vocabulary(byteTokenizerFiles());
+const BYTES = await Vocabulary.create(byteTokenizerFiles(), async () => {});
 const STOP = 257;
 
 /** Draws ids that a grammar allows, all alike likely but for those that end something, until the text ends. */
@@ -212,9 +213,12 @@ for (const [name, stop] of [
   ["gpt2", 50_256],
   ["llama2", 2],
 ] as const) {
-  test(`tokens of ${name} are those that its tokenizer decodes, and masks take milliseconds`, () => {
+  test(`tokens of ${name} are those that its tokenizer decodes, and masks take milliseconds`, async () => {
     const files = readRealTokenizer(name);
-    const vocabulary = new Vocabulary(files);
+    let numPauses = 0;
+    const vocabulary = await Vocabulary.create(files, async () => void numPauses++);
+    // Read, told apart and put into the tree, each in slices.
+    assert.ok(numPauses > (3 * vocabulary.size) / 2048, `${numPauses}`);
     const tokenizer = createTokenizer(files);
     const schema = {
       type: "object",
@@ -239,3 +243,34 @@ for (const [name, stop] of [
     assert.ok((performance.now() - start) / numTokens < 50);
   });
 }
+
+test("a text is free until it begins a call, and held to it from there on", () => {
+  const inner = TokenGrammar.ofSchema(BYTES, {
+    type: "object",
+    properties: { a: { const: 1 } },
+    required: ["a"],
+  });
+  const begins = ["[CALL]"];
+  const ids = (text: string): number[] => [...new TextEncoder().encode(text)];
+  const isOpen = (cursor: GrammarCursor, id: number): boolean => {
+    const logits = new Float32Array(BYTES.size);
+    cursor.restrict(logits, [STOP]);
+    return logits[id] === 0;
+  };
+  for (const mayGoOn of [true, false]) {
+    const cursor = new TriggeredGrammar(inner, { begins, isWhole: false, mayGoOn }).begin();
+    for (const id of ids("x [CA [CALL")) cursor.accept(id);
+    assert.ok(isOpen(cursor, STOP) && isOpen(cursor, 0x78));
+    cursor.accept(0x5d);
+    assert.ok(!isOpen(cursor, STOP) && !isOpen(cursor, 0x78) && isOpen(cursor, 0x7b));
+    for (const id of ids('{"a":1}')) {
+      assert.ok(isOpen(cursor, id));
+      cursor.accept(id);
+    }
+    assert.equal(cursor.isDone, !mayGoOn);
+    if (mayGoOn) assert.ok(isOpen(cursor, STOP) && isOpen(cursor, 0x78));
+  }
+  const whole = new TriggeredGrammar(inner, { begins, isWhole: true, mayGoOn: true }).begin();
+  for (const id of ids("x [CALL]")) whole.accept(id);
+  assert.ok(isOpen(whole, 0x78));
+});

@@ -50,6 +50,17 @@ export class TokenGrammar implements Grammar {
     return new Cursor(this, this.#start);
   }
 
+  /** Begins a text that has some bytes already, one character each; null: none begins so. */
+  beginAfter(bytes: string): GrammarCursor | null {
+    this.#automaton.beginToken();
+    const state = this.#automaton.follow(this.#start, bytes);
+    return state && new Cursor(this, state);
+  }
+
+  bytesOf(id: number): string {
+    return this.#vocabulary.bytesOf(id);
+  }
+
   /** The bits of the ids that may follow. */
   maskOf(state: State): Uint32Array {
     const view = this.#automaton.viewOf(state);

@@ -22,8 +22,11 @@ type Fields = Readonly<Record<string, unknown>>;
 /** By id: one character for each byte; null: never written. */
 type ByteTexts = (string | null)[];
 
-/** Tells the tokens of a tokenizer in bytes. @throws FormatError "format/file" for one whose tokens have no bytes of their own */
-function readTokens({ tokenizer, config }: TokenizerFiles): ByteTexts {
+/** Tokens that are read or sorted before others have their turn: a few milliseconds of work. */
+const SLICE = 2048;
+
+/** Tells the tokens of a tokenizer in bytes, in slices. @throws FormatError "format/file" for one whose tokens have no bytes of their own */
+function* readTokens({ tokenizer, config }: TokenizerFiles): Generator<void, ByteTexts> {
   const toBytes = byteReader(tokenizer["decoder"]);
   if (toBytes === null) {
     throw new FormatError(
@@ -37,7 +40,10 @@ function readTokens({ tokenizer, config }: TokenizerFiles): ByteTexts {
   const entries = Array.isArray(vocab)
     ? (vocab as unknown[][]).map(([token], id) => [token, id] as const)
     : Object.entries((vocab ?? {}) as Fields);
-  for (const [token, id] of entries) texts[id as number] = toBytes(String(token));
+  for (const [i, [token, id]] of entries.entries()) {
+    if (i % SLICE === 0) yield;
+    texts[id as number] = toBytes(String(token));
+  }
   const added = [
     ...((tokenizer["added_tokens"] ?? []) as Fields[]),
     ...Object.entries((config["added_tokens_decoder"] ?? {}) as Record<string, Fields>).map(
@@ -51,6 +57,34 @@ function readTokens({ tokenizer, config }: TokenizerFiles): ByteTexts {
   return texts;
 }
 
+/** The tree while it is made. */
+interface Nodes {
+  readonly bytes: number[];
+  readonly depths: number[];
+  readonly after: number[];
+  readonly ids: number[];
+}
+
+/** Puts the tokens into groups that begin alike, in order, each of which is sorted within a slice. */
+function* sortTokens(texts: Iterable<string>): Generator<void, string[]> {
+  const groups = new Map<string, string[]>();
+  let num = 0;
+  for (const text of texts) {
+    if (num++ % SLICE === 0) yield;
+    const start = text.slice(0, 2);
+    const group = groups.get(start);
+    if (group) group.push(text);
+    else groups.set(start, [text]);
+  }
+  const sorted: string[] = [];
+  for (const start of [...groups.keys()].sort()) {
+    const group = groups.get(start) as string[];
+    for (const text of group.sort()) sorted.push(text);
+    if (sorted.length % SLICE < group.length) yield;
+  }
+  return sorted;
+}
+
 export class Vocabulary {
   readonly #texts: ByteTexts;
   /** Nodes of the tree, each before what goes on from it: byte, depth, the first node that does not, and an id or -1. */
@@ -59,40 +93,62 @@ export class Vocabulary {
   readonly #after: Int32Array;
   readonly #ids: Int32Array;
   /** Further ids of the same bytes. */
-  readonly #same = new Map<number, number[]>();
+  readonly #same: ReadonlyMap<number, readonly number[]>;
 
-  /** @throws FormatError "format/file" for a tokenizer whose tokens have no bytes of their own */
-  constructor(files: TokenizerFiles) {
-    this.#texts = readTokens(files);
+  private constructor(texts: ByteTexts, same: ReadonlyMap<number, readonly number[]>, nodes: Nodes) {
+    this.#texts = texts;
+    this.#same = same;
+    this.#bytes = Uint8Array.from(nodes.bytes);
+    this.#depths = Uint16Array.from(nodes.depths);
+    this.#after = Int32Array.from(nodes.after);
+    this.#ids = Int32Array.from(nodes.ids);
+  }
+
+  /**
+   * Reads the tokens of a tokenizer, a slice at a time. @throws FormatError "format/file" for one whose tokens have no bytes
+   * of their own
+   */
+  static *read(files: TokenizerFiles): Generator<void, Vocabulary> {
+    const texts = yield* readTokens(files);
     const idOf = new Map<string, number>();
-    for (const [id, text] of this.#texts.entries()) {
+    const same = new Map<number, number[]>();
+    for (const [id, text] of texts.entries()) {
+      if (id % SLICE === 0) yield;
       // An empty token would be written for ever, a longer one would see more than what states are told apart by.
       if (text === undefined || text === null || text === "" || (text.length > SIGHT && text[0] !== MARK))
         continue;
       const first = idOf.get(text);
       if (first === undefined) idOf.set(text, id);
-      else this.#same.set(first, [...(this.#same.get(first) ?? []), id]);
+      else same.set(first, [...(same.get(first) ?? []), id]);
     }
-    const [bytes, depths, after, ids]: number[][] = [[], [], [], []];
+    const nodes: Nodes = { bytes: [], depths: [], after: [], ids: [] };
+    const { bytes, depths, after, ids } = nodes;
     const open: number[] = [];
     let last = "";
-    for (const text of [...idOf.keys()].sort()) {
+    for (const [i, text] of (yield* sortTokens(idOf.keys())).entries()) {
+      if (i % SLICE === 0) yield;
       let shared = 0;
       while (shared < last.length && last[shared] === text[shared]) shared++;
-      for (const node of open.splice(shared)) after![node] = bytes!.length;
+      for (const node of open.splice(shared)) after[node] = bytes.length;
       for (let depth = shared; depth < text.length; depth++) {
-        open.push(bytes!.length);
-        bytes!.push(text.charCodeAt(depth));
-        depths!.push(depth + 1);
-        ids!.push(depth === text.length - 1 ? idOf.get(text)! : -1);
+        open.push(bytes.length);
+        bytes.push(text.charCodeAt(depth));
+        depths.push(depth + 1);
+        ids.push(depth === text.length - 1 ? idOf.get(text)! : -1);
       }
       last = text;
     }
-    for (const node of open) after![node] = bytes!.length;
-    this.#bytes = Uint8Array.from(bytes!);
-    this.#depths = Uint16Array.from(depths!);
-    this.#after = Int32Array.from(after!);
-    this.#ids = Int32Array.from(ids!);
+    for (const node of open) after[node] = bytes.length;
+    return new Vocabulary(texts, same, nodes);
+  }
+
+  /** Reads a vocabulary; `pause` is awaited between slices, so that others have their turns. @throws as `read` */
+  static async create(files: TokenizerFiles, pause: () => Promise<void>): Promise<Vocabulary> {
+    const slices = Vocabulary.read(files);
+    for (let slice = slices.next(); ; slice = slices.next()) {
+      if (slice.done) return slice.value;
+      await pause();
+    }
   }
 
   /** Ids from 0 up to below this. */
@@ -127,11 +183,14 @@ export class Vocabulary {
     return mask;
   }
 
+  /** The bytes of a token, one character each; "": it has none. */
+  bytesOf(id: number): string {
+    return this.#texts[id] ?? "";
+  }
+
   /** Where a token leads; null: it may not follow. */
   follow(automaton: Automaton, state: State, id: number): State | null {
-    const text = this.#texts[id] ?? "";
-    let at: State | null = text === "" ? null : state;
-    for (let i = 0; i < text.length && at; i++) at = automaton.next(at, text.charCodeAt(i));
-    return at;
+    const text = this.bytesOf(id);
+    return text === "" ? null : automaton.follow(state, text);
   }
 }

@@ -5,12 +5,13 @@ import { CallReader } from "./call-reader.ts";
 import { TOOL_FORMATS, findToolFormat } from "./tool-formats.ts";
 import type { ToolCall } from "./tool-format.ts";
 
-const NAMES = ["weather", "time"];
+const CITY = { type: "object", properties: { city: { type: "string" }, days: { type: "integer" } } };
+const FUNCTIONS = [{ name: "weather", parameters: CITY }, { name: "time" }];
 
 function read(format: string, text: string, size: number): { content: string; calls: ToolCall[] } {
   const found = TOOL_FORMATS.find(({ name }) => name === format);
   assert.ok(found);
-  const reader = new CallReader(found, NAMES);
+  const reader = new CallReader(found, FUNCTIONS);
   const parts = [];
   for (let i = 0; i < text.length; i += size) parts.push(reader.push(text.slice(i, i + size)));
   parts.push(reader.end());
@@ -52,6 +53,27 @@ const CASES: readonly (readonly [string, string, string, readonly ToolCall[]])[]
     [PARIS, HERE],
   ],
   ["mistral-list", "[1, 2] are numbers", "[1, 2] are numbers", []],
+  [
+    "mistral-args",
+    'So:[TOOL_CALLS]weather[ARGS]{"city": "Paris"}[TOOL_CALLS]time[CALL_ID]a1[ARGS]{}',
+    "So:",
+    [PARIS, HERE],
+  ],
+  ["mistral-args", '[TOOL_CALLS]weather[ARGS]{"city": "</tool_call>"}', "", [ODD]],
+  ["mistral-args", '[TOOL_CALLS]weather[ARGS]{"city": "Pa', '[TOOL_CALLS]weather[ARGS]{"city": "Pa', []],
+  [
+    "qwen-coder",
+    "So\n<tool_call>\n<function=weather>\n<parameter=city>\n12\n</parameter>\n<parameter=days>\n3\n</parameter>\n</function>\n</tool_call>\n<tool_call>\n<function=time>\n</function>\n</tool_call>",
+    "So",
+    [{ name: "weather", arguments: '{"city":"12","days":3}' }, HERE],
+  ],
+  [
+    "qwen-coder",
+    "<tool_call>\n<function=weather>\n<parameter=city>\na < b\n\n</parameter>\n</function>\n</tool_call>",
+    "",
+    [{ name: "weather", arguments: '{"city":"a < b\\n"}' }],
+  ],
+  ["qwen-coder", "<tool_call> is a mark", "<tool_call> is a mark", []],
   ["llama3", '{"name": "weather", "parameters": {"city": "Paris"}}', "", [PARIS]],
   [
     "llama3",
@@ -77,6 +99,8 @@ test("the form is that of the template", () => {
     findToolFormat({ template, specialTokens }).name;
   assert.equal(formOf("… return a json object within <tool_call></tool_call> tags"), "hermes");
   assert.equal(formOf("{{ '[TOOL_CALLS] [' }}"), "mistral-list");
+  assert.equal(formOf("{{ '[TOOL_CALLS]' + name + '[ARGS]' }}"), "mistral-args");
+  assert.equal(formOf("<tool_call>\n<function=example_function_name>"), "qwen-coder");
   assert.equal(
     formOf('Respond in the format {"name": …, "parameters": …}', new Map([["<|python_tag|>", 1]])),
     "llama3",

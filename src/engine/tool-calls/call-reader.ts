@@ -2,7 +2,7 @@
  * @file Reads calls out of an answer while it is written. Text goes on at once, but for what may be the beginning of a call;
  * what turns out to be none is text after all.
  */
-import type { ToolCall, ToolFormat } from "./tool-format.ts";
+import type { ToolCall, ToolFormat, ToolFunction } from "./tool-format.ts";
 
 /** What is settled. */
 export interface ReadPart {
@@ -12,7 +12,7 @@ export interface ReadPart {
 
 export class CallReader {
   readonly #format: ToolFormat;
-  readonly #names: ReadonlySet<string>;
+  readonly #functions: readonly ToolFunction[];
   /** What is not settled. */
   #held = "";
   /** Whether text has been given, behind which a form may have no calls. */
@@ -20,11 +20,11 @@ export class CallReader {
   /** Whether there are calls, behind which what the end cuts off was to be another. */
   #hasCalls: boolean;
 
-  /** `names` of functions that there are: calls of others are text. `isForced`: the answer is held to calls, and no text. */
-  constructor(format: ToolFormat, names: Iterable<string>, isForced = false) {
+  /** `functions` that there are: calls of others are text. `isForced`: the answer is held to calls, and no text. */
+  constructor(format: ToolFormat, functions: readonly ToolFunction[], isForced = false) {
     this.#format = format;
     this.#hasCalls = isForced;
-    this.#names = new Set(names);
+    this.#functions = functions;
   }
 
   /** Takes the next piece. */
@@ -52,8 +52,8 @@ export class CallReader {
       // White space between text and a call is no part of either.
       give(this.#held.slice(0, place).trimEnd().length);
       this.#held = this.#held.trimStart();
-      const taken = this.#format.take(this.#held, isEnd);
-      if (taken && taken.calls.every(({ name }) => this.#names.has(name))) {
+      const taken = this.#format.take(this.#held, isEnd, this.#functions);
+      if (taken && taken.calls.every(({ name }) => this.#functions.some((each) => each.name === name))) {
         calls.push(...taken.calls);
         this.#held = taken.rest;
         this.#hasCalls = true;

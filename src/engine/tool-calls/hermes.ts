@@ -11,7 +11,9 @@ export const HERMES: ToolFormat = {
   marks: [OPEN],
   tokens: [OPEN, CLOSE],
   isWhole: false,
+  hasEnd: false,
   idOf: (unique) => `call_${unique}`,
+  begins: () => [OPEN],
   take(text, isEnd) {
     // The mark may also stand in a string of the arguments.
     for (let end = text.indexOf(CLOSE); end >= 0; end = text.indexOf(CLOSE, end + 1)) {

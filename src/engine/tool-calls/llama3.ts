@@ -10,7 +10,9 @@ export const LLAMA3: ToolFormat = {
   marks: [MARK, "{"],
   tokens: [MARK],
   isWhole: true,
+  hasEnd: false,
   idOf: (unique) => `call_${unique}`,
+  begins: (names) => [MARK, ...names.map((name) => `{"name": ${JSON.stringify(name)}, "parameters": `)],
   take(text, isEnd) {
     if (!isEnd) return null;
     const body = text.startsWith(MARK) ? text.slice(MARK.length) : text;

@@ -13,11 +13,13 @@ export const MISTRAL: ToolFormat = {
   marks: [MARK],
   tokens: [MARK],
   isWhole: false,
+  hasEnd: true,
   idOf: (unique) =>
     unique
       .replace(/[^A-Za-z0-9]/g, "")
       .slice(-ID_LENGTH)
       .padStart(ID_LENGTH, "0"),
+  begins: () => [MARK],
   take(text, isEnd) {
     const value = isEnd ? parseJson(text.slice(MARK.length)) : undefined;
     if (!Array.isArray(value)) return null;

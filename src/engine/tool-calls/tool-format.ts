@@ -21,9 +21,15 @@ export interface ToolModel {
   readonly specialTokens: ReadonlyMap<string, number>;
 }
 
-/** A function that may be called. */
-export interface ToolChoice {
+/** A function that there is. */
+export interface ToolFunction {
   readonly name: string;
+  /** Schema of its arguments. */
+  readonly parameters?: object | null | undefined;
+}
+
+/** A function that may be called. */
+export interface ToolChoice extends ToolFunction {
   /** Adds the rule of its arguments. */
   readonly addArguments: (book: RuleBook) => Place;
 }
@@ -44,10 +50,17 @@ export interface ToolFormat {
   readonly tokens: readonly string[];
   /** Whether nothing comes before calls. */
   readonly isWhole: boolean;
+  /** Whether several calls have one end, and not each its own. */
+  readonly hasEnd: boolean;
   /** Makes an id of a call of a text that no other call has. */
   readonly idOf: (unique: string) => string;
-  /** Takes calls from a text that begins with a mark; null: there are none that are whole yet. `isEnd`: nothing more comes. */
-  take(text: string, isEnd: boolean): TakenCalls | null;
+  /** Texts that show that the model has begun to call one of some functions, from where on it is held to that. */
+  begins(names: readonly string[]): readonly string[];
+  /**
+   * Takes calls from a text that begins with a mark; null: there are none that are whole yet. `isEnd`: nothing more comes.
+   * `functions`: those that there are.
+   */
+  take(text: string, isEnd: boolean, functions: readonly ToolFunction[]): TakenCalls | null;
   /** Adds the rule of an answer that is calls: one, or as many as there may be. */
   addCalls(book: RuleBook, from: Place, choices: readonly ToolChoice[], more: CallRules): Place;
 }
@@ -57,9 +70,14 @@ export interface CallRules {
   readonly specialTokens: ToolModel["specialTokens"];
 }
 
+/** The bytes of a mark, as `addMark` adds it. */
+export function markBytes(mark: string, specialTokens: ToolModel["specialTokens"]): readonly number[] {
+  return specialTokens.has(mark) ? specialBytes(mark) : [...new TextEncoder().encode(mark)];
+}
+
 /** Adds a mark, which is one token where the vocabulary has it as special, and else text. */
 export function addMark(book: RuleBook, from: Place, mark: string, { specialTokens }: CallRules): Place {
-  return specialTokens.has(mark) ? book.bytes(from, specialBytes(mark)) : book.text(from, mark);
+  return book.bytes(from, markBytes(mark, specialTokens));
 }
 
 /** Adds `{"name": …, "KEY": …}` of one of some functions. */
@@ -91,6 +109,16 @@ export function readCall(value: unknown, key: string): ToolCall | null {
   const { name, [key]: given = {} } = Object(value) as Record<string, unknown>;
   if (typeof name !== "string" || typeof given !== "object" || given === null) return null;
   return { name, arguments: JSON.stringify(given) };
+}
+
+/** Reads the object of JSON that a text begins with; null: it is not whole. */
+export function takeObject(text: string): { readonly json: string; readonly rest: string } | null {
+  if (!text.startsWith("{")) return null;
+  for (let end = text.indexOf("}"); end >= 0; end = text.indexOf("}", end + 1)) {
+    const value = parseJson(text.slice(0, end + 1));
+    if (value !== undefined) return { json: JSON.stringify(value), rest: text.slice(end + 1) };
+  }
+  return null;
 }
 
 /** Parses JSON; undefined: it is none. */

@@ -21,7 +21,7 @@ export const chatCompletions = defineRoute({
   handle: async ({ body, context, state }) => {
     refuse(body, REFUSED_IN_CHATS);
     const adapter = state.adapterOf(body.model);
-    const use = readToolUse(body, state);
+    const use = await readToolUse(body, state);
     const promptIds = state.model.encodeChat(body.messages.map(readMessage), use.tools);
     const maxTokens = body.max_completion_tokens ?? body.max_tokens ?? null;
     requireLogProbs(body);

@@ -27,7 +27,7 @@ export const completions = defineRoute({
     const prompts = readPrompts(body.prompt, state);
     const maxTokens = body.max_tokens ?? DEFAULT_TOKENS;
     const topLogProbs = body.logprobs ?? null;
-    const grammar = grammarOf(body.response_format, state);
+    const grammar = await grammarOf(body.response_format, state);
     const asked = prompts.map(({ ids: promptIds, param }) =>
       textJobs(body, { adapter, maxTokens, topLogProbs, promptIds, param, grammar }, state),
     );

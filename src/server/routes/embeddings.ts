@@ -4,6 +4,7 @@ import { ApiError } from "../api-error.ts";
 import { defineRoute } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
 import { requireIds } from "../text-job.ts";
+import { withinTime } from "../within-time.ts";
 import { EMBEDDING_REQUEST } from "../wire.ts";
 
 type EmbeddingRequest = z.output<typeof EMBEDDING_REQUEST>;
@@ -22,22 +23,24 @@ export const embeddings = defineRoute({
     const inputs = readInputs(body, state);
     requireDimensions(body, state);
     const release = state.places.take([{ promptIds: inputs.flat(), maxNewTokens: 0 }]);
-    const { signal } = context.req.raw;
+    const { signal: gone } = context.req.raw;
     const found: Float32Array[] = [];
     try {
-      for (let from = 0; from < inputs.length; from += SIDE_BY_SIDE) {
-        const some = inputs.slice(from, from + SIDE_BY_SIDE);
-        const embedded = await Promise.all(
-          some.map((promptIds) => state.model.embed({ promptIds, adapter, signal })),
-        );
-        for (const { embedding, end } of embedded) {
-          found.push(embedding);
-          state.metrics.ended(adapter ?? state.name, end);
+      await withinTime(state.limits, gone, async (signal) => {
+        for (let from = 0; from < inputs.length; from += SIDE_BY_SIDE) {
+          const some = inputs.slice(from, from + SIDE_BY_SIDE);
+          const embedded = await Promise.all(
+            some.map((promptIds) => state.model.embed({ promptIds, adapter, signal })),
+          );
+          for (const { embedding, end } of embedded) {
+            found.push(embedding);
+            state.metrics.ended(adapter ?? state.name, end);
+          }
         }
-      }
+      });
     } catch (error) {
       // Who has gone away gets no answer, and it is nobody's fault.
-      if (signal.aborted) return context.body(null, 400);
+      if (gone.aborted) return context.body(null, 400);
       throw error;
     } finally {
       release();

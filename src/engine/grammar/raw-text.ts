@@ -1,0 +1,24 @@
+/** @file Any text up to a mark, as it is. */
+import type { Place, RuleBook } from "./automaton.ts";
+import { addCharacter, otherCodes } from "./characters.ts";
+
+/** Adds any text that ends with a mark of ASCII, and has it nowhere before. */
+export function addTextBefore(book: RuleBook, from: Place, mark: string): Place {
+  const letters = [...new Set(mark)];
+  const codes = letters.map((letter) => letter.codePointAt(0) as number);
+  const others = otherCodes(codes.map((code) => [code, code] as const));
+  // Each place has seen so much of the mark, as Knuth, Morris and Pratt find words.
+  const places = Array.from(mark, () => book.place());
+  const end = book.place();
+  book.skip(from, places[0]!);
+  for (const [seen, place] of places.entries()) {
+    addCharacter(book, place, others, places[0]!);
+    for (const [i, letter] of letters.entries()) {
+      const text = mark.slice(0, seen) + letter;
+      let kept = Math.min(text.length, mark.length);
+      while (!mark.startsWith(text.slice(text.length - kept))) kept--;
+      book.byte(place, codes[i]!, codes[i], kept === mark.length ? end : places[kept]);
+    }
+  }
+  return end;
+}

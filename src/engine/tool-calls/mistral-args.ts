@@ -1,0 +1,39 @@
+/** @file Calls as Mistral's newer models write them: `[TOOL_CALLS]NAME[ARGS]{…}`, one behind the other; some put `[CALL_ID]ID` between. */
+import { either, repeat } from "../grammar/json-rules.ts";
+import { MISTRAL } from "./mistral.ts";
+import { type ToolFormat, addMark, takeObject } from "./tool-format.ts";
+
+const [MARK, ARGS, CALL_ID] = ["[TOOL_CALLS]", "[ARGS]", "[CALL_ID]"];
+const HEAD = /^\[TOOL_CALLS\]\s*([\w.-]+)(?:\[CALL_ID\]\w*)?\[ARGS\]\s*/;
+
+export const MISTRAL_ARGS: ToolFormat = {
+  name: "mistral-args",
+  isOf: ({ template }) => template.includes(MARK) && template.includes(ARGS),
+  marks: [MARK],
+  tokens: [MARK, ARGS, CALL_ID],
+  isWhole: false,
+  hasEnd: false,
+  idOf: MISTRAL.idOf,
+  begins: () => [MARK],
+  take(text) {
+    const head = HEAD.exec(text);
+    const [whole = "", name = ""] = head ?? [];
+    const found = head && takeObject(text.slice(whole.length));
+    return found && { calls: [{ name, arguments: found.json }], rest: found.rest };
+  },
+  addCalls(book, from, choices, rules) {
+    const one = book.rule("marked call", (start) => {
+      const open = addMark(book, start, MARK, rules);
+      return either(
+        book,
+        open,
+        choices.map(({ name, addArguments }) => (at) => {
+          const head = addMark(book, book.text(at, name), ARGS, rules);
+          return book.call(head, addArguments(book));
+        }),
+      );
+    });
+    const first = book.call(from, one);
+    return rules.isParallel ? repeat(book, first, 0, null, (at) => book.call(at, one)) : first;
+  },
+};
