@@ -75,27 +75,30 @@ interface HubTokenizer {
 
 const HubTokenizer = UntypedHubTokenizer as new (tokenizer: object, config: object) => HubTokenizer;
 
-/** Every id of a file, with its token: of the vocabulary and of what is added to it. */
-function* listIds({ tokenizer, config }: TokenizerFiles): Generator<readonly [string, unknown]> {
+/** Tells every id of a file, with its token: of the vocabulary and of what is added to it. */
+function eachId({ tokenizer, config }: TokenizerFiles, tell: (token: string, id: unknown) => void): void {
   const { model, added_tokens: added } = tokenizer as { model?: { vocab?: unknown }; added_tokens?: unknown };
   const vocab = model?.vocab;
   // Unigram models list their tokens, whose ids are their places.
-  if (typeof vocab === "object" && vocab !== null && !Array.isArray(vocab)) yield* Object.entries(vocab);
+  if (typeof vocab === "object" && vocab !== null && !Array.isArray(vocab)) {
+    const ids = vocab as Readonly<Record<string, unknown>>;
+    for (const token of Object.keys(ids)) tell(token, ids[token]);
+  }
   for (const token of Array.isArray(added) ? (added as unknown[]) : []) {
     const { content, id } = (token ?? {}) as { content?: unknown; id?: unknown };
-    yield [String(content), id];
+    tell(String(content), id);
   }
   const more = config["added_tokens_decoder"];
   if (typeof more === "object" && more !== null)
     for (const [id, token] of Object.entries(more))
-      yield [String((token as { content?: unknown } | null)?.content), Number(id)];
+      tell(String((token as { content?: unknown } | null)?.content), Number(id));
 }
 
 /** Refuses ids for which the library would make an array without end. @throws FormatError "format/file" */
 function requireIds(files: TokenizerFiles): void {
   let numTokens = 0;
-  for (const _ of listIds(files)) numTokens++;
-  for (const [token, id] of listIds(files)) requireTokenId(token, id, numTokens);
+  eachId(files, () => numTokens++);
+  eachId(files, (token, id) => requireTokenId(token, id, numTokens));
 }
 
 /** Runs the library on a file; whatever it stumbles over is the file's fault. @throws FormatError "format/file" */

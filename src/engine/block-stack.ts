@@ -135,9 +135,9 @@ async function compileGroups(
 ): Promise<readonly Group[]> {
   const { model } = session;
   if (amount === "many") await session.prepareMany();
-  const groups: Group[] = [];
   const arithmetics = model.layers.map((_, layer) => arithmeticOf(session, adapter, layer, amount));
-  for (const layers of groupLayers(session, arithmetics)) {
+  // All at once: while one is compiled, what the next binds is read.
+  const groups = groupLayers(session, arithmetics).map(async (layers): Promise<Group> => {
     const kinds = layers.map((layer) => [
       model.layers[layer]?.kind,
       adapter?.signature(layer) ?? "frozen",
@@ -152,9 +152,9 @@ async function compileGroups(
       const made = blocks.map(({ part }) => part);
       return { spec, made, constants: () => bindConstants(session, adapter, layers, made, spec) };
     });
-    groups.push({ firstLayer: layers[0] ?? 0, compiled });
-  }
-  return groups;
+    return { firstLayer: layers[0] ?? 0, compiled };
+  });
+  return Promise.all(groups);
 }
 
 /** The tensors of the base that a block reads. */

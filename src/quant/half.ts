@@ -39,6 +39,12 @@ function roundToFloat16(bits: number): number {
   return sign | ((mantissa + (1 << (shift - 1)) - 1 + ((mantissa >>> shift) & 1)) >>> shift);
 }
 
+/** Whether all of some float16 are numbers: exponents of ones are infinity or none. */
+export function areFinite16(bits: Uint16Array): boolean {
+  for (let i = 0; i < bits.length; i++) if ((bits[i]! & 0x7c00) === 0x7c00) return false;
+  return true;
+}
+
 /** Widens float16 bits to float32, into memory of the caller. */
 export function widenFloat16(bits: Uint16Array, into: Float32Array): void {
   for (let i = 0; i < bits.length; i++) into[i] = FLOAT16_VALUES[bits[i]!]!;

@@ -22,6 +22,10 @@ export function joinNibbles(
   numBytes: number,
   distance: number,
 ): void {
+  const [words, into32] = [wordsOf(from), wordsOf(to)];
+  if (words && into32 && distance % 8 === 0) {
+    return joinWords(words, into32, numBlocks, numBytes / 4, distance / 4);
+  }
   const [source, target] = [from.data, to.data];
   const half = distance / 2;
   for (let block = 0; block < numBlocks; block++) {
@@ -36,6 +40,51 @@ export function joinNibbles(
       }
     }
   }
+}
+
+/** Runs of words of four bytes, sizes and places counted in words. */
+interface WordRuns {
+  readonly words: Uint32Array;
+  readonly start: number;
+  readonly stride: number;
+}
+
+/** The same runs as words; null: they do not lie on whole ones. */
+function wordsOf({ data, start, stride }: Runs): WordRuns | null {
+  const isWhole = [data.byteOffset, data.byteLength, start, stride].every((place) => place % 4 === 0);
+  if (!isWhole) return null;
+  const words = new Uint32Array(data.buffer, data.byteOffset, data.byteLength / 4);
+  return { words, start: start / 4, stride: stride / 4 };
+}
+
+/** `joinNibbles`, eight codes at a time: two words of the source give one of their low and one of their high halves. */
+function joinWords(
+  from: WordRuns,
+  to: WordRuns,
+  numBlocks: number,
+  numWords: number,
+  distance: number,
+): void {
+  const [source, target] = [from.words, to.words];
+  const half = distance / 2;
+  for (let block = 0; block < numBlocks; block++) {
+    let at = from.start + block * from.stride;
+    let into = to.start + block * to.stride;
+    for (const end = into + numWords; into < end; into += distance, at += distance) {
+      for (let k = 0; k < half; k++) {
+        const first = source[at + 2 * k]!;
+        const second = source[at + 2 * k + 1]!;
+        target[into + k] = pairLow(first) | (pairLow(second) << 16);
+        target[into + half + k] = pairLow(first >>> 4) | (pairLow(second >>> 4) << 16);
+      }
+    }
+  }
+}
+
+/** The low halves of four bytes, two in a byte: 16 bits. */
+function pairLow(word: number): number {
+  const pairs = (word & 0x000f000f) | ((word & 0x0f000f00) >>> 4);
+  return (pairs & 0xff) | ((pairs >>> 8) & 0xff00);
 }
 
 /** Copies runs of `numBytes` code bytes, one for each block, back to ggml's order. */

@@ -3,7 +3,7 @@ import { assertInternal, UsageError } from "../errors.ts";
 import type { DataOf } from "../graph/dtype.ts";
 import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
 import { numElements, showShape } from "../graph/shape.ts";
-import { widen } from "./half.ts";
+import { areFinite16, widen } from "./half.ts";
 import type { Planes } from "./planes.ts";
 import { rowBytes, rowsAndColumns, type Storage, storedBytes } from "./storage.ts";
 import { type StorageName, STORAGES, WRITABLE_NAMES } from "./storages.ts";
@@ -26,9 +26,10 @@ export function unpackStored(name: StorageName, bytes: Uint8Array, shape: readon
 /** Whether the scales of codes are numbers, as they are in every file that is not damaged. */
 export function hasFiniteScales({ storage, planes }: StoredTensor): boolean {
   if (STORAGES[storage].blockSize === 1) return true;
-  return Object.values(planes).every(
-    (found) => !found.dtype.includes("float") || widen(found).data.every(Number.isFinite),
-  );
+  return Object.values(planes).every((found) => {
+    if (found.dtype === "float16") return areFinite16(found.data as Uint16Array);
+    return !found.dtype.includes("float") || widen(found).data.every(Number.isFinite);
+  });
 }
 
 /** Joins a stored tensor into the raw bytes of its kind; the caller owns them. */
