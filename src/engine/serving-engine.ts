@@ -152,12 +152,13 @@ export class ServingEngine {
       if ((request.sampling ?? GREEDY).temperature > 0) random.uniform();
     }
     const cursor = request.grammar?.begin() ?? null;
+    for (const id of request.writtenIds ?? []) cursor?.accept(id);
     const job: Job = { request, sequence, held, random, cursor, maxLength, queue, startedMs: null };
     const abort = (): void => this.#end(job, "aborted");
     try {
       this.#jobs.set(sequence, job);
       if (signal?.aborted) abort();
-      else if (maxLength <= promptIds.length && !request.reader) this.#end(job, "length");
+      else if (maxLength <= sequence.ids.length && !request.reader) this.#end(job, "length");
       else {
         signal?.addEventListener("abort", abort);
         this.#scheduler.add(sequence);

@@ -61,6 +61,8 @@ export interface TextJob extends Omit<ServeRequest, "stopIds" | "adapter"> {
 export interface TextPiece {
   readonly text: string;
   readonly token: ServedToken | null;
+  /** Whether it is of ids that the text had already, and has been told elsewhere. */
+  readonly wasTold?: boolean;
 }
 
 const MAX_LOADED = 16;
@@ -139,9 +141,14 @@ export class ServingModel {
     const signal = request.signal ? AbortSignal.any([request.signal, cancel.signal]) : cancel.signal;
     const tokens = this.engine.write({ ...request, stopIds: this.stopIds, signal });
     try {
+      for (const id of job.writtenIds ?? []) {
+        yield { text: stopper.push(decoder.push(id)).text, token: null, wasTold: true };
+      }
       for (;;) {
         const step = await tokens.next();
         if (step.done) {
+          // What is held back of a text that goes on elsewhere is told there.
+          if (step.value.finishReason === "aborted") return step.value;
           const last = stopper.push(decoder.end());
           yield { text: last.isStopped ? last.text : last.text + stopper.end(), token: null };
           return last.isStopped ? { ...step.value, finishReason: "stop" } : step.value;

@@ -10,6 +10,7 @@ import { readable } from "../messages/printable.ts";
 import { ApiError } from "./api-error.ts";
 import type { ApiRole } from "./api-keys.ts";
 import { describeJsonFault } from "./json-fault.ts";
+import type { Resumed } from "./running-requests.ts";
 import type { ServerState } from "./server-state.ts";
 
 /** Who may call a route: everybody, or, where keys are asked for, who has one of this role at least. */
@@ -33,6 +34,8 @@ export interface Call<B> {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly context: Context;
   readonly state: ServerState;
+  /** What another server has written already; unless given it is a new request. */
+  readonly resumed?: Resumed;
 }
 
 export type Route = RouteBody<z.ZodType>;
@@ -46,7 +49,11 @@ export function defineRoute<B extends z.ZodType>(route: RouteBody<B>): Route {
 
 /** Reads the JSON of a body. @throws ApiError 400 that lists every problem */
 export function parseBody(bytes: Uint8Array, schema: z.ZodType): unknown {
-  const values = parseJson(bytes);
+  return parseValues(parseJson(bytes), schema);
+}
+
+/** Holds values against what a body is to be. @throws ApiError 400 that lists every problem */
+export function parseValues<B extends z.ZodType>(values: unknown, schema: B): z.output<B> {
   const parsed = schema.safeParse(values);
   if (parsed.success) return parsed.data;
   const problems = findProblems(schema, values);

@@ -18,6 +18,7 @@ import {
 import { health, metrics, ready } from "./routes/health.ts";
 import { deleteModel, getModel, listModels } from "./routes/models.ts";
 import { openApiRoute } from "./routes/openapi.ts";
+import { exportRequest, importRequest } from "./routes/requests.ts";
 import { detokenize, tokenize } from "./routes/tokenize.ts";
 
 const DESCRIBED: readonly Route[] = [
@@ -42,6 +43,8 @@ const DESCRIBED: readonly Route[] = [
   cancelJob,
   pauseJob,
   resumeJob,
+  exportRequest,
+  importRequest,
   tokenize,
   detokenize,
   health,

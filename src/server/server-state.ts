@@ -7,6 +7,7 @@ import type { Job } from "../jobs/job.ts";
 import type { JobQueue } from "../jobs/job-queue.ts";
 import type { StateFolder } from "../jobs/state-folder.ts";
 import type { Limits } from "./limits.ts";
+import { RunningRequests } from "./running-requests.ts";
 import type { ServerMetrics } from "./metrics.ts";
 import { TextPlaces } from "./text-places.ts";
 
@@ -58,6 +59,8 @@ export class ServerState {
   readonly limits: Limits;
   /** Who writes texts, and who has to come again. */
   readonly places: TextPlaces;
+  /** Streams that can go on elsewhere. */
+  readonly running = new RunningRequests();
   readonly onError: ServerStateParts["onError"];
   readonly findAdapter: ServerStateParts["findAdapter"];
   readonly now: () => number;

@@ -1,6 +1,7 @@
 /** @file Writes the texts of a request side by side, and counts them; whoever goes away ends them. */
 import type { ServeEnd } from "../engine/serve-request.ts";
 import type { TextJob, TextPiece } from "../engine/serving-model.ts";
+import type { RunningText } from "./running-requests.ts";
 import type { ServerState } from "./server-state.ts";
 import { withinTime } from "./within-time.ts";
 
@@ -11,6 +12,7 @@ export interface NumberedPiece extends TextPiece {
 
 /**
  * Writes texts; `onPiece` is told of each piece as it comes, `onEnd` of each end. Results are in the order of the jobs.
+ * `request`: what they are for, where it may go on elsewhere.
  * @throws ApiError 504 when it takes longer than requests may; as `ServingModel.write`
  */
 export async function writeTexts(
@@ -21,34 +23,62 @@ export async function writeTexts(
     readonly onPiece?: (piece: NumberedPiece) => void | Promise<void>;
     readonly onEnd?: (index: number, end: ServeEnd) => void | Promise<void>;
   },
+  request?: RunningText["request"],
 ): Promise<ServeEnd[]> {
   // One that fails ends the others.
   const failed = new AbortController();
-  return await withinTime(state.limits, signal, async (inTime, late) => {
-    const either = AbortSignal.any([inTime, failed.signal]);
-    const one = async (job: TextJob, index: number): Promise<ServeEnd> => {
-      try {
-        const pieces = state.model.write({ ...job, signal: either });
-        for (;;) {
-          const step = await pieces.next();
-          if (!step.done) {
-            await told.onPiece?.({ ...step.value, index });
-            continue;
-          }
-          if (step.value.finishReason === "aborted") late.throwIfAborted();
-          state.metrics.ended(job.adapter ?? state.name, step.value);
-          await told.onEnd?.(index, step.value);
-          return step.value;
-        }
-      } catch (error) {
+  const writtenIds = [...(jobs[0]?.writtenIds ?? [])];
+  let hasEnded: (ends: readonly ServeEnd[]) => void = () => {};
+  const ended = new Promise<readonly ServeEnd[]>((resolve) => (hasEnded = resolve));
+  const forget =
+    request &&
+    state.running.add({
+      request,
+      numTexts: jobs.length,
+      stop: async () => {
         failed.abort();
-        throw error;
-      }
-    };
-    const ended = await Promise.allSettled(jobs.map(one));
-    return ended.map((result) => {
-      if (result.status === "rejected") throw result.reason;
-      return result.value;
+        const ends = await ended;
+        return { writtenIds, wasStopped: ends.some(({ finishReason }) => finishReason === "aborted") };
+      },
     });
-  });
+  try {
+    const ends = await writeAll();
+    hasEnded(ends);
+    return ends;
+  } finally {
+    hasEnded([]);
+    forget?.();
+  }
+
+  async function writeAll(): Promise<ServeEnd[]> {
+    return await withinTime(state.limits, signal, async (inTime, late) => {
+      const either = AbortSignal.any([inTime, failed.signal]);
+      const one = async (job: TextJob, index: number): Promise<ServeEnd> => {
+        try {
+          const pieces = state.model.write({ ...job, signal: either });
+          for (;;) {
+            const step = await pieces.next();
+            if (!step.done) {
+              const { token } = step.value;
+              if (token && !token.isStop) writtenIds.push(token.id);
+              await told.onPiece?.({ ...step.value, index });
+              continue;
+            }
+            if (step.value.finishReason === "aborted") late.throwIfAborted();
+            state.metrics.ended(job.adapter ?? state.name, step.value);
+            await told.onEnd?.(index, step.value);
+            return step.value;
+          }
+        } catch (error) {
+          failed.abort();
+          throw error;
+        }
+      };
+      const settled = await Promise.allSettled(jobs.map(one));
+      return settled.map((result) => {
+        if (result.status === "rejected") throw result.reason;
+        return result.value;
+      });
+    });
+  }
 }

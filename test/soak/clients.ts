@@ -1,5 +1,6 @@
 /** @file Clients of a soak: some talk, some go away, some send what is none of a client's business. */
 import type { Random } from "../../src/random.ts";
+import { setTimeout as wait } from "node:timers/promises";
 import { openSocket, postText } from "../serve/raw-socket.ts";
 
 export interface Tally {
@@ -12,21 +13,40 @@ export interface Tally {
   /** Requests that found no place and came again. */
   numOverloaded: number;
   numVanished: number;
+  /** Answers that were asked for and read slowly. */
+  numSlow: number;
+  /** Jobs that were cancelled at some moment. */
+  numCancelled: number;
   numDisturbed: number;
   /** Code of the answer while the disk was full; null: no small disk could be mounted. */
   diskFull: string | null;
 }
 
 export function newTally(): Tally {
-  const counts = { numCut: 0, numKills: 0, numOverloaded: 0, numVanished: 0, numDisturbed: 0 };
+  const counts = {
+    numCut: 0,
+    numKills: 0,
+    numOverloaded: 0,
+    numVanished: 0,
+    numSlow: 0,
+    numCancelled: 0,
+    numDisturbed: 0,
+  };
   return { latencies: [], faults: [], ...counts, diskFull: null };
 }
 
-const MESSAGES = [{ role: "user", content: "ka lo mi" }];
+export const MESSAGES = [{ role: "user" as const, content: "ka lo mi" }];
+export const ANSWER_TOKENS = 16;
 
 /** Asks for the greedy answer of a model; "": there was no place. */
 export async function chat(url: string, model: string, streams: boolean, tally?: Tally): Promise<string> {
-  const body = { model, messages: MESSAGES, max_completion_tokens: 16, temperature: 0, stream: streams };
+  const body = {
+    model,
+    messages: MESSAGES,
+    max_completion_tokens: ANSWER_TOKENS,
+    temperature: 0,
+    stream: streams,
+  };
   const answer = await fetch(`${url}/v1/chat/completions`, { method: "POST", body: JSON.stringify(body) });
   const text = await answer.text();
   if (answer.status === 503) {
@@ -37,11 +57,46 @@ export async function chat(url: string, model: string, streams: boolean, tally?:
   if (!streams)
     return (JSON.parse(text) as { choices: { message: { content: string } }[] }).choices[0]!.message.content;
   if (!text.endsWith("data: [DONE]\n\n")) throw new TypeError("terminated");
-  const events = text.split("\n\n").filter((line) => line.startsWith("data: {"));
-  return events
+  return textOf(text);
+}
+
+/** The text of the events of a stream. */
+function textOf(stream: string): string {
+  return stream
+    .split("\n")
+    .filter((line) => line.startsWith("data: {"))
     .map((line) => JSON.parse(line.slice(6)) as { choices: { delta: { content?: string } }[] })
     .map(({ choices }) => choices[0]?.delta.content ?? "")
     .join("");
+}
+
+/** Sends a request in small parts and reads the answer in its own time; "": there was no place. */
+export async function dawdle(url: string, model: string, random: Random, tally: Tally): Promise<string> {
+  const socket = await openSocket(url);
+  const body = {
+    model,
+    messages: MESSAGES,
+    max_completion_tokens: ANSWER_TOKENS,
+    temperature: 0,
+    stream: true,
+  };
+  const request = postText("/v1/chat/completions", body, ["Connection: close"]);
+  for (let from = 0; from < request.length; from += 64) {
+    socket.write(request.slice(from, from + 64));
+    await wait(random.integer(60));
+  }
+  let received = "";
+  for await (const chunk of socket) {
+    received += String(chunk);
+    await wait(random.integer(60));
+  }
+  if (received.startsWith("HTTP/1.1 503")) {
+    tally.numOverloaded++;
+    return "";
+  }
+  if (!received.includes("data: [DONE]")) throw new TypeError("terminated");
+  tally.numSlow++;
+  return textOf(received);
 }
 
 /** Begins a long text and goes away, or does not read it. */
@@ -56,7 +111,7 @@ export async function vanish(url: string, model: string, random: Random, tally: 
   };
   socket.write(postText("/v1/completions", body));
   if (random.integer(2) === 0) socket.resume();
-  await new Promise((resolve) => setTimeout(resolve, random.integer(400)));
+  await wait(random.integer(400));
   socket.destroy();
   tally.numVanished++;
 }
@@ -82,5 +137,5 @@ export async function disturb(url: string, random: Random, tally: Tally): Promis
   socket.write("what is this\r\n\r\n");
   socket.destroy();
   tally.numDisturbed++;
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await wait(50);
 }

@@ -2,7 +2,9 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
+import type { Random } from "../../src/random.ts";
 import { train } from "../../src/train/trainer.ts";
+import type { Tally } from "./clients.ts";
 
 export interface SoakJob {
   readonly id: string;
@@ -34,6 +36,24 @@ export async function submitJob(url: string, data: string, settings: SoakJob["se
   const init = { method: "POST", body: JSON.stringify(body) };
   const { id } = await ask<{ id: string }>(`${url}/v1/fine_tuning/jobs`, init);
   return { id, settings };
+}
+
+/** Begins a job, stops and resumes it perhaps, and cancels it at some moment: that is what becomes of it, unless it was done. */
+export async function cancelJob(url: string, data: string, random: Random, tally: Tally): Promise<void> {
+  const { id } = await submitJob(url, data, { method: "ia3", steps: 1000 });
+  const jobUrl = `${url}/v1/fine_tuning/jobs/${id}`;
+  const post = (what: string): Promise<ToldJob> => ask<ToldJob>(`${jobUrl}/${what}`, { method: "POST" });
+  await wait(random.integer(3000));
+  if (random.integer(2) === 0) {
+    await post("pause");
+    await wait(random.integer(500));
+    if (random.integer(2) === 0) await post("resume");
+  }
+  await post("cancel");
+  await wait(random.integer(1000));
+  const { status } = await ask<ToldJob>(jobUrl);
+  if (status !== "cancelled") tally.faults.push(`job ${id} was cancelled and is ${status}`);
+  tally.numCancelled++;
 }
 
 interface Places {

@@ -2,8 +2,8 @@
  * @file A server under everything at once, for minutes: `npm run soak -- --minutes 20 [--adapters 50] [--output FILE]`.
  *
  * Each adapter has a greedy answer of its own, known beforehand: an answer that is another's is an answer mixed up. Two jobs
- * train meanwhile, clients go away, do not read and send nonsense, the server is killed with -9 and started again, and its
- * disk runs full where a small one can be mounted. What it has seen is printed as JSON; status 1 when something is wrong.
+ * train meanwhile and others are cancelled, clients go away, are slow, do not read and send nonsense, the server is killed
+ * with -9 and started again, and its disk runs full where a small one can be mounted. What it has seen is printed as JSON; status 1 when something is wrong.
  */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -12,10 +12,10 @@ import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { Random } from "../../src/random.ts";
-import { writeTinyAdapter } from "../serve/tiny-server.ts";
 import { writeTinyChats, writeTinyModel } from "../tiny-model.ts";
-import { type Tally, chat, disturb, newTally, vanish } from "./clients.ts";
-import { type SoakJob, checkJob, submitJob } from "./soak-jobs.ts";
+import { type Tally, chat, dawdle, disturb, newTally, vanish } from "./clients.ts";
+import { writeDistinctAdapters } from "./distinct-adapters.ts";
+import { type SoakJob, cancelJob, checkJob, submitJob } from "./soak-jobs.ts";
 import { ServerProcess } from "./server-process.ts";
 
 const { values } = parseArgs({
@@ -28,7 +28,6 @@ const { values } = parseArgs({
 });
 const lastsMs = Number(values.minutes) * 60_000;
 const numAdapters = Number(values.adapters);
-const METHODS = ["lora", "road", "ia3"];
 const NUM_CHATS = 8;
 /** Megabytes a minute that memory may grow once it is warm, on top of what sampling it scatters. */
 const MAX_SLOPE = 5;
@@ -66,11 +65,7 @@ async function soak(): Promise<Record<string, unknown>> {
   const hasSmallDisk = mountSmall();
   const model = await writeTinyModel(join(root, "tiny"));
   const chats = writeTinyChats(join(root, "chats.jsonl"), 64);
-  const names: string[] = [];
-  for (let i = 0; i < numAdapters; i++) {
-    await writeTinyAdapter(model, join(root, "adapters", `a${i}`), METHODS[i % 3] as string, i + 1);
-    names.push(`a${i}`);
-  }
+  const names = await writeDistinctAdapters(model, join(root, "adapters"), numAdapters);
   const words = ["--model", model, "--chat-template", "chatml", "--state", state, "--client-timeout", "5"];
   const flags = names.flatMap((name) => ["--adapter", `${name}=${join(root, "adapters", name)}`]);
   const limits = [
@@ -88,6 +83,7 @@ async function soak(): Promise<Record<string, unknown>> {
   const tally: Tally = newTally();
   const expected = new Map<string, string>();
   for (const name of [...names, "tiny"]) expected.set(name, await chat(server.url, name, false));
+  if (new Set(expected.values()).size <= numAdapters) tally.faults.push("two models say the same");
   tally.diskFull = hasSmallDisk ? await fillDisk(server.url) : null;
   const jobs: SoakJob[] = [];
   const steps = Math.max(40, Math.round(Number(values.minutes) * 60));
@@ -118,6 +114,12 @@ async function soak(): Promise<Record<string, unknown>> {
     tally.latencies.push(performance.now() - beganMs);
     if (text !== expected.get(name)) tally.faults.push(`"${name}" said another's text: ${text}`);
   };
+  const slow = async (random: Random): Promise<void> => {
+    const name = pick(random);
+    const text = await dawdle(server.url, name, random, tally);
+    if (text !== "" && text !== expected.get(name))
+      tally.faults.push(`"${name}" said another's text: ${text}`);
+  };
   const killer = async (): Promise<void> => {
     const numKills = Number(values.kills);
     for (let i = 0; i < numKills; i++) {
@@ -142,6 +144,8 @@ async function soak(): Promise<Record<string, unknown>> {
     loop(100, (random) => vanish(server.url, pick(random), random, tally)),
     loop(101, (random) => vanish(server.url, pick(random), random, tally)),
     loop(102, (random) => disturb(server.url, random, tally)),
+    loop(103, slow),
+    loop(104, (random) => cancelJob(server.url, chats, random, tally)),
     killer(),
     watcher(),
   ]);

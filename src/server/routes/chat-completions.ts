@@ -3,6 +3,8 @@ import { ApiError } from "../api-error.ts";
 import { ChatAnswer } from "../chat-answer.ts";
 import { readMessage } from "../chat-messages.ts";
 import { chatLogProbs } from "../log-probs.ts";
+import type { ServeEnd } from "../../engine/serve-request.ts";
+import type { Resumed } from "../running-requests.ts";
 import { defineRoute } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
 import { type EventWriter, sendEvents } from "../sse.ts";
@@ -10,7 +12,7 @@ import { textJobs, usageOf } from "../text-job.ts";
 import { type ToolUse, readToolUse } from "../tool-use.ts";
 import { REFUSED_IN_CHATS, refuse } from "../unserved-keys.ts";
 import { CHAT_REQUEST, type ChatRequest } from "../wire.ts";
-import { writeTexts } from "../write-texts.ts";
+import { type NumberedPiece, writeTexts } from "../write-texts.ts";
 
 export const chatCompletions = defineRoute({
   method: "post",
@@ -18,7 +20,7 @@ export const chatCompletions = defineRoute({
   summary: "Write the assistant's next turn of a conversation",
   access: "read",
   body: CHAT_REQUEST,
-  handle: async ({ body, context, state }) => {
+  handle: async ({ body, context, state, resumed }) => {
     refuse(body, REFUSED_IN_CHATS);
     const adapter = state.adapterOf(body.model);
     const use = await readToolUse(body, state);
@@ -27,16 +29,19 @@ export const chatCompletions = defineRoute({
     requireLogProbs(body);
     const topLogProbs = body.logprobs ? (body.top_logprobs ?? 0) : null;
     const held = { grammar: use.grammar, shown: use.format?.tokens ?? [] };
-    const jobs = textJobs(
+    const asked = textJobs(
       body,
       { promptIds, param: "messages", adapter, maxTokens, topLogProbs, ...held },
       state,
     );
-    const head = { id: `chatcmpl-${state.newId()}`, created: state.seconds(), model: body.model };
+    const jobs = asked.map((job) => (resumed ? { ...job, writtenIds: resumed.written_ids } : job));
+    const { id = `chatcmpl-${state.newId()}`, created = state.seconds() } = resumed ?? {};
+    const head = { id, created, model: body.model };
     const { tokenizer } = state.model.parts;
     const release = state.places.take(jobs);
     if (body.stream) {
-      const write: EventWriter = (send, signal) => stream(body, state, jobs, use, head, send, signal);
+      const write: EventWriter = (send, signal) =>
+        stream(body, state, jobs, use, head, send, signal, resumed);
       return sendEvents(context, write, { onError: state.onError, done: release });
     }
     const answers = jobs.map(() => ({ answer: new ChatAnswer(use, state.newId), logProbs: [] as unknown[] }));
@@ -84,6 +89,7 @@ async function stream(
   head: Readonly<Record<"id" | "model", string>> & Readonly<Record<"created", number>>,
   send: (event: object) => Promise<void>,
   signal: AbortSignal,
+  resumed?: Resumed,
 ): Promise<void> {
   const object = "chat.completion.chunk";
   const withUsage = body.stream_options?.include_usage === true;
@@ -94,22 +100,27 @@ async function stream(
     ...(withUsage ? { usage: null } : {}),
   });
   const answers = jobs.map(() => new ChatAnswer(use, state.newId));
-  for (const index of jobs.keys()) await send(chunk(index, { role: "assistant", content: "" }, null, null));
-  const ends = await writeTexts(state, jobs, signal, {
-    onPiece: async ({ text, token, index }) => {
+  if (!resumed)
+    for (const index of jobs.keys()) await send(chunk(index, { role: "assistant", content: "" }, null, null));
+  const told = {
+    onPiece: async ({ text, token, index, wasTold }: NumberedPiece): Promise<void> => {
       const scored = chatLogProbs(state.model.parts.tokenizer, token);
       const delta = answers[index]!.push(text);
-      if (!delta && !scored) return;
+      if ((!delta && !scored) || wasTold === true) return;
       await send(
         chunk(index, delta ?? { content: "" }, scored && { content: [scored], refusal: null }, null),
       );
     },
-    onEnd: async (index, { finishReason }) => {
+    onEnd: async (index: number, { finishReason }: ServeEnd): Promise<void> => {
       const answer = answers[index]!;
-      const last = answer.end();
+      // What is held back of a text that goes on elsewhere is told there.
+      const last = finishReason === "aborted" ? null : answer.end();
       if (last) await send(chunk(index, last, null, null));
       await send(chunk(index, {}, null, answer.finishReason(finishReason)));
     },
-  });
+  };
+  const { id, created } = head;
+  const request = { id, created, path: chatCompletions.path, body: { ...body, seed: jobs[0]?.seed } };
+  const ends = await writeTexts(state, jobs, signal, told, request);
   if (withUsage) await send({ ...head, object, choices: [], usage: usageOf(ends) });
 }

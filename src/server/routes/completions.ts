@@ -1,4 +1,5 @@
 /** @file POST /v1/completions: texts that go on from prompts. */
+import type { ServeEnd } from "../../engine/serve-request.ts";
 import { grammarOf } from "../response-format.ts";
 import { defineRoute } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
@@ -7,7 +8,7 @@ import { finishReasonOf, textJobs, usageOf } from "../text-job.ts";
 import { type Prompt, ToldText } from "../told-text.ts";
 import { REFUSED_IN_COMPLETIONS, refuse } from "../unserved-keys.ts";
 import { COMPLETION_REQUEST, type CompletionRequest } from "../wire.ts";
-import { writeTexts } from "../write-texts.ts";
+import { type NumberedPiece, writeTexts } from "../write-texts.ts";
 
 /** New tokens unless a request says how many: OpenAI's own default. */
 const DEFAULT_TOKENS = 16;
@@ -20,7 +21,7 @@ export const completions = defineRoute({
   summary: "Go on from a text",
   access: "read",
   body: COMPLETION_REQUEST,
-  handle: async ({ body, context, state }) => {
+  handle: async ({ body, context, state, resumed }) => {
     refuse(body, REFUSED_IN_COMPLETIONS);
     if (body.best_of != null && body.best_of !== (body.n ?? 1)) refuse(body, NO_BEST_OF);
     const adapter = state.adapterOf(body.model);
@@ -32,11 +33,15 @@ export const completions = defineRoute({
       textJobs(body, { adapter, maxTokens, topLogProbs, promptIds, param, grammar }, state),
     );
     const texts = asked.flatMap((own, i) => own.map(() => new ToldText(body, prompts[i] as Prompt, state)));
-    const jobs = asked.flat().map((job, i) => ({ ...job, ...texts[i]?.reading }));
+    const jobs = asked.flat().map((job, i) => ({
+      ...job,
+      ...texts[i]?.reading,
+      ...(resumed && { writtenIds: resumed.written_ids }),
+    }));
     const head = {
-      id: `cmpl-${state.newId()}`,
+      id: resumed?.id ?? `cmpl-${state.newId()}`,
       object: "text_completion",
-      created: state.seconds(),
+      created: resumed?.created ?? state.seconds(),
       model: body.model,
     };
     const release = state.places.take(jobs);
@@ -49,13 +54,17 @@ export const completions = defineRoute({
           const choices = [{ index, ...own.take(), finish_reason: reason }];
           await send({ ...head, choices, ...(withUsage && { usage: null }) });
         };
-        const ends = await writeTexts(state, jobs, signal, {
-          onPiece: async ({ index, text, token }) => {
+        const told = {
+          onPiece: async ({ index, text, token, wasTold }: NumberedPiece): Promise<void> => {
             (texts[index] as ToldText).add(text, token);
-            await tell(index, null);
+            if (wasTold) (texts[index] as ToldText).take();
+            else await tell(index, null);
           },
-          onEnd: (index, end) => tell(index, finishReasonOf(end.finishReason)),
-        });
+          onEnd: (index: number, end: ServeEnd) => tell(index, finishReasonOf(end.finishReason)),
+        };
+        const { id, created } = head;
+        const request = { id, created, path: completions.path, body: { ...body, seed: jobs[0]?.seed } };
+        const ends = await writeTexts(state, jobs, signal, told, request);
         if (withUsage) await send({ ...head, choices: [], usage: usageOf(ends, prompts.length) });
       };
       return sendEvents(context, write, { onError: state.onError, done: release });

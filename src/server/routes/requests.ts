@@ -1,0 +1,78 @@
+/** @file /v1/requests: a stream that is being written goes on in another server, with the same text. */
+import { z } from "zod";
+import { hashOfAdapter } from "../../engine/adapter-hash.ts";
+import { fingerprintOf } from "../../models/fingerprint.ts";
+import { ApiError } from "../api-error.ts";
+import { type Route, defineRoute, parseValues } from "../route.ts";
+import type { ServerState } from "../server-state.ts";
+import { chatCompletions } from "./chat-completions.ts";
+import { completions } from "./completions.ts";
+
+const ROUTES: readonly Route[] = [chatCompletions, completions];
+
+const MOVED = z.strictObject({
+  version: z.literal(1),
+  base: z.string().describe("What the base holds, as the server tells it that gives the request away"),
+  adapter: z.string().nullable().describe("What the adapter holds, by its values"),
+  id: z.string(),
+  created: z.int(),
+  path: z.enum(ROUTES.map(({ path }) => path)),
+  body: z.record(z.string(), z.unknown()).describe("What was sent there"),
+  written_ids: z.array(z.int().min(0)).describe("Ids of the new tokens that have been told"),
+});
+
+/** What base and adapter of a request hold. */
+async function holdingsOf(
+  model: unknown,
+  state: ServerState,
+): Promise<{ base: string; adapter: string | null }> {
+  const { session, adapters } = state.model.engine;
+  const name = state.adapterOf(String(model));
+  const base = await fingerprintOf(session.base);
+  if (name === null) return { base, adapter: null };
+  const held = await adapters.acquire(name);
+  try {
+    return { base, adapter: hashOfAdapter(held.adapter) };
+  } finally {
+    adapters.release(held);
+  }
+}
+
+export const exportRequest = defineRoute({
+  method: "post",
+  path: "/v1/requests/:id/export",
+  summary:
+    "End a stream here, with finish_reason abort, and tell all that another server needs to go on with it",
+  access: "admin",
+  body: null,
+  handle: async ({ context, state }) => {
+    const moved = await state.running.move(context.req.param("id") ?? "");
+    return context.json({ ...moved, ...(await holdingsOf(moved.body["model"], state)) });
+  },
+});
+
+export const importRequest = defineRoute({
+  method: "post",
+  path: "/v1/requests/import",
+  summary:
+    "Go on with a stream that another server has given away: the events that follow those that it has told",
+  access: "admin",
+  body: MOVED,
+  handle: async ({ body: moved, context, state, bytes }) => {
+    const route = ROUTES.find(({ path }) => path === moved.path) as Route;
+    const body = parseValues(moved.body, route.body as z.ZodType);
+    const own = await holdingsOf(moved.body["model"], state);
+    for (const what of ["base", "adapter"] as const) {
+      if (own[what] === moved[what]) continue;
+      throw new ApiError(
+        400,
+        `The ${what} of the request is another than the one here: it would go on otherwise`,
+        {
+          code: "other_model",
+          param: what,
+        },
+      );
+    }
+    return await route.handle({ body, bytes, context, state, resumed: moved });
+  },
+});

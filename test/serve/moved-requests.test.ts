@@ -1,0 +1,115 @@
+/** @file A stream that goes on in another server has the text that it would have had, no piece told twice and none lost. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { temporaryFolder } from "../tiny-model.ts";
+import { type TinyServer, serveTiny, writeTinyAdapter } from "./tiny-server.ts";
+
+const roots = [temporaryFolder(), temporaryFolder()] as const;
+const here = await serveTiny(roots[0]);
+const there = await serveTiny(roots[1]);
+after(() => Promise.all([here.close(), there.close()]));
+
+interface Event {
+  readonly id: string;
+  readonly choices: {
+    text?: string;
+    delta?: { content?: string; role?: string };
+    finish_reason: string | null;
+  }[];
+}
+
+/** The events of a stream; after so many, `then` is called, and the rest is read. */
+async function read(
+  server: TinyServer,
+  path: string,
+  body: object,
+  then?: [number, (id: string) => Promise<void>],
+) {
+  const answer = await server.app.request(path, { method: "POST", body: JSON.stringify(body) });
+  assert.equal(answer.status, 200, answer.status === 200 ? "" : await answer.clone().text());
+  const events: Event[] = [];
+  let rest = "";
+  let called: Promise<void> | null = null;
+  const decoder = new TextDecoder();
+  for await (const chunk of answer.body as unknown as AsyncIterable<Uint8Array>) {
+    rest += decoder.decode(chunk, { stream: true });
+    const lines = rest.split("\n\n");
+    rest = lines.pop() as string;
+    events.push(
+      ...lines.filter((line) => line.startsWith("data: {")).map((line) => JSON.parse(line.slice(6)) as Event),
+    );
+    if (then && !called && events.length >= then[0]) called = then[1](events[0]?.id as string);
+  }
+  await called;
+  return events;
+}
+
+const textOf = (events: readonly Event[]): string =>
+  events.map(({ choices: [choice] }) => choice?.text ?? choice?.delta?.content ?? "").join("");
+
+const chat = { model: "poet", messages: [{ role: "user", content: "ka" }], max_tokens: 120, stream: true };
+const completion = {
+  model: "poet",
+  prompt: "ka lo",
+  max_tokens: 120,
+  stream: true,
+  logit_bias: { 256: -100, 257: -100 },
+};
+const schema = { type: "array", items: { type: "integer" }, minItems: 40, maxItems: 60 };
+const form = { type: "json_schema", json_schema: { name: "numbers", schema } };
+const CASES: readonly (readonly [string, string, object])[] = [
+  ["sampled", "/v1/completions", { ...completion, seed: 5, presence_penalty: 1, echo: true }],
+  ["without a seed", "/v1/completions", { ...completion, top_k: 40 }],
+  ["greedy, up to a stop string", "/v1/completions", { ...completion, temperature: 0, stop: ["never"] }],
+  ["held to a schema", "/v1/chat/completions", { ...chat, seed: 3, response_format: form }],
+];
+
+for (const server of [here, there]) {
+  await server.post("/v1/load_lora_adapter", { lora_name: "poet", lora_path: "poet" });
+}
+
+for (const [name, path, body] of CASES) {
+  test(`a text that is ${name} goes on elsewhere`, async () => {
+    let moved = "";
+    const begun = await read(here, path, body, [
+      6,
+      async (id) => {
+        const answer = await here.app.request(`/v1/requests/${id}/export`, { method: "POST" });
+        moved = await answer.text();
+        assert.equal(answer.status, 200, moved);
+      },
+    ]);
+    assert.equal(begun.at(-1)?.choices[0]?.finish_reason, "abort");
+    const ended = await read(there, "/v1/requests/import", JSON.parse(moved) as object);
+    assert.equal(ended[0]?.id, begun[0]?.id);
+    const { seed } = (JSON.parse(moved) as { body: { seed: number } }).body;
+    const whole = await read(there, path, { ...body, seed });
+    assert.ok(textOf(ended) !== "" && textOf(begun) !== "");
+    assert.equal(textOf(begun) + textOf(ended), textOf(whole));
+    assert.equal(ended.at(-1)?.choices[0]?.finish_reason, whole.at(-1)?.choices[0]?.finish_reason);
+    assert.ok(ended.every(({ choices }) => choices[0]?.delta?.role === undefined));
+  });
+}
+
+test("what does not run, or would go on otherwise, is refused", async () => {
+  assert.equal((await here.post("/v1/requests/cmpl-0/export", {})).status, 404);
+  let moved: Record<string, unknown> = {};
+  await read(here, "/v1/completions", completion, [
+    3,
+    async (id) => void (moved = (await here.post(`/v1/requests/${id}/export`, {})).body as typeof moved),
+  ]);
+  await writeTinyAdapter(join(roots[1], "model"), join(roots[1], "adapters", "other"), "lora", 9);
+  const load = { lora_name: "poet", lora_path: "other", load_inplace: true };
+  await there.post("/v1/load_lora_adapter", load);
+  for (const [changes, param] of [
+    [{}, "adapter"],
+    [{ base: "0" }, "base"],
+    [{ body: { model: "poet" } }, "prompt"],
+    [{ path: "/v1/files" }, "path"],
+  ] as const) {
+    const { status, body } = await there.post("/v1/requests/import", { ...moved, ...changes });
+    assert.deepEqual([status, (body as { error: { param: string } }).error.param], [400, param]);
+  }
+  assert.deepEqual([here.errors, there.errors], [[], []]);
+});
