@@ -7,14 +7,13 @@
 import { UsageError, assertInternal } from "../errors.ts";
 import type { ReadAdapter } from "../format/adapters/adapter.ts";
 import { nearest } from "../messages/nearest.ts";
-import type { AdapterView } from "../peft/adapter-view.ts";
 import type { Adapter } from "../peft/attach.ts";
-import { arrangeRows, mixViews } from "../peft/mixed-rows.ts";
+import { arrangeRows } from "../peft/mixed-rows.ts";
 import { RowSlots } from "../peft/row-slots.ts";
 import type { Session } from "../run/session.ts";
 import type { HeldAdapter, NamedAdapter, RowBatch } from "./held-adapter.ts";
-import type { CacheLayout } from "./paged-cache.ts";
-import { type PagedStages, compilePaged, warmUp } from "./paged-stages.ts";
+import { warmUp } from "./paged-stages.ts";
+import { RowPrograms } from "./row-programs.ts";
 
 interface Entry extends NamedAdapter {
   /** In memory, or on the way. */
@@ -28,12 +27,6 @@ interface Entry extends NamedAdapter {
 interface Group {
   readonly slots: RowSlots | null;
   readonly members: Set<HeldAdapter>;
-}
-
-/** Several methods side by side. */
-interface Mix {
-  readonly views: readonly AdapterView[];
-  readonly view: AdapterView;
 }
 
 export interface AdapterPoolOptions {
@@ -58,17 +51,14 @@ export class AdapterPool {
   /** Those in memory, by key. */
   readonly #loaded = new Map<string, Entry>();
   readonly #groups: Group[] = [];
-  #mixes: Mix[] = [];
-  readonly #layout: CacheLayout;
-  /** Programs of single adapters, of rows of several, and of the base by the session. */
-  readonly #stages = new WeakMap<AdapterView | Session, Promise<PagedStages>>();
+  readonly #programs: RowPrograms;
   #numLoads = 0;
   /** Settled when no members are changing: one change at a time. */
   #change: Promise<unknown> = Promise.resolve();
 
   constructor(options: AdapterPoolOptions) {
     this.#options = options;
-    this.#layout = options.isOwnFirst ? "piece" : "pages";
+    this.#programs = new RowPrograms(options.session, options.isOwnFirst ? "piece" : "pages");
   }
 
   /** All adapters that can be asked for. */
@@ -167,7 +157,7 @@ export class AdapterPool {
   ): Promise<HeldAdapter>;
   async hold(adapter: Adapter | null): Promise<HeldAdapter | null>;
   async hold(adapter: Adapter | null, task = UNNAMED): Promise<HeldAdapter | null> {
-    await this.#ownStages(adapter);
+    await this.#programs.ofOne(adapter);
     return adapter && { ...task, adapter, key: `${task.name}#${this.#numLoads++}` };
   }
 
@@ -178,14 +168,14 @@ export class AdapterPool {
 
   /** Compiles the programs of an adapter, and runs them once. */
   async warmUp(adapter: Adapter | null): Promise<void> {
-    await warmUp(await this.#ownStages(adapter));
+    await warmUp(await this.#programs.ofOne(adapter));
   }
 
   /** Whether keys and values of an adapter's rows depend on what follows in the prompt. */
   async isPerPrompt(held: HeldAdapter | null): Promise<boolean> {
     const slots = held && !this.#options.isOwnFirst ? this.#groupOf(held)?.slots : null;
-    const stages = slots ? await this.#stagesOf(slots.view) : await this.#ownStages(held?.adapter ?? null);
-    return await stages.blocks.isPerPrompt();
+    const stages = slots ? this.#programs.ofRows([slots.view]) : this.#programs.ofOne(held?.adapter ?? null);
+    return await (await stages).blocks.isPerPrompt();
   }
 
   /** Puts rows into as few batches as their adapters allow; rows without one go with others. */
@@ -196,16 +186,36 @@ export class AdapterPool {
       return [this.#ownBatch(first, [...rows.keys()])];
     }
     for (const held of asked) if (held) await this.#alone(() => this.#join(held));
-    const byKey = new Map<Group | null, number[]>();
-    for (const [row, held] of rows.entries()) {
-      const group = held ? (this.#groupOf(held) ?? null) : null;
-      // Null are those that share a batch with rows without an adapter.
-      const key = group?.slots?.takesNone === true ? null : group;
-      byKey.set(key, [...(byKey.get(key) ?? []), row]);
+    const groups = rows.map((held) => (held ? (this.#groupOf(held) ?? null) : null));
+    const slots = this.#mixable(new Set(groups));
+    // Until programs of several methods are compiled, each has a pass of its own, and nobody waits.
+    const areMixed = slots.length > 1 && this.#programs.areReady(slots.map(({ view }) => view));
+    const shared = groups.find((group) => group?.slots?.takesNone === true) ?? null;
+    const byGroup = new Map<Group | null, number[]>();
+    for (const [row, group] of groups.entries()) {
+      const isAlone = group && !(areMixed && group.slots?.takesNone);
+      const key = isAlone ? group : shared;
+      byGroup.set(key, [...(byGroup.get(key) ?? []), row]);
     }
-    return [...byKey].map(([group, own]) =>
-      group && !group.slots ? this.#ownBatch(rows[own[0] ?? 0] ?? null, own) : this.#sharedBatch(own),
-    );
+    return [...byGroup].map(([group, own]) => {
+      if (!group?.slots) return this.#ownBatch(rows[own[0] ?? 0] ?? null, own);
+      return this.#sharedBatch(areMixed && group === shared ? slots : [group.slots], own);
+    });
+  }
+
+  /** Compiles the programs of rows with these adapters, and none, side by side. */
+  async prepareRows(rows: readonly HeldAdapter[]): Promise<void> {
+    for (const held of rows) await this.#alone(() => this.#join(held));
+    const slots = this.#mixable(new Set(rows.map((held) => this.#groupOf(held) ?? null)));
+    if (slots.length > 1) await this.#programs.ofRows(slots.map(({ view }) => view));
+  }
+
+  /** Rows of those groups that can share a pass with others and with none; of more, where programs should be few. */
+  #mixable(groups: ReadonlySet<Group | null>): readonly RowSlots[] {
+    const all = this.#groups.filter(({ slots }) => slots?.takesNone === true);
+    const present = all.filter((group) => groups.has(group));
+    const chosen = present.length > 1 && this.#programs.holdWeights ? all : present;
+    return chosen.flatMap(({ slots }) => slots ?? []);
   }
 
   /** Rows of one adapter, or none, by its own programs. */
@@ -213,26 +223,22 @@ export class AdapterPool {
     return {
       rows: own,
       prepare: async (rows) => ({
-        stages: await this.#ownStages(held?.adapter ?? null),
+        stages: await this.#programs.ofOne(held?.adapter ?? null),
         order: [...rows.keys()],
       }),
     };
   }
 
-  /** Rows of adapters side by side, and of none where each method can have such. */
-  #sharedBatch(own: readonly number[]): RowBatch {
+  /** Rows of adapters side by side. */
+  #sharedBatch(slots: readonly RowSlots[], own: readonly number[]): RowBatch {
     return {
       rows: own,
       prepare: async (rows) => {
         const adapters = rows.map((held) => held?.adapter ?? null);
-        const slots = this.#groups.flatMap((group) =>
-          group.slots && rows.some((held) => held && group.members.has(held)) ? [group.slots] : [],
-        );
-        if (slots.length === 0) return { stages: await this.#ownStages(null), order: [...rows.keys()] };
         for (;;) {
           const views = slots.map(({ view }) => view);
           const areSame = (): boolean => slots.every(({ view }, i) => view === views[i]);
-          const stages = await this.#stagesOf(this.#viewOf(views));
+          const stages = await this.#programs.ofRows(views);
           // Who came meanwhile may have made the rows anew, and so may this.
           const order = areSame() ? arrangeRows(slots, adapters) : [];
           if (areSame()) return { stages, order };
@@ -241,38 +247,8 @@ export class AdapterPool {
     };
   }
 
-  /** The view of several methods side by side, or of one as it is; the same at every call. */
-  #viewOf(views: readonly AdapterView[]): AdapterView {
-    const [only] = views;
-    if (only && views.length === 1) return only;
-    const isKnown = (mix: Mix): boolean => mix.views.every((view, i) => view === views[i]);
-    let mix = this.#mixes.find((each) => each.views.length === views.length && isKnown(each));
-    if (!mix) {
-      mix = { views, view: mixViews(views) };
-      const areAlive = new Set(this.#groups.map(({ slots }) => slots?.view));
-      this.#mixes = [...this.#mixes.filter((each) => each.views.every((view) => areAlive.has(view))), mix];
-    }
-    return mix.view;
-  }
-
   #groupOf(held: HeldAdapter): Group | undefined {
     return this.#groups.find(({ members }) => members.has(held));
-  }
-
-  #ownStages(adapter: Adapter | null): Promise<PagedStages> {
-    return this.#stagesOf(adapter?.forWriting() ?? null);
-  }
-
-  #stagesOf(view: AdapterView | null): Promise<PagedStages> {
-    const { session } = this.#options;
-    const key = view ?? session;
-    let stages = this.#stages.get(key);
-    if (!stages) {
-      stages = compilePaged(session, view, this.#layout);
-      stages.catch(() => this.#stages.delete(key));
-      this.#stages.set(key, stages);
-    }
-    return stages;
   }
 
   #entryOf(name: string): Entry {
@@ -342,7 +318,8 @@ export class AdapterPool {
     }
     group.members.add(held);
     // What was there before may need other programs now.
-    await (group.slots ? this.#stagesOf(group.slots.view) : this.#ownStages(held.adapter));
+    await (group.slots ? this.#programs.ofRows([group.slots.view]) : this.#programs.ofOne(held.adapter));
+    this.#programs.keep(new Set(this.#groups.flatMap(({ slots }) => slots?.view ?? [])));
   }
 
   async #leave(held: HeldAdapter): Promise<void> {

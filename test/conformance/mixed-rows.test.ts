@@ -97,6 +97,7 @@ for (const [i, method] of METHODS_THAT_MIX.entries()) {
 
 /** Writes all at once; every pass but those of single prompts has all of them. */
 async function assertMixed(chosen: readonly Row[]): Promise<ProgramSpec> {
+  await pools[1]!.prepareRows(chosen.flatMap(({ held }) => held ?? []));
   runs.length = 0;
   const { numSteps } = mixed.stats;
   const texts = await Promise.all(chosen.map(({ held, promptIds }) => write(mixed, held, promptIds)));
