@@ -13,7 +13,6 @@ import { type Adapter, attach } from "../src/peft/attach.ts";
 import { lora } from "../src/peft/methods/lora.ts";
 import { mergeAdapter } from "../src/peft/merge.ts";
 import { road } from "../src/peft/methods/road.ts";
-import { stackAdapters } from "../src/peft/rows.ts";
 import { Random } from "../src/random.ts";
 import { BlockRunner } from "../src/run/block-runner.ts";
 import { PassContext } from "../src/run/context.ts";
@@ -21,6 +20,7 @@ import { hostTensor } from "../src/runtime/host-tensor.ts";
 import { createEngine } from "../src/runtime/create-engine.ts";
 import { blockGradient } from "./block-reference.ts";
 import { attachTo, logitsOf, lossAndGradients, perturb, unpacked } from "./model-passes.ts";
+import { mixAdapters } from "./mixed-views.ts";
 import { temporaryFolder, writeTinyModel } from "./tiny-model.ts";
 import { changeValues, valuesOf } from "./trained-values.ts";
 
@@ -165,7 +165,7 @@ describe("RoAd on the residual stream", () => {
 
   test("adapters of halves share a batch with others", async () => {
     const adapters = [await intervene({ pairs: "lower" }), await intervene({ variant: "road_2" }, [0, 1], 6)];
-    const rows = await logitsOf(engine, base, stackAdapters(base, adapters), batch, [1, 0]);
+    const rows = await logitsOf(engine, base, mixAdapters(base, adapters), batch, [1, 0]);
     const size = rows.length / 2;
     for (const [row, index] of [1, 0].entries()) {
       const alone = await logitsOf(engine, base, adapters[index]!, batch);

@@ -187,19 +187,18 @@ export class AdapterPool {
     }
     for (const held of asked) if (held) await this.#alone(() => this.#join(held));
     const groups = rows.map((held) => (held ? (this.#groupOf(held) ?? null) : null));
-    const slots = this.#mixable(new Set(groups));
     // Until programs of several methods are compiled, each has a pass of its own, and nobody waits.
-    const areMixed = slots.length > 1 && this.#programs.areReady(slots.map(({ view }) => view));
+    const slots = this.#mixed(new Set(groups));
     const shared = groups.find((group) => group?.slots?.takesNone === true) ?? null;
     const byGroup = new Map<Group | null, number[]>();
     for (const [row, group] of groups.entries()) {
-      const isAlone = group && !(areMixed && group.slots?.takesNone);
+      const isAlone = group && !(slots && group.slots?.takesNone);
       const key = isAlone ? group : shared;
       byGroup.set(key, [...(byGroup.get(key) ?? []), row]);
     }
     return [...byGroup].map(([group, own]) => {
       if (!group?.slots) return this.#ownBatch(rows[own[0] ?? 0] ?? null, own);
-      return this.#sharedBatch(areMixed && group === shared ? slots : [group.slots], own);
+      return this.#sharedBatch(slots && group === shared ? slots : [group.slots], own);
     });
   }
 
@@ -208,6 +207,14 @@ export class AdapterPool {
     for (const held of rows) await this.#alone(() => this.#join(held));
     const slots = this.#mixable(new Set(rows.map((held) => this.#groupOf(held) ?? null)));
     if (slots.length > 1) await this.#programs.ofRows(slots.map(({ view }) => view));
+  }
+
+  /** Rows of groups of which several can share a pass, with programs that are there; null: each runs by itself. */
+  #mixed(groups: ReadonlySet<Group | null>): readonly RowSlots[] | null {
+    const slots = this.#mixable(groups);
+    const views = slots.length > 1 ? this.#programs.findReady(slots.map(({ view }) => view)) : null;
+    const all = this.#groups.flatMap((group) => group.slots ?? []);
+    return views && all.filter(({ view }) => views.includes(view));
   }
 
   /** Rows of those groups that can share a pass with others and with none; of more, where programs should be few. */

@@ -45,12 +45,15 @@ export class RowPrograms {
     return this.#of(this.#viewOf(views));
   }
 
-  /** Whether those are compiled; else they soon are. */
-  areReady(views: readonly AdapterView[]): boolean {
+  /** Those views, or some more, whose programs are compiled; null: there are none yet, but soon will be. */
+  findReady(views: readonly AdapterView[]): readonly AdapterView[] | null {
     const view = this.#viewOf(views);
     // Who needs them is told of a failure.
     this.#of(view).catch(() => {});
-    return this.#ready.has(view);
+    const covers = (mix: Mix): boolean => views.every((own) => mix.views.includes(own));
+    const ready = this.#mixes.filter((mix) => this.#ready.has(mix.view) && covers(mix));
+    const [fewest = null] = ready.sort((a, b) => a.views.length - b.views.length);
+    return fewest && fewest.views;
   }
 
   /** The view of several methods, or of one as it is; the same at every call. */

@@ -9,8 +9,7 @@
 import { z } from "zod";
 import { mul } from "../../graph/ops/elementwise.ts";
 import { reshape } from "../../graph/ops/reshape.ts";
-import type { Dim } from "../../graph/shape.ts";
-import { hostTensor, zeros } from "../../runtime/host-tensor.ts";
+import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import type { SiteSpec } from "../../models/sites.ts";
 import { toPatterns } from "../algebra/patterns.ts";
 import { ALL_LINEAR, NOTHING_FROZEN, PLAIN_FILE, defineMethod } from "../method.ts";
@@ -81,17 +80,13 @@ export const ia3 = defineMethod<Ia3Options, Ia3Site>({
   lookup: "not-on-embeddings",
 
   batch: {
-    form: (tensors, _site, options) => ({ tensors, options }),
-    identity: (site, options) => {
-      const l = zeros("float32", shapeOf(site, options));
-      l.data.fill(1);
-      return { tensors: { [L]: l }, options };
+    form: ({ [L]: l }, _site, options) => ({ tensors: { [L]: perToken(l!.data) }, options }),
+    identity: ({ inFeatures, outFeatures }, options) => {
+      const ones = new Float32Array(options.feedforward ? inFeatures : outFeatures).fill(1);
+      return { tensors: { [L]: perToken(ones) }, options };
     },
-    adapt: (site, x, { [L]: l }, { feedforward }) => {
-      const { inFeatures, outFeatures } = site.spec;
-      const perRow = reshape(l!, [l!.shape[0] as Dim, 1, feedforward ? inFeatures : outFeatures]);
-      return feedforward ? site.project(mul(x, perRow)) : mul(site.project(x), perRow);
-    },
+    adapt: (site, x, { [L]: l }, { feedforward }) =>
+      feedforward ? site.project(mul(x, l!)) : mul(site.project(x), l!),
   },
 
   merge: {
@@ -154,6 +149,11 @@ export const ia3 = defineMethod<Ia3Options, Ia3Site>({
     },
   },
 });
+
+/** A row's vector as programs multiply it with [T, width]. */
+function perToken(data: Float32Array): HostTensor<"float32"> {
+  return hostTensor("float32", [1, data.length], data);
+}
 
 function shapeOf({ inFeatures, outFeatures }: SiteSpec, { feedforward }: Ia3Site): [number, number] {
   return feedforward ? [1, inFeatures] : [outFeatures, 1];

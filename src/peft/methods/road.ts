@@ -11,14 +11,15 @@ import { z } from "zod";
 import { UsageError } from "../../errors.ts";
 import type { Value } from "../../graph/graph.ts";
 import { add, mul, sub } from "../../graph/ops/elementwise.ts";
-import { quarterTurn, rotatePairs } from "../../graph/ops/rotate-pairs.ts";
+import { rotatePairs } from "../../graph/ops/rotate-pairs.ts";
 import { transpose } from "../../graph/ops/transpose.ts";
 import type { SiteSpec } from "../../models/sites.ts";
 import type { SiteGraph } from "../../models/site-graph.ts";
 import { passInput } from "../../nn/pass.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import { roadAlgebra } from "./road-algebra.ts";
-import { ALL_LINEAR, NOTHING_FROZEN, type RowForm, defineMethod } from "../method.ts";
+import { roadRowForm, turnRows } from "./road-rows.ts";
+import { ALL_LINEAR, NOTHING_FROZEN, defineMethod } from "../method.ts";
 import type { SitePlace } from "../site.ts";
 import {
   type RoadLayout,
@@ -69,15 +70,6 @@ type RoadOptions = z.output<typeof OPTIONS>;
 const THETA = "road_theta";
 const ALPHA = "road_alpha";
 
-/** Names in the row form. */
-const COS = "cos";
-const SIN = "sin.";
-
-interface RowTurn {
-  readonly groupSize: number;
-  readonly sines: Value;
-}
-
 interface RoadSite extends RoadLayout {
   readonly positions: RoadOptions["positions"];
 }
@@ -124,17 +116,12 @@ export const road = defineMethod<RoadOptions, RoadSite>({
 
   batch: {
     form: ({ [THETA]: theta, [ALPHA]: alpha }, _site, layout) =>
-      rowForm(coefficientsOf(theta!.data, alpha!.data, layout), layout),
+      roadRowForm(coefficientsOf(theta!.data, alpha!.data, layout), layout),
     identity: (_site, layout) =>
-      rowForm({ c: new Float32Array(layout.width).fill(1), s: new Float32Array(layout.width) }, layout),
-    adapt: (site, x, values, options) => {
+      roadRowForm({ c: new Float32Array(layout.width).fill(1), s: new Float32Array(layout.width) }, layout),
+    adapt: (site, x, values, layout) => {
       const h = site.project(x);
-      const [first, ...others] = Object.entries(values).flatMap(([name, value]) =>
-        name.startsWith(SIN) ? [{ groupSize: Number(name.slice(SIN.length)), sines: value }] : [],
-      ) as [RowTurn, ...RowTurn[]];
-      const z = rotatePairs(h, values[COS]!, first.sines, first.groupSize);
-      const all = others.reduce((sum, turn) => add(sum, mul(quarterTurn(h, turn.groupSize), turn.sines)), z);
-      return atPositions(site, h, all, options);
+      return atPositions(site, h, turnRows(site, h, values, layout), layout);
     },
   },
 
@@ -192,17 +179,6 @@ const PROMPT_ENDS = passInput({
     }
   },
 });
-
-/** Sines by the size of the groups, which others leave at 0, so that adapters of all variants and groups share a batch. */
-function rowForm(
-  { c, s }: { readonly c: Float32Array; readonly s: Float32Array },
-  layout: RoadSite,
-): RowForm<RoadSite> {
-  const perToken = (data: Float32Array): HostTensor<"float32"> =>
-    hostTensor("float32", [1, data.length], data);
-  const tensors = { [COS]: perToken(c), [SIN + layout.groupSize]: perToken(s) };
-  return { tensors, options: { ...layout, variant: "road_2", groupSize: 2, pairs: "all" } };
-}
 
 /** z at the positions that are turned, h elsewhere. */
 function atPositions(site: SiteGraph, h: Value, z: Value, { positions }: RoadSite): Value {

@@ -1,0 +1,88 @@
+/**
+ * @file RoAd with an adapter a row: each row's outputs are turned by cosines and sines of its own.
+ *
+ * Where the two outputs of a pair share both, as in road_1, ONNX Runtime's RotaryEmbedding does all in one pass over the
+ * outputs: groups stand where it has positions, and row b's group k reads the coefficients b·G + k. Else those of each
+ * output are multiplied, the sines by the size of the groups, so that all variants and sizes share a batch.
+ */
+import type { Value } from "../../graph/graph.ts";
+import { add, mul } from "../../graph/ops/elementwise.ts";
+import { reshape } from "../../graph/ops/reshape.ts";
+import { rope } from "../../graph/ops/rope.ts";
+import { quarterTurn, rotatePairs } from "../../graph/ops/rotate-pairs.ts";
+import { type Dim, mulDims } from "../../graph/shape.ts";
+import type { SiteGraph } from "../../models/site-graph.ts";
+import { type PassInput, passInput } from "../../nn/pass.ts";
+import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
+import type { RowForm } from "../method.ts";
+import type { SiteValues } from "../site.ts";
+import type { RoadLayout } from "./road-coefficients.ts";
+
+/** Names in the row form; the sines of single outputs have the size of their groups behind it. */
+const COS = "cos";
+const SIN = "sin.";
+const PAIR_SIN = "sin";
+
+interface Coefficients {
+  readonly c: Float32Array;
+  readonly s: Float32Array;
+}
+
+/** Whether pairs have one cosine and one sine; neighbours are too narrow for the one pass. */
+function areShared({ variant, groupSize }: RoadLayout): boolean {
+  return variant === "road_1" && groupSize > 2;
+}
+
+/** What a batch reads of a row, from the cosine and the sine of each output. */
+export function roadRowForm<S extends RoadLayout>({ c, s }: Coefficients, layout: S): RowForm<S> {
+  const { width, groupSize } = layout;
+  if (!areShared(layout)) {
+    const perOutput = (data: Float32Array): HostTensor<"float32"> => hostTensor("float32", [1, width], data);
+    const options = { ...layout, variant: "road_2", groupSize: 2, pairs: "all" };
+    return { tensors: { [COS]: perOutput(c), [SIN + groupSize]: perOutput(s) }, options };
+  }
+  const perPair = (data: Float32Array): HostTensor<"float32"> =>
+    hostTensor(
+      "float32",
+      [width / groupSize, groupSize / 2],
+      data.filter((_, k) => k % groupSize < groupSize / 2),
+    );
+  return { tensors: { [COS]: perPair(c), [PAIR_SIN]: perPair(s) }, options: { ...layout, pairs: "all" } };
+}
+
+/** Turns h [B, T, D] by the coefficients of each row. */
+export function turnRows(site: SiteGraph, h: Value, values: SiteValues, layout: RoadLayout): Value {
+  if (PAIR_SIN in values) return turnShared(site, h, values, layout);
+  const [first, ...others] = Object.entries(values).flatMap(([name, sines]) =>
+    name.startsWith(SIN) ? [{ groupSize: Number(name.slice(SIN.length)), sines }] : [],
+  ) as [RowTurn, ...RowTurn[]];
+  const z = rotatePairs(h, values[COS]!, first.sines, first.groupSize);
+  return others.reduce((sum, turn) => add(sum, mul(quarterTurn(h, turn.groupSize), turn.sines)), z);
+}
+
+interface RowTurn {
+  readonly groupSize: number;
+  readonly sines: Value;
+}
+
+function turnShared(site: SiteGraph, h: Value, values: SiteValues, { width, groupSize }: RoadLayout): Value {
+  const numGroups = width / groupSize;
+  const [numRows, numTokens] = h.shape as [Dim, Dim, Dim];
+  const table = (value: Value): Value => reshape(value, [mulDims(numRows, numGroups), groupSize / 2]);
+  const groups = reshape(h, [numRows, numTokens, numGroups, groupSize]);
+  const z = rope(groups, site.context(placesOf(numGroups)), table(values[COS]!), table(values[PAIR_SIN]!));
+  return reshape(z, h.shape);
+}
+
+/** The place of each group of each row among those of all, int64 [B, G]. */
+function placesOf(numGroups: number): PassInput {
+  return passInput({
+    name: `rowGroups${numGroups}`,
+    dtype: "int64",
+    shape: ["B", numGroups],
+    perPrompt: false,
+    fill: (_facts, data) => {
+      for (let i = 0; i < data.length; i++) data[i] = BigInt(i);
+    },
+  });
+}
