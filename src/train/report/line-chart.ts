@@ -1,4 +1,4 @@
-/** @file Lines over the steps of a run as an SVG picture. */
+/** @file Lines over the steps of a run, or over another number, as an SVG picture. */
 import { LineChart } from "echarts/charts";
 import { GridComponent, LegendComponent, TitleComponent } from "echarts/components";
 import { init, use } from "echarts/core";
@@ -22,6 +22,8 @@ export interface LineChartParts {
   /** Null: none. */
   readonly title: string | null;
   readonly unit: string;
+  /** What lies along the picture; "step" unless given. */
+  readonly across?: string;
   readonly lines: readonly Line[];
   readonly width: number;
   readonly height: number;
@@ -31,7 +33,8 @@ export interface LineChartParts {
 const DOT_SIZE = 7;
 
 /** Draws lines; returns the text of an SVG file. */
-export function lineChart({ title, unit, lines, width, height, palette }: LineChartParts): string {
+export function lineChart(parts: LineChartParts): string {
+  const { title, unit, across = "step", lines, width, height, palette } = parts;
   const chart = init(null, null, { renderer: "svg", ssr: true, width, height });
   const { text: color, grid, axis, background } = palette;
   const shown = lines.filter(({ points }) => points.length > 0);
@@ -56,7 +59,7 @@ export function lineChart({ title, unit, lines, width, height, palette }: LineCh
     xAxis: {
       ...axisStyle,
       type: "value",
-      name: "step",
+      name: across,
       nameLocation: "middle",
       nameGap: 26,
       min: "dataMin",

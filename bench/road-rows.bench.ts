@@ -1,0 +1,159 @@
+/**
+ * @file How many tokens a second do requests get that have adapters of their own, of RoAd and of LoRA by its rank, the more of
+ * them there are? As figure 4 of RoAd's paper (arXiv:2409.00119), on a processor.
+ */
+import { writeFileSync } from "node:fs";
+import { AdapterPool } from "../src/engine/adapter-pool.ts";
+import type { HeldAdapter } from "../src/engine/held-adapter.ts";
+import { ServingEngine } from "../src/engine/serving-engine.ts";
+import { UsageError } from "../src/errors.ts";
+import { loadModel } from "../src/format/by-path.ts";
+import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
+import { attach } from "../src/peft/attach.ts";
+import { findMethod } from "../src/peft/methods.ts";
+import { Random } from "../src/random.ts";
+import { Session } from "../src/run/session.ts";
+import { createEngine } from "../src/runtime/create-engine.ts";
+import { lineChart } from "../src/train/report/line-chart.ts";
+import { PAPER } from "../src/train/report/palette.ts";
+import { defineBenchmark } from "./bench.ts";
+import { interleave } from "./interleave.ts";
+import { findModel } from "./peers.ts";
+import { median, ratioOf, roundedSpread, showRatio } from "./statistics.ts";
+
+const [WIDTH, HEIGHT] = [720, 440];
+
+/** Tokens a second by the number of requests. */
+type Speeds = Record<number, { readonly road: readonly number[]; readonly lora: readonly number[] }>;
+
+export const benchmark = defineBenchmark({
+  question: "How many tokens a second do requests with adapters of their own get, of RoAd and of LoRA?",
+  flags: {
+    model: { value: DEFAULT_MODEL, help: "model: a name, a folder or a .gguf file" },
+    requests: { value: "1,2,4,8,16,32,64", help: "texts at once, each with its own adapter, with commas" },
+    ranks: { value: "8,32,64", help: "ranks of LoRA, with commas" },
+    prompt: { value: 8, help: "tokens of a prompt" },
+    tokens: { value: 16, help: "new tokens of a text" },
+    rounds: { value: 2, help: "runs of each side" },
+    threads: { value: 0, help: "threads of an operation; 0: all processors" },
+    picture: { value: "", help: "file to draw the figure to, as SVG" },
+  },
+  async run(values, context) {
+    // The most first, so that memory for rows is made once.
+    const sizes = readNumbers("requests", values.requests).sort((a, b) => b - a);
+    const ranks = readNumbers("ranks", values.ranks);
+    const engine = createEngine(values.threads === 0 ? {} : { threads: values.threads });
+    const { base, checkpoint } = await loadModel(await findModel(values.model, context));
+    const session = new Session(engine, base, "float32");
+    const most = sizes[0] ?? 1;
+
+    /** Texts of so many requests with adapters of a method. */
+    const open = async (method: string, options: object) => {
+      const adapters = new AdapterPool({ session, maxLoaded: most });
+      const random = new Random(1);
+      const targets = { modules: null, exclude: [], layers: null };
+      const first = await attach(base, { method: findMethod(method), options, targets }, random);
+      for (const { values: own } of first.groups)
+        own.forEach((v, k) => (own[k] = v + 0.01 * random.normal()));
+      const held: HeldAdapter[] = [];
+      // Each is another to the engine, with a row of its own in memory; only their numbers are alike.
+      for (let i = 0; i < most; i++) held.push(await adapters.hold({ ...first }));
+      const write = async (count: number, maxNewTokens: number): Promise<number> => {
+        const serving = new ServingEngine(session, adapters, { cacheBytes: 1e9, maxRunning: count });
+        const startMs = performance.now();
+        const texts = held.slice(0, count).map(async (adapter, row) => {
+          const promptIds = Array.from(
+            { length: values.prompt },
+            (_, i) => 100 + ((row * 977 + i * 7) % (session.model.numOutputs - 200)),
+          );
+          for await (const _ of serving.write({ promptIds, maxNewTokens, adapter })) continue;
+        });
+        await Promise.all(texts);
+        const seconds = (performance.now() - startMs) / 1000;
+        await serving.close();
+        return (count * maxNewTokens) / seconds;
+      };
+      context.say(`making ${most} adapters of ${method} ${JSON.stringify(options)} ready`);
+      await write(most, 2);
+      return { write, close: () => adapters.close() };
+    };
+
+    const road = await open("road", {});
+    const byRank = new Map<number, Speeds>();
+    for (const rank of ranks) {
+      const lora = await open("lora", { rank });
+      const speeds: Speeds = {};
+      for (const count of sizes) {
+        context.say(`${count} requests, rank ${rank}`);
+        const run = (side: typeof road) => (): Promise<number> => side.write(count, values.tokens);
+        speeds[count] = await interleave(values.rounds, { road: run(road), lora: run(lora) }, context);
+      }
+      byRank.set(rank, speeds);
+      await lora.close();
+    }
+    await road.close();
+    await session.release();
+    await checkpoint.close();
+    if (values.picture !== "") writeFileSync(values.picture, draw(byRank));
+    return { parameters: { ...values, threads: engine.threads }, versions: {}, ...report(byRank, sizes) };
+  },
+});
+
+function readNumbers(name: string, text: string): number[] {
+  const numbers = text.split(",").map(Number);
+  if (numbers.every((number) => Number.isInteger(number) && number > 0)) return numbers;
+  throw new UsageError("usage/flag", `Cannot read --${name} "${text}": expected whole numbers above 0`);
+}
+
+/** RoAd's speeds beside all ranks. */
+const roadOf = (byRank: ReadonlyMap<number, Speeds>, count: number): number[] =>
+  [...byRank.values()].flatMap((speeds) => speeds[count]?.road ?? []);
+
+function report(byRank: ReadonlyMap<number, Speeds>, sizes: readonly number[]) {
+  const ascending = sizes.toReversed();
+  const rows = ascending.map((count) => [
+    String(count),
+    median(roadOf(byRank, count)).toFixed(1),
+    ...[...byRank.values()].flatMap((speeds) => {
+      const { road = [], lora = [] } = speeds[count] ?? {};
+      return [median(lora).toFixed(1), showRatio(ratioOf(road, lora))];
+    }),
+  ]);
+  const results = ascending.map((count) => [
+    count,
+    Object.fromEntries(
+      [...byRank].map(([rank, speeds]) => {
+        const { road = [], lora = [] } = speeds[count] ?? {};
+        const ratio = roundedSpread(ratioOf(road, lora));
+        return [`rank_${rank}`, { road: median(road), lora: median(lora), road_over_lora: ratio }];
+      }),
+    ),
+  ]);
+  const ranks = [...byRank.keys()].flatMap((rank) => [`LoRA ${rank}`, "RoAd / LoRA"]);
+  return {
+    table: { head: ["requests", "RoAd tokens/s", ...ranks], rows },
+    results: Object.fromEntries(results),
+  };
+}
+
+/** The figure, as the text of an SVG file. */
+function draw(byRank: ReadonlyMap<number, Speeds>): string {
+  const counts = Object.keys([...byRank.values()][0] ?? {}).map(Number);
+  const line = (name: string, color = PAPER.text, speedOf: (count: number) => number) => ({
+    name,
+    points: counts.map((count) => [count, speedOf(count)] as const),
+    color,
+    width: 2.5,
+    hasDots: true,
+  });
+  const [first, ...others] = PAPER.series;
+  const lines = [
+    line("RoAd", first, (count) => median(roadOf(byRank, count))),
+    ...[...byRank].map(([rank, speeds], i) =>
+      line(`LoRA ${rank}`, others[i % others.length], (count) => median(speeds[count]?.lora ?? [])),
+    ),
+  ];
+  const across = "requests at once, each with its own adapter";
+  const title = "Tokens a second";
+  return lineChart({ title, unit: "", across, lines, width: WIDTH, height: HEIGHT, palette: PAPER });
+}

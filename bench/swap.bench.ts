@@ -1,0 +1,162 @@
+/** @file How much faster are texts with adapters of their own in one batch than with peft, which has one adapter at a time? */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { AdapterPool } from "../src/engine/adapter-pool.ts";
+import { ServingEngine } from "../src/engine/serving-engine.ts";
+import { loadModel, readAdapter } from "../src/format/by-path.ts";
+import { adapterFiles } from "../src/format/adapters/adapter.ts";
+import { writeFolderAtomic } from "../src/format/files/atomic.ts";
+import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
+import type { BaseModel } from "../src/models/base-model.ts";
+import { type Adapter, attach } from "../src/peft/attach.ts";
+import { findMethod } from "../src/peft/methods.ts";
+import { Random } from "../src/random.ts";
+import { Session } from "../src/run/session.ts";
+import { createEngine } from "../src/runtime/create-engine.ts";
+import { type BenchContext, type Outcome, defineBenchmark } from "./bench.ts";
+import { interleave } from "./interleave.ts";
+import { asFolder, findModel, pythonVersions, runPeer } from "./peers.ts";
+import { withScratch } from "./scratch.ts";
+import { intervalOf, median, ratioOf, rounded, roundedSpread, showRatio } from "./statistics.ts";
+
+export const benchmark = defineBenchmark({
+  question:
+    "How much faster are texts with LoRA adapters of their own in one batch than one after another in peft?",
+  flags: {
+    model: { value: DEFAULT_MODEL, help: "model: a name, a folder or a .gguf file" },
+    rows: { value: 16, help: "texts, each with its own adapter" },
+    rank: { value: 8, help: "rank of LoRA" },
+    prompt: { value: 16, help: "tokens of a prompt" },
+    tokens: { value: 24, help: "new tokens of a text" },
+    rounds: { value: 3, help: "runs of each side" },
+    threads: { value: 2, help: "threads of an operation" },
+  },
+  run: (values, context) => withScratch((scratch) => compare(values, context, scratch)),
+});
+
+interface Values {
+  readonly model: string;
+  readonly rows: number;
+  readonly rank: number;
+  readonly prompt: number;
+  readonly tokens: number;
+  readonly rounds: number;
+  readonly threads: number;
+}
+
+async function compare(values: Values, context: BenchContext, scratch: string): Promise<Outcome> {
+  const { rows, tokens, rounds, threads } = values;
+  const model = await asFolder(await findModel(values.model, context), context);
+  const { base, checkpoint } = await loadModel(model);
+  const prompts = Array.from({ length: rows }, (_, row) =>
+    Array.from(
+      { length: values.prompt },
+      (_unused, i) => 100 + ((row * 977 + i * 7) % (base.model.numOutputs - 200)),
+    ),
+  );
+  const folders: string[] = [];
+  for (let row = 0; row < rows; row++) {
+    const adapter = await drawAdapter(base, values.rank, row);
+    folders.push(join(scratch, `adapter-${row}`));
+    const files = adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null });
+    await writeFolderAtomic(folders[row] as string, files);
+  }
+  const task = join(scratch, "task.json");
+  writeFileSync(task, JSON.stringify({ model, adapters: folders, prompts, tokens, threads }));
+
+  const session = new Session(createEngine({ threads }), base, "float32");
+  const read = (folder: string): ReturnType<typeof readAdapter> => readAdapter(folder, base);
+  const adapters = new AdapterPool({ session, read, maxLoaded: rows });
+  for (const folder of folders) {
+    adapters.register(folder, folder);
+    adapters.release(await adapters.acquire(folder));
+  }
+  /** Writes all texts; in a cache of their own, so that no prompt is found there. */
+  const writeAll = async (maxNewTokens: number): Promise<number[][]> => {
+    const serving = new ServingEngine(session, adapters, { cacheBytes: 1e9, maxRunning: rows });
+    const texts = await Promise.all(
+      prompts.map(async (promptIds, row) => {
+        const ids: number[] = [];
+        const request = { promptIds, maxNewTokens, adapter: folders[row] ?? null };
+        for await (const { id } of serving.write(request)) ids.push(id);
+        return ids;
+      }),
+    );
+    await serving.close();
+    return texts;
+  };
+  await writeAll(2);
+  const texts: { graft: readonly unknown[]; peft: readonly unknown[] } = { graft: [], peft: [] };
+  const seconds = await interleave(
+    rounds,
+    {
+      peft: async () => {
+        const { events } = await runPeer("peft_swap.py", [task]);
+        const at = (name: string) => events.find(({ value }) => value["event"] === name);
+        texts.peft = (at("end")?.value["texts"] ?? []) as unknown[];
+        return ((at("end")?.atMs ?? Number.NaN) - (at("start")?.atMs ?? Number.NaN)) / 1000;
+      },
+      graft: async () => {
+        const startMs = performance.now();
+        texts.graft = await writeAll(tokens);
+        return (performance.now() - startMs) / 1000;
+      },
+    },
+    context,
+  );
+  await adapters.close();
+  await session.release();
+  await checkpoint.close();
+  const numEqual = texts.graft.filter(
+    (ids, i) => JSON.stringify(ids) === JSON.stringify(texts.peft[i]),
+  ).length;
+  return {
+    parameters: { ...values },
+    versions: await pythonVersions(),
+    ...report(values, seconds, numEqual),
+  };
+}
+
+/** An adapter away from its start. */
+async function drawAdapter(base: BaseModel, rank: number, seed: number): Promise<Adapter> {
+  const random = new Random(seed);
+  const targets = { modules: null, exclude: [], layers: null };
+  const adapter = await attach(base, { method: findMethod("lora"), options: { rank }, targets }, random);
+  for (const { values } of adapter.groups)
+    values.forEach((value, k) => (values[k] = value + 0.01 * random.normal()));
+  return adapter;
+}
+
+function report(
+  { rows, tokens }: Values,
+  seconds: { readonly graft: readonly number[]; readonly peft: readonly number[] },
+  numEqual: number,
+): Pick<Outcome, "table" | "results"> {
+  const ratio = ratioOf(seconds.peft, seconds.graft);
+  const { mean, low, high } = intervalOf(
+    seconds.peft.map((own, i) => own / (seconds.graft[i] ?? Number.NaN)),
+  );
+  const line = (name: string, own: readonly number[], times: string): string[] => [
+    name,
+    median(own).toFixed(2),
+    ((rows * tokens) / median(own)).toFixed(1),
+    times,
+  ];
+  return {
+    table: {
+      head: ["side", "seconds", "tokens/s", "times peft"],
+      rows: [
+        line("peft, one adapter after another", seconds.peft, "1"),
+        line(`graft, ${rows} adapters in one batch`, seconds.graft, showRatio(ratio)),
+        ["mean of the ratio, 95 %", "", "", `${mean.toFixed(2)} (${low.toFixed(2)}–${high.toFixed(2)})`],
+        ["equal texts", "", "", `${numEqual} of ${rows}`],
+      ],
+    },
+    results: {
+      seconds,
+      ratio: roundedSpread(ratio),
+      interval: { mean: rounded(mean, 3), low: rounded(low, 3), high: rounded(high, 3) },
+      equal_texts: numEqual,
+    },
+  };
+}
