@@ -26,9 +26,9 @@ def main() -> None:
     model = None
     for index, folder in enumerate(task["adapters"]):
         if model is None:
-            model = PeftModel.from_pretrained(base, folder, adapter_name=f"adapter{index}")
+            model = PeftModel.from_pretrained(base, folder, adapter_name=f"adapter{index}", low_cpu_mem_usage=True)
         else:
-            model.load_adapter(folder, adapter_name=f"adapter{index}")
+            model.load_adapter(folder, adapter_name=f"adapter{index}", low_cpu_mem_usage=True)
     model.eval()
     # No text ends before its last token.
     model.generation_config.eos_token_id = None
