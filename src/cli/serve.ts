@@ -66,6 +66,8 @@ export const command = defineCommand({
         },
       });
       try {
+        // So that the first texts at once wait for nothing.
+        if (options.maxBatch > 1) await model.engine.adapters.prepareMany();
         await serve(
           model,
           options.servedModelName ?? servedName({ name, path }),

@@ -171,6 +171,12 @@ export class AdapterPool {
     await warmUp(await this.#programs.ofOne(adapter));
   }
 
+  /** Compiles what many texts of the base at once are written with. */
+  async prepareMany(): Promise<void> {
+    const { blocks } = await this.#ownStages(null);
+    await blocks.prepareMany(this.#layout);
+  }
+
   /** Whether keys and values of an adapter's rows depend on what follows in the prompt. */
   async isPerPrompt(held: HeldAdapter | null): Promise<boolean> {
     const slots = held && !this.#options.isOwnFirst ? this.#groupOf(held)?.slots : null;

@@ -13,6 +13,7 @@ import { PLAIN_PART, type PartGraph, type TensorRead } from "../models/part-grap
 import { FROZEN } from "../models/site-graph.ts";
 import type { AdapterView } from "../peft/adapter-view.ts";
 import { type Amount, type Arithmetic, arithmeticOf, boundOf, constantsOf } from "../run/arithmetic.ts";
+import type { PassFacts } from "../nn/pass.ts";
 import type { PassContext } from "../run/context.ts";
 import type { Compiled, Session } from "../run/session.ts";
 import { WeightWalk } from "../run/weights.ts";
@@ -24,10 +25,7 @@ import type { CacheLayout, PagedCache } from "./paged-cache.ts";
 /** Blocks of one program: compiling takes longer with more of them, and beyond this little is gained. */
 const MAX_BLOCKS = 10;
 
-/**
- * From so many rows on, or so many tokens in all, an arithmetic's products for many tokens take over: docs/log.md. A shorter
- * prompt is read before they would be compiled.
- */
+/** From so many rows on, or so many tokens in all, an arithmetic's products for many tokens take over: docs/log.md. */
 const MANY_ROWS = 4;
 const MANY_TOKENS = 256;
 
@@ -42,6 +40,8 @@ export class BlockStack {
   readonly #adapter: AdapterView | null;
   /** By layout and amount. */
   readonly #groups = new Map<string, Promise<readonly Group[]>>();
+  /** Layouts whose programs for many tokens are there. */
+  readonly #prepared = new Set<CacheLayout>();
   /** Whether its programs bind tensors, which takes memory once more for each layout. */
   readonly binds: boolean;
 
@@ -67,6 +67,13 @@ export class BlockStack {
     return stack;
   }
 
+  /** Compiles the programs for many tokens, where the arithmetic has others for them. */
+  async prepareMany(layout: CacheLayout): Promise<void> {
+    if (!this.#session.compute.many) return;
+    await this.#compile(layout, "many");
+    this.#prepared.add(layout);
+  }
+
   /** Compiles programs, once. */
   #compile(layout: CacheLayout, amount: Amount): Promise<readonly Group[]> {
     const key = `${layout}, ${amount}`;
@@ -80,6 +87,17 @@ export class BlockStack {
   }
 
   /**
+   * Which programs are for a pass: making those for many tokens takes seconds, which several texts are worth. One prompt, however
+   * long, takes them when they are there.
+   */
+  async #groupsFor({ numRows, length }: PassFacts, layout: CacheLayout): Promise<readonly Group[]> {
+    const isLong = numRows * length >= MANY_TOKENS;
+    const isMany = numRows >= MANY_ROWS || (isLong && this.#prepared.has(layout));
+    if (isMany) await this.prepareMany(layout);
+    return this.#compile(layout, isMany && this.#session.compute.many ? "many" : "any");
+  }
+
+  /**
    * Runs all blocks on x [B, T, D] after the tokens of the cache, and writes the keys and values of the T tokens where
    * the cache says. Takes x and gives y [B, T, D], which the caller releases.
    */
@@ -89,10 +107,7 @@ export class BlockStack {
     cache: PagedCache,
   ): Promise<HostTensor<"float32">> {
     const { pool, weights, model } = this.#session;
-    const { numRows, length } = context.facts;
-    const isMany = numRows >= MANY_ROWS || numRows * length >= MANY_TOKENS;
-    const amount = isMany && this.#session.compute.many ? "many" : "any";
-    const groups = await this.#compile(cache.layout, amount);
+    const groups = await this.#groupsFor(context.facts, cache.layout);
     const walk = new WeightWalk(weights, model.numLayers, (layer) => readsOf(groups, layer));
     let current = x;
     for (const { firstLayer, compiled } of groups) {

@@ -88,3 +88,8 @@ test("rows with adapters of their own", async () => {
     if (ids[1] === own.ids[1]) assert.ok(Math.abs(logProbs[1]! - own.logProbs[1]!) < 0.2);
   }
 });
+
+test("what many rows are written with is made once, also beside a text", async () => {
+  const [text] = await Promise.all([write(null), adapters.prepareMany(), adapters.prepareMany()]);
+  assert.deepEqual(await write(null), text);
+});

@@ -12,7 +12,7 @@ const byCodes: Compute["product"] = (matrix, storage) =>
 export const direct: Compute = {
   name: "direct",
   summary:
-    "The codes of a file of few bits as they are, with 8-bit activations, for writing text: those of 4 bits in 4, all others in 8, weights that are kept otherwise rounded to 8; the head too. Where several texts are written at once, or a long prompt is read, as int8.",
+    "The codes of a file of few bits as they are, with 8-bit activations, for writing text: those of 4 bits in 4, all others in 8, weights that are kept otherwise rounded to 8; the head too. Where several texts are written at once, as int8, and long prompts too from then on.",
   product: byCodes,
   many: {
     ...int8Forward,
