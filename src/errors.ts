@@ -52,6 +52,10 @@ export const CODES = {
   "failed/write": ["failed", "The disk is full or the output cannot be written."],
   "train/nan": ["failed", "The loss is not a number any more."],
   "failed/database": ["failed", "The database cannot be reached, or its tables not be made."],
+  "failed/store": [
+    "failed",
+    "The store of files cannot be reached, refuses, or holds other bytes than were put there.",
+  ],
   "server/port": ["failed", "A port cannot be listened on."],
   "engine/nan": ["failed", "What a model gives for the next token is not a number."],
   "engine/grammar": ["failed", "No token of a model is what the grammar of a text asks for."],

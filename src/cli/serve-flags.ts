@@ -7,6 +7,14 @@ import { WRITING_FLAGS } from "./generation.ts";
 
 const { adapter: _, ...MODEL } = WRITING_FLAGS;
 
+/** Where servers and workers keep files when they share no folder. */
+export const STORE = z
+  .string()
+  .optional()
+  .describe(
+    "s3://BUCKET/PREFIX of an S3-compatible store for files and runs, instead of a shared folder; AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY say where and with what keys",
+  );
+
 const lowerFirst = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1);
 
 const byteSize = (usual: string): z.ZodDefault<z.ZodString> =>
@@ -35,6 +43,7 @@ export const SERVE_OPTIONS = z.strictObject({
     .describe(
       "URL of a PostgreSQL database for jobs, which graft worker processes then train; without it they are kept in the state folder and trained here",
     ),
+  store: STORE,
   maxJobs: z.int().positive().default(100).describe("Fine-tuning jobs that may wait; more are refused"),
   concurrentJobs: z
     .int()
@@ -116,6 +125,7 @@ export const SERVE_GROUPS = {
   training: [
     "state",
     "database",
+    "store",
     "maxJobs",
     "concurrentJobs",
     "policy",

@@ -13,7 +13,7 @@ import { openOwnJobs, openSharedJobs } from "../jobs/database/open-jobs.ts";
 import { JobQueue } from "../jobs/job-queue.ts";
 import { systemClock } from "../jobs/system-clock.ts";
 import type { ComputeName } from "../nn/computes.ts";
-import { StateFolder } from "../jobs/state-folder.ts";
+import { openState } from "../jobs/store/open-state.ts";
 import { adaptersUnder } from "../server/adapter-root.ts";
 import { type ApiKey, type ReadKeys, adminKeys } from "../server/api-keys.ts";
 import { createApp } from "../server/app.ts";
@@ -116,13 +116,14 @@ async function serve(
   });
   for (const { name: adapter, path: folder } of adapters) await state.load(adapter, folder);
   if (options.state !== undefined) {
-    const { weights, chatTemplate, database } = options;
+    const { weights, chatTemplate, database, store, state: folder } = options;
+    const files = await openState({ folder, store, env: io.env, clock: systemClock });
     const table =
       database === undefined ? await openOwnJobs(join(options.state, "db")) : await openSharedJobs(database);
     const { newId } = state;
     const queue = new JobQueue({ table, maxWaiting: options.maxJobs, now: () => state.seconds(), newId });
     state.fineTuning = openFineTuning(state, {
-      files: new StateFolder(options.state),
+      files,
       queue,
       maxRunning: options.concurrentJobs,
       trainsHere: database === undefined,
@@ -173,13 +174,18 @@ function keysOf({ apiKey, state }: z.output<typeof SERVE_OPTIONS>, env: NodeJS.P
 }
 
 /** Jobs in a database still need a folder for their files. @throws UsageError "usage/flag" */
-function requireState({ database, state }: z.output<typeof SERVE_OPTIONS>): void {
+function requireState({ database, state, store }: z.output<typeof SERVE_OPTIONS>): void {
+  if (store !== undefined && database === undefined) {
+    throw new UsageError("usage/flag", "Cannot use --store without --database: jobs would be in a folder", {
+      hint: "Give --database URL as well.",
+    });
+  }
   if (database === undefined || state !== undefined) return;
   throw new UsageError(
     "usage/flag",
     "Cannot use --database without --state: files and adapters need a folder",
     {
-      hint: "Give --state FOLDER, which workers share as their --files.",
+      hint: "Give --state FOLDER, which workers share as their --files, or which is for copies with --store.",
     },
   );
 }

@@ -1,20 +1,24 @@
 /** @file `graft worker`: trains the jobs of servers that share a database and a folder, on this machine. */
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { hostname } from "node:os";
+import { mkdtemp, rm } from "node:fs/promises";
+import { hostname, tmpdir } from "node:os";
+import { join } from "node:path";
 import { z } from "zod";
 import { openTextParts } from "../engine/text-model.ts";
+import { UsageError } from "../errors.ts";
 import { openSharedJobs } from "../jobs/database/open-jobs.ts";
 import { JobQueue } from "../jobs/job-queue.ts";
 import { JobWorker } from "../jobs/job-worker.ts";
 import { placesFor } from "../jobs/places.ts";
-import { StateFolder } from "../jobs/state-folder.ts";
+import { openState } from "../jobs/store/open-state.ts";
 import { systemClock } from "../jobs/system-clock.ts";
 import { trainJob } from "../jobs/train-job.ts";
 import { resultName } from "../server/fine-tuning.ts";
 import { defineCommand } from "./command.ts";
 import { findModel, servedName } from "./find-model.ts";
 import { MODEL_FLAGS, warn } from "./generation.ts";
+import { STORE } from "./serve-flags.ts";
 
 const { adapter: _, ...MODEL } = MODEL_FLAGS;
 /** Between two looks for a job. */
@@ -28,7 +32,11 @@ const OPTIONS = z.strictObject({
     .optional()
     .describe("Name of the base, as the servers have it; default: that of the model"),
   database: z.string().describe("URL of the PostgreSQL database of the servers"),
-  files: z.string().describe("Folder that is --state of the servers, shared with this machine"),
+  files: z
+    .string()
+    .optional()
+    .describe("Folder that is --state of the servers, shared with this machine; needed unless --store is"),
+  store: STORE,
   leaseSeconds: z
     .number()
     .min(1)
@@ -42,12 +50,18 @@ export const command = defineCommand({
   options: OPTIONS,
   groups: {
     model: [...Object.keys(MODEL), "servedModelName"],
-    jobs: ["database", "files", "leaseSeconds"],
+    jobs: ["database", "files", "store", "leaseSeconds"],
   },
   async run(options, io) {
-    // First, so that a wrong database is told before a model is fetched.
+    requireFiles(options);
+    // First, so that a wrong database or store is told before a model is fetched.
     const table = await openSharedJobs(options.database);
+    // With a store the copies are this process's alone: others may have other runs of the same job.
+    const copies =
+      options.store === undefined ? null : await mkdtemp(join(options.files ?? tmpdir(), "graft-worker-"));
     try {
+      const folder = copies ?? options.files ?? "";
+      const files = await openState({ folder, store: options.store, env: io.env, clock: systemClock });
       const found = await findModel(options, io);
       const { chatTemplate, compute, weights, threads, base: kind } = options;
       const { base, checkpoint } = await openTextParts(found.path, { name: found.name, chatTemplate });
@@ -63,7 +77,6 @@ export const command = defineCommand({
       await checkpoint.close();
       const newId = (): string => randomUUID().replaceAll("-", "");
       const queue = new JobQueue({ table, maxWaiting: 0, now: nowSeconds, newId });
-      const files = new StateFolder(options.files);
       const name = options.servedModelName ?? servedName(found);
       const worker = new JobWorker({
         queue,
@@ -95,7 +108,16 @@ export const command = defineCommand({
       if (!io.signal.aborted) await once(io.signal, "abort");
       await worker.close();
     } finally {
+      if (copies !== null) await rm(copies, { recursive: true, force: true });
       await table.close();
     }
   },
 });
+
+/** @throws UsageError "usage/flag" */
+function requireFiles({ files, store }: z.output<typeof OPTIONS>): void {
+  if (files !== undefined || store !== undefined) return;
+  throw new UsageError("usage/flag", "Cannot work without --files or --store: jobs have files", {
+    hint: "Give the folder that is --state of the servers, or the store that they use.",
+  });
+}

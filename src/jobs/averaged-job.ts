@@ -35,6 +35,8 @@ export interface AveragedJob {
   /** Settings of each share, but for its data and folder; the output is the folder of the job's run. */
   readonly input: AveragedInput;
   readonly hooks: TrainHooks;
+  /** Gives what the piece has written to others. */
+  readonly publish: () => Promise<void>;
 }
 
 /** Does a piece; null unless it was the last. @throws as `train` */
@@ -46,12 +48,13 @@ export async function trainPiece(job: AveragedJob): Promise<JobResult | null> {
 }
 
 async function trainShare(
-  { lease, files, averaging, input, hooks }: AveragedJob,
+  { lease, files, averaging, input, hooks, publish }: AveragedJob,
   share: number,
 ): Promise<void> {
   const { row } = lease;
   const rounds = roundsOf(input, averaging.syncEvery);
   const round = rounds[row.round] as Round;
+  await files.fetchRun(row.job.id, row.folder);
   const data = averaging.shares === 1 ? input.data : await findShard(partsFolder(input.output), share);
   const own = { ...input, data, output: files.runFolder(row.job.id, folderOf(row)) };
   const what = `Round ${row.round + 1}/${rounds.length}, share ${share + 1}/${averaging.shares}`;
@@ -67,6 +70,7 @@ async function trainShare(
   const { weight: examples } = await trainContribution(own, round, { ...hooks, onEvent });
   const state = await readRunState(join(own.output, `checkpoint-${round.until}`), round.until);
   const loss = Number(state.log_history.findLast(({ event }) => event === "step")?.["loss"]);
+  await publish();
   const done: ShareResult = { examples, tokens: state.trained_tokens, loss };
   await lease.change({}, { message: `${what} has ended` }, { done });
 }
@@ -77,6 +81,7 @@ async function betweenRounds({
   averaging,
   input,
   hooks,
+  publish,
 }: AveragedJob): Promise<JobResult | null> {
   const { row } = lease;
   const rounds = roundsOf(input, averaging.syncEvery);
@@ -90,6 +95,7 @@ async function betweenRounds({
     const round = rounds[row.round] as Round;
     const contributions = [];
     for (const { folder, done } of row.shares) {
+      await files.fetchRun(row.job.id, folder);
       contributions.push(await readContribution(files.runFolder(row.job.id, folder), round, done!.examples));
     }
     await endRound(input.output, round, contributions, averaging);
@@ -101,6 +107,7 @@ async function betweenRounds({
     const tokens = results.reduce((sum, result) => sum + result.tokens, 0);
     return { last_loss: loss, held_out_loss: null, steps: input.steps, trained_tokens: tokens };
   }
+  await publish();
   const message =
     ended === 0
       ? `The training has begun: ${rounds.length} rounds of ${averaging.shares} shares`

@@ -113,7 +113,8 @@ export class Lease {
         await this.#clock.sleep(Math.max(0, waitMs - TELL_MS), this.#wake.signal);
       }
       if (over.aborted) return;
-      const isHeard = await this.#inOrder(() => this.#beat());
+      // Who let it lapse has stopped working on it, and does not take it up again.
+      const isHeard = this.isHeld() && (await this.#inOrder(() => this.#beat()));
       if (!this.isHeld()) this.#isLost = true;
       if (this.#isLost) this.stop();
       if (this.#isLost) return;

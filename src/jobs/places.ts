@@ -16,9 +16,10 @@ export async function placesFor(
 ): Promise<JobPlaces> {
   return {
     ...places,
-    initAdapter: initAdapter === null ? null : files.fromShared(initAdapter),
-    data: files.pathOf(await find(files, job.training_file)),
-    evalData: job.validation_file === null ? null : files.pathOf(await find(files, job.validation_file)),
+    initAdapter: initAdapter === null ? null : await files.fetchShared(initAdapter),
+    data: await files.contentOf(await find(files, job.training_file)),
+    evalData:
+      job.validation_file === null ? null : await files.contentOf(await find(files, job.validation_file)),
     output: files.runFolder(job.id, folder),
   };
 }

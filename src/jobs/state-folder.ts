@@ -51,8 +51,23 @@ export class StateFolder {
     return inside.startsWith("..") || isAbsolute(inside) ? resolve(path) : inside;
   }
 
-  fromShared(path: string): string {
+  /** Finds what another machine has named by `toShared`. */
+  async fetchShared(path: string): Promise<string> {
     return resolve(this.path, path);
+  }
+
+  isId(id: string): boolean {
+    return ID.test(id);
+  }
+
+  /** Has a run here as its last owner left it, where others have another folder. */
+  async fetchRun(_job: string, _folder: string): Promise<void> {
+    // Others have the same folder.
+  }
+
+  /** Gives a run to others that have another folder, unless it may not be written any more. */
+  async publishRun(_job: string, _folder: string, _mayWrite?: () => boolean): Promise<void> {
+    // Others have the same folder.
   }
 
   /** The folder of a job's run. */
@@ -137,14 +152,18 @@ export class StateFolder {
     }
   }
 
-  /** Path of a file's content. */
-  pathOf({ id, filename }: UploadedFile): string {
+  protected pathOf({ id, filename }: UploadedFile): string {
     const end = extname(filename).toLowerCase();
     return this.#at("files", id, `data${DATA_ENDS.has(end) ? end : ".jsonl"}`);
   }
 
   async readContent(file: UploadedFile): Promise<Uint8Array<ArrayBuffer>> {
-    return Uint8Array.from(await readFile(this.pathOf(file)));
+    return Uint8Array.from(await readFile(await this.contentOf(file)));
+  }
+
+  /** Path of a file's content on this machine. */
+  async contentOf(file: UploadedFile): Promise<string> {
+    return this.pathOf(file);
   }
 
   /** Keeps an uploaded file. @throws FailedError "failed/write" */

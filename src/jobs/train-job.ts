@@ -76,7 +76,11 @@ async function run(
     const copy = `${firstFolder(lease.row)}-${token}`;
     await files.copyRun(job.id, folderOf(lease.row), copy);
     if (!(await lease.change({}, undefined, { folder: copy }))) return null;
-  }
+  } else await files.fetchRun(lease.row.job.id, folderOf(lease.row));
+  const publish = (): Promise<void> =>
+    files.publishRun(lease.row.job.id, folderOf(lease.row), () => lease.isHeld());
+  /** One after another; what fails is in the next. */
+  let publishing: Promise<void> = Promise.resolve();
   const settings = jobSettings(lease.row.job, await placesOf(lease.row));
   const averaging = averagingOf(lease.row.job);
   const shared = share?.();
@@ -86,16 +90,38 @@ async function run(
     mayWrite: () => lease.isHeld(),
     env,
     namesByContent: true,
-    onCheckpoint: () => onCheckpoint?.(lease.row),
+    onCheckpoint: () => {
+      onCheckpoint?.(lease.row);
+      publishing = publishing.then(publish).catch(() => {});
+    },
     onEvent: (event) => follow(lease, event),
   };
   try {
-    if (averaging === null) return await trainWhole(lease.row, settings, files, hooks);
+    if (averaging === null) {
+      const result = await trainWhole(lease.row, settings, files, hooks);
+      await publishing;
+      await publish();
+      return result;
+    }
     const { steps } = settings;
     assertInternal(steps !== undefined, "an averaged job without steps was let in");
-    return await trainPiece({ lease, files, averaging, input: { ...settings, steps }, hooks });
+    const last = await trainPiece({
+      lease,
+      files,
+      averaging,
+      input: { ...settings, steps },
+      hooks,
+      publish: async () => {
+        await publishing;
+        await publish();
+      },
+    });
+    if (last) await publish();
+    return last;
   } finally {
     shared?.rest();
+    // Of a training that was stopped, for who goes on.
+    await publishing;
   }
 }
 

@@ -42,13 +42,16 @@ export function openFineTuning(
   /** Read when it is first asked for. */
   const onResult = async ({ job, folder }: JobRow): Promise<void> => {
     const name = job.fine_tuned_model ?? resultName(job);
-    if (engine.adapters.has(name) || !(await files.hasRun(job.id, folder))) return;
+    if (engine.adapters.has(name)) return;
+    await files.fetchRun(job.id, folder);
+    if (!(await files.hasRun(job.id, folder))) return;
     engine.adapters.register(name, files.runFolder(job.id, folder));
   };
   /** Lets requests ask for what a job has trained so far, and forgets what is gone. */
   const nameCheckpoints = async ({ job, folder }: JobRow): Promise<void> => {
     const { adapters } = engine;
     const prefix = checkpointPrefix(job);
+    await files.fetchRun(job.id, folder);
     // One that cannot be listed is not served.
     const found = await files.listCheckpoints(job.id, folder).catch(() => []);
     const paths = new Map(found.map(({ step, path }) => [checkpointName(job, step), path]));

@@ -1,4 +1,5 @@
 /** @file Workers that train, in one process: on the tiny model, with a table and a folder that they share. */
+import { FailedError } from "../../src/errors.ts";
 import type { Clock } from "../../src/jobs/clock.ts";
 import { JobQueue } from "../../src/jobs/job-queue.ts";
 import type { JobRow, JobTable } from "../../src/jobs/job-table.ts";
@@ -61,6 +62,16 @@ export function startWorker({
   });
   worker.start();
   return worker;
+}
+
+/** A table that cannot be reached at times. */
+export function reachedUnless(isDown: () => boolean, table: JobTable): JobTable {
+  return new Proxy<JobTable>(table, {
+    get: (target, key: keyof JobTable) => {
+      if (isDown()) return () => Promise.reject(new FailedError("failed/database", "Cannot reach it"));
+      return (target[key] as (...args: unknown[]) => unknown).bind(target);
+    },
+  });
 }
 
 /** Waits until a job has succeeded; one that has failed fails the test. */

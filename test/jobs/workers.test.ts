@@ -6,16 +6,14 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { FailedError } from "../../src/errors.ts";
 import type { Clock } from "../../src/jobs/clock.ts";
-import type { JobTable } from "../../src/jobs/job-table.ts";
 import { StateFolder } from "../../src/jobs/state-folder.ts";
 import { systemClock } from "../../src/jobs/system-clock.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
 import { MemoryJobs } from "./memory-jobs.ts";
 import { newJob } from "./new-job.ts";
 import { ADAPTER_FILE, addTrainingFile, trainAlone } from "./train-alone.ts";
-import { HELD, queueOf, startWorker, succeeded } from "./training-workers.ts";
+import { HELD, queueOf, reachedUnless, startWorker, succeeded } from "./training-workers.ts";
 
 const root = temporaryFolder();
 const model = await writeTinyModel(join(root, "model"));
@@ -68,12 +66,7 @@ test("a worker that stalls past its lease stops at its next step and writes noth
 test("a table that cannot be reached for a while does not stop a training, and misses nothing that was told", async () => {
   const inner = new MemoryJobs();
   let isDown = false;
-  const table = new Proxy<JobTable>(inner, {
-    get: (target, key: keyof JobTable) => {
-      if (isDown) return () => Promise.reject(new FailedError("failed/database", "Cannot reach it"));
-      return (target[key] as (...args: unknown[]) => unknown).bind(target);
-    },
-  });
+  const table = reachedUnless(() => isDown, inner);
   const onStep = (step: number): void => {
     if (step === 2) isDown = true;
     if (step === 8) isDown = false;

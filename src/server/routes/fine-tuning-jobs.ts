@@ -144,6 +144,7 @@ export const listJobCheckpoints = ofJob(
   async ({ job, folder }, state, context) => {
     const { files, queue } = requireJobs(state);
     const events = await queue.table.listEvents(job.id);
+    await files.fetchRun(job.id, folder);
     const metricsAt = (step: number): object =>
       Object.assign(
         {},

@@ -1,0 +1,23 @@
+/** @file Opens the files of jobs: in a folder, which others may share, or in a store, with copies in a folder of one's own. */
+import type { Clock } from "../clock.ts";
+import { StateFolder } from "../state-folder.ts";
+
+export interface StateOptions {
+  readonly folder: string;
+  /** s3://BUCKET/PREFIX */
+  readonly store: string | undefined;
+  readonly env: NodeJS.ProcessEnv;
+  readonly clock: Clock;
+}
+
+/** Opens them, and asks the store whether it answers. @throws UsageError "usage/flag"; FailedError "failed/store" */
+export async function openState({ folder, store, env, clock }: StateOptions): Promise<StateFolder> {
+  if (store === undefined) return new StateFolder(folder);
+  const [{ S3Store, storeAddress }, { StoredState }] = await Promise.all([
+    import("./s3.ts"),
+    import("./stored-state.ts"),
+  ]);
+  const objects = new S3Store(storeAddress(store, env), clock);
+  await objects.list("files/none");
+  return new StoredState(folder, objects);
+}

@@ -1,0 +1,173 @@
+/**
+ * @file Objects of an S3-compatible store, below a prefix of a bucket. aws4fetch signs; a connection that is lost, and a store that is
+ * busy, are asked again for a while, which is as asking once: an object is put whole, and its bytes are in the signature.
+ */
+import { createHash } from "node:crypto";
+import { AwsV4Signer } from "aws4fetch";
+import { FailedError, UsageError } from "../../errors.ts";
+import type { Clock } from "../clock.ts";
+
+/** Waits between tries, in milliseconds. */
+const WAITS_MS = [100, 400, 1600, 6000, 15_000];
+const REQUEST_MS = 120_000;
+
+export interface StoreAddress {
+  readonly bucket: string;
+  /** Empty, or ends in "/". */
+  readonly prefix: string;
+  /** Where the store answers, without the bucket. */
+  readonly endpoint: string;
+  readonly region: string;
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken?: string;
+}
+
+/** Reads s3://BUCKET/PREFIX, and the environment as AWS's own programs do. @throws UsageError "usage/flag" */
+export function storeAddress(url: string, env: NodeJS.ProcessEnv): StoreAddress {
+  const [, bucket, path = ""] =
+    /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/([\w./-]*))?$/.exec(url) ?? [];
+  if (bucket === undefined) {
+    throw new UsageError(
+      "usage/flag",
+      `Cannot use --store "${url}", expected s3://BUCKET or s3://BUCKET/PREFIX`,
+      {
+        hint: "The address of the store itself is AWS_ENDPOINT_URL.",
+      },
+    );
+  }
+  const { AWS_ACCESS_KEY_ID: accessKeyId = "", AWS_SECRET_ACCESS_KEY: secretAccessKey = "" } = env;
+  if (accessKeyId === "" || secretAccessKey === "") {
+    throw new UsageError(
+      "usage/flag",
+      `Cannot use --store "${url}" without keys, expected them in the environment`,
+      {
+        hint: "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
+      },
+    );
+  }
+  const region = env["AWS_REGION"] ?? env["AWS_DEFAULT_REGION"] ?? "us-east-1";
+  const endpoint =
+    env["AWS_ENDPOINT_URL_S3"] ?? env["AWS_ENDPOINT_URL"] ?? `https://s3.${region}.amazonaws.com`;
+  const prefix = path.replace(/\/*$/, path === "" ? "" : "/");
+  const sessionToken = env["AWS_SESSION_TOKEN"];
+  return {
+    bucket,
+    prefix,
+    endpoint: endpoint.replace(/\/+$/, ""),
+    region,
+    accessKeyId,
+    secretAccessKey,
+    ...(sessionToken === undefined ? {} : { sessionToken }),
+  };
+}
+
+interface Answer {
+  readonly status: number;
+  readonly bytes: Uint8Array;
+}
+
+export class S3Store {
+  readonly #address: StoreAddress;
+  readonly #clock: Pick<Clock, "sleep">;
+
+  constructor(address: StoreAddress, clock: Pick<Clock, "sleep">) {
+    this.#address = address;
+    this.#clock = clock;
+  }
+
+  /** Null: there is none. @throws FailedError "failed/store" */
+  async get(key: string): Promise<Uint8Array | null> {
+    const { status, bytes } = await this.#ask("GET", "read", key);
+    return status === 404 ? null : bytes;
+  }
+
+  /** @throws FailedError "failed/store" */
+  async put(key: string, bytes: Uint8Array): Promise<void> {
+    await this.#ask("PUT", "write", key, bytes);
+  }
+
+  /** Removes an object, if it is there. @throws FailedError "failed/store" */
+  async remove(key: string): Promise<void> {
+    await this.#ask("DELETE", "remove", key);
+  }
+
+  /** Lists keys that begin so. @throws FailedError "failed/store" */
+  async list(start: string): Promise<string[]> {
+    const { prefix } = this.#address;
+    const keys: string[] = [];
+    for (let next: string | undefined = ""; next !== undefined;) {
+      const query = new URLSearchParams({ "list-type": "2", prefix: prefix + start });
+      if (next !== "") query.set("continuation-token", next);
+      const { bytes } = await this.#ask("GET", "list", "", undefined, query);
+      const text = new TextDecoder().decode(bytes);
+      for (const [, key = ""] of text.matchAll(/<Key>([^<]*)<\/Key>/g)) keys.push(key.slice(prefix.length));
+      next = /<NextContinuationToken>([^<]+)</.exec(text)?.[1];
+    }
+    return keys;
+  }
+
+  async #ask(
+    method: string,
+    verb: string,
+    key: string,
+    body?: Uint8Array,
+    query?: URLSearchParams,
+  ): Promise<Answer> {
+    const { bucket, prefix, endpoint } = this.#address;
+    const url = `${endpoint}/${bucket}${query ? `?${query}` : `/${prefix}${key}`}`;
+    for (let at = 0; ; at++) {
+      let found: string;
+      try {
+        const answer = await this.#send(method, url, body);
+        const { status, bytes } = answer;
+        const code = status < 300 ? "" : codeOf(bytes);
+        const isMissing = status === 404 && code !== "NoSuchBucket" && !query && method !== "PUT";
+        if (status < 300 || isMissing) return answer;
+        found = `${status} ${code}`.trim();
+        if (status < 500 && status !== 429 && status !== 408) throw this.#error(verb, key, found);
+      } catch (error) {
+        if (error instanceof FailedError) throw error;
+        const { message, cause } = error as Error;
+        found = cause instanceof Error && cause.message !== "" ? cause.message : message;
+      }
+      const waitMs = WAITS_MS[at];
+      if (waitMs === undefined) throw this.#error(verb, key, found);
+      await this.#clock.sleep(waitMs);
+    }
+  }
+
+  async #send(method: string, url: string, body?: Uint8Array): Promise<Answer> {
+    const sha256 = createHash("sha256")
+      .update(body ?? "")
+      .digest("hex");
+    const signer = new AwsV4Signer({
+      ...this.#address,
+      service: "s3",
+      method,
+      url,
+      headers: { "x-amz-content-sha256": sha256 },
+    });
+    const signed = await signer.sign();
+    const response = await fetch(signed.url, {
+      method,
+      headers: signed.headers,
+      signal: AbortSignal.timeout(REQUEST_MS),
+      ...(body ? { body: body as Uint8Array<ArrayBuffer> } : {}),
+    });
+    return { status: response.status, bytes: new Uint8Array(await response.arrayBuffer()) };
+  }
+
+  #error(verb: string, key: string, found: string): FailedError {
+    const { bucket, prefix, endpoint } = this.#address;
+    return new FailedError(
+      "failed/store",
+      `Cannot ${verb} "s3://${bucket}/${prefix}${key}" at ${endpoint}: ${found}`,
+      { hint: "Look at AWS_ENDPOINT_URL, the keys in AWS_*, and whether the bucket is there." },
+    );
+  }
+}
+
+function codeOf(bytes: Uint8Array): string {
+  return /<Code>([^<]{1,100})<\/Code>/.exec(new TextDecoder().decode(bytes.subarray(0, 4096)))?.[1] ?? "";
+}

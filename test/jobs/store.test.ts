@@ -1,0 +1,151 @@
+/** @file Jobs whose files are in an S3-compatible store: what it refuses, what gets lost, and workers that share nothing else. */
+import assert from "node:assert/strict";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import type { Clock } from "../../src/jobs/clock.ts";
+import type { UploadedFile } from "../../src/jobs/job.ts";
+import type { StateFolder } from "../../src/jobs/state-folder.ts";
+import { openState } from "../../src/jobs/store/open-state.ts";
+import { systemClock } from "../../src/jobs/system-clock.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+import { MemoryJobs } from "./memory-jobs.ts";
+import { newJob } from "./new-job.ts";
+import { BUCKET, startS3 } from "./s3-server.ts";
+import { ADAPTER_FILE, addTrainingFile, trainAlone } from "./train-alone.ts";
+import { HELD, queueOf, reachedUnless, startWorker, succeeded } from "./training-workers.ts";
+
+const root = temporaryFolder();
+const server = await startS3();
+after(() => server.close());
+const waited: number[] = [];
+const clock: Clock = {
+  nowMs: () => 0,
+  sleep: async (timeMs) => void waited.push(timeMs),
+};
+const open = (name: string, store = `s3://${BUCKET}/some/where`, env = server.env): Promise<StateFolder> =>
+  openState({ folder: join(root, name), store, env, clock });
+const file = (id: string): UploadedFile => ({
+  id,
+  object: "file",
+  bytes: 3,
+  created_at: 1,
+  filename: "a.txt",
+  purpose: "fine-tune",
+  status: "processed",
+});
+
+test("a wrong key, a bucket that is not there and a store that does not answer are each an error that says so", async () => {
+  const store = `s3://${BUCKET}`;
+  const failed = (message: RegExp) => ({ code: "failed/store", message });
+  await assert.rejects(open("a", "s3://nowhere"), failed(/404 NoSuchBucket/));
+  await assert.rejects(
+    open("a", store, { ...server.env, AWS_ACCESS_KEY_ID: "other" }),
+    failed(/403 InvalidAccessKeyId/),
+  );
+  assert.deepEqual(waited.splice(0), [], "what the store refuses is not asked again");
+  const gone = await startS3();
+  await gone.close();
+  await assert.rejects(open("a", store, gone.env), failed(/ECONNREFUSED/));
+  assert.ok(waited.splice(0).length >= 4);
+  await assert.rejects(open("a", store, {}), { code: "usage/flag", message: /without keys/ });
+  await assert.rejects(open("a", "http://x"), { code: "usage/flag", message: /s3:\/\/BUCKET/ });
+});
+
+test("a file is whole or not there, also when connections are lost", async () => {
+  const [one, two] = [await open("one"), await open("two")];
+  let numLost = 0;
+  server.drops = (said) => said.startsWith("PUT") && numLost++ < 2;
+  for (const id of ["file-1", "file-2", "file-3"]) await one.addFile(file(id), Buffer.from("abc"));
+  assert.equal(waited.splice(0).length, 2);
+  assert.deepEqual(
+    (await two.listFiles()).map(({ id }) => id),
+    ["file-1", "file-2", "file-3"],
+  );
+  assert.equal(readFileSync(await two.contentOf(file("file-2")), "utf8"), "abc");
+  server.drops = (said) => said.startsWith("PUT") && said.endsWith("file.json");
+  await assert.rejects(one.addFile(file("file-4"), Buffer.from("abc")), { code: "failed/store" });
+  server.drops = () => false;
+  assert.equal(await two.readFile("file-4"), null);
+  server.objects.set("some/where/files/file-2/data", Buffer.from("abd"));
+  await assert.rejects(two.contentOf(file("file-2")), { code: "failed/store", message: /not what was put/ });
+  await one.removeFile("file-1");
+  assert.equal(await two.readFile("file-1"), null);
+});
+
+test("a run is read as it was put at some time, and what it has no more goes", async () => {
+  const [one, two] = [await open("one"), await open("two")];
+  const write = (name: string, text: string): void => {
+    mkdirSync(join(one.runFolder("ftjob-1", "run"), "checkpoint-2"), { recursive: true });
+    writeFileSync(join(one.runFolder("ftjob-1", "run"), name), text);
+  };
+  const read = (name: string): string => readFileSync(join(two.runFolder("ftjob-1", "run"), name), "utf8");
+  write("checkpoint-2/x", "before");
+  write("log", "1");
+  await one.publishRun("ftjob-1", "run");
+  await two.fetchRun("ftjob-1", "run");
+  assert.equal(read("checkpoint-2/x"), "before");
+  write("checkpoint-2/x", "after");
+  server.drops = (said) => said.startsWith("PUT") && said.endsWith("manifest.json");
+  await assert.rejects(one.publishRun("ftjob-1", "run"), { code: "failed/store" });
+  server.drops = () => false;
+  await one.publishRun("ftjob-1", "run", () => false);
+  await two.fetchRun("ftjob-1", "run");
+  assert.equal(read("checkpoint-2/x"), "before", "without its manifest, what was put is not there");
+  await one.publishRun("ftjob-1", "run");
+  await two.fetchRun("ftjob-1", "run");
+  assert.equal(read("checkpoint-2/x"), "after");
+  const objects = [...server.objects].filter(([key]) => key.includes("/run/objects/"));
+  assert.equal(objects.length, 2);
+  const [key] = objects.find(([, bytes]) => Buffer.from(bytes).toString() === "after") ?? [""];
+  server.objects.set(key, Buffer.from("afteR"));
+  await assert.rejects((await open("three")).fetchRun("ftjob-1", "run"), { code: "failed/store" });
+  await one.removeRun("ftjob-1", "run");
+  assert.deepEqual([...server.objects.keys()].filter((each) => each.includes("ftjob-1")), []);
+});
+
+test("workers with folders of their own take a job over from each other through the store, bit for bit", async () => {
+  const model = await writeTinyModel(join(root, "model"));
+  const data = writeTinyChats(join(root, "chats.jsonl"), 24);
+  const settings = { maxLength: 64, saveEvery: 1, steps: 4, batchSize: 2 };
+  await addTrainingFile(await open("server"), data);
+  let nowMs = 0;
+  const table = new MemoryJobs(() => nowMs);
+  const leases: Clock = {
+    nowMs: () => nowMs,
+    sleep: (timeMs, signal) => systemClock.sleep(Math.min(timeMs, 2), signal),
+  };
+  const manifest = "some/where/jobs/ftjob-2/run/manifest.json";
+  let isStalled = false;
+  const first = startWorker({
+    table: reachedUnless(() => isStalled, table),
+    files: await open("worker-1"),
+    model,
+    clock: leases,
+    leaseMs: 1000,
+    onStep: () => {
+      if (isStalled || !server.objects.has(manifest)) return;
+      isStalled = true;
+      nowMs += 10_000;
+      void first.close();
+    },
+  });
+  const graft = { ...settings };
+  await queueOf(table).submit({ job: newJob("ftjob-2", { graft }), base: "tiny", initAdapter: null });
+  while (!isStalled) await new Promise(setImmediate);
+  const second = startWorker({ table, files: await open("worker-2"), model, clock: leases, leaseMs: 1e9 });
+  const row = await succeeded(table, "ftjob-2");
+  await Promise.all([first.close(), second.close()]);
+  assert.deepEqual([row.token, row.folder], [2, "run-2"]);
+  const served = await open("server");
+  await served.fetchRun("ftjob-2", row.folder);
+  assert.deepEqual(
+    readFileSync(join(served.runFolder("ftjob-2", row.folder), ADAPTER_FILE)),
+    await trainAlone({ ...settings, ...HELD, model, data, output: join(root, "alone") }),
+  );
+  const told = (await table.listEvents("ftjob-2")).map(({ message }) => message);
+  assert.ok(
+    told.some((message) => message.startsWith("Going on after step")),
+    told.join("\n"),
+  );
+});
