@@ -101,7 +101,10 @@ test("a run is read as it was put at some time, and what it has no more goes", a
   server.objects.set(key, Buffer.from("afteR"));
   await assert.rejects((await open("three")).fetchRun("ftjob-1", "run"), { code: "failed/store" });
   await one.removeRun("ftjob-1", "run");
-  assert.deepEqual([...server.objects.keys()].filter((each) => each.includes("ftjob-1")), []);
+  assert.deepEqual(
+    [...server.objects.keys()].filter((each) => each.includes("ftjob-1")),
+    [],
+  );
 });
 
 test("workers with folders of their own take a job over from each other through the store, bit for bit", async () => {
@@ -116,23 +119,23 @@ test("workers with folders of their own take a job over from each other through 
     sleep: (timeMs, signal) => systemClock.sleep(Math.min(timeMs, 2), signal),
   };
   const manifest = "some/where/jobs/ftjob-2/run/manifest.json";
-  let isStalled = false;
+  const stalled = new AbortController();
   const first = startWorker({
-    table: reachedUnless(() => isStalled, table),
+    table: reachedUnless(() => stalled.signal.aborted, table),
     files: await open("worker-1"),
     model,
     clock: leases,
     leaseMs: 1000,
     onStep: () => {
-      if (isStalled || !server.objects.has(manifest)) return;
-      isStalled = true;
+      if (stalled.signal.aborted || !server.objects.has(manifest)) return;
+      stalled.abort();
       nowMs += 10_000;
       void first.close();
     },
   });
   const graft = { ...settings };
   await queueOf(table).submit({ job: newJob("ftjob-2", { graft }), base: "tiny", initAdapter: null });
-  while (!isStalled) await new Promise(setImmediate);
+  while (!stalled.signal.aborted) await new Promise(setImmediate);
   const second = startWorker({ table, files: await open("worker-2"), model, clock: leases, leaseMs: 1e9 });
   const row = await succeeded(table, "ftjob-2");
   await Promise.all([first.close(), second.close()]);

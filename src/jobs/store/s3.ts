@@ -115,7 +115,7 @@ export class S3Store {
     query?: URLSearchParams,
   ): Promise<Answer> {
     const { bucket, prefix, endpoint } = this.#address;
-    const url = `${endpoint}/${bucket}${query ? `?${query}` : `/${prefix}${key}`}`;
+    const url = `${endpoint}/${bucket}${query ? `?${query.toString()}` : `/${prefix}${key}`}`;
     for (let at = 0; ; at++) {
       let found: string;
       try {

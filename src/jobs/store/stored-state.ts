@@ -233,7 +233,7 @@ async function filesIn(folder: string): Promise<string[]> {
   const found: string[] = [];
   const isKept = (path: string): boolean =>
     path.split(sep).every((name) => !isLock(name) && !isTemporary(name));
-  const names = await readdir(folder, { recursive: true }).catch((error: unknown) => {
+  const names = await readdir(folder, { recursive: true }).catch((error: unknown): string[] => {
     if (isMissing(error)) return [];
     throw error;
   });
