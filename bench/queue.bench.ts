@@ -43,7 +43,7 @@ async function measure(open: () => Promise<Database>, numJobs: number, callers: 
       return (performance.now() - startMs) / numJobs;
     };
     const submitMs = await each((i) =>
-      queue.submit({ job: newJob(`ftjob-${i}`), base: "a", initAdapter: null }),
+      queue.submit({ job: newJob(`ftjob-${i}`), base: "a", baseName: "tiny", initAdapter: null }),
     );
     const taken: NonNullable<Awaited<ReturnType<typeof queue.take>>>[] = [];
     const takeMs = await each(async () => {

@@ -12,6 +12,7 @@ import { UsageError } from "../errors.ts";
 import { openOwnJobs, openSharedJobs } from "../jobs/database/open-jobs.ts";
 import { JobQueue } from "../jobs/job-queue.ts";
 import { systemClock } from "../jobs/system-clock.ts";
+import { fingerprintOf } from "../models/fingerprint.ts";
 import type { ComputeName } from "../nn/computes.ts";
 import { openState } from "../jobs/store/open-state.ts";
 import { adaptersUnder } from "../server/adapter-root.ts";
@@ -123,6 +124,7 @@ async function serve(
     const { newId } = state;
     const queue = new JobQueue({ table, maxWaiting: options.maxJobs, now: () => state.seconds(), newId });
     state.fineTuning = openFineTuning(state, {
+      fingerprint: await fingerprintOf(model.parts.base),
       files,
       queue,
       maxRunning: options.concurrentJobs,

@@ -12,11 +12,13 @@ import { newJob } from "../../test/jobs/new-job.ts";
 import { ADAPTER_FILE, addTrainingFile, trainAlone } from "../../test/jobs/train-alone.ts";
 import { runMain } from "../../test/run-main.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../test/tiny-model.ts";
+import { openTextParts } from "../engine/text-model.ts";
 import { openPostgres } from "../jobs/database/postgres.ts";
 import { prepareTables } from "../jobs/database/schema.ts";
 import { SqlJobs } from "../jobs/database/sql-jobs.ts";
 import { JobQueue } from "../jobs/job-queue.ts";
 import type { JobRow, JobTable } from "../jobs/job-table.ts";
+import { fingerprintOf } from "../models/fingerprint.ts";
 import { StateFolder } from "../jobs/state-folder.ts";
 import { trainAveraged } from "../train/files/averaged-training.ts";
 
@@ -27,13 +29,19 @@ const skip = URL_OF_TESTS === undefined && "GRAFT_TEST_DATABASE is not set";
 /** Starts a worker; `took` settles when it has a job. */
 function start(words: readonly string[]) {
   const all = ["worker", "--threads", "1", "--json", "--lease-seconds", "2", ...words];
-  const child = spawn(process.execPath, [MAIN, ...all], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, [MAIN, ...all], { stdio: ["ignore", "pipe", "pipe"] });
+  const taken: string[] = [];
+  const warnings: string[] = [];
+  createInterface(child.stderr).on("line", (line) => warnings.push(line));
   const took = new Promise<void>((resolve) => {
     createInterface(child.stdout).on("line", (line) => {
-      if ((JSON.parse(line) as { event: string }).event === "job") resolve();
+      const { event, id = "" } = JSON.parse(line) as { event: string; id?: string };
+      if (event !== "job") return;
+      taken.push(id);
+      resolve();
     });
   });
-  return { child, took };
+  return { child, took, taken, warnings };
 }
 
 /** An empty table with a folder of state, and the words of workers on them. */
@@ -48,7 +56,12 @@ async function openQueue(root: string, model: string, data: string) {
   let numIds = 0;
   const queue = new JobQueue({ table, maxWaiting: 9, now: () => 7, newId: () => `test-${numIds++}` });
   const words = ["--model", model, "--chat-template", "chatml", "--database", url, "--files", files.path];
-  return { queue, files, table, database, words };
+  return { queue, files, table, database, words, base: await baseOf(model) };
+}
+
+async function baseOf(model: string): Promise<string> {
+  const { base, checkpoint } = await openTextParts(model);
+  return await fingerprintOf(base).finally(() => checkpoint.close());
 }
 
 async function ended(table: JobTable, id: string): Promise<JobRow> {
@@ -66,11 +79,11 @@ test(
     const root = temporaryFolder();
     const model = await writeTinyModel(join(root, "small"));
     const data = writeTinyChats(join(root, "chats.jsonl"), 24);
-    const { queue, files, table, database, words } = await openQueue(root, model, data);
+    const { queue, files, table, database, words, base } = await openQueue(root, model, data);
     const settings = { steps: 120, batchSize: 2, maxLength: 64, saveEvery: 5 };
     const job = newJob("ftjob-1", { graft: settings });
     const workers = [start(words), start(words)];
-    await queue.submit({ job, base: "small", initAdapter: null });
+    await queue.submit({ job, base, baseName: "small", initAdapter: null });
     const first = await Promise.race(workers.map(async (worker) => worker.took.then(() => worker)));
     const other = workers.find((worker) => worker !== first);
     const run = files.runFolder("ftjob-1", "run");
@@ -103,12 +116,12 @@ test(
     const root = temporaryFolder();
     const model = await writeTinyModel(join(root, "small"));
     const data = writeTinyChats(join(root, "chats.jsonl"), 24);
-    const { queue, files, table, database, words } = await openQueue(root, model, data);
+    const { queue, files, table, database, words, base } = await openQueue(root, model, data);
     const settings = { steps: 60, batchSize: 2, maxLength: 64 };
     const rounds = { syncEvery: 30, outerMomentum: 0.5 };
     const graft = { ...settings, saveEvery: 5, averaging: { shares: 2, ...rounds } };
     const workers = [start(words), start(words)];
-    await queue.submit({ job: newJob("ftjob-1", { graft }), base: "small", initAdapter: null });
+    await queue.submit({ job: newJob("ftjob-1", { graft }), base, baseName: "small", initAdapter: null });
     const share = files.runFolder("ftjob-1", "share-1");
     while (!existsSync(share) || !readdirSync(share).includes("checkpoint-10")) await setTimeout(5);
     const owner = (await table.read("ftjob-1"))?.shares[0]?.owner ?? "";
@@ -132,6 +145,38 @@ test(
     for (const once of ["The worker of share 1 was lost", "Round 1/2 has ended", "The job has succeeded"]) {
       assert.equal(told.filter((message) => message.startsWith(once)).length, 1, once);
     }
+    await database.close();
+  },
+);
+
+test(
+  "workers of two bases of one name serve one table, each its own jobs; a job for a third is told of and left",
+  { skip },
+  async () => {
+    const root = temporaryFolder();
+    const data = writeTinyChats(join(root, "chats.jsonl"), 24);
+    const model = await writeTinyModel(join(root, "a/small"));
+    const other = await writeTinyModel(join(root, "b/small"), { seed: 9 });
+    const { queue, table, database, words, base } = await openQueue(root, model, data);
+    const bases = [base, await baseOf(other), "0123456789abcdef"];
+    assert.notEqual(bases[0], bases[1]);
+    const graft = { steps: 1, batchSize: 1, maxLength: 32 };
+    for (const [i, each] of bases.entries()) {
+      const job = newJob(`ftjob-${i}`, { graft });
+      await queue.submit({ job, base: each, baseName: "small", initAdapter: null });
+    }
+    const workers = [start(words), start(words.map((word) => (word === model ? other : word)))];
+    for (const i of [0, 1]) assert.equal((await ended(table, `ftjob-${i}`)).job.status, "succeeded");
+    for (const [i, { warnings }] of workers.entries()) {
+      const message = `Cannot train ftjob-2: it is for a base "small" with fingerprint 0123456789abcdef, expected that of this worker's "small", ${bases[i]}`;
+      while (!warnings.some((line) => line.includes(message))) await setTimeout(20);
+    }
+    for (const { child } of workers) child.kill("SIGTERM");
+    assert.deepEqual(
+      workers.map(({ taken }) => taken),
+      [["ftjob-0"], ["ftjob-1"]],
+    );
+    assert.equal((await table.read("ftjob-2"))?.token, 0);
     await database.close();
   },
 );

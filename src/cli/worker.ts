@@ -14,8 +14,9 @@ import { placesFor } from "../jobs/places.ts";
 import { openState } from "../jobs/store/open-state.ts";
 import { systemClock } from "../jobs/system-clock.ts";
 import { trainJob } from "../jobs/train-job.ts";
+import { fingerprintOf } from "../models/fingerprint.ts";
 import { resultName } from "../server/fine-tuning.ts";
-import { defineCommand } from "./command.ts";
+import { type CommandIO, defineCommand } from "./command.ts";
 import { findModel, servedName } from "./find-model.ts";
 import { MODEL_FLAGS, warn } from "./generation.ts";
 import { STORE } from "./serve-flags.ts";
@@ -27,10 +28,7 @@ const nowSeconds = (): number => Math.floor(Date.now() / 1000);
 
 const OPTIONS = z.strictObject({
   ...MODEL,
-  servedModelName: z
-    .string()
-    .optional()
-    .describe("Name of the base, as the servers have it; default: that of the model"),
+  servedModelName: z.string().optional().describe("Name of the base, for people; default: that of the model"),
   database: z.string().describe("URL of the PostgreSQL database of the servers"),
   files: z
     .string()
@@ -64,7 +62,9 @@ export const command = defineCommand({
       const files = await openState({ folder, store: options.store, env: io.env, clock: systemClock });
       const found = await findModel(options, io);
       const { chatTemplate, compute, weights, threads, base: kind } = options;
-      const { base, checkpoint } = await openTextParts(found.path, { name: found.name, chatTemplate });
+      const parts = { name: found.name, chatTemplate, base: kind };
+      const { base, checkpoint } = await openTextParts(found.path, parts);
+      const fingerprint = await fingerprintOf(base);
       const places = {
         model: checkpoint.path,
         width: base.model.width,
@@ -78,13 +78,15 @@ export const command = defineCommand({
       const newId = (): string => randomUUID().replaceAll("-", "");
       const queue = new JobQueue({ table, maxWaiting: 0, now: nowSeconds, newId });
       const name = options.servedModelName ?? servedName(found);
+      const told = new Set<string>();
       const worker = new JobWorker({
         queue,
-        base: name,
+        base: fingerprint,
         owner: `${hostname()}/${process.pid}`,
         clock: systemClock,
         leaseMs: options.leaseSeconds * 1000,
         pollMs: POLL_MS,
+        onIdle: () => tellMisfits(queue, fingerprint, name, told, io),
         onTrouble: (error) => warn(error instanceof Error ? error.message : String(error), io),
         work: async (taken, lease) => {
           const { id } = taken.row.job;
@@ -102,7 +104,7 @@ export const command = defineCommand({
           io.stdout(`${id} is ${lease.row.job.status}`);
         },
       });
-      io.emit({ event: "waiting", base: name });
+      io.emit({ event: "waiting", base: name, fingerprint });
       io.stdout(`Waiting for jobs on ${name}`);
       worker.start();
       if (!io.signal.aborted) await once(io.signal, "abort");
@@ -113,6 +115,23 @@ export const command = defineCommand({
     }
   },
 });
+
+/** Tells once of each job whose base has this worker's name and is another. */
+async function tellMisfits(
+  queue: JobQueue,
+  base: string,
+  name: string,
+  told: Set<string>,
+  io: CommandIO,
+): Promise<void> {
+  for (const row of await queue.misfits(base, name)) {
+    const { id } = row.job;
+    if (told.has(id)) continue;
+    told.add(id);
+    const found = `it is for a base "${row.baseName}" with fingerprint ${row.base}`;
+    warn(`Cannot train ${id}: ${found}, expected that of this worker's "${name}", ${base}`, io);
+  }
+}
 
 /** @throws UsageError "usage/flag" */
 function requireFiles({ files, store }: z.output<typeof OPTIONS>): void {

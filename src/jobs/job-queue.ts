@@ -64,7 +64,7 @@ export class JobQueue {
   }
 
   /** Puts a new job into the queue; false: too many wait. */
-  async submit(given: Pick<JobRow, "job" | "base" | "initAdapter">): Promise<boolean> {
+  async submit(given: Pick<JobRow, "job" | "base" | "baseName" | "initAdapter">): Promise<boolean> {
     const row: JobRow = { ...given, ...NEW_HOLD, folder: FIRST_RUN, round: 0, shares: [], share: null };
     const { id } = given.job;
     const events = [this.eventOf({ message: `Created fine-tuning job: ${id}` })];
@@ -142,6 +142,13 @@ export class JobQueue {
       events: [this.eventOf({ level: "error", message: `The job has failed: ${message}` })],
       result: "at fault",
     };
+  }
+
+  /** Jobs that nobody has, of bases that are called so but are others. */
+  async misfits(base: string, baseName: string): Promise<JobRow[]> {
+    return (await this.table.list()).filter(
+      (row) => row.baseName === baseName && row.base !== base && row.owner === null && !hasEnded(row.job),
+    );
   }
 
   /** Decides about what an owner has: a job, or a share of it. */

@@ -38,8 +38,10 @@ export interface Share extends Hold {
 /** A job, who has it, and where it is trained. What a worker has may be a share of it: the hold is that of the share then. */
 export interface JobRow extends Hold {
   readonly job: Job;
-  /** Name of the model that it is trained on: a worker has one. */
+  /** Fingerprint of the model that it is trained on: a worker has one. */
   readonly base: string;
+  /** What that model is called, for people. */
+  readonly baseName: string;
   /** Folder of the adapter that it goes on from. */
   readonly initAdapter: string | null;
   /** The folder that it is trained in, beside those of other jobs. */

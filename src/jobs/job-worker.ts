@@ -9,7 +9,7 @@ import { Lease } from "./lease.ts";
 
 export interface JobWorkerOptions {
   readonly queue: JobQueue;
-  /** Name of the model that it has. */
+  /** Fingerprint of the model that it has. */
   readonly base: string;
   /** Jobs at a time. */
   readonly maxRunning?: number;
@@ -22,6 +22,8 @@ export interface JobWorkerOptions {
   readonly pollMs: number;
   /** Does a job, up to its end or to where the lease says to stop. Errors are the work's to tell. */
   readonly work: (taken: TakenJob, lease: Lease) => Promise<void>;
+  /** Is called when there is nothing to do. */
+  readonly onIdle?: () => Promise<void>;
   /** Is told of what went wrong, and is tried again. */
   readonly onTrouble: (error: unknown) => void;
 }
@@ -60,7 +62,7 @@ export class JobWorker {
   }
 
   async #run(): Promise<void> {
-    const { queue, base, owner, clock, leaseMs, pollMs, onTrouble } = this.#options;
+    const { queue, base, owner, clock, leaseMs, pollMs, onIdle, onTrouble } = this.#options;
     while (!this.#closed.signal.aborted) {
       const wake = new AbortController();
       this.#wakes.add(wake);
@@ -72,6 +74,7 @@ export class JobWorker {
           await this.#work(taken, askedMs);
           continue;
         }
+        await onIdle?.();
       } catch (error) {
         onTrouble(error);
       }

@@ -17,6 +17,8 @@ export const POLL_MS = 1000;
 
 /** What is kept of the command that serves. */
 export interface FineTuningOptions extends Omit<TrainingPlaces, "model" | "width"> {
+  /** Fingerprint of the base. */
+  readonly fingerprint: string;
   readonly files: StateFolder;
   readonly queue: JobQueue;
   /** Jobs that train here at a time. */
@@ -31,7 +33,7 @@ export interface FineTuningOptions extends Omit<TrainingPlaces, "model" | "width
 /** Makes the jobs of a server, not started yet. */
 export function openFineTuning(
   state: ServerState,
-  { files, queue, maxRunning, trainsHere, clock, env, onTrouble, ...open }: FineTuningOptions,
+  { fingerprint, files, queue, maxRunning, trainsHere, clock, env, onTrouble, ...open }: FineTuningOptions,
 ): FineTuning {
   const { engine, parts } = state.model;
   const places: TrainingPlaces = {
@@ -64,7 +66,7 @@ export function openFineTuning(
   let naming: Promise<void> = Promise.resolve();
   const worker = new JobWorker({
     queue,
-    base: state.name,
+    base: fingerprint,
     maxRunning,
     owner: "server",
     clock,
@@ -89,7 +91,7 @@ export function openFineTuning(
       if (known.has(id)) continue;
       const row = await queue.table.read(id);
       // Of another base, another server's to serve.
-      if (row && row.base === state.name) await Promise.all([onResult(row), nameCheckpoints(row)]);
+      if (row && row.base === fingerprint) await Promise.all([onResult(row), nameCheckpoints(row)]);
       known.add(id);
     }
   };
@@ -102,6 +104,7 @@ export function openFineTuning(
     }
   };
   return {
+    fingerprint,
     files,
     queue,
     requireSettings: (job) => {
@@ -124,7 +127,7 @@ export function openFineTuning(
     },
     start: async () => {
       if (trainsHere) await queue.takeBackAll();
-      for (const row of await queue.table.list()) if (row.base === state.name) await nameCheckpoints(row);
+      for (const row of await queue.table.list()) if (row.base === fingerprint) await nameCheckpoints(row);
       await readResults();
       if (trainsHere) worker.start();
       else watching ??= watch();

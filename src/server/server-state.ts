@@ -31,6 +31,8 @@ export interface ServerStateParts {
 
 /** The jobs of a server, and where their files are. */
 export interface FineTuning {
+  /** Of the base: what jobs are for, whatever it is called. */
+  readonly fingerprint: string;
   readonly files: StateFolder;
   readonly queue: JobQueue;
   /** Holds a job's settings against what trainings take. @throws UsageError that lists what is wrong with them */

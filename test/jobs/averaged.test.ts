@@ -43,7 +43,7 @@ test("a share whose worker stalls is done by another, once; the adapter has the 
       void first.close();
     },
   });
-  await queueOf(table).submit({ job, base: "tiny", initAdapter: null });
+  await queueOf(table).submit({ job, base: "tiny", baseName: "tiny", initAdapter: null });
   while (steps.length < 1) await new Promise(setImmediate);
   const others = [1, 2].map(() =>
     startWorker({

@@ -125,7 +125,12 @@ export async function simulate(options: SimulationOptions): Promise<Simulated> {
 
   const client = new JobQueue({ table, maxWaiting: numJobs, now: () => 0, newId: () => `${numIds++}` });
   for (let i = 0; i < numJobs; i++) {
-    await client.submit({ job: newJob(`ftjob-${i}`), base: `base-${i % numBases}`, initAdapter: null });
+    await client.submit({
+      job: newJob(`ftjob-${i}`),
+      base: `base-${i % numBases}`,
+      baseName: "tiny",
+      initAdapter: null,
+    });
   }
   for (let i = 0; i < numWorkers; i++) {
     setTimeoutOf(time, 60_000 * random.uniform(), () => startWorker(`base-${i % numBases}`));

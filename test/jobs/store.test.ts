@@ -134,7 +134,12 @@ test("workers with folders of their own take a job over from each other through 
     },
   });
   const graft = { ...settings };
-  await queueOf(table).submit({ job: newJob("ftjob-2", { graft }), base: "tiny", initAdapter: null });
+  await queueOf(table).submit({
+    job: newJob("ftjob-2", { graft }),
+    base: "tiny",
+    baseName: "tiny",
+    initAdapter: null,
+  });
   while (!stalled.signal.aborted) await new Promise(setImmediate);
   const second = startWorker({ table, files: await open("worker-2"), model, clock: leases, leaseMs: 1e9 });
   const row = await succeeded(table, "ftjob-2");

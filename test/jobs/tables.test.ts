@@ -37,7 +37,7 @@ async function checkTable(table: JobTable): Promise<void> {
   const newId = (): string => `${numIds++}`;
   const queue = new JobQueue({ table, maxWaiting: 3, now: () => 7, newId });
   const add = (id: string, base = "a"): Promise<boolean> =>
-    queue.submit({ job: newJob(id), base, initAdapter: null });
+    queue.submit({ job: newJob(id), base, baseName: "tiny", initAdapter: null });
   assert.equal(await add("ftjob-1"), true);
   assert.equal(await add("ftjob-2", "b"), true);
   assert.equal(await add("ftjob-3"), true);
@@ -105,7 +105,7 @@ async function checkShares(table: JobTable): Promise<void> {
     return queue.changeOwn(row, { status: "running" }, [], { round: next, shares });
   };
   const done = { examples: 3, tokens: 5, loss: 1 };
-  await queue.submit({ job: newJob("ftjob-shares"), base: "shares", initAdapter: null });
+  await queue.submit({ job: newJob("ftjob-shares"), base: "shares", baseName: "tiny", initAdapter: null });
   const opening = await take();
   assert.ok(await round(opening));
   const [first, second] = [await take(), await take()];

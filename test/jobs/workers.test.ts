@@ -43,7 +43,12 @@ test("a worker that stalls past its lease stops at its next step and writes noth
     written = readdirSync(files.runFolder("ftjob-1", "run")).toSorted();
   };
   const first = startWorker({ table, files, model, clock, leaseMs: 1000, onStep });
-  await queueOf(table).submit({ job: newJob("ftjob-1", { graft }), base: "tiny", initAdapter: null });
+  await queueOf(table).submit({
+    job: newJob("ftjob-1", { graft }),
+    base: "tiny",
+    baseName: "tiny",
+    initAdapter: null,
+  });
   while (!steps.includes(5)) await new Promise(setImmediate);
   const second = startWorker({ table, files, model, clock, leaseMs: 1e9 });
   await succeeded(table, "ftjob-1");
@@ -72,8 +77,18 @@ test("a table that cannot be reached for a while does not stop a training, and m
     if (step === 8) isDown = false;
   };
   const worker = startWorker({ table, files, model, leaseMs: 3000, onStep });
-  await queueOf(inner).submit({ job: newJob("ftjob-2", { graft }), base: "tiny", initAdapter: null });
-  await queueOf(inner).submit({ job: newJob("ftjob-3", { graft }), base: "other", initAdapter: null });
+  await queueOf(inner).submit({
+    job: newJob("ftjob-2", { graft }),
+    base: "tiny",
+    baseName: "tiny",
+    initAdapter: null,
+  });
+  await queueOf(inner).submit({
+    job: newJob("ftjob-3", { graft }),
+    base: "other",
+    baseName: "tiny",
+    initAdapter: null,
+  });
   await succeeded(inner, "ftjob-2");
   await worker.close();
   assert.deepEqual(read("ftjob-2", "run"), alone);

@@ -16,6 +16,7 @@ import { DEFAULT_LIMITS, type Limits } from "../../src/server/limits.ts";
 import { ServerMetrics } from "../../src/server/metrics.ts";
 import { openFineTuning } from "../../src/server/open-fine-tuning.ts";
 import { ROUTES } from "../../src/server/routes.ts";
+import { fingerprintOf } from "../../src/models/fingerprint.ts";
 import { ServerState } from "../../src/server/server-state.ts";
 import { MemoryJobs } from "../jobs/memory-jobs.ts";
 import { attachTo, perturb } from "../model-passes.ts";
@@ -89,6 +90,7 @@ export async function serveTiny(
   const files = new StateFolder(join(root, "state"));
   const open = { compute: "f32", weights: "float32", chatTemplate: "chatml" } as const;
   state.fineTuning = openFineTuning(state, {
+    fingerprint: await fingerprintOf(model.parts.base),
     files,
     queue,
     maxRunning,

@@ -25,6 +25,7 @@ const DONE = z.object({ examples: z.int(), tokens: z.int(), loss: z.number() });
 const ROW = HOLD.extend({
   job: JOB,
   base: z.string(),
+  baseName: z.string(),
   initAdapter: z.string().nullable(),
   folder: z.string(),
   round: z.int(),

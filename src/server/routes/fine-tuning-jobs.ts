@@ -25,7 +25,7 @@ export const createJob = defineRoute({
   access: "train",
   body: JOB_REQUEST,
   handle: async ({ body, context, state }) => {
-    const { files, queue, requireSettings } = requireJobs(state);
+    const { fingerprint, files, queue, requireSettings } = requireJobs(state);
     const adapter = state.adapterOf(body.model);
     await requireFile(files, body.training_file, "training_file");
     if (body.validation_file != null) await requireFile(files, body.validation_file, "validation_file");
@@ -63,7 +63,7 @@ export const createJob = defineRoute({
     const initAdapter = path === null ? null : files.toShared(path);
     if (body.resume_from != null)
       await files.importCheckpoint(job.id, await foundBelow(state, body.resume_from));
-    if (!(await queue.submit({ job, base: state.name, initAdapter }))) {
+    if (!(await queue.submit({ job, base: fingerprint, baseName: state.name, initAdapter }))) {
       throw new ApiError(429, "As many fine-tuning jobs wait as may", { code: "too_many_jobs" });
     }
     return context.json(job);
