@@ -173,8 +173,8 @@ export class AdapterPool {
 
   /** Compiles what many texts of the base at once are written with. */
   async prepareMany(): Promise<void> {
-    const { blocks } = await this.#ownStages(null);
-    await blocks.prepareMany(this.#layout);
+    const { blocks, layout } = await this.#programs.ofOne(null);
+    await blocks.prepareMany(layout);
   }
 
   /** Whether keys and values of an adapter's rows depend on what follows in the prompt. */
