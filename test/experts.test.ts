@@ -10,7 +10,15 @@ import { Session } from "../src/run/session.ts";
 import { createEngine } from "../src/runtime/create-engine.ts";
 import { branchesOf } from "../src/train/dropbp/branch-list.ts";
 import { Evaluator } from "../src/train/evaluate.ts";
-import { attachTo, logitsOf, lossAndGradients, perturb, randomExamples, unpacked } from "./model-passes.ts";
+import {
+  attachTo,
+  logitsOf,
+  lossAndGradients,
+  openPasses,
+  perturb,
+  randomExamples,
+  unpacked,
+} from "./model-passes.ts";
 import { assertSlopes } from "./slopes.ts";
 import { temporaryFolder, writeTinyModel } from "./tiny-model.ts";
 
@@ -40,9 +48,13 @@ for (const modelType of ["qwen3_moe", "olmoe"]) {
           await attachTo(base, findMethod(name), {}, modules),
         ];
         for (const each of [adapter, plain]) perturb(each, 0.1);
-        const at = (step: number, recompute = false): ReturnType<typeof lossAndGradients> =>
-          lossAndGradients(engine, base, adapter, [batch], { step, recompute });
-        const [first, again, recomputed, second] = [await at(0), await at(0), await at(0, true), await at(1)];
+        const passes = await openPasses(engine, base, adapter);
+        const [first, again, second] = [
+          await passes.lossAndGradients([batch], 0),
+          await passes.lossAndGradients([batch], 0),
+          await passes.lossAndGradients([batch], 1),
+        ];
+        const recomputed = await lossAndGradients(engine, base, adapter, [batch], { recompute: true });
         assert.deepEqual(again, first);
         assert.notEqual(second.loss, first.loss);
         for (const [parameter, gradient] of first.gradients) {
@@ -55,7 +67,8 @@ for (const modelType of ["qwen3_moe", "olmoe"]) {
         );
         assert.ok(moved.length > adapter.parameters.length / 4);
         const checked = name === "dora" ? moved.filter((p) => p.name.includes("magnitude")) : moved;
-        await assertSlopes(checked.slice(0, 6), first.gradients, async () => (await at(0)).loss, 0.02);
+        await assertSlopes(checked.slice(0, 6), first.gradients, () => passes.loss(batch, 0), 0.02);
+        await passes.release();
         const losses: number[] = [];
         for (const each of [adapter, plain]) {
           const session = new Session(engine, base);

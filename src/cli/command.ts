@@ -6,6 +6,7 @@
 import type colors from "picocolors";
 import type { z } from "zod";
 
+import type { Environment } from "../environment.ts";
 import type { Problem, ValueForm } from "../messages/expected.ts";
 import type { ProgressFactory } from "./progress.ts";
 
@@ -29,7 +30,7 @@ export interface CommandIO {
   readonly progress: ProgressFactory;
   /** Aborts at the first SIGINT or SIGTERM. */
   readonly signal: AbortSignal;
-  readonly env: NodeJS.ProcessEnv;
+  readonly env: Environment;
 }
 
 /** A command as the list has it: enough to find it and to say what it does. */

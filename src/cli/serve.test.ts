@@ -2,17 +2,17 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
 import { test } from "node:test";
-import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { ADAPTER_FILE, trainAlone } from "../../test/jobs/train-alone.ts";
 import { runMain } from "../../test/run-main.ts";
 import { writeTinyAdapter } from "../../test/serve/tiny-server.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../test/tiny-model.ts";
+import { waitFor } from "../../test/wait-for.ts";
 
 const MAIN = fileURLToPath(new URL("../../bin/graft.js", import.meta.url));
 const root = temporaryFolder();
@@ -51,7 +51,7 @@ test("it says where it listens first, answers, and ends with status 0 at SIGTERM
 });
 
 test("at SIGTERM streams go on to their ends, nothing new is taken, and what takes too long is cut off", async () => {
-  const { child, url, errors } = await start("--drain-seconds", "20");
+  const { child, url, errors } = await start("--drain-seconds", "600");
   const ask = (max_tokens: number): Promise<Response> =>
     fetch(`${url}/v1/completions`, {
       method: "POST",
@@ -101,15 +101,14 @@ test("a job whose server was killed goes on in the next, bit for bit as one that
     body: JSON.stringify({ model: "small", training_file: file, seed: 3, graft: settings }),
   });
   const run = join(state, "jobs", id as string, "run");
-  while (!existsSync(run) || !readdirSync(run).includes("checkpoint-3")) await setTimeout(5);
+  await waitFor(() => existsSync(join(run, "checkpoint-3")));
   killed.child.kill("SIGKILL");
   await once(killed.child, "close");
   const next = await start(...words);
-  let job: Record<string, unknown>;
-  do {
-    await setTimeout(20);
-    job = await read(`${next.url}/v1/fine_tuning/jobs/${id as string}`);
-  } while (!["succeeded", "failed", "cancelled"].includes(job["status"] as string));
+  const job = await waitFor(async () => {
+    const told = await read(`${next.url}/v1/fine_tuning/jobs/${id as string}`);
+    return ["succeeded", "failed", "cancelled"].includes(told["status"] as string) && told;
+  });
   assert.equal(job["status"], "succeeded", JSON.stringify(job["error"]));
   next.child.kill("SIGTERM");
   await once(next.child, "close");

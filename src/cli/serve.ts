@@ -3,6 +3,7 @@ import { randomInt, randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { join } from "node:path";
 import type { z } from "zod";
+import type { Environment } from "../environment.ts";
 import type { NamedAdapter } from "../engine/held-adapter.ts";
 import { AUTO_COMPUTE } from "../engine/choose-compute.ts";
 import { readNamed } from "./named-adapters.ts";
@@ -161,12 +162,12 @@ function trainingCompute({ compute }: Pick<ServeSettings, "compute">): ComputeNa
 }
 
 /** Keys in the environment, separated by commas. */
-function listedKeys(env: NodeJS.ProcessEnv): string[] {
+function listedKeys(env: Environment): string[] {
   return (env["GRAFT_API_KEY"] ?? "").split(",").filter((key) => key !== "");
 }
 
 /** Keys of flags or environment, and of the state folder; null at a time when there are neither. */
-function keysOf({ apiKey, state }: z.output<typeof SERVE_OPTIONS>, env: NodeJS.ProcessEnv): ReadKeys {
+function keysOf({ apiKey, state }: z.output<typeof SERVE_OPTIONS>, env: Environment): ReadKeys {
   const given = adminKeys(apiKey.length > 0 ? apiKey : listedKeys(env));
   const file = state === undefined ? null : new KeyFile(state);
   return async () => {

@@ -1,6 +1,7 @@
 /** @file The process's streams, environment and signals as one value that tests can replace, and CommandIO made from it. */
 import colors from "picocolors";
 
+import type { Environment } from "../environment.ts";
 import { printable, printableJson } from "../messages/printable.ts";
 import type { CommandIO } from "./command.ts";
 import { createProgress } from "./progress.ts";
@@ -16,7 +17,7 @@ export const PLAIN_WIDTH = 100;
 export interface Terminal {
   readonly stdout: NodeJS.WritableStream;
   readonly stderr: NodeJS.WritableStream;
-  readonly env: NodeJS.ProcessEnv;
+  readonly env: Environment;
   /** Whether standard error is a terminal that somebody watches. */
   readonly interactive: boolean;
   /** Whether standard output is a terminal. */

@@ -2,11 +2,10 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
-import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { newJob } from "../../test/jobs/new-job.ts";
 import { ADAPTER_FILE, addTrainingFile, trainAlone } from "../../test/jobs/train-alone.ts";
@@ -21,6 +20,7 @@ import type { JobRow, JobTable } from "../jobs/job-table.ts";
 import { fingerprintOf } from "../models/fingerprint.ts";
 import { StateFolder } from "../jobs/state-folder.ts";
 import { trainAveraged } from "../train/files/averaged-training.ts";
+import { waitFor } from "../../test/wait-for.ts";
 
 const MAIN = fileURLToPath(new URL("../../bin/graft.js", import.meta.url));
 const URL_OF_TESTS = process.env["GRAFT_TEST_DATABASE"];
@@ -64,12 +64,11 @@ async function baseOf(model: string): Promise<string> {
   return await fingerprintOf(base).finally(() => checkpoint.close());
 }
 
-async function ended(table: JobTable, id: string): Promise<JobRow> {
-  for (;;) {
+function ended(table: JobTable, id: string): Promise<JobRow> {
+  return waitFor(async () => {
     const row = await table.read(id);
-    if (row && ["succeeded", "failed"].includes(row.job.status)) return row;
-    await setTimeout(20);
-  }
+    return row && ["succeeded", "failed"].includes(row.job.status) ? row : null;
+  });
 }
 
 test(
@@ -87,7 +86,7 @@ test(
     const first = await Promise.race(workers.map(async (worker) => worker.took.then(() => worker)));
     const other = workers.find((worker) => worker !== first);
     const run = files.runFolder("ftjob-1", "run");
-    while (!existsSync(run) || !readdirSync(run).includes("checkpoint-10")) await setTimeout(5);
+    await waitFor(() => existsSync(join(run, "checkpoint-10")));
     first.child.kill("SIGKILL");
     await other?.took;
     await database.query(
@@ -123,7 +122,7 @@ test(
     const workers = [start(words), start(words)];
     await queue.submit({ job: newJob("ftjob-1", { graft }), base, baseName: "small", initAdapter: null });
     const share = files.runFolder("ftjob-1", "share-1");
-    while (!existsSync(share) || !readdirSync(share).includes("checkpoint-10")) await setTimeout(5);
+    await waitFor(() => existsSync(join(share, "checkpoint-10")));
     const owner = (await table.read("ftjob-1"))?.shares[0]?.owner ?? "";
     const killed = workers.find(({ child }) => owner.endsWith(`/${child.pid}`));
     killed?.child.kill("SIGKILL");

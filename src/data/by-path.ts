@@ -6,6 +6,7 @@
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import type { Environment } from "../environment.ts";
 import { homeFolderOf } from "../hub/cache.ts";
 import type { TrainingUnit } from "./batch.ts";
 import type { Columns } from "./columns.ts";
@@ -43,7 +44,7 @@ export interface ReadOptions<K extends DataKindName = "text"> extends DatasetOpt
   /** Folder of units of large files; that of graft's home in `env` unless given, null: none are kept. */
   readonly cacheFolder?: string | null;
   /** Environment to read settings from; the process's own by default. */
-  readonly env?: NodeJS.ProcessEnv | undefined;
+  readonly env?: Environment | undefined;
   /** Bytes from which a file is large. */
   readonly largeBytes?: number;
   /** Is told of each file that is read, and its SHA-256. */

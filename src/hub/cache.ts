@@ -7,19 +7,20 @@ import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
+import type { Environment } from "../environment.ts";
 import { disk } from "../format/files/disk/calls.ts";
 import { findDamage } from "./manifest.ts";
 import { expandHome } from "./model-name.ts";
 import { unreachable, type Source } from "./source.ts";
 
 /** Folder of what graft keeps: `GRAFT_HOME`, else `$XDG_CACHE_HOME/graft`, else `~/.cache/graft`. */
-export function homeFolderOf(env: NodeJS.ProcessEnv): string {
+export function homeFolderOf(env: Environment): string {
   const xdg = env["XDG_CACHE_HOME"] || join(env["HOME"] ?? homedir(), ".cache");
   return expandHome(env["GRAFT_HOME"] || join(xdg, "graft"), env);
 }
 
 /** Folder of finished models in it. */
-export function modelsFolderOf(env: NodeJS.ProcessEnv): string {
+export function modelsFolderOf(env: Environment): string {
   return join(homeFolderOf(env), "models");
 }
 

@@ -4,6 +4,7 @@
  * The token goes to the address's own origin alone, whatever links and redirects say, and neither it nor a password is ever
  * part of a message: what cannot be used is not quoted.
  */
+import type { Environment } from "../environment.ts";
 import { UnreachableError } from "./source.ts";
 
 /** Where a hub is. */
@@ -29,7 +30,7 @@ function readUrl(text: string): URL {
 }
 
 /** Reads the settings. @throws UnreachableError when they cannot be used */
-export function readEndpoint(env: NodeJS.ProcessEnv): Endpoint {
+export function readEndpoint(env: Environment): Endpoint {
   const { origin, pathname } = readUrl(env["HF_ENDPOINT"] || "https://huggingface.co");
   const token = env["HF_TOKEN"]?.trim() ?? "";
   if (token !== "" && !TOKEN.test(token)) {

@@ -9,6 +9,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
+import type { Environment } from "../environment.ts";
 import { modelInFolder } from "./cache.ts";
 import { expandHome } from "./model-name.ts";
 import { unreachable, type Source } from "./source.ts";
@@ -16,7 +17,7 @@ import { unreachable, type Source } from "./source.ts";
 const MAIN = "main";
 
 /** Folder in which Hugging Face's tools keep what they fetched. */
-export function hubCacheOf(env: NodeJS.ProcessEnv): string {
+export function hubCacheOf(env: Environment): string {
   const given = env["HF_HUB_CACHE"] || env["HUGGINGFACE_HUB_CACHE"];
   if (given) return expandHome(given, env);
   const xdg = env["XDG_CACHE_HOME"] || join(env["HOME"] ?? homedir(), ".cache");

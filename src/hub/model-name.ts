@@ -2,6 +2,7 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 
+import type { Environment } from "../environment.ts";
 import { PACKAGE_MODELS } from "./package-models.ts";
 
 /** A model as the caller named it and, unless the name can only be a path, as a repository. */
@@ -51,7 +52,7 @@ export function parseModelName(given: string): ModelName {
 }
 
 /** Replaces a leading `~` by the home folder. */
-export function expandHome(path: string, env: NodeJS.ProcessEnv): string {
+export function expandHome(path: string, env: Environment): string {
   if (path !== "~" && !path.startsWith("~/")) return path;
   return join(env["HOME"] ?? homedir(), path.slice(1));
 }

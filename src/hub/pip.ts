@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 
+import type { Environment } from "../environment.ts";
 import { disk } from "../format/files/disk/calls.ts";
 import { makeFolders } from "../format/files/disk/make-folders.ts";
 import { UnreachableError } from "./source.ts";
@@ -15,7 +16,7 @@ const HANG_FACTOR = 4;
 
 /** How to run pip. */
 export interface PipOptions {
-  readonly env: NodeJS.ProcessEnv;
+  readonly env: Environment;
   readonly signal: AbortSignal;
   readonly timeoutMs: number;
   readonly onBytes: (receivedBytes: number) => void;

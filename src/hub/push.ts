@@ -8,6 +8,7 @@ import { pathToFileURL } from "node:url";
 
 import { HubApiError, commit, createRepo, modelInfo } from "@huggingface/hub";
 
+import type { Environment } from "../environment.ts";
 import { FailedError, UsageError } from "../errors.ts";
 import { type Endpoint, readEndpoint } from "./endpoint.ts";
 import { type PublicFolder, readPublicFolder } from "./push-folder.ts";
@@ -20,7 +21,7 @@ export interface PushRequest {
   /** `OWNER/NAME`. */
   readonly name: string;
   readonly isPrivate: boolean;
-  readonly env: NodeJS.ProcessEnv;
+  readonly env: Environment;
   readonly signal: AbortSignal;
   readonly onProgress: (sentBytes: number, totalBytes: number) => void;
 }

@@ -1,4 +1,5 @@
 /** @file From the name of a model to a folder or file on the local disk: asks the sources in order. */
+import type { Environment } from "../environment.ts";
 import { FailedError } from "../errors.ts";
 import { entryFolder, modelsFolderOf } from "./cache.ts";
 import { parseModelName } from "./model-name.ts";
@@ -13,7 +14,7 @@ export interface ResolveOptions {
   readonly onProgress?: (progress: PullProgress) => void;
   readonly signal?: AbortSignal;
   /** Environment to read settings from; the process's own by default. */
-  readonly env?: NodeJS.ProcessEnv;
+  readonly env?: Environment;
   /** Time until the first byte after which a source counts as unreachable; 5000 by default. */
   readonly timeoutMs?: number;
   /** Whether to hold what is in the cache against its checksums, which takes a while; its sizes are looked at anyway. */

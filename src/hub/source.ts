@@ -3,6 +3,7 @@
  *
  * The list is sources.ts. A new source is its file and one line there.
  */
+import type { Environment } from "../environment.ts";
 import type { ModelName } from "./model-name.ts";
 
 /** How far a source has come with one file. */
@@ -16,7 +17,7 @@ export interface PullProgress {
 
 /** What every source may use; nothing is read from the process itself. */
 export interface SourceContext {
-  readonly env: NodeJS.ProcessEnv;
+  readonly env: Environment;
   readonly signal: AbortSignal;
   /** Folder that holds the finished models. */
   readonly modelsFolder: string;

@@ -4,6 +4,7 @@
  * A job that was given back goes on in its folder. One whose worker was lost goes on in a copy, since that worker may yet
  * write: nobody reads what it writes then.
  */
+import type { Environment } from "../environment.ts";
 import { GraftError, assertInternal } from "../errors.ts";
 import type { TrainEvent } from "../train/events.ts";
 import type { TrainOptions } from "../train/options.ts";
@@ -29,7 +30,7 @@ export interface TrainJobOptions {
   /** In seconds. */
   readonly now: () => number;
   /** Environment of trainings. */
-  readonly env: NodeJS.ProcessEnv;
+  readonly env: Environment;
   /** Is told of a job that has succeeded. */
   readonly onResult?: (row: JobRow) => Promise<void>;
   /** Is told when there are other checkpoints than before. */

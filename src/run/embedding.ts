@@ -55,7 +55,13 @@ export class Embedding {
       ? await session.compile(key("stem-backward"), () => stemProgram(session, adapter, "backward"))
       : null;
     const frozen = Object.keys(part.tensors).filter((name) => !(name in own));
-    return new Embedding(session, adapter, forward, backward, await session.weights.outer(frozen));
+    return new Embedding(
+      session,
+      adapter,
+      forward,
+      backward,
+      await session.weights.readOutsideBlocks(frozen),
+    );
   }
 
   /** Whether anything of it is trained. */

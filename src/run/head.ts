@@ -58,7 +58,11 @@ export class Head {
     this.#session = session;
     this.#product = changesHead(session, adapter) ? null : headArithmeticOf(session);
     this.#vocabulary = readsSlices(session, adapter)
-      ? new VocabularyHead(session, (part) => session.weights.outer(Object.keys(part.tensors)), betweenChunks)
+      ? new VocabularyHead(
+          session,
+          (part) => session.weights.readOutsideBlocks(Object.keys(part.tensors)),
+          betweenChunks,
+        )
       : null;
     this.#adapter = adapter;
     this.#fillDropout = fillDropout;
@@ -78,7 +82,7 @@ export class Head {
     const inputs = this.#adapter?.inputs(null) ?? {};
     for (const [input, name] of tensorOf) {
       const own = inputs[name];
-      weights[input] = own ?? ((await this.#session.weights.outer([name]))[name] as HostTensor);
+      weights[input] = own ?? ((await this.#session.weights.readOutsideBlocks([name]))[name] as HostTensor);
     }
     return weights;
   }

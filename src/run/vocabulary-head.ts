@@ -59,20 +59,20 @@ interface VocabularyProgram {
 
 export class VocabularyHead {
   readonly #session: Session;
-  readonly #outer: (part: PartGraph) => Promise<Record<string, HostTensor>>;
+  readonly #readNorm: (part: PartGraph) => Promise<Record<string, HostTensor>>;
   readonly #betweenSlices: (() => Promise<void>) | undefined;
 
   /**
-   * `outer` gives the tensors of a part, those of the final norm. `betweenSlices` is awaited before each product: other
+   * `readNorm` gives the tensors of a part, those of the final norm. `betweenSlices` is awaited before each product: other
    * work on the session may run there.
    */
   constructor(
     session: Session,
-    outer: (part: PartGraph) => Promise<Record<string, HostTensor>>,
+    readNorm: (part: PartGraph) => Promise<Record<string, HostTensor>>,
     betweenSlices?: () => Promise<void>,
   ) {
     this.#session = session;
-    this.#outer = outer;
+    this.#readNorm = readNorm;
     this.#betweenSlices = betweenSlices;
   }
 
@@ -154,11 +154,11 @@ export class VocabularyHead {
   async #finish(kind: VocabularyProgramKind, sums: readonly Sums[], into: Float32Array): Promise<void> {
     const { pool } = this.#session;
     const { program, made } = await this.#program(kind);
-    const outer = await this.#outer(made.part);
+    const norm = await this.#readNorm(made.part);
     let first = 0;
     for (const { rows, logSum, part, labelRows, gradient } of sums) {
       const { hidden, labels } = rows;
-      const feeds = { ...outer, hidden, rows: labelRows };
+      const feeds = { ...norm, hidden, rows: labelRows };
       if (gradient === null) await program.run(feeds, { logit: part });
       else {
         const { seed, part: dHidden, sum } = gradient;
@@ -180,7 +180,7 @@ export class VocabularyHead {
   ): Promise<void> {
     const { pool, model, base, sliceRows } = this.#session;
     const { program, made } = await this.#program(kind);
-    const outer = await this.#outer(made.part);
+    const norm = await this.#readNorm(made.part);
     const read = async (from: number): Promise<Slice> => {
       const count = Math.min(sliceRows, model.numOutputs - from);
       const rows = pool.acquire("float32", [count, model.width]);
@@ -203,7 +203,7 @@ export class VocabularyHead {
         try {
           await visit(async (feeds, into) => {
             await this.#betweenSlices?.();
-            await program.run({ ...outer, ...feeds, rows: slice.rows }, into);
+            await program.run({ ...norm, ...feeds, rows: slice.rows }, into);
           }, slice);
         } finally {
           pool.release(slice.rows);

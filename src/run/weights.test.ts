@@ -145,8 +145,8 @@ describe("Weights", () => {
     const source: WeightSource = { ...memory, stored: (name) => (numReads++, memory.stored(name)) };
     const weights = new Weights(new BaseModel("test", model, source), "stored");
     const [one, two] = [
-      await weights.outer(["model.norm.weight"]),
-      await weights.outer(["model.norm.weight"]),
+      await weights.readOutsideBlocks(["model.norm.weight"]),
+      await weights.readOutsideBlocks(["model.norm.weight"]),
     ];
     assert.deepEqual(one["model.norm.weight"], tensors.get("model.norm.weight"));
     assert.equal(one["model.norm.weight"], two["model.norm.weight"]);

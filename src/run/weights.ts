@@ -43,7 +43,7 @@ export class Weights implements Lender {
   /** Every slot, the one that was released longest ago first. */
   readonly #slots: Slot[] = [];
   /** Tensors outside the blocks, by name. */
-  readonly #outer = new Map<string, Promise<HostTensor<"float32">>>();
+  readonly #outsideBlocks = new Map<string, Promise<HostTensor<"float32">>>();
 
   constructor(
     base: BaseModel,
@@ -58,17 +58,19 @@ export class Weights implements Lender {
   }
 
   /** Tensors outside the blocks by name, read when first asked for; owned by the model. @throws as the source */
-  async outer(names: readonly string[]): Promise<Readonly<Record<string, HostTensor<"float32">>>> {
+  async readOutsideBlocks(
+    names: readonly string[],
+  ): Promise<Readonly<Record<string, HostTensor<"float32">>>> {
     const tensors: Record<string, HostTensor<"float32">> = {};
     for (const name of names) {
-      let tensor = this.#outer.get(name);
-      if (!tensor) this.#outer.set(name, (tensor = this.#readOuter(name)));
+      let tensor = this.#outsideBlocks.get(name);
+      if (!tensor) this.#outsideBlocks.set(name, (tensor = this.#readFloat32(name)));
       tensors[name] = await tensor;
     }
     return tensors;
   }
 
-  async #readOuter(name: string): Promise<HostTensor<"float32">> {
+  async #readFloat32(name: string): Promise<HostTensor<"float32">> {
     if (!this.#shards) return await this.#base.values(name);
     const { source, model } = this.#base;
     const { shape = [] } = model.tensors.get(model.storedName(name)) ?? {};

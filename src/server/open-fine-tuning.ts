@@ -1,4 +1,5 @@
 /** @file Joins a queue of jobs to a server's model: what is trained on it here, and what becomes of results from anywhere. */
+import type { Environment } from "../environment.ts";
 import type { Clock } from "../jobs/clock.ts";
 import type { JobQueue } from "../jobs/job-queue.ts";
 import { JobWorker } from "../jobs/job-worker.ts";
@@ -26,7 +27,7 @@ export interface FineTuningOptions extends Omit<TrainingPlaces, "model" | "width
   /** Whether jobs are trained here, and nowhere else; otherwise by workers in other processes. */
   readonly trainsHere: boolean;
   readonly clock: Clock;
-  readonly env: NodeJS.ProcessEnv;
+  readonly env: Environment;
   readonly onTrouble: (error: unknown) => void;
 }
 

@@ -1,4 +1,5 @@
 /** @file What a run trains and is evaluated on: text as tokens, or images, as the model reads them. */
+import type { Environment } from "../environment.ts";
 import type { TrainingUnit } from "../data/batch.ts";
 import {
   type DataName,
@@ -52,7 +53,7 @@ export interface ReadingHooks {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: ReadingProgress) => void) | undefined;
   /** Environment that says where models and data are kept; the process's own by default. */
-  readonly env?: NodeJS.ProcessEnv | undefined;
+  readonly env?: Environment | undefined;
 }
 
 /** Reads the data of a run. @throws FormatError and UsageError for data, tokenizer and settings that do not fit the model; FailedError "train/stopped" */

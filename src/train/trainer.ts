@@ -1,6 +1,7 @@
 /** @file The front door of training: from settings to a folder with what was trained. */
 import { resolve } from "node:path";
 import { stringify } from "yaml";
+import type { Environment } from "../environment.ts";
 import { type Batch, toBatch, type TrainingExample, type TrainingUnit } from "../data/batch.ts";
 import { findSchedule } from "../optim/schedules.ts";
 import type { Method } from "../peft/method.ts";
@@ -46,7 +47,7 @@ export interface TrainHooks {
   /** Whether the folder is still this run's; when not, it stops after the step in work and writes nothing more. */
   readonly mayWrite?: () => boolean;
   /** Environment that says where models and data are kept; the process's own by default. */
-  readonly env?: NodeJS.ProcessEnv;
+  readonly env?: Environment;
   /** Keys of the settings that are no defaults: those of the input unless told. */
   readonly given?: ReadonlySet<string>;
   /** What `method` may name, those of the list unless given: a method of one's own goes in here. */

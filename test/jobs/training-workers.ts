@@ -8,6 +8,7 @@ import { placesFor } from "../../src/jobs/places.ts";
 import type { StateFolder } from "../../src/jobs/state-folder.ts";
 import { systemClock } from "../../src/jobs/system-clock.ts";
 import { trainJob } from "../../src/jobs/train-job.ts";
+import { waitFor } from "../wait-for.ts";
 
 /** How the model is held. */
 export const HELD = { compute: "f32", weights: "float32", chatTemplate: "chatml", threads: 1 } as const;
@@ -75,11 +76,10 @@ export function reachedUnless(isDown: () => boolean, table: JobTable): JobTable 
 }
 
 /** Waits until a job has succeeded; one that has failed fails the test. */
-export async function succeeded(table: JobTable, id: string): Promise<JobRow> {
-  for (;;) {
+export function succeeded(table: JobTable, id: string): Promise<JobRow> {
+  return waitFor(async () => {
     const row = await table.read(id);
-    if (row?.job.status === "succeeded") return row;
     if (row?.job.status === "failed") throw new Error(row.job.error?.message);
-    await new Promise(setImmediate);
-  }
+    return row?.job.status === "succeeded" ? row : null;
+  });
 }

@@ -9,6 +9,7 @@ import { listen } from "../../src/server/listen.ts";
 import { temporaryFolder } from "../tiny-model.ts";
 import { exchange, openSocket, postText, receive } from "./raw-socket.ts";
 import { type TinyServer, serveTiny } from "./tiny-server.ts";
+import { waitFor } from "../wait-for.ts";
 
 const NUM_IDLE = 1000;
 const NUM_STREAMS = 200;
@@ -37,8 +38,7 @@ const textOf = (body: string): string =>
     .join("");
 
 async function isIdle({ state }: TinyServer): Promise<void> {
-  const busy = (): number => state.model.engine.stats.numRunning + state.places.numTaken;
-  while (busy() > 0) await new Promise(setImmediate);
+  await waitFor(() => state.model.engine.stats.numRunning + state.places.numTaken === 0);
   assert.equal(state.model.engine.stats.numPagesHeld, 0);
 }
 
@@ -90,7 +90,7 @@ test("whoever goes away ends the text at once, streamed or whole, also while it 
       return socket;
     }),
   );
-  while (server.state.model.engine.stats.numWaiting === 0) await new Promise(setImmediate);
+  await waitFor(() => server.state.model.engine.stats.numWaiting > 0);
   for (const socket of [...others, whole]) socket.destroy();
   await isIdle(server);
   const told = await (await fetch(`${url}/metrics`)).text();
@@ -103,9 +103,8 @@ test("a stream that nobody reads holds no more than its text, gives its pages ba
     method: "POST",
     body: JSON.stringify(stream("ka", { max_tokens: 300 })),
   });
-  while (server.state.model.engine.stats.numPagesHeld > 0 || server.state.places.numTaken === 0) {
-    await new Promise(setImmediate);
-  }
+  const { engine } = server.state.model;
+  await waitFor(() => engine.stats.numPagesHeld === 0 && server.state.places.numTaken > 0);
   // The text has been written, and waits; what was made of it for the client has not.
   assert.equal(server.state.places.numTaken, 1);
   const whole = eventsOf(await answer.text());

@@ -28,7 +28,7 @@ async function plainly(text: string, adapter: Adapter | null): Promise<number[]>
   const ids = server.state.model.encodePrompt(text);
   const pass = await ForwardPass.create(session, adapter);
   const input = hostTensor("int64", [1, ids.length], BigInt64Array.from(ids, BigInt));
-  const weight = (await session.weights.outer(["model.norm.weight"]))["model.norm.weight"];
+  const weight = (await session.weights.readOutsideBlocks(["model.norm.weight"]))["model.norm.weight"];
   assert.ok(weight);
   return await pass.run(input, continuation(0, ids.length, true), async ({ data, shape }) => {
     const width = shape[2] as number;

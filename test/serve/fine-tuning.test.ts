@@ -9,6 +9,7 @@ import { MemoryJobs } from "../jobs/memory-jobs.ts";
 import { temporaryFolder, writeTinyChats } from "../tiny-model.ts";
 import { type TinyServer, serveTiny } from "./tiny-server.ts";
 import { ADAPTER_FILE, trainAlone } from "../jobs/train-alone.ts";
+import { waitFor } from "../wait-for.ts";
 
 const root = temporaryFolder();
 const chats = writeTinyChats(join(root, "chats.jsonl"), 24);
@@ -47,15 +48,15 @@ async function upload(text: string | Buffer = readFileSync(chats)): Promise<stri
 }
 
 /** Waits until a job is as it is wanted. */
-async function until(of: OpenAI, id: string, ...statuses: readonly string[]) {
-  for (;;) {
+function until(of: OpenAI, id: string, ...statuses: readonly string[]) {
+  return waitFor(async () => {
     const job = await of.fineTuning.jobs.retrieve(id);
     if (statuses.includes(job.status)) return job;
     if (["failed", "succeeded", "cancelled"].includes(job.status)) {
       throw new Error(`the job is ${job.status}: ${JSON.stringify(job.error)}`);
     }
-    await new Promise(setImmediate);
-  }
+    return null;
+  });
 }
 
 const SETTINGS = { maxLength: 64, saveEvery: 2, steps: 6 };

@@ -7,6 +7,7 @@ import { BodyReader } from "../../src/server/read-body.ts";
 import { TextPlaces } from "../../src/server/text-places.ts";
 import { temporaryFolder } from "../tiny-model.ts";
 import { serveTiny } from "./tiny-server.ts";
+import { waitFor } from "../wait-for.ts";
 
 const ASKED = { model: "tiny", prompt: "ka lo", max_tokens: 4, temperature: 0 };
 
@@ -75,7 +76,7 @@ test("texts beyond the places are refused at once, and places come back whatever
   });
   assert.equal((await ask(ASKED)).status, 503);
   await streamed.body?.cancel();
-  while (server.state.places.numTaken > 0) await new Promise(setImmediate);
+  await waitFor(() => server.state.places.numTaken === 0);
   assert.equal((await ask(ASKED)).status, 200);
   assert.equal((await ask({ ...ASKED, prompt: [99_999] })).status, 400);
   assert.equal(server.state.places.numTaken, 0);
@@ -123,7 +124,7 @@ test("bodies together have a limit too, and count no longer than their request",
     }) as never;
   const held = Promise.withResolvers<void>();
   const reads = Array.from({ length: 8 }, () => reader.read(contextOf(10), () => held.promise));
-  while (reader.total < 80) await new Promise(setImmediate);
+  await waitFor(() => reader.total >= 80);
   await assert.rejects(
     reader.read(contextOf(1), async () => {}),
     { status: 503, code: "overloaded" },

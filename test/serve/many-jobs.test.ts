@@ -11,6 +11,7 @@ import { temporaryFolder } from "../tiny-model.ts";
 import { writeTinyRows } from "../tiny-rows.ts";
 import { type TinyServer, serveTiny } from "./tiny-server.ts";
 import { ADAPTER_FILE, trainAlone } from "../jobs/train-alone.ts";
+import { waitFor } from "../wait-for.ts";
 
 const root = temporaryFolder();
 const COMMON = { maxLength: 64, steps: 8, saveEvery: 2, batchSize: 2, weights: "float32" } as const;
@@ -55,13 +56,8 @@ async function jobOf({ state }: TinyServer, id: string): Promise<Job> {
   return job;
 }
 
-async function until(server: TinyServer, id: string, is: (job: Job) => boolean): Promise<Job> {
-  for (;;) {
-    const job = await jobOf(server, id);
-    if (is(job)) return job;
-    // A spinning loop would take the processor from what it waits for.
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+function until(server: TinyServer, id: string, is: (job: Job) => boolean): Promise<boolean> {
+  return waitFor(async () => is(await jobOf(server, id)));
 }
 
 const hasSucceeded = ({ status }: Job): boolean => status === "succeeded";

@@ -6,6 +6,7 @@ import { listen } from "../../src/server/listen.ts";
 import { adminKeys } from "../../src/server/api-keys.ts";
 import { temporaryFolder } from "../tiny-model.ts";
 import { serveTiny } from "./tiny-server.ts";
+import { waitFor } from "../wait-for.ts";
 
 const server = await serveTiny(temporaryFolder(), { readKeys: async () => adminKeys(["a-long-key"]) });
 const { url, stop } = await listen(server.app, { host: "127.0.0.1", port: 0 });
@@ -69,7 +70,7 @@ test("who goes away frees what it held", async () => {
   });
   for await (const _ of stream) break;
   stream.controller.abort();
-  while (server.state.model.engine.stats.numRunning > 0) await new Promise(setImmediate);
+  await waitFor(() => server.state.model.engine.stats.numRunning === 0);
   assert.equal(server.state.model.engine.stats.numPagesHeld, 0);
 });
 
@@ -93,7 +94,7 @@ test("a server that stops lets texts end and takes no more", async () => {
       body: JSON.stringify({ model: "tiny", prompt: "ka", max_tokens: 40, temperature: 0 }),
     });
   const begun = request();
-  while (other.state.model.engine.stats.numRunning === 0) await new Promise(setImmediate);
+  await waitFor(() => other.state.model.engine.stats.numRunning > 0);
   other.state.isDraining = true;
   assert.equal((await request()).status, 503);
   const stopped = listening.stop(10_000);

@@ -2,6 +2,7 @@
 import { availableParallelism, cpus } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
+import type { Environment } from "../../environment.ts";
 import { writeTextAtomic } from "../../format/files/atomic.ts";
 import { disk } from "../../format/files/disk/calls.ts";
 import { homeFolderOf } from "../../hub/cache.ts";
@@ -20,7 +21,7 @@ const RATES = z.object({
 const KEPT = z.record(z.string(), RATES).catch({});
 
 /** The rates of this machine: those that are kept, or measured now and kept if the folder can be written. */
-export async function ratesOf(env: NodeJS.ProcessEnv, threads: number | undefined): Promise<Rates> {
+export async function ratesOf(env: Environment, threads: number | undefined): Promise<Rates> {
   const path = join(homeFolderOf(env), FILE);
   const numThreads = threads ?? availableParallelism();
   const key = [
