@@ -30,6 +30,7 @@ test("a share whose worker stalls is done by another, once; the adapter has the 
     sleep: (timeMs, signal) => systemClock.sleep(Math.min(timeMs, 2), signal),
   };
   const steps: string[] = [];
+  let others: ReturnType<typeof startWorker>[] = [];
   const first = startWorker({
     table,
     files,
@@ -41,20 +42,20 @@ test("a share whose worker stalls is done by another, once; the adapter has the 
       if (steps.length !== 1) return;
       nowMs += 10_000;
       void first.close();
+      // Before the first comes to its next step, where it would give the share back.
+      others = [1, 2].map(() =>
+        startWorker({
+          table,
+          files,
+          model,
+          clock,
+          leaseMs: 1e9,
+          onStep: (next, taken) => steps.push(`${taken.share}:${next}:${taken.token}`),
+        }),
+      );
     },
   });
   await queueOf(table).submit({ job, base: "tiny", baseName: "tiny", initAdapter: null });
-  while (steps.length < 1) await new Promise(setImmediate);
-  const others = [1, 2].map(() =>
-    startWorker({
-      table,
-      files,
-      model,
-      clock,
-      leaseMs: 1e9,
-      onStep: (step, { share, token }) => steps.push(`${share}:${step}:${token}`),
-    }),
-  );
   const row = await succeeded(table, "ftjob-1");
   await Promise.all([...others, first].map((worker) => worker.close()));
   assert.deepEqual(steps.toSorted(), ["0:1:1", "0:1:2", "0:2:2", "0:3:4", "1:1:1", "1:2:1", "1:3:3"]);
