@@ -168,7 +168,7 @@ test(
     for (const i of [0, 1]) assert.equal((await ended(table, `ftjob-${i}`)).job.status, "succeeded");
     for (const [i, { warnings }] of workers.entries()) {
       const message = `Cannot train ftjob-2: it is for a base "small" with fingerprint 0123456789abcdef, expected that of this worker's "small", ${bases[i]}`;
-      while (!warnings.some((line) => line.includes(message))) await setTimeout(20);
+      await waitFor(() => warnings.some((line) => line.includes(message)));
     }
     for (const { child } of workers) child.kill("SIGTERM");
     assert.deepEqual(

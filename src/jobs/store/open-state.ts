@@ -1,4 +1,5 @@
 /** @file Opens the files of jobs: in a folder, which others may share, or in a store, with copies in a folder of one's own. */
+import type { Environment } from "../../environment.ts";
 import type { Clock } from "../clock.ts";
 import { StateFolder } from "../state-folder.ts";
 
@@ -6,7 +7,7 @@ export interface StateOptions {
   readonly folder: string;
   /** s3://BUCKET/PREFIX */
   readonly store: string | undefined;
-  readonly env: NodeJS.ProcessEnv;
+  readonly env: Environment;
   readonly clock: Clock;
 }
 

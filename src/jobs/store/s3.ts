@@ -4,6 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { AwsV4Signer } from "aws4fetch";
+import type { Environment } from "../../environment.ts";
 import { FailedError, UsageError } from "../../errors.ts";
 import type { Clock } from "../clock.ts";
 
@@ -24,7 +25,7 @@ export interface StoreAddress {
 }
 
 /** Reads s3://BUCKET/PREFIX, and the environment as AWS's own programs do. @throws UsageError "usage/flag" */
-export function storeAddress(url: string, env: NodeJS.ProcessEnv): StoreAddress {
+export function storeAddress(url: string, env: Environment): StoreAddress {
   const [, bucket, path = ""] =
     /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/([\w./-]*))?$/.exec(url) ?? [];
   if (bucket === undefined) {
