@@ -181,7 +181,7 @@ export async function openPasses(
       const gradients = new Map<string, Float32Array>();
       for (const { group, values, present } of runner.gradients.groups) {
         for (const [i, { name, offset, length }] of group.parameters.entries()) {
-          if (present[i] === true) gradients.set(name, values.slice(offset, offset + length));
+          if (present[i] === true) gradients.set(name, await values.read(offset, offset + length));
         }
       }
       return { loss: lossSum / numLabels, gradients };

@@ -34,7 +34,7 @@ export async function objectiveStep(
   const gradients = new Map<string, Float32Array>();
   for (const { group, values } of steps.gradients.groups) {
     for (const { name, offset, length } of group.parameters)
-      gradients.set(name, values.slice(offset, offset + length));
+      gradients.set(name, await values.read(offset, offset + length));
   }
   await steps.release();
   return { ...outcome, gradients };

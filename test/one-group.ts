@@ -8,5 +8,11 @@ export function groupOf(values: Float32Array): VectorGroup[] {
 
 /** The vector as the gradients of all that is trained. */
 export function gradientsOf(values: Float32Array): UpdateStep["gradients"] {
-  return [{ values, present: [true] }];
+  return [{ values: inOnePart(values), present: [true] }];
+}
+
+/** Gradients in one piece of memory. */
+export function inOnePart(values: Float32Array): UpdateStep["gradients"][number]["values"] {
+  const { length } = values;
+  return { length, parts: [values], stretches: () => [{ part: values, start: 0, from: 0, to: length }] };
 }

@@ -1,6 +1,7 @@
 /** @file The updater as such: groups, pieces, state, what it must not touch. The rules' numbers are in test/conformance. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { gradientsOf, inOnePart } from "../../test/one-group.ts";
 import { Random } from "../random.ts";
 import { createEngine } from "../runtime/create-engine.ts";
 import { CHUNK_ELEMENTS } from "../runtime/flat-chunks.ts";
@@ -28,7 +29,7 @@ function stepOf(
   isPresent: (group: number, parameter: number) => boolean = () => true,
 ): UpdateStep {
   const gradients = groups.map(({ values, parameters }, group) => ({
-    values: draw(100 + step, values.length),
+    values: inOnePart(draw(100 + step, values.length)),
     present: parameters.map((_, parameter) => isPresent(group, parameter)),
   }));
   return { gradients, gradientScale: 0.5, learningRate: 0.01 / step, weightDecay: 0.1 };
@@ -70,8 +71,8 @@ for (const optimizer of OPTIMIZERS) {
       await large.step(step);
       const tail = [groupOf(draw(2).slice(CHUNK_ELEMENTS - 3))];
       const small = await createUpdater(engine, optimizer, options, tail);
-      const values = step.gradients[0]!.values.slice(CHUNK_ELEMENTS - 3);
-      await small.step({ ...step, gradients: [{ values, present: [true] }] });
+      const values = step.gradients[0]!.values.parts[0]!.slice(CHUNK_ELEMENTS - 3);
+      await small.step({ ...step, gradients: gradientsOf(values) });
       assert.deepEqual(all[0]!.values.slice(CHUNK_ELEMENTS - 3), tail[0]!.values);
       await Promise.all([large.release(), small.release()]);
     });
@@ -81,9 +82,9 @@ for (const optimizer of OPTIMIZERS) {
       const groups = [groupOf(memory.subarray(2, 10))];
       const updater = await createUpdater(engine, optimizer, options, groups);
       const step = stepOf(1, groups);
-      const copy = step.gradients[0]!.values.slice();
+      const copy = step.gradients[0]!.values.parts[0]!.slice();
       await updater.step(step);
-      assert.deepEqual(step.gradients[0]!.values, copy);
+      assert.deepEqual(step.gradients[0]!.values.parts[0], copy);
       const untouched = draw(3, 12);
       for (const i of [0, 1, 10, 11]) assert.equal(memory[i], untouched[i]);
       for (let i = 2; i < 10; i++) assert.notEqual(memory[i], untouched[i]);
@@ -126,14 +127,17 @@ for (const optimizer of OPTIMIZERS) {
         // What is not there may hold anything.
         for (const [group, { values, present }] of whole.gradients.entries()) {
           for (const [parameter, { offset, length }] of groups[group]!.parameters.entries()) {
-            if (present[parameter] !== true) values.fill(NaN, offset, offset + length);
+            if (present[parameter] !== true) values.parts[0]!.fill(NaN, offset, offset + length);
           }
         }
         await updater.step(whole);
         for (const { group, parameter, offset, own, by } of alone) {
           if (!isPresent(step, group, parameter)) continue;
-          const values = whole.gradients[group]!.values.slice(offset, offset + own[0]!.values.length);
-          await by.step({ ...whole, gradients: [{ values, present: [true] }] });
+          const values = whole.gradients[group]!.values.parts[0]!.slice(
+            offset,
+            offset + own[0]!.values.length,
+          );
+          await by.step({ ...whole, gradients: gradientsOf(values) });
         }
       }
       for (const { group, parameter, offset, own, by } of alone) {
@@ -179,7 +183,12 @@ test("AdamW corrects the means of a parameter by its own updates, as a plain loo
   for (const step of gradients) {
     const values = Float32Array.from(step, (g) => g ?? 0);
     const present = step.map((g) => g !== null);
-    await updater.step({ gradients: [{ values, present }], gradientScale: 1, learningRate, weightDecay });
+    await updater.step({
+      gradients: [{ values: inOnePart(values), present }],
+      gradientScale: 1,
+      learningRate,
+      weightDecay,
+    });
   }
   for (const [i, p] of expected.entries()) {
     const found = groups[0]!.values[i]!;
@@ -193,7 +202,7 @@ test("step() refuses gradients of another length", async () => {
   const optimizer = OPTIMIZERS[0]!;
   const groups = [groupOf(draw(1, 4))];
   const updater = await createUpdater(engine, optimizer, optimizer.options.parse({}), groups);
-  const gradients = [{ values: new Float32Array(5), present: [true] }];
+  const gradients = gradientsOf(new Float32Array(5));
   await assert.rejects(updater.step({ ...stepOf(1, groups), gradients }), {
     name: "RangeError",
     message: "Cannot use gradients: 5 elements, expected 4",

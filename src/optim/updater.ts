@@ -4,7 +4,7 @@
  * A parameter without a gradient is passed over, as `torch.optim` passes over `grad is None`: its numbers and its state
  * stay, nothing decays, and its own count of steps, by which Adam corrects its means, does not advance.
  *
- * One group is in memory at a time, with its gradients and its state; after that nobody reads its gradients.
+ * One group is in memory at a time, with a part of its gradients and one of its state; after that nobody reads its gradients.
  */
 import type { Engine, Program } from "../runtime/engine.ts";
 import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
@@ -25,7 +25,7 @@ export interface VectorGroup {
 /** Gradients of a group; only read. */
 export interface GroupGradients {
   /** Laid out like the group's values. */
-  readonly values: Float32Array;
+  readonly values: Pick<PartedVector, "length" | "parts" | "stretches">;
   /** Whether each parameter has a gradient. */
   readonly present: readonly boolean[];
 }
@@ -86,9 +86,10 @@ export async function createUpdater<O>(
   ): Promise<boolean> => {
     let hasMoved = false;
     checkLength("gradients", gradients, values.length);
+    const gradientStretches = gradients.stretches();
     const ofSlots = Object.entries(prefixed("slot", slots));
     /** Updates from one element up to another, part by part of the state. */
-    const update = async (from: number, to: number): Promise<void> => {
+    const updateWith = async ({ part: own, start }: PartStretch, from: number, to: number): Promise<void> => {
       const parts = ofSlots.map(([name, vector]) => [name, vector.stretches(from, to)] as const);
       const stretches = parts[0]?.[1] ?? [{ part: values, start: 0, from, to }];
       const held = stretches.map((_, i) => parts.map(([, own]) => (own[i] as PartStretch).part));
@@ -97,7 +98,7 @@ export async function createUpdater<O>(
         const whole = { ...stretch, start: 0 };
         const run = (): Promise<boolean> =>
           pieces.run(
-            { ...whole, part: gradients },
+            { ...stretch, part: own, start },
             { parameter: { ...whole, part: values }, ...vectors },
             looks && !hasMoved,
           );
@@ -107,6 +108,18 @@ export async function createUpdater<O>(
           return run();
         });
         hasMoved ||= moves;
+      }
+    };
+    /** And part by part of the gradients. */
+    const update = async (from: number, to: number): Promise<void> => {
+      for (const [i, stretch] of gradientStretches.entries()) {
+        const [start, end] = [Math.max(from, stretch.from), Math.min(to, stretch.to)];
+        if (start >= end) continue;
+        const next = gradientStretches[i + 1];
+        await whileHeld(memory, [stretch.part], "read", () => {
+          if (next) memory.prefetch([next.part], "read");
+          return updateWith(stretch, start, end);
+        });
       }
     };
     for (let index = 0; index < parameters.length;) {
@@ -138,14 +151,12 @@ export async function createUpdater<O>(
         const [group, own] = [groups[i] as VectorGroup, state[i] as GroupState];
         const collected = gradients[i] as GroupGradients;
         const next = groups[i - 1];
-        const moves = await whileHeld(memory, [group.values], "change", () =>
-          whileHeld(memory, [collected.values], "read", () => {
-            if (next) memory.prefetch([next.values], "change");
-            return updateGroup(group, own, collected, looks && !hasMoved);
-          }),
-        );
+        const moves = await whileHeld(memory, [group.values], "change", () => {
+          if (next) memory.prefetch([next.values], "change");
+          return updateGroup(group, own, collected, looks && !hasMoved);
+        });
         hasMoved ||= moves;
-        memory.discard([collected.values]);
+        memory.discard(collected.values.parts);
       }
       return hasMoved;
     },

@@ -3,12 +3,13 @@ import { gradients } from "../graph/autodiff.ts";
 import type { Value } from "../graph/graph.ts";
 import { type ProgramSpec, neededInputs } from "../graph/program.ts";
 import { evaluateShape } from "../graph/shape.ts";
-import { PLAIN_PART, type PartGraph } from "../models/part-graph.ts";
+import { type GatheredRows, PLAIN_PART, type PartGraph } from "../models/part-graph.ts";
 import { FROZEN, FROZEN_ROWS } from "../models/site-graph.ts";
 import type { AdapterView } from "../peft/adapter-view.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import type { PassContext } from "./context.ts";
 import type { GradientOutput } from "./block-programs.ts";
+import type { Parameter } from "../peft/parameters.ts";
 import { type GradientBuffer, bindGradients } from "./gradient-buffer.ts";
 import type { Compiled, Session } from "./session.ts";
 
@@ -19,6 +20,8 @@ export type ModelInput = HostTensor<"int64"> | HostTensor<"float32">;
 export interface StemProgram {
   readonly part: PartGraph;
   readonly gradients: readonly GradientOutput[];
+  /** Of rows of trained tables that are looked up. */
+  readonly rowGradients: readonly (GatheredRows & { readonly output: string })[];
 }
 
 export class Embedding {
@@ -50,7 +53,7 @@ export class Embedding {
       JSON.stringify([kind, adapter?.signature(null) ?? "frozen", Object.keys(own), trained]);
     const forward = await session.compile(key("stem"), () => stemProgram(session, adapter, "forward"));
     const { part } = forward.made;
-    const isTrained = trained.some((input) => input in inputsOf(part));
+    const isTrained = trainsStem(part, trained);
     const backward = isTrained
       ? await session.compile(key("stem-backward"), () => stemProgram(session, adapter, "backward"))
       : null;
@@ -80,17 +83,17 @@ export class Embedding {
     Object.assign(feeds, this.#adapter?.inputs(null));
     const lent: HostTensor[] = [];
     for (const { table, ids, rows } of part.gathered) {
-      const numbers = ids.name === "input" ? input : ofPass[ids.name as string];
-      const gathered = await this.#readRows(table, numbers as HostTensor<"int64">);
+      const gathered = await this.#readRows(table, numbersOf(ids, input, ofPass));
       feeds[rows.name as string] = gathered;
       lent.push(gathered);
     }
     return { feeds, lent };
   }
 
-  /** Rows of a table of the base by number, lent by the pool. Equal numbers are read once. */
+  /** Rows of a table by number, lent by the pool: of one that is trained, or of the base. Equal numbers are read once. */
   async #readRows(table: string, { data, shape }: HostTensor<"int64">): Promise<HostTensor<"float32">> {
     const { pool, base } = this.#session;
+    const own = this.#adapter?.inputs(null)[table]?.data as Float32Array | undefined;
     const width = this.#session.model.tensors.get(table)?.shape[1] ?? 0;
     const rows = pool.acquire("float32", [...shape, width]);
     const firstAt = new Map<bigint, number>();
@@ -99,7 +102,8 @@ export class Embedding {
       if (first === undefined) {
         firstAt.set(id, at);
         const row = rows.data.subarray(at * width, (at + 1) * width);
-        await base.source.readInto(table, row, Number(id) * width);
+        if (own) row.set(own.subarray(Number(id) * width, (Number(id) + 1) * width));
+        else await base.source.readInto(table, row, Number(id) * width);
       } else rows.data.copyWithin(at * width, first * width, (first + 1) * width);
     }
     return rows;
@@ -125,12 +129,41 @@ export class Embedding {
   ): Promise<void> {
     if (!this.#backward) return;
     const { program, made } = this.#backward;
-    const { into, add } = bindGradients(buffer, this.#adapter?.trained(null) ?? [], made.gradients);
+    const { pool } = this.#session;
+    const trained = this.#adapter?.trained(null) ?? [];
+    const { into, add } = bindGradients(buffer, trained, made.gradients);
     const { feeds, lent } = await this.#feeds(made.part, input, context);
-    await program.run({ ...feeds, dx }, into);
-    this.#session.pool.release(...lent);
+    const rows = made.rowGradients.map((each) => {
+      const { shape } = program.spec.outputs[each.output] as Value;
+      return { ...each, gradient: pool.acquire("float32", evaluateShape(shape, context.bindings)) };
+    });
+    const ofRows = Object.fromEntries(rows.map(({ output, gradient }) => [output, gradient]));
+    await program.run({ ...feeds, dx }, { ...into, ...ofRows });
+    pool.release(...lent);
     await add();
+    const ofPass = context.tensors(made.part);
+    for (const { table, ids, gradient } of rows) {
+      const parameter = trained.find((each) => each.input === table) as Parameter;
+      await buffer.addRows(parameter, numbersOf(ids, input, ofPass).data, gradient.data);
+      pool.release(gradient);
+    }
   }
+}
+
+/** The numbers of rows that a look-up reads. */
+function numbersOf(
+  ids: Value,
+  input: ModelInput,
+  ofPass: Readonly<Record<string, HostTensor>>,
+): HostTensor<"int64"> {
+  return (ids.name === "input" ? input : ofPass[ids.name as string]) as HostTensor<"int64">;
+}
+
+/** Whether anything of the stem is among what is trained. */
+export function trainsStem(part: PartGraph, trained: readonly string[]): boolean {
+  return trained.some(
+    (input) => input in inputsOf(part) || part.gathered.some(({ table }) => table === input),
+  );
 }
 
 /** Tensors of the base and of what sits on it, by full name. */
@@ -144,9 +177,12 @@ export function stemProgram(
   adapter: AdapterView | null,
   direction: "forward" | "backward",
 ): { spec: ProgramSpec; made: StemProgram } {
+  const own = adapter?.inputs(null) ?? {};
+  const wanted = new Set((adapter?.trained(null) ?? []).map((parameter) => parameter.input));
   const built = session.model.buildStem({
     ...PLAIN_PART,
-    isGathered: (table) => session.isLargeTable(table) && !(table in (adapter?.inputs(null) ?? {})),
+    // Of what is trained, the gradient is one of rows as well: never that of a whole table.
+    isGathered: (table) => wanted.has(table) || (session.isLargeTable(table) && !(table in own)),
     projector: adapter?.projector(null) ?? FROZEN,
     lookUp: adapter ? (graph) => adapter.lookUp(graph) : FROZEN_ROWS,
   });
@@ -155,24 +191,33 @@ export function stemProgram(
   if (direction === "forward") {
     return {
       spec: { name: "stem", inputs: neededInputs({ x }, given), outputs: { x } },
-      made: { part, gradients: [] },
+      made: { part, gradients: [], rowGradients: [] },
     };
   }
-  const wanted = new Set((adapter?.trained(null) ?? []).map((parameter) => parameter.input));
   const trained = Object.entries(inputsOf(part)).filter(([name]) => wanted.has(name));
   const dx = part.graph.input("dx", "float32", x.shape);
+  const gathered = part.gathered.filter(({ table }) => wanted.has(table));
   const found = gradients(
     [{ value: x, gradient: dx }],
-    trained.map(([, value]) => value),
+    [...trained.map(([, value]) => value), ...gathered.map(({ rows }) => rows)],
   );
   const written = trained.map(([name], i) => ({
     output: `gradient:${name}`,
     input: name,
     value: found[i] as Value,
   }));
-  const outputs = Object.fromEntries(written.map(({ output, value }) => [output, value]));
+  const ofRows = gathered.map((each, i) => ({
+    ...each,
+    output: `gradient:${each.rows.name as string}`,
+    value: found[written.length + i] as Value,
+  }));
+  const outputs = Object.fromEntries([...written, ...ofRows].map(({ output, value }) => [output, value]));
   return {
     spec: { name: "stem-backward", inputs: neededInputs(outputs, { ...given, dx }), outputs },
-    made: { part, gradients: written.map(({ output, input }) => ({ output, input })) },
+    made: {
+      part,
+      gradients: written.map(({ output, input }) => ({ output, input })),
+      rowGradients: ofRows,
+    },
   };
 }

@@ -83,7 +83,7 @@ test("what is written twice is summed; what is not written is absent, not zero, 
     buffer.groups.map(({ present }) => present),
     [[false], [false, true], [true]],
   );
-  assert.deepEqual(buffer.groups[1]!.values.subarray(4), Float32Array.of(1.5, 1.5, 1.5));
+  assert.deepEqual(await buffer.groups[1]!.values.read(4), Float32Array.of(1.5, 1.5, 1.5));
 
   const bytes = pool.allocatedBytes;
   for (let step = 0; step < 3; step++) {

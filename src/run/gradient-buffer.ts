@@ -4,16 +4,34 @@
  * The first program that has a gradient for a parameter writes it straight into the vector; later ones (another
  * micro-batch, a tied matrix) write aside and are added, so no step clears a vector. A parameter that no program wrote
  * has no gradient in the step, which is not a gradient of zero: the optimizer leaves it and its state alone.
+ *
+ * A large table lies in slices of its rows, each in memory of its own, which are written one at a time; only those rows
+ * of it that were looked up are added to.
  */
 import { Graph } from "../graph/graph.ts";
 import { add } from "../graph/ops/elementwise.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { type Parameter, type ParameterGroup, groupName, lengthOf } from "../peft/parameters.ts";
+import { assertInternal } from "../errors.ts";
 import type { BufferPool } from "../runtime/buffer-pool.ts";
 import { FlatChunks } from "../runtime/flat-chunks.ts";
 import type { Engine, Program } from "../runtime/engine.ts";
-import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
-import { type Hold, type Use, type VectorMemory } from "../runtime/vector-memory.ts";
+import type { HostTensor } from "../runtime/host-tensor.ts";
+import { PartedVector } from "../runtime/parted-vector.ts";
+import { type Hold, type Use, type VectorMemory, whileHeld } from "../runtime/vector-memory.ts";
+import {
+  type GradientSlice,
+  type Slicing,
+  type Slot,
+  UNSLICED,
+  cutSlot,
+  endsOf,
+  findStretches,
+  isWhole,
+  useOf,
+  viewOf,
+} from "./gradient-slices.ts";
+import { RowSums } from "./row-sums.ts";
 
 type Tensor = HostTensor<"float32">;
 
@@ -21,23 +39,15 @@ type Tensor = HostTensor<"float32">;
 export interface GradientGroup {
   readonly group: ParameterGroup;
   /** Laid out like the group's values, in the same memory; undefined where there is no gradient. */
-  readonly values: Float32Array;
+  readonly values: PartedVector;
   /** Whether each parameter of the group has a gradient. Known once the step is finished. */
   readonly present: readonly boolean[];
-}
-
-/** Where the gradient of one parameter lies. */
-interface Slot {
-  readonly view: Tensor;
-  /** The same memory as [N]. */
-  readonly flat: Tensor;
-  isWritten: boolean;
 }
 
 /** Gradients that follow one another in the adapter's order and in memory. */
 interface Run {
   readonly slots: readonly Slot[];
-  readonly data: Float32Array;
+  readonly views: readonly Float32Array[];
 }
 
 type Trained = Pick<Adapter, "groups" | "parameters" | "memory">;
@@ -51,40 +61,49 @@ export class GradientBuffer {
   readonly memory: VectorMemory;
   readonly #pool: BufferPool;
   readonly #sum: Program;
+  readonly #rowSums: RowSums;
   readonly #chunks = new FlatChunks();
 
-  private constructor({ groups, parameters, memory }: Trained, pool: BufferPool, sum: Program) {
+  private constructor(
+    engine: Engine,
+    { groups, parameters, memory }: Trained,
+    pool: BufferPool,
+    sum: Program,
+    slicing: Slicing,
+  ) {
+    this.#rowSums = new RowSums(engine, pool);
     this.#pool = pool;
     this.#sum = sum;
     this.memory = memory;
     const slots = new Map<Parameter, Slot>();
-    const stretches = findStretches(parameters);
-    const runs = new Map<readonly Parameter[], Run>();
+    const valuesOf = new Map<number | null, PartedVector>();
     this.groups = groups.map((group) => {
-      const length = lengthOf(group);
-      const spec = { name: `gradients of ${groupName(group.layer)}`, sizeBytes: 4 * length };
-      const values = memory.make(spec, (buffer) => {
-        for (const parameter of group.parameters) {
-          const own = new Float32Array(buffer, 4 * parameter.offset, parameter.length);
-          const flat = hostTensor("float32", [parameter.length], own);
-          slots.set(parameter, { view: hostTensor("float32", parameter.shape, own), flat, isWritten: false });
-        }
-        for (const stretch of stretches.filter(([first]) => first?.layer === group.layer)) {
-          const start = stretch[0]?.offset ?? 0;
-          const data = new Float32Array(buffer, 4 * start, lengthOf({ parameters: stretch }) - start);
-          runs.set(stretch, { slots: stretch.map((each) => slots.get(each) as Slot), data });
-        }
-        return new Float32Array(buffer, 0, length);
-      });
+      const values = new PartedVector(
+        memory,
+        `gradients of ${groupName(group.layer)}`,
+        lengthOf(group),
+        endsOf(group, slicing),
+      );
+      for (const parameter of group.parameters) slots.set(parameter, cutSlot(parameter, values));
+      valuesOf.set(group.layer, values);
       return { group, values, present: group.parameters.map(() => false) };
     });
     // By the order of the adapter, in which `vectors` lists them.
     this.#slots = new Map(parameters.map((parameter) => [parameter, slots.get(parameter) as Slot]));
-    this.#runs = stretches.map((stretch) => runs.get(stretch) as Run);
+    this.#runs = findStretches(parameters).map((stretch) => {
+      const values = valuesOf.get(stretch[0]?.layer ?? null) as PartedVector;
+      const views = values.stretches(stretch[0]?.offset, lengthOf({ parameters: stretch })).map(viewOf);
+      return { slots: stretch.map((each) => slots.get(each) as Slot), views };
+    });
   }
 
   /** Makes a buffer for what an adapter trains. */
-  static async create(engine: Engine, adapter: Trained, pool: BufferPool): Promise<GradientBuffer> {
+  static async create(
+    engine: Engine,
+    adapter: Trained,
+    pool: BufferPool,
+    slicing: Slicing = UNSLICED,
+  ): Promise<GradientBuffer> {
     const graph = new Graph();
     const [a, b] = [graph.input("a", "float32", ["N"]), graph.input("b", "float32", ["N"])];
     const program = await engine.compile({
@@ -92,16 +111,16 @@ export class GradientBuffer {
       inputs: { a, b },
       outputs: { sum: add(a, b) },
     });
-    return new GradientBuffer(adapter, pool, program);
+    return new GradientBuffer(engine, adapter, pool, program, slicing);
   }
 
   /** Forgets what was collected: the next step begins. */
   begin(): void {
-    for (const slot of this.#slots.values()) slot.isWritten = false;
-    this.memory.discard(this.groups.map(({ values }) => values));
+    for (const slot of this.#slots.values()) for (const slice of slot) slice.isWritten = false;
+    this.memory.discard(this.groups.flatMap(({ values }) => values.parts));
   }
 
-  /** Holds the memory of parameters' gradients, to write them. */
+  /** Holds the memory of parameters' gradients, to write them; slices are held by whoever writes one. */
   hold(parameters: readonly Parameter[]): Promise<Hold> {
     return this.memory.hold(...this.#toWrite(parameters));
   }
@@ -112,9 +131,11 @@ export class GradientBuffer {
   }
 
   #toWrite(parameters: readonly Parameter[]): [Float32Array[], Use] {
-    const groups = this.groups.filter(({ group }) => parameters.some(({ layer }) => layer === group.layer));
-    const isNew = groups.every(({ group }) => group.parameters.every((each) => !this.#slot(each).isWritten));
-    return [groups.map(({ values }) => values), isNew ? "overwrite" : "change"];
+    const views = parameters.map((each) => this.#slot(each)).filter((slot) => slot.length === 1);
+    const buffers = new Set(views.flatMap((slot) => slot.map(({ view }) => view.data.buffer)));
+    const slices = [...this.#slots.values()].flat().filter(({ view }) => buffers.has(view.data.buffer));
+    const isNew = slices.every(({ isWritten }) => !isWritten);
+    return [slices.map(({ view }) => view.data), isNew ? "overwrite" : "change"];
   }
 
   #slot(parameter: Parameter): Slot {
@@ -125,20 +146,64 @@ export class GradientBuffer {
 
   /** Where a program is to write the gradient of a parameter, which is held. Give it back through `add`. */
   target(parameter: Parameter): Tensor {
-    const { view, isWritten } = this.#slot(parameter);
-    return isWritten ? this.#pool.acquire("float32", view.shape) : view;
+    const slot = this.#slot(parameter);
+    assertInternal(slot.length === 1, `the gradient of ${parameter.name} is written as a whole`);
+    return this.#targetOf(slot[0] as GradientSlice);
   }
 
   /** Adds what a program wrote into `tensor`. */
-  async add(parameter: Parameter, tensor: Tensor): Promise<void> {
+  add(parameter: Parameter, tensor: Tensor): Promise<void> {
+    return this.#add(this.#slot(parameter)[0] as GradientSlice, tensor);
+  }
+
+  /** Has the gradient of a parameter written, one slice of its rows after another. */
+  async writeSlices(
+    parameter: Parameter,
+    write: (target: Tensor, fromRow: number) => Promise<void>,
+  ): Promise<void> {
     const slot = this.#slot(parameter);
-    if (tensor === slot.view) {
-      slot.isWritten = true;
+    for (const [i, slice] of slot.entries()) {
+      const next = slot[i + 1];
+      await whileHeld(this.memory, [slice.view.data], useOf(slice), async () => {
+        if (next) this.memory.prefetch([next.view.data], useOf(next));
+        const target = this.#targetOf(slice);
+        await write(target, slice.from);
+        await this.#add(slice, target);
+      });
+    }
+  }
+
+  /** Adds x [M, D] to rows of the gradient of a table; those of no number get 0. */
+  async addRows(parameter: Parameter, rowNumbers: BigInt64Array, x: Float32Array): Promise<void> {
+    const width = parameter.shape[1] as number;
+    for (const slice of this.#slot(parameter)) {
+      const end = slice.from + (slice.view.shape[0] as number);
+      const places = [...rowNumbers.keys()].filter((i) => {
+        const row = Number(rowNumbers[i]);
+        return row >= slice.from && row < end;
+      });
+      if (places.length === 0 && slice.isWritten) continue;
+      await whileHeld(this.memory, [slice.view.data], useOf(slice), async () => {
+        if (!slice.isWritten) slice.view.data.fill(0);
+        slice.isWritten = true;
+        const rows = places.map((i) => Number(rowNumbers[i]) - slice.from);
+        if (places.length > 0) await this.#rowSums.add(slice.view, rows, x, places, width);
+      });
+    }
+  }
+
+  #targetOf({ view, isWritten }: GradientSlice): Tensor {
+    return isWritten ? this.#pool.acquire("float32", view.shape) : view;
+  }
+
+  async #add(slice: GradientSlice, tensor: Tensor): Promise<void> {
+    if (tensor === slice.view) {
+      slice.isWritten = true;
       return;
     }
     // Piece by piece: the sum of a large matrix needs no memory of its size.
     const others = this.#chunks.of(tensor.data);
-    for (const [i, a] of this.#chunks.of(slot.flat.data).entries()) {
+    for (const [i, a] of this.#chunks.of(slice.flat.data).entries()) {
       const sum = this.#chunks.scratch("sum", a.data.length);
       await this.#sum.run({ a, b: others[i] as Tensor }, { sum });
       a.data.set(sum.data);
@@ -149,9 +214,9 @@ export class GradientBuffer {
   /** Ends the step; returns the parameters that have no gradient in it. */
   finish(): readonly Parameter[] {
     for (const { group, present } of this.groups) {
-      group.parameters.forEach((parameter, i) => (present[i] = this.#slot(parameter).isWritten));
+      group.parameters.forEach((parameter, i) => (present[i] = isWhole(this.#slot(parameter))));
     }
-    return [...this.#slots].flatMap(([parameter, { isWritten }]) => (isWritten ? [] : [parameter]));
+    return [...this.#slots].flatMap(([parameter, slot]) => (isWhole(slot) ? [] : [parameter]));
   }
 
   /**
@@ -159,23 +224,26 @@ export class GradientBuffer {
    * the next is asked for.
    */
   async *vectors(): AsyncGenerator<Float32Array, void, void> {
-    const runs = this.#runs.filter(({ slots }) => slots.some(({ isWritten }) => isWritten));
-    for (const [i, { slots, data }] of runs.entries()) {
-      const hold = await this.memory.hold([data], "read");
-      const next = runs[i + 1];
-      if (next) this.memory.prefetch([next.data], "read");
+    const pieces = this.#runs.flatMap(({ slots, views }): readonly Float32Array[] => {
+      if (slots.every(isWhole)) return views;
+      return slots.filter(isWhole).flatMap((slot) => slot.map(({ flat }) => flat.data));
+    });
+    for (const [i, piece] of pieces.entries()) {
+      const hold = await this.memory.hold([piece], "read");
+      const next = pieces[i + 1];
+      if (next) this.memory.prefetch([next], "read");
       try {
-        if (slots.every(({ isWritten }) => isWritten)) yield data;
-        else for (const { flat, isWritten } of slots) if (isWritten) yield flat.data;
+        yield piece;
       } finally {
         hold.release();
       }
     }
   }
 
-  /** Frees the program. */
+  /** Frees the programs. */
   async release(): Promise<void> {
     await this.#sum.release();
+    await this.#rowSums.release();
   }
 }
 
@@ -195,16 +263,4 @@ export function bindGradients(
       for (const { parameter, tensor } of targets) await buffer.add(parameter, tensor);
     },
   };
-}
-
-/** Cuts parameters where one does not lie behind the other. */
-function findStretches(parameters: readonly Parameter[]): Parameter[][] {
-  const stretches: Parameter[][] = [];
-  for (const parameter of parameters) {
-    const last = stretches.at(-1)?.at(-1);
-    if (last?.layer === parameter.layer && last.offset + last.length === parameter.offset) {
-      stretches.at(-1)?.push(parameter);
-    } else stretches.push([parameter]);
-  }
-  return stretches;
 }

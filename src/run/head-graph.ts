@@ -2,11 +2,12 @@
 import { gradients } from "../graph/autodiff.ts";
 import type { Value } from "../graph/graph.ts";
 import { crossEntropy } from "../graph/ops/cross-entropy.ts";
+import { mul } from "../graph/ops/elementwise.ts";
 import { linearCrossEntropy } from "../graph/ops/linear-cross-entropy.ts";
 import { type ProgramSpec, neededInputs } from "../graph/program.ts";
 import type { BuiltPart, Model } from "../models/model.ts";
 import { PLAIN_PART, type PartGraph, type PartOptions } from "../models/part-graph.ts";
-import { FROZEN } from "../models/site-graph.ts";
+import { FROZEN, type Projector } from "../models/site-graph.ts";
 import type { AdapterView } from "../peft/adapter-view.ts";
 import { boundOf, headConstantsOf } from "./arithmetic.ts";
 import type { GradientOutput, Makeable } from "./block-programs.ts";
@@ -20,6 +21,22 @@ export interface HeadProgram {
   readonly gradients: readonly GradientOutput[];
   /** The tensor behind each input that is one, by full name: a tied matrix is that of the embedding. */
   readonly tensorOf: ReadonlyMap<string, string>;
+  /** The input of the head's matrix whose gradient is made in slices of its rows; null: there is none. */
+  readonly slicedTable: string | null;
+}
+
+/** The trained matrix of the head whose gradient is made in slices of its rows, by the input's name; null: none. */
+export function slicedTableOf(
+  model: Model,
+  trained: readonly string[],
+  projector: Projector = FROZEN,
+): string | null {
+  const { part, y } = model.buildHead({ ...PLAIN_PART, projector });
+  const matrix = Object.entries(part.tensors).find(
+    ([, value]) => value === part.plainProducts.get(y)?.weight,
+  );
+  if (!matrix) return null;
+  return [matrix[0], model.storedName(matrix[0])].find((name) => trained.includes(name)) ?? null;
 }
 
 /** Compiles a program of the head, or returns the one there is. `training`: draw dropout. */
@@ -46,7 +63,7 @@ export function compileBoundHead(
     const bound = new Set(boundOf(part.readsOf(part.tensors)).map(({ tensor }) => tensor));
     const others = part.readsOf(part.tensors).filter(({ tensor }) => !bound.has(tensor));
     const tensorOf = new Map(others.map(({ tensor }) => [tensor, model.storedName(tensor)]));
-    const cut = cutProgram(built, kind, tensorOf, new Set());
+    const cut = cutProgram(built, kind, tensorOf, new Set(), null);
     return { ...cut, constants: () => headConstantsOf(session, part, cut.spec.inputs) };
   });
 }
@@ -74,7 +91,9 @@ export function headProgram(
     const tensorOf = new Map(
       names.map((name) => [name, ownNames.includes(name) ? name : model.storedName(name)]),
     );
-    return cutProgram(built, kind, tensorOf, new Set(trained));
+    const sliced =
+      kind === "lossAndGradients" ? slicedTableOf(model, trained, adapter?.projector(null)) : null;
+    return cutProgram(built, kind, tensorOf, new Set(trained), sliced);
   };
   return { key, make };
 }
@@ -84,6 +103,7 @@ function cutProgram(
   kind: HeadProgramKind,
   tensorOf: HeadProgram["tensorOf"],
   trained: ReadonlySet<string>,
+  slicedTable: string | null,
 ): { spec: ProgramSpec; made: HeadProgram } {
   const labels = part.graph.input("labels", "int64", ["N"]);
   const scale = part.graph.input("scale", "float32", ["N", 1]);
@@ -93,16 +113,20 @@ function cutProgram(
     written: readonly GradientOutput[] = [],
   ): { spec: ProgramSpec; made: HeadProgram } => ({
     spec: { name: `head-${kind}`, inputs: neededInputs(outputs, given), outputs },
-    made: { part, gradients: written, tensorOf },
+    made: { part, gradients: written, tensorOf, slicedTable },
   });
   if (kind === "normed") return finish({ normed: part.headInput as Value });
   if (kind === "logits") return finish({ logits });
   // A plain product joins with the loss, so that it is computed once less.
   const plain = part.plainProducts.get(logits);
-  const loss = plain ? linearCrossEntropy(plain.x, plain.weight, labels) : crossEntropy(logits, labels);
+  const joint = plain && linearCrossEntropy(plain.x, plain.weight, labels);
+  const loss = joint ? joint.loss : crossEntropy(logits, labels);
   if (kind === "loss") return finish({ loss });
   const values = { ...part.tensors, ...part.adapter };
-  const names = Object.keys(values).filter((name) => trained.has(tensorOf.get(name) as string));
+  const names = Object.keys(values).filter((name) => {
+    const tensor = tensorOf.get(name) as string;
+    return trained.has(tensor) && tensor !== slicedTable;
+  });
   const [dHidden, ...found] = gradients(
     [{ value: loss, gradient: scale }],
     [hidden, ...names.map((name) => values[name] as Value)],
@@ -116,6 +140,7 @@ function cutProgram(
     {
       loss,
       dHidden: dHidden as Value,
+      ...(joint && slicedTable !== null ? { p: joint.p, scaled: mul(scale, plain.x) } : {}),
       ...Object.fromEntries(written.map(({ output, value }) => [output, value])),
     },
     written.map(({ output, input }) => ({ output, input })),

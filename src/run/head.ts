@@ -6,11 +6,13 @@
 import type { AdapterView } from "../peft/adapter-view.ts";
 import { PLAIN_PART, type PartOptions } from "../models/part-graph.ts";
 import { FROZEN } from "../models/site-graph.ts";
+import type { Parameter } from "../peft/parameters.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import { headArithmeticOf } from "./arithmetic.ts";
 import type { FillDropout } from "./block-runner.ts";
 import { type GradientBuffer, bindGradients } from "./gradient-buffer.ts";
 import { type HeadProgram, type HeadProgramKind, compileBoundHead, compileHead } from "./head-graph.ts";
+import { acquireForTable, addTableGradient } from "./head-table.ts";
 import type { Compiled, Session } from "./session.ts";
 import { type LabelledRows, VocabularyHead } from "./vocabulary-head.ts";
 
@@ -195,8 +197,14 @@ export class Head {
       const loss = pool.acquire("float32", [count, 1]);
       const dHidden = pool.acquire("float32", [count, x.shape[2] as number]);
       const bound = bindGradients(buffer, this.#adapter?.trained(null) ?? [], made.gradients);
-      await program.run({ ...feeds, scale, ...weights }, { loss, dHidden, ...bound.into });
+      const { slicedTable } = made;
+      const ofTable = slicedTable === null ? null : acquireForTable(this.#session, count);
+      await program.run({ ...feeds, scale, ...weights }, { loss, dHidden, ...bound.into, ...ofTable });
       await bound.add();
+      if (ofTable) {
+        const table = this.#adapter?.trained(null).find(({ input }) => input === slicedTable) as Parameter;
+        await addTableGradient(this.#session, ofTable, chunk.labels, table, buffer);
+      }
       negate(loss.data, into, index * HEAD_CHUNK);
       scatterRows(dHidden, chunk.indexes, dx);
       pool.release(...lent, scale, loss, dHidden);

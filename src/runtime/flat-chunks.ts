@@ -47,7 +47,7 @@ export class FlatChunks {
 }
 
 /** States that two vectors are of one length. @throws RangeError when they are not. */
-export function checkLength(what: string, vector: Float32Array, expected: number): void {
+export function checkLength(what: string, vector: { readonly length: number }, expected: number): void {
   if (vector.length !== expected) {
     throw new RangeError(`Cannot use ${what}: ${vector.length} elements, expected ${expected}`);
   }

@@ -19,27 +19,37 @@ export interface PartStretch {
 export class PartedVector {
   readonly length: number;
   readonly memory: VectorMemory;
-  readonly #parts: readonly Float32Array[];
-  readonly #partElements: number;
+  /** With where each begins. */
+  readonly #parts: readonly { readonly part: Float32Array; readonly start: number; readonly end: number }[];
 
-  /** Makes a vector of zeros; `name`: for messages. */
-  constructor(memory: VectorMemory, name: string, length: number, partElements: number = PART_ELEMENTS) {
+  /** Makes a vector of zeros; `name`: for messages. `ends`: where each part ends; parts of one size unless given. */
+  constructor(
+    memory: VectorMemory,
+    name: string,
+    length: number,
+    ends: readonly number[] = evenEnds(length, PART_ELEMENTS),
+  ) {
     this.length = length;
     this.memory = memory;
-    this.#partElements = partElements;
-    this.#parts = Array.from({ length: Math.ceil(length / partElements) }, (_, i) => {
-      const size = Math.min(partElements, length - i * partElements);
-      const sizeBytes = size * Float32Array.BYTES_PER_ELEMENT;
-      return memory.make({ name, sizeBytes }, (buffer) => new Float32Array(buffer, 0, size));
+    this.#parts = ends.map((end, i) => {
+      const start = ends[i - 1] ?? 0;
+      const sizeBytes = (end - start) * Float32Array.BYTES_PER_ELEMENT;
+      const part = memory.make({ name, sizeBytes }, (buffer) => new Float32Array(buffer, 0, end - start));
+      return { part, start, end };
     });
+  }
+
+  /** The memory of all parts. */
+  get parts(): readonly Float32Array[] {
+    return this.#parts.map(({ part }) => part);
   }
 
   /** Cuts the elements from one up to another by the parts in which they lie. */
   stretches(from = 0, to = this.length): PartStretch[] {
-    const size = this.#partElements;
-    return this.#parts.flatMap((part, i): PartStretch[] => {
-      const [start, end] = [Math.max(from, i * size), Math.min(to, (i + 1) * size)];
-      return start < end ? [{ part, start: i * size, from: start, to: end }] : [];
+    return this.#parts.flatMap((each): PartStretch[] => {
+      const { part, start } = each;
+      const stretch = { part, start, from: Math.max(from, start), to: Math.min(to, each.end) };
+      return stretch.from < stretch.to ? [stretch] : [];
     });
   }
 
@@ -58,10 +68,10 @@ export class PartedVector {
     }
   }
 
-  /** Copies the vector out, to be looked at. */
-  async read(): Promise<Float32Array> {
-    const values = new Float32Array(this.length);
-    await this.visit(0, this.length, "read", (view, at) => values.set(view, at));
+  /** Copies elements out, all of them unless told from where to where. */
+  async read(from = 0, to = this.length): Promise<Float32Array<ArrayBuffer>> {
+    const values = new Float32Array(to - from);
+    await this.visit(from, to, "read", (view, at) => values.set(view, at - from));
     return values;
   }
 
@@ -69,4 +79,11 @@ export class PartedVector {
   async write(values: Float32Array): Promise<void> {
     await this.visit(0, this.length, "change", (view, at) => view.set(values.subarray(at, at + view.length)));
   }
+}
+
+/** Where parts of one size end, of which the last may be shorter. */
+export function evenEnds(length: number, partElements: number): number[] {
+  return Array.from({ length: Math.ceil(length / partElements) }, (_, i) =>
+    Math.min(length, (i + 1) * partElements),
+  );
 }

@@ -44,7 +44,8 @@ export async function estimateFisher(
       steps.gradients.begin();
       await steps.accumulate(batch, batch.weights, { step: 0, micro: index });
       steps.gradients.finish();
-      for (const [g, { group, values, present }] of steps.gradients.groups.entries()) {
+      for (const [g, { group, values: parts, present }] of steps.gradients.groups.entries()) {
+        const values = await parts.read();
         const sum = sums[g] as Float32Array;
         for (const [p, { offset, length }] of group.parameters.entries()) {
           if (!present[p]) continue;

@@ -2,7 +2,9 @@
  * @file The least memory that parameters can do with: what one piece of work needs at once.
  *
  *   backward pass of a block   its frozen tensors, its trained numbers, their gradients
- *   update of a group          its numbers, their gradients, a part of the optimizer's state
+ *   update of a group          its numbers, a part of their gradients and one of the optimizer's state
+ *
+ * Of the head's matrix a slice of the gradient is there at a time.
  */
 import { CapacityError, UsageError } from "../errors.ts";
 import { numElements } from "../graph/shape.ts";
@@ -12,6 +14,8 @@ import type { ModelTensor } from "../models/sites.ts";
 import { groupName } from "../peft/parameters.ts";
 import { PART_ELEMENTS } from "../runtime/parted-vector.ts";
 import type { ShardDtype } from "../runtime/vector-memory.ts";
+import { slicedTableOf } from "../run/head-graph.ts";
+import { SLICE_ROWS } from "../run/session.ts";
 import type { Residency } from "../run/weights.ts";
 
 /** What decides how much that is. */
@@ -65,14 +69,21 @@ export function requireResidentBudget(budgetBytes: number, request: BudgetReques
 /** The piece of work that needs most. */
 export function smallestBudget({ model, trained, waits, numSlots }: BudgetRequest): Need {
   const names = new Set(trained.map(({ name }) => name));
+  const sliced = slicedTableOf(model, [...names]);
+  const sliceBytes = SLICE_ROWS * model.width * Float32Array.BYTES_PER_ELEMENT;
   const needs = [...model.layers.keys(), null].flatMap((layer): Need[] => {
     const group = waits ? bytesOf(trained.filter((tensor) => tensor.layer === layer)) : 0;
     const all = layer === null ? [] : [...model.tensors.values()].filter((tensor) => tensor.layer === layer);
     const frozen = bytesOf(all.filter(({ name }) => !names.has(name)));
     const state = numSlots * Math.min(group, PART_ELEMENTS * Float32Array.BYTES_PER_ELEMENT);
+    const table = waits && layer === null ? bytesOf(trained.filter(({ name }) => name === sliced)) : 0;
+    const slice = Math.min(table, sliceBytes);
     return [
-      { what: groupName(layer), sizeBytes: frozen + 2 * group },
-      { what: `the update of ${groupName(layer)}`, sizeBytes: 2 * group + state },
+      { what: groupName(layer), sizeBytes: frozen + group + (group - table) + slice },
+      {
+        what: `the update of ${groupName(layer)}`,
+        sizeBytes: group + Math.max(group - table, slice) + state,
+      },
     ];
   });
   return needs.reduce((largest, need) => (need.sizeBytes > largest.sizeBytes ? need : largest));

@@ -12,6 +12,7 @@ import { PassContext } from "../run/context.ts";
 import { Embedding } from "../run/embedding.ts";
 import { GradientBuffer } from "../run/gradient-buffer.ts";
 import { Head } from "../run/head.ts";
+import { slicedTableOf } from "../run/head-graph.ts";
 import type { Session } from "../run/session.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import type { ShardDisk } from "../runtime/shard-memory.ts";
@@ -126,8 +127,16 @@ export class StepRunner {
         fillDropout(random, mask, probability);
       };
     const fill = seed === null ? null : draw(seed);
+    const sliced = slicedTableOf(
+      session.model,
+      adapter.trained(null).map(({ input }) => input),
+      adapter.projector(null),
+    );
     const stages = {
-      gradients: await GradientBuffer.create(session.engine, adapter, session.pool),
+      gradients: await GradientBuffer.create(session.engine, adapter, session.pool, {
+        numRows: session.sliceRows,
+        isSliced: ({ layer, input }) => layer === null && input === sliced,
+      }),
       runner: new BlockRunner(session, adapter, fill),
       embedding: await Embedding.create(session, adapter),
       head: new Head(session, adapter, { fillDropout: fill, betweenChunks: options.betweenBlocks }),

@@ -91,7 +91,7 @@ for (const { modelType } of FAMILIES) {
             pool.release(dx as HostTensor<"float32">);
             for (const { group, values, present } of buffer.groups) {
               for (const [i, { name, offset, length }] of group.parameters.entries())
-                if (present[i]) found.set(name, values.slice(offset, offset + length));
+                if (present[i]) found.set(name, await values.read(offset, offset + length));
             }
             return found;
           };

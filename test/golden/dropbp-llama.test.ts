@@ -125,7 +125,10 @@ for (const [name, { method, options }] of Object.entries(CASES)) {
             for (const { group, values, present } of steps.gradients.groups) {
               for (const [i, { name: parameter, offset, length }] of group.parameters.entries()) {
                 if (present[i])
-                  found.set(`${pattern}/grad.${keyOf(parameter)}`, values.slice(offset, offset + length));
+                  found.set(
+                    `${pattern}/grad.${keyOf(parameter)}`,
+                    await values.read(offset, offset + length),
+                  );
               }
             }
             assert.deepEqual([...found.keys()].sort(), keys.sort());

@@ -57,7 +57,12 @@ export const linearCrossEntropyOp: Op<
   },
 };
 
-/** Loss of each position: hidden [N, D], weight [V, D], labels int64 [N] give [N, 1]. */
-export function linearCrossEntropy(hidden: Value, weight: Value, labels: Value): Value {
-  return hidden.graph.apply(linearCrossEntropyOp, [hidden, weight, labels], {})[0];
+/** Loss of each position and p: hidden [N, D], weight [V, D], labels int64 [N] give [N, 1] and [N, V]. */
+export function linearCrossEntropy(
+  hidden: Value,
+  weight: Value,
+  labels: Value,
+): { readonly loss: Value; readonly p: Value } {
+  const [loss, p] = hidden.graph.apply(linearCrossEntropyOp, [hidden, weight, labels], {});
+  return { loss, p };
 }

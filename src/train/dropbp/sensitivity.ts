@@ -8,7 +8,6 @@
  * Paper: as `allocate-rates`; `norm` is the default of its code, `gradient` is what the paper names.
  */
 import type { GradientBuffer } from "../../run/gradient-buffer.ts";
-import { whileHeld } from "../../runtime/vector-memory.ts";
 
 /** A definition of the sensitivity. */
 export interface Sensitivity {
@@ -18,16 +17,11 @@ export interface Sensitivity {
 }
 
 /** Reads one vector a parameter, those without gradient as zeros. */
-async function ofParameters<T>(
-  { groups, memory }: GradientBuffer,
-  read: (vector: Float32Array) => T,
-): Promise<T[]> {
+async function ofParameters<T>({ groups }: GradientBuffer, read: (vector: Float32Array) => T): Promise<T[]> {
   const found: T[] = [];
   for (const { group, values, present } of groups) {
-    await whileHeld(memory, [values], "read", () => {
-      for (const [i, { offset, length }] of group.parameters.entries())
-        found.push(read(present[i] ? values.subarray(offset, offset + length) : new Float32Array(length)));
-    });
+    for (const [i, { offset, length }] of group.parameters.entries())
+      found.push(read(present[i] ? await values.read(offset, offset + length) : new Float32Array(length)));
   }
   return found;
 }

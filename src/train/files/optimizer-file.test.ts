@@ -6,7 +6,7 @@ import { openSafetensors } from "../../format/by-path.ts";
 import type { GroupState } from "../../optim/updater.ts";
 import { makeParameters } from "../../peft/parameters.ts";
 import { type HostTensor, hostTensor, zeros } from "../../runtime/host-tensor.ts";
-import { PartedVector } from "../../runtime/parted-vector.ts";
+import { PartedVector, evenEnds } from "../../runtime/parted-vector.ts";
 import { RESIDENT } from "../../runtime/vector-memory.ts";
 import { temporaryFolder } from "../../../test/tiny-model.ts";
 import { writeSafetensors } from "../../../test/write-safetensors.ts";
@@ -32,7 +32,7 @@ function stateOf(value: (i: number) => number, steps: readonly number[][]): Grou
 
 /** In parts of two elements, into which no parameter's stretch fits whole. */
 function vectorOf(values: Float32Array): PartedVector {
-  const vector = new PartedVector(RESIDENT, "slot", values.length, 2);
+  const vector = new PartedVector(RESIDENT, "slot", values.length, evenEnds(values.length, 2));
   for (const { part, start } of vector.stretches()) part.set(values.subarray(start, start + part.length));
   return vector;
 }

@@ -1,10 +1,10 @@
 /**
  * @file Passes over a model as `train/step-runner`, `run/block-runner`, `run/embedding` and `run/head` make them, with sizes
- * in the place of numbers: what they lend, and what their programs need.
+ * in the place of numbers: what they lend, and what their programs need. One file, so that it can be read beside them.
  */
 import type { ProgramSpec } from "../../graph/program.ts";
 import type { TensorType, Value } from "../../graph/graph.ts";
-import type { Bindings } from "../../graph/shape.ts";
+import { type Bindings, evaluateShape, numElements } from "../../graph/shape.ts";
 import type { PartGraph } from "../../models/part-graph.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
 import type { Parameter } from "../../peft/parameters.ts";
@@ -17,9 +17,10 @@ import {
   structuresOf,
   traceBackward,
 } from "../../run/block-programs.ts";
-import { stemProgram } from "../../run/embedding.ts";
+import { stemProgram, trainsStem } from "../../run/embedding.ts";
 import { HEAD_CHUNK, VOCABULARY_CHUNK, readsSlices } from "../../run/head.ts";
 import { headProgram } from "../../run/head-graph.ts";
+import { tableGradientProgram } from "../../run/head-table.ts";
 import { SLICE_ROWS } from "../../run/session.ts";
 import { type VocabularyProgramKind, vocabularyProgram } from "../../run/vocabulary-head.ts";
 import type { PlannedModel } from "./planned-model.ts";
@@ -164,9 +165,21 @@ export class PlannedPass {
     const { made } = programs.build(stem);
     const rows = made.part.gathered.map((gathered) => this.#lend(gathered.rows, pass.bindings));
     this.#collect(null, made.gradients, () => {
+      const ofRows = made.rowGradients.map((each) => this.#lend(each.rows, pass.bindings));
       programs.run(stem, pass.bindings);
       pool.release(...rows);
+      for (const { rows: like } of made.rowGradients) this.#addRows(like, pass.bindings);
+      pool.release(...ofRows);
     });
+  }
+
+  /** Rows before, their sum and what is added, with their numbers. */
+  #addRows({ shape }: Value, bindings: Bindings): void {
+    const numRows = numElements(evaluateShape(shape.slice(0, -1), bindings));
+    const numbers: TensorType = { dtype: "int64", shape: [numRows] };
+    const rows = floats([numRows, shape.at(-1) as number]);
+    const lent = [rows, rows, rows, numbers].map((type) => this.#lend(type, {}));
+    this.#place.pool.release(...lent);
   }
 
   #forward(
@@ -260,10 +273,33 @@ export class PlannedPass {
         [N, model.width],
       ])
         lent.push(this.#lend(floats(shape), {}));
+      if (made.slicedTable !== null)
+        lent.push(
+          ...[
+            [N, model.numOutputs],
+            [N, model.width],
+          ].map((shape) => this.#lend(floats(shape), {})),
+        );
       this.#collect(null, made.gradients, () => void programs.run(program, { N }));
+      if (made.slicedTable !== null) this.#headTable(made.slicedTable, N);
       pool.release(...lent);
     }
     return dx;
+  }
+
+  /** The gradient of the head's matrix, some rows at a time. */
+  #headTable(table: string, N: number): void {
+    const { facts, programs, pool } = this.#place;
+    const parameter = this.#adapter?.trained(null).find(({ input }) => input === table) as Parameter;
+    const [numRows = 0, width = 0] = parameter.shape;
+    for (let from = 0; from < numRows; from += SLICE_ROWS) {
+      const S = Math.min(SLICE_ROWS, numRows - from);
+      const again = this.#written.has(parameter) ? [this.#lend(floats([S, width]), {})] : [];
+      const dLogits = this.#lend(floats([N, S]), {});
+      programs.run(tableGradientProgram(facts.model.width), { N, S });
+      pool.release(dLogits, ...again);
+    }
+    this.#written.add(parameter);
   }
 
   /** One walk over the vocabulary for all positions, in chunks; returns what is given back after it. */
@@ -325,8 +361,8 @@ export class PlannedPass {
 
   #trainsStem(): boolean {
     const { part } = this.#place.programs.build(this.#stem("forward")).made;
-    const inputs = { ...part.tensors, ...part.adapter };
-    return (this.#adapter?.trained(null) ?? []).some(({ input }) => input in inputs);
+    const trained = (this.#adapter?.trained(null) ?? []).map(({ input }) => input);
+    return trainsStem(part, trained);
   }
 }
 

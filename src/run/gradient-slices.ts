@@ -1,0 +1,84 @@
+/** @file Where the gradients of parameters lie: each in one piece, or, of a large table, in slices of its rows. */
+import { type Parameter, type ParameterGroup, lengthOf } from "../peft/parameters.ts";
+import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
+import type { PartedVector, PartStretch } from "../runtime/parted-vector.ts";
+import type { Use } from "../runtime/vector-memory.ts";
+
+/** Some rows of the gradient of one parameter, or all of it. */
+export interface GradientSlice {
+  /** The number of its first row. */
+  readonly from: number;
+  readonly view: HostTensor<"float32">;
+  /** The same memory as [N]. */
+  readonly flat: HostTensor<"float32">;
+  isWritten: boolean;
+}
+
+/** Where the gradient of one parameter lies: in one piece, or in slices of its rows. */
+export type Slot = readonly GradientSlice[];
+
+/** Which parameters lie in slices, and of how many rows. */
+export interface Slicing {
+  readonly numRows: number;
+  isSliced(parameter: Pick<Parameter, "layer" | "input">): boolean;
+}
+
+/** Every gradient lies in one piece. */
+export const UNSLICED: Slicing = { numRows: 1, isSliced: () => false };
+
+/** Whether all of a gradient has been written. */
+export function isWhole(slot: Slot): boolean {
+  return slot.every(({ isWritten }) => isWritten);
+}
+
+/** What is done with a slice that is written or added to. */
+export function useOf({ isWritten }: GradientSlice): Use {
+  return isWritten ? "change" : "overwrite";
+}
+
+/** Where the parts of a group's gradients end: slices of tables, and whatever lies between tables together. */
+export function endsOf({ parameters }: ParameterGroup, slicing: Slicing): number[] {
+  const ends = new Set<number>();
+  for (const parameter of parameters) {
+    const { offset, length } = parameter;
+    if (!slicing.isSliced(parameter)) continue;
+    if (offset > 0) ends.add(offset);
+    const step = slicing.numRows * (parameter.shape[1] as number);
+    for (let end = step; end < length; end += step) ends.add(offset + end);
+    ends.add(offset + length);
+  }
+  return [...ends.add(lengthOf({ parameters }))].sort((a, b) => a - b);
+}
+
+/** The slices of a parameter's gradient, by the parts in which it lies. */
+export function cutSlot({ shape, offset, length }: Parameter, values: PartedVector): Slot {
+  const [numRows = 1, ...rest] = shape;
+  const rowLength = length / numRows;
+  return values.stretches(offset, offset + length).map((stretch) => {
+    const data = viewOf(stretch);
+    const rows = data.length / rowLength;
+    return {
+      from: (stretch.from - offset) / rowLength,
+      view: hostTensor("float32", shape.length === 0 ? [] : [rows, ...rest], data),
+      flat: hostTensor("float32", [data.length], data),
+      isWritten: false,
+    };
+  });
+}
+
+/** The numbers of a stretch. */
+export function viewOf({ part, start, from, to }: PartStretch): Float32Array {
+  return new Float32Array(part.buffer, part.byteOffset + 4 * (from - start), to - from);
+}
+
+/** Cuts parameters where one does not lie behind the other. */
+export function findStretches(parameters: readonly Parameter[]): Parameter[][] {
+  const stretches: Parameter[][] = [];
+  for (const parameter of parameters) {
+    const last = stretches.at(-1)?.at(-1);
+    if (last?.layer === parameter.layer && last.offset + last.length === parameter.offset) {
+      stretches.at(-1)?.push(parameter);
+    } else stretches.push([parameter]);
+  }
+  return stretches;
+}

@@ -1,0 +1,68 @@
+/**
+ * @file The gradient of a trained matrix of the head, W [V, D], some rows at a time:
+ *
+ *   dW = (p - 1 at the labels)ᵀ (s ∘ h)     p [N, V] probabilities  h [N, D] what W multiplies  s [N, 1] scale of each position
+ */
+import { Graph } from "../graph/graph.ts";
+import { matmul } from "../graph/ops/matmul.ts";
+import type { ProgramSpec } from "../graph/program.ts";
+import type { Parameter } from "../peft/parameters.ts";
+import type { HostTensor } from "../runtime/host-tensor.ts";
+import type { Makeable } from "./block-programs.ts";
+import type { GradientBuffer } from "./gradient-buffer.ts";
+import type { Session } from "./session.ts";
+
+/** What it is made of: p, and s ∘ h. */
+export interface TableGradient extends Record<string, HostTensor> {
+  readonly p: HostTensor<"float32">;
+  readonly scaled: HostTensor<"float32">;
+}
+
+/** Lends memory for some positions. */
+export function acquireForTable({ pool, model }: Session, numPositions: number): TableGradient {
+  return {
+    p: pool.acquire("float32", [numPositions, model.numOutputs]),
+    scaled: pool.acquire("float32", [numPositions, model.width]),
+  };
+}
+
+/** Collects the gradient for positions with labels; gives back what it is made of. */
+export async function addTableGradient(
+  session: Session,
+  { p, scaled }: TableGradient,
+  labels: Int32Array,
+  table: Parameter,
+  buffer: GradientBuffer,
+): Promise<void> {
+  const { pool, model } = session;
+  const { key, make } = tableGradientProgram(model.width);
+  const { program } = await session.compile(key, make);
+  const { numOutputs } = model;
+  for (const [i, label] of labels.entries()) p.data[i * numOutputs + label]! -= 1;
+  await buffer.writeSlices(table, async (gradient, from) => {
+    const count = gradient.shape[0] as number;
+    const dLogits = pool.acquire("float32", [labels.length, count]);
+    for (let i = 0; i < labels.length; i++) {
+      const start = i * numOutputs + from;
+      dLogits.data.set(p.data.subarray(start, start + count), i * count);
+    }
+    await program.run({ dLogits, scaled }, { gradient });
+    pool.release(dLogits);
+  });
+  pool.release(p, scaled);
+}
+
+/** The program for one slice, not compiled. */
+export function tableGradientProgram(width: number): Makeable<null> {
+  const make = (): { spec: ProgramSpec; made: null } => {
+    const graph = new Graph();
+    const dLogits = graph.input("dLogits", "float32", ["N", "S"]);
+    const scaled = graph.input("scaled", "float32", ["N", width]);
+    const inputs = { dLogits, scaled };
+    return {
+      spec: { name: "head-table", inputs, outputs: { gradient: matmul(dLogits, scaled, { transA: true }) } },
+      made: null,
+    };
+  };
+  return { key: `head-table ${width}`, make };
+}

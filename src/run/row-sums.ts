@@ -1,0 +1,74 @@
+/** @file Adds rows up at their places in a table in memory: those that change alone go through a program. */
+import { Graph } from "../graph/graph.ts";
+import { addRows } from "../graph/ops/gather-scatter.ts";
+import type { BufferPool } from "../runtime/buffer-pool.ts";
+import type { Engine, Program } from "../runtime/engine.ts";
+import type { HostTensor } from "../runtime/host-tensor.ts";
+
+export class RowSums {
+  readonly #engine: Engine;
+  readonly #pool: BufferPool;
+  /** By the width of the table; compiled when first needed. */
+  readonly #programs = new Map<number, Promise<Program>>();
+
+  constructor(engine: Engine, pool: BufferPool) {
+    this.#engine = engine;
+    this.#pool = pool;
+  }
+
+  /** Adds rows `places` of x to as many rows of a table, of which one may come several times. */
+  async add(
+    table: HostTensor<"float32">,
+    rows: readonly number[],
+    x: Float32Array,
+    places: readonly number[],
+    width: number,
+  ): Promise<void> {
+    // Those that are changed and as many behind them as there are repetitions: sizes are those of the pass.
+    const changed = [...new Set(rows)];
+    const placeOf = new Map(changed.map((row, i) => [row, i]));
+    const before = this.#pool.acquire("float32", [rows.length, width]);
+    const sum = this.#pool.acquire("float32", [rows.length, width]);
+    const added = this.#pool.acquire("float32", [rows.length, width]);
+    const numbers = this.#pool.acquire("int64", [rows.length]);
+    copyRows(table.data, changed, before.data, changed.keys(), width);
+    copyRows(x, places, added.data, places.keys(), width);
+    for (const [i, row] of rows.entries()) numbers.data[i] = BigInt(placeOf.get(row) as number);
+    const program = await this.#program(width);
+    await program.run({ table: before, x: added, rows: numbers }, { sum });
+    copyRows(sum.data, changed.keys(), table.data, changed, width);
+    this.#pool.release(before, sum, added, numbers);
+  }
+
+  #program(width: number): Promise<Program> {
+    let program = this.#programs.get(width);
+    if (!program) {
+      const graph = new Graph();
+      const table = graph.input("table", "float32", ["M", width]);
+      const x = graph.input("x", "float32", ["M", width]);
+      const rows = graph.input("rows", "int64", ["M"]);
+      const inputs = { table, x, rows };
+      program = this.#engine.compile({ name: "add-rows", inputs, outputs: { sum: addRows(table, x, rows) } });
+      this.#programs.set(width, program);
+    }
+    return program;
+  }
+
+  /** Frees the programs. */
+  async release(): Promise<void> {
+    for (const program of this.#programs.values()) await (await program.catch(() => null))?.release();
+  }
+}
+
+/** Copies rows from their places to others. */
+function copyRows(
+  from: Float32Array,
+  fromRows: Iterable<number>,
+  to: Float32Array,
+  toRows: Iterable<number>,
+  width: number,
+): void {
+  const places = [...toRows];
+  for (const [i, row] of [...fromRows].entries())
+    to.set(from.subarray(row * width, (row + 1) * width), (places[i] as number) * width);
+}
