@@ -5,6 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
+import { makeSampleWriter } from "../engine/sample-writer.ts";
 import { openTextParts } from "../engine/text-model.ts";
 import { UsageError } from "../errors.ts";
 import { openSharedJobs } from "../jobs/database/open-jobs.ts";
@@ -99,6 +100,7 @@ export const command = defineCommand({
             nameOf: resultName,
             now: nowSeconds,
             env: io.env,
+            makeSampleWriter,
           });
           io.emit({ event: "left", id, status: lease.row.job.status });
           io.stdout(`${id} is ${lease.row.job.status}`);

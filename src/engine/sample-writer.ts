@@ -7,7 +7,7 @@ import { stopIdsOf } from "./stop-ids.ts";
 
 /** Makes what writes after the prompts of a run. @throws UsageError "usage/shape", "usage/model", "usage/chat-template" */
 export const makeSampleWriter: MakeSampleWriter = async (parts) => {
-  const { session, adapter, checkpoint, tools, prompts, maxNewTokens, signal } = parts;
+  const { session, adapter, checkpoint, tools, prompts, maxNewTokens, signal, betweenTokens } = parts;
   const { tokenizer, template } = tools;
   const encode = (prompt: SamplePrompt): number[] =>
     prompt.kind === "text"
@@ -24,15 +24,16 @@ export const makeSampleWriter: MakeSampleWriter = async (parts) => {
     for (const { prompt, ids: promptIds } of encoded) {
       // Keys and values of the steps before are of other numbers.
       await generator.switchTo(adapter);
-      const written = await generator.complete({
-        promptIds,
-        maxNewTokens,
-        stopIds,
-        ...(signal ? { signal } : {}),
-      });
+      const request = { promptIds, maxNewTokens, stopIds, ...(signal ? { signal } : {}) };
+      const tokens = generator.generate(request);
+      const ids: number[] = [];
+      let next = await tokens.next();
+      for (; !next.done; next = await tokens.next()) {
+        if (!next.value.isStop) ids.push(next.value.id);
+        await betweenTokens?.();
+      }
       // Half a text is none; the run stops before its next step.
-      if (written.finishReason === "aborted") return [];
-      const ids = written.finishReason === "stop" ? written.ids.slice(0, -1) : written.ids;
+      if (next.value.finishReason === "aborted") return [];
       samples.push({ prompt, text: tokenizer.decode(ids, { skipSpecialTokens: true }), tokens: ids.length });
     }
     return samples;

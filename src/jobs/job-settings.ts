@@ -50,7 +50,6 @@ const SERVERS: ReadonlySet<string> = new Set([
   "compute",
   "weights",
   "chatTemplate",
-  "samples",
   "base",
   "memory",
   "residentMemory",
@@ -58,9 +57,21 @@ const SERVERS: ReadonlySet<string> = new Set([
   ...Object.keys(TRAIN_OPTIONS.shape).filter((key) => key.startsWith("power")),
 ]);
 
-/** Those of a job's own settings that it may not make. */
-export function foreignSettings(given: object): string[] {
-  return Object.keys(given).filter((key) => SERVERS.has(key));
+/** What is wrong with one of a job's own settings. */
+export interface SettingProblem {
+  readonly key: string;
+  readonly found: string;
+  readonly hint: string;
+}
+
+/** Those of a job's own settings that it may not make, or not so. */
+export function foreignSettings(given: object): SettingProblem[] {
+  return Object.entries(given).flatMap(([key, value]): SettingProblem[] => {
+    if (SERVERS.has(key)) return [{ key, found: "the server sets it", hint: "Leave it out." }];
+    // A path would be one of the server's disk.
+    if (key !== "samples" || Array.isArray(value)) return [];
+    return [{ key, found: "expected a list of prompts", hint: "Give the prompts themselves." }];
+  });
 }
 
 /** Steps between two checkpoints, unless a job says another number. */
@@ -70,11 +81,10 @@ const SAVE_EVERY = 20;
 export function jobSettings(job: Job, places: JobPlaces): TrainOptions {
   const { width, initAdapter, evalData, ...own } = places;
   const given = ownSettings(job);
-  const foreign = foreignSettings(given);
-  if (foreign.length > 0) {
-    throw new UsageError("usage/flag", `Cannot use graft.${foreign[0]} in a job: the server sets it`, {
-      hint: "Leave it out.",
-    });
+  const [foreign] = foreignSettings(given);
+  if (foreign) {
+    const { key, found, hint } = foreign;
+    throw new UsageError("usage/flag", `Cannot use graft.${key} in a job: ${found}`, { hint });
   }
   const { n_epochs: epochs, batch_size: batchSize } = job.hyperparameters;
   const input = {

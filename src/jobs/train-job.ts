@@ -8,6 +8,7 @@ import type { Environment } from "../environment.ts";
 import { GraftError, assertInternal } from "../errors.ts";
 import type { TrainEvent } from "../train/events.ts";
 import type { TrainOptions } from "../train/options.ts";
+import type { MakeSampleWriter } from "../train/samples.ts";
 import { type SharedModel, type TrainHooks, train } from "../train/trainer.ts";
 import { shareFolder, trainPiece } from "./averaged-job.ts";
 import { averagingOf } from "./averaging.ts";
@@ -31,6 +32,8 @@ export interface TrainJobOptions {
   readonly now: () => number;
   /** Environment of trainings. */
   readonly env: Environment;
+  /** Makes what writes the samples that a job asks for. */
+  readonly makeSampleWriter: MakeSampleWriter;
   /** Is told of a job that has succeeded. */
   readonly onResult?: (row: JobRow) => Promise<void>;
   /** Is told when there are other checkpoints than before. */
@@ -70,7 +73,7 @@ export async function trainJob(taken: TakenJob, lease: Lease, options: TrainJobO
 async function run(
   { isFromLost }: TakenJob,
   lease: Lease,
-  { files, placesOf, share, env, onCheckpoint }: TrainJobOptions,
+  { files, placesOf, share, env, makeSampleWriter, onCheckpoint }: TrainJobOptions,
 ): Promise<JobResult | null> {
   if (isFromLost) {
     const { job, token } = lease.row;
@@ -90,6 +93,7 @@ async function run(
     signal: lease.signal,
     mayWrite: () => lease.isHeld(),
     env,
+    makeSampleWriter,
     namesByContent: true,
     onCheckpoint: () => {
       onCheckpoint?.(lease.row);
@@ -175,8 +179,13 @@ function tellingOf(event: TrainEvent): Telling | null {
       };
     case "note":
       return { level: "warn", message: event.message };
-    case "sample":
-      return { message: `Step ${event.step}: sample ${event.index}: ${event.text}` };
+    case "sample": {
+      const { step, index, prompt, text, tokens } = event;
+      return {
+        message: `Step ${step}: sample ${index}: ${text}`,
+        data: { sample: { step, index, prompt, text, tokens } },
+      };
+    }
     case "resume":
       return { message: `Going on after step ${event.step}` };
     case "start":

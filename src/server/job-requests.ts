@@ -37,8 +37,10 @@ const FIELDS = z.strictObject({
   graft: z
     .record(z.string(), z.unknown())
     .superRefine((given, context) => {
-      for (const key of foreignSettings(given))
-        context.addIssue({ code: "custom", path: [key], message: "the server sets it: leave it out" });
+      for (const { key, found, hint } of foreignSettings(given)) {
+        const message = `${found}: ${hint.charAt(0).toLowerCase()}${hint.slice(1, -1)}`;
+        context.addIssue({ code: "custom", path: [key], message });
+      }
     })
     .nullish()
     .describe(

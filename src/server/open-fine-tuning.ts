@@ -1,5 +1,6 @@
 /** @file Joins a queue of jobs to a server's model: what is trained on it here, and what becomes of results from anywhere. */
 import type { Environment } from "../environment.ts";
+import { makeSampleWriter } from "../engine/sample-writer.ts";
 import type { Clock } from "../jobs/clock.ts";
 import type { JobQueue } from "../jobs/job-queue.ts";
 import { JobWorker } from "../jobs/job-worker.ts";
@@ -82,6 +83,7 @@ export function openFineTuning(
         nameOf: resultName,
         now: () => state.seconds(),
         env,
+        makeSampleWriter,
         onResult,
         onCheckpoint: (row) => void (naming = naming.then(() => nameCheckpoints(row))),
       }),

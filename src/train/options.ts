@@ -6,6 +6,7 @@
 import { z } from "zod";
 import { COLUMNS } from "../data/columns.ts";
 import { DATA_ENDINGS } from "../data/file-kinds.ts";
+import { isRecord } from "../data/row-error.ts";
 import { TRAIN_ON } from "../data/example.ts";
 import { CHAT_TEMPLATE } from "../data/named-templates.ts";
 import { EXPECTED_SIZE, parseByteSize } from "../messages/byte-size.ts";
@@ -49,11 +50,18 @@ const ROWS = z
 const PATHS = z.union([PATH, z.array(PATH).min(1)]);
 const DATA = `Training data: a file (${DATA_ENDINGS.join(", ")}, also .gz or .zst) or a folder of them; images: IDX files, or a folder of them; PATH=2 counts twice per epoch`;
 const EVAL_DATA = "Held-out data: a file or a folder";
+const SAMPLES = "File of prompts, one a line or a row: texts are written after them at each evaluation";
+/** Prompts in memory: as lines of a file, or as rows. */
+const PROMPTS = z
+  .array(z.union([z.string().min(1), z.custom<object>((row) => isRecord(row)).meta({ type: "object" })]))
+  .min(1)
+  .readonly();
 
 /** What a command takes instead of the same settings of the library: it is given no rows. */
 export const NAMED_DATA = {
   data: PATHS.describe(DATA),
   evalData: PATH.optional().describe(EVAL_DATA),
+  samples: PATH.optional().describe(SAMPLES),
 };
 
 /** What the help shows together. */
@@ -204,9 +212,7 @@ const GROUPS = {
       .positive()
       .optional()
       .describe("Save a checkpoint every so many steps; default: only at the end"),
-    samples: PATH.optional().describe(
-      "File of prompts, one a line or a row: texts are written after them at each evaluation",
-    ),
+    samples: z.union([PATH, PROMPTS]).optional().describe(`${SAMPLES}; or a list of prompts`),
     sampleTokens: z.int().positive().default(64).describe("Most new tokens of a sample"),
     keepLast: z.int().positive().default(2).describe("Number of checkpoints to keep, besides the best"),
     log: z

@@ -3,6 +3,7 @@ import type { Message } from "../data/messages.ts";
 import type { TextTools } from "../data/text-tools.ts";
 import type { Checkpoint } from "../format/checkpoint/checkpoint.ts";
 import type { Adapter } from "../peft/attach.ts";
+import type { BetweenBlocks } from "../run/forward-pass.ts";
 import type { Session } from "../run/session.ts";
 
 /** What to write after: text to go on from, or a conversation to answer. */
@@ -31,6 +32,8 @@ export interface SampleParts {
   readonly prompts: readonly SamplePrompt[];
   readonly maxNewTokens: number;
   readonly signal: AbortSignal | undefined;
+  /** Is awaited between two tokens: other work on the session may run there. */
+  readonly betweenTokens: BetweenBlocks | undefined;
 }
 
 /** Makes the writer of a run. @throws UsageError for prompts that do not fit the model */

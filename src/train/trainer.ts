@@ -94,7 +94,7 @@ export async function train(input: TrainInput, hooks: TrainHooks = {}): Promise<
   const look = (): Promise<void> => (given.resume ? folder.checkResumable() : folder.check(given.overwrite));
   await look();
   for (const key of ["model", "data", "evalData", "initAdapter", "samples"] as const) {
-    if (given.resume) continue;
+    if (given.resume || (key === "samples" && typeof given.samples !== "string")) continue;
     const paths: unknown[] = [given[key]].flat();
     for (const path of paths) if (typeof path === "string") folder.refuseInput(key, path);
   }
@@ -177,7 +177,7 @@ async function runIn(
   try {
     const names = hooks.namesByContent ? await namesByContent(setup) : {};
     const request = requestOf(setup, session, places, emit, hooks, names);
-    const samples = await openSamples(setup, session, hooks.makeSampleWriter, hooks.signal);
+    const samples = await openSamples(setup, session, hooks.makeSampleWriter, hooks);
     if (!options.resume) await folder.begin({ [CONFIG_FILE]: configText(options) });
     for (const message of setup.notes) tell(message);
     emit(tellStart(setup));

@@ -1,5 +1,6 @@
 /** @file Workers that train, in one process: on the tiny model, with a table and a folder that they share. */
 import { FailedError } from "../../src/errors.ts";
+import { makeSampleWriter } from "../../src/engine/sample-writer.ts";
 import type { Clock } from "../../src/jobs/clock.ts";
 import { JobQueue } from "../../src/jobs/job-queue.ts";
 import type { JobRow, JobTable } from "../../src/jobs/job-table.ts";
@@ -58,6 +59,7 @@ export function startWorker({
         nameOf: ({ id }) => `ft:${id}`,
         now: () => 9,
         env: process.env,
+        makeSampleWriter,
       });
     },
   });

@@ -80,7 +80,9 @@ const trained = (id: string): Buffer => readFileSync(join(root, "state", "jobs",
 
 test("a job trains beside texts, as in a process of its own, and its result is asked for by its name", async () => {
   const file = await upload();
-  const job = await client.fineTuning.jobs.create(request(file));
+  const samples = [{ prompt: "ka" }, "lo mi"];
+  const settings = { ...SETTINGS, samples, sampleTokens: 8, evalEvery: 3 };
+  const job = await client.fineTuning.jobs.create(request(file, settings));
   const answer = (model: string): Promise<string> =>
     client.completions
       .create({ model, prompt: "ka", max_tokens: 8, temperature: 0 })
@@ -90,10 +92,17 @@ test("a job trains beside texts, as in a process of its own, and its result is a
   assert.match(done.fine_tuned_model ?? "", /^ft:tiny:graft:lamp:\w+$/);
   assert.deepEqual(trained(job.id), await alone("alone"));
   assert.equal(await answer("tiny"), before);
-  await answer(done.fine_tuned_model as string);
+  const written = await answer(done.fine_tuned_model as string);
   const events = (await client.fineTuning.jobs.listEvents(job.id, { limit: 100 })).data;
   assert.equal(events.filter(({ type }) => type === "metrics").length, 6);
   assert.match(events.at(-1)?.message ?? "", /^Created/);
+  const told = events
+    .map(({ data }) => (data as { sample?: { step: number; prompt: string; text: string } } | null)?.sample)
+    .filter((sample) => sample !== undefined)
+    .toReversed();
+  const places = told.map(({ step, prompt }) => `${step} ${prompt}`);
+  assert.deepEqual(places, ["0 ka", "0 lo mi", "3 ka", "3 lo mi", "6 ka", "6 lo mi"]);
+  assert.deepEqual([told[0]?.text, told[4]?.text], [before, written]);
   const checkpoints = (await client.fineTuning.jobs.checkpoints.list(job.id)).data;
   assert.deepEqual(
     checkpoints.map(({ step_number }) => step_number),
@@ -145,6 +154,8 @@ test("what is wrong with a job is told by the job, with the line", async () => {
     const refused = create('{"text": "ka lo mi"}\n', { [key]: value });
     await assert.rejects(refused, { status: 400, param: `graft.${key}`, message: /the server sets it/ });
   }
+  const path = create('{"text": "ka lo mi"}\n', { samples: "/etc/hosts" });
+  await assert.rejects(path, { status: 400, param: "graft.samples", message: /a list of prompts/ });
   await assert.rejects(third.client.fineTuning.jobs.cancel(faulty.id), {
     status: 400,
     code: "job_has_ended",

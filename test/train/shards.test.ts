@@ -110,7 +110,7 @@ describe("parameters on disk", () => {
     assert.ok(tooSmall instanceof CapacityError);
     assert.match(
       tooSmall.message,
-      /within a resident memory of 50KB: the update of what is outside the blocks needs 134KB/,
+      /within a resident memory of 50KB: the update of what is outside the blocks needs 133KB/,
     );
     assert.ok(!existsSync(output));
     const enough = /--resident-memory (\d+KB) or more/.exec(tooSmall.hint ?? "")?.[1] as string;

@@ -1,9 +1,10 @@
-/** @file The samples of a run by its settings: prompts of a file, and what writes after them. */
+/** @file The samples of a run by its settings: prompts, and what writes after them. */
 import { openTextTools } from "../../data/text-tools.ts";
 import { UsageError } from "../../errors.ts";
 import type { Session } from "../../run/session.ts";
 import type { FineTuneHooks } from "../fine-tune.ts";
 import type { MakeSampleWriter } from "../samples.ts";
+import type { TrainHooks } from "../trainer.ts";
 import { readSamplePrompts } from "./sample-prompts.ts";
 import type { TrainingSetup } from "./setup.ts";
 
@@ -12,7 +13,7 @@ export async function openSamples(
   { options, base, adapter, origin, plan }: TrainingSetup,
   session: Session,
   make: MakeSampleWriter | undefined,
-  signal: AbortSignal | undefined,
+  { signal, shared }: Pick<TrainHooks, "signal" | "shared">,
 ): Promise<NonNullable<FineTuneHooks["samples"]> | null> {
   if (options.samples === undefined) return null;
   if (base.model.task !== "causal-lm" || make === undefined) {
@@ -28,6 +29,15 @@ export async function openSamples(
   const maxNewTokens = options.sampleTokens;
   return {
     everySteps: options.evalEvery ?? plan.stepsPerEpoch,
-    write: await make({ session, adapter, checkpoint, tools, prompts, maxNewTokens, signal }),
+    write: await make({
+      session,
+      adapter,
+      checkpoint,
+      tools,
+      prompts,
+      maxNewTokens,
+      signal,
+      betweenTokens: shared?.betweenBlocks,
+    }),
   };
 }

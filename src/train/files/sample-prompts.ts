@@ -1,17 +1,29 @@
-/** @file Prompts of a file: the lines of a text, or the rows of data, whose answers are left out. */
+/** @file Prompts of a file or in memory: the lines of a text, or the rows of data, whose answers are left out. */
 import { openContent, rowsOf } from "../../data/files/data-content.ts";
 import { readMessages } from "../../data/messages.ts";
 import type { ParsedRow } from "../../data/parsed-row.ts";
 import { isRecord, readString, rowError } from "../../data/row-error.ts";
 import { decodeUtf8 } from "../../data/utf8.ts";
 import { UsageError, GraftError } from "../../errors.ts";
+import type { TrainOptions } from "../options.ts";
 import type { SamplePrompt } from "../samples.ts";
 
 /**
  * Reads prompts: lines are messages of a user where the model has a chat template, else text to go on from.
  * @throws FormatError, UsageError "usage/data"
  */
-export async function readSamplePrompts(path: string, hasTemplate: boolean): Promise<SamplePrompt[]> {
+export async function readSamplePrompts(
+  samples: NonNullable<TrainOptions["samples"]>,
+  hasTemplate: boolean,
+): Promise<SamplePrompt[]> {
+  if (typeof samples === "string") return readPromptFile(samples, hasTemplate);
+  return samples.map((each, i) => {
+    if (typeof each === "string") return hasTemplate ? chatOf(each) : { kind: "text", text: each };
+    return readPromptRow({ value: each, source: { file: "samples", line: i + 1 } });
+  });
+}
+
+async function readPromptFile(path: string, hasTemplate: boolean): Promise<SamplePrompt[]> {
   const content = await openContent(path);
   const rows = rowsOf(content, {});
   const prompts: SamplePrompt[] = [];
