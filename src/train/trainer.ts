@@ -177,7 +177,10 @@ async function runIn(
   try {
     const names = hooks.namesByContent ? await namesByContent(setup) : {};
     const request = requestOf(setup, session, places, emit, hooks, names);
-    const samples = await openSamples(setup, session, hooks.makeSampleWriter, hooks);
+    const samples = await openSamples(setup, session, hooks.makeSampleWriter, {
+      signal: hooks.signal,
+      betweenTokens: hooks.shared?.betweenBlocks,
+    });
     if (!options.resume) await folder.begin({ [CONFIG_FILE]: configText(options) });
     for (const message of setup.notes) tell(message);
     emit(tellStart(setup));

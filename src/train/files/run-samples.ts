@@ -3,8 +3,7 @@ import { openTextTools } from "../../data/text-tools.ts";
 import { UsageError } from "../../errors.ts";
 import type { Session } from "../../run/session.ts";
 import type { FineTuneHooks } from "../fine-tune.ts";
-import type { MakeSampleWriter } from "../samples.ts";
-import type { TrainHooks } from "../trainer.ts";
+import type { MakeSampleWriter, SampleParts } from "../samples.ts";
 import { readSamplePrompts } from "./sample-prompts.ts";
 import type { TrainingSetup } from "./setup.ts";
 
@@ -13,7 +12,7 @@ export async function openSamples(
   { options, base, adapter, origin, plan }: TrainingSetup,
   session: Session,
   make: MakeSampleWriter | undefined,
-  { signal, shared }: Pick<TrainHooks, "signal" | "shared">,
+  { signal, betweenTokens }: Pick<SampleParts, "signal" | "betweenTokens">,
 ): Promise<NonNullable<FineTuneHooks["samples"]> | null> {
   if (options.samples === undefined) return null;
   if (base.model.task !== "causal-lm" || make === undefined) {
@@ -37,7 +36,7 @@ export async function openSamples(
       prompts,
       maxNewTokens,
       signal,
-      betweenTokens: shared?.betweenBlocks,
+      betweenTokens,
     }),
   };
 }
