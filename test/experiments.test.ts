@@ -10,7 +10,7 @@ import { type Result, toSvg, toTable } from "../experiments/report.ts";
 import { COUNTS, HABIT, HARBOUR, VILLAGE, countRows, factRows, moodRows } from "../experiments/texts.ts";
 import { unlearning } from "../experiments/unlearning.ts";
 
-const TINY = { ...onSmallModel({ train: 4, test: 2, steps: 1 }), batchSize: 4 };
+const TINY = onSmallModel({ train: 8, test: 2, steps: 2 });
 
 describe("the texts of the experiments", () => {
   test("are the same for a seed, and others for another", () => {
