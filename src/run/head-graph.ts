@@ -7,7 +7,7 @@ import { linearCrossEntropy } from "../graph/ops/linear-cross-entropy.ts";
 import { type ProgramSpec, neededInputs } from "../graph/program.ts";
 import type { BuiltPart, Model } from "../models/model.ts";
 import { PLAIN_PART, type PartGraph, type PartOptions } from "../models/part-graph.ts";
-import { FROZEN, type Projector } from "../models/site-graph.ts";
+import { FROZEN } from "../models/site-graph.ts";
 import type { AdapterView } from "../peft/adapter-view.ts";
 import { boundOf, headConstantsOf } from "./arithmetic.ts";
 import type { GradientOutput, Makeable } from "./block-programs.ts";
@@ -29,14 +29,19 @@ export interface HeadProgram {
 export function slicedTableOf(
   model: Model,
   trained: readonly string[],
-  projector: Projector = FROZEN,
+  adapter: Pick<AdapterView, "inputs" | "projector"> | null,
 ): string | null {
-  const { part, y } = model.buildHead({ ...PLAIN_PART, projector });
-  const matrix = Object.entries(part.tensors).find(
-    ([, value]) => value === part.plainProducts.get(y)?.weight,
-  );
-  if (!matrix) return null;
-  return [matrix[0], model.storedName(matrix[0])].find((name) => trained.includes(name)) ?? null;
+  const { part, y } = model.buildHead({ ...PLAIN_PART, projector: adapter?.projector(null) ?? FROZEN });
+  const matrix = part.plainProducts.get(y)?.weight;
+  const found = Object.entries(part.tensors).find(([, value]) => value === matrix);
+  if (!found) return null;
+  const tensor = tensorBehind(model, found[0], adapter?.inputs(null) ?? {});
+  return trained.includes(tensor) ? tensor : null;
+}
+
+/** The tensor that an input of the head reads: a tied matrix is the embedding's, unless the adapter holds them apart. */
+function tensorBehind(model: Model, input: string, own: Readonly<Record<string, unknown>>): string {
+  return model.ties.has(input) && input in own ? input : model.storedName(input);
 }
 
 /** Compiles a program of the head, or returns the one there is. `training`: draw dropout. */
@@ -88,11 +93,8 @@ export function headProgram(
       headProduct: kind === "normed" ? "none" : "whole",
     });
     const names = Object.keys({ ...built.part.tensors, ...built.part.adapter });
-    const tensorOf = new Map(
-      names.map((name) => [name, ownNames.includes(name) ? name : model.storedName(name)]),
-    );
-    const sliced =
-      kind === "lossAndGradients" ? slicedTableOf(model, trained, adapter?.projector(null)) : null;
+    const tensorOf = new Map(names.map((name) => [name, tensorBehind(model, name, own)]));
+    const sliced = kind === "lossAndGradients" ? slicedTableOf(model, trained, adapter) : null;
     return cutProgram(built, kind, tensorOf, new Set(trained), sliced);
   };
   return { key, make };

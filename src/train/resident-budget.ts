@@ -69,7 +69,7 @@ export function requireResidentBudget(budgetBytes: number, request: BudgetReques
 /** The piece of work that needs most. */
 export function smallestBudget({ model, trained, waits, numSlots }: BudgetRequest): Need {
   const names = new Set(trained.map(({ name }) => name));
-  const sliced = slicedTableOf(model, [...names]);
+  const sliced = slicedTableOf(model, [...names], null);
   const sliceBytes = SLICE_ROWS * model.width * Float32Array.BYTES_PER_ELEMENT;
   const needs = [...model.layers.keys(), null].flatMap((layer): Need[] => {
     const group = waits ? bytesOf(trained.filter((tensor) => tensor.layer === layer)) : 0;

@@ -130,7 +130,7 @@ export class StepRunner {
     const sliced = slicedTableOf(
       session.model,
       adapter.trained(null).map(({ input }) => input),
-      adapter.projector(null),
+      adapter,
     );
     const stages = {
       gradients: await GradientBuffer.create(session.engine, adapter, session.pool, {
