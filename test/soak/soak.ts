@@ -134,8 +134,8 @@ async function soak(): Promise<Record<string, unknown>> {
     }
   };
   const watcher = async (): Promise<void> => {
-    for (; !isOver(); await wait(1000)) {
-      const megabytes = server.memory();
+    for (; !isOver(); await wait(3000)) {
+      const megabytes = isDown ? null : await server.memory();
       if (megabytes !== null && !isDown) samples.push([(performance.now() - startedMs) / 60_000, megabytes]);
     }
   };
