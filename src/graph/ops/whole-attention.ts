@@ -4,7 +4,7 @@
  *   o = softmax(s q kᵀ + mask) v    for each head    q, o [B, T, H·E]   k, v [B, S, K·E]
  *
  * Scores of all pairs exist at once, so that queries should be few, as they are where text is written; attention by chunks,
- * which has a gradient, is `attention.ts`. Papers as there.
+ * which has a gradient, is `attention.ts`. Papers as there. Places are int64.
  */
 import { DTYPES } from "../dtype.ts";
 import type { Emitter } from "../emitter.ts";
@@ -12,6 +12,7 @@ import type { Value } from "../graph.ts";
 import { type Op, applyOne } from "../op.ts";
 import { type Dim, evaluateShape, sameShape, showShape } from "../shape.ts";
 import { emitMask } from "./attention-mask.ts";
+import type { AttentionValues } from "./attention.ts";
 
 /** Settings of attention; heads of queries are a multiple of those of keys. */
 export interface WholeAttentionAttributes extends Record<string, unknown> {
@@ -25,23 +26,9 @@ export interface WholeAttentionAttributes extends Record<string, unknown> {
   readonly window: number | null;
 }
 
-/** Queries, keys, values, then segments and positions of the queries [B, T] and of the keys [B, S], int64. */
-export type WholeAttentionValues = readonly [
-  query: Value,
-  key: Value,
-  value: Value,
-  querySegments: Value,
-  queryPositions: Value,
-  keySegments: Value,
-  keyPositions: Value,
-];
-
 const FLOAT_BYTES = 4;
 
-function check(
-  [query, key, value, ...places]: WholeAttentionValues,
-  attributes: WholeAttentionAttributes,
-): void {
+function check([query, key, value, ...places]: AttentionValues, attributes: WholeAttentionAttributes): void {
   const { numHeads: H, numKeyValueHeads: K, causal, window } = attributes;
   const [B, T, width] = query.shape as [Dim, Dim, number];
   const S = key.shape[1] as Dim;
@@ -67,7 +54,7 @@ function check(
   }
 }
 
-export const wholeAttentionOp: Op<WholeAttentionAttributes, WholeAttentionValues> = {
+export const wholeAttentionOp: Op<WholeAttentionAttributes, AttentionValues> = {
   name: "wholeAttention",
   infer: (inputs, attributes) => {
     check(inputs, attributes);
@@ -99,6 +86,6 @@ function narrow(place: string, emitter: Emitter): string {
 }
 
 /** Attends: q [B, T, H·E] over k and v [B, S, K·E] give [B, T, H·E]. */
-export function attendWhole(values: WholeAttentionValues, attributes: WholeAttentionAttributes): Value {
+export function attendWhole(values: AttentionValues, attributes: WholeAttentionAttributes): Value {
   return applyOne(wholeAttentionOp, values, attributes);
 }
