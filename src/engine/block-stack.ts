@@ -93,8 +93,9 @@ export class BlockStack {
   async #groupsFor({ numRows, length }: PassFacts, layout: CacheLayout): Promise<readonly Group[]> {
     const isLong = numRows * length >= MANY_TOKENS;
     const isMany = numRows >= MANY_ROWS || (isLong && this.#prepared.has(layout));
-    if (isMany) await this.prepareMany(layout);
-    return this.#compile(layout, isMany && this.#session.compute.many ? "many" : "any");
+    if (!isMany || !this.#session.compute.many) return this.#compile(layout, "any");
+    await this.prepareMany(layout);
+    return this.#compile(layout, "many");
   }
 
   /**

@@ -2,18 +2,23 @@
 import { repeat } from "../grammar/json-rules.ts";
 import { type ToolFormat, addCallObject, addMark, parseJson, readCall } from "./tool-format.ts";
 
-const [OPEN, CLOSE] = ["<tool_call>", "</tool_call>"];
+export const [OPEN, CLOSE] = ["<tool_call>", "</tool_call>"] as const;
 
-export const HERMES: ToolFormat = {
-  name: "hermes",
-  // Qwen's coders write another form between the same marks.
-  isOf: ({ template }) => template.includes(OPEN) && !template.includes("<function="),
+/** Of every form that stands between these marks. */
+export const BETWEEN_MARKS = {
   marks: [OPEN],
   tokens: [OPEN, CLOSE],
   isWhole: false,
   hasEnd: false,
   idOf: (unique) => `call_${unique}`,
   begins: () => [OPEN],
+} satisfies Partial<ToolFormat>;
+
+export const HERMES: ToolFormat = {
+  ...BETWEEN_MARKS,
+  name: "hermes",
+  // Qwen's coders write another form between the same marks.
+  isOf: ({ template }) => template.includes(OPEN) && !template.includes("<function="),
   take(text, isEnd) {
     // The mark may also stand in a string of the arguments.
     for (let end = text.indexOf(CLOSE); end >= 0; end = text.indexOf(CLOSE, end + 1)) {

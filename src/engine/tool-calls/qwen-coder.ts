@@ -7,9 +7,9 @@ import { either, repeat } from "../grammar/json-rules.ts";
 import { addTextBefore } from "../grammar/raw-text.ts";
 import { SchemaError } from "../grammar/schema-reader.ts";
 import { schemaRule } from "../grammar/schema-rules.ts";
+import { BETWEEN_MARKS, CLOSE, OPEN } from "./hermes.ts";
 import { type ToolChoice, type ToolFormat, type ToolFunction, addMark, parseJson } from "./tool-format.ts";
 
-const [OPEN, CLOSE] = ["<tool_call>", "</tool_call>"];
 const END_OF_VALUE = "\n</parameter>";
 const CALL = /^<tool_call>\s*<function=([^>]+)>([\s\S]*?)<\/function>\s*(?:<\/tool_call>|$)/;
 const PARAMETER = /<parameter=([^>]+)>\n?([\s\S]*?)\n?<\/parameter>/g;
@@ -28,14 +28,9 @@ function isText(schema: Schema | undefined): boolean {
 }
 
 export const QWEN_CODER: ToolFormat = {
+  ...BETWEEN_MARKS,
   name: "qwen-coder",
   isOf: ({ template }) => template.includes(OPEN) && template.includes("<function="),
-  marks: [OPEN],
-  tokens: [OPEN, CLOSE],
-  isWhole: false,
-  hasEnd: false,
-  idOf: (unique) => `call_${unique}`,
-  begins: () => [OPEN],
   take(text, isEnd, functions) {
     const found = CALL.exec(text);
     if (!found || (!isEnd && !found[0].endsWith(CLOSE))) return null;
