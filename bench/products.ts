@@ -43,7 +43,9 @@ export async function measureProductsOf(
   threads: number,
 ): Promise<ProductCost> {
   const args = [fileURLToPath(import.meta.url), folder, ...[numRows, length, threads].map(String)];
-  const { events } = await runChild(process.execPath, args);
+  // As bin/graft.js: pages of memory of the same size on both sides.
+  const environment = { GLIBC_TUNABLES: "glibc.malloc.hugetlb=1" };
+  const { events } = await runChild(process.execPath, args, { environment });
   return events[0]?.value as unknown as ProductCost;
 }
 
