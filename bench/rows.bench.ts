@@ -54,8 +54,8 @@ export const benchmark = defineBenchmark({
     const lora = await makeAdapters(base, "lora", { rank: values.rank }, values.rows);
     const overlays = {
       none: null,
-      road: stackAdapters(base, road),
-      lora: stackAdapters(base, lora),
+      road: await stackAdapters(engine, base, road),
+      lora: await stackAdapters(engine, base, lora),
     };
     const session = new Session(engine, base, "float32");
     const inTurn = road.map((adapter) => passOf(session, adapter, 1));

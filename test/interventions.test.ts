@@ -165,7 +165,7 @@ describe("RoAd on the residual stream", () => {
 
   test("adapters of halves share a batch with others", async () => {
     const adapters = [await intervene({ pairs: "lower" }), await intervene({ variant: "road_2" }, [0, 1], 6)];
-    const rows = await logitsOf(engine, base, mixAdapters(base, adapters), batch, [1, 0]);
+    const rows = await logitsOf(engine, base, await mixAdapters(engine, base, adapters), batch, [1, 0]);
     const size = rows.length / 2;
     for (const [row, index] of [1, 0].entries()) {
       const alone = await logitsOf(engine, base, adapters[index]!, batch);

@@ -4,13 +4,19 @@ import type { AdapterView } from "../src/peft/adapter-view.ts";
 import type { Adapter } from "../src/peft/attach.ts";
 import { mixViews } from "../src/peft/mixed-rows.ts";
 import { stackAdapters } from "../src/peft/rows.ts";
+import type { Engine } from "../src/runtime/engine.ts";
 
 /** Makes the view of adapters, and of none, that rows choose among. */
-export function mixAdapters(base: BaseModel, adapters: readonly (Adapter | null)[]): AdapterView {
-  const onlyOne = (own: Adapter): AdapterView =>
+export async function mixAdapters(
+  engine: Engine,
+  base: BaseModel,
+  adapters: readonly (Adapter | null)[],
+): Promise<AdapterView> {
+  const onlyOne = (own: Adapter): Promise<AdapterView> =>
     stackAdapters(
+      engine,
       base,
       adapters.map((adapter) => (adapter === own ? own : null)),
     );
-  return mixViews(adapters.flatMap((adapter) => (adapter ? [onlyOne(adapter)] : [])));
+  return mixViews(await Promise.all(adapters.flatMap((adapter) => (adapter ? [onlyOne(adapter)] : []))));
 }

@@ -271,7 +271,7 @@ test("rows with tasks of their own, and rows of the base, share a batch where al
     adapters.push(adapter);
   }
   const all = [...adapters, null];
-  const together = stackAdapters(base, all);
+  const together = await stackAdapters(engine, base, all);
   for (const adapterOf of [
     [1, 2],
     [0, 1],

@@ -9,6 +9,7 @@ import type { ReadAdapter } from "../format/adapters/adapter.ts";
 import { nearest } from "../messages/nearest.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { arrangeRows } from "../peft/mixed-rows.ts";
+import { type RowMember, formRows } from "../peft/row-forms.ts";
 import { RowSlots } from "../peft/row-slots.ts";
 import type { Session } from "../run/session.ts";
 import type { HeldAdapter, NamedAdapter, RowBatch } from "./held-adapter.ts";
@@ -324,9 +325,11 @@ export class AdapterPool {
   /** Puts an adapter into the first group that can have it, or one of its own. */
   async #join(held: HeldAdapter): Promise<void> {
     if (this.#groupOf(held)) return;
-    let group = this.#groups.find(({ slots }) => slots?.add(held.adapter) === true);
+    const member = await memberOf(this.#options.session, held.adapter);
+    let group = this.#groups.find(({ slots }) => member && slots?.add(member) === true);
     if (!group) {
-      group = { slots: makeSlots(this.#options.session, held.adapter), members: new Set() };
+      const slots = member && new RowSlots(this.#options.session.base, member);
+      group = { slots, members: new Set() };
       this.#groups.push(group);
     }
     group.members.add(held);
@@ -358,10 +361,10 @@ function newEntry(name: string, path: string): Entry {
   return { name, path, held: null, numUsers: 0, isGone: false };
 }
 
-/** Rows for adapters that can share a batch with this one; null: none can. */
-function makeSlots({ base }: Session, adapter: Adapter): RowSlots | null {
+/** What rows need of an adapter; null: they cannot have it beside others. */
+async function memberOf({ engine, base }: Session, adapter: Adapter): Promise<RowMember | null> {
   try {
-    return new RowSlots(base, adapter);
+    return await formRows(engine, base, adapter);
   } catch (error) {
     if (error instanceof UsageError && error.code === "usage/adapter") return null;
     throw error;

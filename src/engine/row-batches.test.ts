@@ -63,7 +63,8 @@ for (const [method, options, numBatches] of [
   ["peqa", undefined, 2],
   ["peqa", [{ groupSize: 16 }, { groupSize: 16 }], 3],
   ["peqa", [{ init: "rtn" }, { init: "rtn", scales: "row" }], 3],
-  ["dora", undefined, 3],
+  ["dora", [{ rank: 2 }, { rank: 4 }], 1],
+  ["snell", undefined, 3],
 ] as const) {
   test(`rows of ${method} ${JSON.stringify(options ?? "")}, in ${numBatches} batches, as alone`, async () => {
     const model = await openWith(method, options);

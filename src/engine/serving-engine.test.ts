@@ -36,6 +36,7 @@ async function makeAdapter(name: string, method: string, options: object, seed: 
 const ADAPTERS = new Map([
   ["thin", await makeAdapter("thin", "lora", { rank: 2 }, 1)],
   ["thick", await makeAdapter("thick", "lora", { rank: 4 }, 2)],
+  ["lengthened", await makeAdapter("lengthened", "dora", { rank: 3 }, 5)],
   ["turned", await makeAdapter("turned", "road", {}, 3)],
   ["sparse", await makeAdapter("sparse", "snell", {}, 4)],
 ]);

@@ -13,6 +13,7 @@ import { type HostTensor, hostTensor, zeros } from "../runtime/host-tensor.ts";
 import type { Adapter } from "./attach.ts";
 import type { AdaptedSite } from "./layout.ts";
 import { type Method, configFileOf } from "./method.ts";
+import { inputSite } from "./site-inputs.ts";
 import type { SiteWeights } from "./site.ts";
 
 type Part = "weight" | "bias";
@@ -215,23 +216,8 @@ function buildMerge(
   readonly inputs: Record<string, Value>;
 } | null {
   if (method.kind === "base" || method.merge === "not-mergeable") return null;
-  const graph = new Graph();
-  const { inFeatures, outFeatures, storedTransposed } = site.spec;
-  const isTransposed = storedTransposed || site.spec.kind === "embedding";
-  const shape = isTransposed ? [inFeatures, outFeatures] : [outFeatures, inFeatures];
-  const kept = graph.input("weight", "float32", shape);
-  const weights: SiteWeights = {
-    weight: storedTransposed ? transpose(kept, [1, 0]) : kept,
-    bias: site.spec.bias ? graph.input("bias", "float32", [outFeatures]) : null,
-  };
-  const parameters = Object.fromEntries(
-    [...site.parameters.map((p) => ({ ...p, dtype: "float32" as const })), ...site.frozen].map(
-      ({ suffix, shape, dtype }) => [suffix, graph.input(suffix, dtype, shape)],
-    ),
-  );
-  const merged = method.merge.graph(weights, parameters, site.spec, site.options);
-  const inputs = { weight: kept, ...(weights.bias ? { bias: weights.bias } : {}), ...parameters };
-  return { weights, merged, inputs };
+  const { weights, values, inputs } = inputSite(new Graph(), site);
+  return { weights, merged: method.merge.graph(weights, values, site.spec, site.options), inputs };
 }
 
 async function compileMerge(

@@ -137,8 +137,16 @@ export interface RowForm<S> {
   readonly options: S;
 }
 
-/** How rows of one batch have adapters of their own. */
+/**
+ * How rows of one batch have adapters of their own. Adapters of methods with the same `adapt` lie side by side; those of
+ * others run one around the other.
+ */
 export interface RowBatch<S> {
+  /**
+   * Builds what the form needs of the base's weights, which is computed once, when an adapter comes, and put beside its tensors;
+   * null: nothing. Its names are no suffixes.
+   */
+  readonly ofBase: ((base: SiteWeights, values: SiteValues, site: SiteSpec, options: S) => SiteValues) | null;
   /** Made once of an adapter's trained and frozen tensors, when adapters are put together. @throws UsageError where it cannot be */
   form(tensors: SiteTensors, site: SiteSpec, options: S): RowForm<S>;
   /**

@@ -1,10 +1,9 @@
 /**
- * @file Adapters of one method in the rows of a batch: row i of every tensor is that of the adapter of row i.
+ * @file Adapters of methods that are alike in the rows of a batch: row i of every tensor is that of the adapter of row i.
  *
  * Programs read the rows as they lie, so no step picks or copies anything; an adapter is copied when a row that is its own
  * begins, [rows, ...] where it had another. Where one comes that has more, a larger rank or other modules, the rows are made anew.
  */
-import { assertInternal } from "../errors.ts";
 import { numElements } from "../graph/shape.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { type HostTensor, hostTensor, zeros } from "../runtime/host-tensor.ts";
@@ -12,11 +11,8 @@ import type { AdapterView } from "./adapter-view.ts";
 import { type Adapter, bindForm } from "./attach.ts";
 import type { AdaptedSite } from "./layout.ts";
 import type { RowBatch, RowForm } from "./method.ts";
-import { type StackedSite, commonTensors, copyInto, stackAdapters, viewRows } from "./rows.ts";
-import type { SiteTensors } from "./site.ts";
-
-/** What an adapter has at its sites, by path; null: nothing. */
-type Forms = ReadonlyMap<string, RowForm<unknown>>;
+import type { RowMember } from "./row-forms.ts";
+import { type StackedSite, commonTensors, copyInto, requireAlike, viewRows } from "./rows.ts";
 
 type ByLayer<T> = Map<number | null, Record<string, T>>;
 
@@ -50,21 +46,18 @@ export class RowSlots {
   readonly #base: BaseModel;
   readonly #batch: RowBatch<unknown>;
   readonly #first: Adapter;
-  readonly #forms = new Map<Adapter, Forms>();
+  readonly #members = new Map<Adapter, RowMember>();
   /** Sites of all, by path. */
   readonly #sites = new Map<string, AdaptedSite>();
   #now: Generation = makeGeneration(0);
   /** Whether a row may be without an adapter. */
   readonly takesNone: boolean;
-  /** @throws UsageError "usage/adapter" when rows of its method cannot differ */
-  constructor(base: BaseModel, first: Adapter) {
-    stackAdapters(base, [first], { writing: true });
-    const { method } = first;
-    assertInternal(method.kind === "adapter" && method.batch !== "not-batchable", "rows can differ");
+
+  constructor(base: BaseModel, first: RowMember) {
     this.#base = base;
-    this.#batch = method.batch;
-    this.#first = first;
-    this.takesNone = this.#fits([first, null]);
+    this.#batch = first.batch;
+    this.#first = first.adapter;
+    this.takesNone = areAlike([first, null]);
     this.add(first);
   }
 
@@ -79,31 +72,28 @@ export class RowSlots {
   }
 
   get numMembers(): number {
-    return this.#forms.size;
+    return this.#members.size;
   }
 
   has(adapter: Adapter): boolean {
-    return this.#forms.has(adapter);
+    return this.#members.has(adapter);
   }
 
   /** Lets rows have an adapter; false: it cannot share a batch with those that may. */
-  add(adapter: Adapter): boolean {
-    const [other] = this.#forms.keys();
-    if (other && !this.#fits([...(this.takesNone ? [null] : []), other, adapter])) return false;
-    const forms = new Map<string, RowForm<unknown>>();
-    for (const [path, site] of adapter.sites) {
-      const known = this.#sites.get(path);
-      if (!known) this.#sites.set(path, site);
-      forms.set(path, this.#batch.form(adapter.tensorsOf(site) as SiteTensors, site.spec, site.options));
+  add(member: RowMember): boolean {
+    const all = [...this.#members.values(), member];
+    if (!areAlike(this.takesNone ? [...all, null] : all)) return false;
+    for (const [path, site] of member.adapter.sites) {
+      if (!this.#sites.has(path)) this.#sites.set(path, site);
     }
-    this.#forms.set(adapter, forms);
-    if (!this.#hasRoomFor(forms)) this.#remake(this.#now.rows.length);
+    this.#members.set(member.adapter, member);
+    if (!this.#hasRoomFor(member)) this.#remake(this.#now.rows.length);
     return true;
   }
 
   /** Forgets an adapter, which no row of a pass has any more. */
   remove(adapter: Adapter): void {
-    this.#forms.delete(adapter);
+    this.#members.delete(adapter);
     // Nothing reads it, but another must not be taken for it.
     this.#now.rows = this.#now.rows.map((row) => (row === adapter ? undefined : row));
   }
@@ -128,19 +118,9 @@ export class RowSlots {
     }
   }
 
-  #fits(adapters: readonly (Adapter | null)[]): boolean {
-    try {
-      stackAdapters(this.#base, adapters, { writing: true });
-      return true;
-    } catch (error) {
-      if ((error as { code?: unknown }).code === "usage/adapter") return false;
-      throw error;
-    }
-  }
-
   #place(row: number, adapter: Adapter | null): void {
     if (this.#now.rows[row] === adapter) return;
-    const forms = adapter && this.#forms.get(adapter);
+    const forms = adapter && this.#members.get(adapter)?.forms;
     for (const [site, { tensors }] of this.#now.stacked) {
       const form = forms?.get(site.path) ?? this.#batch.identity(site.spec, site.options);
       for (const [suffix, { shape, data }] of Object.entries(tensors)) {
@@ -155,7 +135,7 @@ export class RowSlots {
   }
 
   /** Whether the rows are large enough for an adapter at all of its sites. */
-  #hasRoomFor(forms: Forms): boolean {
+  #hasRoomFor({ forms }: RowMember): boolean {
     return [...forms].every(([path, { tensors }]) => {
       const stack = this.#now.stacked.get(this.#sites.get(path) as AdaptedSite);
       return Object.entries(tensors).every(([suffix, { shape }]) => {
@@ -170,8 +150,9 @@ export class RowSlots {
     const old = this.#now.stacked;
     // A pass may still read the old ones.
     const now = (this.#now = makeGeneration(numRows));
+    const members = [...this.#members.values()];
     for (const [path, site] of this.#sites) {
-      const forms = [...this.#forms.values()].flatMap((all) => all.get(path) ?? []);
+      const forms = members.flatMap((member) => member.forms.get(path) ?? []);
       if (this.takesNone) forms.push(this.#batch.identity(site.spec, site.options));
       const shapes = new Map<string, number[]>();
       const known = old.get(site)?.tensors ?? {};
@@ -189,7 +170,7 @@ export class RowSlots {
       const tensors = Object.fromEntries(
         [...shapes].map(([suffix, shape]) => [suffix, zeros("float32", [numRows, ...shape])]),
       );
-      const common = commonTensors([...this.#forms.keys()], site);
+      const common = commonTensors(members, site);
       const bound = bindForm(this.#base, this.#first.method, site, common);
       const { options } = forms[0] as RowForm<unknown>;
       now.stacked.set(site, { options, tensors, common, bound });
@@ -199,6 +180,17 @@ export class RowSlots {
       }
       if (bound) addTo(now.constants, site, bound.spec.suffix, bound.tensor);
     }
+  }
+}
+
+/** Whether adapters, and none (null), can share a batch. */
+function areAlike(members: readonly (RowMember | null)[]): boolean {
+  try {
+    requireAlike(members);
+    return true;
+  } catch (error) {
+    if ((error as { code?: unknown }).code === "usage/adapter") return false;
+    throw error;
   }
 }
 

@@ -9,12 +9,14 @@ import type { Value } from "../graph/graph.ts";
 import { gatherRows } from "../graph/ops/gather-scatter.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { passInput } from "../nn/pass.ts";
+import type { Engine } from "../runtime/engine.ts";
 import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
 import { numElements } from "../graph/shape.ts";
 import type { AdapterView, BoundTensor } from "./adapter-view.ts";
-import { type Adapter, bindForm } from "./attach.ts";
+import type { Adapter } from "./attach.ts";
 import { type AdaptedSite, indexSites, placesOf } from "./layout.ts";
-import type { Method, RowBatch, RowForm } from "./method.ts";
+import type { RowBatch, RowForm } from "./method.ts";
+import { type RowMember, formRows } from "./row-forms.ts";
 import type { BoundForm, Frozen, SiteTensors } from "./site.ts";
 
 /** Which adapter each row has. */
@@ -41,52 +43,75 @@ export interface StackedSite {
 
 /**
  * Puts adapters, and nothing (null), side by side for passes that choose among them by the input `rows`. What is trained is
- * copied. A site that only some have is there for all. `writing`: as `Adapter.forWriting`.
+ * copied. A site that only some have is there for all.
  * @throws UsageError "usage/adapter" when they cannot share a batch.
  */
-export function stackAdapters(
+export async function stackAdapters(
+  engine: Engine,
   base: BaseModel,
   adapters: readonly (Adapter | null)[],
-  { writing = false } = {},
-): AdapterView {
-  const method = commonMethod(adapters);
-  const batch = method.kind === "adapter" ? method.batch : "not-batchable";
-  if (batch === "not-batchable") {
-    throw new UsageError(
-      "usage/adapter",
-      `Cannot put adapters of method "${method.name}" in one batch: its rows cannot differ`,
-      { hint: "Run the requests of each adapter on their own." },
-    );
-  }
-  refuseWholeTensors(adapters);
-  const sites = new Map<string, AdaptedSite>();
-  for (const adapter of adapters) for (const [path, site] of adapter?.sites ?? []) sites.set(path, site);
+): Promise<AdapterView> {
+  const members: (RowMember | null)[] = [];
+  for (const adapter of adapters) members.push(adapter && (await formRows(engine, base, adapter)));
+  const batch = requireAlike(members);
+  const present = members.flatMap((member) => member ?? []);
   const stacked = new Map<AdaptedSite, StackedSite>();
   const inputs = new Map<number | null, Record<string, HostTensor>>();
-  const constants = new Map<number | null, Record<string, HostTensor>>();
-  const add = (to: typeof inputs, { layer, spec }: AdaptedSite, suffix: string, tensor: HostTensor): void => {
-    const own = to.get(layer) ?? {};
-    to.set(layer, own);
-    own[`${spec.name}.${suffix}`] = tensor;
-  };
-  for (const site of sites.values()) {
-    // First what is trained, which tells adapters of other settings: those have other frozen tensors too.
-    const own = stackSite(batch, adapters, site);
-    const common = commonTensors(adapters, site);
-    const bound = writing ? bindForm(base, method, site, common) : null;
-    const stack = { ...own, common, bound };
-    stacked.set(site, stack);
-    for (const [suffix, tensor] of Object.entries(stack.tensors)) add(inputs, site, suffix, tensor);
-    for (const [suffix, tensor] of Object.entries(common)) {
-      if (suffix !== bound?.of) add(inputs, site, suffix, tensor);
+  for (const site of sitesOf(present).values()) {
+    const forms = formsAt(batch, members, site);
+    const suffixes = [...new Set(forms.flatMap(({ tensors }) => Object.keys(tensors)))];
+    const stack = (suffix: string): HostTensor<"float32"> =>
+      stackTensors(forms.map(({ tensors }) => tensors[suffix] ?? null));
+    const tensors = Object.fromEntries(suffixes.map((suffix) => [suffix, stack(suffix)]));
+    const { options } = forms[0] as RowForm<unknown>;
+    const common = commonTensors(present, site);
+    stacked.set(site, { options, tensors, common, bound: null });
+    const { layer, spec } = site;
+    const own = inputs.get(layer) ?? {};
+    inputs.set(layer, own);
+    for (const [suffix, tensor] of Object.entries({ ...tensors, ...common })) {
+      own[`${spec.name}.${suffix}`] = tensor;
     }
-    if (bound) add(constants, site, bound.spec.suffix, bound.tensor);
   }
   return viewRows(base, batch, stacked, {
     inputs: (layer) => inputs.get(layer) ?? {},
-    constants: (layer) => constants.get(layer) ?? {},
+    constants: () => ({}),
     areGathered: true,
   });
+}
+
+/** How rows have these adapters, and nothing (null). @throws UsageError "usage/adapter" when they cannot share a batch. */
+export function requireAlike(members: readonly (RowMember | null)[]): RowBatch<unknown> {
+  const present = members.flatMap((member) => member ?? []);
+  const batch = commonBatch(present);
+  for (const site of sitesOf(present).values()) {
+    // First what is trained, which tells adapters of other settings: those have other frozen tensors too.
+    const [first, ...others] = formsAt(batch, members, site) as [RowForm<unknown>, ...RowForm<unknown>[]];
+    for (const [index, { options }] of others.entries()) {
+      if (JSON.stringify(options) === JSON.stringify(first.options)) continue;
+      throw new UsageError(
+        "usage/adapter",
+        `Cannot put adapters 1 and ${index + 2} in one batch: at "${site.path}" ${difference(first.options, options)}`,
+        { hint: "Run the requests of adapters with other settings on their own." },
+      );
+    }
+    commonTensors(present, site);
+  }
+  return batch;
+}
+
+/** Sites of all, by path. */
+function sitesOf(members: readonly RowMember[]): Map<string, AdaptedSite> {
+  return new Map(members.flatMap(({ adapter }) => [...adapter.sites]));
+}
+
+/** What each has at a site. @throws UsageError "usage/adapter" when one has nothing, and rows must have something */
+function formsAt(
+  batch: RowBatch<unknown>,
+  members: readonly (RowMember | null)[],
+  { path, spec, options }: AdaptedSite,
+): RowForm<unknown>[] {
+  return members.map((member) => member?.forms.get(path) ?? batch.identity(spec, options));
 }
 
 /** Where the programs of rows read the tensors of adapters. */
@@ -139,38 +164,28 @@ export function viewRows(
   };
 }
 
-/** The method of all adapters. @throws UsageError "usage/adapter" when there are several, or none */
-function commonMethod(adapters: readonly (Adapter | null)[]): Method {
-  const methods = [...new Set(adapters.flatMap((adapter) => (adapter ? [adapter.method] : [])))];
-  const [method] = methods;
-  if (method && methods.length === 1) return method;
-  const names = methods.map(({ name }) => `"${name}"`).join(" and ");
+/** How rows of all have theirs. @throws UsageError "usage/adapter" when methods differ in it, or there is none */
+function commonBatch(members: readonly RowMember[]): RowBatch<unknown> {
+  const [first] = members;
+  if (first && members.every(({ batch }) => batch.adapt === first.batch.adapt)) return first.batch;
+  const names = new Set(members.map(({ adapter }) => `"${adapter.method.name}"`));
   throw new UsageError(
     "usage/adapter",
-    `Cannot put adapters in one batch: they are of ${names || "no method"}, expected one method`,
+    `Cannot put adapters in one batch: they are of ${[...names].join(" and ") || "no method"}, expected one method`,
     { hint: "Run the requests of each method on their own." },
   );
 }
 
-/** Rows share the tensors of the base. @throws UsageError "usage/adapter" when an adapter has its own */
-function refuseWholeTensors(adapters: readonly (Adapter | null)[]): void {
-  for (const { name, owner } of adapters.flatMap((adapter) => adapter?.parameters ?? [])) {
-    if (owner.kind === "site") continue;
-    throw new UsageError(
-      "usage/adapter",
-      `Cannot put adapters in one batch: one has a "${name}" of its own, expected the base's`,
-      { hint: "Run the requests of that adapter on their own." },
-    );
-  }
-}
-
 /** The frozen tensors that come of the base alone. @throws UsageError "usage/adapter" when adapters have others there */
-export function commonTensors(adapters: readonly (Adapter | null)[], { path, frozen }: AdaptedSite): Frozen {
+export function commonTensors(
+  members: readonly RowMember[],
+  { path, frozen }: Pick<AdaptedSite, "path" | "frozen">,
+): Frozen {
   const common: Record<string, HostTensor> = {};
   for (const { suffix } of frozen.filter(({ saved, shared }) => !saved && !shared)) {
-    for (const [index, adapter] of adapters.entries()) {
-      const site = adapter?.sites.get(path);
-      if (!adapter || !site) continue;
+    for (const [index, { adapter }] of members.entries()) {
+      const site = adapter.sites.get(path);
+      if (!site) continue;
       const own = adapter.tensorsOf(site)[suffix];
       const known = (common[suffix] ??= own as HostTensor);
       if (own?.data === known.data) continue;
@@ -192,38 +207,6 @@ function commonSpecs({ common, bound }: StackedSite): BoundForm["spec"][] {
     ),
     ...(bound ? [bound.spec] : []),
   ];
-}
-
-function stackSite(
-  batch: RowBatch<unknown>,
-  adapters: readonly (Adapter | null)[],
-  site: AdaptedSite,
-): Pick<StackedSite, "options" | "tensors"> {
-  const { path, layer } = site;
-  if (layer === null) {
-    throw new UsageError(
-      "usage/adapter",
-      `Cannot put adapters in one batch: one is on "${path}", expected modules of the blocks`,
-      { hint: "Run the requests of that adapter on their own." },
-    );
-  }
-  const forms = adapters.map((adapter): RowForm<unknown> => {
-    const own = adapter?.sites.get(path);
-    if (!adapter || !own) return batch.identity(site.spec, site.options);
-    return batch.form(adapter.tensorsOf(own) as SiteTensors, own.spec, own.options);
-  });
-  const [first] = forms as [RowForm<unknown>];
-  for (const [index, { options }] of forms.entries()) {
-    if (JSON.stringify(options) === JSON.stringify(first.options)) continue;
-    throw new UsageError(
-      "usage/adapter",
-      `Cannot put adapters 1 and ${index + 1} in one batch: at "${path}" ${difference(first.options, options)}`,
-      { hint: "Run the requests of adapters with other settings on their own." },
-    );
-  }
-  const suffixes = [...new Set(forms.flatMap(({ tensors }) => Object.keys(tensors)))];
-  const stack = (suffix: string) => stackTensors(forms.map(({ tensors }) => tensors[suffix] ?? null));
-  return { options: first.options, tensors: Object.fromEntries(suffixes.map((s) => [s, stack(s)])) };
 }
 
 /** Lays tensors behind one another, filled up with zeros to the largest size of each axis; null is all zeros. */

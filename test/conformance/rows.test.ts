@@ -2,11 +2,13 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { loadModel } from "../../src/format/by-path.ts";
+import type { AdapterView } from "../../src/peft/adapter-view.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { METHODS, findMethod } from "../../src/peft/methods.ts";
 import { stackAdapters } from "../../src/peft/rows.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import { attachTo, logitsOf, perturb, randomExamples, unpacked } from "../model-passes.ts";
+import { zeros } from "../../src/runtime/host-tensor.ts";
+import { attachTo, logitsOf, perturb, randomExamples, unpacked, withTensors } from "../model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
 import { changeValues } from "../trained-values.ts";
 
@@ -19,6 +21,10 @@ const examples = randomExamples([7, 7, 5, 7]);
 
 /** Options of two adapters that are to share a batch: as unlike as the method allows. */
 const UNLIKE: Readonly<Record<string, readonly [object, object]>> = {
+  dora: [
+    { rank: 2, alpha: 3 },
+    { rank: 5, rslora: true, dropout: 0.5 },
+  ],
   lora: [
     { rank: 2, alpha: 3 },
     { rank: 5, rslora: true, dropout: 0.5, loraBias: true },
@@ -44,8 +50,9 @@ async function moved(
 async function assertRows(
   adapters: readonly (Adapter | null)[],
   adapterOf: readonly number[],
-  overlay = stackAdapters(base, adapters),
+  stacked?: AdapterView,
 ): Promise<void> {
+  const overlay = stacked ?? (await stackAdapters(engine, base, adapters));
   const batch = unpacked(examples);
   const together = await logitsOf(engine, base, overlay, batch, adapterOf);
   const rowSize = together.length / examples.length;
@@ -84,7 +91,7 @@ describe("rows with scales of their own", () => {
   test("multiply what all tasks share once: codes, or a weight whose rows change in proportion", async () => {
     for (const options of [{ bits: 3 }, { bits: 2, groupSize: 16, scales: "row" }]) {
       const adapters = [await moved("peqa", options), await moved("peqa", options, null, 6)];
-      const overlay = stackAdapters(base, adapters);
+      const overlay = await stackAdapters(engine, base, adapters);
       const codes = Object.entries(overlay.inputs(1)).filter(([name]) => name.endsWith("peqa_codes"));
       assert.equal(codes.length, 7);
       for (const [name, { data }] of codes) {
@@ -96,9 +103,9 @@ describe("rows with scales of their own", () => {
 });
 
 describe("stackAdapters()", () => {
-  const assertRefused = (adapters: readonly (Adapter | null)[], message: RegExp): void => {
-    assert.throws(
-      () => stackAdapters(base, adapters),
+  const assertRefused = (adapters: readonly (Adapter | null)[], message: RegExp): Promise<void> =>
+    assert.rejects(
+      stackAdapters(engine, base, adapters),
       (error: Error & { code?: string; hint?: string }) => {
         assert.equal(error.code, "usage/adapter");
         assert.match(error.message, message);
@@ -106,54 +113,75 @@ describe("stackAdapters()", () => {
         return true;
       },
     );
-  };
 
   test("refuses adapters that cannot share a batch, and says why", async () => {
-    assertRefused([await moved("lora"), await moved("ia3")], /of "lora" and "ia3", expected one method/);
-    assertRefused([null], /of no method/);
-    assertRefused([await moved("full")], /method "full" in one batch/);
-    assertRefused(
+    await assertRefused(
+      [await moved("lora"), await moved("ia3")],
+      /of "lora" and "ia3", expected one method/,
+    );
+    await assertRefused([null], /of no method/);
+    await assertRefused([await moved("full")], /method "full" in one batch/);
+    await assertRefused(
       [await moved("ia3", {}, ["down_proj"]), await moved("ia3", { feedforwardModules: [] }, ["down_proj"])],
       /adapters 1 and 2 .* at "model\.layers\.0\.mlp\.down_proj" feedforward is true and false/,
     );
-    assertRefused([await moved("lora", {}, ["lm_head"])], /one is on "lm_head"/);
-    assertRefused(
+    await assertRefused([await moved("lora", {}, ["lm_head"])], /one is on "lm_head"/);
+    await assertRefused(
       [await moved("peqa", { groupSize: 16 })],
       /"self_attn\.q_proj" has 2 scales a row, expected one/,
     );
-    assertRefused([await moved("peqa"), null], /its "self_attn\.q_proj" is the base's, expected codes/);
+    await assertRefused([await moved("peqa"), null], /its "self_attn\.q_proj" is the base's, expected codes/);
     const at = String.raw`at "model\.layers\.0\.self_attn\.q_proj" `;
     for (const [options, difference] of [
       [{ init: "rtn" }, 'start is "clip" and "rtn"'],
       [{ scales: "row" }, 'scales is "group" and "row"'],
     ] as const) {
       const adapters = [await moved("peqa"), await moved("peqa", options)];
-      assertRefused(adapters, new RegExp(at + difference));
-      assertRefused(adapters.toReversed(), new RegExp(at));
+      await assertRefused(adapters, new RegExp(at + difference));
+      await assertRefused(adapters.toReversed(), new RegExp(at));
     }
     const { base: again, checkpoint: other } = await loadModel(
       await writeTinyModel(temporaryFolder(), { seed: 2 }),
     );
     const elsewhere = await attachTo(again, findMethod("peqa"));
     await other.close();
-    assertRefused([await moved("peqa"), elsewhere], /adapter 2 has other frozen tensors at/);
-    assertRefused(
+    await assertRefused([await moved("peqa"), elsewhere], /adapter 2 has other frozen tensors at/);
+    await assertRefused(
       [await moved("lora", { modulesToSave: ["lm_head"] })],
       /one has a "lm_head\.weight" of its own/,
     );
   });
 
-  test("takes adapters that started from the weight", async () => {
+  test("takes adapters that started from the weight, and those of methods that have rows alike", async () => {
     const options = { rank: 3, init: "pissa" };
     await assertRows(
-      [await moved("lora", options, ["q_proj"]), await moved("lora", {}, ["q_proj"]), null],
+      [await moved("lora", options, ["q_proj"]), await moved("dora", options, ["q_proj"]), null],
       [0, 1, 2, 0],
     );
   });
 
+  test("an output whose weights are all zero stays the bias", async () => {
+    const name = "model.layers.1.self_attn.v_proj.weight";
+    const pruned = zeros("float32", [...base.model.tensors.get(name)!.shape]);
+    const { data } = await base.values(name);
+    pruned.data.set(data.subarray(pruned.shape[1]));
+    const without = await withTensors(base, new Map([[name, pruned]]));
+    const adapter = await attachTo(without, findMethod("dora"), {}, ["v_proj"]);
+    const batch = unpacked(examples);
+    const rows = await logitsOf(
+      engine,
+      without,
+      await stackAdapters(engine, without, [adapter]),
+      batch,
+      [0, 0, 0, 0],
+    );
+    const alone = await logitsOf(engine, without, adapter, batch);
+    assert.ok(rows.every((value, i) => Math.abs(value - alone[i]!) < 1e-5));
+  });
+
   test("copies: an adapter that changes later does not change the batch", async () => {
     const adapter = await moved("road");
-    const overlay = stackAdapters(base, [adapter]);
+    const overlay = await stackAdapters(engine, base, [adapter]);
     const batch = unpacked(examples);
     const adapterOf = examples.map(() => 0);
     const before = await logitsOf(engine, base, overlay, batch, adapterOf);

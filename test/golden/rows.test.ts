@@ -30,7 +30,7 @@ for (const [method, putTogether] of [
     const logits = await logitsOf(
       engine,
       base,
-      putTogether(base, adapters),
+      await putTogether(engine, base, adapters),
       batchFromRows(golden.batch),
       golden.adapter_names.map((name) => names.indexOf(name)),
     );

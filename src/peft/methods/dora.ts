@@ -10,12 +10,14 @@
 import { z } from "zod";
 import type { Value } from "../../graph/graph.ts";
 import { add, div, mul, sqrt, sub } from "../../graph/ops/elementwise.ts";
+import { greater } from "../../graph/ops/compare.ts";
 import { matmul } from "../../graph/ops/matmul.ts";
 import { maximum } from "../../graph/ops/maximum.ts";
 import { reduceSum } from "../../graph/ops/reduce-expand.ts";
 import { reshape } from "../../graph/ops/reshape.ts";
 import { stopGradient } from "../../graph/ops/stop-gradient.ts";
 import { lowRankFile } from "./low-rank-config.ts";
+import { BIAS_BACK, GAIN, lowRankRows } from "./low-rank-rows.ts";
 import {
   LOW_RANK_FIELDS,
   LOW_RANK_TARGETS,
@@ -76,7 +78,20 @@ export const dora = defineMethod<LowRankOptions, LowRankSite>({
   materializesWeight: () => true,
 
   lookup: "not-on-embeddings",
-  batch: "not-batchable",
+  batch: {
+    ...lowRankRows,
+    ofBase: ({ weight, bias }, values, site, { scale }) => {
+      const { down, up } = lowRankFactors(values, site);
+      const lengths = rowLengths(add(weight, matmul(up, down, { alpha: scale })));
+      const gain = div(values[M]!, lengths);
+      // Where there is no length the product is zero, and the bias must come back from it.
+      const known = mul(gain, greater(lengths, weight.graph.scalar(NO_LENGTH)));
+      return {
+        [GAIN]: known,
+        ...(bias && { [BIAS_BACK]: mul(bias, sub(weight.graph.scalar(1), known)) }),
+      };
+    },
+  },
 
   merge: {
     graph: ({ weight, bias }, values, site, { scale }) => {

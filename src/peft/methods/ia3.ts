@@ -80,6 +80,7 @@ export const ia3 = defineMethod<Ia3Options, Ia3Site>({
   lookup: "not-on-embeddings",
 
   batch: {
+    ofBase: null,
     form: ({ [L]: l }, _site, options) => ({ tensors: { [L]: perToken(l!.data) }, options }),
     identity: ({ inFeatures, outFeatures }, options) => {
       const ones = new Float32Array(options.feedforward ? inFeatures : outFeatures).fill(1);

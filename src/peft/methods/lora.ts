@@ -13,9 +13,7 @@ import type { Value } from "../../graph/graph.ts";
 import { add, mul } from "../../graph/ops/elementwise.ts";
 import { gatherRows } from "../../graph/ops/gather-scatter.ts";
 import { matmul } from "../../graph/ops/matmul.ts";
-import { reshape } from "../../graph/ops/reshape.ts";
 import { transpose } from "../../graph/ops/transpose.ts";
-import type { Dim } from "../../graph/shape.ts";
 import { LOW_RANK_ALGEBRA } from "./low-rank-algebra.ts";
 import { lowRankFile } from "./low-rank-config.ts";
 import {
@@ -30,7 +28,7 @@ import {
   lowRankFrozen,
   lowRankParameters,
 } from "./low-rank.ts";
-import { NO_FACTORS, lowRankRowForm } from "./low-rank-file.ts";
+import { lowRankRows } from "./low-rank-rows.ts";
 import { NOTHING_FROZEN, defineMethod } from "../method.ts";
 import type { SiteValues } from "../site.ts";
 
@@ -44,7 +42,7 @@ const OPTIONS = z
     message: "expected it with init default alone, as in peft",
   });
 
-/** The bias of B times s, [.., out], added to what has one axis more. */
+/** The bias of B times s, [out], added. */
 function addOwnBias(y: Value, values: SiteValues, scale: number): Value {
   const bias = values[OWN_BIAS];
   if (!bias) return y;
@@ -76,16 +74,7 @@ export const lora = defineMethod<LowRankOptions, LowRankSite>({
     return add(rows, matmul(low, up, { transB: true, alpha: scale }));
   },
 
-  batch: {
-    form: lowRankRowForm,
-    identity: () => NO_FACTORS,
-    adapt: (site, x, values) => {
-      const { down, up } = lowRankFactors(values, site.spec);
-      const y = add(site.project(x), matmul(matmul(x, down, { transB: true }), up));
-      const bias = values[OWN_BIAS]; // [B, out]
-      return bias ? add(y, reshape(bias, [bias.shape[0] as Dim, 1, site.spec.outFeatures])) : y;
-    },
-  },
+  batch: lowRankRows,
 
   merge: {
     graph: ({ weight, bias }, values, site, { scale }) => {

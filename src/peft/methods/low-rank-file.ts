@@ -1,14 +1,9 @@
-/**
- * @file The tensors of methods with two thin matrices in files, which hold an ordinary adapter whatever the start was; and
- * side by side in a batch.
- */
-import type { SiteSpec } from "../../models/sites.ts";
+/** @file The tensors of methods with two thin matrices in files, which hold an ordinary adapter whatever the start was. */
 import { Random } from "../../random.ts";
-import { type HostTensor, hostTensor, zeros } from "../../runtime/host-tensor.ts";
-import type { RowForm } from "../method.ts";
+import { hostTensor, zeros } from "../../runtime/host-tensor.ts";
 import type { SiteStart, SiteTensors } from "../site.ts";
 import { fillFactors, startsFromWeight } from "./low-rank-start.ts";
-import { FACTOR_NAMES, FROZEN_A, FROZEN_B, type LowRankSite, OWN_BIAS, namesOf } from "./low-rank.ts";
+import { FACTOR_NAMES, FROZEN_A, FROZEN_B, type LowRankSite } from "./low-rank.ts";
 
 const [LINEAR] = FACTOR_NAMES as [(typeof FACTOR_NAMES)[number]];
 
@@ -78,44 +73,4 @@ async function onRemadeStart(
   const [down, up] = [zeros("float32", [rank, inFeatures]), zeros("float32", [outFeatures, rank])];
   await fillFactors({ down, up }, site, init, scale, new Random(0));
   return { ...held, [FROZEN_A]: down, [FROZEN_B]: up };
-}
-
-/** Zeros, a product of nothing, under the options that all adapters of a batch have. */
-export const NO_FACTORS: RowForm<LowRankSite> = {
-  tensors: {},
-  options: { rank: 0, scale: 1, dropout: 0, init: "default", ownBias: false },
-};
-
-/**
- * A and, [R, out], B with the scale in it and in its bias: with zeros beyond their rank, adapters of any rank and scale share a
- * batch. B is turned over once here, for a row times thin columns takes longer than times whole rows.
- */
-export function lowRankRowForm(
-  tensors: SiteTensors,
-  site: SiteSpec,
-  { scale }: LowRankSite,
-): RowForm<LowRankSite> {
-  const [a, b] = namesOf(site);
-  const { [a]: down, [b]: up, [OWN_BIAS]: ownBias } = lowRankToTensors(tensors);
-  const scaled = ({ shape, data }: HostTensor<"float32">): HostTensor<"float32"> =>
-    hostTensor(
-      "float32",
-      shape,
-      data.map((value) => scale * value),
-    );
-  return {
-    ...NO_FACTORS,
-    tensors: { [a]: down!, [b]: scaled(turnedOver(up!)), ...(ownBias && { [OWN_BIAS]: scaled(ownBias) }) },
-  };
-}
-
-function turnedOver({ shape, data }: HostTensor<"float32">): HostTensor<"float32"> {
-  const [numRows, numColumns] = shape as [number, number];
-  const turned = zeros("float32", [numColumns, numRows]);
-  for (let row = 0; row < numRows; row++) {
-    for (let column = 0; column < numColumns; column++) {
-      turned.data[column * numRows + row] = data[row * numColumns + column]!;
-    }
-  }
-  return turned;
 }

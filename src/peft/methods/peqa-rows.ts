@@ -20,6 +20,8 @@ import { DELTA, isOnBase, type PeqaSite, SCALE, START, weightOf } from "./peqa-c
 const ROW = "peqa_row";
 
 export const peqaRows: RowBatch<PeqaSite> = {
+  ofBase: null,
+
   form: ({ [SCALE]: scale, [DELTA]: change }, site, options) => {
     const { format, scales } = options;
     const isRow = scales === "row";

@@ -115,6 +115,7 @@ export const road = defineMethod<RoadOptions, RoadSite>({
   lookup: "not-on-embeddings",
 
   batch: {
+    ofBase: null,
     form: ({ [THETA]: theta, [ALPHA]: alpha }, _site, layout) =>
       roadRowForm(coefficientsOf(theta!.data, alpha!.data, layout), layout),
     identity: (_site, layout) =>

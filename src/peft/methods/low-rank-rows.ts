@@ -1,0 +1,82 @@
+/**
+ * @file Methods with two thin matrices with an adapter a row, of any ranks and scales.
+ *
+ *   y[b] = (1 + g[b]) ∘ (x[b] Wᵀ + bias) + (x[b] A[b]ᵀ) B[b]ᵀ + c[b]     g, c: of those that have some, else not there
+ *
+ * Zeros change nothing, so that a row may have less of everything than the largest. A method with a factor on the sum, g, has it
+ * in its B too, and in c what keeps the base's bias as it is.
+ */
+import { add, mul } from "../../graph/ops/elementwise.ts";
+import { matmul } from "../../graph/ops/matmul.ts";
+import { reshape } from "../../graph/ops/reshape.ts";
+import type { Dim } from "../../graph/shape.ts";
+import { type HostTensor, hostTensor, zeros } from "../../runtime/host-tensor.ts";
+import type { RowBatch, RowForm } from "../method.ts";
+import { lowRankToTensors } from "./low-rank-file.ts";
+import { type LowRankSite, OWN_BIAS, lowRankFactors, namesOf } from "./low-rank.ts";
+
+/** Names of what a method may compute of the base: the factor on each output [out], and what that takes from the base's bias [out]. */
+export const GAIN = "gain";
+export const BIAS_BACK = "bias back";
+
+/** Zeros, a product of nothing, under the options that all adapters of a batch have. */
+const NO_FACTORS: RowForm<LowRankSite> = {
+  tensors: {},
+  options: { rank: 0, scale: 1, dropout: 0, init: "default", ownBias: false },
+};
+
+export const lowRankRows: RowBatch<LowRankSite> = {
+  ofBase: null,
+
+  // B is turned over once here, for a row times thin columns takes longer than times whole rows.
+  form: ({ [GAIN]: gain, [BIAS_BACK]: back, ...own }, site, { scale }) => {
+    const [a, b] = namesOf(site);
+    const { [a]: down, [b]: up, [OWN_BIAS]: ownBias } = lowRankToTensors(own);
+    const factor = (out: number): number => scale * (gain?.data[out] ?? 1);
+    const added = (ownBias ?? back)?.data.map(
+      (_, out) => factor(out) * (ownBias?.data[out] ?? 0) + (back?.data[out] ?? 0),
+    );
+    const { outFeatures } = site;
+    return {
+      ...NO_FACTORS,
+      tensors: {
+        [a]: down!,
+        [b]: turnedOver(up!, factor),
+        ...(gain && {
+          [GAIN]: hostTensor(
+            "float32",
+            [1, outFeatures],
+            gain.data.map((value) => value - 1),
+          ),
+        }),
+        ...(added && { [OWN_BIAS]: hostTensor("float32", [outFeatures], added) }),
+      },
+    };
+  },
+
+  identity: () => NO_FACTORS,
+
+  adapt: (site, x, values) => {
+    const { down, up } = lowRankFactors(values, site.spec);
+    const { [GAIN]: gain, [OWN_BIAS]: bias } = values; // [B, 1, out], [B, out]
+    const base = site.project(x);
+    const scaled = gain ? mul(base, add(gain, x.graph.scalar(1))) : base;
+    const y = add(scaled, matmul(matmul(x, down, { transB: true }), up));
+    return bias ? add(y, reshape(bias, [bias.shape[0] as Dim, 1, site.spec.outFeatures])) : y;
+  },
+};
+
+/** B [out, R] as [R, out], each output times its factor. */
+function turnedOver(
+  { shape, data }: HostTensor<"float32">,
+  factor: (row: number) => number,
+): HostTensor<"float32"> {
+  const [numRows, numColumns] = shape as [number, number];
+  const turned = zeros("float32", [numColumns, numRows]);
+  for (let row = 0; row < numRows; row++) {
+    for (let column = 0; column < numColumns; column++) {
+      turned.data[column * numRows + row] = factor(row) * data[row * numColumns + column]!;
+    }
+  }
+  return turned;
+}

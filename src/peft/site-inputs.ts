@@ -1,0 +1,34 @@
+/** @file A site in a graph of its own: its weights as inputs, and the tensors of an adapter there. */
+import type { Graph, Value } from "../graph/graph.ts";
+import { transpose } from "../graph/ops/transpose.ts";
+import type { AdaptedSite } from "./layout.ts";
+import type { SiteValues, SiteWeights } from "./site.ts";
+
+export interface SiteInputs {
+  readonly weights: SiteWeights;
+  readonly values: SiteValues;
+  /** All of them: the weight as the base keeps it, its bias if there is one, and the adapter's by suffix. */
+  readonly inputs: Record<string, Value>;
+}
+
+/** Adds the inputs of a site to a graph. */
+export function inputSite(graph: Graph, { spec, parameters, frozen }: AdaptedSite): SiteInputs {
+  const { inFeatures, outFeatures, storedTransposed, kind } = spec;
+  const isTransposed = storedTransposed || kind === "embedding";
+  const kept = graph.input(
+    "weight",
+    "float32",
+    isTransposed ? [inFeatures, outFeatures] : [outFeatures, inFeatures],
+  );
+  const bias = spec.bias ? graph.input("bias", "float32", [outFeatures]) : null;
+  const values = Object.fromEntries(
+    [...parameters.map((p) => ({ ...p, dtype: "float32" as const })), ...frozen].map(
+      ({ suffix, shape, dtype }) => [suffix, graph.input(suffix, dtype, shape)],
+    ),
+  );
+  return {
+    weights: { weight: storedTransposed ? transpose(kept, [1, 0]) : kept, bias },
+    values,
+    inputs: { weight: kept, ...(bias && { bias }), ...values },
+  };
+}
