@@ -1,8 +1,6 @@
 /** @file A settings file (`--config FILE`, YAML or JSON) as values for the keys of a command's schema. */
 import { readFile, stat } from "node:fs/promises";
 
-import { parse } from "yaml";
-
 import { FormatError } from "../errors.ts";
 import { requireShallowText } from "../untrusted/limits.ts";
 import { describeFileProblem, refuseEndless } from "../messages/system-error.ts";
@@ -42,6 +40,7 @@ async function readText(path: string): Promise<string> {
 export async function readConfigFile(path: string, flags: readonly Flag[]): Promise<ConfigFile> {
   const text = await readText(path);
   requireShallowText(path, text);
+  const { parse } = await import("yaml");
   let content: unknown;
   try {
     // YAML contains JSON.

@@ -1,5 +1,7 @@
 /** @file The text of a flag, or the value of a key in a settings file, as the value that the schema expects. */
-import { parse } from "yaml";
+import { createRequire } from "node:module";
+
+import type * as Yaml from "yaml";
 
 import type { Flag, FlagKind } from "./flags.ts";
 
@@ -24,6 +26,8 @@ export function readSwitch(text: string): boolean | undefined {
 
 function readYaml(text: string): Reading | null {
   try {
+    // Most calls of a command have no such flag, and the library is 70 files.
+    const { parse } = createRequire(import.meta.url)("yaml") as typeof Yaml;
     return { value: parse(text) as unknown };
   } catch {
     return null;

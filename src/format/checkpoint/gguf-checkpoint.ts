@@ -9,7 +9,7 @@ import { dequantizeFrom, type StoredTensor } from "../../quant/stored-tensor.ts"
 import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
 import type { ByteSource } from "../files/byte-source.ts";
 import { type GgufFile, type GgufTensor, openGguf } from "../files/gguf.ts";
-import { damagedGguf } from "../files/gguf-layout.ts";
+import { damagedGguf } from "../files/gguf-header.ts";
 import { PIECE_ELEMENTS } from "../files/gguf-values.ts";
 import { MAX_EXPERTS } from "../../untrusted/limits.ts";
 import { TENSOR_CHANGES } from "./gguf-changes.ts";

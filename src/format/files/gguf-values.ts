@@ -8,7 +8,7 @@ import type { Storage } from "../../quant/storage.ts";
 import { STORAGES, type StorageName } from "../../quant/storages.ts";
 import { hasFiniteScales, type StoredTensor } from "../../quant/stored-tensor.ts";
 import type { ByteSource } from "./byte-source.ts";
-import { damagedGguf } from "./gguf-layout.ts";
+import { damagedGguf } from "./gguf-header.ts";
 
 /** Elements of a piece: whole blocks of every kind. */
 export const PIECE_ELEMENTS = 1 << 18;

@@ -1,16 +1,15 @@
 /**
- * @file GGUF files: header through @huggingface/gguf, tensors by byte range, names and row order as the file has them.
+ * @file GGUF files: tensors by byte range, names and row order as the file has them.
  *
  * Shapes are turned round: GGUF writes the columns first, graft the rows.
  */
-import { GGMLQuantizationType, gguf } from "@huggingface/gguf";
 import { UsageError } from "../../errors.ts";
 import { sameShape } from "../../graph/shape.ts";
 import { rowsAndColumns, storedBytes } from "../../quant/storage.ts";
 import { storageOfGgmlType, STORAGES, type StorageName, GGML_NAMES } from "../../quant/storages.ts";
 import { type StoredTensor, unpackStored } from "../../quant/stored-tensor.ts";
 import type { ByteSource } from "./byte-source.ts";
-import { checkGgufLayout, damagedGguf, SETTINGS_OFFSET } from "./gguf-layout.ts";
+import { damagedGguf, type GgufHeader, readGgufHeader, SETTINGS_OFFSET } from "./gguf-header.ts";
 import { ggufValues, requireFiniteScales } from "./gguf-values.ts";
 import { unlikeWritten } from "./folder-file.ts";
 
@@ -56,81 +55,43 @@ export interface GgufFile extends GgufMetadata {
   close(): Promise<void>;
 }
 
-type Header = Awaited<ReturnType<typeof gguf>>;
-
-/** The reader asks for parts of a file by HTTP; what is answered comes from the source, whatever the address. */
-const ANY_ADDRESS = "http://localhost/";
-
-async function fetchRange(file: ByteSource, request: RequestInit | undefined): Promise<Response> {
-  const range = new Headers(request?.headers).get("Range") ?? "";
-  const [first = 0, last = 0] = (/^bytes=(\d+)-(\d+)$/.exec(range) ?? []).slice(1).map(Number);
-  const end = Math.min(last + 1, file.sizeBytes);
-  const bytes = await file.read(Math.min(first, end), Math.max(0, end - first));
-  return new Response(bytes, { headers: { "Content-Range": `${range}/${file.sizeBytes}` } });
-}
-
-async function readHeader(file: ByteSource): Promise<Header> {
-  const magic = new TextDecoder().decode(await file.read(0, Math.min(4, file.sizeBytes)));
-  if (magic !== "GGUF") throw damagedGguf(file.path, `it starts with ${JSON.stringify(magic)}`, "GGUF");
-  await checkGgufLayout(file);
-  let header: Header;
-  try {
-    header = await gguf(ANY_ADDRESS, { fetch: (_, request) => fetchRange(file, request) });
-  } catch (error) {
-    throw damagedGguf(file.path, error instanceof Error ? error.message : String(error), "a header", error);
-  }
-  // The reader sees zeros past the end of a file, so a header that runs over it is only found here.
-  const headerBytes = header.tensorInfoByteRange[1];
-  if (headerBytes > file.sizeBytes) {
-    throw damagedGguf(file.path, `${file.sizeBytes} bytes`, `at least ${headerBytes} for the header`);
-  }
-  if (!header.littleEndian) {
-    throw new UsageError(
-      "usage/model",
-      `Cannot read GGUF file "${file.path}": big-endian, expected little-endian`,
-      { hint: "Get the little-endian file of the model." },
-    );
-  }
-  return header;
-}
-
-async function readSettings(file: ByteSource, header: Header): Promise<GgufSettings> {
-  const { metadata, tensorInfoByteRange } = header;
-  if (metadata.version < 2) {
+async function readSettings(file: ByteSource, header: GgufHeader): Promise<GgufSettings> {
+  const { version, numSettings: count, alignment, settingsEnd } = header;
+  if (version < 2) {
     throw new UsageError(
       "usage/model",
       `Cannot take over the settings of "${file.path}": GGUF version 1, expected 2 or 3`,
       { hint: "Convert the model to GGUF again." },
     );
   }
-  const bytes = await file.read(SETTINGS_OFFSET, tensorInfoByteRange[0] - SETTINGS_OFFSET);
-  const { "general.alignment": alignment = 32 } = metadata as unknown as Record<string, unknown>;
-  return { count: Number(metadata.kv_count), bytes, alignment: Number(alignment) };
-}
-
-/** What ggml calls a type of tensors; a number that the reader does not know stays one. */
-function typeName(ggmlType: number): string {
-  return (GGMLQuantizationType as Readonly<Record<number, string>>)[ggmlType] ?? `number ${ggmlType}`;
+  return { count, bytes: await file.read(SETTINGS_OFFSET, settingsEnd - SETTINGS_OFFSET), alignment };
 }
 
 /** Says which tensors are of types that graft does not read; null: there are none. */
-function unknownTypes(header: Header): string | null {
+async function unknownTypes({ infos }: GgufHeader): Promise<string | null> {
+  const unknown = infos.filter(({ ggmlType }) => storageOfGgmlType(ggmlType) === null);
+  if (unknown.length === 0) return null;
+  // What ggml calls them; a number that the library does not know stays one.
+  const { GGMLQuantizationType: names } = await import("@huggingface/gguf");
   const numOf = new Map<string, number>();
-  for (const { dtype } of header.tensorInfos) {
-    if (storageOfGgmlType(dtype) === null) numOf.set(typeName(dtype), (numOf.get(typeName(dtype)) ?? 0) + 1);
+  for (const { ggmlType } of unknown) {
+    const name = (names as Readonly<Record<number, string>>)[ggmlType] ?? `number ${ggmlType}`;
+    numOf.set(name, (numOf.get(name) ?? 0) + 1);
   }
   const found = [...numOf].map(([name, num]) => `${num} of type ${name}`);
-  if (found.length === 0) return null;
   return `tensors ${found.join(", ")}, expected ${GGML_NAMES.join(", ")}`;
 }
 
 /** Checks that each tensor lies inside the file. */
-function listTensors({ path, sizeBytes: fileBytes }: ByteSource, header: Header): Map<string, GgufTensor> {
+function listTensors(
+  { path, sizeBytes: fileBytes }: ByteSource,
+  header: GgufHeader,
+): Map<string, GgufTensor> {
   const tensors = new Map<string, GgufTensor>();
-  for (const info of header.tensorInfos) {
+  for (const info of header.infos) {
     const { name } = info;
-    const shape = info.shape.map(Number).toReversed();
-    const storage = storageOfGgmlType(info.dtype);
+    const shape = info.axes.toReversed();
+    const storage = storageOfGgmlType(info.ggmlType);
     if (storage === null) continue;
     const kind = STORAGES[storage];
     const { numColumns } = rowsAndColumns(shape);
@@ -143,7 +104,7 @@ function listTensors({ path, sizeBytes: fileBytes }: ByteSource, header: Header)
     }
     if (tensors.has(name)) throw damagedGguf(path, `tensor "${name}" comes twice`, "each name once");
     const sizeBytes = storedBytes(kind, shape);
-    const offset = Number(header.tensorDataOffset + info.offset);
+    const offset = header.dataOffset + info.offset;
     if (offset + sizeBytes > fileBytes) {
       throw damagedGguf(
         path,
@@ -182,8 +143,8 @@ export async function openGguf(
 ): Promise<GgufFile> {
   const { path } = file;
   try {
-    const header = await readHeader(file);
-    const metadata = header.metadata as unknown as Record<string, unknown>;
+    const header = await readGgufHeader(file);
+    const { metadata } = header;
     if (Number(metadata["split.count"] ?? 1) > 1) {
       throw new UsageError(
         "usage/model",
@@ -191,7 +152,7 @@ export async function openGguf(
         { hint: "Join the parts with llama-gguf-split --merge." },
       );
     }
-    const types = unknownTypes(header);
+    const types = await unknownTypes(header);
     const problems = [check(metadata), types === null ? null : { found: types, hint: TYPES_HINT }].filter(
       (problem) => problem !== null,
     );
