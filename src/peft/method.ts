@@ -153,7 +153,7 @@ export interface RowBatch<S> {
    * The form of a row that has no adapter at this site: its output is the base's. @throws UsageError when there is none
    */
   identity(site: SiteSpec, options: S): RowForm<S>;
-  /** Builds the projection of x [B, T, in]; values are [B, ...shape], and frozen tensors that come of the base as they are. */
+  /** Builds the projection of x [B, T, in]; values are [B, ...shape], and frozen tensors that are the same for all as they are. */
   adapt(site: SiteGraph, x: Value, values: SiteValues, options: S): Value;
 }
 

@@ -152,6 +152,11 @@ export class RowSlots {
     const now = (this.#now = makeGeneration(numRows));
     const members = [...this.#members.values()];
     for (const [path, site] of this.#sites) {
+      // What is common at a site comes of those that are there.
+      if (!members.some(({ forms }) => forms.has(path))) {
+        this.#sites.delete(path);
+        continue;
+      }
       const forms = members.flatMap((member) => member.forms.get(path) ?? []);
       if (this.takesNone) forms.push(this.#batch.identity(site.spec, site.options));
       const shapes = new Map<string, number[]>();

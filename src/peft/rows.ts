@@ -97,6 +97,7 @@ export function requireAlike(members: readonly (RowMember | null)[]): RowBatch<u
     }
     commonTensors(present, site);
   }
+  requireSameShared(present);
   return batch;
 }
 
@@ -176,19 +177,45 @@ function commonBatch(members: readonly RowMember[]): RowBatch<unknown> {
   );
 }
 
-/** The frozen tensors that come of the base alone. @throws UsageError "usage/adapter" when adapters have others there */
+/** All sites of an adapter share some tensors, and so do rows. @throws UsageError "usage/adapter" when adapters have others */
+function requireSameShared(members: readonly RowMember[]): void {
+  const known = new Map<string, HostTensor>();
+  for (const [index, { adapter }] of members.entries()) {
+    for (const [suffix, tensor] of adapter.shared) {
+      const first = known.get(suffix) ?? tensor;
+      known.set(suffix, first);
+      if (haveSameValues(first, tensor)) continue;
+      throw new UsageError(
+        "usage/adapter",
+        `Cannot put adapters in one batch: adapter ${index + 1} has another ${suffix} than those before it, expected the same`,
+        {
+          hint: "Run the requests of adapters that were made with other seeds, ranks or modules on their own.",
+        },
+      );
+    }
+  }
+}
+
+function haveSameValues({ data: a }: HostTensor, { data: b }: HostTensor): boolean {
+  if (a === b) return true;
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+/** The frozen tensors that are the same for all. @throws UsageError "usage/adapter" when adapters have others there */
 export function commonTensors(
   members: readonly RowMember[],
   { path, frozen }: Pick<AdaptedSite, "path" | "frozen">,
 ): Frozen {
   const common: Record<string, HostTensor> = {};
-  for (const { suffix } of frozen.filter(({ saved, shared }) => !saved && !shared)) {
+  for (const { suffix, shared } of frozen.filter(({ saved, shared }) => shared || !saved)) {
     for (const [index, { adapter }] of members.entries()) {
       const site = adapter.sites.get(path);
       if (!site) continue;
       const own = adapter.tensorsOf(site)[suffix];
       const known = (common[suffix] ??= own as HostTensor);
-      if (own?.data === known.data) continue;
+      if (shared || own?.data === known.data) continue;
       throw new UsageError(
         "usage/adapter",
         `Cannot put adapters in one batch: adapter ${index + 1} has other frozen tensors at "${path}" than those before it, expected the same`,

@@ -21,7 +21,7 @@ const { base, checkpoint } = await loadModel(await writeTinyModel(`${folder}/mod
 after(() => checkpoint.close());
 
 /** Methods of which a row may have none. */
-const HAVE_ROWS_OF_THE_BASE = ["lora", "dora", "ia3", "road"];
+const HAVE_ROWS_OF_THE_BASE = ["lora", "dora", "ia3", "road", "vera"];
 /** Methods whose frozen codes are made of the weights of their modules. */
 const READS_ITS_WEIGHTS = ["peqa"];
 /** Methods of which a row needs to know them. */

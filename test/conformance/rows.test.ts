@@ -5,6 +5,9 @@ import { loadModel } from "../../src/format/by-path.ts";
 import type { AdapterView } from "../../src/peft/adapter-view.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { METHODS, findMethod } from "../../src/peft/methods.ts";
+import { arrangeRows } from "../../src/peft/mixed-rows.ts";
+import { formRows } from "../../src/peft/row-forms.ts";
+import { RowSlots } from "../../src/peft/row-slots.ts";
 import { stackAdapters } from "../../src/peft/rows.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { zeros } from "../../src/runtime/host-tensor.ts";
@@ -28,6 +31,11 @@ const UNLIKE: Readonly<Record<string, readonly [object, object]>> = {
   lora: [
     { rank: 2, alpha: 3 },
     { rank: 5, rslora: true, dropout: 0.5, loraBias: true },
+  ],
+  // Where nothing else is the same, the matrices that sites share are.
+  vera: [
+    { rank: 6, dropout: 0.5 },
+    { rank: 6, dInitial: 0.3 },
   ],
   road: [{ groupSize: 2 }, { variant: "road_4", groupSize: 8, pairs: "upper" }],
 };
@@ -147,6 +155,10 @@ describe("stackAdapters()", () => {
     await other.close();
     await assertRefused([await moved("peqa"), elsewhere], /adapter 2 has other frozen tensors at/);
     await assertRefused(
+      [await moved("vera", {}, ["q_proj"]), await moved("vera", { projectionSeed: 1 }, ["v_proj"])],
+      /adapter 2 has another vera_A than those before it/,
+    );
+    await assertRefused(
       [await moved("lora", { modulesToSave: ["lm_head"] })],
       /one has a "lm_head\.weight" of its own/,
     );
@@ -158,6 +170,17 @@ describe("stackAdapters()", () => {
       [await moved("lora", options, ["q_proj"]), await moved("dora", options, ["q_proj"]), null],
       [0, 1, 2, 0],
     );
+  });
+
+  test("of adapters that go, their modules go too", async () => {
+    const goes = await moved("vera", { rank: 6 }, ["q_proj", "v_proj", "down_proj"]);
+    const stays = await moved("vera", { rank: 6 }, ["q_proj", "down_proj"], 6);
+    const slots = new RowSlots(base, await formRows(engine, base, goes));
+    assert.ok(slots.add(await formRows(engine, base, stays)));
+    slots.remove(goes);
+    const order = arrangeRows([slots], [stays, null, stays, null]);
+    assert.deepEqual(order, [0, 1, 2, 3]);
+    await assertRows([stays, null], [0, 1, 0, 1], slots.view);
   });
 
   test("an output whose weights are all zero stays the bias", async () => {

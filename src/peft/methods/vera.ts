@@ -14,9 +14,10 @@ import { add, mul } from "../../graph/ops/elementwise.ts";
 import { matmul } from "../../graph/ops/matmul.ts";
 import { reshape } from "../../graph/ops/reshape.ts";
 import { slice } from "../../graph/ops/slice-pad.ts";
+import type { SiteGraph } from "../../models/site-graph.ts";
 import type { SiteSpec } from "../../models/sites.ts";
 import { Random } from "../../random.ts";
-import { type HostTensor, zeros } from "../../runtime/host-tensor.ts";
+import { type HostTensor, hostTensor, zeros } from "../../runtime/host-tensor.ts";
 import type { SiteState } from "../algebra/contract.ts";
 import { ALL_LINEAR, NOTHING_FROZEN, PLAIN_FILE, defineMethod } from "../method.ts";
 import type { SiteValues } from "../site.ts";
@@ -85,17 +86,21 @@ export const vera = defineMethod<VeraOptions, VeraSite>({
     },
   },
 
-  adapt: (site, x, values, { dropout }) => {
-    const { a, b, lambdaD, lambdaB } = sharedSlices(values, site.spec);
-    const low = mul(matmul(site.dropout(x, dropout), a, { transB: true }), lambdaD); // [..., R]
-    return add(site.project(x), mul(matmul(low, b, { transB: true }), lambdaB));
-  },
+  adapt: (site, x, values, { dropout }) => addUpdate(site, x, site.dropout(x, dropout), values),
 
   materializesWeight: () => false,
 
   lookup: "not-on-embeddings",
-  // A row's adapter may come with matrices of its own, which are as large as a weight.
-  batch: "not-batchable",
+  // As LoRA's a row would have matrices of a rank of 256, nearly as large as a weight; as it is it has two vectors.
+  batch: {
+    ofBase: null,
+    form: ({ [LAMBDA_D]: d, [LAMBDA_B]: b }, _site, options) => ({
+      tensors: { [LAMBDA_D]: perToken(d!), [LAMBDA_B]: perToken(b!) },
+      options: inRows(options),
+    }),
+    identity: (_site, options) => ({ tensors: {}, options: inRows(options) }),
+    adapt: (site, x, values) => addUpdate(site, x, x, values),
+  },
 
   merge: {
     graph: ({ weight, bias }, values, site, { rank }) => {
@@ -162,6 +167,23 @@ function largest(sites: readonly SiteSpec[]): Pick<VeraSite, "largestIn" | "larg
     largestIn: Math.max(...sites.map((site) => site.inFeatures)),
     largestOut: Math.max(...sites.map((site) => site.outFeatures)),
   };
+}
+
+/** The projection of x with the update of `dropped`; vectors [R] and [out], or of each row, [B, 1, R] and [B, 1, out]. */
+function addUpdate(site: SiteGraph, x: Value, dropped: Value, values: SiteValues): Value {
+  const { a, b, lambdaD, lambdaB } = sharedSlices(values, site.spec);
+  const low = mul(matmul(dropped, a, { transB: true }), lambdaD); // [..., R]
+  return add(site.project(x), mul(matmul(low, b, { transB: true }), lambdaB));
+}
+
+/** Options by which rows must be alike: what only trainings have is left out. */
+function inRows(options: VeraSite): VeraSite {
+  return { ...options, dInitial: 0, dropout: 0 };
+}
+
+/** A vector as that of one row among others. */
+function perToken({ data }: HostTensor<"float32">): HostTensor<"float32"> {
+  return hostTensor("float32", [1, data.length], data);
 }
 
 /** Uniform in ±√(6 / columns), which keeps the size of what a matrix and a rectifier pass on (He et al., 2015). */
