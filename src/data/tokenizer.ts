@@ -11,6 +11,7 @@ import { requireTokenId } from "../untrusted/limits.ts";
 import { OutOfTime, TimeBudget } from "../untrusted/time-budget.ts";
 import type { TokenizerFiles } from "../format/checkpoint/checkpoint.ts";
 import { guardSteps, requirePatterns, type TokenizerStep } from "./tokenizer-guards.ts";
+import { type BytePairs, takeLists } from "./byte-pairs.ts";
 import { speedUp, type TokenizerModel } from "./tokenizer-speed.ts";
 import { byteReader } from "./token-bytes.ts";
 import { createTokenStream, type TokenStream } from "./token-stream.ts";
@@ -65,20 +66,22 @@ interface HubTokenizer {
   decode(ids: number[], options: { clean_up_tokenization_spaces: boolean }): string;
   token_to_id(token: string): number | undefined;
   id_to_token(id: number): string | undefined;
-  get_vocab(): Map<string, number>;
   get_added_tokens_decoder(): Map<number, { content: string; special: boolean }>;
   normalizer: TokenizerStep | null;
   pre_tokenizer: TokenizerStep | null;
   decoder: TokenizerStep | null;
-  model: TokenizerModel;
+  model: TokenizerModel & BytePairs;
 }
 
 const HubTokenizer = UntypedHubTokenizer as new (tokenizer: object, config: object) => HubTokenizer;
 
-/** Tells every id of a file, with its token: of the vocabulary and of what is added to it. */
-function eachId({ tokenizer, config }: TokenizerFiles, tell: (token: string, id: unknown) => void): void {
+/** Tells every id of a file that is no place in a list, with its token: of the vocabulary and of what is added to it. */
+function eachId(
+  { tokenizer, config, tokens }: TokenizerFiles,
+  tell: (token: string, id: unknown) => void,
+): void {
   const { model, added_tokens: added } = tokenizer as { model?: { vocab?: unknown }; added_tokens?: unknown };
-  const vocab = model?.vocab;
+  const vocab = tokens ? null : model?.vocab;
   // Unigram models list their tokens, whose ids are their places.
   if (typeof vocab === "object" && vocab !== null && !Array.isArray(vocab)) {
     const ids = vocab as Readonly<Record<string, unknown>>;
@@ -96,7 +99,7 @@ function eachId({ tokenizer, config }: TokenizerFiles, tell: (token: string, id:
 
 /** Refuses ids for which the library would make an array without end. @throws FormatError "format/file" */
 function requireIds(files: TokenizerFiles): void {
-  let numTokens = 0;
+  let numTokens = files.tokens?.length ?? 0;
   eachId(files, () => numTokens++);
   eachId(files, (token, id) => requireTokenId(token, id, numTokens));
 }
@@ -119,14 +122,18 @@ function withFile<T>(verb: string, work: () => T): T {
 }
 
 /** The part of the library's tokenizer that works on texts, guarded. */
-type OpenTokenizer = Omit<HubTokenizer, "normalizer" | "pre_tokenizer" | "decoder" | "model">;
+interface OpenTokenizer extends Omit<HubTokenizer, "normalizer" | "pre_tokenizer" | "decoder" | "model"> {
+  readonly numIds: number;
+}
 
 function openHubTokenizer(files: TokenizerFiles, budget: TimeBudget): OpenTokenizer {
   const [hub, withinLimits] = withFile("read", () => {
     requireIds(files);
     const { normalizer, pre_tokenizer: preTokenizer, decoder } = files.tokenizer;
     for (const step of [normalizer, preTokenizer, decoder]) requirePatterns(step);
-    const hub = new HubTokenizer(files.tokenizer, files.config);
+    const { tokenizer, fill } = takeLists(files);
+    const hub = new HubTokenizer(tokenizer, files.config);
+    fill(hub.model);
     const withinLimits = guardSteps(hub.normalizer, hub.pre_tokenizer, hub.decoder, budget);
     speedUp(hub.pre_tokenizer, hub.model);
     return [hub, withinLimits] as const;
@@ -138,7 +145,7 @@ function openHubTokenizer(files: TokenizerFiles, budget: TimeBudget): OpenTokeni
       withFile("decode with", () => withinLimits(ids.length, () => hub.decode(ids, options))),
     token_to_id: (token) => hub.token_to_id(token),
     id_to_token: (id) => hub.id_to_token(id),
-    get_vocab: () => hub.get_vocab(),
+    numIds: hub.model.vocab.length,
     get_added_tokens_decoder: () => hub.get_added_tokens_decoder(),
   };
 }
@@ -203,7 +210,7 @@ export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()
   };
 
   return {
-    vocabSize: [...hub.get_vocab().values()].reduce((highest, id) => Math.max(highest, id), -1) + 1,
+    vocabSize: hub.numIds,
     bosId,
     eosId,
     padId: idOf(config["pad_token"]),

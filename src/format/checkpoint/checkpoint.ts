@@ -18,6 +18,8 @@ export interface TensorInfo {
 /** Contents of tokenizer.json and tokenizer_config.json, and the chat template. */
 export interface TokenizerFiles {
   readonly tokenizer: Record<string, unknown>;
+  /** Tokens by id, of a file that lists them; the vocabulary of `tokenizer` is made of them when it is asked for. */
+  readonly tokens?: readonly string[];
   readonly config: Record<string, unknown>;
   readonly chatTemplate: string | null;
 }

@@ -146,6 +146,17 @@ function bosTemplate(token: string, id: number): JsonObject {
   };
 }
 
+/** Gives a model of byte pairs its vocabulary when that is asked for: most often the list of tokens will do. */
+function withVocabulary(model: JsonObject, tokens: readonly string[]): JsonObject {
+  let vocab: Record<string, number> | undefined;
+  return {
+    ...model,
+    get vocab() {
+      return (vocab ??= Object.fromEntries(tokens.map((token, id) => [token, id])));
+    },
+  };
+}
+
 /**
  * Builds the tokenizer files of a GGUF file; null when it holds no tokenizer.
  * @throws FormatError format/file when lists are missing; UsageError usage/model for kinds that graft does not know
@@ -207,8 +218,9 @@ export function buildTokenizerFiles(file: GgufMetadata): TokenizerFiles | null {
       pre_tokenizer: parts.preTokenizer,
       post_processor: addsBos && bosId !== null ? bosTemplate(bos, bosId) : null,
       decoder: parts.decoder,
-      model: { ...parts.model, vocab: Object.fromEntries(tokens.map((token, id) => [token, id])) },
+      model: withVocabulary(parts.model, tokens),
     },
+    tokens,
     config,
     chatTemplate: typeof template === "string" ? template : null,
   };
