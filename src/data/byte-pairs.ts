@@ -28,7 +28,7 @@ interface PairNode {
 /** What is left out of a tokenizer's file, and put into the model that the library made of the rest. */
 export interface Lists {
   readonly tokenizer: TokenizerFiles["tokenizer"];
-  fill(model: BytePairs): void;
+  readonly fill: (model: BytePairs) => void;
 }
 
 /** Takes what the library is slow with out of a tokenizer's file. */
@@ -46,7 +46,7 @@ export function takeLists({ tokenizer, tokens }: TokenizerFiles): Lists {
     tokenizer: { ...tokenizer, model: rest },
     fill(made) {
       if (tokens) fillTokens(made, tokens, model.unk_token);
-      fillMerges(made, merges as string[]);
+      fillMerges(made, merges);
     },
   };
 }
