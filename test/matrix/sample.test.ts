@@ -5,11 +5,12 @@ import { FAMILIES } from "../../src/models/families.ts";
 import { COMPUTES } from "../../src/nn/computes.ts";
 import { METHODS } from "../../src/peft/methods.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
+import { sharePrograms } from "../shared-programs.ts";
 import { temporaryFolder } from "../tiny-model.ts";
 import { cells, describeCell } from "./cell.ts";
 import { FORMS } from "./forms.ts";
 
-const engine = createEngine({ threads: 1 });
+const engine = sharePrograms(createEngine({ threads: 1 }));
 const folder = temporaryFolder();
 const sample = cells("sample");
 

@@ -7,6 +7,7 @@ import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { createEngine } from "../../src/runtime/create-engine.ts";
+import { sharePrograms } from "../shared-programs.ts";
 import { temporaryFolder } from "../tiny-model.ts";
 import { type Cell, cells, describeCell, nameOf } from "./cell.ts";
 
@@ -43,17 +44,18 @@ if (!(part >= 1 && part <= numParts)) {
 mkdirSync(dirname(values.results), { recursive: true });
 if (values.anew) rmSync(values.results, { force: true });
 const before = readResults();
-// In large steps through the list, so that a run that is cut short has seen something of everything.
-const listed = cells("all");
-const spread = listed.map((_, i) => listed[(i * ORDER_STEP) % listed.length] as Cell);
+// In large steps through the list, so that a run that is cut short has seen something of everything; the forms of a
+// family with a method after each other, for they run the same programs.
+const listed = Object.values(Object.groupBy(cells("all"), ({ family, method }) => `${method} on ${family}`));
+const spread = listed.map((_, i) => listed[(i * ORDER_STEP) % listed.length] as Cell[]);
 if (new Set(spread).size < listed.length) throw new RangeError(`ORDER_STEP ${ORDER_STEP} leaves cells out`);
-const all = spread.filter((_, i) => i % numParts === part - 1);
+const all = spread.filter((_, i) => i % numParts === part - 1).flat();
 const open = all.filter((cell) => before.get(nameOf(cell))?.failed.length !== 0);
 process.stderr.write(
   `${all.length - open.length} of ${all.length} cells have passed, ${open.length} to run\n`,
 );
 
-const engine = createEngine({ threads: 1 });
+const engine = sharePrograms(createEngine({ threads: 1 }));
 const folder = temporaryFolder();
 let [numDone, numFailed, began] = [0, 0, performance.now()];
 const start = began;
