@@ -1,6 +1,6 @@
 /** Tests of `graft plan` and of runs that are fitted into memory: what is told, chosen, kept for going on, and refused. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { runMain } from "../../test/run-main.ts";
@@ -9,7 +9,8 @@ import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../test/tiny
 const folder = temporaryFolder();
 const model = await writeTinyModel(join(folder, "model"));
 const data = writeTinyChats(join(folder, "chats.jsonl"), 12);
-const SETTINGS = ["--model", model, "--data", data, "--max-length", "64", "--threads", "1", "--steps", "2"];
+const SHORT = ["--model", model, "--threads", "1", "--steps", "2"];
+const SETTINGS = [...SHORT, "--data", data, "--max-length", "64"];
 
 interface Plan {
   readonly event: string;
@@ -24,7 +25,11 @@ async function run(...words: readonly string[]): ReturnType<typeof runMain> {
 }
 
 async function plan(...words: readonly string[]): Promise<Plan> {
-  const { status, stdout, stderr } = await run("plan", ...SETTINGS, ...words, "--json");
+  return await planOf([...SETTINGS, ...words]);
+}
+
+async function planOf(words: readonly string[]): Promise<Plan> {
+  const { status, stdout, stderr } = await run("plan", ...words, "--json");
   assert.equal(status, 0, stderr);
   return JSON.parse(stdout.trimEnd().split("\n").at(-1) ?? "") as Plan;
 }
@@ -75,6 +80,52 @@ test("a size chooses what fits, and never changes what is given", async () => {
   assert.equal(status, 1);
   assert.match(stderr, /capacity\/memory.*Cannot train with this plan: it needs about/);
   assert.match(stderr, /Give --(gradient-checkpointing on|batch-size|weights|compute)/);
+});
+
+test("attention of fewer queries at a time takes less memory for the same losses, and is chosen where that is enough", async () => {
+  const text = join(folder, "text.txt");
+  writeFileSync(text, "Rain fell on the hills. ".repeat(60));
+  const row = [
+    "--data",
+    text,
+    "--max-length",
+    "512",
+    "--batch-size",
+    "1",
+    "--gradient-accumulation-steps",
+    "1",
+  ];
+  const given = [
+    ...SHORT,
+    ...row,
+    "--gradient-checkpointing",
+    "on",
+    "--weights",
+    "stored",
+    "--compute",
+    "f32",
+  ];
+  const { bytes } = await planOf(given);
+  const fewer = await planOf([...given, "--attention-chunk", "64"]);
+  const saved = (bytes["peak"] ?? 0) - (fewer.bytes["peak"] ?? 0);
+  assert.ok(saved > 0, `${saved} bytes saved`);
+  const tight = `${Math.ceil((fewer.bytes["peak"] ?? 0) / 1e3)}KB`;
+  const { chosen } = await planOf([...given, "--memory", tight]);
+  assert.deepEqual(chosen, { "attention-chunk": 64 });
+
+  const losses = [];
+  for (const own of [[], ["--attention-chunk", "64"]]) {
+    const output = join(folder, `chunks-${own.length}`);
+    const words = ["train", ...given, ...own, "--output", output, "--json"];
+    const { stdout, stderr, status } = await run(...words);
+    assert.equal(status, 0, stderr);
+    const events = stdout.trimEnd().split("\n");
+    const steps = events.map((line) => JSON.parse(line) as { event: string; loss: number });
+    losses.push(steps.filter(({ event }) => event === "step").map(({ loss }) => loss));
+  }
+  assert.equal(losses[0]?.length, 2);
+  for (const [i, loss] of (losses[0] ?? []).entries())
+    assert.ok(Math.abs((losses[1]?.[i] ?? Infinity) / loss - 1) < 1e-6, JSON.stringify(losses));
 });
 
 test("a run keeps what was chosen for it, and goes on with it; too little is refused with nothing written", async () => {

@@ -26,9 +26,13 @@ const ATTENTION_CHUNK = 128;
 const MANY_CHUNKS = 16;
 const LONG_CHUNK = 256;
 
-/** How attention cuts rows of T tokens: a program has nodes for each chunk, so long rows have larger ones. */
-export function attentionChunk(numTokens: number): { readonly length: number; readonly count: number } {
-  const length = numTokens <= MANY_CHUNKS * ATTENTION_CHUNK ? ATTENTION_CHUNK : LONG_CHUNK;
+/** How attention cuts rows of T tokens: a program has nodes for each chunk, so long rows have larger ones unless `wanted` says. */
+function cutAttention(
+  numTokens: number,
+  wanted: number | null,
+): { readonly length: number; readonly count: number } {
+  const usual = numTokens <= MANY_CHUNKS * ATTENTION_CHUNK ? ATTENTION_CHUNK : LONG_CHUNK;
+  const length = wanted ?? usual;
   return { length, count: Math.max(1, Math.ceil(numTokens / length)) };
 }
 
@@ -42,6 +46,8 @@ export interface BlockStructure {
   readonly projector: Projector;
   readonly arithmetic: Arithmetic;
   readonly training: boolean;
+  /** Queries that attention processes at once; null: by the length of the rows. */
+  readonly attentionChunk: number | null;
   /** Inputs of the block that are trained, the base's own tensors and the adapter's. */
   readonly trained: readonly string[];
 }
@@ -80,7 +86,7 @@ export interface StretchProgram {
 
 /** Describes the blocks of a model with what sits on them. `training`: draw dropout. */
 export function structuresOf(
-  facts: ArithmeticFacts,
+  facts: ArithmeticFacts & Pick<Session, "attentionChunk">,
   adapter: AdapterView | null,
   training: boolean,
 ): readonly BlockStructure[] {
@@ -90,6 +96,7 @@ export function structuresOf(
     projector: adapter?.projector(layer) ?? FROZEN,
     arithmetic: arithmeticOf(facts, adapter, layer),
     training,
+    attentionChunk: facts.attentionChunk,
     trained: (adapter?.trained(layer) ?? []).map(({ input }) => input),
   }));
 }
@@ -204,13 +211,13 @@ export function compileSmoothing(
 
 function makeable<T>(
   model: Model,
-  { layer, signature, projector, arithmetic, training }: BlockStructure,
+  { layer, signature, projector, arithmetic, training, attentionChunk }: BlockStructure,
   own: readonly unknown[],
   length: number,
   dropped: readonly string[],
   cut: (built: BuiltPart) => { spec: ProgramSpec; made: T },
 ): Makeable<T> {
-  const chunk = attentionChunk(length);
+  const chunk = cutAttention(length, attentionChunk);
   const ofLayer = [model.layers[layer]?.kind, signature, arithmetic.key, training, chunk];
   const options = {
     ...PLAIN_PART,

@@ -54,6 +54,8 @@ export interface SessionOptions {
   readonly sliceRows?: number;
   /** Arithmetic of the products with frozen matrices in the blocks; what is trained, stem and head are in float32. */
   readonly compute?: Compute;
+  /** Queries that attention processes at once in whole passes; by the length of the rows unless given. */
+  readonly attentionChunk?: number | undefined;
   /** Where frozen blocks are between two uses. */
   readonly memory?: VectorMemory;
   /** Factors on what matrices multiply, measured for this arithmetic; none unless given. */
@@ -78,6 +80,7 @@ export class Session {
   /** Tables of floats outside the blocks that are larger stay as they are stored; their rows are read when they are used. */
   readonly maxTableBytes: number;
   readonly compute: Compute;
+  readonly attentionChunk: number | null;
   readonly #smoothing: Map<string, HostTensor<"float32">>;
   readonly #measureMany: SessionOptions["measureMany"];
   #measured: Promise<void> | null = null;
@@ -101,6 +104,7 @@ export class Session {
       maxTableBytes = MAX_TABLE_BYTES,
       sliceRows = SLICE_ROWS,
       compute = f32,
+      attentionChunk,
       memory = RESIDENT,
       smoothing = new Map(),
       measureMany,
@@ -110,6 +114,7 @@ export class Session {
     this.base = base;
     this.maxTableBytes = maxTableBytes;
     this.compute = compute;
+    this.attentionChunk = attentionChunk ?? null;
     this.#smoothing = new Map(smoothing);
     this.#measureMany = measureMany;
     this.sliceRows = sliceRows;

@@ -38,6 +38,9 @@ function methodChoice(methods: readonly Method[]) {
 /** What `memory` says instead of a size: what is free. */
 export const AUTO_MEMORY = "auto";
 
+/** With fewer queries at a time attention would be all nodes of a program and next to no work. */
+const LEAST_ATTENTION_CHUNK = 16;
+
 /** Commas and spaces of a path are its own. */
 const PATH = z.string().meta({ format: "path" });
 
@@ -201,6 +204,13 @@ const GROUPS = {
       .default("float32")
       .describe(
         "How what is kept for the backward pass waits: as it is, in half the memory and rounded, or in files of the output folder",
+      ),
+    attentionChunk: z
+      .int()
+      .min(LEAST_ATTENTION_CHUNK)
+      .optional()
+      .describe(
+        "Queries of a row whose attention is in memory at a time; default: 128, or 256 in rows of more than 2048 tokens",
       ),
     threads: z.int().positive().optional().describe("CPU threads; default: all"),
   },

@@ -230,7 +230,14 @@ function openSessionOf(
   const engine = createEngine({ threads: options.threads, keepScratch: !memory.recompute });
   const [first = []] = plan.microBatches(0);
   const [compute, batch] = [COMPUTES[options.compute], layOut(options, first)];
-  return openSession(engine, base, residencyOf(options), { compute, memory: vectors, batch, warn });
+  const { attentionChunk } = options;
+  return openSession(engine, base, residencyOf(options), {
+    compute,
+    attentionChunk,
+    memory: vectors,
+    batch,
+    warn,
+  });
 }
 
 /** Lays the rows of a micro-batch out. */

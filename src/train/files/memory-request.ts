@@ -22,6 +22,7 @@ export function memoryRequest(run: PreparedRun): MemoryRequest {
     storedBytes: residentBytes(checkpoint),
     residency: residencyOf(options),
     compute: COMPUTES[options.compute],
+    attentionChunk: options.attentionChunk ?? null,
     objective: run.objective.objective,
     startsFromAdapter: options.initAdapter !== undefined,
     numSlots: optimizer.slots.length,

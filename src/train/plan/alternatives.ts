@@ -9,6 +9,7 @@ export const PLANNED_SETTINGS = [
   "gradientCheckpointing",
   "batchSize",
   "gradientAccumulationSteps",
+  "attentionChunk",
   "weights",
   "compute",
   "base",
@@ -25,6 +26,9 @@ export interface Alternative {
   /** Losses are the same but for rounding of single operations. */
   readonly isExact: boolean;
 }
+
+/** Queries at a time that take less memory than what is usual for longer rows; fewer save next to nothing. */
+const SMALL_ATTENTION_CHUNK = 64;
 
 /** Kinds to which a base may be rounded so that a run fits, the nearest to the floats first. */
 const ROUNDED_BASES = ["q8_0", "nf4"] as const satisfies readonly NonNullable<TrainOptions["base"]>[];
@@ -44,13 +48,20 @@ export function listAlternatives(
       : [{}];
   const canSplit = isFree("batchSize") && isFree("gradientAccumulationSteps");
   const batches: PlannedSettings[] = canSplit ? splitBatches(options) : [{}];
+  // Its nodes take longer to compile and are no faster: for rows that keep little else.
+  const chunks: PlannedSettings[] =
+    isFree("attentionChunk") && options.maxLength > SMALL_ATTENTION_CHUNK
+      ? [{}, { attentionChunk: SMALL_ATTENTION_CHUNK }]
+      : [{}];
   const isHeld = options.residentMemory !== undefined;
   const weights: PlannedSettings[] =
     isFree("weights") && !isHeld && COMPUTES[options.compute] === f32
       ? [{ weights: "stored" }, { weights: "float32" }]
       : [{}];
   const exact = recompute.flatMap((a) =>
-    batches.flatMap((b) => weights.map((c) => ({ settings: { ...a, ...b, ...c }, isExact: true }))),
+    batches.flatMap((b) =>
+      chunks.flatMap((c) => weights.map((d) => ({ settings: { ...a, ...b, ...c, ...d }, isExact: true }))),
+    ),
   );
   const roundings: PlannedSettings[] = [];
   if (isFree("compute") && !isHeld) roundings.push({ compute: int8.name as "int8" });
@@ -59,7 +70,9 @@ export function listAlternatives(
     roundings.push(...ROUNDED_BASES.filter(canRound).map((base) => ({ base, weights: "stored" as const })));
   }
   const rounded = recompute.flatMap((a) =>
-    batches.flatMap((b) => roundings.map((c) => ({ settings: { ...a, ...b, ...c }, isExact: false }))),
+    batches.flatMap((b) =>
+      chunks.flatMap((c) => roundings.map((d) => ({ settings: { ...a, ...b, ...c, ...d }, isExact: false }))),
+    ),
   );
   return [...exact, ...rounded];
 }

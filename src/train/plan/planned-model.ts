@@ -4,10 +4,10 @@ import type { Model } from "../../models/model.ts";
 import type { Compute } from "../../nn/compute.ts";
 import type { KeptAs } from "../../peft/layout.ts";
 import type { ArithmeticFacts } from "../../run/arithmetic.ts";
-import { MAX_TABLE_BYTES, isLargeTable } from "../../run/session.ts";
+import { MAX_TABLE_BYTES, type Session, isLargeTable } from "../../run/session.ts";
 import type { Residency } from "../../run/weights.ts";
 
-export interface PlannedModel extends ArithmeticFacts {
+export interface PlannedModel extends ArithmeticFacts, Pick<Session, "attentionChunk"> {
   readonly base: { readonly source: Pick<WeightSource, "storageOf"> };
   readonly residency: Residency;
   isLargeTable(name: string): boolean;
@@ -19,10 +19,12 @@ export function plannedModel(
   kept: KeptAs,
   compute: Compute,
   residency: Residency,
+  attentionChunk: number | null = null,
 ): PlannedModel {
   return {
     model,
     compute,
+    attentionChunk,
     base: { source: kept },
     residency,
     isLargeTable: (name) =>

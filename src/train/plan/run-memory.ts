@@ -39,6 +39,8 @@ export interface MemoryRequest extends PassesRequest {
   readonly storedBytes: number;
   readonly residency: Residency;
   readonly compute: Compute;
+  /** Queries that attention processes at once; null: by the length of the rows. */
+  readonly attentionChunk: number | null;
   readonly method: Method;
   readonly layout: Layout;
   readonly preview: Preview;
@@ -69,9 +71,9 @@ export interface RunNeeds {
 
 /** Estimates a run that computes activations again, or keeps them. */
 export function estimateRun(request: MemoryRequest, recompute: boolean): RunNeeds {
-  const { model, kept, compute, residency, method, layout } = request;
+  const { model, kept, compute, residency, attentionChunk, method, layout } = request;
   const adapter = outlineAdapter(layout, method);
-  const facts = plannedModel(model, kept, compute, residency);
+  const facts = plannedModel(model, kept, compute, residency, attentionChunk);
   const { pool, programs, stepWork, stepWalks } = walkPasses(request, facts, adapter, recompute);
   const scratch = programs.scratchBytes(!recompute);
   const parts = {
