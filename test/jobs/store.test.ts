@@ -8,6 +8,7 @@ import type { UploadedFile } from "../../src/jobs/job.ts";
 import type { StateFolder } from "../../src/jobs/state-folder.ts";
 import { openState } from "../../src/jobs/store/open-state.ts";
 import { systemClock } from "../../src/jobs/system-clock.ts";
+import { trainAveraged } from "../../src/train/files/averaged-training.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
 import { MemoryJobs } from "./memory-jobs.ts";
 import { newJob } from "./new-job.ts";
@@ -155,5 +156,54 @@ test("workers with folders of their own take a job over from each other through 
   assert.ok(
     told.some((message) => message.startsWith("Going on after step")),
     told.join("\n"),
+  );
+});
+
+test("shares of an averaged job are done by workers with folders of their own, and come to the library's bits", async () => {
+  const model = await writeTinyModel(join(root, "averaged-model"));
+  const data = writeTinyChats(join(root, "averaged.jsonl"), 24);
+  const settings = { maxLength: 64, steps: 2, batchSize: 2, targetModules: ["q_proj"] };
+  const rounds = { syncEvery: 1, outerLearningRate: 0.7, outerMomentum: 0.9 };
+  await addTrainingFile(await open("averaged-server"), data);
+  const table = new MemoryJobs(() => 0);
+  const doneBy = new Map<string, Set<string>>();
+  const workers = await Promise.all(
+    ["left", "right"].map(async (name) =>
+      startWorker({
+        table,
+        files: await open(`averaged-${name}`),
+        model,
+        leaseMs: 1e9,
+        onStep: (step, { share }) => {
+          doneBy.set(name, (doneBy.get(name) ?? new Set()).add(`${share}:${step}`));
+        },
+      }),
+    ),
+  );
+  const graft = { ...settings, averaging: { shares: 2, ...rounds } };
+  await queueOf(table).submit({
+    job: newJob("ftjob-3", { graft }),
+    base: "tiny",
+    baseName: "tiny",
+    initAdapter: null,
+  });
+  const row = await succeeded(table, "ftjob-3");
+  await Promise.all(workers.map((worker) => worker.close()));
+  const all = [...doneBy.values()].flatMap((steps) => [...steps]);
+  assert.deepEqual(
+    all.toSorted(),
+    [0, 1].flatMap((share) => [1, 2].map((step) => `${share}:${step}`)),
+  );
+  assert.equal(doneBy.size, 2, "one worker did everything");
+  const alone = join(root, "averaged-alone");
+  await trainAveraged(
+    { ...settings, ...HELD, seed: 3, model, data, output: alone },
+    { workers: 2, ...rounds },
+  );
+  const served = await open("averaged-server");
+  await served.fetchRun("ftjob-3", row.folder);
+  assert.deepEqual(
+    readFileSync(join(served.runFolder("ftjob-3", row.folder), ADAPTER_FILE)),
+    readFileSync(join(alone, ADAPTER_FILE)),
   );
 });
