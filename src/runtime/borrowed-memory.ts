@@ -6,10 +6,10 @@
  */
 import { numElements, showShape } from "../graph/shape.ts";
 import { types } from "node:util";
-import * as workers from "node:worker_threads";
 import { DTYPES, type DType } from "../graph/dtype.ts";
+import { forbidTransfer } from "./forbid-transfer.ts";
 import type { HostTensor } from "./host-tensor.ts";
-import { guardRetractable, isRetractable } from "./retractable.ts";
+import { guardRetractable, isRetractable, isRetracted } from "./retractable.ts";
 
 /** A stretch of a buffer, in bytes. */
 interface Stretch {
@@ -33,21 +33,6 @@ class Loans {
     if (!this.#isFixed) forbidTransfer(this.#buffer);
     this.#isFixed = true;
   }
-}
-
-/**
- * Forbids, for good, to hand a buffer's memory over to another buffer or thread. What a native module made is marked by Node
- * already, lets `transfer` through, and must not be marked again: Node, when it ends, fails on buffers that it cannot detach.
- */
-export function forbidTransfer(buffer: ArrayBuffer): void {
-  // Not there in Node 20, where the mark does not keep Node from detaching.
-  if (!workers.isMarkedAsUntransferable?.(buffer)) return workers.markAsUntransferable(buffer);
-  if (Object.hasOwn(buffer, "transfer")) return;
-  const refuse = (): never => {
-    throw new TypeError("Cannot transfer this ArrayBuffer: native code has its address");
-  };
-  for (const name of ["transfer", "transferToFixedLength"])
-    Object.defineProperty(buffer, name, { value: refuse });
 }
 
 /** One for all engines of the process: they share memory. */
@@ -77,6 +62,7 @@ export class Borrowed<N = unknown> implements Stretch {
       throw new TypeError(`${what} lies in a resizable ArrayBuffer, expected one of fixed size`);
     // Not there in Node 20; a tensor with elements is found to be detached by its length.
     if (buffer.detached) throw new RangeError(`${what} has no memory: it was transferred`);
+    if (isRetracted(buffer)) throw new RangeError(`${what} has no memory: it waits on the disk`);
     if (!Array.isArray(shape) || !shape.every((size) => Number.isSafeInteger(size) && size >= 0)) {
       throw new RangeError(`${what} has shape [${String(shape)}], expected whole numbers from 0`);
     }
@@ -102,6 +88,7 @@ export class Borrowed<N = unknown> implements Stretch {
   /** Whether the tensor still is what was looked at. */
   isOf({ dtype, shape, data }: HostTensor): boolean {
     if (data !== this.data || data.byteLength !== this.end - this.start || dtype !== this.dtype) return false;
+    if (isRetracted(data.buffer)) return false;
     if (shape.length !== this.shape.length) return false;
     for (let axis = 0; axis < shape.length; axis++) if (shape[axis] !== this.shape[axis]) return false;
     return true;

@@ -1,51 +1,73 @@
 /**
  * @file Memory that goes back to the system and comes back at the same address, empty.
  *
- * A resizable ArrayBuffer reserves its addresses once; shrunk to nothing it holds no pages. Views of it stay the same
- * objects: they have no elements meanwhile, so that whoever uses them at the wrong time fails instead of reading zeros.
+ * A resizable ArrayBuffer reserves its addresses once; shrunk to nothing it holds no pages, and views of it have no
+ * elements, so that whoever uses them at the wrong time fails instead of reading zeros. Where pages can be given back
+ * otherwise, which is faster, views keep their elements; programs refuse memory that is not there all the same.
  */
 import { assertInternal } from "../errors.ts";
 
+/** Addresses for good, with pages as long as they are used. */
+export interface Pages {
+  /** Its length never changes; without pages it is all zeros. */
+  readonly buffer: ArrayBuffer;
+  /** Gives the pages back. */
+  giveBack(): void;
+}
+
 /** Says of each buffer whether native code has its address now. */
 const lentBy = new WeakMap<ArrayBufferLike, () => boolean>();
-const made = new WeakSet<ArrayBufferLike>();
+const made = new WeakMap<ArrayBufferLike, Retractable>();
 
 export class Retractable {
   readonly buffer: ArrayBuffer;
-  readonly sizeBytes: number;
+  readonly #sizeBytes: number;
+  readonly #pages: Pages | null;
   readonly #resize: (sizeBytes: number) => void;
+  #isThere = true;
 
-  /** Takes memory of zeros. */
-  constructor(sizeBytes: number) {
-    this.sizeBytes = sizeBytes;
-    this.buffer = new ArrayBuffer(sizeBytes, { maxByteLength: sizeBytes });
+  /** Takes memory of zeros; `pages`: where it lies, null: in a buffer of its own. */
+  constructor(sizeBytes: number, pages: Pages | null = null) {
+    this.#sizeBytes = sizeBytes;
+    this.#pages = pages;
+    this.buffer = pages?.buffer ?? new ArrayBuffer(sizeBytes, { maxByteLength: sizeBytes });
     this.#resize = this.buffer.resize.bind(this.buffer);
-    const refuse = (): never => {
-      throw new TypeError("Cannot resize this ArrayBuffer: native code may have its address");
-    };
-    Object.defineProperty(this.buffer, "resize", { value: refuse });
-    made.add(this.buffer);
+    if (!pages) {
+      const refuse = (): never => {
+        throw new TypeError("Cannot resize this ArrayBuffer: native code may have its address");
+      };
+      Object.defineProperty(this.buffer, "resize", { value: refuse });
+    }
+    made.set(this.buffer, this);
   }
 
   get isThere(): boolean {
-    return this.buffer.byteLength === this.sizeBytes;
+    return this.#isThere;
   }
 
   /** Takes the memory again, all zeros. */
   extend(): void {
-    this.#resize(this.sizeBytes);
+    if (!this.#pages) this.#resize(this.#sizeBytes);
+    this.#isThere = true;
   }
 
   /** Gives the memory back; its contents are lost. */
   retract(): void {
     assertInternal(!lentBy.get(this.buffer)?.(), "memory is given back while a program uses it");
-    this.#resize(0);
+    this.#isThere = false;
+    if (this.#pages) this.#pages.giveBack();
+    else this.#resize(0);
   }
 }
 
 /** Whether a resizable buffer shrinks only when nobody uses it. */
 export function isRetractable(buffer: ArrayBufferLike): boolean {
   return made.has(buffer);
+}
+
+/** Whether a buffer's memory was given back. */
+export function isRetracted(buffer: ArrayBufferLike): boolean {
+  return made.get(buffer)?.isThere === false;
 }
 
 /** Keeps a buffer from being given back while `isLent`. */

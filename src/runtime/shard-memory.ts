@@ -6,7 +6,7 @@
  */
 import { CapacityError } from "../errors.ts";
 import { showByteSize } from "../messages/byte-size.ts";
-import { Retractable } from "./retractable.ts";
+import { type Pages, Retractable } from "./retractable.ts";
 import type { Hold, MemorySpec, MemoryTraffic, ShardDtype, Use, VectorMemory } from "./vector-memory.ts";
 
 /** Where shards are while they are not in memory: by number, so that no two names can fall together. */
@@ -35,6 +35,7 @@ export class ShardMemory implements VectorMemory {
   readonly budgetBytes: number;
   readonly frozenDtype: ShardDtype;
   readonly #disk: ShardDisk;
+  readonly #reserve: (sizeBytes: number) => Pages | null;
   readonly #shardOf = new WeakMap<ArrayBufferLike, Shard>();
   /** Those whose numbers are in memory, the one that was used longest ago first. */
   readonly #resident = new Set<Shard>();
@@ -44,14 +45,21 @@ export class ShardMemory implements VectorMemory {
   /** The end of what is moving, and of what waits to. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(budgetBytes: number, disk: ShardDisk, frozenDtype: ShardDtype = "float32") {
+  /** `reserve`: where shards may lie; null, for one or all: in buffers of their own. */
+  constructor(
+    budgetBytes: number,
+    disk: ShardDisk,
+    frozenDtype: ShardDtype = "float32",
+    reserve: (sizeBytes: number) => Pages | null = () => null,
+  ) {
     this.budgetBytes = budgetBytes;
     this.frozenDtype = frozenDtype;
     this.#disk = disk;
+    this.#reserve = reserve;
   }
 
   make<T>(spec: MemorySpec, cut: (buffer: ArrayBuffer) => T): T {
-    const memory = new Retractable(spec.sizeBytes);
+    const memory = new Retractable(spec.sizeBytes, this.#reserve(spec.sizeBytes));
     const state = { numHolds: 0, isDirty: false, isStored: false, isMoving: false };
     this.#shardOf.set(memory.buffer, { ...spec, ...state, index: this.#numShards++, memory });
     // It stays as it is until it is held: no page of it was touched, and giving it back would touch them all.

@@ -1,0 +1,83 @@
+/** @file The system's calls for memory: mapping, and what is done with pages. */
+import type * as Koffi from "koffi";
+import { forbidTransfer } from "./forbid-transfer.ts";
+import { loadKoffi } from "./load-koffi.ts";
+
+/** Readable and writable: a stray write would otherwise end the process. */
+const PROT_READ_WRITE = 1 | 2;
+/** Writes go to pages of our own. */
+export const MAP_PRIVATE = 2;
+/** MAP_FAILED, which is -1. */
+const FAILED = 2n ** 64n - 1n;
+
+interface Calls {
+  readonly koffi: typeof Koffi;
+  readonly map: (
+    address: null,
+    length: number,
+    protection: number,
+    flags: number,
+    file: number,
+    offset: number,
+  ) => bigint;
+  readonly advise: (address: bigint, length: number, advice: number) => number;
+  readonly collected: FinalizationRegistry<{ readonly address: bigint; readonly length: number }>;
+}
+
+/** A mapping. It ends when the buffer is collected. */
+export interface Mapping {
+  readonly address: bigint;
+  readonly buffer: ArrayBuffer;
+  /** Tells the system what is done with bytes of it. */
+  advise(start: number, length: number, advice: number): void;
+}
+
+/** The library and the registry must outlive every mapping. Undefined: not asked for yet. */
+let loaded: Calls | null | undefined;
+
+/**
+ * Maps memory: of a file, or, with file -1, of none. `cut`: where the buffer begins and how long it is. Null where the
+ * system cannot (Windows, no build of koffi, something that is no file). The memory cannot be transferred to another thread.
+ */
+export function mapMemory(
+  length: number,
+  flags: number,
+  file: number,
+  cut: (address: bigint) => { start: number; sizeBytes: number },
+): Mapping | null {
+  const calls = (loaded ??= load());
+  if (calls === null) return null;
+  const address = calls.map(null, length, PROT_READ_WRITE, flags, file, 0);
+  if (address === FAILED) return null;
+  const { start, sizeBytes } = cut(address);
+  const first = address + BigInt(start);
+  const buffer = calls.koffi.view(first, sizeBytes);
+  // With its memory in another buffer, it would be collected while that is in use.
+  forbidTransfer(buffer);
+  calls.collected.register(buffer, { address, length });
+  return {
+    address: first,
+    buffer,
+    advise: (start, length, advice) => void calls.advise(first + BigInt(start), length, advice),
+  };
+}
+
+function load(): Calls | null {
+  if (process.platform === "win32") return null;
+  let koffi;
+  try {
+    koffi = loadKoffi().koffi;
+  } catch {
+    return null;
+  }
+  const libc = koffi.load(null);
+  const map = libc.func("mmap", "void *", ["void *", "size_t", "int", "int", "int", "int64"]);
+  const unmap = libc.func("munmap", "int", ["void *", "size_t"]);
+  const advise = libc.func("madvise", "int", ["void *", "size_t", "int"]);
+  return {
+    koffi,
+    map: map as Calls["map"],
+    advise: advise as Calls["advise"],
+    collected: new FinalizationRegistry(({ address, length }) => void unmap(address, length)),
+  };
+}
