@@ -5,7 +5,7 @@ import { type ProgramSpec, neededInputs } from "../src/graph/program.ts";
 import type { Bindings } from "../src/graph/shape.ts";
 import type { BaseModel } from "../src/models/base-model.ts";
 import type { BuiltPart } from "../src/models/model.ts";
-import { PLAIN_PART, type PartOptions } from "../src/models/part-graph.ts";
+import { PLAIN_PART, type PartOptions } from "../src/models/part-options.ts";
 import { FROZEN } from "../src/models/site-graph.ts";
 import type { Adapter } from "../src/peft/attach.ts";
 import { Random } from "../src/random.ts";

@@ -4,7 +4,7 @@ import { after, describe, test } from "node:test";
 import { makeExample } from "../src/data/example.ts";
 import { Generator } from "../src/engine/generator.ts";
 import { loadModel } from "../src/format/by-path.ts";
-import { PLAIN_PART } from "../src/models/part-graph.ts";
+import { PLAIN_PART } from "../src/models/part-options.ts";
 import { findMethod } from "../src/peft/methods.ts";
 import { Session } from "../src/run/session.ts";
 import { createEngine } from "../src/runtime/create-engine.ts";

@@ -18,7 +18,7 @@ import { Session, type SessionOptions } from "../src/run/session.ts";
 import type { Residency } from "../src/run/weights.ts";
 import type { Engine } from "../src/runtime/engine.ts";
 import type { StoredTensor } from "../src/quant/stored-tensor.ts";
-import { type HostTensor, hostTensor } from "../src/runtime/host-tensor.ts";
+import type { HostTensor } from "../src/runtime/host-tensor.ts";
 import { StepRunner } from "../src/train/step-runner.ts";
 import { changeValues } from "./trained-values.ts";
 
@@ -121,8 +121,8 @@ export async function logitsOf(
   for (let layer = 0; layer < runner.numLayers; layer++) {
     x = (await runner.forward(layer, x, pass, false)).y;
   }
-  const rows = hostTensor("float32", [numRows * length, base.model.width], x.data);
-  const { data } = await head.logits(rows);
+  const positions = Int32Array.from({ length: numRows * length }, (_, i) => i);
+  const { data } = await head.logitsAt(x, positions);
   runner.end(pass);
   await session.release();
   return data.slice();

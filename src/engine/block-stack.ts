@@ -9,9 +9,9 @@ import { gatherPages } from "../graph/ops/gather-pages.ts";
 import { type ProgramSpec, neededInputs, nodesOf } from "../graph/program.ts";
 import type { Dim } from "../graph/shape.ts";
 import type { BuiltPart, Model } from "../models/model.ts";
-import { PLAIN_PART, type PartGraph, type TensorRead } from "../models/part-graph.ts";
-import { FROZEN } from "../models/site-graph.ts";
-import type { AdapterView } from "../peft/adapter-view.ts";
+import type { PartGraph, TensorRead } from "../models/part-graph.ts";
+import { PLAIN_PART } from "../models/part-options.ts";
+import { type AdapterView, placedBy } from "../peft/adapter-view.ts";
 import { type Amount, type Arithmetic, arithmeticOf, boundOf, constantsOf } from "../run/arithmetic.ts";
 import type { PassFacts } from "../nn/pass.ts";
 import type { PassContext } from "../run/context.ts";
@@ -241,7 +241,7 @@ function buildBlock(
 ): BuiltPart {
   const built = model.buildBlock(layer, {
     ...PLAIN_PART,
-    projector: adapter?.projector(layer) ?? FROZEN,
+    ...placedBy(adapter, layer),
     product,
     isSmoothed,
     cached: true,

@@ -33,7 +33,7 @@ after(async () => {
   await checkpoint.close();
 });
 
-const METHODS = ["lora", "dora", "ia3", "road", "vera"];
+const METHODS = ["lora", "dora", "ia3", "road", "vera", "bitfit"];
 for (const [i, method] of METHODS.entries()) {
   const adapter = await attachTo(base, findMethod(method), {}, null, i);
   perturb(adapter, 0.2, i);
@@ -77,7 +77,7 @@ test("rows with adapters of their own", async () => {
     assert.deepEqual([first.ids, second.ids], [alone[i]!.ids, alone[0]!.ids]);
     first.logProbs.forEach((p, k) => assert.ok(Math.abs(p - alone[i]!.logProbs[k]!) < 1e-5));
   }
-  // Twelve run as 8-bit whole numbers, but for the first token of each.
+  // Fourteen run as 8-bit whole numbers, but for the first token of each.
   const many = await Promise.all([...names, ...names].map(write));
   assert.deepEqual(many[0], many[names.length], "equal rows are equal");
   assert.ok(session.smoothing.size > 0, "whole numbers are smoothed");

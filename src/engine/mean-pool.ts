@@ -6,10 +6,10 @@ import type { PromptReader, ReadPart } from "./prompt-reader.ts";
 export class MeanPool implements PromptReader {
   #sum = new Float64Array(0);
 
-  async read(head: Head, { y, from }: ReadPart): Promise<void> {
+  async read(head: Head, { y, row, from }: ReadPart): Promise<void> {
     const width = y.shape[2] as number;
     if (from === 0) this.#sum = new Float64Array(width);
-    await head.withNormed(y, (normed) => {
+    await head.withNormed(y, row, (normed) => {
       for (let i = 0; i < normed.length; i++) this.#sum[i % width]! += normed[i]!;
     });
   }

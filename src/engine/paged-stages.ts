@@ -64,7 +64,7 @@ export async function runPaged(
     cache.append();
     for (const [row, reader] of readers.entries()) {
       const { ids, numComputed: from } = sequences[row]!;
-      await reader?.read(head, { y: rowOf(y, row), ids, from });
+      await reader?.read(head, { y: rowOf(y, row), row, ids, from });
     }
     const places = Int32Array.from(
       wants.flatMap((isWanted, row) => (isWanted ? [row * count + count - 1] : [])),

@@ -6,6 +6,8 @@ import type { HostTensor } from "../runtime/host-tensor.ts";
 export interface ReadPart {
   /** Output of the last block [1, T, D]. */
   readonly y: HostTensor<"float32">;
+  /** Which row of the pass that is. */
+  readonly row: number;
   /** All ids of the text. */
   readonly ids: readonly number[];
   /** Which of them the first is; 0 begins anew. */

@@ -18,12 +18,12 @@ export class PromptScores implements PromptReader {
     this.#numTop = numTop;
   }
 
-  async read(head: Head, { y, ids, from }: ReadPart): Promise<void> {
+  async read(head: Head, { y, row, ids, from }: ReadPart): Promise<void> {
     const count = Math.min(y.shape[1] as number, this.#numPrompt - 1 - from);
     const width = head.numOutputs;
     for (let start = 0; start < count; start += CHUNK) {
       const places = Int32Array.from({ length: Math.min(CHUNK, count - start) }, (_, i) => start + i);
-      await head.withLogitsAt(y, places, (logits) => {
+      await head.withLogitsAt(y, places, row, (logits) => {
         for (const [i, place] of places.entries()) {
           const next = from + place + 1;
           const own = logits.subarray(i * width, (i + 1) * width);

@@ -65,6 +65,7 @@ for (const [method, options, numBatches] of [
   ["peqa", [{ init: "rtn" }, { init: "rtn", scales: "row" }], 3],
   ["dora", [{ rank: 2 }, { rank: 4 }], 1],
   ["vera", [{ rank: 4 }, { rank: 4, dropout: 0.1 }], 1],
+  ["bitfit", undefined, 1],
   ["snell", undefined, 3],
 ] as const) {
   test(`rows of ${method} ${JSON.stringify(options ?? "")}, in ${numBatches} batches, as alone`, async () => {

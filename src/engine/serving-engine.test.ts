@@ -37,6 +37,7 @@ const ADAPTERS = new Map([
   ["thin", await makeAdapter("thin", "lora", { rank: 2 }, 1)],
   ["thick", await makeAdapter("thick", "lora", { rank: 4 }, 2)],
   ["lengthened", await makeAdapter("lengthened", "dora", { rank: 3 }, 5)],
+  ["biased", await makeAdapter("biased", "bitfit", {}, 6)],
   ["turned", await makeAdapter("turned", "road", {}, 3)],
   ["sparse", await makeAdapter("sparse", "snell", {}, 4)],
 ]);

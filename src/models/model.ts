@@ -7,7 +7,8 @@ import type { Value } from "../graph/graph.ts";
 import type { AttentionOptions } from "../nn/builder.ts";
 import type { Family, ImageConfig, Layer, ModelDefinition, RawConfig, Task } from "./family.ts";
 import { requireModelSize } from "../untrusted/limits.ts";
-import { type Branch, PLAIN_PART, PartGraph, type PartOptions } from "./part-graph.ts";
+import { type Branch, PartGraph } from "./part-graph.ts";
+import { PLAIN_PART, type PartOptions } from "./part-options.ts";
 import type { ModelTensor, SiteSpec, TensorSpec } from "./sites.ts";
 
 /** What a part of a model declares. */

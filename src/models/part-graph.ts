@@ -13,8 +13,8 @@ import { stopGradient } from "../graph/ops/stop-gradient.ts";
 import type { Shape } from "../graph/shape.ts";
 import { type AttentionOutputs, attention } from "../nn/attention.ts";
 import type { AttentionOptions, Builder, LinearOptions, TensorRole } from "../nn/builder.ts";
-import type { Matrix, OperandValues, Preparation, Product } from "../nn/compute.ts";
-import { asFloat32, float32Product } from "../nn/computes/f32.ts";
+import type { Matrix, OperandValues, Preparation } from "../nn/compute.ts";
+import { asFloat32 } from "../nn/computes/f32.ts";
 import { linear } from "../nn/linear.ts";
 import {
   KEY_POSITIONS,
@@ -24,54 +24,14 @@ import {
   type PositionTable,
   SEGMENTS,
 } from "../nn/pass.ts";
+import { alongRows } from "../nn/along-rows.ts";
 import { ropeTables } from "../nn/rope-tables.ts";
 import { SMOOTHING, SmoothedValues, readSmoothing } from "../nn/smoothing.ts";
 import { type DropoutMask, DropoutMasks } from "./dropout-masks.ts";
 import { RowParts } from "./row-parts.ts";
-import { FROZEN, FROZEN_ROWS, type LookUp, type Projector, type SiteGraph } from "./site-graph.ts";
+import type { PartOptions } from "./part-options.ts";
+import type { SiteGraph } from "./site-graph.ts";
 import { type SiteSpec, type TensorSpec, residualSite } from "./sites.ts";
-
-/** How a part is to be built. */
-export interface PartOptions {
-  readonly projector: Projector;
-  readonly lookUp: LookUp;
-  /** The arithmetic of a frozen matrix, by its tensor's name in the part. */
-  readonly product: (tensor: string, matrix: Matrix) => Product;
-  /** Whether what a frozen matrix multiplies is smoothed, by its tensor's name in the part. */
-  readonly isSmoothed: (tensor: string) => boolean;
-  /** Reads and extends a cache of keys and values. */
-  readonly cached: boolean;
-  /** Draws dropout. */
-  readonly training: boolean;
-  /** Queries of one attention chunk and the number of chunks that T makes. */
-  readonly chunk: { readonly length: number; readonly count: number };
-  /** Branches through which no gradient flows. */
-  readonly dropped: ReadonlySet<string>;
-  /** Whether rows of a table are looked up by whoever runs the program, instead of in it. */
-  isGathered(table: string): boolean;
-  /** How the head's product is built, of x [N, D] with rows of its matrix. */
-  readonly headProduct: HeadProduct;
-}
-
-/**
- * The head's product with all rows of its matrix, with some of them (a symbol V), or of each row of x with one row of the
- * matrix of its own; or none at all.
- */
-export type HeadProduct = "whole" | "slice" | "row-by-row" | "none";
-
-/** A part in float32, without adapter, cache and dropout. */
-export const PLAIN_PART: PartOptions = {
-  projector: FROZEN,
-  lookUp: FROZEN_ROWS,
-  product: (_tensor, matrix) => float32Product(matrix),
-  isSmoothed: () => false,
-  cached: false,
-  training: false,
-  chunk: { length: 1, count: 1 },
-  dropped: new Set(),
-  isGathered: () => false,
-  headProduct: "whole",
-};
 
 /** A tensor of a part, and how what programs read of it is made. */
 export interface TensorRead {
@@ -167,7 +127,8 @@ export class PartGraph implements Builder {
   }
 
   tensor(name: string, shape: readonly number[], role: TensorRole): Value {
-    return this.#declare({ name, shape, role }, asFloat32(shape))[""] as Value;
+    const value = this.#declare({ name, shape, role }, asFloat32(shape))[""] as Value;
+    return this.#options.readTensor({ name, value, input: this.#siteInput(name) });
   }
 
   /** Declares a tensor, once, and what programs read of it, by suffix. */
@@ -214,7 +175,7 @@ export class PartGraph implements Builder {
     const [first = weight.name] = readers.keys();
     const factors = this.#options.isSmoothed(weight.name) ? this.#smoothing(first, inFeatures) : null;
     if (tiedTo !== null) this.ties.set(`${name}.weight`, tiedTo);
-    const bias = hasBias ? this.tensor(`${name}.bias`, [outFeatures], "bias") : null;
+    const bias = hasBias ? alongRows(this.tensor(`${name}.bias`, [outFeatures], "bias"), x) : null;
     const spec: SiteSpec = { name, kind: "linear", ...matrix, bias: hasBias };
     this.sites.push(spec);
     this.#numMultiplications += inFeatures * outFeatures * this.#rowParts.shareOf(x);

@@ -56,6 +56,22 @@ export interface LookupGraph {
   input(name: string, shape: Shape, dtype: DType): Value;
 }
 
+/** A tensor of the base in a part, and what may be built around it. */
+export interface TensorGraph {
+  /** Its name in the part. */
+  readonly name: string;
+  /** As the base has it. */
+  readonly value: Value;
+  /** Adds an input of the program, named after the tensor. */
+  input(name: string, shape: Shape, dtype: DType): Value;
+}
+
+/** Reads a tensor of a part; of a vector [D] it may give one for each row, [B, D], in a head [N, D]. */
+export type ReadTensor = (graph: TensorGraph) => Value;
+
+/** A tensor as the base has it. */
+export const AS_IN_BASE: ReadTensor = (graph) => graph.value;
+
 /** Builds the projection of a site. */
 export type Projector = (site: SiteGraph, x: Value) => Value;
 

@@ -61,7 +61,7 @@ export interface Builder {
   linear(name: string, x: Value, outFeatures: number, options: LinearOptions): Value;
   /** Rows of a table [numRows, width] by number, with whatever adapter sits there: [..., width]. */
   lookUp(name: string, ids: Value, numRows: number, width: number): Value;
-  /** A tensor by its full name in the part, "input_layernorm.weight". */
+  /** A tensor by its full name in the part, "input_layernorm.weight"; of a vector there may be one for each row (`along-rows`). */
   tensor(name: string, shape: readonly number[], role: TensorRole): Value;
   /** Attention of projected q [B, T, H·E], k and v [B, T, K·E], with mask and cache. Gives [B, T, H·E]. */
   attend(q: Value, k: Value, v: Value, options: AttentionOptions): Value;

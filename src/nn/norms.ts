@@ -1,10 +1,11 @@
 /** @file Norms with the tensors that they declare: root mean square, with w or 1 + w, and layer norm. */
 import type { Value } from "../graph/graph.ts";
-import { add } from "../graph/ops/elementwise.ts";
+import { add, mul } from "../graph/ops/elementwise.ts";
 import { layerNorm as layerNormOf } from "../graph/ops/layer-norm.ts";
 import { reshape } from "../graph/ops/reshape.ts";
 import { rmsNorm as rmsNormOf } from "../graph/ops/rms-norm.ts";
 import type { Dim } from "../graph/shape.ts";
+import { alongRows, isPerRow } from "./along-rows.ts";
 import type { Builder } from "./builder.ts";
 
 /** Builds the norm of the last axis of x by a tensor of this name. */
@@ -14,14 +15,14 @@ const widthOf = (x: Value): number => x.shape.at(-1) as number;
 
 /** The root-mean-square norm with factors w. */
 export function rmsNorm(epsilon: number): Norm {
-  return (b, name, x) => rmsNormOf(x, b.tensor(`${name}.weight`, [widthOf(x)], "norm"), epsilon)[0];
+  return (b, name, x) => scaledNorm(x, b.tensor(`${name}.weight`, [widthOf(x)], "norm"), epsilon);
 }
 
 /** The root-mean-square norm with factors 1 + w. */
 export function rmsNormPlusOne(epsilon: number): Norm {
   return (b, name, x) => {
     const w = b.tensor(`${name}.weight`, [widthOf(x)], "norm");
-    return rmsNormOf(x, add(w, x.graph.scalar(1)), epsilon)[0];
+    return scaledNorm(x, add(w, x.graph.scalar(1)), epsilon);
   };
 }
 
@@ -33,8 +34,21 @@ export function layerNorm(epsilon: number): Norm {
       b.tensor(`${name}.weight`, shape, "norm"),
       b.tensor(`${name}.bias`, shape, "bias"),
     ];
-    return layerNormOf(x, weight, bias, epsilon);
+    if (!isPerRow(weight) && !isPerRow(bias)) return layerNormOf(x, weight, bias, epsilon);
+    const normed = layerNormOf(x, filled(x, 1), filled(x, 0), epsilon);
+    return add(mul(normed, alongRows(weight, x)), alongRows(bias, x));
   };
+}
+
+/** The root-mean-square norm times factors, of all rows or of each. */
+function scaledNorm(x: Value, weight: Value, epsilon: number): Value {
+  if (!isPerRow(weight)) return rmsNormOf(x, weight, epsilon)[0];
+  return mul(rmsNormOf(x, filled(x, 1), epsilon)[0], alongRows(weight, x));
+}
+
+function filled(x: Value, value: number): Value {
+  const width = widthOf(x);
+  return x.graph.constant("float32", [width], new Float32Array(width).fill(value));
 }
 
 /** A norm of each head of x [B, T, n·E] by itself, with E factors. */

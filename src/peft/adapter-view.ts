@@ -3,7 +3,15 @@
  * bound to the names of their inputs once. `layer` null: outside the blocks.
  */
 import type { Value } from "../graph/graph.ts";
-import type { LookupGraph, Projector, SiteGraph } from "../models/site-graph.ts";
+import type { PartOptions } from "../models/part-options.ts";
+import {
+  AS_IN_BASE,
+  FROZEN,
+  type LookupGraph,
+  type Projector,
+  type ReadTensor,
+  type SiteGraph,
+} from "../models/site-graph.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import { type AdaptedSite, type Layout, indexSites, placesOf } from "./layout.ts";
 import type { Method } from "./method.ts";
@@ -13,6 +21,8 @@ import type { BoundForm, FrozenSpec, SiteValues } from "./site.ts";
 export interface AdapterView {
   /** Builds the projections of a block. */
   projector(layer: number | null): Projector;
+  /** Reads the base's own tensors. */
+  readTensor(layer: number | null): ReadTensor;
   /** Builds the look-up of embeddings. */
   lookUp(graph: LookupGraph): Value;
   /** Equal for layers of one kind that can share programs. */
@@ -23,6 +33,18 @@ export interface AdapterView {
   constants(layer: number | null): Readonly<Record<string, HostTensor>>;
   /** What is trained of a layer. */
   trained(layer: number | null): readonly Parameter[];
+}
+
+/** How a part of the model is built around what sits on it. */
+export type Placed = Pick<PartOptions, "projector" | "readTensor">;
+
+/** Says how a block, or (`layer` null) what is outside of them, is built with an adapter; null: none. */
+export function placedBy(
+  adapter: Pick<AdapterView, "projector" | "readTensor"> | null,
+  layer: number | null,
+): Placed {
+  if (!adapter) return { projector: FROZEN, readTensor: AS_IN_BASE };
+  return { projector: adapter.projector(layer), readTensor: adapter.readTensor(layer) };
 }
 
 /** What a view is made of. */
@@ -70,6 +92,7 @@ export function viewAdapter(parts: ViewParts): AdapterView {
       const site = siteAt(layer, graph.spec.name);
       return site && method ? method.adapt(graph, x, addInputs(site, graph), site.options) : graph.project(x);
     },
+    readTensor: () => AS_IN_BASE,
     lookUp: (graph) => {
       const site = siteAt(null, graph.spec.name);
       return site && method && method.lookup !== "not-on-embeddings"

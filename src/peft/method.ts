@@ -44,6 +44,7 @@ export interface BaseMethod<O = unknown> extends Description<O> {
   readonly trains: "all" | readonly TensorRole[];
   /** An ordinary model, or an adapter folder with whole tensors of the base. */
   readonly result: "model" | ConfigFile<O, never>;
+  readonly batch: "not-batchable" | RowBatch<unknown>;
 }
 
 /**
@@ -156,6 +157,14 @@ export interface RowBatch<S> {
   /** Builds the projection of x [B, T, in]; values are [B, ...shape], and frozen tensors that are the same for all as they are. */
   adapt(site: SiteGraph, x: Value, values: SiteValues, options: S): Value;
 }
+
+/** Rows of a method without sites: what each has of its own are vectors of the base, as any adapter may. */
+export const ONLY_VECTORS: RowBatch<unknown> = {
+  ofBase: null,
+  form: (tensors, _site, options) => ({ tensors, options }),
+  identity: (_site, options) => ({ tensors: {}, options }),
+  adapt: (site, x) => site.project(x),
+};
 
 /** How an adapter goes into the weights. */
 export interface MergeRule<S> {

@@ -7,7 +7,7 @@
  */
 import { assertInternal } from "../errors.ts";
 import type { Value } from "../graph/graph.ts";
-import { withProjector } from "../models/site-graph.ts";
+import { type TensorGraph, withProjector } from "../models/site-graph.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import type { AdapterView } from "./adapter-view.ts";
 import type { Adapter } from "./attach.ts";
@@ -31,6 +31,16 @@ export function mixViews(views: readonly AdapterView[]): AdapterView {
         project = (value) => projector(site, value);
       }
       return project(x);
+    },
+    readTensor: (layer) => (graph) => {
+      const input =
+        (index: number): TensorGraph["input"] =>
+        (name, shape, dtype) =>
+          graph.input(name + suffixOf(index), shape, dtype);
+      return views.reduce(
+        (value, view, index) => view.readTensor(layer)({ ...graph, value, input: input(index) }),
+        graph.value,
+      );
     },
     signature: (layer) => JSON.stringify(views.map((view) => view.signature(layer))),
     inputs: joined(views.map((view) => (layer) => view.inputs(layer))),

@@ -8,26 +8,46 @@ import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
 import type { Adapter } from "./attach.ts";
 import type { AdaptedSite } from "./layout.ts";
 import type { Method, RowBatch, RowForm } from "./method.ts";
+import { NO_CHANGE, formVector, vectorsOf } from "./row-vectors.ts";
 import { inputSite } from "./site-inputs.ts";
 import type { SiteTensors } from "./site.ts";
+
+/** A place where rows differ. */
+export interface RowPlace {
+  /** Full path of the module, or name of the vector. */
+  readonly path: string;
+  /** Null outside the blocks. */
+  readonly layer: number | null;
+  /** The path in its layer. */
+  readonly name: string;
+  /** Null: a vector of the base. */
+  readonly site: AdaptedSite | null;
+}
 
 /** An adapter that may be that of a row. */
 export interface RowMember {
   readonly adapter: Adapter;
   readonly batch: RowBatch<unknown>;
-  /** What it has at its sites, by path. */
+  /** By path, as what it has there. */
+  readonly places: ReadonlyMap<string, RowPlace>;
   readonly forms: ReadonlyMap<string, RowForm<unknown>>;
 }
 
 /** Makes what rows need of an adapter. @throws UsageError "usage/adapter" when they cannot have it */
 export async function formRows(engine: Engine, base: BaseModel, adapter: Adapter): Promise<RowMember> {
   const batch = batchOf(adapter.method);
-  refuseWholeTensors(adapter);
+  const places = new Map<string, RowPlace>();
   const forms = new Map<string, RowForm<unknown>>();
+  for (const vector of vectorsOf(base, adapter)) {
+    const { name: path, input: name, layer } = vector;
+    places.set(path, { path, layer, name, site: null });
+    forms.set(path, await formVector(base, vector));
+  }
   const programs = new Map<string, Promise<Program>>();
   try {
     for (const [path, site] of adapter.sites) {
       refuseOutsideBlocks(site);
+      places.set(path, { path, layer: site.layer, name: site.spec.name, site });
       const tensors = adapter.tensorsOf(site) as SiteTensors;
       const made = await computeOfBase(engine, base, adapter, site, batch, programs);
       forms.set(path, batch.form({ ...tensors, ...made }, site.spec, site.options));
@@ -35,30 +55,22 @@ export async function formRows(engine: Engine, base: BaseModel, adapter: Adapter
   } finally {
     for (const program of programs.values()) await (await program.catch(() => null))?.release();
   }
-  return { adapter, batch, forms };
+  return { adapter, batch, places, forms };
+}
+
+/** What a row has without an adapter. @throws UsageError "usage/adapter" when there is no such row */
+export function formOfBase(batch: RowBatch<unknown>, { site }: RowPlace): RowForm<unknown> {
+  return site ? batch.identity(site.spec, site.options) : NO_CHANGE;
 }
 
 /** How rows differ. @throws UsageError "usage/adapter" when they cannot */
 function batchOf(method: Method): RowBatch<unknown> {
-  const batch = method.kind === "adapter" ? method.batch : "not-batchable";
-  if (batch !== "not-batchable") return batch;
+  if (method.batch !== "not-batchable") return method.batch;
   throw new UsageError(
     "usage/adapter",
     `Cannot put adapters of method "${method.name}" in one batch: its rows cannot differ`,
     { hint: "Run the requests of each adapter on their own." },
   );
-}
-
-/** Rows share the tensors of the base. @throws UsageError "usage/adapter" when an adapter has its own */
-function refuseWholeTensors({ parameters }: Adapter): void {
-  for (const { name, owner } of parameters) {
-    if (owner.kind === "site") continue;
-    throw new UsageError(
-      "usage/adapter",
-      `Cannot put adapters in one batch: one has a "${name}" of its own, expected the base's`,
-      { hint: "Run the requests of that adapter on their own." },
-    );
-  }
 }
 
 /** Rows are told apart in blocks. @throws UsageError "usage/adapter" when a site lies elsewhere */
@@ -97,7 +109,8 @@ async function computeOfBase(
     if (suffix in program.spec.inputs) feeds[suffix] = tensor;
   }
   for (const own of ["weight", "bias"]) {
-    if (own in program.spec.inputs) feeds[own] = await base.values(`${path}.${own}`);
+    const name = `${path}.${own}`;
+    if (own in program.spec.inputs) feeds[own] = adapter.tensor(name) ?? (await base.values(name));
   }
   const made = Object.fromEntries(
     Object.entries(program.spec.outputs).map(([name, { shape }]) => [

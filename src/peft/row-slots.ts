@@ -9,16 +9,17 @@ import type { BaseModel } from "../models/base-model.ts";
 import { type HostTensor, hostTensor, zeros } from "../runtime/host-tensor.ts";
 import type { AdapterView } from "./adapter-view.ts";
 import { type Adapter, bindForm } from "./attach.ts";
-import type { AdaptedSite } from "./layout.ts";
 import type { RowBatch, RowForm } from "./method.ts";
-import type { RowMember } from "./row-forms.ts";
-import { type StackedSite, commonTensors, copyInto, requireAlike, viewRows } from "./rows.ts";
+import { type RowMember, type RowPlace, formOfBase } from "./row-forms.ts";
+import { commonTensors, requireAlike } from "./row-likeness.ts";
+import { type StackedPlace, viewRows } from "./row-view.ts";
+import { copyInto } from "./rows.ts";
 
 type ByLayer<T> = Map<number | null, Record<string, T>>;
 
 /** The rows as they are until they are made anew. */
 interface Generation {
-  readonly stacked: Map<AdaptedSite, StackedSite>;
+  readonly stacked: Map<RowPlace, StackedPlace>;
   /** By layer and name of the input: the rows, what is the same in all, and what programs bind. */
   readonly inputs: ByLayer<HostTensor<"float32">>;
   readonly common: ByLayer<HostTensor>;
@@ -47,8 +48,8 @@ export class RowSlots {
   readonly #batch: RowBatch<unknown>;
   readonly #first: Adapter;
   readonly #members = new Map<Adapter, RowMember>();
-  /** Sites of all, by path. */
-  readonly #sites = new Map<string, AdaptedSite>();
+  /** Places of all, by path. */
+  readonly #places = new Map<string, RowPlace>();
   #now: Generation = makeGeneration(0);
   /** Whether a row may be without an adapter. */
   readonly takesNone: boolean;
@@ -64,7 +65,7 @@ export class RowSlots {
   /** Programs' view of the rows that were arranged last; another one when what came last has more. */
   get view(): AdapterView {
     const now = this.#now;
-    return (now.view ??= viewRows(this.#base, this.#batch, now.stacked, {
+    return (now.view ??= viewRows(this.#batch, now.stacked, {
       inputs: (layer) => cutRows(now, layer),
       constants: (layer) => now.constants.get(layer) ?? {},
       areGathered: false,
@@ -83,8 +84,8 @@ export class RowSlots {
   add(member: RowMember): boolean {
     const all = [...this.#members.values(), member];
     if (!areAlike(this.takesNone ? [...all, null] : all)) return false;
-    for (const [path, site] of member.adapter.sites) {
-      if (!this.#sites.has(path)) this.#sites.set(path, site);
+    for (const [path, place] of member.places) {
+      if (!this.#places.has(path)) this.#places.set(path, place);
     }
     this.#members.set(member.adapter, member);
     if (!this.#hasRoomFor(member)) this.#remake(this.#now.rows.length);
@@ -121,8 +122,8 @@ export class RowSlots {
   #place(row: number, adapter: Adapter | null): void {
     if (this.#now.rows[row] === adapter) return;
     const forms = adapter && this.#members.get(adapter)?.forms;
-    for (const [site, { tensors }] of this.#now.stacked) {
-      const form = forms?.get(site.path) ?? this.#batch.identity(site.spec, site.options);
+    for (const [place, { tensors }] of this.#now.stacked) {
+      const form = forms?.get(place.path) ?? formOfBase(this.#batch, place);
       for (const [suffix, { shape, data }] of Object.entries(tensors)) {
         const size = numElements(shape.slice(1));
         const into = data.subarray(row * size, (row + 1) * size);
@@ -134,10 +135,10 @@ export class RowSlots {
     this.#now.rows[row] = adapter;
   }
 
-  /** Whether the rows are large enough for an adapter at all of its sites. */
+  /** Whether the rows are large enough for an adapter at all of its places. */
   #hasRoomFor({ forms }: RowMember): boolean {
     return [...forms].every(([path, { tensors }]) => {
-      const stack = this.#now.stacked.get(this.#sites.get(path) as AdaptedSite);
+      const stack = this.#now.stacked.get(this.#places.get(path) as RowPlace);
       return Object.entries(tensors).every(([suffix, { shape }]) => {
         const room = stack?.tensors[suffix]?.shape.slice(1);
         return room !== undefined && shape.every((size, axis) => size <= (room[axis] as number));
@@ -151,16 +152,16 @@ export class RowSlots {
     // A pass may still read the old ones.
     const now = (this.#now = makeGeneration(numRows));
     const members = [...this.#members.values()];
-    for (const [path, site] of this.#sites) {
-      // What is common at a site comes of those that are there.
+    for (const [path, place] of this.#places) {
+      // What is common at a place comes of those that are there.
       if (!members.some(({ forms }) => forms.has(path))) {
-        this.#sites.delete(path);
+        this.#places.delete(path);
         continue;
       }
       const forms = members.flatMap((member) => member.forms.get(path) ?? []);
-      if (this.takesNone) forms.push(this.#batch.identity(site.spec, site.options));
+      if (this.takesNone) forms.push(formOfBase(this.#batch, place));
       const shapes = new Map<string, number[]>();
-      const known = old.get(site)?.tensors ?? {};
+      const known = old.get(place)?.tensors ?? {};
       const all = [known, ...forms.map(({ tensors }) => tensors)];
       for (const [i, tensors] of all.entries()) {
         for (const [suffix, tensor] of Object.entries(tensors)) {
@@ -175,15 +176,15 @@ export class RowSlots {
       const tensors = Object.fromEntries(
         [...shapes].map(([suffix, shape]) => [suffix, zeros("float32", [numRows, ...shape])]),
       );
-      const common = commonTensors(members, site);
-      const bound = bindForm(this.#base, this.#first.method, site, common);
+      const common = commonTensors(members, place);
+      const bound = place.site && bindForm(this.#base, this.#first.method, place.site, common);
       const { options } = forms[0] as RowForm<unknown>;
-      now.stacked.set(site, { options, tensors, common, bound });
-      for (const [suffix, tensor] of Object.entries(tensors)) addTo(now.inputs, site, suffix, tensor);
+      now.stacked.set(place, { options, tensors, common, bound });
+      for (const [suffix, tensor] of Object.entries(tensors)) addTo(now.inputs, place, suffix, tensor);
       for (const [suffix, tensor] of Object.entries(common)) {
-        if (suffix !== bound?.of) addTo(now.common, site, suffix, tensor);
+        if (suffix !== bound?.of) addTo(now.common, place, suffix, tensor);
       }
-      if (bound) addTo(now.constants, site, bound.spec.suffix, bound.tensor);
+      if (bound) addTo(now.constants, place, bound.spec.suffix, bound.tensor);
     }
   }
 }
@@ -217,14 +218,14 @@ function cutRows(now: Generation, layer: number | null): Readonly<Record<string,
   return cut;
 }
 
-/** Adds a tensor of a site to those of its layer. */
+/** Adds a tensor of a place to those of its layer. */
 function addTo<T extends HostTensor>(
   to: Map<number | null, Record<string, T>>,
-  { layer, spec }: AdaptedSite,
+  { layer, name }: RowPlace,
   suffix: string,
   tensor: T,
 ): void {
   const own = to.get(layer) ?? {};
   to.set(layer, own);
-  own[`${spec.name}.${suffix}`] = tensor;
+  own[`${name}.${suffix}`] = tensor;
 }

@@ -1,7 +1,8 @@
 /** @file In which arithmetic the matrices of a block are multiplied, and which of its tensors programs bind. */
 import type { Value } from "../graph/graph.ts";
 import type { WeightSource } from "../models/base-model.ts";
-import type { PartGraph, PartOptions, TensorRead } from "../models/part-graph.ts";
+import type { PartGraph, TensorRead } from "../models/part-graph.ts";
+import type { PartOptions } from "../models/part-options.ts";
 import type { OperandSpec, Product, TensorReader } from "../nn/compute.ts";
 import { f32, float32Product } from "../nn/computes/f32.ts";
 import type { AdapterView } from "../peft/adapter-view.ts";

@@ -8,15 +8,9 @@ import { gradients } from "../graph/autodiff.ts";
 import type { Value } from "../graph/graph.ts";
 import { type ProgramSpec, neededInputs } from "../graph/program.ts";
 import type { BuiltPart, Model } from "../models/model.ts";
-import {
-  type BranchGraph,
-  PLAIN_PART,
-  type PartGraph,
-  type TensorRead,
-  hasFixedSize,
-} from "../models/part-graph.ts";
-import { FROZEN, type Projector } from "../models/site-graph.ts";
-import type { AdapterView } from "../peft/adapter-view.ts";
+import { type BranchGraph, type PartGraph, type TensorRead, hasFixedSize } from "../models/part-graph.ts";
+import { PLAIN_PART } from "../models/part-options.ts";
+import { type AdapterView, type Placed, placedBy } from "../peft/adapter-view.ts";
 import type { SmoothingRule } from "../nn/compute.ts";
 import { type Arithmetic, type ArithmeticFacts, arithmeticOf, constantsOf } from "./arithmetic.ts";
 import type { Compiled, Session, Source } from "./session.ts";
@@ -43,7 +37,7 @@ export interface BlockStructure {
   readonly layer: number;
   /** Equal for adapters on layers that can share programs. */
   readonly signature: string;
-  readonly projector: Projector;
+  readonly placed: Placed;
   readonly arithmetic: Arithmetic;
   readonly training: boolean;
   /** Queries that attention processes at once; null: by the length of the rows. */
@@ -93,7 +87,7 @@ export function structuresOf(
   return facts.model.layers.map((_, layer) => ({
     layer,
     signature: adapter?.signature(layer) ?? "frozen",
-    projector: adapter?.projector(layer) ?? FROZEN,
+    placed: placedBy(adapter, layer),
     arithmetic: arithmeticOf(facts, adapter, layer),
     training,
     attentionChunk: facts.attentionChunk,
@@ -140,10 +134,10 @@ export interface BackwardTrace {
 /** Finds out, without compiling, what is left of a block's backward pass. */
 export function traceBackward(
   model: Model,
-  { layer, projector, arithmetic: { product, isSmoothed }, training, trained }: BlockStructure,
+  { layer, placed, arithmetic: { product, isSmoothed }, training, trained }: BlockStructure,
   dropped: readonly string[],
 ): BackwardTrace {
-  const options = { ...PLAIN_PART, projector, product, isSmoothed, training, dropped: new Set(dropped) };
+  const options = { ...PLAIN_PART, ...placed, product, isSmoothed, training, dropped: new Set(dropped) };
   const { part, x, y } = model.buildBlock(layer, options);
   const dy = part.graph.input("dy", "float32", y.shape);
   const values = trained.map((name) => (part.adapter[name] ?? part.tensors[name]) as Value);
@@ -211,7 +205,7 @@ export function compileSmoothing(
 
 function makeable<T>(
   model: Model,
-  { layer, signature, projector, arithmetic, training, attentionChunk }: BlockStructure,
+  { layer, signature, placed, arithmetic, training, attentionChunk }: BlockStructure,
   own: readonly unknown[],
   length: number,
   dropped: readonly string[],
@@ -221,7 +215,7 @@ function makeable<T>(
   const ofLayer = [model.layers[layer]?.kind, signature, arithmetic.key, training, chunk];
   const options = {
     ...PLAIN_PART,
-    projector,
+    ...placed,
     product: arithmetic.product,
     isSmoothed: arithmetic.isSmoothed,
     training,
@@ -246,9 +240,9 @@ function withConstants<T extends { readonly part: PartGraph }>(
 /** Lists the frozen tensors of a block that its forward and backward programs read, and what of them. */
 export function tensorsRead(
   model: Model,
-  { layer, projector, arithmetic: { product, isSmoothed }, trained }: BlockStructure,
+  { layer, placed, arithmetic: { product, isSmoothed }, trained }: BlockStructure,
 ): readonly TensorRead[] {
-  const { part, x, y } = model.buildBlock(layer, { ...PLAIN_PART, projector, product, isSmoothed });
+  const { part, x, y } = model.buildBlock(layer, { ...PLAIN_PART, ...placed, product, isSmoothed });
   const all = part.readsOf(neededInputs({ y }, { x, ...part.inputs() }));
   return all.filter(({ tensor }) => !trained.includes(tensor));
 }

@@ -6,9 +6,9 @@ import { mul } from "../graph/ops/elementwise.ts";
 import { linearCrossEntropy } from "../graph/ops/linear-cross-entropy.ts";
 import { type ProgramSpec, neededInputs } from "../graph/program.ts";
 import type { BuiltPart, Model } from "../models/model.ts";
-import { PLAIN_PART, type PartGraph, type PartOptions } from "../models/part-graph.ts";
-import { FROZEN } from "../models/site-graph.ts";
-import type { AdapterView } from "../peft/adapter-view.ts";
+import type { PartGraph } from "../models/part-graph.ts";
+import { PLAIN_PART, type PartOptions } from "../models/part-options.ts";
+import { type AdapterView, placedBy } from "../peft/adapter-view.ts";
 import { boundOf, headConstantsOf } from "./arithmetic.ts";
 import type { GradientOutput, Makeable } from "./block-programs.ts";
 import type { Compiled, Session } from "./session.ts";
@@ -29,9 +29,9 @@ export interface HeadProgram {
 export function slicedTableOf(
   model: Model,
   trained: readonly string[],
-  adapter: Pick<AdapterView, "inputs" | "projector"> | null,
+  adapter: Pick<AdapterView, "inputs" | "projector" | "readTensor"> | null,
 ): string | null {
-  const { part, y } = model.buildHead({ ...PLAIN_PART, projector: adapter?.projector(null) ?? FROZEN });
+  const { part, y } = model.buildHead({ ...PLAIN_PART, ...placedBy(adapter, null) });
   const matrix = part.plainProducts.get(y)?.weight;
   const found = Object.entries(part.tensors).find(([, value]) => value === matrix);
   if (!found) return null;
@@ -42,6 +42,11 @@ export function slicedTableOf(
 /** The tensor that an input of the head reads: a tied matrix is the embedding's, unless the adapter holds them apart. */
 function tensorBehind(model: Model, input: string, own: Readonly<Record<string, unknown>>): string {
   return model.ties.has(input) && input in own ? input : model.storedName(input);
+}
+
+/** Whether an input is one of an adapter that each position has of its own row, [N, ..]. */
+export function isPerPosition({ adapter }: PartGraph, input: string): boolean {
+  return adapter[input]?.shape[0] === "N";
 }
 
 /** Compiles a program of the head, or returns the one there is. `training`: draw dropout. */
@@ -88,7 +93,7 @@ export function headProgram(
   const make = (): ReturnType<typeof cutProgram> => {
     const built = model.buildHead({
       ...PLAIN_PART,
-      projector: adapter?.projector(null) ?? FROZEN,
+      ...placedBy(adapter, null),
       training,
       headProduct: kind === "normed" ? "none" : "whole",
     });

@@ -3,15 +3,29 @@
  *
  * Rows without a label are never multiplied with the head, and the logits of more than one chunk never exist.
  */
-import type { AdapterView } from "../peft/adapter-view.ts";
-import { PLAIN_PART, type PartOptions } from "../models/part-graph.ts";
-import { FROZEN } from "../models/site-graph.ts";
+import { assertInternal } from "../errors.ts";
+import { type AdapterView, placedBy } from "../peft/adapter-view.ts";
+import { PLAIN_PART, type PartOptions } from "../models/part-options.ts";
 import type { Parameter } from "../peft/parameters.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import { headArithmeticOf } from "./arithmetic.ts";
 import type { FillDropout } from "./block-runner.ts";
 import { type GradientBuffer, bindGradients } from "./gradient-buffer.ts";
-import { type HeadProgram, type HeadProgramKind, compileBoundHead, compileHead } from "./head-graph.ts";
+import {
+  type HeadProgram,
+  type HeadProgramKind,
+  compileBoundHead,
+  compileHead,
+  isPerPosition,
+} from "./head-graph.ts";
+import {
+  type LabelledPositions,
+  chunksOf,
+  gatherPositions,
+  negate,
+  rowsOf,
+  scatterPositions,
+} from "./head-positions.ts";
 import { acquireForTable, addTableGradient } from "./head-table.ts";
 import type { Compiled, Session } from "./session.ts";
 import { type LabelledRows, VocabularyHead } from "./vocabulary-head.ts";
@@ -30,14 +44,6 @@ export interface HeadOptions {
   readonly fillDropout?: FillDropout | null;
   /** Is awaited before each chunk: other work on the session may run there. */
   readonly betweenChunks?: (() => Promise<void>) | undefined;
-}
-
-/** Positions of a pass that have something to predict. */
-export interface LabelledPositions {
-  /** Rows of the flattened activations [B·T, D]. */
-  readonly indexes: Int32Array;
-  /** What each has to predict. */
-  readonly labels: Int32Array;
 }
 
 export class Head {
@@ -79,18 +85,34 @@ export class Head {
     return compileHead(this.#session, this.#adapter, kind, training);
   }
 
-  async #weights({ tensorOf }: HeadProgram): Promise<Record<string, HostTensor>> {
+  async #weights({ part, tensorOf }: HeadProgram): Promise<Record<string, HostTensor>> {
     const weights: Record<string, HostTensor> = {};
     const inputs = this.#adapter?.inputs(null) ?? {};
     for (const [input, name] of tensorOf) {
+      if (isPerPosition(part, input)) continue;
       const own = inputs[name];
       weights[input] = own ?? ((await this.#session.weights.readOutsideBlocks([name]))[name] as HostTensor);
     }
     return weights;
   }
 
-  /** Logits of rows [N, D], [N, V]; the caller releases them. */
-  async logits(hidden: HostTensor<"float32">): Promise<HostTensor<"float32">> {
+  /** What positions [N] have of the rows of the pass that they are in; lent from the pool. */
+  #ofPositions({ part }: HeadProgram, rows: Int32Array | null): Record<string, HostTensor<"float32">> {
+    const inputs = this.#adapter?.inputs(null) ?? {};
+    const names = Object.keys(part.adapter).filter((name) => isPerPosition(part, name));
+    return Object.fromEntries(
+      names.map((name) => {
+        assertInternal(rows, "it is known of which row each position is");
+        return [name, gatherPositions(inputs[name] as HostTensor<"float32">, rows, this.#session.pool)];
+      }),
+    );
+  }
+
+  /** Logits of positions [N, D], [N, V]; the caller releases them. `rows`: which row of the pass each is of, where rows differ. */
+  async logits(
+    hidden: HostTensor<"float32">,
+    rows: Int32Array | null = null,
+  ): Promise<HostTensor<"float32">> {
     const { pool, model } = this.#session;
     if (this.#vocabulary && this.#product === null) {
       const logits = pool.acquire("float32", [hidden.shape[0] as number, model.numOutputs]);
@@ -100,14 +122,20 @@ export class Head {
     const { program, made } = await this.#program("logits");
     const weights = await this.#weights(made);
     const logits = pool.acquire("float32", [hidden.shape[0] as number, model.numOutputs]);
-    await program.run({ hidden, ...weights }, { logits });
+    const own = this.#ofPositions(made, rows);
+    await program.run({ hidden, ...weights, ...own }, { logits });
+    pool.release(...Object.values(own));
     return logits;
   }
 
-  /** Logits of some positions of x [B, T, D], rows of its flattened form, [N, V]; the caller releases them. */
-  async logitsAt(x: HostTensor<"float32">, positions: Int32Array): Promise<HostTensor<"float32">> {
-    const hidden = this.#gather(x, positions);
-    const logits = await this.logits(hidden);
+  /** Logits of some positions of x [B, T, D], [N, V]; the caller releases them. `firstRow`: the row of the pass that x begins with. */
+  async logitsAt(
+    x: HostTensor<"float32">,
+    positions: Int32Array,
+    firstRow = 0,
+  ): Promise<HostTensor<"float32">> {
+    const hidden = gatherPositions(x, positions, this.#session.pool);
+    const logits = await this.logits(hidden, rowsOf(x, positions, firstRow));
     this.#session.pool.release(hidden);
     return logits;
   }
@@ -121,24 +149,31 @@ export class Head {
   async withLogitsAt(
     x: HostTensor<"float32">,
     positions: Int32Array,
+    firstRow: number,
     read: (logits: Float32Array) => void,
   ): Promise<void> {
-    const logits = await this.logitsAt(x, positions);
+    const logits = await this.logitsAt(x, positions, firstRow);
     read(logits.data);
     this.#session.pool.release(logits);
   }
 
   /** Lets `read` see x [B, T, D] after the final norm, as the head's matrix multiplies it, during the call alone. */
-  async withNormed(x: HostTensor<"float32">, read: (normed: Float32Array) => void): Promise<void> {
+  async withNormed(
+    x: HostTensor<"float32">,
+    firstRow: number,
+    read: (normed: Float32Array) => void,
+  ): Promise<void> {
     const { pool } = this.#session;
     const [numRows = 0, length = 0, width = 0] = x.shape as number[];
     const { program, made } = await this.#program("normed");
     const weights = await this.#weights(made);
     const hidden = hostTensor("float32", [numRows * length, width], x.data);
     const normed = pool.acquire("float32", hidden.shape);
-    await program.run({ hidden, ...weights }, { normed });
+    const positions = Int32Array.from({ length: numRows * length }, (_, i) => i);
+    const own = this.#ofPositions(made, rowsOf(x, positions, firstRow));
+    await program.run({ hidden, ...weights, ...own }, { normed });
     read(normed.data);
-    pool.release(normed);
+    pool.release(normed, ...Object.values(own));
   }
 
   /** Writes the log-probability of the label of each labelled position of x [B, T, D] into memory of the caller. */
@@ -181,7 +216,7 @@ export class Head {
       const gradients = await this.#vocabulary.gradient(positions, derivatives, into);
       for (const [i, { indexes }] of chunksOf(labelled, VOCABULARY_CHUNK).entries()) {
         const [{ hidden }, dHidden] = [positions[i]!, gradients[i]!];
-        scatterRows(dHidden, indexes, dx);
+        scatterPositions(dHidden, indexes, dx);
         pool.release(hidden, dHidden);
       }
       return dx;
@@ -206,7 +241,7 @@ export class Head {
         await addTableGradient(this.#session, ofTable, chunk.labels, table, buffer);
       }
       negate(loss.data, into, index * HEAD_CHUNK);
-      scatterRows(dHidden, chunk.indexes, dx);
+      scatterPositions(dHidden, chunk.indexes, dx);
       pool.release(...lent, scale, loss, dHidden);
     }
     return dx;
@@ -215,7 +250,7 @@ export class Head {
   /** Labelled positions in chunks; their rows are lent from the pool. */
   #gatherLabelled(x: HostTensor<"float32">, labelled: LabelledPositions): LabelledRows[] {
     return chunksOf(labelled, VOCABULARY_CHUNK).map(({ indexes, labels }) => ({
-      hidden: this.#gather(x, indexes),
+      hidden: gatherPositions(x, indexes, this.#session.pool),
       labels,
     }));
   }
@@ -228,7 +263,7 @@ export class Head {
     { part }: HeadProgram,
   ): { feeds: Record<string, HostTensor>; lent: readonly HostTensor[] } {
     const { pool, model } = this.#session;
-    const hidden = this.#gather(x, indexes);
+    const hidden = gatherPositions(x, indexes, this.#session.pool);
     const ids = pool.acquire("int64", [labels.length]);
     for (let i = 0; i < labels.length; i++) ids.data[i] = BigInt(labels[i]!);
     const feeds: Record<string, HostTensor> = { hidden, labels: ids };
@@ -238,16 +273,6 @@ export class Head {
       feeds[mask.name as string] = drawn;
     }
     return { feeds, lent: Object.values(feeds) };
-  }
-
-  /** Rows of the flattened x [B, T, D], [N, D]; lent from the pool. */
-  #gather(x: HostTensor<"float32">, indexes: Int32Array): HostTensor<"float32"> {
-    const width = x.shape.at(-1) as number;
-    const hidden = this.#session.pool.acquire("float32", [indexes.length, width]);
-    for (let i = 0; i < indexes.length; i++) {
-      hidden.data.set(x.data.subarray(indexes[i]! * width, (indexes[i]! + 1) * width), i * width);
-    }
-    return hidden;
   }
 }
 
@@ -267,27 +292,8 @@ function hasBias({ model }: Pick<Session, "model">): boolean {
 
 /** Whether an adapter sits on the head or the final norm, or trains a tensor of theirs. */
 function changesHead({ model }: Pick<Session, "model">, adapter: AdapterView | null): boolean {
-  const { part } = model.buildHead({ ...PLAIN_PART, projector: adapter?.projector(null) ?? FROZEN });
+  const { part } = model.buildHead({ ...PLAIN_PART, ...placedBy(adapter, null) });
   const own = adapter?.inputs(null) ?? {};
   if (Object.keys(part.adapter).length > 0) return true;
   return Object.keys(part.tensors).some((name) => name in own || model.storedName(name) in own);
-}
-
-function chunksOf({ indexes, labels }: LabelledPositions, length: number): LabelledPositions[] {
-  return Array.from({ length: Math.ceil(indexes.length / length) }, (_, i) => ({
-    indexes: indexes.subarray(i * length, (i + 1) * length),
-    labels: labels.subarray(i * length, (i + 1) * length),
-  }));
-}
-
-function negate(from: Float32Array, to: Float32Array, start: number): void {
-  for (let i = 0; i < from.length; i++) to[start + i] = -from[i]!;
-}
-
-/** Writes rows [N, D] to their places in the flattened form of `into` [B, T, D]. */
-function scatterRows(rows: HostTensor<"float32">, indexes: Int32Array, into: HostTensor<"float32">): void {
-  const width = rows.shape[1] as number;
-  for (let i = 0; i < indexes.length; i++) {
-    into.data.set(rows.data.subarray(i * width, (i + 1) * width), indexes[i]! * width);
-  }
 }

@@ -3,8 +3,8 @@ import { sequencesOf, type TrainingUnit } from "../data/batch.ts";
 import { describeSource } from "../data/places.ts";
 import { FailedError, UsageError } from "../errors.ts";
 import type { Model } from "../models/model.ts";
-import { PLAIN_PART } from "../models/part-graph.ts";
-import type { AdapterView } from "../peft/adapter-view.ts";
+import { PLAIN_PART } from "../models/part-options.ts";
+import { type AdapterView, placedBy } from "../peft/adapter-view.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { whileHeld } from "../runtime/vector-memory.ts";
 import type { RunStore } from "./run-store.ts";
@@ -48,7 +48,7 @@ export function requireTrainableBlocks(model: Model, adapter: AdapterView): void
     const structure = `${kind} ${adapter.signature(layer)}`;
     if (seen.has(structure)) continue;
     seen.add(structure);
-    model.buildBlock(layer, { ...PLAIN_PART, projector: adapter.projector(layer), training: true });
+    model.buildBlock(layer, { ...PLAIN_PART, ...placedBy(adapter, layer), training: true });
   }
 }
 

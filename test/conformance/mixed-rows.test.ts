@@ -43,15 +43,16 @@ after(async () => {
 });
 
 /** Other options and targets than a method's own. */
-const OTHERS: Readonly<Record<string, readonly [object, string[]]>> = {
+const OTHERS: Readonly<Record<string, readonly [object, string[] | null]>> = {
   lora: [{ rank: 5, loraBias: true }, ["q_proj", "down_proj"]],
-  dora: [{ rank: 3 }, ["k_proj", "up_proj"]],
+  dora: [{ rank: 3, bias: "all" }, ["k_proj", "up_proj"]],
+  bitfit: [{}, null],
   vera: [{ rank: 8, projectionSeed: 3 }, ["k_proj", "up_proj"]],
   road: [{ variant: "road_4", pairs: "upper", groupSize: 4 }, ["q_proj", "up_proj"]],
 };
 
-/** Methods whose adapters change the base's weights themselves. */
-const BY_THEMSELVES = ["snell", "peqa"];
+/** Methods of which a row has the base's weights only in another form. */
+const REPLACING = ["peqa"];
 
 interface Row {
   readonly method: string;
@@ -90,7 +91,7 @@ async function makeRow(
 }
 
 const METHODS_THAT_MIX = METHODS.filter(
-  ({ kind, name }) => kind === "adapter" && !BY_THEMSELVES.includes(name),
+  ({ batch, name }) => batch !== "not-batchable" && !REPLACING.includes(name),
 ).map(({ name }) => name);
 const rows = new Map<string, Row[]>([["", [await makeRow("", {}, null, 0)]]]);
 for (const [i, method] of METHODS_THAT_MIX.entries()) {

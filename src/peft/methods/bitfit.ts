@@ -7,7 +7,7 @@
  * arXiv:2106.10199. Differs from the paper: the factors of norms are trained too, since many models have no bias at all.
  */
 import { z } from "zod";
-import { defineBaseMethod } from "../method.ts";
+import { ONLY_VECTORS, defineBaseMethod } from "../method.ts";
 
 export const bitfit = defineBaseMethod({
   kind: "base",
@@ -19,6 +19,7 @@ export const bitfit = defineBaseMethod({
   learningRate: 8e-4,
   options: z.strictObject({}),
   trains: ["norm", "bias"],
+  batch: ONLY_VECTORS,
   // peft has no such type: the file holds whole tensors of the base under their own names.
   result: {
     peftType: "BITFIT",

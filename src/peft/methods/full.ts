@@ -9,5 +9,6 @@ export const full = defineBaseMethod({
   learningRate: 2e-5,
   options: z.strictObject({}),
   trains: "all",
+  batch: "not-batchable",
   result: "model",
 });

@@ -1,0 +1,55 @@
+/** @file How a part of a model is built: what sits on it, its arithmetic, and which programs it is for. */
+import { type Matrix, type Product } from "../nn/compute.ts";
+import { float32Product } from "../nn/computes/f32.ts";
+import {
+  AS_IN_BASE,
+  FROZEN,
+  FROZEN_ROWS,
+  type LookUp,
+  type Projector,
+  type ReadTensor,
+} from "./site-graph.ts";
+
+/** How a part is to be built. */
+export interface PartOptions {
+  readonly projector: Projector;
+  readonly lookUp: LookUp;
+  readonly readTensor: ReadTensor;
+  /** The arithmetic of a frozen matrix, by its tensor's name in the part. */
+  readonly product: (tensor: string, matrix: Matrix) => Product;
+  /** Whether what a frozen matrix multiplies is smoothed, by its tensor's name in the part. */
+  readonly isSmoothed: (tensor: string) => boolean;
+  /** Reads and extends a cache of keys and values. */
+  readonly cached: boolean;
+  /** Draws dropout. */
+  readonly training: boolean;
+  /** Queries of one attention chunk and the number of chunks that T makes. */
+  readonly chunk: { readonly length: number; readonly count: number };
+  /** Branches through which no gradient flows. */
+  readonly dropped: ReadonlySet<string>;
+  /** Whether rows of a table are looked up by whoever runs the program, instead of in it. */
+  isGathered(table: string): boolean;
+  /** How the head's product is built, of x [N, D] with rows of its matrix. */
+  readonly headProduct: HeadProduct;
+}
+
+/**
+ * The head's product with all rows of its matrix, with some of them (a symbol V), or of each row of x with one row of the
+ * matrix of its own; or none at all.
+ */
+export type HeadProduct = "whole" | "slice" | "row-by-row" | "none";
+
+/** A part in float32, without adapter, cache and dropout. */
+export const PLAIN_PART: PartOptions = {
+  projector: FROZEN,
+  lookUp: FROZEN_ROWS,
+  readTensor: AS_IN_BASE,
+  product: (_tensor, matrix) => float32Product(matrix),
+  isSmoothed: () => false,
+  cached: false,
+  training: false,
+  chunk: { length: 1, count: 1 },
+  dropped: new Set(),
+  isGathered: () => false,
+  headProduct: "whole",
+};

@@ -1,0 +1,16 @@
+/** @file A vector that all rows of x share, or one for each row, as it is multiplied with x or added to it. */
+import type { Value } from "../graph/graph.ts";
+import { reshape } from "../graph/ops/reshape.ts";
+import type { Dim } from "../graph/shape.ts";
+
+/** Whether each row has a vector of its own: [B, D] instead of [D]. */
+export function isPerRow(vector: Value): boolean {
+  return vector.shape.length > 1;
+}
+
+/** A vector [D] as it is, and vectors of rows [B, D] as [B, 1, .., D], with the axes of x [B, .., D']. */
+export function alongRows(vector: Value, x: Value): Value {
+  if (!isPerRow(vector)) return vector;
+  const [numRows, width] = vector.shape as [Dim, Dim];
+  return reshape(vector, [numRows, ...x.shape.slice(2).map(() => 1), width]);
+}
