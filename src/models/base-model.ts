@@ -1,5 +1,6 @@
 /** @file A base model: what its family says of it, and where its tensors come from. */
 import type { StoredTensor } from "../quant/stored-tensor.ts";
+import type { Planes } from "../quant/planes.ts";
 import type { StorageName } from "../quant/storages.ts";
 import { dequantize } from "../quant/stored-tensor.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
@@ -12,8 +13,8 @@ export interface WeightSource {
   storageOf(name: string): StorageName;
   /** Columns of a matrix that share a scale, of a kind that leaves that to each tensor; where there is none, or null, none is. */
   groupSizeOf?(name: string): number | null;
-  /** A tensor as it is kept; the caller must not change it. */
-  stored(name: string): Promise<StoredTensor>;
+  /** A tensor as it is kept; the caller must not change it. Planes come to lie in those of `memory` that have their name, type and length. */
+  stored(name: string, memory?: Planes): Promise<StoredTensor>;
   /** A tensor that is kept as float32, without a copy; null: it must be read. Only to be read. */
   view(name: string): HostTensor<"float32"> | null;
   /**

@@ -49,8 +49,8 @@ export function watchNumbers(path: string, source: WeightSource, tell: (note: st
   return {
     storageOf: (name) => source.storageOf(name),
     groupSizeOf: (name) => source.groupSizeOf?.(name) ?? null,
-    async stored(name) {
-      const stored = await source.stored(name);
+    async stored(name, memory) {
+      const stored = await source.stored(name, memory);
       if (isNew(name)) report(name, countInStored(stored));
       return stored;
     },

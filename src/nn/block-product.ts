@@ -10,7 +10,7 @@ import { matmulBits, weightOfBits } from "../graph/ops/matmul-bits.ts";
 import { transposed } from "../linalg/transposed.ts";
 import { type StoredTensor, quantizeTo } from "../quant/stored-tensor.ts";
 import type { StorageName } from "../quant/storages.ts";
-import { type BlockForm, blockFormOf, readBlocks } from "../quant/uniform-blocks.ts";
+import { type BlockForm, blockFormOf, codePlanes, readBlocks } from "../quant/uniform-blocks.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import type { Matrix, OperandSpec, Product, TensorReader } from "./compute.ts";
 
@@ -48,8 +48,10 @@ export function blockProduct(matrix: Matrix, storage: StorageName, rule: BlockRu
     // Each block of what it multiplies has a scale of its own.
     unsmoothed: true,
     prepare: async (reader, memory) => {
-      const stored = form ? await reader.stored() : await roundedTo(rule.rounded, matrix, reader);
       const codes = memory(suffixes.codes) as HostTensor<"uint8">;
+      const stored = form
+        ? await reader.stored(codePlanes(storage, codes.data))
+        : await roundedTo(rule.rounded, matrix, reader);
       const scales = memory(suffixes.scales) as HostTensor<"float32">;
       const offsets = hasOffsets ? (memory(suffixes.offsets) as HostTensor<"float32">) : null;
       readBlocks(stored, { codes: codes.data, scales: scales.data, offsets: offsets && offsets.data });

@@ -4,6 +4,7 @@
  */
 import type { DType } from "../graph/dtype.ts";
 import type { Value } from "../graph/graph.ts";
+import type { Planes } from "../quant/planes.ts";
 import type { StoredTensor } from "../quant/stored-tensor.ts";
 import type { StorageName } from "../quant/storages.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
@@ -28,8 +29,8 @@ export interface OperandSpec {
 
 /** Where the numbers of a tensor come from. */
 export interface TensorReader {
-  /** As it is kept; not to be changed. */
-  stored(): Promise<StoredTensor>;
+  /** As it is kept; not to be changed. Planes come to lie in those of `memory` that have their name, type and length. */
+  stored(memory?: Planes): Promise<StoredTensor>;
   /** Writes its values into memory of the caller. */
   readInto(into: Float32Array): Promise<void>;
   /** Its values without a copy, where they are kept as float32; null: they must be read. Not to be changed. */

@@ -6,7 +6,10 @@
  * `shift` is what is added to a kind's own code. No code is rounded; s and o are, once, to float32. Kinds of fewer bits are
  * widened to 8. What is "not-affine", and groups that are as large as each tensor says, have no such blocks.
  */
+import { DTYPES } from "../graph/dtype.ts";
+import { hostTensor } from "../runtime/host-tensor.ts";
 import type { AffineKind } from "./affine.ts";
+import type { Planes } from "./planes.ts";
 import type { StoredTensor } from "./stored-tensor.ts";
 import { type StorageName, STORAGES } from "./storages.ts";
 
@@ -41,14 +44,25 @@ export function blockFormOf(storage: StorageName): BlockForm | null {
   return { bits, size, hasOffsets };
 }
 
-/** Writes the blocks of a matrix whose kind has a form. */
+/** Memory for codes as the planes of a kind: where they have the form of blocks already, they need not be copied. */
+export function codePlanes(storage: StorageName, codes: Uint8Array): Planes {
+  const { codes: type } = (STORAGES[storage].affine as AffineKind).format;
+  const { buffer, byteOffset, length } = codes;
+  const data = new DTYPES[type].array(buffer as ArrayBuffer, byteOffset, length);
+  return { codes: hostTensor(type, [length], data) };
+}
+
+/** Writes the blocks of a matrix whose kind has a form; its codes may lie in the memory of `codePlanes`. */
 export function readBlocks({ storage, planes }: StoredTensor, into: BlockMemory): void {
   const kind = STORAGES[storage].affine as AffineKind;
   const { bits, codes: type, groupSize, factor: factors, zero: common } = kind.format;
   const { codes, scale, zero, factor } = kind.read(planes);
   const shift = bits === 4 ? 0 : shiftOf(type, common);
   const bytes = new Uint8Array(codes.data.buffer, codes.data.byteOffset, codes.data.length);
-  if (shift === 0) into.codes.set(bytes);
+  const isInPlace = bytes.buffer === into.codes.buffer && bytes.byteOffset === into.codes.byteOffset;
+  if (shift === 0 && isInPlace) {
+    // They are there.
+  } else if (shift === 0) into.codes.set(bytes);
   else if (shift === MIDDLE[8]) flipSigns(bytes, into.codes);
   else for (let i = 0; i < bytes.length; i++) into.codes[i] = bytes[i]! + shift;
   const perScale = factors ? (groupSize as number) / factors.groupSize : 1;

@@ -104,7 +104,7 @@ export async function headConstantsOf(
   for (const { tensor, preparation } of boundOf(part.readsOf(inputs))) {
     const name = model.storedName(tensor);
     const reader: TensorReader = {
-      stored: () => source.stored(name),
+      stored: (planes) => source.stored(name, planes),
       readInto: (into) => source.readInto(name, into),
       view: () => null,
       smoothing: () => null,

@@ -82,7 +82,7 @@ export class BlockShards {
     const path = model.blockPrefix(layer) + tensor;
     const prepared = await preparation.prepare(
       {
-        stored: () => source.stored(path),
+        stored: (planes) => source.stored(path, planes),
         readInto: (values) => source.readInto(path, values),
         view: () => null,
         smoothing: () => null,

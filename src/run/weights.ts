@@ -148,7 +148,7 @@ export class Weights implements Lender {
     };
     const prepared = await preparation.prepare(
       {
-        stored: () => source.stored(path),
+        stored: (planes) => source.stored(path, planes),
         readInto: (into) => source.readInto(path, into),
         // Mapped pages count as memory of the process: they are worth it where they stand for memory of our own.
         view: () => (this.residency === "float32" ? source.view(path) : null),

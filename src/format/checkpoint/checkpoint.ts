@@ -1,4 +1,5 @@
 /** @file What an open base model is, whatever its format: config, tensors under Hugging Face names, tokenizer files. */
+import type { Planes } from "../../quant/planes.ts";
 import type { StorageName } from "../../quant/storages.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { StoredTensor } from "../../quant/stored-tensor.ts";
@@ -53,8 +54,11 @@ export interface Checkpoint {
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   /** Names of those that no file has: of a head that was made anew. */
   readonly freshTensors?: readonly string[];
-  /** Reads one tensor; the caller owns it. @throws FormatError format/tensor, format/file */
-  read(name: string): Promise<StoredTensor>;
+  /**
+   * Reads one tensor; the caller owns it. Planes come to lie in those of `memory` that have their name, type and length.
+   * @throws FormatError format/tensor, format/file
+   */
+  read(name: string, memory?: Planes): Promise<StoredTensor>;
   /**
    * Writes the values of a tensor into float32 memory of the caller, without memory of its own; null when this kind of
    * file can only be read whole tensors at a time.

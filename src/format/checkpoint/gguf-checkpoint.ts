@@ -3,6 +3,7 @@ import { FormatError } from "../../errors.ts";
 import { findGgufFamily, unknownGgufArchitecture } from "../../models/families.ts";
 import type { GgufChange, GgufRules } from "../../models/gguf-rules.ts";
 import { numElements } from "../../graph/shape.ts";
+import type { Planes } from "../../quant/planes.ts";
 import { storedBytes } from "../../quant/storage.ts";
 import { STORAGES } from "../../quant/storages.ts";
 import { dequantizeFrom, type StoredTensor } from "../../quant/stored-tensor.ts";
@@ -100,10 +101,11 @@ async function toCheckpoint(file: GgufFile): Promise<Checkpoint> {
       );
     }
   };
-  const read = async (name: string): Promise<StoredTensor> => {
+  const read = async (name: string, memory?: Planes): Promise<StoredTensor> => {
     const { tensor, change } = find(name);
+    if (change === null) return await file.read(tensor, memory);
     const stored = await file.read(tensor);
-    return change === null ? stored : undo(name, () => TENSOR_CHANGES[change].undo(stored, heads));
+    return undo(name, () => TENSOR_CHANGES[change].undo(stored, heads));
   };
   return {
     path: file.path,

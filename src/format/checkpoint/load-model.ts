@@ -61,7 +61,7 @@ function renameTensors(checkpoint: Checkpoint, { checkpoint: rules, ties }: Mode
   return {
     ...checkpoint,
     tensors,
-    read: (name) => checkpoint.read(inFile(name)),
+    read: (name, memory) => checkpoint.read(inFile(name), memory),
     view: (name) => checkpoint.view(inFile(name)),
     readInto: readInto && ((name, into, start) => readInto(inFile(name), into, start)),
   };
@@ -75,7 +75,7 @@ function openSource(checkpoint: Checkpoint): WeightSource {
   const { readInto } = checkpoint;
   const kept = keptIn(checkpoint);
   const view: WeightSource["view"] = (name) => checkpoint.view(name);
-  if (readInto) return { ...kept, stored: (name) => checkpoint.read(name), readInto, view };
+  if (readInto) return { ...kept, stored: (name, memory) => checkpoint.read(name, memory), readInto, view };
   const held = new Map<string, Promise<StoredTensor>>();
   const stored = (name: string): Promise<StoredTensor> => held.get(name) ?? checkpoint.read(name);
   return {

@@ -1,17 +1,21 @@
 /**
- * @file Values of the tensors of a GGUF file in float32, read and dequantized some blocks at a time.
+ * @file Tensors of a GGUF file: their values in float32, or their planes, read some blocks at a time.
  *
- * The raw bytes of a piece and its planes lie in memory that is used again, small enough for the caches of a processor.
+ * The raw bytes of a piece lie in memory that is used again, small enough for the caches of a processor.
  */
+import { numElements } from "../../graph/shape.ts";
 import type { Planes } from "../../quant/planes.ts";
-import type { Storage } from "../../quant/storage.ts";
+import { rowsAndColumns, type Storage } from "../../quant/storage.ts";
 import { STORAGES, type StorageName } from "../../quant/storages.ts";
-import { hasFiniteScales, type StoredTensor } from "../../quant/stored-tensor.ts";
+import { hasFiniteScales, type StoredTensor, unpackStored } from "../../quant/stored-tensor.ts";
+import { hostTensor, zeros } from "../../runtime/host-tensor.ts";
 import type { ByteSource } from "./byte-source.ts";
 import { damagedGguf } from "./gguf-header.ts";
 
 /** Elements of a piece: whole blocks of every kind. */
 export const PIECE_ELEMENTS = 1 << 18;
+/** The same of planes, which are written once: most matrices of a small model at once. */
+const PLANE_PIECE_ELEMENTS = 1 << 20;
 /** Pieces below this size, such as rows of an embedding, are looked at every time instead of remembered. */
 const REMEMBERED_ELEMENTS = 4096;
 
@@ -21,6 +25,22 @@ export function requireFiniteScales(path: string, name: string, stored: StoredTe
   throw damagedGguf(path, `tensor "${name}" has NaN or infinity as a scale`, "numbers");
 }
 
+/** Memory for raw bytes, of reads that are done. */
+class RawMemory {
+  readonly #idle: ArrayBuffer[] = [];
+
+  /** Lends memory of so many bytes at least while somebody uses it. */
+  async use<T>(numBytes: number, work: (buffer: ArrayBuffer) => Promise<T>): Promise<T> {
+    const at = this.#idle.findIndex(({ byteLength }) => byteLength >= numBytes);
+    const buffer = at >= 0 ? this.#idle.splice(at, 1)[0]! : new ArrayBuffer(numBytes);
+    try {
+      return await work(buffer);
+    } finally {
+      this.#idle.push(buffer);
+    }
+  }
+}
+
 /** Where a tensor begins. */
 interface Placed {
   readonly name: string;
@@ -28,20 +48,23 @@ interface Placed {
   readonly offset: number;
 }
 
+/** All of a tensor. */
+interface Whole extends Placed {
+  readonly shape: readonly number[];
+  readonly sizeBytes: number;
+}
+
 /** Makes what reads values of a file's tensors, from element `start` on; calls may overlap. */
 export function ggufValues(
   file: ByteSource,
 ): (tensor: Placed, start: number, into: Float32Array) => Promise<void> {
   const memoryOf = new Map<StorageName, Planes>();
-  /** Raw bytes of pieces, of reads that are done. */
-  const idle: ArrayBuffer[] = [];
+  const rawMemory = new RawMemory();
   const checked = new Set<number>();
   return async ({ name, storage, offset }, start, into) => {
     const kind: Storage = STORAGES[storage];
     const pieceBytes = (Math.min(PIECE_ELEMENTS, into.length) / kind.blockSize) * kind.blockBytes;
-    const at = idle.findIndex(({ byteLength }) => byteLength >= pieceBytes);
-    const buffer = at >= 0 ? idle.splice(at, 1)[0]! : new ArrayBuffer(pieceBytes);
-    try {
+    await rawMemory.use(pieceBytes, async (buffer) => {
       for (let done = 0; done < into.length; done += PIECE_ELEMENTS) {
         const numBlocks = Math.min(PIECE_ELEMENTS, into.length - done) / kind.blockSize;
         const from = offset + ((start + done) / kind.blockSize) * kind.blockBytes;
@@ -60,8 +83,71 @@ export function ggufValues(
         if (shape[0]! >= REMEMBERED_ELEMENTS) checked.add(from);
         kind.dequantize(planes, 0, numBlocks, values);
       }
-    } finally {
-      idle.push(buffer);
-    }
+    });
   };
+}
+
+/** Makes what reads tensors of a file as they are kept, into planes of the caller where these fit, else into fresh ones. */
+export function ggufTensors(file: ByteSource): (tensor: Whole, memory?: Planes) => Promise<StoredTensor> {
+  const rawMemory = new RawMemory();
+  const readPlanes = async (
+    { storage, shape, offset, sizeBytes }: Whole,
+    memory: Planes,
+  ): Promise<Planes> => {
+    const kind: Storage = STORAGES[storage];
+    const pieceBytes = Math.min(sizeBytes, (PLANE_PIECE_ELEMENTS / kind.blockSize) * kind.blockBytes);
+    return await rawMemory.use(pieceBytes, async (buffer) => {
+      const raw = new Uint8Array(buffer, 0, pieceBytes);
+      const planes = planesOf(kind, shape, memory);
+      for (let done = 0; done < sizeBytes; done += pieceBytes) {
+        const piece = raw.subarray(0, Math.min(pieceBytes, sizeBytes - done));
+        await file.readInto(offset + done, piece);
+        const [first, numBlocks] = [done / kind.blockBytes, piece.length / kind.blockBytes];
+        kind.unpack(piece, [numBlocks * kind.blockSize], partOf(planes, kind, shape, first, numBlocks));
+      }
+      return planes;
+    });
+  };
+  return async (tensor, memory = {}) => {
+    const { name, storage, shape, offset, sizeBytes } = tensor;
+    const isDense = STORAGES[storage].blockSize === 1;
+    // Planes of the dense kinds are views of what was read.
+    const stored = isDense
+      ? unpackStored(storage, await file.read(offset, sizeBytes), shape)
+      : { storage, shape, planes: await readPlanes(tensor, memory) };
+    requireFiniteScales(file.path, name, stored);
+    return stored;
+  };
+}
+
+/** Planes for a tensor, in memory that is of their type and length or fresh. */
+function planesOf(kind: Storage, shape: readonly number[], memory: Planes): Planes {
+  const one = kind.unpack(new Uint8Array(kind.blockBytes), [kind.blockSize]);
+  const rowBlocks = rowsAndColumns(shape).numColumns / kind.blockSize;
+  return Object.fromEntries(
+    Object.entries(one).map(([name, { dtype, data: block }]) => {
+      const planeShape = [...shape.slice(0, -1), rowBlocks * block.length];
+      const given = memory[name];
+      const fits = given?.dtype === dtype && given.data.length === numElements(planeShape);
+      return [name, fits ? { ...given, shape: planeShape } : zeros(dtype, planeShape)];
+    }),
+  );
+}
+
+/** Some blocks of planes. */
+function partOf(
+  planes: Planes,
+  kind: Storage,
+  shape: readonly number[],
+  first: number,
+  numBlocks: number,
+): Planes {
+  const allBlocks = numElements(shape) / kind.blockSize;
+  return Object.fromEntries(
+    Object.entries(planes).map(([name, { dtype, data }]) => {
+      const perBlock = data.length / allBlocks;
+      const part = data.subarray(first * perBlock, (first + numBlocks) * perBlock);
+      return [name, hostTensor(dtype, [part.length], part)];
+    }),
+  );
 }

@@ -7,10 +7,11 @@ import { UsageError } from "../../errors.ts";
 import { sameShape } from "../../graph/shape.ts";
 import { rowsAndColumns, storedBytes } from "../../quant/storage.ts";
 import { storageOfGgmlType, STORAGES, type StorageName, GGML_NAMES } from "../../quant/storages.ts";
-import { type StoredTensor, unpackStored } from "../../quant/stored-tensor.ts";
+import type { Planes } from "../../quant/planes.ts";
+import type { StoredTensor } from "../../quant/stored-tensor.ts";
 import type { ByteSource } from "./byte-source.ts";
 import { damagedGguf, type GgufHeader, readGgufHeader, SETTINGS_OFFSET } from "./gguf-header.ts";
-import { ggufValues, requireFiniteScales } from "./gguf-values.ts";
+import { ggufTensors, ggufValues } from "./gguf-values.ts";
 import { unlikeWritten } from "./folder-file.ts";
 
 /** Where a tensor lies in a GGUF file. `shape` has the rows (outputs) first. */
@@ -41,8 +42,10 @@ export interface GgufMetadata {
 export interface GgufFile extends GgufMetadata {
   /** Tensors under the file's own names. */
   readonly tensors: ReadonlyMap<string, GgufTensor>;
-  /** Reads one tensor with its rows as the file has them; the caller owns it. @throws FormatError format/file */
-  read(tensor: GgufTensor): Promise<StoredTensor>;
+  /**
+   * Reads one tensor with its rows as the file has them; the caller owns it. Planes come to lie in those of `memory` that have their name, type and length. @throws FormatError format/file
+   */
+  read(tensor: GgufTensor, memory?: Planes): Promise<StoredTensor>;
   /**
    * Writes values from element `start` on, which begins a block, into memory of the caller, as many as there is room for;
    * neither tensor nor codes are ever in memory as a whole. @throws as `read`
@@ -167,11 +170,7 @@ export async function openGguf(
       path,
       metadata,
       tensors: listTensors(file, header),
-      async read({ name, storage, shape, offset, sizeBytes }) {
-        const stored = unpackStored(storage, await file.read(offset, sizeBytes), shape);
-        requireFiniteScales(path, name, stored);
-        return stored;
-      },
+      read: ggufTensors(file),
       readInto: ggufValues(file),
       readSettings: () => readSettings(file, header),
       source: file,
