@@ -1,5 +1,5 @@
 /**
- * @file Memory that goes back to the system and comes back at the same address, empty.
+ * @file Memory that goes back to the system and comes back at the same address.
  *
  * A resizable ArrayBuffer reserves its addresses once; shrunk to nothing it holds no pages, and views of it have no
  * elements, so that whoever uses them at the wrong time fails instead of reading zeros. Where pages can be given back
@@ -9,9 +9,11 @@ import { assertInternal } from "../errors.ts";
 
 /** Addresses for good, with pages as long as they are used. */
 export interface Pages {
-  /** Its length never changes; without pages it is all zeros. */
+  /** Its length never changes; at first, and without pages, it is all zeros. */
   readonly buffer: ArrayBuffer;
-  /** Gives the pages back. */
+  /** Takes pages again, with any contents. */
+  take(): void;
+  /** Gives them back. */
   giveBack(): void;
 }
 
@@ -24,12 +26,13 @@ export class Retractable {
   readonly #sizeBytes: number;
   readonly #pages: Pages | null;
   readonly #resize: (sizeBytes: number) => void;
-  #isThere = true;
+  #isThere: boolean;
 
-  /** Takes memory of zeros; `pages`: where it lies, null: in a buffer of its own. */
+  /** `pages`: where it lies, to be taken first; null: in a buffer of its own, which is there and all zeros. */
   constructor(sizeBytes: number, pages: Pages | null = null) {
     this.#sizeBytes = sizeBytes;
     this.#pages = pages;
+    this.#isThere = pages === null;
     this.buffer = pages?.buffer ?? new ArrayBuffer(sizeBytes, { maxByteLength: sizeBytes });
     this.#resize = this.buffer.resize.bind(this.buffer);
     if (!pages) {
@@ -45,9 +48,10 @@ export class Retractable {
     return this.#isThere;
   }
 
-  /** Takes the memory again, all zeros. */
+  /** Takes the memory again, with any contents. */
   extend(): void {
-    if (!this.#pages) this.#resize(this.#sizeBytes);
+    if (this.#pages) this.#pages.take();
+    else this.#resize(this.#sizeBytes);
     this.#isThere = true;
   }
 

@@ -144,11 +144,12 @@ export class ShardMemory implements VectorMemory {
   async #fetch(shard: Shard, use: Use, together: readonly Shard[]): Promise<void> {
     const { memory, sizeBytes } = shard;
     await this.#makeRoom(shard, together);
-    if (!memory.isThere) memory.extend();
+    const isNew = memory.isThere;
+    if (!isNew) memory.extend();
     this.#residentBytes += sizeBytes;
     this.#traffic.peakBytes = Math.max(this.#traffic.peakBytes, this.#residentBytes);
     try {
-      this.#traffic.readBytes += await this.#fill(shard, use);
+      this.#traffic.readBytes += await this.#fill(shard, use, isNew);
     } catch (error) {
       this.#residentBytes -= sizeBytes;
       memory.retract();
@@ -158,8 +159,8 @@ export class ShardMemory implements VectorMemory {
     }
   }
 
-  /** Gives a shard its numbers; returns how many bytes were read for them. */
-  async #fill(shard: Shard, use: Use): Promise<number> {
+  /** Gives a shard its numbers; returns how many bytes were read for them. `isNew`: its memory is all zeros. */
+  async #fill(shard: Shard, use: Use, isNew: boolean): Promise<number> {
     const { index, load, form, sizeBytes } = shard;
     const { buffer } = shard.memory;
     if (load && !(form && shard.isStored)) {
@@ -173,7 +174,11 @@ export class ShardMemory implements VectorMemory {
       }
       return sizeBytes;
     }
-    if (!shard.isStored || use === "overwrite") return 0;
+    if (use === "overwrite") return 0;
+    if (!shard.isStored) {
+      if (!isNew) new Uint8Array(buffer).fill(0);
+      return 0;
+    }
     const into = form?.place(buffer) ?? new Uint8Array(buffer);
     await this.#disk.read(index, into);
     form?.decode(buffer);

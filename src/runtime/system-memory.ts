@@ -1,5 +1,6 @@
 /** @file The system's calls for memory: mapping, and what is done with pages. */
 import type * as Koffi from "koffi";
+import { assertInternal } from "../errors.ts";
 import { forbidTransfer } from "./forbid-transfer.ts";
 import { loadKoffi } from "./load-koffi.ts";
 
@@ -7,13 +8,19 @@ import { loadKoffi } from "./load-koffi.ts";
 const PROT_READ_WRITE = 1 | 2;
 /** Writes go to pages of our own. */
 export const MAP_PRIVATE = 2;
+/** Gives pages back; they come again as zeros. */
+export const MADV_DONTNEED = 4;
+/** Where it is told to be, in the place of what is there. */
+const MAP_FIXED = 0x10;
+/** Linux's: what stays behind is empty. */
+const MOVE_FIXED_AND_LEAVE_EMPTY = 1 | 2 | 4;
 /** MAP_FAILED, which is -1. */
 const FAILED = 2n ** 64n - 1n;
 
 interface Calls {
   readonly koffi: typeof Koffi;
   readonly map: (
-    address: null,
+    address: bigint | null,
     length: number,
     protection: number,
     flags: number,
@@ -21,6 +28,10 @@ interface Calls {
     offset: number,
   ) => bigint;
   readonly advise: (address: bigint, length: number, advice: number) => number;
+  /** Null where the system has no such call. */
+  readonly move:
+    | ((from: bigint, length: number, newLength: number, flags: number, to: bigint) => bigint)
+    | null;
   readonly collected: FinalizationRegistry<{ readonly address: bigint; readonly length: number }>;
 }
 
@@ -30,6 +41,11 @@ export interface Mapping {
   readonly buffer: ArrayBuffer;
   /** Tells the system what is done with bytes of it. */
   advise(start: number, length: number, advice: number): void;
+  /**
+   * Moves the pages of another mapping of no file here, in the place of those that are here, or leaves no pages where the
+   * system cannot. Where they were is empty after.
+   */
+  moveHere(start: number, length: number, from: Mapping, fromStart: number): void;
 }
 
 /** The library and the registry must outlive every mapping. Undefined: not asked for yet. */
@@ -59,6 +75,15 @@ export function mapMemory(
     address: first,
     buffer,
     advise: (start, length, advice) => void calls.advise(first + BigInt(start), length, advice),
+    moveHere: (start, length, from, fromStart) => {
+      const to = first + BigInt(start);
+      const own = from.address + BigInt(fromStart);
+      if (calls.move?.(own, length, length, MOVE_FIXED_AND_LEAVE_EMPTY, to) === to) return;
+      from.advise(fromStart, length, MADV_DONTNEED);
+      // It may have failed when nothing was left there.
+      const again = calls.map(to, length, PROT_READ_WRITE, flags | MAP_FIXED, file, 0);
+      assertInternal(again === to, "addresses of memory are lost");
+    },
   };
 }
 
@@ -74,10 +99,13 @@ function load(): Calls | null {
   const map = libc.func("mmap", "void *", ["void *", "size_t", "int", "int", "int", "int64"]);
   const unmap = libc.func("munmap", "int", ["void *", "size_t"]);
   const advise = libc.func("madvise", "int", ["void *", "size_t", "int"]);
+  // In C its last argument is optional, which on Linux is passed as the others are.
+  const move = (): unknown => libc.func("mremap", "void *", ["void *", "size_t", "size_t", "int", "void *"]);
   return {
     koffi,
     map: map as Calls["map"],
     advise: advise as Calls["advise"],
+    move: process.platform === "linux" ? (move() as Calls["move"]) : null,
     collected: new FinalizationRegistry(({ address, length }) => void unmap(address, length)),
   };
 }

@@ -9,7 +9,7 @@ import { COMPUTES } from "../nn/computes.ts";
 import type { BetweenBlocks } from "../run/forward-pass.ts";
 import type { Session } from "../run/session.ts";
 import { createEngine } from "../runtime/create-engine.ts";
-import { reserveLargePages } from "../runtime/large-pages.ts";
+import { LargePages } from "../runtime/large-pages.ts";
 import { ShardMemory } from "../runtime/shard-memory.ts";
 import { RESIDENT, type VectorMemory } from "../runtime/vector-memory.ts";
 import { parseByteSize } from "../messages/byte-size.ts";
@@ -138,10 +138,11 @@ async function runLocked(
     const budgetBytes = parseByteSize(fitted.prepared.options.residentMemory ?? "");
     const shards = new ShardFolder(folder.path);
     await shards.sweep(budgetBytes !== null);
+    const pages = new LargePages();
     const memory =
       budgetBytes === null
         ? RESIDENT
-        : new ShardMemory(budgetBytes, shards, given.shardDtype, reserveLargePages);
+        : new ShardMemory(budgetBytes, shards, given.shardDtype, (sizeBytes) => pages.reserve(sizeBytes));
     const activations = new ShardFolder(folder.path, ACTIVATIONS_FOLDER);
     await activations.sweep(findActivationForm(options.activations).usesDisk);
     try {
