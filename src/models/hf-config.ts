@@ -23,7 +23,7 @@ const NEUTRAL = new Set(
   id2label label2id num_labels problem_type finetuning_task task_specific_params gradient_checkpointing
   is_llama_config chunk_size_feed_forward prefix tokenizer_class max_length min_length do_sample temperature top_k top_p
   typical_p repetition_penalty length_penalty no_repeat_ngram_size num_beams num_return_sequences early_stopping
-  unsloth_version unsloth_fixed _commit_hash bad_words_ids encoder_no_repeat_ngram_size diversity_penalty
+  unsloth_version unsloth_fixed _commit_hash _model_name_or_path bad_words_ids encoder_no_repeat_ngram_size diversity_penalty
   exponential_decay_length_penalty num_beam_groups remove_invalid_values return_dict_in_generate output_scores
   tie_encoder_decoder torchscript use_bfloat16 tf_legacy_loss pruned_heads n_ctx vocab_file language
   _sliding_window_pattern`.split(/\s+/),

@@ -108,6 +108,15 @@ describe("settings that graft does not implement", () => {
   }
 });
 
+test("what programs write into a configuration about themselves is no setting", () => {
+  const ofPrograms = {
+    _name_or_path: "here",
+    _model_name_or_path: "a GGUF file's name",
+    _commit_hash: "ab12",
+  };
+  for (const { modelType } of FAMILIES) openModel({ ...TINY_CONFIGS[modelType]!, ...ofPrograms });
+});
+
 describe("weights that do not fit the configuration", () => {
   for (const [what, modelType, name, shape, says] of [
     [
