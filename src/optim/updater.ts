@@ -171,7 +171,7 @@ function makeState<O>(
   const last = parameters.at(-1);
   const length = last ? last.offset + last.length : 0;
   const makeSlot = (name: string): PartedVector =>
-    new PartedVector(memory, `optimizer state "${name}"`, length);
+    new PartedVector(memory, { name: `optimizer state "${name}"`, goesFirst: true }, length);
   return {
     slots: Object.fromEntries(slots.map((slot) => [slot, makeSlot(slot)])),
     steps: parameters.map(() => 0),

@@ -80,7 +80,7 @@ export class GradientBuffer {
     this.groups = groups.map((group) => {
       const values = new PartedVector(
         memory,
-        `gradients of ${groupName(group.layer)}`,
+        { name: `gradients of ${groupName(group.layer)}` },
         lengthOf(group),
         endsOf(group, slicing),
       );

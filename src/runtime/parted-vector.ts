@@ -1,7 +1,7 @@
 /**
  * @file A long vector in parts, each in memory of its own, so that not all of it need be there at once.
  */
-import { type VectorMemory, whileHeld } from "./vector-memory.ts";
+import { type MemorySpec, type VectorMemory, whileHeld } from "./vector-memory.ts";
 
 /** Elements of a part: 4 MB. */
 export const PART_ELEMENTS = 1 << 20;
@@ -22,10 +22,13 @@ export class PartedVector {
   /** With where each begins. */
   readonly #parts: readonly { readonly part: Float32Array; readonly start: number; readonly end: number }[];
 
-  /** Makes a vector of zeros; `name`: for messages. `ends`: where each part ends; parts of one size unless given. */
+  /**
+   * Makes a vector of zeros. `name`, `goesFirst`: as memory has them; `ends`: where each part ends, parts of one size
+   * unless given.
+   */
   constructor(
     memory: VectorMemory,
-    name: string,
+    { name, goesFirst = false }: Pick<MemorySpec, "name" | "goesFirst">,
     length: number,
     ends: readonly number[] = evenEnds(length, PART_ELEMENTS),
   ) {
@@ -34,7 +37,10 @@ export class PartedVector {
     this.#parts = ends.map((end, i) => {
       const start = ends[i - 1] ?? 0;
       const sizeBytes = (end - start) * Float32Array.BYTES_PER_ELEMENT;
-      const part = memory.make({ name, sizeBytes }, (buffer) => new Float32Array(buffer, 0, end - start));
+      const part = memory.make(
+        { name, sizeBytes, goesFirst },
+        (buffer) => new Float32Array(buffer, 0, end - start),
+      );
       return { part, start, end };
     });
   }

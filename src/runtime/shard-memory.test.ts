@@ -171,6 +171,19 @@ describe("ShardMemory", () => {
     assert.deepEqual(disk.log, []);
   });
 
+  test("what is used once a step goes before what was used longer ago", async () => {
+    const disk = memoryDisk();
+    const memory = new ShardMemory(8 * BYTES, disk);
+    const [values, state, other] = [false, true, false].map((goesFirst) =>
+      memory.make({ name: "a", sizeBytes: 4 * BYTES, goesFirst }, (buffer) => new Float32Array(buffer, 0, 4)),
+    ) as [Float32Array, Float32Array, Float32Array];
+    for (const vector of [values, state, other]) await use(memory, vector, "change");
+    assert.deepEqual(disk.log, ["write 1"]);
+    assert.deepEqual([values.length, state.length], [4, 0]);
+    await use(memory, state);
+    assert.deepEqual(disk.log, ["write 1", "write 0", "read 1"]);
+  });
+
   test("names do not matter: vectors of the same name keep numbers of their own", async () => {
     const disk = memoryDisk();
     const memory = new ShardMemory(4 * BYTES, disk);

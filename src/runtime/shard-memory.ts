@@ -1,5 +1,6 @@
 /**
- * @file Memory within a budget: what was used longest ago goes to the disk, and comes back when it is held.
+ * @file Memory within a budget: what is used once a step goes to the disk, then what was used longest ago, and comes back
+ * when it is held.
  *
  * Bytes in memory never exceed the budget, at no instant. What is held never goes; what is there is never in the way of
  * itself; what has not changed since it was written is dropped without writing. One shard moves at a time.
@@ -188,7 +189,8 @@ export class ShardMemory implements VectorMemory {
   /** Drops what was used longest ago until a shard fits; `together`: what is brought in with it. */
   async #makeRoom(wanted: Shard, together: readonly Shard[]): Promise<void> {
     while (this.#residentBytes + wanted.sizeBytes > this.budgetBytes) {
-      const oldest = [...this.#resident].find((shard) => shard.numHolds === 0 && !together.includes(shard));
+      const idle = [...this.#resident].filter((s) => s.numHolds === 0 && !together.includes(s));
+      const oldest = idle.find(({ goesFirst }) => goesFirst) ?? idle[0];
       if (!oldest) throw this.#tooSmall(wanted, together);
       await this.#writeBack(oldest);
       // Somebody may have taken it meanwhile: it was never away.

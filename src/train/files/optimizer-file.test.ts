@@ -32,7 +32,7 @@ function stateOf(value: (i: number) => number, steps: readonly number[][]): Grou
 
 /** In parts of two elements, into which no parameter's stretch fits whole. */
 function vectorOf(values: Float32Array): PartedVector {
-  const vector = new PartedVector(RESIDENT, "slot", values.length, evenEnds(values.length, 2));
+  const vector = new PartedVector(RESIDENT, { name: "slot" }, values.length, evenEnds(values.length, 2));
   for (const { part, start } of vector.stretches()) part.set(values.subarray(start, start + part.length));
   return vector;
 }

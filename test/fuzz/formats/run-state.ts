@@ -37,8 +37,8 @@ export const runState: FuzzFormat = {
     const adapter = await attachTo(base, findMethod("lora"), { rank: 1 }, ["q_proj"]);
     const optimizer = adapter.groups.map(({ values, parameters }) => ({
       slots: {
-        m: new PartedVector(RESIDENT, "m", values.length),
-        v: new PartedVector(RESIDENT, "v", values.length),
+        m: new PartedVector(RESIDENT, { name: "m" }, values.length),
+        v: new PartedVector(RESIDENT, { name: "v" }, values.length),
       },
       steps: parameters.map(() => 2),
     }));
