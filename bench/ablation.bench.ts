@@ -47,7 +47,7 @@ const WAYS: Readonly<Record<string, (batch: number) => string>> = {
   plain: () => "",
   accumulation: (batch) => `--batch-size 1 --gradient-accumulation-steps ${batch}`,
   checkpointing: () => "--gradient-checkpointing on",
-  "parameters on disk": () => "--resident-memory 150MB --gradient-checkpointing on",
+  "parameters on disk": () => "--resident-memory 200MB --gradient-checkpointing on",
   "4-bit base": () => "--base q4_0",
   "8-bit products": () => "--compute int8",
   DropBP: () => "--dropbp 0.875",

@@ -7,8 +7,6 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM
 
-PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-
 
 def arguments() -> argparse.ArgumentParser:
     """Flags of every training script."""
@@ -40,7 +38,7 @@ def fresh_adapter(model: str, rank: int, seed: int, folder: str) -> None:
     """Saves a LoRA start whose B is not zero, so that the first loss depends on the adapter too."""
     torch.manual_seed(seed)
     base = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
-    config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=PROJECTIONS, task_type="CAUSAL_LM")
+    config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
     adapted = get_peft_model(base, config)
     for name, parameter in adapted.named_parameters():
         if "lora_B" in name:
