@@ -60,10 +60,9 @@ export function readBlocks({ storage, planes }: StoredTensor, into: BlockMemory)
   const shift = bits === 4 ? 0 : shiftOf(type, common);
   const bytes = new Uint8Array(codes.data.buffer, codes.data.byteOffset, codes.data.length);
   const isInPlace = bytes.buffer === into.codes.buffer && bytes.byteOffset === into.codes.byteOffset;
-  if (shift === 0 && isInPlace) {
-    // They are there.
-  } else if (shift === 0) into.codes.set(bytes);
-  else if (shift === MIDDLE[8]) flipSigns(bytes, into.codes);
+  if (shift === 0) {
+    if (!isInPlace) into.codes.set(bytes);
+  } else if (shift === MIDDLE[8]) flipSigns(bytes, into.codes);
   else for (let i = 0; i < bytes.length; i++) into.codes[i] = bytes[i]! + shift;
   const perScale = factors ? (groupSize as number) / factors.groupSize : 1;
   for (let block = 0; block < into.scales.length; block++) {

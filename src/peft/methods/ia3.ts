@@ -9,7 +9,7 @@
 import { z } from "zod";
 import { mul } from "../../graph/ops/elementwise.ts";
 import { reshape } from "../../graph/ops/reshape.ts";
-import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
+import { hostTensor } from "../../runtime/host-tensor.ts";
 import type { SiteSpec } from "../../models/sites.ts";
 import { toPatterns } from "../algebra/patterns.ts";
 import { ALL_LINEAR, NOTHING_FROZEN, PLAIN_FILE, defineMethod } from "../method.ts";
@@ -22,6 +22,7 @@ import {
   wholeModulesFromConfig,
   wholeModulesToConfig,
 } from "../whole-modules.ts";
+import { perToken } from "./per-token.ts";
 
 const OPTIONS = z.strictObject({
   feedforwardModules: z
@@ -150,11 +151,6 @@ export const ia3 = defineMethod<Ia3Options, Ia3Site>({
     },
   },
 });
-
-/** A row's vector as programs multiply it with [T, width]. */
-function perToken(data: Float32Array): HostTensor<"float32"> {
-  return hostTensor("float32", [1, data.length], data);
-}
 
 function shapeOf({ inFeatures, outFeatures }: SiteSpec, { feedforward }: Ia3Site): [number, number] {
   return feedforward ? [1, inFeatures] : [outFeatures, 1];

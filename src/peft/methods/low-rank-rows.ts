@@ -14,6 +14,7 @@ import { type HostTensor, hostTensor, zeros } from "../../runtime/host-tensor.ts
 import type { RowBatch, RowForm } from "../method.ts";
 import { lowRankToTensors } from "./low-rank-file.ts";
 import { type LowRankSite, OWN_BIAS, lowRankFactors, namesOf } from "./low-rank.ts";
+import { perToken } from "./per-token.ts";
 
 /** Names of what a method may compute of the base: the factor on each output [out], and what that takes from the base's bias [out]. */
 export const GAIN = "gain";
@@ -36,20 +37,13 @@ export const lowRankRows: RowBatch<LowRankSite> = {
     const added = (ownBias ?? back)?.data.map(
       (_, out) => factor(out) * (ownBias?.data[out] ?? 0) + (back?.data[out] ?? 0),
     );
-    const { outFeatures } = site;
     return {
       ...NO_FACTORS,
       tensors: {
         [a]: down!,
         [b]: turnedOver(up!, factor),
-        ...(gain && {
-          [GAIN]: hostTensor(
-            "float32",
-            [1, outFeatures],
-            gain.data.map((value) => value - 1),
-          ),
-        }),
-        ...(added && { [OWN_BIAS]: hostTensor("float32", [outFeatures], added) }),
+        ...(gain && { [GAIN]: perToken(gain.data.map((value) => value - 1)) }),
+        ...(added && { [OWN_BIAS]: hostTensor("float32", [site.outFeatures], added) }),
       },
     };
   },

@@ -17,7 +17,7 @@ import { slice } from "../../graph/ops/slice-pad.ts";
 import type { SiteGraph } from "../../models/site-graph.ts";
 import type { SiteSpec } from "../../models/sites.ts";
 import { Random } from "../../random.ts";
-import { type HostTensor, hostTensor, zeros } from "../../runtime/host-tensor.ts";
+import { type HostTensor, zeros } from "../../runtime/host-tensor.ts";
 import type { SiteState } from "../algebra/contract.ts";
 import { ALL_LINEAR, NOTHING_FROZEN, PLAIN_FILE, defineMethod } from "../method.ts";
 import type { SiteValues } from "../site.ts";
@@ -29,6 +29,7 @@ import {
   wholeModulesFromConfig,
   wholeModulesToConfig,
 } from "../whole-modules.ts";
+import { perToken } from "./per-token.ts";
 
 const OPTIONS = z.strictObject({
   rank: z.int().min(1).default(256).describe("width R of the two shared matrices"),
@@ -95,7 +96,7 @@ export const vera = defineMethod<VeraOptions, VeraSite>({
   batch: {
     ofBase: null,
     form: ({ [LAMBDA_D]: d, [LAMBDA_B]: b }, _site, options) => ({
-      tensors: { [LAMBDA_D]: perToken(d!), [LAMBDA_B]: perToken(b!) },
+      tensors: { [LAMBDA_D]: perToken(d!.data), [LAMBDA_B]: perToken(b!.data) },
       options: inRows(options),
     }),
     identity: (_site, options) => ({ tensors: {}, options: inRows(options) }),
@@ -179,11 +180,6 @@ function addUpdate(site: SiteGraph, x: Value, dropped: Value, values: SiteValues
 /** Options by which rows must be alike: what only trainings have is left out. */
 function inRows(options: VeraSite): VeraSite {
   return { ...options, dInitial: 0, dropout: 0 };
-}
-
-/** A vector as that of one row among others. */
-function perToken({ data }: HostTensor<"float32">): HostTensor<"float32"> {
-  return hostTensor("float32", [1, data.length], data);
 }
 
 /** Uniform in ±√(6 / columns), which keeps the size of what a matrix and a rectifier pass on (He et al., 2015). */
