@@ -51,8 +51,8 @@ export const DETACHED: Readonly<Record<string, RegExp>> = { dora: /lora_[AB]\.we
 /** Options under which the loss has no corners within the step of the check. */
 export const SMOOTH: Readonly<Record<string, object>> = { snell: { sparsity: 0 } };
 
-/** How alike gradients in an arithmetic and in float32 must be, where weights of few bits are others. */
-const LEAST_COSINES: Readonly<Record<string, number>> = { w4: 0.7 };
+/** Where an arithmetic that rounds weights finds them so rounded: elsewhere its model is another, with other gradients. */
+const ROUNDED_IN: Readonly<Record<string, string>> = { w4: "4 bits in memory" };
 
 /** How far parameters are moved from their start: what they are themselves must not vanish beside it. */
 const DEVIATIONS: Readonly<Record<string, number>> = { peqa: 0.002 };
@@ -164,15 +164,13 @@ export function describeCell(
           `${compute.name}: loss ${found.loss}, ${exact.loss} in float32`,
         );
         assert.deepEqual([...found.gradients.keys()], [...exact.gradients.keys()]);
+        if ((ROUNDED_IN[compute.name] ?? form) !== form) continue;
         const [own, other] = [found, exact].map(({ gradients }) =>
           [...gradients.values()].flatMap((g) => [...g]),
         );
         const dot = own!.reduce((sum, value, i) => sum + value * other![i]!, 0);
         const cosine = dot / (Math.hypot(...own!) * Math.hypot(...other!));
-        assert.ok(
-          cosine > (LEAST_COSINES[compute.name] ?? 0.9),
-          `${compute.name}: cosine ${cosine} of gradients`,
-        );
+        assert.ok(cosine > 0.9, `${compute.name}: cosine ${cosine} of gradients`);
       }
     });
 
