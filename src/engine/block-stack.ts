@@ -29,10 +29,20 @@ const MAX_BLOCKS = 10;
 const MANY_ROWS = 4;
 const MANY_TOKENS = 256;
 
+/** One block in the program of its group. */
+interface GroupBlock {
+  readonly layer: number;
+  readonly part: PartGraph;
+  /** The tensors of the base that it is fed. */
+  readonly reads: readonly TensorRead[];
+  /** Names in the program of what is the block's own, by those in the block. */
+  readonly names: ReadonlyMap<string, string>;
+}
+
 /** Neighbouring blocks that run as one program. */
 interface Group {
-  readonly firstLayer: number;
   readonly compiled: Compiled<readonly PartGraph[]>;
+  readonly blocks: readonly GroupBlock[];
 }
 
 export class BlockStack {
@@ -109,20 +119,21 @@ export class BlockStack {
   ): Promise<HostTensor<"float32">> {
     const { pool, weights, model } = this.#session;
     const groups = await this.#groupsFor(context.facts, cache.layout);
-    const walk = new WeightWalk(weights, model.numLayers, (layer) => readsOf(groups, layer));
+    const blocks = groups.flatMap((group) => group.blocks);
+    const isFed = blocks.some(({ reads }) => reads.length > 0);
+    const walk = new WeightWalk(weights, model.numLayers, (layer) => blocks[layer]?.reads ?? []);
     let current = x;
-    for (const { firstLayer, compiled } of groups) {
+    for (const { compiled, blocks } of groups) {
       const y = pool.acquire("float32", x.shape);
       const feeds: Record<string, HostTensor> = { x: current, ...(cache.pages && { pages: cache.pages }) };
       const into: Record<string, HostTensor> = { y };
-      for (const [index, part] of compiled.made.entries()) {
-        const layer = firstLayer + index;
+      for (const { layer, part, names } of blocks) {
         Object.assign(feeds, context.tensors(part));
-        const weights = await walk.block(layer, layer + 1);
-        bind(index, { ...weights, ...this.#adapter?.inputs(layer) }, feeds);
+        if (isFed) give(names, await walk.block(layer, layer + 1), feeds);
+        give(names, this.#adapter?.inputs(layer) ?? {}, feeds);
         const [past, fresh] = [cache.past(layer), cache.fresh(layer)];
-        bind(index, { past_key: past.key, past_value: past.value }, feeds);
-        bind(index, { new_key: fresh.key, new_value: fresh.value }, into);
+        give(names, { past_key: past.key, past_value: past.value }, feeds);
+        give(names, { new_key: fresh.key, new_value: fresh.value }, into);
       }
       await compiled.program.run(feeds, into);
       pool.release(current);
@@ -168,18 +179,25 @@ async function compileGroups(
       const made = blocks.map(({ part }) => part);
       return { spec, made, constants: () => bindConstants(session, adapter, layers, made, spec) };
     });
-    return { firstLayer: layers[0] ?? 0, compiled };
+    return { compiled, blocks: layers.map((layer, index) => groupBlock(compiled, adapter, layer, index)) };
   });
   return Promise.all(groups);
 }
 
-/** The tensors of the base that a block reads. */
-function readsOf(groups: readonly Group[], layer: number): readonly TensorRead[] {
-  const group = groups.findLast(({ firstLayer }) => firstLayer <= layer);
-  if (!group) return [];
-  const index = layer - group.firstLayer;
-  const { program, made } = group.compiled;
-  return made[index]?.readsOf(inputsOfBlock(index, program.spec)) ?? [];
+function groupBlock(
+  { program, made }: Compiled<readonly PartGraph[]>,
+  adapter: AdapterView | null,
+  layer: number,
+  index: number,
+): GroupBlock {
+  const part = made[index] as PartGraph;
+  const [inputs, outputs] = [program.spec.inputs, program.spec.outputs].map((all) =>
+    valuesOfBlock(index, all),
+  );
+  const read = part.readsOf(inputs!);
+  const bound = boundOf(read, adapter?.inputs(layer) ?? {});
+  const names = Object.keys({ ...inputs, ...outputs }).map((name) => [name, inBlock(index, name)] as const);
+  return { layer, part, reads: read.filter((one) => !bound.includes(one)), names: new Map(names) };
 }
 
 /** Name of a block's input or output in the program of its group. */
@@ -187,11 +205,11 @@ function inBlock(index: number, name: string): string {
   return `${index}.${name}`;
 }
 
-/** The inputs of a group's program that are one block's own, by their names in it. */
-function inputsOfBlock(index: number, { inputs }: ProgramSpec): Record<string, Value> {
+/** The inputs or outputs of a group's program that are one block's own, by their names in it. */
+function valuesOfBlock(index: number, values: ProgramSpec["inputs"]): Record<string, Value> {
   const prefix = inBlock(index, "");
   return Object.fromEntries(
-    Object.entries(inputs).flatMap(([name, value]) =>
+    Object.entries(values).flatMap(([name, value]) =>
       name.startsWith(prefix) ? [[name.slice(prefix.length), value]] : [],
     ),
   );
@@ -208,16 +226,24 @@ async function bindConstants(
   const constants: Record<string, HostTensor> = {};
   for (const [index, part] of parts.entries()) {
     const layer = layers[index] as number;
-    const inputs = inputsOfBlock(index, spec);
-    bind(index, await constantsOf(session, layer, part, inputs), constants);
-    bind(index, adapter?.constants(layer) ?? {}, constants);
+    const inputs = valuesOfBlock(index, spec.inputs);
+    const own = adapter?.inputs(layer) ?? {};
+    const bound = { ...(await constantsOf(session, layer, part, inputs, own)), ...adapter?.constants(layer) };
+    for (const [name, tensor] of Object.entries(bound)) constants[inBlock(index, name)] = tensor;
   }
   return constants;
 }
 
-/** Adds the tensors of one block to those of its program. */
-function bind(index: number, tensors: Record<string, HostTensor>, to: Record<string, HostTensor>): void {
-  for (const [name, tensor] of Object.entries(tensors)) to[inBlock(index, name)] = tensor;
+/** Adds tensors of one block, as far as its program has them, to those of a run. */
+function give(
+  names: GroupBlock["names"],
+  tensors: Readonly<Record<string, HostTensor>>,
+  to: Record<string, HostTensor>,
+): void {
+  for (const name in tensors) {
+    const full = names.get(name);
+    if (full !== undefined) to[full] = tensors[name] as HostTensor;
+  }
 }
 
 /** Cuts the blocks into groups of nearly equal size; of one block each when blocks take turns in memory. */

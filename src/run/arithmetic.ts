@@ -70,15 +70,19 @@ export function arithmeticOf(
   };
 }
 
-/** Reads the inputs of a block's program that it binds, by name; they stay as long as the session. */
+/**
+ * Reads the inputs of a block's program that it binds, by name; they stay as long as the session. `own`: what an adapter
+ * gives instead of the base.
+ */
 export async function constantsOf(
   session: Session,
   layer: number,
   part: PartGraph,
   inputs: Readonly<Record<string, Value>>,
+  own?: WeightTensors,
 ): Promise<WeightTensors> {
   const reads = part.readsOf(inputs);
-  const bound = boundOf(reads);
+  const bound = boundOf(reads, own);
   if (bound.length === 0) return {};
   // What is bound keeps the block in its place, and with it what its programs are fed.
   const tensors = await session.pin(layer, reads);
@@ -118,9 +122,18 @@ export async function headConstantsOf(
   return constants;
 }
 
-/** Those tensors that programs bind. */
-export function boundOf(reads: readonly TensorRead[]): TensorRead[] {
-  return reads.filter(({ preparation }) => preparation.binding === "bound");
+/**
+ * Those tensors that programs bind. A program that binds some, so that it is one layer's alone, may as well bind all vectors
+ * but an adapter's `own`: a run is then given less.
+ */
+export function boundOf(reads: readonly TensorRead[], own?: Readonly<Record<string, unknown>>): TensorRead[] {
+  const bound = reads.filter(({ preparation }) => preparation.binding === "bound");
+  if (bound.length === 0 || !own) return bound;
+  return reads.filter((read) => bound.includes(read) || (isVector(read) && !(read.tensor in own)));
+}
+
+function isVector({ preparation: { operands } }: TensorRead): boolean {
+  return operands.every(({ shape }) => shape.length === 1);
 }
 
 function operandNames({ tensor, preparation }: TensorRead): string[] {

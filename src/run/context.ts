@@ -36,6 +36,8 @@ export class PassContext {
   readonly #tables: PassTables;
   readonly #numPositions: number;
   readonly #made = new Map<string, HostTensor>();
+  /** Tables that were asked for; many blocks read the same. */
+  readonly #rows = new Map<string, HostTensor<"float32">>();
 
   constructor(facts: PassFacts, pool: BufferPool, tables: PassTables) {
     const { numRows, length, keys } = facts;
@@ -53,7 +55,9 @@ export class PassContext {
     // The operation wants as many rows as the pass has tokens, whatever their positions.
     const minRows = Math.max(this.#numPositions, this.facts.length);
     for (const [name, { table }] of tables) {
-      tensors[name] = this.#tables.get(table, this.#numPositions, minRows);
+      let known = this.#rows.get(name);
+      if (!known) this.#rows.set(name, (known = this.#tables.get(table, this.#numPositions, minRows)));
+      tensors[name] = known;
     }
     for (const [name, { input }] of passInputs) {
       let made = this.#made.get(name);

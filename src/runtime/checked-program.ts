@@ -6,6 +6,7 @@
  */
 import type { ProgramSpec } from "../graph/program.ts";
 import type { Value } from "../graph/graph.ts";
+import type { Dim } from "../graph/shape.ts";
 import { Borrowed } from "./borrowed-memory.ts";
 import type { Program, Tensors } from "./engine.ts";
 import type { HostTensor } from "./host-tensor.ts";
@@ -30,6 +31,8 @@ export class CheckedProgram<N> implements Program {
   readonly #executable: Executable<N>;
   readonly #borrowed: WeakMap<HostTensor, Borrowed<N>>;
   readonly #constants: Constants<N>;
+  /** Those of which a size says what that of an input or output must be. */
+  readonly #sizing: readonly (readonly [string, Borrowed<N>])[];
   readonly #inputs: readonly Slot[];
   readonly #outputs: readonly Slot[];
   readonly #shapes: ShapeCheck;
@@ -81,7 +84,8 @@ export class CheckedProgram<N> implements Program {
     this.#shapes = new ShapeCheck(this.#action);
     this.#inputs = slotsOf(spec.inputs).filter(({ name }) => !constants.has(name));
     this.#outputs = slotsOf(spec.outputs);
-    for (const name of constants.keys()) this.#shapes.add("bound", name, spec.inputs[name] as Value);
+    this.#sizing = [...constants].filter(([name]) => spec.inputs[name]?.shape.some(isUnknown));
+    for (const [name] of this.#sizing) this.#shapes.add("bound", name, spec.inputs[name] as Value);
     for (const { name, value } of this.#inputs) this.#shapes.add("input", name, value);
     for (const { name, value } of this.#outputs) this.#shapes.add("output", name, value);
   }
@@ -112,7 +116,7 @@ export class CheckedProgram<N> implements Program {
         );
       }
     }
-    this.#shapes.check([...this.#constants.values(), ...inputs, ...outputs]);
+    this.#shapes.check([...this.#sizing.map(([, constant]) => constant), ...inputs, ...outputs]);
     let [numWritten, numRead] = [0, 0];
     this.#numRunning++;
     try {
@@ -145,6 +149,10 @@ export class CheckedProgram<N> implements Program {
     await this.#executable.release();
     for (const constant of this.#constants.values()) constant.endRead();
   }
+}
+
+function isUnknown(size: Dim): boolean {
+  return typeof size === "string";
 }
 
 function slotsOf(values: Readonly<Record<string, Value>>): Slot[] {
