@@ -23,6 +23,20 @@ const byteSize = (usual: string): z.ZodDefault<z.ZodString> =>
     .refine((text) => parseByteSize(text) !== null, EXPECTED_SIZE)
     .default(usual);
 
+/** Longer waits a timer of Node does not know. */
+const MAX_SECONDS = Math.floor((2 ** 31 - 1) / 1000) - 1;
+
+/** Whether browsers would ever send a text as an origin. */
+function isOrigin(text: string): boolean {
+  if (!/^https?:/.test(text)) return /^(\*|[a-z][a-z\d+.-]*:\/\/[^/\s]+)$/.test(text);
+  return URL.canParse(text) && new URL(text).origin === text;
+}
+
+/** Where jobs are that several processes share. */
+export const DATABASE = z
+  .string()
+  .refine((text) => /^postgres(ql)?:\/\//.test(text), "expected a URL that begins with postgres://");
+
 export const SERVE_OPTIONS = z.strictObject({
   ...MODEL,
   adapter: z
@@ -37,12 +51,9 @@ export const SERVE_OPTIONS = z.strictObject({
     .string()
     .optional()
     .describe("Folder for uploaded files and fine-tuning jobs; without it nothing is trained"),
-  database: z
-    .string()
-    .optional()
-    .describe(
-      "URL of a PostgreSQL database for jobs, which graft worker processes then train; without it they are kept in the state folder and trained here",
-    ),
+  database: DATABASE.optional().describe(
+    "URL of a PostgreSQL database for jobs, which graft worker processes then train; without it they are kept in the state folder and trained here",
+  ),
   store: STORE,
   maxJobs: z.int().positive().default(100).describe("Fine-tuning jobs that may wait; more are refused"),
   concurrentJobs: z
@@ -84,7 +95,10 @@ export const SERVE_OPTIONS = z.strictObject({
     .describe(
       "Keys that may do everything, beside those of graft keys; default: GRAFT_API_KEY. With any key, clients must send one",
     ),
-  cors: z.array(z.string()).default([]).describe("Origins of web pages that may call; *: all"),
+  cors: z
+    .array(z.string().refine(isOrigin, "expected an origin such as https://example.org, without a path"))
+    .default([])
+    .describe("Origins of web pages that may call; *: all"),
   tlsCert: z.string().optional().describe("Certificate chain for HTTPS, a PEM file; with --tls-key"),
   tlsKey: z.string().optional().describe("Private key of the certificate, a PEM file"),
   rateLimit: z
@@ -103,10 +117,16 @@ export const SERVE_OPTIONS = z.strictObject({
     .min(0)
     .default(256)
     .describe("Texts that may wait for their turn; more are refused with status 503"),
-  requestTimeout: z.number().positive().default(600).describe("Seconds that the texts of a request may take"),
+  requestTimeout: z
+    .number()
+    .positive()
+    .max(MAX_SECONDS)
+    .default(600)
+    .describe("Seconds that the texts of a request may take"),
   clientTimeout: z
     .number()
     .positive()
+    .max(MAX_SECONDS)
     .default(60)
     .describe(
       "Seconds that a client may take to send a request, to read on, or to ask again on a connection",
@@ -114,6 +134,7 @@ export const SERVE_OPTIONS = z.strictObject({
   drainSeconds: z
     .number()
     .min(0)
+    .max(MAX_SECONDS)
     .default(30)
     .describe("How long texts may go on when the server is told to stop"),
 });

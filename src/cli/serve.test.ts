@@ -79,7 +79,7 @@ test("at SIGTERM streams go on to their ends, nothing new is taken, and what tak
     body: JSON.stringify({ model: "small", prompt: "ka", max_tokens: 480, stream: true, temperature: 0 }),
   });
   hasty.child.kill("SIGTERM");
-  await assert.rejects(cut.text());
+  assert.match(await cut.text(), /"code":"stopping"\}\}\n\ndata: \[DONE\]\n\n$/);
   const [hastyStatus] = (await once(hasty.child, "close")) as [number];
   assert.equal(hastyStatus, 0, await hasty.errors);
 });
@@ -123,4 +123,25 @@ test("an address that others reach needs a key, and an adapter that is none is r
   const none = await runMain(["serve", "--model", model, "--adapter", `x=${join(root, "none")}`], {});
   assert.notEqual(none.status, 0);
   assert.match(none.stderr, /none/);
+});
+
+test("flags that could never do are refused before anything is opened", async () => {
+  const cases: readonly (readonly [flag: string, value: string, told: RegExp])[] = [
+    [
+      "--adapter-root",
+      join(root, "none"),
+      /Cannot load adapters from ".*none": no such file, expected a folder/,
+    ],
+    ["--adapter-root", join(model, "config.json"), /it is a file, expected a folder/],
+    ["--cors", "https://example.org/", /expected an origin such as https:\/\/example\.org, without a path/],
+    ["--cors", "example.org", /expected an origin/],
+    ["--request-timeout", "1e9", /expected a number/],
+    ["--drain-seconds", "1e9", /expected a number/],
+    ["--database", "mysql://db/graft", /expected a URL that begins with postgres:\/\//],
+  ];
+  for (const [flag, value, told] of cases) {
+    const { status, stderr } = await runMain(["serve", "--model", join(root, "missing"), flag, value], {});
+    assert.equal(status, 2, flag);
+    assert.match(stderr, told);
+  }
 });

@@ -16,7 +16,7 @@ import { systemClock } from "../jobs/system-clock.ts";
 import { fingerprintOf } from "../models/fingerprint.ts";
 import type { ComputeName } from "../nn/computes.ts";
 import { openState } from "../jobs/store/open-state.ts";
-import { adaptersUnder } from "../server/adapter-root.ts";
+import { adaptersUnder, requireRoot } from "../server/adapter-root.ts";
 import { type ApiKey, type ReadKeys, adminKeys } from "../server/api-keys.ts";
 import { createApp } from "../server/app.ts";
 import { parseByteSize } from "../messages/byte-size.ts";
@@ -32,9 +32,12 @@ import { type CommandIO, defineCommand } from "./command.ts";
 import { findModel, servedName } from "./find-model.ts";
 import { openOptions, warn } from "./generation.ts";
 import { SERVE_GROUPS, SERVE_OPTIONS } from "./serve-flags.ts";
+import { troublesTo } from "./troubles.ts";
 
 /** Largest seed of a text whose request has none. */
 const MAX_SEED = 2 ** 31;
+/** For telling requests that are cut off why. */
+const LAST_WORDS_MS = 1000;
 const LOOPBACK = new Set(["127.0.0.1", "::1", "localhost"]);
 
 export const command = defineCommand({
@@ -46,6 +49,7 @@ export const command = defineCommand({
     const readKeys = keysOf(options, io.env);
     requireKey(options.host, await readKeys());
     requireState(options);
+    if (options.adapterRoot !== undefined) await requireRoot(options.adapterRoot);
     const tls = await readTls(options.tlsCert, options.tlsKey);
     const adapters = options.adapter.map(readNamed);
     // First, so that a second server on the folder is told before it loads anything.
@@ -135,7 +139,7 @@ async function serve(
       chatTemplate,
       clock: systemClock,
       env: io.env,
-      onTrouble: (error) => warn(error instanceof Error ? error.message : String(error), io),
+      ...troublesTo(io),
     });
   }
   const app = createApp(state, ROUTES, {
@@ -151,7 +155,10 @@ async function serve(
   } finally {
     state.isDraining = true;
     io.stderr("stopping: texts in work may go on, new requests are refused");
-    await Promise.all([stop(options.drainSeconds * 1000), state.fineTuning?.close()]);
+    const graceMs = options.drainSeconds * 1000;
+    const timer = setTimeout(() => state.end(), graceMs);
+    await Promise.all([stop(graceMs + LAST_WORDS_MS), state.fineTuning?.close()]);
+    clearTimeout(timer);
   }
   io.emit({ event: "stopped" });
 }

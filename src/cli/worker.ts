@@ -20,7 +20,8 @@ import { resultName } from "../server/fine-tuning.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
 import { findModel, servedName } from "./find-model.ts";
 import { MODEL_FLAGS, warn } from "./generation.ts";
-import { STORE } from "./serve-flags.ts";
+import { troublesTo } from "./troubles.ts";
+import { DATABASE, STORE } from "./serve-flags.ts";
 
 const { adapter: _, ...MODEL } = MODEL_FLAGS;
 /** Between two looks for a job. */
@@ -30,7 +31,7 @@ const nowSeconds = (): number => Math.floor(Date.now() / 1000);
 const OPTIONS = z.strictObject({
   ...MODEL,
   servedModelName: z.string().optional().describe("Name of the base, for people; default: that of the model"),
-  database: z.string().describe("URL of the PostgreSQL database of the servers"),
+  database: DATABASE.describe("URL of the PostgreSQL database of the servers"),
   files: z
     .string()
     .optional()
@@ -88,7 +89,7 @@ export const command = defineCommand({
         leaseMs: options.leaseSeconds * 1000,
         pollMs: POLL_MS,
         onIdle: () => tellMisfits(queue, fingerprint, name, told, io),
-        onTrouble: (error) => warn(error instanceof Error ? error.message : String(error), io),
+        ...troublesTo(io),
         work: async (taken, lease) => {
           const { id } = taken.row.job;
           io.emit({ event: "job", id, lease: taken.row.token, from_lost: taken.isFromLost });

@@ -6,8 +6,9 @@ import type { Clock } from "./clock.ts";
 import type { JobQueue } from "./job-queue.ts";
 import type { TakenJob } from "./job-queue.ts";
 import { Lease } from "./lease.ts";
+import { Trouble, type TroubleOptions } from "./trouble.ts";
 
-export interface JobWorkerOptions {
+export interface JobWorkerOptions extends TroubleOptions {
   readonly queue: JobQueue;
   /** Fingerprint of the model that it has. */
   readonly base: string;
@@ -24,8 +25,6 @@ export interface JobWorkerOptions {
   readonly work: (taken: TakenJob, lease: Lease) => Promise<void>;
   /** Is called when there is nothing to do. */
   readonly onIdle?: () => Promise<void>;
-  /** Is told of what went wrong, and is tried again. */
-  readonly onTrouble: (error: unknown) => void;
 }
 
 export class JobWorker {
@@ -34,10 +33,12 @@ export class JobWorker {
   /** Of those that wait for a job. */
   readonly #wakes = new Set<AbortController>();
   readonly #leases = new Set<Lease>();
+  readonly #trouble: Trouble;
   #loops: Promise<void[]> | null = null;
 
   constructor(options: JobWorkerOptions) {
     this.#options = options;
+    this.#trouble = new Trouble(options);
     options.queue.listen((id, what) => {
       if (what === "waits") this.#wake();
       for (const lease of this.#leases) if (what !== "waits" && lease.row.job.id === id) lease.stop();
@@ -62,13 +63,14 @@ export class JobWorker {
   }
 
   async #run(): Promise<void> {
-    const { queue, base, owner, clock, leaseMs, pollMs, onIdle, onTrouble } = this.#options;
+    const { queue, base, owner, clock, leaseMs, pollMs, onIdle } = this.#options;
     while (!this.#closed.signal.aborted) {
       const wake = new AbortController();
       this.#wakes.add(wake);
       const askedMs = clock.nowMs();
       try {
         const taken = await queue.take(base, owner, leaseMs);
+        this.#trouble.end();
         if (taken) {
           this.#wakes.delete(wake);
           await this.#work(taken, askedMs);
@@ -76,7 +78,7 @@ export class JobWorker {
         }
         await onIdle?.();
       } catch (error) {
-        onTrouble(error);
+        this.#trouble.tell(error);
       }
       if (!this.#closed.signal.aborted) await clock.sleep(pollMs, wake.signal);
       this.#wakes.delete(wake);

@@ -1,14 +1,11 @@
 /** @file What a request has to pass before its body is read: keys and roles, rates, a server that stops. */
 import type { Context } from "hono";
 import { type Caller, requireAccess } from "./access.ts";
-import { ApiError } from "./api-error.ts";
+import { ApiError, stopping } from "./api-error.ts";
 import type { ReadKeys } from "./api-keys.ts";
 import { RateLimiter, type RateState } from "./rate-limiter.ts";
 import type { Access } from "./route.ts";
 import type { ServerState } from "./server-state.ts";
-
-/** When a client may ask a server again that stops: another may have taken its place. */
-const RESTART_SECONDS = 5;
 
 export interface AdmissionOptions {
   /** The keys of which clients have to send one; null: everybody may call. */
@@ -36,7 +33,7 @@ export class Admission {
     const caller = await requireAccess(access, context, readKeys, corsOrigins);
     if (this.#rates) this.#count(this.#rates.take(nameOf(caller, context)), context);
     if (this.#state.isDraining) {
-      throw new ApiError(503, "The server is stopping", { code: "stopping", retrySeconds: RESTART_SECONDS });
+      throw stopping();
     }
   }
 

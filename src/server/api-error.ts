@@ -23,6 +23,14 @@ export class ApiError extends Error {
   }
 }
 
+/** When a client may ask a server again that stops: another may have taken its place. */
+const RESTART_SECONDS = 5;
+
+/** What requests are told when the server stops. */
+export function stopping(): ApiError {
+  return new ApiError(503, "The server is stopping", { code: "stopping", retrySeconds: RESTART_SECONDS });
+}
+
 /** The body of an error. */
 export interface ErrorBody {
   readonly error: {

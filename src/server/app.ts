@@ -13,7 +13,9 @@ const NO_BYTES = new Uint8Array(0);
 /** Puts the routes of a server together. */
 export function createApp(state: ServerState, routes: readonly Route[], options: AdmissionOptions): Hono {
   const app = new Hono();
-  if (options.corsOrigins.length > 0) app.use(cors({ origin: [...options.corsOrigins] }));
+  const origins = options.corsOrigins;
+  // In a list it would be an origin of that name.
+  if (origins.length > 0) app.use(cors({ origin: origins.includes("*") ? "*" : [...origins] }));
   const bodies = new BodyReader(state.limits);
   const admission = new Admission(state, options);
   for (const { method, path, access, body, handle } of routes) {

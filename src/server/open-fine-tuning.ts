@@ -9,6 +9,7 @@ import { jobSettings } from "../jobs/job-settings.ts";
 import { type TrainingPlaces, placesFor } from "../jobs/places.ts";
 import type { StateFolder } from "../jobs/state-folder.ts";
 import { trainJob } from "../jobs/train-job.ts";
+import { Trouble, type TroubleOptions } from "../jobs/trouble.ts";
 import { checkpointName, checkpointPrefix, resultName } from "./fine-tuning.ts";
 import type { FineTuning, ServerState } from "./server-state.ts";
 
@@ -18,7 +19,7 @@ export const LEASE_MS = 30_000;
 export const POLL_MS = 1000;
 
 /** What is kept of the command that serves. */
-export interface FineTuningOptions extends Omit<TrainingPlaces, "model" | "width"> {
+export interface FineTuningOptions extends Omit<TrainingPlaces, "model" | "width">, TroubleOptions {
   /** Fingerprint of the base. */
   readonly fingerprint: string;
   readonly files: StateFolder;
@@ -29,14 +30,13 @@ export interface FineTuningOptions extends Omit<TrainingPlaces, "model" | "width
   readonly trainsHere: boolean;
   readonly clock: Clock;
   readonly env: Environment;
-  readonly onTrouble: (error: unknown) => void;
 }
 
 /** Makes the jobs of a server, not started yet. */
-export function openFineTuning(
-  state: ServerState,
-  { fingerprint, files, queue, maxRunning, trainsHere, clock, env, onTrouble, ...open }: FineTuningOptions,
-): FineTuning {
+export function openFineTuning(state: ServerState, options: FineTuningOptions): FineTuning {
+  const { fingerprint, files, queue, maxRunning, trainsHere, clock, env, ...more } = options;
+  const { onTrouble, onRecovered, ...open } = more;
+  const troubles = { onTrouble, ...(onRecovered && { onRecovered }) };
   const { engine, parts } = state.model;
   const places: TrainingPlaces = {
     model: parts.checkpoint.path,
@@ -74,7 +74,7 @@ export function openFineTuning(
     clock,
     leaseMs: LEASE_MS,
     pollMs: POLL_MS,
-    onTrouble,
+    ...troubles,
     work: (taken, lease) =>
       trainJob(taken, lease, {
         files,
@@ -100,10 +100,14 @@ export function openFineTuning(
   };
   const closed = new AbortController();
   let watching: Promise<void> | null = null;
+  const trouble = new Trouble(troubles);
   const watch = async (): Promise<void> => {
     while (!closed.signal.aborted) {
       await clock.sleep(POLL_MS, closed.signal);
-      await readResults().catch(onTrouble);
+      await readResults().then(
+        () => trouble.end(),
+        (error: unknown) => trouble.tell(error),
+      );
     }
   };
   return {

@@ -2,7 +2,7 @@
 import type { ServingModel } from "../engine/serving-model.ts";
 import { UsageError } from "../errors.ts";
 import { nearest } from "../messages/nearest.ts";
-import { ApiError } from "./api-error.ts";
+import { ApiError, stopping } from "./api-error.ts";
 import type { Job } from "../jobs/job.ts";
 import type { JobQueue } from "../jobs/job-queue.ts";
 import type { StateFolder } from "../jobs/state-folder.ts";
@@ -72,6 +72,7 @@ export class ServerState {
   fineTuning: FineTuning | null = null;
   /** When the server stops: no new requests, and those that run have a while. */
   isDraining = false;
+  readonly #ending = new AbortController();
   readonly #createdOf = new Map<string, number>();
 
   constructor(parts: ServerStateParts) {
@@ -86,6 +87,16 @@ export class ServerState {
     this.newId = parts.newId;
     this.newSeed = parts.newSeed;
     this.#createdOf.set(this.name, this.seconds());
+  }
+
+  /** Aborts when requests that still run have to end, with the error that they are told. */
+  get ending(): AbortSignal {
+    return this.#ending.signal;
+  }
+
+  /** Ends the requests that still run. */
+  end(): void {
+    this.#ending.abort(stopping());
   }
 
   /** Now, in seconds. */

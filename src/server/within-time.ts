@@ -1,26 +1,32 @@
-/** @file The time that a request may take, after which its work is cut off. */
+/** @file The time that a request may take, after which its work is cut off; and the end of all of them with the server. */
 import { ApiError } from "./api-error.ts";
-import type { Limits } from "./limits.ts";
+import type { ServerState } from "./server-state.ts";
 
 /**
  * Does work that ends early when its signal says so: nobody waits, or the time is over, of which `late` tells.
- * @throws ApiError 504 for what fails because it is late
+ * @throws ApiError 504 for what fails because it is late, 503 because the server ends
  */
 export async function withinTime<T>(
-  { requestTimeoutMs }: Limits,
+  { limits: { requestTimeoutMs }, ending }: Pick<ServerState, "limits" | "ending">,
   gone: AbortSignal,
   work: (signal: AbortSignal, late: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const late = new AbortController();
-  const timer = setTimeout(() => late.abort(), requestTimeoutMs);
+  const timer = setTimeout(() => {
+    const message = `The request was not done within ${requestTimeoutMs / 1000} s`;
+    late.abort(new ApiError(504, message, { code: "request_timeout" }));
+  }, requestTimeoutMs);
+  const end = (): void => late.abort(ending.reason);
+  // A signal made of one that lives as long as the server would stay with it.
+  ending.addEventListener("abort", end);
+  if (ending.aborted) end();
   try {
     return await work(AbortSignal.any([gone, late.signal]), late.signal);
   } catch (error) {
     if (!late.signal.aborted || gone.aborted) throw error;
-    throw new ApiError(504, `The request was not done within ${requestTimeoutMs / 1000} s`, {
-      code: "request_timeout",
-    });
+    throw late.signal.reason;
   } finally {
     clearTimeout(timer);
+    ending.removeEventListener("abort", end);
   }
 }

@@ -13,7 +13,7 @@ export interface NumberedPiece extends TextPiece {
 /**
  * Writes texts; `onPiece` is told of each piece as it comes, `onEnd` of each end. Results are in the order of the jobs.
  * `request`: what they are for, where it may go on elsewhere.
- * @throws ApiError 504 when it takes longer than requests may; as `ServingModel.write`
+ * @throws ApiError 504 when it takes longer than requests may, 503 when the server ends; as `ServingModel.write`
  */
 export async function writeTexts(
   state: ServerState,
@@ -51,7 +51,7 @@ export async function writeTexts(
   }
 
   async function writeAll(): Promise<ServeEnd[]> {
-    return await withinTime(state.limits, signal, async (inTime, late) => {
+    return await withinTime(state, signal, async (inTime, late) => {
       const either = AbortSignal.any([inTime, failed.signal]);
       const one = async (job: TextJob, index: number): Promise<ServeEnd> => {
         try {

@@ -4,6 +4,8 @@ import { symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { adminKeys } from "../../src/server/api-keys.ts";
+import { createApp } from "../../src/server/app.ts";
+import { ROUTES } from "../../src/server/routes.ts";
 import { temporaryFolder } from "../tiny-model.ts";
 import { serveTiny, writeTinyAdapter } from "./tiny-server.ts";
 
@@ -137,6 +139,12 @@ test("keys are asked for where there are any, and pages of other origins are ans
   assert.equal(allowed.headers.get("access-control-allow-origin"), "https://example.org");
   const other = await ask({ origin: "https://example.com", authorization: "Bearer secret-1" });
   assert.equal(other.headers.get("access-control-allow-origin"), null);
+  const open = createApp(guarded.state, ROUTES, { readKeys: async () => null, corsOrigins: ["*"] });
+  const headers = { origin: "https://example.com", "access-control-request-method": "POST" };
+  for (const method of ["GET", "OPTIONS"]) {
+    const answer = await open.request("/v1/models", { method, headers });
+    assert.equal(answer.headers.get("access-control-allow-origin"), "*", method);
+  }
 });
 
 test("numbers are told in Prometheus's form, and the routes by their schemas", async () => {

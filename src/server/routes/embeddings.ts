@@ -26,7 +26,7 @@ export const embeddings = defineRoute({
     const { signal: gone } = context.req.raw;
     const found: Float32Array[] = [];
     try {
-      await withinTime(state.limits, gone, async (signal) => {
+      await withinTime(state, gone, async (signal) => {
         for (let from = 0; from < inputs.length; from += SIDE_BY_SIDE) {
           const some = inputs.slice(from, from + SIDE_BY_SIDE);
           const embedded = await Promise.all(

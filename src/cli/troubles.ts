@@ -1,0 +1,11 @@
+/** @file How servers and workers tell of what goes wrong with jobs, and is tried again. */
+import type { TroubleOptions } from "../jobs/trouble.ts";
+import type { CommandIO } from "./command.ts";
+import { warn } from "./generation.ts";
+
+export function troublesTo(io: CommandIO): TroubleOptions {
+  return {
+    onTrouble: (error) => warn(error instanceof Error ? error.message : String(error), io),
+    onRecovered: () => io.stderr("jobs go on"),
+  };
+}

@@ -1,0 +1,32 @@
+/** @file What goes wrong at every try, such as a database that is away: told once, and that it is over. */
+
+export interface TroubleOptions {
+  /** Is told of what went wrong, and is tried again: once for as long as it is the same. */
+  readonly onTrouble: (error: unknown) => void;
+  /** Is told when that is over. */
+  readonly onRecovered?: () => void;
+}
+
+export class Trouble {
+  readonly #options: TroubleOptions;
+  #last: string | null = null;
+
+  constructor(options: TroubleOptions) {
+    this.#options = options;
+  }
+
+  /** Tells of an error, unless it was told last. */
+  tell(error: unknown): void {
+    const text = String(error);
+    if (text === this.#last) return;
+    this.#last = text;
+    this.#options.onTrouble(error);
+  }
+
+  /** Something has gone well. */
+  end(): void {
+    if (this.#last === null) return;
+    this.#last = null;
+    this.#options.onRecovered?.();
+  }
+}
