@@ -16,6 +16,8 @@ import { prefixed, updateProgram } from "./update-program.ts";
 
 /** Parameters whose numbers lie side by side. */
 export interface VectorGroup {
+  /** Of which block they are; null: of none. */
+  readonly layer?: number | null;
   /** Changed in place. */
   readonly values: Float32Array;
   /** Where each parameter lies, in order. */
@@ -146,11 +148,12 @@ export async function createUpdater<O>(
       set("learningRate", learningRate);
       set("weightDecay", weightDecay);
       let hasMoved = false;
-      // Downwards: what the norm of the gradients read last is still there.
-      for (let i = groups.length - 1; i >= 0; i--) {
-        const [group, own] = [groups[i] as VectorGroup, state[i] as GroupState];
-        const collected = gradients[i] as GroupGradients;
-        const next = groups[i - 1];
+      // Against the order of the backward pass: what it had last is still there.
+      const order = inOrderOfUpdate(groups);
+      for (const [i, index] of order.entries()) {
+        const [group, own] = [groups[index] as VectorGroup, state[index] as GroupState];
+        const collected = gradients[index] as GroupGradients;
+        const next = groups[order[i + 1] ?? -1];
         const moves = await whileHeld(memory, [group.values], "change", () => {
           if (next) memory.prefetch([next.values], "change");
           return updateGroup(group, own, collected, looks && !hasMoved);
@@ -163,6 +166,13 @@ export async function createUpdater<O>(
   };
 }
 
+/** The blocks come downwards in the backward pass, what is outside of them after. */
+function inOrderOfUpdate(groups: readonly VectorGroup[]): number[] {
+  const isOutside = (index: number): boolean => groups[index]?.layer === null;
+  const all = [...groups.keys()];
+  return [...all.filter(isOutside), ...all.filter((index) => !isOutside(index))];
+}
+
 function makeState<O>(
   { slots }: Optimizer<O>,
   { parameters }: VectorGroup,
@@ -171,7 +181,7 @@ function makeState<O>(
   const last = parameters.at(-1);
   const length = last ? last.offset + last.length : 0;
   const makeSlot = (name: string): PartedVector =>
-    new PartedVector(memory, { name: `optimizer state "${name}"`, goesFirst: true }, length);
+    new PartedVector(memory, { name: `optimizer state "${name}"`, usesPerStep: 1 }, length);
   return {
     slots: Object.fromEntries(slots.map((slot) => [slot, makeSlot(slot)])),
     steps: parameters.map(() => 0),

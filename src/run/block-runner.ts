@@ -286,6 +286,7 @@ export class BlockRunner {
       await program.run({ ...feeds, ...saved, x, dy }, into);
       this.session.pool.release(...lent);
       await bound.add();
+      await buffer.measure(trained);
     } finally {
       hold.release();
     }

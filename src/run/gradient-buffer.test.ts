@@ -5,6 +5,7 @@ import type { ModelTensor } from "../models/sites.ts";
 import { type Parameter, makeParameters } from "../peft/parameters.ts";
 import { BufferPool } from "../runtime/buffer-pool.ts";
 import { createEngine } from "../runtime/create-engine.ts";
+import { ShardMemory } from "../runtime/shard-memory.ts";
 import { GradientBuffer } from "./gradient-buffer.ts";
 
 const engine = createEngine({ threads: 1 });
@@ -13,10 +14,13 @@ function tensor(name: string, layer: number | null, shape: readonly number[]): M
   return { name, layer, path: name, shape, role: "weight" };
 }
 
-const trained = makeParameters({
-  trainedBase: [tensor("embed", null, [2]), tensor("a", 1, [2, 2]), tensor("b", 1, [3]), tensor("c", 0, [1])],
-  sites: new Map(),
-});
+const trainedBase = [
+  tensor("embed", null, [2]),
+  tensor("a", 1, [2, 2]),
+  tensor("b", 1, [3]),
+  tensor("c", 0, [1]),
+];
+const trained = makeParameters({ trainedBase, sites: new Map() });
 const [embed, a, b, c] = trained.parameters as [Parameter, Parameter, Parameter, Parameter];
 
 async function write(buffer: GradientBuffer, parameter: Parameter, value: number): Promise<void> {
@@ -25,11 +29,14 @@ async function write(buffer: GradientBuffer, parameter: Parameter, value: number
   await buffer.add(parameter, target);
 }
 
-/** The gradients that there are. */
-async function vectorsOf(buffer: GradientBuffer): Promise<Float32Array[]> {
-  const vectors: Float32Array[] = [];
-  for await (const vector of buffer.vectors()) vectors.push(vector);
-  return vectors;
+/** The gradients that there are, in the order of the adapter. */
+function vectorsOf({ groups }: GradientBuffer): Promise<Float32Array[]> {
+  const present = trained.parameters.flatMap((parameter) => {
+    const { values, present, group } = groups.find((each) => each.group.layer === parameter.layer)!;
+    const { offset, length } = parameter;
+    return present[group.parameters.indexOf(parameter)] ? [values.read(offset, offset + length)] : [];
+  });
+  return Promise.all(present);
 }
 
 test("parameters lie in groups by layer, those outside the blocks last, and keep the order of the adapter", () => {
@@ -64,7 +71,7 @@ test("what is written twice is summed; what is not written is absent, not zero, 
   assert.deepEqual(buffer.finish(), []);
   assert.deepEqual(
     (await vectorsOf(buffer)).map(({ length }) => length),
-    [2, 7, 1],
+    [2, 4, 3, 1],
   );
 
   buffer.begin();
@@ -93,6 +100,38 @@ test("what is written twice is summed; what is not written is absent, not zero, 
   }
   assert.deepEqual(await vectorsOf(buffer), [Float32Array.of(6, 6, 6)]);
   assert.equal(pool.allocatedBytes, bytes);
+  await buffer.release();
+});
+
+test("what the last micro-batch wrote is measured while it is in memory, and does not come back for its norm", async () => {
+  const files = new Map<number, Uint8Array>();
+  const memory = new ShardMemory(7 * 4, {
+    write: async (index, bytes) => void files.set(index, bytes.slice()),
+    read: async (index, into) => into.set(files.get(index) ?? []),
+  });
+  const within = makeParameters({ trainedBase, sites: new Map() }, memory);
+  const buffer = await GradientBuffer.create(engine, within, new BufferPool());
+  const writeHeld = async (parameters: readonly Parameter[], value: number): Promise<void> => {
+    const hold = await buffer.hold(parameters);
+    for (const parameter of parameters) await write(buffer, parameter, value);
+    await buffer.measure(parameters);
+    hold.release();
+  };
+  const [outside, ...inside] = within.parameters as [Parameter, ...Parameter[]];
+  const ofBlock = inside.filter(({ layer }) => layer === 1);
+  const step = async (): Promise<{ norm: number; readBytes: number }> => {
+    buffer.begin();
+    await writeHeld(ofBlock, 1);
+    await writeHeld([outside], 3);
+    buffer.isLast = true;
+    await writeHeld(ofBlock, 2);
+    await writeHeld([outside], 0);
+    buffer.finish();
+    memory.takeTraffic();
+    return { norm: await buffer.norm(), readBytes: memory.takeTraffic().readBytes };
+  };
+  const expected = { norm: Math.sqrt(7 * 3 ** 2 + 2 * 3 ** 2), readBytes: 0 };
+  assert.deepEqual([await step(), await step()], [expected, expected]);
   await buffer.release();
 });
 

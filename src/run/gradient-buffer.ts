@@ -20,18 +20,19 @@ import type { HostTensor } from "../runtime/host-tensor.ts";
 import { PartedVector } from "../runtime/parted-vector.ts";
 import { type Hold, type Use, type VectorMemory, whileHeld } from "../runtime/vector-memory.ts";
 import {
+  type GradientPart,
   type GradientSlice,
   type Slicing,
   type Slot,
   UNSLICED,
   cutSlot,
   endsOf,
-  findStretches,
   isWhole,
   useOf,
-  viewOf,
+  writtenVectors,
 } from "./gradient-slices.ts";
 import { RowSums } from "./row-sums.ts";
+import { Squares } from "./squares.ts";
 
 type Tensor = HostTensor<"float32">;
 
@@ -44,57 +45,50 @@ export interface GradientGroup {
   readonly present: readonly boolean[];
 }
 
-/** Gradients that follow one another in the adapter's order and in memory. */
-interface Run {
-  readonly slots: readonly Slot[];
-  readonly views: readonly Float32Array[];
-}
-
 type Trained = Pick<Adapter, "groups" | "parameters" | "memory">;
 
 export class GradientBuffer {
   /** In the order of the adapter's groups. */
   readonly groups: readonly (GradientGroup & { readonly present: boolean[] })[];
   readonly #slots: ReadonlyMap<Parameter, Slot>;
-  readonly #runs: readonly Run[];
+  /** By their memory, group by group. */
+  readonly #parts: ReadonlyMap<Float32Array, GradientPart>;
   /** Where the gradients are. */
   readonly memory: VectorMemory;
   readonly #pool: BufferPool;
   readonly #sum: Program;
+  readonly #squares: Squares;
   readonly #rowSums: RowSums;
   readonly #chunks = new FlatChunks();
+  /** Whether no other micro-batch follows in the step: what is written is measured while it is in memory. */
+  isLast = false;
 
   private constructor(
     engine: Engine,
     { groups, parameters, memory }: Trained,
     pool: BufferPool,
-    sum: Program,
+    { sum, squares }: { readonly sum: Program; readonly squares: Squares },
     slicing: Slicing,
   ) {
     this.#rowSums = new RowSums(engine, pool);
     this.#pool = pool;
     this.#sum = sum;
+    this.#squares = squares;
     this.memory = memory;
     const slots = new Map<Parameter, Slot>();
-    const valuesOf = new Map<number | null, PartedVector>();
+    const parts = new Map<Float32Array, GradientPart>();
+    this.#parts = parts;
     this.groups = groups.map((group) => {
-      const values = new PartedVector(
-        memory,
-        { name: `gradients of ${groupName(group.layer)}` },
-        lengthOf(group),
-        endsOf(group, slicing),
-      );
-      for (const parameter of group.parameters) slots.set(parameter, cutSlot(parameter, values));
-      valuesOf.set(group.layer, values);
-      return { group, values, present: group.parameters.map(() => false) };
+      const { layer, parameters } = group;
+      // Those outside the blocks are written by the head and by the embedding.
+      const spec = { name: `gradients of ${groupName(layer)}`, usesPerStep: layer === null ? 3 : 2 };
+      const values = new PartedVector(memory, spec, lengthOf(group), endsOf(group, slicing));
+      for (const part of values.parts) parts.set(part, { memory: part, slices: [], squares: null });
+      for (const parameter of parameters) slots.set(parameter, cutSlot(parameter, values, parts));
+      return { group, values, present: parameters.map(() => false) };
     });
-    // By the order of the adapter, in which `vectors` lists them.
+    // By the order of the adapter.
     this.#slots = new Map(parameters.map((parameter) => [parameter, slots.get(parameter) as Slot]));
-    this.#runs = findStretches(parameters).map((stretch) => {
-      const values = valuesOf.get(stretch[0]?.layer ?? null) as PartedVector;
-      const views = values.stretches(stretch[0]?.offset, lengthOf({ parameters: stretch })).map(viewOf);
-      return { slots: stretch.map((each) => slots.get(each) as Slot), views };
-    });
   }
 
   /** Makes a buffer for what an adapter trains. */
@@ -111,12 +105,17 @@ export class GradientBuffer {
       inputs: { a, b },
       outputs: { sum: add(a, b) },
     });
-    return new GradientBuffer(engine, adapter, pool, program, slicing);
+    const programs = { sum: program, squares: await Squares.create(engine) };
+    return new GradientBuffer(engine, adapter, pool, programs, slicing);
   }
 
   /** Forgets what was collected: the next step begins. */
   begin(): void {
-    for (const slot of this.#slots.values()) for (const slice of slot) slice.isWritten = false;
+    this.isLast = false;
+    for (const part of this.#parts.values()) {
+      part.squares = null;
+      for (const slice of part.slices) slice.isWritten = false;
+    }
     this.memory.discard(this.groups.flatMap(({ values }) => values.parts));
   }
 
@@ -188,6 +187,8 @@ export class GradientBuffer {
         slice.isWritten = true;
         const rows = places.map((i) => Number(rowNumbers[i]) - slice.from);
         if (places.length > 0) await this.#rowSums.add(slice.view, rows, x, places, width);
+        slice.part.squares = null;
+        await this.#measureLast([slice]);
       });
     }
   }
@@ -197,6 +198,7 @@ export class GradientBuffer {
   }
 
   async #add(slice: GradientSlice, tensor: Tensor): Promise<void> {
+    slice.part.squares = null;
     if (tensor === slice.view) {
       slice.isWritten = true;
       return;
@@ -219,30 +221,35 @@ export class GradientBuffer {
     return [...this.#slots].flatMap(([parameter, slot]) => (isWhole(slot) ? [] : [parameter]));
   }
 
-  /**
-   * The gradients that there are, in the order of the adapter's parameters, neighbours as one vector; views, held until
-   * the next is asked for.
-   */
-  async *vectors(): AsyncGenerator<Float32Array, void, void> {
-    const pieces = this.#runs.flatMap(({ slots, views }): readonly Float32Array[] => {
-      if (slots.every(isWhole)) return views;
-      return slots.filter(isWhole).flatMap((slot) => slot.map(({ flat }) => flat.data));
-    });
-    for (const [i, piece] of pieces.entries()) {
-      const hold = await this.memory.hold([piece], "read");
-      const next = pieces[i + 1];
-      if (next) this.memory.prefetch([next], "read");
-      try {
-        yield piece;
-      } finally {
-        hold.release();
-      }
+  /** Tells that gradients, which are held, were written by all of a micro-batch that writes them. */
+  async measure(parameters: readonly Parameter[]): Promise<void> {
+    await this.#measureLast(parameters.flatMap((each) => this.#slot(each)));
+  }
+
+  /** Within a budget they may go to the disk before the step ends, and are not to come back for this. */
+  async #measureLast(slices: readonly GradientSlice[]): Promise<void> {
+    if (!this.isLast) return;
+    for (const part of new Set(slices.map((slice) => slice.part)))
+      part.squares ??= await this.#squares.of(writtenVectors(part));
+  }
+
+  /** The L2 norm of the gradients that there are; not a number when an element is none. */
+  async norm(): Promise<number> {
+    let sum = 0;
+    for (const part of this.#parts.values()) {
+      if (part.slices.every(({ isWritten }) => !isWritten)) continue;
+      part.squares ??= await whileHeld(this.memory, [part.memory], "read", () =>
+        this.#squares.of(writtenVectors(part)),
+      );
+      sum += part.squares;
     }
+    return Math.sqrt(sum);
   }
 
   /** Frees the programs. */
   async release(): Promise<void> {
     await this.#sum.release();
+    await this.#squares.release();
     await this.#rowSums.release();
   }
 }

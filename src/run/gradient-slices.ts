@@ -11,7 +11,18 @@ export interface GradientSlice {
   readonly view: HostTensor<"float32">;
   /** The same memory as [N]. */
   readonly flat: HostTensor<"float32">;
+  /** What it lies in with others. */
+  readonly part: GradientPart;
   isWritten: boolean;
+}
+
+/** Gradients side by side in one piece of memory. */
+export interface GradientPart {
+  readonly memory: Float32Array;
+  /** In the order in which they lie. */
+  readonly slices: GradientSlice[];
+  /** Sum of the squares of those that are written; null: not known. */
+  squares: number | null;
 }
 
 /** Where the gradient of one parameter lies: in one piece, or in slices of its rows. */
@@ -50,35 +61,37 @@ export function endsOf({ parameters }: ParameterGroup, slicing: Slicing): number
   return [...ends.add(lengthOf({ parameters }))].sort((a, b) => a - b);
 }
 
-/** The slices of a parameter's gradient, by the parts in which it lies. */
-export function cutSlot({ shape, offset, length }: Parameter, values: PartedVector): Slot {
+/** The slices of a parameter's gradient, by the parts in which it lies; adds them to the parts. */
+export function cutSlot(
+  { shape, offset, length }: Parameter,
+  values: PartedVector,
+  parts: ReadonlyMap<Float32Array, GradientPart>,
+): Slot {
   const [numRows = 1, ...rest] = shape;
   const rowLength = length / numRows;
   return values.stretches(offset, offset + length).map((stretch) => {
     const data = viewOf(stretch);
     const rows = data.length / rowLength;
-    return {
+    const part = parts.get(stretch.part) as GradientPart;
+    const slice = {
       from: (stretch.from - offset) / rowLength,
       view: hostTensor("float32", shape.length === 0 ? [] : [rows, ...rest], data),
       flat: hostTensor("float32", [data.length], data),
+      part,
       isWritten: false,
     };
+    part.slices.push(slice);
+    return slice;
   });
+}
+
+/** The written gradients of a part: all of it, or one after another. */
+export function writtenVectors({ memory, slices }: GradientPart): readonly Float32Array[] {
+  const written = slices.filter(({ isWritten }) => isWritten);
+  return written.length === slices.length ? [memory] : written.map(({ flat }) => flat.data);
 }
 
 /** The numbers of a stretch. */
 export function viewOf({ part, start, from, to }: PartStretch): Float32Array {
   return new Float32Array(part.buffer, part.byteOffset + 4 * (from - start), to - from);
-}
-
-/** Cuts parameters where one does not lie behind the other. */
-export function findStretches(parameters: readonly Parameter[]): Parameter[][] {
-  const stretches: Parameter[][] = [];
-  for (const parameter of parameters) {
-    const last = stretches.at(-1)?.at(-1);
-    if (last?.layer === parameter.layer && last.offset + last.length === parameter.offset) {
-      stretches.at(-1)?.push(parameter);
-    } else stretches.push([parameter]);
-  }
-  return stretches;
 }

@@ -24,7 +24,7 @@ interface Page {
 
 /** Pages of one budget: those given back are taken first, so that there are never more than were in use at once. */
 export class LargePages {
-  readonly #free: Page[] = [];
+  readonly #free = new Set<Page>();
   #numPages = 0;
 
   /** Reserves addresses; null where the system has no such pages, and for what is smaller than one. */
@@ -49,7 +49,7 @@ export class LargePages {
       take: () => this.#take(pages),
       giveBack: () => {
         const isKept = this.#numPages <= MAX_PAGES;
-        if (isKept) this.#free.push(...pages);
+        if (isKept) for (const page of pages) this.#free.add(page);
         const from = isKept ? wholeBytes : 0;
         if (from < sizeBytes) mapping.advise(from, sizeBytes - from, MADV_DONTNEED);
       },
@@ -58,11 +58,12 @@ export class LargePages {
 
   /** Moves free pages to where they are wanted; what is still there stays. */
   #take(wanted: readonly Page[]): void {
-    const own = new Set(wanted.filter((page) => this.#free.includes(page)));
-    if (own.size > 0) this.#free.splice(0, Infinity, ...this.#free.filter((page) => !own.has(page)));
-    for (const page of wanted) {
-      const free = own.has(page) ? undefined : this.#free.pop();
-      if (free) page.mapping.moveHere(page.start, PAGE_BYTES, free.mapping, free.start);
+    const missing = wanted.filter((page) => !this.#free.delete(page));
+    for (const page of missing) {
+      const [free] = this.#free;
+      if (!free) return;
+      this.#free.delete(free);
+      page.mapping.moveHere(page.start, PAGE_BYTES, free.mapping, free.start);
     }
   }
 }

@@ -23,12 +23,12 @@ export class PartedVector {
   readonly #parts: readonly { readonly part: Float32Array; readonly start: number; readonly end: number }[];
 
   /**
-   * Makes a vector of zeros. `name`, `goesFirst`: as memory has them; `ends`: where each part ends, parts of one size
+   * Makes a vector of zeros. `name`, `usesPerStep`: as memory has them; `ends`: where each part ends, parts of one size
    * unless given.
    */
   constructor(
     memory: VectorMemory,
-    { name, goesFirst = false }: Pick<MemorySpec, "name" | "goesFirst">,
+    spec: Pick<MemorySpec, "name" | "usesPerStep">,
     length: number,
     ends: readonly number[] = evenEnds(length, PART_ELEMENTS),
   ) {
@@ -37,10 +37,7 @@ export class PartedVector {
     this.#parts = ends.map((end, i) => {
       const start = ends[i - 1] ?? 0;
       const sizeBytes = (end - start) * Float32Array.BYTES_PER_ELEMENT;
-      const part = memory.make(
-        { name, sizeBytes, goesFirst },
-        (buffer) => new Float32Array(buffer, 0, end - start),
-      );
+      const part = memory.make({ ...spec, sizeBytes }, (buffer) => new Float32Array(buffer, 0, end - start));
       return { part, start, end };
     });
   }

@@ -171,17 +171,38 @@ describe("ShardMemory", () => {
     assert.deepEqual(disk.log, []);
   });
 
-  test("what is used once a step goes before what was used longer ago", async () => {
+  test("what a step uses less goes before what was used longer ago", async () => {
     const disk = memoryDisk();
     const memory = new ShardMemory(8 * BYTES, disk);
-    const [values, state, other] = [false, true, false].map((goesFirst) =>
-      memory.make({ name: "a", sizeBytes: 4 * BYTES, goesFirst }, (buffer) => new Float32Array(buffer, 0, 4)),
+    const [values, state, other] = [{}, { usesPerStep: 2 }, {}].map((uses) =>
+      memory.make({ name: "a", sizeBytes: 4 * BYTES, ...uses }, (buffer) => new Float32Array(buffer, 0, 4)),
     ) as [Float32Array, Float32Array, Float32Array];
     for (const vector of [values, state, other]) await use(memory, vector, "change");
     assert.deepEqual(disk.log, ["write 1"]);
     assert.deepEqual([values.length, state.length], [4, 0]);
     await use(memory, state);
     assert.deepEqual(disk.log, ["write 1", "write 0", "read 1"]);
+  });
+
+  test("of what a step uses once, in the same order each time, as much stays as there is room for", async () => {
+    const disk = memoryDisk();
+    const memory = new ShardMemory(16 * BYTES, disk);
+    const states = Array.from({ length: 5 }, () =>
+      memory.make(
+        { name: "a", sizeBytes: 4 * BYTES, usesPerStep: 1 },
+        (buffer) => new Float32Array(buffer, 0, 4),
+      ),
+    );
+    for (let step = 0; step < 3; step++) {
+      for (const [i, state] of states.entries()) {
+        const hold = await memory.hold([state], "change");
+        const next = states[i + 1];
+        if (next) memory.prefetch([next], "change");
+        hold.release();
+        if (step > 0) assert.ok(disk.log.length <= 4, disk.log.join(", "));
+      }
+      disk.log.length = 0;
+    }
   });
 
   test("names do not matter: vectors of the same name keep numbers of their own", async () => {

@@ -1,6 +1,6 @@
 /**
- * @file Memory within a budget: what is used once a step goes to the disk, then what was used longest ago, and comes back
- * when it is held.
+ * @file Memory within a budget: what a step uses least goes to the disk, and comes back when it is held. Of what it uses
+ * equally often, what was used longest ago; of what it uses once, in the same order each time, what was used last.
  *
  * Bytes in memory never exceed the budget, at no instant. What is held never goes; what is there is never in the way of
  * itself; what has not changed since it was written is dropped without writing. One shard moves at a time.
@@ -20,6 +20,7 @@ export interface ShardDisk {
 
 interface Shard extends MemorySpec {
   readonly index: number;
+  readonly usesPerStep: number;
   readonly memory: Retractable;
   numHolds: number;
   /** Numbers in memory are newer than those on the disk. */
@@ -28,6 +29,8 @@ interface Shard extends MemorySpec {
   isStored: boolean;
   /** They are being written. */
   isMoving: boolean;
+  /** They were brought in for somebody who does not hold them yet. */
+  isAhead: boolean;
 }
 
 type View = Pick<ArrayBufferView, "buffer">;
@@ -61,8 +64,9 @@ export class ShardMemory implements VectorMemory {
 
   make<T>(spec: MemorySpec, cut: (buffer: ArrayBuffer) => T): T {
     const memory = new Retractable(spec.sizeBytes, this.#reserve(spec.sizeBytes));
-    const state = { numHolds: 0, isDirty: false, isStored: false, isMoving: false };
-    this.#shardOf.set(memory.buffer, { ...spec, ...state, index: this.#numShards++, memory });
+    const state = { numHolds: 0, isDirty: false, isStored: false, isMoving: false, isAhead: false };
+    const { usesPerStep = Infinity } = spec;
+    this.#shardOf.set(memory.buffer, { ...spec, ...state, usesPerStep, index: this.#numShards++, memory });
     // It stays as it is until it is held: no page of it was touched, and giving it back would touch them all.
     return cut(memory.buffer);
   }
@@ -85,6 +89,7 @@ export class ShardMemory implements VectorMemory {
     }
     for (const shard of shards) {
       this.#touch(shard);
+      shard.isAhead = false;
       if (use !== "read") shard.isDirty = true;
     }
     return { release };
@@ -96,7 +101,9 @@ export class ShardMemory implements VectorMemory {
     const bring = async (): Promise<void> => {
       const missing = sizeOf(shards.filter((shard) => !this.#resident.has(shard)));
       const idle = sizeOf([...this.#resident].filter((s) => s.numHolds === 0 && !shards.includes(s)));
-      if (missing <= this.budgetBytes - this.#residentBytes + idle) await this.#bring(shards, use);
+      if (missing > this.budgetBytes - this.#residentBytes + idle) return;
+      await this.#bring(shards, use);
+      for (const shard of shards) shard.isAhead = shard.numHolds === 0;
     };
     this.#inTurn(bring).catch(() => {});
   }
@@ -186,15 +193,15 @@ export class ShardMemory implements VectorMemory {
     return into.length;
   }
 
-  /** Drops what was used longest ago until a shard fits; `together`: what is brought in with it. */
+  /** Drops what is used least until a shard fits; `together`: what is brought in with it. */
   async #makeRoom(wanted: Shard, together: readonly Shard[]): Promise<void> {
     while (this.#residentBytes + wanted.sizeBytes > this.budgetBytes) {
       const idle = [...this.#resident].filter((s) => s.numHolds === 0 && !together.includes(s));
-      const oldest = idle.find(({ goesFirst }) => goesFirst) ?? idle[0];
-      if (!oldest) throw this.#tooSmall(wanted, together);
-      await this.#writeBack(oldest);
+      const least = leastUsed(idle);
+      if (!least) throw this.#tooSmall(wanted, together);
+      await this.#writeBack(least);
       // Somebody may have taken it meanwhile: it was never away.
-      if (oldest.numHolds === 0 && !oldest.isDirty) this.#drop(oldest);
+      if (least.numHolds === 0 && !least.isDirty) this.#drop(least);
     }
   }
 
@@ -216,6 +223,7 @@ export class ShardMemory implements VectorMemory {
 
   #drop(shard: Shard): void {
     shard.memory.retract();
+    shard.isAhead = false;
     this.#resident.delete(shard);
     this.#residentBytes -= shard.sizeBytes;
     this.#traffic.evictedBytes += shard.sizeBytes;
@@ -230,6 +238,13 @@ export class ShardMemory implements VectorMemory {
       { hint: `Give --resident-memory ${showByteSize(needed)} or more.` },
     );
   }
+}
+
+/** Of shards, the one that was used longest ago first, the one that goes first. */
+function leastUsed(shards: readonly Shard[]): Shard | undefined {
+  const least = Math.min(...shards.map(({ usesPerStep }) => usesPerStep));
+  const own = shards.filter(({ usesPerStep }) => usesPerStep === least);
+  return (least === 1 ? own.findLast(({ isAhead }) => !isAhead) : undefined) ?? own[0];
 }
 
 function sizeOf(shards: readonly Shard[]): number {

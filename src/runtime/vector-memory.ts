@@ -23,8 +23,8 @@ export interface MemorySpec {
   readonly sizeBytes: number;
   /** Makes the numbers whenever they are not in memory; they are only read then. */
   readonly load?: () => Promise<void>;
-  /** It is used once a step, so it goes before all that is used more often. */
-  readonly goesFirst?: boolean;
+  /** How often a step uses it, which decides what goes first; most often unless told. */
+  readonly usesPerStep?: number;
   /** A shorter form in which they wait on the disk: they are made once, and are from then on what it holds. */
   readonly form?: StoredForm;
 }

@@ -7,7 +7,7 @@
 import type { Batch, TrainingUnit } from "../data/batch.ts";
 import type { StepPlan } from "../data/order.ts";
 import { FailedError } from "../errors.ts";
-import { type GradientNorm, clipFactor, createGradientNorm } from "../optim/gradient-norm.ts";
+import { clipFactor } from "../optim/clip-factor.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import type { Schedule } from "../optim/schedule.ts";
 import { type Updater, createUpdater } from "../optim/updater.ts";
@@ -146,7 +146,6 @@ interface Parts {
   readonly scorer: Scorer;
   readonly evaluator: Evaluator | null;
   readonly updater: Updater;
-  readonly norm: GradientNorm;
   readonly dropper: BranchDropper | null;
 }
 
@@ -194,7 +193,6 @@ class Run {
         request.evaluation &&
         (await Evaluator.create(session, adapter, objective, reference, request.hooks.betweenBlocks)),
       updater,
-      norm: await createGradientNorm(session.engine),
       dropper:
         dropBp &&
         new BranchDropper(dropBp, session.model, { seed, totalSteps, resumed: resumed?.dropbp ?? null }),
@@ -250,7 +248,7 @@ class Run {
   async #step(): Promise<StepEvent> {
     const startedMs = performance.now();
     const { adapter, plan, totalSteps, toBatch, objective, maxLength, store } = this.#request;
-    const { steps, scorer, norm, updater, dropper } = this.#parts;
+    const { steps, scorer, updater, dropper } = this.#parts;
     const { schedule, learningRate: peak, warmupSteps, weightDecay, maxGradNorm } = this.#request.optimizer;
     const index = this.#state.global_step;
     const microBatches = plan.microBatches(index);
@@ -266,7 +264,7 @@ class Run {
     const { loss, metrics, numTokens } = await run(batches.length, (key) => dropper?.begin(steps, key));
     const dropRate = dropper?.endStep();
     const absent = gradients.finish();
-    const gradientNorm = await norm.norm(gradients.vectors());
+    const gradientNorm = await gradients.norm();
     if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
       throw await divergence(store, `loss ${loss}, gradient norm ${gradientNorm}`, index + 1);
     }
@@ -383,7 +381,6 @@ class Run {
   async release(): Promise<void> {
     await this.#parts.steps.release();
     await this.#parts.updater.release();
-    await this.#parts.norm.release();
   }
 }
 

@@ -120,7 +120,8 @@ export async function runStep(
       ? new Float32Array(batch.numLabels)
       : await steps.logProbs(batch, key);
     const { gradient } = evaluate(before);
-    const outcome = evaluate(await steps.accumulate(batch, gradient, key));
+    const isLast = micro === batches.length - 1;
+    const outcome = evaluate(await steps.accumulate(batch, gradient, key, isLast));
     loss += outcome.loss;
     addMetrics(metrics, outcome.metrics);
     numTokens += batch.numTokens;

@@ -159,9 +159,15 @@ export class StepRunner {
 
   /**
    * Adds the gradients of a function of the log-probabilities of the batch's labels to `gradients`; `derivatives` are
-   * those of the function by each. Returns the log-probabilities.
+   * those of the function by each. Returns the log-probabilities. `isLast`: no other micro-batch follows in the step.
    */
-  accumulate(batch: Batch, derivatives: Float32Array, key: MicroBatchKey): Promise<Float32Array> {
+  accumulate(
+    batch: Batch,
+    derivatives: Float32Array,
+    key: MicroBatchKey,
+    isLast = false,
+  ): Promise<Float32Array> {
+    this.gradients.isLast = isLast;
     if (this.isIdle) return this.logProbs(batch, key);
     const { session, activations = { form: float32, disk: null } } = this.#options;
     const kept = activations.form.begin(session, activations.disk);

@@ -5,7 +5,7 @@ import { Session } from "../../src/run/session.ts";
 import type { Batch } from "../../src/data/batch.ts";
 import { readAdapter, loadModel } from "../../src/format/by-path.ts";
 import type { BaseModel } from "../../src/models/base-model.ts";
-import { clipFactor, createGradientNorm } from "../../src/optim/gradient-norm.ts";
+import { clipFactor } from "../../src/optim/clip-factor.ts";
 import { findOptimizer } from "../../src/optim/optimizers.ts";
 import { findSchedule } from "../../src/optim/schedules.ts";
 import { createUpdater } from "../../src/optim/updater.ts";
@@ -53,7 +53,6 @@ async function trainer(
   const steps = await StepRunner.create({ session, adapter, recompute: false, seed: 0 });
   const adamw = findOptimizer("adamw");
   const updater = await createUpdater(on, adamw, adamw.options.parse({}), adapter.groups);
-  const norms = await createGradientNorm(on);
   return async (batches, index, { rate, weightDecay, maxNorm }) => {
     const numLabels = batches.reduce((sum, batch) => sum + batch.numLabels, 0);
     let lossSum = 0;
@@ -62,7 +61,7 @@ async function trainer(
       lossSum += await accumulateLoss(steps, batch, 1 / numLabels, index, micro);
     }
     steps.gradients.finish();
-    const norm = await norms.norm(steps.gradients.vectors());
+    const norm = await steps.gradients.norm();
     await updater.step({
       gradients: steps.gradients.groups,
       gradientScale: clipFactor(norm, maxNorm),
