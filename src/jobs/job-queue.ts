@@ -99,6 +99,7 @@ export class JobQueue {
   #change(id: string, change: Partial<Job>, message: string): Promise<Job | null> {
     return this.table.withJob<Job | null>(id, (row) => {
       if (hasEnded(row.job)) return { result: null };
+      if (row.job.status === change.status) return { result: row.job };
       const job = { ...row.job, ...change };
       return { row: { ...row, job }, events: [this.eventOf({ message })], result: job };
     });

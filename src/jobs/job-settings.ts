@@ -12,6 +12,8 @@ import {
   type TrainInput,
   type TrainOptions,
   methodOptions,
+  objectiveOptions,
+  optimizerOptions,
   parseTrainOptions,
 } from "../train/options.ts";
 import { ownSettings } from "./averaging.ts";
@@ -77,6 +79,9 @@ export function foreignSettings(given: object): SettingProblem[] {
 /** Steps between two checkpoints, unless a job says another number. */
 const SAVE_EVERY = 20;
 
+/** Of the bases that are served. */
+const USUAL_OBJECTIVE = defaultObjective("causal-lm");
+
 /** Makes the settings. @throws UsageError "usage/flag" that lists what is wrong with them */
 export function jobSettings(job: Job, places: JobPlaces): TrainOptions {
   const { width, initAdapter, evalData, ...own } = places;
@@ -100,6 +105,10 @@ export function jobSettings(job: Job, places: JobPlaces): TrainOptions {
     ...given,
   } as TrainInput;
   const options = parseTrainOptions(input);
+  // What is another method's, optimizer's or objective's own is told now, not when the job begins.
+  methodOptions(options);
+  optimizerOptions(options);
+  objectiveOptions(options, options.objective ?? USUAL_OBJECTIVE.name);
   const factor = job.hyperparameters.learning_rate_multiplier;
   if (factor === "auto" || "learningRate" in given) return options;
   return parseTrainOptions({ ...input, learningRate: factor * usualRate(options, width) });
@@ -118,7 +127,7 @@ function usualRate(options: TrainOptions, width: number): number {
   return suitableLearningRate({
     method: { learningRate },
     optimizer: findOptimizer(options.optimizer),
-    objective: objective === undefined ? defaultObjective("causal-lm") : findObjective(objective),
+    objective: objective === undefined ? USUAL_OBJECTIVE : findObjective(objective),
     width,
   });
 }

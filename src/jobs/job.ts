@@ -29,6 +29,10 @@ export const HYPERPARAMETERS = z.strictObject({
   /** Of preferences alone. */
   beta: HYPERPARAMETER.optional(),
 });
+/** As clients may ask for them. */
+export const ASKED_HYPERPARAMETERS = HYPERPARAMETERS.extend({
+  batch_size: z.union([z.int().positive(), z.literal("auto")]).default("auto"),
+});
 export type Hyperparameters = z.output<typeof HYPERPARAMETERS>;
 
 /** Plain training on texts and conversations, in OpenAI's word. */

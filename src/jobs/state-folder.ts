@@ -4,7 +4,7 @@
  * What is one JSON object is replaced as a whole. Who may write to a run is the queue's to say.
  */
 import { cp, mkdir, readFile, readdir, rename, rm } from "node:fs/promises";
-import { basename, extname, isAbsolute, join, relative, resolve } from "node:path";
+import { basename, extname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { FailedError, UsageError } from "../errors.ts";
 import { writeFileAtomic, writeTextAtomic } from "../format/files/atomic.ts";
 import { isLock } from "../format/files/disk/folder-lock.ts";
@@ -45,6 +45,11 @@ export class StateFolder {
     return join(this.path, kind, id, ...rest);
   }
 
+  /** A text in which paths begin in this folder. */
+  withoutPath(text: string): string {
+    return text.replaceAll(`${this.path}${sep}`, "");
+  }
+
   /** A path as other machines can find it that have the folder elsewhere. */
   toShared(path: string): string {
     const inside = relative(this.path, resolve(path));
@@ -80,8 +85,13 @@ export class StateFolder {
     return (await listNames(this.runFolder(job, folder))).length > 0;
   }
 
-  async removeRun(job: string, folder: string): Promise<void> {
-    await rm(this.runFolder(job, folder), { recursive: true, force: true });
+  /** Removes what a job has trained, in whichever folders its workers did. */
+  async removeRuns(job: string): Promise<void> {
+    await rm(this.#at("jobs", job), { recursive: true, force: true });
+  }
+
+  async removeCheckpoint(job: string, folder: string, step: number): Promise<void> {
+    await rm(join(this.runFolder(job, folder), `checkpoint-${step}`), { recursive: true, force: true });
   }
 
   /** Those that a run has written, the first first. */

@@ -16,6 +16,7 @@ import type { Job, JobResult } from "./job.ts";
 import type { TakenJob, Telling } from "./job-queue.ts";
 import { type JobPlaces, jobSettings } from "./job-settings.ts";
 import type { JobRow } from "./job-table.ts";
+import { type JobWords, wordsOf, wordsWith } from "./job-words.ts";
 import type { Lease } from "./lease.ts";
 import { folderOf } from "./shares.ts";
 import { FIRST_RUN, type StateFolder } from "./state-folder.ts";
@@ -42,9 +43,10 @@ export interface TrainJobOptions {
 
 /** Does the work of a job. */
 export async function trainJob(taken: TakenJob, lease: Lease, options: TrainJobOptions): Promise<void> {
-  const { nameOf, now, onResult } = options;
+  const { files, nameOf, now, onResult } = options;
+  let words = wordsOf(files, lease.row.job);
   try {
-    const result = await run(taken, lease, options);
+    const result = await run(taken, lease, options, (found) => (words = found));
     if (result === null) return;
     const name = nameOf(lease.row.job);
     const { last_loss: train_loss, held_out_loss: valid_loss, steps: total_steps } = result;
@@ -61,10 +63,11 @@ export async function trainJob(taken: TakenJob, lease: Lease, options: TrainJobO
   } catch (error) {
     // Who stopped it has said what it is now.
     if (lease.signal.aborted || !lease.isHeld()) return;
-    const message = error instanceof Error ? error.message : String(error);
+    const found = error instanceof Error ? error.message : String(error);
+    const [message, param] = [words.named(found), words.paramOf(found)];
     const code = error instanceof GraftError ? error.code : "internal_error";
     await lease.change(
-      { status: "failed", finished_at: now(), error: { code, message, param: null } },
+      { status: "failed", finished_at: now(), error: { code, message, param } },
       { level: "error", message: `The job has failed: ${message}` },
     );
   }
@@ -74,6 +77,7 @@ async function run(
   { isFromLost }: TakenJob,
   lease: Lease,
   { files, placesOf, share, env, makeSampleWriter, onCheckpoint }: TrainJobOptions,
+  onWords: (words: JobWords) => void,
 ): Promise<JobResult | null> {
   if (isFromLost) {
     const { job, token } = lease.row;
@@ -85,7 +89,10 @@ async function run(
     files.publishRun(lease.row.job.id, folderOf(lease.row), () => lease.isHeld());
   /** One after another; what fails is in the next. */
   let publishing: Promise<void> = Promise.resolve();
-  const settings = jobSettings(lease.row.job, await placesOf(lease.row));
+  const places = await placesOf(lease.row);
+  const words = await wordsWith(files, lease.row.job, places);
+  onWords(words);
+  const settings = jobSettings(lease.row.job, places);
   const averaging = averagingOf(lease.row.job);
   const shared = share?.();
   const hooks: TrainHooks = {
@@ -99,7 +106,7 @@ async function run(
       onCheckpoint?.(lease.row);
       publishing = publishing.then(publish).catch(() => {});
     },
-    onEvent: (event) => follow(lease, event),
+    onEvent: (event) => follow(lease, event, words),
   };
   try {
     if (averaging === null) {
@@ -146,7 +153,7 @@ async function trainWhole(
 }
 
 /** Tells what a training tells. */
-function follow(lease: Lease, event: TrainEvent): void {
+function follow(lease: Lease, event: TrainEvent, { named }: JobWords): void {
   if (event.event === "start") {
     const { total_steps, examples, trainable_parameters } = event;
     // A job that is not its own any more is stopped by that.
@@ -157,7 +164,9 @@ function follow(lease: Lease, event: TrainEvent): void {
     return;
   }
   const telling = tellingOf(event);
-  if (telling) lease.tell(telling, event.event === "step" ? event.step : undefined);
+  if (!telling) return;
+  const message = named(telling.message);
+  lease.tell({ ...telling, message }, event.event === "step" ? event.step : undefined);
 }
 
 function tellingOf(event: TrainEvent): Telling | null {

@@ -41,6 +41,9 @@ export interface ErrorBody {
   };
 }
 
+/** What others have to answer for, and may do again soon. */
+const AWAY: ReadonlySet<string> = new Set(["failed/database", "failed/store"]);
+
 const TYPES: Readonly<Record<number, string>> = {
   403: "permission_error",
   429: "rate_limit_error",
@@ -52,7 +55,7 @@ const TYPES: Readonly<Record<number, string>> = {
 export function errorAnswer(error: unknown): { readonly status: number; readonly body: ErrorBody } {
   if (error instanceof ApiError) return answer(error.status, error.message, error.param, error.code);
   if (error instanceof GraftError) {
-    const status = CODES[error.code][0] === "failed" ? 500 : 400;
+    const status = AWAY.has(error.code) ? 503 : CODES[error.code][0] === "failed" ? 500 : 400;
     const isTooLong = error.code === "usage/shape" || error.code === "capacity/memory";
     const advice = error.hint === null ? "" : ` ${error.hint}`;
     return answer(

@@ -7,9 +7,10 @@ import type { FineTuning, ServerState } from "./server-state.ts";
 /** Characters of a job's id in the name of its result. */
 const ID_LENGTH = 8;
 
-/** `ft:base:graft:suffix:id` */
+/** `ft:base:graft:suffix:id`; what goes on from a result is named after the same base. */
 export function resultName({ model, suffix, id }: Job): string {
-  return `ft:${model}:graft:${suffix ?? ""}:${id.replace("ftjob-", "").slice(0, ID_LENGTH)}`;
+  const base = /^ft:(.+?):graft:/.exec(model)?.[1] ?? model;
+  return `ft:${base}:graft:${suffix ?? ""}:${id.replace("ftjob-", "").slice(0, ID_LENGTH)}`;
 }
 
 /** Name of what a job had trained after some step, which OpenAI forms so. */
@@ -31,8 +32,8 @@ export function requireJobs({ fineTuning }: ServerState): FineTuning {
 }
 
 /** Finds a job. @throws ApiError 404 */
-export async function requireJob({ queue }: FineTuning, id: string): Promise<JobRow> {
-  const row = await queue.table.read(id);
+export async function requireJob({ files, queue }: FineTuning, id: string): Promise<JobRow> {
+  const row = files.isId(id) ? await queue.table.read(id) : null;
   if (row) return row;
   throw new ApiError(404, `There is no fine-tuning job "${id}"`, {
     code: "job_not_found",

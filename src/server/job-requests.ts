@@ -2,9 +2,9 @@
 import { z } from "zod";
 import { averagingProblems } from "../jobs/averaging.ts";
 import { foreignSettings } from "../jobs/job-settings.ts";
-import { HYPERPARAMETERS, JOB_METHODS } from "../jobs/job.ts";
+import { ASKED_HYPERPARAMETERS, JOB_METHODS } from "../jobs/job.ts";
 
-const OWN = z.strictObject({ hyperparameters: HYPERPARAMETERS.optional() });
+const OWN = z.strictObject({ hyperparameters: ASKED_HYPERPARAMETERS.optional() });
 
 /** A way to train, with its settings under its own name, as newer clients nest them. */
 const METHOD = z
@@ -19,7 +19,7 @@ const FIELDS = z.strictObject({
   training_file: z.string().describe("Id of an uploaded file"),
   validation_file: z.string().nullish().describe("Id of a file that is held out"),
   method: METHOD.nullish(),
-  hyperparameters: HYPERPARAMETERS.nullish(),
+  hyperparameters: ASKED_HYPERPARAMETERS.nullish(),
   suffix: z
     .string()
     .min(1)

@@ -3,6 +3,7 @@ import type { Environment } from "../environment.ts";
 import { makeSampleWriter } from "../engine/sample-writer.ts";
 import type { Clock } from "../jobs/clock.ts";
 import type { JobQueue } from "../jobs/job-queue.ts";
+import { hasEnded } from "../jobs/job.ts";
 import { JobWorker } from "../jobs/job-worker.ts";
 import type { JobRow } from "../jobs/job-table.ts";
 import { jobSettings } from "../jobs/job-settings.ts";
@@ -49,7 +50,7 @@ export function openFineTuning(state: ServerState, options: FineTuningOptions): 
     if (engine.adapters.has(name)) return;
     await files.fetchRun(job.id, folder);
     if (!(await files.hasRun(job.id, folder))) return;
-    engine.adapters.register(name, files.runFolder(job.id, folder));
+    state.register(name, files.runFolder(job.id, folder), job.finished_at ?? undefined);
   };
   /** Lets requests ask for what a job has trained so far, and forgets what is gone. */
   const nameCheckpoints = async ({ job, folder }: JobRow): Promise<void> => {
@@ -60,9 +61,9 @@ export function openFineTuning(state: ServerState, options: FineTuningOptions): 
     const found = await files.listCheckpoints(job.id, folder).catch(() => []);
     const paths = new Map(found.map(({ step, path }) => [checkpointName(job, step), path]));
     for (const { name } of adapters.list()) {
-      if (name.startsWith(prefix) && !paths.delete(name)) adapters.unregister(name);
+      if (name.startsWith(prefix) && !paths.delete(name)) state.unload(name);
     }
-    for (const [name, path] of paths) adapters.register(name, path);
+    for (const [name, path] of paths) state.register(name, path, job.finished_at ?? undefined);
   };
   /** One after another: a list that is older does not undo a newer one. */
   let naming: Promise<void> = Promise.resolve();
@@ -125,12 +126,19 @@ export function openFineTuning(state: ServerState, options: FineTuningOptions): 
       });
     },
     removeResult: async (name) => {
-      const row = (await queue.table.list()).find(({ job }) => job.fine_tuned_model === name);
-      if (!row) return false;
-      engine.adapters.unregister(name);
-      await files.removeRun(row.job.id, row.folder);
-      await (naming = naming.then(() => nameCheckpoints(row)));
-      return true;
+      const rows = await queue.table.list();
+      const row = rows.find(({ job }) => job.fine_tuned_model === name);
+      const ofCheckpoint = rows.find(({ job }) => hasEnded(job) && name.startsWith(checkpointPrefix(job)));
+      if (row) {
+        state.unload(name);
+        await files.removeRuns(row.job.id);
+      } else if (ofCheckpoint) {
+        const { job, folder } = ofCheckpoint;
+        await files.removeCheckpoint(job.id, folder, Number(name.slice(checkpointPrefix(job).length)));
+      }
+      const changed = row ?? ofCheckpoint;
+      if (changed) await (naming = naming.then(() => nameCheckpoints(changed)));
+      return changed !== undefined;
     },
     start: async () => {
       if (trainsHere) await queue.takeBackAll();

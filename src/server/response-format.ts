@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { SchemaError } from "../engine/grammar/schema-reader.ts";
 import type { Grammar } from "../engine/grammar/token-grammar.ts";
+import { UsageError } from "../errors.ts";
 import { ApiError } from "./api-error.ts";
 import type { ServerState } from "./server-state.ts";
 
@@ -55,9 +56,11 @@ export function withSchemaPath<T>(param: string, work: () => T): T {
 
 /** @throws ApiError 400 for a schema that cannot be held; anything else as it is */
 export function refuseSchema(param: string, error: unknown): never {
-  if (!(error instanceof SchemaError)) throw error;
+  // One that grows too large has no path.
+  if (!(error instanceof UsageError && error.code === "usage/grammar")) throw error;
+  const path = error instanceof SchemaError ? error.path : "";
   throw new ApiError(400, `${error.message}. ${error.hint}`, {
     code: "invalid_json_schema",
-    param: `${param}${error.path.replaceAll("/", ".")}`,
+    param: `${param}${path.replaceAll("/", ".")}`,
   });
 }

@@ -59,7 +59,10 @@ export function parseValues<B extends z.ZodType>(values: unknown, schema: B): z.
   const problems = findProblems(schema, values);
   const message = problems.map(({ path, text: found }) => `${nameOf(path)} ${found}`).join("; ");
   const [first] = problems;
-  throw new ApiError(400, message, { code: "invalid_value", ...(first && { param: nameOf(first.path) }) });
+  throw new ApiError(400, message, {
+    code: "invalid_value",
+    ...(first && first.path.length > 0 && { param: nameOf(first.path) }),
+  });
 }
 
 function parseJson(bytes: Uint8Array): unknown {

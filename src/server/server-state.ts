@@ -141,6 +141,12 @@ export class ServerState {
     this.#createdOf.set(name, this.seconds());
   }
 
+  /** Lets requests ask for an adapter, which is read when one does. @throws UsageError "usage/adapter" when the name is taken */
+  register(name: string, path: string, created = this.seconds()): void {
+    this.model.engine.adapters.register(name, path);
+    this.#createdOf.set(name, created);
+  }
+
   /** Forgets an adapter; texts that have it go on. */
   unload(name: string): void {
     this.model.engine.adapters.unregister(name);

@@ -101,7 +101,8 @@ test("a run is read as it was put at some time, and what it has no more goes", a
   const [key] = objects.find(([, bytes]) => Buffer.from(bytes).toString() === "after") ?? [""];
   server.objects.set(key, Buffer.from("afteR"));
   await assert.rejects((await open("three")).fetchRun("ftjob-1", "run"), { code: "failed/store" });
-  await one.removeRun("ftjob-1", "run");
+  server.objects.set("some/where/jobs/ftjob-1/run-2/objects/left", new Uint8Array(1));
+  await one.removeRuns("ftjob-1");
   assert.deepEqual(
     [...server.objects.keys()].filter((each) => each.includes("ftjob-1")),
     [],

@@ -109,8 +109,28 @@ test("a job trains beside texts, as in a process of its own, and its result is a
     [6, 4],
   );
   assert.ok(checkpoints.every(({ metrics }) => typeof metrics.train_loss === "number"));
-  const listed = (await client.models.list()).data.map(({ id }) => id);
-  assert.ok(listed.includes(done.fine_tuned_model as string));
+  const [last, previous] = checkpoints.map(({ created_at }) => created_at);
+  assert.ok(job.created_at < previous! && previous! < last!);
+  const listed = (await client.models.list()).data;
+  assert.equal(listed.find(({ id }) => id === done.fine_tuned_model)?.created, done.finished_at);
+  // What goes on from a result is named after the base, too, and a checkpoint can be removed by itself.
+  const next = await client.fineTuning.jobs.create({
+    ...request(file, { ...SETTINGS, steps: 1 }),
+    model: done.fine_tuned_model as string,
+  });
+  const gone = `${done.fine_tuned_model}:ckpt-step-4`;
+  assert.equal((await client.models.delete(gone)).deleted, true);
+  const left = (await client.fineTuning.jobs.checkpoints.list(job.id)).data;
+  assert.deepEqual(
+    [
+      left.map(({ step_number }) => step_number),
+      (await client.models.list()).data.some(({ id }) => id === gone),
+    ],
+    [[6], false],
+  );
+  const { fine_tuned_model: name } = await until(client, next.id, "succeeded");
+  assert.match(name ?? "", /^ft:tiny:graft:lamp:\w+$/);
+  assert.notEqual(name, done.fine_tuned_model);
 });
 
 test("a job that is paused and resumed, or taken up by the next process, ends bit for bit as one that never stopped", async () => {
@@ -119,6 +139,9 @@ test("a job that is paused and resumed, or taken up by the next process, ends bi
   const job = await client.fineTuning.jobs.create(request(file, settings));
   await until(client, job.id, "running");
   await client.fineTuning.jobs.pause(job.id);
+  await client.fineTuning.jobs.pause(job.id);
+  const pauses = (await client.fineTuning.jobs.listEvents(job.id, { limit: 100 })).data;
+  assert.equal(pauses.filter(({ message }) => message === "The job is paused").length, 1);
   assert.equal((await client.fineTuning.jobs.retrieve(job.id)).status, "paused");
   await client.fineTuning.jobs.resume(job.id);
   await until(client, job.id, "running", "succeeded");
@@ -130,7 +153,7 @@ test("a job that is paused and resumed, or taken up by the next process, ends bi
   const state = readFileSync(join(root, "whole", "checkpoint-12", "trainer_state.json"), "utf8");
   assert.equal(done.trained_tokens, (JSON.parse(state) as { trained_tokens: number }).trained_tokens);
   const names = (await second.client.models.list()).data.map(({ id }) => id);
-  assert.equal(names.filter((name) => /^ft:.*:\d+$/.test(name)).length, 2);
+  assert.equal(names.filter((name) => /^ft:.*:\d+$/.test(name)).length, 3);
   // What a job has trained can be removed, with its checkpoints; the base cannot.
   const result = done.fine_tuned_model as string;
   assert.equal((await second.client.models.delete(result)).deleted, true);
@@ -150,10 +173,21 @@ test("what is wrong with a job is told by the job, with the line", async () => {
   await assert.rejects(create('{"text": "ka"}\n{'), { status: 400, message: /Line 2/ });
   const faulty = await create('{"messages": [{"role": "nobody", "content": "ka"}]}\n');
   await assert.rejects(until(third.client, faulty.id, "succeeded"), /nobody/);
+  // By the name that the file has for its owner, not by its place on the server.
+  const told = await third.client.fineTuning.jobs.retrieve(faulty.id);
+  assert.match(told.error?.message ?? "", /"rows\.jsonl"[^]*rows\.jsonl:1: /);
+  assert.equal(told.error?.param, "training_file");
+  const events = (await third.client.fineTuning.jobs.listEvents(faulty.id)).data;
+  assert.ok(!JSON.stringify([told, events]).includes(root));
   for (const [key, value] of Object.entries({ output: "/tmp/x", power: "touch /tmp/x", base: "q8_0" })) {
     const refused = create('{"text": "ka lo mi"}\n', { [key]: value });
     await assert.rejects(refused, { status: 400, param: `graft.${key}`, message: /the server sets it/ });
   }
+  for (const wrong of [{ rank: 8, method: "ia3" }, { beta: 0.1 }, { momentum: 0.5 }]) {
+    const refused = create('{"text": "ka lo mi"}\n', wrong);
+    await assert.rejects(refused, { status: 400, param: "graft", message: /Cannot use/ });
+  }
+  await assert.rejects(create(" \n\n"), { status: 400, message: /has no rows/ });
   const path = create('{"text": "ka lo mi"}\n', { samples: "/etc/hosts" });
   await assert.rejects(path, { status: 400, param: "graft.samples", message: /a list of prompts/ });
   await assert.rejects(third.client.fineTuning.jobs.cancel(faulty.id), {
@@ -161,6 +195,8 @@ test("what is wrong with a job is told by the job, with the line", async () => {
     code: "job_has_ended",
   });
   await assert.rejects(third.client.fineTuning.jobs.create(request("file-0none")), { status: 404 });
-  await assert.rejects(third.client.fineTuning.jobs.retrieve("ftjob-..%2f.."), { status: 404 });
+  for (const id of ["ftjob-..%2f..", "ftjob-\0", "ftjob-".padEnd(5000, "x")]) {
+    await assert.rejects(third.client.fineTuning.jobs.retrieve(id), { status: 404 });
+  }
   assert.deepEqual(server.errors, []);
 });

@@ -98,4 +98,10 @@ test("a keyword that cannot be held is refused with its path", async () => {
     code: "invalid_json_schema",
     param: "response_format.json_schema.schema.properties.a.uniqueItems",
   });
+  const large = formatOf({ type: "string", minLength: 1e9 });
+  await assert.rejects(client.chat.completions.create({ ...asked, response_format: large }), {
+    status: 400,
+    code: "invalid_json_schema",
+    param: "response_format.json_schema.schema",
+  });
 });

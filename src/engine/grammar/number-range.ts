@@ -1,41 +1,44 @@
 /**
  * @file Numbers between two bounds as rules.
  *
- * With a fraction, a number lies strictly between two whole ones, as its last digit is not zero; so the whole parts alone
- * decide. Numbers that a fractional bound would still allow beyond its nearest whole one are left out.
+ * With a fraction, they are written with 6 digits behind the point at most, the last of which is not zero; so they are counted in
+ * steps of a millionth, and the steps between the bounds are split at the whole numbers.
  */
 import type { Place } from "./automaton.ts";
 import { addBytes } from "./characters.ts";
 import { type JsonRules, MAX_DIGITS, either } from "./json-rules.ts";
 
-/** The least and the greatest that are allowed; whole numbers have their own, as a bound itself may be excluded. */
+/** Between what numbers lie: at least `low` and above `above`, at most `high` and below `below`. */
 export interface Bounds {
   readonly low: number;
+  readonly above: number;
   readonly high: number;
-  readonly wholeLow: number;
-  readonly wholeHigh: number;
+  readonly below: number;
 }
 
-export const NO_BOUNDS: Bounds = {
-  low: -Infinity,
-  high: Infinity,
-  wholeLow: -Infinity,
-  wholeHigh: Infinity,
-};
+export const NO_BOUNDS: Bounds = { low: -Infinity, above: -Infinity, high: Infinity, below: Infinity };
 
 /** What lies between both bounds. */
 export function meetBounds(a: Bounds, b: Bounds): Bounds {
   return {
     low: Math.max(a.low, b.low),
+    above: Math.max(a.above, b.above),
     high: Math.min(a.high, b.high),
-    wholeLow: Math.max(a.wholeLow, b.wholeLow),
-    wholeHigh: Math.min(a.wholeHigh, b.wholeHigh),
+    below: Math.min(a.below, b.below),
   };
 }
 
-/** Whether a number surely lies between bounds. */
-export function isWithin(value: number, { low, high, wholeLow, wholeHigh }: Bounds): boolean {
-  return Number.isInteger(value) ? value >= wholeLow && value <= wholeHigh : value > low && value < high;
+/** Whether a number lies between bounds. */
+export function isWithin(value: number, bounds: Bounds): boolean {
+  return isHighEnough(value, bounds) && isLowEnough(value, bounds);
+}
+
+function isHighEnough(value: number, { low, above }: Bounds): boolean {
+  return value >= low && value > above;
+}
+
+function isLowEnough(value: number, { high, below }: Bounds): boolean {
+  return value <= high && value < below;
 }
 
 const [ZERO, NINE] = [0x30, 0x39];
@@ -43,38 +46,96 @@ const LARGEST = 10 ** MAX_DIGITS - 1;
 /** With more digits before the point, those after it would be rounded away. */
 const LARGEST_WITH_FRACTION = 10 ** 9 - 1;
 const FRACTION_DIGITS = 6;
+const STEPS = 10 ** FRACTION_DIGITS;
 
 /** A whole number, or any, between bounds. */
 export function addNumber(rules: JsonRules, from: Place, bounds: Bounds, isWhole: boolean): Place {
   const { book } = rules;
-  const [low, high] = [Math.max(bounds.wholeLow, -LARGEST), Math.min(bounds.wholeHigh, LARGEST)];
-  const [first, last] = [
-    Math.max(Math.ceil(bounds.low), -LARGEST),
-    Math.min(Math.floor(bounds.high), LARGEST),
-  ];
-  const rule = book.rule(`number ${[low, high, first, last, isWhole].join(" ")}`, (start) =>
+  const low = Math.max(Math.ceil(bounds.low), Math.floor(bounds.above) + 1, -LARGEST);
+  const high = Math.min(Math.floor(bounds.high), Math.ceil(bounds.below) - 1, LARGEST);
+  const { low: least, above, high: most, below } = bounds;
+  const rule = book.rule(`number ${[least, above, most, below, isWhole].join(" ")}`, (start) =>
     either(book, start, [
       (at) => addWhole(rules, at, 0, Math.max(low, 0), high),
       (at) => addWhole(rules, book.text(at, "-"), 1, Math.max(-high, 1), -low),
-      ...(isWhole ? [] : withFraction(rules, first, last)),
+      ...(isWhole ? [] : withFraction(rules, bounds)),
     ]),
   );
   return book.call(from, rule);
 }
 
-function withFraction(rules: JsonRules, first: number, last: number): ((from: Place) => Place)[] {
-  const { book } = rules;
-  const most = (bound: number): number => Math.min(bound, LARGEST_WITH_FRACTION) - 1;
+function withFraction(rules: JsonRules, bounds: Bounds): ((from: Place) => Place)[] {
+  const first = firstStep((value) => isHighEnough(value, bounds), Math.max(bounds.low, bounds.above));
+  const last = -firstStep((value) => isLowEnough(-value, bounds), -Math.min(bounds.high, bounds.below));
   return [
-    (at) => fraction(rules, addWhole(rules, at, 0, Math.max(first, 0), most(last))),
-    (at) => fraction(rules, addWhole(rules, book.text(at, "-"), 0, Math.max(-last, 0), most(-first))),
+    (at) => addSteps(rules, at, Math.max(first, 1), last),
+    (at) => addSteps(rules, rules.book.text(at, "-"), Math.max(-last, 1), -first),
   ];
 }
 
-function fraction(rules: JsonRules, from: Place): Place {
+/** The first step that is far enough, as numbers are rounded; `near` is where that begins. */
+function firstStep(isFarEnough: (value: number) => boolean, near: number): number {
+  const limit = LARGEST_WITH_FRACTION;
+  if (near >= limit) return Infinity;
+  let step = Math.floor(Math.max(near, -limit) * STEPS) - 1;
+  while (!isFarEnough(step / STEPS)) step++;
+  return Math.max(step, -limit * STEPS);
+}
+
+/** A number with a fraction, of so many steps, without a sign; there may be none. */
+function addSteps(rules: JsonRules, from: Place, first: number, last: number): Place {
   const { book } = rules;
-  const digits = rules.digits(book.text(from, "."), 0, FRACTION_DIGITS - 1);
-  return book.byte(digits, ZERO + 1, NINE);
+  const end = book.place();
+  const add = (low: number, high: number, least: number, most: number): void => {
+    if (low > high || least > most) return;
+    const point = book.text(addWhole(rules, from, 0, low, high), ".");
+    book.skip(addFraction(rules, point, least, most), end);
+  };
+  if (first > last) return end;
+  const [low, high] = [Math.floor(first / STEPS), Math.floor(last / STEPS)];
+  const [least, most] = [Math.max(first % STEPS, 1), last % STEPS];
+  if (low === high) {
+    add(low, high, least, most);
+    return end;
+  }
+  const isLowWhole = least === 1;
+  if (!isLowWhole) add(low, low, least, STEPS - 1);
+  add(isLowWhole ? low : low + 1, high - 1, 1, STEPS - 1);
+  add(high, high, 1, most);
+  return end;
+}
+
+/** Digits behind a point that make from the least to the most steps; their number is open, so zeros at the end are not written. */
+function addFraction({ book }: JsonRules, from: Place, least: number, most: number): Place {
+  const digitsOf = (steps: number): number[] => Array.from(`${steps}`.padStart(FRACTION_DIGITS, "0"), Number);
+  const [low, high] = [digitsOf(least), digitsOf(most)];
+  const rule = book.rule(`fraction ${least} ${most}`, (start) => {
+    const end = book.place();
+    const known = new Map<string, Place>();
+    /** From a place behind `index` digits, which may be those of the least or the most. */
+    const add = (at: Place, index: number, isLow: boolean, isHigh: boolean): void => {
+      const [first, last] = [isLow ? (low[index] ?? 0) : 0, isHigh ? (high[index] ?? 0) : 9];
+      const edges = new Set([...(isLow ? [first] : []), ...(isHigh ? [last] : [])]);
+      const inner: [number, number] = [isLow ? first + 1 : first, isHigh ? last - 1 : last];
+      for (const [a, b] of [...[...edges].map((edge) => [edge, edge] as const), inner]) {
+        if (a > b) continue;
+        const [staysLow, staysHigh] = [isLow && a === first, isHigh && b === last];
+        const canEnd = !staysLow || low.slice(index + 1).every((digit) => digit === 0);
+        if (canEnd && b > 0) book.byte(at, ZERO + Math.max(a, 1), ZERO + b, end);
+        const goesOn = !staysHigh || high.slice(index + 1).some((digit) => digit > 0);
+        if (!goesOn || index + 1 === FRACTION_DIGITS) continue;
+        const key = `${index} ${staysLow} ${staysHigh}`;
+        const next = known.get(key) ?? book.place();
+        book.byte(at, ZERO + a, ZERO + b, next);
+        if (known.has(key)) continue;
+        known.set(key, next);
+        add(next, index + 1, staysLow, staysHigh);
+      }
+    };
+    add(start, 0, true, true);
+    return end;
+  });
+  return book.call(from, rule);
 }
 
 /** A whole number without a sign between two; there may be none. */

@@ -221,14 +221,12 @@ function boundsOf(fields: Fields, path: string): Shape["bounds"] {
     if (typeof value === "number" && Number.isFinite(value)) return value;
     throw fault(`${path}/${key}`, `is ${JSON.stringify(value)}`, "Give a number.");
   };
-  const [low, high] = [bound("minimum") ?? -Infinity, bound("maximum") ?? Infinity];
-  const [above, below] = [bound("exclusiveMinimum") ?? -Infinity, bound("exclusiveMaximum") ?? Infinity];
   if (Object.keys(fields).every((key) => !/imum$/i.test(key))) return NO_BOUNDS;
   return {
-    low: Math.max(low, above),
-    high: Math.min(high, below),
-    wholeLow: Math.max(Math.ceil(low), Math.floor(above) + 1),
-    wholeHigh: Math.min(Math.floor(high), Math.ceil(below) - 1),
+    low: bound("minimum") ?? NO_BOUNDS.low,
+    above: bound("exclusiveMinimum") ?? NO_BOUNDS.above,
+    high: bound("maximum") ?? NO_BOUNDS.high,
+    below: bound("exclusiveMaximum") ?? NO_BOUNDS.below,
   };
 }
 

@@ -51,6 +51,22 @@ function draw(
   return null;
 }
 
+/** Whether a text of single bytes can be written, and end there. */
+function takes(grammar: TokenGrammar, text: string): boolean {
+  const cursor = grammar.begin();
+  const may = (id: number): boolean => {
+    const logits = new Float32Array(259);
+    cursor.restrict(logits, [STOP]);
+    return logits[id] === 0;
+  };
+  for (const character of text) {
+    const id = character.charCodeAt(0);
+    if (cursor.isDone || !may(id)) return false;
+    cursor.accept(id);
+  }
+  return cursor.isDone || may(STOP);
+}
+
 function drawJson(schema: unknown, seed: number): unknown {
   const ids = draw(TokenGrammar.ofSchema(BYTES, schema), 259, new Random(seed));
   if (!ids) return undefined;
@@ -159,6 +175,34 @@ test("parts that must hold together, references and choices apart are held", () 
       assert.ok(judge.safeParse(value).success, `${JSON.stringify(value)} by ${JSON.stringify(schema)}`);
     }
   }
+});
+
+test("numbers with a fraction lie between bounds that have one, and every such number can be written", () => {
+  const bounds = [-1.25, -0.5, -0.000001, 0, 0.25, 0.3, 0.57, 1, 1.05, 12.999999];
+  const grids = bounds.flatMap((low, i) => bounds.slice(i + 1).map((high) => [low, high] as const));
+  for (const [low, high] of grids) {
+    for (const isOpen of [false, true]) {
+      // Nothing of six digits is between.
+      if (isOpen && high - low < 1.5e-6) continue;
+      const schema = isOpen
+        ? { type: "number", exclusiveMinimum: low, exclusiveMaximum: high }
+        : { type: "number", minimum: low, maximum: high };
+      const grammar = TokenGrammar.ofSchema(BYTES, schema);
+      const near = [low, high].flatMap((bound) => [-1, 0, 1].map((step) => bound + step * 1e-6));
+      const asked = [...near, (low + high) / 2, ...bounds, 0.299999, 0.3, 1.0001, -1.2];
+      for (const value of asked.map((each) => Number(each.toFixed(6)))) {
+        if (Math.abs(value) === 0 || /e/.test(`${value}`)) continue;
+        const isIn = isOpen ? value > low && value < high : value >= low && value <= high;
+        assert.equal(takes(grammar, `${value}`), isIn, `${value} by ${JSON.stringify(schema)}`);
+      }
+    }
+  }
+  const small = { type: "number", minimum: 0.5, maximum: 0.75 };
+  for (let seed = 0; seed < 20; seed++) {
+    const value = drawJson(small, seed) as number;
+    assert.ok(value >= 0.5 && value <= 0.75, `${value}`);
+  }
+  assert.equal(drawJson({ enum: [0.25, 0.5, 3], minimum: 0.5, maximum: 0.75 }, 1), 0.5);
 });
 
 test("literals are written as they are", () => {

@@ -97,10 +97,18 @@ export class StoredState extends StateFolder {
     await this.publishRun(job, to);
   }
 
-  override async removeRun(job: string, folder: string): Promise<void> {
-    await this.#store.remove(manifestKey(job, folder));
-    for (const key of await this.#store.list(`jobs/${job}/${folder}/`)) await this.#store.remove(key);
-    await super.removeRun(job, folder);
+  override async removeRuns(job: string): Promise<void> {
+    const keys = await this.#store.list(`jobs/${job}/`);
+    const [manifests, objects] = [keys.filter(isManifest), keys.filter((key) => !isManifest(key))];
+    // First, so that nobody finds a run of which something is missing.
+    for (const key of [...manifests, ...objects]) await this.#store.remove(key);
+    await super.removeRuns(job);
+  }
+
+  override async removeCheckpoint(job: string, folder: string, step: number): Promise<void> {
+    await this.fetchRun(job, folder);
+    await super.removeCheckpoint(job, folder, step);
+    await this.publishRun(job, folder);
   }
 
   override async fetchShared(path: string): Promise<string> {
@@ -214,8 +222,14 @@ export class StoredState extends StateFolder {
 
 const STORED_FILE = UPLOADED_FILE.extend({ sha256: z.string() });
 
+const MANIFEST_NAME = "manifest.json";
+
 function manifestKey(job: string, folder: string): string {
-  return `jobs/${job}/${folder}/manifest.json`;
+  return `jobs/${job}/${folder}/${MANIFEST_NAME}`;
+}
+
+function isManifest(key: string): boolean {
+  return key.endsWith(`/${MANIFEST_NAME}`);
 }
 
 function objectKey(job: string, folder: string, sha256: string): string {

@@ -10,6 +10,7 @@ import { defineRoute } from "../route.ts";
 const MAX_NAME = 255;
 /** What files are kept for here. */
 const PURPOSE = "fine-tune";
+const ORDERS: ReadonlySet<string> = new Set(["asc", "desc"]);
 const FIELDS: ReadonlySet<string> = new Set(["file", "purpose"]);
 
 function refuse(message: string, param: string, code = "invalid_value"): never {
@@ -33,6 +34,7 @@ function requireData(filename: string, content: Uint8Array): void {
   } catch {
     refuse(`The file "${filename}" is not UTF-8`, "file", "invalid_file");
   }
+  if (text.trim() === "") refuse(`The file "${filename}" has no rows`, "file", "invalid_file");
   for (const [index, line] of text.split("\n").entries()) {
     if (line.trim() === "") continue;
     let row: unknown;
@@ -97,6 +99,7 @@ export const listFiles = defineRoute({
   body: null,
   handle: async ({ context, state }) => {
     const { purpose, order = "desc" } = context.req.query();
+    if (!ORDERS.has(order)) refuse(`order is ${JSON.stringify(order)}, expected asc or desc`, "order");
     const files = await requireJobs(state).files.listFiles();
     const own = files.filter((file) => purpose === undefined || file.purpose === purpose);
     return context.json(pageOf(context, order === "asc" ? own : own.toReversed(), FILE_PAGE));

@@ -1,7 +1,7 @@
 /** @file /v1/fine_tuning/jobs: trainings on the base that is served, beside what it writes. */
 import type { Context } from "hono";
 import { UsageError } from "../../errors.ts";
-import { HYPERPARAMETERS, type Job, SUPERVISED } from "../../jobs/job.ts";
+import { HYPERPARAMETERS, type Job, type JobEvent, SUPERVISED } from "../../jobs/job.ts";
 import type { JobRow } from "../../jobs/job-table.ts";
 import { ApiError } from "../api-error.ts";
 import { checkpointName, requireJob, requireJobs } from "../fine-tuning.ts";
@@ -145,19 +145,15 @@ export const listJobCheckpoints = ofJob(
     const { files, queue } = requireJobs(state);
     const events = await queue.table.listEvents(job.id);
     await files.fetchRun(job.id, folder);
-    const metricsAt = (step: number): object =>
-      Object.assign(
-        {},
-        ...events.map(({ data }) => data).filter((data) => data?.["step"] === step),
-      ) as object;
+    const toldAt = (step: number): JobEvent[] => events.filter(({ data }) => data?.["step"] === step);
     const checkpoints = (await files.listCheckpoints(job.id, folder)).map(({ step }) => ({
       id: `ftckpt-${job.id.slice("ftjob-".length)}-${step}`,
       object: "fine_tuning.job.checkpoint",
-      created_at: job.created_at,
+      created_at: toldAt(step).at(-1)?.created_at ?? job.created_at,
       fine_tuning_job_id: job.id,
       fine_tuned_model_checkpoint: checkpointName(job, step),
       step_number: step,
-      metrics: metricsAt(step),
+      metrics: Object.assign({}, ...toldAt(step).map(({ data }) => data)) as object,
     }));
     return pageOf(context, checkpoints.toReversed());
   },

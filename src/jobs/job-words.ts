@@ -1,0 +1,46 @@
+/** @file What a job tells of its files: by the names that they were uploaded with, not by where they lie on this machine. */
+import type { Job } from "./job.ts";
+import type { JobPlaces } from "./job-settings.ts";
+import type { StateFolder } from "./state-folder.ts";
+
+export interface JobWords {
+  /** Takes the places of this machine out of what is told. */
+  readonly named: (text: string) => string;
+  /** The file of a job that a text is about; null: none of them. */
+  readonly paramOf: (text: string) => string | null;
+}
+
+/** Until a job's files are found. */
+export function wordsOf(files: StateFolder, job: Job): JobWords {
+  const ids = { training_file: job.training_file, validation_file: job.validation_file };
+  const isAbout = (text: string, what: string | null): boolean => what !== null && text.includes(what);
+  return {
+    named: (text) => files.withoutPath(text),
+    paramOf: (text) => Object.entries(ids).find(([, id]) => isAbout(text, id))?.[0] ?? null,
+  };
+}
+
+/** When it is known where they are. */
+export async function wordsWith(
+  files: StateFolder,
+  job: Job,
+  { data, evalData }: Pick<JobPlaces, "data" | "evalData">,
+): Promise<JobWords> {
+  const plain = wordsOf(files, job);
+  const names = new Map<string, string>();
+  for (const [id, path] of [
+    [job.training_file, data],
+    [job.validation_file, evalData],
+  ] as const) {
+    const file = id === null ? null : await files.readFile(id);
+    if (file && path !== null) names.set(path, file.filename);
+  }
+  return {
+    ...plain,
+    named: (text) => {
+      let told = text;
+      for (const [path, name] of names) told = told.replaceAll(path, name);
+      return plain.named(told);
+    },
+  };
+}
