@@ -11,6 +11,7 @@ import { addRowsOp, gatherRowsOp, scatterAddRowsOp } from "./ops/gather-scatter.
 import { geluOp } from "./ops/gelu.ts";
 import { kthSmallestOp } from "./ops/kth-smallest.ts";
 import { layerNormOp } from "./ops/layer-norm.ts";
+import { int8CrossEntropyOp } from "./ops/int8-cross-entropy.ts";
 import { linearCrossEntropyOp } from "./ops/linear-cross-entropy.ts";
 import { logSumExpOp } from "./ops/log-sum-exp.ts";
 import { matmulBitsOp } from "./ops/matmul-bits.ts";
@@ -79,6 +80,7 @@ export const OPS: readonly AnyOp[] = [
   rotatePairsOp,
   routeRowsOp,
   linearCrossEntropyOp,
+  int8CrossEntropyOp,
   logSumExpOp,
   crossEntropyOp,
   softmaxErrorOp,

@@ -13,7 +13,7 @@ import { stopGradient } from "../graph/ops/stop-gradient.ts";
 import type { Shape } from "../graph/shape.ts";
 import { type AttentionOutputs, attention } from "../nn/attention.ts";
 import type { AttentionOptions, Builder, LinearOptions, TensorRole } from "../nn/builder.ts";
-import type { Matrix, OperandValues, Preparation } from "../nn/compute.ts";
+import type { Matrix, OperandValues, Preparation, Product } from "../nn/compute.ts";
 import { asFloat32 } from "../nn/computes/f32.ts";
 import { linear } from "../nn/linear.ts";
 import {
@@ -61,6 +61,14 @@ export interface BranchGraph extends Branch {
   readonly sum: Value;
 }
 
+/** A product without adapter and bias. */
+export interface PlainProduct {
+  /** What it multiplies. */
+  readonly x: Value;
+  readonly product: Product;
+  readonly operands: OperandValues;
+}
+
 /** Sizes that are known before a program runs: rows, tokens, and their products. */
 const FIXED_SIZE = /^[BTNP0-9*+-]+$/;
 
@@ -102,8 +110,8 @@ export class PartGraph implements Builder {
   headRows: { readonly tensor: string; readonly rows: Value } | null = null;
   /** What the head's matrix multiplies. */
   headInput: Value | null = null;
-  /** Products in float32 without adapter and bias, by their value: what they multiply. */
-  readonly plainProducts = new Map<Value, { readonly x: Value; readonly weight: Value }>();
+  /** Products without adapter and bias, by their value. */
+  readonly plainProducts = new Map<Value, PlainProduct>();
   /** What projections read: the matrices of each, by the tensors' names, as [out, in]. */
   readonly readers = new Map<Value, Map<string, () => Value>>();
   readonly #options: PartOptions;
@@ -179,6 +187,7 @@ export class PartGraph implements Builder {
     const spec: SiteSpec = { name, kind: "linear", ...matrix, bias: hasBias };
     this.sites.push(spec);
     this.#numMultiplications += inFeatures * outFeatures * this.#rowParts.shareOf(x);
+    const smoothed = (value: Value): Value => (factors ? this.#smoothed.of(value, factors) : value);
     const frozen = {
       get weight() {
         const dense = product.dense(operands);
@@ -186,15 +195,14 @@ export class PartGraph implements Builder {
       },
       bias,
       project: (value: Value) => {
-        const y = product.project(factors ? this.#smoothed.of(value, factors) : value, operands);
+        const y = product.project(smoothed(value), operands);
         return bias ? add(y, bias) : y;
       },
     };
     const numInputs = Object.keys(this.adapter).length;
     const y = this.#place(spec, frozen, x);
-    const { "": stored } = operands;
-    if (stored && bias === null && !storedTransposed && numInputs === Object.keys(this.adapter).length)
-      this.plainProducts.set(y, { x, weight: stored });
+    if (bias === null && numInputs === Object.keys(this.adapter).length)
+      this.plainProducts.set(y, { x: smoothed(x), product, operands });
     return this.#cheap.has(y) ? y : this.#save(`${name}.output`, y);
   }
 

@@ -4,6 +4,7 @@
  */
 import type { DType } from "../graph/dtype.ts";
 import type { Value } from "../graph/graph.ts";
+import type { LossAndProbabilities } from "../graph/ops/linear-cross-entropy.ts";
 import type { Planes } from "../quant/planes.ts";
 import type { StoredTensor } from "../quant/stored-tensor.ts";
 import type { StorageName } from "../quant/storages.ts";
@@ -31,8 +32,8 @@ export interface OperandSpec {
 export interface TensorReader {
   /** As it is kept; not to be changed. Planes come to lie in those of `memory` that have their name, type and length. */
   stored(memory?: Planes): Promise<StoredTensor>;
-  /** Writes its values into memory of the caller. */
-  readInto(into: Float32Array): Promise<void>;
+  /** Writes as many of its values as fit into memory of the caller, from that of a number on, else from the first. */
+  readInto(into: Float32Array, start?: number): Promise<void>;
   /** Its values without a copy, where they are kept as float32; null: they must be read. Not to be changed. */
   view(): HostTensor<"float32"> | null;
   /**
@@ -65,6 +66,8 @@ export interface Product extends Preparation {
   dense(operands: OperandValues): Value;
   /** It takes what it multiplies as it is, whatever factors there are. */
   readonly unsmoothed?: true;
+  /** With the loss of labels int64 [N], of x [N, in], where both have a gradient in one; absent: they have not. */
+  readonly crossEntropy?: (x: Value, operands: OperandValues, labels: Value) => LossAndProbabilities;
 }
 
 /** A way to compute products with frozen matrices. */
@@ -79,7 +82,10 @@ export interface Compute {
   product(matrix: Matrix, storage: StorageName): Product | null;
   /** What takes the place of `product` where text is written and so many tokens run at once; absent: nothing does. */
   readonly many?: Pick<Compute, "product" | "smoothing">;
-  /** Whether the output head is multiplied so as well where text is written or a loss is computed without gradients. */
+  /**
+   * Whether the output head of a vocabulary is multiplied so as well; for a loss with gradients, where its product has a
+   * cross-entropy.
+   */
   readonly hasHead?: true;
   /** How factors on what matrices multiply are found; absent: there are none. */
   readonly smoothing?: SmoothingRule;

@@ -3,10 +3,9 @@ import type { Value } from "../graph/graph.ts";
 import type { WeightSource } from "../models/base-model.ts";
 import type { PartGraph, TensorRead } from "../models/part-graph.ts";
 import type { PartOptions } from "../models/part-options.ts";
-import type { OperandSpec, Product, TensorReader } from "../nn/compute.ts";
+import type { Product } from "../nn/compute.ts";
 import { f32, float32Product } from "../nn/computes/f32.ts";
 import type { AdapterView } from "../peft/adapter-view.ts";
-import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
 import type { Session } from "./session.ts";
 import type { WeightTensors } from "./lease.ts";
 
@@ -89,37 +88,24 @@ export async function constantsOf(
   return Object.fromEntries(bound.flatMap(operandNames).map((name) => [name, tensors[name]!]));
 }
 
-/** The product of the output head, where it is that of the session's arithmetic; null: it is in float32. */
-export function headArithmeticOf({ compute, model, base }: ArithmeticFacts): PartOptions["product"] | null {
-  if (!compute.hasHead) return null;
+/** How the output head is multiplied. */
+export type HeadArithmetic = Pick<PartOptions, "product" | "isSmoothed">;
+
+/** That of the head of a vocabulary in the session's arithmetic; null: it is in float32. */
+export function headArithmeticOf({
+  compute,
+  model,
+  base,
+  smoothing,
+}: ArithmeticFacts): HeadArithmetic | null {
+  if (!compute.hasHead || model.task !== "causal-lm") return null;
   const { name } = model.headTensor;
   const storage = base.source.storageOf(model.storedName(name));
-  return (tensor, matrix) =>
-    (tensor === name ? compute.product(matrix, storage) : null) ?? float32Product(matrix);
-}
-
-/** Reads the inputs of a program of the head that it binds, by name. */
-export async function headConstantsOf(
-  { base: { source }, model }: Pick<Session, "base" | "model">,
-  part: PartGraph,
-  inputs: Readonly<Record<string, Value>>,
-): Promise<WeightTensors> {
-  const constants: Record<string, HostTensor> = {};
-  for (const { tensor, preparation } of boundOf(part.readsOf(inputs))) {
-    const name = model.storedName(tensor);
-    const reader: TensorReader = {
-      stored: (planes) => source.stored(name, planes),
-      readInto: (into) => source.readInto(name, into),
-      view: () => null,
-      smoothing: () => null,
-    };
-    const made = await preparation.prepare(reader, (wanted) => {
-      const { dtype, shape } = preparation.operands.find(({ suffix }) => suffix === wanted) as OperandSpec;
-      return zeros(dtype, shape);
-    });
-    for (const [suffix, operand] of Object.entries(made)) constants[tensor + suffix] = operand;
-  }
-  return constants;
+  return {
+    product: (tensor, matrix) =>
+      (tensor === name ? compute.product(matrix, storage) : null) ?? float32Product(matrix),
+    isSmoothed: (tensor) => tensor === name && smoothing?.has(name) === true,
+  };
 }
 
 /**
@@ -136,6 +122,7 @@ function isVector({ preparation: { operands } }: TensorRead): boolean {
   return operands.every(({ shape }) => shape.length === 1);
 }
 
-function operandNames({ tensor, preparation }: TensorRead): string[] {
+/** The names of the inputs that are read of a tensor. */
+export function operandNames({ tensor, preparation }: TensorRead): string[] {
   return preparation.operands.map(({ suffix }) => tensor + suffix);
 }

@@ -83,7 +83,7 @@ export class BlockShards {
     const prepared = await preparation.prepare(
       {
         stored: (planes) => source.stored(path, planes),
-        readInto: (values) => source.readInto(path, values),
+        readInto: (values, start) => source.readInto(path, values, start),
         view: () => null,
         smoothing: () => null,
       },

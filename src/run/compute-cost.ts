@@ -5,8 +5,9 @@
  * overflow. A try tells, on any processor, without a list of them.
  */
 import { Graph, type Value } from "../graph/graph.ts";
-import type { Compute, Matrix, OperandSpec, Product, TensorReader } from "../nn/compute.ts";
+import type { Compute, Matrix, Product, TensorReader } from "../nn/compute.ts";
 import { f32, float32Product } from "../nn/computes/f32.ts";
+import { prepareOperands } from "../nn/prepare-operands.ts";
 import { Random } from "../random.ts";
 import type { Engine, Program } from "../runtime/engine.ts";
 import { type HostTensor, hostTensor, zeros } from "../runtime/host-tensor.ts";
@@ -82,14 +83,11 @@ async function compileProduct(
   ]);
   const reader: TensorReader = {
     stored: async () => ({ storage: "f32", shape: weight.shape, planes: { data: weight } }),
-    readInto: async (into) => into.set(weight.data),
+    readInto: async (into, start = 0) => into.set(weight.data.subarray(start, start + into.length)),
     view: () => weight,
     smoothing: () => null,
   };
-  const made = await product.prepare(reader, (wanted) => {
-    const { dtype, shape } = product.operands.find(({ suffix }) => suffix === wanted) as OperandSpec;
-    return zeros(dtype, shape);
-  });
+  const made = await prepareOperands(product, reader);
   const operands = Object.fromEntries(Object.entries(made).map(([suffix, of]) => [`weight${suffix}`, of]));
   const inputs = { x, ...Object.fromEntries(values.map(([, value]) => [value.name as string, value])) };
   const outputs = { y: product.project(x, Object.fromEntries(values)) };

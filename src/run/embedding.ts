@@ -172,9 +172,14 @@ function inputsOf(part: PartGraph): Record<string, Value> {
   return { ...part.tensors, ...part.adapter };
 }
 
+/** Whether rows of a frozen table are read where they are stored: nobody needs all of it in float32. */
+export function isReadByRows(session: Pick<Session, "compute" | "isLargeTable">, table: string): boolean {
+  return session.isLargeTable(table) || session.compute.hasHead === true;
+}
+
 /** A program of what stands before the blocks, not compiled. */
 export function stemProgram(
-  session: Pick<Session, "model" | "isLargeTable">,
+  session: Pick<Session, "model" | "compute" | "isLargeTable">,
   adapter: AdapterView | null,
   direction: "forward" | "backward",
 ): { spec: ProgramSpec; made: StemProgram } {
@@ -183,7 +188,7 @@ export function stemProgram(
   const built = session.model.buildStem({
     ...PLAIN_PART,
     // Of what is trained, the gradient is one of rows as well: never that of a whole table.
-    isGathered: (table) => wanted.has(table) || (session.isLargeTable(table) && !(table in own)),
+    isGathered: (table) => wanted.has(table) || (!(table in own) && isReadByRows(session, table)),
     projector: adapter?.projector(null) ?? FROZEN,
     lookUp: adapter ? (graph) => adapter.lookUp(graph) : FROZEN_ROWS,
   });

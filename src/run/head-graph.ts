@@ -3,14 +3,20 @@ import { gradients } from "../graph/autodiff.ts";
 import type { Value } from "../graph/graph.ts";
 import { crossEntropy } from "../graph/ops/cross-entropy.ts";
 import { mul } from "../graph/ops/elementwise.ts";
-import { linearCrossEntropy } from "../graph/ops/linear-cross-entropy.ts";
 import { type ProgramSpec, neededInputs } from "../graph/program.ts";
 import type { BuiltPart, Model } from "../models/model.ts";
-import type { PartGraph } from "../models/part-graph.ts";
-import { PLAIN_PART, type PartOptions } from "../models/part-options.ts";
+import type { PartGraph, TensorRead } from "../models/part-graph.ts";
+import { PLAIN_PART } from "../models/part-options.ts";
 import { type AdapterView, placedBy } from "../peft/adapter-view.ts";
-import { boundOf, headConstantsOf } from "./arithmetic.ts";
+import {
+  type ArithmeticFacts,
+  boundOf,
+  type HeadArithmetic,
+  headArithmeticOf,
+  operandNames,
+} from "./arithmetic.ts";
 import type { GradientOutput, Makeable } from "./block-programs.ts";
+import type { WeightTensors } from "./lease.ts";
 import type { Compiled, Session } from "./session.ts";
 
 export type HeadProgramKind = "normed" | "logits" | "loss" | "lossAndGradients";
@@ -19,8 +25,10 @@ export type HeadProgramKind = "normed" | "logits" | "loss" | "lossAndGradients";
 export interface HeadProgram {
   readonly part: PartGraph;
   readonly gradients: readonly GradientOutput[];
-  /** The tensor behind each input that is one, by full name: a tied matrix is that of the embedding. */
+  /** The tensor behind each input that is one in float32, by full name: a tied matrix is that of the embedding. */
   readonly tensorOf: ReadonlyMap<string, string>;
+  /** What else it is fed of tensors, in the session's arithmetic. */
+  readonly reads: readonly TensorRead[];
   /** The input of the head's matrix whose gradient is made in slices of its rows; null: there is none. */
   readonly slicedTable: string | null;
 }
@@ -32,7 +40,7 @@ export function slicedTableOf(
   adapter: Pick<AdapterView, "inputs" | "projector" | "readTensor"> | null,
 ): string | null {
   const { part, y } = model.buildHead({ ...PLAIN_PART, ...placedBy(adapter, null) });
-  const matrix = part.plainProducts.get(y)?.weight;
+  const matrix = part.plainProducts.get(y)?.operands[""];
   const found = Object.entries(part.tensors).find(([, value]) => value === matrix);
   if (!found) return null;
   const tensor = tensorBehind(model, found[0], adapter?.inputs(null) ?? {});
@@ -49,58 +57,88 @@ export function isPerPosition({ adapter }: PartGraph, input: string): boolean {
   return adapter[input]?.shape[0] === "N";
 }
 
-/** Compiles a program of the head, or returns the one there is. `training`: draw dropout. */
+/** Which program of the head: `training`: it draws dropout; `arithmetic` as `headArithmetic`. */
+export interface HeadVariant {
+  readonly kind: HeadProgramKind;
+  readonly training: boolean;
+  readonly arithmetic: HeadArithmetic | null;
+}
+
+/** Compiles a program of the head, or returns the one there is. */
 export function compileHead(
   session: Session,
   adapter: AdapterView | null,
-  kind: HeadProgramKind,
-  training: boolean,
+  variant: HeadVariant,
 ): Promise<Compiled<HeadProgram>> {
-  const { key, make } = headProgram(session.model, adapter, kind, training);
-  return session.compile(key, make);
+  const { key, make } = headProgram(session.model, adapter, variant);
+  return session.compile(key, () => {
+    const source = make();
+    const bound = boundOf(source.made.part.readsOf(source.spec.inputs));
+    return { ...source, constants: () => prepareAll(session, bound) };
+  });
 }
 
-/** Compiles a program of the frozen head whose product is that of the session's arithmetic, with its matrix bound. */
-export function compileBoundHead(
-  session: Session,
-  product: PartOptions["product"],
-  kind: Exclude<HeadProgramKind, "normed" | "lossAndGradients">,
-): Promise<Compiled<HeadProgram>> {
-  const { model } = session;
-  return session.compile(JSON.stringify(["bound-head", kind]), () => {
-    const built = model.buildHead({ ...PLAIN_PART, product });
-    const { part } = built;
-    const bound = new Set(boundOf(part.readsOf(part.tensors)).map(({ tensor }) => tensor));
-    const others = part.readsOf(part.tensors).filter(({ tensor }) => !bound.has(tensor));
-    const tensorOf = new Map(others.map(({ tensor }) => [tensor, model.storedName(tensor)]));
-    const cut = cutProgram(built, kind, tensorOf, new Set(), null);
-    return { ...cut, constants: () => headConstantsOf(session, part, cut.spec.inputs) };
-  });
+/** What a part reads of tensors otherwise than in float32. */
+export function rounded(part: PartGraph): TensorRead[] {
+  return part.readsOf(part.tensors).filter(({ tensor }) => !(tensor in part.tensors));
+}
+
+/** What programs read of some tensors outside the blocks, by the names of the inputs. */
+export async function prepareAll(
+  { weights }: Pick<Session, "weights">,
+  reads: readonly TensorRead[],
+): Promise<WeightTensors> {
+  const made = await Promise.all(reads.map((read) => weights.prepareOutsideBlocks(read)));
+  return Object.assign({}, ...made);
+}
+
+/** Whether an adapter sits on the head or the final norm, or trains a tensor of theirs. */
+export function changesHead({ model }: Pick<Session, "model">, adapter: AdapterView | null): boolean {
+  const { part } = model.buildHead({ ...PLAIN_PART, ...placedBy(adapter, null) });
+  const own = adapter?.inputs(null) ?? {};
+  if (Object.keys(part.adapter).length > 0) return true;
+  return Object.keys(part.tensors).some((name) => name in own || model.storedName(name) in own);
+}
+
+/** How programs of a kind multiply with the head's matrix in the session's arithmetic; null: in float32. */
+export function headArithmetic(
+  facts: ArithmeticFacts,
+  adapter: AdapterView | null,
+  kind: HeadProgramKind,
+): HeadArithmetic | null {
+  const own = changesHead(facts, adapter) ? null : headArithmeticOf(facts);
+  if (own === null || kind !== "lossAndGradients") return own;
+  const { part, y } = facts.model.buildHead({ ...PLAIN_PART, ...own });
+  return part.plainProducts.get(y)?.product.crossEntropy ? own : null;
 }
 
 /** A program of the head, not compiled. */
 export function headProgram(
   model: Model,
   adapter: AdapterView | null,
-  kind: HeadProgramKind,
-  training: boolean,
+  { kind, training, arithmetic }: HeadVariant,
 ): Makeable<HeadProgram> {
   const own = adapter?.inputs(null) ?? {};
   const ownNames = [...model.ties.keys()].filter((name) => name in own);
   const trained = (adapter?.trained(null) ?? []).map(({ input }) => input);
   const signature = adapter?.signature(null) ?? "frozen";
-  const key = JSON.stringify(["head", kind, training, signature, trained, ownNames]);
+  const key = JSON.stringify(["head", kind, training, signature, trained, ownNames, arithmetic !== null]);
   const make = (): ReturnType<typeof cutProgram> => {
     const built = model.buildHead({
       ...PLAIN_PART,
       ...placedBy(adapter, null),
+      ...arithmetic,
       training,
       headProduct: kind === "normed" ? "none" : "whole",
     });
-    const names = Object.keys({ ...built.part.tensors, ...built.part.adapter });
+    const { part } = built;
+    const reads = rounded(part);
+    const others = new Set(reads.flatMap(operandNames));
+    const names = Object.keys({ ...part.tensors, ...part.adapter }).filter((name) => !others.has(name));
     const tensorOf = new Map(names.map((name) => [name, tensorBehind(model, name, own)]));
+    const fed = reads.filter(({ preparation }) => preparation.binding === "fed");
     const sliced = kind === "lossAndGradients" ? slicedTableOf(model, trained, adapter) : null;
-    return cutProgram(built, kind, tensorOf, new Set(trained), sliced);
+    return cutProgram(built, kind, { tensorOf, reads: fed, slicedTable: sliced }, new Set(trained));
   };
   return { key, make };
 }
@@ -108,10 +146,10 @@ export function headProgram(
 function cutProgram(
   { part, x: hidden, y: logits }: BuiltPart,
   kind: HeadProgramKind,
-  tensorOf: HeadProgram["tensorOf"],
+  sources: Pick<HeadProgram, "tensorOf" | "reads" | "slicedTable">,
   trained: ReadonlySet<string>,
-  slicedTable: string | null,
 ): { spec: ProgramSpec; made: HeadProgram } {
+  const { tensorOf, slicedTable } = sources;
   const labels = part.graph.input("labels", "int64", ["N"]);
   const scale = part.graph.input("scale", "float32", ["N", 1]);
   const given = { hidden, ...part.inputs(), labels, scale };
@@ -120,13 +158,13 @@ function cutProgram(
     written: readonly GradientOutput[] = [],
   ): { spec: ProgramSpec; made: HeadProgram } => ({
     spec: { name: `head-${kind}`, inputs: neededInputs(outputs, given), outputs },
-    made: { part, gradients: written, tensorOf, slicedTable },
+    made: { part, gradients: written, ...sources },
   });
   if (kind === "normed") return finish({ normed: part.headInput as Value });
   if (kind === "logits") return finish({ logits });
   // A plain product joins with the loss, so that it is computed once less.
   const plain = part.plainProducts.get(logits);
-  const joint = plain && linearCrossEntropy(plain.x, plain.weight, labels);
+  const joint = plain?.product.crossEntropy?.(plain.x, plain.operands, labels);
   const loss = joint ? joint.loss : crossEntropy(logits, labels);
   if (kind === "loss") return finish({ loss });
   const values = { ...part.tensors, ...part.adapter };
@@ -147,7 +185,7 @@ function cutProgram(
     {
       loss,
       dHidden: dHidden as Value,
-      ...(joint && slicedTable !== null ? { p: joint.p, scaled: mul(scale, plain.x) } : {}),
+      ...(plain && joint && slicedTable !== null ? { p: joint.p, scaled: mul(scale, plain.x) } : {}),
       ...Object.fromEntries(written.map(({ output, value }) => [output, value])),
     },
     written.map(({ output, input }) => ({ output, input })),

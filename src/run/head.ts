@@ -4,19 +4,20 @@
  * Rows without a label are never multiplied with the head, and the logits of more than one chunk never exist.
  */
 import { assertInternal } from "../errors.ts";
-import { type AdapterView, placedBy } from "../peft/adapter-view.ts";
-import { PLAIN_PART, type PartOptions } from "../models/part-options.ts";
+import type { AdapterView } from "../peft/adapter-view.ts";
 import type { Parameter } from "../peft/parameters.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
-import { headArithmeticOf } from "./arithmetic.ts";
+import type { HeadArithmetic } from "./arithmetic.ts";
 import type { FillDropout } from "./block-runner.ts";
 import { type GradientBuffer, bindGradients } from "./gradient-buffer.ts";
 import {
   type HeadProgram,
   type HeadProgramKind,
-  compileBoundHead,
+  changesHead,
   compileHead,
+  headArithmetic,
   isPerPosition,
+  prepareAll,
 } from "./head-graph.ts";
 import {
   type LabelledPositions,
@@ -32,6 +33,14 @@ import { type LabelledRows, VocabularyHead } from "./vocabulary-head.ts";
 
 /** Positions of one chunk: 50 MB of logits a time for a vocabulary of 49,152. */
 export const HEAD_CHUNK = 256;
+
+/** Positions of one chunk with codes: products of whole numbers are as fast with fewer, and rounding needs memory. */
+const CODES_CHUNK = 128;
+
+/** Positions of one chunk where programs multiply in this arithmetic. */
+export function headChunkOf(arithmetic: HeadArithmetic | null): number {
+  return arithmetic === null ? HEAD_CHUNK : CODES_CHUNK;
+}
 
 /** Positions that are multiplied with a slice of the matrix at a time, where it is not held in float32. */
 export const VOCABULARY_CHUNK = 1024;
@@ -50,10 +59,9 @@ export class Head {
   readonly #session: Session;
   readonly #adapter: AdapterView | null;
   readonly #fillDropout: FillDropout | null;
-  /** The product of the session's arithmetic, where nothing sits on the head; null: it is in float32. */
-  readonly #product: PartOptions["product"] | null;
-  /** Where the matrix is not held in float32. */
-  readonly #vocabulary: VocabularyHead | null;
+  readonly #arithmetics = new Map<HeadProgramKind, HeadArithmetic | null>();
+  /** Where the matrix is read some rows at a time. */
+  readonly #vocabulary: VocabularyHead;
 
   readonly #betweenChunks: HeadOptions["betweenChunks"];
 
@@ -64,29 +72,36 @@ export class Head {
     { fillDropout = null, betweenChunks }: HeadOptions = {},
   ) {
     this.#session = session;
-    this.#product = changesHead(session, adapter) ? null : headArithmeticOf(session);
-    this.#vocabulary = readsSlices(session, adapter)
-      ? new VocabularyHead(
-          session,
-          (part) => session.weights.readOutsideBlocks(Object.keys(part.tensors)),
-          betweenChunks,
-        )
-      : null;
+    this.#vocabulary = new VocabularyHead(
+      session,
+      (part) => session.weights.readOutsideBlocks(Object.keys(part.tensors)),
+      betweenChunks,
+    );
     this.#adapter = adapter;
     this.#fillDropout = fillDropout;
     this.#betweenChunks = betweenChunks;
   }
 
   #program(kind: HeadProgramKind): Promise<Compiled<HeadProgram>> {
-    if (this.#product !== null && kind !== "lossAndGradients" && kind !== "normed") {
-      return compileBoundHead(this.#session, this.#product, kind);
-    }
     const training = kind.startsWith("loss") && this.#fillDropout !== null;
-    return compileHead(this.#session, this.#adapter, kind, training);
+    return compileHead(this.#session, this.#adapter, { kind, training, arithmetic: this.#arithmetic(kind) });
   }
 
-  async #weights({ part, tensorOf }: HeadProgram): Promise<Record<string, HostTensor>> {
-    const weights: Record<string, HostTensor> = {};
+  #arithmetic(kind: HeadProgramKind): HeadArithmetic | null {
+    let arithmetic = this.#arithmetics.get(kind);
+    if (arithmetic === undefined) {
+      arithmetic = headArithmetic(this.#session, this.#adapter, kind);
+      this.#arithmetics.set(kind, arithmetic);
+    }
+    return arithmetic;
+  }
+
+  #readsSlices(kind: HeadProgramKind): boolean {
+    return readsSlices(this.#session, this.#adapter, this.#arithmetic(kind));
+  }
+
+  async #weights({ part, tensorOf, reads }: HeadProgram): Promise<Record<string, HostTensor>> {
+    const weights: Record<string, HostTensor> = await prepareAll(this.#session, reads);
     const inputs = this.#adapter?.inputs(null) ?? {};
     for (const [input, name] of tensorOf) {
       if (isPerPosition(part, input)) continue;
@@ -114,7 +129,7 @@ export class Head {
     rows: Int32Array | null = null,
   ): Promise<HostTensor<"float32">> {
     const { pool, model } = this.#session;
-    if (this.#vocabulary && this.#product === null) {
+    if (this.#readsSlices("logits")) {
       const logits = pool.acquire("float32", [hidden.shape[0] as number, model.numOutputs]);
       await this.#vocabulary.logits(hidden, logits.data);
       return logits;
@@ -179,7 +194,7 @@ export class Head {
   /** Writes the log-probability of the label of each labelled position of x [B, T, D] into memory of the caller. */
   async logProbs(x: HostTensor<"float32">, labelled: LabelledPositions, into: Float32Array): Promise<void> {
     const { pool } = this.#session;
-    if (this.#vocabulary && this.#product === null) {
+    if (this.#readsSlices("loss")) {
       const positions = this.#gatherLabelled(x, labelled);
       await this.#vocabulary.logProbs(positions, into);
       for (const { hidden } of positions) pool.release(hidden);
@@ -187,12 +202,13 @@ export class Head {
     }
     const { program, made } = await this.#program("loss");
     const weights = await this.#weights(made);
-    for (const [index, chunk] of chunksOf(labelled, HEAD_CHUNK).entries()) {
+    const length = headChunkOf(this.#arithmetic("loss"));
+    for (const [index, chunk] of chunksOf(labelled, length).entries()) {
       await this.#betweenChunks?.();
       const { feeds, lent } = this.#feeds(x, chunk, index, made);
       const loss = pool.acquire("float32", [chunk.indexes.length, 1]);
       await program.run({ ...feeds, ...weights }, { loss });
-      negate(loss.data, into, index * HEAD_CHUNK);
+      negate(loss.data, into, index * length);
       pool.release(...lent, loss);
     }
   }
@@ -211,7 +227,7 @@ export class Head {
     const { pool } = this.#session;
     const dx = pool.acquire("float32", x.shape);
     dx.data.fill(0);
-    if (this.#vocabulary) {
+    if (this.#readsSlices("lossAndGradients")) {
       const positions = this.#gatherLabelled(x, labelled);
       const gradients = await this.#vocabulary.gradient(positions, derivatives, into);
       for (const [i, { indexes }] of chunksOf(labelled, VOCABULARY_CHUNK).entries()) {
@@ -223,12 +239,13 @@ export class Head {
     }
     const { program, made } = await this.#program("lossAndGradients");
     const weights = await this.#weights(made);
-    for (const [index, chunk] of chunksOf(labelled, HEAD_CHUNK).entries()) {
+    const length = headChunkOf(this.#arithmetic("lossAndGradients"));
+    for (const [index, chunk] of chunksOf(labelled, length).entries()) {
       await this.#betweenChunks?.();
       const count = chunk.indexes.length;
       const { feeds, lent } = this.#feeds(x, chunk, index, made);
       const scale = pool.acquire("float32", [count, 1]);
-      negate(derivatives.subarray(index * HEAD_CHUNK, index * HEAD_CHUNK + count), scale.data, 0);
+      negate(derivatives.subarray(index * length, index * length + count), scale.data, 0);
       const loss = pool.acquire("float32", [count, 1]);
       const dHidden = pool.acquire("float32", [count, x.shape[2] as number]);
       const bound = bindGradients(buffer, this.#adapter?.trained(null) ?? [], made.gradients);
@@ -240,7 +257,7 @@ export class Head {
         const table = this.#adapter?.trained(null).find(({ input }) => input === slicedTable) as Parameter;
         await addTableGradient(this.#session, ofTable, chunk.labels, table, buffer);
       }
-      negate(loss.data, into, index * HEAD_CHUNK);
+      negate(loss.data, into, index * length);
       scatterPositions(dHidden, chunk.indexes, dx);
       pool.release(...lent, scale, loss, dHidden);
     }
@@ -276,24 +293,17 @@ export class Head {
   }
 }
 
-/** Whether the head's matrix is read some rows at a time. */
+/** Whether the head's matrix is read some rows at a time, where programs multiply with it in this arithmetic. */
 export function readsSlices(
   session: Pick<Session, "model" | "isLargeTable">,
   adapter: AdapterView | null,
+  arithmetic: HeadArithmetic | null,
 ): boolean {
-  const { headTensor } = session.model;
-  return session.isLargeTable(headTensor.name) && !hasBias(session) && !changesHead(session, adapter);
+  if (arithmetic !== null || !session.isLargeTable(session.model.headTensor.name)) return false;
+  return !hasBias(session) && !changesHead(session, adapter);
 }
 
 /** Whether the head adds something to its product: slices of the matrix have none. */
 function hasBias({ model }: Pick<Session, "model">): boolean {
   return model.siteOf(model.headTensor.name.replace(/\.weight$/, ""))?.bias === true;
-}
-
-/** Whether an adapter sits on the head or the final norm, or trains a tensor of theirs. */
-function changesHead({ model }: Pick<Session, "model">, adapter: AdapterView | null): boolean {
-  const { part } = model.buildHead({ ...PLAIN_PART, ...placedBy(adapter, null) });
-  const own = adapter?.inputs(null) ?? {};
-  if (Object.keys(part.adapter).length > 0) return true;
-  return Object.keys(part.tensors).some((name) => name in own || model.storedName(name) in own);
 }

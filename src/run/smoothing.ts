@@ -11,6 +11,7 @@ import type { HostTensor } from "../runtime/host-tensor.ts";
 import { BlockRunner } from "./block-runner.ts";
 import { PassContext } from "./context.ts";
 import { Embedding, type ModelInput } from "./embedding.ts";
+import { measureHeadSmoothing } from "./head-smoothing.ts";
 import { Session } from "./session.ts";
 import type { Smoothing } from "./weights.ts";
 
@@ -18,7 +19,7 @@ import type { Smoothing } from "./weights.ts";
 export async function measureSmoothing(
   engine: Engine,
   base: BaseModel,
-  { smoothing }: Pick<Compute, "smoothing">,
+  { smoothing, hasHead }: Pick<Compute, "smoothing" | "hasHead">,
   { input, facts }: { readonly input: ModelInput; readonly facts: PassFacts },
 ): Promise<Smoothing> {
   const measured = new Map<string, HostTensor<"float32">>();
@@ -36,6 +37,9 @@ export async function measureSmoothing(
       session.pool.release(x);
       x = y;
     }
+    const { headTensor, task } = base.model;
+    if (hasHead && task === "causal-lm")
+      measured.set(headTensor.name, await measureHeadSmoothing(session, x, smoothing));
     session.pool.release(x);
     return measured;
   } finally {

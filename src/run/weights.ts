@@ -9,6 +9,8 @@ import { assertInternal } from "../errors.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import type { TensorRead } from "../models/part-graph.ts";
 import { numElements } from "../graph/shape.ts";
+import type { TensorReader } from "../nn/compute.ts";
+import { prepareOperands } from "../nn/prepare-operands.ts";
 import { type HostTensor, hostTensor, zeros } from "../runtime/host-tensor.ts";
 import { RESIDENT, type VectorMemory } from "../runtime/vector-memory.ts";
 import { BlockShards } from "./block-shards.ts";
@@ -42,6 +44,8 @@ export class Weights implements Lender {
   readonly #smoothing: Smoothing;
   /** Every slot, the one that was released longest ago first. */
   readonly #slots: Slot[] = [];
+  /** What programs read of tensors outside the blocks in an arithmetic, as `Slot.filled`. */
+  readonly #preparedOutside = new Map<string, Promise<WeightTensors>>();
   /** Tensors outside the blocks, by name. */
   readonly #outsideBlocks = new Map<string, Promise<HostTensor<"float32">>>();
 
@@ -68,6 +72,32 @@ export class Weights implements Lender {
       tensors[name] = await tensor;
     }
     return tensors;
+  }
+
+  /**
+   * What programs read of a tensor outside the blocks in an arithmetic, by the names of the inputs; made when first asked for,
+   * owned by the model. @throws as the source
+   */
+  async prepareOutsideBlocks(read: TensorRead): Promise<WeightTensors> {
+    const key = keyOf(read);
+    let made = this.#preparedOutside.get(key);
+    if (!made) this.#preparedOutside.set(key, (made = this.#prepareOutside(read)));
+    return await made;
+  }
+
+  async #prepareOutside({ tensor, preparation }: TensorRead): Promise<WeightTensors> {
+    const { model, source } = this.#base;
+    const name = model.storedName(tensor);
+    const reader: TensorReader = {
+      stored: (planes) => source.stored(name, planes),
+      readInto: (into, start) => source.readInto(name, into, start),
+      view: () => null,
+      smoothing: () => this.#smoothing.get(tensor) ?? null,
+    };
+    const prepared = await prepareOperands(preparation, reader);
+    return Object.fromEntries(
+      Object.entries(prepared).map(([suffix, operand]) => [tensor + suffix, operand]),
+    );
   }
 
   async #readFloat32(name: string): Promise<HostTensor<"float32">> {
@@ -132,7 +162,7 @@ export class Weights implements Lender {
   }
 
   #fill(slot: Slot, read: TensorRead): Promise<void> {
-    const key = read.tensor + (read.preparation.operands[0]?.suffix ?? "");
+    const key = keyOf(read);
     let reading = slot.filled.get(key);
     if (!reading) slot.filled.set(key, (reading = this.#prepare(slot, read)));
     return reading;
@@ -149,7 +179,7 @@ export class Weights implements Lender {
     const prepared = await preparation.prepare(
       {
         stored: (planes) => source.stored(path, planes),
-        readInto: (into) => source.readInto(path, into),
+        readInto: (into, start) => source.readInto(path, into, start),
         // Mapped pages count as memory of the process: they are worth it where they stand for memory of our own.
         view: () => (this.residency === "float32" ? source.view(path) : null),
         smoothing: () => this.#smoothing.get(path) ?? null,
@@ -158,6 +188,11 @@ export class Weights implements Lender {
     );
     for (const [suffix, operand] of Object.entries(prepared)) slot.tensors[tensor + suffix] = operand;
   }
+}
+
+/** Tells what is read of a tensor in one arithmetic from that in another. */
+function keyOf({ tensor, preparation }: TensorRead): string {
+  return tensor + (preparation.operands[0]?.suffix ?? "");
 }
 
 /** What lends blocks. */

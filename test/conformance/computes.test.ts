@@ -129,7 +129,7 @@ async function prepared(
   const operands = await product.prepare(
     {
       stored: () => Promise.resolve(stored),
-      readInto: async (into) => into.set(dequantize(stored)),
+      readInto: async (into, start = 0) => into.set(dequantize(stored).subarray(start, start + into.length)),
       view: () => null,
       smoothing: () => null,
     },

@@ -20,6 +20,7 @@ import { gatherPagesSuite } from "./gather-pages.ts";
 import { erfSuite, geluSuite } from "./gelu.ts";
 import { kthSmallestSuite } from "./kth-smallest.ts";
 import { layerNormSuite } from "./layer-norm.ts";
+import { int8CrossEntropySuite } from "./int8-cross-entropy.ts";
 import { linearCrossEntropySuite } from "./linear-cross-entropy.ts";
 import { logSumExpSuite } from "./log-sum-exp.ts";
 import { absSuite, equalSuite, greaterSuite, maximumSuite } from "./magnitude.ts";
@@ -100,6 +101,7 @@ export const OP_SUITES: readonly OpSuite[] = [
   attentionGradientSuite,
   rotatePairsSuite,
   linearCrossEntropySuite,
+  int8CrossEntropySuite,
   logSumExpSuite,
   crossEntropySuite,
   softmaxErrorSuite,

@@ -5,6 +5,9 @@ import { type OpCase, type OpSuite, float, opCase, reject, uniform } from "./op-
 /** A code that depends on its place in the matrix, so that both layouts can be drawn. */
 const codeAt = (k: number, n: number): number => ((k * 7919 + n * 104_729) % 255) - 127;
 
+const ROWS = { attributes: { rows: "numbers" }, tolerance: 0.05 };
+const SHARES = { attributes: { rows: "shares" }, tolerance: 0.05 };
+
 const inputs = (
   rows: number | string | readonly (number | string)[],
   inFeatures: number,
@@ -44,13 +47,36 @@ export const matmulInt8Suite: OpSuite = {
   },
   differentiable: (input) => input === 0,
   cases: [
-    opCase("one row", inputs(1, 64, 5), { tolerance: 0.05 }),
-    opCase("rows", inputs(7, 96, 12), { tolerance: 0.05 }),
-    opCase("without codes the other way round", inputs(3, 64, 8).slice(0, 3), { tolerance: 0.05 }),
-    opCase("rows of a batch", inputs(["B", "T"], 32, 8), { bindings: { B: 2, T: 3 }, tolerance: 0.05 }),
-    opCase("symbolic rows", inputs("N", 32, 8), { bindings: { N: 6 }, tolerance: 0.05 }),
+    opCase("one row", inputs(1, 64, 5), ROWS),
+    opCase("rows", inputs(7, 96, 12), ROWS),
+    opCase("without codes the other way round", inputs(3, 64, 8).slice(0, 3), ROWS),
+    opCase("rows of a batch", inputs(["B", "T"], 32, 8), { ...ROWS, bindings: { B: 2, T: 3 } }),
+    opCase("symbolic rows", inputs("N", 32, 8), { ...ROWS, bindings: { N: 6 } }),
+    opCase("shares", [float([4, 96], uniform(0, 1)), ...inputs(4, 96, 12).slice(1)], SHARES),
+    opCase("no rows of shares", [float(["N", 96], uniform(0, 1)), ...inputs(4, 96, 12).slice(1)], {
+      ...SHARES,
+      bindings: { N: 0 },
+    }),
+    opCase(
+      "small shares beside a large one",
+      [
+        float([3, 4096], (_, place) => (place % 4096 === 0 ? 1 : 0.0005)),
+        { dtype: "int8", shape: [4096, 1], draw: () => 127 },
+        float([1], () => 1 / 127),
+      ],
+      { ...SHARES, tolerance: 0.01, smooth: false },
+    ),
+    opCase(
+      "sums of codes beyond 32 bits",
+      [
+        float([1, 70_000], () => 1),
+        { dtype: "int8", shape: [70_000, 1], draw: () => 127 },
+        float([1], () => 1e-5),
+      ],
+      { ...SHARES, smooth: false },
+    ),
   ],
-  realistic: opCase("a wide projection", inputs(1024, 576, 1536), { tolerance: 0.05 }),
+  realistic: opCase("a wide projection", inputs(1024, 576, 1536), ROWS),
   rejected: [
     reject("codes of another width", [float([2, 40]), ...inputs(2, 64, 5).slice(1)]),
     reject("codes the other way round of another shape", [

@@ -7,7 +7,7 @@
  * p is a second output for the gradient. A loss is at most 87.3 (p below 1e-38 counts as 1e-38).
  */
 import type { Value } from "../graph.ts";
-import { MICROSOFT } from "../emitter.ts";
+import { type Emitter, MICROSOFT } from "../emitter.ts";
 import type { NoAttributes, Op } from "../op.ts";
 import { type Dim, evaluateDim, evaluateShape, numElements } from "../shape.ts";
 import { mul, neg, sub } from "./elementwise.ts";
@@ -15,6 +15,20 @@ import { addRows, gatherRows } from "./gather-scatter.ts";
 import { matmul } from "./matmul.ts";
 
 const SMALLEST_PROBABILITY = 1.2e-38;
+
+/** Emits what follows the logits: p and the loss of each row. */
+export function emitLoss(
+  emitter: Emitter,
+  logits: string,
+  labels: string,
+  [loss, p]: readonly [loss: string, p: string],
+): void {
+  emitter.node("Softmax", [logits], [p], { axis: -1 });
+  const places = emitter.value("Unsqueeze", [labels, emitter.int64([1])]);
+  const picked = emitter.value("GatherElements", [p, places], { axis: 1 });
+  const bounded = emitter.value("Max", [picked, emitter.scalar(SMALLEST_PROBABILITY)]);
+  emitter.node("Neg", [emitter.value("Log", [bounded])], [loss]);
+}
 
 export const linearCrossEntropyOp: Op<
   NoAttributes,
@@ -38,11 +52,7 @@ export const linearCrossEntropyOp: Op<
     const [hidden, weight, labels] = emitter.names(node.inputs);
     const [loss, p] = emitter.names(node.outputs);
     const logits = emitter.value("FusedMatMul", [hidden, weight], { transB: 1 }, MICROSOFT);
-    emitter.node("Softmax", [logits], [p], { axis: -1 });
-    const places = emitter.value("Unsqueeze", [labels, emitter.int64([1])]);
-    const picked = emitter.value("GatherElements", [p, places], { axis: 1 });
-    const bounded = emitter.value("Max", [picked, emitter.scalar(SMALLEST_PROBABILITY)]);
-    emitter.node("Neg", [emitter.value("Log", [bounded])], [loss]);
+    emitLoss(emitter, logits, labels, [loss, p]);
   },
   multiplications: ({ inputs: [hidden], outputs: [, p] }, bindings) => ({
     kind: "float32",
@@ -57,12 +67,14 @@ export const linearCrossEntropyOp: Op<
   },
 };
 
+/** The loss of each position, and the probabilities that it was made of. */
+export interface LossAndProbabilities {
+  readonly loss: Value;
+  readonly p: Value;
+}
+
 /** Loss of each position and p: hidden [N, D], weight [V, D], labels int64 [N] give [N, 1] and [N, V]. */
-export function linearCrossEntropy(
-  hidden: Value,
-  weight: Value,
-  labels: Value,
-): { readonly loss: Value; readonly p: Value } {
+export function linearCrossEntropy(hidden: Value, weight: Value, labels: Value): LossAndProbabilities {
   const [loss, p] = hidden.graph.apply(linearCrossEntropyOp, [hidden, weight, labels], {});
   return { loss, p };
 }

@@ -1,16 +1,16 @@
 /**
- * @file Product of rows with a matrix of 8-bit codes, in whole numbers.
+ * @file Product of rows with a matrix of 8-bit codes, in whole numbers, each row rounded with a scale of its own.
  *
  *   y[m, n] = r[m] s[n] Σ_k q[m, k] c[k, n]     q = round(x / r)   r[m] = max_k |x[m, k]| / 127
  *
- * Every row of x is rounded with a scale of its own. Processors multiply an unsigned by a signed byte, so rows are
- * rounded around 128; both signed is many times slower. The gradient takes the rounding of x for the identity and is such
- * a product itself, of dy · s with the codes the other way round, where these come as an input of their own: turning them
- * round would take as long as the product. Without them it is computed in float32.
+ * Processors multiply an unsigned by a signed byte, so rows are rounded around 128; both signed is many times slower. The
+ * gradient takes the rounding for the identity and is such a product itself, of dy · s with the codes the other way round,
+ * where these come as an input of their own: turning them round would take as long as the product. Without them it is in float32.
  */
-import { MICROSOFT } from "../emitter.ts";
+import { DTYPES } from "../dtype.ts";
+import { type Emitter, MICROSOFT } from "../emitter.ts";
 import type { Value } from "../graph.ts";
-import { type NoAttributes, type Op, applyOne } from "../op.ts";
+import { type Op, applyOne } from "../op.ts";
 import { type Dim, evaluateDim, evaluateShape, numElements, showShape } from "../shape.ts";
 import { cast } from "./cast.ts";
 import { mul } from "./elementwise.ts";
@@ -18,13 +18,81 @@ import { matmul } from "./matmul.ts";
 
 /** Largest code. */
 export const INT8_LARGEST = 127;
-/** The unsigned code of zero. */
-const MIDDLE = 128;
+/** The largest unsigned code. */
+const UINT8_LARGEST = 255;
 /** Least scale of a row: one of zeros has codes of zero. */
 const LEAST_SCALE = 1e-30;
+/** Sums of products are 32-bit whole numbers. */
+const LARGEST_SUM = 2 ** 31 - 1;
+
+/** Rows with different thresholds, and how far those of one column and the next are apart: by the golden ratio. */
+const NUM_THRESHOLDS = 16;
+const THRESHOLD_STEP = 0.618_033_988_75;
+
+/**
+ * What x holds. Shares, such as probabilities, are never negative and have codes from 0 to 255. Thousands of them may each be
+ * less than half a code, and together a large part of the row. So a share is rounded up where what is left of it exceeds a
+ * threshold, which is another in each column and in each of 16 rows: over some rows, what is lost here is found there.
+ */
+type RowKind = { readonly rows: "numbers" | "shares" };
+
+/**
+ * Emits the product of rows [m, k] with codes [k, n] of outputs with scales, [m, n], under a new name or `into`. `width`: k.
+ */
+export function emitInt8Product(
+  emitter: Emitter,
+  [rows, codes, scales]: readonly [rows: string, codes: string, scales: string],
+  { rows: kind, width }: RowKind & { readonly width: number },
+  into?: string,
+): string {
+  const areShares = kind === "shares";
+  const zero = emitter.constant("uint8", [], Uint8Array.of(areShares ? 0 : INT8_LARGEST + 1));
+  const axis = emitter.int64([1]);
+  const largest = emitter.value("ReduceMax", [areShares ? rows : emitter.value("Abs", [rows]), axis], {
+    keepdims: 0,
+  });
+  const numCodes = areShares ? UINT8_LARGEST : INT8_LARGEST;
+  const step = emitter.value("Mul", [largest, emitter.scalar(1 / numCodes)]);
+  const least = [emitter.scalar(LEAST_SCALE)];
+  if (numCodes * INT8_LARGEST * width > LARGEST_SUM) {
+    // Of a row whose codes might add up to more: their sum is at most that of the row, and one for each.
+    const sum = emitter.value("ReduceSum", [emitter.value("Abs", [rows]), axis], { keepdims: 0 });
+    const most = LARGEST_SUM / INT8_LARGEST - width;
+    least.push(emitter.value("Mul", [sum, emitter.scalar(1 / most)]));
+  }
+  const rowScales = emitter.value("Max", [step, ...least]);
+  const zeros = emitter.value("Expand", [zero, emitter.value("Shape", [rowScales])]);
+  const shifted = areShares ? emitShifted(emitter, rows, rowScales, width) : rows;
+  const rounded = emitter.value("QuantizeLinear", [shifted, rowScales, zeros], { axis: 0 });
+  const factors = [rounded, codes, emitter.scalar(1), scales, zero];
+  const product = emitter.value("MatMulIntegerToFloat", factors, {}, MICROSOFT);
+  const column = emitter.value("Unsqueeze", [rowScales, axis]);
+  if (into === undefined) return emitter.value("Mul", [product, column]);
+  emitter.node("Mul", [product, column], [into]);
+  return into;
+}
+
+/** Emits rows plus up to half a code of theirs, up or down, so that the nearest code is that by the threshold. */
+function emitShifted(emitter: Emitter, rows: string, rowScales: string, width: number): string {
+  const shifts = Float32Array.from({ length: NUM_THRESHOLDS * width }, (_, at) => {
+    const threshold = (at % width) * THRESHOLD_STEP + Math.floor(at / width) / NUM_THRESHOLDS;
+    return threshold - Math.floor(threshold) - 0.5;
+  });
+  const table = emitter.constant("float32", [NUM_THRESHOLDS, width], shifts);
+  // By running sums, whose shape is that of the rows before a program runs: then one memory serves all three.
+  const isPositive = emitter.value("Greater", [rowScales, emitter.scalar(0)]);
+  const ones = emitter.value("Cast", [isPositive], { to: DTYPES.float32.onnx });
+  const numbers = emitter.value("CumSum", [ones, emitter.int64([0])], { exclusive: 1 });
+  const turns = emitter.value("Mod", [numbers, emitter.scalar(NUM_THRESHOLDS)], { fmod: 1 });
+  const ofRows = emitter.value("Gather", [table, emitter.value("Cast", [turns], { to: DTYPES.int64.onnx })], {
+    axis: 0,
+  });
+  const column = emitter.value("Unsqueeze", [rowScales, emitter.int64([1])]);
+  return emitter.value("Add", [rows, emitter.value("Mul", [ofRows, column])]);
+}
 
 export const matmulInt8Op: Op<
-  NoAttributes,
+  RowKind,
   readonly [Value, Value, Value] | readonly [Value, Value, Value, Value]
 > = {
   name: "matmulInt8",
@@ -58,23 +126,13 @@ export const matmulInt8Op: Op<
     const [input, { shape }] = node.inputs;
     const [x, codes, scales] = emitter.names(node.inputs);
     const [output] = emitter.names(node.outputs);
-    const isFlat = input.shape.length === 2;
-    const flat = isFlat ? x : emitter.value("Reshape", [x, emitter.int64([-1, shape[0] as number])]);
-    const middle = emitter.constant("uint8", [], Uint8Array.of(MIDDLE));
-    const largest = emitter.value("ReduceMax", [emitter.value("Abs", [flat]), emitter.int64([1])], {
-      keepdims: 0,
-    });
-    const step = emitter.value("Mul", [largest, emitter.scalar(1 / INT8_LARGEST)]);
-    const rowScales = emitter.value("Max", [step, emitter.scalar(LEAST_SCALE)]);
-    const middles = emitter.value("Expand", [middle, emitter.value("Shape", [rowScales])]);
-    const rows = emitter.value("QuantizeLinear", [flat, rowScales, middles], { axis: 0 });
-    const factors = [rows, codes, emitter.scalar(1), scales, middle];
-    const product = emitter.value("MatMulIntegerToFloat", factors, {}, MICROSOFT);
-    const column = emitter.value("Unsqueeze", [rowScales, emitter.int64([1])]);
-    if (isFlat) return emitter.node("Mul", [product, column], [output]);
-    const y = emitter.value("Mul", [product, column]);
+    const [width, numOutputs] = shape as [number, number];
+    const form = { ...node.attributes, width };
+    if (input.shape.length === 2) return void emitInt8Product(emitter, [x, codes, scales], form, output);
+    const flat = emitter.value("Reshape", [x, emitter.int64([-1, width])]);
+    const y = emitInt8Product(emitter, [flat, codes, scales], form);
     const lead = emitter.value("Shape", [x], { start: 0, end: -1 });
-    const outShape = emitter.value("Concat", [lead, emitter.int64([shape[1] as number])], { axis: 0 });
+    const outShape = emitter.value("Concat", [lead, emitter.int64([numOutputs])], { axis: 0 });
     return emitter.node("Reshape", [y, outShape], [output]);
   },
   multiplications: ({ inputs: [, codes], outputs: [y] }, bindings) => ({
@@ -86,7 +144,7 @@ export const matmulInt8Op: Op<
     if (!back) return [matmul(scaled, cast(codes, "float32"), { transB: true }), null, null];
     const inFeatures = codes.shape[0] as number;
     const ones = x.graph.constant("float32", [inFeatures], new Float32Array(inFeatures).fill(1));
-    return [applyOne(matmulInt8Op, [scaled, back, ones, codes], {}), null, null, null];
+    return [applyOne(matmulInt8Op, [scaled, back, ones, codes], { rows: "numbers" }), null, null, null];
   },
 };
 
@@ -95,5 +153,10 @@ export const matmulInt8Op: Op<
  * [out, in], for the gradient of x. Codes and scales have no gradient.
  */
 export function matmulInt8(x: Value, codes: Value, scales: Value, back?: Value): Value {
-  return applyOne(matmulInt8Op, back ? [x, codes, scales, back] : [x, codes, scales], {});
+  return applyOne(matmulInt8Op, back ? [x, codes, scales, back] : [x, codes, scales], { rows: "numbers" });
+}
+
+/** As `matmulInt8`, of shares x [N, in] of something, of which none is negative. */
+export function sumSharesInt8(x: Value, codes: Value, scales: Value): Value {
+  return applyOne(matmulInt8Op, [x, codes, scales], { rows: "shares" });
 }

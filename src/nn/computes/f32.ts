@@ -1,5 +1,6 @@
 /** @file Products in float32. Any tensor can be read so: norms, biases, and matrices that are trained. */
 import type { Value } from "../../graph/graph.ts";
+import { linearCrossEntropy } from "../../graph/ops/linear-cross-entropy.ts";
 import { transpose } from "../../graph/ops/transpose.ts";
 import type { DataOf } from "../../graph/dtype.ts";
 import type { Compute, Matrix, Preparation, Product } from "../compute.ts";
@@ -26,6 +27,9 @@ export function float32Product({ inFeatures, outFeatures, storedTransposed }: Ma
     ...asFloat32(storedTransposed ? [inFeatures, outFeatures] : [outFeatures, inFeatures]),
     project: (x, { "": weight }) => linear(x, weight as Value, null, storedTransposed),
     dense: ({ "": weight }) => (storedTransposed ? transpose(weight as Value, [1, 0]) : (weight as Value)),
+    ...(storedTransposed
+      ? {}
+      : { crossEntropy: (x, { "": weight }, labels) => linearCrossEntropy(x, weight as Value, labels) }),
   };
 }
 

@@ -13,6 +13,7 @@
 import type { Value } from "../../graph/graph.ts";
 import { cast } from "../../graph/ops/cast.ts";
 import { abs, div, mul, sqrt } from "../../graph/ops/elementwise.ts";
+import { int8CrossEntropy } from "../../graph/ops/int8-cross-entropy.ts";
 import { INT8_LARGEST, matmulInt8 } from "../../graph/ops/matmul-int8.ts";
 import { maximum } from "../../graph/ops/maximum.ts";
 import { reduceMax } from "../../graph/ops/reduce-max.ts";
@@ -42,8 +43,9 @@ const smoothing: SmoothingRule = (x, weights) => {
 export const int8: Compute = {
   name: "int8",
   summary:
-    "8-bit weights with a scale for each output, 8-bit activations and gradients with a scale for each row: for training and for reading many tokens at once.",
+    "8-bit weights with a scale for each output, 8-bit activations and gradients with a scale for each row, the head of a vocabulary too: for training and for reading many tokens at once.",
   product: (matrix) => (matrix.role === "router" ? null : int8Product(matrix)),
+  hasHead: true,
   smoothing,
 };
 
@@ -55,6 +57,8 @@ export const int8Forward: NonNullable<Compute["many"]> = {
 
 /** What is taken for a channel's largest entry at least, of that of the mean channel. */
 const LEAST_SHARE = 0.01;
+/** Rows of a matrix that are in float32 at a time. */
+const ROWS_AT_ONCE = 8192;
 /** A matrix or an input may be all zeros. */
 const LEAST = 1e-8;
 
@@ -80,14 +84,20 @@ async function roundMatrix(
   back: Int8Array,
   scales: Float32Array,
 ): Promise<void> {
-  const values = new Float32Array(outFeatures * inFeatures);
-  await reader.readInto(values);
-  const rows = storedTransposed ? transposed(values, inFeatures, outFeatures) : values;
   const smoothing = reader.smoothing();
-  if (smoothing) divideColumns(rows, smoothing.data);
-  for (let n = 0; n < outFeatures; n++) {
-    const row = rows.subarray(n * inFeatures, (n + 1) * inFeatures);
-    scales[n] = roundRow(row, back.subarray(n * inFeatures, (n + 1) * inFeatures));
+  // A matrix of a vocabulary in parts: in float32 it would be larger than all else for that moment.
+  const numAtOnce = storedTransposed ? outFeatures : ROWS_AT_ONCE;
+  for (let from = 0; from < outFeatures; from += numAtOnce) {
+    const numRows = Math.min(numAtOnce, outFeatures - from);
+    const values = new Float32Array(numRows * inFeatures);
+    await reader.readInto(values, from * inFeatures);
+    const rows = storedTransposed ? transposed(values, inFeatures, outFeatures) : values;
+    if (smoothing) divideColumns(rows, smoothing.data);
+    for (let n = 0; n < numRows; n++) {
+      const row = rows.subarray(n * inFeatures, (n + 1) * inFeatures);
+      const at = (from + n) * inFeatures;
+      scales[from + n] = roundRow(row, back.subarray(at, at + inFeatures));
+    }
   }
 }
 
@@ -110,6 +120,8 @@ function int8Product(matrix: Matrix): Product {
     },
     project: (x, { [CODES]: codes, [BACK]: back, [SCALES]: scales }) =>
       matmulInt8(x, codes as Value, scales as Value, back),
+    crossEntropy: (x, { [CODES]: codes, [SCALES]: scales, [BACK]: back }, labels) =>
+      int8CrossEntropy(x, codes as Value, scales as Value, back as Value, labels),
     dense: ({ [BACK]: back, [SCALES]: scales }) =>
       mul(cast(back as Value, "float32"), reshape(scales as Value, [outFeatures, 1])),
   };

@@ -18,8 +18,8 @@ import {
   traceBackward,
 } from "../../run/block-programs.ts";
 import { stemProgram, trainsStem } from "../../run/embedding.ts";
-import { HEAD_CHUNK, VOCABULARY_CHUNK, readsSlices } from "../../run/head.ts";
-import { headProgram } from "../../run/head-graph.ts";
+import { VOCABULARY_CHUNK, headChunkOf, readsSlices } from "../../run/head.ts";
+import { type HeadProgramKind, type HeadVariant, headArithmetic, headProgram } from "../../run/head-graph.ts";
 import { tableGradientProgram } from "../../run/head-table.ts";
 import { SLICE_ROWS } from "../../run/session.ts";
 import { type VocabularyProgramKind, vocabularyProgram } from "../../run/vocabulary-head.ts";
@@ -237,11 +237,18 @@ export class PlannedPass {
     this.#place.pool.release(...again);
   }
 
+  #headVariant(kind: HeadProgramKind): HeadVariant {
+    const arithmetic = headArithmetic(this.#place.facts, this.#adapter, kind);
+    return { kind, training: this.#training, arithmetic };
+  }
+
   #headLogProbs({ numLabels }: PassShape): void {
     const { facts, pool, programs } = this.#place;
-    if (readsSlices(facts, this.#adapter)) return pool.release(...this.#vocabulary(numLabels, false));
-    const program = headProgram(facts.model, this.#adapter, "loss", this.#training);
-    for (const N of chunks(numLabels, HEAD_CHUNK)) {
+    const variant = this.#headVariant("loss");
+    if (readsSlices(facts, this.#adapter, variant.arithmetic))
+      return pool.release(...this.#vocabulary(numLabels, false));
+    const program = headProgram(facts.model, this.#adapter, variant);
+    for (const N of chunks(numLabels, headChunkOf(variant.arithmetic))) {
       const { made } = programs.build(program);
       const lent = [...this.#headFeeds(made.part, N), this.#lend(floats([N, 1]), {})];
       programs.run(program, { N });
@@ -259,12 +266,13 @@ export class PlannedPass {
     const { facts, pool, programs } = this.#place;
     const { model } = facts;
     const dx = this.#lend(floats(["B", "T", model.width]), bindings);
-    if (readsSlices(facts, this.#adapter)) {
+    const variant = this.#headVariant("lossAndGradients");
+    if (readsSlices(facts, this.#adapter, variant.arithmetic)) {
       pool.release(...this.#vocabulary(numLabels, true));
       return dx;
     }
-    const program = headProgram(model, this.#adapter, "lossAndGradients", this.#training);
-    for (const N of chunks(numLabels, HEAD_CHUNK)) {
+    const program = headProgram(model, this.#adapter, variant);
+    for (const N of chunks(numLabels, headChunkOf(variant.arithmetic))) {
       const { made } = programs.build(program);
       const lent = this.#headFeeds(made.part, N);
       for (const shape of [

@@ -5,7 +5,10 @@ import { PLAIN_PART } from "../../models/part-options.ts";
 import { FROZEN, FROZEN_ROWS, type LookupGraph } from "../../models/site-graph.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
 import { structuresOf, tensorsRead } from "../../run/block-programs.ts";
+import { operandNames } from "../../run/arithmetic.ts";
+import { isReadByRows } from "../../run/embedding.ts";
 import { readsSlices } from "../../run/head.ts";
+import { headArithmetic, rounded } from "../../run/head-graph.ts";
 import type { Residency } from "../../run/weights.ts";
 import type { PlannedModel } from "./planned-model.ts";
 
@@ -72,23 +75,28 @@ export function outerBytes(facts: PlannedModel, adapter: AdapterView | null): nu
   const own = adapter?.inputs(null) ?? {};
   const options = {
     ...PLAIN_PART,
-    isGathered: (table: string) => facts.isLargeTable(table) && !(table in own),
+    isGathered: (table: string) => !(table in own) && isReadByRows(facts, table),
     projector: adapter?.projector(null) ?? FROZEN,
     lookUp: adapter ? (graph: LookupGraph) => adapter.lookUp(graph) : FROZEN_ROWS,
   };
   const stem = Object.keys(model.buildStem(options).part.tensors);
-  const slices = readsSlices(facts, adapter);
-  const head = Object.keys(
-    model.buildHead({ ...options, headProduct: slices ? "slice" : "whole" }).part.tensors,
-  );
+  const arithmetic = headArithmetic(facts, adapter, "lossAndGradients");
+  const headProduct = readsSlices(facts, adapter, arithmetic) ? "slice" : "whole";
+  const { part } = model.buildHead({ ...options, ...arithmetic, headProduct });
+  const reads = rounded(part);
+  const others = new Set(reads.flatMap(operandNames));
+  const head = Object.keys(part.tensors).filter((name) => !others.has(name));
   const names = new Set(
     [...stem, ...head].filter((name) => !(name in own)).map((name) => model.storedName(name)),
   );
+  const ofCodes = reads
+    .flatMap(({ preparation }) => preparation.operands)
+    .reduce((sum, { dtype, shape }) => sum + numElements(shape) * DTYPES[dtype].sizeBytes, 0);
   const isOfHead = new Set(head.map((name) => model.storedName(name)));
   return [...names].reduce((sum, name) => {
     const { shape = [], role = "weight" } = model.tensors.get(name) ?? {};
     // Of a table in a file that is mapped, only rows that are looked up are read.
     const isMapped = facts.base.source.storageOf(name) === "f32";
     return role === "embedding" && isMapped && !isOfHead.has(name) ? sum : sum + 4 * numElements(shape);
-  }, 0);
+  }, ofCodes);
 }

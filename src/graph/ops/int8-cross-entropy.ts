@@ -1,0 +1,83 @@
+/**
+ * @file Output head of 8-bit codes and cross-entropy in one, as `linearCrossEntropy`.   h [N, D]  label [N]
+ *
+ *   p = softmax(h Wᵀ)     W[v, d] = s[v] c[v, d]     dh = dloss ∘ ((p ∘ s) c - W[label])
+ *
+ * Both products are in whole numbers. A label's own part of the gradient is taken apart from the sum over probabilities: beside
+ * its entry of nearly -1 those would be rounded to nothing, thousands of them in a row.
+ */
+import type { Value } from "../graph.ts";
+import type { NoAttributes, Op } from "../op.ts";
+import { type Dim, evaluateDim, evaluateShape, numElements, sameShape, showShape } from "../shape.ts";
+import { cast } from "./cast.ts";
+import { mul, sub } from "./elementwise.ts";
+import { gatherRows } from "./gather-scatter.ts";
+import { type LossAndProbabilities, emitLoss } from "./linear-cross-entropy.ts";
+import { emitInt8Product, sumSharesInt8 } from "./matmul-int8.ts";
+import { reshape } from "./reshape.ts";
+
+export const int8CrossEntropyOp: Op<
+  NoAttributes,
+  readonly [hidden: Value, codes: Value, scales: Value, back: Value, labels: Value],
+  readonly [loss: Value, p: Value]
+> = {
+  name: "int8CrossEntropy",
+  infer: ([hidden, codes, scales, back, labels]) => {
+    const [n, d] = hidden.shape as [Dim, Dim];
+    const v = back.shape[0] as Dim;
+    const fits =
+      hidden.dtype === "float32" &&
+      labels.dtype === "int64" &&
+      codes.dtype === "int8" &&
+      back.dtype === "int8" &&
+      sameShape(labels.shape, [n]) &&
+      sameShape(codes.shape, [d, v]) &&
+      sameShape(back.shape, [v, d]) &&
+      sameShape(scales.shape, [v]);
+    if (!fits) {
+      const found = [hidden, codes, scales, back, labels].map(({ dtype, shape }) => dtype + showShape(shape));
+      throw new RangeError(
+        `Cannot take the loss of ${found.join(", ")}, expected float32[N, D], int8[D, V], float32[V], int8[V, D] and int64[N]`,
+      );
+    }
+    return [
+      { dtype: "float32", shape: [n, 1] },
+      { dtype: "float32", shape: [n, v] },
+    ];
+  },
+  emit: (node, emitter) => {
+    const [hidden, codes, scales, , labels] = emitter.names(node.inputs);
+    const width = node.inputs[0].shape[1] as number;
+    const logits = emitInt8Product(emitter, [hidden, codes, scales], { rows: "numbers", width });
+    emitLoss(emitter, logits, labels, emitter.names(node.outputs));
+  },
+  multiplications: ({ inputs: [hidden], outputs: [, p] }, bindings) => ({
+    kind: "int8",
+    count: numElements(evaluateShape(p.shape, bindings)) * evaluateDim(hidden.shape[1] as Dim, bindings),
+  }),
+  vjp: ({ inputs: [hidden, , scales, back, labels], outputs: [, p] }, [dLoss, dP]) => {
+    if (dP || !dLoss) throw new TypeError("Cannot differentiate int8CrossEntropy: a gradient flows into p");
+    const { graph } = hidden;
+    const width = hidden.shape[1] as number;
+    const ones = graph.constant("float32", [width], new Float32Array(width).fill(1));
+    const expected = sumSharesInt8(mul(p, scales), back, ones);
+    const ofLabels = reshape(gatherRows(scales, labels), [labels.shape[0] as Dim, 1]);
+    const labelRows = mul(cast(gatherRows(back, labels), "float32"), ofLabels);
+    return [mul(dLoss, sub(expected, labelRows)), null, null, null, null];
+  },
+};
+
+/**
+ * Loss of each position and p: hidden [N, D], codes [D, V] of words with scales [V], the codes as [V, D] once more and labels
+ * int64 [N] give [N, 1] and [N, V].
+ */
+export function int8CrossEntropy(
+  hidden: Value,
+  codes: Value,
+  scales: Value,
+  back: Value,
+  labels: Value,
+): LossAndProbabilities {
+  const [loss, p] = hidden.graph.apply(int8CrossEntropyOp, [hidden, codes, scales, back, labels], {});
+  return { loss, p };
+}

@@ -1,0 +1,51 @@
+/** @file Reference and cases of int8CrossEntropy: those of a head in float32 with the same weights. */
+import { type Array64, at, build } from "./array64.ts";
+import { linearCrossEntropySuite } from "./linear-cross-entropy.ts";
+import {
+  type OpCase,
+  type OpSuite,
+  float,
+  int64,
+  integers,
+  normal,
+  opCase,
+  reject,
+  uniform,
+} from "./op-suite.ts";
+
+/** A code that depends on its place in the matrix, so that both layouts can be drawn. */
+const codeAt = (d: number, v: number): number => ((d * 7919 + v * 104_729) % 255) - 127;
+
+const inputs = (n: number | string, d: number, v: number): OpCase["inputs"] => [
+  float([n, d], normal(0.5)),
+  { dtype: "int8", shape: [d, v], draw: (_, place) => codeAt(Math.floor(place / v), place % v) },
+  float([v], uniform(0.002, 0.006)),
+  { dtype: "int8", shape: [v, d], draw: (_, place) => codeAt(place % d, Math.floor(place / d)) },
+  int64([n], integers(v)),
+];
+
+export const int8CrossEntropySuite: OpSuite = {
+  op: "int8CrossEntropy",
+  reference: ([hidden, , scales, back, labels]) => {
+    const weight = build(
+      (back as Array64).shape,
+      (index) => at(back as Array64, index) * at(scales as Array64, [index[0]!]),
+    );
+    return linearCrossEntropySuite.reference([hidden as Array64, weight, labels as Array64], {}, {});
+  },
+  differentiable: (input) => input === 0,
+  cases: [
+    opCase("a few positions", inputs(4, 32, 7), { tolerance: 0.05 }),
+    opCase("one position", inputs(1, 64, 50), { tolerance: 0.05 }),
+    opCase("symbolic positions", inputs("N", 32, 6), { bindings: { N: 5 }, tolerance: 0.05 }),
+  ],
+  rejected: [
+    reject("codes the other way round of another shape", [
+      ...inputs(2, 32, 5).slice(0, 3),
+      inputs(2, 32, 6)[3]!,
+      int64([2], integers(5)),
+    ]),
+    reject("too few labels", [...inputs(2, 32, 5).slice(0, 4), int64([1], integers(5))]),
+  ],
+  realistic: opCase("256 positions, 49152 words", inputs(256, 576, 49152), { tolerance: 0.05 }),
+};
