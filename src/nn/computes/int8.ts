@@ -58,7 +58,7 @@ export const int8Forward: NonNullable<Compute["many"]> = {
 /** What is taken for a channel's largest entry at least, of that of the mean channel. */
 const LEAST_SHARE = 0.01;
 /** Rows of a matrix that are in float32 at a time. */
-const ROWS_AT_ONCE = 8192;
+const ROWS_AT_ONCE = 4096;
 /** A matrix or an input may be all zeros. */
 const LEAST = 1e-8;
 
@@ -87,9 +87,10 @@ async function roundMatrix(
   const smoothing = reader.smoothing();
   // A matrix of a vocabulary in parts: in float32 it would be larger than all else for that moment.
   const numAtOnce = storedTransposed ? outFeatures : ROWS_AT_ONCE;
+  const memory = new Float32Array(Math.min(numAtOnce, outFeatures) * inFeatures);
   for (let from = 0; from < outFeatures; from += numAtOnce) {
     const numRows = Math.min(numAtOnce, outFeatures - from);
-    const values = new Float32Array(numRows * inFeatures);
+    const values = memory.subarray(0, numRows * inFeatures);
     await reader.readInto(values, from * inFeatures);
     const rows = storedTransposed ? transposed(values, inFeatures, outFeatures) : values;
     if (smoothing) divideColumns(rows, smoothing.data);
