@@ -4,10 +4,8 @@
  * At one token a block takes less than a millisecond, and calling the runtime takes a good part of that again, more on a
  * busy machine; so a few programs run all blocks. Groups of equal structure share one.
  */
-import { Graph, type Value } from "../graph/graph.ts";
-import { gatherPages } from "../graph/ops/gather-pages.ts";
-import { type ProgramSpec, neededInputs, nodesOf } from "../graph/program.ts";
-import type { Dim } from "../graph/shape.ts";
+import type { Value } from "../graph/graph.ts";
+import type { ProgramSpec } from "../graph/program.ts";
 import type { BuiltPart, Model } from "../models/model.ts";
 import type { PartGraph, TensorRead } from "../models/part-graph.ts";
 import { PLAIN_PART } from "../models/part-options.ts";
@@ -18,9 +16,8 @@ import type { PassContext } from "../run/context.ts";
 import type { Compiled, Session } from "../run/session.ts";
 import { WeightWalk } from "../run/weights.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
-import { applyJoined, findJoined } from "./join-products.ts";
-import { PAGE_TOKENS } from "./page-pool.ts";
 import type { CacheLayout, PagedCache } from "./paged-cache.ts";
+import { inBlock, stackSpec } from "./stack-spec.ts";
 
 /** Blocks of one program: compiling takes longer with more of them, and beyond this little is gained. */
 const MAX_BLOCKS = 10;
@@ -200,11 +197,6 @@ function groupBlock(
   return { layer, part, reads: read.filter((one) => !bound.includes(one)), names: new Map(names) };
 }
 
-/** Name of a block's input or output in the program of its group. */
-function inBlock(index: number, name: string): string {
-  return `${index}.${name}`;
-}
-
 /** The inputs or outputs of a group's program that are one block's own, by their names in it. */
 function valuesOfBlock(index: number, values: ProgramSpec["inputs"]): Record<string, Value> {
   const prefix = inBlock(index, "");
@@ -274,73 +266,4 @@ function buildBlock(
   });
   if (built.part.attention) return built;
   throw new RangeError(`Cannot generate with a ${model.modelType} model: block ${layer} has no attention`);
-}
-
-/** Joins blocks to one program: each takes the output of the one before. What belongs to the pass is shared. */
-function stackSpec(blocks: readonly BuiltPart[], layout: CacheLayout): ProgramSpec {
-  const graph = new Graph();
-  const inputs: Record<string, Value> = {};
-  const outputs: Record<string, Value> = {};
-  const share = (name: string, like: Value): Value =>
-    (inputs[name] ??= graph.input(name, like.dtype, like.shape));
-  let y: Value | null = null;
-  for (const [index, block] of blocks.entries()) {
-    const { passInputs, tables, attention, past } = block.part;
-    const { newKey, newValue } = (attention as NonNullable<typeof attention>).outputs;
-    const ends = { y: block.y, new_key: newKey, new_value: newValue };
-    const given = neededInputs(ends, { x: block.x, ...block.part.inputs() });
-    const places = new Map<Value, Value>();
-    for (const [name, value] of Object.entries(given)) {
-      const isShared = passInputs.has(name) || tables.has(name);
-      if (name === "x") places.set(value, y ?? share("x", value));
-      else if (name in past && layout === "pages") {
-        const [, length, ...rest] = value.shape as [Dim, Dim, ...Dim[]];
-        const pool = graph.input(inBlock(index, name), value.dtype, ["N", PAGE_TOKENS, ...rest]);
-        inputs[inBlock(index, name)] = pool;
-        inputs["pages"] ??= graph.input("pages", "int64", ["B", "M"]);
-        places.set(value, gatherPages(pool, inputs["pages"], length));
-      } else places.set(value, share(isShared ? name : inBlock(index, name), value));
-    }
-    const bound = new Set(
-      boundOf(block.part.readsOf(given)).flatMap(({ tensor, preparation }) =>
-        preparation.operands.map(({ suffix }) => given[tensor + suffix]),
-      ),
-    );
-    const isBound = (value: Value): boolean => bound.has(value);
-    copyNodes({ name: "block", inputs: given, outputs: ends }, graph, places, isBound);
-    const placeOf = (value: Value): Value => places.get(value) as Value;
-    y = placeOf(block.y);
-    outputs[inBlock(index, "new_key")] = placeOf(newKey);
-    outputs[inBlock(index, "new_value")] = placeOf(newValue);
-  }
-  return { name: "block-stack", inputs, outputs: { ...outputs, y: y as Value } };
-}
-
-/** Applies the operations of a program again in another graph; `places` tells and learns which value became which. */
-function copyNodes(
-  spec: ProgramSpec,
-  graph: Graph,
-  places: Map<Value, Value>,
-  isBound: (value: Value) => boolean,
-): void {
-  const placeOf = (value: Value): Value => {
-    const place = places.get(value);
-    if (place) return place;
-    const data = value.graph.constantData.get(value);
-    if (!data) throw new RangeError(`Cannot copy value ${value.id}: nothing before it makes it`);
-    return graph.constant(value.dtype, value.shape as number[], data);
-  };
-  const nodes = nodesOf(spec);
-  const joined = findJoined(nodes, isBound);
-  for (const node of nodes) {
-    if (places.has(node.outputs[0] as Value)) continue;
-    const group = joined.get(node);
-    if (group) {
-      const values = applyJoined(group, graph, placeOf);
-      group.forEach(({ outputs: [output] }, i) => places.set(output as Value, values[i] as Value));
-      continue;
-    }
-    const made = graph.apply(node.op, node.inputs.map(placeOf), node.attributes);
-    node.outputs.forEach((output, i) => places.set(output, made[i] as Value));
-  }
 }

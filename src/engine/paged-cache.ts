@@ -1,9 +1,9 @@
 /**
- * @file Keys and values of many sequences in pages of one pool, [N, PAGE_TOKENS, K, E] in each layer, which doubles when it is full.
+ * @file Keys and values of many sequences in pages of one pool, [N, PAGE_TOKENS, K·E] in each layer, which doubles when it is full.
  *
  * A pass lists the pages of its rows; what a row has not filled is of segment 0, which no token looks at, and zero: what is
  * not a number stays none when it is weighed with nothing. A single row whose pages follow each other is read as one piece,
- * [1, P, K, E], and its new positions are written behind: nothing is copied.
+ * [1, P, K·E], and its new positions are written behind: nothing is copied.
  */
 import type { Model } from "../models/model.ts";
 import type { PassFacts } from "../nn/pass.ts";
@@ -14,7 +14,7 @@ import type { Sequence } from "./sequence.ts";
 /** How the keys and values of earlier tokens lie: as one piece, or in pages that each row lists. */
 export type CacheLayout = "piece" | "pages";
 
-/** Keys and values of some tokens in one layer, each [B, tokens, K, E]. */
+/** Keys and values of some tokens in one layer, each [B, tokens, K·E]. */
 export interface CacheRows {
   readonly key: HostTensor<"float32">;
   readonly value: HostTensor<"float32">;
@@ -30,7 +30,6 @@ export interface PagedRows {
 }
 
 interface Layer {
-  readonly shape: readonly [numHeads: number, headWidth: number];
   /** Numbers of one position. */
   readonly width: number;
   key: Float32Array<ArrayBuffer>;
@@ -68,9 +67,8 @@ export class PagedCache {
     this.#maxPages = maxPages;
     this.#layers = layers.map(({ attention }): Layer => {
       const { numKeyValueHeads = 0, headWidth = 0 } = attention ?? {};
-      const shape = [numKeyValueHeads, headWidth] as const;
       const [key, value] = [new Float32Array(0), new Float32Array(0)];
-      return { shape, width: numKeyValueHeads * headWidth, key, value, fresh: null };
+      return { width: numKeyValueHeads * headWidth, key, value, fresh: null };
     });
   }
 
@@ -159,21 +157,21 @@ export class PagedCache {
     return this.#ramp.subarray(0, length);
   }
 
-  /** Of all earlier tokens, [1, P, K, E], where a piece is read; else of all pages, [N, PAGE_TOKENS, K, E]. */
+  /** Of all earlier tokens, [1, P, K·E], where a piece is read; else of all pages, [N, PAGE_TOKENS, K·E]. */
   past(layer: number): CacheRows {
-    const { key, value, shape } = this.#layers[layer] as Layer;
+    const { key, value, width } = this.#layers[layer] as Layer;
     if (this.#piece) return this.#pieceOf(layer, this.#piece.start, this.#piece.length);
     const whole = (data: Float32Array<ArrayBuffer>): HostTensor<"float32"> =>
-      hostTensor("float32", [this.#numPages + 1, PAGE_TOKENS, ...shape], data);
+      hostTensor("float32", [this.#numPages + 1, PAGE_TOKENS, width], data);
     return { key: whole(key), value: whole(value) };
   }
 
-  /** Memory for those of the new tokens of a pass, [B, T, K, E]. */
+  /** Memory for those of the new tokens of a pass, [B, T, K·E]. */
   fresh(layer: number): CacheRows {
     const { sequences, count } = this.#rows;
     if (this.#piece) return this.#pieceOf(layer, this.#piece.start + this.#piece.length, count);
     const own = this.#layers[layer] as Layer;
-    const shape = [sequences.length, count, ...own.shape];
+    const shape = [sequences.length, count, own.width];
     const size = shape.reduce((product, n) => product * n, 1);
     if (own.fresh && own.fresh.key.data.length >= size) {
       const cut = ({ data }: HostTensor<"float32">): HostTensor<"float32"> =>
@@ -184,9 +182,9 @@ export class PagedCache {
   }
 
   #pieceOf(layer: number, start: number, length: number): CacheRows {
-    const { key, value, shape, width } = this.#layers[layer] as Layer;
+    const { key, value, width } = this.#layers[layer] as Layer;
     const cut = (data: Float32Array<ArrayBuffer>): HostTensor<"float32"> =>
-      hostTensor("float32", [1, length, ...shape], data.subarray(start * width, (start + length) * width));
+      hostTensor("float32", [1, length, width], data.subarray(start * width, (start + length) * width));
     return { key: cut(key), value: cut(value) };
   }
 

@@ -25,6 +25,7 @@ export class Emitter {
   readonly constants: OnnxConstant[] = [];
   readonly #names = new Map<Value, string>();
   readonly #constantNames = new Map<string, string>();
+  readonly #shared = new Map<string, string>();
   #numTemporaries = 0;
 
   /** Gives a value the name under which the program takes or returns it. */
@@ -61,6 +62,13 @@ export class Emitter {
       this.#constantNames.set(key, name);
       this.constants.push({ name, dtype, shape, data });
     }
+    return name;
+  }
+
+  /** The name of what several operations compute alike: added by the first of them. */
+  shared(key: string, add: () => string): string {
+    const name = this.#shared.get(key) ?? add();
+    this.#shared.set(key, name);
     return name;
   }
 

@@ -1,6 +1,7 @@
 /** @file The list of operations. The conformance suite loops over it. */
 import type { AnyOp } from "./op.ts";
 import { attentionGradientOp, attentionOp } from "./ops/attention.ts";
+import { addRmsNormOp } from "./ops/add-rms-norm.ts";
 import { castOp } from "./ops/cast.ts";
 import { equalOp, greaterOp } from "./ops/compare.ts";
 import { concatOp } from "./ops/concat.ts";
@@ -73,6 +74,7 @@ export const OPS: readonly AnyOp[] = [
   unpackCodesOp,
   wholeAttentionOp,
   rmsNormOp,
+  addRmsNormOp,
   layerNormOp,
   ropeOp,
   attentionOp,

@@ -120,7 +120,7 @@ export class PartGraph implements Builder {
   /** Of all products so far, for one token. */
   #numMultiplications = 0;
   readonly #smoothed = new SmoothedValues();
-  /** Keys and values of earlier tokens, [B, P, K, E]. */
+  /** Keys and values of earlier tokens, [B, P, K·E]. */
   readonly past: Record<string, Value> = {};
   /** Outputs of sites that kept what they are made of. */
   readonly #cheap = new Set<Value>();
@@ -253,7 +253,7 @@ export class PartGraph implements Builder {
     const { cached, chunk } = this.#options;
     const { numKeyValueHeads, headWidth, rope } = options;
     const past = (name: string): Value =>
-      (this.past[name] = this.graph.input(name, "float32", ["B", "P", numKeyValueHeads, headWidth]));
+      (this.past[name] = this.graph.input(name, "float32", ["B", "P", numKeyValueHeads * headWidth]));
     const queries = { positions: this.input(POSITIONS), segments: this.input(SEGMENTS) };
     const keys = cached
       ? { positions: this.input(KEY_POSITIONS), segments: this.input(KEY_SEGMENTS) }

@@ -29,7 +29,7 @@ export interface AttentionInputs {
   readonly keys: Places;
   /** Tables [R, W/2] of rotary positions; null: queries and keys are not rotated. */
   readonly tables: { readonly cos: Value; readonly sin: Value } | null;
-  /** Keys (rotated already) and values of earlier tokens, [B, P, K, E]; null: there are none. */
+  /** Keys (rotated already) and values of earlier tokens, [B, P, K·E]; null: there are none. */
   readonly past: { readonly key: Value; readonly value: Value } | null;
   readonly chunk: AttentionAttributes["chunk"];
 }
@@ -38,7 +38,7 @@ export interface AttentionInputs {
 export interface AttentionOutputs {
   /** [B, T, H·E] */
   readonly output: Value;
-  /** Keys and values of the T tokens, to append to a cache. [B, T, K, E] */
+  /** Keys and values of the T tokens, to append to a cache. [B, T, K·E] */
   readonly newKey: Value;
   readonly newValue: Value;
   /** Worth saving for a backward pass: rotated queries [B, H, T, E], rotated keys and values [B, K, S, E]. */
@@ -63,13 +63,16 @@ export function attention(
   const rotate = (x: Value): Value => (tables ? rope(x, queries.positions, tables.cos, tables.sin) : x);
   const query = rotate(heads(q, H)); // [B, H, T, E]
   const rotated = rotate(heads(k, K)); // [B, K, T, E]
-  const newKey = transpose(rotated, [0, 2, 1, 3]); // [B, T, K, E]
-  const newValue = reshape(v, [B, T, K, E]);
-  const key = past ? transpose(concat([past.key, newKey], 1), [0, 2, 1, 3]) : rotated; // [B, K, S, E]
-  const value = past ? transpose(concat([past.value, newValue], 1), [0, 2, 1, 3]) : heads(v, K);
+  const newKey = reshape(transpose(rotated, [0, 2, 1, 3]), [B, T, K * E]);
+  const ofAll = (past: Value, fresh: Value): Value => {
+    const all = concat([past, fresh], 1);
+    return transpose(reshape(all, [B, all.shape[1] as Dim, K, E]), [0, 2, 1, 3]);
+  };
+  const key = past ? ofAll(past.key, newKey) : rotated; // [B, K, S, E]
+  const value = past ? ofAll(past.value, v) : heads(v, K);
   const places = [queries.segments, queries.positions, keys.segments, keys.positions] as const;
   const output = attend([query, key, value, ...places], { scale, softcap, causal, window, chunk });
-  return { output, newKey, newValue, saved: { query, key, value } };
+  return { output, newKey, newValue: v, saved: { query, key, value } };
 }
 
 /** Attention over a cache, on heads as projections give them; nothing is worth saving. */
@@ -77,25 +80,18 @@ function overCache(
   q: Value,
   k: Value,
   v: Value,
-  { numHeads: H, numKeyValueHeads: K, headWidth: E, ...options }: AttentionOptions,
+  { numHeads: H, numKeyValueHeads: K, ...options }: AttentionOptions,
   { queries, keys, tables, past }: AttentionInputs & { readonly past: NonNullable<AttentionInputs["past"]> },
 ): AttentionOutputs {
   const { scale, causal, window } = options;
-  const [B, T] = q.shape as [Dim, Dim];
   const rotate = (x: Value, n: number): Value =>
     tables ? rope(x, queries.positions, tables.cos, tables.sin, n) : x;
-  const [newKey, newValue] = [rotate(k, K), v].map((x) => reshape(x, [B, T, K, E])) as [Value, Value];
-  const [key, value] = [
-    [past.key, newKey],
-    [past.value, newValue],
-  ].map((both) => {
-    const all = concat(both, 1); // [B, S, K, E]
-    return reshape(all, [B, all.shape[1] as Dim, K * E]);
-  }) as [Value, Value];
+  const newKey = rotate(k, K);
+  const [key, value] = [concat([past.key, newKey], 1), concat([past.value, v], 1)]; // [B, S, K·E]
   const places = [queries.segments, queries.positions, keys.segments, keys.positions] as const;
   const heads = { numHeads: H, numKeyValueHeads: K };
   const output = attendWhole([rotate(q, H), key, value, ...places], { ...heads, scale, causal, window });
-  return { output, newKey, newValue, saved: {} };
+  return { output, newKey, newValue: v, saved: {} };
 }
 
 /** cap · tanh(x / cap), element-wise. */

@@ -1,4 +1,5 @@
 /** @file The list of operation suites. A new operation is tested by adding its suite here. */
+import { addRmsNormSuite } from "./add-rms-norm.ts";
 import { attentionGradientSuite, attentionSuite } from "./attention.ts";
 import { castSuite } from "./cast.ts";
 import { crossEntropySuite, softmaxErrorSuite } from "./cross-entropy.ts";
@@ -95,6 +96,7 @@ export const OP_SUITES: readonly OpSuite[] = [
   unpackCodesSuite,
   wholeAttentionSuite,
   rmsNormSuite,
+  addRmsNormSuite,
   layerNormSuite,
   ropeSuite,
   attentionSuite,

@@ -56,9 +56,11 @@ function mapRules<K extends string, R, Made>(
 /** All of them, for the list of operations. */
 export const ELEMENTWISE_OPS: readonly AnyOp[] = [...Object.values(binaryOps), ...Object.values(unaryOps)];
 
+export const addOp = binaryOps.add;
+
 /** Adds with broadcasting. */
 export function add(a: Value, b: Value): Value {
-  return applyOne(binaryOps.add, [a, b], {});
+  return applyOne(addOp, [a, b], {});
 }
 
 /** Subtracts with broadcasting. */

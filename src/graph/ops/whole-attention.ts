@@ -64,11 +64,11 @@ export const wholeAttentionOp: Op<WholeAttentionAttributes, AttentionValues> = {
   emit: (node, emitter) => {
     const { numHeads, numKeyValueHeads, scale, ...seen } = node.attributes;
     const [query, key, value, ...places] = emitter.names(node.inputs);
-    const [segments, positions, keySegments, keyPositions] = places.map((place) =>
-      narrow(place, emitter),
-    ) as [string, string, string, string];
-    const keys = { segments: keySegments, positions: keyPositions };
-    const mask = emitMask(emitter, { segments, positions }, keys, seen);
+    const mask = emitter.shared(JSON.stringify(["mask", places, seen]), () => {
+      const [segments, positions, ...keys] = places.map((place) => narrow(place, emitter));
+      const ofKeys = { segments: keys[0]!, positions: keys[1]! };
+      return emitMask(emitter, { segments: segments!, positions: positions! }, ofKeys, seen);
+    });
     const attributes = { q_num_heads: numHeads, kv_num_heads: numKeyValueHeads, scale: { float: scale } };
     emitter.node("Attention", [query, key, value, mask], emitter.names(node.outputs), attributes);
   },
