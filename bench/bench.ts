@@ -49,6 +49,8 @@ export type FlagValues<F extends Readonly<Record<string, Flag>>> = {
 export interface Benchmark<F extends Readonly<Record<string, Flag>> = Readonly<Record<string, Flag>>> {
   readonly question: string;
   readonly flags: F;
+  /** Its numbers are the same whatever else the machine does: losses, peaks of memory. */
+  readonly ignoresLoad?: true;
   run(values: FlagValues<F>, context: BenchContext): Promise<Outcome>;
 }
 

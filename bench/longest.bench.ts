@@ -14,6 +14,7 @@ const SEED = 1;
 export const benchmark = defineBenchmark({
   question:
     "How long a sequence fits into a budget of memory, with the whole backward pass and with most of it left out?",
+  ignoresLoad: true,
   flags: {
     model: { value: DEFAULT_MODEL, help: "model: a name, a Hugging Face folder or a .gguf file" },
     budget: { value: 1500, help: "MB of resident memory that the process may take at its peak" },

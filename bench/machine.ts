@@ -1,8 +1,9 @@
 /** @file Where a measurement was taken: commit, machine, versions. */
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { availableParallelism, cpus, loadavg, totalmem } from "node:os";
+import { availableParallelism, cpus, totalmem } from "node:os";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 
 import type { Json } from "./bench.ts";
 
@@ -37,12 +38,39 @@ export function describeMachine(): Readonly<Record<string, Json>> {
   };
 }
 
-/** Load above which a comparison is not fair: threads that wait for each other in a loop suffer most from a busy machine. */
-export const BUSY_LOAD = 0.5;
+/**
+ * Share of the processors' time above which a comparison is not fair: threads that wait for each other in a loop suffer most
+ * from what else runs.
+ */
+export const BUSY_SHARE = 0.1;
 
-/** How many processes wanted a processor during the last minute, on average; 0 where the system does not tell. */
-export function readLoad(): number {
-  return Number((loadavg()[0] ?? 0).toFixed(2));
+/** How long it is looked whether the machine is busy. */
+const LOOK_MS = 2000;
+
+/** Share of the processors' time that was used during two seconds in which this process did nothing. */
+export async function readBusyShare(): Promise<number> {
+  const before = processorTimes();
+  await setTimeout(LOOK_MS);
+  const after = processorTimes();
+  const total = after.total - before.total;
+  return total === 0 ? 0 : Number((1 - (after.idle - before.idle) / total).toFixed(3));
+}
+
+function processorTimes(): { readonly idle: number; readonly total: number } {
+  const times = cpus().map((processor) => processor.times);
+  const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
+  return { idle: sum(times.map(({ idle }) => idle)), total: sum(times.flatMap((of) => Object.values(of))) };
+}
+
+/** What keeps results from being worth keeping: files that no commit has, and for times a busy machine; null: nothing. */
+export function whyNotKept(
+  { dirty }: { readonly dirty: boolean | null },
+  busyShare: number,
+  ignoresLoad: boolean,
+): string | null {
+  if (dirty !== false) return "the files are those of no commit, expected a clean checkout";
+  if (ignoresLoad || busyShare <= BUSY_SHARE) return null;
+  return `other processes use ${Math.round(100 * busyShare)} % of the processors, expected at most ${100 * BUSY_SHARE} %`;
 }
 
 /** Versions that every benchmark has. */

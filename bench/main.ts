@@ -11,7 +11,7 @@ import { basename, dirname, join } from "node:path";
 import { GraftError, UsageError, exitStatus } from "../src/errors.ts";
 import { nearest } from "../src/messages/nearest.ts";
 import type { Benchmark } from "./bench.ts";
-import { BUSY_LOAD, readLoad } from "./machine.ts";
+import { BUSY_SHARE, readBusyShare, readCommit, whyNotKept } from "./machine.ts";
 import { helpText, parseFlags } from "./flags.ts";
 import { formatTable, reportOf } from "./report.ts";
 import { setUpPeers } from "./setup.ts";
@@ -56,10 +56,20 @@ async function runBenchmark(name: string, words: readonly string[]): Promise<voi
     return;
   }
   const say = (line: string): void => void process.stderr.write(`${line}\n`);
-  const load = readLoad();
-  if (load > BUSY_LOAD) say(`warning: the machine is busy (load ${load}), so the ratios are not fair`);
+  const busyShare = await readBusyShare();
+  const { ignoresLoad = false } = benchmark;
+  const flaw = whyNotKept(readCommit(), busyShare, ignoresLoad);
+  if (save !== "" && flaw !== null) {
+    throw new UsageError("usage/flag", `Cannot keep results of "${name}": ${flaw}`, {
+      hint: "Leave --save out, or start it again when that is mended.",
+    });
+  }
+  if (!ignoresLoad && busyShare > BUSY_SHARE)
+    say(
+      `warning: other processes use ${Math.round(100 * busyShare)} % of the processors, so the ratios are not fair`,
+    );
   const outcome = await benchmark.run(values, { say });
-  const report = reportOf(name, outcome, new Date(), load);
+  const report = reportOf(name, outcome, new Date(), busyShare);
   if (save !== "") {
     const path = resultPath(save);
     mkdirSync(dirname(path), { recursive: true });

@@ -39,6 +39,7 @@ async function compare(run: GridRun, flags: readonly string[]): Promise<Compared
 
 export const benchmark = defineBenchmark({
   question: "How near is the memory that graft plan predicts to the peak of the run?",
+  ignoresLoad: true,
   flags: {
     folder: { value: "", help: "keeps models and data (2 GB) here; a temporary folder when not given" },
     only: { value: "", help: "runs whose names hold this text" },

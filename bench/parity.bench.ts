@@ -18,6 +18,7 @@ const EXAMPLES = join(ROOT, "examples", "quickstart");
 export const benchmark = defineBenchmark({
   question:
     "Do 8-bit products and dropped branches end at the held-out loss of float32 with its whole backward pass?",
+  ignoresLoad: true,
   flags: {
     model: { value: DEFAULT_MODEL, help: "model: a name, a Hugging Face folder or a .gguf file" },
     data: {

@@ -12,6 +12,7 @@ const SIDES: Readonly<Record<string, PhoneRun["pacer"]>> = {
 
 export const benchmark = defineBenchmark({
   question: "What does pausing by battery and temperature do to a simulated phone?",
+  ignoresLoad: true,
   flags: {
     steps: { value: 2000, help: "steps of the run" },
     "step-ms": { value: 600, help: "work of a step in milliseconds" },

@@ -19,18 +19,18 @@ export function formatTable({ head, rows }: Table): string {
     .join("\n");
 }
 
-/** The JSON object of an outcome; `loadBefore` is how busy the machine was with other things. */
+/** The JSON object of an outcome; `busyShare` is how busy the machine was with other things before. */
 export function reportOf(
   benchmark: string,
   outcome: Outcome,
   date: Date,
-  loadBefore: number,
+  busyShare: number,
 ): Readonly<Record<string, Json>> {
   return {
     benchmark,
     date: date.toISOString(),
     ...readCommit(),
-    machine: { ...describeMachine(), load_before: loadBefore },
+    machine: { ...describeMachine(), busy_before: busyShare },
     versions: { ...ownVersions(), ...outcome.versions },
     parameters: withoutFolders(outcome.parameters),
     results: outcome.results,

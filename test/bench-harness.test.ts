@@ -10,7 +10,7 @@ import { commonPrefix } from "../bench/decode.bench.ts";
 import { helpText, parseFlags } from "../bench/flags.ts";
 import { interleave } from "../bench/interleave.ts";
 import { labelsPerStep, meanLoss } from "../bench/label-counts.ts";
-import { ROOT } from "../bench/machine.ts";
+import { ROOT, whyNotKept } from "../bench/machine.ts";
 import { longestWithin } from "../bench/longest.bench.ts";
 import { listBenchmarks, loadBenchmark, resultPath } from "../bench/main.ts";
 import { largestPeak, peakRatio } from "../bench/memory.ts";
@@ -221,6 +221,16 @@ test("formatTable() sets columns side by side", () => {
   assert.equal(formatTable(table), "side       s\ngraft    1.5\nb      12.25");
 });
 
+test("whyNotKept() lets only results of a commit pass, and times only of a machine that does nothing else", () => {
+  assert.equal(whyNotKept({ dirty: false }, 0.05, false), null);
+  assert.match(
+    whyNotKept({ dirty: false }, 0.4, false) ?? "",
+    /use 40 % of the processors, expected at most 10 %/,
+  );
+  assert.equal(whyNotKept({ dirty: false }, 0.4, true), null);
+  for (const dirty of [true, null]) assert.match(whyNotKept({ dirty }, 0, true) ?? "", /clean checkout/);
+});
+
 test("reportOf() says where the numbers come from", () => {
   const outcome = {
     parameters: { steps: 3 },
@@ -247,7 +257,7 @@ test("reportOf() says where the numbers come from", () => {
   assert.match(versions["onnxruntime"] ?? "", /^\d+\.\d+/);
   assert.equal(versions["torch"], "9.9");
   const machine = report["machine"] as Record<string, unknown>;
-  assert.equal(machine["load_before"], 0.25);
+  assert.equal(machine["busy_before"], 0.25);
   assert.ok(Number(machine["cores"]) >= 1);
 });
 
