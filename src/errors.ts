@@ -57,6 +57,7 @@ export const CODES = {
     "The store of files cannot be reached, refuses, or holds other bytes than were put there.",
   ],
   "server/port": ["failed", "A port cannot be listened on."],
+  "engine/adapter": ["failed", "An adapter that a text asks for cannot be read, or not any more."],
   "engine/nan": ["failed", "What a model gives for the next token is not a number."],
   "engine/grammar": ["failed", "No token of a model is what the grammar of a text asks for."],
   "train/no-movement": ["failed", "No trainable parameter moved in the first step."],

@@ -9,7 +9,7 @@ import { AUTO_COMPUTE } from "../engine/choose-compute.ts";
 import { readNamed } from "./named-adapters.ts";
 import { type ServingModel, openServingModel } from "../engine/serving-model.ts";
 import { findPolicy } from "../engine/turn-policies.ts";
-import { UsageError } from "../errors.ts";
+import { GraftError, UsageError } from "../errors.ts";
 import { openOwnJobs, openSharedJobs } from "../jobs/database/open-jobs.ts";
 import { JobQueue } from "../jobs/job-queue.ts";
 import { systemClock } from "../jobs/system-clock.ts";
@@ -116,7 +116,7 @@ async function serve(
     },
     findAdapter: options.adapterRoot === undefined ? null : adaptersUnder(options.adapterRoot),
     now: Date.now,
-    onError: (error) => warn(error instanceof Error ? (error.stack ?? error.message) : String(error), io),
+    onError: (error) => warn(describeFault(error), io),
     newId: () => randomUUID().replaceAll("-", ""),
     newSeed: () => randomInt(MAX_SEED),
   });
@@ -148,7 +148,7 @@ async function serve(
   });
   const { url, stop } = await listen(app, { ...options, clientTimeoutMs: options.clientTimeout * 1000 });
   io.emit({ event: "listening", url, model: state.name, adapters: adapters.map((each) => each.name) });
-  tell(io, url, state);
+  tell(io, url, state, (await readKeys()) !== null);
   try {
     await state.fineTuning?.start();
     if (!io.signal.aborted) await once(io.signal, "abort");
@@ -161,6 +161,15 @@ async function serve(
     clearTimeout(timer);
   }
   io.emit({ event: "stopped" });
+}
+
+/** What an operator is told of an error that is no client's fault: where it comes from, or why, where graft raised it. */
+function describeFault(error: unknown): string {
+  if (error instanceof GraftError) {
+    const { cause } = error;
+    return cause instanceof Error ? `${error.message}: ${cause.message}` : error.message;
+  }
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
 /** A server that trains stays in float32 unless it is told otherwise: gradients by codes take longer. */
@@ -208,7 +217,7 @@ function requireKey(host: string, keys: readonly ApiKey[] | null): void {
   });
 }
 
-function tell(io: CommandIO, url: string, state: ServerState): void {
+function tell(io: CommandIO, url: string, state: ServerState, asksForKey: boolean): void {
   const { name } = state;
   const others = state
     .list()
@@ -216,5 +225,6 @@ function tell(io: CommandIO, url: string, state: ServerState): void {
     .map(({ id }) => id);
   io.stdout(`${name} is served at ${url}/v1${others.length > 0 ? `, with ${others.join(", ")}` : ""}`);
   const body = JSON.stringify({ model: others[0] ?? name, messages: [{ role: "user", content: "Hello" }] });
-  io.stdout(`try: curl ${url}/v1/chat/completions -H 'content-type: application/json' -d '${body}'`);
+  const key = asksForKey ? " -H 'authorization: Bearer KEY'" : "";
+  io.stdout(`try: curl ${url}/v1/chat/completions${key} -H 'content-type: application/json' -d '${body}'`);
 }

@@ -4,12 +4,13 @@
  * Adapters that can share a batch are members of one group; a group's programs read the tensors of all its members, and
  * each row says which is its own. A change of members makes new tensors beside the old ones, so nothing that runs is disturbed.
  */
-import { UsageError, assertInternal } from "../errors.ts";
+import { FailedError, UsageError, assertInternal } from "../errors.ts";
 import type { ReadAdapter } from "../format/adapters/adapter.ts";
 import { nearest } from "../messages/nearest.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { arrangeRows } from "../peft/mixed-rows.ts";
 import { type RowMember, formRows } from "../peft/row-forms.ts";
+import { isRefusal } from "../peft/row-refusal.ts";
 import { RowSlots } from "../peft/row-slots.ts";
 import type { Session } from "../run/session.ts";
 import type { HeldAdapter, NamedAdapter, RowBatch } from "./held-adapter.ts";
@@ -121,8 +122,8 @@ export class AdapterPool {
   }
 
   /**
-   * Gets an adapter into memory, to be let go of. @throws UsageError "usage/adapter" when there is none of this name; as
-   * reading it
+   * Gets an adapter into memory, to be let go of. @throws UsageError "usage/adapter" when there is none of this name; FailedError
+   * "engine/adapter" when it cannot be read, which is not the fault of who asks
    */
   async acquire(name: string): Promise<HeldAdapter> {
     const entry = this.#entryOf(name);
@@ -135,7 +136,10 @@ export class AdapterPool {
     } catch (error) {
       entry.held = null;
       this.#letGo(entry);
-      throw error;
+      throw new FailedError("engine/adapter", `Cannot use adapter "${name}": it cannot be read`, {
+        hint: "Tell who runs the server.",
+        cause: error,
+      });
     }
   }
 
@@ -366,7 +370,7 @@ async function memberOf({ engine, base }: Session, adapter: Adapter): Promise<Ro
   try {
     return await formRows(engine, base, adapter);
   } catch (error) {
-    if (error instanceof UsageError && error.code === "usage/adapter") return null;
+    if (isRefusal(error)) return null;
     throw error;
   }
 }

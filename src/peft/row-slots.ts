@@ -12,6 +12,7 @@ import { type Adapter, bindForm } from "./attach.ts";
 import type { RowBatch, RowForm } from "./method.ts";
 import { type RowMember, type RowPlace, formOfBase } from "./row-forms.ts";
 import { commonTensors, requireAlike } from "./row-likeness.ts";
+import { isRefusal } from "./row-refusal.ts";
 import { type StackedPlace, viewRows } from "./row-view.ts";
 import { copyInto } from "./rows.ts";
 
@@ -195,7 +196,7 @@ function areAlike(members: readonly (RowMember | null)[]): boolean {
     requireAlike(members);
     return true;
   } catch (error) {
-    if ((error as { code?: unknown }).code === "usage/adapter") return false;
+    if (isRefusal(error)) return false;
     throw error;
   }
 }

@@ -3,7 +3,6 @@
  *
  *   w[b] = w + δ[b]     δ: zero in a row that has the base's
  */
-import { UsageError } from "../errors.ts";
 import type { Value } from "../graph/graph.ts";
 import { add } from "../graph/ops/elementwise.ts";
 import type { BaseModel } from "../models/base-model.ts";
@@ -12,6 +11,7 @@ import { hostTensor } from "../runtime/host-tensor.ts";
 import type { Adapter } from "./attach.ts";
 import type { RowForm } from "./method.ts";
 import type { Parameter } from "./parameters.ts";
+import { refuseOwn } from "./row-refusal.ts";
 import type { SiteTensors } from "./site.ts";
 
 const CHANGE = "change";
@@ -25,11 +25,7 @@ export function vectorsOf(base: BaseModel, { parameters }: Adapter): readonly Pa
   const inHead = new Set(base.model.head.tensors.map(({ name }) => name));
   for (const { name, shape, layer } of own) {
     if (shape.length === 1 && (layer !== null || inHead.has(name))) continue;
-    throw new UsageError(
-      "usage/adapter",
-      `Cannot put adapters in one batch: one has a "${name}" of its own, expected the base's`,
-      { hint: "Run the requests of that adapter on their own." },
-    );
+    refuseOwn(name);
   }
   return own;
 }

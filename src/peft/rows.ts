@@ -4,7 +4,6 @@
  * The tensors of the adapters lie behind one another, [N, ...], and the programs pick those of each row, so a batch of
  * any mixture runs as one. A row without an adapter has one that changes nothing.
  */
-import { UsageError } from "../errors.ts";
 import { numElements } from "../graph/shape.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import type { Engine } from "../runtime/engine.ts";
@@ -14,6 +13,7 @@ import type { Adapter } from "./attach.ts";
 import type { RowForm } from "./method.ts";
 import { type RowMember, type RowPlace, formRows } from "./row-forms.ts";
 import { commonTensors, formsAt, placesOf, requireAlike } from "./row-likeness.ts";
+import { refuseOwn } from "./row-refusal.ts";
 import { type StackedPlace, viewRows } from "./row-view.ts";
 
 /**
@@ -33,7 +33,8 @@ export async function stackAdapters(
   const stacked = new Map<RowPlace, StackedPlace>();
   const inputs = new Map<number | null, Record<string, HostTensor>>();
   for (const place of placesOf(present).values()) {
-    refuseVector(place);
+    // Only rows that lie as they are have vectors of their own.
+    if (!place.site) refuseOwn(place.path);
     const forms = formsAt(batch, members, place);
     const suffixes = [...new Set(forms.flatMap(({ tensors }) => Object.keys(tensors)))];
     const stack = (suffix: string): HostTensor<"float32"> =>
@@ -53,16 +54,6 @@ export async function stackAdapters(
     constants: () => ({}),
     areGathered: true,
   });
-}
-
-/** Only rows that lie as they are have vectors of their own. @throws UsageError "usage/adapter" */
-function refuseVector({ path, site }: RowPlace): void {
-  if (site) return;
-  throw new UsageError(
-    "usage/adapter",
-    `Cannot put adapters in one batch: one has a "${path}" of its own, expected the base's`,
-    { hint: "Run the requests of that adapter on their own." },
-  );
 }
 
 /** Lays tensors behind one another, filled up with zeros to the largest size of each axis; null is all zeros. */

@@ -45,7 +45,7 @@ export function createApp(state: ServerState, routes: readonly Route[], options:
   });
   app.onError((error, context) => {
     const { status, body } = errorAnswer(error);
-    if (body.error.code === "internal_error") state.onError(error);
+    if (status === 500) state.onError(error);
     const retrySeconds = error instanceof ApiError ? error.retrySeconds : null;
     if (retrySeconds !== null) context.header("retry-after", `${retrySeconds}`);
     if (status === 401) context.header("www-authenticate", "Bearer");

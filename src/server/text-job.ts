@@ -6,6 +6,9 @@ import { ApiError } from "./api-error.ts";
 import type { ServerState } from "./server-state.ts";
 import type { TextSettings } from "./wire.ts";
 
+/** OpenAI's have 64 bits, more than numbers of JavaScript count by ones. */
+const MAX_SEED = 2 ** 52;
+
 /** What a text is written after, and how many tokens it may have. */
 export interface TextPrompt {
   readonly promptIds: readonly number[];
@@ -31,7 +34,7 @@ export function textJobs(
   const room = state.model.maxTokens - promptIds.length;
   const share =
     Math.floor((state.limits.maxRequestTokens ?? Infinity) / (settings.n ?? 1)) - promptIds.length;
-  if (room < 1 || (maxTokens ?? 1) > room) {
+  if ((maxTokens ?? 1) > room) {
     const asked = maxTokens === null ? "" : ` and ${maxTokens} new ones are asked for`;
     throw new ApiError(
       400,
@@ -72,7 +75,7 @@ export function textJobs(
     shown,
     ...(topLogProbs === null ? {} : { topLogProbs }),
   };
-  return Array.from({ length: settings.n ?? 1 }, (_, i) => ({ ...job, seed: Math.abs(seed) + i }));
+  return Array.from({ length: settings.n ?? 1 }, (_, i) => ({ ...job, seed: Math.abs(seed % MAX_SEED) + i }));
 }
 
 /** Holds the ids of a prompt against the vocabulary. @throws ApiError 400 that names the key */

@@ -44,7 +44,11 @@ const TEXT = {
     .record(z.string().regex(/^\d+$/, "a token id"), z.number().min(-100).max(100))
     .nullish()
     .describe("Added to the logits, by token id"),
-  seed: z.int().nullish().describe("The same seed gives the same text; default: one at random"),
+  seed: z
+    .number()
+    .refine(Number.isInteger, "expected a whole number")
+    .nullish()
+    .describe("The same seed gives the same text; default: one at random"),
   stop: z
     .union([z.string(), z.array(z.string()).max(16)])
     .nullish()

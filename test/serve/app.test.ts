@@ -96,6 +96,11 @@ test("the same request gives the same text, several texts have seeds of their ow
   assert.equal(new Set(texts).size, 3);
   assert.equal(first.body.usage["completion_tokens"], 18);
   const second = await post("/v1/completions", { ...request, seed: 4, n: 1 });
+  // OpenAI's seeds have 64 bits, with a sign.
+  for (const seed of [2 ** 63, -(2 ** 63)]) {
+    assert.equal((await post("/v1/completions", { ...request, seed })).status, 200);
+  }
+  assert.equal((await post("/v1/completions", { ...request, seed: 0.5 })).body.error.param, "seed");
   assert.equal(second.body.choices[0]?.text, texts[1]);
 });
 

@@ -1,11 +1,13 @@
 /** @file Answers and refusals have the forms of OpenAI's interface to the last key, and of vLLM's where that has the route alone. */
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { after, test } from "node:test";
 import { Evaluator } from "../../src/train/evaluate.ts";
 import { temporaryFolder } from "../tiny-model.ts";
 import { serveTiny } from "./tiny-server.ts";
 
-const server = await serveTiny(temporaryFolder());
+const root = temporaryFolder();
+const server = await serveTiny(root);
 after(() => server.close());
 
 const chat = { model: "tiny", messages: [{ role: "user", content: "ka" }], max_tokens: 3, temperature: 0 };
@@ -99,6 +101,9 @@ test("a prompt that is given back has log-probabilities too, whole and in a stre
   const scored = await post("/v1/completions", { ...asked, max_tokens: 0 });
   assert.deepEqual(scored.body.choices[0]!.logprobs.token_logprobs, values.slice(0, 8));
   assert.equal(scored.body.choices[0]!.finish_reason, "length");
+  const full = Array.from({ length: server.state.model.maxTokens }, (_, i) => 65 + (i % 20));
+  const whole = await post("/v1/completions", { ...asked, prompt: full, max_tokens: 0 });
+  assert.equal(whole.body.choices[0]!.logprobs.token_logprobs.length, full.length);
   const ids = Int32Array.from(server.state.model.encodePrompt(asked.prompt));
   const evaluator = await Evaluator.create(server.state.model.engine.session, null);
   const example = {
@@ -192,6 +197,16 @@ test("an adapter that cannot be read leaves the one of its name where it is", as
   );
   const replaced = await post("/v1/completions", asked);
   assert.notEqual(replaced.body.choices[0]!.text, before.body.choices[0]!.text);
+});
+
+test("an adapter that is not on the disk any more is the server's fault, of which its operator hears where", async () => {
+  server.state.register("ghost", join(root, "nowhere"));
+  const { status, body } = await post("/v1/completions", { ...completion, model: "ghost" });
+  assert.deepEqual([status, body.error.code], [500, "engine/adapter"]);
+  const told = server.errors.splice(0);
+  assert.ok(!JSON.stringify(body).includes("nowhere"));
+  assert.match(String((told[0] as Error).cause), /nowhere": no such file/);
+  server.state.unload("ghost");
 });
 
 test("files are taken for training alone, with rows in them, and given back", async () => {
