@@ -135,8 +135,9 @@ function load(): OrtApi {
     releases.status(status);
     throw new Error(message);
   };
+  // One for all: it is read before anything else is called.
+  const out = pointers(1);
   const make = (entry: Entry, ...args: readonly Argument[]): bigint => {
-    const out = pointers(1);
     check(calls[entry](...args, out));
     return out[0] as bigint;
   };

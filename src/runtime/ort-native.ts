@@ -20,8 +20,8 @@ type OrtValue = bigint;
 
 /** ORT_ENABLE_ALL. */
 const OPTIMIZE_ALL = 99;
-/** Below this a run is not worth the change of thread, which takes 60 to 80 µs. */
-const MAX_SYNC_MS = 1;
+/** Below this a run is not worth the change of thread, which takes 60 to 80 µs, and of the processor's caches. */
+const MAX_SYNC_MS = 5;
 /** How long threads of programs for few rows look for work before they sleep: docs/log.md. */
 const SPIN_US = "60";
 /** After this time of short runs the event loop gets a turn: timers, signals, what was collected. */
@@ -203,17 +203,19 @@ function bind(api: OrtApi, settings: bigint, constants: Constants<OrtValue>): vo
   for (const [name, one] of constants) api.call("addInitializer", settings, name, valueOf(api, one));
 }
 
+/** Sizes of a tensor while its object is made; at one token a model makes hundreds. */
+const SIZES = new BigInt64Array(new ArrayBuffer(8 * 64));
+
 /** ONNX Runtime's object for a tensor: made once, released after the tensor. */
 function valueOf(api: OrtApi, one: Borrowed<OrtValue>): OrtValue {
   if (one.native !== null) return one.native;
   const { data, dtype, shape } = one;
-  const sizes = new BigInt64Array(new ArrayBuffer(8 * Math.max(1, shape.length)));
-  shape.forEach((size, axis) => (sizes[axis] = BigInt(size)));
+  for (let axis = 0; axis < shape.length; axis++) SIZES[axis] = BigInt(shape[axis]!);
   // A tensor without elements has no memory, but must have an address.
-  const address = data.length > 0 ? data : sizes;
+  const address = data.length > 0 ? data : SIZES;
   const type = DTYPES[dtype].onnx;
   const memory = [api.memoryInfo, api.addressOf(address), data.byteLength] as const;
-  one.native = api.make("createTensorWithDataAsOrtValue", ...memory, sizes, shape.length, type);
+  one.native = api.make("createTensorWithDataAsOrtValue", ...memory, SIZES, shape.length, type);
   api.releaseWith(one, "value", one.native);
   return one.native;
 }
