@@ -4,11 +4,11 @@ import type { OperandSpec, Preparation, TensorReader } from "./compute.ts";
 
 /** Makes them. @throws as the reader */
 export function prepareOperands(
-  { operands, prepare }: Preparation,
+  preparation: Preparation,
   reader: TensorReader,
 ): Promise<Readonly<Record<string, HostTensor>>> {
-  return prepare(reader, (wanted) => {
-    const { dtype, shape } = operands.find(({ suffix }) => suffix === wanted) as OperandSpec;
+  return preparation.prepare(reader, (wanted) => {
+    const { dtype, shape } = preparation.operands.find(({ suffix }) => suffix === wanted) as OperandSpec;
     return zeros(dtype, shape);
   });
 }
