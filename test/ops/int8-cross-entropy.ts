@@ -1,6 +1,7 @@
 /** @file Reference and cases of int8CrossEntropy: those of a head in float32 with the same weights. */
 import { type Array64, at, build } from "./array64.ts";
 import { linearCrossEntropySuite } from "./linear-cross-entropy.ts";
+import { codedMatrix } from "./matmul-int8.ts";
 import {
   type OpCase,
   type OpSuite,
@@ -13,14 +14,9 @@ import {
   uniform,
 } from "./op-suite.ts";
 
-/** A code that depends on its place in the matrix, so that both layouts can be drawn. */
-const codeAt = (d: number, v: number): number => ((d * 7919 + v * 104_729) % 255) - 127;
-
 const inputs = (n: number | string, d: number, v: number): OpCase["inputs"] => [
   float([n, d], normal(0.5)),
-  { dtype: "int8", shape: [d, v], draw: (_, place) => codeAt(Math.floor(place / v), place % v) },
-  float([v], uniform(0.002, 0.006)),
-  { dtype: "int8", shape: [v, d], draw: (_, place) => codeAt(place % d, Math.floor(place / d)) },
+  ...codedMatrix(d, v, uniform(0.002, 0.006)),
   int64([n], integers(v)),
 ];
 

@@ -2,30 +2,36 @@
 import { type Array64, build } from "./array64.ts";
 import { type OpCase, type OpSuite, float, opCase, reject, uniform } from "./op-suite.ts";
 
-/** A code that depends on its place in the matrix, so that both layouts can be drawn. */
-const codeAt = (k: number, n: number): number => ((k * 7919 + n * 104_729) % 255) - 127;
-
 const ROWS = { attributes: { rows: "numbers" }, tolerance: 0.05 };
 const SHARES = { attributes: { rows: "shares" }, tolerance: 0.05 };
 
-const inputs = (
-  rows: number | string | readonly (number | string)[],
+/** A code that depends on its place in the matrix, so that both layouts can be drawn. */
+const codeAt = (k: number, n: number): number => ((k * 7919 + n * 104_729) % 255) - 127;
+
+/** The codes of one matrix as [in, out] and as [out, in], with scales of its outputs between. */
+export const codedMatrix = (
   inFeatures: number,
   outFeatures: number,
+  scales = uniform(0.0005, 0.002),
 ): OpCase["inputs"] => [
-  float([...[rows].flat(), inFeatures]),
   {
     dtype: "int8",
     shape: [inFeatures, outFeatures],
     draw: (_, place) => codeAt(Math.floor(place / outFeatures), place % outFeatures),
   },
-  { dtype: "float32", shape: [outFeatures], draw: uniform(0.0005, 0.002) },
+  float([outFeatures], scales),
   {
     dtype: "int8",
     shape: [outFeatures, inFeatures],
     draw: (_, place) => codeAt(place % inFeatures, Math.floor(place / inFeatures)),
   },
 ];
+
+const inputs = (
+  rows: number | string | readonly (number | string)[],
+  inFeatures: number,
+  outFeatures: number,
+): OpCase["inputs"] => [float([...[rows].flat(), inFeatures]), ...codedMatrix(inFeatures, outFeatures)];
 
 export const matmulInt8Suite: OpSuite = {
   op: "matmulInt8",
