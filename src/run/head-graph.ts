@@ -115,9 +115,11 @@ export function headArithmetic(
 /** A program of the head, not compiled. */
 export function headProgram(
   model: Model,
-  adapter: AdapterView | null,
+  given: AdapterView | null,
   { kind, training, arithmetic }: HeadVariant,
 ): Makeable<HeadProgram> {
+  // In the session's arithmetic nothing sits on the head, and all adapters share its programs.
+  const adapter = arithmetic === null ? given : null;
   const own = adapter?.inputs(null) ?? {};
   const ownNames = [...model.ties.keys()].filter((name) => name in own);
   const trained = (adapter?.trained(null) ?? []).map(({ input }) => input);

@@ -1,0 +1,41 @@
+/** @file Which programs of the head there are: those in the session's arithmetic serve all adapters. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { loadModel } from "../format/by-path.ts";
+import { COMPUTES } from "../nn/computes.ts";
+import { findMethod } from "../peft/methods.ts";
+import { attachTo } from "../../test/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
+import { type HeadProgramKind, headArithmetic, headProgram } from "./head-graph.ts";
+
+const { base, checkpoint } = await loadModel(await writeTinyModel(join(temporaryFolder(), "headed")));
+after(() => checkpoint.close());
+
+const [lora, road] = await Promise.all(["lora", "road"].map((name) => attachTo(base, findMethod(name))));
+const onHead = await attachTo(base, findMethod("lora"), {}, ["lm_head"]);
+
+const factsOf = (name: keyof typeof COMPUTES) => ({ compute: COMPUTES[name], model: base.model, base });
+
+test("int8 has programs of the head with gradients, direct without, f32 none; an adapter on the head has its own", () => {
+  const kinds: readonly HeadProgramKind[] = ["logits", "loss", "lossAndGradients"];
+  const rounds = (name: keyof typeof COMPUTES, adapter: typeof onHead | null): readonly boolean[] =>
+    kinds.map((kind) => headArithmetic(factsOf(name), adapter, kind) !== null);
+  assert.deepEqual(rounds("int8", null), [true, true, true]);
+  assert.deepEqual(rounds("int8", lora!), [true, true, true]);
+  assert.deepEqual(rounds("direct", null), [true, true, false]);
+  assert.deepEqual(rounds("f32", null), [false, false, false]);
+  assert.deepEqual(rounds("int8", onHead), [false, false, false]);
+});
+
+test("adapters of all methods share programs in the session's arithmetic, and have their own in float32", () => {
+  const keysIn = (name: keyof typeof COMPUTES): Set<string> => {
+    const kind = "logits";
+    const arithmetic = headArithmetic(factsOf(name), null, kind);
+    const variant = { kind, training: false, arithmetic } as const;
+    return new Set([null, lora!, road!].map((adapter) => headProgram(base.model, adapter, variant).key));
+  };
+  assert.equal(keysIn("direct").size, 1);
+  assert.equal(keysIn("int8").size, 1);
+  assert.equal(keysIn("f32").size, 3);
+});
