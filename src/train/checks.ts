@@ -25,11 +25,15 @@ export async function requireFinite(
   step: number,
 ): Promise<void> {
   for (const { values } of groups) {
-    const bad = await whileHeld(memory, [values], "read", () =>
-      values.find((value) => !Number.isFinite(value)),
-    );
+    const bad = await whileHeld(memory, [values], "read", () => findNonFinite(values));
     if (bad !== undefined) throw await divergence(store, `a parameter is ${bad}`, step);
   }
+}
+
+/** By index: `find` takes five times as long, and `for … of` more. */
+function findNonFinite(values: Float32Array): number | undefined {
+  for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i])) return values[i];
+  return undefined;
 }
 
 /** Makes the error of a run in which a step with a learning rate changed nothing. */

@@ -336,15 +336,17 @@ class Run {
     if (better && keepsBest(this.#request.evaluation)) await this.#save();
   }
 
-  async #save(): Promise<void> {
+  /** Returns whether anything was left to save. */
+  async #save(): Promise<boolean> {
     const { adapter, store } = this.#request;
     const { global_step: step } = this.#state;
-    if (this.#savedStep === step) return;
+    if (this.#savedStep === step) return false;
     this.#requireStore();
     this.#request.hooks.rest?.();
     await requireFinite(adapter, store, step);
     await store.save(this.#state, this.#parts.updater.state);
     this.#savedStep = step;
+    return true;
   }
 
   #requireStore(): void {
@@ -369,10 +371,10 @@ class Run {
     const { adapter, store, evaluation } = this.#request;
     const { best_global_step: best, global_step: step } = this.#state;
     // From where the run is made longer.
-    await this.#save();
+    const isChecked = await this.#save();
     const goesBack = evaluation !== null && keepsBest(evaluation) && best !== null && best !== step;
     if (goesBack) await store.restore(best);
-    await requireFinite(adapter, store, step);
+    if (goesBack || !isChecked) await requireFinite(adapter, store, step);
     this.#requireStore();
     this.#request.hooks.rest?.();
     await store.finish(this.#state);
