@@ -15,6 +15,11 @@ import type { Lease, WeightTensors } from "./lease.ts";
 /** Where a tensor begins: as memory of its own does. */
 const ALIGNMENT = 64;
 
+/** What a tensor takes in a shard. */
+export function alignedBytes(sizeBytes: number): number {
+  return Math.ceil(sizeBytes / ALIGNMENT) * ALIGNMENT;
+}
+
 export class BlockShards {
   readonly #base: BaseModel;
   readonly #memory: VectorMemory;
@@ -50,8 +55,7 @@ export class BlockShards {
     for (const { tensor, preparation } of reads) {
       for (const { suffix, dtype, shape } of preparation.operands) {
         places.push({ name: tensor + suffix, start: sizeBytes, dtype, shape });
-        const end = sizeBytes + numElements(shape) * DTYPES[dtype].sizeBytes;
-        sizeBytes = Math.ceil(end / ALIGNMENT) * ALIGNMENT;
+        sizeBytes += alignedBytes(numElements(shape) * DTYPES[dtype].sizeBytes);
       }
     }
     if (places.length === 0) return {};

@@ -4,7 +4,7 @@
  *   backward pass of a block   its frozen tensors, its trained numbers, their gradients
  *   update of a group          its numbers, a part of their gradients and one of the optimizer's state
  *
- * Of the head's matrix a slice of the gradient is there at a time.
+ * Of the head's matrix a slice of the gradient is there at a time. What is frozen outside the blocks is always there.
  */
 import { CapacityError, UsageError } from "../errors.ts";
 import { numElements } from "../graph/shape.ts";
@@ -16,6 +16,7 @@ import { PART_ELEMENTS } from "../runtime/parted-vector.ts";
 import type { ShardDtype } from "../runtime/vector-memory.ts";
 import { slicedTableOf } from "../run/head-graph.ts";
 import { SLICE_ROWS } from "../run/session.ts";
+import { alignedBytes } from "../run/block-shards.ts";
 import type { Residency } from "../run/weights.ts";
 
 /** What decides how much that is. */
@@ -27,6 +28,8 @@ export interface BudgetRequest {
   readonly waits: boolean;
   readonly numSlots: number;
   readonly residency: Residency;
+  /** Of what is frozen outside the blocks, and read whole. */
+  readonly outsideBytes: number;
 }
 
 interface Need {
@@ -67,22 +70,24 @@ export function requireResidentBudget(budgetBytes: number, request: BudgetReques
 }
 
 /** The piece of work that needs most. */
-export function smallestBudget({ model, trained, waits, numSlots }: BudgetRequest): Need {
+export function smallestBudget({ model, trained, waits, numSlots, outsideBytes }: BudgetRequest): Need {
   const names = new Set(trained.map(({ name }) => name));
   const sliced = slicedTableOf(model, [...names], null);
   const sliceBytes = SLICE_ROWS * model.width * Float32Array.BYTES_PER_ELEMENT;
   const needs = [...model.layers.keys(), null].flatMap((layer): Need[] => {
     const group = waits ? bytesOf(trained.filter((tensor) => tensor.layer === layer)) : 0;
     const all = layer === null ? [] : [...model.tensors.values()].filter((tensor) => tensor.layer === layer);
-    const frozen = bytesOf(all.filter(({ name }) => !names.has(name)));
+    const frozen = all
+      .filter(({ name }) => !names.has(name))
+      .reduce((sum, tensor) => sum + alignedBytes(bytesOf([tensor])), 0);
     const state = numSlots * Math.min(group, PART_ELEMENTS * Float32Array.BYTES_PER_ELEMENT);
     const table = waits && layer === null ? bytesOf(trained.filter(({ name }) => name === sliced)) : 0;
     const slice = Math.min(table, sliceBytes);
     return [
-      { what: groupName(layer), sizeBytes: frozen + group + (group - table) + slice },
+      { what: groupName(layer), sizeBytes: outsideBytes + frozen + group + (group - table) + slice },
       {
         what: `the update of ${groupName(layer)}`,
-        sizeBytes: group + Math.max(group - table, slice) + state,
+        sizeBytes: outsideBytes + group + Math.max(group - table, slice) + state,
       },
     ];
   });

@@ -20,6 +20,7 @@ import type { ActivationForm } from "../../src/train/activations/keeping.ts";
 import { fineTune } from "../../src/train/fine-tune.ts";
 import { findObjective } from "../../src/train/objectives.ts";
 import { plannedModel } from "../../src/train/plan/planned-model.ts";
+import { outerBytes } from "../../src/train/plan/weight-memory.ts";
 import { walkPasses } from "../../src/train/plan/run-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
 import { requestFor } from "./fine-tune-request.ts";
@@ -125,5 +126,28 @@ describe("walkPasses()", () => {
       assert.ok(share <= 1.001 && share > 1 / 1.15, `${planned} planned, ${lentBytes} lent`);
       assert.equal(programs.count, names.length, names.join());
     });
+  }
+});
+
+test("what is trained outside the blocks is not counted as frozen too, under either name of a tied matrix", async () => {
+  for (const tie_word_embeddings of [true, false]) {
+    const path = await writeTinyModel(`${folder}/outer-${String(tie_word_embeddings)}`, {
+      config: { tie_word_embeddings },
+    });
+    const { base, checkpoint } = await loadModel(path);
+    await checkpoint.close();
+    const facts = plannedModel(base.model, base.source, COMPUTES.f32, "stored");
+    const outside = (name: string): number => {
+      const method = findMethod(name);
+      const request = {
+        method,
+        options: method.options.parse({}),
+        targets: { modules: null, exclude: [], layers: null },
+      };
+      const layout = layOut(base.model, base.source, request);
+      return outerBytes(facts, outlineAdapter(layout, method), false);
+    };
+    assert.equal(outside("full"), 0);
+    assert.ok(outside("lora") > 0);
   }
 });

@@ -117,6 +117,16 @@ describe("parameters on disk", () => {
     await runTiny({ ...FULL, output, residentMemory: enough, steps: 1 });
   });
 
+  test("so is one that holds a block but not what is frozen outside of them beside it", async () => {
+    const input = { ...FULL, method: "lora", output: `${folder}/no-outside`, steps: 1 };
+    const tooSmall = await runTiny({ ...input, residentMemory: "50KB" }).catch((error: unknown) => error);
+    assert.ok(tooSmall instanceof CapacityError);
+    assert.match(tooSmall.message, /within a resident memory of 50KB: block \d needs \d+KB at once/);
+    assert.ok(!existsSync(input.output));
+    const enough = /--resident-memory (\d+KB) or more/.exec(tooSmall.hint ?? "")?.[1] as string;
+    await runTiny({ ...input, residentMemory: enough });
+  });
+
   test("sizes that are none, and weights that are to stay in float32, are refused", async () => {
     const output = `${folder}/refused`;
     await assert.rejects(runTiny({ ...FULL, output, residentMemory: "much" }), {

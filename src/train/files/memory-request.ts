@@ -4,8 +4,11 @@ import { keptIn, residentBytes } from "../../format/checkpoint/load-model.ts";
 import { parseByteSize } from "../../messages/byte-size.ts";
 import { COMPUTES } from "../../nn/computes.ts";
 import { configFileOf } from "../../peft/method.ts";
+import { outlineAdapter } from "../../peft/outline.ts";
 import { findActivationForm } from "../activations/forms.ts";
+import { plannedModel } from "../plan/planned-model.ts";
 import type { MemoryRequest } from "../plan/run-memory.ts";
+import { outerBytes } from "../plan/weight-memory.ts";
 import { type BudgetRequest, requireFrozenShards, requireResidentBudget } from "../resident-budget.ts";
 import { type PreparedRun, residencyOf } from "./prepare.ts";
 
@@ -36,8 +39,16 @@ export function memoryRequest(run: PreparedRun): MemoryRequest {
 }
 
 /** What decides how much memory its parameters need at least. */
-export function budgetRequest({ options, model, layout, method, optimizer }: PreparedRun): BudgetRequest {
-  const numSlots = optimizer.slots.length;
-  const waits = configFileOf(method) === null;
-  return { model, trained: layout.trainedBase, waits, numSlots, residency: residencyOf(options) };
+export function budgetRequest(run: PreparedRun): BudgetRequest {
+  const { options, model, layout, method, optimizer, checkpoint } = run;
+  const residency = residencyOf(options);
+  const facts = plannedModel(model, keptIn(checkpoint), COMPUTES[options.compute], residency);
+  return {
+    model,
+    trained: layout.trainedBase,
+    waits: configFileOf(method) === null,
+    numSlots: optimizer.slots.length,
+    residency,
+    outsideBytes: outerBytes(facts, outlineAdapter(layout, method), false),
+  };
 }

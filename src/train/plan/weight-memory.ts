@@ -69,8 +69,11 @@ function countSlots(kinds: readonly number[]): number[] {
     .map((kind) => slots.filter((slot) => slot.kind === kind).length);
 }
 
-/** Bytes of what stem and head read in float32, whatever is trained of it left out. */
-export function outerBytes(facts: PlannedModel, adapter: AdapterView | null): number {
+/**
+ * Bytes of what stem and head read in float32, whatever is trained of it left out. `mapsTables`: of a table in a file that
+ * is mapped, only rows that are looked up are read.
+ */
+export function outerBytes(facts: PlannedModel, adapter: AdapterView | null, mapsTables: boolean): number {
   const { model } = facts;
   const own = adapter?.inputs(null) ?? {};
   const options = {
@@ -86,8 +89,9 @@ export function outerBytes(facts: PlannedModel, adapter: AdapterView | null): nu
   const reads = rounded(part);
   const others = new Set(reads.flatMap(operandNames));
   const head = Object.keys(part.tensors).filter((name) => !others.has(name));
+  const isOwn = (name: string): boolean => name in own || model.storedName(name) in own;
   const names = new Set(
-    [...stem, ...head].filter((name) => !(name in own)).map((name) => model.storedName(name)),
+    [...stem, ...head].filter((name) => !isOwn(name)).map((name) => model.storedName(name)),
   );
   const ofCodes = reads
     .flatMap(({ preparation }) => preparation.operands)
@@ -95,8 +99,7 @@ export function outerBytes(facts: PlannedModel, adapter: AdapterView | null): nu
   const isOfHead = new Set(head.map((name) => model.storedName(name)));
   return [...names].reduce((sum, name) => {
     const { shape = [], role = "weight" } = model.tensors.get(name) ?? {};
-    // Of a table in a file that is mapped, only rows that are looked up are read.
-    const isMapped = facts.base.source.storageOf(name) === "f32";
+    const isMapped = mapsTables && facts.base.source.storageOf(name) === "f32";
     return role === "embedding" && isMapped && !isOfHead.has(name) ? sum : sum + 4 * numElements(shape);
   }, ofCodes);
 }
