@@ -112,6 +112,12 @@ test("a job whose server was killed goes on in the next, bit for bit as one that
   assert.equal(job["status"], "succeeded", JSON.stringify(job["error"]));
   next.child.kill("SIGTERM");
   await once(next.child, "close");
+  // What jobs have trained is there from the first request on.
+  const third = await start(...words);
+  const models = (await read(`${third.url}/v1/models`)) as { data: { id: string }[] };
+  assert.ok(models.data.some(({ id: model }) => model === job["fine_tuned_model"]));
+  third.child.kill("SIGTERM");
+  await once(third.child, "close");
   const expected = await trainAlone({ ...settings, model, data, output: join(root, "whole") });
   assert.deepEqual(readFileSync(join(run, ADAPTER_FILE)), expected);
 });

@@ -21,7 +21,7 @@ import { type ApiKey, type ReadKeys, adminKeys } from "../server/api-keys.ts";
 import { createApp } from "../server/app.ts";
 import { parseByteSize } from "../messages/byte-size.ts";
 import { KeyFile } from "../server/key-file.ts";
-import { listen } from "../server/listen.ts";
+import { type Listening, listen } from "../server/listen.ts";
 import { ServerMetrics } from "../server/metrics.ts";
 import { openFineTuning } from "../server/open-fine-tuning.ts";
 import { ROUTES } from "../server/routes.ts";
@@ -146,18 +146,21 @@ async function serve(
     readKeys,
     corsOrigins: options.cors,
   });
-  const { url, stop } = await listen(app, { ...options, clientTimeoutMs: options.clientTimeout * 1000 });
-  io.emit({ event: "listening", url, model: state.name, adapters: adapters.map((each) => each.name) });
-  tell(io, url, state, (await readKeys()) !== null);
+  let server: Listening | null = null;
   try {
+    // First, so that nobody hears that what a job has trained does not exist.
     await state.fineTuning?.start();
+    server = await listen(app, { ...options, clientTimeoutMs: options.clientTimeout * 1000 });
+    const { url } = server;
+    io.emit({ event: "listening", url, model: state.name, adapters: adapters.map((each) => each.name) });
+    tell(io, url, state, (await readKeys()) !== null);
     if (!io.signal.aborted) await once(io.signal, "abort");
   } finally {
     state.isDraining = true;
-    io.stderr("stopping: texts in work may go on, new requests are refused");
+    if (server) io.stderr("stopping: texts in work may go on, new requests are refused");
     const graceMs = options.drainSeconds * 1000;
     const timer = setTimeout(() => state.end(), graceMs);
-    await Promise.all([stop(graceMs + LAST_WORDS_MS), state.fineTuning?.close()]);
+    await Promise.all([server?.stop(graceMs + LAST_WORDS_MS), state.fineTuning?.close()]);
     clearTimeout(timer);
   }
   io.emit({ event: "stopped" });

@@ -91,13 +91,20 @@ export function openFineTuning(state: ServerState, options: FineTuningOptions): 
   });
   const known = new Set<string>();
   const readResults = async (): Promise<void> => {
+    const faults: unknown[] = [];
     for (const id of await queue.table.listSucceeded()) {
       if (known.has(id)) continue;
       const row = await queue.table.read(id);
-      // Of another base, another server's to serve.
-      if (row && row.base === fingerprint) await Promise.all([onResult(row), nameCheckpoints(row)]);
-      known.add(id);
+      try {
+        // Of another base, another server's to serve.
+        if (row && row.base === fingerprint) await Promise.all([onResult(row), nameCheckpoints(row)]);
+        known.add(id);
+      } catch (error) {
+        // The others are not kept waiting by one that cannot be read.
+        faults.push(error);
+      }
     }
+    if (faults.length > 0) throw faults[0];
   };
   const closed = new AbortController();
   let watching: Promise<void> | null = null;
@@ -142,8 +149,12 @@ export function openFineTuning(state: ServerState, options: FineTuningOptions): 
     },
     start: async () => {
       if (trainsHere) await queue.takeBackAll();
-      for (const row of await queue.table.list()) if (row.base === fingerprint) await nameCheckpoints(row);
-      await readResults();
+      const tell = (error: unknown): void => trouble.tell(error);
+      for (const row of await queue.table.list()) {
+        if (row.base === fingerprint && row.job.status !== "succeeded")
+          await nameCheckpoints(row).catch(tell);
+      }
+      await readResults().catch(tell);
       if (trainsHere) worker.start();
       else watching ??= watch();
     },

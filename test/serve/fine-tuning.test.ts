@@ -162,6 +162,32 @@ test("a job that is paused and resumed, or taken up by the next process, ends bi
   await assert.rejects(second.client.models.delete("tiny"), { status: 400, param: "model" });
 });
 
+test("a run that cannot be read keeps no other from being served", async () => {
+  const folder = join(root, "fourth");
+  const before = await open(folder);
+  const file = await toFile(readFileSync(chats), "chats.jsonl");
+  const { id } = await before.client.files.create({ file, purpose: "fine-tune" });
+  const train = async () => {
+    const job = await before.client.fineTuning.jobs.create(request(id, { ...SETTINGS, steps: 1 }));
+    return await until(before.client, job.id, "succeeded");
+  };
+  const jobs = [await train(), await train()];
+  await before.stop();
+  const next = await serveTiny(folder, {}, {}, tableOf(folder));
+  after(() => next.close());
+  const { fineTuning } = next.state;
+  fineTuning!.files.fetchRun = async (job) => {
+    if (job === jobs[0]?.id) throw new Error("damaged");
+  };
+  await fineTuning!.start();
+  const names = next.state.list().map((model) => model.id);
+  assert.deepEqual(
+    jobs.map(({ fine_tuned_model: name }) => names.includes(name ?? "")),
+    [false, true],
+  );
+  assert.deepEqual(next.errors.map(String), ["Error: damaged"]);
+});
+
 test("what is wrong with a job is told by the job, with the line", async () => {
   const third = await open(join(root, "third"));
   after(() => third.stop());
