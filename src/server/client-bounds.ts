@@ -3,7 +3,7 @@
  *
  * Nothing is written to a connection on which an answer is under way: it would stand in the middle of that.
  */
-import type { Server } from "node:http";
+import type { Server, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Socket } from "node:net";
 import { ApiError, errorAnswer } from "./api-error.ts";
@@ -23,26 +23,25 @@ const REASONS: Readonly<Record<number, string>> = {
 
 /** Watches the connections of a server. */
 export function boundClients(server: Server, clientTimeoutMs: number): void {
-  /** Requests in work by connection. */
-  const numOpen = new WeakMap<Duplex, number>();
-  const count = (socket: Duplex, change: number): number => {
-    const number = (numOpen.get(socket) ?? 0) + change;
-    numOpen.set(socket, number);
-    return number;
-  };
+  /** Answers that are due, by connection. */
+  const due = new WeakMap<Duplex, Set<ServerResponse>>();
+  const dueOn = (socket: Duplex): ReadonlySet<ServerResponse> => due.get(socket) ?? new Set();
   server.prependListener("request", ({ socket }, answer) => {
-    count(socket, 1);
-    answer.once("close", () => count(socket, -1));
+    const own = due.get(socket) ?? new Set<ServerResponse>();
+    due.set(socket, own.add(answer));
+    answer.once("close", () => own.delete(answer));
   });
   // Who is late with a request is told first; this is for those who say nothing at all, and those who do not read.
   server.setTimeout(2 * clientTimeoutMs, (socket: Socket) => {
     // Who waits for an answer may: requests have a limit of their own. Who does not read it may not.
-    if (count(socket, 0) > 0 && socket.writableLength === 0) socket.setTimeout(2 * clientTimeoutMs);
+    if (dueOn(socket).size > 0 && socket.writableLength === 0) socket.setTimeout(2 * clientTimeoutMs);
     else socket.destroy();
   });
   server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => {
-    const isFree = socket.writable && count(socket, 0) === 0 && error.code !== "ECONNRESET";
-    if (isFree) socket.end(answerTo(error.code ?? ""), () => socket.destroy());
+    // One whose request is not whole has not been begun: it is this that is late.
+    const isBegun = [...dueOn(socket)].some(({ headersSent, req }) => headersSent || req.complete);
+    if (socket.writable && !isBegun && error.code !== "ECONNRESET")
+      socket.end(answerTo(error.code ?? ""), () => socket.destroy());
     else socket.destroy();
   });
 }
