@@ -172,6 +172,19 @@ test("a text that the cache cannot hold, and an adapter that nobody knows, are r
   });
 });
 
+test("a text that cannot begin leaves its adapter to be dropped", async () => {
+  const engine = await open(60, { maxLoaded: 1 });
+  const request = { promptIds: [40, 41], maxNewTokens: 2 };
+  const grammar = {
+    begin: () => {
+      throw new RangeError("no text begins so");
+    },
+  };
+  await assert.rejects(write(engine, { ...request, adapter: "thin", grammar }), /begins so/);
+  await write(engine, { ...request, adapter: "turned" });
+  assert.deepEqual(engine.adapters.loaded, ["turned"]);
+});
+
 test("an adapter that is replaced writes its texts to their ends, and new ones are the new one's", async () => {
   const engine = await open(200);
   const promptIds = [40, 41, 42];

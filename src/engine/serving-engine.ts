@@ -134,13 +134,28 @@ export class ServingEngine {
   async *write(request: ServeRequest): AsyncGenerator<ServedToken, ServeEnd, void> {
     const submittedMs = this.#now();
     const { model } = this.session;
-    const { promptIds, adapter = null, maxNewTokens, signal } = request;
+    const { promptIds, adapter = null, maxNewTokens } = request;
     checkPrompt(model, [...promptIds, ...(request.writtenIds ?? [])]);
     // The last token needs no position: nothing follows it.
     const maxLength = Math.min(promptIds.length + maxNewTokens, model.maxPositions + 1);
     this.#requireRoom(maxLength);
     const isNamed = typeof adapter === "string";
     const held = isNamed ? await this.adapters.acquire(adapter) : adapter;
+    try {
+      return yield* this.#writeWith(held, request, maxLength, submittedMs);
+    } finally {
+      if (held && isNamed) this.adapters.release(held);
+    }
+  }
+
+  /** Writes a text with an adapter that is in memory. */
+  async *#writeWith(
+    held: HeldAdapter | null,
+    request: ServeRequest,
+    maxLength: number,
+    submittedMs: number,
+  ): AsyncGenerator<ServedToken, ServeEnd, void> {
+    const { promptIds, signal } = request;
     const isPerPrompt = await this.adapters.isPerPrompt(held);
     // What was cached is not run again, and nobody would read it.
     const isShared = !isPerPrompt && !request.reader;
@@ -168,7 +183,6 @@ export class ServingEngine {
     } finally {
       signal?.removeEventListener("abort", abort);
       this.#end(job, "aborted");
-      if (held && isNamed) this.adapters.release(held);
     }
   }
 
