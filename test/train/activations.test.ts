@@ -15,6 +15,7 @@ const NAME = "adapter_model.safetensors";
 const CASES = {
   "gradient checkpointing": { gradientCheckpointing: "on" },
   "activations that are saved": { gradientCheckpointing: "off", gradientAccumulationSteps: 2 },
+  "thresholds of SNELL": { method: "snell", steps: 3 },
   "DropBP, int8, packing and dropout": { dropbp: 0.5, compute: "int8", packing: true, dropout: 0.1 },
 } as const;
 

@@ -1,7 +1,8 @@
 /**
  * @file Activations that wait in half precision: the forward pass is exact, the backward pass reads them rounded to 11 bits.
  *
- * A tensor with a number that half precision cannot hold, above 65,504, waits as it is.
+ * A tensor with a number that half precision cannot hold, above 65,504, waits as it is, and so does a single number: it
+ * is none of the activations, but what all of a matrix is compared with, such as SNELL's thresholds.
  */
 import type { DType } from "../../graph/dtype.ts";
 import { Graph } from "../../graph/graph.ts";
@@ -43,6 +44,7 @@ export const float16: ActivationForm = {
 };
 
 async function narrowed(session: Session, tensor: HostTensor<"float32">): Promise<HostTensor<Float>> {
+  if (tensor.shape.length === 0) return tensor;
   const half = await converted(session, tensor, "float16");
   const isWhole = half.data.every((bits) => (bits & NOT_FINITE) !== NOT_FINITE);
   session.pool.release(isWhole ? tensor : half);

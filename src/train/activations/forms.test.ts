@@ -89,15 +89,16 @@ for (const form of ACTIVATION_FORMS) {
   });
 }
 
-test("what half precision cannot hold waits as it is", async () => {
+test("what half precision cannot hold waits as it is, and so does a single number", async () => {
   const { session, pool } = place();
   const [, float16] = ACTIVATION_FORMS;
   const kept = float16.begin(session, null);
-  const x = pool.acquire("float32", [3]);
-  x.data.set([1e5, 1 / 3, -2]);
-  const expected = [...x.data];
-  await kept.keep({ x });
-  assert.deepEqual(copyOf(await kept.bringBack()), { x: expected });
+  const tensors = { x: pool.acquire("float32", [3]), threshold: pool.acquire("float32", []) };
+  tensors.x.data.set([1e5, 1 / 3, -2]);
+  tensors.threshold.data.set([1e-9]);
+  const expected = copyOf(tensors);
+  await kept.keep(tensors);
+  assert.deepEqual(copyOf(await kept.bringBack()), expected);
 });
 
 test("a disk that fails is told by the next to be kept, or brought back", async () => {
