@@ -3,10 +3,11 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { ADAPTER_FILE, trainAlone } from "../../test/jobs/train-alone.ts";
 import { runMain } from "../../test/run-main.ts";
@@ -145,6 +146,13 @@ test("flags that could never do are refused before anything is opened", async ()
     ["--drain-seconds", "1e9", /expected a number/],
     ["--database", "mysql://db/graft", /expected a URL that begins with postgres:\/\//],
   ];
+  const taken = createServer().listen(0, "127.0.0.1");
+  await once(taken, "listening");
+  after(() => taken.close());
+  const { port } = taken.address() as AddressInfo;
+  const second = await runMain(["serve", "--model", join(root, "missing"), "--port", `${port}`], {});
+  assert.equal(second.status, 1);
+  assert.match(second.stderr, /Cannot listen on 127\.0\.0\.1:\d+: another program listens there/);
   for (const [flag, value, told] of cases) {
     const { status, stderr } = await runMain(["serve", "--model", join(root, "missing"), flag, value], {});
     assert.equal(status, 2, flag);

@@ -21,7 +21,7 @@ import { type ApiKey, type ReadKeys, adminKeys } from "../server/api-keys.ts";
 import { createApp } from "../server/app.ts";
 import { parseByteSize } from "../messages/byte-size.ts";
 import { KeyFile } from "../server/key-file.ts";
-import { type Listening, listen } from "../server/listen.ts";
+import { type Listening, listen, requirePort } from "../server/listen.ts";
 import { ServerMetrics } from "../server/metrics.ts";
 import { openFineTuning } from "../server/open-fine-tuning.ts";
 import { ROUTES } from "../server/routes.ts";
@@ -50,6 +50,7 @@ export const command = defineCommand({
     requireKey(options.host, await readKeys());
     requireState(options);
     if (options.adapterRoot !== undefined) await requireRoot(options.adapterRoot);
+    await requirePort(options);
     const tls = await readTls(options.tlsCert, options.tlsKey);
     const adapters = options.adapter.map(readNamed);
     // First, so that a second server on the folder is told before it loads anything.

@@ -30,6 +30,30 @@ export interface Listening {
   readonly stop: (graceMs: number) => Promise<void>;
 }
 
+/** Finds out whether a port is free, so that a second server is told before it loads a model. @throws as `listen` */
+export async function requirePort({ host, port }: Pick<ListenOptions, "host" | "port">): Promise<void> {
+  if (port === 0) return;
+  const probe = createServer();
+  await listenOn(probe, host, port);
+  await new Promise((closed) => probe.close(closed));
+}
+
+/** @throws FailedError "server/port" */
+async function listenOn(server: Server, host: string, port: number): Promise<void> {
+  await new Promise<void>((done, fail) => {
+    server.once("error", (cause: NodeJS.ErrnoException) => {
+      const found = cause.code === "EADDRINUSE" ? "another program listens there" : cause.message;
+      fail(
+        new FailedError("server/port", `Cannot listen on ${host}:${port}: ${found}`, {
+          hint: "Choose another port, or 0 for any that is free.",
+          cause,
+        }),
+      );
+    });
+    server.listen(port, host, done);
+  });
+}
+
 /** Begins to listen. @throws FailedError "server/port" when the port is taken or not to be had */
 export async function listen(app: Hono, options: ListenOptions): Promise<Listening> {
   const { host, port, tls = null, clientTimeoutMs = CLIENT_TIMEOUT_MS } = options;
@@ -47,23 +71,11 @@ export async function listen(app: Hono, options: ListenOptions): Promise<Listeni
       ? createServer(timeouts, answer)
       : createTlsServer({ ...timeouts, ...tls, handshakeTimeout: clientTimeoutMs }, answer);
   boundClients(server, clientTimeoutMs);
-  return await new Promise((done, fail) => {
-    server.once("error", (cause: NodeJS.ErrnoException) => {
-      const found = cause.code === "EADDRINUSE" ? "another program listens there" : cause.message;
-      fail(
-        new FailedError("server/port", `Cannot listen on ${host}:${port}: ${found}`, {
-          hint: "Choose another port, or 0 for any that is free.",
-          cause,
-        }),
-      );
-    });
-    server.listen(port, host, () => {
-      const name = host.includes(":") ? `[${host}]` : host;
-      const { port: actual } = server.address() as AddressInfo;
-      const url = `${tls === null ? "http" : "https"}://${name}:${actual}`;
-      done({ url, stop: (graceMs) => stop(server, graceMs) });
-    });
-  });
+  await listenOn(server, host, port);
+  const name = host.includes(":") ? `[${host}]` : host;
+  const { port: actual } = server.address() as AddressInfo;
+  const url = `${tls === null ? "http" : "https"}://${name}:${actual}`;
+  return { url, stop: (graceMs) => stop(server, graceMs) };
 }
 
 /** Requests that never reach a route are answered in the same form. */

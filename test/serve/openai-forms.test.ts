@@ -213,10 +213,11 @@ test("files are taken for training alone, with rows in them, and given back", as
   const upload = async (
     content: string,
     fields: Record<string, string>,
+    name = "rows.jsonl",
   ): Promise<{ status: number; body: unknown }> => {
     const form = new FormData();
     for (const [key, value] of Object.entries({ purpose: "fine-tune", ...fields })) form.set(key, value);
-    form.set("file", new File([content], "rows.jsonl"));
+    form.set("file", new File([content], name));
     const answer = await server.app.request("/v1/files", { method: "POST", body: form });
     return { status: answer.status, body: await answer.json() };
   };
@@ -231,6 +232,17 @@ test("files are taken for training alone, with rows in them, and given back", as
     const { status, body } = await upload(content, fields);
     assert.deepEqual([status, (body as Body).error.param], [400, param]);
   }
+  for (const [name, content] of Object.entries({
+    "a.json": '[{"text": "ka"}',
+    "a.PARQUET": "PAR1 cut off",
+  })) {
+    const { status, body } = await upload(content, {}, name);
+    assert.deepEqual([status, (body as Body).error.param], [400, "file"], name);
+    assert.match((body as Body).error.message, /is not (JSON: .*position|Parquet)/);
+  }
+  const whole = await upload('[{"text": "ka"}]', {}, "a.json");
+  assert.equal(whole.status, 200);
+  await server.app.request(`/v1/files/${(whole.body as { id: string }).id}`, { method: "DELETE" });
   const [first, second] = [await upload(row, {}), await upload(`${row}${row}`, {})];
   const [one, two] = [first.body as { id: string }, second.body as { id: string }];
   const get = async (path: string): Promise<Response> => await server.app.request(`/v1/files${path}`);

@@ -3,6 +3,7 @@ import type { UploadedFile } from "../../jobs/job.ts";
 import type { StateFolder } from "../../jobs/state-folder.ts";
 import { ApiError } from "../api-error.ts";
 import { requireJobs } from "../fine-tuning.ts";
+import { describeJsonFault } from "../json-fault.ts";
 import { FILE_PAGE, pageOf } from "../pages.ts";
 import { defineRoute } from "../route.ts";
 
@@ -27,13 +28,18 @@ export async function requireFile(files: StateFolder, id: string, param = "file_
 /** Holds data against what can be told of it before it is read: that there is some, and that lines are objects. @throws ApiError 400 that names the line */
 function requireData(filename: string, content: Uint8Array): void {
   if (content.length === 0) refuse(`The file "${filename}" is empty`, "file", "invalid_file");
-  if (!filename.toLowerCase().endsWith(".jsonl")) return;
+  const end = /\.[^.]*$/.exec(filename.toLowerCase())?.[0];
+  if (end === ".parquet" && !isParquet(content)) {
+    refuse(`The file "${filename}" is not Parquet, or cut off`, "file", "invalid_file");
+  }
+  if (end !== ".jsonl" && end !== ".json") return;
   let text = "";
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(content);
   } catch {
     refuse(`The file "${filename}" is not UTF-8`, "file", "invalid_file");
   }
+  if (end === ".json") return requireJson(filename, text);
   if (text.trim() === "") refuse(`The file "${filename}" has no rows`, "file", "invalid_file");
   for (const [index, line] of text.split("\n").entries()) {
     if (line.trim() === "") continue;
@@ -46,6 +52,20 @@ function requireData(filename: string, content: Uint8Array): void {
     if (typeof row === "object" && row !== null && !Array.isArray(row)) continue;
     refuse(`Line ${index + 1} of "${filename}" is not an object of JSON`, "file", "invalid_file");
   }
+}
+
+function requireJson(filename: string, text: string): void {
+  try {
+    JSON.parse(text);
+  } catch (error) {
+    refuse(`The file "${filename}" is not JSON: ${describeJsonFault(text, error)}`, "file", "invalid_file");
+  }
+}
+
+/** Such files begin and end with the same four letters. */
+function isParquet(content: Uint8Array): boolean {
+  const [first, last] = [content.subarray(0, 4), content.subarray(-4)];
+  return content.length > 8 && [first, last].every((bytes) => String.fromCharCode(...bytes) === "PAR1");
 }
 
 /** Null: it is no multipart form. */
