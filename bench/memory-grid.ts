@@ -130,6 +130,8 @@ export const GRID: readonly GridRun[] = [
   text("wide", 2, 256, "--method full"),
   text("wide", 2, 256, `--method full ${RECOMPUTE}`),
   text("wide", 2, 256, "--method full --optimizer sgd"),
+  text("wide", 2, 256, `--method full ${RECOMPUTE} --resident-memory 150MB`),
+  text("wide", 2, 256, "--resident-memory 100MB"),
   rows("wide", "chats", 8, 512),
   rows("wide", "chats", 8, 512, RECOMPUTE),
   rows("wide", "chats", 4, 512, "--eval-share 0.2"),

@@ -56,15 +56,19 @@ export function requireResidentBudget(budgetBytes: number, request: BudgetReques
   if (request.residency === "float32") {
     throw new UsageError(
       "usage/flag",
-      "Cannot keep within residentMemory: frozen weights are to be held in float32, expected them as stored",
+      "Cannot keep within residentMemory: all frozen weights are to stay in memory, by weights float32 or by compute, expected them as stored",
       { hint: "Leave --weights and --compute out, or --resident-memory." },
     );
   }
   const { what, sizeBytes } = smallestBudget(request);
   if (sizeBytes <= budgetBytes) return;
+  const outside =
+    request.outsideBytes > 0
+      ? `, of which ${showByteSize(request.outsideBytes)} are frozen outside the blocks`
+      : "";
   throw new CapacityError(
     "capacity/memory",
-    `Cannot train within a resident memory of ${showByteSize(budgetBytes)}: ${what} needs ${showByteSize(sizeBytes)} at once, expected no more than that`,
+    `Cannot train within a resident memory of ${showByteSize(budgetBytes)}: ${what} needs ${showByteSize(sizeBytes)} at once${outside}, expected no more than that`,
     { hint: `Give --resident-memory ${showByteSize(sizeBytes)} or more.` },
   );
 }

@@ -121,7 +121,10 @@ describe("parameters on disk", () => {
     const input = { ...FULL, method: "lora", output: `${folder}/no-outside`, steps: 1 };
     const tooSmall = await runTiny({ ...input, residentMemory: "50KB" }).catch((error: unknown) => error);
     assert.ok(tooSmall instanceof CapacityError);
-    assert.match(tooSmall.message, /within a resident memory of 50KB: block \d needs \d+KB at once/);
+    assert.match(
+      tooSmall.message,
+      /within a resident memory of 50KB: block \d needs \d+KB at once, of which \d+KB are frozen outside/,
+    );
     assert.ok(!existsSync(input.output));
     const enough = /--resident-memory (\d+KB) or more/.exec(tooSmall.hint ?? "")?.[1] as string;
     await runTiny({ ...input, residentMemory: enough });
@@ -135,7 +138,7 @@ describe("parameters on disk", () => {
     });
     await assert.rejects(runTiny({ ...FULL, output, residentMemory: "1MB", weights: "float32" }), {
       code: "usage/flag",
-      message: /held in float32/,
+      message: /all frozen weights are to stay in memory/,
     });
     assert.ok(!existsSync(output));
   });
