@@ -22,7 +22,7 @@ type OrtValue = bigint;
 const OPTIMIZE_ALL = 99;
 /** Below this a run is not worth the change of thread, which takes 60 to 80 µs, and of the processor's caches. */
 const MAX_SYNC_MS = 5;
-/** How long threads of programs for few rows look for work before they sleep: docs/log.md. */
+/** How long threads look for work before they sleep: docs/log.md. */
 const SPIN_US = "60";
 /** After this time of short runs the event loop gets a turn: timers, signals, what was collected. */
 const MAX_BUSY_MS = 10;
@@ -101,7 +101,7 @@ class Session implements Executable<OrtValue> {
     const model = toOnnx(spec, new Map([...constants].map(([name, { shape }]) => [name, shape])));
     const settings = api.make("createSessionOptions");
     try {
-      configure(api, settings, spec.name, options, constants.size > 0);
+      configure(api, settings, spec.name, options);
       bind(api, settings, constants);
       const out = pointers(1);
       const args = [api.env, model, model.length, settings, out] as const;
@@ -174,17 +174,16 @@ function configure(
   settings: bigint,
   programName: string,
   { threads, profilePrefix }: EngineOptions & { readonly threads: number },
-  isBrief: boolean,
 ): void {
   api.call("setSessionLogSeverityLevel", settings, LOG_ERRORS);
   api.call("setSessionGraphOptimizationLevel", settings, OPTIMIZE_ALL);
   api.call("setIntraOpNumThreads", settings, threads);
   api.call("setInterOpNumThreads", settings, 1);
   api.call("disableMemPattern", settings);
-  // Threads that wait must not spin on: two busy processes would slow each other down several times. Who binds constants
-  // wants few rows, whose products follow each other sooner than a thread wakes.
-  api.call("addSessionConfigEntry", settings, "session.intra_op.allow_spinning", isBrief ? "1" : "0");
-  if (isBrief) api.call("addSessionConfigEntry", settings, "session.intra_op.spin_duration_us", SPIN_US);
+  // Many products follow each other sooner than a thread wakes. But threads must not spin on: two busy processes would slow
+  // each other down several times.
+  api.call("addSessionConfigEntry", settings, "session.intra_op.allow_spinning", "1");
+  api.call("addSessionConfigEntry", settings, "session.intra_op.spin_duration_us", SPIN_US);
   // Nothing here is a model of pairs of them; a DequantizeLinear would be repeated for each node that reads it.
   api.call("addSessionConfigEntry", settings, "session.disable_quant_qdq", "1");
   if (profilePrefix !== undefined) api.call("enableProfiling", settings, `${profilePrefix}-${programName}`);
