@@ -7,6 +7,7 @@
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import type * as Koffi from "koffi";
+import { declineTelemetry } from "./decline-telemetry.ts";
 import { loadKoffi } from "./load-koffi.ts";
 
 /** Any version that has the entries below; the library serves all that are older than itself. */
@@ -101,6 +102,7 @@ export function engineVersion(): string {
 }
 
 function load(): OrtApi {
+  declineTelemetry();
   const { koffi, canCallAsync } = loadKoffi();
   const file = FILES[process.platform] ?? "";
   const root = packageFolder();

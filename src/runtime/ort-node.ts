@@ -8,6 +8,7 @@ import type { InferenceSession, Tensor } from "onnxruntime-node";
 import { toOnnx } from "../graph/onnx.ts";
 import type { ProgramSpec } from "../graph/program.ts";
 import type { Borrowed } from "./borrowed-memory.ts";
+import { declineTelemetry } from "./decline-telemetry.ts";
 import { CheckedProgram, type Constants, type Executable } from "./checked-program.ts";
 import type { Engine, EngineOptions } from "./engine.ts";
 import type { HostTensor } from "./host-tensor.ts";
@@ -54,6 +55,7 @@ class Session implements Executable<Tensor> {
     { threads, keepScratch = true, profilePrefix }: EngineOptions & { readonly threads: number },
     constants: Constants<Tensor>,
   ): Promise<Session> {
+    declineTelemetry();
     const { InferenceSession, Tensor } = await import("onnxruntime-node");
     const session = await InferenceSession.create(toOnnx(spec), {
       executionProviders: ["cpu"],
