@@ -7,7 +7,7 @@ import { gatherPages } from "../graph/ops/gather-pages.ts";
 import { type ProgramSpec, neededInputs, nodesOf } from "../graph/program.ts";
 import type { Dim } from "../graph/shape.ts";
 import type { BuiltPart } from "../models/model.ts";
-import { boundOf } from "../run/arithmetic.ts";
+import { boundOf, operandNames } from "../run/arithmetic.ts";
 import { fuseNorm } from "./fuse-norm.ts";
 import { applyJoined, findJoined } from "./join-products.ts";
 import { PAGE_TOKENS } from "./page-pool.ts";
@@ -43,11 +43,8 @@ export function stackSpec(blocks: readonly BuiltPart[], layout: CacheLayout): Pr
         places.set(value, gatherPages(pool, inputs["pages"], length));
       } else places.set(value, share(isShared ? name : inBlock(index, name), value));
     }
-    const bound = new Set(
-      boundOf(block.part.readsOf(given)).flatMap(({ tensor, preparation }) =>
-        preparation.operands.map(({ suffix }) => given[tensor + suffix]),
-      ),
-    );
+    const names = boundOf(block.part.readsOf(given)).flatMap(operandNames);
+    const bound = new Set(names.map((name) => given[name]));
     const isBound = (value: Value): boolean => bound.has(value);
     copyNodes({ name: "block", inputs: given, outputs: ends }, graph, places, isBound);
     const placeOf = (value: Value): Value => places.get(value) as Value;

@@ -78,9 +78,14 @@ export function compileHead(
   });
 }
 
-/** What a part reads of tensors otherwise than in float32. */
-export function rounded(part: PartGraph): TensorRead[] {
-  return part.readsOf(part.tensors).filter(({ tensor }) => !(tensor in part.tensors));
+/** What a part reads of tensors: the names of those in float32, and the others, in an arithmetic. */
+export function splitReads(part: PartGraph): {
+  readonly plain: readonly string[];
+  readonly rounded: readonly TensorRead[];
+} {
+  const rounded = part.readsOf(part.tensors).filter(({ tensor }) => !(tensor in part.tensors));
+  const others = new Set(rounded.flatMap(operandNames));
+  return { plain: Object.keys(part.tensors).filter((name) => !others.has(name)), rounded };
 }
 
 /** What programs read of some tensors outside the blocks, by the names of the inputs. */
@@ -134,11 +139,10 @@ export function headProgram(
       headProduct: kind === "normed" ? "none" : "whole",
     });
     const { part } = built;
-    const reads = rounded(part);
-    const others = new Set(reads.flatMap(operandNames));
-    const names = Object.keys({ ...part.tensors, ...part.adapter }).filter((name) => !others.has(name));
+    const { plain, rounded } = splitReads(part);
+    const names = [...plain, ...Object.keys(part.adapter)];
     const tensorOf = new Map(names.map((name) => [name, tensorBehind(model, name, own)]));
-    const fed = reads.filter(({ preparation }) => preparation.binding === "fed");
+    const fed = rounded.filter(({ preparation }) => preparation.binding === "fed");
     const sliced = kind === "lossAndGradients" ? slicedTableOf(model, trained, adapter) : null;
     return cutProgram(built, kind, { tensorOf, reads: fed, slicedTable: sliced }, new Set(trained));
   };

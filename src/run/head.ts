@@ -55,11 +55,18 @@ export interface HeadOptions {
   readonly betweenChunks?: (() => Promise<void>) | undefined;
 }
 
+/** How programs of one kind multiply with the head's matrix. */
+interface HeadWay {
+  readonly arithmetic: HeadArithmetic | null;
+  /** Some of its rows at a time. */
+  readonly isSliced: boolean;
+}
+
 export class Head {
   readonly #session: Session;
   readonly #adapter: AdapterView | null;
   readonly #fillDropout: FillDropout | null;
-  readonly #arithmetics = new Map<HeadProgramKind, HeadArithmetic | null>();
+  readonly #ways = new Map<HeadProgramKind, HeadWay>();
   /** Where the matrix is read some rows at a time. */
   readonly #vocabulary: VocabularyHead;
 
@@ -84,20 +91,19 @@ export class Head {
 
   #program(kind: HeadProgramKind): Promise<Compiled<HeadProgram>> {
     const training = kind.startsWith("loss") && this.#fillDropout !== null;
-    return compileHead(this.#session, this.#adapter, { kind, training, arithmetic: this.#arithmetic(kind) });
+    const { arithmetic } = this.#wayOf(kind);
+    return compileHead(this.#session, this.#adapter, { kind, training, arithmetic });
   }
 
-  #arithmetic(kind: HeadProgramKind): HeadArithmetic | null {
-    let arithmetic = this.#arithmetics.get(kind);
-    if (arithmetic === undefined) {
-      arithmetic = headArithmetic(this.#session, this.#adapter, kind);
-      this.#arithmetics.set(kind, arithmetic);
+  /** Found once: it takes building the head's graph, and a token is written in less. */
+  #wayOf(kind: HeadProgramKind): HeadWay {
+    let way = this.#ways.get(kind);
+    if (!way) {
+      const arithmetic = headArithmetic(this.#session, this.#adapter, kind);
+      way = { arithmetic, isSliced: readsSlices(this.#session, this.#adapter, arithmetic) };
+      this.#ways.set(kind, way);
     }
-    return arithmetic;
-  }
-
-  #readsSlices(kind: HeadProgramKind): boolean {
-    return readsSlices(this.#session, this.#adapter, this.#arithmetic(kind));
+    return way;
   }
 
   async #weights({ part, tensorOf, reads }: HeadProgram): Promise<Record<string, HostTensor>> {
@@ -129,7 +135,7 @@ export class Head {
     rows: Int32Array | null = null,
   ): Promise<HostTensor<"float32">> {
     const { pool, model } = this.#session;
-    if (this.#readsSlices("logits")) {
+    if (this.#wayOf("logits").isSliced) {
       const logits = pool.acquire("float32", [hidden.shape[0] as number, model.numOutputs]);
       await this.#vocabulary.logits(hidden, logits.data);
       return logits;
@@ -194,7 +200,7 @@ export class Head {
   /** Writes the log-probability of the label of each labelled position of x [B, T, D] into memory of the caller. */
   async logProbs(x: HostTensor<"float32">, labelled: LabelledPositions, into: Float32Array): Promise<void> {
     const { pool } = this.#session;
-    if (this.#readsSlices("loss")) {
+    if (this.#wayOf("loss").isSliced) {
       const positions = this.#gatherLabelled(x, labelled);
       await this.#vocabulary.logProbs(positions, into);
       for (const { hidden } of positions) pool.release(hidden);
@@ -202,7 +208,7 @@ export class Head {
     }
     const { program, made } = await this.#program("loss");
     const weights = await this.#weights(made);
-    const length = headChunkOf(this.#arithmetic("loss"));
+    const length = headChunkOf(this.#wayOf("loss").arithmetic);
     for (const [index, chunk] of chunksOf(labelled, length).entries()) {
       await this.#betweenChunks?.();
       const { feeds, lent } = this.#feeds(x, chunk, index, made);
@@ -227,7 +233,7 @@ export class Head {
     const { pool } = this.#session;
     const dx = pool.acquire("float32", x.shape);
     dx.data.fill(0);
-    if (this.#readsSlices("lossAndGradients")) {
+    if (this.#wayOf("lossAndGradients").isSliced) {
       const positions = this.#gatherLabelled(x, labelled);
       const gradients = await this.#vocabulary.gradient(positions, derivatives, into);
       for (const [i, { indexes }] of chunksOf(labelled, VOCABULARY_CHUNK).entries()) {
@@ -239,7 +245,7 @@ export class Head {
     }
     const { program, made } = await this.#program("lossAndGradients");
     const weights = await this.#weights(made);
-    const length = headChunkOf(this.#arithmetic("lossAndGradients"));
+    const length = headChunkOf(this.#wayOf("lossAndGradients").arithmetic);
     for (const [index, chunk] of chunksOf(labelled, length).entries()) {
       await this.#betweenChunks?.();
       const count = chunk.indexes.length;

@@ -139,12 +139,11 @@ export const matmulInt8Op: Op<
     kind: "int8",
     count: numElements(evaluateShape(y.shape, bindings)) * evaluateDim(codes.shape[0] as Dim, bindings),
   }),
-  vjp: ({ inputs: [x, codes, scales, back] }, [g]) => {
+  vjp: ({ inputs: [, codes, scales, back] }, [g]) => {
     const scaled = mul(g, scales);
     if (!back) return [matmul(scaled, cast(codes, "float32"), { transB: true }), null, null];
-    const inFeatures = codes.shape[0] as number;
-    const ones = x.graph.constant("float32", [inFeatures], new Float32Array(inFeatures).fill(1));
-    return [applyOne(matmulInt8Op, [scaled, back, ones, codes], { rows: "numbers" }), null, null, null];
+    const factors = [scaled, back, unscaled(back), codes] as const;
+    return [applyOne(matmulInt8Op, factors, { rows: "numbers" }), null, null, null];
   },
 };
 
@@ -156,7 +155,13 @@ export function matmulInt8(x: Value, codes: Value, scales: Value, back?: Value):
   return applyOne(matmulInt8Op, back ? [x, codes, scales, back] : [x, codes, scales], { rows: "numbers" });
 }
 
-/** As `matmulInt8`, of shares x [N, in] of something, of which none is negative. */
-export function sumSharesInt8(x: Value, codes: Value, scales: Value): Value {
-  return applyOne(matmulInt8Op, [x, codes, scales], { rows: "shares" });
+/** Shares x [N, in] of something, of which none is negative, times the codes alone. */
+export function sumSharesInt8(x: Value, codes: Value): Value {
+  return applyOne(matmulInt8Op, [x, codes, unscaled(codes)], { rows: "shares" });
+}
+
+/** Scales of one for the outputs of codes [in, out]. */
+function unscaled({ graph, shape }: Value): Value {
+  const numOutputs = shape[1] as number;
+  return graph.constant("float32", [numOutputs], new Float32Array(numOutputs).fill(1));
 }

@@ -5,10 +5,9 @@ import { PLAIN_PART } from "../../models/part-options.ts";
 import { FROZEN, FROZEN_ROWS, type LookupGraph } from "../../models/site-graph.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
 import { structuresOf, tensorsRead } from "../../run/block-programs.ts";
-import { operandNames } from "../../run/arithmetic.ts";
 import { isReadByRows } from "../../run/embedding.ts";
 import { readsSlices } from "../../run/head.ts";
-import { headArithmetic, rounded } from "../../run/head-graph.ts";
+import { headArithmetic, splitReads } from "../../run/head-graph.ts";
 import type { Residency } from "../../run/weights.ts";
 import type { PlannedModel } from "./planned-model.ts";
 
@@ -86,14 +85,12 @@ export function outerBytes(facts: PlannedModel, adapter: AdapterView | null, map
   const arithmetic = headArithmetic(facts, adapter, "lossAndGradients");
   const headProduct = readsSlices(facts, adapter, arithmetic) ? "slice" : "whole";
   const { part } = model.buildHead({ ...options, ...arithmetic, headProduct });
-  const reads = rounded(part);
-  const others = new Set(reads.flatMap(operandNames));
-  const head = Object.keys(part.tensors).filter((name) => !others.has(name));
+  const { plain: head, rounded } = splitReads(part);
   const isOwn = (name: string): boolean => name in own || model.storedName(name) in own;
   const names = new Set(
     [...stem, ...head].filter((name) => !isOwn(name)).map((name) => model.storedName(name)),
   );
-  const ofCodes = reads
+  const ofCodes = rounded
     .flatMap(({ preparation }) => preparation.operands)
     .reduce((sum, { dtype, shape }) => sum + numElements(shape) * DTYPES[dtype].sizeBytes, 0);
   const isOfHead = new Set(head.map((name) => model.storedName(name)));
