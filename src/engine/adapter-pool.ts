@@ -14,6 +14,7 @@ import { isRefusal } from "../peft/row-refusal.ts";
 import { RowSlots } from "../peft/row-slots.ts";
 import type { Session } from "../run/session.ts";
 import type { HeldAdapter, NamedAdapter, RowBatch } from "./held-adapter.ts";
+import { layoutForOne } from "./paged-cache.ts";
 import { warmUp } from "./paged-stages.ts";
 import { RowPrograms } from "./row-programs.ts";
 
@@ -60,7 +61,10 @@ export class AdapterPool {
 
   constructor(options: AdapterPoolOptions) {
     this.#options = options;
-    this.#programs = new RowPrograms(options.session, options.isOwnFirst ? "piece" : "pages");
+    this.#programs = new RowPrograms(
+      options.session,
+      options.isOwnFirst ? layoutForOne(options.session.model) : "pages",
+    );
   }
 
   /** All adapters that can be asked for. */

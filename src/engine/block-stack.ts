@@ -7,7 +7,7 @@
 import type { Value } from "../graph/graph.ts";
 import type { ProgramSpec } from "../graph/program.ts";
 import type { BuiltPart, Model } from "../models/model.ts";
-import type { PartGraph, TensorRead } from "../models/part-graph.ts";
+import { PAST_KEY, PAST_VALUE, type PartGraph, type TensorRead } from "../models/part-graph.ts";
 import { PLAIN_PART } from "../models/part-options.ts";
 import { type AdapterView, placedBy } from "../peft/adapter-view.ts";
 import { type Amount, type Arithmetic, arithmeticOf, boundOf, constantsOf } from "../run/arithmetic.ts";
@@ -49,25 +49,17 @@ export class BlockStack {
   readonly #groups = new Map<string, Promise<readonly Group[]>>();
   /** Layouts whose programs for many tokens are there. */
   readonly #prepared = new Set<CacheLayout>();
-  /** Whether its programs bind tensors, which takes memory once more for each layout. */
-  readonly binds: boolean;
 
   private constructor(session: Session, adapter: AdapterView | null) {
-    const { model } = session;
     this.#session = session;
     this.#adapter = adapter;
-    this.binds = model.layers.some(
-      (_, layer) =>
-        arithmeticOf(session, adapter, layer).binds ||
-        Object.keys(adapter?.constants(layer) ?? {}).length > 0,
-    );
   }
 
   /** Compiles the programs for a layout of the cache; those of another, and for many tokens, when they are first needed. */
   static async create(
     session: Session,
     adapter: AdapterView | null,
-    layout: CacheLayout = "piece",
+    layout: CacheLayout = "pages",
   ): Promise<BlockStack> {
     const stack = new BlockStack(session, adapter);
     await stack.#compile(layout, "any");
@@ -129,8 +121,8 @@ export class BlockStack {
         if (isFed) give(names, await walk.block(layer, layer + 1), feeds);
         give(names, this.#adapter?.inputs(layer) ?? {}, feeds);
         const [past, fresh] = [cache.past(layer), cache.fresh(layer)];
-        give(names, { past_key: past.key, past_value: past.value }, feeds);
-        give(names, { new_key: fresh.key, new_value: fresh.value }, into);
+        give(names, { [PAST_KEY]: past.key, [PAST_VALUE]: past.value }, feeds);
+        if (fresh) give(names, { new_key: fresh.key, new_value: fresh.value }, into);
       }
       await compiled.program.run(feeds, into);
       pool.release(current);
@@ -170,7 +162,7 @@ async function compileGroups(
     ]);
     const compiled = await session.compile(JSON.stringify(["block-stack", layout, kinds]), () => {
       const blocks = layers.map((layer) =>
-        buildBlock(model, adapter, layer, arithmetics[layer] as Arithmetic),
+        buildBlock(model, adapter, layer, arithmetics[layer] as Arithmetic, layout),
       );
       const spec = stackSpec(blocks, layout);
       const made = blocks.map(({ part }) => part);
@@ -256,13 +248,14 @@ function buildBlock(
   adapter: AdapterView | null,
   layer: number,
   { product, isSmoothed }: Arithmetic,
+  layout: CacheLayout,
 ): BuiltPart {
   const built = model.buildBlock(layer, {
     ...PLAIN_PART,
     ...placedBy(adapter, layer),
     product,
     isSmoothed,
-    cached: true,
+    cache: layout === "heads" ? "heads" : "tokens",
   });
   if (built.part.attention) return built;
   throw new RangeError(`Cannot generate with a ${model.modelType} model: block ${layer} has no attention`);

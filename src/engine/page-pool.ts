@@ -22,8 +22,6 @@ interface Published {
 export class PagePool {
   readonly numPages: number;
   readonly #free: number[];
-  /** Where a free page stands among them. */
-  readonly #placeOf: Int32Array;
   /** How many sequences hold each page. */
   readonly #holders: Int32Array;
   readonly #published = new Map<string, Published>();
@@ -36,7 +34,6 @@ export class PagePool {
   constructor(numPages: number) {
     this.numPages = numPages;
     this.#free = Array.from({ length: numPages }, (_, i) => numPages - 1 - i);
-    this.#placeOf = Int32Array.from(this.#free);
     this.#holders = new Int32Array(numPages);
   }
 
@@ -50,9 +47,9 @@ export class PagePool {
     return this.numPages - this.numFree;
   }
 
-  /** Takes a page, for one holder: the one behind `after` where it can be had; null: all are held. */
-  take(after?: number): number | null {
-    const page = this.#takeFree(after) ?? this.#evict(after);
+  /** Takes a page, for one holder; null: all are held. */
+  take(): number | null {
+    const page = this.#free.pop() ?? this.#evict();
     if (page === null) return null;
     this.#holders[page] = 1;
     return page;
@@ -63,10 +60,7 @@ export class PagePool {
     assertInternal(this.#holders[page]! > 0, `page ${page} is held`);
     if (--this.#holders[page]! > 0) return;
     if (this.#keyOf.has(page)) this.#idle.add(page);
-    else {
-      this.#placeOf[page] = this.#free.length;
-      this.#free.push(page);
-    }
+    else this.#free.push(page);
   }
 
   /**
@@ -92,20 +86,8 @@ export class PagePool {
     return { page: known.page, next: `#${known.id}` };
   }
 
-  #takeFree(after = -1): number | undefined {
-    const place = this.#placeOf[after + 1] ?? -1;
-    if (this.#free[place] !== after + 1) return this.#free.pop();
-    const last = this.#free.pop() as number;
-    if (last === after + 1) return last;
-    // The last one takes its place.
-    this.#free[place] = last;
-    this.#placeOf[last] = place;
-    return after + 1;
-  }
-
-  #evict(after = -1): number | null {
-    const [oldest] = this.#idle;
-    const page = this.#idle.has(after + 1) ? after + 1 : oldest;
+  #evict(): number | null {
+    const [page] = this.#idle;
     if (page === undefined) return null;
     this.#idle.delete(page);
     this.#published.delete(this.#keyOf.get(page) as string);

@@ -1,4 +1,4 @@
-/** @file Memory of the cache, and how a single row is read: as a piece where its pages follow each other. */
+/** @file Memory of the cache, and how a single row is read: by heads, or by the pages that hold the same. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { AttentionOptions } from "../nn/builder.ts";
@@ -22,13 +22,21 @@ function sequenceOn(pages: readonly number[], numIds: number): Sequence {
 }
 
 /** Runs the next ids of a sequence: writes the position of each in all of its numbers. */
-function run(cache: PagedCache, sequence: Sequence, count: number, mayBePiece = true): void {
-  cache.begin({ sequences: [sequence], count }, mayBePiece);
+function run(cache: PagedCache, sequence: Sequence, count: number, byHeads = true): void {
+  cache.begin({ sequences: [sequence], count }, byHeads);
+  const { numKeyValueHeads: K, headWidth: E } = ATTENTION;
   for (let layer = 0; layer < NUM_LAYERS; layer++) {
-    const { key, value } = cache.fresh(layer);
+    const past = cache.past(layer);
+    const { key, value } = cache.fresh(layer) ?? past;
     for (let i = 0; i < count; i++) {
-      for (const { data } of [key, value]) {
-        data.fill(1 + sequence.numComputed + i, i * WIDTH, (i + 1) * WIDTH);
+      const position = sequence.numComputed + i;
+      for (const { data, shape } of [key, value]) {
+        if (!byHeads) data.fill(1 + position, i * WIDTH, (i + 1) * WIDTH);
+        else
+          for (let head = 0; head < K; head++) {
+            const at = (head * (shape[2] as number) + position) * E;
+            data.fill(1 + position, at, at + E);
+          }
       }
     }
   }
@@ -37,15 +45,18 @@ function run(cache: PagedCache, sequence: Sequence, count: number, mayBePiece = 
 }
 
 /** Positions that the cache has of a sequence, one number of each. */
-function readAll(cache: PagedCache, sequence: Sequence, mayBePiece: boolean): number[] {
-  cache.begin({ sequences: [sequence], count: 1 }, mayBePiece);
+function readAll(cache: PagedCache, sequence: Sequence, byHeads: boolean): number[] {
+  cache.begin({ sequences: [sequence], count: 1 }, byHeads);
   const { key, value } = cache.past(NUM_LAYERS - 1);
   assert.deepEqual(key.data, value.data);
   const pages = cache.pages;
   const positions = Array.from({ length: sequence.numComputed }, (_, i) => i);
   if (!pages) {
-    assert.deepEqual(key.shape, [1, sequence.numComputed, 6]);
-    return positions.map((i) => key.data[i * WIDTH] as number);
+    const [, numHeads, capacity, width] = key.shape as [number, number, number, number];
+    assert.deepEqual([numHeads, width], [2, 3]);
+    const ofHead = (head: number) => positions.map((i) => key.data[(head * capacity + i) * width] as number);
+    assert.deepEqual(ofHead(1), ofHead(0));
+    return ofHead(0);
   }
   return positions.map((i) => {
     const page = Number(pages.data[Math.floor(i / PAGE_TOKENS)]);
@@ -57,23 +68,25 @@ test("a page takes its positions' keys and values in all layers", () => {
   assert.equal(pageBytes(MODEL), 2 * 4 * NUM_LAYERS * WIDTH * PAGE_TOKENS);
 });
 
-for (const [name, pages] of [
-  ["that follow each other are read as a piece, or by pages", [1, 2, 3]],
-  ["that lie apart are read by pages", [4, 0, 2]],
-] as const) {
-  test(`pages ${name}, and hold what was written`, () => {
-    const cache = new PagedCache(MODEL, 8);
-    const sequence = sequenceOn(pages, 45);
-    for (const count of [20, 1, 19]) run(cache, sequence, count);
-    const expected = Array.from({ length: 40 }, (_, i) => 1 + i);
-    for (const mayBePiece of [true, false]) {
-      assert.deepEqual(readAll(cache, sequence, mayBePiece), expected);
-      assert.equal(cache.layout, mayBePiece && pages[0] === 1 ? "piece" : "pages");
+for (const written of [true, false]) {
+  test(`a text that was written ${written ? "by heads" : "in pages"} is read by heads and by pages`, () => {
+    const cache = new PagedCache(MODEL, 32);
+    const sequence = sequenceOn([4, 0, 2, ...Array.from({ length: 20 }, (_, i) => 5 + i)], 330);
+    for (const count of [20, 1, 19]) run(cache, sequence, count, written);
+    const other = sequenceOn([1], 16);
+    run(cache, other, 16, !written);
+    // More than there is room for at first.
+    for (const count of [1, 270]) run(cache, sequence, count, written);
+    const expected = Array.from({ length: 311 }, (_, i) => 1 + i);
+    for (const byHeads of [!written, written, true]) {
+      assert.deepEqual(readAll(cache, sequence, byHeads), expected);
+      assert.equal(cache.layout, byHeads ? "heads" : "pages");
     }
+    assert.deepEqual(readAll(cache, other, true), expected.slice(0, 16));
   });
 }
 
-test("what a page held before is cleared behind its first positions, also where a piece is written", () => {
+test("what a page held before is cleared behind its first positions, also where heads are written", () => {
   const cache = new PagedCache(MODEL, 8);
   const old = sequenceOn([0, 1], 32);
   run(cache, old, 32);

@@ -2,26 +2,27 @@
  * @file Keys and values of many sequences in pages of one pool, [N, PAGE_TOKENS, K·E] in each layer, which doubles when it is full.
  *
  * A pass lists the pages of its rows; what a row has not filled is of segment 0, which no token looks at, and zero: what is
- * not a number stays none when it is weighed with nothing. A single row whose pages follow each other is read as one piece,
- * [1, P, K·E], and its new positions are written behind: nothing is copied.
+ * not a number stays none when it is weighed with nothing. A single row may be read by heads instead, in memory of its own
+ * that is extended in place (`head-cache.ts`).
  */
 import type { Model } from "../models/model.ts";
+import { fitsHeadCache } from "../nn/attention.ts";
 import type { PassFacts } from "../nn/pass.ts";
 import { type HostTensor, hostTensor, zeros } from "../runtime/host-tensor.ts";
+import { type CacheRows, HeadCache, type PagedLayer } from "./head-cache.ts";
 import { PAGE_TOKENS } from "./page-pool.ts";
 import type { Sequence } from "./sequence.ts";
 
-/** How the keys and values of earlier tokens lie: as one piece, or in pages that each row lists. */
-export type CacheLayout = "piece" | "pages";
-
-/** Keys and values of some tokens in one layer, each [B, tokens, K·E]. */
-export interface CacheRows {
-  readonly key: HostTensor<"float32">;
-  readonly value: HostTensor<"float32">;
-}
+/** How the keys and values of earlier tokens lie: of one row by heads, or in pages that each row lists. */
+export type CacheLayout = "heads" | "pages";
 
 /** What a cache must know of a model. */
 export type CachedModel = { readonly layers: readonly Pick<Model["layers"][number], "attention">[] };
+
+/** How most passes of a model read its cache where texts are written one at a time. */
+export function layoutForOne({ layers }: CachedModel): CacheLayout {
+  return layers.every(({ attention }) => !attention || fitsHeadCache(attention)) ? "heads" : "pages";
+}
 
 /** Rows of a pass. All run equally many ids, and have the pages for them. */
 export interface PagedRows {
@@ -29,7 +30,7 @@ export interface PagedRows {
   readonly count: number;
 }
 
-interface Layer {
+interface Layer extends PagedLayer {
   /** Numbers of one position. */
   readonly width: number;
   key: Float32Array<ArrayBuffer>;
@@ -56,8 +57,9 @@ export class PagedCache {
   #numPages = 0;
   #numAllocations = 0;
   #pages: HostTensor<"int64"> | null = null;
-  /** Where the piece of a pass begins, and how many positions it has, if it is read as one. */
-  #piece: { readonly start: number; readonly length: number } | null = null;
+  /** Of the row that was last read by heads. */
+  readonly #heads = new HeadCache();
+  #layout: CacheLayout = "pages";
   /** 0, 1, 2, …: the positions that rows begin with. */
   #ramp = new BigInt64Array(0);
   #rows: PagedRows = { sequences: [], count: 0 };
@@ -68,7 +70,8 @@ export class PagedCache {
     this.#layers = layers.map(({ attention }): Layer => {
       const { numKeyValueHeads = 0, headWidth = 0 } = attention ?? {};
       const [key, value] = [new Float32Array(0), new Float32Array(0)];
-      return { width: numKeyValueHeads * headWidth, key, value, fresh: null };
+      const heads = { numHeads: numKeyValueHeads, headWidth };
+      return { ...heads, width: numKeyValueHeads * headWidth, key, value, fresh: null };
     });
   }
 
@@ -79,26 +82,27 @@ export class PagedCache {
 
   /** How the rows of a pass are read. */
   get layout(): CacheLayout {
-    return this.#piece ? "piece" : "pages";
+    return this.#layout;
   }
 
-  /** Which pages each row has, [B, M]; null: a piece is read. */
+  /** Which pages each row has, [B, M]; null: none are read. */
   get pages(): HostTensor<"int64"> | null {
     return this.#pages;
   }
 
-  /** Says what a pass over the next ids of some rows reads. `mayBePiece`: a single row need not be read by pages. */
-  begin(rows: PagedRows, mayBePiece: boolean): PassFacts {
+  /** Says what a pass over the next ids of some rows reads. `byHeads`: a single row is not read by pages. */
+  begin(rows: PagedRows, byHeads: boolean): PassFacts {
     this.#rows = rows;
     const { sequences, count: length } = rows;
     const numRows = sequences.length;
     this.#reserve(1 + Math.max(...sequences.map(({ pages }) => Math.max(...pages))));
     const [first] = sequences as [Sequence];
-    const isPiece = mayBePiece && numRows === 1 && areConsecutive(first.pages);
-    this.#piece = isPiece ? { start: (first.pages[0]! + 1) * PAGE_TOKENS, length: first.numComputed } : null;
+    const isOne = byHeads && numRows === 1;
+    this.#layout = isOne ? "heads" : "pages";
+    if (isOne) this.#heads.hold(first, length, this.#layers);
     // One at least: a row without past reads the empty page.
     const numPages = Math.max(1, ...sequences.map(({ numComputed }) => Math.ceil(numComputed / PAGE_TOKENS)));
-    const total = (isPiece ? first.numComputed : numPages * PAGE_TOKENS) + length;
+    const total = (isOne ? first.numComputed : numPages * PAGE_TOKENS) + length;
     const pages = zeros("int64", [numRows, numPages]);
     const positions = new BigInt64Array(numRows * length);
     const keys = {
@@ -118,7 +122,7 @@ export class PagedCache {
         keys.positions[start + total - length + i] = position;
       }
     }
-    this.#pages = isPiece ? null : pages;
+    this.#pages = isOne ? null : pages;
     return {
       numRows,
       length,
@@ -157,19 +161,19 @@ export class PagedCache {
     return this.#ramp.subarray(0, length);
   }
 
-  /** Of all earlier tokens, [1, P, K·E], where a piece is read; else of all pages, [N, PAGE_TOKENS, K·E]. */
+  /** Of one row, [1, K, C, E], where it is read by heads; else of all pages, [N, PAGE_TOKENS, K·E]. */
   past(layer: number): CacheRows {
+    if (this.#layout === "heads") return this.#heads.rows(layer);
     const { key, value, width } = this.#layers[layer] as Layer;
-    if (this.#piece) return this.#pieceOf(layer, this.#piece.start, this.#piece.length);
     const whole = (data: Float32Array<ArrayBuffer>): HostTensor<"float32"> =>
       hostTensor("float32", [this.#numPages + 1, PAGE_TOKENS, width], data);
     return { key: whole(key), value: whole(value) };
   }
 
-  /** Memory for those of the new tokens of a pass, [B, T, K·E]. */
-  fresh(layer: number): CacheRows {
+  /** Memory for those of the new tokens of a pass, [B, T, K·E]; null: they are written to what it reads. */
+  fresh(layer: number): CacheRows | null {
     const { sequences, count } = this.#rows;
-    if (this.#piece) return this.#pieceOf(layer, this.#piece.start + this.#piece.length, count);
+    if (this.#layout === "heads") return null;
     const own = this.#layers[layer] as Layer;
     const shape = [sequences.length, count, own.width];
     const size = shape.reduce((product, n) => product * n, 1);
@@ -181,16 +185,10 @@ export class PagedCache {
     return (own.fresh = { key: zeros("float32", shape), value: zeros("float32", shape) });
   }
 
-  #pieceOf(layer: number, start: number, length: number): CacheRows {
-    const { key, value, width } = this.#layers[layer] as Layer;
-    const cut = (data: Float32Array<ArrayBuffer>): HostTensor<"float32"> =>
-      hostTensor("float32", [1, length, width], data.subarray(start * width, (start + length) * width));
-    return { key: cut(key), value: cut(value) };
-  }
-
   /** Keeps the keys and values that the pass has written, in the pages of its rows. */
   append(): void {
     const { sequences, count } = this.#rows;
+    if (this.#layout === "heads") this.#heads.append(count, this.#layers);
     for (const { width, key, value, fresh } of this.#layers) {
       for (const [row, { numComputed, pages }] of sequences.entries()) {
         for (let i = 0; i < count;) {
@@ -201,7 +199,7 @@ export class PagedCache {
           // The row has ended while the pass ran.
           if (page === undefined) break;
           const at = ((page + 1) * PAGE_TOKENS + inPage) * width;
-          if (!this.#piece && fresh) {
+          if (this.#layout === "pages" && fresh) {
             const [from, to] = [(row * count + i) * width, (row * count + i + run) * width];
             key.set(fresh.key.data.subarray(from, to), at);
             value.set(fresh.value.data.subarray(from, to), at);
@@ -214,8 +212,4 @@ export class PagedCache {
       }
     }
   }
-}
-
-function areConsecutive(pages: readonly number[]): boolean {
-  return pages.every((page, i) => i === 0 || page === pages[i - 1]! + 1);
 }

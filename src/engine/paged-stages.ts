@@ -55,9 +55,7 @@ export async function runPaged(
   for (const [row, { ids: all, numComputed }] of sequences.entries()) {
     for (let i = 0; i < count; i++) ids[row * count + i] = BigInt(all[numComputed + i]!);
   }
-  // Programs of a second layout would hold once more what is bound in those of the first.
-  const mayBePiece = layout === "piece" || !blocks.binds;
-  const context = new PassContext(cache.begin(rows, mayBePiece), pool, tables);
+  const context = new PassContext(cache.begin(rows, layout === "heads"), pool, tables);
   try {
     const x = await embedding.forward(hostTensor("int64", [sequences.length, count], ids), context);
     const y = await blocks.forward(x, context, cache);

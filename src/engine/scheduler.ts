@@ -117,7 +117,7 @@ export class Scheduler {
   #reserve(sequence: Sequence): void {
     const numPages = pagesOf(sequence);
     while (sequence.pages.length < numPages) {
-      const page = this.#pool.take(sequence.pages.at(-1));
+      const page = this.#pool.take();
       if (page !== null) {
         sequence.pages.push(page);
         continue;

@@ -12,7 +12,7 @@ const path = await writeTinyModel(join(temporaryFolder(), "stacked"), { config: 
 const { base, checkpoint } = await loadModel(path);
 after(() => checkpoint.close());
 
-const options = { ...PLAIN_PART, cached: true };
+const options = { ...PLAIN_PART, cache: "tokens" as const };
 const blocks = [0, 1, 2].map((layer) => base.model.buildBlock(layer, options));
 
 function countOps(spec: ProgramSpec): Record<string, number> {
@@ -22,12 +22,12 @@ function countOps(spec: ProgramSpec): Record<string, number> {
 }
 
 test("sums of the residual stream are computed with the norms that read them, also from block to block", () => {
-  const { addRmsNorm, rmsNorm, add } = countOps(stackSpec(blocks, "piece"));
+  const { addRmsNorm, rmsNorm, add } = countOps(stackSpec(blocks, "pages"));
   // The first block normalises what is given, and the last one's sum is the result.
   assert.deepEqual({ addRmsNorm, rmsNorm, add }, { addRmsNorm: 5, rmsNorm: 1, add: 1 });
 });
 
 test("keys and values are neither cut nor turned where no score is capped", () => {
-  const { reshape = 0, transpose = 0, concat } = countOps(stackSpec(blocks, "piece"));
+  const { reshape = 0, transpose = 0, concat } = countOps(stackSpec(blocks, "pages"));
   assert.deepEqual({ reshape, transpose, concat }, { reshape: 0, transpose: 0, concat: 6 });
 });

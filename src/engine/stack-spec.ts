@@ -7,8 +7,10 @@ import { gatherPages } from "../graph/ops/gather-pages.ts";
 import { type ProgramSpec, neededInputs, nodesOf } from "../graph/program.ts";
 import type { Dim } from "../graph/shape.ts";
 import type { BuiltPart } from "../models/model.ts";
+import { PAST_KEY, PAST_VALUE } from "../models/part-graph.ts";
 import { boundOf, operandNames } from "../run/arithmetic.ts";
 import { fuseNorm } from "./fuse-norm.ts";
+import { joinHeads } from "./join-heads.ts";
 import { applyJoined, findJoined } from "./join-products.ts";
 import { PAGE_TOKENS } from "./page-pool.ts";
 import type { CacheLayout } from "./paged-cache.ts";
@@ -23,6 +25,7 @@ export function stackSpec(blocks: readonly BuiltPart[], layout: CacheLayout): Pr
   const graph = new Graph();
   const inputs: Record<string, Value> = {};
   const outputs: Record<string, Value> = {};
+  const updates: Record<string, string> = {};
   const share = (name: string, like: Value): Value =>
     (inputs[name] ??= graph.input(name, like.dtype, like.shape));
   let y: Value | null = null;
@@ -51,8 +54,12 @@ export function stackSpec(blocks: readonly BuiltPart[], layout: CacheLayout): Pr
     y = placeOf(block.y);
     outputs[inBlock(index, "new_key")] = placeOf(newKey);
     outputs[inBlock(index, "new_value")] = placeOf(newValue);
+    if (layout === "heads") {
+      updates[inBlock(index, "new_key")] = inBlock(index, PAST_KEY);
+      updates[inBlock(index, "new_value")] = inBlock(index, PAST_VALUE);
+    }
   }
-  return { name: "block-stack", inputs, outputs: { ...outputs, y: y as Value } };
+  return { name: "block-stack", inputs, outputs: { ...outputs, y: y as Value }, updates };
 }
 
 /** Applies the operations of a program again in another graph; `places` tells and learns which value became which. */
@@ -74,7 +81,7 @@ function copyNodes(
   const wanted = new Set([...Object.values(spec.outputs), ...nodes.flatMap(({ inputs }) => inputs)]);
   for (const node of nodes) {
     if (places.has(node.outputs[0] as Value)) continue;
-    if (fuseNorm(node, wanted, places)) continue;
+    if (fuseNorm(node, wanted, places) || joinHeads(node, places)) continue;
     const group = joined.get(node);
     if (group) {
       const values = applyJoined(group, graph, placeOf);

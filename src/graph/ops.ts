@@ -2,6 +2,7 @@
 import type { AnyOp } from "./op.ts";
 import { attentionGradientOp, attentionOp } from "./ops/attention.ts";
 import { addRmsNormOp } from "./ops/add-rms-norm.ts";
+import { cachedAttentionOp } from "./ops/cached-attention.ts";
 import { castOp } from "./ops/cast.ts";
 import { equalOp, greaterOp } from "./ops/compare.ts";
 import { concatOp } from "./ops/concat.ts";
@@ -73,6 +74,7 @@ export const OPS: readonly AnyOp[] = [
   castOp,
   unpackCodesOp,
   wholeAttentionOp,
+  cachedAttentionOp,
   rmsNormOp,
   addRmsNormOp,
   layerNormOp,

@@ -12,6 +12,8 @@ export interface ProgramSpec {
   readonly name: string;
   readonly inputs: Readonly<Record<string, Value>>;
   readonly outputs: Readonly<Record<string, Value>>;
+  /** Outputs that lie where an input does, by the name of that input: whoever runs the program gives the one tensor. */
+  readonly updates?: Readonly<Record<string, string>>;
 }
 
 /** Lists the nodes that a program runs, in order. @throws TypeError when a needed input is not given. */

@@ -11,7 +11,7 @@ import { gatherRows } from "../graph/ops/gather-scatter.ts";
 import { reduceSum } from "../graph/ops/reduce-expand.ts";
 import { stopGradient } from "../graph/ops/stop-gradient.ts";
 import type { Shape } from "../graph/shape.ts";
-import { type AttentionOutputs, attention } from "../nn/attention.ts";
+import { type AttentionOutputs, attention, attentionOverHeads } from "../nn/attention.ts";
 import type { AttentionOptions, Builder, LinearOptions, TensorRole } from "../nn/builder.ts";
 import type { Matrix, OperandValues, Preparation, Product } from "../nn/compute.ts";
 import { asFloat32 } from "../nn/computes/f32.ts";
@@ -19,6 +19,8 @@ import { linear } from "../nn/linear.ts";
 import {
   KEY_POSITIONS,
   KEY_SEGMENTS,
+  LAST_KEY,
+  NUM_KEYS,
   type PassInput,
   POSITIONS,
   type PositionTable,
@@ -77,6 +79,10 @@ export function hasFixedSize({ shape }: Value): boolean {
   return shape.every((size) => typeof size === "number" || FIXED_SIZE.test(size));
 }
 
+/** Inputs of a block that reads a cache. */
+export const PAST_KEY = "past_key";
+export const PAST_VALUE = "past_value";
+
 /** The residual stream as a projection. */
 const IDENTITY: Pick<SiteGraph, "weight" | "bias" | "project"> = {
   get weight(): Value {
@@ -120,7 +126,7 @@ export class PartGraph implements Builder {
   /** Of all products so far, for one token. */
   #numMultiplications = 0;
   readonly #smoothed = new SmoothedValues();
-  /** Keys and values of earlier tokens, [B, P, K·E]. */
+  /** Keys and values of earlier tokens, as the options say. */
   readonly past: Record<string, Value> = {};
   /** Outputs of sites that kept what they are made of. */
   readonly #cheap = new Set<Value>();
@@ -250,25 +256,35 @@ export class PartGraph implements Builder {
 
   attend(q: Value, k: Value, v: Value, options: AttentionOptions): Value {
     if (this.attention) throw new RangeError("Cannot build a block with two attentions: it has one cache");
-    const { cached, chunk } = this.#options;
-    const { numKeyValueHeads, headWidth, rope } = options;
-    const past = (name: string): Value =>
-      (this.past[name] = this.graph.input(name, "float32", ["B", "P", numKeyValueHeads * headWidth]));
-    const queries = { positions: this.input(POSITIONS), segments: this.input(SEGMENTS) };
-    const keys = cached
-      ? { positions: this.input(KEY_POSITIONS), segments: this.input(KEY_SEGMENTS) }
-      : queries;
-    const tables = rope && ropeTables(rope);
-    const outputs = attention(q, k, v, options, {
-      queries,
-      keys,
-      tables: tables && { cos: this.#table(tables.cos), sin: this.#table(tables.sin) },
-      past: cached ? { key: past("past_key"), value: past("past_value") } : null,
-      chunk,
-    });
+    const outputs = this.#attend(q, k, v, options);
     this.attention = { options, outputs };
     for (const [name, value] of Object.entries(outputs.saved)) this.#save(name, value);
     return this.#save("attended", outputs.output);
+  }
+
+  #attend(q: Value, k: Value, v: Value, options: AttentionOptions): AttentionOutputs {
+    const { cache, chunk } = this.#options;
+    const { numKeyValueHeads: K, headWidth: E, rope } = options;
+    const past = (name: string, shape: Shape): Value =>
+      (this.past[name] = this.graph.input(name, "float32", shape));
+    const made = rope && ropeTables(rope);
+    const tables = made && { cos: this.#table(made.cos), sin: this.#table(made.sin) };
+    if (cache === "heads") {
+      const [lastKey, numKeys] = [this.input(LAST_KEY), this.input(NUM_KEYS)];
+      const [keys, values] = [PAST_KEY, PAST_VALUE].map((name) => past(name, ["B", K, "C", E]));
+      return attentionOverHeads(
+        [q, k, v],
+        options,
+        { keys: keys!, values: values!, lastKey, numKeys },
+        tables,
+      );
+    }
+    const queries = { positions: this.input(POSITIONS), segments: this.input(SEGMENTS) };
+    if (cache === null)
+      return attention(q, k, v, options, { queries, keys: queries, tables, past: null, chunk });
+    const keys = { positions: this.input(KEY_POSITIONS), segments: this.input(KEY_SEGMENTS) };
+    const [key, value] = [PAST_KEY, PAST_VALUE].map((name) => past(name, ["B", "P", K * E]));
+    return attention(q, k, v, options, { queries, keys, tables, past: { key: key!, value: value! }, chunk });
   }
 
   splitRows(rows: Value, counts: Value, numParts: number, numPerToken: number): Values {

@@ -10,6 +10,9 @@ import {
   type ReadTensor,
 } from "./site-graph.ts";
 
+/** Keys and values token by token, [B, P, K·E], or each head by itself, [B, K, C, E] with room for C tokens. */
+export type CacheOrder = "tokens" | "heads";
+
 /** How a part is to be built. */
 export interface PartOptions {
   readonly projector: Projector;
@@ -19,8 +22,8 @@ export interface PartOptions {
   readonly product: (tensor: string, matrix: Matrix) => Product;
   /** Whether what a frozen matrix multiplies is smoothed, by its tensor's name in the part. */
   readonly isSmoothed: (tensor: string) => boolean;
-  /** Reads and extends a cache of keys and values. */
-  readonly cached: boolean;
+  /** How the keys and values of earlier tokens lie that it reads and extends; null: there are none. */
+  readonly cache: CacheOrder | null;
   /** Draws dropout. */
   readonly training: boolean;
   /** Queries of one attention chunk and the number of chunks that T makes. */
@@ -46,7 +49,7 @@ export const PLAIN_PART: PartOptions = {
   readTensor: AS_IN_BASE,
   product: (_tensor, matrix) => float32Product(matrix),
   isSmoothed: () => false,
-  cached: false,
+  cache: null,
   training: false,
   chunk: { length: 1, count: 1 },
   dropped: new Set(),

@@ -14,6 +14,7 @@ import { rope } from "../graph/ops/rope.ts";
 import { transpose } from "../graph/ops/transpose.ts";
 import { attendWhole } from "../graph/ops/whole-attention.ts";
 import type { Dim } from "../graph/shape.ts";
+import { type HeadCache, attendOverHeads } from "../graph/ops/cached-attention.ts";
 import type { AttentionOptions } from "./builder.ts";
 
 /** Positions and segments of some tokens, int64 [B, T] each. */
@@ -92,6 +93,26 @@ function overCache(
   const heads = { numHeads: H, numKeyValueHeads: K };
   const output = attendWhole([rotate(q, H), key, value, ...places], { ...heads, scale, causal, window });
   return { output, newKey, newValue: v, saved: {} };
+}
+
+/** Whether ONNX Runtime's attention over a cache of heads takes these: it wants widths in sixteens. */
+export function fitsHeadCache({ headWidth, rope, causal }: AttentionOptions): boolean {
+  return causal && headWidth % 16 === 0 && (rope === null || rope.width % 16 === 0);
+}
+
+/**
+ * Attention of texts that begin at position 0 over keys and values by heads, which it extends. `tables` as above; the new
+ * keys and values are those of all tokens, in the memory of the cache.
+ */
+export function attentionOverHeads(
+  projected: readonly [q: Value, k: Value, v: Value],
+  { numHeads, numKeyValueHeads, headWidth, scale, softcap, window }: AttentionOptions,
+  cache: HeadCache,
+  tables: AttentionInputs["tables"],
+): AttentionOutputs {
+  const attributes = { numHeads, numKeyValueHeads, headWidth, scale, softcap, window };
+  const { output, keys, values } = attendOverHeads(projected, cache, tables, attributes);
+  return { output, newKey: keys, newValue: values, saved: {} };
 }
 
 /** cap · tanh(x / cap), element-wise. */

@@ -87,6 +87,28 @@ export const KEY_SEGMENTS = passInput({
   fill: ({ keys, segments }, data) => copyIntegers(keys?.segments ?? segments, data),
 });
 
+/** Index of the last key of each row, int32 [B]; rows of equal length, from position 0. */
+export const LAST_KEY = passInput({
+  name: "lastKey",
+  dtype: "int32",
+  shape: ["B"],
+  perPrompt: false,
+  fill: (facts, data) => data.fill(numKeysOf(facts) - 1),
+});
+
+/** How many keys each row has, int32 [1]. */
+export const NUM_KEYS = passInput({
+  name: "numKeys",
+  dtype: "int32",
+  shape: [1],
+  perPrompt: false,
+  fill: (facts, data) => data.fill(numKeysOf(facts)),
+});
+
+function numKeysOf({ numRows, length, keys }: PassFacts): number {
+  return keys ? keys.positions.length / numRows : length;
+}
+
 /** Which part of a pair of texts each token belongs to, int64 [B, T]. */
 export const TOKEN_TYPES = passInput({
   name: "tokenTypes",

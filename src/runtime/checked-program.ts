@@ -24,6 +24,8 @@ export type Constants<N> = ReadonlyMap<string, Borrowed<N>>;
 interface Slot {
   readonly name: string;
   readonly value: Value;
+  /** What else it is the memory of: of an output the input that it updates, of an input the output; null: nothing. */
+  readonly updates: string | null;
 }
 
 export class CheckedProgram<N> implements Program {
@@ -82,8 +84,10 @@ export class CheckedProgram<N> implements Program {
     this.#borrowed = borrowed;
     this.#constants = constants;
     this.#shapes = new ShapeCheck(this.#action);
-    this.#inputs = slotsOf(spec.inputs).filter(({ name }) => !constants.has(name));
-    this.#outputs = slotsOf(spec.outputs);
+    const { updates = {} } = spec;
+    const updaters = Object.fromEntries(Object.entries(updates).map(([output, input]) => [input, output]));
+    this.#inputs = slotsOf(spec.inputs, updaters).filter(({ name }) => !constants.has(name));
+    this.#outputs = slotsOf(spec.outputs, updates);
     this.#sizing = [...constants].filter(([name]) => spec.inputs[name]?.shape.some(isUnknown));
     for (const [name] of this.#sizing) this.#shapes.add("bound", name, spec.inputs[name] as Value);
     for (const { name, value } of this.#inputs) this.#shapes.add("input", name, value);
@@ -94,9 +98,10 @@ export class CheckedProgram<N> implements Program {
     return `Cannot run program "${this.spec.name}"`;
   }
 
-  #take(kind: "input" | "output", slots: readonly Slot[], from: Tensors): Borrowed<N>[] {
-    return slots.map(({ name, value }) => {
-      const tensor = from[name];
+  #take(kind: "input" | "output", slots: readonly Slot[], feeds: Tensors, into: Tensors): Borrowed<N>[] {
+    return slots.map(({ name, value, updates }) => {
+      const updated = updates === null ? into[name] : feeds[updates];
+      const tensor = kind === "input" ? feeds[name] : updated;
       if (!tensor) throw new RangeError(`${this.#action}: ${kind} "${name}" is not given`);
       const known = this.#borrowed.get(tensor);
       if (known?.dtype === value.dtype && known.isOf(tensor)) return known;
@@ -106,8 +111,8 @@ export class CheckedProgram<N> implements Program {
 
   async run(feeds: Tensors, into: Tensors): Promise<void> {
     if (this.#released) throw new RangeError(`${this.#action}: it is released`);
-    const inputs = this.#take("input", this.#inputs, feeds);
-    const outputs = this.#take("output", this.#outputs, into);
+    const inputs = this.#take("input", this.#inputs, feeds, into);
+    const outputs = this.#take("output", this.#outputs, feeds, into);
     for (const [name, constant] of this.#constants) {
       const fed = feeds[name];
       if (fed && fed.data !== constant.data) {
@@ -117,22 +122,26 @@ export class CheckedProgram<N> implements Program {
       }
     }
     this.#shapes.check([...this.#sizing.map(([, constant]) => constant), ...inputs, ...outputs]);
-    let [numWritten, numRead] = [0, 0];
+    let numWritten = 0;
+    const read: Borrowed<N>[] = [];
     this.#numRunning++;
     try {
       for (const one of outputs) {
         lend(one.write(), this.#action, `memory of output "${this.#outputs[numWritten]?.name}" is in use`);
         numWritten++;
       }
-      for (const one of inputs) {
-        lend(one.read(), this.#action, `memory of input "${this.#inputs[numRead]?.name}" is being written`);
-        numRead++;
+      for (const [i, one] of inputs.entries()) {
+        const { name, updates } = this.#inputs[i] as Slot;
+        // What is written in place is lent for that.
+        if (updates !== null) continue;
+        lend(one.read(), this.#action, `memory of input "${name}" is being written`);
+        read.push(one);
       }
       // Not awaited when there is nothing to wait for: a turn of the microtask queue is as long as a small program.
       const running = this.#executable.run(inputs, outputs);
       if (running) await running;
     } finally {
-      while (numRead > 0) inputs[--numRead]?.endRead();
+      while (read.length > 0) read.pop()?.endRead();
       while (numWritten > 0) outputs[--numWritten]?.endWrite();
       this.#numRunning--;
       if (this.#numRunning === 0) this.#onIdle?.();
@@ -155,8 +164,8 @@ function isUnknown(size: Dim): boolean {
   return typeof size === "string";
 }
 
-function slotsOf(values: Readonly<Record<string, Value>>): Slot[] {
-  return Object.entries(values).map(([name, value]) => ({ name, value }));
+function slotsOf(values: Readonly<Record<string, Value>>, updates: Readonly<Record<string, string>>): Slot[] {
+  return Object.entries(values).map(([name, value]) => ({ name, value, updates: updates[name] ?? null }));
 }
 
 /** Looks at a tensor anew. @throws TypeError, RangeError when it cannot be the given value of a program */

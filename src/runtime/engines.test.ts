@@ -48,6 +48,30 @@ for (const [name, create] of ENGINES) {
       await program.release();
     });
 
+    test("run() writes an output that updates an input into the memory of that input", async () => {
+      const graph = new Graph();
+      const [x, z] = [graph.input("x", "float32", [3]), graph.input("z", "float32", [3])];
+      const outputs = { sum: add(x, z), twice: add(z, z) };
+      const program = await engine.compile({
+        name: "update",
+        inputs: { x, z },
+        outputs,
+        updates: { sum: "x" },
+      });
+      const tensor = (...values: number[]) => hostTensor("float32", [3], Float32Array.from(values));
+      const feeds = { x: tensor(1, 2, 3), z: tensor(10, 20, 30) };
+      const twice = zeros("float32", [3]);
+      for (let run = 0; run < 2; run++) await program.run(feeds, { twice });
+      assert.deepEqual([...feeds.x.data], [21, 42, 63]);
+      assert.deepEqual([...twice.data], [20, 40, 60]);
+      // What is written must be nobody else's.
+      await assert.rejects(program.run({ x: feeds.x, z: feeds.x }, { twice }), /"z" is being written/);
+      await assert.rejects(program.run(feeds, { twice: feeds.x }), /"twice" is in use|"sum" is in use/);
+      await assert.rejects(program.run({ z: feeds.z }, { twice }), /input "x" is not given/);
+      await program.run(feeds, { twice });
+      await program.release();
+    });
+
     test("a program that keeps no scratch computes the same", async () => {
       const x = hostTensor("float32", [2, 2], Float32Array.of(1, -2, 3, 0.5));
       const results: number[][] = [];

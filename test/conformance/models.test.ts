@@ -134,7 +134,7 @@ for (const family of FAMILIES) {
           { x, ...contextFeeds(whole, 1, P + T), ...weights },
           { B: 1, T: P + T },
         );
-        const cached = buildBlock(base, null, 0, { cached: true });
+        const cached = buildBlock(base, null, 0, { cache: "tokens" });
         const feeds: Feeds = {
           ...contextFeeds(cached, 1, T, P),
           x: cutRows(x, P, P + T),

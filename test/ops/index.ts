@@ -1,6 +1,7 @@
 /** @file The list of operation suites. A new operation is tested by adding its suite here. */
 import { addRmsNormSuite } from "./add-rms-norm.ts";
 import { attentionGradientSuite, attentionSuite } from "./attention.ts";
+import { cachedAttentionSuite } from "./cached-attention.ts";
 import { castSuite } from "./cast.ts";
 import { crossEntropySuite, softmaxErrorSuite } from "./cross-entropy.ts";
 import { addSuite, divSuite, mulSuite, subSuite } from "./elementwise-binary.ts";
@@ -95,6 +96,7 @@ export const OP_SUITES: readonly OpSuite[] = [
   castSuite,
   unpackCodesSuite,
   wholeAttentionSuite,
+  cachedAttentionSuite,
   rmsNormSuite,
   addRmsNormSuite,
   layerNormSuite,

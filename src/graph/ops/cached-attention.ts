@@ -1,0 +1,133 @@
+/**
+ * @file Attention of the last tokens of texts whose keys and values lie by heads: one node of ONNX Runtime, which turns
+ * queries and keys by their positions, writes keys and values behind those of before, and attends; without a gradient.
+ *
+ *   o = softmax(s R(q) R(k)ᵀ) v    for each head    q, o [B, T, H·E]   k, v [B, T, K·E]   keys, values [B, K, C, E], C ≥ P + T
+ *
+ * Nothing of the cache is copied where a program reads and writes it in the same memory. Papers: as `rope.ts`; grouped heads:
+ * "GQA", arXiv:2305.13245.
+ */
+import { MICROSOFT } from "../emitter.ts";
+import type { Value, Values } from "../graph.ts";
+import type { Op } from "../op.ts";
+import { type Dim, sameShape, showShape } from "../shape.ts";
+import { splitOp } from "./split.ts";
+
+/** Settings of causal attention over tokens that follow each other from position 0. */
+export interface CachedAttentionAttributes extends Record<string, unknown> {
+  readonly numHeads: number;
+  readonly numKeyValueHeads: number;
+  /** Elements of a head. */
+  readonly headWidth: number;
+  /** Factor s of the scores. */
+  readonly scale: number;
+  /** Scores become c · tanh(x / c); null: they stay. */
+  readonly softcap: number | null;
+  /** How many keys a query sees, itself included; null: all. */
+  readonly window: number | null;
+}
+
+/** What is attended over, and where the tokens are in it. */
+export interface HeadCache {
+  /** [B, K, C, E] */
+  readonly keys: Value;
+  readonly values: Value;
+  /** Index of the last key of each text, int32 [B]. */
+  readonly lastKey: Value;
+  /** Keys of the longest text, int32 [1]. */
+  readonly numKeys: Value;
+}
+
+/** Tables [R, W/2] of rotary positions, R ≥ P + T; null: heads are not turned. */
+export type RotaryTables = { readonly cos: Value; readonly sin: Value } | null;
+
+/** Inputs: q, k and v, or the one projection that they are parts of; keys, values, last key, number of keys; cos, sin. */
+type Attributes = CachedAttentionAttributes & { readonly isJoined: boolean };
+type Outputs = readonly [o: Value, keys: Value, values: Value];
+
+const NUM_CACHE = 4;
+
+function partsOf(
+  inputs: Values,
+  { isJoined }: Attributes,
+): { projected: Values; cache: Values; tables: Values } {
+  const start = isJoined ? 1 : 3;
+  const end = start + NUM_CACHE;
+  return { projected: inputs.slice(0, start), cache: inputs.slice(start, end), tables: inputs.slice(end) };
+}
+
+export const cachedAttentionOp: Op<Attributes, Values, Outputs> = {
+  name: "cachedAttention",
+  infer: (inputs, attributes) => {
+    const { numHeads: H, numKeyValueHeads: K, headWidth: E, isJoined } = attributes;
+    const { projected, cache, tables } = partsOf(inputs, attributes);
+    const [first] = projected as [Value];
+    const [keys, values, lastKey, numKeys] = cache as [Value, Value, Value, Value];
+    const [B, T] = first.shape as [Dim, Dim];
+    const widths = isJoined ? [(H + 2 * K) * E] : [H * E, K * E, K * E];
+    const fits =
+      H % K === 0 &&
+      projected.every(({ shape }, i) => sameShape(shape, [B, T, widths[i] as number])) &&
+      sameShape(keys.shape, [B, K, keys.shape[2] as Dim, E]) &&
+      sameShape(values.shape, keys.shape) &&
+      lastKey.dtype === "int32" &&
+      sameShape(lastKey.shape, [B]) &&
+      numKeys.dtype === "int32" &&
+      sameShape(numKeys.shape, [1]) &&
+      (tables.length === 0 || tables.length === 2) &&
+      tables.every(({ shape }) => 2 * (shape[1] as number) <= E);
+    if (!fits) {
+      const found = inputs.map((one) => `${one.dtype} ${showShape(one.shape)}`).join(", ");
+      throw new RangeError(
+        `Cannot attend over a cache with ${found}: expected [B, T, ${widths.join("] and [B, T, ")}], [B, ${K}, C, ${E}] twice, int32 [B] and [1], and tables of half a head`,
+      );
+    }
+    return [{ dtype: first.dtype, shape: [B, T, H * E] }, keys, values];
+  },
+  emit: (node, emitter) => {
+    const { numHeads, numKeyValueHeads, scale, softcap, window } = node.attributes;
+    const { projected, cache, tables } = partsOf(node.inputs, node.attributes);
+    const names = emitter.names(projected);
+    const given = [
+      ...names,
+      ...(names.length === 1 ? ["", ""] : []),
+      ...emitter.names(cache),
+      ...emitter.names(tables),
+    ];
+    const attributes = {
+      num_heads: numHeads,
+      kv_num_heads: numKeyValueHeads,
+      scale: { float: scale },
+      ...(softcap !== null && { softcap: { float: softcap } }),
+      ...(window !== null && { local_window_size: window }),
+      ...(tables.length > 0 && { do_rotary: 1 }),
+    };
+    emitter.node("GroupQueryAttention", given, emitter.names(node.outputs), attributes, MICROSOFT);
+  },
+  vjp: "not-differentiable",
+};
+
+/** Attends: q [B, T, H·E], k and v [B, T, K·E] give o [B, T, H·E], and the cache with what is new. */
+export function attendOverHeads(
+  projected: readonly [q: Value, k: Value, v: Value],
+  { keys, values, lastKey, numKeys }: HeadCache,
+  tables: RotaryTables,
+  attributes: CachedAttentionAttributes,
+): { readonly output: Value; readonly keys: Value; readonly values: Value } {
+  const { graph } = projected[0];
+  const rest = [keys, values, lastKey, numKeys, ...(tables ? [tables.cos, tables.sin] : [])];
+  const [output, allKeys, allValues] = graph.apply(cachedAttentionOp, [...projected, ...rest], {
+    ...attributes,
+    isJoined: false,
+  });
+  return { output, keys: allKeys, values: allValues };
+}
+
+/** Applies attention on the one projection of which q, k and v are the parts, if they are; null: they are not. */
+export function attendJoined(inputs: Values, attributes: CachedAttentionAttributes): Outputs | null {
+  const [q, k, v, ...rest] = inputs as [Value, Value, Value, ...Value[]];
+  const { node } = q;
+  if (node?.op !== splitOp || [q, k, v].some((part, i) => part !== node.outputs[i])) return null;
+  const joined = { ...attributes, isJoined: true };
+  return q.graph.apply(cachedAttentionOp, [node.inputs[0] as Value, ...rest], joined);
+}

@@ -1,0 +1,79 @@
+/** @file Every family that writes text, with heads that ONNX Runtime's attention over a cache takes: token by token as at once. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, describe, test } from "node:test";
+import { toBatch } from "../../src/data/batch.ts";
+import type { Example } from "../../src/data/example.ts";
+import { Generator } from "../../src/engine/generator.ts";
+import { loadModel } from "../../src/format/by-path.ts";
+import { FAMILIES, openModel } from "../../src/models/families.ts";
+import type { RawConfig } from "../../src/models/family.ts";
+import { fitsHeadCache } from "../../src/nn/attention.ts";
+import { Session } from "../../src/run/session.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
+import { logitsOf, randomExamples } from "../model-passes.ts";
+import { TINY_CONFIGS } from "../tiny-configs.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
+
+const engine = createEngine({ threads: 1 });
+const folder = temporaryFolder();
+const HEADS = { num_attention_heads: 2, num_key_value_heads: 1, head_dim: 16 };
+
+/** What a family's tiny model needs for heads of 16 that are turned by 16 elements or not at all. */
+const WIDE: Readonly<Record<string, (tiny: RawConfig) => Record<string, unknown>>> = {
+  gpt2: () => ({ n_head: 2 }),
+  gemma3: ({ text_config }) => ({ text_config: { ...(text_config as RawConfig), ...HEADS } }),
+  phi3: () => ({ num_attention_heads: 1, num_key_value_heads: 1 }),
+};
+
+const writing = FAMILIES.flatMap(({ modelType }) => {
+  const tiny = TINY_CONFIGS[modelType] as RawConfig;
+  return openModel(tiny).task === "causal-lm" ? [{ modelType, tiny }] : [];
+});
+
+for (const { modelType, tiny } of writing) {
+  describe(`decoding of ${modelType}`, async () => {
+    const config = WIDE[modelType]?.(tiny) ?? HEADS;
+    const path = await writeTinyModel(join(folder, modelType), { modelType, config });
+    const { base, checkpoint } = await loadModel(path);
+    after(() => checkpoint.close());
+    const { numOutputs, layers } = base.model;
+    const [example] = randomExamples([24], 7) as [Example];
+    const ids = [...example.ids];
+
+    /** Largest distance of logits, token by token, from those of all tokens at once. */
+    async function distance(generator: Generator, promptIds: readonly number[]): Promise<number> {
+      const rows: Float32Array[] = [];
+      const onLogits = (logits: Float32Array): void => void rows.push(logits.slice());
+      const { ids } = await generator.complete({ promptIds, maxNewTokens: 5, onLogits });
+      const all = [...promptIds, ...ids];
+      const whole = await logitsOf(
+        engine,
+        base,
+        null,
+        toBatch([[{ ...example, ids: Int32Array.from(all), weights: new Float32Array(all.length) }]]),
+      );
+      assert.equal(rows.length, 5);
+      return Math.max(
+        ...rows.flatMap((row, i) =>
+          [...row].map((value, id) =>
+            Math.abs(value - (whole[(promptIds.length - 1 + i) * numOutputs + id] as number)),
+          ),
+        ),
+      );
+    }
+
+    test("token by token equals all at once, also after another text and from pages of an earlier one", async () => {
+      assert.ok(layers.every(({ attention }) => attention && fitsHeadCache(attention)));
+      const session = new Session(engine, base);
+      const generator = await Generator.create({ session, adapter: null });
+      // The second has nothing of the first; the third begins with a page of the first.
+      for (const prompt of [ids.slice(0, 19), ids.slice(7, 12), ids]) {
+        const apart = await distance(generator, prompt);
+        assert.ok(apart < 2e-5, `${prompt.length} tokens: ${apart}`);
+      }
+      await generator.engine.close();
+      await session.release();
+    });
+  });
+}
