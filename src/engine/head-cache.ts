@@ -28,10 +28,16 @@ const FIRST_TOKENS = 256;
 
 export class HeadCache {
   #layers: readonly CacheRows[] = [];
+  readonly #maxTokens: number;
   #capacity = 0;
   #sequence: Sequence | null = null;
   /** Tokens of the sequence that it holds. */
   #length = 0;
+
+  /** `maxTokens`: the longest text. */
+  constructor(maxTokens: number) {
+    this.#maxTokens = maxTokens;
+  }
 
   /** Makes it that of the computed ids of a text, with room for `count` more. */
   hold(sequence: Sequence, count: number, layers: readonly PagedLayer[]): void {
@@ -84,7 +90,10 @@ export class HeadCache {
   }
 
   #grow(length: number, layers: readonly PagedLayer[]): void {
-    this.#capacity = Math.max(FIRST_TOKENS, 2 * this.#capacity, length);
+    const doubled = Math.max(FIRST_TOKENS, 2 * this.#capacity);
+    this.#capacity = Math.max(length, Math.min(doubled, this.#maxTokens));
+    // What was there is copied from the pages.
+    this.#layers = [];
     this.#layers = layers.map(({ numHeads, headWidth }) => {
       const make = (): HostTensor<"float32"> => zeros("float32", [1, numHeads, this.#capacity, headWidth]);
       return { key: make(), value: make() };

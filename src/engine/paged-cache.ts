@@ -58,7 +58,7 @@ export class PagedCache {
   #numAllocations = 0;
   #pages: HostTensor<"int64"> | null = null;
   /** Of the row that was last read by heads. */
-  readonly #heads = new HeadCache();
+  readonly #heads: HeadCache;
   #layout: CacheLayout = "pages";
   /** 0, 1, 2, …: the positions that rows begin with. */
   #ramp = new BigInt64Array(0);
@@ -67,6 +67,7 @@ export class PagedCache {
   /** `maxPages`: how many it may grow to. */
   constructor({ layers }: CachedModel, maxPages: number) {
     this.#maxPages = maxPages;
+    this.#heads = new HeadCache(maxPages * PAGE_TOKENS);
     this.#layers = layers.map(({ attention }): Layer => {
       const { numKeyValueHeads = 0, headWidth = 0 } = attention ?? {};
       const [key, value] = [new Float32Array(0), new Float32Array(0)];
