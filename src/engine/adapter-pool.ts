@@ -14,7 +14,6 @@ import { isRefusal } from "../peft/row-refusal.ts";
 import { RowSlots } from "../peft/row-slots.ts";
 import type { Session } from "../run/session.ts";
 import type { HeldAdapter, NamedAdapter, RowBatch } from "./held-adapter.ts";
-import { layoutForOne } from "./paged-cache.ts";
 import { warmUp } from "./paged-stages.ts";
 import { RowPrograms } from "./row-programs.ts";
 
@@ -61,10 +60,7 @@ export class AdapterPool {
 
   constructor(options: AdapterPoolOptions) {
     this.#options = options;
-    this.#programs = new RowPrograms(
-      options.session,
-      options.isOwnFirst ? layoutForOne(options.session.model) : "pages",
-    );
+    this.#programs = new RowPrograms(options.session);
   }
 
   /** All adapters that can be asked for. */
@@ -182,8 +178,8 @@ export class AdapterPool {
 
   /** Compiles what many texts of the base at once are written with. */
   async prepareMany(): Promise<void> {
-    const { blocks, layout } = await this.#programs.ofOne(null);
-    await blocks.prepareMany(layout);
+    const { blocks } = await this.#programs.ofOne(null);
+    await blocks.prepareMany();
   }
 
   /** Whether keys and values of an adapter's rows depend on what follows in the prompt. */

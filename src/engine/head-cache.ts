@@ -26,17 +26,20 @@ export interface PagedLayer {
 /** Tokens that there is room for at first. */
 const FIRST_TOKENS = 256;
 
+type Place = "pages" | "heads";
+
 export class HeadCache {
   #layers: readonly CacheRows[] = [];
-  readonly #maxTokens: number;
   #capacity = 0;
   #sequence: Sequence | null = null;
   /** Tokens of the sequence that it holds. */
   #length = 0;
 
-  /** `maxTokens`: the longest text. */
+  /** Of the longest text. */
+  readonly maxTokens: number;
+
   constructor(maxTokens: number) {
-    this.#maxTokens = maxTokens;
+    this.maxTokens = maxTokens;
   }
 
   /** Makes it that of the computed ids of a text, with room for `count` more. */
@@ -45,7 +48,7 @@ export class HeadCache {
     const isKept = sequence === this.#sequence && length === this.#length;
     const isNew = length + count > this.#capacity;
     if (isNew) this.#grow(length + count, layers);
-    if (isNew || !isKept) this.#copy(sequence, 0, length, layers, (page, own) => own.set(page));
+    if (isNew || !isKept) this.#copy(sequence, 0, length, layers, "pages");
     this.#sequence = sequence;
     this.#length = length;
   }
@@ -57,33 +60,28 @@ export class HeadCache {
 
   /** Copies the last `count` tokens, which a pass has computed, to the pages of the text. */
   append(count: number, layers: readonly PagedLayer[]): void {
-    this.#copy(this.#sequence as Sequence, this.#length, count, layers, (page, own) => page.set(own));
+    this.#copy(this.#sequence as Sequence, this.#length, count, layers, "heads");
     this.#length += count;
   }
 
-  /** Visits the elements of one head at one token after another, in the pages and here; a text may have lost its pages. */
-  #copy(
-    { pages }: Sequence,
-    start: number,
-    count: number,
-    layers: readonly PagedLayer[],
-    copy: (page: Float32Array, own: Float32Array) => void,
-  ): void {
-    for (const [i, { numHeads, headWidth, key, value }] of layers.entries()) {
-      const rows = this.rows(i);
-      const pairs = [
-        [key, rows.key.data],
-        [value, rows.value.data],
-      ] as const;
-      for (let token = start; token < start + count; token++) {
-        const page = pages[Math.floor(token / PAGE_TOKENS)];
-        if (page === undefined) break;
-        const at = ((page + 1) * PAGE_TOKENS + (token % PAGE_TOKENS)) * numHeads * headWidth;
+  /** Copies tokens from or to the pages; a text may have lost its pages. */
+  #copy({ pages }: Sequence, start: number, count: number, layers: readonly PagedLayer[], from: Place): void {
+    for (let token = start; token < start + count; token++) {
+      const page = pages[Math.floor(token / PAGE_TOKENS)];
+      if (page === undefined) return;
+      const inPages = (page + 1) * PAGE_TOKENS + (token % PAGE_TOKENS);
+      for (const [layer, { numHeads, headWidth, key, value }] of layers.entries()) {
+        const own = this.rows(layer);
         for (let head = 0; head < numHeads; head++) {
-          const own = (head * this.#capacity + token) * headWidth;
-          const from = at + head * headWidth;
-          for (const [paged, held] of pairs)
-            copy(paged.subarray(from, from + headWidth), held.subarray(own, own + headWidth));
+          const paged = (inPages * numHeads + head) * headWidth;
+          const held = (head * this.#capacity + token) * headWidth;
+          if (from === "pages") {
+            copyNumbers(key, paged, own.key.data, held, headWidth);
+            copyNumbers(value, paged, own.value.data, held, headWidth);
+          } else {
+            copyNumbers(own.key.data, held, key, paged, headWidth);
+            copyNumbers(own.value.data, held, value, paged, headWidth);
+          }
         }
       }
     }
@@ -91,7 +89,7 @@ export class HeadCache {
 
   #grow(length: number, layers: readonly PagedLayer[]): void {
     const doubled = Math.max(FIRST_TOKENS, 2 * this.#capacity);
-    this.#capacity = Math.max(length, Math.min(doubled, this.#maxTokens));
+    this.#capacity = Math.max(length, Math.min(doubled, this.maxTokens));
     // What was there is copied from the pages.
     this.#layers = [];
     this.#layers = layers.map(({ numHeads, headWidth }) => {
@@ -99,4 +97,15 @@ export class HeadCache {
       return { key: make(), value: make() };
     });
   }
+}
+
+/** As `set` of a part, without an object for so few numbers. */
+function copyNumbers(
+  from: Float32Array,
+  fromStart: number,
+  to: Float32Array,
+  toStart: number,
+  count: number,
+): void {
+  for (let i = 0; i < count; i++) to[toStart + i] = from[fromStart + i]!;
 }

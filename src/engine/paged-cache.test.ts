@@ -23,7 +23,7 @@ function sequenceOn(pages: readonly number[], numIds: number): Sequence {
 
 /** Runs the next ids of a sequence: writes the position of each in all of its numbers. */
 function run(cache: PagedCache, sequence: Sequence, count: number, byHeads = true): void {
-  cache.begin({ sequences: [sequence], count }, byHeads);
+  cache.begin({ sequences: [sequence], count }, byHeads ? "heads" : "pages");
   const { numKeyValueHeads: K, headWidth: E } = ATTENTION;
   for (let layer = 0; layer < NUM_LAYERS; layer++) {
     const past = cache.past(layer);
@@ -46,7 +46,7 @@ function run(cache: PagedCache, sequence: Sequence, count: number, byHeads = tru
 
 /** Positions that the cache has of a sequence, one number of each. */
 function readAll(cache: PagedCache, sequence: Sequence, byHeads: boolean): number[] {
-  cache.begin({ sequences: [sequence], count: 1 }, byHeads);
+  cache.begin({ sequences: [sequence], count: 1 }, byHeads ? "heads" : "pages");
   const { key, value } = cache.past(NUM_LAYERS - 1);
   assert.deepEqual(key.data, value.data);
   const pages = cache.pages;
@@ -64,8 +64,11 @@ function readAll(cache: PagedCache, sequence: Sequence, byHeads: boolean): numbe
   });
 }
 
-test("a page takes its positions' keys and values in all layers", () => {
+test("a page takes its positions' keys and values in all layers, and a share of what lies by heads", () => {
   assert.equal(pageBytes(MODEL), 2 * 4 * NUM_LAYERS * WIDTH * PAGE_TOKENS);
+  // A quarter of it is there again where one row may be read by heads.
+  const wide = { numKeyValueHeads: 1, headWidth: 16, rope: null, causal: true } as AttentionOptions;
+  assert.equal(pageBytes({ layers: [{ attention: wide }] }), 1.25 * 2 * 4 * 16 * PAGE_TOKENS);
 });
 
 for (const written of [true, false]) {
@@ -92,7 +95,7 @@ test("what a page held before is cleared behind its first positions, also where 
   run(cache, old, 32);
   const next = sequenceOn([0, 1], 18);
   run(cache, next, 18);
-  cache.begin({ sequences: [next], count: 1 }, false);
+  cache.begin({ sequences: [next], count: 1 }, "pages");
   const { key } = cache.past(0);
   const [from, to] = [(2 * PAGE_TOKENS + 2) * WIDTH, 3 * PAGE_TOKENS * WIDTH];
   assert.deepEqual([...new Set(key.data.subarray(from, to))], [0]);

@@ -19,8 +19,8 @@ export type CacheLayout = "heads" | "pages";
 /** What a cache must know of a model. */
 export type CachedModel = { readonly layers: readonly Pick<Model["layers"][number], "attention">[] };
 
-/** How most passes of a model read its cache where texts are written one at a time. */
-export function layoutForOne({ layers }: CachedModel): CacheLayout {
+/** How one row by itself reads the cache of a model. */
+export function layoutOfOne({ layers }: CachedModel): CacheLayout {
   return layers.every(({ attention }) => !attention || fitsHeadCache(attention)) ? "heads" : "pages";
 }
 
@@ -38,16 +38,20 @@ interface Layer extends PagedLayer {
   fresh: CacheRows | null;
 }
 
+/** Of the tokens that pages hold: how many are there again by heads. */
+const HEAD_SHARE = 1 / 4;
 /** Pages that there is memory for at first. */
 const FIRST_PAGES = 4;
 
-/** Bytes of a page in all layers. */
-export function pageBytes({ layers }: CachedModel): number {
+/** Bytes of a page in all layers, with its share of what is there again by heads. */
+export function pageBytes(model: CachedModel): number {
+  const { layers } = model;
+  const share = layoutOfOne(model) === "heads" ? HEAD_SHARE : 0;
   const widths = layers.map(({ attention }) =>
     attention ? attention.numKeyValueHeads * attention.headWidth : 0,
   );
   const numbers = 2 * PAGE_TOKENS * widths.reduce((sum, width) => sum + width, 0);
-  return numbers * Float32Array.BYTES_PER_ELEMENT;
+  return (1 + share) * numbers * Float32Array.BYTES_PER_ELEMENT;
 }
 
 export class PagedCache {
@@ -67,7 +71,7 @@ export class PagedCache {
   /** `maxPages`: how many it may grow to. */
   constructor({ layers }: CachedModel, maxPages: number) {
     this.#maxPages = maxPages;
-    this.#heads = new HeadCache(maxPages * PAGE_TOKENS);
+    this.#heads = new HeadCache(Math.floor(HEAD_SHARE * maxPages) * PAGE_TOKENS);
     this.#layers = layers.map(({ attention }): Layer => {
       const { numKeyValueHeads = 0, headWidth = 0 } = attention ?? {};
       const [key, value] = [new Float32Array(0), new Float32Array(0)];
@@ -91,15 +95,20 @@ export class PagedCache {
     return this.#pages;
   }
 
-  /** Says what a pass over the next ids of some rows reads. `byHeads`: a single row is not read by pages. */
-  begin(rows: PagedRows, byHeads: boolean): PassFacts {
+  /** Whether a text may be read by heads up to so many tokens. */
+  holdsByHeads(numTokens: number): boolean {
+    return numTokens <= this.#heads.maxTokens;
+  }
+
+  /** Says what a pass over the next ids of some rows reads; a single row that is not too long may be read by heads. */
+  begin(rows: PagedRows, layout: CacheLayout): PassFacts {
     this.#rows = rows;
     const { sequences, count: length } = rows;
     const numRows = sequences.length;
     this.#reserve(1 + Math.max(...sequences.map(({ pages }) => Math.max(...pages))));
     const [first] = sequences as [Sequence];
-    const isOne = byHeads && numRows === 1;
-    this.#layout = isOne ? "heads" : "pages";
+    const isOne = layout === "heads";
+    this.#layout = layout;
     if (isOne) this.#heads.hold(first, length, this.#layers);
     // One at least: a row without past reads the empty page.
     const numPages = Math.max(1, ...sequences.map(({ numComputed }) => Math.ceil(numComputed / PAGE_TOKENS)));

@@ -6,7 +6,7 @@ import { Head } from "../run/head.ts";
 import type { Session } from "../run/session.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import { BlockStack } from "./block-stack.ts";
-import { type CacheLayout, PagedCache, type PagedRows } from "./paged-cache.ts";
+import { PagedCache, type PagedRows } from "./paged-cache.ts";
 import type { PromptReader } from "./prompt-reader.ts";
 import { Sequence } from "./sequence.ts";
 
@@ -15,18 +15,13 @@ export interface PagedStages {
   readonly embedding: Embedding;
   readonly blocks: BlockStack;
   readonly head: Head;
-  readonly layout: CacheLayout;
 }
 
-/** Compiles what a view needs; null: the base alone. `layout`: how most passes read the cache. */
-export async function compilePaged(
-  session: Session,
-  view: AdapterView | null,
-  layout: CacheLayout,
-): Promise<PagedStages> {
+/** Compiles what a view needs; null: the base alone. */
+export async function compilePaged(session: Session, view: AdapterView | null): Promise<PagedStages> {
   const embedding = await Embedding.create(session, view);
-  const blocks = await BlockStack.create(session, view, layout);
-  return { session, embedding, blocks, head: new Head(session, view), layout };
+  const blocks = await BlockStack.create(session, view);
+  return { session, embedding, blocks, head: new Head(session, view) };
 }
 
 /** Runs one token, so that all is compiled and read that a text needs. */
@@ -43,7 +38,7 @@ export async function warmUp(stages: PagedStages): Promise<void> {
  * that `wants` names; the caller releases them. Null: nobody wants any. `readers` see what the blocks make of all ids of their rows.
  */
 export async function runPaged(
-  { session, embedding, blocks, head, layout }: PagedStages,
+  { session, embedding, blocks, head }: PagedStages,
   cache: PagedCache,
   rows: PagedRows,
   wants: readonly boolean[],
@@ -55,7 +50,9 @@ export async function runPaged(
   for (const [row, { ids: all, numComputed }] of sequences.entries()) {
     for (let i = 0; i < count; i++) ids[row * count + i] = BigInt(all[numComputed + i]!);
   }
-  const context = new PassContext(cache.begin(rows, layout === "heads"), pool, tables);
+  const length = count + Math.max(...sequences.map(({ numComputed }) => numComputed));
+  const layout = cache.holdsByHeads(length) ? blocks.layoutFor(sequences.length, count) : "pages";
+  const context = new PassContext(cache.begin(rows, layout), pool, tables);
   try {
     const x = await embedding.forward(hostTensor("int64", [sequences.length, count], ids), context);
     const y = await blocks.forward(x, context, cache);

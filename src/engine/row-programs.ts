@@ -7,7 +7,6 @@ import type { Adapter } from "../peft/attach.ts";
 import { mixViews } from "../peft/mixed-rows.ts";
 import { arithmeticOf } from "../run/arithmetic.ts";
 import type { Session } from "../run/session.ts";
-import type { CacheLayout } from "./paged-cache.ts";
 import { type PagedStages, compilePaged } from "./paged-stages.ts";
 
 /** Several methods side by side. */
@@ -18,16 +17,14 @@ interface Mix {
 
 export class RowPrograms {
   readonly #session: Session;
-  readonly #layout: CacheLayout;
   /** By view; those of the base by the session. */
   readonly #stages = new WeakMap<AdapterView | Session, Promise<PagedStages>>();
   /** Views whose programs are there. */
   readonly #ready = new WeakSet<AdapterView>();
   #mixes: readonly Mix[] = [];
 
-  constructor(session: Session, layout: CacheLayout) {
+  constructor(session: Session) {
     this.#session = session;
-    this.#layout = layout;
   }
 
   /** Whether programs hold the weights of the base once more, so that there should be few. */
@@ -78,7 +75,7 @@ export class RowPrograms {
     const key = view ?? this.#session;
     let stages = this.#stages.get(key);
     if (!stages) {
-      stages = compilePaged(this.#session, view, this.#layout);
+      stages = compilePaged(this.#session, view);
       stages.then(
         () => view && this.#ready.add(view),
         () => this.#stages.delete(key),
