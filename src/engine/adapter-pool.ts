@@ -240,9 +240,9 @@ export class AdapterPool {
   #ownBatch(held: HeldAdapter | null, own: readonly number[]): RowBatch {
     return {
       rows: own,
-      prepare: async (rows) => ({
+      prepare: async () => ({
         stages: await this.#programs.ofOne(held?.adapter ?? null),
-        order: [...rows.keys()],
+        order: null,
       }),
     };
   }

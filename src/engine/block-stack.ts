@@ -16,7 +16,7 @@ import type { PassContext } from "../run/context.ts";
 import type { Compiled, Session } from "../run/session.ts";
 import { WeightWalk } from "../run/weights.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
-import { type CacheLayout, type PagedCache, layoutOfOne } from "./paged-cache.ts";
+import { type CacheLayout, type PagedCache, bestLayout } from "./paged-cache.ts";
 import { inBlock, stackSpec } from "./stack-spec.ts";
 
 /** Blocks of one program: compiling takes longer with more of them, and beyond this little is gained. */
@@ -47,42 +47,26 @@ export class BlockStack {
   readonly #adapter: AdapterView | null;
   /** By layout and amount. */
   readonly #groups = new Map<string, Promise<readonly Group[]>>();
-  /** How one row by itself reads the cache. */
-  readonly #ofOne: CacheLayout;
-  /** Whether the programs for many tokens are there. */
-  #isPrepared = false;
+  /** Layouts whose programs for many tokens are there. */
+  readonly #prepared = new Set<CacheLayout>();
 
   private constructor(session: Session, adapter: AdapterView | null) {
     this.#session = session;
     this.#adapter = adapter;
-    this.#ofOne = layoutOfOne(session.model);
   }
 
-  /** Compiles the programs for one row; those for several, and for many tokens, when they are first needed. */
+  /** Compiles the programs for a few tokens; those of another layout, and for many tokens, when they are first needed. */
   static async create(session: Session, adapter: AdapterView | null): Promise<BlockStack> {
     const stack = new BlockStack(session, adapter);
-    await stack.#compile(stack.#ofOne, "any");
+    await stack.#compile(bestLayout(session.model), "any");
     return stack;
   }
 
   /** Compiles the programs for many tokens, where the arithmetic has others for them. */
-  async prepareMany(): Promise<void> {
+  async prepareMany(layout = bestLayout(this.#session.model)): Promise<void> {
     if (!this.#session.compute.many) return;
-    await this.#compile("pages", "many");
-    this.#isPrepared = true;
-  }
-
-  /**
-   * How a pass of some rows over so many ids each reads the cache. Making programs for many tokens takes seconds, which several texts are
-   * worth; one prompt, however long, takes them when they are there.
-   */
-  layoutFor(numRows: number, length: number): CacheLayout {
-    return numRows > 1 || this.#isMany(numRows, length) ? "pages" : this.#ofOne;
-  }
-
-  #isMany(numRows: number, length: number): boolean {
-    const isLong = numRows * length >= MANY_TOKENS;
-    return this.#session.compute.many !== undefined && (numRows >= MANY_ROWS || (isLong && this.#isPrepared));
+    await this.#compile(layout, "many");
+    this.#prepared.add(layout);
   }
 
   /** Compiles programs, once. */
@@ -97,10 +81,16 @@ export class BlockStack {
     return groups;
   }
 
+  /**
+   * Which programs are for a pass: making those for many tokens takes seconds, which several texts are worth. One prompt, however
+   * long, takes them when they are there.
+   */
   async #groupsFor({ numRows, length }: PassFacts, layout: CacheLayout): Promise<readonly Group[]> {
-    if (layout === "heads" || !this.#isMany(numRows, length)) return this.#compile(layout, "any");
-    await this.prepareMany();
-    return this.#compile("pages", "many");
+    const isLong = numRows * length >= MANY_TOKENS;
+    const isMany = numRows >= MANY_ROWS || (isLong && this.#prepared.has(layout));
+    if (!isMany || !this.#session.compute.many) return this.#compile(layout, "any");
+    await this.prepareMany(layout);
+    return this.#compile(layout, "many");
   }
 
   /**

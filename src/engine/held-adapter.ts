@@ -30,6 +30,6 @@ export interface RowBatch {
 
 export interface PreparedRows {
   readonly stages: PagedStages;
-  /** For each row of the pass, which of those that were asked for it is. */
-  readonly order: readonly number[];
+  /** For each row of the pass, which of those that were asked for it is; null: it does not matter. */
+  readonly order: readonly number[] | null;
 }

@@ -64,11 +64,11 @@ function readAll(cache: PagedCache, sequence: Sequence, byHeads: boolean): numbe
   });
 }
 
-test("a page takes its positions' keys and values in all layers, and a share of what lies by heads", () => {
+test("a page takes its positions' keys and values in all layers, twice where they lie by heads as well", () => {
   assert.equal(pageBytes(MODEL), 2 * 4 * NUM_LAYERS * WIDTH * PAGE_TOKENS);
-  // A quarter of it is there again where one row may be read by heads.
+  // As much again where rows may be read by heads.
   const wide = { numKeyValueHeads: 1, headWidth: 16, rope: null, causal: true } as AttentionOptions;
-  assert.equal(pageBytes({ layers: [{ attention: wide }] }), 1.25 * 2 * 4 * 16 * PAGE_TOKENS);
+  assert.equal(pageBytes({ layers: [{ attention: wide }] }), 2 * 2 * 4 * 16 * PAGE_TOKENS);
 });
 
 for (const written of [true, false]) {
@@ -114,4 +114,55 @@ test("memory doubles as pages are needed, up to what it may have, and keeps what
     readAll(cache, sequence, true),
     Array.from({ length: sequence.numComputed }, (_, i) => 1 + i),
   );
+});
+
+test("rows by heads stay where they are, a hole is filled by the last, and what is elsewhere is brought", () => {
+  const cache = new PagedCache(MODEL, 64);
+  const texts = [0, 1, 2, 3].map((i) => sequenceOn([2 * i, 2 * i + 1], 30));
+  /** Runs one id of each row: writes 100 times the text and its position, and reads what the rows had before. */
+  const step = (order: readonly number[]): void => {
+    const rows = order.map((i) => texts[i] as Sequence);
+    cache.begin({ sequences: rows, count: 1 }, "heads");
+    for (let layer = 0; layer < NUM_LAYERS; layer++) {
+      const { key, value } = cache.past(layer);
+      const [, numHeads, capacity, width] = key.shape as [number, number, number, number];
+      assert.equal(key.shape[0], order.length);
+      for (const [row, { numComputed }] of rows.entries()) {
+        for (let head = 0; head < numHeads; head++) {
+          const at = (row * numHeads + head) * capacity * width;
+          for (let i = 0; i < numComputed; i++)
+            assert.equal(key.data[at + i * width], 100 * order[row]! + i, `row ${row}, position ${i}`);
+          for (const { data } of [key, value])
+            data.fill(
+              100 * order[row]! + numComputed,
+              at + numComputed * width,
+              at + (numComputed + 1) * width,
+            );
+        }
+      }
+    }
+    cache.append();
+    for (const row of rows) row.numComputed++;
+  };
+  const arranged = (some: readonly number[]): number[] =>
+    cache.arrange(some.map((i) => texts[i] as Sequence)).map((place) => some[place] as number);
+  for (let i = 0; i < 3; i++) step([0, 1, 2]);
+  assert.deepEqual(arranged([2, 0, 1]), [0, 1, 2]);
+  cache.forget(texts[0] as Sequence);
+  assert.deepEqual(arranged([1, 2]), [2, 1]);
+  step([2, 1]);
+  // One by itself, while others keep their places.
+  step([3]);
+  step([3]);
+  step([2, 1]);
+  step([2, 1, 3]);
+  // From pages, into which all was copied.
+  step([0, 3, 1, 2]);
+  for (const [i, text] of texts.entries()) {
+    const own = readAll(cache, text, false);
+    assert.deepEqual(
+      own,
+      Array.from({ length: text.numComputed }, (_, position) => 100 * i + position),
+    );
+  }
 });

@@ -2,8 +2,8 @@
  * @file Keys and values of many sequences in pages of one pool, [N, PAGE_TOKENS, K·E] in each layer, which doubles when it is full.
  *
  * A pass lists the pages of its rows; what a row has not filled is of segment 0, which no token looks at, and zero: what is
- * not a number stays none when it is weighed with nothing. A single row may be read by heads instead, in memory of its own
- * that is extended in place (`head-cache.ts`).
+ * not a number stays none when it is weighed with nothing. Rows may be read by heads instead, in memory of their own that is
+ * extended in place (`head-cache.ts`).
  */
 import type { Model } from "../models/model.ts";
 import { fitsHeadCache } from "../nn/attention.ts";
@@ -13,14 +13,14 @@ import { type CacheRows, HeadCache, type PagedLayer } from "./head-cache.ts";
 import { PAGE_TOKENS } from "./page-pool.ts";
 import type { Sequence } from "./sequence.ts";
 
-/** How the keys and values of earlier tokens lie: of one row by heads, or in pages that each row lists. */
+/** How the keys and values of earlier tokens lie: by heads, or in pages that each row lists. */
 export type CacheLayout = "heads" | "pages";
 
 /** What a cache must know of a model. */
 export type CachedModel = { readonly layers: readonly Pick<Model["layers"][number], "attention">[] };
 
-/** How one row by itself reads the cache of a model. */
-export function layoutOfOne({ layers }: CachedModel): CacheLayout {
+/** How the cache of a model is read while there is room. */
+export function bestLayout({ layers }: CachedModel): CacheLayout {
   return layers.every(({ attention }) => !attention || fitsHeadCache(attention)) ? "heads" : "pages";
 }
 
@@ -38,20 +38,18 @@ interface Layer extends PagedLayer {
   fresh: CacheRows | null;
 }
 
-/** Of the tokens that pages hold: how many are there again by heads. */
-const HEAD_SHARE = 1 / 4;
 /** Pages that there is memory for at first. */
 const FIRST_PAGES = 4;
 
-/** Bytes of a page in all layers, with its share of what is there again by heads. */
+/** Bytes of a page in all layers, with as much for what is there again by heads. */
 export function pageBytes(model: CachedModel): number {
   const { layers } = model;
-  const share = layoutOfOne(model) === "heads" ? HEAD_SHARE : 0;
+  const numCopies = bestLayout(model) === "heads" ? 2 : 1;
   const widths = layers.map(({ attention }) =>
     attention ? attention.numKeyValueHeads * attention.headWidth : 0,
   );
   const numbers = 2 * PAGE_TOKENS * widths.reduce((sum, width) => sum + width, 0);
-  return (1 + share) * numbers * Float32Array.BYTES_PER_ELEMENT;
+  return numCopies * numbers * Float32Array.BYTES_PER_ELEMENT;
 }
 
 export class PagedCache {
@@ -61,17 +59,20 @@ export class PagedCache {
   #numPages = 0;
   #numAllocations = 0;
   #pages: HostTensor<"int64"> | null = null;
-  /** Of the row that was last read by heads. */
+  /** Of rows that are read by heads. */
   readonly #heads: HeadCache;
+  readonly #best: CacheLayout;
   #layout: CacheLayout = "pages";
   /** 0, 1, 2, …: the positions that rows begin with. */
   #ramp = new BigInt64Array(0);
   #rows: PagedRows = { sequences: [], count: 0 };
 
   /** `maxPages`: how many it may grow to. */
-  constructor({ layers }: CachedModel, maxPages: number) {
+  constructor(model: CachedModel, maxPages: number) {
+    const { layers } = model;
     this.#maxPages = maxPages;
-    this.#heads = new HeadCache(Math.floor(HEAD_SHARE * maxPages) * PAGE_TOKENS);
+    this.#best = bestLayout(model);
+    this.#heads = new HeadCache(maxPages * PAGE_TOKENS);
     this.#layers = layers.map(({ attention }): Layer => {
       const { numKeyValueHeads = 0, headWidth = 0 } = attention ?? {};
       const [key, value] = [new Float32Array(0), new Float32Array(0)];
@@ -95,51 +96,44 @@ export class PagedCache {
     return this.#pages;
   }
 
-  /** Whether a text may be read by heads up to so many tokens. */
-  holdsByHeads(numTokens: number): boolean {
-    return numTokens <= this.#heads.maxTokens;
+  /** How rows of up to so many tokens are read, if they may be by heads. */
+  layoutFor({ sequences, count }: PagedRows): CacheLayout {
+    const length = count + Math.max(...sequences.map(({ numComputed }) => numComputed));
+    // Several rows by heads run one id each.
+    const mayBe = this.#best === "heads" && (sequences.length === 1 || count === 1);
+    return mayBe && this.#heads.canHold(sequences.length, length) ? "heads" : "pages";
   }
 
-  /** Says what a pass over the next ids of some rows reads; a single row that is not too long may be read by heads. */
-  begin(rows: PagedRows, layout: CacheLayout): PassFacts {
+  /** An order of rows in which the fewest are moved. */
+  arrange(sequences: readonly Sequence[]): number[] {
+    return this.#heads.arrange(sequences);
+  }
+
+  /** Lets others have the memory of a text by heads. */
+  forget(sequence: Sequence): void {
+    this.#heads.forget(sequence);
+  }
+
+  /** Says what a pass over the next ids of some rows reads. */
+  begin(rows: PagedRows, layout = this.layoutFor(rows)): PassFacts {
     this.#rows = rows;
-    const { sequences, count: length } = rows;
-    const numRows = sequences.length;
-    this.#reserve(1 + Math.max(...sequences.map(({ pages }) => Math.max(...pages))));
-    const [first] = sequences as [Sequence];
-    const isOne = layout === "heads";
     this.#layout = layout;
-    if (isOne) this.#heads.hold(first, length, this.#layers);
-    // One at least: a row without past reads the empty page.
-    const numPages = Math.max(1, ...sequences.map(({ numComputed }) => Math.ceil(numComputed / PAGE_TOKENS)));
-    const total = (isOne ? first.numComputed : numPages * PAGE_TOKENS) + length;
-    const pages = zeros("int64", [numRows, numPages]);
-    const positions = new BigInt64Array(numRows * length);
-    const keys = {
-      positions: new BigInt64Array(numRows * total),
-      segments: new Int32Array(numRows * total),
-    };
-    for (const [row, { numComputed, pages: own }] of sequences.entries()) {
-      for (let i = 0; i * PAGE_TOKENS < numComputed; i++)
-        pages.data[row * numPages + i] = BigInt(own[i]! + 1);
-      const start = row * total;
-      keys.positions.set(this.#positionsTo(numComputed), start);
-      keys.segments.fill(1, start, start + numComputed);
-      keys.segments.fill(1, start + total - length, start + total);
-      for (let i = 0; i < length; i++) {
-        const position = BigInt(numComputed + i);
-        positions[row * length + i] = position;
-        keys.positions[start + total - length + i] = position;
-      }
+    const { sequences, count: length } = rows;
+    this.#reserve(1 + Math.max(...sequences.map(({ pages }) => Math.max(...pages))));
+    this.#pages = null;
+    if (layout === "heads") this.#heads.hold(sequences, length, this.#layers);
+    else this.#pages = pagesOf(rows);
+    const positions = new BigInt64Array(sequences.length * length);
+    for (const [row, { numComputed }] of sequences.entries()) {
+      for (let i = 0; i < length; i++) positions[row * length + i] = BigInt(numComputed + i);
     }
-    this.#pages = isOne ? null : pages;
     return {
-      numRows,
+      numRows: sequences.length,
       length,
       positions,
-      segments: new Int32Array(numRows * length).fill(1),
+      segments: new Int32Array(sequences.length * length).fill(1),
       tokenTypes: null,
-      keys,
+      keys: this.#pages && this.#keysIn(this.#pages, positions),
       isPromptEnd: (row, index) => {
         const { numComputed, numPrompt } = sequences[row] as Sequence;
         return numComputed + index === numPrompt - 1;
@@ -147,6 +141,22 @@ export class PagedCache {
       // Row i has the i-th of the adapters that lie side by side.
       adapterOf: null,
     };
+  }
+
+  /** Positions and segments of all tokens that rows look at: those of their pages, then the new ones. */
+  #keysIn({ shape }: HostTensor<"int64">, newPositions: BigInt64Array): PassFacts["keys"] {
+    const { sequences, count: length } = this.#rows;
+    const [numRows, numPages] = shape as [number, number];
+    const total = numPages * PAGE_TOKENS + length;
+    const positions = new BigInt64Array(numRows * total);
+    const segments = new Int32Array(numRows * total);
+    for (const [row, { numComputed }] of sequences.entries()) {
+      const [start, end] = [row * total, (row + 1) * total];
+      positions.set(this.#positionsTo(numComputed), start);
+      positions.set(newPositions.subarray(row * length, (row + 1) * length), end - length);
+      segments.fill(1, start, start + numComputed).fill(1, end - length, end);
+    }
+    return { positions, segments };
   }
 
   /** Makes room for pages; layer by layer, so that no more than one is there twice. */
@@ -171,7 +181,7 @@ export class PagedCache {
     return this.#ramp.subarray(0, length);
   }
 
-  /** Of one row, [1, K, C, E], where it is read by heads; else of all pages, [N, PAGE_TOKENS, K·E]. */
+  /** Of rows that are read by heads, [B, K, C, E]; else of all pages, [N, PAGE_TOKENS, K·E]. */
   past(layer: number): CacheRows {
     if (this.#layout === "heads") return this.#heads.rows(layer);
     const { key, value, width } = this.#layers[layer] as Layer;
@@ -222,4 +232,15 @@ export class PagedCache {
       }
     }
   }
+}
+
+/** Which pages rows have of their computed ids, [B, M]; one at least, the empty one of a row without. */
+function pagesOf({ sequences }: PagedRows): HostTensor<"int64"> {
+  const counts = sequences.map(({ numComputed }) => Math.ceil(numComputed / PAGE_TOKENS));
+  const numPages = Math.max(1, ...counts);
+  const pages = zeros("int64", [sequences.length, numPages]);
+  for (const [row, { pages: own }] of sequences.entries()) {
+    for (let i = 0; i < counts[row]!; i++) pages.data[row * numPages + i] = BigInt(own[i]! + 1);
+  }
+  return pages;
 }

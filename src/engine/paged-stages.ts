@@ -50,9 +50,7 @@ export async function runPaged(
   for (const [row, { ids: all, numComputed }] of sequences.entries()) {
     for (let i = 0; i < count; i++) ids[row * count + i] = BigInt(all[numComputed + i]!);
   }
-  const length = count + Math.max(...sequences.map(({ numComputed }) => numComputed));
-  const layout = cache.holdsByHeads(length) ? blocks.layoutFor(sequences.length, count) : "pages";
-  const context = new PassContext(cache.begin(rows, layout), pool, tables);
+  const context = new PassContext(cache.begin(rows), pool, tables);
   try {
     const x = await embedding.forward(hostTensor("int64", [sequences.length, count], ids), context);
     const y = await blocks.forward(x, context, cache);

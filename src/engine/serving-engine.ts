@@ -268,7 +268,8 @@ export class ServingEngine {
         prepared = await batch.prepare(alive.map(({ held }) => held));
         if (!alive.every((job) => this.#isAlive(job))) prepared = null;
       }
-      const { stages, order } = prepared;
+      const { stages } = prepared;
+      const order = prepared.order ?? this.#cache.arrange(alive.map(({ sequence }) => sequence));
       const rows = order.map((row) => alive[row] as Job);
       const sequences = rows.map(({ sequence }) => sequence);
       const readers = rows.map(({ request }) => request.reader ?? null);
@@ -353,6 +354,7 @@ export class ServingEngine {
   #drop({ sequence }: Job): boolean {
     if (!this.#jobs.delete(sequence)) return false;
     this.#scheduler.remove(sequence);
+    this.#cache.forget(sequence);
     this.#counts.numPreemptions += sequence.numPreemptions;
     return true;
   }

@@ -23,6 +23,8 @@ export interface OnnxConstant {
 export class Emitter {
   readonly nodes: OnnxNode[] = [];
   readonly constants: OnnxConstant[] = [];
+  /** Values between nodes whose shapes the file tells. */
+  readonly declared = new Set<Value>();
   readonly #names = new Map<Value, string>();
   readonly #constantNames = new Map<string, string>();
   readonly #shared = new Map<string, string>();
@@ -41,6 +43,11 @@ export class Emitter {
     const name = data ? this.constant(value.dtype, value.shape as number[], data) : `%v${value.id}`;
     this.#names.set(value, name);
     return name;
+  }
+
+  /** Tells the shape of a value, where ONNX Runtime would find another than it is for what reads it. */
+  declare(value: Value): void {
+    if (value.node) this.declared.add(value);
   }
 
   /** The names of values in the file, in their order. */

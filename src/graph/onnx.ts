@@ -34,6 +34,7 @@ const MESSAGES: Readonly<Record<string, MessageFields>> = {
     initializer: ["TensorProto", 5, "repeated"],
     input: ["ValueInfoProto", 11, "repeated"],
     output: ["ValueInfoProto", 12, "repeated"],
+    valueInfo: ["ValueInfoProto", 13, "repeated"],
   },
   NodeProto: {
     input: ["string", 1, "repeated"],
@@ -107,6 +108,7 @@ export function toOnnx(spec: ProgramSpec, external: ExternalShapes = new Map()):
         .filter(([name]) => !external.has(name))
         .map(([name, value]) => valueInfo(name, value)),
       output: Object.entries(spec.outputs).map(([name, value]) => valueInfo(name, value)),
+      valueInfo: [...emitter.declared].map((value) => valueInfo(emitter.name(value), value)),
     },
   };
   return MODEL.encode(MODEL.create(model)).finish();

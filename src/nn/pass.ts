@@ -87,27 +87,28 @@ export const KEY_SEGMENTS = passInput({
   fill: ({ keys, segments }, data) => copyIntegers(keys?.segments ?? segments, data),
 });
 
-/** Index of the last key of each row, int32 [B]; rows of equal length, from position 0. */
+/** Index of the last key of each row, int32 [B], where the tokens of a row follow each other from position 0. */
 export const LAST_KEY = passInput({
   name: "lastKey",
   dtype: "int32",
   shape: ["B"],
   perPrompt: false,
-  fill: (facts, data) => data.fill(numKeysOf(facts) - 1),
+  fill: ({ length, positions }, data) => {
+    for (let row = 0; row < data.length; row++) data[row] = Number(positions[(row + 1) * length - 1]);
+  },
 });
 
-/** How many keys each row has, int32 [1]. */
+/** How many keys the longest of such rows has, int32 [1]. */
 export const NUM_KEYS = passInput({
   name: "numKeys",
   dtype: "int32",
   shape: [1],
   perPrompt: false,
-  fill: (facts, data) => data.fill(numKeysOf(facts)),
+  fill: ({ positions }, data) => {
+    data[0] = 0;
+    for (const position of positions) data[0] = Math.max(data[0], Number(position) + 1);
+  },
 });
-
-function numKeysOf({ numRows, length, keys }: PassFacts): number {
-  return keys ? keys.positions.length / numRows : length;
-}
 
 /** Which part of a pair of texts each token belongs to, int64 [B, T]. */
 export const TOKEN_TYPES = passInput({
