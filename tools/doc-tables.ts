@@ -3,7 +3,7 @@ import type { z } from "zod";
 
 import { COMMANDS } from "../src/cli/commands.ts";
 import { flagsOf } from "../src/cli/flags.ts";
-import { COMMAND_CODES } from "../src/cli/report.ts";
+import { COMMAND_CODES, INTERRUPTED_STATUS, STOPPED_RUN } from "../src/cli/report.ts";
 import { CODES, type ErrorCode, exitStatus, GraftError } from "../src/errors.ts";
 import { FAMILIES, openModel } from "../src/models/families.ts";
 import type { Family, Task } from "../src/models/family.ts";
@@ -305,7 +305,7 @@ export function errorTable(): string {
         code(name),
         sentence,
         code(CLASS_NAMES[kind]),
-        String(exitStatus(new GraftError(name as ErrorCode, ""))),
+        String(name === STOPPED_RUN ? INTERRUPTED_STATUS : exitStatus(new GraftError(name as ErrorCode, ""))),
       ]),
       ...Object.entries(COMMAND_CODES).map(([name, [status, sentence]]) => [
         code(name),

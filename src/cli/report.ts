@@ -1,9 +1,12 @@
 /** @file How a failure is told: lines on standard error, one event on standard output in --json mode, an exit status. */
-import { exitStatus, GraftError } from "../errors.ts";
+import { type ErrorCode, exitStatus, GraftError } from "../errors.ts";
 import type { CommandIO } from "./command.ts";
 
 /** Exit status of a process that was stopped, as shells have it: 128 and the number of SIGINT. */
 export const INTERRUPTED_STATUS = 130;
+
+/** What the library calls a run that was stopped; the command ends with `INTERRUPTED_STATUS` then. */
+export const STOPPED_RUN = "train/stopped" satisfies ErrorCode;
 
 /** Codes that no class has, as they are the command's own: [exit status, one sentence for the documentation]. */
 export const COMMAND_CODES = {
@@ -21,7 +24,7 @@ export function reportError(error: unknown, io: CommandIO): number {
     io.emit({ event: "error", code, message, hint });
     io.stderr(`${io.color.red(`error[${code}]`)}: ${message}`);
     if (hint !== null) io.stderr(`${io.color.cyan("hint")}: ${hint}`);
-    return exitStatus(error);
+    return io.signal.aborted && code === STOPPED_RUN ? INTERRUPTED_STATUS : exitStatus(error);
   }
   if (io.signal.aborted && error instanceof Error && error.name === "AbortError") {
     io.emit({

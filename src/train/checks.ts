@@ -18,6 +18,14 @@ export async function divergence(store: RunStore, found: string, step: number): 
   });
 }
 
+/** An error of a run, told with the way on: what stopped for want of a place to write goes on from its newest checkpoint. */
+export async function withWayOn(failure: unknown, store: RunStore): Promise<unknown> {
+  if (!(failure instanceof FailedError) || failure.code !== "failed/write") return failure;
+  if ((await store.newestCheckpoint().catch(() => null)) === null) return failure;
+  const hint = `${failure.hint ?? ""} Then go on with the same command and --resume.`.trimStart();
+  return new FailedError(failure.code, failure.message, { hint, cause: failure });
+}
+
 /** Refuses to save what could not be trained on. @throws FailedError "train/nan" */
 export async function requireFinite(
   { groups, memory }: Pick<Adapter, "groups" | "memory">,

@@ -82,3 +82,14 @@ export function findEvalMetric(name: string | undefined, objective: Objective): 
 export function isBetter({ better }: EvalMetric, value: number, best: number | null): boolean {
   return best === null || (better === "lower" ? value < best : value > best);
 }
+
+/** Whether the result of a run is its best checkpoint. */
+export function keepsBest({
+  patience,
+  keepsBest: isAsked = false,
+}: {
+  readonly patience: number | null;
+  readonly keepsBest?: boolean;
+}): boolean {
+  return isAsked || patience !== null;
+}

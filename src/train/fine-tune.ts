@@ -14,19 +14,20 @@ import { type Updater, createUpdater } from "../optim/updater.ts";
 import type { Adapter } from "../peft/attach.ts";
 import type { BetweenBlocks } from "../run/forward-pass.ts";
 import type { Session } from "../run/session.ts";
-import type { MemoryTraffic } from "../runtime/vector-memory.ts";
 import { BranchDropper, type DropPlan } from "./dropbp/branch-dropper.ts";
-import { divergence, noMovement, requireFinite } from "./checks.ts";
-import { type EvalMetric, LOSS, isBetter } from "./eval-metrics.ts";
+import { divergence, noMovement, requireFinite, withWayOn } from "./checks.ts";
+import { type EvalMetric, LOSS, isBetter, keepsBest } from "./eval-metrics.ts";
 import { type Evaluation, Evaluator } from "./evaluate.ts";
 import type { EvalEvent, SampleEvent, StepEvent } from "./events.ts";
 import { type ChosenObjective, Scorer, runStep } from "./objective-step.ts";
 import { type RunState, firstState } from "./run-state.ts";
+import { pacedBlocks } from "./power/paced-blocks.ts";
 import { powerNumbers } from "./power/paced-events.ts";
 import type { Pacer } from "./power/pacer.ts";
 import type { RunStore } from "./run-store.ts";
 import type { SampleWriter } from "./samples.ts";
 import { type ActivationPlace, type MicroBatchKey, StepRunner } from "./step-runner.ts";
+import { trafficNumbers } from "./traffic-numbers.ts";
 
 /** How parameters move. */
 export interface OptimizerPlan {
@@ -121,23 +122,11 @@ export async function* fineTune(
   const run = await Run.start(request);
   try {
     return yield* run.complete();
+  } catch (error) {
+    throw await withWayOn(error, request.store);
   } finally {
     await run.release();
   }
-}
-
-/** Whether the result is the best checkpoint. */
-function keepsBest({ patience, keepsBest: isAsked = false }: EvaluationPlan): boolean {
-  return isAsked || patience !== null;
-}
-
-/** What is awaited between blocks; undefined: nothing. */
-function joinHooks({ betweenBlocks, pacer }: FineTuneHooks): FineTuneHooks["betweenBlocks"] {
-  if (!pacer) return betweenBlocks;
-  return async () => {
-    await betweenBlocks?.();
-    await pacer.betweenBlocks();
-  };
 }
 
 /** The compiled parts of a run. */
@@ -182,7 +171,7 @@ class Run {
       dropBp,
       totalSteps,
     } = request;
-    const betweenBlocks = joinHooks(request.hooks);
+    const betweenBlocks = pacedBlocks(request.hooks);
     const { optimizer, options } = request.optimizer;
     const updater = await createUpdater(session.engine, optimizer, options, adapter.groups, adapter.memory);
     const resumed = await store.resume(updater.state);
@@ -201,11 +190,8 @@ class Run {
   }
 
   async *complete(): AsyncGenerator<StepEvent | EvalEvent | SampleEvent, FineTuneResult, void> {
-    const { totalSteps, evaluation, saveEverySteps, hooks, logEverySteps } = this.#request;
-    if (this.#state.log_history.length === 0) {
-      yield* this.#writeSamples();
-      yield* this.#evaluate();
-    }
+    const { totalSteps, saveEverySteps, hooks, logEverySteps } = this.#request;
+    yield* this.#look();
     while (this.#state.global_step < totalSteps && !this.#isOverfit()) {
       if (hooks.signal?.aborted) await this.#stop();
       await this.#beginStep();
@@ -216,8 +202,7 @@ class Run {
         await this.#request.store.log(event);
         yield event;
       }
-      if (hooks.samples && this.#isDue(hooks.samples.everySteps)) yield* this.#writeSamples();
-      if (evaluation && this.#isDue(evaluation.everySteps)) yield* this.#evaluate();
+      yield* this.#look();
       if (saveEverySteps !== null && this.#isDue(saveEverySteps)) await this.#save();
     }
     await this.#finish();
@@ -228,6 +213,17 @@ class Run {
   #isDue(everySteps: number): boolean {
     const { global_step: step } = this.#state;
     return step % everySteps === 0 || step === this.#request.totalSteps;
+  }
+
+  /** Writes samples and evaluates, as far as that is due and not in the log: who was stopped meanwhile has it still to do. */
+  async *#look(): AsyncGenerator<EvalEvent | SampleEvent, void, void> {
+    const { hooks, evaluation } = this.#request;
+    const isLacking = (event: string): boolean =>
+      this.#state.log_history.findLast((entry) => entry["event"] === event)?.["step"] !==
+      this.#state.global_step;
+    if (hooks.samples && this.#isDue(hooks.samples.everySteps) && isLacking("sample"))
+      yield* this.#writeSamples();
+    if (evaluation && this.#isDue(evaluation.everySteps) && isLacking("eval")) yield* this.#evaluate();
   }
 
   #isOverfit(): boolean {
@@ -260,7 +256,13 @@ class Run {
       const parts = [units.slice(0, count), batches.slice(0, count)] as const;
       return runStep(steps, scorer, objective, ...parts, index, maxLength, begin);
     };
-    if (dropper?.isDue(index)) await dropper.measure(steps, () => run(1).then(() => gradients.finish()));
+    if (dropper?.isDue(index)) {
+      await dropper.measure(steps, async () => {
+        if (this.#request.hooks.signal?.aborted) await this.#stop();
+        await run(1);
+        gradients.finish();
+      });
+    }
     const { loss, metrics, numTokens } = await run(batches.length, (key) => dropper?.begin(steps, key));
     const dropRate = dropper?.endStep();
     const absent = gradients.finish();
@@ -296,7 +298,7 @@ class Run {
       tokens: numTokens,
       tokens_per_second: numTokens / ((paced?.busyMs ?? elapsedMs) / 1000),
       peak_mb: this.#request.hooks.peakMegabytes(),
-      ...describeTraffic(this.#request.session.weights.memory.takeTraffic()),
+      ...trafficNumbers(this.#request.session.weights.memory.takeTraffic()),
       ...(dropRate === undefined ? {} : { drop_rate: dropRate }),
       ...(paced ? powerNumbers(paced, numTokens) : {}),
       ...metrics,
@@ -314,10 +316,20 @@ class Run {
   }
 
   async *#evaluate(): AsyncGenerator<EvalEvent, void, void> {
-    if (!this.#parts.evaluator || !this.#request.evaluation) return;
-    const { units, metric = LOSS } = this.#request.evaluation;
     const { evaluator } = this.#parts;
-    const evaluation = await evaluator.evaluate(units, undefined, metric.needsPredictions);
+    const { evaluation: plan, hooks } = this.#request;
+    if (!evaluator || !plan) return;
+    const { units, metric = LOSS } = plan;
+    const evaluation = await evaluator
+      .evaluate(
+        units,
+        (numDone) => numDone < units.length && hooks.signal?.throwIfAborted(),
+        metric.needsPredictions,
+      )
+      .catch(async (error: unknown) => {
+        if (hooks.signal?.aborted && error === hooks.signal.reason) await this.#stop();
+        throw error;
+      });
     this.#evaluation = evaluation;
     const { global_step: step, best_metric: best, evaluations_without_improvement: idle } = this.#state;
     const value = { ...evaluation, ...evaluation.metrics }[metric.key] as number;
@@ -333,7 +345,7 @@ class Run {
     this.#state.log_history.push({ ...event });
     await this.#request.store.log(event);
     yield event;
-    if (better && keepsBest(this.#request.evaluation)) await this.#save();
+    if (better && keepsBest(plan)) await this.#save();
   }
 
   /** Returns whether anything was left to save. */
@@ -384,16 +396,4 @@ class Run {
     await this.#parts.steps.release();
     await this.#parts.updater.release();
   }
-}
-
-/** Tells where parameters were in a step, in megabytes. */
-function describeTraffic(traffic: MemoryTraffic | null): Partial<StepEvent> {
-  if (traffic === null) return {};
-  const megabytes = (sizeBytes: number): number => Math.round(sizeBytes / 1e3) / 1e3;
-  return {
-    resident_mb: megabytes(traffic.peakBytes),
-    shards_read_mb: megabytes(traffic.readBytes),
-    shards_written_mb: megabytes(traffic.writtenBytes),
-    evicted_mb: megabytes(traffic.evictedBytes),
-  };
 }

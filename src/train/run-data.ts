@@ -250,7 +250,7 @@ async function readTextData(
     chatTemplateHash: tools.template.hash,
     notes: [
       ...noteTroubles({ ...counts, numExamples: train.length }, maxLength),
-      ...notePlainPrompts(counts),
+      ...notePlainPrompts(counts, objective.rows),
       ...noteTroubles(heldOutCounts, maxLength, "held-out "),
     ].map((note) => `Warning: ${note}`),
   };

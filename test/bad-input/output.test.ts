@@ -2,8 +2,10 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import * as node from "node:fs/promises";
 import { describe, test } from "node:test";
 import { parse } from "yaml";
+import { type Disk, withDisk } from "../../src/format/files/disk/calls.ts";
 import { runTiny, snapshot } from "../train/tiny-run.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
 import { assertRefused, assertSays } from "./refusals.ts";
@@ -116,6 +118,24 @@ describe("an output folder that cannot be used", () => {
     assert.ok(!existsSync(`${parent}/graft-run`));
   });
 
+  test("a disk that is full from the start: nothing is left that would be taken for a run", async () => {
+    const output = `${folder}/no-room`;
+    mkdirSync(output);
+    const open: Disk["open"] = async (path, ...rest) => {
+      if (String(path).includes("config.yaml"))
+        throw Object.assign(new Error("no space left"), { code: "ENOSPC", syscall: "open" });
+      return await node.open(path, ...rest);
+    };
+    await withDisk({ ...node, open }, () =>
+      assert.rejects(runTiny({ model, data, output, log: ["jsonl", "csv"] }), {
+        code: "failed/write",
+        hint: /space/,
+      }),
+    );
+    assert.deepEqual(readdirSync(output), []);
+    await runTiny({ model, data, output, steps: 1 });
+  });
+
   test("a disk that runs full: the error says so, and the checkpoint before stays whole", async (t) => {
     const disk = `${folder}/disk`;
     mkdirSync(disk);
@@ -127,7 +147,7 @@ describe("an output folder that cannot be used", () => {
       await assert.rejects(
         runTiny({ model, data, output, saveEvery: 1, keepLast: 50, steps: 50 }),
         (error) => {
-          assertSays(error, { code: "failed/write", says: [disk, "ENOSPC"], hint: /space/ });
+          assertSays(error, { code: "failed/write", says: [disk, "ENOSPC"], hint: /space.*--resume/ });
           return true;
         },
       );

@@ -47,7 +47,9 @@ describe("rates and draws", () => {
       for (const { target, min_rate: least, tenths } of results) {
         const allocate = (): number[] =>
           allocateRates({ sensitivities, flops }, target, Math.round(10 * least));
-        if (tenths) assert.deepEqual(allocate(), tenths, `target ${target}`);
+        // Up to 0.9 what is kept is less than a tenth by its rounding alone: there the published code has no end.
+        if (tenths || target <= 0.9)
+          assert.deepEqual(allocate(), tenths ?? flops.map(() => 9), `target ${target}`);
         else assert.throws(allocate, { code: "usage/flag" });
       }
     });

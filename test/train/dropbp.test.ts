@@ -5,8 +5,17 @@ import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import type { StepEvent, TrainEvent } from "../../src/train/events.ts";
 import type { RunState } from "../../src/train/run-state.ts";
+import { loadModel } from "../../src/format/by-path.ts";
+import { attach } from "../../src/peft/attach.ts";
 import { METHODS } from "../../src/peft/methods.ts";
+import { lora } from "../../src/peft/methods/lora.ts";
+import { Random } from "../../src/random.ts";
+import { Session } from "../../src/run/session.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
+import { SENSITIVITIES } from "../../src/train/dropbp/sensitivity.ts";
+import { fineTune } from "../../src/train/fine-tune.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+import { requestFor } from "./fine-tune-request.ts";
 import { lossesOf, runTiny } from "./tiny-run.ts";
 
 const folder = temporaryFolder();
@@ -110,6 +119,43 @@ describe("graft train --dropbp", () => {
     assert.ok(idle.length > 3 && idle.length < 30, `${idle.length} of 30`);
     assert.equal(dropbp?.skipped, idle.length);
     assert.ok(idle.every(({ grad_norm: norm }) => norm === 0));
+  });
+
+  test("at the largest share every branch has the largest rate", async () => {
+    const five = await writeTinyModel(join(folder, "five"), { config: { num_hidden_layers: 5 } });
+    for (const dropbpRates of ["norm", "uniform"] as const) {
+      const output = join(folder, `most-${dropbpRates}`);
+      const { result } = await runTiny({ model: five, data, output, steps: 12, dropbp: 0.9, dropbpRates });
+      assert.equal(result.steps, 12);
+      assert.deepEqual(stateOf(output).dropbp?.rates, Array(10).fill(0.9));
+    }
+  });
+
+  test("a run that is to stop while branches are measured stops there", async () => {
+    const { base, checkpoint } = await loadModel(model);
+    const session = new Session(createEngine({ threads: 1 }), base);
+    const targets = { modules: null, exclude: [], layers: null };
+    const adapter = await attach(base, { method: lora, options: { rank: 2 }, targets }, new Random(1));
+    const sensitivity = SENSITIVITIES[0]!;
+    const stop = new AbortController();
+    let [isMeasuring, numBlocks] = [false, 0];
+    const betweenBlocks = async (): Promise<void> => {
+      if (isMeasuring && ++numBlocks === 1) stop.abort();
+    };
+    const run = fineTune({
+      ...requestFor(session, adapter),
+      evaluation: null,
+      dropBp: { rate: 0.5, sensitivity, length: 16 },
+      hooks: { peakMegabytes: () => 0, betweenBlocks, signal: stop.signal },
+    });
+    // After the first step of three.
+    const first = await run.next();
+    assert.ok(!first.done && first.value.event === "step");
+    isMeasuring = true;
+    await assert.rejects(run.next(), { code: "train/stopped", message: /after step 1 of 3/ });
+    assert.ok(numBlocks <= 8, `${numBlocks} blocks, expected those of one pass of five`);
+    await session.release();
+    await checkpoint.close();
   });
 
   test("bad input", async () => {

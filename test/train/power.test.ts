@@ -143,6 +143,8 @@ describe("sources", () => {
       [data, /says neither battery nor temperature/],
       [`${folder}/not-there.json`, /no such file/],
       [program, /says ""/],
+      // Longer than a name of a file may be.
+      [`echo ${"warm ".repeat(80)}`, /says "warm warm/],
     ] as const)
       await assert.rejects(openPowerSource(name).read(), error, name);
   });

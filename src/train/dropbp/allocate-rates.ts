@@ -21,7 +21,7 @@ export interface BranchCosts {
 
 /**
  * The rate of each branch, in tenths.
- * @throws UsageError "usage/flag" when no rates up to 0.9 reach the target
+ * @throws UsageError "usage/flag" for a target above the largest rate
  */
 export function allocateRates(
   { sensitivities, flops }: BranchCosts,
@@ -41,6 +41,8 @@ export function allocateRates(
       if (isOpen && cost <= least) [next, least] = [i, cost];
     }
     if (next < 0) {
+      // All that can be had, and as much as was asked for but for the rounding of what is kept.
+      if (target <= LARGEST_TENTHS / 10) return tenths;
       throw new UsageError(
         "usage/flag",
         `Cannot drop ${target} of the backward pass: every branch is at the largest rate, 0.9`,

@@ -143,10 +143,19 @@ export class RunFolder {
         if (CHECKPOINT.test(name.replace(DAMAGED, "")) || OF_A_RUN.includes(name))
           await disk().rm(join(this.path, name), { recursive: true });
       }
+    } catch (error) {
+      throw toFailedWrite(error, this.path);
+    }
+    try {
       await this.#logs.begin();
       await this.#samples.begin();
       for (const [name, text] of Object.entries(files)) await writeTextAtomic(join(this.path, name), text);
     } catch (error) {
+      // Empty logs would be taken for a run.
+      for (const name of OF_A_RUN)
+        await disk()
+          .rm(join(this.path, name), { force: true })
+          .catch(() => {});
       throw toFailedWrite(error, this.path);
     }
   }

@@ -25,6 +25,11 @@ export function openPowerSource(text: string): PowerSource {
 /** Whether a name is that of a file to read, and not of one to run. */
 function isData(text: string): boolean {
   if (text.endsWith(".json")) return true;
-  const stats = statSync(text, { throwIfNoEntry: false });
-  return stats !== undefined && stats.isFile() && (stats.mode & 0o111) === 0;
+  try {
+    const stats = statSync(text);
+    return stats.isFile() && (stats.mode & 0o111) === 0;
+  } catch {
+    // A command with its words: no path, or longer than one may be.
+    return false;
+  }
 }
