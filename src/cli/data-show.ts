@@ -227,8 +227,8 @@ export const command = defineCommand({
     const numCutTokens = useful
       .flatMap(sequencePairs)
       .reduce((sum, [whole, kept]) => sum + whole.ids.length - kept.ids.length, 0);
-    for (const note of noteReport({ ...counts, numTruncated: 0, numDropped: 0, numExamples: 0 }, maxLength))
-      warn(note, io);
+    const uncut = { ...counts, numTruncated: 0, numDropped: 0, numExamples: 0 };
+    for (const note of noteReport(uncut, maxLength, rows)) warn(note, io);
     showSummary({ report, maxLength, numCutTokens }, io);
   },
 });

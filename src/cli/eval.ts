@@ -1,6 +1,7 @@
 /** @file `graft eval`: loss and perplexity of a model on a data set, or loss and accuracy where it names classes. */
 import { z } from "zod";
 
+import { DATA_ENDINGS } from "../data/file-kinds.ts";
 import { readParts } from "../engine/model-parts.ts";
 import { openCheckpoint } from "../format/by-path.ts";
 import { defineCommand } from "./command.ts";
@@ -17,7 +18,7 @@ export const command = defineCommand({
     data: z
       .string()
       .describe(
-        "Data: .jsonl, .json, or .txt, which is split into windows without overlap; images: IDX files, or a folder of them",
+        `Data: a file (${DATA_ENDINGS.join(", ")}, also .gz or .zst; text is split into windows without overlap) or a folder of them; images: IDX files, or a folder of them`,
       ),
     ...EVALUATION_FLAGS,
   }),

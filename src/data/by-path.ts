@@ -118,14 +118,17 @@ export async function readDatasets<K extends DataKindName = "text">(
   options: ReadOptions<K>,
   parts: readonly (typeof PARTS)[number][] = PARTS,
 ): Promise<Dataset<DataUnits[K]>[]> {
-  type Part = DataPart<DataUnits[K]>;
+  type Part = DataPart<DataUnits[K]> & { readonly files: readonly string[] };
   const sets: Partial<Record<(typeof PARTS)[number], Part>>[] = [];
   for (const name of names) {
     const set: (typeof sets)[number] = {};
     if (typeof name === "string") {
       const files = findDataFiles(name);
-      for (const part of parts) if (files[part].length > 0) set[part] = await readFiles(files[part], options);
-    } else set.train = await readFiles([contentOf(name)], options);
+      for (const part of parts) {
+        if (files[part].length > 0)
+          set[part] = { ...(await readFiles(files[part], options)), files: files[part] };
+      }
+    } else set.train = { ...(await readFiles([contentOf(name)], options)), files: [IN_MEMORY] };
     sets.push(set);
   }
   const reports = sets.flatMap((set) => Object.values(set).map(({ report }) => report));
@@ -133,7 +136,8 @@ export async function readDatasets<K extends DataKindName = "text">(
   const numExamples = reports.reduce((sum, report) => sum + report.numExamples, 0);
   requireExamples(shown, { ...reports[0]!, ...sumCounts(reports), numExamples }, options);
   return sets.map(({ train, valid, test }, i) => {
-    for (const part of [train, valid, test]) if (part) requireExamples([shown[i]!], part.report, options);
+    requireExamples([shown[i]!], (train as Part).report, options);
+    for (const part of [valid, test]) if (part) requireExamples(part.files, part.report, options);
     return {
       train: (train as Part).examples,
       valid: valid?.examples ?? null,

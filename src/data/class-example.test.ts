@@ -31,7 +31,19 @@ describe("toClassExample()", () => {
     assert.deepEqual([[...ids], label, labelIndex], [[256, 97, 98, 257], 0, 0]);
   });
 
-  for (const label of ["egg", 2, -1, 0.5]) {
+  it("reads numbers of tables, in which every cell is text, unless classes have numbers as names", () => {
+    assert.deepEqual(
+      [read({ text: "a", label: "0" }, "last").label, read({ text: "a", label: "1" }, "last").label],
+      [0, 1],
+    );
+    const stars = { names: ["1", "2"], readAt: "last" as const };
+    const of = (label: string): number =>
+      toClassExample({ kind: "class", text: "a", label }, { tokenizer: plain, classes: stars }, source).label;
+    assert.equal(of("1"), 0);
+    assert.throws(() => of("0"), /Cannot use label "0"/);
+  });
+
+  for (const label of ["egg", "2", 2, -1, 0.5]) {
     it(`refuses class ${label}, which the model does not have`, () => {
       assert.throws(
         () => read({ text: "a", label }, "last"),

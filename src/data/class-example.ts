@@ -54,7 +54,7 @@ export function toClassExample(
   { tokenizer, classes }: { readonly tokenizer: Tokenizer; readonly classes: ClassOptions },
   source: ExampleSource,
 ): ClassExample {
-  const number = typeof label === "number" ? label : classes.names.indexOf(label);
+  const number = typeof label === "number" ? label : classNumber(label, classes.names);
   if (classes.names[number] === undefined) {
     throw new UsageError(
       "usage/data",
@@ -66,6 +66,14 @@ export function toClassExample(
   }
   const ids = tokenizer.encode(text, { addSpecialTokens: true });
   return makeClassExample(ids, number, classes.readAt, source);
+}
+
+/** The number of a class by its name or, as tables have it, by its number as text; -1: there is none. */
+function classNumber(label: string, names: readonly string[]): number {
+  const isNumber = /^\d+$/;
+  if (names.includes(label) || !isNumber.test(label) || names.some((name) => isNumber.test(name)))
+    return names.indexOf(label);
+  return Number(label);
 }
 
 function makeClassExample(

@@ -29,7 +29,7 @@ export function* parseTable(
   try {
     rows = parse(text, {
       delimiter,
-      columns: hasNoHeader ? false : checkNames,
+      columns: hasNoHeader ? false : (names: readonly string[]) => checkNames(names, file),
       info: true,
       skip_empty_lines: true,
       relax_quotes: true,
@@ -43,6 +43,7 @@ export function* parseTable(
       },
     }) as unknown as TableRow[];
   } catch (cause) {
+    if (cause instanceof FormatError) throw cause;
     const found = cause instanceof Error ? cause.message : String(cause);
     throw new FormatError("format/file", `Cannot read table "${file}": ${found}`, {
       hint: "Write cells with line breaks or quotes as other programs do: in double quotes, with quotes inside doubled.",
@@ -70,10 +71,15 @@ function withoutQuotes(cell: string): string {
   return /^"(?:[^"]|"")*"$/.test(cell) ? cell.slice(1, -1).replaceAll('""', '"') : cell;
 }
 
-function checkNames(names: readonly string[]): string[] {
-  const twice = names.find((name, i) => names.indexOf(name) !== i);
-  if (twice !== undefined) throw new Error(`two columns are named ${JSON.stringify(twice)}`);
-  return [...names];
+/** Columns without a name, as spreadsheets leave them behind a table, are left out: false. */
+function checkNames(names: readonly string[], file: string): (string | false)[] {
+  const twice = names.find((name, i) => name !== "" && names.indexOf(name) !== i);
+  if (twice === undefined) return names.map((name) => (name === "" ? false : name));
+  throw new FormatError(
+    "format/file",
+    `Cannot read table "${file}": two columns are named ${JSON.stringify(twice)}, expected names that differ`,
+    { hint: "Rename one of them." },
+  );
 }
 
 function faultOf(error: CsvError | undefined, file: string): ParsedRow {

@@ -134,6 +134,18 @@ describe("tables", () => {
     assert.deepEqual(await textsOf(path, { skipFaulty: true }), ["ab", "gh"]);
   });
 
+  it("leaves out columns without a name, and refuses two of one name", async () => {
+    assert.deepEqual(await textsOf(write("sheet.csv", ",prompt,completion,,\n0,a,b,,\n1,c,d,,x\n")), [
+      "ab",
+      "cd",
+    ]);
+    await assert.rejects(readDataset(write("same.csv", "text,text\na,b\n"), options), {
+      code: "format/file",
+      message: /same\.csv": two columns are named "text", expected names that differ/,
+      hint: /Rename/,
+    });
+  });
+
   it("refuses a quote without an end, behind which everything would be lost", async () => {
     const path = write("open.csv", 'text\n"a\nb\n');
     await assert.rejects(readDataset(path, { ...options, skipFaulty: true }), {
@@ -173,6 +185,12 @@ describe("folders", () => {
     assert.deepEqual([train.length, valid?.length, test?.length], [2, 1, 1]);
     const heldOut = await readHeldOut(join(folder, "hub"), options);
     assert.equal(tokenizer.decode(heldOut.examples[0]!.ids, { skipSpecialTokens: true }), "c");
+  });
+
+  it("names the file of a part that holds nothing", async () => {
+    write("hollow/train.jsonl", row("a"));
+    write("hollow/valid.jsonl", "\n");
+    await assert.rejects(readDataset(join(folder, "hollow"), options), /hollow\/valid\.jsonl": no examples/);
   });
 
   it("takes folders that are named as splits", async () => {

@@ -95,10 +95,11 @@ function readMessage(value: unknown, index: number): WeightedMessage {
   }
   const { role: _role, from: _from, value: _value, content: _content, weight = 1, ...others } = value;
   const rest = withToolCalls(others);
-  if (typeof weight !== "number" || !(weight >= 0)) {
+  // As a float of 32 bits, which weights become.
+  if (typeof weight !== "number" || !(weight >= 0 && Number.isFinite(Math.fround(weight)))) {
     throw rowError(
       what,
-      `weight ${JSON.stringify(weight)}`,
+      `weight ${typeof weight === "number" ? weight : JSON.stringify(weight)}`,
       "a number from 0",
       "Leave the weight out to train on it like on any other.",
     );

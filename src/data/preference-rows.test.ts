@@ -3,6 +3,7 @@ import { describe, it } from "node:test";
 import { UsageError } from "../errors.ts";
 import { JUDGED_FORMS, PREFERENCE_FORMS } from "./preference-rows.ts";
 import { readRow, type TargetRow } from "./rows.ts";
+import { TARGET_FORMS } from "./target-rows.ts";
 
 const user = { role: "user", content: "Q" };
 const good = { role: "assistant", content: "A" };
@@ -41,6 +42,10 @@ describe("readRow() of preferences", () => {
     ]);
   });
 
+  it("takes a prompt of text beside conversations that begin with it for a name, as TRL does", () => {
+    assert.deepEqual(pairOf({ prompt: "Q", chosen: [user, good], rejected: [user, bad] }), PAIR);
+  });
+
   it("takes as prompt what texts without one begin with, without cutting a word", () => {
     assert.deepEqual(pairOf({ chosen: "Human: Q Bot: yes", rejected: "Human: Q Bot: yeah, no" }), [
       ["Human: Q Bot:", " yes"],
@@ -69,6 +74,18 @@ describe("readRow() of preferences", () => {
     assert.deepEqual([show(row.answer), row.isDesirable], [["Q", "A"], false]);
     const chat = readRow({ prompt: [user], completion: [good], label: true }, JUDGED_FORMS);
     assert.deepEqual([show(chat.answer), chat.isDesirable], [PAIR[0], true]);
+  });
+
+  it("reads judgements of tables, in which every cell is text, and takes no judged answer for one to learn", () => {
+    for (const label of ["true", "False", "TRUE"]) {
+      const row = { prompt: "Q", completion: "A", label };
+      assert.equal(readRow(row, JUDGED_FORMS).isDesirable, label !== "False");
+      assert.throws(() => readRow(row, TARGET_FORMS), /keys "prompt", "completion", "label", expected/);
+    }
+    assert.throws(
+      () => readRow({ prompt: "Q", completion: "A", label: "fine" }, JUDGED_FORMS),
+      /"label": "fine", expected true for a good answer or false/,
+    );
   });
 
   for (const [name, row, message] of [

@@ -5,7 +5,7 @@
  */
 import { jsonKind, isRecord, type RawFields, rowError } from "./row-error.ts";
 import type { JudgedRow, PreferenceRow, RowForm, TargetRow } from "./rows.ts";
-import { promptWith } from "./target-rows.ts";
+import { promptWith, readJudgement } from "./target-rows.ts";
 
 /** Weights change how much a token is learned; a comparison knows only which tokens are an answer. */
 function checkWeights(row: TargetRow, key: string): TargetRow {
@@ -38,6 +38,12 @@ function pair(prompt: unknown, chosen: unknown, rejected: unknown, row: RawField
     chosen: readAnswer(prompt, chosen, "chosen", row),
     rejected: readAnswer(prompt, rejected, "rejected", row),
   };
+}
+
+/** Whether a prompt that is text stands as messages at the beginning of both answers, as some data sets on the hub have it. */
+function hasPromptInside({ prompt, chosen, rejected }: RawFields): boolean {
+  const isConversation = (answer: unknown): boolean => Array.isArray(answer) && answer.length > 1;
+  return typeof prompt === "string" && isConversation(chosen) && isConversation(rejected);
 }
 
 /** Splits off what two texts or lists of messages begin with. @throws usage/data when it is nothing */
@@ -80,7 +86,8 @@ export const PREFERENCE_FORMS: readonly RowForm<PreferenceRow>[] = [
   {
     keys: '{"prompt", "chosen", "rejected"}',
     matches: (row) => "prompt" in row && "chosen" in row && "rejected" in row,
-    read: (row) => pair(row["prompt"], row["chosen"], row["rejected"], row),
+    read: (row) =>
+      hasPromptInside(row) ? readImplicit(row) : pair(row["prompt"], row["chosen"], row["rejected"], row),
   },
   {
     keys: '{"chosen", "rejected"}',
@@ -97,11 +104,15 @@ export const PREFERENCE_FORMS: readonly RowForm<PreferenceRow>[] = [
 export const JUDGED_FORMS: readonly RowForm<JudgedRow>[] = [
   {
     keys: '{"prompt", "completion", "label"}',
-    matches: (row) => "prompt" in row && "completion" in row && typeof row["label"] === "boolean",
-    read: (row) => ({
-      kind: "judged",
-      answer: readAnswer(row["prompt"], row["completion"], "completion", row),
-      isDesirable: row["label"] === true,
-    }),
+    matches: (row) => "prompt" in row && "completion" in row && "label" in row,
+    read: (row) => {
+      const isDesirable = readJudgement(row["label"]);
+      if (isDesirable === null) {
+        const found = JSON.stringify(row["label"]) ?? "nothing";
+        throw rowError('"label"', found, "true for a good answer or false", "Mend the row.");
+      }
+      const answer = readAnswer(row["prompt"], row["completion"], "completion", row);
+      return { kind: "judged", answer, isDesirable };
+    },
   },
 ];

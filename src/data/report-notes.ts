@@ -1,4 +1,5 @@
 /** @file Sentences on what reading data cut and left out, for whoever starts a run. */
+import type { DataKindName } from "./data-kinds.ts";
 import type { RowCounts } from "./data-report.ts";
 import { Faults } from "./faults.ts";
 
@@ -24,11 +25,16 @@ export function noteTroubles(counts: Counts, maxLength: number, what = ""): stri
 }
 
 /** Says that rows are learned in another form than a chat will have, and how they are written to have it. */
-export function notePlainPrompts({ numPlainPrompts: count }: Pick<Counts, "numPlainPrompts">): string[] {
+export function notePlainPrompts(
+  { numPlainPrompts: count }: Pick<Counts, "numPlainPrompts">,
+  kind: DataKindName = "text",
+): string[] {
   if (count === 0) return [];
+  // Alpaca's form has one answer, which is learned as it is.
+  const renamed = kind === "text" ? "give --columns instruction=prompt,output=completion, or " : "";
   return [
     `${count} ${count === 1 ? "row" : "rows"} of a plain prompt and answer: joined as they are, without the model's chat template, which a chat puts around what is said. ` +
-      "To learn the answers of a chat, give --columns instruction=prompt,output=completion, or write messages in place of the strings: " +
+      `To learn the answers of a chat, ${renamed}write messages in place of the strings: ` +
       '[{"role": "user", "content": "…"}] and [{"role": "assistant", "content": "…"}].',
   ];
 }
@@ -38,11 +44,11 @@ function countRows(numRows: number, what: string): string {
 }
 
 /** Says besides how many examples were cut and left out. */
-export function noteReport(counts: Counts, maxLength: number): string[] {
+export function noteReport(counts: Counts, maxLength: number, kind: DataKindName = "text"): string[] {
   const { numTruncated, numDropped } = counts;
   return [
     ...noteTroubles(counts, maxLength),
-    ...notePlainPrompts(counts),
+    ...notePlainPrompts(counts, kind),
     ...(numTruncated > 0 && !isAllCut(counts)
       ? [`examples cut to ${maxLength} tokens: ${numTruncated}`]
       : []),

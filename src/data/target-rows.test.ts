@@ -137,6 +137,16 @@ describe("readTargetRow()", () => {
       { messages: [user, { ...assistant, weight: -0.5 }] },
       "Cannot read message 2: weight -0.5, expected a number from 0",
     ],
+    [
+      "a weight that 32-bit floats do not hold",
+      { messages: [user, { ...assistant, weight: 1e39 }] },
+      "Cannot read message 2: weight 1e+39, expected a number from 0",
+    ],
+    [
+      "a weight without end, as JSON's 1e999 is read",
+      { messages: [user, { ...assistant, weight: Infinity }] },
+      "Cannot read message 2: weight Infinity, expected a number from 0",
+    ],
     ["no messages", { messages: [] }, 'Cannot read "messages": an empty list, expected a list of messages'],
     [
       "content of a wrong kind",

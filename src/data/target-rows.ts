@@ -40,6 +40,12 @@ export function promptWith(prompt: unknown, completion: unknown, key: string, ro
   );
 }
 
+/** Whether an answer is called good: true or false, in tables as text; null: it is not judged. */
+export function readJudgement(label: unknown): boolean | null {
+  const text = typeof label === "boolean" || typeof label === "string" ? String(label).toLowerCase() : "";
+  return text === "true" ? true : text === "false" ? false : null;
+}
+
 const say = (role: Message["role"], content: string): WeightedMessage => ({
   message: { role, content },
   weight: 1,
@@ -84,7 +90,7 @@ export const TARGET_FORMS: readonly RowForm<TargetRow>[] = [
   {
     keys: '{"prompt", "completion"}',
     // With a judgement beside it the answer may be one to avoid.
-    matches: (row) => "prompt" in row && "completion" in row && typeof row["label"] !== "boolean",
+    matches: (row) => "prompt" in row && "completion" in row && readJudgement(row["label"]) === null,
     read: (row) => promptWith(row["prompt"], row["completion"], "completion", row),
   },
   {

@@ -142,7 +142,11 @@ export function headSizes(
     throw unusable(raw, `hidden_size is ${c.hidden_size} (expected heads of at most ${MAX_HEAD_WIDTH})`);
   }
   if (headWidth % 2 !== 0) {
-    throw unusable(raw, `head_dim is ${headWidth} (expected an even width of each head, for its rotation)`);
+    const found =
+      c.head_dim == null
+        ? `hidden_size is ${c.hidden_size} for num_attention_heads ${numHeads}`
+        : `head_dim is ${headWidth}`;
+    throw unusable(raw, `${found} (expected an even width of each head, for its rotation)`);
   }
   return { numHeads, numKeyValueHeads, headWidth };
 }
@@ -184,11 +188,14 @@ export function requireEnoughExperts(raw: RawConfig, numExperts: number, numChos
   throw unusable(raw, `num_experts_per_tok is ${numChosen} (expected at most num_experts, ${numExperts})`);
 }
 
-/** Which class a row has, for models that tell classes: their number. */
+/** Which class a row has, for models that tell classes: their number. @throws UsageError "usage/model" for none */
 export function numClasses(raw: RawConfig): number {
   const { id2label, num_labels: given } = raw;
-  if (typeof id2label === "object" && id2label !== null) return Object.keys(id2label).length;
-  return typeof given === "number" ? given : 2;
+  const isNamed = typeof id2label === "object" && id2label !== null;
+  const found = isNamed ? Object.keys(id2label).length : (given ?? 2);
+  if (typeof found === "number" && Number.isSafeInteger(found) && found > 0) return found;
+  const key = isNamed ? "id2label" : "num_labels";
+  throw unusable(raw, `${key} is ${showValue(raw[key])} (expected at least one class)`);
 }
 
 /** Whether `architectures` names a model that tells the class of a text. */

@@ -27,6 +27,7 @@ const output = `${folder}/out`;
 const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, says: string])[]>> = {
   llama: [
     [{ hidden_act: "gelu" }, 'hidden_act is "gelu"'],
+    [{ hidden_size: 20 }, "hidden_size is 20 for num_attention_heads 4 (expected an even"],
     [{ pretraining_tp: 2 }, "pretraining_tp is 2"],
   ],
   mistral: [[{ sliding_window: "wide" }, 'sliding_window is "wide"']],
@@ -54,6 +55,8 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ clip_qkv: 8 }, "clip_qkv is 8"],
   ],
   bert: [
+    [{ id2label: {} }, "id2label is {} (expected at least one class)"],
+    [{ id2label: null, num_labels: 0 }, "num_labels is 0 (expected at least one class)"],
     [{ position_embedding_type: "relative_key" }, 'position_embedding_type is "relative_key"'],
     [{ architectures: ["BertForMaskedLM"] }, 'architectures is ["BertForMaskedLM"]'],
   ],

@@ -4,6 +4,7 @@ import { copyFileSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileS
 import { describe, test } from "node:test";
 import { writeModel } from "../../src/format/by-path.ts";
 import { hostTensor } from "../../src/runtime/host-tensor.ts";
+import { byteTokenizerFiles } from "../byte-tokenizer.ts";
 import { buildTinyGguf } from "../tiny-gguf.ts";
 import { temporaryFolder, tinyModelParts, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
 import type { TrainEvent } from "../../src/train/events.ts";
@@ -67,6 +68,45 @@ describe("a model that cannot be used", () => {
         code: "format/file",
         says: ["no-config", "expected a folder with config.json"],
         hint: /no config\.json/,
+      },
+    );
+  });
+
+  test("several files of weights without their index", async () => {
+    const model = await writeTinyModel(`${folder}/no-index`);
+    for (const i of [1, 2])
+      copyFileSync(`${model}/model.safetensors`, `${model}/model-0000${i}-of-00002.safetensors`);
+    rmSync(`${model}/model.safetensors`);
+    await assertRefused(
+      { model, data, output },
+      {
+        code: "format/file",
+        says: ["no-index", "2 files of weights", "model.safetensors.index.json"],
+        hint: /index/,
+      },
+    );
+  });
+
+  test("a tensor under both of its names", async () => {
+    const parts = tinyModelParts({ modelType: "gpt2" });
+    const name = "transformer.h.0.ln_1.weight";
+    const { shape, data: values } = parts.tensors.get(name)!;
+    parts.tensors.set(
+      "h.0.ln_1.weight",
+      hostTensor(
+        "float32",
+        shape,
+        values.map((value) => 2 * value),
+      ),
+    );
+    const model = `${folder}/twice`;
+    await writeModel(model, { ...parts, generationConfig: null, tokenizerFiles: byteTokenizerFiles() });
+    await assertRefused(
+      { model, data, output },
+      {
+        code: "format/tensor",
+        says: [name, '"h.0.ln_1.weight"', "the same tensor"],
+        hint: /each tensor once/,
       },
     );
   });

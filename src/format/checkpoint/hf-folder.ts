@@ -60,6 +60,13 @@ async function openWeights(folder: Folder, names: readonly string[]): Promise<Sa
   if (names.includes(index)) return await openSafetensorsIndex(folder, index);
   const single = names.filter((name) => name.endsWith(".safetensors") && !/^(adapter_|fisher\.)/.test(name));
   if (single.length === 1) return await openSafetensors(await folder.open(single[0]!));
+  if (single.length > 1) {
+    throw new FormatError(
+      "format/file",
+      `Cannot open model "${folder.path}": ${single.length} files of weights, such as ${single[0]}, expected ${index} beside them`,
+      { hint: "Fetch the index too: it says which file holds which tensor." },
+    );
+  }
   const pickled = names.find((name) => /^(pytorch_model|model).*\.(bin|bin\.index\.json|pt|pth)$/.test(name));
   throw new FormatError(
     "format/file",

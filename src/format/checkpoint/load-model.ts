@@ -31,20 +31,28 @@ export async function loadWeights(
   options: LoadOptions = {},
 ): Promise<BaseModel> {
   const model = openModel(checkpoint.config);
-  const renamed = renameTensors(checkpoint, model);
+  const renamed = renameTensors(path, checkpoint, model);
   checkTensors(path, model, renamed.tensors);
   const source = watchNumbers(path, openSource(renamed), (note) => base.addNote(note));
   const base = new BaseModel(options.name ?? path, model, source, checkpoint);
   return base;
 }
 
-/** A checkpoint whose tensors have the names that the family gives them. */
-function renameTensors(checkpoint: Checkpoint, { checkpoint: rules, ties }: Model): Checkpoint {
+/** A checkpoint whose tensors have the names that the family gives them. @throws FormatError "format/tensor" for one that is there twice */
+function renameTensors(path: string, checkpoint: Checkpoint, { checkpoint: rules, ties }: Model): Checkpoint {
   const fileNames = new Map<string, string>();
   const tensors = new Map<string, TensorInfo>();
   for (const [fileName, info] of checkpoint.tensors) {
     if (rules.ignored.test(fileName)) continue;
     const name = rules.rename(fileName);
+    const other = fileNames.get(name);
+    if (other !== undefined) {
+      throw new FormatError(
+        "format/tensor",
+        `Cannot load model "${path}": "${other}" and "${fileName}" are the same tensor, expected one of them`,
+        { hint: "Save the model again, with each tensor once." },
+      );
+    }
     fileNames.set(name, fileName);
     tensors.set(name, { ...info, name });
   }
