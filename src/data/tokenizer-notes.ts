@@ -1,6 +1,7 @@
-/** @file What the user should know where a GGUF file and the files beside it say different things of a tokenizer. */
-import type { Checkpoint } from "../format/checkpoint/checkpoint.ts";
-import { type Tokenizer, createTokenizer } from "./tokenizer.ts";
+/** @file What the user should know where the files of a tokenizer, or a GGUF file and those beside it, say different things. */
+import type { Checkpoint, TokenizerFiles } from "../format/checkpoint/checkpoint.ts";
+import { isRecord } from "./row-error.ts";
+import { type Tokenizer, createTokenizer, specialTokenText } from "./tokenizer.ts";
 
 /** Letters, numbers, spaces, signs: what tokenizers cut differently. */
 const PROBE = "Hello world! It's 12345 o'clock,\n\n  naïve café — 你好 😀\tdef f(x): return x**2\n";
@@ -13,8 +14,9 @@ export function compareTokenizerFiles({
   tokenizerFiles: own,
   unusedTokenizerFiles: others,
 }: Files): string[] {
-  if (!own || !others) return [];
-  const notes: string[] = [];
+  if (!own) return [];
+  const notes = noteUnknownTokens(path, own);
+  if (!others) return notes;
   const tell = (what: string, file: string, found: string): void =>
     void notes.push(
       `The ${what} of "${path}" and ${file} beside it disagree: ${found}; the GGUF file's own is used`,
@@ -31,6 +33,26 @@ export function compareTokenizerFiles({
     );
   }
   return notes;
+}
+
+/** What begins and ends texts by the configuration, and is no token. */
+function noteUnknownTokens(path: string, { tokenizer, config, tokens }: TokenizerFiles): string[] {
+  const { model, added_tokens: added } = tokenizer;
+  const more = isRecord(config["added_tokens_decoder"]) ? Object.values(config["added_tokens_decoder"]) : [];
+  const contents = new Set([...(Array.isArray(added) ? added : []), ...more].map(specialTokenText));
+  const vocab = tokens ?? (isRecord(model) ? model["vocab"] : null);
+  const isKnown = (text: string): boolean =>
+    contents.has(text) ||
+    (Array.isArray(vocab)
+      ? vocab.some((token) => token === text || (Array.isArray(token) && token[0] === text))
+      : isRecord(vocab) && Object.hasOwn(vocab, text));
+  return ["bos_token", "eos_token"].flatMap((key) => {
+    const text = specialTokenText(config[key]);
+    if (text === null || text === "" || isKnown(text)) return [];
+    return [
+      `The tokenizer of "${path}" has no token ${JSON.stringify(text)}, which tokenizer_config.json names as its ${key}: texts are read without it`,
+    ];
+  });
 }
 
 /** Null: it cannot be read. */

@@ -10,6 +10,7 @@ import { FormatError, GraftError } from "../errors.ts";
 import { requireTokenId } from "../untrusted/limits.ts";
 import { OutOfTime, TimeBudget } from "../untrusted/time-budget.ts";
 import type { TokenizerFiles } from "../format/checkpoint/checkpoint.ts";
+import { requireTokenizerForm } from "./tokenizer-form.ts";
 import { guardSteps, requirePatterns, type TokenizerStep } from "./tokenizer-guards.ts";
 import { type BytePairs, takeLists } from "./byte-pairs.ts";
 import { speedUp, type TokenizerModel } from "./tokenizer-speed.ts";
@@ -128,6 +129,7 @@ interface OpenTokenizer extends Omit<HubTokenizer, "normalizer" | "pre_tokenizer
 
 function openHubTokenizer(files: TokenizerFiles, budget: TimeBudget): OpenTokenizer {
   const [hub, withinLimits] = withFile("read", () => {
+    requireTokenizerForm(files);
     requireIds(files);
     const { normalizer, pre_tokenizer: preTokenizer, decoder } = files.tokenizer;
     for (const step of [normalizer, preTokenizer, decoder]) requirePatterns(step);

@@ -18,11 +18,12 @@ export async function divergence(store: RunStore, found: string, step: number): 
   });
 }
 
-/** An error of a run, told with the way on: what stopped for want of a place to write goes on from its newest checkpoint. */
+/** An error of a run, told with the way on: what stopped for want of a place to write goes on from its newest checkpoint, or begins anew. */
 export async function withWayOn(failure: unknown, store: RunStore): Promise<unknown> {
   if (!(failure instanceof FailedError) || failure.code !== "failed/write") return failure;
-  if ((await store.newestCheckpoint().catch(() => null)) === null) return failure;
-  const hint = `${failure.hint ?? ""} Then go on with the same command and --resume.`.trimStart();
+  const isBegun = (await store.newestCheckpoint().catch(() => null)) !== null;
+  const way = isBegun ? "go on with the same command and --resume" : "begin anew with --overwrite";
+  const hint = `${failure.hint ?? ""} Then ${way}.`.trimStart();
   return new FailedError(failure.code, failure.message, { hint, cause: failure });
 }
 

@@ -87,6 +87,38 @@ describe("a model that cannot be used", () => {
     );
   });
 
+  for (const [what, text, hint] of [
+    [
+      "a pointer of Git LFS",
+      "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
+      /lfs pull/,
+    ],
+    ["a web page", "<!DOCTYPE html><html>Access to this model is restricted</html>", /account/],
+  ] as const) {
+    test(`${what} in the place of weights`, async () => {
+      const model = await writeTinyModel(`${folder}/stand-in`);
+      writeFileSync(`${model}/model.safetensors`, text);
+      await assertRefused(
+        { model, data, output },
+        { code: "format/file", says: ["model.safetensors", what, "expected the file itself"], hint },
+      );
+    });
+  }
+
+  test("a tied head of another shape than the embedding", async () => {
+    const model = await modelWith("tied", ({ tensors }) => {
+      tensors.set("lm_head.weight", hostTensor("float32", [3, 32], new Float32Array(96)));
+    });
+    await assertRefused(
+      { model, data, output },
+      {
+        code: "format/tensor",
+        says: ["lm_head.weight is [3, 32], expected [259, 32]"],
+        hint: /config\.json/,
+      },
+    );
+  });
+
   test("a tensor under both of its names", async () => {
     const parts = tinyModelParts({ modelType: "gpt2" });
     const name = "transformer.h.0.ln_1.weight";

@@ -136,6 +136,20 @@ describe("an output folder that cannot be used", () => {
     await runTiny({ model, data, output, steps: 1 });
   });
 
+  test("one that is full before the first checkpoint: the way on is to begin anew", async () => {
+    const output = `${folder}/no-checkpoint`;
+    const mkdir = ((path: string, ...rest: []) => {
+      if (path.includes("checkpoint-"))
+        throw Object.assign(new Error("no space left"), { code: "ENOSPC", syscall: "mkdir" });
+      return node.mkdir(path, ...rest);
+    }) as Disk["mkdir"];
+    const run = withDisk({ ...node, mkdir }, () => runTiny({ model, data, output, saveEvery: 1, steps: 2 }));
+    await assert.rejects(run, { code: "failed/write", hint: /space.*--overwrite/ });
+    const again = { code: "usage/output", says: ["another run"], hint: /^(?!.*--resume).*--overwrite/ };
+    await assertRefused({ model, data, output }, again);
+    await runTiny({ model, data, output, steps: 1, overwrite: true });
+  });
+
   test("a disk that runs full: the error says so, and the checkpoint before stays whole", async (t) => {
     const disk = `${folder}/disk`;
     mkdirSync(disk);

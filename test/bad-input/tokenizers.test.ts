@@ -3,12 +3,16 @@ import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { openTextParts } from "../../src/engine/text-model.ts";
+import { createTokenizer } from "../../src/data/tokenizer.ts";
+import { compareTokenizerFiles } from "../../src/data/tokenizer-notes.ts";
 import { openCheckpoint } from "../../src/format/by-path.ts";
 import type { TokenizerFiles } from "../../src/format/checkpoint/checkpoint.ts";
 import { setUp } from "../../src/train/files/setup.ts";
 import { parseTrainOptions } from "../../src/train/options.ts";
+import { byteTokenizerFiles } from "../byte-tokenizer.ts";
 import { TINY_METADATA, TINY_TENSORS, buildTinyGguf } from "../tiny-gguf.ts";
 import { temporaryFolder } from "../tiny-model.ts";
+import { assertSays } from "./refusals.ts";
 import { TINY_RUN } from "../train/tiny-run.ts";
 
 const folder = temporaryFolder();
@@ -49,6 +53,48 @@ function folderWith(name: string, files: Readonly<Record<string, unknown>>): str
 const TOKENIZER =
   /^The tokenizer of ".*model\.gguf" and tokenizer\.json .*disagree: .*the GGUF file's own is used$/;
 const TEMPLATE = /^The chat template of ".*model\.gguf" and .*disagree: .*the GGUF file's own is used$/;
+
+describe("a damaged tokenizer.json", () => {
+  const files = byteTokenizerFiles();
+  const model = files.tokenizer["model"] as Record<string, unknown>;
+  for (const [what, tokenizer, says] of [
+    ["no model", { model: undefined }, "model is absent, expected an object with a vocabulary"],
+    ["another kind", { model: { ...model, type: "Dance" } }, 'model.type is "Dance", expected one of BPE'],
+    ["no tokens", { model: { ...model, vocab: {} } }, "model.vocab is empty, expected tokens with their ids"],
+    ["a list of tokens", { model: { ...model, vocab: ["a"] } }, "model.vocab is a list, expected tokens"],
+    ["a merge of one", { model: { ...model, merges: ["a b", 5] } }, "model.merges is 5, expected pairs"],
+    [
+      "no text",
+      { added_tokens: [{ id: 256, content: 5 }] },
+      'added_tokens is {"id":256,"content":5}, expected',
+    ],
+    ["null", { added_tokens: null }, "added_tokens is null, expected objects"],
+  ] as const) {
+    test(`${what} is said`, () => {
+      assert.throws(
+        () => createTokenizer({ ...files, tokenizer: { ...files.tokenizer, ...tokenizer } }),
+        (error) => {
+          assertSays(error, { code: "format/file", says: ["tokenizer.json", says], hint: /unchanged/ });
+          return true;
+        },
+      );
+    });
+  }
+
+  test("a token that ends texts and is none is told", () => {
+    const noteOf = (eos: unknown): string[] =>
+      compareTokenizerFiles({
+        path: "here",
+        tokenizerFiles: { ...files, config: { ...files.config, eos_token: eos } },
+        unusedTokenizerFiles: null,
+      });
+    for (const eos of [null, "<|im_end|>", { content: "<|im_end|>" }, "!"]) assert.deepEqual(noteOf(eos), []);
+    assert.match(
+      noteOf("</s>").join(),
+      /no token "<\/s>", which tokenizer_config\.json names as its eos_token/,
+    );
+  });
+});
 
 describe("a GGUF file beside tokenizer files", () => {
   for (const [what, files, expected] of [

@@ -123,6 +123,12 @@ function checkTensors(path: string, model: Model, found: ReadonlyMap<string, Ten
     if (!info || sameShape(info.shape, shape)) return [];
     return [`${name} is ${showShape(info.shape)}, expected ${showShape(shape)}`];
   });
+  // What is there twice is left out once, but must be the same.
+  for (const [name, own] of model.ties) {
+    const [given, shape] = [found.get(name)?.shape, model.tensors.get(own)?.shape];
+    if (given && shape && !sameShape(given, shape))
+      misshaped.push(`${name} is ${showShape(given)}, expected ${showShape(shape)}, that of ${own}`);
+  }
   const problems = [
     ...(missing.length > 0 ? [`missing ${list(missing)}`] : []),
     ...(surplus.length > 0 ? [`surplus ${list(surplus)}`] : []),

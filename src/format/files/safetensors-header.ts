@@ -61,14 +61,30 @@ export interface SafetensorsHeader {
 
 const HINT = "The file is truncated or damaged: download or write it again.";
 
-function damaged(path: string, found: string, expected: string): FormatError {
+function damaged(path: string, found: string, expected: string, hint = HINT): FormatError {
   return new FormatError(
     "format/file",
     `Cannot read safetensors file "${path}": ${found}, expected ${expected}`,
-    {
-      hint: HINT,
-    },
+    { hint },
   );
+}
+
+/** What comes in the place of large files, by its beginning. */
+const STAND_INS: readonly (readonly [begins: RegExp, what: string, hint: string])[] = [
+  [
+    /^version https:\/\/git-lfs/,
+    "a pointer of Git LFS",
+    "Fetch the file itself with git lfs pull, or from where it lies.",
+  ],
+  [/^\s*<(!doctype|html)/i, "a web page", "Fetch the file itself: the address may need an account."],
+];
+
+/** Refuses a file that cannot begin as it does. @throws FormatError "format/file" */
+async function refuseStart(file: ByteSource, numBytes: bigint): Promise<never> {
+  const start = new TextDecoder().decode(await file.read(0, Math.min(64, file.sizeBytes)));
+  const [, what, hint] = STAND_INS.find(([begins]) => begins.test(start)) ?? [];
+  if (what !== undefined) throw damaged(file.path, what, "the file itself", hint);
+  throw damaged(file.path, `a header of ${numBytes} bytes`, `at most ${MAX_HEADER_BYTES}`);
 }
 
 function parseEntry(path: string, name: string, value: unknown, dataStart: number): TensorRange {
@@ -100,9 +116,7 @@ export async function readSafetensorsHeader(file: ByteSource): Promise<Safetenso
   const { path, sizeBytes } = file;
   if (sizeBytes < 8) throw damaged(path, `${sizeBytes} bytes`, "at least 8");
   const lengthField = new DataView((await file.read(0, 8)).buffer).getBigUint64(0, true);
-  if (lengthField > MAX_HEADER_BYTES) {
-    throw damaged(path, `a header of ${lengthField} bytes`, `at most ${MAX_HEADER_BYTES}`);
-  }
+  if (lengthField > MAX_HEADER_BYTES) await refuseStart(file, lengthField);
   const dataStart = 8 + Number(lengthField);
   if (dataStart > sizeBytes) throw damaged(path, `${sizeBytes} bytes`, `at least ${dataStart}`);
   const text = decodeText(path, await file.read(8, Number(lengthField)));

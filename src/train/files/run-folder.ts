@@ -94,9 +94,11 @@ export class RunFolder {
       "usage/output",
       `Cannot write to output "${this.path}": it holds ${isRun ? "another run" : "files"}, expected an empty or new folder`,
       {
-        hint: isRun
-          ? "Choose another folder, go on with --resume, or replace it with --overwrite."
-          : "Choose another folder.",
+        hint: !isRun
+          ? "Choose another folder."
+          : found.some((name) => CHECKPOINT.test(name))
+            ? "Choose another folder, go on with --resume, or replace it with --overwrite."
+            : "Choose another folder, or replace it with --overwrite: it has no checkpoint to go on from.",
       },
     );
   }

@@ -1,0 +1,54 @@
+/** @file What a tokenizer.json must be like before the library reads it, which takes some damage for an empty vocabulary. */
+import { showValue } from "../messages/expected.ts";
+import type { TokenizerFiles } from "../format/checkpoint/checkpoint.ts";
+import { isRecord, jsonKind } from "./row-error.ts";
+
+/** Kinds of models that are implemented; older files do not name theirs. */
+const KINDS = ["BPE", "WordPiece", "Unigram", "WordLevel"];
+
+/** @throws Error that says what is not as it must be */
+export function requireTokenizerForm({ tokenizer, tokens }: TokenizerFiles): void {
+  const { model, added_tokens: added = [] } = tokenizer;
+  if (!isRecord(model)) throw wrong("model", model, "an object with a vocabulary");
+  const { type = null, merges = [] } = model;
+  if (type !== null && !KINDS.includes(type as string))
+    throw wrong("model.type", type, `one of ${KINDS.join(", ")}`);
+  // Of a file that lists its tokens the vocabulary is made when it is asked for.
+  if (!tokens) requireVocabulary(model["vocab"], type);
+  if (!Array.isArray(merges) || !merges.every(isMerge))
+    throw wrong("model.merges", findOdd(merges, isMerge), "pairs of tokens");
+  if (!Array.isArray(added) || !added.every(isAdded))
+    throw wrong("added_tokens", findOdd(added, isAdded), "objects with content and id");
+}
+
+function requireVocabulary(vocab: unknown, type: unknown): void {
+  const isList = Array.isArray(vocab);
+  const isKnown = type === null ? isList || isRecord(vocab) : type === "Unigram" ? isList : isRecord(vocab);
+  if (isKnown && !isEmpty(vocab as object)) return;
+  const wanted = type === "Unigram" ? "a list of tokens with scores" : "tokens with their ids";
+  throw new Error(`model.vocab is ${isKnown ? "empty" : jsonKind(vocab)}, expected ${wanted}`);
+}
+
+/** Without a list of all keys: there may be hundreds of thousands. */
+function isEmpty(value: object): boolean {
+  for (const _key in value) return false;
+  return true;
+}
+
+function isMerge(merge: unknown): boolean {
+  return (
+    typeof merge === "string" || (Array.isArray(merge) && merge.every((token) => typeof token === "string"))
+  );
+}
+
+function isAdded(token: unknown): boolean {
+  return isRecord(token) && typeof token["content"] === "string";
+}
+
+function findOdd(list: unknown, isRight: (each: unknown) => boolean): unknown {
+  return Array.isArray(list) ? list.find((each) => !isRight(each)) : list;
+}
+
+function wrong(key: string, found: unknown, expected: string): Error {
+  return new Error(`${key} is ${found === undefined ? "absent" : showValue(found)}, expected ${expected}`);
+}
