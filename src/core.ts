@@ -63,6 +63,7 @@ export {
   type ReadAdapter,
   readAdapter,
 } from "./format/adapters/adapter.ts";
+export { recordBase } from "./format/adapters/base-record.ts";
 export { type ChatTemplate, createChatTemplate } from "./data/chat-template.ts";
 export { type DataPart, type DatasetOptions, readExamples } from "./data/dataset.ts";
 export type { Example } from "./data/example.ts";

@@ -93,7 +93,9 @@ describe("graft/core", () => {
     const valuesOf = (of: core.Adapter): Float32Array[] =>
       of.parameters.map(({ name }) => (of.tensor(name) as { data: Float32Array }).data);
     for (const values of valuesOf(adapter)) values.forEach((_, i) => (values[i] = random.uniform() - 0.5));
-    const written = await fill(core.adapterFiles(adapter, { base, checkpoint, chatTemplateHash: "h" }));
+    const baseRecord = await core.recordBase(base);
+    const origin = { base, checkpoint, chatTemplateHash: "h", baseRecord };
+    const written = await fill(core.adapterFiles(adapter, origin));
     const read = await core.readAdapter(core.memoryFolder("adapter", written), base);
     assert.equal(read.chatTemplateHash, "h");
     assert.ok(adapter.parameters.length > 0);

@@ -108,6 +108,7 @@ test('"graft/core" exports exactly these names', () => {
     "planSteps",
     "readAdapter",
     "readExamples",
+    "recordBase",
     "toBatch",
     "unitsToBatch",
   ]);

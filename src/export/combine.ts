@@ -19,6 +19,7 @@ import { numElements } from "../graph/shape.ts";
 import { writeAdapterFolder, readAdapter } from "../format/by-path.ts";
 import { TEMPLATE_KEY } from "../format/adapters/adapter.ts";
 import { combineModels, isModelFolder } from "./combine-models.ts";
+import { BASE_SAMPLE_KEY, mayShareBase } from "../format/adapters/base-record.ts";
 import { CODES_KEY } from "../format/adapters/codes-hash.ts";
 import { combineMaking } from "./making.ts";
 import { readFisher } from "./fisher-file.ts";
@@ -86,6 +87,7 @@ export async function combineAdapters(input: CombineInput): Promise<CombinedFold
     if (base) (await readAdapter(path, base)).adapter.release();
   }
   refuseOtherBases(folders);
+  refuseOtherNumbers(folders);
   refuseOtherCodes(folders);
   const { byFisher }: Combination = COMBINATIONS[options.type];
   const weights = new Map<string, AdapterWeights>();
@@ -139,6 +141,20 @@ function warnOfStarts(start: StartCosine | null): string[] {
     `The A's of "${one}" and "${other}" have a cosine of ${start.value.toFixed(2)}, but this type needs a common start: ` +
       "train both with one seed and few steps, or choose type cat or svd, which are exact",
   ];
+}
+
+/** Refuses adapters whose files say that they were trained on another base than each other, whatever its name. */
+function refuseOtherNumbers(folders: ReadonlyMap<string, WeightsFolder>): void {
+  const known = [...folders].filter(([, { notes }]) => notes[BASE_SAMPLE_KEY] !== undefined);
+  const [[firstName, first] = ["", null], ...others] = known;
+  for (const [name, { notes }] of others) {
+    if (mayShareBase(name, notes[BASE_SAMPLE_KEY], first?.notes[BASE_SAMPLE_KEY])) continue;
+    throw new UsageError(
+      "usage/combine",
+      `Cannot combine adapters "${firstName}" and "${name}": they were trained on bases with other numbers, expected one base model`,
+      { hint: "Choose adapters that were trained on one model, or train one of them again." },
+    );
+  }
 }
 
 /** Refuses adapters that were trained on other codes of the base's weights than each other. */

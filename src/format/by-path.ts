@@ -11,6 +11,7 @@ import type { Method } from "../peft/method.ts";
 import { describeFileProblem } from "../messages/system-error.ts";
 import * as adapters from "./adapters/adapter.ts";
 import * as classes from "./adapters/adapter-classes.ts";
+import { recordBase } from "./adapters/base-record.ts";
 import * as adapterFolder from "./adapters/adapter-folder.ts";
 import { describeFileName, wrongContents } from "./contents.ts";
 import { type Checkpoint, GGUF_ENDING } from "./checkpoint/checkpoint.ts";
@@ -127,7 +128,8 @@ export async function writeAdapter(
   adapter: Adapter,
   origin: adapters.AdapterOrigin,
 ): Promise<void> {
-  await writeFolderAtomic(path, adapters.adapterFiles(adapter, origin));
+  const baseRecord = await recordBase(origin.base);
+  await writeFolderAtomic(path, adapters.adapterFiles(adapter, { baseRecord, ...origin }));
 }
 
 /** Reads the settings of an adapter folder. @throws as for a `Folder` */

@@ -1,6 +1,6 @@
 /** @file Adapters and targets that do not fit the model. */
 import { cpSync, existsSync, readFileSync, writeFileSync } from "node:fs";
-import { describe, test } from "node:test";
+import { after, describe, test } from "node:test";
 import assert from "node:assert/strict";
 import { readAdapter, loadModel } from "../../src/format/by-path.ts";
 import { runTiny } from "../train/tiny-run.ts";
@@ -39,6 +39,26 @@ describe("an adapter that does not fit", () => {
         hint: /base model/,
       },
     );
+  });
+
+  test("one for another model of equal shapes, and for one that a training has made of its base", async () => {
+    const other = await writeTinyModel(`${folder}/other-of-equal-shapes`, { seed: 2 });
+    const initAdapter = `${folder}/of-other`;
+    await runTiny({ model: other, data, output: initAdapter, steps: 1 });
+    const says = [
+      "of-other",
+      "with this model",
+      "other-of-equal-shapes",
+      `"${model}"`,
+      /numbers [0-9a-f]{12}/,
+    ];
+    await assertRefused(
+      { model, data, output, initAdapter },
+      { code: "usage/adapter", says, hint: /base model that the adapter was trained on/ },
+    );
+    const { base, checkpoint } = await loadModel(model);
+    await assert.rejects(readAdapter(initAdapter, base), { code: "usage/adapter" });
+    await checkpoint.close();
   });
 
   test("one for a deeper model", async () => {
@@ -104,7 +124,7 @@ describe("an adapter that does not fit", () => {
 
   test("excluded modules as an expression are read as peft reads them", async () => {
     const { base, checkpoint } = await loadModel(model);
-    await checkpoint.close();
+    after(() => checkpoint.close());
     const path = `${folder}/excluding`;
     await runTiny({ model, data, output: path, steps: 1, targetModules: "q_proj,v_proj" });
     const config = JSON.parse(readFileSync(`${path}/adapter_config.json`, "utf8")) as object;
@@ -206,7 +226,7 @@ describe("modules to save, and starts from the weight", () => {
 
 test("a saved adapter names exactly its own sites", async () => {
   const { base, checkpoint } = await loadModel(model);
-  await checkpoint.close();
+  after(() => checkpoint.close());
   for (const [i, choice] of [
     { targetModules: ["model.layers.1.self_attn.q_proj"] },
     { targetModules: "q_proj", layers: [0] },

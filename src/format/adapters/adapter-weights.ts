@@ -13,6 +13,7 @@ import type { SiteTensors } from "../../peft/site.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { TEMPLATE_KEY, readSettings, settingsForFile } from "./adapter.ts";
 import { withModulesOfGraft } from "./adapter-base.ts";
+import { BASE_SAMPLE_KEY } from "./base-record.ts";
 import type { Making } from "../cards/model-card.ts";
 import { BASE_LAYER, PREFIX } from "./adapter-tensors.ts";
 import { CODES_KEY } from "./codes-hash.ts";
@@ -77,7 +78,9 @@ export async function readAdapterWeights(folder: Folder): Promise<WeightsFolder>
   refuseSurplus(path, base, method, options, algebra);
   const baseName = config["base_model_name_or_path"];
   const notes = Object.fromEntries(
-    [TEMPLATE_KEY, CODES_KEY].flatMap((key) => (metadata[key] === undefined ? [] : [[key, metadata[key]]])),
+    [TEMPLATE_KEY, CODES_KEY, BASE_SAMPLE_KEY].flatMap((key) =>
+      metadata[key] === undefined ? [] : [[key, metadata[key]]],
+    ),
   );
   return {
     adapter: { method, options, sites, base, frozen: shared, storedTransposed, fisher: null },

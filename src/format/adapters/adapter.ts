@@ -18,6 +18,7 @@ import { METHODS, findMethodOfConfig } from "../../peft/methods.ts";
 import { savedModules } from "../../peft/trained-tensors.ts";
 import { whileHeld } from "../../runtime/vector-memory.ts";
 import { withModulesOfGraft, withModulesOfPeft, withoutCopies } from "./adapter-base.ts";
+import { BASE_SAMPLE_KEY, checkBase } from "./base-record.ts";
 import { type Making, UNKNOWN_MAKING } from "../cards/model-card.ts";
 import { wholeModelCard } from "../cards/whole-model-card.ts";
 import { classesMetadata } from "./adapter-classes.ts";
@@ -68,6 +69,8 @@ export interface AdapterOrigin {
   readonly base: BaseModel;
   readonly checkpoint: Checkpoint;
   readonly chatTemplateHash: string | null;
+  /** What its file is to say of the base (`recordBase`), so that it is refused on another; nothing unless given. */
+  readonly baseRecord?: string;
   /** How it was made, for the card, beside the licence that the checkpoint tells. */
   readonly making?: Omit<Making, "license">;
 }
@@ -97,13 +100,14 @@ export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFil
     return modelFolderFiles({ config, generationConfig, tokenizerFiles, tensors, card });
   }
   const tensors = heldTensors(adapter);
-  const { chatTemplateHash } = origin;
+  const { chatTemplateHash, baseRecord } = origin;
   // In the head of the tensors' file: peft warns of keys in adapter_config.json that it does not know.
   const metadata: Record<string, string> = {
     ...codesMetadata(adapter),
     ...classesMetadata(base.model, base.freshTensors.length > 0),
     ...(chatTemplateHash === null ? {} : { [TEMPLATE_KEY]: chatTemplateHash }),
     ...(base.roundedTo === null ? {} : { [BASE_KEY]: base.roundedTo }),
+    ...(baseRecord === undefined ? {} : { [BASE_SAMPLE_KEY]: baseRecord }),
   };
   const readBy = file.readBy(adapter.options);
   return adapterFolderFiles({
@@ -229,6 +233,7 @@ export async function readAdapter(
     if (settings.storedTransposed) requireTransposed(path, adapter);
     checkCodes(path, adapter, metadata);
     await fillAdapter(path, adapter, await withoutCopies(path, base, tensors), base);
+    await checkBase(path, base, metadata, config["base_model_name_or_path"]);
   } catch (error) {
     adapter.release();
     throw error;

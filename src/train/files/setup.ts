@@ -3,6 +3,7 @@
  */
 import { compareTokenizerFiles } from "../../data/tokenizer-notes.ts";
 import { type AdapterOrigin } from "../../format/adapters/adapter.ts";
+import { recordBase } from "../../format/adapters/base-record.ts";
 import { loadWeights } from "../../format/checkpoint/load-model.ts";
 import type { BaseModel } from "../../models/base-model.ts";
 import type { Adapter } from "../../peft/attach.ts";
@@ -76,7 +77,12 @@ export async function setUpFitted(
     ...prepared,
     base,
     adapter,
-    origin: { base, checkpoint, chatTemplateHash: data.chatTemplateHash },
+    origin: {
+      base,
+      checkpoint,
+      chatTemplateHash: data.chatTemplateHash,
+      baseRecord: await recordBase(base),
+    },
     inputs: await describeInputs(options, data.fileHashes),
     memory,
     reference,

@@ -1,0 +1,84 @@
+/**
+ * @file What an adapter's file says of the base that it was trained on: numbers of it, so that another model of equal shapes
+ * is refused, and the same one in another form of its files is not.
+ *
+ * In the head of the tensors' file, which peft passes over; a name alone would not do, for it may be a path.
+ */
+import { z } from "zod";
+import { FormatError, UsageError } from "../../errors.ts";
+import type { BaseModel } from "../../models/base-model.ts";
+import { type BaseSample, mayBeOneModel, sampleBase } from "../../models/base-sample.ts";
+import { Sha256 } from "../files/sha256.ts";
+
+/** Key in the head of the tensors' file. */
+export const BASE_SAMPLE_KEY = "base_sample";
+
+const RECORD = z.strictObject({ vectors: z.base64(), matrices: z.base64(), rounded: z.boolean() });
+
+/** A record with the sample that it holds. */
+interface Found {
+  readonly text: string;
+  readonly sample: BaseSample;
+}
+
+/** Reads what the head of a file is to say of a base. @throws as reading tensors */
+export async function recordBase(base: BaseModel): Promise<string> {
+  const { vectors, matrices, isRounded } = await sampleBase(base);
+  return JSON.stringify({ vectors: encode(vectors), matrices: encode(matrices), rounded: isRounded });
+}
+
+/**
+ * Holds an adapter against the base that it was trained on, where its file says which. `baseName`: as its configuration has it.
+ * @throws UsageError "usage/adapter" when it was trained on another; FormatError "format/json" for what is no record
+ */
+export async function checkBase(
+  path: string,
+  base: BaseModel,
+  metadata: Readonly<Record<string, string>>,
+  baseName: unknown,
+): Promise<void> {
+  const text = metadata[BASE_SAMPLE_KEY];
+  if (text === undefined) return;
+  const trained = readRecord(path, text);
+  const own = readRecord(path, await recordBase(base));
+  if (mayBeOneModel(trained.sample, own.sample)) return;
+  throw new UsageError(
+    "usage/adapter",
+    `Cannot use adapter "${path}" with this model: "${base.name}" has numbers ${shortHash(own)}, expected ${shortHash(trained)} of "${typeof baseName === "string" ? baseName : "its base"}", on which it was trained`,
+    {
+      hint: "Choose the base model that the adapter was trained on, in any form of its files, or train the adapter again on this one.",
+    },
+  );
+}
+
+/** Whether two records may be of one base; one that is missing may be of any. @throws as `checkBase` */
+export function mayShareBase(path: string, a: string | undefined, b: string | undefined): boolean {
+  if (a === undefined || b === undefined) return true;
+  return mayBeOneModel(readRecord(path, a).sample, readRecord(path, b).sample);
+}
+
+function readRecord(path: string, text: string): Found {
+  try {
+    const { vectors, matrices, rounded } = RECORD.parse(JSON.parse(text));
+    return { text, sample: { vectors: decode(vectors), matrices: decode(matrices), isRounded: rounded } };
+  } catch (error) {
+    throw new FormatError(
+      "format/json",
+      `Cannot read adapter "${path}": what its file says of its base (${BASE_SAMPLE_KEY}) is damaged, expected a record of graft`,
+      { hint: "Save the adapter again with the program that made it.", cause: error },
+    );
+  }
+}
+
+function shortHash({ text }: Found): string {
+  return new Sha256().update(text).digest().slice(0, 12);
+}
+
+function encode(values: Float32Array): string {
+  return btoa(String.fromCharCode(...new Uint8Array(values.buffer)));
+}
+
+/** @throws RangeError when the bytes are no float32 numbers */
+function decode(text: string): Float32Array {
+  return new Float32Array(Uint8Array.from(atob(text), (char) => char.charCodeAt(0)).buffer);
+}
