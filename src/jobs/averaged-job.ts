@@ -22,7 +22,7 @@ import { findShard } from "../train/files/data-shards.ts";
 import { readRunState } from "../train/files/read-checkpoint.ts";
 import type { TrainHooks } from "../train/trainer.ts";
 import type { Averaging } from "./averaging.ts";
-import type { JobResult } from "./job.ts";
+import type { Hyperparameters, JobResult } from "./job.ts";
 import type { JobRow, Share, ShareResult } from "./job-table.ts";
 import type { Lease } from "./lease.ts";
 import { NEW_HOLD, folderOf } from "./shares.ts";
@@ -34,6 +34,8 @@ export interface AveragedJob {
   readonly averaging: Averaging;
   /** Settings of each share, but for its data and folder; the output is the folder of the job's run. */
   readonly input: AveragedInput;
+  /** What clients see of the settings; `epochs` null: not known yet. */
+  readonly used: (epochs: number | null) => Hyperparameters;
   readonly hooks: TrainHooks;
   /** Gives what the piece has written to others. */
   readonly publish: () => Promise<void>;
@@ -80,6 +82,7 @@ async function betweenRounds({
   files,
   averaging,
   input,
+  used,
   hooks,
   publish,
 }: AveragedJob): Promise<JobResult | null> {
@@ -114,7 +117,8 @@ async function betweenRounds({
       : `Round ${ended}/${rounds.length} has ended: training loss=${loss?.toFixed(2)}`;
   const data = { step: next.from, total_steps: input.steps, round: ended, train_loss: loss };
   const shares = nextShares(row, averaging.shares);
-  await lease.change({ status: "running" }, ended === 0 ? { message } : { message, data }, {
+  const change = { status: "running", used: used(epochsOf(input, results)) } as const;
+  await lease.change(change, ended === 0 ? { message } : { message, data }, {
     round: ended,
     shares,
   });
@@ -133,6 +137,15 @@ function nextShares({ shares }: JobRow, numShares: number): Share[] {
 /** The folder in which a share begins. */
 export function shareFolder(share: number): string {
   return `share-${share + 1}`;
+}
+
+/** Passes of all shares over their data; null: nobody has counted it yet. */
+function epochsOf(
+  { steps, batchSize = 1, gradientAccumulationSteps: accumulated = 1 }: AveragedInput,
+  results: readonly ShareResult[],
+): number | null {
+  const examples = results.reduce((sum, result) => sum + result.examples, 0);
+  return examples === 0 ? null : (results.length * steps * batchSize * accumulated) / examples;
 }
 
 /** Weighted by examples, as the adapters are. */

@@ -119,7 +119,7 @@ function betaOf({ beta = "auto" }: Hyperparameters): { beta?: number } {
 }
 
 /** The rate that a job has without a multiplier. */
-function usualRate(options: TrainOptions, width: number): number {
+export function usualRate(options: TrainOptions, width: number): number {
   const { objective } = options;
   const method = findMethod(options.method);
   const learningRate =

@@ -52,7 +52,10 @@ export const JOB = z.object({
   fine_tuned_model: z.string().nullable(),
   organization_id: z.string(),
   status: z.enum(JOB_STATUSES),
+  /** As they were asked for. */
   hyperparameters: HYPERPARAMETERS,
+  /** With which it trains, from its beginning on; clients see them in the place of those. */
+  used: HYPERPARAMETERS.optional(),
   method: z.object({ type: z.enum(JOB_METHODS) }).loose(),
   training_file: z.string(),
   validation_file: z.string().nullable(),

@@ -12,12 +12,13 @@ import type { MakeSampleWriter } from "../train/samples.ts";
 import { type SharedModel, type TrainHooks, train } from "../train/trainer.ts";
 import { shareFolder, trainPiece } from "./averaged-job.ts";
 import { averagingOf } from "./averaging.ts";
-import type { Job, JobResult } from "./job.ts";
+import type { Hyperparameters, Job, JobResult } from "./job.ts";
 import type { TakenJob, Telling } from "./job-queue.ts";
 import { type JobPlaces, jobSettings } from "./job-settings.ts";
 import type { JobRow } from "./job-table.ts";
 import { type JobWords, wordsOf, wordsWith } from "./job-words.ts";
 import type { Lease } from "./lease.ts";
+import { usedHyperparameters } from "./used-hyperparameters.ts";
 import { folderOf } from "./shares.ts";
 import { FIRST_RUN, type StateFolder } from "./state-folder.ts";
 
@@ -93,6 +94,8 @@ async function run(
   const words = await wordsWith(files, lease.row.job, places);
   onWords(words);
   const settings = jobSettings(lease.row.job, places);
+  const used = (epochs: number | null): Hyperparameters =>
+    usedHyperparameters(lease.row.job, settings, places, epochs);
   const averaging = averagingOf(lease.row.job);
   const shared = share?.();
   const hooks: TrainHooks = {
@@ -106,7 +109,7 @@ async function run(
       onCheckpoint?.(lease.row);
       publishing = publishing.then(publish).catch(() => {});
     },
-    onEvent: (event) => follow(lease, event, words),
+    onEvent: (event) => follow(lease, event, words, used),
   };
   try {
     if (averaging === null) {
@@ -122,6 +125,7 @@ async function run(
       files,
       averaging,
       input: { ...settings, steps },
+      used,
       hooks,
       publish: async () => {
         await publishing;
@@ -153,12 +157,17 @@ async function trainWhole(
 }
 
 /** Tells what a training tells. */
-function follow(lease: Lease, event: TrainEvent, { named }: JobWords): void {
+function follow(
+  lease: Lease,
+  event: TrainEvent,
+  { named }: JobWords,
+  used: (epochs: number) => Hyperparameters,
+): void {
   if (event.event === "start") {
-    const { total_steps, examples, trainable_parameters } = event;
+    const { total_steps, steps_per_epoch, examples, trainable_parameters } = event;
     // A job that is not its own any more is stopped by that.
     void lease.change(
-      { status: "running" },
+      { status: "running", used: used(total_steps / steps_per_epoch) },
       { message: "The training has begun", data: { total_steps, examples, trainable_parameters } },
     );
     return;

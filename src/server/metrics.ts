@@ -14,6 +14,8 @@ export class ServerMetrics {
   readonly #registry = new Registry();
   readonly #labels = new Set<string>();
   readonly #gauges: ReadonlyMap<keyof ServingStats, Gauge>;
+  /** Of what the engine counts itself. */
+  readonly #counters: ReadonlyMap<keyof ServingStats, Counter>;
   readonly #requests: Counter<"adapter" | "finished_reason">;
   readonly #tokens: Counter<"adapter" | "kind">;
   readonly #times: Readonly<Record<"queue" | "firstToken" | "perToken" | "total", Histogram>>;
@@ -27,14 +29,18 @@ export class ServerMetrics {
       ["numWaiting", gauge("requests_waiting", "Texts that wait for memory or for a place")],
       ["numPages", gauge("cache_pages", "Pages of keys and values that there are")],
       ["numPagesHeld", gauge("cache_pages_held", "Pages that texts hold")],
-      ["numPreemptions", gauge("preemptions", "Times that a text lost its pages and started again")],
-      ["numPromptTokens", gauge("prompt_tokens", "Tokens of prompts so far")],
+    ]);
+    const counter = (name: string, help: string): Counter =>
+      new Counter({ name: `graft_${name}_total`, help, registers });
+    this.#counters = new Map([
+      ["numPreemptions", counter("preemptions", "Times that a text lost its pages and started again")],
+      ["numPromptTokens", counter("prompt_tokens", "Tokens of prompts that have begun")],
       [
         "numCachedTokens",
-        gauge("prompt_tokens_cached", "Tokens of prompts that did not run: they were cached"),
+        counter("cached_prompt_tokens", "Tokens of prompts that did not run: they were cached"),
       ],
-      ["numNewTokens", gauge("new_tokens", "New tokens so far")],
-      ["numSteps", gauge("steps", "Steps of the engine so far")],
+      ["numNewTokens", counter("new_tokens", "New tokens")],
+      ["numSteps", counter("steps", "Steps of the engine")],
     ]);
     this.#requests = new Counter({
       name: "graft_requests_total",
@@ -79,6 +85,10 @@ export class ServerMetrics {
   /** All numbers as text. */
   async text(stats: ServingStats): Promise<string> {
     for (const [key, gauge] of this.#gauges) gauge.set(stats[key]);
+    for (const [key, counter] of this.#counters) {
+      counter.reset();
+      counter.inc(stats[key]);
+    }
     return await this.#registry.metrics();
   }
 

@@ -1,6 +1,6 @@
 /** @file The routes: what they answer, what they refuse, and in what words. */
 import assert from "node:assert/strict";
-import { symlinkSync } from "node:fs";
+import { readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { adminKeys } from "../../src/server/api-keys.ts";
@@ -76,6 +76,20 @@ test("errors are objects of OpenAI's form that name the key", async () => {
   const misspelt = await post("/v1/completions", { ...COMPLETION, model: "tiiny" });
   assert.match(misspelt.body.error.message, /did you mean "tiny"/);
   assert.deepEqual(server.errors, []);
+});
+
+test("an adapter whose file is cut off is told so, and where adapters lie is not", async () => {
+  const path = await writeTinyAdapter(join(root, "model"), join(root, "adapters", "cut"), "lora", 4);
+  const file = join(path, "adapter_model.safetensors");
+  writeFileSync(file, readFileSync(file).subarray(0, -10));
+  const answer = await post("/v1/load_lora_adapter", { lora_name: "cut", lora_path: "cut" });
+  assert.deepEqual([answer.status, answer.body.error.code], [400, "format/file"]);
+  assert.match(answer.body.error.message, /adapter_model\.safetensors/);
+  await post("/v1/load_lora_adapter", { lora_name: "poet", lora_path: "poet" });
+  const listed = await (await server.app.request("/v1/models")).text();
+  assert.match(listed, /"id":"poet","object":"model".*"root":"poet","parent":"tiny"/);
+  assert.ok(!listed.includes(root), listed);
+  await post("/v1/unload_lora_adapter", { lora_name: "poet" });
 });
 
 test("a link out of the folder of adapters is not followed", async () => {
@@ -157,6 +171,13 @@ test("numbers are told in Prometheus's form, and the routes by their schemas", a
   const text = await (await server.app.request("/metrics")).text();
   assert.match(text, /graft_requests_total\{adapter="tiny",finished_reason="length"\} [1-9]/);
   assert.match(text, /graft_cache_pages_held 0/);
+  for (const counted of ["prompt_tokens", "new_tokens", "steps"]) {
+    assert.match(text, new RegExp(`# TYPE graft_${counted}_total counter\ngraft_${counted}_total [1-9]`));
+  }
+  assert.doesNotMatch(text, /# TYPE \w+_total gauge/);
+  const again = await (await server.app.request("/metrics")).text();
+  const steps = /^graft_steps_total \d+$/m;
+  assert.equal(steps.exec(again)?.[0], steps.exec(text)?.[0], "asking again counts nothing twice");
   const document = (await (await server.app.request("/openapi.json")).json()) as {
     paths: Record<
       string,

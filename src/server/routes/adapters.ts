@@ -27,8 +27,8 @@ export const loadAdapter = defineRoute({
       await state.load(name, folder, replaces === true);
     } catch (error) {
       if (!(error instanceof FormatError || error instanceof UsageError)) throw error;
-      const isMissing = error instanceof FormatError && error.code === "format/file";
-      throw new ApiError(isMissing ? 404 : 400, error.message, {
+      // The folder is there; what is wrong is in it.
+      throw new ApiError(400, error.message, {
         code: error.code,
         param: isTaken ? "lora_name" : "lora_path",
       });

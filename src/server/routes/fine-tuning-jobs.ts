@@ -3,6 +3,7 @@ import type { Context } from "hono";
 import { UsageError } from "../../errors.ts";
 import { HYPERPARAMETERS, type Job, type JobEvent, SUPERVISED } from "../../jobs/job.ts";
 import type { JobRow } from "../../jobs/job-table.ts";
+import { shownJob } from "../../jobs/used-hyperparameters.ts";
 import { ApiError } from "../api-error.ts";
 import { checkpointName, requireJob, requireJobs } from "../fine-tuning.ts";
 import { JOB_REQUEST, type JobRequest } from "../job-requests.ts";
@@ -86,7 +87,7 @@ export const listJobs = defineRoute({
   access: "train",
   body: null,
   handle: async ({ context, state }) => {
-    const jobs = (await requireJobs(state).queue.table.list()).map(({ job }) => job);
+    const jobs = (await requireJobs(state).queue.table.list()).map(({ job }) => shownJob(job));
     // As OpenAI's clients write it: metadata[KEY]=VALUE, and metadata=null for those without.
     const asked = Object.entries(context.req.query()).flatMap(([name, value]) => {
       const key = /^metadata\[(.*)\]$/.exec(name)?.[1];
@@ -121,13 +122,13 @@ function ofJob(
 
 /** @throws ApiError 400 when a job has ended */
 function requireChanged(changed: Job | null, { id, status }: Job): Job {
-  if (changed) return changed;
+  if (changed) return shownJob(changed);
   throw new ApiError(400, `The job "${id}" is ${status}: it cannot be changed any more`, {
     code: "job_has_ended",
   });
 }
 
-export const getJob = ofJob("get", "", "Tell of a job", async ({ job }) => job);
+export const getJob = ofJob("get", "", "Tell of a job", async ({ job }) => shownJob(job));
 
 export const listJobEvents = ofJob(
   "get",

@@ -4,9 +4,11 @@ import { requireJobs } from "../fine-tuning.ts";
 import { defineRoute } from "../route.ts";
 import type { ListedModel, ServerState } from "../server-state.ts";
 
+/** Where an adapter lies is no business of clients: `root` is its name. */
 function describe({ id, created, path }: ListedModel, state: ServerState): object {
-  const model = { id, object: "model", created, owned_by: "graft", max_model_len: state.model.maxTokens };
-  return path === null ? { ...model, root: id, parent: null } : { ...model, root: path, parent: state.name };
+  const parent = path === null ? null : state.name;
+  const { maxTokens: max_model_len } = state.model;
+  return { id, object: "model", created, owned_by: "graft", max_model_len, root: id, parent };
 }
 
 export const listModels = defineRoute({

@@ -1,0 +1,39 @@
+/** @file The hyperparameters that a job trains with, where its client has left them to the server ("auto"). */
+import { findObjective } from "../train/objectives.ts";
+import { type TrainOptions, objectiveOptions } from "../train/options.ts";
+import { type JobPlaces, usualRate } from "./job-settings.ts";
+import type { Hyperparameters, Job } from "./job.ts";
+
+/** Makes the numbers of a training. `epochs`: passes over the data; null: not known yet. */
+export function usedHyperparameters(
+  { hyperparameters: asked }: Job,
+  options: TrainOptions,
+  { width }: Pick<JobPlaces, "width">,
+  epochs: number | null,
+): Hyperparameters {
+  const { batchSize, objective, learningRate } = options;
+  const usual = usualRate(options, width);
+  const own =
+    objective === undefined
+      ? {}
+      : findObjective(objective).options.parse(objectiveOptions(options, objective));
+  const { beta } = Object(own) as { readonly beta?: unknown };
+  return {
+    n_epochs: epochs === null ? asked.n_epochs : short(epochs),
+    batch_size: batchSize,
+    learning_rate_multiplier: short((learningRate ?? usual) / usual),
+    ...(typeof beta === "number" ? { beta } : {}),
+  };
+}
+
+/** A job as clients see it: with the hyperparameters that it trains with, as soon as they are known. */
+export function shownJob({ used, ...job }: Job): Job {
+  if (used == null) return job;
+  const { type } = job.method;
+  return { ...job, hyperparameters: used, method: { type, [type]: { hyperparameters: used } } };
+}
+
+/** Without what division adds behind the fourth digit. */
+function short(value: number): number {
+  return Number(value.toPrecision(4));
+}
