@@ -1,0 +1,92 @@
+/** @file `--database URL` speaks PostgreSQL's protocol: workers are killed, two ask at a time, and connections are lost. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { connect } from "node:net";
+import { after, test } from "node:test";
+import { PGlite } from "@electric-sql/pglite";
+import { openSharedJobs } from "../../src/jobs/database/open-jobs.ts";
+import { JobQueue, type TakenJob } from "../../src/jobs/job-queue.ts";
+import { checkShares, checkTable } from "./check-table.ts";
+import { newJob } from "./new-job.ts";
+import { WireServer } from "./wire-server.ts";
+
+const pglite = await PGlite.create();
+const server = new WireServer(pglite);
+await server.start();
+// Each as in a process of its own: with its own connections.
+const tables = await Promise.all([openSharedJobs(server.url), openSharedJobs(server.url)]);
+let numIds = 0;
+const [queue, other] = tables.map(
+  (table) => new JobQueue({ table, maxWaiting: 100, now: () => 7, newId: () => `wire-${numIds++}` }),
+) as [JobQueue, JobQueue];
+after(async () => {
+  for (const table of tables) await table.close();
+  await server.stop();
+  await pglite.close();
+});
+
+const submit = (id: string, base: string): Promise<boolean> =>
+  queue.submit({ job: newJob(id), base, baseName: "tiny", initAdapter: null });
+
+/** Asks until there is something to do. */
+async function takeSoon(of: JobQueue, base: string): Promise<TakenJob> {
+  for (;;) {
+    const taken = await of.take(base, "two", 60_000);
+    if (taken) return taken;
+  }
+}
+
+test("a table behind the protocol does what every table does", async () => {
+  const [table] = tables;
+  await checkTable(table);
+  await checkShares(table);
+});
+
+test("two that ask at a time never have one job", async () => {
+  const ids = Array.from({ length: 8 }, (_, i) => `ftjob-of-two-${i}`);
+  for (const id of ids) await submit(id, "two");
+  const takeAll = async (of: JobQueue, owner: string): Promise<string[]> => {
+    const taken = await Promise.all(ids.map(() => of.take("two", owner, 60_000)));
+    return taken.flatMap((each) => each?.row.job.id ?? []);
+  };
+  const [mine, theirs] = await Promise.all([takeAll(queue, "one"), takeAll(other, "another")]);
+  // Who asks while a row is locked may find none.
+  const left = await takeAll(queue, "one");
+  const all = [...mine, ...theirs, ...left];
+  assert.deepEqual(all.toSorted(), ids);
+  for (const id of ids) assert.equal((await other.table.read(id))?.token, 1);
+});
+
+test("the job of a worker that is killed in a transaction is taken over, and hears no more of it", async () => {
+  await submit("ftjob-of-dying", "dying");
+  const program = new URL("dying-worker.ts", import.meta.url).pathname;
+  const worker = spawn(process.execPath, [program, server.url, "dying"], { stdio: "inherit" });
+  const [, signal] = (await once(worker, "exit")) as [number | null, string | null];
+  assert.equal(signal, "SIGKILL");
+  const before = await other.table.read("ftjob-of-dying");
+  assert.deepEqual([before?.owner, before?.token], ["dying", 1]);
+  const taken = await takeSoon(queue, "dying");
+  assert.deepEqual([taken.row.token, taken.isFromLost], [2, true]);
+  assert.equal(await other.changeOwn(before!, { status: "succeeded" }, []), null);
+  assert.ok(await queue.changeOwn(taken.row, { status: "succeeded" }, []));
+  assert.equal((await other.table.read("ftjob-of-dying"))?.job.status, "succeeded");
+});
+
+test("a database that goes away and comes back is asked again: nothing is lost, and nothing happens twice", async () => {
+  await submit("ftjob-of-lost", "lost");
+  const { row } = await takeSoon(queue, "lost");
+  await server.stop();
+  const telling = queue.eventOf({ message: "while it was away" });
+  const kept = queue.keep(row, 60_000, 1, [telling]);
+  const [refused] = (await once(
+    connect(new URL(server.url).port as unknown as number, "127.0.0.1"),
+    "error",
+  )) as [Error];
+  assert.match(refused.message, /ECONNREFUSED/);
+  await server.start();
+  assert.equal(await kept, "held");
+  const told = await other.table.listEvents("ftjob-of-lost");
+  assert.equal(told.filter(({ message }) => message === telling.message).length, 1);
+  assert.ok(await queue.changeOwn(row, { status: "succeeded" }, []));
+});
