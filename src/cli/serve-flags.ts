@@ -87,6 +87,9 @@ export const SERVE_OPTIONS = z.strictObject({
     .positive()
     .default(16)
     .describe("Adapters that stay in memory although nobody uses them"),
+  updateMemory: byteSize("2GB").describe(
+    "Memory for updates that are as large as weights, as some methods make them: texts with such adapters share a pass as long as theirs fit, and take turns beyond it",
+  ),
   host: z.string().default("127.0.0.1").describe("Address to listen on"),
   port: z.int().min(0).max(65_535).default(8080).describe("Port to listen on; 0: any that is free"),
   apiKey: z
@@ -142,7 +145,7 @@ export const SERVE_OPTIONS = z.strictObject({
 /** Title → flags. */
 export const SERVE_GROUPS = {
   model: [...Object.keys(MODEL), "adapter", "adapterRoot", "servedModelName"],
-  engine: ["cacheMemory", "maxBatch", "maxAdapters"],
+  engine: ["cacheMemory", "maxBatch", "maxAdapters", "updateMemory"],
   training: [
     "state",
     "database",

@@ -65,6 +65,7 @@ export const command = defineCommand({
         cacheBytes: parseByteSize(options.cacheMemory) ?? 0,
         maxRunning: options.maxBatch,
         maxLoaded: options.maxAdapters,
+        updateBytes: parseByteSize(options.updateMemory) ?? 0,
         policy: findPolicy(options.policy),
         targets: {
           queueMs: options.targetQueueMs,

@@ -1,18 +1,17 @@
 /**
  * @file Adapters by name: on the disk until a request names one, then side by side in memory, until others need the room.
  *
- * Adapters that can share a batch are members of one group; a group's programs read the tensors of all its members, and
- * each row says which is its own. A change of members makes new tensors beside the old ones, so nothing that runs is disturbed.
+ * Which of them share rows of a pass is the business of `adapter-groups`; a change of members makes new tensors beside the old
+ * ones, so nothing that runs is disturbed.
  */
 import { FailedError, UsageError, assertInternal } from "../errors.ts";
 import type { ReadAdapter } from "../format/adapters/adapter.ts";
 import { nearest } from "../messages/nearest.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { arrangeRows } from "../peft/mixed-rows.ts";
-import { type RowMember, formRows } from "../peft/row-forms.ts";
-import { isRefusal } from "../peft/row-refusal.ts";
-import { RowSlots } from "../peft/row-slots.ts";
+import type { RowSet } from "../peft/row-set.ts";
 import type { Session } from "../run/session.ts";
+import { AdapterGroups, DEFAULT_UPDATE_BYTES, type RowGroup } from "./adapter-groups.ts";
 import type { HeldAdapter, NamedAdapter, RowBatch } from "./held-adapter.ts";
 import { warmUp } from "./paged-stages.ts";
 import { RowPrograms } from "./row-programs.ts";
@@ -23,12 +22,6 @@ interface Entry extends NamedAdapter {
   /** Requests that use it or wait for it. */
   numUsers: number;
   isGone: boolean;
-}
-
-/** Adapters that can share a batch; those of methods that cannot are alone, without slots. */
-interface Group {
-  readonly slots: RowSlots | null;
-  readonly members: Set<HeldAdapter>;
 }
 
 export interface AdapterPoolOptions {
@@ -42,6 +35,8 @@ export interface AdapterPoolOptions {
    * side by side, so that programs are compiled once for all.
    */
   readonly isOwnFirst?: boolean;
+  /** Bytes for what adapters add to rows where that is as large as weights; those for which it is too little take turns. */
+  readonly updateBytes?: number;
 }
 
 const UNNAMED = { name: "", path: "", chatTemplateHash: null };
@@ -52,8 +47,8 @@ export class AdapterPool {
   readonly #entries = new Map<string, Entry>();
   /** Those in memory, by key. */
   readonly #loaded = new Map<string, Entry>();
-  readonly #groups: Group[] = [];
   readonly #programs: RowPrograms;
+  readonly #groups: AdapterGroups;
   #numLoads = 0;
   /** Settled when no members are changing: one change at a time. */
   #change: Promise<unknown> = Promise.resolve();
@@ -61,6 +56,13 @@ export class AdapterPool {
   constructor(options: AdapterPoolOptions) {
     this.#options = options;
     this.#programs = new RowPrograms(options.session);
+    this.#groups = new AdapterGroups({
+      session: options.session,
+      programs: this.#programs,
+      updateBytes: options.updateBytes ?? DEFAULT_UPDATE_BYTES,
+      // Those without a name may be in use.
+      isIdle: ({ key }) => this.#loaded.get(key)?.numUsers === 0,
+    });
   }
 
   /** All adapters that can be asked for. */
@@ -168,7 +170,7 @@ export class AdapterPool {
 
   /** Forgets an adapter that was held. */
   async letGo(held: HeldAdapter): Promise<void> {
-    await this.#alone(() => this.#leave(held));
+    await this.#alone(async () => this.#groups.leave(held));
   }
 
   /** Compiles the programs of an adapter, and runs them once. */
@@ -184,7 +186,9 @@ export class AdapterPool {
 
   /** Whether keys and values of an adapter's rows depend on what follows in the prompt. */
   async isPerPrompt(held: HeldAdapter | null): Promise<boolean> {
-    const slots = held && !this.#options.isOwnFirst ? this.#groupOf(held)?.slots : null;
+    const isShared = held !== null && this.#options.isOwnFirst !== true;
+    if (isShared) await this.#join(held);
+    const slots = isShared ? this.#groups.of(held)?.slots : null;
     const stages = slots ? this.#programs.ofRows([slots.view]) : this.#programs.ofOne(held?.adapter ?? null);
     return await (await stages).blocks.isPerPrompt();
   }
@@ -196,12 +200,16 @@ export class AdapterPool {
     if (others.length === 0 && (first === null || this.#options.isOwnFirst)) {
       return [this.#ownBatch(first, [...rows.keys()])];
     }
-    for (const held of asked) if (held) await this.#alone(() => this.#join(held));
-    const groups = rows.map((held) => (held ? (this.#groupOf(held) ?? null) : null));
+    for (const held of asked) if (held) await this.#join(held);
+    const groups = rows.map((held) => {
+      const group = held && this.#groups.of(held);
+      assertInternal(group !== undefined, "an adapter that a text has does not go");
+      return group;
+    });
     // Until programs of several methods are compiled, each has a pass of its own, and nobody waits.
-    const slots = this.#mixed(new Set(groups));
+    const slots = this.#groups.mixed(new Set(groups));
     const shared = groups.find((group) => group?.slots?.takesNone === true) ?? null;
-    const byGroup = new Map<Group | null, number[]>();
+    const byGroup = new Map<RowGroup | null, number[]>();
     for (const [row, group] of groups.entries()) {
       const isAlone = group && !(slots && group.slots?.takesNone);
       const key = isAlone ? group : shared;
@@ -215,25 +223,9 @@ export class AdapterPool {
 
   /** Compiles the programs of rows with these adapters, and none, side by side. */
   async prepareRows(rows: readonly HeldAdapter[]): Promise<void> {
-    for (const held of rows) await this.#alone(() => this.#join(held));
-    const slots = this.#mixable(new Set(rows.map((held) => this.#groupOf(held) ?? null)));
+    for (const held of rows) await this.#join(held);
+    const slots = this.#groups.mixable(new Set(rows.map((held) => this.#groups.of(held) ?? null)));
     if (slots.length > 1) await this.#programs.ofRows(slots.map(({ view }) => view));
-  }
-
-  /** Rows of groups of which several can share a pass, with programs that are there; null: each runs by itself. */
-  #mixed(groups: ReadonlySet<Group | null>): readonly RowSlots[] | null {
-    const slots = this.#mixable(groups);
-    const views = slots.length > 1 ? this.#programs.findReady(slots.map(({ view }) => view)) : null;
-    const all = this.#groups.flatMap((group) => group.slots ?? []);
-    return views && all.filter(({ view }) => views.includes(view));
-  }
-
-  /** Rows of those groups that can share a pass with others and with none; of more, where programs should be few. */
-  #mixable(groups: ReadonlySet<Group | null>): readonly RowSlots[] {
-    const all = this.#groups.filter(({ slots }) => slots?.takesNone === true);
-    const present = all.filter((group) => groups.has(group));
-    const chosen = present.length > 1 && this.#programs.holdWeights ? all : present;
-    return chosen.flatMap(({ slots }) => slots ?? []);
   }
 
   /** Rows of one adapter, or none, by its own programs. */
@@ -248,7 +240,7 @@ export class AdapterPool {
   }
 
   /** Rows of adapters side by side. */
-  #sharedBatch(slots: readonly RowSlots[], own: readonly number[]): RowBatch {
+  #sharedBatch(slots: readonly RowSet[], own: readonly number[]): RowBatch {
     return {
       rows: own,
       prepare: async (rows) => {
@@ -263,10 +255,6 @@ export class AdapterPool {
         }
       },
     };
-  }
-
-  #groupOf(held: HeldAdapter): Group | undefined {
-    return this.#groups.find(({ members }) => members.has(held));
   }
 
   #entryOf(name: string): Entry {
@@ -287,7 +275,7 @@ export class AdapterPool {
     try {
       await this.#alone(async () => {
         await this.#makeRoom();
-        if (!this.#options.isOwnFirst) await this.#join(held);
+        if (!this.#options.isOwnFirst) await this.#groups.join(held);
       });
     } catch (error) {
       adapter.release();
@@ -295,6 +283,11 @@ export class AdapterPool {
     }
     this.#loaded.set(held.key, entry);
     return held;
+  }
+
+  /** Puts an adapter among those that rows may have. Those that are there do not wait while another comes. */
+  async #join(held: HeldAdapter): Promise<void> {
+    if (!this.#groups.use(held)) await this.#alone(() => this.#groups.join(held));
   }
 
   /** Runs one change of members after the other. */
@@ -322,33 +315,8 @@ export class AdapterPool {
     if (!held || (entry.numUsers > 0 && !entry.isGone)) return;
     entry.held = null;
     this.#loaded.delete(held.key);
-    await this.#leave(held);
+    this.#groups.leave(held);
     held.adapter.release();
-  }
-
-  /** Puts an adapter into the first group that can have it, or one of its own. */
-  async #join(held: HeldAdapter): Promise<void> {
-    if (this.#groupOf(held)) return;
-    const member = await memberOf(this.#options.session, held.adapter);
-    let group = this.#groups.find(({ slots }) => member && slots?.add(member) === true);
-    if (!group) {
-      const slots = member && new RowSlots(this.#options.session.base, member);
-      group = { slots, members: new Set() };
-      this.#groups.push(group);
-    }
-    group.members.add(held);
-    // What was there before may need other programs now.
-    await (group.slots ? this.#programs.ofRows([group.slots.view]) : this.#programs.ofOne(held.adapter));
-    this.#programs.keep(new Set(this.#groups.flatMap(({ slots }) => slots?.view ?? [])));
-  }
-
-  async #leave(held: HeldAdapter): Promise<void> {
-    const group = this.#groupOf(held);
-    if (!group) return;
-    group.members.delete(held);
-    const isShared = [...group.members].some(({ adapter }) => adapter === held.adapter);
-    if (!isShared) group.slots?.remove(held.adapter);
-    if (group.members.size === 0) this.#groups.splice(this.#groups.indexOf(group), 1);
   }
 
   /** Frees all adapters; nothing runs any more. */
@@ -357,20 +325,10 @@ export class AdapterPool {
     for (const entry of this.#loaded.values()) (await entry.held)?.adapter.release();
     this.#loaded.clear();
     this.#entries.clear();
-    this.#groups.length = 0;
+    this.#groups.clear();
   }
 }
 
 function newEntry(name: string, path: string): Entry {
   return { name, path, held: null, numUsers: 0, isGone: false };
-}
-
-/** What rows need of an adapter; null: they cannot have it beside others. */
-async function memberOf({ engine, base }: Session, adapter: Adapter): Promise<RowMember | null> {
-  try {
-    return await formRows(engine, base, adapter);
-  } catch (error) {
-    if (isRefusal(error)) return null;
-    throw error;
-  }
 }

@@ -66,7 +66,7 @@ for (const [method, options, numBatches] of [
   ["dora", [{ rank: 2 }, { rank: 4 }], 1],
   ["vera", [{ rank: 4 }, { rank: 4, dropout: 0.1 }], 1],
   ["bitfit", undefined, 1],
-  ["snell", undefined, 3],
+  ["snell", [{}, { kernel: "rbf", sparsify: "hard", rank: 3 }], 1],
 ] as const) {
   test(`rows of ${method} ${JSON.stringify(options ?? "")}, in ${numBatches} batches, as alone`, async () => {
     const model = await openWith(method, options);

@@ -41,6 +41,8 @@ export interface OpenServingOptions {
   readonly maxRunning?: number;
   /** Adapters that stay in memory although nobody uses them. */
   readonly maxLoaded?: number;
+  /** Bytes for what adapters add to rows where that is as large as weights (adapter-pool.ts). */
+  readonly updateBytes?: number;
   /** How trainings on the model share the machine with texts; by slack unless given. */
   readonly policy?: TurnPolicy | undefined;
   /** Within which times texts are to be written; those of a reader unless given. */
@@ -78,7 +80,13 @@ export async function openServingModel(model: string, options: OpenServingOption
   });
   try {
     const read = (folder: string): ReturnType<typeof readAdapter> => readAdapter(folder, base);
-    const adapters = new AdapterPool({ session, read, maxLoaded: options.maxLoaded ?? MAX_LOADED });
+    const { maxLoaded = MAX_LOADED, updateBytes } = options;
+    const adapters = new AdapterPool({
+      session,
+      read,
+      maxLoaded,
+      ...(updateBytes !== undefined && { updateBytes }),
+    });
     await adapters.warmUp(null);
     return new ServingModel(parts, new ServingEngine(session, adapters, options));
   } catch (error) {

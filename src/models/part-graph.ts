@@ -190,7 +190,8 @@ export class PartGraph implements Builder {
     const factors = this.#options.isSmoothed(weight.name) ? this.#smoothing(first, inFeatures) : null;
     if (tiedTo !== null) this.ties.set(`${name}.weight`, tiedTo);
     const bias = hasBias ? alongRows(this.tensor(`${name}.bias`, [outFeatures], "bias"), x) : null;
-    const spec: SiteSpec = { name, kind: "linear", ...matrix, bias: hasBias };
+    const ofTokens = x.shape.length === 2 ? ({ ofTokens: true } as const) : {};
+    const spec: SiteSpec = { name, kind: "linear", ...matrix, bias: hasBias, ...ofTokens };
     this.sites.push(spec);
     this.#numMultiplications += inFeatures * outFeatures * this.#rowParts.shareOf(x);
     const smoothed = (value: Value): Value => (factors ? this.#smoothed.of(value, factors) : value);

@@ -33,6 +33,8 @@ export interface SiteSpec {
   readonly bias: boolean;
   /** The file keeps the matrix as [in, out]. */
   readonly storedTransposed: boolean;
+  /** Its inputs are tokens of all texts, [N, in] in an order of their own, as a router and experts have them. */
+  readonly ofTokens?: true;
 }
 
 /** The residual stream after a block, as a place inside the block. */

@@ -156,11 +156,17 @@ export interface RowBatch<S> {
   identity(site: SiteSpec, options: S): RowForm<S>;
   /** Builds the projection of x [B, T, in]; values are [B, ...shape], and frozen tensors that are the same for all as they are. */
   adapt(site: SiteGraph, x: Value, values: SiteValues, options: S): Value;
+  /**
+   * Where forms are as large as weights, and options nobody's: builds what one adapter adds to the base's output for x
+   * [n, T, in], the inputs of the rows that have it; values are its own. Then no row has a copy of them. Null: rows have.
+   */
+  readonly added: ((x: Value, values: SiteValues) => Value) | null;
 }
 
 /** Rows of a method without sites: what each has of its own are vectors of the base, as any adapter may. */
 export const ONLY_VECTORS: RowBatch<unknown> = {
   ofBase: null,
+  added: null,
   form: (tensors, _site, options) => ({ tensors, options }),
   identity: (_site, options) => ({ tensors: {}, options }),
   adapt: (site, x) => site.project(x),

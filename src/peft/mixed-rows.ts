@@ -11,7 +11,7 @@ import { type TensorGraph, withProjector } from "../models/site-graph.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import type { AdapterView } from "./adapter-view.ts";
 import type { Adapter } from "./attach.ts";
-import type { RowSlots } from "./row-slots.ts";
+import type { RowSet } from "./row-set.ts";
 
 /** What an input of one of several views has behind its name. */
 const suffixOf = (index: number): string => `@${index}`;
@@ -71,7 +71,7 @@ function joined(
  * call. No pass may run. Tells for each row in turn which of those that were asked for it is.
  */
 export function arrangeRows(
-  slots: readonly RowSlots[],
+  slots: readonly RowSet[],
   adapters: readonly (Adapter | null)[],
 ): readonly number[] {
   const count = adapters.length;

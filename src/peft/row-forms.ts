@@ -9,6 +9,7 @@ import type { Adapter } from "./attach.ts";
 import type { AdaptedSite } from "./layout.ts";
 import type { Method, RowBatch, RowForm } from "./method.ts";
 import { NO_CHANGE, formVector, vectorsOf } from "./row-vectors.ts";
+import { refuseOwn } from "./row-refusal.ts";
 import { inputSite } from "./site-inputs.ts";
 import type { SiteTensors } from "./site.ts";
 
@@ -39,6 +40,8 @@ export async function formRows(engine: Engine, base: BaseModel, adapter: Adapter
   const places = new Map<string, RowPlace>();
   const forms = new Map<string, RowForm<unknown>>();
   for (const vector of vectorsOf(base, adapter)) {
+    // Rows that are picked have what lies around modules as the base has it.
+    if (batch.added) refuseOwn(vector.name);
     const { name: path, input: name, layer } = vector;
     places.set(path, { path, layer, name, site: null });
     forms.set(path, await formVector(base, vector));
@@ -47,6 +50,7 @@ export async function formRows(engine: Engine, base: BaseModel, adapter: Adapter
   try {
     for (const [path, site] of adapter.sites) {
       refuseOutsideBlocks(site);
+      refuseOfTokens(site);
       places.set(path, { path, layer: site.layer, name: site.spec.name, site });
       const tensors = adapter.tensorsOf(site) as SiteTensors;
       const made = await computeOfBase(engine, base, adapter, site, batch, programs);
@@ -56,6 +60,12 @@ export async function formRows(engine: Engine, base: BaseModel, adapter: Adapter
     for (const program of programs.values()) await (await program.catch(() => null))?.release();
   }
   return { adapter, batch, places, forms };
+}
+
+/** Bytes that the forms of an adapter take where they are as large as weights; else 0: they are small. */
+export function largeFormBytes({ method, sites }: Pick<Adapter, "method" | "sites">): number {
+  if (method.batch === "not-batchable" || !method.batch.added) return 0;
+  return [...sites.values()].reduce((sum, { spec }) => sum + 4 * spec.inFeatures * spec.outFeatures, 0);
 }
 
 /** What a row has without an adapter. @throws UsageError "usage/adapter" when there is no such row */
@@ -79,6 +89,16 @@ function refuseOutsideBlocks({ path, layer }: AdaptedSite): void {
   throw new UsageError(
     "usage/adapter",
     `Cannot put adapters in one batch: one is on "${path}", expected modules of the blocks`,
+    { hint: "Run the requests of that adapter on their own." },
+  );
+}
+
+/** @throws UsageError "usage/adapter" where programs do not see which text a token is of */
+function refuseOfTokens({ path, spec }: AdaptedSite): void {
+  if (spec.ofTokens !== true) return;
+  throw new UsageError(
+    "usage/adapter",
+    `Cannot put adapters in one batch: one is on "${path}", expected modules that take texts, not tokens by their expert`,
     { hint: "Run the requests of that adapter on their own." },
   );
 }

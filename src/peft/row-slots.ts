@@ -14,6 +14,7 @@ import { type RowMember, type RowPlace, formOfBase } from "./row-forms.ts";
 import { commonTensors, requireAlike } from "./row-likeness.ts";
 import { isRefusal } from "./row-refusal.ts";
 import { type StackedPlace, viewRows } from "./row-view.ts";
+import type { RowSet } from "./row-set.ts";
 import { copyInto } from "./rows.ts";
 
 type ByLayer<T> = Map<number | null, Record<string, T>>;
@@ -44,7 +45,7 @@ function makeGeneration(numRows: number): Generation {
 /** Rows that there is memory for at first. */
 const FIRST_ROWS = 4;
 
-export class RowSlots {
+export class RowSlots implements RowSet {
   readonly #base: BaseModel;
   readonly #batch: RowBatch<unknown>;
   readonly #first: Adapter;

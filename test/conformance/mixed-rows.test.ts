@@ -47,6 +47,7 @@ const OTHERS: Readonly<Record<string, readonly [object, string[] | null]>> = {
   lora: [{ rank: 5, loraBias: true }, ["q_proj", "down_proj"]],
   dora: [{ rank: 3, bias: "all" }, ["k_proj", "up_proj"]],
   bitfit: [{}, null],
+  snell: [{ rank: 3, kernel: "rbf", sparsify: "hard" }, ["k_proj", "up_proj"]],
   vera: [{ rank: 8, projectionSeed: 3 }, ["k_proj", "up_proj"]],
   road: [{ variant: "road_4", pairs: "upper", groupSize: 4 }, ["q_proj", "up_proj"]],
 };

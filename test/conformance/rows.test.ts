@@ -7,6 +7,7 @@ import type { Adapter } from "../../src/peft/attach.ts";
 import { METHODS, findMethod } from "../../src/peft/methods.ts";
 import { arrangeRows } from "../../src/peft/mixed-rows.ts";
 import { formRows } from "../../src/peft/row-forms.ts";
+import { PickedRows } from "../../src/peft/picked-rows.ts";
 import { RowSlots } from "../../src/peft/row-slots.ts";
 import { stackAdapters } from "../../src/peft/rows.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
@@ -31,6 +32,10 @@ const UNLIKE: Readonly<Record<string, readonly [object, object]>> = {
   lora: [
     { rank: 2, alpha: 3 },
     { rank: 5, rslora: true, dropout: 0.5, loraBias: true },
+  ],
+  snell: [
+    { rank: 3, kernel: "rbf" },
+    { rank: 5, sparsity: 0.5, sparsify: "hard" },
   ],
   // Where nothing else is the same, the matrices that sites share are.
   vera: [
@@ -170,6 +175,36 @@ describe("stackAdapters()", () => {
       [await moved("lora", options, ["q_proj"]), await moved("dora", options, ["q_proj"]), null],
       [0, 1, 2, 0],
     );
+  });
+
+  test("a row that has no part in an update as large as a weight meets no number of it", async () => {
+    const [first, second] = [await moved("snell"), await moved("snell", { rank: 3 }, ["q_proj"], 6)];
+    const broken = await moved("snell", {}, ["q_proj", "down_proj"], 7);
+    changeValues(broken, () => Number.NaN);
+    const rows = new PickedRows(await formRows(engine, base, first));
+    for (const adapter of [broken, second]) assert.ok(rows.add(await formRows(engine, base, adapter)));
+    /** Whichever row each comes to. */
+    const assertPicked = async (asked: readonly (Adapter | null)[], view = rows.view): Promise<void> => {
+      await assertRows(asked, arrangeRows([rows], asked), view);
+    };
+    await assertPicked([first, null, second, first]);
+    // What goes leaves a place that the next of its kind takes, in the programs that there are.
+    const { view } = rows;
+    rows.remove(first);
+    const next = await moved("snell", { sparsity: 0.5 }, null, 8);
+    assert.ok(rows.add(await formRows(engine, base, next)));
+    assert.notEqual(rows.view, view, "nobody was left whose tensors lie there in between");
+    await assertPicked([null, next, second, next]);
+    rows.remove(broken);
+    await assertPicked([second, second, next, null]);
+    const [twin, heir] = [await moved("snell", {}, null, 9), await moved("snell", {}, null, 10)];
+    assert.ok(rows.add(await formRows(engine, base, twin)));
+    const both = rows.view;
+    rows.remove(next);
+    await assertPicked([twin, null, twin, second], both);
+    assert.ok(rows.add(await formRows(engine, base, heir)));
+    assert.equal(rows.view, both);
+    await assertPicked([heir, twin, null, heir], both);
   });
 
   test("of adapters that go, their modules go too", async () => {

@@ -82,6 +82,7 @@ export const ia3 = defineMethod<Ia3Options, Ia3Site>({
 
   batch: {
     ofBase: null,
+    added: null,
     form: ({ [L]: l }, _site, options) => ({ tensors: { [L]: perToken(l!.data) }, options }),
     identity: ({ inFeatures, outFeatures }, options) => {
       const ones = new Float32Array(options.feedforward ? inFeatures : outFeatures).fill(1);

@@ -28,6 +28,7 @@ const NO_FACTORS: RowForm<LowRankSite> = {
 
 export const lowRankRows: RowBatch<LowRankSite> = {
   ofBase: null,
+  added: null,
 
   // B is turned over once here, for a row times thin columns takes longer than times whole rows.
   form: ({ [GAIN]: gain, [BIAS_BACK]: back, ...own }, site, { scale }) => {

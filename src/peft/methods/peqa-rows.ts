@@ -21,6 +21,7 @@ const ROW = "peqa_row";
 
 export const peqaRows: RowBatch<PeqaSite> = {
   ofBase: null,
+  added: null,
 
   form: ({ [SCALE]: scale, [DELTA]: change }, site, options) => {
     const { format, scales } = options;

@@ -116,6 +116,7 @@ export const road = defineMethod<RoadOptions, RoadSite>({
 
   batch: {
     ofBase: null,
+    added: null,
     form: ({ [THETA]: theta, [ALPHA]: alpha }, _site, layout) =>
       roadRowForm(coefficientsOf(theta!.data, alpha!.data, layout), layout),
     identity: (_site, layout) =>

@@ -15,6 +15,7 @@ import { add } from "../../graph/ops/elementwise.ts";
 import { linear } from "../../nn/linear.ts";
 import { ALL_LINEAR, NOTHING_FROZEN, PLAIN_FILE, defineMethod } from "../method.ts";
 import type { ParameterSpec, SiteValues } from "../site.ts";
+import { DELTA, snellRows } from "./snell-rows.ts";
 import { KERNELS, type KernelName, type KernelShape, kernelOf } from "./snell-kernels.ts";
 import { SPARSIFIERS, type Sparsity, THROUGH, sparsify } from "./snell-sparsify.ts";
 import { matchPattern } from "../targets.ts";
@@ -126,8 +127,20 @@ export const snell = defineMethod<SnellOptions, SnellSite>({
   materializesWeight: () => true,
 
   lookup: "not-on-embeddings",
-  // Each row of a batch would need a matrix of the weight's size.
-  batch: "not-batchable",
+  batch: snellRows<SnellSite>(
+    (_base, values, _site, options) => ({ [DELTA]: sparseDelta(values, options) }),
+    // Whatever made an update, it is a matrix.
+    {
+      rank: 0,
+      kernel: "sigmoid",
+      pieces: 0,
+      alpha: 0,
+      learnKernel: false,
+      sparsify: "none",
+      sparsity: 0,
+      through: "nothing",
+    },
+  ),
 
   merge: {
     graph: ({ weight, bias }, values, _site, options) => ({

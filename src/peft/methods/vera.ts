@@ -95,6 +95,7 @@ export const vera = defineMethod<VeraOptions, VeraSite>({
   // As LoRA's a row would have matrices of a rank of 256, nearly as large as a weight; as it is it has two vectors.
   batch: {
     ofBase: null,
+    added: null,
     form: ({ [LAMBDA_D]: d, [LAMBDA_B]: b }, _site, options) => ({
       tensors: { [LAMBDA_D]: perToken(d!.data), [LAMBDA_B]: perToken(b!.data) },
       options: inRows(options),

@@ -1,0 +1,223 @@
+/**
+ * @file Adapters whose forms are as large as weights in the rows of a batch: they stay where they are, once each, and the rows
+ * that have one are picked.
+ *
+ *   y[b] = x[b] Wᵀ + bias + f_k(x[b])     f_k: of the adapter k that row b has; no other row meets it
+ *
+ * Each adapter has a place in the programs, which the next may take when it has gone.
+ */
+import type { Value } from "../graph/graph.ts";
+import { addRows, gatherRows } from "../graph/ops/gather-scatter.ts";
+import { splitRows } from "../graph/ops/split-rows.ts";
+import type { Dim } from "../graph/shape.ts";
+import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
+import type { AdapterView } from "./adapter-view.ts";
+import type { Adapter } from "./attach.ts";
+import type { RowBatch } from "./method.ts";
+import type { RowMember, RowPlace } from "./row-forms.ts";
+import type { RowSet } from "./row-set.ts";
+import type { SiteTensors } from "./site.ts";
+
+/** What programs know of a place: the sizes of its tensors, by layer and module. */
+type Sizes = ReadonlyMap<string, Readonly<Record<string, readonly number[]>>>;
+
+/** The place of an adapter in the programs. */
+interface Picked {
+  /** Null: it has gone, and no row is picked. */
+  member: RowMember | null;
+  readonly sizes: Sizes;
+  /** By layer and module; those of another adapter where this one has gone, which nobody reads. */
+  tensors: ReadonlyMap<string, SiteTensors>;
+}
+
+/** The places as they are until programs change. A pass that has begun reads those that it began with. */
+interface Generation {
+  readonly places: readonly Picked[];
+  /** Of the next pass. */
+  picked: Readonly<Record<string, HostTensor<"int64">>>;
+  /** For which rows that is; null: something has changed since. */
+  rows: readonly (Adapter | null)[] | null;
+  /** By layer, made when they are asked for. */
+  readonly inputs: Map<number | null, Readonly<Record<string, HostTensor>>>;
+  view: AdapterView | null;
+}
+
+const keyOf = ({ layer, name }: Pick<RowPlace, "layer" | "name">): string => `${layer} ${name}`;
+/** Inputs of a site: the rows of the first place, of the next, and so on, and at last all others; and how many each has. */
+const ROWS = "rows";
+const COUNTS = "counts";
+const inputName = (suffix: string, index: number): string => `${suffix}#${index}`;
+
+export class PickedRows implements RowSet {
+  readonly takesNone = true;
+  readonly #batch: RowBatch<unknown>;
+  #rows: (Adapter | null | undefined)[] = [];
+  #now = makeGeneration([]);
+
+  constructor(first: RowMember) {
+    this.#batch = first.batch;
+    this.add(first);
+  }
+
+  get view(): AdapterView {
+    const now = this.#now;
+    const sizes = now.places.map((place) => place.sizes);
+    return (now.view ??= viewPicked(this.#batch, sizes, (layer) => inputsOf(now, layer)));
+  }
+
+  get rows(): readonly (Adapter | null | undefined)[] {
+    return this.#rows;
+  }
+
+  has(adapter: Adapter): boolean {
+    return this.#now.places.some(({ member }) => member?.adapter === adapter);
+  }
+
+  add(member: RowMember): boolean {
+    if (member.batch !== this.#batch) return false;
+    if (this.has(member.adapter)) return true;
+    const { places } = this.#now;
+    const tensors = tensorsOf(member);
+    const sizes = sizesOf(tensors);
+    const free = places.find((place) => place.member === null && areSame(place.sizes, sizes));
+    if (free) Object.assign(free, { member, tensors });
+    this.#change(free ? places : [...places, { member, sizes, tensors }]);
+    return true;
+  }
+
+  remove(adapter: Adapter): void {
+    this.#rows = this.#rows.map((row) => (row === adapter ? undefined : row));
+    const { places } = this.#now;
+    const left = places.filter(({ member }) => member !== null && member.adapter !== adapter);
+    const kept = places.filter((place) => {
+      if (left.includes(place)) return true;
+      place.member = null;
+      const like = left.find(({ sizes }) => areSame(sizes, place.sizes));
+      if (like) place.tensors = like.tensors;
+      return like !== undefined;
+    });
+    this.#change(kept.length === places.length ? places : kept);
+  }
+
+  /** Programs stay where the places are the same. */
+  #change(places: readonly Picked[]): void {
+    if (places !== this.#now.places) this.#now = makeGeneration(places);
+    this.#now.inputs.clear();
+    this.#now.rows = null;
+  }
+
+  reserve(count: number): void {
+    while (this.#rows.length < count + 1) this.#rows.push(undefined);
+  }
+
+  place(start: number, adapters: readonly (Adapter | null)[]): void {
+    const now = this.#now;
+    const own = adapters.map((adapter) => (adapter && this.has(adapter) ? adapter : null));
+    this.#rows.splice(start, own.length, ...own);
+    // Step for step the rows are the same.
+    if (now.rows?.length === own.length && own.every((adapter, i) => adapter === now.rows?.[i])) return;
+    const of = now.places.map(({ member }) => member?.adapter);
+    const placeOf = own.map((adapter) => (adapter ? of.indexOf(adapter) : of.length));
+    const rows = [...own.keys()].sort((a, b) => placeOf[a]! - placeOf[b]! || a - b);
+    const counts = [...of.keys(), of.length].map((place) => placeOf.filter((one) => one === place).length);
+    now.picked = { [ROWS]: integers(rows), [COUNTS]: integers(counts) };
+    now.rows = own;
+    now.inputs.clear();
+  }
+}
+
+function makeGeneration(places: readonly Picked[]): Generation {
+  return { places, picked: {}, rows: null, inputs: new Map(), view: null };
+}
+
+/** What programs of a layer read in the next pass. */
+function inputsOf(
+  { places, picked, inputs }: Generation,
+  layer: number | null,
+): Readonly<Record<string, HostTensor>> {
+  const known = inputs.get(layer);
+  if (known) return known;
+  const made: Record<string, HostTensor> = {};
+  for (const [index, { tensors }] of places.entries()) {
+    for (const [key, own] of tensors) {
+      const name = nameIn(layer, key);
+      if (name === null) continue;
+      for (const [suffix, tensor] of Object.entries(own))
+        made[`${name}.${inputName(suffix, index)}`] = tensor;
+      for (const [suffix, tensor] of Object.entries(picked)) made[`${name}.${suffix}`] = tensor;
+    }
+  }
+  inputs.set(layer, made);
+  return made;
+}
+
+function integers(values: readonly number[]): HostTensor<"int64"> {
+  return hostTensor("int64", [values.length], BigInt64Array.from(values, BigInt));
+}
+
+/** The name of a module, if it is one of the layer. */
+function nameIn(layer: number | null, key: string): string | null {
+  const prefix = keyOf({ layer, name: "" });
+  return key.startsWith(prefix) ? key.slice(prefix.length) : null;
+}
+
+function tensorsOf({ places, forms }: RowMember): ReadonlyMap<string, SiteTensors> {
+  return new Map([...places].map(([path, place]) => [keyOf(place), forms.get(path)?.tensors ?? {}]));
+}
+
+function sizesOf(tensors: ReadonlyMap<string, SiteTensors>): Sizes {
+  const sorted = [...tensors].sort(([a], [b]) => (a < b ? -1 : 1));
+  return new Map(
+    sorted.map(([key, own]) => [
+      key,
+      Object.fromEntries(Object.entries(own).map(([suffix, { shape }]) => [suffix, shape])),
+    ]),
+  );
+}
+
+function areSame(a: Sizes, b: Sizes): boolean {
+  return JSON.stringify([...a]) === JSON.stringify([...b]);
+}
+
+/** Makes the view of adapters at their places. */
+function viewPicked(
+  { added }: RowBatch<unknown>,
+  places: readonly Sizes[],
+  inputs: AdapterView["inputs"],
+): AdapterView {
+  return {
+    inputs,
+    constants: () => ({}),
+    trained: () => [],
+    lookUp: (graph) => graph.rows,
+    readTensor: () => (graph) => graph.value,
+    projector: (layer) => (graph, x) => {
+      let y = graph.project(x);
+      const key = keyOf({ layer, name: graph.spec.name });
+      if (!added || places.every((sizes) => !sizes.has(key))) return y;
+      const numParts = places.length + 1;
+      const counts = graph.input(COUNTS, [numParts], "int64");
+      const picked = splitRows(graph.input(ROWS, [x.shape[0] as Dim], "int64"), counts, numParts);
+      for (const [index, sizes] of places.entries()) {
+        const own = sizes.get(key);
+        if (!own) continue;
+        const values: Record<string, Value> = {};
+        for (const [suffix, shape] of Object.entries(own))
+          values[suffix] = graph.input(inputName(suffix, index), shape, "float32");
+        const rows = picked[index] as Value;
+        y = addRows(y, added(gatherRows(x, rows), values), rows);
+      }
+      return y;
+    },
+    signature: (layer) =>
+      JSON.stringify([
+        "picked rows",
+        ...places.map((sizes) =>
+          [...sizes].flatMap(([key, own]) => {
+            const name = nameIn(layer, key);
+            return name === null ? [] : [[name, own]];
+          }),
+        ),
+      ]),
+  };
+}
