@@ -180,8 +180,9 @@ export class AdapterPool {
 
   /** Compiles what many texts of the base at once are written with. */
   async prepareMany(): Promise<void> {
-    const { blocks } = await this.#programs.ofOne(null);
+    const { blocks, head } = await this.#programs.ofOne(null);
     await blocks.prepareMany();
+    await head.prepareMany();
   }
 
   /** Whether keys and values of an adapter's rows depend on what follows in the prompt. */

@@ -23,7 +23,7 @@ import { inBlock, stackSpec } from "./stack-spec.ts";
 const MAX_BLOCKS = 10;
 
 /** From so many rows on, or so many tokens in all, an arithmetic's products for many tokens take over: docs/log.md. */
-const MANY_ROWS = 4;
+export const MANY_ROWS = 4;
 const MANY_TOKENS = 256;
 
 /** One block in the program of its group. */

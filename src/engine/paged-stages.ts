@@ -5,7 +5,7 @@ import { Embedding } from "../run/embedding.ts";
 import { Head } from "../run/head.ts";
 import type { Session } from "../run/session.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
-import { BlockStack } from "./block-stack.ts";
+import { BlockStack, MANY_ROWS } from "./block-stack.ts";
 import { PagedCache, type PagedRows } from "./paged-cache.ts";
 import type { PromptReader } from "./prompt-reader.ts";
 import { Sequence } from "./sequence.ts";
@@ -62,7 +62,8 @@ export async function runPaged(
     const places = Int32Array.from(
       wants.flatMap((isWanted, row) => (isWanted ? [row * count + count - 1] : [])),
     );
-    const logits = places.length > 0 ? await head.logitsAt(y, places) : null;
+    const amount = places.length >= MANY_ROWS ? "many" : "any";
+    const logits = places.length > 0 ? await head.logitsAt(y, places, 0, amount) : null;
     pool.release(y);
     return logits;
   } finally {

@@ -9,7 +9,7 @@ import type { Dim } from "../graph/shape.ts";
 import type { BuiltPart } from "../models/model.ts";
 import { PAST_KEY, PAST_VALUE } from "../models/part-graph.ts";
 import { boundOf, operandNames } from "../run/arithmetic.ts";
-import { fuseNorm } from "./fuse-norm.ts";
+import { foldFactors, fuseNorm } from "./fuse-norm.ts";
 import { joinHeads } from "./join-heads.ts";
 import { applyJoined, findJoined } from "./join-products.ts";
 import { PAGE_TOKENS } from "./page-pool.ts";
@@ -78,10 +78,13 @@ function copyNodes(
   };
   const nodes = nodesOf(spec);
   const joined = findJoined(nodes, isBound);
-  const wanted = new Set([...Object.values(spec.outputs), ...nodes.flatMap(({ inputs }) => inputs)]);
+  const readers = new Map<Value, number>();
+  for (const value of [...Object.values(spec.outputs), ...nodes.flatMap(({ inputs }) => inputs)])
+    readers.set(value, (readers.get(value) ?? 0) + 1);
   for (const node of nodes) {
     if (places.has(node.outputs[0] as Value)) continue;
-    if (fuseNorm(node, wanted, places) || joinHeads(node, places)) continue;
+    if (fuseNorm(node, readers, places) || foldFactors(node, readers, places) || joinHeads(node, places))
+      continue;
     const group = joined.get(node);
     if (group) {
       const values = applyJoined(group, graph, placeOf);

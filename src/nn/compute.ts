@@ -81,7 +81,7 @@ export interface Compute {
    */
   product(matrix: Matrix, storage: StorageName): Product | null;
   /** What takes the place of `product` where text is written and so many tokens run at once; absent: nothing does. */
-  readonly many?: Pick<Compute, "product" | "smoothing">;
+  readonly many?: Pick<Compute, "product" | "smoothing" | "hasHead">;
   /**
    * Whether the output head of a vocabulary is multiplied so as well; for a loss with gradients, where its product has a
    * cross-entropy.

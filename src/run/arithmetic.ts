@@ -3,7 +3,7 @@ import type { Value } from "../graph/graph.ts";
 import type { WeightSource } from "../models/base-model.ts";
 import type { PartGraph, TensorRead } from "../models/part-graph.ts";
 import type { PartOptions } from "../models/part-options.ts";
-import type { Product } from "../nn/compute.ts";
+import type { Compute, Product } from "../nn/compute.ts";
 import { f32, float32Product } from "../nn/computes/f32.ts";
 import type { AdapterView } from "../peft/adapter-view.ts";
 import type { Session } from "./session.ts";
@@ -44,7 +44,7 @@ export function arithmeticOf(
   amount: Amount = "any",
 ): Arithmetic {
   if (compute === f32) return FLOAT32;
-  const rule = amount === "many" ? (compute.many ?? compute) : compute;
+  const rule = ruleOf(compute, amount);
   const own = adapter?.inputs(layer) ?? {};
   const products = new Map<string, Product>();
   const smoothed = new Set<string>();
@@ -88,23 +88,31 @@ export async function constantsOf(
   return Object.fromEntries(bound.flatMap(operandNames).map((name) => [name, tensors[name]!]));
 }
 
+/** The products of an arithmetic for so much at a time. */
+function ruleOf(compute: Compute, amount: Amount): NonNullable<Compute["many"]> {
+  return amount === "many" ? (compute.many ?? compute) : compute;
+}
+
 /** How the output head is multiplied. */
-export type HeadArithmetic = Pick<PartOptions, "product" | "isSmoothed">;
+export interface HeadArithmetic extends Pick<PartOptions, "product" | "isSmoothed"> {
+  readonly amount: Amount;
+}
 
 /** That of the head of a vocabulary in the session's arithmetic; null: it is in float32. */
-export function headArithmeticOf({
-  compute,
-  model,
-  base,
-  smoothing,
-}: ArithmeticFacts): HeadArithmetic | null {
-  if (!compute.hasHead || model.task !== "causal-lm") return null;
+export function headArithmeticOf(
+  { compute, model, base, smoothing }: ArithmeticFacts,
+  amount: Amount = "any",
+): HeadArithmetic | null {
+  const rule = ruleOf(compute, amount);
+  if (!rule.hasHead || model.task !== "causal-lm") return null;
   const { name } = model.headTensor;
   const storage = base.source.storageOf(model.storedName(name));
+  const isMeasured = rule.smoothing !== undefined && smoothing?.has(name) === true;
   return {
+    amount,
     product: (tensor, matrix) =>
-      (tensor === name ? compute.product(matrix, storage) : null) ?? float32Product(matrix),
-    isSmoothed: (tensor) => tensor === name && smoothing?.has(name) === true,
+      (tensor === name ? rule.product(matrix, storage) : null) ?? float32Product(matrix),
+    isSmoothed: (tensor) => tensor === name && isMeasured,
   };
 }
 

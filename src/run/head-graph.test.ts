@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { loadModel } from "../format/by-path.ts";
 import { COMPUTES } from "../nn/computes.ts";
+import { zeros } from "../runtime/host-tensor.ts";
 import { findMethod } from "../peft/methods.ts";
 import { attachTo } from "../../test/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
@@ -38,4 +39,18 @@ test("adapters of all methods share programs in the session's arithmetic, and ha
   assert.equal(keysIn("direct").size, 1);
   assert.equal(keysIn("int8").size, 1);
   assert.equal(keysIn("f32").size, 3);
+});
+
+test("direct has another product of many rows, with factors where they were measured; f32 and int8 have one", () => {
+  const keyOf = (name: keyof typeof COMPUTES, amount: "any" | "many"): string | null => {
+    const arithmetic = headArithmetic(factsOf(name), null, "logits", amount);
+    return arithmetic && headProgram(base.model, null, { kind: "logits", training: false, arithmetic }).key;
+  };
+  assert.notEqual(keyOf("direct", "any"), keyOf("direct", "many"));
+  assert.equal(keyOf("f32", "many"), null);
+  const { name } = base.model.headTensor;
+  const measured = { ...factsOf("direct"), smoothing: new Map([[name, zeros("float32", [1])]]) };
+  const takesFactors = (amount: "any" | "many"): boolean | undefined =>
+    headArithmetic(measured, null, "logits", amount)?.isSmoothed(name);
+  assert.deepEqual([takesFactors("any"), takesFactors("many")], [false, true]);
 });

@@ -9,6 +9,7 @@ import type { PartGraph, TensorRead } from "../models/part-graph.ts";
 import { PLAIN_PART } from "../models/part-options.ts";
 import { type AdapterView, placedBy } from "../peft/adapter-view.ts";
 import {
+  type Amount,
   type ArithmeticFacts,
   boundOf,
   type HeadArithmetic,
@@ -110,8 +111,9 @@ export function headArithmetic(
   facts: ArithmeticFacts,
   adapter: AdapterView | null,
   kind: HeadProgramKind,
+  amount: Amount = "any",
 ): HeadArithmetic | null {
-  const own = changesHead(facts, adapter) ? null : headArithmeticOf(facts);
+  const own = changesHead(facts, adapter) ? null : headArithmeticOf(facts, amount);
   if (own === null || kind !== "lossAndGradients") return own;
   const { part, y } = facts.model.buildHead({ ...PLAIN_PART, ...own });
   return part.plainProducts.get(y)?.product.crossEntropy ? own : null;
@@ -129,7 +131,8 @@ export function headProgram(
   const ownNames = [...model.ties.keys()].filter((name) => name in own);
   const trained = (adapter?.trained(null) ?? []).map(({ input }) => input);
   const signature = adapter?.signature(null) ?? "frozen";
-  const key = JSON.stringify(["head", kind, training, signature, trained, ownNames, arithmetic !== null]);
+  const amount = arithmetic?.amount ?? null;
+  const key = JSON.stringify(["head", kind, training, signature, trained, ownNames, amount]);
   const make = (): ReturnType<typeof cutProgram> => {
     const built = model.buildHead({
       ...PLAIN_PART,

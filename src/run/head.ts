@@ -7,7 +7,7 @@ import { assertInternal } from "../errors.ts";
 import type { AdapterView } from "../peft/adapter-view.ts";
 import type { Parameter } from "../peft/parameters.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
-import type { HeadArithmetic } from "./arithmetic.ts";
+import type { Amount, HeadArithmetic } from "./arithmetic.ts";
 import type { FillDropout } from "./block-runner.ts";
 import { type GradientBuffer, bindGradients } from "./gradient-buffer.ts";
 import {
@@ -66,7 +66,7 @@ export class Head {
   readonly #session: Session;
   readonly #adapter: AdapterView | null;
   readonly #fillDropout: FillDropout | null;
-  readonly #ways = new Map<HeadProgramKind, HeadWay>();
+  readonly #ways = new Map<string, HeadWay>();
   /** Where the matrix is read some rows at a time. */
   readonly #vocabulary: VocabularyHead;
 
@@ -89,19 +89,27 @@ export class Head {
     this.#betweenChunks = betweenChunks;
   }
 
-  #program(kind: HeadProgramKind): Promise<Compiled<HeadProgram>> {
+  /** Compiles what logits of many rows are made with, where the arithmetic has other products for them. */
+  async prepareMany(): Promise<void> {
+    if (!this.#session.compute.many) return;
+    await this.#session.prepareMany();
+    if (!this.#wayOf("logits", "many").isSliced) await this.#program("logits", "many");
+  }
+
+  #program(kind: HeadProgramKind, amount: Amount = "any"): Promise<Compiled<HeadProgram>> {
     const training = kind.startsWith("loss") && this.#fillDropout !== null;
-    const { arithmetic } = this.#wayOf(kind);
+    const { arithmetic } = this.#wayOf(kind, amount);
     return compileHead(this.#session, this.#adapter, { kind, training, arithmetic });
   }
 
   /** Found once: it takes building the head's graph, and a token is written in less. */
-  #wayOf(kind: HeadProgramKind): HeadWay {
-    let way = this.#ways.get(kind);
+  #wayOf(kind: HeadProgramKind, amount: Amount = "any"): HeadWay {
+    const key = `${kind}, ${amount}`;
+    let way = this.#ways.get(key);
     if (!way) {
-      const arithmetic = headArithmetic(this.#session, this.#adapter, kind);
+      const arithmetic = headArithmetic(this.#session, this.#adapter, kind, amount);
       way = { arithmetic, isSliced: readsSlices(this.#session, this.#adapter, arithmetic) };
-      this.#ways.set(kind, way);
+      this.#ways.set(key, way);
     }
     return way;
   }
@@ -129,34 +137,44 @@ export class Head {
     );
   }
 
-  /** Logits of positions [N, D], [N, V]; the caller releases them. `rows`: which row of the pass each is of, where rows differ. */
+  /**
+   * Logits of positions [N, D], [N, V]; the caller releases them. `rows`: which row of the pass each is of, where rows differ;
+   * `amount`: by products for many tokens, where the arithmetic has others for them.
+   */
   async logits(
     hidden: HostTensor<"float32">,
     rows: Int32Array | null = null,
+    amount: Amount = "any",
   ): Promise<HostTensor<"float32">> {
-    const { pool, model } = this.#session;
-    if (this.#wayOf("logits").isSliced) {
+    const { pool, model, compute } = this.#session;
+    const own = compute.many ? amount : "any";
+    if (own === "many") await this.#session.prepareMany();
+    if (this.#wayOf("logits", own).isSliced) {
       const logits = pool.acquire("float32", [hidden.shape[0] as number, model.numOutputs]);
       await this.#vocabulary.logits(hidden, logits.data);
       return logits;
     }
-    const { program, made } = await this.#program("logits");
+    const { program, made } = await this.#program("logits", own);
     const weights = await this.#weights(made);
     const logits = pool.acquire("float32", [hidden.shape[0] as number, model.numOutputs]);
-    const own = this.#ofPositions(made, rows);
-    await program.run({ hidden, ...weights, ...own }, { logits });
-    pool.release(...Object.values(own));
+    const ofPositions = this.#ofPositions(made, rows);
+    await program.run({ hidden, ...weights, ...ofPositions }, { logits });
+    pool.release(...Object.values(ofPositions));
     return logits;
   }
 
-  /** Logits of some positions of x [B, T, D], [N, V]; the caller releases them. `firstRow`: the row of the pass that x begins with. */
+  /**
+   * Logits of some positions of x [B, T, D], [N, V]; the caller releases them. `firstRow`: the row of the pass that x begins
+   * with; `amount` as `logits`.
+   */
   async logitsAt(
     x: HostTensor<"float32">,
     positions: Int32Array,
     firstRow = 0,
+    amount: Amount = "any",
   ): Promise<HostTensor<"float32">> {
     const hidden = gatherPositions(x, positions, this.#session.pool);
-    const logits = await this.logits(hidden, rowsOf(x, positions, firstRow));
+    const logits = await this.logits(hidden, rowsOf(x, positions, firstRow), amount);
     this.#session.pool.release(hidden);
     return logits;
   }

@@ -57,6 +57,7 @@ function mapRules<K extends string, R, Made>(
 export const ELEMENTWISE_OPS: readonly AnyOp[] = [...Object.values(binaryOps), ...Object.values(unaryOps)];
 
 export const addOp = binaryOps.add;
+export const mulOp = binaryOps.mul;
 
 /** Adds with broadcasting. */
 export function add(a: Value, b: Value): Value {

@@ -51,6 +51,7 @@ export const int8: Compute = {
 
 /** The same without gradients, for programs that bind their weights: one layout of the codes. */
 export const int8Forward: NonNullable<Compute["many"]> = {
+  hasHead: true,
   smoothing,
   product: (matrix) => (matrix.role === "router" ? null : forwardProduct(matrix)),
 };
