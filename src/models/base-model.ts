@@ -64,10 +64,12 @@ export class BaseModel {
 
   /** The values of any tensor in float32, as files lay them out; not to be changed. @throws as the source */
   async values(name: string): Promise<HostTensor<"float32">> {
-    const own = this.model.storedName(name);
-    const view = this.source.view(own);
-    if (view) return view;
-    const stored = await this.source.stored(own);
+    return this.source.view(this.model.storedName(name)) ?? (await this.read(name));
+  }
+
+  /** The same without a view of a mapped file, whose pages stay in memory: for what is looked at once. @throws as the source */
+  async read(name: string): Promise<HostTensor<"float32">> {
+    const stored = await this.source.stored(this.model.storedName(name));
     return hostTensor("float32", stored.shape, dequantize(stored));
   }
 }

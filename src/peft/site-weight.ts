@@ -9,7 +9,7 @@ export function weightOf(base: BaseModel, path: string): Pick<SiteStart, "stored
   const name = base.model.storedName(`${path}.weight`);
   const { storedTransposed = false } = base.model.siteOf(path) ?? {};
   const weight = async (): Promise<HostTensor<"float32">> => {
-    const values = await base.values(name);
+    const values = await base.read(name);
     if (!storedTransposed) return values;
     const [numRows, numColumns] = values.shape as [number, number];
     return hostTensor("float32", [numColumns, numRows], transposed(values.data, numRows, numColumns));

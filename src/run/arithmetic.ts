@@ -33,7 +33,7 @@ export type Amount = "any" | "many";
 export interface ArithmeticFacts extends Pick<Session, "compute" | "model"> {
   readonly base: { readonly source: Pick<WeightSource, "storageOf"> };
   /** Absent: nothing is smoothed. */
-  readonly smoothing?: Session["smoothing"];
+  readonly smoothing?: Pick<Session["smoothing"], "has">;
 }
 
 /** Chooses the arithmetic of each matrix of a block: the session's, or float32 for what an adapter trains of the base. */

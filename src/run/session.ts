@@ -25,15 +25,19 @@ export const MAX_TABLE_BYTES = 256e6;
 /** Rows of such a table that are read at a time, where all of them are needed: with 1024 positions 17 MB of logits. */
 export const SLICE_ROWS = 4096;
 
-/** Whether a tensor outside the blocks is never held whole in float32: a large one of floats, or a quantized one. */
+/**
+ * Whether a tensor outside the blocks is never held whole in float32: a large one of floats, or a quantized one. `residency`:
+ * of the blocks.
+ */
 export function isLargeTable(
-  model: Model,
+  { model, compute }: Pick<Session, "model" | "compute">,
   name: string,
   residency: Residency,
   maxTableBytes = MAX_TABLE_BYTES,
   storageOf: (name: string) => StorageName = () => "f32",
 ): boolean {
-  if (residency !== "stored") return false;
+  // An arithmetic that multiplies with the codes of the table has no use for its values.
+  if (residency !== "stored" && !compute.hasHead) return false;
   const stored = model.storedName(name);
   const { shape = [] } = model.tensors.get(stored) ?? {};
   const sizeBytes = numElements(shape) * Float32Array.BYTES_PER_ELEMENT;
@@ -139,10 +143,8 @@ export class Session {
 
   /** Whether a tensor outside the blocks is never held whole in float32: a large one of floats, or a quantized one. */
   isLargeTable(name: string): boolean {
-    // An arithmetic that multiplies with the codes of the table has no use for its values.
-    const residency = this.compute.hasHead ? "stored" : this.weights.residency;
     const storageOf = (stored: string): StorageName => this.base.source.storageOf(stored);
-    return isLargeTable(this.model, name, residency, this.maxTableBytes, storageOf);
+    return isLargeTable(this, name, this.weights.residency, this.maxTableBytes, storageOf);
   }
 
   /** Lends tensors of a block until the session is released. @throws as the source */

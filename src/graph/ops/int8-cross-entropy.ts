@@ -10,10 +10,11 @@ import type { Value } from "../graph.ts";
 import type { NoAttributes, Op } from "../op.ts";
 import { type Dim, evaluateDim, evaluateShape, numElements, sameShape, showShape } from "../shape.ts";
 import { cast } from "./cast.ts";
-import { mul, sub } from "./elementwise.ts";
+import { add, mul, sub } from "./elementwise.ts";
 import { gatherRows } from "./gather-scatter.ts";
 import { type LossAndProbabilities, emitLoss } from "./linear-cross-entropy.ts";
 import { emitInt8Product, sumSharesInt8 } from "./matmul-int8.ts";
+import { reduceSum } from "./reduce-expand.ts";
 import { reshape } from "./reshape.ts";
 
 export const int8CrossEntropyOp: Op<
@@ -55,9 +56,14 @@ export const int8CrossEntropyOp: Op<
     kind: "int8",
     count: numElements(evaluateShape(p.shape, bindings)) * evaluateDim(hidden.shape[1] as Dim, bindings),
   }),
-  vjp: ({ inputs: [, , scales, back, labels], outputs: [, p] }, [dLoss, dP]) => {
+  // The logits.
+  scratchBytes: ({ outputs: [, p] }, bindings) =>
+    Float32Array.BYTES_PER_ELEMENT * numElements(evaluateShape(p.shape, bindings)),
+  vjp: ({ inputs: [, , scales, back, labels], outputs: [loss, p] }, [dLoss, dP]) => {
     if (dP || !dLoss) throw new TypeError("Cannot differentiate int8CrossEntropy: a gradient flows into p");
-    const expected = sumSharesInt8(mul(p, scales), back);
+    // Zero, but known only when the losses are: p has been read for them by then, and the product takes its place in memory.
+    const zero = mul(reduceSum(loss, [0]), p.graph.scalar(0));
+    const expected = sumSharesInt8(mul(p, add(scales, zero)), back);
     const ofLabels = reshape(gatherRows(scales, labels), [labels.shape[0] as Dim, 1]);
     const labelRows = mul(cast(gatherRows(back, labels), "float32"), ofLabels);
     return [mul(dLoss, sub(expected, labelRows)), null, null, null, null];

@@ -22,6 +22,7 @@ export const INT8_LARGEST = 127;
 const UINT8_LARGEST = 255;
 /** Least scale of a row: one of zeros has codes of zero. */
 const LEAST_SCALE = 1e-30;
+const FLOAT_BYTES = 4;
 /** Sums of products are 32-bit whole numbers. */
 const LARGEST_SUM = 2 ** 31 - 1;
 
@@ -168,6 +169,18 @@ export const matmulInt8Op: Op<
     kind: "int8",
     count: numElements(evaluateShape(y.shape, bindings)) * evaluateDim(codes.shape[0] as Dim, bindings),
   }),
+  scratchBytes: ({ inputs: [x], outputs: [y], attributes: { rows } }, bindings) => {
+    const [numIn, numOut] = [x, y].map(({ shape }) => numElements(evaluateShape(shape, bindings)));
+    const [codes, numbers] = [numIn as number, FLOAT_BYTES * (numIn as number)];
+    if (rows === "shares") {
+      // Codes are made of rows that are shifted, by what is looked up in a table.
+      return (
+        2 * numbers + codes + FLOAT_BYTES * NUM_THRESHOLDS * evaluateDim(x.shape.at(-1) as Dim, bindings)
+      );
+    }
+    // |x|, then codes; of more axes than two the product lies apart from what its scales make of it.
+    return x.shape.length === 2 ? numbers : Math.max(numbers, codes + FLOAT_BYTES * (numOut as number));
+  },
   vjp: ({ inputs: [, codes, scales, back] }, [g]) => {
     const scaled = mul(g, scales);
     if (!back) return [matmul(scaled, cast(codes, "float32"), { transB: true }), null, null];

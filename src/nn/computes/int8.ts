@@ -20,7 +20,6 @@ import { reduceMax } from "../../graph/ops/reduce-max.ts";
 import { reduceMean } from "../../graph/ops/reduce-mean.ts";
 import { reshape } from "../../graph/ops/reshape.ts";
 import { transpose } from "../../graph/ops/transpose.ts";
-import { transposed } from "../../linalg/transposed.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { Compute, Matrix, Product, SmoothingRule, TensorReader } from "../compute.ts";
 
@@ -58,8 +57,8 @@ export const int8Forward: NonNullable<Compute["many"]> = {
 
 /** What is taken for a channel's largest entry at least, of that of the mean channel. */
 const LEAST_SHARE = 0.01;
-/** Rows of a matrix that are in float32 at a time. */
-const ROWS_AT_ONCE = 4096;
+/** Numbers of a matrix that are in float32 at a time: what each matrix left behind would add up while a model is rounded. */
+const PIECE_LENGTH = 1 << 16;
 /** A matrix or an input may be all zeros. */
 const LEAST = 1e-8;
 
@@ -69,10 +68,8 @@ function largestOfColumns(x: Value): Value {
   return reshape(reduceMax(abs(x), axes), [x.shape.at(-1) as number]);
 }
 
-/** Divides the columns of rows [out, in] by numbers. */
-function divideColumns(rows: Float32Array, by: Float32Array): void {
-  // Multiplying takes a fraction of the time, and is a 2^-24th off.
-  const factors = Float64Array.from(by, (one) => 1 / one);
+/** Multiplies the columns of rows [out, in] by factors. */
+function scaleColumns(rows: Float32Array, factors: Float64Array): void {
   for (let i = 0; i < rows.length; i += factors.length) {
     for (let k = 0; k < factors.length; k++) rows[i + k] = rows[i + k]! * factors[k]!;
   }
@@ -86,20 +83,39 @@ async function roundMatrix(
   scales: Float32Array,
 ): Promise<void> {
   const smoothing = reader.smoothing();
-  // A matrix of a vocabulary in parts: in float32 it would be larger than all else for that moment.
-  const numAtOnce = storedTransposed ? outFeatures : ROWS_AT_ONCE;
-  const memory = new Float32Array(Math.min(numAtOnce, outFeatures) * inFeatures);
+  // Multiplying takes a fraction of the time of dividing, and is a 2^-24th off.
+  const factors = smoothing && Float64Array.from(smoothing.data, (one) => 1 / one);
+  const numAtOnce = Math.min(outFeatures, Math.ceil(PIECE_LENGTH / inFeatures));
+  const memory = new Float32Array(numAtOnce * inFeatures);
+  // Whose columns are not side by side in the file.
+  const turned = storedTransposed ? new Float32Array(inFeatures * outFeatures) : null;
+  if (turned) await reader.readInto(turned);
   for (let from = 0; from < outFeatures; from += numAtOnce) {
     const numRows = Math.min(numAtOnce, outFeatures - from);
-    const values = memory.subarray(0, numRows * inFeatures);
-    await reader.readInto(values, from * inFeatures);
-    const rows = storedTransposed ? transposed(values, inFeatures, outFeatures) : values;
-    if (smoothing) divideColumns(rows, smoothing.data);
+    const rows = memory.subarray(0, numRows * inFeatures);
+    if (turned) takeColumns(turned, outFeatures, from, rows, inFeatures);
+    else await reader.readInto(rows, from * inFeatures);
+    if (factors) scaleColumns(rows, factors);
     for (let n = 0; n < numRows; n++) {
       const row = rows.subarray(n * inFeatures, (n + 1) * inFeatures);
       const at = (from + n) * inFeatures;
       scales[from + n] = roundRow(row, back.subarray(at, at + inFeatures));
     }
+  }
+}
+
+/** Columns of [height, width] from one on become rows. */
+function takeColumns(
+  matrix: Float32Array,
+  width: number,
+  from: number,
+  rows: Float32Array,
+  height: number,
+): void {
+  const numColumns = rows.length / height;
+  for (let k = 0; k < height; k++) {
+    const at = k * width + from;
+    for (let n = 0; n < numColumns; n++) rows[n * height + k] = matrix[at + n]!;
   }
 }
 

@@ -27,7 +27,9 @@ export function plannedModel(
     attentionChunk,
     base: { source: kept },
     residency,
+    // All that can be: training measures factors before its first step.
+    ...(compute.smoothing && { smoothing: { has: () => true } }),
     isLargeTable: (name) =>
-      isLargeTable(model, name, residency, MAX_TABLE_BYTES, (each) => kept.storageOf(each)),
+      isLargeTable({ model, compute }, name, residency, MAX_TABLE_BYTES, (each) => kept.storageOf(each)),
   };
 }

@@ -1,0 +1,25 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { test } from "node:test";
+import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
+import { loadModel } from "../format/by-path.ts";
+import { BaseModel } from "../models/base-model.ts";
+import { attach } from "./attach.ts";
+import { findMethod } from "./methods.ts";
+import { Random } from "../random.ts";
+
+test("weights that only start values are made of are read, and not left in memory as pages of a mapped file", async () => {
+  const { base, checkpoint } = await loadModel(await writeTinyModel(join(temporaryFolder(), "model")));
+  const viewed: string[] = [];
+  const view: BaseModel["source"]["view"] = (name) => {
+    viewed.push(name);
+    return base.source.view(name);
+  };
+  const watched = new BaseModel(base.name, base.model, { ...base.source, view });
+  const targets = { modules: null, exclude: [], layers: null };
+  const adapter = await attach(watched, { method: findMethod("dora"), options: {}, targets }, new Random(1));
+  await checkpoint.close();
+  const lengths = adapter.tensor("model.layers.0.self_attn.q_proj.lora_magnitude_vector");
+  assert.ok(lengths?.data.every((length) => length > 0));
+  assert.deepEqual(viewed, []);
+});
