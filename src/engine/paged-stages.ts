@@ -20,8 +20,11 @@ export interface PagedStages {
 /** Compiles what a view needs; null: the base alone. */
 export async function compilePaged(session: Session, view: AdapterView | null): Promise<PagedStages> {
   const embedding = await Embedding.create(session, view);
-  const blocks = await BlockStack.create(session, view);
-  return { session, embedding, blocks, head: new Head(session, view) };
+  const head = new Head(session, view);
+  const blocks = BlockStack.create(session, view);
+  // Beside the blocks; whoever needs logits is told of a failure.
+  head.prepare().catch(() => {});
+  return { session, embedding, blocks: await blocks, head };
 }
 
 /** Runs one token, so that all is compiled and read that a text needs. */

@@ -89,6 +89,11 @@ export class Head {
     this.#betweenChunks = betweenChunks;
   }
 
+  /** Compiles what logits are made with. */
+  async prepare(): Promise<void> {
+    if (!this.#wayOf("logits").isSliced) await this.#program("logits");
+  }
+
   /** Compiles what logits of many rows are made with, where the arithmetic has other products for them. */
   async prepareMany(): Promise<void> {
     if (!this.#session.compute.many) return;
