@@ -199,6 +199,13 @@ test("a reader that closes the pipe ends the program quietly", async () => {
   assert.deepEqual([status, stderr], [0, ""]);
 });
 
+test("where nobody reads notes and errors the work goes on, with the status that it has", async () => {
+  const child = spawn(process.execPath, [MAIN, "nonsense"], { stdio: ["ignore", "pipe", "pipe"] });
+  child.stderr.destroy();
+  const [status] = (await once(child, "close")) as [number];
+  assert.equal(status, 2);
+});
+
 test("SIGINT stops a running pull with status 130", async () => {
   const server = createServer(() => child.kill("SIGINT"));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

@@ -50,6 +50,10 @@ export function openProcessTerminal(): ProcessTerminal {
   };
   for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, onSignal);
   stdout.on("error", onError);
+  // Progress and notes that nobody sees any more are no reason to end a run: the pipe is closed, or the terminal gone.
+  stderr.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE" && error.code !== "EIO") throw error;
+  });
   return {
     stdout,
     stderr,
@@ -61,7 +65,7 @@ export function openProcessTerminal(): ProcessTerminal {
     now: () => performance.now(),
     [Symbol.dispose]() {
       for (const name of ["SIGINT", "SIGTERM"] as const) process.off(name, onSignal);
-      // onError stays: buffered output may still meet a closed pipe.
+      // Those of errors stay: buffered output may still meet a closed pipe.
     },
   };
 }
