@@ -24,7 +24,7 @@ const MAX_BLOCKS = 10;
 
 /** From so many rows on, or so many tokens in all, an arithmetic's products for many tokens take over: docs/log.md. */
 export const MANY_ROWS = 4;
-const MANY_TOKENS = 256;
+const MANY_TOKENS = 32;
 
 /** One block in the program of its group. */
 interface GroupBlock {
