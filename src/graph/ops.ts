@@ -8,6 +8,7 @@ import { equalOp, greaterOp } from "./ops/compare.ts";
 import { concatOp } from "./ops/concat.ts";
 import { crossEntropyOp, softmaxErrorOp } from "./ops/cross-entropy.ts";
 import { ELEMENTWISE_OPS } from "./ops/elementwise.ts";
+import { gatherColumnsOp } from "./ops/gather-columns.ts";
 import { gatherPagesOp } from "./ops/gather-pages.ts";
 import { addRowsOp, gatherRowsOp, scatterAddRowsOp } from "./ops/gather-scatter.ts";
 import { geluOp } from "./ops/gelu.ts";
@@ -68,6 +69,7 @@ export const OPS: readonly AnyOp[] = [
   concatOp,
   expandLikeOp,
   gatherRowsOp,
+  gatherColumnsOp,
   gatherPagesOp,
   scatterAddRowsOp,
   addRowsOp,

@@ -18,6 +18,7 @@ import {
   tanhSuite,
 } from "./elementwise-unary.ts";
 import { expandLikeSuite } from "./expand-like.ts";
+import { gatherColumnsSuite } from "./gather-columns.ts";
 import { gatherPagesSuite } from "./gather-pages.ts";
 import { erfSuite, geluSuite } from "./gelu.ts";
 import { kthSmallestSuite } from "./kth-smallest.ts";
@@ -90,6 +91,7 @@ export const OP_SUITES: readonly OpSuite[] = [
   concatSuite,
   expandLikeSuite,
   gatherRowsSuite,
+  gatherColumnsSuite,
   gatherPagesSuite,
   scatterAddRowsSuite,
   addRowsSuite,

@@ -2,6 +2,7 @@
  * @file Products with the codes of a file as they are, in blocks of 4 or 8 bits, of activations in 8 bits; with 8-bit whole
  * numbers where many tokens run at once.
  */
+import { apartProduct } from "../apart-product.ts";
 import { blockProduct } from "../block-product.ts";
 import type { Compute } from "../compute.ts";
 import { int8Forward } from "./int8.ts";
@@ -16,10 +17,10 @@ export const direct: Compute = {
   product: byCodes,
   many: {
     ...int8Forward,
-    // What comes out of a gated MLP has outliers in its weights, which one scale for a row of them cannot hold: three
-    // quarters of what rounding costs (docs/log.md).
+    // What comes out of a gated MLP has channels that are far larger than others, three quarters of what rounding costs
+    // (docs/log.md).
     product: (matrix, storage) =>
-      matrix.role === "down" ? byCodes(matrix, storage) : int8Forward.product(matrix, storage),
+      matrix.role === "down" ? apartProduct(matrix) : int8Forward.product(matrix, storage),
   },
   hasHead: true,
 };

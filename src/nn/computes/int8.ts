@@ -153,18 +153,25 @@ function forwardProduct(matrix: Matrix): Product {
       { suffix: SCALES, dtype: "float32", shape: [outFeatures] },
     ],
     binding: "bound",
-    prepare: async (reader, memory) => {
-      const codes = memory(CODES) as HostTensor<"int8">;
-      const scales = memory(SCALES) as HostTensor<"float32">;
-      const rows = new Int8Array(codes.data.length);
-      await roundMatrix(matrix, reader, rows, scales.data);
-      turnRound(rows, codes.data, outFeatures, inFeatures);
-      return { [CODES]: codes, [SCALES]: scales };
-    },
+    prepare: (reader, memory) => prepareCodes(matrix, reader, memory),
     project: (x, { [CODES]: codes, [SCALES]: scales }) => matmulInt8(x, codes as Value, scales as Value),
     dense: ({ [CODES]: codes, [SCALES]: scales }) =>
       transpose(mul(cast(codes as Value, "float32"), scales as Value), [1, 0]),
   };
+}
+
+/** Makes codes as [in, out] and scales of outputs. */
+export async function prepareCodes(
+  matrix: Matrix,
+  reader: TensorReader,
+  memory: (suffix: string) => HostTensor,
+): Promise<Readonly<Record<string, HostTensor>>> {
+  const codes = memory(CODES) as HostTensor<"int8">;
+  const scales = memory(SCALES) as HostTensor<"float32">;
+  const rows = new Int8Array(codes.data.length);
+  await roundMatrix(matrix, reader, rows, scales.data);
+  turnRound(rows, codes.data, matrix.outFeatures, matrix.inFeatures);
+  return { [CODES]: codes, [SCALES]: scales };
 }
 
 /** Rounds a row to codes; returns the scale. */

@@ -1,0 +1,24 @@
+/** @file Columns by number: [..., N] and int64 [C] give [..., C]. For programs without a gradient. */
+import type { Dim } from "../shape.ts";
+import type { Value } from "../graph.ts";
+import { type NoAttributes, type Op, applyOne } from "../op.ts";
+import { showShape } from "../shape.ts";
+
+export const gatherColumnsOp: Op<NoAttributes, readonly [x: Value, columns: Value]> = {
+  name: "gatherColumns",
+  infer: ([{ dtype, shape }, columns]) => {
+    if (columns.dtype !== "int64" || columns.shape.length !== 1 || shape.length === 0) {
+      throw new TypeError(
+        `Cannot take columns of ${showShape(shape)} by ${columns.dtype} ${showShape(columns.shape)}, expected int64 [C]`,
+      );
+    }
+    return [{ dtype, shape: [...shape.slice(0, -1), columns.shape[0] as Dim] }];
+  },
+  emit: (node, emitter) => emitter.simple(node, "Gather", { axis: -1 }),
+  vjp: "not-differentiable",
+};
+
+/** Takes columns of a value. */
+export function gatherColumns(x: Value, columns: Value): Value {
+  return applyOne(gatherColumnsOp, [x, columns], {});
+}

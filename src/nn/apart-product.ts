@@ -1,0 +1,102 @@
+/**
+ * @file Products in 8-bit whole numbers, but for a few columns that are multiplied in float32: for inputs of which some
+ * channels are far larger than the others, which would share their scale.
+ *
+ *   y = (x ∘ m) Cᵀ + x[A] W[:, A]ᵀ     C = round(W), zero in the columns A     m = 0 in A, else 1
+ *
+ * A are the columns that are the largest where W is divided by the factors of smoothing, with which inputs and weights are
+ * equally large in each channel; the others are not smoothed (docs/log.md). Paper: "LLM.int8()", arXiv:2208.07339, where A is
+ * found anew in each product.
+ */
+import type { Value } from "../graph/graph.ts";
+import { cast } from "../graph/ops/cast.ts";
+import { add, mul } from "../graph/ops/elementwise.ts";
+import { gatherColumns } from "../graph/ops/gather-columns.ts";
+import { scatterAddRows } from "../graph/ops/gather-scatter.ts";
+import { matmulInt8 } from "../graph/ops/matmul-int8.ts";
+import { matmul } from "../graph/ops/matmul.ts";
+import { transpose } from "../graph/ops/transpose.ts";
+import { transposed } from "../linalg/transposed.ts";
+import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
+import type { Matrix, Product, TensorReader } from "./compute.ts";
+import { prepareCodes } from "./computes/int8.ts";
+
+const CODES = ".int8";
+const SCALES = ".int8-scales";
+const MASK = ".int8-mask";
+const COLUMNS = ".int8-columns";
+const ROWS = ".int8-rows";
+
+/** One column in so many is apart. */
+const APART_OF = 48;
+
+/** The product of a matrix with some of its columns apart. */
+export function apartProduct(matrix: Matrix): Product {
+  const { inFeatures, outFeatures } = matrix;
+  const numApart = Math.ceil(inFeatures / APART_OF);
+  const operands = [
+    { suffix: CODES, dtype: "int8", shape: [inFeatures, outFeatures] },
+    { suffix: SCALES, dtype: "float32", shape: [outFeatures] },
+    { suffix: MASK, dtype: "float32", shape: [inFeatures] },
+    { suffix: COLUMNS, dtype: "int64", shape: [numApart] },
+    { suffix: ROWS, dtype: "float32", shape: [numApart, outFeatures] },
+  ] as const;
+  return {
+    operands,
+    binding: "bound",
+    // Columns are chosen by the factors, but not multiplied.
+    unsmoothed: true,
+    prepare: async (reader, memory) => {
+      const mask = memory(MASK) as HostTensor<"float32">;
+      const columns = memory(COLUMNS) as HostTensor<"int64">;
+      const rows = memory(ROWS) as HostTensor<"float32">;
+      const weights = await readColumns(matrix, reader);
+      mask.data.fill(1);
+      const divisors = new Float32Array(inFeatures).fill(1);
+      for (const [i, k] of largestColumns(
+        weights,
+        reader.smoothing()?.data ?? divisors,
+        numApart,
+      ).entries()) {
+        columns.data[i] = BigInt(k);
+        rows.data.set(weights.subarray(k * outFeatures, (k + 1) * outFeatures), i * outFeatures);
+        mask.data[k] = 0;
+        divisors[k] = Number.POSITIVE_INFINITY;
+      }
+      const others = { ...reader, smoothing: () => hostTensor("float32", [inFeatures], divisors) };
+      const made = await prepareCodes(matrix, others, memory);
+      return { ...made, [MASK]: mask, [COLUMNS]: columns, [ROWS]: rows };
+    },
+    project: (x, values) => {
+      const [codes, scales, mask, columns, rows] = operands.map(({ suffix }) => values[suffix] as Value);
+      const most = matmulInt8(mul(x, mask!), codes!, scales!);
+      return add(most, matmul(gatherColumns(x, columns!), rows!));
+    },
+    dense: (values) => {
+      const [codes, scales, , columns, rows] = operands.map(({ suffix }) => values[suffix] as Value);
+      const most = mul(cast(codes!, "float32"), scales!);
+      return transpose(add(most, scatterAddRows(rows!, columns!, most)), [1, 0]);
+    },
+  };
+}
+
+/** The matrix as [in, out]. */
+async function readColumns(
+  { inFeatures, outFeatures, storedTransposed }: Matrix,
+  reader: TensorReader,
+): Promise<Float32Array> {
+  const values = new Float32Array(inFeatures * outFeatures);
+  await reader.readInto(values);
+  return storedTransposed ? values : transposed(values, outFeatures, inFeatures);
+}
+
+/** Numbers of the columns that are the largest after they are divided, of a matrix [in, out]. */
+function largestColumns(weights: Float32Array, divisors: Float32Array, count: number): number[] {
+  const width = weights.length / divisors.length;
+  const largest = Float64Array.from(divisors, (divisor, k) => {
+    let most = 0;
+    for (let n = k * width; n < (k + 1) * width; n++) most = Math.max(most, Math.abs(weights[n]!));
+    return most / divisor;
+  });
+  return [...largest.keys()].sort((a, b) => largest[b]! - largest[a]!).slice(0, count);
+}
