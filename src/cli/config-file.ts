@@ -20,6 +20,8 @@ export interface ConfigFile {
   readonly hints: readonly string[];
 }
 
+const SETTINGS_HINT = "Write YAML, a setting and its value a line, such as epochs: 3; or one object of JSON.";
+
 async function readText(path: string): Promise<string> {
   try {
     refuseEndless(await stat(path));
@@ -47,13 +49,17 @@ export async function readConfigFile(path: string, flags: readonly Flag[]): Prom
     content = parse(text, { logLevel: "error" });
   } catch (error) {
     const reason = error instanceof Error ? error.message.trim() : String(error);
-    throw new FormatError("format/file", `Cannot parse settings file "${path}": ${reason}`, { cause: error });
+    throw new FormatError("format/file", `Cannot parse settings file "${path}": ${reason}`, {
+      hint: SETTINGS_HINT,
+      cause: error,
+    });
   }
   if (content === null) return { values: new Map(), names: new Map(), problems: [], hints: [] };
   if (typeof content !== "object" || Array.isArray(content)) {
     throw new FormatError(
       "format/file",
       `Cannot use settings file "${path}": its top level is ${Array.isArray(content) ? "a list" : typeof content}, expected keys with values`,
+      { hint: SETTINGS_HINT },
     );
   }
   const values = new Map<string, unknown>();

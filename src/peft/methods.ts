@@ -39,5 +39,6 @@ export function findMethodOfConfig(
   throw new UsageError(
     "usage/adapter",
     `Cannot use an adapter of type "${peftType}": expected one of ${known}`,
+    { hint: "Merge it into its model with the program that made it, or train one of these." },
   );
 }

@@ -74,6 +74,7 @@ export function selectTargets<C extends Candidate>(candidates: readonly C[], tar
     throw new UsageError(
       "usage/target-modules",
       `Cannot adapt layers ${outside.join(", ")}: the model has layers 0 to ${numLayers - 1}`,
+      { hint: `Give numbers from 0 to ${numLayers - 1}, or leave the layers out to adapt all.` },
     );
   }
   const selected = candidates.filter((c) => matches(c.path) && !isExcluded(c.path) && isWithin(c, targets));

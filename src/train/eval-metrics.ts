@@ -75,6 +75,7 @@ export function findEvalMetric(name: string | undefined, objective: Objective): 
   throw new UsageError(
     "usage/flag",
     `Cannot use eval metric "${name}" with objective "${objective.name}": expected one of ${expected.join(", ")}`,
+    { hint: "Choose one of these, or leave the metric out." },
   );
 }
 

@@ -72,6 +72,21 @@ describe("an output folder that cannot be used", () => {
         hint: /brings its own/,
       },
     );
+    for (const [settings, refusal] of [
+      [
+        { layers: [9] },
+        { code: "usage/target-modules", says: ["layers 9", "0 to 1"], hint: /numbers from 0 to 1/ },
+      ],
+      [
+        { initAdapter, method: "ia3", rank: undefined },
+        { code: "usage/adapter", says: ["told", "it is lora"], hint: /--method lora/ },
+      ],
+      [
+        { evalMetric: "accuracy", evalShare: 0.5 },
+        { code: "usage/flag", says: ['"accuracy"', "expected one of loss"], hint: /leave the metric out/ },
+      ],
+    ] as const)
+      await assertRefused({ model, data, output: `${folder}/none`, ...settings }, refusal);
     await assertRefused(
       { model, data, output: `${folder}/none`, earlyStopping: 2 },
       { code: "usage/flag", says: ["stop early", "no held-out data"], hint: /--eval-data/ },

@@ -35,6 +35,7 @@ export async function makeAdapter(
       throw new UsageError(
         "usage/adapter",
         `Cannot start ${options.method} from adapter "${options.initAdapter}": it is ${adapter.method.name}`,
+        { hint: `Give --method ${adapter.method.name}, or leave the adapter out.` },
       );
     }
     requireSameOptions(options, request.options, adapter, base);

@@ -31,6 +31,15 @@ export interface LineChartParts {
 }
 
 const DOT_SIZE = 7;
+/** The library fails on axes of smaller numbers, and a picture is not to cost a run its result. */
+const SMALLEST = 1e-15;
+
+/** Points with numbers that an axis can have: what is infinite or none is left out. */
+function drawable(points: Line["points"]): [number, number][] {
+  return points.flatMap(([step, value]): [number, number][] =>
+    Number.isFinite(value) ? [[step, Math.abs(value) < SMALLEST ? 0 : value]] : [],
+  );
+}
 
 /** Draws lines; returns the text of an SVG file. */
 export function lineChart(parts: LineChartParts): string {
@@ -78,7 +87,7 @@ export function lineChart(parts: LineChartParts): string {
     series: shown.map(({ name, points, color: own, width: lineWidth, hasDots }) => ({
       name,
       type: "line",
-      data: points.map((point) => [...point]),
+      data: drawable(points),
       silent: true,
       // As many points as there are pixels.
       sampling: "lttb",

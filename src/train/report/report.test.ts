@@ -4,6 +4,8 @@ import { test } from "node:test";
 import type { StartEvent } from "../events.ts";
 import { type RunState, firstState } from "../run-state.ts";
 import { html } from "./html.ts";
+import { lineChart } from "./line-chart.ts";
+import { PAGE } from "./palette.ts";
 import { drawPanels } from "./panels.ts";
 import type { ReportParts } from "./report-parts.ts";
 import { writeReport } from "./report.ts";
@@ -167,4 +169,17 @@ test("numbers that no panel names get one of their own, together where their nam
     "entropy",
     "accuracy",
   ]);
+});
+
+test("a line of numbers that no axis has is drawn as far as it can be", () => {
+  const draw = (values: readonly number[]): string => {
+    const points = values.map((value, i): [number, number] => [i + 1, value]);
+    const line = { name: "x", points, color: "red", width: 1, hasDots: true };
+    return lineChart({ title: null, unit: "", lines: [line], width: 300, height: 200, palette: PAGE });
+  };
+  // The library fails on the first, and draws no axis for the second.
+  for (const values of [[1e-30], [Infinity, 2, NaN]]) {
+    const svg = draw(values);
+    assert.ok(svg.length > 3000 && !/NaN|Infinity/.test(svg), `${values.join()}: ${svg.length} characters`);
+  }
 });
