@@ -74,7 +74,7 @@ describe("an output folder that cannot be used", () => {
     );
     for (const [settings, refusal] of [
       [
-        { layers: [9] },
+        { layers: [9] as number[] },
         { code: "usage/target-modules", says: ["layers 9", "0 to 1"], hint: /numbers from 0 to 1/ },
       ],
       [
