@@ -22,9 +22,8 @@ import { inBlock, stackSpec } from "./stack-spec.ts";
 /** Blocks of one program: compiling takes longer with more of them, and beyond this little is gained. */
 const MAX_BLOCKS = 10;
 
-/** From so many rows on, or so many tokens in all, an arithmetic's products for many tokens take over: docs/log.md. */
+/** From so many rows on an arithmetic's products for many tokens take over: docs/log.md. */
 export const MANY_ROWS = 4;
-const MANY_TOKENS = 32;
 
 /** One block in the program of its group. */
 interface GroupBlock {
@@ -47,8 +46,6 @@ export class BlockStack {
   readonly #adapter: AdapterView | null;
   /** By layout and amount. */
   readonly #groups = new Map<string, Promise<readonly Group[]>>();
-  /** Layouts whose programs for many tokens are there. */
-  readonly #prepared = new Set<CacheLayout>();
 
   private constructor(session: Session, adapter: AdapterView | null) {
     this.#session = session;
@@ -64,9 +61,7 @@ export class BlockStack {
 
   /** Compiles the programs for many tokens, where the arithmetic has others for them. */
   async prepareMany(layout = bestLayout(this.#session.model)): Promise<void> {
-    if (!this.#session.compute.many) return;
-    await this.#compile(layout, "many");
-    this.#prepared.add(layout);
+    if (this.#session.compute.many) await this.#compile(layout, "many");
   }
 
   /** Compiles programs, once. */
@@ -82,15 +77,13 @@ export class BlockStack {
   }
 
   /**
-   * Which programs are for a pass: making those for many tokens takes seconds, which several texts are worth. One prompt, however
-   * long, takes them when they are there.
+   * Which programs are for a pass. Those for many tokens take seconds to prepare, which several texts are worth; then all
+   * prompts take them, and be they short: what is cached of a prompt and what is not must be rounded alike.
    */
-  async #groupsFor({ numRows, length }: PassFacts, layout: CacheLayout): Promise<readonly Group[]> {
-    const isLong = numRows * length >= MANY_TOKENS;
-    const isMany = numRows >= MANY_ROWS || (isLong && this.#prepared.has(layout));
-    if (!isMany || !this.#session.compute.many) return this.#compile(layout, "any");
-    await this.prepareMany(layout);
-    return this.#compile(layout, "many");
+  #groupsFor({ numRows }: PassFacts, { layout, isPrompt }: PagedCache): Promise<readonly Group[]> {
+    const { compute, isPreparedForMany } = this.#session;
+    const isMany = numRows >= MANY_ROWS || (isPrompt && isPreparedForMany);
+    return this.#compile(layout, compute.many && isMany ? "many" : "any");
   }
 
   /**
@@ -103,7 +96,7 @@ export class BlockStack {
     cache: PagedCache,
   ): Promise<HostTensor<"float32">> {
     const { pool, weights, model } = this.#session;
-    const groups = await this.#groupsFor(context.facts, cache.layout);
+    const groups = await this.#groupsFor(context.facts, cache);
     const blocks = groups.flatMap((group) => group.blocks);
     const isFed = blocks.some(({ reads }) => reads.length > 0);
     const walk = new WeightWalk(weights, model.numLayers, (layer) => blocks[layer]?.reads ?? []);

@@ -77,19 +77,31 @@ test("rows with adapters of their own", async () => {
     assert.deepEqual([first.ids, second.ids], [alone[i]!.ids, alone[0]!.ids]);
     first.logProbs.forEach((p, k) => assert.ok(Math.abs(p - alone[i]!.logProbs[k]!) < 1e-5));
   }
-  // Fourteen run as 8-bit whole numbers, but for the first token of each.
+  // Fourteen run as 8-bit whole numbers, and so do prompts from then on.
   const many = await Promise.all([...names, ...names].map(write));
   assert.deepEqual(many[0], many[names.length], "equal rows are equal");
   assert.ok(session.smoothing.size > 0, "whole numbers are smoothed");
   for (const [i, { ids, logProbs }] of many.entries()) {
     const own = alone[i % names.length]!;
-    assert.equal(ids[0], own.ids[0]);
-    assert.ok(Math.abs(logProbs[0]! - own.logProbs[0]!) < 1e-5);
-    if (ids[1] === own.ids[1]) assert.ok(Math.abs(logProbs[1]! - own.logProbs[1]!) < 0.2);
+    if (ids[0] === own.ids[0]) assert.ok(Math.abs(logProbs[0]! - own.logProbs[0]!) < 0.2);
   }
 });
 
 test("what many rows are written with is made once, also beside a text", async () => {
   const [text] = await Promise.all([write(null), adapters.prepareMany(), adapters.prepareMany()]);
   assert.deepEqual(await write(null), text);
+});
+
+test("a prompt that is cached in part goes on as it did when it was not", async () => {
+  await adapters.prepareMany();
+  const promptIds = Array.from({ length: 40 }, (_, i) => 3 + ((7 * i) % 200));
+  const texts: number[][] = [];
+  for (let time = 0; time < 3; time++) {
+    const ids: number[] = [];
+    for await (const { id } of engine.write({ promptIds, maxNewTokens: 12 })) ids.push(id);
+    texts.push(ids);
+  }
+  assert.ok(engine.stats.numCachedTokens >= 64, "two of them read pages");
+  assert.deepEqual(texts[1], texts[0]);
+  assert.deepEqual(texts[2], texts[0]);
 });

@@ -91,6 +91,12 @@ export class PagedCache {
     return this.#layout;
   }
 
+  /** Whether a pass runs ids of one prompt. */
+  get isPrompt(): boolean {
+    const { sequences, count } = this.#rows;
+    return sequences.length === 1 && sequences.every((row) => row.numComputed + count <= row.numPrompt);
+  }
+
   /** Which pages each row has, [B, M]; null: none are read. */
   get pages(): HostTensor<"int64"> | null {
     return this.#pages;

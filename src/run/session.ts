@@ -133,6 +133,11 @@ export class Session {
     return this.#smoothing;
   }
 
+  /** Whether the factors for products of many tokens are there, or will soon be. */
+  get isPreparedForMany(): boolean {
+    return this.#measured !== null;
+  }
+
   /** Measures the factors for products of many tokens, once; to be called before programs of them are made. */
   async prepareMany(): Promise<void> {
     const measure = async (): Promise<void> => {
