@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { runMain } from "../../test/run-main.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../test/tiny-model.ts";
+import { UNFORESEEN } from "../train/files/fit-run.ts";
 
 const folder = temporaryFolder();
 const model = await writeTinyModel(join(folder, "model"));
@@ -18,6 +19,11 @@ interface Plan {
   readonly chosen: Readonly<Record<string, unknown>>;
   readonly step_seconds: number;
   readonly command: string;
+}
+
+/** The size to ask for so that plans of so many bytes fit. */
+function sizeFor(bytes: number): string {
+  return `${Math.ceil(bytes / (1 - UNFORESEEN) / 1e3)}KB`;
 }
 
 async function run(...words: readonly string[]): ReturnType<typeof runMain> {
@@ -61,11 +67,12 @@ test("a plan says bytes by what they are for, time, and the command that trains 
 
 test("a size chooses what fits, and never changes what is given", async () => {
   const { bytes } = await plan("--batch-size", "4");
-  const tight = `${Math.ceil((bytes["peak"] ?? 0) / 1e3) - 20}KB`;
+  const tight = sizeFor((bytes["peak"] ?? 0) - 20e3);
   const chosen = await plan("--memory", tight);
   assert.ok(Object.keys(chosen.chosen).length > 0);
   assert.ok((chosen.bytes["peak"] ?? Infinity) < (bytes["peak"] ?? 0));
   assert.ok(!chosen.command.includes("--memory"));
+  assert.match(chosen.command, / --gradient-checkpointing (on|off)/);
   const given = [
     "--batch-size",
     "4",
@@ -109,7 +116,7 @@ test("attention of fewer queries at a time takes less memory for the same losses
   const fewer = await planOf([...given, "--attention-chunk", "64"]);
   const saved = (bytes["peak"] ?? 0) - (fewer.bytes["peak"] ?? 0);
   assert.ok(saved > 0, `${saved} bytes saved`);
-  const tight = `${Math.ceil((fewer.bytes["peak"] ?? 0) / 1e3)}KB`;
+  const tight = sizeFor(fewer.bytes["peak"] ?? 0);
   const { chosen } = await planOf([...given, "--memory", tight]);
   assert.deepEqual(chosen, { "attention-chunk": 64 });
 
@@ -131,7 +138,7 @@ test("attention of fewer queries at a time takes less memory for the same losses
 test("a run keeps what was chosen for it, and goes on with it; too little is refused with nothing written", async () => {
   const output = join(folder, "run");
   const { bytes } = await plan();
-  const tight = `${Math.ceil((bytes["peak"] ?? 0) / 1e3) - 20}KB`;
+  const tight = sizeFor((bytes["peak"] ?? 0) - 20e3);
   const words = ["train", ...SETTINGS, "--output", output, "--memory", tight];
   const first = await run(...words);
   assert.equal(first.status, 0, first.stderr);

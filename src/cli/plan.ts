@@ -42,10 +42,12 @@ export const command = defineCommand({
     try {
       const fitted = fitRun(opened, options, given);
       const rates = await ratesOf(io.env, options.threads);
-      const keys = new Set(["output", ...given, ...Object.keys(fitted.chosen)]);
-      // What was chosen stands in its place.
+      // What was chosen stands in the place of the size, checkpointing too, which would otherwise go by what is free then.
+      const { gradientCheckpointing } = fitted.prepared.options;
+      const chosen = options.memory === undefined ? {} : { ...fitted.chosen, gradientCheckpointing };
+      const keys = new Set(["output", ...given, ...Object.keys(chosen)]);
       keys.delete("memory");
-      const settings = { ...options, ...fitted.chosen } as TrainOptions;
+      const settings = { ...options, ...chosen } as TrainOptions;
       const plan = { fitted, rates, words: ["npx", "graft", "train", ...trainWords(settings, keys)] };
       for (const line of planLines(plan)) io.stdout(line);
       io.emit(planEvent(plan));

@@ -49,6 +49,6 @@ export function budgetRequest(run: PreparedRun): BudgetRequest {
     waits: configFileOf(method) === null,
     numSlots: optimizer.slots.length,
     residency,
-    outsideBytes: outerBytes(facts, outlineAdapter(layout, method), false),
+    outsideBytes: outerBytes(facts, outlineAdapter(layout, method)),
   };
 }

@@ -98,7 +98,7 @@ function parameterParts(
   adapter: AdapterView,
 ): Pick<MemoryParts, "weights" | "trained" | "gradients" | "optimizer"> {
   const trained = preview.numTrained * FLOAT_BYTES;
-  const outer = outerBytes(facts, adapter, budgetBytes === null);
+  const outer = outerBytes(facts, adapter);
   const ofTraining = {
     trained: trained + preview.frozenBytes,
     gradients: trained,

@@ -68,11 +68,8 @@ function countSlots(kinds: readonly number[]): number[] {
     .map((kind) => slots.filter((slot) => slot.kind === kind).length);
 }
 
-/**
- * Bytes of what stem and head read in float32, whatever is trained of it left out. `mapsTables`: of a table in a file that
- * is mapped, only rows that are looked up are read.
- */
-export function outerBytes(facts: PlannedModel, adapter: AdapterView | null, mapsTables: boolean): number {
+/** Bytes of what stem and head read in float32, whatever is trained of it left out: all of a mapped table is looked at once. */
+export function outerBytes(facts: PlannedModel, adapter: AdapterView | null): number {
   const { model } = facts;
   const own = adapter?.inputs(null) ?? {};
   const options = {
@@ -93,10 +90,8 @@ export function outerBytes(facts: PlannedModel, adapter: AdapterView | null, map
   const ofCodes = rounded
     .flatMap(({ preparation }) => preparation.operands)
     .reduce((sum, { dtype, shape }) => sum + numElements(shape) * DTYPES[dtype].sizeBytes, 0);
-  const isOfHead = new Set(head.map((name) => model.storedName(name)));
-  return [...names].reduce((sum, name) => {
-    const { shape = [], role = "weight" } = model.tensors.get(name) ?? {};
-    const isMapped = mapsTables && facts.base.source.storageOf(name) === "f32";
-    return role === "embedding" && isMapped && !isOfHead.has(name) ? sum : sum + 4 * numElements(shape);
-  }, ofCodes);
+  return [...names].reduce(
+    (sum, name) => sum + 4 * numElements(model.tensors.get(name)?.shape ?? []),
+    ofCodes,
+  );
 }
