@@ -102,7 +102,7 @@ export class PagedCache {
     return this.#pages;
   }
 
-  /** How rows of up to so many tokens are read, if they may be by heads. */
+  /** How a pass over the next ids of some rows is to read them. */
   layoutFor({ sequences, count }: PagedRows): CacheLayout {
     const length = count + Math.max(...sequences.map(({ numComputed }) => numComputed));
     // Several rows by heads run one id each.
