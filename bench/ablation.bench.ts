@@ -10,13 +10,7 @@ import { largestPeak, showPeak } from "./memory.ts";
 import { asFolder, findModel, pythonVersions, runPeer } from "./peers.ts";
 import { withScratch } from "./scratch.ts";
 import { median, ratioOf, roundedSpread, showRatio } from "./statistics.ts";
-import {
-  runGraft,
-  steadySeconds,
-  summarizeGraft,
-  trainWithPeft,
-  type TrainingRun,
-} from "./training-sides.ts";
+import { steadySeconds, trainWithGraft, trainWithPeft, type TrainingRun } from "./training-sides.ts";
 
 const SEED = 1;
 
@@ -42,10 +36,12 @@ const SHAPES: Readonly<Record<string, { readonly modelType: string; readonly con
   },
 };
 
-/** What each way adds to the flags; `batch` rows of a step in all. */
+const ACCUMULATION = "--gradient-accumulation-steps";
+
+/** What each way adds to the flags; `batch` rows of a step in all, of which one is run at a time where they accumulate. */
 const WAYS: Readonly<Record<string, (batch: number) => string>> = {
   plain: () => "",
-  accumulation: (batch) => `--batch-size 1 --gradient-accumulation-steps ${batch}`,
+  accumulation: (batch) => `${ACCUMULATION} ${batch}`,
   checkpointing: () => "--gradient-checkpointing on",
   "parameters on disk": () => "--resident-memory 200MB --gradient-checkpointing on",
   "4-bit base": () => "--base q4_0",
@@ -53,7 +49,7 @@ const WAYS: Readonly<Record<string, (batch: number) => string>> = {
   DropBP: () => "--dropbp 0.875",
   pauses: () => "--power-schedule 0-:500",
   "least memory": (batch) =>
-    `--base q4_0 --gradient-checkpointing on --dropbp 0.875 --batch-size 1 --gradient-accumulation-steps ${batch}`,
+    `--base q4_0 --gradient-checkpointing on --dropbp 0.875 ${ACCUMULATION} ${batch}`,
   "least time": () => "--compute int8 --dropbp 0.875",
 };
 
@@ -82,20 +78,10 @@ export const benchmark = defineBenchmark({
         const adapter = join(scratch, `start-${name}`);
         await runPeer("make_adapter.py", [model, "8", String(SEED), adapter]);
         const task = { model, data, adapter, batchSize: batch, maxLength, learningRate: 2e-4, threads: 0 };
-        const train = async (flags: string): Promise<TrainingRun> => {
-          const own = flags.split(" ").filter(Boolean);
-          const size = own.includes("--batch-size") ? [] : ["--batch-size", String(batch)];
-          const common = [
-            "--learning-rate",
-            "2e-4",
-            "--steps",
-            String(steps),
-            "--max-length",
-            String(maxLength),
-          ];
-          const places = ["--model", model, "--data", data, "--init-adapter", adapter];
-          const output = ["--output", join(scratch, "run"), "--overwrite"];
-          return summarizeGraft(await runGraft(["train", ...places, ...output, ...common, ...size, ...own]));
+        const train = (flags: string): Promise<TrainingRun> => {
+          const own = ["--steps", String(steps), ...flags.split(" ").filter(Boolean)];
+          const batchSize = own.includes(ACCUMULATION) ? 1 : batch;
+          return trainWithGraft({ ...task, batchSize }, join(scratch, "run"), own);
         };
         const peft = (flags: readonly string[]): Promise<TrainingRun> =>
           trainWithPeft("peft_step.py", task, ["--steps", String(steps), ...flags]);
