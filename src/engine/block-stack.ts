@@ -60,8 +60,9 @@ export class BlockStack {
   }
 
   /** Compiles the programs for many tokens, where the arithmetic has others for them. */
-  async prepareMany(layout = bestLayout(this.#session.model)): Promise<void> {
-    if (this.#session.compute.many) await this.#compile(layout, "many");
+  async prepareMany(): Promise<void> {
+    const { compute, model } = this.#session;
+    if (compute.many) await this.#compile(bestLayout(model), "many");
   }
 
   /** Compiles programs, once. */

@@ -266,26 +266,22 @@ export class PartGraph implements Builder {
   #attend(q: Value, k: Value, v: Value, options: AttentionOptions): AttentionOutputs {
     const { cache, chunk } = this.#options;
     const { numKeyValueHeads: K, headWidth: E, rope } = options;
-    const past = (name: string, shape: Shape): Value =>
-      (this.past[name] = this.graph.input(name, "float32", shape));
+    const past = (shape: Shape): { readonly key: Value; readonly value: Value } => ({
+      key: (this.past[PAST_KEY] = this.graph.input(PAST_KEY, "float32", shape)),
+      value: (this.past[PAST_VALUE] = this.graph.input(PAST_VALUE, "float32", shape)),
+    });
     const made = rope && ropeTables(rope);
     const tables = made && { cos: this.#table(made.cos), sin: this.#table(made.sin) };
     if (cache === "heads") {
       const [lastKey, numKeys] = [this.input(LAST_KEY), this.input(NUM_KEYS)];
-      const [keys, values] = [PAST_KEY, PAST_VALUE].map((name) => past(name, ["B", K, "C", E]));
-      return attentionOverHeads(
-        [q, k, v],
-        options,
-        { keys: keys!, values: values!, lastKey, numKeys },
-        tables,
-      );
+      const { key: keys, value: values } = past(["B", K, "C", E]);
+      return attentionOverHeads([q, k, v], options, { keys, values, lastKey, numKeys }, tables);
     }
     const queries = { positions: this.input(POSITIONS), segments: this.input(SEGMENTS) };
     if (cache === null)
       return attention(q, k, v, options, { queries, keys: queries, tables, past: null, chunk });
     const keys = { positions: this.input(KEY_POSITIONS), segments: this.input(KEY_SEGMENTS) };
-    const [key, value] = [PAST_KEY, PAST_VALUE].map((name) => past(name, ["B", "P", K * E]));
-    return attention(q, k, v, options, { queries, keys, tables, past: { key: key!, value: value! }, chunk });
+    return attention(q, k, v, options, { queries, keys, tables, past: past(["B", "P", K * E]), chunk });
   }
 
   splitRows(rows: Value, counts: Value, numParts: number, numPerToken: number): Values {
