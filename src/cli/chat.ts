@@ -90,6 +90,7 @@ export const command = defineCommand({
   options,
   groups: { model: GENERATION_GROUPS.model, text: ["system", ...GENERATION_GROUPS.text] },
   async run(flags, io) {
+    io.endWhenUnread();
     const model = await openWithProgress(flags, io);
     const isTerminal = io.interactive && !io.json && process.stdin.isTTY && process.stdout.isTTY;
     const input = openInput(isTerminal);

@@ -16,6 +16,11 @@ export interface CommandIO {
   stdout(text: string): void;
   /** Writes text of a model to standard output, as it is where that is no terminal; dropped in --json mode. */
   text(text: string): void;
+  /**
+   * Says that standard output is what the command is for: a reader that closes it has seen enough, and ends the program
+   * with status 0. Without it the work goes on, as it leaves files behind.
+   */
+  endWhenUnread(): void;
   /** Writes a line to standard error, in every mode. */
   stderr(text: string): void;
   /** Writes one JSON object as a line to standard output; dropped without --json. */

@@ -43,17 +43,12 @@ export function openProcessTerminal(): ProcessTerminal {
     }
     controller.abort();
   };
-  // A reader that closes the pipe (`graft … | head`) has seen enough.
-  const onError = (error: NodeJS.ErrnoException): void => {
-    if (error.code !== "EPIPE") throw error;
-    process.exit(0);
-  };
   for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, onSignal);
-  stdout.on("error", onError);
-  // Progress and notes that nobody sees any more are no reason to end a run: the pipe is closed, or the terminal gone.
-  stderr.on("error", (error: NodeJS.ErrnoException) => {
+  // What nobody sees any more is no reason to end a run: the pipe is closed (`graft … | head`), or the terminal gone.
+  const onError = (error: NodeJS.ErrnoException): void => {
     if (error.code !== "EPIPE" && error.code !== "EIO") throw error;
-  });
+  };
+  for (const stream of [stdout, stderr]) stream.on("error", onError);
   return {
     stdout,
     stderr,
@@ -82,6 +77,7 @@ export function createIO(terminal: Terminal, json: boolean): CommandIO {
   return {
     stdout: (text) => void (json || write(stdout, printable(text, keepsColors))),
     stderr: (text) => write(stderr, printable(text, keepsColors)),
+    endWhenUnread: () => void stdout.once("error", () => process.exit(0)),
     text: (text) => void (json || write(stdout, columnsOf(stdout) === null ? text : printable(text))),
     emit: (event) => void (json && write(stdout, printableJson(JSON.stringify(event)))),
     json,
