@@ -12,6 +12,7 @@ import { DEFAULT_MODEL } from "../hub/resolve.ts";
 import { CHAT_TEMPLATE } from "../data/named-templates.ts";
 import { BASE_KINDS } from "../quant/storages.ts";
 import { RESIDENCIES } from "../run/weights.ts";
+import { THREADS } from "../train/threads.ts";
 import { printable } from "../messages/printable.ts";
 import type { CommandIO } from "./command.ts";
 import { formatFixed } from "../messages/numbers.ts";
@@ -33,7 +34,7 @@ export const MODEL_FLAGS = {
       "Round the matrices of a base of floats to this kind on loading, as in training (docs/storage.md)",
     ),
   chatTemplate: CHAT_TEMPLATE,
-  threads: z.int().positive().optional().describe("CPU threads; default: all"),
+  threads: THREADS,
   weights: z
     .enum(RESIDENCIES)
     .default("float32")

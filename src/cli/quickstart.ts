@@ -9,6 +9,7 @@ import { openTextModel } from "../engine/text-model.ts";
 import { FormatError } from "../errors.ts";
 import { DEFAULT_MODEL } from "../hub/resolve.ts";
 import type { EvalEvent } from "../train/events.ts";
+import { THREADS } from "../train/threads.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
 import { formatFixed } from "../messages/numbers.ts";
 import { pullWithProgress } from "./pull.ts";
@@ -101,7 +102,7 @@ export const command = defineCommand({
       .default("runs/quickstart")
       .describe("Folder for the result; a run that it holds is replaced"),
     epochs: z.number().positive().default(SETTINGS.epochs).describe("Passes over the examples"),
-    threads: z.int().positive().optional().describe("CPU threads; default: all"),
+    threads: THREADS,
   }),
   async run({ model, output, epochs, threads }, io) {
     const [data, evalData] = [await examplePath("train.jsonl"), await examplePath("held-out.jsonl")];

@@ -33,9 +33,12 @@ export interface CompileOptions {
   readonly constants?: Tensors;
 }
 
+/** As llama.cpp has it. Each program starts so many threads, and with some thousands a machine does nothing else. */
+export const MAX_THREADS = 512;
+
 /** Settings of an engine. */
 export interface EngineOptions {
-  /** Threads inside an operator; default: all processors. */
+  /** Threads inside an operator, `MAX_THREADS` at most; default: all processors. */
   readonly threads?: number | undefined;
   /**
    * Whether each program keeps the memory that it has used for its next run, which is the default; without it, what a step

@@ -259,3 +259,12 @@ test("createEngine() takes the C API where it can be called, and else the bindin
   const { stdout } = await run(process.execPath, ["--input-type=module", "--eval", source]);
   assert.equal(stdout.trim(), "onnxruntime-node");
 });
+
+test("createEngine() refuses numbers of threads that no machine can serve", () => {
+  for (const threads of [0, -1, 1.5, Number.NaN, 513, 100_000]) {
+    assert.throws(() => createEngine({ threads }), {
+      code: "usage/flag",
+      message: `Cannot compute on ${threads} threads: expected a whole number from 1 to 512`,
+    });
+  }
+});

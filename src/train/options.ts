@@ -27,6 +27,7 @@ import { OBJECTIVES } from "./objectives.ts";
 import { findOwnProblems, optionFlags, ownOptions } from "./own-options.ts";
 import { POWER_OPTIONS } from "./power/options.ts";
 import { RENAMED_SETTINGS } from "./saved-settings.ts";
+import { THREADS } from "./threads.ts";
 
 const names = (kinds: readonly { readonly name: string }[]): [string, ...string[]] =>
   kinds.map((kind) => kind.name) as [string, ...string[]];
@@ -212,7 +213,7 @@ const GROUPS = {
       .describe(
         "Queries of a row whose attention is in memory at a time; default: 128, or 256 in rows of more than 2048 tokens",
       ),
-    threads: z.int().positive().optional().describe("CPU threads; default: all"),
+    threads: THREADS,
   },
   power: POWER_OPTIONS,
   output: {
