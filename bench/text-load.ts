@@ -8,20 +8,29 @@ import { median } from "./statistics.ts";
 
 /** Texts of a burst. */
 const BURST = 8;
-/** Loquetier's changing load: how often texts come against its first phase, a quarter of the time each. */
-const PHASES = [1, 2.5, 2, 1];
+/** Loquetier's changing load, 120 texts at 1 a second, 150 at 2.5, 240 at 2 and 120 at 1: when a phase ends, of the whole, and its rate. */
+const PHASES = [
+  { end: 120 / 420, rate: 1 },
+  { end: 180 / 420, rate: 2.5 },
+  { end: 300 / 420, rate: 2 },
+  { end: 1, rate: 1 },
+];
 
-/** Seconds up to the next text, by its number and how much of the time is over, 0 to 1. */
+/** What even paces are off by at most, either way. */
+const JITTER = 0.2;
+const even = (random: Random): number => 1 - JITTER + 2 * JITTER * random.uniform();
+
+/** Gaps before texts, of the mean one: by the number of texts that came, and how much of the time is over, 0 to 1. */
 export const PATTERNS: Readonly<Record<string, (random: Random, index: number, over: number) => number>> = {
+  stable: even,
   random: (random) => -Math.log(1 - random.uniform()),
-  even: (random) => 0.8 + 0.4 * random.uniform(),
-  phases: (random, _, over) =>
-    (0.8 + 0.4 * random.uniform()) / (PHASES[Math.min(3, Math.floor(4 * over))] as number),
-  bursts: (_, index) => (index % BURST === BURST - 1 ? BURST : 0),
+  scalable: (random, _, over) => even(random) / (PHASES.find(({ end }) => over < end)?.rate ?? 1),
+  bursts: (_, index) => (index % BURST === 0 ? BURST : 0),
 };
 
 export interface TextLoad {
   readonly pattern: string;
+  /** On average; of `scalable`, in its first phase. */
   readonly perSecond: number;
   readonly prompt: number;
   readonly tokens: number;
@@ -45,9 +54,8 @@ export async function writeText(
 ): Promise<WrittenText> {
   const { numOutputs } = engine.session.model;
   const promptIds = Array.from({ length: load.prompt }, (_, i) => (100 + index * 977 + i * 7) % numOutputs);
-  const adapter = load.adapters[index % load.adapters.length] ?? null;
   const beganMs = performance.now() - cameMs;
-  const texts = engine.write({ promptIds, maxNewTokens: load.tokens, adapter });
+  const texts = engine.write({ promptIds, maxNewTokens: load.tokens, adapter: adapterOf(load, index) });
   let step = await texts.next();
   while (!step.done) step = await texts.next();
   const end: ServeEnd = step.value;
@@ -58,26 +66,39 @@ export async function writeText(
   };
 }
 
-/** Has texts come until something is over, and takes each to `write`; `seconds`: how long that is likely to last. */
-export async function comeUntil(
-  isOver: () => boolean,
-  load: TextLoad,
-  seconds: number,
+function adapterOf({ adapters }: TextLoad, index: number): string | null {
+  return adapters[index % adapters.length] ?? null;
+}
+
+/** When texts come within so many seconds, in milliseconds; the same at every call. */
+export function arrivalsOf({ pattern, perSecond }: TextLoad, seconds: number): number[] {
+  const random = new Random(1);
+  const gap = PATTERNS[pattern] as (typeof PATTERNS)[string];
+  const arrivals: number[] = [];
+  for (let atMs = 0; ; arrivals.push(atMs)) {
+    atMs += (1000 / perSecond) * gap(random, arrivals.length, atMs / (1000 * seconds));
+    if (atMs >= 1000 * seconds) return arrivals;
+  }
+}
+
+/** Has texts come, takes each to `write`, and waits for all of them. */
+export async function comeAt(
+  arrivals: readonly number[],
   write: (index: number, cameMs: number) => Promise<WrittenText>,
 ): Promise<WrittenText[]> {
-  const random = new Random(1);
   const startMs = performance.now();
   const texts: Promise<WrittenText>[] = [];
-  const gap = PATTERNS[load.pattern] as (typeof PATTERNS)[string];
-  while (!isOver()) {
-    texts.push(write(texts.length, performance.now()));
-    const over = (performance.now() - startMs) / (1000 * seconds);
-    await sleep((1000 * gap(random, texts.length - 1, over)) / load.perSecond);
+  for (const atMs of arrivals) {
+    await sleep(Math.max(0, startMs + atMs - performance.now()));
+    texts.push(write(texts.length, startMs + atMs));
   }
   return await Promise.all(texts);
 }
 
-/** A server of one adapter at a time: all texts that wait for it run as a batch to their end, then it is swapped. */
+/**
+ * A server of one adapter at a time, in the order in which texts came: all that wait for the adapter of the first run as a batch to
+ * their end, then it is swapped. It begins when something else has ended.
+ */
 export function oneAdapterAtATime(
   engine: ServingEngine,
   load: TextLoad,
@@ -89,12 +110,11 @@ export function oneAdapterAtATime(
     readonly end: (text: WrittenText) => void;
   }[] = [];
   let loop: Promise<void> | null = null;
-  const adapterOf = (index: number): string | null => load.adapters[index % load.adapters.length] ?? null;
   const serve = async (): Promise<void> => {
     await begins;
     for (let [first] = waiting; first; [first] = waiting) {
-      const adapter = adapterOf(first.index);
-      const batch = waiting.filter(({ index }) => adapterOf(index) === adapter);
+      const adapter = adapterOf(load, first.index);
+      const batch = waiting.filter(({ index }) => adapterOf(load, index) === adapter);
       for (const text of batch) waiting.splice(waiting.indexOf(text), 1);
       const write = async ({ index, cameMs, end }: (typeof batch)[number]): Promise<void> =>
         end(await writeText(engine, load, index, cameMs));
@@ -110,17 +130,17 @@ export function oneAdapterAtATime(
 }
 
 /** Of all texts, how many met every target. */
-export function attainmentOf(texts: readonly WrittenText[], targets: ServiceTargets): number {
-  const met = texts.filter(
+export function numInTime(texts: readonly WrittenText[], targets: ServiceTargets): number {
+  return texts.filter(
     ({ waitMs, firstTokenMs, tokenMs }) =>
       waitMs <= targets.queueMs && firstTokenMs <= targets.firstTokenMs && tokenMs <= targets.tokenMs,
-  );
-  return met.length / Math.max(1, texts.length);
+  ).length;
 }
 
-/** The 50th and the 95th percentile. */
+/** The 50th and the 95th percentile, and the largest. */
 export function percentiles(values: readonly number[]): string {
+  if (values.length === 0) return "";
   const sorted = [...values].sort((a, b) => a - b);
-  const high = sorted[Math.min(sorted.length - 1, Math.floor(0.95 * sorted.length))] ?? Number.NaN;
-  return `${median(values).toFixed(0)}, ${high.toFixed(0)}`;
+  const high = sorted[Math.min(sorted.length - 1, Math.floor(0.95 * sorted.length))] as number;
+  return [median(values), high, sorted.at(-1) as number].map((value) => value.toFixed(0)).join(", ");
 }

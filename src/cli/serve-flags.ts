@@ -3,7 +3,7 @@ import { z } from "zod";
 import { DEFAULT_TARGETS } from "../engine/service-targets.ts";
 import { DEFAULT_POLICY, TURN_POLICIES } from "../engine/turn-policies.ts";
 import { EXPECTED_SIZE, parseByteSize } from "../messages/byte-size.ts";
-import { WRITING_FLAGS } from "./generation.ts";
+import { MODEL_FLAGS, WRITING_FLAGS } from "./generation.ts";
 
 const { adapter: _, ...MODEL } = WRITING_FLAGS;
 
@@ -61,6 +61,9 @@ export const SERVE_OPTIONS = z.strictObject({
     .positive()
     .default(1)
     .describe("Fine-tuning jobs that train at a time, block by block in turn; the others wait"),
+  trainCompute: MODEL_FLAGS.compute.describe(
+    "Arithmetic of the products of trainings, which may be another than that of texts (docs/storage.md)",
+  ),
   policy: z
     .enum(TURN_POLICIES.map(({ name }) => name))
     .default(DEFAULT_POLICY)
@@ -152,6 +155,7 @@ export const SERVE_GROUPS = {
     "store",
     "maxJobs",
     "concurrentJobs",
+    "trainCompute",
     "policy",
     "targetQueueMs",
     "targetFirstTokenMs",

@@ -5,7 +5,6 @@ import { join } from "node:path";
 import type { z } from "zod";
 import type { Environment } from "../environment.ts";
 import type { NamedAdapter } from "../engine/held-adapter.ts";
-import { AUTO_COMPUTE } from "../engine/choose-compute.ts";
 import { readNamed } from "./named-adapters.ts";
 import { type ServingModel, openServingModel } from "../engine/serving-model.ts";
 import { findPolicy } from "../engine/turn-policies.ts";
@@ -14,7 +13,6 @@ import { openOwnJobs, openSharedJobs } from "../jobs/database/open-jobs.ts";
 import { JobQueue } from "../jobs/job-queue.ts";
 import { systemClock } from "../jobs/system-clock.ts";
 import { fingerprintOf } from "../models/fingerprint.ts";
-import type { ComputeName } from "../nn/computes.ts";
 import { openState } from "../jobs/store/open-state.ts";
 import { adaptersUnder, requireRoot } from "../server/adapter-root.ts";
 import { type ApiKey, type ReadKeys, adminKeys } from "../server/api-keys.ts";
@@ -58,10 +56,10 @@ export const command = defineCommand({
     const lock = own === undefined ? null : await lockRun(own, (note) => warn(note, io));
     try {
       const { name, path } = await findModel({ ...options, adapter: adapters[0]?.path }, io);
-      const compute = options.state === undefined ? options.compute : trainingCompute(options);
       const model = await openServingModel(path, {
-        ...openOptions({ ...options, compute, adapter: undefined }),
+        ...openOptions({ ...options, adapter: undefined }),
         name,
+        trainCompute: options.trainCompute,
         cacheBytes: parseByteSize(options.cacheMemory) ?? 0,
         maxRunning: options.maxBatch,
         maxLoaded: options.maxAdapters,
@@ -136,7 +134,7 @@ async function serve(
       queue,
       maxRunning: options.concurrentJobs,
       trainsHere: database === undefined,
-      compute: trainingCompute(options),
+      compute: options.trainCompute,
       weights,
       chatTemplate,
       clock: systemClock,
@@ -175,11 +173,6 @@ function describeFault(error: unknown): string {
     return cause instanceof Error ? `${error.message}: ${cause.message}` : error.message;
   }
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
-}
-
-/** A server that trains stays in float32 unless it is told otherwise: gradients by codes take longer. */
-function trainingCompute({ compute }: Pick<ServeSettings, "compute">): ComputeName {
-  return compute === AUTO_COMPUTE ? "f32" : compute;
 }
 
 /** Keys in the environment, separated by commas. */

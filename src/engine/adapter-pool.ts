@@ -13,7 +13,7 @@ import type { RowSet } from "../peft/row-set.ts";
 import type { Session } from "../run/session.ts";
 import { AdapterGroups, DEFAULT_UPDATE_BYTES, type RowGroup } from "./adapter-groups.ts";
 import type { HeldAdapter, NamedAdapter, RowBatch } from "./held-adapter.ts";
-import { warmUp } from "./paged-stages.ts";
+import { prepareForMany, warmUp } from "./paged-stages.ts";
 import { RowPrograms } from "./row-programs.ts";
 
 interface Entry extends NamedAdapter {
@@ -180,9 +180,7 @@ export class AdapterPool {
 
   /** Compiles what many texts of the base at once are written with. */
   async prepareMany(): Promise<void> {
-    const { blocks, head } = await this.#programs.ofOne(null);
-    await blocks.prepareMany();
-    await head.prepareMany();
+    await prepareForMany(await this.#programs.ofOne(null));
   }
 
   /** Whether keys and values of an adapter's rows depend on what follows in the prompt. */

@@ -24,7 +24,15 @@ export async function compilePaged(session: Session, view: AdapterView | null): 
   const blocks = BlockStack.create(session, view);
   // Beside the blocks; whoever needs logits is told of a failure.
   head.prepare().catch(() => {});
-  return { session, embedding, blocks: await blocks, head };
+  const stages = { session, embedding, blocks: await blocks, head };
+  // Where other rows have programs of many tokens: no step is to wait for these.
+  if (session.isPreparedForMany) await prepareForMany(stages);
+  return stages;
+}
+
+/** Compiles what many tokens at once take. */
+export async function prepareForMany({ blocks, head }: PagedStages): Promise<void> {
+  await Promise.all([blocks.prepareMany(), head.prepareMany()]);
 }
 
 /** Runs one token, so that all is compiled and read that a text needs. */

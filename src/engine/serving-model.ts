@@ -5,6 +5,8 @@
  */
 import type { Message } from "../data/messages.ts";
 import { readAdapter } from "../format/by-path.ts";
+import { type ComputeName, COMPUTES } from "../nn/computes.ts";
+import { Session } from "../run/session.ts";
 import type { Residency } from "../run/weights.ts";
 import { createEngine } from "../runtime/create-engine.ts";
 import { AdapterPool } from "./adapter-pool.ts";
@@ -33,6 +35,8 @@ export interface OpenServingOptions {
   readonly weights?: Residency;
   /** Arithmetic of the products in the blocks; "f32" unless given. */
   readonly compute?: ComputeChoice;
+  /** Arithmetic of trainings on the model; that of its texts unless given. */
+  readonly trainCompute?: ComputeName;
   /** All processors unless given. */
   readonly threads?: number | undefined;
   /** Bytes that keys and values may take. */
@@ -71,7 +75,7 @@ const MAX_LOADED = 16;
 
 /** Opens a model by name or path; the caller closes it. @throws as `openTextParts`, `ServingEngine` */
 export async function openServingModel(model: string, options: OpenServingOptions): Promise<ServingModel> {
-  const { name = model, chatTemplate, weights = "float32", compute = "f32" } = options;
+  const { name = model, chatTemplate, weights = "float32", compute = "f32", trainCompute } = options;
   const parts = await openTextParts(model, { name, chatTemplate });
   const { base, checkpoint } = parts;
   const session = openWritingSession(createEngine({ threads: options.threads }), base, weights, {
@@ -88,7 +92,12 @@ export async function openServingModel(model: string, options: OpenServingOption
       ...(updateBytes !== undefined && { updateBytes }),
     });
     await adapters.warmUp(null);
-    return new ServingModel(parts, new ServingEngine(session, adapters, options));
+    const trained = trainCompute === undefined ? session.compute : COMPUTES[trainCompute];
+    const trainingSession =
+      trained === session.compute
+        ? session
+        : new Session(session.engine, base, weights, { compute: trained });
+    return new ServingModel(parts, new ServingEngine(session, adapters, options), trainingSession);
   } catch (error) {
     await session.release();
     await checkpoint.close();
@@ -99,14 +108,17 @@ export async function openServingModel(model: string, options: OpenServingOption
 export class ServingModel {
   readonly parts: TextParts;
   readonly engine: ServingEngine;
+  /** What trainings on the model share: that of its texts where both have one arithmetic. */
+  readonly trainingSession: Session;
   /** Ids that end a text. */
   readonly stopIds: readonly number[];
   /** What texts can be held to. */
   readonly grammars: Grammars;
 
-  constructor(parts: TextParts, engine: ServingEngine) {
+  constructor(parts: TextParts, engine: ServingEngine, trainingSession: Session) {
     this.parts = parts;
     this.engine = engine;
+    this.trainingSession = trainingSession;
     this.stopIds = stopIdsOf(parts.tokenizer, parts.checkpoint);
     this.grammars = new Grammars(parts.origin.files);
   }
@@ -189,6 +201,7 @@ export class ServingModel {
     await this.engine.close();
     await this.engine.adapters.close();
     await this.engine.session.release();
+    if (this.trainingSession !== this.engine.session) await this.trainingSession.release();
     await this.parts.checkpoint.close();
   }
 }

@@ -71,7 +71,8 @@ function bySlack(): Decider {
       const { last, blockMs, texts } = situation;
       if (last?.kind === "step") owedMs += (last.tookMs * LEAST_SHARE) / (1 - LEAST_SHARE);
       else owedMs = Math.max(0, owedMs - (last?.tookMs ?? 0));
-      if (owedMs > blockMs) return "block";
+      // One after a step: a token that is due waits for one block, however much is owed.
+      if (owedMs > blockMs && last?.kind === "step") return "block";
       return texts.hasPrompts || isDue(situation) ? "step" : "block";
     },
     shape: (situation, prefillTokens) => {

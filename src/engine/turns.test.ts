@@ -91,6 +91,12 @@ test("by slack a training has a tenth of the time however late texts are", () =>
   assert.ok(numBlocks >= 45 && numBlocks <= 55, `${numBlocks} blocks`);
 });
 
+test("by slack a token that is due waits for one block, however much a training is behind", () => {
+  const decider = findPolicy("slack").decider();
+  assert.equal(decider.next(situation({ hasPrompts: true }, "step", 5000)), "block");
+  assert.equal(decider.next(situation({ decodeSlackMs: -1000 })), "step");
+});
+
 test("a training alone runs block after block, and gives the machine back at its end", async () => {
   const turns = turnsOf(findPolicy("serve-first"));
   const [one, other] = [turns.training(), turns.training()];

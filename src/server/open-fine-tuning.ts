@@ -80,7 +80,7 @@ export function openFineTuning(state: ServerState, options: FineTuningOptions): 
       trainJob(taken, lease, {
         files,
         placesOf: (row) => placesFor(row, files, places),
-        share: () => ({ session: engine.session, ...engine.turns.training() }),
+        share: () => ({ session: state.model.trainingSession, ...engine.turns.training() }),
         nameOf: resultName,
         now: () => state.seconds(),
         env,

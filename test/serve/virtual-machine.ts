@@ -5,7 +5,7 @@
 import { PagePool } from "../../src/engine/page-pool.ts";
 import { Scheduler, type StepPlan } from "../../src/engine/scheduler.ts";
 import { Sequence } from "../../src/engine/sequence.ts";
-import { PassClock, type ServiceTargets, needsOf } from "../../src/engine/service-targets.ts";
+import { PassClock, type ServiceTargets, type TextNeeds, needsOf } from "../../src/engine/service-targets.ts";
 import type { TurnPolicy } from "../../src/engine/turn-policies.ts";
 import { Turns } from "../../src/engine/turns.ts";
 
@@ -53,6 +53,8 @@ export interface VirtualOutcome {
   /** The longest time that no training had a block, and that a text waited for a token. */
   readonly longestPauseMs: number;
   readonly longestGapMs: number;
+  /** The longest time that a step of texts waited although a prompt could run or a next token was due. */
+  readonly longestHoldMs: number;
   readonly totalMs: number;
 }
 
@@ -97,10 +99,12 @@ export async function serveVirtually(options: VirtualOptions): Promise<VirtualOu
   const scheduler = new Scheduler(new PagePool(numPages), { maxRunning, prefillTokens: 256 });
   const times = new PassClock();
   const now = (): number => clock.nowMs;
-  const turns = new Turns({ policy, now, needs: () => needsOf(scheduler, targets, times, now()) });
+  const needs = (): TextNeeds => needsOf(scheduler, targets, times, now());
+  const turns = new Turns({ policy, now, needs });
   const texts = new Map<Sequence, Text>();
   const served: Served[] = [];
-  const longest = { gapMs: 0, pauseMs: 0 };
+  const longest = { gapMs: 0, pauseMs: 0, holdMs: 0 };
+  let stepEndMs = 0;
   let isServing = false;
 
   const follow = (text: Text, count: number): void => {
@@ -120,6 +124,15 @@ export async function serveVirtually(options: VirtualOptions): Promise<VirtualOu
       firstMs: sequence.firstMs - text.atMs,
       tokenMs: (now() - sequence.firstMs) / Math.max(1, text.tokens - 1),
     });
+  };
+  /** Since when a prompt could run, or a step had to begin so that no next token is late; at most now. */
+  const neededSinceMs = (): number => {
+    const { hasPrompts } = needs();
+    const since = [...texts.keys()].map(({ numPending, submittedMs, firstMs, numNew }) => {
+      if (firstMs === null || numPending > 1) return hasPrompts ? submittedMs : now();
+      return firstMs + numNew * targets.tokenMs - times.decodeMs;
+    });
+    return Math.min(now(), ...since);
   };
   const runStep = async ({ chunks, decodes }: StepPlan): Promise<void> => {
     for (const { sequence, count } of chunks) {
@@ -141,7 +154,9 @@ export async function serveVirtually(options: VirtualOptions): Promise<VirtualOu
     isServing = true;
     while (texts.size > 0) {
       await turns.take("step");
+      longest.holdMs = Math.max(longest.holdMs, now() - Math.max(stepEndMs, neededSinceMs()));
       await runStep(scheduler.schedule(turns.shape(256)));
+      stepEndMs = now();
       turns.giveBack();
     }
     isServing = false;
@@ -182,6 +197,7 @@ export async function serveVirtually(options: VirtualOptions): Promise<VirtualOu
     shares: trained.map((ms) => ms / now()),
     longestPauseMs: longest.pauseMs,
     longestGapMs: longest.gapMs,
+    longestHoldMs: longest.holdMs,
     totalMs: now(),
   };
 }

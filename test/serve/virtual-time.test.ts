@@ -15,7 +15,7 @@ import {
   serveVirtually,
   trainThenServe,
 } from "./virtual-machine.ts";
-import { bursts, scalable, stable } from "./workloads.ts";
+import { bursts, scalable, stable, staggered } from "./workloads.ts";
 
 const COSTS: Costs = {
   decode: (numRows) => 16 + numRows,
@@ -56,10 +56,36 @@ test("one text a second: all in time, and a training keeps four fifths of its sp
   assert.ok(shares.get("adaptive")! > shares.get("serve-first")!);
 });
 
-test("four adapters that cannot share a pass, one text a second: in time by slack", async () => {
-  const outcome = await serve("slack", stable(100, 1000, 4));
+test("four adapters that cannot share a pass, each with a text every four seconds: in time by slack", async () => {
+  const outcome = await serve("slack", staggered(4, 200, 4000));
+  assert.equal(outcome.texts.length, 800);
   assert.equal(attained(outcome), 1);
   assert.ok(shareOf(outcome) > 0.6, `${shareOf(outcome)}`);
+  // Where they share passes, as adapters of one method and of unlike ones do, a training keeps as much as beside one adapter.
+  const shared = staggered(4, 200, 4000).map((text) => ({ ...text, group: 0 }));
+  const together = await serve("slack", shared);
+  assert.equal(attained(together), 1);
+  assert.ok(shareOf(together) >= 0.8, `${shareOf(together)}`);
+});
+
+test("under every load a prompt that could run, or a token that is due, waits for one block backward at most", async () => {
+  const loads = {
+    stable: stable(100, 1000),
+    staggered: staggered(4, 25, 4000),
+    scalable: scalable(0.2),
+    bursts: bursts(4, 40, 60_000),
+    "more than can be written": stable(300, 60),
+  };
+  for (const [name, arrivals] of Object.entries(loads)) {
+    const { longestHoldMs } = await serve("slack", arrivals);
+    assert.ok(longestHoldMs <= COSTS.backward, `${name}: ${longestHoldMs} ms`);
+  }
+  // By counts there are at most as many blocks between two steps as there are for a step.
+  const held = async (name: TurnPolicyName): Promise<number> =>
+    (await serve(name, stable(100, 1000))).longestHoldMs;
+  assert.ok((await held("adaptive")) <= COSTS.backward);
+  assert.ok((await held("serve-first")) <= COSTS.backward);
+  assert.ok((await held("train-first")) <= 4 * COSTS.backward);
 });
 
 test("a load that changes: in time by slack, and more training than by any other policy", async () => {

@@ -12,6 +12,14 @@ export function stable(count: number, everyMs: number, groups = 1, startMs = 0, 
   });
 }
 
+/** Adapters that have as many texts each, one every so often, each adapter some time after the one before. */
+export function staggered(numAdapters: number, count: number, everyMs: number): Arrival[] {
+  const streams = Array.from({ length: numAdapters }, (_, group) =>
+    stable(count, everyMs, 1, (group * everyMs) / numAdapters, 1 + group).map((text) => ({ ...text, group })),
+  );
+  return streams.flat().sort((a, b) => a.atMs - b.atMs);
+}
+
 /** 120, 150, 240 and 120 texts, one every 1, 0.4, 0.5 and 1 seconds; `scale`: of the counts. */
 export function scalable(scale = 1): Arrival[] {
   const phases = [
