@@ -19,6 +19,20 @@ export function requireTokenizerForm({ tokenizer, tokens }: TokenizerFiles): voi
     throw wrong("model.merges", findOdd(merges, isMerge), "pairs of tokens");
   if (!Array.isArray(added) || !added.every(isAdded))
     throw wrong("added_tokens", findOdd(added, isAdded), "objects with content and id");
+  requireOwnIds(added);
+}
+
+/** Two texts of one id are read as the same token, and written as the last of them. */
+function requireOwnIds(added: readonly AddedToken[]): void {
+  const contents = new Map<unknown, string>();
+  for (const { id, content } of added) {
+    const other = contents.get(id) ?? content;
+    if (other !== content) {
+      const both = `${JSON.stringify(other)} and ${JSON.stringify(content)}`;
+      throw new Error(`added_tokens has ${both} with id ${showValue(id)}, expected one token for each id`);
+    }
+    contents.set(id, content);
+  }
 }
 
 function requireVocabulary(vocab: unknown, type: unknown): void {
@@ -41,7 +55,12 @@ function isMerge(merge: unknown): boolean {
   );
 }
 
-function isAdded(token: unknown): boolean {
+interface AddedToken {
+  readonly content: string;
+  readonly id?: unknown;
+}
+
+function isAdded(token: unknown): token is AddedToken {
   return isRecord(token) && typeof token["content"] === "string";
 }
 

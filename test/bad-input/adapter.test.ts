@@ -90,6 +90,16 @@ describe("an adapter that does not fit", () => {
     });
   }
 
+  test("one whose configuration has a key twice", async () => {
+    const initAdapter = adapterWith("twice", {});
+    const config = `${initAdapter}/adapter_config.json`;
+    writeFileSync(config, readFileSync(config, "utf8").replace("{", '{"r": 8, '));
+    await assertRefused(
+      { model, data, output, initAdapter },
+      { code: "format/json", says: ["adapter_config.json", 'key "r" comes twice'], hint: /Delete/ },
+    );
+  });
+
   test("one whose file lacks what its configuration says", async () => {
     for (const [name, config, says] of [
       ["lacks-head", { modules_to_save: ["lm_head"] }, "missing lm_head.weight"],

@@ -119,6 +119,42 @@ describe("a model that cannot be used", () => {
     );
   });
 
+  test("a tied head with one value that the embedding does not have", async () => {
+    const withHead = async (name: string, changed: number): Promise<string> =>
+      await modelWith(name, ({ config, tensors }) => {
+        config["tie_word_embeddings"] = true;
+        const { shape, data: values } = tensors.get("model.embed_tokens.weight")!;
+        const own = Float32Array.from(values);
+        own[own.length - 1]! += changed;
+        tensors.set("lm_head.weight", hostTensor("float32", shape, own));
+      });
+    await assertRefused(
+      { model: await withHead("tied-other", 1), data, output },
+      {
+        code: "format/tensor",
+        says: [/lm_head\.weight and model\.embed_tokens\.weight differ/, "tie_word_embeddings"],
+        hint: /false/,
+      },
+    );
+    await runTiny({
+      model: await withHead("tied-equal", 0),
+      data,
+      output: `${folder}/tied-equal-out`,
+      steps: 1,
+    });
+  });
+
+  for (const file of ["config.json", "generation_config.json", "tokenizer_config.json"]) {
+    test(`${file} with a key that comes twice`, async () => {
+      const model = await writeTinyModel(`${folder}/twice-${file}`);
+      writeFileSync(`${model}/${file}`, '{"model_type": "llama", "eos_token_id": 1, "model_type": "gpt2"}');
+      await assertRefused(
+        { model, data, output },
+        { code: "format/json", says: [file, 'key "model_type" comes twice'], hint: /Delete/ },
+      );
+    });
+  }
+
   test("a tensor under both of its names", async () => {
     const parts = tinyModelParts({ modelType: "gpt2" });
     const name = "transformer.h.0.ln_1.weight";

@@ -68,6 +68,11 @@ describe("a damaged tokenizer.json", () => {
       { added_tokens: [{ id: 256, content: 5 }] },
       'added_tokens is {"id":256,"content":5}, expected',
     ],
+    [
+      "two texts of one id",
+      { added_tokens: ["<a>", "<b>"].map((content) => ({ id: 256, content, special: true })) },
+      'added_tokens has "<a>" and "<b>" with id 256, expected one token for each id',
+    ],
     ["null", { added_tokens: null }, "added_tokens is null, expected objects"],
   ] as const) {
     test(`${what} is said`, () => {

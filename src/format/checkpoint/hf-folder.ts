@@ -4,9 +4,9 @@ import type { DType } from "../../graph/dtype.ts";
 import type { StorageName } from "../../quant/storages.ts";
 import { hasFiniteScales, type StoredTensor } from "../../quant/stored-tensor.ts";
 import { type FolderFile, textFile } from "../files/folder-file.ts";
-import { type Folder, readJson, readJsonIfPresent } from "../files/folder.ts";
+import { type Folder, pathIn, readJson, readJsonIfPresent } from "../files/folder.ts";
 import { requireModelSize } from "../../untrusted/limits.ts";
-import { formatJson, type JsonObject } from "../files/json-file.ts";
+import { formatJson, type JsonObject, parseJsonObject } from "../files/json-file.ts";
 import { numElements } from "../../graph/shape.ts";
 import type { Checkpoint, TensorInfo, TokenizerFiles, UnusedTokenizerFiles } from "./checkpoint.ts";
 import type { CodesTensor } from "./codes/codes-form.ts";
@@ -30,6 +30,8 @@ export function folderDtype(storage: StorageName): DType | null {
   return (found?.[0] as DType | undefined) ?? null;
 }
 
+const TOKENIZER_FILE = "tokenizer.json";
+
 /** Finds the chat template in tokenizer_config.json: a string, or a list of named ones. */
 function templateOf(config: JsonObject): string | null {
   const template = config["chat_template"];
@@ -44,7 +46,10 @@ function templateOf(config: JsonObject): string | null {
 export async function readAnyTokenizerFiles(folder: Folder): Promise<UnusedTokenizerFiles> {
   const config = (await readJsonIfPresent(folder, "tokenizer_config.json")) ?? {};
   const chatTemplate = (await folder.text("chat_template.jinja")) ?? templateOf(config);
-  return { tokenizer: await readJsonIfPresent(folder, "tokenizer.json"), config, chatTemplate };
+  // Not as settings: to look through a vocabulary for keys that come twice takes as long as reading it.
+  const text = await folder.text(TOKENIZER_FILE);
+  const tokenizer = text === null ? null : parseJsonObject(text, pathIn(folder, TOKENIZER_FILE));
+  return { tokenizer, config, chatTemplate };
 }
 
 /** Reads the tokenizer files of a folder; null without tokenizer.json. @throws FormatError format/json */
@@ -185,7 +190,7 @@ export const MODEL_FILES = [
   "model.safetensors",
   "config.json",
   "generation_config.json",
-  "tokenizer.json",
+  TOKENIZER_FILE,
   "tokenizer_config.json",
   "chat_template.jinja",
 ] as const;
@@ -211,7 +216,7 @@ export function modelFolderFiles(parts: ModelParts): FolderFile[] {
   if (tokenizerFiles !== null) {
     // As they are: the order of keys in a tokenizer has a meaning for some readers (merges, added tokens).
     files.push(
-      textFile("tokenizer.json", JSON.stringify(tokenizerFiles.tokenizer)),
+      textFile(TOKENIZER_FILE, JSON.stringify(tokenizerFiles.tokenizer)),
       textFile("tokenizer_config.json", formatJson(tokenizerFiles.config)),
     );
     if (tokenizerFiles.chatTemplate !== null)

@@ -3,7 +3,7 @@
  *
  * Nothing is read before the list of tensors has been found right: every missing, surplus or misshaped one is named.
  */
-import { sameShape, showShape } from "../../graph/shape.ts";
+import { numElements, sameShape, showShape } from "../../graph/shape.ts";
 import { FormatError } from "../../errors.ts";
 import { openModel } from "../../models/families.ts";
 import type { Model } from "../../models/model.ts";
@@ -33,6 +33,7 @@ export async function loadWeights(
   const model = openModel(checkpoint.config);
   const renamed = renameTensors(path, checkpoint, model);
   checkTensors(path, model, renamed.tensors);
+  await requireEqualTies(path, model, renamed);
   const source = watchNumbers(path, openSource(renamed), (note) => base.addNote(note));
   const base = new BaseModel(options.name ?? path, model, source, checkpoint);
   return base;
@@ -142,6 +143,34 @@ function checkTensors(path: string, model: Model, found: ReadonlyMap<string, Ten
         ? "The model has no head that was made for its classes: give a model without ForSequenceClassification in config.json, and a new head by --classes or --num-classes."
         : "The tensors do not fit config.json; fetch the model again or mend the configuration.",
   });
+}
+
+/** Values that are compared at a time. */
+const COMPARED_LENGTH = 1 << 20;
+
+/**
+ * Of two tensors that are one, files may hold both. Which of them counts where they differ depends on the program, and on its
+ * version: transformers 4 takes the embedding, 5 both. @throws FormatError "format/tensor"
+ */
+async function requireEqualTies(path: string, model: Model, checkpoint: Checkpoint): Promise<void> {
+  const source = openSource(checkpoint);
+  for (const [name, own] of model.ties) {
+    const shape = checkpoint.tensors.get(name)?.shape;
+    if (shape === undefined) continue;
+    const length = numElements(shape);
+    for (let start = 0; start < length; start += COMPARED_LENGTH) {
+      const size = Math.min(COMPARED_LENGTH, length - start);
+      const [one, other] = [new Float32Array(size), new Float32Array(size)];
+      await source.readInto(name, one, start);
+      await source.readInto(own, other, start);
+      if (one.every((value, i) => Object.is(value, other[i]))) continue;
+      throw new FormatError(
+        "format/tensor",
+        `Cannot load model "${path}": ${name} and ${own} differ, expected one matrix as tie_word_embeddings in config.json is true`,
+        { hint: `Set it to false where the head is a matrix of its own, or delete ${name} from the file.` },
+      );
+    }
+  }
 }
 
 function list(names: readonly string[]): string {

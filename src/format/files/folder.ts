@@ -1,7 +1,7 @@
 /** @file A folder as readers of models and adapters see it: names, and what is under each; on a disk or not. */
 import { FormatError } from "../../errors.ts";
 import type { ByteSource } from "./byte-source.ts";
-import { type JsonObject, parseJsonObject } from "./json-file.ts";
+import { type JsonObject, findRepeatedKey, parseJsonObject } from "./json-file.ts";
 
 /** A folder that is read. */
 export interface Folder {
@@ -27,10 +27,23 @@ export function missingFile(path: string, expected: string): FormatError {
   });
 }
 
-/** Reads a JSON object of a folder; null when there is no such file. @throws FormatError format/file, format/json */
+/**
+ * Reads settings, a JSON object, of a folder; null when there is no such file. A key that comes twice is refused: readers of JSON
+ * take either of its values.
+ * @throws FormatError format/file, format/json
+ */
 export async function readJsonIfPresent(folder: Folder, name: string): Promise<JsonObject | null> {
   const text = await folder.text(name);
-  return text === null ? null : parseJsonObject(text, pathIn(folder, name));
+  if (text === null) return null;
+  const path = pathIn(folder, name);
+  const value = parseJsonObject(text, path);
+  const repeated = findRepeatedKey(text);
+  if (repeated === null) return value;
+  throw new FormatError(
+    "format/json",
+    `Cannot read file "${path}": key "${repeated}" comes twice, expected each key once`,
+    { hint: "Delete the one that is not meant; most programs take the last." },
+  );
 }
 
 /** Reads a JSON object of a folder. @throws FormatError format/file, format/json */
