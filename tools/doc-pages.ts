@@ -47,7 +47,9 @@ function defaultTargets(method: Method): string {
 const READ =
   "Folders hold `config.json`, `model.safetensors` or its shards with an index (float32, float16 or bfloat16; pickled " +
   "files such as `pytorch_model.bin` are not read), and for text `tokenizer.json`. A GGUF file is one file with all of " +
-  "that. `architectures` says what a model is for: a name that ends in `ForSequenceClassification` makes a head over the " +
+  "that. What would leave a choice is refused: a key that comes twice in a JSON file of settings, two added tokens of one " +
+  "id, a tied head with other numbers than the embedding. " +
+  "`architectures` says what a model is for: a name that ends in `ForSequenceClassification` makes a head over the " +
   "classes of `id2label`, which decoders read at the last token of a text and encoders at the first. Rotary positions " +
   "may be scaled by the rules `linear`, `llama3`, `yarn` and `longrope`.";
 /** What all objectives share, and how a run with one is started. */
