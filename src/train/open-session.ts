@@ -1,6 +1,6 @@
 /** @file Opens a session for passes over many tokens: smoothed by one batch of them, with a warning where its arithmetic has no use. */
 import type { Batch } from "../data/batch.ts";
-import { factsOf } from "../data/pass-facts.ts";
+import { firstTokens } from "../data/first-tokens.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { f32 } from "../nn/computes/f32.ts";
 import { describeCost, measureCompute } from "../run/compute-cost.ts";
@@ -8,6 +8,9 @@ import { Session, type SessionOptions } from "../run/session.ts";
 import { measureSmoothing } from "../run/smoothing.ts";
 import type { Residency } from "../run/weights.ts";
 import type { Engine } from "../runtime/engine.ts";
+
+/** Tokens of which factors are measured. 256 bring each product near float32 (docs/log.md), and a pass in float32 takes long. */
+const SMOOTHING_TOKENS = 512;
 
 /** Opens it; `warn` is told what an arithmetic costs on a processor that is not made for it. */
 export async function openSession(
@@ -19,7 +22,6 @@ export async function openSession(
   const { compute = f32 } = options;
   const cost = describeCost(compute, await measureCompute(engine, compute));
   if (cost !== null) warn(cost);
-  const input = { input: batch.input, facts: factsOf(batch) };
-  const smoothing = await measureSmoothing(engine, base, compute, input);
+  const smoothing = await measureSmoothing(engine, base, compute, firstTokens(batch, SMOOTHING_TOKENS));
   return new Session(engine, base, residency, { ...options, smoothing });
 }

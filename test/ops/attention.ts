@@ -44,6 +44,14 @@ export const packed = (length: number, perSegment: number, numQueries = length):
   keyPositions: inTurn(length, perSegment, "position"),
 });
 
+/** Two rows of nine tokens, of which none begins a text where the other does, and the first ends in padding. */
+const unlikeRows: Places = {
+  querySegments: given(1, 1, 1, 2, 2, 2, 2, 0, 0, 1, 2, 2, 2, 2, 2, 3, 3, 3),
+  queryPositions: given(0, 1, 2, 0, 1, 2, 3, 0, 1, 0, 0, 1, 2, 3, 4, 0, 1, 2),
+  keySegments: given(1, 1, 1, 2, 2, 2, 2, 0, 0, 1, 2, 2, 2, 2, 2, 3, 3, 3),
+  keyPositions: given(0, 1, 2, 0, 1, 2, 3, 0, 1, 0, 0, 1, 2, 3, 4, 0, 1, 2),
+};
+
 const MOST = 2 ** 20 - 1;
 const atTheEdges: Places = {
   querySegments: given(-2048, -1, 0, 2047),
@@ -113,6 +121,8 @@ const CASES: readonly OpCase[] = [
   attended("the largest positions, a wide window", [1, 1, 1, 4, 8, 2], atTheEdges, { window: 2 ** 40 }),
   attended("chunks", [2, 4, 2, 8, 8, 3], packed(8, 8), chunks(3, 3)),
   attended("chunks of packed rows", [1, 2, 1, 9, 9, 2], packed(9, 4), chunks(2, 5)),
+  attended("chunks of unlike rows", [2, 2, 1, 9, 9, 2], unlikeRows, chunks(2, 5)),
+  attended("chunks of unlike rows, a window", [2, 2, 1, 9, 9, 2], unlikeRows, { window: 3, ...chunks(2, 5) }),
   attended("chunks of capped scores", [1, 4, 2, 7, 7, 2], packed(7, 7), { softcap: 1.5, ...chunks(2, 4) }),
   attended("chunks with a window", [1, 4, 2, 9, 9, 2], packed(9, 9), { window: 3, ...chunks(2, 5) }),
   attended("chunks with a window of one", [1, 2, 1, 5, 5, 2], packed(5, 5), { window: 1, ...chunks(2, 3) }),

@@ -16,25 +16,19 @@ const TO_THE_END = Number.MAX_SAFE_INTEGER;
 const TOKENS = 2;
 const PLACES = 1;
 
+/** Where tokens begin or end: a number, or the name of a computed one, int64 [1]. */
+type Place = number | string;
+
 /** A part of the tokens; `end` null: to the last. */
 interface Range {
-  readonly start: number;
-  readonly end: number | null;
+  readonly start: Place;
+  readonly end: Place | null;
 }
 
 /** One chunk: its queries, and the keys that they can see, by their places in the row; null: all. */
 interface Chunk {
   readonly queries: Range | null;
   readonly keys: Range | null;
-}
-
-function chunksOf({ chunk: { length, count }, causal, window }: AttentionAttributes): Chunk[] {
-  if (count === 1) return [{ queries: null, keys: null }];
-  return Array.from({ length: count }, (_, i) => {
-    const end = i === count - 1 ? null : (i + 1) * length;
-    const start = window === null ? 0 : Math.max(0, i * length - window + 1);
-    return { queries: { start: i * length, end }, keys: causal ? { start, end } : null };
-  });
 }
 
 /** What forward and gradient share: names of the inputs, and the nodes that both need. */
@@ -47,6 +41,7 @@ class Attending {
   readonly numHeads: number;
   readonly numKeyHeads: number;
   readonly width: number;
+  readonly chunks: readonly Chunk[];
   readonly #queryPlaces: Places;
   readonly #keyPlaces: Places;
 
@@ -68,19 +63,57 @@ class Attending {
     this.#keyPlaces = own
       ? this.#queryPlaces
       : { segments: narrow(keySegments), positions: narrow(keyPositions) };
+    this.chunks = this.#cut();
+  }
+
+  #cut(): Chunk[] {
+    const { chunk, causal, window } = this.attributes;
+    const { length, count } = chunk;
+    if (count === 1) return [{ queries: null, keys: null }];
+    const firstSeen = causal ? this.#firstSeen() : null;
+    return Array.from({ length: count }, (_, i) => {
+      const end = i === count - 1 ? null : (i + 1) * length;
+      const queries = { start: i * length, end };
+      if (firstSeen === null) return { queries, keys: null };
+      const inWindow = window === null ? 0 : Math.max(0, i * length - window + 1);
+      if (i === 0) return { queries, keys: { start: 0, end } };
+      const inSegment = this.slice(firstSeen, 0, { start: i, end: i + 1 }, null);
+      const start =
+        inWindow === 0 ? inSegment : this.emit("Max", [inSegment, this.emitter.int64([inWindow])]);
+      return { queries, keys: { start, end } };
+    });
+  }
+
+  /** Of each chunk the first place in any row of the segment of its first query, int64 [count]. */
+  #firstSeen(): string {
+    const { length, count } = this.attributes.chunk;
+    const { segments } = this.#queryPlaces;
+    const starts = this.emitter.int64(Array.from({ length: count }, (_, i) => i * length));
+    const own = this.emit("Unsqueeze", [
+      this.emit("Gather", [segments, starts], { axis: PLACES }),
+      this.emitter.int64([2]),
+    ]);
+    const same = this.emit("Equal", [own, this.emit("Unsqueeze", [segments, this.emitter.int64([1])])]); // [B, count, T]
+    const bytes = this.emit("Cast", [same], { to: DTYPES.uint8.onnx });
+    const first = this.emit("ArgMax", [bytes], { axis: 2, keepdims: 0 });
+    return this.emit("ReduceMin", [first, this.emitter.int64([0])], { keepdims: 0 });
   }
 
   emit(opType: string, inputs: readonly string[], attributes: Parameters<Emitter["value"]>[2] = {}): string {
     return this.emitter.value(opType, inputs, attributes);
   }
 
+  named(place: Place): string {
+    return typeof place === "string" ? place : this.emitter.int64([place]);
+  }
+
   /** A part of an axis; null: all of it. `after`: a computed zero that must be known before. */
   slice(x: string, axis: number, range: Range | null, after: string | null): string {
     if (!range) return x;
-    const shifted = (place: string): string => (after ? this.emit("Add", [place, after]) : place);
-    const [start, end] = [range.start, range.end ?? TO_THE_END].map((place) => this.emitter.int64([place]));
-    const ends = range.end === null ? (end as string) : shifted(end as string);
-    return this.emit("Slice", [x, shifted(start as string), ends, this.emitter.int64([axis])]);
+    const shifted = (place: Place): string =>
+      after ? this.emit("Add", [this.named(place), after]) : this.named(place);
+    const end = range.end === null ? this.named(TO_THE_END) : shifted(range.end);
+    return this.emit("Slice", [x, shifted(range.start), end, this.emitter.int64([axis])]);
   }
 
   reshape(x: string, shape: readonly number[]): string {
@@ -143,7 +176,7 @@ class Attending {
 /** Writes the nodes of attention. */
 export function emitAttention(node: Node<AttentionAttributes, AttentionValues>, emitter: Emitter): void {
   const a = new Attending(emitter, node.attributes, node.inputs);
-  const outputs = chunksOf(node.attributes).map((chunk) => {
+  const outputs = a.chunks.map((chunk) => {
     const query = a.grouped(a.slice(a.query, TOKENS, chunk.queries, null), a.width);
     const { weights } = a.weights(query, a.slice(a.key, TOKENS, chunk.keys, null), chunk, null);
     const output = a.product(weights, a.slice(a.value, TOKENS, chunk.keys, null), {});
@@ -177,9 +210,8 @@ export function emitAttentionGradient(
   const wide = a.emit("Pad", [a.value, ...one]);
   const dQueries: string[] = [];
   const [dKeys, dValues] = [new RowSums(a), new RowSums(a)];
-  const chunks = chunksOf(node.attributes);
-  let after = chunks.length === 1 ? null : zeroFrom(a, [emitter.name(gradient)]);
-  for (const chunk of chunks) {
+  let after = a.chunks.length === 1 ? null : zeroFrom(a, [emitter.name(gradient)]);
+  for (const chunk of a.chunks) {
     const rows = (x: string, width: number): string =>
       a.grouped(a.slice(x, TOKENS, chunk.queries, after), width);
     const seen = (x: string): string => a.slice(x, TOKENS, chunk.keys, after);
@@ -213,7 +245,7 @@ function zeroFrom(a: Attending, values: readonly string[]): string {
 class RowSums {
   readonly #a: Attending;
   readonly #done: string[] = [];
-  #start = 0;
+  #start: Place = 0;
   #sum: string | null = null;
 
   constructor(a: Attending) {
@@ -233,11 +265,11 @@ class RowSums {
       return;
     }
     let rest = this.#sum;
-    const numDone = (range?.start ?? 0) - this.#start;
-    if (numDone > 0) {
+    if (range) {
+      const numDone = a.emit("Sub", [a.named(range.start), a.named(this.#start)]);
       this.#done.push(a.slice(rest, TOKENS, { start: 0, end: numDone }, null));
       rest = a.slice(rest, TOKENS, { start: numDone, end: null }, null);
-      this.#start += numDone;
+      this.#start = range.start;
     }
     if (range) {
       const size = (x: string): string => a.emit("Shape", [x], { start: TOKENS, end: TOKENS + 1 });

@@ -6,7 +6,7 @@
  *
  * Papers: arXiv:1706.03762, eq. 1; grouped heads: "GQA", arXiv:2305.13245; capped scores: "Gemma 2", arXiv:2408.00118; the
  * gradient from o instead of P: "FlashAttention", arXiv:2205.14135, B.4. A chunk of causal queries reads only the keys
- * from its window's start to its own end, so scores far outside are never computed.
+ * from the start of its first query's window or segment to its own end, so scores far outside are never computed.
  */
 import type { Value } from "../graph.ts";
 import { type Op, applyOne } from "../op.ts";
@@ -27,7 +27,7 @@ export interface AttentionAttributes extends Record<string, unknown> {
   readonly scale: number;
   /** Scores are bent by c · tanh(x / c); null: they are not. */
   readonly softcap: number | null;
-  /** Keys after the query are hidden. Without a cache, keys lie where their queries do. */
+  /** Keys after the query are hidden. Without a cache, keys lie where their queries do, and those of a segment side by side. */
   readonly causal: boolean;
   /** How many keys a causal query sees, itself included; null: all. */
   readonly window: number | null;
