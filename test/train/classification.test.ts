@@ -85,6 +85,32 @@ describe("classes of texts", () => {
     });
   }
 
+  test("a run of an encoder that ends early keeps its best head and adapter, and tells what they are worth", async () => {
+    const model = await writeTinyModel(join(folder, "early"), { modelType: "bert" });
+    const output = join(folder, "early-adapter");
+    const { events, result } = await runTiny({
+      model,
+      data,
+      evalData,
+      output,
+      evalEvery: 1,
+      earlyStopping: 3,
+      evalMetric: "accuracy",
+      maxLength: 32,
+      rank: 8,
+      steps: 60,
+      learningRate: 0.05,
+    });
+    const told = events.flatMap((event) => (event.event === "eval" ? [event] : []));
+    const values = told.map((event) => (event as { readonly accuracy?: number }).accuracy ?? Number.NaN);
+    const best = values.indexOf(Math.max(...values));
+    assert.ok(result.steps < 60, `${result.steps} steps`);
+    assert.deepEqual([result.result_step, result.steps], [best, best + 3], values.join());
+    const { event } = await evaluate("--model", model, "--adapter", output);
+    assert.equal(event["accuracy"], values[best]);
+    assert.ok(Math.abs(Number(event["loss"]) - told[best]!.loss) < 1e-5, `${String(event["loss"])}`);
+  });
+
   test("graft data show tells the class of each text, without being asked for classes", async () => {
     const { events, status } = await graft(
       "data",

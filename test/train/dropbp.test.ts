@@ -73,6 +73,31 @@ describe("graft train --dropbp", () => {
     });
   }
 
+  for (const [name, settings] of Object.entries({
+    "8-bit products": { compute: "int8" },
+    packing: { packing: true },
+    recomputation: { gradientCheckpointing: "on" },
+    "all of them": { compute: "int8", packing: true, gradientCheckpointing: "on" },
+  } as const)) {
+    test(`a run with ${name} that is stopped in between goes on bit-equal`, async () => {
+      const input = { model, data, steps: 14, dropbp: 0.7, ...settings };
+      const [whole, parts] = [join(folder, `${name}-whole`), join(folder, `${name}-parts`)];
+      const { events } = await runTiny({ ...input, output: whole });
+      const stop = new AbortController();
+      const onEvent = ({ event, step }: { event: string; step?: number }): void => {
+        if (event === "step" && step === 6) stop.abort();
+      };
+      await assert.rejects(runTiny({ ...input, output: parts }, { signal: stop.signal, onEvent }), {
+        code: "train/stopped",
+      });
+      const resumed = await runTiny({ ...input, output: parts, resume: true });
+      assert.deepEqual(lossesOf(resumed.events), lossesOf(events).slice(6));
+      const result = "adapter_model.safetensors";
+      assert.ok(readFileSync(join(parts, result)).equals(readFileSync(join(whole, result))));
+      assert.deepEqual(stateOf(parts).dropbp, stateOf(whole).dropbp);
+    });
+  }
+
   test("each micro-batch of a step leaves out others, so that a step misses little", async () => {
     const output = join(folder, "micro");
     const more = { dropbp: 0.5, dropbpRates: "uniform" as const, gradientAccumulationSteps: 8, batchSize: 1 };
