@@ -108,7 +108,7 @@ describe("classes of texts", () => {
     assert.deepEqual([result.result_step, result.steps], [best, best + 3], values.join());
     const { event } = await evaluate("--model", model, "--adapter", output);
     assert.equal(event["accuracy"], values[best]);
-    assert.ok(Math.abs(Number(event["loss"]) - told[best]!.loss) < 1e-5, `${String(event["loss"])}`);
+    assert.ok(Math.abs(Number(event["loss"]) - told[best]!.loss) < 1e-5, String(event["loss"]));
   });
 
   test("graft data show tells the class of each text, without being asked for classes", async () => {
