@@ -42,7 +42,7 @@ export function reportCoServing(
     token_ms: percentiles(texts.map(({ tokenMs }) => tokenMs)),
     block_ms: percentiles(progress?.blockMs ?? []),
   });
-  const columns = ["wait", "first token", "a token", "a training's block"];
+  const columns = ["ms (p50, p95, most) of a wait", "a first token", "a token", "a block of the training"];
   const rest = ["", "", ...baselines.map(() => ""), ...columns.map(() => "")];
   return {
     table: {
@@ -52,7 +52,7 @@ export function reportCoServing(
         "training speed",
         "in time",
         ...baselines.map((name) => `against ${name}`),
-        ...columns.map((name) => `${name}, ms (p50, p95, most)`),
+        ...columns,
       ],
       rows: [
         ...rows.map((row) => {
@@ -87,9 +87,10 @@ export function reportCoServing(
   };
 }
 
-/** How fast a training was, of its speed alone: the same steps, of the same rows, in each. */
+/** How fast a training was, of its speed alone: the same steps, of the same rows, in each. 0: it had none that is timed. */
 export function speedAgainst({ stepMs }: Progress, alone: readonly Progress[]): number {
   const count = Math.min(stepMs.length, ...alone.map((one) => one.stepMs.length));
+  if (count === 0) return 0;
   const at = (ms: readonly number[]): number => ms[count - 1] ?? Number.NaN;
   return alone.reduce((sum, one) => sum + at(one.stepMs), 0) / alone.length / at(stepMs);
 }

@@ -17,9 +17,9 @@ import { PATTERNS, type TextLoad, arrivalsOf, comeAt, oneAdapterAtATime, writeTe
 
 /** Loquetier's test: 800 texts, one a second, of which each may wait 6 s. */
 const PAPER_SECONDS = 800;
-/** How much work the training has that comes before all texts, and how a row is called where it has that. */
-const EQUAL_WORK = "equal work first, then texts";
-const ALL_TIME = "all the time first, then texts";
+/** Rows in which texts wait for the training: it has the work that it had beside them, or goes on as long as they come. */
+const EQUAL_WORK = "equal work, then texts";
+const ALL_TIME = "all the time, then texts";
 
 export const benchmark = defineBenchmark({
   question: "What do a training and texts on one base cost each other, against one after the other?",

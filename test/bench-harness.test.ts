@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { promisify } from "node:util";
 
 import { readPeakMb, runChild } from "../bench/child.ts";
+import { reportCoServing, speedAgainst } from "../bench/co-serving-report.ts";
 import { commonPrefix } from "../bench/decode.bench.ts";
 import { helpText, parseFlags } from "../bench/flags.ts";
 import { interleave } from "../bench/interleave.ts";
@@ -17,7 +18,9 @@ import { largestPeak, peakRatio } from "../bench/memory.ts";
 import { peersPython } from "../bench/peers.ts";
 import { productFlop, stepProducts } from "../bench/products.ts";
 import { formatTable, reportOf } from "../bench/report.ts";
+import type { Progress } from "../bench/served-training.ts";
 import { intervalOf, largestDifference, median, ratioOf, showRatio } from "../bench/statistics.ts";
+import { type WrittenText, arrivalsOf } from "../bench/text-load.ts";
 import { steadySeconds, summarize } from "../bench/training-sides.ts";
 import { makeExample } from "../src/data/example.ts";
 import { openModel } from "../src/models/families.ts";
@@ -301,4 +304,46 @@ test("longestWithin() finds the longest multiple whose peak fits, in few tries",
     longestWithin(10, { grain: 64, most: 4096 }, async () => 11),
     /larger --budget/,
   );
+});
+
+test("arrivalsOf() has texts come as Loquetier's loads do", () => {
+  const load = { pattern: "stable", perSecond: 1, prompt: 1, tokens: 1, adapters: [null] };
+  const gaps = arrivalsOf(load, 100).map((ms, i, all) => ms - (all[i - 1] ?? 0));
+  assert.ok(gaps.every((ms) => ms >= 800 && ms <= 1200) && gaps.length > 90, `${gaps.length}`);
+  const scalable = arrivalsOf({ ...load, pattern: "scalable" }, 420);
+  const ends = [0, 120, 180, 300, 420];
+  const counts = ends.slice(1).map((end, phase) => {
+    return scalable.filter((ms) => ms >= 1000 * (ends[phase] as number) && ms < 1000 * end).length;
+  });
+  for (const [phase, count] of [120, 150, 240, 120].entries())
+    assert.ok(Math.abs((counts[phase] as number) - count) < 0.05 * count, counts.join(" "));
+  assert.deepEqual(arrivalsOf({ ...load, pattern: "bursts" }, 17), [
+    ...Array<number>(8).fill(8000),
+    ...Array<number>(8).fill(16_000),
+  ]);
+});
+
+test("reportCoServing() compares equal steps, and says where no text of the other side was in time", () => {
+  const targets = { queueMs: 100, firstTokenMs: 1000, tokenMs: 250 };
+  const texts = (...waits: number[]): WrittenText[] =>
+    waits.map((waitMs) => ({ waitMs, firstTokenMs: waitMs + 50, tokenMs: 20 }));
+  const progress = (...stepMs: number[]): Progress => ({ stepMs, blockMs: [10] });
+  const alone = [progress(100, 300, 500), progress(100, 300)];
+  const rows = [
+    { name: "slack", rate: 1, progress: progress(125, 375), texts: texts(5, 6, 7, 8) },
+    { name: "slack", rate: 2, progress: progress(200), texts: texts(5, 6, 7, 800) },
+    { name: "late", rate: 1, progress: progress(100), texts: texts(900, 800, 700, 600) },
+    { name: "mostly late", rate: 1, progress: null, texts: texts(900, 800, 700, 60) },
+  ];
+  const { table, results } = reportCoServing(rows, alone, targets, ["late", "mostly late"]);
+  const shown = table.rows.map((row) => row.slice(0, 6));
+  assert.deepEqual(shown, [
+    ["slack", "1", "0.8×", "4 of 4", "≥ 4.0×", "4.0×"],
+    ["slack", "2", "0.5×", "3 of 4", "", ""],
+    ["late", "1", "1×", "0 of 4", "", ""],
+    ["mostly late", "1", "", "1 of 4", "", ""],
+    ["most texts with 0.8× and all in time", "1", "", "", "", ""],
+  ]);
+  assert.equal(results["largest_rate"], 1);
+  assert.equal(speedAgainst(progress(), alone), 0);
 });
