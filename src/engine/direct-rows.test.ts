@@ -22,7 +22,10 @@ const path = await writeTinyModel(join(root, "model"), {
 const parts = await openTextParts(path, { base: "q4_1" });
 const { base, tokenizer, checkpoint } = parts;
 const compute = chooseCompute("auto", base);
-const session = openWritingSession(createEngine({ threads: 1 }), base, "float32", { compute, tokenizer });
+const session = await openWritingSession(createEngine({ threads: 1 }), base, "float32", {
+  compute,
+  tokenizer,
+});
 const read = (folder: string): ReturnType<typeof readAdapter> => readAdapter(folder, base);
 const adapters = new AdapterPool({ session, read, maxLoaded: 8 });
 const engine = new ServingEngine(session, adapters, { cacheBytes: 2e6, maxRunning: 8 });

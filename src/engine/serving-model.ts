@@ -5,8 +5,9 @@
  */
 import type { Message } from "../data/messages.ts";
 import { readAdapter } from "../format/by-path.ts";
+import type { Compute } from "../nn/compute.ts";
 import { type ComputeName, COMPUTES } from "../nn/computes.ts";
-import { Session } from "../run/session.ts";
+import type { Session } from "../run/session.ts";
 import type { Residency } from "../run/weights.ts";
 import { createEngine } from "../runtime/create-engine.ts";
 import { AdapterPool } from "./adapter-pool.ts";
@@ -78,10 +79,10 @@ export async function openServingModel(model: string, options: OpenServingOption
   const { name = model, chatTemplate, weights = "float32", compute = "f32", trainCompute } = options;
   const parts = await openTextParts(model, { name, chatTemplate });
   const { base, checkpoint } = parts;
-  const session = openWritingSession(createEngine({ threads: options.threads }), base, weights, {
-    compute: chooseCompute(compute, base),
-    tokenizer: parts.tokenizer,
-  });
+  const engine = createEngine({ threads: options.threads });
+  const open = (arithmetic: Compute): Promise<Session> =>
+    openWritingSession(engine, base, weights, { compute: arithmetic, tokenizer: parts.tokenizer });
+  const session = await open(chooseCompute(compute, base));
   try {
     const read = (folder: string): ReturnType<typeof readAdapter> => readAdapter(folder, base);
     const { maxLoaded = MAX_LOADED, updateBytes } = options;
@@ -93,10 +94,7 @@ export async function openServingModel(model: string, options: OpenServingOption
     });
     await adapters.warmUp(null);
     const trained = trainCompute === undefined ? session.compute : COMPUTES[trainCompute];
-    const trainingSession =
-      trained === session.compute
-        ? session
-        : new Session(session.engine, base, weights, { compute: trained });
+    const trainingSession = trained === session.compute ? session : await open(trained);
     return new ServingModel(parts, new ServingEngine(session, adapters, options), trainingSession);
   } catch (error) {
     await session.release();

@@ -73,7 +73,7 @@ export async function openTextModel(model: string, options: OpenTextOptions = {}
   const parts = await openTextParts(model, options);
   const engine = createEngine({ threads: options.threads });
   const { base, adapter } = parts;
-  const open = (of: BaseModel): Session =>
+  const open = (of: BaseModel): Promise<Session> =>
     openWritingSession(engine, of, options.weights ?? "float32", {
       compute: chooseCompute(options.compute ?? "f32", of),
       tokenizer: parts.tokenizer,
@@ -84,17 +84,18 @@ export async function openTextModel(model: string, options: OpenTextOptions = {}
       adapter === null ||
       !(options.mergeAdapter ?? materializesWeight(adapter.method, adapter.sites.values()))
     ) {
-      const session = open(base);
+      const session = await open(base);
       const generator = await Generator.create({ session, adapter });
       return new TextModel(parts, { generator, methods, release: () => session.release() });
     }
     const merged = await mergedModel(engine, base, adapter);
-    const session = open(merged.model);
+    let session: Session | null = null;
     const release = async (): Promise<void> => {
-      await session.release();
+      await session?.release();
       await merged.release();
     };
     try {
+      session = await open(merged.model);
       const generator = await Generator.create({ session, adapter: null });
       return new TextModel(parts, { generator, methods, release });
     } catch (error) {

@@ -21,14 +21,14 @@ Water boils at 100 degrees. The president of the council said that the new law w
 First, cut the onions, then fry them in butter until they are soft. Question: How many apples are left? \
 Answer: There are 5 apples left, because 12 - 7 = 5.`;
 
-/** Opens it; the caller releases it. */
-export function openWritingSession(
+/** Opens it, or one for trainings beside texts; the caller releases it. */
+export async function openWritingSession(
   engine: Engine,
   base: BaseModel,
   residency: Residency,
   { compute, tokenizer }: { readonly compute: Compute; readonly tokenizer: Tokenizer },
-): Session {
-  const measureMany = async (): Promise<Smoothing> => {
+): Promise<Session> {
+  const measure = async (arithmetic: Parameters<typeof measureSmoothing>[2]): Promise<Smoothing> => {
     const { maxPositions, numOutputs } = base.model;
     const ids = tokenizer
       .encode(TEXT, { addSpecialTokens: false })
@@ -37,7 +37,8 @@ export function openWritingSession(
     if (ids.length === 0) return new Map();
     const input = hostTensor("int64", [1, ids.length], BigInt64Array.from(ids, BigInt));
     const facts = continuation(0, ids.length, false);
-    return await measureSmoothing(engine, base, compute.many ?? {}, { input, facts });
+    return await measureSmoothing(engine, base, arithmetic, { input, facts });
   };
-  return new Session(engine, base, residency, { compute, measureMany });
+  const measureMany = (): Promise<Smoothing> => measure(compute.many ?? {});
+  return new Session(engine, base, residency, { compute, smoothing: await measure(compute), measureMany });
 }
