@@ -41,9 +41,8 @@ export interface EngineOptions {
   /** Threads inside an operator, `MAX_THREADS` at most; default: all processors. */
   readonly threads?: number | undefined;
   /**
-   * Whether each program keeps the memory that it has used for its next run, which is the default; without it, what a step
-   * takes at its peak is less by the scratch of all programs but one, the step somewhat slower, and runs never leave the
-   * thread of JavaScript.
+   * Whether each program keeps the memory that it has used for its next run, which is the default; otherwise programs share
+   * it, so that what a step takes at its peak is less by the scratch of all programs but the largest.
    */
   readonly keepScratch?: boolean;
   /** Writes an operator profile under this file prefix for every program. */

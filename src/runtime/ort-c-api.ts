@@ -12,10 +12,11 @@ import { loadKoffi } from "./load-koffi.ts";
 
 /** Any version that has the entries below; the library serves all that are older than itself. */
 const API_VERSION = 21;
-/** ORT_LOGGING_LEVEL_ERROR, OrtDeviceAllocator, OrtMemTypeDefault. */
+/** ORT_LOGGING_LEVEL_ERROR, OrtDeviceAllocator, OrtArenaAllocator, OrtMemTypeDefault. */
 export const LOG_ERRORS = 3;
 const DEVICE_ALLOCATOR = 0;
-const MEMORY_DEFAULT = 0;
+export const ARENA_ALLOCATOR = 1;
+export const MEMORY_DEFAULT = 0;
 
 /** Name of the library file in onnxruntime-node by platform. */
 const FILES: Readonly<Record<string, string>> = {
@@ -39,17 +40,24 @@ const ENTRIES = {
   setSessionGraphOptimizationLevel: [23, [POINTER, "int"]],
   setIntraOpNumThreads: [24, [POINTER, "int"]],
   setInterOpNumThreads: [25, [POINTER, "int"]],
-  createRunOptions: [39, [POINTER]],
   createTensorWithDataAsOrtValue: [49, [POINTER, POINTER, "size_t", POINTER, "size_t", "int", POINTER]],
   createCpuMemoryInfo: [69, ["int", "int", POINTER]],
   addSessionConfigEntry: [130, [POINTER, "str", "str"]],
+  createAndRegisterAllocator: [144, [POINTER, POINTER, POINTER]],
   addInitializer: [150, [POINTER, "str", POINTER]],
-  addRunConfigEntry: [165, [POINTER, "str", "str"]],
+  createArenaCfg: [156, ["size_t", "int", "int", "int", POINTER]],
   addExternalInitializers: [210, [POINTER, POINTER, POINTER, "size_t"]],
 } as const;
 
 /** Entries that give something back. */
-const RELEASES = { status: 93, session: 95, value: 96, runOptions: 97, sessionOptions: 100 } as const;
+const RELEASES = {
+  status: 93,
+  session: 95,
+  memoryInfo: 94,
+  value: 96,
+  sessionOptions: 100,
+  arenaCfg: 157,
+} as const;
 
 type Entry = keyof typeof ENTRIES;
 type Kind = keyof typeof RELEASES;

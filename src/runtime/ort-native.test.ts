@@ -138,6 +138,29 @@ test("a constant is read where it is: not a copy of it", async () => {
   await program.release();
 });
 
+test("programs share what they need between their nodes, and it goes with the last of them", async () => {
+  const sharing = createNativeEngine({ threads: 1, keepScratch: false });
+  const graph = new Graph();
+  const x = graph.input("x", "float32", [4096, 1]);
+  const square = matmul(x, x, { transB: true }); // 64 MB
+  const outputs = { y: matmul(exp(square), x) };
+  const compile = (): Promise<Program> => sharing.compile({ name: "outer", inputs: { x }, outputs });
+  const [input, y] = [zeros("float32", [4096, 1]), zeros("float32", [4096, 1])];
+  const heldMb = (): number => process.memoryUsage().rss / 2 ** 20;
+  for (let round = 0; round < 2; round++) {
+    const [first, second] = [await compile(), await compile()];
+    const before = heldMb();
+    await first.run({ x: input }, { y });
+    const one = heldMb() - before;
+    await second.run({ x: input }, { y });
+    const both = heldMb() - before;
+    assert.ok(one > 50 && both < one + 30, `${one} MB of one, ${both} of both`);
+    await first.release();
+    await second.release();
+    assert.ok(heldMb() - before < one / 2, `${heldMb() - before} MB are left`);
+  }
+});
+
 test("the binding of onnxruntime-node is not loaded", () => {
   const { cache } = createRequire(import.meta.url);
   assert.deepEqual(

@@ -13,6 +13,7 @@ import type { Borrowed } from "./borrowed-memory.ts";
 import { CheckedProgram, type Constants, type Executable } from "./checked-program.ts";
 import type { Engine, EngineOptions } from "./engine.ts";
 import type { HostTensor } from "./host-tensor.ts";
+import { leaveArena, shareArena } from "./shared-arena.ts";
 import { LOG_ERRORS, type OrtApi, loadOrtApi, pointers } from "./ort-c-api.ts";
 
 /** Address of the OrtValue for a tensor. */
@@ -65,10 +66,7 @@ class Session implements Executable<OrtValue> {
   readonly #outputNames: Texts;
   /** Arrays of OrtValues for one run each, not in use now. */
   readonly #idle: { inputs: BigUint64Array; outputs: BigUint64Array }[] = [];
-  /** Whether runs may be on another thread. */
-  readonly #canLeave: boolean;
-  /** Address of the options of each run; null: ONNX Runtime's own. */
-  readonly #runOptions: bigint | null;
+  readonly #keepsScratch: boolean;
   #lastRunMs = Number.POSITIVE_INFINITY;
 
   private constructor(
@@ -82,13 +80,10 @@ class Session implements Executable<OrtValue> {
     this.#api = api;
     this.#clock = clock;
     this.#session = session;
-    // Scratch that is not kept would on other threads come from as many arenas of the C library: docs/log.md.
-    this.#canLeave = api.canCallAsync && keepScratch;
-    this.#runOptions = keepScratch ? null : givingBack(api);
+    this.#keepsScratch = keepScratch;
     this.#inputNames = new Texts(api, inputNames);
     this.#outputNames = new Texts(api, outputNames);
     api.releaseWith(this, "session", session);
-    if (this.#runOptions !== null) api.releaseWith(this, "runOptions", this.#runOptions);
   }
 
   static async create(
@@ -99,7 +94,9 @@ class Session implements Executable<OrtValue> {
     constants: Constants<OrtValue>,
   ): Promise<Session> {
     const model = toOnnx(spec, new Map([...constants].map(([name, { shape }]) => [name, shape])));
+    const { keepScratch = true } = options;
     const settings = api.make("createSessionOptions");
+    if (!keepScratch) shareArena(api);
     try {
       configure(api, settings, spec.name, options);
       bind(api, settings, constants);
@@ -110,9 +107,9 @@ class Session implements Executable<OrtValue> {
       clock.turned();
       const inputs = Object.keys(spec.inputs).filter((name) => !constants.has(name));
       const outputs = Object.keys(spec.outputs);
-      const { keepScratch = true } = options;
       return new Session(api, clock, keepScratch, out[0] as bigint, inputs, outputs);
     } catch (error) {
+      if (!keepScratch) leaveArena(api);
       throw new Error(`Cannot compile program "${spec.name}": ${(error as Error).message}`, { cause: error });
     } finally {
       api.release("sessionOptions", settings);
@@ -126,7 +123,7 @@ class Session implements Executable<OrtValue> {
     const [inputNames, outputNames] = [this.#inputNames.addresses, this.#outputNames.addresses];
     const args = [
       this.#session,
-      this.#runOptions,
+      null,
       inputNames,
       values.inputs,
       inputs.length,
@@ -135,7 +132,7 @@ class Session implements Executable<OrtValue> {
       values.outputs,
     ] as const;
     const start = performance.now();
-    if (this.#lastRunMs > MAX_SYNC_MS && this.#canLeave) {
+    if (this.#lastRunMs > MAX_SYNC_MS && this.#api.canCallAsync) {
       // Memory of a buffer that is handed to another thread goes with it, so that is forbidden from here on.
       for (const one of inputs) one.loans.fix();
       for (const one of outputs) one.loans.fix();
@@ -155,25 +152,15 @@ class Session implements Executable<OrtValue> {
   release(): void {
     this.#api.keep(this);
     this.#api.release("session", this.#session);
-    if (this.#runOptions !== null) this.#api.release("runOptions", this.#runOptions);
+    if (!this.#keepsScratch) leaveArena(this.#api);
   }
-}
-
-/**
- * Options of runs that give the memory they have used back to the system at their end. Within a run it is used again:
- * without an arena every value would be memory that the system clears first, which took 40 % of a step on long rows.
- */
-function givingBack(api: OrtApi): bigint {
-  const options = api.make("createRunOptions");
-  api.call("addRunConfigEntry", options, "memory.enable_memory_arena_shrinkage", "cpu:0");
-  return options;
 }
 
 function configure(
   api: OrtApi,
   settings: bigint,
   programName: string,
-  { threads, profilePrefix }: EngineOptions & { readonly threads: number },
+  { threads, keepScratch = true, profilePrefix }: EngineOptions & { readonly threads: number },
 ): void {
   api.call("setSessionLogSeverityLevel", settings, LOG_ERRORS);
   api.call("setSessionGraphOptimizationLevel", settings, OPTIMIZE_ALL);
@@ -186,6 +173,7 @@ function configure(
   api.call("addSessionConfigEntry", settings, "session.intra_op.spin_duration_us", SPIN_US);
   // Nothing here is a model of pairs of them; a DequantizeLinear would be repeated for each node that reads it.
   api.call("addSessionConfigEntry", settings, "session.disable_quant_qdq", "1");
+  if (!keepScratch) api.call("addSessionConfigEntry", settings, "session.use_env_allocators", "1");
   if (profilePrefix !== undefined) api.call("enableProfiling", settings, `${profilePrefix}-${programName}`);
 }
 

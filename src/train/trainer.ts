@@ -231,7 +231,7 @@ function openSessionOf(
   vectors: VectorMemory,
   warn: (message: string) => void,
 ): Promise<Session> {
-  // Where activations are not saved for want of memory, neither is the programs' scratch.
+  // Where activations are not saved for want of memory, programs have no scratch of their own.
   const engine = createEngine({ threads: options.threads, keepScratch: !memory.recompute });
   const [first = []] = plan.microBatches(0);
   const [compute, batch] = [COMPUTES[options.compute], layOut(options, first)];
