@@ -4,52 +4,8 @@
  * Nothing that can be reached from here imports Node or an engine: models and adapters are read from a `Folder`, data from
  * text, and who has an engine passes it in. `test/core.test.ts` holds that, and `test/surface.test.ts` the list of names.
  */
-export {
-  CapacityError,
-  CODES,
-  type ErrorCode,
-  exitStatus,
-  FailedError,
-  FormatError,
-  GraftError,
-  UsageError,
-} from "./errors.ts";
-export { Random } from "./random.ts";
+export * from "./everywhere.ts";
 export type { Engine } from "./runtime/engine.ts";
-export type { Value } from "./graph/graph.ts";
-export * as ops from "./graph/operations.ts";
-export { FAMILIES } from "./models/families.ts";
-export type { Family, ModelDefinition } from "./models/family.ts";
-export type { Model } from "./models/model.ts";
-export type { BaseModel } from "./models/base-model.ts";
-export { type Adapter, attach } from "./peft/attach.ts";
-export type { AttachRequest } from "./peft/layout.ts";
-export { mergeAdapter, mergedModel } from "./peft/merge.ts";
-export {
-  type AdapterMethod,
-  ALL_LINEAR,
-  type BaseMethod,
-  defineBaseMethod,
-  defineMethod,
-  type Method,
-  NOTHING_FROZEN,
-  PLAIN_FILE,
-} from "./peft/method.ts";
-export type {
-  Frozen,
-  FrozenSpec,
-  ParameterSpec,
-  SitePlace,
-  SiteStart,
-  SiteTensors,
-  SiteValues,
-  SiteWeights,
-} from "./peft/site.ts";
-export type { SiteSpec } from "./models/sites.ts";
-export type { Builder, SiteRole } from "./nn/builder.ts";
-export { type PassFacts, type PassInput, passInput } from "./nn/pass.ts";
-export type { SiteGraph } from "./models/site-graph.ts";
-export { METHODS } from "./peft/methods.ts";
 export type { ByteSource } from "./format/files/byte-source.ts";
 export type { Folder } from "./format/files/folder.ts";
 export type { FolderFile, Write } from "./format/files/folder-file.ts";
@@ -64,28 +20,6 @@ export {
   readAdapter,
 } from "./format/adapters/adapter.ts";
 export { recordBase } from "./format/adapters/base-record.ts";
-export { type ChatTemplate, createChatTemplate } from "./data/chat-template.ts";
 export { type DataPart, type DatasetOptions, readExamples } from "./data/dataset.ts";
-export type { Example } from "./data/example.ts";
 export { decodeIdx, type IdxArray } from "./data/idx-file.ts";
 export { type ImageExample, imageFiles, pairImages } from "./data/images.ts";
-export { createTokenizer, type Tokenizer } from "./data/tokenizer.ts";
-export type { Optimizer } from "./optim/optimizer.ts";
-export { OPTIMIZERS } from "./optim/optimizers.ts";
-export { SCHEDULES } from "./optim/schedules.ts";
-export { Session } from "./run/session.ts";
-export { Generator, type GenerateRequest } from "./engine/generator.ts";
-export { type Evaluation, Evaluator } from "./train/evaluate.ts";
-export {
-  type EvaluationPlan,
-  fineTune,
-  type FineTuneHooks,
-  type FineTuneRequest,
-  type FineTuneResult,
-  type OptimizerPlan,
-} from "./train/fine-tune.ts";
-export { type Batch, type TrainingUnit, toBatch } from "./data/batch.ts";
-export { type PlanOptions, planSteps, type StepPlan } from "./data/order.ts";
-export { unitsToBatch } from "./train/micro-batch.ts";
-export { OBJECTIVES } from "./train/objectives.ts";
-export { NO_STORE, type RunStore } from "./train/run-store.ts";

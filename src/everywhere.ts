@@ -1,0 +1,71 @@
+/**
+ * @file What both entries of the library have: "graft" (index.ts) and "graft/core" (core.ts). Nothing that can be reached from here
+ * imports Node or an engine.
+ */
+export {
+  CapacityError,
+  CODES,
+  type ErrorCode,
+  exitStatus,
+  FailedError,
+  FormatError,
+  GraftError,
+  UsageError,
+} from "./errors.ts";
+export { Random } from "./random.ts";
+export { FAMILIES } from "./models/families.ts";
+export type { Family, ModelDefinition } from "./models/family.ts";
+export type { Model } from "./models/model.ts";
+export type { BaseModel } from "./models/base-model.ts";
+export { Session } from "./run/session.ts";
+export { type Adapter, attach } from "./peft/attach.ts";
+export type { AttachRequest } from "./peft/layout.ts";
+export { mergeAdapter, mergedModel } from "./peft/merge.ts";
+export {
+  type AdapterMethod,
+  ALL_LINEAR,
+  type BaseMethod,
+  defineBaseMethod,
+  defineMethod,
+  type Method,
+  NOTHING_FROZEN,
+  PLAIN_FILE,
+} from "./peft/method.ts";
+export type {
+  Frozen,
+  FrozenSpec,
+  ParameterSpec,
+  SitePlace,
+  SiteStart,
+  SiteTensors,
+  SiteValues,
+  SiteWeights,
+} from "./peft/site.ts";
+export type { SiteSpec } from "./models/sites.ts";
+export type { Builder, SiteRole } from "./nn/builder.ts";
+export { type PassFacts, type PassInput, passInput } from "./nn/pass.ts";
+export type { SiteGraph } from "./models/site-graph.ts";
+export type { Value } from "./graph/graph.ts";
+export * as ops from "./graph/operations.ts";
+export { METHODS } from "./peft/methods.ts";
+export { type ChatTemplate, createChatTemplate } from "./data/chat-template.ts";
+export type { Example } from "./data/example.ts";
+export { createTokenizer, type Tokenizer } from "./data/tokenizer.ts";
+export type { Optimizer } from "./optim/optimizer.ts";
+export { OPTIMIZERS } from "./optim/optimizers.ts";
+export { SCHEDULES } from "./optim/schedules.ts";
+export { type Evaluation, Evaluator } from "./train/evaluate.ts";
+export {
+  type EvaluationPlan,
+  fineTune,
+  type FineTuneHooks,
+  type FineTuneRequest,
+  type FineTuneResult,
+  type OptimizerPlan,
+} from "./train/fine-tune.ts";
+export { type Batch, type TrainingUnit, toBatch } from "./data/batch.ts";
+export { type PlanOptions, planSteps, type StepPlan } from "./data/order.ts";
+export { unitsToBatch } from "./train/micro-batch.ts";
+export { OBJECTIVES } from "./train/objectives.ts";
+export { NO_STORE, type RunStore } from "./train/run-store.ts";
+export { Generator, type GenerateRequest } from "./engine/generator.ts";
