@@ -27,7 +27,11 @@ export async function placesFor(
 async function find(files: StateFolder, id: string): Promise<UploadedFile> {
   const file = await files.readFile(id);
   if (file) return file;
-  throw new UsageError("usage/data", `Cannot read file "${id}": there is none in "${files.path}"`, {
-    hint: "Upload it again; servers and workers must share the folder of --state and --files.",
-  });
+  throw new UsageError(
+    "usage/data",
+    `Cannot read file "${id}": there is none of this id, expected one that was uploaded`,
+    {
+      hint: "Upload it again; servers and workers must share the folder of --state and --files.",
+    },
+  );
 }

@@ -192,6 +192,25 @@ test("a run that cannot be read keeps no other from being served", async () => {
   assert.deepEqual(next.errors.map(String), ["Error: damaged"]);
 });
 
+test("a file stays as long as a job needs it", async () => {
+  const own = await open(join(root, "needed"));
+  after(() => own.stop());
+  const upload = async (): Promise<string> => {
+    const file = await toFile(Buffer.from('{"text": "ka lo mi"}\n'.repeat(4)), "rows.jsonl");
+    return (await own.client.files.create({ file, purpose: "fine-tune" })).id;
+  };
+  const [data, heldOut] = [await upload(), await upload()];
+  const { jobs } = own.client.fineTuning;
+  const { id } = await jobs.create({ ...request(data, { steps: 500 }), validation_file: heldOut });
+  const refusal = { status: 409, code: "file_in_use", message: new RegExp(id) };
+  await assert.rejects(own.client.files.delete(data), refusal);
+  await jobs.pause(id);
+  await assert.rejects(own.client.files.delete(heldOut), refusal);
+  await jobs.cancel(id);
+  await until(own.client, id, "cancelled");
+  for (const file of [data, heldOut]) assert.equal((await own.client.files.delete(file)).deleted, true);
+});
+
 test("what is wrong with a job is told by the job, with the line", async () => {
   const third = await open(join(root, "third"));
   after(() => third.stop());

@@ -1,5 +1,6 @@
 /** @file /v1/files: data for fine-tuning. */
-import type { UploadedFile } from "../../jobs/job.ts";
+import { type UploadedFile, hasEnded } from "../../jobs/job.ts";
+import type { JobTable } from "../../jobs/job-table.ts";
 import type { StateFolder } from "../../jobs/state-folder.ts";
 import { ApiError } from "../api-error.ts";
 import { requireJobs } from "../fine-tuning.ts";
@@ -149,6 +150,16 @@ export const getFileContent = defineRoute({
   },
 });
 
+/** A job reads its files when it begins, and again when it goes on elsewhere. @throws ApiError 409 for those of one that has not ended */
+async function requireUnused(id: string, table: JobTable): Promise<void> {
+  const user = (await table.list()).find(
+    ({ job }) => !hasEnded(job) && [job.training_file, job.validation_file].includes(id),
+  );
+  if (user === undefined) return;
+  const message = `The job "${user.job.id}" needs the file "${id}": wait for its end, or cancel it`;
+  throw new ApiError(409, message, { code: "file_in_use", param: "file_id" });
+}
+
 export const deleteFile = defineRoute({
   method: "delete",
   path: "/v1/files/:id",
@@ -156,8 +167,9 @@ export const deleteFile = defineRoute({
   access: "train",
   body: null,
   handle: async ({ context, state }) => {
-    const { files } = requireJobs(state);
+    const { files, queue } = requireJobs(state);
     const { id } = await requireFile(files, context.req.param("id") ?? "");
+    await requireUnused(id, queue.table);
     await files.removeFile(id);
     return context.json({ id, object: "file", deleted: true });
   },
