@@ -128,6 +128,16 @@ const CASES: readonly OpCase[] = [
   attended("chunks with a window of one", [1, 2, 1, 5, 5, 2], packed(5, 5), { window: 1, ...chunks(2, 3) }),
   attended("chunks with a wide window", [1, 2, 1, 7, 7, 2], packed(7, 5), { window: 5, ...chunks(3, 3) }),
   attended("chunks in both directions", [2, 2, 1, 7, 7, 2], packed(7, 4), { causal: false, ...chunks(3, 3) }),
+  attended("chunks of halves", [1, 6, 3, 9, 9, 2], packed(9, 4), chunks(2, 5)),
+  attended("chunks of halves, capped, both directions", [2, 3, 3, 8, 8, 2], packed(8, 4), {
+    causal: false,
+    softcap: 1.5,
+    ...chunks(2, 4),
+  }),
+  attended("chunks of odd numbers of queries", [1, 3, 3, 11, 11, 2], packed(11, 8), {
+    window: 5,
+    ...chunks(3, 4),
+  }),
   attended(
     "symbolic sizes",
     ["B", 4, 2, "T", "P+T", 3],

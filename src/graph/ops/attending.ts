@@ -1,0 +1,198 @@
+/**
+ * @file What attention and its gradient share: the chunks of queries with the keys that they can see, and nodes of one chunk.
+ */
+import { DTYPES } from "../dtype.ts";
+import { type Emitter, MICROSOFT } from "../emitter.ts";
+import type { Value } from "../graph.ts";
+import type { AttentionAttributes, AttentionValues } from "./attention.ts";
+import { type Places, emitMask } from "./attention-mask.ts";
+
+const TO_THE_END = Number.MAX_SAFE_INTEGER;
+/** Axis of tokens in [B, H, T, E] and in [B, T]. */
+export const TOKENS = 2;
+const PLACES = 1;
+
+/**
+ * Products are shared out among threads whole, one for each key head of each row. An odd number of them, as in one row of a
+ * model with three, leaves one of two threads without work for the last: in long rows, of which a batch has few, they are
+ * products of half the queries. In short ones the sums over halves cost more than that saves.
+ */
+const NUM_HALVES = 2;
+const FEW_CHUNKS = 4;
+
+/** Where tokens begin or end: a number, or the name of a computed one, int64 [1]. */
+export type Place = number | string;
+
+/** A part of the tokens; `end` null: to the last. */
+export interface Range {
+  readonly start: Place;
+  readonly end: Place | null;
+}
+
+/** One chunk: its queries, and the keys that they can see, by their places in the row; null: all. */
+export interface Chunk {
+  readonly queries: Range | null;
+  readonly keys: Range | null;
+  /** Rows of half its queries, those of a group's heads together, where products are of halves; null: they are not. */
+  readonly halfRows: number | null;
+}
+
+/** Transposes and factor of a product. */
+interface ProductOptions {
+  readonly transA?: number;
+  readonly transB?: number;
+  readonly alpha?: number;
+}
+
+/** What forward and gradient share: names of the inputs, and the nodes that both need. */
+export class Attending {
+  readonly emitter: Emitter;
+  readonly attributes: AttentionAttributes;
+  readonly query: string;
+  readonly key: string;
+  readonly value: string;
+  readonly numHeads: number;
+  readonly numKeyHeads: number;
+  readonly width: number;
+  readonly chunks: readonly Chunk[];
+  readonly #queryPlaces: Places;
+  readonly #keyPlaces: Places;
+
+  constructor(emitter: Emitter, attributes: AttentionAttributes, inputs: AttentionValues) {
+    const [query, key, value, querySegments, queryPositions, keySegments, keyPositions] = inputs;
+    this.emitter = emitter;
+    this.attributes = attributes;
+    [this.query, this.key, this.value] = emitter.names([query, key, value] as const);
+    this.numHeads = query.shape[1] as number;
+    this.numKeyHeads = key.shape[1] as number;
+    this.width = query.shape[3] as number;
+    const narrow = (place: Value): string => {
+      const name = emitter.name(place);
+      return place.dtype === "int32" ? name : this.emit("Cast", [name], { to: DTYPES.int32.onnx });
+    };
+    this.#queryPlaces = { segments: narrow(querySegments), positions: narrow(queryPositions) };
+    // The same without a cache.
+    const own = querySegments === keySegments && queryPositions === keyPositions;
+    this.#keyPlaces = own
+      ? this.#queryPlaces
+      : { segments: narrow(keySegments), positions: narrow(keyPositions) };
+    this.chunks = this.#cut();
+  }
+
+  #cut(): Chunk[] {
+    const { chunk, causal, window } = this.attributes;
+    const { length, count } = chunk;
+    if (count === 1) return [{ queries: null, keys: null, halfRows: null }];
+    const half = (length * (this.numHeads / this.numKeyHeads)) / NUM_HALVES;
+    const isOdd = this.numKeyHeads > 1 && this.numKeyHeads % 2 === 1;
+    const halvesWhole = count >= FEW_CHUNKS && isOdd && Number.isInteger(half);
+    const firstSeen = causal ? this.#firstSeen() : null;
+    return Array.from({ length: count }, (_, i) => {
+      const end = i === count - 1 ? null : (i + 1) * length;
+      const queries = { start: i * length, end };
+      const halfRows = halvesWhole && end !== null ? half : null;
+      if (firstSeen === null) return { queries, keys: null, halfRows };
+      const inWindow = window === null ? 0 : Math.max(0, i * length - window + 1);
+      if (i === 0) return { queries, keys: { start: 0, end }, halfRows };
+      const inSegment = this.slice(firstSeen, 0, { start: i, end: i + 1 }, null);
+      const start =
+        inWindow === 0 ? inSegment : this.emit("Max", [inSegment, this.emitter.int64([inWindow])]);
+      return { queries, keys: { start, end }, halfRows };
+    });
+  }
+
+  /** Of each chunk the first place in any row of the segment of its first query, int64 [count]. */
+  #firstSeen(): string {
+    const { length, count } = this.attributes.chunk;
+    const { segments } = this.#queryPlaces;
+    const starts = this.emitter.int64(Array.from({ length: count }, (_, i) => i * length));
+    const own = this.emit("Unsqueeze", [
+      this.emit("Gather", [segments, starts], { axis: PLACES }),
+      this.emitter.int64([2]),
+    ]);
+    const same = this.emit("Equal", [own, this.emit("Unsqueeze", [segments, this.emitter.int64([1])])]); // [B, count, T]
+    const bytes = this.emit("Cast", [same], { to: DTYPES.uint8.onnx });
+    const first = this.emit("ArgMax", [bytes], { axis: 2, keepdims: 0 });
+    return this.emit("ReduceMin", [first, this.emitter.int64([0])], { keepdims: 0 });
+  }
+
+  emit(opType: string, inputs: readonly string[], attributes: Parameters<Emitter["value"]>[2] = {}): string {
+    return this.emitter.value(opType, inputs, attributes);
+  }
+
+  named(place: Place): string {
+    return typeof place === "string" ? place : this.emitter.int64([place]);
+  }
+
+  /** A part of an axis; null: all of it. `after`: a computed zero that must be known before. */
+  slice(x: string, axis: number, range: Range | null, after: string | null): string {
+    if (!range) return x;
+    const shifted = (place: Place): string =>
+      after ? this.emit("Add", [this.named(place), after]) : this.named(place);
+    const end = range.end === null ? this.named(TO_THE_END) : shifted(range.end);
+    return this.emit("Slice", [x, shifted(range.start), end, this.emitter.int64([axis])]);
+  }
+
+  reshape(x: string, shape: readonly number[]): string {
+    return this.emit("Reshape", [x, this.emitter.int64(shape)]);
+  }
+
+  /** The heads of a group behind one another: [B, H, t, ?] as [B, K, G·t, ?], or as halves of that, [B, K, 2, G·t/2, ?]. */
+  grouped(x: string, width: number, { halfRows }: Chunk): string {
+    const rows = halfRows === null ? [-1] : [NUM_HALVES, halfRows];
+    return this.reshape(x, [0, this.numKeyHeads, ...rows, width]);
+  }
+
+  /** A chunk's product of what is grouped with [B, K, ?, ?]; with `transA` of two such, a sum over its queries. */
+  product(a: string, b: string, how: ProductOptions, { halfRows }: Chunk): string {
+    if (halfRows === null) return this.#product(a, b, how);
+    const halves = this.emitter.int64([2]);
+    if (!how.transA) return this.#product(a, this.emit("Unsqueeze", [b, halves]), how);
+    return this.emit("ReduceSum", [this.#product(a, b, how), halves], { keepdims: 0 });
+  }
+
+  #product(a: string, b: string, { alpha = 1, ...transposed }: ProductOptions): string {
+    if (alpha === 1 && Object.keys(transposed).length === 0) return this.emit("MatMul", [a, b]);
+    return this.emitter.value("FusedMatMul", [a, b], { ...transposed, alpha: { float: alpha } }, MICROSOFT);
+  }
+
+  /**
+   * Weights [B, K, G·t, s] of grouped queries [B, K, G·t, E] over keys [B, K, s, E]; `bent`: tanh of the scores, null if they are not
+   * bent.
+   */
+  weights(
+    query: string,
+    key: string,
+    chunk: Chunk,
+    after: string | null,
+  ): { readonly weights: string; readonly bent: string | null } {
+    const { scale, softcap } = this.attributes;
+    const places = ({ segments, positions }: Places, range: Range | null): Places => ({
+      segments: this.slice(segments, PLACES, range, after),
+      positions: this.slice(positions, PLACES, range, after),
+    });
+    const mask = emitMask(
+      this.emitter,
+      places(this.#queryPlaces, chunk.queries),
+      places(this.#keyPlaces, chunk.keys),
+      this.attributes,
+    );
+    let scores = this.product(query, key, { transB: 1, alpha: scale }, chunk);
+    let bent: string | null = null;
+    if (softcap !== null) {
+      bent = this.emit("Tanh", [this.emit("Div", [scores, this.emitter.scalar(softcap)])]);
+      scores = this.emit("Mul", [bent, this.emitter.scalar(softcap)]);
+    }
+    const { halfRows } = chunk;
+    const perHead = halfRows === null ? [-1, 0] : [this.attributes.chunk.length, -1];
+    const masked = this.emit("Add", [this.reshape(scores, [0, this.numHeads, ...perHead]), mask]);
+    const perGroup = halfRows === null ? [-1, 0] : [NUM_HALVES, halfRows, -1];
+    const softmax = this.emit("Softmax", [masked], { axis: -1 });
+    return { weights: this.reshape(softmax, [0, this.numKeyHeads, ...perGroup]), bent };
+  }
+
+  /** [B, T, H·E] as [B, H, T, E]. */
+  byHead(x: string): string {
+    return this.emit("Transpose", [x], { perm: [0, 2, 1, 3] });
+  }
+}

@@ -1,0 +1,46 @@
+/** @file Sums over the chunks of attention of what each has for the tokens that it sees. */
+import { type Attending, type Place, type Range, TOKENS } from "./attending.ts";
+
+/** Sums of rows that overlap, in rising order; rows that no later part reaches are left out of the sum. */
+export class TokenSums {
+  readonly #a: Attending;
+  readonly #done: string[] = [];
+  #start: Place = 0;
+  #sum: string | null = null;
+
+  constructor(a: Attending) {
+    this.#a = a;
+  }
+
+  /** The rows that are not done. */
+  get sum(): string {
+    return this.#sum as string;
+  }
+
+  /** Adds rows [B, K, s, E] that begin at or behind the last ones' beginning, and end at or behind their end. */
+  add(rows: string, range: Range | null): void {
+    const a = this.#a;
+    if (this.#sum === null) {
+      this.#sum = rows;
+      return;
+    }
+    let rest = this.#sum;
+    if (range) {
+      const numDone = a.emit("Sub", [a.named(range.start), a.named(this.#start)]);
+      this.#done.push(a.slice(rest, TOKENS, { start: 0, end: numDone }, null));
+      rest = a.slice(rest, TOKENS, { start: numDone, end: null }, null);
+      this.#start = range.start;
+    }
+    if (range) {
+      const size = (x: string): string => a.emit("Shape", [x], { start: TOKENS, end: TOKENS + 1 });
+      const more = a.emit("Sub", [size(rows), size(rest)]);
+      const pads = a.emit("Concat", [a.emitter.int64([0]), more], { axis: 0 });
+      rest = a.emit("Pad", [rest, pads, a.emitter.scalar(0), a.emitter.int64([TOKENS])]);
+    }
+    this.#sum = a.emit("Add", [rest, rows]);
+  }
+
+  finish(output: string): void {
+    this.#a.emitter.node("Concat", [...this.#done, this.sum], [output], { axis: TOKENS });
+  }
+}
