@@ -1,6 +1,6 @@
 /**
  * @file Several jobs at a time on one base, each with data, method, optimizer and objective of its own: each trains as if it
- * were alone, while texts are written; their checkpoints can be asked for. A job goes on in another server.
+ * were alone, while texts are written in another arithmetic; their checkpoints can be asked for. A job goes on in another server.
  */
 import assert from "node:assert/strict";
 import { cpSync, mkdirSync, readFileSync, readdirSync } from "node:fs";
@@ -23,7 +23,7 @@ type Training = (typeof TRAININGS)[number];
 
 async function open(name: string, maxRunning: number): Promise<TinyServer> {
   mkdirSync(join(root, name), { recursive: true });
-  const server = await serveTiny(join(root, name), { maxRunning });
+  const server = await serveTiny(join(root, name), { maxRunning, compute: "direct" });
   after(() => server.close());
   await server.state.fineTuning?.start();
   return server;

@@ -1,6 +1,6 @@
 /** @file A server of a tiny model with adapters, inside this process. */
 import { join } from "node:path";
-import { openServingModel } from "../../src/engine/serving-model.ts";
+import { type OpenServingOptions, openServingModel } from "../../src/engine/serving-model.ts";
 import { openTextParts } from "../../src/engine/text-model.ts";
 import { adapterFiles } from "../../src/format/adapters/adapter.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
@@ -51,10 +51,14 @@ export async function writeTinyAdapter(
   return folder;
 }
 
-/** Serves a tiny model as "tiny", with what lies in its folder of adapters: "poet" and "clerk", which are not loaded. */
+/** Serves a tiny model, which jobs train in float32 whatever `compute` of texts is, as "tiny", with what lies in its folder of adapters: "poet" and "clerk", which are not loaded. */
 export async function serveTiny(
   root: string,
-  { maxRunning = 1, ...options }: Partial<AdmissionOptions> & { readonly maxRunning?: number } = {},
+  {
+    maxRunning = 1,
+    compute,
+    ...options
+  }: Partial<AdmissionOptions> & Pick<OpenServingOptions, "compute"> & { readonly maxRunning?: number } = {},
   limits: Partial<Limits> = {},
   jobs: JobTable = new MemoryJobs(),
   chatTemplate = "chatml",
@@ -65,6 +69,8 @@ export async function serveTiny(
   const model = await openServingModel(path, {
     name: "tiny",
     chatTemplate,
+    ...(compute && { compute }),
+    trainCompute: "f32",
     threads: 1,
     cacheBytes: 4e6,
   });
