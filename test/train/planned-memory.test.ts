@@ -48,19 +48,38 @@ interface Case {
   readonly numLayers?: number;
 }
 
-/** Where activations wait: as a real disk, not done before the program has gone on. */
-function memoryDisk(): ShardDisk {
+/**
+ * A form on a disk that is as slow as it may be, however busy the machine is: a write ends when the pass waits for it. The tensors
+ * of a block are lent until then, so that a faster disk would leave memory that is planned unused.
+ */
+function withPatientDisk(form: ActivationForm): { readonly form: ActivationForm; readonly disk: ShardDisk } {
   const files = new Map<number, Uint8Array>();
-  return {
+  const writing: (() => void)[] = [];
+  const disk: ShardDisk = {
     write: async (index, bytes) => {
       files.set(index, bytes.slice());
-      await nextTurn();
+      await new Promise<void>((resolve) => writing.push(resolve));
     },
-    read: async (index, into) => {
-      await nextTurn();
-      into.set(files.get(index) as Uint8Array);
-    },
+    read: async (index, into) => into.set(files.get(index) as Uint8Array),
   };
+  const whileWriting = async <T>(work: Promise<T>): Promise<T> => {
+    let isDone = false;
+    const done = work.finally(() => (isDone = true));
+    while (!isDone) {
+      for (const end of writing.splice(0)) end();
+      await nextTurn();
+    }
+    return await done;
+  };
+  const begin: ActivationForm["begin"] = (session) => {
+    const kept = form.begin(session, disk);
+    return {
+      keep: (tensors) => whileWriting(kept.keep(tensors)),
+      bringBack: () => whileWriting(kept.bringBack()),
+      end: () => whileWriting(kept.end()),
+    };
+  };
+  return { form: { ...form, begin }, disk };
 }
 
 const CASES: readonly Case[] = [
@@ -96,7 +115,7 @@ describe("walkPasses()", () => {
       const session = new Session(engine, base, residency, { compute: COMPUTES[compute] });
       const run = {
         ...requestFor(session, await attach(base, request, new Random(1)), recompute),
-        activations: { form: activations, disk: memoryDisk() },
+        activations: withPatientDisk(activations),
       };
       const steps = fineTune(run);
       while (!(await steps.next()).done);
