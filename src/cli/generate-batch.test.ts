@@ -1,6 +1,6 @@
 /** @file `graft generate --prompts`: the texts of many prompts are those of each alone, in order, and faults are told at once. */
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { openTextParts } from "../engine/text-model.ts";
@@ -124,6 +124,22 @@ describe("generate --prompts", () => {
     for (const line of [2, 3, 4, 5, 6]) assert.match(stderr, new RegExp(`bad\\.jsonl:${line}\\b`));
     assert.match(stderr, /"onee"/);
     assert.equal(existsSync(output), false);
+  });
+
+  test("an output that cannot be a file is refused before anything is written, and nothing is left behind", async () => {
+    const path = writePrompts("few.txt", "x\n");
+    const before = readdirSync(folder);
+    for (const [output, message] of [
+      [folder, /it is a folder, expected a file/],
+      ["/dev/null", /no file but a device/],
+      [`${path}/texts.jsonl`, /Cannot write file/],
+    ] as const) {
+      const { status, stderr } = await generate("--prompts", path, "--output", output);
+      assert.notEqual(status, 0);
+      assert.match(stderr, message);
+      assert.doesNotMatch(stderr, /writing/);
+    }
+    assert.deepEqual(readdirSync(folder), before);
   });
 
   test("flags that do not go together are refused", async () => {

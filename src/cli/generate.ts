@@ -6,6 +6,7 @@ import { z } from "zod";
 import type { Grammar } from "../engine/grammar/token-grammar.ts";
 import type { TextModel } from "../engine/text-model.ts";
 import { UsageError } from "../errors.ts";
+import { requireFilePlace } from "../format/files/disk/file-place.ts";
 import type { JsonObject } from "../format/files/json-file.ts";
 import { readJson } from "../format/by-path.ts";
 import { defineCommand } from "./command.ts";
@@ -85,6 +86,7 @@ export const command = defineCommand({
   async run(options, io) {
     requireFit(options);
     if (options.output === undefined) io.endWhenUnread();
+    else await requireFilePlace(options.output);
     const adapters = readAllNamed(options.adapter);
     const schema = options.jsonSchema === undefined ? null : await readJson(options.jsonSchema);
     const prompt = options.prompt === "-" ? await text(process.stdin) : options.prompt;

@@ -63,9 +63,9 @@ function withPatientDisk(form: ActivationForm): { readonly form: ActivationForm;
     read: async (index, into) => into.set(files.get(index) as Uint8Array),
   };
   const whileWriting = async <T>(work: Promise<T>): Promise<T> => {
-    let isDone = false;
-    const done = work.finally(() => (isDone = true));
-    while (!isDone) {
+    const waits = { isDone: false };
+    const done = work.finally(() => (waits.isDone = true));
+    while (!waits.isDone) {
       for (const end of writing.splice(0)) end();
       await nextTurn();
     }
