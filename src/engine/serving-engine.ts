@@ -38,7 +38,7 @@ export interface ServingOptions {
   readonly maxRunning?: number;
   /** Ids of prompts that run in one step. */
   readonly prefillTokens?: number;
-  /** How trainings on the same session share the machine with texts; by slack unless given. */
+  /** How trainings on the same base share the machine with texts; by slack unless given. */
   readonly policy?: TurnPolicy | undefined;
   /** Within which times texts are to be written; those of a reader unless given. */
   readonly targets?: ServiceTargets | undefined;
@@ -76,7 +76,7 @@ const DEFAULT_RUNNING = 16;
 export class ServingEngine {
   readonly session: Session;
   readonly adapters: AdapterPool;
-  /** Who runs on the machine: trainings on the same session take their turns here. */
+  /** Who runs on the machine: trainings on the same base take their turns here. */
   readonly turns: Turns;
   readonly #pages: PagePool;
   readonly #cache: PagedCache;
