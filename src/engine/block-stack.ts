@@ -28,7 +28,6 @@ export const MANY_ROWS = 4;
 /** One block in the program of its group. */
 interface GroupBlock {
   readonly layer: number;
-  readonly part: PartGraph;
   /** The tensors of the base that it is fed. */
   readonly reads: readonly TensorRead[];
   /** Names in the program of what is the block's own, by those in the block. */
@@ -39,6 +38,8 @@ interface GroupBlock {
 interface Group {
   readonly compiled: Compiled<readonly PartGraph[]>;
   readonly blocks: readonly GroupBlock[];
+  /** What its blocks read of a pass. */
+  readonly pass: Pick<PartGraph, "passInputs" | "tables">;
 }
 
 export class BlockStack {
@@ -102,12 +103,12 @@ export class BlockStack {
     const isFed = blocks.some(({ reads }) => reads.length > 0);
     const walk = new WeightWalk(weights, model.numLayers, (layer) => blocks[layer]?.reads ?? []);
     let current = x;
-    for (const { compiled, blocks } of groups) {
+    for (const { compiled, blocks, pass } of groups) {
       const y = pool.acquire("float32", x.shape);
-      const feeds: Record<string, HostTensor> = { x: current, ...(cache.pages && { pages: cache.pages }) };
+      const feeds: Record<string, HostTensor> = { x: current, ...context.tensors(pass) };
+      if (cache.pages) feeds["pages"] = cache.pages;
       const into: Record<string, HostTensor> = { y };
-      for (const { layer, part, names } of blocks) {
-        Object.assign(feeds, context.tensors(part));
+      for (const { layer, names } of blocks) {
         if (isFed) give(names, await walk.block(layer, layer + 1), feeds);
         give(names, this.#adapter?.inputs(layer) ?? {}, feeds);
         const [past, fresh] = [cache.past(layer), cache.fresh(layer)];
@@ -158,7 +159,12 @@ async function compileGroups(
       const made = blocks.map(({ part }) => part);
       return { spec, made, constants: () => bindConstants(session, adapter, layers, made, spec) };
     });
-    return { compiled, blocks: layers.map((layer, index) => groupBlock(compiled, adapter, layer, index)) };
+    const pass = {
+      passInputs: new Map(compiled.made.flatMap((part) => [...part.passInputs])),
+      tables: new Map(compiled.made.flatMap((part) => [...part.tables])),
+    };
+    const blocks = layers.map((layer, index) => groupBlock(compiled, adapter, layer, index));
+    return { compiled, blocks, pass };
   });
   return Promise.all(groups);
 }
@@ -176,7 +182,7 @@ function groupBlock(
   const read = part.readsOf(inputs!);
   const bound = boundOf(read, adapter?.inputs(layer) ?? {});
   const names = Object.keys({ ...inputs, ...outputs }).map((name) => [name, inBlock(index, name)] as const);
-  return { layer, part, reads: read.filter((one) => !bound.includes(one)), names: new Map(names) };
+  return { layer, reads: read.filter((one) => !bound.includes(one)), names: new Map(names) };
 }
 
 /** The inputs or outputs of a group's program that are one block's own, by their names in it. */

@@ -50,7 +50,11 @@ export function sampleToken(logits: Float32Array, options: SamplingOptions, rand
 /** Finds the id of the largest logit, the lowest of equal ones. */
 function likeliest(logits: Float32Array): number {
   let best = 0;
-  for (let id = 1; id < logits.length; id++) if (logits[id]! > logits[best]!) best = id;
+  let most = logits[0]!;
+  for (let id = 1; id < logits.length; id++) {
+    const logit = logits[id]!;
+    if (logit > most) [best, most] = [id, logit];
+  }
   return best;
 }
 
