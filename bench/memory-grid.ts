@@ -95,7 +95,12 @@ export interface GridRun {
   readonly model: string;
   readonly data: "text" | "chats" | "pairs";
   readonly flags: string;
+  /** Steps until the peak, where steps are unlike each other; 1 unless given. */
+  readonly steps?: number;
 }
+
+/** Of DropBP: a plan is of all draws of a run, and one step draws few. */
+const DROPBP_STEPS = 12;
 
 const text = (model: string, batch: number, length: number, flags = ""): GridRun => ({
   model,
@@ -146,8 +151,8 @@ export const GRID: readonly GridRun[] = [
   text("wide", 8, 128, `${INT8} ${RECOMPUTE}`),
   text("wide", 2, 256, `--method full ${INT8}`),
   text("wide", 4, 256, `--method dora ${RECOMPUTE}`),
-  text("wide", 4, 256, "--dropbp 0.5 --dropbp-rates uniform"),
-  text("wide", 4, 256, `--dropbp 0.75 ${RECOMPUTE}`),
+  { ...text("wide", 4, 256, "--dropbp 0.5 --dropbp-rates uniform"), steps: DROPBP_STEPS },
+  { ...text("wide", 4, 256, `--dropbp 0.75 ${RECOMPUTE}`), steps: DROPBP_STEPS },
   text("wide", 4, 256, "--base q8_0"),
   text("wide", 4, 256, `--base nf4 ${RECOMPUTE}`),
   text("wide", 4, 256, "--gradient-accumulation-steps 2"),

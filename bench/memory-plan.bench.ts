@@ -43,7 +43,7 @@ export const benchmark = defineBenchmark({
   flags: {
     folder: { value: "", help: "keeps models and data (2 GB) here; a temporary folder when not given" },
     only: { value: "", help: "runs whose names hold this text" },
-    steps: { value: 1, help: "steps of a run" },
+    steps: { value: 1, help: "steps of a run at least" },
     threads: { value: 2, help: "CPU threads" },
   },
   run: (values, { say }: BenchContext) =>
@@ -56,7 +56,7 @@ export const benchmark = defineBenchmark({
           model: await makeGridModel(folder, run.model),
           data: data[run.data],
           output: join(scratch, "run"),
-          steps: String(values.steps),
+          steps: String(Math.max(values.steps, run.steps ?? 1)),
           threads: String(values.threads),
         };
         const words = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]);
