@@ -2,9 +2,8 @@
  * @file Keys and values of some texts by heads, [S, K, C, E] in each layer, as ONNX Runtime's attention reads and extends them in
  * place: slot s has a text of up to C tokens.
  *
- * The pages of the cache stay what texts share and what they are moved by: a page is copied there when it is full, the rest when
- * a text has to go, and what is not here is copied from there. Rows of a pass are neighbours here; a text that is elsewhere is
- * brought.
+ * The pages of the cache stay what texts share and what they are moved by: each pass copies what is new there, and what is
+ * not here is copied from there. Rows of a pass are neighbours here; a text that is elsewhere is brought.
  */
 import { type HostTensor, hostTensor, zeros } from "../runtime/host-tensor.ts";
 import { PAGE_TOKENS } from "./page-pool.ts";
@@ -24,11 +23,10 @@ export interface PagedLayer {
   readonly value: Float32Array;
 }
 
-/** A text in a slot: its first `length` tokens, of which the first `numPaged` are in its pages too. */
+/** A text in a slot: its first `length` tokens. */
 interface Held {
   readonly sequence: Sequence;
   length: number;
-  numPaged: number;
 }
 
 interface Sizes {
@@ -98,41 +96,20 @@ export class HeadCache {
     return cut[layer] as CacheRows;
   }
 
-  /** Counts in the last `count` tokens of each row, which a pass has computed, and copies pages that they fill. */
+  /** Copies the last `count` tokens of each row, which a pass has computed, to the pages. */
   append(count: number, layers: readonly PagedLayer[]): void {
     for (const [i, sequence] of this.#rows.entries()) {
-      const held = this.#held[this.#start + i];
-      // Forgotten while the pass ran.
-      if (held?.sequence !== sequence) continue;
-      held.length += count;
-      this.#page(held, this.#start + i, held.length - (held.length % PAGE_TOKENS), layers);
+      const slot = this.#start + i;
+      this.#copy(sequence, slot, sequence.numComputed, count, layers, "heads");
+      const held = this.#held[slot];
+      if (held?.sequence === sequence) held.length += count;
     }
   }
 
-  /** Has all of some texts in their pages. */
-  save(sequences: readonly Sequence[], layers: readonly PagedLayer[]): void {
-    for (const sequence of sequences) this.#saveSlot(this.#slotOf(sequence), layers);
-  }
-
   /** Lets another have the slot of a text. */
-  forget(sequence: Sequence, layers: readonly PagedLayer[]): void {
+  forget(sequence: Sequence): void {
     const slot = this.#slotOf(sequence);
-    if (slot < 0) return;
-    this.#saveSlot(slot, layers);
-    this.#held[slot] = null;
-  }
-
-  /** Has all of the text of a slot in its pages, unless it has gone on or begun again without it. */
-  #saveSlot(slot: number, layers: readonly PagedLayer[]): void {
-    const held = this.#held[slot];
-    if (held && held.length === held.sequence.numComputed) this.#page(held, slot, held.length, layers);
-  }
-
-  /** Copies a text up to a token to its pages. */
-  #page(held: Held, slot: number, end: number, layers: readonly PagedLayer[]): void {
-    if (end <= held.numPaged) return;
-    this.#copy(held.sequence, slot, held.numPaged, end, layers, "heads");
-    held.numPaged = end;
+    if (slot >= 0) this.#held[slot] = null;
   }
 
   #slotOf(sequence: Sequence): number {
@@ -157,12 +134,10 @@ export class HeadCache {
     const { numComputed: length } = sequence;
     const from = this.#slotOf(sequence);
     const isHere = from >= 0 && this.#held[from]?.length === length;
-    const numPaged = isHere ? this.#held[from]!.numPaged : length;
     if (from >= 0) this.#held[from] = null;
-    this.#saveSlot(slot, layers);
     if (!isHere) this.#copy(sequence, slot, 0, length, layers, "pages");
     else if (from !== slot) this.#move(from, slot, length, layers);
-    this.#held[slot] = { sequence, length, numPaged };
+    this.#held[slot] = { sequence, length };
   }
 
   #move(from: number, to: number, length: number, layers: readonly PagedLayer[]): void {
@@ -180,20 +155,21 @@ export class HeadCache {
     return ((slot * numHeads + head) * this.#sizes.capacity + token) * headWidth;
   }
 
-  /** Copies tokens of a text from or to its pages, which it may have lost; what follows in the last page is cleared. */
+  /** Copies tokens of a text from or to its pages, which it may have lost. */
   #copy(
     { pages }: Sequence,
     slot: number,
     start: number,
-    end: number,
+    count: number,
     layers: readonly PagedLayer[],
     from: "pages" | "heads",
   ): void {
-    if (end > pages.length * PAGE_TOKENS) return;
-    for (const [layer, { numHeads, headWidth, key, value }] of layers.entries()) {
-      const own = this.#layers[layer] as CacheRows;
-      for (let token = start; token < end; token++) {
-        const inPages = placeInPages(pages, token);
+    for (let token = start; token < start + count; token++) {
+      const page = pages[Math.floor(token / PAGE_TOKENS)];
+      if (page === undefined) return;
+      const inPages = (page + 1) * PAGE_TOKENS + (token % PAGE_TOKENS);
+      for (const [layer, { numHeads, headWidth, key, value }] of layers.entries()) {
+        const own = this.#layers[layer] as CacheRows;
         for (let head = 0; head < numHeads; head++) {
           const paged = (inPages * numHeads + head) * headWidth;
           const held = this.#placeOf(slot, head, token, numHeads, headWidth);
@@ -206,11 +182,6 @@ export class HeadCache {
           }
         }
       }
-      if (from === "pages" || end % PAGE_TOKENS === 0) continue;
-      const after = placeInPages(pages, end);
-      const pageEnd = after + PAGE_TOKENS - (end % PAGE_TOKENS);
-      const width = numHeads * headWidth;
-      for (const data of [key, value]) data.fill(0, after * width, pageEnd * width);
     }
   }
 
@@ -233,7 +204,6 @@ export class HeadCache {
     const sizes = this.#sizesFor(numRows, length);
     if (!sizes) throw new TypeError(`Cannot hold ${numRows} texts of ${length} tokens by heads`);
     if (sizes === this.#sizes) return;
-    for (const slot of this.#held.keys()) this.#saveSlot(slot, layers);
     this.#cuts.clear();
     this.#sizes = sizes;
     const { numSlots, capacity } = sizes;
@@ -245,11 +215,6 @@ export class HeadCache {
       return { key: make(), value: make() };
     });
   }
-}
-
-/** Where a token is among those of all pages, of which the first is empty. */
-function placeInPages(pages: readonly number[], token: number): number {
-  return (pages[Math.floor(token / PAGE_TOKENS)]! + 1) * PAGE_TOKENS + (token % PAGE_TOKENS);
 }
 
 /** As `set` of a part, without an object for so few numbers. */

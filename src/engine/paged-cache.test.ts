@@ -101,21 +101,6 @@ test("what a page held before is cleared behind its first positions, also where 
   assert.deepEqual([...new Set(key.data.subarray(from, to))], [0]);
 });
 
-test("a text that loses its place by heads to another is whole in its pages", () => {
-  // 80 tokens by heads, so there is no room for two texts of 45.
-  const cache = new PagedCache(MODEL, 5);
-  const first = sequenceOn([0, 1], 20);
-  run(cache, first, 18);
-  const other = sequenceOn([2, 3, 4], 46);
-  run(cache, other, 45);
-  for (const text of [first, other]) {
-    assert.deepEqual(
-      readAll(cache, text, true),
-      Array.from({ length: text.numComputed }, (_, i) => 1 + i),
-    );
-  }
-});
-
 test("memory doubles as pages are needed, up to what it may have, and keeps what is there", () => {
   const cache = new PagedCache(MODEL, 32);
   const sequence = sequenceOn([], 500);

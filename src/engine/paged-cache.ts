@@ -117,7 +117,7 @@ export class PagedCache {
 
   /** Lets others have the memory of a text by heads. */
   forget(sequence: Sequence): void {
-    this.#heads.forget(sequence, this.#layers);
+    this.#heads.forget(sequence);
   }
 
   /** Says what a pass over the next ids of some rows reads. */
@@ -128,10 +128,7 @@ export class PagedCache {
     this.#reserve(1 + Math.max(...sequences.map(({ pages }) => Math.max(...pages))));
     this.#pages = null;
     if (layout === "heads") this.#heads.hold(sequences, length, this.#layers);
-    else {
-      this.#heads.save(sequences, this.#layers);
-      this.#pages = pagesOf(rows);
-    }
+    else this.#pages = pagesOf(rows);
     const positions = new BigInt64Array(sequences.length * length);
     for (const [row, { numComputed }] of sequences.entries()) {
       for (let i = 0; i < length; i++) positions[row * length + i] = BigInt(numComputed + i);
@@ -217,7 +214,7 @@ export class PagedCache {
   /** Keeps the keys and values that the pass has written, in the pages of its rows. */
   append(): void {
     const { sequences, count } = this.#rows;
-    if (this.#layout === "heads") return this.#heads.append(count, this.#layers);
+    if (this.#layout === "heads") this.#heads.append(count, this.#layers);
     for (const { width, key, value, fresh } of this.#layers) {
       for (const [row, { numComputed, pages }] of sequences.entries()) {
         for (let i = 0; i < count;) {
@@ -228,7 +225,7 @@ export class PagedCache {
           // The row has ended while the pass ran.
           if (page === undefined) break;
           const at = ((page + 1) * PAGE_TOKENS + inPage) * width;
-          if (fresh) {
+          if (this.#layout === "pages" && fresh) {
             const [from, to] = [(row * count + i) * width, (row * count + i + run) * width];
             key.set(fresh.key.data.subarray(from, to), at);
             value.set(fresh.value.data.subarray(from, to), at);
