@@ -65,7 +65,7 @@ export function emitAttentionGradient(
     dQueries.push(a.reshape(dQuery, [0, a.numHeads, -1, a.width]));
     dKeys.add(a.product(dScores, own, { transA: 1, alpha: scale }, chunk), chunk.keys);
     dValues.add(a.product(weights, rows(dHeads, a.width), { transA: 1 }, chunk), chunk.keys);
-    if (after !== null) after = zeroFrom(a, [dQuery, dKeys.sum, dValues.sum]);
+    if (after !== null) after = zeroFrom(a, [dQuery, ...dKeys.latest, ...dValues.latest]);
   }
   const [dQuery, dKey, dValue] = emitter.names(node.outputs);
   emitter.node("Concat", dQueries, [dQuery], { axis: TOKENS });

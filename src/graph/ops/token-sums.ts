@@ -12,9 +12,9 @@ export class TokenSums {
     this.#a = a;
   }
 
-  /** The rows that are not done. */
-  get sum(): string {
-    return this.#sum as string;
+  /** What the last part has changed: until it is computed, the sum before is kept. */
+  get latest(): readonly string[] {
+    return [this.#sum as string, ...this.#done.slice(-1)];
   }
 
   /** Adds rows [B, K, s, E] that begin at or behind the last ones' beginning, and end at or behind their end. */
@@ -41,6 +41,6 @@ export class TokenSums {
   }
 
   finish(output: string): void {
-    this.#a.emitter.node("Concat", [...this.#done, this.sum], [output], { axis: TOKENS });
+    this.#a.emitter.node("Concat", [...this.#done, this.#sum as string], [output], { axis: TOKENS });
   }
 }
