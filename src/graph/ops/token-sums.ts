@@ -30,8 +30,6 @@ export class TokenSums {
       this.#done.push(a.slice(rest, TOKENS, { start: 0, end: numDone }, null));
       rest = a.slice(rest, TOKENS, { start: numDone, end: null }, null);
       this.#start = range.start;
-    }
-    if (range) {
       const size = (x: string): string => a.emit("Shape", [x], { start: TOKENS, end: TOKENS + 1 });
       const more = a.emit("Sub", [size(rows), size(rest)]);
       const pads = a.emit("Concat", [a.emitter.int64([0]), more], { axis: 0 });
