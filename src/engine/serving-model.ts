@@ -80,10 +80,15 @@ export async function openServingModel(model: string, options: OpenServingOption
   const parts = await openTextParts(model, { name, chatTemplate });
   const { base, checkpoint } = parts;
   const engine = createEngine({ threads: options.threads });
-  const open = (arithmetic: Compute): Promise<Session> =>
-    openWritingSession(engine, base, weights, { compute: arithmetic, tokenizer: parts.tokenizer });
-  const session = await open(chooseCompute(compute, base));
+  const opened: Session[] = [];
+  const open = async (arithmetic: Compute): Promise<Session> => {
+    const settings = { compute: arithmetic, tokenizer: parts.tokenizer };
+    const session = await openWritingSession(engine, base, weights, settings);
+    opened.push(session);
+    return session;
+  };
   try {
+    const session = await open(chooseCompute(compute, base));
     const read = (folder: string): ReturnType<typeof readAdapter> => readAdapter(folder, base);
     const { maxLoaded = MAX_LOADED, updateBytes } = options;
     const adapters = new AdapterPool({
@@ -97,7 +102,7 @@ export async function openServingModel(model: string, options: OpenServingOption
     const trainingSession = trained === session.compute ? session : await open(trained);
     return new ServingModel(parts, new ServingEngine(session, adapters, options), trainingSession);
   } catch (error) {
-    await session.release();
+    for (const session of opened) await session.release();
     await checkpoint.close();
     throw error;
   }
