@@ -58,16 +58,17 @@ const INT8: readonly Variant[] = [
 ];
 
 /** What is held against exact training by its loss: each on top of one method and learning rate. */
-export const PARITY: readonly Variant[] = [
-  variant("f32", "--compute f32"),
-  variant("int8", "--compute int8"),
+export const PARITY: readonly Variant[] = ["f32", "int8"].flatMap((compute) => [
+  variant(compute, `--compute ${compute}`),
   ...["norm", "uniform"].flatMap((rates) =>
     [0.5, 0.75, 0.875].map((rate) =>
-      variant(`drop-${rate}-${rates}`, `--dropbp ${rate} --dropbp-rates ${rates}`),
+      variant(
+        `${compute}-drop-${rate}-${rates}`,
+        `--compute ${compute} --dropbp ${rate} --dropbp-rates ${rates}`,
+      ),
     ),
   ),
-  variant("int8-drop-0.875-norm", "--compute int8 --dropbp 0.875 --dropbp-rates norm"),
-];
+]);
 
 /** Rows of one table, by what the table is about. */
 export const TABLES: Readonly<Record<string, readonly Variant[]>> = {
