@@ -3,10 +3,10 @@ import { UsageError } from "../src/errors.ts";
 import { BaseModel } from "../src/models/base-model.ts";
 import { openModel } from "../src/models/families.ts";
 import { memorySource } from "../test/memory-source.ts";
+import { viewOfRows } from "../test/rows-of-adapters.ts";
 import type { AdapterView } from "../src/peft/adapter-view.ts";
 import { type Adapter, attach } from "../src/peft/attach.ts";
 import { findMethod } from "../src/peft/methods.ts";
-import { stackAdapters } from "../src/peft/rows.ts";
 import type { StoredTensor } from "../src/quant/stored-tensor.ts";
 import { Random } from "../src/random.ts";
 import { BlockRunner } from "../src/run/block-runner.ts";
@@ -54,8 +54,8 @@ export const benchmark = defineBenchmark({
     const lora = await makeAdapters(base, "lora", { rank: values.rank }, values.rows);
     const overlays = {
       none: null,
-      road: await stackAdapters(engine, base, road),
-      lora: await stackAdapters(engine, base, lora),
+      road: await viewOfRows(engine, base, road),
+      lora: await viewOfRows(engine, base, lora),
     };
     const session = new Session(engine, base, "float32");
     const inTurn = road.map((adapter) => passOf(session, adapter, 1));
@@ -136,7 +136,7 @@ async function makeAdapters(
   return adapters;
 }
 
-/** A pass over all blocks on rows of a length; row i has adapter i of those side by side. */
+/** A pass over all blocks on rows of a length; row i has the i-th adapter. */
 function passOf(
   session: Session,
   overlay: AdapterView | null,
@@ -144,11 +144,10 @@ function passOf(
 ): (length: number) => Promise<void> {
   const { pool, tables, model } = session;
   const runner = new BlockRunner(session, overlay, null);
-  const adapterOf = Array.from({ length: numRows }, (_, row) => row);
   return async (length) => {
     const positions = BigInt64Array.from({ length: numRows * length }, (_, i) => BigInt(i % length));
     const segments = new Int32Array(numRows * length).fill(1);
-    const facts = { numRows, length, positions, segments, adapterOf, ...NOTHING_ELSE };
+    const facts = { numRows, length, positions, segments, ...NOTHING_ELSE };
     const pass = runner.begin(new PassContext(facts, pool, tables));
     let x = pool.acquire("float32", [numRows, length, model.width]);
     x.data.forEach((_, i) => (x.data[i] = Math.sin(i)));

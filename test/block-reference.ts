@@ -46,7 +46,6 @@ export function contextFeeds(block: BuiltPart, numRows: number, length: number, 
     keys,
     tokenTypes: null,
     isPromptEnd: null,
-    adapterOf: null,
   };
   const context = new PassContext(facts, new BufferPool(), new PassTables());
   const tensors = context.tensors(block.part);

@@ -20,7 +20,7 @@ import { hostTensor } from "../src/runtime/host-tensor.ts";
 import { createEngine } from "../src/runtime/create-engine.ts";
 import { blockGradient } from "./block-reference.ts";
 import { attachTo, logitsOf, lossAndGradients, perturb, unpacked } from "./model-passes.ts";
-import { mixAdapters } from "./mixed-views.ts";
+import { viewOfRows } from "./rows-of-adapters.ts";
 import { temporaryFolder, writeTinyModel } from "./tiny-model.ts";
 import { changeValues, valuesOf } from "./trained-values.ts";
 
@@ -165,10 +165,10 @@ describe("RoAd on the residual stream", () => {
 
   test("adapters of halves share a batch with others", async () => {
     const adapters = [await intervene({ pairs: "lower" }), await intervene({ variant: "road_2" }, [0, 1], 6)];
-    const rows = await logitsOf(engine, base, await mixAdapters(engine, base, adapters), batch, [1, 0]);
+    const rows = await logitsOf(engine, base, await viewOfRows(engine, base, adapters), batch);
     const size = rows.length / 2;
-    for (const [row, index] of [1, 0].entries()) {
-      const alone = await logitsOf(engine, base, adapters[index]!, batch);
+    for (const [row, adapter] of adapters.entries()) {
+      const alone = await logitsOf(engine, base, adapter, batch);
       for (let i = row * size; i < (row + 1) * size; i++) assert.ok(Math.abs(rows[i]! - alone[i]!) < 1e-5);
     }
   });

@@ -101,13 +101,12 @@ export function unpacked(examples: readonly TrainingExample[]): Batch {
   return toBatch(examples.map((example) => [example]));
 }
 
-/** Logits [B·T, V] of a batch; fresh memory. `adapterOf`: the adapter of each row, where several are side by side. */
+/** Logits [B·T, V] of a batch; fresh memory. */
 export async function logitsOf(
   engine: Engine,
   base: BaseModel,
   adapter: AdapterView | null,
   batch: Batch,
-  adapterOf?: readonly number[],
   { residency = "stored", ...options }: SessionOptions & { residency?: Residency } = {},
 ): Promise<Float32Array> {
   const session = new Session(engine, base, residency, options);
@@ -115,8 +114,7 @@ export async function logitsOf(
   const embedding = await Embedding.create(session, adapter);
   const head = new Head(session, adapter);
   const { numRows, length } = batch;
-  const facts = { ...factsOf(batch), adapterOf: adapterOf ?? null };
-  const pass = runner.begin(new PassContext(facts, session.pool, session.tables));
+  const pass = runner.begin(new PassContext(factsOf(batch), session.pool, session.tables));
   let x = await embedding.forward(batch.input, pass.context);
   for (let layer = 0; layer < runner.numLayers; layer++) {
     x = (await runner.forward(layer, x, pass, false)).y;

@@ -145,7 +145,6 @@ export class PagedCache {
         return numComputed + index === numPrompt - 1;
       },
       // Row i has the i-th of the adapters that lie side by side.
-      adapterOf: null,
     };
   }
 

@@ -43,6 +43,5 @@ export function continuation(past: number, length: number, endsPrompt: boolean):
     tokenTypes: null,
     keys: { positions, segments },
     isPromptEnd: endsPrompt ? (_row, index) => index === length - 1 : null,
-    adapterOf: null,
   };
 }

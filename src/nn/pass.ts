@@ -20,8 +20,6 @@ export interface PassFacts {
   readonly keys: { readonly positions: BigInt64Array; readonly segments: Int32Array } | null;
   /** Whether a token is the last of a prompt; null: none is. */
   readonly isPromptEnd: ((row: number, index: number) => boolean) | null;
-  /** Which adapter each row has, where several are side by side. */
-  readonly adapterOf: readonly number[] | null;
 }
 
 /** A tensor that is made for each pass. Symbols of its shape: B, T, P+T. */

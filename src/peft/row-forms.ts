@@ -68,8 +68,8 @@ export function largeFormBytes({ method, sites }: Pick<Adapter, "method" | "site
   return [...sites.values()].reduce((sum, { spec }) => sum + 4 * spec.inFeatures * spec.outFeatures, 0);
 }
 
-/** What a row has without an adapter. @throws UsageError "usage/adapter" when there is no such row */
-export function formOfBase(batch: RowBatch<unknown>, { site }: RowPlace): RowForm<unknown> {
+/** What a row has without an adapter; null: there is no such row. */
+export function formOfBase(batch: RowBatch<unknown>, { site }: RowPlace): RowForm<unknown> | null {
   return site ? batch.identity(site.spec, site.options) : NO_CHANGE;
 }
 

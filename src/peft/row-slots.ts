@@ -4,6 +4,7 @@
  * Programs read the rows as they lie, so no step picks or copies anything; an adapter is copied when a row that is its own
  * begins, [rows, ...] where it had another. Where one comes that has more, a larger rank or other modules, the rows are made anew.
  */
+import { assertInternal } from "../errors.ts";
 import { numElements } from "../graph/shape.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { type HostTensor, hostTensor, zeros } from "../runtime/host-tensor.ts";
@@ -11,11 +12,9 @@ import type { AdapterView } from "./adapter-view.ts";
 import { type Adapter, bindForm } from "./attach.ts";
 import type { RowBatch, RowForm } from "./method.ts";
 import { type RowMember, type RowPlace, formOfBase } from "./row-forms.ts";
-import { commonTensors, requireAlike } from "./row-likeness.ts";
-import { isRefusal } from "./row-refusal.ts";
+import { areAlike, commonTensors } from "./row-likeness.ts";
 import { type StackedPlace, viewRows } from "./row-view.ts";
 import type { RowSet } from "./row-set.ts";
-import { copyInto } from "./rows.ts";
 
 type ByLayer<T> = Map<number | null, Record<string, T>>;
 
@@ -60,7 +59,7 @@ export class RowSlots implements RowSet {
     this.#base = base;
     this.#batch = first.batch;
     this.#first = first.adapter;
-    this.takesNone = areAlike([first, null]);
+    this.takesNone = areAlike([first], true);
     this.add(first);
   }
 
@@ -70,7 +69,6 @@ export class RowSlots implements RowSet {
     return (now.view ??= viewRows(this.#batch, now.stacked, {
       inputs: (layer) => cutRows(now, layer),
       constants: (layer) => now.constants.get(layer) ?? {},
-      areGathered: false,
     }));
   }
 
@@ -84,8 +82,7 @@ export class RowSlots implements RowSet {
 
   /** Lets rows have an adapter; false: it cannot share a batch with those that may. */
   add(member: RowMember): boolean {
-    const all = [...this.#members.values(), member];
-    if (!areAlike(this.takesNone ? [...all, null] : all)) return false;
+    if (!areAlike([...this.#members.values(), member], this.takesNone)) return false;
     for (const [path, place] of member.places) {
       if (!this.#places.has(path)) this.#places.set(path, place);
     }
@@ -126,6 +123,7 @@ export class RowSlots implements RowSet {
     const forms = adapter && this.#members.get(adapter)?.forms;
     for (const [place, { tensors }] of this.#now.stacked) {
       const form = forms?.get(place.path) ?? formOfBase(this.#batch, place);
+      assertInternal(form, "rows without an adapter have a form where there are any");
       for (const [suffix, { shape, data }] of Object.entries(tensors)) {
         const size = numElements(shape.slice(1));
         const into = data.subarray(row * size, (row + 1) * size);
@@ -160,12 +158,11 @@ export class RowSlots implements RowSet {
         this.#places.delete(path);
         continue;
       }
-      const forms = members.flatMap((member) => member.forms.get(path) ?? []);
-      if (this.takesNone) forms.push(formOfBase(this.#batch, place));
+      const all = [...members.map((member) => member.forms.get(path)), formOfBase(this.#batch, place)];
+      const forms = all.flatMap((form) => form ?? []);
       const shapes = new Map<string, number[]>();
       const known = old.get(place)?.tensors ?? {};
-      const all = [known, ...forms.map(({ tensors }) => tensors)];
-      for (const [i, tensors] of all.entries()) {
+      for (const [i, tensors] of [known, ...forms.map(({ tensors }) => tensors)].entries()) {
         for (const [suffix, tensor] of Object.entries(tensors)) {
           const shape = (i === 0 ? tensor.shape.slice(1) : tensor.shape) as number[];
           const most = shapes.get(suffix) ?? shape;
@@ -179,6 +176,7 @@ export class RowSlots implements RowSet {
         [...shapes].map(([suffix, shape]) => [suffix, zeros("float32", [numRows, ...shape])]),
       );
       const common = commonTensors(members, place);
+      assertInternal(common, "members have the same frozen tensors");
       const bound = place.site && bindForm(this.#base, this.#first.method, place.site, common);
       const { options } = forms[0] as RowForm<unknown>;
       now.stacked.set(place, { options, tensors, common, bound });
@@ -188,17 +186,6 @@ export class RowSlots implements RowSet {
       }
       if (bound) addTo(now.constants, place, bound.spec.suffix, bound.tensor);
     }
-  }
-}
-
-/** Whether adapters, and none (null), can share a batch. */
-function areAlike(members: readonly (RowMember | null)[]): boolean {
-  try {
-    requireAlike(members);
-    return true;
-  } catch (error) {
-    if (isRefusal(error)) return false;
-    throw error;
   }
 }
 
@@ -230,4 +217,23 @@ function addTo<T extends HostTensor>(
   const own = to.get(layer) ?? {};
   to.set(layer, own);
   own[`${name}.${suffix}`] = tensor;
+}
+
+/** Copies a tensor to the beginning of each axis of a larger one. */
+function copyInto(
+  { shape: from, data }: HostTensor<"float32">,
+  to: Float32Array,
+  shape: readonly number[],
+): void {
+  const width = from.at(-1) ?? 1;
+  for (let start = 0; start < data.length; start += width) {
+    let [rest, place, stride] = [start / width, 0, shape.at(-1) ?? 1];
+    for (let axis = from.length - 2; axis >= 0; axis--) {
+      const size = from[axis] as number;
+      place += (rest % size) * stride;
+      stride *= shape[axis] as number;
+      rest = Math.floor(rest / size);
+    }
+    to.set(data.subarray(start, start + width), place);
+  }
 }

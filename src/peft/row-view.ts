@@ -1,28 +1,15 @@
 /** @file How programs read adapters that lie side by side, each row its own. */
 import type { Value } from "../graph/graph.ts";
-import { gatherRows } from "../graph/ops/gather-scatter.ts";
-import { passInput } from "../nn/pass.ts";
 import type { AdapterView, BoundTensor } from "./adapter-view.ts";
 import type { RowBatch } from "./method.ts";
 import type { RowPlace } from "./row-forms.ts";
 import { readVector } from "./row-vectors.ts";
 import type { BoundForm, Frozen, SiteTensors } from "./site.ts";
 
-/** Which adapter each row has. */
-const ROWS = passInput({
-  name: "rows",
-  dtype: "int64",
-  shape: ["B"],
-  perPrompt: false,
-  fill: ({ adapterOf, numRows }, data) => {
-    for (let row = 0; row < numRows; row++) data[row] = BigInt(adapterOf?.[row] ?? 0);
-  },
-});
-
 /** One place of the batch: what all adapters give there, and what the programs read of it. */
 export interface StackedPlace {
   readonly options: unknown;
-  /** By suffix, [N, ...]. */
+  /** By suffix, [rows, ...]: row i of a batch has the i-th. */
   readonly tensors: SiteTensors;
   /** What all adapters have of the base, by suffix. */
   readonly common: Frozen;
@@ -30,17 +17,11 @@ export interface StackedPlace {
   readonly bound: BoundTensor | null;
 }
 
-/** Where the programs of rows read the tensors of adapters. */
-export interface RowInputs extends Pick<AdapterView, "inputs" | "constants"> {
-  /** Whether rows pick theirs by the input `rows`; else row i of a batch has the i-th. */
-  readonly areGathered: boolean;
-}
-
 /** Makes the view of adapters side by side. */
 export function viewRows(
   batch: RowBatch<unknown>,
   stacked: ReadonlyMap<RowPlace, StackedPlace>,
-  { areGathered, ...feeds }: RowInputs,
+  feeds: Pick<AdapterView, "inputs" | "constants">,
 ): AdapterView {
   const byName = new Map([...stacked].map(([place, stack]) => [keyOf(place), stack]));
   return {
@@ -53,10 +34,8 @@ export function viewRows(
       const site = byName.get(keyOf({ layer, name: graph.spec.name }));
       if (!site) return graph.project(x);
       const values: Record<string, Value> = {};
-      for (const [suffix, { shape }] of Object.entries(site.tensors)) {
-        const input = graph.input(suffix, [areGathered ? "A" : "B", ...shape.slice(1)], "float32");
-        values[suffix] = areGathered ? gatherRows(input, graph.context(ROWS)) : input;
-      }
+      for (const [suffix, { shape }] of Object.entries(site.tensors))
+        values[suffix] = graph.input(suffix, ["B", ...shape.slice(1)], "float32");
       for (const { suffix, shape, dtype } of commonSpecs(site))
         values[suffix] = graph.input(suffix, shape, dtype);
       return batch.adapt(graph, x, values, site.options);
@@ -69,7 +48,7 @@ export function viewRows(
         return [name, site.options, shapes, commonSpecs(site)] as const;
       });
       parts.sort(([a], [b]) => (a < b ? -1 : 1));
-      return JSON.stringify([areGathered ? ROWS.name : "own rows", ...parts]);
+      return JSON.stringify(["rows", ...parts]);
     },
   };
 }

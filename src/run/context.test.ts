@@ -17,7 +17,6 @@ const FACTS: PassFacts = {
   tokenTypes: null,
   keys: null,
   isPromptEnd: null,
-  adapterOf: null,
 };
 
 const ATTENTION: AttentionOptions = {

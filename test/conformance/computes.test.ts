@@ -223,7 +223,7 @@ for (const compute of ALL) {
           const tolerance = roughness(compute, 1e-5);
           const options = await exactOptionsOf(compute, base, batch);
           assertNear(
-            await logitsOf(engine, base, adapter, batch, undefined, options),
+            await logitsOf(engine, base, adapter, batch, options),
             await logitsOf(engine, rounded, expected, batch),
             tolerance,
             `logits with ${method.name}`,
@@ -377,7 +377,7 @@ describe("smoothing", () => {
     const batch = unpacked(examplesFor(base.model, [9, 6, 4]));
     const exact = await logitsOf(engine, base, null, batch);
     const apart = async (options: SessionOptions): Promise<number> => {
-      const found = await logitsOf(engine, base, null, batch, undefined, options);
+      const found = await logitsOf(engine, base, null, batch, options);
       return largest(found.map((value, i) => value - exact[i]!));
     };
     const smoothed = await apart(await optionsOf(COMPUTES.int8, base, batch));

@@ -43,8 +43,8 @@ for (const { modelType } of FAMILIES.filter((family) => !("image_size" in TINY_C
         for (const adapter of [linear, withEmbedding]) {
           perturb(adapter, 0.05);
           const [whole, parts] = [
-            await logitsOf(engine, base, adapter, batch, undefined, WHOLE),
-            await logitsOf(engine, base, adapter, batch, undefined, LARGE),
+            await logitsOf(engine, base, adapter, batch, WHOLE),
+            await logitsOf(engine, base, adapter, batch, LARGE),
           ];
           assertNear(parts, whole, SHARE, "logits");
           const [expected, actual] = [

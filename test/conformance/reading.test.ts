@@ -9,9 +9,9 @@ import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import { BaseModel } from "../../src/models/base-model.ts";
 import { configFileOf } from "../../src/peft/method.ts";
 import { METHODS } from "../../src/peft/methods.ts";
-import { stackAdapters } from "../../src/peft/rows.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { attachTo, perturb } from "../model-passes.ts";
+import { viewOfRows } from "../rows-of-adapters.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
 import { valuesOf } from "../trained-values.ts";
 
@@ -65,7 +65,7 @@ describe("reading an adapter", () => {
         assert.deepEqual(reads, needed);
         if (!("init" in options)) assert.deepEqual(valuesOf(read), valuesOf(adapter));
         if (method.kind === "base" || method.batch === "not-batchable" || "modulesToSave" in options) return;
-        await stackAdapters(engine, model, [read, HAVE_ROWS_OF_THE_BASE.includes(method.name) ? null : read]);
+        await viewOfRows(engine, model, [read, HAVE_ROWS_OF_THE_BASE.includes(method.name) ? null : read]);
         const ofRows = ROWS_READ_ITS_WEIGHTS.includes(method.name) ? weights : [];
         assert.deepEqual(reads, [...needed, ...ofRows], "a row without an adapter needs no weight");
       });
@@ -77,7 +77,9 @@ describe("reading an adapter", () => {
     const files = ["format", "export"].flatMap((layer) =>
       (readdirSync(join(src, layer), { recursive: true }) as string[]).map((name) => join(src, layer, name)),
     );
-    const sources = [...files, join(src, "peft/rows.ts")].filter((name) => /(?<!\.test)\.ts$/.test(name));
+    const sources = [...files, join(src, "peft/row-forms.ts")].filter((name) =>
+      /(?<!\.test)\.ts$/.test(name),
+    );
     assert.ok(sources.length > 20);
     assert.deepEqual(
       sources.filter((name) => /^import (?!type ).*random\.ts/m.test(readFileSync(name, "utf8"))),

@@ -9,10 +9,10 @@ import { arrangeRows } from "../../src/peft/mixed-rows.ts";
 import { formRows } from "../../src/peft/row-forms.ts";
 import { PickedRows } from "../../src/peft/picked-rows.ts";
 import { RowSlots } from "../../src/peft/row-slots.ts";
-import { stackAdapters } from "../../src/peft/rows.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { zeros } from "../../src/runtime/host-tensor.ts";
 import { attachTo, logitsOf, perturb, randomExamples, unpacked, withTensors } from "../model-passes.ts";
+import { viewOfRows } from "../rows-of-adapters.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
 import { changeValues } from "../trained-values.ts";
 
@@ -60,17 +60,12 @@ async function moved(
 }
 
 /** Asserts that a batch of rows gives what the adapter of each row gives alone. */
-async function assertRows(
-  adapters: readonly (Adapter | null)[],
-  adapterOf: readonly number[],
-  stacked?: AdapterView,
-): Promise<void> {
-  const overlay = stacked ?? (await stackAdapters(engine, base, adapters));
+async function assertRows(rows: readonly (Adapter | null)[], view?: AdapterView): Promise<void> {
   const batch = unpacked(examples);
-  const together = await logitsOf(engine, base, overlay, batch, adapterOf);
+  const together = await logitsOf(engine, base, view ?? (await viewOfRows(engine, base, rows)), batch);
   const rowSize = together.length / examples.length;
-  for (const [row, index] of adapterOf.entries()) {
-    const alone = await logitsOf(engine, base, adapters[index] as Adapter | null, batch);
+  for (const [row, adapter] of rows.entries()) {
+    const alone = await logitsOf(engine, base, adapter, batch);
     const largest = Math.max(1, ...alone.map(Math.abs));
     for (let i = row * rowSize; i < (row + 1) * rowSize; i++) {
       const apart = Math.abs((together[i] as number) - (alone[i] as number));
@@ -85,17 +80,15 @@ for (const method of METHODS) {
     test("each row computes what its adapter computes alone, or the base", async () => {
       const [first, second] = [await moved(method.name), await moved(method.name, {}, null, 6)];
       const middle = REPLACING.includes(method.name) ? await moved(method.name, {}, null, 7) : null;
-      await assertRows([first, middle, second], [2, 0, 1, 2]);
+      await assertRows([second, first, middle, second]);
     });
 
     if (REPLACING.includes(method.name)) return;
     test("adapters may sit on other modules, and have other options where the method allows it", async () => {
       const [first, second] = UNLIKE[method.name] ?? [{}, {}];
-      const adapters = [
-        await moved(method.name, first, ["k_proj", "down_proj"]),
-        await moved(method.name, second, ["v_proj", "down_proj"], 6),
-      ];
-      await assertRows(adapters, [0, 1, 1, 0]);
+      const one = await moved(method.name, first, ["k_proj", "down_proj"]);
+      const other = await moved(method.name, second, ["v_proj", "down_proj"], 6);
+      await assertRows([one, other, other, one]);
     });
   });
 }
@@ -103,78 +96,72 @@ for (const method of METHODS) {
 describe("rows with scales of their own", () => {
   test("multiply what all tasks share once: codes, or a weight whose rows change in proportion", async () => {
     for (const options of [{ bits: 3 }, { bits: 2, groupSize: 16, scales: "row" }]) {
-      const adapters = [await moved("peqa", options), await moved("peqa", options, null, 6)];
-      const overlay = await stackAdapters(engine, base, adapters);
-      const codes = Object.entries(overlay.inputs(1)).filter(([name]) => name.endsWith("peqa_codes"));
+      const [one, other] = [await moved("peqa", options), await moved("peqa", options, null, 6)];
+      const rows = [other, one, one, other];
+      const view = await viewOfRows(engine, base, rows);
+      const codes = Object.entries(view.inputs(1)).filter(([name]) => /peqa_(codes|blocks)$/.test(name));
       assert.equal(codes.length, 7);
-      for (const [name, { data }] of codes) {
-        for (const adapter of adapters) assert.equal(adapter.inputs(1)[name]?.data, data, name);
+      for (const writing of rows.map((adapter) => adapter.forWriting())) {
+        const own = { ...writing.inputs(1), ...writing.constants(1) };
+        for (const [name, { data }] of codes) assert.equal(own[name]?.data, data, name);
       }
-      await assertRows(adapters, [1, 0, 0, 1], overlay);
+      await assertRows(rows, view);
     }
   });
 });
 
-describe("stackAdapters()", () => {
-  const assertRefused = (adapters: readonly (Adapter | null)[], message: RegExp): Promise<void> =>
-    assert.rejects(
-      stackAdapters(engine, base, adapters),
-      (error: Error & { code?: string; hint?: string }) => {
+describe("rows of a batch", () => {
+  test("refuse adapters of which rows cannot have any, and say why", async () => {
+    const assertRefused = async (adapter: Adapter, message: RegExp): Promise<void> =>
+      assert.rejects(formRows(engine, base, adapter), (error: Error & { code?: string; hint?: string }) => {
         assert.equal(error.code, "usage/adapter");
         assert.match(error.message, message);
         assert.match(error.hint ?? "", /on their own/);
         return true;
-      },
-    );
+      });
+    await assertRefused(await moved("full"), /method "full" in one batch/);
+    await assertRefused(await moved("lora", {}, ["lm_head"]), /one is on "lm_head"/);
+    const message = /"self_attn\.q_proj" has 2 scales a row, expected one/;
+    await assertRefused(await moved("peqa", { groupSize: 16 }), message);
+    const ownHead = await moved("lora", { modulesToSave: ["lm_head"] });
+    await assert.rejects(viewOfRows(engine, base, [ownHead]), /one has a "lm_head\.weight" of its own/);
+  });
 
-  test("refuses adapters that cannot share a batch, and says why", async () => {
-    await assertRefused(
-      [await moved("lora"), await moved("ia3")],
-      /of "lora" and "ia3", expected one method/,
+  test("have only adapters that programs read alike", async () => {
+    const slotsOf = async (adapter: Adapter): Promise<RowSlots> =>
+      new RowSlots(base, await formRows(engine, base, adapter));
+    const assertUnlike = async (one: Adapter, other: Adapter): Promise<void> => {
+      for (const [first, second] of [
+        [one, other],
+        [other, one],
+      ] as const) {
+        assert.equal((await slotsOf(first)).add(await formRows(engine, base, second)), false);
+      }
+    };
+    await assertUnlike(await moved("lora"), await moved("ia3"));
+    await assertUnlike(
+      await moved("ia3", {}, ["down_proj"]),
+      await moved("ia3", { feedforwardModules: [] }, ["down_proj"]),
     );
-    await assertRefused([null], /of no method/);
-    await assertRefused([await moved("full")], /method "full" in one batch/);
-    await assertRefused(
-      [await moved("ia3", {}, ["down_proj"]), await moved("ia3", { feedforwardModules: [] }, ["down_proj"])],
-      /adapters 1 and 2 .* at "model\.layers\.0\.mlp\.down_proj" feedforward is true and false/,
-    );
-    await assertRefused([await moved("lora", {}, ["lm_head"])], /one is on "lm_head"/);
-    await assertRefused(
-      [await moved("peqa", { groupSize: 16 })],
-      /"self_attn\.q_proj" has 2 scales a row, expected one/,
-    );
-    await assertRefused([await moved("peqa"), null], /its "self_attn\.q_proj" is the base's, expected codes/);
-    const at = String.raw`at "model\.layers\.0\.self_attn\.q_proj" `;
-    for (const [options, difference] of [
-      [{ init: "rtn" }, 'start is "clip" and "rtn"'],
-      [{ scales: "row" }, 'scales is "group" and "row"'],
-    ] as const) {
-      const adapters = [await moved("peqa"), await moved("peqa", options)];
-      await assertRefused(adapters, new RegExp(at + difference));
-      await assertRefused(adapters.toReversed(), new RegExp(at));
-    }
+    for (const options of [{ init: "rtn" }, { scales: "row" }])
+      await assertUnlike(await moved("peqa"), await moved("peqa", options));
     const { base: again, checkpoint: other } = await loadModel(
       await writeTinyModel(temporaryFolder(), { seed: 2 }),
     );
     const elsewhere = await attachTo(again, findMethod("peqa"));
     await other.close();
-    await assertRefused([await moved("peqa"), elsewhere], /adapter 2 has other frozen tensors at/);
-    await assertRefused(
-      [await moved("vera", {}, ["q_proj"]), await moved("vera", { projectionSeed: 1 }, ["v_proj"])],
-      /adapter 2 has another vera_A than those before it/,
+    await assertUnlike(await moved("peqa"), elsewhere);
+    await assertUnlike(
+      await moved("vera", {}, ["q_proj"]),
+      await moved("vera", { projectionSeed: 1 }, ["v_proj"]),
     );
-    await assertRefused(
-      [await moved("lora", { modulesToSave: ["lm_head"] })],
-      /one has a "lm_head\.weight" of its own/,
-    );
+    assert.equal((await slotsOf(await moved("peqa"))).takesNone, false, "the base has no codes");
   });
 
   test("takes adapters that started from the weight, and those of methods that have rows alike", async () => {
     const options = { rank: 3, init: "pissa" };
-    await assertRows(
-      [await moved("lora", options, ["q_proj"]), await moved("dora", options, ["q_proj"]), null],
-      [0, 1, 2, 0],
-    );
+    const [lora, dora] = [await moved("lora", options, ["q_proj"]), await moved("dora", options, ["q_proj"])];
+    await assertRows([lora, dora, null, lora]);
   });
 
   test("a row that has no part in an update as large as a weight meets no number of it", async () => {
@@ -185,7 +172,11 @@ describe("stackAdapters()", () => {
     for (const adapter of [broken, second]) assert.ok(rows.add(await formRows(engine, base, adapter)));
     /** Whichever row each comes to. */
     const assertPicked = async (asked: readonly (Adapter | null)[], view = rows.view): Promise<void> => {
-      await assertRows(asked, arrangeRows([rows], asked), view);
+      const order = arrangeRows([rows], asked);
+      await assertRows(
+        order.map((index) => asked[index] ?? null),
+        view,
+      );
     };
     await assertPicked([first, null, second, first]);
     // What goes leaves a place that the next of its kind takes, in the programs that there are.
@@ -213,9 +204,9 @@ describe("stackAdapters()", () => {
     const slots = new RowSlots(base, await formRows(engine, base, goes));
     assert.ok(slots.add(await formRows(engine, base, stays)));
     slots.remove(goes);
-    const order = arrangeRows([slots], [stays, null, stays, null]);
-    assert.deepEqual(order, [0, 1, 2, 3]);
-    await assertRows([stays, null], [0, 1, 0, 1], slots.view);
+    const rows = [stays, null, stays, null];
+    assert.deepEqual(arrangeRows([slots], rows), [0, 1, 2, 3]);
+    await assertRows(rows, slots.view);
   });
 
   test("an output whose weights are all zero stays the bias", async () => {
@@ -226,24 +217,22 @@ describe("stackAdapters()", () => {
     const without = await withTensors(base, new Map([[name, pruned]]));
     const adapter = await attachTo(without, findMethod("dora"), {}, ["v_proj"]);
     const batch = unpacked(examples);
-    const rows = await logitsOf(
-      engine,
-      without,
-      await stackAdapters(engine, without, [adapter]),
-      batch,
-      [0, 0, 0, 0],
-    );
+    const view = await viewOfRows(engine, without, [adapter, adapter, adapter, adapter]);
+    const rows = await logitsOf(engine, without, view, batch);
     const alone = await logitsOf(engine, without, adapter, batch);
     assert.ok(rows.every((value, i) => Math.abs(value - alone[i]!) < 1e-5));
   });
 
   test("copies: an adapter that changes later does not change the batch", async () => {
     const adapter = await moved("road");
-    const overlay = await stackAdapters(engine, base, [adapter]);
+    const view = await viewOfRows(
+      engine,
+      base,
+      examples.map(() => adapter),
+    );
     const batch = unpacked(examples);
-    const adapterOf = examples.map(() => 0);
-    const before = await logitsOf(engine, base, overlay, batch, adapterOf);
+    const before = await logitsOf(engine, base, view, batch);
     changeValues(adapter, () => 0);
-    assert.deepEqual(await logitsOf(engine, base, overlay, batch, adapterOf), before);
+    assert.deepEqual(await logitsOf(engine, base, view, batch), before);
   });
 });

@@ -40,17 +40,11 @@ export const peqaRows: RowBatch<PeqaSite> = {
     return { tensors: { [ROW]: hostTensor("float32", [site.outFeatures], data) }, options };
   },
 
-  identity: (site, options) => {
-    const { name, outFeatures } = site;
-    if (isOnBase(options)) {
-      const ones = new Float32Array(outFeatures).fill(1);
-      return { tensors: { [ROW]: hostTensor("float32", [outFeatures], ones) }, options };
-    }
-    throw new UsageError(
-      "usage/adapter",
-      `Cannot put a row without an adapter beside rows with scales of their own: its "${name}" is the base's, expected codes`,
-      { hint: "Run the requests without that adapter on their own." },
-    );
+  identity: ({ outFeatures }, options) => {
+    // The base has a weight where the others have codes.
+    if (!isOnBase(options)) return null;
+    const ones = new Float32Array(outFeatures).fill(1);
+    return { tensors: { [ROW]: hostTensor("float32", [outFeatures], ones) }, options };
   },
 
   adapt: (site, x, values, options) => {

@@ -183,7 +183,6 @@ test("RoAd at the ends of prompts alone declares an input that marks them", () =
     tokenTypes: null,
     keys: null,
     isPromptEnd,
-    adapterOf: null,
   });
   const marks = new Float32Array(6).fill(7);
   spec.fill(
