@@ -6,7 +6,7 @@
  * line in CODES.
  */
 
-import { readable } from "./messages/printable.ts";
+import { readable } from "./printable.ts";
 
 /** Who must act: the caller, whoever made the file, whoever has the machine, or nobody at once. */
 type ErrorKind = "usage" | "format" | "capacity" | "failed";

@@ -155,6 +155,7 @@ describe("the shape of the code", () => {
       "errors.ts",
       "everywhere.ts",
       "index.ts",
+      "printable.ts",
       "random.ts",
     ]);
   });

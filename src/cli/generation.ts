@@ -13,7 +13,7 @@ import { CHAT_TEMPLATE } from "../data/named-templates.ts";
 import { BASE_KINDS } from "../quant/storages.ts";
 import { RESIDENCIES } from "../run/weights.ts";
 import { THREADS } from "../train/threads.ts";
-import { printable } from "../messages/printable.ts";
+import { printable } from "../printable.ts";
 import type { CommandIO } from "./command.ts";
 import { formatFixed } from "../messages/numbers.ts";
 import { findModel } from "./find-model.ts";

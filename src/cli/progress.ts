@@ -3,7 +3,7 @@
  *
  * A bar counts steps or bytes and can carry notes (loss, tokens/s, memory); it works out the time left itself.
  */
-import { printable } from "../messages/printable.ts";
+import { printable } from "../printable.ts";
 import { formatBytes, formatDuration } from "../messages/numbers.ts";
 import type { Screen } from "./screen.ts";
 

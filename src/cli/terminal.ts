@@ -2,7 +2,7 @@
 import colors from "picocolors";
 
 import type { Environment } from "../environment.ts";
-import { printable, printableJson } from "../messages/printable.ts";
+import { printable, printableJson } from "../printable.ts";
 import type { CommandIO } from "./command.ts";
 import { createProgress } from "./progress.ts";
 import { INTERRUPTED_STATUS } from "./report.ts";

@@ -6,7 +6,7 @@
 import type { Context } from "hono";
 import type { z } from "zod";
 import { findProblems } from "../messages/expected.ts";
-import { readable } from "../messages/printable.ts";
+import { readable } from "../printable.ts";
 import { ApiError } from "./api-error.ts";
 import type { ApiRole } from "./api-keys.ts";
 import { describeJsonFault } from "./json-fault.ts";

@@ -1,7 +1,7 @@
 /** @file What would act on a terminal is escaped, in messages, on both streams and in JSON. */
 import assert from "node:assert/strict";
 import test from "node:test";
-import { FormatError } from "../errors.ts";
+import { FormatError } from "./errors.ts";
 import { printable, printableJson, readable } from "./printable.ts";
 
 /** Erases, sets a title, goes back, turns round, hides; C1's own ways to the same. */
