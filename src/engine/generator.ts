@@ -56,7 +56,7 @@ export class Generator {
     const { base, model } = session;
     requireText(base.name, model);
     const adapters = new AdapterPool({ session, maxLoaded: 0, isOwnFirst: true });
-    const textBytes = pageBytes(model) * Math.ceil((model.maxPositions + 1) / PAGE_TOKENS);
+    const textBytes = pageBytes(model) * Math.ceil((model.maxKeptPositions + 1) / PAGE_TOKENS);
     const cacheBytes = Math.max(textBytes, Math.min(MAX_TEXTS * textBytes, MAX_CACHE_BYTES));
     const generator = new Generator(new ServingEngine(session, adapters, { cacheBytes }));
     await generator.switchTo(adapter);

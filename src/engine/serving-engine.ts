@@ -137,7 +137,7 @@ export class ServingEngine {
     const { promptIds, adapter = null, maxNewTokens } = request;
     checkPrompt(model, [...promptIds, ...(request.writtenIds ?? [])]);
     // The last token needs no position: nothing follows it.
-    const maxLength = Math.min(promptIds.length + maxNewTokens, model.maxPositions + 1);
+    const maxLength = Math.min(promptIds.length + maxNewTokens, model.maxKeptPositions + 1);
     this.#requireRoom(maxLength);
     const isNamed = typeof adapter === "string";
     const held = isNamed ? await this.adapters.acquire(adapter) : adapter;

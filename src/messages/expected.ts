@@ -166,7 +166,7 @@ export function describeSchema(node: SchemaNode, form: ValueForm): string {
     ...(choices.length === 0 ? [] : [choices.length === 1 ? choices[0]! : `one of ${choices.join(", ")}`]),
     ...others.map((member) => describeOne(member, form)),
   ];
-  return [...new Set(words)].join(" or ");
+  return [...new Set(words)].join(" or ") || "null";
 }
 
 /** Writes a value as it would be typed; long ones are cut. */

@@ -35,13 +35,16 @@ import { readRope } from "./rope-config.ts";
 /** A part of a block between the residual stream and its change. */
 export type Transform = (b: Builder, x: Value) => Value;
 
+/** Base of the rotation where a file has none. */
+const DEFAULT_BASE = 10_000;
+
 /** Causal attention over all keys, rotated, without biases and norms of its own. */
 export function plainAttention(raw: RawConfig, c: DecoderFields): SelfAttentionOptions {
   const sizes = headSizes(raw, c);
   return {
     ...sizes,
     scale: sizes.headWidth ** -0.5,
-    rope: readRope(raw, sizes.headWidth),
+    rope: readRope(raw, sizes.headWidth, { theta: c.rope_theta ?? DEFAULT_BASE }),
     window: null,
     softcap: null,
     causal: true,

@@ -3,6 +3,16 @@ import type { Family } from "./family.ts";
 import { GEMMA3_GGUF, openGemma3 } from "./gemma3-text.ts";
 import { unusable } from "./hf-config.ts";
 
+/** The sizes of the smallest, which files leave out: transformers writes how the text part differs from them. */
+const DEFAULT_SIZES = {
+  vocab_size: 262_208,
+  hidden_size: 2304,
+  intermediate_size: 9216,
+  num_hidden_layers: 26,
+  num_attention_heads: 8,
+  num_key_value_heads: 4,
+};
+
 export const gemma3: Family = {
   modelType: "gemma3",
   summary: "Gemma 3 that reads images too, its text part: 4B, 12B and 27B",
@@ -15,6 +25,7 @@ export const gemma3: Family = {
     if (typeof text !== "object" || text === null) throw unusable(raw, "text_config is missing");
     const definition = openGemma3({
       tie_word_embeddings: raw["tie_word_embeddings"],
+      ...DEFAULT_SIZES,
       ...text,
       architectures: raw["architectures"],
       id2label: raw["id2label"],

@@ -26,7 +26,9 @@ const NEUTRAL = new Set(
   unsloth_version unsloth_fixed _commit_hash _model_name_or_path bad_words_ids encoder_no_repeat_ngram_size diversity_penalty
   exponential_decay_length_penalty num_beam_groups remove_invalid_values return_dict_in_generate output_scores
   tie_encoder_decoder torchscript use_bfloat16 tf_legacy_loss pruned_heads n_ctx vocab_file language
-  _sliding_window_pattern`.split(/\s+/),
+  _sliding_window_pattern sliding_window_size max_sequence_length pretraining_tp _num_labels n_special output_past
+  predict_special_tokens directionality pooler_fc_size pooler_num_attention_heads pooler_num_fc_layers
+  pooler_size_per_head pooler_type`.split(/\s+/),
 );
 
 /**

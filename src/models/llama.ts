@@ -25,7 +25,6 @@ const SCHEMA = z.object({
   attention_bias: z.boolean().default(false),
   mlp_bias: z.boolean().default(false),
   hidden_act: z.literal("silu").default("silu"),
-  pretraining_tp: z.literal(1).default(1),
 });
 
 export const llama: Family = {

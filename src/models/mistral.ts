@@ -21,7 +21,7 @@ import { llama } from "./llama.ts";
 const SCHEMA = z.object({
   ...DECODER_FIELDS,
   hidden_act: z.literal("silu").default("silu"),
-  sliding_window: z.int().positive().nullish(),
+  sliding_window: z.int().positive().nullable().default(4096),
 });
 
 export const mistral: Family = {
@@ -34,7 +34,7 @@ export const mistral: Family = {
     const c = parseConfig(SCHEMA, raw);
     const layer = preNormBlock(
       rmsNorm(c.rms_norm_eps),
-      attentionPart({ ...plainAttention(raw, c), window: c.sliding_window ?? null }),
+      attentionPart({ ...plainAttention(raw, c), window: c.sliding_window }),
       mlpPart(siluMlp(c)),
     );
     return plainDecoder(raw, c, repeat(layer, c));

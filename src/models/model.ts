@@ -5,6 +5,7 @@
  */
 import type { Value } from "../graph/graph.ts";
 import type { AttentionOptions } from "../nn/builder.ts";
+import { numAlikePositions } from "../nn/rope-scaling.ts";
 import type { Family, ImageConfig, Layer, ModelDefinition, RawConfig, Task } from "./family.ts";
 import { requireModelSize } from "../untrusted/limits.ts";
 import { type Branch, PartGraph } from "./part-graph.ts";
@@ -113,6 +114,14 @@ export class Model {
 
   get maxPositions(): number {
     return this.#definition.maxPositions;
+  }
+
+  /** Positions that a text may have whose keys are kept: once `longrope` takes its long factors, all would be rotated anew. */
+  get maxKeptPositions(): number {
+    const limits = this.layers.map(({ attention }) =>
+      attention?.rope ? numAlikePositions(attention.rope.scaling) : Infinity,
+    );
+    return Math.min(this.maxPositions, ...limits);
   }
 
   get numLayers(): number {

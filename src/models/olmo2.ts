@@ -14,6 +14,7 @@ import { DECODER_FIELDS, parseConfig } from "./hf-config.ts";
 
 const SCHEMA = z.object({
   ...DECODER_FIELDS,
+  rms_norm_eps: z.number().positive().default(1e-5),
   attention_bias: z.boolean().default(false),
   hidden_act: z.literal("silu").default("silu"),
 });

@@ -21,6 +21,7 @@ import { DECODER_FIELDS, parseConfig, requireEnoughExperts } from "./hf-config.t
 
 const SCHEMA = z.object({
   ...DECODER_FIELDS,
+  rms_norm_eps: z.number().positive().default(1e-5),
   attention_bias: z.boolean().default(false),
   hidden_act: z.literal("silu").default("silu"),
   clip_qkv: z.null().optional(),

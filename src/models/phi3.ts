@@ -18,7 +18,13 @@ import { DECODER_FIELDS, parseConfig } from "./hf-config.ts";
 
 const SCHEMA = z.object({
   ...DECODER_FIELDS,
+  rms_norm_eps: z.number().positive().default(1e-5),
   attention_bias: z.literal(false).default(false),
+  mlp_bias: z.literal(false).default(false),
+  lm_head_bias: z.literal(false).default(false),
+  // Of Phi-4 mini's own code: every layer attends to all, at its own positions.
+  full_attn_mod: z.literal(1).default(1),
+  interpolate_factor: z.literal(1).default(1),
   hidden_act: z.literal("silu").default("silu"),
   sliding_window: z.int().positive().nullish(),
   partial_rotary_factor: z.number().positive().nullish(),
@@ -31,7 +37,7 @@ export const phi3: Family = {
   modelType: "phi3",
   summary: "Phi-3 and Phi-4 mini",
   traits:
-    "One projection for queries, keys and values and one for gate and up; part of each head is rotated where `partial_rotary_factor` says so; long-context (longrope) rotation.",
+    "One projection for queries, keys and values and one for gate and up; part of each head is rotated where `partial_rotary_factor` says so; long-context (longrope) rotation, with which texts are trained at any length and written up to the original one.",
   gguf: decoderGguf({
     architecture: "phi3",
     className: "Phi3ForCausalLM",

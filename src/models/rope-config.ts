@@ -32,26 +32,27 @@ type Settings = z.output<typeof SETTINGS>;
 
 /** Where rotary settings may differ from the plain ones of a model. */
 export interface RopeDefaults {
-  /** Where files of transformers 4 keep the base of these layers. */
-  readonly theta: unknown;
-  /** Entry of `rope_parameters` for these layers; null: it is not divided by kinds of layers. */
-  readonly layerType: string | null;
-  /** Whether files of transformers 4 mean these layers by `rope_scaling`. */
-  readonly isScaled: boolean;
+  /** The base of these layers where `rope_parameters` has none. */
+  readonly theta: number;
+  /** Entry of `rope_parameters` for these layers; by default it is not divided by kinds of layers. */
+  readonly layerType?: string;
+  /** Whether files of transformers 4 mean these layers by `rope_scaling`; default: they do. */
+  readonly isScaled?: boolean;
 }
 
-const PLAIN: RopeDefaults = { theta: undefined, layerType: null, isScaled: true };
-
 /** Reads how heads of this width are rotated. @throws UsageError "usage/model" */
-export function readRope(raw: RawConfig, headWidth: number, defaults: RopeDefaults = PLAIN): RopeConfig {
-  const { layerType, isScaled } = defaults;
+export function readRope(
+  raw: RawConfig,
+  headWidth: number,
+  { theta: ownTheta, layerType, isScaled = true }: RopeDefaults,
+): RopeConfig {
   const all = raw["rope_parameters"] as Readonly<Record<string, unknown>> | null | undefined;
-  const ofLayers = layerType === null ? all : ((all?.[layerType] ?? null) as typeof all);
+  const ofLayers = layerType === undefined ? all : ((all?.[layerType] ?? null) as typeof all);
   const given = ofLayers ?? (isScaled ? raw["rope_scaling"] : null) ?? {};
   const problems = listProblems(findProblems(SETTINGS, given));
   if (problems.length > 0) throw unusable(raw, `rotary settings cannot be used: ${problems.join("; ")}`);
   const settings = SETTINGS.parse(given);
-  const theta = settings.rope_theta ?? Number(defaults.theta ?? raw["rope_theta"] ?? 10000);
+  const theta = settings.rope_theta ?? ownTheta;
   const share = settings.partial_rotary_factor ?? Number(raw["partial_rotary_factor"] ?? 1);
   const width = Math.floor(headWidth * share);
   if (!(width > 0 && width <= headWidth)) {

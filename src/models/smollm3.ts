@@ -13,12 +13,13 @@ import { DECODER_FIELDS, WINDOW_FIELDS, parseConfig, unusable, windowedLayers } 
 const SCHEMA = z.object({
   ...DECODER_FIELDS,
   ...WINDOW_FIELDS,
+  tie_word_embeddings: z.boolean().default(true),
+  rope_theta: z.number().positive().default(2_000_000),
   attention_bias: z.boolean().default(false),
   mlp_bias: z.boolean().default(false),
   hidden_act: z.literal("silu").default("silu"),
   no_rope_layers: z.array(z.union([z.literal(0), z.literal(1)])).nullish(),
   no_rope_layer_interval: z.int().positive().default(4),
-  pretraining_tp: z.literal(1).default(1),
 });
 
 export const smollm3: Family = {

@@ -40,6 +40,11 @@ export type RopeScaling =
       readonly attentionFactor: number;
     };
 
+/** Positions that a pass may have before its frequencies are others, for all of them. */
+export function numAlikePositions(scaling: RopeScaling): number {
+  return scaling.kind === "longrope" ? scaling.originalMaxPositions : Infinity;
+}
+
 /** Frequencies of the pairs and the factor on cosine and sine, for a pass of `numPositions` positions. */
 export function scaleFrequencies(
   plain: readonly number[],

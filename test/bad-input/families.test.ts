@@ -28,7 +28,6 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
   llama: [
     [{ hidden_act: "gelu" }, 'hidden_act is "gelu"'],
     [{ hidden_size: 20 }, "hidden_size is 20 for num_attention_heads 4 (expected an even"],
-    [{ pretraining_tp: 2 }, "pretraining_tp is 2"],
   ],
   mistral: [[{ sliding_window: "wide" }, 'sliding_window is "wide"']],
   qwen2: [[{ layer_types: ["full_attention"] }, "layer_types has 1 entries (expected 2"]],
@@ -52,7 +51,7 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
   olmo2: [[{ hidden_act: "relu2" }, 'hidden_act is "relu2"']],
   olmoe: [
     [{ num_experts_per_tok: 5 }, "num_experts_per_tok is 5 (expected at most num_experts, 4)"],
-    [{ clip_qkv: 8 }, "clip_qkv is 8"],
+    [{ clip_qkv: 8 }, "clip_qkv is 8, expected null"],
   ],
   bert: [
     [{ id2label: {} }, "id2label is {} (expected at least one class)"],
@@ -256,4 +255,28 @@ describe("texts longer than the model's positions", () => {
       await checkpoint.close();
     });
   }
+});
+
+test("a text that longrope would rotate anew while it is written", async () => {
+  const factors = { short_factor: [1, 1.5], long_factor: [2, 3] };
+  const config = {
+    original_max_position_embeddings: 16,
+    rope_scaling: { type: "longrope", ...factors },
+  };
+  const model = await writeTinyModel(`${folder}/longrope`, { modelType: "phi3", config });
+  const { base, checkpoint } = await loadModel(model);
+  const session = new Session(engine, base);
+  const generator = await Generator.create({ session, adapter: null });
+  const promptIds = Array<number>(17).fill(3);
+  await assert.rejects(generator.complete({ promptIds, maxNewTokens: 1 }), (error) => {
+    const says = [
+      "17 tokens, expected at most 16, after which it rotates all positions otherwise (longrope)",
+    ];
+    assertSays(error, { code: "usage/shape", says, hint: /[Ss]horten/ });
+    return true;
+  });
+  const { ids } = await generator.complete({ promptIds: promptIds.slice(5), maxNewTokens: 40 });
+  assert.equal(ids.length, 5);
+  await session.release();
+  await checkpoint.close();
 });

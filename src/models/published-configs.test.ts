@@ -1,0 +1,117 @@
+/** @file Configurations as they are published, with keys that transformers does not read and without those it has a default for. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { openModel } from "./families.ts";
+import type { RawConfig } from "./raw-config.ts";
+
+const GPT2 = {
+  activation_function: "gelu_new",
+  architectures: ["GPT2LMHeadModel"],
+  layer_norm_epsilon: 1e-5,
+  model_type: "gpt2",
+  n_ctx: 1024,
+  n_embd: 768,
+  n_head: 12,
+  n_layer: 6,
+  n_positions: 1024,
+  vocab_size: 50257,
+};
+const LLAMA_SIZES = {
+  hidden_size: 256,
+  intermediate_size: 512,
+  num_attention_heads: 4,
+  num_hidden_layers: 4,
+  vocab_size: 32000,
+};
+
+test("Gemma 3 of 4B: its text part holds what differs from the defaults of transformers", () => {
+  const { layers, width, numOutputs, ties, maxPositions } = openModel({
+    architectures: ["Gemma3ForConditionalGeneration"],
+    boi_token_index: 255_999,
+    eos_token_id: [1, 106],
+    image_token_index: 262_144,
+    mm_tokens_per_image: 256,
+    model_type: "gemma3",
+    text_config: {
+      hidden_size: 2560,
+      intermediate_size: 10_240,
+      model_type: "gemma3_text",
+      num_hidden_layers: 34,
+      rope_scaling: { factor: 8, rope_type: "linear" },
+      sliding_window: 1024,
+    },
+    vision_config: { model_type: "siglip_vision_model" },
+  });
+  assert.deepEqual([layers.length, width, numOutputs, maxPositions], [34, 2560, 262_208, 131_072]);
+  assert.equal(ties.size, 1);
+  const [windowed, full] = [layers[0]?.attention, layers[5]?.attention];
+  assert.deepEqual([windowed?.numHeads, windowed?.numKeyValueHeads, windowed?.headWidth], [8, 4, 256]);
+  assert.deepEqual([windowed?.window, full?.window], [1024, null]);
+  assert.deepEqual(windowed?.rope, { theta: 10_000, width: 256, scaling: { kind: "none" } });
+  assert.deepEqual(full?.rope, { theta: 1_000_000, width: 256, scaling: { kind: "linear", factor: 8 } });
+});
+
+test("Phi-4 mini names settings of its own code", () => {
+  const factors = Array<number>(24).fill(1);
+  const config = {
+    ...LLAMA_SIZES,
+    architectures: ["Phi3ForCausalLM"],
+    full_attn_mod: 1,
+    hidden_size: 512,
+    interpolate_factor: 1,
+    lm_head_bias: false,
+    max_position_embeddings: 131_072,
+    mlp_bias: false,
+    model_type: "phi3",
+    num_attention_heads: 8,
+    original_max_position_embeddings: 4096,
+    partial_rotary_factor: 0.75,
+    rope_scaling: { long_factor: factors, short_factor: factors, type: "longrope" },
+    sliding_window: 262_144,
+    tie_word_embeddings: true,
+  };
+  assert.equal(openModel(config).layers[0]?.attention?.rope?.width, 48);
+  assert.throws(() => openModel({ ...config, lm_head_bias: true }), /lm_head_bias is true, expected false/);
+});
+
+test("SmolLM3 leaves out that its head is the embedding, and has other settings of a parallel training", () => {
+  const config = {
+    ...LLAMA_SIZES,
+    model_type: "smollm3",
+    no_rope_layers: [1, 1, 1, 0],
+    pretraining_tp: 2,
+  };
+  assert.equal(openModel(config).ties.size, 1);
+  const rope = { theta: 2_000_000, width: 64, scaling: { kind: "none" } };
+  assert.deepEqual(openModel(config).layers[0]?.attention?.rope, rope);
+});
+
+test("files may name what no model reads", () => {
+  const unread: readonly RawConfig[] = [
+    { ...GPT2, _num_labels: 1, id2label: { 0: "LABEL_0" }, label2id: { LABEL_0: 0 } },
+    { ...GPT2, n_special: 0, output_past: true, predict_special_tokens: true },
+    { ...LLAMA_SIZES, model_type: "llama", max_sequence_length: 2048, pretraining_tp: 2 },
+    { ...LLAMA_SIZES, model_type: "gemma2", sliding_window: 4096, sliding_window_size: 4096 },
+    {
+      ...LLAMA_SIZES,
+      architectures: ["BertForSequenceClassification"],
+      model_type: "bert",
+      directionality: "bidi",
+      pooler_fc_size: 768,
+      pooler_num_attention_heads: 12,
+      pooler_num_fc_layers: 3,
+      pooler_size_per_head: 128,
+      pooler_type: "first_token_transform",
+    },
+  ];
+  for (const config of unread) assert.ok(openModel(config).numLayers > 0);
+});
+
+test("what a file leaves out is what transformers takes", () => {
+  const settings = (modelType: string, config: RawConfig = {}): RawConfig =>
+    openModel({ ...LLAMA_SIZES, model_type: modelType, ...config }).settings;
+  for (const modelType of ["olmo2", "olmoe", "phi3"])
+    assert.equal(settings(modelType)["rms_norm_eps"], 1e-5, modelType);
+  assert.equal(settings("mistral")["sliding_window"], 4096);
+  assert.equal(settings("mistral", { sliding_window: null })["sliding_window"], null);
+});
