@@ -10,7 +10,7 @@ import { writeFolderAtomic } from "../format/files/atomic.ts";
 import { disk } from "../format/files/disk/calls.ts";
 import { readThrough } from "../format/files/disk/read-through.ts";
 import { safetensorsFile } from "../format/files/safetensors.ts";
-import type { FisherOf } from "../peft/algebra/fisher.ts";
+import type { FisherOf } from "../peft/algebra/plan.ts";
 import type { Parameter } from "../peft/parameters.ts";
 import { widen } from "../quant/half.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";

@@ -27,7 +27,7 @@ import { CONFIG_FILE, RunFolder } from "./files/run-folder.ts";
 import { openPacer } from "./files/power/run-pacer.ts";
 import { openSamples } from "./files/run-samples.ts";
 import { RunReporter } from "./files/run-reporter.ts";
-import { type TrainingSetup, setUpFitted } from "./files/setup.ts";
+import { type TrainingSetup, setUp } from "./files/setup.ts";
 import { ACTIVATIONS_FOLDER, ShardFolder } from "./files/shard-folder.ts";
 import type { SettledOptions } from "./files/prepare.ts";
 import { type FineTuneRequest, fineTune } from "./fine-tune.ts";
@@ -146,7 +146,7 @@ async function runLocked(
     const activations = new ShardFolder(folder.path, ACTIVATIONS_FOLDER);
     await activations.sweep(findActivationForm(options.activations).usesDisk);
     try {
-      const setup = await setUpFitted(opened, fitted, memory, hooks.shared?.session.base);
+      const setup = await setUp(opened, fitted, memory, hooks.shared?.session.base);
       for (const message of describeFit(fitted)) emit({ event: "note", message });
       return await runIn({ folder, memory, activations }, setup, hooks, emit, startedMs);
     } finally {

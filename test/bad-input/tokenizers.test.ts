@@ -7,12 +7,12 @@ import { createTokenizer } from "../../src/data/tokenizer.ts";
 import { compareTokenizerFiles } from "../../src/data/tokenizer-notes.ts";
 import { openCheckpoint } from "../../src/format/by-path.ts";
 import type { TokenizerFiles } from "../../src/format/checkpoint/checkpoint.ts";
-import { setUp } from "../../src/train/files/setup.ts";
 import { parseTrainOptions } from "../../src/train/options.ts";
 import { byteTokenizerFiles } from "../byte-tokenizer.ts";
 import { TINY_METADATA, TINY_TENSORS, buildTinyGguf } from "../tiny-gguf.ts";
 import { temporaryFolder } from "../tiny-model.ts";
 import { assertSays } from "./refusals.ts";
+import { setUpRun } from "../train/set-up-run.ts";
 import { TINY_RUN } from "../train/tiny-run.ts";
 
 const folder = temporaryFolder();
@@ -141,7 +141,9 @@ describe("a GGUF file beside tokenizer files", () => {
         assert.equal(parts.tokenizer.tokenToId("a"), 2);
         await parts.checkpoint.close();
 
-        const setup = await setUp(parseTrainOptions({ ...TINY_RUN, model, data, output: `${folder}/out` }));
+        const setup = await setUpRun(
+          parseTrainOptions({ ...TINY_RUN, model, data, output: `${folder}/out` }),
+        );
         assert.deepEqual(setup.notes, parts.notes);
         await setup.origin.checkpoint.close();
       }

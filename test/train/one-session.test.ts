@@ -12,7 +12,6 @@ import { Session } from "../../src/run/session.ts";
 import type { Residency } from "../../src/run/weights.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { Evaluator } from "../../src/train/evaluate.ts";
-import { setUp } from "../../src/train/files/setup.ts";
 import { type FineTuneRequest, fineTune } from "../../src/train/fine-tune.ts";
 import { unitsToBatch } from "../../src/train/micro-batch.ts";
 import { parseTrainOptions } from "../../src/train/options.ts";
@@ -21,6 +20,7 @@ import { TINY_CONFIGS } from "../tiny-configs.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
 import { valuesOf } from "../trained-values.ts";
 import { requestFor } from "./fine-tune-request.ts";
+import { setUpRun } from "./set-up-run.ts";
 import { TINY_RUN, lossesOf, runTiny } from "./tiny-run.ts";
 
 const engine = createEngine({ threads: 1 });
@@ -108,7 +108,7 @@ test("fineTune() without a store trains what train() writes", async () => {
     const input = { ...TINY_RUN, model, data, evalData, evalEvery: 2, packing, learningRate: 0.01, output };
     const { events, result } = await runTiny(input);
     const options = parseTrainOptions(input);
-    const setup = await setUp(options);
+    const setup = await setUpRun(options);
     const { base, adapter, plan, totalSteps, objective, optimizer, optimizerOptions } = setup;
     const session = new Session(engine, base);
     const request: FineTuneRequest = {

@@ -10,18 +10,15 @@ import { UsageError } from "../../errors.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import type { Algebra } from "./contract.ts";
 import type { Numbers } from "./mixing.ts";
-import type { Member } from "./plan.ts";
+import type { FisherOf, Member } from "./plan.ts";
 
 type Tensor = HostTensor<"float32">;
-
-/** Fisher information of an adapter's tensors by full name, its mean square over all of them 1. */
-export type FisherOf = (name: string) => Promise<Tensor>;
 
 /** Where no adapter says anything, all say the same. */
 const FLOOR = 1e-6;
 
 /** The weighted average of each number, in new memory. `weights` are positive. */
-export function fisherMean(
+function fisherMean(
   tensors: readonly Numbers[],
   fishers: readonly Numbers[],
   weights: readonly number[],

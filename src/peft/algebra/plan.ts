@@ -5,10 +5,12 @@ import type { Method } from "../method.ts";
 import { type Coefficient, paperCoefficients } from "./coefficients.ts";
 import { type Combination, type CombineOptions, findCombination } from "./combinations.ts";
 import { type Algebra, type SiteState, startAlgebra } from "./contract.ts";
-import type { FisherOf } from "./fisher.ts";
 import { type Sum, weightsOf } from "./expression.ts";
 
 type Tensor = HostTensor<"float32">;
+
+/** Fisher information of an adapter's tensors by full name, its mean square over all of them 1. */
+export type FisherOf = (name: string) => Promise<Tensor>;
 
 /** An adapter without its model. */
 export interface AdapterWeights {

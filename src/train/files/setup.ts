@@ -7,19 +7,15 @@ import { recordBase } from "../../format/adapters/base-record.ts";
 import { loadWeights } from "../../format/checkpoint/load-model.ts";
 import type { BaseModel } from "../../models/base-model.ts";
 import type { Adapter } from "../../peft/attach.ts";
-import type { Method } from "../../peft/method.ts";
-import { METHODS } from "../../peft/methods.ts";
 import { requireTrainableBlocks } from "../checks.ts";
 import { requireTrainedBranch } from "../dropbp/branch-list.ts";
-import { RESIDENT, type VectorMemory } from "../../runtime/vector-memory.ts";
+import type { VectorMemory } from "../../runtime/vector-memory.ts";
 import type { MemoryPlan } from "../plan/memory-plan.ts";
-import type { TrainOptions } from "../options.ts";
-import type { ReadingHooks } from "../run-data.ts";
 import { requireTrainedHead } from "./class-head.ts";
 import { makeAdapter } from "./first-adapter.ts";
 import { type Inputs, describeInputs } from "./making.ts";
-import { type FittedRun, fitRun } from "./fit-run.ts";
-import { type OpenedRun, type PreparedRun, openRun } from "./prepare.ts";
+import type { FittedRun } from "./fit-run.ts";
+import type { OpenedRun, PreparedRun } from "./prepare.ts";
 
 /** What the loop works with. */
 export interface TrainingSetup extends Pick<
@@ -38,26 +34,11 @@ export interface TrainingSetup extends Pick<
   readonly notes: readonly string[];
 }
 
-/** Prepares a run as it is given. @throws every error of bad settings, data, model and memory, before anything is written. */
-export async function setUp(
-  options: TrainOptions,
-  methods: readonly Method[] = METHODS,
-  hooks: ReadingHooks = {},
-): Promise<TrainingSetup> {
-  const opened = await openRun(options, methods, hooks);
-  try {
-    return await setUpFitted(opened, fitRun(opened, options, new Set(Object.keys(options))));
-  } catch (error) {
-    await opened.checkpoint.close();
-    throw error;
-  }
-}
-
 /** Gets what a run needs that fits. `vectors`: memory of what is trained; `openBase`: weights that are open already. @throws errors of weights and adapters */
-export async function setUpFitted(
+export async function setUp(
   opened: OpenedRun,
   { prepared, memory }: FittedRun,
-  vectors: VectorMemory = RESIDENT,
+  vectors: VectorMemory,
   openBase?: BaseModel,
 ): Promise<TrainingSetup> {
   const { path, methods } = opened;
