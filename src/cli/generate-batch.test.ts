@@ -75,8 +75,8 @@ describe("generate --prompts", () => {
     const rows = [
       { prompt: "hello", adapter: "one" },
       { prompt: "hello", model: "second" },
-      { prompt: "hello" },
-      { messages: [{ role: "user", content: "hello" }], adapter: "one" },
+      { prompt: "hello", id: "q-3", tags: ["a"], text: "not this" },
+      { messages: [{ role: "user", content: "hello" }], adapter: "one", id: 4 },
     ];
     const path = writePrompts("rows.jsonl", rows.map((row) => JSON.stringify(row)).join("\n"));
     const output = join(folder, "texts", "out.jsonl");
@@ -96,12 +96,12 @@ describe("generate --prompts", () => {
       ],
     );
     assert.deepEqual(
-      written.map(({ adapter = null, completion_tokens: count }) => [adapter, count]),
+      written.map(({ adapter = null, completion_tokens: count, id, tags }) => [adapter, count, id, tags]),
       [
-        ["one", 6],
-        ["second", 6],
-        [null, 6],
-        ["one", 6],
+        ["one", 6, undefined, undefined],
+        ["second", 6, undefined, undefined],
+        [null, 6, "q-3", ["a"]],
+        ["one", 6, 4, undefined],
       ],
     );
   });

@@ -66,8 +66,9 @@ export async function generateBatch(
   return 0;
 }
 
-function outputRow({ shown, task }: FilePrompt, text: WrittenText): Record<string, unknown> {
+function outputRow({ shown, others, task }: FilePrompt, text: WrittenText): Record<string, unknown> {
   return {
+    ...others,
     ...shown,
     ...(task === undefined ? {} : { adapter: task }),
     text: text.text,

@@ -18,6 +18,8 @@ export interface FilePrompt {
   readonly line: number;
   /** As the file has it. */
   readonly shown: { readonly prompt: string } | { readonly messages: readonly Message[] };
+  /** All that its row has besides. */
+  readonly others: RawFields;
   readonly ids: readonly number[];
   /** Name of its adapter, null: none; not given: the one that there is. */
   readonly task?: string | null;
@@ -85,7 +87,8 @@ function readPrompt(row: unknown, model: TextModel, options: PromptOptions): Omi
     "messages" in shown ? shown.messages : options.chat ? [{ role: "user", content: shown.prompt }] : null;
   const ids = asked ? model.encodeChat(asked) : model.encodePrompt("prompt" in shown ? shown.prompt : "");
   checkPrompt(model.parts.base.model, ids);
-  return { shown, ids, ...taskOf(row, model, options.modelNames) };
+  const { prompt: _, messages: __, adapter: ___, ...others } = row;
+  return { shown, others, ids, ...taskOf(row, model, options.modelNames) };
 }
 
 /** Which adapter a row names, by `adapter` or, as to a server, by `model`. @throws UsageError "usage/adapter" */

@@ -20,6 +20,7 @@ export function requireTokenizerForm({ tokenizer, tokens }: TokenizerFiles): voi
   if (!Array.isArray(added) || !added.every(isAdded))
     throw wrong("added_tokens", findOdd(added, isAdded), "objects with content and id");
   requireOwnIds(added);
+  if (!tokens) requireFreeIds(added, model["vocab"] as Vocabulary);
 }
 
 /** Two texts of one id are read as the same token, and written as the last of them. */
@@ -33,6 +34,38 @@ function requireOwnIds(added: readonly AddedToken[]): void {
     }
     contents.set(id, content);
   }
+}
+
+/** Tokens by their ids, or a list of tokens with scores. */
+type Vocabulary = Readonly<Record<string, unknown>> | readonly (readonly [token: string, score: number])[];
+
+/** An added token stands in the vocabulary with its own id, or not at all: readers take the vocabulary's or the next free one. */
+function requireFreeIds(added: readonly AddedToken[], vocab: Vocabulary): void {
+  const isFound = ({ id, content }: AddedToken): boolean =>
+    isListed(vocab)
+      ? vocab[id as number]?.[0] === content
+      : Object.hasOwn(vocab, content) && vocab[content] === id;
+  const others = added.filter((token) => !isFound(token));
+  // A walk through hundreds of thousands of tokens, which most files do not need.
+  if (others.length === 0) return;
+  const [byId, byContent] = [
+    new Map(others.map((token) => [token.id, token])),
+    new Map(others.map((token) => [token.content, token])),
+  ];
+  const check = (token: string, id: unknown): void => {
+    const other = byId.get(id) ?? byContent.get(token);
+    if (other === undefined) return;
+    const [own, given] = [other, { content: token, id }].map(
+      ({ content, id }) => `${JSON.stringify(content)} with id ${showValue(id)}`,
+    );
+    throw new Error(`added_tokens has ${own} and model.vocab ${given}, expected one token for each id`);
+  };
+  if (isListed(vocab)) for (const [id, [token]] of vocab.entries()) check(token, id);
+  else for (const token in vocab) check(token, vocab[token]);
+}
+
+function isListed(vocab: Vocabulary): vocab is Extract<Vocabulary, readonly unknown[]> {
+  return Array.isArray(vocab);
 }
 
 function requireVocabulary(vocab: unknown, type: unknown): void {

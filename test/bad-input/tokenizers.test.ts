@@ -73,6 +73,16 @@ describe("a damaged tokenizer.json", () => {
       { added_tokens: ["<a>", "<b>"].map((content) => ({ id: 256, content, special: true })) },
       'added_tokens has "<a>" and "<b>" with id 256, expected one token for each id',
     ],
+    [
+      "an id that a token of the vocabulary has",
+      { added_tokens: [{ id: 97, content: "<a>", special: true }] },
+      'added_tokens has "<a>" with id 97 and model.vocab "a" with id 97, expected one token for each id',
+    ],
+    [
+      "a token of the vocabulary with another id",
+      { added_tokens: [{ id: 300, content: "a", special: false }] },
+      'added_tokens has "a" with id 300 and model.vocab "a" with id 97, expected one token for each id',
+    ],
     ["null", { added_tokens: null }, "added_tokens is null, expected objects"],
   ] as const) {
     test(`${what} is said`, () => {
