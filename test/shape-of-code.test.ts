@@ -79,7 +79,7 @@ const ALLOWED = [
 const HINT =
   /\b(?:hint:|const hint\s*=|\w*HINT\w*\s*=)\s*(?:[^"'`;{}]*?\?\s*)?((?:"[^"\n]*"|'[^'\n]*'|`[^`]*`)(?:\s*:\s*(?:"[^"\n]*"|'[^'\n]*'|`[^`]*`))?)/g;
 
-/** Files of one idea each. */
+/** Files that import each other since they are one idea. */
 const CIRCLES = [
   "graph/emitter.ts,graph/graph.ts,graph/op.ts",
   "graph/ops/attending.ts,graph/ops/attention-chunks.ts,graph/ops/attention.ts,graph/ops/token-sums.ts",
@@ -180,8 +180,8 @@ describe("the shape of the code", () => {
     assert.deepEqual(
       findCircles(readImports())
         .map((circle) => circle.join())
-        .sort(),
-      CIRCLES,
+        .filter((circle) => !CIRCLES.includes(circle)),
+      [],
     );
   });
 });

@@ -54,6 +54,8 @@ export interface GgufRules {
   readonly switches: Table<string>;
   /** Completes a configuration by what readers of such files take without being told. */
   complete(config: RawConfig): RawConfig;
+  /** Whether a special token of SentencePiece takes the spaces that follow it, which no setting of a file says. */
+  takesSpacesAfter(token: string): boolean;
   /** Settings, for writing, which files say in another way. */
   values(settings: RawConfig, attention: readonly AttentionOptions[]): RawConfig;
 }
@@ -155,7 +157,7 @@ const ROTATED = {
 
 /** What a decoder says of its files. */
 export interface DecoderRules extends Partial<
-  Pick<GgufRules, "keys" | "rotated" | "fixed" | "switches" | "complete" | "values">
+  Pick<GgufRules, "keys" | "rotated" | "fixed" | "switches" | "complete" | "takesSpacesAfter" | "values">
 > {
   readonly architecture: string;
   /** The first of `architectures` in config.json. */
@@ -193,6 +195,7 @@ export function decoderGguf(rules: DecoderRules): GgufRules {
     fixed: { architectures: [className], hidden_act: "silu", ...fixed },
     switches: rules.switches ?? { attention_bias: "attn_q.bias" },
     complete: rules.complete ?? ((config) => config),
+    takesSpacesAfter: rules.takesSpacesAfter ?? (() => false),
     values: rules.values ?? (() => ({})),
   };
 }

@@ -31,6 +31,9 @@ const SCHEMA = z.object({
   original_max_position_embeddings: z.int().positive().nullish(),
 });
 
+/** The special tokens that leave the spaces behind them. */
+const WITHOUT_STRIP = ["<unk>", "<s>", "<|endoftext|>"];
+
 const ATTENTION = { qkv: "self_attn.qkv_proj", output: "self_attn.o_proj" };
 
 export const phi3: Family = {
@@ -53,6 +56,7 @@ export const phi3: Family = {
     switches: {},
     // 0 stands for no window.
     complete: (config) => ({ ...config, sliding_window: config["sliding_window"] || null }),
+    takesSpacesAfter: (token) => !WITHOUT_STRIP.includes(token),
     values: (settings) => ({ sliding_window: settings["sliding_window"] ?? 0 }),
   }),
   open: (raw) => {

@@ -113,7 +113,7 @@ async function toCheckpoint(file: GgufFile): Promise<Checkpoint> {
     config,
     generationConfig: buildGenerationConfig(file, config),
     tensors: new Map([...sources].map(([name, source]) => [name, describe(name, source)])),
-    tokenizerFiles: buildTokenizerFiles(file),
+    tokenizerFiles: buildTokenizerFiles(file, family.gguf.takesSpacesAfter),
     unusedTokenizerFiles: null,
     license: licenseOf(file),
     read,

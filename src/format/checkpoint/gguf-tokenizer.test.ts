@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { Tokenizer } from "@huggingface/tokenizers";
 import { UsageError } from "../../errors.ts";
+import { findGgufFamily } from "../../models/families.ts";
 import type { GgufMetadata } from "../files/gguf.ts";
 import { buildTokenizerFiles } from "./gguf-tokenizer.ts";
 
@@ -109,6 +110,25 @@ test("the configuration names the special tokens and the template", () => {
     pad_token: "<|end|>",
   });
   assert.equal(files.chatTemplate, "{{ x }}");
+});
+
+test("a family says which tokens of SentencePiece take the spaces behind them; byte pairs take none", () => {
+  const tokens = ["<unk>", "<s>", "<|user|>", "<|x|>", "a"];
+  const pieces = {
+    "tokenizer.ggml.model": "llama",
+    "tokenizer.ggml.tokens": tokens,
+    "tokenizer.ggml.token_type": [2, 3, 3, 4, 1],
+    "tokenizer.ggml.scores": tokens.map(() => 0),
+  };
+  const takersOf = (entries: Record<string, unknown>, architecture: string): unknown[] => {
+    const { takesSpacesAfter } = findGgufFamily("m.gguf", architecture).gguf;
+    const files = buildTokenizerFiles(fileWith(entries), takesSpacesAfter);
+    const added = files?.tokenizer["added_tokens"] as { content: string; rstrip: boolean }[];
+    return added.filter(({ rstrip }) => rstrip).map(({ content }) => content);
+  };
+  assert.deepEqual(takersOf(pieces, "phi3"), ["<|user|>", "<|x|>"]);
+  assert.deepEqual(takersOf(pieces, "llama"), []);
+  assert.deepEqual(takersOf({}, "phi3"), []);
 });
 
 test("a file without a tokenizer gives null; unknown kinds and broken lists are errors", () => {

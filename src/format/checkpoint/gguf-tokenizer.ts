@@ -5,6 +5,7 @@
  * merging; "llama" is BPE as SentencePiece has it.
  */
 import { FormatError, UsageError } from "../../errors.ts";
+import type { GgufRules } from "../../models/gguf-rules.ts";
 import type { TokenizerFiles } from "./checkpoint.ts";
 import type { GgufMetadata } from "../files/gguf.ts";
 import { metadataNumber } from "./gguf-metadata.ts";
@@ -46,8 +47,8 @@ interface TokenizerParts {
   readonly model: JsonObject;
   /** Types of the tokens that are found in text as they are, and are no text themselves. */
   readonly specialTypes: readonly number[];
-  /** Whether a token takes the spaces that follow it. */
-  readonly takesSpacesAfter: (token: string) => boolean;
+  /** Whether a special token may take the spaces that follow it. */
+  readonly takeSpaces: boolean;
   readonly addsPrefix: boolean;
   /** Whether bos is put first, and which ids are special, where the file does not say. */
   readonly addsBos: boolean;
@@ -86,15 +87,12 @@ function bytePairParts(file: GgufMetadata, { tokens }: Vocabulary): TokenizerPar
       merges: metadataList<string>(file, "merges", "string"),
     },
     specialTypes: [TOKEN_TYPES.control],
-    takesSpacesAfter: () => false,
+    takeSpaces: false,
     addsPrefix: false,
     addsBos: pre.addsBos,
     specialIds: {},
   };
 }
-
-/** Of Phi 3's special tokens these alone leave the spaces that follow them; no setting of a file says so. */
-const PHI3_WITHOUT_STRIP = ["<unk>", "<s>", "<|endoftext|>"];
 
 function sentencePieceParts(file: GgufMetadata, { tokens, types }: Vocabulary): TokenizerParts {
   const scores = metadataList<number>(file, "scores", "number");
@@ -106,7 +104,6 @@ function sentencePieceParts(file: GgufMetadata, { tokens, types }: Vocabulary): 
   const addsPrefix = file.metadata["tokenizer.ggml.add_space_prefix"] !== false;
   const specialIds = { bos: 1, eos: 2, unknown: 0 };
   const unknownId = metadataNumber(file, "tokenizer.ggml.unknown_token_id") ?? specialIds.unknown;
-  const isPhi3 = file.metadata["general.architecture"] === "phi3";
   return {
     tokens: pieces,
     normalizer: spaceNormalizer(addsPrefix),
@@ -121,7 +118,7 @@ function sentencePieceParts(file: GgufMetadata, { tokens, types }: Vocabulary): 
       merges: mergesOfPieces(pieces, (id) => (isMade(id) ? (scores[id] ?? 0) : null)),
     },
     specialTypes: [TOKEN_TYPES.control, TOKEN_TYPES.unknown],
-    takesSpacesAfter: (token) => isPhi3 && !PHI3_WITHOUT_STRIP.includes(token),
+    takeSpaces: true,
     addsPrefix,
     addsBos: true,
     specialIds,
@@ -158,10 +155,13 @@ function withVocabulary(model: JsonObject, tokens: readonly string[]): JsonObjec
 }
 
 /**
- * Builds the tokenizer files of a GGUF file; null when it holds no tokenizer.
+ * Builds the tokenizer files of a GGUF file; null when it holds no tokenizer. `takesSpacesAfter`: as its family says.
  * @throws FormatError format/file when lists are missing; UsageError usage/model for kinds that graft does not know
  */
-export function buildTokenizerFiles(file: GgufMetadata): TokenizerFiles | null {
+export function buildTokenizerFiles(
+  file: GgufMetadata,
+  takesSpacesAfter: GgufRules["takesSpacesAfter"] = () => false,
+): TokenizerFiles | null {
   const kind = file.metadata["tokenizer.ggml.model"];
   if (kind === undefined) return null;
   const partsOf = typeof kind === "string" ? lookup(KINDS, kind) : undefined;
@@ -179,7 +179,7 @@ export function buildTokenizerFiles(file: GgufMetadata): TokenizerFiles | null {
   const addedTokens = tokens.flatMap((content, id) => {
     const special = parts.specialTypes.includes(types[id]!);
     if (!special && types[id] !== TOKEN_TYPES.userDefined) return [];
-    const rstrip = parts.takesSpacesAfter(content);
+    const rstrip = parts.takeSpaces && takesSpacesAfter(content);
     return [{ id, content, single_word: false, lstrip: false, rstrip, normalized: false, special }];
   });
   const idOf = (name: string): number | null =>
