@@ -55,7 +55,7 @@ export interface GgufRules {
   /** Completes a configuration by what readers of such files take without being told. */
   complete(config: RawConfig): RawConfig;
   /** Whether a special token of SentencePiece takes the spaces that follow it, which no setting of a file says. */
-  takesSpacesAfter(token: string): boolean;
+  readonly takesSpacesAfter: (token: string) => boolean;
   /** Settings, for writing, which files say in another way. */
   values(settings: RawConfig, attention: readonly AttentionOptions[]): RawConfig;
 }
