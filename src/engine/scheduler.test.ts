@@ -93,6 +93,26 @@ test("a prompt that comes later waits for the one before it, however small it is
   );
 });
 
+test("a text that starts again does not count its own pages as found in those of others", () => {
+  const scheduler = new Scheduler(new PagePool(4), { maxRunning: 2, prefillTokens: 64 });
+  const first = new Sequence(Array<number>(20).fill(7), "base");
+  const last = new Sequence(Array<number>(20).fill(8), "base");
+  for (const sequence of [first, last]) scheduler.add(sequence);
+  const step = (): void => {
+    const { chunks, decodes } = scheduler.schedule();
+    const runs = [...chunks, ...decodes.map((sequence) => ({ sequence, count: 1 }))];
+    for (const { sequence, count } of runs) {
+      scheduler.computed(sequence, count);
+      if (sequence.numPending === 0) sequence.ids.push(9);
+    }
+  };
+  while (last.numPreemptions === 0) step();
+  scheduler.remove(first);
+  step();
+  assert.ok(last.numComputed > 20);
+  assert.equal(last.numShared, 0);
+});
+
 test("the oldest page that nobody holds goes first, and what followed it is not found any more", () => {
   const pool = new PagePool(2);
   const ids = Array.from({ length: PAGE_TOKENS }, (_, i) => i);

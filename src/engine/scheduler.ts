@@ -142,7 +142,9 @@ export class Scheduler {
       this.#releasePages(sequence);
       return false;
     }
-    sequence.numShared = sequence.numComputed;
+    // Who starts again finds what it has published itself.
+    if (sequence.numPreemptions === 0)
+      sequence.numShared = Math.min(sequence.numComputed, sequence.numPrompt);
     this.#reserve(sequence);
     return true;
   }

@@ -12,7 +12,7 @@ export class Sequence {
   readonly pages: number[] = [];
   /** Ids whose keys and values are in the pages. */
   numComputed = 0;
-  /** Ids of the prompt that were found in pages of others when it last started. */
+  /** Ids of the prompt that were found in pages of others when it first started. */
   numShared = 0;
   /** Times that it lost its pages to others. */
   numPreemptions = 0;
