@@ -21,7 +21,7 @@ import { Faults } from "./faults.ts";
 import { DATA_ENDINGS, findFileKind, isPlainText } from "./file-kinds.ts";
 import type { ParsedRow, ParseOptions } from "./parsed-row.ts";
 
-export const OVERLONG = ["truncate", "drop", "error"] as const;
+const OVERLONG = ["truncate", "drop", "error"] as const;
 
 /** What becomes of examples longer than maxLength. */
 export type Overlong = (typeof OVERLONG)[number];

@@ -28,7 +28,7 @@ export interface FileKind {
 }
 
 /** Ends of names that say how a file is compressed. */
-export const COMPRESSED_ENDINGS: readonly string[] = [".gz", ".zst"];
+const COMPRESSED_ENDINGS: readonly string[] = [".gz", ".zst"];
 
 /** The likeliest first: of files that differ in their ending alone, the first is read. */
 export const FILE_KINDS: readonly FileKind[] = [

@@ -17,7 +17,7 @@ import { unreachable, type Source } from "./source.ts";
 const MAIN = "main";
 
 /** Folder in which Hugging Face's tools keep what they fetched. */
-export function hubCacheOf(env: Environment): string {
+function hubCacheOf(env: Environment): string {
   const given = env["HF_HUB_CACHE"] || env["HUGGINGFACE_HUB_CACHE"];
   if (given) return expandHome(given, env);
   const xdg = env["XDG_CACHE_HOME"] || join(env["HOME"] ?? homedir(), ".cache");

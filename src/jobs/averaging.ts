@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { Job } from "./job.ts";
 
-export const AVERAGING = z.strictObject({
+const AVERAGING = z.strictObject({
   shares: z.int().min(1).max(64).describe("Parts of the data, each trained on by itself"),
   syncEvery: z.int().positive().describe("Steps of a round"),
   outerLearningRate: z.number().positive().default(1),

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { OBJECTIVES } from "../train/objectives.ts";
 
-export const JOB_STATUSES = [
+const JOB_STATUSES = [
   "validating_files",
   "queued",
   "running",

@@ -194,7 +194,7 @@ function nodeAt(node: SchemaNode, path: readonly PropertyKey[]): SchemaNode {
 const UNKNOWN = "is not a setting";
 
 /** Says of an unknown key what may have been meant; `known` are those there are. */
-export function unknownKey(key: string, known: readonly string[]): string {
+function unknownKey(key: string, known: readonly string[]): string {
   const match = nearestName(key, known);
   if (match === null) return UNKNOWN;
   return match.isSynonym
@@ -238,7 +238,7 @@ export function findProblems(
 }
 
 /** Advice for unknown keys that only other tools have, as a hint; null: there is none. */
-export function adviceOn(problems: readonly Problem[]): string | null {
+function adviceOn(problems: readonly Problem[]): string | null {
   const advice = problems.flatMap(({ path, text }) => {
     const key = path.at(-1);
     return key === undefined || !text.startsWith(UNKNOWN) ? [] : (adviceFor(key) ?? []);

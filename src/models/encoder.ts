@@ -35,7 +35,7 @@ export const ENCODER_FIELDS = {
 const FIELDS = z.object(ENCODER_FIELDS);
 
 /** Names behind `attention.`, and of the feed-forward part. */
-export const ENCODER_PROJECTIONS = {
+const ENCODER_PROJECTIONS = {
   query: "self.query",
   key: "self.key",
   value: "self.value",

@@ -13,18 +13,10 @@ export interface Limits {
   readonly requestTimeoutMs: number;
 }
 
-export const DEFAULT_LIMITS: Limits = {
-  maxBodyBytes: 16e6,
-  requestsPerMinute: null,
-  maxTexts: 272,
-  maxRequestTokens: null,
-  requestTimeoutMs: 600_000,
-};
-
 /** Largest bodies that may be in memory at a time. */
 const NUM_BODIES = 8;
 
 /** Bytes of bodies that may be in memory at a time, of all requests. */
-export function bodyMemory({ maxBodyBytes }: Limits): number {
+export function bodyMemory({ maxBodyBytes }: Pick<Limits, "maxBodyBytes">): number {
   return NUM_BODIES * maxBodyBytes;
 }

@@ -8,7 +8,7 @@ export class BodyReader {
   readonly #maxTotal: number;
   #total = 0;
 
-  constructor(limits: Limits) {
+  constructor(limits: Pick<Limits, "maxBodyBytes">) {
     this.#maxBytes = limits.maxBodyBytes;
     this.#maxTotal = bodyMemory(limits);
   }

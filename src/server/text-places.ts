@@ -6,11 +6,13 @@ import type { Limits } from "./limits.ts";
 /** When a client that found no place may ask again. */
 const RETRY_SECONDS = 1;
 
+type TextLimits = Pick<Limits, "maxTexts" | "maxRequestTokens">;
+
 export class TextPlaces {
-  readonly #limits: Limits;
+  readonly #limits: TextLimits;
   #numTaken = 0;
 
-  constructor(limits: Limits) {
+  constructor(limits: TextLimits) {
     this.#limits = limits;
   }
 

@@ -8,7 +8,7 @@ import { FormatError, UsageError } from "../errors.ts";
 type RawConfig = Readonly<Record<string, unknown>>;
 
 /** Blocks of a model. */
-export const MAX_LAYERS = 4096;
+const MAX_LAYERS = 4096;
 /** Experts of a block, each of which is a part of its graph, and of all blocks together. */
 const MAX_EXPERTS_OF_LAYER = 1024;
 export const MAX_EXPERTS = 1 << 17;

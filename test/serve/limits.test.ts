@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { adminKeys } from "../../src/server/api-keys.ts";
-import { DEFAULT_LIMITS } from "../../src/server/limits.ts";
 import { BodyReader } from "../../src/server/read-body.ts";
 import { TextPlaces } from "../../src/server/text-places.ts";
 import { temporaryFolder } from "../tiny-model.ts";
@@ -84,7 +83,7 @@ test("texts beyond the places are refused at once, and places come back whatever
 });
 
 test("places that are given back twice are given back once", () => {
-  const places = new TextPlaces({ ...DEFAULT_LIMITS, maxTexts: 2 });
+  const places = new TextPlaces({ maxTexts: 2, maxRequestTokens: null });
   const release = places.take([{ promptIds: [1], maxNewTokens: 1 }]);
   places.take([{ promptIds: [1], maxNewTokens: 1 }]);
   release();
@@ -114,7 +113,7 @@ test("texts that take too long end with status 504, in a stream with an event, a
 });
 
 test("bodies together have a limit too, and count no longer than their request", async () => {
-  const reader = new BodyReader({ ...DEFAULT_LIMITS, maxBodyBytes: 10 });
+  const reader = new BodyReader({ maxBodyBytes: 10 });
   const contextOf = (size: number): never =>
     ({
       req: {

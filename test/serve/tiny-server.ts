@@ -12,7 +12,7 @@ import { findMethod } from "../../src/peft/methods.ts";
 import { adaptersUnder } from "../../src/server/adapter-root.ts";
 import type { AdmissionOptions } from "../../src/server/admission.ts";
 import { createApp } from "../../src/server/app.ts";
-import { DEFAULT_LIMITS, type Limits } from "../../src/server/limits.ts";
+import type { Limits } from "../../src/server/limits.ts";
 import { ServerMetrics } from "../../src/server/metrics.ts";
 import { openFineTuning } from "../../src/server/open-fine-tuning.ts";
 import { ROUTES } from "../../src/server/routes.ts";
@@ -21,6 +21,14 @@ import { ServerState } from "../../src/server/server-state.ts";
 import { MemoryJobs } from "../jobs/memory-jobs.ts";
 import { attachTo, perturb } from "../model-passes.ts";
 import { writeTinyModel } from "../tiny-model.ts";
+
+const LIMITS: Limits = {
+  maxBodyBytes: 1e5,
+  requestsPerMinute: null,
+  maxTexts: 272,
+  maxRequestTokens: null,
+  requestTimeoutMs: 600_000,
+};
 
 export interface TinyServer {
   readonly state: ServerState;
@@ -80,7 +88,7 @@ export async function serveTiny(
     model,
     name: "tiny",
     metrics: new ServerMetrics(),
-    limits: { ...DEFAULT_LIMITS, maxBodyBytes: 1e5, ...limits },
+    limits: { ...LIMITS, ...limits },
     findAdapter: adaptersUnder(join(root, "adapters")),
     onError: (error) => errors.push(error),
     now: () => 1_700_000_000_000 + 1000 * numIds,

@@ -16,7 +16,7 @@ import type { ReadUnits } from "./read-in-thread.ts";
 import type { UnitJob } from "./unit-worker.ts";
 
 /** Bytes that a cache may take. */
-export const CACHE_BYTES = 4e9;
+const CACHE_BYTES = 4e9;
 const ENDING = ".units";
 const DIGEST_BYTES = 32;
 /** Bytes that are read back at a time. */

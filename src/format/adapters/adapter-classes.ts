@@ -9,7 +9,7 @@ import { readAdapterConfig, readAdapterFolder } from "./adapter-folder.ts";
 import { PREFIX } from "./adapter-tensors.ts";
 
 /** Key of the names of classes in the head of the tensors' file: as in config.json, which an adapter has none of. */
-export const CLASSES_KEY = "id2label";
+const CLASSES_KEY = "id2label";
 
 /** The classes of a model whose files have no head for them, as notes for the tensors' file. */
 export function classesMetadata(

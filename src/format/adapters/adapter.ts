@@ -36,7 +36,7 @@ import { type StreamedTensor, openSafetensors } from "../files/safetensors.ts";
 export const TEMPLATE_KEY = "chat_template_sha256";
 
 /** Key of the kind to which the base was rounded. */
-export const BASE_KEY = "base_rounded_to";
+const BASE_KEY = "base_rounded_to";
 
 /** Keys of adapter_config.json that say nothing about the numbers. */
 const NEUTRAL_KEYS = [

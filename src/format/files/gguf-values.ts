@@ -20,7 +20,7 @@ const PLANE_PIECE_ELEMENTS = 1 << 20;
 const REMEMBERED_ELEMENTS = 4096;
 
 /** @throws FormatError "format/file" for scales that are no numbers */
-export function requireFiniteScales(path: string, name: string, stored: StoredTensor): void {
+function requireFiniteScales(path: string, name: string, stored: StoredTensor): void {
   if (hasFiniteScales(stored)) return;
   throw damagedGguf(path, `tensor "${name}" has NaN or infinity as a scale`, "numbers");
 }

@@ -43,7 +43,7 @@ type Inputs =
   | readonly [x: Value, codes: Value, scales: Value, offsets: Value];
 
 /** The code of zero. */
-export function middleOf(bits: BlockBits): number {
+function middleOf(bits: BlockBits): number {
   return 2 ** (bits - 1);
 }
 

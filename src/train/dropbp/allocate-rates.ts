@@ -10,7 +10,7 @@
 import { UsageError } from "../../errors.ts";
 
 /** The largest rate, in tenths: every branch is trained now and then. */
-export const LARGEST_TENTHS = 9;
+const LARGEST_TENTHS = 9;
 
 /** What rates are made of, an entry for each branch. */
 export interface BranchCosts {

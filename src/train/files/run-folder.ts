@@ -38,7 +38,7 @@ export const CHART_FILE = "loss.svg";
 /** What was left out of each branch by DropBP. */
 export const BRANCHES_FILE = "dropbp.svg";
 /** Texts that were written while the run went on. */
-export const SAMPLES_FILE = "samples.jsonl";
+const SAMPLES_FILE = "samples.jsonl";
 const SAMPLES: LogFormat = { ...jsonl, file: SAMPLES_FILE };
 /** What people read of a run. */
 export const REPORT_FILE = "report.html";
