@@ -77,9 +77,9 @@ const MAX_LOADED = 16;
 /** Opens a model by name or path; the caller closes it. @throws as `openTextParts`, `ServingEngine` */
 export async function openServingModel(model: string, options: OpenServingOptions): Promise<ServingModel> {
   const { name = model, chatTemplate, weights = "float32", compute = "f32", trainCompute } = options;
+  const engine = createEngine({ threads: options.threads });
   const parts = await openTextParts(model, { name, chatTemplate });
   const { base, checkpoint } = parts;
-  const engine = createEngine({ threads: options.threads });
   const opened: Session[] = [];
   const open = async (arithmetic: Compute): Promise<Session> => {
     const settings = { compute: arithmetic, tokenizer: parts.tokenizer };

@@ -70,8 +70,8 @@ export async function openTextParts(model: string, options: PartsOptions = {}): 
 
 /** Opens a model that writes text by name or path, fetching it if need be; the caller closes it. @throws as `openTextParts` */
 export async function openTextModel(model: string, options: OpenTextOptions = {}): Promise<TextModel> {
-  const parts = await openTextParts(model, options);
   const engine = createEngine({ threads: options.threads });
+  const parts = await openTextParts(model, options);
   const { base, adapter } = parts;
   const open = (of: BaseModel): Promise<Session> =>
     openWritingSession(engine, of, options.weights ?? "float32", {
@@ -80,23 +80,18 @@ export async function openTextModel(model: string, options: OpenTextOptions = {}
     });
   const { methods } = options;
   try {
-    if (
-      adapter === null ||
-      !(options.mergeAdapter ?? materializesWeight(adapter.method, adapter.sites.values()))
-    ) {
-      const session = await open(base);
-      const generator = await Generator.create({ session, adapter });
-      return new TextModel(parts, { generator, methods, release: () => session.release() });
-    }
-    const merged = await mergedModel(engine, base, adapter);
+    const isMerged =
+      adapter !== null &&
+      (options.mergeAdapter ?? materializesWeight(adapter.method, adapter.sites.values()));
+    const merged = isMerged ? await mergedModel(engine, base, adapter) : null;
     let session: Session | null = null;
     const release = async (): Promise<void> => {
       await session?.release();
-      await merged.release();
+      await merged?.release();
     };
     try {
-      session = await open(merged.model);
-      const generator = await Generator.create({ session, adapter: null });
+      session = await open(merged?.model ?? base);
+      const generator = await Generator.create({ session, adapter: merged ? null : adapter });
       return new TextModel(parts, { generator, methods, release });
     } catch (error) {
       await release();

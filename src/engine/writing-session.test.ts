@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { readdirSync, readlinkSync } from "node:fs";
 import { test } from "node:test";
 
 import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
 import { openServingModel } from "./serving-model.ts";
+import { openTextModel } from "./text-model.ts";
 
 const path = await writeTinyModel(temporaryFolder());
 
@@ -16,4 +18,26 @@ test("texts and trainings begin with the factors that their arithmetic wants", a
     await model.close();
     assert.deepEqual(sizes, [compute === "int8", trainCompute === "int8"]);
   }
+});
+
+/** Files of the model that this process has open. */
+function openFiles(): string[] {
+  return readdirSync("/proc/self/fd").flatMap((fd) => {
+    try {
+      return [readlinkSync(`/proc/self/fd/${fd}`)].filter((file) => file.startsWith(path));
+    } catch {
+      // It was that of the folder itself.
+      return [];
+    }
+  });
+}
+
+const skip = process.platform === "linux" ? false : "open files are read from Linux's /proc";
+
+test("what cannot be opened leaves no file open", { skip }, async () => {
+  const wrong = { threads: 0, cacheBytes: 1e6 };
+  for (const open of [openServingModel, openTextModel])
+    await assert.rejects(open(path, wrong), /on 0 threads/);
+  await assert.rejects(openServingModel(path, { threads: 1, cacheBytes: 1 }), { code: "capacity/memory" });
+  assert.deepEqual(openFiles(), []);
 });

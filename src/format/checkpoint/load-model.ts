@@ -158,12 +158,15 @@ async function requireEqualTies(path: string, model: Model, checkpoint: Checkpoi
     const shape = checkpoint.tensors.get(name)?.shape;
     if (shape === undefined) continue;
     const length = numElements(shape);
+    const memory = [name, own].map(() => new Float32Array(Math.min(COMPARED_LENGTH, length)));
     for (let start = 0; start < length; start += COMPARED_LENGTH) {
-      const size = Math.min(COMPARED_LENGTH, length - start);
-      const [one, other] = [new Float32Array(size), new Float32Array(size)];
-      await source.readInto(name, one, start);
-      await source.readInto(own, other, start);
-      if (one.every((value, i) => Object.is(value, other[i]))) continue;
+      const pieces = memory.map((values) => values.subarray(0, length - start)) as [
+        Float32Array,
+        Float32Array,
+      ];
+      await source.readInto(name, pieces[0], start);
+      await source.readInto(own, pieces[1], start);
+      if (haveEqualBits(...pieces)) continue;
       throw new FormatError(
         "format/tensor",
         `Cannot load model "${path}": ${name} and ${own} differ, expected one matrix as tie_word_embeddings in config.json is true`,
@@ -171,6 +174,15 @@ async function requireEqualTies(path: string, model: Model, checkpoint: Checkpoi
       );
     }
   }
+}
+
+function haveEqualBits(one: Float32Array, other: Float32Array): boolean {
+  const [a, b] = [one, other].map(
+    (values) => new Int32Array(values.buffer, values.byteOffset, values.length),
+  );
+  // Without a callback: there may be hundreds of millions.
+  for (let i = 0; i < one.length; i++) if (a![i] !== b![i]) return false;
+  return true;
 }
 
 function list(names: readonly string[]): string {
