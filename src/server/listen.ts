@@ -89,7 +89,11 @@ function listenerOf(app: Hono): (request: IncomingMessage, answer: ServerRespons
     return Response.json(body, { status });
   };
   const answer = getRequestListener(app.fetch, { errorHandler });
-  return (incoming, outgoing) => void answer(incoming, outgoing);
+  return (incoming, outgoing) => {
+    // HTTP/1.0 asks for no host, as checks of load balancers do.
+    if (incoming.httpVersion === "1.0") incoming.headers.host ??= "localhost";
+    void answer(incoming, outgoing);
+  };
 }
 
 async function stop(server: Server, graceMs: number): Promise<void> {

@@ -40,6 +40,8 @@ export interface Call<B> {
 
 export type Route = RouteBody<z.ZodType>;
 
+/** How far values may lie in one another: who follows them further runs out of stack. */
+const MAX_DEPTH = 256;
 const UTF8 = new TextDecoder("utf-8", { fatal: true });
 
 /** Checks a route's types and forgets the schema's, so that routes of different bodies fit in one list. */
@@ -72,12 +74,27 @@ function parseJson(bytes: Uint8Array): unknown {
   } catch {
     throw new ApiError(400, "The body is not JSON: its bytes are not UTF-8", { code: "invalid_json" });
   }
+  let value: unknown;
   try {
-    return JSON.parse(text);
+    value = JSON.parse(text);
   } catch (error) {
     throw new ApiError(400, readable(`The body is not JSON: ${describeJsonFault(text, error)}`), {
       code: "invalid_json",
     });
+  }
+  requireShallow(value);
+  return value;
+}
+
+/** @throws ApiError 400 */
+function requireShallow(value: unknown): void {
+  let level = [value];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > MAX_DEPTH) {
+      const message = `The body has values more than ${MAX_DEPTH} deep in one another`;
+      throw new ApiError(400, message, { code: "invalid_json" });
+    }
+    level = level.flatMap((each) => (typeof each === "object" && each !== null ? Object.values(each) : []));
   }
 }
 

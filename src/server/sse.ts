@@ -27,7 +27,7 @@ export function sendEvents(
     }
     await stream.writeSSE({ data: "[DONE]" });
   });
-  // Whether the connection goes on is for the client to say.
-  answer.headers.delete("connection");
+  // Whether the connection goes on is for the client to say, and one of HTTP/1.0 reads no chunks.
+  for (const name of ["connection", "transfer-encoding"]) answer.headers.delete(name);
   return answer;
 }

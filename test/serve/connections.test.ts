@@ -112,6 +112,16 @@ test("a stream that nobody reads holds no more than its text, gives its pages ba
   await isIdle(server);
 });
 
+test("a client of HTTP/1.0, which names no host and reads no chunks, gets plain events", async () => {
+  const sent = postText("/v1/completions", stream("ka")).replace("HTTP/1.1\r\nHost: x", "HTTP/1.0");
+  const [head = "", body = ""] = (await exchange(url, sent)).split("\r\n\r\n");
+  assert.match(head, /^HTTP\/1\.1 200/);
+  assert.doesNotMatch(head, /transfer-encoding/i);
+  const alone = await (await post(stream("ka"))).text();
+  assert.equal(textOf(body), textOf(alone));
+  assert.match(await exchange(url, "GET /ready HTTP/1.0\r\n\r\n"), /^HTTP\/1\.1 200/);
+});
+
 test("who does not send is told so and cut off after a while; who waits for a long text is not", async () => {
   const other = await serveTiny(temporaryFolder());
   const hasty = await listen(other.app, { host: "127.0.0.1", port: 0, clientTimeoutMs: 100 });
