@@ -3,16 +3,15 @@ import type { Environment } from "../environment.ts";
 import { makeSampleWriter } from "../engine/sample-writer.ts";
 import type { Clock } from "../jobs/clock.ts";
 import type { JobQueue } from "../jobs/job-queue.ts";
-import { hasEnded } from "../jobs/job.ts";
 import { JobWorker } from "../jobs/job-worker.ts";
-import type { JobRow } from "../jobs/job-table.ts";
 import { jobSettings } from "../jobs/job-settings.ts";
 import { type TrainingPlaces, placesFor } from "../jobs/places.ts";
 import type { StateFolder } from "../jobs/state-folder.ts";
 import { trainJob } from "../jobs/train-job.ts";
 import { Trouble, type TroubleOptions } from "../jobs/trouble.ts";
-import { checkpointName, checkpointPrefix, resultName } from "./fine-tuning.ts";
+import { resultName } from "./fine-tuning.ts";
 import type { FineTuning, ServerState } from "./server-state.ts";
+import { TrainedModels } from "./trained-models.ts";
 
 /** How long a job stays a worker's that is not heard of. */
 export const LEASE_MS = 30_000;
@@ -44,29 +43,7 @@ export function openFineTuning(state: ServerState, options: FineTuningOptions): 
     width: engine.session.model.width,
     ...open,
   };
-  /** Read when it is first asked for. */
-  const onResult = async ({ job, folder }: JobRow): Promise<void> => {
-    const name = job.fine_tuned_model ?? resultName(job);
-    if (engine.adapters.has(name)) return;
-    await files.fetchRun(job.id, folder);
-    if (!(await files.hasRun(job.id, folder))) return;
-    state.register(name, files.runFolder(job.id, folder), job.finished_at ?? undefined);
-  };
-  /** Lets requests ask for what a job has trained so far, and forgets what is gone. */
-  const nameCheckpoints = async ({ job, folder }: JobRow): Promise<void> => {
-    const { adapters } = engine;
-    const prefix = checkpointPrefix(job);
-    await files.fetchRun(job.id, folder);
-    // One that cannot be listed is not served.
-    const found = await files.listCheckpoints(job.id, folder).catch(() => []);
-    const paths = new Map(found.map(({ step, path }) => [checkpointName(job, step), path]));
-    for (const { name } of adapters.list()) {
-      if (name.startsWith(prefix) && !paths.delete(name)) state.unload(name);
-    }
-    for (const [name, path] of paths) state.register(name, path, job.finished_at ?? undefined);
-  };
-  /** One after another: a list that is older does not undo a newer one. */
-  let naming: Promise<void> = Promise.resolve();
+  const trained = new TrainedModels(state, { queue, files, base: fingerprint });
   const worker = new JobWorker({
     queue,
     base: fingerprint,
@@ -85,34 +62,17 @@ export function openFineTuning(state: ServerState, options: FineTuningOptions): 
         now: () => state.seconds(),
         env,
         makeSampleWriter,
-        onResult,
-        onCheckpoint: (row) => void (naming = naming.then(() => nameCheckpoints(row))),
+        onResult: (row) => trained.nameResult(row),
+        onCheckpoint: (row) => void trained.nameCheckpoints(row).catch(() => {}),
       }),
   });
-  const known = new Set<string>();
-  const readResults = async (): Promise<void> => {
-    const faults: unknown[] = [];
-    for (const id of await queue.table.listSucceeded()) {
-      if (known.has(id)) continue;
-      const row = await queue.table.read(id);
-      try {
-        // Of another base, another server's to serve.
-        if (row && row.base === fingerprint) await Promise.all([onResult(row), nameCheckpoints(row)]);
-        known.add(id);
-      } catch (error) {
-        // The others are not kept waiting by one that cannot be read.
-        faults.push(error);
-      }
-    }
-    if (faults.length > 0) throw faults[0];
-  };
   const closed = new AbortController();
   let watching: Promise<void> | null = null;
   const trouble = new Trouble(troubles);
   const watch = async (): Promise<void> => {
     while (!closed.signal.aborted) {
       await clock.sleep(POLL_MS, closed.signal);
-      await readResults().then(
+      await trained.refresh().then(
         () => trouble.end(),
         (error: unknown) => trouble.tell(error),
       );
@@ -132,29 +92,13 @@ export function openFineTuning(state: ServerState, options: FineTuningOptions): 
         output: ".",
       });
     },
-    removeResult: async (name) => {
-      const rows = await queue.table.list();
-      const row = rows.find(({ job }) => job.fine_tuned_model === name);
-      const ofCheckpoint = rows.find(({ job }) => hasEnded(job) && name.startsWith(checkpointPrefix(job)));
-      if (row) {
-        state.unload(name);
-        await files.removeRuns(row.job.id);
-      } else if (ofCheckpoint) {
-        const { job, folder } = ofCheckpoint;
-        await files.removeCheckpoint(job.id, folder, Number(name.slice(checkpointPrefix(job).length)));
-      }
-      const changed = row ?? ofCheckpoint;
-      if (changed) await (naming = naming.then(() => nameCheckpoints(changed)));
-      return changed !== undefined;
-    },
+    find: (name) => trained.find(name),
+    removeResult: (name) => trained.remove(name),
     start: async () => {
       if (trainsHere) await queue.takeBackAll();
       const tell = (error: unknown): void => trouble.tell(error);
-      for (const row of await queue.table.list()) {
-        if (row.base === fingerprint && row.job.status !== "succeeded")
-          await nameCheckpoints(row).catch(tell);
-      }
-      await readResults().catch(tell);
+      await trained.nameUnfinished().catch(tell);
+      await trained.refresh().catch(tell);
       if (trainsHere) worker.start();
       else watching ??= watch();
     },

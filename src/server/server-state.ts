@@ -37,6 +37,8 @@ export interface FineTuning {
   readonly queue: JobQueue;
   /** Holds a job's settings against what trainings take. @throws UsageError that lists what is wrong with them */
   readonly requireSettings: (job: Job) => void;
+  /** Lets requests ask for what a job has trained by this name, if one has, wherever it trains. */
+  readonly find: (name: string) => Promise<void>;
   /** Removes what a job has trained, by its name; false: no job has trained that. */
   readonly removeResult: (name: string) => Promise<boolean>;
   /** Takes up what earlier processes have left. */
@@ -116,9 +118,12 @@ export class ServerState {
   }
 
   /** The adapter that a request means by its model; null: the base. @throws ApiError 404 */
-  adapterOf(model: string): string | null {
+  async adapterOf(model: string): Promise<string | null> {
     if (model === this.name) return null;
-    if (this.model.engine.adapters.has(model)) return model;
+    const { adapters } = this.model.engine;
+    // It may be what a job has trained elsewhere, since this server last looked.
+    if (!adapters.has(model)) await this.fineTuning?.find(model);
+    if (adapters.has(model)) return model;
     const alike = nearest(
       model,
       this.list().map(({ id }) => id),

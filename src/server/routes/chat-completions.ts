@@ -22,7 +22,7 @@ export const chatCompletions = defineRoute({
   body: CHAT_REQUEST,
   handle: async ({ body, context, state, resumed }) => {
     refuse(body, REFUSED_IN_CHATS);
-    const adapter = state.adapterOf(body.model);
+    const adapter = await state.adapterOf(body.model);
     const use = await readToolUse(body, state);
     const promptIds = state.model.encodeChat(body.messages.map(readMessage), use.tools);
     const maxTokens = body.max_completion_tokens ?? body.max_tokens ?? null;

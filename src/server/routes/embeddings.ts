@@ -19,7 +19,7 @@ export const embeddings = defineRoute({
   access: "read",
   body: EMBEDDING_REQUEST,
   handle: async ({ body, context, state }) => {
-    const adapter = state.adapterOf(body.model);
+    const adapter = await state.adapterOf(body.model);
     const inputs = readInputs(body, state);
     requireDimensions(body, state);
     const release = state.places.take([{ promptIds: inputs.flat(), maxNewTokens: 0 }]);

@@ -27,7 +27,7 @@ export const createJob = defineRoute({
   body: JOB_REQUEST,
   handle: async ({ body, context, state }) => {
     const { fingerprint, files, queue, requireSettings } = requireJobs(state);
-    const adapter = state.adapterOf(body.model);
+    const adapter = await state.adapterOf(body.model);
     await requireFile(files, body.training_file, "training_file");
     if (body.validation_file != null) await requireFile(files, body.validation_file, "validation_file");
     const hyperparameters = hyperparametersOf(body);

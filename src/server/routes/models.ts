@@ -27,9 +27,9 @@ export const getModel = defineRoute({
   summary: "Tell of the base or an adapter",
   access: "read",
   body: null,
-  handle: ({ context, state }) => {
+  handle: async ({ context, state }) => {
     const name = context.req.param("model") ?? "";
-    state.adapterOf(name);
+    await state.adapterOf(name);
     return context.json(describe(state.list().find(({ id }) => id === name) as ListedModel, state));
   },
 });
@@ -42,7 +42,7 @@ export const deleteModel = defineRoute({
   body: null,
   handle: async ({ context, state }) => {
     const id = context.req.param("model") ?? "";
-    state.adapterOf(id);
+    await state.adapterOf(id);
     if (!(await requireJobs(state).removeResult(id))) {
       throw new ApiError(
         400,

@@ -27,7 +27,7 @@ async function holdingsOf(
   state: ServerState,
 ): Promise<{ base: string; adapter: string | null }> {
   const { session, adapters } = state.model.engine;
-  const name = state.adapterOf(String(model));
+  const name = await state.adapterOf(String(model));
   const base = await fingerprintOf(session.base);
   if (name === null) return { base, adapter: null };
   const held = await adapters.acquire(name);

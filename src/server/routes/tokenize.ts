@@ -11,10 +11,10 @@ export const tokenize = defineRoute({
   summary: "Encode a text or a conversation",
   access: "read",
   body: TOKENIZE_REQUEST,
-  handle: ({ body, context, state }) => {
+  handle: async ({ body, context, state }) => {
     const { prompt, messages, tools } = body;
     const { model } = state;
-    if (body.model != null) state.adapterOf(body.model);
+    if (body.model != null) await state.adapterOf(body.model);
     if ((prompt == null) === (messages == null)) {
       throw new ApiError(400, "prompt or messages is needed, and only one of them", {
         code: "invalid_value",
@@ -40,8 +40,8 @@ export const detokenize = defineRoute({
   summary: "Decode token ids",
   access: "read",
   body: DETOKENIZE_REQUEST,
-  handle: ({ body: { model, tokens }, context, state }) => {
-    if (model != null) state.adapterOf(model);
+  handle: async ({ body: { model, tokens }, context, state }) => {
+    if (model != null) await state.adapterOf(model);
     if (tokens.length > 0) requireIds(tokens, "tokens", state);
     return context.json({ prompt: state.model.parts.tokenizer.decode(tokens) });
   },

@@ -1,0 +1,130 @@
+/** @file What jobs have trained, here or elsewhere, as adapters that requests ask for by name: results, and checkpoints before them. */
+import type { JobQueue } from "../jobs/job-queue.ts";
+import type { JobRow } from "../jobs/job-table.ts";
+import { hasEnded } from "../jobs/job.ts";
+import type { StateFolder } from "../jobs/state-folder.ts";
+import { RESULT_START, checkpointName, checkpointPrefix, resultName } from "./fine-tuning.ts";
+import type { ServerState } from "./server-state.ts";
+
+export interface TrainedModelsParts {
+  readonly queue: JobQueue;
+  readonly files: StateFolder;
+  /** Fingerprint of the base; what is of another is another server's to serve. */
+  readonly base: string;
+}
+
+export class TrainedModels {
+  readonly #state: ServerState;
+  readonly #parts: TrainedModelsParts;
+  /** Jobs that have succeeded, and whose results are named. */
+  readonly #known = new Set<string>();
+  /** Jobs that others train, and of whose checkpoints somebody has asked for one. */
+  readonly #followed = new Set<string>();
+  /** One after another: a list that is older does not undo a newer one. */
+  #naming: Promise<void> = Promise.resolve();
+
+  constructor(state: ServerState, parts: TrainedModelsParts) {
+    this.#state = state;
+    this.#parts = parts;
+  }
+
+  /** Lets requests ask for what a job has made, which is read when one does. */
+  async nameResult({ job, folder }: JobRow): Promise<void> {
+    const { files } = this.#parts;
+    const name = job.fine_tuned_model ?? resultName(job);
+    await files.fetchRun(job.id, folder);
+    const isThere = await files.hasRun(job.id, folder);
+    if (!isThere || this.#state.model.engine.adapters.has(name)) return;
+    this.#state.register(name, files.runFolder(job.id, folder), job.finished_at ?? undefined);
+  }
+
+  /** Lets requests ask for what a job has trained so far, and forgets what is gone. */
+  nameCheckpoints(row: JobRow): Promise<void> {
+    const named = this.#naming.then(() => this.#nameCheckpoints(row));
+    this.#naming = named.catch(() => {});
+    return named;
+  }
+
+  async #nameCheckpoints({ job, folder }: JobRow): Promise<void> {
+    const { files } = this.#parts;
+    const prefix = checkpointPrefix(job);
+    await files.fetchRun(job.id, folder);
+    // One that cannot be listed is not served.
+    const found = await files.listCheckpoints(job.id, folder).catch(() => []);
+    const paths = new Map(found.map(({ step, path }) => [checkpointName(job, step), path]));
+    for (const { name } of this.#state.model.engine.adapters.list()) {
+      if (name.startsWith(prefix) && !paths.delete(name)) this.#state.unload(name);
+    }
+    for (const [name, path] of paths) this.#state.register(name, path, job.finished_at ?? undefined);
+  }
+
+  /** Names what earlier processes have left of jobs that have not succeeded. */
+  async nameUnfinished(): Promise<void> {
+    const rows = (await this.#parts.queue.table.list()).filter((row) => this.#isOwn(row));
+    const left = rows.filter(({ job }) => job.status !== "succeeded");
+    const named = await Promise.allSettled(left.map((row) => this.nameCheckpoints(row)));
+    const fault = named.find(({ status }) => status === "rejected");
+    if (fault?.status === "rejected") throw fault.reason;
+  }
+
+  /** Names what is new of jobs wherever they train. */
+  async refresh(): Promise<void> {
+    const { table } = this.#parts.queue;
+    const faults: unknown[] = [];
+    const fresh = (await table.listSucceeded()).filter((id) => !this.#known.has(id));
+    for (const id of new Set([...fresh, ...this.#followed])) {
+      const row = await table.read(id);
+      try {
+        if (row && this.#isOwn(row)) await this.#nameAll(row);
+        if (row?.job.status === "succeeded") this.#known.add(id);
+        if (!row || hasEnded(row.job)) this.#followed.delete(id);
+      } catch (error) {
+        // The others are not kept waiting by one that cannot be read.
+        faults.push(error);
+      }
+    }
+    if (faults.length > 0) throw faults[0];
+  }
+
+  async #nameAll(row: JobRow): Promise<void> {
+    if (row.job.status === "succeeded") await this.nameResult(row);
+    await this.nameCheckpoints(row);
+  }
+
+  /** Lets requests ask for what a job has trained by this name, if one has: others may have told of it already. */
+  async find(name: string): Promise<void> {
+    const row = await this.#jobOf(name);
+    if (!row) return;
+    if (!hasEnded(row.job)) this.#followed.add(row.job.id);
+    await this.#nameAll(row);
+  }
+
+  /** Removes what a job has trained, by its name; false: no job has trained that, or it has not ended. */
+  async remove(name: string): Promise<boolean> {
+    const { files } = this.#parts;
+    const row = await this.#jobOf(name);
+    if (!row || !hasEnded(row.job)) return false;
+    const { job, folder } = row;
+    const prefix = checkpointPrefix(job);
+    if (name.startsWith(prefix))
+      await files.removeCheckpoint(job.id, folder, Number(name.slice(prefix.length)));
+    else {
+      this.#state.unload(name);
+      await files.removeRuns(job.id);
+    }
+    await this.nameCheckpoints(row);
+    return true;
+  }
+
+  async #jobOf(name: string): Promise<JobRow | null> {
+    if (!name.startsWith(RESULT_START)) return null;
+    const rows = (await this.#parts.queue.table.list()).filter((row) => this.#isOwn(row));
+    const isOf = ({ job }: JobRow): boolean =>
+      job.fine_tuned_model === name || name.startsWith(checkpointPrefix(job));
+    return rows.find(isOf) ?? null;
+  }
+
+  #isOwn({ base }: JobRow): boolean {
+    return base === this.#parts.base;
+  }
+}

@@ -1,0 +1,77 @@
+/** @file A server whose jobs train in other processes answers with what they have trained as soon as anybody can know of it. */
+import assert from "node:assert/strict";
+import { cpSync } from "node:fs";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { MemoryJobs } from "../jobs/memory-jobs.ts";
+import { newJob } from "../jobs/new-job.ts";
+import { queueOf, reachedUnless } from "../jobs/training-workers.ts";
+import { temporaryFolder } from "../tiny-model.ts";
+import { serveTiny } from "./tiny-server.ts";
+
+const root = temporaryFolder();
+const inner = new MemoryJobs();
+let isDown = false;
+// It is not started, and so takes no jobs and looks for none by itself.
+const server = await serveTiny(
+  root,
+  {},
+  {},
+  reachedUnless(() => isDown, inner),
+);
+after(() => server.close());
+const { fineTuning } = server.state;
+assert.ok(fineTuning);
+const { files, fingerprint } = fineTuning;
+const queue = queueOf(inner);
+
+const ask = async (model: string): Promise<number> =>
+  (await server.post("/v1/completions", { model, prompt: "ka", max_tokens: 1 })).status;
+
+async function take(id: string): Promise<NonNullable<Awaited<ReturnType<typeof queue.take>>>["row"]> {
+  await queue.submit({ job: newJob(id, {}), base: fingerprint, baseName: "tiny", initAdapter: null });
+  const taken = await queue.take(fingerprint, "elsewhere", 60_000);
+  assert.ok(taken);
+  return taken.row;
+}
+
+const NAME = "ft:tiny:graft::1";
+
+test("checkpoints of a job can be asked for while it trains, and its result when it has succeeded", async () => {
+  const row = await take("ftjob-1");
+  const write = (...path: string[]): void =>
+    cpSync(join(root, "adapters", "poet"), join(files.runFolder("ftjob-1", row.folder), ...path), {
+      recursive: true,
+    });
+  assert.equal(await ask(NAME), 404);
+  write("checkpoint-2");
+  assert.equal(await ask(`${NAME}:ckpt-step-2`), 200);
+  assert.equal(await ask(`${NAME}:ckpt-step-4`), 404);
+  write("checkpoint-4");
+  assert.equal(await ask(`${NAME}:ckpt-step-4`), 200);
+  assert.equal(await ask(NAME), 404);
+  write();
+  await queue.changeOwn(row, { status: "succeeded", fine_tuned_model: NAME }, []);
+  assert.deepEqual(await Promise.all([ask(NAME), ask(NAME), ask(NAME)]), [200, 200, 200]);
+  assert.deepEqual(server.errors, []);
+});
+
+test("what is left of a job that was cancelled elsewhere can be asked for, until it is removed", async () => {
+  const row = await take("ftjob-2");
+  const folder = join(files.runFolder("ftjob-2", row.folder), "checkpoint-2");
+  cpSync(join(root, "adapters", "poet"), folder, { recursive: true });
+  await queue.cancel("ftjob-2");
+  const name = "ft:tiny:graft::2:ckpt-step-2";
+  assert.equal(await ask(name), 200);
+  assert.equal((await server.app.request(`/v1/models/${name}`, { method: "DELETE" })).status, 200);
+  assert.equal(await ask(name), 404);
+});
+
+test("a name that nobody can have trained asks no database, and one that somebody can says that it cannot be reached", async () => {
+  isDown = true;
+  assert.equal(await ask("nobody"), 404);
+  const { status, body } = await server.post("/v1/completions", { model: "ft:tiny:graft::9", prompt: "ka" });
+  isDown = false;
+  assert.equal(status, 503);
+  assert.match(JSON.stringify(body), /failed\/database/);
+});
