@@ -68,13 +68,6 @@ function largestOfColumns(x: Value): Value {
   return reshape(reduceMax(abs(x), axes), [x.shape.at(-1) as number]);
 }
 
-/** Multiplies the columns of rows [out, in] by factors. */
-function scaleColumns(rows: Float32Array, factors: Float64Array): void {
-  for (let i = 0; i < rows.length; i += factors.length) {
-    for (let k = 0; k < factors.length; k++) rows[i + k] = rows[i + k]! * factors[k]!;
-  }
-}
-
 /** Rounds a matrix to codes as [out, in] and scales of outputs. */
 async function roundMatrix(
   { inFeatures, outFeatures, storedTransposed }: Matrix,
@@ -95,12 +88,7 @@ async function roundMatrix(
     const rows = memory.subarray(0, numRows * inFeatures);
     if (turned) takeColumns(turned, outFeatures, from, rows, inFeatures);
     else await reader.readInto(rows, from * inFeatures);
-    if (factors) scaleColumns(rows, factors);
-    for (let n = 0; n < numRows; n++) {
-      const row = rows.subarray(n * inFeatures, (n + 1) * inFeatures);
-      const at = (from + n) * inFeatures;
-      scales[from + n] = roundRow(row, back.subarray(at, at + inFeatures));
-    }
+    roundRows(rows, factors, back.subarray(from * inFeatures), scales.subarray(from, from + numRows));
   }
 }
 
@@ -174,14 +162,26 @@ export async function prepareCodes(
   return { [CODES]: codes, [SCALES]: scales };
 }
 
-/** Rounds a row to codes; returns the scale. */
-function roundRow(row: Float32Array, into: Int8Array): number {
-  let largest = 0;
-  for (let k = 0; k < row.length; k++) largest = Math.max(largest, Math.abs(row[k]!));
-  const scale = Math.fround(largest / INT8_LARGEST) || 1;
-  const steps = 1 / scale;
-  for (let k = 0; k < row.length; k++) into[k] = Math.round(row[k]! * steps);
-  return scale;
+/** Rounds rows [out, in], times factors on their columns, to codes and scales [out]. `Math.round` takes five times as long as `floor`. */
+function roundRows(
+  rows: Float32Array,
+  factors: Float64Array | null,
+  codes: Int8Array,
+  scales: Float32Array,
+): void {
+  const width = rows.length / scales.length;
+  for (let n = 0; n < scales.length; n++) {
+    const at = n * width;
+    let largest = 0;
+    for (let k = 0; k < width; k++) {
+      if (factors) rows[at + k] = rows[at + k]! * factors[k]!;
+      largest = Math.max(largest, Math.abs(rows[at + k]!));
+    }
+    const scale = Math.fround(largest / INT8_LARGEST) || 1;
+    const steps = 1 / scale;
+    scales[n] = scale;
+    for (let k = 0; k < width; k++) codes[at + k] = Math.floor(rows[at + k]! * steps + 0.5);
+  }
 }
 
 /** Rows of [numRows, numColumns] become columns; in tiles, which fit the processor's cache. */
