@@ -55,14 +55,13 @@ export type { Optimizer } from "./optim/optimizer.ts";
 export { OPTIMIZERS } from "./optim/optimizers.ts";
 export { SCHEDULES } from "./optim/schedules.ts";
 export { type Evaluation, Evaluator } from "./train/evaluate.ts";
-export {
-  type EvaluationPlan,
-  fineTune,
-  type FineTuneHooks,
-  type FineTuneRequest,
-  type FineTuneResult,
-  type OptimizerPlan,
-} from "./train/fine-tune.ts";
+export { fineTune, type FineTuneResult } from "./train/fine-tune.ts";
+export type {
+  EvaluationPlan,
+  FineTuneHooks,
+  FineTuneRequest,
+  OptimizerPlan,
+} from "./train/fine-tune-request.ts";
 export { type Batch, type TrainingUnit, toBatch } from "./data/batch.ts";
 export { type PlanOptions, planSteps, type StepPlan } from "./data/order.ts";
 export { unitsToBatch } from "./train/micro-batch.ts";

@@ -22,14 +22,14 @@ export async function objectiveStep(
   session: Session,
   adapter: Adapter,
   chosen: ChosenObjective,
-  microBatches: readonly (readonly TrainingUnit[])[],
+  ofMicroBatches: readonly (readonly TrainingUnit[])[],
   recompute = false,
 ): Promise<StepOutcome & { readonly gradients: ReadonlyMap<string, Float32Array> }> {
   const steps = await StepRunner.create({ session, adapter, recompute, seed: 0 });
   const scorer = await Scorer.create(session, { adapter, reference: null }, chosen.objective);
   steps.gradients.begin();
-  const batches = microBatches.map(unitsToBatch);
-  const outcome = await runStep(steps, scorer, chosen, microBatches, batches, 0, MAX_LENGTH);
+  const microBatches = ofMicroBatches.map((units) => ({ units, batch: unitsToBatch(units) }));
+  const outcome = await runStep(steps, scorer, chosen, { step: 0, microBatches, maxLength: MAX_LENGTH });
   steps.gradients.finish();
   const gradients = new Map<string, Float32Array>();
   for (const { group, values } of steps.gradients.groups) {

@@ -4,106 +4,26 @@
  * What a step does depends only on the request and its number: data order and dropout are functions of the seed and the
  * step, and parameters and optimizer state are what a checkpoint holds. So a resumed run ends bit-equal.
  */
-import type { Batch, TrainingUnit } from "../data/batch.ts";
-import type { StepPlan } from "../data/order.ts";
 import { FailedError } from "../errors.ts";
 import { clipFactor } from "../optim/clip-factor.ts";
-import type { Optimizer } from "../optim/optimizer.ts";
-import type { Schedule } from "../optim/schedule.ts";
 import { type Updater, createUpdater } from "../optim/updater.ts";
-import type { Adapter } from "../peft/attach.ts";
-import type { BetweenBlocks } from "../run/forward-pass.ts";
-import type { Session } from "../run/session.ts";
-import { BranchDropper, type DropPlan } from "./dropbp/branch-dropper.ts";
+import { BranchDropper } from "./dropbp/branch-dropper.ts";
 import { divergence, noMovement, requireFinite, withWayOn } from "./checks.ts";
-import { type EvalMetric, LOSS, isBetter, keepsBest } from "./eval-metrics.ts";
+import { LOSS, isBetter, keepsBest } from "./eval-metrics.ts";
 import { type Evaluation, Evaluator } from "./evaluate.ts";
 import type { EvalEvent, SampleEvent, StepEvent } from "./events.ts";
-import { type ChosenObjective, Scorer, runStep } from "./objective-step.ts";
+import {
+  type ChosenObjective,
+  type MicroBatch,
+  Scorer,
+  type StepOutcome,
+  runStep,
+} from "./objective-step.ts";
 import { type RunState, firstState } from "./run-state.ts";
 import { pacedBlocks } from "./power/paced-blocks.ts";
 import { powerNumbers } from "./power/paced-events.ts";
-import type { Pacer } from "./power/pacer.ts";
-import type { RunStore } from "./run-store.ts";
-import type { SampleWriter } from "./samples.ts";
-import { type ActivationPlace, type MicroBatchKey, StepRunner } from "./step-runner.ts";
+import { type MicroBatchKey, StepRunner } from "./step-runner.ts";
 import { trafficNumbers } from "./traffic-numbers.ts";
-
-/** How parameters move. */
-export interface OptimizerPlan {
-  readonly optimizer: Optimizer;
-  /** As its schema gives them. */
-  readonly options: unknown;
-  readonly schedule: Schedule;
-  readonly learningRate: number;
-  readonly warmupSteps: number;
-  readonly weightDecay: number;
-  /** 0: gradients are not clipped. */
-  readonly maxGradNorm: number;
-}
-
-/** When the run looks at held-out data. */
-export interface EvaluationPlan {
-  readonly units: readonly TrainingUnit[];
-  readonly everySteps: number;
-  /** Evaluations without a better one after which the run stops; null: it does not. */
-  readonly patience: number | null;
-  /** What is better; the loss unless given. */
-  readonly metric?: EvalMetric;
-  /** Whether the best checkpoint is kept and is the result; where the run stops early it is anyway. */
-  readonly keepsBest?: boolean;
-}
-
-/** What the caller may do while the run goes on. */
-export interface FineTuneHooks {
-  /** Stops after the step in work, with a checkpoint. */
-  readonly signal?: AbortSignal | undefined;
-  /** Whether the store is still this run's to write; when not, it stops after the step in work, without a checkpoint. */
-  readonly mayWrite?: (() => boolean) | undefined;
-  /** Largest memory of the process so far, for the log. */
-  peakMegabytes(): number;
-  readonly betweenBlocks?: BetweenBlocks | undefined;
-  /** Is called before files are written: until the next block others may run. */
-  readonly rest?: (() => void) | undefined;
-  /** Writes texts at each evaluation, or as often where there is none; null: none. */
-  readonly samples?: { readonly everySteps: number; readonly write: SampleWriter } | null;
-  /** Makes pauses, in steps and between them. */
-  readonly pacer?: StepPacer | null;
-}
-
-/** Holds steps to a pace. */
-export type StepPacer = Pick<Pacer, "begin" | "betweenBlocks" | "end">;
-
-/** What to train, on what, and where it is kept. */
-export interface FineTuneRequest {
-  readonly session: Session;
-  readonly adapter: Adapter;
-  readonly plan: StepPlan<TrainingUnit>;
-  readonly totalSteps: number;
-  /** Lays the rows of a micro-batch out. */
-  readonly toBatch: (rows: readonly (readonly TrainingUnit[])[]) => Batch;
-  /** Tokens of an example at most: some objectives put prompts and answers together anew. */
-  readonly maxLength: number;
-  readonly objective: ChosenObjective;
-  /** What the run started from, for objectives that compare with it; null: the base alone. */
-  readonly reference: Adapter | null;
-  readonly optimizer: OptimizerPlan;
-  /** Null: there is no held-out data. */
-  readonly evaluation: EvaluationPlan | null;
-  /** Compute activations twice instead of saving them. */
-  readonly recompute: boolean;
-  readonly activations?: ActivationPlace | undefined;
-  /** Leaves branches out of the backward pass; null: none. */
-  readonly dropBp: DropPlan | null;
-  readonly seed: number;
-  readonly store: RunStore;
-  /** Null: only at the end. */
-  readonly saveEverySteps: number | null;
-  readonly logEverySteps: number;
-  /** What must be the same for a run to be resumed; kept with it. */
-  readonly settings: Readonly<Record<string, unknown>>;
-  readonly hooks: FineTuneHooks;
-}
 
 /** What a run ended with. */
 export interface FineTuneResult {
@@ -243,50 +163,19 @@ class Run {
 
   async #step(): Promise<StepEvent> {
     const startedMs = performance.now();
-    const { adapter, plan, totalSteps, toBatch, objective, maxLength, store } = this.#request;
-    const { steps, scorer, updater, dropper } = this.#parts;
-    const { schedule, learningRate: peak, warmupSteps, weightDecay, maxGradNorm } = this.#request.optimizer;
+    const { session, plan, totalSteps, hooks } = this.#request;
     const index = this.#state.global_step;
-    const microBatches = plan.microBatches(index);
-    const { gradients } = steps;
-    const units = microBatches.map((rows) => rows.flat());
-    const batches = microBatches.map((rows) => toBatch(rows));
-    const run = (count: number, begin?: (key: MicroBatchKey) => void): ReturnType<typeof runStep> => {
-      gradients.begin();
-      const parts = [units.slice(0, count), batches.slice(0, count)] as const;
-      return runStep(steps, scorer, objective, ...parts, index, maxLength, begin);
-    };
-    if (dropper?.isDue(index)) {
-      await dropper.measure(steps, async () => {
-        if (this.#request.hooks.signal?.aborted) await this.#stop();
-        await run(1);
-        gradients.finish();
-      });
-    }
-    const { loss, metrics, numTokens } = await run(batches.length, (key) => dropper?.begin(steps, key));
-    const dropRate = dropper?.endStep();
-    const absent = gradients.finish();
-    const gradientNorm = await gradients.norm();
-    if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
-      throw await divergence(store, `loss ${loss}, gradient norm ${gradientNorm}`, index + 1);
-    }
-    const learningRate = peak * schedule.factor(index, totalSteps, warmupSteps);
-    const canMove = learningRate > 0 && absent.length < adapter.parameters.length;
-    const looks = !this.#hasMoved && canMove;
-    const gradientScale = maxGradNorm > 0 ? clipFactor(gradientNorm, maxGradNorm) : 1;
-    const update = { gradients: gradients.groups, gradientScale, learningRate, weightDecay };
-    const hasMoved = await updater.step(update, looks);
-    if (looks && !hasMoved) throw noMovement(index + 1, gradientNorm);
-    this.#hasMoved ||= hasMoved;
+    const { loss, metrics, numTokens, dropRate } = await this.#differentiate(index);
+    const { gradientNorm, learningRate } = await this.#move(index, loss);
     this.#state = {
       ...this.#state,
       global_step: index + 1,
       epoch: (index + 1) / plan.stepsPerEpoch,
       trained_tokens: this.#state.trained_tokens + numTokens,
-      dropbp: dropper && dropper.state,
+      dropbp: this.#parts.dropper?.state ?? null,
     };
     const elapsedMs = performance.now() - startedMs;
-    const paced = await this.#request.hooks.pacer?.end();
+    const paced = await hooks.pacer?.end();
     return {
       event: "step",
       step: index + 1,
@@ -297,12 +186,56 @@ class Run {
       grad_norm: gradientNorm,
       tokens: numTokens,
       tokens_per_second: numTokens / ((paced?.busyMs ?? elapsedMs) / 1000),
-      peak_mb: this.#request.hooks.peakMegabytes(),
-      ...trafficNumbers(this.#request.session.weights.memory.takeTraffic()),
+      peak_mb: hooks.peakMegabytes(),
+      ...trafficNumbers(session.weights.memory.takeTraffic()),
       ...(dropRate === undefined ? {} : { drop_rate: dropRate }),
       ...(paced ? powerNumbers(paced, numTokens) : {}),
       ...metrics,
     };
+  }
+
+  /** Collects the gradients of a step. */
+  async #differentiate(index: number): Promise<StepOutcome & { readonly dropRate: number | undefined }> {
+    const { plan, toBatch, objective, maxLength, hooks } = this.#request;
+    const { steps, scorer, dropper } = this.#parts;
+    const all = plan.microBatches(index).map((rows) => ({ units: rows.flat(), batch: toBatch(rows) }));
+    const run = (
+      microBatches: readonly MicroBatch[],
+      begin?: (key: MicroBatchKey) => void,
+    ): Promise<StepOutcome> => {
+      steps.gradients.begin();
+      return runStep(steps, scorer, objective, { step: index, microBatches, maxLength }, begin);
+    };
+    if (dropper?.isDue(index)) {
+      await dropper.measure(steps, async () => {
+        if (hooks.signal?.aborted) await this.#stop();
+        await run(all.slice(0, 1));
+        steps.gradients.finish();
+      });
+    }
+    const outcome = await run(all, (key) => dropper?.begin(steps, key));
+    return { ...outcome, dropRate: dropper?.endStep() };
+  }
+
+  /** Moves the parameters by the gradients that were collected. @throws FailedError "train/nan", "train/no-movement" */
+  async #move(index: number, loss: number): Promise<{ gradientNorm: number; learningRate: number }> {
+    const { adapter, totalSteps, store } = this.#request;
+    const { schedule, learningRate: peak, warmupSteps, weightDecay, maxGradNorm } = this.#request.optimizer;
+    const { gradients } = this.#parts.steps;
+    const absent = gradients.finish();
+    const gradientNorm = await gradients.norm();
+    if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
+      throw await divergence(store, `loss ${loss}, gradient norm ${gradientNorm}`, index + 1);
+    }
+    const learningRate = peak * schedule.factor(index, totalSteps, warmupSteps);
+    const canMove = learningRate > 0 && absent.length < adapter.parameters.length;
+    const looks = !this.#hasMoved && canMove;
+    const gradientScale = maxGradNorm > 0 ? clipFactor(gradientNorm, maxGradNorm) : 1;
+    const update = { gradients: gradients.groups, gradientScale, learningRate, weightDecay };
+    const hasMoved = await this.#parts.updater.step(update, looks);
+    if (looks && !hasMoved) throw noMovement(index + 1, gradientNorm);
+    this.#hasMoved ||= hasMoved;
+    return { gradientNorm, learningRate };
   }
 
   async *#writeSamples(): AsyncGenerator<SampleEvent, void, void> {

@@ -22,6 +22,22 @@ export interface ChosenObjective {
   readonly options: unknown;
 }
 
+/** What runs at a time. */
+export interface MicroBatch {
+  readonly units: readonly TrainingUnit[];
+  /** The same, laid out. */
+  readonly batch: Batch;
+}
+
+/** What one step runs over. */
+export interface StepWork {
+  /** From 0: dropout is drawn by it. */
+  readonly step: number;
+  readonly microBatches: readonly MicroBatch[];
+  /** Tokens of an example at most: some objectives put prompts and answers together anew. */
+  readonly maxLength: number;
+}
+
 /** What the micro-batches of a step add up to. */
 export interface StepOutcome {
   readonly loss: number;
@@ -98,19 +114,21 @@ export async function runStep(
   steps: StepRunner,
   scorer: Scorer,
   { objective, options }: ChosenObjective,
-  microBatches: readonly (readonly TrainingUnit[])[],
-  batches: readonly Batch[],
-  step: number,
-  maxLength: number,
+  { step, microBatches, maxLength }: StepWork,
   begin: (key: MicroBatchKey) => void = () => {},
 ): Promise<StepOutcome> {
-  const others = objective.needs.includes("mismatched") ? mismatchedBatches(microBatches, maxLength) : [];
   const mismatched: Scores[] = [];
-  for (const batch of others) mismatched.push(await scorer.scores(batch));
-  const totals = { ...countStep(batches), divergence: estimateDivergence(mismatched) };
+  if (objective.needs.includes("mismatched")) {
+    const units = microBatches.map((each) => each.units);
+    for (const batch of mismatchedBatches(units, maxLength)) mismatched.push(await scorer.scores(batch));
+  }
+  const totals = {
+    ...countStep(microBatches.map(({ batch }) => batch)),
+    divergence: estimateDivergence(mismatched),
+  };
   const metrics: Record<string, number> = {};
   let [loss, numTokens] = [0, 0];
-  for (const [micro, batch] of batches.entries()) {
+  for (const [micro, { batch }] of microBatches.entries()) {
     const key = { step, micro };
     begin(key);
     const reference = await scorer.reference(batch);
@@ -120,7 +138,7 @@ export async function runStep(
       ? new Float32Array(batch.numLabels)
       : await steps.logProbs(batch, key);
     const { gradient } = evaluate(before);
-    const isLast = micro === batches.length - 1;
+    const isLast = micro === microBatches.length - 1;
     const outcome = evaluate(await steps.accumulate(batch, gradient, key, isLast));
     loss += outcome.loss;
     addMetrics(metrics, outcome.metrics);

@@ -6,7 +6,7 @@ import { findSchedule } from "../../src/optim/schedules.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import type { Session } from "../../src/run/session.ts";
 import { NEXT_TOKEN } from "../../src/train/evaluate.ts";
-import type { FineTuneRequest } from "../../src/train/fine-tune.ts";
+import type { FineTuneRequest } from "../../src/train/fine-tune-request.ts";
 import { unitsToBatch } from "../../src/train/micro-batch.ts";
 import { NO_STORE } from "../../src/train/run-store.ts";
 import { randomExamples } from "../model-passes.ts";
