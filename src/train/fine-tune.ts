@@ -1,5 +1,6 @@
 /**
- * @file The fine-tuning loop: steps, evaluations, checkpoints. It knows no path, no terminal and no name of a model.
+ * @file The fine-tuning loop: steps, evaluations, checkpoints. It knows no path, no terminal and no name of a model. In one
+ * file since all of it is about the state of one run.
  *
  * What a step does depends only on the request and its number: data order and dropout are functions of the seed and the
  * step, and parameters and optimizer state are what a checkpoint holds. So a resumed run ends bit-equal.
@@ -12,13 +13,8 @@ import { divergence, noMovement, requireFinite, withWayOn } from "./checks.ts";
 import { LOSS, isBetter, keepsBest } from "./eval-metrics.ts";
 import { type Evaluation, Evaluator } from "./evaluate.ts";
 import type { EvalEvent, SampleEvent, StepEvent } from "./events.ts";
-import {
-  type ChosenObjective,
-  type MicroBatch,
-  Scorer,
-  type StepOutcome,
-  runStep,
-} from "./objective-step.ts";
+import type { FineTuneRequest } from "./fine-tune-request.ts";
+import { type MicroBatch, Scorer, type StepOutcome, runStep } from "./objective-step.ts";
 import { type RunState, firstState } from "./run-state.ts";
 import { pacedBlocks } from "./power/paced-blocks.ts";
 import { powerNumbers } from "./power/paced-events.ts";
