@@ -5,6 +5,7 @@
 import { UsageError } from "../../errors.ts";
 import { NO_BOUNDS } from "./number-range.ts";
 import { areDisjoint } from "./disjoint.ts";
+import { STRING_FORMATS } from "./string-formats.ts";
 import {
   ANYTHING,
   JSON_TYPES,
@@ -19,14 +20,14 @@ import {
 const [MAX_TEXT, MAX_DEPTH, MAX_SHAPES] = [1 << 16, 64, 256];
 /** Keywords that say nothing of what a value is. */
 const NOTES = new Set(
-  "$schema $id $comment title description default examples deprecated readOnly writeOnly format $defs definitions".split(
+  "$schema $id $comment title description default examples deprecated readOnly writeOnly $defs definitions".split(
     " ",
   ),
 );
 /** Read by `#ownShape`, or here. */
 const READ = new Set(
   (
-    "type enum const properties required additionalProperties items minItems maxItems minLength maxLength pattern " +
+    "type enum const properties required additionalProperties items minItems maxItems minLength maxLength pattern format " +
     "minimum maximum exclusiveMinimum exclusiveMaximum anyOf oneOf allOf $ref"
   ).split(" "),
 );
@@ -144,6 +145,10 @@ export class SchemaReader {
     if (pattern !== undefined && typeof pattern !== "string") {
       throw fault(`${path}/pattern`, `is ${JSON.stringify(pattern)}`, "Give a regular expression.");
     }
+    const format = fields["format"];
+    if (format !== undefined && typeof format !== "string") {
+      throw fault(`${path}/format`, `is ${JSON.stringify(format)}`, "Give the name of a format.");
+    }
     const literals = literalsOf(fields, path);
     const types = typesOf(fields, path);
     return {
@@ -153,6 +158,7 @@ export class SchemaReader {
       minLength: count("minLength", 0),
       maxLength: count("maxLength", Infinity),
       patterns: pattern === undefined ? [] : [pattern],
+      formats: format !== undefined && Object.hasOwn(STRING_FORMATS, format) ? [format] : [],
       items: fields["items"] === undefined ? [] : [under("items")],
       minItems: count("minItems", 0),
       maxItems: count("maxItems", Infinity),

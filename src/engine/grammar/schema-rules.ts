@@ -3,6 +3,7 @@ import type { Place, RuleBook } from "./automaton.ts";
 import { type CodeRange, commonCodes, otherCodes } from "./characters.ts";
 import { JsonRules, count, either } from "./json-rules.ts";
 import { NO_BOUNDS, addNumber, isWithin } from "./number-range.ts";
+import { STRING_FORMATS } from "./string-formats.ts";
 import { PatternFault, addPattern } from "./pattern-rules.ts";
 import { SchemaError, SchemaReader, hasType } from "./schema-reader.ts";
 import { type JsonType, type Shape, type View, isNever, propertyOf, typeOf } from "./shape.ts";
@@ -102,15 +103,18 @@ class SchemaRules {
     return true;
   }
 
-  #string(from: Place, { patterns, minLength, maxLength }: Shape, view: View): Place {
-    const [pattern] = patterns;
+  #string(from: Place, { patterns, formats, minLength, maxLength }: Shape, view: View): Place {
+    const hasLength = minLength > 0 || maxLength < Infinity;
+    // A format is a note where something else says what the text is.
+    const [pattern = hasLength ? undefined : STRING_FORMATS[formats[0] ?? ""]] = patterns;
     if (pattern === undefined) {
       const most = maxLength === Infinity ? null : Math.min(maxLength, Math.max(minLength, MOST_CHARACTERS));
       if (maxLength < minLength) return this.#book.place();
       return this.#json.string(from, minLength, most);
     }
     if (patterns.length > 1) throw this.#fault(view, "has two patterns");
-    if (minLength > 0 || maxLength < Infinity) throw this.#fault(view, "has a pattern and a length");
+    if (patterns.length === 0 && formats.length > 1) throw this.#fault(view, "has two formats");
+    if (hasLength) throw this.#fault(view, "has a pattern and a length");
     try {
       return addPattern(this.#json, from, pattern);
     } catch (error) {

@@ -26,6 +26,8 @@ export interface Shape {
   readonly minLength: number;
   readonly maxLength: number;
   readonly patterns: readonly string[];
+  /** Those of `STRING_FORMATS`. */
+  readonly formats: readonly string[];
   readonly items: View;
   readonly minItems: number;
   readonly maxItems: number;
@@ -43,6 +45,7 @@ export const ANYTHING: Shape = {
   minLength: 0,
   maxLength: Infinity,
   patterns: [],
+  formats: [],
   items: [],
   minItems: 0,
   maxItems: Infinity,
@@ -90,6 +93,7 @@ export function meet(a: Shape, b: Shape): Shape | null {
     minLength: Math.max(a.minLength, b.minLength),
     maxLength: Math.min(a.maxLength, b.maxLength),
     patterns: [...new Set([...a.patterns, ...b.patterns])],
+    formats: [...new Set([...a.formats, ...b.formats])],
     items: both(({ items }) => items),
     minItems: Math.max(a.minItems, b.minItems),
     maxItems: Math.min(a.maxItems, b.maxItems),

@@ -1,5 +1,6 @@
 /** @file Whatever random tokens a grammar lets through is JSON that satisfies its schema, by another program's judgement. */
 import assert from "node:assert/strict";
+import { isIPv4, isIPv6 } from "node:net";
 import { test } from "node:test";
 import {
   array,
@@ -19,6 +20,7 @@ import { byteTokenizerFiles } from "../../../test/byte-tokenizer.ts";
 import { readRealTokenizer } from "../../../test/real-tokenizers.ts";
 import { createTokenizer } from "../../data/tokenizer.ts";
 import { Random } from "../../random.ts";
+import { STRING_FORMATS } from "./string-formats.ts";
 import { type GrammarCursor, TokenGrammar } from "./token-grammar.ts";
 import { TriggeredGrammar } from "./triggered-grammar.ts";
 import { Vocabulary } from "./vocabulary.ts";
@@ -203,6 +205,40 @@ test("numbers with a fraction lie between bounds that have one, and every such n
     assert.ok(value >= 0.5 && value <= 0.75, `${value}`);
   }
   assert.equal(drawJson({ enum: [0.25, 0.5, 3], minimum: 0.5, maximum: 0.75 }, 1), 0.5);
+});
+
+test("strings of a format are what it says, wherever no pattern or length says what they are", () => {
+  const isDate = (text: string): boolean => new Date(`${text}T00:00Z`).toJSON()?.startsWith(text) === true;
+  const isTime = (text: string): boolean => !Number.isNaN(Date.parse(`2000-01-01T${text}`));
+  const isShort = (text: string): boolean => text.length > 0 && text.length < 254;
+  const judges: Readonly<Record<string, (text: string) => boolean>> = {
+    date: isDate,
+    time: isTime,
+    "date-time": (text) => isDate(text.slice(0, 10)) && text[10] === "T" && isTime(text.slice(11)),
+    duration: (text) => z.iso.duration().safeParse(text).success,
+    email: (text) => isShort(text) && z.email().safeParse(text).success,
+    hostname: (text) => isShort(text) && z.hostname().safeParse(text).success,
+    ipv4: (text) => isIPv4(text),
+    ipv6: (text) => isIPv6(text),
+    uuid: (text) => z.uuid().safeParse(text).success,
+  };
+  for (const [format, judge] of Object.entries(judges)) {
+    for (let seed = 0; seed < 60; seed++) {
+      const text = drawJson({ type: "string", format }, seed);
+      assert.ok(typeof text === "string" && judge(text), `${String(text)} as ${format}`);
+    }
+  }
+  assert.deepEqual(Object.keys(judges).toSorted(), Object.keys(STRING_FORMATS).toSorted());
+  const grammar = TokenGrammar.ofSchema(BYTES, { type: "string", format: "date" });
+  assert.deepEqual(
+    ["2024-02-29", "2000-02-29", "1900-02-29", "2023-02-29", "2023-04-31", "2023-12-31"].map((date) =>
+      takes(grammar, `"${date}"`),
+    ),
+    [true, true, false, false, false, true],
+  );
+  assert.equal(drawJson({ type: "string", format: "date", pattern: "^x$" }, 1), "x");
+  assert.equal(String(drawJson({ format: "date", minLength: 2, maxLength: 2, type: "string" }, 1)).length, 2);
+  assert.equal(typeof drawJson({ type: "string", format: "color" }, 1), "string");
 });
 
 test("literals are written as they are", () => {
