@@ -208,7 +208,10 @@ test("numbers with a fraction lie between bounds that have one, and every such n
 });
 
 test("strings of a format are what it says, wherever no pattern or length says what they are", () => {
-  const isDate = (text: string): boolean => new Date(`${text}T00:00Z`).toJSON()?.startsWith(text) === true;
+  const isDate = (text: string): boolean => {
+    const date = new Date(`${text}T00:00Z`);
+    return !Number.isNaN(date.getTime()) && date.toJSON().startsWith(text);
+  };
   const isTime = (text: string): boolean => !Number.isNaN(Date.parse(`2000-01-01T${text}`));
   const isShort = (text: string): boolean => text.length > 0 && text.length < 254;
   const judges: Readonly<Record<string, (text: string) => boolean>> = {
