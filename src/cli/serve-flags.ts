@@ -17,11 +17,7 @@ export const STORE = z
 
 const lowerFirst = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1);
 
-const byteSize = (usual: string): z.ZodDefault<z.ZodString> =>
-  z
-    .string()
-    .refine((text) => parseByteSize(text) !== null, EXPECTED_SIZE)
-    .default(usual);
+const BYTE_SIZE = z.string().refine((text) => parseByteSize(text) !== null, EXPECTED_SIZE);
 
 /** Longer waits a timer of Node does not know. */
 const MAX_SECONDS = Math.floor((2 ** 31 - 1) / 1000) - 1;
@@ -45,7 +41,9 @@ export const SERVE_OPTIONS = z.strictObject({
     .describe("Adapters to serve, each NAME=FOLDER or a folder, whose name it then has"),
   adapterRoot: z.string().optional().describe("Folder from which clients may load more adapters"),
   servedModelName: z.string().optional().describe("Name of the base for clients; default: that of the model"),
-  cacheMemory: byteSize("512MB").describe("Memory for keys and values"),
+  cacheMemory: BYTE_SIZE.optional().describe(
+    "Memory for keys and values; default: what one text takes that is as long as the model allows, from 512MB to 2GB",
+  ),
   maxBatch: z.int().positive().default(16).describe("Texts that are written at a time; the others wait"),
   state: z
     .string()
@@ -90,7 +88,7 @@ export const SERVE_OPTIONS = z.strictObject({
     .positive()
     .default(16)
     .describe("Adapters that stay in memory although nobody uses them"),
-  updateMemory: byteSize("2GB").describe(
+  updateMemory: BYTE_SIZE.default("2GB").describe(
     "Memory for updates that are as large as weights, as some methods make them: texts with such adapters share a pass as long as theirs fit, and take turns beyond it",
   ),
   host: z.string().default("127.0.0.1").describe("Address to listen on"),
@@ -112,7 +110,7 @@ export const SERVE_OPTIONS = z.strictObject({
     .positive()
     .optional()
     .describe("Requests a minute of each key, or of each address where no key is asked for"),
-  maxBody: byteSize("16MB").describe("Largest request"),
+  maxBody: BYTE_SIZE.default("16MB").describe("Largest request"),
   maxRequestTokens: z
     .int()
     .positive()

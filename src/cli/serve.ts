@@ -60,7 +60,7 @@ export const command = defineCommand({
         ...openOptions({ ...options, adapter: undefined }),
         name,
         trainCompute: options.trainCompute,
-        cacheBytes: parseByteSize(options.cacheMemory) ?? 0,
+        cacheBytes: parseByteSize(options.cacheMemory ?? "") ?? undefined,
         maxRunning: options.maxBatch,
         maxLoaded: options.maxAdapters,
         updateBytes: parseByteSize(options.updateMemory) ?? 0,

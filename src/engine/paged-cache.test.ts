@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { AttentionOptions } from "../nn/builder.ts";
 import { PAGE_TOKENS } from "./page-pool.ts";
-import { PagedCache, pageBytes } from "./paged-cache.ts";
+import { PagedCache, pageBytes, usualCacheBytes } from "./paged-cache.ts";
 import { Sequence } from "./sequence.ts";
 
 const NUM_LAYERS = 2;
@@ -69,6 +69,14 @@ test("a page takes its positions' keys and values in all layers, twice where the
   // As much again where rows may be read by heads.
   const wide = { numKeyValueHeads: 1, headWidth: 16, rope: null, causal: true } as AttentionOptions;
   assert.equal(pageBytes({ layers: [{ attention: wide }] }), 2 * 2 * 4 * 16 * PAGE_TOKENS);
+});
+
+test("unless told, a cache holds a text as long as the model allows, and no model takes all memory", () => {
+  const attention = { numKeyValueHeads: 3, headWidth: 64, rope: null, causal: true } as AttentionOptions;
+  const model = { layers: Array.from({ length: 30 }, () => ({ attention })), maxKeptPositions: 8192 };
+  assert.ok(usualCacheBytes(model) >= pageBytes(model) * Math.ceil(8193 / PAGE_TOKENS));
+  assert.equal(usualCacheBytes({ ...model, maxKeptPositions: 64 }), 512e6);
+  assert.equal(usualCacheBytes({ ...model, maxKeptPositions: 131_072 }), 2e9);
 });
 
 for (const written of [true, false]) {

@@ -38,6 +38,9 @@ interface Layer extends PagedLayer {
   fresh: CacheRows | null;
 }
 
+const MIN_USUAL_BYTES = 512e6;
+const MAX_USUAL_BYTES = 2e9;
+
 /** Pages that there is memory for at first. */
 const FIRST_PAGES = 4;
 
@@ -50,6 +53,16 @@ export function pageBytes(model: CachedModel): number {
   );
   const numbers = 2 * PAGE_TOKENS * widths.reduce((sum, width) => sum + width, 0);
   return numCopies * numbers * Float32Array.BYTES_PER_ELEMENT;
+}
+
+/** Bytes of the pages of one text as long as the model allows: its last token needs none, but a text ends behind it. */
+export function textBytes(model: CachedModel & { readonly maxKeptPositions: number }): number {
+  return pageBytes(model) * Math.ceil((model.maxKeptPositions + 1) / PAGE_TOKENS);
+}
+
+/** Bytes of keys and values where nobody says how many: of one text as long as the model allows, within bounds. */
+export function usualCacheBytes(model: Parameters<typeof textBytes>[0]): number {
+  return Math.min(MAX_USUAL_BYTES, Math.max(MIN_USUAL_BYTES, textBytes(model)));
 }
 
 export class PagedCache {

@@ -11,7 +11,7 @@ import type { AdapterPool } from "./adapter-pool.ts";
 import type { HeldAdapter, PreparedRows, RowBatch } from "./held-adapter.ts";
 import type { GrammarCursor } from "./grammar/token-grammar.ts";
 import { PAGE_TOKENS, PagePool } from "./page-pool.ts";
-import { PagedCache, pageBytes } from "./paged-cache.ts";
+import { PagedCache, pageBytes, usualCacheBytes } from "./paged-cache.ts";
 import { runPaged } from "./paged-stages.ts";
 import { NO_PENALTIES, applyPenalties } from "./penalties.ts";
 import { PREFILL_CHUNK, checkPrompt } from "./prompt.ts";
@@ -32,8 +32,8 @@ import { DEFAULT_POLICY, type TurnPolicy, findPolicy } from "./turn-policies.ts"
 import { Turns } from "./turns.ts";
 
 export interface ServingOptions {
-  /** Bytes that keys and values may take. */
-  readonly cacheBytes: number;
+  /** Bytes that keys and values may take; `usualCacheBytes` unless given. */
+  readonly cacheBytes?: number | undefined;
   /** Texts that run at a time. */
   readonly maxRunning?: number;
   /** Ids of prompts that run in one step. */
@@ -90,7 +90,8 @@ export class ServingEngine {
 
   /** @throws CapacityError "capacity/memory" for a budget of less than one page */
   constructor(session: Session, adapters: AdapterPool, options: ServingOptions) {
-    const { cacheBytes, maxRunning = DEFAULT_RUNNING, prefillTokens = PREFILL_CHUNK } = options;
+    const { maxRunning = DEFAULT_RUNNING, prefillTokens = PREFILL_CHUNK } = options;
+    const { cacheBytes = usualCacheBytes(session.model) } = options;
     const { policy = findPolicy(DEFAULT_POLICY), targets = DEFAULT_TARGETS } = options;
     const { now = () => performance.now() } = options;
     this.#now = now;

@@ -40,8 +40,8 @@ export interface OpenServingOptions {
   readonly trainCompute?: ComputeName;
   /** All processors unless given. */
   readonly threads?: number | undefined;
-  /** Bytes that keys and values may take. */
-  readonly cacheBytes: number;
+  /** Bytes that keys and values may take; `usualCacheBytes` unless given. */
+  readonly cacheBytes?: number | undefined;
   /** Texts that run at a time. */
   readonly maxRunning?: number;
   /** Adapters that stay in memory although nobody uses them. */
