@@ -3,6 +3,7 @@ import type { JobQueue } from "../jobs/job-queue.ts";
 import type { JobRow } from "../jobs/job-table.ts";
 import { hasEnded } from "../jobs/job.ts";
 import type { StateFolder } from "../jobs/state-folder.ts";
+import { ApiError } from "./api-error.ts";
 import { RESULT_START, checkpointName, checkpointPrefix, resultName } from "./fine-tuning.ts";
 import type { ServerState } from "./server-state.ts";
 
@@ -99,11 +100,15 @@ export class TrainedModels {
     await this.#nameAll(row);
   }
 
-  /** Removes what a job has trained, by its name; false: no job has trained that, or it has not ended. */
+  /**
+   * Removes what a job has trained, by its name; false: no job has trained that, or it has not ended.
+   * @throws ApiError 409 for what another job, which has not ended, goes on from
+   */
   async remove(name: string): Promise<boolean> {
-    const { files } = this.#parts;
+    const { files, queue } = this.#parts;
     const row = await this.#jobOf(name);
     if (!row || !hasEnded(row.job)) return false;
+    requireUnused(name, await queue.table.list());
     const { job, folder } = row;
     const prefix = checkpointPrefix(job);
     if (name.startsWith(prefix))
@@ -127,4 +132,14 @@ export class TrainedModels {
   #isOwn({ base }: JobRow): boolean {
     return base === this.#parts.base;
   }
+}
+
+/** A result goes with its checkpoints. */
+function requireUnused(name: string, rows: readonly JobRow[]): void {
+  const isUser = ({ job }: JobRow): boolean =>
+    !hasEnded(job) && (job.model === name || job.model.startsWith(`${name}:`));
+  const user = rows.find(isUser);
+  if (user === undefined) return;
+  const message = `The job "${user.job.id}" goes on from "${user.job.model}": wait for its end, or cancel it`;
+  throw new ApiError(409, message, { code: "model_in_use", param: "model" });
 }

@@ -67,6 +67,28 @@ test("what is left of a job that was cancelled elsewhere can be asked for, until
   assert.equal(await ask(name), 404);
 });
 
+test("what a job goes on from stays until that job has ended", async () => {
+  const made = await take("ftjob-3");
+  cpSync(join(root, "adapters", "poet"), files.runFolder("ftjob-3", made.folder), { recursive: true });
+  const name = "ft:tiny:graft::3";
+  await queue.changeOwn(made, { status: "succeeded", fine_tuned_model: name }, []);
+  await queue.submit({
+    job: newJob("ftjob-4", { model: name }),
+    base: fingerprint,
+    baseName: "tiny",
+    initAdapter: null,
+  });
+  const remove = async (): Promise<[number, unknown]> => {
+    const answer = await server.app.request(`/v1/models/${name}`, { method: "DELETE" });
+    return [answer.status, ((await answer.json()) as { error?: { code: unknown } }).error?.code];
+  };
+  assert.deepEqual(await remove(), [409, "model_in_use"]);
+  assert.equal(await ask(name), 200);
+  await queue.cancel("ftjob-4");
+  assert.deepEqual(await remove(), [200, undefined]);
+  assert.equal(await ask(name), 404);
+});
+
 test("a name that nobody can have trained asks no database, and one that somebody can says that it cannot be reached", async () => {
   isDown = true;
   assert.equal(await ask("nobody"), 404);
