@@ -31,6 +31,8 @@ export interface Layer {
 export interface CheckpointRules {
   /** The name here of a tensor in a file. */
   rename(fileName: string): string;
+  /** The path of a module or tensor as peft has it: that of transformers' class. */
+  peftPath(path: string): string;
   /** Names in files of tensors that are not needed: buffers that are computed. */
   readonly ignored: RegExp;
 }
@@ -77,7 +79,7 @@ export interface Family {
 
 /** Files of models that may lack the head, and with it what their names begin with: `bare` tells such a name. */
 export function prefixedCheckpoint(prefix: string, bare: RegExp, ignored: RegExp): CheckpointRules {
-  return { rename: (name) => (bare.test(name) ? prefix + name : name), ignored };
+  return { ...PLAIN_CHECKPOINT, rename: (name) => (bare.test(name) ? prefix + name : name), ignored };
 }
 
 /** Files with tensors besides that are not needed, of a head for another task. */
@@ -88,5 +90,6 @@ export function withoutTensors(rules: CheckpointRules, ignored: RegExp): Checkpo
 /** Files that name tensors as graft does, with the buffers that older ones carry. */
 export const PLAIN_CHECKPOINT: CheckpointRules = {
   rename: (name) => name,
+  peftPath: (path) => path,
   ignored: /rotary_emb\.inv_freq$/,
 };

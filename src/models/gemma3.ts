@@ -37,6 +37,7 @@ export const gemma3: Family = {
           name
             .replace(/^(model\.)?language_model\.(model\.)?/, "model.")
             .replace(/^model\.lm_head/, "lm_head"),
+        peftPath: (path) => path.replace(/^model\./, "model.language_model."),
         ignored: /vision_tower|multi_modal_projector/,
       },
     };

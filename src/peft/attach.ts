@@ -18,6 +18,8 @@ import type { Targets } from "./targets.ts";
 /** A method on a model, with its parameters. */
 export interface Adapter extends AdapterView {
   readonly method: Method;
+  /** What it is on. */
+  readonly model: Model;
   readonly options: unknown;
   readonly targets: Targets;
   /** By path. */
@@ -101,6 +103,7 @@ export async function attach(
         boundOf: (site) => bindForm(base, method, site, tensorsOf(site)),
       })),
     method,
+    model,
     options,
     targets,
     sites,

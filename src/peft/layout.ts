@@ -9,9 +9,9 @@ import type { WeightSource } from "../models/base-model.ts";
 import type { Model } from "../models/model.ts";
 import { type ModelTensor, type SiteSpec, residualSite } from "../models/sites.ts";
 import { numElements } from "../graph/shape.ts";
-import type { AdapterMethod, Method } from "./method.ts";
+import { type AdapterMethod, type Method, modulesToSave } from "./method.ts";
 import type { FrozenSpec, ParameterSpec, SitePlace } from "./site.ts";
-import { type Targets, modulesOfRoles, selectTargets } from "./targets.ts";
+import { type Targets, modulesOfRoles, selectTargets, withoutTrainedWhole } from "./targets.ts";
 import { trainedTensors } from "./trained-tensors.ts";
 
 /** A site with an adapter. */
@@ -95,7 +95,8 @@ function placeSites(
     spec,
     isInAllLinear: false,
   }));
-  const selected = selectTargets([...inBlocks, ...outside], targets);
+  const matched = selectTargets([...inBlocks, ...outside], targets);
+  const selected = withoutTrainedWhole(matched, modulesToSave(method, options) ?? [], targets);
   const specs = selected.map(({ spec }) => spec);
   return new Map(
     selected.map(({ path, layer, spec }): [string, AdaptedSite] => {

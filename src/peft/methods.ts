@@ -35,10 +35,10 @@ export function findMethodOfConfig(
     return file?.peftType === peftType && file.claims(config);
   });
   if (found) return found;
-  const known = methods.flatMap((method) => configFileOf(method)?.peftType ?? []).join(", ");
+  const types = new Set(methods.flatMap((method) => configFileOf(method)?.peftType ?? []));
   throw new UsageError(
     "usage/adapter",
-    `Cannot use an adapter of type "${peftType}": expected one of ${known}`,
+    `Cannot use an adapter of type "${peftType}": expected one of ${[...types].join(", ")}`,
     { hint: "Merge it into its model with the program that made it, or train one of these." },
   );
 }

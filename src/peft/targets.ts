@@ -5,7 +5,7 @@
 import { UsageError } from "../errors.ts";
 import type { SiteSpec } from "../models/sites.ts";
 import type { SiteRole } from "../nn/builder.ts";
-import { lastNames, matchSuffix } from "../models/module-path.ts";
+import { isWithin, lastNames, matchSuffix } from "../models/module-path.ts";
 import { editDistance } from "../messages/nearest.ts";
 import { compileSafe } from "../untrusted/safe-pattern.ts";
 import { TimeBudget } from "../untrusted/time-budget.ts";
@@ -77,7 +77,7 @@ export function selectTargets<C extends Candidate>(candidates: readonly C[], tar
       { hint: `Give numbers from 0 to ${numLayers - 1}, or leave the layers out to adapt all.` },
     );
   }
-  const selected = candidates.filter((c) => matches(c.path) && !isExcluded(c.path) && isWithin(c, targets));
+  const selected = candidates.filter((c) => matches(c.path) && !isExcluded(c.path) && isMeant(c, targets));
   if (selected.length === 0 && candidates.some((c) => matches(c.path))) {
     throw new UsageError(
       "usage/target-modules",
@@ -91,6 +91,35 @@ export function selectTargets<C extends Candidate>(candidates: readonly C[], tar
       candidates.map((c) => c.path),
     );
   return selected;
+}
+
+/**
+ * Leaves out the targets that are trained whole, as PEFT does: a name may mean other modules too.
+ * @throws UsageError "usage/target-modules" for a name that means no other
+ */
+export function withoutTrainedWhole<C extends Candidate>(
+  selected: readonly C[],
+  whole: readonly string[],
+  { modules }: Targets,
+): readonly C[] {
+  const others = selected.filter(({ path }) => !whole.some((name) => isWithin(name, path)));
+  const left = selected.filter((candidate) => !others.includes(candidate));
+  const names = typeof modules === "string" ? [modules] : modules;
+  for (const name of names) {
+    const matches = matcher(typeof modules === "string" ? name : [name]);
+    const both = left.find(({ path }) => matches(path));
+    if (both !== undefined && !others.some(({ path }) => matches(path)))
+      throw bothTrainedAndAdapted(both.path);
+  }
+  return others;
+}
+
+function bothTrainedAndAdapted(path: string): UsageError {
+  return new UsageError(
+    "usage/target-modules",
+    `Cannot put an adapter on "${path}": the module is trained whole, expected one of both`,
+    { hint: `Leave "${path}" out of the target modules, or out of the modules to save.` },
+  );
 }
 
 /**
@@ -112,7 +141,7 @@ export function modulesOfRoles(
 }
 
 /** Whether a candidate lies in the chosen layers, and is meant by "all-linear". */
-function isWithin({ layer, isInAllLinear }: Candidate, { modules, layers }: Targets): boolean {
+function isMeant({ layer, isInAllLinear }: Candidate, { modules, layers }: Targets): boolean {
   if (!isInAllLinear && modules === "all-linear") return false;
   return layers === null || (layer !== null && layers.includes(layer));
 }

@@ -11,7 +11,7 @@ type Sites = { has(path: string): boolean };
 /**
  * Lists the tensors of the base that a method trains. A tied head can be trained apart from the embedding, under its own
  * name.
- * @throws UsageError "usage/target-modules" when a module to save is not there, or has an adapter.
+ * @throws UsageError "usage/target-modules" when a module to save is not there.
  */
 export function trainedTensors(model: Model, method: Method, options: unknown, sites: Sites): ModelTensor[] {
   const saved = savedModules(model, method, options, sites);
@@ -21,8 +21,6 @@ export function trainedTensors(model: Model, method: Method, options: unknown, s
   for (const module of saved) {
     const matched = paths.filter((path) => isWithin(module, path));
     if (matched.length === 0) throw noModule(module, paths);
-    const both = matched.find((path) => sites.has(path));
-    if (both !== undefined) throw bothTrainedAndAdapted(both);
   }
   const biases = trainedBiases(method, options);
   const isSaved = ({ name }: ModelTensor): boolean =>
@@ -57,13 +55,5 @@ function noModule(module: string, paths: readonly string[]): UsageError {
     "usage/target-modules",
     `Cannot save module "${module}": no module matches, expected a name or path`,
     { hint: `Choose among ${lastNames(paths).join(", ")}.` },
-  );
-}
-
-function bothTrainedAndAdapted(path: string): UsageError {
-  return new UsageError(
-    "usage/target-modules",
-    `Cannot put an adapter on "${path}": the module is trained whole, expected one of both`,
-    { hint: `Leave "${path}" out of the target modules, or out of the modules to save.` },
   );
 }

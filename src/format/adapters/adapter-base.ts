@@ -85,7 +85,7 @@ export function withModulesOfGraft(
   config: Readonly<Record<string, unknown>>,
   tensors: Tensors,
 ): Readonly<Record<string, unknown>> {
-  const { modules_to_save: all, task_type: task } = config;
+  const { modules_to_save: all, target_modules: adapted, task_type: task } = config;
   if (!isNames(all)) return config;
   const modules = [...tensors.keys()].flatMap((name) => {
     if (!name.startsWith(PREFIX) || !PARTS.includes(lastName(name))) return [];
@@ -99,10 +99,10 @@ export function withModulesOfGraft(
       !PEFT_HEADS.includes(name) ||
       modules.some((path) => isWithin(name, path)),
   );
-  return {
-    ...config,
-    modules_to_save: modules.every((path) => isSavedByGraft(names, path)) ? names : [...new Set(modules)],
-  };
+  const whole = modules.every((path) => isSavedByGraft(names, path)) ? names : [...new Set(modules)];
+  // PEFT puts no adapter on what it trains whole.
+  const targets = isNames(adapted) ? adapted.filter((path) => !isSavedByGraft(whole, path)) : adapted;
+  return { ...config, target_modules: targets, modules_to_save: whole };
 }
 
 /** The settings of a file with names of whole modules that mean for PEFT what graft means. */

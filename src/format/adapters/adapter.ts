@@ -24,6 +24,7 @@ import { wholeModelCard } from "../cards/whole-model-card.ts";
 import { classesMetadata } from "./adapter-classes.ts";
 import { ADAPTER_FILES, adapterFolderFiles, readAdapterFolder } from "./adapter-folder.ts";
 import { fillAdapter, heldTensors } from "./adapter-tensors.ts";
+import { peftName, tensorsByOwnNames, withOwnPaths, withPeftPaths } from "./peft-names.ts";
 import type { FolderFile } from "../files/folder-file.ts";
 import type { Folder } from "../files/folder.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
@@ -99,7 +100,9 @@ export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFil
     const card = wholeModelCard({ baseName: base.name, task, tags, readBy: "transformers", making });
     return modelFolderFiles({ config, generationConfig, tokenizerFiles, tensors, card });
   }
-  const tensors = heldTensors(adapter);
+  const tensors = [...heldTensors(adapter)].map(
+    ([name, tensor]) => [peftName(name, base.model), tensor] as const,
+  );
   const { chatTemplateHash, baseRecord } = origin;
   // In the head of the tensors' file: peft warns of keys in adapter_config.json that it does not know.
   const metadata: Record<string, string> = {
@@ -132,13 +135,14 @@ function adapterConfig(adapter: Adapter, base: BaseModel): Record<string, unknow
     ...settingsForFile(adapter, sites, modules, base.name),
     ...(saved.length > 0 && { modules_to_save: saved }),
   };
-  return {
+  const config = {
     target_modules: regex ?? modules,
     ...withModulesOfPeft(settings, base),
     task_type: TASK_TYPES[base.model.task],
     // Not every method of PEFT knows the key.
     ...(regex !== null && targets.exclude.length > 0 ? { exclude_modules: targets.exclude } : {}),
   };
+  return withPeftPaths(config, base.model);
 }
 
 /** What an adapter_config.json says beside its target modules; `modules`: their names. */
@@ -170,6 +174,8 @@ function targetsForFile(
 ): { regex: string | null; modules: readonly string[] } {
   const paths = [...sites.keys()];
   const { modules, layers } = targets;
+  // Names could as well mean modules of the parts that are not read here.
+  if (paths.some((path) => model.checkpoint.peftPath(path) !== path)) return { regex: null, modules: paths };
   if (typeof modules === "string" && modules !== "all-linear" && layers === null) {
     return { regex: modules, modules: lastNames(paths).sort() };
   }
@@ -212,8 +218,9 @@ export async function readAdapter(
   methods: readonly Method[] = METHODS,
 ): Promise<ReadAdapter> {
   const { path } = folder;
-  const { config, tensors, metadata } = await readAdapterFolder(folder);
-  for (const [name, { data }] of tensors) {
+  const { config, tensors: inFile, metadata } = await readAdapterFolder(folder);
+  const { tensors, isRenamed } = tensorsByOwnNames(inFile, base.model);
+  for (const [name, { data }] of inFile) {
     const count = countNonFinite(data);
     if (count > 0) base.addNote(nonFiniteNote(path, name, count));
   }
@@ -223,9 +230,10 @@ export async function readAdapter(
       `Adapter "${path}" was trained on its base rounded to ${trainedOn} (--base ${trainedOn}), and this one is ${base.roundedTo ?? "as its files keep it"}: what they compute differs a little`,
     );
   }
-  const settings = readSettings(path, withModulesOfGraft(config, tensors), methods);
+  const own = isRenamed ? withOwnPaths(config, tensors, base.model) : config;
+  const settings = readSettings(path, withModulesOfGraft(own, tensors), methods);
   const asked = previewAttach(base.model, base.source, settings);
-  const heldBytes = [...tensors.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
+  const heldBytes = [...inFile.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
   requireAdapterSize(path, 4 * asked.numTrained + asked.savedBytes, heldBytes);
   const adapter = await attach(base, settings, null);
   try {
@@ -327,7 +335,8 @@ function refuseUnknown(path: string, raw: Readonly<Record<string, unknown>>): vo
 export async function restoreAdapter(folder: Folder, adapter: Adapter): Promise<void> {
   if (isAdapterMethod(adapter)) {
     // A run's own folder leaves nothing to be made from weights.
-    await fillAdapter(folder.path, adapter, (await readAdapterFolder(folder)).tensors, null);
+    const { tensors } = tensorsByOwnNames((await readAdapterFolder(folder)).tensors, adapter.model);
+    await fillAdapter(folder.path, adapter, tensors, null);
     return;
   }
   const file = await openSafetensors(await folder.open("model.safetensors"));

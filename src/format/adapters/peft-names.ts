@@ -1,0 +1,81 @@
+/**
+ * @file Names of modules as peft has them: those of transformers' classes, where a family calls them otherwise here, or of a
+ * model without its head.
+ */
+import type { Model } from "../../models/model.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
+import { PREFIX } from "./adapter-tensors.ts";
+
+/** What a module has by itself: tensors of one that is trained whole. */
+const WHOLE_PARTS = ["weight", "bias"];
+
+type Tensors = ReadonlyMap<string, HostTensor<"float32">>;
+
+/** The tensors of a file by the names of graft. Those of parts that are not read here, such as a vision tower, are left out. */
+export function tensorsByOwnNames(
+  tensors: Tensors,
+  { checkpoint }: Model,
+): { readonly tensors: Tensors; readonly isRenamed: boolean } {
+  const own = new Map<string, HostTensor<"float32">>();
+  let isRenamed = false;
+  for (const [name, tensor] of tensors) {
+    if (!name.startsWith(PREFIX)) {
+      own.set(name, tensor);
+      continue;
+    }
+    const inFile = name.slice(PREFIX.length);
+    const renamed = checkpoint.rename(inFile);
+    isRenamed ||= renamed !== inFile;
+    if (!checkpoint.ignored.test(inFile)) own.set(PREFIX + renamed, tensor);
+  }
+  return { tensors: own, isRenamed };
+}
+
+/** A tensor's name as peft has it. */
+export function peftName(name: string, { checkpoint }: Model): string {
+  return name.startsWith(PREFIX) ? PREFIX + checkpoint.peftPath(name.slice(PREFIX.length)) : name;
+}
+
+type Config = Readonly<Record<string, unknown>>;
+
+/** The settings of a file whose tensors have other names here. Where its adapters sit is told by these: an expression cannot be renamed. */
+export function withOwnPaths(config: Config, tensors: Tensors, model: Model): Config {
+  return {
+    ...mapPaths(config, (path) => model.checkpoint.rename(path)),
+    target_modules: adaptedPaths(tensors, model),
+    exclude_modules: null,
+    layers_to_transform: null,
+  };
+}
+
+/** Settings with names of modules as peft has them. */
+export function withPeftPaths(config: Config, { checkpoint }: Model): Config {
+  return mapPaths(config, (path) => checkpoint.peftPath(path));
+}
+
+/** Renames modules in lists, and those that have values of their own (`rank_pattern` and its kin). */
+function mapPaths(config: Config, of: (path: string) => string): Config {
+  const renamed = Object.entries(config).map(([key, value]) => {
+    if (Array.isArray(value))
+      return [key, value.map((each: unknown) => (typeof each === "string" ? of(each) : each))];
+    if (!key.endsWith("_pattern") || typeof value !== "object" || value === null) return [key, value];
+    return [
+      key,
+      Object.fromEntries(Object.entries(value).map(([path, each]) => [of(path), each as unknown])),
+    ];
+  });
+  return Object.fromEntries(renamed) as Config;
+}
+
+/** Paths of the modules that a file has adapters on. */
+function adaptedPaths(tensors: Tensors, model: Model): readonly string[] {
+  const paths = new Set<string>();
+  for (const name of tensors.keys()) {
+    const inner = name.slice(PREFIX.length);
+    for (let end = inner.lastIndexOf("."); end > 0; end = inner.lastIndexOf(".", end - 1)) {
+      const path = inner.slice(0, end);
+      if (model.siteOf(path) && !WHOLE_PARTS.includes(inner.slice(end + 1))) paths.add(path);
+    }
+  }
+  return [...paths];
+}

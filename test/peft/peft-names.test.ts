@@ -1,0 +1,96 @@
+/** @file Adapters whose modules peft calls otherwise than graft: of models with parts that are not read here, and without a head. */
+import assert from "node:assert/strict";
+import { after, describe, test } from "node:test";
+import {
+  loadModel,
+  readAdapter,
+  readAdapterFolder,
+  writeAdapter,
+  writeAdapterFolder,
+} from "../../src/format/by-path.ts";
+import { findMethod } from "../../src/peft/methods.ts";
+import { hostTensor } from "../../src/runtime/host-tensor.ts";
+import { attachTo, perturb } from "../model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
+import { valuesOf } from "../trained-values.ts";
+
+const folder = temporaryFolder();
+const { base, checkpoint } = await loadModel(
+  await writeTinyModel(`${folder}/gemma3`, { modelType: "gemma3" }),
+);
+after(() => checkpoint.close());
+const origin = { base, checkpoint, chatTemplateHash: null };
+
+describe("Gemma 3 that reads images too", () => {
+  test("an adapter is saved under the paths of transformers' class, and read back", async () => {
+    for (const [method, options] of [
+      ["lora", { rank: 4, rankPattern: { "model.layers.0.self_attn.q_proj": 2 }, modulesToSave: ["norm"] }],
+      ["ia3", {}],
+    ] as const) {
+      const adapter = await attachTo(base, findMethod(method), options);
+      perturb(adapter, 0.1);
+      await writeAdapter(`${folder}/${method}`, adapter, origin);
+      const { config, tensors } = await readAdapterFolder(`${folder}/${method}`);
+      const names = [...tensors.keys(), ...(config["target_modules"] as string[])];
+      assert.ok(
+        names.every((name) => name.includes("model.language_model.")),
+        names.join(),
+      );
+      if (method === "lora")
+        assert.deepEqual(config["rank_pattern"], { "model.language_model.layers.0.self_attn.q_proj": 2 });
+      const { adapter: again } = await readAdapter(`${folder}/${method}`, base);
+      assert.deepEqual(valuesOf(again), valuesOf(adapter));
+    }
+  });
+
+  test("an expression of peft's paths is read, and what it has on the vision tower is passed over", async () => {
+    const adapter = await attachTo(base, findMethod("lora"), { rank: 4 }, ["q_proj", "v_proj"]);
+    perturb(adapter, 0.1);
+    await writeAdapter(`${folder}/plain`, adapter, origin);
+    const { config, tensors } = await readAdapterFolder(`${folder}/plain`);
+    const vision = "base_model.model.model.vision_tower.encoder.layers.0.self_attn.q_proj.lora_A.weight";
+    await writeAdapterFolder(`${folder}/of-peft`, {
+      config: { ...config, target_modules: ".*model.*\\.(q|v)_proj", exclude_modules: ".*multi_modal.*" },
+      tensors: [...tensors, [vision, hostTensor("float32", [4, 8], new Float32Array(32))]],
+      metadata: {},
+    });
+    const { adapter: again } = await readAdapter(`${folder}/of-peft`, base);
+    assert.deepEqual(valuesOf(again), valuesOf(adapter));
+  });
+});
+
+test("an adapter of a model without its head is read", async () => {
+  const llama = await loadModel(await writeTinyModel(`${folder}/llama`));
+  const adapter = await attachTo(llama.base, findMethod("lora"), { rank: 2 }, ["q_proj"]);
+  perturb(adapter, 0.1);
+  await writeAdapter(`${folder}/headless`, adapter, { ...origin, ...llama });
+  const { config, tensors } = await readAdapterFolder(`${folder}/headless`);
+  const bare = [...tensors].map(
+    ([name, tensor]) => [name.replace(".model.model.", ".model."), tensor] as const,
+  );
+  await writeAdapterFolder(`${folder}/headless`, { config, tensors: bare, metadata: {} });
+  const { adapter: again } = await readAdapter(`${folder}/headless`, llama.base);
+  assert.deepEqual(valuesOf(again), valuesOf(adapter));
+  await llama.checkpoint.close();
+});
+
+test("a name that also means a module that is trained whole is meant for the others, as in peft", async () => {
+  const roberta = await loadModel(await writeTinyModel(`${folder}/roberta`, { modelType: "roberta" }));
+  const options = { rank: 2, modulesToSave: ["classifier"] };
+  const adapter = await attachTo(roberta.base, findMethod("lora"), options, ["query", "dense"]);
+  assert.ok(adapter.sites.has("roberta.encoder.layer.0.output.dense"));
+  assert.ok(!adapter.sites.has("classifier.dense"));
+  perturb(adapter, 0.1);
+  await writeAdapter(`${folder}/dense`, adapter, { ...origin, ...roberta });
+  const { config, tensors } = await readAdapterFolder(`${folder}/dense`);
+  // In peft a list may name what is trained whole.
+  const target_modules = ["query", "dense", "classifier"];
+  await writeAdapterFolder(`${folder}/dense`, {
+    config: { ...config, target_modules },
+    tensors,
+    metadata: {},
+  });
+  const { adapter: again } = await readAdapter(`${folder}/dense`, roberta.base);
+  assert.deepEqual(valuesOf(again), valuesOf(adapter));
+  await roberta.checkpoint.close();
+});
