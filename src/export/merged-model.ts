@@ -200,7 +200,7 @@ async function writeFolder(request: MergeRequest, tensors: readonly MergedTensor
   await writeModel(path, {
     card,
     config: {
-      ...config,
+      ...base.model.checkpoint.ownConfig(config),
       ...(dtype === null ? {} : { dtype, torch_dtype: dtype }),
       ...(isUntied ? { tie_word_embeddings: false } : {}),
       ...(settings === null ? {} : { quantization_config: settings }),

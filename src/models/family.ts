@@ -33,6 +33,8 @@ export interface CheckpointRules {
   rename(fileName: string): string;
   /** The path of a module or tensor as peft has it: that of transformers' class. */
   peftPath(path: string): string;
+  /** The config.json of a folder that holds the tensors under their names here, and no others. */
+  ownConfig(config: RawConfig): RawConfig;
   /** Names in files of tensors that are not needed: buffers that are computed. */
   readonly ignored: RegExp;
 }
@@ -91,5 +93,6 @@ export function withoutTensors(rules: CheckpointRules, ignored: RegExp): Checkpo
 export const PLAIN_CHECKPOINT: CheckpointRules = {
   rename: (name) => name,
   peftPath: (path) => path,
+  ownConfig: (config) => config,
   ignored: /rotary_emb\.inv_freq$/,
 };

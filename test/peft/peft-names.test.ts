@@ -10,10 +10,16 @@ import {
 } from "../../src/format/by-path.ts";
 import { findMethod } from "../../src/peft/methods.ts";
 import { hostTensor } from "../../src/runtime/host-tensor.ts";
-import { attachTo, perturb } from "../model-passes.ts";
+import { writeMergedModel } from "../../src/export/merged-model.ts";
+import { adapterFiles, isAdapterMethod } from "../../src/format/adapters/adapter.ts";
+import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
+import { relativeDifference } from "../golden/golden-files.ts";
+import { attachTo, logitsOf, perturb, randomExamples, unpacked } from "../model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
 import { valuesOf } from "../trained-values.ts";
 
+const engine = createEngine({ threads: 1 });
 const folder = temporaryFolder();
 const { base, checkpoint } = await loadModel(
   await writeTinyModel(`${folder}/gemma3`, { modelType: "gemma3" }),
@@ -58,6 +64,27 @@ describe("Gemma 3 that reads images too", () => {
     assert.deepEqual(valuesOf(again), valuesOf(adapter));
   });
 });
+
+for (const method of ["lora", "full"]) {
+  test(`what is made of its text part by ${method} is a folder of a model for text`, async () => {
+    const adapter = await attachTo(base, findMethod(method));
+    perturb(adapter, 0.1);
+    const path = `${folder}/text-${method}`;
+    if (isAdapterMethod(adapter))
+      await writeMergedModel({ engine, base, checkpoint, adapter, path, to: "hf", kind: null });
+    else await writeFolderAtomic(path, adapterFiles(adapter, origin));
+    const text = await loadModel(path);
+    const { model_type, architectures } = text.checkpoint.config;
+    assert.deepEqual([model_type, architectures], ["gemma3_text", ["Gemma3ForCausalLM"]]);
+    const batch = unpacked(randomExamples([9]));
+    const [merged, expected] = [
+      await logitsOf(engine, text.base, null, batch),
+      await logitsOf(engine, base, adapter, batch),
+    ];
+    assert.ok(relativeDifference(merged, expected) < 1e-5);
+    await text.checkpoint.close();
+  });
+}
 
 test("an adapter of a model without its head is read", async () => {
   const llama = await loadModel(await writeTinyModel(`${folder}/llama`));

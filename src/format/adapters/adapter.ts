@@ -94,7 +94,8 @@ export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFil
       return [name, { ...source, stream }] as const;
     });
     const { generationConfig, tokenizerFiles } = checkpoint;
-    const config = { ...checkpoint.config, dtype: "float32", torch_dtype: "float32" };
+    const ownConfig = base.model.checkpoint.ownConfig(checkpoint.config);
+    const config = { ...ownConfig, dtype: "float32", torch_dtype: "float32" };
     const tags = [adapter.method.name];
     const { task } = base.model;
     const card = wholeModelCard({ baseName: base.name, task, tags, readBy: "transformers", making });
