@@ -123,28 +123,6 @@ export function blockProgram(
   return makeable(model, structure, own, length, dropped, cut);
 }
 
-/** What the backward pass of a block does when some of its branches are left out. */
-export interface BackwardTrace {
-  /** Whether something trained has a gradient. */
-  readonly trains: boolean;
-  /** Whether the gradient of x is that of y: then nothing needs to run but for what is trained. */
-  readonly passesThrough: boolean;
-}
-
-/** Finds out, without compiling, what is left of a block's backward pass. */
-export function traceBackward(
-  model: Model,
-  { layer, placed, arithmetic: { product, isSmoothed }, training, trained }: BlockStructure,
-  dropped: readonly string[],
-): BackwardTrace {
-  const options = { ...PLAIN_PART, ...placed, product, isSmoothed, training, dropped: new Set(dropped) };
-  const { part, x, y } = model.buildBlock(layer, options);
-  const dy = part.graph.input("dy", "float32", y.shape);
-  const values = trained.map((name) => (part.adapter[name] ?? part.tensors[name]) as Value);
-  const [dx, ...found] = gradients([{ value: y, gradient: dy }], [x, ...values]);
-  return { trains: found.some(Boolean), passesThrough: dx === dy };
-}
-
 /**
  * Compiles the forward program of a branch with what follows before the next one, or of that alone. A norm
  * behind a branch is so in one program with its sum, as in the whole block: the runtime joins them, and rounds otherwise.

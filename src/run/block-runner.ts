@@ -10,8 +10,8 @@ import type { PartGraph, TensorRead } from "../models/part-graph.ts";
 import type { AdapterView } from "../peft/adapter-view.ts";
 import type { SmoothingRule } from "../nn/compute.ts";
 import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
+import { type BackwardPlan, BackwardPlanner } from "./backward-plan.ts";
 import {
-  type BackwardTrace,
   type BlockStructure,
   type BlockVariant,
   compileBlock,
@@ -19,7 +19,6 @@ import {
   compileStretch,
   structuresOf,
   tensorsRead,
-  traceBackward,
 } from "./block-programs.ts";
 import type { PassContext } from "./context.ts";
 import { type GradientBuffer, bindGradients } from "./gradient-buffer.ts";
@@ -49,7 +48,7 @@ export class BlockRunner {
   readonly #structures: readonly BlockStructure[];
   /** Tensors of the base that the blocks of a structure read. */
   readonly #reads = new Map<string, readonly TensorRead[]>();
-  readonly #traces = new Map<string, BackwardTrace>();
+  readonly #planner: BackwardPlanner;
 
   /** `fillDropout` null: evaluation, nothing is dropped. */
   constructor(session: Session, adapter: AdapterView | null, fillDropout: FillDropout | null) {
@@ -57,20 +56,16 @@ export class BlockRunner {
     this.adapter = adapter;
     this.#fillDropout = fillDropout;
     this.#structures = structuresOf(session, adapter, fillDropout !== null);
+    this.#planner = new BackwardPlanner(session.model, this.#structures);
   }
 
   get numLayers(): number {
     return this.#structures.length;
   }
 
-  /** What is left of a block's backward pass without some of its branches. */
-  trace(layer: number, dropped: readonly string[]): BackwardTrace {
-    const structure = this.#structureOf(layer);
-    const { kind } = this.session.model.layers[layer] as { kind: number };
-    const key = JSON.stringify([kind, structure.signature, structure.arithmetic.key, dropped]);
-    let trace = this.#traces.get(key);
-    if (!trace) this.#traces.set(key, (trace = traceBackward(this.session.model, structure, dropped)));
-    return trace;
+  /** What is left of the backward pass without some branches, by block. */
+  planBackward(dropped: readonly (readonly string[])[], trainsStem: boolean): BackwardPlan {
+    return this.#planner.plan(dropped, trainsStem);
   }
 
   /** Begins a pass; whoever does ends it. */

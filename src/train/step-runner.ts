@@ -7,6 +7,7 @@ import type { Batch } from "../data/batch.ts";
 import { factsOf, labelledPositions } from "../data/pass-facts.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { Random } from "../random.ts";
+import type { BackwardPlan, BlockPlan } from "../run/backward-plan.ts";
 import { type BlockPass, BlockRunner, type FillDropout, type Saved } from "../run/block-runner.ts";
 import { PassContext } from "../run/context.ts";
 import { Embedding } from "../run/embedding.ts";
@@ -58,30 +59,6 @@ interface Stages {
   readonly gradients: GradientBuffer;
 }
 
-/** A block's part in the backward pass. */
-interface BlockPlan {
-  readonly dropped: readonly string[];
-  /** The gradient passes it by as it is, and nothing in it has one. */
-  readonly isSkipped: boolean;
-}
-
-interface BackwardPlan {
-  /** Blocks below never run backward. */
-  readonly lowest: number;
-  readonly blocks: readonly BlockPlan[];
-}
-
-function planBackward({ runner, embedding }: Stages, dropped: readonly (readonly string[])[]): BackwardPlan {
-  let lowest = embedding.isTrained ? 0 : runner.numLayers;
-  const blocks = Array.from({ length: runner.numLayers }, (_, layer): BlockPlan => {
-    const own = dropped[layer] ?? [];
-    const { trains, passesThrough } = runner.trace(layer, own);
-    if (trains) lowest = Math.min(lowest, layer);
-    return { dropped: own, isSkipped: passesThrough && !trains };
-  });
-  return { lowest, blocks };
-}
-
 export class StepRunner {
   /** Gradients of the step. */
   readonly gradients: GradientBuffer;
@@ -97,7 +74,7 @@ export class StepRunner {
     this.#stages = stages;
     this.#dropoutKey = key;
     this.gradients = stages.gradients;
-    this.#plan = planBackward(stages, []);
+    this.#plan = stages.runner.planBackward([], stages.embedding.isTrained);
   }
 
   /**
@@ -105,13 +82,13 @@ export class StepRunner {
    * them, and nothing is saved for them. The forward pass stays as it is.
    */
   dropBranches(dropped: readonly (readonly string[])[]): void {
-    this.#plan = planBackward(this.#stages, dropped);
+    const { runner, embedding } = this.#stages;
+    this.#plan = runner.planBackward(dropped, embedding.isTrained);
   }
 
   /** Whether nothing that is trained would have a gradient. */
   get isIdle(): boolean {
-    const { adapter } = this.#options;
-    return this.#plan.lowest === this.#stages.runner.numLayers && adapter.trained(null).length === 0;
+    return this.#plan.stopsAtHead && this.#options.adapter.trained(null).length === 0;
   }
 
   /** Compiles what is not tied to a block; block programs are compiled when first needed. */
@@ -223,9 +200,8 @@ export class StepRunner {
     let x = await this.#withStemAndHead(() => embedding.forward(batch.input, pass.context));
     for (let layer = 0; layer < runner.numLayers; layer++) {
       await betweenBlocks?.();
-      const { lowest, blocks } = this.#plan;
-      const { dropped, isSkipped } = blocks[layer] as BlockPlan;
-      const isTraced = kept !== null && layer >= lowest && !isSkipped;
+      const { dropped, runs } = this.#plan.blocks[layer] as BlockPlan;
+      const isTraced = kept !== null && runs;
       const { y, saved } = await runner.forward(layer, x, pass, isTraced && !recompute, dropped);
       if (isTraced) await kept.keep({ ...saved, x });
       else session.pool.release(x);
@@ -243,15 +219,13 @@ export class StepRunner {
     const { session, betweenBlocks, recompute } = this.#options;
     const { runner, embedding } = this.#stages;
     let dy = dLast;
-    const { lowest, blocks } = this.#plan;
-    for (let layer = runner.numLayers - 1; layer >= lowest; layer--) {
-      const { dropped, isSkipped } = blocks[layer] as BlockPlan;
-      if (isSkipped) continue;
+    for (let layer = runner.numLayers - 1; layer >= 0; layer--) {
+      const { dropped, runs, wantsInput } = this.#plan.blocks[layer] as BlockPlan;
+      if (!runs) continue;
       await betweenBlocks?.();
       const { x, ...own } = (await kept.bringBack()) as Saved & { readonly x: HostTensor<"float32"> };
       // Null: they are computed again.
       const saved = recompute ? null : own;
-      const wantsInput = layer > lowest || embedding.isTrained;
       const dx = await runner.backward(layer, { x, saved, dy }, pass, this.gradients, wantsInput, dropped);
       session.pool.release(x, dy, ...Object.values(own));
       if (!dx) return;

@@ -8,14 +8,13 @@ import { type Bindings, evaluateShape, numElements } from "../../graph/shape.ts"
 import type { PartGraph } from "../../models/part-graph.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
 import type { Parameter } from "../../peft/parameters.ts";
+import { BackwardPlanner, type BlockPlan } from "../../run/backward-plan.ts";
 import {
-  type BackwardTrace,
   type BlockProgramKind,
   type BlockStructure,
   type GradientOutput,
   blockProgram,
   structuresOf,
-  traceBackward,
 } from "../../run/block-programs.ts";
 import { stemProgram, trainsStem } from "../../run/embedding.ts";
 import { VOCABULARY_CHUNK, headChunkOf, readsSlices } from "../../run/head.ts";
@@ -59,7 +58,7 @@ export class PlannedPass {
   readonly #adapter: AdapterView | null;
   readonly #structures: readonly BlockStructure[];
   readonly #training: boolean;
-  readonly #traces = new Map<string, BackwardTrace>();
+  readonly #planner: BackwardPlanner;
   /** Parameters whose gradient has been written in this step. */
   readonly #written = new Set<Parameter>();
 
@@ -68,6 +67,7 @@ export class PlannedPass {
     this.#place = place;
     this.#adapter = adapter;
     this.#structures = structuresOf(place.facts, adapter, training);
+    this.#planner = new BackwardPlanner(place.facts.model, this.#structures);
     this.#training = training;
   }
 
@@ -97,27 +97,25 @@ export class PlannedPass {
   ): void {
     const { pool } = this.#place;
     const pass = this.#begin(shape);
-    const { lowest, skipped, trainsStem } = this.#planBackward(dropped);
-    const isIdle = lowest === this.#structures.length && (this.#adapter?.trained(null).length ?? 0) === 0;
-    if (isIdle) return this.score(shape);
+    const trainsStem = this.#trainsStem();
+    const { blocks, stopsAtHead } = this.#planner.plan(dropped, trainsStem);
+    if (stopsAtHead && (this.#adapter?.trained(null).length ?? 0) === 0) return this.score(shape);
     const kept = new PlannedKept(pool, activations);
     let x = this.#embed(pass);
-    for (const structure of this.#structures) {
-      const { layer } = structure;
-      const isTraced = layer >= lowest && !skipped[layer];
-      const kind = isTraced && !recompute ? "forwardSaving" : "forward";
-      const { y, saved } = this.#forward(structure, pass, kind, dropped[layer] ?? []);
-      if (isTraced) kept.keep([...saved, x]);
+    for (const [layer, block] of blocks.entries()) {
+      const structure = this.#structures[layer] as BlockStructure;
+      const kind = block.runs && !recompute ? "forwardSaving" : "forward";
+      const { y, saved } = this.#forward(structure, pass, kind, block.dropped);
+      if (block.runs) kept.keep([...saved, x]);
       else pool.release(x);
       x = y;
     }
     let dy = this.#headGradient(shape, pass);
     pool.release(x);
-    for (let layer = this.#structures.length - 1; layer >= lowest; layer--) {
-      if (skipped[layer]) continue;
+    for (const [layer, block] of [...blocks.entries()].reverse()) {
+      if (!block.runs) continue;
       const brought = kept.bringBack();
-      const wantsInput = layer > lowest || trainsStem;
-      const dx = this.#backward(layer, pass, recompute, wantsInput, dropped[layer] ?? []);
+      const dx = this.#backward(layer, pass, recompute, block);
       pool.release(dy, ...brought);
       if (!dx) return pool.release(...pass.made.values());
       dy = dx;
@@ -206,8 +204,7 @@ export class PlannedPass {
     layer: number,
     pass: Pass,
     recompute: boolean,
-    inputGradient: boolean,
-    dropped: readonly string[],
+    { dropped, wantsInput: inputGradient }: BlockPlan,
   ): PlannedBlock | null {
     const { programs, pool, facts } = this.#place;
     const kind = recompute ? "backwardRecompute" : "backward";
@@ -339,32 +336,6 @@ export class PlannedPass {
     for (const N of counts) programs.run(program(hasGradient ? "label-gradient" : "label"), { N });
     pool.release(...sums.flatMap(({ own }) => own));
     return [...hidden, ...sums.flatMap(({ gradient }) => gradient)];
-  }
-
-  #planBackward(dropped: readonly (readonly string[])[]): {
-    lowest: number;
-    skipped: readonly boolean[];
-    trainsStem: boolean;
-  } {
-    const trainsStem = this.#trainsStem();
-    let lowest = trainsStem ? 0 : this.#structures.length;
-    const skipped = this.#structures.map((structure) => {
-      const { layer } = structure;
-      const own = dropped[layer] ?? [];
-      const { trains, passesThrough } = this.#trace(structure, own);
-      if (trains) lowest = Math.min(lowest, layer);
-      return passesThrough && !trains;
-    });
-    return { lowest, skipped, trainsStem };
-  }
-
-  #trace(structure: BlockStructure, dropped: readonly string[]): BackwardTrace {
-    const { model } = this.#place.facts;
-    const { layer, signature, arithmetic } = structure;
-    const key = JSON.stringify([model.layers[layer]?.kind, signature, arithmetic.key, dropped]);
-    let trace = this.#traces.get(key);
-    if (!trace) this.#traces.set(key, (trace = traceBackward(model, structure, dropped)));
-    return trace;
   }
 
   #trainsStem(): boolean {

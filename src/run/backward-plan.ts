@@ -1,0 +1,79 @@
+/**
+ * @file What of a model runs backward when some branches are left out, found out without compiling: by trainings, and by who
+ * plans their memory.
+ */
+import { gradients } from "../graph/autodiff.ts";
+import type { Value } from "../graph/graph.ts";
+import type { Model } from "../models/model.ts";
+import { PLAIN_PART } from "../models/part-options.ts";
+import type { BlockStructure } from "./block-programs.ts";
+
+/** A block's part in the backward pass. */
+export interface BlockPlan {
+  /** Branches that are left out of it. */
+  readonly dropped: readonly string[];
+  /** Else the gradient passes it by as it is and nothing in it has one, or nothing from here on down is trained. */
+  readonly runs: boolean;
+  /** Whether something below it is trained. */
+  readonly wantsInput: boolean;
+}
+
+export interface BackwardPlan {
+  readonly blocks: readonly BlockPlan[];
+  /** Whether nothing below the head is trained. */
+  readonly stopsAtHead: boolean;
+}
+
+/** What the backward pass of a block does. */
+interface BackwardTrace {
+  /** Whether something trained has a gradient. */
+  readonly trains: boolean;
+  /** Whether the gradient of x is that of y: then nothing needs to run but for what is trained. */
+  readonly passesThrough: boolean;
+}
+
+export class BackwardPlanner {
+  readonly #model: Model;
+  readonly #structures: readonly BlockStructure[];
+  readonly #traces = new Map<string, BackwardTrace>();
+
+  constructor(model: Model, structures: readonly BlockStructure[]) {
+    this.#model = model;
+    this.#structures = structures;
+  }
+
+  /** Plans a backward pass. `dropped`: by block, the branches that are left out; `trainsStem`: what lies before the blocks is trained. */
+  plan(dropped: readonly (readonly string[])[], trainsStem: boolean): BackwardPlan {
+    const traces = this.#structures.map((structure, layer) => this.#trace(structure, dropped[layer] ?? []));
+    const lowestTrained = traces.findIndex(({ trains }) => trains);
+    const stopsAtHead = !trainsStem && lowestTrained < 0;
+    const lowest = trainsStem ? 0 : lowestTrained;
+    const blocks = traces.map(({ trains, passesThrough }, layer): BlockPlan => ({
+      dropped: dropped[layer] ?? [],
+      runs: !stopsAtHead && layer >= lowest && (trains || !passesThrough),
+      wantsInput: layer > lowest || trainsStem,
+    }));
+    return { blocks, stopsAtHead };
+  }
+
+  #trace(structure: BlockStructure, dropped: readonly string[]): BackwardTrace {
+    const { layer, signature, arithmetic } = structure;
+    const key = JSON.stringify([this.#model.layers[layer]?.kind, signature, arithmetic.key, dropped]);
+    let trace = this.#traces.get(key);
+    if (!trace) this.#traces.set(key, (trace = traceBackward(this.#model, structure, dropped)));
+    return trace;
+  }
+}
+
+function traceBackward(
+  model: Model,
+  { layer, placed, arithmetic: { product, isSmoothed }, training, trained }: BlockStructure,
+  dropped: readonly string[],
+): BackwardTrace {
+  const options = { ...PLAIN_PART, ...placed, product, isSmoothed, training, dropped: new Set(dropped) };
+  const { part, x, y } = model.buildBlock(layer, options);
+  const dy = part.graph.input("dy", "float32", y.shape);
+  const values = trained.map((name) => (part.adapter[name] ?? part.tensors[name]) as Value);
+  const [dx, ...found] = gradients([{ value: y, gradient: dy }], [x, ...values]);
+  return { trains: found.some(Boolean), passesThrough: dx === dy };
+}
