@@ -12,6 +12,9 @@ import { isTemporary, temporaryName } from "../format/files/disk/temporaries.ts"
 import { bytesFile } from "../format/files/folder-file.ts";
 import { formatJson } from "../format/files/json-file.ts";
 import { toFailedWrite } from "../messages/system-error.ts";
+import type { TrainEvent } from "../train/events.ts";
+import { STATE_FILE } from "../train/files/read-checkpoint.ts";
+import { RUN_STATE } from "../train/run-state.ts";
 import { type JobCheckpoint, UPLOADED_FILE, type UploadedFile } from "./job.ts";
 
 /** Ids are ours, and names of folders. */
@@ -101,6 +104,20 @@ export class StateFolder {
     return steps
       .map((step) => ({ step: Number(step), path: join(folder, `checkpoint-${step}`) }))
       .sort((a, b) => a.step - b.step);
+  }
+
+  /** What a run had told at its last checkpoint; nothing where that cannot be read, which who goes on from it says. */
+  async readHistory(job: string, run: string): Promise<readonly TrainEvent[]> {
+    const last = (await this.listCheckpoints(job, run)).at(-1);
+    if (!last) return [];
+    try {
+      const { log_history: history } = RUN_STATE.parse(
+        JSON.parse(await readFile(join(last.path, STATE_FILE), "utf8")),
+      );
+      return history as unknown as TrainEvent[];
+    } catch {
+      return [];
+    }
   }
 
   /**

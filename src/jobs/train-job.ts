@@ -113,6 +113,7 @@ async function run(
   };
   try {
     if (averaging === null) {
+      if (isFromLost) await tellUnheard(lease, files, words);
       const result = await trainWhole(lease.row, settings, files, hooks);
       await publishing;
       await publish();
@@ -160,7 +161,7 @@ async function trainWhole(
 function follow(
   lease: Lease,
   event: TrainEvent,
-  { named }: JobWords,
+  words: JobWords,
   used: (epochs: number) => Hyperparameters,
 ): void {
   if (event.event === "start") {
@@ -172,6 +173,18 @@ function follow(
     );
     return;
   }
+  tell(lease, event, words);
+}
+
+/** Tells what a worker that was lost had in its checkpoint, and could not tell. */
+async function tellUnheard(lease: Lease, files: StateFolder, words: JobWords): Promise<void> {
+  const { job, folder, maxSteps } = lease.row;
+  for (const event of await files.readHistory(job.id, folder)) {
+    if ("step" in event && event.step > maxSteps) tell(lease, event, words);
+  }
+}
+
+function tell(lease: Lease, event: TrainEvent, { named }: JobWords): void {
   const telling = tellingOf(event);
   if (!telling) return;
   const message = named(telling.message);

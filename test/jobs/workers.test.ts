@@ -69,6 +69,37 @@ test("a worker that stalls past its lease stops at its next step and writes noth
   assert.ok(told.includes("Going on after step 4"), told.join("\n"));
 });
 
+test("what a worker could not tell before it was lost is told by who goes on from its checkpoint", async () => {
+  let nowMs = 0;
+  let isDown = false;
+  const table = new MemoryJobs(() => nowMs);
+  const clock: Clock = {
+    nowMs: () => nowMs,
+    sleep: (timeMs, signal) => systemClock.sleep(Math.min(timeMs, 2), signal),
+  };
+  let second = null as ReturnType<typeof startWorker> | null;
+  const onStep = (step: number): void => {
+    if (step === 2) isDown = true;
+    if (step !== 7) return;
+    nowMs += 10_000;
+    void first.close();
+    second = startWorker({ table, files, model, clock, leaseMs: 1e9 });
+  };
+  const reached = reachedUnless(() => isDown, table);
+  const first = startWorker({ table: reached, files, model, clock, leaseMs: 1000, onStep });
+  await queueOf(table).submit({
+    job: newJob("ftjob-4", { graft }),
+    base: "tiny",
+    baseName: "tiny",
+    initAdapter: null,
+  });
+  await succeeded(table, "ftjob-4");
+  await second?.close();
+  await first.close();
+  const told = (await table.listEvents("ftjob-4")).flatMap(({ data }) => data?.["step"] ?? []);
+  assert.deepEqual(told, [1, 2, 3, 4, 5, 6, 7, 8]);
+});
+
 test("a table that cannot be reached for a while does not stop a training, and misses nothing that was told", async () => {
   const inner = new MemoryJobs();
   let isDown = false;
