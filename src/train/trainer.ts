@@ -1,4 +1,7 @@
-/** @file The front door of training: from settings to a folder with what was trained. */
+/**
+ * @file The front door of training: from settings to a folder with what was trained. In one file, so that it can be seen in
+ * which order the folder is checked, locked and written, and what is given back when something fails.
+ */
 import { resolve } from "node:path";
 import { stringify } from "yaml";
 import type { Environment } from "../environment.ts";
@@ -86,145 +89,234 @@ export interface TrainResult extends DoneEvent {
  * "train/no-movement", "train/stopped" later, with the last good checkpoint in place.
  */
 export async function train(input: TrainInput, hooks: TrainHooks = {}): Promise<TrainResult> {
-  const startedMs = performance.now();
-  const given = parseTrainOptions(input, hooks.methods);
-  const keys = hooks.given ?? keysOf(input);
-  const folder = new RunFolder(given.output, {
-    logs: LOG_FORMATS.filter(({ name }) => given.log.includes(name)),
-    hasSamples: given.samples !== undefined,
-  });
-  const look = (): Promise<void> => (given.resume ? folder.checkResumable() : folder.check(given.overwrite));
-  await look();
-  for (const key of ["model", "data", "evalData", "initAdapter", "samples"] as const) {
-    if (given.resume || (key === "samples" && typeof given.samples !== "string")) continue;
-    const paths: unknown[] = [given[key]].flat();
-    for (const path of paths) if (typeof path === "string") folder.refuseInput(key, path);
-  }
-  const emit = (event: TrainEvent): void => hooks.onEvent?.(event);
-  const lock = await lockRun(given.output, (message) => emit({ event: "note", message }));
-  try {
-    // Once more: another run may have ended meanwhile.
-    await look();
-    return await runLocked(given, keys, folder, hooks, emit, startedMs);
-  } finally {
-    await lock.release();
-  }
+  return await new Training(
+    parseTrainOptions(input, hooks.methods),
+    hooks.given ?? keysOf(input),
+    hooks,
+  ).run();
 }
 
 function keysOf(input: TrainInput): ReadonlySet<string> {
   return new Set(Object.entries(input).flatMap(([key, value]) => (value === undefined ? [] : [key])));
 }
 
-/** Trains with the lock of the folder in hand. `keys`: of the settings that are no defaults. */
-async function runLocked(
-  given: TrainOptions,
-  keys: ReadonlySet<string>,
-  folder: RunFolder,
-  hooks: TrainHooks,
-  emit: (event: TrainEvent) => void,
-  startedMs: number,
-): Promise<TrainResult> {
-  await folder.sweep();
-  const begun = given.resume ? await begunWith(folder, given, keys) : {};
-  const options = { ...given, ...begun };
-  const opened = await openRun(options, hooks.methods, {
-    signal: hooks.signal,
-    env: hooks.env,
-    onProgress: ({ file, numRows, totalRows }) =>
-      emit({ event: "read", file, rows: numRows, total_rows: totalRows }),
-  });
-  try {
-    // What a run began with is not chosen anew.
-    const fitted = fitRun(opened, options, new Set([...keys, ...(given.resume ? PLANNED_SETTINGS : [])]));
-    const budgetBytes = parseByteSize(fitted.prepared.options.residentMemory ?? "");
-    const shards = new ShardFolder(folder.path);
-    await shards.sweep(budgetBytes !== null);
-    const pages = new LargePages();
-    const memory =
-      budgetBytes === null
-        ? RESIDENT
-        : new ShardMemory(budgetBytes, shards, given.shardDtype, (sizeBytes) => pages.reserve(sizeBytes));
-    const activations = new ShardFolder(folder.path, ACTIVATIONS_FOLDER);
-    await activations.sweep(findActivationForm(options.activations).usesDisk);
-    try {
-      const setup = await setUp(opened, fitted, memory, hooks.shared?.session.base);
-      for (const message of describeFit(fitted)) emit({ event: "note", message });
-      return await runIn({ folder, memory, activations }, setup, hooks, emit, startedMs);
-    } finally {
-      await shards.close();
-      await activations.close();
-    }
-  } finally {
-    await opened.checkpoint.close();
-  }
-}
+/** One run, for whoever asked for it. */
+class Training {
+  readonly #startedMs = performance.now();
+  readonly #given: TrainOptions;
+  /** Of the settings that are no defaults. */
+  readonly #keys: ReadonlySet<string>;
+  readonly #hooks: TrainHooks;
+  readonly #folder: RunFolder;
+  readonly #emit = (event: TrainEvent): void => this.#hooks.onEvent?.(event);
+  readonly #tell = (message: string): void => this.#emit({ event: "note", message });
 
-/** Where a run keeps what. */
-interface RunPlaces {
-  readonly folder: RunFolder;
-  /** Of parameters, gradients and optimizer state. */
-  readonly memory: VectorMemory;
-  /** Files of activations, for the forms that use some. */
-  readonly activations: ShardFolder;
-}
-
-async function runIn(
-  places: RunPlaces,
-  setup: TrainingSetup,
-  hooks: TrainHooks,
-  emit: (event: TrainEvent) => void,
-  startedMs: number,
-): Promise<TrainResult> {
-  const { folder, memory } = places;
-  const { options } = setup;
-  const tell = (message: string): void => emit({ event: "note", message });
-  const session =
-    hooks.shared?.session ?? (await openSessionOf(setup, memory, (message) => tell(`Warning: ${message}`)));
-  try {
-    const names = hooks.namesByContent ? await namesByContent(setup) : {};
-    const request = requestOf(setup, session, places, emit, hooks, names);
-    const samples = await openSamples(setup, session, hooks.makeSampleWriter, {
-      signal: hooks.signal,
-      betweenTokens: hooks.shared?.betweenBlocks,
+  constructor(given: TrainOptions, keys: ReadonlySet<string>, hooks: TrainHooks) {
+    this.#given = given;
+    this.#keys = keys;
+    this.#hooks = hooks;
+    this.#folder = new RunFolder(given.output, {
+      logs: LOG_FORMATS.filter(({ name }) => given.log.includes(name)),
+      hasSamples: given.samples !== undefined,
     });
-    if (!options.resume) await folder.begin({ [CONFIG_FILE]: configText(options) });
-    for (const message of setup.notes) tell(message);
-    emit(tellStart(setup));
-    const tellNew = (): void => setup.base.takeNotes().forEach(tell);
-    const run = fineTune({ ...request, hooks: { ...request.hooks, samples } });
-    let next = await run.next().finally(tellNew);
-    for (; !next.done; next = await run.next().finally(tellNew)) emit(next.value);
-    const { state, evaluation } = next.value;
-    const done = tellDone(setup, state, (performance.now() - startedMs) / 1000);
-    emit(done);
-    return { ...done, evaluation };
-  } finally {
-    if (!hooks.shared) await session.release();
   }
-}
 
-/**
- * What a run began with, where nothing else is asked for: its length, its rate whatever suits a new run by now, and what was
- * chosen to fit its memory.
- */
-async function begunWith(
-  folder: RunFolder,
-  { steps, epochs, learningRate, warmupSteps, memory }: TrainOptions,
-  keys: ReadonlySet<string>,
-): Promise<Partial<TrainOptions>> {
-  const length = steps === undefined && epochs === undefined ? await folder.savedLength() : {};
-  const rates = await folder.savedRates();
-  const chosen = memory === undefined ? {} : await folder.savedSettings(PLANNED_SETTINGS);
-  return {
-    ...length,
-    ...(learningRate === undefined && rates.learningRate !== undefined
-      ? { learningRate: rates.learningRate }
-      : {}),
-    ...(warmupSteps === undefined && rates.warmupSteps !== undefined
-      ? { warmupSteps: rates.warmupSteps }
-      : {}),
-    ...Object.fromEntries(Object.entries(chosen).filter(([key]) => !keys.has(key))),
-  };
+  async run(): Promise<TrainResult> {
+    await this.#checkFolder();
+    if (!this.#given.resume) this.#refuseInputs();
+    const lock = await lockRun(this.#given.output, this.#tell);
+    try {
+      // Once more: another run may have ended meanwhile.
+      await this.#checkFolder();
+      return await this.#runLocked();
+    } finally {
+      await lock.release();
+    }
+  }
+
+  async #checkFolder(): Promise<void> {
+    await (this.#given.resume ? this.#folder.checkResumable() : this.#folder.check(this.#given.overwrite));
+  }
+
+  /** What is read is not to be written over. */
+  #refuseInputs(): void {
+    for (const key of ["model", "data", "evalData", "initAdapter", "samples"] as const) {
+      const value = this.#given[key];
+      if (key === "samples" && typeof value !== "string") continue;
+      const paths: unknown[] = [value].flat();
+      for (const path of paths) if (typeof path === "string") this.#folder.refuseInput(key, path);
+    }
+  }
+
+  /** Trains with the lock of the folder in hand. */
+  async #runLocked(): Promise<TrainResult> {
+    const { methods, signal, env, shared } = this.#hooks;
+    const { resume, shardDtype } = this.#given;
+    const folder = this.#folder;
+    await folder.sweep();
+    const options = { ...this.#given, ...(resume ? await this.#begunWith() : {}) };
+    const opened = await openRun(options, methods, {
+      signal,
+      env,
+      onProgress: ({ file, numRows, totalRows }) =>
+        this.#emit({ event: "read", file, rows: numRows, total_rows: totalRows }),
+    });
+    try {
+      // What a run began with is not chosen anew.
+      const fitted = fitRun(opened, options, new Set([...this.#keys, ...(resume ? PLANNED_SETTINGS : [])]));
+      const budgetBytes = parseByteSize(fitted.prepared.options.residentMemory ?? "");
+      const shards = new ShardFolder(folder.path);
+      await shards.sweep(budgetBytes !== null);
+      const pages = new LargePages();
+      const memory =
+        budgetBytes === null
+          ? RESIDENT
+          : new ShardMemory(budgetBytes, shards, shardDtype, (sizeBytes) => pages.reserve(sizeBytes));
+      const activations = new ShardFolder(folder.path, ACTIVATIONS_FOLDER);
+      await activations.sweep(findActivationForm(options.activations).usesDisk);
+      try {
+        const setup = await setUp(opened, fitted, memory, shared?.session.base);
+        for (const message of describeFit(fitted)) this.#tell(message);
+        return await this.#train(setup, memory, activations);
+      } finally {
+        await shards.close();
+        await activations.close();
+      }
+    } finally {
+      await opened.checkpoint.close();
+    }
+  }
+
+  /**
+   * What a run began with, where nothing else is asked for: its length, its rate whatever suits a new run by now, and what was
+   * chosen to fit its memory.
+   */
+  async #begunWith(): Promise<Partial<TrainOptions>> {
+    const { steps, epochs, learningRate, warmupSteps, memory } = this.#given;
+    const folder = this.#folder;
+    const length = steps === undefined && epochs === undefined ? await folder.savedLength() : {};
+    const rates = await folder.savedRates();
+    const chosen = memory === undefined ? {} : await folder.savedSettings(PLANNED_SETTINGS);
+    return {
+      ...length,
+      ...(learningRate === undefined && rates.learningRate !== undefined
+        ? { learningRate: rates.learningRate }
+        : {}),
+      ...(warmupSteps === undefined && rates.warmupSteps !== undefined
+        ? { warmupSteps: rates.warmupSteps }
+        : {}),
+      ...Object.fromEntries(Object.entries(chosen).filter(([key]) => !this.#keys.has(key))),
+    };
+  }
+
+  /** `memory`: of parameters, gradients and optimizer state; `activations`: their files, for the forms that use some. */
+  async #train(setup: TrainingSetup, memory: VectorMemory, activations: ShardFolder): Promise<TrainResult> {
+    const { shared, signal, makeSampleWriter } = this.#hooks;
+    const { options } = setup;
+    const warn = (message: string): void => this.#tell(`Warning: ${message}`);
+    const session = shared?.session ?? (await openSessionOf(setup, memory, warn));
+    try {
+      const request = await this.#requestOf(setup, session, activations);
+      const samples = await openSamples(setup, session, makeSampleWriter, {
+        signal,
+        betweenTokens: shared?.betweenBlocks,
+      });
+      if (!options.resume) await this.#folder.begin({ [CONFIG_FILE]: configText(options) });
+      for (const message of setup.notes) this.#tell(message);
+      this.#emit(tellStart(setup));
+      const tellNew = (): void => setup.base.takeNotes().forEach(this.#tell);
+      const run = fineTune({ ...request, hooks: { ...request.hooks, samples } });
+      let next = await run.next().finally(tellNew);
+      for (; !next.done; next = await run.next().finally(tellNew)) this.#emit(next.value);
+      const { state, evaluation } = next.value;
+      const done = tellDone(setup, state, (performance.now() - this.#startedMs) / 1000);
+      this.#emit(done);
+      return { ...done, evaluation };
+    } finally {
+      if (!shared) await session.release();
+    }
+  }
+
+  /** What the loop is asked for. */
+  async #requestOf(
+    setup: TrainingSetup,
+    session: Session,
+    activations: ShardFolder,
+  ): Promise<FineTuneRequest> {
+    const { signal, shared, mayWrite, onCheckpoint = () => {}, goOnFrom } = this.#hooks;
+    const { options, adapter, origin, base, plan, totalSteps, memory, objective, reference } = setup;
+    const { heldOut } = setup.data;
+    const { warmupSteps, learningRate, maxGradNorm, weightDecay, maxLength, seed } = options;
+    const names = this.#hooks.namesByContent ? await namesByContent(setup) : {};
+    const settings = { ...numericSettings(withoutRows(options)), ...names };
+    const title = `${options.method} on ${base.name}`;
+    return {
+      session,
+      adapter,
+      plan,
+      totalSteps,
+      toBatch: (rows) => layOut(options, rows),
+      maxLength,
+      objective,
+      reference,
+      optimizer: {
+        optimizer: setup.optimizer,
+        options: setup.optimizerOptions,
+        schedule: findSchedule(options.schedule),
+        learningRate,
+        warmupSteps,
+        weightDecay,
+        maxGradNorm,
+      },
+      evaluation: heldOut && {
+        units: heldOut,
+        everySteps: options.evalEvery ?? plan.stepsPerEpoch,
+        patience: options.earlyStopping ?? null,
+        metric: findEvalMetric(options.evalMetric, objective.objective),
+        keepsBest: options.evalMetric !== undefined,
+      },
+      recompute: memory.recompute,
+      activations: { form: findActivationForm(options.activations), disk: activations },
+      dropBp: setup.dropBp,
+      seed,
+      store: folderStore({
+        folder: this.#folder,
+        adapter,
+        origin,
+        inputs: setup.inputs,
+        resumes: options.resume,
+        settings,
+        totalSteps,
+        tell: this.#tell,
+        onResume: (state, checkpoint) => this.#emit(tellResume(setup, checkpoint, state)),
+        onSave: onCheckpoint,
+        goOnFrom,
+        keepLast: options.keepLast,
+        configText: configText(options),
+        title,
+        reporter: new RunReporter({
+          title,
+          start: tellStart(setup),
+          result: resultOf(adapter),
+          options: withoutRows(options),
+          inputs: setup.inputs.facts,
+          nowMs: Date.now,
+        }),
+        signal,
+      }),
+      saveEverySteps: options.saveEvery ?? null,
+      logEverySteps: options.logEvery,
+      settings,
+      hooks: {
+        signal,
+        mayWrite,
+        peakMegabytes,
+        betweenBlocks: shared?.betweenBlocks,
+        rest: shared?.rest,
+        pacer: openPacer(options, signal, this.#tell),
+      },
+    };
+  }
 }
 
 function openSessionOf(
@@ -249,87 +341,6 @@ function openSessionOf(
 /** Lays the rows of a micro-batch out. */
 function layOut({ packing }: TrainOptions, rows: readonly (readonly TrainingUnit[])[]): Batch {
   return packing ? toBatch(rows as readonly (readonly TrainingExample[])[]) : unitsToBatch(rows.flat());
-}
-
-function requestOf(
-  setup: TrainingSetup,
-  session: Session,
-  { folder, activations }: RunPlaces,
-  emit: (event: TrainEvent) => void,
-  { signal, shared, mayWrite, onCheckpoint = () => {}, goOnFrom }: TrainHooks,
-  names: Readonly<Record<string, unknown>>,
-): FineTuneRequest {
-  const { options, adapter, origin, base, plan, totalSteps, memory, objective, reference } = setup;
-  const { heldOut } = setup.data;
-  const { warmupSteps, learningRate, maxGradNorm, weightDecay, maxLength, seed } = options;
-  const settings = { ...numericSettings(withoutRows(options)), ...names };
-  const title = `${options.method} on ${base.name}`;
-  return {
-    session,
-    adapter,
-    plan,
-    totalSteps,
-    toBatch: (rows) => layOut(options, rows),
-    maxLength,
-    objective,
-    reference,
-    optimizer: {
-      optimizer: setup.optimizer,
-      options: setup.optimizerOptions,
-      schedule: findSchedule(options.schedule),
-      learningRate,
-      warmupSteps,
-      weightDecay,
-      maxGradNorm,
-    },
-    evaluation: heldOut && {
-      units: heldOut,
-      everySteps: options.evalEvery ?? plan.stepsPerEpoch,
-      patience: options.earlyStopping ?? null,
-      metric: findEvalMetric(options.evalMetric, objective.objective),
-      keepsBest: options.evalMetric !== undefined,
-    },
-    recompute: memory.recompute,
-    activations: { form: findActivationForm(options.activations), disk: activations },
-    dropBp: setup.dropBp,
-    seed,
-    store: folderStore({
-      folder,
-      adapter,
-      origin,
-      inputs: setup.inputs,
-      resumes: options.resume,
-      settings,
-      totalSteps,
-      tell: (message) => emit({ event: "note", message }),
-      onResume: (state, checkpoint) => emit(tellResume(setup, checkpoint, state)),
-      onSave: onCheckpoint,
-      goOnFrom,
-      keepLast: options.keepLast,
-      configText: configText(options),
-      title,
-      reporter: new RunReporter({
-        title,
-        start: tellStart(setup),
-        result: resultOf(adapter),
-        options: withoutRows(options),
-        inputs: setup.inputs.facts,
-        nowMs: Date.now,
-      }),
-      signal,
-    }),
-    saveEverySteps: options.saveEvery ?? null,
-    logEverySteps: options.logEvery,
-    settings,
-    hooks: {
-      signal,
-      mayWrite,
-      peakMegabytes,
-      betweenBlocks: shared?.betweenBlocks,
-      rest: shared?.rest,
-      pacer: openPacer(options, signal, (message) => emit({ event: "note", message })),
-    },
-  };
 }
 
 /** Rows in memory are told by what they are: a run goes on with the same ones alone. */
