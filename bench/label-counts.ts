@@ -1,6 +1,6 @@
 /** @file How many tokens each step of `graft train --shuffle off` learns from; its events count all tokens. */
 import { createChatTemplate } from "../src/data/chat-template.ts";
-import { readDataFile } from "../src/data/by-path.ts";
+import { readDataset } from "../src/data/by-path.ts";
 import { countTrained, type Example } from "../src/data/example.ts";
 import { planSteps } from "../src/data/order.ts";
 import { createTokenizer } from "../src/data/tokenizer.ts";
@@ -17,7 +17,7 @@ export async function readExamples(
     const files = checkpoint.tokenizerFiles;
     if (files === null) throw new Error(`Cannot read "${data}": model "${model}" has no tokenizer`);
     const [tokenizer, template] = [createTokenizer(files), createChatTemplate(files)];
-    return (await readDataFile(data, { tokenizer, template, maxLength })).examples;
+    return (await readDataset(data, { tokenizer, template, maxLength })).train;
   } finally {
     await checkpoint.close();
   }

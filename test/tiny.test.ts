@@ -9,7 +9,7 @@ import { before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import { Session } from "../src/run/session.ts";
-import { readDataFile } from "../src/data/by-path.ts";
+import { readDataset } from "../src/data/by-path.ts";
 import { Conversation } from "../src/engine/conversation.ts";
 import { openTextModel, openTextParts } from "../src/engine/text-model.ts";
 import { createEngine } from "../src/runtime/create-engine.ts";
@@ -89,7 +89,7 @@ test("train() with LoRA of rank 8 takes three quarters off the held-out loss in 
 
 test("the saved adapter loads and evaluates to the loss of the run's end", async () => {
   const { base, adapter, tokenizer, template, checkpoint } = await openTextParts(MODEL, { adapterPath });
-  const { examples } = await readDataFile(heldOutPath, { tokenizer, template, maxLength: LENGTH });
+  const { train: examples } = await readDataset(heldOutPath, { tokenizer, template, maxLength: LENGTH });
   const session = new Session(createEngine(), base);
   const evaluator = await Evaluator.create(session, adapter);
   const { loss, tokens } = await evaluator.evaluate(examples);

@@ -7,7 +7,7 @@ import { execPath } from "node:process";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Session } from "../src/run/session.ts";
-import { readDataFile } from "../src/data/by-path.ts";
+import { readDataset } from "../src/data/by-path.ts";
 import { openTextParts } from "../src/engine/text-model.ts";
 import { createEngine } from "../src/runtime/create-engine.ts";
 import { Evaluator } from "../src/train/evaluate.ts";
@@ -54,7 +54,12 @@ test("the committed model has the held-out loss that its README says, far below 
   assert.deepEqual([...new Set([...checkpoint.tensors.values()].map(({ storage }) => storage))], ["bf16"]);
   const path = join(folder, "held-out.jsonl");
   writeFileSync(path, documentRows(heldOutText()));
-  const { examples } = await readDataFile(path, { tokenizer, template, trainOn: "all", maxLength: 512 });
+  const { train: examples } = await readDataset(path, {
+    tokenizer,
+    template,
+    trainOn: "all",
+    maxLength: 512,
+  });
   const session = new Session(createEngine(), base);
   const evaluator = await Evaluator.create(session, null);
   const evaluation = await evaluator.evaluate(examples);

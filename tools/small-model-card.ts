@@ -1,6 +1,6 @@
 /** @file Measures the small model on text it has not seen, lets it write, and says so in its README. */
 import { Session } from "../src/run/session.ts";
-import { readDataFile } from "../src/data/by-path.ts";
+import { readDataset } from "../src/data/by-path.ts";
 import { type Example, countTrained } from "../src/data/example.ts";
 import { Conversation } from "../src/engine/conversation.ts";
 import { type TextModel, openTextModel } from "../src/engine/text-model.ts";
@@ -58,8 +58,7 @@ export async function smallModelCard(folder: string, facts: CardFacts): Promise<
   try {
     const { base, tokenizer, template } = model.parts;
     const how = { tokenizer, template, trainOn: "all", maxLength: base.model.maxPositions } as const;
-    const read = async (path: string): Promise<readonly Example[]> =>
-      (await readDataFile(path, how)).examples;
+    const read = async (path: string): Promise<readonly Example[]> => (await readDataset(path, how)).train;
     const [train, heldOut] = [await read(facts.trainPath), await read(facts.heldOutPath)];
     const session = new Session(createEngine(), base);
     const evaluator = await Evaluator.create(session, null);

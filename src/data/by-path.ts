@@ -74,17 +74,7 @@ export function isThere(path: string): boolean {
   return existsSync(path);
 }
 
-/** Reads one file, or all of a folder that are to train on. @throws format/file, format/json, usage/data, usage/chat-template */
-export async function readDataFile<K extends DataKindName = "text">(
-  path: string,
-  options: ReadOptions<K>,
-): Promise<DataPart<DataUnits[K]>> {
-  const part = await readFiles(findDataFiles(path).train, options);
-  requireExamples([path], part.report, options);
-  return part;
-}
-
-/** Reads what is held out: a file, rows, or of a folder the validation files, else those for tests, else all. @throws as `readDataFile` */
+/** Reads what is held out: a file, rows, or of a folder the validation files, else those for tests, else all. @throws as `readDataset` */
 export async function readHeldOut<K extends DataKindName = "text">(
   name: DataName,
   options: ReadOptions<K>,

@@ -5,7 +5,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { promisify } from "node:util";
-import { readDataFile } from "../../src/data/by-path.ts";
+import { readDataset } from "../../src/data/by-path.ts";
 import { openTextTools } from "../../src/data/text-tools.ts";
 import { Classifier } from "../../src/engine/classifier.ts";
 import {
@@ -55,7 +55,11 @@ async function accuracyOf(model: string, adapterFolder: string | null): Promise<
   const session = new Session(createEngine({ threads: 1 }), base);
   const classifier = await Classifier.create(session, adapter);
   const how = { ...openTextTools(model, checkpoint.tokenizerFiles), ...classesOf(base.model) };
-  const { examples } = await readDataFile<"classes">(heldOut, { ...how, maxLength: 64, kind: "classes" });
+  const { train: examples } = await readDataset<"classes">(heldOut, {
+    ...how,
+    maxLength: 64,
+    kind: "classes",
+  });
   const accuracy = await classifier.accuracy(examples);
   await session.release();
   await checkpoint.close();

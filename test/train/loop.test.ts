@@ -8,7 +8,7 @@ import { loadModel, readAdapter, openSafetensors } from "../../src/format/by-pat
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { Evaluator } from "../../src/train/evaluate.ts";
 import type { EvalEvent, StepEvent } from "../../src/train/events.ts";
-import { readDataFile } from "../../src/data/by-path.ts";
+import { readDataset } from "../../src/data/by-path.ts";
 import { openTextTools } from "../../src/data/text-tools.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
 import { bytesOf, lossesOf, runTiny } from "./tiny-run.ts";
@@ -124,7 +124,7 @@ describe("the training loop", () => {
     const { adapter } = await readAdapter(output, base);
     const session = new Session(createEngine({ threads: 1 }), base);
     const evaluator = await Evaluator.create(session, adapter);
-    const { examples } = await readDataFile(heldOut, {
+    const { train: examples } = await readDataset(heldOut, {
       ...openTextTools(model, checkpoint.tokenizerFiles),
       maxLength: 64,
     });
@@ -236,7 +236,7 @@ describe("the training loop", () => {
     assert.deepEqual(tokens, [32, 32, 32, 32, 32]);
     const { base, checkpoint } = await loadModel(model);
     const { tokenizer, template } = openTextTools(model, checkpoint.tokenizerFiles);
-    const { examples } = await readDataFile(text, { tokenizer, template, maxLength: 16 });
+    const { train: examples } = await readDataset(text, { tokenizer, template, maxLength: 16 });
     assert.equal(examples.length, 10);
     const session = new Session(createEngine({ threads: 1 }), base);
     const evaluator = await Evaluator.create(session, null);

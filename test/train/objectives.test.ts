@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
-import { readDataFile } from "../../src/data/by-path.ts";
+import { readDataset } from "../../src/data/by-path.ts";
 import type { DataKindName } from "../../src/data/data-kinds.ts";
 import { openTextTools } from "../../src/data/text-tools.ts";
 import { loadModel, readAdapter } from "../../src/format/by-path.ts";
@@ -156,7 +156,7 @@ async function logProbsOf(
   const { base, checkpoint } = await loadModel(model);
   const adapter = adapterFolder === null ? null : (await readAdapter(adapterFolder, base)).adapter;
   const session = new Session(createEngine({ threads: 1 }), base);
-  const { examples } = await readDataFile<DataKindName>(HELD_OUT.get("preference") as string, {
+  const { train: examples } = await readDataset<DataKindName>(HELD_OUT.get("preference") as string, {
     ...openTextTools(model, checkpoint.tokenizerFiles),
     maxLength: 64,
     kind: "preference",
