@@ -40,8 +40,8 @@ export const chatCompletions = defineRoute({
     const { tokenizer } = state.model.parts;
     const release = state.places.take(jobs);
     if (body.stream) {
-      const write: EventWriter = (send, signal) =>
-        stream(body, state, jobs, use, head, send, signal, resumed);
+      const chat = { body, state, jobs, use, head, resumed };
+      const write: EventWriter = (send, signal) => stream(chat, send, signal);
       return sendEvents(context, write, { onError: state.onError, done: release });
     }
     const answers = jobs.map(() => ({ answer: new ChatAnswer(use, state.newId), logProbs: [] as unknown[] }));
@@ -80,16 +80,23 @@ function requireLogProbs({ logprobs, top_logprobs: top }: ChatRequest): void {
   });
 }
 
+/** What is to be answered. */
+interface AskedChat {
+  readonly body: ChatRequest;
+  readonly state: ServerState;
+  readonly jobs: ReturnType<typeof textJobs>;
+  readonly use: ToolUse;
+  /** What all chunks begin with. */
+  readonly head: { readonly id: string; readonly created: number; readonly model: string };
+  /** Of a stream that began in another server. */
+  readonly resumed: Resumed | undefined;
+}
+
 /** Sends the pieces of all texts as they come. */
 async function stream(
-  body: ChatRequest,
-  state: ServerState,
-  jobs: ReturnType<typeof textJobs>,
-  use: ToolUse,
-  head: Readonly<Record<"id" | "model", string>> & Readonly<Record<"created", number>>,
+  { body, state, jobs, use, head, resumed }: AskedChat,
   send: (event: object) => Promise<void>,
   signal: AbortSignal,
-  resumed?: Resumed,
 ): Promise<void> {
   const object = "chat.completion.chunk";
   const withUsage = body.stream_options?.include_usage === true;
