@@ -35,7 +35,7 @@ export const benchmark = defineBenchmark({
     },
     examples: { value: 0, help: "only the first N conversations; 0: all" },
     batch: { value: 4, help: "conversations of a step" },
-    "packed-batch": { value: 2, help: "rows of a step of graft with --packing" },
+    "packed-batch": { value: 2, help: "rows of a step of graft with --packing, which run one at a time" },
     "max-length": { value: 1024, help: "tokens that a conversation may have; longer ones are cut" },
     rounds: { value: 1, help: "runs of each side" },
     rank: { value: 8, help: "rank of the adapter" },
@@ -68,7 +68,13 @@ export const benchmark = defineBenchmark({
           graft: () => trainWithGraft(task, output, flags),
           peft: () => trainWithPeft("peft_conversations.py", task, []),
           packed: () =>
-            trainWithGraft({ ...task, batchSize: packedBatch }, output, [...flags, "--packing", "on"]),
+            trainWithGraft({ ...task, batchSize: 1 }, output, [
+              ...flags,
+              "--packing",
+              "on",
+              "--gradient-accumulation-steps",
+              String(packedBatch),
+            ]),
         },
         context,
       );

@@ -16,6 +16,7 @@ export const benchmark = defineBenchmark({
     model: { value: DEFAULT_MODEL, help: "model: a name, a Hugging Face folder or a .gguf file" },
     lengths: { value: "1024,2048,4096,8192", help: "tokens of a row, one run each" },
     activations: { value: "float32", help: "how block inputs wait for the backward pass" },
+    checkpointing: { value: "on", help: "what is computed again: on, or keep-attention" },
     steps: { value: 3, help: "steps of a run; the first two are not timed" },
     rounds: { value: 1, help: "runs of each length, in turn" },
     rank: { value: 8, help: "rank of the adapter" },
@@ -36,7 +37,7 @@ export const benchmark = defineBenchmark({
           "batch-size": 1,
           "max-length": length,
           activations: values.activations,
-          "gradient-checkpointing": "on",
+          "gradient-checkpointing": values.checkpointing,
         };
         const words = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]);
         return summarize(await runGraft(["train", ...words, "--overwrite"]), Number.NaN);

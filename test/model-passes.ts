@@ -21,6 +21,7 @@ import type { StoredTensor } from "../src/quant/stored-tensor.ts";
 import type { HostTensor } from "../src/runtime/host-tensor.ts";
 import { StepRunner } from "../src/train/step-runner.ts";
 import { changeValues } from "./trained-values.ts";
+import type { Recompute } from "../src/train/recompute.ts";
 
 /** Attaches a method with its own targets, or those given. */
 export function attachTo(
@@ -140,7 +141,7 @@ export async function accumulateLoss(
 }
 
 interface PassOptions extends SessionOptions {
-  readonly recompute?: boolean;
+  readonly recompute?: Recompute;
   readonly seed?: number;
   readonly residency?: Residency;
 }

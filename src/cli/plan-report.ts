@@ -2,6 +2,7 @@
 import type { TrainOptions } from "../train/options.ts";
 import { describeSettings, type FittedRun } from "../train/files/fit-run.ts";
 import { kebabCase } from "../messages/setting-names.ts";
+import type { Recompute } from "../train/recompute.ts";
 import { type Rates, stepSeconds } from "../train/plan/step-time.ts";
 import {
   formatBytes,
@@ -45,6 +46,11 @@ function secondsOf({ fitted, rates }: ToldPlan): number {
   return OVERHEAD * stepSeconds(fitted.memory, rates);
 }
 
+function showActivations(recompute: Recompute): string {
+  if (!recompute) return "kept for the backward pass";
+  return `computed again in the backward pass${recompute === true ? "" : ", but what attention gives"}`;
+}
+
 /** Writes a plan for people. */
 export function planLines(plan: ToldPlan): string[] {
   const { memory, chosen, limitBytes, prepared } = plan.fitted;
@@ -59,7 +65,7 @@ export function planLines(plan: ToldPlan): string[] {
     row("peak", memory.totalBytes, `${share} of ${formatBytes(limitBytes)}`),
     "",
     `${"Chosen".padEnd(LABEL_WIDTH)}${flags === "" ? "nothing: it fits as it is" : `${flags}: the fastest that fits`}`,
-    `${"Activations".padEnd(LABEL_WIDTH)}${memory.recompute ? "computed again in the backward pass" : "kept for the backward pass"}`,
+    `${"Activations".padEnd(LABEL_WIDTH)}${showActivations(memory.recompute)}`,
     `${"Time".padEnd(LABEL_WIDTH)}about ${formatFixed(seconds, seconds < 10 ? 1 : 0)} s a step, ${formatDuration(1000 * seconds * totalSteps)} for ${formatCountOf(totalSteps, "step")}`,
     `${"Command".padEnd(LABEL_WIDTH)}${shellWords(plan.words)}`,
   ];
@@ -72,7 +78,7 @@ export function planEvent(plan: ToldPlan): { readonly event: "plan"; readonly [k
     event: "plan",
     bytes: { ...memory.parts, peak: memory.totalBytes },
     limit_bytes: limitBytes,
-    recomputes_activations: memory.recompute,
+    recomputes_activations: memory.recompute !== false,
     chosen: Object.fromEntries(Object.entries(chosen).map(([key, value]) => [kebabCase(key), value])),
     step_seconds: secondsOf(plan),
     total_steps: prepared.totalSteps,

@@ -72,7 +72,7 @@ test("a size chooses what fits, and never changes what is given", async () => {
   assert.ok(Object.keys(chosen.chosen).length > 0);
   assert.ok((chosen.bytes["peak"] ?? Infinity) < (bytes["peak"] ?? 0));
   assert.ok(!chosen.command.includes("--memory"));
-  assert.match(chosen.command, / --gradient-checkpointing (on|off)/);
+  assert.match(chosen.command, / --gradient-checkpointing (on|keep-attention|off)/);
   const given = [
     "--batch-size",
     "4",
@@ -86,7 +86,7 @@ test("a size chooses what fits, and never changes what is given", async () => {
   const { status, stderr } = await run("plan", ...SETTINGS, ...given, "--memory", tight);
   assert.equal(status, 1);
   assert.match(stderr, /capacity\/memory.*Cannot train with this plan: it needs about/);
-  assert.match(stderr, /Give --(gradient-checkpointing on|batch-size|weights|compute)/);
+  assert.match(stderr, /Give --(gradient-checkpointing (keep-attention|on)|batch-size|weights|compute)/);
 });
 
 test("attention of fewer queries at a time takes less memory for the same losses, and is chosen where that is enough", async () => {

@@ -80,6 +80,8 @@ export function hasFixedSize({ shape }: Value): boolean {
 }
 
 /** Inputs of a block that reads a cache. */
+/** Name of what attention gives, among what is worth saving. [B, T, H·E] */
+export const ATTENDED = "attended";
 export const PAST_KEY = "past_key";
 export const PAST_VALUE = "past_value";
 
@@ -260,7 +262,7 @@ export class PartGraph implements Builder {
     const outputs = this.#attend(q, k, v, options);
     this.attention = { options, outputs };
     for (const [name, value] of Object.entries(outputs.saved)) this.#save(name, value);
-    return this.#save("attended", outputs.output);
+    return this.#save(ATTENDED, outputs.output);
   }
 
   #attend(q: Value, k: Value, v: Value, options: AttentionOptions): AttentionOutputs {

@@ -1,14 +1,20 @@
 /**
  * @file The programs of a model's blocks, compiled when first needed and shared by all blocks of equal structure.
  *
- * `forward` computes y; `forwardSaving` also gives the activations that `backward` reads; `backwardRecompute` computes
- * them again from x.
+ * A forward program computes y, and gives the activations that are saved; a backward program is given these, and computes the
+ * others again from x. That it may save what attention gives and nothing else is from "DISTFLASHATTN", arXiv:2310.03294.
  */
 import { gradients } from "../graph/autodiff.ts";
 import type { Value } from "../graph/graph.ts";
 import { type ProgramSpec, neededInputs } from "../graph/program.ts";
 import type { BuiltPart, Model } from "../models/model.ts";
-import { type BranchGraph, type PartGraph, type TensorRead, hasFixedSize } from "../models/part-graph.ts";
+import {
+  ATTENDED,
+  type BranchGraph,
+  type PartGraph,
+  type TensorRead,
+  hasFixedSize,
+} from "../models/part-graph.ts";
 import { PLAIN_PART } from "../models/part-options.ts";
 import { type AdapterView, type Placed, placedBy } from "../peft/adapter-view.ts";
 import type { SmoothingRule } from "../nn/compute.ts";
@@ -30,7 +36,8 @@ function cutAttention(
   return { length, count: Math.max(1, Math.ceil(numTokens / length)) };
 }
 
-export type BlockProgramKind = "forward" | "forwardSaving" | "backward" | "backwardRecompute";
+/** The activations that a forward program saves: none, all that the backward program reads, or of these what attention gives. */
+export type Saves = boolean | "attention";
 
 /** What makes the programs of a block differ from those of another. */
 export interface BlockStructure {
@@ -46,9 +53,14 @@ export interface BlockStructure {
   readonly trained: readonly string[];
 }
 
-/** What makes a program differ from another of the same block. */
-export interface BlockVariant {
-  readonly kind: BlockProgramKind;
+/** What makes a program differ from another of the same block. `given`: the saved activations that a backward program reads. */
+export type BlockVariant = VariantFacts &
+  (
+    | { readonly kind: "forward"; readonly saves: Saves }
+    | { readonly kind: "backward"; readonly given: readonly string[] }
+  );
+
+interface VariantFacts {
   /** T, by which the number of attention chunks is chosen. */
   readonly length: number;
   /** Whether something before the block wants a gradient. */
@@ -118,7 +130,8 @@ export function blockProgram(
   variant: BlockVariant,
 ): Makeable<BlockProgram> {
   const { kind, length, inputGradient, dropped } = variant;
-  const own = ["block", kind, structure.trained, inputGradient, dropped];
+  const activations = kind === "forward" ? variant.saves : variant.given;
+  const own = ["block", kind, activations, structure.trained, inputGradient, dropped];
   const cut = (built: BuiltPart): ReturnType<typeof cutProgram> => cutProgram(built, structure, variant);
   return makeable(model, structure, own, length, dropped, cut);
 }
@@ -228,18 +241,22 @@ export function tensorsRead(
 function cutProgram(
   { part, x, y }: BuiltPart,
   { trained }: BlockStructure,
-  { kind, inputGradient }: BlockVariant,
+  variant: BlockVariant,
 ): { spec: ProgramSpec; made: BlockProgram } {
+  const { kind, inputGradient } = variant;
   const given = { x, ...part.inputs() };
   const finish = (
+    name: string,
     candidates: Record<string, Value>,
     outputs: Record<string, Value>,
     own: Partial<BlockProgram> = {},
   ): { spec: ProgramSpec; made: BlockProgram } => ({
-    spec: { name: `block-${kind}`, inputs: neededInputs(outputs, candidates), outputs },
+    spec: { name: `block-${name}`, inputs: neededInputs(outputs, candidates), outputs },
     made: { part, gradients: [], saved: [], ...own },
   });
-  if (kind === "forward") return finish(given, { y });
+  const pick = (isWanted: (name: string) => boolean): Record<string, Value> =>
+    Object.fromEntries(Object.entries(part.saved).filter(([name]) => isWanted(name)));
+  if (kind === "forward" && variant.saves === false) return finish("forward", given, { y });
   const dy = part.graph.input("dy", "float32", y.shape);
   const values = trained.map((name) => (part.adapter[name] ?? part.tensors[name]) as Value);
   const [dx, ...found] = gradients([{ value: y, gradient: dy }], [x, ...values]);
@@ -251,11 +268,15 @@ function cutProgram(
     ...(inputGradient && dx ? { dx } : {}),
     ...Object.fromEntries(written.map(({ output, value }) => [output, value])),
   };
-  const needed = neededInputs(backward, { ...given, ...part.saved });
-  const saved = Object.fromEntries(Object.entries(part.saved).filter(([name]) => name in needed));
-  if (kind === "forwardSaving") return finish(given, { y, ...saved }, { saved: Object.keys(saved) });
-  const candidates = { ...given, dy, ...(kind === "backward" ? saved : {}) };
-  return finish(candidates, backward, {
+  if (kind === "forward") {
+    const wanted = pick((name) => variant.saves === true || name === ATTENDED);
+    const needed = neededInputs(backward, { ...given, ...wanted });
+    const saved = pick((name) => name in needed && name in wanted);
+    return finish("forwardSaving", given, { y, ...saved }, { saved: Object.keys(saved) });
+  }
+  const isAnew = variant.given.length === 0;
+  const candidates = { ...given, dy, ...pick((name) => variant.given.includes(name)) };
+  return finish(isAnew ? "backwardRecompute" : "backward", candidates, backward, {
     gradients: written.map(({ output, input }) => ({ output, input })),
   });
 }

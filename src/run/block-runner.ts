@@ -14,6 +14,7 @@ import { type BackwardPlan, BackwardPlanner } from "./backward-plan.ts";
 import {
   type BlockStructure,
   type BlockVariant,
+  type Saves,
   compileBlock,
   compileSmoothing,
   compileStretch,
@@ -154,19 +155,20 @@ export class BlockRunner {
     return this.session.pool.acquire("float32", evaluateShape(value.shape, bindings));
   }
 
-  /** Runs a block on x [B, T, D]. With `save` it also returns the activations for `backward`. */
+  /** Runs a block on x [B, T, D]. It also returns the activations for `backward` that it saves. */
   async forward(
     layer: number,
     x: HostTensor<"float32">,
     pass: BlockPass,
-    save: boolean,
+    saves: Saves,
     dropped: readonly string[] = ALL_BRANCHES,
   ): Promise<{ y: HostTensor<"float32">; saved: Saved }> {
     const variant: BlockVariant = {
-      kind: save ? "forwardSaving" : "forward",
+      kind: "forward",
+      saves,
       length: pass.context.facts.length,
       inputGradient: true,
-      dropped: save ? dropped : ALL_BRANCHES,
+      dropped: saves ? dropped : ALL_BRANCHES,
     };
     const { program, made } = await compileBlock(this.session, this.#structureOf(layer), variant);
     const { feeds, lent } = await this.#feeds(layer, layer + 1, pass, made.part);
@@ -247,14 +249,14 @@ export class BlockRunner {
   }
 
   /**
-   * Runs a block backward from dy [B, T, D]; gradients go into the buffer. `saved` null: compute the activations again.
-   * Returns dx, or null when `inputGradient` is false.
+   * Runs a block backward from dy [B, T, D]; gradients go into the buffer. Activations that are not among the
+   * `saved` are computed again. Returns dx, or null when `inputGradient` is false.
    */
   async backward(
     layer: number,
     activations: {
       readonly x: HostTensor<"float32">;
-      readonly saved: Saved | null;
+      readonly saved: Saved;
       readonly dy: HostTensor<"float32">;
     },
     pass: BlockPass,
@@ -264,7 +266,8 @@ export class BlockRunner {
   ): Promise<HostTensor<"float32"> | null> {
     const { x, saved, dy } = activations;
     const variant: BlockVariant = {
-      kind: saved ? "backward" : "backwardRecompute",
+      kind: "backward",
+      given: Object.keys(saved),
       length: pass.context.facts.length,
       inputGradient,
       dropped,

@@ -10,6 +10,7 @@ import type { DropPlan } from "./dropbp/branch-dropper.ts";
 import type { EvalMetric } from "./eval-metrics.ts";
 import type { ChosenObjective } from "./objective-step.ts";
 import type { Pacer } from "./power/pacer.ts";
+import type { Recompute } from "./recompute.ts";
 import type { RunStore } from "./run-store.ts";
 import type { SampleWriter } from "./samples.ts";
 import type { ActivationPlace } from "./step-runner.ts";
@@ -75,8 +76,7 @@ export interface FineTuneRequest {
   readonly optimizer: OptimizerPlan;
   /** Null: there is no held-out data. */
   readonly evaluation: EvaluationPlan | null;
-  /** Compute activations twice instead of saving them. */
-  readonly recompute: boolean;
+  readonly recompute: Recompute;
   readonly activations?: ActivationPlace | undefined;
   /** Leaves branches out of the backward pass; null: none. */
   readonly dropBp: DropPlan | null;

@@ -195,10 +195,10 @@ const GROUPS = {
       .optional()
       .describe("Stop after this many evaluations without improvement; the best checkpoint is the result"),
     gradientCheckpointing: z
-      .enum(["auto", "on", "off"])
+      .enum(["auto", "on", "keep-attention", "off"])
       .default("auto")
       .describe(
-        "Recompute activations in the backward pass instead of keeping them; auto: only when memory is short",
+        "Recompute activations in the backward pass instead of keeping them; keep-attention: all but what attention gives, for long rows; auto: only when memory is short",
       ),
     activations: z
       .enum(names(ACTIVATION_FORMS))

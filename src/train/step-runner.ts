@@ -20,6 +20,7 @@ import type { ShardDisk } from "../runtime/shard-memory.ts";
 import { whileHeld } from "../runtime/vector-memory.ts";
 import { float32 } from "./activations/float32.ts";
 import type { ActivationForm, KeptActivations } from "./activations/keeping.ts";
+import { type Recompute, savesOf } from "./recompute.ts";
 
 /** Stream of the seed that dropout masks come from. */
 const DROPOUT_STREAM = 2;
@@ -35,8 +36,7 @@ export interface ActivationPlace {
 export interface StepRunnerOptions {
   readonly session: Session;
   readonly adapter: Adapter;
-  /** Compute activations twice instead of saving them. */
-  readonly recompute: boolean;
+  readonly recompute: Recompute;
   /** Default: in memory, as they are. */
   readonly activations?: ActivationPlace | undefined;
   /** Of the dropout; null: nothing is dropped. */
@@ -202,7 +202,7 @@ export class StepRunner {
       await betweenBlocks?.();
       const { dropped, runs } = this.#plan.blocks[layer] as BlockPlan;
       const isTraced = kept !== null && runs;
-      const { y, saved } = await runner.forward(layer, x, pass, isTraced && !recompute, dropped);
+      const { y, saved } = await runner.forward(layer, x, pass, isTraced && savesOf(recompute), dropped);
       if (isTraced) await kept.keep({ ...saved, x });
       else session.pool.release(x);
       x = y;
@@ -216,18 +216,16 @@ export class StepRunner {
     input: Batch["input"],
     pass: BlockPass,
   ): Promise<void> {
-    const { session, betweenBlocks, recompute } = this.#options;
+    const { session, betweenBlocks } = this.#options;
     const { runner, embedding } = this.#stages;
     let dy = dLast;
     for (let layer = runner.numLayers - 1; layer >= 0; layer--) {
       const { dropped, runs, wantsInput } = this.#plan.blocks[layer] as BlockPlan;
       if (!runs) continue;
       await betweenBlocks?.();
-      const { x, ...own } = (await kept.bringBack()) as Saved & { readonly x: HostTensor<"float32"> };
-      // Null: they are computed again.
-      const saved = recompute ? null : own;
+      const { x, ...saved } = (await kept.bringBack()) as Saved & { readonly x: HostTensor<"float32"> };
       const dx = await runner.backward(layer, { x, saved, dy }, pass, this.gradients, wantsInput, dropped);
-      session.pool.release(x, dy, ...Object.values(own));
+      session.pool.release(x, dy, ...Object.values(saved));
       if (!dx) return;
       dy = dx;
     }

@@ -4,6 +4,7 @@ import { after, describe, test } from "node:test";
 import { factsOf } from "../../src/data/pass-facts.ts";
 import { loadModel } from "../../src/format/by-path.ts";
 import type { Value } from "../../src/graph/graph.ts";
+import { ATTENDED } from "../../src/models/part-graph.ts";
 import { FAMILIES } from "../../src/models/families.ts";
 import { full } from "../../src/peft/methods/full.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
@@ -83,7 +84,7 @@ for (const { modelType } of FAMILIES) {
           assert.ok(bytesOf(vanished) > 0);
           assert.ok(bytesOf(part.saved) <= bytesOf(whole.saved) - bytesOf(vanished));
 
-          const gradientsOf = async (saved: Saved | null): Promise<Map<string, Float32Array>> => {
+          const gradientsOf = async (saved: Saved): Promise<Map<string, Float32Array>> => {
             buffer.begin();
             const dx = await runner.backward(last, { x, saved, dy }, pass, buffer, true, dropped);
             buffer.finish();
@@ -106,11 +107,15 @@ for (const { modelType } of FAMILIES) {
           if (built.part.branches.at(-1)?.sum === built.y && dropped.length === names.length) {
             assert.deepEqual(kept.get("dx"), dy.data, "dx is not that of the identity");
           }
-          const anew = await gradientsOf(null);
-          for (const [name, gradient] of kept) {
-            const size = Math.hypot(...gradient);
-            const apart = Math.hypot(...gradient.map((value, i) => value - anew.get(name)![i]!));
-            assert.ok(apart <= 1e-5 * size, `${name} is ${apart} apart, of norm ${size}`);
+          const { saved: attended } = await runner.forward(last, x, pass, "attention", dropped);
+          assert.ok(Object.keys(attended).every((name) => name === ATTENDED));
+          for (const saved of [{}, attended]) {
+            const anew = await gradientsOf(saved);
+            for (const [name, gradient] of kept) {
+              const size = Math.hypot(...gradient);
+              const apart = Math.hypot(...gradient.map((value, i) => value - anew.get(name)![i]!));
+              assert.ok(apart <= 1e-5 * size, `${name} is ${apart} apart, of norm ${size}`);
+            }
           }
           runner.end(pass);
           await buffer.release();

@@ -14,6 +14,7 @@ import { findMethod } from "../../src/peft/methods.ts";
 import type { Engine } from "../../src/runtime/engine.ts";
 import { attachTo, batchFromRows, logitsOf, lossAndGradients } from "../model-passes.ts";
 import { type GoldenBatch, goldenPath } from "./golden-files.ts";
+import type { Recompute } from "../../src/train/recompute.ts";
 
 /** The batch of a classifier: one class a row. */
 export interface ClassBatch {
@@ -33,7 +34,7 @@ export interface GoldenModel {
   readonly checkpoint: Checkpoint;
   /** [B·T, V] */
   logits(batch: GoldenBatch): Promise<Float32Array>;
-  lossAndGradients(batch: GoldenBatch, options: { readonly recompute: boolean }): Promise<LossAndGradients>;
+  lossAndGradients(batch: GoldenBatch, options: { readonly recompute: Recompute }): Promise<LossAndGradients>;
   /** [B, C], at the position that says the class. */
   classLogits(batch: ClassBatch): Promise<Float32Array>;
   classLossAndGradients(batch: ClassBatch, labels: readonly number[]): Promise<LossAndGradients>;

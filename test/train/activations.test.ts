@@ -14,6 +14,7 @@ const NAME = "adapter_model.safetensors";
 
 const CASES = {
   "gradient checkpointing": { gradientCheckpointing: "on" },
+  "gradient checkpointing but of attention": { gradientCheckpointing: "keep-attention" },
   "activations that are saved": { gradientCheckpointing: "off", gradientAccumulationSteps: 2 },
   "thresholds of SNELL": { method: "snell", steps: 3 },
   "DropBP, int8, packing and dropout": { dropbp: 0.5, compute: "int8", packing: true, dropout: 0.1 },

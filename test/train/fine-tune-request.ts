@@ -4,6 +4,7 @@ import { planSteps } from "../../src/data/order.ts";
 import { adamw } from "../../src/optim/adamw.ts";
 import { findSchedule } from "../../src/optim/schedules.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
+import type { Recompute } from "../../src/train/recompute.ts";
 import type { Session } from "../../src/run/session.ts";
 import { NEXT_TOKEN } from "../../src/train/evaluate.ts";
 import type { FineTuneRequest } from "../../src/train/fine-tune-request.ts";
@@ -12,7 +13,11 @@ import { NO_STORE } from "../../src/train/run-store.ts";
 import { randomExamples } from "../model-passes.ts";
 
 /** What to ask for; the caller changes what it is about. */
-export function requestFor(session: Session, adapter: Adapter, recompute = false): FineTuneRequest {
+export function requestFor(
+  session: Session,
+  adapter: Adapter,
+  recompute: Recompute = false,
+): FineTuneRequest {
   const examples = randomExamples([9, 6, 7, 12, 5, 8], 3);
   return {
     session,

@@ -24,6 +24,7 @@ import { outerBytes } from "../../src/train/plan/weight-memory.ts";
 import { walkPasses } from "../../src/train/plan/run-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
 import { requestFor } from "./fine-tune-request.ts";
+import type { Recompute } from "../../src/train/recompute.ts";
 
 const folder = temporaryFolder();
 
@@ -42,7 +43,7 @@ interface Case {
   readonly modelType: string;
   readonly method: string;
   readonly options?: Record<string, unknown>;
-  readonly recompute: boolean;
+  readonly recompute: Recompute;
   readonly compute?: keyof typeof COMPUTES;
   readonly activations?: ActivationForm;
   readonly numLayers?: number;
@@ -88,6 +89,7 @@ function withPatientDisk(form: ActivationForm): { readonly form: ActivationForm;
 const CASES: readonly Case[] = [
   { modelType: "llama", method: "lora", recompute: false },
   { modelType: "llama", method: "lora", options: { dropout: 0.1 }, recompute: true },
+  { modelType: "llama", method: "lora", recompute: "all-but-attention", numLayers: 4, dropRate: 0.5 },
   { modelType: "llama", method: "full", recompute: false },
   { modelType: "llama", method: "dora", recompute: false, compute: "int8" },
   { modelType: "gemma3_text", method: "lora", recompute: false },
@@ -104,7 +106,7 @@ describe("walkPasses()", () => {
     const dropBp = dropRate > 0 ? { rate: dropRate, sensitivity: null, length: 16 } : null;
     const how = [
       ...Object.keys(options),
-      ...(recompute ? ["recompute"] : []),
+      ...(recompute ? [recompute === true ? "recompute" : `recompute ${recompute}`] : []),
       ...(dropBp ? ["dropbp"] : []),
       compute,
       activations.name,

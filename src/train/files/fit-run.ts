@@ -20,6 +20,7 @@ import {
 } from "../plan/alternatives.ts";
 import { type MemoryPlan, planMemory } from "../plan/memory-plan.ts";
 import { USUAL_RATES, stepSeconds } from "../plan/step-time.ts";
+import { RECOMPUTES } from "../recompute.ts";
 import { smallestBudget } from "../resident-budget.ts";
 import { budgetRequest, memoryRequest } from "./memory-request.ts";
 import { type OpenedRun, type PreparedRun, keepsBaseFrozen, residencyOf, settleRun } from "./prepare.ts";
@@ -96,7 +97,7 @@ function planAlternative(
   const base = settings.base === options.base ? undefined : settings.base;
   const checkpoint = withQuantizedBase(opened.checkpoint, base);
   const prepared = settleRun({ ...opened, checkpoint }, { ...options, ...settings });
-  const recompute = prepared.options.gradientCheckpointing === "on";
+  const recompute = RECOMPUTES[prepared.options.gradientCheckpointing];
   const memory = planMemory(memoryRequest(prepared), recompute);
   // A choice that nobody asked for may be another when the run goes on.
   const { gradientCheckpointing } = options.memory === undefined ? options : prepared.options;

@@ -44,7 +44,7 @@ export function listAlternatives(
 ): Alternative[] {
   const recompute: PlannedSettings[] =
     options.gradientCheckpointing === "auto" || isFree("gradientCheckpointing")
-      ? [{ gradientCheckpointing: "off" }, { gradientCheckpointing: "on" }]
+      ? (["off", "keep-attention", "on"] as const).map((gradientCheckpointing) => ({ gradientCheckpointing }))
       : [{}];
   const canSplit = isFree("batchSize") && isFree("gradientAccumulationSteps");
   const batches: PlannedSettings[] = canSplit ? splitBatches(options) : [{}];

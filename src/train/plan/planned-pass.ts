@@ -10,9 +10,9 @@ import type { AdapterView } from "../../peft/adapter-view.ts";
 import type { Parameter } from "../../peft/parameters.ts";
 import { BackwardPlanner, type BlockPlan } from "../../run/backward-plan.ts";
 import {
-  type BlockProgramKind,
   type BlockStructure,
   type GradientOutput,
+  type Saves,
   blockProgram,
   structuresOf,
 } from "../../run/block-programs.ts";
@@ -24,6 +24,7 @@ import { SLICE_ROWS } from "../../run/session.ts";
 import { type VocabularyProgramKind, vocabularyProgram } from "../../run/vocabulary-head.ts";
 import type { PlannedModel } from "./planned-model.ts";
 import type { ActivationForm } from "../activations/keeping.ts";
+import { type Recompute, savesOf } from "../recompute.ts";
 import { PlannedKept } from "./planned-kept.ts";
 import type { PlannedBlock, PlannedPool } from "./planned-pool.ts";
 import type { PlannedPrograms } from "./planned-programs.ts";
@@ -37,8 +38,7 @@ export interface PassShape {
 
 /** What happens to activations between the two passes. */
 export interface Keeping {
-  /** Only inputs of blocks are kept. */
-  readonly recompute: boolean;
+  readonly recompute: Recompute;
   readonly activations: ActivationForm;
 }
 
@@ -81,7 +81,7 @@ export class PlannedPass {
     const pass = this.#begin(shape);
     let x = this.#embed(pass);
     for (const structure of this.#structures) {
-      const { y } = this.#forward(structure, pass, "forward", []);
+      const { y } = this.#forward(structure, pass, false, []);
       this.#place.pool.release(x);
       x = y;
     }
@@ -102,11 +102,13 @@ export class PlannedPass {
     if (stopsAtHead && (this.#adapter?.trained(null).length ?? 0) === 0) return this.score(shape);
     const kept = new PlannedKept(pool, activations);
     let x = this.#embed(pass);
+    const given: string[][] = [];
     for (const [layer, block] of blocks.entries()) {
       const structure = this.#structures[layer] as BlockStructure;
-      const kind = block.runs && !recompute ? "forwardSaving" : "forward";
-      const { y, saved } = this.#forward(structure, pass, kind, block.dropped);
-      if (block.runs) kept.keep([...saved, x]);
+      const saves = block.runs && savesOf(recompute);
+      const { y, saved } = this.#forward(structure, pass, saves, block.dropped);
+      given.push(Object.keys(saved));
+      if (block.runs) kept.keep([...Object.values(saved), x]);
       else pool.release(x);
       x = y;
     }
@@ -115,7 +117,7 @@ export class PlannedPass {
     for (const [layer, block] of [...blocks.entries()].reverse()) {
       if (!block.runs) continue;
       const brought = kept.bringBack();
-      const dx = this.#backward(layer, pass, recompute, block);
+      const dx = this.#backward(layer, pass, given[layer] ?? [], block);
       pool.release(dy, ...brought);
       if (!dx) return pool.release(...pass.made.values());
       dy = dx;
@@ -183,18 +185,19 @@ export class PlannedPass {
   #forward(
     structure: BlockStructure,
     pass: Pass,
-    kind: BlockProgramKind,
+    saves: Saves,
     dropped: readonly string[],
-  ): { y: PlannedBlock; saved: Lent } {
+  ): { y: PlannedBlock; saved: Readonly<Record<string, PlannedBlock>> } {
     const { programs, pool, facts } = this.#place;
-    const isSaving = kind === "forwardSaving";
-    const variant = { kind, length: pass.bindings.T, inputGradient: true, dropped: isSaving ? dropped : [] };
-    const program = blockProgram(facts.model, structure, variant);
+    const sizes = { length: pass.bindings.T, inputGradient: true, dropped: saves ? dropped : [] };
+    const program = blockProgram(facts.model, structure, { kind: "forward", saves, ...sizes });
     const { spec, made } = programs.build(program);
     this.#makeInputs(made.part, pass);
     const masks = made.part.dropout.map(({ mask }) => this.#lend(mask, pass.bindings));
     const y = this.#lend(spec.outputs["y"] as Value, pass.bindings);
-    const saved = made.saved.map((name) => this.#lend(spec.outputs[name] as Value, pass.bindings));
+    const saved = Object.fromEntries(
+      made.saved.map((name) => [name, this.#lend(spec.outputs[name] as Value, pass.bindings)]),
+    );
     programs.run(program, pass.bindings);
     pool.release(...masks);
     return { y, saved };
@@ -203,12 +206,11 @@ export class PlannedPass {
   #backward(
     layer: number,
     pass: Pass,
-    recompute: boolean,
+    given: readonly string[],
     { dropped, wantsInput: inputGradient }: BlockPlan,
   ): PlannedBlock | null {
     const { programs, pool, facts } = this.#place;
-    const kind = recompute ? "backwardRecompute" : "backward";
-    const variant = { kind, length: pass.bindings.T, inputGradient, dropped } as const;
+    const variant = { kind: "backward", given, length: pass.bindings.T, inputGradient, dropped } as const;
     const program = blockProgram(facts.model, this.#structures[layer] as BlockStructure, variant);
     const { spec, made } = programs.build(program);
     const dx = inputGradient ? this.#lend(spec.outputs["dx"] as Value, pass.bindings) : null;

@@ -12,6 +12,7 @@ import type { KeptAs, Layout, Preview } from "../../peft/layout.ts";
 import { type Method, configFileOf } from "../../peft/method.ts";
 import { outlineAdapter } from "../../peft/outline.ts";
 import type { Residency } from "../../run/weights.ts";
+import type { Recompute } from "../recompute.ts";
 import { type PlannedModel, plannedModel } from "./planned-model.ts";
 import { type PassesRequest, walkPasses } from "./run-passes.ts";
 import { blockBytes, outerBytes } from "./weight-memory.ts";
@@ -70,7 +71,7 @@ export interface RunNeeds {
 }
 
 /** Estimates a run that computes activations again, or keeps them. */
-export function estimateRun(request: MemoryRequest, recompute: boolean): RunNeeds {
+export function estimateRun(request: MemoryRequest, recompute: Recompute): RunNeeds {
   const { model, kept, compute, residency, attentionChunk, method, layout } = request;
   const adapter = outlineAdapter(layout, method);
   const facts = plannedModel(model, kept, compute, residency, attentionChunk);

@@ -1,0 +1,19 @@
+/** @file What the backward pass computes again instead of its having been kept, and the setting that says so. */
+import type { Saves } from "../run/block-programs.ts";
+import type { TrainOptions } from "./options.ts";
+
+/** Whether activations are computed again. All but what attention gives: in long rows that is most of the time it takes. */
+export type Recompute = boolean | "all-but-attention";
+
+/** By the setting `gradientCheckpointing`, once it is chosen. */
+export const RECOMPUTES: Readonly<Record<TrainOptions["gradientCheckpointing"], Recompute>> = {
+  auto: false,
+  off: false,
+  "keep-attention": "all-but-attention",
+  on: true,
+};
+
+/** What a block that will run backward saves. */
+export function savesOf(recompute: Recompute): Saves {
+  return recompute === "all-but-attention" ? "attention" : !recompute;
+}
