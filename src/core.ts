@@ -13,12 +13,8 @@ export { type FileContents, memoryFolder } from "./format/files/memory-folder.ts
 export type { Checkpoint } from "./format/checkpoint/checkpoint.ts";
 export { type LoadOptions, loadWeights } from "./format/checkpoint/load-model.ts";
 export { openCheckpoint } from "./format/checkpoint/open-checkpoint.ts";
-export {
-  adapterFiles,
-  type AdapterOrigin,
-  type ReadAdapter,
-  readAdapter,
-} from "./format/adapters/adapter.ts";
+export { adapterFiles, type AdapterOrigin } from "./format/adapters/adapter.ts";
+export { type ReadAdapter, readAdapter } from "./format/adapters/read-adapter.ts";
 export { recordBase } from "./format/adapters/base-record.ts";
 export { type DataPart, type DatasetOptions, readExamples } from "./data/dataset.ts";
 export { decodeIdx, type IdxArray } from "./data/idx-file.ts";

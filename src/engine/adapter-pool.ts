@@ -5,7 +5,7 @@
  * ones, so nothing that runs is disturbed.
  */
 import { FailedError, UsageError, assertInternal } from "../errors.ts";
-import type { ReadAdapter } from "../format/adapters/adapter.ts";
+import type { ReadAdapter } from "../format/adapters/read-adapter.ts";
 import { nearest } from "../messages/nearest.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { arrangeRows } from "../peft/mixed-rows.ts";

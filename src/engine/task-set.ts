@@ -5,7 +5,7 @@
  * then changes which tensors programs read and nothing else. Nothing is merged, so the base stays what it is.
  */
 import { UsageError } from "../errors.ts";
-import type { ReadAdapter } from "../format/adapters/adapter.ts";
+import type { ReadAdapter } from "../format/adapters/read-adapter.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { nearest } from "../messages/nearest.ts";
 import type { Adapter } from "../peft/attach.ts";

@@ -4,7 +4,7 @@
  * The one file of the engine that knows text; everything below works on ids.
  */
 import type { Message } from "../data/messages.ts";
-import type { ReadAdapter } from "../format/adapters/adapter.ts";
+import type { ReadAdapter } from "../format/adapters/read-adapter.ts";
 import { readAdapter } from "../format/by-path.ts";
 import { openCheckpoint } from "../hub/open-model.ts";
 import { openModel } from "../models/families.ts";

@@ -10,6 +10,7 @@ import type { Adapter } from "../peft/attach.ts";
 import type { Method } from "../peft/method.ts";
 import { describeFileProblem } from "../messages/system-error.ts";
 import * as adapters from "./adapters/adapter.ts";
+import * as adapterReading from "./adapters/read-adapter.ts";
 import * as classes from "./adapters/adapter-classes.ts";
 import { recordBase } from "./adapters/base-record.ts";
 import * as adapterFolder from "./adapters/adapter-folder.ts";
@@ -113,13 +114,13 @@ export async function readAdapter(
   path: string,
   base: BaseModel,
   methods?: readonly Method[],
-): Promise<adapters.ReadAdapter> {
-  return await adapters.readAdapter(await adapterFolderAt(path), base, methods);
+): Promise<adapterReading.ReadAdapter> {
+  return await adapterReading.readAdapter(await adapterFolderAt(path), base, methods);
 }
 
 /** Puts the numbers of a saved run back into an adapter of the same settings. @throws as for a `Folder` */
 export async function restoreAdapter(path: string, adapter: Adapter): Promise<void> {
-  await adapters.restoreAdapter(nodeFolder(path), adapter);
+  await adapterReading.restoreAdapter(nodeFolder(path), adapter);
 }
 
 /** Writes the folder of what was trained on a model, all files or none. @throws FailedError failed/write */

@@ -1,57 +1,34 @@
 /**
- * @file Adapters in files: what a method trained as a PEFT folder, or as an ordinary model when it trains the base itself.
+ * @file Adapters as files: what a method trained as a PEFT folder, or as an ordinary model when it trains the base itself.
  *
  * Knows no method: the method says its keys and its tensors' names.
  */
-import { z } from "zod";
-import { findProblems, listProblems } from "../../messages/expected.ts";
-import { FormatError, UsageError } from "../../errors.ts";
-import { sameShape, showShape } from "../../graph/shape.ts";
 import { lastNames, matchSuffix } from "../../models/module-path.ts";
 import type { BaseModel } from "../../models/base-model.ts";
-import { countNonFinite, nonFiniteNote } from "../../models/watch-numbers.ts";
-import { type Adapter, attach } from "../../peft/attach.ts";
-import { requireAdapterSize } from "../../untrusted/limits.ts";
-import { type AttachRequest, placesOf, previewAttach } from "../../peft/layout.ts";
-import { type FileSite, type Method, configFileOf } from "../../peft/method.ts";
-import { METHODS, findMethodOfConfig } from "../../peft/methods.ts";
+import type { Adapter } from "../../peft/attach.ts";
+import { placesOf } from "../../peft/layout.ts";
+import { type FileSite, configFileOf } from "../../peft/method.ts";
 import { savedModules } from "../../peft/trained-tensors.ts";
 import { whileHeld } from "../../runtime/vector-memory.ts";
-import { withModulesOfGraft, withModulesOfPeft, withoutCopies } from "./adapter-base.ts";
-import { BASE_SAMPLE_KEY, checkBase } from "./base-record.ts";
+import { withModulesOfPeft } from "./adapter-base.ts";
+import { BASE_SAMPLE_KEY } from "./base-record.ts";
 import { type Making, UNKNOWN_MAKING } from "../cards/model-card.ts";
 import { wholeModelCard } from "../cards/whole-model-card.ts";
 import { classesMetadata } from "./adapter-classes.ts";
-import { ADAPTER_FILES, adapterFolderFiles, readAdapterFolder } from "./adapter-folder.ts";
-import { fillAdapter, heldTensors } from "./adapter-tensors.ts";
-import { peftName, tensorsByOwnNames, withOwnPaths, withPeftPaths } from "./peft-names.ts";
+import { ADAPTER_FILES, adapterFolderFiles } from "./adapter-folder.ts";
+import { heldTensors } from "./adapter-tensors.ts";
+import { peftName, withPeftPaths } from "./peft-names.ts";
 import type { FolderFile } from "../files/folder-file.ts";
-import type { Folder } from "../files/folder.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { MODEL_FILES, modelFolderFiles } from "../checkpoint/hf-folder.ts";
-import { checkCodes, codesMetadata } from "./codes-hash.ts";
-import { takeFrom } from "./raw-config.ts";
-import { type StreamedTensor, openSafetensors } from "../files/safetensors.ts";
+import { codesMetadata } from "./codes-hash.ts";
+import type { StreamedTensor } from "../files/safetensors.ts";
 
 /** Key of the template's hash in the head of the tensors' file. */
 export const TEMPLATE_KEY = "chat_template_sha256";
 
 /** Key of the kind to which the base was rounded. */
-const BASE_KEY = "base_rounded_to";
-
-/** Keys of adapter_config.json that say nothing about the numbers. */
-const NEUTRAL_KEYS = [
-  "auto_mapping",
-  "base_model_name_or_path",
-  "inference_mode",
-  "peft_type",
-  "peft_version",
-  "revision",
-  "task_type",
-  "layers_pattern",
-  "megatron_core",
-  "qalora_group_size",
-];
+export const BASE_KEY = "base_rounded_to";
 
 /** Whether the method's result is an adapter folder; else it is a whole model. */
 export function isAdapterMethod(adapter: Adapter): boolean {
@@ -200,162 +177,4 @@ function shortestApart(name: string, others: ReadonlySet<string>): string | null
     if (![...others].some((other) => matchSuffix(suffix, other))) return suffix;
   }
   return null;
-}
-
-/** An adapter that was read, with what its file says beside the numbers. */
-export interface ReadAdapter {
-  readonly adapter: Adapter;
-  readonly chatTemplateHash: string | null;
-}
-
-/**
- * Reads an adapter folder onto a model; `methods` are those that it may be of.
- * @throws UsageError "usage/adapter" when it was made for another model or says what graft does not do;
- * FormatError "format/tensor" for a missing, surplus or misshaped tensor.
- */
-export async function readAdapter(
-  folder: Folder,
-  base: BaseModel,
-  methods: readonly Method[] = METHODS,
-): Promise<ReadAdapter> {
-  const { path } = folder;
-  const { config, tensors: inFile, metadata } = await readAdapterFolder(folder);
-  const { tensors, isRenamed } = tensorsByOwnNames(inFile, base.model);
-  for (const [name, { data }] of inFile) {
-    const count = countNonFinite(data);
-    if (count > 0) base.addNote(nonFiniteNote(path, name, count));
-  }
-  const { [BASE_KEY]: trainedOn = null } = metadata;
-  if (trainedOn !== null && trainedOn !== base.roundedTo) {
-    base.addNote(
-      `Adapter "${path}" was trained on its base rounded to ${trainedOn} (--base ${trainedOn}), and this one is ${base.roundedTo ?? "as its files keep it"}: what they compute differs a little`,
-    );
-  }
-  const own = isRenamed ? withOwnPaths(config, tensors, base.model) : config;
-  const settings = readSettings(path, withModulesOfGraft(own, tensors), methods);
-  const asked = previewAttach(base.model, base.source, settings);
-  const heldBytes = [...inFile.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
-  requireAdapterSize(path, 4 * asked.numTrained + asked.savedBytes, heldBytes);
-  const adapter = await attach(base, settings, null);
-  try {
-    requireFreshTensors(path, adapter, base);
-    if (settings.storedTransposed) requireTransposed(path, adapter);
-    checkCodes(path, adapter, metadata);
-    await fillAdapter(path, adapter, await withoutCopies(path, base, tensors), base);
-    await checkBase(path, base, metadata, config["base_model_name_or_path"]);
-  } catch (error) {
-    adapter.release();
-    throw error;
-  }
-  return { adapter, chatTemplateHash: metadata[TEMPLATE_KEY] ?? null };
-}
-
-/** @throws UsageError "usage/adapter" when neither the base nor the adapter has a tensor */
-function requireFreshTensors(path: string, adapter: Adapter, { freshTensors }: BaseModel): void {
-  const lacking = freshTensors.filter((name) => adapter.tensor(name) === null);
-  if (lacking.length === 0) return;
-  throw new UsageError(
-    "usage/adapter",
-    `Cannot use adapter "${path}" with this model: ${lacking.join(", ")} ${lacking.length === 1 ? "is" : "are"} in neither`,
-    { hint: "Choose the model that it was trained on, with a head for its classes." },
-  );
-}
-
-/** PEFT's word for models that keep weights as [in, out]. @throws UsageError "usage/adapter" when none is kept so */
-function requireTransposed(path: string, { sites }: Adapter): void {
-  if ([...sites.values()].some(({ spec }) => spec.storedTransposed)) return;
-  throw new UsageError(
-    "usage/adapter",
-    `Cannot use adapter "${path}" with this model: fan_in_fan_out is true, expected false: it keeps weights as [out, in]`,
-    { hint: "Choose the base model that the adapter was trained on." },
-  );
-}
-
-/** Reads what an adapter_config.json asks for. @throws UsageError "usage/adapter" as `readAdapter`. */
-export function readSettings(
-  path: string,
-  config: Readonly<Record<string, unknown>>,
-  methods: readonly Method[] = METHODS,
-): AttachRequest & { readonly storedTransposed: boolean } {
-  const raw: Record<string, unknown> = { ...config };
-  const method = findMethodOfConfig(raw, methods);
-  const take = takeFrom(raw);
-  const options = configFileOf(method)?.fromConfig(take, raw);
-  const {
-    layers_to_transform: layers,
-    target_modules: modules,
-    exclude_modules: exclude,
-  } = readTargets(path, take);
-  const storedTransposed = take("fan_in_fan_out") === true;
-  refuseUnknown(path, raw);
-  const targets = {
-    modules: modules ?? null,
-    exclude: exclude ?? [],
-    layers: layers == null ? null : [layers].flat(),
-  };
-  return { method, options, targets, storedTransposed };
-}
-
-const MODULES = z.union([z.string(), z.array(z.string())]).nullish();
-/** Keys that say where an adapter sits. */
-const TARGETS = z.object({
-  target_modules: MODULES,
-  exclude_modules: MODULES,
-  layers_to_transform: z.union([z.int(), z.array(z.int())]).nullish(),
-});
-
-/** @throws UsageError "usage/adapter" for values of another type. */
-function readTargets(path: string, take: (key: string) => unknown): z.output<typeof TARGETS> {
-  const given = Object.fromEntries(Object.keys(TARGETS.shape).map((key) => [key, take(key)]));
-  const problems = listProblems(findProblems(TARGETS, given));
-  if (problems.length === 0) return TARGETS.parse(given);
-  throw new UsageError("usage/adapter", `Cannot use adapter "${path}": ${problems.join("; ")}`, {
-    hint: "adapter_config.json is damaged: save the adapter again with the program that made it.",
-  });
-}
-
-/** Keys that are not known and are set: they would change the numbers. */
-function refuseUnknown(path: string, raw: Readonly<Record<string, unknown>>): void {
-  const set = Object.entries(raw).filter(([key, value]) => {
-    if (NEUTRAL_KEYS.includes(key)) return false;
-    const empty = typeof value === "object" && value !== null && Object.keys(value).length === 0;
-    return !(value === null || value === false || value === 0 || value === "" || empty || value === "none");
-  });
-  if (set.length === 0) return;
-  const found = set.map(([key, value]) => `${key} is ${JSON.stringify(value)}`).join("; ");
-  throw new UsageError(
-    "usage/adapter",
-    `Cannot use adapter "${path}": ${found}, which graft does not implement`,
-    {
-      hint: "Make the adapter without these settings, or merge it with the program that made it.",
-    },
-  );
-}
-
-/** Puts the numbers of a saved run, adapter folder or model, back into an adapter of the same settings. */
-export async function restoreAdapter(folder: Folder, adapter: Adapter): Promise<void> {
-  if (isAdapterMethod(adapter)) {
-    // A run's own folder leaves nothing to be made from weights.
-    const { tensors } = tensorsByOwnNames((await readAdapterFolder(folder)).tensors, adapter.model);
-    await fillAdapter(folder.path, adapter, tensors, null);
-    return;
-  }
-  const file = await openSafetensors(await folder.open("model.safetensors"));
-  try {
-    for (const { name, value } of adapter.parameters) {
-      const found = file.tensors.get(name);
-      // What cannot be read says so itself.
-      const { dtype, shape } = found?.dtype ? found : await file.read(name);
-      if (dtype !== value.dtype || !sameShape(shape, value.shape)) {
-        throw new FormatError(
-          "format/tensor",
-          `Cannot read tensor "${name}" of "${file.path}": ${dtype} ${showShape(shape)}, expected ${value.dtype} ${showShape(value.shape)}`,
-          { hint: "Remove this checkpoint to go on from the one before." },
-        );
-      }
-      await whileHeld(adapter.memory, [value.data], "change", () => file.readInto(name, value.data));
-    }
-  } finally {
-    await file.close();
-  }
 }

@@ -1,5 +1,6 @@
 /** @file adapter_config.json of several methods, read onto a model and, for sums of adapters, without one. */
-import { adapterFiles, readAdapter } from "../../../src/format/adapters/adapter.ts";
+import { adapterFiles } from "../../../src/format/adapters/adapter.ts";
+import { readAdapter } from "../../../src/format/adapters/read-adapter.ts";
 import { readAdapterWeights } from "../../../src/format/adapters/adapter-weights.ts";
 import { loadWeights } from "../../../src/format/checkpoint/load-model.ts";
 import { openCheckpoint } from "../../../src/format/checkpoint/open-checkpoint.ts";
