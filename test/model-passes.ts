@@ -5,6 +5,8 @@ import type { ClassExample } from "../src/data/class-example.ts";
 import { makeExample, type Example } from "../src/data/example.ts";
 import type { Model } from "../src/models/model.ts";
 import { BaseModel } from "../src/models/base-model.ts";
+import { adamw } from "../src/optim/adamw.ts";
+import { createUpdater } from "../src/optim/updater.ts";
 import { memorySource } from "./memory-source.ts";
 import type { AdapterView } from "../src/peft/adapter-view.ts";
 import { type Adapter, attach } from "../src/peft/attach.ts";
@@ -138,6 +140,30 @@ export async function accumulateLoss(
   const derivatives = new Float32Array(batch.numLabels).fill(-scale);
   const logProbs = await runner.accumulate(batch, derivatives, { step, micro });
   return -logProbs.reduce((sum, value) => sum + value, 0);
+}
+
+/** Moves an adapter some steps by AdamW, each on the whole batch; the mean loss before each. */
+export async function trainSteps(
+  engine: Engine,
+  base: BaseModel,
+  adapter: Adapter,
+  batch: Batch,
+  how: { readonly numSteps: number; readonly learningRate: number; readonly weightDecay: number },
+): Promise<number[]> {
+  const session = new Session(engine, base);
+  const steps = await StepRunner.create({ session, adapter, recompute: false, seed: 0 });
+  const { learningRate, weightDecay } = how;
+  const updater = await createUpdater(engine, adamw, adamw.options.parse({}), adapter.groups);
+  const losses: number[] = [];
+  for (let step = 0; step < how.numSteps; step++) {
+    steps.gradients.begin();
+    losses.push((await accumulateLoss(steps, batch, 1 / batch.numLabels, step, 0)) / batch.numLabels);
+    steps.gradients.finish();
+    const { groups: gradients } = steps.gradients;
+    await updater.step({ gradients, gradientScale: 1, learningRate, weightDecay });
+  }
+  await Promise.all([steps.release(), updater.release(), session.release()]);
+  return losses;
 }
 
 interface PassOptions extends SessionOptions {

@@ -2,30 +2,19 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { after, describe, test } from "node:test";
-import { Session } from "../src/run/session.ts";
 import { UsageError } from "../src/errors.ts";
 import { adapterFiles } from "../src/format/adapters/adapter.ts";
 import { readAdapter, type LoadedModel, loadModel } from "../src/format/by-path.ts";
 import { writeFolderAtomic } from "../src/format/files/atomic.ts";
 import { BaseModel } from "../src/models/base-model.ts";
 import { memorySource } from "./memory-source.ts";
-import { findOptimizer } from "../src/optim/optimizers.ts";
-import { createUpdater } from "../src/optim/updater.ts";
 import type { Adapter } from "../src/peft/attach.ts";
 import { peqa as method } from "../src/peft/methods/peqa.ts";
 import { STORAGES, type StorageName } from "../src/quant/storages.ts";
 import { type StoredTensor, packStored, quantizeTo } from "../src/quant/stored-tensor.ts";
 import { Random } from "../src/random.ts";
 import { createEngine } from "../src/runtime/create-engine.ts";
-import { StepRunner } from "../src/train/step-runner.ts";
-import {
-  accumulateLoss,
-  attachTo,
-  batchFromRows,
-  logitsOf,
-  lossAndGradients,
-  perturb,
-} from "./model-passes.ts";
+import { attachTo, batchFromRows, logitsOf, lossAndGradients, perturb, trainSteps } from "./model-passes.ts";
 import { viewOfRows } from "./rows-of-adapters.ts";
 import { buildTinyGguf, ggufValues, type RawTensor, TINY_TOKENS } from "./tiny-gguf.ts";
 import { temporaryFolder } from "./tiny-model.ts";
@@ -88,27 +77,7 @@ async function ggufModel(
   return loaded;
 }
 
-async function train(base: BaseModel, adapter: Adapter, numSteps: number): Promise<void> {
-  const session = new Session(engine, base);
-  const steps = await StepRunner.create({ session, adapter, recompute: false, seed: 0 });
-  const adamw = findOptimizer("adamw");
-  const updater = await createUpdater(engine, adamw, adamw.options.parse({}), adapter.groups);
-  for (let step = 0; step < numSteps; step++) {
-    steps.gradients.begin();
-    await accumulateLoss(steps, batch, 1 / batch.numLabels, step, 0);
-    steps.gradients.finish();
-    await updater.step({
-      gradients: steps.gradients.groups,
-      gradientScale: 1,
-      learningRate: 2e-3,
-      weightDecay: 0,
-    });
-  }
-  await steps.release();
-  await session.release();
-  await updater.release();
-}
-
+const RATES = { learningRate: 2e-3, weightDecay: 0 };
 const { merge } = method;
 assert.ok(merge !== "not-mergeable" && merge.stored !== "requantized");
 const { stored: mergeStored } = merge;
@@ -190,7 +159,7 @@ for (const kind of KINDS) {
       const planes = await Promise.all(
         [...base.model.tensors.keys()].map(async (name) => structuredClone(await base.source.stored(name))),
       );
-      await train(base, adapter, 10);
+      await trainSteps(engine, base, adapter, batch, { numSteps: 10, ...RATES });
       const trained = await lossAndGradients(engine, base, adapter, [batch]);
       assert.ok(trained.loss < before.loss - 0.01, `${before.loss} before, ${trained.loss} after`);
       for (const [i, name] of [...base.model.tensors.keys()].entries()) {
@@ -214,7 +183,7 @@ for (const kind of KINDS) {
 
     test("is saved as scales alone, and refused on other codes", async () => {
       const adapter = await attachTo(base, method);
-      await train(base, adapter, 2);
+      await trainSteps(engine, base, adapter, batch, { numSteps: 2, ...RATES });
       const path = `${folder}/adapter-${kind}`;
       await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
       const { adapter: read } = await readAdapter(path, base);

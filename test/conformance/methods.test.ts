@@ -4,14 +4,11 @@ import { readFileSync } from "node:fs";
 import { after, describe, test } from "node:test";
 import type { z } from "zod";
 import { Session } from "../../src/run/session.ts";
-import type { Batch } from "../../src/data/batch.ts";
 import { adapterFiles, isAdapterMethod } from "../../src/format/adapters/adapter.ts";
 import { type LoadedModel, loadModel } from "../../src/format/by-path.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import { FAMILIES } from "../../src/models/families.ts";
 import type { BaseModel } from "../../src/models/base-model.ts";
-import { findOptimizer } from "../../src/optim/optimizers.ts";
-import { createUpdater } from "../../src/optim/updater.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { previewAttach } from "../../src/peft/layout.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";
@@ -20,16 +17,15 @@ import { METHODS, findMethod, findMethodOfConfig } from "../../src/peft/methods.
 import { numElements } from "../../src/graph/shape.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { Evaluator } from "../../src/train/evaluate.ts";
-import { StepRunner } from "../../src/train/step-runner.ts";
 import { blockGradient } from "../block-reference.ts";
 import {
-  accumulateLoss,
   attachTo,
   examplesFor,
   logitsOf,
   lossAndGradients,
   openPasses,
   perturb,
+  trainSteps,
   unpacked,
   withTensors,
 } from "../model-passes.ts";
@@ -227,7 +223,7 @@ for (const [family, method, form] of FAMILIES.flatMap((a) =>
       const before = await bytesOf(base);
       const adapter = await attachTo(base, method);
       const start = valuesOf(adapter);
-      await trainSteps(base, adapter, batch, 3);
+      await trainSteps(engine, base, adapter, batch, { numSteps: 3, learningRate: 0.01, weightDecay: 0.01 });
       assert.notDeepEqual(valuesOf(adapter), start);
       for (const [name, bytes] of await bytesOf(base))
         assert.ok(bytes.equals(before.get(name) as Buffer), name);
@@ -356,27 +352,6 @@ for (const [family, method, form] of FAMILIES.flatMap((a) =>
       );
     });
   });
-}
-
-async function trainSteps(base: BaseModel, adapter: Adapter, batch: Batch, numSteps: number): Promise<void> {
-  const session = new Session(engine, base);
-  const steps = await StepRunner.create({ session, adapter, recompute: false, seed: 0 });
-  const adamw = findOptimizer("adamw");
-  const updater = await createUpdater(engine, adamw, adamw.options.parse({}), adapter.groups);
-  for (let step = 0; step < numSteps; step++) {
-    steps.gradients.begin();
-    await accumulateLoss(steps, batch, 1 / batch.numLabels, step, 0);
-    steps.gradients.finish();
-    await updater.step({
-      gradients: steps.gradients.groups,
-      gradientScale: 1,
-      learningRate: 0.01,
-      weightDecay: 0.01,
-    });
-  }
-  await steps.release();
-  await session.release();
-  await updater.release();
 }
 
 describe("the list of methods", () => {

@@ -7,8 +7,6 @@ import { makeExample } from "../../src/data/example.ts";
 import { factsOf } from "../../src/data/pass-facts.ts";
 import { Generator } from "../../src/engine/generator.ts";
 import type { BaseModel } from "../../src/models/base-model.ts";
-import { findOptimizer } from "../../src/optim/optimizers.ts";
-import { createUpdater } from "../../src/optim/updater.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";
 import { METHODS, findMethod } from "../../src/peft/methods.ts";
@@ -19,15 +17,14 @@ import { f32 } from "../../src/nn/computes/f32.ts";
 import { Session } from "../../src/run/session.ts";
 import { measureSmoothing } from "../../src/run/smoothing.ts";
 import type { Engine } from "../../src/runtime/engine.ts";
-import { StepRunner } from "../../src/train/step-runner.ts";
 import {
-  accumulateLoss,
   attachTo,
   examplesFor,
   logitsOf,
   lossAndGradients,
   openPasses,
   perturb,
+  trainSteps,
   withTensors,
 } from "../model-passes.ts";
 import { assertReadBack } from "../read-back.ts";
@@ -147,7 +144,9 @@ export function describeCell(
 
     test("steps lower the loss", async () => {
       const { base } = await open();
-      const losses = await trainLosses(engine, base, await attachTo(base, findMethod(method)), batchOf(base));
+      const adapter = await attachTo(base, findMethod(method));
+      const how = { numSteps: 5, learningRate: 3e-3, weightDecay: 0 };
+      const losses = await trainSteps(engine, base, adapter, batchOf(base), how);
       assert.ok(losses.at(-1)! < losses[0]! - 1e-3, losses.join(", "));
     });
 
@@ -254,32 +253,6 @@ export function describeCell(
 
 function textBatch(ids: readonly number[]): Batch {
   return toBatch([[makeExample(ids, (i) => i > 0, { file: "test", line: 1 })]]);
-}
-
-async function trainLosses(
-  engine: Engine,
-  base: BaseModel,
-  adapter: Adapter,
-  batch: Batch,
-): Promise<number[]> {
-  const session = new Session(engine, base);
-  const steps = await StepRunner.create({ session, adapter, recompute: false, seed: 0 });
-  const adamw = findOptimizer("adamw");
-  const updater = await createUpdater(engine, adamw, adamw.options.parse({}), adapter.groups);
-  const losses: number[] = [];
-  for (let step = 0; step < 5; step++) {
-    steps.gradients.begin();
-    losses.push((await accumulateLoss(steps, batch, 1 / batch.numLabels, step, 0)) / batch.numLabels);
-    steps.gradients.finish();
-    await updater.step({
-      gradients: steps.gradients.groups,
-      gradientScale: 1,
-      learningRate: 3e-3,
-      weightDecay: 0,
-    });
-  }
-  await Promise.all([steps.release(), updater.release(), session.release()]);
-  return losses;
 }
 
 /** The largest difference of two arrays; Infinity where one is no number. */
