@@ -190,14 +190,22 @@ export function requireEnoughExperts(raw: RawConfig, numExperts: number, numChos
   throw unusable(raw, `num_experts_per_tok is ${numChosen} (expected at most num_experts, ${numExperts})`);
 }
 
-/** Which class a row has, for models that tell classes: their number. @throws UsageError "usage/model" for none */
+/** What transformers calls it when each text has one class. */
+const ONE_OF_CLASSES = "single_label_classification";
+
+/**
+ * Which class a row has, for models that tell classes: their number.
+ * @throws UsageError "usage/model" for fewer than two, which transformers takes for a number to be told, or for several at once
+ */
 export function numClasses(raw: RawConfig): number {
-  const { id2label, num_labels: given } = raw;
+  const { id2label, num_labels: given, problem_type: problem = null } = raw;
+  if (problem !== null && problem !== ONE_OF_CLASSES)
+    throw unusable(raw, `problem_type is ${showValue(problem)} (expected "${ONE_OF_CLASSES}")`);
   const isNamed = typeof id2label === "object" && id2label !== null;
   const found = isNamed ? Object.keys(id2label).length : (given ?? 2);
-  if (typeof found === "number" && Number.isSafeInteger(found) && found > 0) return found;
+  if (typeof found === "number" && Number.isSafeInteger(found) && found > 1) return found;
   const key = isNamed ? "id2label" : "num_labels";
-  throw unusable(raw, `${key} is ${showValue(raw[key])} (expected at least one class)`);
+  throw unusable(raw, `${key} is ${showValue(raw[key])} (expected at least two classes)`);
 }
 
 /** Whether `architectures` names a model that tells the class of a text. */

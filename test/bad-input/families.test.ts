@@ -54,8 +54,13 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ clip_qkv: 8 }, "clip_qkv is 8, expected null"],
   ],
   bert: [
-    [{ id2label: {} }, "id2label is {} (expected at least one class)"],
-    [{ id2label: null, num_labels: 0 }, "num_labels is 0 (expected at least one class)"],
+    [{ id2label: {} }, "id2label is {} (expected at least two classes)"],
+    [{ id2label: null, num_labels: 0 }, "num_labels is 0 (expected at least two classes)"],
+    [{ id2label: { 0: "LABEL_0" } }, 'id2label is {"0":"LABEL_0"} (expected at least two classes)'],
+    [
+      { problem_type: "multi_label_classification" },
+      'problem_type is "multi_label_classification" (expected',
+    ],
     [{ position_embedding_type: "relative_key" }, 'position_embedding_type is "relative_key"'],
     [{ architectures: ["BertForMaskedLM"] }, 'architectures is ["BertForMaskedLM"]'],
   ],

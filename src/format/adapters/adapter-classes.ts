@@ -28,7 +28,7 @@ export async function withHeadOf(checkpoint: Checkpoint, folder: Folder): Promis
   const { task_type: task } = await readAdapterConfig(folder);
   if (task !== "SEQ_CLS" || tellsClasses(checkpoint.config)) return checkpoint;
   const { tensors, metadata } = await readAdapterFolder(folder);
-  const { headTensor } = openModel(withClasses(checkpoint.config, ["LABEL_0"]));
+  const { headTensor } = openModel(withClasses(checkpoint.config, ["LABEL_0", "LABEL_1"]));
   const numClasses = tensors.get(PREFIX + headTensor.name)?.shape[0];
   if (numClasses === undefined) {
     throw new UsageError(
