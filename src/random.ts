@@ -46,6 +46,23 @@ export class Random {
     return ((this.uint32() >>> 5) * 67108864 + (this.uint32() >>> 6)) / 9007199254740992;
   }
 
+  /**
+   * Draws a function that gives every 32-bit integer a number of its own in (0, 1]: the finalizer of MurmurHash3 (Appleby), twice,
+   * under two keys. Takes as much of the generator as one number does.
+   */
+  uniforms(): (index: number) => number {
+    const [first, second] = [this.uint32(), this.uint32()];
+    return (index) => {
+      let z = index ^ first;
+      z = Math.imul(z ^ (z >>> 16), 0x85ebca6b);
+      z = Math.imul(z ^ (z >>> 13), 0xc2b2ae35);
+      z ^= (z >>> 16) ^ second;
+      z = Math.imul(z ^ (z >>> 16), 0x85ebca6b);
+      z = Math.imul(z ^ (z >>> 13), 0xc2b2ae35);
+      return (((z ^ (z >>> 16)) >>> 0) + 1) / 4294967296;
+    };
+  }
+
   /** Draws an integer in [0, below). */
   integer(below: number): number {
     return Math.floor(this.uniform() * below);

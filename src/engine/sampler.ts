@@ -36,15 +36,27 @@ export const GREEDY: SamplingOptions = { temperature: 0, topK: 0, topP: 1, minP:
 /** Chooses the id of the next token from logits [V]. Draws once from `random` when the temperature is above 0, else never. */
 export function sampleToken(logits: Float32Array, options: SamplingOptions, random: Random): number {
   if (options.temperature === 0) return likeliest(logits);
-  const { ids, weights } = candidates(logits, options);
-  const total = weights.reduce((sum, weight) => sum + weight, 0);
-  let left = random.uniform() * total;
+  return firstOf(candidates(logits, options), random.uniforms());
+}
+
+/**
+ * Draws by a race: who has the weight w comes after −ln(u) / w, by a u of its own, and wins with its share of all weights. What rounding
+ * changes in a weight moves that one alone; in a draw by sums of weights it would move all that come behind it, thousands of times
+ * as often across what was drawn.
+ */
+function firstOf({ ids, weights }: Candidates, uniformOf: (id: number) => number): number {
+  let first = ids[0]!;
+  let earliest = Infinity;
   for (let i = 0; i < ids.length; i++) {
-    left -= weights[i]!;
-    if (left < 0) return ids[i]!;
+    const id = ids[i]!;
+    const weight = weights[i]!;
+    const uniform = uniformOf(id);
+    // −ln(u) ≥ 1 − u: most need no logarithm to be late. What is forbidden weighs nothing.
+    if (weight === 0 || 1 - uniform > earliest * weight) continue;
+    const time = -Math.log(uniform) / weight;
+    if (time < earliest) [first, earliest] = [id, time];
   }
-  // The weights add up to a little less than their total, by rounding; what is forbidden weighs nothing.
-  return ids[weights.findLastIndex((weight) => weight > 0)]!;
+  return first;
 }
 
 /** Finds the id of the largest logit, the lowest of equal ones. */
@@ -67,18 +79,25 @@ interface Candidates {
 function candidates(logits: Float32Array, { temperature, topK, topP, minP }: SamplingOptions): Candidates {
   const ids = topK > 0 && topK < logits.length ? likeliestIds(logits, topK) : null;
   const largest = logits[likeliest(logits)]!;
-  // The largest exponent is 0, so nothing overflows.
-  const weigh = (id: number): number => Math.exp((logits[id]! - largest) / temperature);
-  const all = ids ?? Int32Array.from(logits, (_, id) => id);
-  const weights = Float64Array.from(all, weigh);
+  const all = ids ?? everyId(logits.length);
+  const weights = new Float64Array(all.length);
+  // The largest exponent is 0, so nothing overflows. (`from` with a function takes ten times as long.)
+  for (let i = 0; i < all.length; i++) weights[i] = Math.exp((logits[all[i]!]! - largest) / temperature);
   const kept = topP < 1 ? nucleus(logits, all, weights, topP) : { ids: all, weights };
   // The likeliest has weight 1.
   return minP > 0 ? atLeast(minP, kept) : kept;
 }
 
+function everyId(count: number): Int32Array {
+  const ids = new Int32Array(count);
+  for (let id = 0; id < count; id++) ids[id] = id;
+  return ids;
+}
+
 /** The ids whose weights are at least `least`. */
 function atLeast(least: number, { ids, weights }: Candidates): Candidates {
-  const kept = [...weights.keys()].filter((i) => weights[i]! >= least);
+  const kept: number[] = [];
+  for (let i = 0; i < weights.length; i++) if (weights[i]! >= least) kept.push(i);
   return { ids: kept.map((i) => ids[i]!), weights: Float64Array.from(kept, (i) => weights[i]!) };
 }
 
