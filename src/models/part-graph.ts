@@ -79,9 +79,9 @@ export function hasFixedSize({ shape }: Value): boolean {
   return shape.every((size) => typeof size === "number" || FIXED_SIZE.test(size));
 }
 
-/** Inputs of a block that reads a cache. */
 /** Name of what attention gives, among what is worth saving. [B, T, H·E] */
 export const ATTENDED = "attended";
+/** Inputs of a block that reads a cache. */
 export const PAST_KEY = "past_key";
 export const PAST_VALUE = "past_value";
 
