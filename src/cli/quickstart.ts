@@ -124,8 +124,10 @@ export const command = defineCommand({
         ...(threads === undefined ? {} : { threads }),
       },
       io,
-      (event) => {
-        if (event.event === "eval") evaluations.push(event);
+      {
+        onEvent: (event) => {
+          if (event.event === "eval") evaluations.push(event);
+        },
       },
     );
     const after = await answer(path, output, asked, io);

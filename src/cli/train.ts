@@ -12,6 +12,7 @@ import {
   type TrainInput,
   findTrainProblems,
 } from "../train/options.ts";
+import type { TrainHooks } from "../train/trainer.ts";
 import { train as fineTune } from "../engine/train.ts";
 import { type Chooser, type CommandIO, defineCommand } from "./command.ts";
 import { formatBytes, formatFixed, formatLoss } from "../messages/numbers.ts";
@@ -40,8 +41,7 @@ export type TrainedRun = Awaited<ReturnType<typeof fineTune>> & { readonly nextC
 export async function trainWithProgress(
   options: TrainInput,
   io: CommandIO,
-  onEvent: (event: TrainEvent) => void = () => {},
-  given?: ReadonlySet<string>,
+  { given, onEvent }: Pick<TrainHooks, "given" | "onEvent">,
 ): Promise<TrainedRun> {
   // Fetched here with a bar; the run finds it in the cache.
   await pullWithProgress(options.model, io);
@@ -82,7 +82,7 @@ export async function trainWithProgress(
       ...(given ? { given } : {}),
       env: io.env,
       onEvent: (event) => {
-        onEvent(event);
+        onEvent?.(event);
         if (event.event !== "read") reading.stop();
         (handlers[event.event] as (event: TrainEvent) => void)(event);
         io.emit(event.event === "done" ? { ...event, next_command: next } : { ...event });
@@ -114,7 +114,7 @@ export const command = defineCommand({
   choosers: TRAIN_CHOOSERS,
   findProblems: (values, form) => findTrainProblems({ model: DEFAULT_MODEL, ...values }, form),
   async run(options, io, given) {
-    const result = await trainWithProgress(options as TrainInput, io, () => {}, given);
+    const result = await trainWithProgress(options as TrainInput, io, { given });
     for (const line of doneLines(result, result.nextCommand)) io.stdout(line);
   },
 });

@@ -58,10 +58,9 @@ export interface GgufHeader {
 }
 
 /** Makes the error of a GGUF file that cannot be read. */
-export function damagedGguf(path: string, found: string, expected: string, cause?: unknown): FormatError {
+export function damagedGguf(path: string, found: string, expected: string): FormatError {
   return new FormatError("format/file", `Cannot read GGUF file "${path}": ${found}, expected ${expected}`, {
     hint: "The file is truncated or damaged: download or copy it again.",
-    cause,
   });
 }
 

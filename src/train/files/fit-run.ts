@@ -53,13 +53,9 @@ const MAX_TOLD = 2;
  * settings that are not to be changed.
  * @throws CapacityError "capacity/memory"
  */
-export function fitRun(
-  opened: OpenedRun,
-  options: TrainOptions,
-  given: ReadonlySet<string>,
-  freeBytes: number = process.availableMemory(),
-): FittedRun {
+export function fitRun(opened: OpenedRun, options: TrainOptions, given: ReadonlySet<string>): FittedRun {
   const { memory } = options;
+  const freeBytes = process.availableMemory();
   const isOfFree = memory === undefined || memory === AUTO_MEMORY;
   const limitBytes = isOfFree ? freeBytes : (parseByteSize(memory) ?? freeBytes);
   const usable = limitBytes * (1 - (isOfFree ? RESERVE : UNFORESEEN));
