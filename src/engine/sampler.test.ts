@@ -90,7 +90,7 @@ test("numbers that are rounded otherwise hardly ever draw another id, however ma
 });
 
 test("of many ids each is drawn with its probability", () => {
-  const logits = Float32Array.from({ length: 30_000 }, (_, id) => (id % 3 === 0 ? 1 : 0));
+  const logits = Float32Array.from({ length: 3000 }, (_, id) => (id % 3 === 0 ? 1 : 0));
   const random = new Random(5);
   let [numHigh, numEven] = [0, 0];
   for (let i = 0; i < NUM_DRAWS; i++) {
