@@ -6,7 +6,8 @@
  * The chunks in which it is computed, and its gradient, are those of the operation (graph/ops/attention.ts).
  */
 import type { Value } from "../graph/graph.ts";
-import { type AttentionAttributes, attend } from "../graph/ops/attention.ts";
+import { attend } from "../graph/ops/attention.ts";
+import type { AttentionAttributes } from "../graph/ops/attention-values.ts";
 import { div, mul, tanh } from "../graph/ops/elementwise.ts";
 import { concat } from "../graph/ops/concat.ts";
 import { reshape } from "../graph/ops/reshape.ts";

@@ -4,7 +4,7 @@
 import { DTYPES } from "../dtype.ts";
 import { type Emitter, MICROSOFT } from "../emitter.ts";
 import type { Value } from "../graph.ts";
-import type { AttentionAttributes, AttentionValues } from "./attention.ts";
+import type { AttentionAttributes, AttentionValues } from "./attention-values.ts";
 import { type Places, emitMask } from "./attention-mask.ts";
 
 const TO_THE_END = Number.MAX_SAFE_INTEGER;

@@ -8,7 +8,7 @@
 import type { Emitter } from "../emitter.ts";
 import type { Node, Value } from "../graph.ts";
 import { Attending, TOKENS } from "./attending.ts";
-import type { AttentionAttributes, AttentionValues } from "./attention.ts";
+import type { AttentionAttributes, AttentionValues } from "./attention-values.ts";
 import { TokenSums } from "./token-sums.ts";
 
 /** Writes the nodes of attention. */

@@ -20,31 +20,7 @@ import {
   showShape,
 } from "../shape.ts";
 import { emitAttention, emitAttentionGradient } from "./attention-chunks.ts";
-
-/** Settings of attention. */
-export interface AttentionAttributes extends Record<string, unknown> {
-  /** Factor s of the scores. */
-  readonly scale: number;
-  /** Scores are bent by c · tanh(x / c); null: they are not. */
-  readonly softcap: number | null;
-  /** Keys after the query are hidden. Without a cache, keys lie where their queries do, and those of a segment side by side. */
-  readonly causal: boolean;
-  /** How many keys a causal query sees, itself included; null: all. */
-  readonly window: number | null;
-  /** Queries of one chunk, and how many chunks T makes; one for a T that is not known to be longer. */
-  readonly chunk: { readonly length: number; readonly count: number };
-}
-
-/** Queries, keys, values, then segments and positions of the queries [B, T] and of the keys [B, S], all int32 or all int64. */
-export type AttentionValues = readonly [
-  query: Value,
-  key: Value,
-  value: Value,
-  querySegments: Value,
-  queryPositions: Value,
-  keySegments: Value,
-  keyPositions: Value,
-];
+import type { AttentionAttributes, AttentionValues } from "./attention-values.ts";
 
 function check(
   [query, key, value, ...places]: AttentionValues,

@@ -12,7 +12,7 @@ import type { Value } from "../graph.ts";
 import { type Op, applyOne } from "../op.ts";
 import { type Dim, evaluateShape, sameShape, showShape } from "../shape.ts";
 import { emitMask } from "./attention-mask.ts";
-import type { AttentionValues } from "./attention.ts";
+import type { AttentionValues } from "./attention-values.ts";
 
 /** Settings of attention; heads of queries are a multiple of those of keys. */
 export interface WholeAttentionAttributes extends Record<string, unknown> {
