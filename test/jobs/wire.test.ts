@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { connect } from "node:net";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { after, test } from "node:test";
 import { PGlite } from "@electric-sql/pglite";
 import { openSharedJobs } from "../../src/jobs/database/open-jobs.ts";
@@ -36,6 +36,22 @@ async function takeSoon(of: JobQueue, base: string): Promise<TakenJob> {
     if (taken) return taken;
   }
 }
+
+test("a database that lets nobody in says why, and is not asked for more", async () => {
+  const why = 'password authentication failed for user "graft"';
+  const fields = Buffer.from(`SFATAL\0C28P01\0M${why}\0\0`);
+  const refusal = Buffer.concat([Buffer.from("E\0\0\0\0"), fields]);
+  refusal.writeInt32BE(4 + fields.length, 1);
+  const closed = createServer((socket) => socket.once("data", () => socket.end(refusal)));
+  await once(closed.listen(0, "127.0.0.1"), "listening");
+  const { port } = closed.address() as AddressInfo;
+  await assert.rejects(openSharedJobs(`postgres://graft@127.0.0.1:${port}/graft`), {
+    code: "failed/database",
+    message: `Cannot reach the database: ${why}`,
+    hint: /PGPASSWORD/,
+  });
+  closed.close();
+});
 
 test("a table behind the protocol does what every table does", async () => {
   const [table] = tables;

@@ -43,7 +43,9 @@ export function openPostgres(url: string): Database {
   const use = async <T>(work: (connection: Connection, client: ClientBase) => Promise<T>): Promise<T> => {
     for (let at = 0; ; at++) {
       try {
-        const client = await pool.connect();
+        const client = await pool.connect().catch((error: unknown) => {
+          throw isLost(error) ? error : unreachable(error);
+        });
         let isBroken = true;
         client.on("error", ignore);
         try {
@@ -89,7 +91,7 @@ function unreachable(error: unknown): FailedError {
   const first: unknown = error instanceof AggregateError ? error.errors[0] : error;
   const found = first instanceof Error ? first.message : String(first);
   return new FailedError("failed/database", `Cannot reach the database: ${found}`, {
-    hint: "Look whether it runs, and whether --database is its URL.",
+    hint: "Look whether it runs, whether --database is its URL, and whether the URL or PGPASSWORD has its password.",
     cause: error,
   });
 }
