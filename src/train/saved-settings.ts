@@ -33,13 +33,20 @@ const FREE_VALUES: Readonly<Record<string, readonly unknown[]>> = {
 /** Settings that say how long a run is: it can be made longer. */
 const LENGTH_SETTINGS = ["steps", "epochs"];
 
+/** The setting that says what the data holds; runs that are older do not have it. */
+export const DATA_CONTENTS = "dataContents";
+
 /** Names of the settings that must be the same when a run goes on, and are not, by the names of today. */
 export function changedSettings(
   saved: Readonly<Record<string, unknown>>,
   given: Readonly<Record<string, unknown>>,
 ): string[] {
+  const isKnown = (key: string): boolean => key !== DATA_CONTENTS || saved[key] !== undefined;
   return Object.keys({ ...saved, ...given }).filter(
-    (key) => !LENGTH_SETTINGS.includes(key) && JSON.stringify(saved[key]) !== JSON.stringify(given[key]),
+    (key) =>
+      !LENGTH_SETTINGS.includes(key) &&
+      isKnown(key) &&
+      JSON.stringify(saved[key]) !== JSON.stringify(given[key]),
   );
 }
 

@@ -24,7 +24,7 @@ import { type GoOnFrom, folderStore } from "./files/folder-store.ts";
 import { LOG_FORMATS } from "./logs/log-formats.ts";
 import { describeFit, fitRun } from "./files/fit-run.ts";
 import { openRun, residencyOf } from "./files/prepare.ts";
-import { namesByContent } from "./files/making.ts";
+import { dataContents, namesByContent } from "./files/making.ts";
 import { lockRun } from "./files/run-lock.ts";
 import { CONFIG_FILE, RunFolder } from "./files/run-folder.ts";
 import { openPacer } from "./files/power/run-pacer.ts";
@@ -248,7 +248,7 @@ class Training {
     const { heldOut } = setup.data;
     const { warmupSteps, learningRate, maxGradNorm, weightDecay, maxLength, seed } = options;
     const names = this.#hooks.namesByContent ? await namesByContent(setup) : {};
-    const settings = { ...numericSettings(withoutRows(options)), ...names };
+    const settings = { ...numericSettings(withoutRows(options)), ...dataContents(setup.inputs), ...names };
     const title = `${options.method} on ${base.name}`;
     return {
       session,

@@ -232,6 +232,19 @@ describe("making a complete run longer", () => {
     );
   });
 
+  test("it does not go on with other data under the same path", async () => {
+    const [own, output] = [writeTinyChats(`${folder}/changing.jsonl`, 6), `${folder}/changed`];
+    await runTiny({ ...SETTINGS, data: own, output, steps: 4 });
+    writeTinyChats(own, 6, 2);
+    await assert.rejects(runTiny({ ...SETTINGS, data: own, output, steps: 5, resume: true }), {
+      code: "usage/resume",
+      message: /dataContents was \["changing\.jsonl, sha256 \w+"\], is \["changing\.jsonl, sha256 \w+"\]/,
+    });
+    writeTinyChats(own, 6);
+    const { result } = await runTiny({ ...SETTINGS, data: own, output, steps: 5, resume: true });
+    assert.equal(result.steps, 5);
+  });
+
   test("it cannot be made shorter than it is", async () => {
     const output = `${folder}/shorter`;
     await runTiny({ ...constant, output, steps: 3 });

@@ -13,6 +13,7 @@ import type { Adapter } from "../../peft/attach.ts";
 import type { TrainOptions } from "../options.ts";
 import { describeRows } from "../run-data.ts";
 import type { RunState } from "../run-state.ts";
+import { DATA_CONTENTS } from "../saved-settings.ts";
 
 /** Settings whose values are paths of one machine; the facts name what lies there. */
 const PATHS = ["model", "data", "evalData", "initAdapter", "chatTemplate"];
@@ -48,6 +49,15 @@ export async function describeInputs(
   return { datasets: [...datasets], facts };
 }
 
+/** Under one path there may be other data when a run goes on: what it holds, as a setting. */
+export function dataContents({ facts }: Inputs): Record<string, unknown> {
+  return { [DATA_CONTENTS]: factsOf(facts, "data") };
+}
+
+function factsOf(facts: Inputs["facts"], what: string): readonly unknown[] {
+  return facts.filter(([name]) => name === what).map(([, value]) => value);
+}
+
 /** What a run reads, by what it holds: settings that are the same on any machine. */
 export async function namesByContent({
   base,
@@ -58,8 +68,7 @@ export async function namesByContent({
   readonly inputs: Inputs;
   readonly options: Pick<TrainOptions, "evalData" | "initAdapter">;
 }): Promise<Record<string, unknown>> {
-  const named = (what: string): readonly unknown[] =>
-    facts.filter(([name]) => name === what).map(([, value]) => value);
+  const named = (what: string): readonly unknown[] => factsOf(facts, what);
   return {
     model: await fingerprintOf(base),
     data: named("data"),

@@ -51,9 +51,8 @@ function requireSameSettings(
 ): void {
   const changed = changedSettings(saved, given);
   if (changed.length === 0) return;
-  const found = changed.map(
-    (key) => `${key} was ${JSON.stringify(saved[key])}, is ${JSON.stringify(given[key])}`,
-  );
+  const show = (value: unknown): string => (value === undefined ? "not given" : JSON.stringify(value));
+  const found = changed.map((key) => `${key} was ${show(saved[key])}, is ${show(given[key])}`);
   throw new UsageError("usage/resume", `Cannot resume "${folder}" with other settings: ${found.join("; ")}`, {
     hint: "Give the same settings, or start a new run from it with --init-adapter.",
   });
