@@ -47,7 +47,7 @@ export class Random {
   }
 
   /**
-   * Draws a function that gives every 32-bit integer a number of its own in (0, 1]: the finalizer of MurmurHash3 (Appleby), twice,
+   * Draws a function that gives every 32-bit integer a number of its own in (0, 1): the finalizer of MurmurHash3 (Appleby), twice,
    * under two keys. Takes as much of the generator as one number does.
    */
   uniforms(): (index: number) => number {
@@ -59,7 +59,7 @@ export class Random {
       z ^= (z >>> 16) ^ second;
       z = Math.imul(z ^ (z >>> 16), 0x85ebca6b);
       z = Math.imul(z ^ (z >>> 13), 0xc2b2ae35);
-      return (((z ^ (z >>> 16)) >>> 0) + 1) / 4294967296;
+      return (((z ^ (z >>> 16)) >>> 0) + 0.5) / 4294967296;
     };
   }
 
