@@ -9,6 +9,13 @@ function rotateLeft(x: number, bits: number): number {
   return (x << bits) | (x >>> (32 - bits));
 }
 
+/** Mixes the bits of a 32-bit integer: the finalizer of MurmurHash3 (Appleby). */
+function mix(x: number): number {
+  let z = Math.imul(x ^ (x >>> 16), 0x85ebca6b);
+  z = Math.imul(z ^ (z >>> 13), 0xc2b2ae35);
+  return z ^ (z >>> 16);
+}
+
 /** Seeded generator of uniform and normal numbers. */
 export class Random {
   readonly #s: [number, number, number, number];
@@ -18,10 +25,7 @@ export class Random {
     let x = seed >>> 0;
     const next = (): number => {
       x = (x + 0x9e3779b9) | 0;
-      let z = x;
-      z = Math.imul(z ^ (z >>> 16), 0x85ebca6b);
-      z = Math.imul(z ^ (z >>> 13), 0xc2b2ae35);
-      return (z ^ (z >>> 16)) >>> 0;
+      return mix(x) >>> 0;
     };
     for (const part of stream) x = (next() ^ Math.imul(part + 1, 0x27d4eb2f)) >>> 0;
     this.#s = [next(), next(), next(), next()];
@@ -47,20 +51,12 @@ export class Random {
   }
 
   /**
-   * Draws a function that gives every 32-bit integer a number of its own in (0, 1): the finalizer of MurmurHash3 (Appleby), twice,
-   * under two keys. Takes as much of the generator as one number does.
+   * Draws a function that gives every 32-bit integer a number of its own in (0, 1), mixed twice under two keys. Takes as much
+   * of the generator as one number does.
    */
   uniforms(): (index: number) => number {
     const [first, second] = [this.uint32(), this.uint32()];
-    return (index) => {
-      let z = index ^ first;
-      z = Math.imul(z ^ (z >>> 16), 0x85ebca6b);
-      z = Math.imul(z ^ (z >>> 13), 0xc2b2ae35);
-      z ^= (z >>> 16) ^ second;
-      z = Math.imul(z ^ (z >>> 16), 0x85ebca6b);
-      z = Math.imul(z ^ (z >>> 13), 0xc2b2ae35);
-      return (((z ^ (z >>> 16)) >>> 0) + 0.5) / 4294967296;
-    };
+    return (index) => ((mix(mix(index ^ first) ^ second) >>> 0) + 0.5) / 4294967296;
   }
 
   /** Draws an integer in [0, below). */

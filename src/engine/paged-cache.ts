@@ -157,7 +157,6 @@ export class PagedCache {
         const { numComputed, numPrompt } = sequences[row] as Sequence;
         return numComputed + index === numPrompt - 1;
       },
-      // Row i has the i-th of the adapters that lie side by side.
     };
   }
 
