@@ -1,6 +1,6 @@
 /** @file What does each way to train with less save alone, and all together, in memory and time, against PEFT in the same run? */
 import { join } from "node:path";
-import { writeTinyModel } from "../test/tiny-model.ts";
+import { writeTinyModel } from "../test/tiny/model.ts";
 import { UsageError } from "../src/errors.ts";
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import { defineBenchmark, type BenchContext, type Json } from "./bench.ts";

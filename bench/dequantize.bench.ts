@@ -3,7 +3,7 @@ import { storedBytes } from "../src/quant/storage.ts";
 import { GGML_NAMES, STORAGES } from "../src/quant/storages.ts";
 import { dequantizeInto, dequantizeRows, unpackStored } from "../src/quant/stored-tensor.ts";
 import { Random } from "../src/random.ts";
-import { randomTensor } from "../test/random-blocks.ts";
+import { randomTensor } from "../test/tiny/random-blocks.ts";
 import { defineBenchmark, type Json } from "./bench.ts";
 import { rounded } from "./statistics.ts";
 

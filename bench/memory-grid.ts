@@ -8,7 +8,7 @@ import { join } from "node:path";
 
 import { smallModelText } from "../tools/make-small-model-text.ts";
 import { Random } from "../src/random.ts";
-import { type TinyModelOptions, writeTinyModel } from "../test/tiny-model.ts";
+import { type TinyModelOptions, writeTinyModel } from "../test/tiny/model.ts";
 import { type RandomLlamaSizes, writeRandomLlamaFolder, writeRandomLlamaGguf } from "./random-llama.ts";
 
 const SEED = 1;

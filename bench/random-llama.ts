@@ -4,7 +4,7 @@
  *
  * Drawing a billion numbers would take minutes, so rows are cut at random places from a list of numbers drawn once.
  */
-import { byteTokenizerFiles } from "../test/byte-tokenizer.ts";
+import { byteTokenizerFiles } from "../test/tiny/byte-tokenizer.ts";
 import { writeModel, writeGguf } from "../src/format/by-path.ts";
 import { tokenizerSettings } from "../src/format/checkpoint/gguf-vocabulary.ts";
 import type { LazyTensor } from "../src/format/files/safetensors.ts";

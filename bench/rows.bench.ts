@@ -2,8 +2,8 @@
 import { UsageError } from "../src/errors.ts";
 import { BaseModel } from "../src/models/base-model.ts";
 import { openModel } from "../src/models/families.ts";
-import { memorySource } from "../test/memory-source.ts";
-import { viewOfRows } from "../test/rows-of-adapters.ts";
+import { memorySource } from "../test/tiny/memory-source.ts";
+import { viewOfRows } from "../test/passes/rows-of-adapters.ts";
 import type { AdapterView } from "../src/peft/adapter-view.ts";
 import { type Adapter, attach } from "../src/peft/attach.ts";
 import { findMethod } from "../src/peft/methods.ts";

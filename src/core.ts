@@ -2,7 +2,7 @@
  * @file The part of the library that runs wherever JavaScript does: what a program imports from "graft/core".
  *
  * Nothing that can be reached from here imports Node or an engine: models and adapters are read from a `Folder`, data from
- * text, and who has an engine passes it in. `test/core.test.ts` holds that, and `test/surface.test.ts` the list of names.
+ * text, and who has an engine passes it in. `test/architecture/core.test.ts` holds that, and `test/package/surface.test.ts` the list of names.
  */
 export * from "./everywhere.ts";
 export type { Engine } from "./runtime/engine.ts";

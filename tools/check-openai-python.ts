@@ -11,7 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { VENV_PYTHON } from "../bench/peers.ts";
 import { ServerProcess } from "../test/soak/server-process.ts";
-import { writeTinyChats, writeTinyModel } from "../test/tiny-model.ts";
+import { writeTinyChats, writeTinyModel } from "../test/tiny/model.ts";
 
 const SCRIPT = new URL("../bench/peers/openai_client.py", import.meta.url).pathname;
 const KEY = "a-key-of-this-check";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 
 import { METHODS, findMethod } from "../src/peft/methods.ts";
-import { temporaryFolder } from "../test/tiny-model.ts";
+import { temporaryFolder } from "../test/tiny/model.ts";
 import { checkPeers, problemsOf } from "./check-peers.ts";
 import { PEER_CASES, WITHOUT_PEER } from "./peer-cases.ts";
 

@@ -19,8 +19,8 @@ import type { Adapter } from "../src/peft/attach.ts";
 import { findMethod } from "../src/peft/methods.ts";
 import type { Engine } from "../src/runtime/engine.ts";
 import { createEngine } from "../src/runtime/create-engine.ts";
-import { attachTo, batchFromRows, logitsOf, perturb } from "../test/model-passes.ts";
-import { writeTinyModel } from "../test/tiny-model.ts";
+import { attachTo, batchFromRows, logitsOf, perturb } from "../test/passes/model-passes.ts";
+import { writeTinyModel } from "../test/tiny/model.ts";
 import { PEER_CASES, PEER_MODELS, type PeerCase } from "./peer-cases.ts";
 
 /** Largest difference of two logits: float32 in two programs, logits of size 1 to 10. */

@@ -21,7 +21,7 @@ import { BASE_KINDS, STORAGES, WRITABLE_NAMES } from "../src/quant/storages.ts";
 import { DATA_KINDS } from "../src/data/data-kinds.ts";
 import { suitableLearningRate } from "../src/train/learning-rate.ts";
 import { OBJECTIVES } from "../src/train/objectives.ts";
-import { TINY_CONFIGS } from "../test/tiny-configs.ts";
+import { TINY_CONFIGS } from "../test/tiny/configs.ts";
 
 /** Sets rows as a Markdown table. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
@@ -108,7 +108,7 @@ export function optionTable(options: z.ZodType): string {
 /** A small model of a family. */
 function smallModel({ modelType }: Family): Model {
   const config = TINY_CONFIGS[modelType];
-  if (!config) throw new Error(`internal: test/tiny-configs.ts has no model of the family ${modelType}`);
+  if (!config) throw new Error(`internal: test/tiny/configs.ts has no model of the family ${modelType}`);
   return openModel(config);
 }
 

@@ -5,7 +5,7 @@
  * merges the most frequent pair of neighbours inside the words of the GPT-2 split; of equals, the one with the
  * smallest ids. So equal text gives equal files.
  */
-import { byteTokenizerFiles } from "../test/byte-tokenizer.ts";
+import { byteTokenizerFiles } from "../test/tiny/byte-tokenizer.ts";
 import { UsageError } from "../src/errors.ts";
 import type { TokenizerFiles } from "../src/format/checkpoint/checkpoint.ts";
 

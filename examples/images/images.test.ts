@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { TINY_IMAGE_SIZE, drawImages } from "../../test/tiny-images.ts";
+import { TINY_IMAGE_SIZE, drawImages } from "../../test/tiny/images.ts";
 import { methodsChart } from "./chart.ts";
 import { compare } from "./compare.ts";
 import { alter } from "./fashion.ts";

@@ -6,9 +6,9 @@ import { join } from "node:path";
 import { test } from "node:test";
 
 import { METHODS, loadModel, readAdapter } from "../../src/index.ts";
-import { blockGradient } from "../../test/block-reference.ts";
-import { attachTo, perturb } from "../../test/model-passes.ts";
-import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
+import { blockGradient } from "../../test/reference/block-reference.ts";
+import { attachTo, perturb } from "../../test/passes/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../../test/tiny/model.ts";
 import { loraFa } from "./lora-fa.ts";
 
 const MODEL = join(import.meta.dirname, "../../test/small-model");

@@ -8,10 +8,10 @@ import { loadModel, openSafetensors, readAdapter } from "../format/by-path.ts";
 import { writeFolderAtomic } from "../format/files/atomic.ts";
 import { findMethod } from "../peft/methods.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
-import { writeSafetensors } from "../../test/write-safetensors.ts";
-import { attachTo, perturb } from "../../test/model-passes.ts";
-import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
-import { type Said, runMain } from "../../test/run-main.ts";
+import { writeSafetensors } from "../../test/files/write-safetensors.ts";
+import { attachTo, perturb } from "../../test/passes/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../../test/tiny/model.ts";
+import { type Said, runMain } from "../../test/process/run-main.ts";
 
 const folder = temporaryFolder();
 const model = await writeTinyModel(join(folder, "model"));

@@ -7,9 +7,9 @@ import { adapterFiles } from "../format/adapters/adapter.ts";
 import { loadModel, openSafetensors } from "../format/by-path.ts";
 import { writeFolderAtomic } from "../format/files/atomic.ts";
 import { findMethod } from "../peft/methods.ts";
-import { attachTo, perturb } from "../../test/model-passes.ts";
-import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
-import { type Said, runMain } from "../../test/run-main.ts";
+import { attachTo, perturb } from "../../test/passes/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../../test/tiny/model.ts";
+import { type Said, runMain } from "../../test/process/run-main.ts";
 
 const folder = temporaryFolder();
 const model = await writeTinyModel(join(folder, "model"));

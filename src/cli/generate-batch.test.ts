@@ -7,9 +7,9 @@ import { openTextParts } from "../engine/text-model.ts";
 import { adapterFiles } from "../format/adapters/adapter.ts";
 import { writeFolderAtomic } from "../format/files/atomic.ts";
 import { lora } from "../peft/methods/lora.ts";
-import { attachTo, perturb } from "../../test/model-passes.ts";
-import { type Said, runMain } from "../../test/run-main.ts";
-import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
+import { attachTo, perturb } from "../../test/passes/model-passes.ts";
+import { type Said, runMain } from "../../test/process/run-main.ts";
+import { temporaryFolder, writeTinyModel } from "../../test/tiny/model.ts";
 
 const folder = temporaryFolder();
 const model = await writeTinyModel(join(folder, "model"));

@@ -12,9 +12,9 @@ import { writeModel } from "../format/by-path.ts";
 import { adapterFiles } from "../format/adapters/adapter.ts";
 import { openTextParts } from "../engine/text-model.ts";
 import { lora } from "../peft/methods/lora.ts";
-import { attachTo, perturb } from "../../test/model-passes.ts";
-import { temporaryFolder, tinyModelParts, writeTinyModel } from "../../test/tiny-model.ts";
-import { type Said, runMain } from "../../test/run-main.ts";
+import { attachTo, perturb } from "../../test/passes/model-passes.ts";
+import { temporaryFolder, tinyModelParts, writeTinyModel } from "../../test/tiny/model.ts";
+import { type Said, runMain } from "../../test/process/run-main.ts";
 
 const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
 const folder = temporaryFolder();

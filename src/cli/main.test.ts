@@ -14,7 +14,7 @@ import { z } from "zod";
 
 import { FailedError } from "../errors.ts";
 import { type CommandBody, defineCommand, type ListedCommand } from "./command.ts";
-import { type Said, runMain } from "../../test/run-main.ts";
+import { type Said, runMain } from "../../test/process/run-main.ts";
 
 const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
 const BIN = fileURLToPath(new URL("../../bin/graft.js", import.meta.url));

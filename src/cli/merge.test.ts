@@ -3,13 +3,13 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { attachTo, perturb } from "../../test/model-passes.ts";
-import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../test/tiny-model.ts";
+import { attachTo, perturb } from "../../test/passes/model-passes.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../test/tiny/model.ts";
 import { adapterFiles } from "../format/adapters/adapter.ts";
 import { writeFolderAtomic } from "../format/files/atomic.ts";
 import { loadModel } from "../format/by-path.ts";
 import { lora } from "../peft/methods/lora.ts";
-import { type Said, runMain } from "../../test/run-main.ts";
+import { type Said, runMain } from "../../test/process/run-main.ts";
 
 const folder = temporaryFolder();
 const config = { hidden_size: 64, intermediate_size: 96 };

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { runMain } from "../../test/run-main.ts";
-import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../test/tiny-model.ts";
+import { runMain } from "../../test/process/run-main.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../test/tiny/model.ts";
 import { UNFORESEEN } from "../train/files/fit-run.ts";
 
 const folder = temporaryFolder();

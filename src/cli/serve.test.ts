@@ -10,10 +10,10 @@ import { text } from "node:stream/consumers";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { ADAPTER_FILE, trainAlone } from "../../test/jobs/train-alone.ts";
-import { runMain } from "../../test/run-main.ts";
+import { runMain } from "../../test/process/run-main.ts";
 import { writeTinyAdapter } from "../../test/serve/tiny-server.ts";
-import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../test/tiny-model.ts";
-import { waitFor } from "../../test/wait-for.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../test/tiny/model.ts";
+import { waitFor } from "../../test/process/wait-for.ts";
 
 const MAIN = fileURLToPath(new URL("../../bin/graft.js", import.meta.url));
 const root = temporaryFolder();

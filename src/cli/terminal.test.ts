@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { describe, test } from "node:test";
 
-import { noPty, readScreen, runInPty } from "../../test/screen.ts";
-import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
-import { writeTinyRows } from "../../test/tiny-rows.ts";
+import { noPty, readScreen, runInPty } from "../../test/process/screen.ts";
+import { temporaryFolder, writeTinyModel } from "../../test/tiny/model.ts";
+import { writeTinyRows } from "../../test/tiny/rows.ts";
 import { createIO } from "./terminal.ts";
 
 const NOTES = { loss: "2.3100", speed: "1200 tokens/s", memory: "480.0 MB" };

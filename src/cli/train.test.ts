@@ -4,10 +4,10 @@ import { appendFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 
-import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../test/tiny-model.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../test/tiny/model.ts";
 import type { DoneEvent, StartEvent } from "../train/events.ts";
 import { nextCommand } from "../train/next-command.ts";
-import { runMain } from "../../test/run-main.ts";
+import { runMain } from "../../test/process/run-main.ts";
 
 const folder = temporaryFolder();
 const model = await writeTinyModel(join(folder, "model"));

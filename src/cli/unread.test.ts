@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../test/tiny-model.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../test/tiny/model.ts";
 
 const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
 const folder = temporaryFolder();

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, it } from "node:test";
 import { FormatError, UsageError } from "../errors.ts";
-import { byteTokenizerFiles } from "../../test/byte-tokenizer.ts";
+import { byteTokenizerFiles } from "../../test/tiny/byte-tokenizer.ts";
 import { OutOfTime, TimeBudget } from "../untrusted/time-budget.ts";
 import { parseBounded } from "./bounded-template.ts";
 import { CHATML, createChatTemplate } from "./chat-template.ts";

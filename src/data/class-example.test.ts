@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { UsageError } from "../errors.ts";
-import { createByteTokenizer } from "../../test/byte-tokenizer.ts";
+import { createByteTokenizer } from "../../test/tiny/byte-tokenizer.ts";
 import { CLASS_FORMS, fitClassExample, readClassNames, toClassExample } from "./class-example.ts";
 import { readRow } from "./rows.ts";
 import type { Tokenizer } from "./tokenizer.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import * as fc from "fast-check";
 import { UsageError } from "../errors.ts";
-import { byteTokenizerFiles, createByteTokenizer } from "../../test/byte-tokenizer.ts";
+import { byteTokenizerFiles, createByteTokenizer } from "../../test/tiny/byte-tokenizer.ts";
 import { CHATML, createChatTemplate } from "./chat-template.ts";
 import { encodeSegments } from "./encode-segments.ts";
 import { countTrained, toExample, type TrainOn } from "./example.ts";

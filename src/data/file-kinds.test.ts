@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, describe, it } from "node:test";
 import { gzipSync, zstdCompressSync } from "node:zlib";
-import { byteTokenizerFiles, createByteTokenizer } from "../../test/byte-tokenizer.ts";
+import { byteTokenizerFiles, createByteTokenizer } from "../../test/tiny/byte-tokenizer.ts";
 import { readDataset, readHeldOut, type ReadOptions } from "./by-path.ts";
 import { createChatTemplate } from "./chat-template.ts";
 import { readColumns } from "./columns.ts";

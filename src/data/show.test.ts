@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { createByteTokenizer } from "../../test/byte-tokenizer.ts";
+import { createByteTokenizer } from "../../test/tiny/byte-tokenizer.ts";
 import { makeExample } from "./example.ts";
 import { describeExample } from "./show.ts";
 

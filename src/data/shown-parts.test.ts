@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { byteTokenizerFiles, createByteTokenizer } from "../../test/byte-tokenizer.ts";
-import { readRealTokenizer } from "../../test/real-tokenizers.ts";
+import { byteTokenizerFiles, createByteTokenizer } from "../../test/tiny/byte-tokenizer.ts";
+import { readRealTokenizer } from "../../test/golden/real-tokenizers.ts";
 import { CHATML, createChatTemplate } from "./chat-template.ts";
 import { readExamples } from "./dataset.ts";
 import type { Example } from "./example.ts";

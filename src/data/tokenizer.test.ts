@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import * as fc from "fast-check";
 import { FormatError } from "../errors.ts";
 import type { TokenizerFiles } from "../format/checkpoint/checkpoint.ts";
-import { byteTokenizerFiles, createByteTokenizer } from "../../test/byte-tokenizer.ts";
+import { byteTokenizerFiles, createByteTokenizer } from "../../test/tiny/byte-tokenizer.ts";
 import { TimeBudget } from "../untrusted/time-budget.ts";
 import { createTokenizer, specialTokenText } from "./tokenizer.ts";
 

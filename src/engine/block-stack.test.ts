@@ -10,7 +10,7 @@ import { Session } from "../run/session.ts";
 import type { Residency } from "../run/weights.ts";
 import { createEngine } from "../runtime/create-engine.ts";
 import type { Engine } from "../runtime/engine.ts";
-import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
+import { temporaryFolder, writeTinyModel } from "../../test/tiny/model.ts";
 import { BlockStack } from "./block-stack.ts";
 import { Generator } from "./generator.ts";
 

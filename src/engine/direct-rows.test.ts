@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { attachTo, perturb } from "../../test/model-passes.ts";
-import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
+import { attachTo, perturb } from "../../test/passes/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../../test/tiny/model.ts";
 import { adapterFiles } from "../format/adapters/adapter.ts";
 import { readAdapter } from "../format/by-path.ts";
 import { writeFolderAtomic } from "../format/files/atomic.ts";

@@ -8,8 +8,8 @@ import { lora } from "../peft/methods/lora.ts";
 import { createEngine } from "../runtime/create-engine.ts";
 import { toBatch } from "../data/batch.ts";
 import { makeExample } from "../data/example.ts";
-import { attachTo, logitsOf, perturb } from "../../test/model-passes.ts";
-import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
+import { attachTo, logitsOf, perturb } from "../../test/passes/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../../test/tiny/model.ts";
 import { type GenerateRequest, type GeneratedToken, Generator } from "./generator.ts";
 
 const VOCAB = 259;

@@ -8,7 +8,7 @@ import { type ProgramSpec, nodesOf } from "../graph/program.ts";
 import { PLAIN_PART } from "../models/part-options.ts";
 import type { Matrix, Product } from "../nn/compute.ts";
 import { int8Forward } from "../nn/computes/int8.ts";
-import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
+import { temporaryFolder, writeTinyModel } from "../../test/tiny/model.ts";
 import { stackSpec } from "./stack-spec.ts";
 
 const path = await writeTinyModel(join(temporaryFolder(), "stacked"), { config: { num_hidden_layers: 3 } });

@@ -1,8 +1,8 @@
 /** @file Switching adapters, and generating with merged ones: the text is that of a generator made for the adapter. */
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import { attachTo, perturb } from "../../test/model-passes.ts";
-import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
+import { attachTo, perturb } from "../../test/passes/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../../test/tiny/model.ts";
 import { loadModel } from "../format/by-path.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { ia3 } from "../peft/methods/ia3.ts";

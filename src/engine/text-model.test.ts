@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { byteTokenizerFiles } from "../../test/byte-tokenizer.ts";
+import { byteTokenizerFiles } from "../../test/tiny/byte-tokenizer.ts";
 import { createChatTemplate } from "../data/chat-template.ts";
 import { adapterFiles } from "../format/adapters/adapter.ts";
 import { writeFolderAtomic } from "../format/files/atomic.ts";
 import { lora } from "../peft/methods/lora.ts";
-import { attachTo, perturb } from "../../test/model-passes.ts";
-import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
+import { attachTo, perturb } from "../../test/passes/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../../test/tiny/model.ts";
 import { Conversation } from "./conversation.ts";
 import { openTextModel, openTextParts, type WrittenText } from "./text-model.ts";
 

@@ -11,8 +11,8 @@ import { Random } from "../random.ts";
 import { Session } from "../run/session.ts";
 import { createEngine } from "../runtime/create-engine.ts";
 import { estimateFisher } from "../train/fisher.ts";
-import { perturb, randomExamples } from "../../test/model-passes.ts";
-import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
+import { perturb, randomExamples } from "../../test/passes/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../../test/tiny/model.ts";
 import { type CombineInput, combineAdapters } from "./combine.ts";
 import { FISHER_FILE, writeFisher } from "./fisher-file.ts";
 

@@ -1,7 +1,7 @@
 /** @file Cuts through a graph. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { evaluate } from "../../test/evaluator.ts";
+import { evaluate } from "../../test/reference/evaluator.ts";
 import type { Array64 } from "../../test/ops/array64.ts";
 import { gradients } from "./autodiff.ts";
 import { Graph, type Value } from "./graph.ts";

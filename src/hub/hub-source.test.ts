@@ -3,7 +3,14 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 
-import { assertWhole, CONTENT, FakeHub, NAME, startHub, unreachableMessage } from "../../test/fake-hub.ts";
+import {
+  assertWhole,
+  CONTENT,
+  FakeHub,
+  NAME,
+  startHub,
+  unreachableMessage,
+} from "../../test/files/fake-hub.ts";
 import { resolveModel } from "./resolve.ts";
 import type { PullProgress } from "./source.ts";
 

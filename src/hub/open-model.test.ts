@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
-import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
+import { temporaryFolder, writeTinyModel } from "../../test/tiny/model.ts";
 import { entryFolder, modelsFolderOf } from "./cache.ts";
 import { loadModel, openCheckpoint } from "./open-model.ts";
 

@@ -17,7 +17,7 @@ import { after, test } from "node:test";
 import { cache } from "./cache.ts";
 import type { PackageModel } from "./package-models.ts";
 import { packageMirror } from "./package-source.ts";
-import { zip } from "../../test/zip-archive.ts";
+import { zip } from "../../test/files/zip-archive.ts";
 import { extractFile } from "./unzip.ts";
 import { resolveModel, type ResolvedModel } from "./resolve.ts";
 

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync, truncateSync, writeFileSync
 import { join } from "node:path";
 import { test } from "node:test";
 
-import { assertWhole, CONTENT, type FakeHub, NAME, startHub } from "../../test/fake-hub.ts";
+import { assertWhole, CONTENT, type FakeHub, NAME, startHub } from "../../test/files/fake-hub.ts";
 import { resolveModel, type ResolvedModel } from "./resolve.ts";
 
 /** Pulls as the command does: from the cache if all is well there. */

@@ -1,7 +1,7 @@
 /** @file The updater as such: groups, pieces, state, what it must not touch. The rules' numbers are in test/conformance. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { gradientsOf, inOnePart } from "../../test/one-group.ts";
+import { gradientsOf, inOnePart } from "../../test/tiny/one-group.ts";
 import { Random } from "../random.ts";
 import { createEngine } from "../runtime/create-engine.ts";
 import { CHUNK_ELEMENTS } from "../runtime/flat-chunks.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
-import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
+import { temporaryFolder, writeTinyModel } from "../../test/tiny/model.ts";
 import { loadModel } from "../format/by-path.ts";
 import { BaseModel } from "../models/base-model.ts";
 import { attach } from "./attach.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { linearSite } from "../../test/sites.ts";
+import { linearSite } from "../../test/tiny/sites.ts";
 import { matchPattern, modulesOfRoles, requireMatchedPatterns, selectTargets } from "./targets.ts";
 
 const CANDIDATES = [0, 1, 2].flatMap((layer) =>

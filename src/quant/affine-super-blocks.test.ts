@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { randomTensor } from "../../test/random-blocks.ts";
+import { randomTensor } from "../../test/tiny/random-blocks.ts";
 import { Random } from "../random.ts";
 import { hostTensor } from "../runtime/host-tensor.ts";
 import type { AffineKind, AffineWeight } from "./affine.ts";

@@ -4,7 +4,7 @@ import { execFileSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { temporaryFolder } from "../../test/tiny-model.ts";
+import { temporaryFolder } from "../../test/tiny/model.ts";
 
 const SCRIPT = `
   import { createEngine } from ${JSON.stringify(join(import.meta.dirname, "create-engine.ts"))};

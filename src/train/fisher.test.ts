@@ -4,8 +4,8 @@ import { findMethod } from "../peft/methods.ts";
 import { Session } from "../run/session.ts";
 import { loadModel } from "../format/by-path.ts";
 import { createEngine } from "../runtime/create-engine.ts";
-import { attachTo, perturb, randomExamples } from "../../test/model-passes.ts";
-import { temporaryFolder, writeTinyModel } from "../../test/tiny-model.ts";
+import { attachTo, perturb, randomExamples } from "../../test/passes/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../../test/tiny/model.ts";
 import { Evaluator } from "./evaluate.ts";
 import { estimateFisher } from "./fisher.ts";
 

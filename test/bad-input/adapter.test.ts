@@ -4,7 +4,7 @@ import { after, describe, test } from "node:test";
 import assert from "node:assert/strict";
 import { readAdapter, loadModel } from "../../src/format/by-path.ts";
 import { runTiny } from "../train/tiny-run.ts";
-import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { assertRefused, assertSays } from "./refusals.ts";
 
 const folder = temporaryFolder();

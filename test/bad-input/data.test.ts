@@ -4,7 +4,7 @@ import { describe, test } from "node:test";
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { lossesOf, runTiny } from "../train/tiny-run.ts";
-import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { assertRefused } from "./refusals.ts";
 
 const folder = temporaryFolder();

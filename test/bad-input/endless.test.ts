@@ -7,7 +7,7 @@ import { readAdapterFolder } from "../../src/format/by-path.ts";
 import { type Disk, withDisk } from "../../src/format/files/disk/calls.ts";
 import * as node from "node:fs/promises";
 import { writeTextAtomic } from "../../src/format/files/atomic.ts";
-import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { runTiny } from "../train/tiny-run.ts";
 import { assertSays } from "./refusals.ts";
 

@@ -10,11 +10,11 @@ import { Session } from "../../src/run/session.ts";
 import { hostTensor } from "../../src/runtime/host-tensor.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { Evaluator } from "../../src/train/evaluate.ts";
-import { byteTokenizerFiles } from "../byte-tokenizer.ts";
-import { randomExamples } from "../model-passes.ts";
-import { buildTinyGguf, ggufValues } from "../tiny-gguf.ts";
-import { TINY_CONFIGS } from "../tiny-configs.ts";
-import { temporaryFolder, tinyModelParts, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+import { byteTokenizerFiles } from "../tiny/byte-tokenizer.ts";
+import { randomExamples } from "../passes/model-passes.ts";
+import { buildTinyGguf, ggufValues } from "../tiny/gguf.ts";
+import { TINY_CONFIGS } from "../tiny/configs.ts";
+import { temporaryFolder, tinyModelParts, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { runTiny } from "../train/tiny-run.ts";
 import { assertRefused, assertSays } from "./refusals.ts";
 

@@ -14,12 +14,12 @@ import { openCheckpoint } from "../../src/format/checkpoint/open-checkpoint.ts";
 import { memoryFolder } from "../../src/format/files/memory-folder.ts";
 import { openModel } from "../../src/models/families.ts";
 import { findMethod } from "../../src/peft/methods.ts";
-import { byteTokenizerFiles } from "../byte-tokenizer.ts";
-import { folderInMemory, tinyModelFiles } from "../memory-files.ts";
-import { attachTo } from "../model-passes.ts";
-import { TINY_CONFIGS } from "../tiny-configs.ts";
-import { buildTinyGguf } from "../tiny-gguf.ts";
-import { temporaryFolder } from "../tiny-model.ts";
+import { byteTokenizerFiles } from "../tiny/byte-tokenizer.ts";
+import { folderInMemory, tinyModelFiles } from "../files/memory-files.ts";
+import { attachTo } from "../passes/model-passes.ts";
+import { TINY_CONFIGS } from "../tiny/configs.ts";
+import { buildTinyGguf } from "../tiny/gguf.ts";
+import { temporaryFolder } from "../tiny/model.ts";
 
 const folder = temporaryFolder();
 /** No case may need longer; all but those that decompress take milliseconds. */

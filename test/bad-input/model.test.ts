@@ -4,9 +4,9 @@ import { copyFileSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileS
 import { describe, test } from "node:test";
 import { writeModel } from "../../src/format/by-path.ts";
 import { hostTensor } from "../../src/runtime/host-tensor.ts";
-import { byteTokenizerFiles } from "../byte-tokenizer.ts";
-import { buildTinyGguf } from "../tiny-gguf.ts";
-import { temporaryFolder, tinyModelParts, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+import { byteTokenizerFiles } from "../tiny/byte-tokenizer.ts";
+import { buildTinyGguf } from "../tiny/gguf.ts";
+import { temporaryFolder, tinyModelParts, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import type { TrainEvent } from "../../src/train/events.ts";
 import { runTiny } from "../train/tiny-run.ts";
 import { assertRefused } from "./refusals.ts";

@@ -7,7 +7,7 @@ import { describe, test } from "node:test";
 import { parse } from "yaml";
 import { type Disk, withDisk } from "../../src/format/files/disk/calls.ts";
 import { runTiny, snapshot } from "../train/tiny-run.ts";
-import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { assertRefused, assertSays } from "./refusals.ts";
 
 const folder = temporaryFolder();

@@ -16,8 +16,8 @@ import { METHODS, findMethod } from "../../src/peft/methods.ts";
 import { matchPattern } from "../../src/peft/targets.ts";
 import { Random } from "../../src/random.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import { perturb, withTensors } from "../model-passes.ts";
-import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
+import { perturb, withTensors } from "../passes/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 
 const engine = createEngine({ threads: 1 });
 const folder = temporaryFolder();

@@ -16,10 +16,10 @@ import { Session } from "../../src/run/session.ts";
 import type { HostTensor } from "../../src/runtime/host-tensor.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { Random } from "../../src/random.ts";
-import { blockGradient, buildBlock } from "../block-reference.ts";
-import { largestDifference } from "../differences.ts";
-import { attachTo, examplesFor, perturb, unpacked } from "../model-passes.ts";
-import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
+import { blockGradient, buildBlock } from "../reference/block-reference.ts";
+import { largestDifference } from "../reference/differences.ts";
+import { attachTo, examplesFor, perturb, unpacked } from "../passes/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 
 const engine = createEngine({ threads: 1 });
 const folder = temporaryFolder();

@@ -36,7 +36,7 @@ import { measureSmoothing } from "../../src/run/smoothing.ts";
 import type { Residency } from "../../src/run/weights.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { type HostTensor, hostTensor, zeros } from "../../src/runtime/host-tensor.ts";
-import { memorySource } from "../memory-source.ts";
+import { memorySource } from "../tiny/memory-source.ts";
 import {
   attachTo,
   examplesFor,
@@ -45,8 +45,8 @@ import {
   perturb,
   unpacked,
   withTensors,
-} from "../model-passes.ts";
-import { tinyModelParts } from "../tiny-model.ts";
+} from "../passes/model-passes.ts";
+import { tinyModelParts } from "../tiny/model.ts";
 
 const engine = createEngine({ threads: 1 });
 

@@ -11,9 +11,9 @@ import type { RawConfig } from "../../src/models/family.ts";
 import { fitsHeadCache } from "../../src/nn/attention.ts";
 import { Session } from "../../src/run/session.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import { logitsOf, randomExamples } from "../model-passes.ts";
-import { TINY_CONFIGS } from "../tiny-configs.ts";
-import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
+import { logitsOf, randomExamples } from "../passes/model-passes.ts";
+import { TINY_CONFIGS } from "../tiny/configs.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 
 const engine = createEngine({ threads: 1 });
 const folder = temporaryFolder();

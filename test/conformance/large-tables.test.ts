@@ -12,9 +12,16 @@ import { createEngine } from "../../src/runtime/create-engine.ts";
 import { Evaluator } from "../../src/train/evaluate.ts";
 import { assertNear } from "../matrix/cell.ts";
 import { quantizeBase } from "../matrix/forms.ts";
-import { attachTo, examplesFor, logitsOf, lossAndGradients, perturb, unpacked } from "../model-passes.ts";
-import { TINY_CONFIGS } from "../tiny-configs.ts";
-import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
+import {
+  attachTo,
+  examplesFor,
+  logitsOf,
+  lossAndGradients,
+  perturb,
+  unpacked,
+} from "../passes/model-passes.ts";
+import { TINY_CONFIGS } from "../tiny/configs.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 
 const engine = createEngine({ threads: 1 });
 const folder = temporaryFolder();

@@ -17,7 +17,7 @@ import { METHODS, findMethod, findMethodOfConfig } from "../../src/peft/methods.
 import { numElements } from "../../src/graph/shape.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { Evaluator } from "../../src/train/evaluate.ts";
-import { blockGradient } from "../block-reference.ts";
+import { blockGradient } from "../reference/block-reference.ts";
 import {
   attachTo,
   examplesFor,
@@ -28,12 +28,12 @@ import {
   trainSteps,
   unpacked,
   withTensors,
-} from "../model-passes.ts";
-import { assertReadBack } from "../read-back.ts";
-import { TINY_FORMS } from "../tiny-configs.ts";
-import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
-import { changeValues, setValues, valuesOf } from "../trained-values.ts";
-import { largestDifference } from "../differences.ts";
+} from "../passes/model-passes.ts";
+import { assertReadBack } from "./read-back.ts";
+import { TINY_FORMS } from "../tiny/configs.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
+import { changeValues, setValues, valuesOf } from "../passes/trained-values.ts";
+import { largestDifference } from "../reference/differences.ts";
 
 const engine = createEngine({ threads: 1 });
 const folder = temporaryFolder();

@@ -10,8 +10,8 @@ import { METHODS, findMethod } from "../../src/peft/methods.ts";
 import { Session } from "../../src/run/session.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import type { Engine } from "../../src/runtime/engine.ts";
-import { attachTo, perturb } from "../model-passes.ts";
-import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
+import { attachTo, perturb } from "../passes/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 
 /** Programs of blocks that ran, in turn. */
 const runs: ProgramSpec[] = [];

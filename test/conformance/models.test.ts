@@ -21,12 +21,12 @@ import {
   contextFeeds,
   normalArray,
   weightFeeds,
-} from "../block-reference.ts";
-import { evaluate } from "../evaluator.ts";
-import { attachTo, examplesFor, logitsOf, lossAndGradients } from "../model-passes.ts";
+} from "../reference/block-reference.ts";
+import { evaluate } from "../reference/evaluator.ts";
+import { attachTo, examplesFor, logitsOf, lossAndGradients } from "../passes/model-passes.ts";
 import type { Array64 } from "../ops/array64.ts";
-import { TINY_CONFIGS } from "../tiny-configs.ts";
-import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
+import { TINY_CONFIGS } from "../tiny/configs.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 
 const engine = createEngine({ threads: 1 });
 const folder = temporaryFolder();
@@ -59,7 +59,7 @@ for (const family of FAMILIES) {
   describe(`model family ${modelType}`, async () => {
     assert.ok(
       TINY_CONFIGS[modelType],
-      `Cannot test ${modelType}: test/tiny-configs.ts has no configuration for it`,
+      `Cannot test ${modelType}: test/tiny/configs.ts has no configuration for it`,
     );
     const { base, checkpoint } = await loadModel(
       await writeTinyModel(`${folder}/${modelType}`, { modelType }),

@@ -10,7 +10,7 @@ import { type Bindings, evaluateShape } from "../../src/graph/shape.ts";
 import { Random } from "../../src/random.ts";
 import { zeros } from "../../src/runtime/host-tensor.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import { evaluate } from "../evaluator.ts";
+import { evaluate } from "../reference/evaluator.ts";
 import { type Array64, count } from "../ops/array64.ts";
 import { decode, drawInputs, toHost } from "../ops/host-arrays.ts";
 import { OP_SUITES } from "../ops/index.ts";

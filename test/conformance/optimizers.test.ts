@@ -5,7 +5,7 @@ import { UsageError } from "../../src/errors.ts";
 import { OPTIMIZERS, findOptimizer } from "../../src/optim/optimizers.ts";
 import { createUpdater } from "../../src/optim/updater.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import { gradientsOf, groupOf } from "../one-group.ts";
+import { gradientsOf, groupOf } from "../tiny/one-group.ts";
 
 const engine = createEngine({ threads: 1 });
 

@@ -10,10 +10,10 @@ import { BaseModel } from "../../src/models/base-model.ts";
 import { configFileOf } from "../../src/peft/method.ts";
 import { METHODS } from "../../src/peft/methods.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import { attachTo, perturb } from "../model-passes.ts";
-import { viewOfRows } from "../rows-of-adapters.ts";
-import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
-import { valuesOf } from "../trained-values.ts";
+import { attachTo, perturb } from "../passes/model-passes.ts";
+import { viewOfRows } from "../passes/rows-of-adapters.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
+import { valuesOf } from "../passes/trained-values.ts";
 
 const folder = temporaryFolder();
 const engine = createEngine({ threads: 1 });

@@ -11,8 +11,8 @@ import { Head } from "../../src/run/head.ts";
 import { Session } from "../../src/run/session.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { hostTensor } from "../../src/runtime/host-tensor.ts";
-import { attachTo, logitsOf, perturb, randomExamples, unpacked } from "../model-passes.ts";
-import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
+import { attachTo, logitsOf, perturb, randomExamples, unpacked } from "../passes/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 
 const engine = createEngine({ threads: 1 });
 const batch = unpacked(randomExamples([6, 6, 4]));

@@ -11,10 +11,17 @@ import { PickedRows } from "../../src/peft/picked-rows.ts";
 import { RowSlots } from "../../src/peft/row-slots.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { zeros } from "../../src/runtime/host-tensor.ts";
-import { attachTo, logitsOf, perturb, randomExamples, unpacked, withTensors } from "../model-passes.ts";
-import { viewOfRows } from "../rows-of-adapters.ts";
-import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
-import { changeValues } from "../trained-values.ts";
+import {
+  attachTo,
+  logitsOf,
+  perturb,
+  randomExamples,
+  unpacked,
+  withTensors,
+} from "../passes/model-passes.ts";
+import { viewOfRows } from "../passes/rows-of-adapters.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
+import { changeValues } from "../passes/trained-values.ts";
 
 const engine = createEngine({ threads: 1 });
 const config = { tie_word_embeddings: false, attention_bias: true, mlp_bias: true };

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { GraftError } from "../../src/errors.ts";
 import { withDisk } from "../../src/format/files/disk/calls.ts";
-import { temporaryFolder } from "../tiny-model.ts";
+import { temporaryFolder } from "../tiny/model.ts";
 import { FAULTS, type FaultKind, faultyDisk } from "./faulty-disk.ts";
 import { prepareScenarios, SCENARIOS, type Scenario } from "./scenarios.ts";
 

@@ -8,8 +8,8 @@ import { loadModel, readAdapter } from "../../src/format/by-path.ts";
 import type { ModelFormat } from "../../src/format/checkpoint/checkpoint.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { checkManifest } from "../../src/train/files/manifest.ts";
-import { assertWhole, NAME, startHub } from "../fake-hub.ts";
-import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+import { assertWhole, NAME, startHub } from "../files/fake-hub.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { runTiny } from "../train/tiny-run.ts";
 
 /** A piece of work that writes to an output. */

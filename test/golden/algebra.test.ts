@@ -4,8 +4,8 @@ import { after, describe, test } from "node:test";
 import { combineAdapters, type CombineInput } from "../../src/export/combine.ts";
 import { readAdapter, readAdapterFolder, loadModel } from "../../src/format/by-path.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import { batchFromRows, logitsOf } from "../model-passes.ts";
-import { temporaryFolder } from "../tiny-model.ts";
+import { batchFromRows, logitsOf } from "../passes/model-passes.ts";
+import { temporaryFolder } from "../tiny/model.ts";
 import {
   type GoldenBatch,
   assertLogits,

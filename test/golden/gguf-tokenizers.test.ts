@@ -7,7 +7,7 @@ import { describe, test } from "node:test";
 import { createTokenizer } from "../../src/data/tokenizer.ts";
 import { buildTokenizerFiles } from "../../src/format/checkpoint/gguf-tokenizer.ts";
 import { tokenizerSettings } from "../../src/format/checkpoint/gguf-vocabulary.ts";
-import { REAL_TOKENIZERS, readRealTokenizer } from "../real-tokenizers.ts";
+import { REAL_TOKENIZERS, readRealTokenizer } from "./real-tokenizers.ts";
 import { goldenJson } from "./golden-files.ts";
 
 /** Settings that the converter knows by a model's family, or from its configuration. */

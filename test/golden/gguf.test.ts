@@ -12,8 +12,8 @@ import { lora } from "../../src/peft/methods/lora.ts";
 import { packStored } from "../../src/quant/stored-tensor.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { hostTensor } from "../../src/runtime/host-tensor.ts";
-import { attachTo, batchFromRows, logitsOf, perturb } from "../model-passes.ts";
-import { temporaryFolder } from "../tiny-model.ts";
+import { attachTo, batchFromRows, logitsOf, perturb } from "../passes/model-passes.ts";
+import { temporaryFolder } from "../tiny/model.ts";
 import { assertLogits, goldenJson, goldenPath, goldenTensors } from "./golden-files.ts";
 
 const engine = createEngine({ threads: 1 });

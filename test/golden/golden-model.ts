@@ -12,7 +12,7 @@ import { Session } from "../../src/run/session.ts";
 import type { BaseModel } from "../../src/models/base-model.ts";
 import { findMethod } from "../../src/peft/methods.ts";
 import type { Engine } from "../../src/runtime/engine.ts";
-import { attachTo, batchFromRows, logitsOf, lossAndGradients } from "../model-passes.ts";
+import { attachTo, batchFromRows, logitsOf, lossAndGradients } from "../passes/model-passes.ts";
 import { type GoldenBatch, goldenPath } from "./golden-files.ts";
 import type { Recompute } from "../../src/train/recompute.ts";
 

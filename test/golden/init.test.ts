@@ -9,9 +9,9 @@ import { lora } from "../../src/peft/methods/lora.ts";
 import { road } from "../../src/peft/methods/road.ts";
 import { vera } from "../../src/peft/methods/vera.ts";
 import type { HostTensor } from "../../src/runtime/host-tensor.ts";
-import { attachTo } from "../model-passes.ts";
+import { attachTo } from "../passes/model-passes.ts";
 import { assertNear, goldenJson, goldenPath, goldenTensors, relativeDifference } from "./golden-files.ts";
-import { frozenOf, valuesOf } from "../trained-values.ts";
+import { frozenOf, valuesOf } from "../passes/trained-values.ts";
 
 const { base, checkpoint } = await loadModel(goldenPath("models", "llama"));
 after(() => checkpoint.close());

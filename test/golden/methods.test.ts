@@ -8,8 +8,8 @@ import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import { batchFromRows, logitsOf, lossAndGradients, withTensors } from "../model-passes.ts";
-import { temporaryFolder } from "../tiny-model.ts";
+import { batchFromRows, logitsOf, lossAndGradients, withTensors } from "../passes/model-passes.ts";
+import { temporaryFolder } from "../tiny/model.ts";
 import {
   type GoldenBatch,
   assertLogits,

@@ -11,9 +11,9 @@ import { createEngine } from "../../src/runtime/create-engine.ts";
 import { mismatchedBatches, unitsToBatch } from "../../src/train/micro-batch.ts";
 import type { Scores } from "../../src/train/objective.ts";
 import { Scorer } from "../../src/train/objective-step.ts";
-import { choose, lossOf, objectiveStep } from "../objective-passes.ts";
-import { randomExamples } from "../model-passes.ts";
-import { assertSlopes } from "../slopes.ts";
+import { choose, lossOf, objectiveStep } from "./objective-passes.ts";
+import { randomExamples } from "../passes/model-passes.ts";
+import { assertSlopes } from "../reference/slopes.ts";
 import { assertNear, goldenPath, goldenTensors, relativeDifference } from "./golden-files.ts";
 import { type GoldenSequence, OBJECTIVE_CASES, comparisonsOf } from "./golden-objectives.ts";
 

@@ -27,11 +27,11 @@ import {
   logitsOf,
   lossAndGradients,
   withTensors,
-} from "../model-passes.ts";
-import { linearSite } from "../sites.ts";
+} from "../passes/model-passes.ts";
+import { linearSite } from "../tiny/sites.ts";
 import { goldenJson, goldenPath, goldenTensors, relativeDifference } from "./golden-files.ts";
-import { frozenOf, setValues, valuesOf } from "../trained-values.ts";
-import { gradientsOf, groupOf } from "../one-group.ts";
+import { frozenOf, setValues, valuesOf } from "../passes/trained-values.ts";
+import { gradientsOf, groupOf } from "../tiny/one-group.ts";
 
 interface Variant {
   readonly bits: 2 | 3 | 4;

@@ -24,8 +24,14 @@ import { road } from "../../src/peft/methods/road.ts";
 import { type HostTensor, hostTensor, zeros } from "../../src/runtime/host-tensor.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { StepRunner } from "../../src/train/step-runner.ts";
-import { accumulateLoss, attachTo, batchFromRows, logitsOf, lossAndGradients } from "../model-passes.ts";
-import { linearSite } from "../sites.ts";
+import {
+  accumulateLoss,
+  attachTo,
+  batchFromRows,
+  logitsOf,
+  lossAndGradients,
+} from "../passes/model-passes.ts";
+import { linearSite } from "../tiny/sites.ts";
 import { assertNear, goldenJson, goldenPath, goldenTensors, relativeDifference } from "./golden-files.ts";
 
 const VARIANTS = ["road_1", "road_2", "road_4"] as const;

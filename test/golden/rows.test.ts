@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { readAdapter, loadModel } from "../../src/format/by-path.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import { batchFromRows, logitsOf } from "../model-passes.ts";
-import { viewOfRows } from "../rows-of-adapters.ts";
+import { batchFromRows, logitsOf } from "../passes/model-passes.ts";
+import { viewOfRows } from "../passes/rows-of-adapters.ts";
 import { type GoldenBatch, assertLogits, goldenJson, goldenPath, goldenTensors } from "./golden-files.ts";
 
 const engine = createEngine({ threads: 1 });

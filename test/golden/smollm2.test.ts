@@ -16,9 +16,9 @@ import { createUpdater } from "../../src/optim/updater.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { Evaluator } from "../../src/train/evaluate.ts";
 import { StepRunner } from "../../src/train/step-runner.ts";
-import { accumulateLoss, batchFromRows } from "../model-passes.ts";
+import { accumulateLoss, batchFromRows } from "../passes/model-passes.ts";
 import { assertNear, goldenJson, goldenPath, goldenTensors, relativeNorm } from "./golden-files.ts";
-import { valuesOf } from "../trained-values.ts";
+import { valuesOf } from "../passes/trained-values.ts";
 
 const entry = await modelInFolder(entryFolder(modelsFolderOf(process.env), DEFAULT_MODEL, null));
 const skip = "path" in entry ? false : `${DEFAULT_MODEL} is not in the cache: ${entry.problem}`;

@@ -20,10 +20,16 @@ import { type HostTensor, hostTensor, zeros } from "../../src/runtime/host-tenso
 import { numElements } from "../../src/graph/shape.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { StepRunner } from "../../src/train/step-runner.ts";
-import { accumulateLoss, attachTo, batchFromRows, logitsOf, lossAndGradients } from "../model-passes.ts";
-import { linearSite } from "../sites.ts";
+import {
+  accumulateLoss,
+  attachTo,
+  batchFromRows,
+  logitsOf,
+  lossAndGradients,
+} from "../passes/model-passes.ts";
+import { linearSite } from "../tiny/sites.ts";
 import { goldenJson, goldenPath, goldenTensors, relativeDifference } from "./golden-files.ts";
-import { gradientsOf, groupOf } from "../one-group.ts";
+import { gradientsOf, groupOf } from "../tiny/one-group.ts";
 
 interface Variant {
   readonly kernel: string;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type Tokenizer, createTokenizer } from "../../src/data/tokenizer.ts";
 import type { TokenizerFiles } from "../../src/format/checkpoint/checkpoint.ts";
-import { REAL_TOKENIZERS, readRealTokenizer } from "../real-tokenizers.ts";
+import { REAL_TOKENIZERS, readRealTokenizer } from "./real-tokenizers.ts";
 import { goldenJson } from "./golden-files.ts";
 
 interface TokenizerGolden {

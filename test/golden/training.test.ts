@@ -14,7 +14,7 @@ import { findMethod } from "../../src/peft/methods.ts";
 import type { Engine } from "../../src/runtime/engine.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { StepRunner } from "../../src/train/step-runner.ts";
-import { accumulateLoss, attachTo, batchFromRows, lossAndGradients } from "../model-passes.ts";
+import { accumulateLoss, attachTo, batchFromRows, lossAndGradients } from "../passes/model-passes.ts";
 import {
   type GoldenBatch,
   assertNear,
@@ -24,7 +24,7 @@ import {
   relativeDifference,
   relativeNorm,
 } from "./golden-files.ts";
-import { valuesOf } from "../trained-values.ts";
+import { valuesOf } from "../passes/trained-values.ts";
 
 const PREFIX = "base_model.model.";
 const engine = createEngine({ threads: 1 });

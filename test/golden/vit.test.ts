@@ -6,7 +6,7 @@ import { loadModel } from "../../src/format/by-path.ts";
 import { findMethod } from "../../src/peft/methods.ts";
 import { hostTensor } from "../../src/runtime/host-tensor.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import { attachTo, logitsOf, lossAndGradients } from "../model-passes.ts";
+import { attachTo, logitsOf, lossAndGradients } from "../passes/model-passes.ts";
 import { assertNear, goldenJson, goldenPath, goldenTensors, relativeDifference } from "./golden-files.ts";
 
 const engine = createEngine({ threads: 1 });

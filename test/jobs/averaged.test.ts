@@ -7,7 +7,7 @@ import type { Clock } from "../../src/jobs/clock.ts";
 import { StateFolder } from "../../src/jobs/state-folder.ts";
 import { systemClock } from "../../src/jobs/system-clock.ts";
 import { trainAveraged } from "../../src/train/files/averaged-training.ts";
-import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { MemoryJobs } from "./memory-jobs.ts";
 import { newJob } from "./new-job.ts";
 import { ADAPTER_FILE, addTrainingFile } from "./train-alone.ts";

@@ -9,7 +9,7 @@ import type { StateFolder } from "../../src/jobs/state-folder.ts";
 import { openState } from "../../src/jobs/store/open-state.ts";
 import { systemClock } from "../../src/jobs/system-clock.ts";
 import { trainAveraged } from "../../src/train/files/averaged-training.ts";
-import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { MemoryJobs } from "./memory-jobs.ts";
 import { newJob } from "./new-job.ts";
 import { BUCKET, startS3 } from "./s3-server.ts";

@@ -7,7 +7,7 @@ import { openPostgres } from "../../src/jobs/database/postgres.ts";
 import { prepareTables } from "../../src/jobs/database/schema.ts";
 import { SqlJobs } from "../../src/jobs/database/sql-jobs.ts";
 import type { Database } from "../../src/jobs/database/database.ts";
-import { temporaryFolder } from "../tiny-model.ts";
+import { temporaryFolder } from "../tiny/model.ts";
 import { checkShares, checkTable } from "./check-table.ts";
 import { MemoryJobs } from "./memory-jobs.ts";
 

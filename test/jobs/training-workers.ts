@@ -9,7 +9,7 @@ import { placesFor } from "../../src/jobs/places.ts";
 import type { StateFolder } from "../../src/jobs/state-folder.ts";
 import { systemClock } from "../../src/jobs/system-clock.ts";
 import { trainJob } from "../../src/jobs/train-job.ts";
-import { waitFor } from "../wait-for.ts";
+import { waitFor } from "../process/wait-for.ts";
 
 /** How the model is held. */
 export const HELD = { compute: "f32", weights: "float32", chatTemplate: "chatml", threads: 1 } as const;

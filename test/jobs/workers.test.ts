@@ -9,7 +9,7 @@ import { test } from "node:test";
 import type { Clock } from "../../src/jobs/clock.ts";
 import { StateFolder } from "../../src/jobs/state-folder.ts";
 import { systemClock } from "../../src/jobs/system-clock.ts";
-import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { MemoryJobs } from "./memory-jobs.ts";
 import { newJob } from "./new-job.ts";
 import { ADAPTER_FILE, addTrainingFile, trainAlone } from "./train-alone.ts";

@@ -10,7 +10,7 @@ import { withDisk } from "../../src/format/files/disk/calls.ts";
 import { Random } from "../../src/random.ts";
 import { type FaultKind, faultyDisk } from "../faults/faulty-disk.ts";
 import { prepareScenarios, SCENARIOS, type Scenario } from "../faults/scenarios.ts";
-import { temporaryFolder } from "../tiny-model.ts";
+import { temporaryFolder } from "../tiny/model.ts";
 
 const PROGRAM = join(import.meta.dirname, "killed-program.ts");
 const KINDS: readonly FaultKind[] = ["write", "sync", "rename"];

@@ -26,9 +26,9 @@ import {
   perturb,
   trainSteps,
   withTensors,
-} from "../model-passes.ts";
-import { assertReadBack } from "../read-back.ts";
-import { changeValues, valuesOf } from "../trained-values.ts";
+} from "../passes/model-passes.ts";
+import { assertReadBack } from "../conformance/read-back.ts";
+import { changeValues, valuesOf } from "../passes/trained-values.ts";
 import { FORMS, type FormedModel } from "./forms.ts";
 
 /** One family with one method in one form. */

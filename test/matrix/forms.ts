@@ -6,9 +6,9 @@ import { BaseModel } from "../../src/models/base-model.ts";
 import { STORAGES, type StorageName } from "../../src/quant/storages.ts";
 import { type StoredTensor, quantizeTo } from "../../src/quant/stored-tensor.ts";
 import type { HostTensor } from "../../src/runtime/host-tensor.ts";
-import { memorySource } from "../memory-source.ts";
-import { tinyModelParts, type TinyModelOptions, writeTinyModel } from "../tiny-model.ts";
-import { writeSafetensors } from "../write-safetensors.ts";
+import { memorySource } from "../tiny/memory-source.ts";
+import { tinyModelParts, type TinyModelOptions, writeTinyModel } from "../tiny/model.ts";
+import { writeSafetensors } from "../files/write-safetensors.ts";
 
 /** A model in some form, with a checkpoint that whoever opens it closes. */
 export interface FormedModel {

@@ -5,8 +5,8 @@ import { FAMILIES } from "../../src/models/families.ts";
 import { COMPUTES } from "../../src/nn/computes.ts";
 import { METHODS } from "../../src/peft/methods.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import { sharePrograms } from "../shared-programs.ts";
-import { temporaryFolder } from "../tiny-model.ts";
+import { sharePrograms } from "./shared-programs.ts";
+import { temporaryFolder } from "../tiny/model.ts";
 import { cells, describeCell } from "./cell.ts";
 import { FORMS } from "./forms.ts";
 

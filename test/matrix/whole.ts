@@ -7,8 +7,8 @@ import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import { sharePrograms } from "../shared-programs.ts";
-import { temporaryFolder } from "../tiny-model.ts";
+import { sharePrograms } from "./shared-programs.ts";
+import { temporaryFolder } from "../tiny/model.ts";
 import { type Cell, cells, describeCell, nameOf } from "./cell.ts";
 
 interface Result {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { byteTokenizerFiles } from "../byte-tokenizer.ts";
+import { byteTokenizerFiles } from "../tiny/byte-tokenizer.ts";
 import { createTokenizer } from "../../src/data/tokenizer.ts";
 import { UsageError } from "../../src/errors.ts";
 import type { TokenizerFiles } from "../../src/format/checkpoint/checkpoint.ts";

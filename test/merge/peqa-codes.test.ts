@@ -3,9 +3,16 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
-import { attachTo, logitsOf, lossAndGradients, perturb, randomExamples, unpacked } from "../model-passes.ts";
-import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
-import { frozenOf, valuesOf } from "../trained-values.ts";
+import {
+  attachTo,
+  logitsOf,
+  lossAndGradients,
+  perturb,
+  randomExamples,
+  unpacked,
+} from "../passes/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
+import { frozenOf, valuesOf } from "../passes/trained-values.ts";
 import { UsageError } from "../../src/errors.ts";
 import { chooseKind, type MergeReport, writeMergedModel } from "../../src/export/merged-model.ts";
 import { adapterFiles } from "../../src/format/adapters/adapter.ts";
@@ -18,7 +25,7 @@ import { peqa } from "../../src/peft/methods/peqa.ts";
 import type { StorageName } from "../../src/quant/storages.ts";
 import { FLOAT16_VALUES } from "../../src/quant/half.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import { largestDifference } from "../differences.ts";
+import { largestDifference } from "../reference/differences.ts";
 
 const root = temporaryFolder();
 const engine = createEngine({ threads: 1 });

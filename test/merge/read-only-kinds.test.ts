@@ -11,10 +11,10 @@ import { STORAGES, type StorageName, WRITABLE_NAMES } from "../../src/quant/stor
 import { dequantize, packStored, quantizeTo, unpackStored } from "../../src/quant/stored-tensor.ts";
 import { Random } from "../../src/random.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import { attachTo, batchFromRows, logitsOf, perturb } from "../model-passes.ts";
-import { randomTensor } from "../random-blocks.ts";
-import { buildTinyGguf, ggufValues, type RawTensor, TINY_TOKENS } from "../tiny-gguf.ts";
-import { temporaryFolder } from "../tiny-model.ts";
+import { attachTo, batchFromRows, logitsOf, perturb } from "../passes/model-passes.ts";
+import { randomTensor } from "../tiny/random-blocks.ts";
+import { buildTinyGguf, ggufValues, type RawTensor, TINY_TOKENS } from "../tiny/gguf.ts";
+import { temporaryFolder } from "../tiny/model.ts";
 
 const [WIDTH, KEY_WIDTH] = [256, 128];
 const engine = createEngine({ threads: 1 });

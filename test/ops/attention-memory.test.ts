@@ -12,7 +12,7 @@ import { attend } from "../../src/graph/ops/attention.ts";
 import { Random } from "../../src/random.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { hostTensor, zeros } from "../../src/runtime/host-tensor.ts";
-import { temporaryFolder } from "../tiny-model.ts";
+import { temporaryFolder } from "../tiny/model.ts";
 
 const [H, K, T, E] = [4, 2, 2048, 8];
 const CHUNK_LENGTH = 128;

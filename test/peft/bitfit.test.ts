@@ -8,9 +8,9 @@ import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import { bitfit } from "../../src/peft/methods/bitfit.ts";
 import { mergedModel } from "../../src/peft/merge.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import { attachTo, perturb } from "../model-passes.ts";
-import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
-import { valuesOf } from "../trained-values.ts";
+import { attachTo, perturb } from "../passes/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
+import { valuesOf } from "../passes/trained-values.ts";
 
 const folder = temporaryFolder();
 const BIASED = { attention_bias: true, mlp_bias: true };

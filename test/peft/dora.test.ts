@@ -12,8 +12,8 @@ import {
   randomExamples,
   unpacked,
   withTensors,
-} from "../model-passes.ts";
-import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
+} from "../passes/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 
 const PATH = "model.layers.0.self_attn.q_proj";
 const engine = createEngine({ threads: 1 });

@@ -10,9 +10,9 @@ import type { Family, Layer } from "../../src/models/family.ts";
 import { Model } from "../../src/models/model.ts";
 import type { Builder } from "../../src/nn/builder.ts";
 import { findMethod } from "../../src/peft/methods.ts";
-import { attachTo, perturb } from "../model-passes.ts";
-import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
-import { valuesOf } from "../trained-values.ts";
+import { attachTo, perturb } from "../passes/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
+import { valuesOf } from "../passes/trained-values.ts";
 
 const folder = temporaryFolder();
 const { base, checkpoint } = await loadModel(await writeTinyModel(`${folder}/model`));

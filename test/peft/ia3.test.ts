@@ -7,10 +7,10 @@ import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import { takeFrom } from "../../src/format/adapters/raw-config.ts";
 import { combineAdapters } from "../../src/export/combine.ts";
 import { ia3 } from "../../src/peft/methods/ia3.ts";
-import { attachTo, perturb } from "../model-passes.ts";
-import { linearSite } from "../sites.ts";
-import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
-import { valuesOf } from "../trained-values.ts";
+import { attachTo, perturb } from "../passes/model-passes.ts";
+import { linearSite } from "../tiny/sites.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
+import { valuesOf } from "../passes/trained-values.ts";
 
 const folder = temporaryFolder();
 

@@ -20,11 +20,11 @@ import {
   randomExamples,
   unpacked,
   withTensors,
-} from "../model-passes.ts";
-import { assertSlopes } from "../slopes.ts";
-import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
-import { valuesOf } from "../trained-values.ts";
-import { largestDifference } from "../differences.ts";
+} from "../passes/model-passes.ts";
+import { assertSlopes } from "../reference/slopes.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
+import { valuesOf } from "../passes/trained-values.ts";
+import { largestDifference } from "../reference/differences.ts";
 
 const engine = createEngine({ threads: 1 });
 const folder = temporaryFolder();

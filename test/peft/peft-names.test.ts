@@ -15,9 +15,9 @@ import { adapterFiles, isAdapterMethod } from "../../src/format/adapters/adapter
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { relativeDifference } from "../golden/golden-files.ts";
-import { attachTo, logitsOf, perturb, randomExamples, unpacked } from "../model-passes.ts";
-import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
-import { valuesOf } from "../trained-values.ts";
+import { attachTo, logitsOf, perturb, randomExamples, unpacked } from "../passes/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
+import { valuesOf } from "../passes/trained-values.ts";
 
 const engine = createEngine({ threads: 1 });
 const folder = temporaryFolder();

@@ -14,7 +14,7 @@ import { quantizeTo } from "../../src/quant/stored-tensor.ts";
 import { Random } from "../../src/random.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { type HostTensor, hostTensor, zeros } from "../../src/runtime/host-tensor.ts";
-import { linearSite } from "../sites.ts";
+import { linearSite } from "../tiny/sites.ts";
 
 const engine = createEngine({ threads: 1 });
 const [inFeatures, outFeatures] = [192, 40];

@@ -5,9 +5,9 @@ import { loadModel } from "../../src/format/by-path.ts";
 import { BaseModel, type WeightSource } from "../../src/models/base-model.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { peqa } from "../../src/peft/methods/peqa.ts";
-import { attachTo, perturb } from "../model-passes.ts";
-import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
-import { frozenOf, valuesOf } from "../trained-values.ts";
+import { attachTo, perturb } from "../passes/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
+import { frozenOf, valuesOf } from "../passes/trained-values.ts";
 
 const { base: loaded, checkpoint } = await loadModel(await writeTinyModel(temporaryFolder()));
 after(() => checkpoint.close());

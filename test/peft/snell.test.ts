@@ -24,12 +24,12 @@ import type { Engine } from "../../src/runtime/engine.ts";
 import { type HostTensor, hostTensor, zeros } from "../../src/runtime/host-tensor.ts";
 import { numElements } from "../../src/graph/shape.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import { buildBlock } from "../block-reference.ts";
-import { Evaluation, evaluate } from "../evaluator.ts";
-import { attachTo, examplesFor, logitsOf, lossAndGradients, unpacked } from "../model-passes.ts";
-import { linearSite } from "../sites.ts";
+import { buildBlock } from "../reference/block-reference.ts";
+import { Evaluation, evaluate } from "../reference/evaluator.ts";
+import { attachTo, examplesFor, logitsOf, lossAndGradients, unpacked } from "../passes/model-passes.ts";
+import { linearSite } from "../tiny/sites.ts";
 import type { Array64 } from "../ops/array64.ts";
-import { gradientsOf, groupOf } from "../one-group.ts";
+import { gradientsOf, groupOf } from "../tiny/one-group.ts";
 
 const engine = createEngine({ threads: 1 });
 

@@ -7,8 +7,8 @@ import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import { readJson } from "../../src/format/by-path.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { vera } from "../../src/peft/methods/vera.ts";
-import { attachTo } from "../model-passes.ts";
-import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
+import { attachTo } from "../passes/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 
 const folder = temporaryFolder();
 const { base, checkpoint } = await loadModel(await writeTinyModel(`${folder}/model`));

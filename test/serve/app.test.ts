@@ -6,7 +6,7 @@ import { after, test } from "node:test";
 import { adminKeys } from "../../src/server/api-keys.ts";
 import { createApp } from "../../src/server/app.ts";
 import { ROUTES } from "../../src/server/routes.ts";
-import { temporaryFolder } from "../tiny-model.ts";
+import { temporaryFolder } from "../tiny/model.ts";
 import { serveTiny, writeTinyAdapter } from "./tiny-server.ts";
 
 const root = temporaryFolder();

@@ -6,10 +6,10 @@ import type { AddressInfo, Socket } from "node:net";
 import { after, test } from "node:test";
 import { boundClients } from "../../src/server/client-bounds.ts";
 import { listen } from "../../src/server/listen.ts";
-import { temporaryFolder } from "../tiny-model.ts";
+import { temporaryFolder } from "../tiny/model.ts";
 import { exchange, openSocket, postText, receive } from "./raw-socket.ts";
 import { type TinyServer, serveTiny } from "./tiny-server.ts";
-import { waitFor } from "../wait-for.ts";
+import { waitFor } from "../process/wait-for.ts";
 
 const NUM_IDLE = 1000;
 const NUM_STREAMS = 200;

@@ -9,7 +9,7 @@ import { continuation } from "../../src/engine/prompt.ts";
 import { ForwardPass } from "../../src/run/forward-pass.ts";
 import { hostTensor } from "../../src/runtime/host-tensor.ts";
 import { listen } from "../../src/server/listen.ts";
-import { temporaryFolder } from "../tiny-model.ts";
+import { temporaryFolder } from "../tiny/model.ts";
 import { serveTiny } from "./tiny-server.ts";
 
 const root = temporaryFolder();

@@ -6,10 +6,10 @@ import { after, test } from "node:test";
 import OpenAI, { toFile } from "openai";
 import { listen } from "../../src/server/listen.ts";
 import { MemoryJobs } from "../jobs/memory-jobs.ts";
-import { temporaryFolder, writeTinyChats } from "../tiny-model.ts";
+import { temporaryFolder, writeTinyChats } from "../tiny/model.ts";
 import { type TinyServer, serveTiny } from "./tiny-server.ts";
 import { ADAPTER_FILE, trainAlone } from "../jobs/train-alone.ts";
-import { waitFor } from "../wait-for.ts";
+import { waitFor } from "../process/wait-for.ts";
 
 const root = temporaryFolder();
 const chats = writeTinyChats(join(root, "chats.jsonl"), 24);

@@ -6,8 +6,8 @@ import { after, test } from "node:test";
 import { adminKeys } from "../../src/server/api-keys.ts";
 import { KeyFile } from "../../src/server/key-file.ts";
 import { ROUTES } from "../../src/server/routes.ts";
-import { runMain } from "../run-main.ts";
-import { temporaryFolder } from "../tiny-model.ts";
+import { runMain } from "../process/run-main.ts";
+import { temporaryFolder } from "../tiny/model.ts";
 import { serveTiny } from "./tiny-server.ts";
 
 const root = temporaryFolder();

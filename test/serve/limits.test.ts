@@ -4,9 +4,9 @@ import { after, test } from "node:test";
 import { adminKeys } from "../../src/server/api-keys.ts";
 import { BodyReader } from "../../src/server/read-body.ts";
 import { TextPlaces } from "../../src/server/text-places.ts";
-import { temporaryFolder } from "../tiny-model.ts";
+import { temporaryFolder } from "../tiny/model.ts";
 import { serveTiny } from "./tiny-server.ts";
-import { waitFor } from "../wait-for.ts";
+import { waitFor } from "../process/wait-for.ts";
 
 const ASKED = { model: "tiny", prompt: "ka lo", max_tokens: 4, temperature: 0 };
 

@@ -7,11 +7,11 @@ import { cpSync, mkdirSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import type { Job } from "../../src/jobs/job.ts";
-import { temporaryFolder } from "../tiny-model.ts";
-import { writeTinyRows } from "../tiny-rows.ts";
+import { temporaryFolder } from "../tiny/model.ts";
+import { writeTinyRows } from "../tiny/rows.ts";
 import { type TinyServer, serveTiny } from "./tiny-server.ts";
 import { ADAPTER_FILE, trainAlone } from "../jobs/train-alone.ts";
-import { waitFor } from "../wait-for.ts";
+import { waitFor } from "../process/wait-for.ts";
 
 const root = temporaryFolder();
 const COMMON = { maxLength: 64, steps: 8, saveEvery: 2, batchSize: 2, weights: "float32" } as const;

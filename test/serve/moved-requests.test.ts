@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { temporaryFolder } from "../tiny-model.ts";
+import { temporaryFolder } from "../tiny/model.ts";
 import { type TinyServer, serveTiny, writeTinyAdapter } from "./tiny-server.ts";
 
 const roots = [temporaryFolder(), temporaryFolder()] as const;

@@ -4,9 +4,9 @@ import { after, test } from "node:test";
 import OpenAI from "openai";
 import { listen } from "../../src/server/listen.ts";
 import { adminKeys } from "../../src/server/api-keys.ts";
-import { temporaryFolder } from "../tiny-model.ts";
+import { temporaryFolder } from "../tiny/model.ts";
 import { serveTiny } from "./tiny-server.ts";
-import { waitFor } from "../wait-for.ts";
+import { waitFor } from "../process/wait-for.ts";
 
 const server = await serveTiny(temporaryFolder(), { readKeys: async () => adminKeys(["a-long-key"]) });
 const { url, stop } = await listen(server.app, { host: "127.0.0.1", port: 0 });

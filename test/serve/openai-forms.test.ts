@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { Evaluator } from "../../src/train/evaluate.ts";
-import { temporaryFolder } from "../tiny-model.ts";
+import { temporaryFolder } from "../tiny/model.ts";
 import { serveTiny } from "./tiny-server.ts";
 
 const root = temporaryFolder();

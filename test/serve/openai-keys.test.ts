@@ -1,7 +1,7 @@
 /** @file Every key of OpenAI's requests is served, passed over or refused with what to do instead. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { temporaryFolder } from "../tiny-model.ts";
+import { temporaryFolder } from "../tiny/model.ts";
 import { serveTiny } from "./tiny-server.ts";
 
 const server = await serveTiny(temporaryFolder());

@@ -4,7 +4,7 @@ import { after, test } from "node:test";
 import OpenAI from "openai";
 import { z } from "zod";
 import { listen } from "../../src/server/listen.ts";
-import { temporaryFolder } from "../tiny-model.ts";
+import { temporaryFolder } from "../tiny/model.ts";
 import { serveTiny } from "./tiny-server.ts";
 
 const server = await serveTiny(temporaryFolder());

@@ -19,8 +19,8 @@ import { ROUTES } from "../../src/server/routes.ts";
 import { fingerprintOf } from "../../src/models/fingerprint.ts";
 import { ServerState } from "../../src/server/server-state.ts";
 import { MemoryJobs } from "../jobs/memory-jobs.ts";
-import { attachTo, perturb } from "../model-passes.ts";
-import { writeTinyModel } from "../tiny-model.ts";
+import { attachTo, perturb } from "../passes/model-passes.ts";
+import { writeTinyModel } from "../tiny/model.ts";
 
 const LIMITS: Limits = {
   maxBodyBytes: 1e5,

@@ -8,8 +8,8 @@ import { after, test } from "node:test";
 import type { IncomingMessage } from "node:http";
 import { listen } from "../../src/server/listen.ts";
 import { readTls } from "../../src/server/tls-files.ts";
-import { runMain } from "../run-main.ts";
-import { temporaryFolder } from "../tiny-model.ts";
+import { runMain } from "../process/run-main.ts";
+import { temporaryFolder } from "../tiny/model.ts";
 import { makeSelfSigned } from "./self-signed.ts";
 import { serveTiny } from "./tiny-server.ts";
 

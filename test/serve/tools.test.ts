@@ -6,7 +6,7 @@ import { after, test } from "node:test";
 import OpenAI from "openai";
 import { z } from "zod";
 import { listen } from "../../src/server/listen.ts";
-import { temporaryFolder } from "../tiny-model.ts";
+import { temporaryFolder } from "../tiny/model.ts";
 import { serveTiny } from "./tiny-server.ts";
 
 /** As Qwen's, in short: calls between marks, arguments as JSON, answers of tools by their role. */

@@ -6,7 +6,7 @@ import { after, test } from "node:test";
 import { MemoryJobs } from "../jobs/memory-jobs.ts";
 import { newJob } from "../jobs/new-job.ts";
 import { queueOf, reachedUnless } from "../jobs/training-workers.ts";
-import { temporaryFolder } from "../tiny-model.ts";
+import { temporaryFolder } from "../tiny/model.ts";
 import { serveTiny } from "./tiny-server.ts";
 
 const root = temporaryFolder();

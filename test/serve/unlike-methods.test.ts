@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { openTextModel } from "../../src/engine/text-model.ts";
 import { METHODS, WHOLE_MODEL } from "../../src/peft/methods.ts";
-import { temporaryFolder } from "../tiny-model.ts";
+import { temporaryFolder } from "../tiny/model.ts";
 import { serveTiny, writeTinyAdapter } from "./tiny-server.ts";
 
 const root = temporaryFolder();

@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { Random } from "../../src/random.ts";
-import { writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+import { writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { type Tally, chat, dawdle, disturb, newTally, vanish } from "./clients.ts";
 import { writeDistinctAdapters } from "./distinct-adapters.ts";
 import { type SoakJob, cancelJob, checkJob, submitJob } from "./soak-jobs.ts";

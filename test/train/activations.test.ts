@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import * as node from "node:fs/promises";
 import { describe, test } from "node:test";
 import { withDisk } from "../../src/format/files/disk/calls.ts";
-import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { bytesOf, lossesOf, runTiny } from "./tiny-run.ts";
 
 const folder = temporaryFolder();

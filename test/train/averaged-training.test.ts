@@ -7,7 +7,7 @@ import { outerStep } from "../../src/peft/algebra/outer-step.ts";
 import { type AveragedInput, trainAveraged } from "../../src/train/files/averaged-training.ts";
 import type { TrainEvent } from "../../src/train/events.ts";
 import { train } from "../../src/train/trainer.ts";
-import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 
 const root = temporaryFolder();
 const model = await writeTinyModel(join(root, "model"));

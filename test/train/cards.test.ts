@@ -9,8 +9,8 @@ import { writeMergedModel } from "../../src/export/merged-model.ts";
 import { loadModel, openCheckpoint, readAdapter } from "../../src/format/by-path.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import type { TrainEvent } from "../../src/train/events.ts";
-import { buildTinyGguf, ggufValues } from "../tiny-gguf.ts";
-import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+import { buildTinyGguf, ggufValues } from "../tiny/gguf.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { lossesOf, runTiny } from "./tiny-run.ts";
 
 const folder = temporaryFolder();

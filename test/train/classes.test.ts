@@ -19,10 +19,10 @@ import { METHODS } from "../../src/peft/methods.ts";
 import { Session } from "../../src/run/session.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { classesOf } from "../../src/train/run-data.ts";
-import { byteTokenizerFiles } from "../byte-tokenizer.ts";
-import { temporaryFolder, tinyModelParts, writeTinyModel } from "../tiny-model.ts";
-import { writeTinyRows } from "../tiny-rows.ts";
-import { valuesOf } from "../trained-values.ts";
+import { byteTokenizerFiles } from "../tiny/byte-tokenizer.ts";
+import { temporaryFolder, tinyModelParts, writeTinyModel } from "../tiny/model.ts";
+import { writeTinyRows } from "../tiny/rows.ts";
+import { valuesOf } from "../passes/trained-values.ts";
 import { runTiny } from "./tiny-run.ts";
 
 const MAIN = join(import.meta.dirname, "../../src/cli/main.ts");

@@ -5,10 +5,10 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { FAMILIES } from "../../src/models/families.ts";
 import { Random } from "../../src/random.ts";
-import { TINY_CONFIGS } from "../tiny-configs.ts";
-import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
+import { TINY_CONFIGS } from "../tiny/configs.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { lossesOf, runTiny } from "./tiny-run.ts";
-import { runMain } from "../run-main.ts";
+import { runMain } from "../process/run-main.ts";
 
 const folder = temporaryFolder();
 const NAMES = ["bad", "good", "neither"];

@@ -4,7 +4,7 @@ import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
 import { COMPUTE_NAMES } from "../../src/nn/computes.ts";
-import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { lossesOf, runTiny } from "./tiny-run.ts";
 
 const folder = temporaryFolder();

@@ -6,7 +6,7 @@ import { parseArgv } from "../../src/cli/argv.ts";
 import { flagsOf } from "../../src/cli/flags.ts";
 import { readOptions } from "../../src/cli/options.ts";
 import { loadCommands } from "../../src/cli/commands.ts";
-import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { bytesOf, lossesOf, runTiny } from "./tiny-run.ts";
 
 const folder = temporaryFolder();

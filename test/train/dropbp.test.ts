@@ -14,7 +14,7 @@ import { Session } from "../../src/run/session.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { SENSITIVITIES } from "../../src/train/dropbp/sensitivity.ts";
 import { fineTune } from "../../src/train/fine-tune.ts";
-import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { requestFor } from "./fine-tune-request.ts";
 import { lossesOf, runTiny } from "./tiny-run.ts";
 

@@ -10,7 +10,7 @@ import { NEXT_TOKEN } from "../../src/train/evaluate.ts";
 import type { FineTuneRequest } from "../../src/train/fine-tune-request.ts";
 import { unitsToBatch } from "../../src/train/micro-batch.ts";
 import { NO_STORE } from "../../src/train/run-store.ts";
-import { randomExamples } from "../model-passes.ts";
+import { randomExamples } from "../passes/model-passes.ts";
 
 /** What to ask for; the caller changes what it is about. */
 export function requestFor(

@@ -10,8 +10,8 @@ import { Classifier } from "../../src/engine/classifier.ts";
 import { readAdapter, loadModel } from "../../src/format/by-path.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import type { TrainInput } from "../../src/train/options.ts";
-import { TINY_IMAGE_SIZE, drawImages, writeImages } from "../tiny-images.ts";
-import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
+import { TINY_IMAGE_SIZE, drawImages, writeImages } from "../tiny/images.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { lossesOf, runTiny } from "./tiny-run.ts";
 
 const MAIN = join(import.meta.dirname, "../../src/cli/main.ts");

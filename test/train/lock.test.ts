@@ -7,7 +7,7 @@ import { describe, test } from "node:test";
 import { lockFolder } from "../../src/format/files/disk/folder-lock.ts";
 import { thisProcess } from "../../src/format/files/disk/owner.ts";
 import { assertSays } from "../bad-input/refusals.ts";
-import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { bytesOf, flagsFor, runTiny, snapshot, startProgram } from "./tiny-run.ts";
 
 const RESULT = "adapter_model.safetensors";

@@ -15,11 +15,11 @@ import {
 import { withFreshHead } from "../../src/format/checkpoint/fresh-head.ts";
 import { dequantize } from "../../src/quant/stored-tensor.ts";
 import { Random } from "../../src/random.ts";
-import { byteTokenizerFiles } from "../byte-tokenizer.ts";
-import { runMain } from "../run-main.ts";
-import { temporaryFolder, tinyModelParts, writeTinyModel } from "../tiny-model.ts";
-import { writeTinyRows } from "../tiny-rows.ts";
-import { valuesOf } from "../trained-values.ts";
+import { byteTokenizerFiles } from "../tiny/byte-tokenizer.ts";
+import { runMain } from "../process/run-main.ts";
+import { temporaryFolder, tinyModelParts, writeTinyModel } from "../tiny/model.ts";
+import { writeTinyRows } from "../tiny/rows.ts";
+import { valuesOf } from "../passes/trained-values.ts";
 import { lossesOf, runTiny } from "./tiny-run.ts";
 
 const folder = temporaryFolder();

@@ -14,8 +14,8 @@ import { Scorer } from "../../src/train/objective-step.ts";
 import { OBJECTIVES, findObjective } from "../../src/train/objectives.ts";
 import type { TrainInput } from "../../src/train/options.ts";
 import { scoreSequences } from "../../src/train/sequence-scores.ts";
-import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
-import { writeTinyRows } from "../tiny-rows.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
+import { writeTinyRows } from "../tiny/rows.ts";
 import { bytesOf, lossesOf, runTiny } from "./tiny-run.ts";
 
 const folder = temporaryFolder();

@@ -8,7 +8,7 @@ import { suitableLearningRate } from "../../src/train/learning-rate.ts";
 import { train } from "../../src/train/trainer.ts";
 import { findMethod } from "../../src/peft/methods.ts";
 import type { StepEvent } from "../../src/train/events.ts";
-import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { loadModel } from "../../src/format/by-path.ts";
 
 const folder = temporaryFolder();

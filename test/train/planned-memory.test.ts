@@ -22,7 +22,7 @@ import { findObjective } from "../../src/train/objectives.ts";
 import { plannedModel } from "../../src/train/plan/planned-model.ts";
 import { outerBytes } from "../../src/train/plan/weight-memory.ts";
 import { walkPasses } from "../../src/train/plan/run-passes.ts";
-import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { requestFor } from "./fine-tune-request.ts";
 import type { Recompute } from "../../src/train/recompute.ts";
 

@@ -9,7 +9,7 @@ import { filePower } from "../../src/train/files/power/file-power.ts";
 import { linuxPower } from "../../src/train/files/power/linux-power.ts";
 import { openPowerSource } from "../../src/train/files/power/power-sources.ts";
 import type { StepEvent } from "../../src/train/events.ts";
-import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { bytesOf, runTiny } from "./tiny-run.ts";
 
 const folder = temporaryFolder();

@@ -4,7 +4,7 @@ import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "no
 import { describe, test } from "node:test";
 import type { ResumeEvent, TrainEvent } from "../../src/train/events.ts";
 import type { TrainInput } from "../../src/train/options.ts";
-import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { bytesOf, flagsFor, lossesOf, runTiny, startProgram } from "./tiny-run.ts";
 
 const RESULT = "adapter_model.safetensors";

@@ -5,7 +5,7 @@ import { describe, test } from "node:test";
 import { openTextModel } from "../../src/engine/text-model.ts";
 import { makeSampleWriter } from "../../src/engine/sample-writer.ts";
 import type { SampleEvent, TrainEvent } from "../../src/train/events.ts";
-import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny-model.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { bytesOf, runTiny } from "./tiny-run.ts";
 
 const folder = temporaryFolder();

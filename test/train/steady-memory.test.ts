@@ -14,9 +14,9 @@ import { Random } from "../../src/random.ts";
 import type { Engine } from "../../src/runtime/engine.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { StepRunner } from "../../src/train/step-runner.ts";
-import { accumulateLoss, attachTo, randomExamples, unpacked } from "../model-passes.ts";
-import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
-import { countArrays } from "../count-arrays.ts";
+import { accumulateLoss, attachTo, randomExamples, unpacked } from "../passes/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
+import { countArrays } from "./count-arrays.ts";
 import { requestFor } from "./fine-tune-request.ts";
 
 const NUM_STEPS = 200;

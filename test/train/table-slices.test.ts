@@ -11,8 +11,8 @@ import { createEngine } from "../../src/runtime/create-engine.ts";
 import { ShardMemory } from "../../src/runtime/shard-memory.ts";
 import { smallestBudget } from "../../src/train/resident-budget.ts";
 import { StepRunner } from "../../src/train/step-runner.ts";
-import { accumulateLoss, lossAndGradients, unpacked } from "../model-passes.ts";
-import { temporaryFolder, writeTinyModel } from "../tiny-model.ts";
+import { accumulateLoss, lossAndGradients, unpacked } from "../passes/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 
 const VOCAB = 8000;
 const WIDTH = 128;

@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
-import { byteTokenizerFiles } from "../../../test/byte-tokenizer.ts";
+import { byteTokenizerFiles } from "../../../test/tiny/byte-tokenizer.ts";
 import { type ReadingProgress, readDatasets, type ReadOptions } from "../by-path.ts";
 import type { DataKindName } from "../data-kinds.ts";
 import type { Example } from "../example.ts";

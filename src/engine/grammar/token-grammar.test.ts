@@ -16,8 +16,8 @@ import {
   uniqueArray,
 } from "fast-check";
 import { z } from "zod";
-import { byteTokenizerFiles } from "../../../test/byte-tokenizer.ts";
-import { readRealTokenizer } from "../../../test/real-tokenizers.ts";
+import { byteTokenizerFiles } from "../../../test/tiny/byte-tokenizer.ts";
+import { readRealTokenizer } from "../../../test/golden/real-tokenizers.ts";
 import { createTokenizer } from "../../data/tokenizer.ts";
 import { Random } from "../../random.ts";
 import { STRING_FORMATS } from "./string-formats.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { z } from "zod";
-import { byteTokenizerFiles } from "../../../test/byte-tokenizer.ts";
+import { byteTokenizerFiles } from "../../../test/tiny/byte-tokenizer.ts";
 import { Random } from "../../random.ts";
 import { TokenGrammar } from "../grammar/token-grammar.ts";
 import { Vocabulary } from "../grammar/vocabulary.ts";

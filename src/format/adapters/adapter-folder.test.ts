@@ -14,7 +14,7 @@ import test, { after } from "node:test";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import { readAdapterFolder, writeAdapterFolder } from "../by-path.ts";
 import { ADAPTER_FILES } from "./adapter-folder.ts";
-import { writeSafetensors } from "../../../test/write-safetensors.ts";
+import { writeSafetensors } from "../../../test/files/write-safetensors.ts";
 
 const root = mkdtempSync(join(tmpdir(), "graft-adapter-"));
 after(() => rmSync(root, { recursive: true }));

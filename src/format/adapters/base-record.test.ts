@@ -1,8 +1,8 @@
 /** @file An adapter knows its base in every form of that base's files, and no other model of equal shapes. */
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import { temporaryFolder, tinyModelParts } from "../../../test/tiny-model.ts";
-import { byteTokenizerFiles } from "../../../test/byte-tokenizer.ts";
+import { temporaryFolder, tinyModelParts } from "../../../test/tiny/model.ts";
+import { byteTokenizerFiles } from "../../../test/tiny/byte-tokenizer.ts";
 import type { BaseModel } from "../../models/base-model.ts";
 import { float32ToBfloat16, float32ToFloat16 } from "../../quant/half.ts";
 import { Random } from "../../random.ts";

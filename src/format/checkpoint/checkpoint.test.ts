@@ -11,13 +11,13 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { after } from "node:test";
-import { buildTinyGguf } from "../../../test/tiny-gguf.ts";
+import { buildTinyGguf } from "../../../test/tiny/gguf.ts";
 import { FormatError } from "../../errors.ts";
 import { dequantize } from "../../quant/stored-tensor.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import { openCheckpoint, writeModel } from "../by-path.ts";
 import { MODEL_FILES } from "./hf-folder.ts";
-import { writeSafetensors } from "../../../test/write-safetensors.ts";
+import { writeSafetensors } from "../../../test/files/write-safetensors.ts";
 
 const root = mkdtempSync(join(tmpdir(), "graft-checkpoint-"));
 after(() => rmSync(root, { recursive: true }));

@@ -10,7 +10,7 @@ import {
   ggufValues,
   type RawTensor,
   TINY_TENSORS,
-} from "../../../test/tiny-gguf.ts";
+} from "../../../test/tiny/gguf.ts";
 import { FormatError, UsageError } from "../../errors.ts";
 import { dequantize } from "../../quant/stored-tensor.ts";
 import { openCheckpoint } from "../by-path.ts";

@@ -10,7 +10,7 @@ import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import { nodeFolder } from "./node-folder.ts";
 import { openSafetensorsIndex, safetensorsFile } from "./safetensors.ts";
 import { openSafetensors } from "../by-path.ts";
-import { writeSafetensors } from "../../../test/write-safetensors.ts";
+import { writeSafetensors } from "../../../test/files/write-safetensors.ts";
 
 const root = mkdtempSync(join(tmpdir(), "graft-safetensors-"));
 after(() => rmSync(root, { recursive: true }));

@@ -10,7 +10,7 @@ import { hostTensor, zeros } from "../../runtime/host-tensor.ts";
 import { numElements } from "../../graph/shape.ts";
 import { createEngine } from "../../runtime/create-engine.ts";
 import { dora } from "./dora.ts";
-import { linearSite } from "../../../test/sites.ts";
+import { linearSite } from "../../../test/tiny/sites.ts";
 
 const [ROWS, IN, OUT, RANK, SCALE] = [3, 4, 5, 2, 1.5];
 const SHAPES = {

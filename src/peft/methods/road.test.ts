@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Graph, type Value } from "../../graph/graph.ts";
 import { Random } from "../../random.ts";
-import { evaluate } from "../../../test/evaluator.ts";
+import { evaluate } from "../../../test/reference/evaluator.ts";
 import type { SiteSpec } from "../../models/sites.ts";
 import type { SiteGraph } from "../../models/site-graph.ts";
 import type { PassInput, PassFacts } from "../../nn/pass.ts";
-import { linearSite } from "../../../test/sites.ts";
+import { linearSite } from "../../../test/tiny/sites.ts";
 import type { SitePlace } from "../site.ts";
 import {
   type RoadLayout,

@@ -8,8 +8,8 @@ import { makeParameters } from "../../peft/parameters.ts";
 import { type HostTensor, hostTensor, zeros } from "../../runtime/host-tensor.ts";
 import { PartedVector, evenEnds } from "../../runtime/parted-vector.ts";
 import { RESIDENT } from "../../runtime/vector-memory.ts";
-import { temporaryFolder } from "../../../test/tiny-model.ts";
-import { writeSafetensors } from "../../../test/write-safetensors.ts";
+import { temporaryFolder } from "../../../test/tiny/model.ts";
+import { writeSafetensors } from "../../../test/files/write-safetensors.ts";
 import { OPTIMIZER_FILE, optimizerFile, readOptimizer } from "./optimizer-file.ts";
 
 const folder = temporaryFolder();

@@ -6,8 +6,8 @@ import { loadWeights } from "../../../src/format/checkpoint/load-model.ts";
 import { openCheckpoint } from "../../../src/format/checkpoint/open-checkpoint.ts";
 import { memoryFolder } from "../../../src/format/files/memory-folder.ts";
 import { METHODS } from "../../../src/peft/methods.ts";
-import { folderInMemory, type MemoryFiles, tinyModelFiles } from "../../memory-files.ts";
-import { attachTo } from "../../model-passes.ts";
+import { folderInMemory, type MemoryFiles, tinyModelFiles } from "../../files/memory-files.ts";
+import { attachTo } from "../../passes/model-passes.ts";
 import type { FuzzFormat } from "../format.ts";
 import { mutateJson } from "../mutate.ts";
 

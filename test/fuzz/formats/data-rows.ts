@@ -2,7 +2,7 @@
 import { createChatTemplate, CHATML } from "../../../src/data/chat-template.ts";
 import { type DataKindName, DATA_KINDS } from "../../../src/data/data-kinds.ts";
 import { readExamples } from "../../../src/data/dataset.ts";
-import { createByteTokenizer } from "../../byte-tokenizer.ts";
+import { createByteTokenizer } from "../../tiny/byte-tokenizer.ts";
 import type { FuzzFormat } from "../format.ts";
 import { mutateJson, mutateText, pick } from "../mutate.ts";
 

@@ -4,7 +4,7 @@ import { createTokenizer } from "../../../src/data/tokenizer.ts";
 import { loadWeights } from "../../../src/format/checkpoint/load-model.ts";
 import { openCheckpoint } from "../../../src/format/checkpoint/open-checkpoint.ts";
 import { memoryFolder } from "../../../src/format/files/memory-folder.ts";
-import { buildTinyGguf, TINY_TENSORS } from "../../tiny-gguf.ts";
+import { buildTinyGguf, TINY_TENSORS } from "../../tiny/gguf.ts";
 import type { FuzzFormat } from "../format.ts";
 import { mutateBytes } from "../mutate.ts";
 

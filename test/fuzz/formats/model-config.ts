@@ -4,8 +4,8 @@ import { openCheckpoint } from "../../../src/format/checkpoint/open-checkpoint.t
 import { memoryFolder } from "../../../src/format/files/memory-folder.ts";
 import { parseJsonObject } from "../../../src/format/files/json-file.ts";
 import { openModel } from "../../../src/models/families.ts";
-import { tinyModelFiles, type MemoryFiles } from "../../memory-files.ts";
-import { TINY_CONFIGS } from "../../tiny-configs.ts";
+import { tinyModelFiles, type MemoryFiles } from "../../files/memory-files.ts";
+import { TINY_CONFIGS } from "../../tiny/configs.ts";
 import type { FuzzFormat } from "../format.ts";
 import { mutateJson, pick } from "../mutate.ts";
 

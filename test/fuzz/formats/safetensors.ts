@@ -2,7 +2,7 @@
 import { openSafetensors, safetensorsFile } from "../../../src/format/files/safetensors.ts";
 import { memoryFolder } from "../../../src/format/files/memory-folder.ts";
 import { hostTensor } from "../../../src/runtime/host-tensor.ts";
-import { folderInMemory } from "../../memory-files.ts";
+import { folderInMemory } from "../../files/memory-files.ts";
 import type { FuzzFormat } from "../format.ts";
 import { mutateBytes, mutateJson } from "../mutate.ts";
 

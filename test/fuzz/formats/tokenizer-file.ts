@@ -3,7 +3,7 @@ import { createChatTemplate } from "../../../src/data/chat-template.ts";
 import { createTokenizer } from "../../../src/data/tokenizer.ts";
 import type { TokenizerFiles } from "../../../src/format/checkpoint/checkpoint.ts";
 import { parseJsonObject } from "../../../src/format/files/json-file.ts";
-import { byteTokenizerFiles } from "../../byte-tokenizer.ts";
+import { byteTokenizerFiles } from "../../tiny/byte-tokenizer.ts";
 import type { FuzzFormat } from "../format.ts";
 import { mutateJson, pick } from "../mutate.ts";
 

@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { extractFile } from "../../../src/hub/unzip.ts";
 import { scratchFolder } from "../scratch.ts";
-import { zip } from "../../zip-archive.ts";
+import { zip } from "../../files/zip-archive.ts";
 import type { FuzzFormat } from "../format.ts";
 import { mutateBytes } from "../mutate.ts";
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { temporaryFolder } from "../../../../test/tiny-model.ts";
+import { temporaryFolder } from "../../../../test/tiny/model.ts";
 import { writeTextAtomic } from "../atomic.ts";
 import { makeFolders, removeFolders } from "./make-folders.ts";
 

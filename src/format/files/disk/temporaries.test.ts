@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { temporaryFolder } from "../../../../test/tiny-model.ts";
+import { temporaryFolder } from "../../../../test/tiny/model.ts";
 import { requireNewOutput } from "../../../export/new-output.ts";
 import { writeFolderAtomic, writeTextAtomic } from "../atomic.ts";
 import { textFile } from "../folder-file.ts";

@@ -1,0 +1,50 @@
+/** @file Who imports whom in src/, read from the text of the files; types count like values. */
+import { readFileSync, readdirSync } from "node:fs";
+import { dirname, join, posix } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const SRC = join(dirname(fileURLToPath(import.meta.url)), "../../src");
+const IMPORT = /(?:^|\n)\s*(?:import|export)\b[^;"']*?["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']/g;
+
+/** Reads what every file of src/, tests left out, imports: files of src/ by their path in it, else the name of a package. */
+export function readImports(): Map<string, readonly string[]> {
+  const names = (readdirSync(SRC, { recursive: true }) as string[])
+    .map((name) => name.replaceAll("\\", "/"))
+    .filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts"));
+  return new Map(
+    names.map((name) => {
+      const text = readFileSync(join(SRC, name), "utf8").replace(/\/\*[\s\S]*?\*\//g, "");
+      const found = [...text.matchAll(IMPORT)].map(([, named, awaited]) => (named ?? awaited) as string);
+      const imports = found.map((to) =>
+        to.startsWith(".") ? posix.normalize(posix.join(posix.dirname(name), to)) : to,
+      );
+      return [name, [...new Set(imports)]];
+    }),
+  );
+}
+
+/** Finds everything that can be reached from a file, and by which file it was reached first. */
+export function reachable(
+  imports: ReadonlyMap<string, readonly string[]>,
+  start: string,
+): Map<string, string | null> {
+  const from = new Map<string, string | null>([[start, null]]);
+  for (const name of from.keys()) {
+    for (const to of imports.get(name) ?? []) if (!from.has(to)) from.set(to, name);
+  }
+  return from;
+}
+
+/** Finds the groups of files that can all be reached from each other, each sorted. */
+export function findCircles(imports: ReadonlyMap<string, readonly string[]>): string[][] {
+  const reach = new Map([...imports.keys()].map((name) => [name, reachable(imports, name)]));
+  const seen = new Set<string>();
+  const circles: string[][] = [];
+  for (const [name, ahead] of reach) {
+    if (seen.has(name)) continue;
+    const circle = [...ahead.keys()].filter((other) => reach.get(other)?.has(name));
+    for (const member of circle) seen.add(member);
+    if (circle.length > 1) circles.push(circle.sort());
+  }
+  return circles;
+}

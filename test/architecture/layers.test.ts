@@ -1,0 +1,93 @@
+/** @file What ARCHITECTURE.md says of layers and packages is true: its picture and its table are read, and the code held to them. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { readImports } from "./import-graph.ts";
+
+const ROOT = join(import.meta.dirname, "../..");
+const architecture = readFileSync(join(ROOT, "ARCHITECTURE.md"), "utf8");
+const imports = readImports();
+
+/** Files that only put others together. */
+const ENTRIES = ["core.ts", "everywhere.ts", "index.ts"];
+/** Below each other in the picture, and yet strangers. */
+const APART = [["jobs", "engine"]];
+
+/** The folder of a file, or its own name where it lies beside the folders. */
+function layerOf(file: string): string {
+  return (file.split("/")[0] as string).replace(/\.ts$/, "");
+}
+
+function section(title: string): string {
+  const [, text] = architecture.split(`\n## ${title}\n`);
+  assert.ok(text, `ARCHITECTURE.md has "${title}"`);
+  return text.split("\n## ")[0] as string;
+}
+
+/** The layers, highest first: the lines of the picture, whose last column says what the others are. */
+function readLayers(): string[][] {
+  const picture = /```text\n(.*?)```/s.exec(section("Layers"))?.[1] ?? "";
+  return picture
+    .split("\n")
+    .map((line) => line.trim().split(/ {2,}/).slice(0, -1))
+    .filter((names) => names.length > 0);
+}
+
+/** Packages, and who the table says knows them. */
+function readPackages(): { name: string; isExcept: boolean; folders: string[] }[] {
+  return [...section("Dependencies").matchAll(/^\| `([^`]+)` \|[^|]*\|([^|]*)\|$/gm)].map(
+    ([, name, known]) => ({
+      name: name as string,
+      isExcept: (known as string).trim().startsWith("all but"),
+      folders: [...(known as string).matchAll(/`([^`]+)\/`/g)].map(([, folder]) => folder as string).sort(),
+    }),
+  );
+}
+
+describe("ARCHITECTURE.md", () => {
+  const layers = readLayers();
+  const depths = new Map(layers.flatMap((names, depth) => names.map((name) => [name, depth] as const)));
+
+  test("has a layer for every folder, and every file beside them", () => {
+    const found = [...imports.keys()].filter((file) => !ENTRIES.includes(file)).map(layerOf);
+    assert.deepEqual([...depths.keys()].sort(), [...new Set(found)].sort());
+  });
+
+  test("says of each what it may import: itself, and what is above", () => {
+    const wrong = [...imports].flatMap(([file, targets]) => {
+      if (ENTRIES.includes(file)) return [];
+      const own = layerOf(file);
+      const isAllowed = (target: string): boolean => {
+        const other = layerOf(target);
+        if (APART.some(([from, to]) => from === own && to === other)) return false;
+        return other === own || (depths.get(other) as number) <= (depths.get(own) as number);
+      };
+      return targets
+        .filter((target) => imports.has(target) && !isAllowed(target))
+        .map((target) => `${file} imports ${target}`);
+    });
+    assert.deepEqual(wrong, []);
+  });
+
+  test("names every package that is installed with graft, and who knows it", () => {
+    const { dependencies } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as {
+      dependencies: object;
+    };
+    const packages = readPackages();
+    assert.deepEqual(packages.map(({ name }) => name).sort(), Object.keys(dependencies).sort());
+    for (const { name, isExcept, folders } of packages) {
+      const users = [...imports].flatMap(([file, targets]) =>
+        targets.some((target) => target === name || target.startsWith(`${name}/`)) ? [layerOf(file)] : [],
+      );
+      const known = [...new Set(users)].sort();
+      if (isExcept)
+        assert.deepEqual(
+          known.filter((folder) => folders.includes(folder)),
+          [],
+          name,
+        );
+      else assert.deepEqual(known, folders, name);
+    }
+  });
+});

@@ -1,0 +1,194 @@
+/**
+ * Every `sh` and `ts` block of README.md and docs/ is run as it stands, those of a page in one folder and in order;
+ * those of README.md by processes of their own, as a reader would, those of docs/ by one that stays. A cache in which a tiny model lies under the default model's name stands in for the real one.
+ */
+import assert from "node:assert/strict";
+import { type ChildProcess, fork, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+import { entryFolder, modelsFolderOf } from "../../src/hub/cache.ts";
+import { DEFAULT_MODEL } from "../../src/hub/resolve.ts";
+import { codeBlocks } from "./code-blocks.ts";
+import { callScript } from "./page-process.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const PAGES = ["README.md", ...readdirSync(join(ROOT, "docs")).map((name) => `docs/${name}`)].filter((name) =>
+  name.endsWith(".md"),
+);
+const LANGUAGES = ["sh", "ts", "text", "python", "json"];
+/** Nothing takes as long, not even on a machine that stands still for a while. */
+const RUN_LIMIT_MS = 600_000;
+
+const folder = temporaryFolder();
+const env = {
+  ...process.env,
+  GRAFT_HOME: join(folder, "home"),
+  PATH: `${dirname(process.execPath)}:${process.env["PATH"] ?? ""}`,
+  CI: "1",
+};
+await writeTinyModel(entryFolder(modelsFolderOf(env), DEFAULT_MODEL, null));
+
+// npx would look for the command in the folder's own package; here it is this clone's.
+const graft = `exec ${JSON.stringify(process.execPath)} ${JSON.stringify(join(ROOT, "bin/graft.js"))} "$@"`;
+const alone = makeNpx("alone", `#!/bin/sh\nshift\n${graft}\n`);
+const calls = join(folder, "calls");
+const shared = makeNpx("shared", callScript(calls));
+
+/** Writes a script named npx into a folder of its own, which is returned. */
+function makeNpx(name: string, script: string): string {
+  const bin = join(folder, name);
+  mkdirSync(bin);
+  writeFileSync(join(bin, "npx"), script);
+  chmodSync(join(bin, "npx"), 0o755);
+  return bin;
+}
+
+let stays: ChildProcess | null = null;
+
+/** Starts the process that stays; one that hangs is ended first. */
+function startSharedProcess(): void {
+  stays?.kill("SIGKILL");
+  rmSync(calls, { recursive: true, force: true });
+  mkdirSync(calls);
+  for (const pipe of ["request", "answer"]) assert.equal(spawnSync("mkfifo", [join(calls, pipe)]).status, 0);
+  const script = fileURLToPath(new URL("page-process.ts", import.meta.url));
+  stays = fork(script, [calls], { env, stdio: ["ignore", "ignore", "inherit", "ipc"] });
+}
+
+before(startSharedProcess);
+after(async () => {
+  stays?.kill("SIGKILL");
+  if (stays?.exitCode === null && stays.signalCode === null) await once(stays, "exit");
+});
+
+/** Makes a folder in which a page's blocks run: the examples, and "graft" as a package that can be imported. */
+function makeWorkFolder(page: string): string {
+  const work = join(folder, page.replaceAll("/", "-"));
+  const library = join(work, "node_modules", "graft");
+  mkdirSync(library, { recursive: true });
+  symlinkSync(join(ROOT, "examples"), join(work, "examples"));
+  const index = new URL("../../src/index.ts", import.meta.url).href;
+  writeFileSync(join(work, "package.json"), '{"type":"module"}');
+  writeFileSync(join(library, "package.json"), '{"type":"module","exports":"./index.js"}');
+  writeFileSync(join(library, "index.js"), `export * from ${JSON.stringify(index)};\n`);
+  return work;
+}
+
+function run(
+  command: string,
+  args: readonly string[],
+  cwd: string,
+  bin = alone,
+): { status: number | null; text: string } {
+  const { status, stdout, stderr } = spawnSync(command, args, {
+    cwd,
+    env: { ...env, PATH: `${bin}:${env.PATH}` },
+    encoding: "utf8",
+    timeout: RUN_LIMIT_MS,
+  });
+  return { status, text: `${stdout}${stderr}` };
+}
+
+for (const page of PAGES) {
+  const blocks = codeBlocks(readFileSync(join(ROOT, page), "utf8"));
+  const runnable = blocks.filter(
+    ({ language, notRun }) => notRun === null && (language === "sh" || language === "ts"),
+  );
+  for (const { language, line } of blocks) {
+    assert.ok(LANGUAGES.includes(language), `${page}:${line} is a block of "${language}"`);
+  }
+  if (runnable.length === 0) continue;
+  test(`the ${runnable.length} blocks of ${page} run`, () => {
+    const work = makeWorkFolder(page);
+    for (const { language, code, line } of runnable) {
+      const file = join(work, `line-${line}.${language}`);
+      writeFileSync(file, code);
+      const bin = page === "README.md" ? alone : shared;
+      const module = bin === alone ? [process.execPath, file] : [join(shared, "npx"), "module", file];
+      const [command = "", ...args] = language === "sh" ? ["sh", "-eu", file] : module;
+      const { status, text } = run(command, args, work, bin);
+      if (status === null) startSharedProcess();
+      assert.equal(status, 0, `${page}:${line} ended with status ${status}\n${text}`);
+    }
+  });
+}
+
+test("the ts blocks of all pages pass the type checker", () => {
+  const work = makeWorkFolder("types");
+  for (const page of PAGES) {
+    for (const { language, code, line } of codeBlocks(readFileSync(join(ROOT, page), "utf8"))) {
+      if (language !== "ts") continue;
+      writeFileSync(join(work, `${page.replaceAll("/", "-")}-${line}.ts`), code);
+    }
+  }
+  const paths = { graft: [join(ROOT, "src/index.ts")], "graft/core": [join(ROOT, "src/core.ts")] };
+  writeFileSync(
+    join(work, "tsconfig.json"),
+    JSON.stringify({
+      extends: join(ROOT, "tsconfig.json"),
+      compilerOptions: { paths, typeRoots: [join(ROOT, "node_modules/@types")] },
+      include: ["*.ts"],
+    }),
+  );
+  const { status, text } = run(join(ROOT, "node_modules/.bin/tsc"), ["-p", "tsconfig.json"], work);
+  assert.equal(status, 0, text);
+});
+
+test("npm scripts and files that the pages name exist", () => {
+  const { scripts } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as {
+    scripts: Record<string, string>;
+  };
+  for (const page of PAGES) {
+    const text = readFileSync(join(ROOT, page), "utf8");
+    for (const [, name = ""] of text.matchAll(/npm run ([a-z:]+)/g)) {
+      assert.ok(name in scripts, `${page} names the script "${name}"`);
+    }
+    for (const [, target = ""] of text.matchAll(/\]\((?!https?:)([^)#]+)\)/g)) {
+      assert.ok(existsSync(join(ROOT, dirname(page), target)), `${page} links to "${target}"`);
+    }
+  }
+});
+
+test("README.md holds the two commands of the project, each on a line of its own", () => {
+  const lines = readFileSync(join(ROOT, "README.md"), "utf8").split("\n");
+  assert.equal(lines.filter((line) => line === "npm ci && npm run quickstart").length, 1);
+  assert.equal(lines.filter((line) => line === "npm ci && npm test").length, 1);
+});
+
+test("codeBlocks() finds languages, reasons and lines, and refuses an open fence", () => {
+  const page = "a\n<!-- not run: no need -->\n```sh\nx\ny\n```\n\n```ts\n```\n";
+  assert.deepEqual(codeBlocks(page), [
+    { language: "sh", code: "x\ny\n", line: 3, notRun: "no need" },
+    { language: "ts", code: "\n", line: 8, notRun: null },
+  ]);
+  assert.throws(() => codeBlocks("```sh\nx"), /line 1 is not closed/);
+});
+
+test("README.md and ARCHITECTURE.md name every folder of src/, ARCHITECTURE.md every dependency", () => {
+  const readme = readFileSync(join(ROOT, "README.md"), "utf8");
+  const architecture = readFileSync(join(ROOT, "ARCHITECTURE.md"), "utf8");
+  const picture = codeBlocks(architecture)[0]?.code ?? "";
+  for (const entry of readdirSync(join(ROOT, "src"), { withFileTypes: true })) {
+    if (!entry.isDirectory()) continue;
+    assert.match(readme, new RegExp(`^src/${entry.name}/ `, "m"));
+    assert.match(picture, new RegExp(`^ *${entry.name} `, "m"));
+  }
+  const { dependencies } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as {
+    dependencies: Record<string, string>;
+  };
+  for (const name of Object.keys(dependencies)) assert.ok(architecture.includes(`| \`${name}\` |`), name);
+});

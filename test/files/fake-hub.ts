@@ -1,0 +1,158 @@
+/** @file An exact, small hub on a free port of this machine, which misbehaves as it is told. */
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after } from "node:test";
+import { hub } from "../../src/hub/hub-source.ts";
+import { FailedError } from "../../src/errors.ts";
+import { resolveModel, type ResolveOptions } from "../../src/hub/resolve.ts";
+
+export const NAME = "owner/tiny";
+const WEIGHTS = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * 31 + (i >> 8)) & 255));
+const CONFIG = Buffer.from('{"model_type":"tiny"}\n');
+export const CONTENT: Readonly<Record<string, Buffer>> = {
+  "config.json": CONFIG,
+  "model.safetensors": WEIGHTS,
+  "tokenizer.json": Buffer.from("{}"),
+  "README.md": Buffer.from("---\nlicense: mit\n---\n"),
+};
+
+/** How a hub lists a file that it has, under its name or another. */
+export function entryOf(name: string, path = name): Record<string, unknown> {
+  const content = CONTENT[name] as Buffer;
+  const [size, sha256] = [content.length, createHash("sha256").update(content).digest("hex")];
+  if (name.endsWith(".safetensors")) {
+    return { type: "file", path, size, oid: "0".repeat(40), lfs: { oid: sha256, size, pointerSize: 130 } };
+  }
+  const oid = createHash("sha1").update(`blob ${size}\0`).update(content).digest("hex");
+  return { type: "file", path, size, oid };
+}
+
+/** How the fake hub misbehaves. */
+export interface Faults {
+  /** Bytes of the weights after which each connection is cut, one entry a connection. */
+  cuts?: number[];
+  ignoresRange?: boolean;
+  /** Flips the first byte of the weights. */
+  corrupts?: boolean;
+  /** Accepts connections and says nothing. */
+  isSilent?: boolean;
+  /** Sends this many bytes of the weights, then nothing more. */
+  stallsAfter?: number;
+  status?: number;
+  token?: string;
+  /** Entries in place of the list. */
+  list?: unknown;
+  /** Answers every request in place of the hub. */
+  answer?: (request: IncomingMessage, response: ServerResponse) => void;
+}
+
+/** An exact, small hub on a free port of this machine. */
+export class FakeHub implements AsyncDisposable {
+  readonly requests: { path: string; range: string | undefined; token: string | undefined }[] = [];
+  readonly faults: Faults;
+  readonly home = mkdtempSync(join(tmpdir(), "graft-hub-"));
+  readonly #server = createServer((request, response) => this.#answer(request, response));
+
+  constructor(faults: Faults = {}) {
+    this.faults = faults;
+  }
+
+  async listen(): Promise<this> {
+    await new Promise<void>((resolve) => this.#server.listen(0, "127.0.0.1", resolve));
+    return this;
+  }
+
+  get env(): NodeJS.ProcessEnv {
+    return {
+      GRAFT_HOME: this.home,
+      HF_ENDPOINT: `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/`,
+    };
+  }
+
+  pull(options: ResolveOptions = {}, name = NAME): ReturnType<typeof resolveModel> {
+    return resolveModel(name, { env: this.env, timeoutMs: 2000, sources: [hub], ...options });
+  }
+
+  get models(): string {
+    return join(this.home, "models");
+  }
+
+  #answer(request: IncomingMessage, response: ServerResponse): void {
+    const { range, authorization } = request.headers;
+    const path = request.url ?? "";
+    this.requests.push({ path, range, token: authorization });
+    const { faults } = this;
+    if (faults.isSilent) return;
+    if (faults.answer !== undefined) return faults.answer(request, response);
+    if (faults.status !== undefined) return void response.writeHead(faults.status).end("no");
+    if (faults.token !== undefined && authorization !== `Bearer ${faults.token}`) {
+      return void response.writeHead(401).end();
+    }
+    if (/^\/api\/models\/owner\/tiny\/tree\/(main|v1)\?/.test(path)) return this.#list(response);
+    const file = /^\/owner\/tiny\/resolve\/(main|v1)\/(.+)$/.exec(path)?.[2] ?? "";
+    const content = CONTENT[file];
+    if (content === undefined) return void response.writeHead(404).end();
+    this.#send(file, content, range, response);
+  }
+
+  #list(response: ServerResponse): void {
+    const others = ["pytorch_model.bin", "consolidated.safetensors", "LICENSE"];
+    const surplus = others.map((path) => ({ type: "file", path, size: 1, oid: "1".repeat(40) }));
+    const list = this.faults.list ?? [...Object.keys(CONTENT).map((name) => entryOf(name)), ...surplus];
+    response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(list));
+  }
+
+  #send(file: string, content: Buffer, range: string | undefined, response: ServerResponse): void {
+    const { faults } = this;
+    const isWeights = file === "model.safetensors";
+    const start = faults.ignoresRange ? 0 : Number(/^bytes=(\d+)-$/.exec(range ?? "")?.[1] ?? 0);
+    const body = Buffer.from(content.subarray(start));
+    if (isWeights && faults.corrupts && start === 0) body.writeUInt8(body.readUInt8(0) ^ 1, 0);
+    const head: Record<string, string | number> = { "content-length": body.length };
+    if (start > 0) head["content-range"] = `bytes ${start}-${content.length - 1}/${content.length}`;
+    response.writeHead(start > 0 ? 206 : 200, head);
+    if (isWeights && faults.stallsAfter !== undefined)
+      return void response.write(body.subarray(0, faults.stallsAfter));
+    const cut = isWeights ? faults.cuts?.shift() : undefined;
+    if (cut === undefined) return void response.end(body);
+    // The bytes must reach the other side before the connection breaks.
+    response.write(body.subarray(0, cut), () => setTimeout(() => response.destroy(), 50));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+    rmSync(this.home, { recursive: true, force: true });
+  }
+}
+
+const hubs: FakeHub[] = [];
+export async function startHub(faults: Faults = {}): Promise<FakeHub> {
+  const fake = await new FakeHub(faults).listen();
+  hubs.push(fake);
+  return fake;
+}
+after(async () => {
+  for (const fake of hubs) await fake[Symbol.asyncDispose]();
+});
+
+export function assertWhole(path: string): void {
+  assert.deepEqual(readdirSync(path).toSorted(), [...Object.keys(CONTENT), "graft-files.json"].toSorted());
+  for (const [file, content] of Object.entries(CONTENT))
+    assert.ok(readFileSync(join(path, file)).equals(content), file);
+}
+
+/** Expects a source/unreachable error and returns its message. */
+export async function unreachableMessage(pull: Promise<unknown>): Promise<string> {
+  const error = await pull.then(
+    () => assert.fail("the pull worked"),
+    (error: unknown) => error,
+  );
+  assert.ok(error instanceof FailedError && error.code === "source/unreachable", String(error));
+  return error.message;
+}

@@ -1,0 +1,207 @@
+/**
+ * The package as its users get it: packed, installed into an empty folder, and run as compiled JavaScript.
+ * Where no registry can be reached the dependencies are linked from this clone.
+ */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { delimiter, dirname, join } from "node:path";
+import { before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+import * as core from "../../src/core.ts";
+import * as library from "../../src/index.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const NO_REGISTRY = /ENOTFOUND|ECONNREFUSED|ECONNRESET|EAI_AGAIN|ETIMEDOUT|ENOTCACHED|FETCH_ERROR|E40[134]/;
+
+// Settings of the npm that runs these tests are not those of a user.
+const env = Object.fromEntries(
+  Object.entries(process.env).filter(
+    ([name]) => !/^(npm_(?!config_(registry|cache|userconfig)$)|INIT_CWD)/.test(name),
+  ),
+);
+env["PATH"] = [dirname(process.execPath), process.env["PATH"]].join(delimiter);
+env["ONNXRUNTIME_NODE_INSTALL"] = "skip";
+
+const folder = temporaryFolder();
+const project = join(folder, "project");
+const installed = join(project, "node_modules", "graft");
+let packed: readonly string[] = [];
+
+function run(
+  command: string,
+  args: readonly string[],
+  cwd: string,
+): { status: number | null; stdout: string; text: string } {
+  const { status, stdout, stderr } = spawnSync(command, args, {
+    cwd,
+    env,
+    encoding: "utf8",
+    timeout: 300_000,
+  });
+  return { status, stdout, text: `${stdout}${stderr}` };
+}
+
+/** Unpacks the package beside links to the clone's own dependencies. */
+function linkDependencies(tarball: string): void {
+  const modules = join(ROOT, "node_modules");
+  mkdirSync(installed, { recursive: true });
+  assert.equal(run("tar", ["-xzf", tarball, "--strip-components=1", "-C", installed], project).status, 0);
+  mkdirSync(join(project, "node_modules", ".bin"), { recursive: true });
+  symlinkSync("../graft/bin/graft.js", join(project, "node_modules", ".bin", "graft"));
+  for (const name of readdirSync(modules)) {
+    const link = join(project, "node_modules", name);
+    if (!existsSync(link)) symlinkSync(join(modules, name), link);
+  }
+}
+
+before(async () => {
+  mkdirSync(project);
+  writeFileSync(join(project, "package.json"), '{"private":true,"type":"module"}');
+  const pack = run("npm", ["pack", "--json", "--pack-destination", folder], ROOT);
+  assert.equal(pack.status, 0, pack.text);
+  const [tarballName] = readdirSync(folder).filter((name) => name.endsWith(".tgz"));
+  const tarball = join(folder, tarballName ?? "");
+  packed = run("tar", ["-tzf", tarball], ROOT)
+    .stdout.trim()
+    .split("\n")
+    .map((path) => path.replace(/^package\//, ""));
+  const install = run(
+    "npm",
+    [
+      "install",
+      "--prefer-offline",
+      "--no-audit",
+      "--no-fund",
+      "--fetch-retries=0",
+      "--fetch-timeout=20000",
+      tarball,
+    ],
+    project,
+  );
+  if (install.status !== 0 && NO_REGISTRY.test(install.text)) linkDependencies(tarball);
+  else assert.equal(install.status, 0, install.text);
+  await writeTinyModel(join(project, "tiny"));
+  writeTinyChats(join(project, "chats.jsonl"), 8);
+});
+
+test("the package holds compiled files and types, and neither tests nor sources", () => {
+  for (const file of [
+    "bin/graft.js",
+    "dist/index.js",
+    "dist/index.d.ts",
+    "dist/cli/main.js",
+    "LICENSE",
+    "README.md",
+  ]) {
+    assert.ok(packed.includes(file), `${file} is missing`);
+  }
+  const foreign = packed.filter(
+    (path) =>
+      !/^(bin\/graft\.js|dist\/[\w/-]+(\.d\.ts|\.js)|examples\/quickstart\/[\w-]+\.jsonl|(LICENSE|README\.md|CHANGELOG\.md|package\.json))$/.test(
+        path,
+      ),
+  );
+  assert.deepEqual(foreign, []);
+});
+
+test("the installed command shows its help and version", () => {
+  const help = run(join("node_modules", ".bin", "graft"), ["--help"], project);
+  assert.equal(help.status, 0, help.text);
+  assert.match(help.stdout, /Usage: graft COMMAND/);
+  const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { version: string };
+  assert.equal(run(join("node_modules", ".bin", "graft"), ["--version"], project).stdout.trim(), version);
+});
+
+test("the installed command trains an adapter", () => {
+  const args = [
+    "train",
+    "--model",
+    "./tiny",
+    "--data",
+    "chats.jsonl",
+    "--output",
+    "out",
+    "--steps",
+    "2",
+    "--json",
+  ];
+  const training = run(join("node_modules", ".bin", "graft"), args, project);
+  assert.equal(training.status, 0, training.text);
+  const events = training.stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as { event: string; steps?: number });
+  assert.equal(events.filter(({ event }) => event === "step").length, 2);
+  assert.equal(events.at(-1)?.event, "done");
+  for (const file of ["adapter_config.json", "adapter_model.safetensors", "loss.svg"]) {
+    assert.ok(existsSync(join(project, "out", file)), `out/${file} is missing`);
+  }
+});
+
+for (const [entry, exported] of Object.entries({ graft: library, "graft/core": core })) {
+  test(`a program of the project imports the same names from "${entry}" as the sources export`, () => {
+    const script = `import * as graft from "${entry}"; console.log(JSON.stringify(Object.keys(graft)))`;
+    writeFileSync(join(project, "names.js"), script);
+    const names = run(process.execPath, ["names.js"], project);
+    assert.equal(names.status, 0, names.text);
+    assert.deepEqual(JSON.parse(names.stdout), Object.keys(exported));
+  });
+}
+
+/** A Node of the machine that is older than the sources need, outside of the clone; null: there is none. */
+function findOldNode(): string | null {
+  const folders = (process.env["PATH"] ?? "")
+    .split(delimiter)
+    .filter((path) => !path.includes("node_modules"));
+  const nodes = folders.map((path) => join(path, "node")).filter((path) => existsSync(path));
+  return nodes.find((path) => /^v(20|21|22)\./.test(run(path, ["--version"], folder).stdout)) ?? null;
+}
+
+const oldNode = findOldNode();
+const without = oldNode === null ? "this machine has no Node 20 to 22" : false;
+
+test(
+  "a program and the command train and write on the oldest Node that package.json allows",
+  { skip: without },
+  () => {
+    const script = `
+    import { openTextModel, train } from "graft";
+    await train({ model: "./tiny", data: "chats.jsonl", output: "old", steps: 2, saveEvery: 1 });
+    const model = await openTextModel("./tiny", { adapterPath: "old" });
+    const { ids } = await model.write(model.encodePrompt("ka"), { maxNewTokens: 4 });
+    await model.close();
+    console.log(ids.length);`;
+    writeFileSync(join(project, "old.js"), script);
+    const program = run(oldNode!, ["old.js"], project);
+    assert.deepEqual([program.status, program.stdout.trim()], [0, "4"], program.text);
+    const command = run(
+      oldNode!,
+      [join(installed, "bin/graft.js"), "eval", "--model", "./tiny", "--data", "chats.jsonl"],
+      project,
+    );
+    assert.equal(command.status, 0, command.text);
+  },
+);
+
+test("a TypeScript program of the project finds the types, without those of Node, and a wrong call is refused", () => {
+  const check = (code: string, module: string, moduleResolution: string): string => {
+    writeFileSync(join(project, "program.ts"), code);
+    const options = { strict: true, noEmit: true, target: "es2024", lib: ["es2024", "dom"], types: [] };
+    writeFileSync(
+      join(project, "tsconfig.json"),
+      JSON.stringify({ compilerOptions: { ...options, module, moduleResolution }, files: ["program.ts"] }),
+    );
+    return run(join(ROOT, "node_modules/.bin/tsc"), ["-p", "tsconfig.json"], project).text;
+  };
+  const call = (model: string): string => `import { train } from "graft";
+import { METHODS } from "graft/core";
+export const names: readonly string[] = METHODS.map(({ name }) => name);
+export const steps: Promise<number> = train({ model: ${model}, data: "d", output: "o" }).then((r) => r.steps);
+`;
+  assert.equal(check(call('"m"'), "nodenext", "nodenext"), "");
+  assert.equal(check(call('"m"'), "esnext", "bundler"), "");
+  assert.match(check(call("1"), "nodenext", "nodenext"), /TS2322/);
+});

@@ -1,0 +1,254 @@
+/** @file Whole passes of a model for tests: logits, loss, gradients; the one place that knows how the parts are joined. */
+import { NO_LABEL, type Batch, type TrainingExample, toBatch } from "../../src/data/batch.ts";
+import { factsOf } from "../../src/data/pass-facts.ts";
+import type { ClassExample } from "../../src/data/class-example.ts";
+import { makeExample, type Example } from "../../src/data/example.ts";
+import type { Model } from "../../src/models/model.ts";
+import { BaseModel } from "../../src/models/base-model.ts";
+import { adamw } from "../../src/optim/adamw.ts";
+import { createUpdater } from "../../src/optim/updater.ts";
+import { memorySource } from "../tiny/memory-source.ts";
+import type { AdapterView } from "../../src/peft/adapter-view.ts";
+import { type Adapter, attach } from "../../src/peft/attach.ts";
+import type { Method } from "../../src/peft/method.ts";
+import { Random } from "../../src/random.ts";
+import { BlockRunner } from "../../src/run/block-runner.ts";
+import { PassContext } from "../../src/run/context.ts";
+import { Embedding } from "../../src/run/embedding.ts";
+import { Head } from "../../src/run/head.ts";
+import { Session, type SessionOptions } from "../../src/run/session.ts";
+import type { Residency } from "../../src/run/weights.ts";
+import type { Engine } from "../../src/runtime/engine.ts";
+import type { StoredTensor } from "../../src/quant/stored-tensor.ts";
+import type { HostTensor } from "../../src/runtime/host-tensor.ts";
+import { StepRunner } from "../../src/train/step-runner.ts";
+import { changeValues } from "./trained-values.ts";
+import type { Recompute } from "../../src/train/recompute.ts";
+
+/** Attaches a method with its own targets, or those given. */
+export function attachTo(
+  base: BaseModel,
+  method: Method,
+  options: unknown = {},
+  modules: string | readonly string[] | null = null,
+  seed = 3,
+): Promise<Adapter> {
+  const targets = { modules, exclude: [], layers: null };
+  return attach(base, { method, options, targets }, new Random(seed));
+}
+
+/** A model whose tensors are replaced by those given, a tied head by one of its own if there is one. */
+export async function withTensors(
+  base: BaseModel,
+  replaced: ReadonlyMap<string, HostTensor<"float32">>,
+): Promise<BaseModel> {
+  const tensors = new Map<string, StoredTensor>();
+  for (const name of base.model.tensors.keys()) {
+    const own = replaced.get(name);
+    tensors.set(
+      name,
+      own ? { storage: "f32", shape: own.shape, planes: { data: own } } : await base.source.stored(name),
+    );
+  }
+  const head = base.model.headTensor.name;
+  const ownHead = replaced.get(head);
+  if (ownHead) tensors.set(head, { storage: "f32", shape: ownHead.shape, planes: { data: ownHead } });
+  return new BaseModel(base.name, ownHead ? base.model.untied() : base.model, memorySource(tensors));
+}
+
+/** Moves every trainable number a little, so that nothing stands at a special start. */
+export function perturb(adapter: Adapter, deviation: number, seed = 5): void {
+  const random = new Random(seed);
+  changeValues(adapter, (value) => value + deviation * random.normal());
+}
+
+/** Examples of random ids below 256 with loss on the second half of each. */
+export function randomExamples(lengths: readonly number[], seed = 7): Example[] {
+  const random = new Random(seed);
+  return lengths.map((length, i) =>
+    makeExample(
+      Array.from({ length }, () => random.integer(256)),
+      (at) => at >= length / 2,
+      { file: "random", line: i + 1 },
+    ),
+  );
+}
+
+/** Examples of a family's own kind: random ids of these lengths, with classes where it tells them, or images of noise. */
+export function examplesFor(
+  { image, maxPositions, numOutputs, classPosition }: Model,
+  lengths: readonly number[],
+  seed = 7,
+): readonly TrainingExample[] {
+  const random = new Random(seed);
+  if (!image) {
+    const examples = randomExamples(lengths, seed);
+    if (classPosition === null) return examples;
+    return examples.map(({ ids, source }): ClassExample => {
+      const labelIndex = classPosition === "first" ? 0 : ids.length - 1;
+      return { ids, source, labelIndex, label: random.integer(numOutputs) };
+    });
+  }
+  const numPixels = image.channels * image.size ** 2;
+  return lengths.map((_, i) => ({
+    pixels: Uint8Array.from({ length: numPixels }, () => random.integer(256)),
+    image,
+    label: random.integer(numOutputs),
+    numPositions: maxPositions,
+    source: { file: "random", line: i + 1 },
+  }));
+}
+
+/** One row an example. */
+export function unpacked(examples: readonly TrainingExample[]): Batch {
+  return toBatch(examples.map((example) => [example]));
+}
+
+/** Logits [B·T, V] of a batch; fresh memory. */
+export async function logitsOf(
+  engine: Engine,
+  base: BaseModel,
+  adapter: AdapterView | null,
+  batch: Batch,
+  { residency = "stored", ...options }: SessionOptions & { residency?: Residency } = {},
+): Promise<Float32Array> {
+  const session = new Session(engine, base, residency, options);
+  const runner = new BlockRunner(session, adapter, null);
+  const embedding = await Embedding.create(session, adapter);
+  const head = new Head(session, adapter);
+  const { numRows, length } = batch;
+  const pass = runner.begin(new PassContext(factsOf(batch), session.pool, session.tables));
+  let x = await embedding.forward(batch.input, pass.context);
+  for (let layer = 0; layer < runner.numLayers; layer++) {
+    x = (await runner.forward(layer, x, pass, false)).y;
+  }
+  const positions = Int32Array.from({ length: numRows * length }, (_, i) => i);
+  const { data } = await head.logitsAt(x, positions);
+  runner.end(pass);
+  await session.release();
+  return data.slice();
+}
+
+/** Adds the gradients of `scale` times the sum of a batch's losses; returns that sum, unscaled. */
+export async function accumulateLoss(
+  runner: StepRunner,
+  batch: Batch,
+  scale: number,
+  step: number,
+  micro: number,
+): Promise<number> {
+  const derivatives = new Float32Array(batch.numLabels).fill(-scale);
+  const logProbs = await runner.accumulate(batch, derivatives, { step, micro });
+  return -logProbs.reduce((sum, value) => sum + value, 0);
+}
+
+/** Moves an adapter some steps by AdamW, each on the whole batch; the mean loss before each. */
+export async function trainSteps(
+  engine: Engine,
+  base: BaseModel,
+  adapter: Adapter,
+  batch: Batch,
+  how: { readonly numSteps: number; readonly learningRate: number; readonly weightDecay: number },
+): Promise<number[]> {
+  const session = new Session(engine, base);
+  const steps = await StepRunner.create({ session, adapter, recompute: false, seed: 0 });
+  const { learningRate, weightDecay } = how;
+  const updater = await createUpdater(engine, adamw, adamw.options.parse({}), adapter.groups);
+  const losses: number[] = [];
+  for (let step = 0; step < how.numSteps; step++) {
+    steps.gradients.begin();
+    losses.push((await accumulateLoss(steps, batch, 1 / batch.numLabels, step, 0)) / batch.numLabels);
+    steps.gradients.finish();
+    const { groups: gradients } = steps.gradients;
+    await updater.step({ gradients, gradientScale: 1, learningRate, weightDecay });
+  }
+  await Promise.all([steps.release(), updater.release(), session.release()]);
+  return losses;
+}
+
+interface PassOptions extends SessionOptions {
+  readonly recompute?: Recompute;
+  readonly seed?: number;
+  readonly residency?: Residency;
+}
+
+/** Passes of one adapter that share what is compiled. */
+export interface OpenPasses {
+  /** Mean loss of batches and the gradient of every parameter that has one, by name; fresh memory. */
+  lossAndGradients(
+    batches: readonly Batch[],
+    step?: number,
+  ): Promise<{ loss: number; gradients: Map<string, Float32Array> }>;
+  /** The mean loss alone, as `lossAndGradients` has it: with what this step drops. */
+  loss(batch: Batch, step?: number): Promise<number>;
+  release(): Promise<void>;
+}
+
+/** Opens a session for many passes, between which the adapter's numbers may change. */
+export async function openPasses(
+  engine: Engine,
+  base: BaseModel,
+  adapter: Adapter,
+  options: PassOptions = {},
+): Promise<OpenPasses> {
+  const { recompute = false, seed = 0, residency = "stored", ...ofSession } = options;
+  const session = new Session(engine, base, residency, ofSession);
+  const runner = await StepRunner.create({ session, adapter, recompute, seed });
+  return {
+    async lossAndGradients(batches, step = 0) {
+      const numLabels = batches.reduce((sum, batch) => sum + batch.numLabels, 0);
+      runner.gradients.begin();
+      let lossSum = 0;
+      for (const [micro, batch] of batches.entries()) {
+        lossSum += await accumulateLoss(runner, batch, 1 / numLabels, step, micro);
+      }
+      runner.gradients.finish();
+      const gradients = new Map<string, Float32Array>();
+      for (const { group, values, present } of runner.gradients.groups) {
+        for (const [i, { name, offset, length }] of group.parameters.entries()) {
+          if (present[i] === true) gradients.set(name, await values.read(offset, offset + length));
+        }
+      }
+      return { loss: lossSum / numLabels, gradients };
+    },
+    async loss(batch, step = 0) {
+      const logProbs = await runner.logProbs(batch, { step, micro: 0 });
+      return -logProbs.reduce((sum, value) => sum + value, 0) / batch.numLabels;
+    },
+    async release() {
+      await runner.release();
+      await session.release();
+    },
+  };
+}
+
+/** Mean loss of batches and the gradient of every parameter that has one, by name, in a session of their own. */
+export async function lossAndGradients(
+  engine: Engine,
+  base: BaseModel,
+  adapter: Adapter,
+  batches: readonly Batch[],
+  { step = 0, ...options }: PassOptions & { readonly step?: number } = {},
+): ReturnType<OpenPasses["lossAndGradients"]> {
+  const passes = await openPasses(engine, base, adapter, options);
+  const found = await passes.lossAndGradients(batches, step);
+  await passes.release();
+  return found;
+}
+
+/** Makes a batch of unshifted labels and a mask, as Hugging Face's models take them: padding on the right. */
+export function batchFromRows(rows: {
+  readonly input_ids: readonly (readonly number[])[];
+  readonly attention_mask?: readonly (readonly number[])[];
+  readonly labels?: readonly (readonly number[])[];
+}): Batch {
+  const examples = rows.input_ids.map((ids, row) => {
+    const length = rows.attention_mask?.[row]?.reduce((sum, flag) => sum + flag, 0) ?? ids.length;
+    const labels = rows.labels?.[row];
+    return makeExample(ids.slice(0, length), (i) => labels === undefined || labels[i] !== NO_LABEL, {
+      file: "golden",
+      line: row + 1,
+    });
+  });
+  return unpacked(examples);
+}
