@@ -3,7 +3,7 @@ import { existsSync, statSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-import { smallModelText } from "../tools/make-small-model-text.ts";
+import { smallModelText } from "../tools/small-model/make-text.ts";
 import { type BenchContext, defineBenchmark } from "./bench.ts";
 import { interleave } from "./interleave.ts";
 import { largestPeak, showPeak } from "./memory.ts";

@@ -8,7 +8,7 @@
  *   node experiments/composition.ts
  */
 import { Random } from "../src/index.ts";
-import { CAST, type Character } from "../tools/small-model-words.ts";
+import { CAST, type Character } from "../tools/small-model/words.ts";
 import { type Setup, readCommand } from "./command.ts";
 import { Lab } from "./lab.ts";
 import type { Result } from "./report.ts";

@@ -9,8 +9,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Matrix, SingularValueDecomposition } from "ml-matrix";
 import { createEngine, loadModel, mergeAdapter, readAdapter, train } from "../src/index.ts";
-import { transferText } from "../tools/make-small-model-text.ts";
-import { documentRows } from "../tools/make-small-model.ts";
+import { transferText } from "../tools/small-model/make-text.ts";
+import { documentRows } from "../tools/small-model/make-model.ts";
 import { SMALL_MODEL } from "./command.ts";
 import { RESULTS, type Result, tell } from "./report.ts";
 

@@ -1,11 +1,11 @@
 /**
  * @file The tasks of the experiments, drawn by seed: the mood of a little story, how many go, facts of the cast.
  *
- * Words are those of the small model's own text (tools/small-model-words.ts), so that it can read them.
+ * Words are those of the small model's own text (tools/small-model/words.ts), so that it can read them.
  */
 import { Random } from "../src/random.ts";
-import { draw, pick, say } from "../tools/small-model-stories.ts";
-import { BOATS, CAST, type Character, PLACES, THINGS } from "../tools/small-model-words.ts";
+import { draw, pick, say } from "../tools/small-model/stories.ts";
+import { BOATS, CAST, type Character, PLACES, THINGS } from "../tools/small-model/words.ts";
 
 /** A question and its answer. */
 export interface Row {

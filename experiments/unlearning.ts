@@ -5,7 +5,7 @@
  *
  *   node experiments/unlearning.ts
  */
-import { smallModelText } from "../tools/make-small-model-text.ts";
+import { smallModelText } from "../tools/small-model/make-text.ts";
 import { type Setup, readCommand } from "./command.ts";
 import { Lab } from "./lab.ts";
 import type { Result } from "./report.ts";

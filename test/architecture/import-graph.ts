@@ -1,19 +1,18 @@
-/** @file Who imports whom in src/, read from the text of the files; types count like values. */
+/** @file Who imports whom in a folder, read from the text of the files; types count like values. */
 import { readFileSync, readdirSync } from "node:fs";
-import { dirname, join, posix } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join, posix } from "node:path";
 
-const SRC = join(dirname(fileURLToPath(import.meta.url)), "../../src");
+const ROOT = join(import.meta.dirname, "../..");
 const IMPORT = /(?:^|\n)\s*(?:import|export)\b[^;"']*?["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']/g;
 
-/** Reads what every file of src/, tests left out, imports: files of src/ by their path in it, else the name of a package. */
-export function readImports(): Map<string, readonly string[]> {
-  const names = (readdirSync(SRC, { recursive: true }) as string[])
+/** Reads what every file of a folder, tests left out, imports: files by their path from the folder, else the name of a package. */
+export function readImports(folder = "src"): Map<string, readonly string[]> {
+  const names = (readdirSync(join(ROOT, folder), { recursive: true }) as string[])
     .map((name) => name.replaceAll("\\", "/"))
-    .filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts"));
+    .filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts") && !name.includes("node_modules"));
   return new Map(
     names.map((name) => {
-      const text = readFileSync(join(SRC, name), "utf8").replace(/\/\*[\s\S]*?\*\//g, "");
+      const text = readFileSync(join(ROOT, folder, name), "utf8").replace(/\/\*[\s\S]*?\*\//g, "");
       const found = [...text.matchAll(IMPORT)].map(([, named, awaited]) => (named ?? awaited) as string);
       const imports = found.map((to) =>
         to.startsWith(".") ? posix.normalize(posix.join(posix.dirname(name), to)) : to,

@@ -70,6 +70,20 @@ describe("ARCHITECTURE.md", () => {
     assert.deepEqual(wrong, []);
   });
 
+  test("says in which order the folders of the project import each other, tests left out", () => {
+    const order = /^Beside `src\/` lie (.*?): each imports/m.exec(section("Layers"))?.[1] ?? "";
+    const folders = ["src", ...[...order.matchAll(/`([a-z]+)\/`/g)].map(([, folder]) => folder as string)];
+    assert.equal(folders.length, 6);
+    const wrong = folders.flatMap((folder, depth) =>
+      [...readImports(folder)].flatMap(([file, targets]) =>
+        targets
+          .filter((target) => folders.indexOf(/^\.\.\/(\w+)\//.exec(target)?.[1] ?? "src") > depth)
+          .map((target) => `${folder}/${file} imports ${target}`),
+      ),
+    );
+    assert.deepEqual(wrong, []);
+  });
+
   test("names every package that is installed with graft, and who knows it", () => {
     const { dependencies } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as {
       dependencies: object;

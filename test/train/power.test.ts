@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
-import { SimulatedPhone, trainOnPhone } from "../../bench/simulated-phone.ts";
+import { SimulatedPhone, trainOnPhone } from "./simulated-phone.ts";
 import { commandPower, splitWords } from "../../src/train/files/power/command-power.ts";
 import { filePower } from "../../src/train/files/power/file-power.ts";
 import { linuxPower } from "../../src/train/files/power/linux-power.ts";

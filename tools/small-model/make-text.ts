@@ -1,7 +1,7 @@
 /**
  * @file Writes the text that the small demonstration model learns from: stories, questions and short chats.
  *
- *   node tools/make-small-model-text.ts OUT.txt [--bytes N] [--seed N] [--transfer]
+ *   node tools/small-model/make-text.ts OUT.txt [--bytes N] [--seed N] [--transfer]
  *
  * All words and sentences are this file's own. A cast with fixed facts (who is a fox, who eats pears) walks through
  * stories whose other facts are drawn; answers always agree with both. `--transfer` writes the second corpus, a
@@ -12,11 +12,11 @@ import { writeFileSync } from "node:fs";
 import { argv, stdout } from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { UsageError } from "../src/errors.ts";
-import { Random } from "../src/random.ts";
-import { STORIES, draw, pair, pick, say } from "./small-model-stories.ts";
-import type { Exchange } from "./small-model-stories.ts";
-import { ANIMALS, BOATS, COLOURS, OPPOSITES, TINTS, USES, capital } from "./small-model-words.ts";
+import { UsageError } from "../../src/errors.ts";
+import { Random } from "../../src/random.ts";
+import { STORIES, draw, pair, pick, say } from "./stories.ts";
+import type { Exchange } from "./stories.ts";
+import { ANIMALS, BOATS, COLOURS, OPPOSITES, TINTS, USES, capital } from "./words.ts";
 
 /** A question about one of the cast, answerable without a story. */
 function castExchange(random: Random): Exchange {

@@ -5,9 +5,9 @@
  * merges the most frequent pair of neighbours inside the words of the GPT-2 split; of equals, the one with the
  * smallest ids. So equal text gives equal files.
  */
-import { byteTokenizerFiles } from "../test/tiny/byte-tokenizer.ts";
-import { UsageError } from "../src/errors.ts";
-import type { TokenizerFiles } from "../src/format/checkpoint/checkpoint.ts";
+import { byteTokenizerFiles } from "../../test/tiny/byte-tokenizer.ts";
+import { UsageError } from "../../src/errors.ts";
+import type { TokenizerFiles } from "../../src/format/checkpoint/checkpoint.ts";
 
 /** The split of GPT-2, which a tokenizer.json calls ByteLevel with use_regex. */
 const WORD = /'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu;

@@ -3,20 +3,9 @@
  *
  * An answer repeats the story's or the cast's own words, so that reading alone suffices to give it.
  */
-import type { Random } from "../src/random.ts";
-import {
-  CAST,
-  COLOURS,
-  PLACES,
-  PLANTS,
-  REASONS,
-  SPOTS,
-  THINGS,
-  TIMES,
-  WEATHERS,
-  capital,
-} from "./small-model-words.ts";
-import type { Character } from "./small-model-words.ts";
+import type { Random } from "../../src/random.ts";
+import { CAST, COLOURS, PLACES, PLANTS, REASONS, SPOTS, THINGS, TIMES, WEATHERS, capital } from "./words.ts";
+import type { Character } from "./words.ts";
 
 /** A question and its answer, both whole sentences. */
 export type Exchange = readonly [question: string, answer: string];

@@ -16,12 +16,12 @@ import { createEngine } from "../../src/runtime/create-engine.ts";
 import { Evaluator } from "../../src/train/evaluate.ts";
 import type { EvalEvent, TrainEvent } from "../../src/train/events.ts";
 import { type TrainResult, train } from "../../src/train/trainer.ts";
-import { transferText } from "../../tools/make-small-model-text.ts";
-import { documentRows } from "../../tools/make-small-model.ts";
-import { BOATS } from "../../tools/small-model-words.ts";
-import { temporaryFolder } from "../tiny/model.ts";
+import { transferText } from "./make-text.ts";
+import { documentRows } from "./make-model.ts";
+import { BOATS } from "./words.ts";
+import { temporaryFolder } from "../../test/tiny/model.ts";
 
-const MODEL = fileURLToPath(new URL("../small-model", import.meta.url));
+const MODEL = fileURLToPath(new URL("../../test/small-model", import.meta.url));
 const LENGTH = 128;
 const ANSWER_TOKENS = 30;
 /** Facts of the text that is trained on, none of which the model has seen before. */

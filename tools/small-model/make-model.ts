@@ -1,7 +1,7 @@
 /**
  * @file Makes the small model of the tests: a Llama of about a million parameters, trained from nothing by graft itself.
  *
- *   node tools/make-small-model.ts OUT [--steps N] [--seed N]
+ *   node tools/small-model/make-model.ts OUT [--steps N] [--seed N]
  *
  * Tokenizer and weights start from the text of make-small-model-text.ts and a seed; the weights are trained through
  * `train()` with the method `full`, rounded to bfloat16, measured on text of another seed, and written to the folder OUT
@@ -13,22 +13,22 @@ import { join } from "node:path";
 import { argv, stdout } from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { createTokenizer } from "../src/data/tokenizer.ts";
-import { UsageError } from "../src/errors.ts";
-import { writeTextAtomic } from "../src/format/files/atomic.ts";
-import { openModel } from "../src/models/families.ts";
-import type { TensorSpec } from "../src/models/sites.ts";
-import { type TokenizerFiles } from "../src/format/checkpoint/checkpoint.ts";
-import { writeModel, loadModel } from "../src/format/by-path.ts";
-import { float32ToBfloat16 } from "../src/quant/half.ts";
-import { Random } from "../src/random.ts";
-import { type HostTensor, hostTensor } from "../src/runtime/host-tensor.ts";
-import { numElements } from "../src/graph/shape.ts";
-import type { TrainEvent } from "../src/train/events.ts";
-import type { TrainInput } from "../src/train/options.ts";
-import { type TrainResult, train } from "../src/train/trainer.ts";
-import { smallModelText } from "./make-small-model-text.ts";
-import { smallModelCard } from "./small-model-card.ts";
+import { createTokenizer } from "../../src/data/tokenizer.ts";
+import { UsageError } from "../../src/errors.ts";
+import { writeTextAtomic } from "../../src/format/files/atomic.ts";
+import { openModel } from "../../src/models/families.ts";
+import type { TensorSpec } from "../../src/models/sites.ts";
+import { type TokenizerFiles } from "../../src/format/checkpoint/checkpoint.ts";
+import { writeModel, loadModel } from "../../src/format/by-path.ts";
+import { float32ToBfloat16 } from "../../src/quant/half.ts";
+import { Random } from "../../src/random.ts";
+import { type HostTensor, hostTensor } from "../../src/runtime/host-tensor.ts";
+import { numElements } from "../../src/graph/shape.ts";
+import type { TrainEvent } from "../../src/train/events.ts";
+import type { TrainInput } from "../../src/train/options.ts";
+import { type TrainResult, train } from "../../src/train/trainer.ts";
+import { smallModelText } from "./make-text.ts";
+import { smallModelCard } from "./card.ts";
 import { trainBpe } from "./train-bpe.ts";
 
 /** Small enough that words are made of several tokens: the spelling of new words must not be all new. */

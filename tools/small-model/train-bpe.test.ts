@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createTokenizer } from "../src/data/tokenizer.ts";
-import type { TokenizerFiles } from "../src/format/checkpoint/checkpoint.ts";
-import { smallModelText, transferText } from "./make-small-model-text.ts";
+import { createTokenizer } from "../../src/data/tokenizer.ts";
+import type { TokenizerFiles } from "../../src/format/checkpoint/checkpoint.ts";
+import { smallModelText, transferText } from "./make-text.ts";
 import { trainBpe } from "./train-bpe.ts";
 
 const NUM_BYTES = 256;

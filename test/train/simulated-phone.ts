@@ -5,8 +5,8 @@
  *
  * The numbers are those of a phone of 2023 within the factor that phones differ by; nothing was measured.
  */
-import { Pacer, type PacerClock, type PacerParts } from "../src/train/power/pacer.ts";
-import type { PowerSource } from "../src/train/power/reading.ts";
+import { Pacer, type PacerClock, type PacerParts } from "../../src/train/power/pacer.ts";
+import type { PowerSource } from "../../src/train/power/reading.ts";
 
 const [AIR, HEAT_CAPACITY, RESISTANCE] = [25, 60, 6.5];
 const [IDLE_WATTS, WORK_WATTS, LEAK_PER_DEGREE] = [0.7, 4.5, 0.01];

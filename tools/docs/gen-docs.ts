@@ -5,7 +5,7 @@
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 
-import { generatedPages, readmeParts } from "./doc-pages.ts";
+import { generatedPages, readmeParts } from "./pages.ts";
 
 /**
  * Replaces what stands between `<!-- begin NAME -->` and `<!-- end NAME -->`.
@@ -31,7 +31,7 @@ export function wantedFiles(root: URL): ReadonlyMap<string, string> {
 }
 
 function main(args: readonly string[]): number {
-  const root = new URL("../", import.meta.url);
+  const root = new URL("../../", import.meta.url);
   const changed = [...wantedFiles(root)].filter(([path, text]) => {
     const file = new URL(path, root);
     return !existsSync(file) || readFileSync(file, "utf8") !== text;

@@ -1,27 +1,27 @@
 /** @file Markdown tables made from the lists of the program: what it can do is written down once, in code. */
 import type { z } from "zod";
 
-import { COMMANDS } from "../src/cli/commands.ts";
-import { flagsOf } from "../src/cli/flags.ts";
-import { COMMAND_CODES, INTERRUPTED_STATUS, STOPPED_RUN } from "../src/cli/report.ts";
-import { CODES, type ErrorCode, exitStatus, GraftError } from "../src/errors.ts";
-import { FAMILIES, openModel } from "../src/models/families.ts";
-import type { Family, Task } from "../src/models/family.ts";
-import type { Model } from "../src/models/model.ts";
-import type { SiteSpec } from "../src/models/sites.ts";
-import type { SiteRole } from "../src/nn/builder.ts";
-import { OPTIMIZERS } from "../src/optim/optimizers.ts";
-import { SCHEDULES } from "../src/optim/schedules.ts";
-import { type ConfigFile, type Method, configFileOf } from "../src/peft/method.ts";
-import { METHODS } from "../src/peft/methods.ts";
-import type { Compute } from "../src/nn/compute.ts";
-import { COMPUTES } from "../src/nn/computes.ts";
-import type { Storage } from "../src/quant/storage.ts";
-import { BASE_KINDS, STORAGES, WRITABLE_NAMES } from "../src/quant/storages.ts";
-import { DATA_KINDS } from "../src/data/data-kinds.ts";
-import { suitableLearningRate } from "../src/train/learning-rate.ts";
-import { OBJECTIVES } from "../src/train/objectives.ts";
-import { TINY_CONFIGS } from "../test/tiny/configs.ts";
+import { COMMANDS } from "../../src/cli/commands.ts";
+import { flagsOf } from "../../src/cli/flags.ts";
+import { COMMAND_CODES, INTERRUPTED_STATUS, STOPPED_RUN } from "../../src/cli/report.ts";
+import { CODES, type ErrorCode, exitStatus, GraftError } from "../../src/errors.ts";
+import { FAMILIES, openModel } from "../../src/models/families.ts";
+import type { Family, Task } from "../../src/models/family.ts";
+import type { Model } from "../../src/models/model.ts";
+import type { SiteSpec } from "../../src/models/sites.ts";
+import type { SiteRole } from "../../src/nn/builder.ts";
+import { OPTIMIZERS } from "../../src/optim/optimizers.ts";
+import { SCHEDULES } from "../../src/optim/schedules.ts";
+import { type ConfigFile, type Method, configFileOf } from "../../src/peft/method.ts";
+import { METHODS } from "../../src/peft/methods.ts";
+import type { Compute } from "../../src/nn/compute.ts";
+import { COMPUTES } from "../../src/nn/computes.ts";
+import type { Storage } from "../../src/quant/storage.ts";
+import { BASE_KINDS, STORAGES, WRITABLE_NAMES } from "../../src/quant/storages.ts";
+import { DATA_KINDS } from "../../src/data/data-kinds.ts";
+import { suitableLearningRate } from "../../src/train/learning-rate.ts";
+import { OBJECTIVES } from "../../src/train/objectives.ts";
+import { TINY_CONFIGS } from "../../test/tiny/configs.ts";
 
 /** Sets rows as a Markdown table. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {

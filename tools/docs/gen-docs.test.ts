@@ -2,15 +2,15 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { COMMANDS } from "../src/cli/commands.ts";
-import { COMMAND_CODES } from "../src/cli/report.ts";
-import { CODES } from "../src/errors.ts";
-import { METHODS } from "../src/peft/methods.ts";
-import { generatedPages } from "./doc-pages.ts";
-import { table, trainedBy } from "./doc-tables.ts";
+import { COMMANDS } from "../../src/cli/commands.ts";
+import { COMMAND_CODES } from "../../src/cli/report.ts";
+import { CODES } from "../../src/errors.ts";
+import { METHODS } from "../../src/peft/methods.ts";
+import { generatedPages } from "./pages.ts";
+import { table, trainedBy } from "./tables.ts";
 import { fillParts, wantedFiles } from "./gen-docs.ts";
 
-const ROOT = new URL("../", import.meta.url);
+const ROOT = new URL("../../", import.meta.url);
 
 test("the generated docs in the repository are those of the program", () => {
   for (const [path, text] of wantedFiles(ROOT)) {

@@ -1,12 +1,12 @@
 /** @file Measures the small model on text it has not seen, lets it write, and says so in its README. */
-import { Session } from "../src/run/session.ts";
-import { readDataset } from "../src/data/by-path.ts";
-import { type Example, countTrained } from "../src/data/example.ts";
-import { Conversation } from "../src/engine/conversation.ts";
-import { type TextModel, openTextModel } from "../src/engine/text-model.ts";
-import { createEngine } from "../src/runtime/create-engine.ts";
-import { Evaluator } from "../src/train/evaluate.ts";
-import type { TrainResult } from "../src/train/trainer.ts";
+import { Session } from "../../src/run/session.ts";
+import { readDataset } from "../../src/data/by-path.ts";
+import { type Example, countTrained } from "../../src/data/example.ts";
+import { Conversation } from "../../src/engine/conversation.ts";
+import { type TextModel, openTextModel } from "../../src/engine/text-model.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
+import { Evaluator } from "../../src/train/evaluate.ts";
+import type { TrainResult } from "../../src/train/trainer.ts";
 
 const SAMPLE_TOKENS = 120;
 const STORY_START = "One quiet morning, Bruno the bear went to the lake.";
@@ -70,16 +70,16 @@ export async function smallModelCard(folder: string, facts: CardFacts): Promise<
       "# A small Llama for tests",
       "",
       `${result.trainable_parameters.toLocaleString("en")} parameters, trained from nothing by graft's own \`full\` method on the text of`,
-      "`tools/make-small-model-text.ts`: little stories, questions and chats about a cast with fixed facts. It knows nothing else.",
+      "`tools/small-model/make-text.ts`: little stories, questions and chats about a cast with fixed facts. It knows nothing else.",
       "Weights and text are the project's own, under its licence.",
       "",
       `Made ${new Date().toISOString().slice(0, 10)} by:`,
       "",
       "```text",
-      `node tools/make-small-model.ts test/small-model --steps ${steps} --seed ${seed}`,
+      `node tools/small-model/make-model.ts test/small-model --steps ${steps} --seed ${seed}`,
       "```",
       "",
-      `- tokenizer: byte-level BPE of \`tools/train-bpe.ts\`, ${tokenizer.vocabSize} tokens, ChatML template`,
+      `- tokenizer: byte-level BPE of \`tools/small-model/train-bpe.ts\`, ${tokenizer.vocabSize} tokens, ChatML template`,
       `- text: ${facts.trainBytes.toLocaleString("en")} bytes of seed ${seed}; held out: the same kind of text of another seed`,
       `- settings: \`${JSON.stringify(facts.recipe)}\`, ${steps} steps in ${Math.round(result.seconds)} s`,
       `- held-out loss: ${loss.toFixed(4)} (perplexity ${perplexity.toFixed(3)}, ${tokens} tokens) as bfloat16; guessing by frequency alone: ${unigramLoss(train, heldOut, tokenizer.vocabSize).toFixed(4)}`,

@@ -6,15 +6,15 @@ import { join } from "node:path";
 import { execPath } from "node:process";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { Session } from "../src/run/session.ts";
-import { readDataset } from "../src/data/by-path.ts";
-import { openTextParts } from "../src/engine/text-model.ts";
-import { createEngine } from "../src/runtime/create-engine.ts";
-import { Evaluator } from "../src/train/evaluate.ts";
-import { documentRows, heldOutText, makeSmallModel, trainTokenizer } from "./make-small-model.ts";
-import { smallModelText } from "./make-small-model-text.ts";
+import { Session } from "../../src/run/session.ts";
+import { readDataset } from "../../src/data/by-path.ts";
+import { openTextParts } from "../../src/engine/text-model.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
+import { Evaluator } from "../../src/train/evaluate.ts";
+import { documentRows, heldOutText, makeSmallModel, trainTokenizer } from "./make-model.ts";
+import { smallModelText } from "./make-text.ts";
 
-const COMMITTED = fileURLToPath(new URL("../test/small-model", import.meta.url));
+const COMMITTED = fileURLToPath(new URL("../../test/small-model", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "small-model-"));
 after(() => rmSync(folder, { recursive: true }));
 
@@ -90,7 +90,7 @@ test("makeSmallModel() writes a folder that opens, with a README, and nothing of
 });
 
 test("the command says how it is called", () => {
-  const tool = fileURLToPath(new URL("make-small-model.ts", import.meta.url));
+  const tool = fileURLToPath(new URL("make-model.ts", import.meta.url));
   assert.throws(
     () => execFileSync(execPath, [tool, "out", "--steps", "many"], { stdio: "pipe" }),
     /expected OUT/,

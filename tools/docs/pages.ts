@@ -1,12 +1,12 @@
 /** @file The generated pages of docs/, and the generated parts of README.md. */
-import { loadCommands } from "../src/cli/commands.ts";
-import { commandHelp } from "../src/cli/help.ts";
-import { PLAIN_WIDTH } from "../src/cli/terminal.ts";
-import { FAMILIES } from "../src/models/families.ts";
-import { OPTIMIZERS } from "../src/optim/optimizers.ts";
-import type { Method } from "../src/peft/method.ts";
-import { METHODS } from "../src/peft/methods.ts";
-import { OBJECTIVES } from "../src/train/objectives.ts";
+import { loadCommands } from "../../src/cli/commands.ts";
+import { commandHelp } from "../../src/cli/help.ts";
+import { PLAIN_WIDTH } from "../../src/cli/terminal.ts";
+import { FAMILIES } from "../../src/models/families.ts";
+import { OPTIMIZERS } from "../../src/optim/optimizers.ts";
+import type { Method } from "../../src/peft/method.ts";
+import { METHODS } from "../../src/peft/methods.ts";
+import { OBJECTIVES } from "../../src/train/objectives.ts";
 import {
   commandTable,
   baseKinds,
@@ -27,7 +27,7 @@ import {
   siteNames,
   storageTable,
   taskWords,
-} from "./doc-tables.ts";
+} from "./tables.ts";
 
 const commands = await loadCommands();
 

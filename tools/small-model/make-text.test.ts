@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { execPath } from "node:process";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { smallModelText, transferText } from "./make-small-model-text.ts";
-import { CAST } from "./small-model-words.ts";
+import { smallModelText, transferText } from "./make-text.ts";
+import { CAST } from "./words.ts";
 
 const SIZE_BYTES = 200_000;
 const makers = { smallModelText, transferText };
@@ -70,7 +70,7 @@ test("transferText() brings 40 to 80 words that the first corpus lacks", () => {
 });
 
 test("the command writes what the function makes and rejects a wrong size", () => {
-  const tool = fileURLToPath(new URL("make-small-model-text.ts", import.meta.url));
+  const tool = fileURLToPath(new URL("make-text.ts", import.meta.url));
   const folder = mkdtempSync(join(tmpdir(), "small-model-text-"));
   try {
     const path = join(folder, "out.txt");

@@ -77,7 +77,7 @@ test("every method has a case that its schema takes, or a reason why peft cannot
   assert.equal(new Set(names).size, names.length);
   for (const { name } of METHODS) {
     const has = PEER_CASES.some(({ method }) => method === name);
-    assert.notEqual(has, name in WITHOUT_PEER, `${name}: expected a line in tools/peer-cases.ts`);
+    assert.notEqual(has, name in WITHOUT_PEER, `${name}: expected a line in bench/peer-cases.ts`);
   }
   for (const { name, method, options } of PEER_CASES) {
     assert.ok(findMethod(method).options.safeParse(options).success, name);
