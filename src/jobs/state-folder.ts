@@ -68,9 +68,9 @@ export class StateFolder {
     return ID.test(id);
   }
 
-  /** Has a run here as its last owner left it, where others have another folder. */
-  async fetchRun(_job: string, _folder: string): Promise<void> {
-    // Others have the same folder.
+  /** Has a run here as its last owner left it, where others have another folder; false: there is nothing of it. */
+  async fetchRun(job: string, folder: string): Promise<boolean> {
+    return await this.has(this.runFolder(job, folder));
   }
 
   /** Gives a run to others that have another folder, unless it may not be written any more. */
@@ -83,9 +83,9 @@ export class StateFolder {
     return this.#at("jobs", job, folder);
   }
 
-  /** Whether there is anything of a run. */
-  async hasRun(job: string, folder: string): Promise<boolean> {
-    return (await listNames(this.runFolder(job, folder))).length > 0;
+  /** Whether there is anything in a folder of a run or checkpoint. */
+  async has(path: string): Promise<boolean> {
+    return (await listNames(path)).length > 0;
   }
 
   /** Removes what a job has trained, in whichever folders its workers did. */

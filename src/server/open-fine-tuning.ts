@@ -62,8 +62,8 @@ export function openFineTuning(state: ServerState, options: FineTuningOptions): 
         now: () => state.seconds(),
         env,
         makeSampleWriter,
-        onResult: (row) => trained.nameResult(row),
-        onCheckpoint: (row) => void trained.nameCheckpoints(row).catch(() => {}),
+        onResult: (row) => trained.name(row),
+        onCheckpoint: (row) => void trained.name(row).catch(() => {}),
       }),
   });
   const closed = new AbortController();

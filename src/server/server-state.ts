@@ -37,7 +37,7 @@ export interface FineTuning {
   readonly queue: JobQueue;
   /** Holds a job's settings against what trainings take. @throws UsageError that lists what is wrong with them */
   readonly requireSettings: (job: Job) => void;
-  /** Lets requests ask for what a job has trained by this name, if one has, wherever it trains. */
+  /** Lets requests ask for what a job has trained by this name, if one has, wherever it trains, until it is removed, wherever that is. */
   readonly find: (name: string) => Promise<void>;
   /** Removes what a job has trained, by its name; false: no job has trained that. */
   readonly removeResult: (name: string) => Promise<boolean>;
@@ -121,8 +121,8 @@ export class ServerState {
   async adapterOf(model: string): Promise<string | null> {
     if (model === this.name) return null;
     const { adapters } = this.model.engine;
-    // It may be what a job has trained elsewhere, since this server last looked.
-    if (!adapters.has(model)) await this.fineTuning?.find(model);
+    // What jobs have trained comes and goes elsewhere too, since this server last looked.
+    await this.fineTuning?.find(model);
     if (adapters.has(model)) return model;
     const alike = nearest(
       model,

@@ -1,7 +1,7 @@
 /** @file What jobs have trained, here or elsewhere, as adapters that requests ask for by name: results, and checkpoints before them. */
 import type { JobQueue } from "../jobs/job-queue.ts";
 import type { JobRow } from "../jobs/job-table.ts";
-import { hasEnded } from "../jobs/job.ts";
+import { type Job, hasEnded } from "../jobs/job.ts";
 import type { StateFolder } from "../jobs/state-folder.ts";
 import { ApiError } from "./api-error.ts";
 import { RESULT_START, checkpointName, checkpointPrefix, resultName } from "./fine-tuning.ts";
@@ -29,32 +29,24 @@ export class TrainedModels {
     this.#parts = parts;
   }
 
-  /** Lets requests ask for what a job has made, which is read when one does. */
-  async nameResult({ job, folder }: JobRow): Promise<void> {
-    const { files } = this.#parts;
-    const name = job.fine_tuned_model ?? resultName(job);
-    await files.fetchRun(job.id, folder);
-    const isThere = await files.hasRun(job.id, folder);
-    if (!isThere || this.#state.model.engine.adapters.has(name)) return;
-    this.#state.register(name, files.runFolder(job.id, folder), job.finished_at ?? undefined);
-  }
-
-  /** Lets requests ask for what a job has trained so far, and forgets what is gone. */
-  nameCheckpoints(row: JobRow): Promise<void> {
-    const named = this.#naming.then(() => this.#nameCheckpoints(row));
+  /** Lets requests ask for what a job has trained so far, each of which is read when one does, and forgets what is gone. */
+  name(row: JobRow): Promise<void> {
+    const named = this.#naming.then(() => this.#name(row));
     this.#naming = named.catch(() => {});
     return named;
   }
 
-  async #nameCheckpoints({ job, folder }: JobRow): Promise<void> {
+  async #name({ job, folder }: JobRow): Promise<void> {
     const { files } = this.#parts;
-    const prefix = checkpointPrefix(job);
-    await files.fetchRun(job.id, folder);
-    // One that cannot be listed is not served.
-    const found = await files.listCheckpoints(job.id, folder).catch(() => []);
-    const paths = new Map(found.map(({ step, path }) => [checkpointName(job, step), path]));
+    const paths = new Map<string, string>();
+    if (await files.fetchRun(job.id, folder)) {
+      if (job.status === "succeeded") paths.set(resultOf(job), files.runFolder(job.id, folder));
+      // One that cannot be listed is not served.
+      const found = await files.listCheckpoints(job.id, folder).catch(() => []);
+      for (const { step, path } of found) paths.set(checkpointName(job, step), path);
+    }
     for (const { name } of this.#state.model.engine.adapters.list()) {
-      if (name.startsWith(prefix) && !paths.delete(name)) this.#state.unload(name);
+      if (isOfJob(name, job) && !paths.delete(name)) this.#state.unload(name);
     }
     for (const [name, path] of paths) this.#state.register(name, path, job.finished_at ?? undefined);
   }
@@ -63,7 +55,7 @@ export class TrainedModels {
   async nameUnfinished(): Promise<void> {
     const rows = (await this.#parts.queue.table.list()).filter((row) => this.#isOwn(row));
     const left = rows.filter(({ job }) => job.status !== "succeeded");
-    const named = await Promise.allSettled(left.map((row) => this.nameCheckpoints(row)));
+    const named = await Promise.allSettled(left.map((row) => this.name(row)));
     const fault = named.find(({ status }) => status === "rejected");
     if (fault?.status === "rejected") throw fault.reason;
   }
@@ -76,7 +68,7 @@ export class TrainedModels {
     for (const id of new Set([...fresh, ...this.#followed])) {
       const row = await table.read(id);
       try {
-        if (row && this.#isOwn(row)) await this.#nameAll(row);
+        if (row && this.#isOwn(row)) await this.name(row);
         if (row?.job.status === "succeeded") this.#known.add(id);
         if (!row || hasEnded(row.job)) this.#followed.delete(id);
       } catch (error) {
@@ -87,17 +79,15 @@ export class TrainedModels {
     if (faults.length > 0) throw faults[0];
   }
 
-  async #nameAll(row: JobRow): Promise<void> {
-    if (row.job.status === "succeeded") await this.nameResult(row);
-    await this.nameCheckpoints(row);
-  }
-
-  /** Lets requests ask for what a job has trained by this name, if one has: others may have told of it already. */
+  /** Lets requests ask for what a job has trained by this name, if one has: others may have told of it already, or removed it. */
   async find(name: string): Promise<void> {
+    if (!name.startsWith(RESULT_START)) return;
+    const known = this.#state.model.engine.adapters.list().find((each) => each.name === name);
+    if (known && (await this.#parts.files.has(known.path))) return;
     const row = await this.#jobOf(name);
     if (!row) return;
     if (!hasEnded(row.job)) this.#followed.add(row.job.id);
-    await this.#nameAll(row);
+    await this.name(row);
   }
 
   /**
@@ -111,27 +101,31 @@ export class TrainedModels {
     requireUnused(name, await queue.table.list());
     const { job, folder } = row;
     const prefix = checkpointPrefix(job);
-    if (name.startsWith(prefix))
+    if (name.startsWith(prefix)) {
       await files.removeCheckpoint(job.id, folder, Number(name.slice(prefix.length)));
-    else {
-      this.#state.unload(name);
-      await files.removeRuns(job.id);
-    }
-    await this.nameCheckpoints(row);
+    } else await files.removeRuns(job.id);
+    await this.name(row);
     return true;
   }
 
   async #jobOf(name: string): Promise<JobRow | null> {
     if (!name.startsWith(RESULT_START)) return null;
     const rows = (await this.#parts.queue.table.list()).filter((row) => this.#isOwn(row));
-    const isOf = ({ job }: JobRow): boolean =>
-      job.fine_tuned_model === name || name.startsWith(checkpointPrefix(job));
-    return rows.find(isOf) ?? null;
+    return rows.find(({ job }) => isOfJob(name, job)) ?? null;
   }
 
   #isOwn({ base }: JobRow): boolean {
     return base === this.#parts.base;
   }
+}
+
+function resultOf(job: Job): string {
+  return job.fine_tuned_model ?? resultName(job);
+}
+
+/** Whether a name is that of a job's result, or of one of its checkpoints. */
+function isOfJob(name: string, job: Job): boolean {
+  return name === resultOf(job) || name.startsWith(checkpointPrefix(job));
 }
 
 /** A result goes with its checkpoints. */

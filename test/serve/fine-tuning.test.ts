@@ -182,6 +182,7 @@ test("a run that cannot be read keeps no other from being served", async () => {
   const { fineTuning } = next.state;
   fineTuning!.files.fetchRun = async (job) => {
     if (job === jobs[0]?.id) throw new Error("damaged");
+    return true;
   };
   await fineTuning!.start();
   const names = next.state.list().map((model) => model.id);

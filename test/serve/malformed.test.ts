@@ -195,6 +195,14 @@ test("files keep their names as words, and lie where the server says", async () 
     assert.match(await upload(name), /^HTTP\/1\.1 (200|400)/);
   }
   assert.ok(!existsSync(join(root, "escaped.jsonl")) && !existsSync("/tmp/escaped.jsonl"));
+  // As curl writes quotes; what looks so in the file stays.
+  const data = `{"text": "\\"ka\\""}\n`;
+  const quoted = `--b\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nfine-tune\r\n--b\r\nContent-Disposition: form-data; name="file"; filename="ä \\"b\\".jsonl"\r\n\r\n${data}\r\n--b--\r\n`;
+  const headers = { "content-type": "multipart/form-data; boundary=b" };
+  const answer = await fetch(`${url}/v1/files`, { method: "POST", body: quoted, headers });
+  const { id: quotedId, filename } = (await answer.json()) as { id: string; filename: string };
+  assert.equal(filename, 'ä "b".jsonl');
+  assert.equal(await (await fetch(`${url}/v1/files/${quotedId}/content`)).text(), data);
   for (const folder of readdirSync(files)) {
     assert.ok(readdirSync(join(files, folder)).every((name) => /^(file\.json|data\.\w+)$/.test(name)));
   }

@@ -67,6 +67,31 @@ test("what is left of a job that was cancelled elsewhere can be asked for, until
   assert.equal(await ask(name), 404);
 });
 
+test("what has been removed through another server is none of this one's any more", async () => {
+  const row = await take("ftjob-5");
+  const name = "ft:tiny:graft::5";
+  const run = files.runFolder("ftjob-5", row.folder);
+  for (const path of [run, join(run, "checkpoint-2")]) {
+    cpSync(join(root, "adapters", "poet"), path, { recursive: true });
+  }
+  await queue.changeOwn(row, { status: "succeeded", fine_tuned_model: name }, []);
+  const checkpoint = `${name}:ckpt-step-2`;
+  const fetchRun = files.fetchRun.bind(files);
+  let numFetched = 0;
+  files.fetchRun = (...run) => {
+    numFetched++;
+    return fetchRun(...run);
+  };
+  assert.deepEqual([await ask(name), await ask(checkpoint)], [200, 200]);
+  assert.equal(numFetched, 1, "result and checkpoints come together");
+  await files.removeCheckpoint("ftjob-5", row.folder, 2);
+  assert.deepEqual([await ask(name), await ask(checkpoint)], [200, 404]);
+  await files.removeRuns("ftjob-5");
+  assert.equal(await ask(name), 404);
+  assert.ok(!server.state.list().some(({ id }) => id.startsWith(name)));
+  assert.deepEqual(server.errors, []);
+});
+
 test("what a job goes on from stays until that job has ended", async () => {
   const made = await take("ftjob-3");
   cpSync(join(root, "adapters", "poet"), files.runFolder("ftjob-3", made.folder), { recursive: true });

@@ -117,21 +117,22 @@ export class StoredState extends StateFolder {
     return await super.fetchShared(path);
   }
 
-  /** Makes the copy of a run what is in the store, whole or not at all; where nothing is, it stays. @throws FailedError */
-  override async fetchRun(job: string, folder: string): Promise<void> {
+  /** Makes the copy of a run what is in the store, whole or not at all; false: where nothing is, it stays. @throws FailedError */
+  override async fetchRun(job: string, folder: string): Promise<boolean> {
     const target = this.runFolder(job, folder);
     const copy = temporaryName(target);
     try {
       for (let numTries = 1; ; numTries++) {
         const manifest = await this.#manifestOf(job, folder);
-        if (!manifest) return;
+        if (!manifest) return false;
         const missing = await this.#fill(job, folder, manifest, copy);
-        if (missing === null) return;
+        if (missing === null) return true;
         if (missing === undefined) break;
         if (numTries === MAX_TRIES) throw damaged(missing);
       }
       await rm(target, { recursive: true, force: true });
       await rename(copy, target);
+      return true;
     } catch (error) {
       throw error instanceof FailedError ? error : toFailedWrite(error, target);
     } finally {

@@ -5,6 +5,7 @@ import type { StateFolder } from "../../jobs/state-folder.ts";
 import { ApiError } from "../api-error.ts";
 import { requireJobs } from "../fine-tuning.ts";
 import { describeJsonFault } from "../json-fault.ts";
+import { readForm } from "../multipart.ts";
 import { FILE_PAGE, pageOf } from "../pages.ts";
 import { defineRoute } from "../route.ts";
 
@@ -67,12 +68,6 @@ function requireJson(filename: string, text: string): void {
 function isParquet(content: Uint8Array): boolean {
   const [first, last] = [content.subarray(0, 4), content.subarray(-4)];
   return content.length > 8 && [first, last].every((bytes) => String.fromCharCode(...bytes) === "PAR1");
-}
-
-/** Null: it is no multipart form. */
-async function readForm(bytes: Uint8Array<ArrayBuffer>, type = ""): Promise<FormData | null> {
-  if (!/^multipart\/form-data\b/i.test(type)) return null;
-  return await new Response(bytes, { headers: { "content-type": type } }).formData().catch(() => null);
 }
 
 export const uploadFile = defineRoute({
