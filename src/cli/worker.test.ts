@@ -21,6 +21,7 @@ import { fingerprintOf } from "../models/fingerprint.ts";
 import { StateFolder } from "../jobs/state-folder.ts";
 import { trainAveraged } from "../train/files/averaged-training.ts";
 import { waitFor } from "../../test/process/wait-for.ts";
+import { toldBy } from "../../test/jobs/told.ts";
 
 const MAIN = fileURLToPath(new URL("../../bin/graft.js", import.meta.url));
 const URL_OF_TESTS = process.env["GRAFT_TEST_DATABASE"];
@@ -102,7 +103,7 @@ test(
       readFileSync(join(files.runFolder("ftjob-1", row.folder), ADAPTER_FILE)),
       await trainAlone({ ...settings, model, data, output: join(root, "whole") }),
     );
-    const told = (await table.listEvents("ftjob-1")).map(({ message }) => message);
+    const told = (await toldBy(table, "ftjob-1")).map(({ message }) => message);
     assert.equal(told.filter((message) => message.startsWith("The job has succeeded")).length, 1);
     await database.close();
   },
@@ -140,7 +141,7 @@ test(
       readFileSync(join(files.runFolder("ftjob-1", row.folder), ADAPTER_FILE)),
       readFileSync(join(output, ADAPTER_FILE)),
     );
-    const told = (await table.listEvents("ftjob-1")).map(({ message }) => message);
+    const told = (await toldBy(table, "ftjob-1")).map(({ message }) => message);
     for (const once of ["The worker of share 1 was lost", "Round 1/2 has ended", "The job has succeeded"]) {
       assert.equal(told.filter((message) => message.startsWith(once)).length, 1, once);
     }

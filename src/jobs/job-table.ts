@@ -65,6 +65,14 @@ export interface RowDecision<T> {
 /** Decides about a row that nobody else can change meanwhile. `nowMs`: the table's clock, one for all workers. */
 export type DecideOnRow<T> = (row: JobRow, nowMs: number) => RowDecision<T>;
 
+/** Which of a job's events. */
+export interface EventPart {
+  /** Those that are older than the one of this id; unless given from the newest on. */
+  readonly after?: string | undefined;
+  /** As many at most; all unless given. */
+  readonly limit?: number;
+}
+
 export interface JobTable {
   /** Adds a job; true also where it is there already. False: as many wait as may. */
   insert(row: JobRow, events: readonly JobEvent[], maxWaiting: number): Promise<boolean>;
@@ -77,8 +85,10 @@ export interface JobTable {
   list(): Promise<JobRow[]>;
   /** Ids of those that have succeeded. */
   listSucceeded(): Promise<string[]>;
-  /** The oldest first. */
-  listEvents(id: string): Promise<JobEvent[]>;
+  /** What a job has told, the newest first; null: `after` is none of it. */
+  listEvents(id: string, part?: EventPart): Promise<JobEvent[] | null>;
+  /** What a job has told of steps, the oldest first. */
+  listEventsOf(id: string, steps: readonly number[]): Promise<JobEvent[]>;
   close(): Promise<void>;
 }
 

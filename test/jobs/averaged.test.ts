@@ -12,6 +12,7 @@ import { MemoryJobs } from "./memory-jobs.ts";
 import { newJob } from "./new-job.ts";
 import { ADAPTER_FILE, addTrainingFile } from "./train-alone.ts";
 import { HELD, queueOf, startWorker, succeeded } from "./training-workers.ts";
+import { toldBy } from "./told.ts";
 
 const root = temporaryFolder();
 const model = await writeTinyModel(join(root, "model"));
@@ -76,7 +77,7 @@ test("a share whose worker stalls is done by another, once; the adapter has the 
     [2, 3],
   );
   assert.ok(!readdirSync(run).includes("share-1"));
-  const told = (await table.listEvents("ftjob-1")).map(({ message }) => message);
+  const told = (await toldBy(table, "ftjob-1")).map(({ message }) => message);
   const of = (start: string): string[] => told.filter((message) => message.startsWith(start));
   assert.deepEqual(of("The "), [
     "The training has begun: 2 rounds of 2 shares",

@@ -4,6 +4,7 @@ import { JobQueue } from "../../src/jobs/job-queue.ts";
 import type { JobRow, JobTable } from "../../src/jobs/job-table.ts";
 import { NEW_HOLD } from "../../src/jobs/shares.ts";
 import { newJob } from "./new-job.ts";
+import { toldBy } from "./told.ts";
 
 /** Jobs of two bases: each has one owner, ends once, and hears of nobody else. */
 export async function checkTable(table: JobTable): Promise<void> {
@@ -52,13 +53,43 @@ export async function checkTable(table: JobTable): Promise<void> {
   }
   assert.equal(await queue.cancel("ftjob-1"), null);
   assert.deepEqual(await table.listSucceeded(), ["ftjob-1"]);
-  const told = (await table.listEvents("ftjob-1")).map(({ message }) => message);
+  const told = (await toldBy(table, "ftjob-1")).map(({ message }) => message);
   assert.deepEqual(
     told.filter((message) => ["one step", "too late", "done"].includes(message)),
     ["one step", "done"],
   );
+  await checkParts(table, "ftjob-1");
   assert.equal((await table.read("ftjob-1"))?.job.status, "succeeded");
   assert.equal(await table.read("ftjob-0"), null);
+}
+
+/** Parts of what a job has told make the whole; of steps it is found. */
+async function checkParts(table: JobTable, id: string): Promise<void> {
+  await table.withJob(id, () => ({
+    events: [1, 2, 3].map((step) => ({
+      id: `of-step-${step}`,
+      object: "fine_tuning.job.event",
+      created_at: 7,
+      level: "info",
+      message: `step ${step}`,
+      type: "metrics",
+      data: { step },
+    })),
+    result: null,
+  }));
+  const all = (await table.listEvents(id)) ?? [];
+  const ids = all.map((event) => event.id);
+  assert.deepEqual(ids.slice(0, 3), ["of-step-3", "of-step-2", "of-step-1"]);
+  assert.deepEqual(await table.listEvents(id, { limit: 2 }), all.slice(0, 2));
+  assert.deepEqual(await table.listEvents(id, { after: ids[1]!, limit: 3 }), all.slice(2, 5));
+  assert.deepEqual(await table.listEvents(id, { after: ids.at(-1)! }), []);
+  assert.equal(await table.listEvents(id, { after: "none" }), null);
+  assert.equal(await table.listEvents("ftjob-3", { after: ids[1]! }), null, "it is another job's");
+  const ofSteps = await table.listEventsOf(id, [2, 1, 9]);
+  assert.deepEqual(
+    ofSteps.map((event) => event.id),
+    ["of-step-1", "of-step-2"],
+  );
 }
 
 /** Two rounds of two shares: a share has one owner, ends once, and what is said late of a round changes none. */

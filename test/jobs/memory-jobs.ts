@@ -1,6 +1,6 @@
 /** @file A table of jobs that lives as long as the process: for simulations, and where a database would be too slow to open. */
 import type { JobEvent } from "../../src/jobs/job.ts";
-import type { DecideOnRow, JobRow, JobTable } from "../../src/jobs/job-table.ts";
+import type { DecideOnRow, EventPart, JobRow, JobTable } from "../../src/jobs/job-table.ts";
 import { isFree } from "../../src/jobs/shares.ts";
 
 export class MemoryJobs implements JobTable {
@@ -58,7 +58,18 @@ export class MemoryJobs implements JobTable {
     return (await this.list()).filter(({ job }) => job.status === "succeeded").map(({ job }) => job.id);
   }
 
-  async listEvents(id: string): Promise<JobEvent[]> {
+  async listEvents(id: string, { after, limit }: EventPart = {}): Promise<JobEvent[] | null> {
+    const events = this.#eventsOf(id).toReversed();
+    const place = after === undefined ? 0 : events.findIndex((event) => event.id === after) + 1;
+    if (after !== undefined && place === 0) return null;
+    return events.slice(place, limit === undefined ? undefined : place + limit);
+  }
+
+  async listEventsOf(id: string, steps: readonly number[]): Promise<JobEvent[]> {
+    return this.#eventsOf(id).filter(({ data }) => steps.includes(Number(data?.["step"])));
+  }
+
+  #eventsOf(id: string): JobEvent[] {
     return [...(this.#events.get(id)?.values() ?? [])];
   }
 

@@ -12,6 +12,7 @@ import type { Random } from "../../src/random.ts";
 import { MemoryJobs } from "./memory-jobs.ts";
 import { newJob } from "./new-job.ts";
 import { VirtualTime } from "./virtual-clock.ts";
+import { toldBy } from "./told.ts";
 
 export interface SimulationOptions {
   readonly numWorkers: number;
@@ -148,7 +149,7 @@ export async function simulate(options: SimulationOptions): Promise<Simulated> {
   const numEnds = new Set<number>();
   for (const { job } of await table.list()) {
     statuses.set(job.status, (statuses.get(job.status) ?? 0) + 1);
-    const told = await table.listEvents(job.id);
+    const told = await toldBy(table, job.id);
     if (job.status === "succeeded") numEnds.add(told.filter(({ message }) => message === "done").length);
   }
   return { conflicts, numEnds, statuses, numCrashes, numTakenOver, hours: time.nowMs / 3.6e6 };

@@ -15,6 +15,7 @@ import { newJob } from "./new-job.ts";
 import { BUCKET, startS3 } from "./s3-server.ts";
 import { ADAPTER_FILE, addTrainingFile, trainAlone } from "./train-alone.ts";
 import { HELD, queueOf, reachedUnless, startWorker, succeeded } from "./training-workers.ts";
+import { toldBy } from "./told.ts";
 
 const root = temporaryFolder();
 const server = await startS3();
@@ -153,7 +154,7 @@ test("workers with folders of their own take a job over from each other through 
     readFileSync(join(served.runFolder("ftjob-2", row.folder), ADAPTER_FILE)),
     await trainAlone({ ...settings, ...HELD, model, data, output: join(root, "alone") }),
   );
-  const told = (await table.listEvents("ftjob-2")).map(({ message }) => message);
+  const told = (await toldBy(table, "ftjob-2")).map(({ message }) => message);
   assert.ok(
     told.some((message) => message.startsWith("Going on after step")),
     told.join("\n"),

@@ -10,6 +10,7 @@ import { JobQueue, type TakenJob } from "../../src/jobs/job-queue.ts";
 import { checkShares, checkTable } from "./check-table.ts";
 import { newJob } from "./new-job.ts";
 import { WireServer } from "./wire-server.ts";
+import { toldBy } from "./told.ts";
 
 const pglite = await PGlite.create();
 const server = new WireServer(pglite);
@@ -102,7 +103,7 @@ test("a database that goes away and comes back is asked again: nothing is lost, 
   assert.match(refused.message, /ECONNREFUSED/);
   await server.start();
   assert.equal(await kept, "held");
-  const told = await other.table.listEvents("ftjob-of-lost");
+  const told = await toldBy(other.table, "ftjob-of-lost");
   assert.equal(told.filter(({ message }) => message === telling.message).length, 1);
   assert.ok(await queue.changeOwn(row, { status: "succeeded" }, []));
 });

@@ -14,6 +14,7 @@ import { MemoryJobs } from "./memory-jobs.ts";
 import { newJob } from "./new-job.ts";
 import { ADAPTER_FILE, addTrainingFile, trainAlone } from "./train-alone.ts";
 import { HELD, queueOf, reachedUnless, startWorker, succeeded } from "./training-workers.ts";
+import { toldBy } from "./told.ts";
 
 const root = temporaryFolder();
 const model = await writeTinyModel(join(root, "model"));
@@ -64,7 +65,7 @@ test("a worker that stalls past its lease stops at its next step and writes noth
     readdirSync(files.runFolder("ftjob-1", "run")).filter((name) => name.startsWith("checkpoint-")),
     written.filter((name) => name.startsWith("checkpoint-")),
   );
-  const told = (await table.listEvents("ftjob-1")).map(({ message }) => message);
+  const told = (await toldBy(table, "ftjob-1")).map(({ message }) => message);
   assert.equal(told.filter((message) => message.startsWith("The job has succeeded")).length, 1);
   assert.ok(told.includes("Going on after step 4"), told.join("\n"));
 });
@@ -96,7 +97,7 @@ test("what a worker could not tell before it was lost is told by who goes on fro
   await succeeded(table, "ftjob-4");
   await second?.close();
   await first.close();
-  const told = (await table.listEvents("ftjob-4")).flatMap(({ data }) => data?.["step"] ?? []);
+  const told = (await toldBy(table, "ftjob-4")).flatMap(({ data }) => data?.["step"] ?? []);
   assert.deepEqual(told, [1, 2, 3, 4, 5, 6, 7, 8]);
 });
 
@@ -124,7 +125,7 @@ test("a table that cannot be reached for a while does not stop a training, and m
   await succeeded(inner, "ftjob-2");
   await worker.close();
   assert.deepEqual(read("ftjob-2", "run"), alone);
-  const told = (await inner.listEvents("ftjob-2")).filter(({ type }) => type === "metrics");
+  const told = (await toldBy(inner, "ftjob-2")).filter(({ type }) => type === "metrics");
   assert.deepEqual(
     told.map(({ data }) => data?.["step"]),
     [1, 2, 3, 4, 5, 6, 7, 8],

@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { JOB, JOB_EVENT, type JobEvent } from "../job.ts";
-import { type DecideOnRow, type JobRow, type JobTable, TO_DO } from "../job-table.ts";
+import { type DecideOnRow, type EventPart, type JobRow, type JobTable, TO_DO } from "../job-table.ts";
 import { heldUntilMs } from "../shares.ts";
 import type { Connection, Database } from "./database.ts";
 
@@ -111,10 +111,27 @@ export class SqlJobs implements JobTable {
     return found.map(({ id }) => id);
   }
 
-  async listEvents(id: string): Promise<JobEvent[]> {
+  async listEvents(id: string, { after, limit }: EventPart = {}): Promise<JobEvent[] | null> {
+    const [from] =
+      after === undefined
+        ? [{ place: null }]
+        : await this.#database.query<{ place: string }>(
+            "select place from graft.events where job = $1 and id = $2",
+            [id, after],
+          );
+    if (!from) return null;
     const found = await this.#database.query<Found>(
-      "select content from graft.events where job = $1 order by place",
-      [id],
+      `select content from graft.events where job = $1 and ($2::bigint is null or place < $2)
+        order by place desc limit $3`,
+      [id, from.place, limit ?? null],
+    );
+    return found.map(({ content }) => JOB_EVENT.parse(content));
+  }
+
+  async listEventsOf(id: string, steps: readonly number[]): Promise<JobEvent[]> {
+    const found = await this.#database.query<Found>(
+      "select content from graft.events where job = $1 and content -> 'data' ->> 'step' = any($2::text[]) order by place",
+      [id, steps.map(String)],
     );
     return found.map(({ content }) => JOB_EVENT.parse(content));
   }

@@ -7,7 +7,7 @@ import { shownJob } from "../../jobs/used-hyperparameters.ts";
 import { ApiError } from "../api-error.ts";
 import { checkpointName, requireJob, requireJobs } from "../fine-tuning.ts";
 import { JOB_REQUEST, type JobRequest } from "../job-requests.ts";
-import { pageOf } from "../pages.ts";
+import { askedPart, pageOf, toPage } from "../pages.ts";
 import { type Route, defineRoute } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
 import { requireFile } from "./files.ts";
@@ -134,8 +134,11 @@ export const listJobEvents = ofJob(
   "get",
   "/events",
   "List what a job has told, the newest first",
-  async ({ job }, state, context) =>
-    pageOf(context, (await requireJobs(state).queue.table.listEvents(job.id)).toReversed()),
+  async ({ job }, state, context) => {
+    const { after, limit } = askedPart(context);
+    const { table } = requireJobs(state).queue;
+    return toPage({ after, limit }, await table.listEvents(job.id, { after, limit: limit + 1 }));
+  },
 );
 
 export const listJobCheckpoints = ofJob(
@@ -144,11 +147,19 @@ export const listJobCheckpoints = ofJob(
   "List the checkpoints of a job, the newest first; each can be asked for as a model",
   async ({ job, folder }, state, context) => {
     const { files, queue } = requireJobs(state);
-    const events = await queue.table.listEvents(job.id);
     await files.fetchRun(job.id, folder);
-    const toldAt = (step: number): JobEvent[] => events.filter(({ data }) => data?.["step"] === step);
-    const checkpoints = (await files.listCheckpoints(job.id, folder)).map(({ step }) => ({
+    const found = (await files.listCheckpoints(job.id, folder)).map(({ step }) => ({
       id: `ftckpt-${job.id.slice("ftjob-".length)}-${step}`,
+      step,
+    }));
+    const page = pageOf(context, found.toReversed());
+    const events = await queue.table.listEventsOf(
+      job.id,
+      page.data.map(({ step }) => step),
+    );
+    const toldAt = (step: number): JobEvent[] => events.filter(({ data }) => data?.["step"] === step);
+    const data = page.data.map(({ id, step }) => ({
+      id,
       object: "fine_tuning.job.checkpoint",
       created_at: toldAt(step).at(-1)?.created_at ?? job.created_at,
       fine_tuning_job_id: job.id,
@@ -156,7 +167,7 @@ export const listJobCheckpoints = ofJob(
       step_number: step,
       metrics: Object.assign({}, ...toldAt(step).map(({ data }) => data)) as object,
     }));
-    return pageOf(context, checkpoints.toReversed());
+    return { ...page, data };
   },
 );
 
