@@ -39,9 +39,21 @@ export const TOOLS = z
   )
   .max(MAX_TOOLS);
 
+const NAMED_TOOL = z.strictObject({
+  type: z.literal("function"),
+  function: z.strictObject({ name: z.string() }),
+});
+
 export const TOOL_CHOICE = z.union([
   z.enum(["none", "auto", "required"]),
-  z.strictObject({ type: z.literal("function"), function: z.strictObject({ name: z.string() }) }),
+  NAMED_TOOL,
+  z.strictObject({
+    type: z.literal("allowed_tools"),
+    allowed_tools: z.strictObject({
+      mode: z.enum(["auto", "required"]),
+      tools: z.array(NAMED_TOOL).min(1).max(MAX_TOOLS),
+    }),
+  }),
 ]);
 
 /** What of a request says so. */
@@ -65,34 +77,60 @@ export interface ToolUse {
   readonly grammar: Grammar | null;
 }
 
-/** Reads what a request says of calls and of the form of its answer. @throws ApiError 400 */
-export async function readToolUse(request: ToolRequest, state: ServerState): Promise<ToolUse> {
-  const { tool_choice: choice, response_format: form } = request;
-  const tools = request.tools ?? [];
-  const functions = tools.map((tool): ToolFunction => tool.function);
-  requireTools(
-    choice,
-    functions.map(({ name }) => name),
-  );
-  if (tools.length === 0 || choice === "none") {
-    return { tools: null, format: null, functions, isForced: false, grammar: await grammarOf(form, state) };
-  }
-  const format = state.model.toolFormat;
-  const isForced = typeof choice === "object" ? choice !== null : choice === "required";
-  const isHeld = isForced || schemaOf(form) !== null;
-  const grammar = isHeld
-    ? await callGrammar(request, isForced, format, state)
-    : await begunGrammar(request, format, state);
-  return { tools, format, functions, isForced, grammar };
+/** A function that may be called, and where the request describes it. */
+interface OfferedFunction extends ToolFunction {
+  readonly param: string;
 }
 
-function requireTools(choice: ToolRequest["tool_choice"], names: readonly string[]): void {
-  const refuse = (message: string): never => {
-    throw new ApiError(400, message, { code: "invalid_value", param: "tool_choice" });
-  };
-  if (choice === "required" && names.length === 0) refuse("tool_choice is required, but there are no tools");
-  if (typeof choice !== "object" || choice === null) return;
-  const { name } = choice.function;
+/** Which functions an answer may call. */
+interface Choice {
+  readonly functions: readonly OfferedFunction[];
+  readonly isForced: boolean;
+  readonly isParallel: boolean;
+}
+
+/** Reads what a request says of calls and of the form of its answer. @throws ApiError 400 */
+export async function readToolUse(request: ToolRequest, state: ServerState): Promise<ToolUse> {
+  const { response_format: form, tools } = request;
+  const choice = choiceOf(request);
+  const { functions, isForced } = choice;
+  if (functions.length === 0) {
+    return { tools: null, format: null, functions, isForced, grammar: await grammarOf(form, state) };
+  }
+  const format = state.model.toolFormat;
+  const schema = isForced ? null : schemaOf(form);
+  const grammar =
+    isForced || schema !== null
+      ? await callGrammar(choice, schema, format, state)
+      : await begunGrammar(choice, format, state);
+  return { tools: tools ?? null, format, functions, isForced, grammar };
+}
+
+/** @throws ApiError 400 for functions that there are not */
+function choiceOf({ tools, tool_choice: given, parallel_tool_calls: parallel }: ToolRequest): Choice {
+  const offered = (tools ?? []).map((tool, i): OfferedFunction => {
+    return { ...tool.function, param: `tools[${i}].function.parameters` };
+  });
+  const isParallel = parallel !== false;
+  if (typeof given !== "object" || given === null) {
+    const isForced = given === "required";
+    if (isForced && offered.length === 0) refuse("tool_choice is required, but there are no tools");
+    return { functions: given === "none" ? [] : offered, isForced, isParallel };
+  }
+  const isOne = given.type === "function";
+  const { mode, tools: named } = isOne ? { mode: "required", tools: [given] } : given.allowed_tools;
+  const names = new Set(named.map((tool) => tool.function.name));
+  for (const name of names) requireTool(name, offered);
+  const functions = offered.filter(({ name }) => names.has(name));
+  return { functions, isForced: mode === "required", isParallel: isParallel && !isOne };
+}
+
+function refuse(message: string): never {
+  throw new ApiError(400, message, { code: "invalid_value", param: "tool_choice" });
+}
+
+function requireTool(name: string, offered: readonly ToolFunction[]): void {
+  const names = offered.map((each) => each.name);
   if (names.includes(name)) return;
   const alike = nearest(name, names);
   refuse(
@@ -102,22 +140,16 @@ function requireTools(choice: ToolRequest["tool_choice"], names: readonly string
 
 /** Answers that are calls whose arguments satisfy their schemas; unless they must be, also those of the form. */
 async function callGrammar(
-  request: ToolRequest,
-  isForced: boolean,
+  { functions, isParallel }: Choice,
+  schema: object | null,
   format: ToolFormat,
   { model }: ServerState,
 ): Promise<Grammar> {
-  const { tools, tool_choice: choice, parallel_tool_calls: parallel, response_format: form } = request;
-  const only = typeof choice === "object" && choice !== null ? choice.function.name : null;
-  const isParallel = parallel !== false && only === null;
-  const choices = (tools ?? []).flatMap(({ function: { name, parameters } }, i): ToolChoice[] => {
-    if (only !== null && name !== only) return [];
-    const param = `tools[${i}].function.parameters`;
+  const choices = functions.map(({ name, parameters, param }): ToolChoice => {
     const addArguments = (book: RuleBook): number =>
       withSchemaPath(param, () => addParameters(book, name, parameters));
-    return [{ name, parameters, addArguments }];
+    return { name, parameters, addArguments };
   });
-  const schema = isForced ? null : schemaOf(form);
   const rules = { isParallel, specialTokens: model.parts.tokenizer.specialTokens };
   const build = (book: RuleBook): number =>
     book.rule("answer", (start) =>
@@ -134,31 +166,31 @@ async function callGrammar(
           : []),
       ]),
     );
-  const key = JSON.stringify(["calls", tools, only, isParallel, schema]);
+  const key = JSON.stringify(["calls", functions, isParallel, schema]);
   return await model.grammars.of(key, build).catch((error: unknown) => refuseSchema("tools", error));
 }
 
 /** Answers that are free until the model begins a call, which is then one of a function that there is, by its schema. */
 async function begunGrammar(
-  { tools, parallel_tool_calls: parallel }: ToolRequest,
+  { functions, isParallel }: Choice,
   format: ToolFormat,
   { model }: ServerState,
 ): Promise<Grammar | null> {
   const { specialTokens } = model.parts.tokenizer;
-  const choices = (tools ?? []).map(({ function: { name, parameters } }): ToolChoice => {
+  const choices = functions.map(({ name, parameters }): ToolChoice => {
     return { name, parameters, addArguments: (book) => addParameters(book, name, parameters) };
   });
   // A list of calls ends at its mark; other calls end one by one.
-  const rules = { isParallel: parallel !== false && format.hasEnd, specialTokens };
+  const rules = { isParallel: isParallel && format.hasEnd, specialTokens };
   const build = (book: RuleBook): number =>
     book.rule("begun calls", (start) => format.addCalls(book, start, choices, rules));
-  const key = JSON.stringify(["begun calls", tools, rules.isParallel]);
+  const key = JSON.stringify(["begun calls", functions, rules.isParallel]);
   const begins = format
     .begins(choices.map(({ name }) => name))
     .map((mark) => String.fromCharCode(...markBytes(mark, specialTokens)));
   try {
     const inner = await model.grammars.of(key, build);
-    return new TriggeredGrammar(inner, { begins, isWhole: format.isWhole, mayGoOn: parallel !== false });
+    return new TriggeredGrammar(inner, { begins, isWhole: format.isWhole, mayGoOn: isParallel });
   } catch (error) {
     // Nobody asked for more than that the model be told of the functions.
     if (error instanceof UsageError || error instanceof FormatError) return null;

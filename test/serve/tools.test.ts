@@ -55,6 +55,43 @@ test("a call that is asked for comes, with arguments by its schema", async () =>
   requireWeather(call.function.arguments);
 });
 
+test("where only some may be called, none else is", async () => {
+  const now = { type: "function" as const, function: { name: "now" } };
+  const ask = (mode: "auto" | "required", allowed: readonly (typeof now)[], n: number) =>
+    client.chat.completions.create({
+      ...asked,
+      n,
+      tool_choice: { type: "allowed_tools", allowed_tools: { mode, tools: [...allowed] } },
+      ...(mode === "auto" && {
+        parallel_tool_calls: false,
+        response_format: {
+          type: "json_schema",
+          json_schema: { name: "answer", schema: { type: "string", enum: ["no"] } },
+        },
+      }),
+    });
+  const called = async (...request: Parameters<typeof ask>): Promise<string[]> => {
+    const { choices, usage } = await ask(...request);
+    const { prompt_tokens: numTokens } = await client.chat.completions
+      .create(asked)
+      .then((all) => all.usage!);
+    assert.equal(usage?.prompt_tokens, numTokens, "the template is told of all");
+    const names = choices.flatMap(({ message: { tool_calls: calls } }) =>
+      calls ? calls.map((call) => (call.type === "function" ? call.function.name : "")) : [""],
+    );
+    return [...new Set(names)].toSorted((one, other) => (one < other ? -1 : 1));
+  };
+  assert.deepEqual(await called("required", [now], 4), ["now"]);
+  assert.deepEqual(await called("auto", [now], 12), ["", "now"]);
+  assert.deepEqual(await called("required", [weather, now], 12), ["now", "weather"]);
+  await assert.rejects(ask("auto", [{ ...now, function: { name: "nov" } }], 1), {
+    status: 400,
+    param: "tool_choice",
+    message: /did you mean "now"/,
+  });
+  await assert.rejects(ask("auto", [], 1), { status: 400 });
+});
+
 test("a stream gives the same calls as deltas", async () => {
   const request = { ...asked, tool_choice: "required" as const, parallel_tool_calls: false };
   const whole = await client.chat.completions.create(request);
