@@ -2,12 +2,14 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { PGlite } from "@electric-sql/pglite";
 import { newJob } from "../../test/jobs/new-job.ts";
+import { BUCKET, startS3 } from "../../test/jobs/s3-server.ts";
 import { ADAPTER_FILE, addTrainingFile, trainAlone } from "../../test/jobs/train-alone.ts";
 import { runMain } from "../../test/process/run-main.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../test/tiny/model.ts";
@@ -21,28 +23,33 @@ import { fingerprintOf } from "../models/fingerprint.ts";
 import { StateFolder } from "../jobs/state-folder.ts";
 import { trainAveraged } from "../train/files/averaged-training.ts";
 import { waitFor } from "../../test/process/wait-for.ts";
+import { WireServer } from "../../test/jobs/wire-server.ts";
 import { toldBy } from "../../test/jobs/told.ts";
 
 const MAIN = fileURLToPath(new URL("../../bin/graft.js", import.meta.url));
 const URL_OF_TESTS = process.env["GRAFT_TEST_DATABASE"];
 const skip = URL_OF_TESTS === undefined && "GRAFT_TEST_DATABASE is not set";
 
-/** Starts a worker; `took` settles when it has a job. */
-function start(words: readonly string[]) {
+/** Starts a worker; `waits` settles when it is ready for jobs, `took` when it has one. */
+function start(words: readonly string[], env: NodeJS.ProcessEnv = {}) {
   const all = ["worker", "--threads", "1", "--json", "--lease-seconds", "2", ...words];
-  const child = spawn(process.execPath, [MAIN, ...all], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [MAIN, ...all], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, ...env },
+  });
   const taken: string[] = [];
   const warnings: string[] = [];
   createInterface(child.stderr).on("line", (line) => warnings.push(line));
-  const took = new Promise<void>((resolve) => {
-    createInterface(child.stdout).on("line", (line) => {
-      const { event, id = "" } = JSON.parse(line) as { event: string; id?: string };
-      if (event !== "job") return;
-      taken.push(id);
-      resolve();
-    });
+  const { promise: waits, resolve: isReady } = Promise.withResolvers<void>();
+  const { promise: took, resolve: hasTaken } = Promise.withResolvers<void>();
+  createInterface(child.stdout).on("line", (line) => {
+    const { event, id = "" } = JSON.parse(line) as { event: string; id?: string };
+    if (event === "waiting") isReady();
+    if (event !== "job") return;
+    taken.push(id);
+    hasTaken();
   });
-  return { child, took, taken, warnings };
+  return { child, waits, took, taken, warnings };
 }
 
 /** An empty table with a folder of state, and the words of workers on them. */
@@ -180,6 +187,38 @@ test(
     await database.close();
   },
 );
+
+test("copies of a store that a killed worker has left go when another starts, those of living ones stay", async () => {
+  const root = temporaryFolder();
+  const model = await writeTinyModel(join(root, "small"));
+  const database = new WireServer(await PGlite.create());
+  await database.start();
+  const s3 = await startS3();
+  const files = join(root, "copies");
+  const words = ["--model", model, "--database", database.url, "--store", `s3://${BUCKET}`, "--files", files];
+  const waiting = async () => {
+    const worker = start(words, s3.env);
+    await worker.waits;
+    return worker.child;
+  };
+  const [killed, living] = [await waiting(), await waiting()];
+  const [first, second] = [killed, living].map(
+    ({ pid }) => readdirSync(files).find((name) => name.includes(`-${pid}-`)) ?? "",
+  );
+  assert.ok(first && second);
+  killed.kill("SIGKILL");
+  await once(killed, "close");
+  const next = await waiting();
+  const left = readdirSync(files);
+  assert.deepEqual([left.length, left.includes(first), left.includes(second)], [2, false, true]);
+  for (const child of [living, next]) {
+    child.kill("SIGTERM");
+    await once(child, "close");
+  }
+  assert.deepEqual(readdirSync(files), []);
+  await database.stop();
+  await s3.close();
+});
 
 test("a worker without its database says so", async () => {
   const said = await runMain(["worker", "--database", "postgres://x@127.0.0.1:1/x", "--files", "files"], {});

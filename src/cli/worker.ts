@@ -1,7 +1,7 @@
 /** @file `graft worker`: trains the jobs of servers that share a database and a folder, on this machine. */
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
@@ -9,6 +9,7 @@ import { makeSampleWriter } from "../engine/sample-writer.ts";
 import { openTextParts } from "../engine/text-model.ts";
 import { UsageError } from "../errors.ts";
 import { openSharedJobs } from "../jobs/database/open-jobs.ts";
+import { sweepTemporaries, temporaryName } from "../format/files/disk/temporaries.ts";
 import { JobQueue } from "../jobs/job-queue.ts";
 import { JobWorker } from "../jobs/job-worker.ts";
 import { placesFor } from "../jobs/places.ts";
@@ -57,8 +58,7 @@ export const command = defineCommand({
     // First, so that a wrong database or store is told before a model is fetched.
     const table = await openSharedJobs(options.database);
     // With a store the copies are this process's alone: others may have other runs of the same job.
-    const copies =
-      options.store === undefined ? null : await mkdtemp(join(options.files ?? tmpdir(), "graft-worker-"));
+    const copies = options.store === undefined ? null : await makeCopies(options.files ?? tmpdir());
     try {
       const folder = copies ?? options.files ?? "";
       const files = await openState({ folder, store: options.store, env: io.env, clock: systemClock });
@@ -118,6 +118,15 @@ export const command = defineCommand({
     }
   },
 });
+
+/** Makes a folder that is this process's alone; those of workers that were killed go. */
+async function makeCopies(parent: string): Promise<string> {
+  await mkdir(parent, { recursive: true });
+  await sweepTemporaries(parent);
+  const path = temporaryName(join(parent, "worker"));
+  await mkdir(path, { mode: 0o700 });
+  return path;
+}
 
 /** Tells once of each job whose base has this worker's name and is another. */
 async function tellMisfits(
