@@ -38,7 +38,8 @@ export {
 } from "./train/files/averaged-training.ts";
 export { type Contribution, outerStep } from "./peft/algebra/outer-step.ts";
 export type { TrainInput, TrainOptions } from "./train/options.ts";
-export { type TrainHooks, type TrainResult } from "./train/trainer.ts";
+export type { TrainResult } from "./train/trainer.ts";
+export type { TrainHooks } from "./train/train-hooks.ts";
 export { train } from "./engine/train.ts";
 export { type Classification, Classifier } from "./engine/classifier.ts";
 export { Conversation } from "./engine/conversation.ts";

@@ -12,7 +12,7 @@ import {
   type TrainInput,
   findTrainProblems,
 } from "../train/options.ts";
-import type { TrainHooks } from "../train/trainer.ts";
+import type { TrainHooks } from "../train/train-hooks.ts";
 import { train as fineTune } from "../engine/train.ts";
 import { type Chooser, type CommandIO, defineCommand } from "./command.ts";
 import { formatBytes, formatFixed, formatLoss } from "../messages/numbers.ts";

@@ -4,7 +4,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../test/tiny/model.ts";
-import { type SharedModel, train } from "../train/trainer.ts";
+import { train } from "../train/trainer.ts";
+import type { SharedModel } from "../train/train-hooks.ts";
 import { type OpenServingOptions, type ServingModel, openServingModel } from "./serving-model.ts";
 import type { TrainingTurns } from "./turns.ts";
 

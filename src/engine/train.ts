@@ -1,6 +1,7 @@
 /** @file The front door of training for whoever has the engine too: samples are written with it. */
 import type { TrainInput } from "../train/options.ts";
-import { type TrainHooks, type TrainResult, train as trainAlone } from "../train/trainer.ts";
+import { type TrainResult, train as trainAlone } from "../train/trainer.ts";
+import type { TrainHooks } from "../train/train-hooks.ts";
 import { makeSampleWriter } from "./sample-writer.ts";
 
 /** Fine-tunes a model and writes the result to a folder. @throws as `train` of train/trainer */

@@ -20,7 +20,7 @@ import {
 } from "../train/files/averaged-training.ts";
 import { findShard } from "../train/files/data-shards.ts";
 import { readRunState } from "../train/files/read-checkpoint.ts";
-import type { TrainHooks } from "../train/trainer.ts";
+import type { TrainHooks } from "../train/train-hooks.ts";
 import type { Averaging } from "./averaging.ts";
 import type { Hyperparameters, JobResult } from "./job.ts";
 import type { JobRow, Share, ShareResult } from "./job-table.ts";

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { TrainEvent } from "../../src/train/events.ts";
 import type { TrainInput } from "../../src/train/options.ts";
-import { type TrainHooks, type TrainResult, train } from "../../src/train/trainer.ts";
+import { type TrainResult, train } from "../../src/train/trainer.ts";
+import type { TrainHooks } from "../../src/train/train-hooks.ts";
 
 const MAIN = join(import.meta.dirname, "../../src/cli/main.ts");
 

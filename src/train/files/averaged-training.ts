@@ -21,7 +21,8 @@ import {
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import type { TrainEvent } from "../events.ts";
 import type { TrainInput } from "../options.ts";
-import { type TrainHooks, train } from "../trainer.ts";
+import { train } from "../trainer.ts";
+import type { TrainHooks } from "../train-hooks.ts";
 import { writeShards } from "./data-shards.ts";
 
 type Data = TrainInput["data"];

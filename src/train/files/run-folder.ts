@@ -74,11 +74,10 @@ export class RunFolder {
   readonly #logs: RunLogs;
   readonly #samples: RunLogs;
 
-  /** `nowMs`: the time of day, for logs that say it. */
-  constructor(path: string, { logs, hasSamples }: FolderForms, nowMs: () => number = Date.now) {
+  constructor(path: string, { logs, hasSamples }: FolderForms) {
     this.path = path;
-    this.#logs = new RunLogs(path, logs, nowMs);
-    this.#samples = new RunLogs(path, hasSamples ? [SAMPLES] : [], nowMs);
+    this.#logs = new RunLogs(path, logs);
+    this.#samples = new RunLogs(path, hasSamples ? [SAMPLES] : []);
   }
 
   /**
@@ -229,21 +228,24 @@ export class RunFolder {
 
   /** Settings that the run began with, as its settings file says; those that it does not say are left out. */
   async savedSettings(keys: readonly string[]): Promise<Partial<TrainOptions>> {
-    const settings: unknown = await disk()
-      .readFile(join(this.path, CONFIG_FILE), "utf8")
-      .then(parse)
-      .catch(() => null);
-    const all = z.record(z.string(), z.unknown()).catch({}).parse(settings);
+    const all = z
+      .record(z.string(), z.unknown())
+      .catch({})
+      .parse(await this.#config());
     return Object.fromEntries(keys.flatMap((key) => (key in all ? [[key, all[key]]] : [])));
   }
 
   /** The learning rate and warm-up that the run began with, as its settings file says. */
   async savedRates(): Promise<Pick<TrainOptions, "learningRate" | "warmupSteps">> {
-    const settings: unknown = await disk()
+    return SAVED_RATES.catch({}).parse(await this.#config());
+  }
+
+  /** What the settings file of the run holds; null: there is none. */
+  async #config(): Promise<unknown> {
+    return await disk()
       .readFile(join(this.path, CONFIG_FILE), "utf8")
       .then(parse)
       .catch(() => null);
-    return SAVED_RATES.catch({}).parse(settings);
   }
 
   /**

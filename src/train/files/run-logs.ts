@@ -16,11 +16,10 @@ interface OpenLog {
 export class RunLogs {
   readonly #logs: readonly OpenLog[];
 
-  /** `nowMs`: the time of day. */
-  constructor(folder: string, formats: readonly LogFormat[], nowMs: () => number) {
+  constructor(folder: string, formats: readonly LogFormat[]) {
     this.#logs = formats.map((format) => {
       const file = logFile(join(folder, format.file));
-      return { format, file, write: format.open(file, nowMs) };
+      return { format, file, write: format.open(file, Date.now) };
     });
   }
 

@@ -1,0 +1,141 @@
+/** @file What the loop of a run is asked for, made of its settings and what they opened. */
+import { resolve } from "node:path";
+import { stringify } from "yaml";
+import { type Batch, toBatch, type TrainingExample, type TrainingUnit } from "../../data/batch.ts";
+import { findSchedule } from "../../optim/schedules.ts";
+import type { Session } from "../../run/session.ts";
+import { findActivationForm } from "../activations/forms.ts";
+import { findEvalMetric } from "../eval-metrics.ts";
+import type { TrainEvent } from "../events.ts";
+import type { FineTuneRequest } from "../fine-tune-request.ts";
+import { unitsToBatch } from "../micro-batch.ts";
+import type { TrainOptions } from "../options.ts";
+import { areRows, describeRows } from "../run-data.ts";
+import { numericSettings } from "../saved-settings.ts";
+import { resultOf, tellResume, tellStart } from "../tell-run.ts";
+import type { TrainHooks } from "../train-hooks.ts";
+import { folderStore } from "./folder-store.ts";
+import { dataContents, namesByContent } from "./making.ts";
+import { openPacer } from "./power/run-pacer.ts";
+import type { SettledOptions } from "./prepare.ts";
+import type { RunFolder } from "./run-folder.ts";
+import { RunReporter } from "./run-reporter.ts";
+import type { TrainingSetup } from "./setup.ts";
+import type { ShardFolder } from "./shard-folder.ts";
+
+/** Where a run takes place, and who is told of it. */
+export interface RunPlace {
+  readonly folder: RunFolder;
+  readonly session: Session;
+  /** Files of activations, for the forms that use some. */
+  readonly activations: ShardFolder;
+  readonly hooks: TrainHooks;
+  readonly emit: (event: TrainEvent) => void;
+  readonly tell: (message: string) => void;
+}
+
+/** Says what the loop is asked for. */
+export async function requestOf(
+  setup: TrainingSetup,
+  { folder, session, activations, hooks, emit, tell }: RunPlace,
+): Promise<FineTuneRequest> {
+  const { signal, shared, mayWrite, onCheckpoint = () => {}, goOnFrom } = hooks;
+  const { options, adapter, origin, base, plan, totalSteps, memory, objective, reference } = setup;
+  const { heldOut } = setup.data;
+  const { warmupSteps, learningRate, maxGradNorm, weightDecay, maxLength, seed } = options;
+  const names = hooks.namesByContent ? await namesByContent(setup) : {};
+  const settings = { ...numericSettings(withoutRows(options)), ...dataContents(setup.inputs), ...names };
+  const title = `${options.method} on ${base.name}`;
+  return {
+    session,
+    adapter,
+    plan,
+    totalSteps,
+    toBatch: (rows) => layOut(options, rows),
+    maxLength,
+    objective,
+    reference,
+    optimizer: {
+      optimizer: setup.optimizer,
+      options: setup.optimizerOptions,
+      schedule: findSchedule(options.schedule),
+      learningRate,
+      warmupSteps,
+      weightDecay,
+      maxGradNorm,
+    },
+    evaluation: heldOut && {
+      units: heldOut,
+      everySteps: options.evalEvery ?? plan.stepsPerEpoch,
+      patience: options.earlyStopping ?? null,
+      metric: findEvalMetric(options.evalMetric, objective.objective),
+      keepsBest: options.evalMetric !== undefined,
+    },
+    recompute: memory.recompute,
+    activations: { form: findActivationForm(options.activations), disk: activations },
+    dropBp: setup.dropBp,
+    seed,
+    store: folderStore({
+      folder,
+      adapter,
+      origin,
+      inputs: setup.inputs,
+      resumes: options.resume,
+      settings,
+      totalSteps,
+      tell,
+      onResume: (state, checkpoint) => emit(tellResume(setup, checkpoint, state)),
+      onSave: onCheckpoint,
+      goOnFrom,
+      keepLast: options.keepLast,
+      configText: configText(options),
+      title,
+      reporter: new RunReporter({
+        title,
+        start: tellStart(setup),
+        result: resultOf(adapter),
+        options: withoutRows(options),
+        inputs: setup.inputs.facts,
+        nowMs: Date.now,
+      }),
+      signal,
+    }),
+    saveEverySteps: options.saveEvery ?? null,
+    logEverySteps: options.logEvery,
+    settings,
+    hooks: {
+      signal,
+      mayWrite,
+      peakMegabytes,
+      betweenBlocks: shared?.betweenBlocks,
+      rest: shared?.rest,
+      pacer: openPacer(options, signal, tell),
+    },
+  };
+}
+
+/** Lays the rows of a micro-batch out. */
+export function layOut({ packing }: TrainOptions, rows: readonly (readonly TrainingUnit[])[]): Batch {
+  return packing ? toBatch(rows as readonly (readonly TrainingExample[])[]) : unitsToBatch(rows.flat());
+}
+
+/** Rows in memory are told by what they are: a run goes on with the same ones alone. */
+function withoutRows(options: SettledOptions): SettledOptions {
+  const told = (["data", "evalData"] as const).flatMap((key) => {
+    const rows = options[key];
+    return areRows(rows) ? [[key, describeRows(rows)]] : [];
+  });
+  return { ...options, ...(Object.fromEntries(told) as Pick<TrainOptions, "data">) };
+}
+
+/** The settings as they took effect, as a file that a new run can be started with. */
+export function configText(options: SettledOptions): string {
+  const { resume: _resume, overwrite: _overwrite, ...settings } = withoutRows(options);
+  const given = Object.entries(settings).filter(([, value]) => value !== undefined);
+  return stringify({ ...Object.fromEntries(given), output: resolve(settings.output) });
+}
+
+/** Largest resident memory of this process so far. */
+function peakMegabytes(): number {
+  return Math.round(process.resourceUsage().maxRSS / 1024);
+}

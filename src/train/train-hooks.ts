@@ -1,0 +1,41 @@
+/** @file How a caller follows a run, stops it, and lends it what is open already. */
+import type { Environment } from "../environment.ts";
+import type { Method } from "../peft/method.ts";
+import type { BetweenBlocks } from "../run/forward-pass.ts";
+import type { Session } from "../run/session.ts";
+import type { TrainEvent } from "./events.ts";
+import type { GoOnFrom } from "./files/folder-store.ts";
+import type { MakeSampleWriter } from "./samples.ts";
+
+/** How a caller follows and stops a run. */
+export interface TrainHooks {
+  readonly onEvent?: (event: TrainEvent) => void;
+  /** Stops after the step in work, with a checkpoint. */
+  readonly signal?: AbortSignal;
+  /** Whether the folder is still this run's; when not, it stops after the step in work and writes nothing more. */
+  readonly mayWrite?: () => boolean;
+  /** Environment that says where models and data are kept; the process's own by default. */
+  readonly env?: Environment;
+  /** Keys of the settings that are no defaults: those of the input unless told. */
+  readonly given?: ReadonlySet<string>;
+  /** What `method` may name, those of the list unless given: a method of one's own goes in here. */
+  readonly methods?: readonly Method[];
+  /** A model that is open already, to train on beside whoever else uses it; opened for the run alone unless given. */
+  readonly shared?: SharedModel;
+  /** Whether checkpoints name base and data by what they hold, not by their paths, so that the run goes on elsewhere. */
+  readonly namesByContent?: boolean;
+  /** Is told of each checkpoint that is written; older ones may be gone. */
+  readonly onCheckpoint?: () => void;
+  /** The adapter that takes the place of the run's own when it begins, or goes on, at this step. */
+  readonly goOnFrom?: GoOnFrom;
+  /** Makes what writes samples, where the settings name prompts. */
+  readonly makeSampleWriter?: MakeSampleWriter;
+}
+
+/** An open model. Its arithmetic and the way in which it holds weights count, not those of the settings. */
+export interface SharedModel {
+  readonly session: Session;
+  readonly betweenBlocks: BetweenBlocks;
+  /** Is called before files are written: until the next block others may run. */
+  readonly rest?: () => void;
+}
