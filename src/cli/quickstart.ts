@@ -60,7 +60,9 @@ async function questionsOf(path: string): Promise<{ question: Message; reference
     const row = readTargetRow("value" in parsed ? parsed.value : null);
     const [question, reference] = row.kind === "chat" ? row.messages.map(({ message }) => message) : [];
     if (question && reference) return { question, reference: reference.content };
-    throw new FormatError("format/json", `Cannot use "${path}": no question and answer`);
+    throw new FormatError("format/json", `Cannot use "${path}": no question and answer`, {
+      hint: "Put the file back that came with graft.",
+    });
   });
 }
 

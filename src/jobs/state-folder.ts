@@ -152,7 +152,9 @@ export class StateFolder {
         await rm(copy, { recursive: true, force: true });
         if (await copySame(source, copy)) break;
         if (numCopies === MAX_COPIES) {
-          throw new FailedError("failed/write", `Cannot copy the run "${source}": it changes all the time`);
+          throw new FailedError("failed/write", `Cannot copy the run "${source}": it changes all the time`, {
+            hint: "Stop the worker that still writes it.",
+          });
         }
       }
       await rm(target, { recursive: true, force: true });

@@ -1,5 +1,5 @@
 /** @file The list of optimizers. */
-import { UsageError } from "../errors.ts";
+import { findNamed } from "../messages/find-named.ts";
 import { adamw } from "./adamw.ts";
 import { lion } from "./lion.ts";
 import type { Optimizer } from "./optimizer.ts";
@@ -9,8 +9,5 @@ export const OPTIMIZERS: readonly Optimizer[] = [adamw, sgd, lion];
 
 /** Finds an optimizer by name. @throws UsageError "usage/flag" when there is none. */
 export function findOptimizer(name: string): Optimizer {
-  const found = OPTIMIZERS.find((optimizer) => optimizer.name === name);
-  if (found) return found;
-  const known = OPTIMIZERS.map((optimizer) => optimizer.name).join(", ");
-  throw new UsageError("usage/flag", `Cannot use optimizer "${name}": expected one of ${known}`);
+  return findNamed("optimizer", OPTIMIZERS, name);
 }

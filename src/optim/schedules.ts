@@ -1,5 +1,5 @@
 /** @file The list of learning-rate schedules. All rise during the warm-up and differ in what follows. */
-import { UsageError } from "../errors.ts";
+import { findNamed } from "../messages/find-named.ts";
 import type { Schedule } from "./schedule.ts";
 
 /** Adam's moments are few steps old at first, and a step by them is as large as one by many. */
@@ -26,8 +26,5 @@ export const SCHEDULES: readonly Schedule[] = [
 
 /** Finds a schedule by name. @throws UsageError "usage/flag" when there is none. */
 export function findSchedule(name: string): Schedule {
-  const found = SCHEDULES.find((schedule) => schedule.name === name);
-  if (found) return found;
-  const known = SCHEDULES.map((schedule) => schedule.name).join(", ");
-  throw new UsageError("usage/flag", `Cannot use schedule "${name}": expected one of ${known}`);
+  return findNamed("schedule", SCHEDULES, name);
 }

@@ -1,5 +1,6 @@
 /** @file The list of fine-tuning methods. */
 import { UsageError } from "../errors.ts";
+import { findNamed } from "../messages/find-named.ts";
 import { bitfit } from "./methods/bitfit.ts";
 import { dora } from "./methods/dora.ts";
 import { full } from "./methods/full.ts";
@@ -18,10 +19,7 @@ export const WHOLE_MODEL: Method = full;
 
 /** Finds a method by name. @throws UsageError "usage/flag" when there is none. */
 export function findMethod(name: string, methods: readonly Method[] = METHODS): Method {
-  const found = methods.find((m) => m.name === name);
-  if (found) return found;
-  const known = methods.map((m) => m.name).join(", ");
-  throw new UsageError("usage/flag", `Cannot use method "${name}": expected one of ${known}`);
+  return findNamed("method", methods, name);
 }
 
 /** Finds the method of an `adapter_config.json`. @throws UsageError "usage/adapter" when there is none. */

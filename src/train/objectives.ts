@@ -1,5 +1,5 @@
 /** @file The list of objectives. */
-import { UsageError } from "../errors.ts";
+import { findNamed } from "../messages/find-named.ts";
 import type { Task } from "../models/family.ts";
 import type { Objective } from "./objective.ts";
 import { classification } from "./objectives/classification.ts";
@@ -24,8 +24,5 @@ export function defaultObjective(task: Task): Objective {
 
 /** Finds an objective by name. @throws UsageError "usage/flag" when there is none. */
 export function findObjective(name: string): Objective {
-  const found = OBJECTIVES.find((objective) => objective.name === name);
-  if (found) return found;
-  const known = OBJECTIVES.map((objective) => objective.name).join(", ");
-  throw new UsageError("usage/flag", `Cannot use objective "${name}": expected one of ${known}`);
+  return findNamed("objective", OBJECTIVES, name);
 }

@@ -1,0 +1,18 @@
+/** @file One of a kind by the name that a setting gives. */
+import { UsageError } from "../errors.ts";
+import { nearest } from "./nearest.ts";
+
+/** Finds one of a list by name; `kind` says what they are. @throws UsageError "usage/flag" when there is none */
+export function findNamed<T extends { readonly name: string }>(
+  kind: string,
+  list: readonly T[],
+  name: string,
+): T {
+  const found = list.find((one) => one.name === name);
+  if (found) return found;
+  const names = list.map((one) => one.name);
+  const alike = nearest(name, names);
+  throw new UsageError("usage/flag", `Cannot use ${kind} "${name}": expected one of ${names.join(", ")}`, {
+    hint: alike === null ? "Choose one of these." : `Did you mean "${alike}"?`,
+  });
+}
