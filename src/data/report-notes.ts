@@ -27,7 +27,7 @@ export function noteTroubles(counts: Counts, maxLength: number, what = ""): stri
 /** Says that rows are learned in another form than a chat will have, and how they are written to have it. */
 export function notePlainPrompts(
   { numPlainPrompts: count }: Pick<Counts, "numPlainPrompts">,
-  kind: DataKindName = "text",
+  kind: DataKindName,
 ): string[] {
   if (count === 0) return [];
   // Alpaca's form has one answer, which is learned as it is.

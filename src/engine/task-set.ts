@@ -61,7 +61,7 @@ export class TaskSet {
   #active: Task | null = null;
 
   /** `first`: the task whose adapter the generator has already. */
-  constructor(parts: TaskSetParts, first: Task | null = null) {
+  constructor(parts: TaskSetParts, first: Task | null) {
     this.#parts = parts;
     this.#active = first;
     if (first) this.#tasks.set(first.name, first);

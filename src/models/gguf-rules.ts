@@ -72,7 +72,7 @@ export const real = (key: string, absent: GgufSetting["absent"] = "refused"): Gg
 });
 
 /** Modules by the names that they have in GGUF files; those of `changes` are changed. */
-function ggufModules(names: Table<string>, changes: Table<GgufChange> = {}): Table<GgufModule> {
+function ggufModules(names: Table<string>, changes: Table<GgufChange>): Table<GgufModule> {
   return Object.fromEntries(
     Object.entries(names).map(([name, path]) => [name, { path, change: changes[name] ?? null }]),
   );

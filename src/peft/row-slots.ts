@@ -72,10 +72,6 @@ export class RowSlots implements RowSet {
     }));
   }
 
-  get numMembers(): number {
-    return this.#members.size;
-  }
-
   has(adapter: Adapter): boolean {
     return this.#members.has(adapter);
   }

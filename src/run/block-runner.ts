@@ -119,13 +119,10 @@ export class BlockRunner {
   /** The tensors of the base that a block reads, whatever runs: what an adapter has of its own is none of them. */
   #readsOf(layer: number): readonly TensorRead[] {
     const structure = this.#structureOf(layer);
-    const { signature, arithmetic } = structure;
-    const { trained } = structure;
+    const { signature, arithmetic, trained } = structure;
     const key = JSON.stringify([this.session.model.layers[layer]?.kind, signature, arithmetic.key, trained]);
     let reads = this.#reads.get(key);
-    if (!reads) {
-      this.#reads.set(key, (reads = tensorsRead(this.session.model, structure)));
-    }
+    if (!reads) this.#reads.set(key, (reads = tensorsRead(this.session.model, structure)));
     return reads;
   }
 

@@ -69,7 +69,6 @@ export class Head {
   readonly #ways = new Map<string, HeadWay>();
   /** Where the matrix is read some rows at a time. */
   readonly #vocabulary: VocabularyHead;
-
   readonly #betweenChunks: HeadOptions["betweenChunks"];
 
   /** `adapter` null: nothing is trained. Programs are compiled when first needed. */

@@ -13,7 +13,7 @@ export class ApiError extends Error {
   constructor(
     status: number,
     message: string,
-    more: { code?: string; param?: string; retrySeconds?: number } = {},
+    more: { code?: string; param?: string; retrySeconds?: number },
   ) {
     super(message);
     this.status = status;

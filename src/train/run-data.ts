@@ -62,7 +62,7 @@ export async function readRunData(
   model: Model,
   objective: Objective,
   tokenizerFiles: TokenizerFiles | null,
-  hooks: ReadingHooks = {},
+  hooks: ReadingHooks,
 ): Promise<RunData> {
   requireTask(model, objective);
   requireOneHeldOut(options, false);

@@ -103,14 +103,15 @@ export class JsonRules {
   }
 
   /** One character of a string. */
-  character(from: Place, to = this.book.place()): Place {
+  character(from: Place): Place {
+    const to = this.book.place();
     addCharacter(this.book, from, PLAIN, to);
     this.book.call(from, this.#escape(), to);
     return to;
   }
 
   /** One character that is not written as an escape, of those that are not excluded. */
-  plainCharacter(from: Place, to: Place, allowed: readonly CodeRange[] = PLAIN): void {
+  plainCharacter(from: Place, to: Place, allowed: readonly CodeRange[]): void {
     addCharacter(this.book, from, allowed, to);
   }
 
