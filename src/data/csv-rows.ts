@@ -4,7 +4,7 @@
  * Quotes around a cell let it hold delimiters and line breaks. Tables parted by tabs are often written without that rule,
  * and texts in them begin with a quote that never ends: where every line has equally many tabs, no cell goes on past one.
  */
-import { type CsvError, parse } from "csv-parse/sync";
+import { type CsvError, parse } from "#csv-parse";
 import { FormatError } from "../errors.ts";
 import type { ParsedRow, ParseOptions } from "./parsed-row.ts";
 

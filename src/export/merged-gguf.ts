@@ -6,12 +6,8 @@ import { openGguf, patchGguf, writeGguf } from "../format/by-path.ts";
 import { buildConfig } from "../format/checkpoint/gguf-config.ts";
 import { fileType, modelSettings, settingTensors } from "../format/checkpoint/gguf-settings.ts";
 import { tokenizerSettings } from "../format/checkpoint/gguf-vocabulary.ts";
-import {
-  encodeSettings,
-  type GgufSource,
-  type GgufValue,
-  replaceUint32,
-} from "../format/files/gguf-writer.ts";
+import { encodeSettings, type GgufValue, replaceUint32 } from "../format/files/gguf-setting-bytes.ts";
+import type { GgufSource } from "../format/files/gguf-writer.ts";
 import { findGgufFamily } from "../models/families.ts";
 import { Model } from "../models/model.ts";
 import { findDifference } from "../models/same-model.ts";

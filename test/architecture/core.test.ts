@@ -1,5 +1,6 @@
 /** @file What a browser may import: nothing of Node in reach, and models, adapters and data without a disk. */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
@@ -37,6 +38,13 @@ describe("graft/core", () => {
     assert.ok(from.size > 100, `${from.size} files`);
     const bad = [...from].filter(([to]) => /^node:|^onnxruntime/.test(to));
     assert.deepEqual(bad, []);
+  });
+
+  test("loads and reads a table without Node, and its packages ask for nothing of Node", () => {
+    const args = ["--conditions=browser", join(import.meta.dirname, "browser-imports.ts")];
+    const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
+    const row = { value: { text: 'a, "b"', label: "é" }, source: { file: "rows.csv", line: 2 } };
+    assert.equal(stdout.trim(), JSON.stringify({ asked: [], row }), stderr);
   });
 
   test("a model in memory has the tensors of the model on the disk, also as blobs and in several files", async () => {

@@ -5,6 +5,11 @@ import { join, posix } from "node:path";
 const ROOT = join(import.meta.dirname, "../..");
 const IMPORT = /(?:^|\n)\s*(?:import|export)\b[^;"']*?["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']/g;
 
+/** What package.json calls by names of its own, in Node. */
+const { imports: ALIASES } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as {
+  imports: Readonly<Record<string, { readonly default: string }>>;
+};
+
 /** Reads what every file of a folder, tests left out, imports: files by their path from the folder, else the name of a package. */
 export function readImports(folder = "src"): Map<string, readonly string[]> {
   const names = (readdirSync(join(ROOT, folder), { recursive: true }) as string[])
@@ -15,7 +20,9 @@ export function readImports(folder = "src"): Map<string, readonly string[]> {
       const text = readFileSync(join(ROOT, folder, name), "utf8").replace(/\/\*[\s\S]*?\*\//g, "");
       const found = [...text.matchAll(IMPORT)].map(([, named, awaited]) => (named ?? awaited) as string);
       const imports = found.map((to) =>
-        to.startsWith(".") ? posix.normalize(posix.join(posix.dirname(name), to)) : to,
+        to.startsWith(".")
+          ? posix.normalize(posix.join(posix.dirname(name), to))
+          : (ALIASES[to]?.default ?? to),
       );
       return [name, [...new Set(imports)]];
     }),

@@ -15,7 +15,7 @@ import { FormatError, UsageError } from "../../errors.ts";
 import { dequantize } from "../../quant/stored-tensor.ts";
 import { openCheckpoint } from "../by-path.ts";
 import { llama3Factors } from "./gguf-rope.ts";
-import type { GgufValue } from "../files/gguf-writer.ts";
+import type { GgufValue } from "../files/gguf-setting-bytes.ts";
 
 const root = mkdtempSync(join(tmpdir(), "graft-gguf-"));
 after(() => rmSync(root, { recursive: true }));

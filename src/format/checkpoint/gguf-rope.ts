@@ -2,7 +2,8 @@
 import type { RopeConfig } from "../../nn/rope-tables.ts";
 import { dequantize, type StoredTensor } from "../../quant/stored-tensor.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
-import type { GgufSource, GgufValue } from "../files/gguf-writer.ts";
+import type { GgufValue } from "../files/gguf-setting-bytes.ts";
+import type { GgufSource } from "../files/gguf-writer.ts";
 import type { JsonObject } from "../files/json-file.ts";
 import { type GgufContents, metadataNumber, unsupported } from "./gguf-metadata.ts";
 

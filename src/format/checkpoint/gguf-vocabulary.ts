@@ -9,7 +9,7 @@ import type { TokenizerFiles } from "./checkpoint.ts";
 import { PRE_TOKENIZERS, type PreTokenizer } from "./gguf-pre-tokenizers.ts";
 import { type Merge, scoresOfMerges, spaceNormalizer, textOfPiece } from "./gguf-sentencepiece.ts";
 import { TOKEN_TYPES } from "./gguf-tokenizer.ts";
-import type { GgufValue } from "../files/gguf-writer.ts";
+import type { GgufValue } from "../files/gguf-setting-bytes.ts";
 import type { JsonObject } from "../files/json-file.ts";
 
 /** The parts of tokenizer.json that matter here. */

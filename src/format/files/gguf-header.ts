@@ -33,7 +33,8 @@ export const SETTINGS_OFFSET = 24;
 const [MAX_DEPTH, MAX_ELEMENTS, MAX_AXES] = [4, 1e6, 8];
 /** Bytes that are looked at first; a header of a large vocabulary has several megabytes. */
 const FIRST_BYTES = 1 << 22;
-const DEFAULT_ALIGNMENT = 32;
+/** Tensors begin at multiples of it, unless a setting says another. */
+export const DEFAULT_ALIGNMENT = 32;
 
 /** A tensor as the header has it. */
 export interface GgufInfo {

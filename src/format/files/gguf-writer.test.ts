@@ -9,7 +9,8 @@ import { Random } from "../../random.ts";
 import { GGML_NAMES, type StorageName } from "../../quant/storages.ts";
 import { type StoredTensor, packStored, unpackStored } from "../../quant/stored-tensor.ts";
 import { openGguf, patchGguf, writeGguf } from "../by-path.ts";
-import { encodeSettings, type GgufValue, type GgufSource } from "./gguf-writer.ts";
+import { encodeSettings, type GgufValue } from "./gguf-setting-bytes.ts";
+import type { GgufSource } from "./gguf-writer.ts";
 
 const root = mkdtempSync(join(tmpdir(), "graft-gguf-writer-"));
 after(() => rmSync(root, { recursive: true }));

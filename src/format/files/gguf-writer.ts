@@ -6,85 +6,16 @@
  * tensor (name, axes with the columns first, type, offset), then the data; each tensor begins at a multiple of the
  * alignment.
  */
-import { GGUFValueType, serializeGgufMetadata } from "@huggingface/gguf";
 import { storedBytes } from "../../quant/storage.ts";
 import { STORAGES, type StorageName } from "../../quant/storages.ts";
 import { type StoredTensor, packStored } from "../../quant/stored-tensor.ts";
 import type { Write } from "./folder-file.ts";
 import type { GgufFile, GgufSettings } from "./gguf.ts";
-
-/** A setting with its type in the file. */
-export type GgufValue =
-  | { readonly type: "string"; readonly value: string }
-  | { readonly type: "uint32" | "int32" | "float32"; readonly value: number }
-  | { readonly type: "bool"; readonly value: boolean }
-  | { readonly type: "strings"; readonly value: readonly string[] }
-  | { readonly type: "int32s" | "float32s"; readonly value: readonly number[] };
-
-/** Type of each value, and of its elements if it is a list. */
-const VALUE_TYPES: Readonly<Record<GgufValue["type"], readonly [GGUFValueType, GGUFValueType?]>> = {
-  string: [GGUFValueType.STRING],
-  uint32: [GGUFValueType.UINT32],
-  int32: [GGUFValueType.INT32],
-  float32: [GGUFValueType.FLOAT32],
-  bool: [GGUFValueType.BOOL],
-  strings: [GGUFValueType.ARRAY, GGUFValueType.STRING],
-  int32s: [GGUFValueType.ARRAY, GGUFValueType.INT32],
-  float32s: [GGUFValueType.ARRAY, GGUFValueType.FLOAT32],
-};
+import { SETTINGS_OFFSET } from "./gguf-header.ts";
 
 const VERSION = 3;
-const DEFAULT_ALIGNMENT = 32;
-/** Bytes before the settings: magic, version and two counts. */
-const PREAMBLE_BYTES = 24;
 /** Bytes that are copied at a time. */
 const COPY_BYTES = 1 << 24;
-
-/** Encodes settings; `general.alignment` among them decides where tensors begin. */
-export function encodeSettings(values: Readonly<Record<string, GgufValue>>): GgufSettings {
-  const entries = Object.entries(values);
-  const typed = entries.map(([key, { type, value }]) => {
-    const [valueType, subType] = VALUE_TYPES[type];
-    return [key, { value, type: valueType, ...(subType === undefined ? {} : { subType }) }] as const;
-  });
-  const counts = { value: 0n, type: GGUFValueType.UINT64 };
-  const document = {
-    version: { value: VERSION, type: GGUFValueType.UINT32 },
-    tensor_count: counts,
-    kv_count: counts,
-    ...Object.fromEntries(typed),
-  };
-  const bytes = serializeGgufMetadata(document as Parameters<typeof serializeGgufMetadata>[0], {
-    alignment: 1,
-  });
-  const alignment = values["general.alignment"]?.value ?? DEFAULT_ALIGNMENT;
-  return {
-    count: entries.length,
-    bytes: bytes.subarray(PREAMBLE_BYTES),
-    alignment: Number(alignment),
-  };
-}
-
-/** Gives a whole number among encoded settings another value; settings without it are returned as they are. */
-export function replaceUint32(settings: GgufSettings, key: string, value: number): GgufSettings {
-  const [entry, old] = [value, 0].map(
-    (number) => encodeSettings({ [key]: { type: "uint32", value: number } }).bytes,
-  );
-  // Key and type are the same in both; the length before the key keeps it from being found inside a text.
-  const start = indexOfBytes(settings.bytes, old!.subarray(0, -4));
-  if (start < 0) return settings;
-  const bytes = settings.bytes.slice();
-  bytes.set(entry!, start);
-  return { ...settings, bytes };
-}
-
-/** Where `part` begins in `bytes`; -1 when it is nowhere in it. */
-function indexOfBytes(bytes: Uint8Array, part: Uint8Array): number {
-  for (let start = bytes.indexOf(part[0]!); start >= 0; start = bytes.indexOf(part[0]!, start + 1)) {
-    if (part.every((byte, i) => bytes[start + i] === byte)) return start;
-  }
-  return -1;
-}
 
 /** A tensor's entry in the header; `shape` has the rows first. */
 export interface GgufEntry {
@@ -103,7 +34,7 @@ export function ggufHeader(settings: GgufSettings, tensors: readonly GgufEntry[]
     (sum, { shape }, i) => sum + 8 + names[i]!.length + 4 + 8 * shape.length + 4 + 8,
     0,
   );
-  const end = PREAMBLE_BYTES + settings.bytes.length + entryBytes;
+  const end = SETTINGS_OFFSET + settings.bytes.length + entryBytes;
   const bytes = new Uint8Array(end + paddingAfter(end, settings.alignment));
   const view = new DataView(bytes.buffer);
   let at = 0;

@@ -12,6 +12,7 @@ import type { StoredTensor } from "../../quant/stored-tensor.ts";
 import type { ByteSource } from "./byte-source.ts";
 import { damagedGguf, type GgufHeader, readGgufHeader, SETTINGS_OFFSET } from "./gguf-header.ts";
 import { ggufTensors, ggufValues } from "./gguf-values.ts";
+import { UNREAD_TYPES } from "./ggml-types.ts";
 import { unlikeWritten } from "./folder-file.ts";
 
 /** Where a tensor lies in a GGUF file. `shape` has the rows (outputs) first. */
@@ -71,14 +72,12 @@ async function readSettings(file: ByteSource, header: GgufHeader): Promise<GgufS
 }
 
 /** Says which tensors are of types that graft does not read; null: there are none. */
-async function unknownTypes({ infos }: GgufHeader): Promise<string | null> {
+function unknownTypes({ infos }: GgufHeader): string | null {
   const unknown = infos.filter(({ ggmlType }) => storageOfGgmlType(ggmlType) === null);
   if (unknown.length === 0) return null;
-  // What ggml calls them; a number that the library does not know stays one.
-  const { GGMLQuantizationType: names } = await import("@huggingface/gguf");
   const numOf = new Map<string, number>();
   for (const { ggmlType } of unknown) {
-    const name = (names as Readonly<Record<number, string>>)[ggmlType] ?? `number ${ggmlType}`;
+    const name = UNREAD_TYPES[ggmlType] ?? `number ${ggmlType}`;
     numOf.set(name, (numOf.get(name) ?? 0) + 1);
   }
   const found = [...numOf].map(([name, num]) => `${num} of type ${name}`);
@@ -155,7 +154,7 @@ export async function openGguf(
         { hint: "Join the parts with llama-gguf-split --merge." },
       );
     }
-    const types = await unknownTypes(header);
+    const types = unknownTypes(header);
     const problems = [check(metadata), types === null ? null : { found: types, hint: TYPES_HINT }].filter(
       (problem) => problem !== null,
     );
