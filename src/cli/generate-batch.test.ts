@@ -126,6 +126,20 @@ describe("generate --prompts", () => {
     assert.equal(existsSync(output), false);
   });
 
+  test("ids of 64 bits come back as they were written", async () => {
+    const path = writePrompts(
+      "ids.jsonl",
+      '{"prompt": "x", "id": 9007199254740993, "of": [{"it": -12345678901234567890}]}\n',
+    );
+    const output = join(folder, "ids-out.jsonl");
+    const { status, stderr } = await generate("--prompts", path, "--output", output);
+    assert.equal(status, 0, stderr);
+    assert.match(
+      readFileSync(output, "utf8"),
+      /^\{"id":9007199254740993,"of":\[\{"it":-12345678901234567890\}\],/,
+    );
+  });
+
   test("an output that cannot be a file is refused before anything is written, and nothing is left behind", async () => {
     const path = writePrompts("few.txt", "x\n");
     const before = readdirSync(folder);

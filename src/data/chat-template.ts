@@ -9,7 +9,9 @@ import { FormatError, UsageError } from "../errors.ts";
 import type { TokenizerFiles } from "../format/checkpoint/checkpoint.ts";
 import { Sha256 } from "../format/files/sha256.ts";
 import { type BoundedTemplate, parseBounded } from "./bounded-template.ts";
+import { LongInteger } from "./long-integer.ts";
 import type { Message } from "./messages.ts";
+import { isRecord } from "./row-error.ts";
 import { strftime } from "./strftime.ts";
 import { specialTokenText } from "./tokenizer.ts";
 
@@ -57,6 +59,8 @@ const GENERATION_TAG = /{%(-?)\s*(end)?generation\s*(-?)%}/g;
 // Noncharacters of Unicode with a word between them: no text has these.
 const MARK_START = "\uFDD0start\uFDD0";
 const MARK_END = "\uFDD0end\uFDD0";
+/** Stands for a long integer, of which the language has none; what is a text of JSON has quotes, and a backslash inside. */
+const MARKED_INTEGER = /"\uFDD0\\"(-?\d+)\uFDD0"|\uFDD0"(-?\d+)\uFDD0/g;
 
 /** Reads templates by name: tokenizer_config.json may hold one string or a list of {name, template}. */
 function readSources(files: TokenizerFiles): Map<string, string> {
@@ -93,12 +97,20 @@ function parseTemplate(source: string): BoundedTemplate {
   }
 }
 
+/** Puts marks in the place of long integers, at any depth. */
+function markIntegers(value: unknown): unknown {
+  if (value instanceof LongInteger) return `\uFDD0"${value.digits}\uFDD0`;
+  if (Array.isArray(value)) return value.map(markIntegers);
+  if (!isRecord(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, markIntegers(each)]));
+}
+
 /** Takes the marks out of a rendered text. */
 function readMarks(marked: string): { text: string; spans: TextSpan[] } {
   const spans: TextSpan[] = [];
   let text = "";
   let start = 0;
-  for (const part of marked.split(/(\uFDD0(?:start|end)\uFDD0)/)) {
+  for (const part of marked.replaceAll(MARKED_INTEGER, "$1$2").split(/(\uFDD0(?:start|end)\uFDD0)/)) {
     if (part === MARK_START) start = text.length;
     else if (part === MARK_END) spans.push({ start, end: text.length });
     else text += part;
@@ -134,9 +146,9 @@ export function createChatTemplate(files: TokenizerFiles, options: ChatTemplateO
       return readMarks(
         template({
           ...variables,
-          messages,
+          messages: markIntegers(messages),
           // Python's renderer passes these two always, so templates may compare them with none.
-          tools: options.tools ?? null,
+          tools: markIntegers(options.tools ?? null),
           documents: null,
           add_generation_prompt: options.addGenerationPrompt ?? false,
         }),

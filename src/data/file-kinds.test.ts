@@ -75,6 +75,22 @@ describe("kinds of files", () => {
     );
   });
 
+  it("reads calls of Parquet, whose numbers may be longer than JavaScript's and whose other fields are null", async () => {
+    const files = byteTokenizerFiles();
+    const template = createChatTemplate(files, {
+      template:
+        "{% for m in messages %}{{ m.content }}{% for c in m.tool_calls or [] %}{{ c.function | tojson }}{% endfor %}{% endfor %}",
+    });
+    const { train } = await readDataset<"text">(join(GOLDEN, "calls.parquet"), { ...options, template });
+    assert.deepEqual(
+      train.map(({ ids, weights }) => [tokenizer.decode(ids), weights.at(-1)]),
+      [
+        ['one?{"name": "f", "arguments": {"id": 1234567890123456789}}', 0.5],
+        ['two?{"name": "f", "arguments": {"city": "Bonn"}}', 1],
+      ],
+    );
+  });
+
   it("names the row of a fault in Parquet, and says what is wrong with a damaged file", async () => {
     await assert.rejects(
       readDataset(join(GOLDEN, "classes.parquet"), { ...options, columns: readColumns("text=none") }),

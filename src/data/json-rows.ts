@@ -1,5 +1,6 @@
 /** @file Rows of JSON: one a line, or a list. */
 import { FormatError } from "../errors.ts";
+import { parseJson } from "./long-integer.ts";
 import type { ParsedRow, ParseOptions } from "./parsed-row.ts";
 import { countLineEnds, decodeLines } from "./utf8.ts";
 
@@ -44,7 +45,7 @@ function* splitLines(text: string): Iterable<string> {
 
 function parseLine(content: string, source: ParsedRow["source"]): ParsedRow {
   try {
-    return { value: JSON.parse(content) as unknown, source };
+    return { value: parseJson(content), source };
   } catch (cause) {
     const fault = new FormatError(
       "format/json",
@@ -65,7 +66,7 @@ function countLines(text: string): number {
 export function* parseJsonArray(text: string, file: string, options?: ParseOptions): Iterable<ParsedRow> {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch (cause) {
     throw new FormatError(
       "format/json",

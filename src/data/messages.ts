@@ -1,4 +1,5 @@
 /** @file Chat messages in OpenAI's form, read from rows of a data set, and the order of roles that is demanded of them. */
+import { parseJson } from "./long-integer.ts";
 import { isRecord, jsonKind, type RawFields, rowError } from "./row-error.ts";
 
 export const ROLES = ["system", "developer", "user", "assistant", "tool", "function"] as const;
@@ -71,7 +72,7 @@ export function readToolCalls(calls: unknown, what: string): unknown {
     const given = call["function"]["arguments"];
     if (typeof given !== "string") return call;
     try {
-      return { ...call, function: { ...call["function"], arguments: JSON.parse(given) as unknown } };
+      return { ...call, function: { ...call["function"], arguments: parseJson(given) } };
     } catch {
       return call; // not JSON: the template prints the string
     }
@@ -93,7 +94,9 @@ function readMessage(value: unknown, index: number): WeightedMessage {
       "Rename the role.",
     );
   }
-  const { role: _role, from: _from, value: _value, content: _content, weight = 1, ...others } = value;
+  const { role: _role, from: _from, value: _value, content: _content, weight: given, ...others } = value;
+  // Tables have every key in every message.
+  const weight = given ?? 1;
   const rest = withToolCalls(others);
   // As a float of 32 bits, which weights become.
   if (typeof weight !== "number" || !(weight >= 0 && Number.isFinite(Math.fround(weight)))) {

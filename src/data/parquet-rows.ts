@@ -1,5 +1,6 @@
 /** @file Rows of Parquet files, group after group; numbers and lists come as JSON would have them. */
 import { FormatError } from "../errors.ts";
+import { LongInteger } from "./long-integer.ts";
 import type { ParsedRow, ParseOptions } from "./parsed-row.ts";
 
 /** Reads the rows of a Parquet file. @throws format/file */
@@ -36,15 +37,17 @@ export async function* readParquetRows(
     const rows = await attempt(() =>
       parquetReadObjects({ file: buffer, metadata, compressors, rowStart: line, rowEnd: line + numRows }),
     );
-    for (const row of rows) yield { value: toJson(row), source: { file, line: ++line } };
+    for (const row of rows) yield { value: toJson(row, true), source: { file, line: ++line } };
   }
 }
 
-/** 64-bit integers are bigint in Parquet. */
-function toJson(value: unknown): unknown {
-  if (typeof value === "bigint") return Number(value);
-  if (Array.isArray(value)) return value.map(toJson);
+/** 64-bit integers are bigint in Parquet, and what lies in a column has every field that a row of it has, most of them null. */
+function toJson(value: unknown, isColumn = false): unknown {
+  if (typeof value === "bigint")
+    return Number.isSafeInteger(Number(value)) ? Number(value) : new LongInteger(String(value));
+  if (Array.isArray(value)) return value.map((each) => toJson(each));
   if (typeof value !== "object" || value === null || ArrayBuffer.isView(value) || value instanceof Date)
     return value;
-  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, toJson(each)]));
+  const fields = Object.entries(value).filter(([, each]) => isColumn || each !== null);
+  return Object.fromEntries(fields.map(([key, each]) => [key, toJson(each)]));
 }

@@ -84,8 +84,16 @@ describe("readRow() of preferences", () => {
     }
     assert.throws(
       () => readRow({ prompt: "Q", completion: "A", label: "fine" }, JUDGED_FORMS),
-      /"label": "fine", expected true for a good answer or false/,
+      /"label": "fine", expected true or 1 for a good answer, false or 0 for a bad one/,
     );
+  });
+
+  it("reads 1 and 0 as judgements of answers, and as nothing of text to learn", () => {
+    for (const label of [1, 0, "1", "0"]) {
+      const row = { prompt: "Q", completion: "A", label };
+      assert.equal(readRow(row, JUDGED_FORMS).isDesirable, Number(label) === 1);
+      assert.equal(readRow(row, TARGET_FORMS).kind, "completion");
+    }
   });
 
   for (const [name, row, message] of [

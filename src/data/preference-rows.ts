@@ -101,15 +101,26 @@ export const PREFERENCE_FORMS: readonly RowForm<PreferenceRow>[] = [
   },
 ];
 
+/** Whether an answer is called good; 1 and 0 say so here alone, as beside text to learn they may be of classes. */
+function readLabel(label: unknown): boolean | null {
+  if (label === 1 || label === "1") return true;
+  return label === 0 || label === "0" ? false : readJudgement(label);
+}
+
 export const JUDGED_FORMS: readonly RowForm<JudgedRow>[] = [
   {
     keys: '{"prompt", "completion", "label"}',
     matches: (row) => "prompt" in row && "completion" in row && "label" in row,
     read: (row) => {
-      const isDesirable = readJudgement(row["label"]);
+      const isDesirable = readLabel(row["label"]);
       if (isDesirable === null) {
         const found = JSON.stringify(row["label"]) ?? "nothing";
-        throw rowError('"label"', found, "true for a good answer or false", "Mend the row.");
+        throw rowError(
+          '"label"',
+          found,
+          "true or 1 for a good answer, false or 0 for a bad one",
+          "Mend the row.",
+        );
       }
       const answer = readAnswer(row["prompt"], row["completion"], "completion", row);
       return { kind: "judged", answer, isDesirable };

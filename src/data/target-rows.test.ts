@@ -23,6 +23,8 @@ describe("readTargetRow()", () => {
       ["assistant", "Yes?", 1],
     ]);
     assert.equal(chatOf(row).messages[1]?.message["weight"], undefined);
+    const [table] = chatOf({ messages: [user, { ...assistant, weight: null }] }).messages.slice(1);
+    assert.equal(table?.weight, 1, "a key without a value, as tables have it");
     assert.equal(chatOf(row).tools, null);
   });
 

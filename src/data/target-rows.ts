@@ -1,4 +1,5 @@
 /** @file Rows that hold text to learn: conversations, prompts with completions, plain text. */
+import { parseJson } from "./long-integer.ts";
 import { checkTurns, type Message, readMessages, type WeightedMessage } from "./messages.ts";
 import { jsonKind, type RawFields, readString, rowError } from "./row-error.ts";
 import { type RowForm, readRow, type TargetRow } from "./rows.ts";
@@ -9,7 +10,7 @@ export function chat(messages: readonly WeightedMessage[], row: RawFields): Targ
   let tools: unknown = row["tools"] === "" ? null : (row["tools"] ?? null);
   if (typeof tools === "string") {
     try {
-      tools = JSON.parse(tools); // ShareGPT files write the list as a string
+      tools = parseJson(tools); // ShareGPT files write the list as a string
     } catch {
       throw rowError('"tools"', "a string that is no JSON", "a list of functions", "Mend the row.");
     }
