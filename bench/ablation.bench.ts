@@ -4,12 +4,12 @@ import { writeTinyModel } from "../test/tiny/model.ts";
 import { UsageError } from "../src/errors.ts";
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import { defineBenchmark, type BenchContext, type Json } from "./bench.ts";
-import { writeEnoughText } from "./enough-text.ts";
-import { interleave } from "./interleave.ts";
-import { largestPeak, showPeak } from "./memory.ts";
-import { asFolder, findModel, pythonVersions, runPeer } from "./peers.ts";
-import { withScratch } from "./scratch.ts";
-import { median, ratioOf, roundedSpread, showRatio } from "./statistics.ts";
+import { writeEnoughText } from "./harness/enough-text.ts";
+import { interleave } from "./harness/interleave.ts";
+import { largestPeak, showPeak } from "./harness/memory.ts";
+import { asFolder, findModel, pythonVersions, runPeer } from "./harness/peers.ts";
+import { withScratch } from "./harness/scratch.ts";
+import { median, ratioOf, roundedSpread, showRatio } from "./harness/statistics.ts";
 import { steadySeconds, trainWithGraft, trainWithPeft, type TrainingRun } from "./training-sides.ts";
 
 const SEED = 1;

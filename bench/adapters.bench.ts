@@ -9,8 +9,8 @@ import { Random } from "../src/random.ts";
 import { Session } from "../src/run/session.ts";
 import { createEngine } from "../src/runtime/create-engine.ts";
 import { defineBenchmark } from "./bench.ts";
-import { findModel } from "./peers.ts";
-import { median } from "./statistics.ts";
+import { findModel } from "./harness/peers.ts";
+import { median } from "./harness/statistics.ts";
 
 const MB = 1e6;
 

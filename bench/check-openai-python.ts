@@ -9,7 +9,7 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { VENV_PYTHON } from "./peers.ts";
+import { VENV_PYTHON } from "./harness/peers.ts";
 import { ServerProcess } from "../test/soak/server-process.ts";
 import { writeTinyChats, writeTinyModel } from "../test/tiny/model.ts";
 

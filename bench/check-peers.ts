@@ -9,8 +9,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { peersPython, pythonVersions, runPeer } from "./peers.ts";
-import { formatTable } from "./report.ts";
+import { peersPython, pythonVersions, runPeer } from "./harness/peers.ts";
+import { formatTable } from "./harness/report.ts";
 import { adapterFiles } from "../src/format/adapters/adapter.ts";
 import { writeFolderAtomic } from "../src/format/files/atomic.ts";
 import { loadModel } from "../src/format/by-path.ts";

@@ -2,7 +2,7 @@
 import type { ServiceTargets } from "../src/engine/service-targets.ts";
 import type { Outcome } from "./bench.ts";
 import type { Progress } from "./served-training.ts";
-import { rounded } from "./statistics.ts";
+import { rounded } from "./harness/statistics.ts";
 import { type WrittenText, numInTime, percentiles } from "./text-load.ts";
 
 /** A training and texts for some time. */

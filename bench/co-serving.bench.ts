@@ -11,7 +11,7 @@ import { resolveModel } from "../src/hub/resolve.ts";
 import type { ComputeName } from "../src/nn/computes.ts";
 import { defineBenchmark } from "./bench.ts";
 import { type CoServed, reportCoServing } from "./co-serving-report.ts";
-import { withScratch } from "./scratch.ts";
+import { withScratch } from "./harness/scratch.ts";
 import { type Progress, ServedTraining, type TrainingLength } from "./served-training.ts";
 import { PATTERNS, type TextLoad, arrivalsOf, comeAt, oneAdapterAtATime, writeText } from "./text-load.ts";
 

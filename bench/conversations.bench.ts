@@ -4,13 +4,13 @@ import { join } from "node:path";
 
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import { defineBenchmark, type Outcome } from "./bench.ts";
-import { interleave } from "./interleave.ts";
+import { interleave } from "./harness/interleave.ts";
 import { labelsPerStep, meanLoss, readExamples } from "./label-counts.ts";
-import { ROOT } from "./machine.ts";
-import { largestPeak, peakRatio, showPeak } from "./memory.ts";
-import { asFolder, findModel, pythonVersions, runPeer } from "./peers.ts";
-import { withScratch } from "./scratch.ts";
-import { median, ratioOf, rounded, roundedSpread, showRatio } from "./statistics.ts";
+import { ROOT } from "./harness/machine.ts";
+import { largestPeak, peakRatio, showPeak } from "./harness/memory.ts";
+import { asFolder, findModel, pythonVersions, runPeer } from "./harness/peers.ts";
+import { withScratch } from "./harness/scratch.ts";
+import { median, ratioOf, rounded, roundedSpread, showRatio } from "./harness/statistics.ts";
 import { eventsOf, trainWithGraft, trainWithPeft, type TrainingRun } from "./training-sides.ts";
 
 /** Keeps the first rows of a JSONL file; 0 keeps all. */

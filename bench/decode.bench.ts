@@ -2,10 +2,10 @@
 import { availableParallelism } from "node:os";
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import { defineBenchmark, type Outcome } from "./bench.ts";
-import { interleave } from "./interleave.ts";
-import { largestPeak, peakRatio, showPeak } from "./memory.ts";
-import { findModel, llamaVersion, runLlama } from "./peers.ts";
-import { median, ratioOf, rounded, roundedSpread, showRatio } from "./statistics.ts";
+import { interleave } from "./harness/interleave.ts";
+import { largestPeak, peakRatio, showPeak } from "./harness/memory.ts";
+import { findModel, llamaVersion, runLlama } from "./harness/peers.ts";
+import { median, ratioOf, rounded, roundedSpread, showRatio } from "./harness/statistics.ts";
 import { eventsOf, runGraft } from "./training-sides.ts";
 
 /** What one side wrote, and how fast. */

@@ -5,7 +5,7 @@ import { dequantizeInto, dequantizeRows, unpackStored } from "../src/quant/store
 import { Random } from "../src/random.ts";
 import { randomTensor } from "../test/tiny/random-blocks.ts";
 import { defineBenchmark, type Json } from "./bench.ts";
-import { rounded } from "./statistics.ts";
+import { rounded } from "./harness/statistics.ts";
 
 /** Rows that are looked up, as for the tokens of a small batch. */
 const NUM_LOOKED_UP = 512;

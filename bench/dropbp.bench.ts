@@ -25,8 +25,8 @@ import { drawBranches } from "../src/train/dropbp/draw-branches.ts";
 import { openSession } from "../src/train/open-session.ts";
 import { StepRunner } from "../src/train/step-runner.ts";
 import { defineBenchmark, type BenchContext, type Json } from "./bench.ts";
-import { findModel } from "./peers.ts";
-import { median, rounded } from "./statistics.ts";
+import { findModel } from "./harness/peers.ts";
+import { median, rounded } from "./harness/statistics.ts";
 
 const SEED = 1;
 /** Passes backward over the blocks, of one forward: adapters need no gradients of frozen weights. */

@@ -21,8 +21,8 @@ import { createEngine } from "../src/runtime/create-engine.ts";
 import type { Engine, Program, Tensors } from "../src/runtime/engine.ts";
 import { type HostTensor, hostTensor, zeros } from "../src/runtime/host-tensor.ts";
 import { defineBenchmark } from "./bench.ts";
-import { interleave } from "./interleave.ts";
-import { ratioOf, rounded, showRatio, spread } from "./statistics.ts";
+import { interleave } from "./harness/interleave.ts";
+import { ratioOf, rounded, showRatio, spread } from "./harness/statistics.ts";
 
 interface Sizes {
   readonly numExperts: number;

@@ -2,8 +2,8 @@
 import { type Comparison, METHODS, compare, percent } from "../examples/images/compare.ts";
 import { readFashion } from "../examples/images/fashion.ts";
 import { defineBenchmark } from "./bench.ts";
-import { withScratch } from "./scratch.ts";
-import { median, rounded } from "./statistics.ts";
+import { withScratch } from "./harness/scratch.ts";
+import { median, rounded } from "./harness/statistics.ts";
 
 export const benchmark = defineBenchmark({
   question: "How well does a Vision Transformer follow changed images by each method, and at what cost?",

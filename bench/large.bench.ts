@@ -5,8 +5,8 @@ import { join } from "node:path";
 
 import { smallModelText } from "../tools/small-model/make-text.ts";
 import { type BenchContext, defineBenchmark } from "./bench.ts";
-import { interleave } from "./interleave.ts";
-import { largestPeak, showPeak } from "./memory.ts";
+import { interleave } from "./harness/interleave.ts";
+import { largestPeak, showPeak } from "./harness/memory.ts";
 import {
   LLAMA_1B,
   type RandomLlamaSizes,
@@ -14,8 +14,8 @@ import {
   writeRandomLlamaFolder,
   writeRandomLlamaGguf,
 } from "./random-llama.ts";
-import { withScratch } from "./scratch.ts";
-import { median } from "./statistics.ts";
+import { withScratch } from "./harness/scratch.ts";
+import { median } from "./harness/statistics.ts";
 import { type TrainingRun, runGraft, steadySeconds, summarize } from "./training-sides.ts";
 
 /** Bytes of text that surely hold one token of the byte tokenizer. */

@@ -3,11 +3,11 @@ import { join } from "node:path";
 
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import { defineBenchmark } from "./bench.ts";
-import { writeEnoughText } from "./enough-text.ts";
-import { interleave } from "./interleave.ts";
-import { largestPeak, showPeak } from "./memory.ts";
-import { withScratch } from "./scratch.ts";
-import { median, rounded } from "./statistics.ts";
+import { writeEnoughText } from "./harness/enough-text.ts";
+import { interleave } from "./harness/interleave.ts";
+import { largestPeak, showPeak } from "./harness/memory.ts";
+import { withScratch } from "./harness/scratch.ts";
+import { median, rounded } from "./harness/statistics.ts";
 import { runGraft, steadySeconds, summarize, type TrainingRun } from "./training-sides.ts";
 
 export const benchmark = defineBenchmark({

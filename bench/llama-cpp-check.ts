@@ -7,8 +7,8 @@
 import { openTextModel } from "../src/engine/text-model.ts";
 import { GraftError, UsageError, exitStatus } from "../src/errors.ts";
 import type { FlagValues } from "./bench.ts";
-import { helpText, parseFlags } from "./flags.ts";
-import { llamaVersion, runLlama } from "./peers.ts";
+import { helpText, parseFlags } from "./harness/flags.ts";
+import { llamaVersion, runLlama } from "./harness/peers.ts";
 
 const FLAGS = {
   model: { value: "", help: "the .gguf file" },

@@ -15,9 +15,9 @@ import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import { COMPUTES } from "../src/nn/computes.ts";
 import { Random } from "../src/random.ts";
 import { defineBenchmark, type Json, type Outcome } from "./bench.ts";
-import { interleave } from "./interleave.ts";
-import { findModel } from "./peers.ts";
-import { ratioOf, roundedSpread, showRatio } from "./statistics.ts";
+import { interleave } from "./harness/interleave.ts";
+import { findModel } from "./harness/peers.ts";
+import { ratioOf, roundedSpread, showRatio } from "./harness/statistics.ts";
 
 /** What is measured, with the share of llama.cpp's speed that graft is to reach. */
 const MEASURES = {

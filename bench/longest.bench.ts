@@ -3,10 +3,10 @@ import { join } from "node:path";
 
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import { defineBenchmark } from "./bench.ts";
-import { writeEnoughText } from "./enough-text.ts";
-import { findModel } from "./peers.ts";
-import { withScratch } from "./scratch.ts";
-import { rounded } from "./statistics.ts";
+import { writeEnoughText } from "./harness/enough-text.ts";
+import { findModel } from "./harness/peers.ts";
+import { withScratch } from "./harness/scratch.ts";
+import { rounded } from "./harness/statistics.ts";
 import { runGraft } from "./training-sides.ts";
 
 const SEED = 1;

@@ -11,10 +11,10 @@ import { basename, dirname, join } from "node:path";
 import { GraftError, UsageError, exitStatus } from "../src/errors.ts";
 import { nearest } from "../src/messages/nearest.ts";
 import type { Benchmark } from "./bench.ts";
-import { BUSY_SHARE, readBusyShare, readCommit, whyNotKept } from "./machine.ts";
-import { helpText, parseFlags } from "./flags.ts";
-import { formatTable, reportOf } from "./report.ts";
-import { setUpPeers } from "./setup.ts";
+import { BUSY_SHARE, readBusyShare, readCommit, whyNotKept } from "./harness/machine.ts";
+import { helpText, parseFlags } from "./harness/flags.ts";
+import { formatTable, reportOf } from "./harness/report.ts";
+import { setUpPeers } from "./harness/setup.ts";
 
 const ENDING = ".bench.ts";
 const RESULTS = join(import.meta.dirname, "results");

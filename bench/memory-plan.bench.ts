@@ -3,8 +3,8 @@ import { join } from "node:path";
 
 import { type BenchContext, defineBenchmark } from "./bench.ts";
 import { GRID, type GridRun, makeGridData, makeGridModel } from "./memory-grid.ts";
-import { withScratch } from "./scratch.ts";
-import { median } from "./statistics.ts";
+import { withScratch } from "./harness/scratch.ts";
+import { median } from "./harness/statistics.ts";
 import { eventsOf, runGraft } from "./training-sides.ts";
 
 /** A run with both numbers, in megabytes of a million bytes. */

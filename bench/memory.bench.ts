@@ -4,12 +4,12 @@ import { join } from "node:path";
 import { UsageError } from "../src/errors.ts";
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import { defineBenchmark, type Json } from "./bench.ts";
-import { writeEnoughText } from "./enough-text.ts";
-import { interleave } from "./interleave.ts";
-import { largestPeak, peakRatio, showPeak } from "./memory.ts";
-import { asFolder, findModel, pythonVersions, runPeer } from "./peers.ts";
-import { withScratch } from "./scratch.ts";
-import { median } from "./statistics.ts";
+import { writeEnoughText } from "./harness/enough-text.ts";
+import { interleave } from "./harness/interleave.ts";
+import { largestPeak, peakRatio, showPeak } from "./harness/memory.ts";
+import { asFolder, findModel, pythonVersions, runPeer } from "./harness/peers.ts";
+import { withScratch } from "./harness/scratch.ts";
+import { median } from "./harness/statistics.ts";
 import {
   runGraft,
   steadySeconds,

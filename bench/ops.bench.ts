@@ -11,7 +11,7 @@ import { drawInputs, toHost } from "../test/ops/host-arrays.ts";
 import { OP_SUITES } from "../test/ops/index.ts";
 import type { OpSuite } from "../test/ops/op-suite.ts";
 import { defineBenchmark } from "./bench.ts";
-import { median, rounded } from "./statistics.ts";
+import { median, rounded } from "./harness/statistics.ts";
 
 type Timing = {
   readonly forwardMs: number;

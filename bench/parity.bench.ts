@@ -6,11 +6,11 @@ import { basename, join } from "node:path";
 import { UsageError } from "../src/errors.ts";
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import { defineBenchmark, type Outcome } from "./bench.ts";
-import { ROOT } from "./machine.ts";
+import { ROOT } from "./harness/machine.ts";
 import { PARITY, type Variant } from "./method-variants.ts";
-import { findModel } from "./peers.ts";
-import { withScratch } from "./scratch.ts";
-import { type Interval, intervalOf, rounded } from "./statistics.ts";
+import { findModel } from "./harness/peers.ts";
+import { withScratch } from "./harness/scratch.ts";
+import { type Interval, intervalOf, rounded } from "./harness/statistics.ts";
 import { eventsOf, runGraft } from "./training-sides.ts";
 
 const EXAMPLES = join(ROOT, "examples", "quickstart");

@@ -1,7 +1,7 @@
 /** @file What does pausing by battery and temperature do to a phone? On a simulated one: heat, battery, time, energy. */
 import { defineBenchmark, type Json } from "./bench.ts";
 import { type PhoneRun, SimulatedPhone, trainOnPhone } from "../test/train/simulated-phone.ts";
-import { rounded } from "./statistics.ts";
+import { rounded } from "./harness/statistics.ts";
 
 const NUM_BLOCKS = 60;
 

@@ -23,7 +23,7 @@ import type { Engine } from "../src/runtime/engine.ts";
 import { type HostTensor, hostTensor, zeros } from "../src/runtime/host-tensor.ts";
 import { numElements } from "../src/graph/shape.ts";
 import { createEngine } from "../src/runtime/create-engine.ts";
-import { runChild } from "./child.ts";
+import { runChild } from "./harness/child.ts";
 
 /** op(A) · op(B), and how often a step runs it. */
 export interface Product {

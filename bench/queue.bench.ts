@@ -8,7 +8,7 @@ import { SqlJobs } from "../src/jobs/database/sql-jobs.ts";
 import { JobQueue } from "../src/jobs/job-queue.ts";
 import { newJob } from "../test/jobs/new-job.ts";
 import { defineBenchmark } from "./bench.ts";
-import { withScratch } from "./scratch.ts";
+import { withScratch } from "./harness/scratch.ts";
 
 const LEASE_MS = 30_000;
 

@@ -17,9 +17,9 @@ import { createEngine } from "../src/runtime/create-engine.ts";
 import { lineChart } from "../src/train/report/line-chart.ts";
 import { PAPER } from "../src/train/report/palette.ts";
 import { defineBenchmark } from "./bench.ts";
-import { interleave } from "./interleave.ts";
-import { findModel } from "./peers.ts";
-import { median, ratioOf, roundedSpread, showRatio } from "./statistics.ts";
+import { interleave } from "./harness/interleave.ts";
+import { findModel } from "./harness/peers.ts";
+import { median, ratioOf, roundedSpread, showRatio } from "./harness/statistics.ts";
 
 const [WIDTH, HEIGHT] = [720, 440];
 

@@ -16,8 +16,8 @@ import { hostTensor } from "../src/runtime/host-tensor.ts";
 import { numElements } from "../src/graph/shape.ts";
 import { createEngine } from "../src/runtime/create-engine.ts";
 import { defineBenchmark } from "./bench.ts";
-import { interleave } from "./interleave.ts";
-import { median, ratioOf, roundedSpread, showRatio } from "./statistics.ts";
+import { interleave } from "./harness/interleave.ts";
+import { median, ratioOf, roundedSpread, showRatio } from "./harness/statistics.ts";
 
 /** SmolLM2-135M but for its vocabulary, which no block reads. */
 const SIZES = {

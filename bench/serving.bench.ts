@@ -9,9 +9,9 @@ import { Random } from "../src/random.ts";
 import { Session } from "../src/run/session.ts";
 import { createEngine } from "../src/runtime/create-engine.ts";
 import { defineBenchmark } from "./bench.ts";
-import { interleave } from "./interleave.ts";
-import { findModel } from "./peers.ts";
-import { median, ratioOf, roundedSpread, showRatio } from "./statistics.ts";
+import { interleave } from "./harness/interleave.ts";
+import { findModel } from "./harness/peers.ts";
+import { median, ratioOf, roundedSpread, showRatio } from "./harness/statistics.ts";
 
 /** Adapters of a side: method and options; null: none. */
 const KINDS: Readonly<Record<string, readonly [method: string, options: object]>> = {

@@ -3,11 +3,11 @@ import { join } from "node:path";
 
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import { defineBenchmark } from "./bench.ts";
-import { writeEnoughText } from "./enough-text.ts";
-import { interleave } from "./interleave.ts";
-import { findModel } from "./peers.ts";
-import { withScratch } from "./scratch.ts";
-import { roundedSpread, spread } from "./statistics.ts";
+import { writeEnoughText } from "./harness/enough-text.ts";
+import { interleave } from "./harness/interleave.ts";
+import { findModel } from "./harness/peers.ts";
+import { withScratch } from "./harness/scratch.ts";
+import { roundedSpread, spread } from "./harness/statistics.ts";
 import { eventsOf, runGraft } from "./training-sides.ts";
 
 export const benchmark = defineBenchmark({

@@ -14,10 +14,10 @@ import { Random } from "../src/random.ts";
 import { Session } from "../src/run/session.ts";
 import { createEngine } from "../src/runtime/create-engine.ts";
 import { type BenchContext, type Outcome, defineBenchmark } from "./bench.ts";
-import { interleave } from "./interleave.ts";
-import { asFolder, findModel, pythonVersions, runPeer } from "./peers.ts";
-import { withScratch } from "./scratch.ts";
-import { intervalOf, median, ratioOf, rounded, roundedSpread, showRatio } from "./statistics.ts";
+import { interleave } from "./harness/interleave.ts";
+import { asFolder, findModel, pythonVersions, runPeer } from "./harness/peers.ts";
+import { withScratch } from "./harness/scratch.ts";
+import { intervalOf, median, ratioOf, rounded, roundedSpread, showRatio } from "./harness/statistics.ts";
 
 export const benchmark = defineBenchmark({
   question:

@@ -10,8 +10,8 @@ import { Generator } from "../src/engine/generator.ts";
 import { Random } from "../src/random.ts";
 import { createEngine } from "../src/runtime/create-engine.ts";
 import { defineBenchmark, type Json } from "./bench.ts";
-import { findModel } from "./peers.ts";
-import { rounded, spread } from "./statistics.ts";
+import { findModel } from "./harness/peers.ts";
+import { rounded, spread } from "./harness/statistics.ts";
 
 const PROMPT = Array.from({ length: 16 }, (_, i) => 100 + i);
 /** How far the numbers of an adapter lie from their start. */

@@ -4,7 +4,7 @@ import type { ServeEnd } from "../src/engine/serve-request.ts";
 import type { ServingEngine } from "../src/engine/serving-engine.ts";
 import type { ServiceTargets } from "../src/engine/service-targets.ts";
 import { Random } from "../src/random.ts";
-import { median } from "./statistics.ts";
+import { median } from "./harness/statistics.ts";
 
 /** Texts of a burst. */
 const BURST = 8;

@@ -4,13 +4,20 @@ import { join } from "node:path";
 
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import { defineBenchmark, type Outcome } from "./bench.ts";
-import { writeEnoughText } from "./enough-text.ts";
-import { interleave } from "./interleave.ts";
-import { largestPeak, peakRatio, showPeak } from "./memory.ts";
-import { asFolder, findModel, pythonVersions, runPeer } from "./peers.ts";
+import { writeEnoughText } from "./harness/enough-text.ts";
+import { interleave } from "./harness/interleave.ts";
+import { largestPeak, peakRatio, showPeak } from "./harness/memory.ts";
+import { asFolder, findModel, pythonVersions, runPeer } from "./harness/peers.ts";
 import { measureProductsOf } from "./products.ts";
-import { withScratch } from "./scratch.ts";
-import { largestDifference, median, ratioOf, rounded, roundedSpread, showRatio } from "./statistics.ts";
+import { withScratch } from "./harness/scratch.ts";
+import {
+  largestDifference,
+  median,
+  ratioOf,
+  rounded,
+  roundedSpread,
+  showRatio,
+} from "./harness/statistics.ts";
 import { steadySeconds, trainWithGraft, trainWithPeft, type TrainingRun } from "./training-sides.ts";
 
 export const benchmark = defineBenchmark({

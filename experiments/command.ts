@@ -32,7 +32,7 @@ export function onSmallModel(size: Size): Setup {
 }
 
 /** A language model of a hundred million parameters or more. */
-export function onLanguageModel(model: string, size: Size): Setup {
+function onLanguageModel(model: string, size: Size): Setup {
   return { model, batchSize: 8, learningRate: 1e-3, tellsFacts: true, ...size };
 }
 

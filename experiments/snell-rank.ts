@@ -53,7 +53,7 @@ async function measure(adapterPath: string) {
 }
 
 /** Trains each way for so many steps on facts that the model does not know. */
-export async function snellRank(steps: number): Promise<Result> {
+async function snellRank(steps: number): Promise<Result> {
   const folder = mkdtempSync(join(tmpdir(), "graft-snell-"));
   const [data, evalData] = [join(folder, "train.jsonl"), join(folder, "held-out.jsonl")];
   writeFileSync(data, documentRows(transferText(40_000, 1)));

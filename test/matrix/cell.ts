@@ -272,7 +272,7 @@ export function assertNear(actual: Float32Array, expected: Float32Array, share: 
 }
 
 /** Asserts that there are the same gradients, and that they agree but for rounding. */
-export function assertGradientsNear(
+function assertGradientsNear(
   actual: ReadonlyMap<string, Float32Array>,
   expected: ReadonlyMap<string, Float32Array>,
   share = 1e-5,

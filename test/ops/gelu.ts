@@ -3,7 +3,7 @@ import { type Array64, map } from "./array64.ts";
 import { type Draw, type OpCase, type OpSuite, float, given, normal, opCase } from "./op-suite.ts";
 
 /** The error function to about 1e-15: its series near zero, the continued fraction of its complement farther out. */
-export function erf64(x: number): number {
+function erf64(x: number): number {
   const size = Math.abs(x);
   if (size > 6) return Math.sign(x);
   if (size < 2.5) {

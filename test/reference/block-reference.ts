@@ -20,7 +20,7 @@ import { decode } from "../ops/host-arrays.ts";
 export type Feeds = Record<string, Array64>;
 
 /** Copies a host tensor into float64. */
-export function widenTo64({ dtype, shape, data }: HostTensor): Array64 {
+function widenTo64({ dtype, shape, data }: HostTensor): Array64 {
   return { shape, data: decode(dtype, data) };
 }
 
@@ -84,7 +84,7 @@ export function buildBlock(
 }
 
 /** All inputs of a block by name. */
-export function blockInputs({ x, part }: BuiltPart): Record<string, Value> {
+function blockInputs({ x, part }: BuiltPart): Record<string, Value> {
   return { x, ...part.inputs() };
 }
 

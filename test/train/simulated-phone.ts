@@ -101,7 +101,7 @@ export interface PhoneStep extends PhoneState {
 }
 
 /** The paper's thresholds and rates. */
-export const PHONE_POLICY = {
+const PHONE_POLICY = {
   batteryThreshold: 20,
   temperatureThreshold: 42,
   battery: { high: 2, low: 0.5 },

@@ -41,7 +41,7 @@ const HELD_OUT_SEED = 1_000_003;
 const INIT_STREAM = 3;
 
 /** Settings of the training, but for its length, seed and files. */
-export const RECIPE = {
+const RECIPE = {
   method: "full",
   trainOn: "all",
   packing: true,

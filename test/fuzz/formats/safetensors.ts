@@ -7,7 +7,7 @@ import type { FuzzFormat } from "../format.ts";
 import { mutateBytes, mutateJson } from "../mutate.ts";
 
 /** Puts a header before data. */
-export function withHeader(json: string, data: Uint8Array): Uint8Array {
+function withHeader(json: string, data: Uint8Array): Uint8Array {
   const header = new TextEncoder().encode(json);
   const length = new DataView(new ArrayBuffer(8));
   length.setBigUint64(0, BigInt(header.length), true);

@@ -2,12 +2,12 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 
-import { modelsFolderOf } from "../src/hub/cache.ts";
-import { resolveModel } from "../src/hub/resolve.ts";
-import type { BenchContext, Json } from "./bench.ts";
+import { modelsFolderOf } from "../../src/hub/cache.ts";
+import { resolveModel } from "../../src/hub/resolve.ts";
+import type { BenchContext, Json } from "../bench.ts";
 import { runChild, type ChildRun } from "./child.ts";
 
-export const PEERS = join(import.meta.dirname, "peers");
+export const PEERS = join(import.meta.dirname, "../peers");
 
 const VENV = join(PEERS, ".venv");
 

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 
-import { FailedError } from "../src/errors.ts";
+import { FailedError } from "../../src/errors.ts";
 import { PEERS, VENV_PYTHON } from "./peers.ts";
 
 function run(command: string, args: readonly string[]): void {

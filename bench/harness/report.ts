@@ -1,6 +1,6 @@
 /** @file What a benchmark prints: a table, and one line of JSON with all that is needed to read the numbers later. */
 import { basename, isAbsolute } from "node:path";
-import type { Json, Outcome, Table } from "./bench.ts";
+import type { Json, Outcome, Table } from "../bench.ts";
 import { describeMachine, ownVersions, readCommit } from "./machine.ts";
 
 /** Lays a table out in columns, as wide as their widest cell; the first is flush left, the others right. */

@@ -5,10 +5,10 @@ import { availableParallelism, cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 
-import type { Json } from "./bench.ts";
+import type { Json } from "../bench.ts";
 
 /** The folder of the project. */
-export const ROOT = join(import.meta.dirname, "..");
+export const ROOT = join(import.meta.dirname, "../..");
 
 function git(...args: readonly string[]): string | null {
   try {

@@ -1,8 +1,8 @@
 /** @file Reads a benchmark's flags from the words after its name. */
 import { parseArgs } from "node:util";
 
-import { UsageError } from "../src/errors.ts";
-import type { Flag } from "./bench.ts";
+import { UsageError } from "../../src/errors.ts";
+import type { Flag } from "../bench.ts";
 
 /** The value of each flag, and those that the harness itself has. */
 export interface ParsedFlags {

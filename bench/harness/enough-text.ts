@@ -1,6 +1,6 @@
 /** @file A text for benchmarks, long enough for some tokens of any tokenizer. */
 import { writeFile } from "node:fs/promises";
-import { smallModelText } from "../tools/small-model/make-text.ts";
+import { smallModelText } from "../../tools/small-model/make-text.ts";
 
 /** Bytes of text that surely hold one token. */
 const BYTES_PER_TOKEN = 8;
