@@ -46,6 +46,12 @@ describe("readRow() of preferences", () => {
     assert.deepEqual(pairOf({ prompt: "Q", chosen: [user, good], rejected: [user, bad] }), PAIR);
   });
 
+  it("takes a prompt that both answers begin with once", () => {
+    assert.deepEqual(pairOf({ prompt: [user], chosen: [user, good], rejected: [user, bad] }), PAIR);
+    const one = { prompt: [user], chosen: [user, good], rejected: [bad] };
+    assert.notDeepEqual(pairOf(one), PAIR, "where only one does, it is asked again");
+  });
+
   it("takes as prompt what texts without one begin with, without cutting a word", () => {
     assert.deepEqual(pairOf({ chosen: "Human: Q Bot: yes", rejected: "Human: Q Bot: yeah, no" }), [
       ["Human: Q Bot:", " yes"],

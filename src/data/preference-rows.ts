@@ -40,10 +40,14 @@ function pair(prompt: unknown, chosen: unknown, rejected: unknown, row: RawField
   };
 }
 
-/** Whether a prompt that is text stands as messages at the beginning of both answers, as some data sets on the hub have it. */
+/** Whether a prompt stands as messages at the beginning of both answers, as some data sets on the hub have it; as text it is a name. */
 function hasPromptInside({ prompt, chosen, rejected }: RawFields): boolean {
-  const isConversation = (answer: unknown): boolean => Array.isArray(answer) && answer.length > 1;
-  return typeof prompt === "string" && isConversation(chosen) && isConversation(rejected);
+  const begins = (answer: unknown): boolean =>
+    Array.isArray(answer) &&
+    answer.length > 1 &&
+    (typeof prompt === "string" ||
+      (Array.isArray(prompt) && JSON.stringify(answer.slice(0, prompt.length)) === JSON.stringify(prompt)));
+  return begins(chosen) && begins(rejected);
 }
 
 /** Splits off what two texts or lists of messages begin with. @throws usage/data when it is nothing */

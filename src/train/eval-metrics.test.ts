@@ -11,6 +11,7 @@ test("a lower loss and a higher share are better, an equal one is not", () => {
     assert.ok(isBetter(metric, worse, null), metric.name);
     assert.ok(isBetter(metric, better, worse), metric.name);
     assert.ok(!isBetter(metric, worse, better) && !isBetter(metric, better, better), metric.name);
+    assert.ok(!isBetter(metric, NaN, null), `${metric.name}: nothing would be better afterwards`);
   }
 });
 

@@ -79,9 +79,10 @@ export function findEvalMetric(name: string | undefined, objective: Objective): 
   );
 }
 
-/** Whether a value is better than the best so far. */
+/** Whether a value is better than the best so far; NaN never is. */
 export function isBetter({ better }: EvalMetric, value: number, best: number | null): boolean {
-  return best === null || (better === "lower" ? value < best : value > best);
+  if (best === null) return !Number.isNaN(value);
+  return better === "lower" ? value < best : value > best;
 }
 
 /** Whether the result of a run is its best checkpoint. */
