@@ -7,6 +7,8 @@ import { explainUnknown } from "./renamed-flags.ts";
 export interface ParsedArgv {
   /** Key of the schema → texts given for it, in order. */
   readonly texts: ReadonlyMap<string, readonly string[]>;
+  /** Keys whose flag was given without a value. */
+  readonly withoutValue: ReadonlySet<string>;
   readonly configPath: string | null;
   readonly help: boolean;
   readonly json: boolean;
@@ -47,6 +49,7 @@ export function parseArgv(
   positionals: readonly string[],
 ): ParsedArgv {
   const texts = new Map<string, string[]>();
+  const withoutValue = new Set<string>();
   const problems: string[] = [];
   const hints: string[] = [];
   const plain: string[] = [];
@@ -95,7 +98,8 @@ export function parseArgv(
       add(flag.key, inline ?? (takesNext ? (rest.shift() ?? "") : "on"));
     } else if (flag !== undefined) {
       const value = takeValue(name, inline);
-      if (value !== null) add(flag.key, value);
+      if (value === null) withoutValue.add(flag.key);
+      else add(flag.key, value);
     } else if (negated !== undefined) {
       if (inline !== undefined) problems.push(`--${name} takes no value`);
       add(negated.key, "off");
@@ -126,7 +130,7 @@ export function parseArgv(
     }
   }
   for (const word of plain) problems.push(`argument "${word}" is one too many`);
-  return { texts, configPath: configPaths[0] ?? null, help, json, problems, hints };
+  return { texts, withoutValue, configPath: configPaths[0] ?? null, help, json, problems, hints };
 }
 
 /** The problem of a flag that takes one value and was given more: which one is meant, nobody can tell. */

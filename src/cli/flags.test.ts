@@ -172,6 +172,7 @@ test("all problems are told at once", async () => {
     "0",
     "--run-name",
   );
+  assert.doesNotMatch(await problemsOf("--input-file"), /missing/);
   assert.deepEqual(
     message
       .split("\n")

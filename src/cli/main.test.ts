@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -204,6 +204,17 @@ test("where nobody reads notes and errors the work goes on, with the status that
   child.stderr.destroy();
   const [status] = (await once(child, "close")) as [number];
   assert.equal(status, 2);
+});
+
+const noFullDisk = existsSync("/dev/full") ? false : "the system has no device that is full";
+
+test("output that a full disk does not take is an error with its remedy", { skip: noFullDisk }, async () => {
+  const full = openSync("/dev/full", "w");
+  const child = spawn(process.execPath, [MAIN, "--help"], { stdio: ["ignore", full, "pipe"] });
+  closeSync(full);
+  const [stderr, [status]] = await Promise.all([text(child.stderr!), once(child, "close")]);
+  assert.equal(status, 1);
+  assert.match(stderr, /^error\[failed\/write\]: Cannot write the output: ENOSPC, .*\nhint: Free .*\n$/);
 });
 
 test("SIGINT stops a running pull with status 130", async () => {

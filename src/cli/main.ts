@@ -7,6 +7,7 @@ import { existsSync, readFileSync, realpathSync } from "node:fs";
 
 import { UsageError } from "../errors.ts";
 import { nearest } from "../messages/nearest.ts";
+import { formatCountOf } from "../messages/numbers.ts";
 import type { CommandIO, ListedCommand } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
 import { programHelp } from "./program-help.ts";
@@ -69,7 +70,10 @@ async function dispatch(
     const group = commands.filter((candidate) => candidate.name.startsWith(`${first} `));
     const asksHelp = words.length === 1 || isHelp(words[1]);
     if (group.length === 0 || !asksHelp) throw unknownCommand(commands, words);
-    return showHelp(programHelp(group, `graft ${first}: ${group.length} commands.`, io.width), io);
+    return showHelp(
+      programHelp(group, `graft ${first}: ${formatCountOf(group.length, "command")}.`, io.width),
+      io,
+    );
   }
   const [{ callCommand }, loaded] = await Promise.all([import("./call.ts"), command.load()]);
   return await callCommand(loaded, words.slice(command.name.split(" ").length), io);

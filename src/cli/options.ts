@@ -55,6 +55,8 @@ export async function readGivenOptions(
     // A flag takes precedence, so what is wrong is the file's where there is none.
     const name = argv.texts.has(key) ? undefined : file.names.get(key);
     unreadable.delete(key);
+    // Told already, and not missing as well.
+    if (argv.withoutValue.has(key)) continue;
     if (key === "") problems.push(text);
     else if (name === undefined) problems.push(`--${[kebabCase(key), ...inner].join(".")} ${text}`);
     else problems.push(`${[name, ...inner].join(".")} ${written[i]!.text}`);

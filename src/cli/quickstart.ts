@@ -8,7 +8,6 @@ import type { Message } from "../data/messages.ts";
 import { openTextModel } from "../engine/text-model.ts";
 import { FormatError } from "../errors.ts";
 import { DEFAULT_MODEL } from "../hub/resolve.ts";
-import type { EvalEvent } from "../train/events.ts";
 import { THREADS } from "../train/threads.ts";
 import { type CommandIO, defineCommand } from "./command.ts";
 import { formatFixed } from "../messages/numbers.ts";
@@ -104,16 +103,20 @@ export const command = defineCommand({
       .default("runs/quickstart")
       .describe("Folder for the result; a run that it holds is replaced"),
     epochs: z.number().positive().default(SETTINGS.epochs).describe("Passes over the examples"),
+    resume: z.boolean().default(false).describe("Go on with the run in the folder, which was stopped"),
     threads: THREADS,
   }),
-  async run({ model, output, epochs, threads }, io) {
+  async run({ model, output, epochs, resume, threads }, io) {
     const [data, evalData] = [await examplePath("train.jsonl"), await examplePath("held-out.jsonl")];
     const questions = await questionsOf(evalData);
     const { path } = await pullWithProgress(model, io);
     const asked = questions.map(({ question }) => question);
     const before = await answer(path, null, asked, io);
-    const evaluations: EvalEvent[] = [];
-    const { nextCommand } = await trainWithProgress(
+    const {
+      held_out_loss_before: first,
+      held_out_loss: last,
+      nextCommand,
+    } = await trainWithProgress(
       {
         ...SETTINGS,
         warmupSteps: Math.min(SETTINGS.warmupSteps, Math.floor((await countSteps(data, epochs)) / 2)),
@@ -122,21 +125,17 @@ export const command = defineCommand({
         evalData,
         output,
         epochs,
-        overwrite: true,
+        resume,
+        overwrite: !resume,
         ...(threads === undefined ? {} : { threads }),
       },
       io,
-      {
-        onEvent: (event) => {
-          if (event.event === "eval") evaluations.push(event);
-        },
-      },
     );
     const after = await answer(path, output, asked, io);
-    const [first, last] = [evaluations[0], evaluations.at(-1)];
-    if (first && last) {
+    if (first !== null && last !== null) {
+      const perplexities = [first, last].map((loss) => formatFixed(Math.exp(loss), 1)).join(" -> ");
       io.stdout(
-        `\nHeld-out loss ${formatFixed(first.loss, 3)} -> ${formatFixed(last.loss, 3)}, perplexity ${formatFixed(first.perplexity, 1)} -> ${formatFixed(last.perplexity, 1)}\n`,
+        `\nHeld-out loss ${formatFixed(first, 3)} -> ${formatFixed(last, 3)}, perplexity ${perplexities}\n`,
       );
     }
     questions.forEach(({ question, reference }, i) => {

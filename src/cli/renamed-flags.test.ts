@@ -99,6 +99,6 @@ test("what is expected of a value depends on what was chosen", async () => {
   assert.equal(await problem("--sparsity", "0.5"), "--sparsity is for method snell, not for lora");
   assert.equal(
     await problem("--epochs", "1", "--steps", "2"),
-    "--epochs and steps are both given, expected one of them",
+    "--epochs and --steps are both given, expected one of them",
   );
 });

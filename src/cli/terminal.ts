@@ -2,10 +2,11 @@
 import colors from "picocolors";
 
 import type { Environment } from "../environment.ts";
+import { FailedError } from "../errors.ts";
 import { printable, printableJson } from "../printable.ts";
 import type { CommandIO } from "./command.ts";
 import { createProgress } from "./progress.ts";
-import { INTERRUPTED_STATUS } from "./report.ts";
+import { INTERRUPTED_STATUS, reportError } from "./report.ts";
 import { columnsOf, createScreen } from "./screen.ts";
 
 /** Widths of text for people: longer lines are hard to read, and shorter ones hold no two columns. */
@@ -44,12 +45,7 @@ export function openProcessTerminal(): ProcessTerminal {
     controller.abort();
   };
   for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, onSignal);
-  // What nobody sees any more is no reason to end a run: the pipe is closed (`graft … | head`), or the terminal gone.
-  const onError = (error: NodeJS.ErrnoException): void => {
-    if (error.code !== "EPIPE" && error.code !== "EIO") throw error;
-  };
-  for (const stream of [stdout, stderr]) stream.on("error", onError);
-  return {
+  const terminal: Terminal = {
     stdout,
     stderr,
     env,
@@ -58,6 +54,18 @@ export function openProcessTerminal(): ProcessTerminal {
     hasColor: (stdout.isTTY ?? false) && colors.isColorSupported,
     signal: controller.signal,
     now: () => performance.now(),
+  };
+  // What nobody sees any more is no reason to end a run: the pipe is closed (`graft … | head`), or the terminal gone.
+  const onError = ({ code = "" }: NodeJS.ErrnoException): void => {
+    if (code === "EPIPE" || code === "EIO") return;
+    const failed = new FailedError("failed/write", `Cannot write the output: ${code}, expected room for it`, {
+      hint: "Free some space on the disk, or send the output elsewhere.",
+    });
+    process.exit(reportError(failed, createIO(terminal, false)));
+  };
+  for (const stream of [stdout, stderr]) stream.on("error", onError);
+  return {
+    ...terminal,
     [Symbol.dispose]() {
       for (const name of ["SIGINT", "SIGTERM"] as const) process.off(name, onSignal);
       // Those of errors stay: buffered output may still meet a closed pipe.

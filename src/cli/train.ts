@@ -41,7 +41,7 @@ export type TrainedRun = Awaited<ReturnType<typeof fineTune>> & { readonly nextC
 export async function trainWithProgress(
   options: TrainInput,
   io: CommandIO,
-  { given, onEvent }: Pick<TrainHooks, "given" | "onEvent">,
+  { given }: Pick<TrainHooks, "given"> = {},
 ): Promise<TrainedRun> {
   // Fetched here with a bar; the run finds it in the cache.
   await pullWithProgress(options.model, io);
@@ -82,7 +82,6 @@ export async function trainWithProgress(
       ...(given ? { given } : {}),
       env: io.env,
       onEvent: (event) => {
-        onEvent?.(event);
         if (event.event !== "read") reading.stop();
         (handlers[event.event] as (event: TrainEvent) => void)(event);
         io.emit(event.event === "done" ? { ...event, next_command: next } : { ...event });

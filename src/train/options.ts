@@ -319,7 +319,8 @@ export function findTrainProblems(
     ...findOwnProblems("objective", given["objective"], OBJECTIVES, given, form),
   ];
   if (given["epochs"] !== undefined && given["steps"] !== undefined) {
-    problems.push({ path: ["epochs"], text: "and steps are both given, expected one of them" });
+    const steps = form === "typed" ? "--steps" : "steps";
+    problems.push({ path: ["epochs"], text: `and ${steps} are both given, expected one of them` });
   }
   const told = new Set(problems.map(({ path }) => path[0]));
   const others = findProblems(schemaFor(methods), input, form).filter(({ path }) => !told.has(path[0]));
