@@ -43,6 +43,14 @@ describe("toClassExample()", () => {
     assert.throws(() => of("0"), /Cannot use label "0"/);
   });
 
+  it("takes true and false for the names of classes", () => {
+    const classes = { names: ["false", "true"], readAt: "last" as const };
+    for (const label of [true, false]) {
+      const row = readRow({ text: "a", label }, CLASS_FORMS);
+      assert.equal(toClassExample(row, { tokenizer: plain, classes }, source).label, Number(label));
+    }
+  });
+
   for (const label of ["egg", "2", 2, -1, 0.5]) {
     it(`refuses class ${label}, which the model does not have`, () => {
       assert.throws(

@@ -2,7 +2,7 @@
 import { UsageError } from "../errors.ts";
 import { showClasses } from "./class-names.ts";
 import type { ExampleSource } from "./example.ts";
-import { isRecord, jsonKind, readString, rowError } from "./row-error.ts";
+import { isRecord, jsonKind, type RawFields, readString, rowError } from "./row-error.ts";
 import type { ClassRow, RowForm } from "./rows.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
@@ -24,14 +24,20 @@ export interface ClassOptions {
   readonly readAt: "first" | "last";
 }
 
+/** The class that a row names, by name or number; true and false are names, as in tables. Null: none. */
+export function readLabel({ label }: RawFields): string | number | null {
+  if (typeof label === "boolean") return String(label);
+  return typeof label === "string" || typeof label === "number" ? label : null;
+}
+
 export const CLASS_FORMS: readonly RowForm<ClassRow>[] = [
   {
     keys: '{"text", "label"}',
     matches: (row) => "text" in row && "label" in row,
     read: (row) => {
-      const { label } = row;
-      if (typeof label !== "string" && typeof label !== "number") {
-        throw rowError('"label"', jsonKind(label), "the name or number of a class", "Mend the row.");
+      const label = readLabel(row);
+      if (label === null) {
+        throw rowError('"label"', jsonKind(row["label"]), "the name or number of a class", "Mend the row.");
       }
       return { kind: "class", text: readString(row, "text", "text to judge"), label };
     },

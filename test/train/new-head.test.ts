@@ -300,9 +300,12 @@ describe("inferClassNames()", () => {
   });
 });
 
-test("rows that name labels by another column are counted by it", async () => {
+test("rows that name labels by another column, and by true and false, are counted by it", async () => {
   const rows = `${folder}/columns.jsonl`;
-  const lines = readFileSync(data, "utf8").replaceAll('"label":', '"verdict":');
+  const lines = readFileSync(data, "utf8")
+    .replaceAll('"label":', '"verdict":')
+    .replaceAll('"bad"', "false")
+    .replaceAll('"good"', "true");
   writeFileSync(rows, lines);
   const columns = "text=text,label=verdict";
   const own = {
@@ -314,5 +317,5 @@ test("rows that name labels by another column are counted by it", async () => {
     output: `${folder}/columns`,
   };
   const { events } = await runTiny(own);
-  assert.ok(events.some((event) => event.event === "note" && /0 "bad", 1 "good"/.test(event.message)));
+  assert.ok(events.some((event) => event.event === "note" && /0 "false", 1 "true"/.test(event.message)));
 });

@@ -1,5 +1,5 @@
 /** @file The labels of data, before any text is read: a head is made for them. */
-import { CLASS_FORMS } from "../class-example.ts";
+import { CLASS_FORMS, readLabel } from "../class-example.ts";
 import { type Columns, renameColumns } from "../columns.ts";
 import { isRecord } from "../row-error.ts";
 import { type DataContent, rowsOf } from "./data-content.ts";
@@ -14,15 +14,19 @@ export async function readLabels(
   for await (const row of rowsOf(content, { columns }) ?? []) {
     if ("fault" in row) continue;
     const label = labelOf(row.value, columns, matches);
-    if (typeof label === "string" || typeof label === "number") labels.add(label);
+    if (label !== null) labels.add(label);
   }
 }
 
-function labelOf(value: unknown, columns: Columns, matches: (row: object) => boolean): unknown {
+function labelOf(
+  value: unknown,
+  columns: Columns,
+  matches: (row: object) => boolean,
+): string | number | null {
   try {
     const row = renameColumns(value, columns, matches);
-    return isRecord(row) && matches(row) ? row["label"] : undefined;
+    return isRecord(row) && matches(row) ? readLabel(row) : null;
   } catch {
-    return undefined;
+    return null;
   }
 }
