@@ -118,6 +118,14 @@ describe("the training loop", () => {
       report.includes(`→ ${evaluation.loss.toFixed(4)}`) && report.includes("npx graft chat"),
       report,
     );
+    // Settings that nobody gave took effect too.
+    for (const own of [
+      /alpha<\/th>\s*<td>16</,
+      /beta1<\/th>\s*<td>0\.9</,
+      /objective<\/th>\s*<td>cross-entropy</,
+    ]) {
+      assert.match(report, own);
+    }
 
     // The held-out loss of the result, loaded again, is the one that the run told.
     const { base, checkpoint } = await loadModel(model);

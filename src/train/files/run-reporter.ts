@@ -19,6 +19,8 @@ export interface ReporterParts {
   readonly result: "adapter" | "model";
   /** As they took effect, with rows in memory told by what they are. */
   readonly options: SettledOptions;
+  /** What method, optimizer and objective have of their own, where it was not given too. */
+  readonly ownOptions: Readonly<Record<string, unknown>>;
   readonly inputs: readonly Fact[];
   readonly nowMs: () => number;
 }
@@ -42,7 +44,7 @@ export class RunReporter {
 
   /** Writes the page. */
   write(state: RunState, isDone: boolean): string {
-    const { title, start, options, inputs, nowMs } = this.#parts;
+    const { title, start, options, ownOptions, inputs, nowMs } = this.#parts;
     this.#writtenMs = nowMs();
     const { resume: _resume, overwrite: _overwrite, ...settings } = options;
     return writeReport({
@@ -50,7 +52,9 @@ export class RunReporter {
       start,
       state,
       isDone,
-      settings: Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined)),
+      settings: Object.fromEntries(
+        Object.entries({ ...settings, ...ownOptions }).filter(([, value]) => (value ?? null) !== null),
+      ),
       inputs,
       environment: this.#environment,
       next: this.#next(isDone),

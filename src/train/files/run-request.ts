@@ -95,6 +95,12 @@ export async function requestOf(
         start: tellStart(setup),
         result: resultOf(adapter),
         options: withoutRows(options),
+        ownOptions: Object.assign(
+          { objective: objective.objective.name },
+          adapter.options,
+          setup.optimizerOptions,
+          objective.options,
+        ),
         inputs: setup.inputs.facts,
         nowMs: Date.now,
       }),

@@ -41,7 +41,7 @@ export function writeReport(parts: ReportParts): string {
           </header>
           <div class="tiles">${tilesOf(parts)}</div>
           <h2>Loss</h2>
-          <figure class="card">
+          <figure class="card scroll">
             ${new Html(lossChart(null, steps as unknown as LossOfStep[], evaluations as unknown as LossOfEval[], PAGE))}
           </figure>
           <h2>Over the run</h2>
@@ -94,14 +94,8 @@ function chipOf({ state, isDone }: ReportParts): Html {
   return html`<span class="chip good">${text}</span>`;
 }
 
-function subtitleOf({
-  model,
-  method,
-  task,
-  trainable_parameters: trainable,
-  trainable_share: share,
-}: StartEvent): string {
-  return `${method} on ${model} (${task}): ${formatCount(trainable)} trainable parameters, ${formatPercent(share)}`;
+function subtitleOf({ task, trainable_parameters: trainable, trainable_share: share }: StartEvent): string {
+  return `${task}, ${formatCount(trainable)} trainable parameters, ${formatPercent(share)}`;
 }
 
 function evaluationsOf(evaluations: readonly LogEntry[], best: number | null): Html {

@@ -45,6 +45,7 @@ td { overflow-wrap: anywhere; }
 .numbers td, .numbers th { text-align: right; font-variant-numeric: tabular-nums; }
 .numbers tr.best td { font-weight: 650; }
 .scroll { overflow-x: auto; }
+.scroll > svg { min-width: 560px; }
 pre { margin: 6px 0 14px; padding: 10px 12px; overflow-x: auto; background: var(--page); border: 1px solid var(--line);
   border-radius: 8px; font: 13px/1.45 ui-monospace, monospace; }
 .two { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); gap: 12px; align-items: start; }
