@@ -1,7 +1,8 @@
-/** @file Tokenizer and chat template of a model, together. */
+/** @file Tokenizer and chat template of a model, together, and the ids of prompts. */
 import { UsageError } from "../errors.ts";
 import type { TokenizerFiles } from "../format/checkpoint/checkpoint.ts";
-import { type ChatTemplate, createChatTemplate } from "./chat-template.ts";
+import { type ChatTemplate, type RenderOptions, createChatTemplate } from "./chat-template.ts";
+import type { Message } from "./messages.ts";
 import { type Tokenizer, createTokenizer } from "./tokenizer.ts";
 
 /** What the same tools can be made of elsewhere; plain data. */
@@ -30,4 +31,19 @@ export function openTextTools(modelName: string, files: TokenizerFiles | null): 
 export function makeTextTools(origin: ToolsOrigin): TextTools {
   const { files, now } = origin;
   return { tokenizer: createTokenizer(files), template: createChatTemplate(files, { now }), origin };
+}
+
+/** Encodes a text to go on from, with the bos that the tokenizer asks for but no eos. */
+export function encodePrompt({ tokenizer }: TextTools, text: string): number[] {
+  return [...tokenizer.prefixIds, ...tokenizer.encode(text, { addSpecialTokens: false })];
+}
+
+/** Encodes a conversation, up to the start of the assistant's next turn unless told. @throws UsageError "usage/chat-template" */
+export function encodeChat(
+  { tokenizer, template }: TextTools,
+  messages: readonly Message[],
+  { tools = null, addGenerationPrompt = true }: RenderOptions = {},
+): number[] {
+  const text = template.render(messages, { addGenerationPrompt, tools });
+  return tokenizer.encode(text, { addSpecialTokens: false });
 }

@@ -1,4 +1,5 @@
 /** @file Writes texts beside training, on its session and with its adapter as it stands: the likeliest token each time. */
+import { encodeChat, encodePrompt } from "../data/text-tools.ts";
 import type { MakeSampleWriter, Sample, SamplePrompt } from "../train/samples.ts";
 import { shownPrompt } from "../train/samples.ts";
 import { Generator } from "./generator.ts";
@@ -8,13 +9,9 @@ import { stopIdsOf } from "./stop-ids.ts";
 /** Makes what writes after the prompts of a run. @throws UsageError "usage/shape", "usage/model", "usage/chat-template" */
 export const makeSampleWriter: MakeSampleWriter = async (parts) => {
   const { session, adapter, checkpoint, tools, prompts, maxNewTokens, signal, betweenTokens } = parts;
-  const { tokenizer, template } = tools;
+  const { tokenizer } = tools;
   const encode = (prompt: SamplePrompt): number[] =>
-    prompt.kind === "text"
-      ? [...tokenizer.prefixIds, ...tokenizer.encode(prompt.text, { addSpecialTokens: false })]
-      : tokenizer.encode(template.render(prompt.messages, { addGenerationPrompt: true }), {
-          addSpecialTokens: false,
-        });
+    prompt.kind === "text" ? encodePrompt(tools, prompt.text) : encodeChat(tools, prompt.messages);
   const encoded = prompts.map((prompt) => ({ prompt: shownPrompt(prompt), ids: encode(prompt) }));
   for (const { ids } of encoded) checkPrompt(session.model, ids);
   const generator = await Generator.create({ session, adapter });

@@ -4,6 +4,7 @@
  * Pieces of text come with the tokens that made them; a stop string ends a text before it.
  */
 import type { Message } from "../data/messages.ts";
+import { encodeChat, encodePrompt } from "../data/text-tools.ts";
 import { readAdapter } from "../format/by-path.ts";
 import type { Compute } from "../nn/compute.ts";
 import { type ComputeName, COMPUTES } from "../nn/computes.ts";
@@ -139,8 +140,7 @@ export class ServingModel {
 
   /** Encodes a text to go on from, with the bos that the tokenizer asks for but no eos. */
   encodePrompt(text: string): number[] {
-    const { tokenizer } = this.parts;
-    return [...tokenizer.prefixIds, ...tokenizer.encode(text, { addSpecialTokens: false })];
+    return encodePrompt(this.parts, text);
   }
 
   /** Encodes a conversation, up to the start of the assistant's next turn unless told. @throws UsageError "usage/chat-template" */
@@ -149,8 +149,7 @@ export class ServingModel {
     tools: readonly unknown[] | null,
     addGenerationPrompt = true,
   ): number[] {
-    const text = this.parts.template.render(messages, { addGenerationPrompt, tools });
-    return this.parts.tokenizer.encode(text, { addSpecialTokens: false });
+    return encodeChat(this.parts, messages, { addGenerationPrompt, tools });
   }
 
   /** Writes a text, piece by piece; stopping to read ends it. @throws as `ServingEngine.write` */

@@ -4,6 +4,7 @@
  * The one file of the engine that knows text; everything below works on ids.
  */
 import type { Message } from "../data/messages.ts";
+import { encodeChat, encodePrompt } from "../data/text-tools.ts";
 import type { ReadAdapter } from "../format/adapters/read-adapter.ts";
 import { readAdapter } from "../format/by-path.ts";
 import { openCheckpoint } from "../hub/open-model.ts";
@@ -145,14 +146,12 @@ export class TextModel {
 
   /** Encodes a text to go on from, with the bos that the tokenizer asks for but no eos. */
   encodePrompt(text: string): number[] {
-    const { tokenizer } = this.parts;
-    return [...tokenizer.prefixIds, ...tokenizer.encode(text, { addSpecialTokens: false })];
+    return encodePrompt(this.parts, text);
   }
 
   /** Encodes a conversation up to the start of the assistant's next turn. @throws UsageError "usage/chat-template" */
   encodeChat(messages: readonly Message[]): number[] {
-    const text = this.parts.template.render(messages, { addGenerationPrompt: true });
-    return this.parts.tokenizer.encode(text, { addSpecialTokens: false });
+    return encodeChat(this.parts, messages);
   }
 
   /**
