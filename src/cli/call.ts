@@ -3,7 +3,7 @@ import { parseArgv } from "./argv.ts";
 import type { Command, CommandIO } from "./command.ts";
 import { flagsOf } from "./flags.ts";
 import { commandHelp } from "./help.ts";
-import { readGivenOptions } from "./options.ts";
+import { readOptions } from "./options.ts";
 import { isHelp, showHelp } from "./show-help.ts";
 
 /** Runs a command with the words after its name; returns the exit status. */
@@ -23,6 +23,6 @@ export async function callCommand(
     const chosen = new Map([...argv.texts].map(([key, texts]) => [key, texts.at(-1) ?? ""]));
     return showHelp(commandHelp(command, { width: io.width, chosen }), io);
   }
-  const { options, given } = await readGivenOptions(command, flags, argv);
+  const { options, given } = await readOptions(command, flags, argv);
   return (await command.run(options, io, given)) ?? 0;
 }

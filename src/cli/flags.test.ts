@@ -46,7 +46,7 @@ const COMMAND = { ...BODY, name: "probe all", summary: "Show the options" };
 const FLAGS = flagsOf(COMMAND);
 
 async function read(...words: string[]): Promise<Record<string, unknown>> {
-  return await readOptions(COMMAND, FLAGS, parseArgv(words, FLAGS, COMMAND.positionals));
+  return (await readOptions(COMMAND, FLAGS, parseArgv(words, FLAGS, COMMAND.positionals))).options;
 }
 
 async function problemsOf(...words: string[]): Promise<string> {

@@ -16,18 +16,11 @@ export interface GivenOptions {
   readonly given: ReadonlySet<string>;
 }
 
-/** Reads the options of a command alone. @throws as `readGivenOptions` */
-export async function readOptions(
-  ...call: Parameters<typeof readGivenOptions>
-): Promise<Record<string, unknown>> {
-  return (await readGivenOptions(...call)).options;
-}
-
 /**
  * Reads and checks the options of a command.
  * @throws UsageError "usage/flag" that names all problems at once; FormatError "format/file" for the settings file.
  */
-export async function readGivenOptions(
+export async function readOptions(
   command: Command,
   flags: readonly Flag[],
   argv: ParsedArgv,

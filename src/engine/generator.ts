@@ -87,8 +87,8 @@ export class Generator {
   }
 
   #refuseBusy(what: string): void {
-    const [one, another] = what === "generate" ? ["another", "generation"] : ["a", "generation"];
-    if (this.#isBusy) throw new RangeError(`Cannot ${what}: ${one} ${another} is in work`);
+    const other = what === "generate" ? "another" : "a";
+    if (this.#isBusy) throw new RangeError(`Cannot ${what}: ${other} generation is in work`);
   }
 
   /**

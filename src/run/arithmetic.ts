@@ -101,7 +101,7 @@ export interface HeadArithmetic extends Pick<PartOptions, "product" | "isSmoothe
 /** That of the head of a vocabulary in the session's arithmetic; null: it is in float32. */
 export function headArithmeticOf(
   { compute, model, base, smoothing }: ArithmeticFacts,
-  amount: Amount = "any",
+  amount: Amount,
 ): HeadArithmetic | null {
   const rule = ruleOf(compute, amount);
   if (!rule.hasHead || model.task !== "causal-lm") return null;
