@@ -2,17 +2,21 @@
 import { basename } from "node:path";
 import { UsageError } from "../errors.ts";
 import type { Checkpoint, ModelFormat } from "../format/checkpoint/checkpoint.ts";
+import type { CodesForm } from "../format/checkpoint/codes/codes-form.ts";
 import { CODES_FORMS } from "../format/checkpoint/codes/codes-forms.ts";
 import type { JsonObject } from "../format/files/json-file.ts";
 import type { TensorSource } from "../format/files/safetensors.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { moduleOf } from "../models/module-path.ts";
+import { keepsCodes } from "../peft/method.ts";
+import { METHODS } from "../peft/methods.ts";
 import type { MergedTensor } from "./merged-tensors.ts";
 
 /** What a folder holds of its codes; no settings: it has none. */
 export interface PlannedCodes {
   readonly settings: JsonObject | null;
   readonly codes: readonly (readonly [string, TensorSource])[];
+  readonly readBy: CodesForm["readBy"];
 }
 
 /** Of what, and where to. */
@@ -31,7 +35,7 @@ export function planCodes(
   tensors: readonly MergedTensor[],
 ): PlannedCodes {
   const form = CODES_FORMS.find(({ name }) => name === to);
-  if (form === undefined) return { settings: null, codes: [] };
+  if (form === undefined) return { settings: null, codes: [], readBy: "transformers" };
   const name = basename(base.name);
   const refuse = (found: string, expected: string): UsageError =>
     new UsageError(
@@ -47,7 +51,9 @@ export function planCodes(
   if (sources.length === 0) {
     throw refuse(
       "no matrix of it is in codes of 2, 3, 4 or 8 bits with whole zeros",
-      "an adapter of method peqa on floats, or a base in codes",
+      `an adapter of method ${METHODS.filter(keepsCodes)
+        .map((method) => method.name)
+        .join(" or ")} on floats, or a base in codes`,
     );
   }
   const isLinear = ({ name: tensor }: MergedTensor): boolean => {
@@ -56,7 +62,7 @@ export function planCodes(
     return isInBlock && tensor.endsWith(".weight") && site !== undefined && site.role !== "router";
   };
   const missing = tensors.find((tensor) => tensor.groupSize === null && isLinear(tensor));
-  if (to === "gptq" && missing && (checkpoint.format !== to || missing.own !== missing.storage)) {
+  if (form.isForAll && missing && (checkpoint.format !== to || missing.own !== missing.storage)) {
     throw refuse(
       `"${missing.name}" would be in ${missing.storage}`,
       "every projection of the blocks in codes",
@@ -64,5 +70,6 @@ export function planCodes(
   }
   const old = checkpoint.format === to ? (checkpoint.quantization ?? null) : null;
   const settings = form.settings(name, sources, old);
-  return { settings, codes: sources.flatMap((source) => form.toTensors(source, settings)) };
+  const codes = sources.flatMap((source) => form.toTensors(source, settings));
+  return { settings, codes, readBy: form.readBy };
 }

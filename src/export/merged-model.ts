@@ -188,13 +188,13 @@ async function writeFolder(request: MergeRequest, tensors: readonly MergedTensor
   const { config, generationConfig, tokenizerFiles } = checkpoint;
   const dtype = kind === null ? null : folderDtype(kind);
   const isUntied = base.model.ties.size > 0 && tensors.some(({ role }) => role === "head");
-  const { settings, codes } = planCodes(request, tensors);
+  const { settings, codes, readBy } = planCodes(request, tensors);
   const floats = tensors.filter(({ groupSize }) => groupSize === null);
   const card = wholeModelCard({
     baseName: base.name,
     task: base.model.task,
     tags: [request.adapter.method.name, "merge"],
-    readBy: request.to === "packed" && settings !== null ? "graft" : "transformers",
+    readBy,
     making: await mergeMaking(request),
   });
   await writeModel(path, {

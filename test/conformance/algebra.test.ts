@@ -515,7 +515,7 @@ describe("arithmetic of turns", () => {
         size,
       );
       for (const [path, expression, message, hint] of [
-        [scaler, "2*a", /method is "ia3"/, /type cat.*RoAd/],
+        [scaler, "2*a", /method is "ia3"/, /type cat.*road/],
         [mirror, "0.5*a", /_proj" turns a plane over.* no power of 0\.5/, /whole numbers/],
       ] as const) {
         const input = { expression, type: "product", adapters: { a: path } } as const;

@@ -3,7 +3,14 @@ import { sameShape, showShape } from "../../graph/shape.ts";
 import { UsageError } from "../../errors.ts";
 import type { Combination } from "./combinations.ts";
 import type { Algebra, FactorPair, SiteState } from "./contract.ts";
+import { METHODS } from "../methods.ts";
 import type { Member } from "./plan.ts";
+
+/** Names of the methods whose changes turn. */
+const TURNING = METHODS.flatMap((method) => {
+  if (method.kind === "base" || method.algebra === "not-composable") return [];
+  return method.algebra.kind === "vectors" && method.algebra.product !== "none" ? [method.name] : [];
+});
 
 /** Refuses to choose a rank where changes have none. */
 export function refuseCut(
@@ -38,7 +45,7 @@ export function refuseProduct(
         : `"${path}" ${found}`,
       "turns with a scale",
       found === null
-        ? "Choose type cat, which adds changes, or train with RoAd."
+        ? `Choose type cat, which adds changes, or train with ${TURNING.join(" or ")}.`
         : "Choose type cat, which adds changes, or whole numbers as weights.",
     );
   }

@@ -125,6 +125,8 @@ export function requireTrainedHead(
   throw new UsageError(
     "usage/flag",
     `Cannot train a new head of classes with method "${method}": it does not train ${lost.join(", ")}`,
-    { hint: "Choose a method that trains modules whole beside its adapters, such as lora, or full." },
+    {
+      hint: "Choose a method that trains modules whole beside its adapters, or one that trains the whole model.",
+    },
   );
 }

@@ -173,6 +173,7 @@ export function keepsBaseFrozen(method: Method): boolean {
 function requireFrozenBase({ base, method: name }: TrainOptions, methods: readonly Method[]): void {
   const method = findMethod(name, methods);
   if (base === undefined || keepsBaseFrozen(method)) return;
+  const frozen = methods.filter(keepsBaseFrozen).map((other) => other.name);
   const trainsMatrices = trainsRole(method, "weight");
   const found = trainsMatrices
     ? "the method trains its matrices"
@@ -180,7 +181,7 @@ function requireFrozenBase({ base, method: name }: TrainOptions, methods: readon
   throw new UsageError(
     "usage/flag",
     `Cannot use base ${base} with method "${name}": ${found}, expected a frozen base`,
-    { hint: "Leave base out, or choose an adapter such as lora." },
+    { hint: `Leave base out, or choose one of ${frozen.join(", ")}.` },
   );
 }
 

@@ -29,6 +29,10 @@ export interface CodesSource {
 export interface CodesForm {
   /** What `--to` calls it. */
   readonly name: Exclude<ModelFormat, "hf" | "gguf">;
+  /** Who reads such a folder. */
+  readonly readBy: "graft" | "transformers";
+  /** Whether a folder that is written has every projection of the blocks in codes. */
+  readonly isForAll: boolean;
   /** Whether settings are of this form. */
   claims(settings: JsonObject): boolean;
   /**

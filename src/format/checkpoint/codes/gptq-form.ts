@@ -25,6 +25,8 @@ const WHOLE_ROW = -1;
 
 export const gptqForm: CodesForm = {
   name: "gptq",
+  readBy: "transformers",
+  isForAll: true,
   claims: ({ quant_method: method, bits, group_size: groupSize }) =>
     method === "gptq" || (method === undefined && bits !== undefined && groupSize !== undefined),
 

@@ -20,6 +20,8 @@ const bitsOf = (storage: StorageName): CodeBits => STORAGES[storage].blockBytes 
 
 export const packedForm: CodesForm = {
   name: "packed",
+  readBy: "graft",
+  isForAll: false,
   claims: ({ quant_method: method }) => method === METHOD,
 
   find: (_settings, weights) =>
