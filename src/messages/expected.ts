@@ -94,9 +94,13 @@ function describeNumber(node: SchemaNode): string {
   return [kind, limits.join(" and ")].filter(Boolean).join(" ");
 }
 
-function aList({ minItems = 0, maxItems }: SchemaNode): string {
+/** `items`: what they are, in the plural; null: it takes more words. */
+function aList({ minItems = 0, maxItems }: SchemaNode, items: string | null): string {
   const list = minItems > 0 ? "a non-empty list" : "a list";
-  return maxItems === undefined ? list : `${list} of at most ${maxItems}`;
+  const members = [maxItems === undefined ? null : `at most ${maxItems}`, items].filter(
+    (word) => word !== null,
+  );
+  return members.length === 0 ? list : `${list} of ${members.join(" ")}`;
 }
 
 function describeText({ minLength = 0, maxLength }: SchemaNode): string {
@@ -129,15 +133,14 @@ function describeOne(node: SchemaNode, form: ValueForm): string {
     case "boolean":
       return isTyped ? "on or off" : "true or false";
     case "string":
-      return node.format === PATH_FORMAT ? "a path" : isTyped ? "text" : describeText(node);
+      return node.format === PATH_FORMAT ? "a path" : describeText(node);
     case "array": {
       if (isTyped && node.items?.format === PATH_FORMAT) return "a path, the flag once for each";
       if (isTyped) return `a list with commas, each ${describeSchema(node.items ?? {}, form)}`;
-      if (isAnything(node.items)) return aList(node);
+      if (isAnything(node.items)) return aList(node, null);
       const items = describeItems(node.items ?? {});
-      return items === null
-        ? `${aList(node)}, each ${describeSchema(node.items ?? {}, form)}`
-        : `${aList(node)} of ${items}`;
+      const list = aList(node, items);
+      return items === null ? `${list}, each ${describeSchema(node.items ?? {}, form)}` : list;
     }
     case "object": {
       const { additionalProperties: values } = node;

@@ -51,16 +51,23 @@ const TYPES: Readonly<Record<number, string>> = {
   504: "timeout_error",
 };
 
-/** Makes an answer of whatever went wrong; what is not the client's fault is not told. */
-export function errorAnswer(error: unknown): { readonly status: number; readonly body: ErrorBody } {
+/**
+ * Makes an answer of whatever went wrong; of what is no client's fault, what graft says of it. `named` takes the places of this
+ * machine out of a text.
+ */
+export function errorAnswer(
+  error: unknown,
+  named = (text: string): string => text,
+): { readonly status: number; readonly body: ErrorBody } {
   if (error instanceof ApiError) return answer(error.status, error.message, error.param, error.code);
   if (error instanceof GraftError) {
     const status = AWAY.has(error.code) ? 503 : CODES[error.code][0] === "failed" ? 500 : 400;
     const isTooLong = error.code === "usage/shape" || error.code === "capacity/memory";
+    const reason = error.cause instanceof GraftError ? `: ${error.cause.message}` : "";
     const advice = error.hint === null ? "" : ` ${error.hint}`;
     return answer(
       status,
-      `${error.message}.${advice}`,
+      named(`${error.message}${reason}.${advice}`),
       null,
       isTooLong ? "context_length_exceeded" : error.code,
     );

@@ -44,7 +44,7 @@ export function createApp(state: ServerState, routes: readonly Route[], options:
     return context.json(body, status as ContentfulStatusCode, { allow: known });
   });
   app.onError((error, context) => {
-    const { status, body } = errorAnswer(error);
+    const { status, body } = errorAnswer(error, (text) => state.named(text));
     if (status === 500) state.onError(error);
     const retrySeconds = error instanceof ApiError ? error.retrySeconds : null;
     if (retrySeconds !== null) context.header("retry-after", `${retrySeconds}`);

@@ -33,7 +33,10 @@ const FIELDS = z.strictObject({
     .nullish()
     .describe("Checkpoint of the same job on another server, a folder below --adapter-root, to go on from"),
   metadata: z.record(z.string(), z.string()).nullish(),
-  integrations: z.array(z.never()).nullish(),
+  integrations: z
+    .array(z.unknown())
+    .refine((list) => list.length === 0, "expected none: what a training tells is in the events of its job")
+    .nullish(),
   graft: z
     .record(z.string(), z.unknown())
     .superRefine((given, context) => {

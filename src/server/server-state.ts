@@ -117,6 +117,16 @@ export class ServerState {
     ];
   }
 
+  /** A text as clients may read it: with what they call the folders of this machine. */
+  named(text: string): string {
+    const { path: base } = this.model.parts.checkpoint;
+    const places = this.list().map(({ id, path }) => ({ id, path: path ?? base }));
+    const shown = places
+      .toSorted((one, other) => other.path.length - one.path.length)
+      .reduce((said, { id, path }) => said.replaceAll(path, id), text);
+    return this.fineTuning?.files.withoutPath(shown) ?? shown;
+  }
+
   /** The adapter that a request means by its model; null: the base. @throws ApiError 404 */
   async adapterOf(model: string): Promise<string | null> {
     if (model === this.name) return null;

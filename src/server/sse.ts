@@ -2,6 +2,7 @@
 import type { Context } from "hono";
 import { streamSSE } from "hono/streaming";
 import { errorAnswer } from "./api-error.ts";
+import type { ServerState } from "./server-state.ts";
 
 /** Writes events, until the signal says that nobody reads them any more. */
 export type EventWriter = (send: (event: object) => Promise<void>, signal: AbortSignal) => Promise<void>;
@@ -10,7 +11,8 @@ export type EventWriter = (send: (event: object) => Promise<void>, signal: Abort
 export function sendEvents(
   context: Context,
   write: EventWriter,
-  { onError, done }: { readonly onError: (error: unknown) => void; readonly done: () => void },
+  state: Pick<ServerState, "named" | "onError">,
+  done: () => void,
 ): Response {
   const answer = streamSSE(context, async (stream) => {
     const gone = new AbortController();
@@ -19,8 +21,8 @@ export function sendEvents(
     try {
       await write(send, AbortSignal.any([gone.signal, context.req.raw.signal]));
     } catch (error) {
-      const { status, body } = errorAnswer(error);
-      if (status === 500) onError(error);
+      const { status, body } = errorAnswer(error, (text) => state.named(text));
+      if (status === 500) state.onError(error);
       await send(body);
     } finally {
       done();

@@ -84,7 +84,21 @@ test("an adapter whose file is cut off is told so, and where adapters lie is not
   writeFileSync(file, readFileSync(file).subarray(0, -10));
   const answer = await post("/v1/load_lora_adapter", { lora_name: "cut", lora_path: "cut" });
   assert.deepEqual([answer.status, answer.body.error.code], [400, "format/file"]);
-  assert.match(answer.body.error.message, /adapter_model\.safetensors/);
+  assert.match(
+    answer.body.error.message,
+    /^Cannot read safetensors file "cut\/adapter_model\.safetensors": \d/,
+  );
+  // One that was whole when its name was made known.
+  server.state.register("cut", path);
+  const unread =
+    /Cannot use adapter \\+"cut\\+": it cannot be read: Cannot read safetensors file \\+"cut\/adapter_model.safetensors\\+": \d+ bytes, expected/;
+  for (const stream of [false, true]) {
+    const failed = await post("/v1/completions", { ...COMPLETION, model: "cut", stream });
+    assert.equal(failed.status, stream ? 200 : 500);
+    assert.match(JSON.stringify(failed.body), unread);
+  }
+  assert.equal(server.errors.splice(0).length, 2);
+  server.state.unload("cut");
   await post("/v1/load_lora_adapter", { lora_name: "poet", lora_path: "poet" });
   const listed = await (await server.app.request("/v1/models")).text();
   assert.match(listed, /"id":"poet","object":"model".*"root":"poet","parent":"tiny"/);

@@ -56,6 +56,13 @@ test("what cannot be meant is refused by the key that it is in", async () => {
       "messages[0].content",
       /null/,
     ],
+    [
+      "fine_tuning/jobs",
+      { model: "tiny", training_file: "file-1", integrations: [{ type: "wandb" }] },
+      "integrations",
+      /expected none/,
+    ],
+    ["embeddings", { model: "tiny", input: [] }, "input", /at most 2048 texts or/],
     ["chat/completions", { ...chat, messages: [] }, "messages", /a non-empty list of objects/],
     ["chat/completions", { ...chat, tools: [{ type: "custom" }] }, "tools[0].type", /expected function/],
     [

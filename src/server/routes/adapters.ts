@@ -28,7 +28,7 @@ export const loadAdapter = defineRoute({
     } catch (error) {
       if (!(error instanceof FormatError || error instanceof UsageError)) throw error;
       // The folder is there; what is wrong is in it.
-      throw new ApiError(400, error.message, {
+      throw new ApiError(400, state.named(error.message.replaceAll(folder, path)), {
         code: error.code,
         param: isTaken ? "lora_name" : "lora_path",
       });

@@ -42,7 +42,7 @@ export const chatCompletions = defineRoute({
     if (body.stream) {
       const chat = { body, state, jobs, use, head, resumed };
       const write: EventWriter = (send, signal) => stream(chat, send, signal);
-      return sendEvents(context, write, { onError: state.onError, done: release });
+      return sendEvents(context, write, state, release);
     }
     const answers = jobs.map(() => ({ answer: new ChatAnswer(use, state.newId), logProbs: [] as unknown[] }));
     const ends = await writeTexts(state, jobs, context.req.raw.signal, {

@@ -67,7 +67,7 @@ export const completions = defineRoute({
         const ends = await writeTexts(state, jobs, signal, told, request);
         if (withUsage) await send({ ...head, choices: [], usage: usageOf(ends, prompts.length) });
       };
-      return sendEvents(context, write, { onError: state.onError, done: release });
+      return sendEvents(context, write, state, release);
     }
     const ends = await writeTexts(state, jobs, context.req.raw.signal, {
       onPiece: ({ index, text, token }) => (texts[index] as ToldText).add(text, token),
