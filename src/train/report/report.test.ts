@@ -103,6 +103,14 @@ test("the page tells numbers, settings, data, environment and commands", () => {
   assert.ok(writeReport(partsOf({ isDone: false })).includes(">step 3 of 3<"));
 });
 
+test("a loss that was no number is none after the run's state was read again", () => {
+  const state = stateOf();
+  state.log_history.at(-1)!["loss"] = null;
+  const page = writeReport(partsOf({ state }));
+  assert.match(page, /2\.5000 → NaN/);
+  assert.doesNotMatch(page, /→ 0\.0000/);
+});
+
 test("it needs no network and runs nothing", () => {
   const page = writeReport(partsOf());
   assert.match(page, /Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'"/);

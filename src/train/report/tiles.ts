@@ -30,7 +30,7 @@ function listTiles({ state }: ReportParts): Tile[] {
   const [first, last] = [evaluations[0], evaluations.at(-1)];
   const tiles: Tile[] = [];
   if (first && last) {
-    const losses = [first, last].map((entry) => Number(entry["loss"]));
+    const losses = [first, last].map(lossOf);
     tiles.push(
       {
         label: "Held-out loss",
@@ -47,7 +47,7 @@ function listTiles({ state }: ReportParts): Tile[] {
   if (steps.length > 0) {
     tiles.push({
       label: "Training loss",
-      value: [steps[0], steps.at(-1)].map((entry) => formatLoss(Number(entry?.["loss"]))).join(" → "),
+      value: [steps[0]!, steps.at(-1)!].map((entry) => formatLoss(lossOf(entry))).join(" → "),
       note: "in the first and the last step",
     });
   }
@@ -87,6 +87,11 @@ function bestNote({ best_metric: best, best_global_step: step, settings }: Repor
   if (best === null || step === null) return "";
   const { evalMetric: metric = "loss" } = settings;
   return `best ${String(metric)} ${formatLoss(best)}, after step ${formatCount(step)}`;
+}
+
+/** What is no number is null in a run's state. */
+function lossOf({ loss }: LogEntry): number {
+  return loss === null ? NaN : Number(loss);
 }
 
 function sum(entries: readonly LogEntry[], value: (entry: LogEntry) => number): number {
