@@ -94,7 +94,7 @@ export function blocksWithMinimum(
       }
       const numGroups = shape.at(-1)!;
       const scaleBits = fitFloat16(scales, { name, what: "scale", numGroups });
-      const minBits = fitFloat16(minima, { name, what: "minimum", numGroups }, true);
+      const minBits = fitFloat16(minima, { name, what: "minimum", numGroups });
       return {
         ...planes,
         scale: hostTensor("float16", shape, scaleBits),

@@ -110,7 +110,7 @@ export function superBlocks(kind: SuperBlockKind): AffineKind {
       const scales = data.map((scale, block) => (FLOAT16_VALUES[step[block]!] === 0 ? 0 : scale));
       const minima = data.map((scale, block) => scale * ratio[block]!);
       const scaleBits = fitFloat16(scales, { ...blocks, what: "scale" });
-      const minBits = fitFloat16(minima, { ...blocks, what: "minimum" }, true);
+      const minBits = fitFloat16(minima, { ...blocks, what: "minimum" });
       return {
         ...planes,
         scale: hostTensor("float16", shape, scaleBits),

@@ -88,30 +88,21 @@ export interface Numbers {
 }
 
 /**
- * Rounds numbers to float16 bits. One other than 0 that becomes 0 is an underflow unless `mayVanish`.
+ * Rounds numbers to float16 bits; what is nearer to 0 than 3e-8 becomes 0, as nearly dead rows of a model have it.
  * @throws UsageError "usage/scale" when one does not fit.
  */
-export function fitFloat16(values: Float32Array, numbers: Numbers, mayVanish = false): DataOf<"float16"> {
+export function fitFloat16(values: Float32Array, numbers: Numbers): DataOf<"float16"> {
   const bits = float32ToFloat16(values);
-  for (let i = 0; i < bits.length; i++) {
-    const rounded = FLOAT16_VALUES[bits[i]!]!;
-    const fits = Number.isFinite(rounded) && (rounded !== 0 || values[i] === 0 || mayVanish);
-    if (!fits) throw doesNotFit(values[i]!, i, rounded, numbers);
-  }
+  const bad = bits.findIndex((half) => !Number.isFinite(FLOAT16_VALUES[half]!));
+  if (bad >= 0) throw doesNotFit(values[bad]!, bad, numbers);
   return bits;
 }
 
-function doesNotFit(
-  value: number,
-  at: number,
-  rounded: number,
-  { name, what, numGroups }: Numbers,
-): UsageError {
+function doesNotFit(value: number, at: number, { name, what, numGroups }: Numbers): UsageError {
   const [row, group] = [Math.floor(at / numGroups), at % numGroups];
-  const problem = rounded === 0 ? "which float16 rounds to 0" : "which float16 cannot hold";
   return new UsageError(
     "usage/scale",
-    `Cannot write ${what} of "${name}", row ${row}, group ${group}: ${value}, ${problem}, expected a magnitude from 6e-8 to 65504`,
+    `Cannot write ${what} of "${name}", row ${row}, group ${group}: ${value}, which float16 cannot hold, expected a magnitude up to 65504`,
     {
       hint: "Train with a smaller learning rate, or write the merged model as a folder of float32.",
     },

@@ -32,7 +32,7 @@ export const holdInQ4_1: HoldCodes = {
     const shape = [numRows, rowBlocks];
     const blocks = { name, numGroups: rowBlocks };
     const scaleBits = fitFloat16(scales, { ...blocks, what: "scale" });
-    const minBits = fitFloat16(minima, { ...blocks, what: "minimum" }, true);
+    const minBits = fitFloat16(minima, { ...blocks, what: "minimum" });
     return {
       scale: hostTensor("float16", shape, scaleBits),
       min: hostTensor("float16", shape, minBits),
