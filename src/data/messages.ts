@@ -47,10 +47,12 @@ function readContent(content: unknown, hasToolCalls: boolean, what: string): str
     .join("");
 }
 
-/** Gives the one call of OpenAI's older form (`function_call`) the newer one; keys without a value are left out, as tables have them. */
+/** Gives the one call of OpenAI's older form (`function_call`) the newer one; keys without a value are left out, as tables have them, and so are no calls. */
 function withToolCalls(rest: RawFields): RawFields {
   const { function_call: call, ...others } = rest;
-  const given = Object.fromEntries(Object.entries(others).filter(([, value]) => value !== null));
+  const isGiven = ([key, value]: [string, unknown]): boolean =>
+    value !== null && !(key === "tool_calls" && Array.isArray(value) && value.length === 0);
+  const given = Object.fromEntries(Object.entries(others).filter(isGiven));
   if (call == null || given["tool_calls"] !== undefined) return given;
   return { ...given, tool_calls: [{ type: "function", function: call }] };
 }

@@ -93,8 +93,17 @@ describe("tools in conversations", () => {
     assert.equal(learned(example, bytes.tokenizer), "<call>weather</call><|im_end|>Yes.<|im_end|>");
   });
 
+  it("are none where the list of them is empty, as other programs write it beside every answer", () => {
+    const { ids } = read({ messages: [asked, { ...answer, tool_calls: [] }] });
+    assert.deepEqual(ids, read({ messages: [asked, answer] }).ids);
+    assert.throws(
+      () => read({ messages: [asked, { ...answer, content: "", tool_calls: [] }] }),
+      /empty answer/,
+    );
+  });
+
   it("are refused where they are no calls", () => {
-    for (const calls of ["x", [], [{}], [{ function: {} }]]) {
+    for (const calls of ["x", [{}], [{ function: {} }]]) {
       assert.throws(() => read({ messages: [asked, { ...answer, tool_calls: calls }] }), {
         code: "usage/data",
         message: /message 2: tool_calls .*, expected a list of calls/,
