@@ -65,7 +65,15 @@ export class JobQueue {
 
   /** Puts a new job into the queue; false: too many wait. */
   async submit(given: Pick<JobRow, "job" | "base" | "baseName" | "initAdapter">): Promise<boolean> {
-    const row: JobRow = { ...given, ...NEW_HOLD, folder: FIRST_RUN, round: 0, shares: [], share: null };
+    const row: JobRow = {
+      ...given,
+      ...NEW_HOLD,
+      folder: FIRST_RUN,
+      round: 0,
+      shares: [],
+      removals: 0,
+      share: null,
+    };
     const { id } = given.job;
     const events = [this.eventOf({ message: `Created fine-tuning job: ${id}` })];
     if (!(await this.table.insert(row, events, this.#options.maxWaiting))) return false;
@@ -88,6 +96,11 @@ export class JobQueue {
     const queued = await this.#change(id, { status: "queued" }, "The job goes on");
     if (queued) this.#tell(id, "waits");
     return queued;
+  }
+
+  /** Lets other servers know that something of what a job has trained was removed. */
+  async noteRemoval(id: string): Promise<void> {
+    await this.table.withJob(id, (row) => ({ row: { ...row, removals: row.removals + 1 }, result: null }));
   }
 
   async #stop(id: string, change: Partial<Job>): Promise<Job | null> {

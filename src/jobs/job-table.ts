@@ -49,6 +49,8 @@ export interface JobRow extends Hold {
   /** Of averaged training: rounds that have ended, and the shares of the next; no shares: none has begun. */
   readonly round: number;
   readonly shares: readonly Share[];
+  /** How often something of what it has trained was removed. */
+  readonly removals: number;
   /** Which of the shares the hold is of; null: that of the job, as it always is in the table. */
   readonly share: number | null;
 }
@@ -83,8 +85,8 @@ export interface JobTable {
   read(id: string): Promise<JobRow | null>;
   /** All, the oldest first. */
   list(): Promise<JobRow[]>;
-  /** Ids of those that have succeeded. */
-  listSucceeded(): Promise<string[]>;
+  /** Ids of those that have ended, with their removals. */
+  listEnded(): Promise<ReadonlyMap<string, number>>;
   /** What a job has told, the newest first; null: `after` is none of it. */
   listEvents(id: string, part?: EventPart): Promise<JobEvent[] | null>;
   /** What a job has told of steps, the oldest first. */

@@ -14,7 +14,7 @@ const JOB_STATUSES = [
 export type JobStatus = (typeof JOB_STATUSES)[number];
 
 /** Statuses of jobs that will not go on. */
-const ENDED: ReadonlySet<JobStatus> = new Set(["succeeded", "failed", "cancelled"]);
+export const ENDED: ReadonlySet<JobStatus> = new Set(["succeeded", "failed", "cancelled"]);
 
 export function hasEnded({ status }: Pick<Job, "status">): boolean {
   return ENDED.has(status);

@@ -17,8 +17,8 @@ export interface TrainedModelsParts {
 export class TrainedModels {
   readonly #state: ServerState;
   readonly #parts: TrainedModelsParts;
-  /** Jobs that have succeeded, and whose results are named. */
-  readonly #known = new Set<string>();
+  /** Jobs that have ended, and whose names are those that there were after so many removals. */
+  readonly #known = new Map<string, number>();
   /** Jobs that others train, and of whose checkpoints somebody has asked for one. */
   readonly #followed = new Set<string>();
   /** One after another: a list that is older does not undo a newer one. */
@@ -51,26 +51,27 @@ export class TrainedModels {
     for (const [name, path] of paths) this.#state.register(name, path, job.finished_at ?? undefined);
   }
 
-  /** Names what earlier processes have left of jobs that have not succeeded. */
+  /** Names what earlier processes have left of jobs that have not ended. */
   async nameUnfinished(): Promise<void> {
     const rows = (await this.#parts.queue.table.list()).filter((row) => this.#isOwn(row));
-    const left = rows.filter(({ job }) => job.status !== "succeeded");
+    const left = rows.filter(({ job }) => !hasEnded(job));
     const named = await Promise.allSettled(left.map((row) => this.name(row)));
     const fault = named.find(({ status }) => status === "rejected");
     if (fault?.status === "rejected") throw fault.reason;
   }
 
-  /** Names what is new of jobs wherever they train. */
+  /** Names what is new of jobs wherever they train, and forgets what is removed, wherever that is. */
   async refresh(): Promise<void> {
     const { table } = this.#parts.queue;
     const faults: unknown[] = [];
-    const fresh = (await table.listSucceeded()).filter((id) => !this.#known.has(id));
-    for (const id of new Set([...fresh, ...this.#followed])) {
+    const ended = await table.listEnded();
+    const fresh = [...ended].filter(([id, removals]) => this.#known.get(id) !== removals);
+    for (const id of new Set([...fresh.map(([id]) => id), ...this.#followed])) {
       const row = await table.read(id);
       try {
         if (row && this.#isOwn(row)) await this.name(row);
-        if (row?.job.status === "succeeded") this.#known.add(id);
         if (!row || hasEnded(row.job)) this.#followed.delete(id);
+        if (row && hasEnded(row.job)) this.#known.set(id, row.removals);
       } catch (error) {
         // The others are not kept waiting by one that cannot be read.
         faults.push(error);
@@ -104,6 +105,7 @@ export class TrainedModels {
     if (name.startsWith(prefix)) {
       await files.removeCheckpoint(job.id, folder, Number(name.slice(prefix.length)));
     } else await files.removeRuns(job.id);
+    await queue.noteRemoval(job.id);
     await this.name(row);
     return true;
   }

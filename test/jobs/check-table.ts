@@ -52,7 +52,9 @@ export async function checkTable(table: JobTable): Promise<void> {
     assert.equal(ended?.job.status, "succeeded", "said twice is as said once");
   }
   assert.equal(await queue.cancel("ftjob-1"), null);
-  assert.deepEqual(await table.listSucceeded(), ["ftjob-1"]);
+  assert.deepEqual([...(await table.listEnded())], [["ftjob-1", 0]]);
+  await queue.noteRemoval("ftjob-1");
+  assert.deepEqual([...(await table.listEnded())], [["ftjob-1", 1]]);
   const told = (await toldBy(table, "ftjob-1")).map(({ message }) => message);
   assert.deepEqual(
     told.filter((message) => ["one step", "too late", "done"].includes(message)),

@@ -1,5 +1,5 @@
 /** @file A table of jobs that lives as long as the process: for simulations, and where a database would be too slow to open. */
-import type { JobEvent } from "../../src/jobs/job.ts";
+import { type JobEvent, hasEnded } from "../../src/jobs/job.ts";
 import type { DecideOnRow, EventPart, JobRow, JobTable } from "../../src/jobs/job-table.ts";
 import { isFree } from "../../src/jobs/shares.ts";
 
@@ -54,8 +54,9 @@ export class MemoryJobs implements JobTable {
     return [...this.#rows.values()];
   }
 
-  async listSucceeded(): Promise<string[]> {
-    return (await this.list()).filter(({ job }) => job.status === "succeeded").map(({ job }) => job.id);
+  async listEnded(): Promise<ReadonlyMap<string, number>> {
+    const ended = (await this.list()).filter(({ job }) => hasEnded(job));
+    return new Map(ended.map(({ job, removals }) => [job.id, removals]));
   }
 
   async listEvents(id: string, { after, limit }: EventPart = {}): Promise<JobEvent[] | null> {

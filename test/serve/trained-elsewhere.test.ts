@@ -6,6 +6,10 @@ import { after, test } from "node:test";
 import { MemoryJobs } from "../jobs/memory-jobs.ts";
 import { newJob } from "../jobs/new-job.ts";
 import { queueOf, reachedUnless } from "../jobs/training-workers.ts";
+import { openState } from "../../src/jobs/store/open-state.ts";
+import { systemClock } from "../../src/jobs/system-clock.ts";
+import { TrainedModels } from "../../src/server/trained-models.ts";
+import { BUCKET, startS3 } from "../jobs/s3-server.ts";
 import { temporaryFolder } from "../tiny/model.ts";
 import { serveTiny } from "./tiny-server.ts";
 
@@ -65,6 +69,35 @@ test("what is left of a job that was cancelled elsewhere can be asked for, until
   assert.equal(await ask(name), 200);
   assert.equal((await server.app.request(`/v1/models/${name}`, { method: "DELETE" })).status, 200);
   assert.equal(await ask(name), 404);
+  assert.equal((await inner.listEnded()).get("ftjob-2"), 1, "others hear of it");
+});
+
+test("what has been removed from a store is forgotten with its copies here", async () => {
+  const s3 = await startS3();
+  const open = (name: string) =>
+    openState({ folder: join(root, name), store: `s3://${BUCKET}`, env: s3.env, clock: systemClock });
+  const [theirs, own] = [await open("theirs"), await open("own")];
+  const trained = new TrainedModels(server.state, { queue, files: own, base: fingerprint });
+  const row = await take("ftjob-6");
+  const run = theirs.runFolder("ftjob-6", row.folder);
+  for (const path of [run, join(run, "checkpoint-2")]) {
+    cpSync(join(root, "adapters", "poet"), path, { recursive: true });
+  }
+  await theirs.publishRun("ftjob-6", row.folder);
+  const name = "ft:tiny:graft::6";
+  await queue.changeOwn(row, { status: "succeeded", fine_tuned_model: name }, []);
+  await trained.refresh();
+  const checkpoint = `${name}:ckpt-step-2`;
+  assert.deepEqual([await ask(name), await ask(checkpoint)], [200, 200]);
+  await theirs.removeCheckpoint("ftjob-6", row.folder, 2);
+  await queue.noteRemoval("ftjob-6");
+  await trained.refresh();
+  assert.deepEqual([await ask(name), await ask(checkpoint)], [200, 404]);
+  await theirs.removeRuns("ftjob-6");
+  await queue.noteRemoval("ftjob-6");
+  await trained.refresh();
+  assert.equal(await ask(name), 404);
+  await s3.close();
 });
 
 test("what has been removed through another server is none of this one's any more", async () => {

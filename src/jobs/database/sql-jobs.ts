@@ -3,7 +3,7 @@
  * that others have locked (SKIP LOCKED), so that any number of workers ask at a time.
  */
 import { z } from "zod";
-import { JOB, JOB_EVENT, type JobEvent } from "../job.ts";
+import { ENDED, JOB, JOB_EVENT, type JobEvent, type JobStatus } from "../job.ts";
 import { type DecideOnRow, type EventPart, type JobRow, type JobTable, TO_DO } from "../job-table.ts";
 import { heldUntilMs } from "../shares.ts";
 import type { Connection, Database } from "./database.ts";
@@ -12,7 +12,6 @@ import type { Connection, Database } from "./database.ts";
 const ADDING = 7_265_386_113;
 /** The database's own clock, and not that of when the transaction began. */
 const NOW = "(extract(epoch from clock_timestamp()) * 1000)::float8";
-const DO = TO_DO.map((status) => `'${status}'`).join(", ");
 
 const HOLD = z.object({
   token: z.int(),
@@ -30,8 +29,13 @@ const ROW = HOLD.extend({
   folder: z.string(),
   round: z.int(),
   shares: z.array(HOLD.extend({ folder: z.string(), done: DONE.nullable() })),
+  removals: z.int().default(0),
   share: z.null(),
 });
+
+function quoted(statuses: Iterable<JobStatus>): string {
+  return Array.from(statuses, (status) => `'${status}'`).join(", ");
+}
 
 interface Found {
   readonly content: unknown;
@@ -72,7 +76,7 @@ export class SqlJobs implements JobTable {
   }
 
   withNext<T>(base: string, decide: DecideOnRow<T>): Promise<T | null> {
-    const free = `base = $1 and status in (${DO}) and (lease_until_ms is null or lease_until_ms < ${NOW})`;
+    const free = `base = $1 and status in (${quoted(TO_DO)}) and (lease_until_ms is null or lease_until_ms < ${NOW})`;
     const next = `select content, ${NOW} as now_ms from graft.jobs where ${free} order by place limit 1 for update skip locked`;
     return this.#decide(next, base, decide);
   }
@@ -104,11 +108,12 @@ export class SqlJobs implements JobTable {
     return found.map(({ content }) => ROW.parse(content));
   }
 
-  async listSucceeded(): Promise<string[]> {
-    const found = await this.#database.query<{ id: string }>(
-      "select id from graft.jobs where status = 'succeeded' order by place",
+  async listEnded(): Promise<ReadonlyMap<string, number>> {
+    const found = await this.#database.query<{ id: string; removals: number }>(
+      `select id, coalesce((content -> 'removals')::int, 0) as removals from graft.jobs
+        where status in (${quoted(ENDED)}) order by place`,
     );
-    return found.map(({ id }) => id);
+    return new Map(found.map(({ id, removals }) => [id, removals]));
   }
 
   async listEvents(id: string, { after, limit }: EventPart = {}): Promise<JobEvent[] | null> {
