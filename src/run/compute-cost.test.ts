@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import { mul } from "../graph/ops/elementwise.ts";
 import type { Compute, Product } from "../nn/compute.ts";
 import { COMPUTES } from "../nn/computes.ts";
 import { f32, float32Product } from "../nn/computes/f32.ts";
 import { createEngine } from "../runtime/create-engine.ts";
+import type { Engine } from "../runtime/engine.ts";
 import { describeCost, measureCompute } from "./compute-cost.ts";
 
 const engine = createEngine({ threads: 1 });
@@ -32,6 +34,30 @@ test("an arithmetic whose sums are wrong is told, with what to use instead", asy
     describeCost(halved, { time: 1, error }) ?? "",
     /^halved products .* wrong by 50 % .*--compute f32/,
   );
+});
+
+test("an arithmetic is not slow because others had the processor for some of its runs", async () => {
+  const same: Compute = { name: "same", summary: "of this test", product: float32Product };
+  let numCompiled = 0;
+  const shared: Engine = {
+    name: engine.name,
+    threads: engine.threads,
+    async compile(...request) {
+      const program = await engine.compile(...request);
+      // That of the arithmetic is the first.
+      let numDisturbed = numCompiled++ === 0 ? 10 : 0;
+      return {
+        spec: program.spec,
+        release: () => program.release(),
+        run: async (...tensors) => {
+          if (numDisturbed-- > 0) await setTimeout(20);
+          await program.run(...tensors);
+        },
+      };
+    },
+  };
+  const { time } = await measureCompute(shared, same);
+  assert.ok(time < 3, `${time} times as long`);
 });
 
 test("an arithmetic that is slower than float32 is told, one that is faster is not", () => {
