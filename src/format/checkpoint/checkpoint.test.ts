@@ -11,6 +11,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { after } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { buildTinyGguf } from "../../../test/tiny/gguf.ts";
 import { FormatError } from "../../errors.ts";
 import { dequantize } from "../../quant/stored-tensor.ts";
@@ -56,7 +58,9 @@ test("writes settings that Python reads as floats with a point", async () => {
   ]) {
     assert.ok(text.includes(line), `${line} in ${text}`);
   }
-  assert.deepEqual((await openCheckpoint(path)).config, config);
+  const checkpoint = await openCheckpoint(path);
+  await checkpoint.close();
+  assert.deepEqual(checkpoint.config, config);
 });
 
 test("what writeModel() writes, openCheckpoint() opens", async () => {
@@ -73,6 +77,29 @@ test("what writeModel() writes, openCheckpoint() opens", async () => {
   );
   assert.deepEqual([...dequantize(await checkpoint.read("w"))], [1, 2]);
   await checkpoint.close();
+});
+
+test("the vocabulary of a folder stays while somebody holds it, and is parsed again later", async () => {
+  setFlagsFromString("--expose-gc");
+  const collect = async (): Promise<void> => {
+    await new Promise((resolve) => setImmediate(resolve));
+    (runInNewContext("gc") as () => void)();
+  };
+  const path = join(root, "out", "vocabulary");
+  await writeModel(path, PARTS);
+  const checkpoint = await openCheckpoint(path);
+  await checkpoint.close();
+  const { tokenizerFiles } = checkpoint;
+  const whileHeld = async (): Promise<WeakRef<object>> => {
+    const tokenizer = tokenizerFiles?.tokenizer;
+    await collect();
+    assert.ok(tokenizer && tokenizerFiles?.tokenizer === tokenizer);
+    return new WeakRef(tokenizer);
+  };
+  const held = await whileHeld();
+  await collect();
+  assert.equal(held.deref(), undefined);
+  assert.deepEqual(tokenizerFiles, PARTS.tokenizerFiles);
 });
 
 test("a folder without optional files has null for them", async () => {

@@ -44,18 +44,41 @@ function templateOf(config: JsonObject): string | null {
 
 /** Reads what there is of a tokenizer in a folder. @throws FormatError format/json */
 export async function readAnyTokenizerFiles(folder: Folder): Promise<UnusedTokenizerFiles> {
+  const files = await readTokenizerFiles(folder);
+  return files ?? { tokenizer: null, ...(await readTokenizerSettings(folder)) };
+}
+
+async function readTokenizerSettings(folder: Folder): Promise<Omit<TokenizerFiles, "tokenizer">> {
   const config = (await readJsonIfPresent(folder, "tokenizer_config.json")) ?? {};
-  const chatTemplate = (await folder.text("chat_template.jinja")) ?? templateOf(config);
-  // Not as settings: to look through a vocabulary for keys that come twice takes as long as reading it.
-  const text = await folder.text(TOKENIZER_FILE);
-  const tokenizer = text === null ? null : parseJsonObject(text, pathIn(folder, TOKENIZER_FILE));
-  return { tokenizer, config, chatTemplate };
+  return { config, chatTemplate: (await folder.text("chat_template.jinja")) ?? templateOf(config) };
 }
 
 /** Reads the tokenizer files of a folder; null without tokenizer.json. @throws FormatError format/json */
 async function readTokenizerFiles(folder: Folder): Promise<TokenizerFiles | null> {
-  const { tokenizer, ...others } = await readAnyTokenizerFiles(folder);
-  return tokenizer && { tokenizer, ...others };
+  const text = await folder.text(TOKENIZER_FILE);
+  if (text === null) return null;
+  const parse = parsedWhileHeld(text, pathIn(folder, TOKENIZER_FILE));
+  parse();
+  return {
+    get tokenizer() {
+      return parse();
+    },
+    ...(await readTokenizerSettings(folder)),
+  };
+}
+
+/**
+ * Parses JSON whenever it is asked for and nobody holds it any more: a vocabulary takes several times the memory of its text.
+ * Not as settings: to look through one for keys that come twice takes as long as reading it.
+ */
+function parsedWhileHeld(text: string, source: string): () => JsonObject {
+  const bytes = new TextEncoder().encode(text);
+  let held: WeakRef<JsonObject> | null = null;
+  return () => {
+    const parsed = held?.deref() ?? parseJsonObject(new TextDecoder().decode(bytes), source);
+    held = new WeakRef(parsed);
+    return parsed;
+  };
 }
 
 async function openWeights(folder: Folder, names: readonly string[]): Promise<Safetensors> {
