@@ -88,7 +88,7 @@ export interface Difference {
 }
 
 /** Finds the first difference between two texts; null when they are equal. */
-export function findDifference(graft: Written, llama: LlamaWritten): Difference | null {
+function findDifference(graft: Written, llama: LlamaWritten): Difference | null {
   const inPrompt = firstDifference(graft.promptIds, llama.promptIds);
   if (inPrompt !== null) {
     const [ours, theirs] = [graft.promptIds[inPrompt], llama.promptIds[inPrompt]];

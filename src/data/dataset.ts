@@ -1,5 +1,5 @@
 /**
- * @file Examples of a data set, from the text of its files or from rows in memory.
+ * @file Examples of a data set, from the text of its files.
  *
  * Plain text becomes consecutive windows of maxLength tokens in file order, loss on all. Examples longer than maxLength
  * are cut, dropped or refused as `overlong` says, and counted. All faulty rows are told in one error, or left out. What rows
@@ -163,43 +163,19 @@ export function readExamples<K extends DataKindName = "text">(
   path: string,
   options: DatasetOptions<K>,
 ): DataPart<DataUnits[K]> {
+  const examples: DataUnits[K][] = [];
+  const reader = new UnitReader(options, (unit) => void examples.push(unit));
   const kind = findFileKind(path);
-  if (kind !== null && isPlainText(kind)) {
-    return readPart(path, options, (reader) => reader.addText(text, path));
-  }
-  if (!kind?.parse) {
+  if (kind !== null && isPlainText(kind)) reader.addText(text, path);
+  else if (kind?.parse) for (const row of kind.parse(text, path, parseOptions(options))) reader.addRow(row);
+  else {
     throw new UsageError(
       "usage/data",
       `Cannot read data set "${path}" as text: expected a name that ends in ${DATA_ENDINGS.filter((end) => findFileKind(end)?.parse).join(", ")}`,
       { hint: "Name it as what the text is." },
     );
   }
-  const rows = kind.parse(text, path, parseOptions(options));
-  return readPart(path, options, (reader) => addRows(reader, rows));
-}
-
-/** Reads the examples of rows that are in memory, checked like those of files. @throws usage/data, usage/chat-template, naming the row */
-export function readRows<K extends DataKindName = "text">(
-  rows: readonly unknown[],
-  options: DatasetOptions<K>,
-): DataPart<DataUnits[K]> {
-  const parsed = rows.map((value, i) => ({ value, source: { file: IN_MEMORY, line: i + 1 } }));
-  return readPart(IN_MEMORY, options, (reader) => addRows(reader, parsed));
-}
-
-function addRows<K extends DataKindName>(reader: UnitReader<K>, rows: Iterable<ParsedRow>): void {
-  for (const row of rows) reader.addRow(row);
-}
-
-function readPart<K extends DataKindName>(
-  name: string,
-  options: DatasetOptions<K>,
-  fill: (reader: UnitReader<K>) => void,
-): DataPart<DataUnits[K]> {
-  const examples: DataUnits[K][] = [];
-  const reader = new UnitReader(options, (unit) => void examples.push(unit));
-  fill(reader);
   const report = reportOn(examples, reader.counts);
-  requireExamples([name], report, options);
+  requireExamples([path], report, options);
   return { examples, report };
 }

@@ -51,7 +51,7 @@ export function requireShown(
 }
 
 /** Whether a message calls tools. */
-export function hasCalls({ tool_calls: calls }: Message): boolean {
+function hasCalls({ tool_calls: calls }: Message): boolean {
   return Array.isArray(calls) && calls.length > 0;
 }
 

@@ -5,7 +5,7 @@ import { jsonKind, type RawFields, readString, rowError } from "./row-error.ts";
 import { type RowForm, readRow, type TargetRow } from "./rows.ts";
 
 /** Checks a conversation and reads the tools beside it. @throws usage/data */
-export function chat(messages: readonly WeightedMessage[], row: RawFields): TargetRow {
+function chat(messages: readonly WeightedMessage[], row: RawFields): TargetRow {
   checkTurns(messages);
   let tools: unknown = row["tools"] === "" ? null : (row["tools"] ?? null);
   if (typeof tools === "string") {

@@ -127,14 +127,6 @@ export function copiedTensors(model: Model, method: Method, trained: ReadonlySet
   return [...model.ties].flatMap(([own, tied]) => (trained.has(tied) && !trained.has(own) ? [own] : []));
 }
 
-/** Picks the trained tensors of a site, by suffix; views. */
-export function trainedOf(adapter: Pick<Adapter, "tensorsOf">, site: AdaptedSite): SiteTensors {
-  const tensors = adapter.tensorsOf(site);
-  return Object.fromEntries(
-    site.parameters.map(({ suffix }) => [suffix, tensors[suffix] as HostTensor<"float32">]),
-  );
-}
-
 /** Adds the frozen tensors of a site to `tensors` and, for a fresh adapter, fills the trained ones. */
 async function fillSite(
   base: BaseModel,

@@ -92,6 +92,6 @@ export function writtenVectors({ memory, slices }: GradientPart): readonly Float
 }
 
 /** The numbers of a stretch. */
-export function viewOf({ part, start, from, to }: PartStretch): Float32Array {
+function viewOf({ part, start, from, to }: PartStretch): Float32Array {
   return new Float32Array(part.buffer, part.byteOffset + 4 * (from - start), to - from);
 }

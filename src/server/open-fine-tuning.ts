@@ -14,9 +14,9 @@ import type { FineTuning, ServerState } from "./server-state.ts";
 import { TrainedModels } from "./trained-models.ts";
 
 /** How long a job stays a worker's that is not heard of. */
-export const LEASE_MS = 30_000;
+const LEASE_MS = 30_000;
 /** Between two looks for jobs and results of other processes. */
-export const POLL_MS = 1000;
+const POLL_MS = 1000;
 
 /** What is kept of the command that serves. */
 export interface FineTuningOptions extends Omit<TrainingPlaces, "model" | "width">, TroubleOptions {

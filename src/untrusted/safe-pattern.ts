@@ -48,7 +48,7 @@ function searchLinearly(pattern: RE2JS, text: string, budget: TimeBudget): Searc
  * A pattern that ends on every text: as much of a global RegExp as `match`, `matchAll`, `split` and `replaceAll` of a text ask
  * for. Groups count for nothing, and what is put in for a match is put in as it is.
  */
-export class SafePattern {
+class SafePattern {
   readonly flags = "gu";
   readonly #open: (text: string) => Search;
 

@@ -43,10 +43,10 @@ export interface Cell {
 const ARITHMETICS = Object.values<Compute>(COMPUTES).filter((each) => each !== f32);
 
 /** Parameters that their own graph takes for constants: their gradient is not the slope of the loss by definition. */
-export const DETACHED: Readonly<Record<string, RegExp>> = { dora: /lora_[AB]\.weight$/ };
+const DETACHED: Readonly<Record<string, RegExp>> = { dora: /lora_[AB]\.weight$/ };
 
 /** Options under which the loss has no corners within the step of the check. */
-export const SMOOTH: Readonly<Record<string, object>> = { snell: { sparsity: 0 } };
+const SMOOTH: Readonly<Record<string, object>> = { snell: { sparsity: 0 } };
 
 /** Where an arithmetic that rounds weights finds them so rounded: elsewhere its model is another, with other gradients. */
 const ROUNDED_IN: Readonly<Record<string, string>> = { w4: "4 bits in memory" };
@@ -256,7 +256,7 @@ function textBatch(ids: readonly number[]): Batch {
 }
 
 /** The largest difference of two arrays; Infinity where one is no number. */
-export function distance(a: Float32Array, b: Float32Array): number {
+function distance(a: Float32Array, b: Float32Array): number {
   assert.equal(a.length, b.length);
   return a.reduce((max, value, i) => {
     const apart = Math.abs(value - (b[i] as number));

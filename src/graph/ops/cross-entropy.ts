@@ -61,6 +61,6 @@ export function crossEntropy(logits: Value, labels: Value): Value {
 }
 
 /** Differences of the softmax of logits [N, V] from the labels int64 [N], [N, V]. */
-export function softmaxError(logits: Value, labels: Value): Value {
+function softmaxError(logits: Value, labels: Value): Value {
   return applyOne(softmaxErrorOp, [logits, labels], {});
 }

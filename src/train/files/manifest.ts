@@ -12,7 +12,7 @@ import { ByteFile } from "../../format/files/byte-file.ts";
 import { type FolderFile, textFile } from "../../format/files/folder-file.ts";
 import { nodeFolder } from "../../format/files/node-folder.ts";
 
-export const MANIFEST_FILE = "manifest.json";
+const MANIFEST_FILE = "manifest.json";
 /** Bytes that are hashed at a time. */
 const PIECE_BYTES = 1 << 22;
 

@@ -103,7 +103,7 @@ function evaluationsOf(evaluations: readonly LogEntry[], best: number | null): H
   const names = [...new Set(evaluations.flatMap((entry) => Object.keys(entry)))].filter(
     (name) => name !== "event",
   );
-  const cell = (name: string, value: unknown): string =>
+  const cell = (value: unknown): string =>
     typeof value !== "number"
       ? ""
       : Number.isInteger(value)
@@ -112,7 +112,7 @@ function evaluationsOf(evaluations: readonly LogEntry[], best: number | null): H
   const rows = evaluations.map(
     (entry) =>
       html`<tr class="${entry["step"] === best ? "best" : ""}">
-        ${names.map((name) => html`<td>${cell(name, entry[name])}</td>`)}
+        ${names.map((name) => html`<td>${cell(entry[name])}</td>`)}
       </tr>`,
   );
   return html`<h2>Evaluations on held-out data</h2>
