@@ -14,8 +14,10 @@ const NO_BYTES = new Uint8Array(0);
 export function createApp(state: ServerState, routes: readonly Route[], options: AdmissionOptions): Hono {
   const app = new Hono();
   const origins = options.corsOrigins;
-  // In a list it would be an origin of that name.
-  if (origins.length > 0) app.use(cors({ origin: origins.includes("*") ? "*" : [...origins] }));
+  if (origins.length > 0) {
+    // In a list it would be an origin of that name. Pages read limits too, and when to come again.
+    app.use(cors({ origin: origins.includes("*") ? "*" : [...origins], exposeHeaders: ["*"] }));
+  }
   const bodies = new BodyReader(state.limits);
   const admission = new Admission(state, options);
   for (const { method, path, access, body, handle } of routes) {

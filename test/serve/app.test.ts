@@ -170,6 +170,7 @@ test("keys are asked for where there are any, and pages of other origins are ans
   assert.equal((await guarded.app.request("/health")).status, 200);
   const allowed = await ask({ origin: "https://example.org", authorization: "Bearer secret-1" });
   assert.equal(allowed.headers.get("access-control-allow-origin"), "https://example.org");
+  assert.equal(allowed.headers.get("access-control-expose-headers"), "*", "limits, and when to come again");
   const other = await ask({ origin: "https://example.com", authorization: "Bearer secret-1" });
   assert.equal(other.headers.get("access-control-allow-origin"), null);
   const open = createApp(guarded.state, ROUTES, { readKeys: async () => null, corsOrigins: ["*"] });
