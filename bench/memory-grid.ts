@@ -119,6 +119,7 @@ const rows = (
   flags: `--batch-size ${batch} --max-length ${length} ${flags}`.trim(),
 });
 const RECOMPUTE = "--gradient-checkpointing on";
+const KEEP_ATTENTION = "--gradient-checkpointing keep-attention";
 const INT8 = "--compute int8";
 
 /** All runs. */
@@ -128,6 +129,7 @@ export const GRID: readonly GridRun[] = [
   text("smol", 1, 1024),
   text("smol", 4, 128, RECOMPUTE),
   text("smol", 1, 1024, RECOMPUTE),
+  text("smol", 1, 1024, KEEP_ATTENTION),
   text("smol", 1, 256, "--weights float32"),
   text("smol", 1, 128, INT8),
   text("smol", 4, 256, INT8),
@@ -176,6 +178,8 @@ export const GRID: readonly GridRun[] = [
   text("narrow", 8, 256),
   text("narrow", 1, 2048),
   text("narrow", 8, 256, RECOMPUTE),
+  text("narrow", 1, 2048, KEEP_ATTENTION),
+  text("narrow", 1, 2048, `${KEEP_ATTENTION} --activations disk`),
   text("narrow", 4, 256, "--method full"),
   text("narrow", 4, 256, INT8),
   text("narrow", 4, 256, "--method dora"),
