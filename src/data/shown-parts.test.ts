@@ -61,7 +61,16 @@ describe("tools in conversations", () => {
       { role: "function", name: "weather", content: "wet" },
       answer,
     ];
-    assert.deepEqual(read({ messages: older, tools }).ids, read({ messages, tools }).ids);
+    const functions = tools.map((tool) => tool.function);
+    for (const row of [
+      { messages: older, tools },
+      { messages: older, functions },
+    ])
+      assert.deepEqual(read(row).ids, read({ messages, tools }).ids);
+    assert.deepEqual(
+      read({ messages: [asked, answer], functions: "f" }).ids,
+      read({ messages: [asked, answer] }).ids,
+    );
   });
 
   it("are refused, with the row, where the template leaves them out", () => {

@@ -1,13 +1,13 @@
 /** @file Rows that hold text to learn: conversations, prompts with completions, plain text. */
 import { parseJson } from "./long-integer.ts";
 import { checkTurns, type Message, readMessages, type WeightedMessage } from "./messages.ts";
-import { jsonKind, type RawFields, readString, rowError } from "./row-error.ts";
+import { isRecord, jsonKind, type RawFields, readString, rowError } from "./row-error.ts";
 import { type RowForm, readRow, type TargetRow } from "./rows.ts";
 
 /** Checks a conversation and reads the tools beside it. @throws usage/data */
 function chat(messages: readonly WeightedMessage[], row: RawFields): TargetRow {
   checkTurns(messages);
-  let tools: unknown = row["tools"] === "" ? null : (row["tools"] ?? null);
+  let tools: unknown = row["tools"] === "" ? null : (row["tools"] ?? toolsOf(row["functions"]));
   if (typeof tools === "string") {
     try {
       tools = parseJson(tools); // ShareGPT files write the list as a string
@@ -19,6 +19,13 @@ function chat(messages: readonly WeightedMessage[], row: RawFields): TargetRow {
     throw rowError('"tools"', jsonKind(tools), "a list of functions", "Write the tools as a JSON list.");
   }
   return { kind: "chat", messages, tools };
+}
+
+/** Gives OpenAI's older list of functions the newer form; null: there is none. */
+function toolsOf(functions: unknown): unknown[] | null {
+  const isFunction = (one: unknown): boolean => isRecord(one) && typeof one["name"] === "string";
+  if (!Array.isArray(functions) || functions.length === 0 || !functions.every(isFunction)) return null;
+  return functions.map((one: unknown) => ({ type: "function", function: one }));
 }
 
 /** Joins a prompt, on which nothing is learned, and its completion. @throws usage/data when their forms differ */
