@@ -8,6 +8,7 @@ import {
 import { AUTO_COMPUTE, type ComputeChoice } from "../src/engine/choose-compute.ts";
 import { DEFAULT_TARGETS, type ServiceTargets } from "../src/engine/service-targets.ts";
 import { resolveModel } from "../src/hub/resolve.ts";
+import { findNamed } from "../src/messages/find-named.ts";
 import type { ComputeName } from "../src/nn/computes.ts";
 import { defineBenchmark } from "./bench.ts";
 import { type CoServed, reportCoServing } from "./co-serving-report.ts";
@@ -61,7 +62,8 @@ export const benchmark = defineBenchmark({
       firstTokenMs: values["first-token-ms"],
       tokenMs: values["token-ms"],
     };
-    const [first = DEFAULT_POLICY, ...others] = values.policies.split(",") as TurnPolicyName[];
+    const policies = values.policies.split(",").map((name) => findNamed("policy", TURN_POLICIES, name).name);
+    const [first = DEFAULT_POLICY, ...others] = policies;
     const rates = values.rates.split(",").filter(Boolean).map(Number);
     return await withScratch(async (folder) => {
       const withModel = async <T>(

@@ -271,11 +271,15 @@ test("resultPath() puts bare names into bench/results/", () => {
   assert.equal(resultPath("./quiet"), "./quiet");
 });
 
-test("npx graft bench lists the benchmarks, and an unknown flag ends with status 2", async () => {
+test("npx graft bench lists the benchmarks, and an unknown flag or operation ends with status 2", async () => {
   const graft = [join(ROOT, "src", "cli", "main.ts"), "bench"];
   const { stdout } = await promisify(execFile)(process.execPath, graft);
   assert.match(stdout, /^ {2}train-step +How fast/m);
   await assert.rejects(promisify(execFile)(process.execPath, [...graft, "decode", "--fast"]), { code: 2 });
+  await assert.rejects(promisify(execFile)(process.execPath, [...graft, "ops", "--only", "mattmul"]), {
+    code: 2,
+    stderr: /Did you mean "matmul"\?/,
+  });
 });
 
 test("intervalOf() gives Student's interval of a mean", () => {

@@ -4,6 +4,7 @@ import { Graph, type Value } from "../src/graph/graph.ts";
 import { OPS } from "../src/graph/ops.ts";
 import { type ProgramSpec, neededInputs } from "../src/graph/program.ts";
 import { evaluateShape } from "../src/graph/shape.ts";
+import { findNamed } from "../src/messages/find-named.ts";
 import type { Engine, Tensors } from "../src/runtime/engine.ts";
 import { zeros } from "../src/runtime/host-tensor.ts";
 import { createEngine } from "../src/runtime/create-engine.ts";
@@ -29,7 +30,8 @@ export const benchmark = defineBenchmark({
   async run({ repeats, threads, only }, { say }) {
     const engine = createEngine(threads === 0 ? {} : { threads });
     const results: Record<string, { case: string } & Timing> = {};
-    for (const suite of OP_SUITES.filter(({ op }) => only === "" || op === only)) {
+    const ops = only === "" ? OPS : [findNamed("operation", OPS, only)];
+    for (const suite of OP_SUITES.filter(({ op }) => ops.some(({ name }) => name === op))) {
       say(suite.op);
       results[suite.op] = { case: suite.realistic.name, ...(await timeOperation(engine, suite, repeats)) };
     }
