@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -14,6 +14,7 @@ import { runMain } from "../../test/process/run-main.ts";
 import { writeTinyAdapter } from "../../test/serve/tiny-server.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../test/tiny/model.ts";
 import { waitFor } from "../../test/process/wait-for.ts";
+import { lockFolder } from "../format/files/disk/folder-lock.ts";
 
 const MAIN = fileURLToPath(new URL("../../bin/graft.js", import.meta.url));
 const root = temporaryFolder();
@@ -158,4 +159,22 @@ test("flags that could never do are refused before anything is opened", async ()
     assert.equal(status, 2, flag);
     assert.match(stderr, told);
   }
+});
+
+test("a folder of state is one server's, unless it is but files beside a database that others use", async () => {
+  const state = join(root, "held");
+  mkdirSync(state);
+  const lock = await lockFolder(state);
+  assert.ok("release" in lock);
+  const database = ["--database", "postgres://db/graft"];
+  const cases = [
+    { words: [], told: /is working in it/ },
+    { words: [...database, "--store", "s3://bucket"], told: /is working in it/ },
+    { words: database, told: /missing/ },
+  ];
+  for (const { words, told } of cases) {
+    const all = ["serve", "--model", join(root, "missing"), "--state", state, ...words];
+    assert.match((await runMain(all, {})).stderr, told);
+  }
+  await lock.release();
 });

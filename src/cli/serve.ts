@@ -51,8 +51,10 @@ export const command = defineCommand({
     await requirePort(options);
     const tls = await readTls(options.tlsCert, options.tlsKey);
     const adapters = options.adapter.map(readNamed);
+    // Others have the folder too where it is neither the database's nor that of copies.
+    const isShared = options.database !== undefined && options.store === undefined;
+    const own = isShared ? undefined : options.state;
     // First, so that a second server on the folder is told before it loads anything.
-    const own = options.database === undefined ? options.state : undefined;
     const lock = own === undefined ? null : await lockRun(own, (note) => warn(note, io));
     try {
       const { name, path } = await findModel({ ...options, adapter: adapters[0]?.path }, io);
