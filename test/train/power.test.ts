@@ -117,6 +117,20 @@ describe("sources", () => {
     await assert.rejects(filePower(folder).read(), /it is a folder/);
   });
 
+  test("a file that is empty while it is written is waited for, for two seconds", async () => {
+    const path = `${folder}/written.json`;
+    let waitedMs = 0;
+    const source = filePower(path, async (ms) => {
+      waitedMs += ms;
+      if (waitedMs === 300) writeFileSync(path, '{"battery": 14}');
+    });
+    writeFileSync(path, "");
+    assert.deepEqual([(await source.read()).battery, waitedMs], [14, 300]);
+    writeFileSync(path, "\n");
+    await assert.rejects(source.read(), /says ""/);
+    assert.equal(waitedMs, 2300);
+  });
+
   test("a command is run without a shell; what is missing, fails, never ends or prints without end is said", async () => {
     const run = (script: string, ms = 10_000) =>
       commandPower(`"${process.execPath}" -e '${script}'`, ms).read();

@@ -1,15 +1,26 @@
 /** @file The state of a device from a file that another program keeps: `{"battery": 55, "temperature": 38.5}`. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { disk } from "../../../format/files/disk/calls.ts";
 import { describeFileProblem, refuseEndless } from "../../../messages/system-error.ts";
 import { PowerProblem, type PowerSource, parseReading } from "../../power/reading.ts";
 
 const MAX_BYTES = 1 << 16;
+/** How often an empty file is looked at again, and after how long each time. */
+const [NUM_LOOKS, LOOK_EVERY_MS] = [20, 100];
 
-/** Reads a file anew each time. */
-export function filePower(path: string): PowerSource {
+/** Reads a file anew each time; `wait` passes the milliseconds until another look at an empty one. */
+export function filePower(path: string, wait: (ms: number) => Promise<unknown> = sleep): PowerSource {
   return {
     name: path,
-    read: async () => parseReading(await readSmall(path)),
+    async read() {
+      let text = await readSmall(path);
+      // A shell empties a file before the program that is to fill it has begun: `termux-battery-status > power.json`.
+      for (let look = 0; look < NUM_LOOKS && text.trim() === ""; look++) {
+        await wait(LOOK_EVERY_MS);
+        text = await readSmall(path);
+      }
+      return parseReading(text);
+    },
     readEnergy: async () => [],
   };
 }
