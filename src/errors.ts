@@ -26,7 +26,7 @@ export const CODES = {
   ],
   "usage/quantization": [
     "usage",
-    "The base is quantized in another way than is asked for, or its sizes do not make such groups.",
+    "The base is quantized in a way that is not read, or another than is asked for, or its sizes do not make such groups.",
   ],
   "usage/scale": [
     "usage",

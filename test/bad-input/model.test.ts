@@ -72,6 +72,18 @@ describe("a model that cannot be used", () => {
     );
   });
 
+  test("weights that another tool has quantized", async () => {
+    const model = await modelWithConfig("awq", { quantization_config: { quant_method: "awq", bits: 4 } });
+    await assertRefused(
+      { model, data, output },
+      {
+        code: "usage/quantization",
+        says: ["awq", 'quantized by "awq"', "expected floats or codes of packed, gptq"],
+        hint: /GGUF/,
+      },
+    );
+  });
+
   test("several files of weights without their index", async () => {
     const model = await writeTinyModel(`${folder}/no-index`);
     for (const i of [1, 2])

@@ -159,7 +159,7 @@ function requireNumbers(path: string, name: string, stored: StoredTensor): Store
   );
 }
 
-/** Opens a model folder with config.json; `names` are its entries. @throws FormatError, UsageError as `CodesForm.find` */
+/** Opens a model folder with config.json; `names` are its entries. @throws FormatError, UsageError as `findForm` and `CodesForm.find` */
 export async function openHfCheckpoint(folder: Folder, names: readonly string[]): Promise<Checkpoint> {
   const { path } = folder;
   const settings = await readJson(folder, "config.json");

@@ -1,4 +1,6 @@
 /** @file All forms in which model folders keep codes. To add one: its file and one line here. */
+import { UsageError } from "../../../errors.ts";
+import { showValue } from "../../../messages/expected.ts";
 import { type Folder, readJsonIfPresent } from "../../files/folder.ts";
 import type { JsonObject } from "../../files/json-file.ts";
 import type { CodesForm } from "./codes-form.ts";
@@ -13,11 +15,21 @@ export interface FoundForm {
   readonly settings: JsonObject;
 }
 
-/** Finds the form of a folder by its config.json, or by the file that older tools write; null: none that graft knows. */
+/**
+ * Finds the form of a folder by its config.json, or by the file that older tools write; null: it says nothing of one.
+ * @throws UsageError "usage/quantization" for a form that graft does not read
+ */
 export async function findForm(folder: Folder, config: JsonObject): Promise<FoundForm | null> {
   const found = config["quantization_config"] ?? (await readJsonIfPresent(folder, "quantize_config.json"));
   if (typeof found !== "object" || found === null) return null;
   const settings = found as JsonObject;
   const form = CODES_FORMS.find((known) => known.claims(settings));
-  return form ? { form, settings } : null;
+  if (form) return { form, settings };
+  const { quant_method: method } = settings;
+  if (typeof method !== "string") return null;
+  throw new UsageError(
+    "usage/quantization",
+    `Cannot open model "${folder.path}": its weights are quantized by ${showValue(method)}, expected floats or codes of ${CODES_FORMS.map(({ name }) => name).join(", ")}`,
+    { hint: "Take the model as it was before, in floats, or a GGUF file of it." },
+  );
 }
