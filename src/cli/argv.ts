@@ -7,7 +7,7 @@ import { explainUnknown } from "./renamed-flags.ts";
 export interface ParsedArgv {
   /** Key of the schema → texts given for it, in order. */
   readonly texts: ReadonlyMap<string, readonly string[]>;
-  /** Keys whose flag was given without a value. */
+  /** Keys whose flag was given without a value, or with an empty one. */
   readonly withoutValue: ReadonlySet<string>;
   readonly configPath: string | null;
   readonly help: boolean;
@@ -60,9 +60,10 @@ export function parseArgv(
 
   const add = (key: string, text: string): void => void texts.set(key, [...(texts.get(key) ?? []), text]);
   const takeValue = (name: string, inline: string | undefined): string | null => {
-    if (inline !== undefined) return inline;
-    if (rest.length > 0 && !startsFlag(rest[0] ?? "")) return rest.shift() ?? null;
-    problems.push(`--${name} has no value`);
+    const value = inline ?? (rest.length > 0 && !startsFlag(rest[0] ?? "") ? rest.shift() : undefined);
+    // An empty one is what a script gives whose variable is not set: no folder, adapter or key of nobody is meant.
+    if (value !== undefined && value !== "") return value;
+    problems.push(`--${name} ${value === undefined ? "has no value" : "is empty, expected a value"}`);
     return null;
   };
 

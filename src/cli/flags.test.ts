@@ -173,6 +173,9 @@ test("all problems are told at once", async () => {
     "--run-name",
   );
   assert.doesNotMatch(await problemsOf("--input-file"), /missing/);
+  for (const empty of [["--input-file="], ["--input-file", ""]]) {
+    assert.match(await problemsOf(...empty), /: --input-file is empty, expected a value$/);
+  }
   assert.deepEqual(
     message
       .split("\n")

@@ -146,7 +146,7 @@ test("generate names what is wrong: no model, an adapter for another model, a pr
     [["--model", narrow, "--adapter", adapter, "--prompt", "x"], 2, /error\[usage\/adapter\]/],
     [["--model", model, "--adapter", join(folder, "none"), "--prompt", "x"], 1, /error\[format\/file\]/],
     [["--model", model, "--prompt", "x".repeat(513)], 2, /error\[usage\/shape\].*513 tokens/],
-    [["--model", model, "--prompt", ""], 2, /error\[usage\/shape\].*empty/],
+    [["--model", model, "--prompt", ""], 2, /error\[usage\/flag\].*--prompt is empty/],
     [["--model", model], 2, /there is no prompt, expected one of --prompt and --prompts/],
     [["--model", model, "--prompt", "x", "--top-p", "0"], 2, /--top-p is 0/],
   ];

@@ -35,12 +35,11 @@ function findCommand(commands: readonly ListedCommand[], words: readonly string[
 function unknownCommand(commands: readonly ListedCommand[], words: readonly string[]): UsageError {
   const plain = words.filter((word) => !word.startsWith("-")).slice(0, 2);
   const names = commands.map((command) => command.name);
+  const group = names.filter((name) => name.startsWith(`${plain[0]} `));
+  const firsts = names.map((name) => name.split(" ")[0] ?? "");
   const match =
     nearest(plain.join(" "), names) ??
-    nearest(
-      plain[0] ?? "",
-      names.map((name) => name.split(" ")[0] ?? ""),
-    );
+    (group.length > 0 ? group.join(" or ") : nearest(plain[0] ?? "", firsts));
   const found = plain.length === 0 ? (words[0] ?? "") : plain.join(" ");
   const hint =
     match === null
@@ -68,7 +67,7 @@ async function dispatch(
   const command = findCommand(commands, words);
   if (command === null) {
     const group = commands.filter((candidate) => candidate.name.startsWith(`${first} `));
-    const asksHelp = words.length === 1 || isHelp(words[1]);
+    const asksHelp = words.slice(1).every((word) => isHelp(word) || word === "--json");
     if (group.length === 0 || !asksHelp) throw unknownCommand(commands, words);
     return showHelp(
       programHelp(group, `graft ${first}: ${formatCountOf(group.length, "command")}.`, io.width),
