@@ -84,7 +84,8 @@ export class TrainedModels {
   async find(name: string): Promise<void> {
     if (!name.startsWith(RESULT_START)) return;
     const known = this.#state.model.engine.adapters.list().find((each) => each.name === name);
-    if (known && (await this.#parts.files.has(known.path))) return;
+    // What cannot be looked at for now may be in memory.
+    if (known && (await this.#parts.files.has(known.path).catch(() => true))) return;
     const row = await this.#jobOf(name);
     if (!row) return;
     if (!hasEnded(row.job)) this.#followed.add(row.job.id);

@@ -117,6 +117,10 @@ test("what has been removed through another server is none of this one's any mor
   };
   assert.deepEqual([await ask(name), await ask(checkpoint)], [200, 200]);
   assert.equal(numFetched, 1, "result and checkpoints come together");
+  const has = files.has.bind(files);
+  files.has = () => Promise.reject(new Error("the disk is away"));
+  assert.equal(await ask(name), 200, "it is in memory");
+  files.has = has;
   await files.removeCheckpoint("ftjob-5", row.folder, 2);
   assert.deepEqual([await ask(name), await ask(checkpoint)], [200, 404]);
   await files.removeRuns("ftjob-5");
