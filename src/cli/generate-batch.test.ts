@@ -145,6 +145,7 @@ describe("generate --prompts", () => {
     const before = readdirSync(folder);
     for (const [output, message] of [
       [folder, /it is a folder, expected a file/],
+      [path, /it is what is read, expected another file/],
       ["/dev/null", /no file but a device/],
       [`${path}/texts.jsonl`, /Cannot write file/],
     ] as const) {

@@ -86,7 +86,7 @@ export const command = defineCommand({
   async run(options, io) {
     requireFit(options);
     if (options.output === undefined) io.endWhenUnread();
-    else await requireFilePlace(options.output);
+    else await requireFilePlace(options.output, options.prompts ?? null);
     const adapters = readAllNamed(options.adapter);
     const schema = options.jsonSchema === undefined ? null : await readJson(options.jsonSchema);
     const prompt = options.prompt === "-" ? await text(process.stdin) : options.prompt;

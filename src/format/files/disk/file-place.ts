@@ -1,4 +1,5 @@
 /** @file Checks, before long work, that the file of its result can be written. */
+import type { Stats } from "node:fs";
 import { dirname } from "node:path";
 import { UsageError } from "../../../errors.ts";
 import { toFailedWrite } from "../../../messages/system-error.ts";
@@ -6,19 +7,25 @@ import { disk } from "./calls.ts";
 import { makeFolders, removeFolders } from "./make-folders.ts";
 import { temporaryName } from "./temporaries.ts";
 
-/**
- * Checks that a file can be made or replaced, and leaves nothing behind.
- * @throws UsageError "usage/output" for a folder or a device, in whose place a rename would put the file; FailedError failed/write
- */
-export async function requireFilePlace(path: string): Promise<void> {
-  const info = await disk()
+const statOf = async (path: string): Promise<Stats | null> =>
+  await disk()
     .stat(path)
     .catch(() => null);
-  if (info !== null && !info.isFile()) {
-    const found = info.isDirectory() ? "a folder" : "no file but a device or pipe";
+
+/**
+ * Checks that a file can be made or replaced, and leaves nothing behind; `input` is a file that is read, null for none.
+ * @throws UsageError "usage/output" for the input, and for a folder or a device, in whose place a rename would put the file;
+ * FailedError failed/write
+ */
+export async function requireFilePlace(path: string, input: string | null): Promise<void> {
+  const [info, read] = [await statOf(path), input === null ? null : await statOf(input)];
+  const isInput = info !== null && info.ino === read?.ino && info.dev === read.dev;
+  if (info !== null && (isInput || !info.isFile())) {
+    const other = info.isDirectory() ? "a folder" : "no file but a device or pipe";
+    const found = isInput ? "what is read" : other;
     throw new UsageError(
       "usage/output",
-      `Cannot write to output "${path}": it is ${found}, expected a file`,
+      `Cannot write to output "${path}": it is ${found}, expected ${isInput ? "another" : "a"} file`,
       {
         hint: "Choose another name; without an output texts go to standard output.",
       },
