@@ -217,7 +217,7 @@ const GROUPS = {
   },
   power: POWER_OPTIONS,
   output: {
-    output: z.string().describe("Folder for the result"),
+    output: z.string().min(1).describe("Folder for the result"),
     saveEvery: z
       .int()
       .positive()
