@@ -9,6 +9,7 @@ import type { Storage } from "./storage.ts";
 export const bf16: Storage = {
   name: "bf16",
   ggmlTypes: [30],
+  ggufFileType: 32,
   summary: "The upper half of 32-bit floats.",
   blockSize: 1,
   blockBytes: 2,

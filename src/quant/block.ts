@@ -55,7 +55,7 @@ export type PlaneData = Readonly<Record<string, DataOf<FieldType>>>;
 /** What a storage kind says beside what follows from its fields. */
 export interface BlockKind extends Pick<
   Storage,
-  "name" | "summary" | "blockSize" | "dequantize" | "dequantizeRaw"
+  "name" | "ggufFileType" | "summary" | "blockSize" | "dequantize" | "dequantizeRaw"
 > {
   readonly ggmlType: number;
   /** In the order of the file. */
@@ -67,7 +67,18 @@ export interface BlockKind extends Pick<
 
 /** Makes a storage kind of the fields of its blocks. */
 export function defineBlocks(kind: BlockKind): Storage {
-  const { name, ggmlType, summary, blockSize, fields, dequantize, dequantizeRaw, quantize, affine } = kind;
+  const {
+    name,
+    ggmlType,
+    ggufFileType,
+    summary,
+    blockSize,
+    fields,
+    dequantize,
+    dequantizeRaw,
+    quantize,
+    affine,
+  } = kind;
   let blockBytes = 0;
   const placed = fields.map((field) => {
     const start = blockBytes;
@@ -87,6 +98,7 @@ export function defineBlocks(kind: BlockKind): Storage {
   return {
     name,
     ggmlTypes: [ggmlType],
+    ...(ggufFileType === undefined ? {} : { ggufFileType }),
     summary,
     blockSize,
     blockBytes,

@@ -9,6 +9,7 @@ import type { Storage } from "./storage.ts";
 export const f16: Storage = {
   name: "f16",
   ggmlTypes: [1],
+  ggufFileType: 1,
   summary: "16-bit floats of IEEE 754.",
   blockSize: 1,
   blockBytes: 2,

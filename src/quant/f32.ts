@@ -8,6 +8,7 @@ import type { Storage } from "./storage.ts";
 export const f32: Storage = {
   name: "f32",
   ggmlTypes: [0],
+  ggufFileType: 0,
   summary: "32-bit floats, as they are.",
   blockSize: 1,
   blockBytes: 4,

@@ -10,6 +10,7 @@ import { plane } from "./planes.ts";
 export const q4_0 = defineBlocks({
   name: "q4_0",
   ggmlType: 2,
+  ggufFileType: 2,
   summary: "4-bit codes in blocks of 32, one 16-bit scale per block.",
   blockSize: BLOCK,
   fields: [half("scale"), nibbles("codes", BLOCK, 16)],

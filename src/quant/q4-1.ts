@@ -11,6 +11,7 @@ import { plane } from "./planes.ts";
 export const q4_1 = defineBlocks({
   name: "q4_1",
   ggmlType: 3,
+  ggufFileType: 3,
   summary: "4-bit codes in blocks of 32, a 16-bit scale and a 16-bit minimum per block.",
   blockSize: BLOCK,
   fields: [half("scale"), half("min"), nibbles("codes", BLOCK, 16)],

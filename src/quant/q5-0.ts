@@ -10,6 +10,7 @@ import { plane } from "./planes.ts";
 export const q5_0 = defineBlocks({
   name: "q5_0",
   ggmlType: 6,
+  ggufFileType: 8,
   summary: "5-bit codes in blocks of 32, one 16-bit scale per block.",
   blockSize: BLOCK,
   fields: [half("scale"), ...FIVE_BIT_FIELDS],

@@ -10,6 +10,7 @@ import { plane } from "./planes.ts";
 export const q5_1 = defineBlocks({
   name: "q5_1",
   ggmlType: 7,
+  ggufFileType: 9,
   summary: "5-bit codes in blocks of 32, a 16-bit scale and a 16-bit minimum per block.",
   blockSize: BLOCK,
   fields: [half("scale"), half("min"), ...FIVE_BIT_FIELDS],

@@ -8,6 +8,7 @@ import { plane } from "./planes.ts";
 export const q8_0 = defineBlocks({
   name: "q8_0",
   ggmlType: 8,
+  ggufFileType: 7,
   summary: "8-bit codes in blocks of 32, one 16-bit scale per block.",
   blockSize: BLOCK,
   fields: [half("scale"), signedBytes("codes", BLOCK)],

@@ -14,6 +14,11 @@ export interface Storage {
   readonly name: string;
   /** Numbers of the type in ggml files; none: the kind is not of ggml, and `pack` and `unpack` are not to be called. */
   readonly ggmlTypes: readonly number[];
+  /**
+   * What `general.file_type` of a GGUF file says whose matrices are mostly of this kind (llama.cpp's `llama_ftype`); absent:
+   * graft rounds no model to it.
+   */
+  readonly ggufFileType?: number;
   /** One sentence for the documentation. */
   readonly summary: string;
   /** Elements of a row that are kept together; the width of a tensor is a multiple of it. */

@@ -7,6 +7,7 @@ import {
   GGML_NAMES,
   storageOfGgmlType,
   type StorageName,
+  STORAGE_NAMES,
   STORAGES,
   WRITABLE_NAMES,
   writableKind,
@@ -49,6 +50,14 @@ test("the golden files have every kind that is written as it is rounded, and eve
   assert.deepEqual(rounded.map(({ storage }) => storage).toSorted(), WRITABLE_NAMES.toSorted());
   const read = new Set([...rounded, ...random].map(({ storage }) => storage));
   assert.deepEqual([...read].toSorted(), GGML_NAMES.toSorted());
+});
+
+test("every kind that is written as it is rounded has a number of files of its own, and no other has one", () => {
+  const numbered = STORAGE_NAMES.map((name): Storage => STORAGES[name]).filter(
+    ({ ggufFileType }) => ggufFileType !== undefined,
+  );
+  assert.deepEqual(numbered.map(({ name }) => name).toSorted(), WRITABLE_NAMES.toSorted());
+  assert.equal(new Set(numbered.map(({ ggufFileType }) => ggufFileType)).size, numbered.length);
 });
 
 for (const { storage: key, shape, raw, values } of [...rounded, ...random]) {

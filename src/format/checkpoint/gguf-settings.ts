@@ -1,28 +1,20 @@
 /** @file The settings of a GGUF file for a model that comes from elsewhere: the inverse of gguf-config.ts. */
+import { assertInternal } from "../../errors.ts";
 import type { GgufRules } from "../../models/gguf-rules.ts";
 import type { Model } from "../../models/model.ts";
 import type { AttentionOptions } from "../../nn/builder.ts";
-import type { StorageName } from "../../quant/storages.ts";
+import type { Storage } from "../../quant/storage.ts";
+import { type StorageName, STORAGES } from "../../quant/storages.ts";
 import type { GgufValue } from "../files/gguf-setting-bytes.ts";
 import type { GgufSource } from "../files/gguf-writer.ts";
 import type { JsonObject } from "../files/json-file.ts";
 import { ropeSettings, ropeTensors } from "./gguf-rope.ts";
 
-/** What `general.file_type` says of files whose matrices are mostly of a kind, of all that are written (llama.cpp's `llama_ftype`). */
-const FILE_TYPES: Readonly<Partial<Record<StorageName, number>>> = {
-  f32: 0,
-  f16: 1,
-  bf16: 32,
-  q8_0: 7,
-  q4_0: 2,
-  q4_1: 3,
-  q5_0: 8,
-  q5_1: 9,
-};
-
 /** Says what `general.file_type` is of a file whose matrices are mostly of a kind that graft writes. */
 export function fileType(kind: StorageName): number {
-  return FILE_TYPES[kind]!;
+  const { ggufFileType }: Storage = STORAGES[kind];
+  assertInternal(ggufFileType !== undefined, `files of ${kind} have no number`);
+  return ggufFileType;
 }
 
 /** Version of the layout of quantized blocks that ggml writes. */
