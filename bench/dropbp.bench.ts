@@ -4,9 +4,9 @@
  * Everything in one process, in processor time: rates take turns step by step, so that what else runs on the machine meets
  * all of them alike. Which branches a step leaves out is drawn as in a run with equal rates.
  */
-import { toBatch, type Batch } from "../src/data/batch.ts";
-import { labelledPositions } from "../src/data/pass-facts.ts";
-import { makeExample } from "../src/data/example.ts";
+import { toBatch, type Batch } from "../src/data/batches/batch.ts";
+import { labelledPositions } from "../src/data/batches/pass-facts.ts";
+import { makeExample } from "../src/data/examples/example.ts";
 import { loadModel } from "../src/format/by-path.ts";
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import type { BaseModel } from "../src/models/base-model.ts";

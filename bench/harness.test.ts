@@ -23,7 +23,7 @@ import type { Progress } from "./served-training.ts";
 import { intervalOf, largestDifference, median, ratioOf, showRatio } from "./harness/statistics.ts";
 import { type WrittenText, arrivalsOf } from "./text-load.ts";
 import { steadySeconds, summarize } from "./training-sides.ts";
-import { makeExample } from "../src/data/example.ts";
+import { makeExample } from "../src/data/examples/example.ts";
 import { openModel } from "../src/models/families.ts";
 
 const silent = { say: (): void => {} };

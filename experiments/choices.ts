@@ -1,6 +1,6 @@
 /** @file How well answers are chosen: the loss of the right one, and by which of the choices the model would begin. */
-import { endsPrompt, toBatch } from "../src/data/batch.ts";
-import { factsOf, labelledPositions } from "../src/data/pass-facts.ts";
+import { endsPrompt, toBatch } from "../src/data/batches/batch.ts";
+import { factsOf, labelledPositions } from "../src/data/batches/pass-facts.ts";
 import type { Example, ReadAdapter, Session } from "../src/index.ts";
 import { ForwardPass } from "../src/run/forward-pass.ts";
 import { fillRows } from "../src/train/fill-rows.ts";

@@ -17,5 +17,5 @@ export { adapterFiles, type AdapterOrigin } from "./format/adapters/adapter.ts";
 export { type ReadAdapter, readAdapter } from "./format/adapters/read-adapter.ts";
 export { recordBase } from "./format/adapters/base-record.ts";
 export { type DataPart, type DatasetOptions, readExamples } from "./data/dataset.ts";
-export { decodeIdx, type IdxArray } from "./data/idx-file.ts";
-export { type ImageExample, imageFiles, pairImages } from "./data/images.ts";
+export { decodeIdx, type IdxArray } from "./data/formats/idx-file.ts";
+export { type ImageExample, imageFiles, pairImages } from "./data/examples/images.ts";

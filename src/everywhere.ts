@@ -48,9 +48,9 @@ export type { SiteGraph } from "./models/site-graph.ts";
 export type { Value } from "./graph/graph.ts";
 export * as ops from "./graph/operations.ts";
 export { METHODS } from "./peft/methods.ts";
-export { type ChatTemplate, createChatTemplate } from "./data/chat-template.ts";
-export type { Example } from "./data/example.ts";
-export { createTokenizer, type Tokenizer } from "./data/tokenizer.ts";
+export { type ChatTemplate, createChatTemplate } from "./data/chat/chat-template.ts";
+export type { Example } from "./data/examples/example.ts";
+export { createTokenizer, type Tokenizer } from "./data/tokenizer/tokenizer.ts";
 export type { Optimizer } from "./optim/optimizer.ts";
 export { OPTIMIZERS } from "./optim/optimizers.ts";
 export { SCHEDULES } from "./optim/schedules.ts";
@@ -62,8 +62,8 @@ export type {
   FineTuneRequest,
   OptimizerPlan,
 } from "./train/fine-tune-request.ts";
-export { type Batch, type TrainingUnit, toBatch } from "./data/batch.ts";
-export { type PlanOptions, planSteps, type StepPlan } from "./data/order.ts";
+export { type Batch, type TrainingUnit, toBatch } from "./data/batches/batch.ts";
+export { type PlanOptions, planSteps, type StepPlan } from "./data/batches/order.ts";
 export { unitsToBatch } from "./train/micro-batch.ts";
 export { OBJECTIVES } from "./train/objectives.ts";
 export { NO_STORE, type RunStore } from "./train/run-store.ts";

@@ -17,7 +17,7 @@ export { DEFAULT_MODEL, type ResolvedModel, type ResolveOptions, resolveModel } 
 export { type DatasetOptions } from "./data/dataset.ts";
 export { type Dataset, readDataset, type ReadingProgress, type ReadOptions } from "./data/by-path.ts";
 export { type ImageSet, readImageFile, readImages } from "./data/files/image-files.ts";
-export { type ImageExample, imageFiles } from "./data/images.ts";
+export { type ImageExample, imageFiles } from "./data/examples/images.ts";
 export { estimateFisher } from "./train/fisher.ts";
 export type {
   DoneEvent,

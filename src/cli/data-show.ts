@@ -5,24 +5,29 @@
  */
 import { z } from "zod";
 
-import { sequencesOf } from "../data/batch.ts";
+import { sequencesOf } from "../data/batches/batch.ts";
 import { readDatasets, type ReadOptions } from "../data/by-path.ts";
-import { type ClassExample } from "../data/class-example.ts";
-import { type Comparison, promptLength, type Sequence } from "../data/comparison.ts";
-import { DATA_KINDS, type DataKind, type DataKindName, type UnitOptions } from "../data/data-kinds.ts";
-import { type DataReport, reportOn, type RowCounts } from "../data/data-report.ts";
-import { type Example, TRAIN_ON } from "../data/example.ts";
-import { DATA_ENDINGS, findFileKind, isPlainText } from "../data/file-kinds.ts";
-import { describeSource } from "../data/places.ts";
-import { noteReport } from "../data/report-notes.ts";
-import { type ExamplePiece, describeExample } from "../data/show.ts";
-import type { Tokenizer } from "../data/tokenizer.ts";
-import { openTextTools } from "../data/text-tools.ts";
+import { type ClassExample } from "../data/examples/class-example.ts";
+import { type Comparison, promptLength, type Sequence } from "../data/examples/comparison.ts";
+import {
+  DATA_KINDS,
+  type DataKind,
+  type DataKindName,
+  type UnitOptions,
+} from "../data/examples/data-kinds.ts";
+import { type DataReport, reportOn, type RowCounts } from "../data/reports/data-report.ts";
+import { type Example, TRAIN_ON } from "../data/examples/example.ts";
+import { DATA_ENDINGS, findFileKind, isPlainText } from "../data/formats/file-kinds.ts";
+import { describeSource } from "../data/reports/places.ts";
+import { noteReport } from "../data/reports/report-notes.ts";
+import { type ExamplePiece, describeExample } from "../data/examples/show.ts";
+import type { Tokenizer } from "../data/tokenizer/tokenizer.ts";
+import { openTextTools } from "../data/chat/text-tools.ts";
 import { openCheckpoint } from "../format/by-path.ts";
 import { DEFAULT_MODEL } from "../hub/resolve.ts";
 import { openModel } from "../models/families.ts";
 import { withChatTemplate } from "../data/files/chat-template-file.ts";
-import { CHAT_TEMPLATE } from "../data/named-templates.ts";
+import { CHAT_TEMPLATE } from "../data/chat/named-templates.ts";
 import { classNamesOf } from "../train/files/class-head.ts";
 import { OBJECTIVES, defaultObjective, findObjective } from "../train/objectives.ts";
 import { classesOf } from "../train/run-data.ts";

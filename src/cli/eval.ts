@@ -1,7 +1,7 @@
 /** @file `graft eval`: loss and perplexity of a model on a data set, or loss and accuracy where it names classes. */
 import { z } from "zod";
 
-import { DATA_ENDINGS } from "../data/file-kinds.ts";
+import { DATA_ENDINGS } from "../data/formats/file-kinds.ts";
 import { readParts } from "../engine/model-parts.ts";
 import { openCheckpoint } from "../format/by-path.ts";
 import { defineCommand } from "./command.ts";

@@ -1,12 +1,12 @@
 /** @file Loss of a model on a file, and accuracy where it names classes, with a bar and warnings on the terminal. */
 import { z } from "zod";
 
-import type { TrainingUnit } from "../data/batch.ts";
+import type { TrainingUnit } from "../data/batches/batch.ts";
 import { readHeldOut } from "../data/by-path.ts";
 import { readImages } from "../data/files/image-files.ts";
-import { type DataKindName } from "../data/data-kinds.ts";
-import { TRAIN_ON } from "../data/example.ts";
-import { noteReport } from "../data/report-notes.ts";
+import { type DataKindName } from "../data/examples/data-kinds.ts";
+import { TRAIN_ON } from "../data/examples/example.ts";
+import { noteReport } from "../data/reports/report-notes.ts";
 import { Classifier, type Classified } from "../engine/classifier.ts";
 import { type ModelParts, withTextTools } from "../engine/model-parts.ts";
 import { UsageError } from "../errors.ts";

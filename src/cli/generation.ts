@@ -9,7 +9,7 @@ import { SAMPLING_OPTIONS, type SamplingOptions } from "../engine/sampler.ts";
 import { type TextModel, type TextRequest, type WrittenText, openTextModel } from "../engine/text-model.ts";
 import { COMPUTE_NAMES } from "../nn/computes.ts";
 import { DEFAULT_MODEL } from "../hub/resolve.ts";
-import { CHAT_TEMPLATE } from "../data/named-templates.ts";
+import { CHAT_TEMPLATE } from "../data/chat/named-templates.ts";
 import { BASE_KINDS } from "../quant/storages.ts";
 import { RESIDENCIES } from "../run/weights.ts";
 import { THREADS } from "../train/threads.ts";

@@ -2,9 +2,9 @@
 import { access, readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { readTargetRow } from "../data/target-rows.ts";
-import { parseJsonLines } from "../data/json-rows.ts";
-import type { Message } from "../data/messages.ts";
+import { readTargetRow } from "../data/rows/target-rows.ts";
+import { parseJsonLines } from "../data/formats/json-rows.ts";
+import type { Message } from "../data/rows/messages.ts";
 import { openTextModel } from "../engine/text-model.ts";
 import { FormatError } from "../errors.ts";
 import { DEFAULT_MODEL } from "../hub/resolve.ts";

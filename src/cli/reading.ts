@@ -3,7 +3,7 @@ import { basename } from "node:path";
 import { z } from "zod";
 
 import type { ReadingProgress, ReadOptions } from "../data/by-path.ts";
-import { COLUMNS, readColumns } from "../data/columns.ts";
+import { COLUMNS, readColumns } from "../data/rows/columns.ts";
 import type { CommandIO } from "./command.ts";
 import type { Bar } from "./progress.ts";
 

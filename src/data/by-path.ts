@@ -8,20 +8,20 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Environment } from "../environment.ts";
 import { homeFolderOf } from "../hub/cache.ts";
-import type { TrainingUnit } from "./batch.ts";
-import type { Columns } from "./columns.ts";
-import type { DataKindName, DataUnits } from "./data-kinds.ts";
-import { type DataReport, reportOn, type RowCounts, sumCounts } from "./data-report.ts";
+import type { TrainingUnit } from "./batches/batch.ts";
+import type { Columns } from "./rows/columns.ts";
+import type { DataKindName, DataUnits } from "./examples/data-kinds.ts";
+import { type DataReport, reportOn, type RowCounts, sumCounts } from "./reports/data-report.ts";
 import { type DataPart, type DatasetOptions, IN_MEMORY, requireExamples } from "./dataset.ts";
-import type { Example } from "./example.ts";
-import { FILE_KINDS, findFileKind, withoutCompression } from "./file-kinds.ts";
+import type { Example } from "./examples/example.ts";
+import { FILE_KINDS, findFileKind, withoutCompression } from "./formats/file-kinds.ts";
 import { type DataContent, hashBytes, openContent, readContent } from "./files/data-content.ts";
 import { findDataFiles } from "./files/data-folder.ts";
 import { type ReadUnits, readInThread } from "./files/read-in-thread.ts";
 import { readLabels } from "./files/read-labels.ts";
 import { cacheKey, readCached, writeCached } from "./files/unit-cache.ts";
-import { unpackUnits } from "./packed-units.ts";
-import type { ToolsOrigin } from "./text-tools.ts";
+import { unpackUnits } from "./examples/packed-units.ts";
+import type { ToolsOrigin } from "./chat/text-tools.ts";
 
 /** A file, a folder, or rows in memory. */
 export type DataName = string | readonly unknown[];

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { GraftError } from "../errors.ts";
 import { byteTokenizerFiles, createByteTokenizer } from "../../test/tiny/byte-tokenizer.ts";
-import { createChatTemplate } from "./chat-template.ts";
+import { createChatTemplate } from "./chat/chat-template.ts";
 import { type DatasetOptions } from "./dataset.ts";
 import { readDataset } from "./by-path.ts";
 

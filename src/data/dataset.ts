@@ -6,20 +6,20 @@
  * are looked for and what they become is a matter of the kind of data.
  */
 import { UsageError } from "../errors.ts";
-import { exampleLength, sequencesOf, type TrainingUnit } from "./batch.ts";
-import { areNumbered, type Columns, renameColumns } from "./columns.ts";
+import { exampleLength, sequencesOf, type TrainingUnit } from "./batches/batch.ts";
+import { areNumbered, type Columns, renameColumns } from "./rows/columns.ts";
 import {
   DATA_KINDS,
   type DataKind,
   type DataKindName,
   type DataUnits,
   type UnitOptions,
-} from "./data-kinds.ts";
-import { type DataReport, reportOn, type RowCounts } from "./data-report.ts";
-import { makeExample, type Example } from "./example.ts";
-import { Faults } from "./faults.ts";
-import { DATA_ENDINGS, findFileKind, isPlainText } from "./file-kinds.ts";
-import type { ParsedRow, ParseOptions } from "./parsed-row.ts";
+} from "./examples/data-kinds.ts";
+import { type DataReport, reportOn, type RowCounts } from "./reports/data-report.ts";
+import { makeExample, type Example } from "./examples/example.ts";
+import { Faults } from "./reports/faults.ts";
+import { DATA_ENDINGS, findFileKind, isPlainText } from "./formats/file-kinds.ts";
+import type { ParsedRow, ParseOptions } from "./formats/parsed-row.ts";
 
 const OVERLONG = ["truncate", "drop", "error"] as const;
 

@@ -1,8 +1,8 @@
 /** @file Classes of images and texts: the logits of the position that tells the class, several examples a pass. */
-import { type TrainingExample, exampleLength, toBatch } from "../data/batch.ts";
-import type { ClassExample } from "../data/class-example.ts";
-import type { ImageExample } from "../data/images.ts";
-import { factsOf, labelledPositions } from "../data/pass-facts.ts";
+import { type TrainingExample, exampleLength, toBatch } from "../data/batches/batch.ts";
+import type { ClassExample } from "../data/examples/class-example.ts";
+import type { ImageExample } from "../data/examples/images.ts";
+import { factsOf, labelledPositions } from "../data/batches/pass-facts.ts";
 import { UsageError } from "../errors.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { ForwardPass } from "../run/forward-pass.ts";

@@ -4,7 +4,7 @@
  * Every turn renders the whole conversation; the generator runs only what its cache does not hold yet. What no longer
  * fits the model's positions loses its oldest turns.
  */
-import type { Message } from "../data/messages.ts";
+import type { Message } from "../data/rows/messages.ts";
 import type { TextModel, TextRequest, WrittenText } from "./text-model.ts";
 
 /** Share of the positions that is kept free for an answer at most. */

@@ -1,8 +1,8 @@
 /** @file What is read of a model's files before it runs: weights, an adapter on them, tokenizer and chat template. */
-import { compareTokenizerFiles } from "../data/tokenizer-notes.ts";
+import { compareTokenizerFiles } from "../data/tokenizer/tokenizer-notes.ts";
 import { withChatTemplate } from "../data/files/chat-template-file.ts";
-import { type TextTools, openTextTools } from "../data/text-tools.ts";
-import { nameOfTemplate } from "../data/named-templates.ts";
+import { type TextTools, openTextTools } from "../data/chat/text-tools.ts";
+import { nameOfTemplate } from "../data/chat/named-templates.ts";
 import { readAdapter, withHeadOf } from "../format/by-path.ts";
 import type { Checkpoint } from "../format/checkpoint/checkpoint.ts";
 import { loadWeights } from "../format/checkpoint/load-model.ts";

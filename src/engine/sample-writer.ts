@@ -1,5 +1,5 @@
 /** @file Writes texts beside training, on its session and with its adapter as it stands: the likeliest token each time. */
-import { encodeChat, encodePrompt } from "../data/text-tools.ts";
+import { encodeChat, encodePrompt } from "../data/chat/text-tools.ts";
 import type { MakeSampleWriter, Sample, SamplePrompt } from "../train/samples.ts";
 import { shownPrompt } from "../train/samples.ts";
 import { Generator } from "./generator.ts";

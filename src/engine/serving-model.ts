@@ -3,8 +3,8 @@
  *
  * Pieces of text come with the tokens that made them; a stop string ends a text before it.
  */
-import type { Message } from "../data/messages.ts";
-import { encodeChat, encodePrompt } from "../data/text-tools.ts";
+import type { Message } from "../data/rows/messages.ts";
+import { encodeChat, encodePrompt } from "../data/chat/text-tools.ts";
 import { readAdapter } from "../format/by-path.ts";
 import type { Compute } from "../nn/compute.ts";
 import { type ComputeName, COMPUTES } from "../nn/computes.ts";

@@ -1,5 +1,5 @@
 /** @file Ids that end a text. */
-import type { Tokenizer } from "../data/tokenizer.ts";
+import type { Tokenizer } from "../data/tokenizer/tokenizer.ts";
 import type { Checkpoint } from "../format/checkpoint/checkpoint.ts";
 
 /** Ids that end a text: the tokenizer's eos and those of the generation settings. */

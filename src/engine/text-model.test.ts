@@ -3,7 +3,7 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { byteTokenizerFiles } from "../../test/tiny/byte-tokenizer.ts";
-import { createChatTemplate } from "../data/chat-template.ts";
+import { createChatTemplate } from "../data/chat/chat-template.ts";
 import { adapterFiles } from "../format/adapters/adapter.ts";
 import { writeFolderAtomic } from "../format/files/atomic.ts";
 import { lora } from "../peft/methods/lora.ts";

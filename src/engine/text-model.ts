@@ -3,8 +3,8 @@
  *
  * The one file of the engine that knows text; everything below works on ids.
  */
-import type { Message } from "../data/messages.ts";
-import { encodeChat, encodePrompt } from "../data/text-tools.ts";
+import type { Message } from "../data/rows/messages.ts";
+import { encodeChat, encodePrompt } from "../data/chat/text-tools.ts";
 import type { ReadAdapter } from "../format/adapters/read-adapter.ts";
 import { readAdapter } from "../format/by-path.ts";
 import { openCheckpoint } from "../hub/open-model.ts";

@@ -2,7 +2,7 @@
  * @file Opens a session to write text with. Products of many tokens in 8 bits are smoothed by a text of our own: whoever
  * writes has no data to measure by, and which channels are large depends little on the text (docs/log.md).
  */
-import type { Tokenizer } from "../data/tokenizer.ts";
+import type { Tokenizer } from "../data/tokenizer/tokenizer.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import type { Compute } from "../nn/compute.ts";
 import { Session } from "../run/session.ts";

@@ -1,5 +1,5 @@
 /** @file Messages of clients as chat templates read them. */
-import { type Message, readToolCalls } from "../data/messages.ts";
+import { type Message, readToolCalls } from "../data/rows/messages.ts";
 import { ApiError } from "./api-error.ts";
 import type { ChatRequest } from "./wire.ts";
 

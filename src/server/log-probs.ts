@@ -1,6 +1,6 @@
 /** @file Log-probabilities of tokens as clients read them: of chats, and in the older form of lists beside one another. */
-import type { TokenStream } from "../data/token-stream.ts";
-import type { Tokenizer } from "../data/tokenizer.ts";
+import type { TokenStream } from "../data/tokenizer/token-stream.ts";
+import type { Tokenizer } from "../data/tokenizer/tokenizer.ts";
 import type { ServedToken } from "../engine/serve-request.ts";
 import type { ScoredToken, TokenLogProbs } from "../engine/token-log-probs.ts";
 

@@ -1,6 +1,6 @@
 /** @file What must hold while a run goes on: finite numbers, and parameters that move. */
-import { sequencesOf, type TrainingUnit } from "../data/batch.ts";
-import { describeSource } from "../data/places.ts";
+import { sequencesOf, type TrainingUnit } from "../data/batches/batch.ts";
+import { describeSource } from "../data/reports/places.ts";
 import { FailedError, UsageError } from "../errors.ts";
 import type { Model } from "../models/model.ts";
 import { PLAIN_PART } from "../models/part-options.ts";

@@ -1,5 +1,5 @@
 /** @file The list of numbers by which the best checkpoint of a run can be chosen. */
-import type { DataKindName } from "../data/data-kinds.ts";
+import type { DataKindName } from "../data/examples/data-kinds.ts";
 import { UsageError } from "../errors.ts";
 import type { Objective } from "./objective.ts";
 

@@ -1,6 +1,6 @@
 /** @file What the fine-tuning loop is asked for: what to train, on what, how, and where it is kept. */
-import type { Batch, TrainingUnit } from "../data/batch.ts";
-import type { StepPlan } from "../data/order.ts";
+import type { Batch, TrainingUnit } from "../data/batches/batch.ts";
+import type { StepPlan } from "../data/batches/order.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import type { Schedule } from "../optim/schedule.ts";
 import type { Adapter } from "../peft/attach.ts";

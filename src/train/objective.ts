@@ -6,8 +6,8 @@
  * outcome is a share of the step: over the micro-batches of a step they add up, however it is cut into micro-batches.
  */
 import type { z } from "zod";
-import type { Role } from "../data/comparison.ts";
-import type { DataKindName } from "../data/data-kinds.ts";
+import type { Role } from "../data/examples/comparison.ts";
+import type { DataKindName } from "../data/examples/data-kinds.ts";
 
 /** Where an objective was published; null: it is nobody's. */
 export interface ObjectivePaper {

@@ -1,6 +1,6 @@
 /** @file Opens a session for passes over many tokens: smoothed by one batch of them, with a warning where its arithmetic has no use. */
-import type { Batch } from "../data/batch.ts";
-import { firstTokens } from "../data/first-tokens.ts";
+import type { Batch } from "../data/batches/batch.ts";
+import { firstTokens } from "../data/batches/first-tokens.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { f32 } from "../nn/computes/f32.ts";
 import { describeCost, measureCompute } from "../run/compute-cost.ts";

@@ -4,11 +4,11 @@
  * The options of the methods and optimizers join from their own schemas; giving one to a method that does not have it is an error.
  */
 import { z } from "zod";
-import { COLUMNS } from "../data/columns.ts";
-import { DATA_ENDINGS } from "../data/file-kinds.ts";
-import { isRecord } from "../data/row-error.ts";
-import { TRAIN_ON } from "../data/example.ts";
-import { CHAT_TEMPLATE } from "../data/named-templates.ts";
+import { COLUMNS } from "../data/rows/columns.ts";
+import { DATA_ENDINGS } from "../data/formats/file-kinds.ts";
+import { isRecord } from "../data/rows/row-error.ts";
+import { TRAIN_ON } from "../data/examples/example.ts";
+import { CHAT_TEMPLATE } from "../data/chat/named-templates.ts";
 import { EXPECTED_SIZE, parseByteSize } from "../messages/byte-size.ts";
 import { type Problem, type ValueForm, findProblems, settingsError } from "../messages/expected.ts";
 import { COMPUTE_NAMES } from "../nn/computes.ts";

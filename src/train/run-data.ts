@@ -1,6 +1,6 @@
 /** @file What a run trains and is evaluated on: text as tokens, or images, as the model reads them. */
 import type { Environment } from "../environment.ts";
-import type { TrainingUnit } from "../data/batch.ts";
+import type { TrainingUnit } from "../data/batches/batch.ts";
 import {
   type DataName,
   type Dataset,
@@ -10,16 +10,16 @@ import {
   type ReadingProgress,
   type ReadOptions,
 } from "../data/by-path.ts";
-import { unnamedClasses } from "../data/class-names.ts";
-import { type ClassOptions, readClassNames } from "../data/class-example.ts";
-import { readColumns } from "../data/columns.ts";
-import type { DataKindName } from "../data/data-kinds.ts";
+import { unnamedClasses } from "../data/examples/class-names.ts";
+import { type ClassOptions, readClassNames } from "../data/examples/class-example.ts";
+import { readColumns } from "../data/rows/columns.ts";
+import type { DataKindName } from "../data/examples/data-kinds.ts";
 import { readImageFile, readImages } from "../data/files/image-files.ts";
-import { drawHeldOut } from "../data/held-out.ts";
-import type { DataSource } from "../data/order.ts";
-import { notePlainPrompts, noteTroubles } from "../data/report-notes.ts";
-import { sumCounts } from "../data/data-report.ts";
-import { openTextTools } from "../data/text-tools.ts";
+import { drawHeldOut } from "../data/batches/held-out.ts";
+import type { DataSource } from "../data/batches/order.ts";
+import { notePlainPrompts, noteTroubles } from "../data/reports/report-notes.ts";
+import { sumCounts } from "../data/reports/data-report.ts";
+import { openTextTools } from "../data/chat/text-tools.ts";
 import { readWeightedName } from "../data/weighted-name.ts";
 import { FailedError, UsageError } from "../errors.ts";
 import type { TokenizerFiles } from "../format/checkpoint/checkpoint.ts";

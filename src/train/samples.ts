@@ -1,6 +1,6 @@
 /** @file Texts that a run writes while it trains: prompts, and what writes after them, which is passed in. */
-import type { Message } from "../data/messages.ts";
-import type { TextTools } from "../data/text-tools.ts";
+import type { Message } from "../data/rows/messages.ts";
+import type { TextTools } from "../data/chat/text-tools.ts";
 import type { Checkpoint } from "../format/checkpoint/checkpoint.ts";
 import type { Adapter } from "../peft/attach.ts";
 import type { BetweenBlocks } from "../run/forward-pass.ts";

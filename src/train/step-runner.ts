@@ -3,8 +3,8 @@
  *
  * Blocks below the first trained one are run without saving anything and never run backward.
  */
-import type { Batch } from "../data/batch.ts";
-import { factsOf, labelledPositions } from "../data/pass-facts.ts";
+import type { Batch } from "../data/batches/batch.ts";
+import { factsOf, labelledPositions } from "../data/batches/pass-facts.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { Random } from "../random.ts";
 import type { BackwardPlan, BlockPlan } from "../run/backward-plan.ts";

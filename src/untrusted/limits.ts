@@ -23,7 +23,7 @@ const SMALL_BYTES = 1 << 26;
 /** Brackets and list marks in each other, in a file that is written by hand. */
 const MAX_NESTING = 64;
 /** Texts of patterns and templates; the longest of models in use is near 20,000. */
-/** @see `src/data/chat-template.ts` */
+/** @see `src/data/chat/chat-template.ts` */
 export const MAX_TEMPLATE_LENGTH = 1 << 20;
 export const MAX_PATTERN_LENGTH = 1 << 14;
 

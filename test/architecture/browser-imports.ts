@@ -32,6 +32,6 @@ for (const url of later) {
   // What comments name may not exist, or be types.
   await import(url).catch(() => null);
 }
-const { parseTable } = await import("../../src/data/csv-rows.ts");
+const { parseTable } = await import("../../src/data/formats/csv-rows.ts");
 const [row] = parseTable('text,label\n"a, ""b""",é\n', "rows.csv", [","], { hasNoHeader: false });
 log(JSON.stringify({ asked, row }));

@@ -5,7 +5,7 @@ import { describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { readConfigFile } from "../../src/cli/config-file.ts";
 import { readIdxFile } from "../../src/data/files/image-files.ts";
-import { createTokenizer } from "../../src/data/tokenizer.ts";
+import { createTokenizer } from "../../src/data/tokenizer/tokenizer.ts";
 import type { GraftError } from "../../src/errors.ts";
 import { adapterFiles } from "../../src/format/adapters/adapter.ts";
 import { readAdapter } from "../../src/format/adapters/read-adapter.ts";

@@ -1,7 +1,7 @@
 /** @file The branches of every family's blocks: left out of the backward pass, and as programs of their own. */
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import { factsOf } from "../../src/data/pass-facts.ts";
+import { factsOf } from "../../src/data/batches/pass-facts.ts";
 import { loadModel } from "../../src/format/by-path.ts";
 import type { Value } from "../../src/graph/graph.ts";
 import { ATTENDED } from "../../src/models/part-graph.ts";

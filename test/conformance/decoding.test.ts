@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
-import { toBatch } from "../../src/data/batch.ts";
-import type { Example } from "../../src/data/example.ts";
+import { toBatch } from "../../src/data/batches/batch.ts";
+import type { Example } from "../../src/data/examples/example.ts";
 import { Generator } from "../../src/engine/generator.ts";
 import { loadModel } from "../../src/format/by-path.ts";
 import { FAMILIES, openModel } from "../../src/models/families.ts";

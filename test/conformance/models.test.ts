@@ -1,8 +1,8 @@
 /** @file Every model family: its tiny model, chunks of attention, packing, padding, a cache, the use of each tensor. */
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import { type Batch, toBatch } from "../../src/data/batch.ts";
-import type { Example } from "../../src/data/example.ts";
+import { type Batch, toBatch } from "../../src/data/batches/batch.ts";
+import type { Example } from "../../src/data/examples/example.ts";
 import { Generator } from "../../src/engine/generator.ts";
 import { openTextModel } from "../../src/engine/text-model.ts";
 import type { RawConfig } from "../../src/models/family.ts";

@@ -1,7 +1,7 @@
 /** @file What every objective must do: gradients that are differences, micro-batches that add up, no number out of range. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { ROLES, type Role } from "../../src/data/comparison.ts";
+import { ROLES, type Role } from "../../src/data/examples/comparison.ts";
 import { UsageError } from "../../src/errors.ts";
 import { Random } from "../../src/random.ts";
 import type { Objective, Scores } from "../../src/train/objective.ts";

@@ -1,6 +1,6 @@
 /** @file What must hold of an adapter or a trained model that was written to a folder and read again. */
 import assert from "node:assert/strict";
-import type { Batch } from "../../src/data/batch.ts";
+import type { Batch } from "../../src/data/batches/batch.ts";
 import { adapterFiles, isAdapterMethod } from "../../src/format/adapters/adapter.ts";
 import { type LoadedModel, loadModel, readAdapter } from "../../src/format/by-path.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";

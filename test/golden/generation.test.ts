@@ -1,7 +1,7 @@
 /** @file Greedy generation of SmolLM2-135M-Instruct against transformers, when it is in the cache. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Message } from "../../src/data/messages.ts";
+import type { Message } from "../../src/data/rows/messages.ts";
 import { openTextModel } from "../../src/engine/text-model.ts";
 import { entryFolder, modelInFolder, modelsFolderOf } from "../../src/hub/cache.ts";
 import { DEFAULT_MODEL } from "../../src/hub/resolve.ts";

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createTokenizer } from "../../src/data/tokenizer.ts";
+import { createTokenizer } from "../../src/data/tokenizer/tokenizer.ts";
 import { buildTokenizerFiles } from "../../src/format/checkpoint/gguf-tokenizer.ts";
 import { tokenizerSettings } from "../../src/format/checkpoint/gguf-vocabulary.ts";
 import { REAL_TOKENIZERS, readRealTokenizer } from "./real-tokenizers.ts";

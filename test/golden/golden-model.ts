@@ -3,7 +3,7 @@
  * configuration becomes a model and how a model is run.
  */
 import { readFileSync } from "node:fs";
-import { type Batch, NO_LABEL } from "../../src/data/batch.ts";
+import { type Batch, NO_LABEL } from "../../src/data/batches/batch.ts";
 import { Generator } from "../../src/engine/generator.ts";
 import type { Checkpoint } from "../../src/format/checkpoint/checkpoint.ts";
 import { loadModel } from "../../src/format/by-path.ts";

@@ -1,5 +1,5 @@
 /** @file The golden numbers of objectives: comparisons, their log-probabilities, and what objectives make of them. */
-import type { Comparison, Role } from "../../src/data/comparison.ts";
+import type { Comparison, Role } from "../../src/data/examples/comparison.ts";
 import { goldenJson } from "./golden-files.ts";
 
 export interface GoldenSequence {

@@ -6,8 +6,8 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { Session } from "../../src/run/session.ts";
-import { makeExample } from "../../src/data/example.ts";
-import { createTokenizer } from "../../src/data/tokenizer.ts";
+import { makeExample } from "../../src/data/examples/example.ts";
+import { createTokenizer } from "../../src/data/tokenizer/tokenizer.ts";
 import { readAdapter, loadModel } from "../../src/format/by-path.ts";
 import { entryFolder, modelInFolder, modelsFolderOf } from "../../src/hub/cache.ts";
 import { DEFAULT_MODEL } from "../../src/hub/resolve.ts";

@@ -1,7 +1,7 @@
 /** @file Tokenizers, those of well-known models among them, against Hugging Face tokenizers: ids of hard texts, decoded text, streams. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { type Tokenizer, createTokenizer } from "../../src/data/tokenizer.ts";
+import { type Tokenizer, createTokenizer } from "../../src/data/tokenizer/tokenizer.ts";
 import type { TokenizerFiles } from "../../src/format/checkpoint/checkpoint.ts";
 import { REAL_TOKENIZERS, readRealTokenizer } from "./real-tokenizers.ts";
 import { goldenJson } from "./golden-files.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { Session } from "../../src/run/session.ts";
-import type { Batch } from "../../src/data/batch.ts";
+import type { Batch } from "../../src/data/batches/batch.ts";
 import { readAdapter, loadModel } from "../../src/format/by-path.ts";
 import type { BaseModel } from "../../src/models/base-model.ts";
 import { clipFactor } from "../../src/optim/clip-factor.ts";

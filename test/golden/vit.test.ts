@@ -1,7 +1,7 @@
 /** @file A tiny Vision Transformer against transformers: logits, loss, the gradient of every parameter. */
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import { type Batch, NO_LABEL } from "../../src/data/batch.ts";
+import { type Batch, NO_LABEL } from "../../src/data/batches/batch.ts";
 import { loadModel } from "../../src/format/by-path.ts";
 import { findMethod } from "../../src/peft/methods.ts";
 import { hostTensor } from "../../src/runtime/host-tensor.ts";

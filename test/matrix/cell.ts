@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
 import { after, afterEach, describe, test } from "node:test";
-import { type Batch, toBatch } from "../../src/data/batch.ts";
-import { makeExample } from "../../src/data/example.ts";
-import { factsOf } from "../../src/data/pass-facts.ts";
+import { type Batch, toBatch } from "../../src/data/batches/batch.ts";
+import { makeExample } from "../../src/data/examples/example.ts";
+import { factsOf } from "../../src/data/batches/pass-facts.ts";
 import { Generator } from "../../src/engine/generator.ts";
 import type { BaseModel } from "../../src/models/base-model.ts";
 import type { Adapter } from "../../src/peft/attach.ts";

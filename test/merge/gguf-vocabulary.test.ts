@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { byteTokenizerFiles } from "../tiny/byte-tokenizer.ts";
-import { createTokenizer } from "../../src/data/tokenizer.ts";
+import { createTokenizer } from "../../src/data/tokenizer/tokenizer.ts";
 import { UsageError } from "../../src/errors.ts";
 import type { TokenizerFiles } from "../../src/format/checkpoint/checkpoint.ts";
 import { PRE_TOKENIZERS } from "../../src/format/checkpoint/gguf-pre-tokenizers.ts";

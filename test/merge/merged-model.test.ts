@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { attachTo, logitsOf, perturb, randomExamples, unpacked } from "../passes/model-passes.ts";
 import { temporaryFolder, tinyModelParts } from "../tiny/model.ts";
 import { byteTokenizerFiles } from "../tiny/byte-tokenizer.ts";
-import { createTokenizer } from "../../src/data/tokenizer.ts";
+import { createTokenizer } from "../../src/data/tokenizer/tokenizer.ts";
 import type { BaseModel } from "../../src/models/base-model.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { ia3 } from "../../src/peft/methods/ia3.ts";

@@ -1,8 +1,8 @@
 /** @file Whole passes of a model for tests: logits, loss, gradients; the one place that knows how the parts are joined. */
-import { NO_LABEL, type Batch, type TrainingExample, toBatch } from "../../src/data/batch.ts";
-import { factsOf } from "../../src/data/pass-facts.ts";
-import type { ClassExample } from "../../src/data/class-example.ts";
-import { makeExample, type Example } from "../../src/data/example.ts";
+import { NO_LABEL, type Batch, type TrainingExample, toBatch } from "../../src/data/batches/batch.ts";
+import { factsOf } from "../../src/data/batches/pass-facts.ts";
+import type { ClassExample } from "../../src/data/examples/class-example.ts";
+import { makeExample, type Example } from "../../src/data/examples/example.ts";
 import type { Model } from "../../src/models/model.ts";
 import { BaseModel } from "../../src/models/base-model.ts";
 import { adamw } from "../../src/optim/adamw.ts";

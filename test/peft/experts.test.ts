@@ -1,7 +1,7 @@
 /** @file Experts beside other projections: dropout of their inputs, and what a token costs in the experts that it meets. */
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import { makeExample } from "../../src/data/example.ts";
+import { makeExample } from "../../src/data/examples/example.ts";
 import { Generator } from "../../src/engine/generator.ts";
 import { loadModel } from "../../src/format/by-path.ts";
 import { PLAIN_PART } from "../../src/models/part-options.ts";

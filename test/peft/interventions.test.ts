@@ -2,13 +2,13 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { Session } from "../../src/run/session.ts";
-import { factsOf } from "../../src/data/pass-facts.ts";
+import { factsOf } from "../../src/data/batches/pass-facts.ts";
 import { Generator } from "../../src/engine/generator.ts";
 import { adapterFiles } from "../../src/format/adapters/adapter.ts";
 import { readAdapter, loadModel } from "../../src/format/by-path.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import { combineAdapters } from "../../src/export/combine.ts";
-import { makeExample } from "../../src/data/example.ts";
+import { makeExample } from "../../src/data/examples/example.ts";
 import { type Adapter, attach } from "../../src/peft/attach.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";

@@ -5,9 +5,9 @@
  * model folder can carry it and every other program reads it.
  */
 import type { TokenizerFiles } from "../../src/format/checkpoint/checkpoint.ts";
-import { CHATML } from "../../src/data/chat-template.ts";
-import { createTokenStream } from "../../src/data/token-stream.ts";
-import type { DecodeOptions, Tokenizer } from "../../src/data/tokenizer.ts";
+import { CHATML } from "../../src/data/chat/chat-template.ts";
+import { createTokenStream } from "../../src/data/tokenizer/token-stream.ts";
+import type { DecodeOptions, Tokenizer } from "../../src/data/tokenizer/tokenizer.ts";
 
 /** Special tokens in the order of their ids, from 256. */
 const SPECIALS = ["<|im_start|>", "<|im_end|>", "<|endoftext|>"] as const;

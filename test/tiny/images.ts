@@ -1,7 +1,7 @@
 /** @file Small images that are drawn by code, one kind of shape a class, somewhere in the picture, on a dim ground. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { imageFiles } from "../../src/data/images.ts";
+import { imageFiles } from "../../src/data/examples/images.ts";
 import { Random } from "../../src/random.ts";
 
 /** Height and width of the images. */

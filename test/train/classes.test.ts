@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { promisify } from "node:util";
 import { readDataset } from "../../src/data/by-path.ts";
-import { openTextTools } from "../../src/data/text-tools.ts";
+import { openTextTools } from "../../src/data/chat/text-tools.ts";
 import { Classifier } from "../../src/engine/classifier.ts";
 import {
   loadModel,

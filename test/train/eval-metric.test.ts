@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { hostTensor } from "../../src/runtime/host-tensor.ts";
 import { loadModel } from "../../src/format/by-path.ts";
-import { factsOf, labelledPositions } from "../../src/data/pass-facts.ts";
+import { factsOf, labelledPositions } from "../../src/data/batches/pass-facts.ts";
 import { ForwardPass } from "../../src/run/forward-pass.ts";
 import { Session } from "../../src/run/session.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";

@@ -1,6 +1,6 @@
 /** @file A small run of `fineTune` that keeps nothing: three steps on random examples of changing lengths. */
-import type { TrainingUnit } from "../../src/data/batch.ts";
-import { planSteps } from "../../src/data/order.ts";
+import type { TrainingUnit } from "../../src/data/batches/batch.ts";
+import { planSteps } from "../../src/data/batches/order.ts";
 import { adamw } from "../../src/optim/adamw.ts";
 import { findSchedule } from "../../src/optim/schedules.ts";
 import type { Adapter } from "../../src/peft/attach.ts";

@@ -9,7 +9,7 @@ import { createEngine } from "../../src/runtime/create-engine.ts";
 import { Evaluator } from "../../src/train/evaluate.ts";
 import type { EvalEvent, StepEvent } from "../../src/train/events.ts";
 import { readDataset } from "../../src/data/by-path.ts";
-import { openTextTools } from "../../src/data/text-tools.ts";
+import { openTextTools } from "../../src/data/chat/text-tools.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { bytesOf, lossesOf, runTiny } from "./tiny-run.ts";
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { inferClassNames } from "../../src/data/class-names.ts";
+import { inferClassNames } from "../../src/data/examples/class-names.ts";
 import {
   loadModel,
   openCheckpoint,

@@ -1,7 +1,7 @@
 /** @file Training, evaluation and generation on one session, between steps and between blocks: the bits of each alone. */
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import { toBatch } from "../../src/data/batch.ts";
+import { toBatch } from "../../src/data/batches/batch.ts";
 import { Generator } from "../../src/engine/generator.ts";
 import { loadModel, readAdapter } from "../../src/format/by-path.ts";
 import { FAMILIES } from "../../src/models/families.ts";

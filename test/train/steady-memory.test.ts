@@ -97,10 +97,10 @@ for (const recompute of [false, true]) {
 }
 
 /** Lay out what a step reads. */
-const BATCH = ["data/batch.ts"];
+const BATCH = ["data/batches/batch.ts"];
 /** Make vectors of a number for each label: positions, log-probabilities, what an objective makes of them. */
 const OF_LABELS = [
-  "data/pass-facts.ts",
+  "data/batches/pass-facts.ts",
   "train/step-runner.ts",
   "train/objective-step.ts",
   "train/mean-log-loss.ts",

@@ -1,7 +1,7 @@
 /** @file The gradient of a trained table that is embedding and head: made in slices, the same, and never in memory as a whole. */
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import { makeExample } from "../../src/data/example.ts";
+import { makeExample } from "../../src/data/examples/example.ts";
 import { loadModel } from "../../src/format/by-path.ts";
 import { attach } from "../../src/peft/attach.ts";
 import { findMethod } from "../../src/peft/methods.ts";

@@ -1,7 +1,7 @@
 /** @file Measures the small model on text it has not seen, lets it write, and says so in its README. */
 import { Session } from "../../src/run/session.ts";
 import { readDataset } from "../../src/data/by-path.ts";
-import { type Example, countTrained } from "../../src/data/example.ts";
+import { type Example, countTrained } from "../../src/data/examples/example.ts";
 import { Conversation } from "../../src/engine/conversation.ts";
 import { type TextModel, openTextModel } from "../../src/engine/text-model.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";

@@ -13,7 +13,7 @@ import { join } from "node:path";
 import { argv, stdout } from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { createTokenizer } from "../../src/data/tokenizer.ts";
+import { createTokenizer } from "../../src/data/tokenizer/tokenizer.ts";
 import { UsageError } from "../../src/errors.ts";
 import { writeTextAtomic } from "../../src/format/files/atomic.ts";
 import { openModel } from "../../src/models/families.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createTokenizer } from "../../src/data/tokenizer.ts";
+import { createTokenizer } from "../../src/data/tokenizer/tokenizer.ts";
 import type { TokenizerFiles } from "../../src/format/checkpoint/checkpoint.ts";
 import { smallModelText, transferText } from "./make-text.ts";
 import { trainBpe } from "./train-bpe.ts";

@@ -3,7 +3,7 @@ import { readFileSync, statSync } from "node:fs";
 import { UsageError } from "../../errors.ts";
 import type { Checkpoint } from "../../format/checkpoint/checkpoint.ts";
 import { describeFileProblem, refuseEndless } from "../../messages/system-error.ts";
-import { NAMED_TEMPLATES, TEMPLATE_NAMES, nearestTemplate } from "../named-templates.ts";
+import { NAMED_TEMPLATES, TEMPLATE_NAMES, nearestTemplate } from "../chat/named-templates.ts";
 
 /** Reads a chat template. @throws UsageError "usage/chat-template" when it is neither a name nor a file */
 function readChatTemplate(nameOrPath: string): string {

@@ -4,12 +4,12 @@ import { readFile, stat } from "node:fs/promises";
 import { setImmediate } from "node:timers/promises";
 import { FormatError, UsageError } from "../../errors.ts";
 import { describeFileProblem, refuseEndless } from "../../messages/system-error.ts";
-import type { DataKindName, DataUnits } from "../data-kinds.ts";
-import type { RowCounts } from "../data-report.ts";
+import type { DataKindName, DataUnits } from "../examples/data-kinds.ts";
+import type { RowCounts } from "../reports/data-report.ts";
 import { type DatasetOptions, parseOptions, UnitReader } from "../dataset.ts";
-import { DATA_ENDINGS, FILE_KINDS, type FileKind, findFileKind } from "../file-kinds.ts";
-import type { ParsedRow } from "../parsed-row.ts";
-import { decodeUtf8 } from "../utf8.ts";
+import { DATA_ENDINGS, FILE_KINDS, type FileKind, findFileKind } from "../formats/file-kinds.ts";
+import type { ParsedRow } from "../formats/parsed-row.ts";
+import { decodeUtf8 } from "../formats/utf8.ts";
 import { COMPRESSIONS } from "./compressions.ts";
 
 /** Bytes of data, not compressed any more. */

@@ -8,7 +8,7 @@ import { readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { UsageError } from "../../errors.ts";
 import { describeNames } from "../../format/contents.ts";
-import { DATA_ENDINGS, FILE_KINDS, findFileKind, withoutCompression } from "../file-kinds.ts";
+import { DATA_ENDINGS, FILE_KINDS, findFileKind, withoutCompression } from "../formats/file-kinds.ts";
 
 /** Paths of the files of each part, in order. */
 export interface DataFiles {

@@ -10,8 +10,8 @@ import { gunzipSync } from "node:zlib";
 import { UsageError } from "../../errors.ts";
 import { maxDecompressedBytes } from "../../untrusted/limits.ts";
 import { describeFileProblem, refuseEndless } from "../../messages/system-error.ts";
-import { decodeIdx, type IdxArray, unusableIdx } from "../idx-file.ts";
-import { type ImageExample, type ImageModel, type NamedIdx, pairImages } from "../images.ts";
+import { decodeIdx, type IdxArray, unusableIdx } from "../formats/idx-file.ts";
+import { type ImageExample, type ImageModel, type NamedIdx, pairImages } from "../examples/images.ts";
 import { isFolder } from "./data-folder.ts";
 
 function existing(...paths: readonly string[]): string | null {

@@ -6,9 +6,9 @@ import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { byteTokenizerFiles } from "../../../test/tiny/byte-tokenizer.ts";
 import { type ReadingProgress, readDatasets, type ReadOptions } from "../by-path.ts";
-import type { DataKindName } from "../data-kinds.ts";
-import type { Example } from "../example.ts";
-import { makeTextTools } from "../text-tools.ts";
+import type { DataKindName } from "../examples/data-kinds.ts";
+import type { Example } from "../examples/example.ts";
+import { makeTextTools } from "../chat/text-tools.ts";
 import { readCached, writeCached } from "./unit-cache.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "graft-thread-"));

@@ -1,9 +1,9 @@
 /** @file Reading large data in a thread of its own: the caller stays free, sees how far it is, and may stop it. */
 import { Worker } from "node:worker_threads";
-import type { RowCounts } from "../data-report.ts";
+import type { RowCounts } from "../reports/data-report.ts";
 import { CapacityError } from "../../errors.ts";
-import { makeError } from "../faults.ts";
-import type { PackedUnits } from "../packed-units.ts";
+import { makeError } from "../reports/faults.ts";
+import type { PackedUnits } from "../examples/packed-units.ts";
 import type { OnRows } from "./data-content.ts";
 import type { UnitJob, UnitMessage } from "./unit-worker.ts";
 

@@ -1,7 +1,7 @@
 /** @file The labels of data, before any text is read: a head is made for them. */
-import { CLASS_FORMS, readLabel } from "../class-example.ts";
-import { type Columns, renameColumns } from "../columns.ts";
-import { isRecord } from "../row-error.ts";
+import { CLASS_FORMS, readLabel } from "../examples/class-example.ts";
+import { type Columns, renameColumns } from "../rows/columns.ts";
+import { isRecord } from "../rows/row-error.ts";
 import { type DataContent, rowsOf } from "./data-content.ts";
 
 /** Adds the labels of some content to `labels`; rows without one are left to whoever reads them. @throws as `readContent` */

@@ -1,12 +1,12 @@
 /** @file The thread that reads large data: it makes units of some content, packs them, and tells how far it is. */
 import { parentPort, workerData } from "node:worker_threads";
 import { type ErrorCode, GraftError } from "../../errors.ts";
-import type { TrainingUnit } from "../batch.ts";
-import type { DataKindName } from "../data-kinds.ts";
-import type { RowCounts } from "../data-report.ts";
+import type { TrainingUnit } from "../batches/batch.ts";
+import type { DataKindName } from "../examples/data-kinds.ts";
+import type { RowCounts } from "../reports/data-report.ts";
 import type { DatasetOptions } from "../dataset.ts";
-import { UnitPacker, type PackedUnits } from "../packed-units.ts";
-import { makeTextTools, type ToolsOrigin } from "../text-tools.ts";
+import { UnitPacker, type PackedUnits } from "../examples/packed-units.ts";
+import { makeTextTools, type ToolsOrigin } from "../chat/text-tools.ts";
 import { type DataContent, readContent } from "./data-content.ts";
 
 /** What the thread is started with. */

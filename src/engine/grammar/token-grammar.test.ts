@@ -18,7 +18,7 @@ import {
 import { z } from "zod";
 import { byteTokenizerFiles } from "../../../test/tiny/byte-tokenizer.ts";
 import { readRealTokenizer } from "../../../test/golden/real-tokenizers.ts";
-import { createTokenizer } from "../../data/tokenizer.ts";
+import { createTokenizer } from "../../data/tokenizer/tokenizer.ts";
 import { Random } from "../../random.ts";
 import { STRING_FORMATS } from "./string-formats.ts";
 import { type GrammarCursor, TokenGrammar } from "./token-grammar.ts";

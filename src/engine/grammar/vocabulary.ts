@@ -4,7 +4,7 @@
  * A special token is written as itself between two bytes that no text has: rules can ask for it, and text is never one.
  */
 import { FormatError } from "../../errors.ts";
-import { byteReader, utf8 } from "../../data/token-bytes.ts";
+import { byteReader, utf8 } from "../../data/tokenizer/token-bytes.ts";
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import { type Automaton, SIGHT, type State } from "./automaton.ts";
 

@@ -2,9 +2,9 @@
  * @file The classes of a run: those of the model or, where it has none, of a head that is made for the run. They are those
  * that are given, of the adapter to start from, or of the data.
  */
-import { inferClassNames, showClasses, unnamedClasses } from "../../data/class-names.ts";
+import { inferClassNames, showClasses, unnamedClasses } from "../../data/examples/class-names.ts";
 import { type DataName, readLabelSet } from "../../data/by-path.ts";
-import { readColumns } from "../../data/columns.ts";
+import { readColumns } from "../../data/rows/columns.ts";
 import { UsageError } from "../../errors.ts";
 import { parseSettings } from "../../messages/expected.ts";
 import { withHeadOf } from "../../format/by-path.ts";

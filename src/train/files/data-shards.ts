@@ -1,7 +1,7 @@
 /** @file Data in parts, one for each of several trainings: rows in turn, or plain text in pieces of whole lines. */
 import { join } from "node:path";
 import { openContent, rowsOf } from "../../data/files/data-content.ts";
-import { decodeUtf8 } from "../../data/utf8.ts";
+import { decodeUtf8 } from "../../data/formats/utf8.ts";
 import { UsageError } from "../../errors.ts";
 import { writeTextAtomic } from "../../format/files/atomic.ts";
 import { disk } from "../../format/files/disk/calls.ts";

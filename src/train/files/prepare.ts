@@ -3,9 +3,9 @@
  *
  * A run is opened once, which reads its data, and settled with one choice of settings or several, to compare plans.
  */
-import type { TrainingUnit } from "../../data/batch.ts";
+import type { TrainingUnit } from "../../data/batches/batch.ts";
 import { withChatTemplate } from "../../data/files/chat-template-file.ts";
-import { type StepPlan, planSteps } from "../../data/order.ts";
+import { type StepPlan, planSteps } from "../../data/batches/order.ts";
 import { UsageError } from "../../errors.ts";
 import { openCheckpoint } from "../../format/by-path.ts";
 import type { Checkpoint } from "../../format/checkpoint/checkpoint.ts";

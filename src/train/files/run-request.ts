@@ -1,7 +1,7 @@
 /** @file What the loop of a run is asked for, made of its settings and what they opened. */
 import { resolve } from "node:path";
 import { stringify } from "yaml";
-import { type Batch, toBatch, type TrainingExample, type TrainingUnit } from "../../data/batch.ts";
+import { type Batch, toBatch, type TrainingExample, type TrainingUnit } from "../../data/batches/batch.ts";
 import { findSchedule } from "../../optim/schedules.ts";
 import type { Session } from "../../run/session.ts";
 import { findActivationForm } from "../activations/forms.ts";

@@ -1,5 +1,5 @@
 /** @file The samples of a run by its settings: prompts, and what writes after them. */
-import { openTextTools } from "../../data/text-tools.ts";
+import { openTextTools } from "../../data/chat/text-tools.ts";
 import { UsageError } from "../../errors.ts";
 import type { Session } from "../../run/session.ts";
 import type { FineTuneHooks } from "../fine-tune-request.ts";

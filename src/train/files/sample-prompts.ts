@@ -1,9 +1,9 @@
 /** @file Prompts of a file or in memory: the lines of a text, or the rows of data, whose answers are left out. */
 import { openContent, rowsOf } from "../../data/files/data-content.ts";
-import { readMessages } from "../../data/messages.ts";
-import type { ParsedRow } from "../../data/parsed-row.ts";
-import { isRecord, readString, rowError } from "../../data/row-error.ts";
-import { decodeUtf8 } from "../../data/utf8.ts";
+import { readMessages } from "../../data/rows/messages.ts";
+import type { ParsedRow } from "../../data/formats/parsed-row.ts";
+import { isRecord, readString, rowError } from "../../data/rows/row-error.ts";
+import { decodeUtf8 } from "../../data/formats/utf8.ts";
 import { UsageError, GraftError } from "../../errors.ts";
 import type { TrainOptions } from "../options.ts";
 import type { SamplePrompt } from "../samples.ts";

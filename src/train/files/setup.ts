@@ -1,7 +1,7 @@
 /**
  * @file Gets everything a run needs, cheapest first: settings, data, the fit into memory, then weights and adapter.
  */
-import { compareTokenizerFiles } from "../../data/tokenizer-notes.ts";
+import { compareTokenizerFiles } from "../../data/tokenizer/tokenizer-notes.ts";
 import { type AdapterOrigin } from "../../format/adapters/adapter.ts";
 import { recordBase } from "../../format/adapters/base-record.ts";
 import { loadWeights } from "../../format/checkpoint/load-model.ts";

@@ -1,6 +1,6 @@
 /** @file The passes of a run, one after another as it makes them, over sizes. */
-import type { TrainingUnit } from "../../data/batch.ts";
-import type { StepPlan } from "../../data/order.ts";
+import type { TrainingUnit } from "../../data/batches/batch.ts";
+import type { StepPlan } from "../../data/batches/order.ts";
 import { NO_WORK, type Work, addWork, scaleWork } from "../../graph/program-work.ts";
 import type { Model } from "../../models/model.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";

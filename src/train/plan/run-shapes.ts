@@ -5,8 +5,8 @@ import {
   countLabels,
   rowLength,
   sequencesOf,
-} from "../../data/batch.ts";
-import type { StepPlan } from "../../data/order.ts";
+} from "../../data/batches/batch.ts";
+import type { StepPlan } from "../../data/batches/order.ts";
 import { passesOf } from "../evaluate.ts";
 import { fillRows } from "../fill-rows.ts";
 import type { PassShape } from "./planned-pass.ts";

@@ -1,5 +1,5 @@
 /** @file Chat templates in Jinja. */
-import { CHATML, createChatTemplate } from "../../../src/data/chat-template.ts";
+import { CHATML, createChatTemplate } from "../../../src/data/chat/chat-template.ts";
 import type { FuzzFormat } from "../format.ts";
 import { mutateText, pick } from "../mutate.ts";
 

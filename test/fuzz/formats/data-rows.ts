@@ -1,6 +1,6 @@
 /** @file Data files: JSON lines, JSON, tables and text, of every kind of rows. */
-import { createChatTemplate, CHATML } from "../../../src/data/chat-template.ts";
-import { type DataKindName, DATA_KINDS } from "../../../src/data/data-kinds.ts";
+import { createChatTemplate, CHATML } from "../../../src/data/chat/chat-template.ts";
+import { type DataKindName, DATA_KINDS } from "../../../src/data/examples/data-kinds.ts";
 import { readExamples } from "../../../src/data/dataset.ts";
 import { createByteTokenizer } from "../../tiny/byte-tokenizer.ts";
 import type { FuzzFormat } from "../format.ts";

@@ -1,6 +1,6 @@
 /** @file GGUF files: header, settings and list of tensors, then model, tokenizer and chat template made of them. */
-import { createChatTemplate } from "../../../src/data/chat-template.ts";
-import { createTokenizer } from "../../../src/data/tokenizer.ts";
+import { createChatTemplate } from "../../../src/data/chat/chat-template.ts";
+import { createTokenizer } from "../../../src/data/tokenizer/tokenizer.ts";
 import { loadWeights } from "../../../src/format/checkpoint/load-model.ts";
 import { openCheckpoint } from "../../../src/format/checkpoint/open-checkpoint.ts";
 import { memoryFolder } from "../../../src/format/files/memory-folder.ts";

@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { readImageFile } from "../../../src/data/files/image-files.ts";
-import { imageFiles } from "../../../src/data/images.ts";
+import { imageFiles } from "../../../src/data/examples/images.ts";
 import { drawImages, TINY_IMAGE_SIZE } from "../../tiny/images.ts";
 import { scratchFolder } from "../scratch.ts";
 import type { FuzzFormat } from "../format.ts";

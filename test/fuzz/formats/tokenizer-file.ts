@@ -1,6 +1,6 @@
 /** @file tokenizer.json and tokenizer_config.json: read, then a text encoded, decoded and rendered. */
-import { createChatTemplate } from "../../../src/data/chat-template.ts";
-import { createTokenizer } from "../../../src/data/tokenizer.ts";
+import { createChatTemplate } from "../../../src/data/chat/chat-template.ts";
+import { createTokenizer } from "../../../src/data/tokenizer/tokenizer.ts";
 import type { TokenizerFiles } from "../../../src/format/checkpoint/checkpoint.ts";
 import { parseJsonObject } from "../../../src/format/files/json-file.ts";
 import { byteTokenizerFiles } from "../../tiny/byte-tokenizer.ts";

@@ -1,0 +1,182 @@
+/**
+ * @file Rows of examples as the flat arrays that a step feeds.
+ *
+ * Labels of tokens are shifted here and never cross an example; the class of an image is the label of its first position.
+ */
+import { assertInternal } from "../../errors.ts";
+import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
+import type { ClassExample } from "../examples/class-example.ts";
+import type { Comparison, Role, Sequence } from "../examples/comparison.ts";
+import { countTrained, type Example } from "../examples/example.ts";
+import type { ImageExample } from "../examples/images.ts";
+
+/** What a model is trained on: tokens to write, tokens to judge, or an image. */
+export type TrainingExample = Example | Sequence | ClassExample | ImageExample;
+
+/** What stays together in a micro-batch: an example, or some that are compared. */
+export type TrainingUnit = TrainingExample | Comparison;
+
+/** The label of a position that has nothing to predict with loss. */
+export const NO_LABEL = -100;
+
+/** Half of the brightest pixel: 0 to 255 become -1 to 1, as Vision Transformers are commonly trained. */
+const HALF = 127.5;
+
+/** B rows of T positions, row-major; padding is at the right end of a row. */
+export interface Batch {
+  /** B */
+  readonly numRows: number;
+  /** T */
+  readonly length: number;
+  /** What the model reads: ids [B, T], or pixels [B, C, H, W]. */
+  readonly input: HostTensor<"int64"> | HostTensor<"float32">;
+  /** [B, T], from 0 in each example. */
+  readonly positions: BigInt64Array;
+  /** [B, T], number of the example in its row from 1; 0 is padding. */
+  readonly segments: Int32Array;
+  /** [B, T], which part of a pair of texts a token belongs to; null: all to the first. */
+  readonly tokenTypes: Int32Array | null;
+  /** [B, T], the id or class that the position has to predict; NO_LABEL where there is no loss. */
+  readonly labels: Int32Array;
+  /** Positions that are not padding. */
+  readonly numTokens: number;
+  /** Positions with a label, N. */
+  readonly numLabels: number;
+  /** [N], the weight of each label in the loss; labels in the order of their positions. */
+  readonly weights: Float32Array;
+  /** [N], the number of the sequence that each label is of. */
+  readonly sequenceOf: Int32Array;
+  /** The examples, row by row: what each is to its group. */
+  readonly sequences: readonly { readonly role: Role; readonly group: number }[];
+}
+
+/** The sequences of a unit: those that are compared, or itself. */
+export function sequencesOf<E extends TrainingExample>(unit: E | Comparison): readonly (E | Sequence)[] {
+  return "sequences" in unit ? unit.sequences : [unit];
+}
+
+/** Positions that a unit takes: its tokens, or what a model makes of its image. */
+export function exampleLength(unit: TrainingUnit): number {
+  if ("sequences" in unit) return rowLength(unit.sequences);
+  return "pixels" in unit ? unit.numPositions : unit.ids.length;
+}
+
+/** Counts the labels of an example. */
+export function countLabels(example: TrainingExample): number {
+  return "weights" in example ? countTrained(example) : 1;
+}
+
+/** Counts the positions of a row. */
+export function rowLength(row: readonly TrainingExample[]): number {
+  return row.reduce((sum, example) => sum + exampleLength(example), 0);
+}
+
+/** Lays rows side by side, padded to `length` or to the longest row. The caller owns the arrays. @throws RangeError when a row is longer */
+export function toBatch(rows: readonly (readonly TrainingExample[])[], length?: number): Batch {
+  const images = rows.flat().filter((example) => "pixels" in example);
+  return images.length > 0
+    ? toImageBatch(images)
+    : toTokenBatch(rows as readonly (readonly (Example | ClassExample)[])[], length);
+}
+
+/** Whether a position of the flattened batch ends a prompt: it is the first of some positions with a label. */
+export function endsPrompt({ labels, segments }: Pick<Batch, "labels" | "segments">, at: number): boolean {
+  const goesOn = at > 0 && segments[at - 1] === segments[at] && labels[at - 1] !== NO_LABEL;
+  return labels[at] !== NO_LABEL && !goesOn;
+}
+
+function toTokenBatch(rows: readonly (readonly (Example | ClassExample)[])[], length?: number): Batch {
+  const longest = rows.reduce((max, row) => Math.max(max, rowLength(row)), 0);
+  const T = length ?? longest;
+  if (longest > T) {
+    throw new RangeError(`Cannot batch row: ${longest} tokens, expected at most ${T}`);
+  }
+  const size = rows.length * T;
+  const ids = new BigInt64Array(size);
+  const positions = new BigInt64Array(size);
+  const segments = new Int32Array(size);
+  const labels = new Int32Array(size).fill(NO_LABEL);
+  const examples = rows.flat();
+  const numLabels = examples.reduce((sum, example) => sum + countLabels(example), 0);
+  const weights = new Float32Array(numLabels);
+  const sequenceOf = new Int32Array(numLabels);
+  let numTokens = 0;
+  let label = 0;
+  let sequence = 0;
+  const setLabel = (at: number, id: number, weight: number): void => {
+    labels[at] = id;
+    weights[label] = weight;
+    sequenceOf[label++] = sequence;
+  };
+  for (const [rowIndex, row] of rows.entries()) {
+    let at = rowIndex * T;
+    for (const [segmentIndex, example] of row.entries()) {
+      if ("label" in example) setLabel(at + example.labelIndex, example.label, 1);
+      else assertInternal(example.weights.length === example.ids.length, "one weight a token");
+      for (let i = 0; i < example.ids.length; i++, at++) {
+        ids[at] = BigInt(example.ids[i]!);
+        positions[at] = BigInt(i);
+        segments[at] = segmentIndex + 1;
+        // Past the end of the example there is no weight, hence no label.
+        if ("weights" in example && example.weights[i + 1]! > 0) {
+          setLabel(at, example.ids[i + 1]!, example.weights[i + 1]!);
+        }
+      }
+      numTokens += example.ids.length;
+      sequence++;
+    }
+  }
+  const input = hostTensor("int64", [rows.length, T], ids);
+  const layout = { weights, sequenceOf, sequences: examples.map(partOf) };
+  return {
+    numRows: rows.length,
+    length: T,
+    input,
+    positions,
+    segments,
+    tokenTypes: null,
+    labels,
+    numTokens,
+    numLabels,
+    ...layout,
+  };
+}
+
+/** What an example is to its group; one that is not compared is a group of its own. */
+function partOf(example: TrainingExample, index: number): Batch["sequences"][number] {
+  return "role" in example ? { role: example.role, group: example.group } : { role: "target", group: index };
+}
+
+/** Lays images of one size side by side, a row each. The caller owns the arrays. @throws RangeError for sizes that differ */
+function toImageBatch(examples: readonly ImageExample[]): Batch {
+  const [first] = examples;
+  if (!first) throw new RangeError("Cannot batch images: there are none");
+  const { image, numPositions: length } = first;
+  const { channels, size } = image;
+  const numRows = examples.length;
+  const numPixels = channels * size * size;
+  const pixels = new Float32Array(numRows * numPixels);
+  const labels = new Int32Array(numRows * length).fill(NO_LABEL);
+  for (const [row, example] of examples.entries()) {
+    if (example.pixels.length !== numPixels || example.numPositions !== length) {
+      throw new RangeError(`Cannot batch images: ${example.pixels.length} pixels beside ${numPixels}`);
+    }
+    const from = row * numPixels;
+    for (let i = 0; i < numPixels; i++) pixels[from + i] = example.pixels[i]! / HALF - 1;
+    labels[row * length] = example.label;
+  }
+  return {
+    numRows,
+    length,
+    input: hostTensor("float32", [numRows, channels, size, size], pixels),
+    positions: BigInt64Array.from({ length: numRows * length }, (_, i) => BigInt(i % length)),
+    segments: new Int32Array(numRows * length).fill(1),
+    tokenTypes: null,
+    labels,
+    numTokens: numRows * length,
+    numLabels: numRows,
+    weights: new Float32Array(numRows).fill(1),
+    sequenceOf: Int32Array.from(examples, (_, i) => i),
+    sequences: examples.map(partOf),
+  };
+}

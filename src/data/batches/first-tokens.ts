@@ -1,0 +1,24 @@
+/** @file The beginning of a batch, where some tokens tell enough of all. */
+import type { PassFacts } from "../../nn/pass.ts";
+import { hostTensor } from "../../runtime/host-tensor.ts";
+import type { Batch } from "./batch.ts";
+import { factsOf } from "./pass-facts.ts";
+
+/** What a pass reads of the first tokens of each row, `atMost` in all but one a row at least; of images all. New arrays. */
+export function firstTokens(batch: Batch, atMost: number): { input: Batch["input"]; facts: PassFacts } {
+  const { input, numRows } = batch;
+  const facts = factsOf(batch);
+  const length = Math.min(batch.length, Math.max(1, Math.floor(atMost / numRows)));
+  if (input.dtype !== "int64" || length === batch.length) return { input, facts };
+  const place = (i: number): number => Math.floor(i / length) * batch.length + (i % length);
+  const cut = (all: Int32Array): Int32Array =>
+    Int32Array.from({ length: numRows * length }, (_, i) => all[place(i)]!);
+  const cutWide = (all: BigInt64Array): BigInt64Array =>
+    BigInt64Array.from({ length: numRows * length }, (_, i) => all[place(i)]!);
+  const [positions, segments] = [cutWide(facts.positions), cut(facts.segments)];
+  const tokenTypes = facts.tokenTypes && cut(facts.tokenTypes);
+  return {
+    input: hostTensor("int64", [numRows, length], cutWide(input.data)),
+    facts: { ...facts, length, positions, segments, tokenTypes },
+  };
+}

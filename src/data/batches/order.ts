@@ -1,0 +1,164 @@
+/**
+ * @file Which rows each step trains on, as a pure function of the step's number and the seed.
+ *
+ * Nothing is carried from step to step, so a run that is resumed at any step goes on exactly.
+ */
+import { assertInternal } from "../../errors.ts";
+import { Random } from "../../random.ts";
+import { type TrainingUnit, exampleLength } from "./batch.ts";
+import type { Example } from "../examples/example.ts";
+import { packRows } from "./packing.ts";
+
+/** Stream of the seed that orders come from. */
+const ORDER_STREAM = 1;
+
+/** Stream of the seed by which a share of a source is drawn. */
+const DRAW_STREAM = 3;
+
+/** How a set is put in order. */
+export interface OrderOptions {
+  readonly shuffle: boolean;
+  readonly seed: number;
+}
+
+/** Examples that are drawn equally often; they lie beside each other in the data. */
+export interface DataSource {
+  readonly numExamples: number;
+  /** How often an epoch goes through them, above 0: 2 is twice, 0.5 every other one, the others in the next epoch. */
+  readonly weight: number;
+}
+
+/** Makes the function that gives the order of an epoch, from 0: a list of all indexes, which the caller owns. */
+export function epochs(numItems: number, options: OrderOptions): (epoch: number) => number[] {
+  return draws([{ numItems, weight: 1 }], options);
+}
+
+/**
+ * The same over several sets, whose items are numbered one after another. Each set is an endless sequence of passes, of
+ * which every epoch takes the next `weight` passes: so all items come equally often, also where an epoch takes a part.
+ */
+function draws(
+  sets: readonly { readonly numItems: number; readonly weight: number }[],
+  { shuffle, seed }: OrderOptions,
+): (epoch: number) => number[] {
+  return (epoch) => {
+    const drawn: number[] = [];
+    let first = 0;
+    for (const [set, { numItems, weight }] of sets.entries()) {
+      const count = numDrawn(numItems, weight);
+      const isParted = shuffle && count % numItems !== 0;
+      const order = Array.from({ length: numItems }, (_, i) => i);
+      let shuffledPass = -1;
+      for (let at = epoch * count; at < (epoch + 1) * count; at++) {
+        const pass = Math.floor(at / numItems);
+        if (isParted && shuffledPass !== pass) {
+          order.sort((a, b) => a - b);
+          new Random(seed, DRAW_STREAM, set, pass).shuffle(order);
+          shuffledPass = pass;
+        }
+        drawn.push(first + order[at % numItems]!);
+      }
+      first += numItems;
+    }
+    return shuffle ? new Random(seed, ORDER_STREAM, epoch).shuffle(drawn) : drawn;
+  };
+}
+
+/** Items of a set that an epoch has; one at least. */
+function numDrawn(numItems: number, weight: number): number {
+  return numItems === 0 ? 0 : Math.max(1, Math.round(numItems * weight));
+}
+
+/** What `planSteps` needs. */
+export interface PlanOptions<E extends TrainingUnit = Example> extends OrderOptions {
+  readonly examples: readonly E[];
+  /** The sources of the examples, in their order; all of one source, of weight 1, unless given. */
+  readonly sources?: readonly DataSource[];
+  /** Rows a micro-batch. */
+  readonly batchSize: number;
+  /** Micro-batches a step. */
+  readonly gradientAccumulationSteps: number;
+  readonly packing: boolean;
+  /** Tokens a packed row may have; not used without packing. */
+  readonly maxLength: number;
+}
+
+/** Rows of every step. */
+export interface StepPlan<E extends TrainingUnit = Example> {
+  /** Rows an epoch: examples, or packs of examples; those of a source count as often as they are drawn. */
+  readonly numRows: number;
+  readonly stepsPerEpoch: number;
+  /** The micro-batches of a step, numbered from 0 over all epochs; each a list of rows, each row a list of units. */
+  microBatches(step: number): E[][][];
+}
+
+/** Splits a list into parts of `size`; the last one may be smaller. */
+function chunk<T>(items: readonly T[], size: number): T[][] {
+  return Array.from({ length: Math.ceil(items.length / size) }, (_, i) =>
+    items.slice(i * size, (i + 1) * size),
+  );
+}
+
+/**
+ * Plans all steps. Packs are made once, source by source, over the order of epoch 0, and shuffled anew in each epoch, so
+ * every epoch has equally many steps; the last step of an epoch may be smaller.
+ *
+ * @throws RangeError when there is no example, a size is not a positive integer, an example does not fit a pack, or
+ * comparisons are to be packed
+ */
+export function planSteps<E extends TrainingUnit>(options: PlanOptions<E>): StepPlan<E> {
+  const { examples, batchSize, gradientAccumulationSteps, packing, maxLength } = options;
+  for (const [name, value] of Object.entries({
+    batchSize,
+    gradientAccumulationSteps,
+    numExamples: examples.length,
+  })) {
+    if (!Number.isInteger(value) || value < 1) {
+      throw new RangeError(`Cannot plan steps: ${name} ${value}, expected a positive integer`);
+    }
+  }
+  if (packing && examples.some((unit) => "sequences" in unit)) {
+    throw new RangeError("Cannot plan steps: packs of comparisons, expected one comparison a row");
+  }
+  const sources = options.sources ?? [{ numExamples: examples.length, weight: 1 }];
+  const lengths = packing ? examples.map(exampleLength) : [];
+  const rows: number[][] = [];
+  const sets: { numItems: number; weight: number }[] = [];
+  let first = 0;
+  for (const { numExamples, weight } of sources) {
+    const start = first;
+    const own = packing
+      ? packRows(
+          epochs(numExamples, options)(0).map((i) => start + i),
+          lengths,
+          maxLength,
+        )
+      : Array.from({ length: numExamples }, (_, i) => [start + i]);
+    for (const row of own) rows.push(row);
+    sets.push({ numItems: own.length, weight });
+    first += numExamples;
+  }
+  assertInternal(first === examples.length, "every example is of one source");
+  const orderOf = draws(sets, options);
+  const numRows = sets.reduce((sum, { numItems, weight }) => sum + numDrawn(numItems, weight), 0);
+  const rowsPerStep = batchSize * gradientAccumulationSteps;
+  const stepsPerEpoch = Math.ceil(numRows / rowsPerStep);
+  let cached: { epoch: number; order: number[] } | null = null;
+
+  return {
+    numRows,
+    stepsPerEpoch,
+    microBatches(step) {
+      if (!Number.isInteger(step) || step < 0) {
+        throw new RangeError(`Cannot plan step ${step}: expected an integer from 0`);
+      }
+      const epoch = Math.floor(step / stepsPerEpoch);
+      if (cached?.epoch !== epoch) cached = { epoch, order: orderOf(epoch) };
+      const start = (step % stepsPerEpoch) * rowsPerStep;
+      const stepRows = cached.order
+        .slice(start, start + rowsPerStep)
+        .map((row) => (rows[row] ?? []).flatMap((index) => examples[index] ?? []));
+      return chunk(stepRows, batchSize);
+    },
+  };
+}

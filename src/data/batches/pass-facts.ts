@@ -1,0 +1,19 @@
+/** @file What the programs of a pass are told of a batch. */
+import type { PassFacts } from "../../nn/pass.ts";
+import type { LabelledPositions } from "../../run/head-positions.ts";
+import { type Batch, NO_LABEL, endsPrompt } from "./batch.ts";
+
+/** What programs may want to know of a batch. */
+export function factsOf(batch: Batch): PassFacts {
+  const { numRows, length, positions, segments, tokenTypes } = batch;
+  const isPromptEnd = (row: number, index: number): boolean => endsPrompt(batch, row * length + index);
+  return { numRows, length, positions, segments, tokenTypes, keys: null, isPromptEnd };
+}
+
+/** Positions of a batch that have something to predict. */
+export function labelledPositions({ labels, numLabels }: Batch): LabelledPositions {
+  const indexes = new Int32Array(numLabels);
+  let count = 0;
+  for (let i = 0; i < labels.length; i++) if (labels[i] !== NO_LABEL) indexes[count++] = i;
+  return { indexes, labels: indexes.map((index) => labels[index]!) };
+}

@@ -1,0 +1,195 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { describe, it } from "node:test";
+import { FormatError, UsageError } from "../../errors.ts";
+import { byteTokenizerFiles } from "../../../test/tiny/byte-tokenizer.ts";
+import { OutOfTime, TimeBudget } from "../../untrusted/time-budget.ts";
+import { parseBounded } from "./bounded-template.ts";
+import { CHATML, createChatTemplate } from "./chat-template.ts";
+import type { Message } from "../rows/messages.ts";
+import { strftime } from "./strftime.ts";
+
+const files = byteTokenizerFiles();
+const messages: Message[] = [
+  { role: "user", content: "Hi" },
+  { role: "assistant", content: "Yes?" },
+];
+const of = (template: string, config: Record<string, unknown> = {}) =>
+  createChatTemplate({ ...files, config: { ...config, chat_template: template }, chatTemplate: null });
+
+describe("createChatTemplate()", () => {
+  it("renders ChatML with and without a generation prompt", () => {
+    const template = createChatTemplate(files);
+    const text = "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nYes?<|im_end|>\n";
+    assert.equal(template.render(messages), text);
+    assert.equal(template.render(messages, { addGenerationPrompt: true }), `${text}<|im_start|>assistant\n`);
+    assert.equal(template.source, CHATML);
+    assert.equal(template.hash, createHash("sha256").update(CHATML).digest("hex"));
+  });
+
+  it("gives the template the special tokens, written as strings or objects", () => {
+    const template = of("{{ bos_token }}{{ messages[0].content }}{{ eos_token }}", {
+      bos_token: "<s>",
+      eos_token: { content: "</s>" },
+    });
+    assert.equal(template.render(messages), "<s>Hi</s>");
+  });
+
+  it("tells a template that there are no tools with none, as Python does", () => {
+    const template = of("{% if tools is not none %}{{ tools | length }} tools{% else %}none{% endif %}");
+    assert.equal(template.render(messages), "none");
+    assert.equal(template.render(messages, { tools: [{ name: "f" }] }), "1 tools");
+  });
+
+  it("takes chat_template.jinja before tokenizer_config.json, and a given template before both", () => {
+    assert.equal(createChatTemplate({ ...files, chatTemplate: "file" }).render(messages), "file");
+    assert.equal(
+      createChatTemplate({ ...files, chatTemplate: "file" }, { template: "given" }).render(messages),
+      "given",
+    );
+  });
+
+  it("chooses among named templates by whether there are tools", () => {
+    const template = createChatTemplate({
+      ...files,
+      config: {
+        chat_template: [
+          { name: "default", template: "plain" },
+          { name: "tool_use", template: "tools" },
+        ],
+      },
+    });
+    assert.equal(template.source, "plain");
+    assert.equal(template.render(messages), "plain");
+    assert.equal(template.render(messages, { tools: [] }), "plain");
+    assert.equal(template.render(messages, { tools: [{}] }), "tools");
+  });
+
+  it("fails only when messages are rendered if there is no template, and names the remedy", () => {
+    const template = createChatTemplate({ ...files, config: {} });
+    assert.equal(template.source, null);
+    assert.equal(template.hash, null);
+    assert.throws(
+      () => template.render(messages),
+      (error: unknown) =>
+        error instanceof UsageError &&
+        error.code === "usage/chat-template" &&
+        error.message ===
+          "Cannot render messages: the model has no chat template, expected one in tokenizer_config.json or chat_template.jinja" &&
+        (error.hint?.includes("--chat-template: chatml, plain") ?? false),
+    );
+  });
+
+  it("passes on what raise_exception says", () => {
+    assert.throws(
+      () => of("{{ raise_exception('roles must alternate') }}").render(messages),
+      (error: unknown) =>
+        error instanceof UsageError &&
+        error.message ===
+          'Cannot render 2 messages (user, assistant): the chat template says "roles must alternate"',
+    );
+  });
+
+  it("refuses a template that cannot be parsed", () => {
+    assert.throws(
+      () => of("{% for %}"),
+      (error: unknown) =>
+        error instanceof FormatError && error.message.startsWith("Cannot parse chat template: "),
+    );
+  });
+
+  it("tells strftime_now the given time", () => {
+    const now = new Date(2026, 6, 4, 15, 5, 9);
+    const template = createChatTemplate(
+      { ...files, chatTemplate: "{% if strftime_now is defined %}{{ strftime_now('%d %b %Y') }}{% endif %}" },
+      { now },
+    );
+    assert.equal(template.render(messages), "04 Jul 2026");
+    assert.equal(
+      strftime(now, "%A %a %B %y-%m %H:%M:%S %I%p %% %q"),
+      "Saturday Sat July 26-07 15:05:09 03PM % %q",
+    );
+  });
+
+  it("finds the characters between generation marks and renders as if there were none", () => {
+    // Expected texts are those of Python's jinja2 with trim_blocks and lstrip_blocks.
+    const turns = (open: string, close: string) =>
+      `{%- for m in messages %}\n[{{ m.role }}] ${open}\n  {{- m.content }}!\n${close}\n{%- endfor %}`;
+    for (const [template, text, spans] of [
+      [
+        of(turns("{% generation %}", "{% endgeneration %}")),
+        "[user] Hi!\n[assistant] Yes?!\n",
+        ["Hi!\n", "Yes?!\n"],
+      ],
+      [
+        of(turns("{%- generation -%}", "{%- endgeneration -%}")),
+        "[user]Hi![assistant]Yes?!",
+        ["Hi!", "Yes?!"],
+      ],
+    ] as const) {
+      assert.equal(template.render(messages), text);
+      assert.deepEqual(
+        template.generationSpans(messages)?.map(({ start, end }) => text.slice(start, end)),
+        spans,
+      );
+    }
+    assert.equal(createChatTemplate(files).generationSpans(messages), null);
+  });
+});
+
+/** Templates that would run without end or fill the memory, by what is said of them. */
+const ENDLESS: Record<string, RegExp> = {
+  "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}": /without end/,
+  "{% set r = range(9999) %}{% for i in r %}{% for j in r %}{% endfor %}{% endfor %}": /without end/,
+  "{% for i in range(1000000000) %}x{% endfor %}": /range\(\) of 1000000000 numbers/,
+  '{% set ns = namespace(x="a") %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}':
+    /a text of/,
+  "{% set ns = namespace(x=[1]) %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}":
+    /a list of/,
+  "{% set ns = namespace(x=[1]) %}{% for i in range(40) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x|tojson }}":
+    /values in each other/,
+  '{% set ns = namespace(x=[1]) %}{% for i in range(40) %}{% set ns.x = {"a": ns.x, "b": ns.x} %}{% endfor %}{{ ns.x }}':
+    /values in each other/,
+  "{% set l = range(49999) %}{% for i in range(3000) %}{% set y = l|sort %}{% endfor %}": /without end/,
+  '{% set ns = namespace(x="ab") %}{% for i in range(22) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{% for i in range(4000) %}{% set y = ns.x|upper %}{% endfor %}':
+    /without end/,
+  "{{ messages|tojson(indent=400000000) }}": /Invalid string length/,
+  "{% macro f() %}{{ self.f() }}{% endmacro %}{{ f() }}": /./,
+};
+
+it("a template whose steps take too long is an error, whatever their number", () => {
+  let ms = 0;
+  const render = parseBounded("{% for i in range(9000) %}x{% endfor %}", new TimeBudget(() => (ms += 1000)));
+  assert.throws(() => render({ messages: [] }), OutOfTime);
+});
+
+it("a template that goes on without end is an error at once, in every row, and an honest one never", () => {
+  for (const [source, says] of Object.entries(ENDLESS)) {
+    const endless = createChatTemplate({ tokenizer: {}, config: {}, chatTemplate: source });
+    for (let row = 0; row < 3; row++) {
+      const started = performance.now();
+      const render = (): string => endless.render([{ role: "user", content: "x" }]);
+      assert.throws(render, { code: "usage/chat-template", message: says });
+      assert.ok(performance.now() - started < 5000, `${source} took ${performance.now() - started} ms`);
+    }
+  }
+  const long = Array.from({ length: 5000 }, (_, i) => ({ role: "user" as const, content: `message ${i}` }));
+  const plain = createChatTemplate({ tokenizer: {}, config: {}, chatTemplate: CHATML });
+  for (let row = 0; row < 20; row++) assert.equal(plain.render(long).split("\n").length, 10_001);
+});
+
+it("a template that no parser ends with is an error at once", () => {
+  for (const source of [
+    `{%${" ".repeat(60_000)}`,
+    " ".repeat(2_000_000),
+    `{{ ${"(".repeat(50_000)}`,
+    `{{ ${"-".repeat(50_000)}1 }}`,
+    "{% if true %}".repeat(20_000),
+  ]) {
+    const started = performance.now();
+    assert.throws(() => createChatTemplate({ tokenizer: {}, config: {}, chatTemplate: source }), {
+      code: "format/file",
+    });
+    assert.ok(performance.now() - started < 3000);
+  }
+});

@@ -1,0 +1,176 @@
+/**
+ * @file Chat templates: a list of messages to the one text that the model was trained to see.
+ *
+ * The template is Jinja and comes with the model. Its hash goes into an adapter's folder, so that serving with another
+ * template is noticed. A model without a template still has a ChatTemplate; only rendering with it is an error.
+ * `{% generation %}` marks are no Jinja; they are read here and tell which characters the assistant writes.
+ */
+import { FormatError, UsageError } from "../../errors.ts";
+import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
+import { Sha256 } from "../../format/files/sha256.ts";
+import { type BoundedTemplate, parseBounded } from "./bounded-template.ts";
+import { LongInteger } from "../formats/long-integer.ts";
+import type { Message } from "../rows/messages.ts";
+import { isRecord } from "../rows/row-error.ts";
+import { strftime } from "./strftime.ts";
+import { specialTokenText } from "../tokenizer/tokenizer.ts";
+
+/** The ChatML template, for models that come without one. */
+export const CHATML =
+  "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}{% endfor %}" +
+  "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
+
+/** Options of `render`. */
+export interface RenderOptions {
+  /** Ends with the header of an assistant turn, for the model to go on. */
+  readonly addGenerationPrompt?: boolean;
+  readonly tools?: readonly unknown[] | null;
+}
+
+/** Characters [start, end) of a text. */
+export interface TextSpan {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Renders messages as text. */
+export interface ChatTemplate {
+  /** Source of the default template; null when the model has none. */
+  readonly source: string | null;
+  /** SHA-256 of the source, in hexadecimal; null when the model has none. */
+  readonly hash: string | null;
+  /** Renders messages. @throws usage/chat-template when there is no template or it rejects the messages */
+  render(messages: readonly Message[], options?: RenderOptions): string;
+  /** Finds the characters between `{% generation %}` marks in `render(messages)`; null when the template has no marks. */
+  generationSpans(messages: readonly Message[], options?: RenderOptions): TextSpan[] | null;
+}
+
+/** What `createChatTemplate` takes besides the files. */
+export interface ChatTemplateOptions {
+  /** Takes the place of the model's own template. */
+  readonly template?: string;
+  /** The time that `strftime_now` tells; the time of creation unless given. */
+  readonly now?: Date;
+}
+
+const NO_TEMPLATE_HINT =
+  "Give one as --chat-template: chatml, plain, alpaca or a file of Jinja; or use rows of prompt and completion, or of text.";
+const GENERATION_TAG = /{%(-?)\s*(end)?generation\s*(-?)%}/g;
+// Noncharacters of Unicode with a word between them: no text has these.
+const MARK_START = "\uFDD0start\uFDD0";
+const MARK_END = "\uFDD0end\uFDD0";
+/** Stands for a long integer, of which the language has none; what is a text of JSON has quotes, and a backslash inside. */
+const MARKED_INTEGER = /"\uFDD0\\"(-?\d+)\uFDD0"|\uFDD0"(-?\d+)\uFDD0/g;
+
+/** Reads templates by name: tokenizer_config.json may hold one string or a list of {name, template}. */
+function readSources(files: TokenizerFiles): Map<string, string> {
+  const sources = new Map<string, string>();
+  const listed = files.config["chat_template"];
+  if (typeof listed === "string") sources.set("default", listed);
+  for (const entry of Array.isArray(listed) ? (listed as unknown[]) : []) {
+    const { name, template } = (entry ?? {}) as { name?: unknown; template?: unknown };
+    if (typeof name === "string" && typeof template === "string") sources.set(name, template);
+  }
+  if (files.chatTemplate !== null) sources.set("default", files.chatTemplate);
+  return sources;
+}
+
+/**
+ * Parses a template. Generation marks become expressions in a block with the same white-space control: the library
+ * would take them out before it strips white space, and render other text than Python does.
+ */
+function parseTemplate(source: string): BoundedTemplate {
+  const marked = source.replace(
+    GENERATION_TAG,
+    (_, left: string, end: string | undefined, right: string) =>
+      `{%${left} if true %}{{ "${end === undefined ? MARK_START : MARK_END}" }}{% endif ${right}%}`,
+  );
+  try {
+    // The library's own strftime_now has no clock to set and speaks the locale of the machine.
+    return parseBounded(marked.replaceAll("strftime_now", "strftime_at"));
+  } catch (cause) {
+    const found = cause instanceof Error ? cause.message : String(cause);
+    throw new FormatError("format/file", `Cannot parse chat template: ${found}`, {
+      hint: "Mend the template in tokenizer_config.json or chat_template.jinja, or name another one.",
+      cause,
+    });
+  }
+}
+
+/** Puts marks in the place of long integers, at any depth. */
+function markIntegers(value: unknown): unknown {
+  if (value instanceof LongInteger) return `\uFDD0"${value.digits}\uFDD0`;
+  if (Array.isArray(value)) return value.map(markIntegers);
+  if (!isRecord(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, markIntegers(each)]));
+}
+
+/** Takes the marks out of a rendered text. */
+function readMarks(marked: string): { text: string; spans: TextSpan[] } {
+  const spans: TextSpan[] = [];
+  let text = "";
+  let start = 0;
+  for (const part of marked.replaceAll(MARKED_INTEGER, "$1$2").split(/(\uFDD0(?:start|end)\uFDD0)/)) {
+    if (part === MARK_START) start = text.length;
+    else if (part === MARK_END) spans.push({ start, end: text.length });
+    else text += part;
+  }
+  return { text, spans };
+}
+
+/** Makes the chat template of a model. @throws format/file when a template cannot be parsed */
+export function createChatTemplate(files: TokenizerFiles, options: ChatTemplateOptions = {}): ChatTemplate {
+  const sources =
+    options.template === undefined ? readSources(files) : new Map([["default", options.template]]);
+  const parsed = new Map([...sources].map(([name, source]) => [name, parseTemplate(source)]));
+  const now = options.now ?? new Date();
+  const variables: Record<string, unknown> = { strftime_at: (format: string) => strftime(now, format) };
+  for (const [key, value] of Object.entries(files.config)) {
+    const text = key.endsWith("_token") ? specialTokenText(value) : null;
+    if (text !== null) variables[key] = text;
+  }
+  const source = sources.get("default") ?? null;
+
+  const pick = (tools: RenderOptions["tools"]): string =>
+    tools != null && tools.length > 0 && sources.has("tool_use") ? "tool_use" : "default";
+  const run = (messages: readonly Message[], options: RenderOptions): { text: string; spans: TextSpan[] } => {
+    const template = parsed.get(pick(options.tools));
+    if (template === undefined) {
+      throw new UsageError(
+        "usage/chat-template",
+        "Cannot render messages: the model has no chat template, expected one in tokenizer_config.json or chat_template.jinja",
+        { hint: NO_TEMPLATE_HINT },
+      );
+    }
+    try {
+      return readMarks(
+        template({
+          ...variables,
+          messages: markIntegers(messages),
+          // Python's renderer passes these two always, so templates may compare them with none.
+          tools: markIntegers(options.tools ?? null),
+          documents: null,
+          add_generation_prompt: options.addGenerationPrompt ?? false,
+        }),
+      );
+    } catch (cause) {
+      const found = cause instanceof Error ? cause.message : String(cause);
+      throw new UsageError(
+        "usage/chat-template",
+        `Cannot render ${messages.length} messages (${messages.map(({ role }) => role).join(", ")}): ` +
+          `the chat template says "${found}"`,
+        { hint: "Order the messages as the model's template demands, or name another template.", cause },
+      );
+    }
+  };
+
+  return {
+    source,
+    hash: source === null ? null : new Sha256().update(source).digest(),
+    render: (messages, options = {}) => run(messages, options).text,
+    generationSpans(messages, options = {}) {
+      const hasMarks = (sources.get(pick(options.tools)) ?? "").search(GENERATION_TAG) >= 0;
+      return hasMarks ? run(messages, options).spans : null;
+    },
+  };
+}

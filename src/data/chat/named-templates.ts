@@ -1,0 +1,48 @@
+/** @file Chat templates that can be named instead of a file, for models that come without one. */
+import { z } from "zod";
+import { nearest } from "../../messages/nearest.ts";
+import { Sha256 } from "../../format/files/sha256.ts";
+import { CHATML } from "./chat-template.ts";
+
+/** "User:" and "Assistant:" before each message, and the model's own end of text behind an answer. */
+const PLAIN =
+  "{{ bos_token }}{% for message in messages %}" +
+  "{% if message['role'] == 'assistant' %}{{ 'Assistant: ' + message['content'] }}{{ eos_token }}{{ '\\n' }}" +
+  "{% elif message['role'] == 'user' %}{{ 'User: ' + message['content'] + '\\n' }}" +
+  "{% else %}{{ message['content'] + '\\n' }}{% endif %}{% endfor %}" +
+  "{% if add_generation_prompt %}{{ 'Assistant: ' }}{% endif %}";
+
+/** Headings of instructions, as data sets in Alpaca's form have them. */
+const ALPACA =
+  "{{ bos_token }}{% for message in messages %}" +
+  "{% if message['role'] == 'assistant' %}{{ '### Response:\\n' + message['content'] }}{{ eos_token }}{{ '\\n\\n' }}" +
+  "{% elif message['role'] == 'user' %}{{ '### Instruction:\\n' + message['content'] + '\\n\\n' }}" +
+  "{% else %}{{ message['content'] + '\\n\\n' }}{% endif %}{% endfor %}" +
+  "{% if add_generation_prompt %}{{ '### Response:\\n' }}{% endif %}";
+
+/** Name → source. */
+export const NAMED_TEMPLATES: ReadonlyMap<string, string> = new Map([
+  ["chatml", CHATML],
+  ["plain", PLAIN],
+  ["alpaca", ALPACA],
+]);
+
+/** Names of the templates, as a list for messages. */
+export const TEMPLATE_NAMES: string = [...NAMED_TEMPLATES.keys()].join(", ");
+
+/** Setting: a template that takes the place of the model's own. */
+export const CHAT_TEMPLATE = z
+  .string()
+  .optional()
+  .describe(`Chat template instead of the model's own: ${TEMPLATE_NAMES}, or a file of Jinja`);
+
+/** The name of the template with a hash; null: it has none. */
+export function nameOfTemplate(hash: string | null): string | null {
+  const found = [...NAMED_TEMPLATES].find(([, source]) => new Sha256().update(source).digest() === hash);
+  return found?.[0] ?? null;
+}
+
+/** The named template that was probably meant; null: none is near. */
+export function nearestTemplate(name: string): string | null {
+  return nearest(name, [...NAMED_TEMPLATES.keys()]);
+}

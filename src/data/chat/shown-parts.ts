@@ -1,0 +1,80 @@
+/**
+ * @file Whether a chat template shows what a row holds: tools, calls of tools, and what they gave.
+ *
+ * Templates print the keys that they know and are silent on others: a call would be learned as an empty answer. What makes
+ * no difference to the text is not shown.
+ */
+import { UsageError } from "../../errors.ts";
+import type { ChatTemplate } from "./chat-template.ts";
+import type { Message } from "../rows/messages.ts";
+
+/** A text that no template and no row has. */
+const MARKER = "\uE0F2result\uE0F2";
+
+/** Gives messages roles that a template knows: developers are systems and functions are tools where it names no such roles. */
+export function withKnownRoles(template: ChatTemplate, messages: readonly Message[]): readonly Message[] {
+  const source = template.source ?? "";
+  const knowsDeveloper = source.includes("developer");
+  const knowsFunction = /role\W{0,4}\s*(?:==|in)[^%}]*["']function["']/.test(source);
+  return messages.map((message) => {
+    if (message.role === "developer" && !knowsDeveloper) return { ...message, role: "system" };
+    return message.role === "function" && !knowsFunction ? { ...message, role: "tool" } : message;
+  });
+}
+
+/** Refuses a conversation of which the template leaves something out; `text` is its rendering. @throws usage/chat-template */
+export function requireShown(
+  template: ChatTemplate,
+  messages: readonly Message[],
+  tools: readonly unknown[] | null,
+  text: string,
+): void {
+  const isSame = (others: readonly Message[], otherTools: readonly unknown[] | null): boolean => {
+    try {
+      return template.render(others, { tools: otherTools }) === text;
+    } catch {
+      return false; // it looks at what is missing
+    }
+  };
+  if (tools !== null && tools.length > 0 && isSame(messages, null)) throw notShown("tools", "tools");
+  const calling = messages.findIndex(hasCalls);
+  if (calling >= 0 && isSame(messages.map(withoutCalls), tools)) {
+    throw notShown(`the tool calls of message ${calling + 1}`, "tool_calls");
+  }
+  const result = messages.findIndex(({ role }) => role === "tool" || role === "function");
+  const marked = messages.map((message) =>
+    message.role === "tool" || message.role === "function" ? { ...message, content: MARKER } : message,
+  );
+  if (result >= 0 && messages[result]!.content !== "" && isSame(marked, tools)) {
+    throw notShown(`what a tool gave in message ${result + 1}`, "tool messages");
+  }
+}
+
+/** Whether a message calls tools. */
+function hasCalls({ tool_calls: calls }: Message): boolean {
+  return Array.isArray(calls) && calls.length > 0;
+}
+
+/** The message without its calls. */
+export function withoutCalls(message: Message): Message {
+  const { tool_calls: _calls, ...rest } = message;
+  return rest;
+}
+
+/** The names of the functions that a message calls. */
+export function calledNames({ tool_calls: calls }: Message): string[] {
+  return (Array.isArray(calls) ? (calls as unknown[]) : []).flatMap((call) => {
+    const { name, function: called } = (call ?? {}) as { name?: unknown; function?: { name?: unknown } };
+    const found = called?.name ?? name;
+    return typeof found === "string" ? [found] : [];
+  });
+}
+
+/** Makes the error of a part that the template leaves out. */
+export function notShown(what: string, key: string): UsageError {
+  return new UsageError(
+    "usage/chat-template",
+    `Cannot show ${what}: the chat template leaves them out, expected one that prints ${key}`,
+    { hint: "Choose a model whose template knows tools, or leave such rows out." },
+  );
+}

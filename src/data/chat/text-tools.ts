@@ -1,0 +1,49 @@
+/** @file Tokenizer and chat template of a model, together, and the ids of prompts. */
+import { UsageError } from "../../errors.ts";
+import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
+import { type ChatTemplate, type RenderOptions, createChatTemplate } from "./chat-template.ts";
+import type { Message } from "../rows/messages.ts";
+import { type Tokenizer, createTokenizer } from "../tokenizer/tokenizer.ts";
+
+/** What the same tools can be made of elsewhere; plain data. */
+export interface ToolsOrigin {
+  readonly files: TokenizerFiles;
+  /** What the template takes as the time. */
+  readonly now: Date;
+}
+
+/** What turns text into ids and back. */
+export interface TextTools {
+  readonly tokenizer: Tokenizer;
+  readonly template: ChatTemplate;
+  readonly origin: ToolsOrigin;
+}
+
+/** Makes the text tools of a model. @throws UsageError "usage/model" when it carries no tokenizer. */
+export function openTextTools(modelName: string, files: TokenizerFiles | null): TextTools {
+  if (files) return makeTextTools({ files, now: new Date() });
+  throw new UsageError("usage/model", `Cannot use model "${modelName}" on text: it has no tokenizer.json`, {
+    hint: "Put the tokenizer's files into the model's folder.",
+  });
+}
+
+/** Makes the tools of an origin. */
+export function makeTextTools(origin: ToolsOrigin): TextTools {
+  const { files, now } = origin;
+  return { tokenizer: createTokenizer(files), template: createChatTemplate(files, { now }), origin };
+}
+
+/** Encodes a text to go on from, with the bos that the tokenizer asks for but no eos. */
+export function encodePrompt({ tokenizer }: TextTools, text: string): number[] {
+  return [...tokenizer.prefixIds, ...tokenizer.encode(text, { addSpecialTokens: false })];
+}
+
+/** Encodes a conversation, up to the start of the assistant's next turn unless told. @throws UsageError "usage/chat-template" */
+export function encodeChat(
+  { tokenizer, template }: TextTools,
+  messages: readonly Message[],
+  { tools = null, addGenerationPrompt = true }: RenderOptions = {},
+): number[] {
+  const text = template.render(messages, { addGenerationPrompt, tools });
+  return tokenizer.encode(text, { addSpecialTokens: false });
+}

@@ -1,0 +1,110 @@
+/**
+ * @file Which characters of a rendered conversation each assistant turn writes: content and end-of-turn token, no header.
+ *
+ * 1. `{% generation %}` marks of the template, when there is one span an assistant turn.
+ * 2. Else prefixes: the turn begins where the rendering of the messages before it, with a generation prompt, ends, and
+ *    ends where the rendering up to it ends. Exact wherever those are prefixes of the whole text.
+ * 3. Else (templates that write earlier turns differently, such as Qwen3's, or whose generation prompt opens <think>):
+ *    the place where the text changes when the turn's content and calls are replaced, and the special token after it.
+ */
+import { UsageError } from "../../errors.ts";
+import type { ChatTemplate, TextSpan } from "./chat-template.ts";
+import type { Message } from "../rows/messages.ts";
+import { calledNames, notShown, requireShown, withoutCalls } from "./shown-parts.ts";
+
+/** A rendered conversation and, for each of its assistant messages in order, the characters it writes. */
+export interface RenderedTurns {
+  readonly text: string;
+  readonly spans: readonly TextSpan[];
+}
+
+interface Conversation {
+  readonly template: ChatTemplate;
+  readonly messages: readonly Message[];
+  readonly tools: readonly unknown[] | null;
+  readonly specialTokens: readonly string[];
+  readonly text: string;
+}
+
+/** Cuts white space after the last special token: templates put it between turns, nobody has to write it. */
+function trimAfterSpecial(
+  text: string,
+  { start, end }: TextSpan,
+  specialTokens: readonly string[],
+): TextSpan {
+  const trimmed = text.slice(start, end).trimEnd();
+  const endsInSpecial = specialTokens.some((token) => trimmed.endsWith(token));
+  return { start, end: endsInSpecial ? start + trimmed.length : end };
+}
+
+/** Way 2; null when the renderings are no prefixes of the whole text. */
+function spanByPrefixes(c: Conversation, index: number): TextSpan | null {
+  const { template, tools, text } = c;
+  let [upTo, asked] = ["", ""];
+  try {
+    const isLast = index === c.messages.length - 1;
+    upTo = isLast ? text : template.render(c.messages.slice(0, index + 1), { tools });
+    asked = template.render(c.messages.slice(0, index), { tools, addGenerationPrompt: true });
+  } catch (error) {
+    // Some templates reject the beginning of what they accept: no message, or one without an answer.
+    if (error instanceof UsageError) return null;
+    throw error;
+  }
+  if (!text.startsWith(upTo) || !upTo.startsWith(asked)) return null;
+  return trimAfterSpecial(text, { start: asked.length, end: upTo.length }, c.specialTokens);
+}
+
+/** Way 3; null when the turn's content does not show in the text. */
+function spanByReplacement(c: Conversation, index: number): TextSpan | null {
+  const marker = "\uE0F2content\uE0F2";
+  const { text } = c;
+  const other = c.template.render(
+    c.messages.map((message, i) => (i === index ? { ...withoutCalls(message), content: marker } : message)),
+    { tools: c.tools },
+  );
+  const start = other.indexOf(marker);
+  if (start < 0 || text.slice(0, start) !== other.slice(0, start)) return null;
+  const rest = other.slice(start + marker.length);
+  if (!text.endsWith(rest) || text.length - rest.length < start) return null;
+  const end = text.length - rest.length;
+  const space = rest.length - rest.trimStart().length;
+  const ending = c.specialTokens
+    .filter((token) => rest.startsWith(token, space))
+    .reduce((longest, token) => (token.length > longest.length ? token : longest), "");
+  return { start, end: ending === "" ? end : end + space + ending.length };
+}
+
+/**
+ * Renders a conversation and finds what the assistant writes in it.
+ *
+ * @throws usage/chat-template when the template rejects the messages or a wanted turn cannot be found in its text;
+ *   turns that are not `wanted` get an empty span then
+ */
+export function renderTurns(
+  template: ChatTemplate,
+  messages: readonly Message[],
+  tools: readonly unknown[] | null,
+  specialTokens: readonly string[],
+  wanted: (messageIndex: number) => boolean,
+): RenderedTurns {
+  const text = template.render(messages, { tools });
+  requireShown(template, messages, tools, text);
+  const turns = messages.flatMap(({ role }, i) => (role === "assistant" ? [i] : []));
+  const marked = template.generationSpans(messages, { tools });
+  if (marked !== null && marked.length === turns.length) return { text, spans: marked };
+
+  const conversation: Conversation = { template, messages, tools, specialTokens, text };
+  const spans = turns.map((index) => {
+    if (!wanted(index)) return { start: 0, end: 0 };
+    const span = spanByPrefixes(conversation, index) ?? spanByReplacement(conversation, index);
+    const names = calledNames(messages[index]!);
+    if (span !== null && names.every((name) => text.slice(span.start, span.end).includes(name))) return span;
+    if (span !== null) throw notShown(`the tool calls of message ${index + 1}`, "tool_calls");
+    throw new UsageError(
+      "usage/chat-template",
+      `Cannot find assistant message ${index + 1} in the rendered conversation: the chat template writes it differently, expected its content`,
+      { hint: "Train on the last assistant turn alone, or name another template." },
+    );
+  });
+  return { text, spans };
+}

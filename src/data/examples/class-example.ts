@@ -1,0 +1,103 @@
+/** @file Texts with their classes: rows, and the token ids that a classifier reads. */
+import { UsageError } from "../../errors.ts";
+import { showClasses } from "./class-names.ts";
+import type { ExampleSource } from "./example.ts";
+import { isRecord, jsonKind, type RawFields, readString, rowError } from "../rows/row-error.ts";
+import type { ClassRow, RowForm } from "../rows/rows.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+
+/** A text with its class. */
+export interface ClassExample {
+  readonly ids: Int32Array;
+  /** Number of the class, from 0. */
+  readonly label: number;
+  /** The token whose position has to tell the class. */
+  readonly labelIndex: number;
+  readonly source: ExampleSource;
+}
+
+/** What a classifier says of its classes. */
+export interface ClassOptions {
+  /** By number. */
+  readonly names: readonly string[];
+  /** The token whose position tells the class: the first in encoders, the last in decoders. */
+  readonly readAt: "first" | "last";
+}
+
+/** The class that a row names, by name or number; true and false are names, as in tables. Null: none. */
+export function readLabel({ label }: RawFields): string | number | null {
+  if (typeof label === "boolean") return String(label);
+  return typeof label === "string" || typeof label === "number" ? label : null;
+}
+
+export const CLASS_FORMS: readonly RowForm<ClassRow>[] = [
+  {
+    keys: '{"text", "label"}',
+    matches: (row) => "text" in row && "label" in row,
+    read: (row) => {
+      const label = readLabel(row);
+      if (label === null) {
+        throw rowError('"label"', jsonKind(row["label"]), "the name or number of a class", "Mend the row.");
+      }
+      return { kind: "class", text: readString(row, "text", "text to judge"), label };
+    },
+  },
+];
+
+/** Reads the names of a model's classes from its configuration, `id2label`; null when it has none. */
+export function readClassNames(config: Readonly<Record<string, unknown>>): readonly string[] | null {
+  const names = config["id2label"];
+  if (!isRecord(names)) return null;
+  return Array.from({ length: Object.keys(names).length }, (_, i) => {
+    const name = names[i];
+    return typeof name === "string" ? name : `LABEL_${i}`;
+  });
+}
+
+/** Turns a row into an example, of at most `maxLength` tokens. @throws usage/data for a class that the model does not have */
+export function toClassExample(
+  { text, label }: ClassRow,
+  { tokenizer, classes }: { readonly tokenizer: Tokenizer; readonly classes: ClassOptions },
+  source: ExampleSource,
+): ClassExample {
+  const number = typeof label === "number" ? label : classNumber(label, classes.names);
+  if (classes.names[number] === undefined) {
+    throw new UsageError(
+      "usage/data",
+      `Cannot use label ${JSON.stringify(label)}: the model has no such class, expected ${showClasses(classes.names)}`,
+      {
+        hint: "Name a class as id2label of the model's config.json does, or give its number; a new head has the classes of --classes.",
+      },
+    );
+  }
+  const ids = tokenizer.encode(text, { addSpecialTokens: true });
+  return makeClassExample(ids, number, classes.readAt, source);
+}
+
+/** The number of a class by its name or, as tables have it, by its number as text; -1: there is none. */
+function classNumber(label: string, names: readonly string[]): number {
+  const isNumber = /^\d+$/;
+  if (names.includes(label) || !isNumber.test(label) || names.some((name) => isNumber.test(name)))
+    return names.indexOf(label);
+  return Number(label);
+}
+
+function makeClassExample(
+  ids: ArrayLike<number>,
+  label: number,
+  readAt: ClassOptions["readAt"],
+  source: ExampleSource,
+): ClassExample {
+  return { ids: Int32Array.from(ids), label, labelIndex: readAt === "first" ? 0 : ids.length - 1, source };
+}
+
+/** Cuts the text's end; what the tokenizer puts behind a text stays. */
+export function fitClassExample(
+  example: ClassExample,
+  { maxLength, tokenizer: { suffixIds } }: { readonly maxLength: number; readonly tokenizer: Tokenizer },
+): ClassExample {
+  const { ids, label, labelIndex, source } = example;
+  const numTail = suffixIds.length;
+  const kept = [...ids.subarray(0, maxLength - numTail), ...ids.subarray(ids.length - numTail)];
+  return makeClassExample(kept, label, labelIndex === 0 ? "first" : "last", source);
+}

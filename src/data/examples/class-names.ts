@@ -1,0 +1,58 @@
+/** @file The classes that labels of data are of, for a head that is made for them. */
+import { UsageError } from "../../errors.ts";
+
+/** How many numbers of classes may lie below the largest label without a row, for each one that has some. */
+const MAX_GAP = 2;
+
+/**
+ * Finds the classes of labels: texts name them, in the order of numbers where all are numbers, else of the alphabet; numbers
+ * count them from 0.
+ * @throws UsageError "usage/data" for labels that do not say how many classes there are
+ */
+export function inferClassNames(labels: ReadonlySet<string | number>): readonly string[] {
+  const [names, numbers] = [[...labels].filter(isText), [...labels].filter((label) => !isText(label))];
+  if (names.length > 0 && numbers.length > 0) {
+    throw unclear(`labels are ${show(names[0])} and ${show(numbers[0])}`, "names or numbers, not both");
+  }
+  if (labels.size < 2) throw unclear(labels.size === 0 ? "no label" : "one label", "two at least");
+  if (names.length > 0) {
+    const areNumbers = names.every((name) => /^\d+$/.test(name));
+    return areNumbers ? names.sort((a, b) => Number(a) - Number(b)) : names.sort();
+  }
+  const wrong = numbers.find((label) => !Number.isSafeInteger(label) || label < 0);
+  if (wrong !== undefined) throw unclear(`a label is ${show(wrong)}`, "whole numbers from 0");
+  const count = Math.max(...numbers) + 1;
+  if (count > (1 + MAX_GAP) * numbers.length) {
+    throw unclear(
+      `the largest label is ${count - 1}, and there are ${numbers.length}`,
+      "numbers that count classes",
+    );
+  }
+  return unnamedClasses(count);
+}
+
+/** What transformers calls classes without names. */
+export function unnamedClasses(count: number): readonly string[] {
+  return Array.from({ length: count }, (_, i) => `LABEL_${i}`);
+}
+
+/** Shows classes with their numbers. */
+export function showClasses(names: readonly string[]): string {
+  return names.map((name, i) => `${i} ${JSON.stringify(name)}`).join(", ");
+}
+
+function isText(label: string | number): label is string {
+  return typeof label === "string";
+}
+
+function show(label: string | number | undefined): string {
+  return JSON.stringify(label);
+}
+
+function unclear(found: string, expected: string): UsageError {
+  return new UsageError(
+    "usage/data",
+    `Cannot find the classes in the labels of the data: ${found}, expected ${expected}`,
+    { hint: "Name the classes with --classes, or say how many there are with --num-classes." },
+  );
+}

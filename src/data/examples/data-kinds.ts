@@ -1,0 +1,129 @@
+/**
+ * @file The kinds of data, by what is learned from them: which rows each has, and what becomes of a row.
+ *
+ * Adding a kind: an entry here. An objective names the one that it reads.
+ */
+import { UsageError } from "../../errors.ts";
+import {
+  CLASS_FORMS,
+  type ClassExample,
+  type ClassOptions,
+  fitClassExample,
+  toClassExample,
+} from "./class-example.ts";
+import { type Comparison, fitComparison, isTelling, type Role } from "./comparison.ts";
+import { countTrained, type Example, type ExampleOptions, type ExampleSource, toExample } from "./example.ts";
+import { JUDGED_FORMS, PREFERENCE_FORMS } from "../rows/preference-rows.ts";
+import { type RowForm, readRow, type TargetRow } from "../rows/rows.ts";
+import { TARGET_FORMS } from "../rows/target-rows.ts";
+
+/** What each kind of data becomes. */
+export interface DataUnits {
+  readonly text: Example;
+  readonly preference: Comparison;
+  readonly unpaired: Comparison;
+  readonly classes: ClassExample;
+}
+
+export type DataKindName = keyof DataUnits;
+
+/** How units are made of rows. */
+export interface UnitOptions extends ExampleOptions {
+  /** Tokens that a sequence may have. */
+  readonly maxLength: number;
+  /** Needed for classes alone. */
+  readonly classes?: ClassOptions;
+}
+
+/** One kind of data. */
+export interface DataKind<U> {
+  /** What it is, for the documentation. */
+  readonly summary: string;
+  readonly forms: readonly RowForm<unknown>[];
+  /** Reads a row at its full length. @throws usage/data, usage/chat-template */
+  toUnit(value: unknown, options: UnitOptions, source: ExampleSource): U;
+  /** Cuts what is longer than `maxLength`. */
+  fit(unit: U, options: UnitOptions): U;
+  /** Whether there is something to learn from it. */
+  isUseful(unit: U): boolean;
+}
+
+/** Puts answers into a group; what is learned of them does not depend on what is chosen for conversations. */
+function compare(
+  answers: readonly (readonly [Role, TargetRow])[],
+  options: UnitOptions,
+  source: ExampleSource,
+): Comparison {
+  const sequences = answers.map(([role, row]) => ({
+    ...toExample(row, { ...options, trainOn: "assistant" }, source),
+    role,
+    group: source.line,
+  }));
+  return { sequences, source };
+}
+
+const COMPARISONS = {
+  fit: (unit: Comparison, { maxLength, tokenizer: { bosId } }: UnitOptions) =>
+    fitComparison(unit, { maxLength, bosId }),
+  isUseful: isTelling,
+};
+
+/** Rows of every kind but one: what the data may have been made for instead. */
+function formsBesides(forms: readonly RowForm<unknown>[]): RowForm<unknown>[] {
+  return Object.values(DATA_KINDS).flatMap((kind) => (kind.forms === forms ? [] : kind.forms));
+}
+
+export const DATA_KINDS: { readonly [K in DataKindName]: DataKind<DataUnits[K]> } = {
+  text: {
+    summary: "texts and conversations that are learned as they are",
+    forms: TARGET_FORMS,
+    toUnit: (value, options, source) =>
+      toExample(readRow(value, TARGET_FORMS, formsBesides(TARGET_FORMS)), options, source),
+    fit: ({ ids, weights, source }, { maxLength }) => ({
+      ids: ids.slice(0, maxLength),
+      weights: weights.slice(0, maxLength),
+      source,
+    }),
+    isUseful: (example) => countTrained(example) > 0,
+  },
+  preference: {
+    summary: "two answers to a prompt, one of them better",
+    forms: PREFERENCE_FORMS,
+    toUnit: (value, options, source) => {
+      const { chosen, rejected } = readRow(value, PREFERENCE_FORMS, formsBesides(PREFERENCE_FORMS));
+      return compare(
+        [
+          ["chosen", chosen],
+          ["rejected", rejected],
+        ],
+        options,
+        source,
+      );
+    },
+    ...COMPARISONS,
+  },
+  unpaired: {
+    summary: "answers that are each called good or bad",
+    forms: JUDGED_FORMS,
+    toUnit: (value, options, source) => {
+      const { answer, isDesirable } = readRow(value, JUDGED_FORMS, formsBesides(JUDGED_FORMS));
+      return compare([[isDesirable ? "desirable" : "undesirable", answer]], options, source);
+    },
+    ...COMPARISONS,
+  },
+  classes: {
+    summary: "texts and the class of each",
+    forms: CLASS_FORMS,
+    toUnit: (value, { tokenizer, classes }, source) => {
+      if (classes) {
+        const row = readRow(value, CLASS_FORMS, formsBesides(CLASS_FORMS));
+        return toClassExample(row, { tokenizer, classes }, source);
+      }
+      throw new UsageError("usage/model", "Cannot read classes: the model has none", {
+        hint: "Choose a model for sequence classification.",
+      });
+    },
+    fit: fitClassExample,
+    isUseful: ({ ids }) => ids.length > 0,
+  },
+};

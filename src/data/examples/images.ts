@@ -1,0 +1,82 @@
+/** @file Images with their classes, from IDX files: the examples that a vision model trains on. */
+import { UsageError } from "../../errors.ts";
+import type { ImageConfig } from "../../models/family.ts";
+import type { Model } from "../../models/model.ts";
+import type { ExampleSource } from "./example.ts";
+import { encodeIdx, type IdxArray } from "../formats/idx-file.ts";
+
+/** One image with its class. */
+export interface ImageExample {
+  /** Brightness from 0 to 255, [C, H, W]. */
+  readonly pixels: Uint8Array;
+  /** Its sizes C, H and W, as the model wants them. */
+  readonly image: ImageConfig;
+  /** Number of the class, from 0. */
+  readonly label: number;
+  /** Positions T that the model makes of it. */
+  readonly numPositions: number;
+  readonly source: ExampleSource;
+}
+
+/** What of a model's configuration its images must fit. */
+export type ImageModel = Pick<Model, "image" | "maxPositions" | "numOutputs">;
+
+/** A decoded file, and what messages call it. */
+export interface NamedIdx extends IdxArray {
+  readonly path: string;
+}
+
+/**
+ * Pairs images with their labels, for a model that reads images; pixels are views of one array.
+ * @throws UsageError "usage/data" when images and labels do not pair or the model has other sizes or fewer classes
+ */
+export function pairImages(images: NamedIdx, labels: NamedIdx, model: ImageModel): ImageExample[] {
+  const { path } = images;
+  const { image, maxPositions: numPositions } = model;
+  if (!image) throw new RangeError(`Cannot read images "${path}": the model reads none`);
+  const [numImages, height, width] = images.shape as [number, number, number];
+  if (labels.data.length !== numImages || numImages === 0) {
+    throw new UsageError(
+      "usage/data",
+      `Cannot use images "${path}": ${numImages} images and ${labels.data.length} labels, expected one label an image`,
+      { hint: "Put the two files of one set beside each other." },
+    );
+  }
+  if (image.channels !== 1 || image.size !== height || image.size !== width) {
+    throw new UsageError(
+      "usage/data",
+      `Cannot use images "${path}": 1 × ${height} × ${width} pixels, expected ${image.channels} × ${image.size} × ${image.size}`,
+      { hint: "Choose a model of this image size with one channel, or convert the images." },
+    );
+  }
+  const unknown = labels.data.findIndex((label) => label >= model.numOutputs);
+  if (unknown >= 0) {
+    throw new UsageError(
+      "usage/data",
+      `Cannot use labels "${labels.path}": class ${labels.data[unknown]} of image ${unknown + 1}, expected one below ${model.numOutputs}`,
+      { hint: "Choose a model with more classes, or leave such images out." },
+    );
+  }
+  return Array.from({ length: numImages }, (_, i) => ({
+    pixels: images.data.subarray(i * height * width, (i + 1) * height * width),
+    image,
+    numPositions,
+    label: labels.data[i] as number,
+    source: { file: path, line: i + 1 },
+  }));
+}
+
+/** The two files of a set of images of one channel: their names, after what is put before them, and their bytes. */
+export function imageFiles(
+  images: readonly Pick<ImageExample, "pixels" | "label">[],
+  height: number,
+  width: number,
+): Record<string, Uint8Array> {
+  const pixels = new Uint8Array(images.length * height * width);
+  for (const [i, image] of images.entries()) pixels.set(image.pixels, i * height * width);
+  const labels = Uint8Array.from(images, ({ label }) => label);
+  return {
+    "images-idx3-ubyte": encodeIdx({ shape: [images.length, height, width], data: pixels }),
+    "labels-idx1-ubyte": encodeIdx({ shape: [images.length], data: labels }),
+  };
+}

@@ -1,0 +1,133 @@
+/**
+ * @file Examples in a few flat arrays: what a thread can hand over without a copy, and a file can hold.
+ *
+ * Unpacked examples are views of these arrays, so 100,000 of them are not 200,000 allocations. What is compared, judged and
+ * learned lies in the same arrays; a text with a class has no weights.
+ */
+import { sequencesOf, type TrainingUnit } from "../batches/batch.ts";
+import type { ClassExample } from "./class-example.ts";
+import { ROLES, type Sequence } from "./comparison.ts";
+import type { Example } from "./example.ts";
+
+/** Units of a file, or of a piece of one, in order. S sequences, U units, N tokens. */
+export interface PackedUnits {
+  /** [N] */
+  readonly ids: Int32Array;
+  /** [N], or empty for texts with classes. */
+  readonly weights: Float32Array;
+  /** [S], where the tokens of each sequence end. */
+  readonly tokenEnds: Uint32Array;
+  /** [S], number in `ROLES` of what each sequence is to its unit; empty where none is compared. */
+  readonly roles: Uint8Array;
+  /** [U], where the sequences of each unit end. */
+  readonly sequenceEnds: Uint32Array;
+  /** [U] */
+  readonly lines: Uint32Array;
+  /** [U, 2], the class and the position that tells it; empty for others. */
+  readonly labels: Int32Array;
+}
+
+type Numbers = Int32Array | Float32Array | Uint32Array | Uint8Array;
+
+/** Numbers that are added to, in an array that doubles. */
+class GrowingArray<A extends Numbers> {
+  #values: A;
+  length = 0;
+
+  constructor(start: A) {
+    this.#values = start;
+  }
+
+  #reserve(numMore: number): void {
+    if (this.length + numMore <= this.#values.length) return;
+    const Kind = this.#values.constructor as new (length: number) => A;
+    const grown = new Kind(Math.max(this.#values.length * 2, this.length + numMore));
+    grown.set(this.#values.subarray(0, this.length));
+    this.#values = grown;
+  }
+
+  push(...values: readonly number[]): void {
+    this.append(values);
+  }
+
+  append(values: ArrayLike<number>): void {
+    this.#reserve(values.length);
+    this.#values.set(values, this.length);
+    this.length += values.length;
+  }
+
+  /** A copy that is as long as what is in it; what comes next starts anew. */
+  take(): A {
+    const taken = this.#values.slice(0, this.length) as A;
+    this.length = 0;
+    return taken;
+  }
+}
+
+/** Packs units one after another. */
+export class UnitPacker {
+  readonly #ids = new GrowingArray(new Int32Array(1024));
+  readonly #weights = new GrowingArray(new Float32Array(1024));
+  readonly #tokenEnds = new GrowingArray(new Uint32Array(64));
+  readonly #roles = new GrowingArray(new Uint8Array(64));
+  readonly #sequenceEnds = new GrowingArray(new Uint32Array(64));
+  readonly #lines = new GrowingArray(new Uint32Array(64));
+  readonly #labels = new GrowingArray(new Int32Array(64));
+
+  /** Tokens that were added since the last `take`. */
+  get numTokens(): number {
+    return this.#ids.length;
+  }
+
+  /** Copies a unit of tokens. */
+  add(unit: TrainingUnit): void {
+    for (const sequence of sequencesOf(unit)) {
+      if ("pixels" in sequence) throw new TypeError("Cannot pack images: only units of tokens");
+      this.#ids.append(sequence.ids);
+      if ("label" in sequence) this.#labels.push(sequence.label, sequence.labelIndex);
+      else this.#weights.append(sequence.weights);
+      if ("role" in sequence) this.#roles.push(ROLES.indexOf(sequence.role));
+      this.#tokenEnds.push(this.#ids.length);
+    }
+    this.#sequenceEnds.push(this.#tokenEnds.length);
+    this.#lines.push("source" in unit ? unit.source.line : 0);
+  }
+
+  /** What was added since the last time, in arrays that are the caller's. */
+  take(): PackedUnits {
+    return {
+      ids: this.#ids.take(),
+      weights: this.#weights.take(),
+      tokenEnds: this.#tokenEnds.take(),
+      roles: this.#roles.take(),
+      sequenceEnds: this.#sequenceEnds.take(),
+      lines: this.#lines.take(),
+      labels: this.#labels.take(),
+    };
+  }
+}
+
+/** Makes units out of packed ones, of a file of this name; they are views of the arrays. */
+export function unpackUnits(packed: PackedUnits, file: string): TrainingUnit[] {
+  const { ids, weights, tokenEnds, roles, sequenceEnds, lines, labels } = packed;
+  const isCompared = roles.length > 0;
+  return Array.from(sequenceEnds, (sequenceEnd, unit) => {
+    const source = { file, line: lines[unit]! };
+    const first = unit === 0 ? 0 : sequenceEnds[unit - 1]!;
+    const sequences: (Example | ClassExample)[] = [];
+    for (let s = first; s < sequenceEnd; s++) {
+      const [start, end] = [s === 0 ? 0 : tokenEnds[s - 1]!, tokenEnds[s]!];
+      const own = ids.subarray(start, end);
+      if (labels.length > 0) {
+        sequences.push({ ids: own, label: labels[2 * s]!, labelIndex: labels[2 * s + 1]!, source });
+      } else sequences.push({ ids: own, weights: weights.subarray(start, end), source });
+    }
+    if (!isCompared) return sequences[0]!;
+    const compared = sequences.map((sequence, i) => ({
+      ...sequence,
+      role: ROLES[roles[first + i]!]!,
+      group: source.line,
+    })) as Sequence[];
+    return { sequences: compared, source };
+  });
+}

@@ -1,0 +1,237 @@
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { after, describe, it } from "node:test";
+import { gzipSync, zstdCompressSync } from "node:zlib";
+import { byteTokenizerFiles, createByteTokenizer } from "../../../test/tiny/byte-tokenizer.ts";
+import { readDataset, readHeldOut, type ReadOptions } from "../by-path.ts";
+import { createChatTemplate } from "../chat/chat-template.ts";
+import { readColumns } from "../rows/columns.ts";
+import { type DataUnits } from "../examples/data-kinds.ts";
+import { FILE_KINDS } from "./file-kinds.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "graft-files-"));
+after(() => rmSync(folder, { recursive: true, force: true }));
+const GOLDEN = join(import.meta.dirname, "../../../test/golden/data/parquet");
+
+const tokenizer = createByteTokenizer();
+const options = { tokenizer, template: createChatTemplate(byteTokenizerFiles()), maxLength: 200 };
+
+function write(name: string, content: string | Uint8Array): string {
+  const path = join(folder, name);
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, content);
+  return path;
+}
+
+/** The texts of a data set, without the ends of texts. */
+async function textsOf(path: string, more: Partial<ReadOptions> = {}): Promise<string[]> {
+  const { train } = await readDataset(path, { ...options, ...more });
+  return train.map(({ ids }) => tokenizer.decode(ids, { skipSpecialTokens: true }));
+}
+
+describe("kinds of files", () => {
+  const jsonLines = '{"prompt": "é,", "completion": "b\\nc"}\n{"prompt": "d", "completion": "\\"e\\""}\n';
+  const written: Readonly<Record<string, string>> = {
+    ".jsonl": jsonLines,
+    ".ndjson": jsonLines,
+    ".json": `[${jsonLines.trim().replace("\n{", ",{")}]`,
+    ".csv": 'prompt,completion,other\r\n"é,","b\nc",1\r\n\r\nd,"""e""",2\r\n',
+    ".tsv": 'prompt\tcompletion\né,\t"b\nc"\nd\t"""e"""\n',
+  };
+  for (const [ending, content] of Object.entries(written)) {
+    it(`reads ${ending}, and ${ending}.gz and ${ending}.zst`, async () => {
+      const expected = ["é,b\nc", 'd"e"'];
+      assert.deepEqual(await textsOf(write(`rows${ending}`, content)), expected);
+      assert.deepEqual(await textsOf(write(`rows${ending}.gz`, gzipSync(content))), expected);
+      assert.deepEqual(await textsOf(write(`rows${ending}.zst`, zstdCompressSync(content))), expected);
+    });
+  }
+
+  for (const name of ["snappy", "zstd", "gzip", "none"]) {
+    it(`reads Parquet, ${name}: texts, lists of messages, numbers`, async () => {
+      const { train } = await readDataset<"text">(join(GOLDEN, `chats-${name}.parquet`), options);
+      assert.deepEqual(
+        train.map(({ ids, source }) => [source.line, tokenizer.decode(ids)]),
+        ["one", "two", "three"].map((word, i) => [
+          i + 1,
+          `<|im_start|>user\n${word}?<|im_end|>\n<|im_start|>assistant\n${word} é!<|im_end|>\n`,
+        ]),
+      );
+    });
+  }
+
+  it("reads classes of Parquet, whose numbers have 64 bits", async () => {
+    const classes = { names: ["no", "yes"], readAt: "last" as const };
+    const { train } = await readDataset(join(GOLDEN, "classes.parquet"), {
+      ...options,
+      kind: "classes",
+      classes,
+    });
+    assert.deepEqual(
+      train.map(({ label }: DataUnits["classes"]) => label),
+      [1, 0],
+    );
+  });
+
+  it("reads calls of Parquet, whose numbers may be longer than JavaScript's and whose other fields are null", async () => {
+    const files = byteTokenizerFiles();
+    const template = createChatTemplate(files, {
+      template:
+        "{% for m in messages %}{{ m.content }}{% for c in m.tool_calls or [] %}{{ c.function | tojson }}{% endfor %}{% endfor %}",
+    });
+    const { train } = await readDataset<"text">(join(GOLDEN, "calls.parquet"), { ...options, template });
+    assert.deepEqual(
+      train.map(({ ids, weights }) => [tokenizer.decode(ids), weights.at(-1)]),
+      [
+        ['one?{"name": "f", "arguments": {"id": 1234567890123456789}}', 0.5],
+        ['two?{"name": "f", "arguments": {"city": "Bonn"}}', 1],
+      ],
+    );
+  });
+
+  it("names the row of a fault in Parquet, and says what is wrong with a damaged file", async () => {
+    await assert.rejects(
+      readDataset(join(GOLDEN, "classes.parquet"), { ...options, columns: readColumns("text=none") }),
+      /classes\.parquet row 1, 2 \(2 rows\): Cannot read row: no column "none", expected one of "text", "label"/,
+    );
+    await assert.rejects(readDataset(write("bad.parquet", "PAR1"), options), {
+      code: "format/file",
+      hint: /\./,
+    });
+  });
+
+  it("takes .txt and .md as text", async () => {
+    for (const name of ["a.txt", "a.md", "a.markdown", "A.MD"]) {
+      assert.deepEqual(await textsOf(write(name, "# One\n\ntwo"), { maxLength: 5 }), ["# One", "\n\ntwo"]);
+    }
+    assert.deepEqual(await textsOf(write("b.txt.gz", gzipSync("one"))), ["one"]);
+  });
+
+  it("refuses names that do not say what is in them", async () => {
+    await assert.rejects(readDataset(write("rows.xyz", "{}"), options), {
+      code: "usage/data",
+      message: /rows\.xyz": its name does not say what it holds, expected one that ends in \.jsonl/,
+    });
+    await assert.rejects(readDataset(write("short.jsonl.gz", gzipSync("{}").subarray(0, 15)), options), {
+      code: "format/file",
+      message: /short\.jsonl\.gz": unexpected end of file/,
+    });
+  });
+
+  it("says in every kind how files end", () => {
+    const endings = FILE_KINDS.flatMap((kind) => kind.endings);
+    assert.equal(new Set(endings).size, endings.length);
+  });
+});
+
+describe("tables", () => {
+  it("parts cells by semicolons where the header does", async () => {
+    assert.deepEqual(await textsOf(write("semi.csv", "prompt;completion\na,b;c\n")), ["a,bc"]);
+  });
+
+  it("keeps quotes of texts parted by tabs", async () => {
+    const path = write("quotes.tsv", 'text\tlabel\n"Hi there\t1\n"all of it"\t2\nsay "no"\t3\n');
+    assert.deepEqual(await textsOf(path), ['"Hi there', "all of it", 'say "no"']);
+  });
+
+  it("takes numbered columns of a table without a header", async () => {
+    const path = write("bare.csv", "1,one\n2,two\n");
+    assert.deepEqual(await textsOf(path, { columns: readColumns("text=2") }), ["one", "two"]);
+  });
+
+  it("counts rows with other numbers of cells as faulty, with their lines", async () => {
+    const path = write("odd.csv", "prompt,completion\na,b\nc\nd,e,f\ng,h\n");
+    await assert.rejects(
+      readDataset(path, options),
+      /odd\.csv:3, 4 \(2 rows\): Cannot parse row: Invalid Record Length/,
+    );
+    assert.deepEqual(await textsOf(path, { skipFaulty: true }), ["ab", "gh"]);
+  });
+
+  it("leaves out columns without a name, and refuses two of one name", async () => {
+    assert.deepEqual(await textsOf(write("sheet.csv", ",prompt,completion,,\n0,a,b,,\n1,c,d,,x\n")), [
+      "ab",
+      "cd",
+    ]);
+    await assert.rejects(readDataset(write("same.csv", "text,text\na,b\n"), options), {
+      code: "format/file",
+      message: /same\.csv": two columns are named "text", expected names that differ/,
+      hint: /Rename/,
+    });
+  });
+
+  it("refuses a quote without an end, behind which everything would be lost", async () => {
+    const path = write("open.csv", 'text\n"a\nb\n');
+    await assert.rejects(readDataset(path, { ...options, skipFaulty: true }), {
+      code: "format/file",
+      message: /open\.csv": a quote is not closed/,
+    });
+  });
+});
+
+describe("columns under other names", () => {
+  it("works for every form of rows", async () => {
+    const path = write("names.jsonl", '{"question": "a", "answer": "b", "text": "not this"}\n');
+    assert.deepEqual(await textsOf(path, { columns: readColumns("prompt=question, completion=answer") }), [
+      "ab",
+    ]);
+    assert.deepEqual(await textsOf(path, { columns: readColumns({ text: "answer" }) }), ["b"]);
+    const half = write("half.jsonl", '{"prompt": "a", "answer": "b"}\n');
+    assert.deepEqual(await textsOf(half, { columns: readColumns("completion=answer") }), ["ab"]);
+  });
+
+  it("refuses what it cannot read", () => {
+    for (const given of ["prompt", "prompt=", "=x", "a=b,a=c", ""]) {
+      assert.throws(() => readColumns(given), { code: "usage/flag", hint: /prompt=question/ }, given);
+    }
+  });
+});
+
+describe("folders", () => {
+  const row = (text: string): string => `${JSON.stringify({ text })}\n`;
+  it("reads the hub's names of splits", async () => {
+    write("hub/README.md", "# A data set");
+    write("hub/data/train-00000-of-00002.jsonl", row("a"));
+    write("hub/data/train-00001-of-00002.jsonl", row("b"));
+    write("hub/data/validation-00000-of-00001.jsonl", row("c"));
+    write("hub/data/test-00000-of-00001.jsonl", row("d"));
+    const { train, valid, test } = await readDataset(join(folder, "hub"), options);
+    assert.deepEqual([train.length, valid?.length, test?.length], [2, 1, 1]);
+    const heldOut = await readHeldOut(join(folder, "hub"), options);
+    assert.equal(tokenizer.decode(heldOut.examples[0]!.ids, { skipSpecialTokens: true }), "c");
+  });
+
+  it("names the file of a part that holds nothing", async () => {
+    write("hollow/train.jsonl", row("a"));
+    write("hollow/valid.jsonl", "\n");
+    await assert.rejects(readDataset(join(folder, "hollow"), options), /hollow\/valid\.jsonl": no examples/);
+  });
+
+  it("takes folders that are named as splits", async () => {
+    write("named/train/x.csv", "text\na\n");
+    write("named/dev/y.csv", "text\nb\nc\n");
+    const { train, valid } = await readDataset(join(folder, "named"), options);
+    assert.deepEqual([train.length, valid?.length], [1, 2]);
+  });
+
+  it("takes all files where no name tells a split, in order, and of one name the likeliest ending", async () => {
+    write("plain/b.csv", "text\nb\n");
+    write("plain/a.jsonl.gz", gzipSync(row("a")));
+    write("plain/a.csv", "text\nnot this\n");
+    write("plain/notes.pdf", "not this");
+    write("plain/.hidden.jsonl", row("not this"));
+    write("plain/sub/c.txt", "c!");
+    assert.deepEqual(await textsOf(join(folder, "plain")), ["a", "b", "c!"]);
+  });
+
+  it("refuses a folder of several data sets", async () => {
+    write("two/main/train.jsonl", row("a"));
+    write("two/socratic/train.jsonl", row("b"));
+    await assert.rejects(readDataset(join(folder, "two"), options), {
+      code: "usage/data",
+      message: /it holds 2 data sets, "main", "socratic", expected one/,
+    });
+  });
+});

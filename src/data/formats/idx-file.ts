@@ -1,0 +1,64 @@
+/**
+ * @file IDX files, in which MNIST and its kin keep images and labels: a header with the sizes of the axes, then bytes.
+ *
+ *   0 0 type rank | size of each axis, 32 bits, high byte first | elements, the last axis fastest
+ */
+import { numElements } from "../../graph/shape.ts";
+import { FormatError } from "../../errors.ts";
+
+/** Numbers of 8 bits without sign, with the sizes of their axes, row-major. */
+export interface IdxArray {
+  readonly shape: readonly number[];
+  readonly data: Uint8Array;
+}
+
+/** The type code of bytes without sign, the only one that images have. */
+const UNSIGNED_BYTE = 0x08;
+
+/** Writes down an array as the bytes of a new IDX file. */
+export function encodeIdx({ shape, data }: IdxArray): Uint8Array {
+  const start = 4 + 4 * shape.length;
+  const bytes = new Uint8Array(start + data.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(2, (UNSIGNED_BYTE << 8) | shape.length);
+  for (const [axis, size] of shape.entries()) view.setUint32(4 + 4 * axis, size);
+  bytes.set(data, start);
+  return bytes;
+}
+
+/** Makes the error of an IDX file that cannot be used. `path`: what messages call it. */
+export function unusableIdx(path: string, found: string, hint: string, cause?: unknown): FormatError {
+  return new FormatError("format/file", `Cannot read IDX file "${path}": ${found}`, { hint, cause });
+}
+
+/**
+ * Decodes an IDX file of bytes with `rank` axes; the data are a view of `bytes`. `path`: what messages call it.
+ * @throws FormatError "format/file" when it is damaged, truncated, or of another kind
+ */
+export function decodeIdx(bytes: Uint8Array, rank: number, path: string): IdxArray {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (bytes.length < 4 || view.getUint16(0) !== 0) {
+    throw unusableIdx(path, "it does not begin as an IDX file", "Give an idx3-ubyte or idx1-ubyte file.");
+  }
+  const [type, found] = [view.getUint8(2), view.getUint8(3)];
+  if (type !== UNSIGNED_BYTE || found !== rank) {
+    throw unusableIdx(
+      path,
+      `${found} axes of type ${type}, expected ${rank} of type ${UNSIGNED_BYTE} (bytes)`,
+      "Images have three axes (idx3), labels have one (idx1).",
+    );
+  }
+  const start = 4 + 4 * rank;
+  if (bytes.length < start)
+    throw unusableIdx(path, "its header is cut off", "Copy or download the file again.");
+  const shape = Array.from({ length: rank }, (_, axis) => view.getUint32(4 + 4 * axis));
+  const size = numElements(shape);
+  if (bytes.length !== start + size) {
+    throw unusableIdx(
+      path,
+      `${bytes.length - start} bytes after its header, expected ${size} (${shape.join(" × ")})`,
+      "Copy or download the file again.",
+    );
+  }
+  return { shape, data: bytes.subarray(start) };
+}

@@ -1,0 +1,90 @@
+/** @file Rows of JSON: one a line, or a list. */
+import { FormatError } from "../../errors.ts";
+import { parseJson } from "./long-integer.ts";
+import type { ParsedRow, ParseOptions } from "./parsed-row.ts";
+import { countLineEnds, decodeLines } from "./utf8.ts";
+
+function reason(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
+/** Parses JSON lines, one after another; empty lines are skipped. A line that is no JSON is a fault of its own. */
+export function* parseJsonLines(text: string, file: string, options?: ParseOptions): Iterable<ParsedRow> {
+  options?.onCount?.(countLines(text));
+  yield* parseLines([text], file);
+}
+
+/** The same from bytes, of which no more than a piece is text at a time. @throws as `decodeUtf8` */
+export function* parseJsonLineBytes(
+  bytes: Uint8Array,
+  file: string,
+  options?: ParseOptions,
+): Iterable<ParsedRow> {
+  options?.onCount?.(countLineEnds(bytes) + (bytes.at(-1) === 0x0a ? 0 : 1));
+  yield* parseLines(decodeLines(bytes, file), file);
+}
+
+/** Parses pieces of text that end where lines end. */
+function* parseLines(pieces: Iterable<string>, file: string): Iterable<ParsedRow> {
+  let line = 0;
+  for (const text of pieces)
+    for (const content of splitLines(text)) {
+      line++;
+      if (content.trim() !== "") yield parseLine(content, { file, line });
+    }
+}
+
+function* splitLines(text: string): Iterable<string> {
+  for (let start = 0; start < text.length;) {
+    const next = text.indexOf("\n", start);
+    const end = next < 0 ? text.length : next;
+    yield text.slice(start, end);
+    start = end + 1;
+  }
+}
+
+function parseLine(content: string, source: ParsedRow["source"]): ParsedRow {
+  try {
+    return { value: parseJson(content), source };
+  } catch (cause) {
+    const fault = new FormatError(
+      "format/json",
+      `Cannot parse row: ${reason(cause)}, expected one JSON object a line`,
+      { hint: "Mend the line; line breaks inside strings are written \\n.", cause },
+    );
+    return { fault, source };
+  }
+}
+
+function countLines(text: string): number {
+  let count = 0;
+  for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) count++;
+  return text.endsWith("\n") ? count : count + 1;
+}
+
+/** Parses a JSON array of rows. @throws format/json naming the file */
+export function* parseJsonArray(text: string, file: string, options?: ParseOptions): Iterable<ParsedRow> {
+  let value: unknown;
+  try {
+    value = parseJson(text);
+  } catch (cause) {
+    throw new FormatError(
+      "format/json",
+      `Cannot parse file "${file}": ${reason(cause)}, expected a JSON array`,
+      {
+        hint: "Mend the file, or name it .jsonl if it has one object a line.",
+        cause,
+      },
+    );
+  }
+  if (!Array.isArray(value)) {
+    throw new FormatError(
+      "format/json",
+      `Cannot read data set "${file}": the file holds one ${typeof value}, expected a JSON array of rows`,
+      { hint: "Put the rows into one array." },
+    );
+  }
+  options?.onCount?.(value.length);
+  for (const [index, item] of value.entries())
+    yield { value: item as unknown, source: { file, line: index + 1 } };
+}

@@ -1,0 +1,127 @@
+/** @file Bytes of a file as text, which must be UTF-8: anything else would be learned as garbage. */
+import { FormatError } from "../../errors.ts";
+
+/** Bytes that are decoded at a time to find the first wrong one. */
+const PIECE_BYTES = 1 << 16;
+/** Bytes of lines that are decoded at a time. */
+const LINES_BYTES = 1 << 20;
+const LINE_END = 0x0a;
+/** Bytes at the start of a file in which zeros are looked for. */
+const PROBE_BYTES = 4096;
+/** Bytes whose text may be longer than JavaScript has them. */
+const LONG_BYTES = 2 ** 29 - 24;
+
+/** Decodes UTF-8, without a byte order mark. @throws FormatError "format/file" for another encoding, naming the first wrong byte */
+export function decodeUtf8(bytes: Uint8Array, file: string): string {
+  const wide = findUtf16(bytes);
+  if (wide !== null) {
+    throw notUtf8(file, `it is ${wide}, not UTF-8`, wide);
+  }
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    // JavaScript has no text that long; only such bytes are decoded in vain without a wrong one.
+    if (bytes.length >= LONG_BYTES && !(cause instanceof TypeError)) throw tooLong(file, bytes.length, cause);
+    // Latin-1 cannot be told from its kin; most files in such an encoding are in Windows' form of it.
+    throw notUtf8(file, `not UTF-8 at byte ${findWrongByte(bytes)}`, "WINDOWS-1252");
+  }
+}
+
+/** Decodes UTF-8 in pieces of about a megabyte that end where lines end. @throws as `decodeUtf8`, at the piece that is wrong */
+export function* decodeLines(bytes: Uint8Array, file: string): Iterable<string> {
+  if (findUtf16(bytes) !== null) decodeUtf8(bytes, file);
+  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  const hasMark = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
+  for (let start = hasMark ? 3 : 0; start < bytes.length;) {
+    const lineEnd = bytes.indexOf(LINE_END, start + LINES_BYTES);
+    const end = lineEnd < 0 ? bytes.length : lineEnd + 1;
+    let text: string;
+    try {
+      text = decoder.decode(bytes.subarray(start, end));
+    } catch {
+      // The byte is counted from the start of the file.
+      text = decodeUtf8(bytes, file);
+    }
+    yield text;
+    start = end;
+  }
+}
+
+/** Counts line ends. */
+export function countLineEnds(bytes: Uint8Array): number {
+  let count = 0;
+  for (let at = bytes.indexOf(LINE_END); at >= 0; at = bytes.indexOf(LINE_END, at + 1)) count++;
+  return count;
+}
+
+function tooLong(file: string, numBytes: number, cause: unknown): FormatError {
+  return new FormatError(
+    "format/file",
+    `Cannot read data set "${file}": ${numBytes} bytes of text, expected at most half a gigabyte in a file or line`,
+    { hint: "Split it into files of one folder, as with split -C 256M, and give the folder.", cause },
+  );
+}
+
+function notUtf8(file: string, found: string, encoding: string): FormatError {
+  return new FormatError("format/file", `Cannot read data set "${file}": ${found}, expected UTF-8`, {
+    hint: `Save it as UTF-8, in an editor or with iconv -f ${encoding} -t UTF-8 OLD > NEW.`,
+  });
+}
+
+/** The kind of UTF-16 that the mark at the start or zeros in every other byte tell; null: none. */
+function findUtf16(bytes: Uint8Array): "UTF-16LE" | "UTF-16BE" | null {
+  if (bytes[0] === 0xff && bytes[1] === 0xfe) return "UTF-16LE";
+  if (bytes[0] === 0xfe && bytes[1] === 0xff) return "UTF-16BE";
+  const probe = bytes.subarray(0, PROBE_BYTES);
+  const zeros = [0, 0];
+  for (let i = 0; i < probe.length; i++) if (probe[i] === 0) zeros[i % 2]!++;
+  const [even, odd] = zeros as [number, number];
+  // Text of other scripts has few zeros, but spaces, line breaks and the signs of JSON do.
+  if (odd > even * 4 && odd * 20 > probe.length) return "UTF-16LE";
+  if (even > odd * 4 && even * 20 > probe.length) return "UTF-16BE";
+  return null;
+}
+
+/** Offset of the first byte that begins no character. */
+function findWrongByte(bytes: Uint8Array): number {
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  let start = 0;
+  try {
+    for (; start < bytes.length; start += PIECE_BYTES) {
+      decoder.decode(bytes.subarray(start, start + PIECE_BYTES), { stream: true });
+    }
+    start = Math.max(0, start - PIECE_BYTES);
+  } catch {
+    // It begins in this piece, or with the last character of the piece before.
+  }
+  let at = Math.max(0, start - 3);
+  while (at > 0 && isContinuation(bytes[at]!)) at--;
+  while (at < bytes.length) {
+    const length = characterLength(bytes[at]!);
+    if (length === 0 || !isCharacter(bytes.subarray(at, at + length), length)) return at;
+    at += length;
+  }
+  return at;
+}
+
+function isContinuation(byte: number): boolean {
+  return (byte & 0xc0) === 0x80;
+}
+
+/** Bytes of the character that begins with a byte; 0: none does. */
+function characterLength(byte: number): number {
+  if (byte < 0x80) return 1;
+  if (byte >= 0xc2 && byte < 0xe0) return 2;
+  if (byte >= 0xe0 && byte < 0xf0) return 3;
+  return byte >= 0xf0 && byte < 0xf5 ? 4 : 0;
+}
+
+function isCharacter(bytes: Uint8Array, length: number): boolean {
+  if (length === 1) return true;
+  try {
+    new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    return bytes.length === length;
+  } catch {
+    return false;
+  }
+}

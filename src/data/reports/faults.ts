@@ -1,0 +1,105 @@
+/**
+ * @file Rows that cannot be used, counted by kind of fault: one report of all, in an error or in a note.
+ *
+ * Two faults are of one kind when their messages differ in numbers and in what they quote alone. Only the first few places
+ * of a kind are kept, so a file in which every row is faulty costs no memory.
+ */
+import { type ErrorCode, FormatError, UsageError } from "../../errors.ts";
+import type { ExampleSource } from "../examples/example.ts";
+import { describePlaces } from "./places.ts";
+
+const MAX_PLACES = 5;
+const MAX_KINDS = 10;
+/** Kinds of which no more are told apart: messages that quote rows without end. */
+const MAX_TOLD_APART = 1000;
+
+/** Rows with one kind of fault; plain data, which a thread can send. */
+export interface FaultKind {
+  readonly code: ErrorCode;
+  /** Of the first row. */
+  readonly message: string;
+  readonly hint: string | null;
+  numRows: number;
+  /** Of the first rows. */
+  readonly places: ExampleSource[];
+}
+
+/** Collects the faulty rows of a data set. */
+export class Faults {
+  readonly #kinds = new Map<string, FaultKind>();
+
+  /** Counts a row. @throws `error` itself when it is none of graft's for a row */
+  add(source: ExampleSource, error: unknown): void {
+    if (!(error instanceof UsageError || error instanceof FormatError)) throw error;
+    const { code, message, hint } = error;
+    this.#merge({ code, message, hint, numRows: 1, places: [source] });
+  }
+
+  /** Adds what was counted elsewhere. */
+  addAll(kinds: readonly FaultKind[]): void {
+    for (const kind of kinds) this.#merge(kind);
+  }
+
+  #merge(kind: FaultKind): void {
+    const name = this.#kinds.size < MAX_TOLD_APART ? nameOf(kind) : "";
+    const known = this.#kinds.get(name);
+    if (!known) this.#kinds.set(name, { ...kind, places: [...kind.places] });
+    else {
+      known.numRows += kind.numRows;
+      known.places.push(...kind.places.slice(0, Math.max(0, MAX_PLACES - known.places.length)));
+    }
+  }
+
+  get kinds(): readonly FaultKind[] {
+    return [...this.#kinds.values()];
+  }
+
+  get numRows(): number {
+    return this.kinds.reduce((sum, { numRows }) => sum + numRows, 0);
+  }
+
+  /** A line for each kind: where, how many, what. */
+  describe(): string[] {
+    const lines = this.kinds.slice(0, MAX_KINDS).map(({ message, numRows, places }) => {
+      const numMore = numRows - places.length;
+      const more = numMore > 0 ? ` and ${count(numMore)} more` : "";
+      const total = numRows > 1 ? ` (${count(numRows)} rows)` : "";
+      return `${describePlaces(places)}${more}${total}: ${message}`;
+    });
+    const others = this.kinds.slice(MAX_KINDS);
+    const numOthers = others.reduce((sum, { numRows }) => sum + numRows, 0);
+    if (numOthers > 0) lines.push(`and ${count(numOthers)} more, of ${count(others.length)} other kinds`);
+    return lines;
+  }
+
+  /** Refuses a data set with faulty rows; code and hint are those of the first kind. @throws UsageError, FormatError */
+  requireNone(names: readonly string[]): void {
+    const [first] = this.kinds;
+    if (!first) return;
+    const { numRows } = this;
+    const what = names.map((name) => `"${name}"`).join(", ");
+    const rows = numRows === 1 ? "1 faulty row" : `${count(numRows)} faulty rows`;
+    const message = `Cannot use data set ${what}: ${rows}\n${this.describe()
+      .map((line) => `  ${line}`)
+      .join("\n")}`;
+    const mend = first.hint === null ? "" : `${first.hint} `;
+    const hint = `${mend}Or leave faulty rows out: --skip-faulty, skipFaulty in the library.`;
+    throw makeError(first.code, message, hint);
+  }
+}
+
+/** Makes the error of a code that rows have. */
+export function makeError(code: ErrorCode, message: string, hint: string | null): FormatError | UsageError {
+  const details = hint === null ? {} : { hint };
+  return code.startsWith("format/")
+    ? new FormatError(code as FormatError["code"], message, details)
+    : new UsageError(code as UsageError["code"], message, details);
+}
+
+function nameOf({ code, message }: FaultKind): string {
+  return `${code} ${message.replaceAll(/"(?:[^"\\]|\\.)*"|\d+/g, "…")}`;
+}
+
+function count(value: number): string {
+  return value.toLocaleString("en");
+}

@@ -1,0 +1,61 @@
+/** @file Sentences on what reading data cut and left out, for whoever starts a run. */
+import type { DataKindName } from "../examples/data-kinds.ts";
+import type { RowCounts } from "./data-report.ts";
+import { Faults } from "./faults.ts";
+
+/** Counts of what was read. */
+type Counts = RowCounts & { readonly numExamples: number };
+
+/**
+ * Says what nobody wants: rows that were left out as faulty, and that every example is cut; `what` stands before
+ * "examples". Nothing: all is well.
+ */
+export function noteTroubles(counts: Counts, maxLength: number, what = ""): string[] {
+  const { numExamples, numTruncated, longest } = counts;
+  const faults = new Faults();
+  faults.addAll(counts.faults);
+  const lines = faults.describe().map((line) => `  ${line}`);
+  const all = `every one of the ${numExamples} ${what}examples was cut to ${maxLength} tokens, so no end of a text or answer is learned`;
+  return [
+    ...(faults.numRows > 0 ? [[`${countRows(faults.numRows, what)} left out:`, ...lines].join("\n")] : []),
+    ...(isAllCut(counts) && numTruncated > 0
+      ? [`${all}. Raise --max-length: the longest has ${longest} tokens.`]
+      : []),
+  ];
+}
+
+/** Says that rows are learned in another form than a chat will have, and how they are written to have it. */
+export function notePlainPrompts(
+  { numPlainPrompts: count }: Pick<Counts, "numPlainPrompts">,
+  kind: DataKindName,
+): string[] {
+  if (count === 0) return [];
+  // Alpaca's form has one answer, which is learned as it is.
+  const renamed = kind === "text" ? "give --columns instruction=prompt,output=completion, or " : "";
+  return [
+    `${count} ${count === 1 ? "row" : "rows"} of a plain prompt and answer: joined as they are, without the model's chat template, which a chat puts around what is said. ` +
+      `To learn the answers of a chat, ${renamed}write messages in place of the strings: ` +
+      '[{"role": "user", "content": "…"}] and [{"role": "assistant", "content": "…"}].',
+  ];
+}
+
+function countRows(numRows: number, what: string): string {
+  return numRows === 1 ? `1 faulty ${what}row was` : `${numRows} faulty ${what}rows were`;
+}
+
+/** Says besides how many examples were cut and left out. */
+export function noteReport(counts: Counts, maxLength: number, kind: DataKindName = "text"): string[] {
+  const { numTruncated, numDropped } = counts;
+  return [
+    ...noteTroubles(counts, maxLength),
+    ...notePlainPrompts(counts, kind),
+    ...(numTruncated > 0 && !isAllCut(counts)
+      ? [`examples cut to ${maxLength} tokens: ${numTruncated}`]
+      : []),
+    ...(numDropped > 0 ? [`examples left out, as no token of theirs counts: ${numDropped}`] : []),
+  ];
+}
+
+function isAllCut({ numTruncated, numExamples }: Counts): boolean {
+  return numTruncated === numExamples;
+}

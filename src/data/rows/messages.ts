@@ -1,0 +1,167 @@
+/** @file Chat messages in OpenAI's form, read from rows of a data set, and the order of roles that is demanded of them. */
+import { parseJson } from "../formats/long-integer.ts";
+import { isRecord, jsonKind, type RawFields, rowError } from "./row-error.ts";
+
+export const ROLES = ["system", "developer", "user", "assistant", "tool", "function"] as const;
+
+export type Role = (typeof ROLES)[number];
+
+/**
+ * One message. Keys besides role and content (`tool_calls`, `name`, …) are handed to the template as they are. The content
+ * is empty where the row has none, as beside tool calls.
+ */
+export interface Message {
+  readonly role: Role;
+  readonly content: string;
+  readonly [key: string]: unknown;
+}
+
+/** A message with the weight that the data set gives to the loss of its tokens; 1 unless it says another, 0: no loss. */
+export interface WeightedMessage {
+  readonly message: Message;
+  readonly weight: number;
+}
+
+/** Names that ShareGPT files use for the roles, besides the roles themselves. */
+const SHAREGPT_ROLES: Record<string, Role> = {
+  human: "user",
+  gpt: "assistant",
+  chatgpt: "assistant",
+  bing: "assistant",
+  bard: "assistant",
+  observation: "tool",
+};
+
+/** Reads content, which may be a string, absent beside tool calls, or a list of text parts, which are joined. */
+function readContent(content: unknown, hasToolCalls: boolean, what: string): string {
+  if (typeof content === "string") return content;
+  if (content == null && hasToolCalls) return "";
+  const hint = "Write the content as one string; images and audio cannot be trained on.";
+  if (!Array.isArray(content)) throw rowError(what, `content is ${jsonKind(content)}`, "a string", hint);
+  return content
+    .map((part: unknown) => {
+      if (isRecord(part) && part["type"] === "text" && typeof part["text"] === "string") return part["text"];
+      const kind = isRecord(part) ? `a part of type ${JSON.stringify(part["type"])}` : jsonKind(part);
+      throw rowError(what, `content has ${kind}`, "text parts", hint);
+    })
+    .join("");
+}
+
+/** Gives the one call of OpenAI's older form (`function_call`) the newer one; keys without a value are left out, as tables have them, and so are no calls. */
+function withToolCalls(rest: RawFields): RawFields {
+  const { function_call: call, ...others } = rest;
+  const isGiven = ([key, value]: [string, unknown]): boolean =>
+    value !== null && !(key === "tool_calls" && Array.isArray(value) && value.length === 0);
+  const given = Object.fromEntries(Object.entries(others).filter(isGiven));
+  if (call == null || given["tool_calls"] !== undefined) return given;
+  return { ...given, tool_calls: [{ type: "function", function: call }] };
+}
+
+/** OpenAI writes the arguments of a call as JSON in a string; templates expect the object. @throws usage/data for calls that are none */
+export function readToolCalls(calls: unknown, what: string): unknown {
+  const isCall = (call: unknown): boolean =>
+    isRecord(call) && typeof (isRecord(call["function"]) ? call["function"] : call)["name"] === "string";
+  if (!Array.isArray(calls) || calls.length === 0 || !calls.every(isCall)) {
+    throw rowError(
+      what,
+      `tool_calls ${JSON.stringify(calls)}`,
+      "a list of calls, each with a function's name and arguments",
+      "Mend the calls, or leave the key out.",
+    );
+  }
+  return calls.map((call: unknown) => {
+    if (!isRecord(call) || !isRecord(call["function"])) return call;
+    const given = call["function"]["arguments"];
+    if (typeof given !== "string") return call;
+    try {
+      return { ...call, function: { ...call["function"], arguments: parseJson(given) } };
+    } catch {
+      return call; // not JSON: the template prints the string
+    }
+  });
+}
+
+function readMessage(value: unknown, index: number): WeightedMessage {
+  const what = `message ${index + 1}`;
+  if (!isRecord(value))
+    throw rowError(what, jsonKind(value), "an object with role and content", "Mend the row.");
+  const isShareGpt = value["role"] === undefined && value["from"] !== undefined;
+  const named = isShareGpt ? value["from"] : value["role"];
+  const role = ROLES.find((role) => role === named || (isShareGpt && role === SHAREGPT_ROLES[String(named)]));
+  if (role === undefined) {
+    throw rowError(
+      what,
+      `role ${JSON.stringify(named) ?? "is absent"}`,
+      `${ROLES.slice(0, -1).join(", ")} or ${ROLES.at(-1)}`,
+      "Rename the role.",
+    );
+  }
+  const { role: _role, from: _from, value: _value, content: _content, weight: given, ...others } = value;
+  // Tables have every key in every message.
+  const weight = given ?? 1;
+  const rest = withToolCalls(others);
+  // As a float of 32 bits, which weights become.
+  if (typeof weight !== "number" || !(weight >= 0 && Number.isFinite(Math.fround(weight)))) {
+    throw rowError(
+      what,
+      `weight ${typeof weight === "number" ? weight : JSON.stringify(weight)}`,
+      "a number from 0",
+      "Leave the weight out to train on it like on any other.",
+    );
+  }
+  const calls = rest["tool_calls"];
+  return {
+    message: {
+      ...rest,
+      ...(calls == null ? {} : { tool_calls: readToolCalls(calls, what) }),
+      role,
+      content: readContent(isShareGpt ? value["value"] : value["content"], calls != null, what),
+    },
+    weight,
+  };
+}
+
+/** Reads a list of messages, OpenAI's or ShareGPT's. @throws usage/data when an element is no message */
+export function readMessages(value: unknown, key: string): WeightedMessage[] {
+  if (!Array.isArray(value) || value.length === 0) {
+    const found = Array.isArray(value) ? "an empty list" : jsonKind(value);
+    throw rowError(`"${key}"`, found, "a list of messages", "Give each message a role and content.");
+  }
+  return value.map(readMessage);
+}
+
+/** Checks that an assistant turn is there to train on, and that none of those says nothing. @throws usage/data */
+export function checkTurns(messages: readonly WeightedMessage[]): void {
+  const roles = messages.map(({ message }) => message.role);
+  if (!roles.includes("assistant")) {
+    throw rowError(
+      "conversation",
+      `roles ${roles.join(", ")}`,
+      "an assistant turn",
+      "Add the answer to learn, or remove the row.",
+    );
+  }
+  if (!messages.some(({ message, weight }) => weight > 0 && message.role === "assistant")) {
+    throw rowError(
+      "conversation",
+      "weight 0 on every assistant turn",
+      "one to train on",
+      "Set a weight above 0, or remove the row.",
+    );
+  }
+  const empty = messages.findIndex(({ message, weight }) => weight > 0 && isEmptyAnswer(message));
+  if (empty >= 0) {
+    throw rowError(
+      `message ${empty + 1}`,
+      "an empty answer",
+      "an answer to learn",
+      "Add the answer, remove the row, or give the message weight 0.",
+    );
+  }
+}
+
+/** Whether an assistant says nothing: a model that learns it learns to be silent. */
+function isEmptyAnswer(message: Message): boolean {
+  const { role, content, tool_calls: calls, reasoning_content: reasoning } = message;
+  return role === "assistant" && content.trim() === "" && calls === undefined && reasoning === undefined;
+}

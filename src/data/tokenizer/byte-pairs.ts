@@ -1,0 +1,84 @@
+/**
+ * @file Gives the library's model of byte pairs its vocabulary and merges as files have them: half of the time of making a
+ * tokenizer, and of finding merges.
+ *
+ * The library makes JSON of each merge, and of each pair that might be one, and a table of the entries of an object that
+ * a GGUF file, which lists its tokens, has to be turned into first.
+ */
+import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
+
+/** The library's model of byte pairs, as much as is used. */
+export interface BytePairs {
+  readonly tokens_to_ids: Map<string, number>;
+  /** Tokens by id; what a file lacks is a hole. */
+  readonly vocab: (string | undefined)[];
+  unk_token_id?: number | undefined;
+  add_node?: (queue: { push(node: PairNode): void }, node: PairNode) => void;
+}
+
+/** A token of a word that is being merged, and the one after it. */
+interface PairNode {
+  readonly token: string;
+  /** Tells equal pairs of a word apart. */
+  readonly bias: number;
+  readonly next: { readonly token: string };
+  score: number;
+}
+
+/** What is left out of a tokenizer's file, and put into the model that the library made of the rest. */
+export interface Lists {
+  readonly tokenizer: TokenizerFiles["tokenizer"];
+  readonly fill: (model: BytePairs) => void;
+}
+
+/** Takes what the library is slow with out of a tokenizer's file. */
+export function takeLists({ tokenizer, tokens }: TokenizerFiles): Lists {
+  const model = (tokenizer["model"] ?? {}) as { type?: unknown; merges?: unknown; unk_token?: string };
+  const { type, merges } = model;
+  const isPlain = type === "BPE" && Array.isArray(merges) && merges.every((one) => typeof one === "string");
+  if (!isPlain) return { tokenizer, fill: () => {} };
+  // Inherits from the file's: reading its vocabulary would make it.
+  const rest = Object.create(model, {
+    merges: { value: [] },
+    ...(tokens && { vocab: { value: {} } }),
+  }) as object;
+  return {
+    tokenizer: { ...tokenizer, model: rest },
+    fill(made) {
+      if (tokens) fillTokens(made, tokens, model.unk_token);
+      fillMerges(made, merges);
+    },
+  };
+}
+
+/** Puts tokens by id below those that are added to them. */
+function fillTokens(made: BytePairs, tokens: readonly string[], unknown: string | undefined): void {
+  const { tokens_to_ids: ids, vocab } = made;
+  const added = [...ids];
+  ids.clear();
+  for (const [id, token] of tokens.entries()) ids.set(token, id);
+  const isUnique = ids.size === tokens.length;
+  if (vocab.length < ids.size) vocab.length = ids.size;
+  // Of equal ones the last counts.
+  for (const [id, token] of tokens.entries()) if (isUnique || ids.get(token) === id) vocab[id] = token;
+  if (unknown !== undefined) made.unk_token_id = ids.get(unknown);
+  for (const [token, id] of added) {
+    ids.set(token, id);
+    vocab[id] = token;
+  }
+}
+
+/** Finds merges, each "LEFT RIGHT", by what they are. The library passes over what follows a second space. */
+function fillMerges(made: BytePairs, merges: readonly string[]): void {
+  const ranks = new Map<string, number>();
+  for (const [rank, merge] of merges.entries()) {
+    const second = merge.indexOf(" ", merge.indexOf(" ") + 1);
+    ranks.set(second < 0 ? merge : merge.slice(0, second), rank);
+  }
+  made.add_node = (queue, node) => {
+    const rank = ranks.get(`${node.token} ${node.next.token}`);
+    if (rank === undefined) return;
+    node.score = rank + node.bias;
+    queue.push(node);
+  };
+}

@@ -1,0 +1,106 @@
+/**
+ * @file Makes the steps of a tokenizer's file end: its patterns have a limit of time, and what they put in has a bound.
+ */
+import { compileSafe } from "../../untrusted/safe-pattern.ts";
+import type { TimeBudget } from "../../untrusted/time-budget.ts";
+
+/** Characters that a text may become, for each of its own, and for each token that is decoded. */
+const [MAX_GROWTH, SPARE_CHARACTERS] = [64, 1 << 16];
+
+/** A step that normalizes, splits or decodes, or a list of such steps: as much of the library's classes as is used. */
+export interface TokenizerStep {
+  pattern?: unknown;
+  config?: { content?: unknown };
+  /** Characters that stand for bytes. */
+  byte_encoder?: Readonly<Record<number, string>>;
+  use_regex?: boolean;
+  add_prefix_space?: boolean;
+  normalizers?: (TokenizerStep | null)[];
+  tokenizers?: (TokenizerStep | null)[];
+  decoders?: (TokenizerStep | null)[];
+  normalize?(text: string): string;
+  pre_tokenize_text?(text: string, options: unknown): string[];
+  decode_chain?(tokens: string[]): string[];
+}
+
+/**
+ * Gives `\s` in split patterns the meaning it has in the original library: JavaScript's counts U+FEFF as white space and
+ * U+0085 not, and ids would differ around these.
+ */
+function withUnicodeSpaces({ source }: RegExp): string {
+  return source.replace(/\\[sS]/g, (escape) => `\\${escape === "\\s" ? "p" : "P"}{White_Space}`);
+}
+
+/**
+ * Holds the patterns of a step's settings against the two forms that there are: the library writes others onto the
+ * terminal as they are, and goes on.
+ * @throws Error for another form
+ */
+export function requirePatterns(step: unknown): void {
+  if (typeof step !== "object" || step === null) return;
+  const { type, pattern, normalizers, pretokenizers, decoders } = step as Readonly<Record<string, unknown>>;
+  for (const parts of [normalizers, pretokenizers, decoders])
+    if (Array.isArray(parts)) parts.forEach(requirePatterns);
+  if (pattern === undefined && type !== "Split" && type !== "Replace") return;
+  const { Regex: regex, String: text } = (pattern ?? {}) as {
+    readonly Regex?: unknown;
+    readonly String?: unknown;
+  };
+  if (typeof (regex ?? text) !== "string")
+    throw new Error(
+      `a pattern is ${JSON.stringify(pattern) ?? "absent"}, expected {"Regex": …} or {"String": …}`,
+    );
+}
+
+function tooLong(length: number, most: number): Error {
+  return new Error(`its replacements make a text of ${length} characters, expected at most ${most}`);
+}
+
+/** Does the work on a text, or on tokens, of so many characters within limits of time and of what is made of it. */
+export type WithinLimits = <T>(length: number, work: () => T) => T;
+
+/**
+ * Guards all steps of a tokenizer; what is returned is put around their use.
+ * @throws Error for a pattern that may search without end
+ */
+export function guardSteps(
+  normalizer: TokenizerStep | null,
+  preTokenizer: TokenizerStep | null,
+  decoder: TokenizerStep | null,
+  budget: TimeBudget,
+): WithinLimits {
+  let most = Infinity;
+  const check = (text: string): string => {
+    if (text.length > most) throw tooLong(text.length, most);
+    return text;
+  };
+  const visit = (step: TokenizerStep | null, isSplit: boolean): void => {
+    if (step === null) return;
+    for (const part of [...(step.normalizers ?? []), ...(step.tokenizers ?? []), ...(step.decoders ?? [])])
+      visit(part, isSplit);
+    if (!(step.pattern instanceof RegExp)) return;
+    const source = isSplit ? withUnicodeSpaces(step.pattern) : step.pattern.source;
+    step.pattern = compileSafe(source, "u", budget);
+    if (typeof step.config?.content !== "string") return;
+    const normalize = step.normalize?.bind(step);
+    const preTokenize = step.pre_tokenize_text?.bind(step);
+    const decode = step.decode_chain?.bind(step);
+    if (normalize) step.normalize = (text) => check(normalize(text));
+    if (preTokenize) step.pre_tokenize_text = (text, options) => preTokenize(text, options).map(check);
+    if (decode) {
+      step.decode_chain = (tokens) => {
+        const decoded = decode(tokens);
+        for (const { length } of decoded)
+          if (length > SPARE_CHARACTERS) throw tooLong(length, SPARE_CHARACTERS);
+        return decoded;
+      };
+    }
+  };
+  visit(normalizer, false);
+  visit(preTokenizer, true);
+  visit(decoder, false);
+  return (length, work) => {
+    most = MAX_GROWTH * length + SPARE_CHARACTERS;
+    return budget.use(length, work);
+  };
+}

@@ -1,0 +1,289 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import * as fc from "fast-check";
+import { FormatError } from "../../errors.ts";
+import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
+import { byteTokenizerFiles, createByteTokenizer } from "../../../test/tiny/byte-tokenizer.ts";
+import { TimeBudget } from "../../untrusted/time-budget.ts";
+import { createTokenizer, specialTokenText } from "./tokenizer.ts";
+
+const files = byteTokenizerFiles();
+
+/** The byte tokenizer with two merges, so that tokens of several characters exist. */
+function mergingFiles(config: Record<string, unknown> = {}) {
+  const model = files.tokenizer["model"] as { vocab: Record<string, number> };
+  return {
+    ...files,
+    tokenizer: {
+      ...files.tokenizer,
+      model: {
+        ...model,
+        vocab: { ...model.vocab, he: 259, hello: 260, Ċ: 10, ĊĊ: 261 },
+        merges: ["h e", "Ċ Ċ"],
+      },
+    },
+    config: { ...files.config, ...config },
+  };
+}
+
+const text = fc.oneof(
+  fc.string({ unit: "grapheme" }),
+  fc
+    .array(
+      fc.oneof(
+        fc.string({ unit: "binary" }),
+        fc.constantFrom("<|im_start|>", "<|im_end|>", "<|im_", "\n", " "),
+      ),
+    )
+    .map((parts) => parts.join("").toWellFormed()),
+);
+
+describe("createTokenizer() of the byte tokenizer's files", () => {
+  const real = createTokenizer(files);
+  const fake = createByteTokenizer();
+
+  it("equals createByteTokenizer() in ids, text and properties", () => {
+    for (const key of [
+      "vocabSize",
+      "bosId",
+      "eosId",
+      "padId",
+      "specialTokens",
+      "prefixIds",
+      "suffixIds",
+    ] as const) {
+      assert.deepEqual(real[key], fake[key], key);
+    }
+    fc.assert(
+      fc.property(text, (value) => {
+        const ids = fake.encode(value);
+        assert.deepEqual(real.encode(value), ids);
+        assert.equal(real.decode(ids), value);
+        assert.equal(fake.decode(ids), value);
+      }),
+    );
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: -1, max: 260 })), fc.boolean(), (ids, skipSpecialTokens) => {
+        assert.equal(real.decode(ids, { skipSpecialTokens }), fake.decode(ids, { skipSpecialTokens }));
+      }),
+    );
+    for (const token of ["a", "Ġ", "<|im_end|>", "none such"]) {
+      assert.equal(real.tokenToId(token), fake.tokenToId(token), token);
+    }
+  });
+
+  it("recognises special tokens in the text and leaves them out of decoded text on demand", () => {
+    const ids = real.encode("<|im_start|>hé<|im_end|>");
+    assert.deepEqual(ids, [256, 104, 0xc3, 0xa9, 257]);
+    assert.equal(real.decode(ids), "<|im_start|>hé<|im_end|>");
+    assert.equal(real.decode(ids, { skipSpecialTokens: true }), "hé");
+  });
+
+  it("keeps spaces before punctuation whatever clean_up_tokenization_spaces says", () => {
+    const cleaning = createTokenizer({
+      ...files,
+      config: { ...files.config, clean_up_tokenization_spaces: true },
+    });
+    assert.equal(cleaning.decode(cleaning.encode("a , b . c 's")), "a , b . c 's");
+  });
+
+  it("decodes ids beyond the vocabulary, and no ids, to nothing", () => {
+    assert.equal(real.decode([104, 5000, 105]), "hi");
+    assert.equal(real.decode([]), "");
+  });
+});
+
+describe("createTokenizer()", () => {
+  it("applies merges in their order", () => {
+    assert.deepEqual(createTokenizer(mergingFiles()).encode("hehe\n\n\nx"), [259, 259, 261, 10, 120]);
+  });
+
+  it("splits at white space as Unicode defines it: U+0085 is, U+FEFF is not", () => {
+    const model = files.tokenizer["model"] as { vocab: Record<string, number> };
+    // Two line feeds, and a mark followed by a byte order mark, merge only inside one part of the split text.
+    const tokenizer = createTokenizer({
+      ...files,
+      tokenizer: {
+        ...files.tokenizer,
+        model: { ...model, vocab: { ...model.vocab, ĊÂ: 259, "!ï": 260 }, merges: ["Ċ Â", "! ï"] },
+      },
+    });
+    assert.deepEqual(tokenizer.encode("\n\u0085"), [259, 0x85]);
+    assert.deepEqual(tokenizer.encode("!\uFEFF"), [260, 0xbb, 0xbf]);
+  });
+
+  it("puts bos and eos around a text as add_bos_token and add_eos_token say", () => {
+    const plain = createTokenizer(mergingFiles({ bos_token: { content: "<|endoftext|>" } }));
+    assert.deepEqual(plain.encode("h"), [104]);
+    const both = createTokenizer(
+      mergingFiles({ bos_token: { content: "<|endoftext|>" }, add_bos_token: true, add_eos_token: true }),
+    );
+    assert.equal(both.bosId, 258);
+    assert.deepEqual(both.encode("h"), [258, 104, 257]);
+    assert.deepEqual(both.encode("h", { addSpecialTokens: false }), [104]);
+    assert.deepEqual(both.encode(""), [258, 257]);
+  });
+
+  it("takes bos from the post-processor, and leaves it out when add_bos_token is false", () => {
+    const post_processor = {
+      type: "TemplateProcessing",
+      single: [{ SpecialToken: { id: "<|endoftext|>", type_id: 0 } }, { Sequence: { id: "A", type_id: 0 } }],
+      pair: [],
+      special_tokens: { "<|endoftext|>": { id: "<|endoftext|>", ids: [258], tokens: ["<|endoftext|>"] } },
+    };
+    const make = (config: Record<string, unknown>) =>
+      createTokenizer({
+        tokenizer: { ...files.tokenizer, post_processor },
+        config: { ...files.config, bos_token: "<|endoftext|>", ...config },
+        chatTemplate: null,
+      });
+    assert.deepEqual(make({}).prefixIds, [258]);
+    assert.deepEqual(make({}).encode("h"), [258, 104]);
+    assert.deepEqual(make({ add_bos_token: false }).encode("h"), [104]);
+  });
+
+  it("says what is wrong with a file that is no tokenizer", () => {
+    assert.throws(
+      () => createTokenizer({ tokenizer: {}, config: {}, chatTemplate: null }),
+      (error: unknown) =>
+        error instanceof FormatError &&
+        error.code === "format/file" &&
+        error.message.startsWith('Cannot read tokenizer "tokenizer.json": ') &&
+        error.message.includes("model"),
+    );
+  });
+
+  it("encodes a long text in linear time and equals its parts", () => {
+    const tokenizer = createTokenizer(mergingFiles());
+    const line = "hello, he said; <|im_end|> and 12 more\n";
+    const lineIds = tokenizer.encode(line);
+    const ids = tokenizer.encode(line.repeat(20_000));
+    assert.equal(ids.length, lineIds.length * 20_000);
+    assert.deepEqual(ids.slice(-lineIds.length), lineIds);
+  });
+});
+
+describe("stream()", () => {
+  for (const [name, tokenizer] of [
+    ["library", createTokenizer(files)],
+    ["byte", createByteTokenizer()],
+  ] as const) {
+    it(`emits whole characters only and the same text as decode() in all (${name})`, () => {
+      const stream = tokenizer.stream();
+      const emitted = Array.from(new TextEncoder().encode("aé€🙂"), (byte) => stream.push(byte));
+      assert.deepEqual(emitted, ["a", "", "é", "", "", "€", "", "", "", "🙂"]);
+      assert.equal(stream.end(), "");
+      fc.assert(
+        fc.property(
+          fc.array(
+            fc.oneof(
+              fc.integer({ min: 0, max: 258 }),
+              fc.constantFrom(0xf0, 0x9f, 0x99, 0x82, 0xef, 0xbf, 0xbd),
+            ),
+          ),
+          fc.boolean(),
+          (ids, skipSpecialTokens) => {
+            const stream = tokenizer.stream({ skipSpecialTokens });
+            const text = ids.map((id) => stream.push(id)).join("") + stream.end();
+            assert.equal(text, tokenizer.decode(ids, { skipSpecialTokens }));
+          },
+        ),
+      );
+    });
+  }
+
+  it("emits broken bytes at once when the next byte settles them, and the rest at the end", () => {
+    const stream = createByteTokenizer().stream();
+    assert.deepEqual(
+      [0xff, 0xff, 0x61, 0xe2].map((id) => stream.push(id)),
+      ["", "\uFFFD", "\uFFFDa", ""],
+    );
+    assert.equal(stream.end(), "\uFFFD");
+    assert.equal(stream.push(0x62), "b");
+  });
+});
+
+describe("specialTokenText()", () => {
+  it("reads strings and objects with content", () => {
+    assert.equal(specialTokenText("<s>"), "<s>");
+    assert.equal(specialTokenText({ content: "<s>", lstrip: false }), "<s>");
+    assert.equal(specialTokenText(null), null);
+    assert.equal(specialTokenText(7), null);
+  });
+});
+
+describe("a tokenizer.json that would run without end", () => {
+  const withSteps = (steps: object): TokenizerFiles => {
+    const files = byteTokenizerFiles();
+    return { ...files, tokenizer: { ...files.tokenizer, ...steps } };
+  };
+  const quickly = (work: () => unknown): void => {
+    const started = performance.now();
+    work();
+    assert.ok(performance.now() - started < 2000, `took ${performance.now() - started} ms`);
+  };
+  const text = `${"a".repeat(60)}!`;
+
+  it("splits and replaces by patterns of other engines' horror in linear time", () => {
+    const pattern = { Regex: "(a+)+b" };
+    for (const steps of [
+      { pre_tokenizer: { type: "Split", pattern, behavior: "Isolated", invert: false } },
+      { normalizer: { type: "Replace", pattern, content: "b" } },
+    ]) {
+      const tokenizer = createTokenizer(withSteps(steps));
+      quickly(() => assert.equal(tokenizer.decode(tokenizer.encode(text)), text));
+    }
+  });
+
+  it("ends when squares of a long text take too long, and says what to do", () => {
+    const pattern = { Regex: "[\\s\\S]+\\u0001" };
+    let ms = 0;
+    const budget = (): TimeBudget => new TimeBudget(() => (ms += 500));
+    for (const steps of [
+      { pre_tokenizer: { type: "Split", pattern, behavior: "Isolated", invert: false } },
+      { normalizer: { type: "Replace", pattern, content: "b" } },
+    ]) {
+      const tokenizer = createTokenizer(withSteps(steps), budget());
+      assert.throws(() => tokenizer.encode("x".repeat(400_000)), {
+        code: "format/file",
+        message: /Cannot encode with tokenizer "tokenizer\.json": it goes on without end: \d+\.\d s so far/,
+        hint: /Divide the text into shorter ones/,
+      });
+      assert.equal(tokenizer.decode(tokenizer.encode("short")), "short");
+    }
+  });
+
+  it("refuses a pattern of no known form, which the library would write onto the terminal", () => {
+    const split = { type: "Split", pattern: "\u001B]0;x\u0007", behavior: "Isolated", invert: false };
+    const steps = { pre_tokenizer: { type: "Sequence", pretokenizers: [split] } };
+    assert.throws(() => createTokenizer(withSteps(steps)), {
+      code: "format/file",
+      message: /a pattern is "\\u001b\]0;x\\u0007", expected \{"Regex"/,
+    });
+    for (const type of ["Split", "Replace"]) {
+      assert.throws(() => createTokenizer(withSteps({ normalizer: null, pre_tokenizer: { type } })), {
+        code: "format/file",
+        message: /a pattern is absent, expected \{"Regex"/,
+      });
+    }
+  });
+
+  it("refuses a pattern that cannot be made linear, and replacements that grow without end", () => {
+    const pattern = { Regex: "(a+)+(?!b)" };
+    const split = { type: "Split", pattern, behavior: "Isolated", invert: false };
+    quickly(() =>
+      assert.throws(() => createTokenizer(withSteps({ pre_tokenizer: split })), {
+        code: "format/file",
+        message: /may search without end/,
+      }),
+    );
+    const double = { type: "Replace", pattern: { String: "a" }, content: "aa" };
+    const normalizer = { type: "Sequence", normalizers: Array.from({ length: 30 }, () => double) };
+    quickly(() =>
+      assert.throws(() => createTokenizer(withSteps({ normalizer })), {
+        code: "format/file",
+        message: /its replacements make a text of \d+ characters/,
+      }),
+    );
+  });
+});
