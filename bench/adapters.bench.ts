@@ -1,6 +1,6 @@
 /** @file What do many registered adapters cost: memory as they are used one after another, and the time to the first token? */
-import { AdapterPool } from "../src/engine/adapter-pool.ts";
-import { ServingEngine } from "../src/engine/serving-engine.ts";
+import { AdapterPool } from "../src/engine/adapters/adapter-pool.ts";
+import { ServingEngine } from "../src/engine/serving/serving-engine.ts";
 import { loadModel } from "../src/format/by-path.ts";
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import { attach } from "../src/peft/attach.ts";

@@ -1,5 +1,5 @@
 /** @file What a training and texts met beside each other, as a table and numbers. */
-import type { ServiceTargets } from "../src/engine/service-targets.ts";
+import type { ServiceTargets } from "../src/engine/scheduling/service-targets.ts";
 import type { Outcome } from "./bench.ts";
 import type { Progress } from "./served-training.ts";
 import { rounded } from "./harness/statistics.ts";

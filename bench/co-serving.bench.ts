@@ -4,9 +4,9 @@ import {
   TURN_POLICIES,
   type TurnPolicyName,
   findPolicy,
-} from "../src/engine/turn-policies.ts";
+} from "../src/engine/scheduling/turn-policies.ts";
 import { AUTO_COMPUTE, type ComputeChoice } from "../src/engine/choose-compute.ts";
-import { DEFAULT_TARGETS, type ServiceTargets } from "../src/engine/service-targets.ts";
+import { DEFAULT_TARGETS, type ServiceTargets } from "../src/engine/scheduling/service-targets.ts";
 import { resolveModel } from "../src/hub/resolve.ts";
 import { findNamed } from "../src/messages/find-named.ts";
 import type { ComputeName } from "../src/nn/computes.ts";

@@ -3,9 +3,9 @@
  * them there are? As figure 4 of RoAd's paper (arXiv:2409.00119), on a processor.
  */
 import { writeFileSync } from "node:fs";
-import { AdapterPool } from "../src/engine/adapter-pool.ts";
-import type { HeldAdapter } from "../src/engine/held-adapter.ts";
-import { ServingEngine } from "../src/engine/serving-engine.ts";
+import { AdapterPool } from "../src/engine/adapters/adapter-pool.ts";
+import type { HeldAdapter } from "../src/engine/adapters/held-adapter.ts";
+import { ServingEngine } from "../src/engine/serving/serving-engine.ts";
 import { UsageError } from "../src/errors.ts";
 import { loadModel } from "../src/format/by-path.ts";
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";

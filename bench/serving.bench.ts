@@ -1,6 +1,6 @@
 /** @file What does it cost to write many texts at once with adapters of their own, and what is gained over one after another? */
-import { AdapterPool } from "../src/engine/adapter-pool.ts";
-import { ServingEngine } from "../src/engine/serving-engine.ts";
+import { AdapterPool } from "../src/engine/adapters/adapter-pool.ts";
+import { ServingEngine } from "../src/engine/serving/serving-engine.ts";
 import { loadModel } from "../src/format/by-path.ts";
 import { COMPUTES } from "../src/nn/computes.ts";
 import { attach } from "../src/peft/attach.ts";

@@ -1,8 +1,8 @@
 /** @file How much faster are texts with adapters of their own in one batch than with peft, which has one adapter at a time? */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { AdapterPool } from "../src/engine/adapter-pool.ts";
-import { ServingEngine } from "../src/engine/serving-engine.ts";
+import { AdapterPool } from "../src/engine/adapters/adapter-pool.ts";
+import { ServingEngine } from "../src/engine/serving/serving-engine.ts";
 import { loadModel, readAdapter } from "../src/format/by-path.ts";
 import { adapterFiles } from "../src/format/adapters/adapter.ts";
 import { writeFolderAtomic } from "../src/format/files/atomic.ts";

@@ -43,8 +43,8 @@ export type { TrainHooks } from "./train/train-hooks.ts";
 export { train } from "./engine/train.ts";
 export { type Classification, Classifier } from "./engine/classifier.ts";
 export { Conversation } from "./engine/conversation.ts";
-export type { FinishReason } from "./engine/serve-request.ts";
-export { exportText, importText, type MovedText } from "./engine/moved-text.ts";
+export type { FinishReason } from "./engine/serving/serve-request.ts";
+export { exportText, importText, type MovedText } from "./engine/serving/moved-text.ts";
 export { type ListedTask, type Task, type TaskRow, TaskSet, type TaskSetParts } from "./engine/task-set.ts";
 export {
   type OpenTextOptions,

@@ -1,7 +1,7 @@
 /** @file `graft generate --prompts`: writes after all prompts of a file at once, and tells or keeps the texts in their order. */
 import { performance } from "node:perf_hooks";
 
-import type { SamplingOptions } from "../engine/sampler.ts";
+import type { SamplingOptions } from "../engine/sampling/sampler.ts";
 import type { TextModel, WrittenText } from "../engine/text-model.ts";
 import { writeTextAtomic } from "../format/files/atomic.ts";
 import { formatFixed } from "../messages/numbers.ts";

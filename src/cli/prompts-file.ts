@@ -9,7 +9,7 @@ import { type Message, readMessages } from "../data/rows/messages.ts";
 import type { ParsedRow } from "../data/formats/parsed-row.ts";
 import { isRecord, jsonKind, type RawFields, readString, rowError } from "../data/rows/row-error.ts";
 import { decodeUtf8 } from "../data/formats/utf8.ts";
-import { checkPrompt } from "../engine/prompt.ts";
+import { checkPrompt } from "../engine/prompts/prompt.ts";
 import type { TextModel } from "../engine/text-model.ts";
 import { UsageError } from "../errors.ts";
 

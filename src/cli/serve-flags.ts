@@ -1,7 +1,7 @@
 /** @file The flags of `graft serve`. */
 import { z } from "zod";
-import { DEFAULT_TARGETS } from "../engine/service-targets.ts";
-import { DEFAULT_POLICY, TURN_POLICIES } from "../engine/turn-policies.ts";
+import { DEFAULT_TARGETS } from "../engine/scheduling/service-targets.ts";
+import { DEFAULT_POLICY, TURN_POLICIES } from "../engine/scheduling/turn-policies.ts";
 import { EXPECTED_SIZE, parseByteSize } from "../messages/byte-size.ts";
 import { MODEL_FLAGS, WRITING_FLAGS } from "./generation.ts";
 

@@ -7,7 +7,7 @@ import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../test/tiny
 import { train } from "../train/trainer.ts";
 import type { SharedModel } from "../train/train-hooks.ts";
 import { type OpenServingOptions, type ServingModel, openServingModel } from "./serving-model.ts";
-import type { TrainingTurns } from "./turns.ts";
+import type { TrainingTurns } from "./scheduling/turns.ts";
 
 const root = temporaryFolder();
 const path = await writeTinyModel(join(root, "model"));

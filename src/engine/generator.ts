@@ -6,13 +6,13 @@
  */
 import type { Adapter } from "../peft/attach.ts";
 import type { Session } from "../run/session.ts";
-import { AdapterPool } from "./adapter-pool.ts";
-import type { HeldAdapter } from "./held-adapter.ts";
+import { AdapterPool } from "./adapters/adapter-pool.ts";
+import type { HeldAdapter } from "./adapters/held-adapter.ts";
 import { type Completion, type GenerationEnd, completeText } from "./completion.ts";
-import { textBytes } from "./paged-cache.ts";
+import { textBytes } from "./cache/paged-cache.ts";
 import { requireText } from "./require-text.ts";
-import { ServingEngine } from "./serving-engine.ts";
-import { NO_END, type ServeRequest } from "./serve-request.ts";
+import { ServingEngine } from "./serving/serving-engine.ts";
+import { NO_END, type ServeRequest } from "./serving/serve-request.ts";
 
 /** What a generator works with. `adapter` null: the base alone. */
 export interface GeneratorParts {

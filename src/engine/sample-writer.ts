@@ -3,7 +3,7 @@ import { encodeChat, encodePrompt } from "../data/chat/text-tools.ts";
 import type { MakeSampleWriter, Sample, SamplePrompt } from "../train/samples.ts";
 import { shownPrompt } from "../train/samples.ts";
 import { Generator } from "./generator.ts";
-import { checkPrompt } from "./prompt.ts";
+import { checkPrompt } from "./prompts/prompt.ts";
 import { stopIdsOf } from "./stop-ids.ts";
 
 /** Makes what writes after the prompts of a run. @throws UsageError "usage/shape", "usage/model", "usage/chat-template" */

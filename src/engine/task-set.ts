@@ -9,10 +9,10 @@ import type { ReadAdapter } from "../format/adapters/read-adapter.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { nearest } from "../messages/nearest.ts";
 import type { Adapter } from "../peft/attach.ts";
-import type { HeldAdapter } from "./held-adapter.ts";
+import type { HeldAdapter } from "./adapters/held-adapter.ts";
 import { type Completion, completeText } from "./completion.ts";
 import type { GenerateRequest, Generator } from "./generator.ts";
-import { checkPrompt } from "./prompt.ts";
+import { checkPrompt } from "./prompts/prompt.ts";
 
 /** A task that is loaded. */
 export interface Task {

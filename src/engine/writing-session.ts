@@ -10,7 +10,7 @@ import { measureSmoothing } from "../run/smoothing.ts";
 import type { Residency, Smoothing } from "../run/weights.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { hostTensor } from "../runtime/host-tensor.ts";
-import { continuation } from "./prompt.ts";
+import { continuation } from "./prompts/prompt.ts";
 
 /** Prose, talk, numbers, code. */
 const TEXT = `The old house by the river had stood empty for years. "Who lives there?" she asked, and nobody answered. \

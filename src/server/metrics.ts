@@ -1,7 +1,7 @@
 /** @file Numbers of a server in Prometheus's form. */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { ServingStats } from "../engine/serving-engine.ts";
-import type { ServeEnd } from "../engine/serve-request.ts";
+import type { ServingStats } from "../engine/serving/serving-engine.ts";
+import type { ServeEnd } from "../engine/serving/serve-request.ts";
 
 /** Adapters that have labels of their own; the others share one. */
 const MAX_LABELS = 100;

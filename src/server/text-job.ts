@@ -1,7 +1,7 @@
 /** @file From the settings of a request to a text to write, and to what is told of its tokens. */
 import type { TextJob } from "../engine/serving-model.ts";
 import type { Grammar } from "../engine/grammar/token-grammar.ts";
-import type { FinishReason, ServeEnd } from "../engine/serve-request.ts";
+import type { FinishReason, ServeEnd } from "../engine/serving/serve-request.ts";
 import { ApiError } from "./api-error.ts";
 import type { ServerState } from "./server-state.ts";
 import type { TextSettings } from "./wire.ts";

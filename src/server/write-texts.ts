@@ -1,5 +1,5 @@
 /** @file Writes the texts of a request side by side, and counts them; whoever goes away ends them. */
-import type { ServeEnd } from "../engine/serve-request.ts";
+import type { ServeEnd } from "../engine/serving/serve-request.ts";
 import type { TextJob, TextPiece } from "../engine/serving-model.ts";
 import type { RunningText } from "./running-requests.ts";
 import type { ServerState } from "./server-state.ts";

@@ -1,9 +1,9 @@
 /** @file Rows of unlike methods share one pass: each text is that of its adapter alone, and the base is multiplied once. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { AdapterPool } from "../../src/engine/adapter-pool.ts";
-import type { HeldAdapter } from "../../src/engine/held-adapter.ts";
-import { ServingEngine } from "../../src/engine/serving-engine.ts";
+import { AdapterPool } from "../../src/engine/adapters/adapter-pool.ts";
+import type { HeldAdapter } from "../../src/engine/adapters/held-adapter.ts";
+import { ServingEngine } from "../../src/engine/serving/serving-engine.ts";
 import { loadModel } from "../../src/format/by-path.ts";
 import { nodesOf, type ProgramSpec } from "../../src/graph/program.ts";
 import { METHODS, findMethod } from "../../src/peft/methods.ts";

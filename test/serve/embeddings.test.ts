@@ -5,7 +5,7 @@ import { after, test } from "node:test";
 import OpenAI from "openai";
 import { readAdapter } from "../../src/format/by-path.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
-import { continuation } from "../../src/engine/prompt.ts";
+import { continuation } from "../../src/engine/prompts/prompt.ts";
 import { ForwardPass } from "../../src/run/forward-pass.ts";
 import { hostTensor } from "../../src/runtime/host-tensor.ts";
 import { listen } from "../../src/server/listen.ts";

@@ -2,12 +2,17 @@
  * @file A machine on a virtual clock: turns, scheduler and targets are the engine's own, and what a program run takes is a
  * number. Days of service pass in a second.
  */
-import { PagePool } from "../../src/engine/page-pool.ts";
-import { Scheduler, type StepPlan } from "../../src/engine/scheduler.ts";
-import { Sequence } from "../../src/engine/sequence.ts";
-import { PassClock, type ServiceTargets, type TextNeeds, needsOf } from "../../src/engine/service-targets.ts";
-import type { TurnPolicy } from "../../src/engine/turn-policies.ts";
-import { Turns } from "../../src/engine/turns.ts";
+import { PagePool } from "../../src/engine/cache/page-pool.ts";
+import { Scheduler, type StepPlan } from "../../src/engine/scheduling/scheduler.ts";
+import { Sequence } from "../../src/engine/cache/sequence.ts";
+import {
+  PassClock,
+  type ServiceTargets,
+  type TextNeeds,
+  needsOf,
+} from "../../src/engine/scheduling/service-targets.ts";
+import type { TurnPolicy } from "../../src/engine/scheduling/turn-policies.ts";
+import { Turns } from "../../src/engine/scheduling/turns.ts";
 
 /** What program runs take, in milliseconds. */
 export interface Costs {

@@ -4,8 +4,8 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { DEFAULT_TARGETS } from "../../src/engine/service-targets.ts";
-import { TURN_POLICIES, type TurnPolicyName, findPolicy } from "../../src/engine/turn-policies.ts";
+import { DEFAULT_TARGETS } from "../../src/engine/scheduling/service-targets.ts";
+import { TURN_POLICIES, type TurnPolicyName, findPolicy } from "../../src/engine/scheduling/turn-policies.ts";
 import {
   type Arrival,
   type Costs,

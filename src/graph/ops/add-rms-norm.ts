@@ -2,7 +2,7 @@
  * @file Sum of two tensors, and its root-mean-square norm:  s = a + b,  y = w ∘ s / √(mean s² + ε).   a, b [..., D]  w [D]
  *
  * One node of ONNX where a residual stream takes in a branch and is normalised for the next; `rms-norm.ts` has the paper.
- * Programs that write text put it in the place of the two (`engine/fuse-norm.ts`): it has no gradient, and is for three axes.
+ * Programs that write text put it in the place of the two (`engine/stack/fuse-norm.ts`): it has no gradient, and is for three axes.
  */
 import { MICROSOFT } from "../emitter.ts";
 import type { Value } from "../graph.ts";

@@ -3,7 +3,7 @@ import { ApiError } from "../api-error.ts";
 import { ChatAnswer } from "../chat-answer.ts";
 import { readMessage } from "../chat-messages.ts";
 import { chatLogProbs } from "../log-probs.ts";
-import type { ServeEnd } from "../../engine/serve-request.ts";
+import type { ServeEnd } from "../../engine/serving/serve-request.ts";
 import type { Resumed } from "../running-requests.ts";
 import { defineRoute } from "../route.ts";
 import type { ServerState } from "../server-state.ts";

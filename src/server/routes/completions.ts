@@ -1,5 +1,5 @@
 /** @file POST /v1/completions: texts that go on from prompts. */
-import type { ServeEnd } from "../../engine/serve-request.ts";
+import type { ServeEnd } from "../../engine/serving/serve-request.ts";
 import { grammarOf } from "../response-format.ts";
 import { defineRoute } from "../route.ts";
 import type { ServerState } from "../server-state.ts";

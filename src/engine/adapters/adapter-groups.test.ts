@@ -1,0 +1,122 @@
+/** @file Adapters whose updates are as large as weights share a pass as long as memory is for them, and take turns beyond it. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { attachTo, perturb } from "../../../test/passes/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
+import { adapterFiles } from "../../format/adapters/adapter.ts";
+import { loadModel, readAdapter } from "../../format/by-path.ts";
+import { writeFolderAtomic } from "../../format/files/atomic.ts";
+import { findMethod } from "../../peft/methods.ts";
+import { largeFormBytes } from "../../peft/row-forms.ts";
+import { Session } from "../../run/session.ts";
+import { createEngine } from "../../runtime/create-engine.ts";
+import { AdapterPool } from "./adapter-pool.ts";
+import type { HeldAdapter } from "./held-adapter.ts";
+import { ServingEngine } from "../serving/serving-engine.ts";
+
+const root = temporaryFolder();
+const { base, checkpoint } = await loadModel(await writeTinyModel(join(root, "model")));
+const session = new Session(createEngine({ threads: 1 }), base, "float32");
+let updateBytes = 0;
+for (const [seed, name] of ["one", "two", "three"].entries()) {
+  const adapter = await attachTo(base, findMethod("snell"), {}, ["q_proj", "down_proj"], seed);
+  perturb(adapter, 0.2, seed);
+  updateBytes = largeFormBytes(adapter);
+  await writeFolderAtomic(
+    join(root, name),
+    adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }),
+  );
+}
+const adapters = new AdapterPool({
+  session,
+  read: (folder) => readAdapter(folder, base),
+  maxLoaded: 8,
+  // For two at a time.
+  updateBytes: 2.5 * updateBytes,
+});
+for (const name of ["one", "two", "three"]) adapters.register(name, join(root, name));
+const engine = new ServingEngine(session, adapters, { cacheBytes: 1e6 });
+after(async () => {
+  await engine.close();
+  await adapters.close();
+  await session.release();
+  await checkpoint.close();
+});
+
+/** Which rows run together. */
+async function batchesOf(rows: readonly (HeldAdapter | null)[]): Promise<(readonly number[])[]> {
+  return (await adapters.batches(rows)).map((batch) => batch.rows);
+}
+
+async function write(adapter: string | null): Promise<number[]> {
+  const ids: number[] = [];
+  for await (const { id } of engine.write({ promptIds: [40, 41, 42], adapter, maxNewTokens: 6 }))
+    ids.push(id);
+  return ids;
+}
+
+test("those that texts have stay; of the others the one that was used longest ago gives its memory back", async () => {
+  const [one, two] = [await adapters.acquire("one"), await adapters.acquire("two")];
+  assert.deepEqual(await batchesOf([one, null, two]), [[0, 1, 2]]);
+  const three = await adapters.acquire("three");
+  assert.deepEqual(
+    await batchesOf([one, three, null, two]),
+    [[0, 2, 3], [1]],
+    "there is no room for a third",
+  );
+  adapters.release(one);
+  assert.deepEqual(await batchesOf([three, null, two]), [[0, 1, 2]], "nobody has the first any more");
+  adapters.release(two);
+  adapters.release(three);
+  // The second was used before the third.
+  await adapters.batches([three]);
+  const again = await adapters.acquire("one");
+  assert.deepEqual(await batchesOf([again, three, null]), [[0, 1, 2]]);
+  const last = await adapters.acquire("two");
+  assert.deepEqual(
+    await batchesOf([again, last]),
+    [[0, 1]],
+    "the third has given its memory back to the second",
+  );
+  for (const held of [again, last]) adapters.release(held);
+});
+
+test("adapters on experts, whose inputs are sorted by expert, write in turn with others what they write alone", async () => {
+  const path = await writeTinyModel(join(root, "experts"), { modelType: "olmoe" });
+  const { base: ofExperts, checkpoint: files } = await loadModel(path);
+  const own = new Session(createEngine({ threads: 1 }), ofExperts, "float32");
+  const pool = new AdapterPool({ session: own, maxLoaded: 8 });
+  const serving = new ServingEngine(own, pool, { cacheBytes: 1e6 });
+  after(async () => {
+    await serving.close();
+    await pool.close();
+    await own.release();
+    await files.close();
+  });
+  const adapters = await Promise.all(
+    ["lora", "snell"].map(async (method, seed) => {
+      const adapter = await attachTo(ofExperts, findMethod(method), {}, null, seed);
+      perturb(adapter, 0.2, seed);
+      return await pool.hold(adapter);
+    }),
+  );
+  const writeWith = async (adapter: HeldAdapter | null): Promise<number[]> => {
+    const ids: number[] = [];
+    for await (const { id } of serving.write({ promptIds: [40, 41], adapter, maxNewTokens: 4 })) ids.push(id);
+    return ids;
+  };
+  const rows = [...adapters, null];
+  const alone = [];
+  for (const held of rows) alone.push(await writeWith(held));
+  assert.deepEqual(await Promise.all(rows.map(writeWith)), alone);
+  assert.equal((await pool.batches(rows)).length, 3);
+});
+
+test("texts are the same whether their adapters share a pass or take turns", async () => {
+  const names = ["one", null, "two", "three"];
+  const alone = [];
+  for (const name of names) alone.push(await write(name));
+  assert.deepEqual(await Promise.all(names.map(write)), alone);
+  assert.ok(new Set(alone.map(String)).size > 2, "adapters change what is written");
+});

@@ -1,0 +1,13 @@
+/** @file Tells what an adapter holds from what others hold, wherever it lies: a hash of its trained values. */
+import { Sha256 } from "../../format/files/sha256.ts";
+import type { Adapter } from "../../peft/attach.ts";
+
+/** 16 hexadecimal digits. */
+export function hashOfAdapter({ parameters }: Adapter): string {
+  const hash = new Sha256();
+  for (const { name, value } of parameters) {
+    const { buffer, byteOffset, byteLength } = value.data;
+    hash.update(`${name} ${value.shape.join("x")}\n`).update(new Uint8Array(buffer, byteOffset, byteLength));
+  }
+  return hash.digest().slice(0, 16);
+}

@@ -1,0 +1,333 @@
+/**
+ * @file Adapters by name: on the disk until a request names one, then side by side in memory, until others need the room.
+ *
+ * Which of them share rows of a pass is the business of `adapter-groups`; a change of members makes new tensors beside the old
+ * ones, so nothing that runs is disturbed.
+ */
+import { FailedError, UsageError, assertInternal } from "../../errors.ts";
+import type { ReadAdapter } from "../../format/adapters/read-adapter.ts";
+import { nearest } from "../../messages/nearest.ts";
+import type { Adapter } from "../../peft/attach.ts";
+import { arrangeRows } from "../../peft/mixed-rows.ts";
+import type { RowSet } from "../../peft/row-set.ts";
+import type { Session } from "../../run/session.ts";
+import { AdapterGroups, DEFAULT_UPDATE_BYTES, type RowGroup } from "./adapter-groups.ts";
+import type { HeldAdapter, NamedAdapter, RowBatch } from "./held-adapter.ts";
+import { prepareForMany, warmUp } from "../stack/paged-stages.ts";
+import { RowPrograms } from "./row-programs.ts";
+
+interface Entry extends NamedAdapter {
+  /** In memory, or on the way. */
+  held: Promise<HeldAdapter> | null;
+  /** Requests that use it or wait for it. */
+  numUsers: number;
+  isGone: boolean;
+}
+
+export interface AdapterPoolOptions {
+  readonly session: Session;
+  /** Reads the adapter in a folder onto the base; without it none can be asked for by name. */
+  readonly read?: (folder: string) => Promise<ReadAdapter>;
+  /** Adapters in memory at a time that nobody need be using. */
+  readonly maxLoaded: number;
+  /**
+   * Whether rows of one adapter run by programs of its own, which is fastest for one text at a time. Else adapters always lie
+   * side by side, so that programs are compiled once for all.
+   */
+  readonly isOwnFirst?: boolean;
+  /** Bytes for what adapters add to rows where that is as large as weights; those for which it is too little take turns. */
+  readonly updateBytes?: number;
+}
+
+const UNNAMED = { name: "", path: "", chatTemplateHash: null };
+
+export class AdapterPool {
+  readonly #options: AdapterPoolOptions;
+  /** The one that was used longest ago first. */
+  readonly #entries = new Map<string, Entry>();
+  /** Those in memory, by key. */
+  readonly #loaded = new Map<string, Entry>();
+  readonly #programs: RowPrograms;
+  readonly #groups: AdapterGroups;
+  #numLoads = 0;
+  /** Settled when no members are changing: one change at a time. */
+  #change: Promise<unknown> = Promise.resolve();
+
+  constructor(options: AdapterPoolOptions) {
+    this.#options = options;
+    this.#programs = new RowPrograms(options.session);
+    this.#groups = new AdapterGroups({
+      session: options.session,
+      programs: this.#programs,
+      updateBytes: options.updateBytes ?? DEFAULT_UPDATE_BYTES,
+      // Those without a name may be in use.
+      isIdle: ({ key }) => this.#loaded.get(key)?.numUsers === 0,
+    });
+  }
+
+  /** All adapters that can be asked for. */
+  list(): NamedAdapter[] {
+    return [...this.#entries.values()].map(({ name, path }) => ({ name, path }));
+  }
+
+  has(name: string): boolean {
+    return this.#entries.has(name);
+  }
+
+  /** Names of those in memory. */
+  get loaded(): readonly string[] {
+    return [...this.#entries.values()].flatMap(({ name, held }) => (held ? [name] : []));
+  }
+
+  /** Lets an adapter be asked for. @throws UsageError "usage/adapter" when the name is taken */
+  register(name: string, path: string): void {
+    this.#requireFree(name);
+    this.#entries.set(name, newEntry(name, path));
+  }
+
+  /**
+   * Reads an adapter, and only then lets it be asked for, in the place of one of its name if it may replace that.
+   * @throws UsageError "usage/adapter" when the name is taken; as reading it
+   */
+  async add(name: string, path: string, mayReplace: boolean): Promise<void> {
+    if (!mayReplace) this.#requireFree(name);
+    const entry = newEntry(name, path);
+    entry.numUsers++;
+    await (entry.held = this.#load(entry));
+    try {
+      if (!mayReplace) this.#requireFree(name);
+      if (this.has(name)) this.unregister(name);
+      this.#entries.set(name, entry);
+    } catch (error) {
+      entry.isGone = true;
+      throw error;
+    } finally {
+      this.#letGo(entry);
+    }
+  }
+
+  #requireFree(name: string): void {
+    if (!this.#entries.has(name)) return;
+    throw new UsageError(
+      "usage/adapter",
+      `Cannot load adapter "${name}": the name is taken, expected another`,
+      { hint: `Choose another name, or unload "${name}" first.` },
+    );
+  }
+
+  /** Forgets an adapter; who uses it does so to the end. @throws UsageError "usage/adapter" when there is none */
+  unregister(name: string): void {
+    const entry = this.#entryOf(name);
+    this.#entries.delete(name);
+    entry.isGone = true;
+    if (entry.numUsers === 0) this.#forget(entry);
+  }
+
+  /**
+   * Gets an adapter into memory, to be let go of. @throws UsageError "usage/adapter" when there is none of this name; FailedError
+   * "engine/adapter" when it cannot be read, which is not the fault of who asks
+   */
+  async acquire(name: string): Promise<HeldAdapter> {
+    const entry = this.#entryOf(name);
+    this.#entries.delete(name);
+    this.#entries.set(name, entry);
+    entry.numUsers++;
+    entry.held ??= this.#load(entry);
+    try {
+      return await entry.held;
+    } catch (error) {
+      entry.held = null;
+      this.#letGo(entry);
+      throw new FailedError("engine/adapter", `Cannot use adapter "${name}": it cannot be read`, {
+        hint: "Tell who runs the server.",
+        cause: error,
+      });
+    }
+  }
+
+  /** Lets go of an adapter that was acquired. */
+  release({ key }: HeldAdapter): void {
+    const entry = this.#loaded.get(key);
+    if (entry) this.#letGo(entry);
+  }
+
+  #letGo(entry: Entry): void {
+    entry.numUsers--;
+    const isTooMuch = entry.isGone || this.#loaded.size > this.#options.maxLoaded;
+    if (entry.numUsers === 0 && isTooMuch) this.#forget(entry);
+  }
+
+  /** Takes an adapter that the caller has in memory, for rows to be written with; what was cached with it before is not found. */
+  async hold(
+    adapter: Adapter,
+    task?: Pick<HeldAdapter, "name" | "path" | "chatTemplateHash">,
+  ): Promise<HeldAdapter>;
+  async hold(adapter: Adapter | null): Promise<HeldAdapter | null>;
+  async hold(adapter: Adapter | null, task = UNNAMED): Promise<HeldAdapter | null> {
+    await this.#programs.ofOne(adapter);
+    return adapter && { ...task, adapter, key: `${task.name}#${this.#numLoads++}` };
+  }
+
+  /** Forgets an adapter that was held. */
+  async letGo(held: HeldAdapter): Promise<void> {
+    await this.#alone(async () => this.#groups.leave(held));
+  }
+
+  /** Compiles the programs of an adapter, and runs them once. */
+  async warmUp(adapter: Adapter | null): Promise<void> {
+    await warmUp(await this.#programs.ofOne(adapter));
+  }
+
+  /** Compiles what many texts of the base at once are written with. */
+  async prepareMany(): Promise<void> {
+    await prepareForMany(await this.#programs.ofOne(null));
+  }
+
+  /** Whether keys and values of an adapter's rows depend on what follows in the prompt. */
+  async isPerPrompt(held: HeldAdapter | null): Promise<boolean> {
+    const isShared = held !== null && this.#options.isOwnFirst !== true;
+    if (isShared) await this.#join(held);
+    const slots = isShared ? this.#groups.of(held)?.slots : null;
+    const stages = slots ? this.#programs.ofRows([slots.view]) : this.#programs.ofOne(held?.adapter ?? null);
+    return await (await stages).blocks.isPerPrompt();
+  }
+
+  /** Puts rows into as few batches as their adapters allow; rows without one go with others. */
+  async batches(rows: readonly (HeldAdapter | null)[]): Promise<RowBatch[]> {
+    const asked = new Set(rows);
+    const [first = null, ...others] = asked;
+    if (others.length === 0 && (first === null || this.#options.isOwnFirst)) {
+      return [this.#ownBatch(first, [...rows.keys()])];
+    }
+    for (const held of asked) if (held) await this.#join(held);
+    const groups = rows.map((held) => {
+      const group = held && this.#groups.of(held);
+      assertInternal(group !== undefined, "an adapter that a text has does not go");
+      return group;
+    });
+    // Until programs of several methods are compiled, each has a pass of its own, and nobody waits.
+    const slots = this.#groups.mixed(new Set(groups));
+    const shared = groups.find((group) => group?.slots?.takesNone === true) ?? null;
+    const byGroup = new Map<RowGroup | null, number[]>();
+    for (const [row, group] of groups.entries()) {
+      const isAlone = group && !(slots && group.slots?.takesNone);
+      const key = isAlone ? group : shared;
+      byGroup.set(key, [...(byGroup.get(key) ?? []), row]);
+    }
+    return [...byGroup].map(([group, own]) => {
+      if (!group?.slots) return this.#ownBatch(rows[own[0] ?? 0] ?? null, own);
+      return this.#sharedBatch(slots && group === shared ? slots : [group.slots], own);
+    });
+  }
+
+  /** Compiles the programs of rows with these adapters, and none, side by side. */
+  async prepareRows(rows: readonly HeldAdapter[]): Promise<void> {
+    for (const held of rows) await this.#join(held);
+    const slots = this.#groups.mixable(new Set(rows.map((held) => this.#groups.of(held) ?? null)));
+    if (slots.length > 1) await this.#programs.ofRows(slots.map(({ view }) => view));
+  }
+
+  /** Rows of one adapter, or none, by its own programs. */
+  #ownBatch(held: HeldAdapter | null, own: readonly number[]): RowBatch {
+    return {
+      rows: own,
+      prepare: async () => ({
+        stages: await this.#programs.ofOne(held?.adapter ?? null),
+        order: null,
+      }),
+    };
+  }
+
+  /** Rows of adapters side by side. */
+  #sharedBatch(slots: readonly RowSet[], own: readonly number[]): RowBatch {
+    return {
+      rows: own,
+      prepare: async (rows) => {
+        const adapters = rows.map((held) => held?.adapter ?? null);
+        for (;;) {
+          const views = slots.map(({ view }) => view);
+          const areSame = (): boolean => slots.every(({ view }, i) => view === views[i]);
+          const stages = await this.#programs.ofRows(views);
+          // Who came meanwhile may have made the rows anew, and so may this.
+          const order = areSame() ? arrangeRows(slots, adapters) : [];
+          if (areSame()) return { stages, order };
+        }
+      },
+    };
+  }
+
+  #entryOf(name: string): Entry {
+    const entry = this.#entries.get(name);
+    if (entry) return entry;
+    const alike = nearest(name, [...this.#entries.keys()]);
+    throw new UsageError("usage/adapter", `Cannot use adapter "${name}": it is not known`, {
+      hint: alike === null ? "Load it first." : `Did you mean "${alike}"?`,
+    });
+  }
+
+  async #load(entry: Entry): Promise<HeldAdapter> {
+    const { name, path } = entry;
+    const { read } = this.#options;
+    assertInternal(read, "adapters with names can be read");
+    const { adapter, chatTemplateHash } = await read(path);
+    const held = { name, path, adapter, chatTemplateHash, key: `${name}#${this.#numLoads++}` };
+    try {
+      await this.#alone(async () => {
+        await this.#makeRoom();
+        if (!this.#options.isOwnFirst) await this.#groups.join(held);
+      });
+    } catch (error) {
+      adapter.release();
+      throw error;
+    }
+    this.#loaded.set(held.key, entry);
+    return held;
+  }
+
+  /** Puts an adapter among those that rows may have. Those that are there do not wait while another comes. */
+  async #join(held: HeldAdapter): Promise<void> {
+    if (!this.#groups.use(held)) await this.#alone(() => this.#groups.join(held));
+  }
+
+  /** Runs one change of members after the other. */
+  #alone<T>(change: () => Promise<T>): Promise<T> {
+    const done = this.#change.then(change);
+    this.#change = done.catch(() => {});
+    return done;
+  }
+
+  /** Drops those that nobody uses until one more fits. */
+  async #makeRoom(): Promise<void> {
+    for (const entry of this.#entries.values()) {
+      if (this.#loaded.size < this.#options.maxLoaded) return;
+      if (entry.numUsers === 0 && entry.held) await this.#drop(entry);
+    }
+  }
+
+  #forget(entry: Entry): void {
+    void this.#alone(() => this.#drop(entry));
+  }
+
+  async #drop(entry: Entry): Promise<void> {
+    const held = await entry.held?.catch(() => null);
+    // Somebody may have asked for it meanwhile.
+    if (!held || (entry.numUsers > 0 && !entry.isGone)) return;
+    entry.held = null;
+    this.#loaded.delete(held.key);
+    this.#groups.leave(held);
+    held.adapter.release();
+  }
+
+  /** Frees all adapters; nothing runs any more. */
+  async close(): Promise<void> {
+    await this.#change;
+    for (const entry of this.#loaded.values()) (await entry.held)?.adapter.release();
+    this.#loaded.clear();
+    this.#entries.clear();
+    this.#groups.clear();
+  }
+}
+
+function newEntry(name: string, path: string): Entry {
+  return { name, path, held: null, numUsers: 0, isGone: false };
+}

@@ -1,0 +1,110 @@
+/** @file Texts with adapters of their own on a base of few bits, by its codes: a few rows are those of each alone, many are near. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { attachTo, perturb } from "../../../test/passes/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
+import { adapterFiles } from "../../format/adapters/adapter.ts";
+import { readAdapter } from "../../format/by-path.ts";
+import { writeFolderAtomic } from "../../format/files/atomic.ts";
+import { findMethod } from "../../peft/methods.ts";
+import { createEngine } from "../../runtime/create-engine.ts";
+import { AdapterPool } from "./adapter-pool.ts";
+import { chooseCompute } from "../choose-compute.ts";
+import { ServingEngine } from "../serving/serving-engine.ts";
+import { openTextParts } from "../text-model.ts";
+import { openWritingSession } from "../writing-session.ts";
+
+const root = temporaryFolder();
+const path = await writeTinyModel(join(root, "model"), {
+  config: { hidden_size: 64, intermediate_size: 128 },
+});
+const parts = await openTextParts(path, { base: "q4_1" });
+const { base, tokenizer, checkpoint } = parts;
+const compute = chooseCompute("auto", base);
+const session = await openWritingSession(createEngine({ threads: 1 }), base, "float32", {
+  compute,
+  tokenizer,
+});
+const read = (folder: string): ReturnType<typeof readAdapter> => readAdapter(folder, base);
+const adapters = new AdapterPool({ session, read, maxLoaded: 8 });
+const engine = new ServingEngine(session, adapters, { cacheBytes: 2e6, maxRunning: 8 });
+after(async () => {
+  await engine.close();
+  await adapters.close();
+  await session.release();
+  await checkpoint.close();
+});
+
+const METHODS = ["lora", "dora", "ia3", "road", "vera", "bitfit"];
+for (const [i, method] of METHODS.entries()) {
+  const adapter = await attachTo(base, findMethod(method), {}, null, i);
+  perturb(adapter, 0.2, i);
+  const folder = join(root, method);
+  await writeFolderAtomic(folder, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+  adapters.register(method, folder);
+}
+
+/** Log-probabilities of greedy tokens, and their ids. */
+async function write(adapter: string | null): Promise<{ ids: number[]; logProbs: number[] }> {
+  const [ids, logProbs]: [number[], number[]] = [[], []];
+  const promptIds = [5, 17, 42, 7, 9];
+  for await (const { id, logProbs: told } of engine.write({
+    promptIds,
+    adapter,
+    maxNewTokens: 6,
+    topLogProbs: 1,
+  })) {
+    ids.push(id);
+    logProbs.push(told?.logProb ?? Number.NaN);
+  }
+  return { ids, logProbs };
+}
+
+test("auto takes the codes of such a base, and float32 for one of floats", async () => {
+  assert.equal(compute.name, "direct");
+  assert.equal(chooseCompute("int8", base).name, "int8");
+  const plain = await openTextParts(path);
+  assert.equal(chooseCompute("auto", plain.base).name, "f32");
+  await plain.checkpoint.close();
+});
+
+test("rows with adapters of their own", async () => {
+  const names = [null, ...METHODS];
+  const alone: Awaited<ReturnType<typeof write>>[] = [];
+  for (const name of names) alone.push(await write(name));
+  assert.equal(new Set(alone.map(({ logProbs }) => logProbs[0]?.toFixed(4))).size, names.length);
+  // Two of each, and so few that the same products run.
+  for (const [i, name] of names.entries()) {
+    const [first, second] = await Promise.all([write(name), write(null)]);
+    assert.deepEqual([first.ids, second.ids], [alone[i]!.ids, alone[0]!.ids]);
+    first.logProbs.forEach((p, k) => assert.ok(Math.abs(p - alone[i]!.logProbs[k]!) < 1e-5));
+  }
+  // Fourteen run as 8-bit whole numbers, and so do prompts from then on.
+  const many = await Promise.all([...names, ...names].map(write));
+  assert.deepEqual(many[0], many[names.length], "equal rows are equal");
+  assert.ok(session.smoothing.size > 0, "whole numbers are smoothed");
+  for (const [i, { ids, logProbs }] of many.entries()) {
+    const own = alone[i % names.length]!;
+    if (ids[0] === own.ids[0]) assert.ok(Math.abs(logProbs[0]! - own.logProbs[0]!) < 0.2);
+  }
+});
+
+test("what many rows are written with is made once, also beside a text", async () => {
+  const [text] = await Promise.all([write(null), adapters.prepareMany(), adapters.prepareMany()]);
+  assert.deepEqual(await write(null), text);
+});
+
+test("a prompt that is cached in part goes on as it did when it was not", async () => {
+  await adapters.prepareMany();
+  const promptIds = Array.from({ length: 40 }, (_, i) => 3 + ((7 * i) % 200));
+  const texts: number[][] = [];
+  for (let time = 0; time < 3; time++) {
+    const ids: number[] = [];
+    for await (const { id } of engine.write({ promptIds, maxNewTokens: 12 })) ids.push(id);
+    texts.push(ids);
+  }
+  assert.ok(engine.stats.numCachedTokens >= 64, "two of them read pages");
+  assert.deepEqual(texts[1], texts[0]);
+  assert.deepEqual(texts[2], texts[0]);
+});

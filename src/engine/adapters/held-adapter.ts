@@ -1,0 +1,35 @@
+/** @file An adapter as requests name it, as it is in memory, and rows of several that run as one. */
+import type { Adapter } from "../../peft/attach.ts";
+import type { PagedStages } from "../stack/paged-stages.ts";
+
+/** An adapter that can be asked for. */
+export interface NamedAdapter {
+  readonly name: string;
+  /** Its folder. */
+  readonly path: string;
+}
+
+/** An adapter in memory. */
+export interface HeldAdapter extends NamedAdapter {
+  readonly adapter: Adapter;
+  readonly chatTemplateHash: string | null;
+  /** No other has it: what was cached of the same name before it was loaded again is not found. */
+  readonly key: string;
+}
+
+/** Rows that run as one. */
+export interface RowBatch {
+  /** Which of the rows that were asked for. */
+  readonly rows: readonly number[];
+  /**
+   * Makes programs and tensors ready for some of these rows, by what they have: no pass may run. Tells in which order they are
+   * to run; it holds until the next call.
+   */
+  prepare(rows: readonly (HeldAdapter | null)[]): Promise<PreparedRows>;
+}
+
+export interface PreparedRows {
+  readonly stages: PagedStages;
+  /** For each row of the pass, which of those that were asked for it is; null: it does not matter. */
+  readonly order: readonly number[] | null;
+}

@@ -1,0 +1,87 @@
+/**
+ * @file Programs of rows by the adapters that they have, compiled when they are first asked for: of an adapter by itself, of
+ * those of one method side by side, and of several methods at once.
+ */
+import type { AdapterView } from "../../peft/adapter-view.ts";
+import type { Adapter } from "../../peft/attach.ts";
+import { mixViews } from "../../peft/mixed-rows.ts";
+import { arithmeticOf } from "../../run/arithmetic.ts";
+import type { Session } from "../../run/session.ts";
+import { type PagedStages, compilePaged } from "../stack/paged-stages.ts";
+
+/** Several methods side by side. */
+interface Mix {
+  readonly views: readonly AdapterView[];
+  readonly view: AdapterView;
+}
+
+export class RowPrograms {
+  readonly #session: Session;
+  /** By view; those of the base by the session. */
+  readonly #stages = new WeakMap<AdapterView | Session, Promise<PagedStages>>();
+  /** Views whose programs are there. */
+  readonly #ready = new WeakSet<AdapterView>();
+  #mixes: readonly Mix[] = [];
+
+  constructor(session: Session) {
+    this.#session = session;
+  }
+
+  /** Whether programs hold the weights of the base once more, so that there should be few. */
+  get holdWeights(): boolean {
+    return arithmeticOf(this.#session, null, 0).binds;
+  }
+
+  /** Programs of an adapter by itself, or of the base. */
+  ofOne(adapter: Adapter | null): Promise<PagedStages> {
+    return this.#of(adapter?.forWriting() ?? null);
+  }
+
+  /** Programs of rows that these views are of, one of each method. */
+  ofRows(views: readonly AdapterView[]): Promise<PagedStages> {
+    return this.#of(this.#viewOf(views));
+  }
+
+  /** Those views, or some more, whose programs are compiled; null: there are none yet, but soon will be. */
+  findReady(views: readonly AdapterView[]): readonly AdapterView[] | null {
+    const view = this.#viewOf(views);
+    // Who needs them is told of a failure.
+    this.#of(view).catch(() => {});
+    const covers = (mix: Mix): boolean => views.every((own) => mix.views.includes(own));
+    const ready = this.#mixes.filter((mix) => this.#ready.has(mix.view) && covers(mix));
+    const [fewest = null] = ready.sort((a, b) => a.views.length - b.views.length);
+    return fewest && fewest.views;
+  }
+
+  /** The view of several methods, or of one as it is; the same at every call. */
+  #viewOf(views: readonly AdapterView[]): AdapterView {
+    const [only] = views;
+    if (only && views.length === 1) return only;
+    const isSame = (mix: Mix): boolean =>
+      mix.views.length === views.length && mix.views.every((view, i) => view === views[i]);
+    const known = this.#mixes.find(isSame);
+    if (known) return known.view;
+    const view = mixViews(views);
+    this.#mixes = [...this.#mixes, { views, view }];
+    return view;
+  }
+
+  /** Forgets mixes with views other than these. */
+  keep(views: ReadonlySet<AdapterView>): void {
+    this.#mixes = this.#mixes.filter((mix) => mix.views.every((view) => views.has(view)));
+  }
+
+  #of(view: AdapterView | null): Promise<PagedStages> {
+    const key = view ?? this.#session;
+    let stages = this.#stages.get(key);
+    if (!stages) {
+      stages = compilePaged(this.#session, view);
+      stages.then(
+        () => view && this.#ready.add(view),
+        () => this.#stages.delete(key),
+      );
+      this.#stages.set(key, stages);
+    }
+    return stages;
+  }
+}

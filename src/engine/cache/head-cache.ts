@@ -1,0 +1,229 @@
+/**
+ * @file Keys and values of some texts by heads, [S, K, C, E] in each layer, as ONNX Runtime's attention reads and extends them in
+ * place: slot s has a text of up to C tokens.
+ *
+ * The pages of the cache stay what texts share and what they are moved by: each pass copies what is new there, and what is
+ * not here is copied from there. Rows of a pass are neighbours here; a text that is elsewhere is brought.
+ */
+import { type HostTensor, hostTensor, zeros } from "../../runtime/host-tensor.ts";
+import { PAGE_TOKENS } from "./page-pool.ts";
+import type { Sequence } from "./sequence.ts";
+
+/** Keys and values of some tokens in one layer. */
+export interface CacheRows {
+  readonly key: HostTensor<"float32">;
+  readonly value: HostTensor<"float32">;
+}
+
+/** The heads of a layer, and its pages, [N, PAGE_TOKENS, K·E] each. */
+export interface PagedLayer {
+  readonly numHeads: number;
+  readonly headWidth: number;
+  readonly key: Float32Array;
+  readonly value: Float32Array;
+}
+
+/** A text in a slot: its first `length` tokens. */
+interface Held {
+  readonly sequence: Sequence;
+  length: number;
+}
+
+interface Sizes {
+  readonly numSlots: number;
+  readonly capacity: number;
+}
+
+/** Slots are made for so many tokens more than are asked for. */
+const MORE_TOKENS = 128;
+
+export class HeadCache {
+  readonly #maxTokens: number;
+  #sizes: Sizes = { numSlots: 0, capacity: 0 };
+  #layers: readonly CacheRows[] = [];
+  #held: (Held | null)[] = [];
+  /** Rows of passes by layer, as they were cut before, by their slots. */
+  readonly #cuts = new Map<string, readonly CacheRows[]>();
+  /** Rows of this pass, in slots from `start` on. */
+  #rows: readonly Sequence[] = [];
+  #start = 0;
+
+  /** `maxTokens`: of all slots together. */
+  constructor(maxTokens: number) {
+    this.#maxTokens = maxTokens;
+  }
+
+  /** Whether so many rows of up to so many tokens fit. */
+  canHold(numRows: number, length: number): boolean {
+    return this.#sizesFor(numRows, length) !== null;
+  }
+
+  /** An order of rows in which most are where they were. */
+  arrange(rows: readonly Sequence[]): number[] {
+    const slots = rows.map((row) => this.#slotOf(row));
+    const isKept = (row: number): boolean => slots[row]! >= 0 && slots[row]! < rows.length;
+    const others = [...rows.keys()].filter((row) => !isKept(row));
+    return rows.map((_, place) => {
+      const kept = slots.indexOf(place);
+      return kept >= 0 ? kept : (others.shift() as number);
+    });
+  }
+
+  /** Has the computed ids of some rows in neighbouring slots, with room for `count` more in each. @throws TypeError when they do not fit */
+  hold(rows: readonly Sequence[], count: number, layers: readonly PagedLayer[]): void {
+    const length = count + Math.max(...rows.map(({ numComputed }) => numComputed));
+    this.#resize(rows.length, length, layers);
+    const [only] = rows;
+    this.#start = rows.length === 1 && only ? this.#slotForOne(only, length, layers) : 0;
+    this.#rows = rows;
+    for (const [i, sequence] of rows.entries()) this.#bring(sequence, this.#start + i, layers);
+  }
+
+  /** What attention of a layer reads and extends in this pass. */
+  rows(layer: number): CacheRows {
+    const count = this.#rows.length;
+    const key = `${this.#start}, ${count}`;
+    let cut = this.#cuts.get(key);
+    if (!cut) {
+      const ofRows = ({ data, shape: [, ...shape] }: HostTensor<"float32">): HostTensor<"float32"> => {
+        const size = data.length / this.#sizes.numSlots;
+        const own = data.subarray(this.#start * size, (this.#start + count) * size);
+        return hostTensor("float32", [count, ...shape], own);
+      };
+      cut = this.#layers.map((whole) => ({ key: ofRows(whole.key), value: ofRows(whole.value) }));
+      this.#cuts.set(key, cut);
+    }
+    return cut[layer] as CacheRows;
+  }
+
+  /** Copies the last `count` tokens of each row, which a pass has computed, to the pages. */
+  append(count: number, layers: readonly PagedLayer[]): void {
+    for (const [i, sequence] of this.#rows.entries()) {
+      const slot = this.#start + i;
+      this.#copy(sequence, slot, sequence.numComputed, count, layers, "heads");
+      const held = this.#held[slot];
+      if (held?.sequence === sequence) held.length += count;
+    }
+  }
+
+  /** Lets another have the slot of a text. */
+  forget(sequence: Sequence): void {
+    const slot = this.#slotOf(sequence);
+    if (slot >= 0) this.#held[slot] = null;
+  }
+
+  #slotOf(sequence: Sequence): number {
+    return this.#held.findIndex((held) => held?.sequence === sequence);
+  }
+
+  /** Its own, a free one, or a new one; where no more are to be had, that of another. */
+  #slotForOne(sequence: Sequence, length: number, layers: readonly PagedLayer[]): number {
+    const own = this.#slotOf(sequence);
+    if (own >= 0) return own;
+    const free = this.#held.indexOf(null);
+    if (free >= 0) return free;
+    const { numSlots } = this.#sizes;
+    if (this.canHold(2 * numSlots, length)) {
+      this.#resize(2 * numSlots, length, layers);
+      return numSlots;
+    }
+    return numSlots - 1;
+  }
+
+  #bring(sequence: Sequence, slot: number, layers: readonly PagedLayer[]): void {
+    const { numComputed: length } = sequence;
+    const from = this.#slotOf(sequence);
+    const isHere = from >= 0 && this.#held[from]?.length === length;
+    if (from >= 0) this.#held[from] = null;
+    if (!isHere) this.#copy(sequence, slot, 0, length, layers, "pages");
+    else if (from !== slot) this.#move(from, slot, length, layers);
+    this.#held[slot] = { sequence, length };
+  }
+
+  #move(from: number, to: number, length: number, layers: readonly PagedLayer[]): void {
+    for (const [layer, { numHeads, headWidth }] of layers.entries()) {
+      const { key, value } = this.#layers[layer] as CacheRows;
+      for (let head = 0; head < numHeads; head++) {
+        const source = this.#placeOf(from, head, 0, numHeads, headWidth);
+        const target = this.#placeOf(to, head, 0, numHeads, headWidth);
+        for (const { data } of [key, value]) data.copyWithin(target, source, source + length * headWidth);
+      }
+    }
+  }
+
+  #placeOf(slot: number, head: number, token: number, numHeads: number, headWidth: number): number {
+    return ((slot * numHeads + head) * this.#sizes.capacity + token) * headWidth;
+  }
+
+  /** Copies tokens of a text from or to its pages, which it may have lost. */
+  #copy(
+    { pages }: Sequence,
+    slot: number,
+    start: number,
+    count: number,
+    layers: readonly PagedLayer[],
+    from: "pages" | "heads",
+  ): void {
+    for (let token = start; token < start + count; token++) {
+      const page = pages[Math.floor(token / PAGE_TOKENS)];
+      if (page === undefined) return;
+      const inPages = (page + 1) * PAGE_TOKENS + (token % PAGE_TOKENS);
+      for (const [layer, { numHeads, headWidth, key, value }] of layers.entries()) {
+        const own = this.#layers[layer] as CacheRows;
+        for (let head = 0; head < numHeads; head++) {
+          const paged = (inPages * numHeads + head) * headWidth;
+          const held = this.#placeOf(slot, head, token, numHeads, headWidth);
+          if (from === "pages") {
+            copyNumbers(key, paged, own.key.data, held, headWidth);
+            copyNumbers(value, paged, own.value.data, held, headWidth);
+          } else {
+            copyNumbers(own.key.data, held, key, paged, headWidth);
+            copyNumbers(own.value.data, held, value, paged, headWidth);
+          }
+        }
+      }
+    }
+  }
+
+  /** Sizes with room for some rows; null: they do not fit. */
+  #sizesFor(numRows: number, length: number): Sizes | null {
+    const now = this.#sizes;
+    const numSlots = Math.max(now.numSlots, numRows);
+    if (length <= now.capacity && numSlots === now.numSlots) return now;
+    // Fewer slots than there were, if that is what it takes.
+    for (const slots of [numSlots, numRows]) {
+      const most = Math.floor(this.#maxTokens / slots);
+      const capacity = length <= now.capacity ? now.capacity : length + MORE_TOKENS;
+      if (length <= most) return { numSlots: slots, capacity: Math.min(most, capacity) };
+    }
+    return null;
+  }
+
+  /** Makes room; all texts are to be brought again. */
+  #resize(numRows: number, length: number, layers: readonly PagedLayer[]): void {
+    const sizes = this.#sizesFor(numRows, length);
+    if (!sizes) throw new TypeError(`Cannot hold ${numRows} texts of ${length} tokens by heads`);
+    if (sizes === this.#sizes) return;
+    this.#cuts.clear();
+    this.#sizes = sizes;
+    const { numSlots, capacity } = sizes;
+    this.#held = Array.from({ length: numSlots }, () => null);
+    // Before new ones are made, so that no two are there.
+    this.#layers = [];
+    this.#layers = layers.map(({ numHeads, headWidth }) => {
+      const make = (): HostTensor<"float32"> => zeros("float32", [numSlots, numHeads, capacity, headWidth]);
+      return { key: make(), value: make() };
+    });
+  }
+}
+
+/** As `set` of a part, without an object for so few numbers. */
+function copyNumbers(
+  from: Float32Array,
+  fromStart: number,
+  to: Float32Array,
+  toStart: number,
+  count: number,
+): void {
+  for (let i = 0; i < count; i++) to[toStart + i] = from[fromStart + i]!;
+}

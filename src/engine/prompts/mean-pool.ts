@@ -1,0 +1,25 @@
+/** @file The mean of what a model makes of a prompt, after the final norm, of length 1: an embedding of the text. */
+import { FailedError } from "../../errors.ts";
+import type { Head } from "../../run/head.ts";
+import type { PromptReader, ReadPart } from "./prompt-reader.ts";
+
+export class MeanPool implements PromptReader {
+  #sum = new Float64Array(0);
+
+  async read(head: Head, { y, row, from }: ReadPart): Promise<void> {
+    const width = y.shape[2] as number;
+    if (from === 0) this.#sum = new Float64Array(width);
+    await head.withNormed(y, row, (normed) => {
+      for (let i = 0; i < normed.length; i++) this.#sum[i % width]! += normed[i]!;
+    });
+  }
+
+  /** The mean, scaled to length 1. @throws FailedError "engine/nan" */
+  get embedding(): Float32Array {
+    const length = Math.hypot(...this.#sum);
+    if (Number.isFinite(length) && length > 0) return Float32Array.from(this.#sum, (value) => value / length);
+    throw new FailedError("engine/nan", "Cannot embed a text: what the model gave is not a number", {
+      hint: "The weights of the model or of its adapter may be damaged.",
+    });
+  }
+}

@@ -1,0 +1,20 @@
+/** @file What is taken of a prompt beside a text that goes on from it: it reads what the blocks make of each part of it. */
+import type { Head } from "../../run/head.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
+
+/** Some ids of a prompt that have run. */
+export interface ReadPart {
+  /** Output of the last block [1, T, D]. */
+  readonly y: HostTensor<"float32">;
+  /** Which row of the pass that is. */
+  readonly row: number;
+  /** All ids of the text. */
+  readonly ids: readonly number[];
+  /** Which of them the first is; 0 begins anew. */
+  readonly from: number;
+}
+
+export interface PromptReader {
+  /** Takes the next part: all of a prompt comes in order, and again from its start when its text has lost its pages. */
+  read(head: Head, part: ReadPart): Promise<void>;
+}

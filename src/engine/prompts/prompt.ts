@@ -1,0 +1,51 @@
+/** @file What a prompt must be, and what the programs read of the tokens of one sequence as it grows. */
+import { UsageError } from "../../errors.ts";
+import type { Model } from "../../models/model.ts";
+import type { PassFacts } from "../../nn/pass.ts";
+
+/** Prompt tokens that run at once: enough to fill the machine, few enough for a small mask and a quick stop. */
+export const PREFILL_CHUNK = 256;
+
+/** Holds a prompt against the model. @throws UsageError "usage/shape" when it is empty, too long, or of foreign ids */
+export function checkPrompt(
+  { maxPositions, maxKeptPositions, numOutputs }: Model,
+  promptIds: readonly number[],
+): void {
+  if (promptIds.length === 0) {
+    throw new UsageError("usage/shape", "Cannot generate: the prompt is empty, expected at least one token", {
+      hint: "Give some text to go on from.",
+    });
+  }
+  if (promptIds.length > maxKeptPositions) {
+    const isAll = maxKeptPositions === maxPositions;
+    throw new UsageError(
+      "usage/shape",
+      `Cannot generate: the prompt has ${promptIds.length} tokens, expected at most ${maxKeptPositions}, ${isAll ? "the model's positions" : "after which it rotates all positions otherwise (longrope)"}`,
+      { hint: "Shorten the prompt, or start a new conversation." },
+    );
+  }
+  const foreign = promptIds.find((id) => !(Number.isInteger(id) && id >= 0 && id < numOutputs));
+  if (foreign !== undefined) {
+    throw new UsageError(
+      "usage/shape",
+      `Cannot generate: the prompt has id ${foreign}, expected ids below ${numOutputs}`,
+      { hint: "Use the tokenizer that belongs to the model." },
+    );
+  }
+}
+
+/** `length` tokens of one sequence that follow `past` cached ones; the last may be the end of the prompt. */
+export function continuation(past: number, length: number, endsPrompt: boolean): PassFacts {
+  const total = past + length;
+  const positions = BigInt64Array.from({ length: total }, (_, t) => BigInt(t));
+  const segments = new Int32Array(total).fill(1);
+  return {
+    numRows: 1,
+    length,
+    positions: positions.subarray(past),
+    segments: segments.subarray(past),
+    tokenTypes: null,
+    keys: { positions, segments },
+    isPromptEnd: endsPrompt ? (_row, index) => index === length - 1 : null,
+  };
+}

@@ -1,0 +1,131 @@
+/** @file Whatever comes and goes, no page has two owners or none, nothing starves, and everything ends. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import * as fc from "fast-check";
+import { PAGE_TOKENS, PagePool } from "../cache/page-pool.ts";
+import { Scheduler } from "./scheduler.ts";
+import { Sequence } from "../cache/sequence.ts";
+
+/** A text to be written: its prompt's length, of few distinct ids so that prompts begin alike, and new ids. */
+const text = fc.record({
+  prompt: fc.integer({ min: 1, max: 60 }),
+  fresh: fc.integer({ min: 1, max: 30 }),
+  first: fc.integer({ min: 1, max: 3 }),
+  /** Step in which it comes, and after how many of its own steps it is cancelled. */
+  comes: fc.nat(30),
+  leaves: fc.option(fc.nat(20), { nil: null }),
+});
+
+const numPagesOf = (length: number): number => Math.ceil(length / PAGE_TOKENS);
+
+test("pages are held by those that run alone, and every text ends", () => {
+  fc.assert(
+    fc.property(
+      fc.array(text, { minLength: 1, maxLength: 12 }),
+      fc.integer({ min: 6, max: 14 }),
+      fc.integer({ min: 1, max: 5 }),
+      (texts, numPages, maxRunning) => {
+        const pool = new PagePool(numPages);
+        const scheduler = new Scheduler(pool, { maxRunning, prefillTokens: 20 });
+        const alive = new Map<Sequence, { left: number; steps: number; leaves: number | null }>();
+        const waiting = [...texts].sort((a, b) => a.comes - b.comes);
+        for (let step = 0; waiting.length > 0 || alive.size > 0; step++) {
+          assert.ok(step < 3000, "nothing goes on");
+          while (waiting[0] && waiting[0].comes <= step) {
+            const { prompt, fresh, first, leaves } = waiting.shift() as (typeof texts)[number];
+            const ids = Array.from({ length: prompt }, (_, i) => (i === 20 ? first : 7));
+            const sequence = new Sequence(ids, "base");
+            alive.set(sequence, { left: fresh, steps: 0, leaves });
+            scheduler.add(sequence);
+          }
+          const { chunks, decodes } = scheduler.schedule();
+          const runs = [...chunks, ...decodes.map((sequence) => ({ sequence, count: 1 }))];
+          assert.equal(new Set(runs.map(({ sequence }) => sequence)).size, runs.length);
+          assert.ok(scheduler.running.length <= maxRunning);
+          assert.ok(chunks.reduce((sum, { count }) => sum + count, 0) <= 20);
+          const holders = new Map<number, number>();
+          for (const { pages } of alive.keys()) {
+            assert.equal(new Set(pages).size, pages.length);
+            for (const page of pages) holders.set(page, (holders.get(page) ?? 0) + 1);
+          }
+          assert.equal(pool.numHeld, holders.size);
+          for (const { sequence, count } of runs) {
+            assert.ok(count >= 1 && count <= sequence.numPending);
+            assert.equal(sequence.pages.length, numPagesOf(sequence.ids.length));
+            // What a row is about to write in is its own alone.
+            const written = sequence.pages.slice(Math.floor(sequence.numComputed / PAGE_TOKENS));
+            for (const page of written) assert.equal(holders.get(page), 1);
+          }
+          for (const { sequence, count } of runs) {
+            scheduler.computed(sequence, count);
+            const own = alive.get(sequence) as { left: number; steps: number; leaves: number | null };
+            if (sequence.numPending === 0) {
+              sequence.ids.push(9);
+              own.left--;
+            }
+            if (own.left === 0 || own.steps++ === own.leaves) {
+              scheduler.remove(sequence);
+              alive.delete(sequence);
+            }
+          }
+        }
+        assert.equal(pool.numHeld, 0);
+        assert.equal(scheduler.running.length + scheduler.waiting.length, 0);
+      },
+    ),
+    { numRuns: 200 },
+  );
+});
+
+test("a prompt that comes later waits for the one before it, however small it is", () => {
+  const scheduler = new Scheduler(new PagePool(4), { maxRunning: 4, prefillTokens: 64 });
+  const [first, large, small] = [40, 60, 3].map(
+    (length, i) =>
+      new Sequence(
+        Array.from({ length }, () => i),
+        null,
+      ),
+  ) as [Sequence, Sequence, Sequence];
+  for (const sequence of [first, large, small]) scheduler.add(sequence);
+  assert.deepEqual(
+    scheduler.schedule().chunks.map(({ sequence }) => sequence),
+    [first],
+  );
+});
+
+test("a text that starts again does not count its own pages as found in those of others", () => {
+  const scheduler = new Scheduler(new PagePool(4), { maxRunning: 2, prefillTokens: 64 });
+  const first = new Sequence(Array<number>(20).fill(7), "base");
+  const last = new Sequence(Array<number>(20).fill(8), "base");
+  for (const sequence of [first, last]) scheduler.add(sequence);
+  const step = (): void => {
+    const { chunks, decodes } = scheduler.schedule();
+    const runs = [...chunks, ...decodes.map((sequence) => ({ sequence, count: 1 }))];
+    for (const { sequence, count } of runs) {
+      scheduler.computed(sequence, count);
+      if (sequence.numPending === 0) sequence.ids.push(9);
+    }
+  };
+  while (last.numPreemptions === 0) step();
+  scheduler.remove(first);
+  step();
+  assert.ok(last.numComputed > 20);
+  assert.equal(last.numShared, 0);
+});
+
+test("the oldest page that nobody holds goes first, and what followed it is not found any more", () => {
+  const pool = new PagePool(2);
+  const ids = Array.from({ length: PAGE_TOKENS }, (_, i) => i);
+  const [a, b] = [pool.take(), pool.take()] as [number, number];
+  const next = pool.publish(a, "base", ids);
+  pool.publish(b, next, ids);
+  pool.release(a);
+  pool.release(b);
+  assert.equal(pool.find("base", ids)?.page, a);
+  assert.equal(pool.find(next, ids)?.page, b);
+  pool.release(a);
+  pool.release(b);
+  assert.equal(pool.take(), a);
+  assert.equal(pool.find("base", ids), null);
+  assert.equal(pool.find("other", ids), null);
+});

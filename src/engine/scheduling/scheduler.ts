@@ -1,0 +1,179 @@
+/**
+ * @file Which sequences run next, and how many of their ids: counts and pages only.
+ *
+ * First come, first served. All that have one id to run do so together; prompts run in chunks beside them. Who finds no
+ * page takes those of the sequence that came last, which starts again, from what is published of it, when there is room.
+ */
+import { type PagePool, PAGE_TOKENS } from "../cache/page-pool.ts";
+import type { Sequence } from "../cache/sequence.ts";
+import type { StepShape } from "./turn-policies.ts";
+
+export interface SchedulerOptions {
+  /** Sequences that have pages at a time. */
+  readonly maxRunning: number;
+  /** Ids of prompts that run in one step. */
+  readonly prefillTokens: number;
+}
+
+/** Ids of a prompt to run. */
+export interface Chunk {
+  readonly sequence: Sequence;
+  readonly count: number;
+}
+
+/** What one step runs. */
+export interface StepPlan {
+  readonly chunks: readonly Chunk[];
+  /** One id each. */
+  readonly decodes: readonly Sequence[];
+}
+
+export class Scheduler {
+  readonly #pool: PagePool;
+  readonly #options: SchedulerOptions;
+  readonly #waiting: Sequence[] = [];
+  /** The one that was admitted first, first. */
+  readonly #running: Sequence[] = [];
+
+  constructor(pool: PagePool, options: SchedulerOptions) {
+    this.#pool = pool;
+    this.#options = options;
+  }
+
+  /** Those that have pages, the one that was admitted first, first. */
+  get running(): readonly Sequence[] {
+    return this.#running;
+  }
+
+  get waiting(): readonly Sequence[] {
+    return this.#waiting;
+  }
+
+  /** A step with all that there is. */
+  get fullShape(): StepShape {
+    return { decodes: true, prefillTokens: this.#options.prefillTokens };
+  }
+
+  get maxRunning(): number {
+    return this.#options.maxRunning;
+  }
+
+  add(sequence: Sequence): void {
+    this.#waiting.push(sequence);
+  }
+
+  /** Forgets a sequence that has ended, and frees its pages. */
+  remove(sequence: Sequence): void {
+    for (const list of [this.#waiting, this.#running]) {
+      const place = list.indexOf(sequence);
+      if (place >= 0) list.splice(place, 1);
+    }
+    this.#releasePages(sequence);
+  }
+
+  /** Chooses what runs next, and gives it the pages that it needs; what there is unless a shape says less. */
+  schedule({ decodes: runsDecodes, prefillTokens }: StepShape = this.fullShape): StepPlan {
+    const chunks: Chunk[] = [];
+    let budget = prefillTokens;
+    // Who finds no page preempts others, which changes the list.
+    for (const sequence of this.#running.slice()) {
+      if (this.#running.includes(sequence)) this.#reserve(sequence);
+    }
+    const canDecode = this.#running.filter(({ numPending }) => numPending === 1);
+    for (const sequence of this.#running) {
+      if (sequence.numPending === 1 || budget === 0) continue;
+      const count = Math.min(budget, sequence.numPending);
+      budget -= count;
+      chunks.push({ sequence, count });
+    }
+    while (budget > 0 && this.#running.length < this.#options.maxRunning) {
+      const [sequence] = this.#waiting;
+      if (!sequence || !this.#admit(sequence)) break;
+      this.#waiting.shift();
+      this.#running.push(sequence);
+      const count = Math.min(budget, sequence.numPending);
+      budget -= count;
+      chunks.push({ sequence, count });
+    }
+    // Where no prompt can run after all, texts go on.
+    return { chunks, decodes: runsDecodes || chunks.length === 0 ? canDecode : [] };
+  }
+
+  /** Counts ids in that have run, and publishes the pages that are full with them. */
+  computed(sequence: Sequence, count: number): void {
+    sequence.numComputed += count;
+    const numFull = Math.floor(sequence.numComputed / PAGE_TOKENS);
+    while (sequence.next !== null && sequence.numPublished < numFull) {
+      const place = sequence.numPublished++;
+      sequence.next = this.#pool.publish(
+        sequence.pages[place] as number,
+        sequence.next,
+        pageIds(sequence, place),
+      );
+    }
+  }
+
+  /** Gets the pages of all ids of a sequence, from those that came last if need be, which may be itself. */
+  #reserve(sequence: Sequence): void {
+    const numPages = pagesOf(sequence);
+    while (sequence.pages.length < numPages) {
+      const page = this.#pool.take();
+      if (page !== null) {
+        sequence.pages.push(page);
+        continue;
+      }
+      const last = this.#running.at(-1) as Sequence;
+      this.#preempt(last);
+      if (last === sequence) return;
+    }
+  }
+
+  #preempt(sequence: Sequence): void {
+    this.#running.splice(this.#running.indexOf(sequence), 1);
+    this.#releasePages(sequence);
+    sequence.numPreemptions++;
+    this.#waiting.unshift(sequence);
+  }
+
+  /** Gives a sequence the pages of all of its ids; false: there are not enough. */
+  #admit(sequence: Sequence): boolean {
+    this.#share(sequence);
+    if (pagesOf(sequence) - sequence.pages.length > this.#pool.numFree) {
+      this.#releasePages(sequence);
+      return false;
+    }
+    // Who starts again finds what it has published itself.
+    if (sequence.numPreemptions === 0)
+      sequence.numShared = Math.min(sequence.numComputed, sequence.numPrompt);
+    this.#reserve(sequence);
+    return true;
+  }
+
+  /** Takes pages of others that begin alike; the last id runs in any case, for what follows it. */
+  #share(sequence: Sequence): void {
+    while (sequence.next !== null && sequence.numComputed + PAGE_TOKENS < sequence.ids.length) {
+      const found = this.#pool.find(sequence.next, pageIds(sequence, sequence.numPublished));
+      if (!found) return;
+      sequence.pages.push(found.page);
+      sequence.numComputed += PAGE_TOKENS;
+      sequence.numPublished++;
+      sequence.next = found.next;
+    }
+  }
+
+  #releasePages(sequence: Sequence): void {
+    // The last first: when memory is short, what follows a page goes before it.
+    for (const page of sequence.pages.splice(0).reverse()) this.#pool.release(page);
+    sequence.numComputed = 0;
+    sequence.numPublished = 0;
+    sequence.next = sequence.root;
+  }
+}
+
+function pagesOf({ ids }: Sequence): number {
+  return Math.ceil(ids.length / PAGE_TOKENS);
+}
+
+function pageIds({ ids }: Sequence, place: number): number[] {
+  return ids.slice(place * PAGE_TOKENS, (place + 1) * PAGE_TOKENS);
+}

@@ -1,0 +1,114 @@
+/**
+ * @file What those who wait for a text are promised, and how much time is left to keep it.
+ *
+ * The n-th token after the first is due n · tokenMs after it, whenever those between came: a text that is ahead can wait.
+ */
+import type { Sequence } from "../cache/sequence.ts";
+
+/** Times within which texts are to be written, in milliseconds. */
+export interface ServiceTargets {
+  /** From the request to its first step. */
+  readonly queueMs: number;
+  /** From the request to the first token. */
+  readonly firstTokenMs: number;
+  /** From one token to the next, on average over a text. */
+  readonly tokenMs: number;
+}
+
+/** Those of a reader: Loquetier's wait in the queue, and tokens as fast as somebody reads. */
+export const DEFAULT_TARGETS: ServiceTargets = { queueMs: 6000, firstTokenMs: 3000, tokenMs: 250 };
+
+/** Texts as a policy sees them. */
+export interface TextNeeds {
+  readonly numRunning: number;
+  readonly numWaiting: number;
+  readonly maxRunning: number;
+  /** Whether ids of prompts could run now. */
+  readonly hasPrompts: boolean;
+  /** Until a step must begin so that no next token is late; below 0: one is. */
+  readonly decodeSlackMs: number;
+  /** As much for first tokens. */
+  readonly promptSlackMs: number;
+  /** What one id of a prompt takes. */
+  readonly promptTokenMs: number;
+}
+
+/** What passes over texts take, as measured. */
+export interface PassTimes {
+  /** One token of all texts. */
+  readonly decodeMs: number;
+  readonly promptTokenMs: number;
+}
+
+/** Texts in the order in which they came. */
+export interface Texts {
+  readonly running: readonly Sequence[];
+  readonly waiting: readonly Sequence[];
+  readonly maxRunning: number;
+}
+
+/** Of the target, what is aimed at: what passes take is known in the mean alone. */
+const AIM = 0.95;
+/** Of the longest wait in the queue. */
+const HURRY = 0.05;
+
+/** Says what texts need at a time. */
+export function needsOf(
+  { running, waiting, maxRunning }: Texts,
+  { queueMs, firstTokenMs, tokenMs }: ServiceTargets,
+  { decodeMs, promptTokenMs }: PassTimes,
+  nowMs: number,
+): TextNeeds {
+  const isFull = running.length >= maxRunning;
+  const [next] = waiting;
+  // Who waits for a place gets one when others end, so these hurry, long before the wait is too long.
+  const hurries = isFull && next !== undefined && nowMs - next.submittedMs > queueMs * HURRY;
+  let [decodeSlackMs, promptSlackMs, promptMs] = [Infinity, Infinity, 0];
+  for (const { submittedMs, firstMs, numNew, numPending } of [...running, ...waiting]) {
+    const dueMs = firstMs === null ? submittedMs + firstTokenMs : firstMs + numNew * tokenMs * AIM;
+    if (firstMs !== null && numPending === 1) {
+      decodeSlackMs = Math.min(decodeSlackMs, (hurries ? 0 : dueMs - nowMs) - decodeMs);
+    } else {
+      promptMs += numPending * promptTokenMs;
+      promptSlackMs = Math.min(promptSlackMs, dueMs - nowMs - promptMs);
+    }
+  }
+  return {
+    numRunning: running.length,
+    numWaiting: waiting.length,
+    maxRunning,
+    hasPrompts: running.some(({ numPending }) => numPending > 1) || (waiting.length > 0 && !isFull),
+    decodeSlackMs,
+    promptSlackMs,
+    promptTokenMs,
+  };
+}
+
+/** Of a new measurement, what it changes of the mean. */
+const WEIGHT = 0.2;
+
+/** Measures what passes take. */
+export class PassClock implements PassTimes {
+  #decodeMs: number | null = null;
+  #promptTokenMs: number | null = null;
+
+  get decodeMs(): number {
+    return this.#decodeMs ?? 0;
+  }
+
+  get promptTokenMs(): number {
+    return this.#promptTokenMs ?? 0;
+  }
+
+  decoded(tookMs: number): void {
+    this.#decodeMs = mean(this.#decodeMs, tookMs);
+  }
+
+  prefilled(numTokens: number, tookMs: number): void {
+    this.#promptTokenMs = mean(this.#promptTokenMs, tookMs / numTokens);
+  }
+}
+
+function mean(before: number | null, value: number): number {
+  return before === null ? value : before + WEIGHT * (value - before);
+}

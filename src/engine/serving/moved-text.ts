@@ -1,0 +1,57 @@
+/**
+ * @file A text in the middle of being written as JSON, for another engine to go on with: its settings and ids.
+ *
+ * Keys and values are computed again there, and the draws that were made are skipped, so that the text is the same.
+ */
+import { UsageError } from "../../errors.ts";
+import type { Penalties } from "../sampling/penalties.ts";
+import type { ServeRequest } from "./serve-request.ts";
+
+type Kept = Pick<
+  ServeRequest,
+  "promptIds" | "maxNewTokens" | "stopIds" | "sampling" | "seed" | "topLogProbs" | "writtenIds"
+>;
+
+/** A text as JSON holds it. */
+export interface MovedText extends Kept {
+  readonly version: 1;
+  readonly adapter: string | null;
+  readonly penalties:
+    | (Omit<Penalties, "bias"> & { readonly bias: readonly (readonly [number, number])[] })
+    | null;
+}
+
+/**
+ * Describes a text by its request and the ids that were written so far, to be kept as JSON.
+ * @throws UsageError "usage/shape" for one that follows a grammar, or whose adapter has no name
+ */
+export function exportText(request: ServeRequest, newIds: readonly number[]): MovedText {
+  const { adapter = null, penalties, grammar, reader, writtenIds = [] } = request;
+  if (grammar || reader || (adapter !== null && typeof adapter !== "string")) {
+    throw new UsageError(
+      "usage/shape",
+      "Cannot export a text: it follows a grammar, tells of its prompt or has an adapter without a name, expected ids and a name alone",
+      { hint: "Let it end where it is." },
+    );
+  }
+  const { promptIds, maxNewTokens, stopIds, sampling, seed, topLogProbs } = request;
+  const settings = { promptIds, maxNewTokens, stopIds, sampling, seed, topLogProbs };
+  const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
+  return {
+    version: 1,
+    ...(given as Omit<Kept, "writtenIds">),
+    adapter,
+    penalties: penalties ? { ...penalties, bias: [...penalties.bias] } : null,
+    writtenIds: [...writtenIds, ...newIds],
+  };
+}
+
+/** The request that goes on with an exported text: only what comes next is told. @throws UsageError "usage/shape" */
+export function importText({ version, penalties, ...text }: MovedText): ServeRequest {
+  if (version !== 1) {
+    throw new UsageError("usage/shape", `Cannot import a text: version ${String(version)}, expected 1`, {
+      hint: "Export it with this version of graft.",
+    });
+  }
+  return { ...text, ...(penalties && { penalties: { ...penalties, bias: new Map(penalties.bias) } }) };
+}

@@ -1,0 +1,372 @@
+/**
+ * @file Many texts at once on one base: schedule → run → follow up, as long as there is work.
+ *
+ * Texts come and go between two steps; each has its adapter, its settings and its generator of random numbers. It works on
+ * ids; text is the business of whoever asks.
+ */
+import { CapacityError, FailedError, assertInternal } from "../../errors.ts";
+import { Random } from "../../random.ts";
+import type { Session } from "../../run/session.ts";
+import type { AdapterPool } from "../adapters/adapter-pool.ts";
+import type { HeldAdapter, PreparedRows, RowBatch } from "../adapters/held-adapter.ts";
+import type { GrammarCursor } from "../grammar/token-grammar.ts";
+import { PAGE_TOKENS, PagePool } from "../cache/page-pool.ts";
+import { PagedCache, pageBytes, usualCacheBytes } from "../cache/paged-cache.ts";
+import { runPaged } from "../stack/paged-stages.ts";
+import { NO_PENALTIES, applyPenalties } from "../sampling/penalties.ts";
+import { PREFILL_CHUNK, checkPrompt } from "../prompts/prompt.ts";
+import { GREEDY, sampleToken } from "../sampling/sampler.ts";
+import { Scheduler } from "../scheduling/scheduler.ts";
+import type { FinishReason, ServeEnd, ServeRequest, ServedToken } from "./serve-request.ts";
+import { Sequence } from "../cache/sequence.ts";
+import { tokenLogProbs } from "../sampling/token-log-probs.ts";
+import { TokenQueue } from "./token-queue.ts";
+import {
+  DEFAULT_TARGETS,
+  PassClock,
+  type ServiceTargets,
+  type TextNeeds,
+  needsOf,
+} from "../scheduling/service-targets.ts";
+import { DEFAULT_POLICY, type TurnPolicy, findPolicy } from "../scheduling/turn-policies.ts";
+import { Turns } from "../scheduling/turns.ts";
+
+export interface ServingOptions {
+  /** Bytes that keys and values may take; `usualCacheBytes` unless given. */
+  readonly cacheBytes?: number | undefined;
+  /** Texts that run at a time. */
+  readonly maxRunning?: number;
+  /** Ids of prompts that run in one step. */
+  readonly prefillTokens?: number;
+  /** How trainings on the same base share the machine with texts; by slack unless given. */
+  readonly policy?: TurnPolicy | undefined;
+  /** Within which times texts are to be written; those of a reader unless given. */
+  readonly targets?: ServiceTargets | undefined;
+  /** What time it is, in milliseconds; `performance.now` unless given. */
+  readonly now?: () => number;
+}
+
+/** Counts since the engine was made, and what it does now. */
+export interface ServingStats {
+  readonly numRunning: number;
+  readonly numWaiting: number;
+  readonly numPages: number;
+  readonly numPagesHeld: number;
+  readonly numSteps: number;
+  readonly numPromptTokens: number;
+  readonly numCachedTokens: number;
+  readonly numNewTokens: number;
+  readonly numPreemptions: number;
+}
+
+/** A text while it is written. */
+interface Job {
+  readonly request: ServeRequest;
+  readonly sequence: Sequence;
+  readonly held: HeldAdapter | null;
+  readonly random: Random;
+  readonly cursor: GrammarCursor | null;
+  readonly maxLength: number;
+  readonly queue: TokenQueue<ServedToken, ServeEnd>;
+  startedMs: number | null;
+}
+
+const DEFAULT_RUNNING = 16;
+
+export class ServingEngine {
+  readonly session: Session;
+  readonly adapters: AdapterPool;
+  /** Who runs on the machine: trainings on the same base take their turns here. */
+  readonly turns: Turns;
+  readonly #pages: PagePool;
+  readonly #cache: PagedCache;
+  readonly #scheduler: Scheduler;
+  readonly #jobs = new Map<Sequence, Job>();
+  readonly #times = new PassClock();
+  readonly #now: () => number;
+  #loop: Promise<void> | null = null;
+  #running: Promise<void> = Promise.resolve();
+  #counts = { numSteps: 0, numPromptTokens: 0, numCachedTokens: 0, numNewTokens: 0, numPreemptions: 0 };
+
+  /** @throws CapacityError "capacity/memory" for a budget of less than one page */
+  constructor(session: Session, adapters: AdapterPool, options: ServingOptions) {
+    const { maxRunning = DEFAULT_RUNNING, prefillTokens = PREFILL_CHUNK } = options;
+    const { cacheBytes = usualCacheBytes(session.model) } = options;
+    const { policy = findPolicy(DEFAULT_POLICY), targets = DEFAULT_TARGETS } = options;
+    const { now = () => performance.now() } = options;
+    this.#now = now;
+    this.session = session;
+    this.adapters = adapters;
+    const numPages = Math.floor(cacheBytes / pageBytes(session.model));
+    if (numPages < 1) {
+      throw new CapacityError(
+        "capacity/memory",
+        `Cannot keep keys and values in ${cacheBytes} bytes: a page takes ${pageBytes(session.model)}`,
+        { hint: "Give the cache more memory." },
+      );
+    }
+    this.#pages = new PagePool(numPages);
+    this.#cache = new PagedCache(session.model, numPages);
+    this.#scheduler = new Scheduler(this.#pages, { maxRunning, prefillTokens });
+    const needs = (): TextNeeds => needsOf(this.#scheduler, targets, this.#times, now());
+    this.turns = new Turns({ policy, needs, now });
+  }
+
+  /** Tokens that the cache holds. */
+  get capacityTokens(): number {
+    return this.#pages.numPages * PAGE_TOKENS;
+  }
+
+  get stats(): ServingStats {
+    return {
+      ...this.#counts,
+      numRunning: this.#scheduler.running.length,
+      numWaiting: this.#scheduler.waiting.length,
+      numPages: this.#pages.numPages,
+      numPagesHeld: this.#pages.numHeld,
+    };
+  }
+
+  /**
+   * Writes a text; stopping to read ends it.
+   * @throws UsageError "usage/shape" for a prompt that is empty, too long or of foreign ids, "usage/adapter" for an adapter
+   * that is not known; CapacityError "capacity/memory" for a text that the cache cannot hold; FailedError "engine/nan"
+   */
+  async *write(request: ServeRequest): AsyncGenerator<ServedToken, ServeEnd, void> {
+    const submittedMs = this.#now();
+    const { model } = this.session;
+    const { promptIds, adapter = null, maxNewTokens } = request;
+    checkPrompt(model, [...promptIds, ...(request.writtenIds ?? [])]);
+    // The last token needs no position: nothing follows it.
+    const maxLength = Math.min(promptIds.length + maxNewTokens, model.maxKeptPositions + 1);
+    this.#requireRoom(maxLength);
+    const isNamed = typeof adapter === "string";
+    const held = isNamed ? await this.adapters.acquire(adapter) : adapter;
+    try {
+      return yield* this.#writeWith(held, request, maxLength, submittedMs);
+    } finally {
+      if (held && isNamed) this.adapters.release(held);
+    }
+  }
+
+  /** Writes a text with an adapter that is in memory. */
+  async *#writeWith(
+    held: HeldAdapter | null,
+    request: ServeRequest,
+    maxLength: number,
+    submittedMs: number,
+  ): AsyncGenerator<ServedToken, ServeEnd, void> {
+    const { promptIds, signal } = request;
+    const isPerPrompt = await this.adapters.isPerPrompt(held);
+    // What was cached is not run again, and nobody would read it.
+    const isShared = !isPerPrompt && !request.reader;
+    const sequence = new Sequence(promptIds, isShared ? (held?.key ?? "base") : null, submittedMs);
+    const queue = new TokenQueue<ServedToken, ServeEnd>();
+    const random = new Random(request.seed ?? 0);
+    for (const id of request.writtenIds ?? []) {
+      sequence.ids.push(id);
+      if ((request.sampling ?? GREEDY).temperature > 0) random.uniform();
+    }
+    const cursor = request.grammar?.begin() ?? null;
+    for (const id of request.writtenIds ?? []) cursor?.accept(id);
+    const job: Job = { request, sequence, held, random, cursor, maxLength, queue, startedMs: null };
+    const abort = (): void => this.#end(job, "aborted");
+    try {
+      this.#jobs.set(sequence, job);
+      if (signal?.aborted) abort();
+      else if (maxLength <= sequence.ids.length && !request.reader) this.#end(job, "length");
+      else {
+        signal?.addEventListener("abort", abort);
+        this.#scheduler.add(sequence);
+        this.#loop ??= this.#run();
+      }
+      return yield* queue.take();
+    } finally {
+      signal?.removeEventListener("abort", abort);
+      this.#end(job, "aborted");
+    }
+  }
+
+  #requireRoom(length: number): void {
+    const needed = Math.ceil(length / PAGE_TOKENS);
+    if (needed <= this.#pages.numPages) return;
+    throw new CapacityError(
+      "capacity/memory",
+      `Cannot write a text of up to ${length} tokens: the cache holds ${this.#pages.numPages * PAGE_TOKENS}`,
+      { hint: "Ask for fewer new tokens, or give the cache more memory." },
+    );
+  }
+
+  async #run(): Promise<void> {
+    try {
+      while (this.#jobs.size > 0) {
+        await this.turns.take("step");
+        try {
+          await (this.#running = this.#step());
+        } finally {
+          this.turns.giveBack();
+        }
+      }
+    } finally {
+      this.#loop = null;
+    }
+  }
+
+  /** Waits for the step that runs, if one does: who has ended is in no later one. */
+  async afterStep(): Promise<void> {
+    await this.#running.catch(() => {});
+  }
+
+  async #step(): Promise<void> {
+    const { chunks, decodes } = this.#scheduler.schedule(
+      this.turns.shape(this.#scheduler.fullShape.prefillTokens),
+    );
+    const isIdle = chunks.length === 0 && decodes.length === 0;
+    assertInternal(!isIdle || this.#jobs.size === 0, "something runs while there are texts to write");
+    this.#counts.numSteps++;
+    for (const { sequence, count } of chunks) {
+      const job = this.#jobs.get(sequence);
+      if (!job) continue;
+      this.#start(job);
+      const chunkMs = this.#now();
+      await this.#passAll([job], count);
+      this.#times.prefilled(count, this.#now() - chunkMs);
+    }
+    const jobs = decodes.flatMap((sequence) => this.#jobs.get(sequence) ?? []);
+    if (jobs.length === 0) return;
+    const decodesMs = this.#now();
+    await this.#passAll(jobs, 1);
+    this.#times.decoded(this.#now() - decodesMs);
+  }
+
+  /** Runs the next ids of some rows in as few batches as their adapters allow. */
+  async #passAll(jobs: readonly Job[], count: number): Promise<void> {
+    const alive = jobs.filter((job) => this.#isAlive(job));
+    try {
+      const batches = await this.adapters.batches(alive.map(({ held }) => held));
+      for (const batch of batches) await this.#pass(batch, alive, count);
+    } catch (error) {
+      for (const job of alive) this.#fail(job, error);
+    }
+  }
+
+  #start(job: Job): void {
+    if (job.startedMs !== null) return;
+    job.startedMs = this.#now();
+    this.#counts.numPromptTokens += job.sequence.numPrompt;
+    this.#counts.numCachedTokens += job.sequence.numShared;
+  }
+
+  /** Runs the next ids of a batch, and draws what follows the last of each. */
+  async #pass(batch: RowBatch, jobs: readonly Job[], count: number): Promise<void> {
+    let alive = batch.rows.map((row) => jobs[row] as Job);
+    try {
+      let prepared: PreparedRows | null = null;
+      // Who is cancelled while programs are made ready has no row.
+      while (!prepared) {
+        alive = alive.filter((job) => this.#isAlive(job));
+        if (alive.length === 0) return;
+        prepared = await batch.prepare(alive.map(({ held }) => held));
+        if (!alive.every((job) => this.#isAlive(job))) prepared = null;
+      }
+      const { stages } = prepared;
+      const order = prepared.order ?? this.#cache.arrange(alive.map(({ sequence }) => sequence));
+      const rows = order.map((row) => alive[row] as Job);
+      const sequences = rows.map(({ sequence }) => sequence);
+      const readers = rows.map(({ request }) => request.reader ?? null);
+      const wants = rows.map(
+        ({ sequence: { numPending, ids }, maxLength }) => numPending === count && ids.length < maxLength,
+      );
+      const logits = await runPaged(stages, this.#cache, { sequences, count }, wants, readers);
+      let next = 0;
+      for (const [i, job] of rows.entries()) {
+        const isDrawn = wants[i] === true;
+        const own = isDrawn ? next++ : -1;
+        // Who was cancelled while the batch ran has no pages any more.
+        if (!this.#isAlive(job)) continue;
+        this.#scheduler.computed(job.sequence, count);
+        if (!isDrawn && job.sequence.numPending === 0) this.#end(job, "length");
+        if (logits && isDrawn) this.#draw(job, rowOf(logits.data, own, logits.shape[1] as number));
+      }
+      if (logits) this.session.pool.release(logits);
+    } catch (error) {
+      for (const job of alive) this.#fail(job, error);
+    }
+  }
+
+  #isAlive({ sequence }: Job): boolean {
+    return this.#jobs.has(sequence);
+  }
+
+  #draw(job: Job, logits: Float32Array): void {
+    const { sampling = GREEDY, penalties = NO_PENALTIES, stopIds = [], topLogProbs, onLogits } = job.request;
+    const { ids, numPrompt } = job.sequence;
+    if (!Number.isFinite(logits[0])) {
+      this.#fail(
+        job,
+        new FailedError("engine/nan", "Cannot go on with a text: what the model gave is not a number", {
+          hint: "The weights of the model or of its adapter may be damaged.",
+        }),
+      );
+      return;
+    }
+    onLogits?.(logits);
+    const raw = topLogProbs === undefined ? logits : Float32Array.from(logits);
+    if (penalties !== NO_PENALTIES) applyPenalties(logits, penalties, ids, numPrompt);
+    try {
+      job.cursor?.restrict(logits, stopIds);
+    } catch (error) {
+      this.#fail(job, error);
+      return;
+    }
+    const id = sampleToken(logits, sampling, job.random);
+    job.sequence.firstMs ??= this.#now();
+    ids.push(id);
+    this.#counts.numNewTokens++;
+    const isStop = stopIds.includes(id);
+    const logProbs = topLogProbs === undefined ? null : tokenLogProbs(raw, id, topLogProbs);
+    job.queue.push({ id, isStop, logProbs });
+    if (!isStop) job.cursor?.accept(id);
+    if (isStop || job.cursor?.isDone) this.#end(job, "stop");
+    else if (ids.length >= job.maxLength) this.#end(job, "length");
+  }
+
+  #end(job: Job, finishReason: FinishReason): void {
+    if (!this.#drop(job)) return;
+    const { sequence, startedMs } = job;
+    const { submittedMs } = sequence;
+    const now = this.#now();
+    job.queue.end({
+      finishReason,
+      numPromptTokens: sequence.numPrompt,
+      numNewTokens: sequence.numNew,
+      numCachedTokens: sequence.numShared,
+      queueMs: (startedMs ?? now) - submittedMs,
+      firstTokenMs: (sequence.firstMs ?? now) - submittedMs,
+      totalMs: now - submittedMs,
+    });
+  }
+
+  #fail(job: Job, error: unknown): void {
+    if (this.#drop(job)) job.queue.fail(error);
+  }
+
+  /** Forgets a job and frees its pages; false: it had ended. */
+  #drop({ sequence }: Job): boolean {
+    if (!this.#jobs.delete(sequence)) return false;
+    this.#scheduler.remove(sequence);
+    this.#cache.forget(sequence);
+    this.#counts.numPreemptions += sequence.numPreemptions;
+    return true;
+  }
+
+  /** Ends all texts; waits for what runs. */
+  async close(): Promise<void> {
+    for (const job of this.#jobs.values()) this.#end(job, "aborted");
+    await this.#loop;
+  }
+}
+
+function rowOf(data: Float32Array, row: number, width: number): Float32Array {
+  return data.subarray(row * width, (row + 1) * width);
+}

@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { loadModel } from "../../format/by-path.ts";
+import type { ProgramSpec } from "../../graph/program.ts";
+import { lora } from "../../peft/methods/lora.ts";
+import { attach } from "../../peft/attach.ts";
+import { Random } from "../../random.ts";
+import { Session } from "../../run/session.ts";
+import type { Residency } from "../../run/weights.ts";
+import { createEngine } from "../../runtime/create-engine.ts";
+import type { Engine } from "../../runtime/engine.ts";
+import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
+import { BlockStack } from "./block-stack.ts";
+import { Generator } from "../generator.ts";
+
+const path = await writeTinyModel(join(temporaryFolder(), "deep"), { config: { num_hidden_layers: 12 } });
+
+const { base, checkpoint } = await loadModel(path);
+after(() => checkpoint.close());
+
+/** A session whose engine also remembers what it compiled. */
+function recording(residency: Residency): { session: Session; specs: ProgramSpec[] } {
+  const engine = createEngine({ threads: 1 });
+  const specs: ProgramSpec[] = [];
+  const compile: Engine["compile"] = (spec, options) => {
+    specs.push(spec);
+    return engine.compile(spec, options);
+  };
+  return { session: new Session({ ...engine, compile }, base, residency), specs };
+}
+
+const countBlocks = ({ inputs }: ProgramSpec): number =>
+  Object.keys(inputs).filter((name) => name.endsWith(".past_key")).length;
+
+test("blocks whose weights stay in memory run in groups of up to ten, and equal groups share a program", async () => {
+  const { session, specs } = recording("float32");
+  await BlockStack.create(session, null);
+  assert.deepEqual(specs.map(countBlocks), [6]);
+  await session.release();
+});
+
+test("blocks that take turns in memory run one by one", async () => {
+  const { session, specs } = recording("stored");
+  await BlockStack.create(session, null);
+  assert.deepEqual(specs.map(countBlocks), [1]);
+  await session.release();
+});
+
+test("an adapter on some layers makes programs of its own", async () => {
+  const targets = { modules: ["q_proj"], exclude: [], layers: [3] };
+  const adapter = await attach(base, { method: lora, options: { rank: 2 }, targets }, new Random(1));
+  const { session, specs } = recording("float32");
+  await BlockStack.create(session, adapter);
+  assert.deepEqual(specs.map(countBlocks), [6, 6]);
+  const ofAdapter = specs.map(({ inputs }) => Object.keys(inputs).filter((name) => name.includes("lora_")));
+  assert.deepEqual(ofAdapter, [["3.self_attn.q_proj.lora_A.weight", "3.self_attn.q_proj.lora_B.weight"], []]);
+  await session.release();
+});
+
+test("groups and single blocks write the same", async () => {
+  const texts: (readonly number[])[] = [];
+  for (const residency of ["float32", "stored"] as const) {
+    const session = new Session(createEngine({ threads: 1 }), base, residency);
+    const generator = await Generator.create({ session, adapter: null });
+    texts.push((await generator.complete({ promptIds: [1, 2, 3], maxNewTokens: 12 })).ids);
+    await session.release();
+  }
+  assert.equal(texts[0]?.length, 12);
+  assert.deepEqual(texts[0], texts[1]);
+});

@@ -1,0 +1,90 @@
+/** @file What runs a batch on pages: embedding, blocks and head, with an adapter or several side by side. */
+import type { AdapterView } from "../../peft/adapter-view.ts";
+import { PassContext } from "../../run/context.ts";
+import { Embedding } from "../../run/embedding.ts";
+import { Head } from "../../run/head.ts";
+import type { Session } from "../../run/session.ts";
+import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
+import { BlockStack, MANY_ROWS } from "./block-stack.ts";
+import { PagedCache, type PagedRows } from "../cache/paged-cache.ts";
+import type { PromptReader } from "../prompts/prompt-reader.ts";
+import { Sequence } from "../cache/sequence.ts";
+
+export interface PagedStages {
+  readonly session: Session;
+  readonly embedding: Embedding;
+  readonly blocks: BlockStack;
+  readonly head: Head;
+}
+
+/** Compiles what a view needs; null: the base alone. */
+export async function compilePaged(session: Session, view: AdapterView | null): Promise<PagedStages> {
+  const embedding = await Embedding.create(session, view);
+  const head = new Head(session, view);
+  const blocks = BlockStack.create(session, view);
+  // Beside the blocks; whoever needs logits is told of a failure.
+  head.prepare().catch(() => {});
+  const stages = { session, embedding, blocks: await blocks, head };
+  // Where other rows have programs of many tokens: no step is to wait for these.
+  if (session.isPreparedForMany) await prepareForMany(stages);
+  return stages;
+}
+
+/** Compiles what many tokens at once take. */
+export async function prepareForMany({ blocks, head }: PagedStages): Promise<void> {
+  await Promise.all([blocks.prepareMany(), head.prepareMany()]);
+}
+
+/** Runs one token, so that all is compiled and read that a text needs. */
+export async function warmUp(stages: PagedStages): Promise<void> {
+  const sequence = new Sequence([0], null);
+  sequence.pages.push(0);
+  const rows = { sequences: [sequence], count: 1 };
+  const logits = await runPaged(stages, new PagedCache(stages.session.model, 1), rows, [true]);
+  if (logits) stages.session.pool.release(logits);
+}
+
+/**
+ * Runs the next ids of some rows and keeps their keys and values. Returns the logits [n, V] of the last ids of those rows
+ * that `wants` names; the caller releases them. Null: nobody wants any. `readers` see what the blocks make of all ids of their rows.
+ */
+export async function runPaged(
+  { session, embedding, blocks, head }: PagedStages,
+  cache: PagedCache,
+  rows: PagedRows,
+  wants: readonly boolean[],
+  readers: readonly (PromptReader | null)[] = [],
+): Promise<HostTensor<"float32"> | null> {
+  const { pool, tables } = session;
+  const { sequences, count } = rows;
+  const ids = new BigInt64Array(sequences.length * count);
+  for (const [row, { ids: all, numComputed }] of sequences.entries()) {
+    for (let i = 0; i < count; i++) ids[row * count + i] = BigInt(all[numComputed + i]!);
+  }
+  const context = new PassContext(cache.begin(rows), pool, tables);
+  try {
+    const x = await embedding.forward(hostTensor("int64", [sequences.length, count], ids), context);
+    const y = await blocks.forward(x, context, cache);
+    cache.append();
+    for (const [row, reader] of readers.entries()) {
+      const { ids, numComputed: from } = sequences[row]!;
+      await reader?.read(head, { y: rowOf(y, row), row, ids, from });
+    }
+    const places = Int32Array.from(
+      wants.flatMap((isWanted, row) => (isWanted ? [row * count + count - 1] : [])),
+    );
+    const amount = places.length >= MANY_ROWS ? "many" : "any";
+    const logits = places.length > 0 ? await head.logitsAt(y, places, 0, amount) : null;
+    pool.release(y);
+    return logits;
+  } finally {
+    context.release();
+  }
+}
+
+/** One row of y [B, T, D], as [1, T, D]. */
+function rowOf({ data, shape }: HostTensor<"float32">, row: number): HostTensor<"float32"> {
+  const [, length = 0, width = 0] = shape as number[];
+  const size = length * width;
+  return hostTensor("float32", [1, length, width], data.subarray(row * size, (row + 1) * size));
+}

@@ -1,0 +1,97 @@
+/**
+ * @file The program of several blocks on a cache: their graphs one behind the other, with operations put together where one
+ * node of ONNX computes several. At one token a node takes some five microseconds, whatever it computes.
+ */
+import { Graph, type Value } from "../../graph/graph.ts";
+import { gatherPages } from "../../graph/ops/gather-pages.ts";
+import { type ProgramSpec, neededInputs, nodesOf } from "../../graph/program.ts";
+import type { Dim } from "../../graph/shape.ts";
+import type { BuiltPart } from "../../models/model.ts";
+import { PAST_KEY, PAST_VALUE } from "../../models/part-graph.ts";
+import { boundOf, operandNames } from "../../run/arithmetic.ts";
+import { foldFactors, fuseNorm } from "./fuse-norm.ts";
+import { joinHeads } from "./join-heads.ts";
+import { applyJoined, findJoined } from "./join-products.ts";
+import { PAGE_TOKENS } from "../cache/page-pool.ts";
+import type { CacheLayout } from "../cache/paged-cache.ts";
+
+/** Name of a block's input or output in the program of its group. */
+export function inBlock(index: number, name: string): string {
+  return `${index}.${name}`;
+}
+
+/** Joins blocks to one program: each takes the output of the one before. What belongs to the pass is shared. */
+export function stackSpec(blocks: readonly BuiltPart[], layout: CacheLayout): ProgramSpec {
+  const graph = new Graph();
+  const inputs: Record<string, Value> = {};
+  const outputs: Record<string, Value> = {};
+  const updates: Record<string, string> = {};
+  const share = (name: string, like: Value): Value =>
+    (inputs[name] ??= graph.input(name, like.dtype, like.shape));
+  let y: Value | null = null;
+  for (const [index, block] of blocks.entries()) {
+    const { passInputs, tables, attention, past } = block.part;
+    const { newKey, newValue } = (attention as NonNullable<typeof attention>).outputs;
+    const ends = { y: block.y, new_key: newKey, new_value: newValue };
+    const given = neededInputs(ends, { x: block.x, ...block.part.inputs() });
+    const places = new Map<Value, Value>();
+    for (const [name, value] of Object.entries(given)) {
+      const isShared = passInputs.has(name) || tables.has(name);
+      if (name === "x") places.set(value, y ?? share("x", value));
+      else if (name in past && layout === "pages") {
+        const [, length, ...rest] = value.shape as [Dim, Dim, ...Dim[]];
+        const pool = graph.input(inBlock(index, name), value.dtype, ["N", PAGE_TOKENS, ...rest]);
+        inputs[inBlock(index, name)] = pool;
+        inputs["pages"] ??= graph.input("pages", "int64", ["B", "M"]);
+        places.set(value, gatherPages(pool, inputs["pages"], length));
+      } else places.set(value, share(isShared ? name : inBlock(index, name), value));
+    }
+    const names = boundOf(block.part.readsOf(given)).flatMap(operandNames);
+    const bound = new Set(names.map((name) => given[name]));
+    const isBound = (value: Value): boolean => bound.has(value);
+    copyNodes({ name: "block", inputs: given, outputs: ends }, graph, places, isBound);
+    const placeOf = (value: Value): Value => places.get(value) as Value;
+    y = placeOf(block.y);
+    outputs[inBlock(index, "new_key")] = placeOf(newKey);
+    outputs[inBlock(index, "new_value")] = placeOf(newValue);
+    if (layout === "heads") {
+      updates[inBlock(index, "new_key")] = inBlock(index, PAST_KEY);
+      updates[inBlock(index, "new_value")] = inBlock(index, PAST_VALUE);
+    }
+  }
+  return { name: "block-stack", inputs, outputs: { ...outputs, y: y as Value }, updates };
+}
+
+/** Applies the operations of a program again in another graph; `places` tells and learns which value became which. */
+function copyNodes(
+  spec: ProgramSpec,
+  graph: Graph,
+  places: Map<Value, Value>,
+  isBound: (value: Value) => boolean,
+): void {
+  const placeOf = (value: Value): Value => {
+    const place = places.get(value);
+    if (place) return place;
+    const data = value.graph.constantData.get(value);
+    if (!data) throw new RangeError(`Cannot copy value ${value.id}: nothing before it makes it`);
+    return graph.constant(value.dtype, value.shape as number[], data);
+  };
+  const nodes = nodesOf(spec);
+  const joined = findJoined(nodes, isBound);
+  const readers = new Map<Value, number>();
+  for (const value of [...Object.values(spec.outputs), ...nodes.flatMap(({ inputs }) => inputs)])
+    readers.set(value, (readers.get(value) ?? 0) + 1);
+  for (const node of nodes) {
+    if (places.has(node.outputs[0] as Value)) continue;
+    if (fuseNorm(node, readers, places) || foldFactors(node, readers, places) || joinHeads(node, places))
+      continue;
+    const group = joined.get(node);
+    if (group) {
+      const values = applyJoined(group, graph, placeOf);
+      group.forEach(({ outputs: [output] }, i) => places.set(output as Value, values[i] as Value));
+      continue;
+    }
+    const made = graph.apply(node.op, node.inputs.map(placeOf), node.attributes);
+    node.outputs.forEach((output, i) => places.set(output, made[i] as Value));
+  }
+}
