@@ -88,6 +88,8 @@ class CountingInterpreter extends Evaluator {
 
   override evaluate(statement: unknown, environment: Environment): Evaluated {
     this.#spend(1);
+    // An end of a slice that is left out.
+    if (statement === undefined) return super.evaluate(statement, environment);
     for (const part of workedOn(statement as Working)) this.#whole.add(part);
     const result = super.evaluate(statement, environment);
     const { value } = result as { readonly value: unknown };

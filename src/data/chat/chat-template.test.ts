@@ -98,6 +98,21 @@ describe("createChatTemplate()", () => {
     );
   });
 
+  it("takes slices whose ends are left out", () => {
+    const [letters, text] = [
+      [..."abcde"].map((content) => ({ role: "user" as const, content })),
+      "{{ m.content }}",
+    ];
+    for (const [slice, expected] of Object.entries({
+      "1:": "bcde",
+      ":2": "ab",
+      ":": "abcde",
+      "::-1": "edcba",
+      "-2:": "de",
+    }))
+      assert.equal(of(`{% for m in messages[${slice}] %}${text}{% endfor %}`).render(letters), expected);
+  });
+
   it("tells strftime_now the given time", () => {
     const now = new Date(2026, 6, 4, 15, 5, 9);
     const template = createChatTemplate(
