@@ -1,10 +1,10 @@
 /** @file A call of one command: its words become options, or its help is shown. Loaded when a command is. */
-import { parseArgv } from "./argv.ts";
+import { parseArgv } from "./flags/argv.ts";
 import type { Command, CommandIO } from "./command.ts";
-import { flagsOf } from "./flags.ts";
-import { commandHelp } from "./help.ts";
-import { readOptions } from "./options.ts";
-import { isHelp, showHelp } from "./show-help.ts";
+import { flagsOf } from "./flags/flags.ts";
+import { commandHelp } from "./help/help.ts";
+import { readOptions } from "./flags/options.ts";
+import { isHelp, showHelp } from "./help/show-help.ts";
 
 /** Runs a command with the words after its name; returns the exit status. */
 export async function callCommand(

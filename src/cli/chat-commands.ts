@@ -7,7 +7,7 @@ import type { TextModel } from "../engine/text-model.ts";
 import { UsageError } from "../errors.ts";
 import { nearest } from "../messages/nearest.ts";
 import { toFailedWrite } from "../messages/system-error.ts";
-import { table } from "./help-table.ts";
+import { table } from "./help/help-table.ts";
 
 /** What a command works on. */
 export interface ChatState {

@@ -8,7 +8,7 @@ import type { z } from "zod";
 
 import type { Environment } from "../environment.ts";
 import type { Problem, ValueForm } from "../messages/expected.ts";
-import type { ProgressFactory } from "./progress.ts";
+import type { ProgressFactory } from "./terminal/progress.ts";
 
 /** What a command may touch of the outside world. */
 export interface CommandIO {

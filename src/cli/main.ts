@@ -10,10 +10,10 @@ import { nearest } from "../messages/nearest.ts";
 import { formatCountOf } from "../messages/numbers.ts";
 import type { CommandIO, ListedCommand } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
-import { programHelp } from "./program-help.ts";
+import { programHelp } from "./help/program-help.ts";
 import { reportError } from "./report.ts";
-import { isHelp, showHelp } from "./show-help.ts";
-import { createIO, openProcessTerminal, type Terminal } from "./terminal.ts";
+import { isHelp, showHelp } from "./help/show-help.ts";
+import { createIO, openProcessTerminal, type Terminal } from "./terminal/terminal.ts";
 
 /** Reads a string of package.json, which lies two folders up both in the sources and in the build. */
 function packageField(name: "version" | "description"): string {

@@ -5,7 +5,7 @@ import { z } from "zod";
 import type { ReadingProgress, ReadOptions } from "../data/by-path.ts";
 import { COLUMNS, readColumns } from "../data/rows/columns.ts";
 import type { CommandIO } from "./command.ts";
-import type { Bar } from "./progress.ts";
+import type { Bar } from "./terminal/progress.ts";
 
 /** Flags of every command that reads rows. */
 export const ROW_FLAGS = {

@@ -60,9 +60,9 @@ const KINDS = [
 
 /** Places where a kind's name is not the name of the kind: other formats' words, and defaults. */
 const ALLOWED = [
-  { file: /^(train\/options|cli\/data-show)\.ts$/, line: /\.default\("/ },
+  { file: /^(train\/options|cli\/commands\/data-show)\.ts$/, line: /\.default\("/ },
   // The settings of one run.
-  { file: "cli/quickstart.ts", line: /^\s*(method|schedule): "/ },
+  { file: "cli/commands/quickstart.ts", line: /^\s*(method|schedule): "/ },
   // The scaling of rotary tables, not the schedule.
   { file: "nn/rope-scaling.ts", line: /kind|case/ },
   { file: "models/rope-config.ts", line: /kind|case/ },

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { readConfigFile } from "../../src/cli/config-file.ts";
+import { readConfigFile } from "../../src/cli/flags/config-file.ts";
 import { readIdxFile } from "../../src/data/files/image-files.ts";
 import { createTokenizer } from "../../src/data/tokenizer/tokenizer.ts";
 import type { GraftError } from "../../src/errors.ts";

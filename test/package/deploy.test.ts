@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { parse } from "yaml";
 import { loadCommands } from "../../src/cli/commands.ts";
-import { flagsOf } from "../../src/cli/flags.ts";
+import { flagsOf } from "../../src/cli/flags/flags.ts";
 import { SERVE_OPTIONS } from "../../src/cli/serve-flags.ts";
 import { ROUTES } from "../../src/server/routes.ts";
 

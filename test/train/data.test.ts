@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
-import { parseArgv } from "../../src/cli/argv.ts";
-import { flagsOf } from "../../src/cli/flags.ts";
-import { readOptions } from "../../src/cli/options.ts";
+import { parseArgv } from "../../src/cli/flags/argv.ts";
+import { flagsOf } from "../../src/cli/flags/flags.ts";
+import { readOptions } from "../../src/cli/flags/options.ts";
 import { loadCommands } from "../../src/cli/commands.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { bytesOf, lossesOf, runTiny } from "./tiny-run.ts";

@@ -1,7 +1,7 @@
 /** @file The generated pages of docs/, and the generated parts of README.md. */
 import { loadCommands } from "../../src/cli/commands.ts";
-import { commandHelp } from "../../src/cli/help.ts";
-import { PLAIN_WIDTH } from "../../src/cli/terminal.ts";
+import { commandHelp } from "../../src/cli/help/help.ts";
+import { PLAIN_WIDTH } from "../../src/cli/terminal/terminal.ts";
 import { FAMILIES } from "../../src/models/families.ts";
 import { OPTIMIZERS } from "../../src/optim/optimizers.ts";
 import type { Method } from "../../src/peft/method.ts";

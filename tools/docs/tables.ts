@@ -2,7 +2,7 @@
 import type { z } from "zod";
 
 import { COMMANDS } from "../../src/cli/commands.ts";
-import { flagsOf } from "../../src/cli/flags.ts";
+import { flagsOf } from "../../src/cli/flags/flags.ts";
 import { COMMAND_CODES, INTERRUPTED_STATUS, STOPPED_RUN } from "../../src/cli/report.ts";
 import { CODES, type ErrorCode, exitStatus, GraftError } from "../../src/errors.ts";
 import { FAMILIES, openModel } from "../../src/models/families.ts";

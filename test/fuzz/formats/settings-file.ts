@@ -1,8 +1,8 @@
 /** @file Settings files in YAML and JSON, read for the flags of `graft train`. */
 import { writeFileSync } from "node:fs";
-import { readConfigFile } from "../../../src/cli/config-file.ts";
-import { flagsOf } from "../../../src/cli/flags.ts";
-import { command as train } from "../../../src/cli/train.ts";
+import { readConfigFile } from "../../../src/cli/flags/config-file.ts";
+import { flagsOf } from "../../../src/cli/flags/flags.ts";
+import { command as train } from "../../../src/cli/commands/train.ts";
 import { scratchFolder } from "../scratch.ts";
 import type { FuzzFormat } from "../format.ts";
 import { mutateText, pick } from "../mutate.ts";

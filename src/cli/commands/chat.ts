@@ -1,0 +1,131 @@
+/**
+ * @file `graft chat`: a conversation on the terminal, or one line of standard input a turn.
+ *
+ * Ctrl-C stops an answer; at the prompt it leaves.
+ */
+import { createInterface } from "node:readline";
+
+import { z } from "zod";
+
+import { Conversation } from "../../engine/conversation.ts";
+import { GraftError } from "../../errors.ts";
+import { type ChatState, isChatCommand, isExit, runChatCommand } from "../chat-commands.ts";
+import { type CommandIO, defineCommand } from "../command.ts";
+import {
+  GENERATION_FLAGS,
+  GENERATION_GROUPS,
+  WRITING_FLAGS,
+  openWithProgress,
+  showText,
+  tellNotes,
+  tellSpeed,
+  textEvent,
+  textRequest,
+  warn,
+} from "../generation.ts";
+import { formatCountOf } from "../../messages/numbers.ts";
+import { reportError } from "../report.ts";
+
+const options = z.strictObject({
+  ...WRITING_FLAGS,
+  system: z.string().optional().describe("System message"),
+  ...GENERATION_FLAGS,
+  maxNewTokens: GENERATION_FLAGS.maxNewTokens
+    .unwrap()
+    .default(512)
+    .describe("Maximum number of tokens per answer"),
+});
+
+/** Reads lines and tells interrupts; on a terminal with a prompt and a history. */
+function openInput(isTerminal: boolean): ReturnType<typeof createInterface> {
+  const { stdin, stdout } = process;
+  return createInterface(isTerminal ? { input: stdin, output: stdout, prompt: "> " } : { input: stdin });
+}
+
+/** Answers one line on the terminal. */
+async function answer(
+  conversation: Conversation,
+  line: string,
+  request: ReturnType<typeof textRequest>,
+  io: CommandIO,
+): Promise<void> {
+  const shown = showText(io);
+  const written = await conversation.ask(line, request, shown.piece);
+  shown.end(written.text);
+  tellSpeed(written, io);
+  const { numDroppedTurns: numDropped } = written;
+  if (numDropped > 0) {
+    warn(
+      `the conversation is longer than the model's context: ${formatCountOf(numDropped, "oldest turn")} forgotten`,
+      io,
+    );
+  }
+  io.emit({ event: "answer", ...textEvent(written), dropped_turns: numDropped });
+}
+
+/** Does what a line asks for. What the model cannot take, or no command can do, is told, and the conversation goes on. */
+async function handleLine(
+  line: string,
+  state: ChatState,
+  request: ReturnType<typeof textRequest>,
+  io: CommandIO,
+): Promise<void> {
+  try {
+    if (!isChatCommand(line)) {
+      await answer(state.conversation, line, request, io);
+      return;
+    }
+    const told = await runChatCommand(line, state);
+    io.stdout(io.color.dim(told));
+    io.emit({ event: "command", line, text: told });
+  } catch (error) {
+    if (!(error instanceof GraftError)) throw error;
+    reportError(error, io);
+  }
+}
+
+export const command = defineCommand({
+  example: "npx graft chat --adapter runs/mine",
+  positionals: [],
+  options,
+  groups: { model: GENERATION_GROUPS.model, text: ["system", ...GENERATION_GROUPS.text] },
+  async run(flags, io) {
+    io.endWhenUnread();
+    const model = await openWithProgress(flags, io);
+    const isTerminal = io.interactive && !io.json && process.stdin.isTTY && process.stdout.isTTY;
+    const input = openInput(isTerminal);
+    let answering: AbortController | null = null;
+    const interrupt = (): void => {
+      if (answering) answering.abort();
+      else input.close();
+    };
+    // A terminal in line editing turns Ctrl-C into this event; otherwise it comes as a signal.
+    input.on("SIGINT", interrupt);
+    io.signal.addEventListener("abort", interrupt);
+    try {
+      const conversation = new Conversation(model, flags.system ?? null);
+      const state = { model, conversation, width: io.width };
+      if (isTerminal) io.stderr(io.color.dim("/help shows the commands; exit or Ctrl-D leaves"));
+      if (isTerminal) input.prompt();
+      let isLeft = false;
+      for await (const line of input) {
+        const words = line.trim();
+        isLeft = isExit(words);
+        if (isLeft) break;
+        if (words !== "") {
+          answering = new AbortController();
+          await handleLine(words, state, textRequest(flags, answering.signal), io);
+          tellNotes(model.parts, io);
+          answering = null;
+        }
+        if (isTerminal) input.prompt();
+      }
+      // After Ctrl-D the cursor stands behind the prompt.
+      if (isTerminal && !isLeft) io.stderr("");
+    } finally {
+      io.signal.removeEventListener("abort", interrupt);
+      input.close();
+      await model.close();
+    }
+  },
+});

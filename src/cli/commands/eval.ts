@@ -1,0 +1,49 @@
+/** @file `graft eval`: loss and perplexity of a model on a data set, or loss and accuracy where it names classes. */
+import { z } from "zod";
+
+import { DATA_ENDINGS } from "../../data/formats/file-kinds.ts";
+import { readParts } from "../../engine/model-parts.ts";
+import { openCheckpoint } from "../../format/by-path.ts";
+import { defineCommand } from "../command.ts";
+import { EVALUATION_FLAGS, evaluateWithProgress } from "../evaluation.ts";
+import { MODEL_FLAGS, tellNotes } from "../generation.ts";
+import { formatFixed, formatLoss, formatPercent } from "../../messages/numbers.ts";
+import { findModel } from "../find-model.ts";
+
+export const command = defineCommand({
+  example: "npx graft eval --adapter runs/mine --data held-out.jsonl",
+  positionals: [],
+  options: z.strictObject({
+    ...MODEL_FLAGS,
+    data: z
+      .string()
+      .describe(
+        `Data: a file (${DATA_ENDINGS.join(", ")}, also .gz or .zst; text is split into windows without overlap) or a folder of them; images: IDX files, or a folder of them`,
+      ),
+    ...EVALUATION_FLAGS,
+  }),
+  groups: { model: Object.keys(MODEL_FLAGS), data: ["data", ...Object.keys(EVALUATION_FLAGS)] },
+  async run(options, io) {
+    const { name, path } = await findModel(options, io);
+    const checkpoint = await openCheckpoint(path);
+    try {
+      const parts = await readParts(checkpoint, {
+        name,
+        adapterPath: options.adapter,
+        chatTemplate: options.chatTemplate,
+        base: options.base,
+      });
+      const { loss, perplexity, accuracy, count, unit } = await evaluateWithProgress(parts, options, io);
+      tellNotes(parts, io);
+      const quality = accuracy === null ? { perplexity } : { accuracy };
+      const told =
+        accuracy === null
+          ? `perplexity ${formatFixed(perplexity, 3)}`
+          : `accuracy ${formatPercent(accuracy, 4)}`;
+      io.stdout(`loss ${formatLoss(loss)}, ${told} over ${count} ${unit}`);
+      io.emit({ event: "done", loss, ...quality, [unit]: count });
+    } finally {
+      await checkpoint.close();
+    }
+  },
+});

@@ -1,0 +1,71 @@
+/** @file `graft fisher`: what it stores and tells, and what it refuses before it computes. */
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { adapterFiles } from "../../format/adapters/adapter.ts";
+import { loadModel, openSafetensors } from "../../format/by-path.ts";
+import { writeFolderAtomic } from "../../format/files/atomic.ts";
+import { findMethod } from "../../peft/methods.ts";
+import { attachTo, perturb } from "../../../test/passes/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
+import { type Said, runMain } from "../../../test/process/run-main.ts";
+
+const folder = temporaryFolder();
+const model = await writeTinyModel(join(folder, "model"));
+const { base, checkpoint } = await loadModel(model, { name: "tiny" });
+after(() => checkpoint.close());
+const data = join(folder, "data.txt");
+writeFileSync(data, "The quick brown fox jumps over the lazy dog. ".repeat(4));
+
+async function written(method: string): Promise<string> {
+  const adapter = await attachTo(base, findMethod(method));
+  perturb(adapter, 0.1);
+  const path = join(folder, method);
+  await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+  return path;
+}
+
+const run = (...words: readonly string[]): Promise<Said> =>
+  runMain(["fisher", "--data", data, "--max-length", "32", ...words], { GRAFT_HOME: folder });
+
+for (const [method, words, path] of [
+  ["lora", ["--model", model, "--adapter", join(folder, "lora")], join(folder, "lora")],
+  ["full", ["--model", join(folder, "full")], join(folder, "full")],
+] as const) {
+  test(`graft fisher stores a number for each that ${method} trains, beside it`, async () => {
+    await written(method);
+    const before = readdirSync(path);
+    const { status, stdout, stderr } = await run(...words, "--max-examples", "3", "--json");
+    assert.equal(status, 0, stderr);
+    const file = await openSafetensors(join(path, "fisher.safetensors"));
+    let [count, sum] = [0, 0];
+    for (const name of file.tensors.keys()) {
+      const values = [...((await file.read(name)).data as Float32Array)];
+      count += values.length;
+      sum += values.reduce((a, b) => a + b, 0);
+    }
+    await file.close();
+    assert.ok(sum > 0);
+    assert.deepEqual(JSON.parse(stdout), {
+      event: "done",
+      output: join(path, "fisher.safetensors"),
+      examples: 3,
+      parameters: count,
+    });
+    assert.deepEqual(readdirSync(path), [...before, "fisher.safetensors"].sort());
+  });
+}
+
+test("graft fisher refuses turns, and a model that is nobody's folder", async () => {
+  const road = await written("road");
+  const turns = await run("--model", model, "--adapter", road);
+  assert.equal(turns.status, 2);
+  assert.match(turns.stderr, /method "road" by Fisher information: .*not linear/);
+  assert.ok(!existsSync(join(road, "fisher.safetensors")));
+  const gguf = join(folder, "some.gguf");
+  writeFileSync(gguf, "");
+  const file = await run("--model", gguf);
+  assert.equal(file.status, 2);
+  assert.match(file.stderr, /it is no model folder of your own[\s\S]*--adapter/);
+});

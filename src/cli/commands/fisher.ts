@@ -1,0 +1,78 @@
+/** @file `graft fisher`: how much each trained number matters on some data, stored beside the adapter or model. */
+import { z } from "zod";
+
+import { readParts } from "../../engine/model-parts.ts";
+import { UsageError } from "../../errors.ts";
+import { writeFisher } from "../../export/fisher-file.ts";
+import { isModelFolder } from "../../export/combine-models.ts";
+import { openCheckpoint } from "../../format/by-path.ts";
+import { refuseFisherOf } from "../../peft/algebra/fisher.ts";
+import { algebraOf } from "../../peft/algebra/plan.ts";
+import { attach } from "../../peft/attach.ts";
+import { WHOLE_MODEL } from "../../peft/methods.ts";
+import { Random } from "../../random.ts";
+import { estimateFisher } from "../../train/fisher.ts";
+import { defineCommand } from "../command.ts";
+import { EVALUATION_FLAGS, openUnits, readUnits } from "../evaluation.ts";
+import { MODEL_FLAGS } from "../generation.ts";
+import { findModel } from "../find-model.ts";
+
+const WHOLE = { method: WHOLE_MODEL, options: {}, targets: { modules: null, exclude: [], layers: null } };
+
+/** Refuses a model that is not a folder of the user's own, before anything is computed. */
+async function requireOwnFolder(model: string, path: string, source: string): Promise<void> {
+  if (source === "local path" && (await isModelFolder(path))) return;
+  throw new UsageError(
+    "usage/flag",
+    `Cannot store Fisher information beside model "${model}": it is no model folder of your own`,
+    { hint: "Give an adapter with --adapter, or the folder of a model that was fine-tuned whole." },
+  );
+}
+
+export const command = defineCommand({
+  example: "npx graft fisher --adapter runs/mine --data chats.jsonl",
+  positionals: [],
+  options: z.strictObject({
+    ...MODEL_FLAGS,
+    data: z.string().describe("Data that the adapter was trained on, in the forms that eval reads"),
+    ...EVALUATION_FLAGS,
+    maxExamples: z
+      .int()
+      .positive()
+      .default(256)
+      .describe("Number of examples to use, from the first on; each takes one pass"),
+  }),
+  groups: {
+    model: Object.keys(MODEL_FLAGS),
+    data: ["data", ...Object.keys(EVALUATION_FLAGS), "maxExamples"],
+  },
+  async run(flags, io) {
+    const { name, path, source } = await findModel(flags, io);
+    if (flags.adapter === undefined) await requireOwnFolder(name, path, source);
+    const checkpoint = await openCheckpoint(path);
+    try {
+      const parts = await readParts(checkpoint, { name, adapterPath: flags.adapter });
+      const adapter = parts.adapter ?? (await attach(parts.base, WHOLE, new Random(0)));
+      refuseFisherOf(adapter.method.name, algebraOf(adapter.method));
+      const units = (await readUnits(parts, flags, io)).slice(0, flags.maxExamples);
+      const session = await openUnits(parts, flags, units, io);
+      const bar = io.progress("estimating", units.length, "steps");
+      try {
+        const found = await estimateFisher(session, adapter, units, (numDone) => {
+          bar.update(numDone);
+          io.signal.throwIfAborted();
+        });
+        const output = await writeFisher(flags.adapter ?? path, found);
+        io.stdout(
+          `${adapter.numTrained.toLocaleString("en")} numbers on ${units.length} examples: ${output}`,
+        );
+        io.emit({ event: "done", output, examples: units.length, parameters: adapter.numTrained });
+      } finally {
+        bar.stop();
+        await session.release();
+      }
+    } finally {
+      await checkpoint.close();
+    }
+  },
+});

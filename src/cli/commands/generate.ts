@@ -1,0 +1,125 @@
+/** @file `graft generate`: goes on from a prompt, or answers it as a chat message; with a file of prompts, from all of them. */
+import { text } from "node:stream/consumers";
+
+import { z } from "zod";
+
+import type { Grammar } from "../../engine/grammar/token-grammar.ts";
+import type { TextModel } from "../../engine/text-model.ts";
+import { UsageError } from "../../errors.ts";
+import { requireFilePlace } from "../../format/files/disk/file-place.ts";
+import type { JsonObject } from "../../format/files/json-file.ts";
+import { readJson } from "../../format/by-path.ts";
+import { defineCommand } from "../command.ts";
+import { servedName } from "../find-model.ts";
+import {
+  GENERATION_FLAGS,
+  GENERATION_GROUPS,
+  WRITING_FLAGS,
+  openWithProgress,
+  showText,
+  tellNotes,
+  tellSpeed,
+  textEvent,
+  textRequest,
+} from "../generation.ts";
+import { readAllNamed } from "../named-adapters.ts";
+import { INTERRUPTED_STATUS } from "../report.ts";
+
+const OPTIONS = z.strictObject({
+  ...WRITING_FLAGS,
+  adapter: z
+    .array(z.string())
+    .default([])
+    .describe("Adapter folder to apply to the model; with --prompts several, NAME=FOLDER, which rows name"),
+  prompt: z.string().optional().describe("Text to continue; - reads it from standard input"),
+  prompts: z
+    .string()
+    .optional()
+    .describe(
+      'File with many prompts, written at once: a line each (.txt), or rows with "prompt" or "messages", and "adapter"',
+    ),
+  output: z.string().optional().describe("With --prompts: .jsonl file for the texts, one row a prompt"),
+  chat: z
+    .boolean()
+    .default(false)
+    .describe("Treat the prompt as a user message, in the model's chat template"),
+  jsonSchema: z
+    .string()
+    .optional()
+    .describe("With --prompt: file with a JSON schema that the text satisfies (docs/serving.md)"),
+  ...GENERATION_FLAGS,
+});
+
+/** @throws UsageError "usage/flag" for flags that do not go together */
+function requireFit({ prompt, prompts, output, adapter, jsonSchema }: z.output<typeof OPTIONS>): void {
+  const refuse = (found: string, expected: string, hint: string): never => {
+    throw new UsageError("usage/flag", `Cannot generate: ${found}, expected ${expected}`, { hint });
+  };
+  if ((prompt === undefined) === (prompts === undefined)) {
+    const found = prompt === undefined ? "there is no prompt" : "there are --prompt and --prompts";
+    refuse(found, "one of --prompt and --prompts", "Give a text as --prompt, or a file as --prompts.");
+  }
+  if (prompts !== undefined) {
+    if (jsonSchema === undefined) return;
+    refuse("--json-schema is given", "it beside --prompt alone", "Leave it out.");
+  }
+  if (output !== undefined) refuse("--output is given", "it beside --prompts alone", "Leave it out.");
+  if (adapter.length > 1) {
+    refuse("there are several adapters", "one beside --prompt", "Choose one, or give --prompts.");
+  }
+}
+
+/** The rules of a JSON schema over the tokens of a model. */
+async function grammarOf(schema: JsonObject, { parts }: TextModel): Promise<Grammar> {
+  const { Grammars } = await import("../../engine/grammar/grammars.ts");
+  return await new Grammars(parts.origin.files).ofSchema(schema);
+}
+
+export const command = defineCommand({
+  example: 'npx graft generate --adapter runs/mine --prompt "Once upon a time"',
+  positionals: [],
+  options: OPTIONS,
+  groups: {
+    model: GENERATION_GROUPS.model,
+    text: ["prompt", "prompts", "output", "chat", "jsonSchema", ...GENERATION_GROUPS.text],
+  },
+  async run(options, io) {
+    requireFit(options);
+    if (options.output === undefined) io.endWhenUnread();
+    else await requireFilePlace(options.output, options.prompts ?? null);
+    const adapters = readAllNamed(options.adapter);
+    const schema = options.jsonSchema === undefined ? null : await readJson(options.jsonSchema);
+    const prompt = options.prompt === "-" ? await text(process.stdin) : options.prompt;
+    // Several are put beside the base one after another, one alone is opened with it.
+    const [first] = adapters;
+    const model = await openWithProgress({ ...options, adapter: first?.path }, io, adapters);
+    try {
+      if (options.prompts !== undefined) {
+        const { name } = model.parts.base;
+        const modelNames = [name, servedName({ name, path: model.parts.checkpoint.path })];
+        const { generateBatch } = await import("../generate-batch.ts");
+        return await generateBatch(
+          { ...options, prompts: options.prompts },
+          model,
+          { ...options, modelNames },
+          io,
+        );
+      }
+      const ids = options.chat
+        ? model.encodeChat([{ role: "user", content: prompt ?? "" }])
+        : model.encodePrompt(prompt ?? "");
+      const grammar = schema && (await grammarOf(schema, model));
+      const shown = showText(io);
+      const request = { ...textRequest(options, io.signal), grammar };
+      const written = await model.write(ids, request, shown.piece);
+      shown.end(written.text);
+      tellSpeed(written, io);
+      io.emit({ event: "done", ...textEvent(written) });
+      return written.finishReason === "aborted" ? INTERRUPTED_STATUS : 0;
+    } finally {
+      // Also where it failed: they may say why.
+      tellNotes(model.parts, io);
+      await model.close();
+    }
+  },
+});

@@ -1,0 +1,28 @@
+/** @file `graft keys add`: makes an API key of a role. */
+import { z } from "zod";
+import { API_ROLES } from "../../server/api-keys.ts";
+import { KeyFile } from "../../server/key-file.ts";
+import { defineCommand } from "../command.ts";
+
+export const KEY_FLAGS = {
+  name: z.string().describe("Name of the key, for lists and messages"),
+  state: z.string().describe("State folder of graft serve, in which keys.json lies"),
+};
+
+export const command = defineCommand({
+  example: "npx graft keys add alice --role train --state state",
+  positionals: ["name"],
+  options: z.strictObject({
+    ...KEY_FLAGS,
+    role: z
+      .enum(API_ROLES)
+      .default("read")
+      .describe("What it may do: read: texts; train: files and jobs too; admin: adapters and everything"),
+  }),
+  async run({ name, role, state }, io) {
+    const key = await new KeyFile(state).add(name, role, Date.now());
+    io.stdout(key);
+    io.stderr(`This is the only time that the key is shown: "${state}" keeps its hash.`);
+    io.emit({ event: "done", name, role, key });
+  },
+});

@@ -1,0 +1,16 @@
+/** @file `graft keys remove`: a server that runs refuses the key from its next request on. */
+import { z } from "zod";
+import { KeyFile } from "../../server/key-file.ts";
+import { defineCommand } from "../command.ts";
+import { KEY_FLAGS } from "./keys-add.ts";
+
+export const command = defineCommand({
+  example: "npx graft keys remove alice --state state",
+  positionals: ["name"],
+  options: z.strictObject(KEY_FLAGS),
+  async run({ name, state }, io) {
+    await new KeyFile(state).remove(name);
+    io.stdout(`The key "${name}" is refused from now on.`);
+    io.emit({ event: "done", name });
+  },
+});

@@ -1,0 +1,159 @@
+/** @file `graft merge`: writes the ordinary model that a model and an adapter make, for programs that know no adapters. */
+import { z } from "zod";
+
+import { type ModelParts, readParts } from "../../engine/model-parts.ts";
+import { openCheckpoint } from "../../format/by-path.ts";
+import { MODEL_FORMATS } from "../../format/checkpoint/checkpoint.ts";
+import {
+  chooseKind,
+  type MergeReport,
+  type MergeRequest,
+  writeMergedModel,
+} from "../../export/merged-model.ts";
+import { requireNewOutput } from "../../export/new-output.ts";
+import { WRITABLE_NAMES } from "../../quant/storages.ts";
+import type { Adapter } from "../../peft/attach.ts";
+import { createEngine } from "../../runtime/create-engine.ts";
+import { type CommandIO, defineCommand } from "../command.ts";
+import { type Evaluated, EVALUATION_FLAGS, evaluateWithProgress } from "../evaluation.ts";
+import { MODEL_FLAGS, tellNotes, warn } from "../generation.ts";
+import { formatLoss, formatPercent } from "../../messages/numbers.ts";
+import type { Bar } from "../terminal/progress.ts";
+import { findModel } from "../find-model.ts";
+
+const OPTIONS = z.strictObject({
+  model: MODEL_FLAGS.model,
+  adapter: z.string().describe("Adapter folder to merge into the model"),
+  output: z.string().describe("Where to write: a new folder, or a new .gguf file"),
+  to: z.enum(MODEL_FORMATS).optional().describe("Format to write; default: that of the model"),
+  dtype: z
+    .enum(WRITABLE_NAMES)
+    .optional()
+    .describe(
+      "Data type of the matrices; default: as in the model, or f32 (hf) and f16 (gguf) in another format",
+    ),
+  evalData: z.string().optional().describe("Data on which to compute the loss before and after merging"),
+  ...EVALUATION_FLAGS,
+  threads: MODEL_FLAGS.threads,
+});
+type MergeFlags = z.output<typeof OPTIONS>;
+
+/** Computes the loss on `--eval-data`; null without. */
+async function evaluateModel(
+  parts: ModelParts,
+  { evalData: data, ...flags }: MergeFlags,
+  io: CommandIO,
+): Promise<Evaluated | null> {
+  if (data === undefined) return null;
+  return await evaluateWithProgress(parts, { ...flags, data, weights: "stored", compute: "f32" }, io);
+}
+
+/** Computes the loss of what was written. */
+async function evaluateOutput(flags: MergeFlags, io: CommandIO): Promise<Evaluated | null> {
+  if (flags.evalData === undefined) return null;
+  const checkpoint = await openCheckpoint(flags.output);
+  try {
+    return await evaluateModel(await readParts(checkpoint), flags, io);
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+/** Writes the merged model, with a bar on the terminal. */
+async function writeWithProgress(
+  request: Pick<MergeRequest, "checkpoint" | "base" | "adapter" | "to" | "kind">,
+  flags: MergeFlags,
+  io: CommandIO,
+): Promise<MergeReport> {
+  const engine = createEngine({ threads: flags.threads });
+  let bar: Bar | null = null;
+  try {
+    const onTensor = (numDone: number, numTensors: number): void => {
+      bar ??= io.progress("merging", numTensors, "steps");
+      bar.update(numDone);
+      io.signal.throwIfAborted();
+    };
+    return await writeMergedModel({
+      ...request,
+      engine,
+      path: flags.output,
+      adapterPath: flags.adapter,
+      onTensor,
+    });
+  } finally {
+    (bar as Bar | null)?.stop();
+  }
+}
+
+/** Share of an adapter's change whose loss is worth a warning. */
+const WARNED_LOSS = 0.25;
+
+export const command = defineCommand({
+  example: "npx graft merge --adapter runs/mine --output merged.gguf --to gguf --dtype q8_0",
+  positionals: [],
+  options: OPTIONS,
+  groups: {
+    model: ["model", "adapter", "threads"],
+    data: ["evalData", ...Object.keys(EVALUATION_FLAGS)],
+    output: ["output", "to", "dtype"],
+  },
+  async run(flags, io) {
+    const { name, path } = await findModel(flags, io);
+    const checkpoint = await openCheckpoint(path);
+    const to = flags.to ?? checkpoint.format;
+    let before: Evaluated | null;
+    let report: MergeReport;
+    try {
+      const kind = chooseKind(checkpoint.format, to, flags.dtype ?? null);
+      await requireNewOutput(flags.output, to, { model: path, adapter: flags.adapter });
+      const parts = await readParts(checkpoint, { name, adapterPath: flags.adapter });
+      const { base, adapter } = parts as ModelParts & { readonly adapter: Adapter };
+      before = await evaluateModel(parts, flags, io);
+      report = await writeWithProgress({ checkpoint: parts.checkpoint, base, adapter, to, kind }, flags, io);
+      tellNotes(parts, io);
+    } finally {
+      await checkpoint.close();
+    }
+    const after = await evaluateOutput(flags, io);
+    const { numChanged, substitutes, rounding } = report;
+    io.stdout(`${numChanged} tensors merged; the model is in ${flags.output}`);
+    for (const { from, to: written, numTensors } of substitutes) {
+      io.stdout(`${numTensors} tensors of type ${from}, which graft only reads, are written as ${written}`);
+    }
+    if (rounding.numTensors > 0) {
+      const { meanError, worstError, worstTensor } = rounding;
+      io.stdout(
+        `rounding changed ${rounding.numTensors} tensors by ${formatPercent(meanError)} on average, ${formatPercent(worstError)} at most (${worstTensor})`,
+      );
+    }
+    if (rounding.lostChange > WARNED_LOSS) {
+      warn(
+        `rounding to the types of this output takes back ${formatPercent(rounding.lostChange)} of what the adapter changes: choose a wider --dtype`,
+        io,
+      );
+    }
+    if (before && after) {
+      const [old, now] = [formatLoss(before.loss), formatLoss(after.loss)];
+      io.stdout(`loss ${old} with the adapter, ${now} merged, over ${after.count} ${after.unit}`);
+    }
+    io.emit({
+      event: "done",
+      output: flags.output,
+      format: to,
+      changed_tensors: numChanged,
+      substitutes: substitutes.map(({ from, to: written, numTensors }) => ({
+        from,
+        to: written,
+        tensors: numTensors,
+      })),
+      rounded_tensors: rounding.numTensors,
+      mean_error: rounding.meanError,
+      worst_error: rounding.worstError,
+      worst_tensor: rounding.worstTensor,
+      lost_change: rounding.lostChange,
+      ...(before && after
+        ? { loss_before: before.loss, loss_after: after.loss, [after.unit]: after.count }
+        : {}),
+    });
+  },
+});

@@ -1,0 +1,158 @@
+/** Tests of `graft plan` and of runs that are fitted into memory: what is told, chosen, kept for going on, and refused. */
+import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { runMain } from "../../../test/process/run-main.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../../test/tiny/model.ts";
+import { UNFORESEEN } from "../../train/files/fit-run.ts";
+
+const folder = temporaryFolder();
+const model = await writeTinyModel(join(folder, "model"));
+const data = writeTinyChats(join(folder, "chats.jsonl"), 12);
+const SHORT = ["--model", model, "--threads", "1", "--steps", "2"];
+const SETTINGS = [...SHORT, "--data", data, "--max-length", "64"];
+
+interface Plan {
+  readonly event: string;
+  readonly bytes: Readonly<Record<string, number>>;
+  readonly chosen: Readonly<Record<string, unknown>>;
+  readonly step_seconds: number;
+  readonly command: string;
+}
+
+/** The size to ask for so that plans of so many bytes fit. */
+function sizeFor(bytes: number): string {
+  return `${Math.ceil(bytes / (1 - UNFORESEEN) / 1e3)}KB`;
+}
+
+async function run(...words: readonly string[]): ReturnType<typeof runMain> {
+  return await runMain(words, { GRAFT_HOME: folder });
+}
+
+async function plan(...words: readonly string[]): Promise<Plan> {
+  return await planOf([...SETTINGS, ...words]);
+}
+
+async function planOf(words: readonly string[]): Promise<Plan> {
+  const { status, stdout, stderr } = await run("plan", ...words, "--json");
+  assert.equal(status, 0, stderr);
+  return JSON.parse(stdout.trimEnd().split("\n").at(-1) ?? "") as Plan;
+}
+
+test("a plan says bytes by what they are for, time, and the command that trains so", async () => {
+  const { stdout, stderr, status } = await run("plan", ...SETTINGS);
+  assert.equal(status, 0, stderr);
+  for (const part of [
+    "weights",
+    "trained",
+    "gradients",
+    "optimizer",
+    "activations",
+    "scratch",
+    "process",
+    "peak",
+  ])
+    assert.match(stdout, new RegExp(`^${part} +\\d+(\\.\\d)? [KM]?B  .`, "m"));
+  assert.match(stdout, /^Time +about \d+(\.\d)? s a step, .* for 2 steps$/m);
+  const { bytes, step_seconds: seconds, command } = await plan();
+  const { peak = 0, ...parts } = bytes;
+  assert.equal(
+    peak,
+    Object.values(parts).reduce((sum, part) => sum + part, 0),
+  );
+  assert.ok(seconds > 0);
+  assert.match(command, /^npx graft train .*--model .* --data .* --max-length 64 /);
+});
+
+test("a size chooses what fits, and never changes what is given", async () => {
+  const { bytes } = await plan("--batch-size", "4");
+  const tight = sizeFor((bytes["peak"] ?? 0) - 20e3);
+  const chosen = await plan("--memory", tight);
+  assert.ok(Object.keys(chosen.chosen).length > 0);
+  assert.ok((chosen.bytes["peak"] ?? Infinity) < (bytes["peak"] ?? 0));
+  assert.ok(!chosen.command.includes("--memory"));
+  assert.match(chosen.command, / --gradient-checkpointing (on|keep-attention|off)/);
+  const given = [
+    "--batch-size",
+    "4",
+    "--weights",
+    "stored",
+    "--gradient-checkpointing",
+    "off",
+    "--compute",
+    "f32",
+  ];
+  const { status, stderr } = await run("plan", ...SETTINGS, ...given, "--memory", tight);
+  assert.equal(status, 1);
+  assert.match(stderr, /capacity\/memory.*Cannot train with this plan: it needs about/);
+  assert.match(stderr, /Give --(gradient-checkpointing (keep-attention|on)|batch-size|weights|compute)/);
+});
+
+test("attention of fewer queries at a time takes less memory for the same losses, and is chosen where that is enough", async () => {
+  const text = join(folder, "text.txt");
+  writeFileSync(text, "Rain fell on the hills. ".repeat(60));
+  const row = [
+    "--data",
+    text,
+    "--max-length",
+    "512",
+    "--batch-size",
+    "1",
+    "--gradient-accumulation-steps",
+    "1",
+  ];
+  const given = [
+    ...SHORT,
+    ...row,
+    "--gradient-checkpointing",
+    "on",
+    "--weights",
+    "stored",
+    "--compute",
+    "f32",
+  ];
+  const { bytes } = await planOf(given);
+  const fewer = await planOf([...given, "--attention-chunk", "64"]);
+  const saved = (bytes["peak"] ?? 0) - (fewer.bytes["peak"] ?? 0);
+  assert.ok(saved > 0, `${saved} bytes saved`);
+  const tight = sizeFor(fewer.bytes["peak"] ?? 0);
+  const { chosen } = await planOf([...given, "--memory", tight]);
+  assert.deepEqual(chosen, { "attention-chunk": 64 });
+
+  const losses = [];
+  for (const own of [[], ["--attention-chunk", "64"]]) {
+    const output = join(folder, `chunks-${own.length}`);
+    const words = ["train", ...given, ...own, "--output", output, "--json"];
+    const { stdout, stderr, status } = await run(...words);
+    assert.equal(status, 0, stderr);
+    const events = stdout.trimEnd().split("\n");
+    const steps = events.map((line) => JSON.parse(line) as { event: string; loss: number });
+    losses.push(steps.filter(({ event }) => event === "step").map(({ loss }) => loss));
+  }
+  assert.equal(losses[0]?.length, 2);
+  for (const [i, loss] of (losses[0] ?? []).entries())
+    assert.ok(Math.abs((losses[1]?.[i] ?? Infinity) / loss - 1) < 1e-6, JSON.stringify(losses));
+});
+
+test("a run keeps what was chosen for it, and goes on with it; too little is refused with nothing written", async () => {
+  const output = join(folder, "run");
+  const { bytes } = await plan();
+  const tight = sizeFor((bytes["peak"] ?? 0) - 20e3);
+  const words = ["train", ...SETTINGS, "--output", output, "--memory", tight];
+  const first = await run(...words);
+  assert.equal(first.status, 0, first.stderr);
+  const told = /Memory: about [\d,]+ MB of [\d,]+ MB, chosen (--.*)/.exec(first.stderr)?.[1] ?? "";
+  const settings = readFileSync(join(output, "config.yaml"), "utf8");
+  assert.match(told, /^--/);
+  for (const [, flag = "", value = ""] of told.matchAll(/--([\w-]+) (\S+)/g)) {
+    const key = flag.replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+    assert.match(settings, new RegExp(`^${key}: "?${value}"?$`, "m"));
+  }
+  const more = await run(...words.map((word) => (word === "2" ? "3" : word)), "--resume");
+  assert.equal(more.status, 0, more.stderr);
+  const refused = await run("train", ...SETTINGS, "--output", join(folder, "none"), "--memory", "1MB");
+  assert.equal(refused.status, 1);
+  assert.match(refused.stderr, /1 MB may be used \(memory "1MB"\)/);
+  assert.throws(() => readFileSync(join(folder, "none", "config.yaml")), /ENOENT/);
+});

@@ -1,0 +1,58 @@
+/** @file `graft plan`: what a run will need in memory and time, before any weight is read, and settings that fit. */
+import { DEFAULT_MODEL } from "../../hub/resolve.ts";
+import { fitRun } from "../../train/files/fit-run.ts";
+import { openRun } from "../../train/files/prepare.ts";
+import { ratesOf } from "../../train/files/rates-file.ts";
+import {
+  NAMED_DATA,
+  TRAIN_GROUPS,
+  TRAIN_OPTIONS,
+  type TrainOptions,
+  findTrainProblems,
+} from "../../train/options.ts";
+import { defineCommand } from "../command.ts";
+import { planEvent, planLines, trainWords } from "../plan-report.ts";
+import { pullWithProgress } from "./pull.ts";
+import { ReadingBar } from "../reading.ts";
+import { TRAIN_CHOOSERS } from "./train.ts";
+
+const DEFAULT_OUTPUT = "runs/mine";
+
+export const command = defineCommand({
+  example: "npx graft plan --data chats.jsonl --max-length 1024 --memory 2GB",
+  positionals: [],
+  options: TRAIN_OPTIONS.extend({
+    model: TRAIN_OPTIONS.shape.model.default(DEFAULT_MODEL),
+    output: TRAIN_OPTIONS.shape.output.default(DEFAULT_OUTPUT),
+    ...NAMED_DATA,
+  }),
+  groups: TRAIN_GROUPS,
+  choosers: TRAIN_CHOOSERS,
+  findProblems: (values, form) =>
+    findTrainProblems({ model: DEFAULT_MODEL, output: DEFAULT_OUTPUT, ...values }, form),
+  async run(flags, io, given) {
+    const options = flags as TrainOptions;
+    await pullWithProgress(options.model, io);
+    const reading = new ReadingBar(io);
+    const opened = await openRun(options, undefined, {
+      signal: io.signal,
+      env: io.env,
+      onProgress: ({ file, numRows, totalRows }) => reading.update({ file, numRows, totalRows }),
+    }).finally(() => reading.stop());
+    try {
+      const fitted = fitRun(opened, options, given);
+      const rates = await ratesOf(io.env, options.threads);
+      // What was chosen stands in the place of the size, checkpointing too, which would otherwise go by what is free then.
+      const { gradientCheckpointing } = fitted.prepared.options;
+      const chosen = options.memory === undefined ? {} : { ...fitted.chosen, gradientCheckpointing };
+      const keys = new Set(["output", ...given, ...Object.keys(chosen)]);
+      keys.delete("memory");
+      const settings = { ...options, ...chosen } as TrainOptions;
+      const plan = { fitted, rates, words: ["npx", "graft", "train", ...trainWords(settings, keys)] };
+      for (const line of planLines(plan)) io.stdout(line);
+      io.emit(planEvent(plan));
+    } finally {
+      await opened.checkpoint.close();
+    }
+  },
+});

@@ -1,0 +1,55 @@
+/** @file `graft push`: puts an adapter or a model onto the hub. */
+import { z } from "zod";
+
+import { pushFolder } from "../../hub/push.ts";
+import { defineCommand } from "../command.ts";
+import { warn } from "../generation.ts";
+import { formatBytes } from "../../messages/numbers.ts";
+import type { Bar } from "../terminal/progress.ts";
+
+export const command = defineCommand({
+  example: "npx graft push runs/mine OWNER/NAME --private",
+  positionals: ["folder", "name"],
+  options: z.strictObject({
+    folder: z.string().describe("Folder of an adapter or a model, as written by train, merge and combine"),
+    name: z.string().describe("Repository: OWNER/NAME"),
+    private: z.boolean().default(false).describe("Create a private repository"),
+  }),
+  async run({ folder, name, private: isPrivate }, io) {
+    let bar: Bar | null = null;
+    try {
+      const pushed = await pushFolder({
+        folder,
+        name,
+        isPrivate,
+        env: io.env,
+        signal: io.signal,
+        onProgress: (sentBytes, totalBytes) => {
+          bar ??= io.progress(name, totalBytes, "bytes");
+          bar.update(sentBytes);
+        },
+      });
+      (bar as Bar | null)?.stop();
+      bar = null;
+      const { files, leftOut, notes, url, commit, kind } = pushed;
+      for (const note of notes) warn(note, io);
+      const sizeBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0);
+      if (leftOut.length > 0) io.stdout(`not pushed: ${leftOut.join(", ")}`);
+      io.stdout(`${files.length} files, ${formatBytes(sizeBytes)}, are at ${url}`);
+      const names = files.map((file) => file.name);
+      io.emit({
+        event: "done",
+        name,
+        url,
+        commit,
+        kind,
+        private: isPrivate,
+        files: names,
+        left_out: leftOut,
+        notes,
+      });
+    } finally {
+      (bar as Bar | null)?.stop();
+    }
+  },
+});

@@ -1,0 +1,180 @@
+/** @file `graft serve` as a process: it says where it listens, answers, and stops when it is told to. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { text } from "node:stream/consumers";
+import { after, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { ADAPTER_FILE, trainAlone } from "../../../test/jobs/train-alone.ts";
+import { runMain } from "../../../test/process/run-main.ts";
+import { writeTinyAdapter } from "../../../test/serve/tiny-server.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../../test/tiny/model.ts";
+import { waitFor } from "../../../test/process/wait-for.ts";
+import { lockFolder } from "../../format/files/disk/folder-lock.ts";
+
+const MAIN = fileURLToPath(new URL("../../../bin/graft.js", import.meta.url));
+const root = temporaryFolder();
+const model = await writeTinyModel(join(root, "small"));
+const adapter = await writeTinyAdapter(model, join(root, "poet"), "ia3", 1);
+
+/** Starts a server as a process, and waits until it listens. */
+async function start(...words: readonly string[]) {
+  const all = ["serve", "--model", model, "--port", "0", "--threads", "1", "--json", ...words];
+  const child = spawn(process.execPath, [MAIN, ...all]);
+  const errors = text(child.stderr);
+  const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+  const { value } = (await lines.next()) as { value: string | undefined };
+  if (value === undefined) assert.fail(await errors);
+  const first = JSON.parse(value) as { event: string; url: string };
+  assert.equal(first.event, "listening");
+  return { child, lines, url: first.url, errors };
+}
+
+test("it says where it listens first, answers, and ends with status 0 at SIGTERM", async () => {
+  const { child, lines, url, errors } = await start("--adapter", adapter);
+  const models = (await (await fetch(`${url}/v1/models`)).json()) as { data: { id: string }[] };
+  assert.deepEqual(
+    models.data.map(({ id }) => id),
+    ["small", "poet"],
+  );
+  const answer = await fetch(`${url}/v1/completions`, {
+    method: "POST",
+    body: JSON.stringify({ model: "poet", prompt: "ka", max_tokens: 3 }),
+  });
+  assert.equal(answer.status, 200);
+  child.kill("SIGTERM");
+  const [status] = (await once(child, "close")) as [number];
+  assert.equal(status, 0, await errors);
+  assert.deepEqual(JSON.parse((await lines.next()).value as string), { event: "stopped" });
+});
+
+test("at SIGTERM streams go on to their ends, nothing new is taken, and what takes too long is cut off", async () => {
+  const { child, url, errors } = await start("--drain-seconds", "600");
+  const ask = (max_tokens: number): Promise<Response> =>
+    fetch(`${url}/v1/completions`, {
+      method: "POST",
+      body: JSON.stringify({ model: "small", prompt: "ka", max_tokens, stream: true, temperature: 0 }),
+    });
+  const answers = await Promise.all([ask(300), ask(200), ask(100)]);
+  child.kill("SIGTERM");
+  const texts = Promise.all(answers.map((answer) => answer.text()));
+  // Whoever comes now is refused by the server, or finds none.
+  const late = await ask(1).then(
+    ({ status }) => status,
+    () => 503,
+  );
+  assert.ok(late === 503 || late === 200);
+  const counts = (await texts).map((body) => {
+    assert.match(body, /"finish_reason":"length"[^]*data: \[DONE\]\n\n$/);
+    return body.match(/^data: \{/gm)?.length;
+  });
+  assert.deepEqual(counts, [301, 201, 101]);
+  const [status] = (await once(child, "close")) as [number];
+  assert.equal(status, 0, await errors);
+  const hasty = await start("--drain-seconds", "0");
+  const cut = await fetch(`${hasty.url}/v1/completions`, {
+    method: "POST",
+    body: JSON.stringify({ model: "small", prompt: "ka", max_tokens: 480, stream: true, temperature: 0 }),
+  });
+  hasty.child.kill("SIGTERM");
+  assert.match(await cut.text(), /"code":"stopping"\}\}\n\ndata: \[DONE\]\n\n$/);
+  const [hastyStatus] = (await once(hasty.child, "close")) as [number];
+  assert.equal(hastyStatus, 0, await hasty.errors);
+});
+
+test("a job whose server was killed goes on in the next, bit for bit as one that never stopped", async () => {
+  const state = join(root, "state");
+  const words = ["--state", state, "--chat-template", "chatml"];
+  const data = writeTinyChats(join(root, "chats.jsonl"), 24);
+  const settings = { steps: 12, batchSize: 2, maxLength: 64, saveEvery: 3 };
+  const killed = await start(...words);
+  const form = new FormData();
+  form.set("purpose", "fine-tune");
+  form.set("file", new File([readFileSync(data)], "chats.jsonl"));
+  const read = async (path: string, init: RequestInit = {}): Promise<Record<string, unknown>> =>
+    (await (await fetch(path, init)).json()) as Record<string, unknown>;
+  const { id: file } = await read(`${killed.url}/v1/files`, { method: "POST", body: form });
+  const { id } = await read(`${killed.url}/v1/fine_tuning/jobs`, {
+    method: "POST",
+    body: JSON.stringify({ model: "small", training_file: file, seed: 3, graft: settings }),
+  });
+  const run = join(state, "jobs", id as string, "run");
+  await waitFor(() => existsSync(join(run, "checkpoint-3")));
+  killed.child.kill("SIGKILL");
+  await once(killed.child, "close");
+  const next = await start(...words);
+  const job = await waitFor(async () => {
+    const told = await read(`${next.url}/v1/fine_tuning/jobs/${id as string}`);
+    return ["succeeded", "failed", "cancelled"].includes(told["status"] as string) && told;
+  });
+  assert.equal(job["status"], "succeeded", JSON.stringify(job["error"]));
+  next.child.kill("SIGTERM");
+  await once(next.child, "close");
+  // What jobs have trained is there from the first request on.
+  const third = await start(...words);
+  const models = (await read(`${third.url}/v1/models`)) as { data: { id: string }[] };
+  assert.ok(models.data.some(({ id: model }) => model === job["fine_tuned_model"]));
+  third.child.kill("SIGTERM");
+  await once(third.child, "close");
+  const expected = await trainAlone({ ...settings, model, data, output: join(root, "whole") });
+  assert.deepEqual(readFileSync(join(run, ADAPTER_FILE)), expected);
+});
+
+test("an address that others reach needs a key, and an adapter that is none is refused", async () => {
+  const open = await runMain(["serve", "--model", model, "--host", "0.0.0.0"], {});
+  assert.equal(open.status, 2);
+  assert.match(open.stderr, /without an API key/);
+  const none = await runMain(["serve", "--model", model, "--adapter", `x=${join(root, "none")}`], {});
+  assert.notEqual(none.status, 0);
+  assert.match(none.stderr, /none/);
+});
+
+test("flags that could never do are refused before anything is opened", async () => {
+  const cases: readonly (readonly [flag: string, value: string, told: RegExp])[] = [
+    [
+      "--adapter-root",
+      join(root, "none"),
+      /Cannot load adapters from ".*none": no such file, expected a folder/,
+    ],
+    ["--adapter-root", join(model, "config.json"), /it is a file, expected a folder/],
+    ["--cors", "https://example.org/", /expected an origin such as https:\/\/example\.org, without a path/],
+    ["--cors", "example.org", /expected an origin/],
+    ["--request-timeout", "1e9", /expected a number/],
+    ["--drain-seconds", "1e9", /expected a number/],
+    ["--database", "mysql://db/graft", /expected a URL that begins with postgres:\/\//],
+  ];
+  const taken = createServer().listen(0, "127.0.0.1");
+  await once(taken, "listening");
+  after(() => taken.close());
+  const { port } = taken.address() as AddressInfo;
+  const second = await runMain(["serve", "--model", join(root, "missing"), "--port", `${port}`], {});
+  assert.equal(second.status, 1);
+  assert.match(second.stderr, /Cannot listen on 127\.0\.0\.1:\d+: another program listens there/);
+  for (const [flag, value, told] of cases) {
+    const { status, stderr } = await runMain(["serve", "--model", join(root, "missing"), flag, value], {});
+    assert.equal(status, 2, flag);
+    assert.match(stderr, told);
+  }
+});
+
+test("a folder of state is one server's, unless it is but files beside a database that others use", async () => {
+  const state = join(root, "held");
+  mkdirSync(state);
+  const lock = await lockFolder(state);
+  assert.ok("release" in lock);
+  const database = ["--database", "postgres://db/graft"];
+  const cases = [
+    { words: [], told: /is working in it/ },
+    { words: [...database, "--store", "s3://bucket"], told: /is working in it/ },
+    { words: database, told: /missing/ },
+  ];
+  for (const { words, told } of cases) {
+    const all = ["serve", "--model", join(root, "missing"), "--state", state, ...words];
+    assert.match((await runMain(all, {})).stderr, told);
+  }
+  await lock.release();
+});

@@ -1,0 +1,154 @@
+/** @file `graft worker`: trains the jobs of servers that share a database and a folder, on this machine. */
+import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { mkdir, rm } from "node:fs/promises";
+import { hostname, tmpdir } from "node:os";
+import { join } from "node:path";
+import { z } from "zod";
+import { makeSampleWriter } from "../../engine/sample-writer.ts";
+import { openTextParts } from "../../engine/text-model.ts";
+import { UsageError } from "../../errors.ts";
+import { openSharedJobs } from "../../jobs/database/open-jobs.ts";
+import { sweepTemporaries, temporaryName } from "../../format/files/disk/temporaries.ts";
+import { JobQueue } from "../../jobs/job-queue.ts";
+import { JobWorker } from "../../jobs/job-worker.ts";
+import { placesFor } from "../../jobs/places.ts";
+import { openState } from "../../jobs/store/open-state.ts";
+import { systemClock } from "../../jobs/system-clock.ts";
+import { trainJob } from "../../jobs/train-job.ts";
+import { fingerprintOf } from "../../models/fingerprint.ts";
+import { resultName } from "../../server/fine-tuning.ts";
+import { type CommandIO, defineCommand } from "../command.ts";
+import { findModel, servedName } from "../find-model.ts";
+import { MODEL_FLAGS, warn } from "../generation.ts";
+import { troublesTo } from "../troubles.ts";
+import { DATABASE, STORE } from "../serve-flags.ts";
+
+const { adapter: _, ...MODEL } = MODEL_FLAGS;
+/** Between two looks for a job. */
+const POLL_MS = 1000;
+const nowSeconds = (): number => Math.floor(Date.now() / 1000);
+
+const OPTIONS = z.strictObject({
+  ...MODEL,
+  servedModelName: z.string().optional().describe("Name of the base, for people; default: that of the model"),
+  database: DATABASE.describe("URL of the PostgreSQL database of the servers"),
+  files: z
+    .string()
+    .optional()
+    .describe("Folder that is --state of the servers, shared with this machine; needed unless --store is"),
+  store: STORE,
+  leaseSeconds: z
+    .number()
+    .min(1)
+    .default(30)
+    .describe("How long a job waits for a worker that is not heard of, before another takes it"),
+});
+
+export const command = defineCommand({
+  example: "npx graft worker --database postgres://graft@db/graft --files /srv/graft",
+  positionals: [],
+  options: OPTIONS,
+  groups: {
+    model: [...Object.keys(MODEL), "servedModelName"],
+    jobs: ["database", "files", "store", "leaseSeconds"],
+  },
+  async run(options, io) {
+    requireFiles(options);
+    // First, so that a wrong database or store is told before a model is fetched.
+    const table = await openSharedJobs(options.database);
+    // With a store the copies are this process's alone: others may have other runs of the same job.
+    const copies = options.store === undefined ? null : await makeCopies(options.files ?? tmpdir());
+    try {
+      const folder = copies ?? options.files ?? "";
+      const files = await openState({ folder, store: options.store, env: io.env, clock: systemClock });
+      const found = await findModel(options, io);
+      const { chatTemplate, compute, weights, threads, base: kind } = options;
+      const parts = { name: found.name, chatTemplate, base: kind };
+      const { base, checkpoint } = await openTextParts(found.path, parts);
+      const fingerprint = await fingerprintOf(base);
+      const places = {
+        model: checkpoint.path,
+        width: base.model.width,
+        compute,
+        weights,
+        chatTemplate,
+        threads,
+        ...(kind === undefined ? {} : { base: kind }),
+      };
+      await checkpoint.close();
+      const newId = (): string => randomUUID().replaceAll("-", "");
+      const queue = new JobQueue({ table, maxWaiting: 0, now: nowSeconds, newId });
+      const name = options.servedModelName ?? servedName(found);
+      const told = new Set<string>();
+      const worker = new JobWorker({
+        queue,
+        base: fingerprint,
+        owner: `${hostname()}/${process.pid}`,
+        clock: systemClock,
+        leaseMs: options.leaseSeconds * 1000,
+        pollMs: POLL_MS,
+        onIdle: () => tellMisfits(queue, fingerprint, name, told, io),
+        ...troublesTo(io),
+        work: async (taken, lease) => {
+          const { id } = taken.row.job;
+          io.emit({ event: "job", id, lease: taken.row.token, from_lost: taken.isFromLost });
+          io.stdout(`Training ${id}`);
+          await trainJob(taken, lease, {
+            files,
+            placesOf: (row) => placesFor(row, files, places),
+            share: null,
+            nameOf: resultName,
+            now: nowSeconds,
+            env: io.env,
+            makeSampleWriter,
+          });
+          io.emit({ event: "left", id, status: lease.row.job.status });
+          io.stdout(`${id} is ${lease.row.job.status}`);
+        },
+      });
+      io.emit({ event: "waiting", base: name, fingerprint });
+      io.stdout(`Waiting for jobs on ${name}`);
+      worker.start();
+      if (!io.signal.aborted) await once(io.signal, "abort");
+      await worker.close();
+    } finally {
+      if (copies !== null) await rm(copies, { recursive: true, force: true });
+      await table.close();
+    }
+  },
+});
+
+/** Makes a folder that is this process's alone; those of workers that were killed go. */
+async function makeCopies(parent: string): Promise<string> {
+  await mkdir(parent, { recursive: true });
+  await sweepTemporaries(parent);
+  const path = temporaryName(join(parent, "worker"));
+  await mkdir(path, { mode: 0o700 });
+  return path;
+}
+
+/** Tells once of each job whose base has this worker's name and is another. */
+async function tellMisfits(
+  queue: JobQueue,
+  base: string,
+  name: string,
+  told: Set<string>,
+  io: CommandIO,
+): Promise<void> {
+  for (const row of await queue.misfits(base, name)) {
+    const { id } = row.job;
+    if (told.has(id)) continue;
+    told.add(id);
+    const found = `it is for a base "${row.baseName}" with fingerprint ${row.base}`;
+    warn(`Cannot train ${id}: ${found}, expected that of this worker's "${name}", ${base}`, io);
+  }
+}
+
+/** @throws UsageError "usage/flag" */
+function requireFiles({ files, store }: z.output<typeof OPTIONS>): void {
+  if (files !== undefined || store !== undefined) return;
+  throw new UsageError("usage/flag", "Cannot work without --files or --store: jobs have files", {
+    hint: "Give the folder that is --state of the servers, or the store that they use.",
+  });
+}

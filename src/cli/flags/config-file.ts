@@ -1,0 +1,85 @@
+/** @file A settings file (`--config FILE`, YAML or JSON) as values for the keys of a command's schema. */
+import { readFile, stat } from "node:fs/promises";
+
+import { FormatError } from "../../errors.ts";
+import { requireShallowText } from "../../untrusted/limits.ts";
+import { describeFileProblem, refuseEndless } from "../../messages/system-error.ts";
+import { readSetting } from "./flag-value.ts";
+import type { Flag } from "./flags.ts";
+import { plainName } from "../../messages/setting-names.ts";
+import { explainUnknown } from "./renamed-flags.ts";
+
+/** A settings file, read. */
+export interface ConfigFile {
+  /** Key of the schema → value, not yet checked by it. */
+  readonly values: ReadonlyMap<string, unknown>;
+  /** Key of the schema → how messages call it: as it is in the file, and the file. */
+  readonly names: ReadonlyMap<string, string>;
+  readonly problems: readonly string[];
+  /** How to mend some of the problems. */
+  readonly hints: readonly string[];
+}
+
+const SETTINGS_HINT = "Write YAML, a setting and its value a line, such as epochs: 3; or one object of JSON.";
+
+async function readText(path: string): Promise<string> {
+  try {
+    refuseEndless(await stat(path));
+    return await readFile(path, "utf8");
+  } catch (error) {
+    throw new FormatError(
+      "format/file",
+      `Cannot read settings file "${path}": ${describeFileProblem(error)}`,
+      {
+        hint: "Give --config the path of a YAML or JSON file.",
+        cause: error,
+      },
+    );
+  }
+}
+
+/** Reads a settings file for a command with these flags. @throws FormatError "format/file" when it cannot be read or parsed. */
+export async function readConfigFile(path: string, flags: readonly Flag[]): Promise<ConfigFile> {
+  const text = await readText(path);
+  requireShallowText(path, text);
+  const { parse } = await import("yaml");
+  let content: unknown;
+  try {
+    // YAML contains JSON.
+    content = parse(text, { logLevel: "error" });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.trim() : String(error);
+    throw new FormatError("format/file", `Cannot parse settings file "${path}": ${reason}`, {
+      hint: SETTINGS_HINT,
+      cause: error,
+    });
+  }
+  if (content === null) return { values: new Map(), names: new Map(), problems: [], hints: [] };
+  if (typeof content !== "object" || Array.isArray(content)) {
+    throw new FormatError(
+      "format/file",
+      `Cannot use settings file "${path}": its top level is ${Array.isArray(content) ? "a list" : typeof content}, expected keys with values`,
+      { hint: SETTINGS_HINT },
+    );
+  }
+  const values = new Map<string, unknown>();
+  const names = new Map<string, string>();
+  const problems: string[] = [];
+  const hints: string[] = [];
+  for (const [key, value] of Object.entries(content)) {
+    const name = `key "${key}" of ${path}`;
+    const flag = flags.find((candidate) => candidate.name === plainName(key));
+    if (flag === undefined) {
+      const keyOf = (name: string): string => `"${flags.find((known) => known.name === name)?.key ?? name}"`;
+      const known = flags.map((flag) => flag.name);
+      const { problem, hint } = explainUnknown(plainName(key), flags, known, "setting", keyOf);
+      problems.push(`${name} ${problem}`);
+      if (hint !== null) hints.push(hint);
+    } else if (values.has(flag.key)) problems.push(`${name} is there twice`);
+    else {
+      values.set(flag.key, readSetting(flag, value));
+      names.set(flag.key, name);
+    }
+  }
+  return { values, names, problems, hints };
+}

@@ -1,0 +1,78 @@
+/**
+ * @file Flags from a zod schema: what each key takes, and its text turned into a value.
+ *
+ * The schema's JSON Schema is the only thing read, so any zod type that has one makes a flag.
+ */
+import {
+  PATH_FORMAT,
+  describeSchema,
+  knownLimit,
+  membersOf,
+  type SchemaNode,
+  schemaNode,
+} from "../../messages/expected.ts";
+import { kebabCase } from "../../messages/setting-names.ts";
+import type { Command } from "../command.ts";
+
+/** What the text after a flag is read as. "yaml" stands for everything that has no form of its own. */
+export type FlagKind = "number" | "integer" | "string" | "boolean" | "enum" | "array" | "yaml";
+
+/** One flag of a command. */
+export interface Flag {
+  /** Key in the schema, camelCase. */
+  readonly key: string;
+  /** The key as it is typed, kebab-case without dashes. */
+  readonly name: string;
+  readonly kinds: readonly FlagKind[];
+  /** Values that a flag of kind "enum" takes. */
+  readonly choices: readonly string[];
+  /** What the elements of an array are read as; with `isWhole`, commas do not part them: the flag is repeated. */
+  readonly element: (Pick<Flag, "kinds" | "choices"> & { readonly isWhole: boolean }) | null;
+  readonly description: string;
+  /** What it takes, in words. */
+  readonly expected: string;
+  /** `undefined` when there is none. */
+  readonly defaultValue: unknown;
+  readonly isRequired: boolean;
+  readonly minimum: number | null;
+  readonly maximum: number | null;
+}
+
+const PLAIN_KINDS = ["number", "integer", "string", "boolean", "array"] as const;
+
+function kindOf(node: SchemaNode): FlagKind {
+  if (node.enum !== undefined || typeof node.const === "string") return "enum";
+  return PLAIN_KINDS.find((kind) => kind === node.type) ?? "yaml";
+}
+
+function typeOf(node: SchemaNode): Pick<Flag, "kinds" | "choices"> {
+  const members = membersOf(node);
+  const choices = members.flatMap(
+    (member) => member.enum ?? (member.const === undefined ? [] : [member.const]),
+  );
+  return { kinds: [...new Set(members.map(kindOf))], choices: choices.map(String) };
+}
+
+/** Reads the flags of a command off its schema. */
+export function flagsOf(command: Pick<Command, "options">): readonly Flag[] {
+  const schema = schemaNode(command.options);
+  const required = new Set(schema.required);
+  return Object.entries(schema.properties ?? {}).map(([key, node]) => {
+    const array = membersOf(node).find((member) => member.type === "array");
+    return {
+      key,
+      name: kebabCase(key),
+      ...typeOf(node),
+      element:
+        array === undefined
+          ? null
+          : { ...typeOf(array.items ?? {}), isWhole: array.items?.format === PATH_FORMAT },
+      description: node.description ?? "",
+      expected: describeSchema(node, "typed"),
+      defaultValue: node.default,
+      isRequired: required.has(key),
+      minimum: knownLimit(node.minimum) ?? knownLimit(node.exclusiveMinimum) ?? null,
+      maximum: knownLimit(node.maximum) ?? knownLimit(node.exclusiveMaximum) ?? null,
+    };
+  });
+}

@@ -1,0 +1,66 @@
+/** @file From the words after a command's name to its checked options: flags over the settings file over defaults. */
+import { UsageError } from "../../errors.ts";
+import { findProblems, type Problem, showValue, type ValueForm } from "../../messages/expected.ts";
+import { kebabCase } from "../../messages/setting-names.ts";
+import type { ParsedArgv } from "./argv.ts";
+import type { Command } from "../command.ts";
+import { readConfigFile, type ConfigFile } from "./config-file.ts";
+import { readFlag } from "./flag-value.ts";
+import type { Flag } from "./flags.ts";
+
+const EMPTY_FILE: ConfigFile = { values: new Map(), names: new Map(), problems: [], hints: [] };
+
+/** Options of a call, and the keys of those that were given: by flags or by the settings file. */
+export interface GivenOptions {
+  readonly options: Record<string, unknown>;
+  readonly given: ReadonlySet<string>;
+}
+
+/**
+ * Reads and checks the options of a command.
+ * @throws UsageError "usage/flag" that names all problems at once; FormatError "format/file" for the settings file.
+ */
+export async function readOptions(
+  command: Command,
+  flags: readonly Flag[],
+  argv: ParsedArgv,
+): Promise<GivenOptions> {
+  const file = argv.configPath === null ? EMPTY_FILE : await readConfigFile(argv.configPath, flags);
+  const problems = [...argv.problems, ...file.problems];
+  const values: Record<string, unknown> = Object.fromEntries(file.values);
+  const unreadable = new Map<string, string>();
+  for (const flag of flags) {
+    const texts = argv.texts.get(flag.key);
+    if (texts === undefined) continue;
+    const reading = readFlag(flag, texts);
+    if ("expected" in reading) {
+      unreadable.set(flag.key, `--${flag.name} is ${showValue(texts.at(-1))}, expected ${reading.expected}`);
+      // The schema, which may know what was chosen, says nearer what it expects.
+      values[flag.key] = texts.at(-1);
+    } else values[flag.key] = reading.value;
+  }
+  const find = (form: ValueForm): readonly Problem[] =>
+    command.findProblems?.(values, form) ?? findProblems(command.options, values, form);
+  const typed = find("typed");
+  const written = file.names.size > 0 && typed.length > 0 ? find("written") : typed;
+  for (const [i, { path, text }] of typed.entries()) {
+    const [key = "", ...inner] = path;
+    // A flag takes precedence, so what is wrong is the file's where there is none.
+    const name = argv.texts.has(key) ? undefined : file.names.get(key);
+    unreadable.delete(key);
+    // Told already, and not missing as well.
+    if (argv.withoutValue.has(key)) continue;
+    if (key === "") problems.push(text);
+    else if (name === undefined) problems.push(`--${[kebabCase(key), ...inner].join(".")} ${text}`);
+    else problems.push(`${[name, ...inner].join(".")} ${written[i]!.text}`);
+  }
+  problems.push(...unreadable.values());
+  if (problems.length === 0) {
+    return { options: command.options.parse(values), given: new Set(Object.keys(values)) };
+  }
+  const [first, ...others] = problems;
+  const list = others.length === 0 ? ` ${first}` : ` ${problems.length} problems\n  ${problems.join("\n  ")}`;
+  throw new UsageError("usage/flag", `Cannot run "graft ${command.name}":${list}`, {
+    hint: [...argv.hints, ...file.hints, `See graft ${command.name} --help.`].join(" "),
+  });
+}

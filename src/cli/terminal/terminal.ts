@@ -1,0 +1,99 @@
+/** @file The process's streams, environment and signals as one value that tests can replace, and CommandIO made from it. */
+import colors from "picocolors";
+
+import type { Environment } from "../../environment.ts";
+import { FailedError } from "../../errors.ts";
+import { printable, printableJson } from "../../printable.ts";
+import type { CommandIO } from "../command.ts";
+import { createProgress } from "./progress.ts";
+import { INTERRUPTED_STATUS, reportError } from "../report.ts";
+import { columnsOf, createScreen } from "./screen.ts";
+
+/** Widths of text for people: longer lines are hard to read, and shorter ones hold no two columns. */
+const [MIN_WIDTH, MAX_WIDTH] = [40, 120];
+/** Where there is no terminal. */
+export const PLAIN_WIDTH = 100;
+
+/** What `main` needs of a process. */
+export interface Terminal {
+  readonly stdout: NodeJS.WritableStream;
+  readonly stderr: NodeJS.WritableStream;
+  readonly env: Environment;
+  /** Whether standard error is a terminal that somebody watches. */
+  readonly interactive: boolean;
+  /** Whether standard output is a terminal. */
+  readonly hasColor: boolean;
+  readonly signal: AbortSignal;
+  /** Current time in milliseconds. */
+  readonly now: () => number;
+}
+
+/** A terminal on the running process; dispose it to take the signal handlers away. */
+export interface ProcessTerminal extends Terminal, Disposable {}
+
+/** Connects to the running process: the first SIGINT or SIGTERM aborts, the second ends it. */
+export function openProcessTerminal(): ProcessTerminal {
+  const { stdout, stderr, env } = process;
+  const controller = new AbortController();
+  const interactive = stderr.isTTY && env["TERM"] !== "dumb" && env["CI"] === undefined;
+  const onSignal = (): void => {
+    if (controller.signal.aborted) {
+      // The prompt of the shell is not to stand behind a bar.
+      if (interactive) stderr.write("\n");
+      process.exit(INTERRUPTED_STATUS);
+    }
+    controller.abort();
+  };
+  for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, onSignal);
+  const terminal: Terminal = {
+    stdout,
+    stderr,
+    env,
+    interactive,
+    // A pipe has no isTTY at all, and picocolors would then decide by itself.
+    hasColor: (stdout.isTTY ?? false) && colors.isColorSupported,
+    signal: controller.signal,
+    now: () => performance.now(),
+  };
+  // What nobody sees any more is no reason to end a run: the pipe is closed (`graft … | head`), or the terminal gone.
+  const onError = ({ code = "" }: NodeJS.ErrnoException): void => {
+    if (code === "EPIPE" || code === "EIO") return;
+    const failed = new FailedError("failed/write", `Cannot write the output: ${code}, expected room for it`, {
+      hint: "Free some space on the disk, or send the output elsewhere.",
+    });
+    process.exit(reportError(failed, createIO(terminal, false)));
+  };
+  for (const stream of [stdout, stderr]) stream.on("error", onError);
+  return {
+    ...terminal,
+    [Symbol.dispose]() {
+      for (const name of ["SIGINT", "SIGTERM"] as const) process.off(name, onSignal);
+      // Those of errors stay: buffered output may still meet a closed pipe.
+    },
+  };
+}
+
+/** Makes what a command gets to see of the terminal. */
+export function createIO(terminal: Terminal, json: boolean): CommandIO {
+  const { stdout, stderr, interactive } = terminal;
+  const screen = interactive ? createScreen(stderr) : null;
+  const keepsColors = terminal.hasColor;
+  const write = (stream: NodeJS.WritableStream, text: string): void => {
+    if (screen) screen.write(stream, `${text}\n`);
+    else stream.write(`${text}\n`);
+  };
+  return {
+    stdout: (text) => void (json || write(stdout, printable(text, keepsColors))),
+    stderr: (text) => write(stderr, printable(text, keepsColors)),
+    endWhenUnread: () => void stdout.once("error", () => process.exit(0)),
+    text: (text) => void (json || write(stdout, columnsOf(stdout) === null ? text : printable(text))),
+    emit: (event) => void (json && write(stdout, printableJson(JSON.stringify(event)))),
+    json,
+    interactive,
+    width: Math.min(MAX_WIDTH, Math.max(MIN_WIDTH, columnsOf(stdout) ?? PLAIN_WIDTH)),
+    color: colors.createColors(terminal.hasColor) as typeof colors,
+    progress: createProgress({ stream: stderr, screen, now: terminal.now }),
+    signal: terminal.signal,
+    env: terminal.env,
+  };
+}
