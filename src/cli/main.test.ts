@@ -96,7 +96,9 @@ test("the version loads next to nothing, and the help of a command only that one
   assert.deepEqual(started, [pathToFileURL(BIN).href, ...forVersion]);
   const forPull = await loadedFiles("pull", "--help");
   assert.ok(forPull.some((url) => url.endsWith("/src/cli/commands/pull.ts")));
-  assert.ok(!forPull.some((url) => /\/src\/(cli\/commands\/(train|chat|merge)\.|engine\/|models\/)/.test(url)));
+  assert.ok(
+    !forPull.some((url) => /\/src\/(cli\/commands\/(train|chat|merge)\.|engine\/|models\/)/.test(url)),
+  );
 });
 
 test("an unknown command is a usage error that names the nearest one", async () => {
