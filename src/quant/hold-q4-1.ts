@@ -3,7 +3,7 @@
  * they are. A value moves by at most 2^-11 scale (code + zero) while neither is subnormal.
  */
 import { hostTensor } from "../runtime/host-tensor.ts";
-import { type AffineFormat, type AffineWeight, fitFloat16, type HoldCodes } from "./affine.ts";
+import { type AffineFormat, type AffineWeight, fitFloat16, type HoldCodes } from "./affine/affine.ts";
 import { BLOCK } from "./block.ts";
 import { packRow, unpackRow } from "./pack-codes.ts";
 

@@ -6,7 +6,7 @@
  */
 import { numElements } from "../graph/shape.ts";
 import type { DataOf } from "../graph/dtype.ts";
-import type { AffineKind } from "./affine.ts";
+import type { AffineKind } from "./affine/affine.ts";
 import type { Planes } from "./planes.ts";
 
 /** One way to keep a tensor. */

@@ -1,21 +1,21 @@
 /** @file All storage kinds. To add one: its file and one line here. */
-import { bf16 } from "./bf16.ts";
-import { f16 } from "./f16.ts";
-import { f32 } from "./f32.ts";
-import { iq4_nl } from "./iq4-nl.ts";
-import { iq4_xs } from "./iq4-xs.ts";
-import { nf4 } from "./nf4.ts";
-import { packedCodes } from "./packed-codes.ts";
-import { q2_k } from "./q2-k.ts";
-import { q3_k } from "./q3-k.ts";
-import { q4_0 } from "./q4-0.ts";
-import { q4_1 } from "./q4-1.ts";
-import { q4_k } from "./q4-k.ts";
-import { q5_0 } from "./q5-0.ts";
-import { q5_1 } from "./q5-1.ts";
-import { q5_k } from "./q5-k.ts";
-import { q6_k } from "./q6-k.ts";
-import { q8_0 } from "./q8-0.ts";
+import { bf16 } from "./storages/bf16.ts";
+import { f16 } from "./storages/f16.ts";
+import { f32 } from "./storages/f32.ts";
+import { iq4_nl } from "./storages/iq4-nl.ts";
+import { iq4_xs } from "./storages/iq4-xs.ts";
+import { nf4 } from "./storages/nf4.ts";
+import { packedCodes } from "./storages/packed-codes.ts";
+import { q2_k } from "./storages/q2-k.ts";
+import { q3_k } from "./storages/q3-k.ts";
+import { q4_0 } from "./storages/q4-0.ts";
+import { q4_1 } from "./storages/q4-1.ts";
+import { q4_k } from "./storages/q4-k.ts";
+import { q5_0 } from "./storages/q5-0.ts";
+import { q5_1 } from "./storages/q5-1.ts";
+import { q5_k } from "./storages/q5-k.ts";
+import { q6_k } from "./storages/q6-k.ts";
+import { q8_0 } from "./storages/q8-0.ts";
 import type { Storage } from "./storage.ts";
 
 export const STORAGES = {

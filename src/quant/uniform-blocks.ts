@@ -8,7 +8,7 @@
  */
 import { DTYPES } from "../graph/dtype.ts";
 import { hostTensor } from "../runtime/host-tensor.ts";
-import type { AffineKind } from "./affine.ts";
+import type { AffineKind } from "./affine/affine.ts";
 import type { Planes } from "./planes.ts";
 import type { StoredTensor } from "./stored-tensor.ts";
 import { type StorageName, STORAGES } from "./storages.ts";

@@ -16,7 +16,7 @@ import type { Adapter } from "../../src/peft/attach.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";
 import type { Frozen, SitePlace } from "../../src/peft/site.ts";
 import { peqa as method } from "../../src/peft/methods/peqa.ts";
-import { type ScaleStart, quantizeAffine } from "../../src/quant/affine-quantize.ts";
+import { type ScaleStart, quantizeAffine } from "../../src/quant/affine/affine-quantize.ts";
 import { type HostTensor, hostTensor, zeros } from "../../src/runtime/host-tensor.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { StepRunner } from "../../src/train/step-runner.ts";

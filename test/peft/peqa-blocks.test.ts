@@ -8,7 +8,7 @@ import { BLOCKS, projectBlocks, toBlocks } from "../../src/peft/methods/peqa-blo
 import { CODES, FACTOR, weightOf, ZERO } from "../../src/peft/methods/peqa-codes.ts";
 import { peqa } from "../../src/peft/methods/peqa.ts";
 import type { SitePlace } from "../../src/peft/site.ts";
-import type { AffineFormat } from "../../src/quant/affine.ts";
+import type { AffineFormat } from "../../src/quant/affine/affine.ts";
 import type { StorageName } from "../../src/quant/storages.ts";
 import { quantizeTo } from "../../src/quant/stored-tensor.ts";
 import { Random } from "../../src/random.ts";

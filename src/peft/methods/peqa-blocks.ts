@@ -14,7 +14,7 @@ import { matmul } from "../../graph/ops/matmul.ts";
 import { reduceSum } from "../../graph/ops/reduce-expand.ts";
 import { reshape } from "../../graph/ops/reshape.ts";
 import type { SiteSpec } from "../../models/sites.ts";
-import type { AffineFormat } from "../../quant/affine.ts";
+import type { AffineFormat } from "../../quant/affine/affine.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import type { SiteValues } from "../site.ts";
 import { FACTOR, ZERO } from "./peqa-codes.ts";

@@ -5,7 +5,7 @@
  *
  * Paper: "Memory-Efficient Fine-Tuning of Compressed Large Language Models via sub-4-bit Integer Quantization",
  * arXiv:2305.14152, eq. 1 and 2. Nothing is rounded in training, so the gradient of s is exact. A base that is kept as
- * such codes is trained on its own ones and starts as it is; another is quantized first (quant/affine-quantize).
+ * such codes is trained on its own ones and starts as it is; another is quantized first (quant/affine/affine-quantize).
  * Differs from the paper: s is stored whole, not as its change. With `scales: "row"`, ours, all s of a row change by one
  * factor, W = (1 + δ[i]) W₀: on a base of codes that is the output of its projection, scaled, and nothing is held beside it.
  */
@@ -14,7 +14,7 @@ import type { Value } from "../../graph/graph.ts";
 import { add, mul, sub } from "../../graph/ops/elementwise.ts";
 import { reshape } from "../../graph/ops/reshape.ts";
 import { linear } from "../../nn/linear.ts";
-import { SCALE_STARTS, quantizeAffine } from "../../quant/affine-quantize.ts";
+import { SCALE_STARTS, quantizeAffine } from "../../quant/affine/affine-quantize.ts";
 import { startAlgebra } from "../algebra/contract.ts";
 import { ALL_LINEAR, PLAIN_FILE, defineMethod } from "../method.ts";
 import type { SiteValues } from "../site.ts";

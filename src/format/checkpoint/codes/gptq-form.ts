@@ -9,7 +9,7 @@
  */
 import { UsageError } from "../../../errors.ts";
 import type { CodeBits } from "../../../graph/ops/unpack-codes.ts";
-import { roundScale } from "../../../quant/packed-codes.ts";
+import { roundScale } from "../../../quant/storages/packed-codes.ts";
 import { packRow } from "../../../quant/pack-codes.ts";
 import { plane } from "../../../quant/planes.ts";
 import { widen } from "../../../quant/half.ts";

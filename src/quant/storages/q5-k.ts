@@ -4,10 +4,10 @@
  * 32 bytes of `lowBits` have the lower four bits of two groups, the first's in the low halves; bit g of byte i of `highBits`
  * is the highest bit of code i of group g.
  */
-import { codesByValue, superBlocks } from "./affine-super-blocks.ts";
-import { bytes, defineBlocks, half, SUPER_BLOCK } from "./block.ts";
-import { FLOAT16_VALUES } from "./half.ts";
-import { plane } from "./planes.ts";
+import { codesByValue, superBlocks } from "../affine/affine-super-blocks.ts";
+import { bytes, defineBlocks, half, SUPER_BLOCK } from "../block.ts";
+import { FLOAT16_VALUES } from "../half.ts";
+import { plane } from "../planes.ts";
 import { minCode, scaleCode, SIX_BIT_BYTES, SIX_BIT_GROUPS, SIX_BIT_ONES } from "./six-bit-scales.ts";
 
 /** 5-bit codes in groups of 32 with minima. */

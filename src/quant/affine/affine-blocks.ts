@@ -4,12 +4,12 @@
  * A minimum m makes the zero a real number, z = −m / scale, which stays frozen: a new scale s moves the minimum to −s z.
  * A block of scale 0 has the one value m whatever its codes say. It is read as codes 0 and scale |m| / 16, exactly m.
  */
-import type { CodeBits } from "../graph/ops/unpack-codes.ts";
-import { hostTensor, type HostTensor } from "../runtime/host-tensor.ts";
+import type { CodeBits } from "../../graph/ops/unpack-codes.ts";
+import { hostTensor, type HostTensor } from "../../runtime/host-tensor.ts";
 import { type AffineFormat, type AffineKind, fitFloat16 } from "./affine.ts";
-import { BLOCK } from "./block.ts";
-import { FLOAT16_VALUES, widen } from "./half.ts";
-import { type Planes, plane } from "./planes.ts";
+import { BLOCK } from "../block.ts";
+import { FLOAT16_VALUES, widen } from "../half.ts";
+import { type Planes, plane } from "../planes.ts";
 
 /** Of a block that has one value, the distance of code 0 from the zero. A power of two keeps the product exact. */
 const CONSTANT_DISTANCE = 16;

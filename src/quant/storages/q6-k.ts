@@ -5,10 +5,10 @@
  * A block has two halves. Byte i of a half's `lowBits` has the lower four bits of its elements i and 64 + i, byte i of its
  * `highBits` the upper two of its elements i, 32 + i, 64 + i and 96 + i, from the lowest bits up.
  */
-import { codesByValue, groupBytes, superBlocks } from "./affine-super-blocks.ts";
-import { bytes, defineBlocks, half, signedBytes, SUPER_BLOCK } from "./block.ts";
-import { FLOAT16_VALUES } from "./half.ts";
-import { plane } from "./planes.ts";
+import { codesByValue, groupBytes, superBlocks } from "../affine/affine-super-blocks.ts";
+import { bytes, defineBlocks, half, signedBytes, SUPER_BLOCK } from "../block.ts";
+import { FLOAT16_VALUES } from "../half.ts";
+import { plane } from "../planes.ts";
 
 /** 6-bit codes in groups of 16, symmetric. */
 export const q6_k = defineBlocks({

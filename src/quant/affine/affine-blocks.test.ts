@@ -1,17 +1,17 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
-import { UsageError } from "../errors.ts";
-import { packedBytes } from "../graph/ops/unpack-codes.ts";
-import { hostTensor } from "../runtime/host-tensor.ts";
+import { UsageError } from "../../errors.ts";
+import { packedBytes } from "../../graph/ops/unpack-codes.ts";
+import { hostTensor } from "../../runtime/host-tensor.ts";
 import type { AffineFormat, AffineKind, AffineWeight } from "./affine.ts";
-import { plane } from "./planes.ts";
-import type { Storage } from "./storage.ts";
-import { STORAGE_NAMES, type StorageName, STORAGES } from "./storages.ts";
-import { type StoredTensor, dequantize, packStored, unpackStored } from "./stored-tensor.ts";
+import { plane } from "../planes.ts";
+import type { Storage } from "../storage.ts";
+import { STORAGE_NAMES, type StorageName, STORAGES } from "../storages.ts";
+import { type StoredTensor, dequantize, packStored, unpackStored } from "../stored-tensor.ts";
 
 const edges = JSON.parse(
-  readFileSync(new URL("../../test/golden/data/ggml/edges.json", import.meta.url), "utf8"),
+  readFileSync(new URL("../../../test/golden/data/ggml/edges.json", import.meta.url), "utf8"),
 ) as { rows: string[]; shape: number[]; raw: Record<StorageName, string> };
 
 const KINDS = STORAGE_NAMES.flatMap((name) => {

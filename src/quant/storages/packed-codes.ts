@@ -4,14 +4,14 @@
  *
  * Planes: codes uint8 [rows, bytes], each row a bit stream; scale, a float type, and zero uint8 [rows, groups].
  */
-import { assertInternal, UsageError } from "../errors.ts";
-import type { CodeBits } from "../graph/ops/unpack-codes.ts";
-import { hostTensor, type HostTensor } from "../runtime/host-tensor.ts";
-import { type AffineKind, fitFloat16, type HoldCodes } from "./affine.ts";
-import { float32ToBfloat16, FLOAT16_VALUES, widen } from "./half.ts";
-import { unpackRow } from "./pack-codes.ts";
-import { type Planes, plane } from "./planes.ts";
-import type { Storage } from "./storage.ts";
+import { assertInternal, UsageError } from "../../errors.ts";
+import type { CodeBits } from "../../graph/ops/unpack-codes.ts";
+import { hostTensor, type HostTensor } from "../../runtime/host-tensor.ts";
+import { type AffineKind, fitFloat16, type HoldCodes } from "../affine/affine.ts";
+import { float32ToBfloat16, FLOAT16_VALUES, widen } from "../half.ts";
+import { unpackRow } from "../pack-codes.ts";
+import { type Planes, plane } from "../planes.ts";
+import type { Storage } from "../storage.ts";
 
 /** Codes that fill whole bytes, whatever their bits. */
 const UNIT = 8;

@@ -1,9 +1,9 @@
 /** @file The codes of NF4: its sixteen numbers, and values rounded to the nearest of them. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Random } from "../random.ts";
+import { Random } from "../../random.ts";
 import { NF4_VALUES } from "./nf4.ts";
-import { dequantize, joinRows, quantizeTo } from "./stored-tensor.ts";
+import { dequantize, joinRows, quantizeTo } from "../stored-tensor.ts";
 
 /** Φ⁻¹ by bisection of Φ, whose integral is summed. */
 function normalQuantile(share: number): number {

@@ -5,10 +5,10 @@
  * Byte i of each half of `lowBits` has the lower two bits of its elements i, 32 + i, 64 + i and 96 + i, from the lowest bits
  * up; bit k of byte i of `highBits` is the highest bit of element 32 k + i of the block.
  */
-import { codesByValue, superBlocks } from "./affine-super-blocks.ts";
-import { bytes, defineBlocks, half, SUPER_BLOCK } from "./block.ts";
-import { FLOAT16_VALUES } from "./half.ts";
-import { plane } from "./planes.ts";
+import { codesByValue, superBlocks } from "../affine/affine-super-blocks.ts";
+import { bytes, defineBlocks, half, SUPER_BLOCK } from "../block.ts";
+import { FLOAT16_VALUES } from "../half.ts";
+import { plane } from "../planes.ts";
 
 /** Bytes of the group codes of a block. */
 const GROUP_BYTES = 12;

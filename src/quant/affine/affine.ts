@@ -6,12 +6,12 @@
  * Without factors they are 1, and zeros go with the scales. Codes are packed at their true width (graph/ops/unpack-codes).
  * What a storage kind needs to be read so, and to be given other scales without a change of any code, is its `AffineKind`.
  */
-import { UsageError } from "../errors.ts";
-import type { DataOf } from "../graph/dtype.ts";
-import type { CodeBits } from "../graph/ops/unpack-codes.ts";
-import type { HostTensor } from "../runtime/host-tensor.ts";
-import { float32ToFloat16, FLOAT16_VALUES } from "./half.ts";
-import type { Planes } from "./planes.ts";
+import { UsageError } from "../../errors.ts";
+import type { DataOf } from "../../graph/dtype.ts";
+import type { CodeBits } from "../../graph/ops/unpack-codes.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
+import { float32ToFloat16, FLOAT16_VALUES } from "../half.ts";
+import type { Planes } from "../planes.ts";
 
 /** How the codes of a weight are kept. */
 export interface AffineFormat {

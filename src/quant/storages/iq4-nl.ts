@@ -1,10 +1,10 @@
 /** @file Storage iq4_nl: blocks of 32 4-bit codes with one float16 scale; value = IQ4_VALUES[code] * scale. */
-import { symmetricBlocks } from "./affine-blocks.ts";
-import { codesByValue } from "./affine-super-blocks.ts";
-import { BLOCK, defineBlocks, half, nibbles } from "./block.ts";
-import { FLOAT16_VALUES } from "./half.ts";
+import { symmetricBlocks } from "../affine/affine-blocks.ts";
+import { codesByValue } from "../affine/affine-super-blocks.ts";
+import { BLOCK, defineBlocks, half, nibbles } from "../block.ts";
+import { FLOAT16_VALUES } from "../half.ts";
 import { IQ4_VALUES } from "./iq4-values.ts";
-import { plane } from "./planes.ts";
+import { plane } from "../planes.ts";
 
 /** 4-bit codes of unevenly spaced numbers in blocks of 32. */
 export const iq4_nl = defineBlocks({

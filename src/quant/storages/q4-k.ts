@@ -2,10 +2,10 @@
  * @file Storage q4_k: blocks of 256 4-bit codes in 8 groups; value = code * scale - min of the group, which are 6-bit
  * codes times the float16 scale and the float16 minimum of the block.
  */
-import { superBlocks } from "./affine-super-blocks.ts";
-import { defineBlocks, bytes, half, nibbles, SUPER_BLOCK } from "./block.ts";
-import { FLOAT16_VALUES } from "./half.ts";
-import { plane } from "./planes.ts";
+import { superBlocks } from "../affine/affine-super-blocks.ts";
+import { defineBlocks, bytes, half, nibbles, SUPER_BLOCK } from "../block.ts";
+import { FLOAT16_VALUES } from "../half.ts";
+import { plane } from "../planes.ts";
 import { minCode, scaleCode, SIX_BIT_BYTES, SIX_BIT_GROUPS } from "./six-bit-scales.ts";
 
 /** 4-bit codes in groups of 32 with minima. */

@@ -4,11 +4,11 @@
  *
  * The lower 4 bits of the group codes are in `groupLow`, two a byte, the upper 2 in `groupHigh`, four a byte.
  */
-import { codesByValue, superBlocks } from "./affine-super-blocks.ts";
-import { bytes, defineBlocks, half, nibbles, SUPER_BLOCK } from "./block.ts";
-import { FLOAT16_VALUES } from "./half.ts";
+import { codesByValue, superBlocks } from "../affine/affine-super-blocks.ts";
+import { bytes, defineBlocks, half, nibbles, SUPER_BLOCK } from "../block.ts";
+import { FLOAT16_VALUES } from "../half.ts";
 import { IQ4_VALUES } from "./iq4-values.ts";
-import { plane } from "./planes.ts";
+import { plane } from "../planes.ts";
 
 /** The factor of a group, counted over all blocks: a code of 6 bits less 32. */
 function groupFactor(low: Uint8Array, high: Uint8Array, group: number): number {

@@ -1,10 +1,10 @@
 /** @file Storage q5_1: blocks of 32 5-bit codes with a float16 scale and minimum; value = code * scale + min. */
-import { blocksWithMinimum } from "./affine-blocks.ts";
-import { BLOCK, defineBlocks, half } from "./block.ts";
-import { roundAboveMinimum } from "./block-rounding.ts";
+import { blocksWithMinimum } from "../affine/affine-blocks.ts";
+import { BLOCK, defineBlocks, half } from "../block.ts";
+import { roundAboveMinimum } from "../block-rounding.ts";
 import { FIVE_BIT_FIELDS, highWord, joinFiveBits, splitFiveBits } from "./five-bits.ts";
-import { FLOAT16_VALUES } from "./half.ts";
-import { plane } from "./planes.ts";
+import { FLOAT16_VALUES } from "../half.ts";
+import { plane } from "../planes.ts";
 
 /** 5-bit codes in blocks of 32 with a minimum. */
 export const q5_1 = defineBlocks({

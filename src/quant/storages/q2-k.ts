@@ -5,10 +5,10 @@
  * A byte of `groupCodes` has the scale low and the minimum high. Byte i of each half of `codes` has its elements i,
  * 32 + i, 64 + i and 96 + i, from the lowest bits up.
  */
-import { codesByValue, groupBytes, superBlocks } from "./affine-super-blocks.ts";
-import { bytes, defineBlocks, half, SUPER_BLOCK } from "./block.ts";
-import { FLOAT16_VALUES } from "./half.ts";
-import { plane } from "./planes.ts";
+import { codesByValue, groupBytes, superBlocks } from "../affine/affine-super-blocks.ts";
+import { bytes, defineBlocks, half, SUPER_BLOCK } from "../block.ts";
+import { FLOAT16_VALUES } from "../half.ts";
+import { plane } from "../planes.ts";
 
 /** 2-bit codes in groups of 16 with minima. */
 export const q2_k = defineBlocks({

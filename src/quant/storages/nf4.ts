@@ -4,11 +4,11 @@
  *
  * Planes: codes uint8 [rows, columns / 2], two a byte; scale float32 [rows, columns / 64].
  */
-import { assertInternal } from "../errors.ts";
-import { hostTensor } from "../runtime/host-tensor.ts";
-import { pairCodes } from "./nibbles.ts";
-import { plane } from "./planes.ts";
-import type { Storage } from "./storage.ts";
+import { assertInternal } from "../../errors.ts";
+import { hostTensor } from "../../runtime/host-tensor.ts";
+import { pairCodes } from "../nibbles.ts";
+import { plane } from "../planes.ts";
+import type { Storage } from "../storage.ts";
 
 const NF4_BLOCK = 64;
 

@@ -1,10 +1,10 @@
 /** @file Storage q5_0: blocks of 32 5-bit codes with one float16 scale; value = (code - 16) * scale. */
-import { symmetricBlocks } from "./affine-blocks.ts";
-import { BLOCK, defineBlocks, half } from "./block.ts";
-import { roundAroundMiddle } from "./block-rounding.ts";
+import { symmetricBlocks } from "../affine/affine-blocks.ts";
+import { BLOCK, defineBlocks, half } from "../block.ts";
+import { roundAroundMiddle } from "../block-rounding.ts";
 import { FIVE_BIT_FIELDS, highWord, joinFiveBits, splitFiveBits } from "./five-bits.ts";
-import { FLOAT16_VALUES } from "./half.ts";
-import { plane } from "./planes.ts";
+import { FLOAT16_VALUES } from "../half.ts";
+import { plane } from "../planes.ts";
 
 /** 5-bit codes in blocks of 32, symmetric. */
 export const q5_0 = defineBlocks({

@@ -6,13 +6,13 @@
  * d is the scale, f are the factors. The zeros, what is subtracted, stay frozen: a new d moves dmin in proportion. A block
  * with d = 0 has the values −dmin m[g]: it is read with the scale dmin and factors of 0, and keeps its d when it is written.
  */
-import { hostTensor, type HostTensor } from "../runtime/host-tensor.ts";
+import { hostTensor, type HostTensor } from "../../runtime/host-tensor.ts";
 import { type AffineKind, fitFloat16 } from "./affine.ts";
 import type { ReadCodes } from "./affine-blocks.ts";
-import { SUPER_BLOCK } from "./block.ts";
-import { FLOAT16_VALUES } from "./half.ts";
-import { type Planes, plane } from "./planes.ts";
-import type { Storage } from "./storage.ts";
+import { SUPER_BLOCK } from "../block.ts";
+import { FLOAT16_VALUES } from "../half.ts";
+import { type Planes, plane } from "../planes.ts";
+import type { Storage } from "../storage.ts";
 
 /** Bits of 1 in float16. */
 const ONE = 0x3c00;

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { type CodeBits, packedBytes } from "../graph/ops/unpack-codes.ts";
-import { Random } from "../random.ts";
+import { type CodeBits, packedBytes } from "../../graph/ops/unpack-codes.ts";
+import { Random } from "../../random.ts";
 import type { AffineWeight } from "./affine.ts";
 import { type ScaleStart, quantizeAffine, quantizedFormat } from "./affine-quantize.ts";
 import { roundHalfEven } from "./clip-search.ts";
-import { packRow } from "./pack-codes.ts";
+import { packRow } from "../pack-codes.ts";
 
 /** Weights of a normal distribution, with an outlier in each eighth row. */
 function weights(numRows: number, numColumns: number, seed = 1): Float32Array {

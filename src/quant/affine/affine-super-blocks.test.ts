@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { randomTensor } from "../../test/tiny/random-blocks.ts";
-import { Random } from "../random.ts";
-import { hostTensor } from "../runtime/host-tensor.ts";
+import { randomTensor } from "../../../test/tiny/random-blocks.ts";
+import { Random } from "../../random.ts";
+import { hostTensor } from "../../runtime/host-tensor.ts";
 import type { AffineKind, AffineWeight } from "./affine.ts";
-import { dequantize, packStored, type StoredTensor, unpackStored } from "./stored-tensor.ts";
-import { GGML_NAMES, type StorageName, STORAGES } from "./storages.ts";
+import { dequantize, packStored, type StoredTensor, unpackStored } from "../stored-tensor.ts";
+import { GGML_NAMES, type StorageName, STORAGES } from "../storages.ts";
 
 const SHAPE = [3, 512] as const;
 const [NUM_ROWS, NUM_COLUMNS] = SHAPE;
