@@ -5,22 +5,22 @@ import { nearest } from "../messages/nearest.ts";
 import type { Family, RawConfig } from "./family.ts";
 import type { GgufRules } from "./gguf-rules.ts";
 import { Model } from "./model.ts";
-import { bert } from "./bert.ts";
-import { gemma2 } from "./gemma2.ts";
-import { gemma3 } from "./gemma3.ts";
-import { gemma3Text } from "./gemma3-text.ts";
-import { gpt2 } from "./gpt2.ts";
-import { llama } from "./llama.ts";
-import { mistral } from "./mistral.ts";
-import { olmo2 } from "./olmo2.ts";
-import { olmoe } from "./olmoe.ts";
-import { phi3 } from "./phi3.ts";
-import { qwen2 } from "./qwen2.ts";
-import { qwen3 } from "./qwen3.ts";
-import { qwen3Moe } from "./qwen3-moe.ts";
-import { roberta } from "./roberta.ts";
-import { smollm3 } from "./smollm3.ts";
-import { vit } from "./vit.ts";
+import { bert } from "./families/bert.ts";
+import { gemma2 } from "./families/gemma2.ts";
+import { gemma3 } from "./families/gemma3.ts";
+import { gemma3Text } from "./families/gemma3-text.ts";
+import { gpt2 } from "./families/gpt2.ts";
+import { llama } from "./families/llama.ts";
+import { mistral } from "./families/mistral.ts";
+import { olmo2 } from "./families/olmo2.ts";
+import { olmoe } from "./families/olmoe.ts";
+import { phi3 } from "./families/phi3.ts";
+import { qwen2 } from "./families/qwen2.ts";
+import { qwen3 } from "./families/qwen3.ts";
+import { qwen3Moe } from "./families/qwen3-moe.ts";
+import { roberta } from "./families/roberta.ts";
+import { smollm3 } from "./families/smollm3.ts";
+import { vit } from "./families/vit.ts";
 
 export const FAMILIES: readonly Family[] = [
   llama,

@@ -54,7 +54,7 @@ const KINDS = [
     what: "model family",
     names: FAMILIES.map((a) => a.modelType),
     list: "models/families.ts",
-    folder: "models",
+    folder: "models/families",
   },
 ];
 
@@ -104,7 +104,7 @@ describe("the shape of the code", () => {
 
   test(`a family of models that read text is under ${MAX_FAMILY_LINES} lines`, () => {
     const ofFamilies = FAMILIES.filter(({ modelType }) => modelType !== "vit").map(
-      ({ modelType }) => `models/${modelType.replaceAll("_", "-")}.ts`,
+      ({ modelType }) => `models/families/${modelType.replaceAll("_", "-")}.ts`,
     );
     const lines = files
       .filter(({ name }) => ofFamilies.includes(name))

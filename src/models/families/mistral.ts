@@ -4,7 +4,7 @@
  * Paper: "Mistral 7B", arXiv:2310.06825, section 2.
  */
 import { z } from "zod";
-import { rmsNorm } from "../nn/norms.ts";
+import { rmsNorm } from "../../nn/norms.ts";
 import {
   attentionPart,
   plainDecoder,
@@ -13,9 +13,9 @@ import {
   preNormBlock,
   repeat,
   siluMlp,
-} from "./decoder.ts";
-import type { Family } from "./family.ts";
-import { DECODER_FIELDS, parseConfig } from "./hf-config.ts";
+} from "../decoder.ts";
+import type { Family } from "../family.ts";
+import { DECODER_FIELDS, parseConfig } from "../hf-config.ts";
 import { llama } from "./llama.ts";
 
 const SCHEMA = z.object({

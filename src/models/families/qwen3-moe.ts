@@ -4,10 +4,10 @@
  * Paper: "Qwen3 Technical Report", arXiv:2505.09388, section 2.
  */
 import { z } from "zod";
-import { experts } from "../nn/experts.ts";
-import { rmsNorm } from "../nn/norms.ts";
-import { type Transform, attentionPart, plainDecoder, mlpPart, preNormBlock, siluMlp } from "./decoder.ts";
-import type { Family, RawConfig } from "./family.ts";
+import { experts } from "../../nn/experts.ts";
+import { rmsNorm } from "../../nn/norms.ts";
+import { type Transform, attentionPart, plainDecoder, mlpPart, preNormBlock, siluMlp } from "../decoder.ts";
+import type { Family, RawConfig } from "../family.ts";
 import {
   ATTENTION_NAMES,
   count,
@@ -17,8 +17,8 @@ import {
   EXPERT_SETTINGS,
   HEAD_NORM_NAMES,
   PRE_NORM_NAMES,
-} from "./gguf-rules.ts";
-import { parseConfig, requireEnoughExperts } from "./hf-config.ts";
+} from "../gguf-rules.ts";
+import { parseConfig, requireEnoughExperts } from "../hf-config.ts";
 import { QWEN3_FIELDS, qwen3Attention } from "./qwen3.ts";
 
 const SCHEMA = z.object({

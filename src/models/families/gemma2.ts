@@ -4,10 +4,10 @@
  * Paper: "Gemma 2", arXiv:2408.00118, section 2.
  */
 import { z } from "zod";
-import type { Family } from "./family.ts";
-import { GEMMA_FIELDS, gemmaAttention, gemmaDecoder, gemmaGguf } from "./gemma-block.ts";
-import { count, real } from "./gguf-rules.ts";
-import { parseConfig } from "./hf-config.ts";
+import type { Family } from "../family.ts";
+import { GEMMA_FIELDS, gemmaAttention, gemmaDecoder, gemmaGguf } from "../gemma-block.ts";
+import { count, real } from "../gguf-rules.ts";
+import { parseConfig } from "../hf-config.ts";
 
 const SCHEMA = z.object({
   ...GEMMA_FIELDS,

@@ -6,11 +6,11 @@
  * Paper: "2 OLMo 2 Furious", arXiv:2501.00656, section 3.
  */
 import { z } from "zod";
-import { rmsNorm } from "../nn/norms.ts";
-import { attentionPart, plainDecoder, mlpPart, plainAttention, repeat, siluMlp } from "./decoder.ts";
-import type { Family, Layer } from "./family.ts";
-import { ATTENTION_NAMES, decoderGguf, HEAD_NORM_NAMES, MLP_NAMES } from "./gguf-rules.ts";
-import { DECODER_FIELDS, parseConfig } from "./hf-config.ts";
+import { rmsNorm } from "../../nn/norms.ts";
+import { attentionPart, plainDecoder, mlpPart, plainAttention, repeat, siluMlp } from "../decoder.ts";
+import type { Family, Layer } from "../family.ts";
+import { ATTENTION_NAMES, decoderGguf, HEAD_NORM_NAMES, MLP_NAMES } from "../gguf-rules.ts";
+import { DECODER_FIELDS, parseConfig } from "../hf-config.ts";
 
 const SCHEMA = z.object({
   ...DECODER_FIELDS,

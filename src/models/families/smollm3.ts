@@ -4,11 +4,11 @@
  * Paper: "RoPE to NoPE and Back Again", arXiv:2501.18795.
  */
 import { z } from "zod";
-import { rmsNorm } from "../nn/norms.ts";
-import { attentionPart, plainDecoder, mlpPart, plainAttention, preNormBlock, siluMlp } from "./decoder.ts";
-import type { Family, Layer } from "./family.ts";
-import { decoderGguf, NEIGHBOUR_ROWS } from "./gguf-rules.ts";
-import { DECODER_FIELDS, WINDOW_FIELDS, parseConfig, unusable, windowedLayers } from "./hf-config.ts";
+import { rmsNorm } from "../../nn/norms.ts";
+import { attentionPart, plainDecoder, mlpPart, plainAttention, preNormBlock, siluMlp } from "../decoder.ts";
+import type { Family, Layer } from "../family.ts";
+import { decoderGguf, NEIGHBOUR_ROWS } from "../gguf-rules.ts";
+import { DECODER_FIELDS, WINDOW_FIELDS, parseConfig, unusable, windowedLayers } from "../hf-config.ts";
 
 const SCHEMA = z.object({
   ...DECODER_FIELDS,

@@ -5,13 +5,13 @@
  * Paper: "Gemma 3 Technical Report", arXiv:2503.19786, section 2.
  */
 import { z } from "zod";
-import type { RopeConfig } from "../nn/rope-tables.ts";
-import { headNorm, rmsNormPlusOne } from "../nn/norms.ts";
-import type { Family, ModelDefinition, RawConfig } from "./family.ts";
-import { GEMMA_FIELDS, gemmaAttention, gemmaDecoder, gemmaGguf } from "./gemma-block.ts";
-import { count, real } from "./gguf-rules.ts";
-import { parseConfig } from "./hf-config.ts";
-import { readRope } from "./rope-config.ts";
+import type { RopeConfig } from "../../nn/rope-tables.ts";
+import { headNorm, rmsNormPlusOne } from "../../nn/norms.ts";
+import type { Family, ModelDefinition, RawConfig } from "../family.ts";
+import { GEMMA_FIELDS, gemmaAttention, gemmaDecoder, gemmaGguf } from "../gemma-block.ts";
+import { count, real } from "../gguf-rules.ts";
+import { parseConfig } from "../hf-config.ts";
+import { readRope } from "../rope-config.ts";
 
 const SCHEMA = z.object({
   ...GEMMA_FIELDS,

@@ -4,12 +4,12 @@
  * Paper: "Qwen3 Technical Report", arXiv:2505.09388, section 2.
  */
 import { z } from "zod";
-import { headNorm, rmsNorm } from "../nn/norms.ts";
-import type { SelfAttentionOptions } from "../nn/self-attention.ts";
-import { plainDecoder, plainAttention, upperWindowBlocks } from "./decoder.ts";
-import type { Family, RawConfig } from "./family.ts";
-import { ATTENTION_NAMES, decoderGguf, HEAD_NORM_NAMES, MLP_NAMES, PRE_NORM_NAMES } from "./gguf-rules.ts";
-import { DECODER_FIELDS, type DecoderFields, WINDOW_FIELDS, parseConfig } from "./hf-config.ts";
+import { headNorm, rmsNorm } from "../../nn/norms.ts";
+import type { SelfAttentionOptions } from "../../nn/self-attention.ts";
+import { plainDecoder, plainAttention, upperWindowBlocks } from "../decoder.ts";
+import type { Family, RawConfig } from "../family.ts";
+import { ATTENTION_NAMES, decoderGguf, HEAD_NORM_NAMES, MLP_NAMES, PRE_NORM_NAMES } from "../gguf-rules.ts";
+import { DECODER_FIELDS, type DecoderFields, WINDOW_FIELDS, parseConfig } from "../hf-config.ts";
 
 /** Settings of the attention of Qwen 3, with experts or without. */
 export const QWEN3_FIELDS = {

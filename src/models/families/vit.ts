@@ -6,24 +6,24 @@
  * Paper: "An Image is Worth 16x16 Words", arXiv:2010.11929, eq. 1 to 4. Checkpoints of ViTForImageClassification.
  */
 import { z } from "zod";
-import type { Value } from "../graph/graph.ts";
-import { add } from "../graph/ops/elementwise.ts";
-import { concat } from "../graph/ops/concat.ts";
-import { expandLike } from "../graph/ops/reduce-expand.ts";
-import { gelu } from "../graph/ops/gelu.ts";
-import { reshape } from "../graph/ops/reshape.ts";
-import { slice } from "../graph/ops/slice-pad.ts";
-import { transpose } from "../graph/ops/transpose.ts";
-import type { Dim } from "../graph/shape.ts";
-import type { Builder } from "../nn/builder.ts";
-import { linear } from "../nn/linear.ts";
-import { layerNorm } from "../nn/norms.ts";
-import { plainMlp } from "../nn/plain-mlp.ts";
-import { selfAttention, unrotatedAttention } from "../nn/self-attention.ts";
-import { preNormBlock, repeat } from "./decoder.ts";
-import { ENCODER_MLP } from "./encoder.ts";
-import { type Family, type ImageConfig, PLAIN_CHECKPOINT } from "./family.ts";
-import { HEADS_DIVIDE_WIDTH, numClasses, parseConfig } from "./hf-config.ts";
+import type { Value } from "../../graph/graph.ts";
+import { add } from "../../graph/ops/elementwise.ts";
+import { concat } from "../../graph/ops/concat.ts";
+import { expandLike } from "../../graph/ops/reduce-expand.ts";
+import { gelu } from "../../graph/ops/gelu.ts";
+import { reshape } from "../../graph/ops/reshape.ts";
+import { slice } from "../../graph/ops/slice-pad.ts";
+import { transpose } from "../../graph/ops/transpose.ts";
+import type { Dim } from "../../graph/shape.ts";
+import type { Builder } from "../../nn/builder.ts";
+import { linear } from "../../nn/linear.ts";
+import { layerNorm } from "../../nn/norms.ts";
+import { plainMlp } from "../../nn/plain-mlp.ts";
+import { selfAttention, unrotatedAttention } from "../../nn/self-attention.ts";
+import { preNormBlock, repeat } from "../decoder.ts";
+import { ENCODER_MLP } from "../encoder.ts";
+import { type Family, type ImageConfig, PLAIN_CHECKPOINT } from "../family.ts";
+import { HEADS_DIVIDE_WIDTH, numClasses, parseConfig } from "../hf-config.ts";
 
 const SCHEMA = z
   .object({

@@ -5,16 +5,16 @@
  * Paper: "Phi-3 Technical Report", arXiv:2404.14219, section 2.
  */
 import { z } from "zod";
-import type { Value } from "../graph/graph.ts";
-import { mul } from "../graph/ops/elementwise.ts";
-import { silu } from "../graph/ops/silu.ts";
-import { split } from "../graph/ops/split.ts";
-import { rmsNorm } from "../nn/norms.ts";
-import { fusedAttention } from "../nn/self-attention.ts";
-import { type Transform, plainDecoder, plainAttention, preNormBlock, repeat } from "./decoder.ts";
-import type { Family } from "./family.ts";
-import { count, decoderGguf, fusedNames, PRE_NORM_NAMES } from "./gguf-rules.ts";
-import { DECODER_FIELDS, parseConfig } from "./hf-config.ts";
+import type { Value } from "../../graph/graph.ts";
+import { mul } from "../../graph/ops/elementwise.ts";
+import { silu } from "../../graph/ops/silu.ts";
+import { split } from "../../graph/ops/split.ts";
+import { rmsNorm } from "../../nn/norms.ts";
+import { fusedAttention } from "../../nn/self-attention.ts";
+import { type Transform, plainDecoder, plainAttention, preNormBlock, repeat } from "../decoder.ts";
+import type { Family } from "../family.ts";
+import { count, decoderGguf, fusedNames, PRE_NORM_NAMES } from "../gguf-rules.ts";
+import { DECODER_FIELDS, parseConfig } from "../hf-config.ts";
 
 const SCHEMA = z.object({
   ...DECODER_FIELDS,

@@ -4,10 +4,10 @@
  * Paper: "OLMoE: Open Mixture-of-Experts Language Models", arXiv:2409.02060, section 2.
  */
 import { z } from "zod";
-import { experts } from "../nn/experts.ts";
-import { rmsNorm } from "../nn/norms.ts";
-import { attentionPart, plainDecoder, plainAttention, preNormBlock, repeat, siluMlp } from "./decoder.ts";
-import type { Family } from "./family.ts";
+import { experts } from "../../nn/experts.ts";
+import { rmsNorm } from "../../nn/norms.ts";
+import { attentionPart, plainDecoder, plainAttention, preNormBlock, repeat, siluMlp } from "../decoder.ts";
+import type { Family } from "../family.ts";
 import {
   ATTENTION_NAMES,
   decoderGguf,
@@ -16,8 +16,8 @@ import {
   EXPERT_SETTINGS,
   HEAD_NORM_NAMES,
   PRE_NORM_NAMES,
-} from "./gguf-rules.ts";
-import { DECODER_FIELDS, parseConfig, requireEnoughExperts } from "./hf-config.ts";
+} from "../gguf-rules.ts";
+import { DECODER_FIELDS, parseConfig, requireEnoughExperts } from "../hf-config.ts";
 
 const SCHEMA = z.object({
   ...DECODER_FIELDS,

@@ -1,10 +1,10 @@
 /** @file The BERT family with a head over classes: the pooled first token tells the class. Paper: arXiv:1810.04805. */
 import { z } from "zod";
-import { tanh } from "../graph/ops/elementwise.ts";
-import { POSITIONS } from "../nn/pass.ts";
-import { ENCODER_FIELDS, encoder } from "./encoder.ts";
-import type { Family } from "./family.ts";
-import { HEADS_DIVIDE_WIDTH, parseConfig } from "./hf-config.ts";
+import { tanh } from "../../graph/ops/elementwise.ts";
+import { POSITIONS } from "../../nn/pass.ts";
+import { ENCODER_FIELDS, encoder } from "../encoder.ts";
+import type { Family } from "../family.ts";
+import { HEADS_DIVIDE_WIDTH, parseConfig } from "../hf-config.ts";
 
 const SCHEMA = z.object(ENCODER_FIELDS).refine(...HEADS_DIVIDE_WIDTH);
 

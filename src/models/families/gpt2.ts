@@ -6,15 +6,15 @@
  * Paper: "Language Models are Unsupervised Multitask Learners" (2019), section 2.3. Its files keep matrices as [in, out].
  */
 import { z } from "zod";
-import type { Value } from "../graph/graph.ts";
-import { gelu } from "../graph/ops/gelu.ts";
-import { layerNorm } from "../nn/norms.ts";
-import { plainMlp } from "../nn/plain-mlp.ts";
-import { fusedAttention, unrotatedAttention } from "../nn/self-attention.ts";
-import { type Transform, decoder, plainEnds, preNormBlock, repeat } from "./decoder.ts";
-import { type Family, prefixedCheckpoint } from "./family.ts";
-import { TRANSPOSED, decoderGguf, fusedNames, preNormNames, real } from "./gguf-rules.ts";
-import { EARLY_KEYS, HEADS_DIVIDE_WIDTH, SIZE_FIELDS, parseConfig } from "./hf-config.ts";
+import type { Value } from "../../graph/graph.ts";
+import { gelu } from "../../graph/ops/gelu.ts";
+import { layerNorm } from "../../nn/norms.ts";
+import { plainMlp } from "../../nn/plain-mlp.ts";
+import { fusedAttention, unrotatedAttention } from "../../nn/self-attention.ts";
+import { type Transform, decoder, plainEnds, preNormBlock, repeat } from "../decoder.ts";
+import { type Family, prefixedCheckpoint } from "../family.ts";
+import { TRANSPOSED, decoderGguf, fusedNames, preNormNames, real } from "../gguf-rules.ts";
+import { EARLY_KEYS, HEADS_DIVIDE_WIDTH, SIZE_FIELDS, parseConfig } from "../hf-config.ts";
 
 const SCHEMA = z
   .object({

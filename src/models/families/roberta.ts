@@ -4,13 +4,13 @@
  * Paper: "RoBERTa", arXiv:1907.11692.
  */
 import { z } from "zod";
-import { tanh } from "../graph/ops/elementwise.ts";
-import { gatherRows } from "../graph/ops/gather-scatter.ts";
-import { slice } from "../graph/ops/slice-pad.ts";
-import { POSITIONS } from "../nn/pass.ts";
-import { ENCODER_FIELDS, encoder } from "./encoder.ts";
-import type { Family } from "./family.ts";
-import { HEADS_DIVIDE_WIDTH, parseConfig } from "./hf-config.ts";
+import { tanh } from "../../graph/ops/elementwise.ts";
+import { gatherRows } from "../../graph/ops/gather-scatter.ts";
+import { slice } from "../../graph/ops/slice-pad.ts";
+import { POSITIONS } from "../../nn/pass.ts";
+import { ENCODER_FIELDS, encoder } from "../encoder.ts";
+import type { Family } from "../family.ts";
+import { HEADS_DIVIDE_WIDTH, parseConfig } from "../hf-config.ts";
 
 const SCHEMA = z
   .object({

@@ -6,7 +6,7 @@
  * Papers: "LLaMA", arXiv:2302.13971; "The Llama 3 Herd of Models", arXiv:2407.21783.
  */
 import { z } from "zod";
-import { rmsNorm } from "../nn/norms.ts";
+import { rmsNorm } from "../../nn/norms.ts";
 import {
   attentionPart,
   plainDecoder,
@@ -15,10 +15,10 @@ import {
   preNormBlock,
   repeat,
   siluMlp,
-} from "./decoder.ts";
-import type { Family } from "./family.ts";
-import { decoderGguf, NEIGHBOUR_ROWS } from "./gguf-rules.ts";
-import { DECODER_FIELDS, parseConfig } from "./hf-config.ts";
+} from "../decoder.ts";
+import type { Family } from "../family.ts";
+import { decoderGguf, NEIGHBOUR_ROWS } from "../gguf-rules.ts";
+import { DECODER_FIELDS, parseConfig } from "../hf-config.ts";
 
 const SCHEMA = z.object({
   ...DECODER_FIELDS,
