@@ -23,7 +23,7 @@ import { zeros } from "../src/runtime/host-tensor.ts";
 import { branchesOf } from "../src/train/dropbp/branch-list.ts";
 import { drawBranches } from "../src/train/dropbp/draw-branches.ts";
 import { openSession } from "../src/train/open-session.ts";
-import { StepRunner } from "../src/train/step-runner.ts";
+import { StepRunner } from "../src/train/step/step-runner.ts";
 import { defineBenchmark, type BenchContext, type Json } from "./bench.ts";
 import { findModel } from "./harness/peers.ts";
 import { median, rounded } from "./harness/statistics.ts";

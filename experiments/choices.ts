@@ -3,7 +3,7 @@ import { endsPrompt, toBatch } from "../src/data/batches/batch.ts";
 import { factsOf, labelledPositions } from "../src/data/batches/pass-facts.ts";
 import type { Example, ReadAdapter, Session } from "../src/index.ts";
 import { ForwardPass } from "../src/run/forward-pass.ts";
-import { fillRows } from "../src/train/fill-rows.ts";
+import { fillRows } from "../src/train/step/fill-rows.ts";
 import { passesOf } from "../src/train/evaluate.ts";
 
 export interface Score {

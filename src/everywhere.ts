@@ -64,7 +64,7 @@ export type {
 } from "./train/fine-tune-request.ts";
 export { type Batch, type TrainingUnit, toBatch } from "./data/batches/batch.ts";
 export { type PlanOptions, planSteps, type StepPlan } from "./data/batches/order.ts";
-export { unitsToBatch } from "./train/micro-batch.ts";
+export { unitsToBatch } from "./train/step/micro-batch.ts";
 export { OBJECTIVES } from "./train/objectives.ts";
 export { NO_STORE, type RunStore } from "./train/run-store.ts";
 export { Generator, type GenerateRequest } from "./engine/generator.ts";

@@ -37,7 +37,7 @@ export {
   trainContribution,
 } from "./train/files/averaged-training.ts";
 export { type Contribution, outerStep } from "./peft/algebra/outer-step.ts";
-export type { TrainInput, TrainOptions } from "./train/options.ts";
+export type { TrainInput, TrainOptions } from "./train/settings/options.ts";
 export type { TrainResult } from "./train/trainer.ts";
 export type { TrainHooks } from "./train/train-hooks.ts";
 export { train } from "./engine/train.ts";

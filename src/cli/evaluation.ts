@@ -16,7 +16,7 @@ import type { Session } from "../run/session.ts";
 import type { Residency } from "../run/weights.ts";
 import { createEngine } from "../runtime/create-engine.ts";
 import { Evaluator } from "../train/evaluate.ts";
-import { unitsToBatch } from "../train/micro-batch.ts";
+import { unitsToBatch } from "../train/step/micro-batch.ts";
 import { openSession } from "../train/open-session.ts";
 import { classesOf } from "../train/run-data.ts";
 import type { CommandIO } from "./command.ts";

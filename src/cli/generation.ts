@@ -12,7 +12,7 @@ import { DEFAULT_MODEL } from "../hub/resolve.ts";
 import { CHAT_TEMPLATE } from "../data/chat/named-templates.ts";
 import { BASE_KINDS } from "../quant/storages.ts";
 import { RESIDENCIES } from "../run/weights.ts";
-import { THREADS } from "../train/threads.ts";
+import { THREADS } from "../train/settings/threads.ts";
 import { printable } from "../printable.ts";
 import type { CommandIO } from "./command.ts";
 import { formatFixed } from "../messages/numbers.ts";

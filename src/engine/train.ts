@@ -1,5 +1,5 @@
 /** @file The front door of training for whoever has the engine too: samples are written with it. */
-import type { TrainInput } from "../train/options.ts";
+import type { TrainInput } from "../train/settings/options.ts";
 import { type TrainResult, train as trainAlone } from "../train/trainer.ts";
 import type { TrainHooks } from "../train/train-hooks.ts";
 import { makeSampleWriter } from "./sample-writer.ts";

@@ -5,7 +5,7 @@
 import { UsageError } from "../errors.ts";
 import { findOptimizer } from "../optim/optimizers.ts";
 import { findMethod } from "../peft/methods.ts";
-import { suitableLearningRate } from "../train/learning-rate.ts";
+import { suitableLearningRate } from "../train/settings/learning-rate.ts";
 import { defaultObjective, findObjective } from "../train/objectives.ts";
 import {
   TRAIN_OPTIONS,
@@ -15,7 +15,7 @@ import {
   objectiveOptions,
   optimizerOptions,
   parseTrainOptions,
-} from "../train/options.ts";
+} from "../train/settings/options.ts";
 import { ownSettings } from "./averaging.ts";
 import { type Hyperparameters, type Job, SUPERVISED } from "./job.ts";
 

@@ -7,7 +7,7 @@
 import type { Environment } from "../environment.ts";
 import { GraftError, assertInternal } from "../errors.ts";
 import type { TrainEvent } from "../train/events.ts";
-import type { TrainOptions } from "../train/options.ts";
+import type { TrainOptions } from "../train/settings/options.ts";
 import type { MakeSampleWriter } from "../train/samples.ts";
 import { train } from "../train/trainer.ts";
 import type { SharedModel, TrainHooks } from "../train/train-hooks.ts";

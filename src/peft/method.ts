@@ -30,7 +30,7 @@ import type {
 interface Description<O> {
   readonly name: string;
   readonly paper: { readonly title: string; readonly arxiv: string };
-  /** Peak learning rate of AdamW that suits it on a model of `REFERENCE_WIDTH` (train/learning-rate). */
+  /** Peak learning rate of AdamW that suits it on a model of `REFERENCE_WIDTH` (train/settings/learning-rate). */
   readonly learningRate: number;
   /** Another one, with options that train something of another size; null: the same. */
   learningRateFor?(options: O): number | null;

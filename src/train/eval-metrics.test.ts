@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EVAL_METRICS, LOSS, findEvalMetric, isBetter } from "./eval-metrics.ts";
 import { OBJECTIVES, findObjective } from "./objectives.ts";
-import { PredictionCounts } from "./predictions.ts";
+import { PredictionCounts } from "./step/predictions.ts";
 
 test("a lower loss and a higher share are better, an equal one is not", () => {
   for (const metric of EVAL_METRICS) {

@@ -4,11 +4,11 @@ import type { Adapter } from "../peft/attach.ts";
 import type { BetweenBlocks } from "../run/forward-pass.ts";
 import type { Session } from "../run/session.ts";
 import { requireReadable } from "./checks.ts";
-import { unitsToBatch } from "./micro-batch.ts";
-import { type ChosenObjective, Scorer, addMetrics } from "./objective-step.ts";
+import { unitsToBatch } from "./step/micro-batch.ts";
+import { type ChosenObjective, Scorer, addMetrics } from "./step/objective-step.ts";
 import { crossEntropy } from "./objectives/cross-entropy.ts";
-import { PredictionCounts } from "./predictions.ts";
-import { countStep } from "./sequence-scores.ts";
+import { PredictionCounts } from "./step/predictions.ts";
+import { countStep } from "./step/sequence-scores.ts";
 
 /** Mean loss over all examples. */
 export interface Evaluation {

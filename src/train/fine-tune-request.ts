@@ -8,12 +8,12 @@ import type { BetweenBlocks } from "../run/forward-pass.ts";
 import type { Session } from "../run/session.ts";
 import type { DropPlan } from "./dropbp/branch-dropper.ts";
 import type { EvalMetric } from "./eval-metrics.ts";
-import type { ChosenObjective } from "./objective-step.ts";
+import type { ChosenObjective } from "./step/objective-step.ts";
 import type { Pacer } from "./power/pacer.ts";
-import type { Recompute } from "./recompute.ts";
+import type { Recompute } from "./settings/recompute.ts";
 import type { RunStore } from "./run-store.ts";
 import type { SampleWriter } from "./samples.ts";
-import type { ActivationPlace } from "./step-runner.ts";
+import type { ActivationPlace } from "./step/step-runner.ts";
 
 /** How parameters move. */
 export interface OptimizerPlan {

@@ -14,11 +14,11 @@ import { LOSS, isBetter, keepsBest } from "./eval-metrics.ts";
 import { type Evaluation, Evaluator } from "./evaluate.ts";
 import type { EvalEvent, SampleEvent, StepEvent } from "./events.ts";
 import type { FineTuneRequest } from "./fine-tune-request.ts";
-import { type MicroBatch, Scorer, type StepOutcome, runStep } from "./objective-step.ts";
+import { type MicroBatch, Scorer, type StepOutcome, runStep } from "./step/objective-step.ts";
 import { type RunState, firstState } from "./run-state.ts";
 import { pacedBlocks } from "./power/paced-blocks.ts";
 import { powerNumbers } from "./power/paced-events.ts";
-import { type MicroBatchKey, StepRunner } from "./step-runner.ts";
+import { type MicroBatchKey, StepRunner } from "./step/step-runner.ts";
 import { trafficNumbers } from "./traffic-numbers.ts";
 
 /** What a run ended with. */

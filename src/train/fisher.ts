@@ -12,8 +12,8 @@ import type { Adapter } from "../peft/attach.ts";
 import type { Parameter } from "../peft/parameters.ts";
 import type { Session } from "../run/session.ts";
 import { requireReadable } from "./checks.ts";
-import { unitsToBatch } from "./micro-batch.ts";
-import { StepRunner } from "./step-runner.ts";
+import { unitsToBatch } from "./step/micro-batch.ts";
+import { StepRunner } from "./step/step-runner.ts";
 
 /**
  * Estimates it on examples, without dropout; numbers of each parameter in its order, in new memory. `onProgress` is told

@@ -27,7 +27,7 @@ import type { Model } from "../models/model.ts";
 import { Sha256 } from "../format/files/sha256.ts";
 import { requireReadable } from "./checks.ts";
 import type { Objective } from "./objective.ts";
-import type { TrainOptions } from "./options.ts";
+import type { TrainOptions } from "./settings/options.ts";
 
 /** Examples of a run. */
 export interface RunData {

@@ -4,7 +4,7 @@ import { numElements } from "../graph/shape.ts";
 import type { Adapter } from "../peft/attach.ts";
 import type { DoneEvent, ResumeEvent, StartEvent } from "./events.ts";
 import type { TrainingSetup } from "./files/setup.ts";
-import { describeNewLength } from "./new-length.ts";
+import { describeNewLength } from "./settings/new-length.ts";
 import { sumPower } from "./power/paced-events.ts";
 import type { RunState } from "./run-state.ts";
 

@@ -23,7 +23,7 @@ import { type TrainingSetup, setUp } from "./files/setup.ts";
 import { ACTIVATIONS_FOLDER, ShardFolder } from "./files/shard-folder.ts";
 import { fineTune } from "./fine-tune.ts";
 import { openSession } from "./open-session.ts";
-import { type TrainInput, type TrainOptions, parseTrainOptions } from "./options.ts";
+import { type TrainInput, type TrainOptions, parseTrainOptions } from "./settings/options.ts";
 import { PLANNED_SETTINGS } from "./plan/alternatives.ts";
 import { tellDone, tellStart } from "./tell-run.ts";
 import type { TrainHooks } from "./train-hooks.ts";

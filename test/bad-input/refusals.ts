@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { GraftError } from "../../src/errors.ts";
-import type { TrainInput } from "../../src/train/options.ts";
+import type { TrainInput } from "../../src/train/settings/options.ts";
 import { train } from "../../src/train/trainer.ts";
 import { TINY_RUN, snapshot } from "../train/tiny-run.ts";
 

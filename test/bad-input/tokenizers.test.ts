@@ -7,7 +7,7 @@ import { createTokenizer } from "../../src/data/tokenizer/tokenizer.ts";
 import { compareTokenizerFiles } from "../../src/data/tokenizer/tokenizer-notes.ts";
 import { openCheckpoint } from "../../src/format/by-path.ts";
 import type { TokenizerFiles } from "../../src/format/checkpoint/checkpoint.ts";
-import { parseTrainOptions } from "../../src/train/options.ts";
+import { parseTrainOptions } from "../../src/train/settings/options.ts";
 import { byteTokenizerFiles } from "../tiny/byte-tokenizer.ts";
 import { TINY_METADATA, TINY_TENSORS, buildTinyGguf } from "../tiny/gguf.ts";
 import { temporaryFolder } from "../tiny/model.ts";

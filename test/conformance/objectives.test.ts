@@ -6,7 +6,7 @@ import { UsageError } from "../../src/errors.ts";
 import { Random } from "../../src/random.ts";
 import type { Objective, Scores } from "../../src/train/objective.ts";
 import { findObjective, OBJECTIVES } from "../../src/train/objectives.ts";
-import { countStep } from "../../src/train/sequence-scores.ts";
+import { countStep } from "../../src/train/step/sequence-scores.ts";
 
 /** Roles of a group, by what data an objective reads. */
 const GROUPS: Record<Objective["rows"], readonly (readonly Role[])[]> = {

@@ -12,7 +12,7 @@ import { createEngine } from "../../src/runtime/create-engine.ts";
 import { allocateRates } from "../../src/train/dropbp/allocate-rates.ts";
 import { chooseBranches } from "../../src/train/dropbp/draw-branches.ts";
 import { SENSITIVITIES, squaredDistance } from "../../src/train/dropbp/sensitivity.ts";
-import { StepRunner } from "../../src/train/step-runner.ts";
+import { StepRunner } from "../../src/train/step/step-runner.ts";
 import { accumulateLoss, attachTo, batchFromRows } from "../passes/model-passes.ts";
 import { assertNear, goldenJson, goldenPath, goldenTensors, relativeDifference } from "./golden-files.ts";
 

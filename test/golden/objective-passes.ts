@@ -2,12 +2,17 @@
 import type { TrainingUnit } from "../../src/data/batches/batch.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import type { Session } from "../../src/run/session.ts";
-import { mismatchedBatches, unitsToBatch } from "../../src/train/micro-batch.ts";
+import { mismatchedBatches, unitsToBatch } from "../../src/train/step/micro-batch.ts";
 import type { Scores } from "../../src/train/objective.ts";
-import { type ChosenObjective, Scorer, type StepOutcome, runStep } from "../../src/train/objective-step.ts";
+import {
+  type ChosenObjective,
+  Scorer,
+  type StepOutcome,
+  runStep,
+} from "../../src/train/step/objective-step.ts";
 import { findObjective } from "../../src/train/objectives.ts";
-import { countStep, estimateDivergence } from "../../src/train/sequence-scores.ts";
-import { StepRunner } from "../../src/train/step-runner.ts";
+import { countStep, estimateDivergence } from "../../src/train/step/sequence-scores.ts";
+import { StepRunner } from "../../src/train/step/step-runner.ts";
 
 const MAX_LENGTH = 64;
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Scores } from "../../src/train/objective.ts";
 import { findObjective } from "../../src/train/objectives.ts";
-import { countStep, estimateDivergence } from "../../src/train/sequence-scores.ts";
+import { countStep, estimateDivergence } from "../../src/train/step/sequence-scores.ts";
 import { assertNear } from "./golden-files.ts";
 import { type GoldenSequence, OBJECTIVE_CASES } from "./golden-objectives.ts";
 

@@ -19,7 +19,7 @@ import { peqa as method } from "../../src/peft/methods/peqa.ts";
 import { type ScaleStart, quantizeAffine } from "../../src/quant/affine/affine-quantize.ts";
 import { type HostTensor, hostTensor, zeros } from "../../src/runtime/host-tensor.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import { StepRunner } from "../../src/train/step-runner.ts";
+import { StepRunner } from "../../src/train/step/step-runner.ts";
 import {
   accumulateLoss,
   attachTo,

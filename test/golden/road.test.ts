@@ -23,7 +23,7 @@ import {
 import { road } from "../../src/peft/methods/road.ts";
 import { type HostTensor, hostTensor, zeros } from "../../src/runtime/host-tensor.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import { StepRunner } from "../../src/train/step-runner.ts";
+import { StepRunner } from "../../src/train/step/step-runner.ts";
 import {
   accumulateLoss,
   attachTo,

@@ -15,7 +15,7 @@ import { findOptimizer } from "../../src/optim/optimizers.ts";
 import { createUpdater } from "../../src/optim/updater.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { Evaluator } from "../../src/train/evaluate.ts";
-import { StepRunner } from "../../src/train/step-runner.ts";
+import { StepRunner } from "../../src/train/step/step-runner.ts";
 import { accumulateLoss, batchFromRows } from "../passes/model-passes.ts";
 import { assertNear, goldenJson, goldenPath, goldenTensors, relativeNorm } from "./golden-files.ts";
 import { valuesOf } from "../passes/trained-values.ts";

@@ -19,7 +19,7 @@ import { snell as method } from "../../src/peft/methods/snell.ts";
 import { type HostTensor, hostTensor, zeros } from "../../src/runtime/host-tensor.ts";
 import { numElements } from "../../src/graph/shape.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import { StepRunner } from "../../src/train/step-runner.ts";
+import { StepRunner } from "../../src/train/step/step-runner.ts";
 import {
   accumulateLoss,
   attachTo,

@@ -13,7 +13,7 @@ import type { Adapter } from "../../src/peft/attach.ts";
 import { findMethod } from "../../src/peft/methods.ts";
 import type { Engine } from "../../src/runtime/engine.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import { StepRunner } from "../../src/train/step-runner.ts";
+import { StepRunner } from "../../src/train/step/step-runner.ts";
 import { accumulateLoss, attachTo, batchFromRows, lossAndGradients } from "../passes/model-passes.ts";
 import {
   type GoldenBatch,

@@ -21,9 +21,9 @@ import type { Residency } from "../../src/run/weights.ts";
 import type { Engine } from "../../src/runtime/engine.ts";
 import type { StoredTensor } from "../../src/quant/stored-tensor.ts";
 import type { HostTensor } from "../../src/runtime/host-tensor.ts";
-import { StepRunner } from "../../src/train/step-runner.ts";
+import { StepRunner } from "../../src/train/step/step-runner.ts";
 import { changeValues } from "./trained-values.ts";
-import type { Recompute } from "../../src/train/recompute.ts";
+import type { Recompute } from "../../src/train/settings/recompute.ts";
 
 /** Attaches a method with its own targets, or those given. */
 export function attachTo(

@@ -9,7 +9,7 @@ import type { Engine, Tensors } from "../../src/runtime/engine.ts";
 import { createNativeEngine } from "../../src/runtime/ort-native.ts";
 import { createNodeEngine } from "../../src/runtime/ort-node.ts";
 import { Session } from "../../src/run/session.ts";
-import { StepRunner } from "../../src/train/step-runner.ts";
+import { StepRunner } from "../../src/train/step/step-runner.ts";
 import { attachTo, perturb, randomExamples, unpacked } from "../passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 

@@ -10,7 +10,7 @@ import { Session } from "../../src/run/session.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { Evaluator } from "../../src/train/evaluate.ts";
 import type { EvalEvent } from "../../src/train/events.ts";
-import { unitsToBatch } from "../../src/train/micro-batch.ts";
+import { unitsToBatch } from "../../src/train/step/micro-batch.ts";
 import { randomExamples } from "../passes/model-passes.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { bytesOf, runTiny } from "./tiny-run.ts";

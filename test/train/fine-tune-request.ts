@@ -4,11 +4,11 @@ import { planSteps } from "../../src/data/batches/order.ts";
 import { adamw } from "../../src/optim/adamw.ts";
 import { findSchedule } from "../../src/optim/schedules.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
-import type { Recompute } from "../../src/train/recompute.ts";
+import type { Recompute } from "../../src/train/settings/recompute.ts";
 import type { Session } from "../../src/run/session.ts";
 import { NEXT_TOKEN } from "../../src/train/evaluate.ts";
 import type { FineTuneRequest } from "../../src/train/fine-tune-request.ts";
-import { unitsToBatch } from "../../src/train/micro-batch.ts";
+import { unitsToBatch } from "../../src/train/step/micro-batch.ts";
 import { NO_STORE } from "../../src/train/run-store.ts";
 import { randomExamples } from "../passes/model-passes.ts";
 

@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { parse, stringify } from "yaml";
-import { suitableLearningRate } from "../../src/train/learning-rate.ts";
+import { suitableLearningRate } from "../../src/train/settings/learning-rate.ts";
 import { train } from "../../src/train/trainer.ts";
 import { findMethod } from "../../src/peft/methods.ts";
 import type { StepEvent } from "../../src/train/events.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import type { ResumeEvent, TrainEvent } from "../../src/train/events.ts";
-import type { TrainInput } from "../../src/train/options.ts";
+import type { TrainInput } from "../../src/train/settings/options.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { bytesOf, flagsFor, lossesOf, runTiny, startProgram } from "./tiny-run.ts";
 

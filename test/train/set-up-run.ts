@@ -3,7 +3,7 @@ import { RESIDENT } from "../../src/runtime/vector-memory.ts";
 import { fitRun } from "../../src/train/files/fit-run.ts";
 import { openRun } from "../../src/train/files/prepare.ts";
 import { type TrainingSetup, setUp } from "../../src/train/files/setup.ts";
-import type { TrainOptions } from "../../src/train/options.ts";
+import type { TrainOptions } from "../../src/train/settings/options.ts";
 
 /** Prepares a run; its checkpoint (`origin`) is closed by whoever asked. */
 export async function setUpRun(options: TrainOptions): Promise<TrainingSetup> {

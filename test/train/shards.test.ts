@@ -7,7 +7,7 @@ import { type Disk, withDisk } from "../../src/format/files/disk/calls.ts";
 import { ShardFolder } from "../../src/train/files/shard-folder.ts";
 import { CapacityError } from "../../src/errors.ts";
 import type { StepEvent, TrainEvent } from "../../src/train/events.ts";
-import type { TrainInput } from "../../src/train/options.ts";
+import type { TrainInput } from "../../src/train/settings/options.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { bytesOf, flagsFor, lossesOf, runTiny, snapshot, startProgram } from "./tiny-run.ts";
 

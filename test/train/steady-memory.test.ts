@@ -13,7 +13,7 @@ import { fineTune } from "../../src/train/fine-tune.ts";
 import { Random } from "../../src/random.ts";
 import type { Engine } from "../../src/runtime/engine.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import { StepRunner } from "../../src/train/step-runner.ts";
+import { StepRunner } from "../../src/train/step/step-runner.ts";
 import { accumulateLoss, attachTo, randomExamples, unpacked } from "../passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { countArrays } from "./count-arrays.ts";
@@ -101,8 +101,8 @@ const BATCH = ["data/batches/batch.ts"];
 /** Make vectors of a number for each label: positions, log-probabilities, what an objective makes of them. */
 const OF_LABELS = [
   "data/batches/pass-facts.ts",
-  "train/step-runner.ts",
-  "train/objective-step.ts",
+  "train/step/step-runner.ts",
+  "train/step/objective-step.ts",
   "train/mean-log-loss.ts",
 ];
 const MAX_NUMBERS_PER_LABEL = 8;

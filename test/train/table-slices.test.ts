@@ -10,7 +10,7 @@ import { Session } from "../../src/run/session.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { ShardMemory } from "../../src/runtime/shard-memory.ts";
 import { smallestBudget } from "../../src/train/resident-budget.ts";
-import { StepRunner } from "../../src/train/step-runner.ts";
+import { StepRunner } from "../../src/train/step/step-runner.ts";
 import { accumulateLoss, lossAndGradients, unpacked } from "../passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 

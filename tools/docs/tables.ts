@@ -19,7 +19,7 @@ import { COMPUTES } from "../../src/nn/computes.ts";
 import type { Storage } from "../../src/quant/storage.ts";
 import { BASE_KINDS, STORAGES, WRITABLE_NAMES } from "../../src/quant/storages.ts";
 import { DATA_KINDS } from "../../src/data/examples/data-kinds.ts";
-import { suitableLearningRate } from "../../src/train/learning-rate.ts";
+import { suitableLearningRate } from "../../src/train/settings/learning-rate.ts";
 import { OBJECTIVES } from "../../src/train/objectives.ts";
 import { TINY_CONFIGS } from "../../test/tiny/configs.ts";
 

@@ -9,7 +9,7 @@ import {
   TRAIN_OPTIONS,
   type TrainOptions,
   findTrainProblems,
-} from "../../train/options.ts";
+} from "../../train/settings/options.ts";
 import { defineCommand } from "../command.ts";
 import { planEvent, planLines, trainWords } from "../plan-report.ts";
 import { pullWithProgress } from "./pull.ts";

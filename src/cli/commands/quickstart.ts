@@ -8,7 +8,7 @@ import type { Message } from "../../data/rows/messages.ts";
 import { openTextModel } from "../../engine/text-model.ts";
 import { FormatError } from "../../errors.ts";
 import { DEFAULT_MODEL } from "../../hub/resolve.ts";
-import { THREADS } from "../../train/threads.ts";
+import { THREADS } from "../../train/settings/threads.ts";
 import { type CommandIO, defineCommand } from "../command.ts";
 import { formatFixed } from "../../messages/numbers.ts";
 import { pullWithProgress } from "./pull.ts";

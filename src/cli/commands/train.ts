@@ -11,7 +11,7 @@ import {
   TRAIN_OPTIONS,
   type TrainInput,
   findTrainProblems,
-} from "../../train/options.ts";
+} from "../../train/settings/options.ts";
 import type { TrainHooks } from "../../train/train-hooks.ts";
 import { train as fineTune } from "../../engine/train.ts";
 import { type Chooser, type CommandIO, defineCommand } from "../command.ts";

@@ -20,7 +20,7 @@ import {
 } from "../../peft/algebra/outer-step.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import type { TrainEvent } from "../events.ts";
-import type { TrainInput } from "../options.ts";
+import type { TrainInput } from "../settings/options.ts";
 import { train } from "../trainer.ts";
 import type { TrainHooks } from "../train-hooks.ts";
 import { writeShards } from "./data-shards.ts";

@@ -18,7 +18,7 @@ import { type Method, modulesToSave } from "../../peft/method.ts";
 import { Random } from "../../random.ts";
 import { defaultObjective, findObjective } from "../objectives.ts";
 import type { GivenClasses, Objective } from "../objective.ts";
-import { type TrainOptions, objectiveOptions } from "../options.ts";
+import { type TrainOptions, objectiveOptions } from "../settings/options.ts";
 import { classesOf, namesOf } from "../run-data.ts";
 
 /** Stream of the seed that a new head comes from. */

@@ -10,10 +10,10 @@ import { readThrough } from "../../format/files/disk/read-through.ts";
 import type { BaseModel } from "../../models/base-model.ts";
 import { fingerprintOf } from "../../models/fingerprint.ts";
 import type { Adapter } from "../../peft/attach.ts";
-import type { TrainOptions } from "../options.ts";
+import type { TrainOptions } from "../settings/options.ts";
 import { describeRows } from "../run-data.ts";
 import type { RunState } from "../run-state.ts";
-import { DATA_CONTENTS } from "../saved-settings.ts";
+import { DATA_CONTENTS } from "../settings/saved-settings.ts";
 
 /** Settings whose values are paths of one machine; the facts name what lies there. */
 const PATHS = ["model", "data", "evalData", "initAdapter", "chatTemplate"];

@@ -28,15 +28,15 @@ import type { Residency } from "../../run/weights.ts";
 import type { DropPlan } from "../dropbp/branch-dropper.ts";
 import { SENSITIVITIES } from "../dropbp/sensitivity.ts";
 import { findEvalMetric } from "../eval-metrics.ts";
-import { suitableLearningRate, suitableWarmup } from "../learning-rate.ts";
-import type { ChosenObjective } from "../objective-step.ts";
+import { suitableLearningRate, suitableWarmup } from "../settings/learning-rate.ts";
+import type { ChosenObjective } from "../step/objective-step.ts";
 import { defaultObjective, findObjective } from "../objectives.ts";
 import {
   type TrainOptions,
   methodOptions,
   objectiveOptions,
   optimizerOptions as ownOptimizerOptions,
-} from "../options.ts";
+} from "../settings/options.ts";
 import { type ReadingHooks, type RunData, readRunData } from "../run-data.ts";
 import { trainFreshHead, withRunClasses } from "./class-head.ts";
 import { readModules } from "./first-adapter.ts";

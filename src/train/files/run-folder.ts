@@ -16,7 +16,7 @@ import { isTemporary, sweepTemporaries } from "../../format/files/disk/temporari
 import { textFile } from "../../format/files/folder-file.ts";
 import { systemCode, toFailedWrite } from "../../messages/system-error.ts";
 import type { Adapter } from "../../peft/attach.ts";
-import type { TrainOptions } from "../options.ts";
+import type { TrainOptions } from "../settings/options.ts";
 import type { RunState } from "../run-state.ts";
 import { jsonl } from "../logs/jsonl.ts";
 import type { LogEntry, LogFormat } from "../logs/log-format.ts";

@@ -5,7 +5,7 @@ import type { ParsedRow } from "../../data/formats/parsed-row.ts";
 import { isRecord, readString, rowError } from "../../data/rows/row-error.ts";
 import { decodeUtf8 } from "../../data/formats/utf8.ts";
 import { UsageError, GraftError } from "../../errors.ts";
-import type { TrainOptions } from "../options.ts";
+import type { TrainOptions } from "../settings/options.ts";
 import type { SamplePrompt } from "../samples.ts";
 
 /**

@@ -10,7 +10,7 @@ import { z } from "zod";
 import { logSigmoid, sigmoid } from "../log-sigmoid.ts";
 import type { Objective } from "../objective.ts";
 import { pairMetrics } from "../pair-metrics.ts";
-import { type SequenceScore, scorePairs, spread } from "../sequence-scores.ts";
+import { type SequenceScore, scorePairs, spread } from "../step/sequence-scores.ts";
 
 /** A loss and its derivative by the margin. */
 interface MarginLoss {

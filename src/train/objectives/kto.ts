@@ -10,7 +10,7 @@
 import { z } from "zod";
 import { sigmoid } from "../log-sigmoid.ts";
 import type { Objective } from "../objective.ts";
-import { scoreSequences, spread } from "../sequence-scores.ts";
+import { scoreSequences, spread } from "../step/sequence-scores.ts";
 
 const options = z.strictObject({
   beta: z

@@ -11,7 +11,7 @@ import { z } from "zod";
 import { log1mExp, logSigmoid, sigmoid } from "../log-sigmoid.ts";
 import type { Objective } from "../objective.ts";
 import { pairMetrics } from "../pair-metrics.ts";
-import { type SequenceScore, scorePairs, spread } from "../sequence-scores.ts";
+import { type SequenceScore, scorePairs, spread } from "../step/sequence-scores.ts";
 
 const options = z.strictObject({
   beta: z.number().min(0).default(0.1).describe("weight of the preference term"),

@@ -1,7 +1,7 @@
 /** @file What a plan may choose: every free setting with every other, roundings only where they save something. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { TRAIN_OPTIONS } from "../options.ts";
+import { TRAIN_OPTIONS } from "../settings/options.ts";
 import { type PlannedSetting, listAlternatives } from "./alternatives.ts";
 
 const NAMES = { model: "m", data: "d", output: "o" };

@@ -2,7 +2,7 @@
 import { COMPUTES } from "../../nn/computes.ts";
 import { f32 } from "../../nn/computes/f32.ts";
 import { int8 } from "../../nn/computes/int8.ts";
-import type { TrainOptions } from "../options.ts";
+import type { TrainOptions } from "../settings/options.ts";
 
 /** Settings that a plan may choose, where they are not given. */
 export const PLANNED_SETTINGS = [

@@ -1,5 +1,5 @@
 /**
- * @file Passes over a model as `train/step-runner`, `run/block-runner`, `run/embedding` and `run/head` make them, with sizes
+ * @file Passes over a model as `train/step/step-runner`, `run/block-runner`, `run/embedding` and `run/head` make them, with sizes
  * in the place of numbers: what they lend, and what their programs need. One file, so that it can be read beside them.
  */
 import type { ProgramSpec } from "../../graph/program.ts";
@@ -24,7 +24,7 @@ import { SLICE_ROWS } from "../../run/session.ts";
 import { type VocabularyProgramKind, vocabularyProgram } from "../../run/vocabulary-head.ts";
 import type { PlannedModel } from "./planned-model.ts";
 import type { ActivationForm } from "../activations/keeping.ts";
-import { type Recompute, savesOf } from "../recompute.ts";
+import { type Recompute, savesOf } from "../settings/recompute.ts";
 import { PlannedKept } from "./planned-kept.ts";
 import type { PlannedBlock, PlannedPool } from "./planned-pool.ts";
 import type { PlannedPrograms } from "./planned-programs.ts";

@@ -8,7 +8,7 @@ import type { DropPlan } from "../dropbp/branch-dropper.ts";
 import { branchesOf } from "../dropbp/branch-list.ts";
 import { drawBranches } from "../dropbp/draw-branches.ts";
 import type { Objective } from "../objective.ts";
-import type { Recompute } from "../recompute.ts";
+import type { Recompute } from "../settings/recompute.ts";
 import type { PlannedModel } from "./planned-model.ts";
 import { PlannedPass, type PassShape } from "./planned-pass.ts";
 import { PlannedPool } from "./planned-pool.ts";

@@ -8,7 +8,7 @@ import {
 } from "../../data/batches/batch.ts";
 import type { StepPlan } from "../../data/batches/order.ts";
 import { passesOf } from "../evaluate.ts";
-import { fillRows } from "../fill-rows.ts";
+import { fillRows } from "../step/fill-rows.ts";
 import type { PassShape } from "./planned-pass.ts";
 
 /** Steps that are looked at. */

@@ -1,6 +1,6 @@
 /** @file The pacer of a run by its settings, on the clock of this machine. */
 import { setTimeout as wait } from "node:timers/promises";
-import type { TrainOptions } from "../../options.ts";
+import type { TrainOptions } from "../../settings/options.ts";
 import { Pacer, type PacerClock } from "../../power/pacer.ts";
 import { readPauseSchedule } from "../../power/pause-schedule.ts";
 import { openPowerSource } from "./power-sources.ts";

@@ -4,13 +4,13 @@
  * An objective whose gradient is known beforehand takes one pass over a micro-batch; another is shown the
  * log-probabilities first, and the second pass, with the same dropout, carries its gradient back.
  */
-import type { Batch, TrainingUnit } from "../data/batches/batch.ts";
-import { factsOf, labelledPositions } from "../data/batches/pass-facts.ts";
-import type { Adapter } from "../peft/attach.ts";
-import { type BetweenBlocks, ForwardPass } from "../run/forward-pass.ts";
-import type { Session } from "../run/session.ts";
+import type { Batch, TrainingUnit } from "../../data/batches/batch.ts";
+import { factsOf, labelledPositions } from "../../data/batches/pass-facts.ts";
+import type { Adapter } from "../../peft/attach.ts";
+import { type BetweenBlocks, ForwardPass } from "../../run/forward-pass.ts";
+import type { Session } from "../../run/session.ts";
 import { mismatchedBatches } from "./micro-batch.ts";
-import type { Objective, Scores } from "./objective.ts";
+import type { Objective, Scores } from "../objective.ts";
 import { type PredictionCounts, predict } from "./predictions.ts";
 import { countStep, estimateDivergence } from "./sequence-scores.ts";
 import type { MicroBatchKey, StepRunner } from "./step-runner.ts";

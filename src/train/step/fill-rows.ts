@@ -3,8 +3,8 @@
  *
  * Attention never crosses an example, so the loss and its gradient are those of one example a row, with less padding.
  */
-import { type TrainingExample, exampleLength } from "../data/batches/batch.ts";
-import { packRows } from "../data/batches/packing.ts";
+import { type TrainingExample, exampleLength } from "../../data/batches/batch.ts";
+import { packRows } from "../../data/batches/packing.ts";
 
 /** Rows of at most the longest example's length. */
 export function fillRows<E extends TrainingExample>(examples: readonly E[]): E[][] {

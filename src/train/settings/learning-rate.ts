@@ -6,10 +6,10 @@
  * The rates of the methods are such as train SmolLM2-135M (D = 576) well, carried to D = 2048 by the last factor: wider
  * models bear smaller steps (as the rates that papers give for models from 135 million to 70 billion parameters).
  */
-import type { Optimizer } from "../optim/optimizer.ts";
-import type { Schedule } from "../optim/schedule.ts";
-import type { Method } from "../peft/method.ts";
-import type { Objective } from "./objective.ts";
+import type { Optimizer } from "../../optim/optimizer.ts";
+import type { Schedule } from "../../optim/schedule.ts";
+import type { Method } from "../../peft/method.ts";
+import type { Objective } from "../objective.ts";
 
 /** Width of a model of about a billion parameters, for which methods give their rates. */
 export const REFERENCE_WIDTH = 2048;

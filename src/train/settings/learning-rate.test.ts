@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { findOptimizer } from "../optim/optimizers.ts";
-import { SCHEDULES, findSchedule } from "../optim/schedules.ts";
-import { METHODS, findMethod } from "../peft/methods.ts";
+import { findOptimizer } from "../../optim/optimizers.ts";
+import { SCHEDULES, findSchedule } from "../../optim/schedules.ts";
+import { METHODS, findMethod } from "../../peft/methods.ts";
 import { REFERENCE_WIDTH, suitableLearningRate, suitableWarmup } from "./learning-rate.ts";
-import { findObjective } from "./objectives.ts";
+import { findObjective } from "../objectives.ts";
 
 const request = (width: number, method = "lora", optimizer = "adamw", objective = "cross-entropy") => ({
   method: findMethod(method),

@@ -3,24 +3,24 @@
  *
  * Blocks below the first trained one are run without saving anything and never run backward.
  */
-import type { Batch } from "../data/batches/batch.ts";
-import { factsOf, labelledPositions } from "../data/batches/pass-facts.ts";
-import type { Adapter } from "../peft/attach.ts";
-import { Random } from "../random.ts";
-import type { BackwardPlan, BlockPlan } from "../run/backward-plan.ts";
-import { type BlockPass, BlockRunner, type FillDropout, type Saved } from "../run/block-runner.ts";
-import { PassContext } from "../run/context.ts";
-import { Embedding } from "../run/embedding.ts";
-import { GradientBuffer } from "../run/gradient-buffer.ts";
-import { Head } from "../run/head.ts";
-import { slicedTableOf } from "../run/head-graph.ts";
-import type { Session } from "../run/session.ts";
-import type { HostTensor } from "../runtime/host-tensor.ts";
-import type { ShardDisk } from "../runtime/shard-memory.ts";
-import { whileHeld } from "../runtime/vector-memory.ts";
-import { float32 } from "./activations/float32.ts";
-import type { ActivationForm, KeptActivations } from "./activations/keeping.ts";
-import { type Recompute, savesOf } from "./recompute.ts";
+import type { Batch } from "../../data/batches/batch.ts";
+import { factsOf, labelledPositions } from "../../data/batches/pass-facts.ts";
+import type { Adapter } from "../../peft/attach.ts";
+import { Random } from "../../random.ts";
+import type { BackwardPlan, BlockPlan } from "../../run/backward-plan.ts";
+import { type BlockPass, BlockRunner, type FillDropout, type Saved } from "../../run/block-runner.ts";
+import { PassContext } from "../../run/context.ts";
+import { Embedding } from "../../run/embedding.ts";
+import { GradientBuffer } from "../../run/gradient-buffer.ts";
+import { Head } from "../../run/head.ts";
+import { slicedTableOf } from "../../run/head-graph.ts";
+import type { Session } from "../../run/session.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
+import type { ShardDisk } from "../../runtime/shard-memory.ts";
+import { whileHeld } from "../../runtime/vector-memory.ts";
+import { float32 } from "../activations/float32.ts";
+import type { ActivationForm, KeptActivations } from "../activations/keeping.ts";
+import { type Recompute, savesOf } from "../settings/recompute.ts";
 
 /** Stream of the seed that dropout masks come from. */
 const DROPOUT_STREAM = 2;

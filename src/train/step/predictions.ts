@@ -1,9 +1,9 @@
 /** @file The likeliest tokens or classes beside what they should be, and what is told of them. */
-import type { DataKindName } from "../data/examples/data-kinds.ts";
-import type { LabelledPositions } from "../run/head-positions.ts";
-import type { Head } from "../run/head.ts";
-import type { Session } from "../run/session.ts";
-import type { HostTensor } from "../runtime/host-tensor.ts";
+import type { DataKindName } from "../../data/examples/data-kinds.ts";
+import type { LabelledPositions } from "../../run/head-positions.ts";
+import type { Head } from "../../run/head.ts";
+import type { Session } from "../../run/session.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
 
 /** Logits of so many positions exist at a time. */
 const CHUNK = 256;

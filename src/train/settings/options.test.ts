@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { z } from "zod";
-import { OPTIMIZERS } from "../optim/optimizers.ts";
-import type { Method } from "../peft/method.ts";
-import { METHODS } from "../peft/methods.ts";
+import { OPTIMIZERS } from "../../optim/optimizers.ts";
+import type { Method } from "../../peft/method.ts";
+import { METHODS } from "../../peft/methods.ts";
 import { TRAIN_OPTIONS, methodOptions, optimizerOptions, parseTrainOptions } from "./options.ts";
 
 const NEEDED = { model: "m", data: "d", output: "o" };

@@ -1,7 +1,7 @@
 /** @file Log-probabilities of whole sequences, out of those of their positions, and gradients back to the positions. */
-import { assertInternal } from "../errors.ts";
-import { type Role, ROLES } from "../data/examples/comparison.ts";
-import type { LabelLayout, Scores, StepTotals } from "./objective.ts";
+import { assertInternal } from "../../errors.ts";
+import { type Role, ROLES } from "../../data/examples/comparison.ts";
+import type { LabelLayout, Scores, StepTotals } from "../objective.ts";
 
 /** One sequence: sums over its labelled positions, in float64. */
 export interface SequenceScore {

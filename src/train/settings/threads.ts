@@ -1,5 +1,5 @@
 /** @file How many threads compute, as a setting of every command. */
 import { z } from "zod";
-import { MAX_THREADS } from "../runtime/engine.ts";
+import { MAX_THREADS } from "../../runtime/engine.ts";
 
 export const THREADS = z.int().min(1).max(MAX_THREADS).optional().describe("CPU threads; default: all");

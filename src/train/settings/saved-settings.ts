@@ -4,8 +4,8 @@
  * Some once had another name: runs made then go on, and whoever gives the old name is told the new one.
  */
 
-import { ACTIVATION_FORMS } from "./activations/forms.ts";
-import { POWER_OPTIONS } from "./power/options.ts";
+import { ACTIVATION_FORMS } from "../activations/forms.ts";
+import { POWER_OPTIONS } from "../power/options.ts";
 
 /** Settings that may differ when a run goes on: they do not change its numbers. */
 const FREE_SETTINGS = [

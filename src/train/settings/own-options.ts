@@ -3,8 +3,8 @@
  * one's own schema judges.
  */
 import { z } from "zod";
-import { UsageError } from "../errors.ts";
-import { type Problem, type ValueForm, findProblems } from "../messages/expected.ts";
+import { UsageError } from "../../errors.ts";
+import { type Problem, type ValueForm, findProblems } from "../../messages/expected.ts";
 
 /** One of a kind, with options of its own. */
 export interface Kind {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { Comparison, Role } from "../data/examples/comparison.ts";
-import { makeExample } from "../data/examples/example.ts";
+import type { Comparison, Role } from "../../data/examples/comparison.ts";
+import { makeExample } from "../../data/examples/example.ts";
 import { mismatchedBatches, unitsToBatch } from "./micro-batch.ts";
 import { countStep } from "./sequence-scores.ts";
 

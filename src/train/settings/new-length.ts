@@ -1,6 +1,6 @@
 /** @file What it means that a run, when it goes on, is to have another length than before. */
-import { findSchedule } from "../optim/schedules.ts";
-import { measuredAfter } from "./dropbp/branch-dropper.ts";
+import { findSchedule } from "../../optim/schedules.ts";
+import { measuredAfter } from "../dropbp/branch-dropper.ts";
 import { suitableWarmup } from "./learning-rate.ts";
 
 /** A run that goes on. */
