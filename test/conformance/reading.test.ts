@@ -77,7 +77,7 @@ describe("reading an adapter", () => {
     const files = ["format", "export"].flatMap((layer) =>
       (readdirSync(join(src, layer), { recursive: true }) as string[]).map((name) => join(src, layer, name)),
     );
-    const sources = [...files, join(src, "peft/row-forms.ts")].filter((name) =>
+    const sources = [...files, join(src, "peft/rows/row-forms.ts")].filter((name) =>
       /(?<!\.test)\.ts$/.test(name),
     );
     assert.ok(sources.length > 20);

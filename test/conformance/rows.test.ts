@@ -5,10 +5,10 @@ import { loadModel } from "../../src/format/by-path.ts";
 import type { AdapterView } from "../../src/peft/adapter-view.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { METHODS, findMethod } from "../../src/peft/methods.ts";
-import { arrangeRows } from "../../src/peft/mixed-rows.ts";
-import { formRows } from "../../src/peft/row-forms.ts";
-import { PickedRows } from "../../src/peft/picked-rows.ts";
-import { RowSlots } from "../../src/peft/row-slots.ts";
+import { arrangeRows } from "../../src/peft/rows/mixed-rows.ts";
+import { formRows } from "../../src/peft/rows/row-forms.ts";
+import { PickedRows } from "../../src/peft/rows/picked-rows.ts";
+import { RowSlots } from "../../src/peft/rows/row-slots.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { zeros } from "../../src/runtime/host-tensor.ts";
 import {

@@ -3,11 +3,11 @@ import assert from "node:assert/strict";
 import type { BaseModel } from "../../src/models/base-model.ts";
 import type { AdapterView } from "../../src/peft/adapter-view.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
-import { arrangeRows, mixViews } from "../../src/peft/mixed-rows.ts";
-import { PickedRows } from "../../src/peft/picked-rows.ts";
-import { formRows } from "../../src/peft/row-forms.ts";
-import type { RowSet } from "../../src/peft/row-set.ts";
-import { RowSlots } from "../../src/peft/row-slots.ts";
+import { arrangeRows, mixViews } from "../../src/peft/rows/mixed-rows.ts";
+import { PickedRows } from "../../src/peft/rows/picked-rows.ts";
+import { formRows } from "../../src/peft/rows/row-forms.ts";
+import type { RowSet } from "../../src/peft/rows/row-set.ts";
+import { RowSlots } from "../../src/peft/rows/row-slots.ts";
 import type { Engine } from "../../src/runtime/engine.ts";
 
 /** Makes the view of rows that have these adapters, null: none; those that are not alike lie in sets beside each other. */

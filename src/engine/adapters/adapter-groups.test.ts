@@ -8,7 +8,7 @@ import { adapterFiles } from "../../format/adapters/adapter.ts";
 import { loadModel, readAdapter } from "../../format/by-path.ts";
 import { writeFolderAtomic } from "../../format/files/atomic.ts";
 import { findMethod } from "../../peft/methods.ts";
-import { largeFormBytes } from "../../peft/row-forms.ts";
+import { largeFormBytes } from "../../peft/rows/row-forms.ts";
 import { Session } from "../../run/session.ts";
 import { createEngine } from "../../runtime/create-engine.ts";
 import { AdapterPool } from "./adapter-pool.ts";

@@ -5,11 +5,11 @@
  * each row says which is its own. Where what they have is as large as weights, only so many are members as memory is for.
  */
 import type { Adapter } from "../../peft/attach.ts";
-import { PickedRows } from "../../peft/picked-rows.ts";
-import { type RowMember, formRows } from "../../peft/row-forms.ts";
-import { isRefusal } from "../../peft/row-refusal.ts";
-import type { RowSet } from "../../peft/row-set.ts";
-import { RowSlots } from "../../peft/row-slots.ts";
+import { PickedRows } from "../../peft/rows/picked-rows.ts";
+import { type RowMember, formRows } from "../../peft/rows/row-forms.ts";
+import { isRefusal } from "../../peft/rows/row-refusal.ts";
+import type { RowSet } from "../../peft/rows/row-set.ts";
+import { RowSlots } from "../../peft/rows/row-slots.ts";
 import type { Session } from "../../run/session.ts";
 import { FormBudget } from "./form-budget.ts";
 import type { HeldAdapter } from "./held-adapter.ts";

@@ -3,7 +3,7 @@
  * back where nobody uses them.
  */
 import type { Adapter } from "../../peft/attach.ts";
-import { largeFormBytes } from "../../peft/row-forms.ts";
+import { largeFormBytes } from "../../peft/rows/row-forms.ts";
 
 export class FormBudget {
   readonly #maxBytes: number;

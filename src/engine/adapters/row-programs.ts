@@ -4,7 +4,7 @@
  */
 import type { AdapterView } from "../../peft/adapter-view.ts";
 import type { Adapter } from "../../peft/attach.ts";
-import { mixViews } from "../../peft/mixed-rows.ts";
+import { mixViews } from "../../peft/rows/mixed-rows.ts";
 import { arithmeticOf } from "../../run/arithmetic.ts";
 import type { Session } from "../../run/session.ts";
 import { type PagedStages, compilePaged } from "../stack/paged-stages.ts";

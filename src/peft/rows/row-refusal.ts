@@ -1,5 +1,5 @@
 /** @file What the rows of a batch cannot have, as an error, and how others know it again. */
-import { UsageError } from "../errors.ts";
+import { UsageError } from "../../errors.ts";
 
 /** Refuses a tensor of the base that an adapter has in the place of the base's. @throws UsageError "usage/adapter" */
 export function refuseOwn(name: string): never {

@@ -1,10 +1,10 @@
 /** @file How programs read adapters that lie side by side, each row its own. */
-import type { Value } from "../graph/graph.ts";
-import type { AdapterView, BoundTensor } from "./adapter-view.ts";
-import type { RowBatch } from "./method.ts";
+import type { Value } from "../../graph/graph.ts";
+import type { AdapterView, BoundTensor } from "../adapter-view.ts";
+import type { RowBatch } from "../method.ts";
 import type { RowPlace } from "./row-forms.ts";
 import { readVector } from "./row-vectors.ts";
-import type { BoundForm, Frozen, SiteTensors } from "./site.ts";
+import type { BoundForm, Frozen, SiteTensors } from "../site.ts";
 
 /** One place of the batch: what all adapters give there, and what the programs read of it. */
 export interface StackedPlace {

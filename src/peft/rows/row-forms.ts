@@ -1,17 +1,17 @@
 /** @file What an adapter gives rows of a batch, made once when it comes: of its tensors, and of the base's weights where a method asks for that. */
-import { UsageError } from "../errors.ts";
-import { Graph } from "../graph/graph.ts";
-import { neededInputs } from "../graph/program.ts";
-import type { BaseModel } from "../models/base-model.ts";
-import type { Engine, Program } from "../runtime/engine.ts";
-import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
-import type { Adapter } from "./attach.ts";
-import type { AdaptedSite } from "./layout.ts";
-import type { Method, RowBatch, RowForm } from "./method.ts";
+import { UsageError } from "../../errors.ts";
+import { Graph } from "../../graph/graph.ts";
+import { neededInputs } from "../../graph/program.ts";
+import type { BaseModel } from "../../models/base-model.ts";
+import type { Engine, Program } from "../../runtime/engine.ts";
+import { type HostTensor, zeros } from "../../runtime/host-tensor.ts";
+import type { Adapter } from "../attach.ts";
+import type { AdaptedSite } from "../layout.ts";
+import type { Method, RowBatch, RowForm } from "../method.ts";
 import { NO_CHANGE, formVector, vectorsOf } from "./row-vectors.ts";
 import { refuseOwn } from "./row-refusal.ts";
-import { inputSite } from "./site-inputs.ts";
-import type { SiteTensors } from "./site.ts";
+import { inputSite } from "../site-inputs.ts";
+import type { SiteTensors } from "../site.ts";
 
 /** A place where rows differ. */
 export interface RowPlace {

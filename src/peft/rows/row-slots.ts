@@ -4,13 +4,13 @@
  * Programs read the rows as they lie, so no step picks or copies anything; an adapter is copied when a row that is its own
  * begins, [rows, ...] where it had another. Where one comes that has more, a larger rank or other modules, the rows are made anew.
  */
-import { assertInternal } from "../errors.ts";
-import { numElements } from "../graph/shape.ts";
-import type { BaseModel } from "../models/base-model.ts";
-import { type HostTensor, hostTensor, zeros } from "../runtime/host-tensor.ts";
-import type { AdapterView } from "./adapter-view.ts";
-import { type Adapter, bindForm } from "./attach.ts";
-import type { RowBatch, RowForm } from "./method.ts";
+import { assertInternal } from "../../errors.ts";
+import { numElements } from "../../graph/shape.ts";
+import type { BaseModel } from "../../models/base-model.ts";
+import { type HostTensor, hostTensor, zeros } from "../../runtime/host-tensor.ts";
+import type { AdapterView } from "../adapter-view.ts";
+import { type Adapter, bindForm } from "../attach.ts";
+import type { RowBatch, RowForm } from "../method.ts";
 import { type RowMember, type RowPlace, formOfBase } from "./row-forms.ts";
 import { areAlike, commonTensors } from "./row-likeness.ts";
 import { type StackedPlace, viewRows } from "./row-view.ts";

@@ -1,6 +1,6 @@
 /** @file Adapters of one method, or of several that are alike, in the rows of passes: whatever keeps their tensors. */
-import type { AdapterView } from "./adapter-view.ts";
-import type { Adapter } from "./attach.ts";
+import type { AdapterView } from "../adapter-view.ts";
+import type { Adapter } from "../attach.ts";
 import type { RowMember } from "./row-forms.ts";
 
 export interface RowSet {

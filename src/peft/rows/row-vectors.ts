@@ -3,16 +3,16 @@
  *
  *   w[b] = w + δ[b]     δ: zero in a row that has the base's
  */
-import type { Value } from "../graph/graph.ts";
-import { add } from "../graph/ops/elementwise.ts";
-import type { BaseModel } from "../models/base-model.ts";
-import type { TensorGraph } from "../models/site-graph.ts";
-import { hostTensor } from "../runtime/host-tensor.ts";
-import type { Adapter } from "./attach.ts";
-import type { RowForm } from "./method.ts";
-import type { Parameter } from "./parameters.ts";
+import type { Value } from "../../graph/graph.ts";
+import { add } from "../../graph/ops/elementwise.ts";
+import type { BaseModel } from "../../models/base-model.ts";
+import type { TensorGraph } from "../../models/site-graph.ts";
+import { hostTensor } from "../../runtime/host-tensor.ts";
+import type { Adapter } from "../attach.ts";
+import type { RowForm } from "../method.ts";
+import type { Parameter } from "../parameters.ts";
 import { refuseOwn } from "./row-refusal.ts";
-import type { SiteTensors } from "./site.ts";
+import type { SiteTensors } from "../site.ts";
 
 const CHANGE = "change";
 

@@ -5,12 +5,12 @@
  * A projection is that of the first method around the base's, that of the second around both, and so on; so the base's
  * product is there once, and programs are told apart by the methods that they have.
  */
-import { assertInternal } from "../errors.ts";
-import type { Value } from "../graph/graph.ts";
-import { type TensorGraph, withProjector } from "../models/site-graph.ts";
-import type { HostTensor } from "../runtime/host-tensor.ts";
-import type { AdapterView } from "./adapter-view.ts";
-import type { Adapter } from "./attach.ts";
+import { assertInternal } from "../../errors.ts";
+import type { Value } from "../../graph/graph.ts";
+import { type TensorGraph, withProjector } from "../../models/site-graph.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
+import type { AdapterView } from "../adapter-view.ts";
+import type { Adapter } from "../attach.ts";
 import type { RowSet } from "./row-set.ts";
 
 /** What an input of one of several views has behind its name. */

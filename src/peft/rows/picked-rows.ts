@@ -6,17 +6,17 @@
  *
  * Each adapter has a place in the programs, which the next may take when it has gone.
  */
-import type { Value } from "../graph/graph.ts";
-import { addRows, gatherRows } from "../graph/ops/gather-scatter.ts";
-import { splitRows } from "../graph/ops/split-rows.ts";
-import type { Dim } from "../graph/shape.ts";
-import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
-import type { AdapterView } from "./adapter-view.ts";
-import type { Adapter } from "./attach.ts";
-import type { RowBatch } from "./method.ts";
+import type { Value } from "../../graph/graph.ts";
+import { addRows, gatherRows } from "../../graph/ops/gather-scatter.ts";
+import { splitRows } from "../../graph/ops/split-rows.ts";
+import type { Dim } from "../../graph/shape.ts";
+import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
+import type { AdapterView } from "../adapter-view.ts";
+import type { Adapter } from "../attach.ts";
+import type { RowBatch } from "../method.ts";
 import type { RowMember, RowPlace } from "./row-forms.ts";
 import type { RowSet } from "./row-set.ts";
-import type { SiteTensors } from "./site.ts";
+import type { SiteTensors } from "../site.ts";
 
 /** What programs know of a place: the sizes of its tensors, by layer and module. */
 type Sizes = ReadonlyMap<string, Readonly<Record<string, readonly number[]>>>;
