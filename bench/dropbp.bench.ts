@@ -16,7 +16,7 @@ import { type Updater, createUpdater } from "../src/optim/updater.ts";
 import { attach } from "../src/peft/attach.ts";
 import { findMethod } from "../src/peft/methods.ts";
 import { Random } from "../src/random.ts";
-import { Head } from "../src/run/head.ts";
+import { Head } from "../src/run/head/head.ts";
 import type { Session } from "../src/run/session.ts";
 import { createEngine } from "../src/runtime/create-engine.ts";
 import { zeros } from "../src/runtime/host-tensor.ts";

@@ -5,7 +5,7 @@ import type { HostTensor } from "../runtime/host-tensor.ts";
 import { BlockRunner } from "./block-runner.ts";
 import { PassContext } from "./context.ts";
 import { Embedding, type ModelInput } from "./embedding.ts";
-import { Head } from "./head.ts";
+import { Head } from "./head/head.ts";
 import { whileHeld } from "../runtime/vector-memory.ts";
 import type { Session } from "./session.ts";
 

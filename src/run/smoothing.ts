@@ -11,7 +11,7 @@ import type { HostTensor } from "../runtime/host-tensor.ts";
 import { BlockRunner } from "./block-runner.ts";
 import { PassContext } from "./context.ts";
 import { Embedding, type ModelInput } from "./embedding.ts";
-import { measureHeadSmoothing } from "./head-smoothing.ts";
+import { measureHeadSmoothing } from "./head/head-smoothing.ts";
 import { Session } from "./session.ts";
 import type { Smoothing } from "./weights.ts";
 

@@ -14,7 +14,7 @@ import type { ModelTensor } from "../models/sites.ts";
 import { groupName } from "../peft/parameters.ts";
 import { PART_ELEMENTS } from "../runtime/parted-vector.ts";
 import type { ShardDtype } from "../runtime/vector-memory.ts";
-import { slicedTableOf } from "../run/head-graph.ts";
+import { slicedTableOf } from "../run/head/head-graph.ts";
 import { SLICE_ROWS } from "../run/session.ts";
 import { alignedBytes } from "../run/block-shards.ts";
 import type { Residency } from "../run/weights.ts";

@@ -7,7 +7,7 @@ import { findMethod } from "../../src/peft/methods.ts";
 import { arrangeRows } from "../../src/peft/rows/mixed-rows.ts";
 import { formRows } from "../../src/peft/rows/row-forms.ts";
 import { RowSlots } from "../../src/peft/rows/row-slots.ts";
-import { Head } from "../../src/run/head.ts";
+import { Head } from "../../src/run/head/head.ts";
 import { Session } from "../../src/run/session.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { hostTensor } from "../../src/runtime/host-tensor.ts";

@@ -15,7 +15,7 @@ import { Random } from "../../src/random.ts";
 import { BlockRunner } from "../../src/run/block-runner.ts";
 import { PassContext } from "../../src/run/context.ts";
 import { Embedding } from "../../src/run/embedding.ts";
-import { Head } from "../../src/run/head.ts";
+import { Head } from "../../src/run/head/head.ts";
 import { Session, type SessionOptions } from "../../src/run/session.ts";
 import type { Residency } from "../../src/run/weights.ts";
 import type { Engine } from "../../src/runtime/engine.ts";

@@ -8,7 +8,7 @@ const COPIES = ["slice", "map", "filter"] as const;
 type Constructor = new (...given: unknown[]) => ArrayBufferView;
 type Methods = Record<string, (...given: unknown[]) => ArrayBufferView>;
 
-/** Runs something and counts the arrays that files below src/ make meanwhile: "run/head.ts" → bytes. */
+/** Runs something and counts the arrays that files below src/ make meanwhile: "run/head/head.ts" → bytes. */
 export async function countArrays(run: () => Promise<void>): Promise<Map<string, number>> {
   const bytesOf = new Map<string, number>();
   let isCounting = true;

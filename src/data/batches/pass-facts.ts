@@ -1,6 +1,6 @@
 /** @file What the programs of a pass are told of a batch. */
 import type { PassFacts } from "../../nn/pass.ts";
-import type { LabelledPositions } from "../../run/head-positions.ts";
+import type { LabelledPositions } from "../../run/head/head-positions.ts";
 import { type Batch, NO_LABEL, endsPrompt } from "./batch.ts";
 
 /** What programs may want to know of a batch. */

@@ -1,6 +1,6 @@
 /** @file The mean of what a model makes of a prompt, after the final norm, of length 1: an embedding of the text. */
 import { FailedError } from "../../errors.ts";
-import type { Head } from "../../run/head.ts";
+import type { Head } from "../../run/head/head.ts";
 import type { PromptReader, ReadPart } from "./prompt-reader.ts";
 
 export class MeanPool implements PromptReader {

@@ -1,5 +1,5 @@
 /** @file What is taken of a prompt beside a text that goes on from it: it reads what the blocks make of each part of it. */
-import type { Head } from "../../run/head.ts";
+import type { Head } from "../../run/head/head.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 
 /** Some ids of a prompt that have run. */

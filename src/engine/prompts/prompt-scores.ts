@@ -1,5 +1,5 @@
 /** @file How likely each id of a prompt is by those before it: what is told of a prompt that is given back. */
-import type { Head } from "../../run/head.ts";
+import type { Head } from "../../run/head/head.ts";
 import type { PromptReader, ReadPart } from "./prompt-reader.ts";
 import { type TokenLogProbs, tokenLogProbs } from "../sampling/token-log-probs.ts";
 

@@ -2,7 +2,7 @@
 import type { AdapterView } from "../../peft/adapter-view.ts";
 import { PassContext } from "../../run/context.ts";
 import { Embedding } from "../../run/embedding.ts";
-import { Head } from "../../run/head.ts";
+import { Head } from "../../run/head/head.ts";
 import type { Session } from "../../run/session.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import { BlockStack, MANY_ROWS } from "./block-stack.ts";

@@ -1,5 +1,5 @@
 /**
- * @file Passes over a model as `train/step/step-runner`, `run/block-runner`, `run/embedding` and `run/head` make them, with sizes
+ * @file Passes over a model as `train/step/step-runner`, `run/block-runner`, `run/embedding` and `run/head/head` make them, with sizes
  * in the place of numbers: what they lend, and what their programs need. One file, so that it can be read beside them.
  */
 import type { ProgramSpec } from "../../graph/program.ts";
@@ -17,11 +17,16 @@ import {
   structuresOf,
 } from "../../run/block-programs.ts";
 import { stemProgram, trainsStem } from "../../run/embedding.ts";
-import { VOCABULARY_CHUNK, headChunkOf, readsSlices } from "../../run/head.ts";
-import { type HeadProgramKind, type HeadVariant, headArithmetic, headProgram } from "../../run/head-graph.ts";
-import { tableGradientProgram } from "../../run/head-table.ts";
+import { VOCABULARY_CHUNK, headChunkOf, readsSlices } from "../../run/head/head.ts";
+import {
+  type HeadProgramKind,
+  type HeadVariant,
+  headArithmetic,
+  headProgram,
+} from "../../run/head/head-graph.ts";
+import { tableGradientProgram } from "../../run/head/head-table.ts";
 import { SLICE_ROWS } from "../../run/session.ts";
-import { type VocabularyProgramKind, vocabularyProgram } from "../../run/vocabulary-head.ts";
+import { type VocabularyProgramKind, vocabularyProgram } from "../../run/head/vocabulary-head.ts";
 import type { PlannedModel } from "./planned-model.ts";
 import type { ActivationForm } from "../activations/keeping.ts";
 import { type Recompute, savesOf } from "../settings/recompute.ts";

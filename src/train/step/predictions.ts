@@ -1,7 +1,7 @@
 /** @file The likeliest tokens or classes beside what they should be, and what is told of them. */
 import type { DataKindName } from "../../data/examples/data-kinds.ts";
-import type { LabelledPositions } from "../../run/head-positions.ts";
-import type { Head } from "../../run/head.ts";
+import type { LabelledPositions } from "../../run/head/head-positions.ts";
+import type { Head } from "../../run/head/head.ts";
 import type { Session } from "../../run/session.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 

@@ -12,8 +12,8 @@ import { type BlockPass, BlockRunner, type FillDropout, type Saved } from "../..
 import { PassContext } from "../../run/context.ts";
 import { Embedding } from "../../run/embedding.ts";
 import { GradientBuffer } from "../../run/gradient-buffer.ts";
-import { Head } from "../../run/head.ts";
-import { slicedTableOf } from "../../run/head-graph.ts";
+import { Head } from "../../run/head/head.ts";
+import { slicedTableOf } from "../../run/head/head-graph.ts";
 import type { Session } from "../../run/session.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { ShardDisk } from "../../runtime/shard-memory.ts";

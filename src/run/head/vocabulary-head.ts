@@ -7,16 +7,16 @@
  * The logit of the label is a product of its own with one row of the matrix. What a family does to its logits one by one,
  * such as a cap, is part of each program.
  */
-import { gradients } from "../graph/autodiff.ts";
-import type { Value } from "../graph/graph.ts";
-import { logSumExp } from "../graph/ops/log-sum-exp.ts";
-import { type ProgramSpec, neededInputs } from "../graph/program.ts";
-import type { PartGraph } from "../models/part-graph.ts";
-import { type HeadProduct, PLAIN_PART } from "../models/part-options.ts";
-import type { Model } from "../models/model.ts";
-import type { HostTensor } from "../runtime/host-tensor.ts";
-import type { Makeable } from "./block-programs.ts";
-import type { Compiled, Session } from "./session.ts";
+import { gradients } from "../../graph/autodiff.ts";
+import type { Value } from "../../graph/graph.ts";
+import { logSumExp } from "../../graph/ops/log-sum-exp.ts";
+import { type ProgramSpec, neededInputs } from "../../graph/program.ts";
+import type { PartGraph } from "../../models/part-graph.ts";
+import { type HeadProduct, PLAIN_PART } from "../../models/part-options.ts";
+import type { Model } from "../../models/model.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
+import type { Makeable } from "../block-programs.ts";
+import type { Compiled, Session } from "../session.ts";
 
 export type VocabularyProgramKind = "logits" | "log-sum" | "log-sum-gradient" | "label" | "label-gradient";
 

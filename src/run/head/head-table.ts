@@ -3,14 +3,14 @@
  *
  *   dW = (p - 1 at the labels)ᵀ (s ∘ h)     p [N, V] probabilities  h [N, D] what W multiplies  s [N, 1] scale of each position
  */
-import { Graph } from "../graph/graph.ts";
-import { matmul } from "../graph/ops/matmul.ts";
-import type { ProgramSpec } from "../graph/program.ts";
-import type { Parameter } from "../peft/parameters.ts";
-import type { HostTensor } from "../runtime/host-tensor.ts";
-import type { Makeable } from "./block-programs.ts";
-import type { GradientBuffer } from "./gradient-buffer.ts";
-import type { Session } from "./session.ts";
+import { Graph } from "../../graph/graph.ts";
+import { matmul } from "../../graph/ops/matmul.ts";
+import type { ProgramSpec } from "../../graph/program.ts";
+import type { Parameter } from "../../peft/parameters.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
+import type { Makeable } from "../block-programs.ts";
+import type { GradientBuffer } from "../gradient-buffer.ts";
+import type { Session } from "../session.ts";
 
 /** What it is made of: p, and s ∘ h. */
 export interface TableGradient extends Record<string, HostTensor> {

@@ -1,13 +1,13 @@
 /** @file The programs of a model's head: logits, losses of labels, and gradients, with whatever adapter sits there. */
-import { gradients } from "../graph/autodiff.ts";
-import type { Value } from "../graph/graph.ts";
-import { crossEntropy } from "../graph/ops/cross-entropy.ts";
-import { mul } from "../graph/ops/elementwise.ts";
-import { type ProgramSpec, neededInputs } from "../graph/program.ts";
-import type { BuiltPart, Model } from "../models/model.ts";
-import type { PartGraph, TensorRead } from "../models/part-graph.ts";
-import { PLAIN_PART } from "../models/part-options.ts";
-import { type AdapterView, placedBy } from "../peft/adapter-view.ts";
+import { gradients } from "../../graph/autodiff.ts";
+import type { Value } from "../../graph/graph.ts";
+import { crossEntropy } from "../../graph/ops/cross-entropy.ts";
+import { mul } from "../../graph/ops/elementwise.ts";
+import { type ProgramSpec, neededInputs } from "../../graph/program.ts";
+import type { BuiltPart, Model } from "../../models/model.ts";
+import type { PartGraph, TensorRead } from "../../models/part-graph.ts";
+import { PLAIN_PART } from "../../models/part-options.ts";
+import { type AdapterView, placedBy } from "../../peft/adapter-view.ts";
 import {
   type Amount,
   type ArithmeticFacts,
@@ -15,10 +15,10 @@ import {
   type HeadArithmetic,
   headArithmeticOf,
   operandNames,
-} from "./arithmetic.ts";
-import type { GradientOutput, Makeable } from "./block-programs.ts";
-import type { WeightTensors } from "./lease.ts";
-import type { Compiled, Session } from "./session.ts";
+} from "../arithmetic.ts";
+import type { GradientOutput, Makeable } from "../block-programs.ts";
+import type { WeightTensors } from "../lease.ts";
+import type { Compiled, Session } from "../session.ts";
 
 export type HeadProgramKind = "normed" | "logits" | "loss" | "lossAndGradients";
 

@@ -3,13 +3,13 @@
  *
  * Rows without a label are never multiplied with the head, and the logits of more than one chunk never exist.
  */
-import { assertInternal } from "../errors.ts";
-import type { AdapterView } from "../peft/adapter-view.ts";
-import type { Parameter } from "../peft/parameters.ts";
-import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
-import type { Amount, HeadArithmetic } from "./arithmetic.ts";
-import type { FillDropout } from "./block-runner.ts";
-import { type GradientBuffer, bindGradients } from "./gradient-buffer.ts";
+import { assertInternal } from "../../errors.ts";
+import type { AdapterView } from "../../peft/adapter-view.ts";
+import type { Parameter } from "../../peft/parameters.ts";
+import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
+import type { Amount, HeadArithmetic } from "../arithmetic.ts";
+import type { FillDropout } from "../block-runner.ts";
+import { type GradientBuffer, bindGradients } from "../gradient-buffer.ts";
 import {
   type HeadProgram,
   type HeadProgramKind,
@@ -28,7 +28,7 @@ import {
   scatterPositions,
 } from "./head-positions.ts";
 import { acquireForTable, addTableGradient } from "./head-table.ts";
-import type { Compiled, Session } from "./session.ts";
+import type { Compiled, Session } from "../session.ts";
 import { type LabelledRows, VocabularyHead } from "./vocabulary-head.ts";
 
 /** Positions of one chunk: 50 MB of logits a time for a vocabulary of 49,152. */

@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { loadModel } from "../format/by-path.ts";
-import { COMPUTES } from "../nn/computes.ts";
-import { zeros } from "../runtime/host-tensor.ts";
-import { findMethod } from "../peft/methods.ts";
-import { attachTo } from "../../test/passes/model-passes.ts";
-import { temporaryFolder, writeTinyModel } from "../../test/tiny/model.ts";
+import { loadModel } from "../../format/by-path.ts";
+import { COMPUTES } from "../../nn/computes.ts";
+import { zeros } from "../../runtime/host-tensor.ts";
+import { findMethod } from "../../peft/methods.ts";
+import { attachTo } from "../../../test/passes/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
 import { type HeadProgramKind, headArithmetic, headProgram } from "./head-graph.ts";
 
 const { base, checkpoint } = await loadModel(await writeTinyModel(join(temporaryFolder(), "headed")));
