@@ -2,7 +2,7 @@
 import { Hono } from "hono";
 import { cors } from "hono/cors";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
-import { Admission, type AdmissionOptions } from "./admission.ts";
+import { Admission, type AdmissionOptions } from "./access/admission.ts";
 import { ApiError, errorAnswer } from "./api-error.ts";
 import { BodyReader } from "./read-body.ts";
 import { type Route, parseBody } from "./route.ts";

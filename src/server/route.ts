@@ -8,7 +8,7 @@ import type { z } from "zod";
 import { findProblems } from "../messages/expected.ts";
 import { readable } from "../printable.ts";
 import { ApiError } from "./api-error.ts";
-import type { ApiRole } from "./api-keys.ts";
+import type { ApiRole } from "./access/api-keys.ts";
 import { describeJsonFault } from "./json-fault.ts";
 import type { Resumed } from "./running-requests.ts";
 import type { ServerState } from "./server-state.ts";

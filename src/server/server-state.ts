@@ -9,7 +9,7 @@ import type { StateFolder } from "../jobs/state-folder.ts";
 import type { Limits } from "./limits.ts";
 import { RunningRequests } from "./running-requests.ts";
 import type { ServerMetrics } from "./metrics.ts";
-import { TextPlaces } from "./text-places.ts";
+import { TextPlaces } from "./texts/text-places.ts";
 
 export interface ServerStateParts {
   readonly model: ServingModel;

@@ -1,8 +1,8 @@
 /** @file What clients send, in OpenAI's names. Keys that nobody knows are refused; those that are not served are in unserved-keys.ts. */
 import { z } from "zod";
 import { ROLES } from "../data/rows/messages.ts";
-import { RESPONSE_FORMAT } from "./response-format.ts";
-import { TOOLS, TOOL_CHOICE } from "./tool-use.ts";
+import { RESPONSE_FORMAT } from "./texts/response-format.ts";
+import { TOOLS, TOOL_CHOICE } from "./texts/tool-use.ts";
 import { IGNORED_KEYS, REFUSED_IN_CHATS, REFUSED_IN_COMPLETIONS, refusedKeys } from "./unserved-keys.ts";
 
 /** Texts of one request for embeddings, as OpenAI has it. */

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { adminKeys } from "../../src/server/api-keys.ts";
+import { adminKeys } from "../../src/server/access/api-keys.ts";
 import { createApp } from "../../src/server/app.ts";
 import { ROUTES } from "../../src/server/routes.ts";
 import { temporaryFolder } from "../tiny/model.ts";

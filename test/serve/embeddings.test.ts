@@ -8,7 +8,7 @@ import type { Adapter } from "../../src/peft/attach.ts";
 import { continuation } from "../../src/engine/prompts/prompt.ts";
 import { ForwardPass } from "../../src/run/forward-pass.ts";
 import { hostTensor } from "../../src/runtime/host-tensor.ts";
-import { listen } from "../../src/server/listen.ts";
+import { listen } from "../../src/server/listening/listen.ts";
 import { temporaryFolder } from "../tiny/model.ts";
 import { serveTiny } from "./tiny-server.ts";
 

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import OpenAI, { toFile } from "openai";
-import { listen } from "../../src/server/listen.ts";
+import { listen } from "../../src/server/listening/listen.ts";
 import { MemoryJobs } from "../jobs/memory-jobs.ts";
 import { temporaryFolder, writeTinyChats } from "../tiny/model.ts";
 import { type TinyServer, serveTiny } from "./tiny-server.ts";

@@ -1,9 +1,9 @@
 /** @file Limits: what is too much is refused in OpenAI's form, with the time to come again, and takes no memory. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { adminKeys } from "../../src/server/api-keys.ts";
+import { adminKeys } from "../../src/server/access/api-keys.ts";
 import { BodyReader } from "../../src/server/read-body.ts";
-import { TextPlaces } from "../../src/server/text-places.ts";
+import { TextPlaces } from "../../src/server/texts/text-places.ts";
 import { temporaryFolder } from "../tiny/model.ts";
 import { serveTiny } from "./tiny-server.ts";
 import { waitFor } from "../process/wait-for.ts";

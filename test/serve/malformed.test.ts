@@ -7,7 +7,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { listen } from "../../src/server/listen.ts";
+import { listen } from "../../src/server/listening/listen.ts";
 import { temporaryFolder } from "../tiny/model.ts";
 import { exchange, openSocket, postText, receive } from "./raw-socket.ts";
 import { serveTiny } from "./tiny-server.ts";

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import OpenAI from "openai";
-import { listen } from "../../src/server/listen.ts";
-import { adminKeys } from "../../src/server/api-keys.ts";
+import { listen } from "../../src/server/listening/listen.ts";
+import { adminKeys } from "../../src/server/access/api-keys.ts";
 import { temporaryFolder } from "../tiny/model.ts";
 import { serveTiny } from "./tiny-server.ts";
 import { waitFor } from "../process/wait-for.ts";

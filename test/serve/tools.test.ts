@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import OpenAI from "openai";
 import { z } from "zod";
-import { listen } from "../../src/server/listen.ts";
+import { listen } from "../../src/server/listening/listen.ts";
 import { temporaryFolder } from "../tiny/model.ts";
 import { serveTiny } from "./tiny-server.ts";
 

@@ -8,7 +8,7 @@ import { newJob } from "../jobs/new-job.ts";
 import { queueOf, reachedUnless } from "../jobs/training-workers.ts";
 import { openState } from "../../src/jobs/store/open-state.ts";
 import { systemClock } from "../../src/jobs/system-clock.ts";
-import { TrainedModels } from "../../src/server/trained-models.ts";
+import { TrainedModels } from "../../src/server/jobs/trained-models.ts";
 import { BUCKET, startS3 } from "../jobs/s3-server.ts";
 import { temporaryFolder } from "../tiny/model.ts";
 import { serveTiny } from "./tiny-server.ts";

@@ -1,7 +1,7 @@
 /** @file `graft keys add`: makes an API key of a role. */
 import { z } from "zod";
-import { API_ROLES } from "../../server/api-keys.ts";
-import { KeyFile } from "../../server/key-file.ts";
+import { API_ROLES } from "../../server/access/api-keys.ts";
+import { KeyFile } from "../../server/access/key-file.ts";
 import { defineCommand } from "../command.ts";
 
 export const KEY_FLAGS = {

@@ -1,6 +1,6 @@
 /** @file `graft keys remove`: a server that runs refuses the key from its next request on. */
 import { z } from "zod";
-import { KeyFile } from "../../server/key-file.ts";
+import { KeyFile } from "../../server/access/key-file.ts";
 import { defineCommand } from "../command.ts";
 import { KEY_FLAGS } from "./keys-add.ts";
 

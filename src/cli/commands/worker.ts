@@ -17,7 +17,7 @@ import { openState } from "../../jobs/store/open-state.ts";
 import { systemClock } from "../../jobs/system-clock.ts";
 import { trainJob } from "../../jobs/train-job.ts";
 import { fingerprintOf } from "../../models/fingerprint.ts";
-import { resultName } from "../../server/fine-tuning.ts";
+import { resultName } from "../../server/jobs/fine-tuning.ts";
 import { type CommandIO, defineCommand } from "../command.ts";
 import { findModel, servedName } from "../find-model.ts";
 import { MODEL_FLAGS, warn } from "../generation.ts";

@@ -1,18 +1,18 @@
 /** @file POST /v1/chat/completions: the assistant's next turn of a conversation. */
 import { ApiError } from "../api-error.ts";
-import { ChatAnswer } from "../chat-answer.ts";
-import { readMessage } from "../chat-messages.ts";
-import { chatLogProbs } from "../log-probs.ts";
+import { ChatAnswer } from "../texts/chat-answer.ts";
+import { readMessage } from "../texts/chat-messages.ts";
+import { chatLogProbs } from "../texts/log-probs.ts";
 import type { ServeEnd } from "../../engine/serving/serve-request.ts";
 import type { Resumed } from "../running-requests.ts";
 import { defineRoute } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
 import { type EventWriter, sendEvents } from "../sse.ts";
-import { textJobs, usageOf } from "../text-job.ts";
-import { type ToolUse, readToolUse } from "../tool-use.ts";
+import { textJobs, usageOf } from "../texts/text-job.ts";
+import { type ToolUse, readToolUse } from "../texts/tool-use.ts";
 import { REFUSED_IN_CHATS, refuse } from "../unserved-keys.ts";
 import { CHAT_REQUEST, type ChatRequest } from "../wire.ts";
-import { type NumberedPiece, writeTexts } from "../write-texts.ts";
+import { type NumberedPiece, writeTexts } from "../texts/write-texts.ts";
 
 export const chatCompletions = defineRoute({
   method: "post",

@@ -1,14 +1,14 @@
 /** @file POST /v1/completions: texts that go on from prompts. */
 import type { ServeEnd } from "../../engine/serving/serve-request.ts";
-import { grammarOf } from "../response-format.ts";
+import { grammarOf } from "../texts/response-format.ts";
 import { defineRoute } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
 import { type EventWriter, sendEvents } from "../sse.ts";
-import { finishReasonOf, textJobs, usageOf } from "../text-job.ts";
-import { type Prompt, ToldText } from "../told-text.ts";
+import { finishReasonOf, textJobs, usageOf } from "../texts/text-job.ts";
+import { type Prompt, ToldText } from "../texts/told-text.ts";
 import { REFUSED_IN_COMPLETIONS, refuse } from "../unserved-keys.ts";
 import { COMPLETION_REQUEST, type CompletionRequest } from "../wire.ts";
-import { type NumberedPiece, writeTexts } from "../write-texts.ts";
+import { type NumberedPiece, writeTexts } from "../texts/write-texts.ts";
 
 /** New tokens unless a request says how many: OpenAI's own default. */
 const DEFAULT_TOKENS = 16;

@@ -3,7 +3,7 @@ import type { z } from "zod";
 import { ApiError } from "../api-error.ts";
 import { defineRoute } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
-import { requireIds } from "../text-job.ts";
+import { requireIds } from "../texts/text-job.ts";
 import { withinTime } from "../within-time.ts";
 import { EMBEDDING_REQUEST } from "../wire.ts";
 

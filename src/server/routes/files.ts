@@ -3,7 +3,7 @@ import { type UploadedFile, hasEnded } from "../../jobs/job.ts";
 import type { JobTable } from "../../jobs/job-table.ts";
 import type { StateFolder } from "../../jobs/state-folder.ts";
 import { ApiError } from "../api-error.ts";
-import { requireJobs } from "../fine-tuning.ts";
+import { requireJobs } from "../jobs/fine-tuning.ts";
 import { describeJsonFault } from "../json-fault.ts";
 import { readForm } from "../multipart.ts";
 import { FILE_PAGE, pageOf } from "../pages.ts";

@@ -5,8 +5,8 @@ import { HYPERPARAMETERS, type Job, type JobEvent, SUPERVISED } from "../../jobs
 import type { JobRow } from "../../jobs/job-table.ts";
 import { shownJob } from "../../jobs/used-hyperparameters.ts";
 import { ApiError } from "../api-error.ts";
-import { checkpointName, requireJob, requireJobs } from "../fine-tuning.ts";
-import { JOB_REQUEST, type JobRequest } from "../job-requests.ts";
+import { checkpointName, requireJob, requireJobs } from "../jobs/fine-tuning.ts";
+import { JOB_REQUEST, type JobRequest } from "../jobs/job-requests.ts";
 import { askedPart, pageOf, toPage } from "../pages.ts";
 import { type Route, defineRoute } from "../route.ts";
 import type { ServerState } from "../server-state.ts";

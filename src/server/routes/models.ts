@@ -1,6 +1,6 @@
 /** @file /v1/models: base and adapters, of which those that jobs have trained can be removed. */
 import { ApiError } from "../api-error.ts";
-import { requireJobs } from "../fine-tuning.ts";
+import { requireJobs } from "../jobs/fine-tuning.ts";
 import { defineRoute } from "../route.ts";
 import type { ListedModel, ServerState } from "../server-state.ts";
 

@@ -1,6 +1,6 @@
 /** @file GET /openapi.json: the routes, described by the schemas that check what is sent. */
 import { z } from "zod";
-import { API_ROLES } from "../api-keys.ts";
+import { API_ROLES } from "../access/api-keys.ts";
 import { type Route, defineRoute } from "../route.ts";
 
 /** Makes the OpenAPI document of routes. */

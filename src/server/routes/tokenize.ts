@@ -1,8 +1,8 @@
 /** @file POST /tokenize and /detokenize, in vLLM's form. */
 import { ApiError } from "../api-error.ts";
-import { readMessage } from "../chat-messages.ts";
+import { readMessage } from "../texts/chat-messages.ts";
 import { defineRoute } from "../route.ts";
-import { requireIds } from "../text-job.ts";
+import { requireIds } from "../texts/text-job.ts";
 import { DETOKENIZE_REQUEST, TOKENIZE_REQUEST } from "../wire.ts";
 
 export const tokenize = defineRoute({

@@ -1,8 +1,8 @@
 /** @file Log-probabilities of tokens as clients read them: of chats, and in the older form of lists beside one another. */
-import type { TokenStream } from "../data/tokenizer/token-stream.ts";
-import type { Tokenizer } from "../data/tokenizer/tokenizer.ts";
-import type { ServedToken } from "../engine/serving/serve-request.ts";
-import type { ScoredToken, TokenLogProbs } from "../engine/sampling/token-log-probs.ts";
+import type { TokenStream } from "../../data/tokenizer/token-stream.ts";
+import type { Tokenizer } from "../../data/tokenizer/tokenizer.ts";
+import type { ServedToken } from "../../engine/serving/serve-request.ts";
+import type { ScoredToken, TokenLogProbs } from "../../engine/sampling/token-log-probs.ts";
 
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 

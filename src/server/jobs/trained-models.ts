@@ -1,11 +1,11 @@
 /** @file What jobs have trained, here or elsewhere, as adapters that requests ask for by name: results, and checkpoints before them. */
-import type { JobQueue } from "../jobs/job-queue.ts";
-import type { JobRow } from "../jobs/job-table.ts";
-import { type Job, hasEnded } from "../jobs/job.ts";
-import type { StateFolder } from "../jobs/state-folder.ts";
-import { ApiError } from "./api-error.ts";
+import type { JobQueue } from "../../jobs/job-queue.ts";
+import type { JobRow } from "../../jobs/job-table.ts";
+import { type Job, hasEnded } from "../../jobs/job.ts";
+import type { StateFolder } from "../../jobs/state-folder.ts";
+import { ApiError } from "../api-error.ts";
 import { RESULT_START, checkpointName, checkpointPrefix, resultName } from "./fine-tuning.ts";
-import type { ServerState } from "./server-state.ts";
+import type { ServerState } from "../server-state.ts";
 
 export interface TrainedModelsParts {
   readonly queue: JobQueue;

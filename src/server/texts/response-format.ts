@@ -1,10 +1,10 @@
 /** @file What form an answer is asked for in, in OpenAI's names, and what holds a text to it. */
 import { z } from "zod";
-import { SchemaError } from "../engine/grammar/schema-reader.ts";
-import type { Grammar } from "../engine/grammar/token-grammar.ts";
-import { UsageError } from "../errors.ts";
-import { ApiError } from "./api-error.ts";
-import type { ServerState } from "./server-state.ts";
+import { SchemaError } from "../../engine/grammar/schema-reader.ts";
+import type { Grammar } from "../../engine/grammar/token-grammar.ts";
+import { UsageError } from "../../errors.ts";
+import { ApiError } from "../api-error.ts";
+import type { ServerState } from "../server-state.ts";
 
 export const RESPONSE_FORMAT = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("text") }),

@@ -1,16 +1,16 @@
 /** @file Joins a queue of jobs to a server's model: what is trained on it here, and what becomes of results from anywhere. */
-import type { Environment } from "../environment.ts";
-import { makeSampleWriter } from "../engine/sample-writer.ts";
-import type { Clock } from "../jobs/clock.ts";
-import type { JobQueue } from "../jobs/job-queue.ts";
-import { JobWorker } from "../jobs/job-worker.ts";
-import { jobSettings } from "../jobs/job-settings.ts";
-import { type TrainingPlaces, placesFor } from "../jobs/places.ts";
-import type { StateFolder } from "../jobs/state-folder.ts";
-import { trainJob } from "../jobs/train-job.ts";
-import { Trouble, type TroubleOptions } from "../jobs/trouble.ts";
+import type { Environment } from "../../environment.ts";
+import { makeSampleWriter } from "../../engine/sample-writer.ts";
+import type { Clock } from "../../jobs/clock.ts";
+import type { JobQueue } from "../../jobs/job-queue.ts";
+import { JobWorker } from "../../jobs/job-worker.ts";
+import { jobSettings } from "../../jobs/job-settings.ts";
+import { type TrainingPlaces, placesFor } from "../../jobs/places.ts";
+import type { StateFolder } from "../../jobs/state-folder.ts";
+import { trainJob } from "../../jobs/train-job.ts";
+import { Trouble, type TroubleOptions } from "../../jobs/trouble.ts";
 import { resultName } from "./fine-tuning.ts";
-import type { FineTuning, ServerState } from "./server-state.ts";
+import type { FineTuning, ServerState } from "../server-state.ts";
 import { TrainedModels } from "./trained-models.ts";
 
 /** How long a job stays a worker's that is not heard of. */

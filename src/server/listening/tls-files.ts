@@ -1,9 +1,9 @@
 /** @file Certificate and key of a server, read and held against each other before anything else is done. */
 import { X509Certificate, createPrivateKey } from "node:crypto";
 import { createSecureContext } from "node:tls";
-import { FormatError, UsageError } from "../errors.ts";
-import { disk } from "../format/files/disk/calls.ts";
-import { toFailedRead } from "../messages/system-error.ts";
+import { FormatError, UsageError } from "../../errors.ts";
+import { disk } from "../../format/files/disk/calls.ts";
+import { toFailedRead } from "../../messages/system-error.ts";
 
 /** In PEM. */
 export interface TlsFiles {

@@ -1,8 +1,8 @@
 /** @file Who calls, and whether they may: keys and roles, and pages of the web that call without being asked for a key. */
 import type { Context } from "hono";
-import { ApiError } from "./api-error.ts";
+import { ApiError } from "../api-error.ts";
 import { type ApiRole, type ReadKeys, findKey, mayUse } from "./api-keys.ts";
-import type { Access } from "./route.ts";
+import type { Access } from "../route.ts";
 
 /** Who calls. */
 export interface Caller {

@@ -1,9 +1,9 @@
 /** @file One text of /v1/completions as it is told: after its prompt where that is asked for, with log-probabilities of both. */
-import { PromptScores } from "../engine/prompts/prompt-scores.ts";
-import type { ServedToken } from "../engine/serving/serve-request.ts";
+import { PromptScores } from "../../engine/prompts/prompt-scores.ts";
+import type { ServedToken } from "../../engine/serving/serve-request.ts";
 import { ListedLogProbs } from "./log-probs.ts";
-import type { ServerState } from "./server-state.ts";
-import type { CompletionRequest } from "./wire.ts";
+import type { ServerState } from "../server-state.ts";
+import type { CompletionRequest } from "../wire.ts";
 
 /** A prompt of a request. */
 export interface Prompt {

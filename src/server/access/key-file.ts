@@ -6,12 +6,12 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { z } from "zod";
-import { FormatError, UsageError } from "../errors.ts";
-import { writeTextAtomic } from "../format/files/atomic.ts";
-import { disk } from "../format/files/disk/calls.ts";
-import { formatJson, parseJsonObject } from "../format/files/json-file.ts";
-import { nearest } from "../messages/nearest.ts";
-import { systemCode, toFailedRead } from "../messages/system-error.ts";
+import { FormatError, UsageError } from "../../errors.ts";
+import { writeTextAtomic } from "../../format/files/atomic.ts";
+import { disk } from "../../format/files/disk/calls.ts";
+import { formatJson, parseJsonObject } from "../../format/files/json-file.ts";
+import { nearest } from "../../messages/nearest.ts";
+import { systemCode, toFailedRead } from "../../messages/system-error.ts";
 import { API_ROLES, type ApiKey, type ApiRole, hashOfKey } from "./api-keys.ts";
 
 const FILE_NAME = "keys.json";

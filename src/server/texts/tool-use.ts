@@ -1,20 +1,20 @@
 /** @file The functions that a request lets a model call, whether it must, and what holds the answer to that. */
 import { z } from "zod";
-import type { RuleBook } from "../engine/grammar/automaton.ts";
-import { either } from "../engine/grammar/json-rules.ts";
-import { schemaRule } from "../engine/grammar/schema-rules.ts";
-import type { Grammar } from "../engine/grammar/token-grammar.ts";
-import { TriggeredGrammar } from "../engine/grammar/triggered-grammar.ts";
+import type { RuleBook } from "../../engine/grammar/automaton.ts";
+import { either } from "../../engine/grammar/json-rules.ts";
+import { schemaRule } from "../../engine/grammar/schema-rules.ts";
+import type { Grammar } from "../../engine/grammar/token-grammar.ts";
+import { TriggeredGrammar } from "../../engine/grammar/triggered-grammar.ts";
 import {
   type ToolChoice,
   type ToolFormat,
   type ToolFunction,
   addParameters,
   markBytes,
-} from "../engine/tool-calls/tool-format.ts";
-import { FormatError, UsageError } from "../errors.ts";
-import { nearest } from "../messages/nearest.ts";
-import { ApiError } from "./api-error.ts";
+} from "../../engine/tool-calls/tool-format.ts";
+import { FormatError, UsageError } from "../../errors.ts";
+import { nearest } from "../../messages/nearest.ts";
+import { ApiError } from "../api-error.ts";
 import {
   type ResponseFormat,
   SCHEMA_PARAM,
@@ -23,7 +23,7 @@ import {
   schemaOf,
   withSchemaPath,
 } from "./response-format.ts";
-import type { ServerState } from "./server-state.ts";
+import type { ServerState } from "../server-state.ts";
 
 const MAX_TOOLS = 128;
 

@@ -1,9 +1,9 @@
 /** @file Writes the texts of a request side by side, and counts them; whoever goes away ends them. */
-import type { ServeEnd } from "../engine/serving/serve-request.ts";
-import type { TextJob, TextPiece } from "../engine/serving-model.ts";
-import type { RunningText } from "./running-requests.ts";
-import type { ServerState } from "./server-state.ts";
-import { withinTime } from "./within-time.ts";
+import type { ServeEnd } from "../../engine/serving/serve-request.ts";
+import type { TextJob, TextPiece } from "../../engine/serving-model.ts";
+import type { RunningText } from "../running-requests.ts";
+import type { ServerState } from "../server-state.ts";
+import { withinTime } from "../within-time.ts";
 
 /** A piece of one of several texts. */
 export interface NumberedPiece extends TextPiece {

@@ -1,11 +1,11 @@
 /** @file What a request has to pass before its body is read: keys and roles, rates, a server that stops. */
 import type { Context } from "hono";
 import { type Caller, requireAccess } from "./access.ts";
-import { ApiError, stopping } from "./api-error.ts";
+import { ApiError, stopping } from "../api-error.ts";
 import type { ReadKeys } from "./api-keys.ts";
 import { RateLimiter, type RateState } from "./rate-limiter.ts";
-import type { Access } from "./route.ts";
-import type { ServerState } from "./server-state.ts";
+import type { Access } from "../route.ts";
+import type { ServerState } from "../server-state.ts";
 
 export interface AdmissionOptions {
   /** The keys of which clients have to send one; null: everybody may call. */

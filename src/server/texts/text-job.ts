@@ -1,10 +1,10 @@
 /** @file From the settings of a request to a text to write, and to what is told of its tokens. */
-import type { TextJob } from "../engine/serving-model.ts";
-import type { Grammar } from "../engine/grammar/token-grammar.ts";
-import type { FinishReason, ServeEnd } from "../engine/serving/serve-request.ts";
-import { ApiError } from "./api-error.ts";
-import type { ServerState } from "./server-state.ts";
-import type { TextSettings } from "./wire.ts";
+import type { TextJob } from "../../engine/serving-model.ts";
+import type { Grammar } from "../../engine/grammar/token-grammar.ts";
+import type { FinishReason, ServeEnd } from "../../engine/serving/serve-request.ts";
+import { ApiError } from "../api-error.ts";
+import type { ServerState } from "../server-state.ts";
+import type { TextSettings } from "../wire.ts";
 
 /** OpenAI's have 64 bits, more than numbers of JavaScript count by ones. */
 const MAX_SEED = 2 ** 52;

@@ -1,8 +1,8 @@
 /** @file What clients send to make fine-tuning jobs, in OpenAI's names and graft's own. */
 import { z } from "zod";
-import { averagingProblems } from "../jobs/averaging.ts";
-import { foreignSettings } from "../jobs/job-settings.ts";
-import { ASKED_HYPERPARAMETERS, JOB_METHODS } from "../jobs/job.ts";
+import { averagingProblems } from "../../jobs/averaging.ts";
+import { foreignSettings } from "../../jobs/job-settings.ts";
+import { ASKED_HYPERPARAMETERS, JOB_METHODS } from "../../jobs/job.ts";
 
 const OWN = z.strictObject({ hyperparameters: ASKED_HYPERPARAMETERS.optional() });
 

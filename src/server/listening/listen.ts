@@ -6,8 +6,8 @@ import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import type { Hono } from "hono";
-import { FailedError } from "../errors.ts";
-import { ApiError, errorAnswer } from "./api-error.ts";
+import { FailedError } from "../../errors.ts";
+import { ApiError, errorAnswer } from "../api-error.ts";
 import { boundClients } from "./client-bounds.ts";
 import type { TlsFiles } from "./tls-files.ts";
 

@@ -6,7 +6,7 @@
 import type { Server, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Socket } from "node:net";
-import { ApiError, errorAnswer } from "./api-error.ts";
+import { ApiError, errorAnswer } from "../api-error.ts";
 
 /** Node's code of an error → status and words. */
 const FAULTS: Readonly<Record<string, readonly [status: number, message: string, code: string]>> = {

@@ -1,8 +1,8 @@
 /** @file The fine-tuning jobs of a server: which there are, and what their results are called. */
-import type { Job } from "../jobs/job.ts";
-import type { JobRow } from "../jobs/job-table.ts";
-import { ApiError } from "./api-error.ts";
-import type { FineTuning, ServerState } from "./server-state.ts";
+import type { Job } from "../../jobs/job.ts";
+import type { JobRow } from "../../jobs/job-table.ts";
+import { ApiError } from "../api-error.ts";
+import type { FineTuning, ServerState } from "../server-state.ts";
 
 /** What all names of results and checkpoints begin with. */
 export const RESULT_START = "ft:";

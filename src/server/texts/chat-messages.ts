@@ -1,7 +1,7 @@
 /** @file Messages of clients as chat templates read them. */
-import { type Message, readToolCalls } from "../data/rows/messages.ts";
-import { ApiError } from "./api-error.ts";
-import type { ChatRequest } from "./wire.ts";
+import { type Message, readToolCalls } from "../../data/rows/messages.ts";
+import { ApiError } from "../api-error.ts";
+import type { ChatRequest } from "../wire.ts";
 
 /** Reads a message, for instance of an assistant with calls, or of a tool. @throws ApiError 400 for parts that are no text */
 export function readMessage(message: ChatRequest["messages"][number], place: number): Message {
