@@ -79,6 +79,8 @@ describe("an adapter that does not fit", () => {
     ["a number for its modules", { target_modules: 5 }, ["target_modules is 5, expected"]],
     ["an object for what it leaves out", { exclude_modules: {} }, ["exclude_modules is {}, expected"]],
     ["a word for its layers", { layers_to_transform: "x" }, ['layers_to_transform is "x", expected']],
+    ["no rank", { r: 0 }, ["no-rank", "rank is 0, expected"]],
+    ["a number for its scales", { alpha_pattern: 5 }, ["scales", "alphaPattern is 5, expected"]],
     ["a method that is not known", { peft_type: "PREFIX_TUNING" }, ['type "PREFIX_TUNING"', "LORA"]],
   ] as const) {
     test(`one with ${what}`, async () => {

@@ -115,11 +115,14 @@ export function readSettings(
   const method = findMethodOfConfig(raw, methods);
   const take = takeFrom(raw);
   const options = configFileOf(method)?.fromConfig(take, raw);
+  requireValid(path, method.options, options);
+  const targetValues = Object.fromEntries(Object.keys(TARGETS.shape).map((key) => [key, take(key)]));
+  requireValid(path, TARGETS, targetValues);
   const {
     layers_to_transform: layers,
     target_modules: modules,
     exclude_modules: exclude,
-  } = readTargets(path, take);
+  } = TARGETS.parse(targetValues);
   const storedTransposed = take("fan_in_fan_out") === true;
   refuseUnknown(path, raw);
   const targets = {
@@ -138,11 +141,10 @@ const TARGETS = z.object({
   layers_to_transform: z.union([z.int(), z.array(z.int())]).nullish(),
 });
 
-/** @throws UsageError "usage/adapter" for values of another type. */
-function readTargets(path: string, take: (key: string) => unknown): z.output<typeof TARGETS> {
-  const given = Object.fromEntries(Object.keys(TARGETS.shape).map((key) => [key, take(key)]));
-  const problems = listProblems(findProblems(TARGETS, given));
-  if (problems.length === 0) return TARGETS.parse(given);
+/** @throws UsageError "usage/adapter" for values that the schema does not take. */
+function requireValid(path: string, schema: z.ZodType, values: unknown): void {
+  const problems = listProblems(findProblems(schema, values));
+  if (problems.length === 0) return;
   throw new UsageError("usage/adapter", `Cannot use adapter "${path}": ${problems.join("; ")}`, {
     hint: "adapter_config.json is damaged: save the adapter again with the program that made it.",
   });
