@@ -43,8 +43,6 @@ function isLowEnough(value: number, { high, below }: Bounds): boolean {
 
 const [ZERO, NINE] = [0x30, 0x39];
 const LARGEST = 10 ** MAX_DIGITS - 1;
-/** With more digits before the point, those after it would be rounded away. */
-const LARGEST_WITH_FRACTION = 10 ** 9 - 1;
 const FRACTION_DIGITS = 6;
 const STEPS = 10 ** FRACTION_DIGITS;
 
@@ -64,9 +62,15 @@ export function addNumber(rules: JsonRules, from: Place, bounds: Bounds, isWhole
   return book.call(from, rule);
 }
 
+/** The first and the last number between bounds that has few enough digits, counted in steps of which `perOne` make 1. */
+export function stepsWithin(bounds: Bounds, perOne: number): [number, number] {
+  const near = [Math.max(bounds.low, bounds.above), -Math.min(bounds.high, bounds.below)] as const;
+  const first = firstStep((value) => isHighEnough(value, bounds), near[0], perOne);
+  return [first, -firstStep((value) => isLowEnough(-value, bounds), near[1], perOne)];
+}
+
 function withFraction(rules: JsonRules, bounds: Bounds): ((from: Place) => Place)[] {
-  const first = firstStep((value) => isHighEnough(value, bounds), Math.max(bounds.low, bounds.above));
-  const last = -firstStep((value) => isLowEnough(-value, bounds), -Math.min(bounds.high, bounds.below));
+  const [first, last] = stepsWithin(bounds, STEPS);
   return [
     (at) => addSteps(rules, at, Math.max(first, 1), last),
     (at) => addSteps(rules, rules.book.text(at, "-"), Math.max(-last, 1), -first),
@@ -74,12 +78,13 @@ function withFraction(rules: JsonRules, bounds: Bounds): ((from: Place) => Place
 }
 
 /** The first step that is far enough, as numbers are rounded; `near` is where that begins. */
-function firstStep(isFarEnough: (value: number) => boolean, near: number): number {
-  const limit = LARGEST_WITH_FRACTION;
+function firstStep(isFarEnough: (value: number) => boolean, near: number, perOne: number): number {
+  // With more digits, the last ones would be rounded away.
+  const limit = LARGEST / perOne;
   if (near >= limit) return Infinity;
-  let step = Math.floor(Math.max(near, -limit) * STEPS) - 1;
-  while (!isFarEnough(step / STEPS)) step++;
-  return Math.max(step, -limit * STEPS);
+  let step = Math.floor(Math.max(near, -limit) * perOne) - 1;
+  while (!isFarEnough(step / perOne)) step++;
+  return Math.max(step, -LARGEST);
 }
 
 /** A number with a fraction, of so many steps, without a sign; there may be none. */

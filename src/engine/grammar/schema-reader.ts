@@ -20,15 +20,17 @@ import {
 const [MAX_TEXT, MAX_DEPTH, MAX_SHAPES] = [1 << 16, 64, 256];
 /** Keywords that say nothing of what a value is. */
 const NOTES = new Set(
-  "$schema $id $comment title description default examples deprecated readOnly writeOnly $defs definitions".split(
-    " ",
-  ),
+  (
+    "$schema $id $comment title description default examples deprecated readOnly writeOnly $defs definitions " +
+    "contentEncoding contentMediaType contentSchema"
+  ).split(" "),
 );
 /** Read by `#ownShape`, or here. */
 const READ = new Set(
   (
-    "type enum const properties required additionalProperties items minItems maxItems minLength maxLength pattern format " +
-    "minimum maximum exclusiveMinimum exclusiveMaximum anyOf oneOf allOf $ref"
+    "type enum const properties required additionalProperties propertyNames prefixItems items additionalItems minItems " +
+    "maxItems minLength maxLength pattern format minimum maximum exclusiveMinimum exclusiveMaximum multipleOf anyOf oneOf " +
+    "allOf $ref"
   ).split(" "),
 );
 
@@ -82,7 +84,7 @@ export class SchemaReader {
       if (READ.has(key) || NOTES.has(key) || isSilent(key, fields[key])) continue;
       throw fault(`${path}/${key}`, "is a keyword that is not supported", `Leave out ${key}.`);
     }
-    let shapes: readonly Shape[] = [this.#ownShape(fields, path)];
+    let shapes: readonly Shape[] = [this.#ownShape(fields, path, within)];
     const add = (more: readonly Shape[]): void => void (shapes = meetAll(shapes, more, path));
     if (fields["$ref"] !== undefined) add(this.#shapesOfOne(this.#resolve(fields["$ref"], path), within));
     for (const part of partsOf(fields, "allOf", path)) add(this.#shapesOfOne(part, within));
@@ -113,6 +115,21 @@ export class SchemaReader {
     return shapes.flat();
   }
 
+  /** The names that properties may have; null: all. */
+  #namesOf(source: Source, inside: ReadonlySet<string>): readonly string[] | null {
+    const shapes = this.#shapesOfOne(source, inside).filter(({ types }) => types.has("string"));
+    if (shapes.some(({ literals, ...rest }) => literals === null && saysNothing(rest))) return null;
+    const names = shapes.map(({ literals, ...rest }) => (saysNothing(rest) ? literals : null));
+    if (names.includes(null)) {
+      throw fault(
+        source.path,
+        "says more of names than which there are",
+        "Give an enum of them, or leave it out.",
+      );
+    }
+    return names.flatMap((some) => (some ?? []).filter((name) => typeof name === "string"));
+  }
+
   #resolve(ref: unknown, path: string): Source {
     const pointer = typeof ref === "string" && ref.startsWith("#") ? ref.slice(1) : null;
     let schema = this.#root;
@@ -132,7 +149,7 @@ export class SchemaReader {
   }
 
   /** What the keywords of a schema say, but for its choices and references. */
-  #ownShape(fields: Fields, path: string): Shape {
+  #ownShape(fields: Fields, path: string, inside: ReadonlySet<string>): Shape {
     const count = (key: string, otherwise: number): number => {
       const value = fields[key];
       if (value === undefined) return otherwise;
@@ -140,7 +157,13 @@ export class SchemaReader {
       throw fault(`${path}/${key}`, `is ${JSON.stringify(value)}`, "Give a whole number from 0.");
     };
     const under = (key: string): Source => ({ schema: fields[key], path: `${path}/${key}` });
-    const properties = requireFields(fields["properties"] ?? {}, `${path}/properties`);
+    const own = Object.entries(requireFields(fields["properties"] ?? {}, `${path}/properties`));
+    const properties = new Map<string, View>(
+      own.map(([name, schema]) => [name, [{ schema, path: `${path}/properties/${encodeStep(name)}` }]]),
+    );
+    const additional = fields["additionalProperties"] === undefined ? null : [under("additionalProperties")];
+    const names =
+      fields["propertyNames"] === undefined ? null : this.#namesOf(under("propertyNames"), inside);
     const pattern = fields["pattern"];
     if (pattern !== undefined && typeof pattern !== "string") {
       throw fault(`${path}/pattern`, `is ${JSON.stringify(pattern)}`, "Give a regular expression.");
@@ -149,33 +172,41 @@ export class SchemaReader {
     if (format !== undefined && typeof format !== "string") {
       throw fault(`${path}/format`, `is ${JSON.stringify(format)}`, "Give the name of a format.");
     }
+    // Before the draft of 2020 the keyword of the first items was that of all.
+    const [first, rest] = Array.isArray(fields["items"])
+      ? ["items", "additionalItems"]
+      : ["prefixItems", "items"];
     const literals = literalsOf(fields, path);
     const types = typesOf(fields, path);
     return {
       types,
       literals,
       bounds: boundsOf(fields, path),
+      multiples: multiplesOf(fields, path),
       minLength: count("minLength", 0),
       maxLength: count("maxLength", Infinity),
       patterns: pattern === undefined ? [] : [pattern],
       formats: format !== undefined && Object.hasOwn(STRING_FORMATS, format) ? [format] : [],
-      items: fields["items"] === undefined ? [] : [under("items")],
+      firstItems: partsOf(fields, first, path).map((part) => [part]),
+      items: fields[rest] === undefined ? [] : [under(rest)],
       minItems: count("minItems", 0),
       maxItems: count("maxItems", Infinity),
-      properties: new Map(
-        Object.entries(properties).map(([name, schema]) => [
-          name,
-          [{ schema, path: `${path}/properties/${encodeStep(name)}` }],
-        ]),
-      ),
+      properties: names
+        ? new Map(names.map((name) => [name, properties.get(name) ?? additional ?? []]))
+        : properties,
       required: new Set(textsOf(fields["required"] ?? [], `${path}/required`)),
-      additional: fields["additionalProperties"] === undefined ? null : [under("additionalProperties")],
+      additional: names ? [{ schema: false, path: `${path}/propertyNames` }] : additional,
     };
   }
 }
 
 function fault(path: string, found: string, hint: string): SchemaError {
   return new SchemaError(path, found, hint);
+}
+
+/** Whether all strings have a shape, but for its literals. */
+function saysNothing({ minLength, maxLength, patterns }: Omit<Shape, "literals">): boolean {
+  return minLength === 0 && maxLength === Infinity && patterns.length === 0;
 }
 
 /** Keywords that say nothing with some values. */
@@ -218,6 +249,12 @@ function literalsOf(fields: Fields, path: string): readonly unknown[] | null {
   const text = JSON.stringify(value);
   const isListed = values === undefined || values.some((each) => JSON.stringify(each) === text);
   return isListed ? [value] : [];
+}
+
+function multiplesOf({ multipleOf: step }: Fields, path: string): number[] {
+  if (step === undefined) return [];
+  if (typeof step === "number" && step > 0 && Number.isFinite(step)) return [step];
+  throw fault(`${path}/multipleOf`, `is ${JSON.stringify(step)}`, "Give a number above 0.");
 }
 
 function boundsOf(fields: Fields, path: string): Shape["bounds"] {

@@ -1,7 +1,9 @@
 /** @file From shapes of JSON schemas to rules over bytes: one rule for each set of schemas that hold in one place. */
 import type { Place, RuleBook } from "./automaton.ts";
 import { type CodeRange, commonCodes, otherCodes } from "./characters.ts";
+import { common } from "./common-rules.ts";
 import { JsonRules, count, either } from "./json-rules.ts";
+import { type Step, addMultiple, commonStep, isMultiple } from "./number-multiple.ts";
 import { NO_BOUNDS, addNumber, isWithin } from "./number-range.ts";
 import { STRING_FORMATS } from "./string-formats.ts";
 import { PatternFault, addPattern } from "./pattern-rules.ts";
@@ -10,6 +12,8 @@ import { type JsonType, type Shape, type View, isNever, propertyOf, typeOf } fro
 
 /** Where a bound is larger, no more than this is written. */
 const [MOST_CHARACTERS, MOST_ITEMS] = [16_384, 4096];
+/** The same of strings by patterns, which are counted in each place of them. */
+const MOST_BY_PATTERN = 256;
 /** What may stand in a name that is not known before: nothing that has two ways to be written. */
 const NAME_CODES: readonly CodeRange[] = otherCodes([
   [0, 0x1f],
@@ -72,6 +76,9 @@ class SchemaRules {
         ]);
       case "integer":
       case "number":
+        if (shape.multiples.length > 0) {
+          return addMultiple(this.#json, from, shape.bounds, this.#step(shape, view, type === "integer"));
+        }
         if (shape.bounds !== NO_BOUNDS && isBound(shape)) {
           return addNumber(this.#json, from, shape.bounds, type === "integer");
         }
@@ -88,13 +95,17 @@ class SchemaRules {
 
   /** Whether a literal is what the other keywords beside it ask for. */
   #holds(value: unknown, shape: Shape, view: View): boolean {
-    if (typeof value === "number") return isWithin(value, shape.bounds);
+    if (typeof value === "number") {
+      const isStep = shape.multiples.length === 0 || isMultiple(value, this.#step(shape, view, false));
+      return isStep && isWithin(value, shape.bounds);
+    }
     if (typeof value === "string") {
       const { length } = Array.from(value);
       if (shape.patterns.length > 0) throw this.#fault(view, "has literals and a pattern");
       return length >= shape.minLength && length <= shape.maxLength;
     }
-    const hasItems = shape.items.length > 0 || shape.minItems > 0 || shape.maxItems < Infinity;
+    const hasItems =
+      shape.firstItems.length + shape.items.length > 0 || shape.minItems > 0 || shape.maxItems < Infinity;
     const hasProperties = shape.properties.size + shape.required.size > 0 || shape.additional !== null;
     const type = typeOf(value);
     if ((type === "array" && hasItems) || (type === "object" && hasProperties)) {
@@ -103,40 +114,58 @@ class SchemaRules {
     return true;
   }
 
+  #step({ multiples }: Shape, view: View, isWhole: boolean): Step {
+    const step = commonStep(multiples, isWhole);
+    if (step) return step;
+    const path = `${view.at(-1)?.path ?? ""}/multipleOf`;
+    throw new SchemaError(
+      path,
+      `is ${multiples.join(" and ")}`,
+      "Take a step of at most 1000, or of few digits.",
+    );
+  }
+
   #string(from: Place, { patterns, formats, minLength, maxLength }: Shape, view: View): Place {
+    if (maxLength < minLength) return this.#book.place();
     const hasLength = minLength > 0 || maxLength < Infinity;
+    const limit = patterns.length > 0 ? MOST_BY_PATTERN : MOST_CHARACTERS;
+    const most = maxLength === Infinity ? null : Math.min(maxLength, Math.max(minLength, limit));
     // A format is a note where something else says what the text is.
-    const [pattern = hasLength ? undefined : STRING_FORMATS[formats[0] ?? ""]] = patterns;
-    if (pattern === undefined) {
-      const most = maxLength === Infinity ? null : Math.min(maxLength, Math.max(minLength, MOST_CHARACTERS));
-      if (maxLength < minLength) return this.#book.place();
-      return this.#json.string(from, minLength, most);
-    }
-    if (patterns.length > 1) throw this.#fault(view, "has two patterns");
-    if (patterns.length === 0 && formats.length > 1) throw this.#fault(view, "has two formats");
-    if (hasLength) throw this.#fault(view, "has a pattern and a length");
+    const isFree = patterns.length === 0 && !hasLength;
+    const sources = isFree ? formats.map((name) => STRING_FORMATS[name] as string) : patterns;
+    const parts = sources.map((source) => (at: Place) => this.#pattern(at, source, view));
+    if (hasLength || parts.length === 0) parts.push((at) => this.#json.string(at, minLength, most));
+    return common(this.#book, from, `${JSON.stringify(sources)} ${minLength} ${most}`, parts);
+  }
+
+  #pattern(from: Place, source: string, view: View): Place {
     try {
-      return addPattern(this.#json, from, pattern);
+      return addPattern(this.#json, from, source);
     } catch (error) {
       if (!(error instanceof PatternFault)) throw error;
       throw this.#fault(view, `has a pattern with ${error.message}`);
     }
   }
 
-  #array(from: Place, { items, minItems, maxItems }: Shape): Place {
+  #array(from: Place, { firstItems, items, minItems, maxItems }: Shape): Place {
     const book = this.#book;
     if (maxItems < minItems) return book.place();
     const item = this.value(items);
     const most = maxItems === Infinity ? null : Math.min(maxItems, Math.max(minItems, MOST_ITEMS));
+    const first = (firstItems.length > 0 ? firstItems : [items]).slice(0, most ?? Infinity);
     return this.#json.inside(from, "[]", (inside) => {
-      if (most === 0) return inside;
-      const another = book.rule(`another ${item}`, (start) => book.call(this.#json.comma(start), item));
-      const add = (at: Place): Place => book.call(at, another);
-      const least = Math.max(0, minItems - 1);
-      const some = count(book, book.call(inside, item), least, most === null ? null : most - 1, add);
       const end = book.place();
-      book.skip(some, end);
       if (minItems === 0) book.skip(inside, end);
+      let at = inside;
+      for (const [i, view] of first.entries()) {
+        at = book.call(i === 0 ? at : this.#json.comma(at), this.value(view));
+        if (i + 1 >= minItems) book.skip(at, end);
+      }
+      if (most === first.length) return end;
+      const another = book.rule(`another ${item}`, (start) => book.call(this.#json.comma(start), item));
+      const least = Math.max(0, minItems - first.length);
+      const add = (from_: Place): Place => book.call(from_, another);
+      book.skip(count(book, at, least, most === null ? null : most - first.length, add), end);
       return end;
     });
   }

@@ -23,11 +23,16 @@ export interface Shape {
   /** Values of which it is one. */
   readonly literals: readonly unknown[] | null;
   readonly bounds: Bounds;
+  /** Numbers of which it is a multiple. */
+  readonly multiples: readonly number[];
   readonly minLength: number;
   readonly maxLength: number;
   readonly patterns: readonly string[];
   /** Those of `STRING_FORMATS`. */
   readonly formats: readonly string[];
+  /** What the first items are, one each. */
+  readonly firstItems: readonly View[];
+  /** What those behind them are. */
   readonly items: View;
   readonly minItems: number;
   readonly maxItems: number;
@@ -42,10 +47,12 @@ export const ANYTHING: Shape = {
   types: new Set(JSON_TYPES.filter((type) => type !== "integer")),
   literals: null,
   bounds: NO_BOUNDS,
+  multiples: [],
   minLength: 0,
   maxLength: Infinity,
   patterns: [],
   formats: [],
+  firstItems: [],
   items: [],
   minItems: 0,
   maxItems: Infinity,
@@ -90,10 +97,14 @@ export function meet(a: Shape, b: Shape): Shape | null {
     types,
     literals: commonLiterals(a.literals, b.literals),
     bounds: meetBounds(a.bounds, b.bounds),
+    multiples: [...new Set([...a.multiples, ...b.multiples])],
     minLength: Math.max(a.minLength, b.minLength),
     maxLength: Math.min(a.maxLength, b.maxLength),
     patterns: [...new Set([...a.patterns, ...b.patterns])],
     formats: [...new Set([...a.formats, ...b.formats])],
+    firstItems: Array.from({ length: Math.max(a.firstItems.length, b.firstItems.length) }, (_, i) =>
+      both(({ firstItems, items }) => firstItems[i] ?? items),
+    ),
     items: both(({ items }) => items),
     minItems: Math.max(a.minItems, b.minItems),
     maxItems: Math.min(a.maxItems, b.maxItems),

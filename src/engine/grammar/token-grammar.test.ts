@@ -104,6 +104,10 @@ const { schema: SCHEMAS } = letrec<{ schema: object; object: object }>((tie) => 
       { type: "string" },
       { type: "string", minLength: 2, maxLength: 5 },
       { type: "string", pattern: "^[A-Zß-ü]{2,3}-\\d+$" },
+      { type: "integer", multipleOf: 7, minimum: -40, maximum: 130 },
+      { type: "number", multipleOf: 0.25, exclusiveMinimum: -1 },
+      { type: "string", pattern: "^[a-z]+$", minLength: 3, maxLength: 5 },
+      { type: "string", pattern: "x|ß", minLength: 2 },
       { type: "string", pattern: '(cat|\\w"\\s)+|^x.y' },
       { type: "string", pattern: "[^a-z\\\\]$" },
       { type: ["string", "null"], maxLength: 3 },
@@ -116,6 +120,17 @@ const { schema: SCHEMAS } = letrec<{ schema: object; object: object }>((tie) => 
       items,
       minItems,
       maxItems: minItems + more,
+    })),
+    record({
+      first: array(tie("schema"), { minLength: 1, maxLength: 3 }),
+      items: tie("schema"),
+      more: nat(2),
+    }).map(({ first, items, more }) => ({
+      type: "array",
+      prefixItems: first,
+      items: more === 0 ? false : items,
+      minItems: first.length,
+      maxItems: first.length + more,
     })),
     array(tie("schema"), { minLength: 1, maxLength: 3 }).map((anyOf) => ({ anyOf })),
   ),
@@ -207,6 +222,105 @@ test("numbers with a fraction lie between bounds that have one, and every such n
   assert.equal(drawJson({ enum: [0.25, 0.5, 3], minimum: 0.5, maximum: 0.75 }, 1), 0.5);
 });
 
+test("multiples of a step are written, and nothing else", () => {
+  const steps = [1, 3, 12, 0.5, 0.01, 0.75];
+  const values = Array.from({ length: 400 }, (_, i) => (i - 150) / 4).concat([
+    0.01, 0.57, -3.33, 1.005, 12e6,
+  ]);
+  for (const step of steps) {
+    for (const bounds of [
+      {},
+      { minimum: -3, exclusiveMaximum: 12 },
+      { exclusiveMinimum: 0.5, maximum: 36 },
+    ]) {
+      const digits = `${step}`.split(".")[1]?.length ?? 0;
+      for (const type of ["integer", "number"]) {
+        const grammar = TokenGrammar.ofSchema(BYTES, { type, multipleOf: step, ...bounds });
+        const {
+          minimum = -Infinity,
+          exclusiveMinimum = -Infinity,
+          ...high
+        } = bounds as Record<string, number>;
+        const { maximum = Infinity, exclusiveMaximum = Infinity } = high;
+        for (const value of values) {
+          const isStep = Number.isInteger(Math.round(value * 1000) / Math.round(step * 1000));
+          const isIn =
+            value >= minimum && value > exclusiveMinimum && value <= maximum && value < exclusiveMaximum;
+          const text = type === "integer" ? `${value}` : value.toFixed(digits);
+          if (Number(text) !== value && isStep) continue;
+          const isHeld = isStep && isIn && (type === "number" || Number.isInteger(value));
+          if (Number(text) === value)
+            assert.equal(takes(grammar, text), isHeld, `${text} of ${step} as ${type}`);
+        }
+      }
+    }
+  }
+  assert.deepEqual(drawJson({ enum: [4, 6, 7], multipleOf: 2, allOf: [{ multipleOf: 3 }] }, 1), 6);
+});
+
+test("a string is held to all that is said of it", () => {
+  const schema = {
+    type: "string",
+    minLength: 2,
+    maxLength: 4,
+    allOf: [{ pattern: "^[a-ü]+$" }, { pattern: "b$" }],
+  };
+  const grammar = TokenGrammar.ofSchema(BYTES, schema);
+  const texts = ["b", "ab", "aaab", "aaaab", "aa", "Ab"];
+  assert.deepEqual(
+    texts.map((text) => takes(grammar, `"${text}"`)),
+    [false, true, true, false, false, false],
+  );
+  assert.equal(
+    drawJson({ type: "string", pattern: "^.*$", minLength: 3, maxLength: 1e9 }, 1),
+    drawJson({ type: "string", pattern: "^.*$", minLength: 3, maxLength: 1e8 }, 1),
+  );
+});
+
+test("tuples of both drafts, names out of a list, and what says nothing of a value are read", () => {
+  const tuple = [{ type: "integer" }, { enum: ["a", "b"] }];
+  const closed = TokenGrammar.ofSchema(BYTES, { type: "array", prefixItems: tuple, items: false });
+  const texts = ["[]", "[1]", '[1,"a"]', '[1,"a",1]', '["a"]', '[1,"c"]'];
+  const held = (grammar: TokenGrammar): boolean[] => texts.map((text) => takes(grammar, text));
+  assert.deepEqual(held(closed), [true, true, true, false, false, false]);
+  const whole = { items: tuple, additionalItems: { type: "integer" }, minItems: 2 };
+  assert.deepEqual(held(TokenGrammar.ofSchema(BYTES, { type: "array", ...whole })), [
+    false,
+    false,
+    true,
+    true,
+    false,
+    false,
+  ]);
+  const both = {
+    type: "array",
+    allOf: [{ prefixItems: [{ const: 1 }] }, { items: { type: "integer" }, maxItems: 2 }],
+  };
+  assert.deepEqual(
+    ["[1]", "[2]", "[1,3]", '[1,"a"]'].map((text) => takes(TokenGrammar.ofSchema(BYTES, both), text)),
+    [true, false, true, false],
+  );
+  const $defs = { names: { enum: ["x", "y"] } };
+  const named = {
+    $defs,
+    type: "object",
+    propertyNames: { $ref: "#/$defs/names" },
+    additionalProperties: { const: 1 },
+  };
+  assert.deepEqual(
+    ['{"x":1}', '{"x":1,"y":1}', '{"z":1}', '{"x":2}'].map((text) =>
+      takes(TokenGrammar.ofSchema(BYTES, named), text),
+    ),
+    [true, true, false, false],
+  );
+  const silent = {
+    type: "object",
+    propertyNames: { type: "string" },
+    additionalProperties: { contentEncoding: "base64" },
+  };
+  assert.ok(takes(TokenGrammar.ofSchema(BYTES, silent), '{"z":1}'));
+});
+
 test("strings of a format are what it says, wherever no pattern or length says what they are", () => {
   const isDate = (text: string): boolean => {
     const date = new Date(`${text}T00:00Z`);
@@ -261,7 +375,11 @@ test("what cannot be held is refused with its path, soon", () => {
     [{ oneOf: [{ type: "string" }, { type: ["string", "null"] }] }, "/oneOf/1"],
     [{ type: "string", pattern: "(?=a)b" }, ""],
     [{ type: "string", pattern: "(((a{900}){900}){900}){900}" }, ""],
-    [{ type: "string", pattern: "a", maxLength: 3 }, ""],
+    [{ type: "string", allOf: [{ pattern: "^a$" }, { pattern: "^b$" }] }, ""],
+    [{ type: "number", multipleOf: 0 }, "/multipleOf"],
+    [{ type: "integer", multipleOf: 1009 }, "/multipleOf"],
+    [{ type: "object", propertyNames: { pattern: "^a" } }, "/propertyNames"],
+    [{ type: "object", propertyNames: { $ref: "#" } }, ""],
     [{ type: "integer", minimum: 3, maximum: 2 }, ""],
     [{ type: "object", required: ["a"], additionalProperties: false }, ""],
     [deep(100), ""],

@@ -1,0 +1,105 @@
+/**
+ * @file Multiples of a number as rules: digits are followed with what is left of them by the step, and between bounds also
+ * with whether they are those of a bound so far.
+ *
+ * A step of k digits behind the point is counted in 10⁻ᵏ, and all of these digits are written.
+ */
+import type { Place } from "./automaton.ts";
+import { type JsonRules, MAX_DIGITS, either } from "./json-rules.ts";
+import { type Bounds, stepsWithin } from "./number-range.ts";
+
+/** Each remainder has its place behind each digit. */
+const MAX_STEP = 1000;
+const ZERO = 0x30;
+
+/** A step in units of 10⁻ᵏ, of which `digits` is k. */
+export interface Step {
+  readonly units: number;
+  readonly digits: number;
+}
+
+/** The least number that is a multiple of each, and whole if asked; null: none that can be followed. */
+export function commonStep(numbers: readonly number[], isWhole: boolean): Step | null {
+  const steps = [...numbers, ...(isWhole ? [1] : [])].map((each) => /^(\d+)(?:\.(\d+))?$/.exec(`${each}`));
+  const digits = Math.max(...steps.map((found) => found?.[2]?.length ?? 0));
+  const units = steps.reduce((least, found) => {
+    const own = found ? Number(found[1] + (found[2] ?? "").padEnd(digits, "0")) : Infinity;
+    return (least / greatestDivisor(least, own)) * own;
+  }, 1);
+  if (!(units <= MAX_STEP * (isWhole ? 10 ** digits : 1))) return null;
+  return isWhole ? { units: units / 10 ** digits, digits: 0 } : { units, digits };
+}
+
+function greatestDivisor(a: number, b: number): number {
+  return Number.isFinite(b) && b > 0 ? greatestDivisor(b, a % b) : a;
+}
+
+/** Whether a number is a multiple of a step. */
+export function isMultiple(value: number, { units, digits }: Step): boolean {
+  const count = Math.round(value * 10 ** digits);
+  return count / 10 ** digits === value && count % units === 0;
+}
+
+/** The multiples of a step between bounds. */
+export function addMultiple(rules: JsonRules, from: Place, bounds: Bounds, step: Step): Place {
+  const { book } = rules;
+  const [first, last] = stepsWithin(bounds, 10 ** step.digits);
+  const rule = book.rule(`multiple ${step.units} ${step.digits} ${first} ${last}`, (start) =>
+    either(book, start, [
+      (at) => addPositive(rules, at, Math.max(first, 0), last, step),
+      (at) => addPositive(rules, book.text(at, "-"), Math.max(-last, 1), -first, step),
+    ]),
+  );
+  return book.call(from, rule);
+}
+
+/** Multiples without a sign, in units; there may be none. */
+function addPositive({ book }: JsonRules, from: Place, first: number, last: number, step: Step): Place {
+  const end = book.place();
+  const known = new Map<string, Place>();
+  const placeOf = (numLeft: number, rest: number): Place => {
+    const key = `${numLeft} ${rest}`;
+    const place = known.get(key) ?? book.place();
+    if (!known.has(key)) {
+      known.set(key, place);
+      follow(place, numLeft, rest, null, null);
+    }
+    return place;
+  };
+  /** From a place with so many digits to come; `low` and `high` are those of a bound, if it is the bound so far. */
+  const follow = (
+    place: Place,
+    numLeft: number,
+    rest: number,
+    low: string | null,
+    high: string | null,
+  ): void => {
+    const at = numLeft === step.digits && numLeft > 0 ? book.text(place, ".") : place;
+    for (let digit = Number(low?.[0] ?? 0); digit <= Number(high?.[0] ?? 9); digit++) {
+      const left = (rest * 10 + digit) % step.units;
+      const byte = ZERO + digit;
+      if (numLeft === 1) {
+        if (left === 0) book.byte(at, byte, byte, end);
+        continue;
+      }
+      const lower = low !== null && digit === Number(low[0]) ? low.slice(1) : null;
+      const higher = high !== null && digit === Number(high[0]) ? high.slice(1) : null;
+      if (lower === null && higher === null) {
+        book.byte(at, byte, byte, placeOf(numLeft - 1, left));
+      } else {
+        follow(book.byte(at, byte), numLeft - 1, left, lower, higher);
+      }
+    }
+  };
+  // One digit stands before the point at least, and is no zero where there are more.
+  for (let length = step.digits + 1; length <= MAX_DIGITS; length++) {
+    const least = Math.max(first, length === step.digits + 1 ? 0 : 10 ** (length - 1));
+    const most = Math.min(last, 10 ** length - 1);
+    if (least > most) continue;
+    const digitsOf = (units: number): string => `${units}`.padStart(length, "0");
+    const start = book.place();
+    book.skip(from, start);
+    follow(start, length, 0, digitsOf(least), digitsOf(most));
+  }
+  return end;
+}
