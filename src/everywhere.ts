@@ -62,7 +62,8 @@ export type {
   FineTuneRequest,
   OptimizerPlan,
 } from "./train/fine-tune-request.ts";
-export { type Batch, type TrainingUnit, toBatch } from "./data/batches/batch.ts";
+export { type Batch, toBatch } from "./data/batches/batch.ts";
+export type { TrainingUnit } from "./data/examples/training-unit.ts";
 export { type PlanOptions, planSteps, type StepPlan } from "./data/batches/order.ts";
 export { unitsToBatch } from "./train/step/micro-batch.ts";
 export { OBJECTIVES } from "./train/objectives.ts";

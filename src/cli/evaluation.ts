@@ -1,7 +1,7 @@
 /** @file Loss of a model on a file, and accuracy where it names classes, with a bar and warnings on the terminal. */
 import { z } from "zod";
 
-import type { TrainingUnit } from "../data/batches/batch.ts";
+import type { TrainingUnit } from "../data/examples/training-unit.ts";
 import { readHeldOut } from "../data/by-path.ts";
 import { readImages } from "../data/files/image-files.ts";
 import { type DataKindName } from "../data/examples/data-kinds.ts";

@@ -2,7 +2,7 @@
 import type { TrainOptions } from "../train/settings/options.ts";
 import { describeSettings, type FittedRun } from "../train/files/fit-run.ts";
 import { kebabCase } from "../messages/setting-names.ts";
-import type { Recompute } from "../train/settings/recompute.ts";
+import type { Recompute } from "../train/recompute.ts";
 import { type Rates, stepSeconds } from "../train/plan/step-time.ts";
 import {
   formatBytes,

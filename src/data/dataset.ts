@@ -6,7 +6,7 @@
  * are looked for and what they become is a matter of the kind of data.
  */
 import { UsageError } from "../errors.ts";
-import { exampleLength, sequencesOf, type TrainingUnit } from "./batches/batch.ts";
+import { exampleLength, sequencesOf, type TrainingUnit } from "./examples/training-unit.ts";
 import { areNumbered, type Columns, renameColumns } from "./rows/columns.ts";
 import {
   DATA_KINDS,

@@ -1,5 +1,6 @@
 /** @file Classes of images and texts: the logits of the position that tells the class, several examples a pass. */
-import { type TrainingExample, exampleLength, toBatch } from "../data/batches/batch.ts";
+import { toBatch } from "../data/batches/batch.ts";
+import { type TrainingExample, exampleLength } from "../data/examples/training-unit.ts";
 import type { ClassExample } from "../data/examples/class-example.ts";
 import type { ImageExample } from "../data/examples/images.ts";
 import { factsOf, labelledPositions } from "../data/batches/pass-facts.ts";

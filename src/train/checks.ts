@@ -1,5 +1,5 @@
 /** @file What must hold while a run goes on: finite numbers, and parameters that move. */
-import { sequencesOf, type TrainingUnit } from "../data/batches/batch.ts";
+import { sequencesOf, type TrainingUnit } from "../data/examples/training-unit.ts";
 import { describeSource } from "../data/reports/places.ts";
 import { FailedError, UsageError } from "../errors.ts";
 import type { Model } from "../models/model.ts";

@@ -1,5 +1,5 @@
 /** @file Loss of a model on examples by an objective, without gradients: several of like length a pass. */
-import { type TrainingUnit, exampleLength } from "../data/batches/batch.ts";
+import { type TrainingUnit, exampleLength } from "../data/examples/training-unit.ts";
 import type { Adapter } from "../peft/attach.ts";
 import type { BetweenBlocks } from "../run/forward-pass.ts";
 import type { Session } from "../run/session.ts";

@@ -1,5 +1,6 @@
 /** @file What the fine-tuning loop is asked for: what to train, on what, how, and where it is kept. */
-import type { Batch, TrainingUnit } from "../data/batches/batch.ts";
+import type { Batch } from "../data/batches/batch.ts";
+import type { TrainingUnit } from "../data/examples/training-unit.ts";
 import type { StepPlan } from "../data/batches/order.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import type { Schedule } from "../optim/schedule.ts";
@@ -10,7 +11,7 @@ import type { DropPlan } from "./dropbp/branch-dropper.ts";
 import type { EvalMetric } from "./eval-metrics.ts";
 import type { ChosenObjective } from "./step/objective-step.ts";
 import type { Pacer } from "./power/pacer.ts";
-import type { Recompute } from "./settings/recompute.ts";
+import type { Recompute } from "./recompute.ts";
 import type { RunStore } from "./run-store.ts";
 import type { SampleWriter } from "./samples.ts";
 import type { ActivationPlace } from "./step/step-runner.ts";

@@ -6,7 +6,7 @@
  * Paper: "Merging Models with Fisher-Weighted Averaging", arXiv:2111.09832, section 3.1; there labels are drawn from the
  * model. One example a pass: the square of a sum of gradients is not the sum of their squares.
  */
-import type { TrainingUnit } from "../data/batches/batch.ts";
+import type { TrainingUnit } from "../data/examples/training-unit.ts";
 import { UsageError } from "../errors.ts";
 import type { Adapter } from "../peft/attach.ts";
 import type { Parameter } from "../peft/parameters.ts";

@@ -1,6 +1,6 @@
 /** @file What a run trains and is evaluated on: text as tokens, or images, as the model reads them. */
 import type { Environment } from "../environment.ts";
-import type { TrainingUnit } from "../data/batches/batch.ts";
+import type { TrainingUnit } from "../data/examples/training-unit.ts";
 import {
   type DataName,
   type Dataset,

@@ -1,5 +1,5 @@
 /** @file What a run tells of itself at its start, where it goes on, and at its end. */
-import { countLabels, exampleLength, sequencesOf } from "../data/batches/batch.ts";
+import { countLabels, exampleLength, sequencesOf } from "../data/examples/training-unit.ts";
 import { numElements } from "../graph/shape.ts";
 import type { Adapter } from "../peft/attach.ts";
 import type { DoneEvent, ResumeEvent, StartEvent } from "./events.ts";

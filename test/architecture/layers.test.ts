@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { readImports } from "./import-graph.ts";
+import { findCircles, readImports } from "./import-graph.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const architecture = readFileSync(join(ROOT, "ARCHITECTURE.md"), "utf8");
@@ -13,6 +13,11 @@ const imports = readImports();
 const ENTRIES = ["core.ts", "everywhere.ts", "index.ts"];
 /** Below each other in the picture, and yet strangers. */
 const APART = [["jobs", "engine"]];
+
+/** "layer/folder" of a file that lies in a folder of its layer. */
+function folderOf(file: string): string | null {
+  return /^[^/]+\/[^/]+(?=\/)/.exec(file)?.[0] ?? null;
+}
 
 /** The folder of a file, or its own name where it lies beside the folders. */
 function layerOf(file: string): string {
@@ -68,6 +73,18 @@ describe("ARCHITECTURE.md", () => {
         .map((target) => `${file} imports ${target}`);
     });
     assert.deepEqual(wrong, []);
+  });
+
+  test("is true inside of a layer too: its folders import each other in one direction", () => {
+    const folders = new Map<string, string[]>();
+    for (const [file, targets] of imports) {
+      const own = folderOf(file);
+      if (own === null) continue;
+      const others = targets.filter((target) => imports.has(target)).map(folderOf);
+      const beside = others.filter((other) => other !== null && layerOf(other) === layerOf(own));
+      folders.set(own, [...(folders.get(own) ?? []), ...(beside as string[])]);
+    }
+    assert.deepEqual(findCircles(folders), []);
   });
 
   test("says in which order the folders of the project import each other, tests left out", () => {

@@ -14,7 +14,7 @@ import { findMethod } from "../../src/peft/methods.ts";
 import type { Engine } from "../../src/runtime/engine.ts";
 import { attachTo, batchFromRows, logitsOf, lossAndGradients } from "../passes/model-passes.ts";
 import { type GoldenBatch, goldenPath } from "./golden-files.ts";
-import type { Recompute } from "../../src/train/settings/recompute.ts";
+import type { Recompute } from "../../src/train/recompute.ts";
 
 /** The batch of a classifier: one class a row. */
 export interface ClassBatch {

@@ -1,5 +1,5 @@
 /** @file One step of an objective through a whole model, for tests. */
-import type { TrainingUnit } from "../../src/data/batches/batch.ts";
+import type { TrainingUnit } from "../../src/data/examples/training-unit.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import type { Session } from "../../src/run/session.ts";
 import { mismatchedBatches, unitsToBatch } from "../../src/train/step/micro-batch.ts";

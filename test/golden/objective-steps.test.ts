@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import type { TrainingUnit } from "../../src/data/batches/batch.ts";
+import type { TrainingUnit } from "../../src/data/examples/training-unit.ts";
 import { loadModel, readAdapter } from "../../src/format/by-path.ts";
 import { Session } from "../../src/run/session.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";

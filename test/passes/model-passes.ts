@@ -1,5 +1,6 @@
 /** @file Whole passes of a model for tests: logits, loss, gradients; the one place that knows how the parts are joined. */
-import { NO_LABEL, type Batch, type TrainingExample, toBatch } from "../../src/data/batches/batch.ts";
+import { NO_LABEL, type Batch, toBatch } from "../../src/data/batches/batch.ts";
+import type { TrainingExample } from "../../src/data/examples/training-unit.ts";
 import { factsOf } from "../../src/data/batches/pass-facts.ts";
 import type { ClassExample } from "../../src/data/examples/class-example.ts";
 import { makeExample, type Example } from "../../src/data/examples/example.ts";
@@ -23,7 +24,7 @@ import type { StoredTensor } from "../../src/quant/stored-tensor.ts";
 import type { HostTensor } from "../../src/runtime/host-tensor.ts";
 import { StepRunner } from "../../src/train/step/step-runner.ts";
 import { changeValues } from "./trained-values.ts";
-import type { Recompute } from "../../src/train/settings/recompute.ts";
+import type { Recompute } from "../../src/train/recompute.ts";
 
 /** Attaches a method with its own targets, or those given. */
 export function attachTo(

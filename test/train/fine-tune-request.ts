@@ -1,10 +1,10 @@
 /** @file A small run of `fineTune` that keeps nothing: three steps on random examples of changing lengths. */
-import type { TrainingUnit } from "../../src/data/batches/batch.ts";
+import type { TrainingUnit } from "../../src/data/examples/training-unit.ts";
 import { planSteps } from "../../src/data/batches/order.ts";
 import { adamw } from "../../src/optim/adamw.ts";
 import { findSchedule } from "../../src/optim/schedules.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
-import type { Recompute } from "../../src/train/settings/recompute.ts";
+import type { Recompute } from "../../src/train/recompute.ts";
 import type { Session } from "../../src/run/session.ts";
 import { NEXT_TOKEN } from "../../src/train/evaluate.ts";
 import type { FineTuneRequest } from "../../src/train/fine-tune-request.ts";

@@ -24,7 +24,7 @@ import { outerBytes } from "../../src/train/plan/weight-memory.ts";
 import { walkPasses } from "../../src/train/plan/run-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { requestFor } from "./fine-tune-request.ts";
-import type { Recompute } from "../../src/train/settings/recompute.ts";
+import type { Recompute } from "../../src/train/recompute.ts";
 
 const folder = temporaryFolder();
 

@@ -5,7 +5,7 @@
  */
 import { z } from "zod";
 
-import { sequencesOf } from "../../data/batches/batch.ts";
+import { sequencesOf } from "../../data/examples/training-unit.ts";
 import { readDatasets, type ReadOptions } from "../../data/by-path.ts";
 import { type ClassExample } from "../../data/examples/class-example.ts";
 import { type Comparison, promptLength, type Sequence } from "../../data/examples/comparison.ts";

@@ -6,15 +6,10 @@
 import { assertInternal } from "../../errors.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import type { ClassExample } from "../examples/class-example.ts";
-import type { Comparison, Role, Sequence } from "../examples/comparison.ts";
-import { countTrained, type Example } from "../examples/example.ts";
+import type { Role } from "../examples/comparison.ts";
+import type { Example } from "../examples/example.ts";
 import type { ImageExample } from "../examples/images.ts";
-
-/** What a model is trained on: tokens to write, tokens to judge, or an image. */
-export type TrainingExample = Example | Sequence | ClassExample | ImageExample;
-
-/** What stays together in a micro-batch: an example, or some that are compared. */
-export type TrainingUnit = TrainingExample | Comparison;
+import { countLabels, rowLength, type TrainingExample } from "../examples/training-unit.ts";
 
 /** The label of a position that has nothing to predict with loss. */
 export const NO_LABEL = -100;
@@ -48,27 +43,6 @@ export interface Batch {
   readonly sequenceOf: Int32Array;
   /** The examples, row by row: what each is to its group. */
   readonly sequences: readonly { readonly role: Role; readonly group: number }[];
-}
-
-/** The sequences of a unit: those that are compared, or itself. */
-export function sequencesOf<E extends TrainingExample>(unit: E | Comparison): readonly (E | Sequence)[] {
-  return "sequences" in unit ? unit.sequences : [unit];
-}
-
-/** Positions that a unit takes: its tokens, or what a model makes of its image. */
-export function exampleLength(unit: TrainingUnit): number {
-  if ("sequences" in unit) return rowLength(unit.sequences);
-  return "pixels" in unit ? unit.numPositions : unit.ids.length;
-}
-
-/** Counts the labels of an example. */
-export function countLabels(example: TrainingExample): number {
-  return "weights" in example ? countTrained(example) : 1;
-}
-
-/** Counts the positions of a row. */
-export function rowLength(row: readonly TrainingExample[]): number {
-  return row.reduce((sum, example) => sum + exampleLength(example), 0);
 }
 
 /** Lays rows side by side, padded to `length` or to the longest row. The caller owns the arrays. @throws RangeError when a row is longer */

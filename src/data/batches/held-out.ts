@@ -1,6 +1,6 @@
 /** @file A share of examples that is held out, drawn by the seed; what is the same example twice stays together. */
 import { Random } from "../../random.ts";
-import { sequencesOf, type TrainingUnit } from "./batch.ts";
+import { sequencesOf, type TrainingUnit } from "../examples/training-unit.ts";
 
 /** Stream of the seed that held-out examples are drawn from. */
 const HELD_OUT_STREAM = 4;

@@ -5,7 +5,7 @@
  */
 import { assertInternal } from "../../errors.ts";
 import { Random } from "../../random.ts";
-import { type TrainingUnit, exampleLength } from "./batch.ts";
+import { type TrainingUnit, exampleLength } from "../examples/training-unit.ts";
 import type { Example } from "../examples/example.ts";
 import { packRows } from "./packing.ts";
 

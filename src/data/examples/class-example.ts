@@ -1,7 +1,7 @@
 /** @file Texts with their classes: rows, and the token ids that a classifier reads. */
 import { UsageError } from "../../errors.ts";
 import { showClasses } from "./class-names.ts";
-import type { ExampleSource } from "./example.ts";
+import type { RowSource } from "../formats/parsed-row.ts";
 import { isRecord, jsonKind, type RawFields, readString, rowError } from "../rows/row-error.ts";
 import type { ClassRow, RowForm } from "../rows/rows.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
@@ -13,7 +13,7 @@ export interface ClassExample {
   readonly label: number;
   /** The token whose position has to tell the class. */
   readonly labelIndex: number;
-  readonly source: ExampleSource;
+  readonly source: RowSource;
 }
 
 /** What a classifier says of its classes. */
@@ -58,7 +58,7 @@ export function readClassNames(config: Readonly<Record<string, unknown>>): reado
 export function toClassExample(
   { text, label }: ClassRow,
   { tokenizer, classes }: { readonly tokenizer: Tokenizer; readonly classes: ClassOptions },
-  source: ExampleSource,
+  source: RowSource,
 ): ClassExample {
   const number = typeof label === "number" ? label : classNumber(label, classes.names);
   if (classes.names[number] === undefined) {
@@ -86,7 +86,7 @@ function makeClassExample(
   ids: ArrayLike<number>,
   label: number,
   readAt: ClassOptions["readAt"],
-  source: ExampleSource,
+  source: RowSource,
 ): ClassExample {
   return { ids: Int32Array.from(ids), label, labelIndex: readAt === "first" ? 0 : ids.length - 1, source };
 }

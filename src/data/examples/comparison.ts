@@ -4,7 +4,8 @@
  * Longer ones than allowed lose the beginning of the prompt first, as many tokens on both sides of a pair, but never more
  * than leaves half the length to it; then the end of the answer. bos stays. What is equal afterwards cannot be told apart.
  */
-import { countTrained, type Example, type ExampleSource } from "./example.ts";
+import type { RowSource } from "../formats/parsed-row.ts";
+import { countTrained, type Example } from "./example.ts";
 
 export const ROLES = ["target", "chosen", "rejected", "desirable", "undesirable", "mismatched"] as const;
 
@@ -21,7 +22,7 @@ export interface Sequence extends Example {
 /** Sequences that stay in one micro-batch. */
 export interface Comparison {
   readonly sequences: readonly Sequence[];
-  readonly source: ExampleSource;
+  readonly source: RowSource;
 }
 
 /** Tokens before the first trained one. */

@@ -3,6 +3,7 @@
  *
  * Adding a kind: an entry here. An objective names the one that it reads.
  */
+import type { RowSource } from "../formats/parsed-row.ts";
 import { UsageError } from "../../errors.ts";
 import {
   CLASS_FORMS,
@@ -12,7 +13,7 @@ import {
   toClassExample,
 } from "./class-example.ts";
 import { type Comparison, fitComparison, isTelling, type Role } from "./comparison.ts";
-import { countTrained, type Example, type ExampleOptions, type ExampleSource, toExample } from "./example.ts";
+import { countTrained, type Example, type ExampleOptions, toExample } from "./example.ts";
 import { JUDGED_FORMS, PREFERENCE_FORMS } from "../rows/preference-rows.ts";
 import { type RowForm, readRow, type TargetRow } from "../rows/rows.ts";
 import { TARGET_FORMS } from "../rows/target-rows.ts";
@@ -41,7 +42,7 @@ export interface DataKind<U> {
   readonly summary: string;
   readonly forms: readonly RowForm<unknown>[];
   /** Reads a row at its full length. @throws usage/data, usage/chat-template */
-  toUnit(value: unknown, options: UnitOptions, source: ExampleSource): U;
+  toUnit(value: unknown, options: UnitOptions, source: RowSource): U;
   /** Cuts what is longer than `maxLength`. */
   fit(unit: U, options: UnitOptions): U;
   /** Whether there is something to learn from it. */
@@ -52,7 +53,7 @@ export interface DataKind<U> {
 function compare(
   answers: readonly (readonly [Role, TargetRow])[],
   options: UnitOptions,
-  source: ExampleSource,
+  source: RowSource,
 ): Comparison {
   const sequences = answers.map(([role, row]) => ({
     ...toExample(row, { ...options, trainOn: "assistant" }, source),

@@ -9,6 +9,7 @@
  */
 import type { ChatTemplate } from "../chat/chat-template.ts";
 import { encodeSegments } from "../tokenizer/encode-segments.ts";
+import type { RowSource } from "../formats/parsed-row.ts";
 import type { TargetRow } from "../rows/rows.ts";
 import { withKnownRoles } from "../chat/shown-parts.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
@@ -19,18 +20,12 @@ export const TRAIN_ON = ["assistant", "last-assistant", "all"] as const;
 /** Which turns of a conversation are trained; turns of weight 0 never are. */
 export type TrainOn = (typeof TRAIN_ON)[number];
 
-/** Where an example came from; in a .json file `line` counts the items, from 1. */
-export interface ExampleSource {
-  readonly file: string;
-  readonly line: number;
-}
-
 /** Token ids of one example. */
 export interface Example {
   readonly ids: Int32Array;
   /** Weight of the loss of predicting each token, 0: none; always 0 for the first token, which nothing predicts. */
   readonly weights: Float32Array;
-  readonly source: ExampleSource;
+  readonly source: RowSource;
 }
 
 /** What turns rows into examples. */
@@ -52,18 +47,14 @@ export function countTrained({ weights }: Pick<Example, "weights">): number {
 export function makeExample(
   ids: readonly number[],
   weightOf: (tokenIndex: number) => number | boolean,
-  source: ExampleSource,
+  source: RowSource,
 ): Example {
   const weights = new Float32Array(ids.length);
   for (let i = 1; i < ids.length; i++) weights[i] = Number(weightOf(i));
   return { ids: new Int32Array(ids), weights, source };
 }
 
-function chatExample(
-  row: TargetRow & { kind: "chat" },
-  options: ExampleOptions,
-  source: ExampleSource,
-): Example {
+function chatExample(row: TargetRow & { kind: "chat" }, options: ExampleOptions, source: RowSource): Example {
   const { tokenizer, template } = options;
   const trainOn = options.trainOn ?? "assistant";
   const messages = withKnownRoles(
@@ -100,7 +91,7 @@ function chatExample(
 }
 
 /** Turns a row into an example. @throws usage/chat-template when the template is missing or rejects the messages */
-export function toExample(row: TargetRow, options: ExampleOptions, source: ExampleSource): Example {
+export function toExample(row: TargetRow, options: ExampleOptions, source: RowSource): Example {
   if (row.kind === "chat") return chatExample(row, options, source);
   const { tokenizer, template } = options;
   if (row.kind === "completion" && template.source !== null) options.onPlainPrompt?.();

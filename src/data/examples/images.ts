@@ -2,7 +2,7 @@
 import { UsageError } from "../../errors.ts";
 import type { ImageConfig } from "../../models/family.ts";
 import type { Model } from "../../models/model.ts";
-import type { ExampleSource } from "./example.ts";
+import type { RowSource } from "../formats/parsed-row.ts";
 import { encodeIdx, type IdxArray } from "../formats/idx-file.ts";
 
 /** One image with its class. */
@@ -15,7 +15,7 @@ export interface ImageExample {
   readonly label: number;
   /** Positions T that the model makes of it. */
   readonly numPositions: number;
-  readonly source: ExampleSource;
+  readonly source: RowSource;
 }
 
 /** What of a model's configuration its images must fit. */

@@ -4,7 +4,7 @@
  * Unpacked examples are views of these arrays, so 100,000 of them are not 200,000 allocations. What is compared, judged and
  * learned lies in the same arrays; a text with a class has no weights.
  */
-import { sequencesOf, type TrainingUnit } from "../batches/batch.ts";
+import { sequencesOf, type TrainingUnit } from "./training-unit.ts";
 import type { ClassExample } from "./class-example.ts";
 import { ROLES, type Sequence } from "./comparison.ts";
 import type { Example } from "./example.ts";

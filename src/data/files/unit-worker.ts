@@ -1,7 +1,7 @@
 /** @file The thread that reads large data: it makes units of some content, packs them, and tells how far it is. */
 import { parentPort, workerData } from "node:worker_threads";
 import { type ErrorCode, GraftError } from "../../errors.ts";
-import type { TrainingUnit } from "../batches/batch.ts";
+import type { TrainingUnit } from "../examples/training-unit.ts";
 import type { DataKindName } from "../examples/data-kinds.ts";
 import type { RowCounts } from "../reports/data-report.ts";
 import type { DatasetOptions } from "../dataset.ts";

@@ -1,11 +1,16 @@
 /** @file A row as it comes out of a file, before anything has been checked of it. */
 import type { FormatError } from "../../errors.ts";
-import type { ExampleSource } from "../examples/example.ts";
+
+/** Where a row came from; in a .json file `line` counts the items, from 1. */
+export interface RowSource {
+  readonly file: string;
+  readonly line: number;
+}
 
 /** A row, or why there is none at its place. */
 export type ParsedRow =
-  | { readonly value: unknown; readonly source: ExampleSource }
-  | { readonly fault: FormatError; readonly source: ExampleSource };
+  | { readonly value: unknown; readonly source: RowSource }
+  | { readonly fault: FormatError; readonly source: RowSource };
 
 /** What a reader of rows has to know besides the file. */
 export interface ParseOptions {

@@ -1,5 +1,5 @@
 /** @file What reading a data set did: counts and lengths, so that nothing is cut or dropped in silence. */
-import { countLabels, exampleLength, sequencesOf, type TrainingUnit } from "../batches/batch.ts";
+import { countLabels, exampleLength, sequencesOf, type TrainingUnit } from "../examples/training-unit.ts";
 import { type FaultKind, Faults } from "./faults.ts";
 
 /** What became of rows; plain data. */

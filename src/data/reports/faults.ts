@@ -5,7 +5,7 @@
  * of a kind are kept, so a file in which every row is faulty costs no memory.
  */
 import { type ErrorCode, FormatError, UsageError } from "../../errors.ts";
-import type { ExampleSource } from "../examples/example.ts";
+import type { RowSource } from "../formats/parsed-row.ts";
 import { describePlaces } from "./places.ts";
 
 const MAX_PLACES = 5;
@@ -21,7 +21,7 @@ export interface FaultKind {
   readonly hint: string | null;
   numRows: number;
   /** Of the first rows. */
-  readonly places: ExampleSource[];
+  readonly places: RowSource[];
 }
 
 /** Collects the faulty rows of a data set. */
@@ -29,7 +29,7 @@ export class Faults {
   readonly #kinds = new Map<string, FaultKind>();
 
   /** Counts a row. @throws `error` itself when it is none of graft's for a row */
-  add(source: ExampleSource, error: unknown): void {
+  add(source: RowSource, error: unknown): void {
     if (!(error instanceof UsageError || error instanceof FormatError)) throw error;
     const { code, message, hint } = error;
     this.#merge({ code, message, hint, numRows: 1, places: [source] });

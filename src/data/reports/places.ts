@@ -1,15 +1,15 @@
 /** @file Places of rows, as people are told them. */
-import type { ExampleSource } from "../examples/example.ts";
+import type { RowSource } from "../formats/parsed-row.ts";
 import { findFileKind } from "../formats/file-kinds.ts";
 
 /** Names the place of a row: `file:line`, or `file item n` where what is counted is no line. */
-export function describeSource({ file, line }: ExampleSource): string {
+export function describeSource({ file, line }: RowSource): string {
   const counted = findFileKind(file)?.counts ?? "row";
   return counted === "line" ? `${file}:${line}` : `${file} ${counted} ${line}`;
 }
 
 /** Names several, a file only where it changes: `a.jsonl:3, 7, b.jsonl:1`. */
-export function describePlaces(sources: readonly ExampleSource[]): string {
+export function describePlaces(sources: readonly RowSource[]): string {
   return sources
     .map((source, i) => (sources[i - 1]?.file === source.file ? String(source.line) : describeSource(source)))
     .join(", ");

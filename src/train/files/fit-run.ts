@@ -20,7 +20,7 @@ import {
 } from "../plan/alternatives.ts";
 import { type MemoryPlan, planMemory } from "../plan/memory-plan.ts";
 import { USUAL_RATES, stepSeconds } from "../plan/step-time.ts";
-import { RECOMPUTES } from "../settings/recompute.ts";
+import { RECOMPUTES } from "../recompute.ts";
 import { smallestBudget } from "../resident-budget.ts";
 import { budgetRequest, memoryRequest } from "./memory-request.ts";
 import { type OpenedRun, type PreparedRun, keepsBaseFrozen, residencyOf, settleRun } from "./prepare.ts";

@@ -1,5 +1,5 @@
 /** @file What of a prepared run decides how much memory it takes. */
-import { exampleLength } from "../../data/batches/batch.ts";
+import { exampleLength } from "../../data/examples/training-unit.ts";
 import { keptIn, residentBytes } from "../../format/checkpoint/load-model.ts";
 import { parseByteSize } from "../../messages/byte-size.ts";
 import { COMPUTES } from "../../nn/computes.ts";

@@ -3,7 +3,7 @@
  *
  * A run is opened once, which reads its data, and settled with one choice of settings or several, to compare plans.
  */
-import type { TrainingUnit } from "../../data/batches/batch.ts";
+import type { TrainingUnit } from "../../data/examples/training-unit.ts";
 import { withChatTemplate } from "../../data/files/chat-template-file.ts";
 import { type StepPlan, planSteps } from "../../data/batches/order.ts";
 import { UsageError } from "../../errors.ts";

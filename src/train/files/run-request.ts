@@ -1,7 +1,8 @@
 /** @file What the loop of a run is asked for, made of its settings and what they opened. */
 import { resolve } from "node:path";
 import { stringify } from "yaml";
-import { type Batch, toBatch, type TrainingExample, type TrainingUnit } from "../../data/batches/batch.ts";
+import { type Batch, toBatch } from "../../data/batches/batch.ts";
+import type { TrainingExample, TrainingUnit } from "../../data/examples/training-unit.ts";
 import { findSchedule } from "../../optim/schedules.ts";
 import type { Session } from "../../run/session.ts";
 import { findActivationForm } from "../activations/forms.ts";

@@ -1,5 +1,5 @@
 /** @file What a run will need, with the choice whether its activations are kept. */
-import type { Recompute } from "../settings/recompute.ts";
+import type { Recompute } from "../recompute.ts";
 import { type MemoryRequest, type RunNeeds, estimateRun } from "./run-memory.ts";
 
 export interface MemoryPlan extends RunNeeds {

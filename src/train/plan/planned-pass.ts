@@ -29,7 +29,7 @@ import { SLICE_ROWS } from "../../run/session.ts";
 import { type VocabularyProgramKind, vocabularyProgram } from "../../run/head/vocabulary-head.ts";
 import type { PlannedModel } from "./planned-model.ts";
 import type { ActivationForm } from "../activations/keeping.ts";
-import { type Recompute, savesOf } from "../settings/recompute.ts";
+import { type Recompute, savesOf } from "../recompute.ts";
 import { PlannedKept } from "./planned-kept.ts";
 import type { PlannedBlock, PlannedPool } from "./planned-pool.ts";
 import type { PlannedPrograms } from "./planned-programs.ts";

@@ -12,7 +12,7 @@ import type { KeptAs, Layout, Preview } from "../../peft/layout.ts";
 import { type Method, configFileOf } from "../../peft/method.ts";
 import { outlineAdapter } from "../../peft/outline.ts";
 import type { Residency } from "../../run/weights.ts";
-import type { Recompute } from "../settings/recompute.ts";
+import type { Recompute } from "../recompute.ts";
 import { type PlannedModel, plannedModel } from "./planned-model.ts";
 import { type PassesRequest, walkPasses } from "./run-passes.ts";
 import { blockBytes, outerBytes } from "./weight-memory.ts";

@@ -1,5 +1,5 @@
 /** @file The passes of a run, one after another as it makes them, over sizes. */
-import type { TrainingUnit } from "../../data/batches/batch.ts";
+import type { TrainingUnit } from "../../data/examples/training-unit.ts";
 import type { StepPlan } from "../../data/batches/order.ts";
 import { NO_WORK, type Work, addWork, scaleWork } from "../../graph/program-work.ts";
 import type { Model } from "../../models/model.ts";
@@ -8,7 +8,7 @@ import type { DropPlan } from "../dropbp/branch-dropper.ts";
 import { branchesOf } from "../dropbp/branch-list.ts";
 import { drawBranches } from "../dropbp/draw-branches.ts";
 import type { Objective } from "../objective.ts";
-import type { Recompute } from "../settings/recompute.ts";
+import type { Recompute } from "../recompute.ts";
 import type { PlannedModel } from "./planned-model.ts";
 import { PlannedPass, type PassShape } from "./planned-pass.ts";
 import { PlannedPool } from "./planned-pool.ts";

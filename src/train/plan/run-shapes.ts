@@ -5,7 +5,7 @@ import {
   countLabels,
   rowLength,
   sequencesOf,
-} from "../../data/batches/batch.ts";
+} from "../../data/examples/training-unit.ts";
 import type { StepPlan } from "../../data/batches/order.ts";
 import { passesOf } from "../evaluate.ts";
 import { fillRows } from "../step/fill-rows.ts";

@@ -3,7 +3,7 @@
  *
  * Attention never crosses an example, so the loss and its gradient are those of one example a row, with less padding.
  */
-import { type TrainingExample, exampleLength } from "../../data/batches/batch.ts";
+import { type TrainingExample, exampleLength } from "../../data/examples/training-unit.ts";
 import { packRows } from "../../data/batches/packing.ts";
 
 /** Rows of at most the longest example's length. */

@@ -1,5 +1,6 @@
 /** @file The batches of a step: of what is learned, and of prompts with the answers of others. */
-import { type Batch, sequencesOf, toBatch, type TrainingUnit } from "../../data/batches/batch.ts";
+import { type Batch, toBatch } from "../../data/batches/batch.ts";
+import { sequencesOf, type TrainingUnit } from "../../data/examples/training-unit.ts";
 import { mismatch, type Sequence } from "../../data/examples/comparison.ts";
 import { fillRows } from "./fill-rows.ts";
 

@@ -4,7 +4,8 @@
  * An objective whose gradient is known beforehand takes one pass over a micro-batch; another is shown the
  * log-probabilities first, and the second pass, with the same dropout, carries its gradient back.
  */
-import type { Batch, TrainingUnit } from "../../data/batches/batch.ts";
+import type { Batch } from "../../data/batches/batch.ts";
+import type { TrainingUnit } from "../../data/examples/training-unit.ts";
 import { factsOf, labelledPositions } from "../../data/batches/pass-facts.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import { type BetweenBlocks, ForwardPass } from "../../run/forward-pass.ts";

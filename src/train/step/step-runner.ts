@@ -20,7 +20,7 @@ import type { ShardDisk } from "../../runtime/shard-memory.ts";
 import { whileHeld } from "../../runtime/vector-memory.ts";
 import { float32 } from "../activations/float32.ts";
 import type { ActivationForm, KeptActivations } from "../activations/keeping.ts";
-import { type Recompute, savesOf } from "../settings/recompute.ts";
+import { type Recompute, savesOf } from "../recompute.ts";
 
 /** Stream of the seed that dropout masks come from. */
 const DROPOUT_STREAM = 2;
