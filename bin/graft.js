@@ -7,6 +7,7 @@
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import module from "node:module";
+import { constants } from "node:os";
 import { fileURLToPath } from "node:url";
 
 const source = new URL("../src/cli/main.ts", import.meta.url);
@@ -36,9 +37,9 @@ if (process.argv.length === 3 && process.argv[2] === "--version") {
   );
   // The terminal sends Ctrl+C to both processes; the child decides when to end.
   process.on("SIGINT", () => {});
-  process.on("SIGTERM", () => child.kill("SIGTERM"));
+  for (const name of ["SIGTERM", "SIGHUP"]) process.on(name, () => child.kill(name));
   child.on("exit", (status, signal) => {
-    process.exitCode = signal === null ? (status ?? 1) : 1;
+    process.exitCode = signal === null ? (status ?? 1) : 128 + constants.signals[signal];
   });
 } else {
   console.error(

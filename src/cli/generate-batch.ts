@@ -8,7 +8,7 @@ import { formatFixed } from "../messages/numbers.ts";
 import type { CommandIO } from "./command.ts";
 import { textEvent, textRequest } from "./generation.ts";
 import { type FilePrompt, type PromptOptions, readPrompts } from "./prompts-file.ts";
-import { INTERRUPTED_STATUS } from "./report.ts";
+import { stoppedStatus } from "./report.ts";
 
 export interface BatchFlags extends SamplingOptions {
   readonly prompts: string;
@@ -45,7 +45,7 @@ export async function generateBatch(
     bar.stop();
   }
   // Half of them is no answer to the file.
-  if (io.signal.aborted) return INTERRUPTED_STATUS;
+  if (io.signal.aborted) return stoppedStatus(io.signal);
   const { output } = flags;
   const lines = written.map((text, i) => JSON.stringify(outputRow(prompts[i] as FilePrompt, text)));
   if (output !== undefined) await writeTextAtomic(output, lines.map((line) => `${line}\n`).join(""));

@@ -1,16 +1,33 @@
 /** @file How a failure is told: lines on standard error, one event on standard output in --json mode, an exit status. */
+import { constants } from "node:os";
 import { type ErrorCode, exitStatus, GraftError } from "../errors.ts";
 import type { CommandIO } from "./command.ts";
 
-/** Exit status of a process that was stopped, as shells have it: 128 and the number of SIGINT. */
+/** Why work is stopped: a signal of the system came. */
+export class StoppedBySignal extends Error {
+  override readonly name = "AbortError";
+  readonly signal: NodeJS.Signals;
+
+  constructor(signal: NodeJS.Signals) {
+    super(`stopped by ${signal}`);
+    this.signal = signal;
+  }
+}
+
+/** Exit status of a process that Ctrl-C has stopped. */
 export const INTERRUPTED_STATUS = 130;
 
-/** What the library calls a run that was stopped; the command ends with `INTERRUPTED_STATUS` then. */
+/** Exit status of stopped work, as shells have it: 128 and the number of the signal. */
+export function stoppedStatus({ reason }: AbortSignal): number {
+  return reason instanceof StoppedBySignal ? 128 + constants.signals[reason.signal] : INTERRUPTED_STATUS;
+}
+
+/** What the library calls a run that was stopped; the command ends with `stoppedStatus` then. */
 export const STOPPED_RUN = "train/stopped" satisfies ErrorCode;
 
 /** Codes that no class has, as they are the command's own: [exit status, one sentence for the documentation]. */
 export const COMMAND_CODES = {
-  stopped: [INTERRUPTED_STATUS, "The command was stopped by a signal."],
+  stopped: [INTERRUPTED_STATUS, "The command was stopped by a signal (143 by SIGTERM)."],
   internal: [1, "Something that graft did not foresee; please report it."],
   "usage/node": [2, "The Node that runs the command is too old."],
 } as const satisfies Readonly<Record<string, readonly [status: number, meaning: string]>>;
@@ -24,7 +41,7 @@ export function reportError(error: unknown, io: CommandIO): number {
     io.emit({ event: "error", code, message, hint });
     io.stderr(`${io.color.red(`error[${code}]`)}: ${message}`);
     if (hint !== null) io.stderr(`${io.color.cyan("hint")}: ${hint}`);
-    return io.signal.aborted && code === STOPPED_RUN ? INTERRUPTED_STATUS : exitStatus(error);
+    return io.signal.aborted && code === STOPPED_RUN ? stoppedStatus(io.signal) : exitStatus(error);
   }
   if (io.signal.aborted && error instanceof Error && error.name === "AbortError") {
     io.emit({
@@ -34,7 +51,7 @@ export function reportError(error: unknown, io: CommandIO): number {
       hint: null,
     });
     io.stderr("stopped");
-    return INTERRUPTED_STATUS;
+    return stoppedStatus(io.signal);
   }
   const message = error instanceof Error ? error.message : String(error);
   io.emit({ event: "error", code: "internal" satisfies CommandCode, message, hint: null });

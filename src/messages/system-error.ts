@@ -43,12 +43,15 @@ const REMEDIES: Readonly<Record<string, string>> = {
   EPERM: "Choose an output folder that you may write to.",
   EROFS: "The disk is read-only: choose an output folder elsewhere.",
   ENOTDIR: "A part of the path is a file: choose another output folder.",
-  EEXIST: "A file has the name of the output folder: choose another one.",
+  EEXIST: "A file, or a link to nothing, has the name of the output folder: choose another one.",
+  ELOOP: "Links of the path lead back to themselves: remove them, or choose another output folder.",
+  ENAMETOOLONG: "The path or a name in it is longer than the system allows: choose a shorter one.",
+  EMFILE: "Let the process open more files: raise ulimit -n.",
   EISDIR: "A folder has the name of the output file: remove it or choose another name.",
   ERR_INVALID_ARG_VALUE: "The path holds a sign that no path can hold: choose another output folder.",
 };
 
-const WRITE_FAULTS: ReadonlySet<string> = new Set([...Object.keys(REMEDIES), "EMFILE", "EIO"]);
+const WRITE_FAULTS: ReadonlySet<string> = new Set([...Object.keys(REMEDIES), "EIO"]);
 
 /** Whether an error says that the disk refuses to be written, and not that something else went wrong meanwhile. */
 export function isWriteFault(error: unknown): boolean {

@@ -1,7 +1,15 @@
 /** @file Output folders that cannot be used: taken, not writable, full; and runs that cannot be resumed. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import * as node from "node:fs/promises";
 import { describe, test } from "node:test";
 import { parse } from "yaml";
@@ -105,6 +113,21 @@ describe("an output folder that cannot be used", () => {
       await assertRefused(
         { model, data, output, overwrite },
         { code: "usage/output", says: ["precious", "it holds files"], hint: /another folder/ },
+      );
+    }
+  });
+
+  test("a link to nothing, links in a circle and a long name, each with its own remedy", async () => {
+    symlinkSync("nowhere", `${folder}/dangling`);
+    symlinkSync("circle", `${folder}/circle`);
+    for (const [name, found, hint] of [
+      ["dangling", "EEXIST", /a link to nothing/],
+      ["circle", "ELOOP", /Links of the path/],
+      ["x".repeat(300), "ENAMETOOLONG", /a shorter one/],
+    ] as const) {
+      await assertRefused(
+        { model, data, output: `${folder}/${name}` },
+        { code: "failed/write", says: [found], hint },
       );
     }
   });

@@ -99,13 +99,22 @@ describe("resuming", () => {
     );
   });
 
-  test("SIGINT ends the program with a checkpoint, status 130, and the word how to go on", async () => {
-    const settings: TrainInput = { ...SETTINGS, steps: 60, output: `${folder}/interrupted` };
+  const SIGNALS = [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ] as const;
+  for (const [signal, expected] of SIGNALS) {
+    test(`${signal} ends the program with a checkpoint, status ${expected}, and the word how to go on`, () =>
+      stopBy(signal, expected));
+  }
+
+  async function stopBy(signal: NodeJS.Signals, expected: number): Promise<void> {
+    const settings: TrainInput = { ...SETTINGS, steps: 60, output: `${folder}/${signal}` };
     const run = startProgram(flagsFor(settings), (event) => {
-      if (event.event === "step" && event.step === 4) run.child.kill("SIGINT");
+      if (event.event === "step" && event.step === 4) run.child.kill(signal);
     });
     const { status, stderr, events } = await run.ended;
-    assert.equal(status, 130, stderr);
+    assert.equal(status, expected, stderr);
     assert.match(stderr, /stopped after step \d+ of 60/);
     assert.match(stderr, /--resume/);
     assert.equal((events.at(-1) as { code?: string }).code, "train/stopped");
@@ -113,7 +122,7 @@ describe("resuming", () => {
     assert.match(names.join(), /^checkpoint-\d+,config\.yaml,log\.jsonl,report\.html$/);
     await runTiny({ ...settings, resume: true });
     assert.ok(bytesOf(settings.output, RESULT).equals(await wholeOf(60)));
-  });
+  }
 
   test("stopped in the middle of an evaluation, it evaluates when it goes on, and ends with the same bits", async () => {
     const settings = {

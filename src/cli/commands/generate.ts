@@ -23,7 +23,7 @@ import {
   textRequest,
 } from "../generation.ts";
 import { readAllNamed } from "../named-adapters.ts";
-import { INTERRUPTED_STATUS } from "../report.ts";
+import { stoppedStatus } from "../report.ts";
 
 const OPTIONS = z.strictObject({
   ...WRITING_FLAGS,
@@ -115,7 +115,7 @@ export const command = defineCommand({
       shown.end(written.text);
       tellSpeed(written, io);
       io.emit({ event: "done", ...textEvent(written) });
-      return written.finishReason === "aborted" ? INTERRUPTED_STATUS : 0;
+      return written.finishReason === "aborted" ? stoppedStatus(io.signal) : 0;
     } finally {
       // Also where it failed: they may say why.
       tellNotes(model.parts, io);

@@ -6,7 +6,7 @@ import { FailedError } from "../../errors.ts";
 import { printable, printableJson } from "../../printable.ts";
 import type { CommandIO } from "../command.ts";
 import { createProgress } from "./progress.ts";
-import { INTERRUPTED_STATUS, reportError } from "../report.ts";
+import { StoppedBySignal, reportError, stoppedStatus } from "../report.ts";
 import { columnsOf, createScreen } from "./screen.ts";
 
 /** Widths of text for people: longer lines are hard to read, and shorter ones hold no two columns. */
@@ -36,13 +36,13 @@ export function openProcessTerminal(): ProcessTerminal {
   const { stdout, stderr, env } = process;
   const controller = new AbortController();
   const interactive = stderr.isTTY && env["TERM"] !== "dumb" && env["CI"] === undefined;
-  const onSignal = (): void => {
+  const onSignal = (name: NodeJS.Signals): void => {
     if (controller.signal.aborted) {
       // The prompt of the shell is not to stand behind a bar.
       if (interactive) stderr.write("\n");
-      process.exit(INTERRUPTED_STATUS);
+      process.exit(stoppedStatus(controller.signal));
     }
-    controller.abort();
+    controller.abort(new StoppedBySignal(name));
   };
   for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, onSignal);
   const terminal: Terminal = {
