@@ -4,7 +4,7 @@ import { describe, it } from "node:test";
 import { FormatError, UsageError } from "../../errors.ts";
 import { byteTokenizerFiles } from "../../../test/tiny/byte-tokenizer.ts";
 import { OutOfTime, TimeBudget } from "../../untrusted/time-budget.ts";
-import { parseBounded } from "./bounded-template.ts";
+import { parseTemplate } from "../jinja/template.ts";
 import { CHATML, createChatTemplate } from "./chat-template.ts";
 import type { Message } from "../rows/messages.ts";
 import { strftime } from "./strftime.ts";
@@ -100,7 +100,7 @@ describe("createChatTemplate()", () => {
 
   it("takes slices whose ends are left out", () => {
     const [letters, text] = [
-      [..."abcde"].map((content) => ({ role: "user" as const, content })),
+      ["a", "b", "c", "d", "e"].map((content) => ({ role: "user" as const, content })),
       "{{ m.content }}",
     ];
     for (const [slice, expected] of Object.entries({
@@ -111,6 +111,23 @@ describe("createChatTemplate()", () => {
       "-2:": "de",
     }))
       assert.equal(of(`{% for m in messages[${slice}] %}${text}{% endfor %}`).render(letters), expected);
+  });
+
+  it("gives calls their arguments as JSON in a text where a template joins them with others", () => {
+    const call = { type: "function", function: { name: "f", arguments: { a: [1, "ä"] } } };
+    const calling: Message[] = [{ role: "assistant", content: "", tool_calls: [call] }];
+    const joins =
+      "{{ messages[0].tool_calls[0].function.name + messages[0].tool_calls[0].function.arguments }}";
+    assert.equal(of(joins).render(calling), 'f{"a": [1, "ä"]}');
+    assert.throws(() => of(joins.replace("name", "missing")).render(calling), /str|undefined/);
+  });
+
+  it("gives templates what was thought under the name that they look for", () => {
+    for (const name of ["reasoning_content", "thinking", "reasoning"]) {
+      const thought: Message[] = [{ role: "assistant", content: "4", [name]: "2+2" }];
+      const template = of("{{ messages[0].reasoning_content }} {{ messages[0].thinking }}");
+      assert.equal(template.render(thought), "2+2 2+2");
+    }
   });
 
   it("tells strftime_now the given time", () => {
@@ -156,7 +173,7 @@ describe("createChatTemplate()", () => {
 const ENDLESS: Record<string, RegExp> = {
   "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}": /without end/,
   "{% set r = range(9999) %}{% for i in r %}{% for j in r %}{% endfor %}{% endfor %}": /without end/,
-  "{% for i in range(1000000000) %}x{% endfor %}": /range\(\) of 1000000000 numbers/,
+  "{% for i in range(1000000000) %}x{% endfor %}": /a list of 1000000000 items/,
   '{% set ns = namespace(x="a") %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}':
     /a text of/,
   "{% set ns = namespace(x=[1]) %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}":
@@ -168,13 +185,13 @@ const ENDLESS: Record<string, RegExp> = {
   "{% set l = range(49999) %}{% for i in range(3000) %}{% set y = l|sort %}{% endfor %}": /without end/,
   '{% set ns = namespace(x="ab") %}{% for i in range(22) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{% for i in range(4000) %}{% set y = ns.x|upper %}{% endfor %}':
     /without end/,
-  "{{ messages|tojson(indent=400000000) }}": /Invalid string length/,
+  "{{ messages|tojson(indent=400000000) }}": /a text of 400000000 characters/,
   "{% macro f() %}{{ self.f() }}{% endmacro %}{{ f() }}": /./,
 };
 
 it("a template whose steps take too long is an error, whatever their number", () => {
   let ms = 0;
-  const render = parseBounded("{% for i in range(9000) %}x{% endfor %}", new TimeBudget(() => (ms += 1000)));
+  const render = parseTemplate("{% for i in range(9000) %}x{% endfor %}", new TimeBudget(() => (ms += 1000)));
   assert.throws(() => render({ messages: [] }), OutOfTime);
 });
 

@@ -8,10 +8,9 @@
 import { FormatError, UsageError } from "../../errors.ts";
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import { Sha256 } from "../../format/files/sha256.ts";
-import { type BoundedTemplate, parseBounded } from "./bounded-template.ts";
-import { LongInteger } from "../formats/long-integer.ts";
 import type { Message } from "../rows/messages.ts";
-import { isRecord } from "../rows/row-error.ts";
+import { type Template, parseTemplate } from "../jinja/template.ts";
+import { withReasoning, withWrittenArguments } from "./message-forms.ts";
 import { strftime } from "./strftime.ts";
 import { specialTokenText } from "../tokenizer/tokenizer.ts";
 
@@ -59,8 +58,6 @@ const GENERATION_TAG = /{%(-?)\s*(end)?generation\s*(-?)%}/g;
 // Noncharacters of Unicode with a word between them: no text has these.
 const MARK_START = "\uFDD0start\uFDD0";
 const MARK_END = "\uFDD0end\uFDD0";
-/** Stands for a long integer, of which the language has none; what is a text of JSON has quotes, and a backslash inside. */
-const MARKED_INTEGER = /"\uFDD0\\"(-?\d+)\uFDD0"|\uFDD0"(-?\d+)\uFDD0/g;
 
 /** Reads templates by name: tokenizer_config.json may hold one string or a list of {name, template}. */
 function readSources(files: TokenizerFiles): Map<string, string> {
@@ -79,15 +76,14 @@ function readSources(files: TokenizerFiles): Map<string, string> {
  * Parses a template. Generation marks become expressions in a block with the same white-space control: the library
  * would take them out before it strips white space, and render other text than Python does.
  */
-function parseTemplate(source: string): BoundedTemplate {
+function parseMarked(source: string): Template {
   const marked = source.replace(
     GENERATION_TAG,
     (_, left: string, end: string | undefined, right: string) =>
       `{%${left} if true %}{{ "${end === undefined ? MARK_START : MARK_END}" }}{% endif ${right}%}`,
   );
   try {
-    // The library's own strftime_now has no clock to set and speaks the locale of the machine.
-    return parseBounded(marked.replaceAll("strftime_now", "strftime_at"));
+    return parseTemplate(marked);
   } catch (cause) {
     const found = cause instanceof Error ? cause.message : String(cause);
     throw new FormatError("format/file", `Cannot parse chat template: ${found}`, {
@@ -97,20 +93,12 @@ function parseTemplate(source: string): BoundedTemplate {
   }
 }
 
-/** Puts marks in the place of long integers, at any depth. */
-function markIntegers(value: unknown): unknown {
-  if (value instanceof LongInteger) return `\uFDD0"${value.digits}\uFDD0`;
-  if (Array.isArray(value)) return value.map(markIntegers);
-  if (!isRecord(value)) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, markIntegers(each)]));
-}
-
 /** Takes the marks out of a rendered text. */
 function readMarks(marked: string): { text: string; spans: TextSpan[] } {
   const spans: TextSpan[] = [];
   let text = "";
   let start = 0;
-  for (const part of marked.replaceAll(MARKED_INTEGER, "$1$2").split(/(\uFDD0(?:start|end)\uFDD0)/)) {
+  for (const part of marked.split(/(\uFDD0(?:start|end)\uFDD0)/)) {
     if (part === MARK_START) start = text.length;
     else if (part === MARK_END) spans.push({ start, end: text.length });
     else text += part;
@@ -122,9 +110,11 @@ function readMarks(marked: string): { text: string; spans: TextSpan[] } {
 export function createChatTemplate(files: TokenizerFiles, options: ChatTemplateOptions = {}): ChatTemplate {
   const sources =
     options.template === undefined ? readSources(files) : new Map([["default", options.template]]);
-  const parsed = new Map([...sources].map(([name, source]) => [name, parseTemplate(source)]));
+  const parsed = new Map([...sources].map(([name, source]) => [name, parseMarked(source)]));
   const now = options.now ?? new Date();
-  const variables: Record<string, unknown> = { strftime_at: (format: string) => strftime(now, format) };
+  const variables: Record<string, unknown> = {
+    strftime_now: ([format]: readonly unknown[]) => strftime(now, String(format)),
+  };
   for (const [key, value] of Object.entries(files.config)) {
     const text = key.endsWith("_token") ? specialTokenText(value) : null;
     if (text !== null) variables[key] = text;
@@ -142,18 +132,28 @@ export function createChatTemplate(files: TokenizerFiles, options: ChatTemplateO
         { hint: NO_TEMPLATE_HINT },
       );
     }
-    try {
-      return readMarks(
+    const render = (messages: readonly Message[]): { text: string; spans: TextSpan[] } =>
+      readMarks(
         template({
           ...variables,
-          messages: markIntegers(messages),
+          messages: messages.map(withReasoning),
           // Python's renderer passes these two always, so templates may compare them with none.
-          tools: markIntegers(options.tools ?? null),
+          tools: options.tools ?? null,
           documents: null,
           add_generation_prompt: options.addGenerationPrompt ?? false,
         }),
       );
+    try {
+      return render(messages);
     } catch (cause) {
+      const written = withWrittenArguments(messages);
+      if (written !== null) {
+        try {
+          return render(written);
+        } catch {
+          // What it says of the arguments as objects is what most templates want.
+        }
+      }
       const found = cause instanceof Error ? cause.message : String(cause);
       throw new UsageError(
         "usage/chat-template",

@@ -1,0 +1,136 @@
+/** @file Evaluates the expressions of a template. */
+import type { Filter } from "./filter-call.ts";
+import { findFilter } from "./filters.ts";
+import { attributeOf, itemOf, itemsOf, requireDefined, sliceOf } from "./members.ts";
+import type { Meter } from "./meter.ts";
+import { BINARY, negate } from "./operators.ts";
+import type { Scope } from "./scope.ts";
+import type { BinaryExpression, CallExpression, Expression, MemberExpression, NamedCall } from "./syntax.ts";
+import { findTest } from "./tests.ts";
+import { type Named, Tuple, Undefined, type Value, isTrue, kindOf, nameOf } from "./values.ts";
+
+export class Expressions {
+  protected readonly meter: Meter;
+
+  constructor(meter: Meter) {
+    this.meter = meter;
+  }
+
+  evaluate(expression: Expression, scope: Scope): Value {
+    this.meter.spend(1);
+    switch (expression.type) {
+      case "StringLiteral":
+        return expression.value;
+      case "IntegerLiteral":
+        return BigInt(expression.value);
+      case "FloatLiteral":
+        return expression.value;
+      case "ArrayLiteral":
+        return expression.value.map((each) => this.evaluate(each, scope));
+      case "TupleLiteral":
+        return Tuple.from(expression.value, (each) => this.evaluate(each, scope));
+      case "ObjectLiteral":
+        return new Map(
+          [...expression.value].map(([key, value]) => [
+            this.evaluate(key, scope),
+            this.evaluate(value, scope),
+          ]),
+        );
+      case "Identifier":
+        return scope.get(expression.value);
+      case "MemberExpression":
+        return this.#member(expression, scope);
+      case "CallExpression":
+        return this.call(expression, scope);
+      case "UnaryExpression":
+        return negate(expression.operator.value, this.evaluate(expression.argument, scope));
+      case "BinaryExpression":
+        return this.#binary(expression, scope);
+      case "FilterExpression":
+        return this.filter(this.evaluate(expression.operand, scope), expression.filter, scope);
+      case "TestExpression": {
+        const test = findTest(expression.test.value);
+        return test(this.evaluate(expression.operand, scope), [], this.meter) !== expression.negate;
+      }
+      case "SelectExpression":
+        return isTrue(this.evaluate(expression.test, scope))
+          ? this.evaluate(expression.lhs, scope)
+          : new Undefined("the other case");
+      case "Ternary":
+        return this.evaluate(
+          isTrue(this.evaluate(expression.condition, scope)) ? expression.trueExpr : expression.falseExpr,
+          scope,
+        );
+      case "SliceExpression":
+      case "KeywordArgumentExpression":
+      case "SpreadExpression":
+      case "KeywordSpreadExpression":
+        break;
+    }
+    throw new Error(`${expression.type} stands where a value should be`);
+  }
+
+  /** Calls a function or macro; `more`: what it is given besides its arguments. */
+  protected call({ callee, args }: CallExpression, scope: Scope, more: Named = new Map()): Value {
+    const called = this.evaluate(callee, scope);
+    requireDefined(called);
+    if (typeof called !== "function") throw new Error(`${kindOf(called)} cannot be called`);
+    const given = this.#arguments(args, scope);
+    return this.#made(called(given.args, new Map([...given.named, ...more])));
+  }
+
+  protected filter(value: Value, filter: NamedCall, scope: Scope): Value {
+    const [name, args] = filter.type === "CallExpression" ? [filter.callee, filter.args] : [filter, []];
+    const work: Filter = findFilter((name as { readonly value: string }).value);
+    return this.#made(work(value, { ...this.#arguments(args, scope), meter: this.meter }));
+  }
+
+  /** Counts what was made. */
+  #made(value: Value): Value {
+    if (typeof value === "string") this.meter.text(value.length);
+    else if (Array.isArray(value)) this.meter.items(value.length);
+    return value;
+  }
+
+  #arguments(
+    given: readonly Expression[],
+    scope: Scope,
+  ): { readonly args: Value[]; readonly named: Map<string, Value> } {
+    const [args, named]: [Value[], Map<string, Value>] = [[], new Map()];
+    for (const each of given) {
+      if (each.type === "KeywordArgumentExpression")
+        named.set(each.key.value, this.evaluate(each.value, scope));
+      else if (each.type === "SpreadExpression") args.push(...itemsOf(this.evaluate(each.argument, scope)));
+      else if (each.type === "KeywordSpreadExpression") {
+        const dict = this.evaluate(each.argument, scope);
+        if (!(dict instanceof Map)) throw new Error(`** takes a dict, found ${kindOf(dict)}`);
+        for (const [key, value] of dict) named.set(nameOf(key), value);
+      } else args.push(this.evaluate(each, scope));
+    }
+    return { args, named };
+  }
+
+  #member({ object, property, computed }: MemberExpression, scope: Scope): Value {
+    const value = this.evaluate(object, scope);
+    if (property.type === "SliceExpression") {
+      const ends = [property.start, property.stop, property.step];
+      return sliceOf(
+        value,
+        ends.map((end) => end && this.evaluate(end, scope)),
+        this.meter,
+      );
+    }
+    if (computed) return itemOf(value, this.evaluate(property, scope), this.meter);
+    if (property.type === "Identifier") return attributeOf(value, property.value, this.meter);
+    return itemOf(value, this.evaluate(property, scope), this.meter);
+  }
+
+  #binary({ operator, left, right }: BinaryExpression, scope: Scope): Value {
+    const first = this.evaluate(left, scope);
+    if (operator.value === "and") return isTrue(first) ? this.evaluate(right, scope) : first;
+    if (operator.value === "or") return isTrue(first) ? first : this.evaluate(right, scope);
+    const operation = BINARY[operator.value];
+    if (!operation) throw new Error(`the operator ${operator.value} is not known`);
+    return operation(first, this.evaluate(right, scope), this.meter);
+  }
+}

@@ -1,0 +1,108 @@
+/** @file Filters of lists and dicts: their order, their parts, and which of these are kept. */
+import { type Filter, type FilterCall, argument, flag, listOf, pathOf } from "./filter-call.ts";
+import { itemsOf, lengthOf, pairsOf } from "./members.ts";
+import { findTest } from "./tests.ts";
+import { Stream, Undefined, type Value, charactersOf, compare, isEqual, isTrue, kindOf } from "./values.ts";
+
+/** What values are ordered by: texts without their capitals, unless told. */
+function keyReader(call: FilterCall, path: Value, isSensitive: boolean): (value: Value) => Value {
+  return (value) => {
+    const key = path === null ? value : pathOf(value, path, call.meter);
+    return typeof key === "string" && !isSensitive ? key.toLowerCase() : key;
+  };
+}
+
+function sorted(
+  items: readonly Value[],
+  keyOf: (value: Value) => Value,
+  isReverse: boolean,
+  { meter }: FilterCall,
+): Value[] {
+  const keyed = items.map((value) => ({ value, key: keyOf(value) }));
+  const order = keyed.toSorted((a, b) => {
+    meter.spend(1);
+    return isReverse ? compare(b.key, a.key) : compare(a.key, b.key);
+  });
+  return order.map(({ value }) => value);
+}
+
+/** The first or last of a list by its order. */
+function extreme(sign: number): Filter {
+  return (value, call) => {
+    const isSensitive = flag(call, 0, "case_sensitive");
+    const keyOf = keyReader(call, argument(call, 1, "attribute") ?? null, isSensitive);
+    const [first, ...rest] = listOf(value, call);
+    if (first === undefined) return new Undefined("an item of an empty list");
+    return rest.reduce((best, one) => (sign * compare(keyOf(one), keyOf(best)) > 0 ? one : best), first);
+  };
+}
+
+/** Keeps the items of a list that pass a test, or those that do not; `hasPath`: the first argument says of what of them. */
+function selecting(keeps: boolean, hasPath: boolean): Filter {
+  return (value, call) => {
+    const [path, ...rest] = hasPath ? call.args : [null, ...call.args];
+    const [name, ...args] = rest;
+    const test = typeof name === "string" ? findTest(name) : isTrue;
+    const kept = (isTrue(value) ? listOf(value, call) : []).filter(
+      (one) => test(hasPath ? pathOf(one, path ?? null, call.meter) : one, args, call.meter) === keeps,
+    );
+    return Stream.from(kept);
+  };
+}
+
+function endOf(value: Value, place: number): Value {
+  const item = itemsOf(value).at(place);
+  return item === undefined ? new Undefined("an item of an empty list") : item;
+}
+
+function lengthFilter(value: Value): Value {
+  if (value instanceof Stream) throw new Error("what a filter gives has no length, before it is made a list");
+  return BigInt(lengthOf(value));
+}
+
+function toPairs(value: Value): Value[] {
+  if (value instanceof Undefined) return [];
+  if (value instanceof Map) return pairsOf(value);
+  throw new Error(`${kindOf(value)} has no items`);
+}
+
+export const LIST_FILTERS: Readonly<Record<string, Filter>> = {
+  count: lengthFilter,
+  dictsort: (value, call) => {
+    const place = argument(call, 1, "by") === "value" ? 1n : 0n;
+    const keyOf = keyReader(call, place, flag(call, 0, "case_sensitive"));
+    return sorted(toPairs(value), keyOf, flag(call, 2, "reverse"), call);
+  },
+  first: (value) => endOf(value, 0),
+  items: toPairs,
+  last: (value) => endOf(value, -1),
+  length: lengthFilter,
+  list: (value, call) => [...listOf(value, call)],
+  max: extreme(1),
+  min: extreme(-1),
+  reject: selecting(false, false),
+  rejectattr: selecting(false, true),
+  reverse: (value, call) => {
+    if (typeof value === "string") return charactersOf(value).toReversed().join("");
+    return Stream.from(listOf(value, call).toReversed());
+  },
+  select: selecting(true, false),
+  selectattr: selecting(true, true),
+  sort: (value, call) => {
+    const isSensitive = flag(call, 1, "case_sensitive");
+    const keyOf = keyReader(call, argument(call, 2, "attribute") ?? null, isSensitive);
+    return sorted(listOf(value, call), keyOf, flag(call, 0, "reverse"), call);
+  },
+  unique: (value, call) => {
+    const keyOf = keyReader(call, argument(call, 1, "attribute") ?? null, flag(call, 0, "case_sensitive"));
+    const [kept, keys]: [Value[], Value[]] = [[], []];
+    for (const one of listOf(value, call)) {
+      const key = keyOf(one);
+      call.meter.spend(1);
+      if (keys.some((other) => isEqual(other, key, call.meter.counter()))) continue;
+      kept.push(one);
+      keys.push(key);
+    }
+    return Stream.from(kept);
+  },
+};

@@ -1,0 +1,133 @@
+/** @file What is in values: attributes, which may be methods, items, and slices. */
+import type { Meter } from "./meter.ts";
+import { textMethod } from "./text-methods.ts";
+import {
+  type Callable,
+  Namespace,
+  Tuple,
+  Undefined,
+  type Value,
+  charactersOf,
+  isEqual,
+  kindOf,
+} from "./values.ts";
+
+/** `value.name`: a method before an item of the name. */
+export function attributeOf(value: Value, name: string, meter: Meter): Value {
+  requireDefined(value);
+  if (value instanceof Namespace) return found(value.fields.get(name), value, name);
+  return (
+    methodOf(value, name, meter) ?? found(value instanceof Map ? value.get(name) : undefined, value, name)
+  );
+}
+
+/** `value[key]`: an item before an attribute. */
+export function itemOf(value: Value, key: Value, meter: Meter): Value {
+  requireDefined(value);
+  if (value instanceof Map && value.has(key)) return value.get(key)!;
+  const isAt = typeof key === "bigint" || typeof key === "boolean";
+  if (isAt && typeof value === "string")
+    return found(charactersOf(value).at(Number(key)), value, String(key));
+  if (isAt && Array.isArray(value)) return found(value.at(Number(key)), value, String(key));
+  return typeof key === "string" ? attributeOf(value, key, meter) : found(undefined, value, kindOf(key));
+}
+
+/** The number of items or characters. @throws Error for what has none */
+export function lengthOf(value: Value): number {
+  if (typeof value === "string") return charactersOf(value).length;
+  if (value instanceof Undefined) return 0;
+  if (value instanceof Map) return value.size;
+  if (Array.isArray(value)) return value.length;
+  throw new Error(`${kindOf(value)} has no length`);
+}
+
+/** What a loop goes through. @throws Error for what is no list, text or dict */
+export function itemsOf(value: Value): readonly Value[] {
+  if (Array.isArray(value)) return value;
+  if (value instanceof Map) return [...value.keys()];
+  if (typeof value === "string") return charactersOf(value);
+  if (value instanceof Undefined) return [];
+  throw new Error(`${kindOf(value)} cannot be gone through`);
+}
+
+/** Whether a value is in another one. @throws Error for what holds nothing */
+export function isIn(value: Value, holder: Value, meter: Meter): boolean {
+  if (holder instanceof Map) return holder.has(value);
+  if (typeof holder === "string") {
+    if (typeof value === "string") return holder.includes(value);
+    throw new Error(`${kindOf(value)} cannot be in a text`);
+  }
+  return itemsOf(holder).some((one) => isEqual(one, value, meter.counter()));
+}
+
+/** `value[start:stop:step]`. @throws Error for what is no list or text */
+export function sliceOf(value: Value, ends: readonly (Value | undefined)[], meter: Meter): Value {
+  const list = typeof value === "string" || Array.isArray(value) ? itemsOf(value) : null;
+  if (list === null) throw new Error(`${kindOf(value)} has no slices`);
+  const [start, stop, step] = ends.map((end) => {
+    if (end === undefined || end === null) return null;
+    if (typeof end !== "bigint") throw new Error(`a slice with ${kindOf(end)}, expected whole numbers`);
+    return Number(end);
+  });
+  const by = step ?? 1;
+  if (by === 0) throw new Error("slice step cannot be zero");
+  const { length } = list;
+  const place = (end: number | null | undefined, otherwise: number): number => {
+    if (end === null || end === undefined) return otherwise;
+    const from = end < 0 ? end + length : end;
+    return by > 0 ? Math.min(Math.max(from, 0), length) : Math.min(Math.max(from, -1), length - 1);
+  };
+  const [from, to] =
+    by > 0 ? [place(start, 0), place(stop, length)] : [place(start, length - 1), place(stop, -1)];
+  const parts: Value[] = [];
+  for (let i = from; by > 0 ? i < to : i > to; i += by) parts.push(list[i]!);
+  meter.items(parts.length);
+  if (typeof value === "string") return (parts as string[]).join("");
+  return value instanceof Tuple ? Tuple.from(parts) : parts;
+}
+
+/** What was looked for; JavaScript's undefined: there is none. */
+function found(item: Value | undefined, holder: Value, name: string): Value {
+  return item === undefined ? new Undefined(`"${name}", which ${kindOf(holder)} has not,`) : item;
+}
+
+/** @throws Error for what there is not */
+export function requireDefined(value: Value): void {
+  if (value instanceof Undefined) throw new Error(`${value.what} is undefined`);
+}
+
+/** Undefined: there is none of that name. */
+function methodOf(value: Value, name: string, meter: Meter): Callable | undefined {
+  if (typeof value === "string") return textMethod(value, name, (length) => meter.text(length));
+  const methods: Readonly<Record<string, Callable>> =
+    value instanceof Map ? dictMethods(value) : Array.isArray(value) ? listMethods(value, meter) : {};
+  return Object.hasOwn(methods, name) ? methods[name] : undefined;
+}
+
+/** Pairs of keys and values. */
+export function pairsOf(dict: Map<Value, Value>): Value[] {
+  return Array.from(dict, (pair) => Tuple.from(pair));
+}
+
+function dictMethods(dict: Map<Value, Value>): Readonly<Record<string, Callable>> {
+  return {
+    items: () => pairsOf(dict),
+    keys: () => [...dict.keys()],
+    values: () => [...dict.values()],
+    get: ([key = null, otherwise = null]) => (dict.has(key) ? dict.get(key)! : otherwise),
+    copy: () => new Map(dict),
+  };
+}
+
+function listMethods(list: readonly Value[], meter: Meter): Readonly<Record<string, Callable>> {
+  const isSame = (value: Value) => (one: Value) => isEqual(one, value, meter.counter());
+  return {
+    index: ([value = null]) => {
+      const at = list.findIndex(isSame(value));
+      if (at < 0) throw new Error("the list has no such item");
+      return BigInt(at);
+    },
+    count: ([value = null]) => BigInt(list.filter(isSame(value)).length),
+    copy: () => [...list],
+  };
+}

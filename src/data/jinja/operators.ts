@@ -1,0 +1,127 @@
+/** @file What stands between two values, or before one. */
+import { isIn, requireDefined } from "./members.ts";
+import type { Meter } from "./meter.ts";
+import { type Value, asNumber, compare, isEqual, isNumber, isTrue, kindOf } from "./values.ts";
+import { writeText, writeWithin } from "./written.ts";
+
+type Operator = (left: Value, right: Value, meter: Meter) => Value;
+
+/** Of two numbers: whole ones stay whole, if it can be. */
+interface Arithmetic {
+  readonly whole: ((a: bigint, b: bigint) => Value) | null;
+  readonly float: (a: number, b: number) => number;
+}
+
+/** Digits that a whole number may have, in bits. */
+const MAX_BITS = 4096n;
+
+function requireDivisor(b: bigint | number): void {
+  if (b == 0) throw new Error("division by zero");
+}
+
+const ARITHMETIC: Readonly<Record<string, Arithmetic>> = {
+  "+": { whole: (a, b) => a + b, float: (a, b) => a + b },
+  "-": { whole: (a, b) => a - b, float: (a, b) => a - b },
+  "*": { whole: (a, b) => bounded(a * b), float: (a, b) => a * b },
+  "/": { whole: null, float: (a, b) => a / b },
+  "//": { whole: (a, b) => (a - modulo(a, b)) / b, float: (a, b) => Math.floor(a / b) },
+  "%": { whole: modulo, float: (a, b) => a - Math.floor(a / b) * b },
+  "**": {
+    whole: (a, b) => {
+      if (b < 0n) return Number(a) ** Number(b);
+      if (b > MAX_BITS) throw new Error("a power beyond all bounds");
+      return bounded(a ** b);
+    },
+    float: (a, b) => a ** b,
+  },
+};
+
+/** The rest has the sign of the divisor. */
+function modulo(a: bigint, b: bigint): bigint {
+  return ((a % b) + b) % b;
+}
+
+function bounded(value: bigint): bigint {
+  if (BigInt.asIntN(Number(MAX_BITS), value) === value) return value;
+  throw new Error("a whole number beyond all bounds");
+}
+
+function calculate(operator: string, left: bigint | number, right: bigint | number): Value {
+  const { whole, float } = ARITHMETIC[operator]!;
+  if (["/", "//", "%"].includes(operator)) requireDivisor(right);
+  if (whole !== null && typeof left === "bigint" && typeof right === "bigint") return whole(left, right);
+  return float(Number(left), Number(right));
+}
+
+function between(operator: string): Operator {
+  return (left, right, meter) => {
+    requireDefined(left);
+    requireDefined(right);
+    if (isNumber(left) && isNumber(right)) return calculate(operator, asNumber(left), asNumber(right));
+    if (operator === "+" && typeof left === "string" && typeof right === "string") {
+      meter.text(left.length + right.length);
+      return left + right;
+    }
+    if (operator === "+" && Array.isArray(left) && Array.isArray(right)) {
+      meter.items(left.length + right.length);
+      return [...left, ...right];
+    }
+    if (operator === "*" && typeof left === "string" && typeof right === "bigint") {
+      meter.text(left.length * Math.max(0, Number(right)));
+      return left.repeat(Math.max(0, Number(right)));
+    }
+    if (operator === "%" && typeof left === "string")
+      return formatText(left, Array.isArray(right) ? right : [right], meter);
+    throw new Error(`${kindOf(left)} ${operator} ${kindOf(right)} is no operation`);
+  };
+}
+
+function ordered(test: (order: number) => boolean): Operator {
+  return (left, right) => {
+    requireDefined(left);
+    requireDefined(right);
+    return test(compare(left, right));
+  };
+}
+
+const isSame: Operator = (left, right, meter) => isEqual(left, right, meter.counter());
+
+/** What takes two values that are both evaluated. */
+export const BINARY: Readonly<Record<string, Operator>> = {
+  ...Object.fromEntries(Object.keys(ARITHMETIC).map((operator) => [operator, between(operator)])),
+  "~": (left, right, meter) => {
+    const text = writeText(left, meter.counter()) + writeText(right, meter.counter());
+    meter.text(text.length);
+    return text;
+  },
+  "==": isSame,
+  "!=": (left, right, meter) => !isSame(left, right, meter),
+  "<": ordered((order) => order < 0),
+  "<=": ordered((order) => order <= 0),
+  ">": ordered((order) => order > 0),
+  ">=": ordered((order) => order >= 0),
+  in: isIn,
+  "not in": (left, right, meter) => !isIn(left, right, meter),
+};
+
+export function negate(operator: string, value: Value): Value {
+  if (operator === "not") return !isTrue(value);
+  if (!isNumber(value)) throw new Error(`${operator}${kindOf(value)} is no operation`);
+  return operator === "-" ? -asNumber(value) : asNumber(value);
+}
+
+/** `text % values`, as far as templates use it. @throws Error for other directives than %s, %r, %d and %i */
+export function formatText(text: string, values: readonly Value[], meter: Meter): string {
+  let place = 0;
+  const written = text.replace(/%(.?)/gs, (directive, kind: string) => {
+    if (kind === "%") return "%";
+    if (place >= values.length) throw new Error("not enough values for the format");
+    const value = values[place++]!;
+    if (kind === "s") return writeText(value, meter.counter());
+    if (kind === "r") return writeWithin(value, meter.counter());
+    if ((kind === "d" || kind === "i") && isNumber(value)) return String(Math.trunc(Number(value)));
+    throw new Error(`format ${directive} of ${kindOf(value)} is not known`);
+  });
+  meter.text(written.length);
+  return written;
+}

@@ -1,0 +1,21 @@
+/** @file Names of a template and their values, in scopes within each other. */
+import { Undefined, type Value } from "./values.ts";
+
+export class Scope {
+  readonly #values = new Map<string, Value>();
+  readonly #outer: Scope | null;
+
+  constructor(outer: Scope | null) {
+    this.#outer = outer;
+  }
+
+  set(name: string, value: Value): void {
+    this.#values.set(name, value);
+  }
+
+  get(name: string): Value {
+    const own = this.#values.get(name);
+    if (own !== undefined) return own;
+    return this.#outer === null ? new Undefined(`"${name}"`) : this.#outer.get(name);
+  }
+}

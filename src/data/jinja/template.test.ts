@@ -1,0 +1,123 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { LongInteger } from "../formats/long-integer.ts";
+import { parseTemplate } from "./template.ts";
+
+const variables = {
+  messages: [
+    { role: "user", content: " \n a\u0085b 😀z\u00a0\n", items: ["i"] },
+    {
+      role: "assistant",
+      content: "A",
+      calls: [{ name: "f", arguments: { city: "Zürich", "it's": "\"q'" } }],
+    },
+  ],
+  numbers: [3, 1.5, -7, 1e-7, 1e21, 123456789012345680, new LongInteger("12345678901234567890")],
+  tools: null,
+};
+
+/** What a template writes, which is what Python's jinja2 writes as transformers' `apply_chat_template` sets it up. */
+const WRITTEN: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  "values as texts": {
+    "{{ none }}|{{ true }}|{{ missing }}|{{ [1, 'a', none, 2.0] }}|{{ (1, 2) }}":
+      "None|True||[1, 'a', None, 2.0]|(1, 2)",
+    "{{ messages[1].calls[0] }}":
+      "{'name': 'f', 'arguments': {'city': 'Zürich', \"it's\": '\"q\\'' }}".replace(" }}", "}}"),
+    "{{ numbers }}": "[3, 1.5, -7, 1e-07, 1e+21, 1.2345678901234568e+17, 12345678901234567890]",
+    "{{ 'a' ~ none ~ 1 ~ missing ~ 2.50 }}": "aNone12.5",
+  },
+  JSON: {
+    "{{ messages[1].calls | tojson }}": '[{"name": "f", "arguments": {"city": "Zürich", "it\'s": "\\"q\'"}}]',
+    "{{ {'b': [1, {}], 'a': []} | tojson(indent=2) }}": '{\n  "b": [\n    1,\n    {}\n  ],\n  "a": []\n}',
+    "{{ {'b': 'é', 'a': none} | tojson(ensure_ascii=true, sort_keys=true, separators=(',', ':')) }}":
+      '{"a":null,"b":"\\u00e9"}',
+    "{{ {1: 2.0, none: true} | tojson }}": '{"1": 2.0, "null": true}',
+  },
+  "white space and characters of Python": {
+    "[{{ messages[0].content.strip() }}]": "[a\u0085b 😀z]",
+    "[{{ messages[0].content | trim }}]": "[a\u0085b 😀z]",
+    "[{{ ' \n a\n'.strip('\n') }}][{{ 'xxabxx'.lstrip('x') }}][{{ 'xxab\n\n'.rstrip('\n') }}]":
+      "[ \n a][abxx][xxab]",
+    "{{ 'a\ufeff'.strip() | length }}": "2",
+    "{{ 'a😀b' | length }}{{ 'a😀b'[1] }}{{ 'a😀b'[::-1] }}{{ 'abc'[-2:] }}": "3😀b😀abc",
+    "{{ ' a  b c '.split() }}{{ 'a,b,c'.split(',', 1) }}{{ 'a,b,c'.rsplit(',', 1)[0] }}":
+      "['a', 'b', 'c']['a', 'b,c']a,b",
+  },
+  members: {
+    "{{ messages[0].items() | list | length }}{{ messages[0]['items'] }}": "3['i']",
+    "{{ messages[0].get('name') }}{{ messages[0].get('name', 'x') }}{{ messages[0].name is defined }}":
+      "NonexFalse",
+    "{% for key, value in messages[1].calls[0].arguments.items() %}{{ key }}={{ value }};{% endfor %}":
+      "city=Zürich;it's=\"q';",
+    "{{ 'role' in messages[0] }}{{ 'x' in missing_list }}{{ 'b' not in 'abc' }}{{ 2 in [1, 2.0] }}":
+      "TrueFalseFalseTrue",
+  },
+  scopes: {
+    "{% set a = 1 %}{% for i in range(3) %}{{ a }}{% set a = 5 %}{% endfor %}{{ a }}": "1111",
+    "{% set ns = namespace(n=none) %}{% for m in messages %}{% set ns.n = loop.index %}{% endfor %}{{ ns.n }}":
+      "2",
+    "{% macro f(a, b=2) %}{{ a }}{{ b }}{{ kwargs }}{% endmacro %}{{ f(1) }}{{ f(b=3, a=none, c=4) }}":
+      "12{}None3{'c': 4}",
+    "{% macro f() %}[{{ caller(1) }}]{% endmacro %}{% call(x) f() %}{{ x }}y{% endcall %}": "[1y]",
+    "{% for i in range(5) %}{{ i }}{% if i == 1 %}a{% continue %}{% endif %}{% if i == 3 %}b{% break %}{% endif %},{% endfor %}":
+      "0,1a2,3b",
+    "{% for m in messages if m.role == 'tool' %}x{% else %}none{% endfor %}": "none",
+    "{% for c in 'ab' %}{{ loop.index0 }}{{ c }}{{ loop.nextitem }}{{ loop.last }}{% endfor %}":
+      "0abFalse1bTrue",
+    "{% filter upper %}a{% set x %}b{% endset %}{{ x }}{% endfilter %}": "AB",
+  },
+  numbers: {
+    "{{ 7 // 2 }}{{ -7 // 2 }}{{ -7 % 3 }}{{ 7 / 2 }}{{ 2 ** 3 }}{{ 1 + true }}": "3-423.582",
+    "{{ 4 / 2 }}{{ '3.7' | int }}{{ 'x' | int(9) }}{{ 2.7 | int }}{{ '1e3' | float }}{{ -3 | abs }}":
+      "2.03921000.03",
+  },
+  "filters and tests": {
+    "{{ messages | map(attribute='role') | join(', ') }}": "user, assistant",
+    "{{ messages | selectattr('role', 'equalto', 'user') | list | length }}{{ messages | rejectattr('calls', 'defined') | map(attribute='role') | list }}":
+      "1['user']",
+    "{% if [] | select %}true{% endif %}{{ tools | selectattr('x') | list }}": "true[]",
+    "{{ [3, 1, 2] | sort | join }}{{ ['b', 'A'] | sort }}{{ {'b': 1, 'a': 2} | dictsort }}":
+      "123['A', 'b'][('a', 2), ('b', 1)]",
+    "{{ [1, 2, 1] | unique | list }}{{ [1, 3] | max }}{{ ['A', 'b'] | min }}{{ [1, 2] | reverse | list }}":
+      "[1, 2]3A[2, 1]",
+    "{{ missing | default('d') }}{{ '' | default('e', true) }}{{ none | default('f') }}": "deNone",
+    "{{ ['a', 'b'] | map('upper') | list }}{{ 'a-b' | replace('-', '+') }}{{ {'a': 1} | string }}":
+      "['A', 'B']a+b{'a': 1}",
+    "{{ 'x\n\ny' | indent(2) }}|{{ 'x\ny' | indent(2, true) }}|{{ 'hELLO wORLD' | title }}|{{ 'hELLO' | capitalize }}":
+      "x\n\n  y|  x\n  y|Hello World|Hello",
+    "{{ 1 is integer }}{{ 1.0 is integer }}{{ messages is sequence }}{{ messages[0] is mapping }}{{ 'a' is iterable }}{{ true is number }}":
+      "TrueFalseTrueTrueTrueTrue",
+    "{{ '%s: %d%%' | format('a', 3) }}{{ '{} {1} {x}'.format(0, 1, x=2) if false else '{}-{x}'.format(0, x=2) }}":
+      "a: 3%0-2",
+  },
+  "line ends": {
+    "a\r\n{% if true %}\r\nb\r\n{% endif %}\r\nc\r\n": "a\nb\nc",
+  },
+};
+
+for (const [about, templates] of Object.entries(WRITTEN)) {
+  it(`a template writes what Python writes: ${about}`, () => {
+    for (const [source, expected] of Object.entries(templates)) {
+      assert.equal(parseTemplate(source)(variables), expected, source);
+    }
+  });
+}
+
+describe("what Python refuses", () => {
+  const refused: Readonly<Record<string, RegExp>> = {
+    "{{ 'a' + messages[1].calls[0].arguments }}": /str \+ dict is no operation/,
+    "{{ missing.name }}": /"missing" is undefined/,
+    "{{ messages[0].name.first }}": /"name", which dict has not, is undefined/,
+    "{{ messages[0].update({}) }}": /"update", which dict has not, is undefined/,
+    "{{ missing | tojson }}": /"missing" has no JSON/,
+    "{{ [1] | select | length }}": /has no length/,
+    "{{ 1 / 0 }}": /division by zero/,
+    "{{ 'a' < 1 }}": /str and int have no order/,
+    "{{ 'a' | nosuch }}": /the filter "nosuch" is not known/,
+    "{{ 'a' is nosuch }}": /the test "nosuch" is not known/,
+    "{{ 'a' * 99999999 }}{{ 9 ** 99999 }}": /a text of 99999999 characters/,
+    "{{ 9 ** 99999 }}": /beyond all bounds/,
+  };
+  for (const [source, says] of Object.entries(refused))
+    it(source, () => assert.throws(() => parseTemplate(source)(variables), says));
+});

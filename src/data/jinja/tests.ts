@@ -1,0 +1,58 @@
+/** @file What templates ask of values: `value is NAME`. */
+import { isIn } from "./members.ts";
+import type { Meter } from "./meter.ts";
+import { BINARY } from "./operators.ts";
+import { Undefined, type Value, isNumber, isTrue } from "./values.ts";
+
+export type Test = (value: Value, args: readonly Value[], meter: Meter) => boolean;
+
+/** A test that is an operator with the first argument. */
+function operator(name: string): Test {
+  return (value, [other = null], meter) => isTrue(BINARY[name]!(value, other, meter));
+}
+
+/** Whether a whole number leaves a rest. */
+function leaves(rest: bigint): Test {
+  return (value) => typeof value === "bigint" && (value % 2n === 0n ? 0n : 1n) === rest;
+}
+
+const isText = (value: Value): value is string => typeof value === "string";
+const [isSame, isBelow, isAbove] = [operator("=="), operator("<"), operator(">")];
+const isPart = (value: Value): boolean => isText(value) || Array.isArray(value) || value instanceof Map;
+
+const TESTS: Readonly<Record<string, Test>> = {
+  defined: (value) => !(value instanceof Undefined),
+  undefined: (value) => value instanceof Undefined,
+  none: (value) => value === null,
+  boolean: (value) => typeof value === "boolean",
+  true: (value) => value === true,
+  false: (value) => value === false,
+  integer: (value) => typeof value === "bigint",
+  float: (value) => typeof value === "number",
+  number: isNumber,
+  string: isText,
+  mapping: (value) => value instanceof Map,
+  sequence: isPart,
+  iterable: (value) => isPart(value) || value instanceof Undefined,
+  callable: (value) => typeof value === "function",
+  odd: leaves(1n),
+  even: leaves(0n),
+  divisibleby: (value, [by]) =>
+    typeof value === "bigint" && typeof by === "bigint" && by !== 0n && value % by === 0n,
+  lower: (value) => isText(value) && value === value.toLowerCase() && value !== value.toUpperCase(),
+  upper: (value) => isText(value) && value === value.toUpperCase() && value !== value.toLowerCase(),
+  sameas: (value, [other]) => value === other,
+  in: (value, [holder = null], meter) => isIn(value, holder, meter),
+  ...Object.fromEntries(["eq", "equalto", "=="].map((name) => [name, isSame])),
+  ...Object.fromEntries(["ne", "!="].map((name) => [name, operator("!=")])),
+  ...Object.fromEntries(["lt", "lessthan", "<"].map((name) => [name, isBelow])),
+  ...Object.fromEntries(["gt", "greaterthan", ">"].map((name) => [name, isAbove])),
+  ...Object.fromEntries(["le", "<="].map((name) => [name, operator("<=")])),
+  ...Object.fromEntries(["ge", ">="].map((name) => [name, operator(">=")])),
+};
+
+/** @throws Error for a name that graft does not know */
+export function findTest(name: string): Test {
+  if (Object.hasOwn(TESTS, name)) return TESTS[name]!;
+  throw new Error(`the test "${name}" is not known`);
+}

@@ -1,0 +1,144 @@
+/** @file Values of templates, which are Python's: whole numbers are bigint, all other numbers floats. */
+import { LongInteger } from "../formats/long-integer.ts";
+
+/** What there is not: it is written as nothing, and nothing can be taken from it. */
+export class Undefined {
+  /** Says in messages what is missing. */
+  readonly what: string;
+
+  constructor(what: string) {
+    this.what = what;
+  }
+}
+
+/** A list that cannot be changed, which is written with parentheses. */
+export class Tuple extends Array<Value> {
+  static override get [Symbol.species](): ArrayConstructor {
+    return Array;
+  }
+}
+
+/** What filters that go through a list give: true even where nothing is in it. */
+export class Stream extends Array<Value> {
+  static override get [Symbol.species](): ArrayConstructor {
+    return Array;
+  }
+}
+
+/** What `namespace()` makes, whose fields may be set, and `loop`. */
+export class Namespace {
+  readonly fields: Map<string, Value>;
+
+  constructor(fields: Map<string, Value>) {
+    this.fields = fields;
+  }
+}
+
+export type Named = ReadonlyMap<string, Value>;
+
+/** A function, method or macro. */
+export type Callable = (args: readonly Value[], named: Named) => Value;
+
+export type Value =
+  | Undefined
+  | null
+  | boolean
+  | bigint
+  | number
+  | string
+  | Value[]
+  | Map<Value, Value>
+  | Namespace
+  | Callable;
+
+/** Turns data of JSON into values; a number that is no safe integer is a float. */
+export function valueOf(data: unknown): Value {
+  if (data === undefined || data === null) return null;
+  if (typeof data === "number") return Number.isSafeInteger(data) ? BigInt(data) : data;
+  if (typeof data !== "object") return data as Value;
+  if (data instanceof LongInteger) return BigInt(data.digits);
+  if (Array.isArray(data)) return data.map(valueOf);
+  return new Map(
+    Object.entries(data).flatMap(([key, each]) => (each === undefined ? [] : [[key, valueOf(each)]])),
+  );
+}
+
+/** Characters of a text as Python counts them: not by halves. */
+export function charactersOf(text: string): string[] {
+  return Array.from(text);
+}
+
+/** A name, which keys of named arguments are. @throws Error for another value */
+export function nameOf(value: Value | undefined): string {
+  if (typeof value === "string") return value;
+  throw new Error(`${value === undefined ? "nothing" : kindOf(value)} stands where a name should be`);
+}
+
+/** The word that Python has for the kind of a value. */
+export function kindOf(value: Value): string {
+  if (value === null) return "None";
+  if (typeof value === "object") {
+    if (value instanceof Undefined) return value.what;
+    if (value instanceof Map) return "dict";
+    return value instanceof Tuple ? "tuple" : Array.isArray(value) ? "list" : "namespace";
+  }
+  const kinds = { boolean: "bool", bigint: "int", number: "float", string: "str", function: "function" };
+  return kinds[typeof value as keyof typeof kinds];
+}
+
+export function isTrue(value: Value): boolean {
+  if (value instanceof Undefined) return false;
+  if (value instanceof Map) return value.size > 0;
+  if (Array.isArray(value)) return value.length > 0 || value instanceof Stream;
+  return typeof value === "bigint" ? value !== 0n : Boolean(value);
+}
+
+export function isNumber(value: Value): value is bigint | number | boolean {
+  return typeof value === "bigint" || typeof value === "number" || typeof value === "boolean";
+}
+
+/** The number that true and false count as. */
+export function asNumber(value: bigint | number | boolean): bigint | number {
+  return typeof value === "boolean" ? BigInt(value) : value;
+}
+
+/** Whether two values are the same to Python; `count` is told of each that is looked at. */
+export function isEqual(a: Value, b: Value, count: (values: number) => void): boolean {
+  count(1);
+  if (a === b) return true;
+  if (isNumber(a) && isNumber(b)) return asNumber(a) == asNumber(b);
+  if (a instanceof Undefined) return b instanceof Undefined;
+  if (Array.isArray(a) && Array.isArray(b)) {
+    const isKind = a instanceof Tuple === b instanceof Tuple;
+    return isKind && a.length === b.length && a.every((each, i) => isEqual(each, b[i]!, count));
+  }
+  if (!(a instanceof Map && b instanceof Map) || a.size !== b.size) return false;
+  return [...a].every(([key, each]) => b.has(key) && isEqual(each, b.get(key)!, count));
+}
+
+/** Which of two values comes first: below 0, 0 or above. @throws Error for values that have no order */
+export function compare(a: Value, b: Value): number {
+  if (isNumber(a) && isNumber(b)) {
+    const [left, right] = [asNumber(a), asNumber(b)];
+    return left < right ? -1 : left > right ? 1 : 0;
+  }
+  if (typeof a === "string" && typeof b === "string") return compareTexts(a, b);
+  if (Array.isArray(a) && Array.isArray(b)) {
+    for (let i = 0; i < Math.min(a.length, b.length); i++) {
+      const order = compare(a[i]!, b[i]!);
+      if (order !== 0) return order;
+    }
+    return a.length - b.length;
+  }
+  throw new Error(`${kindOf(a)} and ${kindOf(b)} have no order`);
+}
+
+/** By code points: those beyond U+FFFF come after all others, though their surrogates do not. */
+function compareTexts(a: string, b: string): number {
+  const length = Math.min(a.length, b.length);
+  for (let i = 0; i < length; i++) {
+    if (a.charCodeAt(i) !== b.charCodeAt(i))
+      return a.codePointAt(i)! - b.codePointAt(i)! || a.charCodeAt(i) - b.charCodeAt(i);
+  }
+  return a.length - b.length;
+}
