@@ -64,17 +64,15 @@ class Model {
     return this.resident.reduce((sum, i) => sum + this.sizes[i]!, 0);
   }
 
-  /** Uses vectors in turn while others are held; false: they do not fit. */
+  /** Uses vectors at once while others are held; false: they do not fit, and all stays. */
   hold(wanted: readonly number[], held: readonly number[]): boolean {
-    for (const i of wanted) {
-      if (!this.resident.includes(i)) {
-        while (this.numElements + this.sizes[i]! > this.budget) {
-          const oldest = this.resident.findIndex((j) => !held.includes(j) && !wanted.includes(j));
-          if (oldest < 0) return false;
-          this.resident.splice(oldest, 1);
-        }
-      }
-      this.touch(i);
+    const needed = [...new Set([...wanted, ...held])].reduce((sum, i) => sum + this.sizes[i]!, 0);
+    if (needed > this.budget) return false;
+    const missing = wanted.filter((i) => !this.resident.includes(i));
+    const goal = this.budget - missing.reduce((sum, i) => sum + this.sizes[i]!, 0);
+    while (this.numElements > goal) {
+      const oldest = this.resident.findIndex((i) => !held.includes(i) && !wanted.includes(i));
+      this.resident.splice(oldest, 1);
     }
     for (const i of wanted) this.touch(i);
     return true;
@@ -151,6 +149,55 @@ describe("ShardMemory", () => {
       },
     );
     await fc.assert(cases, { seed: 11, numRuns: 300 });
+  });
+
+  test("any sequence of uses, read ahead or not, however often a step has them: within the budget, all numbers kept", async () => {
+    const vector = fc.record({
+      size: fc.integer({ min: 1, max: 4 }),
+      usesPerStep: fc.constantFrom(1, 2, Infinity),
+    });
+    const action = fc.record({
+      vectors: fc.array(fc.nat(6), { minLength: 1, maxLength: 2 }),
+      ahead: fc.array(fc.nat(6), { maxLength: 2 }),
+      use: fc.constantFrom<Use>("read", "change", "overwrite"),
+    });
+    const cases = fc.asyncProperty(
+      fc.array(vector, { minLength: 2, maxLength: 7 }),
+      fc.integer({ min: 8, max: 16 }),
+      fc.array(action, { maxLength: 40 }),
+      async (specs, budget, actions) => {
+        const memory = new ShardMemory(budget * BYTES, memoryDisk());
+        const vectors = specs.map(({ size, usesPerStep }, i) =>
+          memory.make(
+            { name: `vector ${i}`, sizeBytes: size * BYTES, usesPerStep },
+            (buffer) => new Float32Array(buffer, 0, size),
+          ),
+        );
+        const numbers = specs.map(() => 0);
+        const all = vectors.map((_, i) => ({ vectors: [i], ahead: [], use: "read" as Use }));
+        for (const [at, { vectors: drawn, ahead, use }] of [...actions, ...all].entries()) {
+          const indexes = [...new Set(drawn.map((i) => i % specs.length))];
+          const hold = await memory.hold(
+            indexes.map((i) => vectors[i] as Float32Array),
+            use,
+          );
+          memory.prefetch(
+            ahead.map((i) => vectors[i % specs.length] as Float32Array),
+            "read",
+          );
+          for (const i of indexes) {
+            const own = [...(vectors[i] as Float32Array)];
+            if (use !== "overwrite") assert.deepEqual(own, Array(specs[i]!.size).fill(numbers[i]));
+            if (use !== "read") vectors[i]!.fill((numbers[i] = at + 1));
+          }
+          if (at % 3 === 0) await Promise.resolve();
+          hold.release();
+          const { peakBytes } = memory.takeTraffic();
+          assert.ok(peakBytes <= budget * BYTES, `${peakBytes} of ${budget * BYTES}`);
+        }
+      },
+    );
+    await fc.assert(cases, { seed: 5, numRuns: 300 });
   });
 
   test("what is in memory is held without anything going, even when twice of it would not fit", async () => {
@@ -289,6 +336,49 @@ describe("ShardMemory", () => {
     await use(memory, b);
     await use(memory, c);
     assert.equal(await use(memory, a), 7);
+  });
+
+  test("what a step is done with goes while memory is full, and in a write that fails stays", async () => {
+    const disk = memoryDisk();
+    const memory = new ShardMemory(8 * BYTES, disk);
+    const [a, b, c] = Array.from({ length: 3 }, () =>
+      memory.make(
+        { name: "a", sizeBytes: 4 * BYTES, usesPerStep: 1 },
+        (buffer) => new Float32Array(buffer, 0, 4),
+      ),
+    ) as [Float32Array, Float32Array, Float32Array];
+    await use(memory, a, "change");
+    assert.deepEqual(disk.log, []);
+    await use(memory, b, "change");
+    await new Promise(setImmediate);
+    assert.deepEqual([disk.log, a.length, b.length], [["write 1"], 4, 0]);
+    await use(memory, c, "change");
+    disk.fails = true;
+    await new Promise(setImmediate);
+    assert.equal(await use(memory, c), 1);
+    await assert.rejects(memory.hold([b], "read"), /the disk is full/);
+    disk.fails = false;
+    for (const vector of [a, b, c]) assert.equal(await use(memory, vector), 1);
+  });
+
+  test("what is held together is written and read at once", async () => {
+    const disk = memoryDisk();
+    let numMoving = 0;
+    let mostMoving = 0;
+    const counted = async (work: Promise<void>): Promise<void> => {
+      mostMoving = Math.max(mostMoving, ++numMoving);
+      await work;
+      numMoving--;
+    };
+    const memory = new ShardMemory(8 * BYTES, {
+      write: (index, bytes) => counted(disk.write(index, bytes)),
+      read: (index, into) => counted(disk.read(index, into)),
+    });
+    const vectors = makeVectors(memory, [4, 4, 4, 4]);
+    const [first, second] = [vectors.slice(0, 2), vectors.slice(2)];
+    for (const pair of [first, second, first]) (await memory.hold(pair, "change")).release();
+    assert.deepEqual(disk.log, ["write 0", "write 1", "write 2", "write 3", "read 0", "read 1"]);
+    assert.equal(mostMoving, 2);
   });
 
   test("what is read ahead is there, and takes nothing that is held", async () => {

@@ -3,7 +3,7 @@
  * equally often, what was used longest ago; of what it uses once, in the same order each time, what was used last.
  *
  * Bytes in memory never exceed the budget, at no instant. What is held never goes; what is there is never in the way of
- * itself; what has not changed since it was written is dropped without writing. One shard moves at a time.
+ * itself; what has not changed since it was written is dropped without writing. Shards move for one request at a time.
  */
 import { CapacityError } from "../errors.ts";
 import { showByteSize } from "../messages/byte-size.ts";
@@ -27,8 +27,8 @@ interface Shard extends MemorySpec {
   isDirty: boolean;
   /** The disk has numbers that count; if not, they are zeros. */
   isStored: boolean;
-  /** They are being written. */
-  isMoving: boolean;
+  /** The end of their being written; null: they are not. */
+  moving: Promise<void> | null;
   /** They were brought in for somebody who does not hold them yet. */
   isAhead: boolean;
 }
@@ -45,6 +45,8 @@ export class ShardMemory implements VectorMemory {
   readonly #resident = new Set<Shard>();
   #numShards = 0;
   #residentBytes = 0;
+  /** Of them, what goes without being asked for its room. */
+  #leavingBytes = 0;
   #traffic = { peakBytes: 0, readBytes: 0, writtenBytes: 0, evictedBytes: 0 };
   /** The end of what is moving, and of what waits to. */
   #last: Promise<unknown> = Promise.resolve();
@@ -64,7 +66,7 @@ export class ShardMemory implements VectorMemory {
 
   make<T>(spec: MemorySpec, cut: (buffer: ArrayBuffer) => T): T {
     const memory = new Retractable(spec.sizeBytes, this.#reserve(spec.sizeBytes));
-    const state = { numHolds: 0, isDirty: false, isStored: false, isMoving: false, isAhead: false };
+    const state = { numHolds: 0, isDirty: false, isStored: false, moving: null, isAhead: false };
     const { usesPerStep = Infinity } = spec;
     this.#shardOf.set(memory.buffer, { ...spec, ...state, usesPerStep, index: this.#numShards++, memory });
     // It stays as it is until it is held: no page of it was touched, and giving it back would touch them all.
@@ -76,7 +78,7 @@ export class ShardMemory implements VectorMemory {
     for (const shard of shards) shard.numHolds++;
     let isHeld = true;
     const release = (): void => {
-      if (isHeld) for (const shard of shards) shard.numHolds--;
+      if (isHeld) this.#letGo(shards);
       isHeld = false;
     };
     try {
@@ -112,7 +114,7 @@ export class ShardMemory implements VectorMemory {
     for (const shard of this.#find(views)) {
       shard.isDirty = false;
       shard.isStored = false;
-      if (shard.numHolds === 0 && !shard.isMoving && this.#resident.has(shard)) this.#drop(shard);
+      if (shard.moving === null) this.#dropIdle(shard);
     }
   }
 
@@ -142,29 +144,29 @@ export class ShardMemory implements VectorMemory {
     return turn;
   }
 
+  /** Makes room for what is missing and reads it: all of it at once, for copying keeps one processor busy. */
   async #bring(shards: readonly Shard[], use: Use): Promise<void> {
-    for (const shard of shards) {
-      if (this.#resident.has(shard)) this.#touch(shard);
-      else await this.#fetch(shard, use, shards);
-    }
+    await this.#makeRoomFor(shards);
+    const missing = shards.filter((shard) => !this.#resident.has(shard));
+    await allDone(missing.map((shard) => this.#fetch(shard, use)));
+    for (const shard of shards) if (this.#resident.has(shard)) this.#touch(shard);
   }
 
-  async #fetch(shard: Shard, use: Use, together: readonly Shard[]): Promise<void> {
+  async #fetch(shard: Shard, use: Use): Promise<void> {
     const { memory, sizeBytes } = shard;
-    await this.#makeRoom(shard, together);
     const isNew = memory.isThere;
     if (!isNew) memory.extend();
     this.#residentBytes += sizeBytes;
     this.#traffic.peakBytes = Math.max(this.#traffic.peakBytes, this.#residentBytes);
     try {
-      this.#traffic.readBytes += await this.#fill(shard, use, isNew);
+      const numBytes = await this.#fill(shard, use, isNew);
+      this.#traffic.readBytes += numBytes;
     } catch (error) {
       this.#residentBytes -= sizeBytes;
       memory.retract();
       throw error;
-    } finally {
-      if (memory.isThere) this.#touch(shard);
     }
+    this.#touch(shard);
   }
 
   /** Gives a shard its numbers; returns how many bytes were read for them. `isNew`: its memory is all zeros. */
@@ -193,21 +195,57 @@ export class ShardMemory implements VectorMemory {
     return into.length;
   }
 
-  /** Drops what is used least until a shard fits; `together`: what is brought in with it. */
-  async #makeRoom(wanted: Shard, together: readonly Shard[]): Promise<void> {
-    while (this.#residentBytes + wanted.sizeBytes > this.budgetBytes) {
-      const idle = [...this.#resident].filter((s) => s.numHolds === 0 && !together.includes(s));
-      const least = leastUsed(idle);
-      if (!least) throw this.#tooSmall(wanted, together);
-      await this.#writeBack(least);
-      // Somebody may have taken it meanwhile: it was never away.
-      if (least.numHolds === 0 && !least.isDirty) this.#drop(least);
+  /** Drops what is used least, and nothing of these shards themselves, until all of them fit. */
+  async #makeRoomFor(wanted: readonly Shard[]): Promise<void> {
+    for (;;) {
+      const missing = sizeOf(wanted.filter((shard) => !this.#resident.has(shard)));
+      const excess = this.#residentBytes + missing - this.budgetBytes;
+      if (excess <= 0) return;
+      const going = this.#leastUsed(excess, wanted);
+      await allDone(going.map((shard) => this.#writeBack(shard)));
+      for (const shard of going) this.#dropIdle(shard);
     }
   }
 
+  /** Of what nobody holds, as much as there are bytes in excess. */
+  #leastUsed(excess: number, wanted: readonly Shard[]): Shard[] {
+    const idle = [...this.#resident].filter((shard) => shard.numHolds === 0 && !wanted.includes(shard));
+    if (sizeOf(idle) < excess) throw this.#tooSmall(wanted);
+    const going: Shard[] = [];
+    while (sizeOf(going) < excess) {
+      const least = leastUsed(idle.filter((shard) => !going.includes(shard)));
+      if (least) going.push(least);
+    }
+    return going;
+  }
+
+  /** Ends a hold. What a step is done with goes while memory is full, so that there is room for as much when it is asked for. */
+  #letGo(shards: readonly Shard[]): void {
+    const wanted = sizeOf(shards);
+    for (const shard of shards) {
+      shard.numHolds--;
+      const isFull = this.#residentBytes - this.#leavingBytes + wanted > this.budgetBytes;
+      if (isFull && shard.usesPerStep === 1 && shard.numHolds === 0) this.#sendOff(shard);
+    }
+  }
+
+  #sendOff(shard: Shard): void {
+    const { sizeBytes } = shard;
+    this.#leavingBytes += sizeBytes;
+    const leaving = this.#writeBack(shard).then(() => this.#dropIdle(shard));
+    // Its numbers stay where writing fails, and it fails again when there has to be room.
+    leaving.catch(() => {}).finally(() => (this.#leavingBytes -= sizeBytes));
+  }
+
   async #writeBack(shard: Shard): Promise<void> {
+    await shard.moving?.catch(() => {});
     if (!shard.isDirty) return;
-    Object.assign(shard, { isDirty: false, isMoving: true, isStored: true });
+    shard.moving = this.#write(shard).finally(() => (shard.moving = null));
+    await shard.moving;
+  }
+
+  async #write(shard: Shard): Promise<void> {
+    Object.assign(shard, { isDirty: false, isStored: true });
     const { buffer } = shard.memory;
     const bytes = shard.form?.encode(buffer) ?? new Uint8Array(buffer);
     try {
@@ -215,13 +253,13 @@ export class ShardMemory implements VectorMemory {
     } catch (error) {
       shard.isDirty = true;
       throw error;
-    } finally {
-      shard.isMoving = false;
     }
     this.#traffic.writtenBytes += bytes.length;
   }
 
-  #drop(shard: Shard): void {
+  /** Drops a shard, unless somebody has taken it meanwhile: it was never away then. */
+  #dropIdle(shard: Shard): void {
+    if (shard.numHolds > 0 || shard.isDirty || !this.#resident.has(shard)) return;
     shard.memory.retract();
     shard.isAhead = false;
     this.#resident.delete(shard);
@@ -229,12 +267,12 @@ export class ShardMemory implements VectorMemory {
     this.#traffic.evictedBytes += shard.sizeBytes;
   }
 
-  #tooSmall(wanted: Shard, together: readonly Shard[]): CapacityError {
-    const held = sizeOf([...this.#resident].filter((s) => s.numHolds > 0 && !together.includes(s)));
-    const needed = held + sizeOf(together);
+  #tooSmall(wanted: readonly Shard[]): CapacityError {
+    const held = sizeOf([...this.#resident].filter((s) => s.numHolds > 0 && !wanted.includes(s)));
+    const needed = held + sizeOf(wanted);
     return new CapacityError(
       "capacity/memory",
-      `Cannot hold ${wanted.name}: it needs ${needed} bytes with what is used beside it, expected at most ${this.budgetBytes}`,
+      `Cannot hold ${wanted.map(({ name }) => name).join(", ")}: it needs ${needed} bytes with what is used beside it, expected at most ${this.budgetBytes}`,
       { hint: `Give --resident-memory ${showByteSize(needed)} or more.` },
     );
   }
@@ -245,6 +283,12 @@ function leastUsed(shards: readonly Shard[]): Shard | undefined {
   const least = Math.min(...shards.map(({ usesPerStep }) => usesPerStep));
   const own = shards.filter(({ usesPerStep }) => usesPerStep === least);
   return (least === 1 ? own.findLast(({ isAhead }) => !isAhead) : undefined) ?? own[0];
+}
+
+/** Waits for the end of all, even when one fails: memory is theirs until then. @throws what the first that failed throws */
+async function allDone(work: readonly Promise<void>[]): Promise<void> {
+  const failed = (await Promise.allSettled(work)).find(({ status }) => status === "rejected");
+  if (failed) throw (failed as PromiseRejectedResult).reason;
 }
 
 function sizeOf(shards: readonly Shard[]): number {
