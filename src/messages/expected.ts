@@ -174,8 +174,17 @@ export function describeSchema(node: SchemaNode, form: ValueForm): string {
 
 /** Writes a value as it would be typed; long ones are cut. */
 export function showValue(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
+  const text = toJson(value) ?? String(value);
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+}
+
+/** Values of settings files and calls may hold themselves, or whole numbers of any size. */
+function toJson(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return typeof value === "bigint" ? `${value}n` : "a value that JSON cannot hold";
+  }
 }
 
 function valueAt(values: unknown, path: readonly PropertyKey[]): unknown {

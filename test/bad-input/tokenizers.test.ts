@@ -84,6 +84,22 @@ describe("a damaged tokenizer.json", () => {
       'added_tokens has "a" with id 300 and model.vocab "a" with id 97, expected one token for each id',
     ],
     ["null", { added_tokens: null }, "added_tokens is null, expected objects"],
+    ["a sequence of nothing", { decoder: { type: "Sequence" } }, "a Sequence has no list of steps"],
+    [
+      "a step that is none",
+      { decoder: { type: "Sequence", decoders: [null] } },
+      "a step is null, expected an object",
+    ],
+    [
+      "a letter that is not in the vocabulary",
+      { model: { type: "WordPiece", vocab: { b: 0 } }, added_tokens: [] },
+      "it has no id for a part of a text, nor a token for what is unknown",
+    ],
+    [
+      "a special token that is not in the vocabulary",
+      { post_processor: { type: "BertProcessing", sep: ["</x>", 1], cls: ["<x>", 2] } },
+      'it has no id for "<x>", nor a token for what is unknown',
+    ],
   ] as const) {
     test(`${what} is said`, () => {
       assert.throws(

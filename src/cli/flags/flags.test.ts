@@ -238,6 +238,8 @@ test("what is wrong with a key of a settings file is said of it, with the file, 
   assert.match(message, /^ {2}key "packing" of .*yaml is 7, expected true or false$/m);
   assert.match(message, /^ {2}--rank is "x", expected /m);
   assert.doesNotMatch(message, /many|--packing|--learning/);
+  const ofItself = await problemsOf("a", "--config", writeSettings("rank: &rank [*rank]\n"));
+  assert.match(ofItself, /key "rank" of .*yaml is a value that JSON cannot hold, expected a whole number/);
 });
 
 test("a settings file that is missing, broken or a list is a format error", async () => {

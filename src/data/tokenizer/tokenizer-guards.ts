@@ -1,6 +1,8 @@
 /**
  * @file Makes the steps of a tokenizer's file end: its patterns have a limit of time, and what they put in has a bound.
  */
+import { showValue } from "../../messages/expected.ts";
+import { isRecord } from "../rows/row-error.ts";
 import { compileSafe } from "../../untrusted/safe-pattern.ts";
 import type { TimeBudget } from "../../untrusted/time-budget.ts";
 
@@ -32,15 +34,21 @@ function withUnicodeSpaces({ source }: RegExp): string {
 }
 
 /**
- * Holds the patterns of a step's settings against the two forms that there are: the library writes others onto the
- * terminal as they are, and goes on.
+ * Holds a step's settings against what is read of them: a sequence is a list of steps, and a pattern has one of two forms:
+ * the library writes others onto the terminal as they are, and goes on.
  * @throws Error for another form
  */
-export function requirePatterns(step: unknown): void {
-  if (typeof step !== "object" || step === null) return;
-  const { type, pattern, normalizers, pretokenizers, decoders } = step as Readonly<Record<string, unknown>>;
-  for (const parts of [normalizers, pretokenizers, decoders])
-    if (Array.isArray(parts)) parts.forEach(requirePatterns);
+export function requireSteps(step: unknown): void {
+  if (step === null || step === undefined) return;
+  if (!isRecord(step)) throw new Error(`a step is ${showValue(step)}, expected an object with its type`);
+  const { type, pattern, normalizers, pretokenizers, decoders } = step;
+  const lists = [normalizers, pretokenizers, decoders].filter((parts) => parts !== undefined);
+  if (type === "Sequence" && lists.length === 0) throw new Error("a Sequence has no list of steps");
+  for (const parts of lists) {
+    if (!Array.isArray(parts)) throw new Error(`the steps are ${showValue(parts)}, expected a list`);
+    if (parts.includes(null)) throw new Error("a step is null, expected an object with its type");
+    parts.forEach(requireSteps);
+  }
   if (pattern === undefined && type !== "Split" && type !== "Replace") return;
   const { Regex: regex, String: text } = (pattern ?? {}) as {
     readonly Regex?: unknown;

@@ -11,7 +11,7 @@ import { requireTokenId } from "../../untrusted/limits.ts";
 import { OutOfTime, TimeBudget } from "../../untrusted/time-budget.ts";
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import { requireTokenizerForm } from "./tokenizer-form.ts";
-import { guardSteps, requirePatterns, type TokenizerStep } from "./tokenizer-guards.ts";
+import { guardSteps, requireSteps, type TokenizerStep } from "./tokenizer-guards.ts";
 import { type BytePairs, takeLists } from "./byte-pairs.ts";
 import { speedUp, type TokenizerModel } from "./tokenizer-speed.ts";
 import { byteReader } from "./token-bytes.ts";
@@ -63,7 +63,10 @@ export function specialTokenText(value: unknown): string | null {
 
 /** The part of the library's class that is used; its own declarations do not resolve under NodeNext. */
 interface HubTokenizer {
-  encode(text: string, options?: { add_special_tokens?: boolean }): { ids: number[] };
+  encode(
+    text: string,
+    options?: { add_special_tokens?: boolean },
+  ): { ids: (number | undefined)[]; tokens: (string | undefined)[] };
   decode(ids: number[], options: { clean_up_tokenization_spaces: boolean }): string;
   token_to_id(token: string): number | undefined;
   id_to_token(id: number): string | undefined;
@@ -123,8 +126,22 @@ function withFile<T>(verb: string, work: () => T): T {
 }
 
 /** The part of the library's tokenizer that works on texts, guarded. */
-interface OpenTokenizer extends Omit<HubTokenizer, "normalizer" | "pre_tokenizer" | "decoder" | "model"> {
+interface OpenTokenizer extends Omit<
+  HubTokenizer,
+  "encode" | "normalizer" | "pre_tokenizer" | "decoder" | "model"
+> {
+  encode(text: string, options?: { add_special_tokens?: boolean }): { ids: number[] };
   readonly numIds: number;
+}
+
+/** Refuses parts of a text, or special tokens around it, that have no id: the file names no token for what it does not know. */
+function requireKnown({ ids, tokens }: ReturnType<HubTokenizer["encode"]>): { ids: number[] } {
+  const unknown = ids.indexOf(undefined);
+  if (unknown >= 0) {
+    const what = tokens[unknown] == null ? "a part of a text" : JSON.stringify(tokens[unknown]);
+    throw new Error(`it has no id for ${what}, nor a token for what is unknown`);
+  }
+  return { ids: ids as number[] };
 }
 
 function openHubTokenizer(files: TokenizerFiles, budget: TimeBudget): OpenTokenizer {
@@ -132,7 +149,7 @@ function openHubTokenizer(files: TokenizerFiles, budget: TimeBudget): OpenTokeni
     requireTokenizerForm(files);
     requireIds(files);
     const { normalizer, pre_tokenizer: preTokenizer, decoder } = files.tokenizer;
-    for (const step of [normalizer, preTokenizer, decoder]) requirePatterns(step);
+    for (const step of [normalizer, preTokenizer, decoder]) requireSteps(step);
     const { tokenizer, fill } = takeLists(files);
     const hub = new HubTokenizer(tokenizer, files.config);
     fill(hub.model);
@@ -142,7 +159,7 @@ function openHubTokenizer(files: TokenizerFiles, budget: TimeBudget): OpenTokeni
   });
   return {
     encode: (text, options) =>
-      withFile("encode with", () => withinLimits(text.length, () => hub.encode(text, options))),
+      withFile("encode with", () => withinLimits(text.length, () => requireKnown(hub.encode(text, options)))),
     decode: (ids, options) =>
       withFile("decode with", () => withinLimits(ids.length, () => hub.decode(ids, options))),
     token_to_id: (token) => hub.token_to_id(token),
