@@ -78,6 +78,7 @@ describe("readDataset()", () => {
       numTruncated: 0,
       numDropped: 0,
       numPlainPrompts: 1,
+      numUnshown: 0,
       longest: 4,
       faults: [],
       lengths: { min: 3, median: 3, mean: 3.5, max: 4 },

@@ -17,7 +17,7 @@ import type { DataKindName } from "../data/examples/data-kinds.ts";
 import { readImageFile, readImages } from "../data/files/image-files.ts";
 import { drawHeldOut } from "../data/batches/held-out.ts";
 import type { DataSource } from "../data/batches/order.ts";
-import { notePlainPrompts, noteTroubles } from "../data/reports/report-notes.ts";
+import { notePlainPrompts, noteTroubles, noteUnshown } from "../data/reports/report-notes.ts";
 import { sumCounts } from "../data/reports/data-report.ts";
 import { openTextTools } from "../data/chat/text-tools.ts";
 import { readWeightedName } from "../data/weighted-name.ts";
@@ -251,6 +251,7 @@ async function readTextData(
     notes: [
       ...noteTroubles({ ...counts, numExamples: train.length }, maxLength),
       ...notePlainPrompts(counts, objective.rows),
+      ...noteUnshown(counts),
       ...noteTroubles(heldOutCounts, maxLength, "held-out "),
     ].map((note) => `Warning: ${note}`),
   };

@@ -7,6 +7,7 @@
 import { UsageError } from "../../errors.ts";
 import type { ChatTemplate } from "./chat-template.ts";
 import type { Message } from "../rows/messages.ts";
+import { withReasoning } from "./message-forms.ts";
 
 /** A text that no template and no row has. */
 const MARKER = "\uE0F2result\uE0F2";
@@ -48,6 +49,17 @@ export function requireShown(
   if (result >= 0 && messages[result]!.content !== "" && isSame(marked, tools)) {
     throw notShown(`what a tool gave in message ${result + 1}`, "tool messages");
   }
+}
+
+/** Whether a turn's text has all that its message says and thinks, but for white space and marks around thoughts. */
+export function isAllShown(message: Message, turn: string): boolean {
+  const { content, reasoning_content: reasoning } = withReasoning(message);
+  const squeeze = (text: string): string => text.replace(/\s+/g, "");
+  const said = [content, typeof reasoning === "string" ? reasoning : ""].flatMap((text) =>
+    text.split(/<\/?think>/),
+  );
+  const shown = squeeze(turn);
+  return said.every((part) => shown.includes(squeeze(part)));
 }
 
 /** Whether a message calls tools. */

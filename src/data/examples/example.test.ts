@@ -36,16 +36,12 @@ function mergingTokenizer(
 function show(
   row: unknown,
   template = CHATML,
-  options: { tokenizer?: Tokenizer; trainOn?: TrainOn } = {},
+  options: { tokenizer?: Tokenizer; trainOn?: TrainOn; onUnshown?: () => void } = {},
 ): string {
   const tokenizer = options.tokenizer ?? bytes;
   const example = toExample(
     readTargetRow(row),
-    {
-      tokenizer,
-      template: createChatTemplate(files, { template }),
-      ...(options.trainOn === undefined ? {} : { trainOn: options.trainOn }),
-    },
+    { template: createChatTemplate(files, { template }), ...options, tokenizer },
     source,
   );
   const { pieces } = describeExample(example, tokenizer);
@@ -145,6 +141,20 @@ describe("toExample() of a conversation", () => {
       show({ messages: [conversation.messages[0], { role: "assistant", content: "<b>" }] }, opening),
       "<|im_start|>user\nQ1<|im_end|>\n<|im_start|>assistant\n[<b><|im_end|>]\n",
     );
+  });
+
+  it("tells of answers of which the template leaves out a part, and of no others", () => {
+    const dropping = CHATML.replace("message['content']", "message['content'].split('</think>')[-1].strip()");
+    const isTold = (answer: Record<string, unknown>, template: string): boolean => {
+      let told = false;
+      const messages = [conversation.messages[0], { role: "assistant", ...answer }];
+      show({ messages }, template, { onUnshown: () => void (told = true) });
+      return told;
+    };
+    assert.equal(isTold({ content: "<think>hm</think>A" }, dropping), true);
+    assert.equal(isTold({ content: "<think>hm</think>A" }, CHATML), false);
+    assert.equal(isTold({ content: " A  a\n" }, dropping), false);
+    assert.equal(isTold({ content: "A", thinking: "hm" }, CHATML), true);
   });
 
   it("follows generation marks of the template", () => {

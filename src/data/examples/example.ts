@@ -11,7 +11,7 @@ import type { ChatTemplate } from "../chat/chat-template.ts";
 import { encodeSegments } from "../tokenizer/encode-segments.ts";
 import type { RowSource } from "../formats/parsed-row.ts";
 import type { TargetRow } from "../rows/rows.ts";
-import { withKnownRoles } from "../chat/shown-parts.ts";
+import { isAllShown, withKnownRoles } from "../chat/shown-parts.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { renderTurns } from "../chat/turn-spans.ts";
 
@@ -36,6 +36,8 @@ export interface ExampleOptions {
   readonly trainOn?: TrainOn;
   /** Is called for a prompt and completion that are joined as they are although the model has a chat template. */
   readonly onPlainPrompt?: () => void;
+  /** Is called for a conversation of which the template leaves out a part of what is to be learned. */
+  readonly onUnshown?: () => void;
 }
 
 /** Counts the tokens that are predicted with loss. */
@@ -78,6 +80,11 @@ function chatExample(row: TargetRow & { kind: "chat" }, options: ExampleOptions,
   const wanted = spans.flatMap((span, i) =>
     isWanted(turns[i] ?? -1) ? [{ ...span, weight: weightOf(turns[i] ?? -1) }] : [],
   );
+  const isShown = spans.every(({ start, end }, i) => {
+    const index = turns[i] ?? -1;
+    return weightOf(index) === 0 || start === end || isAllShown(messages[index]!, text.slice(start, end));
+  });
+  if (!isShown) options.onUnshown?.();
   const { ids, tokenCuts } = encodeSegments(
     tokenizer,
     text,

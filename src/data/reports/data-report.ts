@@ -12,6 +12,8 @@ export interface RowCounts {
   readonly longest: number;
   /** Rows of a plain prompt and answer, joined as they are although the model has a chat template. */
   readonly numPlainPrompts: number;
+  /** Conversations of which the chat template leaves out a part of what was to be learned. */
+  readonly numUnshown: number;
   /** Rows that were left out because they cannot be used. */
   readonly faults: readonly FaultKind[];
 }
@@ -53,12 +55,13 @@ export function reportOn(units: readonly TrainingUnit[], counts: RowCounts): Dat
 export function sumCounts(parts: readonly RowCounts[]): RowCounts {
   const faults = new Faults();
   for (const part of parts) faults.addAll(part.faults);
-  const sum = (key: "numTruncated" | "numDropped" | "numPlainPrompts"): number =>
+  const sum = (key: "numTruncated" | "numDropped" | "numPlainPrompts" | "numUnshown"): number =>
     parts.reduce((total, part) => total + part[key], 0);
   return {
     numTruncated: sum("numTruncated"),
     numDropped: sum("numDropped"),
     numPlainPrompts: sum("numPlainPrompts"),
+    numUnshown: sum("numUnshown"),
     longest: parts.reduce((longest, part) => Math.max(longest, part.longest), 0),
     faults: faults.kinds,
   };

@@ -39,6 +39,16 @@ export function notePlainPrompts(
   ];
 }
 
+/** Says that the chat template leaves out a part of what answers say or think. */
+export function noteUnshown({ numUnshown: count }: Pick<Counts, "numUnshown">): string[] {
+  if (count === 0) return [];
+  return [
+    `${count} ${count === 1 ? "conversation has" : "conversations have"} answers of which the model's chat template leaves out a part, which is not learned: ` +
+      "most templates drop what was thought before all answers but the last, some what is said beside calls of tools, or thoughts at all. " +
+      "`graft data show` prints what is learned. To learn thoughts of each answer, write a row for each that ends with it, or give --chat-template.",
+  ];
+}
+
 function countRows(numRows: number, what: string): string {
   return numRows === 1 ? `1 faulty ${what}row was` : `${numRows} faulty ${what}rows were`;
 }
@@ -49,6 +59,7 @@ export function noteReport(counts: Counts, maxLength: number, kind: DataKindName
   return [
     ...noteTroubles(counts, maxLength),
     ...notePlainPrompts(counts, kind),
+    ...noteUnshown(counts),
     ...(numTruncated > 0 && !isAllCut(counts)
       ? [`examples cut to ${maxLength} tokens: ${numTruncated}`]
       : []),
