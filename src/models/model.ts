@@ -199,11 +199,7 @@ export class Model {
       // Those of projections last, as they have always been laid out in files.
       tensors: [...part.specs.filter((spec) => !isOfSite(spec)), ...part.specs.filter(isOfSite)],
       sites: part.sites,
-      branches: part.branches.map(({ name, numMultiplications, attention }) => ({
-        name,
-        numMultiplications,
-        attention,
-      })),
+      branches: part.branches,
       attention: part.attention?.options ?? null,
     };
   }
