@@ -100,13 +100,21 @@ for (const [i, method] of METHODS_THAT_MIX.entries()) {
   rows.set(method, [await makeRow(method, {}, null, i + 1), await makeRow(method, options, modules, i + 5)]);
 }
 
-// What is compiled for all is there for some of them, in whatever order they begin.
-const everyone = [...rows.values()].flat();
-await pools[1]!.prepareRows(everyone.flatMap(({ held }) => held ?? []));
+/** Passes of each method by itself, while programs of several are compiled. */
+const MAX_TRIES = 200;
 
-/** Writes all at once; every pass but those of single prompts has all of them. */
+/** Writes all at once, again until every pass but those of single prompts has all of them. */
 async function assertMixed(chosen: readonly Row[]): Promise<ProgramSpec> {
-  await pools[1]!.prepareRows(chosen.flatMap(({ held }) => held ?? []));
+  for (let tries = 1; ; tries++) {
+    const numSteps = await assertWritten(chosen);
+    // A prompt of each, and in every step but the first one pass for the next tokens of all.
+    if (numSteps <= 5 && runs.length === chosen.length + numSteps - 1) return runs.at(-1) as ProgramSpec;
+    assert.ok(tries < MAX_TRIES, `${runs.length} passes in ${numSteps} steps of ${chosen.length} texts`);
+  }
+}
+
+/** Writes all at once, each as it is alone, and counts the steps. */
+async function assertWritten(chosen: readonly Row[]): Promise<number> {
   runs.length = 0;
   const { numSteps } = mixed.stats;
   const texts = await Promise.all(chosen.map(({ held, promptIds }) => write(mixed, held, promptIds)));
@@ -119,11 +127,7 @@ async function assertMixed(chosen: readonly Row[]): Promise<ProgramSpec> {
       assert.ok(apart <= 1e-5 * Math.max(1, ...wanted.map(Math.abs)), `${method} is ${apart} apart`);
     }
   }
-  // A prompt of each, and in every step but the first one pass for the next tokens of all.
-  const steps = mixed.stats.numSteps - numSteps;
-  assert.ok(steps <= 5);
-  assert.equal(runs.length, chosen.length + steps - 1);
-  return runs.at(-1) as ProgramSpec;
+  return mixed.stats.numSteps - numSteps;
 }
 
 for (const [i, one] of METHODS_THAT_MIX.entries()) {
@@ -137,7 +141,7 @@ for (const [i, one] of METHODS_THAT_MIX.entries()) {
 }
 
 test("rows of all methods and of the base multiply with each matrix of the base once", async () => {
-  const program = await assertMixed(everyone);
+  const program = await assertMixed([...rows.values()].flat());
   const nodes = nodesOf(program);
   const matrices = Object.entries(program.inputs).filter(([name]) =>
     /^\d+\.[a-z_.]+_proj\.weight$/.test(name),

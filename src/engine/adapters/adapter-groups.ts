@@ -52,14 +52,14 @@ export class AdapterGroups {
 
   /** Rows of groups of which several can share a pass, with programs that are there; null: each runs by itself. */
   mixed(groups: ReadonlySet<RowGroup | null>): readonly RowSet[] | null {
-    const slots = this.mixable(groups);
+    const slots = this.#mixable(groups);
     const { programs } = this.#options;
     const views = slots.length > 1 ? programs.findReady(slots.map(({ view }) => view)) : null;
     return views && this.#slots.filter(({ view }) => views.includes(view));
   }
 
   /** Rows of those groups that can share a pass with others and with none; of more, where programs should be few. */
-  mixable(groups: ReadonlySet<RowGroup | null>): readonly RowSet[] {
+  #mixable(groups: ReadonlySet<RowGroup | null>): readonly RowSet[] {
     const all = this.#groups.filter(({ slots }) => slots?.takesNone === true);
     const present = all.filter((group) => groups.has(group));
     const chosen = present.length > 1 && this.#options.programs.holdWeights ? all : present;

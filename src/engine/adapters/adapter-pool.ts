@@ -220,13 +220,6 @@ export class AdapterPool {
     });
   }
 
-  /** Compiles the programs of rows with these adapters, and none, side by side. */
-  async prepareRows(rows: readonly HeldAdapter[]): Promise<void> {
-    for (const held of rows) await this.#join(held);
-    const slots = this.#groups.mixable(new Set(rows.map((held) => this.#groups.of(held) ?? null)));
-    if (slots.length > 1) await this.#programs.ofRows(slots.map(({ view }) => view));
-  }
-
   /** Rows of one adapter, or none, by its own programs. */
   #ownBatch(held: HeldAdapter | null, own: readonly number[]): RowBatch {
     return {

@@ -70,7 +70,6 @@ export class PagedCache {
   readonly #maxPages: number;
   /** Pages that there is memory for. Page p lies at p + 1, behind one of zeros. */
   #numPages = 0;
-  #numAllocations = 0;
   #pages: HostTensor<"int64"> | null = null;
   /** Of rows that are read by heads. */
   readonly #heads: HeadCache;
@@ -92,11 +91,6 @@ export class PagedCache {
       const heads = { numHeads: numKeyValueHeads, headWidth };
       return { ...heads, width: numKeyValueHeads * headWidth, key, value, fresh: null };
     });
-  }
-
-  /** How often its memory has been made anew. */
-  get numAllocations(): number {
-    return this.#numAllocations;
   }
 
   /** How the rows of a pass are read. */
@@ -180,7 +174,6 @@ export class PagedCache {
   #reserve(numPages: number): void {
     if (numPages <= this.#numPages) return;
     this.#numPages = Math.min(this.#maxPages, Math.max(numPages, 2 * this.#numPages, FIRST_PAGES));
-    this.#numAllocations++;
     for (const layer of this.#layers) {
       const grow = (old: Float32Array): Float32Array<ArrayBuffer> => {
         const grown = new Float32Array((this.#numPages + 1) * PAGE_TOKENS * layer.width);

@@ -33,11 +33,6 @@ export class RateLimiter {
     this.#now = now;
   }
 
-  /** Callers that are remembered. */
-  get numCallers(): number {
-    return this.#buckets.size;
-  }
-
   /** Counts a request of a caller. */
   take(caller: string): RateState {
     const nowMs = this.#now();
