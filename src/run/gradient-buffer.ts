@@ -18,7 +18,7 @@ import { FlatChunks } from "../runtime/flat-chunks.ts";
 import type { Engine, Program } from "../runtime/engine.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import { PartedVector } from "../runtime/parted-vector.ts";
-import { type Hold, type Use, type VectorMemory, whileHeld } from "../runtime/vector-memory.ts";
+import { type Hold, type Use, type VectorMemory, holdInTurn, whileHeld } from "../runtime/vector-memory.ts";
 import {
   type GradientPart,
   type GradientSlice,
@@ -160,16 +160,12 @@ export class GradientBuffer {
     parameter: Parameter,
     write: (target: Tensor, fromRow: number) => Promise<void>,
   ): Promise<void> {
-    const slot = this.#slot(parameter);
-    for (const [i, slice] of slot.entries()) {
-      const next = slot[i + 1];
-      await whileHeld(this.memory, [slice.view.data], useOf(slice), async () => {
-        if (next) this.memory.prefetch([next.view.data], useOf(next));
-        const target = this.#targetOf(slice);
-        await write(target, slice.from);
-        await this.#add(slice, target);
-      });
-    }
+    const needs = (slice: GradientSlice): [Float32Array[], Use] => [[slice.view.data], useOf(slice)];
+    await holdInTurn(this.memory, this.#slot(parameter), needs, async (slice) => {
+      const target = this.#targetOf(slice);
+      await write(target, slice.from);
+      await this.#add(slice, target);
+    });
   }
 
   /** Adds x [M, D] to rows of the gradient of a table; those of no number get 0. */

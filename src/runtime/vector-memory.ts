@@ -98,3 +98,19 @@ export async function whileHeld<T>(
     hold.release();
   }
 }
+
+/** Does work on one thing after another, each while its memory is held and that of the next is on its way. */
+export async function holdInTurn<T>(
+  memory: VectorMemory,
+  things: readonly T[],
+  needs: (thing: T) => readonly [views: Iterable<View>, use: Use],
+  work: (thing: T) => void | Promise<void>,
+): Promise<void> {
+  for (const [i, thing] of things.entries()) {
+    const next = things[i + 1];
+    await whileHeld(memory, ...needs(thing), () => {
+      if (next !== undefined) memory.prefetch(...needs(next));
+      return work(thing);
+    });
+  }
+}

@@ -14,5 +14,9 @@ export function gradientsOf(values: Float32Array): UpdateStep["gradients"] {
 /** Gradients in one piece of memory. */
 export function inOnePart(values: Float32Array): UpdateStep["gradients"][number]["values"] {
   const { length } = values;
-  return { length, parts: [values], stretches: () => [{ part: values, start: 0, from: 0, to: length }] };
+  return {
+    length,
+    parts: [values],
+    stretches: (from, to) => [{ part: values, start: 0, from, to }],
+  };
 }
