@@ -64,14 +64,17 @@ export function readBlocks({ storage, planes }: StoredTensor, into: BlockMemory)
     if (!isInPlace) into.codes.set(bytes);
   } else if (shift === MIDDLE[8]) flipSigns(bytes, into.codes);
   else for (let i = 0; i < bytes.length; i++) into.codes[i] = bytes[i]! + shift;
+  const { scales, offsets } = into;
   const perScale = factors ? (groupSize as number) / factors.groupSize : 1;
-  for (let block = 0; block < into.scales.length; block++) {
-    const own = scale.data[perScale === 1 ? block : Math.floor(block / perScale)]!;
-    const step = factor ? own * factor.data[block]! : own;
-    into.scales[block] = step;
-    if (!into.offsets) continue;
-    const origin = typeof common === "number" ? common : zero!.data[block]!;
-    into.offsets[block] = step * (MIDDLE[bits as 4 | 8] - shift) - own * origin;
+  // Typed arrays are looked up once: a model has millions of blocks.
+  const [own, ofBlocks, zeros] = [scale.data, factor?.data, zero?.data];
+  const middle = MIDDLE[bits as 4 | 8] - shift;
+  for (let block = 0; block < scales.length; block++) {
+    const one = own[perScale === 1 ? block : Math.floor(block / perScale)]!;
+    const step = ofBlocks ? one * ofBlocks[block]! : one;
+    scales[block] = step;
+    if (offsets)
+      offsets[block] = step * middle - one * (typeof common === "number" ? common : zeros![block]!);
   }
 }
 

@@ -4,7 +4,6 @@
  * At one token a block takes less than a millisecond, and calling the runtime takes a good part of that again, more on a
  * busy machine; so a few programs run all blocks. Groups of equal structure share one.
  */
-import type { Value } from "../../graph/graph.ts";
 import type { ProgramSpec } from "../../graph/program.ts";
 import type { BuiltPart, Model } from "../../models/model.ts";
 import { PAST_KEY, PAST_VALUE, type PartGraph, type TensorRead } from "../../models/part-graph.ts";
@@ -17,7 +16,7 @@ import type { Compiled, Session } from "../../run/session.ts";
 import { WeightWalk } from "../../run/weights.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { type CacheLayout, type PagedCache, bestLayout } from "../cache/paged-cache.ts";
-import { inBlock, stackSpec } from "./stack-spec.ts";
+import { byBlock, inBlock, stackSpec } from "./stack-spec.ts";
 
 /** Blocks of one program: compiling takes longer with more of them, and beyond this little is gained. */
 const MAX_BLOCKS = 10;
@@ -163,36 +162,24 @@ async function compileGroups(
       passInputs: new Map(compiled.made.flatMap((part) => [...part.passInputs])),
       tables: new Map(compiled.made.flatMap((part) => [...part.tables])),
     };
-    const blocks = layers.map((layer, index) => groupBlock(compiled, adapter, layer, index));
-    return { compiled, blocks, pass };
+    return { compiled, blocks: groupBlocks(compiled, adapter, layers), pass };
   });
   return Promise.all(groups);
 }
 
-function groupBlock(
-  { program, made }: Compiled<readonly PartGraph[]>,
+function groupBlocks(
+  { program: { spec }, made }: Compiled<readonly PartGraph[]>,
   adapter: AdapterView | null,
-  layer: number,
-  index: number,
-): GroupBlock {
-  const part = made[index] as PartGraph;
-  const [inputs, outputs] = [program.spec.inputs, program.spec.outputs].map((all) =>
-    valuesOfBlock(index, all),
-  );
-  const read = part.readsOf(inputs!);
-  const bound = boundOf(read, adapter?.inputs(layer) ?? {});
-  const names = Object.keys({ ...inputs, ...outputs }).map((name) => [name, inBlock(index, name)] as const);
-  return { layer, reads: read.filter((one) => !bound.includes(one)), names: new Map(names) };
-}
-
-/** The inputs or outputs of a group's program that are one block's own, by their names in it. */
-function valuesOfBlock(index: number, values: ProgramSpec["inputs"]): Record<string, Value> {
-  const prefix = inBlock(index, "");
-  return Object.fromEntries(
-    Object.entries(values).flatMap(([name, value]) =>
-      name.startsWith(prefix) ? [[name.slice(prefix.length), value]] : [],
-    ),
-  );
+  layers: readonly number[],
+): GroupBlock[] {
+  const [inputs, outputs] = [spec.inputs, spec.outputs].map((values) => byBlock(layers.length, values));
+  return layers.map((layer, index) => {
+    const own = { ...inputs![index], ...outputs![index] };
+    const read = made[index]!.readsOf(inputs![index]!);
+    const bound = boundOf(read, adapter?.inputs(layer) ?? {});
+    const names = Object.keys(own).map((name) => [name, inBlock(index, name)] as const);
+    return { layer, reads: read.filter((one) => !bound.includes(one)), names: new Map(names) };
+  });
 }
 
 /** Reads what the program of a group binds. */
@@ -204,11 +191,14 @@ async function bindConstants(
   spec: ProgramSpec,
 ): Promise<Record<string, HostTensor>> {
   const constants: Record<string, HostTensor> = {};
+  const inputs = byBlock(parts.length, spec.inputs);
   for (const [index, part] of parts.entries()) {
     const layer = layers[index] as number;
-    const inputs = valuesOfBlock(index, spec.inputs);
     const own = adapter?.inputs(layer) ?? {};
-    const bound = { ...(await constantsOf(session, layer, part, inputs, own)), ...adapter?.constants(layer) };
+    const bound = {
+      ...(await constantsOf(session, layer, part, inputs[index]!, own)),
+      ...adapter?.constants(layer),
+    };
     for (const [name, tensor] of Object.entries(bound)) constants[inBlock(index, name)] = tensor;
   }
   return constants;

@@ -20,6 +20,20 @@ export function inBlock(index: number, name: string): string {
   return `${index}.${name}`;
 }
 
+/** Inputs or outputs of such a program that are one block's own, by their names in it, block by block. */
+export function byBlock(
+  numBlocks: number,
+  values: Readonly<Record<string, Value>>,
+): Readonly<Record<string, Value>>[] {
+  const blocks = Array.from({ length: numBlocks }, (): Record<string, Value> => ({}));
+  for (const [name, value] of Object.entries(values)) {
+    const index = Number.parseInt(name, 10);
+    const prefix = inBlock(index, "");
+    if (name.startsWith(prefix)) blocks[index]![name.slice(prefix.length)] = value;
+  }
+  return blocks;
+}
+
 /** Joins blocks to one program: each takes the output of the one before. What belongs to the pass is shared. */
 export function stackSpec(blocks: readonly BuiltPart[], layout: CacheLayout): ProgramSpec {
   const graph = new Graph();

@@ -45,29 +45,33 @@ export function blocksWithMinimum(
   hold: AffineKind["hold"] = "own-codes-only",
 ): AffineKind {
   const blockBytes = (BLOCK * bits) / 8;
-  const readScales = (planes: Planes): { scale: Float32Array; zero: Float32Array } => {
+  /** `constant`: blocks of scale 0. */
+  const readScales = (
+    planes: Planes,
+  ): { scale: Float32Array; zero: Float32Array; constant: readonly number[] } => {
     const step = plane(planes, "scale", "float16").data;
     const min = plane(planes, "min", "float16").data;
     const scale = new Float32Array(step.length);
     const zero = new Float32Array(step.length);
+    const constant: number[] = [];
     for (let block = 0; block < scale.length; block++) {
       const d = FLOAT16_VALUES[step[block]!]!;
       const m = FLOAT16_VALUES[min[block]!]!;
+      if (d === 0) constant.push(block);
       scale[block] = d === 0 ? Math.abs(m) / CONSTANT_DISTANCE : d;
       zero[block] = d === 0 ? -Math.sign(m) * CONSTANT_DISTANCE : -m / d;
     }
-    return { scale, zero };
+    return { scale, zero, constant };
   };
   return {
     format: { bits, codes: "uint8", groupSize: BLOCK, zero: "float32", factor: null },
     hold,
 
     read(planes) {
-      const { shape, data: step } = plane(planes, "scale", "float16");
-      const { scale, zero } = readScales(planes);
+      const { shape } = plane(planes, "scale", "float16");
+      const { scale, zero, constant } = readScales(planes);
       let codes = readCodes(planes);
-      for (let block = 0; block < step.length; block++) {
-        if (FLOAT16_VALUES[step[block]!] !== 0) continue;
+      for (const block of constant) {
         const [from, end] = [block * blockBytes, (block + 1) * blockBytes];
         if (codes.data.subarray(from, end).every((code) => code === 0)) continue;
         if (codes === planes["codes"]) codes = { ...codes, data: codes.data.slice() };
