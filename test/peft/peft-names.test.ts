@@ -86,6 +86,47 @@ for (const method of ["lora", "full"]) {
   });
 }
 
+test("an adapter of a Vision Transformer has the names of transformers' class, and one with those of files is read", async () => {
+  const vit = await loadModel(await writeTinyModel(`${folder}/vit`, { modelType: "vit" }));
+  const ranks = { query: 2, "attention.output.dense": 3, "output.dense": 5 };
+  const adapter = await attachTo(vit.base, findMethod("lora"), { rank: 4, rankPattern: ranks });
+  perturb(adapter, 0.1);
+  await writeAdapter(`${folder}/new`, adapter, { ...origin, ...vit });
+  const { config, tensors } = await readAdapterFolder(`${folder}/new`);
+  const rankOf = { q_proj: 2, k_proj: 4, v_proj: 4, o_proj: 3, fc1: 4, fc2: 5 };
+  const inClass = [0, 1].flatMap((layer) =>
+    Object.entries(rankOf).map(
+      ([name, rank]) =>
+        [`vit.layers.${layer}.${/fc/.test(name) ? "mlp" : "attention"}.${name}`, rank] as const,
+    ),
+  );
+  assert.deepEqual(
+    (config["target_modules"] as string[]).toSorted(),
+    inClass.map(([path]) => path).toSorted(),
+  );
+  assert.deepEqual(config["rank_pattern"], Object.fromEntries(inClass.filter(([, rank]) => rank !== 4)));
+  const { adapter: again } = await readAdapter(`${folder}/new`, vit.base);
+  assert.deepEqual(valuesOf(again), valuesOf(adapter));
+
+  const earlier = (name: string): string =>
+    name
+      .replace("vit.layers.", "vit.encoder.layer.")
+      .replace("q_proj", "attention.query")
+      .replace("k_proj", "attention.key")
+      .replace("v_proj", "attention.value")
+      .replace("o_proj", "output.dense")
+      .replace("mlp.fc1", "intermediate.dense")
+      .replace("mlp.fc2", "output.dense");
+  await writeAdapterFolder(`${folder}/earlier`, {
+    config: { ...config, target_modules: ["query", "key", "value", "dense"], rank_pattern: ranks },
+    tensors: [...tensors].map(([name, tensor]) => [earlier(name), tensor] as const),
+    metadata: {},
+  });
+  const { adapter: ofEarlier } = await readAdapter(`${folder}/earlier`, vit.base);
+  assert.deepEqual(valuesOf(ofEarlier), valuesOf(adapter));
+  await vit.checkpoint.close();
+});
+
 test("an adapter of a model without its head is read", async () => {
   const llama = await loadModel(await writeTinyModel(`${folder}/llama`));
   const adapter = await attachTo(llama.base, findMethod("lora"), { rank: 2 }, ["q_proj"]);

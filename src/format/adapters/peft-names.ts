@@ -3,6 +3,7 @@
  * model without its head.
  */
 import type { Model } from "../../models/model.ts";
+import { matchPattern } from "../../peft/targets.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { PREFIX } from "./adapter-tensors.ts";
 
@@ -40,29 +41,46 @@ type Config = Readonly<Record<string, unknown>>;
 
 /** The settings of a file whose tensors have other names here. Where its adapters sit is told by these: an expression cannot be renamed. */
 export function withOwnPaths(config: Config, tensors: Tensors, model: Model): Config {
+  const rename = (path: string): string => model.checkpoint.rename(path);
   return {
-    ...mapPaths(config, (path) => model.checkpoint.rename(path)),
+    ...mapPaths(config, rename, (pattern) =>
+      Object.fromEntries(Object.entries(pattern).map(([path, value]) => [rename(path), value])),
+    ),
     target_modules: adaptedPaths(tensors, model),
     exclude_modules: null,
     layers_to_transform: null,
   };
 }
 
-/** Settings with names of modules as peft has them. */
-export function withPeftPaths(config: Config, { checkpoint }: Model): Config {
-  return mapPaths(config, (path) => checkpoint.peftPath(path));
+/** Settings with names of modules as peft has them, of an adapter on modules with these paths. */
+export function withPeftPaths(config: Config, paths: readonly string[], { checkpoint }: Model): Config {
+  const peftPath = (path: string): string => checkpoint.peftPath(path);
+  const isRenamed = paths.some((path) => peftPath(path) !== path);
+  // An expression cannot be renamed, the paths that it means can.
+  const byPath = (pattern: Pattern): Pattern =>
+    Object.fromEntries(
+      paths.flatMap((path) => {
+        const value = matchPattern(pattern, path);
+        return value === null ? [] : [[peftPath(path), value]];
+      }),
+    );
+  return mapPaths(config, peftPath, isRenamed ? byPath : (pattern) => pattern);
 }
 
-/** Renames modules in lists, and those that have values of their own (`rank_pattern` and its kin). */
-function mapPaths(config: Config, of: (path: string) => string): Config {
+/** Numbers of modules by expressions for their paths. */
+type Pattern = Readonly<Record<string, number>>;
+
+/** Renames modules in lists, and in settings that have values for some of them (`rank_pattern` and its kin). */
+function mapPaths(
+  config: Config,
+  ofPath: (path: string) => string,
+  ofPattern: (pattern: Pattern) => Pattern,
+): Config {
   const renamed = Object.entries(config).map(([key, value]) => {
     if (Array.isArray(value))
-      return [key, value.map((each: unknown) => (typeof each === "string" ? of(each) : each))];
-    if (!key.endsWith("_pattern") || typeof value !== "object" || value === null) return [key, value];
-    return [
-      key,
-      Object.fromEntries(Object.entries(value).map(([path, each]) => [of(path), each as unknown])),
-    ];
+      return [key, value.map((each: unknown) => (typeof each === "string" ? ofPath(each) : each))];
+    const isPattern = key.endsWith("_pattern") && typeof value === "object" && value !== null;
+    return [key, isPattern ? ofPattern(value as Pattern) : value];
   });
   return Object.fromEntries(renamed) as Config;
 }

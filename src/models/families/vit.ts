@@ -22,7 +22,7 @@ import { plainMlp } from "../../nn/plain-mlp.ts";
 import { selfAttention, unrotatedAttention } from "../../nn/self-attention.ts";
 import { preNormBlock, repeat } from "../decoder.ts";
 import { ENCODER_MLP } from "../encoder.ts";
-import { type Family, type ImageConfig, PLAIN_CHECKPOINT } from "../family.ts";
+import { type CheckpointRules, type Family, type ImageConfig, PLAIN_CHECKPOINT } from "../family.ts";
 import { HEADS_DIVIDE_WIDTH, numClasses, parseConfig } from "../hf-config.ts";
 
 const SCHEMA = z
@@ -57,6 +57,25 @@ const PROJECTIONS = {
 const EMBEDDINGS = "vit.embeddings";
 const PATCHES = `${EMBEDDINGS}.patch_embeddings.projection`;
 
+const BLOCKS = "vit.encoder.layer.";
+/** Names here, which are those in files and of earlier transformers, and in the class of its version 5, which peft sees. */
+const CLASS_NAMES: readonly (readonly [string, string])[] = [
+  [BLOCKS, "vit.layers."],
+  [PROJECTIONS.query, "q_proj"],
+  [PROJECTIONS.key, "k_proj"],
+  [PROJECTIONS.value, "v_proj"],
+  // Contains the last one.
+  [`attention.${PROJECTIONS.output}`, "attention.o_proj"],
+  [ENCODER_MLP.up, "mlp.fc1"],
+  [ENCODER_MLP.down, "mlp.fc2"],
+];
+
+const CHECKPOINT: CheckpointRules = {
+  ...PLAIN_CHECKPOINT,
+  rename: (name) => CLASS_NAMES.reduce((path, [here, inClass]) => path.replace(inClass, here), name),
+  peftPath: (path) => CLASS_NAMES.reduce((name, [here, inClass]) => name.replace(here, inClass), path),
+};
+
 /** Cuts pixels [B, C, H, W] into patches [B, N, C·P·P], row by row of the image. */
 function cutPatches(pixels: Value, { channels: C, size, patchSize: P }: ImageConfig): Value {
   const [B] = pixels.shape as [Dim];
@@ -82,7 +101,7 @@ export const vit: Family = {
   summary:
     "Vision Transformer for classification: patches of an image as positions, one more in front for its class",
   traits:
-    "An encoder over patches of an image, with learned positions and a position in front for the class. Images must have the size of the configuration.",
+    "An encoder over patches of an image, with learned positions and a position in front for the class. Images must have the size of the configuration. Adapters are saved under the names of the class in transformers 5.24 (`vit.layers.0.attention.q_proj`); those with the names of model files, as earlier versions write them, are read too.",
   gguf: "not-in-gguf",
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
@@ -111,12 +130,12 @@ export const vit: Family = {
       image,
       maxPositions,
       layers: repeat(layer, c),
-      blockPrefix: (layer) => `vit.encoder.layer.${layer}.`,
+      blockPrefix: (layer) => `${BLOCKS}${layer}.`,
       stem: (b, pixels) => embed(b, pixels, image, width, maxPositions),
       head: (b, x) =>
         b.linear("classifier", norm(b, "vit.layernorm", x), numOutputs, { role: "head", bias: true }),
       classPosition: "first",
-      checkpoint: PLAIN_CHECKPOINT,
+      checkpoint: CHECKPOINT,
     };
   },
 };
