@@ -5,7 +5,7 @@ import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { Admission, type AdmissionOptions } from "./access/admission.ts";
 import { ApiError, errorAnswer } from "./api-error.ts";
 import { BodyReader } from "./read-body.ts";
-import { type Route, parseBody } from "./route.ts";
+import { type Route, parseBody, parseValues } from "./route.ts";
 import type { ServerState } from "./server-state.ts";
 
 const NO_BYTES = new Uint8Array(0);
@@ -20,13 +20,14 @@ export function createApp(state: ServerState, routes: readonly Route[], options:
   }
   const bodies = new BodyReader(state.limits);
   const admission = new Admission(state, options);
-  for (const { method, path, access, body, handle } of routes) {
+  for (const { method, path, access, query: asked, body, handle } of routes) {
     app.on(method, path, async (context) => {
       await admission.admit(access, context);
-      if (method === "get") return await handle({ context, state, body: undefined, bytes: NO_BYTES });
+      const query = asked ? parseValues(context.req.query(), asked) : {};
+      if (method === "get") return await handle({ context, state, query, body: undefined, bytes: NO_BYTES });
       return await bodies.read(context, async (bytes) => {
         const value = body ? parseBody(bytes, body) : undefined;
-        return await handle({ context, state, body: value, bytes });
+        return await handle({ context, state, query, body: value, bytes });
       });
     });
   }

@@ -1,13 +1,14 @@
 /** @file Lists in parts, as OpenAI's clients read them. */
-import type { Context } from "hono";
+import { z } from "zod";
 import { ApiError } from "./api-error.ts";
 
 interface Listed {
   readonly id: string;
 }
 
+/** The part of a list that a request asks for. */
 export interface AskedPart {
-  readonly after: string | undefined;
+  readonly after?: string | undefined;
   readonly limit: number;
 }
 
@@ -20,27 +21,27 @@ export interface Page<T> {
   readonly last_id: string | null;
 }
 
-/** Items of a page: those of most lists, and those of files, as OpenAI has them. */
-const USUAL = { max: 100, default: 20 };
-export const FILE_PAGE = { max: 10_000, default: 10_000 };
+/** What the address of a list may say, with the most items of a page and how many they are unless said. */
+function pageQuery(most: number, usual: number) {
+  return {
+    after: z.string().optional().describe("Id of the item behind which the page begins"),
+    limit: z.coerce.number().int().min(1).max(most).default(usual).describe("Items of a page at most"),
+  };
+}
+
+/** As OpenAI has them. */
+export const PAGE_QUERY = z.looseObject(pageQuery(100, 20));
+export const FILE_QUERY = z.looseObject({
+  ...pageQuery(10_000, 10_000),
+  purpose: z.string().optional().describe("Files of this purpose alone"),
+  order: z.enum(["asc", "desc"]).default("desc").describe("desc: the newest first"),
+});
 
 /** The part of a list that a request asks for, the items behind `after`. @throws ApiError 400 */
-export function pageOf<T extends Listed>(context: Context, items: readonly T[], size = USUAL): Page<T> {
-  const { after, limit } = askedPart(context, size);
+export function pageOf<T extends Listed>({ after, limit }: AskedPart, items: readonly T[]): Page<T> {
   const place = after === undefined ? 0 : items.findIndex(({ id }) => id === after) + 1;
   const isThere = after === undefined || place > 0;
   return toPage({ after, limit }, isThere ? items.slice(place, place + limit + 1) : null);
-}
-
-/** Which part of a list a request asks for. @throws ApiError 400 */
-export function askedPart(context: Context, size = USUAL): AskedPart {
-  const { after, limit: given = `${size.default}` } = context.req.query();
-  const limit = Number(given);
-  if (Number.isInteger(limit) && limit >= 1 && limit <= size.max) return { after, limit };
-  throw new ApiError(400, `limit must be a number from 1 to ${size.max}`, {
-    code: "invalid_value",
-    param: "limit",
-  });
 }
 
 /** Makes a page of the items behind `after`, of one more than may be on it; null: `after` is none. @throws ApiError 400 */

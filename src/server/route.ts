@@ -16,20 +16,25 @@ import type { ServerState } from "./server-state.ts";
 /** Who may call a route: everybody, or, where keys are asked for, who has one of this role at least. */
 export type Access = "everybody" | ApiRole;
 
-export interface RouteBody<B extends z.ZodType> {
+export interface RouteBody<B extends z.ZodType, Q extends z.ZodObject> {
   readonly method: "get" | "post" | "delete";
   readonly path: string;
   /** One sentence, without a period. */
   readonly summary: string;
   readonly access: Access;
+  /** What its address may say behind the path; unless given, nothing that is read. */
+  readonly query?: Q;
   /** Null: it takes no JSON. */
   readonly body: B | null;
-  readonly handle: (call: Call<z.output<B>>) => Response | Promise<Response>;
+  /** The fields of the form that it takes instead. */
+  readonly form?: z.ZodObject;
+  readonly handle: (call: Call<z.output<B>, z.output<Q>>) => Response | Promise<Response>;
 }
 
 /** A request to a route. */
-export interface Call<B> {
+export interface Call<B, Q> {
   readonly body: B;
+  readonly query: Q;
   /** What was sent, where `body` is null. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly context: Context;
@@ -38,15 +43,15 @@ export interface Call<B> {
   readonly resumed?: Resumed;
 }
 
-export type Route = RouteBody<z.ZodType>;
+export type Route = RouteBody<z.ZodType, z.ZodObject>;
 
 /** How far values may lie in one another: who follows them further runs out of stack. */
 const MAX_DEPTH = 256;
 const UTF8 = new TextDecoder("utf-8", { fatal: true });
 
 /** Checks a route's types and forgets the schema's, so that routes of different bodies fit in one list. */
-export function defineRoute<B extends z.ZodType>(route: RouteBody<B>): Route {
-  return route;
+export function defineRoute<B extends z.ZodType, Q extends z.ZodObject>(route: RouteBody<B, Q>): Route {
+  return route as Route;
 }
 
 /** Reads the JSON of a body. @throws ApiError 400 that lists every problem */

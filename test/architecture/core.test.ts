@@ -40,6 +40,17 @@ describe("graft/core", () => {
     assert.deepEqual(bad, []);
   });
 
+  test("is made of files that do nothing by being imported, so that bundlers leave out what is not used", () => {
+    const read = (name: string): string => readFileSync(join(import.meta.dirname, "../..", name), "utf8");
+    assert.equal((JSON.parse(read("package.json")) as { sideEffects: boolean }).sideEffects, false);
+    const files = [...reachable(readImports(), "core.ts").keys()].filter((name) => name.endsWith(".ts"));
+    assert.ok(files.length > 100);
+    assert.deepEqual(
+      files.filter((name) => /^import ["']/m.test(read(`src/${name}`))),
+      [],
+    );
+  });
+
   test("loads and reads a table without Node, and its packages ask for nothing of Node", () => {
     const args = ["--conditions=browser", join(import.meta.dirname, "browser-imports.ts")];
     const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });

@@ -196,10 +196,23 @@ test("numbers are told in Prometheus's form, and the routes by their schemas", a
   const document = (await (await server.app.request("/openapi.json")).json()) as {
     paths: Record<
       string,
-      Record<string, { requestBody?: { content: Record<string, { schema: { properties: object } }> } }>
+      Record<
+        string,
+        {
+          parameters?: readonly { name: string; in: string }[];
+          requestBody?: { content: Record<string, { schema: { properties: object } }> };
+        }
+      >
     >;
   };
   const { schema } =
     document.paths["/v1/chat/completions"]?.["post"]?.requestBody?.content["application/json"] ?? {};
   assert.ok(schema && "messages" in schema.properties);
+  const files = document.paths["/v1/files"];
+  const form = files?.["post"]?.requestBody?.content["multipart/form-data"]?.schema;
+  assert.deepEqual(Object.keys(form?.properties ?? {}), ["file", "purpose"]);
+  const namesOf = (path: string): unknown =>
+    document.paths[path]?.["get"]?.parameters?.map(({ name }) => name);
+  assert.deepEqual(namesOf("/v1/files"), ["after", "limit", "purpose", "order"]);
+  assert.deepEqual(namesOf("/v1/fine_tuning/jobs/{id}/events"), ["id", "after", "limit"]);
 });

@@ -1,4 +1,5 @@
 /** @file /v1/files: data for fine-tuning. */
+import { z } from "zod";
 import { type UploadedFile, hasEnded } from "../../jobs/job.ts";
 import type { JobTable } from "../../jobs/job-table.ts";
 import type { StateFolder } from "../../jobs/state-folder.ts";
@@ -6,15 +7,14 @@ import { ApiError } from "../api-error.ts";
 import { requireJobs } from "../jobs/fine-tuning.ts";
 import { describeJsonFault } from "../json-fault.ts";
 import { readForm } from "../multipart.ts";
-import { FILE_PAGE, pageOf } from "../pages.ts";
+import { FILE_QUERY, pageOf } from "../pages.ts";
 import { defineRoute } from "../route.ts";
 
 /** Characters of a file's name. */
 const MAX_NAME = 255;
 /** What files are kept for here. */
 const PURPOSE = "fine-tune";
-const ORDERS: ReadonlySet<string> = new Set(["asc", "desc"]);
-const FIELDS: ReadonlySet<string> = new Set(["file", "purpose"]);
+const UPLOAD = z.strictObject({ file: z.file(), purpose: z.literal(PURPOSE) });
 
 function refuse(message: string, param: string, code = "invalid_value"): never {
   throw new ApiError(400, message, { code, param });
@@ -73,9 +73,10 @@ function isParquet(content: Uint8Array): boolean {
 export const uploadFile = defineRoute({
   method: "post",
   path: "/v1/files",
-  summary: "Upload a file (multipart form: file, purpose)",
+  summary: "Upload a file",
   access: "train",
   body: null,
+  form: UPLOAD,
   handle: async ({ bytes, context, state }) => {
     const { files } = requireJobs(state);
     const form = await readForm(bytes, context.req.header("content-type"));
@@ -89,7 +90,7 @@ export const uploadFile = defineRoute({
         "purpose",
       );
     }
-    const foreign = [...form.keys()].find((key) => !FIELDS.has(key));
+    const foreign = [...form.keys()].find((key) => !(key in UPLOAD.shape));
     if (foreign !== undefined) refuse(`${foreign} is not served: files stay until they are removed`, foreign);
     const content = new Uint8Array(await file.arrayBuffer());
     requireData(file.name, content);
@@ -112,13 +113,13 @@ export const listFiles = defineRoute({
   path: "/v1/files",
   summary: "List uploaded files, the newest first",
   access: "train",
+  query: FILE_QUERY,
   body: null,
-  handle: async ({ context, state }) => {
-    const { purpose, order = "desc" } = context.req.query();
-    if (!ORDERS.has(order)) refuse(`order is ${JSON.stringify(order)}, expected asc or desc`, "order");
+  handle: async ({ query, context, state }) => {
+    const { purpose, order } = query;
     const files = await requireJobs(state).files.listFiles();
     const own = files.filter((file) => purpose === undefined || file.purpose === purpose);
-    return context.json(pageOf(context, order === "asc" ? own : own.toReversed(), FILE_PAGE));
+    return context.json(pageOf(query, order === "asc" ? own : own.toReversed()));
   },
 });
 

@@ -7,7 +7,7 @@ import { shownJob } from "../../jobs/used-hyperparameters.ts";
 import { ApiError } from "../api-error.ts";
 import { checkpointName, requireJob, requireJobs } from "../jobs/fine-tuning.ts";
 import { JOB_REQUEST, type JobRequest } from "../jobs/job-requests.ts";
-import { askedPart, pageOf, toPage } from "../pages.ts";
+import { type AskedPart, PAGE_QUERY, pageOf, toPage } from "../pages.ts";
 import { type Route, defineRoute } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
 import { requireFile } from "./files.ts";
@@ -85,8 +85,9 @@ export const listJobs = defineRoute({
   path: JOBS,
   summary: "List fine-tuning jobs, the newest first",
   access: "train",
+  query: PAGE_QUERY,
   body: null,
-  handle: async ({ context, state }) => {
+  handle: async ({ query, context, state }) => {
     const jobs = (await requireJobs(state).queue.table.list()).map(({ job }) => shownJob(job));
     // As OpenAI's clients write it: metadata[KEY]=VALUE, and metadata=null for those without.
     const asked = Object.entries(context.req.query()).flatMap(([name, value]) => {
@@ -97,7 +98,7 @@ export const listJobs = defineRoute({
     const own = jobs.filter(({ metadata }) =>
       isBare ? metadata === null : asked.every(([key, value]) => metadata?.[key] === value),
     );
-    return context.json(pageOf(context, own.toReversed()));
+    return context.json(pageOf(query, own.toReversed()));
   },
 });
 
@@ -105,7 +106,7 @@ function ofJob(
   method: Route["method"],
   rest: string,
   summary: string,
-  answer: (row: JobRow, state: ServerState, context: Context) => Promise<object>,
+  answer: (row: JobRow, state: ServerState) => Promise<object>,
 ): Route {
   return defineRoute({
     method,
@@ -113,11 +114,31 @@ function ofJob(
     summary,
     access: "train",
     body: null,
-    handle: async ({ context, state }) => {
-      const row = await requireJob(requireJobs(state), context.req.param("id") ?? "");
-      return context.json(await answer(row, state, context));
-    },
+    handle: async ({ context, state }) => context.json(await answer(await namedJob(context, state), state)),
   });
+}
+
+/** The list of something that a job has. */
+function listOfJob(
+  rest: string,
+  summary: string,
+  answer: (row: JobRow, state: ServerState, part: AskedPart) => Promise<object>,
+): Route {
+  return defineRoute({
+    method: "get",
+    path: `${JOBS}/:id${rest}`,
+    summary,
+    access: "train",
+    query: PAGE_QUERY,
+    body: null,
+    handle: async ({ query, context, state }) =>
+      context.json(await answer(await namedJob(context, state), state, query)),
+  });
+}
+
+/** @throws ApiError 404 */
+async function namedJob(context: Context, state: ServerState): Promise<JobRow> {
+  return await requireJob(requireJobs(state), context.req.param("id") ?? "");
 }
 
 /** @throws ApiError 400 when a job has ended */
@@ -130,29 +151,27 @@ function requireChanged(changed: Job | null, { id, status }: Job): Job {
 
 export const getJob = ofJob("get", "", "Tell of a job", async ({ job }) => shownJob(job));
 
-export const listJobEvents = ofJob(
-  "get",
+export const listJobEvents = listOfJob(
   "/events",
   "List what a job has told, the newest first",
-  async ({ job }, state, context) => {
-    const { after, limit } = askedPart(context);
+  async ({ job }, state, part) => {
+    const { after, limit } = part;
     const { table } = requireJobs(state).queue;
-    return toPage({ after, limit }, await table.listEvents(job.id, { after, limit: limit + 1 }));
+    return toPage(part, await table.listEvents(job.id, { after, limit: limit + 1 }));
   },
 );
 
-export const listJobCheckpoints = ofJob(
-  "get",
+export const listJobCheckpoints = listOfJob(
   "/checkpoints",
   "List the checkpoints of a job, the newest first; each can be asked for as a model",
-  async ({ job, folder }, state, context) => {
+  async ({ job, folder }, state, part) => {
     const { files, queue } = requireJobs(state);
     await files.fetchRun(job.id, folder);
     const found = (await files.listCheckpoints(job.id, folder)).map(({ step }) => ({
       id: `ftckpt-${job.id.slice("ftjob-".length)}-${step}`,
       step,
     }));
-    const page = pageOf(context, found.toReversed());
+    const page = pageOf(part, found.toReversed());
     const events = await queue.table.listEventsOf(
       job.id,
       page.data.map(({ step }) => step),

@@ -6,25 +6,30 @@ import { type Route, defineRoute } from "../route.ts";
 /** Makes the OpenAPI document of routes. */
 function openApiDocument(routes: readonly Route[]): object {
   const paths: Record<string, Record<string, object>> = {};
-  for (const { method, path, summary, access, body } of routes) {
+  for (const { method, path, summary, access, query, body, form } of routes) {
     const place = path.replace(/:(\w+)(\{[^}]*\})?/g, "{$1}");
-    const parameters = [...place.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
+    const named = [...place.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
       name,
       in: "path",
       required: true,
       schema: { type: "string" },
     }));
+    const asked = Object.entries(query?.shape ?? {}).map(([name, schema]) => ({
+      name,
+      in: "query",
+      schema: schemaOf(schema as z.ZodType),
+    }));
+    const parameters = [...named, ...asked];
+    const content = {
+      ...(body && { "application/json": { schema: schemaOf(body) } }),
+      ...(form && { "multipart/form-data": { schema: schemaOf(form) } }),
+    };
     paths[place] = {
       ...paths[place],
       [method]: {
         summary,
         ...(parameters.length > 0 ? { parameters } : {}),
-        ...(body && {
-          requestBody: {
-            required: true,
-            content: { "application/json": { schema: z.toJSONSchema(body, { io: "input" }) } },
-          },
-        }),
+        ...((body ?? form) && { requestBody: { required: true, content } }),
         responses: { 200: { description: "Success" }, default: { description: "An error object" } },
         ...(access === "everybody" ? {} : { security: [{ key: [access] }] }),
       },
@@ -44,6 +49,10 @@ function openApiDocument(routes: readonly Route[]): object {
     },
     paths,
   };
+}
+
+function schemaOf(checks: z.ZodType): object {
+  return z.toJSONSchema(checks, { io: "input" });
 }
 
 /** The route that describes others. */

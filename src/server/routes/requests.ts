@@ -73,6 +73,6 @@ export const importRequest = defineRoute({
         },
       );
     }
-    return await route.handle({ body, bytes, context, state, resumed: moved });
+    return await route.handle({ body, query: {}, bytes, context, state, resumed: moved });
   },
 });
