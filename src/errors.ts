@@ -51,7 +51,10 @@ export const CODES = {
   "failed/push": ["failed", "The hub cannot be reached, or does not take the files."],
   "failed/write": ["failed", "The disk is full or the output cannot be written."],
   "train/nan": ["failed", "The loss is not a number any more."],
-  "failed/database": ["failed", "The database cannot be reached, or its tables not be made."],
+  "failed/database": [
+    "failed",
+    "The database cannot be reached, its tables not be made, or its disk is full.",
+  ],
   "failed/store": [
     "failed",
     "The store of files cannot be reached, refuses, or holds other bytes than were put there.",

@@ -1,6 +1,7 @@
 /** @file Opens the table of jobs: of the database at a URL, or of one inside of this process. Neither is loaded before. */
 import type { Database } from "./database.ts";
 import type { JobTable } from "../job-table.ts";
+import { tellingDiskFaults } from "./disk-faults.ts";
 
 /** Opens the jobs of a PostgreSQL database, for any number of processes. @throws as `prepareTables` */
 export async function openSharedJobs(url: string): Promise<JobTable> {
@@ -21,7 +22,7 @@ async function open(database: Database): Promise<JobTable> {
   ]);
   try {
     await prepareTables(database);
-    return new SqlJobs(database);
+    return new SqlJobs(tellingDiskFaults(database));
   } catch (error) {
     await database.close();
     throw error;

@@ -2,6 +2,7 @@
 import { mkdir } from "node:fs/promises";
 import { PGlite } from "@electric-sql/pglite";
 import type { Connection, Database } from "./database.ts";
+import { toDiskFault } from "./disk-faults.ts";
 
 type Querying = Pick<PGlite, "query">;
 
@@ -12,10 +13,15 @@ function connectionOf(querying: Querying): Connection {
   };
 }
 
-/** Opens the database of a folder, which is made if need be and must be no other process's. */
+/**
+ * Opens the database of a folder, which is made if need be and must be no other process's.
+ * @throws FailedError "failed/database" where its disk is full or fails
+ */
 export async function openPglite(folder: string): Promise<Database> {
   await mkdir(folder, { recursive: true });
-  const pglite = await PGlite.create(folder);
+  const pglite = await PGlite.create(folder).catch((error: unknown) => {
+    throw toDiskFault(error);
+  });
   return {
     ...connectionOf(pglite),
     transaction: (work) => pglite.transaction((transaction) => work(connectionOf(transaction))),

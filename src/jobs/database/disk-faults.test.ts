@@ -1,0 +1,33 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { GraftError } from "../../errors.ts";
+import type { Database } from "./database.ts";
+import { tellingDiskFaults, toDiskFault } from "./disk-faults.ts";
+
+/** A database all of whose calls fail. */
+function failing(error: unknown): Database {
+  const fail = () => Promise.reject(error as Error);
+  return tellingDiskFaults({ query: fail, transaction: fail, close: () => Promise.resolve() });
+}
+
+test("a full disk is told as such, whichever way the database says it", async () => {
+  const full = Object.assign(new Error("could not extend file: No space left on device"), { code: "53100" });
+  for (const error of [full, { name: "ErrnoError", errno: 51 }]) {
+    const database = failing(error);
+    for (const call of [database.query("select 1"), database.transaction(() => Promise.resolve())]) {
+      await assert.rejects(call, (told) => {
+        assert.ok(told instanceof GraftError);
+        assert.equal(told.code, "failed/database");
+        assert.match(told.message, /no space left on device, expected room/i);
+        assert.match(told.hint ?? "", /Free some space/);
+        return true;
+      });
+    }
+  }
+});
+
+test("other errors pass as they are", async () => {
+  const wrong = Object.assign(new Error("syntax error"), { code: "42601" });
+  await assert.rejects(failing(wrong).query("selekt"), (error) => error === wrong);
+  assert.equal(toDiskFault(null), null);
+});
