@@ -5,16 +5,18 @@ import type { Database } from "./database.ts";
 import { tellingDiskFaults, toDiskFault } from "./disk-faults.ts";
 
 /** A database all of whose calls fail. */
-function failing(error: unknown): Database {
-  const fail = () => Promise.reject(error as Error);
-  return tellingDiskFaults({ query: fail, transaction: fail, close: () => Promise.resolve() });
+function failing(fault: unknown): Database {
+  const fail = async (): Promise<never> => {
+    throw fault;
+  };
+  return tellingDiskFaults({ query: fail, transaction: fail, close: async () => {} });
 }
 
 test("a full disk is told as such, whichever way the database says it", async () => {
   const full = Object.assign(new Error("could not extend file: No space left on device"), { code: "53100" });
   for (const error of [full, { name: "ErrnoError", errno: 51 }]) {
     const database = failing(error);
-    for (const call of [database.query("select 1"), database.transaction(() => Promise.resolve())]) {
+    for (const call of [database.query("select 1"), database.transaction(async () => {})]) {
       await assert.rejects(call, (told) => {
         assert.ok(told instanceof GraftError);
         assert.equal(told.code, "failed/database");
