@@ -5,6 +5,7 @@ import { gradientsOf, inOnePart } from "../../test/tiny/one-group.ts";
 import { Random } from "../random.ts";
 import { createEngine } from "../runtime/create-engine.ts";
 import { CHUNK_ELEMENTS } from "../runtime/flat-chunks.ts";
+import { RESIDENT, type VectorMemory } from "../runtime/vector-memory.ts";
 import { OPTIMIZERS, findOptimizer } from "./optimizers.ts";
 import { type GroupState, type UpdateStep, type VectorGroup, createUpdater } from "./updater.ts";
 
@@ -215,5 +216,26 @@ test("an updater without parameters does nothing", async () => {
   const updater = await createUpdater(engine, optimizer, optimizer.options.parse({}), []);
   await updater.step(stepOf(1, []));
   assert.deepEqual(updater.state, []);
+  await updater.release();
+});
+
+test("the memory of each piece is on its way while the piece before it is updated, also from group to group", async () => {
+  const asked = new Set<ArrayBufferLike>();
+  let numLate = -1;
+  const memory: VectorMemory = {
+    ...RESIDENT,
+    prefetch: (views) => {
+      for (const { buffer } of views) asked.add(buffer);
+    },
+    hold: async (views, use) => {
+      if ([...views].some(({ buffer }) => !asked.has(buffer)) && use === "change") numLate++;
+      return RESIDENT.hold(views, use);
+    },
+  };
+  const groups = [groupOf(draw(1)), groupOf(draw(2), [7, CHUNK_ELEMENTS]), groupOf(draw(3, 9))];
+  const optimizer = findOptimizer("adamw");
+  const updater = await createUpdater(engine, optimizer, optimizer.options.parse({}), groups, memory);
+  await updater.step(stepOf(1, groups));
+  assert.equal(numLate, 0, "only the first piece of all comes when it is wanted");
   await updater.release();
 });

@@ -9,7 +9,7 @@
 import type { Engine } from "../runtime/engine.ts";
 import { checkLength } from "../runtime/flat-chunks.ts";
 import { PartedVector, type PartStretch } from "../runtime/parted-vector.ts";
-import { RESIDENT, type VectorMemory, holdInTurn } from "../runtime/vector-memory.ts";
+import { type Need, RESIDENT, type VectorMemory, holdInTurn } from "../runtime/vector-memory.ts";
 import type { Optimizer } from "./optimizer.ts";
 import { PieceUpdate, type Vectors } from "./piece-update.ts";
 import { prefixed, updateProgram } from "./update-program.ts";
@@ -108,52 +108,18 @@ export class Updater {
     // Against the order of the backward pass, in which blocks come downwards and what is outside of them last: what it had is still there.
     const outside = all.filter(({ group }) => group.layer === null);
     const order = [...outside, ...all.filter((each) => !outside.includes(each))];
-    await holdInTurn(
-      this.#memory,
-      order,
-      ({ group }) => [[group.values], "change"],
-      (each) => this.#updateGroup(each.group, each.gradients),
-    );
+    const work = order.map(({ group, gradients }) => ({ gradients, pieces: piecesOf(group, gradients) }));
+    for (const [i, { gradients, pieces }] of work.entries()) {
+      const after = work[i + 1]?.pieces[0];
+      await holdInTurn(this.#memory, pieces, needsOf, (piece) => this.#update(piece), after);
+      this.#memory.discard(gradients.values.parts);
+    }
     return this.#rule.hasMoved;
   }
 
-  async #updateGroup(group: OwnGroup, { values: gradients, present }: GroupGradients): Promise<void> {
-    const { values, parameters, state } = group;
-    checkLength("gradients", gradients, values.length);
-    for (let index = 0; index < parameters.length;) {
-      const end = endOfRun(index, present, state.steps);
-      if (present[index] === true) {
-        const step = (state.steps[index] as number) + 1;
-        this.#rule.set(this.#scalarsAt(step));
-        const [first, last] = [parameters[index], parameters[end - 1]] as (typeof parameters)[number][];
-        await this.#update(group, gradients, first!.offset, last!.offset + last!.length);
-        state.steps.fill(step, index, end);
-      }
-      index = end;
-    }
-    this.#memory.discard(gradients.parts);
-  }
-
-  /** Updates elements from one up to another, part by part of the gradients, and in these part by part of the state. */
-  async #update(
-    { values, state }: OwnGroup,
-    gradients: GroupGradients["values"],
-    from: number,
-    to: number,
-  ): Promise<void> {
-    const memory = this.#memory;
-    await holdInTurn(
-      memory,
-      gradients.stretches(from, to),
-      ({ part }) => [[part], "read"],
-      (gradient) =>
-        holdInTurn(
-          memory,
-          cutByState(values, state, gradient.from, gradient.to),
-          (vectors) => [Object.values(vectors).map(({ part }) => part), "change"],
-          (vectors) => this.#rule.run(gradient, vectors),
-        ),
-    );
+  async #update({ step, gradient, vectors }: Piece): Promise<void> {
+    this.#rule.set(this.#scalarsAt(step));
+    await this.#rule.run(gradient, vectors);
   }
 
   /** Frees the compiled program. */
@@ -163,14 +129,18 @@ export class Updater {
 }
 
 function makeState(slots: readonly string[], { parameters }: VectorGroup, memory: VectorMemory): GroupState {
-  const last = parameters.at(-1);
-  const length = last ? last.offset + last.length : 0;
   const makeSlot = (name: string): PartedVector =>
-    new PartedVector(memory, { name: `optimizer state "${name}"`, usesPerStep: 1 }, length);
+    new PartedVector(memory, { name: `optimizer state "${name}"`, usesPerStep: 1 }, lengthOf(parameters));
   return {
     slots: Object.fromEntries(slots.map((slot) => [slot, makeSlot(slot)])),
     steps: parameters.map(() => 0),
   };
+}
+
+/** How many numbers a group has, also where they are not in memory. */
+function lengthOf(parameters: VectorGroup["parameters"]): number {
+  const last = parameters.at(-1);
+  return last ? last.offset + last.length : 0;
 }
 
 /** The end of the neighbours that are updated alike: all with a gradient or all without, after as many steps. */
@@ -178,6 +148,43 @@ function endOfRun(start: number, present: readonly boolean[], steps: readonly nu
   let end = start + 1;
   while (end < steps.length && present[end] === present[start] && steps[end] === steps[start]) end++;
   return end;
+}
+
+/** What is updated at once: its gradients lie in one part, and so do the vectors of its state. */
+interface Piece {
+  /** How many updates its parameters have had with this one. */
+  readonly step: number;
+  readonly gradient: PartStretch;
+  readonly vectors: Vectors;
+}
+
+function needsOf({ gradient, vectors }: Piece): Need[] {
+  return [
+    [[gradient.part], "read"],
+    [Object.values(vectors).map(({ part }) => part), "change"],
+  ];
+}
+
+/** Cuts what has a gradient into pieces, and counts their updates. @throws RangeError for gradients of another length */
+function piecesOf(
+  { values, parameters, state }: OwnGroup,
+  { values: gradients, present }: GroupGradients,
+): Piece[] {
+  checkLength("gradients", gradients, lengthOf(parameters));
+  const pieces: Piece[] = [];
+  for (let index = 0; index < parameters.length;) {
+    const end = endOfRun(index, present, state.steps);
+    if (present[index] === true) {
+      const step = (state.steps[index] as number) + 1;
+      const [first, last] = [parameters[index], parameters[end - 1]] as (typeof parameters)[number][];
+      for (const gradient of gradients.stretches(first!.offset, last!.offset + last!.length))
+        for (const vectors of cutByState(values, state, gradient.from, gradient.to))
+          pieces.push({ step, gradient, vectors });
+      state.steps.fill(step, index, end);
+    }
+    index = end;
+  }
+  return pieces;
 }
 
 /** Numbers and state from one element up to another, by the parts of the state: all slots are parted alike. */

@@ -18,7 +18,14 @@ import { FlatChunks } from "../runtime/flat-chunks.ts";
 import type { Engine, Program } from "../runtime/engine.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import { PartedVector } from "../runtime/parted-vector.ts";
-import { type Hold, type Use, type VectorMemory, holdInTurn, whileHeld } from "../runtime/vector-memory.ts";
+import {
+  type Hold,
+  type Need,
+  type Use,
+  type VectorMemory,
+  holdInTurn,
+  whileHeld,
+} from "../runtime/vector-memory.ts";
 import {
   type GradientPart,
   type GradientSlice,
@@ -160,7 +167,7 @@ export class GradientBuffer {
     parameter: Parameter,
     write: (target: Tensor, fromRow: number) => Promise<void>,
   ): Promise<void> {
-    const needs = (slice: GradientSlice): [Float32Array[], Use] => [[slice.view.data], useOf(slice)];
+    const needs = (slice: GradientSlice): Need[] => [[[slice.view.data], useOf(slice)]];
     await holdInTurn(this.memory, this.#slot(parameter), needs, async (slice) => {
       const target = this.#targetOf(slice);
       await write(target, slice.from);

@@ -99,18 +99,29 @@ export async function whileHeld<T>(
   }
 }
 
-/** Does work on one thing after another, each while its memory is held and that of the next is on its way. */
+/** Memory that something needs. */
+export type Need = readonly [views: Iterable<View>, use: Use];
+
+/**
+ * Does work on one thing after another, each while its memory is held and that of the next is on its way; `after`: what comes
+ * after the last.
+ */
 export async function holdInTurn<T>(
   memory: VectorMemory,
   things: readonly T[],
-  needs: (thing: T) => readonly [views: Iterable<View>, use: Use],
+  needs: (thing: T) => readonly Need[],
   work: (thing: T) => void | Promise<void>,
+  after?: T,
 ): Promise<void> {
   for (const [i, thing] of things.entries()) {
-    const next = things[i + 1];
-    await whileHeld(memory, ...needs(thing), () => {
-      if (next !== undefined) memory.prefetch(...needs(next));
-      return work(thing);
-    });
+    const next = things[i + 1] ?? after;
+    const holds: Hold[] = [];
+    try {
+      for (const need of needs(thing)) holds.push(await memory.hold(...need));
+      if (next !== undefined) for (const need of needs(next)) memory.prefetch(...need);
+      await work(thing);
+    } finally {
+      for (const hold of holds) hold.release();
+    }
   }
 }
