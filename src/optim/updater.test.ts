@@ -232,7 +232,7 @@ test("the memory of each piece is on its way while the piece before it is update
       return RESIDENT.hold(views, use);
     },
   };
-  const groups = [groupOf(draw(1)), groupOf(draw(2), [7, CHUNK_ELEMENTS]), groupOf(draw(3, 9))];
+  const groups = [groupOf(draw(1)), groupOf(draw(2), [5, CHUNK_ELEMENTS]), groupOf(draw(3, 9))];
   const optimizer = findOptimizer("adamw");
   const updater = await createUpdater(engine, optimizer, optimizer.options.parse({}), groups, memory);
   await updater.step(stepOf(1, groups));
