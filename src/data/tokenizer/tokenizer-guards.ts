@@ -26,11 +26,17 @@ export interface TokenizerStep {
 }
 
 /**
- * Gives `\s` in split patterns the meaning it has in the original library: JavaScript's counts U+FEFF as white space and
- * U+0085 not, and ids would differ around these.
+ * What escapes of split patterns mean in the original library: JavaScript's `\s` counts U+FEFF as white space and U+0085 not,
+ * and its `\d`, which is left in the pattern of Digits alone, counts neither "²" nor "½" nor "٣".
  */
-function withUnicodeSpaces({ source }: RegExp): string {
-  return source.replace(/\\[sS]/g, (escape) => `\\${escape === "\\s" ? "p" : "P"}{White_Space}`);
+const ESCAPES: Readonly<Record<string, string>> = {
+  "\\s": "\\p{White_Space}",
+  "\\S": "\\P{White_Space}",
+  "\\d": "\\p{N}",
+};
+
+function withUnicodeClasses({ source }: RegExp): string {
+  return source.replace(/\\./gs, (escape) => ESCAPES[escape] ?? escape);
 }
 
 /**
@@ -87,7 +93,7 @@ export function guardSteps(
     for (const part of [...(step.normalizers ?? []), ...(step.tokenizers ?? []), ...(step.decoders ?? [])])
       visit(part, isSplit);
     if (!(step.pattern instanceof RegExp)) return;
-    const source = isSplit ? withUnicodeSpaces(step.pattern) : step.pattern.source;
+    const source = isSplit ? withUnicodeClasses(step.pattern) : step.pattern.source;
     step.pattern = compileSafe(source, "u", budget);
     if (typeof step.config?.content !== "string") return;
     const normalize = step.normalize?.bind(step);

@@ -112,6 +112,32 @@ describe("createTokenizer()", () => {
     assert.deepEqual(tokenizer.encode("!\uFEFF"), [260, 0xbb, 0xbf]);
   });
 
+  it("parts numbers of every kind as Digits says: ², ½ and ٣ are some", () => {
+    const cut = (text: string, individual: boolean): string[] => {
+      const files = byteTokenizerFiles();
+      const digits = { type: "Digits", individual_digits: individual };
+      const vocab = { ...(files.tokenizer["model"] as { vocab: Record<string, number> }).vocab };
+      const model = {
+        type: "WordLevel",
+        vocab: { ...vocab, "?": 300, a: 301, "²½": 302, "٣": 303, "²": 304, "½": 305 },
+        unk_token: "?",
+      };
+      const tokenizer = createTokenizer({
+        ...files,
+        tokenizer: { ...files.tokenizer, pre_tokenizer: digits, decoder: null, model },
+      });
+      return tokenizer.encode(text, { addSpecialTokens: false }).map((id) => tokenizer.decode([id]));
+    };
+    assert.deepEqual(cut("a²½a٣", false), ["a", "²½", "a", "٣"]);
+    assert.deepEqual(cut("²½a", true), ["²", "½", "a"]);
+  });
+
+  it("refuses an added token that stands for whole words alone, which would be found within words", () => {
+    const added = [{ id: 300, content: "word", single_word: true }];
+    const whole = { ...files, tokenizer: { ...files.tokenizer, added_tokens: added } };
+    assert.throws(() => createTokenizer(whole), /added_tokens has "word" with single_word true/);
+  });
+
   it("puts bos and eos around a text as add_bos_token and add_eos_token say", () => {
     const plain = createTokenizer(mergingFiles({ bos_token: { content: "<|endoftext|>" } }));
     assert.deepEqual(plain.encode("h"), [104]);
