@@ -235,6 +235,13 @@ export function findProblems(
       for (const key of issue.keys) add([...issue.path, key], unknownKey(key, known));
       continue;
     }
+    if (issue.code === "invalid_key") {
+      add(
+        issue.path,
+        `is a wrong name, expected ${issue.issues.map(({ message }) => message).join(" and ")}`,
+      );
+      continue;
+    }
     const value = valueAt(values, issue.path);
     if (value === undefined && issue.path.length > 0) add(issue.path, "is missing");
     else if (issue.code === "custom") {

@@ -130,7 +130,12 @@ test("JSON that cannot be read says where, values that do not fit say which", as
     ["[1, 2]", "invalid_value", null, /the body/],
     ["null", "invalid_value", null, /the body/],
     ['{"model": "tiny", "prompt": ["ka", 3]}', "invalid_value", "prompt", /./],
-    ['{"model": "tiny", "prompt": "ka", "logit_bias": {"x": 1}}', "invalid_value", "logit_bias.x", /./],
+    [
+      '{"model": "tiny", "prompt": "ka", "logit_bias": {"x": 1}}',
+      "invalid_value",
+      "logit_bias.x",
+      /expected a token id/,
+    ],
     ['{"model": "tiny", "prompt": "ka", "__proto__": {"stream": true}}', "invalid_value", "__proto__", /./],
     [`{"model": "${"m".repeat(50_000)}", "prompt": "ka"}`, "invalid_value", "model", /./],
     [`{"model": "tiny", "prompt": ${"[".repeat(40_000)}}`, "invalid_json", null, /position/],

@@ -35,7 +35,7 @@ const BODY = defineCommand({
     dtype: z.enum(["f32", "int8"]).default("f32"),
     checkpointing: z.enum(["on", "off"]).default("off"),
     targetModules: z.union([z.literal("all"), z.array(z.string())]).default("all"),
-    layers: z.array(z.int()).optional(),
+    layers: z.array(z.int().max(99)).optional(),
     memory: z.union([z.literal("auto"), z.number()]).default("auto"),
     init: z.record(z.string(), z.number()).optional(),
     data: z.union([PATH, z.array(PATH)]).optional(),
@@ -190,6 +190,10 @@ test("all problems are told at once", async () => {
       '--dtype is "f16", expected one of f32, int8',
     ],
   );
+});
+
+test("what is wrong with one value of a list is said of the flag", async () => {
+  assert.match(await problemsOf("a", "--layers", "1,100"), /: --layers is 100, expected a whole number of at most 99$/);
 });
 
 test("names of other tools, abbreviations and other spellings lead to the flag", async () => {

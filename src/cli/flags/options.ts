@@ -51,8 +51,11 @@ export async function readOptions(
     // Told already, and not missing as well.
     if (argv.withoutValue.has(key)) continue;
     if (key === "") problems.push(text);
-    else if (name === undefined) problems.push(`--${[kebabCase(key), ...inner].join(".")} ${text}`);
-    else problems.push(`${[name, ...inner].join(".")} ${written[i]!.text}`);
+    else if (name === undefined) {
+      // Values of a list are typed one by one, without a number.
+      const inside = Array.isArray(values[key]) ? inner.slice(1) : inner;
+      problems.push(`--${[kebabCase(key), ...inside].join(".")} ${text}`);
+    } else problems.push(`${[name, ...inner].join(".")} ${written[i]!.text}`);
   }
   problems.push(...unreadable.values());
   if (problems.length === 0) {
