@@ -193,7 +193,10 @@ test("all problems are told at once", async () => {
 });
 
 test("what is wrong with one value of a list is said of the flag", async () => {
-  assert.match(await problemsOf("a", "--layers", "1,100"), /: --layers is 100, expected a whole number of at most 99$/);
+  assert.match(
+    await problemsOf("a", "--layers", "1,100"),
+    /: --layers is 100, expected a whole number of at most 99$/,
+  );
 });
 
 test("names of other tools, abbreviations and other spellings lead to the flag", async () => {
