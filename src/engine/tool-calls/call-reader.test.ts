@@ -74,6 +74,18 @@ const CASES: readonly (readonly [string, string, string, readonly ToolCall[]])[]
     [{ name: "weather", arguments: '{"city":"a < b\\n"}' }],
   ],
   ["qwen-coder", "<tool_call> is a mark", "<tool_call> is a mark", []],
+  [
+    "qwen-coder",
+    "<tool_call>\n<function=time>\n<parameter=a>\nTrue\n</parameter>\n<parameter=b>\nnull\n</parameter>\n<parameter=c>\nNone\n</parameter>\n<parameter=d>\nfalse\n</parameter>\n<parameter=e>\nmaybe\n</parameter>\n</function>\n</tool_call>",
+    "",
+    [{ name: "time", arguments: '{"a":true,"b":null,"c":null,"d":false,"e":"maybe"}' }],
+  ],
+  [
+    "hermes",
+    '<tool_call>{"name":"time","arguments":{"id":12345678901234567890}}</tool_call>',
+    "",
+    [{ name: "time", arguments: '{"id":12345678901234567890}' }],
+  ],
   ["llama3", '{"name": "weather", "parameters": {"city": "Paris"}}', "", [PARIS]],
   [
     "llama3",

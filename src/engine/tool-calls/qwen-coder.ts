@@ -27,6 +27,20 @@ function isText(schema: Schema | undefined): boolean {
   return schema?.["type"] === "string";
 }
 
+/** Words that templates, which run in Python, write for values of JSON: models have learned both. */
+const PYTHON_WORDS: ReadonlyMap<string, unknown> = new Map<string, unknown>([
+  ["True", true],
+  ["False", false],
+  ["None", null],
+]);
+
+/** Reads a value that is no text by its schema; what is neither JSON nor Python's is text all the same. */
+function readValue(text: string): unknown {
+  if (PYTHON_WORDS.has(text)) return PYTHON_WORDS.get(text);
+  const value = parseJson(text);
+  return value === undefined ? text : value;
+}
+
 export const QWEN_CODER: ToolFormat = {
   ...BETWEEN_MARKS,
   name: "qwen-coder",
@@ -37,8 +51,7 @@ export const QWEN_CODER: ToolFormat = {
     const [whole, name = "", body = ""] = found;
     const properties = propertiesOf(functions.find((each) => each.name === name)?.parameters);
     const values = [...body.matchAll(PARAMETER)].map(([, key = "", value = ""]) => {
-      const read = isText(properties[key]) ? value : (parseJson(value) ?? value);
-      return [key, read] as const;
+      return [key, isText(properties[key]) ? value : readValue(value)] as const;
     });
     const call = { name, arguments: JSON.stringify(Object.fromEntries(values)) };
     return { calls: [call], rest: text.slice(whole.length) };

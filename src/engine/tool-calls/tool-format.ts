@@ -2,6 +2,7 @@
  * @file Contract of a form in which models write calls of functions: how they are read out of an answer, and how an answer
  * is held to them. The list is tool-formats.ts. A new form is its file and one line there.
  */
+import { parseJson as parseExactly } from "../../data/formats/long-integer.ts";
 import type { Place, RuleBook } from "../grammar/automaton.ts";
 import { schemaRule } from "../grammar/schema-rules.ts";
 import { specialBytes } from "../grammar/vocabulary.ts";
@@ -121,10 +122,10 @@ export function takeObject(text: string): { readonly json: string; readonly rest
   return null;
 }
 
-/** Parses JSON; undefined: it is none. */
+/** Parses JSON, of which numbers stay as they are written; undefined: it is none. */
 export function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text) as unknown;
+    return parseExactly(text);
   } catch {
     return undefined;
   }
