@@ -5,6 +5,9 @@ import { describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { readConfigFile } from "../../src/cli/flags/config-file.ts";
 import { readIdxFile } from "../../src/data/files/image-files.ts";
+import { createChatTemplate } from "../../src/data/chat/chat-template.ts";
+import { renderTurns } from "../../src/data/chat/turn-spans.ts";
+import type { Message } from "../../src/data/rows/messages.ts";
 import { createTokenizer } from "../../src/data/tokenizer/tokenizer.ts";
 import type { GraftError } from "../../src/errors.ts";
 import { adapterFiles } from "../../src/format/adapters/adapter.ts";
@@ -124,6 +127,23 @@ describe("a number that a file cannot mean is refused at once:", () => {
       await assertQuick(() => createTokenizer(files), "format/file", /has id 1000000000, expected .* below/);
     });
   }
+
+  test("turns of a conversation that are each found by rendering all before them", async () => {
+    const files = byteTokenizerFiles();
+    const template = createChatTemplate(files, {
+      template: "{% for m in messages %}{{ m.role + ':' + m.content + '\n' }}{% endfor %}",
+    });
+    const messages = Array.from({ length: 2600 }, (_, i): Message => {
+      return i % 2 === 0 ? { role: "user", content: "a" } : { role: "assistant", content: "b" };
+    });
+    const find = (wanted: (index: number) => boolean) => renderTurns(template, messages, null, [], wanted);
+    await assertQuick(
+      () => find(() => true),
+      "usage/chat-template",
+      /1300 assistant messages.*expected at most 1024/,
+    );
+    assert.equal(find((index) => index === 2599).spans.length, 1300);
+  });
 
   test("a compressed file of images that is nothing but zeros", async () => {
     const path = `${folder}/train-images-idx3-ubyte.gz`;

@@ -10,6 +10,7 @@
 import { UsageError } from "../../errors.ts";
 import type { ChatTemplate, TextSpan } from "./chat-template.ts";
 import type { Message } from "../rows/messages.ts";
+import { MAX_RENDERED_TURNS } from "../../untrusted/limits.ts";
 import { calledNames, notShown, requireShown, withoutCalls } from "./shown-parts.ts";
 
 /** A rendered conversation and, for each of its assistant messages in order, the characters it writes. */
@@ -74,6 +75,16 @@ function spanByReplacement(c: Conversation, index: number): TextSpan | null {
   return { start, end: ending === "" ? end : end + space + ending.length };
 }
 
+/** @throws usage/chat-template for so many turns that finding each would not end soon */
+function requireFewTurns(numTurns: number): void {
+  if (numTurns <= MAX_RENDERED_TURNS) return;
+  throw new UsageError(
+    "usage/chat-template",
+    `Cannot find ${numTurns} assistant messages in a rendered conversation: each is found by rendering all before it, expected at most ${MAX_RENDERED_TURNS}`,
+    { hint: "Divide the conversation, or train on the last assistant turn alone." },
+  );
+}
+
 /**
  * Renders a conversation and finds what the assistant writes in it.
  *
@@ -92,6 +103,7 @@ export function renderTurns(
   const turns = messages.flatMap(({ role }, i) => (role === "assistant" ? [i] : []));
   const marked = template.generationSpans(messages, { tools });
   if (marked !== null && marked.length === turns.length) return { text, spans: marked };
+  requireFewTurns(turns.filter(wanted).length);
 
   const conversation: Conversation = { template, messages, tools, specialTokens, text };
   const spans = turns.map((index) => {
