@@ -295,6 +295,29 @@ describe("SNELL on a model", async () => {
     });
   });
 
+  test("names the module of which a sparsity leaves nothing, and trains what leaves one entry", async () => {
+    const { spec } = (await attachTo(base, snell, {}, ["q_proj"])).sites.get(
+      "model.layers.0.self_attn.q_proj",
+    )!;
+    const numEntries = spec.outFeatures * spec.inFeatures;
+    for (const mode of ["soft", "hard"]) {
+      const options = { sparsify: mode, sparsityPattern: { q_proj: 1 - 0.5 / numEntries } };
+      await assert.rejects(() => attachTo(base, snell, options), {
+        message: new RegExp(
+          `"model\\.layers\\.0\\.self_attn\\.q_proj".* leaves none of its ${numEntries} entries`,
+        ),
+        hint: /at most 0\.9/,
+      });
+    }
+    // The quantile of the published code is never above all.
+    for (const options of [
+      { sparsity: 1 - 1 / numEntries },
+      { sparsity: 1 - 0.5 / numEntries, sparsify: "hard-magnitude" },
+    ]) {
+      await attachTo(base, snell, options, ["q_proj"]);
+    }
+  });
+
   test("hands thresholds on from the forward pass, so that the backward one does not search for them", async () => {
     const specs = new Map<string, ProgramSpec>();
     const recording: Engine = {

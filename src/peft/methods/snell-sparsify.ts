@@ -32,23 +32,28 @@ export interface Sparsity {
 /** Takes the rounding out of s·N: 0.7 · 10 is 7.000000000000001. */
 const ROUNDING = 1e-9;
 
+/** How many of `count` entries become zero, if no two are of one size. */
+export function numZeros({ sparsify: mode, sparsity }: Sparsity, count: number): number {
+  if (mode === "none") return 0;
+  return mode === "hard-magnitude"
+    ? Math.floor(sparsity * (count - 1) + ROUNDING) + 1
+    : Math.ceil(sparsity * count - ROUNDING);
+}
+
 /** Makes ΔW [out, in] of known sizes sparse; same shape. `save` is given the threshold [], which takes long to find. */
 export function sparsify(
   delta: Value,
-  { sparsify: mode, sparsity, through }: Sparsity,
+  options: Sparsity,
   save: (threshold: Value) => Value = (threshold) => threshold,
 ): Value {
-  if (mode === "none") return delta;
-  const count = numElements(delta.shape as number[]);
-  const dropped = Math.ceil(sparsity * count - ROUNDING);
+  const { sparsify: mode, through } = options;
+  const zeros = numZeros(options, numElements(delta.shape as number[]));
+  if (mode === "none" || (mode === "hard" && zeros === 0)) return delta;
   const hold = (value: Value, held: boolean): Value => (held ? stopGradient(value) : value);
   const size = abs(hold(delta, mode !== "soft" || through === "nothing"));
-  const threshold = (k: number): Value => (k === 0 ? delta.graph.scalar(0) : save(kthSmallest(size, k)));
-  if (mode === "hard") return dropped === 0 ? delta : mul(delta, greater(size, threshold(dropped)));
-  if (mode === "hard-magnitude") {
-    const belowQuantile = Math.floor(sparsity * (count - 1) + ROUNDING) + 1;
-    return mul(delta, mul(size, greater(size, threshold(belowQuantile))));
-  }
-  if (through !== "nothing") return softThreshold(delta, hold(threshold(dropped), through === "magnitude"));
-  return mul(delta, maximum(sub(size, threshold(dropped)), delta.graph.scalar(0)));
+  const threshold = zeros === 0 ? delta.graph.scalar(0) : save(kthSmallest(size, zeros));
+  if (mode === "hard") return mul(delta, greater(size, threshold));
+  if (mode === "hard-magnitude") return mul(delta, mul(size, greater(size, threshold)));
+  if (through !== "nothing") return softThreshold(delta, hold(threshold, through === "magnitude"));
+  return mul(delta, maximum(sub(size, threshold), delta.graph.scalar(0)));
 }

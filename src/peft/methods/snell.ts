@@ -17,7 +17,7 @@ import { ALL_LINEAR, NOTHING_FROZEN, PLAIN_FILE, defineMethod } from "../method.
 import type { ParameterSpec, SiteValues } from "../site.ts";
 import { DELTA, snellRows } from "./snell-rows.ts";
 import { KERNELS, type KernelName, type KernelShape, kernelOf } from "./snell-kernels.ts";
-import { SPARSIFIERS, type Sparsity, THROUGH, sparsify } from "./snell-sparsify.ts";
+import { SPARSIFIERS, type Sparsity, THROUGH, numZeros, sparsify } from "./snell-sparsify.ts";
 import { matchPattern } from "../targets.ts";
 import {
   MODULES_TO_SAVE,
@@ -73,7 +73,8 @@ export const snell = defineMethod<SnellOptions, SnellSite>({
   options: OPTIONS,
   targets: { ...ALL_LINEAR, ...WHOLE_MODULES },
 
-  configure: ({ sparsityPattern, modulesToSave: _whole, ...options }, { path }) => {
+  configure: ({ sparsityPattern, modulesToSave: _whole, ...others }, { path, spec }) => {
+    const options = { ...others, sparsity: matchPattern(sparsityPattern, path) ?? others.sparsity };
     const { kernel, pieces, rank } = options;
     if (kernel === "piecewise-linear" && pieces > rank) {
       throw new UsageError(
@@ -84,7 +85,15 @@ export const snell = defineMethod<SnellOptions, SnellSite>({
         },
       );
     }
-    return { ...options, sparsity: matchPattern(sparsityPattern, path) ?? options.sparsity };
+    const numEntries = spec.outFeatures * spec.inFeatures;
+    if (numZeros(options, numEntries) >= numEntries) {
+      throw new UsageError(
+        "usage/flag",
+        `Cannot adapt "${path}": a sparsity of ${options.sparsity} leaves none of its ${numEntries} entries, expected at least one`,
+        { hint: `Use a sparsity of at most ${Math.floor((1 - 1 / numEntries) * 1e6) / 1e6}.` },
+      );
+    }
+    return options;
   },
 
   trained: {
