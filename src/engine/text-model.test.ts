@@ -39,6 +39,13 @@ test("a prompt is encoded without eos, a chat through the template up to the ans
   await model.close();
 });
 
+test("a block that has it by `await using` closes it, and once more does no harm", async () => {
+  const model = await openTextModel(modelPath, { threads: 1 });
+  await model[Symbol.asyncDispose]();
+  await model.close();
+  await assert.rejects(model.write([97], { maxNewTokens: 1 }), /released/);
+});
+
 test("write() tells pieces that join to the text, which is that of the ids without special tokens", async () => {
   const model = await openTextModel(modelPath, { threads: 1 });
   const pieces: string[] = [];
