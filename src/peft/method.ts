@@ -148,8 +148,8 @@ export interface RowBatch<S> {
    * null: nothing. Its names are no suffixes.
    */
   readonly ofBase: ((base: SiteWeights, values: SiteValues, site: SiteSpec, options: S) => SiteValues) | null;
-  /** Made once of an adapter's trained and frozen tensors, when adapters are put together. @throws UsageError where it cannot be */
-  form(tensors: SiteTensors, site: SiteSpec, options: S): RowForm<S>;
+  /** Made once of an adapter's trained and frozen tensors, when adapters are put together. Null: there is none. */
+  form(tensors: SiteTensors, site: SiteSpec, options: S): RowForm<S> | null;
   /** The form of a row that has no adapter at this site: its output is the base's. Null: there is none. */
   identity(site: SiteSpec, options: S): RowForm<S> | null;
   /** Builds the projection of x [B, T, in]; values are [B, ...shape], and frozen tensors that are the same for all as they are. */

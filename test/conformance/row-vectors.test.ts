@@ -5,13 +5,13 @@ import { loadModel } from "../../src/format/by-path.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { findMethod } from "../../src/peft/methods.ts";
 import { arrangeRows } from "../../src/peft/rows/mixed-rows.ts";
-import { formRows } from "../../src/peft/rows/row-forms.ts";
 import { RowSlots } from "../../src/peft/rows/row-slots.ts";
 import { Head } from "../../src/run/head/head.ts";
 import { Session } from "../../src/run/session.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { hostTensor } from "../../src/runtime/host-tensor.ts";
 import { attachTo, logitsOf, perturb, randomExamples, unpacked } from "../passes/model-passes.ts";
+import { memberOf } from "../passes/rows-of-adapters.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 
 const engine = createEngine({ threads: 1 });
@@ -29,8 +29,8 @@ for (const modelType of ["gpt2", "qwen3", "gemma2", "olmoe"]) {
     const rows: readonly (Adapter | null)[] = [first, null, second];
     perturb(first, 0.2, 1);
     perturb(second, 0.2, 2);
-    const slots = new RowSlots(base, await formRows(engine, base, first));
-    assert.ok(slots.add(await formRows(engine, base, second)));
+    const slots = new RowSlots(base, await memberOf(engine, base, first));
+    assert.ok(slots.add(await memberOf(engine, base, second)));
     assert.deepEqual(arrangeRows([slots], rows), [0, 1, 2]);
     const together = await logitsOf(engine, base, slots.view, batch);
     const size = together.length / rows.length;

@@ -5,10 +5,17 @@ import type { AdapterView } from "../../src/peft/adapter-view.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { arrangeRows, mixViews } from "../../src/peft/rows/mixed-rows.ts";
 import { PickedRows } from "../../src/peft/rows/picked-rows.ts";
-import { formRows } from "../../src/peft/rows/row-forms.ts";
+import { type RowMember, formRows } from "../../src/peft/rows/row-forms.ts";
 import type { RowSet } from "../../src/peft/rows/row-set.ts";
 import { RowSlots } from "../../src/peft/rows/row-slots.ts";
 import type { Engine } from "../../src/runtime/engine.ts";
+
+/** What rows need of an adapter that they can have. */
+export async function memberOf(engine: Engine, base: BaseModel, adapter: Adapter): Promise<RowMember> {
+  const member = await formRows(engine, base, adapter);
+  assert.ok(member, "rows can have it");
+  return member;
+}
 
 /** Makes the view of rows that have these adapters, null: none; those that are not alike lie in sets beside each other. */
 export async function viewOfRows(
@@ -19,7 +26,7 @@ export async function viewOfRows(
   const sets: RowSet[] = [];
   for (const adapter of new Set(rows)) {
     if (!adapter) continue;
-    const member = await formRows(engine, base, adapter);
+    const member = await memberOf(engine, base, adapter);
     if (sets.some((set) => set.add(member))) continue;
     sets.push(member.batch.added ? new PickedRows(member) : new RowSlots(base, member));
   }

@@ -25,7 +25,7 @@ export interface ClassOptions {
 }
 
 /** The class that a row names, by name or number; true and false are names, as in tables. Null: none. */
-export function readLabel({ label }: RawFields): string | number | null {
+export function readClassLabel({ label }: RawFields): string | number | null {
   if (typeof label === "boolean") return String(label);
   return typeof label === "string" || typeof label === "number" ? label : null;
 }
@@ -35,7 +35,7 @@ export const CLASS_FORMS: readonly RowForm<ClassRow>[] = [
     keys: '{"text", "label"}',
     matches: (row) => "text" in row && "label" in row,
     read: (row) => {
-      const label = readLabel(row);
+      const label = readClassLabel(row);
       if (label === null) {
         throw rowError('"label"', jsonKind(row["label"]), "the name or number of a class", "Mend the row.");
       }

@@ -1,5 +1,5 @@
 /** @file The labels of data, before any text is read: a head is made for them. */
-import { CLASS_FORMS, readLabel } from "../examples/class-example.ts";
+import { CLASS_FORMS, readClassLabel } from "../examples/class-example.ts";
 import { type Columns, renameColumns } from "../rows/columns.ts";
 import { isRecord } from "../rows/row-error.ts";
 import { type DataContent, rowsOf } from "./data-content.ts";
@@ -25,7 +25,7 @@ function labelOf(
 ): string | number | null {
   try {
     const row = renameColumns(value, columns, matches);
-    return isRecord(row) && matches(row) ? readLabel(row) : null;
+    return isRecord(row) && matches(row) ? readClassLabel(row) : null;
   } catch {
     return null;
   }

@@ -106,7 +106,7 @@ export const PREFERENCE_FORMS: readonly RowForm<PreferenceRow>[] = [
 ];
 
 /** Whether an answer is called good; 1 and 0 say so here alone, as beside text to learn they may be of classes. */
-function readLabel(label: unknown): boolean | null {
+function readVerdict(label: unknown): boolean | null {
   if (label === 1 || label === "1") return true;
   return label === 0 || label === "0" ? false : readJudgement(label);
 }
@@ -116,7 +116,7 @@ export const JUDGED_FORMS: readonly RowForm<JudgedRow>[] = [
     keys: '{"prompt", "completion", "label"}',
     matches: (row) => "prompt" in row && "completion" in row && "label" in row,
     read: (row) => {
-      const isDesirable = readLabel(row["label"]);
+      const isDesirable = readVerdict(row["label"]);
       if (isDesirable === null) {
         const found = JSON.stringify(row["label"]) ?? "nothing";
         throw rowError(

@@ -6,8 +6,7 @@
  */
 import type { Adapter } from "../../peft/attach.ts";
 import { PickedRows } from "../../peft/rows/picked-rows.ts";
-import { type RowMember, formRows } from "../../peft/rows/row-forms.ts";
-import { isRefusal } from "../../peft/rows/row-refusal.ts";
+import { formRows } from "../../peft/rows/row-forms.ts";
 import type { RowSet } from "../../peft/rows/row-set.ts";
 import { RowSlots } from "../../peft/rows/row-slots.ts";
 import type { Session } from "../../run/session.ts";
@@ -89,7 +88,7 @@ export class AdapterGroups {
     const { adapter } = held;
     const going = this.#roomFor(held);
     for (const other of going ?? []) for (const each of this.#membersOf(other)) this.leave(each);
-    const member = going && (await memberOf(session, adapter));
+    const member = going && (await formRows(session.engine, session.base, adapter));
     // Now, for until here texts with it have taken turns.
     this.leave(held);
     let group = this.#groups.find(({ slots }) => member && slots?.add(member) === true);
@@ -125,15 +124,5 @@ export class AdapterGroups {
   /** Forgets all; nothing runs any more. */
   clear(): void {
     this.#groups.length = 0;
-  }
-}
-
-/** What rows need of an adapter; null: they cannot have it beside others. */
-async function memberOf({ engine, base }: Session, adapter: Adapter): Promise<RowMember | null> {
-  try {
-    return await formRows(engine, base, adapter);
-  } catch (error) {
-    if (isRefusal(error)) return null;
-    throw error;
   }
 }

@@ -3,7 +3,6 @@
  *
  *   y[b] = r[b] ∘ (x[b] Wᵀ) + bias     W: whole numbers and r their scales, one a row; or W a weight and r = 1 + δ
  */
-import { UsageError } from "../../errors.ts";
 import type { Value } from "../../graph/graph.ts";
 import { add, mul, sub } from "../../graph/ops/elementwise.ts";
 import { reshape } from "../../graph/ops/reshape.ts";
@@ -26,16 +25,7 @@ export const peqaRows: RowBatch<PeqaSite> = {
   form: ({ [SCALE]: scale, [DELTA]: change }, site, options) => {
     const { format, scales } = options;
     const isRow = scales === "row";
-    if (!isRow && !isOneScale(site, format)) {
-      const numGroups = site.inFeatures / format.groupSize;
-      throw new UsageError(
-        "usage/adapter",
-        `Cannot put trained scales in one batch: "${site.name}" has ${numGroups} scales a row, expected one`,
-        {
-          hint: "Run the requests of each adapter on their own, or train with one scale a row (--scales row).",
-        },
-      );
-    }
+    if (!isRow && !isOneScale(site, format)) return null;
     const data = isRow ? change!.data.map((value) => 1 + value) : scale!.data;
     return { tensors: { [ROW]: hostTensor("float32", [site.outFeatures], data) }, options };
   },

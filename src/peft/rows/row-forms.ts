@@ -1,5 +1,4 @@
 /** @file What an adapter gives rows of a batch, made once when it comes: of its tensors, and of the base's weights where a method asks for that. */
-import { UsageError } from "../../errors.ts";
 import { Graph } from "../../graph/graph.ts";
 import { neededInputs } from "../../graph/program.ts";
 import type { BaseModel } from "../../models/base-model.ts";
@@ -7,9 +6,8 @@ import type { Engine, Program } from "../../runtime/engine.ts";
 import { type HostTensor, zeros } from "../../runtime/host-tensor.ts";
 import type { Adapter } from "../attach.ts";
 import type { AdaptedSite } from "../layout.ts";
-import type { Method, RowBatch, RowForm } from "../method.ts";
+import type { RowBatch, RowForm } from "../method.ts";
 import { NO_CHANGE, formVector, vectorsOf } from "./row-vectors.ts";
-import { refuseOwn } from "./row-refusal.ts";
 import { inputSite } from "../site-inputs.ts";
 import type { SiteTensors } from "../site.ts";
 
@@ -34,14 +32,17 @@ export interface RowMember {
   readonly forms: ReadonlyMap<string, RowForm<unknown>>;
 }
 
-/** Makes what rows need of an adapter. @throws UsageError "usage/adapter" when they cannot have it */
-export async function formRows(engine: Engine, base: BaseModel, adapter: Adapter): Promise<RowMember> {
-  const batch = batchOf(adapter.method);
+/** Makes what rows need of an adapter; null: they cannot have it beside others. */
+export async function formRows(engine: Engine, base: BaseModel, adapter: Adapter): Promise<RowMember | null> {
+  const { batch } = adapter.method;
+  const vectors = vectorsOf(base, adapter);
+  if (batch === "not-batchable" || !vectors) return null;
+  // Rows that are picked have what lies around modules as the base has it.
+  if (batch.added && vectors.length > 0) return null;
+  if (![...adapter.sites.values()].every(tellsRowsApart)) return null;
   const places = new Map<string, RowPlace>();
   const forms = new Map<string, RowForm<unknown>>();
-  for (const vector of vectorsOf(base, adapter)) {
-    // Rows that are picked have what lies around modules as the base has it.
-    if (batch.added) refuseOwn(vector.name);
+  for (const vector of vectors) {
     const { name: path, input: name, layer } = vector;
     places.set(path, { path, layer, name, site: null });
     forms.set(path, await formVector(base, vector));
@@ -49,17 +50,22 @@ export async function formRows(engine: Engine, base: BaseModel, adapter: Adapter
   const programs = new Map<string, Promise<Program>>();
   try {
     for (const [path, site] of adapter.sites) {
-      refuseOutsideBlocks(site);
-      refuseOfTokens(site);
       places.set(path, { path, layer: site.layer, name: site.spec.name, site });
       const tensors = adapter.tensorsOf(site) as SiteTensors;
       const made = await computeOfBase(engine, base, adapter, site, batch, programs);
-      forms.set(path, batch.form({ ...tensors, ...made }, site.spec, site.options));
+      const form = batch.form({ ...tensors, ...made }, site.spec, site.options);
+      if (!form) return null;
+      forms.set(path, form);
     }
   } finally {
     for (const program of programs.values()) await (await program.catch(() => null))?.release();
   }
   return { adapter, batch, places, forms };
+}
+
+/** Whether programs see of which row it is what a module takes: in blocks, but not where experts take tokens. */
+function tellsRowsApart({ layer, spec }: AdaptedSite): boolean {
+  return layer !== null && spec.ofTokens !== true;
 }
 
 /** Bytes that the forms of an adapter take where they are as large as weights; else 0: they are small. */
@@ -71,36 +77,6 @@ export function largeFormBytes({ method, sites }: Pick<Adapter, "method" | "site
 /** What a row has without an adapter; null: there is no such row. */
 export function formOfBase(batch: RowBatch<unknown>, { site }: RowPlace): RowForm<unknown> | null {
   return site ? batch.identity(site.spec, site.options) : NO_CHANGE;
-}
-
-/** How rows differ. @throws UsageError "usage/adapter" when they cannot */
-function batchOf(method: Method): RowBatch<unknown> {
-  if (method.batch !== "not-batchable") return method.batch;
-  throw new UsageError(
-    "usage/adapter",
-    `Cannot put adapters of method "${method.name}" in one batch: its rows cannot differ`,
-    { hint: "Run the requests of each adapter on their own." },
-  );
-}
-
-/** Rows are told apart in blocks. @throws UsageError "usage/adapter" when a site lies elsewhere */
-function refuseOutsideBlocks({ path, layer }: AdaptedSite): void {
-  if (layer !== null) return;
-  throw new UsageError(
-    "usage/adapter",
-    `Cannot put adapters in one batch: one is on "${path}", expected modules of the blocks`,
-    { hint: "Run the requests of that adapter on their own." },
-  );
-}
-
-/** @throws UsageError "usage/adapter" where programs do not see which text a token is of */
-function refuseOfTokens({ path, spec }: AdaptedSite): void {
-  if (spec.ofTokens !== true) return;
-  throw new UsageError(
-    "usage/adapter",
-    `Cannot put adapters in one batch: one is on "${path}", expected modules that take texts, not tokens by their expert`,
-    { hint: "Run the requests of that adapter on their own." },
-  );
 }
 
 /** Computes what a form needs of the base's weights at a site, by name; sites of equal sizes and options share a program. */

@@ -11,7 +11,6 @@ import { hostTensor } from "../../runtime/host-tensor.ts";
 import type { Adapter } from "../attach.ts";
 import type { RowForm } from "../method.ts";
 import type { Parameter } from "../parameters.ts";
-import { refuseOwn } from "./row-refusal.ts";
 import type { SiteTensors } from "../site.ts";
 
 const CHANGE = "change";
@@ -19,15 +18,13 @@ const CHANGE = "change";
 /** What a row has whose vector is the base's. */
 export const NO_CHANGE: RowForm<null> = { tensors: {}, options: null };
 
-/** The vectors of the base that an adapter has of its own. @throws UsageError "usage/adapter" when it has more of the base than such */
-export function vectorsOf(base: BaseModel, { parameters }: Adapter): readonly Parameter[] {
+/** The vectors of the base that an adapter has of its own; null: it has more of the base than such. */
+export function vectorsOf(base: BaseModel, { parameters }: Adapter): readonly Parameter[] | null {
   const own = parameters.filter(({ owner }) => owner.kind === "base");
   const inHead = new Set(base.model.head.tensors.map(({ name }) => name));
-  for (const { name, shape, layer } of own) {
-    if (shape.length === 1 && (layer !== null || inHead.has(name))) continue;
-    refuseOwn(name);
-  }
-  return own;
+  const isVector = ({ name, shape, layer }: Parameter): boolean =>
+    shape.length === 1 && (layer !== null || inHead.has(name));
+  return own.every(isVector) ? own : null;
 }
 
 /** What rows need of a vector. */
