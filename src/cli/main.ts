@@ -31,11 +31,16 @@ function findCommand(commands: readonly ListedCommand[], words: readonly string[
   return null;
 }
 
+/** The commands whose names begin with a word and go on. */
+function groupOf(commands: readonly ListedCommand[], word?: string): readonly ListedCommand[] {
+  return commands.filter(({ name }) => name.startsWith(`${word} `));
+}
+
 /** Explains a first word that is no command. */
 function unknownCommand(commands: readonly ListedCommand[], words: readonly string[]): UsageError {
   const plain = words.filter((word) => !word.startsWith("-")).slice(0, 2);
   const names = commands.map((command) => command.name);
-  const group = names.filter((name) => name.startsWith(`${plain[0]} `));
+  const group = groupOf(commands, plain[0]).map((command) => command.name);
   const firsts = names.map((name) => name.split(" ")[0] ?? "");
   const match =
     nearest(plain.join(" "), names) ??
@@ -66,7 +71,7 @@ async function dispatch(
   }
   const command = findCommand(commands, words);
   if (command === null) {
-    const group = commands.filter((candidate) => candidate.name.startsWith(`${first} `));
+    const group = groupOf(commands, first);
     const asksHelp = words.slice(1).every((word) => isHelp(word) || word === "--json");
     if (group.length === 0 || !asksHelp) throw unknownCommand(commands, words);
     return showHelp(

@@ -211,7 +211,8 @@ describe("adapters", () => {
       );
       await checkpoint.close();
       await assert.rejects(readAdapter(trained, base), (error) => {
-        assertSays(error, { code: "usage/target-modules", says: ["no module matches"], hint: /./ });
+        const says = [`adapter "${trained}"`, "no module matches"];
+        assertSays(error, { code: "usage/target-modules", says, hint: /adapter_config\.json/ });
         return true;
       });
     }

@@ -7,7 +7,7 @@ import type { BaseModel } from "../../models/base-model.ts";
 import { countNonFinite, nonFiniteNote } from "../../models/watch-numbers.ts";
 import { type Adapter, attach } from "../../peft/attach.ts";
 import { requireAdapterSize } from "../../untrusted/limits.ts";
-import { type AttachRequest, previewAttach } from "../../peft/layout.ts";
+import { type AttachRequest, type Preview, previewAttach } from "../../peft/layout.ts";
 import { type Method, configFileOf } from "../../peft/method.ts";
 import { METHODS, findMethodOfConfig } from "../../peft/methods.ts";
 import { whileHeld } from "../../runtime/vector-memory.ts";
@@ -67,7 +67,7 @@ export async function readAdapter(
   }
   const own = isRenamed ? withOwnPaths(config, tensors, base.model) : config;
   const settings = readSettings(path, withModulesOfGraft(own, tensors), methods);
-  const asked = previewAttach(base.model, base.source, settings);
+  const asked = preview(path, base, settings);
   const heldBytes = [...inFile.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
   requireAdapterSize(path, 4 * asked.numTrained + asked.savedBytes, heldBytes);
   const adapter = await attach(base, settings, null);
@@ -82,6 +82,20 @@ export async function readAdapter(
     throw error;
   }
   return { adapter, chatTemplateHash: metadata[TEMPLATE_KEY] ?? null };
+}
+
+/** What the file asks for on the model. @throws UsageError as `layOut`, with the adapter's name */
+function preview(path: string, base: BaseModel, settings: AttachRequest): Preview {
+  try {
+    return previewAttach(base.model, base.source, settings);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    const reason = error.message.replace(/^C/, "c");
+    throw new UsageError(error.code, `Cannot use adapter "${path}" with this model: ${reason}`, {
+      hint: "Choose the base model that it was trained on, or mend its adapter_config.json.",
+      cause: error,
+    });
+  }
 }
 
 /** @throws UsageError "usage/adapter" when neither the base nor the adapter has a tensor */
