@@ -124,6 +124,16 @@ test("an adapter of a Vision Transformer has the names of transformers' class, a
   });
   const { adapter: ofEarlier } = await readAdapter(`${folder}/earlier`, vit.base);
   assert.deepEqual(valuesOf(ofEarlier), valuesOf(adapter));
+
+  const both = [...tensors].flatMap(([name, tensor]) => [
+    [name, tensor] as const,
+    [earlier(name), tensor] as const,
+  ]);
+  await writeAdapterFolder(`${folder}/both`, { config, tensors: both, metadata: {} });
+  await assert.rejects(readAdapter(`${folder}/both`, vit.base), {
+    code: "format/tensor",
+    message: /"[^"]*both": .*lora_A.* under another name too, expected one/,
+  });
   await vit.checkpoint.close();
 });
 

@@ -2,6 +2,7 @@
  * @file Names of modules as peft has them: those of transformers' classes, where a family calls them otherwise here, or of a
  * model without its head.
  */
+import { FormatError } from "../../errors.ts";
 import type { Model } from "../../models/model.ts";
 import { matchPattern } from "../../peft/targets.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
@@ -12,8 +13,12 @@ const WHOLE_PARTS = ["weight", "bias"];
 
 type Tensors = ReadonlyMap<string, HostTensor<"float32">>;
 
-/** The tensors of a file by the names of graft. Those of parts that are not read here, such as a vision tower, are left out. */
+/**
+ * The tensors of a file by the names of graft. Those of parts that are not read here, such as a vision tower, are left out.
+ * @throws FormatError "format/tensor" for one that is there under two names
+ */
 export function tensorsByOwnNames(
+  path: string,
   tensors: Tensors,
   { checkpoint }: Model,
 ): { readonly tensors: Tensors; readonly isRenamed: boolean } {
@@ -27,7 +32,15 @@ export function tensorsByOwnNames(
     const inFile = name.slice(PREFIX.length);
     const renamed = checkpoint.rename(inFile);
     isRenamed ||= renamed !== inFile;
-    if (!checkpoint.ignored.test(inFile)) own.set(PREFIX + renamed, tensor);
+    if (checkpoint.ignored.test(inFile)) continue;
+    if (own.has(PREFIX + renamed)) {
+      throw new FormatError(
+        "format/tensor",
+        `Cannot use adapter "${path}": tensor "${inFile}" is there under another name too, expected one`,
+        { hint: "If it is a sum, combine adapters whose files name the modules alike." },
+      );
+    }
+    own.set(PREFIX + renamed, tensor);
   }
   return { tensors: own, isRenamed };
 }

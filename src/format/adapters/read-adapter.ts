@@ -54,7 +54,7 @@ export async function readAdapter(
 ): Promise<ReadAdapter> {
   const { path } = folder;
   const { config, tensors: inFile, metadata } = await readAdapterFolder(folder);
-  const { tensors, isRenamed } = tensorsByOwnNames(inFile, base.model);
+  const { tensors, isRenamed } = tensorsByOwnNames(path, inFile, base.model);
   for (const [name, { data }] of inFile) {
     const count = countNonFinite(data);
     if (count > 0) base.addNote(nonFiniteNote(path, name, count));
@@ -186,7 +186,11 @@ function refuseUnknown(path: string, raw: Readonly<Record<string, unknown>>): vo
 export async function restoreAdapter(folder: Folder, adapter: Adapter): Promise<void> {
   if (isAdapterMethod(adapter)) {
     // A run's own folder leaves nothing to be made from weights.
-    const { tensors } = tensorsByOwnNames((await readAdapterFolder(folder)).tensors, adapter.model);
+    const { tensors } = tensorsByOwnNames(
+      folder.path,
+      (await readAdapterFolder(folder)).tensors,
+      adapter.model,
+    );
     await fillAdapter(folder.path, adapter, tensors, null);
     return;
   }
