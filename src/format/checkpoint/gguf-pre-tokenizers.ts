@@ -18,12 +18,13 @@ export interface PreTokenizer {
 
 const BYTE_LEVEL = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true };
 
+function cutAt(regex: string): JsonObject {
+  return { type: "Split", pattern: { Regex: regex }, behavior: "Isolated", invert: false };
+}
+
 /** Cuts by one regular expression, then maps bytes to letters. */
 function splitBy(regex: string): JsonObject[] {
-  return [
-    { type: "Split", pattern: { Regex: regex }, behavior: "Isolated", invert: false },
-    { ...BYTE_LEVEL, use_regex: false },
-  ];
+  return [cutAt(regex), { ...BYTE_LEVEL, use_regex: false }];
 }
 
 const GPT2: PreTokenizer = { normalizer: null, steps: [BYTE_LEVEL], ignoreMerges: false, addsBos: false };
@@ -44,6 +45,20 @@ const COMPOSED: PreTokenizer = { ...GPT2, normalizer: { type: "NFC" } };
 const TEKKEN_WORDS =
   "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
+/** As Tekken's, with apostrophes behind words, and digits by three. */
+const GPT_4O_WORDS =
+  "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+
+/** Lines, words, signs and Chinese characters apart, digits one by one. */
+const DEEPSEEK_CODER: readonly JsonObject[] = [
+  cutAt("[\r\n]"),
+  cutAt("\\s?\\p{L}+"),
+  cutAt("\\s?\\p{P}+"),
+  cutAt("[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+"),
+  { type: "Digits", individual_digits: true },
+  { ...BYTE_LEVEL, use_regex: false },
+];
+
 /** How text is cut, by `tokenizer.ggml.pre`. To add one: one entry. */
 export const PRE_TOKENIZERS: Readonly<Record<string, PreTokenizer>> = {
   "gpt-2": GPT2,
@@ -53,6 +68,8 @@ export const PRE_TOKENIZERS: Readonly<Record<string, PreTokenizer>> = {
   olmo: COMPOSED,
   dbrx: { ...LLAMA3, ignoreMerges: false, addsBos: false },
   tekken: { ...LLAMA3, steps: splitBy(TEKKEN_WORDS) },
+  "gpt-4o": { ...GPT2, steps: splitBy(GPT_4O_WORDS) },
+  "deepseek-coder": { ...GPT2, steps: DEEPSEEK_CODER },
 };
 
 /** Other words for the same, which are read and never written. */
@@ -61,6 +78,8 @@ const ALIASES: Readonly<Record<string, string>> = {
   "llama-v3": "llama-bpe",
   "smaug-bpe": "dbrx",
   "deepseek-r1-qwen": "qwen2",
+  refact: "smollm",
+  starcoder: "smollm",
 };
 
 /** Finds how text is cut; undefined for a word that graft does not know. */

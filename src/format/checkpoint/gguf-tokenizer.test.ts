@@ -60,9 +60,16 @@ test("each pre-tokenizer cuts numbers, spaces and apostrophes in its own way", (
     ["smollm", ["1", "2", "3", "4", "ĠĠ", "1", "'", "S"]],
     ["qwen2", ["1", "2", "3", "4", "Ġ", "Ġ", "1", "'S"]],
     ["llama-bpe", ["<|begin|>", "123", "4", "Ġ", "Ġ", "1", "'S"]],
+    ["gpt-4o", ["123", "4", "Ġ", "Ġ", "1", "'S"]],
+    ["deepseek-coder", ["1", "2", "3", "4", "ĠĠ", "1", "'", "S"]],
+    ["refact", ["1", "2", "3", "4", "ĠĠ", "1", "'", "S"]],
   ] as const) {
     assert.deepEqual(piecesOf({ "tokenizer.ggml.pre": pre }, text), pieces, pre);
   }
+});
+
+test("deepseek-coder takes one space with a word", () => {
+  assert.deepEqual(piecesOf({ "tokenizer.ggml.pre": "deepseek-coder" }, "  hi"), ["Ġ", "Ġhi"]);
 });
 
 test("qwen2 composes letters and accents, the others leave them", () => {
