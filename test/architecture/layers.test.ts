@@ -39,6 +39,17 @@ function readLayers(): string[][] {
     .filter((names) => names.length > 0);
 }
 
+/** Folders of the largest layers, those that others import first. */
+function readFolders(): Map<string, string[]> {
+  const rows = section("Layers").matchAll(/^\| `([a-z]+)` \| (.*) \|$/gm);
+  return new Map(
+    [...rows].map(([, layer, text]) => [
+      layer as string,
+      [...(text as string).matchAll(/`([a-z-]+)`/g)].map(([, folder]) => `${layer}/${folder}`),
+    ]),
+  );
+}
+
 /** Packages, and who the table says knows them. */
 function readPackages(): { name: string; isExcept: boolean; folders: string[] }[] {
   return [...section("Dependencies").matchAll(/^\| `([^`]+)` \|[^|]*\|([^|]*)\|$/gm)].map(
@@ -85,6 +96,16 @@ describe("ARCHITECTURE.md", () => {
       folders.set(own, [...(folders.get(own) ?? []), ...(beside as string[])]);
     }
     assert.deepEqual(findCircles(folders), []);
+    const listed = readFolders();
+    assert.ok(listed.size >= 5);
+    for (const [layer, order] of listed) {
+      const found = [...folders.keys()].filter((folder) => layerOf(folder) === layer);
+      assert.deepEqual(order.toSorted(), found.sort(), layer);
+      for (const [i, folder] of order.entries()) {
+        const later = folders.get(folder)?.filter((other) => order.indexOf(other) > i);
+        assert.deepEqual(later, [], folder);
+      }
+    }
   });
 
   test("says in which order the folders of the project import each other, tests left out", () => {

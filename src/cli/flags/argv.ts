@@ -58,7 +58,7 @@ export function parseArgv(
   let [help, json] = [false, false];
   const passedOver: string[] = [];
 
-  const add = (key: string, text: string): void => void texts.set(key, [...(texts.get(key) ?? []), text]);
+  const add = (key: string, text: string): void => addTexts(texts, key, [text]);
   const takeValue = (name: string, inline: string | undefined): string | null => {
     const value = inline ?? (rest.length > 0 && !startsFlag(rest[0] ?? "") ? rest.shift() : undefined);
     // An empty one is what a script gives whose variable is not set: no folder, adapter or key of nobody is meant.
@@ -120,18 +120,32 @@ export function parseArgv(
 
   // What stood behind an unknown switch may have been an argument: it is not called missing as well.
   const unfilled = positionals.filter((key) => !texts.has(key)).length - plain.length;
-  plain.push(...passedOver.slice(0, Math.max(0, unfilled)));
-  for (const [index, key] of positionals.entries()) {
-    const isLast = index === positionals.length - 1;
-    const flag = flags.find((candidate) => candidate.key === key);
-    const takesRest = isLast && flag !== undefined && flag.element !== null;
-    for (const word of plain.splice(0, takesRest ? plain.length : 1)) {
-      if (takesRest || !texts.has(key)) add(key, word);
-      else problems.push(`argument "${word}" and --${flag?.name} are the same setting`);
-    }
-  }
-  for (const word of plain) problems.push(`argument "${word}" is one too many`);
+  const given = [...plain, ...passedOver.slice(0, Math.max(0, unfilled))];
+  problems.push(...placeArguments(given, positionals, flags, texts));
   return { texts, withoutValue, configPath: configPaths[0] ?? null, help, json, problems, hints };
+}
+
+/** Puts plain words to the texts of the settings that stand in their places, and tells of those that have no place. */
+function placeArguments(
+  words: readonly string[],
+  positionals: readonly string[],
+  flags: readonly Flag[],
+  texts: Map<string, string[]>,
+): string[] {
+  const left = [...words];
+  const problems: string[] = [];
+  for (const [index, key] of positionals.entries()) {
+    const flag = flags.find((candidate) => candidate.key === key);
+    const takesRest = index === positionals.length - 1 && flag !== undefined && flag.element !== null;
+    const own = left.splice(0, takesRest ? left.length : 1);
+    if (takesRest || !texts.has(key)) addTexts(texts, key, own);
+    else problems.push(...own.map((word) => `argument "${word}" and --${flag?.name} are the same setting`));
+  }
+  return [...problems, ...left.map((word) => `argument "${word}" is one too many`)];
+}
+
+function addTexts(texts: Map<string, string[]>, key: string, added: readonly string[]): void {
+  if (added.length > 0) texts.set(key, [...(texts.get(key) ?? []), ...added]);
 }
 
 /** The problem of a flag that takes one value and was given more: which one is meant, nobody can tell. */
