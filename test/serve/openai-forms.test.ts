@@ -123,6 +123,12 @@ test("a prompt that is given back has log-probabilities too, whole and in a stre
   assert.ok(Math.abs(loss + sum / 7) < 1e-5, `${loss} ${sum / 7}`);
 });
 
+test("a text that ends at once has lists of log-probabilities, with nothing in them", async () => {
+  const told = await post("/v1/completions", { ...completion, logit_bias: { 257: 100 }, logprobs: 1 });
+  const [choice] = told.body.choices;
+  assert.deepEqual([choice!.text, choice!.finish_reason, choice!.logprobs.tokens], ["", "stop", []]);
+});
+
 test("tokens that are parts of characters are told by their bytes", async () => {
   const bias = Object.fromEntries(EUROS.map((byte) => [byte, 100]));
   const forced = { temperature: 1, seed: 1, logit_bias: bias, max_tokens: 4 };

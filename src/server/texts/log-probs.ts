@@ -58,11 +58,11 @@ export class ListedLogProbs {
     for (const _ of this.#text.push(id)) this.#offset++;
   }
 
-  /** What was added since it was last told; null: nothing. */
-  take(): object | null {
+  /** What was added since it was last told. */
+  take(): object {
     const told = this.#told;
     this.#told = emptyLists();
-    return told.tokens.length === 0 ? null : told;
+    return told;
   }
 
   #nameOf(id: number): string {
