@@ -7,7 +7,8 @@ import type colors from "picocolors";
 import type { z } from "zod";
 
 import type { Environment } from "../environment.ts";
-import type { Problem, ValueForm } from "../messages/expected.ts";
+import type { ValueForm } from "../messages/expected.ts";
+import type { Problem } from "../messages/problems.ts";
 import type { ProgressFactory } from "./terminal/progress.ts";
 
 /** What a command may touch of the outside world. */

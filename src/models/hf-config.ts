@@ -7,7 +7,8 @@
 import { z } from "zod";
 import { UsageError } from "../errors.ts";
 import { MAX_HEAD_WIDTH } from "../untrusted/limits.ts";
-import { findProblems, listProblems, showValue } from "../messages/expected.ts";
+import { showValue } from "../messages/expected.ts";
+import { findProblems, listProblems } from "../messages/problems.ts";
 import type { RawConfig } from "./raw-config.ts";
 
 /** Bookkeeping, settings of training and generation, special tokens: of no effect on logits. */

@@ -3,7 +3,7 @@
  * read here, so a run can be planned before any weight is loaded.
  */
 import { UsageError } from "../errors.ts";
-import { parseSettings } from "../messages/expected.ts";
+import { parseSettings } from "../messages/problems.ts";
 import { DTYPES } from "../graph/dtype.ts";
 import type { WeightSource } from "../models/base-model.ts";
 import type { Model } from "../models/model.ts";

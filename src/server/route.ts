@@ -5,7 +5,7 @@
  */
 import type { Context } from "hono";
 import type { z } from "zod";
-import { findProblems } from "../messages/expected.ts";
+import { findProblems } from "../messages/problems.ts";
 import { readable } from "../printable.ts";
 import { ApiError } from "./api-error.ts";
 import type { ApiRole } from "./access/api-keys.ts";

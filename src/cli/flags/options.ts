@@ -1,6 +1,7 @@
 /** @file From the words after a command's name to its checked options: flags over the settings file over defaults. */
 import { UsageError } from "../../errors.ts";
-import { findProblems, type Problem, showValue, type ValueForm } from "../../messages/expected.ts";
+import { showValue, type ValueForm } from "../../messages/expected.ts";
+import { findProblems, type Problem } from "../../messages/problems.ts";
 import { kebabCase } from "../../messages/setting-names.ts";
 import type { ParsedArgv } from "./argv.ts";
 import type { Command } from "../command.ts";

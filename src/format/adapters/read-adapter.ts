@@ -1,6 +1,6 @@
 /** @file Adapters from files: what a PEFT folder holds, on the model that it was made for. Knows no method, as adapter.ts. */
 import { z } from "zod";
-import { findProblems, listProblems } from "../../messages/expected.ts";
+import { findProblems, listProblems } from "../../messages/problems.ts";
 import { FormatError, UsageError } from "../../errors.ts";
 import { sameShape, showShape } from "../../graph/shape.ts";
 import type { BaseModel } from "../../models/base-model.ts";

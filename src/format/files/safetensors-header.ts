@@ -5,7 +5,7 @@
  */
 import { z } from "zod";
 import { FormatError } from "../../errors.ts";
-import { findProblems, listProblems } from "../../messages/expected.ts";
+import { findProblems, listProblems } from "../../messages/problems.ts";
 import { DTYPES, type DType } from "../../graph/dtype.ts";
 import { numElements, showShape } from "../../graph/shape.ts";
 import type { ByteSource } from "./byte-source.ts";

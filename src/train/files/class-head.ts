@@ -6,7 +6,7 @@ import { inferClassNames, showClasses, unnamedClasses } from "../../data/example
 import { type DataName, readLabelSet } from "../../data/by-path.ts";
 import { readColumns } from "../../data/rows/columns.ts";
 import { UsageError } from "../../errors.ts";
-import { parseSettings } from "../../messages/expected.ts";
+import { parseSettings } from "../../messages/problems.ts";
 import { withHeadOf } from "../../format/by-path.ts";
 import type { Checkpoint } from "../../format/checkpoint/checkpoint.ts";
 import { withFreshHead } from "../../format/checkpoint/fresh-head.ts";

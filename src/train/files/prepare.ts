@@ -12,7 +12,7 @@ import type { Checkpoint } from "../../format/checkpoint/checkpoint.ts";
 import { withQuantizedBase } from "../../format/checkpoint/quantized-base.ts";
 import { keptIn } from "../../format/checkpoint/load-model.ts";
 import { resolveModel } from "../../hub/resolve.ts";
-import { parseSettings } from "../../messages/expected.ts";
+import { parseSettings } from "../../messages/problems.ts";
 import { openModel } from "../../models/families.ts";
 import type { Model } from "../../models/model.ts";
 import { COMPUTES } from "../../nn/computes.ts";

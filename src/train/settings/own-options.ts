@@ -4,7 +4,8 @@
  */
 import { z } from "zod";
 import { UsageError } from "../../errors.ts";
-import { type Problem, type ValueForm, findProblems } from "../../messages/expected.ts";
+import type { ValueForm } from "../../messages/expected.ts";
+import { type Problem, findProblems } from "../../messages/problems.ts";
 
 /** One of a kind, with options of its own. */
 export interface Kind {

@@ -1,0 +1,133 @@
+/** @file What is wrong with values by a schema, all at once: of flags, settings files, calls and files. */
+import type { z } from "zod";
+import { UsageError } from "../errors.ts";
+import {
+  type SchemaNode,
+  type ValueForm,
+  describeSchema,
+  membersOf,
+  schemaNode,
+  showValue,
+} from "./expected.ts";
+import { adviceFor, nearestName } from "./setting-names.ts";
+
+/** What is wrong with one value. */
+export interface Problem {
+  /** Keys from the outside in; empty: it is about all values together. */
+  readonly path: readonly string[];
+  /** What follows its name: `is 7, expected a number above 0`. */
+  readonly text: string;
+}
+
+function valueAt(values: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | null)?.[key], values);
+}
+
+/** The schema of a value inside of another: of all forms that the outer may have, those that name the value. */
+function nodeAt(node: SchemaNode, path: readonly PropertyKey[]): SchemaNode {
+  const [key, ...rest] = path;
+  if (key === undefined) return node;
+  const forms = membersOf(node).flatMap(({ properties, items, additionalProperties: more }) => {
+    const isEntry = typeof more === "object" ? more : undefined;
+    return properties?.[String(key)] ?? (typeof key === "number" ? items : isEntry) ?? [];
+  });
+  if (forms.length === 0) return node;
+  return nodeAt(forms.length === 1 ? forms[0]! : { anyOf: forms }, rest);
+}
+
+const UNKNOWN = "is not a setting";
+
+/** Says of an unknown key what may have been meant; `known` are those there are. */
+function unknownKey(key: string, known: readonly string[]): string {
+  const match = nearestName(key, known);
+  if (match === null) return UNKNOWN;
+  return match.isSynonym
+    ? `${UNKNOWN}: it is called ${match.text} here`
+    : `${UNKNOWN}, the nearest is ${match.text}`;
+}
+
+/** Finds all that is wrong with values, one problem for each key. */
+export function findProblems(
+  schema: z.ZodType,
+  values: unknown,
+  form: ValueForm = "written",
+): readonly Problem[] {
+  const { error } = schema.safeParse(values);
+  if (error === undefined) return [];
+  const root = schemaNode(schema);
+  const problems = new Map<string, Problem>();
+  const add = (path: readonly PropertyKey[], text: string): void => {
+    const keys = path.map(String);
+    const name = keys.join(".");
+    if (!problems.has(name)) problems.set(name, { path: keys, text });
+  };
+  for (const issue of error.issues) {
+    if (issue.code === "unrecognized_keys") {
+      const known = membersOf(nodeAt(root, issue.path)).flatMap((form) => Object.keys(form.properties ?? {}));
+      for (const key of issue.keys) add([...issue.path, key], unknownKey(key, known));
+      continue;
+    }
+    if (issue.code === "invalid_key") {
+      add(
+        issue.path,
+        `is a wrong name, expected ${issue.issues.map(({ message }) => message).join(" and ")}`,
+      );
+      continue;
+    }
+    const value = valueAt(values, issue.path);
+    if (value === undefined && issue.path.length > 0) add(issue.path, "is missing");
+    else if (issue.code === "custom") {
+      add(issue.path, issue.path.length === 0 ? issue.message : `is ${showValue(value)}, ${issue.message}`);
+    } else {
+      const own =
+        issue.code === "invalid_format" && !issue.message.startsWith("Invalid") ? issue.message : null;
+      const expected = own ?? describeSchema(nodeAt(root, issue.path), form);
+      add(issue.path, `is ${showValue(value)}, expected ${expected}`);
+    }
+  }
+  return [...problems.values()];
+}
+
+/** Advice for unknown keys that only other tools have, as a hint; null: there is none. */
+function adviceOn(problems: readonly Problem[]): string | null {
+  const advice = problems.flatMap(({ path, text }) => {
+    const key = path.at(-1);
+    return key === undefined || !text.startsWith(UNKNOWN) ? [] : (adviceFor(key) ?? []);
+  });
+  return advice.length === 0 ? null : [...new Set(advice)].join(" ");
+}
+
+/** Writes problems as a list; `nameOf` says what the caller calls a key. */
+export function listProblems(
+  problems: readonly Problem[],
+  nameOf: (path: readonly string[]) => string = (path) => path.join("."),
+): readonly string[] {
+  return problems.map(({ path, text }) => (path.length === 0 ? text : `${nameOf(path)} ${text}`));
+}
+
+/**
+ * Checks settings and fills in their defaults; `what` follows "Cannot use".
+ * @throws UsageError "usage/flag" that lists every problem
+ */
+export function parseSettings<S extends z.ZodType>(
+  schema: S,
+  values: unknown,
+  what: string,
+  hint?: string,
+): z.output<S> {
+  const parsed = schema.safeParse(values);
+  if (parsed.success) return parsed.data;
+  throw settingsError(what, findProblems(schema, values), hint);
+}
+
+/** The error that lists what is wrong with settings. */
+export function settingsError(what: string, problems: readonly Problem[], hint?: string): UsageError {
+  const lines = listProblems(problems);
+  const list = lines.length === 1 ? ` ${lines[0]}` : ` ${lines.length} problems\n  ${lines.join("\n  ")}`;
+  const hints = [adviceOn(problems), hint].filter((text) => text != null);
+  return new UsageError(
+    "usage/flag",
+    `Cannot use ${what}:${list}`,
+    hints.length === 0 ? {} : { hint: hints.join(" ") },
+  );
+}
