@@ -85,6 +85,17 @@ function requireFewTurns(numTurns: number): void {
   );
 }
 
+/** Joins spans with nothing between them: some templates mark what a turn says and its end apart. */
+function joinSpans(spans: readonly TextSpan[] | null): readonly TextSpan[] | null {
+  const joined: TextSpan[] = [];
+  for (const span of spans ?? []) {
+    const before = joined.at(-1);
+    if (before?.end === span.start) joined[joined.length - 1] = { start: before.start, end: span.end };
+    else joined.push(span);
+  }
+  return spans && joined;
+}
+
 /**
  * Renders a conversation and finds what the assistant writes in it.
  *
@@ -102,7 +113,8 @@ export function renderTurns(
   requireShown(template, messages, tools, text);
   const turns = messages.flatMap(({ role }, i) => (role === "assistant" ? [i] : []));
   const marked = template.generationSpans(messages, { tools });
-  if (marked !== null && marked.length === turns.length) return { text, spans: marked };
+  const found = [marked, joinSpans(marked)].find((spans) => spans?.length === turns.length);
+  if (found) return { text, spans: found };
   requireFewTurns(turns.filter(wanted).length);
 
   const conversation: Conversation = { template, messages, tools, specialTokens, text };

@@ -167,6 +167,11 @@ describe("toExample() of a conversation", () => {
     );
   });
 
+  it("joins generation marks with nothing between them, as of an answer and its end", () => {
+    const template = `${loop("<{{ message.role }}>{% if message.role == 'assistant' %}{% generation %}{{ message.content }}.{% endgeneration %}{% else %}{{ message.content }}{% endif %}")}{% generation %}<|im_end|>{% endgeneration %}`;
+    assert.equal(show(conversation, template), "<user>Q1<assistant>[A1.]<user>Q2<assistant>[A2.<|im_end|>]");
+  });
+
   it("says when a turn cannot be found in the rendered text", () => {
     assert.throws(
       () => show(conversation, "{{ messages | length }}<|im_end|>"),
