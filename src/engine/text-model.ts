@@ -217,9 +217,4 @@ export class TextModel {
     this.parts.adapter?.release();
     await this.parts.checkpoint.close();
   }
-
-  /** Closes it where a block ends that has it by `await using`. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
-  }
 }
