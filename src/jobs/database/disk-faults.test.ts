@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { GraftError } from "../../errors.ts";
 import type { Database } from "./database.ts";
-import { tellingDiskFaults, toDiskFault } from "./disk-faults.ts";
+import { requireRoom, tellingDiskFaults, toDiskFault } from "./disk-faults.ts";
 
 /** A database all of whose calls fail. */
 function failing(fault: unknown): Database {
@@ -32,4 +32,15 @@ test("other errors pass as they are", async () => {
   const wrong = Object.assign(new Error("syntax error"), { code: "42601" });
   await assert.rejects(failing(wrong).query("selekt"), (error) => error === wrong);
   assert.equal(toDiskFault(null), null);
+});
+
+test("a write needs room for a new log", async () => {
+  await requireRoom("here", async () => ({ bavail: 8192, bsize: 4096 }));
+  await assert.rejects(
+    requireRoom("here", async () => ({ bavail: 1000, bsize: 4096 })),
+    {
+      code: "failed/database",
+      message: /its disk has 4\.1 MB free, expected at least 33\.6 MB/,
+    },
+  );
 });

@@ -1,11 +1,35 @@
 /** @file What a database says when its disk is full or fails, in the words of our messages. */
+import { statfs } from "node:fs/promises";
 import { FailedError } from "../../errors.ts";
+import { formatBytes } from "../../messages/numbers.ts";
 import type { Database } from "./database.ts";
 
 /** Classes of PostgreSQL's codes: too little room, and faults of the system. */
 const OF_THE_DISK = /^(53|58)/;
 /** What PostgreSQL in WebAssembly throws of files when it does not go on: no Error, but a number of WASI's. */
 const [FILE_FAULT, NO_SPACE] = ["ErrnoError", 51];
+
+/** PostgreSQL begins a log of 16 MB now and then; where that cannot be, the one in WebAssembly computes for ever. */
+const ROOM_BYTES = 2 ** 25;
+
+function refusal(found: string, expected: string, cause?: unknown): FailedError {
+  return new FailedError("failed/database", `Cannot write to the database: ${found}, expected ${expected}`, {
+    hint: "Free some space on the disk on which it lies, then try again.",
+    cause,
+  });
+}
+
+/** Holds the free space of a folder's disk against what one more write may need. @throws FailedError "failed/database" */
+export async function requireRoom(folder: string, statDisk: typeof readDisk = readDisk): Promise<void> {
+  const { bavail, bsize } = await statDisk(folder);
+  const freeBytes = bavail * bsize;
+  if (freeBytes >= ROOM_BYTES) return;
+  throw refusal(`its disk has ${formatBytes(freeBytes)} free`, `at least ${formatBytes(ROOM_BYTES)}`);
+}
+
+function readDisk(folder: string): Promise<{ readonly bavail: number; readonly bsize: number }> {
+  return statfs(folder);
+}
 
 /** Turns a fault of the disk into a FailedError; other errors pass as they are. */
 export function toDiskFault(error: unknown): unknown {
@@ -14,10 +38,7 @@ export function toDiskFault(error: unknown): unknown {
   if (!isOfFiles && !(typeof code === "string" && OF_THE_DISK.test(code))) return error;
   const ofFiles = errno === NO_SPACE ? "no space left on device" : `error ${String(errno)} of a file`;
   const found = isOfFiles ? ofFiles : String(message);
-  return new FailedError("failed/database", `Cannot write to the database: ${found}, expected room for it`, {
-    hint: "Free some space on the disk on which it lies, then try again.",
-    cause: error,
-  });
+  return refusal(found, "room for it", error);
 }
 
 /** The same database, whose calls fail with FailedError "failed/database" where its disk is full or fails. */

@@ -2,7 +2,7 @@
 import { mkdir } from "node:fs/promises";
 import { PGlite } from "@electric-sql/pglite";
 import type { Connection, Database } from "./database.ts";
-import { toDiskFault } from "./disk-faults.ts";
+import { requireRoom, toDiskFault } from "./disk-faults.ts";
 
 type Querying = Pick<PGlite, "query">;
 
@@ -19,12 +19,16 @@ function connectionOf(querying: Querying): Connection {
  */
 export async function openPglite(folder: string): Promise<Database> {
   await mkdir(folder, { recursive: true });
+  await requireRoom(folder);
   const pglite = await PGlite.create(folder).catch((error: unknown) => {
     throw toDiskFault(error);
   });
   return {
     ...connectionOf(pglite),
-    transaction: (work) => pglite.transaction((transaction) => work(connectionOf(transaction))),
+    transaction: async (work) => {
+      await requireRoom(folder);
+      return await pglite.transaction((transaction) => work(connectionOf(transaction)));
+    },
     close: () => pglite.close(),
   };
 }
