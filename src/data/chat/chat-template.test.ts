@@ -185,6 +185,9 @@ const ENDLESS: Record<string, RegExp> = {
   "{% set l = range(49999) %}{% for i in range(3000) %}{% set y = l|sort %}{% endfor %}": /without end/,
   '{% set ns = namespace(x="ab") %}{% for i in range(22) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{% for i in range(4000) %}{% set y = ns.x|upper %}{% endfor %}':
     /without end/,
+  "{% set l = range(90000) %}{% for i in range(90000) %}{% if 'x' in l %}{% endif %}{% endfor %}":
+    /without end/,
+  "{{ range(90000) | unique | list | length }}": /values in each other|without end/,
   "{{ messages|tojson(indent=400000000) }}": /a text of 400000000 characters/,
   "{% macro f() %}{{ self.f() }}{% endmacro %}{{ f() }}": /./,
 };

@@ -96,10 +96,11 @@ export const LIST_FILTERS: Readonly<Record<string, Filter>> = {
   unique: (value, call) => {
     const keyOf = keyReader(call, argument(call, 1, "attribute") ?? null, flag(call, 0, "case_sensitive"));
     const [kept, keys]: [Value[], Value[]] = [[], []];
+    const count = call.meter.counter();
     for (const one of listOf(value, call)) {
       const key = keyOf(one);
       call.meter.spend(1);
-      if (keys.some((other) => isEqual(other, key, call.meter.counter()))) continue;
+      if (keys.some((other) => isEqual(other, key, count))) continue;
       kept.push(one);
       keys.push(key);
     }

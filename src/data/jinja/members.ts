@@ -57,7 +57,8 @@ export function isIn(value: Value, holder: Value, meter: Meter): boolean {
     if (typeof value === "string") return holder.includes(value);
     throw new Error(`${kindOf(value)} cannot be in a text`);
   }
-  return itemsOf(holder).some((one) => isEqual(one, value, meter.counter()));
+  const count = meter.counter();
+  return itemsOf(holder).some((one) => isEqual(one, value, count));
 }
 
 /** `value[start:stop:step]`. @throws Error for what is no list or text */
@@ -120,7 +121,8 @@ function dictMethods(dict: Map<Value, Value>): Readonly<Record<string, Callable>
 }
 
 function listMethods(list: readonly Value[], meter: Meter): Readonly<Record<string, Callable>> {
-  const isSame = (value: Value) => (one: Value) => isEqual(one, value, meter.counter());
+  const count = meter.counter();
+  const isSame = (value: Value) => (one: Value) => isEqual(one, value, count);
   return {
     index: ([value = null]) => {
       const at = list.findIndex(isSame(value));
