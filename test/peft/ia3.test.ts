@@ -37,18 +37,14 @@ describe("the file of an (IA)³ adapter", () => {
       "vit",
       {},
       "all-linear",
-      [0, 1].flatMap((layer) =>
-        ["attention.output", "output"].map((name) => `vit.encoder.layer.${layer}.${name}.dense`),
-      ),
+      [0, 1].flatMap((layer) => ["attention.o_proj", "mlp.fc2"].map((name) => `vit.layers.${layer}.${name}`)),
     ],
     [
       "an expression of targets",
       "vit",
       {},
       ".*\\.dense",
-      [0, 1].flatMap((layer) =>
-        ["attention.output", "output"].map((name) => `vit.encoder.layer.${layer}.${name}.dense`),
-      ),
+      [0, 1].flatMap((layer) => ["attention.o_proj", "mlp.fc2"].map((name) => `vit.layers.${layer}.${name}`)),
     ],
   ] as const) {
     test(`is read back as it was where feed-forward modules are ${what}, and combined`, async () => {

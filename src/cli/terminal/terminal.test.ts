@@ -91,7 +91,13 @@ describe("in a pseudo-terminal", { skip: noPty }, () => {
       const settings = ["--steps", "2", "--eval-every", "1", "--max-length", "64", "--threads", "1"];
       const output = join(folder, `out-${columns}`);
       const files = ["--model", await model, "--data", data, "--eval-data", data, "--output", output];
-      const lines = await run(columns, join(import.meta.dirname, "../main.ts"), "train", ...settings, ...files);
+      const lines = await run(
+        columns,
+        join(import.meta.dirname, "../main.ts"),
+        "train",
+        ...settings,
+        ...files,
+      );
       assert.equal(lines.at(-1), "PROMPT");
       const heldOut = lines.filter((text) => text.includes("held-out loss"));
       assert.equal(heldOut.length, 3);
