@@ -4,6 +4,7 @@
  * Pieces of text come with the tokens that made them; a stop string ends a text before it.
  */
 import type { Message } from "../data/rows/messages.ts";
+import type { RenderOptions } from "../data/chat/chat-template.ts";
 import { encodeChat, encodePrompt } from "../data/chat/text-tools.ts";
 import { readAdapter } from "../format/by-path.ts";
 import type { Compute } from "../nn/compute.ts";
@@ -144,12 +145,8 @@ export class ServingModel {
   }
 
   /** Encodes a conversation, up to the start of the assistant's next turn unless told. @throws UsageError "usage/chat-template" */
-  encodeChat(
-    messages: readonly Message[],
-    tools: readonly unknown[] | null,
-    addGenerationPrompt = true,
-  ): number[] {
-    return encodeChat(this.parts, messages, { addGenerationPrompt, tools });
+  encodeChat(messages: readonly Message[], options?: RenderOptions): number[] {
+    return encodeChat(this.parts, messages, options);
   }
 
   /** Writes a text, piece by piece; stopping to read ends it. @throws as `ServingEngine.write` */

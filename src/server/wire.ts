@@ -69,9 +69,15 @@ const MESSAGE = z
     message: "expected text or a list of parts",
   });
 
+const TEMPLATE_VARIABLES = z
+  .record(z.string(), z.unknown())
+  .nullish()
+  .describe('Variables of the chat template, such as {"enable_thinking": false}');
+
 export const CHAT_REQUEST = z.strictObject({
   ...TEXT,
   messages: z.array(MESSAGE).min(1),
+  chat_template_kwargs: TEMPLATE_VARIABLES,
   max_tokens: TOKENS.nullish().describe("New tokens at most"),
   max_completion_tokens: TOKENS.nullish().describe("New tokens at most"),
   logprobs: z.boolean().nullish().describe("Tell the log-probability of each token"),
@@ -136,6 +142,7 @@ export const TOKENIZE_REQUEST = z.strictObject({
   prompt: z.string().nullish().describe("Text"),
   messages: z.array(MESSAGE).min(1).nullish().describe("or a conversation"),
   tools: TOOLS.nullish().describe("Functions that the chat template is told of"),
+  chat_template_kwargs: TEMPLATE_VARIABLES,
   add_generation_prompt: z.boolean().nullish().describe("Begin the assistant's turn; default: true"),
   add_special_tokens: z.boolean().nullish().describe("Put the tokenizer's own around a text; default: true"),
   return_token_strs: z.boolean().nullish().describe("Tell the text of each token as well"),

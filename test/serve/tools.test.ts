@@ -11,6 +11,7 @@ import { serveTiny } from "./tiny-server.ts";
 
 /** As Qwen's, in short: calls between marks, arguments as JSON, answers of tools by their role. */
 const TEMPLATE =
+  "{% if tone %}{{ tone }}|{% endif %}" +
   "{% if tools %}{{ tools | length }} tools: <tool_call></tool_call>|{% endif %}" +
   "{% for m in messages %}{{ m.role }}: {{ m.content }}{% for c in (m.tool_calls or []) %}<tool_call>" +
   "{{ c.function.name }} {{ c.function.arguments.city }}</tool_call>{% endfor %}|{% endfor %}";
@@ -53,6 +54,23 @@ test("a call that is asked for comes, with arguments by its schema", async () =>
   const [call] = choice?.message.tool_calls ?? [];
   assert.ok(call?.type === "function" && call.function.name === "weather" && call.id.startsWith("call_"));
   requireWeather(call.function.arguments);
+});
+
+test("variables of the template reach it, and take the place of nothing that a request has of its own", async () => {
+  const ask = async (chat_template_kwargs: object | null) =>
+    (await server.post("/tokenize", { messages: [question], chat_template_kwargs })).body as {
+      tokens: number[];
+    };
+  const plain = await ask(null);
+  assert.equal((await ask({ tone: "b" })).tokens.length, plain.tokens.length + 2);
+  assert.deepEqual(await ask({ messages: [], tools: [1], add_generation_prompt: 1 }), plain);
+  const answer = await client.chat.completions.create({
+    model: "tiny",
+    messages: [question],
+    max_tokens: 1,
+    chat_template_kwargs: { tone: "bb" },
+  } as OpenAI.ChatCompletionCreateParamsNonStreaming);
+  assert.equal(answer.usage?.prompt_tokens, plain.tokens.length + 3);
 });
 
 test("where only some may be called, none else is", async () => {

@@ -10,7 +10,7 @@ const METHODS = ["lora", "road", "ia3"];
 const MAX_TRIES = 100;
 
 async function answerOf(model: ServingModel, adapter: string | null): Promise<string> {
-  const promptIds = model.encodeChat(MESSAGES, null);
+  const promptIds = model.encodeChat(MESSAGES);
   let text = "";
   for await (const piece of model.write({ promptIds, adapter, maxNewTokens: ANSWER_TOKENS }))
     text += piece.text;

@@ -24,6 +24,8 @@ export interface RenderOptions {
   /** Ends with the header of an assistant turn, for the model to go on. */
   readonly addGenerationPrompt?: boolean;
   readonly tools?: readonly unknown[] | null;
+  /** What else the template may ask for, such as `enable_thinking`. */
+  readonly variables?: Readonly<Record<string, unknown>>;
 }
 
 /** Characters [start, end) of a text. */
@@ -136,6 +138,7 @@ export function createChatTemplate(files: TokenizerFiles, options: ChatTemplateO
       readMarks(
         template({
           ...variables,
+          ...options.variables,
           messages: messages.map(withReasoning),
           // Python's renderer passes these two always, so templates may compare them with none.
           tools: options.tools ?? null,

@@ -42,8 +42,8 @@ export function encodePrompt({ tokenizer }: TextTools, text: string): number[] {
 export function encodeChat(
   { tokenizer, template }: TextTools,
   messages: readonly Message[],
-  { tools = null, addGenerationPrompt = true }: RenderOptions = {},
+  options: RenderOptions = {},
 ): number[] {
-  const text = template.render(messages, { addGenerationPrompt, tools });
+  const text = template.render(messages, { addGenerationPrompt: true, ...options });
   return tokenizer.encode(text, { addSpecialTokens: false });
 }

@@ -24,7 +24,10 @@ export const chatCompletions = defineRoute({
     refuse(body, REFUSED_IN_CHATS);
     const adapter = await state.adapterOf(body.model);
     const use = await readToolUse(body, state);
-    const promptIds = state.model.encodeChat(body.messages.map(readMessage), use.tools);
+    const promptIds = state.model.encodeChat(body.messages.map(readMessage), {
+      tools: use.tools,
+      variables: body.chat_template_kwargs ?? {},
+    });
     const maxTokens = body.max_completion_tokens ?? body.max_tokens ?? null;
     requireLogProbs(body);
     const topLogProbs = body.logprobs ? (body.top_logprobs ?? 0) : null;

@@ -12,7 +12,7 @@ export const tokenize = defineRoute({
   access: "read",
   body: TOKENIZE_REQUEST,
   handle: async ({ body, context, state }) => {
-    const { prompt, messages, tools } = body;
+    const { prompt, messages, tools = null, chat_template_kwargs: variables } = body;
     const { model } = state;
     if (body.model != null) await state.adapterOf(body.model);
     if ((prompt == null) === (messages == null)) {
@@ -23,7 +23,11 @@ export const tokenize = defineRoute({
     }
     const { tokenizer } = model.parts;
     const tokens = messages
-      ? model.encodeChat(messages.map(readMessage), tools ?? null, body.add_generation_prompt ?? true)
+      ? model.encodeChat(messages.map(readMessage), {
+          tools,
+          addGenerationPrompt: body.add_generation_prompt ?? true,
+          variables: variables ?? {},
+        })
       : tokenizer.encode(prompt ?? "", { addSpecialTokens: body.add_special_tokens ?? true });
     return context.json({
       count: tokens.length,
