@@ -199,7 +199,11 @@ export class Model {
       // Those of projections last, as they have always been laid out in files.
       tensors: [...part.specs.filter((spec) => !isOfSite(spec)), ...part.specs.filter(isOfSite)],
       sites: part.sites,
-      branches: part.branches,
+      branches: part.branches.map(({ name, numMultiplications, attention }) => ({
+        name,
+        numMultiplications,
+        attention,
+      })),
       attention: part.attention?.options ?? null,
     };
   }

@@ -57,6 +57,12 @@ export interface Branch {
   readonly attention: AttentionOptions | null;
 }
 
+/** A residual branch: the stream before it, and with its change added. */
+export interface BranchGraph extends Branch {
+  readonly input: Value;
+  readonly sum: Value;
+}
+
 /** A product without adapter and bias. */
 export interface PlainProduct {
   /** What it multiplies. */
@@ -93,7 +99,7 @@ export class PartGraph implements Builder {
   /** In the order of their use. */
   readonly specs: TensorSpec[] = [];
   readonly sites: SiteSpec[] = [];
-  readonly branches: Branch[] = [];
+  readonly branches: BranchGraph[] = [];
   /** Matrices that are those of an embedding, by name: the embedding's tensor. */
   readonly ties = new Map<string, string>();
   /** What programs read of the part's tensors, by name: the tensors, or the operands of their arithmetic. */
@@ -291,6 +297,8 @@ export class PartGraph implements Builder {
     const sum = add(x, this.#options.dropped.has(name) ? stopGradient(change) : change);
     this.branches.push({
       name,
+      input: x,
+      sum,
       numMultiplications: this.#numMultiplications - before,
       attention: own && own.options,
     });

@@ -8,7 +8,13 @@ import { gradients } from "../graph/autodiff.ts";
 import type { Value } from "../graph/graph.ts";
 import { type ProgramSpec, neededInputs } from "../graph/program.ts";
 import type { BuiltPart, Model } from "../models/model.ts";
-import { ATTENDED, type PartGraph, type TensorRead, hasFixedSize } from "../models/part-graph.ts";
+import {
+  ATTENDED,
+  type BranchGraph,
+  type PartGraph,
+  type TensorRead,
+  hasFixedSize,
+} from "../models/part-graph.ts";
 import { PLAIN_PART } from "../models/part-options.ts";
 import { type AdapterView, type Placed, placedBy } from "../peft/adapter-view.ts";
 import type { SmoothingRule } from "../nn/compute.ts";
@@ -77,6 +83,13 @@ export interface BlockProgram {
   readonly saved: readonly string[];
 }
 
+/** A stretch of a block's residual stream as a program from `x` to `y`: a branch, with what follows before the next. */
+export interface StretchProgram {
+  readonly part: PartGraph;
+  /** Whether the stream stays as it is when the branch does not run. */
+  readonly isNothingElse: boolean;
+}
+
 /** Describes the blocks of a model with what sits on them. `training`: draw dropout. */
 export function structuresOf(
   facts: ArithmeticFacts & Pick<Session, "attentionChunk">,
@@ -121,6 +134,31 @@ export function blockProgram(
   const own = ["block", kind, activations, structure.trained, inputGradient, dropped];
   const cut = (built: BuiltPart): ReturnType<typeof cutProgram> => cutProgram(built, structure, variant);
   return makeable(model, structure, own, length, dropped, cut);
+}
+
+/**
+ * Compiles the forward program of a branch with what follows before the next one, or of that alone. A norm
+ * behind a branch is so in one program with its sum, as in the whole block: the runtime joins them, and rounds otherwise.
+ */
+export function compileStretch(
+  session: Session,
+  structure: BlockStructure,
+  length: number,
+  index: number,
+  runsBranch: boolean,
+): Promise<Compiled<StretchProgram>> {
+  const own = ["stretch", index, runsBranch];
+  const { key, make } = makeable(session.model, structure, own, length, [], ({ part, x, y }) => {
+    if (part.branches[0]?.input !== x)
+      throw new RangeError("Cannot cut a block: it does not begin with a branch");
+    const { name, input, sum } = part.branches[index] as BranchGraph;
+    const end = part.branches[index + 1]?.input ?? y;
+    const outputs = { y: end };
+    const inputs = neededInputs(outputs, { x: runsBranch ? input : sum, ...part.inputs() });
+    const spec = { name: `block-${runsBranch ? "" : "without-"}${name}`, inputs, outputs };
+    return { spec, made: { part, isNothingElse: end === sum } };
+  });
+  return session.compile(key, () => withConstants(session, structure.layer, make()));
 }
 
 /** What a program that measures factors was made from. */

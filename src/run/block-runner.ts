@@ -17,6 +17,7 @@ import {
   type Saves,
   compileBlock,
   compileSmoothing,
+  compileStretch,
   structuresOf,
   tensorsRead,
 } from "./block-programs.ts";
@@ -204,6 +205,44 @@ export class BlockRunner {
       (made.tensors[name] ?? []).map((tensor) => [prefix + tensor, of] as const),
     );
     return { y, factors: new Map(factors) };
+  }
+
+  /**
+   * Runs a block on x [B, T, D] branch by branch, each a program of its own: before it `runs` is asked, with the stream
+   * that goes in, whether it shall; a branch that does not run changes nothing. Returns y, which the caller releases.
+   */
+  async forwardByBranch(
+    layer: number,
+    x: HostTensor<"float32">,
+    pass: BlockPass,
+    runs: (branch: string, stream: HostTensor<"float32">) => boolean | Promise<boolean>,
+  ): Promise<HostTensor<"float32">> {
+    const { pool, model } = this.session;
+    const structure = this.#structureOf(layer);
+    const { length } = pass.context.facts;
+    const stretches = await Promise.all(
+      (model.layers[layer]?.branches ?? []).map(async ({ name: branch }, index) => ({
+        branch,
+        whole: await compileStretch(this.session, structure, length, index, true),
+        without: (): ReturnType<typeof compileStretch> =>
+          compileStretch(this.session, structure, length, index, false),
+      })),
+    );
+    const { part } = (stretches[0] as (typeof stretches)[number]).whole.made;
+    const { feeds, lent } = await this.#feeds(layer, layer + 1, pass, part);
+    let stream = pool.acquire("float32", x.shape);
+    stream.data.set(x.data);
+    for (const { branch, whole, without } of stretches) {
+      const isRun = await runs(branch, stream);
+      if (!isRun && whole.made.isNothingElse) continue;
+      const { program } = isRun ? whole : await without();
+      const y = pool.acquire("float32", x.shape);
+      await program.run({ ...feeds, x: stream }, { y });
+      pool.release(stream);
+      stream = y;
+    }
+    pool.release(...lent);
+    return stream;
   }
 
   /**
