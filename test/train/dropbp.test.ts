@@ -50,6 +50,26 @@ describe("graft train --dropbp", () => {
     assert.equal(stateOf(join(folder, "plain")).dropbp, null);
   });
 
+  test("sensitivities that cost more than half of the run are told of, where they are measured", async () => {
+    const notesOf = async (steps: number, more: object): Promise<string[]> => {
+      const output = join(folder, "noted");
+      rmSync(output, { recursive: true, force: true });
+      const { events } = await runTiny({ model, data, output, steps, dropbp: 0.5, ...more });
+      return events.flatMap((event) => (event.event === "note" ? [event.message] : []));
+    };
+    const [note] = (await notesOf(4, {})).filter((text) => text.includes("Sensitivities"));
+    assert.match(note ?? "", /take 5 passes .* in a run of 4 micro-batches: `--dropbp-rates uniform`/);
+    for (const [steps, more] of [
+      [4, { dropbpRates: "uniform" }],
+      [5, { gradientAccumulationSteps: 2 }],
+    ] as const) {
+      assert.deepEqual(
+        (await notesOf(steps, more)).filter((text) => text.includes("Sensitivities")),
+        [],
+      );
+    }
+  });
+
   for (const [name, saveEvery] of [
     ["before", 1],
     ["after", 4],

@@ -33,6 +33,20 @@ export interface DropPlan {
   readonly length: number;
 }
 
+/** Says what measuring costs, where that is more than half of a run of so many micro-batches. */
+export function describeMeasuring(
+  { sensitivity, length }: DropPlan,
+  model: Model,
+  numMicroBatches: number,
+): string[] {
+  const numPasses = branchesOf(model, length).length + 1;
+  if (sensitivity === null || 2 * numPasses <= numMicroBatches) return [];
+  return [
+    `Sensitivities of branches take ${numPasses} passes over a micro-batch with nothing left out, in a run of ${numMicroBatches} micro-batches: ` +
+      "`--dropbp-rates uniform` needs none.",
+  ];
+}
+
 export class BranchDropper {
   readonly #plan: DropPlan;
   readonly #branches: readonly ModelBranch[];

@@ -8,6 +8,7 @@ import { loadWeights } from "../../format/checkpoint/load-model.ts";
 import type { BaseModel } from "../../models/base-model.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import { requireTrainableBlocks } from "../checks.ts";
+import { describeMeasuring } from "../dropbp/branch-dropper.ts";
 import { requireTrainedBranch } from "../dropbp/branch-list.ts";
 import type { VectorMemory } from "../../runtime/vector-memory.ts";
 import type { MemoryPlan } from "../plan/memory-plan.ts";
@@ -49,6 +50,7 @@ export async function setUp(
   requireTrainableBlocks(model, adapter);
   requireTrainedHead(checkpoint, adapter);
   if (dropBp) requireTrainedBranch(model, adapter, dropBp.rate);
+  const numMicroBatches = prepared.totalSteps * options.gradientAccumulationSteps;
   // As TRL: a copy of an adapter to start from. Read once more, so that a resumed run has it too.
   const reference =
     options.initAdapter !== undefined && objective.objective.needs.includes("reference")
@@ -67,6 +69,10 @@ export async function setUp(
     inputs: await describeInputs(options, data.fileHashes),
     memory,
     reference,
-    notes: [...compareTokenizerFiles(checkpoint), ...data.notes],
+    notes: [
+      ...compareTokenizerFiles(checkpoint),
+      ...data.notes,
+      ...(dropBp && !options.resume ? describeMeasuring(dropBp, model, numMicroBatches) : []),
+    ],
   };
 }
