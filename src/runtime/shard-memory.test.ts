@@ -32,6 +32,16 @@ function memoryDisk(): ShardDisk & { files: Map<number, Uint8Array>; log: string
   return disk;
 }
 
+/** One that takes its time, as disks do: what it writes is read from memory later. */
+function slowDisk(): ShardDisk {
+  const disk = memoryDisk();
+  const later = (work: () => Promise<void>): Promise<void> => new Promise(setImmediate).then(work);
+  return {
+    write: (index, bytes) => later(() => disk.write(index, bytes)),
+    read: (index, into) => later(() => disk.read(index, into)),
+  };
+}
+
 function makeVectors(memory: ShardMemory, sizes: readonly number[]): Float32Array[] {
   return sizes.map((size, i) =>
     memory.make(
@@ -166,7 +176,7 @@ describe("ShardMemory", () => {
       fc.integer({ min: 8, max: 16 }),
       fc.array(action, { maxLength: 40 }),
       async (specs, budget, actions) => {
-        const memory = new ShardMemory(budget * BYTES, memoryDisk());
+        const memory = new ShardMemory(budget * BYTES, slowDisk());
         const vectors = specs.map(({ size, usesPerStep }, i) =>
           memory.make(
             { name: `vector ${i}`, sizeBytes: size * BYTES, usesPerStep },
@@ -352,13 +362,31 @@ describe("ShardMemory", () => {
     await use(memory, b, "change");
     await new Promise(setImmediate);
     assert.deepEqual([disk.log, a.length, b.length], [["write 1"], 4, 0]);
-    await use(memory, c, "change");
     disk.fails = true;
+    await use(memory, c, "change");
     await new Promise(setImmediate);
     assert.equal(await use(memory, c), 1);
     await assert.rejects(memory.hold([b], "read"), /the disk is full/);
     disk.fails = false;
     for (const vector of [a, b, c]) assert.equal(await use(memory, vector), 1);
+  });
+
+  test("what is on its way out is not dropped before it is written, whoever else wants its room", async () => {
+    const memory = new ShardMemory(8 * BYTES, slowDisk());
+    const [a, b, c] = Array.from({ length: 3 }, () =>
+      memory.make(
+        { name: "a", sizeBytes: 4 * BYTES, usesPerStep: 1 },
+        (buffer) => new Float32Array(buffer, 0, 4),
+      ),
+    ) as [Float32Array, Float32Array, Float32Array];
+    await use(memory, a, "change");
+    const hold = await memory.hold([b], "change");
+    b.fill(7);
+    // It looks for room as the hold ends.
+    memory.prefetch([c], "read");
+    hold.release();
+    await use(memory, c);
+    assert.deepEqual([await use(memory, a), await use(memory, b)], [1, 7]);
   });
 
   test("what is held together is written and read at once", async () => {

@@ -114,7 +114,7 @@ export class ShardMemory implements VectorMemory {
     for (const shard of this.#find(views)) {
       shard.isDirty = false;
       shard.isStored = false;
-      if (shard.moving === null) this.#dropIdle(shard);
+      this.#dropIdle(shard);
     }
   }
 
@@ -238,7 +238,7 @@ export class ShardMemory implements VectorMemory {
   }
 
   async #writeBack(shard: Shard): Promise<void> {
-    await shard.moving?.catch(() => {});
+    while (shard.moving) await shard.moving.catch(() => {});
     if (!shard.isDirty) return;
     shard.moving = this.#write(shard).finally(() => (shard.moving = null));
     await shard.moving;
@@ -257,9 +257,9 @@ export class ShardMemory implements VectorMemory {
     this.#traffic.writtenBytes += bytes.length;
   }
 
-  /** Drops a shard, unless somebody has taken it meanwhile: it was never away then. */
+  /** Drops a shard, unless it is being written or somebody has taken it meanwhile: it was never away then. */
   #dropIdle(shard: Shard): void {
-    if (shard.numHolds > 0 || shard.isDirty || !this.#resident.has(shard)) return;
+    if (shard.numHolds > 0 || shard.isDirty || shard.moving || !this.#resident.has(shard)) return;
     shard.memory.retract();
     shard.isAhead = false;
     this.#resident.delete(shard);
