@@ -26,6 +26,8 @@ export class ShardFolder implements ShardDisk {
   readonly #owner = randomBytes(16);
   /** How often each shard was written. */
   readonly #numWrites = new Map<number, number>();
+  /** What is being written or read. */
+  readonly #underWay = new Set<Promise<void>>();
   #isMade = false;
 
   /** The folder of the run's output; nothing is made before the first shard is written. */
@@ -56,7 +58,22 @@ export class ShardFolder implements ShardDisk {
     await this.#remove();
   }
 
-  async write(index: number, bytes: Uint8Array): Promise<void> {
+  write(index: number, bytes: Uint8Array): Promise<void> {
+    return this.#follow(this.#write(index, bytes));
+  }
+
+  read(index: number, into: Uint8Array): Promise<void> {
+    return this.#follow(this.#read(index, into));
+  }
+
+  #follow(work: Promise<void>): Promise<void> {
+    this.#underWay.add(work);
+    const end = (): void => void this.#underWay.delete(work);
+    work.then(end, end);
+    return work;
+  }
+
+  async #write(index: number, bytes: Uint8Array): Promise<void> {
     const path = this.#fileOf(index);
     const count = (this.#numWrites.get(index) ?? 0) + 1;
     try {
@@ -72,7 +89,7 @@ export class ShardFolder implements ShardDisk {
     this.#numWrites.set(index, count);
   }
 
-  async read(index: number, into: Uint8Array): Promise<void> {
+  async #read(index: number, into: Uint8Array): Promise<void> {
     const path = this.#fileOf(index);
     const seal = new Uint8Array(SEAL_BYTES);
     let isWhole: boolean;
@@ -95,8 +112,9 @@ export class ShardFolder implements ShardDisk {
     );
   }
 
-  /** Removes what was written. */
+  /** Removes what was written, when nothing is being written any more. */
   async close(): Promise<void> {
+    while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay);
     if (this.#isMade) await this.#remove();
     this.#isMade = false;
   }
