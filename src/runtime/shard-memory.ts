@@ -101,9 +101,6 @@ export class ShardMemory implements VectorMemory {
     const shards = this.#find(views);
     if (shards.every((shard) => this.#resident.has(shard))) return;
     const bring = async (): Promise<void> => {
-      const missing = sizeOf(shards.filter((shard) => !this.#resident.has(shard)));
-      const idle = sizeOf([...this.#resident].filter((s) => s.numHolds === 0 && !shards.includes(s)));
-      if (missing > this.budgetBytes - this.#residentBytes + idle) return;
       await this.#bring(shards, use);
       for (const shard of shards) shard.isAhead = shard.numHolds === 0;
     };
@@ -195,20 +192,20 @@ export class ShardMemory implements VectorMemory {
     return into.length;
   }
 
-  /** Drops what is used least, and nothing of these shards themselves, until all of them fit. */
+  /** Drops what is used least, and nothing of these shards themselves, until all of them fit. @throws CapacityError if they cannot */
   async #makeRoomFor(wanted: readonly Shard[]): Promise<void> {
     for (;;) {
       const missing = sizeOf(wanted.filter((shard) => !this.#resident.has(shard)));
       const excess = this.#residentBytes + missing - this.budgetBytes;
       if (excess <= 0) return;
-      const going = this.#leastUsed(excess, wanted);
+      const going = this.#firstToGo(excess, wanted);
       await allDone(going.map((shard) => this.#writeBack(shard)));
       for (const shard of going) this.#dropIdle(shard);
     }
   }
 
   /** Of what nobody holds, as much as there are bytes in excess. */
-  #leastUsed(excess: number, wanted: readonly Shard[]): Shard[] {
+  #firstToGo(excess: number, wanted: readonly Shard[]): Shard[] {
     const idle = [...this.#resident].filter((shard) => shard.numHolds === 0 && !wanted.includes(shard));
     if (sizeOf(idle) < excess) throw this.#tooSmall(wanted);
     const going: Shard[] = [];
