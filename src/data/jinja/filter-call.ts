@@ -34,7 +34,7 @@ export function listOf(value: Value, { meter }: FilterCall): readonly Value[] {
 
 /** JavaScript's undefined: it is not given. */
 export function argument({ args, named }: FilterCall, place: number, name: string): Value | undefined {
-  return place < args.length ? args[place] : named.get(name);
+  return new Arguments(args, named).value(place, name);
 }
 
 export function flag(call: FilterCall, place: number, name: string): boolean {

@@ -2,6 +2,7 @@
 import { isIn } from "./members.ts";
 import type { Meter } from "./meter.ts";
 import { BINARY } from "./operators.ts";
+import { isLower, isUpper } from "./text-methods.ts";
 import { Undefined, type Value, isNumber, isTrue } from "./values.ts";
 
 export type Test = (value: Value, args: readonly Value[], meter: Meter) => boolean;
@@ -39,8 +40,8 @@ const TESTS: Readonly<Record<string, Test>> = {
   even: leaves(0n),
   divisibleby: (value, [by]) =>
     typeof value === "bigint" && typeof by === "bigint" && by !== 0n && value % by === 0n,
-  lower: (value) => isText(value) && value === value.toLowerCase() && value !== value.toUpperCase(),
-  upper: (value) => isText(value) && value === value.toUpperCase() && value !== value.toLowerCase(),
+  lower: (value) => isText(value) && isLower(value),
+  upper: (value) => isText(value) && isUpper(value),
   sameas: (value, [other]) => value === other,
   in: (value, [holder = null], meter) => isIn(value, holder, meter),
   ...Object.fromEntries(["eq", "equalto", "=="].map((name) => [name, isSame])),

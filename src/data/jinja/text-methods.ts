@@ -93,6 +93,16 @@ function hasOnly(kind: RegExp): (text: string) => boolean {
   return (text) => text !== "" && charactersOf(text).every((character) => kind.test(character));
 }
 
+/** Whether a text has capitals, and no small letters. */
+export function isUpper(text: string): boolean {
+  return text === text.toUpperCase() && text !== text.toLowerCase();
+}
+
+/** Whether a text has small letters, and no capitals. */
+export function isLower(text: string): boolean {
+  return text === text.toLowerCase() && text !== text.toUpperCase();
+}
+
 /** Arguments of a call by place or name. */
 export class Arguments {
   readonly #args: readonly Value[];
@@ -212,8 +222,8 @@ const METHODS: Readonly<Record<string, Method>> = {
   isalpha: hasOnly(/\p{L}/u),
   isalnum: hasOnly(/[\p{L}\p{N}]/u),
   isspace: hasOnly(LAST_SPACES),
-  isupper: (text) => text === text.toUpperCase() && text !== text.toLowerCase(),
-  islower: (text) => text === text.toLowerCase() && text !== text.toUpperCase(),
+  isupper: isUpper,
+  islower: isLower,
 };
 
 /** A method of a text; undefined: there is none of that name. */
