@@ -26,6 +26,7 @@ import { findToolFormat } from "./tool-calls/tool-formats.ts";
 import type { TurnPolicy } from "./scheduling/turn-policies.ts";
 import { StopStrings } from "./stop-strings.ts";
 import { openTextParts } from "./text-model.ts";
+import { type ThoughtMarks, findThoughtMarks } from "./thought-reader.ts";
 import { openWritingSession } from "./writing-session.ts";
 
 /** What to open and how. */
@@ -75,6 +76,8 @@ export interface TextPiece {
 }
 
 const MAX_LOADED = 16;
+/** Tokens that a mark has at most, with white space behind it. */
+const MARK_TOKENS = 16;
 
 /** Opens a model by name or path; the caller closes it. @throws as `openTextParts`, `ServingEngine` */
 export async function openServingModel(model: string, options: OpenServingOptions): Promise<ServingModel> {
@@ -132,6 +135,17 @@ export class ServingModel {
   get toolFormat(): ToolFormat {
     const { template, tokenizer } = this.parts;
     return findToolFormat({ template: template.source ?? "", specialTokens: tokenizer.specialTokens });
+  }
+
+  /** How the model marks what it thinks before it answers; null: it does not think. */
+  get thoughtMarks(): ThoughtMarks | null {
+    return findThoughtMarks(this.parts.template.source ?? "");
+  }
+
+  /** Whether what is written after a prompt goes on with a thought that the prompt has begun. */
+  hasBegunThought(promptIds: readonly number[]): boolean {
+    const end = this.parts.tokenizer.decode(promptIds.slice(-MARK_TOKENS)).trimEnd();
+    return this.thoughtMarks !== null && end.endsWith(this.thoughtMarks[0]);
   }
 
   /** Tokens that a text may have in all. */

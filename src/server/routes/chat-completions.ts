@@ -3,13 +3,14 @@ import { ApiError } from "../api-error.ts";
 import { ChatAnswer } from "../texts/chat-answer.ts";
 import { readMessage } from "../texts/chat-messages.ts";
 import { chatLogProbs } from "../texts/log-probs.ts";
+import { ThoughtReader } from "../../engine/thought-reader.ts";
 import type { ServeEnd } from "../../engine/serving/serve-request.ts";
 import type { Resumed } from "../running-requests.ts";
 import { defineRoute } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
 import { type EventWriter, sendEvents } from "../sse.ts";
 import { textJobs, usageOf } from "../texts/text-job.ts";
-import { type ToolUse, readToolUse } from "../texts/tool-use.ts";
+import { readToolUse } from "../texts/tool-use.ts";
 import { REFUSED_IN_CHATS, refuse } from "../unserved-keys.ts";
 import { CHAT_REQUEST, type ChatRequest } from "../wire.ts";
 import { type NumberedPiece, writeTexts } from "../texts/write-texts.ts";
@@ -31,7 +32,12 @@ export const chatCompletions = defineRoute({
     const maxTokens = body.max_completion_tokens ?? body.max_tokens ?? null;
     requireLogProbs(body);
     const topLogProbs = body.logprobs ? (body.top_logprobs ?? 0) : null;
-    const held = { grammar: use.grammar, shown: use.format?.tokens ?? [] };
+    // What is held to a form from its first token on leaves no room for thoughts.
+    const marks = use.isHeld ? null : state.model.thoughtMarks;
+    const hasBegun = state.model.hasBegunThought(promptIds);
+    const newAnswer = (): ChatAnswer =>
+      new ChatAnswer(use, marks && new ThoughtReader(marks, hasBegun), state.newId);
+    const held = { grammar: use.grammar, shown: [...(use.format?.tokens ?? []), ...(marks ?? [])] };
     const asked = textJobs(
       body,
       { promptIds, param: "messages", adapter, maxTokens, topLogProbs, ...held },
@@ -43,11 +49,11 @@ export const chatCompletions = defineRoute({
     const { tokenizer } = state.model.parts;
     const release = state.places.take(jobs);
     if (body.stream) {
-      const chat = { body, state, jobs, use, head, resumed };
+      const chat = { body, state, jobs, newAnswer, head, resumed };
       const write: EventWriter = (send, signal) => stream(chat, send, signal);
       return sendEvents(context, write, state, release);
     }
-    const answers = jobs.map(() => ({ answer: new ChatAnswer(use, state.newId), logProbs: [] as unknown[] }));
+    const answers = jobs.map(() => ({ answer: newAnswer(), logProbs: [] as unknown[] }));
     const ends = await writeTexts(state, jobs, context.req.raw.signal, {
       onPiece: ({ text, token, index }) => {
         const own = answers[index] as (typeof answers)[number];
@@ -88,7 +94,7 @@ interface AskedChat {
   readonly body: ChatRequest;
   readonly state: ServerState;
   readonly jobs: ReturnType<typeof textJobs>;
-  readonly use: ToolUse;
+  readonly newAnswer: () => ChatAnswer;
   /** What all chunks begin with. */
   readonly head: { readonly id: string; readonly created: number; readonly model: string };
   /** Of a stream that began in another server. */
@@ -97,7 +103,7 @@ interface AskedChat {
 
 /** Sends the pieces of all texts as they come. */
 async function stream(
-  { body, state, jobs, use, head, resumed }: AskedChat,
+  { body, state, jobs, newAnswer, head, resumed }: AskedChat,
   send: (event: object) => Promise<void>,
   signal: AbortSignal,
 ): Promise<void> {
@@ -109,7 +115,7 @@ async function stream(
     choices: [{ index, delta, logprobs, finish_reason }],
     ...(withUsage ? { usage: null } : {}),
   });
-  const answers = jobs.map(() => new ChatAnswer(use, state.newId));
+  const answers = jobs.map(newAnswer);
   if (!resumed)
     for (const index of jobs.keys()) await send(chunk(index, { role: "assistant", content: "" }, null, null));
   const told = {

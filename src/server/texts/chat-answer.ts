@@ -1,23 +1,29 @@
-/** @file One answer of a chat while it is written: its text, the calls in it, and what clients are told of both. */
+/** @file One answer of a chat while it is written: what was thought before it, its text, the calls in it, and what clients are told of them. */
 import { CallReader, type ReadPart } from "../../engine/tool-calls/call-reader.ts";
+import type { ThoughtPart, ThoughtReader } from "../../engine/thought-reader.ts";
 import type { FinishReason } from "../../engine/serving/serve-request.ts";
 import { finishReasonOf } from "./text-job.ts";
 import type { ToolUse } from "./tool-use.ts";
 
 /** What is new of an answer. */
 export interface ChatDelta {
+  readonly reasoning_content?: string;
   readonly content?: string;
   readonly tool_calls?: readonly object[];
 }
 
 export class ChatAnswer {
+  readonly #thoughts: ThoughtReader | null;
   readonly #reader: CallReader | null;
   readonly #idOf: (unique: string) => string;
   readonly #newId: () => string;
+  #reasoning = "";
   #content = "";
   readonly #calls: object[] = [];
 
-  constructor({ format, functions, isForced }: ToolUse, newId: () => string) {
+  /** `thoughts` null: the model does not think. */
+  constructor({ format, functions, isForced }: ToolUse, thoughts: ThoughtReader | null, newId: () => string) {
+    this.#thoughts = thoughts;
     this.#reader = format && new CallReader(format, functions, isForced);
     this.#idOf = format?.idOf ?? String;
     this.#newId = newId;
@@ -25,21 +31,35 @@ export class ChatAnswer {
 
   /** Takes a piece of text; null: nothing can be told yet. */
   push(text: string): ChatDelta | null {
-    return this.#add(this.#reader?.push(text) ?? { content: text, calls: [] });
+    return this.#take(this.#thoughts?.push(text) ?? { reasoning: "", content: text }, false);
   }
 
   /** Takes the end. */
   end(): ChatDelta | null {
-    return this.#reader && this.#add(this.#reader.end());
+    return this.#take(this.#thoughts?.end() ?? { reasoning: "", content: "" }, true);
   }
 
-  #add({ content, calls }: ReadPart): ChatDelta | null {
+  /** Calls are read out of what is no thought. */
+  #take({ reasoning, content }: ThoughtPart, isEnd: boolean): ChatDelta | null {
+    const parts = this.#reader
+      ? [this.#reader.push(content), ...(isEnd ? [this.#reader.end()] : [])]
+      : [{ content, calls: [] }];
+    return this.#add({
+      reasoning,
+      content: parts.map((part) => part.content).join(""),
+      calls: parts.flatMap((part) => part.calls),
+    });
+  }
+
+  #add({ reasoning, content, calls }: ThoughtPart & ReadPart): ChatDelta | null {
+    this.#reasoning += reasoning;
     this.#content += content;
     const first = this.#calls.length;
     const made = calls.map((call) => ({ id: this.#idOf(this.#newId()), type: "function", function: call }));
     this.#calls.push(...made);
-    if (content === "" && made.length === 0) return null;
+    if (reasoning === "" && content === "" && made.length === 0) return null;
     return {
+      ...(reasoning !== "" && { reasoning_content: reasoning }),
       ...(content === "" ? {} : { content }),
       ...(made.length > 0 && { tool_calls: made.map((call, i) => ({ index: first + i, ...call })) }),
     };
@@ -49,7 +69,13 @@ export class ChatAnswer {
   get message(): object {
     const hasCalls = this.#calls.length > 0;
     const content = hasCalls && this.#content === "" ? null : this.#content;
-    return { role: "assistant", content, refusal: null, ...(hasCalls && { tool_calls: this.#calls }) };
+    return {
+      role: "assistant",
+      ...(this.#reasoning !== "" && { reasoning_content: this.#reasoning }),
+      content,
+      refusal: null,
+      ...(hasCalls && { tool_calls: this.#calls }),
+    };
   }
 
   /** What clients are told of how it ended. */

@@ -73,6 +73,8 @@ export interface ToolUse {
   readonly functions: readonly ToolFunction[];
   /** Whether the answer is calls, and no text. */
   readonly isForced: boolean;
+  /** Whether the answer is held to a form from its first token on. */
+  readonly isHeld: boolean;
   /** What holds the answer to calls, or to the form that is asked for. */
   readonly grammar: Grammar | null;
 }
@@ -95,15 +97,16 @@ export async function readToolUse(request: ToolRequest, state: ServerState): Pro
   const choice = choiceOf(request);
   const { functions, isForced } = choice;
   if (functions.length === 0) {
-    return { tools: null, format: null, functions, isForced, grammar: await grammarOf(form, state) };
+    const grammar = await grammarOf(form, state);
+    return { tools: null, format: null, functions, isForced, isHeld: grammar !== null, grammar };
   }
   const format = state.model.toolFormat;
   const schema = isForced ? null : schemaOf(form);
-  const grammar =
-    isForced || schema !== null
-      ? await callGrammar(choice, schema, format, state)
-      : await begunGrammar(choice, format, state);
-  return { tools: tools ?? null, format, functions, isForced, grammar };
+  const isHeld = isForced || schema !== null;
+  const grammar = isHeld
+    ? await callGrammar(choice, schema, format, state)
+    : await begunGrammar(choice, format, state);
+  return { tools: tools ?? null, format, functions, isForced, isHeld, grammar };
 }
 
 /** @throws ApiError 400 for functions that there are not */

@@ -1,0 +1,74 @@
+/** @file Answers of a model that thinks, whose chat template begins a thought: its thoughts are no part of the answer. */
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { fingerprintOf } from "../../src/models/fingerprint.ts";
+import { temporaryFolder } from "../tiny/model.ts";
+import { serveTiny } from "./tiny-server.ts";
+
+/** As those of Qwen 3, in short. */
+const TEMPLATE =
+  "{% for m in messages %}{{ m.role }}: {{ m.content.split('</think>')[-1] }}|{% endfor %}" +
+  "{% if enable_thinking is false %}<think>\n\n</think>\n\n{% else %}<think>\n{% endif %}";
+
+const root = temporaryFolder();
+const template = join(root, "template.jinja");
+writeFileSync(template, TEMPLATE);
+const server = await serveTiny(root, {}, {}, undefined, template);
+after(() => server.close());
+
+const asked = { model: "tiny", messages: [{ role: "user", content: "ka" }], max_tokens: 20, seed: 4 };
+
+/** The message to a request, of which so much is written already. */
+async function answer(body: object, written: string): Promise<Record<string, unknown>> {
+  const { status, body: given } = await server.post("/v1/requests/import", {
+    version: 1,
+    base: await fingerprintOf(server.state.model.parts.base),
+    adapter: null,
+    id: "chatcmpl-1",
+    created: 0,
+    path: "/v1/chat/completions",
+    body: { ...asked, ...body },
+    written_ids: server.state.model.parts.tokenizer.encode(written, { addSpecialTokens: false }),
+  });
+  assert.equal(status, 200, JSON.stringify(given));
+  const { choices } = given as { choices: { message: Record<string, unknown> }[] };
+  return choices[0]!.message;
+}
+
+test("a thought that the prompt begins comes as reasoning_content, and the answer behind it as content", async () => {
+  const { reasoning_content: reasoning, content } = await answer({}, "who? \n</think>\n\nyes");
+  assert.equal(reasoning, "who?");
+  assert.ok(String(content).startsWith("yes"));
+});
+
+test("a thought that is cut off leaves an empty answer", async () => {
+  const { reasoning_content: reasoning, content } = await answer({}, "who?");
+  assert.ok(String(reasoning).startsWith("who?"));
+  assert.equal(content, "");
+});
+
+test("where the template ends the thought, or a form holds the answer, all of it is content", async () => {
+  const off = await answer({ chat_template_kwargs: { enable_thinking: false } }, "who?");
+  assert.ok(String(off["content"]).startsWith("who?") && !("reasoning_content" in off));
+  const { body } = await server.post("/v1/chat/completions", {
+    ...asked,
+    response_format: { type: "json_schema", json_schema: { name: "one", schema: { enum: ["no"] } } },
+  });
+  const { choices } = body as { choices: { message: object }[] };
+  assert.deepEqual(choices[0]?.message, { role: "assistant", content: '"no"', refusal: null });
+});
+
+test("a stream tells thoughts as deltas of reasoning_content", async () => {
+  const { body } = await server.post("/v1/chat/completions", { ...asked, stream: true });
+  const whole = await server.post("/v1/chat/completions", asked);
+  const { choices } = whole.body as { choices: { message: { reasoning_content: string } }[] };
+  const events = String(body)
+    .split("\n\n")
+    .filter((line) => line.startsWith("data: {"))
+    .map((line) => JSON.parse(line.slice(6)) as { choices: { delta: Record<string, string> }[] });
+  const all = (key: string): string => events.map((event) => event.choices[0]?.delta[key] ?? "").join("");
+  assert.equal(all("reasoning_content"), choices[0]?.message.reasoning_content);
+  assert.equal(all("content"), "");
+});
