@@ -10,7 +10,9 @@ const use = { tools: [], format: HERMES, functions: [now], isForced: false, isHe
 test("what a model thinks is told under a name of its own, and calls in it are none", () => {
   const call = '<tool_call>{"name": "now", "arguments": {}}</tool_call>';
   const answer = new ChatAnswer(use, new ThoughtReader(["<think>", "</think>"], false), () => "1");
-  const deltas = [..."<think>\nmay I ", call, "?\n</think>\n\nyes ", call].map((piece) => answer.push(piece));
+  const deltas = [..."<think>\nmay I ".split(""), call, "?\n</think>\n\nyes ", call].map((piece) =>
+    answer.push(piece),
+  );
   deltas.push(answer.end());
   const all = (key: "reasoning_content" | "content"): string =>
     deltas.map((delta) => delta?.[key] ?? "").join("");
