@@ -5,6 +5,8 @@
  */
 import type { Context } from "hono";
 import type { z } from "zod";
+import { parseJson as parseExactly, rounded } from "../data/formats/long-integer.ts";
+import { isRecord } from "../data/rows/row-error.ts";
 import { findProblems } from "../messages/problems.ts";
 import { readable } from "../printable.ts";
 import { ApiError } from "./api-error.ts";
@@ -72,6 +74,7 @@ export function parseValues<B extends z.ZodType>(values: unknown, schema: B): z.
   });
 }
 
+/** Whole numbers within what a request hands on, such as the schemas of functions, keep all of their digits. */
 function parseJson(bytes: Uint8Array): unknown {
   let text: string;
   try {
@@ -81,14 +84,15 @@ function parseJson(bytes: Uint8Array): unknown {
   }
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = rounded(parseExactly(text));
   } catch (error) {
     throw new ApiError(400, readable(`The body is not JSON: ${describeJsonFault(text, error)}`), {
       code: "invalid_json",
     });
   }
   requireShallow(value);
-  return value;
+  if (!isRecord(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, rounded(each)]));
 }
 
 /** @throws ApiError 400 */

@@ -12,7 +12,7 @@ import { serveTiny } from "./tiny-server.ts";
 /** As Qwen's, in short: calls between marks, arguments as JSON, answers of tools by their role. */
 const TEMPLATE =
   "{% if tone %}{{ tone }}|{% endif %}" +
-  "{% if tools %}{{ tools | length }} tools: <tool_call></tool_call>|{% endif %}" +
+  "{% if tools %}{{ tools | length }} tools: <tool_call></tool_call>|{{ shown and tools | tojson }}{% endif %}" +
   "{% for m in messages %}{{ m.role }}: {{ m.content }}{% for c in (m.tool_calls or []) %}<tool_call>" +
   "{{ c.function.name }} {{ c.function.arguments.city }}</tool_call>{% endfor %}|{% endfor %}";
 
@@ -154,6 +154,21 @@ test("calls and what tools answer go back through the template", async () => {
     server.state.model.parts.tokenizer.decode(body.tokens),
     "user: ka|assistant: <tool_call>weather Oslo</tool_call>|tool: rain|",
   );
+});
+
+test("whole numbers of 64 bits keep their digits, in what the template is told and in what an answer is held to", async () => {
+  const id = "9007199254740993";
+  const schema = `{"type": "object", "required": ["id"], "properties": {"id": {"type": "integer", "enum": [${id}], "maximum": 9223372036854775807}}}`;
+  const rest = `"tools": [{"type": "function", "function": {"name": "find", "parameters": ${schema}}}]`;
+  const messages = '"messages": [{"role": "user", "content": "ka"}]';
+  const shown = `{${messages}, ${rest}, "chat_template_kwargs": {"shown": ${id}}}`;
+  const { body } = (await server.post("/tokenize", shown)) as { body: { tokens: number[] } };
+  const text = server.state.model.parts.tokenizer.decode(body.tokens);
+  assert.ok(text.includes(`"enum": [${id}], "maximum": 9223372036854775807`), text);
+  const asked = `{"model": "tiny", ${messages}, ${rest}, "tool_choice": "required", "parallel_tool_calls": false, "seed": -${id}}`;
+  const answer = (await server.post("/v1/chat/completions", asked)).body as OpenAI.ChatCompletion;
+  const [call] = answer.choices[0]?.message.tool_calls ?? [];
+  assert.ok(call?.type === "function" && call.function.arguments.replaceAll(/\s/g, "") === `{"id":${id}}`);
 });
 
 test("what cannot be called, or held to, is refused", async () => {

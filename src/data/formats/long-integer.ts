@@ -16,6 +16,11 @@ export class LongInteger {
 /** What Node has from 21 on; before, numbers are rounded. */
 const EXACT = JSON as { readonly rawJSON?: (text: string) => unknown };
 
+/** The nearest number that JavaScript has; other values as they are. */
+export function rounded(value: unknown): unknown {
+  return value instanceof LongInteger ? Number(value.digits) : value;
+}
+
 /** What every such number has in it; most texts have none. */
 const MANY_DIGITS = /\d{16}/;
 

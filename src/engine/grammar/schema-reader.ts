@@ -2,6 +2,7 @@
  * @file Reads JSON schemas as shapes. A keyword that is not held is refused with its path, so that whatever is written by a
  * schema satisfies it.
  */
+import { rounded } from "../../data/formats/long-integer.ts";
 import { UsageError } from "../../errors.ts";
 import { NO_BOUNDS } from "./number-range.ts";
 import { areDisjoint } from "./disjoint.ts";
@@ -151,7 +152,7 @@ export class SchemaReader {
   /** What the keywords of a schema say, but for its choices and references. */
   #ownShape(fields: Fields, path: string, inside: ReadonlySet<string>): Shape {
     const count = (key: string, otherwise: number): number => {
-      const value = fields[key];
+      const value = rounded(fields[key]);
       if (value === undefined) return otherwise;
       if (Number.isInteger(value) && (value as number) >= 0) return value as number;
       throw fault(`${path}/${key}`, `is ${JSON.stringify(value)}`, "Give a whole number from 0.");
@@ -251,7 +252,8 @@ function literalsOf(fields: Fields, path: string): readonly unknown[] | null {
   return isListed ? [value] : [];
 }
 
-function multiplesOf({ multipleOf: step }: Fields, path: string): number[] {
+function multiplesOf(fields: Fields, path: string): number[] {
+  const step = rounded(fields["multipleOf"]);
   if (step === undefined) return [];
   if (typeof step === "number" && step > 0 && Number.isFinite(step)) return [step];
   throw fault(`${path}/multipleOf`, `is ${JSON.stringify(step)}`, "Give a number above 0.");
@@ -259,7 +261,7 @@ function multiplesOf({ multipleOf: step }: Fields, path: string): number[] {
 
 function boundsOf(fields: Fields, path: string): Shape["bounds"] {
   const bound = (key: string): number | null => {
-    const value = fields[key];
+    const value = rounded(fields[key]);
     if (value === undefined) return null;
     if (typeof value === "number" && Number.isFinite(value)) return value;
     throw fault(`${path}/${key}`, `is ${JSON.stringify(value)}`, "Give a number.");

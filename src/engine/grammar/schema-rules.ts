@@ -1,4 +1,5 @@
 /** @file From shapes of JSON schemas to rules over bytes: one rule for each set of schemas that hold in one place. */
+import { rounded } from "../../data/formats/long-integer.ts";
 import type { Place, RuleBook } from "./automaton.ts";
 import { type CodeRange, commonCodes, otherCodes } from "./characters.ts";
 import { common } from "./common-rules.ts";
@@ -95,9 +96,10 @@ class SchemaRules {
 
   /** Whether a literal is what the other keywords beside it ask for. */
   #holds(value: unknown, shape: Shape, view: View): boolean {
-    if (typeof value === "number") {
-      const isStep = shape.multiples.length === 0 || isMultiple(value, this.#step(shape, view, false));
-      return isStep && isWithin(value, shape.bounds);
+    const number = rounded(value);
+    if (typeof number === "number") {
+      const isStep = shape.multiples.length === 0 || isMultiple(number, this.#step(shape, view, false));
+      return isStep && isWithin(number, shape.bounds);
     }
     if (typeof value === "string") {
       const { length } = Array.from(value);

@@ -3,6 +3,7 @@
  *
  * Choices (`anyOf`) are several shapes; parts that must all hold (`allOf`, a reference beside other keywords) meet in one.
  */
+import { rounded } from "../../data/formats/long-integer.ts";
 import { type Bounds, NO_BOUNDS, meetBounds } from "./number-range.ts";
 
 export const JSON_TYPES = ["null", "boolean", "integer", "number", "string", "array", "object"] as const;
@@ -74,7 +75,8 @@ function commonTypes(a: ReadonlySet<JsonType>, b: ReadonlySet<JsonType>): Set<Js
 export function typeOf(value: unknown): JsonType {
   if (value === null) return "null";
   if (Array.isArray(value)) return "array";
-  if (typeof value === "number") return Number.isInteger(value) ? "integer" : "number";
+  const number = rounded(value);
+  if (typeof number === "number") return Number.isInteger(number) ? "integer" : "number";
   return typeof value as JsonType;
 }
 
