@@ -15,7 +15,7 @@ import {
   serveVirtually,
   trainThenServe,
 } from "./virtual-machine.ts";
-import { bursts, scalable, stable, staggered } from "./workloads.ts";
+import { burstGpt, bursts, gathered, scalable, stable, staggered } from "./workloads.ts";
 
 const COSTS: Costs = {
   decode: (numRows) => 16 + numRows,
@@ -74,6 +74,7 @@ test("under every load a prompt that could run, or a token that is due, waits fo
     stable: stable(100, 1000),
     staggered: staggered(4, 25, 4000),
     scalable: scalable(0.2),
+    gathered: gathered(160, 160_000),
     bursts: bursts(4, 40, 60_000),
     "more than can be written": stable(300, 60),
   };
@@ -97,6 +98,37 @@ test("a load that changes: in time by slack, and more training than by any other
     if (name === "slack") continue;
     const other = shareOf(await serve(name, scalable(0.2)));
     assert.ok(shareOf(bySlack) > other + 0.1, `${name}: ${other}`);
+  }
+});
+
+test("as texts came to a public service, at most 7 a second: in time by slack, and a training keeps four fifths of its speed", async () => {
+  const arrivals = burstGpt(40);
+  assert.equal(arrivals.length, 2821);
+  const outcome = await serve("slack", arrivals);
+  assert.equal(outcome.texts.length, arrivals.length);
+  assert.equal(attained(outcome), 1);
+  assert.ok(shareOf(outcome) > 0.8, `${shareOf(outcome)}`);
+  const texts = trainThenServe({ costs: COSTS, arrivals }, shareOf(outcome) * outcome.totalMs, 25);
+  const first = attainment(texts, DEFAULT_TARGETS);
+  assert.ok(first < 0.1, `${first} of them where training is first`);
+});
+
+test("texts around one time: in time by slack, and a training keeps four fifths of its speed", async () => {
+  const outcome = await serve("slack", gathered(800, 800_000));
+  assert.equal(attained(outcome), 1);
+  assert.ok(shareOf(outcome) > 0.8, `${shareOf(outcome)}`);
+});
+
+test("by counts a training is slower by what the texts' steps take between two blocks: one for one text, five for all places", async () => {
+  const blockMs = (COSTS.forward + COSTS.backward) / 2;
+  for (const [numTexts, numSteps] of [
+    [1, 1],
+    [16, 5],
+  ] as const) {
+    const long = Array.from({ length: numTexts }, () => ({ atMs: 0, prompt: 1, tokens: 4000, group: 0 }));
+    const share = shareOf(await serve("adaptive", long));
+    const expected = blockMs / (blockMs + numSteps * COSTS.decode(numTexts));
+    assert.ok(Math.abs(share / expected - 1) < 0.01, `${share} of the time, expected ${expected}`);
   }
 });
 
