@@ -64,17 +64,44 @@ export function readBlocks({ storage, planes }: StoredTensor, into: BlockMemory)
     if (!isInPlace) into.codes.set(bytes);
   } else if (shift === MIDDLE[8]) flipSigns(bytes, into.codes);
   else for (let i = 0; i < bytes.length; i++) into.codes[i] = bytes[i]! + shift;
-  const { scales, offsets } = into;
-  const perScale = factors ? (groupSize as number) / factors.groupSize : 1;
-  // Typed arrays are looked up once: a model has millions of blocks.
-  const [own, ofBlocks, zeros] = [scale.data, factor?.data, zero?.data];
-  const middle = MIDDLE[bits as 4 | 8] - shift;
-  for (let block = 0; block < scales.length; block++) {
+  const scales = {
+    own: scale.data,
+    factors: factor?.data ?? null,
+    perScale: factors ? (groupSize as number) / factors.groupSize : 1,
+  };
+  writeScales(into.scales, scales);
+  if (into.offsets) {
+    const zeros = typeof common === "number" ? common : zero!.data;
+    writeOffsets(into.offsets, scales, zeros, MIDDLE[bits as 4 | 8] - shift);
+  }
+}
+
+/** Scales of groups, and where each block has a factor of its own, how many blocks one is for. */
+interface GroupScales {
+  readonly own: Float32Array;
+  readonly factors: Uint8Array | Int8Array | null;
+  readonly perScale: number;
+}
+
+// A model has millions of blocks, and one loop for all kinds is compiled anew for each: so each has its own.
+
+function writeScales(into: Float32Array, { own, factors, perScale }: GroupScales): void {
+  if (!factors) return into.set(own);
+  for (let block = 0; block < into.length; block++) {
+    into[block] = own[Math.floor(block / perScale)]! * factors[block]!;
+  }
+}
+
+function writeOffsets(
+  into: Float32Array,
+  { own, factors, perScale }: GroupScales,
+  zeros: number | Float32Array | Uint8Array,
+  middle: number,
+): void {
+  for (let block = 0; block < into.length; block++) {
     const one = own[perScale === 1 ? block : Math.floor(block / perScale)]!;
-    const step = ofBlocks ? one * ofBlocks[block]! : one;
-    scales[block] = step;
-    if (offsets)
-      offsets[block] = step * middle - one * (typeof common === "number" ? common : zeros![block]!);
+    const step = factors ? one * factors[block]! : one;
+    into[block] = step * middle - one * (typeof zeros === "number" ? zeros : zeros[block]!);
   }
 }
 

@@ -12,6 +12,7 @@ import { type AdapterView, placedBy } from "../../peft/adapter-view.ts";
 import { type Amount, type Arithmetic, arithmeticOf, boundOf, constantsOf } from "../../run/arithmetic.ts";
 import type { PassFacts } from "../../nn/pass.ts";
 import type { PassContext } from "../../run/context.ts";
+import type { WeightTensors } from "../../run/lease.ts";
 import type { Compiled, Session } from "../../run/session.ts";
 import { WeightWalk } from "../../run/weights.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
@@ -142,7 +143,8 @@ async function compileGroups(
   const { model } = session;
   if (amount === "many") await session.prepareMany();
   const arithmetics = model.layers.map((_, layer) => arithmeticOf(session, adapter, layer, amount));
-  // All at once: while one is compiled, what the next binds is read.
+  // One after another, and all beside each other otherwise: while one is compiled, what the next binds is read.
+  let read: Promise<unknown> = Promise.resolve();
   const groups = groupLayers(session, arithmetics).map(async (layers): Promise<Group> => {
     const kinds = layers.map((layer) => [
       model.layers[layer]?.kind,
@@ -156,7 +158,13 @@ async function compileGroups(
       );
       const spec = stackSpec(blocks, layout);
       const made = blocks.map(({ part }) => part);
-      return { spec, made, constants: () => bindConstants(session, adapter, layers, made, spec) };
+      const bind = (): Promise<WeightTensors> => bindConstants(session, adapter, layers, made, spec);
+      const constants = (): Promise<WeightTensors> => {
+        const bound = read.then(bind);
+        read = bound;
+        return bound;
+      };
+      return { spec, made, constants };
     });
     const pass = {
       passInputs: new Map(compiled.made.flatMap((part) => [...part.passInputs])),

@@ -21,10 +21,11 @@ export interface PagedStages {
 export async function compilePaged(session: Session, view: AdapterView | null): Promise<PagedStages> {
   const embedding = await Embedding.create(session, view);
   const head = new Head(session, view);
-  const blocks = BlockStack.create(session, view);
-  // Beside the blocks; whoever needs logits is told of a failure.
+  // The head first: laying out its matrix takes ONNX Runtime as long as all blocks, which are read meanwhile. Whoever needs
+  // logits is told of a failure.
   head.prepare().catch(() => {});
-  const stages = { session, embedding, blocks: await blocks, head };
+  const blocks = await BlockStack.create(session, view);
+  const stages = { session, embedding, blocks, head };
   // Where other rows have programs of many tokens: no step is to wait for these.
   if (session.isPreparedForMany) await prepareForMany(stages);
   return stages;

@@ -25,18 +25,28 @@ function requireFiniteScales(path: string, name: string, stored: StoredTensor): 
   throw damagedGguf(path, `tensor "${name}" has NaN or infinity as a scale`, "numbers");
 }
 
-/** Memory for raw bytes, of reads that are done. */
+/** Tensors that are read at once: while one is unpacked, the bytes of the other come. */
+const MAX_READS = 2;
+
+/** Memory for raw bytes, lent to so many reads at once; others wait their turn. */
 class RawMemory {
   readonly #idle: ArrayBuffer[] = [];
+  readonly #waiting: (() => void)[] = [];
+  #numLent = 0;
 
   /** Lends memory of so many bytes at least while somebody uses it. */
   async use<T>(numBytes: number, work: (buffer: ArrayBuffer) => Promise<T>): Promise<T> {
+    if (this.#numLent === MAX_READS) await new Promise<void>((begin) => this.#waiting.push(begin));
+    else this.#numLent++;
     const at = this.#idle.findIndex(({ byteLength }) => byteLength >= numBytes);
     const buffer = at >= 0 ? this.#idle.splice(at, 1)[0]! : new ArrayBuffer(numBytes);
     try {
       return await work(buffer);
     } finally {
       this.#idle.push(buffer);
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#numLent--;
     }
   }
 }

@@ -38,6 +38,28 @@ export function symmetricBlocks(
   };
 }
 
+/** Scales and zeros of blocks with a minimum, and which blocks have one value: those of scale 0. */
+function readScales(planes: Planes): {
+  scale: Float32Array;
+  zero: Float32Array;
+  oneValued: readonly number[];
+} {
+  const step = plane(planes, "scale", "float16").data;
+  const min = plane(planes, "min", "float16").data;
+  const values = FLOAT16_VALUES;
+  const scale = new Float32Array(step.length);
+  const zero = new Float32Array(step.length);
+  const oneValued: number[] = [];
+  for (let block = 0; block < scale.length; block++) {
+    const d = values[step[block]!]!;
+    const m = values[min[block]!]!;
+    if (d === 0) oneValued.push(block);
+    scale[block] = d === 0 ? Math.abs(m) / CONSTANT_DISTANCE : d;
+    zero[block] = d === 0 ? -Math.sign(m) * CONSTANT_DISTANCE : -m / d;
+  }
+  return { scale, zero, oneValued };
+}
+
 /** Kinds with codes and planes scale and min. */
 export function blocksWithMinimum(
   bits: CodeBits,
@@ -45,33 +67,15 @@ export function blocksWithMinimum(
   hold: AffineKind["hold"] = "own-codes-only",
 ): AffineKind {
   const blockBytes = (BLOCK * bits) / 8;
-  /** `constant`: blocks of scale 0. */
-  const readScales = (
-    planes: Planes,
-  ): { scale: Float32Array; zero: Float32Array; constant: readonly number[] } => {
-    const step = plane(planes, "scale", "float16").data;
-    const min = plane(planes, "min", "float16").data;
-    const scale = new Float32Array(step.length);
-    const zero = new Float32Array(step.length);
-    const constant: number[] = [];
-    for (let block = 0; block < scale.length; block++) {
-      const d = FLOAT16_VALUES[step[block]!]!;
-      const m = FLOAT16_VALUES[min[block]!]!;
-      if (d === 0) constant.push(block);
-      scale[block] = d === 0 ? Math.abs(m) / CONSTANT_DISTANCE : d;
-      zero[block] = d === 0 ? -Math.sign(m) * CONSTANT_DISTANCE : -m / d;
-    }
-    return { scale, zero, constant };
-  };
   return {
     format: { bits, codes: "uint8", groupSize: BLOCK, zero: "float32", factor: null },
     hold,
 
     read(planes) {
       const { shape } = plane(planes, "scale", "float16");
-      const { scale, zero, constant } = readScales(planes);
+      const { scale, zero, oneValued } = readScales(planes);
       let codes = readCodes(planes);
-      for (const block of constant) {
+      for (const block of oneValued) {
         const [from, end] = [block * blockBytes, (block + 1) * blockBytes];
         if (codes.data.subarray(from, end).every((code) => code === 0)) continue;
         if (codes === planes["codes"]) codes = { ...codes, data: codes.data.slice() };
