@@ -4,6 +4,7 @@ import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import { type ChatTemplate, type RenderOptions, createChatTemplate } from "./chat-template.ts";
 import type { Message } from "../rows/messages.ts";
 import { type Tokenizer, createTokenizer } from "../tokenizer/tokenizer.ts";
+import { TypedTokens } from "./typed-tokens.ts";
 
 /** What the same tools can be made of elsewhere; plain data. */
 export interface ToolsOrigin {
@@ -16,6 +17,7 @@ export interface ToolsOrigin {
 export interface TextTools {
   readonly tokenizer: Tokenizer;
   readonly template: ChatTemplate;
+  readonly typedTokens: TypedTokens;
   readonly origin: ToolsOrigin;
 }
 
@@ -30,7 +32,9 @@ export function openTextTools(modelName: string, files: TokenizerFiles | null): 
 /** Makes the tools of an origin. */
 export function makeTextTools(origin: ToolsOrigin): TextTools {
   const { files, now } = origin;
-  return { tokenizer: createTokenizer(files), template: createChatTemplate(files, { now }), origin };
+  const tokenizer = createTokenizer(files);
+  const typedTokens = new TypedTokens(tokenizer.specialTokens);
+  return { tokenizer, template: createChatTemplate(files, { now }), typedTokens, origin };
 }
 
 /** Encodes a text to go on from, with the bos that the tokenizer asks for but no eos. */
@@ -38,12 +42,16 @@ export function encodePrompt({ tokenizer }: TextTools, text: string): number[] {
   return [...tokenizer.prefixIds, ...tokenizer.encode(text, { addSpecialTokens: false })];
 }
 
-/** Encodes a conversation, up to the start of the assistant's next turn unless told. @throws UsageError "usage/chat-template" */
+/**
+ * Encodes a conversation, up to the start of the assistant's next turn unless told. Special tokens are the template's alone:
+ * where somebody has typed one, its text is encoded. @throws UsageError "usage/chat-template"
+ */
 export function encodeChat(
-  { tokenizer, template }: TextTools,
+  { tokenizer, template, typedTokens }: TextTools,
   messages: readonly Message[],
   options: RenderOptions = {},
 ): number[] {
-  const text = template.render(messages, { addGenerationPrompt: true, ...options });
-  return tokenizer.encode(text, { addSpecialTokens: false });
+  const said = typedTokens.mark({ messages, options });
+  const text = template.render(said.messages, { addGenerationPrompt: true, ...said.options });
+  return typedTokens.parts(text).flatMap((part) => tokenizer.encode(part, { addSpecialTokens: false }));
 }
