@@ -4,7 +4,8 @@
  */
 import { UsageError } from "../errors.ts";
 import { findOptimizer } from "../optim/optimizers.ts";
-import { findMethod } from "../peft/methods.ts";
+import { configFileOf } from "../peft/method.ts";
+import { METHODS, findMethod } from "../peft/methods.ts";
 import { suitableLearningRate } from "../train/settings/learning-rate.ts";
 import { defaultObjective, findObjective } from "../train/objectives.ts";
 import {
@@ -105,6 +106,7 @@ export function jobSettings(job: Job, places: JobPlaces): TrainOptions {
     ...given,
   } as TrainInput;
   const options = parseTrainOptions(input);
+  requireAdapter(options);
   // What is another method's, optimizer's or objective's own is told now, not when the job begins.
   methodOptions(options);
   optimizerOptions(options);
@@ -112,6 +114,17 @@ export function jobSettings(job: Job, places: JobPlaces): TrainOptions {
   const factor = job.hyperparameters.learning_rate_multiplier;
   if (factor === "auto" || "learningRate" in given) return options;
   return parseTrainOptions({ ...input, learningRate: factor * usualRate(options, width) });
+}
+
+/** What a job trains is served beside the base. @throws UsageError "usage/flag" for a method whose result is a model of its own */
+function requireAdapter({ method }: TrainOptions): void {
+  if (configFileOf(findMethod(method)) !== null) return;
+  const others = METHODS.filter((each) => configFileOf(each) !== null).map(({ name }) => name);
+  throw new UsageError(
+    "usage/flag",
+    `Cannot use method "${method}" in a job: its result is a model of its own, expected an adapter`,
+    { hint: `Choose one of ${others.join(", ")}, or train the model by graft train.` },
+  );
 }
 
 function betaOf({ beta = "auto" }: Hyperparameters): { beta?: number } {
