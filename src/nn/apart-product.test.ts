@@ -7,7 +7,7 @@ import { createEngine } from "../runtime/create-engine.ts";
 import { hostTensor, zeros } from "../runtime/host-tensor.ts";
 import { apartProduct } from "./apart-product.ts";
 import type { Matrix, Product } from "./compute.ts";
-import { int8Forward } from "./computes/int8.ts";
+import { int8ForwardProduct } from "./int8-product.ts";
 import { prepareOperands } from "./prepare-operands.ts";
 
 const [ROWS, WIDTH, OUTPUTS] = [6, 96, 40];
@@ -76,7 +76,7 @@ test("columns of large channels are multiplied in float32", async () => {
   }
   assert.ok(distance(dense, weight) < 0.01 * Math.hypot(...weight), "the matrix");
   const { y: whole } = await multiply(
-    int8Forward.product(MATRIX, "f32") as Product,
+    int8ForwardProduct(MATRIX),
     x.map((value, i) => value * factors[i % WIDTH]!),
   );
   const [apart, all] = [distance(y, exact), distance(whole, exact)];

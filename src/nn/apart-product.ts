@@ -19,10 +19,8 @@ import { transpose } from "../graph/ops/transpose.ts";
 import { transposed } from "../linalg/transposed.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import type { Matrix, Product, TensorReader } from "./compute.ts";
-import { prepareCodes } from "./computes/int8.ts";
+import { CODES, SCALES, prepareCodes } from "./int8-product.ts";
 
-const CODES = ".int8";
-const SCALES = ".int8-scales";
 const MASK = ".int8-mask";
 const COLUMNS = ".int8-columns";
 const ROWS = ".int8-rows";

@@ -6,8 +6,8 @@ import { loadModel } from "../../format/by-path.ts";
 import type { Value } from "../../graph/graph.ts";
 import { type ProgramSpec, nodesOf } from "../../graph/program.ts";
 import { PLAIN_PART } from "../../models/part-options.ts";
-import type { Matrix, Product } from "../../nn/compute.ts";
-import { int8Forward } from "../../nn/computes/int8.ts";
+import type { Matrix } from "../../nn/compute.ts";
+import { int8ForwardProduct } from "../../nn/int8-product.ts";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
 import { stackSpec } from "./stack-spec.ts";
 
@@ -38,7 +38,7 @@ test("keys and values are neither cut nor turned where no score is capped", () =
 test("factors on norms are multiplied with their weights, all others with what they are for", () => {
   const smoothed = {
     ...options,
-    product: (_tensor: string, matrix: Matrix) => int8Forward.product(matrix, "f32") as Product,
+    product: (_tensor: string, matrix: Matrix) => int8ForwardProduct(matrix),
     isSmoothed: () => true,
   };
   const spec = stackSpec([base.model.buildBlock(0, smoothed), base.model.buildBlock(1, smoothed)], "pages");

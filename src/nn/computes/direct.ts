@@ -5,22 +5,23 @@
 import { apartProduct } from "../apart-product.ts";
 import { blockProduct } from "../block-product.ts";
 import type { Compute } from "../compute.ts";
-import { int8Forward } from "./int8.ts";
+import { int8ForwardProduct } from "../int8-product.ts";
+import { smoothQuant } from "../smooth-quant.ts";
 
-const byCodes: Compute["product"] = (matrix, storage) =>
-  blockProduct(matrix, storage, { takes: () => true, rounded: "q8_0" });
+/**
+ * Of many rows. What comes out of a gated MLP has channels that are far larger than others, three quarters of what rounding
+ * costs (docs/log.md); a router stays in float32, as it chooses.
+ */
+const productOfMany: Compute["product"] = (matrix) => {
+  if (matrix.role === "router") return null;
+  return matrix.role === "down" ? apartProduct(matrix) : int8ForwardProduct(matrix);
+};
 
 export const direct: Compute = {
   name: "direct",
   summary:
     "The codes of a file of few bits as they are, with 8-bit activations, for writing text: those of 4 bits in 4, all others in 8, weights that are kept otherwise rounded to 8; the head too. Where several texts are written at once, as int8, and long prompts too from then on.",
-  product: byCodes,
-  many: {
-    ...int8Forward,
-    // What comes out of a gated MLP has channels that are far larger than others, three quarters of what rounding costs
-    // (docs/log.md).
-    product: (matrix, storage) =>
-      matrix.role === "down" ? apartProduct(matrix) : int8Forward.product(matrix, storage),
-  },
+  product: (matrix, storage) => blockProduct(matrix, storage, { takes: () => true, rounded: "q8_0" }),
+  many: { product: productOfMany, hasHead: true, smoothing: smoothQuant },
   hasHead: true,
 };

@@ -1,0 +1,37 @@
+/**
+ * @file Factors on what matrices multiply, by which inputs and weights become equally large in each channel: a few channels of x
+ * are much larger than the others, which share their scale where rows are rounded.
+ *
+ *   f[k] = √(max |W[k]| / max |x[k]|)     x is multiplied by f, and W divided
+ *
+ * Paper: "SmoothQuant: Accurate and Efficient Post-Training Quantization for Large Language Models", arXiv:2211.10438,
+ * eq. 4 with α = 0.5.
+ */
+import type { Value } from "../graph/graph.ts";
+import { abs, div, mul, sqrt } from "../graph/ops/elementwise.ts";
+import { maximum } from "../graph/ops/maximum.ts";
+import { reduceMax } from "../graph/ops/reduce-max.ts";
+import { reduceMean } from "../graph/ops/reduce-mean.ts";
+import { reshape } from "../graph/ops/reshape.ts";
+import type { SmoothingRule } from "./compute.ts";
+
+/** What is taken for a channel's largest entry at least, of that of the mean channel. */
+const LEAST_SHARE = 0.01;
+/** A matrix or an input may be all zeros. */
+const LEAST = 1e-8;
+
+/** Factors by the largest entries of inputs and weights. */
+export const smoothQuant: SmoothingRule = (x, weights) => {
+  const ofInputs = largestOfColumns(x);
+  // A channel that was silent in this batch may not be so in the next.
+  const heard = mul(reduceMean(ofInputs, [0]), x.graph.scalar(LEAST_SHARE));
+  const ofWeights = weights.map(largestOfColumns).reduce(maximum);
+  const least = x.graph.scalar(LEAST);
+  return sqrt(div(maximum(ofWeights, least), maximum(maximum(ofInputs, heard), least)));
+};
+
+/** The largest |x| of each of the last axis' places, [n]. */
+function largestOfColumns(x: Value): Value {
+  const axes = x.shape.slice(0, -1).map((_, axis) => axis);
+  return reshape(reduceMax(abs(x), axes), [x.shape.at(-1) as number]);
+}
