@@ -4,7 +4,7 @@ import { FailedError, FormatError, GraftError, UsageError } from "../errors.ts";
 import { readAdapterConfig } from "../format/by-path.ts";
 import { DEFAULT_MODEL, type ResolvedModel } from "../hub/resolve.ts";
 import type { CommandIO } from "./command.ts";
-import { pullWithProgress } from "./commands/pull.ts";
+import { pullWithProgress } from "./pull-model.ts";
 
 /** Flags that say which model. */
 export interface WhichModel {

@@ -34,7 +34,7 @@ import { classesOf } from "../../train/run-data.ts";
 import { type CommandIO, defineCommand } from "../command.ts";
 import { warn } from "../generation.ts";
 import { formatCount, formatPercent } from "../../messages/numbers.ts";
-import { pullWithProgress } from "./pull.ts";
+import { pullWithProgress } from "../pull-model.ts";
 import { ROW_FLAGS, withReading } from "../reading.ts";
 
 /** What text data become: something to show by itself, or several that are compared. */

@@ -3,11 +3,7 @@ import { z } from "zod";
 import { API_ROLES } from "../../server/access/api-keys.ts";
 import { KeyFile } from "../../server/access/key-file.ts";
 import { defineCommand } from "../command.ts";
-
-export const KEY_FLAGS = {
-  name: z.string().describe("Name of the key, for lists and messages"),
-  state: z.string().describe("State folder of graft serve, in which keys.json lies"),
-};
+import { KEY_FLAGS } from "../key-flags.ts";
 
 export const command = defineCommand({
   example: "npx graft keys add alice --role train --state state",

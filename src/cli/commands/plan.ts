@@ -12,9 +12,9 @@ import {
 } from "../../train/settings/options.ts";
 import { defineCommand } from "../command.ts";
 import { planEvent, planLines, trainWords } from "../plan-report.ts";
-import { pullWithProgress } from "./pull.ts";
+import { pullWithProgress } from "../pull-model.ts";
 import { ReadingBar } from "../reading.ts";
-import { TRAIN_CHOOSERS } from "./train.ts";
+import { TRAIN_CHOOSERS } from "../train-choosers.ts";
 
 const DEFAULT_OUTPUT = "runs/mine";
 

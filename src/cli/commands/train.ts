@@ -1,10 +1,5 @@
 /** @file `graft train`: fine-tunes a model on one's own data. */
 import { DEFAULT_MODEL } from "../../hub/resolve.ts";
-import { OPTIMIZERS } from "../../optim/optimizers.ts";
-import { METHODS } from "../../peft/methods.ts";
-import type { EvalEvent, StartEvent, StepEvent, TrainEvent } from "../../train/events.ts";
-import { nextCommand } from "../../train/next-command.ts";
-import { OBJECTIVES } from "../../train/objectives.ts";
 import {
   NAMED_DATA,
   TRAIN_GROUPS,
@@ -12,95 +7,10 @@ import {
   type TrainInput,
   findTrainProblems,
 } from "../../train/settings/options.ts";
-import type { TrainHooks } from "../../train/train-hooks.ts";
-import { train as fineTune } from "../../engine/train.ts";
-import { type Chooser, type CommandIO, defineCommand } from "../command.ts";
-import { formatBytes, formatFixed, formatLoss } from "../../messages/numbers.ts";
-import type { Bar } from "../terminal/progress.ts";
-import { pullWithProgress } from "./pull.ts";
-import { ReadingBar } from "../reading.ts";
-import { doneLines, resumeLines, sampleLines, startLines } from "../run-report.ts";
-
-function notesOf(event: StepEvent): Record<string, string> {
-  return {
-    loss: formatLoss(event.loss),
-    speed: `${Math.round(event.tokens_per_second)} tokens/s`,
-    memory: formatBytes(event.peak_mb * 1e6),
-  };
-}
-
-function describeEvaluation({ step, loss, perplexity }: EvalEvent): string {
-  const when = step === 0 ? "before training" : `after step ${step}`;
-  return `held-out loss ${when}: ${formatLoss(loss)} (perplexity ${formatFixed(perplexity, 2)})`;
-}
-
-/** What a run ended with, and the command that tries it. */
-export type TrainedRun = Awaited<ReturnType<typeof fineTune>> & { readonly nextCommand: string };
-
-/** Fine-tunes with a progress bar and the events on the terminal; the library's errors pass through. */
-export async function trainWithProgress(
-  options: TrainInput,
-  io: CommandIO,
-  { given }: Pick<TrainHooks, "given"> = {},
-): Promise<TrainedRun> {
-  // Fetched here with a bar; the run finds it in the cache.
-  await pullWithProgress(options.model, io);
-  let bar: Bar | null = null;
-  let start: StartEvent | null = null;
-  let next = "";
-  const reading = new ReadingBar(io);
-  const show = (lines: readonly string[]): void => lines.forEach((line) => io.stdout(line));
-  const draw = (step: number, totalSteps: number, notes?: Record<string, string>): void => {
-    bar ??= io.progress("training", totalSteps, "steps");
-    bar.update(step, notes);
-  };
-  const tellStop = (): void =>
-    io.stderr("Stopping after this step, with a checkpoint; once more ends at once.");
-  io.signal.addEventListener("abort", tellStop);
-  const handlers: { readonly [E in TrainEvent as E["event"]]: (event: E) => void } = {
-    read: ({ file, rows, total_rows: totalRows }) => reading.update({ file, numRows: rows, totalRows }),
-    note: ({ message }) => io.stderr(message),
-    start(event) {
-      start = event;
-      show(startLines(event));
-      if (!options.resume) draw(0, event.total_steps);
-    },
-    resume(event) {
-      show(resumeLines(event));
-      draw(event.step, event.total_steps);
-    },
-    step: (event) => draw(event.step, event.total_steps, notesOf(event)),
-    sample: ({ prompt, text }) => show(sampleLines(prompt, text)),
-    eval: (event) => io.stdout(describeEvaluation(event)),
-    done(event) {
-      if (start) next = nextCommand(start, event, options);
-    },
-  };
-  try {
-    const result = await fineTune(options, {
-      signal: io.signal,
-      ...(given ? { given } : {}),
-      env: io.env,
-      onEvent: (event) => {
-        if (event.event !== "read") reading.stop();
-        (handlers[event.event] as (event: TrainEvent) => void)(event);
-        io.emit(event.event === "done" ? { ...event, next_command: next } : { ...event });
-      },
-    });
-    return { ...result, nextCommand: next };
-  } finally {
-    io.signal.removeEventListener("abort", tellStop);
-    reading.stop();
-    (bar as Bar | null)?.stop();
-  }
-}
-
-/** Settings of which the help shows only the options of what is chosen. */
-export const TRAIN_CHOOSERS: readonly Chooser[] = [
-  { key: "method", kinds: METHODS },
-  { key: "optimizer", kinds: OPTIMIZERS },
-  { key: "objective", kinds: OBJECTIVES },
-];
+import { defineCommand } from "../command.ts";
+import { doneLines } from "../run-report.ts";
+import { TRAIN_CHOOSERS } from "../train-choosers.ts";
+import { trainWithProgress } from "../train-run.ts";
 
 export const command = defineCommand({
   example: "npx graft train --data chats.jsonl --eval-data held-out.jsonl --output runs/mine",
