@@ -79,8 +79,48 @@ const ALLOWED = [
 const HINT =
   /\b(?:hint:|const hint\s*=|\w*HINT\w*\s*=)\s*(?:[^"'`;{}]*?\?\s*)?((?:"[^"\n]*"|'[^'\n]*'|`[^`]*`)(?:\s*:\s*(?:"[^"\n]*"|'[^'\n]*'|`[^`]*`))?)/g;
 
+/** The lists whose entries are files of their own, and the files that say why one of them takes another. */
+const LISTS = [
+  "cli/commands.ts",
+  "engine/tool-calls/tool-formats.ts",
+  "format/checkpoint/codes/codes-forms.ts",
+  "models/families.ts",
+  "nn/computes.ts",
+  "optim/optimizers.ts",
+  "peft/methods.ts",
+  "quant/storages.ts",
+  "server/routes.ts",
+  "train/activations/forms.ts",
+  "train/logs/log-formats.ts",
+  "train/objectives.ts",
+];
+const IS_ANOTHER = [
+  // Reads the text part of a model as one of the other.
+  "models/families/gemma3.ts imports models/families/gemma3-text.ts",
+  // A GGUF file says that it holds the other.
+  "models/families/mistral.ts imports models/families/llama.ts",
+  // Goes on with what the others have begun.
+  "server/routes/requests.ts imports server/routes/chat-completions.ts",
+  "server/routes/requests.ts imports server/routes/completions.ts",
+];
+
 /** Files that import each other since they are one idea. */
 const CIRCLES = ["graph/emitter.ts,graph/graph.ts,graph/op.ts"];
+
+/** What a list puts together: the files that it imports from its folder of kinds, or from beside it, but for the contract. */
+function entriesOf(imports: ReadonlyMap<string, readonly string[]>, list: string): readonly string[] {
+  const below = list.replace(/\.ts$/, "/");
+  const beside = list.replace(/[^/]+$/, "");
+  const all = imports.get(list) ?? [];
+  const own = all.filter((file) => file.startsWith(below));
+  return own.length > 0
+    ? own
+    : all.filter((file) => file.startsWith(beside) && !isContract(readFileSync(join(SRC, file), "utf8")));
+}
+
+function isContract(text: string): boolean {
+  return /@file (The )?[Cc]ontract /.test(text);
+}
 
 describe("the shape of the code", () => {
   for (const { what, names, list, folder } of KINDS) {
@@ -101,6 +141,20 @@ describe("the shape of the code", () => {
       });
     }
   }
+
+  test("the entries of a list know nothing of each other: what two need lies beside the list", () => {
+    const imports = readImports();
+    const found = LISTS.flatMap((list) => {
+      const entries = entriesOf(imports, list);
+      assert.ok(entries.length > 1, list);
+      return entries.flatMap((entry) =>
+        (imports.get(entry) ?? [])
+          .filter((target) => entries.includes(target))
+          .map((target) => `${entry} imports ${target}`),
+      );
+    });
+    assert.deepEqual(found.sort(), IS_ANOTHER);
+  });
 
   test(`a family of models that read text is under ${MAX_FAMILY_LINES} lines`, () => {
     const ofFamilies = FAMILIES.filter(({ modelType }) => modelType !== "vit").map(

@@ -1,18 +1,7 @@
 /** @file Calls as Hermes, Qwen and SmolLM3 write them: `<tool_call>{"name": …, "arguments": …}</tool_call>`, one or more. */
 import { repeat } from "../grammar/json-rules.ts";
+import { BETWEEN_MARKS, CLOSE, OPEN } from "./tool-call-marks.ts";
 import { type ToolFormat, addCallObject, addMark, parseJson, readCall } from "./tool-format.ts";
-
-export const [OPEN, CLOSE] = ["<tool_call>", "</tool_call>"] as const;
-
-/** Of every form that stands between these marks. */
-export const BETWEEN_MARKS = {
-  marks: [OPEN],
-  tokens: [OPEN, CLOSE],
-  isWhole: false,
-  hasEnd: false,
-  idOf: (unique) => `call_${unique}`,
-  begins: () => [OPEN],
-} satisfies Partial<ToolFormat>;
 
 export const HERMES: ToolFormat = {
   ...BETWEEN_MARKS,

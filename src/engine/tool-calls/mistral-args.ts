@@ -1,20 +1,17 @@
 /** @file Calls as Mistral's newer models write them: `[TOOL_CALLS]NAME[ARGS]{…}`, one behind the other; some put `[CALL_ID]ID` between. */
 import { either, repeat } from "../grammar/json-rules.ts";
-import { MISTRAL } from "./mistral.ts";
+import { ARGS, BEHIND_MARK, MARK } from "./mistral-marks.ts";
 import { type ToolFormat, addMark, takeObject } from "./tool-format.ts";
 
-const [MARK, ARGS, CALL_ID] = ["[TOOL_CALLS]", "[ARGS]", "[CALL_ID]"];
+const CALL_ID = "[CALL_ID]";
 const HEAD = /^\[TOOL_CALLS\]\s*([\w.-]+)(?:\[CALL_ID\]\w*)?\[ARGS\]\s*/;
 
 export const MISTRAL_ARGS: ToolFormat = {
+  ...BEHIND_MARK,
   name: "mistral-args",
   isOf: ({ template }) => template.includes(MARK) && template.includes(ARGS),
-  marks: [MARK],
   tokens: [MARK, ARGS, CALL_ID],
-  isWhole: false,
   hasEnd: false,
-  idOf: MISTRAL.idOf,
-  begins: () => [MARK],
   take(text) {
     const head = HEAD.exec(text);
     const [whole = "", name = ""] = head ?? [];

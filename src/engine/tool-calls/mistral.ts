@@ -1,25 +1,15 @@
 /** @file Calls as Mistral's models write them: `[TOOL_CALLS] [{"name": …, "arguments": …}, …]`. */
 import { either, repeat } from "../grammar/json-rules.ts";
+import { ARGS, BEHIND_MARK, MARK } from "./mistral-marks.ts";
 import { type ToolFormat, addCallObject, addMark, parseJson, readCall } from "./tool-format.ts";
 
-const MARK = "[TOOL_CALLS]";
-/** Its templates take no ids of another length. */
-const ID_LENGTH = 9;
-
 export const MISTRAL: ToolFormat = {
+  ...BEHIND_MARK,
   name: "mistral-list",
   // Newer ones write the name before a mark of its own.
-  isOf: ({ template }) => template.includes(MARK) && !template.includes("[ARGS]"),
-  marks: [MARK],
+  isOf: ({ template }) => template.includes(MARK) && !template.includes(ARGS),
   tokens: [MARK],
-  isWhole: false,
   hasEnd: true,
-  idOf: (unique) =>
-    unique
-      .replace(/[^A-Za-z0-9]/g, "")
-      .slice(-ID_LENGTH)
-      .padStart(ID_LENGTH, "0"),
-  begins: () => [MARK],
   take(text, isEnd) {
     const value = isEnd ? parseJson(text.slice(MARK.length)) : undefined;
     if (!Array.isArray(value)) return null;

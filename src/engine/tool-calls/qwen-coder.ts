@@ -7,7 +7,7 @@ import { either, repeat } from "../grammar/json-rules.ts";
 import { addTextBefore } from "../grammar/raw-text.ts";
 import { SchemaError } from "../grammar/schema-reader.ts";
 import { schemaRule } from "../grammar/schema-rules.ts";
-import { BETWEEN_MARKS, CLOSE, OPEN } from "./hermes.ts";
+import { BETWEEN_MARKS, CLOSE, OPEN } from "./tool-call-marks.ts";
 import { type ToolChoice, type ToolFormat, type ToolFunction, addMark, parseJson } from "./tool-format.ts";
 
 const END_OF_VALUE = "\n</parameter>";

@@ -19,7 +19,7 @@ import {
   PRE_NORM_NAMES,
 } from "../gguf-rules.ts";
 import { parseConfig, requireEnoughExperts } from "../hf-config.ts";
-import { QWEN3_FIELDS, qwen3Attention } from "./qwen3.ts";
+import { QWEN3_FIELDS, qwen3Attention } from "../qwen3-attention.ts";
 
 const SCHEMA = z.object({
   ...QWEN3_FIELDS,

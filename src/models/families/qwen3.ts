@@ -4,37 +4,13 @@
  * Paper: "Qwen3 Technical Report", arXiv:2505.09388, section 2.
  */
 import { z } from "zod";
-import { headNorm, rmsNorm } from "../../nn/norms.ts";
-import type { SelfAttentionOptions } from "../../nn/self-attention.ts";
-import { plainDecoder, plainAttention, upperWindowBlocks } from "../decoder.ts";
-import type { Family, RawConfig } from "../family.ts";
+import { plainDecoder, upperWindowBlocks } from "../decoder.ts";
+import type { Family } from "../family.ts";
 import { ATTENTION_NAMES, decoderGguf, HEAD_NORM_NAMES, MLP_NAMES, PRE_NORM_NAMES } from "../gguf-rules.ts";
-import { DECODER_FIELDS, type DecoderFields, WINDOW_FIELDS, parseConfig } from "../hf-config.ts";
-
-/** Settings of the attention of Qwen 3, with experts or without. */
-export const QWEN3_FIELDS = {
-  ...DECODER_FIELDS,
-  ...WINDOW_FIELDS,
-  attention_bias: z.boolean().default(false),
-  hidden_act: z.literal("silu").default("silu"),
-};
+import { parseConfig } from "../hf-config.ts";
+import { QWEN3_FIELDS, qwen3Attention } from "../qwen3-attention.ts";
 
 const SCHEMA = z.object(QWEN3_FIELDS);
-
-/** The attention of Qwen 3. */
-export function qwen3Attention(
-  raw: RawConfig,
-  c: DecoderFields & { readonly attention_bias: boolean },
-): SelfAttentionOptions {
-  const plain = plainAttention(raw, c);
-  const norm = rmsNorm(c.rms_norm_eps);
-  return {
-    ...plain,
-    bias: { qkv: c.attention_bias, output: c.attention_bias },
-    queryNorm: headNorm(norm, plain.numHeads),
-    keyNorm: headNorm(norm, plain.numKeyValueHeads),
-  };
-}
 
 export const qwen3: Family = {
   modelType: "qwen3",

@@ -1,6 +1,7 @@
-/** @file The fine-tuning jobs of a server: which there are, and what their results are called. */
-import type { Job } from "../../jobs/job.ts";
+/** @file The fine-tuning jobs of a server: which there are, their files, and what their results are called. */
+import type { Job, UploadedFile } from "../../jobs/job.ts";
 import type { JobRow } from "../../jobs/job-table.ts";
+import type { StateFolder } from "../../jobs/state-folder.ts";
 import { ApiError } from "../api-error.ts";
 import type { FineTuning, ServerState } from "../server-state.ts";
 
@@ -41,4 +42,11 @@ export async function requireJob({ files, queue }: FineTuning, id: string): Prom
     code: "job_not_found",
     param: "fine_tuning_job_id",
   });
+}
+
+/** Finds a file. @throws ApiError 404 */
+export async function requireFile(files: StateFolder, id: string, param = "file_id"): Promise<UploadedFile> {
+  const file = await files.readFile(id);
+  if (file) return file;
+  throw new ApiError(404, `There is no file "${id}"`, { code: "file_not_found", param });
 }

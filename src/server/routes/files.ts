@@ -2,9 +2,8 @@
 import { z } from "zod";
 import { type UploadedFile, hasEnded } from "../../jobs/job.ts";
 import type { JobTable } from "../../jobs/job-table.ts";
-import type { StateFolder } from "../../jobs/state-folder.ts";
 import { ApiError } from "../api-error.ts";
-import { requireJobs } from "../jobs/fine-tuning.ts";
+import { requireFile, requireJobs } from "../jobs/fine-tuning.ts";
 import { describeJsonFault } from "../json-fault.ts";
 import { readForm } from "../multipart.ts";
 import { FILE_QUERY, pageOf } from "../pages.ts";
@@ -18,13 +17,6 @@ const UPLOAD = z.strictObject({ file: z.file(), purpose: z.literal(PURPOSE) });
 
 function refuse(message: string, param: string, code = "invalid_value"): never {
   throw new ApiError(400, message, { code, param });
-}
-
-/** Finds a file. @throws ApiError 404 */
-export async function requireFile(files: StateFolder, id: string, param = "file_id"): Promise<UploadedFile> {
-  const file = await files.readFile(id);
-  if (file) return file;
-  throw new ApiError(404, `There is no file "${id}"`, { code: "file_not_found", param });
 }
 
 /** Holds data against what can be told of it before it is read: that there is some, and that lines are objects. @throws ApiError 400 that names the line */

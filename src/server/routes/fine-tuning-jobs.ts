@@ -5,12 +5,11 @@ import { HYPERPARAMETERS, type Job, type JobEvent, SUPERVISED } from "../../jobs
 import type { JobRow } from "../../jobs/job-table.ts";
 import { shownJob } from "../../jobs/used-hyperparameters.ts";
 import { ApiError } from "../api-error.ts";
-import { checkpointName, requireJob, requireJobs } from "../jobs/fine-tuning.ts";
+import { checkpointName, requireFile, requireJob, requireJobs } from "../jobs/fine-tuning.ts";
 import { JOB_REQUEST, type JobRequest } from "../jobs/job-requests.ts";
 import { type AskedPart, PAGE_QUERY, pageOf, toPage } from "../pages.ts";
 import { type Route, defineRoute } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
-import { requireFile } from "./files.ts";
 
 const JOBS = "/v1/fine_tuning/jobs";
 

@@ -1,0 +1,34 @@
+/**
+ * @file The attention that the Qwen 3 families share: Llama's with a norm on each head of queries and keys.
+ *
+ * Paper: "Qwen3 Technical Report", arXiv:2505.09388, section 2.
+ */
+import { z } from "zod";
+import { headNorm, rmsNorm } from "../nn/norms.ts";
+import type { SelfAttentionOptions } from "../nn/self-attention.ts";
+import { plainAttention } from "./decoder.ts";
+import type { RawConfig } from "./family.ts";
+import { DECODER_FIELDS, type DecoderFields, WINDOW_FIELDS } from "./hf-config.ts";
+
+/** Settings of the attention of Qwen 3, with experts or without. */
+export const QWEN3_FIELDS = {
+  ...DECODER_FIELDS,
+  ...WINDOW_FIELDS,
+  attention_bias: z.boolean().default(false),
+  hidden_act: z.literal("silu").default("silu"),
+};
+
+/** The attention of Qwen 3. */
+export function qwen3Attention(
+  raw: RawConfig,
+  c: DecoderFields & { readonly attention_bias: boolean },
+): SelfAttentionOptions {
+  const plain = plainAttention(raw, c);
+  const norm = rmsNorm(c.rms_norm_eps);
+  return {
+    ...plain,
+    bias: { qkv: c.attention_bias, output: c.attention_bias },
+    queryNorm: headNorm(norm, plain.numHeads),
+    keyNorm: headNorm(norm, plain.numKeyValueHeads),
+  };
+}
