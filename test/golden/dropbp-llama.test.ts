@@ -10,6 +10,7 @@ import { lora } from "../../src/peft/methods/lora.ts";
 import { Session } from "../../src/run/session.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { allocateRates } from "../../src/train/dropbp/allocate-rates.ts";
+import { branchesOf } from "../../src/train/dropbp/branch-list.ts";
 import { chooseBranches } from "../../src/train/dropbp/draw-branches.ts";
 import { SENSITIVITIES, squaredDistance } from "../../src/train/dropbp/sensitivity.ts";
 import { StepRunner } from "../../src/train/step/step-runner.ts";
@@ -26,6 +27,7 @@ interface Golden {
   readonly patterns: Readonly<Record<string, { readonly dropped: readonly boolean[] }>>;
   readonly sensitivity: Readonly<Record<"norm" | "full", readonly number[]>>;
   readonly flops: readonly number[];
+  readonly allocation: Readonly<Record<"norm" | "full", readonly Allocation[]>>;
   readonly step_patterns: readonly (readonly boolean[])[];
   readonly variants: Readonly<
     Record<string, { lr: number; curve: number[]; grad_norm: number[]; final_loss: number }>
@@ -141,7 +143,13 @@ for (const [name, { method, options }] of Object.entries(CASES)) {
       }
     });
 
-    test("sensitivities by both definitions", async () => {
+    test("sensitivities by both definitions, costs of branches, and the rates that follow", async () => {
+      // Published costs count a multiplication and an addition for each of ours.
+      const flops = branchesOf(base.model, batches[0]!.length).map((branch) => branch.flops);
+      assert.deepEqual(
+        flops.map((cost) => 2 * cost),
+        golden.flops,
+      );
       await withSteps(false, async (steps, _adapter, backward) => {
         for (const [ours, theirs] of [
           ["norm", "norm"],
@@ -150,6 +158,7 @@ for (const [name, { method, options }] of Object.entries(CASES)) {
           const sensitivity = SENSITIVITIES.find((each) => each.name === ours)!;
           await backward([false, false, false, false], 0);
           const whole = await sensitivity.read(steps.gradients);
+          const sensitivities: number[] = [];
           for (const [i, expected] of golden.sensitivity[theirs].entries()) {
             await backward(
               [0, 1, 2, 3].map((branch) => branch === i),
@@ -157,7 +166,10 @@ for (const [name, { method, options }] of Object.entries(CASES)) {
             );
             const found = squaredDistance(whole, await sensitivity.read(steps.gradients));
             assertNear(found / expected, 1, 1e-4, `${ours} of branch ${i}`);
+            sensitivities.push(found);
           }
+          for (const { target, tenths } of golden.allocation[theirs])
+            assert.deepEqual(allocateRates({ sensitivities, flops }, target), tenths, `${ours}, ${target}`);
         }
       });
     });

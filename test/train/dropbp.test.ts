@@ -50,6 +50,41 @@ describe("graft train --dropbp", () => {
     assert.equal(stateOf(join(folder, "plain")).dropbp, null);
   });
 
+  test("branches are measured once, after a tenth of the steps, which leaves parameters, order and dropout as they are", async () => {
+    const input = { model, data, steps: 30, dropbp: 0.5, dropout: 0.5, saveEvery: 1, keepLast: 30 };
+    const losses: number[][] = [];
+    for (const dropbpRates of ["uniform", "norm"] as const) {
+      const output = join(folder, `measured-${dropbpRates}`);
+      losses.push(lossesOf((await runTiny({ ...input, output, dropbpRates })).events));
+      const after = [3, 4, 30].map((step) => stateOf(join(output, `checkpoint-${step}`)).dropbp!);
+      const sensitivities = after.map((each) => each.sensitivities);
+      if (dropbpRates === "uniform") assert.deepEqual(sensitivities, [null, null, null]);
+      else {
+        assert.equal(sensitivities[0], null);
+        assert.ok(sensitivities[1]?.every((each) => each > 0));
+        assert.deepEqual(sensitivities[2], sensitivities[1]);
+        assert.deepEqual(after[0]!.rates, [0.5, 0.5, 0.5, 0.5]);
+        assert.notDeepEqual(after[1]!.rates, after[0]!.rates);
+      }
+    }
+    // The step after the measurement still has the loss of the parameters before it.
+    assert.deepEqual(losses[1]!.slice(0, 4), losses[0]!.slice(0, 4));
+    assert.notEqual(losses[1]![4], losses[0]![4]);
+  });
+
+  for (const dropbpRates of ["norm", "gradient"] as const) {
+    test(`${dropbpRates}: each measurement drops out the same, so that what gradients do not miss has a sensitivity of 0`, async () => {
+      const output = join(folder, `top-${dropbpRates}`);
+      const input = { model, data, steps: 4, dropbp: 0.5, dropout: 0.5, layers: [1], dropbpRates };
+      await runTiny({ ...input, output });
+      const { branches, sensitivities } = stateOf(output).dropbp!;
+      for (const [i, branch] of branches.entries()) {
+        if (branch.startsWith("0.")) assert.equal(sensitivities?.[i], 0, branch);
+        else assert.ok(sensitivities![i]! > 0, branch);
+      }
+    });
+  }
+
   test("sensitivities that cost more than half of the run are told of, where they are measured", async () => {
     const notesOf = async (steps: number, more: object): Promise<string[]> => {
       const output = join(folder, "noted");
