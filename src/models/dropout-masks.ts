@@ -1,13 +1,17 @@
-/** @file Inputs of a part that are masks of dropout: one for each site, or one for the sites of all parts of rows. */
+/** @file Inputs of a part that are masks of dropout: one or two for each site, or for the sites of all parts of rows. */
 import type { Graph, Value } from "../graph/graph.ts";
 import type { Shape } from "../graph/shape.ts";
 import type { RowParts } from "./row-parts.ts";
+
+/** What one number of a mask is for: one number of a value, or all that a row has, which is kept or dropped whole. */
+export type DropoutUnit = "number" | "row";
 
 /** A mask that whoever runs the program draws. */
 export interface DropoutMask {
   /** The first one that reads it. */
   readonly site: string;
   readonly mask: Value;
+  readonly unit: DropoutUnit;
   readonly probability: number;
 }
 
@@ -21,16 +25,18 @@ export class DropoutMasks {
     this.#rowParts = rowParts;
   }
 
-  /** The mask for a value that a site reads, of its shape. */
-  of(site: string, value: Value, probability: number): Value {
+  /** The mask for a value that a site reads: of its shape, or for rows [B, 1, …]. */
+  of(site: string, value: Value, probability: number, unit: DropoutUnit): Value {
     const draw = (key: string, shape: Shape): Value => {
       const name = `dropout.${key}`;
       const known = this.drawn.find(({ mask }) => mask.name === name);
       if (known) return known.mask;
       const mask = this.#graph.input(name, "float32", shape);
-      this.drawn.push({ site, mask, probability });
+      this.drawn.push({ site, mask, unit, probability });
       return mask;
     };
-    return this.#rowParts.maskOf(value, probability, draw) ?? draw(site, value.shape);
+    const shape = unit === "row" ? value.shape.map((size, axis) => (axis === 0 ? size : 1)) : value.shape;
+    const key = unit === "row" ? `${site}.rows` : site;
+    return this.#rowParts.maskOf(shape, probability, draw) ?? draw(key, shape);
   }
 }

@@ -366,9 +366,9 @@ export class PartGraph implements Builder {
       bias: frozen.bias,
       project: (value) => frozen.project(value),
       input: this.#siteInput(name),
-      dropout: (value, probability) => {
+      dropout: (value, probability, unit = "number") => {
         if (!this.#options.training || probability === 0) return value;
-        return mul(value, this.#masks.of(name, value, probability));
+        return mul(value, this.#masks.of(name, value, probability, unit));
       },
       context: (passInput) => this.input(passInput),
       save: (suffix, value, { insteadOfOutput } = { insteadOfOutput: false }) => {

@@ -39,10 +39,10 @@ export class RowParts {
   }
 
   /**
-   * The mask of a value that has the rows of a part, cut from one for the rows of all parts; null: it has those of none.
+   * The mask of such a shape, if it has the rows of a part, cut from one for the rows of all parts; null: it has those of none.
    * `draw` gives a mask by its key, the same one for the same key.
    */
-  maskOf({ shape }: Value, probability: number, draw: (key: string, shape: Shape) => Value): Value | null {
+  maskOf(shape: Shape, probability: number, draw: (key: string, shape: Shape) => Value): Value | null {
     const part = this.#parts.get(shape[0] ?? "");
     if (!part) return null;
     const { counts, numParts, index, numRows } = part;

@@ -3,6 +3,7 @@ import type { DType } from "../graph/dtype.ts";
 import type { Value } from "../graph/graph.ts";
 import type { Shape } from "../graph/shape.ts";
 import type { PassInput } from "../nn/pass.ts";
+import type { DropoutUnit } from "./dropout-masks.ts";
 import type { SiteSpec } from "./sites.ts";
 
 /** The frozen parts of a projection and what may be built around them; of the residual stream, the identity. */
@@ -18,8 +19,9 @@ export interface SiteGraph {
   input(name: string, shape: Shape, dtype: DType): Value;
   /**
    * Multiplies x by a mask of zeros and 1/(1-p), drawn by whoever runs the program; x itself when not training or p = 0.
+   * `unit`: what is kept or dropped at once, by default a number.
    */
-  dropout(x: Value, probability: number): Value;
+  dropout(x: Value, probability: number, unit?: DropoutUnit): Value;
   /** A tensor that is made for each pass; all sites share it. */
   context(input: PassInput): Value;
   /**
@@ -34,7 +36,7 @@ export function withProjector(site: SiteGraph, project: SiteGraph["project"], su
   return {
     spec: site.spec,
     bias: site.bias,
-    dropout: (x, probability) => site.dropout(x, probability),
+    dropout: (x, probability, unit) => site.dropout(x, probability, unit),
     context: (input) => site.context(input),
     save: (name, value, how) => site.save(name, value, how),
     get weight() {

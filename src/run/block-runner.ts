@@ -6,6 +6,7 @@
  */
 import type { Value } from "../graph/graph.ts";
 import { evaluateShape } from "../graph/shape.ts";
+import type { DropoutMask } from "../models/dropout-masks.ts";
 import type { PartGraph, TensorRead } from "../models/part-graph.ts";
 import type { AdapterView } from "../peft/adapter-view.ts";
 import type { SmoothingRule } from "../nn/compute.ts";
@@ -27,8 +28,8 @@ import type { Session } from "./session.ts";
 import type { Lease } from "./lease.ts";
 import { type Smoothing, WeightWalk } from "./weights.ts";
 
-/** Fills the dropout mask of a site: zeros and 1/(1-p). Called again for the backward pass, so it must give the same. */
-export type FillDropout = (layer: number, site: string, mask: Float32Array, probability: number) => void;
+/** Fills a dropout mask with zeros and 1/(1-p). Called again for the backward pass, so it must give the same. */
+export type FillDropout = (layer: number, mask: DropoutMask, data: Float32Array) => void;
 
 /** Activations by name, lent by the pool. */
 export type Saved = Record<string, HostTensor<"float32">>;
@@ -139,10 +140,10 @@ export class BlockRunner {
       ...this.adapter?.inputs(layer),
     };
     const lent: HostTensor[] = [];
-    for (const { site, mask, probability } of part.dropout) {
-      const tensor = this.#acquire(mask, context);
-      this.#fillDropout?.(layer, site, tensor.data, probability);
-      feeds[mask.name as string] = tensor;
+    for (const dropped of part.dropout) {
+      const tensor = this.#acquire(dropped.mask, context);
+      this.#fillDropout?.(layer, dropped, tensor.data);
+      feeds[dropped.mask.name as string] = tensor;
       lent.push(tensor);
     }
     return { feeds, lent };

@@ -87,6 +87,9 @@ const DETACHED: Readonly<Record<string, RegExp>> = { dora: /lora_[AB]\.weight$/ 
  */
 const SMOOTH: Readonly<Record<string, object>> = { snell: { sparsity: 0 } };
 
+/** Options that drop something in training. */
+const DROPPING = ["dropout", "dropPath"];
+
 /** Options with which central differences, two passes a number, end soon: 256 dimensions are VeRA's default. */
 const FEW_NUMBERS: Readonly<Record<string, object>> = { vera: { rank: 16 } };
 
@@ -273,77 +276,85 @@ for (const [family, method, form] of FAMILIES.flatMap((a) =>
       assert.equal(bytes.length, headBytes + 4 * numbers);
     });
 
-    test("dropped inputs are the same forward and backward, differ by step, and are whole in evaluation", async (t) => {
-      if (!("dropout" in (method.options as z.ZodObject).shape)) return t.skip("it has no dropout");
-      const [adapter, plain] = [await moved(base, method, { dropout: 0.5 }), await moved(base, method)];
-      const passes = await openPasses(engine, base, adapter);
-      const [first, again, second] = [
-        await passes.lossAndGradients([batch], 0),
-        await passes.lossAndGradients([batch], 0),
-        await passes.lossAndGradients([batch], 1),
-      ];
-      assert.equal(first.loss, again.loss);
-      assert.deepEqual(first.gradients, again.gradients);
-      assert.notEqual(first.loss, second.loss);
+    for (const option of DROPPING.filter((name) => name in (method.options as z.ZodObject).shape)) {
+      const some = { ...SMOOTH[method.name], [option]: 0.5 };
 
-      // Along the gradient the loss of this very step changes as the gradient says: masks were the same ones.
-      const anew = await lossAndGradients(engine, base, adapter, [batch], { recompute: true });
-      for (const { gradients } of [first, anew]) {
-        const gradient = adapter.parameters.flatMap((p) => {
-          const own = gradients.get(p.name) as Float32Array;
-          return [...(DETACHED[method.name]?.test(p.name) ? own.fill(0) : own)];
-        });
+      test(`what ${option} drops is the same forward and backward, differs by step, and is whole in evaluation`, async () => {
+        const [adapter, plain] = [
+          await moved(base, method, some),
+          await moved(base, method, SMOOTH[method.name]),
+        ];
+        const passes = await openPasses(engine, base, adapter);
+        const [first, again, second] = [
+          await passes.lossAndGradients([batch], 0),
+          await passes.lossAndGradients([batch], 0),
+          await passes.lossAndGradients([batch], 1),
+        ];
+        assert.equal(first.loss, again.loss);
+        assert.deepEqual(first.gradients, again.gradients);
+        assert.notEqual(first.loss, second.loss);
+
+        // Along the gradient the loss of this very step changes as the gradient says: masks were the same ones.
+        const anew = await lossAndGradients(engine, base, adapter, [batch], { recompute: true });
+        for (const { gradients } of [first, anew]) {
+          const gradient = adapter.parameters.flatMap((p) => {
+            const own = gradients.get(p.name) as Float32Array;
+            return [...(DETACHED[method.name]?.test(p.name) ? own.fill(0) : own)];
+          });
+          const norm = Math.hypot(...gradient);
+          const start = valuesOf(adapter);
+          const lossAt = async (by: number): Promise<number> => {
+            changeValues(adapter, (_, i) => (start[i] as number) + (by * (gradient[i] as number)) / norm);
+            return await passes.loss(batch, 0);
+          };
+          const step = 5e-3 / norm;
+          const slope = ((await lossAt(step)) - (await lossAt(-step))) / (2 * step);
+          setValues(adapter, start);
+          assert.ok(Math.abs(slope / norm - 1) < 0.02, `slope ${slope}, gradient norm ${norm}`);
+        }
+        assert.equal(await passes.loss(batch, 0), first.loss);
+        await passes.release();
+
+        const losses: number[] = [];
+        for (const each of [adapter, plain]) {
+          const session = new Session(engine, base);
+          const evaluator = await Evaluator.create(session, each);
+          losses.push((await evaluator.evaluate(examples)).loss);
+          await session.release();
+        }
+        assert.equal(losses[0], losses[1]);
+      });
+
+      test(`${option} keeps the mean`, async (t) => {
+        // 200 passes, and masks know nothing of biases and heads.
+        if (formName !== "plain") return t.skip("one form of each family tells");
+        // After a small step against the gradient the loss is nearly linear in the step, so that the mean of the losses
+        // is the loss of the mean.
+        const [adapter, plain] = [
+          await attachTo(base, method, some),
+          await attachTo(base, method, SMOOTH[method.name]),
+        ];
+        const { gradients, loss: without } = await lossAndGradients(engine, base, plain, [batch]);
+        const gradient = plain.parameters.flatMap((p) => [...(gradients.get(p.name) as Float32Array)]);
         const norm = Math.hypot(...gradient);
-        const start = valuesOf(adapter);
-        const lossAt = async (by: number): Promise<number> => {
-          changeValues(adapter, (_, i) => (start[i] as number) + (by * (gradient[i] as number)) / norm);
-          return await passes.loss(batch, 0);
-        };
-        const step = 5e-3 / norm;
-        const slope = ((await lossAt(step)) - (await lossAt(-step))) / (2 * step);
-        setValues(adapter, start);
-        assert.ok(Math.abs(slope / norm - 1) < 0.02, `slope ${slope}, gradient norm ${norm}`);
-      }
-      assert.equal(await passes.loss(batch, 0), first.loss);
-      await passes.release();
-
-      const losses: number[] = [];
-      for (const each of [adapter, plain]) {
-        const session = new Session(engine, base);
-        const evaluator = await Evaluator.create(session, each);
-        losses.push((await evaluator.evaluate(examples)).loss);
-        await session.release();
-      }
-      assert.equal(losses[0], losses[1]);
-    });
-
-    test("dropping keeps the mean", async (t) => {
-      if (!("dropout" in (method.options as z.ZodObject).shape)) return t.skip("it has no dropout");
-      // 200 passes, and masks know nothing of biases and heads.
-      if (formName !== "plain") return t.skip("one form of each family tells");
-      // After a small step against the gradient the loss is nearly linear in the step, so that the mean of the losses
-      // is the loss of the mean.
-      const [adapter, plain] = [await attachTo(base, method, { dropout: 0.5 }), await attachTo(base, method)];
-      const { gradients, loss: without } = await lossAndGradients(engine, base, plain, [batch]);
-      const gradient = plain.parameters.flatMap((p) => [...(gradients.get(p.name) as Float32Array)]);
-      const norm = Math.hypot(...gradient);
-      for (const each of [adapter, plain]) {
-        changeValues(each, (value, i) => value - (0.05 * (gradient[i] as number)) / norm);
-      }
-      const passes = await openPasses(engine, base, adapter, { seed: 4 });
-      const losses: number[] = [];
-      for (let step = 0; step < 200; step++) losses.push(await passes.loss(batch, step));
-      await passes.release();
-      const mean = sum(losses) / losses.length;
-      const deviation = Math.sqrt(sum(losses.map((loss) => (loss - mean) ** 2)) / losses.length);
-      const { loss } = await lossAndGradients(engine, base, plain, [batch]);
-      const error = deviation / Math.sqrt(losses.length);
-      assert.ok(Math.abs(mean - loss) < 4 * error, `mean ${mean} ± ${error}, expected ${loss}`);
-      assert.ok(
-        Math.abs(without - loss) > 12 * error,
-        "the check is too weak to tell half the update from all",
-      );
-    });
+        for (const each of [adapter, plain]) {
+          changeValues(each, (value, i) => value - (0.05 * (gradient[i] as number)) / norm);
+        }
+        const passes = await openPasses(engine, base, adapter, { seed: 4 });
+        const losses: number[] = [];
+        for (let step = 0; step < 200; step++) losses.push(await passes.loss(batch, step));
+        await passes.release();
+        const mean = sum(losses) / losses.length;
+        const deviation = Math.sqrt(sum(losses.map((loss) => (loss - mean) ** 2)) / losses.length);
+        const { loss } = await lossAndGradients(engine, base, plain, [batch]);
+        const error = deviation / Math.sqrt(losses.length);
+        assert.ok(Math.abs(mean - loss) < 4 * error, `mean ${mean} ± ${error}, expected ${loss}`);
+        assert.ok(
+          Math.abs(without - loss) > 12 * error,
+          "the check is too weak to tell half the update from all",
+        );
+      });
+    }
 
     test("unknown options and options out of range are refused", async () => {
       await assert.rejects(

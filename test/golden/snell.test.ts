@@ -229,7 +229,9 @@ function programs(
     parameters.map(({ suffix, shape }) => [suffix, graph.input(suffix, "float32", shape)]),
   );
   const save = (_name: string, value: Value): Value => value;
-  const y = method.adapt({ spec, weight, bias, save } as unknown as SiteGraph, x, own, options);
+  const dropout = (value: Value): Value => value;
+  const site = { spec, weight, bias, save, dropout } as unknown as SiteGraph;
+  const y = method.adapt(site, x, own, options);
   const error = sub(y, target);
   const loss = reduceMean(mul(error, error), [0, 1]);
   const wrt: Record<string, Value> = { x, ...own };

@@ -111,6 +111,16 @@ for (const modelType of ["qwen3_moe", "olmoe"]) {
       assert.equal(masks.size, 3);
     });
 
+    test("drop what is added to a token by one number for each projection that reads it", async () => {
+      const adapter = await attachTo(base, findMethod("snell"), { dropPath: 0.5 }, ".*experts.*");
+      const projector = adapter.projector(layer);
+      const { part } = base.model.buildBlock(layer, { ...PLAIN_PART, projector, training: true });
+      assert.deepEqual(
+        part.dropout.map(({ mask, unit }) => [unit, mask.shape]),
+        Array.from({ length: 3 }, () => ["row", [`${numChosen}*B*T`, 1]]),
+      );
+    });
+
     test("cost a token what it meets of them", () => {
       const branch = branchesOf(base.model, 16).find((one) => one.layer === layer && one.name === "mlp");
       const { sites } = base.model.layers[layer]!;

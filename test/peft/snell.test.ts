@@ -26,7 +26,14 @@ import { numElements } from "../../src/graph/shape.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { buildBlock } from "../reference/block-reference.ts";
 import { Evaluation, evaluate } from "../reference/evaluator.ts";
-import { attachTo, examplesFor, logitsOf, lossAndGradients, unpacked } from "../passes/model-passes.ts";
+import {
+  attachTo,
+  examplesFor,
+  logitsOf,
+  lossAndGradients,
+  perturb,
+  unpacked,
+} from "../passes/model-passes.ts";
 import { linearSite } from "../tiny/sites.ts";
 import type { Array64 } from "../ops/array64.ts";
 import { gradientsOf, groupOf } from "../tiny/one-group.ts";
@@ -380,11 +387,59 @@ describe("SNELL on a model", async () => {
       sparsity: 0.75,
       sparsityPattern: { q_proj: 0.5 },
       through: "nothing",
+      dropout: 0.1,
+      dropPath: 0.2,
       modulesToSave: ["norm"],
     };
     const raw: Record<string, unknown> = { ...snell.file.toConfig(options, [], []) };
     assert.deepEqual(snell.file.fromConfig(takeFrom(raw), raw), options);
     assert.deepEqual(raw, {});
+  });
+
+  test("drops inputs of the update, and the whole update of rows, by masks of their own; never what the base computes", async () => {
+    const masks = new Map<string, HostTensor>();
+    const recording: Engine = {
+      ...engine,
+      compile: async (spec, options) => {
+        const program = await engine.compile(spec, options);
+        const run: typeof program.run = (feeds, into) => {
+          for (const [name, { dtype, shape, data }] of Object.entries(feeds)) {
+            if (name.startsWith("dropout.")) masks.set(name, { dtype, shape, data: data.slice() });
+          }
+          return program.run(feeds, into);
+        };
+        return { spec, run, release: () => program.release() };
+      },
+    };
+    const [length, width] = [6, base.model.width];
+    const batch = unpacked(examplesFor(base.model, [length, length]));
+    const both = await attachTo(base, snell, { dropout: 0.5, dropPath: 0.5 }, ["0.self_attn.q_proj"]);
+    await lossAndGradients(recording, base, both, [batch]);
+    const [inputs, rows] = ["", ".rows"].map((end) => masks.get(`dropout.self_attn.q_proj${end}`)!);
+    assert.deepEqual(
+      [inputs!.shape, rows!.shape],
+      [
+        [2, length, width],
+        [2, 1, 1],
+      ],
+    );
+    for (const { data } of [inputs!, rows!]) assert.ok(data.every((value) => value === 0 || value === 2));
+    const values = inputs!.data as Float32Array;
+    const share = values.filter((value) => value > 0).length / values.length;
+    assert.ok(Math.abs(share - 0.5) < 0.1, `${share} of the inputs are kept`);
+
+    const ofBase = await lossAndGradients(engine, base, await attachTo(base, lora), [batch]);
+    for (const option of ["dropout", "dropPath"]) {
+      const adapter = await attachTo(base, snell, { [option]: 1 - 1e-9 }, ["q_proj"]);
+      perturb(adapter, 0.1);
+      const { loss, gradients: found } = await lossAndGradients(engine, base, adapter, [batch]);
+      assert.ok(Math.abs(loss - ofBase.loss) < 1e-5, `${option}: ${loss}, and ${ofBase.loss} of the base`);
+      for (const [name, gradient] of found)
+        assert.ok(
+          gradient.every((value) => value === 0),
+          name,
+        );
+    }
   });
 
   test("every kernel and threshold computes on a model, and close to its base at the start", async () => {

@@ -6,7 +6,8 @@
  * Paper: "Expanding Sparse Tuning for Low Memory Usage", arXiv:2411.01800, eq. 4 (whose i and j are swapped) and 5.
  * ΔW lives only inside a program, forward and again backward; trained and stored are the R(in + out) numbers of LoRA of
  * rank R and the kernel's few own. The published start is not the base: ΔWˢ is small but not zero, as it must be, for
- * the gradient of eq. 5 is zero where ΔW is.
+ * the gradient of eq. 5 is zero where ΔW is. In training, inputs and whole rows may be dropped in what the update adds, as
+ * in the published code:  y = x Wᵀ + b + d ΔWˢᵀ, d for x.
  */
 import { z } from "zod";
 import { UsageError } from "../../errors.ts";
@@ -53,12 +54,18 @@ const OPTIONS = z.strictObject({
     .enum(THROUGH)
     .default("threshold")
     .describe("what soft differentiates beside the entry: its size and the threshold, its size, nothing"),
+  dropout: SHARE.default(0).describe("dropout on the inputs of the update, in training"),
+  dropPath: SHARE.default(0).describe(
+    "share of a batch's rows to which the update adds nothing, in training",
+  ),
   ...MODULES_TO_SAVE,
 });
 type SnellOptions = z.output<typeof OPTIONS>;
 
 /** Options of a site. */
-type SnellSite = KernelShape & Sparsity & Pick<SnellOptions, "kernel" | "learnKernel">;
+type SnellSite = KernelShape &
+  Sparsity &
+  Pick<SnellOptions, "kernel" | "learnKernel" | "dropout" | "dropPath">;
 
 const A = "snell_A";
 const B = "snell_B";
@@ -123,15 +130,12 @@ export const snell = defineMethod<SnellOptions, SnellSite>({
   },
   frozen: NOTHING_FROZEN,
 
-  adapt: (site, x, values, options) =>
-    linear(
-      x,
-      add(
-        site.weight,
-        sparseDelta(values, options, (threshold) => site.save("threshold", threshold)),
-      ),
-      site.bias,
-    ),
+  adapt: (site, x, values, options) => {
+    const delta = sparseDelta(values, options, (threshold) => site.save("threshold", threshold));
+    const kept = site.dropout(site.dropout(x, options.dropout), options.dropPath, "row");
+    if (kept === x) return linear(x, add(site.weight, delta), site.bias);
+    return add(site.project(x), linear(kept, delta, null));
+  },
 
   materializesWeight: () => true,
 
@@ -148,6 +152,8 @@ export const snell = defineMethod<SnellOptions, SnellSite>({
       sparsify: "none",
       sparsity: 0,
       through: "nothing",
+      dropout: 0,
+      dropPath: 0,
     },
   ),
 
@@ -175,6 +181,8 @@ export const snell = defineMethod<SnellOptions, SnellSite>({
       sparsity: o.sparsity,
       sparsity_pattern: o.sparsityPattern,
       through: o.through,
+      dropout: o.dropout,
+      drop_path: o.dropPath,
       ...wholeModulesToConfig(o),
     }),
 
@@ -188,6 +196,8 @@ export const snell = defineMethod<SnellOptions, SnellSite>({
       sparsity: take("sparsity"),
       sparsityPattern: take("sparsity_pattern"),
       through: take("through"),
+      dropout: take("dropout"),
+      dropPath: take("drop_path"),
       ...wholeModulesFromConfig(take),
     }),
   },

@@ -4,6 +4,7 @@
  * Rows without a label are never multiplied with the head, and the logits of more than one chunk never exist.
  */
 import { assertInternal } from "../../errors.ts";
+import { evaluateShape } from "../../graph/shape.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
 import type { Parameter } from "../../peft/parameters.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
@@ -44,9 +45,6 @@ export function headChunkOf(arithmetic: HeadArithmetic | null): number {
 
 /** Positions that are multiplied with a slice of the matrix at a time, where it is not held in float32. */
 export const VOCABULARY_CHUNK = 1024;
-
-/** What dropout is told as the site. */
-const HEAD_SITE = "head";
 
 export interface HeadOptions {
   /** Is told of a chunk as of a layer after the last; null: nothing is dropped. */
@@ -312,10 +310,10 @@ export class Head {
     const ids = pool.acquire("int64", [labels.length]);
     for (let i = 0; i < labels.length; i++) ids.data[i] = BigInt(labels[i]!);
     const feeds: Record<string, HostTensor> = { hidden, labels: ids };
-    for (const { mask, probability } of part.dropout) {
-      const drawn = pool.acquire("float32", hidden.shape);
-      this.#fillDropout?.(model.numLayers + chunk, HEAD_SITE, drawn.data, probability);
-      feeds[mask.name as string] = drawn;
+    for (const dropped of part.dropout) {
+      const drawn = pool.acquire("float32", evaluateShape(dropped.mask.shape, { N: labels.length }));
+      this.#fillDropout?.(model.numLayers + chunk, dropped, drawn.data);
+      feeds[dropped.mask.name as string] = drawn;
     }
     return { feeds, lent: Object.values(feeds) };
   }

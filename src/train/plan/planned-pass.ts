@@ -263,7 +263,8 @@ export class PlannedPass {
   #headFeeds(part: PartGraph, N: number): Lent {
     const hidden = floats([N, this.#place.facts.model.width]);
     const labels: TensorType = { dtype: "int64", shape: [N] };
-    return [hidden, labels, ...part.dropout.map(() => hidden)].map((type) => this.#lend(type, {}));
+    const masks = part.dropout.map(({ mask }) => mask);
+    return [hidden, labels, ...masks].map((type) => this.#lend(type, { N }));
   }
 
   #headGradient({ numLabels }: PassShape, { bindings }: Pass): PlannedBlock {

@@ -5,6 +5,7 @@
  */
 import type { Batch } from "../../data/batches/batch.ts";
 import { factsOf, labelledPositions } from "../../data/batches/pass-facts.ts";
+import type { DropoutUnit } from "../../models/dropout-masks.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import { Random } from "../../random.ts";
 import type { BackwardPlan, BlockPlan } from "../../run/backward-plan.ts";
@@ -22,8 +23,8 @@ import { float32 } from "../activations/float32.ts";
 import type { ActivationForm, KeptActivations } from "../activations/keeping.ts";
 import { type Recompute, savesOf } from "../recompute.ts";
 
-/** Stream of the seed that dropout masks come from. */
-const DROPOUT_STREAM = 2;
+/** Streams of the seed that dropout masks come from. */
+const DROPOUT_STREAMS: Readonly<Record<DropoutUnit, number>> = { number: 2, row: 6 };
 
 /** Where activations wait between the forward and the backward pass of their block. */
 export interface ActivationPlace {
@@ -97,11 +98,11 @@ export class StepRunner {
     const key = { step: 0, micro: 0 };
     const draw =
       (from: number): FillDropout =>
-      (layer, site, mask, probability) => {
+      (layer, { site, unit, probability }, data) => {
         const sites = session.model.layers[layer]?.sites ?? [];
         const siteIndex = sites.findIndex((spec) => spec.name === site);
-        const random = new Random(from, DROPOUT_STREAM, key.step, key.micro, layer, siteIndex);
-        fillDropout(random, mask, probability);
+        const random = new Random(from, DROPOUT_STREAMS[unit], key.step, key.micro, layer, siteIndex);
+        fillDropout(random, data, probability);
       };
     const fill = seed === null ? null : draw(seed);
     const sliced = slicedTableOf(
