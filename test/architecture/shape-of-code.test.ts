@@ -1,7 +1,7 @@
 /** @file Rules of the code that a machine can check: kinds are named in their own files only, headers, sizes of files. */
 import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
 import { FAMILIES } from "../../src/models/families.ts";
 import { OPTIMIZERS } from "../../src/optim/optimizers.ts";
@@ -69,7 +69,7 @@ const ALLOWED = [
   // A projection, in contrast to an embedding.
   { file: /^(models|peft|run)\//, line: /\bkind\b/ },
   // A kernel of two vectors, and a way of combining; not the schedule.
-  { file: /^peft\/(methods\/snell-kernels|algebra\/combinations)\.ts$/, line: /^\s*linear: / },
+  { file: /^peft\/(methods\/snell\/kernels|algebra\/combinations)\.ts$/, line: /^\s*linear: / },
   // GGUF's own names of tokenizers, scalings and families.
   { file: /^format\/.*gguf/, line: /./ },
   { file: /^models\//, line: /^\s*architecture: "/ },
@@ -147,6 +147,13 @@ describe("the shape of the code", () => {
     const found = LISTS.flatMap((list) => {
       const entries = entriesOf(imports, list);
       assert.ok(entries.length > 1, list);
+      const folder = list.replace(/\.ts$/, "/");
+      const lying = files.map(({ name }) => name).filter((name) => `${dirname(name)}/` === folder);
+      assert.deepEqual(
+        lying.filter((name) => !entries.includes(name)),
+        [],
+        `${folder} has entries of the list alone`,
+      );
       return entries.flatMap((entry) =>
         (imports.get(entry) ?? [])
           .filter((target) => entries.includes(target))

@@ -19,7 +19,7 @@ import {
   type RoadLayout,
   type RoadVariant,
   coefficientsOf,
-} from "../../src/peft/methods/road-coefficients.ts";
+} from "../../src/peft/methods/road/coefficients.ts";
 import { road } from "../../src/peft/methods/road.ts";
 import { type HostTensor, hostTensor, zeros } from "../../src/runtime/host-tensor.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";

@@ -16,8 +16,8 @@ import { maximum } from "../../graph/ops/maximum.ts";
 import { reduceSum } from "../../graph/ops/reduce-expand.ts";
 import { reshape } from "../../graph/ops/reshape.ts";
 import { stopGradient } from "../../graph/ops/stop-gradient.ts";
-import { lowRankFile } from "./low-rank-config.ts";
-import { BIAS_BACK, GAIN, lowRankRows } from "./low-rank-rows.ts";
+import { lowRankFile } from "../low-rank/config.ts";
+import { BIAS_BACK, GAIN, lowRankRows } from "../low-rank/rows.ts";
 import {
   LOW_RANK_FIELDS,
   LOW_RANK_TARGETS,
@@ -28,7 +28,7 @@ import {
   lowRankFactors,
   lowRankFrozen,
   lowRankParameters,
-} from "./low-rank.ts";
+} from "../low-rank/low-rank.ts";
 import { NOTHING_FROZEN, defineMethod } from "../method.ts";
 
 const M = "lora_magnitude_vector";

@@ -13,7 +13,7 @@ import { hostTensor } from "../../runtime/host-tensor.ts";
 import type { SiteSpec } from "../../models/sites.ts";
 import { toPatterns } from "../algebra/patterns.ts";
 import { ALL_LINEAR, NOTHING_FROZEN, PLAIN_FILE, defineMethod } from "../method.ts";
-import { areTransposed } from "./fan-in-fan-out.ts";
+import { areTransposed } from "../fan-in-fan-out.ts";
 import { matchSuffix } from "../../models/module-path.ts";
 import {
   MODULES_TO_SAVE,
@@ -22,7 +22,7 @@ import {
   wholeModulesFromConfig,
   wholeModulesToConfig,
 } from "../whole-modules.ts";
-import { perToken } from "./per-token.ts";
+import { perToken } from "../per-token.ts";
 
 const OPTIONS = z.strictObject({
   feedforwardModules: z

@@ -6,7 +6,7 @@
  *   an embedding E [V, D]:  x = E[ids] + s (Aᵀ)[ids] Bᵀ     A [R, V]  B [D, R]
  *
  * Paper: "LoRA", arXiv:2106.09685, eq. 3. One of the two starts at zero, or the start is subtracted, so the output
- * starts as the base's: `low-rank-start.ts`.
+ * starts as the base's: `low-rank/start.ts`.
  */
 import { z } from "zod";
 import type { Value } from "../../graph/graph.ts";
@@ -14,8 +14,8 @@ import { add, mul } from "../../graph/ops/elementwise.ts";
 import { gatherRows } from "../../graph/ops/gather-scatter.ts";
 import { matmul } from "../../graph/ops/matmul.ts";
 import { transpose } from "../../graph/ops/transpose.ts";
-import { LOW_RANK_ALGEBRA } from "./low-rank-algebra.ts";
-import { lowRankFile } from "./low-rank-config.ts";
+import { LOW_RANK_ALGEBRA } from "../low-rank/algebra.ts";
+import { lowRankFile } from "../low-rank/config.ts";
 import {
   LOW_RANK_FIELDS,
   LOW_RANK_TARGETS,
@@ -27,8 +27,8 @@ import {
   lowRankFactors,
   lowRankFrozen,
   lowRankParameters,
-} from "./low-rank.ts";
-import { lowRankRows } from "./low-rank-rows.ts";
+} from "../low-rank/low-rank.ts";
+import { lowRankRows } from "../low-rank/rows.ts";
 import { NOTHING_FROZEN, defineMethod } from "../method.ts";
 import type { SiteValues } from "../site.ts";
 

@@ -25,8 +25,8 @@ import {
   wholeModulesFromConfig,
   wholeModulesToConfig,
 } from "../whole-modules.ts";
-import { BLOCKS, blocksShape, projectBlocks, toBlocks } from "./peqa-blocks.ts";
-import { peqaRows } from "./peqa-rows.ts";
+import { BLOCKS, blocksShape, projectBlocks, toBlocks } from "./peqa/blocks.ts";
+import { peqaRows } from "./peqa/rows.ts";
 import {
   CODES,
   DELTA,
@@ -46,7 +46,7 @@ import {
   trainedUnit,
   weightOf,
   ZERO,
-} from "./peqa-codes.ts";
+} from "./peqa/codes.ts";
 
 const DEFAULT_BITS = 4;
 

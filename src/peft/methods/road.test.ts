@@ -15,7 +15,7 @@ import {
   coefficientsOf,
   toAllGroups,
   trainedRange,
-} from "./road-coefficients.ts";
+} from "./road/coefficients.ts";
 import { road } from "./road.ts";
 
 const VARIANTS: readonly RoadVariant[] = ["road_1", "road_2", "road_4"];

@@ -17,8 +17,8 @@ import type { SiteSpec } from "../../models/sites.ts";
 import type { SiteGraph } from "../../models/site-graph.ts";
 import { passInput } from "../../nn/pass.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
-import { roadAlgebra } from "./road-algebra.ts";
-import { roadRowForm, turnRows } from "./road-rows.ts";
+import { roadAlgebra } from "./road/algebra.ts";
+import { roadRowForm, turnRows } from "./road/rows.ts";
 import { ALL_LINEAR, NOTHING_FROZEN, defineMethod } from "../method.ts";
 import type { SitePlace } from "../site.ts";
 import {
@@ -27,7 +27,7 @@ import {
   coefficientsOf,
   toAllGroups,
   trainedRange,
-} from "./road-coefficients.ts";
+} from "./road/coefficients.ts";
 import { matchSuffix } from "../../models/module-path.ts";
 import {
   MODULES_TO_SAVE,

@@ -16,9 +16,9 @@ import { add } from "../../graph/ops/elementwise.ts";
 import { linear } from "../../nn/linear.ts";
 import { ALL_LINEAR, NOTHING_FROZEN, PLAIN_FILE, defineMethod } from "../method.ts";
 import type { ParameterSpec, SiteValues } from "../site.ts";
-import { DELTA, snellRows } from "./snell-rows.ts";
-import { KERNELS, type KernelName, type KernelShape, kernelOf } from "./snell-kernels.ts";
-import { SPARSIFIERS, type Sparsity, THROUGH, numZeros, sparsify } from "./snell-sparsify.ts";
+import { DELTA, snellRows } from "./snell/rows.ts";
+import { KERNELS, type KernelName, type KernelShape, kernelOf } from "./snell/kernels.ts";
+import { SPARSIFIERS, type Sparsity, THROUGH, numZeros, sparsify } from "./snell/sparsify.ts";
 import { matchPattern } from "../targets.ts";
 import {
   MODULES_TO_SAVE,

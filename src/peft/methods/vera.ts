@@ -21,7 +21,7 @@ import { type HostTensor, zeros } from "../../runtime/host-tensor.ts";
 import type { SiteState } from "../algebra/contract.ts";
 import { ALL_LINEAR, NOTHING_FROZEN, PLAIN_FILE, defineMethod } from "../method.ts";
 import type { SiteValues } from "../site.ts";
-import { areTransposed } from "./fan-in-fan-out.ts";
+import { areTransposed } from "../fan-in-fan-out.ts";
 import {
   MODULES_TO_SAVE,
   WHOLE_MODULES,
@@ -29,7 +29,7 @@ import {
   wholeModulesFromConfig,
   wholeModulesToConfig,
 } from "../whole-modules.ts";
-import { perToken } from "./per-token.ts";
+import { perToken } from "../per-token.ts";
 
 const OPTIONS = z.strictObject({
   rank: z.int().min(1).default(256).describe("width R of the two shared matrices"),

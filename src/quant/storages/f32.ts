@@ -1,6 +1,6 @@
 /** @file Storage f32: 32-bit floats, as they are. Plane: data float32, the tensor's shape. */
 import { hostTensor } from "../../runtime/host-tensor.ts";
-import { packDense, unpackDense } from "./dense.ts";
+import { packDense, unpackDense } from "../dense.ts";
 import { plane } from "../planes.ts";
 import type { Storage } from "../storage.ts";
 

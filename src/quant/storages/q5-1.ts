@@ -2,7 +2,7 @@
 import { blocksWithMinimum } from "../affine/affine-blocks.ts";
 import { BLOCK, defineBlocks, half } from "../block.ts";
 import { roundAboveMinimum } from "../block-rounding.ts";
-import { FIVE_BIT_FIELDS, highWord, joinFiveBits, splitFiveBits } from "./five-bits.ts";
+import { FIVE_BIT_FIELDS, highWord, joinFiveBits, splitFiveBits } from "../five-bits.ts";
 import { FLOAT16_VALUES } from "../half.ts";
 import { plane } from "../planes.ts";
 

@@ -3,17 +3,17 @@
  *
  *   y[b] = r[b] ∘ (x[b] Wᵀ) + bias     W: whole numbers and r their scales, one a row; or W a weight and r = 1 + δ
  */
-import type { Value } from "../../graph/graph.ts";
-import { add, mul, sub } from "../../graph/ops/elementwise.ts";
-import { reshape } from "../../graph/ops/reshape.ts";
-import type { Dim } from "../../graph/shape.ts";
-import type { SiteGraph } from "../../models/site-graph.ts";
-import { linear } from "../../nn/linear.ts";
-import { hostTensor } from "../../runtime/host-tensor.ts";
-import type { RowBatch } from "../method.ts";
-import type { SiteValues } from "../site.ts";
-import { BLOCKS, isOneScale, onesOf, projectBlocks, projectSteps } from "./peqa-blocks.ts";
-import { DELTA, isOnBase, type PeqaSite, SCALE, START, weightOf } from "./peqa-codes.ts";
+import type { Value } from "../../../graph/graph.ts";
+import { add, mul, sub } from "../../../graph/ops/elementwise.ts";
+import { reshape } from "../../../graph/ops/reshape.ts";
+import type { Dim } from "../../../graph/shape.ts";
+import type { SiteGraph } from "../../../models/site-graph.ts";
+import { linear } from "../../../nn/linear.ts";
+import { hostTensor } from "../../../runtime/host-tensor.ts";
+import type { RowBatch } from "../../method.ts";
+import type { SiteValues } from "../../site.ts";
+import { BLOCKS, isOneScale, onesOf, projectBlocks, projectSteps } from "./blocks.ts";
+import { DELTA, isOnBase, type PeqaSite, SCALE, START, weightOf } from "./codes.ts";
 
 /** Suffix of a task's factor for each output. */
 const ROW = "peqa_row";

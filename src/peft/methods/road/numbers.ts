@@ -3,10 +3,10 @@
  *
  * road_4 has α and θ of their own for the cosine and for the sine of an output: there the other part is zero.
  */
-import { hostTensor } from "../../runtime/host-tensor.ts";
-import type { SiteState } from "../algebra/contract.ts";
-import type { SiteTensors } from "../site.ts";
-import type { RoadLayout } from "./road-coefficients.ts";
+import { hostTensor } from "../../../runtime/host-tensor.ts";
+import type { SiteState } from "../../algebra/contract.ts";
+import type { SiteTensors } from "../../site.ts";
+import type { RoadLayout } from "./coefficients.ts";
 
 export const THETA = "road_theta";
 export const ALPHA = "road_alpha";

@@ -6,11 +6,11 @@
  *
  *   M^w = f I + g (M − t I)    t = tr M / 2    q² = t² − det M    f, g: (λ₁^w ± λ₂^w) / 2 over 1 and q    λ = t ± q
  */
-import { hostTensor } from "../../runtime/host-tensor.ts";
-import type { ProductAlgebra, SiteState } from "../algebra/contract.ts";
-import type { SiteTensors } from "../site.ts";
-import { ALPHA, THETA, coefficientsIn, tensorsFrom } from "./road-numbers.ts";
-import type { RoadLayout } from "./road-coefficients.ts";
+import { hostTensor } from "../../../runtime/host-tensor.ts";
+import type { ProductAlgebra, SiteState } from "../../algebra/contract.ts";
+import type { SiteTensors } from "../../site.ts";
+import { ALPHA, THETA, coefficientsIn, tensorsFrom } from "./numbers.ts";
+import type { RoadLayout } from "./coefficients.ts";
 
 /** A block by rows. */
 type Matrix = readonly [number, number, number, number];

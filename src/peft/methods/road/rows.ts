@@ -5,18 +5,18 @@
  * outputs: groups stand where it has positions, and row b's group k reads the coefficients b·G + k. Else those of each
  * output are multiplied, the sines by the size of the groups, so that all variants and sizes share a batch.
  */
-import type { Value } from "../../graph/graph.ts";
-import { add, mul } from "../../graph/ops/elementwise.ts";
-import { reshape } from "../../graph/ops/reshape.ts";
-import { rope } from "../../graph/ops/rope.ts";
-import { quarterTurn, rotatePairs } from "../../graph/ops/rotate-pairs.ts";
-import { type Dim, mulDims } from "../../graph/shape.ts";
-import type { SiteGraph } from "../../models/site-graph.ts";
-import { type PassInput, passInput } from "../../nn/pass.ts";
-import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
-import type { RowForm } from "../method.ts";
-import type { SiteValues } from "../site.ts";
-import type { RoadLayout } from "./road-coefficients.ts";
+import type { Value } from "../../../graph/graph.ts";
+import { add, mul } from "../../../graph/ops/elementwise.ts";
+import { reshape } from "../../../graph/ops/reshape.ts";
+import { rope } from "../../../graph/ops/rope.ts";
+import { quarterTurn, rotatePairs } from "../../../graph/ops/rotate-pairs.ts";
+import { type Dim, mulDims } from "../../../graph/shape.ts";
+import type { SiteGraph } from "../../../models/site-graph.ts";
+import { type PassInput, passInput } from "../../../nn/pass.ts";
+import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";
+import type { RowForm } from "../../method.ts";
+import type { SiteValues } from "../../site.ts";
+import type { RoadLayout } from "./coefficients.ts";
 
 /** Names in the row form; the sines of single outputs have the size of their groups behind it. */
 const COS = "cos";

@@ -1,8 +1,8 @@
 /** @file What the unquantized kinds share: one plane `data` that is the raw bytes read as numbers. */
-import { DTYPES, type DataOf } from "../../graph/dtype.ts";
-import { hostTensor } from "../../runtime/host-tensor.ts";
-import { numElements } from "../../graph/shape.ts";
-import { type Planes, plane } from "../planes.ts";
+import { DTYPES, type DataOf } from "../graph/dtype.ts";
+import { hostTensor } from "../runtime/host-tensor.ts";
+import { numElements } from "../graph/shape.ts";
+import { type Planes, plane } from "./planes.ts";
 
 type DenseType = "float32" | "float16" | "bfloat16";
 

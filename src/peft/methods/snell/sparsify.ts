@@ -7,14 +7,14 @@
  *
  * The quantile lies between two entries, so that the ⌊s(N-1)⌋+1 smallest are dropped.
  */
-import { numElements } from "../../graph/shape.ts";
-import type { Value } from "../../graph/graph.ts";
-import { abs, mul, sub } from "../../graph/ops/elementwise.ts";
-import { greater } from "../../graph/ops/compare.ts";
-import { kthSmallest } from "../../graph/ops/kth-smallest.ts";
-import { maximum } from "../../graph/ops/maximum.ts";
-import { softThreshold } from "../../graph/ops/soft-threshold.ts";
-import { stopGradient } from "../../graph/ops/stop-gradient.ts";
+import { numElements } from "../../../graph/shape.ts";
+import type { Value } from "../../../graph/graph.ts";
+import { abs, mul, sub } from "../../../graph/ops/elementwise.ts";
+import { greater } from "../../../graph/ops/compare.ts";
+import { kthSmallest } from "../../../graph/ops/kth-smallest.ts";
+import { maximum } from "../../../graph/ops/maximum.ts";
+import { softThreshold } from "../../../graph/ops/soft-threshold.ts";
+import { stopGradient } from "../../../graph/ops/stop-gradient.ts";
 
 export const SPARSIFIERS = ["soft", "hard-magnitude", "hard", "none"] as const;
 

@@ -1,11 +1,11 @@
 /** @file The options of methods with two thin matrices as keys of PEFT's `adapter_config.json`, and back. */
 import { toPatterns } from "../algebra/patterns.ts";
-import { startsFromWeight } from "./low-rank-start.ts";
+import { startsFromWeight } from "./start.ts";
 import type { AdapterFile, FileSite } from "../method.ts";
-import { lowRankFromTensors, lowRankToTensors } from "./low-rank-file.ts";
+import { lowRankFromTensors, lowRankToTensors } from "./file.ts";
 import type { LowRankOptions, LowRankSite } from "./low-rank.ts";
 import { matchPattern } from "../targets.ts";
-import { areTransposed } from "./fan-in-fan-out.ts";
+import { areTransposed } from "../fan-in-fan-out.ts";
 import { wholeModulesFromConfig, wholeModulesToConfig } from "../whole-modules.ts";
 
 /** Values of PEFT's `init_lora_weights` that leave the base as it is. */

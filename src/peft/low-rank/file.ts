@@ -2,7 +2,7 @@
 import { Random } from "../../random.ts";
 import { hostTensor, zeros } from "../../runtime/host-tensor.ts";
 import type { SiteStart, SiteTensors } from "../site.ts";
-import { fillFactors, startsFromWeight } from "./low-rank-start.ts";
+import { fillFactors, startsFromWeight } from "./start.ts";
 import { FACTOR_NAMES, FROZEN_A, FROZEN_B, type LowRankSite } from "./low-rank.ts";
 
 const [LINEAR] = FACTOR_NAMES as [(typeof FACTOR_NAMES)[number]];

@@ -13,7 +13,7 @@ import { concat } from "../../graph/ops/concat.ts";
 import { neg } from "../../graph/ops/elementwise.ts";
 import type { SiteSpec } from "../../models/sites.ts";
 import type { Random } from "../../random.ts";
-import { LOW_RANK_STARTS, type LowRankStart, fillFactors, startsFromWeight } from "./low-rank-start.ts";
+import { LOW_RANK_STARTS, type LowRankStart, fillFactors, startsFromWeight } from "./start.ts";
 import { ALL_LINEAR, type MethodTargets } from "../method.ts";
 import type { FrozenSpec, ParameterSpec, SitePlace, SiteStart, SiteValues } from "../site.ts";
 import { matchPattern } from "../targets.ts";

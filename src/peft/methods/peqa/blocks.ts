@@ -5,19 +5,19 @@
  *   W[i, j] = s f (c − 8) + s · offset        c: a code moved to the middle of 4 bits   f: the group's factor, or 1
  *           = 16 s f (h − 8) + s f (l − 8) + s · offset     where a code has 8 bits: its high and its low half
  */
-import type { Value } from "../../graph/graph.ts";
-import { cast } from "../../graph/ops/cast.ts";
-import { concat } from "../../graph/ops/concat.ts";
-import { add, mul, sub } from "../../graph/ops/elementwise.ts";
-import { BITS_BLOCK, blockSums, matmulBits } from "../../graph/ops/matmul-bits.ts";
-import { matmul } from "../../graph/ops/matmul.ts";
-import { reduceSum } from "../../graph/ops/reduce-expand.ts";
-import { reshape } from "../../graph/ops/reshape.ts";
-import type { SiteSpec } from "../../models/sites.ts";
-import type { AffineFormat } from "../../quant/affine/affine.ts";
-import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
-import type { SiteValues } from "../site.ts";
-import { FACTOR, ZERO } from "./peqa-codes.ts";
+import type { Value } from "../../../graph/graph.ts";
+import { cast } from "../../../graph/ops/cast.ts";
+import { concat } from "../../../graph/ops/concat.ts";
+import { add, mul, sub } from "../../../graph/ops/elementwise.ts";
+import { BITS_BLOCK, blockSums, matmulBits } from "../../../graph/ops/matmul-bits.ts";
+import { matmul } from "../../../graph/ops/matmul.ts";
+import { reduceSum } from "../../../graph/ops/reduce-expand.ts";
+import { reshape } from "../../../graph/ops/reshape.ts";
+import type { SiteSpec } from "../../../models/sites.ts";
+import type { AffineFormat } from "../../../quant/affine/affine.ts";
+import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";
+import type { SiteValues } from "../../site.ts";
+import { FACTOR, ZERO } from "./codes.ts";
 
 export const BLOCKS = "peqa_blocks";
 

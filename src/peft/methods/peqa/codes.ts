@@ -2,21 +2,21 @@
  * @file The whole numbers on which PEQA trains: those of a base that has some, or new ones; the weight that they make in a
  * graph, and the tuned weight in storages that hold them as they are.
  */
-import { assertInternal, UsageError } from "../../errors.ts";
-import type { Value } from "../../graph/graph.ts";
-import { cast } from "../../graph/ops/cast.ts";
-import { mul, sub } from "../../graph/ops/elementwise.ts";
-import { reshape } from "../../graph/ops/reshape.ts";
-import { packedBytes, unpackCodes } from "../../graph/ops/unpack-codes.ts";
-import type { SiteSpec } from "../../models/sites.ts";
-import type { AffineFormat, AffineKind, AffineWeight } from "../../quant/affine/affine.ts";
-import { quantizedFormat, type ScaleStart } from "../../quant/affine/affine-quantize.ts";
-import { STORAGE_NAMES, STORAGES } from "../../quant/storages.ts";
-import type { Storage } from "../../quant/storage.ts";
-import type { StoredTensor } from "../../quant/stored-tensor.ts";
-import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
-import type { ExactKind, StoredMerge } from "../method.ts";
-import type { FrozenSpec, SitePlace, SiteValues } from "../site.ts";
+import { assertInternal, UsageError } from "../../../errors.ts";
+import type { Value } from "../../../graph/graph.ts";
+import { cast } from "../../../graph/ops/cast.ts";
+import { mul, sub } from "../../../graph/ops/elementwise.ts";
+import { reshape } from "../../../graph/ops/reshape.ts";
+import { packedBytes, unpackCodes } from "../../../graph/ops/unpack-codes.ts";
+import type { SiteSpec } from "../../../models/sites.ts";
+import type { AffineFormat, AffineKind, AffineWeight } from "../../../quant/affine/affine.ts";
+import { quantizedFormat, type ScaleStart } from "../../../quant/affine/affine-quantize.ts";
+import { STORAGE_NAMES, STORAGES } from "../../../quant/storages.ts";
+import type { Storage } from "../../../quant/storage.ts";
+import type { StoredTensor } from "../../../quant/stored-tensor.ts";
+import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";
+import type { ExactKind, StoredMerge } from "../../method.ts";
+import type { FrozenSpec, SitePlace, SiteValues } from "../../site.ts";
 
 /** What trains: the scale of every group, or a change of all scales of a row in proportion. */
 export const TRAINED_SCALES = ["group", "row"] as const;

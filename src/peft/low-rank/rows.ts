@@ -12,9 +12,9 @@ import { reshape } from "../../graph/ops/reshape.ts";
 import type { Dim } from "../../graph/shape.ts";
 import { type HostTensor, hostTensor, zeros } from "../../runtime/host-tensor.ts";
 import type { RowBatch, RowForm } from "../method.ts";
-import { lowRankToTensors } from "./low-rank-file.ts";
+import { lowRankToTensors } from "./file.ts";
 import { type LowRankSite, OWN_BIAS, lowRankFactors, namesOf } from "./low-rank.ts";
-import { perToken } from "./per-token.ts";
+import { perToken } from "../per-token.ts";
 
 /** Names of what a method may compute of the base: the factor on each output [out], and what that takes from the base's bias [out]. */
 export const GAIN = "gain";

@@ -5,14 +5,14 @@
  * polynomial is ours: the same idea with powers of the product. Only α is said to be learned by name; β and γ are here
  * learned with it. A kernel that is not linear gives ΔW a rank above R.
  */
-import type { Value } from "../../graph/graph.ts";
-import { abs, add, exp, mul, neg, sigmoid, sign, sub } from "../../graph/ops/elementwise.ts";
-import { matmul } from "../../graph/ops/matmul.ts";
-import { pairwiseDistance } from "../../graph/ops/pairwise-distance.ts";
-import { reduceSum } from "../../graph/ops/reduce-expand.ts";
-import { slice } from "../../graph/ops/slice-pad.ts";
-import { stopGradient } from "../../graph/ops/stop-gradient.ts";
-import { transpose } from "../../graph/ops/transpose.ts";
+import type { Value } from "../../../graph/graph.ts";
+import { abs, add, exp, mul, neg, sigmoid, sign, sub } from "../../../graph/ops/elementwise.ts";
+import { matmul } from "../../../graph/ops/matmul.ts";
+import { pairwiseDistance } from "../../../graph/ops/pairwise-distance.ts";
+import { reduceSum } from "../../../graph/ops/reduce-expand.ts";
+import { slice } from "../../../graph/ops/slice-pad.ts";
+import { stopGradient } from "../../../graph/ops/stop-gradient.ts";
+import { transpose } from "../../../graph/ops/transpose.ts";
 
 /** What a kernel is made with. */
 export interface KernelShape {

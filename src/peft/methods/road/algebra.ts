@@ -5,11 +5,11 @@
  *
  * A file holds the values of all pairs, so adapters of the lower and of the upper half of them add up to one of all.
  */
-import type { Algebra } from "../algebra/contract.ts";
-import type { RoadLayout, RoadVariant } from "./road-coefficients.ts";
-import { ALPHA, THETA, coefficientsIn, tensorsFrom } from "./road-numbers.ts";
-import { roadProduct } from "./road-product.ts";
-import { joinWholeModules } from "../whole-modules.ts";
+import type { Algebra } from "../../algebra/contract.ts";
+import type { RoadLayout, RoadVariant } from "./coefficients.ts";
+import { ALPHA, THETA, coefficientsIn, tensorsFrom } from "./numbers.ts";
+import { roadProduct } from "./product.ts";
+import { joinWholeModules } from "../../whole-modules.ts";
 
 interface RoadOptions {
   readonly variant: RoadVariant;
