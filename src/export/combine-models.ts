@@ -111,6 +111,7 @@ export async function combineModels(
           await writeFolderAtomic(
             path,
             modelFolderFiles({ config, generationConfig, tokenizerFiles, tensors, card }),
+            { isNew: true },
           );
         }),
     };

@@ -129,7 +129,7 @@ export async function combineAdapters(input: CombineInput): Promise<CombinedFold
         : ["The adapters were trained with different chat templates: answers may be poor"]),
       ...warnOfStarts(adapter.startCosine),
     ],
-    write: (path) => writeAdapterFolder(path, parts),
+    write: (path) => writeAdapterFolder(path, parts, { isNew: true }),
   };
 }
 

@@ -197,7 +197,7 @@ async function writeFolder(request: MergeRequest, tensors: readonly MergedTensor
     readBy,
     making: await mergeMaking(request),
   });
-  await writeModel(path, {
+  const parts = {
     card,
     config: {
       ...base.model.checkpoint.ownConfig(config),
@@ -218,5 +218,6 @@ async function writeFolder(request: MergeRequest, tensors: readonly MergedTensor
         },
       ]),
     ],
-  });
+  };
+  await writeModel(path, parts, { isNew: true });
 }

@@ -3,6 +3,8 @@ import { resolve, sep } from "node:path";
 import { UsageError } from "../errors.ts";
 import { systemCode, toFailedWrite } from "../messages/system-error.ts";
 import { disk } from "../format/files/disk/calls.ts";
+import { isLock } from "../format/files/disk/folder-lock.ts";
+import { notNew } from "../format/files/disk/new-folder.ts";
 import { isAbandoned } from "../format/files/disk/temporaries.ts";
 import { GGUF_ENDING, type ModelFormat } from "../format/checkpoint/checkpoint.ts";
 
@@ -12,10 +14,10 @@ function refuse(path: string, found: string, expected: string, hint: string): Us
   });
 }
 
-/** What lies at a path: names in a folder (but for what was left half-written, which writing removes), "file", or null for nothing. @throws FailedError failed/write */
+/** What lies at a path: names in a folder (but for what was left half-written and locks, which writing looks at), "file", or null for nothing. @throws FailedError failed/write */
 async function look(path: string): Promise<readonly string[] | "file" | null> {
   try {
-    return (await disk().readdir(path)).filter((name) => !isAbandoned(name));
+    return (await disk().readdir(path)).filter((name) => !isAbandoned(name) && !isLock(name));
   } catch (error) {
     const code = systemCode(error);
     if (code === "ENOENT") return null;
@@ -46,11 +48,7 @@ export async function requireNewOutput(
   }
   const found = await look(path);
   if (found === null || (format !== "gguf" && Array.isArray(found) && found.length === 0)) return;
-  const isFile = found === "file";
-  throw refuse(
-    path,
-    isFile ? "a file is there or in the way" : "it holds files",
-    format === "gguf" ? "a new file" : "an empty or new folder",
-    "Choose another output, or remove what is there.",
-  );
+  const there = found === "file" ? "a file is there or in the way" : "it holds files";
+  if (format !== "gguf") throw notNew(path, there);
+  throw refuse(path, there, "a new file", "Choose another output, or remove what is there.");
 }

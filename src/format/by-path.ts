@@ -19,7 +19,7 @@ import { type Checkpoint, GGUF_ENDING } from "./checkpoint/checkpoint.ts";
 import { type ModelParts, modelFolderFiles } from "./checkpoint/hf-folder.ts";
 import { type LoadOptions, loadWeights } from "./checkpoint/load-model.ts";
 import * as checkpoints from "./checkpoint/open-checkpoint.ts";
-import { writeFileAtomic, writeFolderAtomic } from "./files/atomic.ts";
+import { type FolderOptions, writeFileAtomic, writeFolderAtomic } from "./files/atomic.ts";
 import { ByteFile } from "./files/byte-file.ts";
 import * as folders from "./files/folder.ts";
 import type { Folder } from "./files/folder.ts";
@@ -88,9 +88,13 @@ export async function withHeadOf(checkpoint: Checkpoint, adapter: string | undef
   return await classes.withHeadOf(checkpoint, await adapterFolderAt(adapter));
 }
 
-/** Writes an ordinary Hugging Face model folder, whole or not at all. @throws FailedError failed/write */
-export async function writeModel(path: string, parts: ModelParts): Promise<void> {
-  await writeFolderAtomic(path, modelFolderFiles(parts));
+/** Writes an ordinary Hugging Face model folder, whole or not at all. @throws as `writeFolderAtomic` */
+export async function writeModel(
+  path: string,
+  parts: ModelParts,
+  options?: Pick<FolderOptions, "isNew">,
+): Promise<void> {
+  await writeFolderAtomic(path, modelFolderFiles(parts), options);
 }
 
 /** The folder of an adapter. @throws FormatError format/file when there is a file or nothing */
@@ -143,12 +147,13 @@ export async function readAdapterFolder(path: string): Promise<adapterFolder.Ada
   return await adapterFolder.readAdapterFolder(await adapterFolderAt(path));
 }
 
-/** Writes an adapter folder, all files or none. @throws FailedError failed/write */
+/** Writes an adapter folder, all files or none. @throws as `writeFolderAtomic` */
 export async function writeAdapterFolder(
   path: string,
   parts: adapterFolder.AdapterFolderParts,
+  options?: Pick<FolderOptions, "isNew">,
 ): Promise<void> {
-  await writeFolderAtomic(path, adapterFolder.adapterFolderFiles(parts));
+  await writeFolderAtomic(path, adapterFolder.adapterFolderFiles(parts), options);
 }
 
 /** Reads a JSON file that must be an object. @throws FormatError format/file, format/json */

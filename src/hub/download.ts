@@ -6,7 +6,8 @@
 import { basename, dirname } from "node:path";
 
 import { FailedError } from "../errors.ts";
-import { syncFolder, writeAll } from "../format/files/atomic.ts";
+import { syncFolder } from "../format/files/atomic.ts";
+import { writeAll } from "../format/files/disk/write-all.ts";
 import { disk } from "../format/files/disk/calls.ts";
 import { hashFile, type Digest } from "./digest.ts";
 import { fetchReason, Watchdog } from "./reach.ts";

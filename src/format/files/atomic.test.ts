@@ -3,7 +3,7 @@ import { mkdtempSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { after } from "node:test";
-import { FailedError } from "../../errors.ts";
+import { FailedError, type GraftError } from "../../errors.ts";
 import { writeFileAtomic, writeFolderAtomic, writeTextAtomic } from "./atomic.ts";
 import type { ByteSource } from "./byte-source.ts";
 import { textFile, unlikeWritten } from "./folder-file.ts";
@@ -171,9 +171,9 @@ test("what reads back as something else replaces nothing, a file or a folder", a
 
 test("a folder's last file can be made of the names, sizes and hashes of the others", async () => {
   const path = join(root, "sealed");
-  await writeFolderAtomic(path, [textFile("a", "abc")], (written) =>
-    textFile("list", JSON.stringify(written)),
-  );
+  await writeFolderAtomic(path, [textFile("a", "abc")], {
+    seal: (written) => textFile("list", JSON.stringify(written)),
+  });
   assert.deepEqual(JSON.parse(readFileSync(join(path, "list"), "utf8")), [
     {
       name: "a",
@@ -182,3 +182,36 @@ test("a folder's last file can be made of the names, sizes and hashes of the oth
     },
   ]);
 });
+
+for (const isThere of [true, false]) {
+  test(`of two that fill one folder at once, ${isThere ? "an empty" : "a new"} one, one is refused and the other whole`, async () => {
+    const path = join(root, `contested-${isThere}`);
+    if (isThere) mkdirSync(path);
+    let numBegun = 0;
+    let go: () => void = () => {};
+    const allBegan = new Promise<void>((resolve) => (go = resolve));
+    const write = (...names: string[]): Promise<void> => {
+      const first = {
+        ...textFile("both", names.join()),
+        fill: async (write: (bytes: Uint8Array) => Promise<void>) => {
+          if (++numBegun === 2) go();
+          await allBegan;
+          await write(new TextEncoder().encode(names.join()));
+        },
+      };
+      return writeFolderAtomic(path, [first, ...names.map((name) => textFile(name, name))], { isNew: true });
+    };
+    const ends = await Promise.allSettled([write("a", "b"), write("c")]);
+    const refused = ends.flatMap((end) => (end.status === "rejected" ? [end.reason as GraftError] : []));
+    assert.deepEqual(
+      refused.map(({ code }) => code),
+      ["usage/output"],
+    );
+    const written = readFileSync(join(path, "both"), "utf8");
+    assert.deepEqual(readdirSync(path), [...written.split(","), "both"].sort());
+    await assert.rejects(writeFolderAtomic(path, [textFile("d", "d")], { isNew: true }), {
+      code: "usage/output",
+    });
+    assert.ok(!readdirSync(root).some((name) => name.endsWith(".tmp")));
+  });
+}

@@ -6,14 +6,15 @@
  * later, and has another way for that: hub/staging.ts.)
  */
 import { createHash } from "node:crypto";
-import type { FileHandle } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { toFailedWrite } from "../../messages/system-error.ts";
 import { ByteFile } from "./byte-file.ts";
 import { disk } from "./disk/calls.ts";
 import { type FolderFile, textFile } from "./folder-file.ts";
 import { makeFolders, removeFolders } from "./disk/make-folders.ts";
+import { fillEmpty, renameToNew } from "./disk/new-folder.ts";
 import { sweepTemporaries, temporaryName } from "./disk/temporaries.ts";
+import { writeAll } from "./disk/write-all.ts";
 
 /** Runs a step of writing `path`, with system errors turned into FailedError. */
 async function attempt<T>(path: string, step: () => Promise<T>): Promise<T> {
@@ -31,15 +32,6 @@ export async function syncFolder(path: string): Promise<void> {
     await handle.sync().finally(() => handle.close());
   } catch {
     // Windows cannot open folders; the rename has happened all the same.
-  }
-}
-
-/** Writes all of some bytes at the place where an open file stands. */
-export async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
-  // One call writes less than asked when the disk runs full or the piece exceeds 2 GiB; the next call says why.
-  for (let done = 0; done < bytes.length;) {
-    const piece = bytes.subarray(done, done + (1 << 30));
-    done += (await handle.write(piece, 0, piece.length)).bytesWritten;
   }
 }
 
@@ -142,15 +134,23 @@ async function replaceFiles(staging: string, folder: string, names: readonly str
   }
 }
 
+/** How a folder is written. */
+export interface FolderOptions {
+  /** Makes a last file of what the others are. */
+  readonly seal?: (written: readonly WrittenFile[]) => FolderFile;
+  /** Refuses a folder that is not new or empty when the files are to get their names. */
+  readonly isNew?: boolean;
+}
+
 /**
  * Writes files into a folder, all or none. A new folder appears by one rename; in one that exists, files of the
- * same names are replaced and others stay. `seal`: makes a last file of what the others are.
- * @throws as `writeFileAtomic`
+ * same names are replaced and others stay.
+ * @throws as `writeFileAtomic`; UsageError usage/output for a folder that is not new and is to be
  */
 export async function writeFolderAtomic(
   path: string,
   files: readonly FolderFile[],
-  seal?: (written: readonly WrittenFile[]) => FolderFile,
+  { seal, isNew = false }: FolderOptions = {},
 ): Promise<void> {
   const folder = resolve(path);
   const made = await attempt(path, () => makeFolders(dirname(folder)));
@@ -174,10 +174,12 @@ export async function writeFolderAtomic(
     if (seal) await write(seal(written));
     await syncFolder(staging);
     if (exists) {
-      await attempt(path, () => replaceFiles(staging, folder, names));
+      const fill = (): Promise<void> => replaceFiles(staging, folder, names);
+      await attempt(path, () => (isNew ? fillEmpty(folder, path, fill) : fill()));
       await disk().rm(staging, { recursive: true, force: true });
     } else {
-      await attempt(path, () => disk().rename(staging, folder));
+      const rename = isNew ? renameToNew : disk().rename;
+      await attempt(path, () => rename(staging, folder, path));
     }
   } catch (error) {
     await disk()

@@ -203,7 +203,7 @@ export class RunFolder {
       optimizerFile(adapter, optimizer),
       textFile(STATE_FILE, JSON.stringify(state, null, 2)),
     ];
-    await writeFolderAtomic(this.checkpoint(step), files, (written) => manifestFile(step, written));
+    await writeFolderAtomic(this.checkpoint(step), files, { seal: (written) => manifestFile(step, written) });
     const old = (await this.#checkpoints()).slice(0, -keepLast);
     for (const other of old) {
       if (other !== state.best_global_step) await this.#remove(this.checkpoint(other));

@@ -9,7 +9,7 @@ import { createHash, randomBytes } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { FormatError, UsageError } from "../../errors.ts";
-import { writeAll } from "../../format/files/atomic.ts";
+import { writeAll } from "../../format/files/disk/write-all.ts";
 import { disk } from "../../format/files/disk/calls.ts";
 import { systemCode, toFailedRead, toFailedWrite } from "../../messages/system-error.ts";
 import type { ShardDisk } from "../../runtime/shard-memory.ts";

@@ -52,7 +52,7 @@ export const runState: FuzzFormat = {
         optimizerFile(adapter, optimizer),
         textFile("trainer_state.json", JSON.stringify(state)),
       ],
-      (written) => manifestFile(2, written),
+      { seal: (written) => manifestFile(2, written) },
     );
     return {
       make(random) {

@@ -8,10 +8,10 @@ import { renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { systemCode } from "../../../messages/system-error.ts";
-import { writeAll } from "../atomic.ts";
 import { disk } from "./calls.ts";
 import { isGone, type Owner, thisProcess } from "./owner.ts";
 import { temporaryName } from "./temporaries.ts";
+import { writeAll } from "./write-all.ts";
 
 export const LOCK_NAME = ".graft-lock";
 const TAKEOVER_NAME = ".graft-lock-takeover";

@@ -1,0 +1,37 @@
+/** @file Folders that are to be new when they get what was made for them: of several writers that began at once, one has it. */
+import { UsageError } from "../../../errors.ts";
+import { systemCode } from "../../../messages/system-error.ts";
+import { disk } from "./calls.ts";
+import { isLock, lockFolder } from "./folder-lock.ts";
+import { isTemporary } from "./temporaries.ts";
+
+/** The error of a folder that is not new; `path` is what the user calls it. */
+export function notNew(path: string, found = "it holds files"): UsageError {
+  return new UsageError(
+    "usage/output",
+    `Cannot write to output "${path}": ${found}, expected an empty or new folder`,
+    { hint: "Choose another output, or remove what is there." },
+  );
+}
+
+/** Gives a whole folder its name. @throws UsageError usage/output where another has it, unless that is empty */
+export async function renameToNew(staging: string, folder: string, path: string): Promise<void> {
+  try {
+    await disk().rename(staging, folder);
+  } catch (error) {
+    throw ["ENOTEMPTY", "EEXIST"].includes(systemCode(error)) ? notNew(path) : error;
+  }
+}
+
+/** Fills a folder that is there and empty. @throws UsageError usage/output where it is not, or another process fills it */
+export async function fillEmpty(folder: string, path: string, fill: () => Promise<void>): Promise<void> {
+  const lock = await lockFolder(folder);
+  if (!("release" in lock)) throw notNew(path, "another process writes there");
+  try {
+    const names = await disk().readdir(folder);
+    if (names.some((name) => !isTemporary(name) && !isLock(name))) throw notNew(path);
+    await fill();
+  } finally {
+    await lock.release();
+  }
+}

@@ -1,0 +1,11 @@
+/** @file Bytes to an open file, all of them. */
+import type { FileHandle } from "node:fs/promises";
+
+/** Writes all of some bytes at the place where an open file stands. */
+export async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
+  // One call writes less than asked when the disk runs full or the piece exceeds 2 GiB; the next call says why.
+  for (let done = 0; done < bytes.length;) {
+    const piece = bytes.subarray(done, done + (1 << 30));
+    done += (await handle.write(piece, 0, piece.length)).bytesWritten;
+  }
+}
