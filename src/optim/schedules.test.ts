@@ -10,16 +10,24 @@ const WARMUP = 2;
 const course = (name: string): number[] =>
   Array.from({ length: TOTAL }, (_, step) => findSchedule(name).factor(step, TOTAL, WARMUP));
 
-test("cosine gives the learning rates of transformers' cosine schedule", () => {
-  // transformers 5.23.0 with torch 2.13.0: get_cosine_schedule_with_warmup(optimizer, 2, 10), peak 0.01.
-  const expected = [
+// transformers 5.24.0 with torch 2.13.0, peak 0.01: get_cosine_schedule_with_warmup(optimizer, 2, 10), and
+// get_cosine_with_min_lr_schedule_with_warmup(optimizer, 2, 10, min_lr_rate=0.1).
+const OF_TRANSFORMERS = {
+  cosine: [
     0.0, 0.005, 0.01, 0.009619397662556433, 0.008535533905932738, 0.00691341716182545, 0.005,
     0.0030865828381745515, 0.0014644660940672626, 0.0003806023374435663,
-  ];
-  for (const [step, factor] of course("cosine").entries()) {
-    assert.ok(Math.abs(0.01 * factor - expected[step]!) < 1e-17, `step ${step}: ${0.01 * factor}`);
-  }
-});
+  ],
+  "cosine-to-tenth": [
+    0.0, 0.005, 0.01, 0.00965745789630079, 0.008681980515339464, 0.007222075445642904, 0.0055000000000000005,
+    0.003777924554357096, 0.0023180194846605367, 0.0013425421036992098,
+  ],
+};
+for (const [name, expected] of Object.entries(OF_TRANSFORMERS)) {
+  test(`${name} gives the learning rates of transformers' schedule`, () => {
+    for (const [step, factor] of course(name).entries())
+      assert.ok(Math.abs(0.01 * factor - expected[step]!) < 1e-17, `step ${step}: ${0.01 * factor}`);
+  });
+}
 
 test("linear rises to the peak and falls to 0 at the end of the run", () => {
   assert.deepEqual(course("linear"), [0, 0.5, 1, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8]);
@@ -35,7 +43,7 @@ test("findSchedule() names the schedules there are", () => {
     () => findSchedule("step"),
     (error) =>
       error instanceof UsageError &&
-      error.message.endsWith('"step": expected one of constant, linear, cosine'),
+      error.message.endsWith('"step": expected one of constant, linear, cosine, cosine-to-tenth'),
   );
 });
 

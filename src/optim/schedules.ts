@@ -17,11 +17,19 @@ function withWarmup(name: string, warmupShare: number, after: (progress: number)
   };
 }
 
+function halfCosine(progress: number): number {
+  return 0.5 * (1 + Math.cos(Math.PI * progress));
+}
+
+/** Of the peak, what is left at the end: as large models are pretrained, and MobileFineTuner (arXiv:2512.08211) trains. */
+const TENTH = 0.1;
+
 export const SCHEDULES: readonly Schedule[] = [
   // None, so that a run that is made longer is the run of that length.
   withWarmup("constant", 0, () => 1),
   withWarmup("linear", WARMUP_SHARE, (progress) => 1 - progress),
-  withWarmup("cosine", WARMUP_SHARE, (progress) => 0.5 * (1 + Math.cos(Math.PI * progress))),
+  withWarmup("cosine", WARMUP_SHARE, halfCosine),
+  withWarmup("cosine-to-tenth", WARMUP_SHARE, (progress) => TENTH + (1 - TENTH) * halfCosine(progress)),
 ];
 
 /** Finds a schedule by name. @throws UsageError "usage/flag" when there is none. */

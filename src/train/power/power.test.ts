@@ -173,6 +173,14 @@ describe("the pacer", () => {
     }
   });
 
+  test("steps of 300 ms work for 0.6 of the time at two a second, where pauses of whole periods would leave 0.375", async () => {
+    const { clock, step } = pacerOf([WELL]);
+    let busyMs = 0;
+    for (let i = 0; i < 20; i++) busyMs += (await step(i, 300)).busyMs;
+    const ofWholePeriods = 300 / (300 + periodMs(stepsPerSecond(WELL, POLICY)));
+    assert.deepEqual([ofWholePeriods, Number((busyMs / clock.now).toFixed(6))], [0.375, 0.6]);
+  });
+
   test("from the second step on the pause is spread over the blocks", async () => {
     const { clock, step } = pacerOf([HOT]);
     await step(0, 400);
