@@ -208,6 +208,43 @@ describe("--type paper", () => {
     }
   });
 
+  test("⊕ leaves out what has no weight, in any order and grouping; ⊖ turns the effect round, and back", async () => {
+    for (const [all, name] of [
+      [LORAS, "lora_B.weight"],
+      [LORAS, "lora_A.weight"],
+      [SCALERS, "ia3_l"],
+    ] as const) {
+      const valuesOf = async (text: string): Promise<number[]> => tensorsOf(await combine(text, all))[name]!;
+      const own = tensorsOf(all.get("a")!)[name]!;
+      assert.deepEqual(await valuesOf("1*a + 0*b"), own);
+      assert.deepEqual(await valuesOf("0*b + 1*a"), own);
+      assertNear(await valuesOf("0.3*a + 0.7*b"), await valuesOf("0.7*b + 0.3*a"));
+      const average = await valuesOf("a + b + c");
+      assertNear(await valuesOf("2*(a + b) + c"), average);
+      assertNear(await valuesOf("a + 2*(b + c)"), average);
+      assert.deepEqual(await valuesOf("-(-a)"), own);
+      // As many numbers as one adapter, so it costs as much.
+      assert.equal(average.length, own.length);
+    }
+    const { "lora_A.weight": a, "lora_B.weight": b } = tensorsOf(LORAS.get("a")!);
+    const turned = tensorsOf(await combine("-a", LORAS));
+    const [change, opposite] = [product(a!, b!), product(turned["lora_A.weight"]!, turned["lora_B.weight"]!)];
+    assert.deepEqual(
+      opposite.map((value) => -value),
+      change,
+    );
+    const scale = tensorsOf(SCALERS.get("a")!)["ia3_l"]!;
+    assertNear(
+      tensorsOf(await combine("-a", SCALERS))["ia3_l"]!,
+      scale.map((value) => 2 - value),
+    );
+    assertNear(
+      tensorsOf(await combine("-0.7*a", SCALERS))["ia3_l"]!,
+      scale.map((value) => 1 - 0.7 * (value - 1)),
+    );
+    assertNear(tensorsOf(await combine("0.5*a - 0.5*a", SCALERS))["ia3_l"]!, [1, 1, 1, 1]);
+  });
+
   test("tells the least cosine between the A's of two adapters that have a weight", async () => {
     const cosine = (one: string, other: string): number => {
       const [a, b] = [one, other].map((name) => tensorsOf(LORAS.get(name)!)["lora_A.weight"]!);
