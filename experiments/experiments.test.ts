@@ -7,6 +7,7 @@ import { SETTINGS, composition } from "./composition.ts";
 import { distribution } from "./distribution.ts";
 import { multitask } from "./multitask.ts";
 import { type Result, toSvg, toTable } from "./report.ts";
+import { snellRank } from "./snell-rank.ts";
 import { COUNTS, HABIT, HARBOUR, VILLAGE, countRows, factRows, moodRows } from "./texts.ts";
 import { unlearning } from "./unlearning.ts";
 
@@ -49,6 +50,7 @@ describe("an experiment runs through:", () => {
     ["multitask", () => multitask(TINY), 8],
     ["unlearning", () => unlearning(TINY, [0, 0.5]), 2],
     ["analogy", () => analogy(TINY, [0, 0.2]), 2],
+    ["snell-rank", () => snellRank(1, ["LoRA", "hard"]), 2],
     ["composition-prompt-end", () => composition(SETTINGS[0]!, TINY, [1]), 6],
   ] as const) {
     test(name, async () => {

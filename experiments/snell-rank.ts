@@ -27,6 +27,11 @@ const WAYS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   "SNELL, no zeros": { method: "snell", rank: RANK, sparsify: "none", alpha: 0.1 },
   "SNELL, half zeros": { method: "snell", rank: RANK, sparsity: 0.5 },
   "SNELL, nine tenths zeros": { method: "snell", rank: RANK, sparsity: 0.9 },
+  "through magnitude": { method: "snell", rank: RANK, sparsity: 0.9, through: "magnitude" },
+  "hard-magnitude": { method: "snell", rank: RANK, sparsity: 0.9, sparsify: "hard-magnitude" },
+  hard: { method: "snell", rank: RANK, sparsity: 0.9, sparsify: "hard" },
+  "linear kernel": { method: "snell", rank: RANK, sparsity: 0.9, kernel: "linear" },
+  "linear kernel, hard": { method: "snell", rank: RANK, sparsity: 0.9, kernel: "linear", sparsify: "hard" },
 };
 
 /** The update of a trained adapter: mean rank of a weight's, share of zeros, weights that are not zero. */
@@ -52,14 +57,14 @@ async function measure(adapterPath: string) {
   return { rank: mean(ranks), zeros: mean(zeros), numWeights, numMoved, numTrained: adapter.numTrained };
 }
 
-/** Trains each way for so many steps on facts that the model does not know. */
-async function snellRank(steps: number): Promise<Result> {
+/** Trains each way, or those that are named, for so many steps on facts that the model does not know. */
+export async function snellRank(steps: number, labels = Object.keys(WAYS)): Promise<Result> {
   const folder = mkdtempSync(join(tmpdir(), "graft-snell-"));
   const [data, evalData] = [join(folder, "train.jsonl"), join(folder, "held-out.jsonl")];
   writeFileSync(data, documentRows(transferText(40_000, 1)));
   writeFileSync(evalData, documentRows(transferText(3000, 2)));
   const rows = [];
-  for (const [label, options] of Object.entries(WAYS)) {
+  for (const label of labels) {
     const output = join(folder, label);
     const { evaluation } = await train({
       model: SMALL_MODEL,
@@ -74,7 +79,7 @@ async function snellRank(steps: number): Promise<Result> {
       learningRate: 1e-2,
       schedule: "cosine",
       seed: 1,
-      ...options,
+      ...WAYS[label],
     });
     const { rank, zeros, numWeights, numMoved, numTrained } = await measure(output);
     const values = {
