@@ -135,10 +135,9 @@ function betaOf({ beta = "auto" }: Hyperparameters): { beta?: number } {
 export function usualRate(options: TrainOptions, width: number): number {
   const { objective } = options;
   const method = findMethod(options.method);
-  const learningRate =
-    method.learningRateFor?.(method.options.parse(methodOptions(options))) ?? method.learningRate;
   return suitableLearningRate({
-    method: { learningRate },
+    method,
+    methodOptions: method.options.parse(methodOptions(options)),
     optimizer: findOptimizer(options.optimizer),
     objective: objective === undefined ? USUAL_OBJECTIVE : findObjective(objective),
     width,

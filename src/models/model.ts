@@ -112,6 +112,16 @@ export class Model {
     return this.#definition.image;
   }
 
+  /** Whether its head tells tokens, and no classes. */
+  get hasVocabularyHead(): boolean {
+    return this.task === "causal-lm";
+  }
+
+  /** The module of the head that files of adapters hold whole: the first name in the path of its matrix. */
+  get headModule(): string {
+    return this.headTensor.name.split(".")[0] as string;
+  }
+
   get maxPositions(): number {
     return this.#definition.maxPositions;
   }

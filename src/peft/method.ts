@@ -30,10 +30,11 @@ import type {
 interface Description<O> {
   readonly name: string;
   readonly paper: { readonly title: string; readonly arxiv: string };
-  /** Peak learning rate of AdamW that suits it on a model of `REFERENCE_WIDTH` (train/settings/learning-rate). */
-  readonly learningRate: number;
-  /** Another one, with options that train something of another size; null: the same. */
-  learningRateFor?(options: O): number | null;
+  /**
+   * Peak learning rate of AdamW that suits it on a model of `REFERENCE_WIDTH` (train/settings/learning-rate); a function
+   * where options decide the size of what is trained.
+   */
+  readonly learningRate: number | ((options: O) => number);
   /** The only description of the options: defaults, flags, validation and documentation derive from it. */
   readonly options: z.ZodType<O>;
 }
@@ -259,7 +260,7 @@ export function defineMethod<O, S>(method: AdapterMethod<O, S>): AdapterMethod {
 
 /** As `defineMethod`, for a method that trains the base. */
 export function defineBaseMethod<O>(method: BaseMethod<O>): BaseMethod {
-  return method;
+  return method as BaseMethod;
 }
 
 /** How adapters of a method stand in a configuration; null: its result is an ordinary model. */

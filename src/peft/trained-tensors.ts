@@ -45,7 +45,7 @@ export function savedModules(
 ): readonly string[] {
   const named = modulesToSave(method, options);
   if (named !== null || model.task !== "sequence-classification") return named ?? [];
-  const [head] = model.headTensor.name.split(".") as [string];
+  const head = model.headModule;
   const hasAdapter = model.head.sites.some(({ name }) => isWithin(head, name) && sites.has(name));
   return hasAdapter ? [] : [head];
 }

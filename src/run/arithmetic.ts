@@ -104,7 +104,7 @@ export function headArithmeticOf(
   amount: Amount,
 ): HeadArithmetic | null {
   const rule = ruleOf(compute, amount);
-  if (!rule.hasHead || model.task !== "causal-lm") return null;
+  if (!rule.hasHead || !model.hasVocabularyHead) return null;
   const { name } = model.headTensor;
   const storage = base.source.storageOf(model.storedName(name));
   const isMeasured = rule.smoothing !== undefined && smoothing?.has(name) === true;

@@ -37,8 +37,8 @@ export async function measureSmoothing(
       session.pool.release(x);
       x = y;
     }
-    const { headTensor, task } = base.model;
-    if (hasHead && task === "causal-lm")
+    const { headTensor, hasVocabularyHead } = base.model;
+    if (hasHead && hasVocabularyHead)
       measured.set(headTensor.name, await measureHeadSmoothing(session, x, smoothing));
     session.pool.release(x);
     return measured;

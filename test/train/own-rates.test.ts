@@ -28,6 +28,7 @@ test("rate and warm-up follow method and length, are saved, and are kept on --re
   await checkpoint.close();
   const peak = suitableLearningRate({
     method: findMethod("lora"),
+    methodOptions: findMethod("lora").options.parse({}),
     optimizer: { rateFactor: 1 },
     objective: { rateFactor: 1 },
     width: base.model.width,

@@ -254,10 +254,11 @@ export function learningRateTable(): string {
   const plain = { optimizer: { rateFactor: 1 }, objective: { rateFactor: 1 } };
   return table(
     ["`--method`", ...WIDTHS.map((width) => `width ${width}`)],
-    METHODS.map((method) => [
-      code(method.name),
-      ...WIDTHS.map((width) => suitableLearningRate({ method, ...plain, width }).toExponential(1)),
-    ]),
+    METHODS.map((method) => {
+      const own = { method, methodOptions: method.options.parse({}), ...plain };
+      const rates = WIDTHS.map((width) => suitableLearningRate({ ...own, width }));
+      return [code(method.name), ...rates.map((rate) => rate.toExponential(1))];
+    }),
   );
 }
 

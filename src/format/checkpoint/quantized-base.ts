@@ -9,6 +9,7 @@ import { UsageError } from "../../errors.ts";
 import { numElements } from "../../graph/shape.ts";
 import { openModel } from "../../models/families.ts";
 import type { Model } from "../../models/model.ts";
+import { moduleOf } from "../../models/module-path.ts";
 import type { ModelTensor } from "../../models/sites.ts";
 import { storedBytes } from "../../quant/storage.ts";
 import { type StorageName, STORAGES } from "../../quant/storages.ts";
@@ -101,9 +102,9 @@ function wantedKinds(
 
 /** What a tensor is rounded to; null: it stays as it is. */
 function kindOf({ name, role, layer }: ModelTensor, model: Model, kind: StorageName): StorageName | null {
-  const site = model.siteOf(name.replace(/\.weight$/, ""));
+  const site = model.siteOf(moduleOf(name));
   if (role === "weight" && layer !== null) return site?.role === "router" ? null : kind;
-  const isTable = role === "embedding" || (role === "head" && model.task === "causal-lm");
+  const isTable = role === "embedding" || (role === "head" && model.hasVocabularyHead);
   return isTable && site ? TABLE_KIND : null;
 }
 

@@ -92,9 +92,8 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
       "Memory-Efficient Fine-Tuning of Compressed Large Language Models via sub-4-bit Integer Quantization",
     arxiv: "2305.14152",
   },
-  learningRate: 4e-5,
   // A part of the scales instead of a scale.
-  learningRateFor: ({ scales }) => (scales === "row" ? 4e-3 : null),
+  learningRate: ({ scales }) => (scales === "row" ? 4e-3 : 4e-5),
   options: OPTIONS,
   targets: { ...ALL_LINEAR, ...WHOLE_MODULES },
 

@@ -5,6 +5,7 @@
  */
 import { assertInternal } from "../../errors.ts";
 import { evaluateShape } from "../../graph/shape.ts";
+import { moduleOf } from "../../models/module-path.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
 import type { Parameter } from "../../peft/parameters.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
@@ -331,5 +332,5 @@ export function readsSlices(
 
 /** Whether the head adds something to its product: slices of the matrix have none. */
 function hasBias({ model }: Pick<Session, "model">): boolean {
-  return model.siteOf(model.headTensor.name.replace(/\.weight$/, ""))?.bias === true;
+  return model.siteOf(moduleOf(model.headTensor.name))?.bias === true;
 }

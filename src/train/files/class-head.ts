@@ -105,8 +105,7 @@ export function trainFreshHead(
   ofMethod: Readonly<Record<string, unknown>>,
 ): Readonly<Record<string, unknown>> {
   if (freshTensors.length === 0) return ofMethod;
-  const { headTensor } = openModel(config);
-  const [head] = headTensor.name.split(".") as [string];
+  const head = openModel(config).headModule;
   const modules = [...new Set(freshTensors.map(moduleOf))].filter(
     (path) => !`${path}.`.startsWith(`${head}.`),
   );

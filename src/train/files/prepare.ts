@@ -137,8 +137,8 @@ export function settleRun(
   const layout = layOut(model, keptIn(checkpoint), request);
   const preview = previewLayout(layout);
   const parsed = method.options.parse(ofMethod);
-  const learningRate = method.learningRateFor?.(parsed) ?? method.learningRate;
-  const rateOf = { method: { learningRate }, optimizer, objective: objective.objective, width: model.width };
+  const { width } = model;
+  const rateOf = { method, methodOptions: parsed, optimizer, objective: objective.objective, width };
   const settled = {
     ...options,
     learningRate: options.learningRate ?? suitableLearningRate(rateOf),

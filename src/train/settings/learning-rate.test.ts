@@ -8,15 +8,27 @@ import { findObjective } from "../objectives.ts";
 
 const request = (width: number, method = "lora", optimizer = "adamw", objective = "cross-entropy") => ({
   method: findMethod(method),
+  methodOptions: findMethod(method).options.parse({}),
   optimizer: findOptimizer(optimizer),
   objective: findObjective(objective),
   width,
 });
 
 test("a method's own rate is that of the reference width", () => {
-  for (const method of METHODS) {
-    assert.equal(suitableLearningRate(request(REFERENCE_WIDTH, method.name)), method.learningRate);
+  for (const { name, learningRate, options } of METHODS) {
+    const own = typeof learningRate === "number" ? learningRate : learningRate(options.parse({}));
+    assert.equal(suitableLearningRate(request(REFERENCE_WIDTH, name)), own);
   }
+});
+
+test("options that decide the size of what is trained decide the rate", () => {
+  const { options } = findMethod("peqa");
+  const rateOf = (scales: string): number =>
+    suitableLearningRate({
+      ...request(REFERENCE_WIDTH, "peqa"),
+      methodOptions: options.parse({ scales }),
+    });
+  assert.ok(rateOf("row") > rateOf("group"));
 });
 
 test("LoRA gets 1e-3 on SmolLM2-135M and 2.4e-4 on a model of 4096 units", () => {

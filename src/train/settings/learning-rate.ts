@@ -19,6 +19,8 @@ const [LEAST_FACTOR, LARGEST_FACTOR] = [1 / 3, 4];
 /** What a learning rate depends on. */
 export interface RateRequest {
   readonly method: Pick<Method, "learningRate">;
+  /** As its schema gives them. */
+  readonly methodOptions: unknown;
   readonly optimizer: Pick<Optimizer, "rateFactor">;
   readonly objective: Pick<Objective, "rateFactor">;
   /** D of the model. */
@@ -26,10 +28,13 @@ export interface RateRequest {
 }
 
 /** The peak learning rate that suits a run, in two digits. */
-export function suitableLearningRate({ method, optimizer, objective, width }: RateRequest): number {
+export function suitableLearningRate(request: RateRequest): number {
+  const { methodOptions, optimizer, objective, width } = request;
+  const { learningRate } = request.method;
+  const ownRate = typeof learningRate === "number" ? learningRate : learningRate(methodOptions);
   const widthFactor = (REFERENCE_WIDTH / width) ** WIDTH_EXPONENT;
   const bounded = Math.min(LARGEST_FACTOR, Math.max(LEAST_FACTOR, widthFactor));
-  const rate = method.learningRate * optimizer.rateFactor * objective.rateFactor * bounded;
+  const rate = ownRate * optimizer.rateFactor * objective.rateFactor * bounded;
   return Number(rate.toPrecision(2));
 }
 
