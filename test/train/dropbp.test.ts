@@ -31,9 +31,10 @@ const stepsOf = (events: readonly TrainEvent[]): StepEvent[] =>
 
 describe("graft train --dropbp", () => {
   test("the first loss is that without, later ones are others; rates, draws and a picture are kept", async () => {
-    const plain = await runTiny({ model, data, output: join(folder, "plain"), steps: 12 });
+    const shared = { model, data, steps: 12, learningRate: 0.01, dropout: 0.3 };
+    const plain = await runTiny({ ...shared, output: join(folder, "plain") });
     const output = join(folder, "dropped");
-    const { events } = await runTiny({ model, data, output, steps: 12, dropbp: 0.5, learningRate: 0.01 });
+    const { events } = await runTiny({ ...shared, output, dropbp: 0.5 });
     assert.equal(lossesOf(events)[0], lossesOf(plain.events)[0]);
     assert.notEqual(lossesOf(events)[5], lossesOf(plain.events)[5]);
     const { dropbp } = stateOf(output);
