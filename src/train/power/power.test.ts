@@ -194,6 +194,14 @@ describe("the pacer", () => {
     const pauses: number[] = [];
     for (let i = 0; i < 4; i++) pauses.push((await step(i, 400)).pauseMs);
     assert.deepEqual([clock.numReads, pauses], [2, [1600, 1600, 1600, 100]]);
+    const resumed = pacerOf([HOT, WELL], { everySteps: 3 });
+    const later: number[] = [];
+    for (let i = 4; i < 8; i++) later.push((await resumed.step(i, 400)).pauseMs);
+    assert.deepEqual(
+      [resumed.clock.numReads, later],
+      [2, [1600, 1600, 100, 100]],
+      "a run that goes on at step 4",
+    );
   });
 
   test("a pause by hand comes first, whatever the step works and the device says", async () => {
