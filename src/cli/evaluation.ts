@@ -18,7 +18,7 @@ import { createEngine } from "../runtime/create-engine.ts";
 import { Evaluator } from "../train/evaluate.ts";
 import { unitsToBatch } from "../train/step/micro-batch.ts";
 import { openSession } from "../train/open-session.ts";
-import { classesOf } from "../train/run-data.ts";
+import { classesOf } from "../data/examples/class-example.ts";
 import type { CommandIO } from "./command.ts";
 import { warn } from "./generation.ts";
 import { ROW_FLAGS, withReading } from "./reading.ts";

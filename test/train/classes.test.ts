@@ -18,7 +18,7 @@ import {
 import { METHODS } from "../../src/peft/methods.ts";
 import { Session } from "../../src/run/session.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import { classesOf } from "../../src/train/run-data.ts";
+import { classesOf } from "../../src/data/examples/class-example.ts";
 import { byteTokenizerFiles } from "../tiny/byte-tokenizer.ts";
 import { temporaryFolder, tinyModelParts, writeTinyModel } from "../tiny/model.ts";
 import { writeTinyRows } from "../tiny/rows.ts";

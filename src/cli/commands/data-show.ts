@@ -7,7 +7,7 @@ import { z } from "zod";
 
 import { sequencesOf } from "../../data/examples/training-unit.ts";
 import { readDatasets, type ReadOptions } from "../../data/by-path.ts";
-import { type ClassExample } from "../../data/examples/class-example.ts";
+import { type ClassExample, classesOf } from "../../data/examples/class-example.ts";
 import { type Comparison, promptLength, type Sequence } from "../../data/examples/comparison.ts";
 import {
   DATA_KINDS,
@@ -30,7 +30,6 @@ import { withChatTemplate } from "../../data/files/chat-template-file.ts";
 import { CHAT_TEMPLATE } from "../../data/chat/named-templates.ts";
 import { classNamesOf } from "../../train/files/class-head.ts";
 import { OBJECTIVES, defaultObjective, findObjective } from "../../train/objectives.ts";
-import { classesOf } from "../../train/run-data.ts";
 import { type CommandIO, defineCommand } from "../command.ts";
 import { warn } from "../generation.ts";
 import { formatCount, formatPercent } from "../../messages/numbers.ts";

@@ -1,6 +1,7 @@
 /** @file Texts with their classes: rows, and the token ids that a classifier reads. */
 import { UsageError } from "../../errors.ts";
-import { showClasses } from "./class-names.ts";
+import type { Model } from "../../models/model.ts";
+import { showClasses, unnamedClasses } from "./class-names.ts";
 import type { RowSource } from "../formats/parsed-row.ts";
 import { isRecord, jsonKind, type RawFields, readString, rowError } from "../rows/row-error.ts";
 import type { ClassRow, RowForm } from "../rows/rows.ts";
@@ -52,6 +53,13 @@ export function readClassNames(config: Readonly<Record<string, unknown>>): reado
     const name = names[i];
     return typeof name === "string" ? name : `LABEL_${i}`;
   });
+}
+
+/** The classes of a model, and where it tells them; nothing for one that has none. */
+export function classesOf({ classPosition, numOutputs, raw }: Model): { readonly classes?: ClassOptions } {
+  if (classPosition === null) return {};
+  const names = readClassNames(raw) ?? unnamedClasses(numOutputs);
+  return { classes: { names, readAt: classPosition } };
 }
 
 /** Turns a row into an example, of at most `maxLength` tokens. @throws usage/data for a class that the model does not have */

@@ -43,6 +43,8 @@ export interface DataKind<U> {
   readonly forms: readonly RowForm<unknown>[];
   /** Reads a row at its full length. @throws usage/data, usage/chat-template */
   toUnit(value: unknown, options: UnitOptions, source: RowSource): U;
+  /** Whether its sequences are compared with others, so that they stay together. */
+  readonly isCompared: boolean;
   /** Cuts what is longer than `maxLength`. */
   fit(unit: U, options: UnitOptions): U;
   /** Whether there is something to learn from it. */
@@ -64,6 +66,7 @@ function compare(
 }
 
 const COMPARISONS = {
+  isCompared: true,
   fit: (unit: Comparison, { maxLength, tokenizer: { bosId } }: UnitOptions) =>
     fitComparison(unit, { maxLength, bosId }),
   isUseful: isTelling,
@@ -80,6 +83,7 @@ export const DATA_KINDS: { readonly [K in DataKindName]: DataKind<DataUnits[K]> 
     forms: TARGET_FORMS,
     toUnit: (value, options, source) =>
       toExample(readRow(value, TARGET_FORMS, formsBesides(TARGET_FORMS)), options, source),
+    isCompared: false,
     fit: ({ ids, weights, source }, { maxLength }) => ({
       ids: ids.slice(0, maxLength),
       weights: weights.slice(0, maxLength),
@@ -124,6 +128,7 @@ export const DATA_KINDS: { readonly [K in DataKindName]: DataKind<DataUnits[K]> 
         hint: "Choose a model for sequence classification.",
       });
     },
+    isCompared: false,
     fit: fitClassExample,
     isUseful: ({ ids }) => ids.length > 0,
   },

@@ -19,7 +19,8 @@ import { Random } from "../../random.ts";
 import { defaultObjective, findObjective } from "../objectives.ts";
 import type { GivenClasses, Objective } from "../objective.ts";
 import { type TrainOptions, objectiveOptions } from "../settings/options.ts";
-import { classesOf, namesOf } from "../run-data.ts";
+import { classesOf } from "../../data/examples/class-example.ts";
+import { namesOf } from "./data-names.ts";
 
 /** Stream of the seed that a new head comes from. */
 const HEAD_STREAM = 5;

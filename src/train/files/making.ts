@@ -11,7 +11,7 @@ import type { BaseModel } from "../../models/base-model.ts";
 import { fingerprintOf } from "../../models/fingerprint.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import type { TrainOptions } from "../settings/options.ts";
-import { describeRows } from "../run-data.ts";
+import { describeRows } from "./data-names.ts";
 import type { RunState } from "../run-state.ts";
 import { DATA_CONTENTS } from "../settings/saved-settings.ts";
 

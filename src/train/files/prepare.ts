@@ -37,7 +37,8 @@ import {
   objectiveOptions,
   optimizerOptions as ownOptimizerOptions,
 } from "../settings/options.ts";
-import { type ReadingHooks, type RunData, readRunData } from "../run-data.ts";
+import { readRunData } from "./read-run-data.ts";
+import type { ReadingHooks, RunData } from "./run-data.ts";
 import { trainFreshHead, withRunClasses } from "./class-head.ts";
 import { readModules } from "./first-adapter.ts";
 

@@ -11,7 +11,7 @@ import type { TrainEvent } from "../events.ts";
 import type { FineTuneRequest } from "../fine-tune-request.ts";
 import { unitsToBatch } from "../step/micro-batch.ts";
 import type { TrainOptions } from "../settings/options.ts";
-import { areRows, describeRows } from "../run-data.ts";
+import { areRows, describeRows } from "./data-names.ts";
 import { numericSettings } from "../settings/saved-settings.ts";
 import { resultOf, tellResume, tellStart } from "../tell-run.ts";
 import type { TrainHooks } from "../train-hooks.ts";
