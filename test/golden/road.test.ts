@@ -211,6 +211,15 @@ describe("RoAd on all projections of a tiny Llama", async () => {
       return adapter;
     };
 
+    test(`${variant}: a fresh adapter gives the base's logits bit for bit`, async () => {
+      const adapter = await attachTo(base, road, { variant, groupSize: 2 });
+      const [fresh, plain] = [
+        await logitsOf(engine, base, adapter, batches[0]!),
+        await logitsOf(engine, base, null, batches[0]!),
+      ];
+      assert.deepEqual(fresh, plain);
+    });
+
     test(`${variant}: logits, loss and gradients`, async () => {
       const [adapter, batch] = [await start(), batches[0]!];
       const logits = await logitsOf(engine, base, adapter, batch);

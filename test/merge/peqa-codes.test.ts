@@ -150,6 +150,24 @@ test("groups that blocks of 32 lie across are written in floats, and refused now
   assert.equal(checkpoint.tensors.get("model.layers.0.mlp.down_proj.weight")?.storage, "f16");
 });
 
+test("scales that training took to 0 and below it are written as any other", async () => {
+  const adapter = await tuned(floats, { bits: 4, groupSize: 32 });
+  for (const { value } of adapter.parameters) {
+    value.data.forEach((scale, i) => (value.data[i] = [scale, scale, -scale, 0][i % 4]!));
+  }
+  const own = await logitsOf(engine, floats.base, adapter, batch);
+  const size = Math.max(...own.map(Math.abs));
+  for (const [to, name, apart] of [
+    ["packed", "signs", 0],
+    ["gguf", "signs.gguf", 0.01 * size],
+  ] as const) {
+    await write(floats, adapter, join(root, name), to);
+    const { base } = await open(join(root, name));
+    const found = largestDifference(await logitsOf(engine, base, null, batch), own);
+    assert.ok(found <= apart, `${to}: logits of ${size} are ${found} apart`);
+  }
+});
+
 for (const [bits, groupSize] of [
   [4, 0],
   [3, 16],
