@@ -266,6 +266,30 @@ describe("arithmetic of low-rank adapters of unlike kinds", async () => {
     );
   });
 
+  test("an average of parameters is refused where equal numbers mean unequal changes", async () => {
+    const vera = findMethod("vera");
+    for (const [method, some, others, message] of [
+      [
+        lora,
+        { rank: 2, alpha: 4 },
+        { rank: 2, alpha: 8 },
+        /their scales at "model.* are 2 and 4, expected equal scales/,
+      ],
+      [
+        vera,
+        { projectionSeed: 1 },
+        { projectionSeed: 2 },
+        /frozen tensors "base_model\.vera_A" differ, expected the same projection/,
+      ],
+    ] as const) {
+      const [a, b] = [await written(method, 1, some), await written(method, 2, others)];
+      await assert.rejects(combineAdapters({ expression: "a + b", adapters: { a, b }, type: "paper" }), {
+        code: "usage/combine",
+        message,
+      });
+    }
+  });
+
   test("svd of a sufficient rank is the sum, of a lower rank it lacks what it says", async () => {
     const terms = [
       ["rank 2", 1],

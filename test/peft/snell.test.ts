@@ -204,12 +204,17 @@ describe("SNELL's update", () => {
     assert.ok(Math.abs(soft - 5e-4) < 1e-4 && Math.abs(code - 1.8e-3) < 1e-4, `${soft}, ${code}`);
   });
 
-  test("fits a random matrix better with a kernel than with a product of as many numbers", async () => {
-    const errors: Record<string, number> = {};
-    for (const kernel of ["piecewise-linear", "linear"]) {
-      errors[kernel] = await fit(kernel, 32, 800);
+  test("fits a random matrix better with any kernel than with a product of as many numbers", async () => {
+    const { linear, ...others } = Object.fromEntries(
+      await Promise.all(
+        Object.keys(KERNELS).map(async (kernel) => [kernel, await fit(kernel, 32, 800)] as const),
+      ),
+    );
+    assert.equal(Object.keys(others).length, 4);
+    for (const [kernel, error] of Object.entries(others)) {
+      const most = kernel === "piecewise-linear" ? 0.92 : 0.96;
+      assert.ok(error < most * linear!, `${kernel}: ${error}, linear ${linear}`);
     }
-    assert.ok(errors["piecewise-linear"]! < 0.92 * errors["linear"]!, JSON.stringify(errors));
   });
 });
 

@@ -102,6 +102,16 @@ describe("½ a ⊕ ½ (⊖ b), beside half of the difference of the changes", ()
   });
 });
 
+test("adapters of projections of other sizes are refused by the projection's name", async () => {
+  const random = new Random(6);
+  const narrow = { a: draw(RANK, WIDTH / 2, random), b: draw(WIDTH, RANK, random) };
+  await assert.rejects(combined("a + b", { a: one, b: narrow }, { type: "cat" }), {
+    code: "usage/combine",
+    message:
+      /"layers\.0\.q_proj" is \[64, 64\] in one and \[64, 32\] in the other, expected adapters of one model/,
+  });
+});
+
 test("what was averaged in is not taken out again by ⊖, but by the difference of changes", async () => {
   const joined = {
     a: Matrix.add(one.a, other.a).mul(0.5),
