@@ -6,7 +6,6 @@
  */
 import type { Environment } from "../environment.ts";
 import { GraftError, assertInternal } from "../errors.ts";
-import type { TrainEvent } from "../train/events.ts";
 import type { TrainOptions } from "../train/settings/options.ts";
 import type { MakeSampleWriter } from "../train/samples.ts";
 import { train } from "../train/trainer.ts";
@@ -14,9 +13,10 @@ import type { SharedModel, TrainHooks } from "../train/train-hooks.ts";
 import { shareFolder, trainPiece } from "./averaged-job.ts";
 import { averagingOf } from "./averaging.ts";
 import type { Hyperparameters, Job, JobResult } from "./job.ts";
-import type { TakenJob, Telling } from "./job-queue.ts";
+import type { TakenJob } from "./job-queue.ts";
 import { type JobPlaces, jobSettings } from "./job-settings.ts";
 import type { JobRow } from "./job-table.ts";
+import { follow, tellUnheard } from "./job-telling.ts";
 import { type JobWords, wordsOf, wordsWith } from "./job-words.ts";
 import type { Lease } from "./lease.ts";
 import { usedHyperparameters } from "./used-hyperparameters.ts";
@@ -156,73 +156,4 @@ async function trainWhole(
 ): Promise<JobResult> {
   const resumes = (await files.listCheckpoints(job.id, folder)).length > 0;
   return await train({ ...settings, resume: resumes, overwrite: !resumes }, hooks);
-}
-
-/** Tells what a training tells. */
-function follow(
-  lease: Lease,
-  event: TrainEvent,
-  words: JobWords,
-  used: (epochs: number) => Hyperparameters,
-): void {
-  if (event.event === "start") {
-    const { total_steps, steps_per_epoch, examples, trainable_parameters } = event;
-    // A job that is not its own any more is stopped by that.
-    void lease.change(
-      { status: "running", used: used(total_steps / steps_per_epoch) },
-      { message: "The training has begun", data: { total_steps, examples, trainable_parameters } },
-    );
-    return;
-  }
-  tell(lease, event, words);
-}
-
-/** Tells what a worker that was lost had in its checkpoint, and could not tell. */
-async function tellUnheard(lease: Lease, files: StateFolder, words: JobWords): Promise<void> {
-  const { job, folder, maxSteps } = lease.row;
-  for (const event of await files.readHistory(job.id, folder)) {
-    if ("step" in event && event.step > maxSteps) tell(lease, event, words);
-  }
-}
-
-function tell(lease: Lease, event: TrainEvent, { named }: JobWords): void {
-  const telling = tellingOf(event);
-  if (!telling) return;
-  const message = named(telling.message);
-  lease.tell({ ...telling, message }, event.event === "step" ? event.step : undefined);
-}
-
-function tellingOf(event: TrainEvent): Telling | null {
-  switch (event.event) {
-    case "step":
-      return {
-        message: `Step ${event.step}/${event.total_steps}: training loss=${event.loss.toFixed(2)}`,
-        data: {
-          step: event.step,
-          total_steps: event.total_steps,
-          train_loss: event.loss,
-          learning_rate: event.learning_rate,
-        },
-      };
-    case "eval":
-      return {
-        message: `Step ${event.step}: validation loss=${event.loss.toFixed(2)}`,
-        data: { step: event.step, full_valid_loss: event.loss },
-      };
-    case "note":
-      return { level: "warn", message: event.message };
-    case "sample": {
-      const { step, index, prompt, text, tokens } = event;
-      return {
-        message: `Step ${step}: sample ${index}: ${text}`,
-        data: { sample: { step, index, prompt, text, tokens } },
-      };
-    }
-    case "resume":
-      return { message: `Going on after step ${event.step}` };
-    case "start":
-    case "read":
-    case "done":
-  }
-  return null;
 }

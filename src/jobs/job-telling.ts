@@ -1,0 +1,76 @@
+/** @file What a training tells, as events of its job. */
+import type { TrainEvent } from "../train/events.ts";
+import type { Hyperparameters } from "./job.ts";
+import type { Telling } from "./job-queue.ts";
+import type { JobWords } from "./job-words.ts";
+import type { Lease } from "./lease.ts";
+import type { StateFolder } from "./state-folder.ts";
+
+/** Tells what a training tells. */
+export function follow(
+  lease: Lease,
+  event: TrainEvent,
+  words: JobWords,
+  used: (epochs: number) => Hyperparameters,
+): void {
+  if (event.event === "start") {
+    const { total_steps, steps_per_epoch, examples, trainable_parameters } = event;
+    // A job that is not its own any more is stopped by that.
+    void lease.change(
+      { status: "running", used: used(total_steps / steps_per_epoch) },
+      { message: "The training has begun", data: { total_steps, examples, trainable_parameters } },
+    );
+    return;
+  }
+  tell(lease, event, words);
+}
+
+/** Tells what a worker that was lost had in its checkpoint, and could not tell. */
+export async function tellUnheard(lease: Lease, files: StateFolder, words: JobWords): Promise<void> {
+  const { job, folder, maxSteps } = lease.row;
+  for (const event of await files.readHistory(job.id, folder)) {
+    if ("step" in event && event.step > maxSteps) tell(lease, event, words);
+  }
+}
+
+function tell(lease: Lease, event: TrainEvent, { named }: JobWords): void {
+  const telling = tellingOf(event);
+  if (!telling) return;
+  const message = named(telling.message);
+  lease.tell({ ...telling, message }, event.event === "step" ? event.step : undefined);
+}
+
+function tellingOf(event: TrainEvent): Telling | null {
+  switch (event.event) {
+    case "step":
+      return {
+        message: `Step ${event.step}/${event.total_steps}: training loss=${event.loss.toFixed(2)}`,
+        data: {
+          step: event.step,
+          total_steps: event.total_steps,
+          train_loss: event.loss,
+          learning_rate: event.learning_rate,
+        },
+      };
+    case "eval":
+      return {
+        message: `Step ${event.step}: validation loss=${event.loss.toFixed(2)}`,
+        data: { step: event.step, full_valid_loss: event.loss },
+      };
+    case "note":
+      return { level: "warn", message: event.message };
+    case "sample": {
+      const { step, index, prompt, text, tokens } = event;
+      return {
+        message: `Step ${step}: sample ${index}: ${text}`,
+        data: { sample: { step, index, prompt, text, tokens } },
+      };
+    }
+    case "resume":
+      return { message: `Going on after step ${event.step}` };
+    case "start":
+    case "read":
+    case "done":
+  }
+  return null;
+}
