@@ -12,16 +12,10 @@ import type { AdapterView } from "../peft/adapter-view.ts";
 import type { SmoothingRule } from "../nn/compute.ts";
 import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
 import { type BackwardPlan, BackwardPlanner } from "./backward-plan.ts";
-import {
-  type BlockStructure,
-  type BlockVariant,
-  type Saves,
-  compileBlock,
-  compileSmoothing,
-  compileStretch,
-  structuresOf,
-  tensorsRead,
-} from "./block-programs.ts";
+import { type BlockVariant, type Saves, compileBlock } from "./block-programs.ts";
+import { type BlockStructure, structuresOf, tensorsRead } from "./block-structure.ts";
+import { compileSmoothing } from "./smoothing-program.ts";
+import { compileStretch } from "./stretch-program.ts";
 import type { PassContext } from "./context.ts";
 import { type GradientBuffer, bindGradients } from "./gradient-buffer.ts";
 import type { Session } from "./session.ts";

@@ -9,9 +9,8 @@ import { FROZEN, FROZEN_ROWS } from "../models/site-graph.ts";
 import type { AdapterView } from "../peft/adapter-view.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import type { PassContext } from "./context.ts";
-import type { GradientOutput } from "./block-programs.ts";
 import type { Parameter } from "../peft/parameters.ts";
-import { type GradientBuffer, bindGradients } from "./gradient-buffer.ts";
+import { type GradientBuffer, type GradientOutput, bindGradients } from "./gradient-buffer.ts";
 import type { Compiled, Session } from "./session.ts";
 
 /** Ids int64 [B, T] of tokens, or pixels [B, C, H, W] of images: what the model's stem reads. */

@@ -43,6 +43,12 @@ import { Squares } from "./squares.ts";
 
 type Tensor = HostTensor<"float32">;
 
+/** A gradient that a program writes: the output, and the input that is trained. */
+export interface GradientOutput {
+  readonly output: string;
+  readonly input: string;
+}
+
 /** Gradients of one group. */
 export interface GradientGroup {
   readonly group: ParameterGroup;
@@ -261,7 +267,7 @@ export class GradientBuffer {
 export function bindGradients(
   buffer: GradientBuffer,
   parameters: readonly Parameter[],
-  outputs: readonly { readonly output: string; readonly input: string }[],
+  outputs: readonly GradientOutput[],
 ): { readonly into: Readonly<Record<string, Tensor>>; readonly add: () => Promise<void> } {
   const targets = outputs.flatMap(({ output, input }) => {
     const parameter = parameters.find((each) => each.input === input);

@@ -76,6 +76,12 @@ export interface Source<T> {
   readonly constants?: () => Promise<WeightTensors>;
 }
 
+/** A program that can be made, under the key that tells it from all others of a session. */
+export interface Makeable<T> {
+  readonly key: string;
+  readonly make: () => { readonly spec: ProgramSpec; readonly made: T };
+}
+
 export class Session {
   readonly engine: Engine;
   readonly base: BaseModel;

@@ -16,9 +16,9 @@ import {
   headArithmeticOf,
   operandNames,
 } from "../arithmetic.ts";
-import type { GradientOutput, Makeable } from "../block-programs.ts";
+import type { GradientOutput } from "../gradient-buffer.ts";
 import type { WeightTensors } from "../lease.ts";
-import type { Compiled, Session } from "../session.ts";
+import type { Compiled, Makeable, Session } from "../session.ts";
 
 export type HeadProgramKind = "normed" | "logits" | "loss" | "lossAndGradients";
 

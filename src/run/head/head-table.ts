@@ -8,9 +8,8 @@ import { matmul } from "../../graph/ops/matmul.ts";
 import type { ProgramSpec } from "../../graph/program.ts";
 import type { Parameter } from "../../peft/parameters.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
-import type { Makeable } from "../block-programs.ts";
 import type { GradientBuffer } from "../gradient-buffer.ts";
-import type { Session } from "../session.ts";
+import type { Makeable, Session } from "../session.ts";
 
 /** What it is made of: p, and s ∘ h. */
 export interface TableGradient extends Record<string, HostTensor> {

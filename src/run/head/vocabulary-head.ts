@@ -15,8 +15,7 @@ import type { PartGraph } from "../../models/part-graph.ts";
 import { type HeadProduct, PLAIN_PART } from "../../models/part-options.ts";
 import type { Model } from "../../models/model.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
-import type { Makeable } from "../block-programs.ts";
-import type { Compiled, Session } from "../session.ts";
+import type { Compiled, Makeable, Session } from "../session.ts";
 
 export type VocabularyProgramKind = "logits" | "log-sum" | "log-sum-gradient" | "label" | "label-gradient";
 

@@ -9,13 +9,9 @@ import type { PartGraph } from "../../models/part-graph.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
 import type { Parameter } from "../../peft/parameters.ts";
 import { BackwardPlanner, type BlockPlan } from "../../run/backward-plan.ts";
-import {
-  type BlockStructure,
-  type GradientOutput,
-  type Saves,
-  blockProgram,
-  structuresOf,
-} from "../../run/block-programs.ts";
+import { type Saves, blockProgram } from "../../run/block-programs.ts";
+import { type BlockStructure, structuresOf } from "../../run/block-structure.ts";
+import type { GradientOutput } from "../../run/gradient-buffer.ts";
 import { stemProgram, trainsStem } from "../../run/embedding.ts";
 import { VOCABULARY_CHUNK, headChunkOf, readsSlices } from "../../run/head/head.ts";
 import {

@@ -3,7 +3,7 @@ import { peakBytes } from "../../graph/peak-memory.ts";
 import type { ProgramSpec } from "../../graph/program.ts";
 import { NO_WORK, type Work, addWork, workOf } from "../../graph/program-work.ts";
 import type { Bindings } from "../../graph/shape.ts";
-import type { Makeable } from "../../run/block-programs.ts";
+import type { Makeable } from "../../run/session.ts";
 
 /** A program as it was built. */
 interface Built<T> {

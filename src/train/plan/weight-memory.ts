@@ -4,7 +4,7 @@ import { numElements } from "../../graph/shape.ts";
 import { PLAIN_PART } from "../../models/part-options.ts";
 import { FROZEN, FROZEN_ROWS, type LookupGraph } from "../../models/site-graph.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
-import { structuresOf, tensorsRead } from "../../run/block-programs.ts";
+import { structuresOf, tensorsRead } from "../../run/block-structure.ts";
 import { isReadByRows } from "../../run/embedding.ts";
 import { readsSlices } from "../../run/head/head.ts";
 import { headArithmetic, splitReads } from "../../run/head/head-graph.ts";

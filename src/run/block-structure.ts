@@ -1,0 +1,102 @@
+/** @file What makes the programs of one block differ from those of another, and how they are made and compiled. */
+import { type ProgramSpec, neededInputs } from "../graph/program.ts";
+import type { BuiltPart, Model } from "../models/model.ts";
+import type { PartGraph, TensorRead } from "../models/part-graph.ts";
+import { PLAIN_PART } from "../models/part-options.ts";
+import { type AdapterView, type Placed, placedBy } from "../peft/adapter-view.ts";
+import { type Arithmetic, type ArithmeticFacts, arithmeticOf, constantsOf } from "./arithmetic.ts";
+import type { Compiled, Makeable, Session } from "./session.ts";
+
+/** Queries that attention processes at once, and in rows that are longer than these many chunks. Measured: docs/log.md. */
+const ATTENTION_CHUNK = 128;
+const MANY_CHUNKS = 16;
+const LONG_CHUNK = 256;
+
+/** How attention cuts rows of T tokens: a program has nodes for each chunk, so long rows have larger ones unless `wanted` says. */
+function cutAttention(
+  numTokens: number,
+  wanted: number | null,
+): { readonly length: number; readonly count: number } {
+  const usual = numTokens <= MANY_CHUNKS * ATTENTION_CHUNK ? ATTENTION_CHUNK : LONG_CHUNK;
+  const length = wanted ?? usual;
+  return { length, count: Math.max(1, Math.ceil(numTokens / length)) };
+}
+
+/** What makes the programs of a block differ from those of another. */
+export interface BlockStructure {
+  readonly layer: number;
+  /** Equal for adapters on layers that can share programs. */
+  readonly signature: string;
+  readonly placed: Placed;
+  readonly arithmetic: Arithmetic;
+  readonly training: boolean;
+  /** Queries that attention processes at once; null: by the length of the rows. */
+  readonly attentionChunk: number | null;
+  /** Inputs of the block that are trained, the base's own tensors and the adapter's. */
+  readonly trained: readonly string[];
+}
+
+/** Describes the blocks of a model with what sits on them. `training`: draw dropout. */
+export function structuresOf(
+  facts: ArithmeticFacts & Pick<Session, "attentionChunk">,
+  adapter: AdapterView | null,
+  training: boolean,
+): readonly BlockStructure[] {
+  return facts.model.layers.map((_, layer) => ({
+    layer,
+    signature: adapter?.signature(layer) ?? "frozen",
+    placed: placedBy(adapter, layer),
+    arithmetic: arithmeticOf(facts, adapter, layer),
+    training,
+    attentionChunk: facts.attentionChunk,
+    trained: (adapter?.trained(layer) ?? []).map(({ input }) => input),
+  }));
+}
+
+/** Lists the frozen tensors of a block that its forward and backward programs read, and what of them. */
+export function tensorsRead(
+  model: Model,
+  { layer, placed, arithmetic: { product, isSmoothed }, trained }: BlockStructure,
+): readonly TensorRead[] {
+  const { part, x, y } = model.buildBlock(layer, { ...PLAIN_PART, ...placed, product, isSmoothed });
+  const all = part.readsOf(neededInputs({ y }, { x, ...part.inputs() }));
+  return all.filter(({ tensor }) => !trained.includes(tensor));
+}
+
+/** The program that is cut out of a block as its structure says; `own`: what tells it from others of the block. */
+export function programOfBlock<T>(
+  model: Model,
+  { layer, signature, placed, arithmetic, training, attentionChunk }: BlockStructure,
+  own: readonly unknown[],
+  length: number,
+  dropped: readonly string[],
+  cut: (built: BuiltPart) => { spec: ProgramSpec; made: T },
+): Makeable<T> {
+  const chunk = cutAttention(length, attentionChunk);
+  const ofLayer = [model.layers[layer]?.kind, signature, arithmetic.key, training, chunk];
+  const options = {
+    ...PLAIN_PART,
+    ...placed,
+    product: arithmetic.product,
+    isSmoothed: arithmetic.isSmoothed,
+    training,
+    chunk,
+    dropped: new Set(dropped),
+  };
+  return {
+    key: JSON.stringify([...own, ofLayer]),
+    make: () => cut(model.buildBlock(layer, options)),
+  };
+}
+
+/** Compiles a program of a block with what it binds, or returns the one there is. */
+export function compileOfBlock<T extends { readonly part: PartGraph }>(
+  session: Session,
+  { layer }: BlockStructure,
+  { key, make }: Makeable<T>,
+): Promise<Compiled<T>> {
+  return session.compile(key, () => {
+    const { spec, made } = make();
+    return { spec, made, constants: () => constantsOf(session, layer, made.part, spec.inputs) };
+  });
+}
