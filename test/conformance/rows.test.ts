@@ -42,7 +42,7 @@ const UNLIKE: Readonly<Record<string, readonly [object, object]>> = {
   ],
   snell: [
     { rank: 3, kernel: "rbf" },
-    { rank: 5, sparsity: 0.5, sparsify: "hard" },
+    { rank: 5, sparsity: 0.5, sparsify: "hard", zeroStart: true, dropout: 0.5, dropPath: 0.5 },
   ],
   // Where nothing else is the same, the matrices that sites share are.
   vera: [

@@ -24,7 +24,9 @@ import type { Engine } from "../../src/runtime/engine.ts";
 import { type HostTensor, hostTensor, zeros } from "../../src/runtime/host-tensor.ts";
 import { numElements } from "../../src/graph/shape.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import { buildBlock } from "../reference/block-reference.ts";
+import { assertReadBack } from "../conformance/read-back.ts";
+import { blockGradient, buildBlock } from "../reference/block-reference.ts";
+import { largestDifference } from "../reference/differences.ts";
 import { Evaluation, evaluate } from "../reference/evaluator.ts";
 import {
   attachTo,
@@ -33,12 +35,15 @@ import {
   lossAndGradients,
   perturb,
   unpacked,
+  withTensors,
 } from "../passes/model-passes.ts";
+import { temporaryFolder } from "../tiny/model.ts";
 import { linearSite } from "../tiny/sites.ts";
 import type { Array64 } from "../ops/array64.ts";
 import { gradientsOf, groupOf } from "../tiny/one-group.ts";
 
 const engine = createEngine({ threads: 1 });
+const folder = temporaryFolder();
 
 /** The update of a method on a projection alone, and its trained tensors where they start. */
 async function updateOf(
@@ -392,6 +397,7 @@ describe("SNELL on a model", async () => {
       sparsity: 0.75,
       sparsityPattern: { q_proj: 0.5 },
       through: "nothing",
+      zeroStart: true,
       dropout: 0.1,
       dropPath: 0.2,
       modulesToSave: ["norm"],
@@ -444,6 +450,31 @@ describe("SNELL on a model", async () => {
           gradient.every((value) => value === 0),
           name,
         );
+    }
+  });
+
+  test("a start that is subtracted is the base, bit for bit, and learns, merges and comes back from its folder", async () => {
+    const batch = unpacked(examplesFor(base.model, [6, 4]));
+    const plain = await logitsOf(engine, base, null, batch);
+    for (const options of [
+      {},
+      { sparsify: "hard-magnitude", alpha: 0.1, learnKernel: false },
+      { kernel: "rbf" },
+    ]) {
+      const adapter = await attachTo(base, snell, { ...options, zeroStart: true }, ["0.self_attn.q_proj"]);
+      assert.deepEqual(await logitsOf(engine, base, adapter, batch), plain, JSON.stringify(options));
+      const { gradients: found } = await lossAndGradients(engine, base, adapter, [batch]);
+      assert.ok([...found.values()].every((gradient) => gradient.some((value) => value !== 0)));
+      perturb(adapter, 0.05);
+      const own = await logitsOf(engine, base, adapter, batch);
+      assert.ok(largestDifference(own, plain) > 1e-3);
+      const merged = await withTensors(base, await mergeAdapter(engine, base, adapter));
+      assert.ok(largestDifference(await logitsOf(engine, merged, null, batch), own) < 2e-5);
+      await assertReadBack(engine, { base, checkpoint }, { adapter, batch, path: `${folder}/zero-start` });
+      for (const { name, exact, difference } of await blockGradient(base, adapter, 0)) {
+        const apart = Math.abs(exact - difference);
+        assert.ok(apart <= 1e-6 * (1 + Math.abs(exact)), `${name}: ${exact}, differences ${difference}`);
+      }
     }
   });
 

@@ -6,13 +6,13 @@
  * Paper: "Expanding Sparse Tuning for Low Memory Usage", arXiv:2411.01800, eq. 4 (whose i and j are swapped) and 5.
  * ΔW lives only inside a program, forward and again backward; trained and stored are the R(in + out) numbers of LoRA of
  * rank R and the kernel's few own. The published start is not the base: ΔWˢ is small but not zero, as it must be, for
- * the gradient of eq. 5 is zero where ΔW is. In training, inputs and whole rows may be dropped in what the update adds, as
+ * the gradient of eq. 5 is zero where ΔW is. Ours: what the start changes can be subtracted for good, by a copy of its factors. In training, inputs and whole rows may be dropped in what the update adds, as
  * in the published code:  y = x Wᵀ + b + d ΔWˢᵀ, d for x.
  */
 import { z } from "zod";
 import { UsageError } from "../../errors.ts";
 import type { Graph, Value } from "../../graph/graph.ts";
-import { add } from "../../graph/ops/elementwise.ts";
+import { add, sub } from "../../graph/ops/elementwise.ts";
 import { linear } from "../../nn/linear.ts";
 import { ALL_LINEAR, NOTHING_FROZEN, PLAIN_FILE, defineMethod } from "../method.ts";
 import type { ParameterSpec, SiteValues } from "../site.ts";
@@ -54,6 +54,12 @@ const OPTIONS = z.strictObject({
     .enum(THROUGH)
     .default("threshold")
     .describe("what soft differentiates beside the entry: its size and the threshold, its size, nothing"),
+  zeroStart: z
+    .boolean()
+    .default(false)
+    .describe(
+      "subtract what the start changes, so that training begins at the base; the file is twice as large",
+    ),
   dropout: SHARE.default(0).describe("dropout on the inputs of the update, in training"),
   dropPath: SHARE.default(0).describe(
     "share of a batch's rows to which the update adds nothing, in training",
@@ -65,10 +71,13 @@ type SnellOptions = z.output<typeof OPTIONS>;
 /** Options of a site. */
 type SnellSite = KernelShape &
   Sparsity &
-  Pick<SnellOptions, "kernel" | "learnKernel" | "dropout" | "dropPath">;
+  Pick<SnellOptions, "kernel" | "learnKernel" | "zeroStart" | "dropout" | "dropPath">;
 
 const A = "snell_A";
 const B = "snell_B";
+/** Their copies as they start, where what they change is subtracted. */
+const FROZEN_A = "snell_A0";
+const FROZEN_B = "snell_B0";
 /** Suffix of one of the kernel's own numbers. */
 const suffixOf = (name: string): string => `snell_${name}`;
 
@@ -119,6 +128,8 @@ export const snell = defineMethod<SnellOptions, SnellSite>({
         const bound = kernel.bound(rows, options);
         for (let i = 0; i < data.length; i++) data[i] = bound * (2 * random.uniform() - 1);
       }
+      tensors[FROZEN_A]?.data.set(tensors[A]!.data);
+      tensors[FROZEN_B]?.data.set(tensors[B]!.data);
       for (const [name, values] of Object.entries(kernel.coefficients(options))) {
         tensors[suffixOf(name)]?.data.set(values);
       }
@@ -128,10 +139,20 @@ export const snell = defineMethod<SnellOptions, SnellSite>({
         "The kernel of random factors is not zero: a weight changes by about 1 % at a width of 128, by less where it is wider.",
     },
   },
-  frozen: NOTHING_FROZEN,
+  frozen: {
+    ...NOTHING_FROZEN,
+    specs: ({ inFeatures, outFeatures }, { rank, zeroStart }) => {
+      if (!zeroStart) return [];
+      const own = { dtype: "float32", shared: false, saved: true } as const;
+      return [
+        { suffix: FROZEN_A, shape: [inFeatures, rank], ...own },
+        { suffix: FROZEN_B, shape: [outFeatures, rank], ...own },
+      ];
+    },
+  },
 
   adapt: (site, x, values, options) => {
-    const delta = sparseDelta(values, options, (threshold) => site.save("threshold", threshold));
+    const delta = sparseDelta(values, options, (name, threshold) => site.save(name, threshold));
     const kept = site.dropout(site.dropout(x, options.dropout), options.dropPath, "row");
     if (kept === x) return linear(x, add(site.weight, delta), site.bias);
     return add(site.project(x), linear(kept, delta, null));
@@ -152,6 +173,7 @@ export const snell = defineMethod<SnellOptions, SnellSite>({
       sparsify: "none",
       sparsity: 0,
       through: "nothing",
+      zeroStart: false,
       dropout: 0,
       dropPath: 0,
     },
@@ -181,6 +203,7 @@ export const snell = defineMethod<SnellOptions, SnellSite>({
       sparsity: o.sparsity,
       sparsity_pattern: o.sparsityPattern,
       through: o.through,
+      zero_start: o.zeroStart,
       dropout: o.dropout,
       drop_path: o.dropPath,
       ...wholeModulesToConfig(o),
@@ -196,6 +219,7 @@ export const snell = defineMethod<SnellOptions, SnellSite>({
       sparsity: take("sparsity"),
       sparsityPattern: take("sparsity_pattern"),
       through: take("through"),
+      zeroStart: take("zero_start"),
       dropout: take("dropout"),
       dropPath: take("drop_path"),
       ...wholeModulesFromConfig(take),
@@ -212,15 +236,28 @@ function ownNumbers(options: SnellSite): ParameterSpec[] {
   }));
 }
 
-/** ΔWˢ [out, in]. */
-function sparseDelta(values: SiteValues, options: SnellSite, save?: (threshold: Value) => Value): Value {
-  const { [A]: a, [B]: b } = values;
+/** ΔWˢ [out, in], less that of the start if its factors are there. `save` is given thresholds by name. */
+function sparseDelta(
+  values: SiteValues,
+  options: SnellSite,
+  save: (name: string, threshold: Value) => Value = (_name, threshold) => threshold,
+): Value {
+  const { [A]: a, [B]: b, [FROZEN_A]: a0, [FROZEN_B]: b0 } = values;
   const kernel = kernelOf(options.kernel);
-  const numbers = Object.entries(kernel.coefficients(options)).map(([name, start]) => [
-    name,
-    values[suffixOf(name)] ?? vector(a!.graph, start),
-  ]);
-  return sparsify(kernel.delta(b!, a!, Object.fromEntries(numbers), options), options, save);
+  const { graph } = a!;
+  const starts = Object.entries(kernel.coefficients(options)).map(
+    ([name, start]) => [name, vector(graph, start)] as const,
+  );
+  const numbers = starts.map(([name, start]) => [name, values[suffixOf(name)] ?? start]);
+  const delta = sparsify(kernel.delta(b!, a!, Object.fromEntries(numbers), options), options, (threshold) =>
+    save("threshold", threshold),
+  );
+  if (!a0 || !b0) return delta;
+  const before = kernel.delta(b0, a0, Object.fromEntries(starts), options);
+  return sub(
+    delta,
+    sparsify(before, options, (threshold) => save("start", threshold)),
+  );
 }
 
 function vector(graph: Graph, values: readonly number[]): Value {
