@@ -136,6 +136,8 @@ export const NOTHING_FROZEN: FrozenTensors<unknown, unknown> = {
 export interface RowForm<S> {
   /** Filled up with zeros to the size of the largest, those that others lack too. */
   readonly tensors: SiteTensors;
+  /** Of those that lie the other way round, [n, m] where rows have [m, n]: the factor on each of the n lines. Turned over they would be in memory twice. */
+  readonly turned?: Readonly<Record<string, (line: number) => number>>;
   readonly options: S;
 }
 

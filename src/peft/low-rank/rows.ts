@@ -10,7 +10,7 @@ import { add, mul } from "../../graph/ops/elementwise.ts";
 import { matmul } from "../../graph/ops/matmul.ts";
 import { reshape } from "../../graph/ops/reshape.ts";
 import type { Dim } from "../../graph/shape.ts";
-import { type HostTensor, hostTensor, zeros } from "../../runtime/host-tensor.ts";
+import { hostTensor } from "../../runtime/host-tensor.ts";
 import type { RowBatch, RowForm } from "../method.ts";
 import { lowRankToTensors } from "./file.ts";
 import { type LowRankSite, OWN_BIAS, lowRankFactors, namesOf } from "./low-rank.ts";
@@ -30,7 +30,7 @@ export const lowRankRows: RowBatch<LowRankSite> = {
   ofBase: null,
   added: null,
 
-  // B is turned over once here, for a row times thin columns takes longer than times whole rows.
+  // Rows have B turned over, for a row times thin columns takes longer than times whole rows.
   form: ({ [GAIN]: gain, [BIAS_BACK]: back, ...own }, site, { scale }) => {
     const [a, b] = namesOf(site);
     const { [a]: down, [b]: up, [OWN_BIAS]: ownBias } = lowRankToTensors(own);
@@ -42,10 +42,11 @@ export const lowRankRows: RowBatch<LowRankSite> = {
       ...NO_FACTORS,
       tensors: {
         [a]: down!,
-        [b]: turnedOver(up!, factor),
+        [b]: up!,
         ...(gain && { [GAIN]: perToken(gain.data.map((value) => value - 1)) }),
         ...(added && { [OWN_BIAS]: hostTensor("float32", [site.outFeatures], added) }),
       },
+      turned: { [b]: factor },
     };
   },
 
@@ -60,18 +61,3 @@ export const lowRankRows: RowBatch<LowRankSite> = {
     return bias ? add(y, reshape(bias, [bias.shape[0] as Dim, 1, site.spec.outFeatures])) : y;
   },
 };
-
-/** B [out, R] as [R, out], each output times its factor. */
-function turnedOver(
-  { shape, data }: HostTensor<"float32">,
-  factor: (row: number) => number,
-): HostTensor<"float32"> {
-  const [numRows, numColumns] = shape as [number, number];
-  const turned = zeros("float32", [numColumns, numRows]);
-  for (let row = 0; row < numRows; row++) {
-    for (let column = 0; column < numColumns; column++) {
-      turned.data[column * numRows + row] = factor(row) * data[row * numColumns + column]!;
-    }
-  }
-  return turned;
-}

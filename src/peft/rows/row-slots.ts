@@ -47,7 +47,7 @@ const FIRST_ROWS = 4;
 export class RowSlots implements RowSet {
   readonly #base: BaseModel;
   readonly #batch: RowBatch<unknown>;
-  readonly #first: Adapter;
+  readonly #method: Adapter["method"];
   readonly #members = new Map<Adapter, RowMember>();
   /** Places of all, by path. */
   readonly #places = new Map<string, RowPlace>();
@@ -58,7 +58,7 @@ export class RowSlots implements RowSet {
   constructor(base: BaseModel, first: RowMember) {
     this.#base = base;
     this.#batch = first.batch;
-    this.#first = first.adapter;
+    this.#method = first.adapter.method;
     this.takesNone = areAlike([first], true);
     this.add(first);
   }
@@ -125,7 +125,9 @@ export class RowSlots implements RowSet {
         const into = data.subarray(row * size, (row + 1) * size);
         const own = form.tensors[suffix];
         if (own?.data.length !== size) into.fill(0);
-        if (own) copyInto(own, into, shape.slice(1));
+        const factor = form.turned?.[suffix];
+        if (own && factor) copyTurned(own, factor, into, shape.at(-1) as number);
+        else if (own) copyInto(own, into, shape.slice(1));
       }
     }
     this.#now.rows[row] = adapter;
@@ -133,9 +135,9 @@ export class RowSlots implements RowSet {
 
   /** Whether the rows are large enough for an adapter at all of its places. */
   #hasRoomFor({ forms }: RowMember): boolean {
-    return [...forms].every(([path, { tensors }]) => {
+    return [...forms].every(([path, form]) => {
       const stack = this.#now.stacked.get(this.#places.get(path) as RowPlace);
-      return Object.entries(tensors).every(([suffix, { shape }]) => {
+      return shapesOf(form).every(([suffix, shape]) => {
         const room = stack?.tensors[suffix]?.shape.slice(1);
         return room !== undefined && shape.every((size, axis) => size <= (room[axis] as number));
       });
@@ -157,23 +159,21 @@ export class RowSlots implements RowSet {
       const all = [...members.map((member) => member.forms.get(path)), formOfBase(this.#batch, place)];
       const forms = all.flatMap((form) => form ?? []);
       const shapes = new Map<string, number[]>();
-      const known = old.get(place)?.tensors ?? {};
-      for (const [i, tensors] of [known, ...forms.map(({ tensors }) => tensors)].entries()) {
-        for (const [suffix, tensor] of Object.entries(tensors)) {
-          const shape = (i === 0 ? tensor.shape.slice(1) : tensor.shape) as number[];
-          const most = shapes.get(suffix) ?? shape;
-          shapes.set(
-            suffix,
-            most.map((size, axis) => Math.max(size, shape[axis] as number)),
-          );
-        }
+      const known = Object.entries(old.get(place)?.tensors ?? {});
+      const rows = known.map(([suffix, { shape }]): SuffixShape => [suffix, shape.slice(1)]);
+      for (const [suffix, shape] of [...rows, ...forms.flatMap(shapesOf)]) {
+        const most = shapes.get(suffix) ?? shape;
+        shapes.set(
+          suffix,
+          most.map((size, axis) => Math.max(size, shape[axis] as number)),
+        );
       }
       const tensors = Object.fromEntries(
         [...shapes].map(([suffix, shape]) => [suffix, zeros("float32", [numRows, ...shape])]),
       );
       const common = commonTensors(members, place);
       assertInternal(common, "members have the same frozen tensors");
-      const bound = place.site && bindForm(this.#base, this.#first.method, place.site, common);
+      const bound = place.site && bindForm(this.#base, this.#method, place.site, common);
       const { options } = forms[0] as RowForm<unknown>;
       now.stacked.set(place, { options, tensors, common, bound });
       for (const [suffix, tensor] of Object.entries(tensors)) addTo(now.inputs, place, suffix, tensor);
@@ -183,6 +183,16 @@ export class RowSlots implements RowSet {
       if (bound) addTo(now.constants, place, bound.spec.suffix, bound.tensor);
     }
   }
+}
+
+/** A tensor's suffix, and its shape in a row. */
+type SuffixShape = readonly [suffix: string, shape: readonly number[]];
+
+function shapesOf({ tensors, turned }: RowForm<unknown>): SuffixShape[] {
+  return Object.entries(tensors).map(([suffix, { shape }]) => [
+    suffix,
+    turned && suffix in turned ? shape.toReversed() : shape,
+  ]);
 }
 
 /** What programs of a layer read in the next pass: its rows, and what all share as it is. */
@@ -231,5 +241,21 @@ function copyInto(
       rest = Math.floor(rest / size);
     }
     to.set(data.subarray(start, start + width), place);
+  }
+}
+
+/** Copies a tensor [n, m], each line times its factor, to the beginning of each axis of a larger one [m, n] with so wide lines. */
+function copyTurned(
+  { shape, data }: HostTensor<"float32">,
+  factor: (line: number) => number,
+  to: Float32Array,
+  width: number,
+): void {
+  const [numLines, numColumns] = shape as [number, number];
+  for (let line = 0; line < numLines; line++) {
+    const times = factor(line);
+    for (let column = 0; column < numColumns; column++) {
+      to[column * width + line] = times * data[line * numColumns + column]!;
+    }
   }
 }
