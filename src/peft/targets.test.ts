@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import * as fc from "fast-check";
 import { linearSite } from "../../test/tiny/sites.ts";
 import { matchPattern, modulesOfRoles, requireMatchedPatterns, selectTargets } from "./targets.ts";
 
@@ -73,6 +74,29 @@ describe("patterns", () => {
     assert.equal(matchPattern({ down_proj: 4, "layers.1.mlp.down_proj": 16 }, path), 4);
     assert.equal(matchPattern({ ".*\\.1\\..*": 3 }, path), 3);
     assert.equal(matchPattern({ own_proj: 4 }, path), null);
+  });
+
+  test("plain names mean what they mean as regular expressions", () => {
+    const text = fc.string({ unit: fc.constantFrom("a", "b", ".", "_", "-"), maxLength: 5 });
+    const property = fc.property(text, text, (pattern, path) => {
+      const isMatch = new RegExp(`^(.*\\.)?(${pattern})$`).test(path);
+      assert.equal(matchPattern({ [pattern]: 1 }, path), isMatch ? 1 : null);
+    });
+    fc.assert(property, { numRuns: 2000 });
+  });
+
+  test("5,000 names are looked for in 200 modules soon", () => {
+    const paths = Array.from({ length: 200 }, (_, i) => `model.layers.${i}.self_attn.q_proj`);
+    const names = Array.from(
+      { length: 5000 },
+      (_, i) => [`layers.${199 + i}.self_attn.q_proj`, i + 1] as const,
+    );
+    const patterns = Object.fromEntries(names);
+    const before = process.cpuUsage();
+    const found = paths.map((path) => matchPattern(patterns, path));
+    assert.deepEqual(found, [...paths.slice(1).map(() => null), 1]);
+    const { user, system } = process.cpuUsage(before);
+    assert.ok(user + system < 5e6, `${(user + system) / 1e6} s`);
   });
 });
 

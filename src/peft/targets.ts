@@ -26,9 +26,24 @@ export interface Targets {
  */
 export function matchPattern(patterns: Readonly<Record<string, number>>, path: string): number | null {
   for (const [pattern, value] of Object.entries(patterns)) {
-    if (compile(`^(.*\\.)?(${pattern})$`, pattern)(path)) return value;
+    const isMatch = PLAIN.test(pattern)
+      ? endsIn(path, pattern)
+      : compile(`^(.*\\.)?(${pattern})$`, pattern)(path);
+    if (isMatch) return value;
   }
   return null;
+}
+
+/** A pattern without signs of regular expressions but the dot, as those of most files: a name for each module, maybe. */
+const PLAIN = /^[\w.-]*$/;
+
+/** Whether a path is a plain pattern, or has it behind a dot. */
+function endsIn(path: string, pattern: string): boolean {
+  const start = path.length - pattern.length;
+  if (start < 0 || (start > 0 && path[start - 1] !== ".")) return false;
+  for (let i = 0; i < pattern.length; i++)
+    if (pattern[i] !== "." && pattern[i] !== path[start + i]) return false;
+  return true;
 }
 
 /**
