@@ -30,9 +30,10 @@ export function toFailedRead(error: unknown, path: string): unknown {
   );
 }
 
-/** Refuses to read what may never end; `stats` say what it is. A folder is left to the call that reads it. */
+/** Refuses to open what may never end; `stats` say what it is. A folder is left to the call that opens it. */
 export function refuseEndless(stats: { isFile(): boolean; isDirectory(): boolean }): void {
-  if (!stats.isFile() && !stats.isDirectory()) throw new Error("it is a device or a pipe");
+  if (stats.isFile() || stats.isDirectory()) return;
+  throw Object.assign(new Error("it is a device or a pipe"), { code: "ENXIO", syscall: "open" });
 }
 
 /** What to do when something could not be written. */
@@ -47,6 +48,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
   ELOOP: "Links of the path lead back to themselves: remove them, or choose another output folder.",
   ENAMETOOLONG: "The path or a name in it is longer than the system allows: choose a shorter one.",
   EMFILE: "Let the process open more files: raise ulimit -n.",
+  ENXIO: "A pipe or a device has the name of the file: remove it or choose another name.",
   EISDIR: "A folder has the name of the output file: remove it or choose another name.",
   ERR_INVALID_ARG_VALUE: "The path holds a sign that no path can hold: choose another output folder.",
 };

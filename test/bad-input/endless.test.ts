@@ -1,8 +1,10 @@
 /** @file Paths that are no files, or that nothing can be made at: an error at once, where reading or writing would never end. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { join, relative } from "node:path";
 import { describe, test } from "node:test";
+import { GraftError } from "../../src/errors.ts";
 import { readAdapterFolder } from "../../src/format/by-path.ts";
 import { type Disk, withDisk } from "../../src/format/files/disk/calls.ts";
 import * as node from "node:fs/promises";
@@ -43,6 +45,28 @@ describe("what never ends", () => {
       });
     });
   }
+
+  test("a pipe in place of each file of a run that goes on", { skip: !hasPipe }, async () => {
+    const whole = `${folder}/whole`;
+    await runTiny({ model, data, output: whole, steps: 1 });
+    const files = readdirSync(whole, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map(({ parentPath, name }) => relative(whole, join(parentPath, name)));
+    assert.ok(files.length > 8, files.join());
+    for (const [i, file] of files.entries()) {
+      const output = `${folder}/run-${i}`;
+      await node.cp(whole, output, { recursive: true });
+      await node.rm(join(output, file));
+      spawnSync("mkfifo", [join(output, file)]);
+      const ends = await Promise.allSettled([
+        runTiny({ model, data, output, steps: 2, resume: true }),
+        readAdapterFolder(output),
+      ]);
+      for (const end of ends) {
+        if (end.status === "rejected") assert.ok(end.reason instanceof GraftError, `${file}: ${end.reason}`);
+      }
+    }
+  });
 
   test("an output below /proc", { skip: !existsSync("/proc/self") }, async () => {
     for (const output of ["/proc/x", "/proc/x/deep"]) {

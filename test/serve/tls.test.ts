@@ -1,5 +1,6 @@
 /** @file HTTPS: answers over it, and files that do not do are told before the model is opened. */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { request } from "node:https";
 import { join } from "node:path";
@@ -49,7 +50,12 @@ test("a client that trusts the certificate is answered, one that speaks plain HT
 test("files that do not do are told before the model is opened", async () => {
   const other = write("other.pem", makeSelfSigned().key);
   const broken = write("broken.pem", own.cert.replace(/\n.{30}/, "\n????"));
+  const pipe = join(root, "pipe");
+  const hasPipe = spawnSync("mkfifo", [pipe]).status === 0;
   const cases: [string[], number, RegExp][] = [
+    ...(hasPipe
+      ? [[["--tls-cert", pipe, "--tls-key", key], 1, /a device or a pipe/] as [string[], number, RegExp]]
+      : []),
     [["--tls-cert", cert], 2, /--tls-key/],
     [["--tls-key", key], 2, /--tls-cert/],
     [["--tls-cert", join(root, "none.pem"), "--tls-key", key], 1, /no such file/],

@@ -2,7 +2,7 @@
 import type { FileHandle } from "node:fs/promises";
 import { FormatError } from "../../errors.ts";
 import { mapFile } from "../../runtime/mapped-file.ts";
-import { describeFileProblem, refuseEndless, toFailedRead } from "../../messages/system-error.ts";
+import { describeFileProblem, toFailedRead } from "../../messages/system-error.ts";
 import { disk } from "./disk/calls.ts";
 import { type ByteSource, readBytes, truncated } from "./byte-source.ts";
 
@@ -26,8 +26,6 @@ export class ByteFile implements ByteSource {
   static async open(path: string): Promise<ByteFile> {
     let handle: FileHandle | null = null;
     try {
-      // Opening a pipe waits until somebody writes into it.
-      refuseEndless(await disk().stat(path));
       handle = await disk().open(path, "r");
       const info = await handle.stat();
       if (info.isFile()) return new ByteFile(path, info.size, handle);

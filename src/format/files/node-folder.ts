@@ -1,6 +1,6 @@
 /** @file A folder of the disk. */
 import { FormatError } from "../../errors.ts";
-import { describeFileProblem, refuseEndless, systemCode } from "../../messages/system-error.ts";
+import { describeFileProblem, systemCode } from "../../messages/system-error.ts";
 import { ByteFile } from "./byte-file.ts";
 import { disk } from "./disk/calls.ts";
 import { type Folder, pathIn } from "./folder.ts";
@@ -24,7 +24,6 @@ export function nodeFolder(path: string): Folder {
     async text(name) {
       const file = pathIn({ path }, name);
       try {
-        refuseEndless(await disk().stat(file));
         return await disk().readFile(file, "utf8");
       } catch (error) {
         if (systemCode(error) === "ENOENT") return null;
